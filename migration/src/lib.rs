@@ -1,0 +1,47 @@
+//! The tables of Roster, as a history: one folder for each step, never edited once it is merged.
+//!
+//! A step is SQL, because what matters here (collation, row keys, full-text indexes) is what the two databases do
+//! differently; where one text serves both, there is one file.
+
+pub use sea_orm_migration::MigratorTrait;
+use sea_orm_migration::prelude::*;
+
+/// One step of the history: its name, which also orders it, and its text for each database.
+struct Step {
+    name: &'static str,
+    sqlite: &'static str,
+    postgres: &'static str,
+}
+
+const HISTORY: [Step; 1] = [Step {
+    name: "m20261122_000001_directory",
+    sqlite: include_str!("m20261122_000001_directory/sqlite.sql"),
+    postgres: include_str!("m20261122_000001_directory/postgres.sql"),
+}];
+
+impl MigrationName for Step {
+    fn name(&self) -> &str {
+        self.name
+    }
+}
+
+#[async_trait::async_trait]
+impl MigrationTrait for Step {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let sql = match manager.get_database_backend() {
+            sea_orm::DatabaseBackend::Sqlite => self.sqlite,
+            _ => self.postgres,
+        };
+        manager.get_connection().execute_unprepared(sql).await?;
+        Ok(())
+    }
+}
+
+/// Brings a database to the newest step. It takes no lock of its own: whoever runs it holds one.
+pub struct Migrator;
+
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        HISTORY.into_iter().map(|step| Box::new(step) as Box<dyn MigrationTrait>).collect()
+    }
+}

@@ -1,0 +1,78 @@
+//! What every resolver may ask for.
+
+use async_graphql::Context;
+use async_graphql::dataloader::DataLoader;
+
+use crate::access::Viewer;
+use crate::db::Db;
+use crate::error::Error;
+use crate::loader::Links;
+use crate::password::Hasher;
+
+/// Where a request comes from.
+#[derive(Clone, Debug, Default)]
+pub struct Client {
+    pub ip_address: Option<std::net::IpAddr>,
+    pub user_agent: Option<String>,
+}
+
+/// How long sessions last.
+#[derive(Clone, Copy, Debug)]
+pub struct Lifetime {
+    /// From sign-in to the end, however much it is used.
+    pub absolute: std::time::Duration,
+    /// From the last use to the end.
+    pub idle: std::time::Duration,
+}
+
+/// The request as resolvers see it. Each of these fails only where the server forgot to attach what is asked for.
+#[expect(clippy::missing_errors_doc, reason = "said once, above")]
+pub trait ContextExt {
+    /// The database.
+    fn db(&self) -> Result<&Db, Error>;
+
+    /// Who is asking.
+    fn viewer(&self) -> Result<&Viewer, Error>;
+
+    /// The links between tables, narrowed to what the viewer sees.
+    fn links(&self) -> Result<&DataLoader<Links>, Error>;
+
+    /// What hashes passwords.
+    fn hasher(&self) -> Result<&Hasher, Error>;
+
+    /// Where the request comes from.
+    fn client(&self) -> Result<&Client, Error>;
+
+    /// How long sessions last.
+    fn lifetime(&self) -> Result<Lifetime, Error>;
+}
+
+impl ContextExt for Context<'_> {
+    fn db(&self) -> Result<&Db, Error> {
+        attached(self)
+    }
+
+    fn viewer(&self) -> Result<&Viewer, Error> {
+        attached(self)
+    }
+
+    fn links(&self) -> Result<&DataLoader<Links>, Error> {
+        attached(self)
+    }
+
+    fn hasher(&self) -> Result<&Hasher, Error> {
+        attached(self)
+    }
+
+    fn client(&self) -> Result<&Client, Error> {
+        attached(self)
+    }
+
+    fn lifetime(&self) -> Result<Lifetime, Error> {
+        attached(self).copied()
+    }
+}
+
+fn attached<'a, T: Send + Sync + 'static>(ctx: &Context<'a>) -> Result<&'a T, Error> {
+    ctx.data_opt::<T>().ok_or_else(|| Error::internal(format!("{} is not attached", std::any::type_name::<T>())))
+}

@@ -1,0 +1,189 @@
+//! The database: SQLite in a file or PostgreSQL, behind the same few calls.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use migration::{Migrator, MigratorTrait};
+use sea_orm::sea_query::SimpleExpr;
+use sea_orm::sqlx::sqlite::{SqliteAutoVacuum, SqliteJournalMode, SqliteSynchronous};
+use sea_orm::{
+    ColumnTrait, ConnectOptions, ConnectionTrait, Database, DatabaseBackend, DatabaseConnection, DatabaseTransaction,
+    SqliteTransactionMode, TransactionOptions, TransactionTrait,
+};
+
+use crate::error::Error;
+use crate::scalar::Id;
+
+/// How long a statement waits for a connection. Longer than that, the caller is better served by an error.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Which database, and how many connections.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `sqlite:///path/to/file` or `postgres://...`.
+    pub url: String,
+    /// Connections for reading on SQLite, for everything on PostgreSQL.
+    pub connections: u32,
+}
+
+/// A handle to the database; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Db {
+    reader: DatabaseConnection,
+    writer: DatabaseConnection,
+    statements: Arc<AtomicU64>,
+}
+
+impl Db {
+    /// Connects, and on SQLite makes the file if there is none.
+    ///
+    /// # Errors
+    /// `Unavailable` where the database cannot be reached.
+    pub async fn connect(settings: &Settings) -> Result<Self, Error> {
+        let statements = Arc::new(AtomicU64::new(0));
+        let (mut reader, mut writer) = if is_postgres(&settings.url) {
+            let pool = Database::connect(postgres(settings)).await?;
+            (pool.clone(), pool)
+        } else {
+            let writer = Database::connect(sqlite(&settings.url, 1, false)).await?;
+            (Database::connect(sqlite(&settings.url, settings.connections, true)).await?, writer)
+        };
+        for pool in [&mut reader, &mut writer] {
+            let counter = Arc::clone(&statements);
+            pool.set_metric_callback(move |_| {
+                counter.fetch_add(1, Ordering::Relaxed);
+            });
+        }
+        Ok(Self { reader, writer, statements })
+    }
+
+    /// Brings the tables to the newest step of their history. Of several processes that start at once, one does it and
+    /// the others wait.
+    ///
+    /// # Errors
+    /// Whatever the database says.
+    pub async fn migrate(&self) -> Result<(), Error> {
+        let transaction = self.begin().await?;
+        if transaction.get_database_backend() == DatabaseBackend::Postgres {
+            transaction.execute_unprepared("SET LOCAL statement_timeout = 0; SELECT pg_advisory_xact_lock(7305804402)").await?;
+        }
+        Migrator::up(&transaction, None).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    /// How many steps of the history are still to be done.
+    ///
+    /// # Errors
+    /// Whatever the database says.
+    pub async fn pending_migrations(&self) -> Result<usize, Error> {
+        Ok(Migrator::get_pending_migrations(&self.writer).await?.len())
+    }
+
+    /// A connection to read from.
+    #[must_use]
+    pub fn read(&self) -> &DatabaseConnection {
+        &self.reader
+    }
+
+    /// A connection to write single statements with; several belong in a transaction.
+    #[must_use]
+    pub fn write(&self) -> &DatabaseConnection {
+        &self.writer
+    }
+
+    /// Begins a transaction that may write. On SQLite it takes the write lock at once, so that it never fails half-way.
+    ///
+    /// # Errors
+    /// `Unavailable` where no connection comes free in time.
+    pub async fn begin(&self) -> Result<DatabaseTransaction, Error> {
+        let options = TransactionOptions {
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+            ..TransactionOptions::default()
+        };
+        Ok(self.writer.begin_with_options(options).await?)
+    }
+
+    /// How many statements were sent since the start.
+    #[must_use]
+    pub fn statements(&self) -> u64 {
+        self.statements.load(Ordering::Relaxed)
+    }
+
+    /// Whether this is PostgreSQL.
+    #[must_use]
+    pub fn is_postgres(&self) -> bool {
+        self.reader.get_database_backend() == DatabaseBackend::Postgres
+    }
+
+    /// Ends every connection; on SQLite the write-ahead log is folded into the file.
+    ///
+    /// # Errors
+    /// Whatever the database says.
+    pub async fn close(self) -> Result<(), Error> {
+        self.reader.close().await?;
+        Ok(self.writer.close().await?)
+    }
+}
+
+/// Whether a URL names a PostgreSQL database.
+#[must_use]
+pub fn is_postgres(url: &str) -> bool {
+    url.starts_with("postgres:") || url.starts_with("postgresql:")
+}
+
+/// The condition that a column has one of some ids, as one text for any number of them, or nearly so: each new text
+/// costs the database a preparation.
+pub fn one_of(backend: DatabaseBackend, column: impl ColumnTrait, ids: impl IntoIterator<Item = Id>) -> SimpleExpr {
+    let mut ids: Vec<Id> = ids.into_iter().collect();
+    if backend == DatabaseBackend::Postgres {
+        return column.eq_any(ids);
+    }
+    if let Some(last) = ids.last().copied() {
+        ids.resize(ids.len().next_power_of_two(), last);
+    }
+    column.is_in(ids)
+}
+
+fn postgres(settings: &Settings) -> ConnectOptions {
+    let mut options = ConnectOptions::new(settings.url.clone());
+    options
+        .max_connections(settings.connections)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .connect_timeout(ACQUIRE_TIMEOUT)
+        .test_before_acquire(false)
+        .sqlx_logging(false)
+        .map_sqlx_postgres_opts(|options| {
+            options
+                .application_name("roster")
+                .options([("statement_timeout", "5s"), ("idle_in_transaction_session_timeout", "10s"), ("timezone", "UTC")])
+        });
+    options
+}
+
+fn sqlite(url: &str, connections: u32, query_only: bool) -> ConnectOptions {
+    let mut options = ConnectOptions::new(url.to_owned());
+    options
+        .max_connections(connections)
+        .min_connections(1)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .test_before_acquire(false)
+        .idle_timeout(None::<Duration>)
+        .max_lifetime(None::<Duration>)
+        .sqlx_logging(false)
+        .map_sqlx_sqlite_opts(move |options| {
+            let options = options
+                .create_if_missing(true)
+                .busy_timeout(Duration::from_secs(5))
+                .journal_mode(SqliteJournalMode::Wal)
+                .synchronous(SqliteSynchronous::Full)
+                .auto_vacuum(SqliteAutoVacuum::None)
+                .foreign_keys(true)
+                .pragma("cache_size", "-16384")
+                .pragma("journal_size_limit", "67108864")
+                .pragma("temp_store", "MEMORY")
+                .optimize_on_close(!query_only, None);
+            if query_only { options.pragma("query_only", "ON") } else { options }
+        });
+    options
+}

@@ -1,0 +1,19 @@
+//! The secrets by which a person signs in, apart from everything that is ever shown.
+
+use sea_orm::entity::prelude::*;
+
+use crate::scalar::Id;
+
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "credentials")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub user_id: Id,
+    /// Argon2id in the PHC string format.
+    pub password_hash: String,
+}
+
+#[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

@@ -1,0 +1,73 @@
+//! Groups of people, such as a ward, a laboratory or a project.
+
+use async_graphql::{MaybeUndefined, SimpleObject};
+use chrono::{DateTime, Utc};
+use sea_orm::entity::prelude::*;
+use serde::Deserialize;
+
+use crate::form::{Form, rule};
+use crate::scalar::{Id, now};
+use crate::text;
+
+/// A group of people, such as a ward, a laboratory or a project.
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, SimpleObject)]
+#[sea_orm(table_name = "groups")]
+#[graphql(name = "Group", complex)]
+pub struct Model {
+    /// The group's id, a UUID.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Id,
+    #[graphql(skip)]
+    pub license_id: Id,
+    /// Its name.
+    pub name: String,
+    #[graphql(skip)]
+    pub name_key: String,
+    /// What it is for.
+    pub description: Option<String>,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+    /// When its name or description last changed.
+    pub modified_at: DateTime<Utc>,
+    /// Grows with every change of its name or description.
+    pub version: i32,
+}
+
+#[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+/// What can be said of a group.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct GroupFields {
+    pub name: MaybeUndefined<String>,
+    pub description: MaybeUndefined<String>,
+}
+
+impl Model {
+    /// A group of which nothing is known yet but its license.
+    #[must_use]
+    pub fn blank(id: Id, license_id: Id) -> Self {
+        let now = now();
+        Self {
+            id,
+            license_id,
+            name: String::new(),
+            name_key: String::new(),
+            description: None,
+            created_at: now,
+            modified_at: now,
+            version: 1,
+        }
+    }
+
+    /// Lays what was given over the row; faults go to the form.
+    pub fn lay_over(&mut self, fields: GroupFields, form: &mut Form) {
+        let GroupFields { name, description } = fields;
+        form.required("name", name, &mut self.name, rule::text(100));
+        form.text("description", description, &mut self.description, rule::text(1_000));
+        self.name_key = text::fold(&self.name);
+    }
+}

@@ -1,0 +1,150 @@
+//! Institutions, also called sites: the houses that people work in.
+
+use async_graphql::{Enum, InputObject, MaybeUndefined, SimpleObject};
+use chrono::{DateTime, Utc};
+use sea_orm::entity::prelude::*;
+use serde::Deserialize;
+
+use crate::form::{Form, rule};
+use crate::scalar::{Id, now};
+use crate::text;
+
+/// What kind of house an institution is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, Enum, Deserialize)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum InstitutionKind {
+    /// A hospital.
+    Hospital,
+    /// A residential care home.
+    CareHome,
+    /// A hospice.
+    Hospice,
+    /// A private practice or household.
+    Private,
+    /// A research institute.
+    Research,
+}
+
+/// An institution, also called a site: a house that people work in.
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, SimpleObject)]
+#[sea_orm(table_name = "institutions")]
+#[graphql(name = "Institution", complex)]
+pub struct Model {
+    /// The institution's id, a UUID.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Id,
+    #[graphql(skip)]
+    pub license_id: Id,
+    /// Its name.
+    pub name: String,
+    #[graphql(skip)]
+    pub name_key: String,
+    /// What kind of house it is.
+    pub kind: InstitutionKind,
+    /// The country it lies in, as ISO 3166-1 alpha-2 has it, such as `AU`.
+    pub country: String,
+    /// The state or province it lies in.
+    pub state: Option<String>,
+    /// The city or suburb it lies in.
+    pub city: Option<String>,
+    /// Street and number.
+    pub address: Option<String>,
+    /// The postal code.
+    pub postcode: Option<String>,
+    /// A telephone number.
+    pub phone: Option<String>,
+    /// An e-mail address.
+    pub email: Option<String>,
+    /// How many beds it has.
+    pub num_beds: Option<i32>,
+    /// Its id in another system; unique within the license.
+    pub external_id: Option<String>,
+    /// When it was entered.
+    pub created_at: DateTime<Utc>,
+    /// When it last changed.
+    pub modified_at: DateTime<Utc>,
+    /// Grows with every change.
+    pub version: i32,
+}
+
+#[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+/// What can be said of an institution.
+#[derive(Clone, Debug, Default, InputObject, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct InstitutionFields {
+    /// The state or province it lies in; at most 100 characters.
+    pub state: MaybeUndefined<String>,
+    /// The city or suburb it lies in; at most 100 characters.
+    pub city: MaybeUndefined<String>,
+    /// Street and number; at most 200 characters.
+    pub address: MaybeUndefined<String>,
+    /// The postal code; at most 20 characters.
+    pub postcode: MaybeUndefined<String>,
+    /// A telephone number; at most 20 characters.
+    pub phone: MaybeUndefined<String>,
+    /// An e-mail address; at most 250 characters.
+    pub email: MaybeUndefined<String>,
+    /// How many beds it has, from 0 to 100,000.
+    pub num_beds: MaybeUndefined<i32>,
+    /// Its id in another system; at most 250 characters, unique within the license.
+    pub external_id: MaybeUndefined<String>,
+}
+
+/// What an institution must have.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct InstitutionCore {
+    pub name: MaybeUndefined<String>,
+    pub kind: MaybeUndefined<InstitutionKind>,
+    pub country: MaybeUndefined<String>,
+}
+
+impl Model {
+    /// An institution of which nothing is known yet but its license.
+    #[must_use]
+    pub fn blank(id: Id, license_id: Id) -> Self {
+        let now = now();
+        Self {
+            id,
+            license_id,
+            name: String::new(),
+            name_key: String::new(),
+            kind: InstitutionKind::Hospital,
+            country: String::new(),
+            state: None,
+            city: None,
+            address: None,
+            postcode: None,
+            phone: None,
+            email: None,
+            num_beds: None,
+            external_id: None,
+            created_at: now,
+            modified_at: now,
+            version: 1,
+        }
+    }
+
+    /// Lays what was given over the row; faults go to the form.
+    pub fn lay_over(&mut self, core: InstitutionCore, fields: InstitutionFields, form: &mut Form) {
+        let InstitutionCore { name, kind, country } = core;
+        let InstitutionFields { state, city, address, postcode, phone, email, num_beds, external_id } = fields;
+        form.required("name", name, &mut self.name, rule::text(200));
+        form.value("kind", kind, &mut self.kind);
+        form.required("country", country, &mut self.country, rule::country);
+        form.text("state", state, &mut self.state, rule::text(100));
+        form.text("city", city, &mut self.city, rule::text(100));
+        form.text("address", address, &mut self.address, rule::text(200));
+        form.text("postcode", postcode, &mut self.postcode, rule::text(20));
+        form.text("phone", phone, &mut self.phone, rule::phone);
+        form.text("email", email, &mut self.email, rule::email(250));
+        form.optional("numBeds", num_beds, &mut self.num_beds, rule::between(0, 100_000));
+        form.text("externalId", external_id, &mut self.external_id, rule::text(250));
+        self.name_key = text::fold(&self.name);
+    }
+}

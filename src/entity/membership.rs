@@ -1,0 +1,45 @@
+//! Who belongs to which group, and as what.
+
+use async_graphql::Enum;
+use chrono::{DateTime, Utc};
+use sea_orm::entity::prelude::*;
+use serde::Deserialize;
+
+use crate::scalar::Id;
+
+/// What somebody is in a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, Enum, Deserialize)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum GroupRole {
+    /// Owns the group: may rename and delete it and choose its owners. A group always has an owner.
+    Owner,
+    /// Chooses the group's members.
+    Manager,
+    /// Belongs to the group.
+    Member,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "memberships")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub user_id: Id,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub group_id: Id,
+    pub role: GroupRole,
+    pub joined_at: DateTime<Utc>,
+}
+
+/// How many groups one person may belong to.
+pub const MOST_GROUPS_OF_A_USER: u64 = 200;
+
+#[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {
+    #[sea_orm(belongs_to = "super::group::Entity", from = "Column::GroupId", to = "super::group::Column::Id")]
+    Group,
+    #[sea_orm(belongs_to = "super::user::Entity", from = "Column::UserId", to = "super::user::Column::Id")]
+    User,
+}
+
+impl ActiveModelBehavior for ActiveModel {}

@@ -1,0 +1,34 @@
+//! Sign-ins that last.
+
+use chrono::{DateTime, Utc};
+use sea_orm::entity::prelude::*;
+
+use crate::scalar::Id;
+
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "sessions")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Id,
+    pub user_id: Id,
+    /// SHA-256 of the bearer token; the token itself is shown once and kept nowhere.
+    #[sea_orm(column_type = "VarBinary(StringLen::None)")]
+    pub token_hash: Vec<u8>,
+    pub created_at: DateTime<Utc>,
+    /// Written at most once a minute.
+    pub last_seen_at: DateTime<Utc>,
+    pub expires_at: DateTime<Utc>,
+    pub user_agent: Option<String>,
+    pub ip_address: Option<String>,
+}
+
+/// How many sessions one person may have; with one more the oldest ends.
+pub const MOST_SESSIONS_OF_A_USER: u64 = 20;
+
+#[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {
+    #[sea_orm(belongs_to = "super::user::Entity", from = "Column::UserId", to = "super::user::Column::Id")]
+    User,
+}
+
+impl ActiveModelBehavior for ActiveModel {}

@@ -1,0 +1,391 @@
+//! People: what is stored of them, what the API shows, what may be given and by which rule. A new field is added here.
+
+use async_graphql::{Enum, InputObject, MaybeUndefined, SimpleObject};
+use chrono::{DateTime, Utc};
+use sea_orm::entity::prelude::*;
+use serde::Deserialize;
+
+use crate::form::{Form, rule};
+use crate::scalar::{Date, DateText, Id, Url, now};
+use crate::text;
+
+/// A person's gender, as far as it is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, Enum, Deserialize)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Gender {
+    /// Male; `M` in MOST.
+    Male,
+    /// Female; `F` in MOST.
+    Female,
+    /// Not known, or not said; `U` in MOST.
+    Unknown,
+}
+
+/// What kind of work a person does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, Enum, Deserialize)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum UserType {
+    /// Administration; `AD` in MOST.
+    Administrative,
+    /// Technical staff; `TE` in MOST.
+    Technician,
+    /// Clinical staff; `CL` in MOST.
+    Clinician,
+    /// Students and everybody else; `ST` in MOST.
+    Student,
+}
+
+/// What a person may do in the directory of the license.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, Enum, Deserialize)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Role {
+    /// Administers everything in the license.
+    LicenseAdmin,
+    /// Administers people, groups and sites up to his own rank.
+    Admin,
+    /// Sees the directory and edits his own profile.
+    User,
+}
+
+/// A person in the directory.
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, SimpleObject)]
+#[sea_orm(table_name = "users")]
+#[graphql(name = "User", complex)]
+pub struct Model {
+    /// The person's id, a UUID.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Id,
+    #[graphql(skip)]
+    pub license_id: Id,
+    /// A name to sign in with: letters, digits and `. @ + - _`; unique whatever the case.
+    pub username: Option<String>,
+    #[graphql(skip)]
+    pub username_key: Option<String>,
+    /// The e-mail address, which is also a name to sign in with; unique whatever the case.
+    pub email: Option<String>,
+    #[graphql(skip)]
+    pub email_key: Option<String>,
+    /// Whether the person has shown that mail to the address arrives.
+    pub email_verified: bool,
+    /// The first name or names.
+    pub first_name: String,
+    #[graphql(skip)]
+    pub first_name_key: String,
+    /// The last name or names.
+    pub last_name: String,
+    #[graphql(skip)]
+    pub last_name_key: String,
+    #[graphql(skip)]
+    pub search_key: String,
+    /// What the person is called by others.
+    pub nickname: Option<String>,
+    /// The legal (certified) mail address.
+    pub certified_email: Option<String>,
+    /// A telephone number.
+    pub phone: Option<String>,
+    #[graphql(skip)]
+    pub mobile: Option<String>,
+    /// The person's own web page.
+    pub website: Option<Url>,
+    #[graphql(skip)]
+    pub birth_date: Option<Date>,
+    /// The person's gender, as far as it is known.
+    pub gender: Gender,
+    /// What kind of work the person does.
+    pub user_type: UserType,
+    /// The position held, such as Doctor or Nurse.
+    pub position: Option<String>,
+    /// The person's page at Google Scholar.
+    pub google_scholar: Option<Url>,
+    /// The person's ORCID iD, bare or as a URL, as it was given.
+    pub orcid_id: Option<String>,
+    /// The brain atlas that the person prefers, by its short name.
+    pub atlas_preference: Option<String>,
+    #[graphql(skip)]
+    pub external_id: Option<String>,
+    #[graphql(skip)]
+    pub institution_id: Option<Id>,
+    /// What the person may do in the directory.
+    pub role: Role,
+    /// Whether the person is staff, which gives the rank of an administrator.
+    pub is_staff: bool,
+    /// Whether the person can sign in. Inactive people are kept, but hidden.
+    pub is_active: bool,
+    /// Whether the account has been taken into use: a password was set by its activation link or when it was created.
+    pub has_activated: bool,
+    /// Whether a PIN is set.
+    pub has_pin: bool,
+    /// Whether the person may access the data of every institution of the license; always true for a license administrator.
+    pub full_site_access: bool,
+    #[graphql(skip)]
+    pub is_superuser: bool,
+    #[graphql(skip)]
+    pub is_admin: bool,
+    #[graphql(skip)]
+    pub is_project_admin: bool,
+    #[graphql(skip)]
+    pub is_group_admin: bool,
+    #[graphql(skip)]
+    pub is_taxonomies_admin: bool,
+    #[graphql(skip)]
+    pub is_resources_admin: bool,
+    #[graphql(skip)]
+    pub is_attributes_admin: bool,
+    #[graphql(skip)]
+    pub is_contact_form_email_receiver: bool,
+    /// When the person was entered into the directory.
+    pub date_joined: DateTime<Utc>,
+    /// When anything of this last changed.
+    pub modified_at: DateTime<Utc>,
+    #[graphql(skip)]
+    pub last_login: Option<DateTime<Utc>>,
+    /// Grows with every change.
+    pub version: i32,
+}
+
+#[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {
+    #[sea_orm(belongs_to = "super::license::Entity", from = "Column::LicenseId", to = "super::license::Column::Id")]
+    License,
+}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+/// The rights of administrators beyond their role.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, SimpleObject)]
+pub struct AdminRights {
+    /// May do everything, in every license.
+    pub is_superuser: bool,
+    /// Has the rank of an administrator.
+    pub is_admin: bool,
+    /// Administers projects.
+    pub is_project_admin: bool,
+    /// Administers the groups of the license.
+    pub is_group_admin: bool,
+    /// Administers taxonomies.
+    pub is_taxonomies_admin: bool,
+    /// Administers resources.
+    pub is_resources_admin: bool,
+    /// Defines custom attributes.
+    pub is_attributes_admin: bool,
+    /// Receives what visitors write in the contact form.
+    pub is_contact_form_email_receiver: bool,
+}
+
+/// The rights of administrators to change; a right that is left out stays as it is.
+#[derive(Clone, Debug, Default, InputObject, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct AdminRightsInput {
+    /// May do everything, in every license. Set by superusers only.
+    pub is_superuser: MaybeUndefined<bool>,
+    /// Has the rank of an administrator.
+    pub is_admin: MaybeUndefined<bool>,
+    /// Administers projects.
+    pub is_project_admin: MaybeUndefined<bool>,
+    /// Administers the groups of the license.
+    pub is_group_admin: MaybeUndefined<bool>,
+    /// Administers taxonomies.
+    pub is_taxonomies_admin: MaybeUndefined<bool>,
+    /// Administers resources.
+    pub is_resources_admin: MaybeUndefined<bool>,
+    /// Defines custom attributes.
+    pub is_attributes_admin: MaybeUndefined<bool>,
+    /// Receives what visitors write in the contact form.
+    pub is_contact_form_email_receiver: MaybeUndefined<bool>,
+}
+
+/// A person's names.
+#[derive(Clone, Debug, Default)]
+pub struct Names {
+    pub first_name: MaybeUndefined<String>,
+    pub last_name: MaybeUndefined<String>,
+}
+
+/// What can be said of a person beside the names.
+#[derive(Clone, Debug, Default, InputObject, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct UserFields {
+    /// A name to sign in with: letters, digits and `. @ + - _`, at most 30 characters; unique whatever the case.
+    pub username: MaybeUndefined<String>,
+    /// The e-mail address, at most 250 characters; unique whatever the case. There must be a username or an e-mail address.
+    pub email: MaybeUndefined<String>,
+    /// What the person is called by others; at most 50 characters.
+    pub nickname: MaybeUndefined<String>,
+    /// The legal (certified) mail address; at most 255 characters.
+    pub certified_email: MaybeUndefined<String>,
+    /// A telephone number; at most 20 characters.
+    pub phone: MaybeUndefined<String>,
+    /// A mobile telephone number; at most 20 characters. Private.
+    pub mobile: MaybeUndefined<String>,
+    /// The date of birth, from 1900-01-01 to today. Private.
+    pub birth_date: MaybeUndefined<DateText>,
+    /// The person's gender; UNKNOWN where nothing is said.
+    pub gender: MaybeUndefined<Gender>,
+    /// What kind of work the person does; STUDENT where nothing is said.
+    pub user_type: MaybeUndefined<UserType>,
+    /// The position held, such as Doctor or Nurse; at most 100 characters.
+    pub position: MaybeUndefined<String>,
+    /// The person's own web page, http or https, at most 200 characters; `www.example.org` becomes `http://www.example.org`.
+    pub website: MaybeUndefined<String>,
+    /// The person's page at Google Scholar, at most 200 characters.
+    pub google_scholar: MaybeUndefined<String>,
+    /// The person's ORCID iD, bare or as a URL; its checksum is verified.
+    pub orcid_id: MaybeUndefined<String>,
+    /// The brain atlas that the person prefers, by its short name; at most 7 characters.
+    pub atlas_preference: MaybeUndefined<String>,
+    /// The person's id in another system, at most 250 characters; unique within the license. Private.
+    pub external_id: MaybeUndefined<String>,
+    /// The institution that the person belongs to, one of the same license.
+    pub institution_id: MaybeUndefined<async_graphql::ID>,
+    /// What the person may do in the directory; USER where nothing is said.
+    pub role: MaybeUndefined<Role>,
+    /// Whether the person is staff, which gives the rank of an administrator.
+    pub is_staff: MaybeUndefined<bool>,
+    /// Whether the person may access the data of every institution of the license.
+    pub full_site_access: MaybeUndefined<bool>,
+    /// The rights of administrators. Set by administrators only.
+    pub admin_rights: MaybeUndefined<AdminRightsInput>,
+}
+
+impl Model {
+    /// A person of whom nothing is known yet but the license.
+    #[must_use]
+    pub fn blank(id: Id, license_id: Id) -> Self {
+        let now = now();
+        Self {
+            id,
+            license_id,
+            username: None,
+            username_key: None,
+            email: None,
+            email_key: None,
+            email_verified: false,
+            first_name: String::new(),
+            first_name_key: String::new(),
+            last_name: String::new(),
+            last_name_key: String::new(),
+            search_key: String::new(),
+            nickname: None,
+            certified_email: None,
+            phone: None,
+            mobile: None,
+            website: None,
+            birth_date: None,
+            gender: Gender::Unknown,
+            user_type: UserType::Student,
+            position: None,
+            google_scholar: None,
+            orcid_id: None,
+            atlas_preference: None,
+            external_id: None,
+            institution_id: None,
+            role: Role::User,
+            is_staff: false,
+            is_active: true,
+            has_activated: false,
+            has_pin: false,
+            full_site_access: false,
+            is_superuser: false,
+            is_admin: false,
+            is_project_admin: false,
+            is_group_admin: false,
+            is_taxonomies_admin: false,
+            is_resources_admin: false,
+            is_attributes_admin: false,
+            is_contact_form_email_receiver: false,
+            date_joined: now,
+            modified_at: now,
+            last_login: None,
+            version: 1,
+        }
+    }
+
+    /// Lays what was given over the row; faults go to the form.
+    pub fn lay_over(&mut self, names: Names, fields: UserFields, form: &mut Form) {
+        let Names { first_name, last_name } = names;
+        let UserFields {
+            username, email, nickname, certified_email, phone, mobile, birth_date, gender, user_type, position, website,
+            google_scholar, orcid_id, atlas_preference, external_id, institution_id, role, is_staff, full_site_access,
+            admin_rights,
+        } = fields;
+        form.required("firstName", first_name, &mut self.first_name, rule::text(50));
+        form.required("lastName", last_name, &mut self.last_name, rule::text(50));
+        form.text("username", username, &mut self.username, rule::username);
+        form.text("email", email, &mut self.email, rule::email(250));
+        form.text("nickname", nickname, &mut self.nickname, rule::text(50));
+        form.text("certifiedEmail", certified_email, &mut self.certified_email, rule::email(255));
+        form.text("phone", phone, &mut self.phone, rule::phone);
+        form.text("mobile", mobile, &mut self.mobile, rule::phone);
+        form.optional("birthDate", birth_date, &mut self.birth_date, rule::birth_date);
+        form.value("gender", gender, &mut self.gender);
+        form.value("userType", user_type, &mut self.user_type);
+        form.text("position", position, &mut self.position, rule::text(100));
+        form.text("website", website, &mut self.website, rule::web_address);
+        form.text("googleScholar", google_scholar, &mut self.google_scholar, rule::web_address);
+        form.text("orcidId", orcid_id, &mut self.orcid_id, rule::orcid);
+        form.text("atlasPreference", atlas_preference, &mut self.atlas_preference, rule::text(7));
+        form.text("externalId", external_id, &mut self.external_id, rule::text(250));
+        form.optional("institutionId", institution_id, &mut self.institution_id, |id| rule::id(&id));
+        form.value("role", role, &mut self.role);
+        form.value("isStaff", is_staff, &mut self.is_staff);
+        form.value("fullSiteAccess", full_site_access, &mut self.full_site_access);
+        self.lay_rights_over(admin_rights, form);
+        self.derive_rest();
+    }
+
+    fn lay_rights_over(&mut self, given: MaybeUndefined<AdminRightsInput>, form: &mut Form) {
+        let mut rights = AdminRightsInput::default();
+        form.value("adminRights", given, &mut rights);
+        form.value("isSuperuser", rights.is_superuser, &mut self.is_superuser);
+        form.value("isAdmin", rights.is_admin, &mut self.is_admin);
+        form.value("isProjectAdmin", rights.is_project_admin, &mut self.is_project_admin);
+        form.value("isGroupAdmin", rights.is_group_admin, &mut self.is_group_admin);
+        form.value("isTaxonomiesAdmin", rights.is_taxonomies_admin, &mut self.is_taxonomies_admin);
+        form.value("isResourcesAdmin", rights.is_resources_admin, &mut self.is_resources_admin);
+        form.value("isAttributesAdmin", rights.is_attributes_admin, &mut self.is_attributes_admin);
+        let receiver = &mut self.is_contact_form_email_receiver;
+        form.value("isContactFormEmailReceiver", rights.is_contact_form_email_receiver, receiver);
+    }
+
+    /// What follows from the rest: the forms in which text is compared, and the access of a license administrator.
+    fn derive_rest(&mut self) {
+        self.username_key = self.username.as_deref().map(text::canonical);
+        self.email_key = self.email.as_deref().map(text::canonical_email);
+        self.first_name_key = text::fold(&self.first_name);
+        self.last_name_key = text::fold(&self.last_name);
+        let searched = [
+            self.username.as_deref(),
+            Some(self.first_name.as_str()),
+            Some(self.last_name.as_str()),
+            self.email.as_deref(),
+            self.certified_email.as_deref(),
+        ];
+        // A word of a query has no line break, so that it is found within one of the five fields, never across two.
+        self.search_key = searched.into_iter().flatten().map(text::fold).collect::<Vec<_>>().join("\n");
+        self.full_site_access |= self.role == Role::LicenseAdmin;
+    }
+
+    /// First and last name.
+    #[must_use]
+    pub fn name(&self) -> String {
+        format!("{} {}", self.first_name, self.last_name)
+    }
+
+    /// The rights beyond the role.
+    #[must_use]
+    pub fn rights(&self) -> AdminRights {
+        AdminRights {
+            is_superuser: self.is_superuser,
+            is_admin: self.is_admin,
+            is_project_admin: self.is_project_admin,
+            is_group_admin: self.is_group_admin,
+            is_taxonomies_admin: self.is_taxonomies_admin,
+            is_resources_admin: self.is_resources_admin,
+            is_attributes_admin: self.is_attributes_admin,
+            is_contact_form_email_receiver: self.is_contact_form_email_receiver,
+        }
+    }
+}

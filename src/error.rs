@@ -1,0 +1,141 @@
+//! What can go wrong, and the only way for it to become a GraphQL error.
+
+use std::sync::Arc;
+
+use async_graphql::{Enum, ErrorExtensionValues, SimpleObject};
+use sea_orm::{DbErr, RuntimeErr};
+
+/// What is wrong with a value that the caller gave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+pub enum ErrorCode {
+    /// The value is needed and was not given, or is blank.
+    Required,
+    /// The field may be left out, but not be null.
+    NullNotAllowed,
+    /// The value is longer or larger than it may be.
+    TooLong,
+    /// The value is shorter or smaller than it may be.
+    TooShort,
+    /// The value has not the form that its field asks for.
+    Invalid,
+    /// Another one has this value already.
+    Taken,
+    /// There is nothing by this id that the caller can see.
+    NotFound,
+    /// The row has changed since the caller read it.
+    Conflict,
+    /// The login or the secret is wrong.
+    InvalidCredentials,
+    /// Sign-in is locked for a while, after too many wrong secrets.
+    Locked,
+    /// The account is deactivated, or its license has expired.
+    Inactive,
+    /// The link or token is no longer valid.
+    Expired,
+    /// A rule of the directory forbids the change, whoever asks for it.
+    NotAllowed,
+}
+
+/// One fault of an input. A payload lists all of them at once.
+#[derive(Clone, Debug, PartialEq, Eq, SimpleObject)]
+pub struct MutationError {
+    /// What is wrong, for programs.
+    pub code: ErrorCode,
+    /// Where it is wrong: the way from the mutation's arguments to the value, such as `["input", "email"]`.
+    pub path: Vec<String>,
+    /// What is wrong, for people.
+    pub message: String,
+}
+
+impl MutationError {
+    /// A fault of one field of the argument `input`.
+    pub fn at(field: &str, code: ErrorCode, message: impl Into<String>) -> Self {
+        Self { code, path: vec!["input".to_owned(), field.to_owned()], message: message.into() }
+    }
+}
+
+/// Why something was not done. It is not `Display`, so that only the conversion below makes a GraphQL error of it.
+#[derive(Clone, Debug)]
+pub enum Error {
+    /// Nobody is signed in.
+    Unauthenticated,
+    /// The viewer lacks the right; the text says to what.
+    Forbidden(String),
+    /// Too much is asked at once.
+    RateLimited(String),
+    /// An argument of a query is wrong; the text names it and the rule.
+    BadInput(String),
+    /// The input of a mutation is wrong; the payload shows these.
+    Rejected(Vec<MutationError>),
+    /// The database cannot be reached now.
+    Unavailable(Arc<dyn std::error::Error + Send + Sync>),
+    /// Our fault; the cause is for the log alone.
+    Internal(Arc<dyn std::error::Error + Send + Sync>),
+}
+
+impl Error {
+    /// One fault of one field of a mutation's input.
+    pub fn rejected(field: &str, code: ErrorCode, message: impl Into<String>) -> Self {
+        Self::Rejected(vec![MutationError::at(field, code, message)])
+    }
+
+    /// The answer to an id that names nothing the viewer can see.
+    #[must_use]
+    pub fn not_found(field: &str, what: &str) -> Self {
+        Self::rejected(field, ErrorCode::NotFound, format!("There is no such {what}."))
+    }
+
+    /// A fault of ours.
+    pub fn internal(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Internal(Arc::from(cause.into()))
+    }
+}
+
+impl From<DbErr> for Error {
+    fn from(error: DbErr) -> Self {
+        let unreachable = matches!(error, DbErr::ConnectionAcquire(_) | DbErr::Conn(_))
+            || matches!(&error, DbErr::Exec(RuntimeErr::SqlxError(e)) | DbErr::Query(RuntimeErr::SqlxError(e))
+                if matches!(**e, sea_orm::sqlx::Error::Io(_) | sea_orm::sqlx::Error::PoolTimedOut | sea_orm::sqlx::Error::PoolClosed));
+        if unreachable { Self::Unavailable(Arc::new(error)) } else { Self::Internal(Arc::new(error)) }
+    }
+}
+
+/// For the command line, which shows the cause.
+impl From<Error> for anyhow::Error {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Unauthenticated => Self::msg("not signed in"),
+            Error::Forbidden(what) | Error::RateLimited(what) | Error::BadInput(what) => Self::msg(what),
+            Error::Rejected(faults) => {
+                let texts: Vec<String> = faults.iter().map(|fault| format!("{}: {}", fault.path.join("."), fault.message)).collect();
+                Self::msg(texts.join("; "))
+            }
+            Error::Unavailable(cause) => Self::msg(cause.to_string()).context("the database cannot be reached"),
+            Error::Internal(cause) => Self::msg(cause.to_string()),
+        }
+    }
+}
+
+impl From<Error> for async_graphql::Error {
+    fn from(error: Error) -> Self {
+        let (code, message) = match error {
+            Error::Unauthenticated => ("UNAUTHENTICATED", "Sign in first.".to_owned()),
+            Error::Forbidden(what) => ("FORBIDDEN", what),
+            Error::RateLimited(what) => ("RATE_LIMITED", what),
+            Error::BadInput(what) => ("BAD_USER_INPUT", what),
+            Error::Unavailable(cause) => {
+                tracing::warn!(%cause, "the database cannot be reached");
+                ("UNAVAILABLE", "The directory cannot be reached at the moment; try again.".to_owned())
+            }
+            Error::Rejected(faults) => {
+                let texts: Vec<&str> = faults.iter().map(|fault| fault.message.as_str()).collect();
+                ("BAD_USER_INPUT", texts.join(" "))
+            }
+            // No code: the server masks and logs whatever has none.
+            Error::Internal(cause) => return Self::new(cause.to_string()),
+        };
+        let mut extensions = ErrorExtensionValues::default();
+        extensions.set("code", code);
+        Self { message, source: None, extensions: Some(extensions) }
+    }
+}

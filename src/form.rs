@@ -1,0 +1,296 @@
+//! Input as it is read: every field by its rule, every fault collected, so that the caller sees all of them at once.
+
+use async_graphql::MaybeUndefined;
+
+use crate::error::{Error, ErrorCode, MutationError};
+use crate::scalar::{Date, DateText, Id};
+
+/// Why a value breaks its rule.
+pub struct Fault(ErrorCode, String);
+
+impl Fault {
+    /// A value that has not the form which its field asks for.
+    pub fn invalid(message: impl Into<String>) -> Self {
+        Self(ErrorCode::Invalid, message.into())
+    }
+}
+
+/// The faults found in one input so far, and the names of the fields that it gave.
+#[derive(Default)]
+pub struct Form {
+    creating: bool,
+    faults: Vec<MutationError>,
+    given: Vec<&'static str>,
+}
+
+impl Form {
+    /// The form of something new: null is a fault in each field, as there is nothing to clear.
+    #[must_use]
+    pub fn creating() -> Self {
+        Self { creating: true, faults: Vec::new(), given: Vec::new() }
+    }
+
+    /// The form of a change: absent leaves a field as it is, null clears it where it is optional.
+    #[must_use]
+    pub fn changing() -> Self {
+        Self { creating: false, faults: Vec::new(), given: Vec::new() }
+    }
+
+    /// The fields that the input gave, value or null, by their names in the schema.
+    #[must_use]
+    pub fn given(&self) -> &[&'static str] {
+        &self.given
+    }
+
+    /// Notes a fault of a field.
+    pub fn fault(&mut self, field: &str, code: ErrorCode, message: impl Into<String>) {
+        self.faults.push(MutationError::at(field, code, message));
+    }
+
+    /// Whether any fault was noted so far.
+    #[must_use]
+    pub fn has_faults(&self) -> bool {
+        !self.faults.is_empty()
+    }
+
+    /// Every fault that was noted, or nothing if there was none.
+    ///
+    /// # Errors
+    /// `Rejected` with the faults.
+    pub fn finish(self) -> Result<(), Error> {
+        if self.faults.is_empty() { Ok(()) } else { Err(Error::Rejected(self.faults)) }
+    }
+
+    /// An optional text: trimmed, and null where it is blank.
+    pub fn text<T: From<String>>(
+        &mut self,
+        field: &'static str,
+        value: MaybeUndefined<String>,
+        target: &mut Option<T>,
+        rule: impl FnOnce(&str) -> Result<String, Fault>,
+    ) {
+        self.optional(field, value.map_value(|text| text.trim().to_owned()), target, |text| rule(&text).map(T::from));
+    }
+
+    /// An optional value; a blank text counts as null.
+    pub fn optional<V: Blank, T>(
+        &mut self,
+        field: &'static str,
+        value: MaybeUndefined<V>,
+        target: &mut Option<T>,
+        rule: impl FnOnce(V) -> Result<T, Fault>,
+    ) {
+        match self.note(field, value) {
+            None => {}
+            Some(None) if self.creating => self.null(field),
+            Some(None) => *target = None,
+            Some(Some(value)) if value.is_blank() => *target = None,
+            Some(Some(value)) => {
+                if let Some(value) = self.obey(field, rule(value)) {
+                    *target = Some(value);
+                }
+            }
+        }
+    }
+
+    /// A text that must be there and not be blank; trimmed.
+    pub fn required(
+        &mut self,
+        field: &'static str,
+        value: MaybeUndefined<String>,
+        target: &mut String,
+        rule: impl FnOnce(&str) -> Result<String, Fault>,
+    ) {
+        match self.note(field, value) {
+            None if self.creating => self.fault(field, ErrorCode::Required, "This field is required."),
+            None => {}
+            Some(None) => self.null(field),
+            Some(Some(text)) if text.is_blank() => self.fault(field, ErrorCode::Required, "This field is required."),
+            Some(Some(text)) => {
+                if let Some(text) = self.obey(field, rule(text.trim())) {
+                    *target = text;
+                }
+            }
+        }
+    }
+
+    /// A value of a type that admits no bad one, such as an enum; where it is absent the target keeps its value.
+    pub fn value<T>(&mut self, field: &'static str, value: MaybeUndefined<T>, target: &mut T) {
+        match self.note(field, value) {
+            None => {}
+            Some(None) => self.null(field),
+            Some(Some(value)) => *target = value,
+        }
+    }
+
+    /// The id that a text stands for; a text that is no UUID is a fault.
+    pub fn id(&mut self, field: &'static str, text: &str) -> Option<Id> {
+        let id = rule::id(text);
+        self.obey(field, id)
+    }
+
+    fn note<T>(&mut self, field: &'static str, value: MaybeUndefined<T>) -> Option<Option<T>> {
+        match value {
+            MaybeUndefined::Undefined => return None,
+            MaybeUndefined::Null => self.given.push(field),
+            MaybeUndefined::Value(value) => {
+                self.given.push(field);
+                return Some(Some(value));
+            }
+        }
+        Some(None)
+    }
+
+    fn null(&mut self, field: &str) {
+        self.fault(field, ErrorCode::NullNotAllowed, "This field may be left out, but not be null.");
+    }
+
+    fn obey<T>(&mut self, field: &str, outcome: Result<T, Fault>) -> Option<T> {
+        match outcome {
+            Ok(value) => Some(value),
+            Err(Fault(code, message)) => {
+                self.fault(field, code, message);
+                None
+            }
+        }
+    }
+}
+
+/// Whether a value says nothing.
+pub trait Blank {
+    /// True for a text that shows nothing.
+    fn is_blank(&self) -> bool {
+        false
+    }
+}
+
+impl Blank for i32 {}
+
+impl Blank for String {
+    fn is_blank(&self) -> bool {
+        let invisible = |c: char| c.is_whitespace() || matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}');
+        self.chars().all(invisible)
+    }
+}
+
+impl Blank for DateText {
+    fn is_blank(&self) -> bool {
+        self.0.is_blank()
+    }
+}
+
+impl Blank for async_graphql::ID {
+    fn is_blank(&self) -> bool {
+        self.0.is_blank()
+    }
+}
+
+/// The rules of single values. Each is given trimmed text and returns what is stored.
+pub mod rule {
+    use std::str::FromStr;
+
+    use chrono::NaiveDate;
+
+    use super::{Date, DateText, ErrorCode, Fault, Id};
+    use crate::text;
+
+    /// One line of text of at most `most` characters, without control characters.
+    pub fn text(most: usize) -> impl Fn(&str) -> Result<String, Fault> {
+        move |text| {
+            if text.chars().count() > most {
+                return Err(Fault(ErrorCode::TooLong, format!("At most {most} characters.")));
+            }
+            if text.chars().any(char::is_control) {
+                return Err(Fault::invalid("Line breaks and control characters are not allowed."));
+            }
+            Ok(text.to_owned())
+        }
+    }
+
+    /// Letters, digits and `. @ + - _`, at most 30 characters.
+    pub fn username(name: &str) -> Result<String, Fault> {
+        let allowed = |c: char| c.is_alphanumeric() || matches!(c, '.' | '@' | '+' | '-' | '_');
+        let name = self::text(30)(name)?;
+        if name.chars().all(allowed) { Ok(name) } else { Err(Fault::invalid("Only letters, digits and . @ + - _ are allowed.")) }
+    }
+
+    /// One e-mail address (RFC 5321 and 6531, no display name, no address literal) of at most `most` characters.
+    pub fn email(most: usize) -> impl Fn(&str) -> Result<String, Fault> {
+        move |address| {
+            let address = self::text(most)(address)?;
+            let options = email_address::Options::default().without_display_text().without_domain_literal();
+            let valid = email_address::EmailAddress::parse_with_options(&address, options).is_ok()
+                && address.rsplit_once('@').is_some_and(|(_, domain)| idna::domain_to_ascii(&text::canonical(domain)).is_ok());
+            if valid { Ok(address) } else { Err(Fault::invalid("This is not an e-mail address.")) }
+        }
+    }
+
+    /// A telephone number as people write it, at most 20 characters.
+    pub fn phone(number: &str) -> Result<String, Fault> {
+        let number = self::text(20)(number)?;
+        if number.chars().any(|c| c.is_ascii_digit()) { Ok(number) } else { Err(Fault::invalid("This is not a telephone number.")) }
+    }
+
+    /// An absolute http or https URL of at most 200 characters; `www.example.org` becomes `http://www.example.org`.
+    pub fn web_address(address: &str) -> Result<String, Fault> {
+        let absolute = if address.contains("://") { address.to_owned() } else { format!("http://{address}") };
+        let absolute = self::text(200)(&absolute)?;
+        let invalid = || Fault::invalid("This is not a web address, such as https://www.example.org.");
+        let url = url::Url::from_str(&absolute).map_err(|_| invalid())?;
+        let plain = matches!(url.scheme(), "http" | "https") && url.username().is_empty() && url.password().is_none();
+        let host = url.host_str().is_some_and(|host| host.contains('.') || host == "localhost" || host.starts_with('['));
+        if plain && host && !absolute.contains(char::is_whitespace) { Ok(absolute) } else { Err(invalid()) }
+    }
+
+    /// An ORCID iD, bare or as a URL, at most 100 characters; its last character is the checksum of ISO 7064 MOD 11-2.
+    pub fn orcid(text: &str) -> Result<String, Fault> {
+        let text = self::text(100)(text)?;
+        let bare = ["https://orcid.org/", "http://orcid.org/", "orcid.org/"].iter().find_map(|prefix| text.strip_prefix(prefix));
+        let bare = bare.unwrap_or(&text);
+        let groups: Vec<&str> = bare.split('-').collect();
+        let digits: Vec<u32> = bare.chars().filter_map(|c| if c == 'X' { Some(10) } else { c.to_digit(10) }).collect();
+        let Some((check, body)) = digits.split_last() else { return Err(Fault::invalid("This is not an ORCID iD.")) };
+        let well_formed = groups.len() == 4 && groups.iter().all(|group| group.len() == 4)
+            && digits.len() == 16 && !body.contains(&10);
+        let total = body.iter().fold(0, |total, digit| (total + digit) * 2);
+        match (well_formed, (12 - total % 11) % 11 == *check) {
+            (true, true) => Ok(text),
+            (true, false) => Err(Fault::invalid("This ORCID iD is mistyped: its checksum does not match.")),
+            _ => Err(Fault::invalid("This is not an ORCID iD, such as 0000-0002-1825-0097.")),
+        }
+    }
+
+    /// A day from 1900-01-01 to today.
+    pub fn birth_date(given: DateText) -> Result<Date, Fault> {
+        let date = Date::parse(given.0.trim()).ok_or_else(|| Fault::invalid("This is not a date, such as 1980-07-08."))?;
+        let earliest = NaiveDate::from_ymd_opt(1900, 1, 1);
+        if earliest.is_some_and(|earliest| date.0 >= earliest) && date <= Date::today() {
+            Ok(date)
+        } else {
+            Err(Fault::invalid("A day from 1900-01-01 to today."))
+        }
+    }
+
+    /// A country's two letters (ISO 3166-1 alpha-2), in either case.
+    pub fn country(code: &str) -> Result<String, Fault> {
+        if code.len() == 2 && code.bytes().all(|byte| byte.is_ascii_alphabetic()) {
+            Ok(code.to_ascii_uppercase())
+        } else {
+            Err(Fault::invalid("Two letters as ISO 3166-1 has them, such as AU."))
+        }
+    }
+
+    /// A whole number from `least` to `most`.
+    pub fn between(least: i32, most: i32) -> impl Fn(i32) -> Result<i32, Fault> {
+        move |number| match number {
+            n if n < least => Err(Fault(ErrorCode::TooShort, format!("At least {least}."))),
+            n if n > most => Err(Fault(ErrorCode::TooLong, format!("At most {most}."))),
+            n => Ok(n),
+        }
+    }
+
+    /// An id, as the directory gives it out.
+    pub fn id(text: &str) -> Result<Id, Fault> {
+        Id::parse(text).ok_or_else(|| Fault::invalid("This is not an id."))
+    }
+}

@@ -1,0 +1,141 @@
+//! What can be done with groups.
+
+pub mod mutation;
+pub mod query;
+
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter,
+    QuerySelect,
+};
+
+use crate::access::Viewer;
+use crate::db::Db;
+use crate::entity::group::GroupFields;
+use crate::entity::membership::{GroupRole, MOST_GROUPS_OF_A_USER};
+use crate::entity::{group, membership, user};
+use crate::error::{Error, ErrorCode};
+use crate::form::Form;
+use crate::scalar::{Id, now};
+
+/// Makes a group in the viewer's license; the viewer becomes its owner.
+///
+/// # Errors
+/// `Rejected` with every fault of the input.
+pub async fn create(db: &Db, viewer: &Viewer, fields: GroupFields) -> Result<group::Model, Error> {
+    let viewer = viewer.signed_in()?;
+    let mut form = Form::creating();
+    let mut new = group::Model::blank(Id::new(), viewer.license_id);
+    new.lay_over(fields, &mut form);
+    form.finish()?;
+    let transaction = db.begin().await?;
+    user::Entity::find_by_id(viewer.user_id).lock_exclusive().one(&transaction).await?;
+    check_room(&transaction, viewer.user_id, "name").await?;
+    new.clone().into_active_model().reset_all().insert(&transaction).await?;
+    let owner = membership::Model { user_id: viewer.user_id, group_id: new.id, role: GroupRole::Owner, joined_at: now() };
+    owner.into_active_model().reset_all().insert(&transaction).await?;
+    transaction.commit().await?;
+    Ok(new)
+}
+
+/// Makes somebody a member of a group, or changes what he is in it.
+///
+/// # Errors
+/// `Rejected` for ids that name nothing, for one group too many and for the last owner; `Forbidden`.
+pub async fn set_member(db: &Db, viewer: &Viewer, group_id: &str, user_id: &str, role: GroupRole) -> Result<group::Model, Error> {
+    let change = Change::begin(db, viewer, group_id, user_id).await?;
+    viewer.may_change_members(change.own, change.current.as_ref().map(|membership| membership.role), Some(role))?;
+    match &change.current {
+        Some(current) if current.role == role => {}
+        Some(current) => {
+            change.keep_an_owner().await?;
+            let changed = membership::Model { role, ..current.clone() };
+            changed.into_active_model().reset_all().update(&change.transaction).await?;
+        }
+        None => {
+            check_room(&change.transaction, change.person.id, "userId").await?;
+            let new = membership::Model { user_id: change.person.id, group_id: change.group.id, role, joined_at: now() };
+            new.into_active_model().reset_all().insert(&change.transaction).await?;
+        }
+    }
+    change.transaction.commit().await?;
+    Ok(change.group)
+}
+
+/// Ends somebody's membership of a group; may be repeated.
+///
+/// # Errors
+/// `Rejected` for ids that name nothing and for the last owner; `Forbidden`.
+pub async fn remove_member(db: &Db, viewer: &Viewer, group_id: &str, user_id: &str) -> Result<group::Model, Error> {
+    let change = Change::begin(db, viewer, group_id, user_id).await?;
+    viewer.may_change_members(change.own, change.current.as_ref().map(|membership| membership.role), None)?;
+    if let Some(current) = &change.current {
+        change.keep_an_owner().await?;
+        membership::Entity::delete_by_id((current.user_id, current.group_id)).exec(&change.transaction).await?;
+    }
+    change.transaction.commit().await?;
+    Ok(change.group)
+}
+
+/// A change of who belongs to a group, under way: the group's row is locked, so that changes of one group take turns.
+struct Change {
+    transaction: DatabaseTransaction,
+    group: group::Model,
+    person: user::Model,
+    current: Option<membership::Model>,
+    own: Option<GroupRole>,
+}
+
+impl Change {
+    async fn begin(db: &Db, viewer: &Viewer, group_id: &str, user_id: &str) -> Result<Self, Error> {
+        let mut form = Form::changing();
+        let ids = (form.id("groupId", group_id), form.id("userId", user_id));
+        form.finish()?;
+        let (Some(group_id), Some(user_id)) = ids else { return Err(Error::internal("an id that is none passed the form")) };
+
+        let transaction = db.begin().await?;
+        let seen = viewer.sees_groups();
+        let group = group::Entity::find_by_id(group_id).filter(seen).lock_exclusive().one(&transaction).await?;
+        let seen = viewer.finds_users();
+        let person = user::Entity::find_by_id(user_id).filter(seen).lock_exclusive().one(&transaction).await?;
+        let person = person.filter(|person| group.as_ref().is_none_or(|group| group.license_id == person.license_id));
+        let mut form = Form::changing();
+        if group.is_none() {
+            form.fault("groupId", ErrorCode::NotFound, "There is no such group.");
+        }
+        if person.is_none() {
+            form.fault("userId", ErrorCode::NotFound, "There is no such person.");
+        }
+        form.finish()?;
+        let (Some(group), Some(person)) = (group, person) else { return Err(Error::internal("a missing row passed the form")) };
+
+        let current = membership::Entity::find_by_id((person.id, group.id)).one(&transaction).await?;
+        let own = membership::Entity::find_by_id((viewer.signed_in()?.user_id, group.id)).one(&transaction).await?;
+        Ok(Self { transaction, group, person, current, own: own.map(|membership| membership.role) })
+    }
+
+    /// Refuses to take the last owner away; a group always has one.
+    async fn keep_an_owner(&self) -> Result<(), Error> {
+        if self.current.as_ref().is_none_or(|current| current.role != GroupRole::Owner) {
+            return Ok(());
+        }
+        let others = membership::Entity::find()
+            .filter(membership::Column::GroupId.eq(self.group.id))
+            .filter(membership::Column::Role.eq(GroupRole::Owner))
+            .filter(membership::Column::UserId.ne(self.person.id))
+            .count(&self.transaction)
+            .await?;
+        if others > 0 {
+            return Ok(());
+        }
+        let message = format!("{} is the group's last owner; make somebody else an owner first.", self.person.name());
+        Err(Error::rejected("userId", ErrorCode::NotAllowed, message))
+    }
+}
+
+async fn check_room(transaction: &DatabaseTransaction, user_id: Id, field: &str) -> Result<(), Error> {
+    let groups = membership::Entity::find().filter(membership::Column::UserId.eq(user_id)).count(transaction).await?;
+    if groups < MOST_GROUPS_OF_A_USER {
+        return Ok(());
+    }
+    Err(Error::rejected(field, ErrorCode::NotAllowed, format!("Nobody belongs to more than {MOST_GROUPS_OF_A_USER} groups.")))
+}

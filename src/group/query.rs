@@ -1,0 +1,99 @@
+//! group, groups; and a group's members.
+
+use async_graphql::connection::{ConnectionNameType, EdgeNameType};
+use async_graphql::{ComplexObject, Context, Object, OutputType, Result, SimpleObject};
+use chrono::{DateTime, Utc};
+use futures_util::FutureExt;
+use sea_orm::{EntityTrait, QueryFilter};
+
+use crate::access::Action;
+use crate::context::ContextExt;
+use crate::entity::membership::GroupRole;
+use crate::entity::{group, user};
+use crate::loader::{GroupById, Member, MemberCountOfGroup, MembersOfGroup};
+use crate::page::{self, Connection, PageArgs, Total, Window};
+use crate::scalar::Id;
+
+/// What the edge between a group and a member says.
+#[derive(SimpleObject)]
+pub struct Membership {
+    /// What the person is in the group.
+    role: GroupRole,
+    /// Since when the person belongs to the group.
+    joined_at: DateTime<Utc>,
+}
+
+/// `GroupMemberConnection` and `GroupMemberEdge`.
+pub struct MemberName;
+
+impl ConnectionNameType for MemberName {
+    fn type_name<T: OutputType>() -> String {
+        "GroupMemberConnection".to_owned()
+    }
+}
+
+impl EdgeNameType for MemberName {
+    fn type_name<T: OutputType>() -> String {
+        "GroupMemberEdge".to_owned()
+    }
+}
+
+#[derive(Default)]
+pub struct GroupQuery;
+
+#[Object]
+impl GroupQuery {
+    /// One group; null where there is none, or none that the viewer can see.
+    #[graphql(guard = "Action::ReadDirectory")]
+    async fn group(&self, ctx: &Context<'_>, #[graphql(desc = "The group's id.")] id: Id) -> Result<Option<group::Model>> {
+        Ok(ctx.links()?.load_one(GroupById(id)).await?)
+    }
+
+    /// Groups by name and id.
+    #[graphql(guard = "Action::ReadDirectory", complexity = "page::cost(first, last, child_complexity)")]
+    #[expect(clippy::too_many_arguments, reason = "a connection has four arguments of its own")]
+    async fn groups(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Only groups with this in their name, whatever the case and accents; at most 200 characters.")]
+        name_contains: Option<String>,
+        #[graphql(desc = "How many, from the beginning: 1 to 100; 50 where nothing is said.")] first: Option<i32>,
+        #[graphql(desc = "Only what comes after this cursor.")] after: Option<String>,
+        #[graphql(desc = "How many, from the end: 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
+    ) -> Result<Connection<group::Model>> {
+        let (db, viewer) = (ctx.db()?, ctx.viewer()?);
+        let named = page::named(name_contains.as_deref(), group::Column::NameKey, db.is_postgres())?;
+        let list = format!("groups {} {}", viewer.horizon(), name_contains.unwrap_or_default());
+        let window = Window::new(PageArgs { first, after, last, before }, &list)?;
+        let select = group::Entity::find().filter(viewer.sees_groups()).filter(named);
+        let page = page::read(db.read(), select.clone(), &window).await?;
+        Ok(page.into_connection(Total::of_list(select), page::plain))
+    }
+}
+
+#[ComplexObject]
+impl group::Model {
+    /// The people who belong to the group, by last name, first name and id. Inactive people are left out.
+    #[graphql(complexity = "page::cost(first, last, child_complexity)")]
+    #[expect(clippy::too_many_arguments, reason = "a connection has four arguments of its own")]
+    async fn members(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "How many, from the beginning: 1 to 100; 50 where nothing is said.")] first: Option<i32>,
+        #[graphql(desc = "Only what comes after this cursor.")] after: Option<String>,
+        #[graphql(desc = "How many, from the end: 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
+    ) -> Result<Connection<user::Model, Membership, MemberName, MemberName>> {
+        let list = format!("members of group {} {}", self.id.0, ctx.viewer()?.horizon());
+        let window = Window::new(PageArgs { first, after, last, before }, &list)?;
+        let page = ctx.links()?.load_one(MembersOfGroup(self.id, window)).await?.unwrap_or_default();
+        let id = self.id;
+        let total = Total::of(move |ctx| {
+            async move { Ok(ctx.links()?.load_one(MemberCountOfGroup(id)).await?.unwrap_or(0)) }.boxed()
+        });
+        Ok(page.into_connection(total, |member: Member| {
+            (member.user, Membership { role: member.role, joined_at: member.joined_at })
+        }))
+    }
+}

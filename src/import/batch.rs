@@ -1,0 +1,378 @@
+//! A chunk of records, held against what is in the database and written in one transaction.
+
+use std::collections::{HashMap, HashSet};
+
+use argon2::password_hash::phc::PasswordHash;
+use sea_orm::sea_query::{Condition, OnConflict};
+use sea_orm::{
+    ActiveModelBehavior, ActiveModelTrait, ColumnTrait, DatabaseTransaction, EntityTrait, FromQueryResult, IntoActiveModel,
+    ModelTrait, QueryFilter,
+};
+
+use super::record::{GroupRecord, InstitutionRecord, UserRecord};
+use super::Importer;
+use crate::db::one_of;
+use crate::entity::membership::MOST_GROUPS_OF_A_USER;
+use crate::entity::{credential, group, institution, membership, user};
+use crate::error::{Error, ErrorCode};
+use crate::form::Form;
+use crate::scalar::{Id, now};
+
+/// How many rows one statement inserts: SQLite takes 32,766 values.
+const ROWS_AT_ONCE: usize = 500;
+
+/// The unique values that the file has given so far, and whose they are.
+#[derive(Default)]
+pub struct Seen {
+    people: HashSet<Id>,
+    values: HashMap<String, Id>,
+}
+
+impl Seen {
+    /// Whether somebody else of the file has the value already; otherwise it is his from now on.
+    fn taken(&mut self, kind: &str, value: Option<&str>, id: Id) -> bool {
+        value.is_some_and(|value| *self.values.entry(format!("{kind} {value}")).or_insert(id) != id)
+    }
+}
+
+/// A person as he is to be, and what hangs on him.
+struct Person {
+    row: user::Model,
+    old: Option<user::Model>,
+    password_hash: Option<String>,
+    memberships: Vec<membership::Model>,
+}
+
+/// What the database knows of the people of a chunk.
+#[derive(Default)]
+struct Known {
+    people: Vec<user::Model>,
+    by_id: HashMap<Id, usize>,
+    by_external_id: HashMap<String, usize>,
+    by_email: HashMap<String, usize>,
+    by_username: HashMap<String, usize>,
+    memberships: HashMap<(Id, Id), membership::Model>,
+    passwords: HashMap<Id, String>,
+}
+
+impl Importer<'_> {
+    pub(super) async fn take_institution(&mut self, number: u64, record: InstitutionRecord) -> Result<(), Error> {
+        let external_id = record.fields.external_id.as_opt_ref().flatten().map(|id| id.trim().to_owned());
+        let name = record.core.name.as_opt_ref().flatten().map(|name| name.trim().to_owned());
+        let by_external_id = external_id.as_ref().and_then(|id| self.institutions.by_external_id.get(id).copied());
+        let by_name = name.as_ref().and_then(|name| self.institutions.find(name).ok());
+        let known = record.id.or(by_external_id).or(if external_id.is_none() { by_name } else { None });
+        let old = match known {
+            Some(id) => institution::Entity::find_by_id(id).one(self.db.read()).await?,
+            None => None,
+        };
+        if old.as_ref().is_some_and(|old| old.license_id != self.license_id) {
+            return self.reject(number, Error::rejected("id", ErrorCode::Taken, "This id is taken."));
+        }
+        let mut form = if old.is_some() { Form::changing() } else { Form::creating() };
+        let blank = || institution::Model::blank(known.unwrap_or_default(), self.license_id);
+        let mut row = old.clone().unwrap_or_else(blank);
+        row.lay_over(record.core, record.fields, &mut form);
+        if let Err(error) = form.finish() {
+            return self.reject(number, error);
+        }
+        self.institutions.add(row.id, &row.name, row.external_id.as_deref());
+        self.put(old, row, |row| {
+            row.modified_at = now();
+            row.version += 1;
+        })
+        .await
+    }
+
+    pub(super) async fn take_group(&mut self, number: u64, record: GroupRecord) -> Result<(), Error> {
+        let name = record.fields.name.as_opt_ref().flatten().map(|name| name.trim().to_owned());
+        let known = record.id.or_else(|| name.as_ref().and_then(|name| self.groups.find(name).ok()));
+        let old = match known {
+            Some(id) => group::Entity::find_by_id(id).one(self.db.read()).await?,
+            None => None,
+        };
+        if old.as_ref().is_some_and(|old| old.license_id != self.license_id) {
+            return self.reject(number, Error::rejected("id", ErrorCode::Taken, "This id is taken."));
+        }
+        let mut form = if old.is_some() { Form::changing() } else { Form::creating() };
+        let blank = || group::Model::blank(known.unwrap_or_default(), self.license_id);
+        let mut row = old.clone().unwrap_or_else(blank);
+        row.lay_over(record.fields, &mut form);
+        if let Err(error) = form.finish() {
+            return self.reject(number, error);
+        }
+        self.groups.add(row.id, &row.name, None);
+        self.put(old, row, |row| {
+            row.modified_at = now();
+            row.version += 1;
+        })
+        .await
+    }
+
+    /// Writes a row that is new or has changed.
+    async fn put<M, A>(&mut self, old: Option<M>, mut row: M, touch: impl FnOnce(&mut M)) -> Result<(), Error>
+    where
+        M: ModelTrait + IntoActiveModel<A> + FromQueryResult + Send + Sync + PartialEq,
+        M::Entity: EntityTrait<Model = M>,
+        A: ActiveModelTrait<Entity = M::Entity> + ActiveModelBehavior + Send,
+    {
+        match old {
+            Some(old) if old == row => self.tally.unchanged += 1,
+            Some(_) => {
+                touch(&mut row);
+                self.tally.changed += 1;
+                if self.write {
+                    row.into_active_model().reset_all().update(self.db.write()).await?;
+                }
+            }
+            None => {
+                self.tally.created += 1;
+                if self.write {
+                    M::Entity::insert(row.into_active_model().reset_all()).exec_without_returning(self.db.write()).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) async fn take_people(&mut self, records: Vec<(u64, UserRecord)>) -> Result<(), Error> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        let known = self.known(&records).await?;
+        let mut people = Vec::with_capacity(records.len());
+        for (number, record) in records {
+            match self.person(record, &known) {
+                Ok(person) => people.push(person),
+                Err(error) => self.reject(number, error)?,
+            }
+        }
+        self.write_people(people, &known).await
+    }
+
+    /// What the database knows of the people that the records are, or may be.
+    async fn known(&self, records: &[(u64, UserRecord)]) -> Result<Known, Error> {
+        let drafts = records.iter().map(|(_, record)| {
+            let mut draft = user::Model::blank(record.id.unwrap_or_default(), self.license_id);
+            draft.lay_over(record.names.clone(), record.fields.clone(), &mut Form::creating());
+            draft
+        });
+        let (mut ids, mut external_ids, mut emails, mut usernames) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        for draft in drafts {
+            ids.push(draft.id);
+            external_ids.extend(draft.external_id);
+            emails.extend(draft.email_key);
+            usernames.extend(draft.username_key);
+        }
+        let db = self.db.read();
+        let of_license = user::Column::LicenseId.eq(self.license_id);
+        let conditions = [
+            Condition::all().add(one_of(db.get_database_backend(), user::Column::Id, ids)),
+            Condition::all().add(user::Column::ExternalId.is_in(external_ids)).add(of_license),
+            Condition::all().add(user::Column::EmailKey.is_in(emails)),
+            Condition::all().add(user::Column::UsernameKey.is_in(usernames)),
+        ];
+        let mut known = Known::default();
+        // One statement for each key, so that each is found by its index.
+        for condition in conditions {
+            for person in user::Entity::find().filter(condition).all(db).await? {
+                known.add(person, self.license_id);
+            }
+        }
+        let ids = || known.people.iter().map(|person| person.id);
+        let of_people = one_of(db.get_database_backend(), membership::Column::UserId, ids());
+        let memberships = membership::Entity::find().filter(of_people).all(db).await?;
+        let of_people = one_of(db.get_database_backend(), credential::Column::UserId, ids());
+        let passwords = credential::Entity::find().filter(of_people).all(db).await?;
+        known.memberships = memberships.into_iter().map(|row| ((row.user_id, row.group_id), row)).collect();
+        known.passwords = passwords.into_iter().map(|row| (row.user_id, row.password_hash)).collect();
+        Ok(known)
+    }
+
+    fn person(&mut self, record: UserRecord, known: &Known) -> Result<Person, Error> {
+        let old = known.find(&record);
+        let mut form = if old.is_some() { Form::changing() } else { Form::creating() };
+        if old.as_ref().is_some_and(|old| old.license_id != self.license_id) {
+            return Err(Error::rejected("id", ErrorCode::Taken, "This id is taken."));
+        }
+        let mut row = old.clone().unwrap_or_else(|| user::Model::blank(record.id.unwrap_or_default(), self.license_id));
+        row.lay_over(record.names, record.fields, &mut form);
+        form.value("isActive", record.is_active, &mut row.is_active);
+        if let Some(joined) = record.date_joined {
+            row.date_joined = joined;
+        }
+        match record.institution.as_deref().map(|reference| self.institutions.find(reference)) {
+            Some(Ok(id)) => row.institution_id = Some(id),
+            Some(Err(message)) => form.fault("institution", ErrorCode::NotFound, message),
+            None if row.institution_id.is_some_and(|id| !self.institutions.ids.contains_key(&id)) => {
+                form.fault("institutionId", ErrorCode::NotFound, "There is no such institution.");
+            }
+            None => {}
+        }
+        if record.password_hash.as_deref().is_some_and(|hash| !is_argon2(hash)) {
+            form.fault("passwordHash", ErrorCode::Invalid, "This is not an Argon2 hash in the PHC string format.");
+        }
+        row.has_activated |= record.password_hash.is_some();
+        if row.username.is_none() && row.email.is_none() {
+            form.fault("email", ErrorCode::Required, "There must be a username or an e-mail address.");
+        }
+        let memberships = self.memberships(&row, &record.groups, known, &mut form);
+        self.note_taken(&row, known, &mut form);
+        if !self.seen.people.insert(row.id) {
+            form.fault("id", ErrorCode::Taken, "An earlier line of the file is about the same person.");
+        }
+        form.finish()?;
+        Ok(Person { row, old, password_hash: record.password_hash, memberships })
+    }
+
+    /// The memberships that are new or change.
+    fn memberships(
+        &self,
+        person: &user::Model,
+        references: &[super::record::GroupReference],
+        known: &Known,
+        form: &mut Form,
+    ) -> Vec<membership::Model> {
+        let mut groups: HashSet<Id> = known.memberships.keys().filter(|key| key.0 == person.id).map(|key| key.1).collect();
+        let mut changed = Vec::new();
+        for reference in references {
+            match self.groups.find(&reference.group) {
+                Err(message) => form.fault("groups", ErrorCode::NotFound, message),
+                Ok(group_id) => {
+                    let old = known.memberships.get(&(person.id, group_id));
+                    groups.insert(group_id);
+                    if old.is_none_or(|old| old.role != reference.role) {
+                        let joined_at = old.map_or(person.date_joined, |old| old.joined_at);
+                        changed.push(membership::Model { user_id: person.id, group_id, role: reference.role, joined_at });
+                    }
+                }
+            }
+        }
+        changed.reverse();
+        let mut last: HashSet<Id> = HashSet::new();
+        changed.retain(|membership| last.insert(membership.group_id));
+        if groups.len() as u64 > MOST_GROUPS_OF_A_USER {
+            form.fault("groups", ErrorCode::NotAllowed, format!("Nobody belongs to more than {MOST_GROUPS_OF_A_USER} groups."));
+        }
+        changed
+    }
+
+    fn note_taken(&mut self, row: &user::Model, known: &Known, form: &mut Form) {
+        let other = |found: Option<&user::Model>| found.is_some_and(|found| found.id != row.id);
+        let email = row.email_key.as_deref();
+        let username = row.username_key.as_deref();
+        let external_id = row.external_id.as_deref();
+        if other(known.at(&known.by_email, email)) || self.seen.taken("email", email, row.id) {
+            form.fault("email", ErrorCode::Taken, "This e-mail address is taken.");
+        }
+        if other(known.at(&known.by_username, username)) || self.seen.taken("username", username, row.id) {
+            form.fault("username", ErrorCode::Taken, "This username is taken.");
+        }
+        if other(known.at(&known.by_external_id, external_id)) || self.seen.taken("externalId", external_id, row.id) {
+            form.fault("externalId", ErrorCode::Taken, "This external id is taken.");
+        }
+    }
+
+    async fn write_people(&mut self, people: Vec<Person>, known: &Known) -> Result<(), Error> {
+        let (mut created, mut changed, mut passwords, mut memberships) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        for person in people {
+            let Person { mut row, old, password_hash, memberships: joined } = person;
+            let id = row.id;
+            let password = password_hash.filter(|hash| known.passwords.get(&id) != Some(hash));
+            match old {
+                Some(old) if old == row && password.is_none() && joined.is_empty() => self.tally.unchanged += 1,
+                Some(old) => {
+                    self.tally.changed += 1;
+                    if old != row || password.is_some() {
+                        row.modified_at = now();
+                        row.version += 1;
+                        changed.push(row);
+                    }
+                }
+                None => {
+                    self.tally.created += 1;
+                    created.push(row);
+                }
+            }
+            passwords.extend(password.map(|password_hash| credential::Model { user_id: id, password_hash }));
+            memberships.extend(joined);
+        }
+        if !self.write {
+            return Ok(());
+        }
+        let transaction = self.db.begin().await?;
+        insert_people(&transaction, created).await?;
+        for row in changed {
+            row.into_active_model().reset_all().update(&transaction).await?;
+        }
+        insert_passwords(&transaction, passwords).await?;
+        insert_memberships(&transaction, memberships).await?;
+        Ok(transaction.commit().await?)
+    }
+}
+
+impl Known {
+    fn add(&mut self, person: user::Model, license_id: Id) {
+        if self.by_id.contains_key(&person.id) {
+            return;
+        }
+        let place = self.people.len();
+        self.by_id.insert(person.id, place);
+        if person.license_id == license_id {
+            self.by_external_id.extend(person.external_id.clone().map(|id| (id, place)));
+        }
+        self.by_email.extend(person.email_key.clone().map(|key| (key, place)));
+        self.by_username.extend(person.username_key.clone().map(|key| (key, place)));
+        self.people.push(person);
+    }
+
+    fn at(&self, places: &HashMap<String, usize>, key: Option<&str>) -> Option<&user::Model> {
+        self.people.get(*places.get(key?)?)
+    }
+
+    /// Who a record is: by id, then by external id, and where it has neither by e-mail address or username.
+    fn find(&self, record: &UserRecord) -> Option<user::Model> {
+        let mut draft = user::Model::blank(Id::default(), Id::default());
+        draft.lay_over(record.names.clone(), record.fields.clone(), &mut Form::creating());
+        let by_id = record.id.and_then(|id| self.people.get(*self.by_id.get(&id)?));
+        let by_external_id = || self.at(&self.by_external_id, draft.external_id.as_deref());
+        let by_login = || {
+            let nameless = record.id.is_none() && draft.external_id.is_none();
+            let found = || self.at(&self.by_email, draft.email_key.as_deref());
+            let found = found().or_else(|| self.at(&self.by_username, draft.username_key.as_deref()));
+            found.filter(|_| nameless)
+        };
+        by_id.or_else(by_external_id).or_else(by_login).cloned()
+    }
+}
+
+fn is_argon2(hash: &str) -> bool {
+    PasswordHash::new(hash).is_ok_and(|hash| hash.algorithm.as_str().starts_with("argon2") && hash.hash.is_some())
+}
+
+async fn insert_people(transaction: &DatabaseTransaction, rows: Vec<user::Model>) -> Result<(), Error> {
+    for rows in rows.chunks(ROWS_AT_ONCE) {
+        let rows = rows.iter().cloned().map(|row| row.into_active_model().reset_all());
+        user::Entity::insert_many(rows).exec_without_returning(transaction).await?;
+    }
+    Ok(())
+}
+
+async fn insert_passwords(transaction: &DatabaseTransaction, rows: Vec<credential::Model>) -> Result<(), Error> {
+    for rows in rows.chunks(ROWS_AT_ONCE) {
+        let replace = OnConflict::column(credential::Column::UserId).update_column(credential::Column::PasswordHash).to_owned();
+        let rows = rows.iter().cloned().map(|row| row.into_active_model().reset_all());
+        credential::Entity::insert_many(rows).on_conflict(replace).exec_without_returning(transaction).await?;
+    }
+    Ok(())
+}
+
+async fn insert_memberships(transaction: &DatabaseTransaction, rows: Vec<membership::Model>) -> Result<(), Error> {
+    for rows in rows.chunks(ROWS_AT_ONCE) {
+        let key = [membership::Column::UserId, membership::Column::GroupId];
+        let replace = OnConflict::columns(key).update_column(membership::Column::Role).to_owned();
+        let rows = rows.iter().cloned().map(|row| row.into_active_model().reset_all());
+        membership::Entity::insert_many(rows).on_conflict(replace).exec_without_returning(transaction).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,109 @@
+//! A line of text as a record, with every fault of its form.
+
+use async_graphql::MaybeUndefined;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use super::record::{GroupRecord, InstitutionRecord, Record, UserRecord};
+use crate::entity::group::GroupFields;
+use crate::entity::institution::InstitutionFields;
+use crate::entity::user::{Names, UserFields};
+
+type Faults = Vec<String>;
+
+/// The record that a line of JSON stands for: an object with one member, `institution`, `group` or `user`.
+///
+/// # Errors
+/// Every fault as `member: message`.
+pub fn parse(text: &[u8]) -> Result<Record, Faults> {
+    let line: Value = serde_json::from_slice(text).map_err(|error| vec![format!("not JSON: {error}")])?;
+    let expected = || vec!["expected an object with one member: institution, group or user".to_owned()];
+    let Value::Object(line) = line else { return Err(expected()) };
+    let mut members = line.into_iter();
+    let (Some((kind, Value::Object(object))), None) = (members.next(), members.next()) else { return Err(expected()) };
+    let members = Members { rest: object, faults: Vec::new() };
+    match kind.as_str() {
+        "institution" => institution(members),
+        "group" => group(members),
+        "user" => user(members),
+        _ => Err(expected()),
+    }
+}
+
+fn institution(mut members: Members) -> Result<Record, Faults> {
+    let mut record = InstitutionRecord { id: members.take("id"), ..InstitutionRecord::default() };
+    record.core.name = members.given("name");
+    record.core.kind = members.given("kind");
+    record.core.country = members.given("country");
+    record.fields = members.all::<InstitutionFields>();
+    members.finish(Record::Institution(record))
+}
+
+fn group(mut members: Members) -> Result<Record, Faults> {
+    let record = GroupRecord { id: members.take("id"), fields: members.all::<GroupFields>() };
+    members.finish(Record::Group(record))
+}
+
+fn user(mut members: Members) -> Result<Record, Faults> {
+    let record = UserRecord {
+        id: members.take("id"),
+        names: Names { first_name: members.given("firstName"), last_name: members.given("lastName") },
+        is_active: members.given("isActive"),
+        institution: members.take("institution"),
+        groups: members.take("groups").unwrap_or_default(),
+        password_hash: members.take("passwordHash"),
+        date_joined: members.take("dateJoined"),
+        fields: members.all::<UserFields>(),
+    };
+    members.finish(Record::User(Box::new(record)))
+}
+
+/// The members of an object that have not been read yet, and the faults of those that have.
+struct Members {
+    rest: Map<String, Value>,
+    faults: Faults,
+}
+
+impl Members {
+    /// A member of its own type; `None` where it is absent or null.
+    fn take<T: DeserializeOwned>(&mut self, name: &str) -> Option<T> {
+        let value = self.rest.remove(name)?;
+        self.decode::<Option<T>>(name, value).flatten()
+    }
+
+    /// A member that may be absent, null or a value.
+    fn given<T: DeserializeOwned>(&mut self, name: &str) -> MaybeUndefined<T> {
+        match self.rest.remove(name) {
+            None => MaybeUndefined::Undefined,
+            Some(Value::Null) => MaybeUndefined::Null,
+            Some(value) => self.decode(name, value).map_or(MaybeUndefined::Undefined, MaybeUndefined::Value),
+        }
+    }
+
+    /// All the rest at once. Where that fails, each by itself, for every fault to be found.
+    fn all<T: DeserializeOwned + Default>(&mut self) -> T {
+        let rest = std::mem::take(&mut self.rest);
+        if let Ok(fields) = serde_json::from_value(Value::Object(rest.clone())) {
+            return fields;
+        }
+        for (name, value) in rest {
+            let alone = Map::from_iter([(name.clone(), value)]);
+            self.decode::<T>(&name, Value::Object(alone));
+        }
+        T::default()
+    }
+
+    fn decode<T: DeserializeOwned>(&mut self, name: &str, value: Value) -> Option<T> {
+        match serde_json::from_value(value) {
+            Ok(decoded) => Some(decoded),
+            Err(error) => {
+                self.faults.push(format!("{name}: {error}"));
+                None
+            }
+        }
+    }
+
+    fn finish(self, record: Record) -> Result<Record, Faults> {
+        if self.faults.is_empty() { Ok(record) } else { Err(self.faults) }
+    }
+}

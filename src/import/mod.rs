@@ -1,0 +1,208 @@
+//! Loading many people at once: every line checked by the rules of the API, written in chunks, and what is there already
+//! left as it is, so that a file may be loaded again.
+
+mod batch;
+mod line;
+pub mod record;
+
+use std::collections::HashMap;
+use std::io::BufRead;
+
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
+
+use crate::db::Db;
+use crate::entity::{group, institution};
+use crate::error::{Error, MutationError};
+use crate::scalar::Id;
+use record::Record;
+
+/// How many lines are written in one transaction.
+const CHUNK: usize = 500;
+
+/// A line that cannot be loaded, and everything that is wrong with it.
+#[derive(Debug)]
+pub struct BadLine {
+    /// Counted from 1.
+    pub number: u64,
+    /// Each fault as `path: message`.
+    pub faults: Vec<String>,
+}
+
+/// What came of the lines that were read.
+#[derive(Debug, Default)]
+pub struct Tally {
+    pub created: u64,
+    pub changed: u64,
+    pub unchanged: u64,
+    pub bad: Vec<BadLine>,
+}
+
+/// Loads records into one license.
+pub struct Importer<'a> {
+    db: &'a Db,
+    license_id: Id,
+    write: bool,
+    institutions: Names,
+    groups: Names,
+    seen: batch::Seen,
+    tally: Tally,
+}
+
+/// What records may refer to, by id and by name.
+#[derive(Default)]
+struct Names {
+    ids: HashMap<Id, ()>,
+    by_name: HashMap<String, Vec<Id>>,
+    by_external_id: HashMap<String, Id>,
+}
+
+impl Names {
+    fn add(&mut self, id: Id, name: &str, external_id: Option<&str>) {
+        if self.ids.insert(id, ()).is_none() {
+            self.by_name.entry(name.to_owned()).or_default().push(id);
+        }
+        if let Some(external_id) = external_id {
+            self.by_external_id.insert(external_id.to_owned(), id);
+        }
+    }
+
+    /// The one that an id or a name stands for.
+    fn find(&self, reference: &str) -> Result<Id, String> {
+        if let Some(id) = Id::parse(reference).filter(|id| self.ids.contains_key(id)) {
+            return Ok(id);
+        }
+        match self.by_name.get(reference).map(Vec::as_slice) {
+            Some([id]) => Ok(*id),
+            Some(_) => Err(format!("Several are called {reference:?}; say which by its id.")),
+            None => Err(format!("There is none with the id or name {reference:?}.")),
+        }
+    }
+}
+
+/// Reads a whole file without writing anything.
+///
+/// # Errors
+/// What the file or the database says.
+pub async fn check(db: &Db, license_id: Id, file: impl BufRead, progress: impl Fn(u64)) -> anyhow::Result<Tally> {
+    let mut importer = Importer::new(db, license_id, false).await?;
+    importer.read(file, progress).await?;
+    Ok(importer.tally)
+}
+
+/// Reads a file and writes what it says. Lines that are bad are left out and reported.
+///
+/// # Errors
+/// What the file or the database says.
+pub async fn load(db: &Db, license_id: Id, file: impl BufRead, progress: impl Fn(u64)) -> anyhow::Result<Tally> {
+    let mut importer = Importer::new(db, license_id, true).await?;
+    importer.read(file, progress).await?;
+    Ok(importer.tally)
+}
+
+/// Writes records that were made, not read.
+///
+/// # Errors
+/// What the database says.
+pub async fn load_records(
+    db: &Db,
+    license_id: Id,
+    records: impl Iterator<Item = Record>,
+    progress: impl Fn(u64),
+) -> Result<Tally, Error> {
+    let mut importer = Importer::new(db, license_id, true).await?;
+    let mut chunk = Vec::with_capacity(CHUNK);
+    let mut number = 0;
+    for record in records {
+        number += 1;
+        chunk.push((number, record));
+        if chunk.len() == CHUNK {
+            importer.take(std::mem::take(&mut chunk)).await?;
+            progress(number);
+        }
+    }
+    importer.take(chunk).await?;
+    progress(number);
+    Ok(importer.tally)
+}
+
+impl<'a> Importer<'a> {
+    async fn new(db: &'a Db, license_id: Id, write: bool) -> Result<Self, Error> {
+        let mut institutions = Names::default();
+        let known: Vec<(Id, String, Option<String>)> = institution::Entity::find()
+            .select_only()
+            .columns([institution::Column::Id, institution::Column::Name, institution::Column::ExternalId])
+            .filter(institution::Column::LicenseId.eq(license_id))
+            .into_tuple()
+            .all(db.read())
+            .await?;
+        known.iter().for_each(|(id, name, external_id)| institutions.add(*id, name, external_id.as_deref()));
+        let mut groups = Names::default();
+        let known: Vec<(Id, String)> = group::Entity::find()
+            .select_only()
+            .columns([group::Column::Id, group::Column::Name])
+            .filter(group::Column::LicenseId.eq(license_id))
+            .into_tuple()
+            .all(db.read())
+            .await?;
+        known.iter().for_each(|(id, name)| groups.add(*id, name, None));
+        Ok(Self { db, license_id, write, institutions, groups, seen: batch::Seen::default(), tally: Tally::default() })
+    }
+
+    async fn read(&mut self, mut file: impl BufRead, progress: impl Fn(u64)) -> anyhow::Result<()> {
+        let (mut number, mut bytes, mut chunk) = (0, 0, Vec::with_capacity(CHUNK));
+        let mut text = Vec::new();
+        loop {
+            text.clear();
+            let read = file.read_until(b'\n', &mut text)?;
+            if read == 0 {
+                break;
+            }
+            number += 1;
+            bytes += read as u64;
+            if text.trim_ascii().is_empty() {
+                continue;
+            }
+            match line::parse(&text) {
+                Ok(record) => chunk.push((number, record)),
+                Err(faults) => self.tally.bad.push(BadLine { number, faults }),
+            }
+            if chunk.len() == CHUNK {
+                self.take(std::mem::take(&mut chunk)).await?;
+                progress(bytes);
+            }
+        }
+        self.take(chunk).await?;
+        progress(bytes);
+        self.tally.bad.sort_by_key(|line| line.number);
+        Ok(())
+    }
+
+    /// Takes records in their order: what people refer to comes before them, within a chunk too.
+    async fn take(&mut self, chunk: Vec<(u64, Record)>) -> Result<(), Error> {
+        let mut people = Vec::with_capacity(chunk.len());
+        for (number, record) in chunk {
+            match record {
+                Record::User(record) => people.push((number, *record)),
+                Record::Institution(record) => self.take_institution(number, record).await?,
+                Record::Group(record) => self.take_group(number, record).await?,
+            }
+        }
+        self.take_people(people).await
+    }
+
+    fn reject(&mut self, number: u64, error: Error) -> Result<(), Error> {
+        match error {
+            Error::Rejected(faults) => {
+                let faults = faults.iter().map(fault_text).collect();
+                self.tally.bad.push(BadLine { number, faults });
+                Ok(())
+            }
+            other => Err(other),
+        }
+    }
+}
+
+fn fault_text(fault: &MutationError) -> String {
+    let path: Vec<&str> = fault.path.iter().skip(1).map(String::as_str).collect();
+    format!("{}: {}", path.join("."), fault.message)
+}

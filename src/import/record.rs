@@ -1,0 +1,64 @@
+//! One line of an import file.
+
+use async_graphql::MaybeUndefined;
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+
+use crate::entity::group::GroupFields;
+use crate::entity::institution::{InstitutionCore, InstitutionFields};
+use crate::entity::membership::GroupRole;
+use crate::entity::user::{Names, UserFields};
+use crate::scalar::Id;
+
+/// What a line says.
+#[derive(Clone, Debug)]
+pub enum Record {
+    Institution(InstitutionRecord),
+    Group(GroupRecord),
+    User(Box<UserRecord>),
+}
+
+/// An institution, by the fields of `CreateInstitutionInput`, and its id where it has one already.
+#[derive(Clone, Debug, Default)]
+pub struct InstitutionRecord {
+    pub id: Option<Id>,
+    pub core: InstitutionCore,
+    pub fields: InstitutionFields,
+}
+
+/// A group, by the fields of `CreateGroupInput`, and its id where it has one already.
+#[derive(Clone, Debug, Default)]
+pub struct GroupRecord {
+    pub id: Option<Id>,
+    pub fields: GroupFields,
+}
+
+/// A person, by the fields of `CreateUserInput`, and what only another system can know.
+#[derive(Clone, Debug, Default)]
+pub struct UserRecord {
+    pub id: Option<Id>,
+    pub names: Names,
+    pub fields: UserFields,
+    pub is_active: MaybeUndefined<bool>,
+    /// An institution of the same license, by id or name.
+    pub institution: Option<String>,
+    pub groups: Vec<GroupReference>,
+    /// The hash of the password as a PHC string.
+    pub password_hash: Option<String>,
+    pub date_joined: Option<DateTime<Utc>>,
+}
+
+/// A group that a person belongs to.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct GroupReference {
+    /// A group of the same license, by id or name.
+    pub group: String,
+    /// What the person is in it.
+    #[serde(default = "member")]
+    pub role: GroupRole,
+}
+
+fn member() -> GroupRole {
+    GroupRole::Member
+}

@@ -1,0 +1,89 @@
+//! institution, institutions; and an institution's people.
+
+use async_graphql::{ComplexObject, Context, Object, Result};
+use futures_util::FutureExt;
+use sea_orm::{EntityTrait, QueryFilter};
+
+use crate::access::Action;
+use crate::context::ContextExt;
+use crate::entity::{institution, license, user};
+use crate::error::Error;
+use crate::loader::{InstitutionById, LicenseById, UserCountOfInstitution, UsersOfInstitution};
+use crate::page::{self, Connection, PageArgs, Total, Window};
+use crate::scalar::Id;
+
+#[derive(Default)]
+pub struct InstitutionQuery;
+
+#[Object]
+impl InstitutionQuery {
+    /// One institution; null where there is none, or none that the viewer can see.
+    #[graphql(guard = "Action::ReadDirectory")]
+    async fn institution(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The institution's id.")] id: Id,
+    ) -> Result<Option<institution::Model>> {
+        Ok(ctx.links()?.load_one(InstitutionById(id)).await?)
+    }
+
+    /// Institutions by name and id.
+    #[graphql(guard = "Action::ReadDirectory", complexity = "page::cost(first, last, child_complexity)")]
+    #[expect(clippy::too_many_arguments, reason = "a connection has four arguments of its own")]
+    async fn institutions(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Only institutions with this in their name, whatever the case and accents; at most 200 characters.")]
+        name_contains: Option<String>,
+        #[graphql(desc = "How many, from the beginning: 1 to 100; 50 where nothing is said.")] first: Option<i32>,
+        #[graphql(desc = "Only what comes after this cursor.")] after: Option<String>,
+        #[graphql(desc = "How many, from the end: 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
+    ) -> Result<Connection<institution::Model>> {
+        let (db, viewer) = (ctx.db()?, ctx.viewer()?);
+        let named = page::named(name_contains.as_deref(), institution::Column::NameKey, db.is_postgres())?;
+        let list = format!("institutions {} {}", viewer.horizon(), name_contains.unwrap_or_default());
+        let window = Window::new(PageArgs { first, after, last, before }, &list)?;
+        let select = institution::Entity::find().filter(viewer.sees_institutions()).filter(named);
+        let page = page::read(db.read(), select.clone(), &window).await?;
+        Ok(page.into_connection(Total::of_list(select), page::plain))
+    }
+}
+
+#[ComplexObject]
+impl institution::Model {
+    /// The name with the city, as sites are told apart: `St George Hospital / Kogarah`.
+    async fn display_name(&self) -> String {
+        match &self.city {
+            Some(city) => format!("{} / {city}", self.name),
+            None => self.name.clone(),
+        }
+    }
+
+    /// The license that the institution belongs to.
+    async fn license(&self, ctx: &Context<'_>) -> Result<license::Model> {
+        let license = ctx.links()?.load_one(LicenseById(self.license_id)).await?;
+        Ok(license.ok_or_else(|| Error::internal("an institution without a license"))?)
+    }
+
+    /// The people who belong to the institution, by last name, first name and id. Inactive people are left out.
+    #[graphql(complexity = "page::cost(first, last, child_complexity)")]
+    #[expect(clippy::too_many_arguments, reason = "a connection has four arguments of its own")]
+    async fn users(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "How many, from the beginning: 1 to 100; 50 where nothing is said.")] first: Option<i32>,
+        #[graphql(desc = "Only what comes after this cursor.")] after: Option<String>,
+        #[graphql(desc = "How many, from the end: 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
+    ) -> Result<Connection<user::Model>> {
+        let list = format!("people of institution {} {}", self.id.0, ctx.viewer()?.horizon());
+        let window = Window::new(PageArgs { first, after, last, before }, &list)?;
+        let page = ctx.links()?.load_one(UsersOfInstitution(self.id, window)).await?.unwrap_or_default();
+        let id = self.id;
+        let total = Total::of(move |ctx| {
+            async move { Ok(ctx.links()?.load_one(UserCountOfInstitution(id)).await?.unwrap_or(0)) }.boxed()
+        });
+        Ok(page.into_connection(total, page::plain))
+    }
+}

@@ -1,0 +1,42 @@
+//! Licenses: made by whoever runs the server, looked at by everybody in them.
+
+pub mod query;
+
+use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect};
+
+use crate::db::Db;
+use crate::entity::license::{self, LicenseKind};
+use crate::error::Error;
+use crate::scalar::{Date, Id};
+
+/// Makes a license that starts today and has no end.
+///
+/// # Errors
+/// Whatever the database says, such as that the number is taken.
+pub async fn create(db: &Db, id: Id, number: &str, holder: &str) -> Result<license::Model, Error> {
+    let new = license::Model {
+        id,
+        number: number.to_owned(),
+        kind: LicenseKind::Commercial,
+        holder: holder.to_owned(),
+        starts_on: Date::today(),
+        expires_on: None,
+    };
+    Ok(new.into_active_model().reset_all().insert(db.write()).await?)
+}
+
+/// The license of a number.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn find(db: &Db, number: &str) -> Result<Option<license::Model>, Error> {
+    Ok(license::Entity::find().filter(license::Column::Number.eq(number)).one(db.read()).await?)
+}
+
+/// The first hundred licenses by number.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn list(db: &Db) -> Result<Vec<license::Model>, Error> {
+    Ok(license::Entity::find().order_by_asc(license::Column::Number).limit(100).all(db.read()).await?)
+}

@@ -1,0 +1,330 @@
+//! The links between tables: a key type and a loader for each, so that a page of people costs one statement a link.
+//!
+//! Every loader is narrowed to what the viewer sees; what lies outside is not found.
+
+use std::collections::HashMap;
+
+use async_graphql::dataloader::Loader;
+use chrono::{DateTime, Utc};
+use sea_orm::sea_query::{Alias, Condition, Expr};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, JoinType, QueryFilter, QueryOrder, QueryResult,
+    QuerySelect, QueryTrait, RelationTrait, Select,
+};
+
+use crate::access::Viewer;
+use crate::db::{Db, one_of};
+use crate::entity::membership::{self, GroupRole};
+use crate::entity::{group, institution, license, session, user};
+use crate::error::Error;
+use crate::page::{self, Listed, Page, Window};
+use crate::scalar::{Id, now};
+
+/// A person by id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct UserById(pub Id);
+
+/// A group by id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct GroupById(pub Id);
+
+/// An institution by id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct InstitutionById(pub Id);
+
+/// A license by id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct LicenseById(pub Id);
+
+/// A session by id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SessionById(pub Id);
+
+/// The groups of a person, each with what the person is in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct GroupsOfUser(pub Id);
+
+/// The sessions of a person that have not ended, newest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SessionsOfUser(pub Id);
+
+/// One page of the members of a group.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct MembersOfGroup(pub Id, pub Window);
+
+/// How many members a group has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct MemberCountOfGroup(pub Id);
+
+/// One page of the people of an institution.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct UsersOfInstitution(pub Id, pub Window);
+
+/// How many people an institution has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct UserCountOfInstitution(pub Id);
+
+/// A group, and what somebody is in it.
+#[derive(Clone, Debug)]
+pub struct Belonging {
+    pub group: group::Model,
+    pub role: GroupRole,
+}
+
+/// A person, and what the person is in a group.
+#[derive(Clone, Debug)]
+pub struct Member {
+    pub user: user::Model,
+    pub role: GroupRole,
+    pub joined_at: DateTime<Utc>,
+}
+
+/// The loaders of one request.
+pub struct Links {
+    db: Db,
+    viewer: Viewer,
+}
+
+impl Links {
+    /// Loaders that see what the viewer sees.
+    #[must_use]
+    pub fn new(db: Db, viewer: Viewer) -> Self {
+        Self { db, viewer }
+    }
+
+    async fn by_id<E>(&self, column: E::Column, ids: Vec<Id>, seen: Condition) -> Result<Vec<E::Model>, Error>
+    where
+        E: EntityTrait,
+        E::Model: Send + Sync,
+    {
+        let db = self.db.read();
+        let of_ids = one_of(db.get_database_backend(), column, ids);
+        Ok(E::find().filter(of_ids).filter(seen).all(db).await?)
+    }
+
+    /// How many rows of `select` belong to each parent.
+    async fn counts<E: EntityTrait>(&self, select: Select<E>, parent: impl ColumnTrait) -> Result<HashMap<Id, i32>, Error> {
+        let mut statement = QueryTrait::into_query(select);
+        statement.clear_selects().clear_order_by();
+        statement.expr_as(Expr::col(parent.as_column_ref()), Alias::new("parent_id"));
+        statement.expr_as(Expr::cust("COUNT(*)"), Alias::new("total"));
+        statement.add_group_by([Expr::col(parent.as_column_ref())]);
+        let rows = self.db.read().query_all(&statement).await?;
+        let count = |row: QueryResult| {
+            let total: i64 = row.try_get("", "total")?;
+            Ok((row.try_get("", "parent_id")?, i32::try_from(total).unwrap_or(i32::MAX)))
+        };
+        Ok(rows.into_iter().map(count).collect::<Result<_, DbErr>>()?)
+    }
+
+    fn members(&self, groups: impl IntoIterator<Item = Id>) -> Select<user::Entity> {
+        let backend = self.db.read().get_database_backend();
+        user::Entity::find()
+            .join_rev(JoinType::InnerJoin, membership::Relation::User.def())
+            .filter(one_of(backend, membership::Column::GroupId, groups))
+            .filter(self.viewer.lists_users(false))
+    }
+
+    fn people(&self, institutions: impl IntoIterator<Item = Id>) -> Select<user::Entity> {
+        let backend = self.db.read().get_database_backend();
+        user::Entity::find()
+            .filter(one_of(backend, user::Column::InstitutionId, institutions))
+            .filter(self.viewer.lists_users(false))
+    }
+}
+
+impl Loader<UserById> for Links {
+    type Value = user::Model;
+    type Error = Error;
+
+    async fn load(&self, keys: &[UserById]) -> Result<HashMap<UserById, user::Model>, Error> {
+        let ids = keys.iter().map(|key| key.0).collect();
+        let rows = self.by_id::<user::Entity>(user::Column::Id, ids, self.viewer.finds_users()).await?;
+        Ok(rows.into_iter().map(|row| (UserById(row.id), row)).collect())
+    }
+}
+
+impl Loader<GroupById> for Links {
+    type Value = group::Model;
+    type Error = Error;
+
+    async fn load(&self, keys: &[GroupById]) -> Result<HashMap<GroupById, group::Model>, Error> {
+        let ids = keys.iter().map(|key| key.0).collect();
+        let rows = self.by_id::<group::Entity>(group::Column::Id, ids, self.viewer.sees_groups()).await?;
+        Ok(rows.into_iter().map(|row| (GroupById(row.id), row)).collect())
+    }
+}
+
+impl Loader<InstitutionById> for Links {
+    type Value = institution::Model;
+    type Error = Error;
+
+    async fn load(&self, keys: &[InstitutionById]) -> Result<HashMap<InstitutionById, institution::Model>, Error> {
+        let ids = keys.iter().map(|key| key.0).collect();
+        let rows = self.by_id::<institution::Entity>(institution::Column::Id, ids, self.viewer.sees_institutions()).await?;
+        Ok(rows.into_iter().map(|row| (InstitutionById(row.id), row)).collect())
+    }
+}
+
+impl Loader<LicenseById> for Links {
+    type Value = license::Model;
+    type Error = Error;
+
+    async fn load(&self, keys: &[LicenseById]) -> Result<HashMap<LicenseById, license::Model>, Error> {
+        let ids = keys.iter().map(|key| key.0).collect();
+        let rows = self.by_id::<license::Entity>(license::Column::Id, ids, self.viewer.sees_licenses()).await?;
+        Ok(rows.into_iter().map(|row| (LicenseById(row.id), row)).collect())
+    }
+}
+
+impl Loader<SessionById> for Links {
+    type Value = session::Model;
+    type Error = Error;
+
+    async fn load(&self, keys: &[SessionById]) -> Result<HashMap<SessionById, session::Model>, Error> {
+        let db = self.db.read();
+        let of_ids = one_of(db.get_database_backend(), session::Column::Id, keys.iter().map(|key| key.0));
+        let rows = session::Entity::find()
+            .join(JoinType::InnerJoin, session::Relation::User.def())
+            .filter(of_ids)
+            .filter(self.viewer.sees_sessions_of())
+            .filter(session::Column::ExpiresAt.gt(now()))
+            .all(db)
+            .await?;
+        Ok(rows.into_iter().map(|row| (SessionById(row.id), row)).collect())
+    }
+}
+
+impl Loader<GroupsOfUser> for Links {
+    type Value = Vec<Belonging>;
+    type Error = Error;
+
+    async fn load(&self, keys: &[GroupsOfUser]) -> Result<HashMap<GroupsOfUser, Vec<Belonging>>, Error> {
+        let db = self.db.read();
+        let of_users = one_of(db.get_database_backend(), membership::Column::UserId, keys.iter().map(|key| key.0));
+        let select = group::Entity::find()
+            .join_rev(JoinType::InnerJoin, membership::Relation::Group.def())
+            .filter(of_users)
+            .filter(self.viewer.sees_groups())
+            .column_as(membership::Column::UserId, "member_id")
+            .column_as(membership::Column::Role, "member_role")
+            .order_by_asc(group::Column::NameKey)
+            .order_by_asc(group::Column::Id);
+        let mut groups: HashMap<GroupsOfUser, Vec<Belonging>> = HashMap::new();
+        for row in db.query_all(&QueryTrait::into_query(select)).await? {
+            let belonging = Belonging {
+                group: group::Model::from_query_result(&row, "")?,
+                role: row.try_get("", "member_role")?,
+            };
+            groups.entry(GroupsOfUser(row.try_get("", "member_id")?)).or_default().push(belonging);
+        }
+        Ok(groups)
+    }
+}
+
+impl Loader<SessionsOfUser> for Links {
+    type Value = Vec<session::Model>;
+    type Error = Error;
+
+    async fn load(&self, keys: &[SessionsOfUser]) -> Result<HashMap<SessionsOfUser, Vec<session::Model>>, Error> {
+        let db = self.db.read();
+        let of_users = one_of(db.get_database_backend(), session::Column::UserId, keys.iter().map(|key| key.0));
+        let rows = session::Entity::find()
+            .filter(of_users)
+            .filter(session::Column::ExpiresAt.gt(now()))
+            .order_by_desc(session::Column::CreatedAt)
+            .order_by_desc(session::Column::Id)
+            .all(db)
+            .await?;
+        let mut sessions: HashMap<SessionsOfUser, Vec<session::Model>> = HashMap::new();
+        for row in rows {
+            sessions.entry(SessionsOfUser(row.user_id)).or_default().push(row);
+        }
+        Ok(sessions)
+    }
+}
+
+impl Loader<MembersOfGroup> for Links {
+    type Value = Page<Member>;
+    type Error = Error;
+
+    async fn load(&self, keys: &[MembersOfGroup]) -> Result<HashMap<MembersOfGroup, Page<Member>>, Error> {
+        let mut pages = HashMap::new();
+        for (window, groups) in by_window(keys.iter().map(|key| (&key.1, key.0))) {
+            let select = self
+                .members(groups)
+                .column_as(membership::Column::Role, "member_role")
+                .column_as(membership::Column::JoinedAt, "member_since");
+            let read = page::read_per_parent(self.db.read(), select, membership::Column::GroupId, window, |m: &Member| &m.user);
+            pages.extend(read.await?.into_iter().map(|(group, page)| (MembersOfGroup(group, window.clone()), page)));
+        }
+        Ok(pages)
+    }
+}
+
+impl Loader<UsersOfInstitution> for Links {
+    type Value = Page<user::Model>;
+    type Error = Error;
+
+    async fn load(&self, keys: &[UsersOfInstitution]) -> Result<HashMap<UsersOfInstitution, Page<user::Model>>, Error> {
+        let mut pages = HashMap::new();
+        for (window, institutions) in by_window(keys.iter().map(|key| (&key.1, key.0))) {
+            let select = self.people(institutions);
+            let read = page::read_per_parent(self.db.read(), select, user::Column::InstitutionId, window, |user| user);
+            let read = read.await?.into_iter();
+            pages.extend(read.map(|(institution, page)| (UsersOfInstitution(institution, window.clone()), page)));
+        }
+        Ok(pages)
+    }
+}
+
+impl Loader<MemberCountOfGroup> for Links {
+    type Value = i32;
+    type Error = Error;
+
+    async fn load(&self, keys: &[MemberCountOfGroup]) -> Result<HashMap<MemberCountOfGroup, i32>, Error> {
+        let counts = self.counts(self.members(keys.iter().map(|key| key.0)), membership::Column::GroupId).await?;
+        Ok(counts.into_iter().map(|(group, count)| (MemberCountOfGroup(group), count)).collect())
+    }
+}
+
+impl Loader<UserCountOfInstitution> for Links {
+    type Value = i32;
+    type Error = Error;
+
+    async fn load(&self, keys: &[UserCountOfInstitution]) -> Result<HashMap<UserCountOfInstitution, i32>, Error> {
+        let counts = self.counts(self.people(keys.iter().map(|key| key.0)), user::Column::InstitutionId).await?;
+        Ok(counts.into_iter().map(|(institution, count)| (UserCountOfInstitution(institution), count)).collect())
+    }
+}
+
+impl Listed for user::Entity {
+    const ORDER: &'static [user::Column] = &[user::Column::LastNameKey, user::Column::FirstNameKey, user::Column::Id];
+}
+
+impl Listed for group::Entity {
+    const ORDER: &'static [group::Column] = &[group::Column::NameKey, group::Column::Id];
+}
+
+impl Listed for institution::Entity {
+    const ORDER: &'static [institution::Column] = &[institution::Column::NameKey, institution::Column::Id];
+}
+
+impl FromQueryResult for Member {
+    fn from_query_result(row: &QueryResult, prefix: &str) -> Result<Self, DbErr> {
+        Ok(Self {
+            user: user::Model::from_query_result(row, prefix)?,
+            role: row.try_get(prefix, "member_role")?,
+            joined_at: row.try_get(prefix, "member_since")?,
+        })
+    }
+}
+
+/// Parents of which the same part is asked for share a statement.
+fn by_window<'a>(keys: impl Iterator<Item = (&'a Window, Id)>) -> HashMap<&'a Window, Vec<Id>> {
+    let mut parents: HashMap<&Window, Vec<Id>> = HashMap::new();
+    for (window, parent) in keys {
+        parents.entry(window).or_default().push(parent);
+    }
+    parents
+}

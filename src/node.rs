@@ -1,0 +1,70 @@
+//! node, nodes: whatever has an id, by its id.
+
+use std::collections::HashMap;
+
+use async_graphql::{Context, Interface, Object, Result};
+
+use crate::access::Action;
+use crate::context::ContextExt;
+use crate::entity::{group, institution, license, session, user};
+use crate::error::Error;
+use crate::loader::{GroupById, InstitutionById, LicenseById, SessionById, UserById};
+use crate::scalar::Id;
+
+/// How many ids `nodes` takes.
+const MOST_IDS: usize = 100;
+
+/// Whatever has an id of its own; ids are unique across all types.
+#[derive(Clone, Interface)]
+#[graphql(field(name = "id", ty = "Id", desc = "The id, a UUID."))]
+pub enum Node {
+    User(user::Model),
+    Group(group::Model),
+    Institution(institution::Model),
+    License(license::Model),
+    Session(session::Model),
+}
+
+#[derive(Default)]
+pub struct NodeQuery;
+
+#[Object]
+impl NodeQuery {
+    /// Whatever has this id; null where there is nothing, or nothing that the viewer can see.
+    #[graphql(guard = "Action::ReadDirectory")]
+    async fn node(&self, ctx: &Context<'_>, #[graphql(desc = "The id.")] id: Id) -> Result<Option<Node>> {
+        Ok(find(ctx, &[id]).await?.remove(&id))
+    }
+
+    /// Whatever has these ids, in their order; null in the place of each that the viewer cannot see. At most 100.
+    #[graphql(guard = "Action::ReadDirectory", complexity = "ids.len().min(MOST_IDS) * child_complexity")]
+    async fn nodes(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The ids; at most 100.")] ids: Vec<Id>,
+    ) -> Result<Vec<Option<Node>>> {
+        if ids.len() > MOST_IDS {
+            return Err(Error::BadInput(format!("ids: at most {MOST_IDS}.")).into());
+        }
+        let found = find(ctx, &ids).await?;
+        Ok(ids.iter().map(|id| found.get(id).cloned()).collect())
+    }
+}
+
+async fn find(ctx: &Context<'_>, ids: &[Id]) -> Result<HashMap<Id, Node>, Error> {
+    let links = ctx.links()?;
+    let (users, groups, institutions, licenses, sessions) = futures_util::try_join!(
+        links.load_many(ids.iter().copied().map(UserById)),
+        links.load_many(ids.iter().copied().map(GroupById)),
+        links.load_many(ids.iter().copied().map(InstitutionById)),
+        links.load_many(ids.iter().copied().map(LicenseById)),
+        links.load_many(ids.iter().copied().map(SessionById)),
+    )?;
+    let mut found = HashMap::new();
+    found.extend(users.into_iter().map(|(key, row)| (key.0, Node::User(row))));
+    found.extend(groups.into_iter().map(|(key, row)| (key.0, Node::Group(row))));
+    found.extend(institutions.into_iter().map(|(key, row)| (key.0, Node::Institution(row))));
+    found.extend(licenses.into_iter().map(|(key, row)| (key.0, Node::License(row))));
+    found.extend(sessions.into_iter().map(|(key, row)| (key.0, Node::Session(row))));
+    Ok(found)
+}

@@ -1,0 +1,58 @@
+//! The typed outcome of a mutation.
+
+/// Declares the payload of a mutation: `success`, `message` and `errors` as the interface `MutationPayload` has them,
+/// and what else the mutation returns. Payloads are made by `done` or from an error of the caller's by `of`.
+macro_rules! payload {
+    ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* }) => {
+        $(#[$doc])*
+        #[derive(async_graphql::SimpleObject)]
+        pub struct $name {
+            /// Whether it was done; if not, nothing has changed.
+            pub success: bool,
+            /// A sentence that the person at the screen can be shown.
+            pub message: String,
+            /// Every fault of the input, at most a few for each of its fields; empty on success.
+            pub errors: Vec<$crate::error::MutationError>,
+            $($(#[$field_doc])* pub $field: $type,)*
+        }
+
+        impl $name {
+            /// The payload of what was done.
+            pub fn done(message: impl Into<String>, $($field: $type),*) -> Self {
+                Self { success: true, message: message.into(), errors: Vec::new(), $($field),* }
+            }
+
+            /// The payload of an outcome: `done` makes it of what was done, the faults of the input make the other.
+            ///
+            /// # Errors
+            /// What the caller cannot mend by another input.
+            pub fn of<T>(
+                outcome: Result<T, $crate::error::Error>,
+                done: impl FnOnce(T) -> Self,
+            ) -> async_graphql::Result<Option<Self>> {
+                match outcome {
+                    Ok(value) => Ok(Some(done(value))),
+                    Err($crate::error::Error::Rejected(errors)) => Ok(Some(Self {
+                        success: false,
+                        message: $crate::payload::summary(&errors),
+                        errors,
+                        $($field: Default::default()),*
+                    })),
+                    Err(error) => Err(error.into()),
+                }
+            }
+        }
+    };
+}
+
+pub(crate) use payload;
+
+use crate::error::MutationError;
+
+/// The faults of an input in one sentence.
+pub fn summary(errors: &[MutationError]) -> String {
+    match errors {
+        [only] => only.message.clone(),
+        several => format!("Nothing was changed: {} values need another look.", several.len()),
+    }
+}

@@ -1,0 +1,265 @@
+//! The measure of a document before anything is run: async-graphql's own checks walk every fragment again at every
+//! spread, so a few hundred bytes keep it busy for a minute. Here each fragment is measured once.
+
+use std::{collections::HashMap, fmt};
+
+use async_graphql::{
+    Name, Positioned,
+    parser::types::{
+        Directive, DocumentOperations, ExecutableDocument, FragmentDefinition, OperationDefinition, OperationType,
+        Selection, SelectionSet,
+    },
+};
+
+pub const MAX_BYTES: usize = 32 * 1024;
+/// Brackets in brackets, literals included: the parser and the drop of what it made recurse on them.
+pub const MAX_BRACKETS: usize = 64;
+/// Fields, fragment spreads and inline fragments, counted as often as they would be expanded.
+pub const MAX_FIELDS: usize = 2_000;
+pub const MAX_DEPTH: usize = 15;
+/// Selection sets in one another, fragments included; async-graphql refuses more as well.
+pub const MAX_NESTING: usize = 32;
+pub const MAX_ALIASES: usize = 30;
+pub const MAX_ROOT_FIELDS: usize = 10;
+pub const MAX_DIRECTIVES: usize = 50;
+/// What validation walks, which visits every selection set by itself; a tree as wide and deep as allowed stays below.
+const MAX_WALK: usize = 20 * MAX_FIELDS;
+
+/// Why a document is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TooLarge {
+    Bytes,
+    Brackets,
+    Fields,
+    Depth,
+    Nesting,
+    Aliases,
+    RootFields,
+    Directives,
+    FragmentCycle,
+}
+
+impl fmt::Display for TooLarge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (bound, what) = match self {
+            Self::Bytes => (MAX_BYTES, "bytes"),
+            Self::Brackets => (MAX_BRACKETS, "brackets inside one another"),
+            Self::Fields => (MAX_FIELDS, "fields, fragments expanded"),
+            Self::Depth => (MAX_DEPTH, "fields inside one another"),
+            Self::Nesting => (MAX_NESTING, "selections and fragments inside one another"),
+            Self::Aliases => (MAX_ALIASES, "aliases, fragments expanded"),
+            Self::RootFields => (MAX_ROOT_FIELDS, "root fields"),
+            Self::Directives => (MAX_DIRECTIVES, "directives, fragments expanded"),
+            Self::FragmentCycle => return f.write_str("A fragment of the document spreads itself"),
+        };
+        write!(f, "The document is too large: at most {bound} {what} are allowed")
+    }
+}
+
+/// Checks the text before it is parsed, because the parser recurses on brackets.
+pub fn check_text(text: &str) -> Result<(), TooLarge> {
+    if text.len() > MAX_BYTES {
+        return Err(TooLarge::Bytes);
+    }
+    let mut rest = text.as_bytes();
+    let mut open = 0_usize;
+    while let Some((&byte, tail)) = rest.split_first() {
+        rest = match byte {
+            b'#' => skip_line(tail),
+            b'"' => skip_string(tail),
+            _ => tail,
+        };
+        match byte {
+            b'{' | b'[' | b'(' => open += 1,
+            b'}' | b']' | b')' => open = open.saturating_sub(1),
+            _ => {}
+        }
+        if open > MAX_BRACKETS {
+            return Err(TooLarge::Brackets);
+        }
+    }
+    Ok(())
+}
+
+fn skip_line(text: &[u8]) -> &[u8] {
+    let end = text.iter().position(|byte| matches!(byte, b'\n' | b'\r')).unwrap_or(text.len());
+    text.get(end..).unwrap_or_default()
+}
+
+/// What follows a string whose opening quote is gone. A block string that does not end is not skipped, because the
+/// parser then reads an empty string and goes on inside.
+fn skip_string(text: &[u8]) -> &[u8] {
+    if let Some(mut block) = text.strip_prefix(b"\"\"") {
+        while let Some((_, tail)) = block.split_first() {
+            if let Some(after) = block.strip_prefix(b"\"\"\"") {
+                return after;
+            }
+            block = block.strip_prefix(b"\\\"\"\"").unwrap_or(tail);
+        }
+        return text.get(1..).unwrap_or_default();
+    }
+    let mut rest = text;
+    while let Some((&byte, tail)) = rest.split_first() {
+        rest = match byte {
+            b'"' => return tail,
+            b'\n' | b'\r' => return rest,
+            b'\\' => tail.get(1..).unwrap_or_default(),
+            _ => tail,
+        };
+    }
+    rest
+}
+
+/// Measures every operation and fragment of a document, whichever of them would run.
+pub fn measure(document: &ExecutableDocument) -> Result<(), TooLarge> {
+    let mut measure = Measure { fragments: &document.fragments, known: HashMap::new(), walk: 0 };
+    for (name, fragment) in &document.fragments {
+        measure.fragment(name, fragment, 0)?.check()?;
+    }
+    let mut fields = 0_usize;
+    for (_, operation) in document.operations.iter() {
+        let size = measure.operation(&operation.node)?;
+        size.check()?;
+        if size.roots > MAX_ROOT_FIELDS {
+            return Err(TooLarge::RootFields);
+        }
+        fields = fields.saturating_add(size.fields);
+    }
+    if fields > MAX_FIELDS || measure.walk > MAX_WALK { Err(TooLarge::Fields) } else { Ok(()) }
+}
+
+/// The operation that would run, and its name; none if the name fits none, or is missing where it is needed.
+#[must_use]
+pub fn selected<'a>(
+    document: &'a ExecutableDocument,
+    operation_name: Option<&str>,
+) -> Option<(Option<&'a str>, &'a OperationDefinition)> {
+    match (&document.operations, operation_name) {
+        (DocumentOperations::Single(operation), None) => Some((None, &operation.node)),
+        (DocumentOperations::Single(_), Some(_)) => None,
+        (DocumentOperations::Multiple(operations), None) if operations.len() > 1 => None,
+        (DocumentOperations::Multiple(operations), wanted) => operations
+            .iter()
+            .find(|(name, _)| wanted.is_none_or(|wanted| name.as_str() == wanted))
+            .map(|(name, operation)| (Some(name.as_str()), &operation.node)),
+    }
+}
+
+/// The kind of the operation that would run.
+#[must_use]
+pub fn kind(document: &ExecutableDocument, operation_name: Option<&str>) -> Option<OperationType> {
+    selected(document, operation_name).map(|(_, operation)| operation.ty)
+}
+
+/// What a selection set comes to, fragments expanded.
+#[derive(Clone, Copy, Default)]
+struct Size {
+    fields: usize,
+    depth: usize,
+    nesting: usize,
+    aliases: usize,
+    roots: usize,
+    directives: usize,
+}
+
+impl Size {
+    /// Adds what stands beside the rest on the same level.
+    fn beside(&mut self, other: Self) {
+        self.fields = self.fields.saturating_add(other.fields);
+        self.depth = self.depth.max(other.depth);
+        self.nesting = self.nesting.max(other.nesting);
+        self.aliases = self.aliases.saturating_add(other.aliases);
+        self.roots = self.roots.saturating_add(other.roots);
+        self.directives = self.directives.saturating_add(other.directives);
+    }
+
+    fn check(&self) -> Result<(), TooLarge> {
+        let limits = [
+            (self.fields, MAX_FIELDS, TooLarge::Fields),
+            (self.depth, MAX_DEPTH, TooLarge::Depth),
+            (self.nesting, MAX_NESTING, TooLarge::Nesting),
+            (self.aliases, MAX_ALIASES, TooLarge::Aliases),
+            (self.directives, MAX_DIRECTIVES, TooLarge::Directives),
+        ];
+        limits.into_iter().find(|(size, bound, _)| size > bound).map_or(Ok(()), |(_, _, rule)| Err(rule))
+    }
+}
+
+struct Measure<'a> {
+    fragments: &'a HashMap<Name, Positioned<FragmentDefinition>>,
+    /// None while a fragment is being measured: to meet it again then is a cycle.
+    known: HashMap<&'a str, Option<Size>>,
+    walk: usize,
+}
+
+impl<'a> Measure<'a> {
+    fn operation(&mut self, operation: &'a OperationDefinition) -> Result<Size, TooLarge> {
+        let mut size = self.set(&operation.selection_set.node, 0)?;
+        let of_variables = operation.variable_definitions.iter().map(|variable| variable.node.directives.len());
+        size.directives = size.directives.saturating_add(operation.directives.len() + of_variables.sum::<usize>());
+        Ok(size)
+    }
+
+    fn fragment(
+        &mut self,
+        name: &'a str,
+        fragment: &'a Positioned<FragmentDefinition>,
+        level: usize,
+    ) -> Result<Size, TooLarge> {
+        match self.known.insert(name, None) {
+            Some(None) => return Err(TooLarge::FragmentCycle),
+            Some(Some(size)) => {
+                self.known.insert(name, Some(size));
+                return Ok(size);
+            }
+            None => {}
+        }
+        let mut size = self.set(&fragment.node.selection_set.node, level)?;
+        size.directives = size.directives.saturating_add(fragment.node.directives.len());
+        self.known.insert(name, Some(size));
+        Ok(size)
+    }
+
+    fn set(&mut self, set: &'a SelectionSet, level: usize) -> Result<Size, TooLarge> {
+        if level > MAX_NESTING {
+            return Err(TooLarge::Nesting);
+        }
+        let mut total = Size::default();
+        for selection in &set.items {
+            total.beside(self.selection(&selection.node, level + 1)?);
+        }
+        self.walk = self.walk.saturating_add(total.fields);
+        Ok(total)
+    }
+
+    fn selection(&mut self, selection: &'a Selection, level: usize) -> Result<Size, TooLarge> {
+        let mut size = match selection {
+            Selection::Field(field) => {
+                let inner = self.set(&field.node.selection_set.node, level)?;
+                let alias = usize::from(field.node.alias.is_some());
+                Size {
+                    depth: inner.depth.saturating_add(1),
+                    aliases: inner.aliases.saturating_add(alias),
+                    roots: 1,
+                    ..inner
+                }
+            }
+            Selection::InlineFragment(inline) => self.set(&inline.node.selection_set.node, level)?,
+            Selection::FragmentSpread(spread) => {
+                let fragments = self.fragments;
+                match fragments.get_key_value(&spread.node.fragment_name.node) {
+                    Some((name, fragment)) => self.fragment(name, fragment, level)?,
+                    None => Size::default(), // validation names the fragment that is missing
+                }
+            }
+        };
+        let directives: &[Positioned<Directive>] = selection.directives();
+        size.directives = size.directives.saturating_add(directives.len());
+        size.fields = size.fields.saturating_add(1);
+        size.nesting = size.nesting.saturating_add(1);
+        Ok(size)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,226 @@
+//! HTTP: who is asking, /graphql, the playground, health; one deadline and one line of log around each request.
+
+mod document;
+mod frame;
+mod listener;
+mod request;
+mod response;
+
+use std::{io::Result, net::SocketAddr, sync::Arc, time::Duration};
+
+use async_graphql::{Request as Query, Response as Outcome};
+use poem::{
+    Endpoint, Request, Response, Route, Server, endpoint,
+    http::{HeaderMap, Method, StatusCode, header},
+};
+use tokio::{net::TcpListener, sync::RwLock, time::timeout};
+use tracing::Instrument;
+
+pub use self::{
+    document::{TooLarge, check_text, kind, measure},
+    response::Refusal,
+};
+use self::{
+    frame::{Frame, OperationName, id_of},
+    listener::{Door, Patience},
+    request::{Prepared, Types},
+    response::Media,
+};
+
+const IDLE: Duration = Duration::from_secs(75);
+const MAX_USER_AGENT: usize = 256;
+const MAX_TOKEN: usize = 1024;
+
+/// How the server treats its connections.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    pub max_connections: usize,
+    /// For a whole request, the reading of its body included.
+    pub request_deadline: Duration,
+    /// How long a stop waits for the requests under way.
+    pub shutdown_grace: Duration,
+    pub playground: bool,
+}
+
+/// Who sent a request, as far as HTTP tells. Not Debug: it holds a secret.
+#[derive(Clone)]
+pub struct Caller {
+    pub token: Option<String>,
+    /// The other end of the socket; what a proxy says in headers is not believed.
+    pub peer: SocketAddr,
+    pub user_agent: Option<String>,
+    pub request_id: String,
+}
+
+/// What HTTP needs to know of the program behind it.
+pub trait Application: Clone + Send + Sync + 'static {
+    /// Decides who is asking, and gives the request what its resolvers need.
+    fn admit(&self, caller: Caller, query: Query) -> impl Future<Output = std::result::Result<Query, Refusal>> + Send;
+
+    /// Runs a request that was admitted.
+    fn execute(&self, query: Query) -> impl Future<Output = Outcome> + Send;
+
+    /// The schema, in its own language.
+    fn sdl(&self) -> String;
+
+    /// Whether requests can be answered: the database is there, and migrated.
+    fn ready(&self) -> impl Future<Output = bool> + Send;
+
+    /// Adds the pages of the playground.
+    fn playground(&self, route: Route) -> Route {
+        route
+    }
+}
+
+/// Serves until `shutdown`, then lets the requests under way finish.
+pub async fn serve<A: Application>(
+    app: A,
+    listener: TcpListener,
+    settings: Settings,
+    shutdown: impl Future<Output = ()>,
+) -> Result<()> {
+    let patience = Patience { request: settings.request_deadline, idle: IDLE };
+    let door = Door::new(listener, settings.max_connections, patience)?;
+    let mutations = Arc::new(RwLock::new(()));
+    let types = Types::of(&app.sdl())?;
+    let graphql = GraphQl { app: app.clone(), types: Arc::new(types), mutations: Arc::clone(&mutations) };
+    let routes = routes(&app, graphql, settings.playground);
+    let frame = Frame { inner: routes, callers: door.callers(), deadline: settings.request_deadline };
+    Server::new_with_acceptor(door).run_with_graceful_shutdown(frame, shutdown, Some(settings.shutdown_grace)).await?;
+    // Mutations whose callers have gone hold the lock still.
+    if timeout(settings.shutdown_grace, mutations.write()).await.is_err() {
+        tracing::warn!("a mutation was still under way when the server stopped");
+    }
+    Ok(())
+}
+
+/// Resolves when the process is told to stop, by SIGTERM or ctrl-c.
+pub async fn stop_signal() {
+    let interrupted = async {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    #[cfg(unix)]
+    let terminated = async {
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(mut signal) => signal.recv().await,
+            Err(_) => std::future::pending().await,
+        }
+    };
+    #[cfg(not(unix))]
+    let terminated = std::future::pending::<Option<()>>();
+    tokio::select! {
+        () = interrupted => {}
+        _ = terminated => {}
+    }
+}
+
+fn routes<A: Application>(app: &A, graphql: GraphQl<A>, playground: bool) -> Route {
+    let live = endpoint::make(|request| async move { health(&request, true) });
+    let app_of_ready = app.clone();
+    let ready = endpoint::make(move |request| {
+        let app = app_of_ready.clone();
+        async move { health(&request, app.ready().await) }
+    });
+    let route = Route::new().at("/graphql", graphql).at("/health/live", live).at("/health/ready", ready);
+    if playground { app.playground(route) } else { route }
+}
+
+fn health(request: &Request, well: bool) -> Response {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return Refusal::method("GET, HEAD").into_response(Media::Json, &id_of(request));
+    }
+    let (status, body) = if well {
+        (StatusCode::OK, r#"{"status":"ok"}"#)
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, r#"{"status":"unavailable"}"#)
+    };
+    Response::builder().status(status).content_type("application/json; charset=utf-8").body(body)
+}
+
+struct GraphQl<A> {
+    app: A,
+    types: Arc<Types>,
+    /// Held shared by each mutation under way.
+    mutations: Arc<RwLock<()>>,
+}
+
+impl<A: Application> Endpoint for GraphQl<A> {
+    type Output = Response;
+
+    async fn call(&self, mut request: Request) -> poem::Result<Response> {
+        let id = id_of(&request);
+        let Some(media) = Media::accepted(request.headers()) else {
+            let message = "An answer is application/graphql-response+json or application/json";
+            let refusal = Refusal::new(StatusCode::NOT_ACCEPTABLE, "NOT_ACCEPTABLE", message);
+            return Ok(refusal.into_response(Media::Json, &id));
+        };
+        let read = match caller(&request, &id) {
+            Ok(caller) => request::read(&mut request, &self.types).await.map(|prepared| (caller, prepared)),
+            Err(refusal) => Err(refusal),
+        };
+        let (caller, mut prepared) = match read {
+            Ok(read) => read,
+            Err(refusal) => return Ok(refusal.into_response(media, &id)),
+        };
+        let operation = prepared.operation.take();
+        let mut response = match self.run(caller, prepared).await {
+            Ok(outcome) => response::outcome(outcome, media, &id),
+            Err(refusal) => refusal.into_response(media, &id),
+        };
+        if let Some(name) = operation {
+            response.set_data(OperationName(name));
+        }
+        Ok(response)
+    }
+}
+
+impl<A: Application> GraphQl<A> {
+    /// A query ends when its caller goes. A mutation is a task of its own, because to drop it in the middle of sqlx's
+    /// `begin` would leave an open transaction in the pool.
+    async fn run(&self, caller: Caller, prepared: Prepared) -> std::result::Result<Outcome, Refusal> {
+        let app = self.app.clone();
+        if !prepared.is_mutation {
+            let query = app.admit(caller, prepared.request).await?;
+            return Ok(app.execute(query).await);
+        }
+        let under_way = Arc::clone(&self.mutations).read_owned().await;
+        let request_id = caller.request_id.clone();
+        let task = async move {
+            let _under_way = under_way;
+            let query = app.admit(caller, prepared.request).await?;
+            Ok(app.execute(query).await)
+        };
+        tokio::spawn(task.in_current_span()).await.unwrap_or_else(|_| {
+            tracing::error!(request_id, "a mutation panicked");
+            Err(Refusal::internal())
+        })
+    }
+}
+
+fn caller(request: &Request, request_id: &str) -> std::result::Result<Caller, Refusal> {
+    let user_agent = request.header(header::USER_AGENT).map(|text| text.chars().take(MAX_USER_AGENT).collect());
+    Ok(Caller {
+        token: token(request.headers())?,
+        peer: *request.remote_addr().as_socket_addr().ok_or_else(Refusal::internal)?,
+        user_agent,
+        request_id: request_id.to_owned(),
+    })
+}
+
+/// The bearer token; none if there is no Authorization at all, an error if there is anything but one well-formed token.
+fn token(headers: &HeaderMap) -> std::result::Result<Option<String>, Refusal> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    let is_well_formed =
+        |token: &str| (1..=MAX_TOKEN).contains(&token.len()) && token.bytes().all(|byte| byte.is_ascii_graphic());
+    let token = value
+        .to_str()
+        .ok()
+        .and_then(|value| value.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .map(|(_, token)| token.trim_matches(' '))
+        .filter(|token| is_well_formed(token) && values.next().is_none());
+    token.map(|token| Some(token.to_owned())).ok_or_else(Refusal::unauthenticated)
+}

@@ -1,0 +1,281 @@
+//! From an HTTP request to a GraphQL request that is small, well formed and parsed once.
+
+use std::collections::HashSet;
+
+use async_graphql::{
+    Variables,
+    parser::{
+        parse_query, parse_schema,
+        types::{BaseType, ExecutableDocument, OperationDefinition, OperationType, Type, TypeSystemDefinition},
+    },
+};
+use poem::{
+    Request,
+    error::ReadBodyError,
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
+};
+use serde_json::{Map, Value};
+use url::form_urlencoded;
+
+use super::{
+    document::{self, TooLarge},
+    response::{Refusal, shorten},
+};
+
+const MAX_BODY: usize = 256 * 1024;
+/// What is read of a body that is too large, so that its sender can finish and see the answer.
+const MAX_DRAINED: usize = 1024 * 1024;
+/// How async-graphql marks an uploaded file in variables; a caller who writes it asks for a file that is not there.
+const UPLOAD_MARK: &str = "#__graphql_file__:";
+pub const ALLOW: &str = "GET, POST";
+
+/// A request that may be run.
+pub struct Prepared {
+    pub request: async_graphql::Request,
+    pub is_mutation: bool,
+    /// The name of the operation, for the log.
+    pub operation: Option<String>,
+}
+
+/// The names of the types of a schema, because async-graphql panics when the default of a list names none of them.
+pub struct Types(HashSet<String>);
+
+impl Types {
+    pub fn of(sdl: &str) -> std::io::Result<Self> {
+        let definitions = parse_schema(sdl).map_err(std::io::Error::other)?.definitions;
+        let named = definitions.into_iter().filter_map(|definition| match definition {
+            TypeSystemDefinition::Type(definition) => Some(definition.node.name.node.to_string()),
+            _ => None,
+        });
+        let built_in = ["Int", "Float", "String", "Boolean", "ID"].map(str::to_owned);
+        Ok(Self(named.chain(built_in).collect()))
+    }
+
+    fn check(&self, document: &ExecutableDocument) -> Result<(), Refusal> {
+        let operations = document.operations.iter();
+        for definition in operations.flat_map(|(_, operation)| &operation.node.variable_definitions) {
+            let name = innermost(&definition.node.var_type.node);
+            if !self.0.contains(name) {
+                let message = format!("Unknown type \"{name}\"");
+                let refusal = Refusal::bad_document("GRAPHQL_VALIDATION_FAILED", message);
+                return Err(Refusal { locations: vec![definition.pos], ..refusal });
+            }
+        }
+        Ok(())
+    }
+}
+
+fn innermost(mut of: &Type) -> &str {
+    loop {
+        match &of.base {
+            BaseType::List(inner) => of = inner,
+            BaseType::Named(name) => return name,
+        }
+    }
+}
+
+/// Reads and checks a request; nothing of it is run.
+pub async fn read(request: &mut Request, types: &Types) -> Result<Prepared, Refusal> {
+    match *request.method() {
+        Method::GET => {
+            let parameters = from_query(request.uri().query().unwrap_or_default())?;
+            prepare(parameters, true, types)
+        }
+        Method::POST => {
+            check_content(request.headers())?;
+            prepare(from_json(&read_body(request).await?)?, false, types)
+        }
+        _ => Err(Refusal::method(ALLOW)),
+    }
+}
+
+fn check_content(headers: &HeaderMap) -> Result<(), Refusal> {
+    let of = |name| headers.get_all(name).iter().map(|value: &HeaderValue| value.to_str().unwrap_or_default());
+    let mut types = of(header::CONTENT_TYPE);
+    let is_json = types.next().is_some_and(is_json) && types.next().is_none();
+    let is_plain = of(header::CONTENT_ENCODING).all(|encoding| encoding.eq_ignore_ascii_case("identity"));
+    if is_json && is_plain {
+        return Ok(());
+    }
+    let message = "Send the request as application/json, in UTF-8 and not compressed";
+    Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", message)
+        .with(HeaderName::from_static("accept-post"), HeaderValue::from_static("application/json")))
+}
+
+fn is_json(content_type: &str) -> bool {
+    let mut parts = content_type.split(';').map(|part| part.trim().to_ascii_lowercase());
+    parts.next().is_some_and(|name| name == "application/json")
+        && parts.all(|part| match part.strip_prefix("charset=") {
+            Some(charset) => charset.trim_matches('"') == "utf-8",
+            None => true,
+        })
+}
+
+async fn read_body(request: &mut Request) -> Result<Vec<u8>, Refusal> {
+    let too_large = || {
+        let message = format!("The body is too large: at most {MAX_BODY} bytes are allowed");
+        Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE", message)
+    };
+    let told = request.header(header::CONTENT_LENGTH).and_then(|length| length.parse::<usize>().ok());
+    if told.is_some_and(|length| length > MAX_DRAINED) {
+        return Err(too_large());
+    }
+    let bytes = request.take_body().into_bytes_limit(MAX_DRAINED).await.map_err(|error| match error {
+        ReadBodyError::PayloadTooLarge => too_large(),
+        _ => Refusal::bad_request("The body cannot be read to its end"),
+    })?;
+    if bytes.len() > MAX_BODY { Err(too_large()) } else { Ok(bytes.into()) }
+}
+
+/// What a caller may send; other members of the JSON object are ignored.
+struct Parameters {
+    query: String,
+    operation_name: Option<String>,
+    variables: Map<String, Value>,
+}
+
+fn from_json(body: &[u8]) -> Result<Parameters, Refusal> {
+    let text = std::str::from_utf8(body).map_err(|_| Refusal::bad_request("The body is not valid UTF-8"))?;
+    match parse_json(text, "The body")? {
+        Value::Object(members) => parameters(members),
+        Value::Array(_) => Err(Refusal::bad_request("Batches are not supported; send one request at a time")),
+        _ => Err(Refusal::bad_request("The body must be a JSON object")),
+    }
+}
+
+fn from_query(query: &str) -> Result<Parameters, Refusal> {
+    let mut members = Map::new();
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        // What is not UTF-8 comes out of the decoder as U+FFFD.
+        if name.contains('\u{fffd}') || value.contains('\u{fffd}') {
+            return Err(Refusal::bad_request("The address is not valid UTF-8"));
+        }
+        let value = match name.as_ref() {
+            "variables" | "extensions" if value.is_empty() => Value::Null,
+            "variables" => parse_json(&value, "variables")?,
+            "extensions" => parse_json(&value, "extensions")?,
+            _ => Value::String(value.into_owned()),
+        };
+        if members.insert(name.into_owned(), value).is_some() {
+            return Err(Refusal::bad_request("A parameter of the address is given twice"));
+        }
+    }
+    parameters(members)
+}
+
+fn parameters(mut members: Map<String, Value>) -> Result<Parameters, Refusal> {
+    object(members.remove("extensions"), "extensions")?; // none is known here, so none is read
+    Ok(Parameters {
+        query: string(members.remove("query"), "query")?.unwrap_or_default(),
+        operation_name: string(members.remove("operationName"), "operationName")?,
+        variables: object(members.remove("variables"), "variables")?,
+    })
+}
+
+/// The reader stops at 128 levels and refuses lone surrogates; its own messages may repeat the source.
+fn parse_json(text: &str, what: &str) -> Result<Value, Refusal> {
+    let value = serde_json::from_str(text).map_err(|error| {
+        let (line, column) = (error.line(), error.column());
+        Refusal::bad_request(format!("{what}: not valid JSON at line {line}, column {column}"))
+    })?;
+    if is_clean(&value) {
+        Ok(value)
+    } else {
+        Err(Refusal::bad_request(format!("{what}: a text holds U+0000 or the mark of an upload")))
+    }
+}
+
+fn is_clean(value: &Value) -> bool {
+    match value {
+        Value::String(text) => is_clean_text(text),
+        Value::Array(items) => items.iter().all(is_clean),
+        Value::Object(members) => members.iter().all(|(name, member)| is_clean_text(name) && is_clean(member)),
+        _ => true,
+    }
+}
+
+/// No database keeps U+0000: the one refuses it, the other cuts at it.
+fn is_clean_text(text: &str) -> bool {
+    !text.contains('\0') && !text.starts_with(UPLOAD_MARK)
+}
+
+fn string(value: Option<Value>, name: &str) -> Result<Option<String>, Refusal> {
+    match value {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text).filter(|text| !text.is_empty())),
+        Some(_) => Err(Refusal::bad_request(format!("{name} must be a string"))),
+    }
+}
+
+fn object(value: Option<Value>, name: &str) -> Result<Map<String, Value>, Refusal> {
+    match value {
+        None | Some(Value::Null) => Ok(Map::new()),
+        Some(Value::Object(members)) => Ok(members),
+        Some(_) => Err(Refusal::bad_request(format!("{name} must be a JSON object"))),
+    }
+}
+
+fn prepare(parameters: Parameters, by_get: bool, types: &Types) -> Result<Prepared, Refusal> {
+    let Parameters { query, operation_name, variables } = parameters;
+    if query.is_empty() {
+        return Err(Refusal::bad_request("The query is missing"));
+    }
+    // The escape is looked for in the text, so that the literals of the document need no walk of their own.
+    if query.contains('\0') || query.contains("\\u0000") || query.contains(UPLOAD_MARK) {
+        return Err(Refusal::bad_request("query: a text holds U+0000 or the mark of an upload"));
+    }
+    let document = parse(&query)?;
+    types.check(&document)?;
+    let selected = document::selected(&document, operation_name.as_deref());
+    let kind = selected.map(|(_, operation)| operation.ty);
+    match kind {
+        Some(OperationType::Mutation) if by_get => {
+            let message = "A mutation must be sent by POST";
+            return Err(Refusal { message: message.into(), ..Refusal::method("POST") });
+        }
+        Some(OperationType::Subscription) => {
+            return Err(Refusal::bad_request("A subscription needs a WebSocket, not a single request"));
+        }
+        _ => {}
+    }
+    if let Some((_, operation)) = selected {
+        check_variables(operation, &variables)?;
+    }
+    let operation = selected.and_then(|(name, _)| name).map(str::to_owned);
+    let mut request = async_graphql::Request::new(query).variables(Variables::from_json(Value::Object(variables)));
+    request.operation_name = operation_name;
+    request.set_parsed_query(document);
+    Ok(Prepared { request, is_mutation: kind == Some(OperationType::Mutation), operation })
+}
+
+fn parse(query: &str) -> Result<ExecutableDocument, Refusal> {
+    let too_large = |error: TooLarge| Refusal::bad_document("DOCUMENT_TOO_LARGE", error.to_string());
+    document::check_text(query).map_err(too_large)?;
+    let document = parse_query(query).map_err(|error| {
+        let message = format!("The query cannot be parsed: {}", reason(&error.to_string()));
+        Refusal { locations: error.positions().collect(), ..Refusal::bad_document("GRAPHQL_PARSE_FAILED", message) }
+    })?;
+    document::measure(&document).map_err(too_large)?;
+    Ok(document)
+}
+
+/// The parser draws the line of the source and what it expected beneath; only the latter is passed on.
+fn reason(message: &str) -> String {
+    let expected = message.lines().rev().find_map(|line| line.trim_start().strip_prefix("= "));
+    shorten(expected.or_else(|| message.lines().next()).unwrap_or_default())
+}
+
+/// async-graphql would find out only when it runs the field that needs the variable.
+fn check_variables(operation: &OperationDefinition, variables: &Map<String, Value>) -> Result<(), Refusal> {
+    for definition in &operation.variable_definitions {
+        let variable = &definition.node;
+        let value = variables.get(variable.name.node.as_str());
+        let is_missing = value.map_or(variable.default_value.is_none(), Value::is_null);
+        if is_missing && !variable.var_type.node.nullable {
+            let message = format!("The variable ${} is required", variable.name.node);
+            let refusal = Refusal::bad_document("BAD_USER_INPUT", message);
+            return Err(Refusal { locations: vec![definition.pos], ..refusal });
+        }
+    }
+    Ok(())
+}

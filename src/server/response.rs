@@ -1,0 +1,273 @@
+//! From an outcome to an HTTP answer, as "GraphQL over HTTP" has it: the media type that the caller accepts, an honest
+//! status, and a code in every error.
+
+use std::{borrow::Cow, collections::BTreeMap};
+
+use async_graphql::{ErrorExtensionValues, Pos, ServerError, Value};
+use poem::{
+    Response,
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+};
+use serde::Serialize;
+
+/// Errors of one answer; a hostile document can earn thousands.
+const MAX_ERRORS: usize = 20;
+const MAX_MESSAGE: usize = 200;
+const INTERNAL: &str = "INTERNAL";
+
+/// The media type of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Media {
+    /// `application/graphql-response+json`: the status tells whether the request was run.
+    GraphQl,
+    /// `application/json`: whatever a well-formed request comes to is 200.
+    Json,
+}
+
+impl Media {
+    /// What the caller accepts; none if we have nothing acceptable.
+    pub fn accepted(headers: &HeaderMap) -> Option<Self> {
+        if !headers.contains_key(header::ACCEPT) {
+            return Some(Self::GraphQl);
+        }
+        let ranges = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+        let (mut graphql, mut json) = (Wish::default(), Wish::default());
+        for range in ranges.flat_map(|value| value.split(',')) {
+            let mut parts = range.split(';').map(str::trim);
+            let name = parts.next().unwrap_or_default().to_ascii_lowercase();
+            let quality = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
+            let quality = quality.map_or(1.0, |quality| quality.parse().unwrap_or(0.0));
+            let (for_graphql, for_json) = match name.as_str() {
+                "application/graphql-response+json" => (3, 0),
+                "application/json" => (0, 3),
+                "application/*" => (2, 2),
+                "*/*" => (1, 1),
+                _ => continue,
+            };
+            graphql.note(for_graphql, quality);
+            json.note(for_json, quality);
+        }
+        let json_by_name = json.precision > graphql.precision && json.quality >= graphql.quality;
+        match (graphql.quality > 0.0, json.quality > 0.0) {
+            (false, false) => None,
+            (_, true) if json.quality > graphql.quality || json_by_name => Some(Self::Json),
+            _ => Some(Self::GraphQl),
+        }
+    }
+
+    fn content_type(self) -> HeaderValue {
+        HeaderValue::from_static(match self {
+            Self::GraphQl => "application/graphql-response+json; charset=utf-8",
+            Self::Json => "application/json; charset=utf-8",
+        })
+    }
+}
+
+/// How much a media type is wished for; the more precise range decides.
+#[derive(Default)]
+struct Wish {
+    precision: u8,
+    quality: f32,
+}
+
+impl Wish {
+    fn note(&mut self, precision: u8, quality: f32) {
+        if precision > 0 && precision >= self.precision {
+            *self = Self { precision, quality };
+        }
+    }
+}
+
+/// A request that is not run: one error, its status and its headers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Refusal {
+    pub status: StatusCode,
+    pub code: &'static str,
+    pub message: Cow<'static, str>,
+    pub locations: Vec<Pos>,
+    /// The fault is in the document or its variables, which `application/json` answers with 200.
+    pub of_document: bool,
+    pub header: Option<Box<(HeaderName, HeaderValue)>>,
+}
+
+impl Refusal {
+    pub fn new(status: StatusCode, code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { status, code, message: message.into(), locations: Vec::new(), of_document: false, header: None }
+    }
+
+    pub fn bad_request(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "BAD_REQUEST", message)
+    }
+
+    /// A document that cannot be run, or variables that do not fit it.
+    pub fn bad_document(code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { of_document: true, ..Self::new(StatusCode::BAD_REQUEST, code, message) }
+    }
+
+    /// A token that is malformed, unknown or no longer valid. Who sends none is merely anonymous.
+    #[must_use]
+    pub fn unauthenticated() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "UNAUTHENTICATED", "The access token is not valid")
+            .with(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
+    }
+
+    #[must_use]
+    pub fn not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", "There is nothing at this address")
+    }
+
+    #[must_use]
+    pub fn method(allow: &'static str) -> Self {
+        let message = format!("This method is not allowed here; use {allow}");
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", message)
+            .with(header::ALLOW, HeaderValue::from_static(allow))
+    }
+
+    /// Too much to do at the moment, or the database is away.
+    #[must_use]
+    pub fn overloaded(retry_after_seconds: u64) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE", "The server is busy, try again later")
+            .with(header::RETRY_AFTER, HeaderValue::from(retry_after_seconds))
+    }
+
+    #[must_use]
+    pub fn deadline() -> Self {
+        let message = "The request took too long; a change may have been made all the same";
+        Self::new(StatusCode::GATEWAY_TIMEOUT, "DEADLINE_EXCEEDED", message)
+    }
+
+    #[must_use]
+    pub fn internal() -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, INTERNAL, "Internal error")
+    }
+
+    #[must_use]
+    pub fn with(self, name: HeaderName, value: HeaderValue) -> Self {
+        Self { header: Some(Box::new((name, value))), ..self }
+    }
+
+    #[must_use]
+    pub fn into_response(self, media: Media, request_id: &str) -> Response {
+        let mut error = ServerError::new(shorten(&self.message), None);
+        error.locations = self.locations;
+        mark(&mut error, self.code, request_id);
+        let status = if self.of_document && media == Media::Json { StatusCode::OK } else { self.status };
+        let mut response = json(status, media, &Body { errors: &[error], data: None, extensions: None });
+        if let Some(header) = self.header {
+            response.headers_mut().insert(header.0, header.1);
+        }
+        response
+    }
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'a [ServerError],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<&'a Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    extensions: Option<&'a BTreeMap<String, Value>>,
+}
+
+/// What a request that was handed to the schema came to.
+pub fn outcome(mut outcome: async_graphql::Response, media: Media, request_id: &str) -> Response {
+    // Before anything is run errors have no path, and there is no data to speak of.
+    let refused =
+        outcome.data == Value::Null && outcome.is_err() && outcome.errors.iter().all(|error| error.path.is_empty());
+    outcome.errors.truncate(MAX_ERRORS);
+    for error in &mut outcome.errors {
+        settle(error, refused, request_id);
+    }
+    let body = Body {
+        errors: &outcome.errors,
+        data: (!refused).then_some(&outcome.data),
+        extensions: (!outcome.extensions.is_empty()).then_some(&outcome.extensions),
+    };
+    let status = if refused && media == Media::GraphQl { StatusCode::BAD_REQUEST } else { StatusCode::OK };
+    let mut response = json(status, media, &body);
+    response.headers_mut().extend(outcome.http_headers);
+    response
+}
+
+/// Gives an error its code. One that ran into somebody else's error says nothing but INTERNAL and the request's id.
+fn settle(error: &mut ServerError, refused: bool, request_id: &str) {
+    let code = match error.extensions.as_ref().and_then(|extensions| extensions.get("code")) {
+        Some(Value::String(code)) if code != INTERNAL => return,
+        None if is_of_input(error) => "BAD_USER_INPUT",
+        None if refused => code_of_validation(&error.message),
+        _ => INTERNAL,
+    };
+    if code == INTERNAL {
+        tracing::error!(request_id, path = ?error.path, error = %error.message, "a resolver failed");
+        "Internal error".clone_into(&mut error.message);
+        error.extensions = None;
+    } else {
+        // The rest would repeat the value, which may be a secret.
+        let end = error.message.find(", found ").unwrap_or(error.message.len());
+        error.message = shorten(error.message.get(..end).unwrap_or_default());
+    }
+    mark(error, code, request_id);
+}
+
+/// A value that did not fit its type. async-graphql finds some while it validates and some only while it runs, and
+/// tells neither by a type; what comes from a resolver by `?` has a source.
+fn is_of_input(error: &ServerError) -> bool {
+    let starts = ["Invalid value for argument ", "Expected input type \"", "Failed to parse \""];
+    error.source.is_none() && starts.iter().any(|start| error.message.starts_with(start))
+}
+
+fn code_of_validation(message: &str) -> &'static str {
+    let too_large = ["Query is too complex", "Query is nested too deep", "The recursion depth of the query"];
+    let no_operation = ["Unknown operation named ", "Operation name required"];
+    if too_large.iter().any(|start| message.starts_with(start)) {
+        "DOCUMENT_TOO_LARGE"
+    } else if no_operation.iter().any(|start| message.starts_with(start)) {
+        "OPERATION_RESOLUTION_FAILURE"
+    } else {
+        "GRAPHQL_VALIDATION_FAILED"
+    }
+}
+
+fn mark(error: &mut ServerError, code: &str, request_id: &str) {
+    let extensions = error.extensions.get_or_insert_with(ErrorExtensionValues::default);
+    extensions.set("code", code);
+    if code == INTERNAL {
+        extensions.set("requestId", request_id);
+    }
+}
+
+fn json(status: StatusCode, media: Media, body: &Body) -> Response {
+    let (status, bytes) = serde_json::to_vec(body).map_or_else(
+        |error| {
+            tracing::error!(%error, "an answer cannot be written as JSON");
+            (StatusCode::INTERNAL_SERVER_ERROR, b"{}".to_vec())
+        },
+        |bytes| (status, bytes),
+    );
+    Response::builder().status(status).header(header::CONTENT_TYPE, media.content_type()).body(bytes)
+}
+
+/// One line of a bounded length.
+pub fn shorten(message: &str) -> String {
+    message.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MAX_MESSAGE).collect()
+}
+
+/// The headers that every answer carries. A page may have brought its own policy and its own caching.
+pub fn protect(headers: &mut HeaderMap, request_id: &str) {
+    let always = [
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+    ];
+    for (name, value) in always {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    let unless_set = [(header::CACHE_CONTROL, "no-store"), (header::CONTENT_SECURITY_POLICY, "default-src 'none'")];
+    for (name, value) in unless_set {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    if let Ok(value) = HeaderValue::from_str(request_id) {
+        headers.insert(HeaderName::from_static("x-request-id"), value);
+    }
+}

@@ -1,0 +1,47 @@
+//! Sessions as the API shows them: everything but the token's hash.
+
+use async_graphql::{Context, Object};
+use chrono::{DateTime, Utc};
+
+use crate::context::ContextExt;
+use crate::entity::session;
+use crate::scalar::Id;
+
+/// A sign-in that lasts until it is ended, or unused for too long.
+#[Object(name = "Session")]
+impl session::Model {
+    /// The session's id, a UUID. It is no token.
+    pub async fn id(&self) -> Id {
+        self.id
+    }
+
+    /// When the person signed in.
+    async fn created_at(&self) -> DateTime<Utc> {
+        self.created_at
+    }
+
+    /// When it was last used, to the minute.
+    async fn last_seen_at(&self) -> DateTime<Utc> {
+        self.last_seen_at
+    }
+
+    /// When it ends at the latest.
+    async fn expires_at(&self) -> DateTime<Utc> {
+        self.expires_at
+    }
+
+    /// The program that signed in, in its own words.
+    async fn user_agent(&self) -> Option<&str> {
+        self.user_agent.as_deref()
+    }
+
+    /// The network address that it was signed in from.
+    async fn ip_address(&self) -> Option<&str> {
+        self.ip_address.as_deref()
+    }
+
+    /// Whether this is the session that asks.
+    async fn is_current(&self, ctx: &Context<'_>) -> async_graphql::Result<bool> {
+        Ok(ctx.viewer()?.signed_in()?.session_id == self.id)
+    }
+}

@@ -1,0 +1,106 @@
+//! The two forms in which text is compared: one to tell people apart, one to find them.
+//!
+//! Both are made here and stored, because the databases' own `lower()` and `LIKE` differ from each other and from
+//! locale to locale.
+
+use sea_orm::ColumnTrait;
+use sea_orm::sea_query::{Expr, ExprTrait, LikeExpr, SimpleExpr};
+use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
+
+/// The form under which two spellings of a username or address are the same account: NFKC (Unicode Annex 15) and
+/// case folded by way of upper case, which also joins `ı` with `i` and `ß` with `ss`.
+#[must_use]
+pub fn canonical(text: &str) -> String {
+    let compatible: String = text.nfkc().collect();
+    compatible.to_uppercase().to_lowercase().nfkc().collect()
+}
+
+/// The canonical form of an e-mail address: the local part as [`canonical`] has it, the domain in its ASCII form
+/// (UTS 46), so that `Ann@MÜNCHEN.example` and `ann@xn--mnchen-3ya.example` are one.
+#[must_use]
+pub fn canonical_email(address: &str) -> String {
+    match address.rsplit_once('@') {
+        Some((local, domain)) => {
+            let domain = canonical(domain);
+            let ascii = idna::domain_to_ascii(&domain).unwrap_or(domain);
+            format!("{}@{ascii}", canonical(local))
+        }
+        None => canonical(address),
+    }
+}
+
+/// The form in which text is searched and sorted: no case, no accents, letters that do not decompose (`ø`, `ł`, `æ`)
+/// spelt out.
+#[must_use]
+pub fn fold(text: &str) -> String {
+    let bare: String = text.nfkd().filter(|c| !is_combining_mark(*c)).collect();
+    let mut folded = String::with_capacity(bare.len());
+    for c in bare.to_uppercase().to_lowercase().chars() {
+        match c {
+            'ø' => folded.push('o'),
+            'ł' => folded.push('l'),
+            'đ' | 'ð' => folded.push('d'),
+            'ħ' => folded.push('h'),
+            'æ' => folded.push_str("ae"),
+            'œ' => folded.push_str("oe"),
+            'þ' => folded.push_str("th"),
+            'ς' => folded.push('σ'),
+            c if is_combining_mark(c) || c.is_control() => {}
+            c => folded.push(c),
+        }
+    }
+    folded
+}
+
+/// The words of a query in the form that [`fold`] gives them.
+#[must_use]
+pub fn words(query: &str) -> Vec<String> {
+    query.split_whitespace().map(fold).filter(|word| !word.is_empty()).collect()
+}
+
+/// The condition that a column has `part` in it; `%`, `_` and `\` in it stand for themselves.
+pub fn contains(column: impl ColumnTrait, part: &str, postgres: bool) -> SimpleExpr {
+    let pattern = LikeExpr::new(like_anywhere(part));
+    // PostgreSQL's LIKE has the backslash for its escape already, and what sea-query writes for it does not parse there.
+    Expr::col(column.as_column_ref()).like(if postgres { pattern } else { pattern.escape('\\') })
+}
+
+fn like_anywhere(part: &str) -> String {
+    let mut pattern = String::with_capacity(part.len() + 2);
+    pattern.push('%');
+    for c in part.chars() {
+        if matches!(c, '%' | '_' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(c);
+    }
+    pattern.push('%');
+    pattern
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spellings_of_one_address_are_one_account() {
+        for spelling in ["MIKE@x.example", "mıke@x.example", "ｍｉｋｅ@X.example", "Mike@x.EXAMPLE"] {
+            assert_eq!(canonical_email(spelling), "mike@x.example");
+        }
+        assert_eq!(canonical_email("a@MÜNCHEN.example"), "a@xn--mnchen-3ya.example");
+        assert_eq!(canonical("Jose\u{301}"), canonical("JOSÉ"));
+    }
+
+    #[test]
+    fn folding_forgets_case_and_accents() {
+        assert_eq!(fold("Ångström"), "angstrom");
+        assert_eq!(fold("ŁUKASZ Straße Søren Æsir"), "lukasz strasse soren aesir");
+        assert_eq!(fold("ΣΊΣΥΦΟΣ"), fold("σίσυφος"));
+        assert_eq!(fold("Đorđe"), "dorde");
+    }
+
+    #[test]
+    fn wildcards_are_plain_characters() {
+        assert_eq!(like_anywhere(r"50%_\"), r"%50\%\_\\%");
+    }
+}

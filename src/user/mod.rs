@@ -1,0 +1,253 @@
+//! What can be done with people.
+
+pub mod mutation;
+pub mod query;
+pub mod search;
+
+use async_graphql::MaybeUndefined;
+use sea_orm::sea_query::Condition;
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseBackend, DatabaseTransaction, EntityTrait, IntoActiveModel,
+    PaginatorTrait, QueryFilter, QuerySelect, SqlErr,
+};
+
+use crate::access::Viewer;
+use crate::db::Db;
+use crate::entity::user::{Names, Role};
+use crate::entity::{credential, institution, session, user};
+use crate::error::{Error, ErrorCode};
+use crate::form::Form;
+use crate::password::{self, Hasher};
+use crate::scalar::{Id, now};
+use mutation::{CreateUserInput, UpdateUserInput};
+
+/// Enters a person into the viewer's license.
+///
+/// # Errors
+/// `Rejected` with every fault of the input; `Forbidden` for more rights than the viewer may give.
+pub async fn create(db: &Db, hasher: &Hasher, viewer: &Viewer, input: CreateUserInput) -> Result<user::Model, Error> {
+    let CreateUserInput { first_name, last_name, password, is_active, fields } = input;
+    let mut form = Form::creating();
+    let mut new = user::Model::blank(Id::new(), viewer.signed_in()?.license_id);
+    let names = Names { first_name: MaybeUndefined::Value(first_name), last_name: MaybeUndefined::Value(last_name) };
+    new.lay_over(names, fields, &mut form);
+    form.value("isActive", is_active, &mut new.is_active);
+    let password = read_password(&mut form, password, &new);
+    new.has_activated = password.is_some();
+    viewer.may_create(&new)?;
+    check(db.read(), &new, &mut form).await?;
+    finish(db, &new, form).await?;
+
+    let hash = match password {
+        Some(password) => Some(hasher.hash(password).await?),
+        None => None,
+    };
+    let transaction = db.begin().await?;
+    if let Err(error) = user::Entity::insert(new.clone().into_active_model().reset_all()).exec_without_returning(&transaction).await {
+        drop(transaction);
+        return Err(explain(db, &new, error).await);
+    }
+    if let Some(password_hash) = hash {
+        let credential = credential::Model { user_id: new.id, password_hash };
+        credential.into_active_model().reset_all().insert(&transaction).await?;
+    }
+    transaction.commit().await?;
+    Ok(new)
+}
+
+/// Changes a person: what is absent stays, null clears. A new password ends the person's sessions.
+///
+/// # Errors
+/// `Rejected` with every fault of the input; `Forbidden`, naming the fields that the viewer may not change.
+pub async fn update(db: &Db, hasher: &Hasher, viewer: &Viewer, input: UpdateUserInput) -> Result<user::Model, Error> {
+    let id = Id::parse(&input.id).ok_or_else(|| Error::rejected("id", ErrorCode::Invalid, "This is not an id."))?;
+    let old = find(db.read(), viewer, id).await?;
+    let (new, password) = changed(db.read(), viewer, &old, &input, db).await?;
+    // Hashing takes long: it is done before the row is locked, and only for input that was good so far.
+    let hash = match password {
+        Some(password) => Some(hasher.hash(password).await?),
+        None if new == old => return Ok(old),
+        None => None,
+    };
+
+    let transaction = db.begin().await?;
+    let old = find_locked(&transaction, viewer, id).await?;
+    let (mut new, _) = changed(&transaction, viewer, &old, &input, db).await?;
+    keep_an_administrator(&transaction, &old, &new).await?;
+    if let Some(password_hash) = hash {
+        set_password(&transaction, id, password_hash).await?;
+        end_sessions(&transaction, id).await?;
+    } else if new == old {
+        return Ok(old);
+    }
+    new.modified_at = now();
+    new.version = old.version + 1;
+    if let Err(error) = new.clone().into_active_model().reset_all().update(&transaction).await {
+        drop(transaction);
+        return Err(explain(db, &new, error).await);
+    }
+    transaction.commit().await?;
+    Ok(new)
+}
+
+/// The person as the input would have it, and the password that it gives.
+async fn changed(
+    connection: &impl ConnectionTrait,
+    viewer: &Viewer,
+    old: &user::Model,
+    input: &UpdateUserInput,
+    db: &Db,
+) -> Result<(user::Model, Option<String>), Error> {
+    let UpdateUserInput { id: _, first_name, last_name, password, fields } = input.clone();
+    let mut form = Form::changing();
+    let mut new = old.clone();
+    new.lay_over(Names { first_name, last_name }, fields, &mut form);
+    new.email_verified = old.email_verified && new.email_key == old.email_key;
+    let password = read_password(&mut form, password, &new);
+    viewer.may_update(old, &new, form.given())?;
+    check(connection, &new, &mut form).await?;
+    finish(db, &new, form).await?;
+    Ok((new, password))
+}
+
+/// Activates or deactivates a person; returns the person and how many sessions ended. It may be repeated.
+///
+/// # Errors
+/// `Rejected` for an unknown id and for the last administrator; `Forbidden`.
+pub async fn set_active(db: &Db, viewer: &Viewer, id: &str, active: bool) -> Result<(user::Model, i32), Error> {
+    let id = Id::parse(id).ok_or_else(|| Error::rejected("id", ErrorCode::Invalid, "This is not an id."))?;
+    let transaction = db.begin().await?;
+    let old = find_locked(&transaction, viewer, id).await?;
+    viewer.may_set_active(&old)?;
+    let new = user::Model { is_active: active, ..old.clone() };
+    keep_an_administrator(&transaction, &old, &new).await?;
+    let ended = if active { 0 } else { end_sessions(&transaction, id).await? };
+    if new == old {
+        transaction.commit().await?;
+        return Ok((new, ended));
+    }
+    let new = user::Model { modified_at: now(), version: old.version + 1, ..new };
+    new.clone().into_active_model().reset_all().update(&transaction).await?;
+    transaction.commit().await?;
+    Ok((new, ended))
+}
+
+async fn find(db: &impl ConnectionTrait, viewer: &Viewer, id: Id) -> Result<user::Model, Error> {
+    let found = user::Entity::find_by_id(id).filter(viewer.finds_users()).one(db).await?;
+    found.ok_or_else(|| Error::not_found("id", "person"))
+}
+
+async fn find_locked(transaction: &DatabaseTransaction, viewer: &Viewer, id: Id) -> Result<user::Model, Error> {
+    let found = user::Entity::find_by_id(id).filter(viewer.finds_users()).lock_exclusive().one(transaction).await?;
+    found.ok_or_else(|| Error::not_found("id", "person"))
+}
+
+fn read_password(form: &mut Form, given: MaybeUndefined<String>, person: &user::Model) -> Option<String> {
+    let mut password = None;
+    form.optional("password", given, &mut password, Ok);
+    if let Some(password) = &password {
+        let known = [
+            Some(person.first_name.as_str()),
+            Some(person.last_name.as_str()),
+            person.username.as_deref(),
+            person.email.as_deref(),
+        ];
+        password::check(form, "password", password, &known.into_iter().flatten().collect::<Vec<_>>());
+    }
+    password
+}
+
+/// The rules that take more than one value, or another table.
+async fn check(db: &impl ConnectionTrait, new: &user::Model, form: &mut Form) -> Result<(), Error> {
+    if new.username.is_none() && new.email.is_none() {
+        form.fault("email", ErrorCode::Required, "There must be a username or an e-mail address.");
+    }
+    if let Some(id) = new.institution_id {
+        let of_license = institution::Column::LicenseId.eq(new.license_id);
+        if institution::Entity::find_by_id(id).filter(of_license).one(db).await?.is_none() {
+            form.fault("institutionId", ErrorCode::NotFound, "There is no such institution.");
+        }
+    }
+    Ok(())
+}
+
+/// Ends a form. Where it has faults, those that only the database would have found are added, so that all come at once.
+async fn finish(db: &Db, new: &user::Model, mut form: Form) -> Result<(), Error> {
+    if form.has_faults() {
+        note_taken(db, new, &mut form).await?;
+    }
+    form.finish()
+}
+
+/// Says which value broke a unique constraint, or all of them.
+async fn explain(db: &Db, new: &user::Model, error: sea_orm::DbErr) -> Error {
+    if !matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_))) {
+        return error.into();
+    }
+    let mut form = Form::changing();
+    match note_taken(db, new, &mut form).await.and_then(|()| form.finish()) {
+        Ok(()) => error.into(),
+        Err(explained) => explained,
+    }
+}
+
+async fn note_taken(db: &Db, new: &user::Model, form: &mut Form) -> Result<(), Error> {
+    let external = Condition::all()
+        .add(user::Column::ExternalId.eq(new.external_id.clone()))
+        .add(user::Column::LicenseId.eq(new.license_id));
+    let named = Condition::any()
+        .add(user::Column::UsernameKey.eq(new.username_key.clone()))
+        .add(user::Column::EmailKey.eq(new.email_key.clone()))
+        .add(external);
+    let others = user::Entity::find().filter(named).filter(user::Column::Id.ne(new.id)).all(db.read()).await?;
+    let mut taken = |field: &str, is_taken: &dyn Fn(&user::Model) -> bool, what: &str| {
+        if others.iter().any(is_taken) {
+            form.fault(field, ErrorCode::Taken, format!("This {what} is taken."));
+        }
+    };
+    taken("username", &|other| new.username_key.is_some() && other.username_key == new.username_key, "username");
+    taken("email", &|other| new.email_key.is_some() && other.email_key == new.email_key, "e-mail address");
+    let same_external = |other: &user::Model| {
+        new.external_id.is_some() && other.license_id == new.license_id && other.external_id == new.external_id
+    };
+    taken("externalId", &same_external, "external id");
+    Ok(())
+}
+
+/// The last active superuser, and the last active license administrator of a license, stay what they are.
+async fn keep_an_administrator(transaction: &DatabaseTransaction, old: &user::Model, new: &user::Model) -> Result<(), Error> {
+    let superuser = |person: &user::Model| person.is_active && person.is_superuser;
+    let license_admin = |person: &user::Model| person.is_active && person.role == Role::LicenseAdmin;
+    let superusers = Condition::all().add(user::Column::IsSuperuser.eq(true));
+    let license_admins =
+        Condition::all().add(user::Column::Role.eq(Role::LicenseAdmin)).add(user::Column::LicenseId.eq(old.license_id));
+    let lost = [
+        (superuser(old) && !superuser(new), superusers, "the last active superuser"),
+        (license_admin(old) && !license_admin(new), license_admins, "the last active license administrator of the license"),
+    ];
+    for (_, peers, what) in lost.into_iter().filter(|(lost, _, _)| *lost) {
+        if transaction.get_database_backend() == DatabaseBackend::Postgres {
+            // Two who demote each other at the same moment must not both find the other still there.
+            transaction.execute_unprepared("SELECT pg_advisory_xact_lock(7305804403)").await?;
+        }
+        let others = user::Entity::find().filter(peers).filter(user::Column::IsActive.eq(true)).filter(user::Column::Id.ne(old.id));
+        if others.count(transaction).await? == 0 {
+            return Err(Error::rejected("id", ErrorCode::NotAllowed, format!("{} is {what}.", old.name())));
+        }
+    }
+    Ok(())
+}
+
+async fn set_password(transaction: &DatabaseTransaction, user_id: Id, password_hash: String) -> Result<(), Error> {
+    let credential = credential::Model { user_id, password_hash }.into_active_model().reset_all();
+    let replace = sea_orm::sea_query::OnConflict::column(credential::Column::UserId)
+        .update_column(credential::Column::PasswordHash)
+        .to_owned();
+    credential::Entity::insert(credential).on_conflict(replace).exec_without_returning(transaction).await?;
+    Ok(())
+}
+
+async fn end_sessions(transaction: &DatabaseTransaction, user_id: Id) -> Result<i32, Error> {
+    let ended = session::Entity::delete_many().filter(session::Column::UserId.eq(user_id)).exec(transaction).await?;
+    Ok(i32::try_from(ended.rows_affected).unwrap_or(i32::MAX))
+}

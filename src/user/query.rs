@@ -1,0 +1,167 @@
+//! viewer, user, users; and a person's links.
+
+use async_graphql::{ComplexObject, Context, Object, OneofObject, Result};
+use chrono::{DateTime, Utc};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
+
+use crate::access::Action;
+use crate::context::ContextExt;
+use crate::entity::membership::GroupRole;
+use crate::entity::user::AdminRights;
+use crate::entity::{group, institution, license, session, user};
+use crate::loader::{GroupsOfUser, InstitutionById, LicenseById, SessionsOfUser, UserById};
+use crate::page::{self, Connection, PageArgs, Total, Window};
+use crate::scalar::{Date, Id};
+use crate::text;
+
+/// By what a person is looked up: exactly one of these.
+#[derive(OneofObject)]
+pub enum UserBy {
+    /// The person's id.
+    Id(Id),
+    /// The username, in any case.
+    Username(String),
+    /// The e-mail address, in any case.
+    Email(String),
+    /// The id in another system, within the viewer's license. Administrators only, for it is private.
+    ExternalId(String),
+}
+
+#[derive(Default)]
+pub struct UserQuery;
+
+#[Object]
+impl UserQuery {
+    /// Who is asking; null where nobody is signed in.
+    async fn viewer(&self, ctx: &Context<'_>) -> Result<Option<user::Model>> {
+        match ctx.viewer()?.signed_in() {
+            Ok(viewer) => Ok(ctx.links()?.load_one(UserById(viewer.user_id)).await?),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// One person; null where there is none, or none that the viewer can see. Administrators find inactive people too.
+    #[graphql(guard = "Action::ReadDirectory")]
+    async fn user(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "By what the person is looked up.")] by: UserBy,
+    ) -> Result<Option<user::Model>> {
+        let viewer = ctx.viewer()?;
+        let condition = match by {
+            UserBy::Id(id) => return Ok(ctx.links()?.load_one(UserById(id)).await?),
+            UserBy::Username(name) => user::Column::UsernameKey.eq(text::canonical(name.trim())),
+            UserBy::Email(address) => user::Column::EmailKey.eq(text::canonical_email(address.trim())),
+            UserBy::ExternalId(id) => {
+                viewer.may(Action::FilterPrivate)?;
+                user::Column::ExternalId.eq(id.trim())
+            }
+        };
+        let found = user::Entity::find().filter(condition).filter(viewer.finds_users()).one(ctx.db()?.read()).await;
+        Ok(found.map_err(crate::error::Error::from)?)
+    }
+
+    /// People by last name, first name and id.
+    #[graphql(guard = "Action::ReadDirectory", complexity = "page::cost(first, last, child_complexity)")]
+    #[expect(clippy::too_many_arguments, reason = "a connection has four arguments of its own")]
+    async fn users(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(default = false, desc = "Whether inactive people are listed too. Administrators only.")] include_inactive: bool,
+        #[graphql(desc = "How many, from the beginning: 1 to 100; 50 where nothing is said.")] first: Option<i32>,
+        #[graphql(desc = "Only what comes after this cursor.")] after: Option<String>,
+        #[graphql(desc = "How many, from the end: 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
+    ) -> Result<Connection<user::Model>> {
+        let viewer = ctx.viewer()?;
+        if include_inactive {
+            viewer.may(Action::ListInactive)?;
+        }
+        let list = format!("users {} {include_inactive}", viewer.horizon());
+        let window = Window::new(PageArgs { first, after, last, before }, &list)?;
+        let select = user::Entity::find().filter(viewer.lists_users(include_inactive));
+        let page = page::read(ctx.db()?.read(), select.clone(), &window).await?;
+        Ok(page.into_connection(Total::of_list(select), page::plain))
+    }
+}
+
+#[ComplexObject]
+impl user::Model {
+    /// First and last name.
+    async fn full_name(&self) -> String {
+        self.name()
+    }
+
+    /// A mobile telephone number. Private: shown to the person and to administrators, null for everybody else.
+    async fn mobile(&self, ctx: &Context<'_>) -> Result<Option<&str>> {
+        Ok(private(self, ctx, self.mobile.as_deref())?)
+    }
+
+    /// The date of birth. Private: shown to the person and to administrators, null for everybody else.
+    async fn birth_date(&self, ctx: &Context<'_>) -> Result<Option<Date>> {
+        Ok(private(self, ctx, self.birth_date)?)
+    }
+
+    /// The person's id in another system, unique within the license. Private: shown to the person and to
+    /// administrators, null for everybody else.
+    async fn external_id(&self, ctx: &Context<'_>) -> Result<Option<&str>> {
+        Ok(private(self, ctx, self.external_id.as_deref())?)
+    }
+
+    /// When the person last signed in. Private: shown to the person and to administrators, null for everybody else.
+    async fn last_login(&self, ctx: &Context<'_>) -> Result<Option<DateTime<Utc>>> {
+        Ok(private(self, ctx, self.last_login)?)
+    }
+
+    /// The institution that the person belongs to.
+    async fn institution(&self, ctx: &Context<'_>) -> Result<Option<institution::Model>> {
+        match self.institution_id {
+            Some(id) => Ok(ctx.links()?.load_one(InstitutionById(id)).await?),
+            None => Ok(None),
+        }
+    }
+
+    /// The license that the person belongs to.
+    async fn license(&self, ctx: &Context<'_>) -> Result<license::Model> {
+        let license = ctx.links()?.load_one(LicenseById(self.license_id)).await?;
+        Ok(license.ok_or_else(|| crate::error::Error::internal("a person without a license"))?)
+    }
+
+    /// The groups that the person belongs to, by name; at most 200.
+    #[graphql(complexity = "GROUPS_OF_A_USER * child_complexity")]
+    async fn groups(&self, ctx: &Context<'_>) -> Result<Vec<group::Model>> {
+        let belongings = ctx.links()?.load_one(GroupsOfUser(self.id)).await?.unwrap_or_default();
+        Ok(belongings.into_iter().map(|belonging| belonging.group).collect())
+    }
+
+    /// The groups that the person owns, by name; at most 200.
+    #[graphql(complexity = "GROUPS_OF_A_USER * child_complexity")]
+    async fn groups_owned(&self, ctx: &Context<'_>) -> Result<Vec<group::Model>> {
+        let belongings = ctx.links()?.load_one(GroupsOfUser(self.id)).await?.unwrap_or_default();
+        let owned = belongings.into_iter().filter(|belonging| belonging.role == GroupRole::Owner);
+        Ok(owned.map(|belonging| belonging.group).collect())
+    }
+
+    /// The rights of administrators. Shown to administrators; to the person, only whether he is a superuser; null for
+    /// everybody else.
+    async fn admin_rights(&self, ctx: &Context<'_>) -> Result<Option<AdminRights>> {
+        Ok(ctx.viewer()?.sees_rights(self))
+    }
+
+    /// The person's sessions that have not ended, newest first; at most 20. Shown to the person and to administrators,
+    /// null for everybody else.
+    #[graphql(complexity = "GROUPS_OF_A_USER * child_complexity")]
+    async fn sessions(&self, ctx: &Context<'_>) -> Result<Option<Vec<session::Model>>> {
+        if !ctx.viewer()?.sees_private(self) {
+            return Ok(None);
+        }
+        Ok(Some(ctx.links()?.load_one(SessionsOfUser(self.id)).await?.unwrap_or_default()))
+    }
+}
+
+/// How many groups a person is taken to belong to when the cost of a document is measured.
+const GROUPS_OF_A_USER: usize = 5;
+
+fn private<T>(person: &user::Model, ctx: &Context<'_>, value: Option<T>) -> Result<Option<T>, crate::error::Error> {
+    Ok(if ctx.viewer()?.sees_private(person) { value } else { None })
+}

@@ -1,0 +1,95 @@
+//! searchUsers: every word somewhere in the names and addresses.
+
+use async_graphql::connection::{ConnectionNameType, EdgeNameType, EmptyFields};
+use async_graphql::{Context, Object, OutputType, Result};
+use sea_orm::sea_query::{Expr, ExprTrait, Query, SimpleExpr};
+use sea_orm::{EntityTrait, QueryFilter, Select};
+
+use crate::access::Action;
+use crate::context::ContextExt;
+use crate::entity::user;
+use crate::error::Error;
+use crate::page::{self, Connection, PageArgs, Total, Window};
+use crate::text;
+
+/// The most characters of a query.
+const LONGEST_QUERY: usize = 200;
+/// How many characters a word must have for the full-text index of SQLite to find it.
+const TRIGRAM: usize = 3;
+
+/// `UserSearchConnection` and `UserSearchEdge`.
+pub struct SearchName;
+
+impl ConnectionNameType for SearchName {
+    fn type_name<T: OutputType>() -> String {
+        "UserSearchConnection".to_owned()
+    }
+}
+
+impl EdgeNameType for SearchName {
+    fn type_name<T: OutputType>() -> String {
+        "UserSearchEdge".to_owned()
+    }
+}
+
+#[derive(Default)]
+pub struct SearchQuery;
+
+#[Object]
+impl SearchQuery {
+    /// People in whom every word of the query is found: as a part of the username, first name, last name, e-mail or
+    /// certified e-mail address, whatever the case and accents. By last name, first name and id.
+    #[graphql(guard = "Action::ReadDirectory", complexity = "page::cost(first, None, child_complexity)")]
+    async fn search_users(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "One or more words, at most 200 characters. `%` and `_` stand for themselves.")] query: String,
+        #[graphql(default = false, desc = "Whether inactive people are found too. Administrators only.")] include_inactive: bool,
+        #[graphql(desc = "How many, from the beginning: 1 to 100; 50 where nothing is said.")] first: Option<i32>,
+        #[graphql(desc = "Only what comes after this cursor.")] after: Option<String>,
+    ) -> Result<Connection<user::Model, EmptyFields, SearchName, SearchName>> {
+        let viewer = ctx.viewer()?;
+        if include_inactive {
+            viewer.may(Action::ListInactive)?;
+        }
+        let words = read_query(&query)?;
+        let list = format!("search {} {include_inactive} {}", viewer.horizon(), words.join(" "));
+        let window = Window::new(PageArgs { first, after, last: None, before: None }, &list)?;
+        let db = ctx.db()?;
+        let select = find(&words, db.is_postgres()).filter(viewer.lists_users(include_inactive));
+        let page = page::read(db.read(), select.clone(), &window).await?;
+        Ok(page.into_connection(Total::of_list(select), page::plain))
+    }
+}
+
+fn read_query(query: &str) -> Result<Vec<String>, Error> {
+    if query.chars().count() > LONGEST_QUERY {
+        return Err(Error::BadInput(format!("query: at most {LONGEST_QUERY} characters.")));
+    }
+    let words = text::words(query);
+    if words.is_empty() {
+        return Err(Error::BadInput("query: at least one word.".to_owned()));
+    }
+    Ok(words)
+}
+
+/// People in whom all the words are found. PostgreSQL finds them by its trigram index whatever their length; the one of
+/// SQLite takes words of three characters or more, and the rest is compared row by row.
+fn find(words: &[String], postgres: bool) -> Select<user::Entity> {
+    let (indexed, compared): (Vec<&String>, Vec<&String>) = words.iter().partition(|word| !postgres && word.chars().count() >= TRIGRAM);
+    let mut select = user::Entity::find();
+    if !indexed.is_empty() {
+        select = select.filter(in_full_text_index(&indexed));
+    }
+    compared.into_iter().fold(select, |select, word| select.filter(text::contains(user::Column::SearchKey, word, postgres)))
+}
+
+/// The full-text condition of SQLite: every word as a quoted phrase, so that none is read as query syntax.
+fn in_full_text_index(words: &[&String]) -> SimpleExpr {
+    let phrases: Vec<String> = words.iter().map(|word| format!("\"{}\"", word.replace('"', "\"\""))).collect();
+    let mut rows = Query::select();
+    rows.expr(Expr::cust("rowid"))
+        .from("users_search")
+        .and_where(Expr::cust_with_values("users_search MATCH ?", [phrases.join(" AND ")]));
+    Expr::cust("\"users\".\"seq\"").in_subquery(rows)
+}

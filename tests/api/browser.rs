@@ -1,0 +1,215 @@
+//! A headless Chromium, driven over `WebDriver`, that can reach this machine and nothing else.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::sync::{Mutex, MutexGuard};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The key under which `WebDriver` passes elements around.
+const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
+
+/// One browser at a time: each is a dozen processes.
+static TURN: Mutex<()> = Mutex::const_new(());
+
+pub struct Browser {
+    http: reqwest::Client,
+    driver: Child,
+    port: u16,
+    session: String,
+    /// Removed with the browser.
+    profile: TempDir,
+    _turn: MutexGuard<'static, ()>,
+}
+
+impl Browser {
+    /// None, with the reason printed, where Chromium or its driver is not installed.
+    pub async fn start() -> Option<Self> {
+        let Some((chromium, driver)) = installed() else {
+            let reason =
+                "chromium and chromedriver are not both installed, so the playground was not tested in a browser";
+            assert!(std::env::var_os("ROSTER_REQUIRE_ALL").is_none(), "{reason}");
+            eprintln!("skipped: {reason}");
+            return None;
+        };
+        let turn = TURN.lock().await;
+        let (driver, port) =
+            tokio::task::spawn_blocking(move || start_driver(&driver)).await.expect("the driver starts");
+        let profile = tempfile::tempdir().expect("a folder for the profile");
+        let mut browser = Self {
+            http: reqwest::Client::builder().no_proxy().timeout(PATIENCE * 2).build().expect("an HTTP client"),
+            driver,
+            port,
+            session: String::new(),
+            profile,
+            _turn: turn,
+        };
+        let answer = browser.post("/session", capabilities(&chromium, browser.profile.path())).await;
+        answer["sessionId"].as_str().expect("a session id").clone_into(&mut browser.session);
+        Some(browser)
+    }
+
+    pub async fn open(&self, url: &str) {
+        self.ask("/url", json!({ "url": url })).await;
+    }
+
+    pub async fn resize(&self, width: u32, height: u32) {
+        self.ask("/window/rect", json!({ "width": width, "height": height })).await;
+    }
+
+    /// Runs the body of a function in the page and gives back what it returns.
+    pub async fn run(&self, script: &str) -> Value {
+        self.ask("/execute/sync", json!({ "script": script, "args": [] })).await
+    }
+
+    /// Clicks on an element as a person would: it has to be in sight.
+    pub async fn click(&self, css: &str) {
+        let element = self.find(css).await;
+        self.ask(&format!("/element/{element}/click"), json!({})).await;
+    }
+
+    /// Types into a field.
+    pub async fn write(&self, css: &str, text: &str) {
+        let element = self.find(css).await;
+        self.ask(&format!("/element/{element}/value"), json!({ "text": text })).await;
+    }
+
+    /// Waits until the element shows the text, and gives back everything it shows then.
+    pub async fn see(&self, css: &str, text: &str) -> String {
+        let script = format!("return document.querySelector({})?.innerText ?? ''", json!(css));
+        let mut shown = String::new();
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            self.run(&script).await.as_str().unwrap_or_default().clone_into(&mut shown);
+            if shown.contains(text) {
+                return shown;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("{css} never showed {text:?}, but: {shown}\nconsole: {:#?}", self.console().await);
+    }
+
+    /// What went wrong in the page since the last look: refused by its policy, not found, not reachable, thrown.
+    pub async fn console(&self) -> Vec<String> {
+        let entries = self.ask("/se/log", json!({ "type": "browser" })).await;
+        let severe = entries.as_array().into_iter().flatten().filter(|entry| entry["level"] == "SEVERE");
+        severe.map(|entry| entry["message"].to_string()).collect()
+    }
+
+    /// Every address the page loaded, itself included.
+    pub async fn loaded(&self) -> Vec<String> {
+        let names = self
+            .run("return performance.getEntries().map(entry => entry.name).filter(name => name.includes(':'))")
+            .await;
+        names.as_array().expect("a list").iter().filter_map(|name| name.as_str().map(str::to_owned)).collect()
+    }
+
+    /// A picture of the page as PNG, for eyes; no test compares it.
+    #[allow(dead_code)]
+    pub async fn picture(&self, file: &str) {
+        let picture = self.get("/screenshot").await;
+        let png = BASE64_STANDARD.decode(picture.as_str().expect("base64")).expect("base64");
+        std::fs::write(file, png).expect("a picture written");
+    }
+
+    /// Waits for the element, and gives back its `WebDriver` reference.
+    async fn find(&self, css: &str) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            let found = self.ask("/elements", json!({ "using": "css selector", "value": css })).await;
+            for element in found.as_array().into_iter().flatten() {
+                let element = element[ELEMENT].as_str().expect("a reference");
+                if self.get(&format!("/element/{element}/displayed")).await == true {
+                    return element.to_owned();
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("nothing to see at {css}; console: {:#?}", self.console().await);
+    }
+
+    async fn ask(&self, path: &str, body: Value) -> Value {
+        self.post(&format!("/session/{}{path}", self.session), body).await
+    }
+
+    async fn get(&self, path: &str) -> Value {
+        let url = format!("http://127.0.0.1:{}/session/{}{path}", self.port, self.session);
+        value(self.http.get(url).send().await).await
+    }
+
+    async fn post(&self, path: &str, body: Value) -> Value {
+        let url = format!("http://127.0.0.1:{}{path}", self.port);
+        value(self.http.post(url).json(&body).send().await).await
+    }
+}
+
+impl Drop for Browser {
+    /// The driver takes Chromium down with the session; killed first, it would leave it running.
+    fn drop(&mut self) {
+        if !self.session.is_empty()
+            && let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.port))
+        {
+            let _ = stream.set_read_timeout(Some(Duration::from_secs(10)));
+            let _ = write!(
+                stream,
+                "DELETE /session/{} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n",
+                self.session
+            );
+            let _ = stream.read(&mut [0; 16]);
+        }
+        let _ = self.driver.kill();
+        let _ = self.driver.wait();
+    }
+}
+
+fn capabilities(chromium: &Path, profile: &Path) -> Value {
+    json!({ "capabilities": { "alwaysMatch": {
+        "goog:loggingPrefs": { "browser": "ALL" },
+        "goog:chromeOptions": {
+            "binary": chromium,
+            "args": [
+                "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-quic", "--no-first-run",
+                "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-proxy-server",
+                "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
+                "--window-size=1280,800", format!("--user-data-dir={}", profile.display()),
+            ],
+        },
+    } } })
+}
+
+/// Chromium and its driver, as paths.
+fn installed() -> Option<(PathBuf, PathBuf)> {
+    let folders: Vec<_> = std::env::split_paths(&std::env::var_os("PATH")?).collect();
+    let find = |name: &str| folders.iter().map(|folder| folder.join(name)).find(|path| path.is_file());
+    let chromium = ["chromium", "chromium-browser", "google-chrome"].into_iter().find_map(find)?;
+    Some((chromium, find("chromedriver")?))
+}
+
+/// Starts the driver on a port of its own choice, which it prints.
+fn start_driver(driver: &Path) -> (Child, u16) {
+    let mut child = Command::new(driver)
+        .arg("--port=0")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("chromedriver starts");
+    let lines = BufReader::new(child.stdout.take().expect("its output")).lines();
+    let port = lines
+        .map_while(Result::ok)
+        .find_map(|line| line.split_once("started successfully on port ")?.1.trim_end_matches('.').parse().ok());
+    (child, port.expect("chromedriver says its port"))
+}
+
+async fn value(answer: reqwest::Result<reqwest::Response>) -> Value {
+    let mut answer: Value = answer.expect("the driver answers").json().await.expect("JSON");
+    let value = answer["value"].take();
+    assert!(value.get("error").is_none(), "WebDriver: {value:#}");
+    value
+}

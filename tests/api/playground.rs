@@ -1,0 +1,140 @@
+//! The playground in a real browser, with every other host blocked.
+
+use crate::app::App;
+use crate::browser::Browser;
+
+const RESPONSE: &str = ".graphiql-response";
+const WHO: &str = "#who";
+
+#[tokio::test]
+async fn the_playground_answers_its_first_query_with_no_network() {
+    let Some(browser) = Browser::start().await else { return };
+    let app = App::start().await;
+    browser.open(&format!("{}/#token={}", app.url(), app.token())).await;
+    browser.see(WHO, "Signed in as Ada Lovelace").await;
+    browser.click(".graphiql-execute-button").await;
+    let response = browser.see(RESPONSE, "\"totalCount\"").await;
+    assert!(response.contains("Ada Lovelace"), "{response}");
+    // The menu of a tool adds a style of its own, which the policy has to allow.
+    browser.click("button[aria-label='Open settings dialog']").await;
+    browser.see("[role=dialog]", "Theme").await;
+    assert_eq!(browser.console().await, [""; 0]);
+    for address in browser.loaded().await {
+        assert!(address.starts_with(app.url()) || address.starts_with("data:"), "loaded {address}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_in_the_address_is_kept_and_taken_out_of_it_at_once() {
+    let Some(browser) = Browser::start().await else { return };
+    let app = App::start().await;
+    browser.open(&format!("{}/#token={}", app.url(), app.token())).await;
+    browser.see(WHO, "Signed in as Ada Lovelace (license admin)").await;
+    assert_eq!(browser.run("return location.href").await, format!("{}/", app.url()));
+    assert_eq!(browser.run("return localStorage.length").await, 0);
+    browser.open(app.url()).await;
+    browser.see(WHO, "Signed in as Ada Lovelace").await;
+}
+
+#[tokio::test]
+async fn a_person_signs_in_with_a_password_and_out_again() {
+    let Some(browser) = Browser::start().await else { return };
+    let app = App::start().await;
+    browser.open(app.url()).await;
+    browser.see(WHO, "Not signed in").await;
+    browser.write("#login [name=login]", "ada").await;
+    browser.write("#login [name=password]", "wrong").await;
+    browser.click("#login button").await;
+    browser.see("#notice", "wrong").await;
+    browser.write("#login [name=password]", "correct horse").await;
+    browser.click("#login button").await;
+    browser.see(WHO, "Signed in as Ada Lovelace").await;
+    assert_eq!(browser.run("return document.querySelector('#notice').hidden").await, true);
+    browser.click("#sign-out").await;
+    browser.see(WHO, "Not signed in").await;
+    assert_eq!(browser.run("return sessionStorage.getItem('roster:token')").await, serde_json::Value::Null);
+    assert_eq!(browser.console().await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_token_that_has_ended_is_said_so_and_forgotten() {
+    let Some(browser) = Browser::start().await else { return };
+    let app = App::start().await;
+    browser.open(app.url()).await;
+    browser.write("#paste [name=token]", "two words").await;
+    browser.click("#paste button").await;
+    browser.see("#notice", "That is not a token").await;
+    browser.write("#paste [name=token]", "Bearer of-old-times").await;
+    browser.click("#paste button").await;
+    browser.see("#notice", "This session has ended").await;
+    browser.see(WHO, "Not signed in").await;
+    assert_eq!(browser.run("return sessionStorage.getItem('roster:token')").await, serde_json::Value::Null);
+}
+
+#[tokio::test]
+async fn the_docs_explorer_shows_the_schema() {
+    let Some(browser) = Browser::start().await else { return };
+    let app = App::start().await;
+    browser.open(&format!("{}/#token={}", app.url(), app.token())).await;
+    browser.click("button[aria-label='Show Documentation Explorer']").await;
+    browser.see(".graphiql-doc-explorer", "Query").await;
+    browser.click(".graphiql-doc-explorer a.graphiql-doc-explorer-type-name").await;
+    browser.see(".graphiql-doc-explorer", "viewer").await;
+    assert_eq!(browser.console().await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_slow_or_absent_server_is_said_so() {
+    let Some(browser) = Browser::start().await else { return };
+    let app = App::start().await;
+    browser.open(app.url()).await;
+    browser.see(WHO, "Not signed in").await;
+    browser.run("window.fetch = () => new Promise((_, fail) => { window.cut = () => fail(new TypeError('no connection')); })").await;
+    browser.click(".graphiql-execute-button").await;
+    browser.see("#notice", "Still waiting").await;
+    browser.run("window.cut()").await;
+    browser.see("#notice", "does not answer").await;
+    browser.see(RESPONSE, "does not answer").await;
+}
+
+#[tokio::test]
+async fn everything_fits_a_small_window() {
+    let Some(browser) = Browser::start().await else { return };
+    let app = App::start().await;
+    browser.open(app.url()).await;
+    browser.see(".graphiql-container", "FirstLook").await;
+    for (width, height) in [(1280, 800), (800, 600), (500, 800)] {
+        browser.resize(width, height).await;
+        let outside = browser
+            .run(
+                "return [...document.querySelectorAll('#bar *, #graphiql')].filter(element => {
+                    const { left, right, bottom } = element.getBoundingClientRect();
+                    return left < 0 || right > innerWidth || bottom > innerHeight;
+                }).map(element => element.outerHTML.slice(0, 80))",
+            )
+            .await;
+        assert_eq!(outside, serde_json::json!([]), "at {width} x {height}");
+    }
+}
+
+#[tokio::test]
+async fn the_page_allows_no_stranger_and_its_files_are_sent_once() {
+    let app = App::start().await;
+    let http = reqwest::Client::new();
+    let page = http.get(app.url()).send().await.unwrap();
+    let policy = page.headers()["content-security-policy"].to_str().unwrap().to_owned();
+    assert!(policy.starts_with("default-src 'none'; script-src 'self'; style-src 'self' 'nonce-"), "{policy}");
+    assert!(!policy.contains("unsafe"), "{policy}");
+    assert_eq!(page.headers()["content-type"], "text/html; charset=utf-8");
+    assert!(!page.text().await.unwrap().contains("://"), "the page names another host");
+
+    let file = format!("{}/playground/graphiql.min.js", app.url());
+    let first = http.get(&file).send().await.unwrap();
+    assert_eq!(first.headers()["content-type"], "text/javascript; charset=utf-8");
+    assert_eq!(first.headers()["x-content-type-options"], "nosniff");
+    let again = http.get(&file).header("if-none-match", &first.headers()["etag"]).send().await.unwrap();
+    assert_eq!(again.status(), 304);
+    assert_eq!(http.head(&file).send().await.unwrap().status(), 200);
+    assert_eq!(http.post(&file).send().await.unwrap().status(), 405);
+    assert_eq!(http.get(format!("{}/playground/graphiql.min.js.map", app.url())).send().await.unwrap().status(), 404);
+}

@@ -1,0 +1,232 @@
+//! PostgreSQL for the tests: one server for the whole test process, a database of its own for each test. It is made from
+//! the installed programs, and gone with the process however that ends.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io::{self, Write as _};
+use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use sea_orm::{ConnectionTrait as _, Database};
+
+/// A server on a free port of 127.0.0.1, with its data folder. Dropping it ends both.
+pub struct Postgres {
+    programs: PathBuf,
+    folder: PathBuf,
+    port: u16,
+    keeper: Child,
+    databases: AtomicU32,
+}
+
+/// Waits until the test process has ended or let go of its server (then there is no more input to read), and tidies up.
+const KEEPER: &str = r#"
+    read -r _
+    if pid=$(head -n 1 "$2/data/postmaster.pid"); then
+        kill -s CONT "$pid" $(cat "/proc/$pid/task/$pid/children")
+        "$1/pg_ctl" stop --silent --mode=immediate --pgdata="$2/data"
+    fi
+    rm -rf "$2"
+"#;
+
+const PREFIX: &str = "roster-postgres-";
+
+const SETTINGS: &str = "
+listen_addresses = '127.0.0.1'
+unix_socket_directories = ''
+max_connections = 300
+shared_buffers = 64MB
+autovacuum = off
+";
+
+const FORGETFUL: &str = "
+fsync = off
+synchronous_commit = off
+full_page_writes = off
+";
+
+/// The server that all tests of this process share. None, with a note, where PostgreSQL is not installed; with
+/// `ROSTER_REQUIRE_ALL` set, that is a failure.
+pub fn server() -> Option<&'static Postgres> {
+    static SERVER: OnceLock<Result<Option<Postgres>, String>> = OnceLock::new();
+    let server = SERVER.get_or_init(|| {
+        if programs().is_some() {
+            return Postgres::start(false).map(Some).map_err(|error| error.to_string());
+        }
+        if std::env::var_os("ROSTER_REQUIRE_ALL").is_some() {
+            return Err("initdb is neither in PATH nor in /usr/lib/postgresql/*/bin".to_owned());
+        }
+        // Not with eprintln!, whose output the test harness keeps to itself.
+        writeln!(io::stderr(), "PostgreSQL is not installed: its tests are skipped")
+            .map_err(|error| error.to_string())?;
+        Ok(None)
+    });
+    server.as_ref().unwrap_or_else(|reason| panic!("no PostgreSQL: {reason}")).as_ref()
+}
+
+impl Postgres {
+    /// Starts another server; a durable one keeps what it has committed when it crashes.
+    pub fn start(durable: bool) -> io::Result<Self> {
+        let programs = programs().ok_or_else(|| io::Error::other("PostgreSQL is not installed"))?;
+        let folder = new_folder(&programs)?;
+        let keeper = keeper(&programs, &folder).stdin(Stdio::piped()).spawn()?;
+        let mut server = Self { programs, folder, port: 0, keeper, databases: AtomicU32::new(0) };
+        run(as_user(server.programs.join("initdb"))
+            .args(["--username=roster", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"])
+            .arg("--pgdata")
+            .arg(server.data()))?;
+        let mut settings = fs::OpenOptions::new().append(true).open(server.data().join("postgresql.conf"))?;
+        settings.write_all(SETTINGS.as_bytes())?;
+        if !durable {
+            settings.write_all(FORGETFUL.as_bytes())?;
+        }
+        // Another process may take the port between our looking and the server's binding.
+        let mut attempts = 5;
+        loop {
+            server.port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
+            match server.start_again() {
+                Err(_) if attempts > 1 => attempts -= 1,
+                outcome => return outcome.map(|()| server),
+            }
+        }
+    }
+
+    /// The URL of a database that is always there.
+    pub fn admin_url(&self) -> String {
+        self.url("postgres")
+    }
+
+    /// Makes an empty database that nobody else uses, and returns its URL.
+    pub async fn fresh_database(&self) -> String {
+        self.fresh_database_from("template1").await
+    }
+
+    /// Makes a copy of a database, which nobody may be connected to meanwhile, and returns its URL.
+    pub async fn fresh_database_from(&self, template: &str) -> String {
+        let name = format!("test_{}", self.databases.fetch_add(1, Ordering::Relaxed));
+        let admin = Database::connect(self.admin_url()).await.unwrap();
+        admin.execute_unprepared(&format!(r#"CREATE DATABASE "{name}" TEMPLATE "{template}""#)).await.unwrap();
+        admin.close().await.unwrap();
+        self.url(&name)
+    }
+
+    /// Starts the server after a stop, on the same port and data.
+    pub fn start_again(&self) -> io::Result<()> {
+        let log = self.folder.join("log");
+        let start =
+            self.pg_ctl(&["start", "--wait", "-o", &format!("-p {}", self.port), "--log", &log.to_string_lossy()]);
+        start.map_err(|error| io::Error::other(format!("{error}\n{}", fs::read_to_string(log).unwrap_or_default())))
+    }
+
+    /// Ends every connection, then the server in good order.
+    pub fn stop_fast(&self) -> io::Result<()> {
+        self.pg_ctl(&["stop", "--mode=fast"])
+    }
+
+    /// Crashes the server: its next start has to recover.
+    pub fn stop_immediate(&self) -> io::Result<()> {
+        self.pg_ctl(&["stop", "--mode=immediate"])
+    }
+
+    /// Freezes the server with all its connections, as if its machine hung. Linux only.
+    pub fn pause(&self) -> io::Result<()> {
+        self.signal("STOP")
+    }
+
+    /// Wakes the server up from a pause.
+    pub fn resume(&self) -> io::Result<()> {
+        self.signal("CONT")
+    }
+
+    fn url(&self, database: &str) -> String {
+        format!("postgres://roster@127.0.0.1:{}/{database}", self.port)
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.join("data")
+    }
+
+    fn pg_ctl(&self, arguments: &[&str]) -> io::Result<()> {
+        run(as_user(self.programs.join("pg_ctl")).arg("--pgdata").arg(self.data()).args(arguments))
+    }
+
+    fn signal(&self, signal: &str) -> io::Result<()> {
+        let pid_file = fs::read_to_string(self.data().join("postmaster.pid"))?;
+        let server = pid_file.lines().next().unwrap_or_default();
+        let connections = fs::read_to_string(format!("/proc/{server}/task/{server}/children"))?;
+        let kill = r#"signal=$1; shift; kill -s "$signal" "$@""#;
+        run(as_user("sh").args(["-c", kill, "sh", signal, server]).args(connections.split_whitespace()))
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        drop(self.keeper.stdin.take());
+        let _ = self.keeper.wait();
+    }
+}
+
+/// The folder of initdb, `pg_ctl` and postgres: that in PATH, or the newest where Debian has them.
+fn programs() -> Option<PathBuf> {
+    let version = |folder: &PathBuf| folder.file_name()?.to_str()?.parse::<u32>().ok();
+    let installed = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let newest = installed.map(|entry| entry.path()).max_by_key(version).map(|folder| folder.join("bin"));
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut folders = std::env::split_paths(&path).chain(newest);
+    folders.find_map(|folder| Some(folder.join("initdb").canonicalize().ok()?.parent()?.to_owned()))
+}
+
+/// Makes the folder of a server where its user can reach it.
+fn new_folder(programs: &Path) -> io::Result<PathBuf> {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let name = format!("{PREFIX}{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+    let make = |parent: &Path| {
+        remove_stale(programs, parent)?;
+        run(as_user("mkdir").args(["-m", "700"]).arg(parent.join(&name)))?;
+        Ok(parent.join(&name))
+    };
+    make(&std::env::temp_dir()).or_else(|_| make(Path::new("/tmp")))
+}
+
+/// Removes the servers of test processes that have ended and whose keepers were killed as well.
+fn remove_stale(programs: &Path, parent: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(parent)?.flatten() {
+        let name = entry.file_name();
+        let owner = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.split('-').next());
+        if owner.is_some_and(|pid| run(Command::new("sh").args(["-c", r#"kill -0 "$1""#, "sh", pid])).is_err()) {
+            keeper(programs, &entry.path()).stdin(Stdio::null()).status()?;
+        }
+    }
+    Ok(())
+}
+
+/// In a process group of its own, so that what interrupts the test process leaves it its work.
+fn keeper(programs: &Path, folder: &Path) -> Command {
+    let mut keeper = as_user("sh");
+    keeper.args(["-c", KEEPER, "sh"]).args([programs, folder]);
+    keeper.stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
+    keeper
+}
+
+/// A command run by `nobody` if we are root, whom PostgreSQL refuses to serve.
+fn as_user(program: impl AsRef<OsStr>) -> Command {
+    let root = fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0);
+    let mut command = Command::new(if root { OsStr::new("setpriv") } else { program.as_ref() });
+    if root {
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"]).arg(program);
+    }
+    command.current_dir("/").env("LC_ALL", "C");
+    command
+}
+
+fn run(command: &mut Command) -> io::Result<()> {
+    let output = command.stdin(Stdio::null()).output()?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(io::Error::other(format!("{command:?}: {}", String::from_utf8_lossy(&output.stderr))))
+}
