@@ -3,9 +3,11 @@
 //! Ranks: user < administrator < license administrator < superuser. Everybody but a superuser stays inside his own
 //! license: what lies outside does not exist for him.
 
+use std::sync::{Arc, OnceLock};
+
 use async_graphql::{Context, Guard};
-use sea_orm::sea_query::{Condition, Expr, ExprTrait, SimpleExpr};
 use sea_orm::ColumnTrait;
+use sea_orm::sea_query::{Condition, Expr, ExprTrait, SimpleExpr};
 
 use crate::entity::membership::GroupRole;
 use crate::entity::user::{AdminRights, Role};
@@ -58,6 +60,47 @@ pub struct SignedIn {
     pub full_site_access: bool,
 }
 
+impl SignedIn {
+    /// A person with a session that has just begun.
+    #[must_use]
+    pub fn new(user: &user::Model, session_id: Id) -> Self {
+        Self {
+            user_id: user.id,
+            session_id,
+            license_id: user.license_id,
+            rank: Rank::of_user(user),
+            rights: user.rights(),
+            full_site_access: user.full_site_access,
+        }
+    }
+}
+
+/// Who is asking in the course of one request: whoever signs in by it sees the rest of its answer with his own eyes.
+#[derive(Debug)]
+pub struct Asking {
+    at_first: Viewer,
+    since: OnceLock<Viewer>,
+}
+
+impl Asking {
+    /// As the token says.
+    #[must_use]
+    pub fn new(viewer: Viewer) -> Self {
+        Self { at_first: viewer, since: OnceLock::new() }
+    }
+
+    /// Who is asking now.
+    #[must_use]
+    pub fn viewer(&self) -> &Viewer {
+        self.since.get().unwrap_or(&self.at_first)
+    }
+
+    /// Notes that somebody signed in. Only the first one of a request counts.
+    pub fn signs_in(&self, viewer: SignedIn) {
+        let _ = self.since.set(Viewer::SignedIn(viewer));
+    }
+}
+
 /// What can be asked for at a root field, before any row is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
@@ -87,8 +130,19 @@ pub enum Action {
 
 /// What everybody may change of himself.
 const OWN_FIELDS: [&str; 13] = [
-    "firstName", "lastName", "nickname", "position", "phone", "mobile", "birthDate", "gender", "website",
-    "googleScholar", "orcidId", "atlasPreference", "certifiedEmail",
+    "firstName",
+    "lastName",
+    "nickname",
+    "position",
+    "phone",
+    "mobile",
+    "birthDate",
+    "gender",
+    "website",
+    "googleScholar",
+    "orcidId",
+    "atlasPreference",
+    "certifiedEmail",
 ];
 
 impl Viewer {
@@ -99,15 +153,25 @@ impl Viewer {
     pub fn may(&self, action: Action) -> Result<(), Error> {
         let needed = match action {
             Action::SignIn => return Ok(()),
-            Action::UseSession | Action::ReadDirectory | Action::UpdateUser | Action::CreateGroup | Action::ChangeMembers => Rank::User,
-            Action::ListInactive | Action::FilterPrivate | Action::CreateUser | Action::SetActive | Action::CreateInstitution => Rank::Admin,
+            Action::UseSession
+            | Action::ReadDirectory
+            | Action::UpdateUser
+            | Action::CreateGroup
+            | Action::ChangeMembers => Rank::User,
+            Action::ListInactive
+            | Action::FilterPrivate
+            | Action::CreateUser
+            | Action::SetActive
+            | Action::CreateInstitution => Rank::Admin,
         };
         let viewer = self.signed_in()?;
         if viewer.rank < needed {
             return Err(Error::Forbidden("Only administrators may do this.".to_owned()));
         }
         if action == Action::CreateInstitution && viewer.rank == Rank::Admin && !viewer.full_site_access {
-            return Err(Error::Forbidden("Only administrators with access to every site may enter institutions.".to_owned()));
+            return Err(Error::Forbidden(
+                "Only administrators with access to every site may enter institutions.".to_owned(),
+            ));
         }
         Ok(())
     }
@@ -175,7 +239,9 @@ impl Viewer {
             };
         }
         if viewer.user_id == old.id && given.iter().any(|field| matches!(*field, "password" | "email")) {
-            return Err(Error::Forbidden("Your own password and e-mail address change only with your current password.".to_owned()));
+            return Err(Error::Forbidden(
+                "Your own password and e-mail address change only with your current password.".to_owned(),
+            ));
         }
         if viewer.user_id == old.id && viewer.rank < Rank::LicenseAdmin && old.role != new.role {
             return Err(Error::Forbidden("You may not change your own role.".to_owned()));
@@ -193,7 +259,11 @@ impl Viewer {
         if viewer.user_id == subject.id {
             return Err(Error::Forbidden("You may not activate or deactivate yourself.".to_owned()));
         }
-        if viewer.may_administer(subject) { Ok(()) } else { Err(Error::Forbidden("You may not do this to a person of higher rank.".to_owned())) }
+        if viewer.may_administer(subject) {
+            Ok(())
+        } else {
+            Err(Error::Forbidden("You may not do this to a person of higher rank.".to_owned()))
+        }
     }
 
     /// Whether the viewer, who is `own` in the group, may change somebody there from one role to another; `None` is no
@@ -201,7 +271,12 @@ impl Viewer {
     ///
     /// # Errors
     /// `Forbidden`.
-    pub fn may_change_members(&self, own: Option<GroupRole>, from: Option<GroupRole>, to: Option<GroupRole>) -> Result<(), Error> {
+    pub fn may_change_members(
+        &self,
+        own: Option<GroupRole>,
+        from: Option<GroupRole>,
+        to: Option<GroupRole>,
+    ) -> Result<(), Error> {
         let viewer = self.signed_in()?;
         let of_owner = from == Some(GroupRole::Owner) || to == Some(GroupRole::Owner);
         let allowed = match own {
@@ -210,7 +285,13 @@ impl Viewer {
             Some(GroupRole::Manager) => !of_owner,
             Some(GroupRole::Member) | None => false,
         };
-        if allowed { Ok(()) } else { Err(Error::Forbidden("Only the group's managers choose its members, and only its owners its owners.".to_owned())) }
+        if allowed {
+            Ok(())
+        } else {
+            Err(Error::Forbidden(
+                "Only the group's managers choose its members, and only its owners its owners.".to_owned(),
+            ))
+        }
     }
 
     /// Whether the viewer sees the sessions of a person.
@@ -295,7 +376,9 @@ impl SignedIn {
 
     /// Nobody gives a right that he does not hold.
     fn may_give(&self, old: &user::Model, new: &user::Model) -> Result<(), Error> {
-        let refuse = |what: &str| Err(Error::Forbidden(format!("You may not give or take what you do not hold yourself: {what}.")));
+        let refuse = |what: &str| {
+            Err(Error::Forbidden(format!("You may not give or take what you do not hold yourself: {what}.")))
+        };
         if self.rank < Rank::Superuser && old.is_superuser != new.is_superuser {
             return refuse("adminRights.isSuperuser");
         }
@@ -308,9 +391,21 @@ impl SignedIn {
         let gained = [
             ("fullSiteAccess", !old.full_site_access && new.full_site_access, self.full_site_access),
             ("adminRights.isProjectAdmin", !old.is_project_admin && new.is_project_admin, self.rights.is_project_admin),
-            ("adminRights.isTaxonomiesAdmin", !old.is_taxonomies_admin && new.is_taxonomies_admin, self.rights.is_taxonomies_admin),
-            ("adminRights.isResourcesAdmin", !old.is_resources_admin && new.is_resources_admin, self.rights.is_resources_admin),
-            ("adminRights.isAttributesAdmin", !old.is_attributes_admin && new.is_attributes_admin, self.rights.is_attributes_admin),
+            (
+                "adminRights.isTaxonomiesAdmin",
+                !old.is_taxonomies_admin && new.is_taxonomies_admin,
+                self.rights.is_taxonomies_admin,
+            ),
+            (
+                "adminRights.isResourcesAdmin",
+                !old.is_resources_admin && new.is_resources_admin,
+                self.rights.is_resources_admin,
+            ),
+            (
+                "adminRights.isAttributesAdmin",
+                !old.is_attributes_admin && new.is_attributes_admin,
+                self.rights.is_attributes_admin,
+            ),
         ];
         match gained.iter().find(|(_, gained, held)| *gained && !held) {
             Some((what, _, _)) => refuse(what),
@@ -326,6 +421,6 @@ fn nothing() -> SimpleExpr {
 
 impl Guard for Action {
     async fn check(&self, ctx: &Context<'_>) -> async_graphql::Result<()> {
-        Ok(ctx.data::<Viewer>()?.may(*self)?)
+        Ok(ctx.data::<Arc<Asking>>()?.viewer().may(*self)?)
     }
 }

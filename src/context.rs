@@ -1,9 +1,13 @@
 //! What every resolver may ask for.
 
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
 use async_graphql::Context;
 use async_graphql::dataloader::DataLoader;
 
-use crate::access::Viewer;
+use crate::access::{Action, Asking, Viewer};
 use crate::db::Db;
 use crate::error::Error;
 use crate::loader::Links;
@@ -12,7 +16,7 @@ use crate::password::Hasher;
 /// Where a request comes from.
 #[derive(Clone, Debug, Default)]
 pub struct Client {
-    pub ip_address: Option<std::net::IpAddr>,
+    pub ip_address: Option<IpAddr>,
     pub user_agent: Option<String>,
 }
 
@@ -20,9 +24,9 @@ pub struct Client {
 #[derive(Clone, Copy, Debug)]
 pub struct Lifetime {
     /// From sign-in to the end, however much it is used.
-    pub absolute: std::time::Duration,
+    pub absolute: Duration,
     /// From the last use to the end.
-    pub idle: std::time::Duration,
+    pub idle: Duration,
 }
 
 /// The request as resolvers see it. Each of these fails only where the server forgot to attach what is asked for.
@@ -33,6 +37,9 @@ pub trait ContextExt {
 
     /// Who is asking.
     fn viewer(&self) -> Result<&Viewer, Error>;
+
+    /// Who is asking, to be told of a sign-in.
+    fn asking(&self) -> Result<&Asking, Error>;
 
     /// The links between tables, narrowed to what the viewer sees.
     fn links(&self) -> Result<&DataLoader<Links>, Error>;
@@ -53,7 +60,11 @@ impl ContextExt for Context<'_> {
     }
 
     fn viewer(&self) -> Result<&Viewer, Error> {
-        attached(self)
+        Ok(self.asking()?.viewer())
+    }
+
+    fn asking(&self) -> Result<&Asking, Error> {
+        attached::<Arc<Asking>>(self).map(Arc::as_ref)
     }
 
     fn links(&self) -> Result<&DataLoader<Links>, Error> {
@@ -70,6 +81,22 @@ impl ContextExt for Context<'_> {
 
     fn lifetime(&self) -> Result<Lifetime, Error> {
         attached(self).copied()
+    }
+}
+
+/// The outcome of a root field that may be null: an error makes this field null, and no other.
+pub type Answer<T> = Option<async_graphql::Result<T>>;
+
+/// Does `work` if the viewer may do `action`. As a guard on the field does, but a guard's error would take the fields
+/// beside it along.
+pub async fn answer<T>(
+    ctx: &Context<'_>,
+    action: Action,
+    work: impl Future<Output = async_graphql::Result<Option<T>>>,
+) -> Answer<T> {
+    match ctx.viewer().and_then(|viewer| viewer.may(action)) {
+        Ok(()) => work.await.transpose(),
+        Err(error) => Some(Err(error.into())),
     }
 }
 

@@ -1,5 +1,7 @@
 //! The database: SQLite in a file or PostgreSQL, behind the same few calls.
 
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -58,6 +60,22 @@ impl Db {
         Ok(Self { reader, writer, statements })
     }
 
+    /// Connects and brings the tables up to date; a directory for the file of SQLite is made if there is none.
+    ///
+    /// # Errors
+    /// `Unavailable` where the database cannot be reached; whatever the database says.
+    pub async fn open(settings: &Settings) -> Result<Self, Error> {
+        // Several processes that make one file at once would trip over each other before they could take turns.
+        let turn = match file_of(&settings.url) {
+            Some(file) => Some(take_turn(&file).map_err(Error::internal)?),
+            None => None,
+        };
+        let db = Self::connect(settings).await?;
+        db.migrate().await?;
+        drop(turn);
+        Ok(db)
+    }
+
     /// Brings the tables to the newest step of their history. Of several processes that start at once, one does it and
     /// the others wait.
     ///
@@ -66,7 +84,9 @@ impl Db {
     pub async fn migrate(&self) -> Result<(), Error> {
         let transaction = self.begin().await?;
         if transaction.get_database_backend() == DatabaseBackend::Postgres {
-            transaction.execute_unprepared("SET LOCAL statement_timeout = 0; SELECT pg_advisory_xact_lock(7305804402)").await?;
+            transaction
+                .execute_unprepared("SET LOCAL statement_timeout = 0; SELECT pg_advisory_xact_lock(7305804402)")
+                .await?;
         }
         Migrator::up(&transaction, None).await?;
         Ok(transaction.commit().await?)
@@ -145,6 +165,23 @@ pub fn one_of(backend: DatabaseBackend, column: impl ColumnTrait, ids: impl Into
     column.is_in(ids)
 }
 
+/// The file of a SQLite database; none for one in memory and for PostgreSQL.
+fn file_of(url: &str) -> Option<PathBuf> {
+    let path = url.strip_prefix("sqlite:")?.trim_start_matches("//");
+    let path = path.split('?').next().unwrap_or_default();
+    (!path.is_empty() && path != ":memory:").then(|| PathBuf::from(path))
+}
+
+/// Waits for the lock beside a database file; it is held until the returned file is dropped.
+fn take_turn(database: &Path) -> std::io::Result<File> {
+    if let Some(dir) = database.parent().filter(|dir| !dir.as_os_str().is_empty()) {
+        std::fs::create_dir_all(dir)?;
+    }
+    let lock = File::create(database.with_extension("lock"))?;
+    lock.lock()?;
+    Ok(lock)
+}
+
 fn postgres(settings: &Settings) -> ConnectOptions {
     let mut options = ConnectOptions::new(settings.url.clone());
     options
@@ -154,9 +191,11 @@ fn postgres(settings: &Settings) -> ConnectOptions {
         .test_before_acquire(false)
         .sqlx_logging(false)
         .map_sqlx_postgres_opts(|options| {
-            options
-                .application_name("roster")
-                .options([("statement_timeout", "5s"), ("idle_in_transaction_session_timeout", "10s"), ("timezone", "UTC")])
+            options.application_name("roster").options([
+                ("statement_timeout", "5s"),
+                ("idle_in_transaction_session_timeout", "10s"),
+                ("timezone", "UTC"),
+            ])
         });
     options
 }

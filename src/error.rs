@@ -107,7 +107,8 @@ impl From<Error> for anyhow::Error {
             Error::Unauthenticated => Self::msg("not signed in"),
             Error::Forbidden(what) | Error::RateLimited(what) | Error::BadInput(what) => Self::msg(what),
             Error::Rejected(faults) => {
-                let texts: Vec<String> = faults.iter().map(|fault| format!("{}: {}", fault.path.join("."), fault.message)).collect();
+                let texts: Vec<String> =
+                    faults.iter().map(|fault| format!("{}: {}", fault.path.join("."), fault.message)).collect();
                 Self::msg(texts.join("; "))
             }
             Error::Unavailable(cause) => Self::msg(cause.to_string()).context("the database cannot be reached"),

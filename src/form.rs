@@ -168,7 +168,8 @@ impl Blank for i32 {}
 
 impl Blank for String {
     fn is_blank(&self) -> bool {
-        let invisible = |c: char| c.is_whitespace() || matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}');
+        let invisible =
+            |c: char| c.is_whitespace() || matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}');
         self.chars().all(invisible)
     }
 }
@@ -211,7 +212,11 @@ pub mod rule {
     pub fn username(name: &str) -> Result<String, Fault> {
         let allowed = |c: char| c.is_alphanumeric() || matches!(c, '.' | '@' | '+' | '-' | '_');
         let name = self::text(30)(name)?;
-        if name.chars().all(allowed) { Ok(name) } else { Err(Fault::invalid("Only letters, digits and . @ + - _ are allowed.")) }
+        if name.chars().all(allowed) {
+            Ok(name)
+        } else {
+            Err(Fault::invalid("Only letters, digits and . @ + - _ are allowed."))
+        }
     }
 
     /// One e-mail address (RFC 5321 and 6531, no display name, no address literal) of at most `most` characters.
@@ -220,7 +225,9 @@ pub mod rule {
             let address = self::text(most)(address)?;
             let options = email_address::Options::default().without_display_text().without_domain_literal();
             let valid = email_address::EmailAddress::parse_with_options(&address, options).is_ok()
-                && address.rsplit_once('@').is_some_and(|(_, domain)| idna::domain_to_ascii(&text::canonical(domain)).is_ok());
+                && address
+                    .rsplit_once('@')
+                    .is_some_and(|(_, domain)| idna::domain_to_ascii(&text::canonical(domain)).is_ok());
             if valid { Ok(address) } else { Err(Fault::invalid("This is not an e-mail address.")) }
         }
     }
@@ -228,7 +235,11 @@ pub mod rule {
     /// A telephone number as people write it, at most 20 characters.
     pub fn phone(number: &str) -> Result<String, Fault> {
         let number = self::text(20)(number)?;
-        if number.chars().any(|c| c.is_ascii_digit()) { Ok(number) } else { Err(Fault::invalid("This is not a telephone number.")) }
+        if number.chars().any(|c| c.is_ascii_digit()) {
+            Ok(number)
+        } else {
+            Err(Fault::invalid("This is not a telephone number."))
+        }
     }
 
     /// An absolute http or https URL of at most 200 characters; `www.example.org` becomes `http://www.example.org`.
@@ -238,20 +249,25 @@ pub mod rule {
         let invalid = || Fault::invalid("This is not a web address, such as https://www.example.org.");
         let url = url::Url::from_str(&absolute).map_err(|_| invalid())?;
         let plain = matches!(url.scheme(), "http" | "https") && url.username().is_empty() && url.password().is_none();
-        let host = url.host_str().is_some_and(|host| host.contains('.') || host == "localhost" || host.starts_with('['));
+        let host =
+            url.host_str().is_some_and(|host| host.contains('.') || host == "localhost" || host.starts_with('['));
         if plain && host && !absolute.contains(char::is_whitespace) { Ok(absolute) } else { Err(invalid()) }
     }
 
     /// An ORCID iD, bare or as a URL, at most 100 characters; its last character is the checksum of ISO 7064 MOD 11-2.
     pub fn orcid(text: &str) -> Result<String, Fault> {
         let text = self::text(100)(text)?;
-        let bare = ["https://orcid.org/", "http://orcid.org/", "orcid.org/"].iter().find_map(|prefix| text.strip_prefix(prefix));
+        let bare = ["https://orcid.org/", "http://orcid.org/", "orcid.org/"]
+            .iter()
+            .find_map(|prefix| text.strip_prefix(prefix));
         let bare = bare.unwrap_or(&text);
         let groups: Vec<&str> = bare.split('-').collect();
         let digits: Vec<u32> = bare.chars().filter_map(|c| if c == 'X' { Some(10) } else { c.to_digit(10) }).collect();
         let Some((check, body)) = digits.split_last() else { return Err(Fault::invalid("This is not an ORCID iD.")) };
-        let well_formed = groups.len() == 4 && groups.iter().all(|group| group.len() == 4)
-            && digits.len() == 16 && !body.contains(&10);
+        let well_formed = groups.len() == 4
+            && groups.iter().all(|group| group.len() == 4)
+            && digits.len() == 16
+            && !body.contains(&10);
         let total = body.iter().fold(0, |total, digit| (total + digit) * 2);
         match (well_formed, (12 - total % 11) % 11 == *check) {
             (true, true) => Ok(text),
@@ -262,7 +278,8 @@ pub mod rule {
 
     /// A day from 1900-01-01 to today.
     pub fn birth_date(given: DateText) -> Result<Date, Fault> {
-        let date = Date::parse(given.0.trim()).ok_or_else(|| Fault::invalid("This is not a date, such as 1980-07-08."))?;
+        let date =
+            Date::parse(given.0.trim()).ok_or_else(|| Fault::invalid("This is not a date, such as 1980-07-08."))?;
         let earliest = NaiveDate::from_ymd_opt(1900, 1, 1);
         if earliest.is_some_and(|earliest| date.0 >= earliest) && date <= Date::today() {
             Ok(date)

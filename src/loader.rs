@@ -3,6 +3,7 @@
 //! Every loader is narrowed to what the viewer sees; what lies outside is not found.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use async_graphql::dataloader::Loader;
 use chrono::{DateTime, Utc};
@@ -12,7 +13,7 @@ use sea_orm::{
     QuerySelect, QueryTrait, RelationTrait, Select,
 };
 
-use crate::access::Viewer;
+use crate::access::Asking;
 use crate::db::{Db, one_of};
 use crate::entity::membership::{self, GroupRole};
 use crate::entity::{group, institution, license, session, user};
@@ -82,14 +83,14 @@ pub struct Member {
 /// The loaders of one request.
 pub struct Links {
     db: Db,
-    viewer: Viewer,
+    asking: Arc<Asking>,
 }
 
 impl Links {
     /// Loaders that see what the viewer sees.
     #[must_use]
-    pub fn new(db: Db, viewer: Viewer) -> Self {
-        Self { db, viewer }
+    pub fn new(db: Db, asking: Arc<Asking>) -> Self {
+        Self { db, asking }
     }
 
     async fn by_id<E>(&self, column: E::Column, ids: Vec<Id>, seen: Condition) -> Result<Vec<E::Model>, Error>
@@ -103,7 +104,11 @@ impl Links {
     }
 
     /// How many rows of `select` belong to each parent.
-    async fn counts<E: EntityTrait>(&self, select: Select<E>, parent: impl ColumnTrait) -> Result<HashMap<Id, i32>, Error> {
+    async fn counts<E: EntityTrait>(
+        &self,
+        select: Select<E>,
+        parent: impl ColumnTrait,
+    ) -> Result<HashMap<Id, i32>, Error> {
         let mut statement = QueryTrait::into_query(select);
         statement.clear_selects().clear_order_by();
         statement.expr_as(Expr::col(parent.as_column_ref()), Alias::new("parent_id"));
@@ -122,14 +127,14 @@ impl Links {
         user::Entity::find()
             .join_rev(JoinType::InnerJoin, membership::Relation::User.def())
             .filter(one_of(backend, membership::Column::GroupId, groups))
-            .filter(self.viewer.lists_users(false))
+            .filter(self.asking.viewer().lists_users(false))
     }
 
     fn people(&self, institutions: impl IntoIterator<Item = Id>) -> Select<user::Entity> {
         let backend = self.db.read().get_database_backend();
         user::Entity::find()
             .filter(one_of(backend, user::Column::InstitutionId, institutions))
-            .filter(self.viewer.lists_users(false))
+            .filter(self.asking.viewer().lists_users(false))
     }
 }
 
@@ -139,7 +144,7 @@ impl Loader<UserById> for Links {
 
     async fn load(&self, keys: &[UserById]) -> Result<HashMap<UserById, user::Model>, Error> {
         let ids = keys.iter().map(|key| key.0).collect();
-        let rows = self.by_id::<user::Entity>(user::Column::Id, ids, self.viewer.finds_users()).await?;
+        let rows = self.by_id::<user::Entity>(user::Column::Id, ids, self.asking.viewer().finds_users()).await?;
         Ok(rows.into_iter().map(|row| (UserById(row.id), row)).collect())
     }
 }
@@ -150,7 +155,7 @@ impl Loader<GroupById> for Links {
 
     async fn load(&self, keys: &[GroupById]) -> Result<HashMap<GroupById, group::Model>, Error> {
         let ids = keys.iter().map(|key| key.0).collect();
-        let rows = self.by_id::<group::Entity>(group::Column::Id, ids, self.viewer.sees_groups()).await?;
+        let rows = self.by_id::<group::Entity>(group::Column::Id, ids, self.asking.viewer().sees_groups()).await?;
         Ok(rows.into_iter().map(|row| (GroupById(row.id), row)).collect())
     }
 }
@@ -161,7 +166,9 @@ impl Loader<InstitutionById> for Links {
 
     async fn load(&self, keys: &[InstitutionById]) -> Result<HashMap<InstitutionById, institution::Model>, Error> {
         let ids = keys.iter().map(|key| key.0).collect();
-        let rows = self.by_id::<institution::Entity>(institution::Column::Id, ids, self.viewer.sees_institutions()).await?;
+        let rows = self
+            .by_id::<institution::Entity>(institution::Column::Id, ids, self.asking.viewer().sees_institutions())
+            .await?;
         Ok(rows.into_iter().map(|row| (InstitutionById(row.id), row)).collect())
     }
 }
@@ -172,7 +179,8 @@ impl Loader<LicenseById> for Links {
 
     async fn load(&self, keys: &[LicenseById]) -> Result<HashMap<LicenseById, license::Model>, Error> {
         let ids = keys.iter().map(|key| key.0).collect();
-        let rows = self.by_id::<license::Entity>(license::Column::Id, ids, self.viewer.sees_licenses()).await?;
+        let rows =
+            self.by_id::<license::Entity>(license::Column::Id, ids, self.asking.viewer().sees_licenses()).await?;
         Ok(rows.into_iter().map(|row| (LicenseById(row.id), row)).collect())
     }
 }
@@ -187,7 +195,7 @@ impl Loader<SessionById> for Links {
         let rows = session::Entity::find()
             .join(JoinType::InnerJoin, session::Relation::User.def())
             .filter(of_ids)
-            .filter(self.viewer.sees_sessions_of())
+            .filter(self.asking.viewer().sees_sessions_of())
             .filter(session::Column::ExpiresAt.gt(now()))
             .all(db)
             .await?;
@@ -205,17 +213,15 @@ impl Loader<GroupsOfUser> for Links {
         let select = group::Entity::find()
             .join_rev(JoinType::InnerJoin, membership::Relation::Group.def())
             .filter(of_users)
-            .filter(self.viewer.sees_groups())
+            .filter(self.asking.viewer().sees_groups())
             .column_as(membership::Column::UserId, "member_id")
             .column_as(membership::Column::Role, "member_role")
             .order_by_asc(group::Column::NameKey)
             .order_by_asc(group::Column::Id);
         let mut groups: HashMap<GroupsOfUser, Vec<Belonging>> = HashMap::new();
         for row in db.query_all(&QueryTrait::into_query(select)).await? {
-            let belonging = Belonging {
-                group: group::Model::from_query_result(&row, "")?,
-                role: row.try_get("", "member_role")?,
-            };
+            let belonging =
+                Belonging { group: group::Model::from_query_result(&row, "")?, role: row.try_get("", "member_role")? };
             groups.entry(GroupsOfUser(row.try_get("", "member_id")?)).or_default().push(belonging);
         }
         Ok(groups)
@@ -255,7 +261,10 @@ impl Loader<MembersOfGroup> for Links {
                 .members(groups)
                 .column_as(membership::Column::Role, "member_role")
                 .column_as(membership::Column::JoinedAt, "member_since");
-            let read = page::read_per_parent(self.db.read(), select, membership::Column::GroupId, window, |m: &Member| &m.user);
+            let read =
+                page::read_per_parent(self.db.read(), select, membership::Column::GroupId, window, |m: &Member| {
+                    &m.user
+                });
             pages.extend(read.await?.into_iter().map(|(group, page)| (MembersOfGroup(group, window.clone()), page)));
         }
         Ok(pages)

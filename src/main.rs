@@ -1,1 +1,212 @@
-fn main(){}
+//! The command line.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line prints")]
+
+use std::io::{BufReader, IsTerminal, Write};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::Parser;
+use indicatif::{ProgressBar, ProgressStyle};
+use roster::app::App;
+use roster::config::{Admin, AdminCreate, Cli, Command, Demo, Import, LogFormat, Settings};
+use roster::db::Db;
+use roster::password::Hasher;
+use roster::{account, demo, doctor, import, license, schema, server};
+use tokio::net::TcpListener;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Where the file is kept where nothing is said.
+const DATA_DIR: &str = "roster-data";
+/// Where the demonstration keeps its own.
+const DEMO_DIR: &str = "roster-demo";
+
+/// What libraries say at their ordinary level is said in other words here.
+const QUIET: &str = "poem=warn,sea_orm_migration=warn,sqlx=warn";
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let Cli { command, settings } = Cli::parse();
+    start_log(&settings);
+    let done = match command.unwrap_or(Command::Serve) {
+        Command::Serve => serve(&settings).await,
+        Command::Demo(demo) => serve_demo(&settings, &demo).await,
+        Command::Schema => write_schema(),
+        Command::Migrate => open(&settings, DATA_DIR).await.map(|_| println!("The tables are up to date.")),
+        Command::Import(import) => load(&settings, &import).await,
+        Command::Admin(Admin::Create(admin)) => create_admin(&settings, admin).await,
+        Command::Doctor => examine(&settings).await,
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start_log(settings: &Settings) {
+    let filter = tracing_subscriber::EnvFilter::new(format!("{QUIET},{}", settings.log));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match settings.log_format {
+        LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).init(),
+        LogFormat::Json => log.json().init(),
+    }
+}
+
+async fn open(settings: &Settings, default_dir: &str) -> anyhow::Result<Db> {
+    let database = settings.database(default_dir);
+    let db = Db::open(&database).await?;
+    Ok(db)
+}
+
+async fn serve(settings: &Settings) -> anyhow::Result<()> {
+    let listener = listen(settings).await?;
+    let db = open(settings, DATA_DIR).await?;
+    if !account::has_superuser(&db).await? {
+        println!("There is no administrator yet. Make the first one, from another terminal or before the next start:");
+        println!("    roster admin create --email you@example.org --first-name Your --last-name Name");
+    }
+    run(settings, db, listener).await
+}
+
+async fn listen(settings: &Settings) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(settings.listen).await.with_context(|| format!("--listen {} (ROSTER_LISTEN)", settings.listen))
+}
+
+async fn run(settings: &Settings, db: Db, listener: TcpListener) -> anyhow::Result<()> {
+    let address = listener.local_addr()?;
+    println!(
+        "Roster listens on http://{address}/graphql{}",
+        if settings.playground { format!(", playground on http://{address}/") } else { String::new() }
+    );
+    let app = App::new(db.clone(), settings.lifetime());
+    server::serve(app, listener, settings.server(), server::stop_signal()).await?;
+    tokio::time::timeout(Duration::from_secs(2), db.close()).await.context("the database took too long to close")??;
+    Ok(())
+}
+
+async fn serve_demo(settings: &Settings, demo: &Demo) -> anyhow::Result<()> {
+    let listener = listen(settings).await?;
+    let db = open(settings, DEMO_DIR).await?;
+    let bar = progress(u64::from(demo.users), "{msg} {wide_bar} {human_pos}/{human_len} {eta}");
+    bar.set_message("Entering people");
+    demo::fill(&db, demo.users, demo.seed, |done| bar.set_position(done)).await?;
+    bar.finish_and_clear();
+    let tokens = demo::sign_in(&db, demo.seed, settings.lifetime()).await?;
+    if let Some(file) = &demo.tokens {
+        let object: serde_json::Map<_, _> =
+            tokens.iter().map(|(kind, token)| ((*kind).to_owned(), token.clone().into())).collect();
+        write_secret(file, &serde_json::to_vec_pretty(&object)?)
+            .with_context(|| format!("--tokens {}", file.display()))?;
+    }
+    println!("A hospital group of {} people. Sign in as one of these by its bearer token:", demo.users);
+    for (kind, token) in &tokens {
+        println!("    {kind:<14} {token}");
+    }
+    println!("Ask it:");
+    let (address, token) = (listener.local_addr()?, tokens.last().map_or("", |(_, token)| token.as_str()));
+    println!("    {}", demo::first_request(address, token));
+    if settings.playground {
+        println!("or sign in to the playground by a click: http://{address}/#token={token}");
+    }
+    run(settings, db, listener).await
+}
+
+/// Writes a file that only its owner can read.
+fn write_secret(path: &std::path::Path, content: &[u8]) -> std::io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)?.write_all(content)
+}
+
+fn write_schema() -> anyhow::Result<()> {
+    Ok(std::io::stdout().write_all(schema::sdl().as_bytes())?)
+}
+
+async fn load(settings: &Settings, import: &Import) -> anyhow::Result<()> {
+    let open_file = || std::fs::File::open(&import.file).with_context(|| import.file.display().to_string());
+    let size = open_file()?.metadata()?.len();
+    let db = open(settings, DATA_DIR).await?;
+    let license = license::the_one(&db, import.license.as_deref(), "This organisation").await?;
+
+    let bar = progress(size, "{msg} {wide_bar} {bytes}/{total_bytes} {eta}");
+    bar.set_message("Checking");
+    let checked = import::check(&db, license.id, BufReader::new(open_file()?), |done| bar.set_position(done)).await?;
+    if import.dry_run || !checked.bad.is_empty() {
+        bar.finish_and_clear();
+        return report(&checked, "would be");
+    }
+    bar.set_message("Writing");
+    let loaded = import::load(&db, license.id, BufReader::new(open_file()?), |done| bar.set_position(done)).await?;
+    bar.finish_and_clear();
+    db.close().await?;
+    report(&loaded, "were")
+}
+
+fn report(tally: &import::Tally, were: &str) -> anyhow::Result<()> {
+    for line in &tally.bad {
+        for fault in &line.faults {
+            eprintln!("line {}: {fault}", line.number);
+        }
+    }
+    if tally.bad.is_empty() {
+        println!("{} {were} created, {} changed, {} unchanged.", tally.created, tally.changed, tally.unchanged);
+        return Ok(());
+    }
+    anyhow::bail!("{} bad lines; nothing was written.", tally.bad.len())
+}
+
+fn progress(length: u64, template: &str) -> ProgressBar {
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(length).with_style(style)
+}
+
+async fn create_admin(settings: &Settings, admin: AdminCreate) -> anyhow::Result<()> {
+    let db = open(settings, DATA_DIR).await?;
+    let license = license::the_one(&db, admin.license.as_deref(), &admin.holder).await?;
+    let password = read_password()?;
+    let names = (admin.first_name, admin.last_name);
+    let user = account::create_superuser(&db, &Hasher::default(), license.id, names, admin.email, password).await?;
+    db.close().await?;
+    println!(
+        "{} may now do everything. Sign in with {} and the password.",
+        user.name(),
+        user.email.unwrap_or_default()
+    );
+    Ok(())
+}
+
+fn read_password() -> anyhow::Result<String> {
+    if !std::io::stdin().is_terminal() {
+        let mut line = String::new();
+        std::io::stdin().read_line(&mut line)?;
+        return Ok(line.trim_end_matches(['\r', '\n']).to_owned());
+    }
+    let password = rpassword::prompt_password("Password (12 to 128 characters, hard to guess): ")?;
+    let again = rpassword::prompt_password("The same again: ")?;
+    anyhow::ensure!(password == again, "the two passwords differ");
+    Ok(password)
+}
+
+async fn examine(settings: &Settings) -> anyhow::Result<()> {
+    println!("listen                {}", settings.listen);
+    println!("playground            {}", settings.playground);
+    println!("max connections       {}", settings.max_connections);
+    println!("request deadline      {} s", settings.request_seconds);
+    println!("sessions              {} days, {} hours without use", settings.session_days, settings.session_idle_hours);
+    let database = settings.database(DATA_DIR);
+    println!("database              {}", doctor::without_password(&database.url));
+    let db = Db::connect(&database).await?;
+    for (name, value) in doctor::parameters(&db).await? {
+        println!("{name:<21} {value}");
+    }
+    println!("migrations            {} pending", db.pending_migrations().await?);
+    Ok(())
+}

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use async_graphql::{Context, Interface, Object, Result};
 
 use crate::access::Action;
-use crate::context::ContextExt;
+use crate::context::{Answer, ContextExt, answer};
 use crate::entity::{group, institution, license, session, user};
 use crate::error::Error;
 use crate::loader::{GroupById, InstitutionById, LicenseById, SessionById, UserById};
@@ -31,9 +31,8 @@ pub struct NodeQuery;
 #[Object]
 impl NodeQuery {
     /// Whatever has this id; null where there is nothing, or nothing that the viewer can see.
-    #[graphql(guard = "Action::ReadDirectory")]
-    async fn node(&self, ctx: &Context<'_>, #[graphql(desc = "The id.")] id: Id) -> Result<Option<Node>> {
-        Ok(find(ctx, &[id]).await?.remove(&id))
+    async fn node(&self, ctx: &Context<'_>, #[graphql(desc = "The id.")] id: Id) -> Answer<Node> {
+        answer(ctx, Action::ReadDirectory, async { Ok(find(ctx, &[id]).await?.remove(&id)) }).await
     }
 
     /// Whatever has these ids, in their order; null in the place of each that the viewer cannot see. At most 100.

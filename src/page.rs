@@ -4,17 +4,20 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 
 use async_graphql::connection::{
-    Connection as RelayConnection, ConnectionNameType, CursorType, DefaultConnectionName, DefaultEdgeName, Edge, EdgeNameType, EmptyFields,
+    Connection as RelayConnection, ConnectionNameType, CursorType, DefaultConnectionName, DefaultEdgeName, Edge,
+    EdgeNameType, EmptyFields,
 };
 use async_graphql::{Context, Object, ObjectType, OutputType};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use sea_orm::sea_query::{Alias, Condition, Expr, ExprTrait, Order, Query, SelectStatement, SimpleExpr, WindowStatement};
+use sea_orm::sea_query::{
+    Alias, Condition, Expr, ExprTrait, Order, Query, SelectStatement, SimpleExpr, WindowStatement,
+};
 use sea_orm::{
-    ColumnTrait, ColumnType, ConnectionTrait, DatabaseConnection, EntityTrait, FromQueryResult, ModelTrait, QueryFilter,
-    QueryTrait, Select, Value,
+    ColumnTrait, ColumnType, ConnectionTrait, DatabaseConnection, EntityTrait, FromQueryResult, ModelTrait,
+    QueryFilter, QueryTrait, Select, Value,
 };
 use sha2::{Digest, Sha256};
 
@@ -151,7 +154,11 @@ impl Window {
 ///
 /// # Errors
 /// `BadInput` for a cursor that is damaged; whatever the database says.
-pub async fn read<E: Listed>(db: &DatabaseConnection, mut select: Select<E>, window: &Window) -> Result<Page<E::Model>, Error>
+pub async fn read<E: Listed>(
+    db: &DatabaseConnection,
+    mut select: Select<E>,
+    window: &Window,
+) -> Result<Page<E::Model>, Error>
 where
     E::Model: Send + Sync,
 {
@@ -242,7 +249,8 @@ async fn all<R: FromQueryResult>(db: &DatabaseConnection, statement: &SelectStat
 }
 
 /// A connection whose nodes are rows, with edges that may say more and a total that is counted when it is asked for.
-pub type Connection<N, F = EmptyFields, C = DefaultConnectionName, E = DefaultEdgeName> = RelayConnection<Cursor, N, Total, F, C, E>;
+pub type Connection<N, F = EmptyFields, C = DefaultConnectionName, E = DefaultEdgeName> =
+    RelayConnection<Cursor, N, Total, F, C, E>;
 
 /// The number of all rows of a list.
 pub struct Total(Box<dyn for<'a> Fn(&'a Context<'a>) -> BoxFuture<'a, Result<i32, Error>> + Send + Sync>);

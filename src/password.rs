@@ -75,7 +75,9 @@ impl Hasher {
     }
 
     async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
-        let busy = || Error::RateLimited("Too many people are signing in at this moment; try again in a few seconds.".to_owned());
+        let busy = || {
+            Error::RateLimited("Too many people are signing in at this moment; try again in a few seconds.".to_owned())
+        };
         let admitted = Arc::clone(&self.admitted).try_acquire_owned().map_err(|_| busy())?;
         let running = Arc::clone(&self.running).acquire_owned().await.map_err(Error::internal)?;
         let task = tokio::task::spawn_blocking(move || {
@@ -103,6 +105,10 @@ pub fn check(form: &mut Form, field: &'static str, password: &str, known: &[&str
         return form.fault(field, ErrorCode::TooLong, format!("At most {LONGEST} characters."));
     }
     if zxcvbn::zxcvbn(password, known).score() < zxcvbn::Score::Three {
-        form.fault(field, ErrorCode::Invalid, "This password is easy to guess; use a few words that do not belong together.");
+        form.fault(
+            field,
+            ErrorCode::Invalid,
+            "This password is easy to guess; use a few words that do not belong together.",
+        );
     }
 }

@@ -31,7 +31,11 @@ pub struct Mutation(UserMutation, SessionMutation, GroupMutation, InstitutionMut
 #[graphql(
     field(name = "success", ty = "&bool", desc = "Whether it was done; if not, nothing has changed."),
     field(name = "message", ty = "&String", desc = "A sentence that the person at the screen can be shown."),
-    field(name = "errors", ty = "&Vec<MutationError>", desc = "Every fault of the input, at most a few for each of its fields; empty on success.")
+    field(
+        name = "errors",
+        ty = "&Vec<MutationError>",
+        desc = "Every fault of the input, at most a few for each of its fields; empty on success."
+    )
 )]
 pub enum MutationPayload {
     User(UserPayload),

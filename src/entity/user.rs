@@ -307,8 +307,25 @@ impl Model {
     pub fn lay_over(&mut self, names: Names, fields: UserFields, form: &mut Form) {
         let Names { first_name, last_name } = names;
         let UserFields {
-            username, email, nickname, certified_email, phone, mobile, birth_date, gender, user_type, position, website,
-            google_scholar, orcid_id, atlas_preference, external_id, institution_id, role, is_staff, full_site_access,
+            username,
+            email,
+            nickname,
+            certified_email,
+            phone,
+            mobile,
+            birth_date,
+            gender,
+            user_type,
+            position,
+            website,
+            google_scholar,
+            orcid_id,
+            atlas_preference,
+            external_id,
+            institution_id,
+            role,
+            is_staff,
+            full_site_access,
             admin_rights,
         } = fields;
         form.required("firstName", first_name, &mut self.first_name, rule::text(50));

@@ -31,7 +31,8 @@ pub async fn create(db: &Db, viewer: &Viewer, fields: GroupFields) -> Result<gro
     user::Entity::find_by_id(viewer.user_id).lock_exclusive().one(&transaction).await?;
     check_room(&transaction, viewer.user_id, "name").await?;
     new.clone().into_active_model().reset_all().insert(&transaction).await?;
-    let owner = membership::Model { user_id: viewer.user_id, group_id: new.id, role: GroupRole::Owner, joined_at: now() };
+    let owner =
+        membership::Model { user_id: viewer.user_id, group_id: new.id, role: GroupRole::Owner, joined_at: now() };
     owner.into_active_model().reset_all().insert(&transaction).await?;
     transaction.commit().await?;
     Ok(new)
@@ -41,7 +42,13 @@ pub async fn create(db: &Db, viewer: &Viewer, fields: GroupFields) -> Result<gro
 ///
 /// # Errors
 /// `Rejected` for ids that name nothing, for one group too many and for the last owner; `Forbidden`.
-pub async fn set_member(db: &Db, viewer: &Viewer, group_id: &str, user_id: &str, role: GroupRole) -> Result<group::Model, Error> {
+pub async fn set_member(
+    db: &Db,
+    viewer: &Viewer,
+    group_id: &str,
+    user_id: &str,
+    role: GroupRole,
+) -> Result<group::Model, Error> {
     let change = Change::begin(db, viewer, group_id, user_id).await?;
     viewer.may_change_members(change.own, change.current.as_ref().map(|membership| membership.role), Some(role))?;
     match &change.current {
@@ -53,7 +60,8 @@ pub async fn set_member(db: &Db, viewer: &Viewer, group_id: &str, user_id: &str,
         }
         None => {
             check_room(&change.transaction, change.person.id, "userId").await?;
-            let new = membership::Model { user_id: change.person.id, group_id: change.group.id, role, joined_at: now() };
+            let new =
+                membership::Model { user_id: change.person.id, group_id: change.group.id, role, joined_at: now() };
             new.into_active_model().reset_all().insert(&change.transaction).await?;
         }
     }
@@ -90,7 +98,9 @@ impl Change {
         let mut form = Form::changing();
         let ids = (form.id("groupId", group_id), form.id("userId", user_id));
         form.finish()?;
-        let (Some(group_id), Some(user_id)) = ids else { return Err(Error::internal("an id that is none passed the form")) };
+        let (Some(group_id), Some(user_id)) = ids else {
+            return Err(Error::internal("an id that is none passed the form"));
+        };
 
         let transaction = db.begin().await?;
         let seen = viewer.sees_groups();
@@ -106,7 +116,9 @@ impl Change {
             form.fault("userId", ErrorCode::NotFound, "There is no such person.");
         }
         form.finish()?;
-        let (Some(group), Some(person)) = (group, person) else { return Err(Error::internal("a missing row passed the form")) };
+        let (Some(group), Some(person)) = (group, person) else {
+            return Err(Error::internal("a missing row passed the form"));
+        };
 
         let current = membership::Entity::find_by_id((person.id, group.id)).one(&transaction).await?;
         let own = membership::Entity::find_by_id((viewer.signed_in()?.user_id, group.id)).one(&transaction).await?;
@@ -137,5 +149,9 @@ async fn check_room(transaction: &DatabaseTransaction, user_id: Id, field: &str)
     if groups < MOST_GROUPS_OF_A_USER {
         return Ok(());
     }
-    Err(Error::rejected(field, ErrorCode::NotAllowed, format!("Nobody belongs to more than {MOST_GROUPS_OF_A_USER} groups.")))
+    Err(Error::rejected(
+        field,
+        ErrorCode::NotAllowed,
+        format!("Nobody belongs to more than {MOST_GROUPS_OF_A_USER} groups."),
+    ))
 }

@@ -1,9 +1,9 @@
 //! createGroup, setGroupMember, removeGroupMember.
 
-use async_graphql::{Context, ID, InputObject, MaybeUndefined, Object, Result};
+use async_graphql::{Context, ID, InputObject, MaybeUndefined, Object};
 
 use crate::access::Action;
-use crate::context::ContextExt;
+use crate::context::{Answer, ContextExt, answer};
 use crate::entity::group::{self, GroupFields};
 use crate::entity::membership::GroupRole;
 use crate::payload::payload;
@@ -51,37 +51,50 @@ pub struct GroupMutation;
 #[Object]
 impl GroupMutation {
     /// Makes a group; whoever makes it becomes its owner. Open to everybody who is signed in.
-    #[graphql(guard = "Action::CreateGroup")]
     async fn create_group(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The group.")] input: CreateGroupInput,
-    ) -> Result<Option<GroupPayload>> {
-        let fields = GroupFields { name: MaybeUndefined::Value(input.name), description: input.description };
-        let outcome = super::create(ctx.db()?, ctx.viewer()?, fields).await;
-        GroupPayload::of(outcome, |group| GroupPayload::done(format!("The group {} was made.", group.name), Some(group)))
+    ) -> Answer<GroupPayload> {
+        answer(ctx, Action::CreateGroup, async {
+            let fields = GroupFields { name: MaybeUndefined::Value(input.name), description: input.description };
+            let outcome = super::create(ctx.db()?, ctx.viewer()?, fields).await;
+            GroupPayload::of(outcome, |group| {
+                GroupPayload::done(format!("The group {} was made.", group.name), Some(group))
+            })
+        })
+        .await
     }
 
     /// Makes somebody a member of a group, or changes what he is in it; may be repeated. The group's managers and owners
     /// and administrators may; only its owners and administrators choose owners.
-    #[graphql(guard = "Action::ChangeMembers")]
     async fn set_group_member(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Who, where, as what.")] input: SetGroupMemberInput,
-    ) -> Result<Option<GroupPayload>> {
-        let outcome = super::set_member(ctx.db()?, ctx.viewer()?, &input.group_id, &input.user_id, input.role).await;
-        GroupPayload::of(outcome, |group| GroupPayload::done(format!("The members of {} were changed.", group.name), Some(group)))
+    ) -> Answer<GroupPayload> {
+        answer(ctx, Action::ChangeMembers, async {
+            let outcome =
+                super::set_member(ctx.db()?, ctx.viewer()?, &input.group_id, &input.user_id, input.role).await;
+            GroupPayload::of(outcome, |group| {
+                GroupPayload::done(format!("The members of {} were changed.", group.name), Some(group))
+            })
+        })
+        .await
     }
 
     /// Ends somebody's membership of a group; may be repeated. The group's managers and owners and administrators may.
-    #[graphql(guard = "Action::ChangeMembers")]
     async fn remove_group_member(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Who, and where.")] input: RemoveGroupMemberInput,
-    ) -> Result<Option<GroupPayload>> {
-        let outcome = super::remove_member(ctx.db()?, ctx.viewer()?, &input.group_id, &input.user_id).await;
-        GroupPayload::of(outcome, |group| GroupPayload::done(format!("The members of {} were changed.", group.name), Some(group)))
+    ) -> Answer<GroupPayload> {
+        answer(ctx, Action::ChangeMembers, async {
+            let outcome = super::remove_member(ctx.db()?, ctx.viewer()?, &input.group_id, &input.user_id).await;
+            GroupPayload::of(outcome, |group| {
+                GroupPayload::done(format!("The members of {} were changed.", group.name), Some(group))
+            })
+        })
+        .await
     }
 }

@@ -7,7 +7,7 @@ use futures_util::FutureExt;
 use sea_orm::{EntityTrait, QueryFilter};
 
 use crate::access::Action;
-use crate::context::ContextExt;
+use crate::context::{Answer, ContextExt, answer};
 use crate::entity::membership::GroupRole;
 use crate::entity::{group, user};
 use crate::loader::{GroupById, Member, MemberCountOfGroup, MembersOfGroup};
@@ -44,9 +44,8 @@ pub struct GroupQuery;
 #[Object]
 impl GroupQuery {
     /// One group; null where there is none, or none that the viewer can see.
-    #[graphql(guard = "Action::ReadDirectory")]
-    async fn group(&self, ctx: &Context<'_>, #[graphql(desc = "The group's id.")] id: Id) -> Result<Option<group::Model>> {
-        Ok(ctx.links()?.load_one(GroupById(id)).await?)
+    async fn group(&self, ctx: &Context<'_>, #[graphql(desc = "The group's id.")] id: Id) -> Answer<group::Model> {
+        answer(ctx, Action::ReadDirectory, async { Ok(ctx.links()?.load_one(GroupById(id)).await?) }).await
     }
 
     /// Groups by name and id.
@@ -55,7 +54,9 @@ impl GroupQuery {
     async fn groups(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Only groups with this in their name, whatever the case and accents; at most 200 characters.")]
+        #[graphql(
+            desc = "Only groups with this in their name, whatever the case and accents; at most 200 characters."
+        )]
         name_contains: Option<String>,
         #[graphql(desc = "How many, from the beginning: 1 to 100; 50 where nothing is said.")] first: Option<i32>,
         #[graphql(desc = "Only what comes after this cursor.")] after: Option<String>,

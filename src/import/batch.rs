@@ -5,12 +5,12 @@ use std::collections::{HashMap, HashSet};
 use argon2::password_hash::phc::PasswordHash;
 use sea_orm::sea_query::{Condition, OnConflict};
 use sea_orm::{
-    ActiveModelBehavior, ActiveModelTrait, ColumnTrait, DatabaseTransaction, EntityTrait, FromQueryResult, IntoActiveModel,
-    ModelTrait, QueryFilter,
+    ActiveModelBehavior, ActiveModelTrait, ColumnTrait, DatabaseTransaction, EntityTrait, FromQueryResult,
+    IntoActiveModel, ModelTrait, QueryFilter,
 };
 
-use super::record::{GroupRecord, InstitutionRecord, UserRecord};
 use super::Importer;
+use super::record::{GroupRecord, InstitutionRecord, UserRecord};
 use crate::db::one_of;
 use crate::entity::membership::MOST_GROUPS_OF_A_USER;
 use crate::entity::{credential, group, institution, membership, user};
@@ -128,7 +128,9 @@ impl Importer<'_> {
             None => {
                 self.tally.created += 1;
                 if self.write {
-                    M::Entity::insert(row.into_active_model().reset_all()).exec_without_returning(self.db.write()).await?;
+                    M::Entity::insert(row.into_active_model().reset_all())
+                        .exec_without_returning(self.db.write())
+                        .await?;
                 }
             }
         }
@@ -233,7 +235,8 @@ impl Importer<'_> {
         known: &Known,
         form: &mut Form,
     ) -> Vec<membership::Model> {
-        let mut groups: HashSet<Id> = known.memberships.keys().filter(|key| key.0 == person.id).map(|key| key.1).collect();
+        let mut groups: HashSet<Id> =
+            known.memberships.keys().filter(|key| key.0 == person.id).map(|key| key.1).collect();
         let mut changed = Vec::new();
         for reference in references {
             match self.groups.find(&reference.group) {
@@ -243,7 +246,12 @@ impl Importer<'_> {
                     groups.insert(group_id);
                     if old.is_none_or(|old| old.role != reference.role) {
                         let joined_at = old.map_or(person.date_joined, |old| old.joined_at);
-                        changed.push(membership::Model { user_id: person.id, group_id, role: reference.role, joined_at });
+                        changed.push(membership::Model {
+                            user_id: person.id,
+                            group_id,
+                            role: reference.role,
+                            joined_at,
+                        });
                     }
                 }
             }
@@ -252,7 +260,11 @@ impl Importer<'_> {
         let mut last: HashSet<Id> = HashSet::new();
         changed.retain(|membership| last.insert(membership.group_id));
         if groups.len() as u64 > MOST_GROUPS_OF_A_USER {
-            form.fault("groups", ErrorCode::NotAllowed, format!("Nobody belongs to more than {MOST_GROUPS_OF_A_USER} groups."));
+            form.fault(
+                "groups",
+                ErrorCode::NotAllowed,
+                format!("Nobody belongs to more than {MOST_GROUPS_OF_A_USER} groups."),
+            );
         }
         changed
     }
@@ -274,7 +286,8 @@ impl Importer<'_> {
     }
 
     async fn write_people(&mut self, people: Vec<Person>, known: &Known) -> Result<(), Error> {
-        let (mut created, mut changed, mut passwords, mut memberships) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (mut created, mut changed, mut passwords, mut memberships) =
+            (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for person in people {
             let Person { mut row, old, password_hash, memberships: joined } = person;
             let id = row.id;
@@ -360,7 +373,8 @@ async fn insert_people(transaction: &DatabaseTransaction, rows: Vec<user::Model>
 
 async fn insert_passwords(transaction: &DatabaseTransaction, rows: Vec<credential::Model>) -> Result<(), Error> {
     for rows in rows.chunks(ROWS_AT_ONCE) {
-        let replace = OnConflict::column(credential::Column::UserId).update_column(credential::Column::PasswordHash).to_owned();
+        let replace =
+            OnConflict::column(credential::Column::UserId).update_column(credential::Column::PasswordHash).to_owned();
         let rows = rows.iter().cloned().map(|row| row.into_active_model().reset_all());
         credential::Entity::insert_many(rows).on_conflict(replace).exec_without_returning(transaction).await?;
     }

@@ -1,9 +1,9 @@
 //! createInstitution.
 
-use async_graphql::{Context, InputObject, MaybeUndefined, Object, Result};
+use async_graphql::{Context, InputObject, MaybeUndefined, Object};
 
 use crate::access::Action;
-use crate::context::ContextExt;
+use crate::context::{Answer, ContextExt, answer};
 use crate::entity::institution::{self, InstitutionCore, InstitutionFields, InstitutionKind};
 use crate::payload::payload;
 
@@ -34,20 +34,22 @@ pub struct InstitutionMutation;
 #[Object]
 impl InstitutionMutation {
     /// Enters an institution into the viewer's license. For administrators with access to every site.
-    #[graphql(guard = "Action::CreateInstitution")]
     async fn create_institution(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The institution.")] input: CreateInstitutionInput,
-    ) -> Result<Option<InstitutionPayload>> {
-        let core = InstitutionCore {
-            name: MaybeUndefined::Value(input.name),
-            kind: MaybeUndefined::Value(input.kind),
-            country: MaybeUndefined::Value(input.country),
-        };
-        let outcome = super::create(ctx.db()?, ctx.viewer()?, core, input.fields).await;
-        InstitutionPayload::of(outcome, |institution| {
-            InstitutionPayload::done(format!("{} was entered.", institution.name), Some(institution))
+    ) -> Answer<InstitutionPayload> {
+        answer(ctx, Action::CreateInstitution, async {
+            let core = InstitutionCore {
+                name: MaybeUndefined::Value(input.name),
+                kind: MaybeUndefined::Value(input.kind),
+                country: MaybeUndefined::Value(input.country),
+            };
+            let outcome = super::create(ctx.db()?, ctx.viewer()?, core, input.fields).await;
+            InstitutionPayload::of(outcome, |institution| {
+                InstitutionPayload::done(format!("{} was entered.", institution.name), Some(institution))
+            })
         })
+        .await
     }
 }

@@ -5,7 +5,7 @@ use futures_util::FutureExt;
 use sea_orm::{EntityTrait, QueryFilter};
 
 use crate::access::Action;
-use crate::context::ContextExt;
+use crate::context::{Answer, ContextExt, answer};
 use crate::entity::{institution, license, user};
 use crate::error::Error;
 use crate::loader::{InstitutionById, LicenseById, UserCountOfInstitution, UsersOfInstitution};
@@ -18,13 +18,12 @@ pub struct InstitutionQuery;
 #[Object]
 impl InstitutionQuery {
     /// One institution; null where there is none, or none that the viewer can see.
-    #[graphql(guard = "Action::ReadDirectory")]
     async fn institution(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The institution's id.")] id: Id,
-    ) -> Result<Option<institution::Model>> {
-        Ok(ctx.links()?.load_one(InstitutionById(id)).await?)
+    ) -> Answer<institution::Model> {
+        answer(ctx, Action::ReadDirectory, async { Ok(ctx.links()?.load_one(InstitutionById(id)).await?) }).await
     }
 
     /// Institutions by name and id.
@@ -33,7 +32,9 @@ impl InstitutionQuery {
     async fn institutions(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Only institutions with this in their name, whatever the case and accents; at most 200 characters.")]
+        #[graphql(
+            desc = "Only institutions with this in their name, whatever the case and accents; at most 200 characters."
+        )]
         name_contains: Option<String>,
         #[graphql(desc = "How many, from the beginning: 1 to 100; 50 where nothing is said.")] first: Option<i32>,
         #[graphql(desc = "Only what comes after this cursor.")] after: Option<String>,

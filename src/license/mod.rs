@@ -25,6 +25,24 @@ pub async fn create(db: &Db, id: Id, number: &str, holder: &str) -> Result<licen
     Ok(new.into_active_model().reset_all().insert(db.write()).await?)
 }
 
+/// The license of a number or, where none is named, the only one there is; the first one is made for `holder`.
+///
+/// # Errors
+/// `BadInput` where the number is unknown, or several licenses could be meant.
+pub async fn the_one(db: &Db, number: Option<&str>, holder: &str) -> Result<license::Model, Error> {
+    if let Some(number) = number {
+        return find(db, number)
+            .await?
+            .ok_or_else(|| Error::BadInput(format!("there is no license with the number {number}")));
+    }
+    let mut licenses = list(db).await?;
+    match (licenses.pop(), licenses.is_empty()) {
+        (None, _) => create(db, Id::new(), "1", holder).await,
+        (Some(only), true) => Ok(only),
+        (Some(_), false) => Err(Error::BadInput("there are several licenses; name one by --license NUMBER".to_owned())),
+    }
+}
+
 /// The license of a number.
 ///
 /// # Errors

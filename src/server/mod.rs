@@ -54,11 +54,12 @@ pub struct Caller {
 
 /// What HTTP needs to know of the program behind it.
 pub trait Application: Clone + Send + Sync + 'static {
-    /// Decides who is asking, and gives the request what its resolvers need.
-    fn admit(&self, caller: Caller, query: Query) -> impl Future<Output = std::result::Result<Query, Refusal>> + Send;
-
-    /// Runs a request that was admitted.
-    fn execute(&self, query: Query) -> impl Future<Output = Outcome> + Send;
+    /// Decides who is asking, and runs the request.
+    fn answer(
+        &self,
+        caller: Caller,
+        query: Query,
+    ) -> impl Future<Output = std::result::Result<Outcome, Refusal>> + Send;
 
     /// The schema, in its own language.
     fn sdl(&self) -> String;
@@ -182,15 +183,13 @@ impl<A: Application> GraphQl<A> {
     async fn run(&self, caller: Caller, prepared: Prepared) -> std::result::Result<Outcome, Refusal> {
         let app = self.app.clone();
         if !prepared.is_mutation {
-            let query = app.admit(caller, prepared.request).await?;
-            return Ok(app.execute(query).await);
+            return app.answer(caller, prepared.request).await;
         }
         let under_way = Arc::clone(&self.mutations).read_owned().await;
         let request_id = caller.request_id.clone();
         let task = async move {
             let _under_way = under_way;
-            let query = app.admit(caller, prepared.request).await?;
-            Ok(app.execute(query).await)
+            app.answer(caller, prepared.request).await
         };
         tokio::spawn(task.in_current_span()).await.unwrap_or_else(|_| {
             tracing::error!(request_id, "a mutation panicked");

@@ -9,8 +9,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rand::TryRng;
 use sea_orm::sea_query::{Condition, Expr};
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, IntoActiveModel, JoinType, QueryFilter,
-    QueryOrder, QuerySelect, RelationTrait,
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, IntoActiveModel, JoinType,
+    QueryFilter, QueryOrder, QuerySelect, RelationTrait,
 };
 use sha2::{Digest, Sha256};
 
@@ -32,6 +32,7 @@ const SEEN_EVERY: TimeDelta = TimeDelta::minutes(1);
 
 /// A session that has just begun. The token is shown this once.
 pub struct Opened {
+    pub id: Id,
     pub user: user::Model,
     pub token: String,
     pub expires_at: DateTime<Utc>,
@@ -177,7 +178,9 @@ async fn find_by_login(db: &Db, login: &str) -> Result<Option<(user::Model, Opti
         .add(user::Column::UsernameKey.eq(text::canonical(login)));
     // Somebody's username may be the text of another's address; the address goes first.
     let people = user::Entity::find().filter(named).all(db.read()).await?;
-    let Some(person) = people.into_iter().min_by_key(|person| person.email_key.as_deref() != Some(&text::canonical_email(login))) else {
+    let Some(person) =
+        people.into_iter().min_by_key(|person| person.email_key.as_deref() != Some(&text::canonical_email(login)))
+    else {
         return Ok(None);
     };
     let license = license::Entity::find_by_id(person.license_id).one(db.read()).await?;
@@ -205,7 +208,7 @@ pub async fn open(db: &Db, lifetime: Lifetime, client: &Client, mut person: user
         user_agent: client.user_agent.as_ref().map(|agent| agent.chars().take(200).collect()),
         ip_address: client.ip_address.map(|address| address.to_string()),
     };
-    let expires_at = session.expires_at;
+    let (id, expires_at) = (session.id, session.expires_at);
     let transaction = db.begin().await?;
     session.into_active_model().reset_all().insert(&transaction).await?;
     end_oldest(&transaction, person.id).await?;
@@ -216,7 +219,7 @@ pub async fn open(db: &Db, lifetime: Lifetime, client: &Client, mut person: user
         .await?;
     transaction.commit().await?;
     person.last_login = Some(now);
-    Ok(Opened { user: person, token, expires_at })
+    Ok(Opened { id, user: person, token, expires_at })
 }
 
 async fn end_oldest(db: &impl ConnectionTrait, user_id: Id) -> Result<(), Error> {

@@ -43,7 +43,9 @@ pub async fn create(db: &Db, hasher: &Hasher, viewer: &Viewer, input: CreateUser
         None => None,
     };
     let transaction = db.begin().await?;
-    if let Err(error) = user::Entity::insert(new.clone().into_active_model().reset_all()).exec_without_returning(&transaction).await {
+    if let Err(error) =
+        user::Entity::insert(new.clone().into_active_model().reset_all()).exec_without_returning(&transaction).await
+    {
         drop(transaction);
         return Err(explain(db, &new, error).await);
     }
@@ -215,7 +217,11 @@ async fn note_taken(db: &Db, new: &user::Model, form: &mut Form) -> Result<(), E
 }
 
 /// The last active superuser, and the last active license administrator of a license, stay what they are.
-async fn keep_an_administrator(transaction: &DatabaseTransaction, old: &user::Model, new: &user::Model) -> Result<(), Error> {
+async fn keep_an_administrator(
+    transaction: &DatabaseTransaction,
+    old: &user::Model,
+    new: &user::Model,
+) -> Result<(), Error> {
     let superuser = |person: &user::Model| person.is_active && person.is_superuser;
     let license_admin = |person: &user::Model| person.is_active && person.role == Role::LicenseAdmin;
     let superusers = Condition::all().add(user::Column::IsSuperuser.eq(true));
@@ -223,14 +229,21 @@ async fn keep_an_administrator(transaction: &DatabaseTransaction, old: &user::Mo
         Condition::all().add(user::Column::Role.eq(Role::LicenseAdmin)).add(user::Column::LicenseId.eq(old.license_id));
     let lost = [
         (superuser(old) && !superuser(new), superusers, "the last active superuser"),
-        (license_admin(old) && !license_admin(new), license_admins, "the last active license administrator of the license"),
+        (
+            license_admin(old) && !license_admin(new),
+            license_admins,
+            "the last active license administrator of the license",
+        ),
     ];
     for (_, peers, what) in lost.into_iter().filter(|(lost, _, _)| *lost) {
         if transaction.get_database_backend() == DatabaseBackend::Postgres {
             // Two who demote each other at the same moment must not both find the other still there.
             transaction.execute_unprepared("SELECT pg_advisory_xact_lock(7305804403)").await?;
         }
-        let others = user::Entity::find().filter(peers).filter(user::Column::IsActive.eq(true)).filter(user::Column::Id.ne(old.id));
+        let others = user::Entity::find()
+            .filter(peers)
+            .filter(user::Column::IsActive.eq(true))
+            .filter(user::Column::Id.ne(old.id));
         if others.count(transaction).await? == 0 {
             return Err(Error::rejected("id", ErrorCode::NotAllowed, format!("{} is {what}.", old.name())));
         }

@@ -1,9 +1,9 @@
 //! createUser, updateUser, setActive.
 
-use async_graphql::{Context, ID, InputObject, MaybeUndefined, Object, Result};
+use async_graphql::{Context, ID, InputObject, MaybeUndefined, Object};
 
 use crate::access::Action;
-use crate::context::ContextExt;
+use crate::context::{Answer, ContextExt, answer};
 use crate::entity::user::{self, UserFields};
 use crate::payload::payload;
 
@@ -70,40 +70,46 @@ pub struct UserMutation;
 #[Object]
 impl UserMutation {
     /// Enters a person into the viewer's license. Administrators only, and for no more rights than they hold.
-    #[graphql(guard = "Action::CreateUser")]
     async fn create_user(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The person.")] input: CreateUserInput,
-    ) -> Result<Option<UserPayload>> {
-        let outcome = super::create(ctx.db()?, ctx.hasher()?, ctx.viewer()?, input).await;
-        UserPayload::of(outcome, |user| UserPayload::done(format!("{} was entered.", user.name()), Some(user)))
+    ) -> Answer<UserPayload> {
+        answer(ctx, Action::CreateUser, async {
+            let outcome = super::create(ctx.db()?, ctx.hasher()?, ctx.viewer()?, input).await;
+            UserPayload::of(outcome, |user| UserPayload::done(format!("{} was entered.", user.name()), Some(user)))
+        })
+        .await
     }
 
     /// Changes a person. Everybody may change his own profile: names, nickname, position, phone, mobile, birthDate,
     /// gender, website, googleScholar, orcidId, atlasPreference, certifiedEmail. The rest is for administrators.
-    #[graphql(guard = "Action::UpdateUser")]
     async fn update_user(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "What is to change.")] input: UpdateUserInput,
-    ) -> Result<Option<UserPayload>> {
-        let outcome = super::update(ctx.db()?, ctx.hasher()?, ctx.viewer()?, input).await;
-        UserPayload::of(outcome, |user| UserPayload::done(format!("{} was changed.", user.name()), Some(user)))
+    ) -> Answer<UserPayload> {
+        answer(ctx, Action::UpdateUser, async {
+            let outcome = super::update(ctx.db()?, ctx.hasher()?, ctx.viewer()?, input).await;
+            UserPayload::of(outcome, |user| UserPayload::done(format!("{} was changed.", user.name()), Some(user)))
+        })
+        .await
     }
 
     /// Activates or deactivates a person; may be repeated. Deactivating ends every session at once and hides the person,
     /// and keeps everything else. Administrators only, not for themselves.
-    #[graphql(guard = "Action::SetActive")]
     async fn set_active(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Who, and which way.")] input: SetActiveInput,
-    ) -> Result<Option<SetActivePayload>> {
-        let outcome = super::set_active(ctx.db()?, ctx.viewer()?, &input.id, input.active).await;
-        SetActivePayload::of(outcome, |(user, ended)| {
-            let state = if user.is_active { "active" } else { "inactive" };
-            SetActivePayload::done(format!("{} is {state}.", user.name()), Some(user), ended)
+    ) -> Answer<SetActivePayload> {
+        answer(ctx, Action::SetActive, async {
+            let outcome = super::set_active(ctx.db()?, ctx.viewer()?, &input.id, input.active).await;
+            SetActivePayload::of(outcome, |(user, ended)| {
+                let state = if user.is_active { "active" } else { "inactive" };
+                SetActivePayload::done(format!("{} is {state}.", user.name()), Some(user), ended)
+            })
         })
+        .await
     }
 }

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 
 use crate::access::Action;
-use crate::context::ContextExt;
+use crate::context::{Answer, ContextExt, answer};
 use crate::entity::membership::GroupRole;
 use crate::entity::user::AdminRights;
 use crate::entity::{group, institution, license, session, user};
@@ -41,24 +41,26 @@ impl UserQuery {
     }
 
     /// One person; null where there is none, or none that the viewer can see. Administrators find inactive people too.
-    #[graphql(guard = "Action::ReadDirectory")]
     async fn user(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "By what the person is looked up.")] by: UserBy,
-    ) -> Result<Option<user::Model>> {
-        let viewer = ctx.viewer()?;
-        let condition = match by {
-            UserBy::Id(id) => return Ok(ctx.links()?.load_one(UserById(id)).await?),
-            UserBy::Username(name) => user::Column::UsernameKey.eq(text::canonical(name.trim())),
-            UserBy::Email(address) => user::Column::EmailKey.eq(text::canonical_email(address.trim())),
-            UserBy::ExternalId(id) => {
-                viewer.may(Action::FilterPrivate)?;
-                user::Column::ExternalId.eq(id.trim())
-            }
-        };
-        let found = user::Entity::find().filter(condition).filter(viewer.finds_users()).one(ctx.db()?.read()).await;
-        Ok(found.map_err(crate::error::Error::from)?)
+    ) -> Answer<user::Model> {
+        answer(ctx, Action::ReadDirectory, async {
+            let viewer = ctx.viewer()?;
+            let condition = match by {
+                UserBy::Id(id) => return Ok(ctx.links()?.load_one(UserById(id)).await?),
+                UserBy::Username(name) => user::Column::UsernameKey.eq(text::canonical(name.trim())),
+                UserBy::Email(address) => user::Column::EmailKey.eq(text::canonical_email(address.trim())),
+                UserBy::ExternalId(id) => {
+                    viewer.may(Action::FilterPrivate)?;
+                    user::Column::ExternalId.eq(id.trim())
+                }
+            };
+            let found = user::Entity::find().filter(condition).filter(viewer.finds_users()).one(ctx.db()?.read()).await;
+            Ok(found.map_err(crate::error::Error::from)?)
+        })
+        .await
     }
 
     /// People by last name, first name and id.
@@ -67,7 +69,8 @@ impl UserQuery {
     async fn users(
         &self,
         ctx: &Context<'_>,
-        #[graphql(default = false, desc = "Whether inactive people are listed too. Administrators only.")] include_inactive: bool,
+        #[graphql(default = false, desc = "Whether inactive people are listed too. Administrators only.")]
+        include_inactive: bool,
         #[graphql(desc = "How many, from the beginning: 1 to 100; 50 where nothing is said.")] first: Option<i32>,
         #[graphql(desc = "Only what comes after this cursor.")] after: Option<String>,
         #[graphql(desc = "How many, from the end: 1 to 100.")] last: Option<i32>,

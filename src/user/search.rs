@@ -44,7 +44,8 @@ impl SearchQuery {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "One or more words, at most 200 characters. `%` and `_` stand for themselves.")] query: String,
-        #[graphql(default = false, desc = "Whether inactive people are found too. Administrators only.")] include_inactive: bool,
+        #[graphql(default = false, desc = "Whether inactive people are found too. Administrators only.")]
+        include_inactive: bool,
         #[graphql(desc = "How many, from the beginning: 1 to 100; 50 where nothing is said.")] first: Option<i32>,
         #[graphql(desc = "Only what comes after this cursor.")] after: Option<String>,
     ) -> Result<Connection<user::Model, EmptyFields, SearchName, SearchName>> {
@@ -76,12 +77,15 @@ fn read_query(query: &str) -> Result<Vec<String>, Error> {
 /// People in whom all the words are found. PostgreSQL finds them by its trigram index whatever their length; the one of
 /// SQLite takes words of three characters or more, and the rest is compared row by row.
 fn find(words: &[String], postgres: bool) -> Select<user::Entity> {
-    let (indexed, compared): (Vec<&String>, Vec<&String>) = words.iter().partition(|word| !postgres && word.chars().count() >= TRIGRAM);
+    let (indexed, compared): (Vec<&String>, Vec<&String>) =
+        words.iter().partition(|word| !postgres && word.chars().count() >= TRIGRAM);
     let mut select = user::Entity::find();
     if !indexed.is_empty() {
         select = select.filter(in_full_text_index(&indexed));
     }
-    compared.into_iter().fold(select, |select, word| select.filter(text::contains(user::Column::SearchKey, word, postgres)))
+    compared
+        .into_iter()
+        .fold(select, |select, word| select.filter(text::contains(user::Column::SearchKey, word, postgres)))
 }
 
 /// The full-text condition of SQLite: every word as a quoted phrase, so that none is read as query syntax.

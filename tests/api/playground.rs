@@ -1,54 +1,67 @@
 //! The playground in a real browser, with every other host blocked.
 
-use crate::app::App;
+use async_graphql::MaybeUndefined::Value as Given;
+use roster::entity::user::{Role, UserFields};
+
+use crate::app::{App, PASSWORD};
 use crate::browser::Browser;
 
 const RESPONSE: &str = ".graphiql-response";
 const WHO: &str = "#who";
 
+/// A directory, and the token of Ada, who signs in as `ada`.
+async fn with_ada() -> (App, String) {
+    let app = App::on_sqlite().await;
+    let fields =
+        UserFields { username: Given("ada".to_owned()), role: Given(Role::LicenseAdmin), ..UserFields::default() };
+    let ada = app.create("Ada", app.license, fields, Given(PASSWORD.to_owned())).await;
+    let token = app.sign_in(ada).await.token.clone().unwrap();
+    (app, token)
+}
+
 #[tokio::test]
 async fn the_playground_answers_its_first_query_with_no_network() {
     let Some(browser) = Browser::start().await else { return };
-    let app = App::start().await;
-    browser.open(&format!("{}/#token={}", app.url(), app.token())).await;
-    browser.see(WHO, "Signed in as Ada Lovelace").await;
+    let (app, token) = with_ada().await;
+    browser.open(&format!("{}/#token={}", app.url(), token)).await;
+    browser.see(WHO, "Signed in as Ada Tester").await;
     browser.click(".graphiql-execute-button").await;
     let response = browser.see(RESPONSE, "\"totalCount\"").await;
-    assert!(response.contains("Ada Lovelace"), "{response}");
+    assert!(response.contains("Ada Tester"), "{response}");
     // The menu of a tool adds a style of its own, which the policy has to allow.
     browser.click("button[aria-label='Open settings dialog']").await;
     browser.see("[role=dialog]", "Theme").await;
     assert_eq!(browser.console().await, [""; 0]);
     for address in browser.loaded().await {
-        assert!(address.starts_with(app.url()) || address.starts_with("data:"), "loaded {address}");
+        assert!(address.starts_with(&app.url()) || address.starts_with("data:"), "loaded {address}");
     }
 }
 
 #[tokio::test]
 async fn a_token_in_the_address_is_kept_and_taken_out_of_it_at_once() {
     let Some(browser) = Browser::start().await else { return };
-    let app = App::start().await;
-    browser.open(&format!("{}/#token={}", app.url(), app.token())).await;
-    browser.see(WHO, "Signed in as Ada Lovelace (license admin)").await;
+    let (app, token) = with_ada().await;
+    browser.open(&format!("{}/#token={}", app.url(), token)).await;
+    browser.see(WHO, "Signed in as Ada Tester (license admin)").await;
     assert_eq!(browser.run("return location.href").await, format!("{}/", app.url()));
     assert_eq!(browser.run("return localStorage.length").await, 0);
-    browser.open(app.url()).await;
-    browser.see(WHO, "Signed in as Ada Lovelace").await;
+    browser.open(&app.url()).await;
+    browser.see(WHO, "Signed in as Ada Tester").await;
 }
 
 #[tokio::test]
 async fn a_person_signs_in_with_a_password_and_out_again() {
     let Some(browser) = Browser::start().await else { return };
-    let app = App::start().await;
-    browser.open(app.url()).await;
+    let (app, _) = with_ada().await;
+    browser.open(&app.url()).await;
     browser.see(WHO, "Not signed in").await;
     browser.write("#login [name=login]", "ada").await;
     browser.write("#login [name=password]", "wrong").await;
     browser.click("#login button").await;
     browser.see("#notice", "wrong").await;
-    browser.write("#login [name=password]", "correct horse").await;
+    browser.write("#login [name=password]", PASSWORD).await;
     browser.click("#login button").await;
-    browser.see(WHO, "Signed in as Ada Lovelace").await;
+    browser.see(WHO, "Signed in as Ada Tester").await;
     assert_eq!(browser.run("return document.querySelector('#notice').hidden").await, true);
     browser.click("#sign-out").await;
     browser.see(WHO, "Not signed in").await;
@@ -59,8 +72,8 @@ async fn a_person_signs_in_with_a_password_and_out_again() {
 #[tokio::test]
 async fn a_token_that_has_ended_is_said_so_and_forgotten() {
     let Some(browser) = Browser::start().await else { return };
-    let app = App::start().await;
-    browser.open(app.url()).await;
+    let (app, _) = with_ada().await;
+    browser.open(&app.url()).await;
     browser.write("#paste [name=token]", "two words").await;
     browser.click("#paste button").await;
     browser.see("#notice", "That is not a token").await;
@@ -74,8 +87,8 @@ async fn a_token_that_has_ended_is_said_so_and_forgotten() {
 #[tokio::test]
 async fn the_docs_explorer_shows_the_schema() {
     let Some(browser) = Browser::start().await else { return };
-    let app = App::start().await;
-    browser.open(&format!("{}/#token={}", app.url(), app.token())).await;
+    let (app, token) = with_ada().await;
+    browser.open(&format!("{}/#token={}", app.url(), token)).await;
     browser.click("button[aria-label='Show Documentation Explorer']").await;
     browser.see(".graphiql-doc-explorer", "Query").await;
     browser.click(".graphiql-doc-explorer a.graphiql-doc-explorer-type-name").await;
@@ -86,8 +99,8 @@ async fn the_docs_explorer_shows_the_schema() {
 #[tokio::test]
 async fn a_slow_or_absent_server_is_said_so() {
     let Some(browser) = Browser::start().await else { return };
-    let app = App::start().await;
-    browser.open(app.url()).await;
+    let (app, _) = with_ada().await;
+    browser.open(&app.url()).await;
     browser.see(WHO, "Not signed in").await;
     browser.run("window.fetch = () => new Promise((_, fail) => { window.cut = () => fail(new TypeError('no connection')); })").await;
     browser.click(".graphiql-execute-button").await;
@@ -100,8 +113,8 @@ async fn a_slow_or_absent_server_is_said_so() {
 #[tokio::test]
 async fn everything_fits_a_small_window() {
     let Some(browser) = Browser::start().await else { return };
-    let app = App::start().await;
-    browser.open(app.url()).await;
+    let (app, _) = with_ada().await;
+    browser.open(&app.url()).await;
     browser.see(".graphiql-container", "FirstLook").await;
     for (width, height) in [(1280, 800), (800, 600), (500, 800)] {
         browser.resize(width, height).await;
@@ -119,7 +132,7 @@ async fn everything_fits_a_small_window() {
 
 #[tokio::test]
 async fn the_page_allows_no_stranger_and_its_files_are_sent_once() {
-    let app = App::start().await;
+    let (app, _) = with_ada().await;
     let http = reqwest::Client::new();
     let page = http.get(app.url()).send().await.unwrap();
     let policy = page.headers()["content-security-policy"].to_str().unwrap().to_owned();

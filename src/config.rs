@@ -1,0 +1,192 @@
+//! Every setting: its flag, its environment variable, its default and what it does.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::context::Lifetime;
+use crate::{db, server};
+
+/// A user directory for hospitals, institutes and platforms, served as a GraphQL API.
+#[derive(Debug, Parser)]
+#[command(version, about, propagate_version = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    #[command(flatten)]
+    pub settings: Settings,
+}
+
+/// What to do; `serve` where nothing is said.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve the directory (the default).
+    Serve,
+    /// Serve a synthetic hospital group to try things out on, in a database of its own.
+    Demo(Demo),
+    /// Write the schema in the schema definition language to standard output.
+    Schema,
+    /// Bring the database's tables up to date, and nothing else.
+    Migrate,
+    /// Load people, groups and institutions from a file of NDJSON; may be repeated.
+    Import(Import),
+    /// What needs no administrator to be there.
+    #[command(subcommand)]
+    Admin(Admin),
+    /// Say how everything is set: settings, database and its parameters, migrations.
+    Doctor,
+}
+
+/// The synthetic hospital group.
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// How many people.
+    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(10..=5_000_000))]
+    pub users: u32,
+    /// Another number, other people.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Also write the bearer tokens to this file: a JSON object, kind of viewer -> token.
+    #[arg(long, value_name = "FILE")]
+    pub tokens: Option<PathBuf>,
+}
+
+/// A file to load.
+#[derive(Debug, Args)]
+pub struct Import {
+    /// NDJSON: one object a line, {"institution": {...}}, {"group": {...}} or {"user": {...}}.
+    pub file: PathBuf,
+    /// Check every line and write nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// The number of the license to load into; needed only where there are several.
+    #[arg(long, value_name = "NUMBER")]
+    pub license: Option<String>,
+}
+
+/// What needs no administrator to be there.
+#[derive(Debug, Subcommand)]
+pub enum Admin {
+    /// Make an administrator who may do everything. Asks for the password, or reads it from standard input where that
+    /// is no terminal.
+    Create(AdminCreate),
+}
+
+/// The administrator to be made.
+#[derive(Debug, Args)]
+pub struct AdminCreate {
+    /// The e-mail address to sign in with.
+    #[arg(long)]
+    pub email: String,
+    /// The first name.
+    #[arg(long)]
+    pub first_name: String,
+    /// The last name.
+    #[arg(long)]
+    pub last_name: String,
+    /// The number of the license to belong to; needed only where there are several.
+    #[arg(long, value_name = "NUMBER")]
+    pub license: Option<String>,
+    /// Who holds the license, should there be none yet.
+    #[arg(long, default_value = "This organisation")]
+    pub holder: String,
+}
+
+/// How lines of the log are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+/// Settings, each by flag or environment variable.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Settings")]
+pub struct Settings {
+    /// Where to listen.
+    #[arg(long, env = "ROSTER_LISTEN", default_value = "127.0.0.1:8000", global = true, value_name = "ADDRESS:PORT")]
+    pub listen: SocketAddr,
+    /// Where the SQLite file is kept; made if there is none. [default: roster-data, and roster-demo for demo]
+    #[arg(long, env = "ROSTER_DATA_DIR", global = true, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// postgres://user:password@host/database or sqlite:///path/to/file. [default: a SQLite file in the data directory]
+    #[arg(long, env = "DATABASE_URL", global = true, value_name = "URL", value_parser = database_url, hide_env_values = true)]
+    pub database_url: Option<String>,
+    /// Connections to the database: for reading on SQLite, for everything on PostgreSQL.
+    #[arg(long, env = "ROSTER_DATABASE_CONNECTIONS", default_value_t = 8, global = true, value_name = "N",
+          value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub database_connections: u32,
+    /// HTTP connections that may be open at once; more wait.
+    #[arg(long, env = "ROSTER_MAX_CONNECTIONS", default_value_t = 1_000, global = true, value_name = "N",
+          value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub max_connections: u32,
+    /// Seconds that a whole request may take.
+    #[arg(long, env = "ROSTER_REQUEST_SECONDS", default_value_t = 10, global = true, value_name = "SECONDS",
+          value_parser = clap::value_parser!(u64).range(1..=300))]
+    pub request_seconds: u64,
+    /// Whether GraphiQL is served at /.
+    #[arg(long, env = "ROSTER_PLAYGROUND", default_value_t = true, global = true, value_name = "BOOL", action = clap::ArgAction::Set)]
+    pub playground: bool,
+    /// Days after which a session ends, however much it is used.
+    #[arg(long, env = "ROSTER_SESSION_DAYS", default_value_t = 30, global = true, value_name = "DAYS",
+          value_parser = clap::value_parser!(u64).range(1..=365))]
+    pub session_days: u64,
+    /// Hours without use after which a session ends.
+    #[arg(long, env = "ROSTER_SESSION_IDLE_HOURS", default_value_t = 12, global = true, value_name = "HOURS",
+          value_parser = clap::value_parser!(u64).range(1..=8_760))]
+    pub session_idle_hours: u64,
+    /// What is logged: error, warn, info, debug, trace or off, or as tracing's EnvFilter has it.
+    #[arg(long, env = "ROSTER_LOG", default_value = "info", global = true, value_name = "FILTER", value_parser = log_filter)]
+    pub log: String,
+    /// How it is logged.
+    #[arg(long, env = "ROSTER_LOG_FORMAT", default_value = "text", global = true, value_name = "FORMAT")]
+    pub log_format: LogFormat,
+}
+
+impl Settings {
+    /// The database that is meant: the one that is named, or the SQLite file in the data directory.
+    #[must_use]
+    pub fn database(&self, default_dir: &str) -> db::Settings {
+        let dir = self.data_dir.clone().unwrap_or_else(|| PathBuf::from(default_dir));
+        let url = self.database_url.clone().unwrap_or_else(|| format!("sqlite://{}", dir.join("roster.db").display()));
+        db::Settings { url, connections: self.database_connections }
+    }
+
+    /// How the server treats its connections.
+    #[must_use]
+    pub fn server(&self) -> server::Settings {
+        server::Settings {
+            max_connections: self.max_connections as usize,
+            request_deadline: Duration::from_secs(self.request_seconds),
+            shutdown_grace: Duration::from_secs(4),
+            playground: self.playground,
+        }
+    }
+
+    /// How long sessions last.
+    #[must_use]
+    pub fn lifetime(&self) -> Lifetime {
+        Lifetime {
+            absolute: Duration::from_secs(self.session_days * 24 * 60 * 60),
+            idle: Duration::from_secs(self.session_idle_hours * 60 * 60),
+        }
+    }
+}
+
+fn database_url(text: &str) -> Result<String, String> {
+    let known = db::is_postgres(text) && url::Url::parse(text).is_ok() || text.starts_with("sqlite:");
+    if known {
+        Ok(text.to_owned())
+    } else {
+        Err("expected postgres://user:password@host/database or sqlite:///path/to/file".to_owned())
+    }
+}
+
+fn log_filter(text: &str) -> Result<String, String> {
+    match tracing_subscriber::EnvFilter::try_new(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}

@@ -1,0 +1,183 @@
+//! What is told of a person of the hospital group beside the names.
+
+use async_graphql::MaybeUndefined::{self, Undefined, Value};
+use chrono::{Days, NaiveDate};
+use rand::RngExt;
+use rand::seq::IndexedRandom;
+
+use super::names::{Dice, Name};
+use super::person::StarPerson;
+use super::place::maybe;
+use crate::entity::user::{AdminRightsInput, Gender, Role, UserFields, UserType};
+use crate::scalar::DateText;
+
+/// What is told of one person; the institution is told apart.
+pub fn fields(star: Option<&StarPerson>, name: &Name, role: Role, index: u32, dice: &mut Dice) -> UserFields {
+    let (username, email) = logins(star, name, index, dice);
+    let (user_type, positions) = WORK.choose(dice).copied().unwrap_or((UserType::Clinician, &["Nurse"]));
+    let position = star.map(|star| star.position).or_else(|| positions.choose(dice).copied());
+    let user_type = star.map_or(user_type, |star| star.user_type);
+    let slug: String = name.last_ascii.chars().take(MOST_LETTERS).collect();
+    let slug = format!("{slug}{index}");
+    let sites = match (star, role) {
+        (Some(_), Role::Admin) => 100,
+        (Some(_), _) => 0,
+        (None, Role::User) => 2,
+        (None, _) => 50,
+    };
+    let likely = |percent| if star.is_some() { 100 } else { percent };
+    UserFields {
+        username,
+        email,
+        nickname: maybe(dice, 20, |dice| NICKNAMES.choose(dice).copied().unwrap_or("Sunny").to_owned()),
+        certified_email: maybe(dice, 12, |_| format!("{slug}@certified.example.org")),
+        phone: maybe(dice, likely(60), |dice| number(&PHONES, dice)),
+        mobile: maybe(dice, likely(55), |dice| number(&MOBILES, dice)),
+        birth_date: maybe(dice, likely(75), birth_date),
+        gender: maybe(dice, likely(92), |_| if name.is_womans { Gender::Female } else { Gender::Male }),
+        user_type: maybe(dice, likely(95), |_| user_type),
+        position: maybe(dice, likely(85), |_| position.unwrap_or("Nurse").to_owned()),
+        website: maybe(dice, 10, |dice| website(&slug, dice)),
+        google_scholar: maybe(dice, 8, |dice| {
+            format!("https://scholar.example.org/citations?user={:012x}", dice.random_range(0..1_u64 << 48))
+        }),
+        orcid_id: maybe(dice, 15, orcid),
+        atlas_preference: maybe(dice, 12, |dice| ATLASES.choose(dice).copied().unwrap_or("MNI152").to_owned()),
+        external_id: maybe(dice, likely(70), |dice| external_id(index, dice)),
+        institution_id: Undefined,
+        role: if role == Role::User { Undefined } else { Value(role) },
+        is_staff: maybe(dice, if star.is_some() { 0 } else { 2 }, |_| true),
+        full_site_access: maybe(dice, sites, |_| true),
+        admin_rights: rights(star, role, dice),
+    }
+}
+
+/// Username and e-mail address; every tenth person or so lacks the one or the other. Both end in the person's place,
+/// but for the stars, so that no two are alike.
+fn logins(
+    star: Option<&StarPerson>,
+    name: &Name,
+    index: u32,
+    dice: &mut Dice,
+) -> (MaybeUndefined<String>, MaybeUndefined<String>) {
+    let (first, last) = (name.first_ascii.as_str(), name.last_ascii.as_str());
+    if star.is_some() {
+        let login = format!("{first}.{last}");
+        return (Value(login.clone()), Value(format!("{login}@example.org")));
+    }
+    let stem: String = match dice.random_range(0..10) {
+        0 => "u000".to_owned(),
+        1..4 => format!("{first}_{last}"),
+        _ => format!("{}{last}", first.get(..1).unwrap_or_default()),
+    };
+    let stem: String = stem.chars().take(20).collect();
+    let domain = DOMAINS.choose(dice).copied().unwrap_or("example.org");
+    let local: String = format!("{first}.{last}").chars().take(MOST_LETTERS).collect();
+    let address = format!("{local}{index}@{domain}");
+    let typed = |text: String, dice: &mut Dice| if dice.random_ratio(1, 12) { capitalised(&text) } else { text };
+    let username = typed(format!("{stem}{index}"), dice);
+    let email = typed(address, dice);
+    match dice.random_range(0..100) {
+        0..5 => (Value(username), Undefined),
+        5..12 => (Undefined, Value(email)),
+        _ => (Value(username), Value(email)),
+    }
+}
+
+/// Each first letter of a word as a capital.
+fn capitalised(text: &str) -> String {
+    let mut starts = true;
+    let letter = |c: char| {
+        let letter = if starts { c.to_ascii_uppercase() } else { c };
+        starts = !c.is_ascii_alphanumeric();
+        letter
+    };
+    text.chars().map(letter).collect()
+}
+
+fn number(beginnings: &[&str], dice: &mut Dice) -> String {
+    format!("{}{:02}", beginnings.choose(dice).copied().unwrap_or("+1 212 555 01"), dice.random_range(0..100))
+}
+
+fn birth_date(dice: &mut Dice) -> DateText {
+    let first = NaiveDate::from_ymd_opt(1938, 1, 1).unwrap_or_default();
+    let day = first.checked_add_days(Days::new(dice.random_range(0..25_500))).unwrap_or(first);
+    DateText(day.to_string())
+}
+
+fn website(slug: &str, dice: &mut Dice) -> String {
+    match dice.random_range(0..3) {
+        0 => format!("www.example.org/~{slug}"),
+        1 => format!("http://people.example.net/{slug}"),
+        _ => format!("https://{slug}.example.com/"),
+    }
+}
+
+/// An ORCID iD out of a block that is given to nobody, with the checksum of ISO 7064 MOD 11-2.
+fn orcid(dice: &mut Dice) -> String {
+    let body = format!("00099{:010}", dice.random_range(0..10_000_000_000_u64));
+    let total = body.chars().filter_map(|c| c.to_digit(10)).fold(0, |total, digit| (total + digit) * 2 % 11);
+    let check = match (12 - total) % 11 {
+        10 => "X".to_owned(),
+        digit => digit.to_string(),
+    };
+    let whole = body + &check;
+    let parts: Vec<&str> = (0..16).step_by(4).filter_map(|start| whole.get(start..start + 4)).collect();
+    let bare = parts.join("-");
+    if dice.random_ratio(2, 5) { format!("https://orcid.org/{bare}") } else { bare }
+}
+
+fn external_id(index: u32, dice: &mut Dice) -> String {
+    match dice.random_range(0..3) {
+        0 => format!("MRN-{index:07}"),
+        1 => format!("{index:06}"),
+        _ => format!("hr:{index}"),
+    }
+}
+
+fn rights(star: Option<&StarPerson>, role: Role, dice: &mut Dice) -> MaybeUndefined<AdminRightsInput> {
+    let is_superuser = star.is_some_and(|star| star.kind == "superuser");
+    let has_some =
+        dice.random_ratio(if role == Role::User { 2 } else { 60 }, 100) && star.is_none_or(|star| star.kind == "admin");
+    if !is_superuser && !has_some {
+        return Undefined;
+    }
+    let mut right = |percent| maybe(dice, percent, |_| true);
+    Value(AdminRightsInput {
+        is_superuser: if is_superuser { Value(true) } else { Undefined },
+        is_admin: right(15),
+        is_project_admin: right(40),
+        is_group_admin: right(40),
+        is_taxonomies_admin: right(25),
+        is_resources_admin: right(25),
+        is_attributes_admin: right(30),
+        is_contact_form_email_receiver: right(20),
+    })
+}
+
+/// How many letters stand before the number in an address, whose parts may have 63 characters.
+const MOST_LETTERS: usize = 48;
+
+const DOMAINS: [&str; 6] =
+    ["example.org", "example.com", "example.net", "mail.example.org", "staff.example.com", "wards.example.net"];
+
+/// Numbers that are kept free for fiction, but for the last two digits.
+const PHONES: [&str; 5] = ["+44 20 7946 00", "+61 3 5550 10", "+1 212 555 01", "+33 1 99 00 10 ", "(02) 5550-10"];
+const MOBILES: [&str; 4] = ["+44 7700 9001", "+61 491 5701", "+33 6 39 98 10 ", "+1 646 555 01"];
+
+const ATLASES: [&str; 7] = ["ABA_v3", "WHS", "Allen", "Paxinos", "MNI152", "DSURQE", "CIVM"];
+
+const NICKNAMES: [&str; 12] =
+    ["Sunny", "Bee", "Doc", "Mischka", "Lulu", "Ace", "Zizou", "Möwe", "小雨", "Ñato", "Шурик", "T."];
+
+const WORK: [(UserType, &[&str]); 6] = [
+    (UserType::Clinician, &["Nurse", "Head Nurse", "Ward Sister", "Care Assistant", "Night Nurse", "Infirmière"]),
+    (UserType::Clinician, &["Doctor", "Consultant", "Registrar", "Oberärztin", "Médecin", "Surgeon", "医師"]),
+    (
+        UserType::Clinician,
+        &["Physiotherapist", "Midwife", "Pharmacist", "Psychologist", "Speech Therapist", "Logopäde"],
+    ),
+    (UserType::Technician, &["Radiographer", "Laboratory Technician", "Data Engineer", "Software Developer", "MTA"]),
+    (UserType::Administrative, &["Receptionist", "Ward Clerk", "Site Manager", "Medical Secretary", "Comptable"]),
+    (UserType::Student, &["Student", "PhD Student", "Trainee Nurse", "Intern", "Volunteer", "Élève infirmier"]),
+];

@@ -1,0 +1,75 @@
+//! The demonstration: a synthetic hospital group, and a way in for each kind of viewer.
+
+mod hospital;
+
+use std::net::SocketAddr;
+
+use sea_orm::EntityTrait;
+
+use crate::context::{Client, Lifetime};
+use crate::db::Db;
+use crate::entity::user;
+use crate::error::Error;
+use crate::import::{self, record::Record};
+use crate::{license, session};
+
+/// Enters the hospital group, or what is missing of it. Only a directory that holds nobody else is taken.
+///
+/// # Errors
+/// `BadInput` where the directory belongs to others; whatever the database says.
+pub async fn fill(db: &Db, users: u32, seed: u64, progress: impl Fn(u64)) -> Result<(), Error> {
+    let tenants = hospital::tenants(users, seed);
+    let strangers = license::list(db)
+        .await?
+        .into_iter()
+        .any(|license| tenants.iter().all(|tenant| tenant.number != license.number));
+    if strangers {
+        return Err(Error::BadInput(
+            "this directory has licenses that are not of the demonstration; name another database".to_owned(),
+        ));
+    }
+    let mut done = 0;
+    for tenant in tenants {
+        if license::find(db, tenant.number).await?.is_none() {
+            license::create(db, tenant.id, tenant.number, tenant.holder).await?;
+        }
+        let institutions = tenant.institutions.into_iter().map(Record::Institution);
+        let groups = tenant.groups.into_iter().map(Record::Group);
+        let people = tenant.users.map(|user| Record::User(Box::new(user)));
+        let records = institutions.chain(groups).chain(people);
+        let tally = import::load_records(db, tenant.id, records, |here| progress(done + here)).await?;
+        if let Some(bad) = tally.bad.first() {
+            return Err(Error::internal(format!(
+                "record {} of the demonstration: {}",
+                bad.number,
+                bad.faults.join("; ")
+            )));
+        }
+        done += tally.created + tally.changed + tally.unchanged;
+    }
+    Ok(())
+}
+
+/// A new session for one viewer of each kind: kind and bearer token.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn sign_in(db: &Db, seed: u64, lifetime: Lifetime) -> Result<Vec<(&'static str, String)>, Error> {
+    let mut tokens = Vec::new();
+    for star in hospital::stars(seed) {
+        let person = user::Entity::find_by_id(star.id).one(db.read()).await?;
+        let person = person.ok_or_else(|| Error::internal(format!("the demonstration has no {}", star.kind)))?;
+        let opened = session::open(db, lifetime, &Client::default(), person).await?;
+        tokens.push((star.kind, opened.token));
+    }
+    Ok(tokens)
+}
+
+/// A first request, ready to be pasted into a shell.
+#[must_use]
+pub fn first_request(address: SocketAddr, token: &str) -> String {
+    let query = "{ viewer { fullName } users(first: 3) { totalCount nodes { fullName institution { name } groups { name } } } }";
+    format!(
+        "curl -s http://{address}/graphql -H 'Authorization: Bearer {token}' -H 'Content-Type: application/json' -d '{{\"query\":\"{query}\"}}'"
+    )
+}

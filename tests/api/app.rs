@@ -1,0 +1,270 @@
+//! A directory of its own for each test, and callers to ask it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_graphql::MaybeUndefined::{self, Value as Given};
+use roster::access::{SignedIn, Viewer};
+use roster::account;
+use roster::app::App as Application;
+use roster::context::{Client, Lifetime};
+use roster::db::{Db, Settings};
+use roster::entity::user::{self, AdminRightsInput, Role, UserFields};
+use roster::password::Hasher;
+use roster::scalar::Id;
+use roster::user::mutation::CreateUserInput;
+use roster::{license, server, session};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::sync::{OnceCell, oneshot};
+
+use crate::postgres::{self, Postgres};
+
+/// The password of everybody who has one.
+pub const PASSWORD: &str = "seven-brass-otters-waltz";
+
+pub const LIFETIME: Lifetime =
+    Lifetime { absolute: Duration::from_secs(30 * 24 * 3600), idle: Duration::from_secs(12 * 3600) };
+
+/// Runs each test once on SQLite and once on PostgreSQL, where it is installed.
+macro_rules! on_every_database {
+    ($($(#[$attribute:meta])* async fn $name:ident($app:ident: App) $body:block)*) => {$(
+        mod $name {
+            use super::*;
+
+            async fn test($app: App) $body
+
+            #[tokio::test]
+            async fn on_sqlite() {
+                test($crate::app::App::on_sqlite().await).await;
+            }
+
+            #[tokio::test]
+            async fn on_postgres() {
+                if let Some(app) = $crate::app::App::on_postgres().await {
+                    test(app).await;
+                }
+            }
+        }
+    )*};
+}
+
+/// A running directory with two licenses; people are made as a test needs them, by the real verbs.
+pub struct App {
+    pub db: Db,
+    pub address: SocketAddr,
+    pub license: Id,
+    pub other_license: Id,
+    client: reqwest::Client,
+    root: SignedIn,
+    _stop: oneshot::Sender<()>,
+    _dir: Option<Arc<tempfile::TempDir>>,
+}
+
+impl App {
+    /// On a SQLite file of its own.
+    pub async fn on_sqlite() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}", dir.path().join("roster.db").display());
+        let db = Db::open(&Settings { url, connections: 4 }).await.unwrap();
+        Self::serve(db, Some(Arc::new(dir))).await
+    }
+
+    /// On a PostgreSQL database of its own; none where PostgreSQL is not installed.
+    pub async fn on_postgres() -> Option<Self> {
+        static TEMPLATE: OnceCell<String> = OnceCell::const_new();
+        let server = postgres::server()?;
+        let template = TEMPLATE.get_or_init(|| migrated(server)).await;
+        let url = server.fresh_database_from(template).await;
+        let db = Db::open(&Settings { url, connections: 4 }).await.unwrap();
+        Some(Self::serve(db, None).await)
+    }
+
+    async fn serve(db: Db, dir: Option<Arc<tempfile::TempDir>>) -> Self {
+        let license = license::create(&db, Id::new(), "A-1", "Alder Hospital").await.unwrap().id;
+        let other_license = license::create(&db, Id::new(), "B-2", "Birch Institute").await.unwrap().id;
+        let names = ("Root".to_owned(), "Alder".to_owned());
+        let password = PASSWORD.to_owned();
+        let email = "root@alder.example.org".to_owned();
+        let root = account::create_superuser(&db, &Hasher::default(), license, names, email, password).await.unwrap();
+        let root = SignedIn::new(&root, Id::new());
+
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let settings = server::Settings {
+            max_connections: 200,
+            request_deadline: Duration::from_secs(10),
+            shutdown_grace: Duration::from_secs(1),
+            playground: true,
+        };
+        let stopped = async {
+            let _ = stopped.await;
+        };
+        tokio::spawn(server::serve(Application::new(db.clone(), LIFETIME), listener, settings, stopped));
+        Self { db, address, license, other_license, client: reqwest::Client::new(), root, _stop: stop, _dir: dir }
+    }
+
+    /// `http://127.0.0.1:port`
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Nobody.
+    pub fn anonymous(&self) -> Caller<'_> {
+        Caller { app: self, id: Id::new(), token: None }
+    }
+
+    /// Somebody who may do everything.
+    pub async fn superuser(&self) -> Caller<'_> {
+        let rights = AdminRightsInput { is_superuser: Given(true), ..AdminRightsInput::default() };
+        self.person("Super", UserFields { admin_rights: Given(rights), ..UserFields::default() }).await
+    }
+
+    /// Somebody who administers the first license.
+    pub async fn license_admin(&self) -> Caller<'_> {
+        self.person("Chief", UserFields { role: Given(Role::LicenseAdmin), ..UserFields::default() }).await
+    }
+
+    /// An administrator of the first license, without access to every site.
+    pub async fn admin(&self) -> Caller<'_> {
+        self.person("Admin", UserFields { role: Given(Role::Admin), ..UserFields::default() }).await
+    }
+
+    /// Somebody of the first license.
+    pub async fn user(&self) -> Caller<'_> {
+        self.person("User", UserFields::default()).await
+    }
+
+    /// Somebody of the other license.
+    pub async fn stranger(&self) -> Caller<'_> {
+        let user = self.create("Stranger", self.other_license, UserFields::default(), MaybeUndefined::Undefined).await;
+        self.sign_in(user).await
+    }
+
+    /// Somebody of the first license as described, signed in.
+    pub async fn person(&self, name: &str, fields: UserFields) -> Caller<'_> {
+        let user = self.create(name, self.license, fields, MaybeUndefined::Undefined).await;
+        self.sign_in(user).await
+    }
+
+    /// Somebody of a license as described, not signed in. Without an address one is made up.
+    pub async fn create(
+        &self,
+        name: &str,
+        license: Id,
+        mut fields: UserFields,
+        password: MaybeUndefined<String>,
+    ) -> user::Model {
+        if fields.email.is_undefined() && fields.username.is_undefined() {
+            fields.email = Given(format!("{}@example.org", Id::new().0));
+        }
+        let root = Viewer::SignedIn(SignedIn { license_id: license, ..self.root.clone() });
+        let input = CreateUserInput {
+            first_name: name.to_owned(),
+            last_name: "Tester".to_owned(),
+            password,
+            is_active: MaybeUndefined::Undefined,
+            fields,
+        };
+        roster::user::create(&self.db, &Hasher::default(), &root, input).await.unwrap()
+    }
+
+    /// A session for a person.
+    pub async fn sign_in(&self, user: user::Model) -> Caller<'_> {
+        let id = user.id;
+        let opened = session::open(&self.db, LIFETIME, &Client::default(), user).await.unwrap();
+        Caller { app: self, id, token: Some(opened.token) }
+    }
+}
+
+/// Somebody who asks the directory over HTTP.
+#[derive(Clone)]
+pub struct Caller<'a> {
+    pub app: &'a App,
+    pub id: Id,
+    pub token: Option<String>,
+}
+
+impl Caller<'_> {
+    /// The id as the API has it.
+    pub fn id(&self) -> String {
+        self.id.0.to_string()
+    }
+
+    /// The answer to a document with variables, and its HTTP status.
+    pub async fn post(&self, body: &Value) -> (u16, Value) {
+        let mut request = self.app.client.post(format!("{}/graphql", self.app.url())).json(body);
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token);
+        }
+        let response = request.send().await.unwrap();
+        let status = response.status().as_u16();
+        (status, response.json().await.unwrap())
+    }
+
+    /// The answer to a document with variables, whatever it is.
+    pub async fn ask(&self, query: &str, variables: Value) -> Value {
+        self.post(&json!({ "query": query, "variables": variables })).await.1
+    }
+
+    /// The data of an answer that must have no errors.
+    pub async fn data(&self, query: &str, variables: Value) -> Value {
+        let answer = self.ask(query, variables).await;
+        assert!(answer.get("errors").is_none(), "{query}\n{answer:#}");
+        answer.get("data").cloned().unwrap()
+    }
+
+    /// The code of the first error of an answer that must have one.
+    pub async fn refused(&self, query: &str, variables: Value) -> String {
+        let answer = self.ask(query, variables).await;
+        let code = answer.pointer("/errors/0/extensions/code").and_then(Value::as_str);
+        code.unwrap_or_else(|| panic!("{query}\n{answer:#}")).to_owned()
+    }
+
+    /// The payload of a mutation with one argument `input`, which must come without top-level errors. `selection` is
+    /// what to select beside success, message and errors.
+    pub async fn change(&self, mutation: &str, selection: &str, input: Value) -> Value {
+        let data = self.data(&document(mutation, selection), json!({ "input": input })).await;
+        data.get(mutation).cloned().unwrap()
+    }
+
+    /// The code of the top-level error with which a mutation is refused.
+    pub async fn change_refused(&self, mutation: &str, input: Value) -> String {
+        self.refused(&document(mutation, ""), json!({ "input": input })).await
+    }
+
+    /// The faults of a mutation's payload, each as `CODE path.to.field`, sorted.
+    pub async fn faults(&self, mutation: &str, input: Value) -> Vec<String> {
+        let payload = self.change(mutation, "", input).await;
+        assert_eq!(payload.get("success"), Some(&json!(false)), "{payload:#}");
+        faults_of(&payload)
+    }
+}
+
+/// The faults of a payload, each as `CODE path.to.field`, sorted.
+pub fn faults_of(payload: &Value) -> Vec<String> {
+    let errors = payload.get("errors").and_then(Value::as_array).cloned().unwrap_or_default();
+    let text = |error: &Value| {
+        let path: Vec<&str> = error["path"].as_array().unwrap().iter().map(|part| part.as_str().unwrap()).collect();
+        format!("{} {}", error["code"].as_str().unwrap(), path.join("."))
+    };
+    let mut faults: Vec<String> = errors.iter().map(text).collect();
+    faults.sort();
+    faults
+}
+
+fn document(mutation: &str, selection: &str) -> String {
+    let mut input = mutation.to_owned();
+    input.get_mut(..1).unwrap().make_ascii_uppercase();
+    format!(
+        "mutation ($input: {input}Input!) {{ {mutation}(input: $input) {{ success message errors {{ code path message }} {selection} }} }}"
+    )
+}
+
+async fn migrated(server: &Postgres) -> String {
+    let url = server.fresh_database().await;
+    Db::open(&Settings { url: url.clone(), connections: 1 }).await.unwrap().close().await.unwrap();
+    url.rsplit('/').next().unwrap().to_owned()
+}
