@@ -111,7 +111,9 @@ pub struct Settings {
     /// Where the SQLite file is kept; made if there is none. [default: roster-data, and roster-demo for demo]
     #[arg(long, env = "ROSTER_DATA_DIR", global = true, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
-    /// postgres://user:password@host/database or sqlite:///path/to/file. [default: a SQLite file in the data directory]
+    #[arg(
+        help = "postgres://user:password@host/database or sqlite:///path/to/file [default: a SQLite file in the data directory]"
+    )]
     #[arg(long, env = "DATABASE_URL", global = true, value_name = "URL", value_parser = database_url, hide_env_values = true)]
     pub database_url: Option<String>,
     /// Connections to the database: for reading on SQLite, for everything on PostgreSQL.
@@ -137,7 +139,7 @@ pub struct Settings {
     #[arg(long, env = "ROSTER_SESSION_IDLE_HOURS", default_value_t = 12, global = true, value_name = "HOURS",
           value_parser = clap::value_parser!(u64).range(1..=8_760))]
     pub session_idle_hours: u64,
-    /// What is logged: error, warn, info, debug, trace or off, or as tracing's EnvFilter has it.
+    /// What is logged: error, warn, info, debug, trace or off, or as `tracing` filters have it.
     #[arg(long, env = "ROSTER_LOG", default_value = "info", global = true, value_name = "FILTER", value_parser = log_filter)]
     pub log: String,
     /// How it is logged.

@@ -1,6 +1,6 @@
 //! Input as it is read: every field by its rule, every fault collected, so that the caller sees all of them at once.
 
-use async_graphql::MaybeUndefined;
+use async_graphql::MaybeUndefined::{self, Null, Undefined, Value};
 
 use crate::error::{Error, ErrorCode, MutationError};
 use crate::scalar::{Date, DateText, Id};
@@ -80,12 +80,13 @@ impl Form {
         target: &mut Option<T>,
         rule: impl FnOnce(V) -> Result<T, Fault>,
     ) {
-        match self.note(field, value) {
-            None => {}
-            Some(None) if self.creating => self.null(field),
-            Some(None) => *target = None,
-            Some(Some(value)) if value.is_blank() => *target = None,
-            Some(Some(value)) => {
+        self.note(field, &value);
+        match value {
+            Undefined => {}
+            Null if self.creating => self.null(field),
+            Null => *target = None,
+            Value(value) if value.is_blank() => *target = None,
+            Value(value) => {
                 if let Some(value) = self.obey(field, rule(value)) {
                     *target = Some(value);
                 }
@@ -101,12 +102,13 @@ impl Form {
         target: &mut String,
         rule: impl FnOnce(&str) -> Result<String, Fault>,
     ) {
-        match self.note(field, value) {
-            None if self.creating => self.fault(field, ErrorCode::Required, "This field is required."),
-            None => {}
-            Some(None) => self.null(field),
-            Some(Some(text)) if text.is_blank() => self.fault(field, ErrorCode::Required, "This field is required."),
-            Some(Some(text)) => {
+        self.note(field, &value);
+        match value {
+            Undefined if self.creating => self.fault(field, ErrorCode::Required, "This field is required."),
+            Undefined => {}
+            Null => self.null(field),
+            Value(text) if text.is_blank() => self.fault(field, ErrorCode::Required, "This field is required."),
+            Value(text) => {
                 if let Some(text) = self.obey(field, rule(text.trim())) {
                     *target = text;
                 }
@@ -116,10 +118,11 @@ impl Form {
 
     /// A value of a type that admits no bad one, such as an enum; where it is absent the target keeps its value.
     pub fn value<T>(&mut self, field: &'static str, value: MaybeUndefined<T>, target: &mut T) {
-        match self.note(field, value) {
-            None => {}
-            Some(None) => self.null(field),
-            Some(Some(value)) => *target = value,
+        self.note(field, &value);
+        match value {
+            Undefined => {}
+            Null => self.null(field),
+            Value(value) => *target = value,
         }
     }
 
@@ -129,16 +132,10 @@ impl Form {
         self.obey(field, id)
     }
 
-    fn note<T>(&mut self, field: &'static str, value: MaybeUndefined<T>) -> Option<Option<T>> {
-        match value {
-            MaybeUndefined::Undefined => return None,
-            MaybeUndefined::Null => self.given.push(field),
-            MaybeUndefined::Value(value) => {
-                self.given.push(field);
-                return Some(Some(value));
-            }
+    fn note<T>(&mut self, field: &'static str, value: &MaybeUndefined<T>) {
+        if !value.is_undefined() {
+            self.given.push(field);
         }
-        Some(None)
     }
 
     fn null(&mut self, field: &str) {
@@ -186,7 +183,8 @@ impl Blank for async_graphql::ID {
     }
 }
 
-/// The rules of single values. Each is given trimmed text and returns what is stored.
+/// The rules of single values. Each is given trimmed text and returns what is stored, or the fault.
+#[expect(clippy::missing_errors_doc, reason = "said once, above")]
 pub mod rule {
     use std::str::FromStr;
 
@@ -277,7 +275,7 @@ pub mod rule {
     }
 
     /// A day from 1900-01-01 to today.
-    pub fn birth_date(given: DateText) -> Result<Date, Fault> {
+    pub fn birth_date(given: &DateText) -> Result<Date, Fault> {
         let date =
             Date::parse(given.0.trim()).ok_or_else(|| Fault::invalid("This is not a date, such as 1980-07-08."))?;
         let earliest = NaiveDate::from_ymd_opt(1900, 1, 1);

@@ -16,6 +16,7 @@ const MOST_IDS: usize = 100;
 
 /// Whatever has an id of its own; ids are unique across all types.
 #[derive(Clone, Interface)]
+#[expect(clippy::large_enum_variant, reason = "made and shown at once, never kept")]
 #[graphql(field(name = "id", ty = "Id", desc = "The id, a UUID."))]
 pub enum Node {
     User(user::Model),

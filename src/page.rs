@@ -91,7 +91,7 @@ impl Window {
             }
         };
         let mark = mark_of(list);
-        let (first, last) = (size("first", args.first), size("last", args.last));
+        let sizes = (size("first", args.first), size("last", args.last));
         let mut position = |name: &str, given: Option<String>| {
             let given = given?;
             let position = read_cursor(&given, mark);
@@ -107,7 +107,13 @@ impl Window {
         if !faults.is_empty() {
             return Err(Error::BadInput(faults.join(" ")));
         }
-        Ok(Self { mark, size: first.or(last).unwrap_or(DEFAULT_SIZE), backward: last.is_some(), after, before })
+        Ok(Self {
+            mark,
+            size: sizes.0.or(sizes.1).unwrap_or(DEFAULT_SIZE),
+            backward: args.last.is_some(),
+            after,
+            before,
+        })
     }
 
     fn direction(&self) -> Order {
@@ -253,10 +259,13 @@ pub type Connection<N, F = EmptyFields, C = DefaultConnectionName, E = DefaultEd
     RelayConnection<Cursor, N, Total, F, C, E>;
 
 /// The number of all rows of a list.
-pub struct Total(Box<dyn for<'a> Fn(&'a Context<'a>) -> BoxFuture<'a, Result<i32, Error>> + Send + Sync>);
+pub struct Total(Box<Count>);
+
+type Count = dyn for<'a> Fn(&'a Context<'a>) -> BoxFuture<'a, Result<i32, Error>> + Send + Sync;
 
 impl Total {
     /// How many rows a list has.
+    #[must_use]
     pub fn of_list<E: EntityTrait>(list: Select<E>) -> Self {
         Self::of(move |ctx| {
             let list = list.clone();

@@ -50,6 +50,7 @@ pub(crate) use payload;
 use crate::error::MutationError;
 
 /// The faults of an input in one sentence.
+#[must_use]
 pub fn summary(errors: &[MutationError]) -> String {
     match errors {
         [only] => only.message.clone(),

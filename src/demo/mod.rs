@@ -19,14 +19,12 @@ use crate::{license, session};
 /// `BadInput` where the directory belongs to others; whatever the database says.
 pub async fn fill(db: &Db, users: u32, seed: u64, progress: impl Fn(u64)) -> Result<(), Error> {
     let tenants = hospital::tenants(users, seed);
-    let strangers = license::list(db)
-        .await?
-        .into_iter()
-        .any(|license| tenants.iter().all(|tenant| tenant.number != license.number));
-    if strangers {
-        return Err(Error::BadInput(
-            "this directory has licenses that are not of the demonstration; name another database".to_owned(),
-        ));
+    let others =
+        license::list(db).await?.into_iter().any(|license| tenants.iter().all(|tenant| tenant.id != license.id));
+    if others {
+        let message =
+            "this directory holds others than the people of this demonstration and seed; name another by --data-dir";
+        return Err(Error::BadInput(message.to_owned()));
     }
     let mut done = 0;
     for tenant in tenants {

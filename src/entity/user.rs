@@ -336,7 +336,7 @@ impl Model {
         form.text("certifiedEmail", certified_email, &mut self.certified_email, rule::email(255));
         form.text("phone", phone, &mut self.phone, rule::phone);
         form.text("mobile", mobile, &mut self.mobile, rule::phone);
-        form.optional("birthDate", birth_date, &mut self.birth_date, rule::birth_date);
+        form.optional("birthDate", birth_date, &mut self.birth_date, |given| rule::birth_date(&given));
         form.value("gender", gender, &mut self.gender);
         form.value("userType", user_type, &mut self.user_type);
         form.text("position", position, &mut self.position, rule::text(100));

@@ -50,7 +50,6 @@ impl GroupQuery {
 
     /// Groups by name and id.
     #[graphql(guard = "Action::ReadDirectory", complexity = "page::cost(first, last, child_complexity)")]
-    #[expect(clippy::too_many_arguments, reason = "a connection has four arguments of its own")]
     async fn groups(
         &self,
         ctx: &Context<'_>,
@@ -65,8 +64,8 @@ impl GroupQuery {
     ) -> Result<Connection<group::Model>> {
         let (db, viewer) = (ctx.db()?, ctx.viewer()?);
         let named = page::named(name_contains.as_deref(), group::Column::NameKey, db.is_postgres())?;
-        let list = format!("groups {} {}", viewer.horizon(), name_contains.unwrap_or_default());
-        let window = Window::new(PageArgs { first, after, last, before }, &list)?;
+        let name = format!("groups {} {}", viewer.horizon(), name_contains.unwrap_or_default());
+        let window = Window::new(PageArgs { first, after, last, before }, &name)?;
         let select = group::Entity::find().filter(viewer.sees_groups()).filter(named);
         let page = page::read(db.read(), select.clone(), &window).await?;
         Ok(page.into_connection(Total::of_list(select), page::plain))
@@ -77,7 +76,6 @@ impl GroupQuery {
 impl group::Model {
     /// The people who belong to the group, by last name, first name and id. Inactive people are left out.
     #[graphql(complexity = "page::cost(first, last, child_complexity)")]
-    #[expect(clippy::too_many_arguments, reason = "a connection has four arguments of its own")]
     async fn members(
         &self,
         ctx: &Context<'_>,
@@ -86,8 +84,8 @@ impl group::Model {
         #[graphql(desc = "How many, from the end: 1 to 100.")] last: Option<i32>,
         #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
     ) -> Result<Connection<user::Model, Membership, MemberName, MemberName>> {
-        let list = format!("members of group {} {}", self.id.0, ctx.viewer()?.horizon());
-        let window = Window::new(PageArgs { first, after, last, before }, &list)?;
+        let name = format!("members of group {} {}", self.id.0, ctx.viewer()?.horizon());
+        let window = Window::new(PageArgs { first, after, last, before }, &name)?;
         let page = ctx.links()?.load_one(MembersOfGroup(self.id, window)).await?.unwrap_or_default();
         let id = self.id;
         let total = Total::of(move |ctx| {

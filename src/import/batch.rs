@@ -206,7 +206,7 @@ impl Importer<'_> {
         match record.institution.as_deref().map(|reference| self.institutions.find(reference)) {
             Some(Ok(id)) => row.institution_id = Some(id),
             Some(Err(message)) => form.fault("institution", ErrorCode::NotFound, message),
-            None if row.institution_id.is_some_and(|id| !self.institutions.ids.contains_key(&id)) => {
+            None if row.institution_id.is_some_and(|id| !self.institutions.ids.contains(&id)) => {
                 form.fault("institutionId", ErrorCode::NotFound, "There is no such institution.");
             }
             None => {}

@@ -5,7 +5,7 @@ mod batch;
 mod line;
 pub mod record;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::BufRead;
 
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
@@ -51,14 +51,14 @@ pub struct Importer<'a> {
 /// What records may refer to, by id and by name.
 #[derive(Default)]
 struct Names {
-    ids: HashMap<Id, ()>,
+    ids: HashSet<Id>,
     by_name: HashMap<String, Vec<Id>>,
     by_external_id: HashMap<String, Id>,
 }
 
 impl Names {
     fn add(&mut self, id: Id, name: &str, external_id: Option<&str>) {
-        if self.ids.insert(id, ()).is_none() {
+        if self.ids.insert(id) {
             self.by_name.entry(name.to_owned()).or_default().push(id);
         }
         if let Some(external_id) = external_id {
@@ -68,7 +68,7 @@ impl Names {
 
     /// The one that an id or a name stands for.
     fn find(&self, reference: &str) -> Result<Id, String> {
-        if let Some(id) = Id::parse(reference).filter(|id| self.ids.contains_key(id)) {
+        if let Some(id) = Id::parse(reference).filter(|id| self.ids.contains(id)) {
             return Ok(id);
         }
         match self.by_name.get(reference).map(Vec::as_slice) {
@@ -135,7 +135,9 @@ impl<'a> Importer<'a> {
             .into_tuple()
             .all(db.read())
             .await?;
-        known.iter().for_each(|(id, name, external_id)| institutions.add(*id, name, external_id.as_deref()));
+        for (id, name, external_id) in known {
+            institutions.add(id, &name, external_id.as_deref());
+        }
         let mut groups = Names::default();
         let known: Vec<(Id, String)> = group::Entity::find()
             .select_only()
@@ -144,7 +146,9 @@ impl<'a> Importer<'a> {
             .into_tuple()
             .all(db.read())
             .await?;
-        known.iter().for_each(|(id, name)| groups.add(*id, name, None));
+        for (id, name) in known {
+            groups.add(id, &name, None);
+        }
         Ok(Self { db, license_id, write, institutions, groups, seen: batch::Seen::default(), tally: Tally::default() })
     }
 

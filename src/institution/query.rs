@@ -28,7 +28,6 @@ impl InstitutionQuery {
 
     /// Institutions by name and id.
     #[graphql(guard = "Action::ReadDirectory", complexity = "page::cost(first, last, child_complexity)")]
-    #[expect(clippy::too_many_arguments, reason = "a connection has four arguments of its own")]
     async fn institutions(
         &self,
         ctx: &Context<'_>,
@@ -43,8 +42,8 @@ impl InstitutionQuery {
     ) -> Result<Connection<institution::Model>> {
         let (db, viewer) = (ctx.db()?, ctx.viewer()?);
         let named = page::named(name_contains.as_deref(), institution::Column::NameKey, db.is_postgres())?;
-        let list = format!("institutions {} {}", viewer.horizon(), name_contains.unwrap_or_default());
-        let window = Window::new(PageArgs { first, after, last, before }, &list)?;
+        let name = format!("institutions {} {}", viewer.horizon(), name_contains.unwrap_or_default());
+        let window = Window::new(PageArgs { first, after, last, before }, &name)?;
         let select = institution::Entity::find().filter(viewer.sees_institutions()).filter(named);
         let page = page::read(db.read(), select.clone(), &window).await?;
         Ok(page.into_connection(Total::of_list(select), page::plain))
@@ -69,7 +68,6 @@ impl institution::Model {
 
     /// The people who belong to the institution, by last name, first name and id. Inactive people are left out.
     #[graphql(complexity = "page::cost(first, last, child_complexity)")]
-    #[expect(clippy::too_many_arguments, reason = "a connection has four arguments of its own")]
     async fn users(
         &self,
         ctx: &Context<'_>,
@@ -78,8 +76,8 @@ impl institution::Model {
         #[graphql(desc = "How many, from the end: 1 to 100.")] last: Option<i32>,
         #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
     ) -> Result<Connection<user::Model>> {
-        let list = format!("people of institution {} {}", self.id.0, ctx.viewer()?.horizon());
-        let window = Window::new(PageArgs { first, after, last, before }, &list)?;
+        let name = format!("people of institution {} {}", self.id.0, ctx.viewer()?.horizon());
+        let window = Window::new(PageArgs { first, after, last, before }, &name)?;
         let page = ctx.links()?.load_one(UsersOfInstitution(self.id, window)).await?.unwrap_or_default();
         let id = self.id;
         let total = Total::of(move |ctx| {

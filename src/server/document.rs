@@ -57,6 +57,9 @@ impl fmt::Display for TooLarge {
 }
 
 /// Checks the text before it is parsed, because the parser recurses on brackets.
+///
+/// # Errors
+/// Which limit it is over.
 pub fn check_text(text: &str) -> Result<(), TooLarge> {
     if text.len() > MAX_BYTES {
         return Err(TooLarge::Bytes);
@@ -111,6 +114,9 @@ fn skip_string(text: &[u8]) -> &[u8] {
 }
 
 /// Measures every operation and fragment of a document, whichever of them would run.
+///
+/// # Errors
+/// Which limit it is over.
 pub fn measure(document: &ExecutableDocument) -> Result<(), TooLarge> {
     let mut measure = Measure { fragments: &document.fragments, known: HashMap::new(), walk: 0 };
     for (name, fragment) in &document.fragments {

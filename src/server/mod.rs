@@ -74,6 +74,9 @@ pub trait Application: Clone + Send + Sync + 'static {
 }
 
 /// Serves until `shutdown`, then lets the requests under way finish.
+///
+/// # Errors
+/// What the listener says.
 pub async fn serve<A: Application>(
     app: A,
     listener: TcpListener,

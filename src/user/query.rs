@@ -65,7 +65,6 @@ impl UserQuery {
 
     /// People by last name, first name and id.
     #[graphql(guard = "Action::ReadDirectory", complexity = "page::cost(first, last, child_complexity)")]
-    #[expect(clippy::too_many_arguments, reason = "a connection has four arguments of its own")]
     async fn users(
         &self,
         ctx: &Context<'_>,
@@ -80,8 +79,8 @@ impl UserQuery {
         if include_inactive {
             viewer.may(Action::ListInactive)?;
         }
-        let list = format!("users {} {include_inactive}", viewer.horizon());
-        let window = Window::new(PageArgs { first, after, last, before }, &list)?;
+        let name = format!("users {} {include_inactive}", viewer.horizon());
+        let window = Window::new(PageArgs { first, after, last, before }, &name)?;
         let select = user::Entity::find().filter(viewer.lists_users(include_inactive));
         let page = page::read(ctx.db()?.read(), select.clone(), &window).await?;
         Ok(page.into_connection(Total::of_list(select), page::plain))

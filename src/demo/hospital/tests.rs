@@ -189,11 +189,3 @@ fn the_stars_are_in_the_first_license_with_their_rights() {
         }
     }
 }
-
-#[test]
-#[ignore = "a measurement: cargo test --release -- --ignored --nocapture a_million"]
-fn a_million_people_take_a_few_seconds() {
-    let start = std::time::Instant::now();
-    let count = tenants(1_000_000, 1).into_iter().flat_map(|tenant| tenant.users).count();
-    println!("{count} people in {:?}", start.elapsed());
-}
