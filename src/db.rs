@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use migration::{Migrator, MigratorTrait};
-use sea_orm::sea_query::SimpleExpr;
+use sea_orm::sea_query::{BinOper, Condition, Expr, ExprTrait, SimpleExpr};
 use sea_orm::sqlx::sqlite::{SqliteAutoVacuum, SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{
     ColumnTrait, ConnectOptions, ConnectionTrait, Database, DatabaseBackend, DatabaseConnection, DatabaseTransaction,
@@ -53,8 +53,10 @@ impl Db {
         };
         for pool in [&mut reader, &mut writer] {
             let counter = Arc::clone(&statements);
-            pool.set_metric_callback(move |_| {
+            pool.set_metric_callback(move |done| {
                 counter.fetch_add(1, Ordering::Relaxed);
+                // The text has places for the values, never the values.
+                tracing::trace!(target: "roster::sql", elapsed = ?done.elapsed, sql = done.statement.sql);
             });
         }
         Ok(Self { reader, writer, statements })
@@ -124,6 +126,16 @@ impl Db {
         Ok(self.writer.begin_with_options(options).await?)
     }
 
+    /// Tells the planner how much there is of what, after much of it was written at once.
+    ///
+    /// # Errors
+    /// Whatever the database says.
+    pub async fn survey(&self) -> Result<(), Error> {
+        let sql = if self.is_postgres() { "ANALYZE" } else { "ANALYZE; PRAGMA wal_checkpoint(TRUNCATE)" };
+        self.writer.execute_unprepared(sql).await?;
+        Ok(())
+    }
+
     /// How many statements were sent since the start.
     #[must_use]
     pub fn statements(&self) -> u64 {
@@ -180,6 +192,12 @@ fn take_turn(database: &Path) -> std::io::Result<File> {
     let lock = File::create(database.with_extension("lock"))?;
     lock.lock()?;
     Ok(lock)
+}
+
+/// A condition for rows that are found by another one: the planner is not to look for rows by it, however small it
+/// believes the license to be.
+pub fn held_against(condition: Condition) -> SimpleExpr {
+    SimpleExpr::from(condition).binary(BinOper::Is, Expr::cust("TRUE"))
 }
 
 fn postgres(settings: &Settings) -> ConnectOptions {

@@ -48,9 +48,10 @@ pub struct MutationError {
 }
 
 impl MutationError {
-    /// A fault of one field of the argument `input`.
+    /// A fault of one field of the argument `input`; a field of a field is written `outer.inner`.
     pub fn at(field: &str, code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, path: vec!["input".to_owned(), field.to_owned()], message: message.into() }
+        let path = std::iter::once("input").chain(field.split('.')).map(str::to_owned).collect();
+        Self { code, path, message: message.into() }
     }
 }
 

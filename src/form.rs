@@ -53,6 +53,12 @@ impl Form {
         !self.faults.is_empty()
     }
 
+    /// Whether a fault of a field was noted so far.
+    #[must_use]
+    pub fn has_fault_of(&self, field: &str) -> bool {
+        self.faults.iter().any(|fault| fault.path.iter().skip(1).eq([field]))
+    }
+
     /// Every fault that was noted, or nothing if there was none.
     ///
     /// # Errors
@@ -126,6 +132,16 @@ impl Form {
         }
     }
 
+    /// A secret, as it was given: neither trimmed nor taken for null where it is blank. Null removes it, where there can be
+    /// one already.
+    pub fn secret(&mut self, field: &'static str, value: MaybeUndefined<String>) -> MaybeUndefined<String> {
+        self.note(field, &value);
+        if value.is_null() && self.creating {
+            self.null(field);
+        }
+        value
+    }
+
     /// The id that a text stands for; a text that is no UUID is a fault.
     pub fn id(&mut self, field: &'static str, text: &str) -> Option<Id> {
         let id = rule::id(text);
@@ -189,6 +205,7 @@ pub mod rule {
     use std::str::FromStr;
 
     use chrono::NaiveDate;
+    use unicode_normalization::UnicodeNormalization;
 
     use super::{Date, DateText, ErrorCode, Fault, Id};
     use crate::text;
@@ -210,7 +227,8 @@ pub mod rule {
     pub fn username(name: &str) -> Result<String, Fault> {
         let allowed = |c: char| c.is_alphanumeric() || matches!(c, '.' | '@' | '+' | '-' | '_');
         let name = self::text(30)(name)?;
-        if name.chars().all(allowed) {
+        // Composed, because a letter typed as letter and accent is one letter.
+        if name.nfc().all(allowed) {
             Ok(name)
         } else {
             Err(Fault::invalid("Only letters, digits and . @ + - _ are allowed."))
@@ -242,9 +260,13 @@ pub mod rule {
 
     /// An absolute http or https URL of at most 200 characters; `www.example.org` becomes `http://www.example.org`.
     pub fn web_address(address: &str) -> Result<String, Fault> {
+        let invalid = || Fault::invalid("This is not a web address, such as https://www.example.org.");
+        // Browsers read a backslash as a slash, and two of them as the begin of an address.
+        if address.starts_with('/') || address.contains('\\') {
+            return Err(invalid());
+        }
         let absolute = if address.contains("://") { address.to_owned() } else { format!("http://{address}") };
         let absolute = self::text(200)(&absolute)?;
-        let invalid = || Fault::invalid("This is not a web address, such as https://www.example.org.");
         let url = url::Url::from_str(&absolute).map_err(|_| invalid())?;
         let plain = matches!(url.scheme(), "http" | "https") && url.username().is_empty() && url.password().is_none();
         let host =

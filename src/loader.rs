@@ -14,7 +14,7 @@ use sea_orm::{
 };
 
 use crate::access::Asking;
-use crate::db::{Db, one_of};
+use crate::db::{Db, held_against, one_of};
 use crate::entity::membership::{self, GroupRole};
 use crate::entity::{group, institution, license, session, user};
 use crate::error::Error;
@@ -100,7 +100,7 @@ impl Links {
     {
         let db = self.db.read();
         let of_ids = one_of(db.get_database_backend(), column, ids);
-        Ok(E::find().filter(of_ids).filter(seen).all(db).await?)
+        Ok(E::find().filter(of_ids).filter(held_against(seen)).all(db).await?)
     }
 
     /// How many rows of `select` belong to each parent.
@@ -127,14 +127,14 @@ impl Links {
         user::Entity::find()
             .join_rev(JoinType::InnerJoin, membership::Relation::User.def())
             .filter(one_of(backend, membership::Column::GroupId, groups))
-            .filter(self.asking.viewer().lists_users(false))
+            .filter(held_against(self.asking.viewer().lists_users(false)))
     }
 
     fn people(&self, institutions: impl IntoIterator<Item = Id>) -> Select<user::Entity> {
         let backend = self.db.read().get_database_backend();
         user::Entity::find()
             .filter(one_of(backend, user::Column::InstitutionId, institutions))
-            .filter(self.asking.viewer().lists_users(false))
+            .filter(held_against(self.asking.viewer().lists_users(false)))
     }
 }
 
@@ -195,7 +195,7 @@ impl Loader<SessionById> for Links {
         let rows = session::Entity::find()
             .join(JoinType::InnerJoin, session::Relation::User.def())
             .filter(of_ids)
-            .filter(self.asking.viewer().sees_sessions_of())
+            .filter(held_against(self.asking.viewer().sees_sessions_of()))
             .filter(session::Column::ExpiresAt.gt(now()))
             .all(db)
             .await?;
@@ -213,7 +213,7 @@ impl Loader<GroupsOfUser> for Links {
         let select = group::Entity::find()
             .join_rev(JoinType::InnerJoin, membership::Relation::Group.def())
             .filter(of_users)
-            .filter(self.asking.viewer().sees_groups())
+            .filter(held_against(self.asking.viewer().sees_groups()))
             .column_as(membership::Column::UserId, "member_id")
             .column_as(membership::Column::Role, "member_role")
             .order_by_asc(group::Column::NameKey)

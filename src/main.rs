@@ -146,6 +146,7 @@ async fn load(settings: &Settings, import: &Import) -> anyhow::Result<()> {
     bar.set_message("Writing");
     let loaded = import::load(&db, license.id, BufReader::new(open_file()?), |done| bar.set_position(done)).await?;
     bar.finish_and_clear();
+    db.survey().await?;
     db.close().await?;
     report(&loaded, "were")
 }

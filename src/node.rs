@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use async_graphql::{Context, Interface, Object, Result};
+use async_graphql::{Context, ID, Interface, Object, Result};
 
 use crate::access::Action;
 use crate::context::{Answer, ContextExt, answer};
@@ -32,8 +32,12 @@ pub struct NodeQuery;
 #[Object]
 impl NodeQuery {
     /// Whatever has this id; null where there is nothing, or nothing that the viewer can see.
-    async fn node(&self, ctx: &Context<'_>, #[graphql(desc = "The id.")] id: Id) -> Answer<Node> {
-        answer(ctx, Action::ReadDirectory, async { Ok(find(ctx, &[id]).await?.remove(&id)) }).await
+    async fn node(&self, ctx: &Context<'_>, #[graphql(desc = "The id.")] id: ID) -> Answer<Node> {
+        answer(ctx, Action::ReadDirectory, async {
+            let id = Id::given("id", &id)?;
+            Ok(find(ctx, &[id]).await?.remove(&id))
+        })
+        .await
     }
 
     /// Whatever has these ids, in their order; null in the place of each that the viewer cannot see. At most 100.

@@ -11,6 +11,8 @@ use sea_orm::{DbErr, DeriveValueType, TryFromU64};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::error::Error;
+
 /// The id of a row, and of the object that shows it: a UUID of version 7 (RFC 9562), so that ids sort by age.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, DeriveValueType)]
 #[serde(transparent)]
@@ -27,6 +29,14 @@ impl Id {
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         Uuid::try_parse(text).ok().map(Self)
+    }
+
+    /// The id that an argument of a query gives.
+    ///
+    /// # Errors
+    /// `BadInput`, naming the argument, where it is not a UUID.
+    pub fn given(argument: &str, id: &ID) -> Result<Self, Error> {
+        Self::parse(id).ok_or_else(|| Error::BadInput(format!("{argument}: this is not an id.")))
     }
 }
 

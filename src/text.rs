@@ -55,7 +55,8 @@ pub fn fold(text: &str) -> String {
 /// The words of a query in the form that [`fold`] gives them.
 #[must_use]
 pub fn words(query: &str) -> Vec<String> {
-    query.split_whitespace().map(fold).filter(|word| !word.is_empty()).collect()
+    let split = |text: String| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    query.split_whitespace().map(fold).flat_map(split).collect()
 }
 
 /// The condition that a column has `part` in it; `%`, `_` and `\` in it stand for themselves.

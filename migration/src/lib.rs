@@ -7,13 +7,14 @@ pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::prelude::*;
 
 /// One step of the history: its name, which also orders it, and its text for each database.
+#[derive(Clone, Copy)]
 struct Step {
     name: &'static str,
     sqlite: &'static str,
     postgres: &'static str,
 }
 
-const HISTORY: [Step; 1] = [Step {
+const HISTORY: &[Step] = &[Step {
     name: "m20261122_000001_directory",
     sqlite: include_str!("m20261122_000001_directory/sqlite.sql"),
     postgres: include_str!("m20261122_000001_directory/postgres.sql"),
@@ -42,6 +43,6 @@ pub struct Migrator;
 
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        HISTORY.into_iter().map(|step| Box::new(step) as Box<dyn MigrationTrait>).collect()
+        HISTORY.iter().map(|step| Box::new(*step) as Box<dyn MigrationTrait>).collect()
     }
 }

@@ -7,6 +7,7 @@ mod fields;
 mod names;
 mod person;
 mod place;
+mod stars;
 
 use std::sync::Arc;
 
@@ -14,7 +15,8 @@ use rand::{Rng, SeedableRng};
 use uuid::Builder;
 
 use self::names::{Dice, Names};
-use self::person::{People, STARS};
+use self::person::People;
+use self::stars::STARS;
 use crate::import::record::{GroupRecord, InstitutionRecord, UserRecord};
 use crate::scalar::Id;
 

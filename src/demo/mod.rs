@@ -45,7 +45,7 @@ pub async fn fill(db: &Db, users: u32, seed: u64, progress: impl Fn(u64)) -> Res
         }
         done += tally.created + tally.changed + tally.unchanged;
     }
-    Ok(())
+    db.survey().await
 }
 
 /// A new session for one viewer of each kind: kind and bearer token.

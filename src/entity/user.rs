@@ -356,15 +356,15 @@ impl Model {
     fn lay_rights_over(&mut self, given: MaybeUndefined<AdminRightsInput>, form: &mut Form) {
         let mut rights = AdminRightsInput::default();
         form.value("adminRights", given, &mut rights);
-        form.value("isSuperuser", rights.is_superuser, &mut self.is_superuser);
-        form.value("isAdmin", rights.is_admin, &mut self.is_admin);
-        form.value("isProjectAdmin", rights.is_project_admin, &mut self.is_project_admin);
-        form.value("isGroupAdmin", rights.is_group_admin, &mut self.is_group_admin);
-        form.value("isTaxonomiesAdmin", rights.is_taxonomies_admin, &mut self.is_taxonomies_admin);
-        form.value("isResourcesAdmin", rights.is_resources_admin, &mut self.is_resources_admin);
-        form.value("isAttributesAdmin", rights.is_attributes_admin, &mut self.is_attributes_admin);
+        form.value("adminRights.isSuperuser", rights.is_superuser, &mut self.is_superuser);
+        form.value("adminRights.isAdmin", rights.is_admin, &mut self.is_admin);
+        form.value("adminRights.isProjectAdmin", rights.is_project_admin, &mut self.is_project_admin);
+        form.value("adminRights.isGroupAdmin", rights.is_group_admin, &mut self.is_group_admin);
+        form.value("adminRights.isTaxonomiesAdmin", rights.is_taxonomies_admin, &mut self.is_taxonomies_admin);
+        form.value("adminRights.isResourcesAdmin", rights.is_resources_admin, &mut self.is_resources_admin);
+        form.value("adminRights.isAttributesAdmin", rights.is_attributes_admin, &mut self.is_attributes_admin);
         let receiver = &mut self.is_contact_form_email_receiver;
-        form.value("isContactFormEmailReceiver", rights.is_contact_form_email_receiver, receiver);
+        form.value("adminRights.isContactFormEmailReceiver", rights.is_contact_form_email_receiver, receiver);
     }
 
     /// What follows from the rest: the forms in which text is compared, and the access of a license administrator.

@@ -1,7 +1,7 @@
 //! group, groups; and a group's members.
 
 use async_graphql::connection::{ConnectionNameType, EdgeNameType};
-use async_graphql::{ComplexObject, Context, Object, OutputType, Result, SimpleObject};
+use async_graphql::{ComplexObject, Context, ID, Object, OutputType, Result, SimpleObject};
 use chrono::{DateTime, Utc};
 use futures_util::FutureExt;
 use sea_orm::{EntityTrait, QueryFilter};
@@ -44,8 +44,8 @@ pub struct GroupQuery;
 #[Object]
 impl GroupQuery {
     /// One group; null where there is none, or none that the viewer can see.
-    async fn group(&self, ctx: &Context<'_>, #[graphql(desc = "The group's id.")] id: Id) -> Answer<group::Model> {
-        answer(ctx, Action::ReadDirectory, async { Ok(ctx.links()?.load_one(GroupById(id)).await?) }).await
+    async fn group(&self, ctx: &Context<'_>, #[graphql(desc = "The group's id.")] id: ID) -> Answer<group::Model> {
+        answer(ctx, Action::ReadDirectory, async { Ok(ctx.links()?.load_one(GroupById(Id::given("id", &id)?)).await?) }).await
     }
 
     /// Groups by name and id.

@@ -3,7 +3,9 @@
 pub mod mutation;
 pub mod query;
 
-use sea_orm::{ActiveModelTrait, IntoActiveModel, SqlErr};
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter, SqlErr,
+};
 
 use crate::access::{Action, Viewer};
 use crate::db::Db;
@@ -11,6 +13,8 @@ use crate::entity::institution::{self, InstitutionCore, InstitutionFields};
 use crate::error::{Error, ErrorCode};
 use crate::form::Form;
 use crate::scalar::Id;
+
+const TAKEN: &str = "This external id is taken.";
 
 /// Enters an institution into the viewer's license.
 ///
@@ -26,12 +30,24 @@ pub async fn create(
     let mut form = Form::creating();
     let mut new = institution::Model::blank(Id::new(), viewer.signed_in()?.license_id);
     new.lay_over(core, fields, &mut form);
+    if form.has_faults() && is_taken(db, &new).await? {
+        form.fault("externalId", ErrorCode::Taken, TAKEN);
+    }
     form.finish()?;
     match new.clone().into_active_model().reset_all().insert(db.write()).await {
         Ok(_) => Ok(new),
         Err(error) if matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_))) => {
-            Err(Error::rejected("externalId", ErrorCode::Taken, "This external id is taken."))
+            Err(Error::rejected("externalId", ErrorCode::Taken, TAKEN))
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// Whether the constraint would find the external id taken; asked only where there are other faults to be told with it.
+async fn is_taken(db: &Db, new: &institution::Model) -> Result<bool, Error> {
+    let Some(external_id) = &new.external_id else { return Ok(false) };
+    let others = institution::Entity::find()
+        .filter(institution::Column::LicenseId.eq(new.license_id))
+        .filter(institution::Column::ExternalId.eq(external_id));
+    Ok(others.count(db.read()).await? > 0)
 }

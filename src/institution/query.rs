@@ -1,6 +1,6 @@
 //! institution, institutions; and an institution's people.
 
-use async_graphql::{ComplexObject, Context, Object, Result};
+use async_graphql::{ComplexObject, Context, ID, Object, Result};
 use futures_util::FutureExt;
 use sea_orm::{EntityTrait, QueryFilter};
 
@@ -21,9 +21,9 @@ impl InstitutionQuery {
     async fn institution(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The institution's id.")] id: Id,
+        #[graphql(desc = "The institution's id.")] id: ID,
     ) -> Answer<institution::Model> {
-        answer(ctx, Action::ReadDirectory, async { Ok(ctx.links()?.load_one(InstitutionById(id)).await?) }).await
+        answer(ctx, Action::ReadDirectory, async { Ok(ctx.links()?.load_one(InstitutionById(Id::given("id", &id)?)).await?) }).await
     }
 
     /// Institutions by name and id.

@@ -1,6 +1,6 @@
 //! license.
 
-use async_graphql::{Context, Object};
+use async_graphql::{Context, ID, Object};
 
 use crate::access::Action;
 use crate::context::{Answer, ContextExt, answer};
@@ -17,8 +17,8 @@ impl LicenseQuery {
     async fn license(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The license's id.")] id: Id,
+        #[graphql(desc = "The license's id.")] id: ID,
     ) -> Answer<license::Model> {
-        answer(ctx, Action::ReadDirectory, async { Ok(ctx.links()?.load_one(LicenseById(id)).await?) }).await
+        answer(ctx, Action::ReadDirectory, async { Ok(ctx.links()?.load_one(LicenseById(Id::given("id", &id)?)).await?) }).await
     }
 }

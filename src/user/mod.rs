@@ -33,14 +33,14 @@ pub async fn create(db: &Db, hasher: &Hasher, viewer: &Viewer, input: CreateUser
     new.lay_over(names, fields, &mut form);
     form.value("isActive", is_active, &mut new.is_active);
     let password = read_password(&mut form, password, &new);
-    new.has_activated = password.is_some();
+    new.has_activated = password.is_value();
     viewer.may_create(&new)?;
     check(db.read(), &new, &mut form).await?;
     finish(db, &new, form).await?;
 
     let hash = match password {
-        Some(password) => Some(hasher.hash(password).await?),
-        None => None,
+        MaybeUndefined::Value(password) => Some(hasher.hash(password).await?),
+        MaybeUndefined::Null | MaybeUndefined::Undefined => None,
     };
     let transaction = db.begin().await?;
     if let Err(error) =
@@ -57,7 +57,7 @@ pub async fn create(db: &Db, hasher: &Hasher, viewer: &Viewer, input: CreateUser
     Ok(new)
 }
 
-/// Changes a person: what is absent stays, null clears. A new password ends the person's sessions.
+/// Changes a person: what is absent stays, null clears. A new password, or none any more, ends the person's sessions.
 ///
 /// # Errors
 /// `Rejected` with every fault of the input; `Forbidden`, naming the fields that the viewer may not change.
@@ -67,20 +67,27 @@ pub async fn update(db: &Db, hasher: &Hasher, viewer: &Viewer, input: UpdateUser
     let (new, password) = changed(db.read(), viewer, &old, &input, db).await?;
     // Hashing takes long: it is done before the row is locked, and only for input that was good so far.
     let hash = match password {
-        Some(password) => Some(hasher.hash(password).await?),
-        None if new == old => return Ok(old),
-        None => None,
+        MaybeUndefined::Value(password) => MaybeUndefined::Value(hasher.hash(password).await?),
+        MaybeUndefined::Null => MaybeUndefined::Null,
+        MaybeUndefined::Undefined if new == old => return Ok(old),
+        MaybeUndefined::Undefined => MaybeUndefined::Undefined,
     };
 
     let transaction = db.begin().await?;
     let old = find_locked(&transaction, viewer, id).await?;
     let (mut new, _) = changed(&transaction, viewer, &old, &input, db).await?;
     keep_an_administrator(&transaction, &old, &new).await?;
-    if let Some(password_hash) = hash {
-        set_password(&transaction, id, password_hash).await?;
-        end_sessions(&transaction, id).await?;
-    } else if new == old {
-        return Ok(old);
+    match hash {
+        MaybeUndefined::Undefined if new == old => return Ok(old),
+        MaybeUndefined::Undefined => {}
+        MaybeUndefined::Null => {
+            credential::Entity::delete_by_id(id).exec(&transaction).await?;
+            end_sessions(&transaction, id).await?;
+        }
+        MaybeUndefined::Value(password_hash) => {
+            set_password(&transaction, id, password_hash).await?;
+            end_sessions(&transaction, id).await?;
+        }
     }
     new.modified_at = now();
     new.version = old.version + 1;
@@ -92,14 +99,14 @@ pub async fn update(db: &Db, hasher: &Hasher, viewer: &Viewer, input: UpdateUser
     Ok(new)
 }
 
-/// The person as the input would have it, and the password that it gives.
+/// The person as the input would have it, and what it does to the password.
 async fn changed(
     connection: &impl ConnectionTrait,
     viewer: &Viewer,
     old: &user::Model,
     input: &UpdateUserInput,
     db: &Db,
-) -> Result<(user::Model, Option<String>), Error> {
+) -> Result<(user::Model, MaybeUndefined<String>), Error> {
     let UpdateUserInput { id: _, first_name, last_name, password, fields } = input.clone();
     let mut form = Form::changing();
     let mut new = old.clone();
@@ -144,10 +151,9 @@ async fn find_locked(transaction: &DatabaseTransaction, viewer: &Viewer, id: Id)
     found.ok_or_else(|| Error::not_found("id", "person"))
 }
 
-fn read_password(form: &mut Form, given: MaybeUndefined<String>, person: &user::Model) -> Option<String> {
-    let mut password = None;
-    form.optional("password", given, &mut password, Ok);
-    if let Some(password) = &password {
+fn read_password(form: &mut Form, given: MaybeUndefined<String>, person: &user::Model) -> MaybeUndefined<String> {
+    let password = form.secret("password", given);
+    if let MaybeUndefined::Value(password) = &password {
         let known = [
             Some(person.first_name.as_str()),
             Some(person.last_name.as_str()),
@@ -161,7 +167,8 @@ fn read_password(form: &mut Form, given: MaybeUndefined<String>, person: &user::
 
 /// The rules that take more than one value, or another table.
 async fn check(db: &impl ConnectionTrait, new: &user::Model, form: &mut Form) -> Result<(), Error> {
-    if new.username.is_none() && new.email.is_none() {
+    let blamed = form.has_fault_of("username") || form.has_fault_of("email");
+    if new.username.is_none() && new.email.is_none() && !blamed {
         form.fault("email", ErrorCode::Required, "There must be a username or an e-mail address.");
     }
     if let Some(id) = new.institution_id {

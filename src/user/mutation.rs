@@ -31,7 +31,7 @@ pub struct UpdateUserInput {
     pub first_name: MaybeUndefined<String>,
     /// The last name or names; at most 50 characters.
     pub last_name: MaybeUndefined<String>,
-    /// A new password: 12 to 128 characters, hard to guess. Ends the person's sessions. Not for oneself.
+    /// A new password: 12 to 128 characters, hard to guess. Null removes it. Ends the person's sessions. Not for oneself.
     pub password: MaybeUndefined<String>,
     #[graphql(flatten)]
     pub fields: UserFields,

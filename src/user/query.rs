@@ -1,7 +1,8 @@
 //! viewer, user, users; and a person's links.
 
-use async_graphql::{ComplexObject, Context, Object, OneofObject, Result};
+use async_graphql::{ComplexObject, Context, ID, Object, OneofObject, Result};
 use chrono::{DateTime, Utc};
+use sea_orm::sea_query::ExprTrait;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 
 use crate::access::Action;
@@ -18,7 +19,7 @@ use crate::text;
 #[derive(OneofObject)]
 pub enum UserBy {
     /// The person's id.
-    Id(Id),
+    Id(ID),
     /// The username, in any case.
     Username(String),
     /// The e-mail address, in any case.
@@ -49,12 +50,13 @@ impl UserQuery {
         answer(ctx, Action::ReadDirectory, async {
             let viewer = ctx.viewer()?;
             let condition = match by {
-                UserBy::Id(id) => return Ok(ctx.links()?.load_one(UserById(id)).await?),
+                UserBy::Id(id) => return Ok(ctx.links()?.load_one(UserById(Id::given("by.id", &id)?)).await?),
                 UserBy::Username(name) => user::Column::UsernameKey.eq(text::canonical(name.trim())),
                 UserBy::Email(address) => user::Column::EmailKey.eq(text::canonical_email(address.trim())),
                 UserBy::ExternalId(id) => {
                     viewer.may(Action::FilterPrivate)?;
-                    user::Column::ExternalId.eq(id.trim())
+                    let of_license = user::Column::LicenseId.eq(viewer.signed_in()?.license_id);
+                    user::Column::ExternalId.eq(id.trim()).and(of_license)
                 }
             };
             let found = user::Entity::find().filter(condition).filter(viewer.finds_users()).one(ctx.db()?.read()).await;

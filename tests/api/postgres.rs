@@ -71,6 +71,11 @@ pub fn server() -> Option<&'static Postgres> {
 impl Postgres {
     /// Starts another server; a durable one keeps what it has committed when it crashes.
     pub fn start(durable: bool) -> io::Result<Self> {
+        Self::start_with(if durable { "" } else { FORGETFUL })
+    }
+
+    /// Starts another server; the given lines of postgresql.conf overrule ours.
+    pub fn start_with(lines: &str) -> io::Result<Self> {
         let programs = programs().ok_or_else(|| io::Error::other("PostgreSQL is not installed"))?;
         let folder = new_folder(&programs)?;
         let keeper = keeper(&programs, &folder).stdin(Stdio::piped()).spawn()?;
@@ -81,9 +86,7 @@ impl Postgres {
             .arg(server.data()))?;
         let mut settings = fs::OpenOptions::new().append(true).open(server.data().join("postgresql.conf"))?;
         settings.write_all(SETTINGS.as_bytes())?;
-        if !durable {
-            settings.write_all(FORGETFUL.as_bytes())?;
-        }
+        settings.write_all(lines.as_bytes())?;
         // Another process may take the port between our looking and the server's binding.
         let mut attempts = 5;
         loop {
@@ -142,6 +145,12 @@ impl Postgres {
         self.signal("CONT")
     }
 
+    /// The process that all others of the server are children of.
+    pub fn process(&self) -> io::Result<u32> {
+        let pid_file = fs::read_to_string(self.data().join("postmaster.pid"))?;
+        pid_file.lines().next().unwrap_or_default().parse().map_err(io::Error::other)
+    }
+
     fn url(&self, database: &str) -> String {
         format!("postgres://roster@127.0.0.1:{}/{database}", self.port)
     }
@@ -155,11 +164,10 @@ impl Postgres {
     }
 
     fn signal(&self, signal: &str) -> io::Result<()> {
-        let pid_file = fs::read_to_string(self.data().join("postmaster.pid"))?;
-        let server = pid_file.lines().next().unwrap_or_default();
+        let server = self.process()?.to_string();
         let connections = fs::read_to_string(format!("/proc/{server}/task/{server}/children"))?;
         let kill = r#"signal=$1; shift; kill -s "$signal" "$@""#;
-        run(as_user("sh").args(["-c", kill, "sh", signal, server]).args(connections.split_whitespace()))
+        run(as_user("sh").args(["-c", kill, "sh", signal, &server]).args(connections.split_whitespace()))
     }
 }
 

@@ -6,8 +6,8 @@ use rand::RngExt;
 use rand::seq::IndexedRandom;
 
 use super::names::{Dice, Name};
-use super::person::StarPerson;
 use super::place::maybe;
+use super::stars::StarPerson;
 use crate::entity::user::{AdminRightsInput, Gender, Role, UserFields, UserType};
 use crate::scalar::DateText;
 
@@ -44,11 +44,12 @@ pub fn fields(star: Option<&StarPerson>, name: &Name, role: Role, index: u32, di
         orcid_id: maybe(dice, 15, orcid),
         atlas_preference: maybe(dice, 12, |dice| ATLASES.choose(dice).copied().unwrap_or("MNI152").to_owned()),
         external_id: maybe(dice, likely(70), |dice| external_id(index, dice)),
-        institution_id: Undefined,
         role: if role == Role::User { Undefined } else { Value(role) },
         is_staff: maybe(dice, if star.is_some() { 0 } else { 2 }, |_| true),
         full_site_access: maybe(dice, sites, |_| true),
         admin_rights: rights(star, role, dice),
+        // A field that is new has nothing to show here until somebody gives it something.
+        ..UserFields::default()
     }
 }
 

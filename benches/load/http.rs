@@ -1,0 +1,101 @@
+//! The smallest client that does: HTTP/1.1 with kept-alive connections, nothing else.
+//!
+//! The load generator shares the machine's cores with what it measures. A general client (a connection pool, header
+//! maps, a decoder, a task for each connection) would take as much of them as the cheap workloads do; this one takes
+//! a write, a read and a look for two line ends.
+
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+
+use anyhow::{Context as _, Result, bail};
+use tokio::net::TcpStream;
+
+/// One connection, for one request after the other.
+pub struct Connection {
+    stream: TcpStream,
+    buffer: Vec<u8>,
+    filled: usize,
+}
+
+/// What a request was answered.
+pub struct Answer<'a> {
+    pub status: u16,
+    pub body: &'a str,
+}
+
+impl Connection {
+    pub async fn open(address: SocketAddr) -> Result<Self> {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        Ok(Self { stream, buffer: vec![0; 64 * 1024], filled: 0 })
+    }
+
+    /// Sends a request and reads its answer to the end.
+    pub async fn ask(&mut self, request: &[u8]) -> Result<Answer<'_>> {
+        self.write(request).await?;
+        self.filled = 0;
+        let (status, from, to) = loop {
+            self.read().await?;
+            let read = self.buffer.get(..self.filled).unwrap_or_default();
+            if let Some(end) = read.windows(4).position(|four| four == b"\r\n\r\n") {
+                let (status, length) = read_head(read.get(..end).unwrap_or_default())?;
+                break (status, end + 4, end + 4 + length);
+            }
+        };
+        while self.filled < to {
+            self.read().await?;
+        }
+        let body = self.buffer.get(from..to).unwrap_or_default();
+        Ok(Answer { status, body: std::str::from_utf8(body)? })
+    }
+
+    async fn write(&self, mut rest: &[u8]) -> Result<()> {
+        while !rest.is_empty() {
+            match self.stream.try_write(rest) {
+                Ok(written) => rest = rest.get(written..).unwrap_or_default(),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => self.stream.writable().await?,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    async fn read(&mut self) -> Result<()> {
+        if self.filled == self.buffer.len() {
+            self.buffer.resize(self.filled * 2, 0);
+        }
+        loop {
+            self.stream.readable().await?;
+            match self.stream.try_read(self.buffer.get_mut(self.filled..).unwrap_or_default()) {
+                Ok(0) => bail!("the server closed the connection"),
+                Ok(read) => {
+                    self.filled += read;
+                    return Ok(());
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}
+
+/// A POST to /graphql, byte by byte.
+pub fn post(address: SocketAddr, token: &str, body: &str) -> Vec<u8> {
+    format!(
+        "POST /graphql HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {token}\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .into_bytes()
+}
+
+/// Status and length of the body.
+fn read_head(head: &[u8]) -> Result<(u16, usize)> {
+    let mut lines = std::str::from_utf8(head)?.split("\r\n");
+    let status = lines.next().and_then(|line| line.split(' ').nth(1)).context("no status line")?;
+    let length = lines
+        .filter_map(|line| line.split_once(':'))
+        .find_map(|(name, value)| name.eq_ignore_ascii_case("content-length").then(|| value.trim()))
+        .context("an answer without Content-Length")?;
+    Ok((status.parse()?, length.parse()?))
+}

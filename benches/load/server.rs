@@ -1,0 +1,72 @@
+//! The release binary as a process of its own.
+
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+
+/// Where Roster keeps its data.
+#[derive(Clone, Copy)]
+pub struct Place<'a> {
+    pub folder: &'a Path,
+    /// None for SQLite in the folder.
+    pub url: Option<&'a str>,
+}
+
+/// A server that listens; it is killed when it is dropped.
+pub struct Server {
+    pub address: SocketAddr,
+    /// From the start of the process until it listened.
+    pub took: Duration,
+    process: Child,
+    _output: BufReader<ChildStdout>,
+}
+
+impl Server {
+    /// Starts a command of the binary that serves, and waits for its address.
+    pub fn start(place: Place<'_>, arguments: &[&str]) -> Result<Self> {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_roster"));
+        let settings = std::env::vars_os().map(|(name, _)| name);
+        for name in settings.filter(|name| name.to_string_lossy().starts_with("ROSTER_") || name == "DATABASE_URL") {
+            command.env_remove(name);
+        }
+        command.args(arguments).args(["--listen", "127.0.0.1:0", "--log", "warn", "--data-dir"]).arg(place.folder);
+        if let Some(url) = place.url {
+            command.env("DATABASE_URL", url);
+        }
+        let began = Instant::now();
+        let mut process = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+        let mut output = BufReader::new(process.stdout.take().context("no output")?);
+        let address = loop {
+            let mut line = String::new();
+            ensure!(output.read_line(&mut line)? > 0, "roster {arguments:?} ended before it listened");
+            if let Some(rest) = line.strip_prefix("Roster listens on http://") {
+                break rest.split('/').next().unwrap_or_default().parse()?;
+            }
+        };
+        Ok(Self { address, took: began.elapsed(), process, _output: output })
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Lets it end in good order.
+    pub fn stop(mut self) -> Result<()> {
+        Command::new("kill").args(["-s", "TERM"]).arg(self.pid().to_string()).status()?;
+        let status = self.process.wait()?;
+        ensure!(status.success(), "roster ended with {status}");
+        Ok(())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Fails where it has ended already.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}

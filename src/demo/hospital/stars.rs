@@ -1,0 +1,71 @@
+//! The people by whom the directory is looked at.
+
+use super::names::Name;
+use crate::entity::user::UserType;
+
+/// A person whose token the demonstration prints.
+#[derive(Clone, Copy)]
+pub struct StarPerson {
+    pub kind: &'static str,
+    pub index: u32,
+    first: &'static str,
+    last: &'static str,
+    pub position: &'static str,
+    pub user_type: UserType,
+}
+
+impl StarPerson {
+    pub fn name(&self) -> Name {
+        Name {
+            first: self.first.to_owned(),
+            last: self.last.to_owned(),
+            first_ascii: self.first.to_lowercase(),
+            last_ascii: self.last.to_lowercase(),
+            is_womans: matches!(self.first, "Ada" | "Dalia"),
+        }
+    }
+}
+
+/// They come first in the directory; the one at place 0 owns the first groups of the first license.
+pub const STARS: [StarPerson; 5] = [
+    StarPerson {
+        kind: "superuser",
+        index: 1,
+        first: "Ada",
+        last: "Vale",
+        position: "Platform Operator",
+        user_type: UserType::Technician,
+    },
+    StarPerson {
+        kind: "license_admin",
+        index: 2,
+        first: "Bela",
+        last: "Moreau",
+        position: "Head of Administration",
+        user_type: UserType::Administrative,
+    },
+    StarPerson {
+        kind: "admin",
+        index: 3,
+        first: "Chidi",
+        last: "Okonkwo",
+        position: "Ward Administrator",
+        user_type: UserType::Administrative,
+    },
+    StarPerson {
+        kind: "group_owner",
+        index: 0,
+        first: "Dalia",
+        last: "Fontaine",
+        position: "Head Nurse",
+        user_type: UserType::Clinician,
+    },
+    StarPerson {
+        kind: "user",
+        index: 4,
+        first: "Emil",
+        last: "Sandoval",
+        position: "Nurse",
+        user_type: UserType::Clinician,
+    },
+];

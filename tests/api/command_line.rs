@@ -1,0 +1,346 @@
+//! The command line: what the program says and does before, beside and after it serves.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use sea_orm::{ConnectionTrait as _, DatabaseBackend, Statement};
+use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::app::PASSWORD;
+use crate::process::{ADMIN, Caller, Home, Process, until};
+
+/// A request whose body is still to come, after the server has asked for it.
+async fn request_in_flight(server: &Process, caller: &Caller, body: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(server.address()).await.unwrap();
+    let token = caller.token.as_ref().map_or(String::new(), |token| format!("Authorization: Bearer {token}\r\n"));
+    let head = format!(
+        "POST /graphql HTTP/1.1\r\nHost: x\r\n{token}Content-Type: application/json\r\nContent-Length: {}\r\nExpect: 100-continue\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = [0; 25];
+    stream.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 100 Continue\r\n\r\n");
+    stream
+}
+
+async fn is_closed_to_others(server: &Process) {
+    let address = server.address();
+    until(|| async { TcpStream::connect(&address).await.is_err().then_some(()) }).await.expect("a closed door");
+}
+
+async fn column(home: &Home, sql: &str) -> Vec<String> {
+    let db = home.db().await;
+    let backend = if home.is_sqlite() { DatabaseBackend::Sqlite } else { DatabaseBackend::Postgres };
+    let rows = db.write().query_all_raw(Statement::from_string(backend, sql)).await.unwrap();
+    let column = rows.iter().map(|row| row.try_get_by_index(0).unwrap()).collect();
+    db.close().await.unwrap();
+    column
+}
+
+in_every_home! {
+    async fn a_server_starts_with_nothing_configured_and_says_how_to_go_on(home: Home) {
+        let server = home.serve(&[]).await;
+        assert_eq!(home.path("roster-data/roster.db").exists(), home.is_sqlite());
+        assert!(server.out().contains("roster admin create --email"), "{}", server.out());
+        assert_eq!(server.status_of("/health/ready").await, 200);
+        assert_eq!(server.status_of("/").await, 200);
+        let typename = server.caller(None).data("{ __typename }", json!({})).await;
+        assert_eq!(typename, json!({ "__typename": "Query" }));
+        assert_eq!(server.err().matches("ERROR").count(), 0, "{}", server.err());
+    }
+
+    async fn the_first_administrator_comes_from_the_command_line_and_signs_in(home: Home) {
+        let arguments = ["admin", "create", "--email", "ada@example.org", "--first-name", "Ada", "--last-name", "Byron"];
+        let made = home.run_with(&arguments, &format!("{PASSWORD}\r\n")).await;
+        assert_eq!(made.code, 0, "{}", made.err);
+        assert!(made.out.contains("Ada Byron") && made.out.contains("ada@example.org"), "{}", made.out);
+        assert!(!made.out.contains(PASSWORD) && !made.err.contains(PASSWORD));
+        let server = home.serve(&[]).await;
+        assert!(!server.out().contains("admin create"), "{}", server.out());
+        let viewer = server.sign_in("ada@example.org").await;
+        let data = viewer.data("{ viewer { fullName hasActivated adminRights { isSuperuser } license { number } } }", json!({})).await;
+        let expected = json!({ "fullName": "Ada Byron", "hasActivated": true, "adminRights": { "isSuperuser": true }, "license": { "number": "1" } });
+        assert_eq!(data["viewer"], expected);
+        assert_eq!(server.login("ada@example.org", "another-password-altogether").await["success"], json!(false));
+    }
+
+    async fn a_running_server_gets_its_first_administrator_too(home: Home) {
+        let server = home.serve(&[]).await;
+        let home = home.with_admin().await;
+        server.sign_in(ADMIN).await.data("{ viewer { id } }", json!({})).await;
+        drop(home);
+    }
+
+    async fn a_bad_administrator_is_refused_with_every_fault(home: Home) {
+        let arguments = ["admin", "create", "--email", "no address", "--first-name", " ", "--last-name", "Byron"];
+        let refused = home.run_with(&arguments, "short").await;
+        assert_eq!(refused.code, 1);
+        for field in ["email", "firstName", "password"] {
+            assert!(refused.err.contains(field), "{field}: {}", refused.err);
+        }
+        assert!(!refused.err.contains("input."), "{}", refused.err);
+        let arguments = ["admin", "create", "--email", "a@example.org", "--first-name", "Ada", "--last-name", "Byron"];
+        assert_eq!(home.run_with(&arguments, "").await.code, 1);
+        assert_eq!(home.run_with(&arguments, "password1234").await.code, 1);
+        assert_eq!(home.run_with(&arguments, PASSWORD).await.code, 0);
+        let taken = home.run_with(&arguments, PASSWORD).await;
+        assert_eq!(taken.code, 1);
+        assert!(taken.err.contains("email: This e-mail address is taken."), "{}", taken.err);
+    }
+
+    async fn migrating_twice_does_no_more_than_once(home: Home) {
+        for _ in 0..2 {
+            let migrated = home.run(&["migrate"]).await;
+            assert_eq!((migrated.code, migrated.out.trim(), migrated.err.trim()), (0, "The tables are up to date.", ""));
+        }
+        assert_eq!(column(&home, "SELECT version FROM seaql_migrations").await.len(), 1);
+    }
+
+    async fn five_servers_that_start_at_once_migrate_once(home: Home) {
+        let servers: Vec<Process> = (0..5).map(|_| home.begin(&[])).collect();
+        for server in &servers {
+            server.says("Roster listens on http://").await;
+            assert_eq!(server.status_of("/health/ready").await, 200);
+        }
+        for server in &servers {
+            assert_eq!(server.err().matches("ERROR").count() + server.err().matches("WARN").count(), 0, "{}", server.err());
+        }
+        let migrations = column(&home, "SELECT version FROM seaql_migrations").await;
+        assert!(!migrations.is_empty());
+        assert_eq!(migrations.iter().collect::<BTreeSet<_>>().len(), migrations.len(), "{migrations:?}");
+        assert_eq!(column(&home, "SELECT number FROM licenses").await, [""; 0]);
+    }
+
+    async fn a_request_in_flight_is_answered_after_sigterm(home: Home) {
+        let mut server = home.serve(&[]).await;
+        let body = r#"{"query":"{ __typename }"}"#;
+        let mut stream = request_in_flight(&server, &server.caller(None), body).await;
+        let idle = TcpStream::connect(server.address()).await.unwrap();
+        server.signal("TERM");
+        let start = Instant::now();
+        is_closed_to_others(&server).await;
+        stream.write_all(body.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.contains(r#"{"__typename":"Query"}"#), "{answer}");
+        assert_eq!(server.code().await, 0, "{}", server.err());
+        assert!(start.elapsed() < Duration::from_secs(10));
+        drop(idle);
+    }
+
+    async fn a_change_in_flight_is_kept_after_sigterm(home: Home) {
+        let home = home.with_admin().await;
+        let mut server = home.serve(&[]).await;
+        let root = server.sign_in(ADMIN).await;
+        let db = home.db().await;
+        let lock = db.begin().await.unwrap();
+        if !home.is_sqlite() {
+            lock.execute_unprepared("LOCK TABLE groups").await.unwrap();
+        }
+        let body = r#"{"query":"mutation { createGroup(input: { name: \"Ward\" }) { success } }"}"#;
+        let mut stream = request_in_flight(&server, &root, body).await;
+        stream.write_all(body.as_bytes()).await.unwrap();
+        server.signal("TERM");
+        is_closed_to_others(&server).await;
+        lock.commit().await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.ends_with(r#"{"data":{"createGroup":{"success":true}}}"#), "{answer}");
+        assert_eq!(server.code().await, 0, "{}", server.err());
+        assert_eq!(column(&home, "SELECT name FROM groups").await, ["Ward"]);
+    }
+
+    async fn a_stop_waits_for_nobody_longer_than_ten_seconds(home: Home) {
+        let mut server = home.serve(&[]).await;
+        let stuck = request_in_flight(&server, &server.caller(None), "never sent").await;
+        server.signal("TERM");
+        let start = Instant::now();
+        assert_eq!(server.code().await, 0, "{}", server.err());
+        assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+        drop(stuck);
+    }
+
+    async fn the_doctor_says_how_everything_is_set(home: Home) {
+        assert_eq!(home.run(&["migrate"]).await.code, 0);
+        let doctor = home.run(&["doctor", "--session-days", "7"]).await;
+        assert_eq!(doctor.code, 0, "{}", doctor.err);
+        let lines: Vec<String> = doctor.out.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+        let mut expected = vec!["listen 127.0.0.1:8000", "playground true", "sessions 7 days, 12 hours without use", "migrations 0 pending"];
+        expected.extend(if home.is_sqlite() {
+            &["journal_mode wal", "synchronous 2", "foreign_keys 1", "database sqlite://roster-data/roster.db"][..]
+        } else {
+            &["statement_timeout 5s", "idle_in_transaction_session_timeout 10s", "server_encoding UTF8"][..]
+        });
+        for expected in expected {
+            assert!(lines.iter().any(|line| line.starts_with(expected)), "{expected}: {}", doctor.out);
+        }
+    }
+
+    async fn the_doctor_looks_at_an_empty_place_and_changes_nothing(home: Home) {
+        let doctor = home.run(&["doctor"]).await;
+        assert_eq!(doctor.code, 0, "{}", doctor.err);
+        assert!(doctor.out.contains("1 pending"), "{}", doctor.out);
+        assert!(!home.path("roster-data/roster.db").exists());
+        if !home.is_sqlite() {
+            let tables = "SELECT table_name::text FROM information_schema.tables WHERE table_schema = 'public'";
+            assert_eq!(column(&home, tables).await, [""; 0]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_setting_is_named_before_anything_happens() {
+    let home = Home::on_sqlite();
+    let wrong = [
+        ("--listen", "ROSTER_LISTEN", "nowhere"),
+        ("--listen", "ROSTER_LISTEN", "127.0.0.1"),
+        ("--listen", "ROSTER_LISTEN", "127.0.0.1:65536"),
+        ("--listen", "ROSTER_LISTEN", ""),
+        ("--data-dir", "ROSTER_DATA_DIR", ""),
+        ("--database-url", "DATABASE_URL", "mysql://root@127.0.0.1/roster"),
+        ("--database-url", "DATABASE_URL", "roster.db"),
+        ("--database-url", "DATABASE_URL", "postgres://127.0.0.1:port/roster"),
+        ("--database-url", "DATABASE_URL", "postgres://127.0.0.1/roster?sslmode=perhaps"),
+        ("--database-url", "DATABASE_URL", "sqlite://roster.db?mode=perhaps"),
+        ("--database-url", "DATABASE_URL", "sqlite::memory:"),
+        ("--database-url", "DATABASE_URL", "sqlite://"),
+        ("--database-url", "DATABASE_URL", ""),
+        ("--database-connections", "ROSTER_DATABASE_CONNECTIONS", "0"),
+        ("--max-connections", "ROSTER_MAX_CONNECTIONS", "0"),
+        ("--request-seconds", "ROSTER_REQUEST_SECONDS", "-1"),
+        ("--playground", "ROSTER_PLAYGROUND", "maybe"),
+        ("--session-days", "ROSTER_SESSION_DAYS", "0"),
+        ("--session-days", "ROSTER_SESSION_DAYS", "366"),
+        ("--session-idle-hours", "ROSTER_SESSION_IDLE_HOURS", "many"),
+        ("--log", "ROSTER_LOG", "loud"),
+        ("--log", "ROSTER_LOG", "roster=loud"),
+        ("--log-format", "ROSTER_LOG_FORMAT", "xml"),
+    ];
+    for (flag, variable, value) in wrong {
+        let by_flag = home.run(&[&format!("{flag}={value}")]).await;
+        assert_eq!(by_flag.code, 2, "{flag}={value}: {by_flag:?}");
+        assert!(by_flag.err.contains(flag), "{flag}={value}: {by_flag:?}");
+        let mut command = home.command(&[]);
+        let mut process = home.start(command.env(variable, value), "");
+        assert_eq!(process.code().await, 2, "{variable}={value}");
+        assert!(process.err().contains(variable) || process.err().contains(flag), "{variable}={value}: {}", process.err());
+        assert_eq!((by_flag.out, process.out()), (String::new(), String::new()), "{flag}={value}");
+    }
+    assert!(!home.path("roster-data").exists());
+    assert_eq!(home.run(&["--no-such-setting"]).await.code, 2);
+    assert_eq!(home.run(&["demo", "--users", "9"]).await.code, 2);
+}
+
+#[tokio::test]
+async fn the_password_of_the_database_is_never_shown() {
+    let home = Home::on_sqlite();
+    let urls = [
+        "postgres://roster:hunter-2-hunter@127.0.0.1:1/roster",
+        "postgres://127.0.0.1:1/roster?user=roster&password=hunter-2-hunter",
+        "postgres://roster:hunter-2-hunter@127.0.0.1:port/roster",
+        "mysql://roster:hunter-2-hunter@127.0.0.1:1/roster",
+    ];
+    for url in urls {
+        for command in ["doctor", "serve", "migrate", "help"] {
+            let mut command = home.command(&[command, "--listen", "127.0.0.1:0", "--log", "debug"]);
+            let mut process = home.start(command.env("DATABASE_URL", url), "");
+            process.code().await;
+            let said = process.out() + &process.err();
+            assert!(!said.contains("hunter"), "{url}: {said}");
+        }
+        let by_flag = home.run(&["doctor", "--database-url", url]).await;
+        assert_ne!(by_flag.code, 0);
+        assert!(!format!("{by_flag:?}").contains("hunter"), "{by_flag:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_database_that_is_not_there_is_named() {
+    let home = Home::on_sqlite();
+    let mut command = home.command(&["--listen", "127.0.0.1:0"]);
+    let mut process = home.start(command.env("DATABASE_URL", "postgres://roster@127.0.0.1:1/roster"), "");
+    assert_eq!(process.code().await, 1);
+    assert!(process.err().contains("DATABASE_URL"), "{}", process.err());
+    std::fs::write(home.path("file"), "").unwrap();
+    let refused = home.run(&["--listen", "127.0.0.1:0", "--data-dir", "file/data"]).await;
+    assert_eq!(refused.code, 1);
+    assert!(refused.err.contains("--data-dir") && refused.err.contains("file/data"), "{}", refused.err);
+}
+
+#[tokio::test]
+async fn a_taken_port_is_named() {
+    let home = Home::on_sqlite();
+    let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let refused = home.run(&["--listen", &address]).await;
+    assert_eq!(refused.code, 1);
+    assert!(refused.err.contains("--listen") && refused.err.contains(&address) && refused.err.contains("in use"), "{}", refused.err);
+    assert!(!home.path("roster-data").exists());
+}
+
+#[tokio::test]
+async fn settings_come_from_the_environment_and_flags_go_first() {
+    let home = Home::on_sqlite();
+    let settings = [
+        ("ROSTER_LISTEN", "127.0.0.1:0"),
+        ("ROSTER_DATA_DIR", "elsewhere"),
+        ("ROSTER_PLAYGROUND", "true"),
+        ("ROSTER_LOG_FORMAT", "json"),
+        ("ROSTER_LOG", "debug"),
+    ];
+    let server = home.start(home.command(&["--playground", "false"]).envs(settings), "");
+    server.says("Roster listens on http://127.0.0.1:").await;
+    assert!(home.path("elsewhere/roster.db").exists());
+    assert!(!home.path("roster-data").exists());
+    assert!(!server.out().contains("playground"), "{}", server.out());
+    assert_eq!(server.status_of("/").await, 404);
+    assert_eq!(server.status_of("/graphql?query=%7B__typename%7D").await, 200);
+    for line in server.err().lines() {
+        serde_json::from_str::<serde_json::Value>(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+    }
+}
+
+#[tokio::test]
+async fn the_schema_command_prints_the_committed_schema() {
+    let home = Home::on_sqlite();
+    let schema = home.run(&["schema"]).await;
+    assert_eq!((schema.code, schema.err.as_str()), (0, ""));
+    let committed = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/schema.graphql")).unwrap();
+    assert!(schema.out == committed, "schema.graphql is not what `roster schema` prints");
+    assert!(!home.path("roster-data").exists());
+}
+
+#[tokio::test]
+async fn help_documents_each_setting_with_its_variable_and_default() {
+    let home = Home::on_sqlite();
+    let help = home.run(&["--help"]).await;
+    assert_eq!(help.code, 0);
+    let settings = [
+        ("--listen", "ROSTER_LISTEN", "127.0.0.1:8000"),
+        ("--data-dir", "ROSTER_DATA_DIR", "roster-data"),
+        ("--database-url", "DATABASE_URL", "a SQLite file in the data directory"),
+        ("--database-connections", "ROSTER_DATABASE_CONNECTIONS", "8"),
+        ("--max-connections", "ROSTER_MAX_CONNECTIONS", "1000"),
+        ("--request-seconds", "ROSTER_REQUEST_SECONDS", "10"),
+        ("--playground", "ROSTER_PLAYGROUND", "true"),
+        ("--session-days", "ROSTER_SESSION_DAYS", "30"),
+        ("--session-idle-hours", "ROSTER_SESSION_IDLE_HOURS", "12"),
+        ("--log", "ROSTER_LOG", "info"),
+        ("--log-format", "ROSTER_LOG_FORMAT", "text"),
+    ];
+    for (flag, variable, default) in settings {
+        let entry = help.out.split("\n      --").find(|entry| format!("--{entry}").starts_with(&format!("{flag} ")));
+        let entry = entry.unwrap_or_else(|| panic!("{flag} is not documented\n{}", help.out));
+        assert!(entry.contains(&format!("[env: {variable}")), "{entry}");
+        assert!(entry.contains(&format!("[default: {default}")), "{entry}");
+    }
+    let named = help.out.matches("[env: ").count();
+    assert_eq!(named, settings.len(), "a setting that this test does not know");
+    for command in ["serve", "demo", "schema", "migrate", "import", "admin", "doctor"] {
+        assert!(help.out.contains(&format!("\n  {command} ")), "{command}");
+        assert_eq!(home.run(&[command, "--help"]).await.code, 0);
+    }
+}

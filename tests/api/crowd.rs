@@ -1,0 +1,65 @@
+//! Many rows at once, where a test needs more than the verbs make in reasonable time.
+
+use async_graphql::MaybeUndefined::Value as Given;
+use roster::entity::group::GroupFields;
+use roster::entity::membership::GroupRole;
+use roster::entity::user::{Names, UserFields};
+use roster::entity::{group, membership, user};
+use roster::form::Form;
+use roster::scalar::{Id, now};
+use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel};
+
+use crate::app::App;
+
+/// A person as the verbs would store it, with an address made up.
+pub fn model(license: Id, first: &str, last: &str) -> user::Model {
+    let id = Id::new();
+    let mut person = user::Model::blank(id, license);
+    let names = Names { first_name: Given(first.to_owned()), last_name: Given(last.to_owned()) };
+    let fields = UserFields { email: Given(format!("{}@crowd.example", id.0)), ..UserFields::default() };
+    let mut form = Form::creating();
+    person.lay_over(names, fields, &mut form);
+    form.finish().unwrap();
+    person
+}
+
+/// Stores people; returns their ids.
+pub async fn store(app: &App, people: Vec<user::Model>) -> Vec<Id> {
+    let ids = people.iter().map(|person| person.id).collect();
+    for some in people.chunks(100) {
+        let rows = some.iter().cloned().map(|person| person.into_active_model().reset_all());
+        user::Entity::insert_many(rows).exec_without_returning(app.db.write()).await.unwrap();
+    }
+    ids
+}
+
+/// Stores people of the first license by first and last name; returns their ids.
+pub async fn people(app: &App, names: &[(&str, &str)]) -> Vec<Id> {
+    store(app, names.iter().map(|(first, last)| model(app.license, first, last)).collect()).await
+}
+
+/// Stores groups of a license that nobody belongs to.
+pub async fn groups(app: &App, license: Id, names: impl IntoIterator<Item = String>) -> Vec<Id> {
+    let group = |name: String| {
+        let mut new = group::Model::blank(Id::new(), license);
+        new.lay_over(GroupFields { name: Given(name), ..GroupFields::default() }, &mut Form::creating());
+        new
+    };
+    let groups: Vec<group::Model> = names.into_iter().map(group).collect();
+    let ids = groups.iter().map(|group| group.id).collect();
+    let rows = groups.into_iter().map(|group| group.into_active_model().reset_all());
+    group::Entity::insert_many(rows).exec_without_returning(app.db.write()).await.unwrap();
+    ids
+}
+
+/// Makes everybody a member of every group.
+pub async fn memberships(app: &App, users: &[Id], groups: &[Id], role: GroupRole) {
+    let pairs = users.iter().flat_map(|user| groups.iter().map(|group| (*user, *group)));
+    let rows: Vec<membership::ActiveModel> = pairs
+        .map(|(user_id, group_id)| membership::Model { user_id, group_id, role, joined_at: now() })
+        .map(|row| row.into_active_model().reset_all())
+        .collect();
+    for some in rows.chunks(1_000) {
+        membership::Entity::insert_many(some.to_vec()).exec_without_returning(app.db.write()).await.unwrap();
+    }
+}

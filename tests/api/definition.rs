@@ -1,0 +1,233 @@
+//! The schema as it is served, read back, and a valid request for each of its root fields.
+
+use std::collections::HashMap;
+
+use async_graphql::parser::parse_schema;
+use async_graphql::parser::types::{
+    BaseType, FieldDefinition, InputValueDefinition, ObjectType, Type, TypeDefinition, TypeKind, TypeSystemDefinition,
+};
+use serde_json::{Map, Value, json};
+
+/// How deep the selections of the requests go.
+const DEPTH: usize = 3;
+
+/// The types of the schema by name.
+pub struct Definition(pub HashMap<String, TypeDefinition>);
+
+/// A valid request for one root field.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    pub field: String,
+    pub is_mutation: bool,
+    pub query: String,
+    pub variables: Value,
+}
+
+/// Where a text stands among the variables of a request.
+pub type Place = Vec<String>;
+
+impl Definition {
+    pub fn of_roster() -> Self {
+        let definitions = parse_schema(roster::schema::sdl()).unwrap().definitions;
+        let types = definitions.into_iter().filter_map(|definition| match definition {
+            TypeSystemDefinition::Type(definition) => Some((definition.node.name.node.to_string(), definition.node)),
+            _ => None,
+        });
+        Self(types.collect())
+    }
+
+    pub fn object(&self, name: &str) -> &ObjectType {
+        match &self.0[name].kind {
+            TypeKind::Object(object) => object,
+            other => panic!("{name} is no object but {other:?}"),
+        }
+    }
+
+    /// The fields of an object or interface; none for other types.
+    pub fn fields(&self, name: &str) -> Vec<&FieldDefinition> {
+        match self.0.get(name).map(|definition| &definition.kind) {
+            Some(TypeKind::Object(object)) => object.fields.iter().map(|field| &field.node).collect(),
+            Some(TypeKind::Interface(interface)) => interface.fields.iter().map(|field| &field.node).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The fields of Query, then those of Mutation, each with whether it is a mutation.
+    pub fn root_fields(&self) -> Vec<(bool, &FieldDefinition)> {
+        let queries = self.fields("Query").into_iter().map(|field| (false, field));
+        queries.chain(self.fields("Mutation").into_iter().map(|field| (true, field))).collect()
+    }
+
+    /// A valid request for each root field, with every argument that goes together; `ids` tells the id to give for an
+    /// argument or input field of a name, none for one that is to be left out.
+    pub fn asks(&self, ids: &dyn Fn(&str, &str) -> Option<String>) -> Vec<Ask> {
+        self.root_fields().into_iter().map(|(is_mutation, field)| self.ask(is_mutation, field, ids)).collect()
+    }
+
+    fn ask(&self, is_mutation: bool, field: &FieldDefinition, ids: &dyn Fn(&str, &str) -> Option<String>) -> Ask {
+        let name = field.name.node.to_string();
+        let (mut declared, mut given, mut variables) = (Vec::new(), Vec::new(), Map::new());
+        for argument in &field.arguments {
+            let InputValueDefinition { name: argument, ty, .. } = &argument.node;
+            let value = self.value(&name, &argument.node, &ty.node, ids);
+            if value.is_null() && ty.node.nullable {
+                continue;
+            }
+            declared.push(format!("${}: {}", argument.node, ty.node));
+            given.push(format!("{0}: ${0}", argument.node));
+            variables.insert(argument.node.to_string(), value);
+        }
+        let in_brackets =
+            |texts: &[String]| if texts.is_empty() { String::new() } else { format!("({})", texts.join(", ")) };
+        let query = format!(
+            "{} A{} {{ {name}{} {} }}",
+            if is_mutation { "mutation" } else { "query" },
+            in_brackets(&declared),
+            in_brackets(&given),
+            self.selection(innermost(&field.ty.node), DEPTH),
+        );
+        Ask { field: name, is_mutation, query, variables: Value::Object(variables) }
+    }
+
+    /// A selection of everything in a type that needs no arguments, down to a depth.
+    fn selection(&self, name: &str, depth: usize) -> String {
+        let fields = self.fields(name);
+        if fields.is_empty() {
+            return String::new();
+        }
+        let mut texts = vec!["__typename".to_owned()];
+        for field in fields {
+            let inner = innermost(&field.ty.node);
+            let is_leaf = self.fields(inner).is_empty();
+            if is_leaf {
+                texts.push(field.name.node.to_string());
+            } else if depth > 0 && field.arguments.iter().all(|argument| argument.node.ty.node.nullable) {
+                let is_page = field.arguments.iter().any(|argument| argument.node.name.node == "first");
+                let first = if is_page { "(first: 2)" } else { "" };
+                texts.push(format!("{}{first} {}", field.name.node, self.selection(inner, depth - 1)));
+            }
+        }
+        format!("{{ {} }}", texts.join(" "))
+    }
+
+    /// A value that fits a type and, as far as names tell, the rules of its field.
+    fn value(&self, of: &str, name: &str, ty: &Type, ids: &dyn Fn(&str, &str) -> Option<String>) -> Value {
+        let inner = match &ty.base {
+            BaseType::List(inner) => return json!([self.value(of, name, inner, ids)]),
+            BaseType::Named(inner) => inner.as_str(),
+        };
+        match inner {
+            "ID" => ids(of, name).map_or(Value::Null, Value::String),
+            "Int" => match name {
+                "last" => Value::Null,
+                _ => json!(2),
+            },
+            "Float" => json!(1.5),
+            "Boolean" => json!(false),
+            "Date" => json!("1980-07-08"),
+            "DateTime" => json!("2026-01-02T03:04:05Z"),
+            "URL" => json!("https://www.example.org/"),
+            "String" => text(name).map_or(Value::Null, Value::from),
+            _ => match &self.0[inner].kind {
+                TypeKind::Enum(values) => json!(values.values.last().unwrap().node.value.node.as_str()),
+                TypeKind::InputObject(input) => {
+                    let mut members = Map::new();
+                    for field in &input.fields {
+                        let field = &field.node;
+                        let value = self.value(of, &field.name.node, &field.ty.node, ids);
+                        if !(value.is_null() && field.ty.node.nullable) {
+                            members.insert(field.name.node.to_string(), value);
+                        }
+                    }
+                    if self.is_one_of(inner) {
+                        members = members.into_iter().take(1).collect();
+                    }
+                    Value::Object(members)
+                }
+                other => panic!("{name} cannot be given: {other:?}"),
+            },
+        }
+    }
+
+    fn is_one_of(&self, name: &str) -> bool {
+        self.0[name].directives.iter().any(|directive| directive.node.name.node == "oneOf")
+    }
+
+    /// Each request once for each of its texts and ids, with the place where it stands. Of an input that takes exactly
+    /// one field, each is given in turn.
+    pub fn texts(&self, asks: &[Ask]) -> Vec<(Ask, Place)> {
+        let mut found = Vec::new();
+        for ask in asks {
+            let root = self.root_fields().into_iter().find(|(_, field)| field.name.node == ask.field.as_str()).unwrap().1;
+            for argument in &root.arguments {
+                let (name, ty) = (argument.node.name.node.to_string(), &argument.node.ty.node);
+                let BaseType::Named(inner) = &ty.base else {
+                    found.push((ask.clone(), vec![name, "0".to_owned()]));
+                    continue;
+                };
+                match self.0.get(inner.as_str()).map(|definition| &definition.kind) {
+                    Some(TypeKind::InputObject(input)) => {
+                        for field in input.fields.iter().filter(|field| self.is_text(&field.node.ty.node)) {
+                            let mut ask = ask.clone();
+                            if self.is_one_of(inner) {
+                                ask.variables[&name] = json!({});
+                            }
+                            found.push((ask, vec![name.clone(), field.node.name.node.to_string()]));
+                        }
+                    }
+                    _ if self.is_text(ty) => {
+                        let mut ask = ask.clone();
+                        if ask.variables.get(&name).is_none() {
+                            let field = &ask.field;
+                            let declared = if ask.query.starts_with("query A(") {
+                                ask.query.replacen("query A(", &format!("query A(${name}: {ty}, "), 1)
+                            } else {
+                                ask.query.replacen("query A", &format!("query A(${name}: {ty})"), 1)
+                            };
+                            ask.query = declared.replacen(
+                                &format!("{field}("),
+                                &format!("{field}({name}: ${name}, "),
+                                1,
+                            );
+                        }
+                        found.push((ask, vec![name]));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        found
+    }
+
+    fn is_text(&self, ty: &Type) -> bool {
+        let name = innermost(ty);
+        matches!(name, "String" | "ID") || matches!(self.0.get(name).map(|of| &of.kind), Some(TypeKind::Scalar))
+    }
+}
+
+/// A text that the rules of a field of this name allow; none for what is better left out.
+fn text(name: &str) -> Option<String> {
+    let text = match name {
+        "after" | "before" | "username" => return None,
+        "email" | "certifiedEmail" | "login" => "ann.other@example.org",
+        "password" => "seven-brass-otters-waltz",
+        "country" => "AU",
+        "website" | "googleScholar" => "https://www.example.org/~ann",
+        "orcidId" => "0000-0002-1825-0097",
+        "phone" | "mobile" => "+61 2 5550 1234",
+        "atlasPreference" => "WHS",
+        "externalId" => "X-1",
+        "query" => "tester",
+        "nameContains" => "a",
+        _ => "Ann Other",
+    };
+    Some(text.to_owned())
+}
+
+/// The name at the bottom of a type's lists.
+pub fn innermost(ty: &Type) -> &str {
+    match &ty.base {
+        BaseType::List(inner) => innermost(inner),
+        BaseType::Named(name) => name,
+    }
+}

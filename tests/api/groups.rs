@@ -1,0 +1,217 @@
+//! Groups and who belongs to them.
+
+use async_graphql::MaybeUndefined::{Undefined, Value as Given};
+use futures_util::future::join_all;
+use roster::entity::membership::GroupRole;
+use roster::entity::user::{AdminRightsInput, UserFields};
+use roster::scalar::Id;
+use serde_json::{Value, json};
+
+use crate::app::{App, Caller, faults_of};
+use crate::crowd;
+
+const MEMBERS: &str = "group { id members { edges { role node { id } } } }";
+
+/// A new group of the caller's, by its id.
+async fn group_of(caller: &Caller<'_>) -> String {
+    let payload = caller.change("createGroup", "group { id }", json!({ "name": "Ward 7" })).await;
+    payload["group"]["id"].as_str().unwrap().to_owned()
+}
+
+fn member(group: &str, person: &Caller<'_>, role: &str) -> Value {
+    json!({ "groupId": group, "userId": person.id(), "role": role })
+}
+
+fn leaving(group: &str, person: &Caller<'_>) -> Value {
+    json!({ "groupId": group, "userId": person.id() })
+}
+
+/// What somebody is in the group of a payload.
+fn role_of(payload: &Value, person: &Caller<'_>) -> Value {
+    assert_eq!(payload["success"], json!(true), "{payload:#}");
+    let edges = payload["group"]["members"]["edges"].as_array().unwrap();
+    edges.iter().find(|edge| edge["node"]["id"] == json!(person.id())).map_or(Value::Null, |edge| edge["role"].clone())
+}
+
+on_every_database! {
+    async fn whoever_makes_a_group_owns_it(app: App) {
+        let user = app.user().await;
+        let input = json!({ "name": " Ward 7 ", "description": "Nights" });
+        let selection = "group { name description version members { totalCount edges { role node { id } } } }";
+        let payload = user.change("createGroup", selection, input).await;
+        assert_eq!(payload["group"], json!({ "name": "Ward 7", "description": "Nights", "version": 1,
+            "members": { "totalCount": 1, "edges": [{ "role": "OWNER", "node": { "id": user.id() } }] } }));
+        let viewer = user.data("{ viewer { groups { name } groupsOwned { name } } }", json!({})).await;
+        assert_eq!(viewer["viewer"], json!({ "groups": [{ "name": "Ward 7" }], "groupsOwned": [{ "name": "Ward 7" }] }));
+    }
+
+    async fn a_groups_name_and_description_keep_their_rules(app: App) {
+        let user = app.user().await;
+        let cases = [
+            (json!({ "name": " " }), vec!["REQUIRED input.name"]),
+            (json!({ "name": "é".repeat(101), "description": null }), vec!["NULL_NOT_ALLOWED input.description", "TOO_LONG input.name"]),
+            (json!({ "name": "A\u{1}", "description": "x".repeat(1_001) }), vec!["INVALID input.name", "TOO_LONG input.description"]),
+        ];
+        for (input, faults) in cases {
+            assert_eq!(user.faults("createGroup", input).await, faults);
+        }
+        let payload = user.change("createGroup", "group { description }", json!({ "name": "é".repeat(100), "description": " " })).await;
+        assert_eq!(payload["group"], json!({ "description": null }));
+    }
+
+    async fn owners_and_administrators_choose_everybody(app: App) {
+        let (owner, member_, admin) = (app.user().await, app.user().await, app.admin().await);
+        let rights = AdminRightsInput { is_group_admin: Given(true), ..AdminRightsInput::default() };
+        let group_admin = app.person("Groups", UserFields { admin_rights: Given(rights), ..UserFields::default() }).await;
+        let group = group_of(&owner).await;
+        for caller in [&owner, &admin, &group_admin] {
+            for role in ["MEMBER", "MANAGER", "OWNER"] {
+                let payload = caller.change("setGroupMember", MEMBERS, member(&group, &member_, role)).await;
+                assert_eq!(role_of(&payload, &member_), json!(role));
+            }
+            let payload = caller.change("removeGroupMember", MEMBERS, leaving(&group, &member_)).await;
+            assert_eq!(role_of(&payload, &member_), Value::Null);
+        }
+    }
+
+    async fn managers_choose_members_and_managers_but_no_owners(app: App) {
+        let (owner, manager, somebody) = (app.user().await, app.user().await, app.user().await);
+        let group = group_of(&owner).await;
+        owner.change("setGroupMember", "", member(&group, &manager, "MANAGER")).await;
+        for role in ["MEMBER", "MANAGER"] {
+            let payload = manager.change("setGroupMember", MEMBERS, member(&group, &somebody, role)).await;
+            assert_eq!(role_of(&payload, &somebody), json!(role));
+        }
+        for refused in [member(&group, &somebody, "OWNER"), member(&group, &manager, "OWNER"), member(&group, &owner, "MEMBER")] {
+            assert_eq!(manager.change_refused("setGroupMember", refused).await, "FORBIDDEN");
+        }
+        assert_eq!(manager.change_refused("removeGroupMember", leaving(&group, &owner)).await, "FORBIDDEN");
+        let payload = manager.change("removeGroupMember", MEMBERS, leaving(&group, &somebody)).await;
+        assert_eq!(role_of(&payload, &somebody), Value::Null);
+    }
+
+    async fn members_and_others_choose_nobody(app: App) {
+        let (owner, member_, other) = (app.user().await, app.user().await, app.user().await);
+        let group = group_of(&owner).await;
+        owner.change("setGroupMember", "", member(&group, &member_, "MEMBER")).await;
+        for caller in [&member_, &other] {
+            assert_eq!(caller.change_refused("setGroupMember", member(&group, caller, "MANAGER")).await, "FORBIDDEN");
+            assert_eq!(caller.change_refused("removeGroupMember", leaving(&group, &owner)).await, "FORBIDDEN");
+        }
+        assert_eq!(app.anonymous().change_refused("setGroupMember", member(&group, &other, "MEMBER")).await, "UNAUTHENTICATED");
+    }
+
+    async fn a_group_keeps_its_last_owner(app: App) {
+        let (owner, other, admin) = (app.user().await, app.user().await, app.admin().await);
+        let group = group_of(&owner).await;
+        for caller in [&owner, &admin] {
+            assert_eq!(caller.faults("setGroupMember", member(&group, &owner, "MEMBER")).await, ["NOT_ALLOWED input.userId"]);
+            assert_eq!(caller.faults("removeGroupMember", leaving(&group, &owner)).await, ["NOT_ALLOWED input.userId"]);
+        }
+        owner.change("setGroupMember", "", member(&group, &other, "OWNER")).await;
+        let payload = owner.change("setGroupMember", MEMBERS, member(&group, &owner, "MEMBER")).await;
+        assert_eq!(role_of(&payload, &owner), json!("MEMBER"));
+        assert_eq!(other.faults("removeGroupMember", leaving(&group, &other)).await, ["NOT_ALLOWED input.userId"]);
+    }
+
+    async fn two_owners_who_leave_at_once_leave_one(app: App) {
+        let (one, other) = (app.user().await, app.user().await);
+        for _ in 0..5 {
+            let group = group_of(&one).await;
+            one.change("setGroupMember", "", member(&group, &other, "OWNER")).await;
+            tokio::join!(one.change("removeGroupMember", "", leaving(&group, &one)), other.change("removeGroupMember", "", leaving(&group, &other)));
+            let data = one.data("query ($id: ID!) { group(id: $id) { members { totalCount } } }", json!({ "id": group })).await;
+            assert_eq!(data["group"]["members"]["totalCount"], json!(1));
+        }
+    }
+
+    async fn a_membership_may_be_set_and_ended_twice(app: App) {
+        let (owner, other) = (app.user().await, app.user().await);
+        let group = group_of(&owner).await;
+        let selection = "group { version members { edges { role joinedAt node { id } } } }";
+        let first = owner.change("setGroupMember", selection, member(&group, &other, "MEMBER")).await;
+        assert_eq!(owner.change("setGroupMember", selection, member(&group, &other, "MEMBER")).await, first);
+        let promoted = owner.change("setGroupMember", selection, member(&group, &other, "MANAGER")).await;
+        let joined = |payload: &Value| payload["group"]["members"]["edges"].as_array().unwrap().iter()
+            .find(|edge| edge["node"]["id"] == json!(other.id())).unwrap()["joinedAt"].clone();
+        assert_eq!(joined(&promoted), joined(&first));
+        for _ in 0..2 {
+            assert_eq!(owner.change("removeGroupMember", "", leaving(&group, &other)).await["success"], json!(true));
+        }
+    }
+
+    async fn ids_that_name_nothing_are_all_said(app: App) {
+        let (owner, stranger, root) = (app.user().await, app.stranger().await, app.superuser().await);
+        let group = group_of(&owner).await;
+        let nothing = Id::new().0.to_string();
+        let ids = |group: &str, user: &str| json!({ "groupId": group, "userId": user });
+        for mutation in ["setGroupMember", "removeGroupMember"] {
+            let input = |group: &str, user: &str| {
+                let mut input = ids(group, user);
+                if mutation == "setGroupMember" {
+                    input["role"] = json!("MEMBER");
+                }
+                input
+            };
+            assert_eq!(owner.faults(mutation, input("1", "2")).await, ["INVALID input.groupId", "INVALID input.userId"]);
+            assert_eq!(owner.faults(mutation, input(&nothing, &nothing)).await, ["NOT_FOUND input.groupId", "NOT_FOUND input.userId"]);
+            for caller in [&owner, &root] {
+                assert_eq!(caller.faults(mutation, input(&group, &stranger.id())).await, ["NOT_FOUND input.userId"]);
+            }
+            assert_eq!(stranger.faults(mutation, input(&group, &owner.id())).await, ["NOT_FOUND input.groupId", "NOT_FOUND input.userId"]);
+        }
+    }
+
+    async fn nobody_belongs_to_more_than_200_groups(app: App) {
+        let (owner, busy) = (app.user().await, app.user().await);
+        let group = group_of(&owner).await;
+        let groups = crowd::groups(&app, app.license, (0..200).map(|n| format!("Group {n:03}"))).await;
+        crowd::memberships(&app, &[busy.id], &groups, GroupRole::Owner).await;
+        assert_eq!(owner.faults("setGroupMember", member(&group, &busy, "MEMBER")).await, ["NOT_ALLOWED input.userId"]);
+        let payload = busy.change("createGroup", "", json!({ "name": "One more" })).await;
+        assert_eq!(payload["errors"][0]["code"], json!("NOT_ALLOWED"), "{payload:#}");
+        let data = busy.data("{ viewer { groups { id } groupsOwned { id } } groups(nameContains: \"more\") { totalCount } }", json!({})).await;
+        assert_eq!(data["viewer"]["groups"].as_array().unwrap().len(), 200);
+        assert_eq!(data["viewer"]["groupsOwned"].as_array().unwrap().len(), 200);
+        assert_eq!(data["groups"]["totalCount"], json!(0), "nothing is left of a group that was not made");
+
+        let first = groups[0].0.to_string();
+        busy.change("setGroupMember", "", member(&first, &owner, "OWNER")).await;
+        assert_eq!(busy.change("setGroupMember", "", member(&first, &busy, "MEMBER")).await["success"], json!(true));
+        assert_eq!(owner.change("removeGroupMember", "", leaving(&first, &busy)).await["success"], json!(true));
+        assert_eq!(owner.change("setGroupMember", "", member(&group, &busy, "MEMBER")).await["success"], json!(true));
+    }
+
+    async fn of_many_who_add_the_200th_group_at_once_one_succeeds(app: App) {
+        let (admin, busy) = (app.admin().await, app.user().await);
+        let groups = crowd::groups(&app, app.license, (0..209).map(|n| format!("Group {n:03}"))).await;
+        crowd::memberships(&app, &[busy.id], &groups[..199], GroupRole::Member).await;
+        let additions = groups[199..].iter().map(|group| admin.change("setGroupMember", "", member(&group.0.to_string(), &busy, "MEMBER")));
+        let payloads = join_all(additions).await;
+        assert_eq!(payloads.iter().filter(|payload| payload["success"] == json!(true)).count(), 1);
+        assert_eq!(payloads.iter().filter(|payload| faults_of(payload) == ["NOT_ALLOWED input.userId"]).count(), 9);
+    }
+
+    async fn inactive_members_are_neither_shown_nor_counted(app: App) {
+        let (owner, chief) = (app.user().await, app.license_admin().await);
+        let gone = app.create("Gone", app.license, UserFields::default(), Undefined).await;
+        let group = group_of(&owner).await;
+        owner.change("setGroupMember", "", json!({ "groupId": group, "userId": gone.id.0, "role": "MEMBER" })).await;
+        chief.change("setActive", "", json!({ "id": gone.id.0, "active": false })).await;
+        for caller in [&owner, &chief] {
+            let data = caller.data("query ($id: ID!) { group(id: $id) { members { totalCount nodes { id } } } }", json!({ "id": group })).await;
+            assert_eq!(data["group"]["members"], json!({ "totalCount": 1, "nodes": [{ "id": owner.id() }] }));
+        }
+        assert_eq!(owner.faults("setGroupMember", json!({ "groupId": group, "userId": gone.id.0, "role": "MANAGER" })).await, ["NOT_FOUND input.userId"]);
+    }
+
+    async fn groups_of_a_person_come_by_name(app: App) {
+        let user = app.user().await;
+        for name in ["zeta", "Ähre", "beta", "Alpha"] {
+            user.change("createGroup", "", json!({ "name": name })).await;
+        }
+        let data = user.data("{ viewer { groups { name } } groups { nodes { name } } }", json!({})).await;
+        let names = json!([{ "name": "Ähre" }, { "name": "Alpha" }, { "name": "beta" }, { "name": "zeta" }]);
+        assert_eq!((&data["viewer"]["groups"], &data["groups"]["nodes"]), (&names, &names));
+    }
+}

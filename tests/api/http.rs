@@ -1,0 +1,431 @@
+//! HTTP: which requests are taken, and which status, headers and media type their answers have.
+
+use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt as _;
+
+use crate::app::App;
+use crate::toy::{Site, settings};
+use crate::wire::{Wire, read_answer, request};
+
+const VIEWER: &[u8] = br#"{"query":"{viewer{id}}"}"#;
+const JSON: &str = "Content-Type: application/json\r\n";
+
+#[tokio::test]
+async fn a_query_is_answered_by_post_and_by_get() {
+    let site = Site::start().await;
+    let answer = site.wire.query("{hello}").await;
+    assert_eq!((answer.status, answer.json()), (200, json!({"data": {"hello": "world"}})));
+    let query = "query%20A(%24t:String!)%7Becho(text:%24t)%7D";
+    let rest = "variables=%7B%22t%22:%22a+b%22%7D&operationName=A&extensions=%7B%7D&other=1";
+    let answer = site.wire.get(&format!("/graphql?query={query}&{rest}")).await;
+    assert_eq!((answer.status, answer.json()), (200, json!({"data": {"echo": "a b0"}})));
+    let body = br#"{"query":"{hello}","operationName":null,"variables":null,"extensions":{"a":1},"x":[]}"#;
+    assert_eq!(site.wire.post("", body).await.status, 200);
+    let answer = site.wire.post("", br#"{"query":"query A{hello} query B{who}","operationName":"B"}"#).await;
+    assert_eq!(answer.json(), json!({"data": {"who": "nobody"}}));
+}
+
+#[tokio::test]
+async fn only_json_in_utf8_is_taken() {
+    let app = App::on_sqlite().await;
+    let wire = Wire(app.address);
+    for good in ["application/json", "application/json; charset=utf-8", "Application/JSON;charset=\"UTF-8\"; x=y"] {
+        let answer = wire.send("POST", "/graphql", &format!("Content-Type: {good}\r\n"), VIEWER).await;
+        assert_eq!((answer.status, answer.json()), (200, json!({"data": {"viewer": null}})), "{good}");
+    }
+    let bad = [
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data; boundary=x",
+        "application/graphql",
+        "application/json; charset=utf-16",
+        "application/jsonx",
+        "",
+    ];
+    for bad in bad {
+        let answer = wire.send("POST", "/graphql", &format!("Content-Type: {bad}\r\n"), VIEWER).await;
+        assert_eq!((answer.status, answer.code().as_str()), (415, "UNSUPPORTED_MEDIA_TYPE"), "{bad}");
+        assert_eq!(answer.header("accept-post"), Some("application/json"));
+    }
+    assert_eq!(wire.send("POST", "/graphql", "", VIEWER).await.status, 415);
+    assert_eq!(wire.post("Content-Encoding: gzip\r\n", VIEWER).await.status, 415);
+    assert_eq!(wire.post("Content-Type: text/plain\r\n", VIEWER).await.status, 415);
+}
+
+#[tokio::test]
+async fn mutations_are_taken_by_post_only_and_other_methods_not_at_all() {
+    let app = App::on_sqlite().await;
+    let wire = Wire(app.address);
+    for method in ["PUT", "DELETE", "PATCH", "OPTIONS", "HEAD", "TRACE", "FOO"] {
+        let answer = wire.send(method, "/graphql?query=%7B__typename%7D", "", b"").await;
+        assert_eq!((answer.status, answer.header("allow")), (405, Some("GET, POST")), "{method}");
+    }
+    let answer = wire.get("/graphql?query=mutation%7Blogout%7Bsuccess%7D%7D").await;
+    assert_eq!((answer.status, answer.header("allow"), answer.is_refusal()), (405, Some("POST"), true));
+    let both = "/graphql?query=query%20A%7Bviewer%7Bid%7D%7Dmutation%20B%7Blogout%7Bsuccess%7D%7D&operationName=";
+    assert_eq!(wire.get(&format!("{both}B")).await.status, 405);
+    assert_eq!(wire.get(&format!("{both}A")).await.status, 200);
+    assert_eq!(wire.query("mutation{logout{success}}").await.code(), "UNAUTHENTICATED");
+
+    let site = Site::start().await;
+    assert_eq!(site.wire.query("mutation{add}").await.json(), json!({"data": {"add": 1}}));
+    let answer = site.wire.query("subscription{ticks}").await;
+    assert_eq!((answer.status, answer.code().as_str()), (400, "BAD_REQUEST"));
+}
+
+#[tokio::test]
+async fn malformed_requests_are_400_without_an_echo() {
+    let app = App::on_sqlite().await;
+    let wire = Wire(app.address);
+    let (open, close) = ("[".repeat(100_000), "]".repeat(100_000));
+    let deep = format!("{{\"query\":\"{{viewer{{id}}}}\",\"variables\":{{\"a\":{open}{close}}}}}");
+    let bodies: Vec<&[u8]> = vec![
+        b"",
+        b"{",
+        b"null",
+        b"1",
+        b"[]",
+        br#"[{"query":"{viewer{id}}"}]"#,
+        b"{}",
+        br#"{"query":""}"#,
+        br#"{"query":null}"#,
+        br#"{"query":1}"#,
+        br#"{"query":["secret"]}"#,
+        br#"{"query":"{viewer{id}}","variables":[]}"#,
+        br#"{"query":"{viewer{id}}","variables":"secret"}"#,
+        br#"{"query":"{viewer{id}}","operationName":1}"#,
+        br#"{"query":"{viewer{id}}","extensions":1}"#,
+        b"{\"query\":\"{viewer{id}}\xff\"}",
+        br#"{"query":"{viewer{id}}","variables":{"a":"\ud800"}}"#,
+        br#"{"query":"{viewer{id}} #\ud800"}"#,
+        br#"{"query":"{viewer{id}}","variables":{"a":"secret\u0000"}}"#,
+        br#"{"query":"{viewer{id}}\u0000"}"#,
+        br#"{"query":"{node(id:\"\\u0000\"){id}}"}"#,
+        br##"{"query":"{viewer{id}}","variables":{"a":["#__graphql_file__:0"]}}"##,
+        br#"{"query":"{viewer{id}}"} secret"#,
+        deep.as_bytes(),
+        b"secret",
+    ];
+    for body in bodies {
+        let shown = String::from_utf8_lossy(&body[..body.len().min(80)]).into_owned();
+        for accept in ["", "Accept: application/json\r\n"] {
+            let answer = wire.post(accept, body).await;
+            assert_eq!((answer.status, answer.code().as_str()), (400, "BAD_REQUEST"), "{shown}");
+            let silent = answer.is_refusal() && !answer.body.contains("secret") && answer.body.len() < 400;
+            assert!(silent, "{shown}: {}", answer.body);
+        }
+    }
+    let queries = [
+        "",
+        "?query=",
+        "?query=%ff",
+        "?query=%7Bviewer%7Bid%7D%7D&variables=%7B",
+        "?query=%7Bviewer%7Bid%7D%7D&variables=1",
+        "?query=%7Bviewer%7Bid%7D%7D&query=%7Bviewer%7Bid%7D%7D",
+        "?query=%7Bviewer%7Bid%7D%7D&extensions=1",
+    ];
+    for query in queries {
+        let answer = wire.get(&format!("/graphql{query}")).await;
+        assert_eq!((answer.status, answer.code().as_str()), (400, "BAD_REQUEST"), "{query}");
+    }
+    let answer = wire.get(&format!("/graphql?query={}", "a".repeat(70_000))).await;
+    assert!([414, 431].contains(&answer.status), "{answer:?}");
+}
+
+#[tokio::test]
+async fn a_body_too_large_is_413_with_and_without_a_length() {
+    const POST: &str = "POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n";
+    let app = App::on_sqlite().await;
+    let wire = Wire(app.address);
+    let body = |padding: usize| format!("{{\"query\":\"{{viewer{{id}}}}\",\"x\":\"{}\"}}", "x".repeat(padding));
+    let fits = body(256 * 1024 - body(0).len());
+    assert_eq!(fits.len(), 256 * 1024);
+    assert_eq!(wire.post("", fits.as_bytes()).await.status, 200);
+    for size in [256 * 1024 + 1, 900_000, 50_000_000] {
+        let mut bytes = format!("{POST}Content-Length: {size}\r\n\r\n").into_bytes();
+        bytes.extend(std::iter::repeat_n(b'x', size.min(1_000_000)));
+        let answer = wire.raw(&bytes).await;
+        assert_eq!((answer.status, answer.code().as_str()), (413, "PAYLOAD_TOO_LARGE"), "{size}");
+    }
+    let chunk = |text: &str| format!("{:x}\r\n{text}\r\n", text.len());
+    let head = format!("{POST}Transfer-Encoding: chunked\r\n\r\n");
+    let large = format!("{head}{}0\r\n\r\n", chunk(&"x".repeat(0x4000)).repeat(30));
+    assert_eq!(wire.raw(large.as_bytes()).await.status, 413);
+    let small = format!("{head}{}0\r\n\r\n", chunk(&body(0)));
+    assert_eq!(wire.raw(small.as_bytes()).await.status, 200);
+}
+
+#[tokio::test]
+async fn documents_that_cannot_be_run_are_refused_with_a_code() {
+    let app = App::on_sqlite().await;
+    let wire = Wire(app.address);
+    let aliases = (0..31).map(|n| format!("a{n}:__typename ")).collect::<String>();
+    let (many_aliases, brackets) = (format!("{{x:__schema{{{aliases}}}}}"), "[".repeat(30_000));
+    let long = format!("{{viewer{{id}}}}#{}", "x".repeat(32 * 1024));
+    let table = [
+        ("{viewer{id}", "GRAPHQL_PARSE_FAILED"),
+        ("}", "GRAPHQL_PARSE_FAILED"),
+        ("fragment A on Query{viewer{id}}", "GRAPHQL_PARSE_FAILED"),
+        ("query A{viewer{id}} query($a:Nope){viewer{id}}", "GRAPHQL_PARSE_FAILED"),
+        ("{nothing}", "GRAPHQL_VALIDATION_FAILED"),
+        ("{viewer}", "GRAPHQL_VALIDATION_FAILED"),
+        ("query($a:Int){viewer{id}}", "GRAPHQL_VALIDATION_FAILED"),
+        ("query($a:[Strng]=[1]){viewer{id}}", "GRAPHQL_VALIDATION_FAILED"),
+        ("query A($a:[Query!]=[1]){viewer{id}}", "GRAPHQL_VALIDATION_FAILED"),
+        ("{...A} fragment A on Query{...A}", "DOCUMENT_TOO_LARGE"),
+        ("query A{viewer{id}} query B{viewer{id}}", "OPERATION_RESOLUTION_FAILURE"),
+        ("{searchUsers(query:1){totalCount}}", "BAD_USER_INPUT"),
+        ("query($q:String!){searchUsers(query:$q){totalCount}}", "BAD_USER_INPUT"),
+        (&many_aliases, "DOCUMENT_TOO_LARGE"),
+        (&brackets, "DOCUMENT_TOO_LARGE"),
+        (&long, "DOCUMENT_TOO_LARGE"),
+    ];
+    for (query, code) in table {
+        let answer = wire.query(query).await;
+        assert_eq!((answer.status, answer.code().as_str(), answer.is_refusal()), (400, code, true), "{}", answer.body);
+        let body = json!({ "query": query }).to_string();
+        let answer = wire.post("Accept: application/json\r\n", body.as_bytes()).await;
+        assert_eq!((answer.status, answer.code().as_str(), answer.is_refusal()), (200, code, true), "{}", answer.body);
+    }
+    let answer = wire.post("", br#"{"query":"query A{viewer{id}}","operationName":"Z"}"#).await;
+    assert_eq!((answer.status, answer.code().as_str()), (400, "OPERATION_RESOLUTION_FAILURE"));
+    let answer = wire.query(&format!("{{viewer{{id}} {} ]", "secret ".repeat(1000))).await;
+    assert!(answer.body.len() < 300 && !answer.body.contains("secret"), "{}", answer.body);
+    assert_eq!(answer.json()["errors"][0]["locations"][0]["line"], 1);
+    let answer = wire.query(&format!("{{x:__schema{{{}}}}}", "z ".repeat(1900))).await;
+    assert!(answer.json()["errors"].as_array().unwrap().len() <= 20 && answer.body.len() < 6_000);
+}
+
+#[tokio::test]
+async fn values_that_do_not_fit_are_told_from_foreign_errors() {
+    let site = Site::start().await;
+    let answer = site.wire.query("{even(n:3)}").await;
+    assert_eq!((answer.status, answer.code().as_str()), (200, "BAD_USER_INPUT"), "{}", answer.body);
+    let answer = site.wire.query("{even(n:\"password\")}").await;
+    assert!(answer.code() == "BAD_USER_INPUT" && !answer.body.contains("password"), "{}", answer.body);
+    let answer = site.wire.post("", br#"{"query":"query($n:Even!){even(n:$n)}","variables":{"n":5}}"#).await;
+    assert_eq!(answer.code(), "BAD_USER_INPUT", "{}", answer.body);
+    let answer = site.wire.post("", br#"{"query":"query($t:String!){echo(text:$t)}","variables":{"t":null}}"#).await;
+    assert_eq!((answer.status, answer.code().as_str()), (400, "BAD_USER_INPUT"), "{}", answer.body);
+    let deep = format!("{}{{a:\"x\"}}{}", "{and:[".repeat(30), "]}".repeat(30));
+    assert_eq!(site.wire.query(&format!("{{filter(by:{deep})}}")).await.json(), json!({"data": {"filter": 30}}));
+    let deep = (0..60).fold(json!({"a": "x"}), |inner, _| json!({"and": [inner]}));
+    let body = json!({"query": "query($f:Filter!){filter(by:$f)}", "variables": {"f": deep}}).to_string();
+    assert_eq!(site.wire.post("", body.as_bytes()).await.json(), json!({"data": {"filter": 60}}));
+}
+
+#[tokio::test]
+async fn a_foreign_error_says_nothing_but_internal_and_the_request_id() {
+    let site = Site::start().await;
+    for query in ["{foreign hello}", "{foreignNonNull}"] {
+        let answer = site.wire.query(query).await;
+        let error = &answer.json()["errors"][0];
+        assert_eq!((answer.status, error["message"].as_str()), (200, Some("Internal error")), "{}", answer.body);
+        assert_eq!(error["extensions"]["code"], "INTERNAL");
+        assert_eq!(error["extensions"]["requestId"].as_str(), answer.header("x-request-id"));
+        assert!(!answer.is_refusal() && !answer.body.contains("invalid digit") && !answer.body.contains("secret"));
+    }
+    let answer = site.wire.query("{ours hello}").await;
+    assert_eq!((answer.status, answer.code().as_str()), (200, "FORBIDDEN"));
+    assert_eq!(answer.json()["data"], json!({"ours": null, "hello": "world"}));
+}
+
+#[tokio::test]
+async fn the_answer_is_of_the_media_type_that_is_accepted() {
+    let app = App::on_sqlite().await;
+    let wire = Wire(app.address);
+    let graphql = "application/graphql-response+json; charset=utf-8";
+    let plain = "application/json; charset=utf-8";
+    let table = [
+        ("*/*", graphql),
+        ("application/*", graphql),
+        ("application/graphql-response+json", graphql),
+        ("application/json", plain),
+        ("application/json, text/plain, */*", plain),
+        ("application/json;q=0.9, application/graphql-response+json", graphql),
+        ("application/json, application/graphql-response+json;q=0.5", plain),
+        ("application/graphql-response+json, application/json", graphql),
+        ("text/html, */*;q=0.1", graphql),
+        ("application/graphql-response+json;q=0, */*", plain),
+        ("application/json;q=0.1, */*", graphql),
+    ];
+    assert_eq!(wire.post("", VIEWER).await.header("content-type"), Some(graphql));
+    for (accept, wanted) in table {
+        let answer = wire.post(&format!("Accept: {accept}\r\n"), VIEWER).await;
+        assert_eq!((answer.status, answer.header("content-type")), (200, Some(wanted)), "{accept}");
+    }
+    for accept in ["text/html", "application/xml", "application/json;q=0", "*/*;q=0"] {
+        let answer = wire.post(&format!("Accept: {accept}\r\n"), VIEWER).await;
+        assert_eq!((answer.status, answer.code().as_str()), (406, "NOT_ACCEPTABLE"), "{accept}");
+    }
+}
+
+#[tokio::test]
+async fn a_bearer_token_is_taken_and_anything_else_is_401() {
+    let site = Site::start().await;
+    let body = br#"{"query":"{who}"}"#;
+    for header in ["Authorization: Bearer abc.d-e_f", "authorization: bEaReR abc.d-e_f"] {
+        assert_eq!(site.wire.post(&format!("{header}\r\n"), body).await.json()["data"]["who"], "abc.d-e_f");
+    }
+    let long = format!("Bearer {}", "x".repeat(2000));
+    let twice = "Bearer a\r\nAuthorization: Bearer b";
+    let bad = ["Basic YTpi", "Bearer", "Bearer ", "Bearer a b", "abc", "", twice, "Bearer \u{fc}", &long, "Bearer bad"];
+    for value in bad {
+        let answer = site.wire.post(&format!("Authorization: {value}\r\n"), body).await;
+        assert_eq!((answer.status, answer.code().as_str()), (401, "UNAUTHENTICATED"), "{value}");
+        assert_eq!(answer.header("www-authenticate"), Some("Bearer"), "{value}");
+        let headers = format!("Accept: application/json\r\nAuthorization: {value}\r\n");
+        assert_eq!(site.wire.post(&headers, body).await.status, 401);
+    }
+    let answer = site.wire.post("Authorization: Bearer busy\r\n", body).await;
+    assert_eq!((answer.status, answer.header("retry-after")), (503, Some("1")));
+    let forged = "X-Forwarded-For: 6.6.6.6\r\nX-Real-IP: 6.6.6.6\r\nForwarded: for=6.6.6.6\r\n";
+    assert_eq!(site.wire.post(forged, br#"{"query":"{peer}"}"#).await.json()["data"]["peer"], "127.0.0.1");
+}
+
+#[tokio::test]
+async fn every_altered_token_is_refused() {
+    let app = App::on_sqlite().await;
+    let wire = Wire(app.address);
+    let token = app.user().await.token.clone().unwrap();
+    let mut altered = vec![format!("{token}A"), token.to_uppercase(), "ros_".to_owned(), "ros_\u{fc}".to_owned()];
+    altered.extend((1..token.len()).map(|length| token[..length].to_owned()));
+    altered.extend((0..token.len()).map(|at| {
+        let other = if token.as_bytes()[at] == b'A' { 'B' } else { 'A' };
+        format!("{}{other}{}", &token[..at], &token[at + 1..])
+    }));
+    let mut stream = wire.connect().await;
+    for altered in altered {
+        let headers = format!("{JSON}Authorization: Bearer {altered}\r\n");
+        stream.write_all(&request("POST", "/graphql", &headers, VIEWER)).await.unwrap();
+        let answer = read_answer(&mut stream, false).await.unwrap();
+        assert_eq!((answer.status, answer.code().as_str()), (401, "UNAUTHENTICATED"), "{altered}");
+    }
+    let answer = wire.post(&format!("Authorization: Bearer {token}\r\n"), VIEWER).await;
+    assert!(answer.json()["data"]["viewer"]["id"].is_string(), "{}", answer.body);
+}
+
+#[tokio::test]
+async fn every_answer_carries_the_protecting_headers_and_an_id() {
+    let site = Site::start().await;
+    let mut answers = Vec::new();
+    for query in ["{hello}", "{", "{panics}", "{foreign}"] {
+        answers.push(site.wire.query(query).await);
+    }
+    for path in ["/none", "/health/live", "/"] {
+        answers.push(site.wire.get(path).await);
+    }
+    answers.push(site.wire.send("DELETE", "/graphql", "", b"").await);
+    answers.push(site.wire.send("HEAD", "/health/ready", "", b"").await);
+    let headers = [
+        ("cache-control", "no-store"),
+        ("x-content-type-options", "nosniff"),
+        ("referrer-policy", "no-referrer"),
+        ("x-frame-options", "DENY"),
+        ("content-security-policy", "default-src 'none'"),
+    ];
+    for answer in answers {
+        for (name, value) in headers {
+            assert_eq!(answer.header(name), Some(value), "{answer:?}");
+        }
+        assert_eq!(answer.header("x-request-id").map(str::len), Some(36), "{answer:?}");
+    }
+    let body = br#"{"query":"{idOfRequest}"}"#;
+    let answer = site.wire.post("X-Request-Id: Abc.1_2-3\r\n", body).await;
+    assert_eq!(answer.header("x-request-id"), Some("Abc.1_2-3"));
+    assert_eq!(answer.json()["data"]["idOfRequest"], "Abc.1_2-3");
+    for bad in ["a b", "", &"x".repeat(65), "a\"b", "<script>"] {
+        let answer = site.wire.post(&format!("X-Request-Id: {bad}\r\n"), body).await;
+        assert_eq!(answer.header("x-request-id").map(str::len), Some(36), "{bad}");
+    }
+}
+
+#[tokio::test]
+async fn health_says_little_and_unknown_addresses_are_404() {
+    let app = App::on_sqlite().await;
+    let wire = Wire(app.address);
+    for path in ["/health/live", "/health/ready"] {
+        let answer = wire.get(path).await;
+        assert_eq!((answer.status, answer.json()), (200, json!({"status": "ok"})));
+    }
+    assert_eq!(wire.send("POST", "/health/live", "", b"").await.status, 405);
+    for path in ["/graphql/", "/none", "/..", "/%00", "/health", "//graphql"] {
+        let answer = wire.get(path).await;
+        assert_eq!((answer.status, answer.code().as_str()), (404, "NOT_FOUND"), "{path}");
+    }
+    let site = Site::start_with(settings(), false).await;
+    assert_eq!(site.wire.get("/health/live").await.json(), json!({"status": "ok"}));
+    let ready = site.wire.get("/health/ready").await;
+    assert_eq!((ready.status, ready.json()), (503, json!({"status": "unavailable"})));
+    assert_eq!(site.wire.get("/").await.status, 404, "the playground is off");
+}
+
+#[tokio::test]
+async fn a_panic_is_one_500_and_the_connection_lives_on() {
+    let site = Site::start().await;
+    for query in ["{panics}", "mutation{panics}"] {
+        let answer = site.wire.query(query).await;
+        assert_eq!((answer.status, answer.code().as_str(), answer.is_refusal()), (500, "INTERNAL", true));
+        assert_eq!(answer.json()["errors"][0]["extensions"]["requestId"].as_str(), answer.header("x-request-id"));
+        assert!(!answer.body.contains("disco"));
+    }
+    let mut stream = site.wire.connect().await;
+    for (query, status) in [("{panics}", 500), ("{hello}", 200)] {
+        let body = json!({ "query": query }).to_string();
+        stream.write_all(&request("POST", "/graphql", JSON, body.as_bytes())).await.unwrap();
+        assert_eq!(read_answer(&mut stream, false).await.unwrap().status, status);
+    }
+}
+
+#[tokio::test]
+async fn a_broken_database_is_an_internal_error_without_a_word_of_sql() {
+    let app = App::on_sqlite().await;
+    let (wire, caller) = (Wire(app.address), app.user().await);
+    sea_orm::ConnectionTrait::execute_unprepared(app.db.write(), "DROP TABLE memberships").await.unwrap();
+    let body = json!({ "query": "{ viewer { id } node(id: \"no id\") { id } other: viewer { groups { id } } }" });
+    let authorization = format!("Authorization: Bearer {}\r\n", caller.token.clone().unwrap());
+    let answer = wire.post(&authorization, body.to_string().as_bytes()).await;
+    let json = answer.json();
+    let internal: Vec<&Value> =
+        json["errors"].as_array().unwrap().iter().filter(|error| error["extensions"]["code"] == "INTERNAL").collect();
+    assert_eq!((answer.status, internal.len()), (200, 1), "{json:#}");
+    assert_eq!(internal[0]["message"], "Internal error");
+    assert_eq!(internal[0]["extensions"]["requestId"].as_str(), answer.header("x-request-id"));
+    for word in ["memberships", "table", "SELECT", "select", "sql"] {
+        assert!(!answer.body.contains(word), "{word}: {}", answer.body);
+    }
+    assert_eq!(json["data"]["viewer"]["id"], json!(caller.id()), "{json:#}");
+
+    let create = r#"{"query":"mutation{createGroup(input:{name:\"A\"}){success}}"}"#;
+    let answer = wire.post(&authorization, create.as_bytes()).await;
+    assert_eq!((answer.status, answer.code().as_str()), (200, "INTERNAL"), "{}", answer.body);
+    assert!(!answer.body.contains("memberships") && !answer.body.contains("INSERT"), "{}", answer.body);
+    let data = caller.data("{ groups { totalCount } }", json!({})).await;
+    assert_eq!(data["groups"]["totalCount"], 0, "half of the mutation was kept");
+}
+
+#[tokio::test]
+async fn an_error_takes_its_own_field_and_no_other() {
+    let app = App::on_sqlite().await;
+    let user = app.user().await;
+    let others = [
+        "node(id: \"garbage\") { id }",
+        "group(id: \"garbage\") { id }",
+        "institution(id: \"\") { id }",
+        "license(id: \"1\") { id }",
+        "user(by: { id: \"garbage\" }) { id }",
+        "user(by: { externalId: \"1\" }) { id }",
+    ];
+    for other in others {
+        let answer = user.ask(&format!("{{ viewer {{ id }} other: {other} }}"), json!({})).await;
+        assert_eq!(answer["data"], json!({ "viewer": { "id": user.id() }, "other": null }), "{other}: {answer:#}");
+        assert_eq!(answer["errors"][0]["path"], json!(["other"]), "{other}: {answer:#}");
+        let code = answer["errors"][0]["extensions"]["code"].as_str().unwrap();
+        assert!(["BAD_USER_INPUT", "FORBIDDEN"].contains(&code), "{other}: {code}");
+    }
+    let id = user.id();
+    let document = format!("{{ viewer {{ id }} node(id: \"{id}\") {{ id }} group(id: \"{id}\") {{ id }} }}");
+    let answer = app.anonymous().ask(&document, json!({})).await;
+    assert_eq!(answer["data"], json!({ "viewer": null, "node": null, "group": null }), "{answer:#}");
+    assert_eq!(answer["errors"].as_array().unwrap().len(), 2, "{answer:#}");
+}

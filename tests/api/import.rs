@@ -1,0 +1,498 @@
+//! `roster import`: what is good is loaded once, what is bad is named, every fault of it.
+
+use roster::db::Db;
+use roster::entity::{credential, group, institution, license, membership, session, user};
+use roster::password::Hasher;
+use roster::scalar::Id;
+use sea_orm::{EntityTrait as _, QueryOrder as _};
+use serde_json::{Value, json};
+
+use crate::app::PASSWORD;
+use crate::process::{ADMIN, Ended, Home, Process};
+
+const WARD: &str = "0192a000-0000-7000-8000-000000000001";
+const LAB: &str = "0192a000-0000-7000-8000-000000000002";
+const ANN: &str = "0192a000-0000-7000-8000-000000000011";
+const HOSPITAL: &str = "0192a000-0000-7000-8000-000000000021";
+
+/// Everything that an import writes.
+type Snapshot =
+    (Vec<license::Model>, Vec<institution::Model>, Vec<group::Model>, Vec<user::Model>, Vec<membership::Model>, Vec<credential::Model>);
+
+async fn snapshot(db: &Db) -> Snapshot {
+    (
+        license::Entity::find().order_by_asc(license::Column::Id).all(db.read()).await.unwrap(),
+        institution::Entity::find().order_by_asc(institution::Column::Id).all(db.read()).await.unwrap(),
+        group::Entity::find().order_by_asc(group::Column::Id).all(db.read()).await.unwrap(),
+        user::Entity::find().order_by_asc(user::Column::Id).all(db.read()).await.unwrap(),
+        membership::Entity::find()
+            .order_by_asc(membership::Column::UserId)
+            .order_by_asc(membership::Column::GroupId)
+            .all(db.read())
+            .await
+            .unwrap(),
+        credential::Entity::find().order_by_asc(credential::Column::UserId).all(db.read()).await.unwrap(),
+    )
+}
+
+async fn import(home: &Home, file: impl AsRef<[u8]>) -> Ended {
+    import_with(home, file, &[]).await
+}
+
+async fn import_with(home: &Home, file: impl AsRef<[u8]>, arguments: &[&str]) -> Ended {
+    std::fs::write(home.path("people.ndjson"), file).unwrap();
+    home.run(&[&["import", "people.ndjson"][..], arguments].concat()).await
+}
+
+/// Imports a file that must be good, and returns what the program says of it.
+async fn imported(home: &Home, file: impl AsRef<[u8]>) -> String {
+    let ended = import(home, file).await;
+    assert_eq!((ended.code, ended.err.as_str()), (0, ""), "{ended:?}");
+    ended.out.trim().to_owned()
+}
+
+/// The lines that are named as bad, after a check that nothing was written.
+async fn refused(home: &Home, file: impl AsRef<[u8]>) -> Vec<String> {
+    let db = home.db().await;
+    let before = snapshot(&db).await;
+    let ended = import(home, file).await;
+    assert_eq!(ended.code, 1, "{ended:?}");
+    assert_eq!(ended.out, "", "{ended:?}");
+    assert!(!ended.err.contains("panicked"), "{ended:?}");
+    assert!(snapshot(&db).await == before, "something was written");
+    let lines: Vec<String> = ended.err.lines().map(str::to_owned).collect();
+    let (last, faults) = lines.split_last().unwrap();
+    assert!(last.starts_with("error: ") && last.ends_with("nothing was written."), "{ended:?}");
+    faults.to_vec()
+}
+
+/// Checks that each fault is named where it is, in this order, and no other.
+fn assert_faults(found: &[String], expected: &[(&str, &str)]) {
+    let right = found.len() == expected.len()
+        && found.iter().zip(expected).all(|(line, (start, part))| line.starts_with(start) && line.contains(part));
+    assert!(right, "found {found:#?}\nexpected {expected:#?}");
+}
+
+fn lines(records: &[Value]) -> String {
+    records.iter().map(|record| format!("{record}\n")).collect()
+}
+
+async fn good_file() -> String {
+    let hash = Hasher::default().hash(PASSWORD.to_owned()).await.unwrap();
+    lines(&[
+        json!({ "institution": { "id": HOSPITAL, "name": "Alder Hospital", "kind": "HOSPITAL", "country": "au", "numBeds": 300, "externalId": "H-1" } }),
+        json!({ "institution": { "name": "Cedar House", "kind": "CARE_HOME", "country": "IT", "externalId": "H-2" } }),
+        json!({ "institution": { "name": "Birch Institute", "kind": "RESEARCH", "country": "JP" } }),
+        json!({ "group": { "id": WARD, "name": "Ward 1", "description": "The first ward" } }),
+        json!({ "group": { "id": LAB, "name": "Laboratory" } }),
+        json!({ "group": { "name": "Choir" } }),
+        json!({ "user": {
+            "id": ANN, "firstName": "Ann", "lastName": "Ångström", "email": "ann@example.org", "username": "ann", "externalId": "P-1",
+            "institution": HOSPITAL, "groups": [{ "group": WARD, "role": "OWNER" }, { "group": "Choir" }],
+            "passwordHash": hash, "dateJoined": "2015-03-04T05:06:07.123456789+02:00", "birthDate": "1980-07-08",
+            "gender": "FEMALE", "userType": "CLINICIAN", "position": "Doctor", "website": "www.example.org",
+            "orcidId": "0000-0002-1825-0097", "phone": "+61 2 1234", "role": "ADMIN", "adminRights": { "isGroupAdmin": true },
+        } }),
+        json!({ "user": { "firstName": "李", "lastName": "雷", "email": "li@example.org", "externalId": "P-2", "institution": "Cedar House", "groups": [{ "group": "Ward 1", "role": "MANAGER" }] } }),
+        json!({ "user": { "firstName": "Bo", "lastName": "Nilsson", "username": "Bo.Nilsson", "institution": "Birch Institute", "isActive": false } }),
+        json!({ "user": { "firstName": "Mike", "lastName": "Noon", "email": "Mike@Example.ORG", "groups": [] } }),
+    ])
+}
+
+in_every_home! {
+    async fn a_good_file_becomes_a_directory(home: Home) {
+        let home = home.with_admin().await;
+        assert_eq!(imported(&home, good_file().await).await, "10 were created, 0 changed, 0 unchanged.");
+        let server = home.serve(&[]).await;
+        let root = server.sign_in(ADMIN).await;
+        let query = "query ($id: ID!) { user(by: { id: $id }) {
+            fullName username email externalId birthDate gender userType position website role dateJoined hasActivated version
+            adminRights { isGroupAdmin } institution { name country numBeds } memberships { role group { id name } } } }";
+        let ann = root.data(query, json!({ "id": ANN })).await;
+        let mut ann = ann["user"].clone();
+        let mut memberships = ann["memberships"].as_array().unwrap().clone();
+        memberships.iter_mut().filter(|one| one["group"]["name"] == "Choir").for_each(|one| one["group"]["id"] = Value::Null);
+        memberships.sort_by_key(|one| one["group"]["name"].as_str().map(str::to_owned));
+        ann["memberships"] = Value::Array(memberships);
+        assert_eq!(ann, json!({
+            "fullName": "Ann Ångström", "username": "ann", "email": "ann@example.org", "externalId": "P-1", "birthDate": "1980-07-08",
+            "gender": "FEMALE", "userType": "CLINICIAN", "position": "Doctor", "website": "http://www.example.org", "role": "ADMIN",
+            "dateJoined": "2015-03-04T03:06:07.123456+00:00", "hasActivated": true, "version": 1, "adminRights": { "isGroupAdmin": true },
+            "institution": { "name": "Alder Hospital", "country": "AU", "numBeds": 300 },
+            "memberships": [{ "role": "MEMBER", "group": { "id": null, "name": "Choir" } }, { "role": "OWNER", "group": { "id": WARD, "name": "Ward 1" } }],
+        }));
+        let query = "{ a: user(by: { externalId: \"P-2\" }) { fullName hasActivated institution { name } memberships { role } }
+            b: user(by: { username: \"bo.nilsson\" }) { fullName isActive institution { name } } c: user(by: { email: \"mike@example.org\" }) { email version } }";
+        assert_eq!(root.data(query, json!({})).await, json!({
+            "a": { "fullName": "李 雷", "hasActivated": false, "institution": { "name": "Cedar House" }, "memberships": [{ "role": "MANAGER" }] },
+            "b": { "fullName": "Bo Nilsson", "isActive": false, "institution": { "name": "Birch Institute" } },
+            "c": { "email": "Mike@Example.ORG", "version": 1 },
+        }));
+    }
+
+    async fn a_password_imported_works_at_sign_in(home: Home) {
+        imported(&home, good_file().await).await;
+        let server = home.serve(&[]).await;
+        let ann = server.login("ann@example.org", PASSWORD).await;
+        assert_eq!(ann["user"], json!({ "id": ANN, "hasActivated": true }));
+        assert_eq!(server.login("ann@example.org", "another-password-altogether").await["success"], json!(false));
+        assert_eq!(server.login("mike@example.org", PASSWORD).await["success"], json!(false));
+    }
+
+    async fn the_second_run_of_a_file_changes_nothing(home: Home) {
+        let file = good_file().await;
+        imported(&home, &file).await;
+        let db = home.db().await;
+        let before = snapshot(&db).await;
+        assert_eq!(imported(&home, &file).await, "0 were created, 0 changed, 10 unchanged.");
+        assert!(snapshot(&db).await == before);
+    }
+
+    async fn the_second_run_changes_nothing_where_a_group_is_named_twice_on_a_line(home: Home) {
+        let groups = json!([{ "group": "Ward", "role": "OWNER" }, { "group": "Ward", "role": "MEMBER" }]);
+        let file = lines(&[
+            json!({ "group": { "name": "Ward" } }),
+            json!({ "user": { "firstName": "A", "lastName": "B", "email": "a@example.org", "groups": groups } }),
+        ]);
+        imported(&home, &file).await;
+        let db = home.db().await;
+        let before = snapshot(&db).await;
+        assert_eq!(imported(&home, &file).await, "0 were created, 0 changed, 2 unchanged.");
+        assert!(snapshot(&db).await == before);
+    }
+
+    async fn a_line_that_changed_changes_what_it_is_about_and_nothing_else(home: Home) {
+        let file = good_file().await;
+        imported(&home, &file).await;
+        let db = home.db().await;
+        let before = snapshot(&db).await;
+        let changed = file.replace("\"Doctor\"", "\"Head Doctor\"").replace("The first ward", "Ward of all wards");
+        assert_ne!(changed, file);
+        assert_eq!(imported(&home, &changed).await, "0 were created, 2 changed, 8 unchanged.");
+        let after = snapshot(&db).await;
+        let differ = |(old, new): &(&user::Model, &user::Model)| old != new;
+        let people: Vec<_> = before.3.iter().zip(&after.3).filter(differ).collect();
+        let [(old, new)] = people[..] else { panic!("{people:#?}") };
+        assert_eq!((new.position.as_deref(), new.version), (Some("Head Doctor"), 2));
+        assert!(new.modified_at > old.modified_at);
+        let restored = user::Model { position: old.position.clone(), version: 1, modified_at: old.modified_at, ..new.clone() };
+        assert_eq!(&restored, old);
+        assert!(before.1 == after.1 && before.4 == after.4 && before.5 == after.5);
+        let groups: Vec<_> = after.2.iter().filter(|group| group.version == 2).map(|group| group.name.as_str()).collect();
+        assert_eq!(groups, ["Ward 1"]);
+    }
+
+    async fn a_person_is_found_by_external_id_and_a_null_clears(home: Home) {
+        imported(&home, good_file().await).await;
+        let line = json!({ "user": { "externalId": "P-1", "position": null, "email": "new@example.org" } });
+        assert_eq!(imported(&home, lines(&[line])).await, "0 were created, 1 changed, 0 unchanged.");
+        let ann = user::Entity::find_by_id(Id::parse(ANN).unwrap()).one(home.db().await.read()).await.unwrap().unwrap();
+        assert_eq!((ann.position, ann.email.as_deref(), ann.first_name.as_str()), (None, Some("new@example.org"), "Ann"));
+    }
+
+    async fn a_dry_run_writes_nothing(home: Home) {
+        let file = good_file().await;
+        let dry = import_with(&home, &file, &["--dry-run"]).await;
+        assert_eq!((dry.code, dry.out.trim()), (0, "10 would be created, 0 changed, 0 unchanged."), "{dry:?}");
+        let db = home.db().await;
+        assert!(snapshot(&db).await == Snapshot::default(), "a dry run wrote something");
+        imported(&home, &file).await;
+        let before = snapshot(&db).await;
+        let dry = import_with(&home, file.replace("\"Doctor\"", "\"Nurse\""), &["--dry-run"]).await;
+        assert_eq!((dry.code, dry.out.trim()), (0, "0 would be created, 1 changed, 9 unchanged."), "{dry:?}");
+        let dry = import_with(&home, "{}", &["--dry-run"]).await;
+        assert_eq!(dry.code, 1, "{dry:?}");
+        assert!(snapshot(&db).await == before);
+    }
+
+    async fn a_bad_file_leaves_an_empty_directory_empty(home: Home) {
+        let good = json!({ "user": { "firstName": "A", "lastName": "B", "email": "a@example.org" } });
+        let bad = import(&home, format!("{good}\n{{}}\n")).await;
+        assert_eq!(bad.code, 1);
+        assert!(snapshot(&home.db().await).await == Snapshot::default(), "something was written");
+    }
+
+    async fn each_bad_line_is_reported_with_its_number_and_every_fault(home: Home) {
+        imported(&home, good_file().await).await;
+        imported(&home, lines(&[
+            json!({ "group": { "id": Id::new(), "name": "Twin" } }),
+            json!({ "group": { "id": Id::new(), "name": "Twin" } }),
+        ])).await;
+        let good = json!({ "user": { "firstName": "G", "lastName": "H", "email": "good@example.org" } });
+        let person = |more: Value| {
+            let mut object = json!({ "firstName": "F", "lastName": "L", "email": format!("{}@example.org", Id::new().0) });
+            object.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            json!({ "user": object }).to_string()
+        };
+        let file = [
+            good.to_string(),
+            "{ no json".to_owned(),
+            "[]".to_owned(),
+            r#"{"user":{},"group":{}}"#.to_owned(),
+            r#"{"person":{}}"#.to_owned(),
+            r#"{"user":[]}"#.to_owned(),
+            String::new(),
+            person(json!({ "shoeSize": 43, "isStaff": "yes", "gender": "OTHER", "id": 7 })),
+            r#"{"user":{"lastName":" ","email":"no address","orcidId":"0000-0002-1825-0098"}}"#.to_owned(),
+            person(json!({ "institution": "Nowhere", "groups": [{ "group": "Nothing" }] })),
+            person(json!({ "groups": [{ "group": "Twin" }] })),
+            person(json!({ "groups": [{ "group": "Choir", "role": "BOSS" }] })),
+            person(json!({ "email": "GOOD@example.org" })),
+            person(json!({ "email": "ann@Example.org", "externalId": "P-9" })),
+            person(json!({ "email": "Ann@Example.org", "externalId": "P-8", "username": "ANN" })),
+            person(json!({ "passwordHash": "secret" })),
+            person(json!({ "passwordHash": "$argon2id$v=19$m=0,t=0,p=1$c29tZXNhbHRzYWx0$mGXcJTkI6F0SxMjXfFzPvk5gQYhXr0VhQvKqTmA8mGk" })),
+            person(json!({ "passwordHash": "$argon2id$v=19$m=4294967295,t=2,p=1$c29tZXNhbHRzYWx0$mGXcJTkI6F0SxMjXfFzPvk5gQYhXr0VhQvKqTmA8mGk" })),
+            person(json!({ "passwordHash": "$2b$12$R9h/cIPz0gi.URNNX3kh2OPST9/PgBkqquzi.Ss7KIUgO2t0jWMUW" })),
+            person(json!({ "dateJoined": "yesterday" })),
+            person(json!({ "dateJoined": "+262000-01-01T00:00:00Z" })),
+            person(json!({ "dateJoined": "0000-01-01T00:00:00Z" })),
+            r#"{"institution":{"name":"X","kind":"HOTEL","country":"AUS","stars":5}}"#.to_owned(),
+            r#"{"institution":{"name":"X","kind":"HOSPITAL","country":"AUS","numBeds":-1}}"#.to_owned(),
+            r#"{"group":{"name":"","owner":"me"}}"#.to_owned(),
+            r#"{"group":{"name":""}}"#.to_owned(),
+            r#"{"group":{"name":"Twin","description":"Which of them?"}}"#.to_owned(),
+            person(json!({ "id": ANN, "email": "ann@example.org" })),
+            person(json!({ "externalId": "P-1", "email": "ann@example.org" })),
+        ]
+        .join("\n");
+        let found = refused(&home, file).await;
+        assert_faults(&found, &[
+            ("line 2: ", "not JSON"),
+            ("line 3: ", "one member"),
+            ("line 4: ", "one member"),
+            ("line 5: ", "one member"),
+            ("line 6: ", "one member"),
+            ("line 8: id: ", ""),
+            ("line 8: gender: ", "OTHER"),
+            ("line 8: isStaff: ", "expected a boolean"),
+            ("line 8: shoeSize: ", "unknown field"),
+            ("line 9: firstName: ", "required"),
+            ("line 9: lastName: ", "required"),
+            ("line 9: email: ", "not an e-mail address"),
+            ("line 9: orcidId: ", "checksum"),
+            ("line 10: institution: ", "Nowhere"),
+            ("line 10: groups: ", "Nothing"),
+            ("line 11: groups: ", "Several"),
+            ("line 12: groups: ", "BOSS"),
+            ("line 13: email: ", "taken"),
+            ("line 14: email: ", "taken"),
+            ("line 15: email: ", "taken"),
+            ("line 15: username: ", "taken"),
+            ("line 16: passwordHash: ", "Argon2"),
+            ("line 17: passwordHash: ", "Argon2"),
+            ("line 18: passwordHash: ", "Argon2"),
+            ("line 19: passwordHash: ", "Argon2"),
+            ("line 20: dateJoined: ", ""),
+            ("line 21: dateJoined: ", ""),
+            ("line 22: dateJoined: ", ""),
+            ("line 23: kind: ", "HOTEL"),
+            ("line 23: stars: ", "unknown field"),
+            ("line 24: country: ", "Two letters"),
+            ("line 24: numBeds: ", "At least 0"),
+            ("line 25: owner: ", "unknown field"),
+            ("line 26: name: ", "required"),
+            ("line 27: name: ", "Several"),
+            ("line 29: id: ", "same person"),
+        ]);
+    }
+
+    async fn what_belongs_to_another_license_is_unknown_or_taken(home: Home) {
+        imported(&home, good_file().await).await;
+        let db = home.db().await;
+        let other = roster::license::create(&db, Id::new(), "B-2", "Birch Institute").await.unwrap();
+        let file = lines(&[
+            json!({ "institution": { "id": HOSPITAL, "name": "Ours", "kind": "HOSPITAL", "country": "AU" } }),
+            json!({ "group": { "id": WARD, "name": "Ours" } }),
+            json!({ "user": { "id": ANN, "firstName": "Ours", "lastName": "Now", "email": "ours@example.org" } }),
+            json!({ "user": { "firstName": "C", "lastName": "D", "email": "c@example.org", "institution": HOSPITAL } }),
+            json!({ "user": { "firstName": "C", "lastName": "D", "email": "d@example.org", "institutionId": HOSPITAL } }),
+            json!({ "user": { "firstName": "C", "lastName": "D", "email": "e@example.org", "institution": "Cedar House" } }),
+            json!({ "user": { "firstName": "C", "lastName": "D", "email": "f@example.org", "groups": [{ "group": LAB }] } }),
+            json!({ "user": { "firstName": "C", "lastName": "D", "email": "ANN@example.org" } }),
+            json!({ "user": { "firstName": "C", "lastName": "D", "email": "g@example.org", "externalId": "P-1" } }),
+        ]);
+        let before = snapshot(&db).await;
+        let several = import(&home, &file).await;
+        assert_eq!(several.code, 1);
+        assert!(several.err.contains("--license"), "{several:?}");
+        let unknown = import_with(&home, &file, &["--license", "C-3"]).await;
+        assert_eq!(unknown.code, 1);
+        assert!(unknown.err.contains("C-3"), "{unknown:?}");
+        let refused = import_with(&home, &file, &["--license", "B-2"]).await;
+        assert_eq!(refused.code, 1);
+        let found: Vec<String> = refused.err.lines().filter(|line| line.starts_with("line ")).map(str::to_owned).collect();
+        assert_faults(&found, &[
+            ("line 1: id: ", "taken"),
+            ("line 2: id: ", "taken"),
+            ("line 3: id: ", "taken"),
+            ("line 4: institution: ", "none"),
+            ("line 5: institutionId: ", "no such institution"),
+            ("line 6: institution: ", "none"),
+            ("line 7: groups: ", "none"),
+            ("line 8: ", "taken"),
+        ]);
+        assert!(snapshot(&db).await == before);
+        let line = json!({ "user": { "firstName": "C", "lastName": "D", "email": "g@example.org", "externalId": "P-1" } });
+        let created = import_with(&home, lines(&[line]), &["--license", "B-2"]).await;
+        assert_eq!((created.code, created.out.trim()), (0, "1 were created, 0 changed, 0 unchanged."), "{created:?}");
+        let after = snapshot(&db).await;
+        assert_eq!(after.3.iter().filter(|person| person.license_id == other.id).count(), 1);
+    }
+
+    async fn what_only_the_database_would_find_is_found_before_anything_is_written(home: Home) {
+        imported(&home, good_file().await).await;
+        let house = |more: Value| {
+            let mut object = json!({ "name": "New House", "kind": "HOSPITAL", "country": "AU" });
+            object.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            json!({ "institution": object })
+        };
+        let person = |email: &str, more: Value| {
+            let mut object = json!({ "firstName": "F", "lastName": "L", "email": email });
+            object.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            json!({ "user": object })
+        };
+        let (one, two) = (Id::new(), Id::new());
+        let file = lines(&[
+            person("good@example.org", json!({})),
+            house(json!({ "id": Id::new(), "externalId": "H-1" })),
+            house(json!({ "id": one, "externalId": "H-7" })),
+            house(json!({ "id": two, "externalId": "H-7" })),
+            person("h@example.org", json!({ "externalId": "P-1", "id": Id::new() })),
+            person("i@example.org", json!({ "externalId": "P-7" })),
+            person("j@example.org", json!({ "externalId": "P-7" })),
+            person("k@example.org", json!({ "username": "kk" })),
+            person("l@example.org", json!({ "username": "KK" })),
+            person("m@example.org", json!({ "id": one })),
+            person("n@example.org", json!({ "id": one })),
+        ]);
+        assert_faults(&refused(&home, file).await, &[
+            ("line 2: externalId: ", "taken"),
+            ("line 4: externalId: ", "taken"),
+            ("line 5: externalId: ", "taken"),
+            ("line 7: externalId: ", "taken"),
+            ("line 9: username: ", "taken"),
+            ("line 11: id: ", "same person"),
+        ]);
+    }
+
+    async fn a_dry_run_foresees_what_a_run_does(home: Home) {
+        let id = Id::new();
+        let file = lines(&[
+            json!({ "institution": { "id": id, "name": "House", "kind": "HOSPITAL", "country": "AU" } }),
+            json!({ "institution": { "id": id, "city": "Perth" } }),
+            json!({ "group": { "name": "Ward" } }),
+            json!({ "group": { "name": "Ward", "description": "Of the House" } }),
+        ]);
+        let dry = import_with(&home, &file, &["--dry-run"]).await;
+        let run = import(&home, &file).await;
+        assert_eq!((dry.code, run.code), (0, 0), "{dry:?} {run:?}");
+        assert_eq!(dry.out.replace("would be", "were"), run.out);
+    }
+
+    async fn nobody_belongs_to_more_than_two_hundred_groups(home: Home) {
+        let groups = |count: usize| (0..count).map(|number| format!("Group {number}"));
+        let person = |email: &str, names: Vec<String>| {
+            let references: Vec<Value> = names.iter().map(|name| json!({ "group": name })).collect();
+            json!({ "user": { "firstName": "A", "lastName": "B", "email": email, "groups": references } })
+        };
+        let made: Vec<Value> = groups(201).map(|name| json!({ "group": { "name": name } })).collect();
+        imported(&home, lines(&made)).await;
+        let most = person("most@example.org", groups(200).collect());
+        assert_eq!(imported(&home, lines(&[most])).await, "1 were created, 0 changed, 0 unchanged.");
+        let file = lines(&[
+            person("more@example.org", groups(201).collect()),
+            person("most@example.org", vec!["Group 200".to_owned()]),
+            person("same@example.org", groups(200).chain(groups(200)).collect()),
+        ]);
+        assert_faults(&refused(&home, file).await, &[("line 1: groups: ", "200"), ("line 2: groups: ", "200")]);
+    }
+
+    async fn the_form_of_the_text_does_not_matter(home: Home) {
+        let person = |name: &str| json!({ "user": { "firstName": name, "lastName": "B", "email": format!("{name}@example.org") } });
+        let file = format!("\u{feff}{}\r\n\r\n   \n\t{}  \r\n\n{}", person("a"), person("b"), person("c"));
+        assert_eq!(imported(&home, &file).await, "3 were created, 0 changed, 0 unchanged.");
+        assert_eq!(imported(&home, "").await, "0 were created, 0 changed, 0 unchanged.");
+        assert_eq!(imported(&home, "\u{feff}").await, "0 were created, 0 changed, 0 unchanged.");
+        assert_eq!(imported(&home, "\n\r\n").await, "0 were created, 0 changed, 0 unchanged.");
+    }
+
+    async fn hostile_text_is_a_fault_and_never_a_crash(home: Home) {
+        imported(&home, good_file().await).await;
+        let long = "x".repeat(2_000_000);
+        let deep = "[".repeat(100_000);
+        let hostile: Vec<Vec<u8>> = vec![
+            br#"{"user":{"firstName":"A","lastName":"B","email":"q@example.org","position":"LONG"}}"#.to_vec().iter().copied().collect(),
+            format!(r#"{{"user":{{"firstName":"A","lastName":"B","email":"a@example.org","position":"{long}"}}}}"#).into_bytes(),
+            format!(r#"{{"user":{{"firstName":"A","lastName":"B","email":"a@example.org","{long}":1}}}}"#).into_bytes(),
+            format!(r#"{{"user":{{"firstName":"A","lastName":"B","email":"a@example.org","institution":"{long}"}}}}"#).into_bytes(),
+            format!(r#"{{"{long}":{{}}}}"#).into_bytes(),
+            long.into_bytes(),
+            deep.into_bytes(),
+            b"{\"user\":{\"firstName\":\"\xff\xfe\",\"lastName\":\"B\",\"email\":\"a@example.org\"}}".to_vec(),
+            b"\xff\xfe\x00".to_vec(),
+            b"{\"user\":{\"firstName\":\"A\x00\",\"lastName\":\"B\",\"email\":\"a@example.org\"}}".to_vec(),
+            br#"{"user":{"firstName":"A\u0000","lastName":"B","email":"a@example.org"}}"#.to_vec(),
+            br#"{"user":{"firstName":"A","lastName":"B","email":"a@example.org","externalId":"\u0000"}}"#.to_vec(),
+            br#"{"user":{"firstName":"A","lastName":"B","email":"a@example.org","institution":"\u0000","groups":[{"group":"\u0000"}]}}"#.to_vec(),
+            br#"{"user":{"firstName":"A","lastName":"B","email":"a@example.org","passwordHash":"\u0000"}}"#.to_vec(),
+            br#"{"user":{"firstName":"A","lastName":"B","email":"a@example.org","a\u001b[31m\nline 1: b":1}}"#.to_vec(),
+            br#"{"user":{"firstName":"\ud800","lastName":"B","email":"a@example.org"}}"#.to_vec(),
+            br#"{"group":{"name":"\u0000"}}"#.to_vec(),
+            br#"{"institution":{"name":"A","kind":"HOSPITAL","country":"\u0000\u0000"}}"#.to_vec(),
+            b"\xef\xbb\xbf{}".to_vec(),
+        ];
+        let found = refused(&home, hostile.join(&b'\n')).await;
+        for number in 2..=hostile.len() {
+            let named = found.iter().filter(|line| line.starts_with(&format!("line {number}: "))).count();
+            assert!(named > 0, "line {number} is not named\n{found:#?}");
+        }
+        assert!(!found.iter().any(|line| line.starts_with("line 1: ")), "{found:#?}");
+        assert!(found.iter().all(|line| line.len() < 1_000), "a fault repeats what was given at length");
+        assert!(!found.iter().any(|line| line.contains(char::is_control)), "{found:#?}");
+    }
+
+    async fn a_password_or_a_deactivation_that_is_imported_ends_sessions(home: Home) {
+        imported(&home, good_file().await).await;
+        let server = home.serve(&[]).await;
+        let of_ann = |server: &Process| server.caller(None);
+        let _ = of_ann;
+        let ann = server.sign_in("ann@example.org").await;
+        let hash = Hasher::default().hash(PASSWORD.to_owned()).await.unwrap();
+        imported(&home, lines(&[json!({ "user": { "id": ANN, "passwordHash": hash } })])).await;
+        let refused = ann.try_ask("{ viewer { id } }", &json!({})).await.unwrap();
+        assert_eq!(refused["errors"][0]["extensions"]["code"], "UNAUTHENTICATED", "a new password: {refused:#}");
+        let ann = server.sign_in("ann@example.org").await;
+        imported(&home, lines(&[json!({ "user": { "id": ANN, "isActive": false } })])).await;
+        imported(&home, lines(&[json!({ "user": { "id": ANN, "isActive": true } })])).await;
+        let refused = ann.try_ask("{ viewer { id } }", &json!({})).await.unwrap();
+        assert_eq!(refused["errors"][0]["extensions"]["code"], "UNAUTHENTICATED", "reactivated: {refused:#}");
+        let ann = server.sign_in("ann@example.org").await;
+        imported(&home, lines(&[json!({ "user": { "id": ANN, "position": "Nurse" } })])).await;
+        ann.data("{ viewer { id } }", json!({})).await;
+        assert_eq!(session::Entity::find().all(home.db().await.read()).await.unwrap().len(), 1);
+    }
+
+    async fn many_thousand_people_are_loaded_in_chunks(home: Home) {
+        let people: Vec<Value> = (0..2_345)
+            .map(|number| json!({ "user": { "firstName": format!("F{number}"), "lastName": "L", "email": format!("p{number}@example.org"), "institution": "House" } }))
+            .collect();
+        let house = json!({ "institution": { "name": "House", "kind": "HOSPITAL", "country": "AU" } });
+        let file = lines(&[vec![house], people].concat());
+        assert_eq!(imported(&home, &file).await, "2346 were created, 0 changed, 0 unchanged.");
+        let changed = file.replace("\"F2000\"", "\"Two Thousand\"");
+        assert_eq!(imported(&home, &changed).await, "0 were created, 1 changed, 2345 unchanged.");
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_is_not_there_is_named() {
+    let home = Home::on_sqlite();
+    let missing = home.run(&["import", "missing.ndjson"]).await;
+    assert_eq!(missing.code, 1);
+    assert!(missing.err.contains("missing.ndjson"), "{missing:?}");
+    assert!(!home.path("roster-data").exists());
+    let folder = home.run(&["import", "."]).await;
+    assert_eq!(folder.code, 1);
+    assert!(!folder.err.contains("panicked"), "{folder:?}");
+}

@@ -1,0 +1,525 @@
+//! Entering, changing and deactivating people.
+
+use async_graphql::MaybeUndefined::{Undefined, Value as Given};
+use futures_util::future::join_all;
+use roster::entity::user::{self, Role, UserFields};
+use roster::scalar::{Date, Id};
+use sea_orm::sea_query::Expr;
+use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter};
+use serde_json::{Value, json};
+
+use crate::app::{App, Caller, PASSWORD, faults_of};
+
+const ALL_FIELDS: &str = "user { id username email firstName lastName fullName nickname certifiedEmail phone mobile website \
+    birthDate gender userType position googleScholar orcidId atlasPreference externalId institution { id } role isStaff \
+    isActive hasActivated hasPin fullSiteAccess emailVerified version \
+    adminRights { isSuperuser isAdmin isProjectAdmin isGroupAdmin isTaxonomiesAdmin isResourcesAdmin isAttributesAdmin isContactFormEmailReceiver } }";
+
+/// The input of a new person: names, an address, and whatever else is said.
+fn new_person(said: Value) -> Value {
+    let mut input = json!({ "firstName": "Ada", "lastName": "Byron", "email": format!("{}@example.org", Id::new().0) });
+    input.as_object_mut().unwrap().extend(said.as_object().unwrap().clone());
+    input
+}
+
+/// Somebody new as the API shows him.
+async fn entered(caller: &Caller<'_>, said: Value) -> Value {
+    let payload = caller.change("createUser", ALL_FIELDS, new_person(said)).await;
+    assert_eq!(payload["success"], json!(true), "{payload:#}");
+    payload["user"].clone()
+}
+
+/// The person after a change that must succeed.
+async fn changed(caller: &Caller<'_>, input: Value) -> Value {
+    let payload = caller.change("updateUser", ALL_FIELDS, input).await;
+    assert_eq!(payload["success"], json!(true), "{payload:#}");
+    payload["user"].clone()
+}
+
+async fn institution(caller: &Caller<'_>) -> String {
+    let input = json!({ "name": "St George Hospital", "kind": "HOSPITAL", "country": "AU" });
+    let payload = caller.change("createInstitution", "institution { id }", input).await;
+    payload["institution"]["id"].as_str().unwrap().to_owned()
+}
+
+async fn active_license_admins(app: &App) -> u64 {
+    let admins = user::Entity::find()
+        .filter(user::Column::LicenseId.eq(app.license))
+        .filter(user::Column::Role.eq(Role::LicenseAdmin))
+        .filter(user::Column::IsActive.eq(true));
+    admins.count(app.db.read()).await.unwrap()
+}
+
+on_every_database! {
+    async fn a_person_is_entered_with_every_field(app: App) {
+        let chief = app.superuser().await;
+        let site = institution(&chief).await;
+        let said = json!({
+            "firstName": " Ada ", "lastName": "King", "username": "Ada.K+1@x_y-z", "email": "Ada@Example.org", "nickname": "Countess",
+            "certifiedEmail": "ada@pec.example.it", "phone": "+44 20 7946 0000", "mobile": "0777 900 000", "birthDate": "1980-07-08",
+            "gender": "FEMALE", "userType": "CLINICIAN", "position": "Doctor", "website": "www.ada.example",
+            "googleScholar": "https://scholar.google.com/citations?user=A", "orcidId": "https://orcid.org/0000-0002-1825-0097",
+            "atlasPreference": "CCFv3", "externalId": "001", "institutionId": site, "role": "ADMIN", "isStaff": true, "isActive": true,
+            "fullSiteAccess": true, "adminRights": { "isSuperuser": true, "isAdmin": true, "isProjectAdmin": true, "isGroupAdmin": true,
+                "isTaxonomiesAdmin": true, "isResourcesAdmin": true, "isAttributesAdmin": true, "isContactFormEmailReceiver": true },
+        });
+        let user = entered(&chief, said.clone()).await;
+        for (field, value) in said.as_object().unwrap() {
+            match field.as_str() {
+                "firstName" => assert_eq!(user["firstName"], json!("Ada")),
+                "website" => assert_eq!(user["website"], json!("http://www.ada.example")),
+                "institutionId" => assert_eq!(user["institution"]["id"], *value),
+                _ => assert_eq!(user[field], *value, "{field}"),
+            }
+        }
+        assert_eq!(user["fullName"], json!("Ada King"));
+        let found = chief.data("query ($id: ID!) { user(by: { id: $id }) { email externalId version } }", json!({ "id": user["id"] })).await;
+        assert_eq!(found["user"], json!({ "email": "Ada@Example.org", "externalId": "001", "version": 1 }));
+    }
+
+    async fn what_is_not_said_has_its_default(app: App) {
+        let user = entered(&app.license_admin().await, json!({})).await;
+        let mut defaults = json!({ "gender": "UNKNOWN", "userType": "STUDENT", "role": "USER", "isActive": true, "version": 1 });
+        for field in ["isStaff", "hasActivated", "hasPin", "fullSiteAccess", "emailVerified"] {
+            defaults[field] = json!(false);
+        }
+        for field in ["username", "nickname", "certifiedEmail", "phone", "mobile", "website", "birthDate", "position",
+            "googleScholar", "orcidId", "atlasPreference", "externalId", "institution"] {
+            defaults[field] = Value::Null;
+        }
+        for (field, value) in defaults.as_object().unwrap() {
+            assert_eq!(user[field], *value, "{field}");
+        }
+        assert!(user["adminRights"].as_object().unwrap().values().all(|right| *right == json!(false)));
+    }
+
+    async fn a_username_alone_is_enough_and_neither_is_too_little(app: App) {
+        let chief = app.license_admin().await;
+        let alone = json!({ "firstName": "Ada", "lastName": "Byron", "username": "ada" });
+        assert_eq!(chief.change("createUser", "user { email username }", alone).await["user"], json!({ "email": null, "username": "ada" }));
+        for nobody in [json!({ "firstName": "A", "lastName": "B" }), json!({ "firstName": "A", "lastName": "B", "email": " ", "username": "" })] {
+            assert_eq!(chief.faults("createUser", nobody).await, ["REQUIRED input.email"]);
+        }
+    }
+
+    async fn a_license_administrator_has_access_to_every_site_whatever_is_said(app: App) {
+        let chief = app.license_admin().await;
+        let user = entered(&chief, json!({ "role": "LICENSE_ADMIN", "fullSiteAccess": false })).await;
+        assert_eq!(user["fullSiteAccess"], json!(true));
+        let user = changed(&chief, json!({ "id": user["id"], "fullSiteAccess": false })).await;
+        assert_eq!(user["fullSiteAccess"], json!(true));
+    }
+
+    async fn every_fault_of_an_input_comes_at_once(app: App) {
+        let chief = app.license_admin().await;
+        let long = "x".repeat(300);
+        let input = json!({
+            "firstName": " ", "lastName": "y".repeat(51), "username": "no blanks", "email": "nobody", "password": "short", "nickname": long,
+            "certifiedEmail": "nobody", "phone": long, "mobile": long, "birthDate": "1980-02-30", "position": long, "website": "ftp://x.example",
+            "googleScholar": "javascript:alert(1)", "orcidId": "0000-0002-1825-0098", "atlasPreference": long, "externalId": long,
+            "institutionId": "none", "gender": null, "role": null,
+        });
+        let expected = [
+            "INVALID input.birthDate", "INVALID input.certifiedEmail", "INVALID input.email", "INVALID input.googleScholar",
+            "INVALID input.institutionId", "INVALID input.orcidId", "INVALID input.username", "INVALID input.website",
+            "NULL_NOT_ALLOWED input.gender", "NULL_NOT_ALLOWED input.role", "REQUIRED input.firstName", "TOO_LONG input.atlasPreference",
+            "TOO_LONG input.externalId", "TOO_LONG input.lastName", "TOO_LONG input.mobile", "TOO_LONG input.nickname",
+            "TOO_LONG input.phone", "TOO_LONG input.position", "TOO_SHORT input.password",
+        ];
+        assert_eq!(chief.faults("createUser", input).await, expected);
+    }
+
+    async fn null_is_a_fault_in_every_field_of_somebody_new(app: App) {
+        let chief = app.license_admin().await;
+        let fields = ["username", "password", "nickname", "certifiedEmail", "phone", "mobile", "birthDate", "gender", "userType",
+            "position", "website", "googleScholar", "orcidId", "atlasPreference", "externalId", "institutionId", "role", "isStaff",
+            "isActive", "fullSiteAccess", "adminRights"];
+        let nulls: Value = fields.iter().map(|field| ((*field).to_owned(), Value::Null)).collect::<serde_json::Map<_, _>>().into();
+        let mut expected: Vec<String> = fields.iter().map(|field| format!("NULL_NOT_ALLOWED input.{field}")).collect();
+        expected.sort();
+        assert_eq!(chief.faults("createUser", new_person(nulls)).await, expected);
+        let no_address = json!({ "firstName": "A", "lastName": "B", "username": "ab", "email": null });
+        assert_eq!(chief.faults("createUser", no_address).await, ["NULL_NOT_ALLOWED input.email"]);
+        assert_eq!(chief.faults("createUser", new_person(json!({ "adminRights": { "isGroupAdmin": null } }))).await,
+            ["NULL_NOT_ALLOWED input.adminRights.isGroupAdmin"]);
+    }
+
+    async fn each_field_keeps_its_rule(app: App) {
+        let chief = app.license_admin().await;
+        let id = entered(&chief, json!({ "username": "ada" })).await["id"].clone();
+        let today = Date::today().0;
+        let of = |length: usize| "é".repeat(length);
+        let good = [
+            ("firstName", json!(of(50)), json!(of(50))),
+            ("firstName", json!("\u{3000}Zoë \n"), json!("Zoë")),
+            ("lastName", json!("王".repeat(50)), json!("王".repeat(50))),
+            ("lastName", json!("O'Neil-Łukasz, Jr."), json!("O'Neil-Łukasz, Jr.")),
+            ("username", json!("é".repeat(30)), json!("é".repeat(30))),
+            ("username", json!(" a.b@c+d-e_9 "), json!("a.b@c+d-e_9")),
+            ("username", json!("Ελένη٣"), json!("Ελένη٣")),
+            ("username", json!("Jose\u{301}"), json!("Jose\u{301}")),
+            ("email", json!(" Ada+tag@Example.ORG "), json!("Ada+tag@Example.ORG")),
+            ("email", json!("jörg@münchen.example"), json!("jörg@münchen.example")),
+            ("email", json!(format!("a@{}.example", ["b".repeat(60), "c".repeat(60), "d".repeat(60), "e".repeat(57)].join("."))), Value::Null),
+            ("nickname", json!(of(50)), json!(of(50))),
+            ("certifiedEmail", json!("ada@pec.example.it"), json!("ada@pec.example.it")),
+            ("phone", json!("+44 (0)20 7946-0000 "), json!("+44 (0)20 7946-0000")),
+            ("phone", json!("1".repeat(20)), json!("1".repeat(20))),
+            ("mobile", json!("007"), json!("007")),
+            ("birthDate", json!("1900-01-01"), json!("1900-01-01")),
+            ("birthDate", json!(today.to_string()), json!(today.to_string())),
+            ("birthDate", json!("2000-02-29"), json!("2000-02-29")),
+            ("position", json!(of(100)), json!(of(100))),
+            ("website", json!("www.someweb.com"), json!("http://www.someweb.com")),
+            ("website", json!("https://müller.example/ä?q=1#x"), json!("https://müller.example/ä?q=1#x")),
+            ("website", json!(format!("https://x.example/{}", "p".repeat(182))), json!(format!("https://x.example/{}", "p".repeat(182)))),
+            ("googleScholar", json!("scholar.google.com/citations?user=A"), json!("http://scholar.google.com/citations?user=A")),
+            ("orcidId", json!("0000-0002-1825-0097"), json!("0000-0002-1825-0097")),
+            ("orcidId", json!("0000-0002-1694-233X"), json!("0000-0002-1694-233X")),
+            ("orcidId", json!("https://orcid.org/0000-0002-1694-233X"), json!("https://orcid.org/0000-0002-1694-233X")),
+            ("atlasPreference", json!("CCFv3.1"), json!("CCFv3.1")),
+            ("externalId", json!(of(250)), json!(of(250))),
+            ("externalId", json!("<'\"; DROP TABLE users; -- %_\\>"), json!("<'\"; DROP TABLE users; -- %_\\>")),
+        ];
+        for (field, given, stored) in good {
+            let user = changed(&chief, json!({ "id": id, field: given })).await;
+            assert_eq!(user[field], if stored.is_null() { given } else { stored }, "{field}");
+        }
+        let bad = [
+            ("firstName", json!(of(51)), "TOO_LONG"), ("firstName", json!(" \u{200b}\u{a0} "), "REQUIRED"), ("firstName", json!("A\nB"), "INVALID"),
+            ("firstName", json!(format!("a{}", "\u{301}".repeat(10_000))), "TOO_LONG"),
+            ("lastName", json!("x".repeat(51)), "TOO_LONG"), ("lastName", json!(""), "REQUIRED"), ("lastName", json!("A\u{7}"), "INVALID"),
+            ("username", json!("x".repeat(31)), "TOO_LONG"), ("username", json!("a b"), "INVALID"), ("username", json!("a/b"), "INVALID"),
+            ("username", json!("a'b"), "INVALID"), ("username", json!("a\u{200b}b"), "INVALID"), ("username", json!("a😀"), "INVALID"),
+            ("email", json!("x"), "INVALID"), ("email", json!("@x.example"), "INVALID"), ("email", json!("a@"), "INVALID"),
+            ("email", json!("a@b@c.example"), "INVALID"), ("email", json!("a b@c.example"), "INVALID"), ("email", json!("A <a@c.example>"), "INVALID"),
+            ("email", json!("a@c.example,b@c.example"), "INVALID"), ("email", json!("a@c.example\r\nBcc: b@c.example"), "INVALID"),
+            ("email", json!("a@[127.0.0.1]"), "INVALID"), ("email", json!("a@-c-.example"), "INVALID"), ("email", json!("a@c..example"), "INVALID"),
+            ("email", json!(format!("{}@c.example", "a".repeat(65))), "INVALID"), ("email", json!(format!("a@{}", "b.".repeat(130))), "TOO_LONG"),
+            ("nickname", json!(of(51)), "TOO_LONG"), ("certifiedEmail", json!("pec"), "INVALID"),
+            ("certifiedEmail", json!(format!("a@{}", "b.".repeat(130))), "TOO_LONG"),
+            ("phone", json!("1".repeat(21)), "TOO_LONG"), ("phone", json!("call me"), "INVALID"), ("mobile", json!("1".repeat(21)), "TOO_LONG"),
+            ("birthDate", json!("1899-12-31"), "INVALID"), ("birthDate", json!(today.succ_opt().unwrap().to_string()), "INVALID"),
+            ("birthDate", json!("1980-02-30"), "INVALID"), ("birthDate", json!("08.07.1980"), "INVALID"), ("birthDate", json!("1980-7-8"), "INVALID"),
+            ("birthDate", json!("1980-07-08T00:00:00Z"), "INVALID"), ("position", json!(of(101)), "TOO_LONG"),
+            ("website", json!("ftp://x.example"), "INVALID"), ("website", json!("javascript:alert(1)"), "INVALID"), ("website", json!("javascript://x.example/%0aalert(1)"), "INVALID"),
+            ("website", json!("mailto:a@x.example"), "INVALID"), ("website", json!("http://"), "INVALID"), ("website", json!("/path"), "INVALID"),
+            ("website", json!("//x.example"), "INVALID"), ("website", json!("\\\\x.example"), "INVALID"), ("website", json!("https://a:b@x.example"), "INVALID"),
+            ("website", json!("https://x .example"), "INVALID"), ("website", json!("x"), "INVALID"),
+            ("website", json!(format!("https://x.example/{}", "p".repeat(183))), "TOO_LONG"), ("googleScholar", json!("data:text/html,x"), "INVALID"),
+            ("orcidId", json!("0000-0002-1825-0098"), "INVALID"), ("orcidId", json!("0000000218250097"), "INVALID"),
+            ("orcidId", json!("https://orcid.example/0000-0002-1825-0097"), "INVALID"), ("orcidId", json!("0000-0002-1825-009"), "INVALID"),
+            ("orcidId", json!("X000-0002-1825-0097"), "INVALID"), ("orcidId", json!("9".repeat(101)), "TOO_LONG"),
+            ("atlasPreference", json!("12345678"), "TOO_LONG"), ("externalId", json!("x".repeat(251)), "TOO_LONG"),
+            ("institutionId", json!("1"), "INVALID"), ("institutionId", json!(Id::new().0), "NOT_FOUND"),
+        ];
+        for (field, given, code) in bad {
+            let payload = chief.change("updateUser", "", json!({ "id": id, field: given })).await;
+            assert_eq!(faults_of(&payload), [format!("{code} input.{field}")], "{field}: {given}");
+        }
+    }
+
+    async fn a_value_of_another_type_is_refused_as_a_whole(app: App) {
+        let chief = app.license_admin().await;
+        for (field, value) in [("birthDate", json!(19800708)), ("gender", json!("X")), ("isStaff", json!("yes")), ("nickname", json!(7)), ("shoeSize", json!(7))] {
+            let code = chief.change_refused("createUser", new_person(json!({ field: value }))).await;
+            assert!(["BAD_USER_INPUT", "GRAPHQL_VALIDATION_FAILED"].contains(&code.as_str()), "{field}: {code}");
+        }
+    }
+
+    async fn a_change_leaves_what_is_absent_and_clears_what_is_null(app: App) {
+        let chief = app.license_admin().await;
+        let site = institution(&chief).await;
+        let optional = json!({ "username": "ada", "nickname": "A", "certifiedEmail": "a@pec.example", "phone": "1", "mobile": "2", "website": "http://a.example",
+            "birthDate": "1980-07-08", "position": "Doctor", "googleScholar": "http://b.example", "orcidId": "0000-0002-1825-0097",
+            "atlasPreference": "CCF", "externalId": "7", "institutionId": site });
+        let before = entered(&chief, optional.clone()).await;
+        let renamed = changed(&chief, json!({ "id": before["id"], "lastName": "King" })).await;
+        let mut expected = before.clone();
+        (expected["lastName"], expected["fullName"], expected["version"]) = (json!("King"), json!("Ada King"), json!(2));
+        assert_eq!(renamed, expected);
+
+        let mut nulls = json!({ "id": before["id"] });
+        for field in optional.as_object().unwrap().keys() {
+            nulls[field] = Value::Null;
+            expected[if field == "institutionId" { "institution" } else { field }] = Value::Null;
+        }
+        expected["version"] = json!(3);
+        assert_eq!(changed(&chief, nulls).await, expected);
+    }
+
+    async fn a_blank_text_counts_as_null(app: App) {
+        let chief = app.license_admin().await;
+        let user = entered(&chief, json!({ "nickname": "  ", "phone": "", "website": "\t", "externalId": " \u{a0}", "birthDate": " ", "orcidId": "" })).await;
+        for field in ["nickname", "phone", "website", "externalId", "birthDate", "orcidId"] {
+            assert_eq!(user[field], Value::Null, "{field}");
+        }
+        let user = changed(&chief, json!({ "id": user["id"], "nickname": "A" })).await;
+        let user = changed(&chief, json!({ "id": user["id"], "nickname": " " })).await;
+        assert_eq!(user["nickname"], Value::Null);
+    }
+
+    async fn what_must_be_there_cannot_be_cleared(app: App) {
+        let chief = app.license_admin().await;
+        let id = entered(&chief, json!({})).await["id"].clone();
+        let fields = ["firstName", "lastName", "gender", "userType", "role", "isStaff", "fullSiteAccess", "adminRights"];
+        let mut input = json!({ "id": id });
+        for field in fields {
+            input[field] = Value::Null;
+        }
+        let mut expected: Vec<String> = fields.iter().map(|field| format!("NULL_NOT_ALLOWED input.{field}")).collect();
+        expected.sort();
+        assert_eq!(chief.faults("updateUser", input).await, expected);
+        assert_eq!(chief.faults("updateUser", json!({ "id": id, "email": null })).await, ["REQUIRED input.email"]);
+        let moved = changed(&chief, json!({ "id": id, "email": null, "username": "ada" })).await;
+        assert_eq!((&moved["email"], &moved["username"]), (&Value::Null, &json!("ada")));
+        assert_eq!(chief.faults("updateUser", json!({ "id": id, "username": "" })).await, ["REQUIRED input.email"]);
+    }
+
+    async fn an_address_is_taken_in_every_spelling(app: App) {
+        let chief = app.license_admin().await;
+        entered(&chief, json!({ "email": "mike@münchen.example", "username": "josé" })).await;
+        let dotless = "m\u{131}ke@m\u{fc}nchen.example";
+        let wide = "\u{ff4d}\u{ff49}\u{ff4b}\u{ff45}@m\u{fc}nchen.example";
+        for email in ["mike@münchen.example", "MIKE@MÜNCHEN.EXAMPLE", dotless, wide, "mike@xn--mnchen-3ya.example", "Mike@mu\u{308}nchen.example", " mike@XN--MNCHEN-3YA.example "] {
+            assert_eq!(chief.faults("createUser", new_person(json!({ "email": email }))).await, ["TAKEN input.email"], "{email}");
+        }
+        for username in ["josé", "JOSÉ", "jose\u{301}", "\u{ff4a}os\u{e9}"] {
+            assert_eq!(chief.faults("createUser", new_person(json!({ "username": username }))).await, ["TAKEN input.username"], "{username}");
+        }
+        entered(&chief, json!({ "email": "mike@munchen.example", "username": "jose" })).await;
+    }
+
+    async fn everything_that_is_taken_is_said_beside_every_other_fault(app: App) {
+        let chief = app.license_admin().await;
+        entered(&chief, json!({ "email": "ada@x.example" })).await;
+        entered(&chief, json!({ "username": "ada" })).await;
+        entered(&chief, json!({ "externalId": "7" })).await;
+        let mut input = new_person(json!({ "email": "ADA@x.example", "username": "Ada", "externalId": " 7" }));
+        let taken = ["TAKEN input.email", "TAKEN input.externalId", "TAKEN input.username"];
+        assert_eq!(chief.faults("createUser", input.clone()).await, taken);
+        input["nickname"] = json!("x".repeat(51));
+        input["phone"] = Value::Null;
+        assert_eq!(chief.faults("createUser", input).await,
+            ["NULL_NOT_ALLOWED input.phone", taken[0], taken[1], taken[2], "TOO_LONG input.nickname"]);
+        let id = entered(&chief, json!({})).await["id"].clone();
+        let change = json!({ "id": id, "email": "ada@x.example", "username": "ADA", "externalId": "7", "firstName": "" });
+        assert_eq!(chief.faults("updateUser", change).await, ["REQUIRED input.firstName", taken[0], taken[1], taken[2]]);
+    }
+
+    async fn an_address_is_taken_across_licenses_and_by_inactive_people(app: App) {
+        let chief = app.license_admin().await;
+        let there = UserFields { email: Given("ada@x.example".to_owned()), external_id: Given("7".to_owned()), ..UserFields::default() };
+        app.create("There", app.other_license, there, Undefined).await;
+        assert_eq!(chief.faults("createUser", new_person(json!({ "email": "ada@x.example" }))).await, ["TAKEN input.email"]);
+        entered(&chief, json!({ "externalId": "7" })).await;
+        entered(&chief, json!({ "externalId": "007", "username": "gone", "isActive": false })).await;
+        assert_eq!(chief.faults("createUser", new_person(json!({ "externalId": "007", "username": "GONE" }))).await,
+            ["TAKEN input.externalId", "TAKEN input.username"]);
+    }
+
+    async fn ones_own_address_may_be_spelt_anew(app: App) {
+        let chief = app.license_admin().await;
+        let user = entered(&chief, json!({ "email": "ada@x.example", "username": "ada", "externalId": "7" })).await;
+        let user = changed(&chief, json!({ "id": user["id"], "email": "Ada@X.example", "username": "ADA", "externalId": "7" })).await;
+        assert_eq!((&user["email"], &user["username"]), (&json!("Ada@X.example"), &json!("ADA")));
+    }
+
+    async fn another_address_is_not_verified_and_another_spelling_is(app: App) {
+        let chief = app.license_admin().await;
+        let user = entered(&chief, json!({ "email": "ada@x.example" })).await;
+        let verify = user::Entity::update_many().col_expr(user::Column::EmailVerified, Expr::value(true));
+        verify.filter(user::Column::EmailKey.eq("ada@x.example")).exec(app.db.write()).await.unwrap();
+        let user = changed(&chief, json!({ "id": user["id"], "email": "ADA@x.example" })).await;
+        assert_eq!(user["emailVerified"], json!(true));
+        let user = changed(&chief, json!({ "id": user["id"], "email": "ada@y.example" })).await;
+        assert_eq!(user["emailVerified"], json!(false));
+    }
+
+    async fn of_twenty_who_enter_one_address_at_once_one_succeeds(app: App) {
+        let chief = app.license_admin().await;
+        let spellings = ["ada@x.example", "ADA@x.example", "Ada@X.example", "aDa@x.EXAMPLE"];
+        let attempts = (0..20).map(|n| {
+            let chief = &chief;
+            async move { chief.change("createUser", "", new_person(json!({ "email": spellings[n % 4] }))).await }
+        });
+        let payloads = join_all(attempts).await;
+        let (done, refused): (Vec<_>, Vec<_>) = payloads.iter().partition(|payload| payload["success"] == json!(true));
+        assert_eq!(done.len(), 1);
+        assert!(refused.iter().all(|payload| faults_of(payload) == ["TAKEN input.email"]), "{refused:#?}");
+    }
+
+    async fn of_twenty_who_change_to_one_username_at_once_one_succeeds(app: App) {
+        let chief = app.license_admin().await;
+        let mut people = Vec::new();
+        for _ in 0..20 {
+            people.push(entered(&chief, json!({})).await["id"].clone());
+        }
+        let attempts = people.iter().map(|id| chief.change("updateUser", "", json!({ "id": id, "username": "ada" })));
+        let payloads = join_all(attempts).await;
+        assert_eq!(payloads.iter().filter(|payload| payload["success"] == json!(true)).count(), 1);
+        assert_eq!(payloads.iter().filter(|payload| faults_of(payload) == ["TAKEN input.username"]).count(), 19);
+    }
+
+    async fn changes_of_one_person_at_once_are_all_kept(app: App) {
+        let chief = app.license_admin().await;
+        let id = entered(&chief, json!({})).await["id"].clone();
+        let changes = [json!({ "nickname": "A" }), json!({ "position": "Doctor" }), json!({ "phone": "1" }), json!({ "mobile": "2" }), json!({ "gender": "FEMALE" })];
+        join_all(changes.iter().map(|change| {
+            let mut input = change.clone();
+            input["id"] = id.clone();
+            let chief = &chief;
+            async move { changed(chief, input).await }
+        })).await;
+        let user = chief.data("query ($id: ID!) { user(by: { id: $id }) { nickname position phone mobile gender version } }", json!({ "id": id })).await;
+        assert_eq!(user["user"], json!({ "nickname": "A", "position": "Doctor", "phone": "1", "mobile": "2", "gender": "FEMALE", "version": 6 }));
+    }
+
+    async fn a_version_grows_with_what_changes_and_only_then(app: App) {
+        let chief = app.license_admin().await;
+        let selection = "user { id version modifiedAt dateJoined }";
+        let new = chief.change("createUser", selection, new_person(json!({ "nickname": "A" }))).await["user"].clone();
+        assert_eq!(new["modifiedAt"], new["dateJoined"]);
+        let same = chief.change("updateUser", selection, json!({ "id": new["id"], "nickname": " A " })).await["user"].clone();
+        assert_eq!(same, new);
+        let other = chief.change("updateUser", selection, json!({ "id": new["id"], "nickname": "B" })).await["user"].clone();
+        assert_eq!((&other["version"], &other["dateJoined"]), (&json!(2), &new["dateJoined"]));
+        assert!(other["modifiedAt"].as_str() > new["modifiedAt"].as_str());
+        let read = chief.data("query ($id: ID!) { user(by: { id: $id }) { id version modifiedAt dateJoined } }", json!({ "id": new["id"] })).await;
+        assert_eq!(read["user"], other);
+    }
+
+    async fn an_institution_of_another_license_is_not_found(app: App) {
+        let chief = app.license_admin().await;
+        let there = UserFields { role: Given(Role::LicenseAdmin), ..UserFields::default() };
+        let there = app.sign_in(app.create("There", app.other_license, there, Undefined).await).await;
+        let foreign = institution(&there).await;
+        let own = institution(&chief).await;
+        assert_eq!(chief.faults("createUser", new_person(json!({ "institutionId": foreign, "phone": "x" }))).await,
+            ["INVALID input.phone", "NOT_FOUND input.institutionId"]);
+        let id = entered(&chief, json!({ "institutionId": own })).await["id"].clone();
+        let root = app.superuser().await;
+        for caller in [&chief, &root] {
+            assert_eq!(caller.faults("updateUser", json!({ "id": id, "institutionId": foreign })).await, ["NOT_FOUND input.institutionId"]);
+        }
+    }
+
+    async fn a_change_of_nobody_says_so(app: App) {
+        let chief = app.license_admin().await;
+        let stranger = app.stranger().await;
+        for mutation in ["updateUser", "setActive"] {
+            let input = |id: String| if mutation == "setActive" { json!({ "id": id, "active": true }) } else { json!({ "id": id, "nickname": "A" }) };
+            assert_eq!(chief.faults(mutation, input("7".to_owned())).await, ["INVALID input.id"]);
+            assert_eq!(chief.faults(mutation, input(Id::new().0.to_string())).await, ["NOT_FOUND input.id"]);
+            assert_eq!(chief.faults(mutation, input(stranger.id())).await, ["NOT_FOUND input.id"]);
+        }
+    }
+
+    async fn a_password_has_twelve_to_128_characters_that_are_hard_to_guess(app: App) {
+        let chief = app.license_admin().await;
+        let faults = [
+            ("brass-otter", "TOO_SHORT"), ("", "TOO_SHORT"), ("ééééééééééé", "TOO_SHORT"), ("passwordpassword", "INVALID"), ("qwertyuiop123", "INVALID"),
+            ("wolfeschlegelstein", "INVALID"), ("zanzibarwolf@mail.example", "INVALID"),
+        ];
+        let person = |password: &str| json!({ "firstName": "Zanzibar", "lastName": "Wolfeschlegelstein", "email": "zanzibarwolf@mail.example", "password": password });
+        for (password, code) in faults {
+            assert_eq!(chief.faults("createUser", person(password)).await, [format!("{code} input.password")], "{password}");
+        }
+        let long = PASSWORD.repeat(6);
+        assert_eq!(chief.faults("createUser", person(&long[..129])).await, ["TOO_LONG input.password"]);
+        let user = chief.change("createUser", "user { hasActivated }", person(&long[..128])).await;
+        assert_eq!(user["user"]["hasActivated"], json!(true));
+        let login = app.anonymous().change("login", "token", json!({ "login": "zanzibarwolf@mail.example", "password": &long[..128] })).await;
+        assert!(login["token"].is_string());
+    }
+
+    async fn an_administrator_changes_and_removes_a_password_which_ends_sessions(app: App) {
+        let chief = app.license_admin().await;
+        let fields = UserFields { username: Given("ada".to_owned()), ..UserFields::default() };
+        let ada = app.sign_in(app.create("Ada", app.license, fields, Given(PASSWORD.to_owned())).await).await;
+        let login = |password: &'static str| {
+            let anonymous = app.anonymous();
+            async move { anonymous.change("login", "", json!({ "login": "ada", "password": password })).await }
+        };
+        changed(&chief, json!({ "id": ada.id(), "password": "nine-velvet-comets-hum" })).await;
+        assert_eq!(ada.post(&json!({ "query": "{ viewer { id } }" })).await.0, 401);
+        assert_eq!(faults_of(&login(PASSWORD).await), ["INVALID_CREDENTIALS input"]);
+        assert_eq!(login("nine-velvet-comets-hum").await["success"], json!(true));
+        assert_eq!(chief.faults("updateUser", json!({ "id": ada.id(), "password": "  " })).await, ["TOO_SHORT input.password"]);
+        changed(&chief, json!({ "id": ada.id(), "password": null })).await;
+        assert_eq!(faults_of(&login("nine-velvet-comets-hum").await), ["INVALID_CREDENTIALS input"]);
+    }
+
+    async fn a_deactivated_person_is_hidden_until_activated_again(app: App) {
+        let chief = app.license_admin().await;
+        let user = app.user().await;
+        let ada = app.person("Ada", UserFields::default()).await;
+        let find = "query ($id: ID!) { user(by: { id: $id }) { isActive } node(id: $id) { id } }";
+        let selection = "sessionsEnded user { isActive version }";
+        let off = json!({ "id": ada.id(), "active": false });
+        let payload = chief.change("setActive", selection, off.clone()).await;
+        assert_eq!((&payload["sessionsEnded"], &payload["user"]), (&json!(1), &json!({ "isActive": false, "version": 2 })));
+        let payload = chief.change("setActive", selection, off).await;
+        assert_eq!((&payload["sessionsEnded"], &payload["user"]), (&json!(0), &json!({ "isActive": false, "version": 2 })));
+        assert_eq!(user.data(find, json!({ "id": ada.id() })).await, json!({ "user": null, "node": null }));
+        assert_eq!(chief.data(find, json!({ "id": ada.id() })).await["user"], json!({ "isActive": false }));
+        let payload = chief.change("setActive", selection, json!({ "id": ada.id(), "active": true })).await;
+        assert_eq!(payload["user"], json!({ "isActive": true, "version": 3 }));
+        assert_eq!(user.data(find, json!({ "id": ada.id() })).await["user"], json!({ "isActive": true }));
+        assert_eq!(ada.post(&json!({ "query": "{ viewer { id } }" })).await.0, 401, "activation revives no session");
+    }
+
+    async fn the_last_license_administrator_stays(app: App) {
+        let root = app.superuser().await;
+        let chief = app.license_admin().await;
+        let there = UserFields { role: Given(Role::LicenseAdmin), ..UserFields::default() };
+        app.create("There", app.other_license, there, Undefined).await;
+        let demotion = json!({ "id": chief.id(), "role": "ADMIN" });
+        for caller in [&root, &chief] {
+            assert_eq!(caller.faults("updateUser", demotion.clone()).await, ["NOT_ALLOWED input.id"]);
+        }
+        assert_eq!(root.faults("setActive", json!({ "id": chief.id(), "active": false })).await, ["NOT_ALLOWED input.id"]);
+        let second = app.license_admin().await;
+        root.change("setActive", "", json!({ "id": second.id(), "active": false })).await;
+        assert_eq!(root.faults("updateUser", demotion.clone()).await, ["NOT_ALLOWED input.id"], "an inactive one does not count");
+        root.change("setActive", "", json!({ "id": second.id(), "active": true })).await;
+        assert_eq!(changed(&root, demotion).await["role"], json!("ADMIN"));
+    }
+
+    async fn the_last_superuser_stays(app: App) {
+        let one = app.superuser().await;
+        let other = app.superuser().await;
+        let root = one.data(r#"{ user(by: { email: "root@alder.example.org" }) { id } }"#, json!({})).await["user"]["id"].clone();
+        assert_eq!(one.change("setActive", "", json!({ "id": root, "active": false })).await["success"], json!(true));
+        let demotion = json!({ "id": one.id(), "adminRights": { "isSuperuser": false } });
+        changed(&one, json!({ "id": other.id(), "adminRights": { "isSuperuser": false } })).await;
+        assert_eq!(one.faults("updateUser", demotion).await, ["NOT_ALLOWED input.id"]);
+    }
+
+    async fn two_license_administrators_who_demote_each_other_at_once_leave_one(app: App) {
+        for _ in 0..5 {
+            let (one, other) = (app.license_admin().await, app.license_admin().await);
+            for admin in user::Entity::find().filter(user::Column::Role.eq(Role::LicenseAdmin)).all(app.db.read()).await.unwrap() {
+                if admin.id != one.id && admin.id != other.id {
+                    one.change("updateUser", "", json!({ "id": admin.id.0, "role": "USER" })).await;
+                }
+            }
+            assert_eq!(active_license_admins(&app).await, 2);
+            let demote = |id: String| json!({ "query": "mutation ($id: ID!) { updateUser(input: { id: $id, role: USER }) { success } }", "variables": { "id": id } });
+            let (first, second) = (demote(other.id()), demote(one.id()));
+            tokio::join!(one.post(&first), other.post(&second));
+            assert_eq!(active_license_admins(&app).await, 1);
+        }
+    }
+
+    async fn nothing_is_stored_of_an_input_with_a_fault(app: App) {
+        let chief = app.license_admin().await;
+        let user = entered(&chief, json!({ "nickname": "A" })).await;
+        chief.faults("updateUser", json!({ "id": user["id"], "nickname": "B", "phone": "x" })).await;
+        let read = chief.data("query ($id: ID!) { user(by: { id: $id }) { nickname phone version } }", json!({ "id": user["id"] })).await;
+        assert_eq!(read["user"], json!({ "nickname": "A", "phone": null, "version": 1 }));
+        chief.faults("createUser", new_person(json!({ "email": "new@x.example", "phone": "x" }))).await;
+        let read = chief.data(r#"{ user(by: { email: "new@x.example" }) { id } }"#, json!({})).await;
+        assert_eq!(read["user"], Value::Null);
+    }
+}

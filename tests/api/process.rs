@@ -1,0 +1,284 @@
+//! The real program, run as somebody would run it: in a folder of its own, with nothing of our environment.
+
+use std::fs::{self, File};
+use std::future::Future;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use roster::db::{Db, Settings};
+use serde_json::{Value, json};
+
+use crate::app::PASSWORD;
+use crate::postgres;
+
+/// The address of the administrator that [`Home::with_admin`] makes.
+pub const ADMIN: &str = "root@alder.example.org";
+
+/// How long anything may take on a machine that is busy with other tests.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Runs each test once on a SQLite file and once on a PostgreSQL database, where it is installed.
+macro_rules! in_every_home {
+    ($($(#[$attribute:meta])* async fn $name:ident($home:ident: Home) $body:block)*) => {$(
+        mod $name {
+            use super::*;
+
+            async fn test($home: Home) $body
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn on_sqlite() {
+                test($crate::process::Home::on_sqlite()).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn on_postgres() {
+                if let Some(home) = $crate::process::Home::on_postgres().await {
+                    test(home).await;
+                }
+            }
+        }
+    )*};
+}
+
+/// A folder to run the program in, and the database that it uses; empty both.
+pub struct Home {
+    dir: tempfile::TempDir,
+    database: Option<String>,
+    runs: AtomicU32,
+}
+
+impl Home {
+    /// With a SQLite file in the folder, where the program itself would put it.
+    pub fn on_sqlite() -> Self {
+        Self { dir: tempfile::tempdir().unwrap(), database: None, runs: AtomicU32::new(0) }
+    }
+
+    /// With an empty PostgreSQL database; none where PostgreSQL is not installed.
+    pub async fn on_postgres() -> Option<Self> {
+        let database = Some(postgres::server()?.fresh_database().await);
+        Some(Self { database, ..Self::on_sqlite() })
+    }
+
+    /// A path in the folder.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Whether the database is a SQLite file.
+    pub fn is_sqlite(&self) -> bool {
+        self.database.is_none()
+    }
+
+    /// The program with arguments, to be run in the folder.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_roster"));
+        for (name, _) in std::env::vars_os() {
+            let ours = name.to_str().is_some_and(|name| name.starts_with("ROSTER_") || name == "DATABASE_URL");
+            if ours {
+                command.env_remove(name);
+            }
+        }
+        command.args(arguments).current_dir(&self.dir);
+        if let Some(url) = &self.database {
+            command.env("DATABASE_URL", url);
+        }
+        command
+    }
+
+    /// Runs the program to its end.
+    pub async fn run(&self, arguments: &[&str]) -> Ended {
+        self.run_with(arguments, "").await
+    }
+
+    /// Runs the program to its end, with something to read.
+    pub async fn run_with(&self, arguments: &[&str], input: &str) -> Ended {
+        let mut process = self.start(&mut self.command(arguments), input);
+        let code = process.code().await;
+        Ended { code, out: process.out(), err: process.err() }
+    }
+
+    /// Starts a server on a free port and waits until it says where it listens.
+    pub async fn serve(&self, arguments: &[&str]) -> Process {
+        let process = self.begin(arguments);
+        process.says("Roster listens on http://").await;
+        process
+    }
+
+    /// Starts a server on a free port.
+    pub fn begin(&self, arguments: &[&str]) -> Process {
+        self.start(self.command(arguments).args(["--listen", "127.0.0.1:0"]), "")
+    }
+
+    /// Starts a command, which goes when the returned process is dropped.
+    pub fn start(&self, command: &mut Command, input: &str) -> Process {
+        let run = self.runs.fetch_add(1, Ordering::Relaxed);
+        let (out, err) = (self.path(&format!("out-{run}")), self.path(&format!("err-{run}")));
+        command.stdin(Stdio::piped()).stdout(File::create(&out).unwrap()).stderr(File::create(&err).unwrap());
+        let mut child = command.spawn().unwrap();
+        // Who does not read is not made to.
+        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+        Process { child, out, err, client: reqwest::Client::new() }
+    }
+
+    /// Makes an administrator who may do everything.
+    pub async fn with_admin(self) -> Self {
+        let names = ["--first-name", "Root", "--last-name", "Alder"];
+        let made = self.run_with(&[&["admin", "create", "--email", ADMIN][..], &names].concat(), PASSWORD).await;
+        assert_eq!(made.code, 0, "{}", made.err);
+        self
+    }
+
+    /// The database that the program uses.
+    pub async fn db(&self) -> Db {
+        let file = || format!("sqlite://{}", self.path("roster-data/roster.db").display());
+        Db::connect(&Settings { url: self.database.clone().unwrap_or_else(file), connections: 2 }).await.unwrap()
+    }
+}
+
+/// What is left of a program that has ended.
+#[derive(Debug)]
+pub struct Ended {
+    pub code: i32,
+    pub out: String,
+    pub err: String,
+}
+
+/// The program, running; dropping it kills it.
+pub struct Process {
+    child: Child,
+    out: PathBuf,
+    err: PathBuf,
+    client: reqwest::Client,
+}
+
+impl Process {
+    /// What it has written to standard output so far.
+    pub fn out(&self) -> String {
+        read(&self.out)
+    }
+
+    /// What it has written to standard error so far, its log.
+    pub fn err(&self) -> String {
+        read(&self.err)
+    }
+
+    /// Waits until it has written a text to standard output.
+    pub async fn says(&self, text: &str) {
+        until(|| async { self.out().contains(text).then_some(()) })
+            .await
+            .unwrap_or_else(|| panic!("never said {text:?}\n{}\n{}", self.out(), self.err()));
+    }
+
+    /// Waits until it ends, and returns its exit code.
+    pub async fn code(&mut self) -> i32 {
+        self.status().await.code().unwrap()
+    }
+
+    /// Waits until it ends.
+    pub async fn status(&mut self) -> ExitStatus {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(Instant::now() < end, "does not end\n{}\n{}", self.out(), self.err());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Sends it a signal, such as TERM.
+    pub fn signal(&self, signal: &str) {
+        let kill = r#"kill -s "$1" "$2""#;
+        let pid = self.child.id().to_string();
+        assert!(Command::new("sh").args(["-c", kill, "sh", signal, &pid]).status().unwrap().success());
+    }
+
+    /// `127.0.0.1:port`, as it says itself.
+    pub fn address(&self) -> String {
+        let out = self.out();
+        let rest = out.split("Roster listens on http://").nth(1).unwrap_or_else(|| panic!("{out}\n{}", self.err()));
+        rest.split('/').next().unwrap().to_owned()
+    }
+
+    /// Somebody who asks it over HTTP, by a token if there is one.
+    pub fn caller(&self, token: Option<&str>) -> Caller {
+        Caller { client: self.client.clone(), url: self.url("/graphql"), token: token.map(str::to_owned) }
+    }
+
+    /// Somebody who has signed in with the password that everybody has.
+    pub async fn sign_in(&self, login: &str) -> Caller {
+        let answer = self.login(login, PASSWORD).await;
+        let token = answer["token"].as_str().unwrap_or_else(|| panic!("{answer:#}"));
+        self.caller(Some(token))
+    }
+
+    /// What comes of an attempt to sign in.
+    pub async fn login(&self, login: &str, password: &str) -> Value {
+        let query = "mutation ($input: LoginInput!) { login(input: $input) { success token errors { code } user { id hasActivated } } }";
+        let data = self.caller(None).data(query, json!({ "input": { "login": login, "password": password } })).await;
+        data["login"].clone()
+    }
+
+    /// The address of a page.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address())
+    }
+
+    /// The status with which a page is answered.
+    pub async fn status_of(&self, path: &str) -> u16 {
+        self.client.get(self.url(path)).send().await.unwrap().status().as_u16()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Somebody who asks a server.
+#[derive(Clone)]
+pub struct Caller {
+    client: reqwest::Client,
+    url: String,
+    pub token: Option<String>,
+}
+
+impl Caller {
+    /// The answer to a document, if there was one: the server may be killed at any moment.
+    pub async fn try_ask(&self, query: &str, variables: &Value) -> Option<Value> {
+        let body = json!({ "query": query, "variables": variables });
+        let mut request = self.client.post(&self.url).json(&body);
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token);
+        }
+        request.send().await.ok()?.json().await.ok()
+    }
+
+    /// The data of an answer that must have no errors.
+    pub async fn data(&self, query: &str, variables: Value) -> Value {
+        let answer = self.try_ask(query, &variables).await.expect("an answer");
+        assert!(answer.get("errors").is_none(), "{query}\n{answer:#}");
+        answer["data"].clone()
+    }
+}
+
+/// Asks again and again until there is an answer, or none for too long.
+pub async fn until<T, F: Future<Output = Option<T>>>(mut ask: impl FnMut() -> F) -> Option<T> {
+    let end = Instant::now() + PATIENCE;
+    while Instant::now() < end {
+        if let Some(answer) = ask().await {
+            return Some(answer);
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    None
+}
+
+fn read(path: &Path) -> String {
+    String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).into_owned()
+}

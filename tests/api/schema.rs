@@ -1,0 +1,184 @@
+//! The schema: committed as it is served, described to the last argument, bounded, and closed to anonymous callers.
+
+use async_graphql::Positioned;
+use async_graphql::parser::types::{BaseType, FieldDefinition, InputValueDefinition, Type, TypeKind};
+use serde_json::{Value, json};
+
+use crate::app::App;
+use crate::definition::{Definition, innermost};
+
+/// What anonymous callers may ask for.
+const OPEN: [&str; 2] = ["viewer", "login"];
+
+#[test]
+fn the_committed_schema_is_the_one_that_is_served() {
+    let committed = include_str!("../../schema.graphql");
+    let served = roster::schema::sdl();
+    let differing = committed.lines().zip(served.lines()).enumerate().find(|(_, (old, new))| old != new);
+    assert!(
+        committed == served,
+        "schema.graphql is not the schema that is served; `cargo run -- schema > schema.graphql` writes it. \
+         The first difference: {differing:?}"
+    );
+}
+
+#[test]
+fn everything_in_the_schema_is_described() {
+    let definition = Definition::of_roster();
+    let mut bare = Vec::new();
+    let mut check = |place: String, description: &Option<Positioned<String>>| {
+        if description.as_ref().is_none_or(|text| text.node.trim().len() < 3) {
+            bare.push(place);
+        }
+    };
+    let in_brackets = |owner: &str, value: &InputValueDefinition| format!("{owner}({}:)", value.name.node);
+    for (name, of) in &definition.0 {
+        check(name.clone(), &of.description);
+        for field in definition.fields(name) {
+            let place = format!("{name}.{}", field.name.node);
+            check(place.clone(), &field.description);
+            for argument in &field.arguments {
+                check(in_brackets(&place, &argument.node), &argument.node.description);
+            }
+        }
+        match &of.kind {
+            TypeKind::Enum(values) => {
+                for value in &values.values {
+                    check(format!("{name}.{}", value.node.value.node), &value.node.description);
+                }
+            }
+            TypeKind::InputObject(input) => {
+                for field in &input.fields {
+                    check(in_brackets(name, &field.node), &field.node.description);
+                }
+            }
+            _ => {}
+        }
+    }
+    bare.sort();
+    assert!(bare.is_empty(), "not described: {bare:#?}");
+}
+
+#[test]
+fn every_list_of_objects_is_a_connection_or_names_its_bound() {
+    let definition = Definition::of_roster();
+    let mut boundless = Vec::new();
+    for name in definition.0.keys() {
+        for field in definition.fields(name) {
+            let of_objects = is_list(&field.ty.node) && !definition.fields(innermost(&field.ty.node)).is_empty();
+            let of_connection = name.ends_with("Connection") && matches!(field.name.node.as_str(), "edges" | "nodes");
+            if of_objects && !of_connection && !names_bound(field) {
+                boundless.push(format!("{name}.{}", field.name.node));
+            }
+        }
+    }
+    boundless.sort();
+    assert!(boundless.is_empty(), "neither a connection nor described with \"at most N\": {boundless:#?}");
+}
+
+#[test]
+fn every_list_that_is_given_names_its_bound() {
+    let definition = Definition::of_roster();
+    let mut boundless = Vec::new();
+    let mut check = |owner: &str, value: &InputValueDefinition| {
+        if is_list(&value.ty.node) && !says_at_most(value.description.as_ref()) {
+            boundless.push(format!("{owner}({}:)", value.name.node));
+        }
+    };
+    for (name, of) in &definition.0 {
+        for field in definition.fields(name) {
+            field.arguments.iter().for_each(|argument| check(&field.name.node, &argument.node));
+        }
+        if let TypeKind::InputObject(input) = &of.kind {
+            input.fields.iter().for_each(|field| check(name, &field.node));
+        }
+    }
+    assert!(boundless.is_empty(), "not described with \"at most N\": {boundless:#?}");
+}
+
+#[test]
+fn every_connection_has_edges_nodes_page_info_and_a_total() {
+    let definition = Definition::of_roster();
+    for name in definition.0.keys().filter(|name| name.ends_with("Connection")) {
+        let mut fields: Vec<String> =
+            definition.fields(name).iter().map(|field| format!("{}: {}", field.name.node, field.ty.node)).collect();
+        fields.sort();
+        let edge = name.replace("Connection", "Edge");
+        assert_eq!(fields[0], format!("edges: [{edge}!]!"), "{name}");
+        assert!(fields[1].starts_with("nodes: ["), "{name}: {fields:?}");
+        assert_eq!(&fields[2..], ["pageInfo: PageInfo!", "totalCount: Int!"], "{name}");
+    }
+}
+
+#[test]
+fn every_mutation_may_be_null_and_its_payload_is_a_mutation_payload() {
+    let definition = Definition::of_roster();
+    for field in definition.fields("Mutation") {
+        assert!(field.ty.node.nullable, "Mutation.{} cannot be null, so its error takes the others along", field.name.node);
+        let payload = innermost(&field.ty.node);
+        let interfaces: Vec<&str> =
+            definition.object(payload).implements.iter().map(|name| name.node.as_str()).collect();
+        assert_eq!(interfaces, ["MutationPayload"], "{payload} of Mutation.{}", field.name.node);
+    }
+}
+
+on_every_database! {
+    async fn anonymous_callers_get_nothing_but_viewer_and_login(app: App) {
+        let user = app.user().await;
+        let asks = Definition::of_roster().asks(&|_, _| Some(user.id()));
+        assert!(asks.len() >= 19, "{}", asks.len());
+        for ask in asks {
+            let body = json!({ "query": ask.query, "variables": ask.variables });
+            let (status, answer) = app.anonymous().post(&body).await;
+            let codes: Vec<&Value> = answer["errors"]
+                .as_array()
+                .map(|errors| errors.iter().map(|error| &error["extensions"]["code"]).collect())
+                .unwrap_or_default();
+            if OPEN.contains(&ask.field.as_str()) {
+                assert!(status == 200 && codes.is_empty(), "{}: {answer:#}", ask.field);
+            } else {
+                assert_eq!(codes, ["UNAUTHENTICATED"], "{}: {answer:#}", ask.query);
+                assert!(answer["data"].is_null() || answer["data"][&ask.field].is_null(), "{}: {answer:#}", ask.field);
+            }
+        }
+    }
+
+    async fn every_root_field_answers_an_administrator(app: App) {
+        let chief = app.superuser().await;
+        let target = app.user().await;
+        let group = chief.change("createGroup", "group { id }", json!({ "name": "Ward" })).await;
+        let house = json!({ "name": "Site", "kind": "HOSPITAL", "country": "AU" });
+        let house = chief.change("createInstitution", "institution { id }", house).await;
+        let ids = |of: &str, name: &str| {
+            let id = match (of, name) {
+                ("group", _) | (_, "groupId") => group["group"]["id"].as_str().unwrap().to_owned(),
+                ("institution", _) | (_, "institutionId") => house["institution"]["id"].as_str().unwrap().to_owned(),
+                ("license", _) => app.license.0.to_string(),
+                _ => target.id(),
+            };
+            Some(id)
+        };
+        for ask in Definition::of_roster().asks(&ids) {
+            if ask.field == "logout" {
+                continue; // the others still need the session
+            }
+            let answer = chief.ask(&ask.query, ask.variables.clone()).await;
+            assert!(answer.get("errors").is_none(), "{}\n{:#}\n{answer:#}", ask.query, ask.variables);
+            assert!(!answer["data"][&ask.field].is_null(), "{}\n{answer:#}", ask.query);
+        }
+    }
+}
+
+fn is_list(ty: &Type) -> bool {
+    matches!(ty.base, BaseType::List(_))
+}
+
+fn names_bound(field: &FieldDefinition) -> bool {
+    says_at_most(field.description.as_ref())
+}
+
+/// Whether a description has "at most" and a number in it.
+fn says_at_most(description: Option<&Positioned<String>>) -> bool {
+    let text = description.map(|text| text.node.to_lowercase()).unwrap_or_default();
+    text.split("at most ").skip(1).any(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+}
