@@ -1,10 +1,14 @@
 //! Every setting: its flag, its environment variable, its default and what it does.
 
+use std::ffi::OsStr;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::TypedValueParser;
+use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use tracing_subscriber::filter::LevelFilter;
 
 use crate::context::Lifetime;
 use crate::{db, server};
@@ -114,7 +118,7 @@ pub struct Settings {
     #[arg(
         help = "postgres://user:password@host/database or sqlite:///path/to/file [default: a SQLite file in the data directory]"
     )]
-    #[arg(long, env = "DATABASE_URL", global = true, value_name = "URL", value_parser = database_url, hide_env_values = true)]
+    #[arg(long, env = "DATABASE_URL", global = true, value_name = "URL", value_parser = DatabaseUrl, hide_env_values = true)]
     pub database_url: Option<String>,
     /// Connections to the database: for reading on SQLite, for everything on PostgreSQL.
     #[arg(long, env = "ROSTER_DATABASE_CONNECTIONS", default_value_t = 8, global = true, value_name = "N",
@@ -152,7 +156,7 @@ impl Settings {
     #[must_use]
     pub fn database(&self, default_dir: &str) -> db::Settings {
         let dir = self.data_dir.clone().unwrap_or_else(|| PathBuf::from(default_dir));
-        let url = self.database_url.clone().unwrap_or_else(|| format!("sqlite://{}", dir.join("roster.db").display()));
+        let url = self.database_url.clone().unwrap_or_else(|| db::url_of(&dir.join("roster.db")));
         db::Settings { url, connections: self.database_connections }
     }
 
@@ -177,16 +181,28 @@ impl Settings {
     }
 }
 
-fn database_url(text: &str) -> Result<String, String> {
-    let known = db::is_postgres(text) && url::Url::parse(text).is_ok() || text.starts_with("sqlite:");
-    if known {
-        Ok(text.to_owned())
-    } else {
-        Err("expected postgres://user:password@host/database or sqlite:///path/to/file".to_owned())
+/// Reads the URL of a database. What clap says of a wrong value would show the password in it.
+#[derive(Clone)]
+struct DatabaseUrl;
+
+impl TypedValueParser for DatabaseUrl {
+    type Value = String;
+
+    fn parse_ref(&self, command: &clap::Command, _: Option<&clap::Arg>, value: &OsStr) -> clap::error::Result<String> {
+        value.to_str().filter(|url| db::is_usable(url)).map(str::to_owned).ok_or_else(|| {
+            let message = "invalid value for '--database-url <URL>' (DATABASE_URL): \
+                           expected postgres://user:password@host/database or sqlite:///path/to/file\n";
+            command.clone().error(ErrorKind::ValueValidation, message)
+        })
     }
 }
 
 fn log_filter(text: &str) -> Result<String, String> {
+    // EnvFilter takes a word that is no level for the name of a module, and logs nothing else.
+    let is_known = |part: &str| part.contains(['=', '[', ':']) || part.trim().parse::<LevelFilter>().is_ok();
+    if let Some(unknown) = text.split(',').find(|part| !is_known(part)) {
+        return Err(format!("{unknown:?} is no level; expected error, warn, info, debug, trace, off or module=level"));
+    }
     match tracing_subscriber::EnvFilter::try_new(text) {
         Ok(_) => Ok(text.to_owned()),
         Err(error) => Err(error.to_string()),

@@ -2,13 +2,15 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use migration::{Migrator, MigratorTrait};
-use sea_orm::sea_query::{BinOper, Condition, Expr, ExprTrait, SimpleExpr};
-use sea_orm::sqlx::sqlite::{SqliteAutoVacuum, SqliteJournalMode, SqliteSynchronous};
+use sea_orm::sea_query::{BinOper, Condition, ExprTrait, SimpleExpr};
+use sea_orm::sqlx::postgres::PgConnectOptions;
+use sea_orm::sqlx::sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{
     ColumnTrait, ConnectOptions, ConnectionTrait, Database, DatabaseBackend, DatabaseConnection, DatabaseTransaction,
     SqliteTransactionMode, TransactionOptions, TransactionTrait,
@@ -99,7 +101,7 @@ impl Db {
     /// # Errors
     /// Whatever the database says.
     pub async fn pending_migrations(&self) -> Result<usize, Error> {
-        Ok(Migrator::get_pending_migrations(&self.writer).await?.len())
+        Ok(Migrator::get_pending_migrations_read_only(&self.reader).await?.len())
     }
 
     /// A connection to read from.
@@ -177,11 +179,38 @@ pub fn one_of(backend: DatabaseBackend, column: impl ColumnTrait, ids: impl Into
     column.is_in(ids)
 }
 
+/// Whether a URL names a database that can be served: the two pools of one in memory would be two databases.
+#[must_use]
+pub fn is_usable(url: &str) -> bool {
+    if is_postgres(url) { PgConnectOptions::from_str(url).is_ok() } else { file_of(url).is_some() }
+}
+
+/// The URL of a SQLite file.
+#[must_use]
+pub fn url_of(file: &Path) -> String {
+    // Not from the working folder: the first part of that way would be read as the name of a host.
+    let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+    format!("sqlite://{}", file.display().to_string().replace('%', "%25").replace('?', "%3F"))
+}
+
+/// The file of a SQLite database that is still to be made.
+#[must_use]
+pub fn missing_file(url: &str) -> Option<PathBuf> {
+    file_of(url).filter(|file| !file.exists())
+}
+
+/// How many steps the history of the tables has.
+#[must_use]
+pub fn migrations() -> usize {
+    Migrator::migrations().len()
+}
+
 /// The file of a SQLite database; none for one in memory and for PostgreSQL.
 fn file_of(url: &str) -> Option<PathBuf> {
-    let path = url.strip_prefix("sqlite:")?.trim_start_matches("//");
-    let path = path.split('?').next().unwrap_or_default();
-    (!path.is_empty() && path != ":memory:").then(|| PathBuf::from(path))
+    let in_memory = |url: &str| url.contains(":memory:") || url.contains("mode=memory");
+    let url = Some(url).filter(|url| url.starts_with("sqlite:") && !in_memory(url))?;
+    let file = SqliteConnectOptions::from_str(url).ok()?.get_filename().to_owned();
+    (!file.as_os_str().is_empty()).then_some(file)
 }
 
 /// Waits for the lock beside a database file; it is held until the returned file is dropped.
@@ -197,7 +226,7 @@ fn take_turn(database: &Path) -> std::io::Result<File> {
 /// A condition for rows that are found by another one: the planner is not to look for rows by it, however small it
 /// believes the license to be.
 pub fn held_against(condition: Condition) -> SimpleExpr {
-    SimpleExpr::from(condition).binary(BinOper::Is, Expr::cust("TRUE"))
+    SimpleExpr::from(condition).binary(BinOper::Is, SimpleExpr::Constant(true.into()))
 }
 
 fn postgres(settings: &Settings) -> ConnectOptions {

@@ -4,6 +4,7 @@ use async_graphql::MaybeUndefined::{self, Null, Undefined, Value};
 
 use crate::error::{Error, ErrorCode, MutationError};
 use crate::scalar::{Date, DateText, Id};
+use crate::text;
 
 /// Why a value breaks its rule.
 pub struct Fault(ErrorCode, String);
@@ -181,9 +182,7 @@ impl Blank for i32 {}
 
 impl Blank for String {
     fn is_blank(&self) -> bool {
-        let invisible =
-            |c: char| c.is_whitespace() || matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}');
-        self.chars().all(invisible)
+        self.chars().all(|c| c.is_whitespace() || text::is_invisible(c))
     }
 }
 
@@ -240,7 +239,8 @@ pub mod rule {
         move |address| {
             let address = self::text(most)(address)?;
             let options = email_address::Options::default().without_display_text().without_domain_literal();
-            let valid = email_address::EmailAddress::parse_with_options(&address, options).is_ok()
+            let composed: String = address.nfc().collect();
+            let valid = email_address::EmailAddress::parse_with_options(&composed, options).is_ok()
                 && address
                     .rsplit_once('@')
                     .is_some_and(|(_, domain)| idna::domain_to_ascii(&text::canonical(domain)).is_ok());

@@ -256,16 +256,17 @@ impl Loader<MembersOfGroup> for Links {
 
     async fn load(&self, keys: &[MembersOfGroup]) -> Result<HashMap<MembersOfGroup, Page<Member>>, Error> {
         let mut pages = HashMap::new();
-        for (window, groups) in by_window(keys.iter().map(|key| (&key.1, key.0))) {
+        for (part, groups) in by_part(keys.iter().map(|key| (&key.1, key.0))) {
             let select = self
-                .members(groups)
+                .members(groups.keys().copied())
                 .column_as(membership::Column::Role, "member_role")
                 .column_as(membership::Column::JoinedAt, "member_since");
             let read =
-                page::read_per_parent(self.db.read(), select, membership::Column::GroupId, window, |m: &Member| {
-                    &m.user
-                });
-            pages.extend(read.await?.into_iter().map(|(group, page)| (MembersOfGroup(group, window.clone()), page)));
+                page::read_per_parent(self.db.read(), select, membership::Column::GroupId, &part, |m: &Member| &m.user);
+            let mut read = read.await?;
+            pages.extend(groups.into_iter().filter_map(|(group, window)| {
+                Some((MembersOfGroup(group, window.clone()), read.remove(&group)?.of(window)))
+            }));
         }
         Ok(pages)
     }
@@ -277,11 +278,13 @@ impl Loader<UsersOfInstitution> for Links {
 
     async fn load(&self, keys: &[UsersOfInstitution]) -> Result<HashMap<UsersOfInstitution, Page<user::Model>>, Error> {
         let mut pages = HashMap::new();
-        for (window, institutions) in by_window(keys.iter().map(|key| (&key.1, key.0))) {
-            let select = self.people(institutions);
-            let read = page::read_per_parent(self.db.read(), select, user::Column::InstitutionId, window, |user| user);
-            let read = read.await?.into_iter();
-            pages.extend(read.map(|(institution, page)| (UsersOfInstitution(institution, window.clone()), page)));
+        for (part, institutions) in by_part(keys.iter().map(|key| (&key.1, key.0))) {
+            let select = self.people(institutions.keys().copied());
+            let read = page::read_per_parent(self.db.read(), select, user::Column::InstitutionId, &part, |user| user);
+            let mut read = read.await?;
+            pages.extend(institutions.into_iter().filter_map(|(institution, window)| {
+                Some((UsersOfInstitution(institution, window.clone()), read.remove(&institution)?.of(window)))
+            }));
         }
         Ok(pages)
     }
@@ -329,11 +332,11 @@ impl FromQueryResult for Member {
     }
 }
 
-/// Parents of which the same part is asked for share a statement.
-fn by_window<'a>(keys: impl Iterator<Item = (&'a Window, Id)>) -> HashMap<&'a Window, Vec<Id>> {
-    let mut parents: HashMap<&Window, Vec<Id>> = HashMap::new();
+/// Parents of whose lists the same part is asked for share a statement; each keeps its own window, for its cursors.
+fn by_part<'a>(keys: impl Iterator<Item = (&'a Window, Id)>) -> HashMap<Window, HashMap<Id, &'a Window>> {
+    let mut parents: HashMap<Window, HashMap<Id, &Window>> = HashMap::new();
     for (window, parent) in keys {
-        parents.entry(window).or_default().push(parent);
+        parents.entry(window.part()).or_default().insert(parent, window);
     }
     parents
 }

@@ -11,8 +11,9 @@ use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 use roster::app::App;
 use roster::config::{Admin, AdminCreate, Cli, Command, Demo, Import, LogFormat, Settings};
-use roster::db::Db;
+use roster::db::{self, Db};
 use roster::password::Hasher;
+use roster::scalar::Id;
 use roster::{account, demo, doctor, import, license, schema, server};
 use tokio::net::TcpListener;
 
@@ -60,8 +61,13 @@ fn start_log(settings: &Settings) {
 
 async fn open(settings: &Settings, default_dir: &str) -> anyhow::Result<Db> {
     let database = settings.database(default_dir);
-    let db = Db::open(&database).await?;
-    Ok(db)
+    Db::open(&database).await.map_err(anyhow::Error::from).with_context(|| match &settings.data_dir {
+        _ if settings.database_url.is_some() => {
+            format!("--database-url {} (DATABASE_URL)", doctor::without_password(&database.url))
+        }
+        Some(dir) => format!("--data-dir {} (ROSTER_DATA_DIR)", dir.display()),
+        None => format!("--data-dir {default_dir}, the default (ROSTER_DATA_DIR)"),
+    })
 }
 
 async fn serve(settings: &Settings) -> anyhow::Result<()> {
@@ -80,12 +86,14 @@ async fn listen(settings: &Settings) -> anyhow::Result<TcpListener> {
 
 async fn run(settings: &Settings, db: Db, listener: TcpListener) -> anyhow::Result<()> {
     let address = listener.local_addr()?;
+    // Before anybody can know that the server is there, and stop it.
+    let stopped = server::stop_signal()?;
     println!(
         "Roster listens on http://{address}/graphql{}",
         if settings.playground { format!(", playground on http://{address}/") } else { String::new() }
     );
     let app = App::new(db.clone(), settings.lifetime());
-    server::serve(app, listener, settings.server(), server::stop_signal()).await?;
+    server::serve(app, listener, settings.server(), stopped).await?;
     tokio::time::timeout(Duration::from_secs(2), db.close()).await.context("the database took too long to close")??;
     Ok(())
 }
@@ -123,7 +131,11 @@ fn write_secret(path: &std::path::Path, content: &[u8]) -> std::io::Result<()> {
     options.write(true).create(true).truncate(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)?.write_all(content)
+    let mut file = options.open(path)?;
+    // It may have been there before, open to everybody.
+    #[cfg(unix)]
+    file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+    file.write_all(content)
 }
 
 fn write_schema() -> anyhow::Result<()> {
@@ -134,17 +146,21 @@ async fn load(settings: &Settings, import: &Import) -> anyhow::Result<()> {
     let open_file = || std::fs::File::open(&import.file).with_context(|| import.file.display().to_string());
     let size = open_file()?.metadata()?.len();
     let db = open(settings, DATA_DIR).await?;
-    let license = license::the_one(&db, import.license.as_deref(), "This organisation").await?;
+    let license = async || license::the_one(&db, import.license.as_deref(), "This organisation").await;
+    // The license that a first import makes is made once its file is known to be good.
+    let is_first = import.license.is_none() && license::list(&db).await?.is_empty();
+    let license_id = if is_first { Id::new() } else { license().await?.id };
 
     let bar = progress(size, "{msg} {wide_bar} {bytes}/{total_bytes} {eta}");
     bar.set_message("Checking");
-    let checked = import::check(&db, license.id, BufReader::new(open_file()?), |done| bar.set_position(done)).await?;
+    let checked = import::check(&db, license_id, BufReader::new(open_file()?), |done| bar.set_position(done)).await?;
     if import.dry_run || !checked.bad.is_empty() {
         bar.finish_and_clear();
         return report(&checked, "would be");
     }
     bar.set_message("Writing");
-    let loaded = import::load(&db, license.id, BufReader::new(open_file()?), |done| bar.set_position(done)).await?;
+    let loaded =
+        import::load(&db, license().await?.id, BufReader::new(open_file()?), |done| bar.set_position(done)).await?;
     bar.finish_and_clear();
     db.survey().await?;
     db.close().await?;
@@ -204,6 +220,11 @@ async fn examine(settings: &Settings) -> anyhow::Result<()> {
     println!("sessions              {} days, {} hours without use", settings.session_days, settings.session_idle_hours);
     let database = settings.database(DATA_DIR);
     println!("database              {}", doctor::without_password(&database.url));
+    if db::missing_file(&database.url).is_some() {
+        println!("There is no file yet; the first start makes it.");
+        println!("migrations            {} pending", db::migrations());
+        return Ok(());
+    }
     let db = Db::connect(&database).await?;
     for (name, value) in doctor::parameters(&db).await? {
         println!("{name:<21} {value}");

@@ -116,6 +116,12 @@ impl Window {
         })
     }
 
+    /// The same part of whatever list: windows of several lists have it in common.
+    #[must_use]
+    pub fn part(&self) -> Self {
+        Self { mark: Mark::default(), ..self.clone() }
+    }
+
     fn direction(&self) -> Order {
         if self.backward { Order::Desc } else { Order::Asc }
     }
@@ -292,6 +298,15 @@ impl Total {
 }
 
 impl<R> Page<R> {
+    /// The page as one of the window's list, to which its cursors then belong.
+    #[must_use]
+    pub fn of(mut self, window: &Window) -> Self {
+        for (cursor, _) in &mut self.rows {
+            cursor.mark = window.mark;
+        }
+        self
+    }
+
     /// The page as a connection; `edge` tells a row's node and what else the edge says.
     pub fn into_connection<N, F, C, E>(self, total: Total, edge: impl Fn(R) -> (N, F)) -> Connection<N, F, C, E>
     where
@@ -339,7 +354,9 @@ fn mark_of(list: &str) -> Mark {
 
 fn read_cursor(cursor: &str, mark: Mark) -> Option<Vec<String>> {
     let bytes = URL_SAFE_NO_PAD.decode(cursor).ok()?;
-    serde_json::from_slice(bytes.strip_prefix(&mark)?).ok()
+    let position: Vec<String> = serde_json::from_slice(bytes.strip_prefix(&mark)?).ok()?;
+    // No row has U+0000 in it, and PostgreSQL takes none.
+    (!position.iter().any(|text| text.contains('\0'))).then_some(position)
 }
 
 fn text_of(value: &Value) -> String {

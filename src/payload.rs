@@ -11,7 +11,7 @@ macro_rules! payload {
             pub success: bool,
             /// A sentence that the person at the screen can be shown.
             pub message: String,
-            /// Every fault of the input, at most a few for each of its fields; empty on success.
+            /// Every fault of the input, at most 100; empty on success.
             pub errors: Vec<$crate::error::MutationError>,
             $($(#[$field_doc])* pub $field: $type,)*
         }

@@ -1,18 +1,21 @@
 //! The API as a whole, merged from the features.
 
 use async_graphql::{EmptySubscription, Interface, MergedObject, SDLExportOptions, Schema, SchemaBuilder};
+use chrono::{DateTime, Utc};
 
+use crate::entity::{group, institution, user};
 use crate::error::MutationError;
 use crate::group::mutation::{GroupMutation, GroupPayload};
-use crate::group::query::GroupQuery;
+use crate::group::query::{GroupQuery, MemberConnection};
 use crate::institution::mutation::{InstitutionMutation, InstitutionPayload};
 use crate::institution::query::InstitutionQuery;
 use crate::license::query::LicenseQuery;
 use crate::node::NodeQuery;
+use crate::page::Connection;
 use crate::session::mutation::{LoginPayload, LogoutPayload, SessionMutation};
 use crate::user::mutation::{SetActivePayload, UserMutation, UserPayload};
 use crate::user::query::UserQuery;
-use crate::user::search::SearchQuery;
+use crate::user::search::{SearchConnection, SearchQuery};
 
 /// How much a document may cost: its fields, each as often as it can come in the answer when every page is full.
 const HIGHEST_COST: usize = 50_000;
@@ -34,7 +37,7 @@ pub struct Mutation(UserMutation, SessionMutation, GroupMutation, InstitutionMut
     field(
         name = "errors",
         ty = "&Vec<MutationError>",
-        desc = "Every fault of the input, at most a few for each of its fields; empty on success."
+        desc = "Every fault of the input, at most 100; empty on success."
     )
 )]
 pub enum MutationPayload {
@@ -54,6 +57,14 @@ pub type RosterSchema = Schema<Query, Mutation, EmptySubscription>;
 pub fn build() -> SchemaBuilder<Query, Mutation, EmptySubscription> {
     Schema::build(Query::default(), Mutation::default(), EmptySubscription)
         .register_output_type::<MutationPayload>()
+        .override_output_type_description::<Connection<user::Model>>("A page of people.")
+        .override_output_type_description::<SearchConnection>("A page of people who were searched for.")
+        .override_output_type_description::<MemberConnection>("A page of the members of a group.")
+        .override_output_type_description::<Connection<group::Model>>("A page of groups.")
+        .override_output_type_description::<Connection<institution::Model>>("A page of institutions.")
+        .override_output_type_description::<DateTime<Utc>>(
+            "An instant in UTC as RFC 3339 writes it, such as `2026-01-31T09:30:00.123456+00:00`.",
+        )
         .limit_complexity(HIGHEST_COST)
         .disable_suggestions()
 }

@@ -29,7 +29,7 @@ pub fn canonical_email(address: &str) -> String {
     }
 }
 
-/// The form in which text is searched and sorted: no case, no accents, letters that do not decompose (`ø`, `ł`, `æ`)
+/// The form in which text is searched and sorted: no case, no accents, nothing invisible, letters that do not decompose (`ø`, `ł`, `æ`)
 /// spelt out.
 #[must_use]
 pub fn fold(text: &str) -> String {
@@ -45,11 +45,17 @@ pub fn fold(text: &str) -> String {
             'œ' => folded.push_str("oe"),
             'þ' => folded.push_str("th"),
             'ς' => folded.push('σ'),
-            c if is_combining_mark(c) || c.is_control() => {}
+            c if is_combining_mark(c) || c.is_control() || is_invisible(c) => {}
             c => folded.push(c),
         }
     }
     folded
+}
+
+/// Whether a character shows nothing and takes no room: hyphens and joiners that are not seen, marks of direction.
+#[must_use]
+pub fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
 /// The words of a query in the form that [`fold`] gives them.

@@ -24,7 +24,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use clap::{Parser, ValueEnum};
 use sea_orm::{ConnectionTrait as _, Database};
 use tokio::task::JoinSet;
@@ -43,7 +43,8 @@ struct Arguments {
     /// Seconds for each measurement, after a warm-up of a third of that.
     #[arg(long, default_value_t = 3.0)]
     seconds: f64,
-    /// Workloads to measure beside the floor: W1 to W5, W4-short, W8, update, login.
+    /// What to measure beside the floor: token (the floor with a token to check), W1 to W5, W4-short (words of two
+    /// letters), W8, update, login.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     #[arg(long, default_value = "both")]
@@ -118,11 +119,8 @@ async fn run(arguments: &Arguments, postgres: Option<&Postgres>) -> Result<()> {
 
     let began = Instant::now();
     let server = Server::start(place, &["serve"])?;
-    let viewer = http::post(server.address, &tokens.reader, r#"{"query":"{ viewer { id } }"}"#);
-    let mut connection = Connection::open(server.address).await?;
-    anyhow::ensure!(connection.ask(&viewer).await?.status == 200, "the second start does not know the viewer");
+    first_answer(&server, &tokens).await?;
     println!("{} ms from the start to the first answer", began.elapsed().as_millis());
-    drop(connection);
 
     let workloads = workload::all(server.address, &tokens).await?;
     let bench = Bench { arguments, server, database: postgres };
@@ -138,6 +136,8 @@ async fn load(users: u32, place: Place<'_>) -> Result<Tokens> {
     let (users, file_name) = (users.to_string(), file.to_string_lossy());
     let server = Server::start(place, &["demo", "--users", &users, "--tokens", &file_name])?;
     println!("{:.1} s to enter them", server.took.as_secs_f64());
+    let tokens = read_tokens(&file)?;
+    first_answer(&server, &tokens).await?;
     server.stop()?;
     if let Some(url) = place.url {
         let database = Database::connect(url).await?;
@@ -145,7 +145,15 @@ async fn load(users: u32, place: Place<'_>) -> Result<Tokens> {
         database.execute_unprepared("CHECKPOINT").await?;
         database.close().await?;
     }
-    read_tokens(&file)
+    Ok(tokens)
+}
+
+async fn first_answer(server: &Server, tokens: &Tokens) -> Result<()> {
+    let request = http::post(server.address, &tokens.reader, r#"{"query":"{ viewer { id } }"}"#);
+    let mut connection = Connection::open(server.address).await?;
+    let answer = connection.ask(&request).await?;
+    ensure!(answer.body.starts_with(r#"{"data":{"viewer":{"id":""#), "{} {}", answer.status, answer.body);
+    Ok(())
 }
 
 fn read_tokens(file: &Path) -> Result<Tokens> {

@@ -86,7 +86,7 @@ pub async fn all(address: SocketAddr, tokens: &Tokens) -> Result<Vec<Arc<Workloa
         |query: &str, variables: &Value, begins: &str| request(address, &tokens.reader, query, variables, begins);
     let write = Writer { address, token: tokens.writer.clone() };
 
-    let floor = read("{ __typename }", &json!({}), r#"{"data":{"__typename":"Query"}"#);
+    let floor = |token| request(address, token, "{ __typename }", &json!({}), r#"{"data":{"__typename":"Query"}"#);
     let by_id = format!(
         "query($id: ID!) {{ user(by: {{id: $id}}) {{ {FIELDS} institution {{ id name }} groups {{ id name }} }} }}"
     );
@@ -113,7 +113,8 @@ pub async fn all(address: SocketAddr, tokens: &Tokens) -> Result<Vec<Arc<Workloa
     let login = Workload::new("login", Some(2), Source::Ready(write.sleepers(&mut connection).await?));
     println!("W3 is page {} of {PAGE}", walk.deep.0);
     Ok(vec![
-        Workload::ready("floor", vec![floor]),
+        Workload::ready("floor", vec![floor("")]),
+        Workload::ready("token", vec![floor(&tokens.reader)]),
         w1,
         w2,
         Workload::page("W3", deep),

@@ -26,6 +26,9 @@ pub struct Membership {
 /// `GroupMemberConnection` and `GroupMemberEdge`.
 pub struct MemberName;
 
+/// A page of a group's members.
+pub type MemberConnection = Connection<user::Model, Membership, MemberName, MemberName>;
+
 impl ConnectionNameType for MemberName {
     fn type_name<T: OutputType>() -> String {
         "GroupMemberConnection".to_owned()
@@ -83,7 +86,7 @@ impl group::Model {
         #[graphql(desc = "Only what comes after this cursor.")] after: Option<String>,
         #[graphql(desc = "How many, from the end: 1 to 100.")] last: Option<i32>,
         #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
-    ) -> Result<Connection<user::Model, Membership, MemberName, MemberName>> {
+    ) -> Result<MemberConnection> {
         let name = format!("members of group {} {}", self.id.0, ctx.viewer()?.horizon());
         let window = Window::new(PageArgs { first, after, last, before }, &name)?;
         let page = ctx.links()?.load_one(MembersOfGroup(self.id, window)).await?.unwrap_or_default();

@@ -3,6 +3,8 @@
 use std::collections::{HashMap, HashSet};
 
 use argon2::password_hash::phc::PasswordHash;
+use argon2::{Algorithm, Params};
+use chrono::{DateTime, Datelike, SubsecRound, Utc};
 use sea_orm::sea_query::{Condition, OnConflict};
 use sea_orm::{
     ActiveModelBehavior, ActiveModelTrait, ColumnTrait, DatabaseTransaction, EntityTrait, FromQueryResult,
@@ -13,18 +15,21 @@ use super::Importer;
 use super::record::{GroupRecord, InstitutionRecord, UserRecord};
 use crate::db::one_of;
 use crate::entity::membership::MOST_GROUPS_OF_A_USER;
-use crate::entity::{credential, group, institution, membership, user};
+use crate::entity::{credential, group, institution, membership, session, user};
 use crate::error::{Error, ErrorCode};
 use crate::form::Form;
 use crate::scalar::{Id, now};
 
 /// How many rows one statement inserts: SQLite takes 32,766 values.
 const ROWS_AT_ONCE: usize = 500;
+/// The most that a hash may ask of each sign-in: 1 GiB of memory, gone over so many times.
+const MOST_MEMORY: u32 = 1024 * 1024;
+const MOST_PASSES: u32 = 100;
 
 /// The unique values that the file has given so far, and whose they are.
 #[derive(Default)]
 pub struct Seen {
-    people: HashSet<Id>,
+    ids: HashSet<(&'static str, Id)>,
     values: HashMap<String, Id>,
 }
 
@@ -61,7 +66,9 @@ impl Importer<'_> {
         let name = record.core.name.as_opt_ref().flatten().map(|name| name.trim().to_owned());
         let by_external_id = external_id.as_ref().and_then(|id| self.institutions.by_external_id.get(id).copied());
         let by_name = name.as_ref().and_then(|name| self.institutions.find(name).ok());
-        let known = record.id.or(by_external_id).or(if external_id.is_none() { by_name } else { None });
+        let by_id = record.id.filter(|id| self.institutions.ids.contains(id));
+        let by_name = if external_id.is_none() { by_name } else { None };
+        let known = by_id.or(by_external_id).or(record.id).or(by_name);
         let old = match known {
             Some(id) => institution::Entity::find_by_id(id).one(self.db.read()).await?,
             None => None,
@@ -73,6 +80,10 @@ impl Importer<'_> {
         let blank = || institution::Model::blank(known.unwrap_or_default(), self.license_id);
         let mut row = old.clone().unwrap_or_else(blank);
         row.lay_over(record.core, record.fields, &mut form);
+        if by_external_id.is_some_and(|id| id != row.id) {
+            form.fault("externalId", ErrorCode::Taken, "This external id is taken.");
+        }
+        self.note_seen(row.id, "institution", &mut form);
         if let Err(error) = form.finish() {
             return self.reject(number, error);
         }
@@ -86,7 +97,11 @@ impl Importer<'_> {
 
     pub(super) async fn take_group(&mut self, number: u64, record: GroupRecord) -> Result<(), Error> {
         let name = record.fields.name.as_opt_ref().flatten().map(|name| name.trim().to_owned());
-        let known = record.id.or_else(|| name.as_ref().and_then(|name| self.groups.find(name).ok()));
+        let by_name = name.as_ref().filter(|_| record.id.is_none()).map(|name| self.groups.named(name));
+        let known = match by_name.transpose() {
+            Ok(by_name) => record.id.or(by_name.flatten()),
+            Err(message) => return self.reject(number, Error::rejected("name", ErrorCode::Invalid, message)),
+        };
         let old = match known {
             Some(id) => group::Entity::find_by_id(id).one(self.db.read()).await?,
             None => None,
@@ -98,6 +113,7 @@ impl Importer<'_> {
         let blank = || group::Model::blank(known.unwrap_or_default(), self.license_id);
         let mut row = old.clone().unwrap_or_else(blank);
         row.lay_over(record.fields, &mut form);
+        self.note_seen(row.id, "group", &mut form);
         if let Err(error) = form.finish() {
             return self.reject(number, error);
         }
@@ -200,8 +216,11 @@ impl Importer<'_> {
         let mut row = old.clone().unwrap_or_else(|| user::Model::blank(record.id.unwrap_or_default(), self.license_id));
         row.lay_over(record.names, record.fields, &mut form);
         form.value("isActive", record.is_active, &mut row.is_active);
-        if let Some(joined) = record.date_joined {
-            row.date_joined = joined;
+        row.email_verified &= old.as_ref().is_none_or(|old| old.email_key == row.email_key);
+        match record.date_joined.map(|joined| joined.trunc_subsecs(6)) {
+            Some(joined) if is_storable(joined) => row.date_joined = joined,
+            Some(_) => form.fault("dateJoined", ErrorCode::Invalid, "An instant from the year 1900 to the year 9999."),
+            None => {}
         }
         match record.institution.as_deref().map(|reference| self.institutions.find(reference)) {
             Some(Ok(id)) => row.institution_id = Some(id),
@@ -214,15 +233,14 @@ impl Importer<'_> {
         if record.password_hash.as_deref().is_some_and(|hash| !is_argon2(hash)) {
             form.fault("passwordHash", ErrorCode::Invalid, "This is not an Argon2 hash in the PHC string format.");
         }
-        row.has_activated |= record.password_hash.is_some();
-        if row.username.is_none() && row.email.is_none() {
+        row.has_activated |= record.has_activated || record.password_hash.is_some();
+        let misspelt = form.has_fault_of("username") || form.has_fault_of("email");
+        if row.username.is_none() && row.email.is_none() && !misspelt {
             form.fault("email", ErrorCode::Required, "There must be a username or an e-mail address.");
         }
         let memberships = self.memberships(&row, &record.groups, known, &mut form);
         self.note_taken(&row, known, &mut form);
-        if !self.seen.people.insert(row.id) {
-            form.fault("id", ErrorCode::Taken, "An earlier line of the file is about the same person.");
-        }
+        self.note_seen(row.id, "person", &mut form);
         form.finish()?;
         Ok(Person { row, old, password_hash: record.password_hash, memberships })
     }
@@ -237,10 +255,12 @@ impl Importer<'_> {
     ) -> Vec<membership::Model> {
         let mut groups: HashSet<Id> =
             known.memberships.keys().filter(|key| key.0 == person.id).map(|key| key.1).collect();
-        let mut changed = Vec::new();
-        for reference in references {
+        let (mut changed, mut last) = (Vec::new(), HashSet::new());
+        // Of several roles in one group the last one counts.
+        for reference in references.iter().rev() {
             match self.groups.find(&reference.group) {
                 Err(message) => form.fault("groups", ErrorCode::NotFound, message),
+                Ok(group_id) if !last.insert(group_id) => {}
                 Ok(group_id) => {
                     let old = known.memberships.get(&(person.id, group_id));
                     groups.insert(group_id);
@@ -256,9 +276,6 @@ impl Importer<'_> {
                 }
             }
         }
-        changed.reverse();
-        let mut last: HashSet<Id> = HashSet::new();
-        changed.retain(|membership| last.insert(membership.group_id));
         if groups.len() as u64 > MOST_GROUPS_OF_A_USER {
             form.fault(
                 "groups",
@@ -267,6 +284,12 @@ impl Importer<'_> {
             );
         }
         changed
+    }
+
+    fn note_seen(&mut self, id: Id, what: &'static str, form: &mut Form) {
+        if !self.seen.ids.insert((what, id)) {
+            form.fault("id", ErrorCode::Taken, format!("An earlier line of the file is about the same {what}."));
+        }
     }
 
     fn note_taken(&mut self, row: &user::Model, known: &Known, form: &mut Form) {
@@ -286,8 +309,8 @@ impl Importer<'_> {
     }
 
     async fn write_people(&mut self, people: Vec<Person>, known: &Known) -> Result<(), Error> {
-        let (mut created, mut changed, mut passwords, mut memberships) =
-            (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (mut created, mut changed, mut passwords, mut memberships, mut signed_out) =
+            (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for person in people {
             let Person { mut row, old, password_hash, memberships: joined } = person;
             let id = row.id;
@@ -296,6 +319,9 @@ impl Importer<'_> {
                 Some(old) if old == row && password.is_none() && joined.is_empty() => self.tally.unchanged += 1,
                 Some(old) => {
                     self.tally.changed += 1;
+                    if password.is_some() || old.is_active && !row.is_active {
+                        signed_out.push(id);
+                    }
                     if old != row || password.is_some() {
                         row.modified_at = now();
                         row.version += 1;
@@ -317,6 +343,10 @@ impl Importer<'_> {
         insert_people(&transaction, created).await?;
         for row in changed {
             row.into_active_model().reset_all().update(&transaction).await?;
+        }
+        if !signed_out.is_empty() {
+            let of_people = session::Column::UserId.is_in(signed_out);
+            session::Entity::delete_many().filter(of_people).exec(&transaction).await?;
         }
         insert_passwords(&transaction, passwords).await?;
         insert_memberships(&transaction, memberships).await?;
@@ -360,7 +390,17 @@ impl Known {
 }
 
 fn is_argon2(hash: &str) -> bool {
-    PasswordHash::new(hash).is_ok_and(|hash| hash.algorithm.as_str().starts_with("argon2") && hash.hash.is_some())
+    let Ok(hash) = PasswordHash::new(hash) else { return false };
+    let bounded = |params: Params| params.m_cost() <= MOST_MEMORY && params.t_cost() <= MOST_PASSES;
+    Algorithm::try_from(hash.algorithm.as_str()).is_ok()
+        && Params::try_from(&hash).is_ok_and(bounded)
+        && hash.salt.is_some()
+        && hash.hash.is_some()
+}
+
+/// PostgreSQL holds no year that has five digits, and SQLite would not sort it among the others.
+fn is_storable(instant: DateTime<Utc>) -> bool {
+    (1900..=9999).contains(&instant.year())
 }
 
 async fn insert_people(transaction: &DatabaseTransaction, rows: Vec<user::Model>) -> Result<(), Error> {

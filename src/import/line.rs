@@ -53,6 +53,7 @@ fn user(mut members: Members) -> Result<Record, Faults> {
         groups: members.take("groups").unwrap_or_default(),
         password_hash: members.take("passwordHash"),
         date_joined: members.take("dateJoined"),
+        has_activated: false,
         fields: members.all::<UserFields>(),
     };
     members.finish(Record::User(Box::new(record)))

@@ -18,6 +18,10 @@ use record::Record;
 
 /// How many lines are written in one transaction.
 const CHUNK: usize = 500;
+/// How much of a fault is shown, in characters.
+const LONGEST_FAULT: usize = 500;
+/// What some programs begin a text with.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// A line that cannot be loaded, and everything that is wrong with it.
 #[derive(Debug)]
@@ -26,6 +30,15 @@ pub struct BadLine {
     pub number: u64,
     /// Each fault as `path: message`.
     pub faults: Vec<String>,
+}
+
+impl BadLine {
+    /// What the line gave is repeated as far as a terminal can bear it.
+    fn new(number: u64, faults: impl IntoIterator<Item = String>) -> Self {
+        let plain = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
+        let shown = |fault: String| fault.chars().take(LONGEST_FAULT).map(plain).collect();
+        Self { number, faults: faults.into_iter().map(shown).collect() }
+    }
 }
 
 /// What came of the lines that were read.
@@ -66,16 +79,21 @@ impl Names {
         }
     }
 
+    /// The only one of a name; none where there is none yet.
+    fn named(&self, name: &str) -> Result<Option<Id>, String> {
+        match self.by_name.get(name).map(Vec::as_slice) {
+            Some([id]) => Ok(Some(*id)),
+            Some(_) => Err(format!("Several are called {name:?}; say which by its id.")),
+            None => Ok(None),
+        }
+    }
+
     /// The one that an id or a name stands for.
     fn find(&self, reference: &str) -> Result<Id, String> {
         if let Some(id) = Id::parse(reference).filter(|id| self.ids.contains(id)) {
             return Ok(id);
         }
-        match self.by_name.get(reference).map(Vec::as_slice) {
-            Some([id]) => Ok(*id),
-            Some(_) => Err(format!("Several are called {reference:?}; say which by its id.")),
-            None => Err(format!("There is none with the id or name {reference:?}.")),
-        }
+        self.named(reference)?.ok_or_else(|| format!("There is none with the id or name {reference:?}."))
     }
 }
 
@@ -163,12 +181,13 @@ impl<'a> Importer<'a> {
             }
             number += 1;
             bytes += read as u64;
-            if text.trim_ascii().is_empty() {
+            let line = if number == 1 { text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&text) } else { &text };
+            if line.trim_ascii().is_empty() {
                 continue;
             }
-            match line::parse(&text) {
+            match line::parse(line) {
                 Ok(record) => chunk.push((number, record)),
-                Err(faults) => self.tally.bad.push(BadLine { number, faults }),
+                Err(faults) => self.tally.bad.push(BadLine::new(number, faults)),
             }
             if chunk.len() == CHUNK {
                 self.take(std::mem::take(&mut chunk)).await?;
@@ -197,8 +216,7 @@ impl<'a> Importer<'a> {
     fn reject(&mut self, number: u64, error: Error) -> Result<(), Error> {
         match error {
             Error::Rejected(faults) => {
-                let faults = faults.iter().map(fault_text).collect();
-                self.tally.bad.push(BadLine { number, faults });
+                self.tally.bad.push(BadLine::new(number, faults.iter().map(fault_text)));
                 Ok(())
             }
             other => Err(other),

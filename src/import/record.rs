@@ -46,6 +46,8 @@ pub struct UserRecord {
     /// The hash of the password as a PHC string.
     pub password_hash: Option<String>,
     pub date_joined: Option<DateTime<Utc>>,
+    /// Whether the account is in use without a password that we know of. No file says so, only the demonstration.
+    pub has_activated: bool,
 }
 
 /// A group that a person belongs to.

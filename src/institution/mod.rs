@@ -3,9 +3,7 @@
 pub mod mutation;
 pub mod query;
 
-use sea_orm::{
-    ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter, SqlErr,
-};
+use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter, SqlErr};
 
 use crate::access::{Action, Viewer};
 use crate::db::Db;

@@ -11,7 +11,7 @@ use std::{io::Result, net::SocketAddr, sync::Arc, time::Duration};
 use async_graphql::{Request as Query, Response as Outcome};
 use poem::{
     Endpoint, Request, Response, Route, Server, endpoint,
-    http::{HeaderMap, Method, StatusCode, header},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
 };
 use tokio::{net::TcpListener, sync::RwLock, time::timeout};
 use tracing::Instrument;
@@ -98,26 +98,28 @@ pub async fn serve<A: Application>(
     Ok(())
 }
 
-/// Resolves when the process is told to stop, by SIGTERM or ctrl-c.
-pub async fn stop_signal() {
-    let interrupted = async {
+/// Watches from now on for what tells the process to stop, SIGTERM or ctrl-c; the returned future resolves then.
+///
+/// # Errors
+/// What the system says.
+pub fn stop_signal() -> Result<impl Future<Output = ()>> {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let (mut terminated, mut interrupted) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        Ok(async move {
+            tokio::select! {
+                _ = terminated.recv() => {}
+                _ = interrupted.recv() => {}
+            }
+        })
+    }
+    #[cfg(not(unix))]
+    Ok(async {
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;
         }
-    };
-    #[cfg(unix)]
-    let terminated = async {
-        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-            Ok(mut signal) => signal.recv().await,
-            Err(_) => std::future::pending().await,
-        }
-    };
-    #[cfg(not(unix))]
-    let terminated = std::future::pending::<Option<()>>();
-    tokio::select! {
-        () = interrupted => {}
-        _ = terminated => {}
-    }
+    })
 }
 
 fn routes<A: Application>(app: &A, graphql: GraphQl<A>, playground: bool) -> Route {
@@ -158,7 +160,7 @@ impl<A: Application> Endpoint for GraphQl<A> {
         let Some(media) = Media::accepted(request.headers()) else {
             let message = "An answer is application/graphql-response+json or application/json";
             let refusal = Refusal::new(StatusCode::NOT_ACCEPTABLE, "NOT_ACCEPTABLE", message);
-            return Ok(refusal.into_response(Media::Json, &id));
+            return Ok(refuse(&mut request, refusal, Media::Json, &id).await);
         };
         let read = match caller(&request, &id) {
             Ok(caller) => request::read(&mut request, &self.types).await.map(|prepared| (caller, prepared)),
@@ -166,7 +168,7 @@ impl<A: Application> Endpoint for GraphQl<A> {
         };
         let (caller, mut prepared) = match read {
             Ok(read) => read,
-            Err(refusal) => return Ok(refusal.into_response(media, &id)),
+            Err(refusal) => return Ok(refuse(&mut request, refusal, media, &id).await),
         };
         let operation = prepared.operation.take();
         let mut response = match self.run(caller, prepared).await {
@@ -199,6 +201,17 @@ impl<A: Application> GraphQl<A> {
             Err(Refusal::internal())
         })
     }
+}
+
+/// Refuses a request of which the body may not have been read yet. Left unread it would cost the caller the connection,
+/// and perhaps the answer.
+async fn refuse(request: &mut Request, refusal: Refusal, media: Media, request_id: &str) -> Response {
+    let is_read = refusal.status != StatusCode::PAYLOAD_TOO_LARGE && request::drain(request).await;
+    let mut response = refusal.into_response(media, request_id);
+    if !is_read {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }
 
 fn caller(request: &Request, request_id: &str) -> std::result::Result<Caller, Refusal> {

@@ -116,8 +116,7 @@ async fn read_body(request: &mut Request) -> Result<Vec<u8>, Refusal> {
         let message = format!("The body is too large: at most {MAX_BODY} bytes are allowed");
         Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE", message)
     };
-    let told = request.header(header::CONTENT_LENGTH).and_then(|length| length.parse::<usize>().ok());
-    if told.is_some_and(|length| length > MAX_DRAINED) {
+    if is_too_large_to_drain(request) {
         return Err(too_large());
     }
     let bytes = request.take_body().into_bytes_limit(MAX_DRAINED).await.map_err(|error| match error {
@@ -125,6 +124,17 @@ async fn read_body(request: &mut Request) -> Result<Vec<u8>, Refusal> {
         _ => Refusal::bad_request("The body cannot be read to its end"),
     })?;
     if bytes.len() > MAX_BODY { Err(too_large()) } else { Ok(bytes.into()) }
+}
+
+fn is_too_large_to_drain(request: &Request) -> bool {
+    let told = request.header(header::CONTENT_LENGTH).and_then(|length| length.parse::<usize>().ok());
+    told.is_some_and(|length| length > MAX_DRAINED)
+}
+
+/// Reads what is left of the body of a request that is refused; false if it was not read to its end.
+pub async fn drain(request: &mut Request) -> bool {
+    let waits = request.headers().contains_key(header::EXPECT);
+    !waits && !is_too_large_to_drain(request) && request.take_body().into_bytes_limit(MAX_DRAINED).await.is_ok()
 }
 
 /// What a caller may send; other members of the JSON object are ignored.

@@ -160,15 +160,16 @@ pub async fn login(
         Some((person, _)) => credential::Entity::find_by_id(person.id).one(db.read()).await?,
         None => None,
     };
-    let right = hasher.verify(password, hash.map(|credential| credential.password_hash)).await?;
+    let hash = hash.map(|credential| credential.password_hash);
+    let right = hasher.verify(password, hash.clone()).await?;
     let (person, license) = match found {
         Some(found) if right => found,
-        _ => return Err(refused(ErrorCode::InvalidCredentials, "The login or the password is wrong.")),
+        _ => return Err(wrong()),
     };
     if !person.is_active || license.is_some_and(|license| license.expires_on.is_some_and(|last| last < Date::today())) {
-        return Err(refused(ErrorCode::Inactive, "This account is deactivated; ask an administrator."));
+        return Err(inactive());
     }
-    open(db, lifetime, client, person).await
+    begin(db, lifetime, client, person, hash.as_deref()).await
 }
 
 async fn find_by_login(db: &Db, login: &str) -> Result<Option<(user::Model, Option<license::Model>)>, Error> {
@@ -187,6 +188,14 @@ async fn find_by_login(db: &Db, login: &str) -> Result<Option<(user::Model, Opti
     Ok(Some((person, license)))
 }
 
+fn wrong() -> Error {
+    refused(ErrorCode::InvalidCredentials, "The login or the password is wrong.")
+}
+
+fn inactive() -> Error {
+    refused(ErrorCode::Inactive, "This account is deactivated; ask an administrator.")
+}
+
 fn refused(code: ErrorCode, message: &str) -> Error {
     Error::Rejected(vec![MutationError { code, path: vec!["input".to_owned()], message: message.to_owned() }])
 }
@@ -194,8 +203,20 @@ fn refused(code: ErrorCode, message: &str) -> Error {
 /// Begins a session for a person and notes the sign-in. Of too many sessions the oldest end.
 ///
 /// # Errors
-/// Whatever the database says.
-pub async fn open(db: &Db, lifetime: Lifetime, client: &Client, mut person: user::Model) -> Result<Opened, Error> {
+/// `Rejected` with INACTIVE where the person was deactivated meanwhile; whatever the database says.
+pub async fn open(db: &Db, lifetime: Lifetime, client: &Client, person: user::Model) -> Result<Opened, Error> {
+    begin(db, lifetime, client, person, None).await
+}
+
+/// Begins a session. It takes long to verify a password: what was `verified` must be the person's still, and the person
+/// active still, or the session would outlive what ends all others.
+async fn begin(
+    db: &Db,
+    lifetime: Lifetime,
+    client: &Client,
+    mut person: user::Model,
+    verified: Option<&str>,
+) -> Result<Opened, Error> {
     let now = now();
     let token = new_token()?;
     let session = session::Model {
@@ -212,11 +233,22 @@ pub async fn open(db: &Db, lifetime: Lifetime, client: &Client, mut person: user
     let transaction = db.begin().await?;
     session.into_active_model().reset_all().insert(&transaction).await?;
     end_oldest(&transaction, person.id).await?;
-    user::Entity::update_many()
+    let noted = user::Entity::update_many()
         .col_expr(user::Column::LastLogin, Expr::value(now))
         .filter(user::Column::Id.eq(person.id))
+        .filter(user::Column::IsActive.eq(true))
         .exec(&transaction)
         .await?;
+    if noted.rows_affected == 0 {
+        return Err(inactive());
+    }
+    // The person's row is locked now, so that nobody changes the password from here on.
+    if let Some(verified) = verified {
+        let current = credential::Entity::find_by_id(person.id).one(&transaction).await?;
+        if current.is_none_or(|current| current.password_hash != verified) {
+            return Err(wrong());
+        }
+    }
     transaction.commit().await?;
     person.last_login = Some(now);
     Ok(Opened { id, user: person, token, expires_at })

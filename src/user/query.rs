@@ -10,6 +10,7 @@ use crate::context::{Answer, ContextExt, answer};
 use crate::entity::membership::GroupRole;
 use crate::entity::user::AdminRights;
 use crate::entity::{group, institution, license, session, user};
+use crate::error::Error;
 use crate::loader::{GroupsOfUser, InstitutionById, LicenseById, SessionsOfUser, UserById};
 use crate::page::{self, Connection, PageArgs, Total, Window};
 use crate::scalar::{Date, Id};
@@ -20,11 +21,12 @@ use crate::text;
 pub enum UserBy {
     /// The person's id.
     Id(ID),
-    /// The username, in any case.
+    /// The username, in any case; at most 250 characters.
     Username(String),
-    /// The e-mail address, in any case.
+    /// The e-mail address, in any case; at most 250 characters.
     Email(String),
-    /// The id in another system, within the viewer's license. Administrators only, for it is private.
+    /// The id in another system, within the viewer's license; at most 250 characters. Administrators only, for it is
+    /// private.
     ExternalId(String),
 }
 
@@ -51,16 +53,18 @@ impl UserQuery {
             let viewer = ctx.viewer()?;
             let condition = match by {
                 UserBy::Id(id) => return Ok(ctx.links()?.load_one(UserById(Id::given("by.id", &id)?)).await?),
-                UserBy::Username(name) => user::Column::UsernameKey.eq(text::canonical(name.trim())),
-                UserBy::Email(address) => user::Column::EmailKey.eq(text::canonical_email(address.trim())),
+                UserBy::Username(name) => user::Column::UsernameKey.eq(text::canonical(short("by.username", &name)?)),
+                UserBy::Email(address) => {
+                    user::Column::EmailKey.eq(text::canonical_email(short("by.email", &address)?))
+                }
                 UserBy::ExternalId(id) => {
                     viewer.may(Action::FilterPrivate)?;
                     let of_license = user::Column::LicenseId.eq(viewer.signed_in()?.license_id);
-                    user::Column::ExternalId.eq(id.trim()).and(of_license)
+                    user::Column::ExternalId.eq(short("by.externalId", &id)?).and(of_license)
                 }
             };
             let found = user::Entity::find().filter(condition).filter(viewer.finds_users()).one(ctx.db()?.read()).await;
-            Ok(found.map_err(crate::error::Error::from)?)
+            Ok(found.map_err(Error::from)?)
         })
         .await
     }
@@ -128,7 +132,7 @@ impl user::Model {
     /// The license that the person belongs to.
     async fn license(&self, ctx: &Context<'_>) -> Result<license::Model> {
         let license = ctx.links()?.load_one(LicenseById(self.license_id)).await?;
-        Ok(license.ok_or_else(|| crate::error::Error::internal("a person without a license"))?)
+        Ok(license.ok_or_else(|| Error::internal("a person without a license"))?)
     }
 
     /// The groups that the person belongs to, by name; at most 200.
@@ -166,6 +170,17 @@ impl user::Model {
 /// How many groups a person is taken to belong to when the cost of a document is measured.
 const GROUPS_OF_A_USER: usize = 5;
 
-fn private<T>(person: &user::Model, ctx: &Context<'_>, value: Option<T>) -> Result<Option<T>, crate::error::Error> {
+/// The most characters of a text by which a person is looked up.
+const LONGEST_KEY: usize = 250;
+
+fn short<'a>(argument: &str, text: &'a str) -> Result<&'a str, Error> {
+    let text = text.trim();
+    if text.chars().count() > LONGEST_KEY {
+        return Err(Error::BadInput(format!("{argument}: at most {LONGEST_KEY} characters.")));
+    }
+    Ok(text)
+}
+
+fn private<T>(person: &user::Model, ctx: &Context<'_>, value: Option<T>) -> Result<Option<T>, Error> {
     Ok(if ctx.viewer()?.sees_private(person) { value } else { None })
 }

@@ -20,6 +20,9 @@ const TRIGRAM: usize = 3;
 /// `UserSearchConnection` and `UserSearchEdge`.
 pub struct SearchName;
 
+/// A page of people who were searched for.
+pub type SearchConnection = Connection<user::Model, EmptyFields, SearchName, SearchName>;
+
 impl ConnectionNameType for SearchName {
     fn type_name<T: OutputType>() -> String {
         "UserSearchConnection".to_owned()
@@ -48,7 +51,7 @@ impl SearchQuery {
         include_inactive: bool,
         #[graphql(desc = "How many, from the beginning: 1 to 100; 50 where nothing is said.")] first: Option<i32>,
         #[graphql(desc = "Only what comes after this cursor.")] after: Option<String>,
-    ) -> Result<Connection<user::Model, EmptyFields, SearchName, SearchName>> {
+    ) -> Result<SearchConnection> {
         let viewer = ctx.viewer()?;
         if include_inactive {
             viewer.may(Action::ListInactive)?;

@@ -180,8 +180,7 @@ async fn a_stop_lets_requests_finish_and_closes_the_idle() {
 
 #[tokio::test]
 async fn a_stop_does_not_wait_for_ever() {
-    let mut site =
-        Site::start_with(Settings { shutdown_grace: Duration::from_millis(300), ..settings() }, true).await;
+    let mut site = Site::start_with(Settings { shutdown_grace: Duration::from_millis(300), ..settings() }, true).await;
     let mut busy = site.wire.connect().await;
     busy.write_all(&ask("{slow(ms:60000)}")).await.unwrap();
     until(|| site.counts.begun.load(SeqCst) == 1).await;

@@ -8,9 +8,6 @@ use async_graphql::parser::types::{
 };
 use serde_json::{Map, Value, json};
 
-/// How deep the selections of the requests go.
-const DEPTH: usize = 3;
-
 /// The types of the schema by name.
 pub struct Definition(pub HashMap<String, TypeDefinition>);
 
@@ -18,7 +15,6 @@ pub struct Definition(pub HashMap<String, TypeDefinition>);
 #[derive(Clone, Debug)]
 pub struct Ask {
     pub field: String,
-    pub is_mutation: bool,
     pub query: String,
     pub variables: Value,
 }
@@ -58,13 +54,20 @@ impl Definition {
         queries.chain(self.fields("Mutation").into_iter().map(|field| (true, field))).collect()
     }
 
-    /// A valid request for each root field, with every argument that goes together; `ids` tells the id to give for an
-    /// argument or input field of a name, none for one that is to be left out.
-    pub fn asks(&self, ids: &dyn Fn(&str, &str) -> Option<String>) -> Vec<Ask> {
-        self.root_fields().into_iter().map(|(is_mutation, field)| self.ask(is_mutation, field, ids)).collect()
+    /// A valid request for each root field, with every argument that goes together and what it returns selected to a
+    /// depth. `ids` tells the id to give to a root field for an argument or input field of a name.
+    pub fn asks(&self, depth: usize, ids: &dyn Fn(&str, &str) -> Option<String>) -> Vec<Ask> {
+        let fields = self.root_fields().into_iter();
+        fields.map(|(is_mutation, field)| self.ask(is_mutation, field, depth, ids)).collect()
     }
 
-    fn ask(&self, is_mutation: bool, field: &FieldDefinition, ids: &dyn Fn(&str, &str) -> Option<String>) -> Ask {
+    fn ask(
+        &self,
+        is_mutation: bool,
+        field: &FieldDefinition,
+        depth: usize,
+        ids: &dyn Fn(&str, &str) -> Option<String>,
+    ) -> Ask {
         let name = field.name.node.to_string();
         let (mut declared, mut given, mut variables) = (Vec::new(), Vec::new(), Map::new());
         for argument in &field.arguments {
@@ -84,9 +87,9 @@ impl Definition {
             if is_mutation { "mutation" } else { "query" },
             in_brackets(&declared),
             in_brackets(&given),
-            self.selection(innermost(&field.ty.node), DEPTH),
+            self.selection(innermost(&field.ty.node), depth),
         );
-        Ask { field: name, is_mutation, query, variables: Value::Object(variables) }
+        Ask { field: name, query, variables: Value::Object(variables) }
     }
 
     /// A selection of everything in a type that needs no arguments, down to a depth.
@@ -140,7 +143,7 @@ impl Definition {
                         }
                     }
                     if self.is_one_of(inner) {
-                        members = members.into_iter().take(1).collect();
+                        members.retain(|name, _| name == "id");
                     }
                     Value::Object(members)
                 }
@@ -158,7 +161,8 @@ impl Definition {
     pub fn texts(&self, asks: &[Ask]) -> Vec<(Ask, Place)> {
         let mut found = Vec::new();
         for ask in asks {
-            let root = self.root_fields().into_iter().find(|(_, field)| field.name.node == ask.field.as_str()).unwrap().1;
+            let root =
+                self.root_fields().into_iter().find(|(_, field)| field.name.node == ask.field.as_str()).unwrap().1;
             for argument in &root.arguments {
                 let (name, ty) = (argument.node.name.node.to_string(), &argument.node.ty.node);
                 let BaseType::Named(inner) = &ty.base else {
@@ -184,11 +188,8 @@ impl Definition {
                             } else {
                                 ask.query.replacen("query A", &format!("query A(${name}: {ty})"), 1)
                             };
-                            ask.query = declared.replacen(
-                                &format!("{field}("),
-                                &format!("{field}({name}: ${name}, "),
-                                1,
-                            );
+                            ask.query =
+                                declared.replacen(&format!("{field}("), &format!("{field}({name}: ${name}, "), 1);
                         }
                         found.push((ask, vec![name]));
                     }

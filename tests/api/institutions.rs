@@ -8,7 +8,9 @@ use crate::app::App;
 
 fn hospital(said: Value) -> Value {
     let mut input = json!({ "name": "St George Hospital", "kind": "HOSPITAL", "country": "AU" });
-    input.as_object_mut().unwrap().extend(said.as_object().unwrap().clone());
+    if let Value::Object(said) = said {
+        input.as_object_mut().unwrap().extend(said);
+    }
     input
 }
 

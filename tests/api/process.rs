@@ -18,7 +18,7 @@ use crate::postgres;
 pub const ADMIN: &str = "root@alder.example.org";
 
 /// How long anything may take on a machine that is busy with other tests.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Runs each test once on a SQLite file and once on a PostgreSQL database, where it is installed.
 macro_rules! in_every_home {
@@ -205,7 +205,8 @@ impl Process {
 
     /// Somebody who asks it over HTTP, by a token if there is one.
     pub fn caller(&self, token: Option<&str>) -> Caller {
-        Caller { client: self.client.clone(), url: self.url("/graphql"), token: token.map(str::to_owned) }
+        let (url, log) = (self.url("/graphql"), self.err.clone());
+        Caller { client: self.client.clone(), url, log, token: token.map(str::to_owned) }
     }
 
     /// Somebody who has signed in with the password that everybody has.
@@ -245,6 +246,7 @@ impl Drop for Process {
 pub struct Caller {
     client: reqwest::Client,
     url: String,
+    log: PathBuf,
     pub token: Option<String>,
 }
 
@@ -262,7 +264,7 @@ impl Caller {
     /// The data of an answer that must have no errors.
     pub async fn data(&self, query: &str, variables: Value) -> Value {
         let answer = self.try_ask(query, &variables).await.expect("an answer");
-        assert!(answer.get("errors").is_none(), "{query}\n{answer:#}");
+        assert!(answer.get("errors").is_none(), "{query}\n{answer:#}\n{}", read(&self.log));
         answer["data"].clone()
     }
 }

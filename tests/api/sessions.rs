@@ -1,8 +1,55 @@
 //! Signing in and out.
 
-use serde_json::json;
+use async_graphql::MaybeUndefined::{Undefined, Value as Given};
+use chrono::{Days, TimeDelta, Utc};
+use roster::entity::user::UserFields;
+use roster::entity::{credential, license, session};
+use roster::scalar::{Date, Id};
+use sea_orm::sea_query::Expr;
+use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter};
+use serde_json::{Value, json};
 
-use crate::app::{App, PASSWORD};
+use crate::app::{App, Caller, PASSWORD, faults_of};
+
+const VIEWER: &str = "{ viewer { id } }";
+
+/// Somebody with a username and the password of everybody, by his id.
+async fn ada(app: &App, license: Id) -> Id {
+    let fields = UserFields {
+        username: Given("ada".to_owned()),
+        email: Given("ada@x.example".to_owned()),
+        ..UserFields::default()
+    };
+    app.create("Ada", license, fields, Given(PASSWORD.to_owned())).await.id
+}
+
+async fn login(app: &App, login: &str, password: &str) -> Value {
+    app.anonymous().change("login", "token user { id }", json!({ "login": login, "password": password })).await
+}
+
+/// Whoever signs in by a name with the password of everybody.
+async fn signed_in<'a>(app: &'a App, name: &str) -> Caller<'a> {
+    let payload = login(app, name, PASSWORD).await;
+    assert_eq!(payload["success"], json!(true), "{payload:#}");
+    with_token(app, payload["token"].as_str().unwrap())
+}
+
+fn with_token<'a>(app: &'a App, token: &str) -> Caller<'a> {
+    Caller { token: Some(token.to_owned()), ..app.anonymous() }
+}
+
+/// The HTTP status of the answer to whoever asks who he is.
+async fn status(caller: &Caller<'_>) -> u16 {
+    caller.post(&json!({ "query": VIEWER })).await.0
+}
+
+async fn expire(app: &App, days_from_today: u64, back: bool) {
+    let today = Date::today().0;
+    let days = Days::new(days_from_today);
+    let last = if back { today.checked_sub_days(days) } else { today.checked_add_days(days) };
+    let set = license::Entity::update_many().col_expr(license::Column::ExpiresOn, Expr::value(Date(last.unwrap())));
+    set.filter(license::Column::Id.eq(app.license)).exec(app.db.write()).await.unwrap();
+}
 
 on_every_database! {
     async fn a_person_signs_in_by_address_in_any_case_and_sees_himself(app: App) {
@@ -15,5 +62,224 @@ on_every_database! {
         caller.token = login["token"].as_str().map(str::to_owned);
         let data = caller.data("{ viewer { email sessions { isCurrent } } }", json!({})).await;
         assert_eq!(data["viewer"], json!({ "email": "root@alder.example.org", "sessions": [{ "isCurrent": true }] }));
+    }
+
+    async fn a_person_signs_in_by_every_spelling_of_both_names(app: App) {
+        let id = ada(&app, app.license).await;
+        for name in ["ada", " ADA", "\u{ff41}da", "ada@x.example", "Ada@X.EXAMPLE "] {
+            assert_eq!(login(&app, name, PASSWORD).await["user"]["id"], json!(id.0), "{name}");
+        }
+    }
+
+    async fn wrong_credentials_get_one_answer_whatever_is_wrong(app: App) {
+        ada(&app, app.license).await;
+        let no_secret = UserFields { username: Given("bare".to_owned()), ..UserFields::default() };
+        app.create("Bare", app.license, no_secret, Undefined).await;
+        let gone = UserFields { username: Given("gone".to_owned()), ..UserFields::default() };
+        let gone = app.create("Gone", app.license, gone, Given(PASSWORD.to_owned())).await;
+        app.admin().await.change("setActive", "", json!({ "id": gone.id.0, "active": false })).await;
+        let expected = login(&app, "nobody", PASSWORD).await;
+        assert_eq!(faults_of(&expected), ["INVALID_CREDENTIALS input"]);
+        let cases = [("ada", "wrong"), ("ada", ""), ("ada", " "), ("bare", PASSWORD), ("bare", ""), ("gone", "wrong"), ("", PASSWORD), ("", ""), ("%", PASSWORD), ("' OR 1=1 --", PASSWORD),
+            ("ada", "Seven-brass-otters-waltz"), ("ada", "seven-brass-otters-waltz ")];
+        for (name, password) in cases {
+            assert_eq!(login(&app, name, password).await, expected, "{name} {password}");
+        }
+        assert_eq!(login(&app, "ada", &"x".repeat(20_000)).await, expected);
+        assert_eq!(login(&app, &"x".repeat(20_000), PASSWORD).await, expected);
+        for name in ["ada", "nobody"] {
+            assert_eq!(app.anonymous().faults("login", json!({ "login": name })).await, ["REQUIRED input.password"], "the same for whom there is and is not");
+        }
+    }
+
+    async fn an_inactive_person_is_told_so_only_with_the_right_password(app: App) {
+        let id = ada(&app, app.license).await;
+        let chief = app.license_admin().await;
+        chief.change("setActive", "", json!({ "id": id.0, "active": false })).await;
+        let refused = login(&app, "ada", PASSWORD).await;
+        assert_eq!((faults_of(&refused), &refused["token"], &refused["user"]), (vec!["INACTIVE input".to_owned()], &Value::Null, &Value::Null));
+        assert_eq!(faults_of(&login(&app, "ada", "wrong").await), ["INVALID_CREDENTIALS input"]);
+        chief.change("setActive", "", json!({ "id": id.0, "active": true })).await;
+        assert_eq!(login(&app, "ada", PASSWORD).await["success"], json!(true));
+    }
+
+    async fn the_last_sign_in_is_noted_and_changes_nothing_else(app: App) {
+        ada(&app, app.license).await;
+        let selection = "user { lastLogin modifiedAt version } expiresAt";
+        let first = app.anonymous().change("login", selection, json!({ "login": "ada", "password": PASSWORD })).await;
+        let second = app.anonymous().change("login", selection, json!({ "login": "ada", "password": PASSWORD })).await;
+        assert!(second["user"]["lastLogin"].as_str() > first["user"]["lastLogin"].as_str());
+        assert_eq!((&second["user"]["modifiedAt"], &second["user"]["version"]), (&first["user"]["modifiedAt"], &json!(1)));
+        let expires: chrono::DateTime<Utc> = second["expiresAt"].as_str().unwrap().parse().unwrap();
+        assert!((expires - Utc::now() - TimeDelta::days(30)).abs() < TimeDelta::minutes(1));
+        let caller = signed_in(&app, "ada").await;
+        let before = caller.data("{ viewer { lastLogin } }", json!({})).await;
+        caller.data("{ users { totalCount } }", json!({})).await;
+        assert_eq!(caller.data("{ viewer { lastLogin } }", json!({})).await, before, "a question is no sign-in");
+    }
+
+    async fn a_failed_sign_in_leaves_no_trace_on_the_person(app: App) {
+        let id = ada(&app, app.license).await;
+        login(&app, "ada", "wrong").await;
+        let data = app.admin().await.data("query ($id: ID!) { user(by: { id: $id }) { lastLogin sessions { id } version } }", json!({ "id": id.0 })).await;
+        assert_eq!(data["user"], json!({ "lastLogin": null, "sessions": [], "version": 1 }));
+    }
+
+    async fn signing_out_ends_the_session_that_asks_and_no_other(app: App) {
+        ada(&app, app.license).await;
+        let (one, other) = (signed_in(&app, "ada").await, signed_in(&app, "ada").await);
+        let data = one.data("mutation { logout { success message errors { code } } }", json!({})).await;
+        assert_eq!((&data["logout"]["success"], &data["logout"]["errors"]), (&json!(true), &json!([])));
+        assert_eq!((status(&one).await, status(&other).await), (401, 200));
+        let (code, answer) = one.post(&json!({ "query": "mutation { logout { success } }" })).await;
+        assert_eq!((code, &answer["errors"][0]["extensions"]["code"]), (401, &json!("UNAUTHENTICATED")));
+    }
+
+    async fn deactivation_ends_every_session_at_once(app: App) {
+        let id = ada(&app, app.license).await;
+        let sessions = [signed_in(&app, "ada").await, signed_in(&app, "ada").await, signed_in(&app, "ada").await];
+        let payload = app.admin().await.change("setActive", "sessionsEnded", json!({ "id": id.0, "active": false })).await;
+        assert_eq!(payload["sessionsEnded"], json!(3));
+        for session in &sessions {
+            assert_eq!(status(session).await, 401);
+        }
+    }
+
+    async fn a_sign_in_under_way_does_not_outlive_a_deactivation(app: App) {
+        let id = ada(&app, app.license).await;
+        let admin = app.admin().await;
+        for pause in [0, 5, 10, 20, 40, 80] {
+            let set = |active: bool| admin.change("setActive", "", json!({ "id": id.0, "active": active }));
+            let deactivation = async {
+                tokio::time::sleep(std::time::Duration::from_millis(pause)).await;
+                set(false).await
+            };
+            let (payload, _) = tokio::join!(login(&app, "ada", PASSWORD), deactivation);
+            set(true).await;
+            if let Some(token) = payload["token"].as_str() {
+                assert_eq!(status(&with_token(&app, token)).await, 401, "after {pause} ms");
+            }
+        }
+    }
+
+    async fn a_sign_in_under_way_does_not_outlive_a_new_password(app: App) {
+        let id = ada(&app, app.license).await;
+        let admin = app.admin().await;
+        for pause in [0, 5, 10, 20, 40, 80] {
+            let change = |password: &'static str| admin.change("updateUser", "", json!({ "id": id.0, "password": password }));
+            let new_password = async {
+                tokio::time::sleep(std::time::Duration::from_millis(pause)).await;
+                change("nine-velvet-comets-hum").await
+            };
+            let removal = async {
+                tokio::time::sleep(std::time::Duration::from_millis(pause)).await;
+                admin.change("updateUser", "", json!({ "id": id.0, "password": null })).await
+            };
+            let (payload, _) = tokio::join!(login(&app, "ada", PASSWORD), new_password);
+            if let Some(token) = payload["token"].as_str() {
+                assert_eq!(status(&with_token(&app, token)).await, 401, "changed after {pause} ms");
+            }
+            change(PASSWORD).await;
+            let (payload, _) = tokio::join!(login(&app, "ada", PASSWORD), removal);
+            if let Some(token) = payload["token"].as_str() {
+                assert_eq!(status(&with_token(&app, token)).await, 401, "removed after {pause} ms");
+            }
+            change(PASSWORD).await;
+        }
+    }
+
+    async fn the_21st_session_ends_the_oldest(app: App) {
+        let id = ada(&app, app.license).await;
+        let person = roster::entity::user::Entity::find_by_id(id).one(app.db.read()).await.unwrap().unwrap();
+        let mut sessions = Vec::new();
+        for _ in 0..20 {
+            sessions.push(app.sign_in(person.clone()).await);
+        }
+        assert_eq!(status(&sessions[0]).await, 200);
+        let newest = signed_in(&app, "ada").await;
+        assert_eq!((status(&sessions[0]).await, status(&sessions[1]).await, status(&newest).await), (401, 200, 200));
+        let seen = newest.data("{ viewer { sessions { isCurrent } } }", json!({})).await["viewer"]["sessions"].as_array().unwrap().clone();
+        assert_eq!((seen.len(), &seen[0]["isCurrent"], &seen[1]["isCurrent"]), (20, &json!(true), &json!(false)));
+    }
+
+    async fn an_expired_license_shuts_everybody_out_until_it_is_extended(app: App) {
+        ada(&app, app.license).await;
+        let (caller, stranger) = (signed_in(&app, "ada").await, app.stranger().await);
+        expire(&app, 0, false).await;
+        assert_eq!(status(&caller).await, 200, "the last day is valid");
+        let data = caller.data("{ viewer { license { isExpired name } } }", json!({})).await;
+        assert_eq!(data["viewer"]["license"], json!({ "isExpired": false, "name": format!("A-1/Alder Hospital/{}", Date::today().0) }));
+        expire(&app, 1, true).await;
+        assert_eq!((status(&caller).await, status(&stranger).await), (401, 200));
+        assert_eq!(faults_of(&login(&app, "ada", PASSWORD).await), ["INACTIVE input"]);
+        assert_eq!(faults_of(&login(&app, "ada", "wrong").await), ["INVALID_CREDENTIALS input"]);
+        expire(&app, 1, false).await;
+        assert_eq!(status(&caller).await, 200);
+    }
+
+    async fn a_session_ends_at_its_end_and_after_half_a_day_without_use(app: App) {
+        ada(&app, app.license).await;
+        let caller = signed_in(&app, "ada").await;
+        for (column, ago, expected) in [
+            (session::Column::LastSeenAt, TimeDelta::hours(11), 200),
+            (session::Column::LastSeenAt, TimeDelta::hours(12) + TimeDelta::seconds(1), 401),
+            (session::Column::LastSeenAt, TimeDelta::zero(), 200),
+            (session::Column::ExpiresAt, TimeDelta::zero(), 401),
+        ] {
+            let set = session::Entity::update_many().col_expr(column, Expr::value(Utc::now() - ago));
+            set.exec(app.db.write()).await.unwrap();
+            assert_eq!(status(&caller).await, expected, "{column:?} {ago}");
+            // The use may be noted a moment after the answer.
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+        let admin = app.admin().await;
+        let data = admin.data(r#"{ user(by: { username: "ada" }) { sessions { id } } }"#, json!({})).await;
+        assert_eq!(data["user"]["sessions"], json!([]), "what has ended is not shown");
+    }
+
+    async fn an_altered_token_is_refused(app: App) {
+        let caller = app.user().await;
+        let session = caller.data("{ viewer { sessions { id } } }", json!({})).await["viewer"]["sessions"][0]["id"].as_str().unwrap().to_owned();
+        let token = caller.token.clone().unwrap();
+        let mut altered = vec![format!("{token}A"), format!("{token}="), token.to_uppercase(), token.to_lowercase(), token.replacen("ros_", "", 1), "ros_".to_owned(), "x".to_owned(),
+            session, caller.id(), format!("A{token}"), "%".to_owned(), "'--".to_owned(), "x".repeat(2_000)];
+        altered.extend((1..token.len()).map(|length| token.chars().take(length).collect()));
+        for at in 0..token.len() {
+            altered.push(token.chars().enumerate().map(|(n, c)| if n != at { c } else if c == 'A' { 'B' } else { 'A' }).collect());
+        }
+        for token in altered {
+            let (status, answer) = with_token(&app, &token).post(&json!({ "query": VIEWER })).await;
+            assert_eq!((status, &answer["errors"][0]["extensions"]["code"], answer.get("data")), (401, &json!("UNAUTHENTICATED"), None), "{token}");
+        }
+        assert_eq!(status(&caller).await, 200);
+    }
+
+    async fn no_secret_is_stored_as_it_is(app: App) {
+        let id = ada(&app, app.license).await;
+        let caller = signed_in(&app, "ada").await;
+        let token = caller.token.unwrap();
+        assert!(token.starts_with("ros_") && token.len() == "ros_".len() + 43, "256 bits");
+        let session = session::Entity::find().filter(session::Column::UserId.eq(id)).one(app.db.read()).await.unwrap().unwrap();
+        assert_eq!(session.token_hash.len(), 32);
+        let hash = credential::Entity::find_by_id(id).one(app.db.read()).await.unwrap().unwrap().password_hash;
+        assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$") && !hash.contains(PASSWORD));
+    }
+
+    async fn of_eighteen_who_sign_in_as_one_person_at_once_all_are_answered(app: App) {
+        let id = ada(&app, app.license).await;
+        let payloads = futures_util::future::join_all((0..18).map(|_| login(&app, "ada", PASSWORD))).await;
+        assert!(payloads.iter().all(|payload| payload["token"].is_string()), "{payloads:#?}");
+        let sessions = session::Entity::find().filter(session::Column::UserId.eq(id)).count(app.db.read()).await.unwrap();
+        assert_eq!(sessions, 18);
+    }
+
+    async fn whoever_signs_in_sees_the_rest_of_the_answer_as_himself_and_a_failure_shows_nothing(app: App) {
+        ada(&app, app.license).await;
+        let selection = "user { mobile lastLogin license { number } sessions { isCurrent } institution { id } groups { id } }";
+        let payload = app.anonymous().change("login", selection, json!({ "login": "ada", "password": PASSWORD })).await;
+        assert_eq!(payload["user"]["sessions"], json!([{ "isCurrent": true }]));
+        assert!(payload["user"]["lastLogin"].is_string());
+        let payload = app.anonymous().change("login", selection, json!({ "login": "ada", "password": "wrong" })).await;
+        assert_eq!(payload["user"], Value::Null);
     }
 }

@@ -49,6 +49,7 @@ impl People {
             groups,
             password_hash: None,
             date_joined: DateTime::from_timestamp_micros(dice.random_range(JOINED)),
+            has_activated: dice.random_ratio(92, 100) || needed,
         }
     }
 

@@ -1,0 +1,203 @@
+//! `roster demo`: a hospital group to try things out on, the same for everybody.
+
+use std::collections::{BTreeMap, HashSet};
+use std::os::unix::fs::PermissionsExt as _;
+
+use roster::entity::user::{self, Gender, Role, UserType};
+use roster::entity::{credential, group, institution, license, membership};
+use sea_orm::{EntityTrait as _, QueryOrder as _};
+use serde_json::{Map, Value, json};
+
+use crate::process::{Home, Process};
+
+async fn demo(home: &Home, arguments: &[&str]) -> Process {
+    // In the folder where the other commands look, so that a test can look there too.
+    home.serve(&[&["demo", "--data-dir", "roster-data", "--users", "200"][..], arguments].concat()).await
+}
+
+async fn people(home: &Home) -> Vec<user::Model> {
+    user::Entity::find().order_by_asc(user::Column::Id).all(home.db().await.read()).await.unwrap()
+}
+
+fn tokens(home: &Home) -> Map<String, Value> {
+    serde_json::from_slice(&std::fs::read(home.path("tokens.json")).unwrap()).unwrap()
+}
+
+/// How many people say something, for each field that can be empty.
+fn filled(people: &[user::Model]) -> BTreeMap<&'static str, usize> {
+    let count = |has: &dyn Fn(&user::Model) -> bool| people.iter().filter(|person| has(person)).count();
+    BTreeMap::from([
+        ("username", count(&|person| person.username.is_some())),
+        ("email", count(&|person| person.email.is_some())),
+        ("nickname", count(&|person| person.nickname.is_some())),
+        ("certified_email", count(&|person| person.certified_email.is_some())),
+        ("phone", count(&|person| person.phone.is_some())),
+        ("mobile", count(&|person| person.mobile.is_some())),
+        ("website", count(&|person| person.website.is_some())),
+        ("birth_date", count(&|person| person.birth_date.is_some())),
+        ("position", count(&|person| person.position.is_some())),
+        ("google_scholar", count(&|person| person.google_scholar.is_some())),
+        ("orcid_id", count(&|person| person.orcid_id.is_some())),
+        ("atlas_preference", count(&|person| person.atlas_preference.is_some())),
+        ("external_id", count(&|person| person.external_id.is_some())),
+        ("institution_id", count(&|person| person.institution_id.is_some())),
+    ])
+}
+
+in_every_home! {
+    async fn each_viewer_of_the_demonstration_has_a_token_that_works(home: Home) {
+        let server = demo(&home, &["--seed", "7", "--tokens", "tokens.json"]).await;
+        let mode = std::fs::metadata(home.path("tokens.json")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        let tokens = tokens(&home);
+        let mut licenses = HashSet::new();
+        for (kind, token) in &tokens {
+            let token = token.as_str().unwrap();
+            assert!(server.out().contains(token), "{kind} is not printed");
+            let query = "{ viewer { fullName role isActive adminRights { isSuperuser } license { number } } }";
+            let viewer = server.caller(Some(token)).data(query, json!({})).await["viewer"].clone();
+            assert!(!viewer["fullName"].as_str().unwrap().is_empty());
+            assert_eq!(viewer["adminRights"]["isSuperuser"], json!(kind == "superuser"), "{kind}");
+            let role = match kind.as_str() {
+                "license_admin" => Some("LICENSE_ADMIN"),
+                "admin" => Some("ADMIN"),
+                "user" => Some("USER"),
+                _ => None,
+            };
+            assert!(role.is_none_or(|role| viewer["role"] == role), "{kind}: {viewer}");
+            licenses.insert(viewer["license"]["number"].as_str().unwrap().to_owned());
+        }
+        for kind in ["superuser", "license_admin", "admin", "user"] {
+            assert!(tokens.contains_key(kind), "{kind}");
+        }
+        assert_eq!(licenses.len(), 1, "the viewers are of one license");
+    }
+
+    async fn the_first_request_that_is_printed_works_as_it_is(home: Home) {
+        let server = demo(&home, &[]).await;
+        let out = server.out();
+        let request = out.lines().map(str::trim).find(|line| line.starts_with("curl ")).unwrap_or_else(|| panic!("{out}"));
+        let answer = std::process::Command::new("sh").args(["-c", request]).output().unwrap();
+        let answer: Value = serde_json::from_slice(&answer.stdout).unwrap_or_else(|error| panic!("{error}: {request}"));
+        assert_eq!(answer["data"]["users"]["nodes"].as_array().map(Vec::len), Some(3), "{answer:#}");
+        assert!(!server.out().contains("admin create"));
+        assert_eq!(server.err().matches("ERROR").count(), 0, "{}", server.err());
+    }
+
+    async fn the_demonstration_has_something_of_everything(home: Home) {
+        drop(demo(&home, &["--seed", "7"]).await);
+        let people = people(&home).await;
+        assert_eq!(people.len(), 200);
+        for (field, filled) in filled(&people) {
+            let all = matches!(field, "email" | "username");
+            assert!(filled > 0 && (all || filled < people.len()), "{field} is given by {filled} of {}", people.len());
+        }
+        let some = |what: &str, is: &dyn Fn(&user::Model) -> bool| {
+            let count = people.iter().filter(|person| is(person)).count();
+            assert!(count > 0 && count < people.len(), "{what}: {count}");
+        };
+        some("inactive", &|person| !person.is_active);
+        some("activated", &|person| person.has_activated);
+        some("staff", &|person| person.is_staff);
+        some("full site access", &|person| person.full_site_access);
+        some("superuser", &|person| person.is_superuser);
+        for role in [Role::LicenseAdmin, Role::Admin, Role::User] {
+            some("role", &|person| person.role == role);
+        }
+        for gender in [Gender::Male, Gender::Female, Gender::Unknown] {
+            some("gender", &|person| person.gender == gender);
+        }
+        for kind in [UserType::Administrative, UserType::Technician, UserType::Clinician, UserType::Student] {
+            some("type", &|person| person.user_type == kind);
+        }
+        let scripts = [("Latin", 'a'..='z'), ("Greek", 'α'..='ω'), ("Cyrillic", 'а'..='я'), ("Hebrew", 'א'..='ת'), ("Arabic", 'ء'..='ي'), ("Han", '一'..='鿿'), ("Kana", 'ぁ'..='ヿ'), ("Hangul", '가'..='힣'), ("Devanagari", 'ऀ'..='ॿ'), ("Thai", 'ก'..='๛')];
+        for (script, letters) in scripts {
+            some(script, &|person| person.name().chars().any(|letter| letters.contains(&letter)));
+        }
+        let db = home.db().await;
+        let licenses = license::Entity::find().all(db.read()).await.unwrap();
+        assert!(licenses.len() > 1);
+        for license in &licenses {
+            assert!(people.iter().any(|person| person.license_id == license.id && person.role == Role::LicenseAdmin), "{}", license.number);
+        }
+        assert!(institution::Entity::find().all(db.read()).await.unwrap().len() > licenses.len());
+        let credentials = credential::Entity::find().all(db.read()).await.unwrap();
+        assert_eq!(credentials, [], "nobody has a password that others could know");
+        let memberships = membership::Entity::find().all(db.read()).await.unwrap();
+        for group in group::Entity::find().all(db.read()).await.unwrap() {
+            let owned = memberships.iter().any(|one| one.group_id == group.id && one.role == membership::GroupRole::Owner);
+            assert!(owned, "{} has no owner", group.name);
+        }
+    }
+
+    async fn the_demonstration_started_again_adds_nobody(home: Home) {
+        let arguments = ["--seed", "7", "--tokens", "tokens.json"];
+        drop(demo(&home, &arguments).await);
+        let without_sign_in = |people: Vec<user::Model>| -> Vec<user::Model> {
+            people.into_iter().map(|person| user::Model { last_login: None, ..person }).collect()
+        };
+        let before = without_sign_in(people(&home).await);
+        let first = tokens(&home);
+        let server = demo(&home, &arguments).await;
+        assert!(without_sign_in(people(&home).await) == before);
+        let again = tokens(&home);
+        assert_ne!(first["user"], again["user"]);
+        server.caller(again["user"].as_str()).data("{ viewer { id } }", json!({})).await;
+    }
+
+    async fn the_demonstration_refuses_a_directory_of_others(home: Home) {
+        let home = home.with_admin().await;
+        let before = people(&home).await;
+        let refused = home.run(&["demo", "--data-dir", "roster-data", "--listen", "127.0.0.1:0"]).await;
+        assert_eq!(refused.code, 1);
+        assert!(refused.err.contains("--data-dir"), "{}", refused.err);
+        assert!(people(&home).await == before);
+    }
+
+    async fn the_demonstration_refuses_one_of_another_seed(home: Home) {
+        drop(demo(&home, &["--seed", "7"]).await);
+        let before = people(&home).await;
+        let refused = home.run(&["demo", "--data-dir", "roster-data", "--seed", "8", "--listen", "127.0.0.1:0"]).await;
+        assert_eq!(refused.code, 1, "{refused:?}");
+        assert!(people(&home).await == before);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_seed_makes_the_same_people_everywhere_and_another_one_others() {
+    let mut homes = vec![Home::on_sqlite(), Home::on_sqlite(), Home::on_sqlite()];
+    homes.extend(Home::on_postgres().await);
+    let mut names = Vec::new();
+    for (home, seed) in homes.iter().zip(["7", "7", "8", "7"]) {
+        drop(demo(home, &["--seed", seed]).await);
+        let known = |person: user::Model| (person.id, person.name(), person.email, person.date_joined);
+        names.push(people(home).await.into_iter().map(known).collect::<Vec<_>>());
+    }
+    assert_eq!(names[0], names[1]);
+    assert!(names[0].iter().zip(&names[2]).all(|(one, other)| one.0 != other.0));
+    if let Some(on_postgres) = names.get(3) {
+        assert_eq!(&names[0], on_postgres);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_demonstration_keeps_to_a_folder_of_its_own() {
+    let home = Home::on_sqlite();
+    drop(home.serve(&["demo", "--users", "10"]).await);
+    assert!(home.path("roster-demo/roster.db").exists());
+    assert!(!home.path("roster-data").exists());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tokens_are_never_left_to_be_read_by_others() {
+    let home = Home::on_sqlite();
+    std::fs::write(home.path("tokens.json"), "{}").unwrap();
+    std::fs::set_permissions(home.path("tokens.json"), std::fs::Permissions::from_mode(0o644)).unwrap();
+    drop(demo(&home, &["--tokens", "tokens.json"]).await);
+    let mode = std::fs::metadata(home.path("tokens.json")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let refused =
+        home.run(&["demo", "--users", "10", "--tokens", "nowhere/tokens.json", "--listen", "127.0.0.1:0"]).await;
+    assert_eq!(refused.code, 1);
+    assert!(refused.err.contains("--tokens nowhere/tokens.json"), "{}", refused.err);
+}

@@ -1,0 +1,160 @@
+//! What was acknowledged is kept, and whole, however the server ends.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use roster::scalar::Id;
+use sea_orm::{ConnectionTrait as _, DatabaseBackend, Statement};
+use serde_json::{Value, json};
+
+use crate::app::PASSWORD;
+use crate::process::{ADMIN, Caller, Home, until};
+
+const ROUNDS: usize = 5;
+const WRITERS: usize = 8;
+/// How many writes are acknowledged in a round before the server is killed.
+const WRITES: usize = 60;
+
+/// What the server has said to be done.
+enum Done {
+    Person { id: String, email: String, has_password: bool },
+    Group { id: String },
+}
+
+/// Creates one thing after the other until the server is gone.
+async fn write(caller: Caller, writer: usize, count: Arc<AtomicUsize>) -> Vec<Done> {
+    const PERSON: &str = "mutation ($input: CreateUserInput!) { done: createUser(input: $input) { success errors { message } thing: user { id } } }";
+    const GROUP: &str = "mutation ($input: CreateGroupInput!) { done: createGroup(input: $input) { success errors { message } thing: group { id } } }";
+    let mut done = Vec::new();
+    for turn in writer.. {
+        let email = format!("{}@example.org", Id::new().0);
+        // The administrator owns his groups, and nobody belongs to more than 200.
+        let (is_group, has_password) = (turn % 17 == 0, turn % 5 == 0);
+        let answer = if is_group {
+            caller.try_ask(GROUP, &json!({ "input": { "name": email } })).await
+        } else {
+            let mut input = json!({ "firstName": "Ann", "lastName": "Writer", "email": email });
+            if has_password {
+                input["password"] = PASSWORD.into();
+            }
+            caller.try_ask(PERSON, &json!({ "input": input })).await
+        };
+        let Some(answer) = answer else { break };
+        let payload = &answer["data"]["done"];
+        assert_eq!(payload["success"], json!(true), "{answer:#}");
+        let id = payload["thing"]["id"].as_str().unwrap().to_owned();
+        done.push(if is_group { Done::Group { id } } else { Done::Person { id, email, has_password } });
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+    done
+}
+
+/// Rows that are there without what belongs to them.
+async fn halves(home: &Home) -> Vec<String> {
+    let db = home.db().await;
+    let backend = if home.is_sqlite() { DatabaseBackend::Sqlite } else { DatabaseBackend::Postgres };
+    let mut halves = Vec::new();
+    let mut statements = vec![
+        "SELECT email FROM users WHERE has_activated AND id NOT IN (SELECT user_id FROM credentials)",
+        "SELECT email FROM users WHERE NOT has_activated AND id IN (SELECT user_id FROM credentials)",
+        "SELECT name FROM groups WHERE id NOT IN (SELECT group_id FROM memberships WHERE role = 'OWNER')",
+    ];
+    if home.is_sqlite() {
+        statements.push("SELECT integrity_check FROM pragma_integrity_check WHERE integrity_check <> 'ok'");
+        statements.push("SELECT \"table\" FROM pragma_foreign_key_check");
+        statements.push("SELECT 'fts' FROM users WHERE seq NOT IN (SELECT rowid FROM users_search)");
+    }
+    for sql in statements {
+        let rows = db.write().query_all_raw(Statement::from_string(backend, sql)).await.unwrap();
+        halves.extend(rows.iter().map(|row| format!("{sql}: {}", row.try_get_by_index::<String>(0).unwrap())));
+    }
+    db.close().await.unwrap();
+    halves
+}
+
+async fn ids_of(caller: &Caller, connection: &str, ids: &[&str]) -> HashSet<String> {
+    let mut found = HashSet::new();
+    for ids in ids.chunks(100) {
+        let query = format!("query ($ids: [ID!]!) {{ nodes(ids: $ids) {{ ... on {connection} {{ id }} }} }}");
+        let data = caller.data(&query, json!({ "ids": ids })).await;
+        found
+            .extend(data["nodes"].as_array().unwrap().iter().filter_map(|node| node["id"].as_str().map(str::to_owned)));
+    }
+    found
+}
+
+in_every_home! {
+    async fn nothing_acknowledged_is_lost_when_the_server_is_killed(home: Home) {
+        let home = home.with_admin().await;
+        let mut acknowledged = Vec::new();
+        for round in 0..ROUNDS {
+            let mut server = home.serve(&[]).await;
+            let root = server.sign_in(ADMIN).await;
+            let count = Arc::new(AtomicUsize::new(0));
+            // Each writer has a connection of its own, as clients have.
+            let writers: Vec<_> = (0..WRITERS)
+                .map(|writer| {
+                    let caller = server.caller(root.token.as_deref());
+                    tokio::spawn(write(caller, writer * 31 + round, Arc::clone(&count)))
+                })
+                .collect();
+            until(|| async { (count.load(Ordering::Relaxed) >= WRITES).then_some(()) }).await.expect("writes");
+            server.signal("KILL");
+            assert_eq!(server.status().await.code(), None, "killed");
+            let log = server.err();
+            assert!(!log.contains("ERROR") && !log.contains("locked"), "{log}");
+            for writer in writers {
+                acknowledged.extend(writer.await.unwrap());
+            }
+            assert_eq!(halves(&home).await, [""; 0], "round {round}");
+        }
+        assert!(acknowledged.len() >= ROUNDS * WRITES);
+
+        let server = home.serve(&[]).await;
+        let root = server.sign_in(ADMIN).await;
+        let people: Vec<&str> = acknowledged.iter().filter_map(|done| match done { Done::Person { id, .. } => Some(id.as_str()), Done::Group { .. } => None }).collect();
+        let groups: Vec<&str> = acknowledged.iter().filter_map(|done| match done { Done::Group { id } => Some(id.as_str()), Done::Person { .. } => None }).collect();
+        assert!(!groups.is_empty());
+        let found = ids_of(&root, "User", &people).await;
+        let lost: Vec<_> = people.iter().filter(|id| !found.contains(**id)).collect();
+        assert!(lost.is_empty(), "{} of {} people are lost", lost.len(), people.len());
+        let found = ids_of(&root, "Group", &groups).await;
+        assert!(groups.iter().all(|id| found.contains(*id)), "groups are lost");
+        let mut signed_in = 0;
+        for done in &acknowledged {
+            if let Done::Person { email, has_password: true, id } = done && signed_in < 5 {
+                let answer = server.login(email, PASSWORD).await;
+                assert_eq!(answer["user"], json!({ "id": id, "hasActivated": true }), "{answer:#}");
+                signed_in += 1;
+            }
+        }
+        assert_eq!(signed_in, 5);
+        let searched = root.data("{ searchUsers(query: \"writer ann\", first: 100) { nodes { id } } }", json!({})).await;
+        assert_eq!(searched["searchUsers"]["nodes"].as_array().map(Vec::len), Some(100));
+        assert_eq!(Value::Null, root.data("{ user(by: { email: \"nobody@example.org\" }) { id } }", json!({})).await["user"]);
+    }
+
+    async fn an_import_that_is_killed_is_finished_by_another_run(home: Home) {
+        let people: String = (0..4_000)
+            .map(|number| json!({ "user": { "firstName": "A", "lastName": "B", "email": format!("p{number}@example.org") } }).to_string() + "\n")
+            .collect();
+        std::fs::write(home.path("people.ndjson"), people).unwrap();
+        assert_eq!(home.run(&["migrate"]).await.code, 0);
+        let db = home.db().await;
+        let backend = if home.is_sqlite() { DatabaseBackend::Sqlite } else { DatabaseBackend::Postgres };
+        let count = async || -> i64 {
+            let statement = Statement::from_string(backend, "SELECT count(*) FROM users");
+            db.read().query_one_raw(statement).await.unwrap().unwrap().try_get_by_index(0).unwrap()
+        };
+        let mut import = home.start(&mut home.command(&["import", "people.ndjson"]), "");
+        until(|| async { (count().await > 0).then_some(()) }).await.expect("people");
+        import.signal("KILL");
+        import.status().await;
+        let again = home.run(&["import", "people.ndjson"]).await;
+        assert_eq!(again.code, 0, "{again:?}");
+        assert_eq!(count().await, 4_000);
+        let again = home.run(&["import", "people.ndjson"]).await;
+        assert_eq!(again.out.trim(), "0 were created, 0 changed, 4000 unchanged.");
+    }
+}

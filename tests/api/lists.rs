@@ -1,0 +1,383 @@
+//! Lists and their pages.
+
+use async_graphql::MaybeUndefined::{Undefined, Value as Given};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use roster::entity::membership::GroupRole;
+use roster::entity::user::{Role, UserFields};
+use roster::entity::{institution, user};
+use roster::form::Form;
+use roster::scalar::Id;
+use sea_orm::sea_query::Expr;
+use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
+use serde_json::{Value, json};
+
+use crate::app::{App, Caller};
+use crate::crowd;
+
+const PAGE: &str = "pageInfo { hasNextPage hasPreviousPage startCursor endCursor } edges { cursor node { id } }";
+
+/// A list under a root field, such as `users` or `group(id: "...") { members`.
+struct List(String);
+
+impl List {
+    fn of(path: &str) -> Self {
+        Self(path.to_owned())
+    }
+
+    async fn page(&self, caller: &Caller<'_>, arguments: &str, selection: &str) -> Value {
+        let data = caller.data(&self.document(arguments, selection), json!({})).await;
+        let mut at = &data;
+        while at.get("pageInfo").is_none() && at.get("totalCount").is_none() {
+            at = at.as_object().unwrap().values().next().unwrap();
+        }
+        at.clone()
+    }
+
+    async fn refused(&self, caller: &Caller<'_>, arguments: &str) -> String {
+        caller.refused(&self.document(arguments, "pageInfo { hasNextPage }"), json!({})).await
+    }
+
+    fn document(&self, arguments: &str, selection: &str) -> String {
+        let arguments = if arguments.is_empty() { String::new() } else { format!("({arguments})") };
+        format!("{{ {}{arguments} {{ {selection} }} {}", self.0, "}".repeat(1 + self.0.matches('{').count()))
+    }
+
+    /// Every id in the list's order, by pages of a size, from the begin or from the end.
+    async fn walk(&self, caller: &Caller<'_>, size: usize, forward: bool) -> Vec<String> {
+        let (mut ids, mut place) = (Vec::new(), String::new());
+        loop {
+            let page =
+                self.page(caller, &format!("{}: {size}{place}", if forward { "first" } else { "last" }), PAGE).await;
+            let edges = page["edges"].as_array().unwrap();
+            let part: Vec<String> = edges.iter().map(|edge| edge["node"]["id"].as_str().unwrap().to_owned()).collect();
+            assert_eq!(
+                page["pageInfo"]["startCursor"],
+                edges.first().map_or(Value::Null, |edge| edge["cursor"].clone())
+            );
+            assert_eq!(page["pageInfo"]["endCursor"], edges.last().map_or(Value::Null, |edge| edge["cursor"].clone()));
+            let (ahead, behind) = (&page["pageInfo"]["hasNextPage"], &page["pageInfo"]["hasPreviousPage"]);
+            let (more, begun) = if forward { (ahead, behind) } else { (behind, ahead) };
+            assert_eq!(*begun, json!(!place.is_empty()));
+            let cursor = &page["pageInfo"][if forward { "endCursor" } else { "startCursor" }];
+            place = format!(", {}: {cursor}", if forward { "after" } else { "before" });
+            ids = if forward { [ids, part].concat() } else { [part, ids].concat() };
+            if *more == json!(false) {
+                return ids;
+            }
+            assert_eq!(edges.len(), size);
+        }
+    }
+
+    /// Both ways, by small and by large pages, the list is `expected`.
+    async fn is(&self, caller: &Caller<'_>, expected: &[String]) {
+        for size in [1, 7, 100] {
+            for forward in [true, false] {
+                assert_eq!(
+                    self.walk(caller, size, forward).await,
+                    expected,
+                    "{} by {size}, forward: {forward}",
+                    self.0
+                );
+            }
+        }
+    }
+}
+
+/// People of whom many have the same name, in the order of the list.
+async fn namesakes(app: &App, count: usize) -> Vec<String> {
+    let names = [
+        ("Ann", "Lee"),
+        ("Ann", "Lee"),
+        ("ann", "LEE"),
+        ("Ánn", "Lee"),
+        ("Bo", "Lee"),
+        ("Ann", "Zhu"),
+        ("王", "芳"),
+        ("", ""),
+    ];
+    let people: Vec<user::Model> = (0..count)
+        .map(|n| match names[n % names.len()] {
+            ("", _) => crowd::model(app.license, &format!("First {n:03}"), "Mid"),
+            (first, last) => crowd::model(app.license, first, last),
+        })
+        .collect();
+    let mut order: Vec<(String, String, String)> = people
+        .iter()
+        .map(|person| (person.last_name_key.clone(), person.first_name_key.clone(), person.id.0.to_string()))
+        .collect();
+    order.sort();
+    crowd::store(app, people).await;
+    order.into_iter().map(|(_, _, id)| id).collect()
+}
+
+async fn site(app: &App, license: Id, name: &str) -> institution::Model {
+    let mut new = institution::Model::blank(Id::new(), license);
+    let core = institution::InstitutionCore {
+        name: Given(name.to_owned()),
+        kind: Given(institution::InstitutionKind::Hospital),
+        country: Given("AU".to_owned()),
+    };
+    new.lay_over(core, institution::InstitutionFields::default(), &mut Form::creating());
+    institution::Entity::insert(new.clone().into_active_model().reset_all())
+        .exec_without_returning(app.db.write())
+        .await
+        .unwrap();
+    new
+}
+
+fn id(text: &str) -> Id {
+    Id::parse(text).unwrap()
+}
+
+on_every_database! {
+    async fn a_page_has_fifty_where_nothing_is_said_and_at_most_a_hundred(app: App) {
+        let user = app.user().await;
+        namesakes(&app, 120).await;
+        let users = List::of("users");
+        for (arguments, size) in [("", 50), ("first: 1", 1), ("first: 100", 100), ("last: 100", 100), ("last: 3", 3)] {
+            let page = users.page(&user, arguments, PAGE).await;
+            assert_eq!(page["edges"].as_array().unwrap().len(), size, "{arguments}");
+        }
+        let page = users.page(&user, "first: 5", "totalCount nodes { id } edges { node { id } }").await;
+        assert_eq!(page["totalCount"], json!(122));
+        let nodes: Vec<&Value> = page["edges"].as_array().unwrap().iter().map(|edge| &edge["node"]).collect();
+        assert_eq!(page["nodes"].as_array().unwrap().iter().collect::<Vec<_>>(), nodes);
+    }
+
+    async fn a_page_of_any_other_size_is_refused(app: App) {
+        let user = app.user().await;
+        let group = user.change("createGroup", "group { id }", json!({ "name": "A" })).await["group"]["id"].clone();
+        let site = site(&app, app.license, "A").await.id.0;
+        let lists = ["users", "groups", "institutions", &format!("group(id: {group}) {{ members"), &format!("institution(id: \"{site}\") {{ users")];
+        for list in lists.map(List::of) {
+            for arguments in ["first: 0", "first: -1", "first: 101", "first: 2147483647", "first: 2147483648", "first: -2147483649", "last: 0", "last: 101",
+                "first: 1, last: 1", "first: \"1\"", "first: 1.5"] {
+                assert_eq!(list.refused(&user, arguments).await, "BAD_USER_INPUT", "{}: {arguments}", list.0);
+            }
+        }
+        for arguments in ["first: 0", "first: 101"] {
+            let search = format!("{{ searchUsers(query: \"a\", {arguments}) {{ totalCount }} }}");
+            assert_eq!(user.refused(&search, json!({})).await, "BAD_USER_INPUT");
+        }
+    }
+
+    async fn every_person_comes_once_both_ways_even_with_equal_names(app: App) {
+        let user = app.sign_in(app.create("Aa", app.license, UserFields::default(), Undefined).await).await;
+        let people = namesakes(&app, 113).await;
+        let users = List::of("users");
+        let all = users.walk(&user, 100, true).await;
+        users.is(&user, &all).await;
+        let others = ["Aa Tester", "Root Alder"].len();
+        assert_eq!(all.len(), people.len() + others);
+        let crowd: Vec<String> = all.into_iter().filter(|id| people.contains(id)).collect();
+        assert_eq!(crowd, people, "by last name, first name and id");
+    }
+
+    async fn every_member_comes_once_both_ways(app: App) {
+        let owner = app.user().await;
+        let group = owner.change("createGroup", "group { id }", json!({ "name": "A" })).await["group"]["id"].as_str().unwrap().to_owned();
+        let people = namesakes(&app, 113).await;
+        crowd::memberships(&app, &people.iter().map(|person| id(person)).collect::<Vec<_>>(), &[id(&group)], GroupRole::Member).await;
+        let list = List(format!("group(id: \"{group}\") {{ members"));
+        owner.change("setGroupMember", "", json!({ "groupId": group, "userId": people[0], "role": "OWNER" })).await;
+        owner.change("removeGroupMember", "", json!({ "groupId": group, "userId": owner.id() })).await;
+        list.is(&owner, &people).await;
+        assert_eq!(list.page(&owner, "first: 1", "totalCount").await["totalCount"], json!(113));
+    }
+
+    async fn everybody_of_an_institution_comes_once_both_ways(app: App) {
+        let user = app.user().await;
+        let site = site(&app, app.license, "A").await.id;
+        let people = namesakes(&app, 113).await;
+        let belong = user::Entity::update_many().col_expr(user::Column::InstitutionId, Expr::value(site));
+        belong.filter(user::Column::Id.is_in(people.iter().map(|person| id(person)))).exec(app.db.write()).await.unwrap();
+        let list = List(format!("institution(id: \"{}\") {{ users", site.0));
+        list.is(&user, &people).await;
+        assert_eq!(list.page(&user, "last: 1", "totalCount").await["totalCount"], json!(113));
+    }
+
+    async fn every_group_and_institution_comes_once_both_ways(app: App) {
+        let user = app.user().await;
+        crowd::groups(&app, app.license, (0..60).map(|n| format!("Ward {}", n % 7))).await;
+        for n in 0..20 {
+            site(&app, app.license, &format!("House {}", n % 3)).await;
+        }
+        for (list, count) in [(List::of("groups"), 60), (List::of("institutions"), 20)] {
+            let all = list.walk(&user, 100, true).await;
+            assert_eq!(all.len(), count);
+            list.is(&user, &all).await;
+        }
+    }
+
+    async fn people_who_come_and_go_move_no_page(app: App) {
+        let user = app.user().await;
+        let people = namesakes(&app, 40).await;
+        let users = List::of("users");
+        let page = users.page(&user, "first: 20", PAGE).await;
+        let end = page["pageInfo"]["endCursor"].clone();
+        let before = users.page(&user, &format!("first: 100, after: {end}"), PAGE).await["edges"].clone();
+        crowd::people(&app, &[("A", "AAA")]).await;
+        let last = page["edges"][19]["node"]["id"].as_str().unwrap();
+        app.license_admin().await.change("setActive", "", json!({ "id": last, "active": false })).await;
+        assert_eq!(users.page(&user, &format!("first: 100, after: {end}"), PAGE).await["edges"].as_array().unwrap().len(), before.as_array().unwrap().len() + 1, "the administrator");
+        assert!(people.contains(&last.to_owned()));
+    }
+
+    async fn what_lies_between_two_cursors_is_paged_from_either_end(app: App) {
+        let user = app.user().await;
+        namesakes(&app, 30).await;
+        let users = List::of("users");
+        let all = users.page(&user, "first: 30", PAGE).await;
+        let (after, before) = (&all["edges"][4]["cursor"], &all["edges"][15]["cursor"]);
+        for (size, expected) in [("first: 100", 5..15), ("first: 3", 5..8), ("last: 3", 12..15)] {
+            let page = users.page(&user, &format!("{size}, after: {after}, before: {before}"), PAGE).await;
+            assert_eq!(page["edges"].as_array().unwrap()[..], all["edges"].as_array().unwrap()[expected], "{size}");
+        }
+        let nothing = users.page(&user, &format!("first: 5, after: {before}, before: {after}"), PAGE).await;
+        assert_eq!(nothing["edges"], json!([]));
+        assert_eq!(nothing["pageInfo"]["startCursor"], Value::Null);
+    }
+
+    async fn a_cursor_of_anything_else_is_refused(app: App) {
+        let (user, stranger, root, admin) = (app.user().await, app.stranger().await, app.superuser().await, app.admin().await);
+        let groups = crowd::groups(&app, app.license, ["A".to_owned(), "B".to_owned()]).await;
+        crowd::memberships(&app, &[user.id], &groups, GroupRole::Member).await;
+        let members = groups.iter().map(|group| List(format!("group(id: \"{}\") {{ members", group.0))).collect::<Vec<_>>();
+        let (users, all_groups) = (List::of("users"), List::of("groups"));
+        let of_users = users.page(&user, "first: 1", PAGE).await["pageInfo"]["endCursor"].clone();
+        let of_groups = all_groups.page(&user, "first: 1", PAGE).await["pageInfo"]["endCursor"].clone();
+        let of_members = members[0].page(&user, "first: 1", PAGE).await["pageInfo"]["endCursor"].clone();
+        let of_search = user.data("{ searchUsers(query: \"tester\", first: 1) { pageInfo { endCursor } } }", json!({})).await["searchUsers"]["pageInfo"]["endCursor"].clone();
+        let of_search = format!("after: {of_search}");
+        let with_inactive = admin.data("{ users(first: 1, includeInactive: true) { pageInfo { endCursor } } }", json!({})).await["users"]["pageInfo"]["endCursor"].clone();
+        let named = user.data("{ groups(first: 1, nameContains: \"a\") { pageInfo { endCursor } } }", json!({})).await["groups"]["pageInfo"]["endCursor"].clone();
+        let refused = [
+            (&users, &user, format!("after: {of_groups}")), (&users, &user, format!("after: {of_members}")), (&users, &user, of_search.clone()),
+            (&users, &admin, format!("after: {with_inactive}")), (&users, &user, format!("before: {of_groups}")),
+            (&users, &stranger, format!("after: {of_users}")), (&users, &root, format!("after: {of_users}")),
+            (&members[1], &user, format!("after: {of_members}")), (&members[0], &user, format!("after: {of_users}")),
+            (&all_groups, &user, format!("after: {named}")), (&all_groups, &user, format!("after: {of_users}")),
+        ];
+        for (list, caller, arguments) in refused {
+            assert_eq!(list.refused(caller, &arguments).await, "BAD_USER_INPUT", "{}: {arguments}", list.0);
+        }
+        assert_eq!(user.refused(&format!("{{ searchUsers(query: \"test\", {of_search}) {{ totalCount }} }}"), json!({})).await, "BAD_USER_INPUT");
+        assert_eq!(user.refused(&format!("{{ searchUsers(query: \"tester\", after: {of_users}) {{ totalCount }} }}"), json!({})).await, "BAD_USER_INPUT");
+        user.data(&format!("{{ searchUsers(query: \" TESTER \", {of_search}) {{ totalCount }} }}"), json!({})).await;
+        admin.data(&format!("{{ users(after: {of_users}) {{ totalCount }} }}"), json!({})).await;
+    }
+
+    async fn a_damaged_cursor_is_refused(app: App) {
+        let user = app.user().await;
+        let users = List::of("users");
+        let good = users.page(&user, "first: 1", PAGE).await["pageInfo"]["endCursor"].as_str().unwrap().to_owned();
+        let bytes = URL_SAFE_NO_PAD.decode(&good).unwrap();
+        let mark = &bytes[..bytes.iter().position(|byte| *byte == b'[').unwrap()];
+        let forged = |position: &str| URL_SAFE_NO_PAD.encode([mark, position.as_bytes()].concat());
+        let id = Id::new().0;
+        let damaged = [
+            String::new(), "x".to_owned(), "😀".to_owned(), good.chars().skip(1).collect(), good.chars().take(good.len() - 1).collect(), format!("{good}="), format!("{good}A"), good.to_lowercase(),
+            forged("[]"), forged("{}"), forged("null"), forged(&format!("[\"a\",\"{id}\"]")), forged("[\"a\",\"b\",\"c\"]"), forged(&format!("[\"a\",\"b\",\"{id}\",\"d\"]")),
+            forged(&format!("[1,2,\"{id}\"]")), forged(&format!("[\"a\\u0000\",\"b\",\"{id}\"]")), forged(&format!("[\"a\",\"b\",\"{id}\"]]")), "A".repeat(10_000),
+        ];
+        for cursor in damaged {
+            for argument in ["after", "before"] {
+                let document = format!("query ($cursor: String) {{ users({argument}: $cursor) {{ nodes {{ id }} }} }}");
+                assert_eq!(user.refused(&document, json!({ "cursor": cursor })).await, "BAD_USER_INPUT", "{cursor}");
+            }
+        }
+        let quoting = forged(&format!("[\"a' OR 1=1 --\",\"%_\",\"{id}\"]"));
+        users.page(&user, &format!("first: 1, after: \"{quoting}\""), PAGE).await;
+    }
+
+    async fn a_cursor_tells_no_secret(app: App) {
+        let user = app.user().await;
+        let hidden = UserFields { external_id: Given("secret-77".to_owned()), email: Given("hidden@x.example".to_owned()), ..UserFields::default() };
+        app.create("Hidden", app.license, hidden, Undefined).await;
+        for edge in List::of("users").page(&user, "", PAGE).await["edges"].as_array().unwrap() {
+            let bytes = URL_SAFE_NO_PAD.decode(edge["cursor"].as_str().unwrap()).unwrap();
+            assert!(!String::from_utf8_lossy(&bytes).contains("secret-77"));
+        }
+    }
+
+    async fn inactive_people_are_listed_for_administrators_who_ask(app: App) {
+        let (user, admin) = (app.user().await, app.admin().await);
+        let gone = app.create("Gone", app.license, UserFields::default(), Undefined).await;
+        admin.change("setActive", "", json!({ "id": gone.id.0, "active": false })).await;
+        let count = |data: Value| data["users"]["totalCount"].as_i64().unwrap();
+        let active = "{ users { totalCount nodes { id } } }";
+        let all = "{ users(includeInactive: true) { totalCount nodes { id isActive } } }";
+        assert_eq!(count(user.data(active, json!({})).await), 3);
+        assert_eq!(count(admin.data(active, json!({})).await), 3);
+        let data = admin.data(all, json!({})).await;
+        assert!(data["users"]["nodes"].as_array().unwrap().contains(&json!({ "id": gone.id.0, "isActive": false })));
+        assert_eq!(count(data), 4);
+        assert_eq!(user.refused(all, json!({})).await, "FORBIDDEN");
+        assert_eq!(user.refused("{ searchUsers(query: \"gone\", includeInactive: true) { totalCount } }", json!({})).await, "FORBIDDEN");
+        let search = |inactive: bool| format!("{{ searchUsers(query: \"gone\", includeInactive: {inactive}) {{ totalCount }} }}");
+        assert_eq!(admin.data(&search(false), json!({})).await["searchUsers"]["totalCount"], json!(0));
+        assert_eq!(admin.data(&search(true), json!({})).await["searchUsers"]["totalCount"], json!(1));
+    }
+
+    async fn lists_end_at_the_license(app: App) {
+        let (user, stranger, root) = (app.user().await, app.stranger().await, app.superuser().await);
+        crowd::groups(&app, app.other_license, ["There".to_owned()]).await;
+        site(&app, app.other_license, "There").await;
+        let totals = "{ users { totalCount nodes { license { number } } } groups { totalCount } institutions { totalCount } }";
+        let own = user.data(totals, json!({})).await;
+        assert_eq!((&own["users"]["totalCount"], &own["groups"]["totalCount"], &own["institutions"]["totalCount"]), (&json!(3), &json!(0), &json!(0)));
+        assert!(own["users"]["nodes"].as_array().unwrap().iter().all(|user| user["license"]["number"] == json!("A-1")));
+        let theirs = stranger.data(totals, json!({})).await;
+        assert_eq!(theirs["users"], json!({ "totalCount": 1, "nodes": [{ "license": { "number": "B-2" } }] }));
+        let all = root.data(totals, json!({})).await;
+        assert_eq!((&all["users"]["totalCount"], &all["groups"]["totalCount"], &all["institutions"]["totalCount"]), (&json!(4), &json!(1), &json!(1)));
+    }
+
+    async fn a_name_contains_plain_characters_whatever_case_and_accents(app: App) {
+        let user = app.user().await;
+        let names = ["100% Ward", "A_B", "A\\B", "AxB", "Ångström Team", "Σίσυφος", "\"Quoted\" *", "O'Neil"];
+        crowd::groups(&app, app.license, names.map(str::to_owned)).await;
+        for name in names {
+            site(&app, app.license, name).await;
+        }
+        let cases = [("%", vec!["100% Ward"]), ("a_b", vec!["A_B"]), ("\\", vec!["A\\B"]), ("angstrom", vec!["Ångström Team"]), ("ÅNGSTRÖM T", vec!["Ångström Team"]),
+            ("σισυφοσ", vec!["Σίσυφος"]), ("\" *", vec!["\"Quoted\" *"]), ("'", vec!["O'Neil"]), ("zz", vec![]), ("%%", vec![])];
+        for (part, expected) in cases {
+            for list in ["groups", "institutions"] {
+                let document = format!("query ($part: String) {{ {list}(nameContains: $part) {{ totalCount nodes {{ name }} }} }}");
+                let data = user.data(&document, json!({ "part": part })).await;
+                let found: Vec<&str> = data[list]["nodes"].as_array().unwrap().iter().map(|node| node["name"].as_str().unwrap()).collect();
+                assert_eq!(found, expected, "{list}: {part}");
+                assert_eq!(data[list]["totalCount"], json!(expected.len()));
+            }
+        }
+        for list in ["groups", "institutions"] {
+            let document = format!("query ($part: String) {{ {list}(nameContains: $part) {{ totalCount }} }}");
+            assert_eq!(user.refused(&document, json!({ "part": "é".repeat(201) })).await, "BAD_USER_INPUT");
+            for everything in [Value::Null, json!(""), json!(" ")] {
+                assert_eq!(user.data(&document, json!({ "part": everything })).await[list]["totalCount"], json!(8));
+            }
+        }
+    }
+
+    async fn an_administrator_pages_through_inactive_people_too(app: App) {
+        let chief = app.person("Chief", UserFields { role: Given(Role::LicenseAdmin), ..UserFields::default() }).await;
+        let people = namesakes(&app, 30).await;
+        let gone: Vec<Id> = people.iter().step_by(3).map(|person| id(person)).collect();
+        let deactivate = user::Entity::update_many().col_expr(user::Column::IsActive, Expr::value(false));
+        deactivate.filter(user::Column::Id.is_in(gone)).exec(app.db.write()).await.unwrap();
+        let mut ids: Vec<String> = Vec::new();
+        let mut after = Value::Null;
+        loop {
+            let document = "query ($after: String) { users(first: 7, after: $after, includeInactive: true) { nodes { id } pageInfo { hasNextPage endCursor } } }";
+            let page = chief.data(document, json!({ "after": after })).await["users"].clone();
+            ids.extend(page["nodes"].as_array().unwrap().iter().map(|node| node["id"].as_str().unwrap().to_owned()));
+            after = page["pageInfo"]["endCursor"].clone();
+            if page["pageInfo"]["hasNextPage"] == json!(false) {
+                break;
+            }
+        }
+        assert_eq!(ids.into_iter().filter(|id| people.contains(id)).collect::<Vec<_>>(), people);
+    }
+}

@@ -1,0 +1,171 @@
+//! Searching people.
+
+use async_graphql::MaybeUndefined::{Undefined, Value as Given};
+use roster::entity::user::UserFields;
+use serde_json::{Value, json};
+
+use crate::app::{App, Caller};
+use crate::crowd;
+
+const SEARCH: &str =
+    "query ($query: String!) { searchUsers(query: $query, first: 100) { totalCount nodes { firstName lastName } } }";
+
+/// The full names of those whom a query finds, in the list's order.
+async fn found(caller: &Caller<'_>, query: &str) -> Vec<String> {
+    let data = caller.data(SEARCH, json!({ "query": query })).await;
+    let nodes = data["searchUsers"]["nodes"].as_array().unwrap();
+    assert_eq!(data["searchUsers"]["totalCount"], json!(nodes.len()), "{query}");
+    nodes
+        .iter()
+        .map(|node| format!("{} {}", node["firstName"].as_str().unwrap(), node["lastName"].as_str().unwrap()))
+        .collect()
+}
+
+fn with(field: &str, value: &str) -> UserFields {
+    let value = Given(value.to_owned());
+    let mut fields = UserFields::default();
+    match field {
+        "username" => fields.username = value,
+        "email" => fields.email = value,
+        "certifiedEmail" => fields.certified_email = value,
+        "nickname" => fields.nickname = value,
+        "mobile" => fields.mobile = value,
+        "externalId" => fields.external_id = value,
+        _ => fields.position = value,
+    }
+    fields
+}
+
+async fn check(app: &App, names: &[(&str, &str)], cases: &[(&str, &[&str])]) {
+    let user = app.user().await;
+    crowd::people(app, names).await;
+    for (query, expected) in cases {
+        assert_eq!(found(&user, query).await, *expected, "{query}");
+    }
+}
+
+on_every_database! {
+    async fn a_word_is_found_in_each_of_five_fields_and_in_no_other(app: App) {
+        let user = app.user().await;
+        for (n, field) in ["username", "email", "certifiedEmail", "nickname", "mobile", "externalId", "position"].into_iter().enumerate() {
+            let value = match field { "email" | "certifiedEmail" => "qwx7@x.example", "mobile" => "7qwx7", _ => "aqwx7" };
+            app.create(&format!("{n} {field}"), app.license, with(field, value), Undefined).await;
+        }
+        app.create("Qwx7", app.license, UserFields::default(), Undefined).await;
+        crowd::people(&app, &[("Last", "Vonqwx7")]).await;
+        let expected = ["0 username Tester", "1 email Tester", "2 certifiedEmail Tester", "Qwx7 Tester", "Last Vonqwx7"];
+        assert_eq!(found(&user, "QWX7").await, expected);
+    }
+
+    async fn words_are_anded_in_any_order_over_different_fields(app: App) {
+        let user = app.user().await;
+        app.create("Maria", app.license, with("email", "garcia@clinic.example"), Undefined).await;
+        app.create("Marian", app.license, with("email", "other@clinic.example"), Undefined).await;
+        for query in ["maria garcia", "GARCIA maria", "cia tester MAR", "clinic maria garcia", " garcia\u{3000}maria ", "garcia\tmaria\n", "maria maria garcia"] {
+            assert_eq!(found(&user, query).await, ["Maria Tester"], "{query:?}");
+        }
+        assert_eq!(found(&user, "maria clinic").await, ["Maria Tester", "Marian Tester"]);
+        assert_eq!(found(&user, "maria nobody").await, [""; 0]);
+        assert_eq!(found(&user, "mariagarcia").await, [""; 0], "no word spans two fields");
+    }
+
+    async fn case_and_accents_do_not_count(app: App) {
+        let names = [("Søren", "Ångström"), ("José", "Muñoz"), ("Łukasz", "Straße"), ("Zoe\u{308}", "Nguyễn"), ("ｗｉｄｅ", "Ⅳ")];
+        check(&app, &names, &[
+            ("angstrom", &["Søren Ångström"]), ("SOREN ÅNGSTRÖM", &["Søren Ångström"]), ("jose munoz", &["José Muñoz"]), ("JOSE\u{301}", &["José Muñoz"]),
+            ("lukasz STRASSE", &["Łukasz Straße"]), ("straße", &["Łukasz Straße"]), ("zoë nguyen", &["Zoe\u{308} Nguyễn"]), ("WIDE iv", &["ｗｉｄｅ Ⅳ"]),
+        ]).await;
+    }
+
+    async fn words_of_one_and_two_letters_are_found(app: App) {
+        let names = [("Bo", "Xu"), ("Al", "Qvist"), ("Ed", "Quist")];
+        check(&app, &names, &[("bo", &["Bo Xu"]), ("xu BO", &["Bo Xu"]), ("q", &["Ed Quist", "Al Qvist"]), ("qv al", &["Al Qvist"]), ("qu quist e", &["Ed Quist"]), ("zq", &[])]).await;
+    }
+
+    async fn what_means_something_to_a_database_stands_for_itself(app: App) {
+        let user = app.user().await;
+        let names = [("100%", "Sure"), ("A_B", "Under"), ("A\\B", "Back"), ("\"Q\"", "Quote"), ("St*r", "Star"), ("Near", "Far"), ("And", "Or"), ("-Not", "Minus"),
+            ("^Caret", "Hat"), ("col:on", "Col"), ("(Par)", "En"), ("O'Neil", "Apo"), ("a+b", "Plus"), ("{x}", "Brace"), ("AxB", "Other")];
+        crowd::people(&app, &names).await;
+        let cases: [(&str, &[&str]); 30] = [
+            ("%", &["100% Sure"]), ("100%", &["100% Sure"]), ("0%", &["100% Sure"]), ("%%", &[]), ("%u%", &[]), ("_", &["A_B Under"]), ("a_b", &["A_B Under"]), ("___", &[]),
+            ("\\", &["A\\B Back"]), ("a\\b", &["A\\B Back"]), ("\\%", &[]), ("\"", &["\"Q\" Quote"]), ("\"q\"", &["\"Q\" Quote"]), ("\"\"\"", &[]), ("*", &["St*r Star"]),
+            ("st*r", &["St*r Star"]), ("s*", &[]), ("near", &["Near Far"]), ("NEAR(a b)", &[]), ("AND", &["And Or"]), ("far OR and", &[]), ("-not", &["-Not Minus"]),
+            ("^car", &["^Caret Hat"]), ("^near", &[]), ("search_key:near", &[]), ("l:o", &["col:on Col"]), ("(par)", &["(Par) En"]), ("o'neil", &["O'Neil Apo"]), ("a+b", &["a+b Plus"]),
+            ("'; DROP TABLE users; --", &[]),
+        ];
+        for (query, expected) in cases {
+            assert_eq!(found(&user, query).await, expected, "{query}");
+        }
+    }
+
+    async fn names_of_every_script_are_found(app: App) {
+        let names = [("Ελένη", "Παπαδοπούλου"), ("Σίσυφος", "Οδυσσέας"), ("Наталья", "Щёголева"), ("小明", "王"), ("민수", "김"), ("محمد", "علي"), ("दीपिका", "शर्मा"), ("さくら", "ガンダム")];
+        check(&app, &names, &[
+            ("ελενη", &["Ελένη Παπαδοπούλου"]), ("ΠΑΠΑΔΟΠΟΎΛΟΥ", &["Ελένη Παπαδοπούλου"]), ("σισυφοσ", &["Σίσυφος Οδυσσέας"]), ("ΣΊΣΥΦΟΣ ΟΔΥΣΣΈΑΣ", &["Σίσυφος Οδυσσέας"]),
+            ("НАТАЛЬЯ щеголева", &["Наталья Щёголева"]), ("щё", &["Наталья Щёголева"]), ("王", &["小明 王"]), ("王 小明", &["小明 王"]), ("明", &["小明 王"]),
+            ("김", &["민수 김"]), ("김 민수", &["민수 김"]), ("수", &["민수 김"]), ("محمد", &["محمد علي"]), ("शर्मा", &["दीपिका शर्मा"]), ("ガン", &["さくら ガンダム"]), ("さくら", &["さくら ガンダム"]),
+        ]).await;
+    }
+
+    async fn a_blank_or_endless_query_is_refused(app: App) {
+        let user = app.user().await;
+        for query in ["", " ", "\t\n", "\u{3000}\u{a0}", "\u{301}", "\u{a8}", "\u{200b}", "\u{1}"] {
+            assert_eq!(user.refused(SEARCH, json!({ "query": query })).await, "BAD_USER_INPUT", "{query:?}");
+        }
+        for query in ["é".repeat(201), "x".repeat(20_000)] {
+            assert_eq!(user.refused(SEARCH, json!({ "query": query })).await, "BAD_USER_INPUT");
+        }
+        for query in ["é".repeat(200), "a ".repeat(100), "abc ".repeat(50), "😀".repeat(200), "%".repeat(200), "\u{202e}abc".to_owned(), "\u{fdfa}".repeat(200)] {
+            found(&user, &query).await;
+        }
+    }
+
+    async fn what_is_found_comes_by_name_in_pages(app: App) {
+        let user = app.user().await;
+        let names: Vec<(String, String)> = (0..25).map(|n| (format!("Finn {}", n % 4), format!("Page {}", n % 3))).collect();
+        crowd::people(&app, &names.iter().map(|(first, last)| (first.as_str(), last.as_str())).collect::<Vec<_>>()).await;
+        let expected = found(&user, "finn page").await;
+        assert_eq!(expected.len(), 25);
+        let (mut ids, mut after, mut names) = (Vec::new(), Value::Null, Vec::new());
+        loop {
+            let document = "query ($after: String) { searchUsers(query: \"page FINN\", first: 4, after: $after) { totalCount edges { cursor node { id firstName lastName } } pageInfo { hasNextPage endCursor } } }";
+            let page = user.data(document, json!({ "after": after })).await["searchUsers"].clone();
+            assert_eq!(page["totalCount"], json!(25));
+            for edge in page["edges"].as_array().unwrap() {
+                ids.push(edge["node"]["id"].as_str().unwrap().to_owned());
+                names.push(format!("{} {}", edge["node"]["firstName"].as_str().unwrap(), edge["node"]["lastName"].as_str().unwrap()));
+            }
+            after = page["pageInfo"]["endCursor"].clone();
+            if page["pageInfo"]["hasNextPage"] == json!(false) {
+                break;
+            }
+        }
+        assert_eq!(names, expected);
+        ids.sort();
+        ids.dedup();
+        assert_eq!(ids.len(), 25);
+    }
+
+    async fn a_search_follows_every_change(app: App) {
+        let chief = app.license_admin().await;
+        let ada = app.create("Adaxyz", app.license, UserFields::default(), Undefined).await;
+        assert_eq!(found(&chief, "adaxyz").await, ["Adaxyz Tester"]);
+        chief.change("updateUser", "", json!({ "id": ada.id.0, "firstName": "Evaxyz", "certifiedEmail": "pqrs@x.example" })).await;
+        assert_eq!(found(&chief, "adaxyz").await, [""; 0]);
+        assert_eq!(found(&chief, "evaxyz pqrs").await, ["Evaxyz Tester"]);
+        chief.change("updateUser", "", json!({ "id": ada.id.0, "certifiedEmail": null })).await;
+        assert_eq!(found(&chief, "pqrs").await, [""; 0]);
+        chief.change("setActive", "", json!({ "id": ada.id.0, "active": false })).await;
+        assert_eq!(found(&chief, "evaxyz").await, [""; 0]);
+    }
+
+    async fn a_search_ends_at_the_license(app: App) {
+        let (user, stranger, root) = (app.user().await, app.stranger().await, app.superuser().await);
+        assert_eq!(found(&user, "stranger").await, [""; 0]);
+        assert_eq!(found(&stranger, "stranger").await, ["Stranger Tester"]);
+        assert_eq!(found(&stranger, "tester").await, ["Stranger Tester"]);
+        assert_eq!(found(&root, "stranger").await, ["Stranger Tester"]);
+        assert_eq!(app.anonymous().refused(SEARCH, json!({ "query": "tester" })).await, "UNAUTHENTICATED");
+    }
+}

@@ -1,0 +1,151 @@
+//! How many SQL statements an answer costs: as many for a hundred rows as for one.
+
+use roster::entity::membership::GroupRole;
+use roster::entity::user;
+use roster::scalar::Id;
+use sea_orm::sea_query::Expr;
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
+use serde_json::{Value, json};
+
+use crate::app::{App, Caller};
+use crate::crowd;
+
+/// What a query costs, and its data.
+async fn cost(caller: &Caller<'_>, query: &str, variables: Value) -> (u64, Value) {
+    let before = caller.app.db.statements();
+    let data = caller.data(query, variables).await;
+    (caller.app.db.statements() - before, data)
+}
+
+/// A hundred people, each in an institution and in two of twenty groups.
+async fn hospital(app: &App) -> (Vec<Id>, Vec<Id>, Vec<Value>) {
+    let chief = app.license_admin().await;
+    let mut sites = Vec::new();
+    for n in 0..10 {
+        let input = json!({ "name": format!("House {n}"), "kind": "HOSPITAL", "country": "AU" });
+        sites.push(chief.change("createInstitution", "institution { id }", input).await["institution"]["id"].clone());
+    }
+    let people =
+        crowd::store(app, (0..100).map(|n| crowd::model(app.license, "Ann", &format!("Aa {n:03}"))).collect()).await;
+    let groups = crowd::groups(app, app.license, (0..20).map(|n| format!("Ward {n}"))).await;
+    for (n, person) in people.iter().enumerate() {
+        crowd::memberships(app, &[*person], &[groups[n % 20], groups[(n + 1) % 20]], GroupRole::Member).await;
+    }
+    for (n, site) in sites.iter().enumerate() {
+        let belong = user::Entity::update_many()
+            .col_expr(user::Column::InstitutionId, Expr::value(Id::parse(site.as_str().unwrap()).unwrap()));
+        let some = people.iter().copied().skip(n).step_by(10);
+        belong.filter(user::Column::Id.is_in(some)).exec(app.db.write()).await.unwrap();
+    }
+    (people, groups, sites)
+}
+
+on_every_database! {
+    async fn a_page_of_people_with_groups_and_institutions_costs_four_statements(app: App) {
+        hospital(&app).await;
+        let user = app.user().await;
+        let query = "query ($first: Int) { users(first: $first) { pageInfo { hasNextPage } edges { cursor node { fullName groups { name } institution { name displayName } } } } }";
+        for first in [1, 2, 50, 100] {
+            let (statements, data) = cost(&user, query, json!({ "first": first })).await;
+            let edges = data["users"]["edges"].as_array().unwrap();
+            assert_eq!(edges.len(), first);
+            assert!(edges.iter().all(|edge| edge["node"]["groups"].as_array().unwrap().len() == 2 && edge["node"]["institution"].is_object()));
+            assert_eq!(statements, 4, "{first}: the token, the people, their groups, their institutions");
+        }
+    }
+
+    async fn every_link_of_a_page_costs_one_statement(app: App) {
+        hospital(&app).await;
+        let admin = app.admin().await;
+        let query = "query ($first: Int) { users(first: $first) { nodes { license { name } institution { name license { name } } groups { name } groupsOwned { name } sessions { id } adminRights { isAdmin } } } }";
+        let one = cost(&admin, query, json!({ "first": 1 })).await.0;
+        let hundred = cost(&admin, query, json!({ "first": 100 })).await.0;
+        assert_eq!((one, hundred), (7, 7), "token, people, licenses, institutions, their licenses, groups, sessions");
+    }
+
+    async fn a_total_costs_a_statement_where_it_is_selected_and_nothing_else(app: App) {
+        hospital(&app).await;
+        let user = app.user().await;
+        for list in ["users", "groups", "institutions", "searchUsers(query: \"ann\")"] {
+            let without = cost(&user, &format!("{{ {list} {{ nodes {{ id }} }} }}"), json!({})).await.0;
+            let with = cost(&user, &format!("{{ {list} {{ totalCount nodes {{ id }} }} }}"), json!({})).await.0;
+            assert_eq!((without, with), (2, 3), "{list}");
+        }
+    }
+
+    async fn members_of_many_groups_are_paged_in_one_statement(app: App) {
+        hospital(&app).await;
+        let user = app.user().await;
+        let query = "query ($first: Int) { groups(first: $first) { nodes { members(first: 3) { pageInfo { hasNextPage } edges { cursor role node { lastName } } } } } }";
+        for first in [1, 20] {
+            let (statements, data) = cost(&user, query, json!({ "first": first })).await;
+            assert_eq!(statements, 3, "{first}: the token, the groups, the members");
+            for group in data["groups"]["nodes"].as_array().unwrap() {
+                assert_eq!(group["members"]["edges"].as_array().unwrap().len(), 3);
+                assert_eq!(group["members"]["pageInfo"]["hasNextPage"], json!(true));
+            }
+        }
+        let totals = "query ($first: Int) { groups(first: $first) { nodes { members(last: 2) { totalCount nodes { groups { name } institution { name } } } } } }";
+        for first in [1, 20] {
+            let (statements, data) = cost(&user, totals, json!({ "first": first })).await;
+            assert_eq!(statements, 6, "{first}: the token, the groups, the members, their number, their groups, their institutions");
+            assert!(data["groups"]["nodes"].as_array().unwrap().iter().all(|group| group["members"]["totalCount"] == json!(10)));
+        }
+    }
+
+    async fn people_of_many_institutions_are_paged_in_one_statement(app: App) {
+        hospital(&app).await;
+        let user = app.user().await;
+        let query = "query ($first: Int) { institutions(first: $first) { nodes { users(first: 3) { totalCount pageInfo { hasNextPage } nodes { lastName } } } } }";
+        for first in [1, 10] {
+            let (statements, data) = cost(&user, query, json!({ "first": first })).await;
+            assert_eq!(statements, 4, "{first}: the token, the institutions, the people, their number");
+            for site in data["institutions"]["nodes"].as_array().unwrap() {
+                assert_eq!((&site["users"]["totalCount"], site["users"]["nodes"].as_array().unwrap().len()), (&json!(10), 3));
+            }
+        }
+    }
+
+    async fn each_parent_has_its_own_page(app: App) {
+        let (people, groups, _) = hospital(&app).await;
+        let user = app.user().await;
+        let last = |n: usize| format!("Aa {n:03}");
+        let data = user.data("query ($id: ID!) { group(id: $id) { members(first: 100) { nodes { id lastName } } } }", json!({ "id": groups[3].0 })).await;
+        let expected: Vec<Value> = (0..5).flat_map(|n| [2 + 20 * n, 3 + 20 * n]).map(|n| json!({ "id": people[n].0, "lastName": last(n) })).collect();
+        assert_eq!(data["group"]["members"]["nodes"], json!(expected));
+        let two = "query ($a: ID!, $b: ID!) { a: group(id: $a) { members(first: 2) { nodes { lastName } } } b: group(id: $b) { members(last: 2) { nodes { lastName } } } }";
+        let data = user.data(two, json!({ "a": groups[3].0, "b": groups[5].0 })).await;
+        assert_eq!(data["a"]["members"]["nodes"], json!([{ "lastName": last(2) }, { "lastName": last(3) }]));
+        assert_eq!(data["b"]["members"]["nodes"], json!([{ "lastName": last(84) }, { "lastName": last(85) }]));
+    }
+
+    async fn nodes_cost_the_same_for_one_and_for_a_hundred(app: App) {
+        let (people, groups, sites) = hospital(&app).await;
+        let user = app.user().await;
+        let query = "query ($ids: [ID!]!) { nodes(ids: $ids) { __typename id ... on User { groups { name } institution { name } } } }";
+        let one = cost(&user, query, json!({ "ids": [people[0].0] })).await;
+        let mut ids: Vec<Value> = people[..70].iter().chain(&groups).map(|id| json!(id.0)).collect();
+        ids.extend(sites.iter().cloned());
+        let hundred = cost(&user, query, json!({ "ids": ids })).await;
+        assert_eq!(one.0, hundred.0);
+        let found: Vec<Value> = hundred.1["nodes"].as_array().unwrap().iter().map(|node| node["id"].clone()).collect();
+        assert_eq!(found, ids, "in the order of the ids");
+        assert_eq!(cost(&user, "query ($id: ID!) { node(id: $id) { id } }", json!({ "id": people[0].0 })).await.0, 6, "the token and five tables");
+    }
+
+    async fn a_person_by_id_costs_two_statements_and_the_viewer_too(app: App) {
+        let (people, ..) = hospital(&app).await;
+        let user = app.user().await;
+        assert_eq!(cost(&user, "query ($id: ID!) { user(by: { id: $id }) { fullName } }", json!({ "id": people[0].0 })).await.0, 2);
+        assert_eq!(cost(&user, "{ viewer { fullName } }", json!({})).await.0, 2);
+        let aliases = "query ($a: ID!, $b: ID!) { a: user(by: { id: $a }) { fullName } b: user(by: { id: $b }) { fullName } viewer { fullName } }";
+        assert_eq!(cost(&user, aliases, json!({ "a": people[0].0, "b": people[1].0 })).await.0, 2);
+    }
+
+    async fn an_anonymous_question_costs_none(app: App) {
+        let before = app.db.statements();
+        app.anonymous().data("{ viewer { id } __typename }", json!({})).await;
+        assert_eq!(app.anonymous().refused("{ users { totalCount } }", json!({})).await, "UNAUTHENTICATED");
+        assert_eq!(app.db.statements(), before);
+    }
+}

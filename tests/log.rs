@@ -1,0 +1,117 @@
+//! What a request leaves in the log. It has a process of its own, because the log is the whole process's.
+
+#![cfg(test)]
+
+#[allow(dead_code, unused_macros, reason = "shared with the other tests, which use the rest")]
+#[path = "api/app.rs"]
+mod app;
+#[allow(dead_code, reason = "shared with the other tests, which use the rest")]
+#[path = "api/postgres.rs"]
+mod postgres;
+#[allow(dead_code, reason = "shared with the other tests, which use the rest")]
+#[path = "api/toy.rs"]
+mod toy;
+#[allow(dead_code, reason = "shared with the other tests, which use the rest")]
+#[path = "api/wire.rs"]
+mod wire;
+
+use std::io::{Result, Write};
+use std::sync::{Arc, Mutex, OnceLock};
+
+use async_graphql::MaybeUndefined::Value as Given;
+use roster::entity::user::UserFields;
+use serde_json::json;
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl Log {
+    /// The log of this process, in all its detail.
+    fn begin() -> &'static Self {
+        static LOG: OnceLock<Log> = OnceLock::new();
+        LOG.get_or_init(|| {
+            let log = Self::default();
+            let writer = log.clone();
+            let lines = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_ansi(false);
+            lines.with_writer(move || writer.clone()).init();
+            log
+        })
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
+    }
+
+    fn must_not_hold(&self, secret: &str) {
+        let text = self.text();
+        assert!(!text.contains(secret), "{}", text.lines().find(|line| line.contains(secret)).unwrap());
+    }
+}
+
+#[tokio::test]
+async fn a_request_leaves_one_line_without_secrets() {
+    let log = Log::begin();
+    let site = toy::Site::start().await;
+    let query = r#"query Named($t:String!){echo(text:$t) x: echo(text:\"s3cret\")}"#;
+    let body = format!(r#"{{"query":"{query}","variables":{{"t":"s3cret"}}}}"#);
+    let headers = "Authorization: Bearer s3cret\r\nX-Request-Id: line1\r\n";
+    assert_eq!(site.wire.post(headers, body.as_bytes()).await.status, 200);
+    let path = "/graphql?query=%7Bhello%7D&variables=%7B%22a%22:%22s3cret%22%7D";
+    let get = format!("GET {path} HTTP/1.1\r\nHost: x\r\nX-Request-Id: line2\r\n\r\n");
+    assert_eq!(site.wire.raw(get.as_bytes()).await.status, 200);
+    assert_eq!(site.wire.post("X-Request-Id: line3\r\n", br#"{"query":"{foreign}"}"#).await.status, 200);
+
+    let text = log.text();
+    let lines = |id: &str| -> Vec<&str> {
+        text.lines().filter(|line| line.contains("milliseconds=") && line.contains(id)).collect()
+    };
+    for id in ["line1", "line2", "line3"] {
+        assert_eq!(lines(id).len(), 1, "{id}: {text}");
+    }
+    for part in ["Named", "200", "/graphql", "POST"] {
+        assert!(lines("line1")[0].contains(part), "{part}: {:?}", lines("line1"));
+    }
+    assert!(text.contains("invalid digit"), "the original of a foreign error is logged");
+    log.must_not_hold("s3cret");
+}
+
+#[tokio::test]
+async fn no_password_token_or_hash_is_logged_whatever_is_done_with_them() {
+    const WRONG: &str = "wrong-brass-otters-waltz";
+    let log = Log::begin();
+    let app = app::App::on_sqlite().await;
+    let login = |login: &str, password: &str| json!({ "login": login, "password": password });
+    let anonymous = app.anonymous();
+    let address = "root@alder.example.org";
+    let signed_in = anonymous.change("login", "token", login(address, app::PASSWORD)).await;
+    let token = signed_in["token"].as_str().unwrap().to_owned();
+    assert_eq!(anonymous.faults("login", login(address, WRONG)).await, ["INVALID_CREDENTIALS input"]);
+    assert_eq!(anonymous.faults("login", login("nobody", WRONG)).await, ["INVALID_CREDENTIALS input"]);
+
+    let fields = UserFields { username: Given("ann".to_owned()), ..UserFields::default() };
+    app.create("Ann", app.license, fields, Given("nine-slate-herons-tango".to_owned())).await;
+    let mut root = app.anonymous();
+    root.token = Some(token.clone());
+    let new = json!({ "firstName": "Bob", "lastName": "B", "username": "bob", "password": "four-amber-badgers-polka" });
+    root.change("createUser", "user { id }", new).await;
+    let weak = json!({ "firstName": "Bob", "lastName": "B", "username": "bo", "password": "password1234" });
+    assert_eq!(root.faults("createUser", weak).await, ["INVALID input.password"]);
+    root.data("mutation { logout { success } }", json!({})).await;
+
+    assert!(log.text().contains("milliseconds="), "nothing is logged");
+    let secrets = [app::PASSWORD, WRONG, "nine-slate-herons", "four-amber-badgers", "password1234"];
+    for secret in secrets.into_iter().chain([token.as_str(), "$argon2id$"]) {
+        log.must_not_hold(secret);
+    }
+}
