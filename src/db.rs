@@ -225,6 +225,7 @@ fn take_turn(database: &Path) -> std::io::Result<File> {
 
 /// A condition for rows that are found by another one: the planner is not to look for rows by it, however small it
 /// believes the license to be.
+#[must_use]
 pub fn held_against(condition: Condition) -> SimpleExpr {
     SimpleExpr::from(condition).binary(BinOper::Is, SimpleExpr::Constant(true.into()))
 }

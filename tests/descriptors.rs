@@ -1,6 +1,7 @@
 //! The server without file descriptors. It has a process of its own, because it lowers the limit of the whole process.
 
-#![cfg(all(test, target_os = "linux"))]
+#![cfg(test)]
+#![cfg(target_os = "linux")]
 
 #[allow(dead_code, reason = "shared with the other tests, which use the rest")]
 #[path = "api/toy.rs"]

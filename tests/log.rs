@@ -15,7 +15,7 @@ mod toy;
 #[path = "api/wire.rs"]
 mod wire;
 
-use std::io::{Result, Write};
+use std::io::{Error, Result, Write};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use async_graphql::MaybeUndefined::Value as Given;
@@ -27,7 +27,7 @@ struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Write for Log {
     fn write(&mut self, bytes: &[u8]) -> Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
+        self.0.lock().map_err(|_| Error::other("poisoned"))?.extend_from_slice(bytes);
         Ok(bytes.len())
     }
 

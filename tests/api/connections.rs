@@ -121,7 +121,7 @@ async fn http2_is_refused() {
         }
         let began = Instant::now();
         assert_eq!(closed(&mut stream, BOUND).await, "");
-        assert!(began.elapsed() < Duration::from_millis(1000), "it was closed by its deadline only");
+        assert!(began.elapsed() < Duration::from_secs(1), "it was closed by its deadline only");
     }
 }
 

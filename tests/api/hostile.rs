@@ -194,7 +194,7 @@ fn shown(bytes: &[u8]) -> String {
     String::from_utf8_lossy(&bytes[..bytes.len().min(6_000)]).into_owned()
 }
 
-/// A generator of numbers that are the same on every run (SplitMix64).
+/// A generator of numbers that are the same on every run (`SplitMix64`).
 struct Dice(u64);
 
 impl Dice {
@@ -405,7 +405,7 @@ impl Mutator {
         }
         if self.dice.one_in(20) {
             let accepted = ["application/json", "*/*", "text/html", "application/json;q=x", ",,;;", ""];
-            headers += &format!("Accept: {}\r\n", self.dice.choose(&accepted));
+            headers = format!("{headers}Accept: {}\r\n", self.dice.choose(&accepted));
         }
         if self.dice.one_in(if query.starts_with("mutation") { 30 } else { 8 }) {
             let query_string = url::form_urlencoded::Serializer::new(String::new())
@@ -419,7 +419,7 @@ impl Mutator {
         let types =
             ["text/plain", "application/graphql", "application/json; charset=latin1", "multipart/form-data", ""];
         let kind = if self.dice.one_in(30) { *self.dice.choose(&types) } else { "application/json" };
-        headers += &format!("Content-Type: {kind}\r\n");
+        headers = format!("{headers}Content-Type: {kind}\r\n");
         let mut members = json!({ "query": query, "variables": variables });
         if self.dice.one_in(10) {
             let name = *self.dice.choose(&["operationName", "extensions", "query", "variables", "id"]);
@@ -591,6 +591,11 @@ fn with(ask: &Ask, place: &[String], text: &str) -> Value {
     variables
 }
 
+/// The texts that numbers from zero make, one after the other.
+fn each(count: usize, text: impl Fn(usize) -> String) -> String {
+    (0..count).map(text).collect::<Vec<_>>().concat()
+}
+
 #[tokio::test]
 async fn hostile_documents_are_refused_at_once() {
     let app = App::on_sqlite().await;
@@ -598,11 +603,11 @@ async fn hostile_documents_are_refused_at_once() {
     let bomb = |count: usize, times: usize| {
         let spreads = |number: usize| format!("...F{number} ").repeat(times);
         let fragments: String =
-            (0..count).map(|number| format!("fragment F{number} on Query {{ {} }} ", spreads(number + 1))).collect();
+            each(count, |number| format!("fragment F{number} on Query {{ {} }} ", spreads(number + 1)));
         format!("{{ ...F0 }} {fragments} fragment F{count} on Query {{ viewer {{ id }} }}")
     };
     let deep = "users(first:100){nodes{groups{members(first:100){nodes{groups{members(first:100){nodes{id}}}}}}}}";
-    let arguments: String = (0..1_500).map(|n| format!("a{n}:1 ")).collect();
+    let arguments: String = each(1_500, |n| format!("a{n}:1 "));
     let too_large = [
         ("24 fragments twice", bomb(24, 2)),
         ("9 fragments ten times", bomb(9, 10)),
@@ -611,8 +616,8 @@ async fn hostile_documents_are_refused_at_once() {
         ("depth 16", format!("{}{}", "{viewer".repeat(16), "}".repeat(16))),
         ("depth 100000", format!("{}{}", "{a".repeat(100_000), "}".repeat(100_000))),
         ("brackets", "[".repeat(30_000)),
-        ("31 aliases", format!("{{viewer{{{}}}}}", (0..31).map(|n| format!("a{n}:id ")).collect::<String>())),
-        ("10000 aliases", format!("{{{}}}", (0..10_000).map(|n| format!("a{n}:viewer{{id}} ")).collect::<String>())),
+        ("31 aliases", format!("{{viewer{{{}}}}}", each(31, |n| format!("a{n}:id ")))),
+        ("10000 aliases", format!("{{{}}}", each(10_000, |n| format!("a{n}:viewer{{id}} ")))),
         ("11 root fields", format!("{{{}}}", "viewer{id} ".repeat(11))),
         ("logins", format!("mutation{{{}}}", r#"login(input:{login:"a",password:"b"}){success} "#.repeat(11))),
         ("51 directives", format!("{{viewer{{id {}}}}}", "@include(if:true)".repeat(51))),
@@ -625,10 +630,7 @@ async fn hostile_documents_are_refused_at_once() {
         ("unknown fields", format!("{{__schema{{{}}}}}", "zz ".repeat(1_900))),
         ("unknown arguments", format!("{{{0}{0}}}", format!("viewer({arguments}){{id}} "))),
         ("a long name", format!("{{{}}}", "z".repeat(30_000))),
-        (
-            "unused variables",
-            format!("query({}){{viewer{{id}}}}", (0..2_000).map(|n| format!("$v{n}:Int ")).collect::<String>()),
-        ),
+        ("unused variables", format!("query({}){{viewer{{id}}}}", each(2_000, |n| format!("$v{n}:Int ")))),
         ("a long text", format!("{{searchUsers(query:\"{}\"){{totalCount}}}}", "x".repeat(32_000))),
         ("a long number", format!("{{users(first:{}){{totalCount}}}}", "9".repeat(32_000))),
         ("quotes", "\"".repeat(32_000)),

@@ -93,12 +93,14 @@ pub async fn read_answer(stream: &mut TcpStream, is_bodyless: bool) -> Result<An
     let (end, mut answer) = loop {
         if let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
             let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
-            let status = head[9..12].parse().unwrap();
+            let status =
+                head.get(9..12).and_then(|status| status.parse().ok()).ok_or_else(|| format!("no answer: {head}"))?;
             break (end + 4, Answer { status, head, body: String::new() });
         }
         read_more(stream, &mut bytes).await?;
     };
-    let length = answer.header("content-length").map_or(0, |length| length.parse().unwrap());
+    let length =
+        answer.header("content-length").map_or(Ok(0), str::parse).map_err(|error| format!("{error}: {answer:?}"))?;
     let end_of_body = end + if is_bodyless { 0 } else { length };
     while bytes.len() < end_of_body {
         read_more(stream, &mut bytes).await?;
