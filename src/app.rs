@@ -6,6 +6,7 @@ use async_graphql::{Request, Response};
 use poem::Route;
 
 use crate::access::{Asking, Viewer};
+use crate::columns::Named;
 use crate::context::{Client, Lifetime};
 use crate::db::Db;
 use crate::error::Error;
@@ -34,7 +35,7 @@ impl App {
 }
 
 impl Application for App {
-    async fn answer(&self, caller: Caller, request: Request) -> Result<Response, Refusal> {
+    async fn answer(&self, caller: Caller, mut request: Request) -> Result<Response, Refusal> {
         let viewer = match caller.token {
             None => Viewer::Anonymous,
             Some(token) => match session::authenticate(&self.db, self.lifetime, &token).await {
@@ -52,8 +53,10 @@ impl Application for App {
         };
         let asking = Arc::new(Asking::new(viewer));
         let client = Client { ip_address: Some(caller.peer.ip()), user_agent: caller.user_agent };
-        let (links, loads) = gather(Links::new(self.db.clone(), Arc::clone(&asking)));
-        Ok(loads.run(self.schema.execute(request.data(asking).data(client).data(links))).await)
+        // What does not parse is refused before anything is read.
+        let named = Arc::new(request.parsed_query().map(Named::in_document).unwrap_or_default());
+        let (links, loads) = gather(Links::new(self.db.clone(), Arc::clone(&asking), Arc::clone(&named)));
+        Ok(loads.run(self.schema.execute(request.data(asking).data(client).data(named).data(links))).await)
     }
 
     fn sdl(&self) -> String {

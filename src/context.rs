@@ -8,6 +8,7 @@ use async_graphql::Context;
 use async_graphql::dataloader::DataLoader;
 
 use crate::access::{Action, Asking, Viewer};
+use crate::columns::Named;
 use crate::db::Db;
 use crate::error::Error;
 use crate::loader::Links;
@@ -44,6 +45,9 @@ pub trait ContextExt {
     /// The links between tables, narrowed to what the viewer sees.
     fn links(&self) -> Result<&DataLoader<Links>, Error>;
 
+    /// The fields that the request names.
+    fn named(&self) -> Result<&Named, Error>;
+
     /// What hashes passwords.
     fn hasher(&self) -> Result<&Hasher, Error>;
 
@@ -69,6 +73,10 @@ impl ContextExt for Context<'_> {
 
     fn links(&self) -> Result<&DataLoader<Links>, Error> {
         attached(self)
+    }
+
+    fn named(&self) -> Result<&Named, Error> {
+        attached::<Arc<Named>>(self).map(Arc::as_ref)
     }
 
     fn hasher(&self) -> Result<&Hasher, Error> {

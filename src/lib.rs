@@ -26,6 +26,7 @@ pub mod user;
 
 // What features stand on.
 pub mod access;
+pub mod columns;
 pub mod context;
 pub mod db;
 pub mod gather;

@@ -9,11 +9,12 @@ use async_graphql::dataloader::Loader;
 use chrono::{DateTime, Utc};
 use sea_orm::sea_query::{Alias, Condition, Expr};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, JoinType, QueryFilter, QueryOrder, QueryResult,
-    QuerySelect, QueryTrait, RelationTrait, Select,
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, JoinType, QueryFilter, QueryOrder, QueryResult, QuerySelect,
+    QueryTrait, RelationTrait, Select,
 };
 
 use crate::access::Asking;
+use crate::columns::{Named, Shown};
 use crate::db::{Db, held_against, one_of};
 use crate::entity::membership::{self, GroupRole};
 use crate::entity::{group, institution, license, session, user};
@@ -84,23 +85,24 @@ pub struct Member {
 pub struct Links {
     db: Db,
     asking: Arc<Asking>,
+    named: Arc<Named>,
 }
 
 impl Links {
-    /// Loaders that see what the viewer sees.
+    /// Loaders that see what the viewer sees, and read what the request names.
     #[must_use]
-    pub fn new(db: Db, asking: Arc<Asking>) -> Self {
-        Self { db, asking }
+    pub fn new(db: Db, asking: Arc<Asking>, named: Arc<Named>) -> Self {
+        Self { db, asking, named }
     }
 
-    async fn by_id<E>(&self, column: E::Column, ids: Vec<Id>, seen: Condition) -> Result<Vec<E::Model>, Error>
-    where
-        E: EntityTrait,
-        E::Model: Send + Sync,
-    {
+    async fn by_id<E: Shown>(&self, column: E::Column, ids: Vec<Id>, seen: Condition) -> Result<Vec<E::Model>, Error> {
         let db = self.db.read();
+        let columns = self.named.columns::<E>();
         let of_ids = one_of(db.get_database_backend(), column, ids);
-        Ok(E::find().filter(of_ids).filter(held_against(seen)).all(db).await?)
+        let select = columns.narrow(E::find()).filter(of_ids).filter(held_against(seen));
+        let blank = E::unread();
+        let rows = db.query_all(&QueryTrait::into_query(select)).await?;
+        Ok(rows.iter().map(|row| columns.read(row, &blank)).collect::<Result<_, _>>()?)
     }
 
     /// How many rows of `select` belong to each parent.
@@ -178,9 +180,10 @@ impl Loader<LicenseById> for Links {
     type Error = Error;
 
     async fn load(&self, keys: &[LicenseById]) -> Result<HashMap<LicenseById, license::Model>, Error> {
-        let ids = keys.iter().map(|key| key.0).collect();
-        let rows =
-            self.by_id::<license::Entity>(license::Column::Id, ids, self.asking.viewer().sees_licenses()).await?;
+        let db = self.db.read();
+        let of_ids = one_of(db.get_database_backend(), license::Column::Id, keys.iter().map(|key| key.0));
+        let seen = held_against(self.asking.viewer().sees_licenses());
+        let rows = license::Entity::find().filter(of_ids).filter(seen).all(db).await?;
         Ok(rows.into_iter().map(|row| (LicenseById(row.id), row)).collect())
     }
 }
@@ -210,19 +213,22 @@ impl Loader<GroupsOfUser> for Links {
     async fn load(&self, keys: &[GroupsOfUser]) -> Result<HashMap<GroupsOfUser, Vec<Belonging>>, Error> {
         let db = self.db.read();
         let of_users = one_of(db.get_database_backend(), membership::Column::UserId, keys.iter().map(|key| key.0));
-        let select = group::Entity::find()
+        let columns = self.named.columns::<group::Entity>();
+        let select = columns
+            .narrow(group::Entity::find())
             .join_rev(JoinType::InnerJoin, membership::Relation::Group.def())
             .filter(of_users)
             .filter(held_against(self.asking.viewer().sees_groups()))
             .column_as(membership::Column::UserId, "member_id")
-            .column_as(membership::Column::Role, "member_role")
-            .order_by_asc(group::Column::NameKey)
-            .order_by_asc(group::Column::Id);
+            .column_as(membership::Column::Role, "member_role");
+        let blank = group::Entity::unread();
         let mut groups: HashMap<GroupsOfUser, Vec<Belonging>> = HashMap::new();
         for row in db.query_all(&QueryTrait::into_query(select)).await? {
-            let belonging =
-                Belonging { group: group::Model::from_query_result(&row, "")?, role: row.try_get("", "member_role")? };
+            let belonging = Belonging { group: columns.read(&row, &blank)?, role: row.try_get("", "member_role")? };
             groups.entry(GroupsOfUser(row.try_get("", "member_id")?)).or_default().push(belonging);
+        }
+        for belongings in groups.values_mut() {
+            belongings.sort_by(|a, b| (&a.group.name_key, a.group.id).cmp(&(&b.group.name_key, b.group.id)));
         }
         Ok(groups)
     }
@@ -257,13 +263,16 @@ impl Loader<MembersOfGroup> for Links {
     async fn load(&self, keys: &[MembersOfGroup]) -> Result<HashMap<MembersOfGroup, Page<Member>>, Error> {
         let mut pages = HashMap::new();
         for (part, groups) in by_part(keys.iter().map(|key| (&key.1, key.0))) {
-            let select = self
-                .members(groups.keys().copied())
+            let columns = self.named.columns();
+            let select = columns
+                .narrow(self.members(groups.keys().copied()))
                 .column_as(membership::Column::Role, "member_role")
                 .column_as(membership::Column::JoinedAt, "member_since");
-            let read =
-                page::read_per_parent(self.db.read(), select, membership::Column::GroupId, &part, |m: &Member| &m.user);
-            let mut read = read.await?;
+            let member = |row: &QueryResult, user| {
+                Ok(Member { user, role: row.try_get("", "member_role")?, joined_at: row.try_get("", "member_since")? })
+            };
+            let parent = membership::Column::GroupId;
+            let mut read = page::read_per_parent(self.db.read(), select, &columns, parent, &part, member).await?;
             pages.extend(groups.into_iter().filter_map(|(group, window)| {
                 Some((MembersOfGroup(group, window.clone()), read.remove(&group)?.of(window)))
             }));
@@ -279,9 +288,11 @@ impl Loader<UsersOfInstitution> for Links {
     async fn load(&self, keys: &[UsersOfInstitution]) -> Result<HashMap<UsersOfInstitution, Page<user::Model>>, Error> {
         let mut pages = HashMap::new();
         for (part, institutions) in by_part(keys.iter().map(|key| (&key.1, key.0))) {
-            let select = self.people(institutions.keys().copied());
-            let read = page::read_per_parent(self.db.read(), select, user::Column::InstitutionId, &part, |user| user);
-            let mut read = read.await?;
+            let columns = self.named.columns();
+            let select = columns.narrow(self.people(institutions.keys().copied()));
+            let parent = user::Column::InstitutionId;
+            let mut read =
+                page::read_per_parent(self.db.read(), select, &columns, parent, &part, |_, user| Ok(user)).await?;
             pages.extend(institutions.into_iter().filter_map(|(institution, window)| {
                 Some((UsersOfInstitution(institution, window.clone()), read.remove(&institution)?.of(window)))
             }));
@@ -320,16 +331,6 @@ impl Listed for group::Entity {
 
 impl Listed for institution::Entity {
     const ORDER: &'static [institution::Column] = &[institution::Column::NameKey, institution::Column::Id];
-}
-
-impl FromQueryResult for Member {
-    fn from_query_result(row: &QueryResult, prefix: &str) -> Result<Self, DbErr> {
-        Ok(Self {
-            user: user::Model::from_query_result(row, prefix)?,
-            role: row.try_get(prefix, "member_role")?,
-            joined_at: row.try_get(prefix, "member_since")?,
-        })
-    }
 }
 
 /// Parents of whose lists the same part is asked for share a statement; each keeps its own window, for its cursors.

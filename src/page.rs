@@ -16,11 +16,12 @@ use sea_orm::sea_query::{
     Alias, Condition, Expr, ExprTrait, Order, Query, SelectStatement, SimpleExpr, WindowStatement,
 };
 use sea_orm::{
-    ColumnTrait, ColumnType, ConnectionTrait, DatabaseConnection, EntityTrait, FromQueryResult, ModelTrait,
-    QueryFilter, QueryTrait, Select, Value,
+    ColumnTrait, ColumnType, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, ModelTrait, QueryFilter,
+    QueryResult, QueryTrait, Select, Value,
 };
 use sha2::{Digest, Sha256};
 
+use crate::columns::{Columns, Shown};
 use crate::db::Db;
 use crate::error::Error;
 use crate::scalar::Id;
@@ -41,7 +42,7 @@ pub struct PageArgs {
 }
 
 /// A table that is listed in one order, of which the last column is unique.
-pub trait Listed: EntityTrait {
+pub trait Listed: Shown {
     /// The columns that it is ordered by, ascending.
     const ORDER: &'static [Self::Column];
 }
@@ -146,55 +147,55 @@ impl Window {
     }
 
     /// Makes the page of rows that were read in the window's direction, one more than the page holds if there is one.
-    fn page<E: Listed, R>(&self, mut rows: Vec<R>, model: impl Fn(&R) -> &E::Model) -> Page<R> {
+    fn page<R>(&self, mut rows: Vec<(Vec<Value>, R)>) -> Page<R> {
         let size = usize::try_from(self.size).unwrap_or(usize::MAX);
         let more = rows.len() > size;
         rows.truncate(size);
         if self.backward {
             rows.reverse();
         }
-        let position = |row: &R| E::ORDER.iter().map(|column| model(row).get(*column)).collect();
         Page {
-            rows: rows.into_iter().map(|row| (Cursor { mark: self.mark, position: position(&row) }, row)).collect(),
+            rows: rows.into_iter().map(|(position, row)| (Cursor { mark: self.mark, position }, row)).collect(),
             has_previous: if self.backward { more } else { self.after.is_some() },
             has_next: if self.backward { self.before.is_some() } else { more },
         }
     }
 }
 
-/// Reads one page of a list.
+/// Reads one page of a list, with these columns of each row.
 ///
 /// # Errors
 /// `BadInput` for a cursor that is damaged; whatever the database says.
 pub async fn read<E: Listed>(
     db: &DatabaseConnection,
     mut select: Select<E>,
+    columns: &Columns<E>,
     window: &Window,
-) -> Result<Page<E::Model>, Error>
-where
-    E::Model: Send + Sync,
-{
+) -> Result<Page<E::Model>, Error> {
     for bound in window.bounds::<E>()? {
         select = select.filter(bound);
     }
-    let mut statement = QueryTrait::into_query(select);
+    let mut statement = QueryTrait::into_query(columns.narrow(select));
     window.order::<E>(&mut statement);
     statement.limit(window.size + 1);
-    let rows = all::<E::Model>(db, &statement).await?;
-    Ok(window.page::<E, _>(rows, |row| row))
+    let blank = E::unread();
+    let rows = db.query_all(&statement).await?;
+    let rows = rows.iter().map(|row| columns.read(row, &blank).map(|model| (position::<E>(&model), model)));
+    Ok(window.page(rows.collect::<Result<_, _>>()?))
 }
 
-/// Reads one page of the list of each of several parents, in one statement. `select` has the rows of all of them, and
-/// `parent` is the expression that tells whose they are.
+/// Reads one page of the list of each of several parents, in one statement. `select` has the rows of all of them, first
+/// in each the given columns, `parent` tells whose they are, and `row` makes what is wanted of a row and its model.
 ///
 /// # Errors
 /// As [`read`].
-pub async fn read_per_parent<E: Listed, R: FromQueryResult + Send + Sync>(
+pub async fn read_per_parent<E: Listed, R>(
     db: &DatabaseConnection,
     mut select: Select<E>,
+    columns: &Columns<E>,
     parent: impl ColumnTrait,
     window: &Window,
-    model: impl Fn(&R) -> &E::Model,
+    row: impl Fn(&QueryResult, E::Model) -> Result<R, DbErr>,
 ) -> Result<HashMap<Id, Page<R>>, Error> {
     for bound in window.bounds::<E>()? {
         select = select.filter(bound);
@@ -211,12 +212,19 @@ pub async fn read_per_parent<E: Listed, R: FromQueryResult + Send + Sync>(
     statement.and_where(Expr::col(Alias::new("place")).lte(window.size + 1));
     statement.order_by(Alias::new("parent_id"), Order::Asc).order_by(Alias::new("place"), Order::Asc);
 
-    let mut rows: HashMap<Id, Vec<R>> = HashMap::new();
-    for row in db.query_all(&statement).await? {
-        let parent: Id = row.try_get("", "parent_id")?;
-        rows.entry(parent).or_default().push(R::from_query_result(&row, "")?);
+    let blank = E::unread();
+    let mut rows: HashMap<Id, Vec<(Vec<Value>, R)>> = HashMap::new();
+    for found in db.query_all(&statement).await? {
+        let parent: Id = found.try_get("", "parent_id")?;
+        let model = columns.read(&found, &blank)?;
+        rows.entry(parent).or_default().push((position::<E>(&model), row(&found, model)?));
     }
-    Ok(rows.into_iter().map(|(parent, rows)| (parent, window.page::<E, R>(rows, &model))).collect())
+    Ok(rows.into_iter().map(|(parent, rows)| (parent, window.page(rows))).collect())
+}
+
+/// Where a row stands in its list.
+fn position<E: Listed>(row: &E::Model) -> Vec<Value> {
+    E::ORDER.iter().map(|column| row.get(*column)).collect()
 }
 
 /// Counts the rows of a list, without its page.
@@ -253,11 +261,6 @@ pub fn named(text: Option<&str>, name_key: impl ColumnTrait, postgres: bool) -> 
 /// A node without anything else on its edge.
 pub fn plain<N>(node: N) -> (N, EmptyFields) {
     (node, EmptyFields)
-}
-
-async fn all<R: FromQueryResult>(db: &DatabaseConnection, statement: &SelectStatement) -> Result<Vec<R>, Error> {
-    let rows = db.query_all(statement).await?;
-    Ok(rows.iter().map(|row| R::from_query_result(row, "")).collect::<Result<_, _>>()?)
 }
 
 /// A connection whose nodes are rows, with edges that may say more and a total that is counted when it is asked for.

@@ -48,7 +48,8 @@ pub struct GroupQuery;
 impl GroupQuery {
     /// One group; null where there is none, or none that the viewer can see.
     async fn group(&self, ctx: &Context<'_>, #[graphql(desc = "The group's id.")] id: ID) -> Answer<group::Model> {
-        answer(ctx, Action::ReadDirectory, async { Ok(ctx.links()?.load_one(GroupById(Id::given("id", &id)?)).await?) }).await
+        answer(ctx, Action::ReadDirectory, async { Ok(ctx.links()?.load_one(GroupById(Id::given("id", &id)?)).await?) })
+            .await
     }
 
     /// Groups by name and id.
@@ -70,7 +71,7 @@ impl GroupQuery {
         let name = format!("groups {} {}", viewer.horizon(), name_contains.unwrap_or_default());
         let window = Window::new(PageArgs { first, after, last, before }, &name)?;
         let select = group::Entity::find().filter(viewer.sees_groups()).filter(named);
-        let page = page::read(db.read(), select.clone(), &window).await?;
+        let page = page::read(db.read(), select.clone(), &ctx.named()?.columns(), &window).await?;
         Ok(page.into_connection(Total::of_list(select), page::plain))
     }
 }

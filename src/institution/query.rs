@@ -23,7 +23,10 @@ impl InstitutionQuery {
         ctx: &Context<'_>,
         #[graphql(desc = "The institution's id.")] id: ID,
     ) -> Answer<institution::Model> {
-        answer(ctx, Action::ReadDirectory, async { Ok(ctx.links()?.load_one(InstitutionById(Id::given("id", &id)?)).await?) }).await
+        answer(ctx, Action::ReadDirectory, async {
+            Ok(ctx.links()?.load_one(InstitutionById(Id::given("id", &id)?)).await?)
+        })
+        .await
     }
 
     /// Institutions by name and id.
@@ -45,7 +48,7 @@ impl InstitutionQuery {
         let name = format!("institutions {} {}", viewer.horizon(), name_contains.unwrap_or_default());
         let window = Window::new(PageArgs { first, after, last, before }, &name)?;
         let select = institution::Entity::find().filter(viewer.sees_institutions()).filter(named);
-        let page = page::read(db.read(), select.clone(), &window).await?;
+        let page = page::read(db.read(), select.clone(), &ctx.named()?.columns(), &window).await?;
         Ok(page.into_connection(Total::of_list(select), page::plain))
     }
 }

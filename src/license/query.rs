@@ -19,6 +19,9 @@ impl LicenseQuery {
         ctx: &Context<'_>,
         #[graphql(desc = "The license's id.")] id: ID,
     ) -> Answer<license::Model> {
-        answer(ctx, Action::ReadDirectory, async { Ok(ctx.links()?.load_one(LicenseById(Id::given("id", &id)?)).await?) }).await
+        answer(ctx, Action::ReadDirectory, async {
+            Ok(ctx.links()?.load_one(LicenseById(Id::given("id", &id)?)).await?)
+        })
+        .await
     }
 }

@@ -88,7 +88,7 @@ impl UserQuery {
         let name = format!("users {} {include_inactive}", viewer.horizon());
         let window = Window::new(PageArgs { first, after, last, before }, &name)?;
         let select = user::Entity::find().filter(viewer.lists_users(include_inactive));
-        let page = page::read(ctx.db()?.read(), select.clone(), &window).await?;
+        let page = page::read(ctx.db()?.read(), select.clone(), &ctx.named()?.columns(), &window).await?;
         Ok(page.into_connection(Total::of_list(select), page::plain))
     }
 }

@@ -61,7 +61,7 @@ impl SearchQuery {
         let window = Window::new(PageArgs { first, after, last: None, before: None }, &list)?;
         let db = ctx.db()?;
         let select = find(&words, db.is_postgres()).filter(viewer.lists_users(include_inactive));
-        let page = page::read(db.read(), select.clone(), &window).await?;
+        let page = page::read(db.read(), select.clone(), &ctx.named()?.columns(), &window).await?;
         Ok(page.into_connection(Total::of_list(select), page::plain))
     }
 }

@@ -63,7 +63,9 @@ async fn no_common_query_reads_a_table_from_end_to_end() {
     let cursor = caller.data("{ users(first: 1) { pageInfo { endCursor } } }", json!({})).await;
     let cursor = cursor["users"]["pageInfo"]["endCursor"].as_str().unwrap().to_owned();
     let queries = [
-        format!("{{ users(first: 50, after: \"{cursor}\") {{ nodes {{ id institution {{ name }} groups {{ name }} license {{ name }} }} }} }}"),
+        format!(
+            "{{ users(first: 50, after: \"{cursor}\") {{ nodes {{ id institution {{ name }} groups {{ name }} license {{ name }} }} }} }}"
+        ),
         format!("{{ users(last: 50, before: \"{cursor}\") {{ nodes {{ id }} }} }}"),
         "{ users { nodes { id } } }".to_owned(),
         "{ users(includeInactive: true) { nodes { id sessions { id } } } }".to_owned(),

@@ -1,0 +1,217 @@
+//! Which columns are read: those behind the fields that a request names, so that a row costs what is shown of it.
+
+use std::collections::HashSet;
+
+use async_graphql::Positioned;
+use async_graphql::parser::types::{ExecutableDocument, Selection, SelectionSet};
+use sea_orm::{
+    ColumnTrait, ColumnType, DbErr, EntityTrait, IdenStatic, Iterable, ModelTrait, QueryResult, QuerySelect, Select,
+    Value,
+};
+
+use crate::entity::{group, institution, user};
+use crate::scalar::Id;
+
+/// A table of which only some columns are read.
+pub trait Shown: EntityTrait {
+    /// What every row is read with: what rights are decided by, and lists are ordered by.
+    const ALWAYS: &'static [Self::Column];
+
+    /// The fields of the type that are not columns, each with the columns that it is made of beside [`Self::ALWAYS`].
+    const MADE_OF: &'static [(&'static str, &'static [Self::Column])];
+
+    /// A row of which nothing has been read.
+    fn unread() -> Self::Model;
+}
+
+impl Shown for user::Entity {
+    const ALWAYS: &'static [user::Column] =
+        &[user::Column::Id, user::Column::LicenseId, user::Column::LastNameKey, user::Column::FirstNameKey];
+    const MADE_OF: &'static [(&'static str, &'static [user::Column])] = &[
+        ("fullName", &[user::Column::FirstName, user::Column::LastName]),
+        ("institution", &[user::Column::InstitutionId]),
+        ("license", &[]),
+        ("groups", &[]),
+        ("groupsOwned", &[]),
+        ("sessions", &[]),
+        (
+            "adminRights",
+            &[
+                user::Column::IsSuperuser,
+                user::Column::IsAdmin,
+                user::Column::IsProjectAdmin,
+                user::Column::IsGroupAdmin,
+                user::Column::IsTaxonomiesAdmin,
+                user::Column::IsResourcesAdmin,
+                user::Column::IsAttributesAdmin,
+                user::Column::IsContactFormEmailReceiver,
+            ],
+        ),
+    ];
+
+    fn unread() -> user::Model {
+        user::Model::blank(Id::default(), Id::default())
+    }
+}
+
+impl Shown for group::Entity {
+    const ALWAYS: &'static [group::Column] = &[group::Column::Id, group::Column::LicenseId, group::Column::NameKey];
+    const MADE_OF: &'static [(&'static str, &'static [group::Column])] = &[("members", &[])];
+
+    fn unread() -> group::Model {
+        group::Model::blank(Id::default(), Id::default())
+    }
+}
+
+impl Shown for institution::Entity {
+    const ALWAYS: &'static [institution::Column] =
+        &[institution::Column::Id, institution::Column::LicenseId, institution::Column::NameKey];
+    const MADE_OF: &'static [(&'static str, &'static [institution::Column])] =
+        &[("displayName", &[institution::Column::Name, institution::Column::City]), ("license", &[]), ("users", &[])];
+
+    fn unread() -> institution::Model {
+        institution::Model::blank(Id::default(), Id::default())
+    }
+}
+
+/// The fields that a document names, of whatever type they are.
+#[derive(Debug, Default)]
+pub struct Named(HashSet<String>);
+
+impl Named {
+    /// Every field of every operation and fragment.
+    #[must_use]
+    pub fn in_document(document: &ExecutableDocument) -> Self {
+        let mut named = Self::default();
+        for (_, operation) in document.operations.iter() {
+            named.add(&operation.node.selection_set);
+        }
+        for fragment in document.fragments.values() {
+            named.add(&fragment.node.selection_set);
+        }
+        named
+    }
+
+    fn add(&mut self, set: &Positioned<SelectionSet>) {
+        for selection in &set.node.items {
+            match &selection.node {
+                Selection::Field(field) => {
+                    self.0.insert(field.node.name.node.to_string());
+                    self.add(&field.node.selection_set);
+                }
+                Selection::InlineFragment(fragment) => self.add(&fragment.node.selection_set),
+                Selection::FragmentSpread(_) => {}
+            }
+        }
+    }
+
+    /// The columns of a table that are behind these fields.
+    #[must_use]
+    pub fn columns<E: Shown>(&self) -> Columns<E> {
+        let made = E::MADE_OF.iter().filter(|(field, _)| self.0.contains(*field)).flat_map(|(_, columns)| *columns);
+        let needed: HashSet<&str> = E::ALWAYS.iter().chain(made).map(IdenStatic::as_str).collect();
+        let is_needed = |column: &E::Column| needed.contains(column.as_str()) || self.0.contains(&field_of(column));
+        Columns(E::Column::iter().filter(is_needed).map(|column| (column, Kind::of(&column))).collect())
+    }
+}
+
+/// The columns of a table that are read.
+pub struct Columns<E: Shown>(Vec<(E::Column, Kind)>);
+
+impl<E: Shown> Columns<E> {
+    /// Narrows a selection to these columns, which come first in each row.
+    #[must_use]
+    pub fn narrow(&self, select: Select<E>) -> Select<E> {
+        select.select_only().columns(self.0.iter().map(|(column, _)| *column))
+    }
+
+    /// The row, with a blank in the place of what was not read.
+    ///
+    /// # Errors
+    /// `Type` where a value is not of its column's type.
+    pub fn read(&self, row: &QueryResult, blank: &E::Model) -> Result<E::Model, DbErr> {
+        let mut model = blank.clone();
+        for (index, (column, kind)) in self.0.iter().enumerate() {
+            model.try_set(*column, kind.value(row, index)?)?;
+        }
+        Ok(model)
+    }
+}
+
+/// What kind of value a column holds.
+#[derive(Clone, Copy)]
+enum Kind {
+    Text,
+    Uuid,
+    Boolean,
+    Integer,
+    Date,
+    Instant,
+}
+
+impl Kind {
+    fn of(column: &impl ColumnTrait) -> Self {
+        match column.def().get_column_type() {
+            ColumnType::Uuid => Self::Uuid,
+            ColumnType::Boolean => Self::Boolean,
+            ColumnType::Integer => Self::Integer,
+            ColumnType::Date => Self::Date,
+            ColumnType::TimestampWithTimeZone => Self::Instant,
+            _ => Self::Text,
+        }
+    }
+
+    fn value(self, row: &QueryResult, index: usize) -> Result<Value, DbErr> {
+        Ok(match self {
+            Self::Text => Value::String(row.try_get_by_index(index)?),
+            Self::Uuid => Value::Uuid(row.try_get_by_index(index)?),
+            Self::Boolean => Value::Bool(row.try_get_by_index(index)?),
+            Self::Integer => Value::Int(row.try_get_by_index(index)?),
+            Self::Date => Value::ChronoDate(row.try_get_by_index(index)?),
+            Self::Instant => Value::ChronoDateTimeUtc(row.try_get_by_index(index)?),
+        })
+    }
+}
+
+/// The name in the schema of the field that a column is shown as: `first_name` is `firstName`.
+fn field_of(column: &impl IdenStatic) -> String {
+    let mut words = column.as_str().split('_');
+    let mut field = words.next().unwrap_or_default().to_owned();
+    for word in words {
+        let mut letters = word.chars();
+        field.extend(letters.next().map(|letter| letter.to_ascii_uppercase()));
+        field.push_str(letters.as_str());
+    }
+    field
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unaccounted<E: Shown>(type_name: &str) -> Vec<String> {
+        let sdl = async_graphql::parser::parse_schema(crate::schema::sdl()).unwrap();
+        let fields = sdl.definitions.iter().find_map(|definition| match definition {
+            async_graphql::parser::types::TypeSystemDefinition::Type(definition)
+                if definition.node.name.node == type_name =>
+            {
+                match &definition.node.kind {
+                    async_graphql::parser::types::TypeKind::Object(object) => Some(object.fields.clone()),
+                    _ => None,
+                }
+            }
+            _ => None,
+        });
+        let columns: HashSet<String> = E::Column::iter().map(|column| field_of(&column)).collect();
+        let known = |field: &str| columns.contains(field) || E::MADE_OF.iter().any(|(name, _)| *name == field);
+        let names = fields.unwrap().into_iter().map(|field| field.node.name.node.to_string());
+        names.filter(|field| !known(field)).collect()
+    }
+
+    #[test]
+    fn it_is_known_what_each_field_is_made_of() {
+        assert_eq!(unaccounted::<user::Entity>("User"), [""; 0], "name them in MADE_OF");
+        assert_eq!(unaccounted::<group::Entity>("Group"), [""; 0], "name them in MADE_OF");
+        assert_eq!(unaccounted::<institution::Entity>("Institution"), [""; 0], "name them in MADE_OF");
+    }
+}
