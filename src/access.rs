@@ -406,6 +406,11 @@ impl SignedIn {
                 !old.is_attributes_admin && new.is_attributes_admin,
                 self.rights.is_attributes_admin,
             ),
+            (
+                "adminRights.isContactFormEmailReceiver",
+                !old.is_contact_form_email_receiver && new.is_contact_form_email_receiver,
+                self.rights.is_contact_form_email_receiver,
+            ),
         ];
         match gained.iter().find(|(_, gained, held)| *gained && !held) {
             Some((what, _, _)) => refuse(what),

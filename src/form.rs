@@ -222,6 +222,14 @@ pub mod rule {
         }
     }
 
+    /// Text of any number of lines, of at most `most` characters.
+    pub fn lines(most: usize) -> impl Fn(&str) -> Result<String, Fault> {
+        move |text| {
+            self::text(most)(&text.replace(['\r', '\n', '\t'], " "))?;
+            Ok(text.to_owned())
+        }
+    }
+
     /// Letters, digits and `. @ + - _`, at most 30 characters.
     pub fn username(name: &str) -> Result<String, Fault> {
         let allowed = |c: char| c.is_alphanumeric() || matches!(c, '.' | '@' | '+' | '-' | '_');

@@ -27,6 +27,8 @@ pub struct Tenant {
     pub holder: &'static str,
     pub institutions: Vec<InstitutionRecord>,
     pub groups: Vec<GroupRecord>,
+    /// How many people there are.
+    pub size: u32,
     pub users: Box<dyn Iterator<Item = UserRecord> + Send>,
 }
 
@@ -92,6 +94,7 @@ fn tenant(
         holder,
         institutions,
         groups,
+        size,
         users: Box::new((0..).zip(places()).map(move |(rank, index)| people.person(rank, index))),
     }
 }

@@ -67,7 +67,7 @@ impl Model {
     pub fn lay_over(&mut self, fields: GroupFields, form: &mut Form) {
         let GroupFields { name, description } = fields;
         form.required("name", name, &mut self.name, rule::text(100));
-        form.text("description", description, &mut self.description, rule::text(1_000));
+        form.text("description", description, &mut self.description, rule::lines(1_000));
         self.name_key = text::fold(&self.name);
     }
 }

@@ -36,7 +36,7 @@ pub async fn create(db: &Db, hasher: &Hasher, viewer: &Viewer, input: CreateUser
     new.has_activated = password.is_value();
     viewer.may_create(&new)?;
     check(db.read(), &new, &mut form).await?;
-    finish(db, &new, form).await?;
+    finish(db.read(), &new, form).await?;
 
     let hash = match password {
         MaybeUndefined::Value(password) => Some(hasher.hash(password).await?),
@@ -64,7 +64,7 @@ pub async fn create(db: &Db, hasher: &Hasher, viewer: &Viewer, input: CreateUser
 pub async fn update(db: &Db, hasher: &Hasher, viewer: &Viewer, input: UpdateUserInput) -> Result<user::Model, Error> {
     let id = Id::parse(&input.id).ok_or_else(|| Error::rejected("id", ErrorCode::Invalid, "This is not an id."))?;
     let old = find(db.read(), viewer, id).await?;
-    let (new, password) = changed(db.read(), viewer, &old, &input, db).await?;
+    let (new, password) = changed(db.read(), viewer, &old, &input).await?;
     // Hashing takes long: it is done before the row is locked, and only for input that was good so far.
     let hash = match password {
         MaybeUndefined::Value(password) => MaybeUndefined::Value(hasher.hash(password).await?),
@@ -75,7 +75,7 @@ pub async fn update(db: &Db, hasher: &Hasher, viewer: &Viewer, input: UpdateUser
 
     let transaction = db.begin().await?;
     let old = find_locked(&transaction, viewer, id).await?;
-    let (mut new, _) = changed(&transaction, viewer, &old, &input, db).await?;
+    let (mut new, _) = changed(&transaction, viewer, &old, &input).await?;
     keep_an_administrator(&transaction, &old, &new).await?;
     match hash {
         MaybeUndefined::Undefined if new == old => return Ok(old),
@@ -105,7 +105,6 @@ async fn changed(
     viewer: &Viewer,
     old: &user::Model,
     input: &UpdateUserInput,
-    db: &Db,
 ) -> Result<(user::Model, MaybeUndefined<String>), Error> {
     let UpdateUserInput { id: _, first_name, last_name, password, fields } = input.clone();
     let mut form = Form::changing();
@@ -115,7 +114,7 @@ async fn changed(
     let password = read_password(&mut form, password, &new);
     viewer.may_update(old, &new, form.given())?;
     check(connection, &new, &mut form).await?;
-    finish(db, &new, form).await?;
+    finish(connection, &new, form).await?;
     Ok((new, password))
 }
 
@@ -181,7 +180,7 @@ async fn check(db: &impl ConnectionTrait, new: &user::Model, form: &mut Form) ->
 }
 
 /// Ends a form. Where it has faults, those that only the database would have found are added, so that all come at once.
-async fn finish(db: &Db, new: &user::Model, mut form: Form) -> Result<(), Error> {
+async fn finish(db: &impl ConnectionTrait, new: &user::Model, mut form: Form) -> Result<(), Error> {
     if form.has_faults() {
         note_taken(db, new, &mut form).await?;
     }
@@ -194,13 +193,13 @@ async fn explain(db: &Db, new: &user::Model, error: sea_orm::DbErr) -> Error {
         return error.into();
     }
     let mut form = Form::changing();
-    match note_taken(db, new, &mut form).await.and_then(|()| form.finish()) {
+    match note_taken(db.read(), new, &mut form).await.and_then(|()| form.finish()) {
         Ok(()) => error.into(),
         Err(explained) => explained,
     }
 }
 
-async fn note_taken(db: &Db, new: &user::Model, form: &mut Form) -> Result<(), Error> {
+async fn note_taken(db: &impl ConnectionTrait, new: &user::Model, form: &mut Form) -> Result<(), Error> {
     let external = Condition::all()
         .add(user::Column::ExternalId.eq(new.external_id.clone()))
         .add(user::Column::LicenseId.eq(new.license_id));
@@ -208,7 +207,7 @@ async fn note_taken(db: &Db, new: &user::Model, form: &mut Form) -> Result<(), E
         .add(user::Column::UsernameKey.eq(new.username_key.clone()))
         .add(user::Column::EmailKey.eq(new.email_key.clone()))
         .add(external);
-    let others = user::Entity::find().filter(named).filter(user::Column::Id.ne(new.id)).all(db.read()).await?;
+    let others = user::Entity::find().filter(named).filter(user::Column::Id.ne(new.id)).all(db).await?;
     let mut taken = |field: &str, is_taken: &dyn Fn(&user::Model) -> bool, what: &str| {
         if others.iter().any(is_taken) {
             form.fault(field, ErrorCode::Taken, format!("This {what} is taken."));

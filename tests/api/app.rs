@@ -24,8 +24,7 @@ use crate::postgres::{self, Postgres};
 /// The password of everybody who has one.
 pub const PASSWORD: &str = "seven-brass-otters-waltz";
 
-pub const LIFETIME: Lifetime =
-    Lifetime { absolute: Duration::from_secs(30 * 24 * 3600), idle: Duration::from_secs(12 * 3600) };
+pub const LIFETIME: Lifetime = Lifetime { absolute: Duration::from_hours(30 * 24), idle: Duration::from_hours(12) };
 
 /// Runs each test once on SQLite and once on PostgreSQL, where it is installed.
 macro_rules! on_every_database {

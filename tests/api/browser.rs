@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::{Mutex, MutexGuard};
@@ -109,14 +108,6 @@ impl Browser {
             .run("return performance.getEntries().map(entry => entry.name).filter(name => name.includes(':'))")
             .await;
         names.as_array().expect("a list").iter().filter_map(|name| name.as_str().map(str::to_owned)).collect()
-    }
-
-    /// A picture of the page as PNG, for eyes; no test compares it.
-    #[allow(dead_code)]
-    pub async fn picture(&self, file: &str) {
-        let picture = self.get("/screenshot").await;
-        let png = BASE64_STANDARD.decode(picture.as_str().expect("base64")).expect("base64");
-        std::fs::write(file, png).expect("a picture written");
     }
 
     /// Waits for the element, and gives back its `WebDriver` reference.

@@ -7,6 +7,7 @@ mod app;
 #[macro_use]
 mod process;
 mod browser;
+mod columns;
 mod command_line;
 mod connections;
 mod crowd;

@@ -55,7 +55,7 @@ pub fn server() -> Option<&'static Postgres> {
     static SERVER: OnceLock<Result<Option<Postgres>, String>> = OnceLock::new();
     let server = SERVER.get_or_init(|| {
         if programs().is_some() {
-            return Postgres::start(false).map(Some).map_err(|error| error.to_string());
+            return Postgres::start_with(FORGETFUL).map(Some).map_err(|error| error.to_string());
         }
         if std::env::var_os("ROSTER_REQUIRE_ALL").is_some() {
             return Err("initdb is neither in PATH nor in /usr/lib/postgresql/*/bin".to_owned());
@@ -69,12 +69,7 @@ pub fn server() -> Option<&'static Postgres> {
 }
 
 impl Postgres {
-    /// Starts another server; a durable one keeps what it has committed when it crashes.
-    pub fn start(durable: bool) -> io::Result<Self> {
-        Self::start_with(if durable { "" } else { FORGETFUL })
-    }
-
-    /// Starts another server; the given lines of postgresql.conf overrule ours.
+    /// Starts a server; the given lines of postgresql.conf overrule ours.
     pub fn start_with(lines: &str) -> io::Result<Self> {
         let programs = programs().ok_or_else(|| io::Error::other("PostgreSQL is not installed"))?;
         let folder = new_folder(&programs)?;
@@ -91,7 +86,7 @@ impl Postgres {
         let mut attempts = 5;
         loop {
             server.port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
-            match server.start_again() {
+            match server.start_here() {
                 Err(_) if attempts > 1 => attempts -= 1,
                 outcome => return outcome.map(|()| server),
             }
@@ -117,35 +112,16 @@ impl Postgres {
         self.url(&name)
     }
 
-    /// Starts the server after a stop, on the same port and data.
-    pub fn start_again(&self) -> io::Result<()> {
+    /// Starts the server on its port and data.
+    fn start_here(&self) -> io::Result<()> {
         let log = self.folder.join("log");
         let start =
             self.pg_ctl(&["start", "--wait", "-o", &format!("-p {}", self.port), "--log", &log.to_string_lossy()]);
         start.map_err(|error| io::Error::other(format!("{error}\n{}", fs::read_to_string(log).unwrap_or_default())))
     }
 
-    /// Ends every connection, then the server in good order.
-    pub fn stop_fast(&self) -> io::Result<()> {
-        self.pg_ctl(&["stop", "--mode=fast"])
-    }
-
-    /// Crashes the server: its next start has to recover.
-    pub fn stop_immediate(&self) -> io::Result<()> {
-        self.pg_ctl(&["stop", "--mode=immediate"])
-    }
-
-    /// Freezes the server with all its connections, as if its machine hung. Linux only.
-    pub fn pause(&self) -> io::Result<()> {
-        self.signal("STOP")
-    }
-
-    /// Wakes the server up from a pause.
-    pub fn resume(&self) -> io::Result<()> {
-        self.signal("CONT")
-    }
-
     /// The process that all others of the server are children of.
+    #[allow(dead_code, reason = "only the bench asks for it")]
     pub fn process(&self) -> io::Result<u32> {
         let pid_file = fs::read_to_string(self.data().join("postmaster.pid"))?;
         pid_file.lines().next().unwrap_or_default().parse().map_err(io::Error::other)
@@ -161,13 +137,6 @@ impl Postgres {
 
     fn pg_ctl(&self, arguments: &[&str]) -> io::Result<()> {
         run(as_user(self.programs.join("pg_ctl")).arg("--pgdata").arg(self.data()).args(arguments))
-    }
-
-    fn signal(&self, signal: &str) -> io::Result<()> {
-        let server = self.process()?.to_string();
-        let connections = fs::read_to_string(format!("/proc/{server}/task/{server}/children"))?;
-        let kill = r#"signal=$1; shift; kill -s "$signal" "$@""#;
-        run(as_user("sh").args(["-c", kill, "sh", signal, &server]).args(connections.split_whitespace()))
     }
 }
 

@@ -1,0 +1,72 @@
+//! A row is read as far as it is shown; what is shown must not depend on it.
+
+use async_graphql::MaybeUndefined::Value as Given;
+use async_graphql::parser::types::{TypeKind, TypeSystemDefinition};
+use roster::entity::user::{AdminRightsInput, UserFields};
+use roster::scalar::DateText;
+use serde_json::{Value, json};
+
+use crate::app::App;
+
+/// The fields of a type, those of objects with a field of theirs selected.
+fn fields_of(type_name: &str) -> Vec<String> {
+    let document = async_graphql::parser::parse_schema(roster::schema::sdl()).unwrap();
+    let object = document.definitions.into_iter().find_map(|definition| match definition {
+        TypeSystemDefinition::Type(found) if found.node.name.node == type_name => match found.node.kind {
+            TypeKind::Object(object) => Some(object),
+            _ => None,
+        },
+        _ => None,
+    });
+    let selection = |name: &str| match name {
+        "institution" | "license" | "groups" | "groupsOwned" => format!("{name} {{ name }}"),
+        "users" | "members" => format!("{name} {{ totalCount edges {{ cursor node {{ fullName }} }} }}"),
+        "adminRights" => "adminRights { isSuperuser isGroupAdmin }".to_owned(),
+        "sessions" => "sessions { id }".to_owned(),
+        _ => name.to_owned(),
+    };
+    object.unwrap().fields.iter().map(|field| selection(&field.node.name.node)).collect()
+}
+
+/// Asks for each field by itself and for all at once, and compares.
+async fn compare(app: &App, list: &str, type_name: &str) {
+    let caller = app.superuser().await;
+    let ask = async |selection: &str| {
+        let data = caller.data(&format!("{{ {list} {{ nodes {{ {selection} }} }} }}"), json!({})).await;
+        data.pointer(&format!("/{}/nodes", list.split('(').next().unwrap())).and_then(Value::as_array).cloned().unwrap()
+    };
+    let fields = fields_of(type_name);
+    let whole = ask(&fields.join(" ")).await;
+    assert!(!whole.is_empty());
+    for field in fields {
+        let name = field.split(' ').next().unwrap();
+        let alone = ask(&field).await;
+        for (alone, whole) in alone.iter().zip(&whole) {
+            assert_eq!(alone[name], whole[name], "{type_name}.{name} depends on what else is selected");
+        }
+    }
+}
+
+on_every_database! {
+    async fn a_field_is_the_same_alone_as_beside_all_others(app: App) {
+        let group = app.license_admin().await.change("createGroup", "group { id }", json!({ "name": "Ward", "description": "Three" })).await;
+        let institution = json!({ "name": "St Brigid", "kind": "HOSPITAL", "country": "IE", "city": "Cork", "numBeds": 3 });
+        let institution = app.license_admin().await.change("createInstitution", "institution { id }", institution).await;
+        let rights = AdminRightsInput { is_group_admin: Given(true), ..AdminRightsInput::default() };
+        let member = app.person("Full", UserFields {
+            username: Given("full".to_owned()),
+            birth_date: Given(DateText("1980-07-08".to_owned())),
+            mobile: Given("123".to_owned()),
+            website: Given("www.example.org".to_owned()),
+            external_id: Given("X-1".to_owned()),
+            institution_id: Given(institution["institution"]["id"].as_str().unwrap().into()),
+            admin_rights: Given(rights),
+            ..UserFields::default()
+        }).await;
+        let membership = json!({ "groupId": group["group"]["id"], "userId": member.id(), "role": "OWNER" });
+        app.superuser().await.change("setGroupMember", "", membership).await;
+        compare(&app, "users", "User").await;
+        compare(&app, "groups", "Group").await;
+        compare(&app, "institutions", "Institution").await;
+    }
+}
