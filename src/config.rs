@@ -28,7 +28,7 @@ pub struct Cli {
 pub enum Command {
     /// Serve the directory (the default).
     Serve,
-    /// Serve a synthetic hospital group to try things out on, in a database of its own.
+    /// Serve a synthetic hospital group to try things out on; its database must hold nobody else.
     Demo(Demo),
     /// Write the schema in the schema definition language to standard output.
     Schema,

@@ -20,6 +20,7 @@ impl Fault {
 #[derive(Default)]
 pub struct Form {
     creating: bool,
+    null_is_absent: bool,
     faults: Vec<MutationError>,
     given: Vec<&'static str>,
 }
@@ -28,13 +29,19 @@ impl Form {
     /// The form of something new: null is a fault in each field, as there is nothing to clear.
     #[must_use]
     pub fn creating() -> Self {
-        Self { creating: true, faults: Vec::new(), given: Vec::new() }
+        Self { creating: true, ..Self::default() }
+    }
+
+    /// The form of something new from a file: other systems write null where they know nothing.
+    #[must_use]
+    pub fn importing() -> Self {
+        Self { creating: true, null_is_absent: true, ..Self::default() }
     }
 
     /// The form of a change: absent leaves a field as it is, null clears it where it is optional.
     #[must_use]
     pub fn changing() -> Self {
-        Self { creating: false, faults: Vec::new(), given: Vec::new() }
+        Self::default()
     }
 
     /// The fields that the input gave, value or null, by their names in the schema.
@@ -90,6 +97,7 @@ impl Form {
         self.note(field, &value);
         match value {
             Undefined => {}
+            Null if self.null_is_absent => {}
             Null if self.creating => self.null(field),
             Null => *target = None,
             Value(value) if value.is_blank() => *target = None,
@@ -128,6 +136,7 @@ impl Form {
         self.note(field, &value);
         match value {
             Undefined => {}
+            Null if self.null_is_absent => {}
             Null => self.null(field),
             Value(value) => *target = value,
         }
@@ -296,8 +305,8 @@ pub mod rule {
             && groups.iter().all(|group| group.len() == 4)
             && digits.len() == 16
             && !body.contains(&10);
-        let total = body.iter().fold(0, |total, digit| (total + digit) * 2);
-        match (well_formed, (12 - total % 11) % 11 == *check) {
+        let total = body.iter().fold(0, |total, digit| (total + digit) * 2 % 11);
+        match (well_formed, (12 - total) % 11 == *check) {
             (true, true) => Ok(text),
             (true, false) => Err(Fault::invalid("This ORCID iD is mistyped: its checksum does not match.")),
             _ => Err(Fault::invalid("This is not an ORCID iD, such as 0000-0002-1825-0097.")),

@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_graphql::dataloader::Loader;
 use chrono::{DateTime, Utc};
@@ -86,13 +87,32 @@ pub struct Links {
     db: Db,
     asking: Arc<Asking>,
     named: Arc<Named>,
+    groups_shown: AtomicUsize,
 }
+
+/// How many groups of people one answer has at most.
+const MOST_GROUPS_SHOWN: usize = 20_000;
 
 impl Links {
     /// Loaders that see what the viewer sees, and read what the request names.
     #[must_use]
     pub fn new(db: Db, asking: Arc<Asking>, named: Arc<Named>) -> Self {
-        Self { db, asking, named }
+        Self { db, asking, named, groups_shown: AtomicUsize::new(0) }
+    }
+
+    /// Notes that groups are about to be shown. How many people have is not known before they are read, so that the cost of
+    /// a document cannot bound it.
+    ///
+    /// # Errors
+    /// `BadInput` where one request is shown too many.
+    pub fn show_groups(&self, count: usize) -> Result<(), Error> {
+        let shown = self.groups_shown.fetch_add(count, Ordering::Relaxed).saturating_add(count);
+        if shown <= MOST_GROUPS_SHOWN {
+            return Ok(());
+        }
+        Err(Error::BadInput(format!(
+            "groups: the answer would have more than {MOST_GROUPS_SHOWN} groups; ask for fewer people at once."
+        )))
     }
 
     async fn by_id<E: Shown>(&self, column: E::Column, ids: Vec<Id>, seen: Condition) -> Result<Vec<E::Model>, Error> {
@@ -207,10 +227,10 @@ impl Loader<SessionById> for Links {
 }
 
 impl Loader<GroupsOfUser> for Links {
-    type Value = Vec<Belonging>;
+    type Value = Arc<Vec<Belonging>>;
     type Error = Error;
 
-    async fn load(&self, keys: &[GroupsOfUser]) -> Result<HashMap<GroupsOfUser, Vec<Belonging>>, Error> {
+    async fn load(&self, keys: &[GroupsOfUser]) -> Result<HashMap<GroupsOfUser, Arc<Vec<Belonging>>>, Error> {
         let db = self.db.read();
         let of_users = one_of(db.get_database_backend(), membership::Column::UserId, keys.iter().map(|key| key.0));
         let columns = self.named.columns::<group::Entity>();
@@ -230,7 +250,7 @@ impl Loader<GroupsOfUser> for Links {
         for belongings in groups.values_mut() {
             belongings.sort_by(|a, b| (&a.group.name_key, a.group.id).cmp(&(&b.group.name_key, b.group.id)));
         }
-        Ok(groups)
+        Ok(groups.into_iter().map(|(user, belongings)| (user, Arc::new(belongings))).collect())
     }
 }
 
@@ -242,7 +262,9 @@ impl Loader<SessionsOfUser> for Links {
         let db = self.db.read();
         let of_users = one_of(db.get_database_backend(), session::Column::UserId, keys.iter().map(|key| key.0));
         let rows = session::Entity::find()
+            .join(JoinType::InnerJoin, session::Relation::User.def())
             .filter(of_users)
+            .filter(held_against(self.asking.viewer().sees_sessions_of()))
             .filter(session::Column::ExpiresAt.gt(now()))
             .order_by_desc(session::Column::CreatedAt)
             .order_by_desc(session::Column::Id)

@@ -75,7 +75,8 @@ async fn serve(settings: &Settings) -> anyhow::Result<()> {
     let db = open(settings, DATA_DIR).await?;
     if !account::has_superuser(&db).await? {
         println!("There is no administrator yet. Make the first one, from another terminal or before the next start:");
-        println!("    roster admin create --email you@example.org --first-name Your --last-name Name");
+        let dir = settings.data_dir.as_ref().map(|dir| format!(" --data-dir {}", dir.display())).unwrap_or_default();
+        println!("    roster{dir} admin create --email you@example.org --first-name Your --last-name Name");
     }
     run(settings, db, listener).await
 }
@@ -219,6 +220,9 @@ async fn examine(settings: &Settings) -> anyhow::Result<()> {
     println!("request deadline      {} s", settings.request_seconds);
     println!("sessions              {} days, {} hours without use", settings.session_days, settings.session_idle_hours);
     let database = settings.database(DATA_DIR);
+    println!("data directory        {}", settings.data_dir.as_deref().unwrap_or(DATA_DIR.as_ref()).display());
+    println!("log                   {}", settings.log);
+    println!("database connections  {}", settings.database_connections);
     println!("database              {}", doctor::without_password(&database.url));
     if db::missing_file(&database.url).is_some() {
         println!("There is no file yet; the first start makes it.");

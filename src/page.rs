@@ -250,7 +250,7 @@ pub fn cost(first: Option<i32>, last: Option<i32>, of_node: usize) -> usize {
 ///
 /// # Errors
 /// `BadInput` for a text of more than 200 characters.
-pub fn named(text: Option<&str>, name_key: impl ColumnTrait, postgres: bool) -> Result<Condition, Error> {
+pub fn name_has(text: Option<&str>, name_key: impl ColumnTrait, postgres: bool) -> Result<Condition, Error> {
     let Some(text) = text else { return Ok(Condition::all()) };
     if text.chars().count() > 200 {
         return Err(Error::BadInput("nameContains: at most 200 characters.".to_owned()));
@@ -278,7 +278,11 @@ impl Total {
     pub fn of_list<E: EntityTrait>(list: Select<E>) -> Self {
         Self::of(move |ctx| {
             let list = list.clone();
-            async move { count(ctx.data_unchecked::<Db>().read(), list).await }.boxed()
+            async move {
+                let db = ctx.data_opt::<Db>().ok_or_else(|| Error::internal("the database is not attached"))?;
+                count(db.read(), list).await
+            }
+            .boxed()
         })
     }
 

@@ -55,7 +55,7 @@ pub async fn fill(db: &Db, users: u32, seed: u64, progress: impl Fn(u64)) -> Res
     Ok(())
 }
 
-/// A new session for one viewer of each kind: kind and bearer token.
+/// A new session for one viewer of each kind who is active: kind and bearer token.
 ///
 /// # Errors
 /// Whatever the database says.
@@ -63,9 +63,11 @@ pub async fn sign_in(db: &Db, seed: u64, lifetime: Lifetime) -> Result<Vec<(&'st
     let mut tokens = Vec::new();
     for star in hospital::stars(seed) {
         let person = user::Entity::find_by_id(star.id).one(db.read()).await?;
-        let person = person.ok_or_else(|| Error::internal(format!("the demonstration has no {}", star.kind)))?;
-        let opened = session::open(db, lifetime, &Client::default(), person).await?;
-        tokens.push((star.kind, opened.token));
+        // Whoever was deactivated since the last start stays so.
+        if let Some(person) = person.filter(|person| person.is_active) {
+            let opened = session::open(db, lifetime, &Client::default(), person).await?;
+            tokens.push((star.kind, opened.token));
+        }
     }
     Ok(tokens)
 }

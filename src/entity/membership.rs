@@ -12,9 +12,9 @@ use crate::scalar::Id;
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum GroupRole {
-    /// Owns the group: may rename and delete it and choose its owners. A group always has an owner.
+    /// Owns the group: chooses its owners, managers and members. Its last owner cannot be taken away.
     Owner,
-    /// Chooses the group's members.
+    /// Chooses the group's managers and members.
     Manager,
     /// Belongs to the group.
     Member,

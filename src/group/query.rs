@@ -67,10 +67,10 @@ impl GroupQuery {
         #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
     ) -> Result<Connection<group::Model>> {
         let (db, viewer) = (ctx.db()?, ctx.viewer()?);
-        let named = page::named(name_contains.as_deref(), group::Column::NameKey, db.is_postgres())?;
+        let name_has = page::name_has(name_contains.as_deref(), group::Column::NameKey, db.is_postgres())?;
         let name = format!("groups {} {}", viewer.horizon(), name_contains.unwrap_or_default());
         let window = Window::new(PageArgs { first, after, last, before }, &name)?;
-        let select = group::Entity::find().filter(viewer.sees_groups()).filter(named);
+        let select = group::Entity::find().filter(viewer.sees_groups()).filter(name_has);
         let page = page::read(db.read(), select.clone(), &ctx.named()?.columns(), &window).await?;
         Ok(page.into_connection(Total::of_list(select), page::plain))
     }

@@ -1,9 +1,11 @@
 //! Loading many people at once: every line checked by the rules of the API, written in chunks, and what is there already
 //! left as it is, so that a file may be loaded again.
 
-mod batch;
 mod line;
+mod people;
+mod places;
 pub mod record;
+mod writing;
 
 use std::collections::{HashMap, HashSet};
 use std::io::BufRead;
@@ -57,7 +59,7 @@ pub struct Importer<'a> {
     write: bool,
     institutions: Names,
     groups: Names,
-    seen: batch::Seen,
+    seen: people::Seen,
     tally: Tally,
 }
 
@@ -71,9 +73,13 @@ struct Names {
 
 impl Names {
     fn add(&mut self, id: Id, name: &str, external_id: Option<&str>) {
-        if self.ids.insert(id) {
-            self.by_name.entry(name.to_owned()).or_default().push(id);
+        if !self.ids.insert(id) {
+            // It may have had another name, and another external id.
+            self.by_name.values_mut().for_each(|named| named.retain(|named| *named != id));
+            self.by_name.retain(|_, named| !named.is_empty());
+            self.by_external_id.retain(|_, other| *other != id);
         }
+        self.by_name.entry(name.to_owned()).or_default().push(id);
         if let Some(external_id) = external_id {
             self.by_external_id.insert(external_id.to_owned(), id);
         }
@@ -167,7 +173,7 @@ impl<'a> Importer<'a> {
         for (id, name) in known {
             groups.add(id, &name, None);
         }
-        Ok(Self { db, license_id, write, institutions, groups, seen: batch::Seen::default(), tally: Tally::default() })
+        Ok(Self { db, license_id, write, institutions, groups, seen: people::Seen::default(), tally: Tally::default() })
     }
 
     async fn read(&mut self, mut file: impl BufRead, progress: impl Fn(u64)) -> anyhow::Result<()> {

@@ -44,10 +44,10 @@ impl InstitutionQuery {
         #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
     ) -> Result<Connection<institution::Model>> {
         let (db, viewer) = (ctx.db()?, ctx.viewer()?);
-        let named = page::named(name_contains.as_deref(), institution::Column::NameKey, db.is_postgres())?;
+        let name_has = page::name_has(name_contains.as_deref(), institution::Column::NameKey, db.is_postgres())?;
         let name = format!("institutions {} {}", viewer.horizon(), name_contains.unwrap_or_default());
         let window = Window::new(PageArgs { first, after, last, before }, &name)?;
-        let select = institution::Entity::find().filter(viewer.sees_institutions()).filter(named);
+        let select = institution::Entity::find().filter(viewer.sees_institutions()).filter(name_has);
         let page = page::read(db.read(), select.clone(), &ctx.named()?.columns(), &window).await?;
         Ok(page.into_connection(Total::of_list(select), page::plain))
     }

@@ -138,7 +138,7 @@ impl Acceptor for Door {
         let connection = Connection {
             stream,
             patience: self.patience,
-            read_by: Box::pin(sleep(self.patience.idle)),
+            read_by: Box::pin(sleep(self.patience.request + GRACE)),
             write_by: Box::pin(sleep_until(Instant::now())),
             state: State { in_request: false, in_write: false, upgraded: false },
             preface: HTTP2_PREFACE,

@@ -27,6 +27,8 @@ use crate::text;
 
 /// What every token begins with, so that secret scanners recognise one.
 const TOKEN_PREFIX: &str = "ros_";
+/// The most characters that a username or an address has; what is longer is nobody's, and not looked for.
+const LONGEST_LOGIN: usize = 250;
 /// How often `lastSeenAt` is written at most.
 const SEEN_EVERY: TimeDelta = TimeDelta::minutes(1);
 
@@ -155,7 +157,7 @@ pub async fn login(
     login: &str,
     password: String,
 ) -> Result<Opened, Error> {
-    let found = find_by_login(db, login).await?;
+    let found = if login.chars().count() > LONGEST_LOGIN { None } else { find_by_login(db, login).await? };
     let hash = match &found {
         Some((person, _)) => credential::Entity::find_by_id(person.id).one(db.read()).await?,
         None => None,
@@ -231,8 +233,7 @@ async fn begin(
     };
     let (id, expires_at) = (session.id, session.expires_at);
     let transaction = db.begin().await?;
-    session.into_active_model().reset_all().insert(&transaction).await?;
-    end_oldest(&transaction, person.id).await?;
+    // The person's row goes first: it is the lock under which sign-ins and what ends them take turns.
     let noted = user::Entity::update_many()
         .col_expr(user::Column::LastLogin, Expr::value(now))
         .filter(user::Column::Id.eq(person.id))
@@ -242,19 +243,24 @@ async fn begin(
     if noted.rows_affected == 0 {
         return Err(inactive());
     }
-    // The person's row is locked now, so that nobody changes the password from here on.
     if let Some(verified) = verified {
         let current = credential::Entity::find_by_id(person.id).one(&transaction).await?;
         if current.is_none_or(|current| current.password_hash != verified) {
             return Err(wrong());
         }
     }
+    session.into_active_model().reset_all().insert(&transaction).await?;
+    end_oldest(&transaction, person.id).await?;
     transaction.commit().await?;
     person.last_login = Some(now);
     Ok(Opened { id, user: person, token, expires_at })
 }
 
+/// Ends the oldest sessions of too many, and forgets those that have run out.
 async fn end_oldest(db: &impl ConnectionTrait, user_id: Id) -> Result<(), Error> {
+    let of_person = session::Column::UserId.eq(user_id);
+    let run_out = session::Column::ExpiresAt.lte(now());
+    session::Entity::delete_many().filter(of_person).filter(run_out).exec(db).await?;
     let beyond: Vec<Id> = session::Entity::find()
         .select_only()
         .column(session::Column::Id)

@@ -5,7 +5,7 @@ pub mod query;
 pub mod search;
 
 use async_graphql::MaybeUndefined;
-use sea_orm::sea_query::Condition;
+use sea_orm::sea_query::{Condition, IntoCondition};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseBackend, DatabaseTransaction, EntityTrait, IntoActiveModel,
     PaginatorTrait, QueryFilter, QuerySelect, SqlErr,
@@ -32,9 +32,10 @@ pub async fn create(db: &Db, hasher: &Hasher, viewer: &Viewer, input: CreateUser
     let names = Names { first_name: MaybeUndefined::Value(first_name), last_name: MaybeUndefined::Value(last_name) };
     new.lay_over(names, fields, &mut form);
     form.value("isActive", is_active, &mut new.is_active);
-    let password = read_password(&mut form, password, &new);
+    let password = form.secret("password", password);
     new.has_activated = password.is_value();
     viewer.may_create(&new)?;
+    check_password(&mut form, &password, &new);
     check(db.read(), &new, &mut form).await?;
     finish(db.read(), &new, form).await?;
 
@@ -73,6 +74,8 @@ pub async fn update(db: &Db, hasher: &Hasher, viewer: &Viewer, input: UpdateUser
         MaybeUndefined::Undefined => MaybeUndefined::Undefined,
     };
 
+    // The password has been judged; whether it is strong is not computed again while others wait.
+    let input = UpdateUserInput { password: MaybeUndefined::Undefined, ..input };
     let transaction = db.begin().await?;
     let old = find_locked(&transaction, viewer, id).await?;
     let (mut new, _) = changed(&transaction, viewer, &old, &input).await?;
@@ -111,8 +114,9 @@ async fn changed(
     let mut new = old.clone();
     new.lay_over(Names { first_name, last_name }, fields, &mut form);
     new.email_verified = old.email_verified && new.email_key == old.email_key;
-    let password = read_password(&mut form, password, &new);
+    let password = form.secret("password", password);
     viewer.may_update(old, &new, form.given())?;
+    check_password(&mut form, &password, &new);
     check(connection, &new, &mut form).await?;
     finish(connection, &new, form).await?;
     Ok((new, password))
@@ -150,9 +154,8 @@ async fn find_locked(transaction: &DatabaseTransaction, viewer: &Viewer, id: Id)
     found.ok_or_else(|| Error::not_found("id", "person"))
 }
 
-fn read_password(form: &mut Form, given: MaybeUndefined<String>, person: &user::Model) -> MaybeUndefined<String> {
-    let password = form.secret("password", given);
-    if let MaybeUndefined::Value(password) = &password {
+fn check_password(form: &mut Form, password: &MaybeUndefined<String>, person: &user::Model) {
+    if let MaybeUndefined::Value(password) = password {
         let known = [
             Some(person.first_name.as_str()),
             Some(person.last_name.as_str()),
@@ -161,7 +164,6 @@ fn read_password(form: &mut Form, given: MaybeUndefined<String>, person: &user::
         ];
         password::check(form, "password", password, &known.into_iter().flatten().collect::<Vec<_>>());
     }
-    password
 }
 
 /// The rules that take more than one value, or another table.
@@ -200,14 +202,21 @@ async fn explain(db: &Db, new: &user::Model, error: sea_orm::DbErr) -> Error {
 }
 
 async fn note_taken(db: &impl ConnectionTrait, new: &user::Model, form: &mut Form) -> Result<(), Error> {
-    let external = Condition::all()
-        .add(user::Column::ExternalId.eq(new.external_id.clone()))
-        .add(user::Column::LicenseId.eq(new.license_id));
-    let named = Condition::any()
-        .add(user::Column::UsernameKey.eq(new.username_key.clone()))
-        .add(user::Column::EmailKey.eq(new.email_key.clone()))
-        .add(external);
-    let others = user::Entity::find().filter(named).filter(user::Column::Id.ne(new.id)).all(db).await?;
+    let external = new.external_id.as_ref().map(|id| {
+        let of_license = user::Column::LicenseId.eq(new.license_id);
+        Condition::all().add(user::Column::ExternalId.eq(id)).add(of_license)
+    });
+    let keys = [
+        new.username_key.as_ref().map(|key| user::Column::UsernameKey.eq(key).into_condition()),
+        new.email_key.as_ref().map(|key| user::Column::EmailKey.eq(key).into_condition()),
+        external,
+    ];
+    let mut others = Vec::new();
+    // One statement for each, so that each is found by its index; a key that is not given names nobody.
+    for key in keys.into_iter().flatten() {
+        let other = user::Entity::find().filter(key).filter(user::Column::Id.ne(new.id));
+        others.extend(other.one(db).await?);
+    }
     let mut taken = |field: &str, is_taken: &dyn Fn(&user::Model) -> bool, what: &str| {
         if others.iter().any(is_taken) {
             form.fault(field, ErrorCode::Taken, format!("This {what} is taken."));

@@ -138,16 +138,13 @@ impl user::Model {
     /// The groups that the person belongs to, by name; at most 200.
     #[graphql(complexity = "GROUPS_OF_A_USER * child_complexity")]
     async fn groups(&self, ctx: &Context<'_>) -> Result<Vec<group::Model>> {
-        let belongings = ctx.links()?.load_one(GroupsOfUser(self.id)).await?.unwrap_or_default();
-        Ok(belongings.into_iter().map(|belonging| belonging.group).collect())
+        groups(self, ctx, |_| true).await
     }
 
     /// The groups that the person owns, by name; at most 200.
     #[graphql(complexity = "GROUPS_OF_A_USER * child_complexity")]
     async fn groups_owned(&self, ctx: &Context<'_>) -> Result<Vec<group::Model>> {
-        let belongings = ctx.links()?.load_one(GroupsOfUser(self.id)).await?.unwrap_or_default();
-        let owned = belongings.into_iter().filter(|belonging| belonging.role == GroupRole::Owner);
-        Ok(owned.map(|belonging| belonging.group).collect())
+        groups(self, ctx, |role| role == GroupRole::Owner).await
     }
 
     /// The rights of administrators. Shown to administrators; to the person, only whether he is a superuser; null for
@@ -158,17 +155,27 @@ impl user::Model {
 
     /// The person's sessions that have not ended, newest first; at most 20. Shown to the person and to administrators,
     /// null for everybody else.
-    #[graphql(complexity = "GROUPS_OF_A_USER * child_complexity")]
+    #[graphql(complexity = "SESSIONS_OF_A_USER * child_complexity")]
     async fn sessions(&self, ctx: &Context<'_>) -> Result<Option<Vec<session::Model>>> {
-        if !ctx.viewer()?.sees_private(self) {
+        if !ctx.viewer()?.sees_sessions(self) {
             return Ok(None);
         }
         Ok(Some(ctx.links()?.load_one(SessionsOfUser(self.id)).await?.unwrap_or_default()))
     }
 }
 
+async fn groups(person: &user::Model, ctx: &Context<'_>, is_meant: fn(GroupRole) -> bool) -> Result<Vec<group::Model>> {
+    let links = ctx.links()?;
+    let belongings = links.load_one(GroupsOfUser(person.id)).await?.unwrap_or_default();
+    let meant = belongings.iter().filter(|belonging| is_meant(belonging.role));
+    links.loader().show_groups(meant.clone().count())?;
+    Ok(meant.map(|belonging| belonging.group.clone()).collect())
+}
+
 /// How many groups a person is taken to belong to when the cost of a document is measured.
 const GROUPS_OF_A_USER: usize = 5;
+/// As many sessions as a person may have.
+const SESSIONS_OF_A_USER: usize = 20;
 
 /// The most characters of a text by which a person is looked up.
 const LONGEST_KEY: usize = 250;

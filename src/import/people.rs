@@ -1,27 +1,23 @@
-//! A chunk of records, held against what is in the database and written in one transaction.
+//! People: each record held against the rules, the file so far and the database.
 
 use std::collections::{HashMap, HashSet};
 
 use argon2::password_hash::phc::PasswordHash;
 use argon2::{Algorithm, Params};
 use chrono::{DateTime, Datelike, SubsecRound, Utc};
-use sea_orm::sea_query::{Condition, OnConflict};
-use sea_orm::{
-    ActiveModelBehavior, ActiveModelTrait, ColumnTrait, DatabaseTransaction, EntityTrait, FromQueryResult,
-    IntoActiveModel, ModelTrait, QueryFilter,
-};
+use sea_orm::sea_query::Condition;
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
 
 use super::Importer;
-use super::record::{GroupRecord, InstitutionRecord, UserRecord};
+use super::record::UserRecord;
 use crate::db::one_of;
 use crate::entity::membership::MOST_GROUPS_OF_A_USER;
-use crate::entity::{credential, group, institution, membership, session, user};
+use crate::entity::user::Role;
+use crate::entity::{credential, membership, user};
 use crate::error::{Error, ErrorCode};
 use crate::form::Form;
-use crate::scalar::{Id, now};
+use crate::scalar::Id;
 
-/// How many rows one statement inserts: SQLite takes 32,766 values.
-const ROWS_AT_ONCE: usize = 500;
 /// The most that a hash may ask of each sign-in: 1 GiB of memory, gone over so many times.
 const MOST_MEMORY: u32 = 1024 * 1024;
 const MOST_PASSES: u32 = 100;
@@ -41,123 +37,36 @@ impl Seen {
 }
 
 /// A person as he is to be, and what hangs on him.
-struct Person {
-    row: user::Model,
-    old: Option<user::Model>,
-    password_hash: Option<String>,
-    memberships: Vec<membership::Model>,
+pub(super) struct Person {
+    pub(super) row: user::Model,
+    pub(super) old: Option<user::Model>,
+    pub(super) password_hash: Option<String>,
+    pub(super) memberships: Vec<membership::Model>,
 }
 
 /// What the database knows of the people of a chunk.
 #[derive(Default)]
-struct Known {
+pub(super) struct Known {
     people: Vec<user::Model>,
     by_id: HashMap<Id, usize>,
     by_external_id: HashMap<String, usize>,
     by_email: HashMap<String, usize>,
     by_username: HashMap<String, usize>,
     memberships: HashMap<(Id, Id), membership::Model>,
-    passwords: HashMap<Id, String>,
+    pub(super) passwords: HashMap<Id, String>,
 }
 
 impl Importer<'_> {
-    pub(super) async fn take_institution(&mut self, number: u64, record: InstitutionRecord) -> Result<(), Error> {
-        let external_id = record.fields.external_id.as_opt_ref().flatten().map(|id| id.trim().to_owned());
-        let name = record.core.name.as_opt_ref().flatten().map(|name| name.trim().to_owned());
-        let by_external_id = external_id.as_ref().and_then(|id| self.institutions.by_external_id.get(id).copied());
-        let by_name = name.as_ref().and_then(|name| self.institutions.find(name).ok());
-        let by_id = record.id.filter(|id| self.institutions.ids.contains(id));
-        let by_name = if external_id.is_none() { by_name } else { None };
-        let known = by_id.or(by_external_id).or(record.id).or(by_name);
-        let old = match known {
-            Some(id) => institution::Entity::find_by_id(id).one(self.db.read()).await?,
-            None => None,
-        };
-        if old.as_ref().is_some_and(|old| old.license_id != self.license_id) {
-            return self.reject(number, Error::rejected("id", ErrorCode::Taken, "This id is taken."));
-        }
-        let mut form = if old.is_some() { Form::changing() } else { Form::creating() };
-        let blank = || institution::Model::blank(known.unwrap_or_default(), self.license_id);
-        let mut row = old.clone().unwrap_or_else(blank);
-        row.lay_over(record.core, record.fields, &mut form);
-        if by_external_id.is_some_and(|id| id != row.id) {
-            form.fault("externalId", ErrorCode::Taken, "This external id is taken.");
-        }
-        self.note_seen(row.id, "institution", &mut form);
-        if let Err(error) = form.finish() {
-            return self.reject(number, error);
-        }
-        self.institutions.add(row.id, &row.name, row.external_id.as_deref());
-        self.put(old, row, |row| {
-            row.modified_at = now();
-            row.version += 1;
-        })
-        .await
-    }
-
-    pub(super) async fn take_group(&mut self, number: u64, record: GroupRecord) -> Result<(), Error> {
-        let name = record.fields.name.as_opt_ref().flatten().map(|name| name.trim().to_owned());
-        let by_name = name.as_ref().filter(|_| record.id.is_none()).map(|name| self.groups.named(name));
-        let known = match by_name.transpose() {
-            Ok(by_name) => record.id.or(by_name.flatten()),
-            Err(message) => return self.reject(number, Error::rejected("name", ErrorCode::Invalid, message)),
-        };
-        let old = match known {
-            Some(id) => group::Entity::find_by_id(id).one(self.db.read()).await?,
-            None => None,
-        };
-        if old.as_ref().is_some_and(|old| old.license_id != self.license_id) {
-            return self.reject(number, Error::rejected("id", ErrorCode::Taken, "This id is taken."));
-        }
-        let mut form = if old.is_some() { Form::changing() } else { Form::creating() };
-        let blank = || group::Model::blank(known.unwrap_or_default(), self.license_id);
-        let mut row = old.clone().unwrap_or_else(blank);
-        row.lay_over(record.fields, &mut form);
-        self.note_seen(row.id, "group", &mut form);
-        if let Err(error) = form.finish() {
-            return self.reject(number, error);
-        }
-        self.groups.add(row.id, &row.name, None);
-        self.put(old, row, |row| {
-            row.modified_at = now();
-            row.version += 1;
-        })
-        .await
-    }
-
-    /// Writes a row that is new or has changed.
-    async fn put<M, A>(&mut self, old: Option<M>, mut row: M, touch: impl FnOnce(&mut M)) -> Result<(), Error>
-    where
-        M: ModelTrait + IntoActiveModel<A> + FromQueryResult + Send + Sync + PartialEq,
-        M::Entity: EntityTrait<Model = M>,
-        A: ActiveModelTrait<Entity = M::Entity> + ActiveModelBehavior + Send,
-    {
-        match old {
-            Some(old) if old == row => self.tally.unchanged += 1,
-            Some(_) => {
-                touch(&mut row);
-                self.tally.changed += 1;
-                if self.write {
-                    row.into_active_model().reset_all().update(self.db.write()).await?;
-                }
-            }
-            None => {
-                self.tally.created += 1;
-                if self.write {
-                    M::Entity::insert(row.into_active_model().reset_all())
-                        .exec_without_returning(self.db.write())
-                        .await?;
-                }
-            }
-        }
-        Ok(())
-    }
-
     pub(super) async fn take_people(&mut self, records: Vec<(u64, UserRecord)>) -> Result<(), Error> {
         if records.is_empty() {
             return Ok(());
         }
-        let known = self.known(&records).await?;
+        // What is held against the database is written in the same transaction, so that nobody changes it in between.
+        let transaction = if self.write { Some(self.db.begin().await?) } else { None };
+        let known = match &transaction {
+            Some(transaction) => self.known(transaction, &records).await?,
+            None => self.known(self.db.read(), &records).await?,
+        };
         let mut people = Vec::with_capacity(records.len());
         for (number, record) in records {
             match self.person(record, &known) {
@@ -165,11 +74,11 @@ impl Importer<'_> {
                 Err(error) => self.reject(number, error)?,
             }
         }
-        self.write_people(people, &known).await
+        self.write_people(transaction, people, &known).await
     }
 
     /// What the database knows of the people that the records are, or may be.
-    async fn known(&self, records: &[(u64, UserRecord)]) -> Result<Known, Error> {
+    async fn known(&self, db: &impl ConnectionTrait, records: &[(u64, UserRecord)]) -> Result<Known, Error> {
         let drafts = records.iter().map(|(_, record)| {
             let mut draft = user::Model::blank(record.id.unwrap_or_default(), self.license_id);
             draft.lay_over(record.names.clone(), record.fields.clone(), &mut Form::creating());
@@ -182,7 +91,6 @@ impl Importer<'_> {
             emails.extend(draft.email_key);
             usernames.extend(draft.username_key);
         }
-        let db = self.db.read();
         let of_license = user::Column::LicenseId.eq(self.license_id);
         let conditions = [
             Condition::all().add(one_of(db.get_database_backend(), user::Column::Id, ids)),
@@ -193,7 +101,7 @@ impl Importer<'_> {
         let mut known = Known::default();
         // One statement for each key, so that each is found by its index.
         for condition in conditions {
-            for person in user::Entity::find().filter(condition).all(db).await? {
+            for person in user::Entity::find().filter(condition).lock_exclusive().all(db).await? {
                 known.add(person, self.license_id);
             }
         }
@@ -209,13 +117,18 @@ impl Importer<'_> {
 
     fn person(&mut self, record: UserRecord, known: &Known) -> Result<Person, Error> {
         let old = known.find(&record);
-        let mut form = if old.is_some() { Form::changing() } else { Form::creating() };
+        let mut form = if old.is_some() { Form::changing() } else { Form::importing() };
         if old.as_ref().is_some_and(|old| old.license_id != self.license_id) {
             return Err(Error::rejected("id", ErrorCode::Taken, "This id is taken."));
         }
         let mut row = old.clone().unwrap_or_else(|| user::Model::blank(record.id.unwrap_or_default(), self.license_id));
         row.lay_over(record.names, record.fields, &mut form);
         form.value("isActive", record.is_active, &mut row.is_active);
+        if old.as_ref().is_some_and(|old| rules(old) && !rules(&row)) {
+            let message =
+                "An import takes no rights from who rules a license or everything; do it in the directory itself.";
+            form.fault("role", ErrorCode::NotAllowed, message);
+        }
         row.email_verified &= old.as_ref().is_none_or(|old| old.email_key == row.email_key);
         match record.date_joined.map(|joined| joined.trunc_subsecs(6)) {
             Some(joined) if is_storable(joined) => row.date_joined = joined,
@@ -286,7 +199,7 @@ impl Importer<'_> {
         changed
     }
 
-    fn note_seen(&mut self, id: Id, what: &'static str, form: &mut Form) {
+    pub(super) fn note_seen(&mut self, id: Id, what: &'static str, form: &mut Form) {
         if !self.seen.ids.insert((what, id)) {
             form.fault("id", ErrorCode::Taken, format!("An earlier line of the file is about the same {what}."));
         }
@@ -306,51 +219,6 @@ impl Importer<'_> {
         if other(known.at(&known.by_external_id, external_id)) || self.seen.taken("externalId", external_id, row.id) {
             form.fault("externalId", ErrorCode::Taken, "This external id is taken.");
         }
-    }
-
-    async fn write_people(&mut self, people: Vec<Person>, known: &Known) -> Result<(), Error> {
-        let (mut created, mut changed, mut passwords, mut memberships, mut signed_out) =
-            (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        for person in people {
-            let Person { mut row, old, password_hash, memberships: joined } = person;
-            let id = row.id;
-            let password = password_hash.filter(|hash| known.passwords.get(&id) != Some(hash));
-            match old {
-                Some(old) if old == row && password.is_none() && joined.is_empty() => self.tally.unchanged += 1,
-                Some(old) => {
-                    self.tally.changed += 1;
-                    if password.is_some() || old.is_active && !row.is_active {
-                        signed_out.push(id);
-                    }
-                    if old != row || password.is_some() {
-                        row.modified_at = now();
-                        row.version += 1;
-                        changed.push(row);
-                    }
-                }
-                None => {
-                    self.tally.created += 1;
-                    created.push(row);
-                }
-            }
-            passwords.extend(password.map(|password_hash| credential::Model { user_id: id, password_hash }));
-            memberships.extend(joined);
-        }
-        if !self.write {
-            return Ok(());
-        }
-        let transaction = self.db.begin().await?;
-        insert_people(&transaction, created).await?;
-        for row in changed {
-            row.into_active_model().reset_all().update(&transaction).await?;
-        }
-        if !signed_out.is_empty() {
-            let of_people = session::Column::UserId.is_in(signed_out);
-            session::Entity::delete_many().filter(of_people).exec(&transaction).await?;
-        }
-        insert_passwords(&transaction, passwords).await?;
-        insert_memberships(&transaction, memberships).await?;
-        Ok(transaction.commit().await?)
     }
 }
 
@@ -389,6 +257,11 @@ impl Known {
     }
 }
 
+/// Whether the last one of these must stay what he is.
+fn rules(person: &user::Model) -> bool {
+    person.is_active && (person.is_superuser || person.role == Role::LicenseAdmin)
+}
+
 fn is_argon2(hash: &str) -> bool {
     let Ok(hash) = PasswordHash::new(hash) else { return false };
     let bounded = |params: Params| params.m_cost() <= MOST_MEMORY && params.t_cost() <= MOST_PASSES;
@@ -401,32 +274,4 @@ fn is_argon2(hash: &str) -> bool {
 /// PostgreSQL holds no year that has five digits, and SQLite would not sort it among the others.
 fn is_storable(instant: DateTime<Utc>) -> bool {
     (1900..=9999).contains(&instant.year())
-}
-
-async fn insert_people(transaction: &DatabaseTransaction, rows: Vec<user::Model>) -> Result<(), Error> {
-    for rows in rows.chunks(ROWS_AT_ONCE) {
-        let rows = rows.iter().cloned().map(|row| row.into_active_model().reset_all());
-        user::Entity::insert_many(rows).exec_without_returning(transaction).await?;
-    }
-    Ok(())
-}
-
-async fn insert_passwords(transaction: &DatabaseTransaction, rows: Vec<credential::Model>) -> Result<(), Error> {
-    for rows in rows.chunks(ROWS_AT_ONCE) {
-        let replace =
-            OnConflict::column(credential::Column::UserId).update_column(credential::Column::PasswordHash).to_owned();
-        let rows = rows.iter().cloned().map(|row| row.into_active_model().reset_all());
-        credential::Entity::insert_many(rows).on_conflict(replace).exec_without_returning(transaction).await?;
-    }
-    Ok(())
-}
-
-async fn insert_memberships(transaction: &DatabaseTransaction, rows: Vec<membership::Model>) -> Result<(), Error> {
-    for rows in rows.chunks(ROWS_AT_ONCE) {
-        let key = [membership::Column::UserId, membership::Column::GroupId];
-        let replace = OnConflict::columns(key).update_column(membership::Column::Role).to_owned();
-        let rows = rows.iter().cloned().map(|row| row.into_active_model().reset_all());
-        membership::Entity::insert_many(rows).on_conflict(replace).exec_without_returning(transaction).await?;
-    }
-    Ok(())
 }
