@@ -182,6 +182,17 @@ on_every_database! {
         assert_eq!(owner.change("setGroupMember", "", member(&group, &busy, "MEMBER")).await["success"], json!(true));
     }
 
+    async fn an_answer_has_a_bounded_number_of_groups_of_people(app: App) {
+        let caller = app.user().await;
+        let groups = crowd::groups(&app, app.license, (0..200).map(|n| format!("Group {n:03}"))).await;
+        let people = crowd::people(&app, &[("Ann", "One"), ("Ben", "Two")]).await;
+        crowd::memberships(&app, &people, &groups, GroupRole::Member).await;
+        let ask = |first: u32| format!("{{ groups(first: {first}) {{ nodes {{ members(first: 80) {{ nodes {{ groups {{ id }} }} }} }} }} }}");
+        let data = caller.data(&ask(50), json!({})).await;
+        assert_eq!(data["groups"]["nodes"][49]["members"]["nodes"][1]["groups"].as_array().unwrap().len(), 200);
+        assert_eq!(caller.refused(&ask(80), json!({})).await, "BAD_USER_INPUT");
+    }
+
     async fn of_many_who_add_the_200th_group_at_once_one_succeeds(app: App) {
         let (admin, busy) = (app.admin().await, app.user().await);
         let groups = crowd::groups(&app, app.license, (0..209).map(|n| format!("Group {n:03}"))).await;

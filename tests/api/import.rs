@@ -200,6 +200,28 @@ in_every_home! {
         assert_eq!((ann.position, ann.email.as_deref(), ann.first_name.as_str()), (None, Some("new@example.org"), "Ann"));
     }
 
+    async fn what_is_renamed_is_referred_to_by_its_new_name(home: Home) {
+        let house = |name: &str| format!(r#"{{"institution":{{"name":"{name}","kind":"HOSPITAL","country":"IE","externalId":"H-1"}}}}"#);
+        let person = |house: &str| {
+            format!(r#"{{"user":{{"firstName":"Ann","lastName":"Oak","email":"ann@example.org","institution":"{house}"}}}}"#)
+        };
+        imported(&home, format!("{}\n{}", house("Old House"), person("Old House"))).await;
+        imported(&home, format!("{}\n{}", house("New House"), person("New House"))).await;
+        assert_eq!(refused(&home, format!("{}\n{}", house("New House"), person("Old House"))).await.len(), 1);
+    }
+
+    async fn an_import_takes_no_rights_from_who_rules(home: Home) {
+        let chief = |more: &str| format!(r#"{{"user":{{"firstName":"Ann","lastName":"Oak","email":"ann@example.org"{more}}}}}"#);
+        imported(&home, chief(r#","role":"LICENSE_ADMIN""#)).await;
+        for more in [r#","role":"USER""#, r#","isActive":false"#] {
+            assert!(refused(&home, chief(more)).await[0].contains("role"), "{more}");
+        }
+    }
+
+    async fn null_says_nothing_of_somebody_new(home: Home) {
+        imported(&home, r#"{"user":{"firstName":"Ann","lastName":"Oak","email":"ann@example.org","nickname":null,"role":null}}"#).await;
+    }
+
     async fn a_dry_run_writes_nothing(home: Home) {
         let file = good_file().await;
         let dry = import_with(&home, &file, &["--dry-run"]).await;

@@ -209,7 +209,7 @@ on_every_database! {
             ("website", json!("//x.example"), "INVALID"), ("website", json!("\\\\x.example"), "INVALID"), ("website", json!("https://a:b@x.example"), "INVALID"),
             ("website", json!("https://x .example"), "INVALID"), ("website", json!("x"), "INVALID"),
             ("website", json!(format!("https://x.example/{}", "p".repeat(183))), "TOO_LONG"), ("googleScholar", json!("data:text/html,x"), "INVALID"),
-            ("orcidId", json!("0000-0002-1825-0098"), "INVALID"), ("orcidId", json!("0000000218250097"), "INVALID"),
+            ("orcidId", json!("0000-0002-1825-0098"), "INVALID"), ("orcidId", json!("9".repeat(40)), "INVALID"), ("orcidId", json!("0000000218250097"), "INVALID"),
             ("orcidId", json!("https://orcid.example/0000-0002-1825-0097"), "INVALID"), ("orcidId", json!("0000-0002-1825-009"), "INVALID"),
             ("orcidId", json!("X000-0002-1825-0097"), "INVALID"), ("orcidId", json!("9".repeat(101)), "TOO_LONG"),
             ("atlasPreference", json!("12345678"), "TOO_LONG"), ("externalId", json!("x".repeat(251)), "TOO_LONG"),

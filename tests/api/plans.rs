@@ -74,6 +74,7 @@ async fn no_common_query_reads_a_table_from_end_to_end() {
         "{ user(by: { email: \"nobody@example.org\" }) { id } }".to_owned(),
         "{ user(by: { externalId: \"1\" }) { id } }".to_owned(),
         "{ groups { nodes { id } } institutions { nodes { id } } }".to_owned(),
+        format!("mutation {{ updateUser(input: {{ id: \"{}\", phone: \"none\" }}) {{ success }} }}", caller.id()),
     ];
     for query in queries {
         for step in plans(&caller, &query).await {
