@@ -121,7 +121,7 @@ pub struct Settings {
     #[arg(long, env = "DATABASE_URL", global = true, value_name = "URL", value_parser = DatabaseUrl, hide_env_values = true)]
     pub database_url: Option<String>,
     /// Connections to the database: for reading on SQLite, for everything on PostgreSQL.
-    #[arg(long, env = "ROSTER_DATABASE_CONNECTIONS", default_value_t = 8, global = true, value_name = "N",
+    #[arg(long, env = "ROSTER_DATABASE_CONNECTIONS", default_value_t = 4, global = true, value_name = "N",
           value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub database_connections: u32,
     /// HTTP connections that may be open at once; more wait.

@@ -170,6 +170,10 @@ pub fn is_postgres(url: &str) -> bool {
 /// costs the database a preparation.
 pub fn one_of(backend: DatabaseBackend, column: impl ColumnTrait, ids: impl IntoIterator<Item = Id>) -> SimpleExpr {
     let mut ids: Vec<Id> = ids.into_iter().collect();
+    // PostgreSQL plans an array anew each time, for it may have any length.
+    if let [only] = ids.as_slice() {
+        return column.eq(*only);
+    }
     if backend == DatabaseBackend::Postgres {
         return column.eq_any(ids);
     }
@@ -266,7 +270,7 @@ fn sqlite(url: &str, connections: u32, query_only: bool) -> ConnectOptions {
                 .synchronous(SqliteSynchronous::Full)
                 .auto_vacuum(SqliteAutoVacuum::None)
                 .foreign_keys(true)
-                .pragma("cache_size", "-16384")
+                .pragma("cache_size", "-8192")
                 .pragma("journal_size_limit", "67108864")
                 .pragma("temp_store", "MEMORY")
                 .optimize_on_close(!query_only, None);

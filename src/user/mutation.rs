@@ -90,7 +90,7 @@ impl UserMutation {
         #[graphql(desc = "What is to change.")] input: UpdateUserInput,
     ) -> Answer<UserPayload> {
         answer(ctx, Action::UpdateUser, async {
-            let outcome = super::update(ctx.db()?, ctx.hasher()?, ctx.viewer()?, input).await;
+            let outcome = Box::pin(super::update(ctx.db()?, ctx.hasher()?, ctx.viewer()?, input)).await;
             UserPayload::of(outcome, |user| UserPayload::done(format!("{} was changed.", user.name()), Some(user)))
         })
         .await
