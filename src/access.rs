@@ -419,6 +419,18 @@ impl SignedIn {
     }
 }
 
+/// Whether a person is a superuser who counts: the last one stays what he is.
+#[must_use]
+pub fn is_active_superuser(person: &user::Model) -> bool {
+    person.is_active && person.is_superuser
+}
+
+/// Whether a person is a license administrator who counts: the last one of a license stays what he is.
+#[must_use]
+pub fn is_active_license_admin(person: &user::Model) -> bool {
+    person.is_active && person.role == Role::LicenseAdmin
+}
+
 /// The condition that no row meets.
 fn nothing() -> SimpleExpr {
     Expr::val(1).eq(0)

@@ -10,9 +10,9 @@ use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelec
 
 use super::Importer;
 use super::record::UserRecord;
+use crate::access::{is_active_license_admin, is_active_superuser};
 use crate::db::one_of;
 use crate::entity::membership::MOST_GROUPS_OF_A_USER;
-use crate::entity::user::Role;
 use crate::entity::{credential, membership, user};
 use crate::error::{Error, ErrorCode};
 use crate::form::Form;
@@ -124,6 +124,7 @@ impl Importer<'_> {
         let mut row = old.clone().unwrap_or_else(|| user::Model::blank(record.id.unwrap_or_default(), self.license_id));
         row.lay_over(record.names, record.fields, &mut form);
         form.value("isActive", record.is_active, &mut row.is_active);
+        let rules = |person: &user::Model| is_active_superuser(person) || is_active_license_admin(person);
         if old.as_ref().is_some_and(|old| rules(old) && !rules(&row)) {
             let message =
                 "An import takes no rights from who rules a license or everything; do it in the directory itself.";
@@ -255,11 +256,6 @@ impl Known {
         };
         by_id.or_else(by_external_id).or_else(by_login).cloned()
     }
-}
-
-/// Whether the last one of these must stay what he is.
-fn rules(person: &user::Model) -> bool {
-    person.is_active && (person.is_superuser || person.role == Role::LicenseAdmin)
 }
 
 fn is_argon2(hash: &str) -> bool {

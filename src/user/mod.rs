@@ -11,7 +11,7 @@ use sea_orm::{
     PaginatorTrait, QueryFilter, QuerySelect, SqlErr,
 };
 
-use crate::access::Viewer;
+use crate::access::{Viewer, is_active_license_admin, is_active_superuser};
 use crate::db::Db;
 use crate::entity::user::{Names, Role};
 use crate::entity::{credential, institution, session, user};
@@ -237,15 +237,13 @@ async fn keep_an_administrator(
     old: &user::Model,
     new: &user::Model,
 ) -> Result<(), Error> {
-    let superuser = |person: &user::Model| person.is_active && person.is_superuser;
-    let license_admin = |person: &user::Model| person.is_active && person.role == Role::LicenseAdmin;
     let superusers = Condition::all().add(user::Column::IsSuperuser.eq(true));
     let license_admins =
         Condition::all().add(user::Column::Role.eq(Role::LicenseAdmin)).add(user::Column::LicenseId.eq(old.license_id));
     let lost = [
-        (superuser(old) && !superuser(new), superusers, "the last active superuser"),
+        (is_active_superuser(old) && !is_active_superuser(new), superusers, "the last active superuser"),
         (
-            license_admin(old) && !license_admin(new),
+            is_active_license_admin(old) && !is_active_license_admin(new),
             license_admins,
             "the last active license administrator of the license",
         ),

@@ -347,7 +347,7 @@ async fn help_documents_each_setting_with_its_variable_and_default() {
         ("--listen", "ROSTER_LISTEN", "127.0.0.1:8000"),
         ("--data-dir", "ROSTER_DATA_DIR", "roster-data"),
         ("--database-url", "DATABASE_URL", "a SQLite file in the data directory"),
-        ("--database-connections", "ROSTER_DATABASE_CONNECTIONS", "8"),
+        ("--database-connections", "ROSTER_DATABASE_CONNECTIONS", "4"),
         ("--max-connections", "ROSTER_MAX_CONNECTIONS", "1000"),
         ("--request-seconds", "ROSTER_REQUEST_SECONDS", "10"),
         ("--playground", "ROSTER_PLAYGROUND", "true"),
