@@ -1,42 +1,59 @@
-//! Roster, a user directory as a GraphQL API.
+//! Roster, a user directory as a GraphQL API. The map, in reading order: from the outside in, and each module uses only
+//! what stands below it.
 //!
-//! The modules in reading order, from the outside in; each uses only what stands below it.
+//! The way in:
+//! - [`config`] has every setting, its flag, variable and default; the command line itself is `main.rs`
+//! - [`app`] is what HTTP serves: who is asking, and what resolvers need to answer
+//! - [`server`] is HTTP: one request at a time, its limits, deadlines and answers
+//! - [`playground`] is `GraphiQL`, every byte of it in the binary
+//!
+//! What is done from the command line:
+//! - [`demo`] makes a hospital group, [`import`] loads real people, [`account`] makes the first administrator, [`doctor`]
+//!   says how everything is set
+//!
+//! The API, merged in [`schema`] from the features. No feature uses another; what two of them share is below:
+//! - [`user`], [`group`], [`institution`], [`license`], [`session`]: in each, `mod.rs` is what can be done, by which rules
+//!   and in one transaction; `query.rs` and `mutation.rs` are how the API shows it
+//! - [`node`] finds whatever has an id; [`payload`] is the typed outcome of a mutation
+//!
+//! What features stand on:
+//! - [`context`] is what a resolver may ask for
+//! - [`access`] decides who may see and change what, all of it
+//! - [`loader`] has the links between tables, [`gather`] runs them, [`page`] reads a keyset page of any table,
+//!   [`columns`] only what is shown of a row
+//! - [`db`] is SQLite or PostgreSQL behind the same few calls; [`password`] hashes apart from everything else
+//!
+//! What is stored, by which rules, in which words:
+//! - [`entity`] has a file for each table: the row, which is also what the API shows, and what may be given for it
+//! - [`form`] reads input and collects its faults; [`text`] has the forms in which text is compared; [`scalar`] the types
+//!   of ids, dates and addresses; [`error`] what can go wrong
 
-// The way in: settings, HTTP, and the application that HTTP serves.
-pub mod app;
-pub mod config;
-pub mod playground;
-pub mod server;
-
-// What is done from the command line.
-pub mod account;
-pub mod demo;
-pub mod doctor;
-pub mod import;
-
-// The API, merged from the features. No feature uses another; what two of them share is below.
-pub mod group;
-pub mod institution;
-pub mod license;
-pub mod node;
-pub mod payload;
-pub mod schema;
-pub mod session;
-pub mod user;
-
-// What features stand on.
 pub mod access;
+pub mod account;
+pub mod app;
 pub mod columns;
+pub mod config;
 pub mod context;
 pub mod db;
-pub mod gather;
-pub mod loader;
-pub mod page;
-pub mod password;
-
-// What is stored, by which rules, in which words.
+pub mod demo;
+pub mod doctor;
 pub mod entity;
 pub mod error;
 pub mod form;
+pub mod gather;
+pub mod group;
+pub mod import;
+pub mod institution;
+pub mod license;
+pub mod loader;
+pub mod node;
+pub mod page;
+pub mod password;
+pub mod payload;
+pub mod playground;
 pub mod scalar;
+pub mod schema;
+pub mod server;
+pub mod session;
 pub mod text;
+pub mod user;
