@@ -1,15 +1,16 @@
 //! The first administrator, who comes from the command line.
 
 use async_graphql::MaybeUndefined;
-use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter};
+use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter};
 
 use crate::db::Db;
+use crate::entity::user;
 use crate::entity::user::{Names, UserFields};
-use crate::entity::{credential, user};
 use crate::error::{Error, ErrorCode};
 use crate::form::Form;
-use crate::password::{self, Hasher};
+use crate::password::Hasher;
 use crate::scalar::Id;
+use crate::user as people;
 
 /// Whether there is anybody who may do everything.
 ///
@@ -41,23 +42,10 @@ pub async fn create_superuser(
     if new.email.is_none() {
         form.fault("email", ErrorCode::Required, "This field is required.");
     }
-    let known = [new.first_name.as_str(), new.last_name.as_str(), new.email.as_deref().unwrap_or_default()];
-    password::check(&mut form, "password", &password, &known);
+    people::check_password(&mut form, &password, &new);
     form.finish()?;
     new.is_superuser = true;
     new.has_activated = true;
-    let password_hash = hasher.hash(password).await?;
-    let transaction = db.begin().await?;
-    let inserted =
-        user::Entity::insert(new.clone().into_active_model().reset_all()).exec_without_returning(&transaction).await;
-    inserted.map_err(|error| match error.sql_err() {
-        Some(sea_orm::SqlErr::UniqueConstraintViolation(_)) => {
-            Error::rejected("email", ErrorCode::Taken, "This e-mail address is taken.")
-        }
-        _ => error.into(),
-    })?;
-    let credential = credential::Model { user_id: new.id, password_hash };
-    credential.into_active_model().reset_all().insert(&transaction).await?;
-    transaction.commit().await?;
+    people::insert(db, &new, Some(hasher.hash(password).await?)).await?;
     Ok(new)
 }

@@ -8,6 +8,7 @@ use sea_orm::{
     ColumnTrait, ColumnType, DbErr, EntityTrait, IdenStatic, Iterable, ModelTrait, QueryResult, QuerySelect, Select,
     Value,
 };
+use uuid::Uuid;
 
 use crate::entity::{group, institution, user};
 use crate::scalar::Id;
@@ -24,6 +25,9 @@ pub trait Shown: EntityTrait {
     fn unread() -> Self::Model;
 }
 
+/// The id in a row that has not been read.
+const NOBODY: Id = Id(Uuid::nil());
+
 impl Shown for user::Entity {
     const ALWAYS: &'static [user::Column] =
         &[user::Column::Id, user::Column::LicenseId, user::Column::LastNameKey, user::Column::FirstNameKey];
@@ -34,23 +38,11 @@ impl Shown for user::Entity {
         ("groups", &[]),
         ("groupsOwned", &[]),
         ("sessions", &[]),
-        (
-            "adminRights",
-            &[
-                user::Column::IsSuperuser,
-                user::Column::IsAdmin,
-                user::Column::IsProjectAdmin,
-                user::Column::IsGroupAdmin,
-                user::Column::IsTaxonomiesAdmin,
-                user::Column::IsResourcesAdmin,
-                user::Column::IsAttributesAdmin,
-                user::Column::IsContactFormEmailReceiver,
-            ],
-        ),
+        ("adminRights", &user::RIGHTS),
     ];
 
     fn unread() -> user::Model {
-        user::Model::blank(Id::default(), Id::default())
+        user::Model::blank(NOBODY, NOBODY)
     }
 }
 
@@ -59,7 +51,7 @@ impl Shown for group::Entity {
     const MADE_OF: &'static [(&'static str, &'static [group::Column])] = &[("members", &[])];
 
     fn unread() -> group::Model {
-        group::Model::blank(Id::default(), Id::default())
+        group::Model::blank(NOBODY, NOBODY)
     }
 }
 
@@ -70,7 +62,7 @@ impl Shown for institution::Entity {
         &[("displayName", &[institution::Column::Name, institution::Column::City]), ("license", &[]), ("users", &[])];
 
     fn unread() -> institution::Model {
-        institution::Model::blank(Id::default(), Id::default())
+        institution::Model::blank(NOBODY, NOBODY)
     }
 }
 

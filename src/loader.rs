@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_graphql::dataloader::Loader;
 use chrono::{DateTime, Utc};
-use sea_orm::sea_query::{Alias, Condition, Expr};
+use sea_orm::sea_query::{Alias, Condition, Expr, SimpleExpr};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbErr, EntityTrait, JoinType, QueryFilter, QueryOrder, QueryResult, QuerySelect,
     QueryTrait, RelationTrait, Select,
@@ -152,6 +152,14 @@ impl Links {
             .filter(held_against(self.asking.viewer().lists_users(false)))
     }
 
+    fn sessions(&self, meant: SimpleExpr) -> Select<session::Entity> {
+        session::Entity::find()
+            .join(JoinType::InnerJoin, session::Relation::User.def())
+            .filter(meant)
+            .filter(held_against(self.asking.viewer().sees_sessions_of()))
+            .filter(session::Column::ExpiresAt.gt(now()))
+    }
+
     fn people(&self, institutions: impl IntoIterator<Item = Id>) -> Select<user::Entity> {
         let backend = self.db.read().get_database_backend();
         user::Entity::find()
@@ -215,13 +223,7 @@ impl Loader<SessionById> for Links {
     async fn load(&self, keys: &[SessionById]) -> Result<HashMap<SessionById, session::Model>, Error> {
         let db = self.db.read();
         let of_ids = one_of(db.get_database_backend(), session::Column::Id, keys.iter().map(|key| key.0));
-        let rows = session::Entity::find()
-            .join(JoinType::InnerJoin, session::Relation::User.def())
-            .filter(of_ids)
-            .filter(held_against(self.asking.viewer().sees_sessions_of()))
-            .filter(session::Column::ExpiresAt.gt(now()))
-            .all(db)
-            .await?;
+        let rows = self.sessions(of_ids).all(db).await?;
         Ok(rows.into_iter().map(|row| (SessionById(row.id), row)).collect())
     }
 }
@@ -261,11 +263,8 @@ impl Loader<SessionsOfUser> for Links {
     async fn load(&self, keys: &[SessionsOfUser]) -> Result<HashMap<SessionsOfUser, Vec<session::Model>>, Error> {
         let db = self.db.read();
         let of_users = one_of(db.get_database_backend(), session::Column::UserId, keys.iter().map(|key| key.0));
-        let rows = session::Entity::find()
-            .join(JoinType::InnerJoin, session::Relation::User.def())
-            .filter(of_users)
-            .filter(held_against(self.asking.viewer().sees_sessions_of()))
-            .filter(session::Column::ExpiresAt.gt(now()))
+        let rows = self
+            .sessions(of_users)
             .order_by_desc(session::Column::CreatedAt)
             .order_by_desc(session::Column::Id)
             .all(db)

@@ -242,8 +242,9 @@ pub async fn count<E: EntityTrait>(db: &DatabaseConnection, select: Select<E>) -
 /// What a connection costs: every node of the page, as many as are asked for.
 #[must_use]
 pub fn cost(first: Option<i32>, last: Option<i32>, of_node: usize) -> usize {
-    let asked = first.or(last).and_then(|size| usize::try_from(size).ok()).unwrap_or(50);
-    asked.clamp(1, 100).saturating_mul(of_node).saturating_add(1)
+    let asked = first.or(last).and_then(|size| u64::try_from(size).ok()).unwrap_or(DEFAULT_SIZE);
+    let nodes = usize::try_from(asked.clamp(1, LARGEST_SIZE)).unwrap_or(usize::MAX);
+    nodes.saturating_mul(of_node).saturating_add(1)
 }
 
 /// The condition that a folded name has a text in it; none where nothing is asked for.

@@ -2,6 +2,7 @@
 
 use async_graphql::{Enum, InputObject, MaybeUndefined, SimpleObject};
 use chrono::{DateTime, Utc};
+use sea_orm::FromQueryResult;
 use sea_orm::entity::prelude::*;
 use serde::Deserialize;
 
@@ -154,8 +155,20 @@ pub enum Relation {
 
 impl ActiveModelBehavior for ActiveModel {}
 
+/// The columns of [`AdminRights`].
+pub const RIGHTS: [Column; 8] = [
+    Column::IsSuperuser,
+    Column::IsAdmin,
+    Column::IsProjectAdmin,
+    Column::IsGroupAdmin,
+    Column::IsTaxonomiesAdmin,
+    Column::IsResourcesAdmin,
+    Column::IsAttributesAdmin,
+    Column::IsContactFormEmailReceiver,
+];
+
 /// The rights of administrators beyond their role.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, SimpleObject)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, SimpleObject, FromQueryResult)]
 pub struct AdminRights {
     /// May do everything, in every license.
     pub is_superuser: bool,

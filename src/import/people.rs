@@ -61,6 +61,8 @@ impl Importer<'_> {
         if records.is_empty() {
             return Ok(());
         }
+        let records: Vec<_> =
+            records.into_iter().map(|(number, record)| (number, self.draft(&record), record)).collect();
         // What is held against the database is written in the same transaction, so that nobody changes it in between.
         let transaction = if self.write { Some(self.db.begin().await?) } else { None };
         let known = match &transaction {
@@ -68,8 +70,8 @@ impl Importer<'_> {
             None => self.known(self.db.read(), &records).await?,
         };
         let mut people = Vec::with_capacity(records.len());
-        for (number, record) in records {
-            match self.person(record, &known) {
+        for (number, draft, record) in records {
+            match self.person(known.find(&record, &draft), record, &known) {
                 Ok(person) => people.push(person),
                 Err(error) => self.reject(number, error)?,
             }
@@ -78,19 +80,16 @@ impl Importer<'_> {
     }
 
     /// What the database knows of the people that the records are, or may be.
-    async fn known(&self, db: &impl ConnectionTrait, records: &[(u64, UserRecord)]) -> Result<Known, Error> {
-        let drafts = records.iter().map(|(_, record)| {
-            let mut draft = user::Model::blank(record.id.unwrap_or_default(), self.license_id);
-            draft.lay_over(record.names.clone(), record.fields.clone(), &mut Form::creating());
-            draft
-        });
-        let (mut ids, mut external_ids, mut emails, mut usernames) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        for draft in drafts {
-            ids.push(draft.id);
-            external_ids.extend(draft.external_id);
-            emails.extend(draft.email_key);
-            usernames.extend(draft.username_key);
-        }
+    async fn known(
+        &self,
+        db: &impl ConnectionTrait,
+        records: &[(u64, user::Model, UserRecord)],
+    ) -> Result<Known, Error> {
+        let drafts = || records.iter().map(|(_, draft, _)| draft);
+        let ids = records.iter().filter_map(|(_, _, record)| record.id);
+        let external_ids = drafts().filter_map(|draft| draft.external_id.as_deref());
+        let emails = drafts().filter_map(|draft| draft.email_key.as_deref());
+        let usernames = drafts().filter_map(|draft| draft.username_key.as_deref());
         let of_license = user::Column::LicenseId.eq(self.license_id);
         let conditions = [
             Condition::all().add(one_of(db.get_database_backend(), user::Column::Id, ids)),
@@ -115,8 +114,14 @@ impl Importer<'_> {
         Ok(known)
     }
 
-    fn person(&mut self, record: UserRecord, known: &Known) -> Result<Person, Error> {
-        let old = known.find(&record);
+    /// The person of a record, as far as it tells by what he may be known.
+    fn draft(&self, record: &UserRecord) -> user::Model {
+        let mut draft = user::Model::blank(record.id.unwrap_or_default(), self.license_id);
+        draft.lay_over(record.names.clone(), record.fields.clone(), &mut Form::creating());
+        draft
+    }
+
+    fn person(&mut self, old: Option<user::Model>, record: UserRecord, known: &Known) -> Result<Person, Error> {
         let mut form = if old.is_some() { Form::changing() } else { Form::importing() };
         if old.as_ref().is_some_and(|old| old.license_id != self.license_id) {
             return Err(Error::rejected("id", ErrorCode::Taken, "This id is taken."));
@@ -243,9 +248,7 @@ impl Known {
     }
 
     /// Who a record is: by id, then by external id, and where it has neither by e-mail address or username.
-    fn find(&self, record: &UserRecord) -> Option<user::Model> {
-        let mut draft = user::Model::blank(Id::default(), Id::default());
-        draft.lay_over(record.names.clone(), record.fields.clone(), &mut Form::creating());
+    fn find(&self, record: &UserRecord, draft: &user::Model) -> Option<user::Model> {
         let by_id = record.id.and_then(|id| self.people.get(*self.by_id.get(&id)?));
         let by_external_id = || self.at(&self.by_external_id, draft.external_id.as_deref());
         let by_login = || {

@@ -50,14 +50,8 @@ struct Found {
     role: Role,
     is_staff: bool,
     full_site_access: bool,
-    is_superuser: bool,
-    is_admin: bool,
-    is_project_admin: bool,
-    is_group_admin: bool,
-    is_taxonomies_admin: bool,
-    is_resources_admin: bool,
-    is_attributes_admin: bool,
-    is_contact_form_email_receiver: bool,
+    #[sea_orm(nested)]
+    rights: AdminRights,
 }
 
 /// Who holds a token, read afresh: the session has not ended, the person is active, the license has not expired.
@@ -75,22 +69,12 @@ pub async fn authenticate(db: &Db, lifetime: Lifetime, token: &str) -> Result<Si
             }
         });
     }
-    let rights = AdminRights {
-        is_superuser: found.is_superuser,
-        is_admin: found.is_admin,
-        is_project_admin: found.is_project_admin,
-        is_group_admin: found.is_group_admin,
-        is_taxonomies_admin: found.is_taxonomies_admin,
-        is_resources_admin: found.is_resources_admin,
-        is_attributes_admin: found.is_attributes_admin,
-        is_contact_form_email_receiver: found.is_contact_form_email_receiver,
-    };
     Ok(SignedIn {
         user_id: found.user_id,
         session_id: found.session_id,
         license_id: found.license_id,
-        rank: Rank::of(found.role, found.is_staff, rights),
-        rights,
+        rank: Rank::of(found.role, found.is_staff, found.rights),
+        rights: found.rights,
         full_site_access: found.full_site_access,
     })
 }
@@ -104,21 +88,9 @@ async fn find(db: &Db, lifetime: Lifetime, token: &str) -> Result<Option<Found>,
         .select_only()
         .column_as(session::Column::Id, "session_id")
         .column(session::Column::LastSeenAt)
-        .columns([session::Column::UserId])
-        .columns([
-            user::Column::LicenseId,
-            user::Column::Role,
-            user::Column::IsStaff,
-            user::Column::FullSiteAccess,
-            user::Column::IsSuperuser,
-            user::Column::IsAdmin,
-            user::Column::IsProjectAdmin,
-            user::Column::IsGroupAdmin,
-            user::Column::IsTaxonomiesAdmin,
-            user::Column::IsResourcesAdmin,
-            user::Column::IsAttributesAdmin,
-            user::Column::IsContactFormEmailReceiver,
-        ])
+        .column(session::Column::UserId)
+        .columns([user::Column::LicenseId, user::Column::Role, user::Column::IsStaff, user::Column::FullSiteAccess])
+        .columns(user::RIGHTS)
         .join(JoinType::InnerJoin, session::Relation::User.def())
         .join(JoinType::InnerJoin, user::Relation::License.def())
         .filter(session::Column::TokenHash.eq(token_hash(token)))

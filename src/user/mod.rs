@@ -35,7 +35,9 @@ pub async fn create(db: &Db, hasher: &Hasher, viewer: &Viewer, input: CreateUser
     let password = form.secret("password", password);
     new.has_activated = password.is_value();
     viewer.may_create(&new)?;
-    check_password(&mut form, &password, &new);
+    if let MaybeUndefined::Value(password) = &password {
+        check_password(&mut form, password, &new);
+    }
     check(db.read(), &new, &mut form).await?;
     finish(db.read(), &new, form).await?;
 
@@ -43,19 +45,27 @@ pub async fn create(db: &Db, hasher: &Hasher, viewer: &Viewer, input: CreateUser
         MaybeUndefined::Value(password) => Some(hasher.hash(password).await?),
         MaybeUndefined::Null | MaybeUndefined::Undefined => None,
     };
+    insert(db, &new, hash).await?;
+    Ok(new)
+}
+
+/// Stores a person, and the password if there is one.
+///
+/// # Errors
+/// `Rejected`, naming each value that another person has.
+pub async fn insert(db: &Db, new: &user::Model, password_hash: Option<String>) -> Result<(), Error> {
     let transaction = db.begin().await?;
     if let Err(error) =
         user::Entity::insert(new.clone().into_active_model().reset_all()).exec_without_returning(&transaction).await
     {
         drop(transaction);
-        return Err(explain(db, &new, error).await);
+        return Err(explain(db, new, error).await);
     }
-    if let Some(password_hash) = hash {
+    if let Some(password_hash) = password_hash {
         let credential = credential::Model { user_id: new.id, password_hash };
         credential.into_active_model().reset_all().insert(&transaction).await?;
     }
-    transaction.commit().await?;
-    Ok(new)
+    Ok(transaction.commit().await?)
 }
 
 /// Changes a person: what is absent stays, null clears. A new password, or none any more, ends the person's sessions.
@@ -116,7 +126,9 @@ async fn changed(
     new.email_verified = old.email_verified && new.email_key == old.email_key;
     let password = form.secret("password", password);
     viewer.may_update(old, &new, form.given())?;
-    check_password(&mut form, &password, &new);
+    if let MaybeUndefined::Value(password) = &password {
+        check_password(&mut form, password, &new);
+    }
     check(connection, &new, &mut form).await?;
     finish(connection, &new, form).await?;
     Ok((new, password))
@@ -154,16 +166,15 @@ async fn find_locked(transaction: &DatabaseTransaction, viewer: &Viewer, id: Id)
     found.ok_or_else(|| Error::not_found("id", "person"))
 }
 
-fn check_password(form: &mut Form, password: &MaybeUndefined<String>, person: &user::Model) {
-    if let MaybeUndefined::Value(password) = password {
-        let known = [
-            Some(person.first_name.as_str()),
-            Some(person.last_name.as_str()),
-            person.username.as_deref(),
-            person.email.as_deref(),
-        ];
-        password::check(form, "password", password, &known.into_iter().flatten().collect::<Vec<_>>());
-    }
+/// Judges a new password beside what is known of the person; faults go to the form.
+pub fn check_password(form: &mut Form, password: &str, person: &user::Model) {
+    let known = [
+        Some(person.first_name.as_str()),
+        Some(person.last_name.as_str()),
+        person.username.as_deref(),
+        person.email.as_deref(),
+    ];
+    password::check(form, "password", password, &known.into_iter().flatten().collect::<Vec<_>>());
 }
 
 /// The rules that take more than one value, or another table.
@@ -206,28 +217,20 @@ async fn note_taken(db: &impl ConnectionTrait, new: &user::Model, form: &mut For
         let of_license = user::Column::LicenseId.eq(new.license_id);
         Condition::all().add(user::Column::ExternalId.eq(id)).add(of_license)
     });
+    let username = new.username_key.as_ref().map(|key| user::Column::UsernameKey.eq(key).into_condition());
+    let email = new.email_key.as_ref().map(|key| user::Column::EmailKey.eq(key).into_condition());
     let keys = [
-        new.username_key.as_ref().map(|key| user::Column::UsernameKey.eq(key).into_condition()),
-        new.email_key.as_ref().map(|key| user::Column::EmailKey.eq(key).into_condition()),
-        external,
+        ("username", "username", username),
+        ("email", "e-mail address", email),
+        ("externalId", "external id", external),
     ];
-    let mut others = Vec::new();
     // One statement for each, so that each is found by its index; a key that is not given names nobody.
-    for key in keys.into_iter().flatten() {
-        let other = user::Entity::find().filter(key).filter(user::Column::Id.ne(new.id));
-        others.extend(other.one(db).await?);
-    }
-    let mut taken = |field: &str, is_taken: &dyn Fn(&user::Model) -> bool, what: &str| {
-        if others.iter().any(is_taken) {
+    for (field, what, key) in keys {
+        let Some(key) = key else { continue };
+        if user::Entity::find().filter(key).filter(user::Column::Id.ne(new.id)).one(db).await?.is_some() {
             form.fault(field, ErrorCode::Taken, format!("This {what} is taken."));
         }
-    };
-    taken("username", &|other| new.username_key.is_some() && other.username_key == new.username_key, "username");
-    taken("email", &|other| new.email_key.is_some() && other.email_key == new.email_key, "e-mail address");
-    let same_external = |other: &user::Model| {
-        new.external_id.is_some() && other.license_id == new.license_id && other.external_id == new.external_id
-    };
-    taken("externalId", &same_external, "external id");
+    }
     Ok(())
 }
 

@@ -1,0 +1,210 @@
+//! Input as it is read: every field by its rule, every fault collected, so that the caller sees all of them at once.
+
+pub mod rule;
+
+use async_graphql::MaybeUndefined::{self, Null, Undefined, Value};
+
+use crate::error::{Error, ErrorCode, MutationError};
+use crate::scalar::{DateText, Id};
+use crate::text;
+
+/// Why a value breaks its rule.
+pub struct Fault(ErrorCode, String);
+
+impl Fault {
+    /// A value that has not the form which its field asks for.
+    pub fn invalid(message: impl Into<String>) -> Self {
+        Self(ErrorCode::Invalid, message.into())
+    }
+}
+
+/// The faults found in one input so far, and the names of the fields that it gave.
+#[derive(Default)]
+pub struct Form {
+    creating: bool,
+    null_is_absent: bool,
+    faults: Vec<MutationError>,
+    given: Vec<&'static str>,
+}
+
+impl Form {
+    /// The form of something new: null is a fault in each field, as there is nothing to clear.
+    #[must_use]
+    pub fn creating() -> Self {
+        Self { creating: true, ..Self::default() }
+    }
+
+    /// The form of something new from a file: other systems write null where they know nothing.
+    #[must_use]
+    pub fn importing() -> Self {
+        Self { creating: true, null_is_absent: true, ..Self::default() }
+    }
+
+    /// The form of a change: absent leaves a field as it is, null clears it where it is optional.
+    #[must_use]
+    pub fn changing() -> Self {
+        Self::default()
+    }
+
+    /// The fields that the input gave, value or null, by their names in the schema.
+    #[must_use]
+    pub fn given(&self) -> &[&'static str] {
+        &self.given
+    }
+
+    /// Notes a fault of a field.
+    pub fn fault(&mut self, field: &str, code: ErrorCode, message: impl Into<String>) {
+        self.faults.push(MutationError::at(field, code, message));
+    }
+
+    /// Whether any fault was noted so far.
+    #[must_use]
+    pub fn has_faults(&self) -> bool {
+        !self.faults.is_empty()
+    }
+
+    /// Whether a fault of a field was noted so far.
+    #[must_use]
+    pub fn has_fault_of(&self, field: &str) -> bool {
+        self.faults.iter().any(|fault| fault.path.iter().skip(1).eq([field]))
+    }
+
+    /// Every fault that was noted, or nothing if there was none.
+    ///
+    /// # Errors
+    /// `Rejected` with the faults.
+    pub fn finish(self) -> Result<(), Error> {
+        if self.faults.is_empty() { Ok(()) } else { Err(Error::Rejected(self.faults)) }
+    }
+
+    /// An optional text: trimmed, and null where it is blank.
+    pub fn text<T: From<String>>(
+        &mut self,
+        field: &'static str,
+        value: MaybeUndefined<String>,
+        target: &mut Option<T>,
+        rule: impl FnOnce(&str) -> Result<String, Fault>,
+    ) {
+        self.optional(field, value.map_value(|text| text.trim().to_owned()), target, |text| rule(&text).map(T::from));
+    }
+
+    /// An optional value; a blank text counts as null.
+    pub fn optional<V: Blank, T>(
+        &mut self,
+        field: &'static str,
+        value: MaybeUndefined<V>,
+        target: &mut Option<T>,
+        rule: impl FnOnce(V) -> Result<T, Fault>,
+    ) {
+        self.note(field, &value);
+        match value {
+            Undefined => {}
+            Null if self.null_is_absent => {}
+            Null if self.creating => self.null(field),
+            Null => *target = None,
+            Value(value) if value.is_blank() => *target = None,
+            Value(value) => {
+                if let Some(value) = self.obey(field, rule(value)) {
+                    *target = Some(value);
+                }
+            }
+        }
+    }
+
+    /// A text that must be there and not be blank; trimmed.
+    pub fn required(
+        &mut self,
+        field: &'static str,
+        value: MaybeUndefined<String>,
+        target: &mut String,
+        rule: impl FnOnce(&str) -> Result<String, Fault>,
+    ) {
+        self.note(field, &value);
+        match value {
+            Undefined if self.creating => self.fault(field, ErrorCode::Required, "This field is required."),
+            Undefined => {}
+            Null => self.null(field),
+            Value(text) if text.is_blank() => self.fault(field, ErrorCode::Required, "This field is required."),
+            Value(text) => {
+                if let Some(text) = self.obey(field, rule(text.trim())) {
+                    *target = text;
+                }
+            }
+        }
+    }
+
+    /// A value of a type that admits no bad one, such as an enum; where it is absent the target keeps its value.
+    pub fn value<T>(&mut self, field: &'static str, value: MaybeUndefined<T>, target: &mut T) {
+        self.note(field, &value);
+        match value {
+            Undefined => {}
+            Null if self.null_is_absent => {}
+            Null => self.null(field),
+            Value(value) => *target = value,
+        }
+    }
+
+    /// A secret, as it was given: neither trimmed nor taken for null where it is blank. Null removes it, where there can be
+    /// one already.
+    pub fn secret(&mut self, field: &'static str, value: MaybeUndefined<String>) -> MaybeUndefined<String> {
+        self.note(field, &value);
+        if value.is_null() && self.creating {
+            self.null(field);
+        }
+        value
+    }
+
+    /// The id that a text stands for; a text that is no UUID is a fault.
+    pub fn id(&mut self, field: &'static str, text: &str) -> Option<Id> {
+        let id = rule::id(text);
+        self.obey(field, id)
+    }
+
+    fn note<T>(&mut self, field: &'static str, value: &MaybeUndefined<T>) {
+        if !value.is_undefined() {
+            self.given.push(field);
+        }
+    }
+
+    fn null(&mut self, field: &str) {
+        self.fault(field, ErrorCode::NullNotAllowed, "This field may be left out, but not be null.");
+    }
+
+    fn obey<T>(&mut self, field: &str, outcome: Result<T, Fault>) -> Option<T> {
+        match outcome {
+            Ok(value) => Some(value),
+            Err(Fault(code, message)) => {
+                self.fault(field, code, message);
+                None
+            }
+        }
+    }
+}
+
+/// Whether a value says nothing.
+pub trait Blank {
+    /// True for a text that shows nothing.
+    fn is_blank(&self) -> bool {
+        false
+    }
+}
+
+impl Blank for i32 {}
+
+impl Blank for String {
+    fn is_blank(&self) -> bool {
+        self.chars().all(|c| c.is_whitespace() || text::is_invisible(c))
+    }
+}
+
+impl Blank for DateText {
+    fn is_blank(&self) -> bool {
+        self.0.is_blank()
+    }
+}
+
+impl Blank for async_graphql::ID {
+    fn is_blank(&self) -> bool {
+        self.0.is_blank()
+    }
+}
