@@ -1,8 +1,9 @@
 //! The first administrator, who comes from the command line.
 
 use async_graphql::MaybeUndefined;
-use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter};
+use sea_orm::{EntityTrait, PaginatorTrait, QueryFilter};
 
+use crate::access::{Viewer, active_superusers};
 use crate::db::Db;
 use crate::entity::user;
 use crate::entity::user::{Names, UserFields};
@@ -10,16 +11,14 @@ use crate::error::{Error, ErrorCode};
 use crate::form::Form;
 use crate::password::Hasher;
 use crate::scalar::Id;
-use crate::user as people;
+use crate::user::{self as people, Secrets};
 
 /// Whether there is anybody who may do everything.
 ///
 /// # Errors
 /// Whatever the database says.
 pub async fn has_superuser(db: &Db) -> Result<bool, Error> {
-    let active =
-        user::Entity::find().filter(user::Column::IsSuperuser.eq(true)).filter(user::Column::IsActive.eq(true));
-    Ok(active.count(db.read()).await? > 0)
+    Ok(user::Entity::find().filter(active_superusers()).count(db.read()).await? > 0)
 }
 
 /// Enters a person who may do everything.
@@ -42,10 +41,10 @@ pub async fn create_superuser(
     if new.email.is_none() {
         form.fault("email", ErrorCode::Required, "This field is required.");
     }
-    people::check_password(&mut form, &password, &new);
+    hasher.check(&mut form, "password", &password, &new.known_words());
     form.finish()?;
     new.is_superuser = true;
     new.has_activated = true;
-    people::insert(db, &new, Some(hasher.hash(password).await?)).await?;
+    people::insert(db, &Viewer::Anonymous, &new, Secrets { password_hash: Some(hasher.hash(password).await?), pin_hash: None }).await?;
     Ok(new)
 }

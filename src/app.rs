@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Request, Response};
+use async_graphql::{Pos, Request, Response};
 use poem::Route;
 
 use crate::access::{Asking, Viewer};
 use crate::columns::Named;
-use crate::context::{Client, Lifetime};
+use crate::context::{Client, Rules};
 use crate::db::Db;
 use crate::error::Error;
 use crate::gather::gather;
@@ -21,16 +21,19 @@ use crate::{playground, session};
 #[derive(Clone)]
 pub struct App {
     db: Db,
-    lifetime: Lifetime,
+    rules: Rules,
     schema: RosterSchema,
 }
 
 impl App {
     /// A directory over a database whose tables are up to date.
-    #[must_use]
-    pub fn new(db: Db, lifetime: Lifetime) -> Self {
-        let schema = schema::build().data(db.clone()).data(Hasher::default()).data(lifetime).finish();
-        Self { db, lifetime, schema }
+    ///
+    /// # Errors
+    /// `Internal` where a field of the schema has no rule.
+    pub fn new(db: Db, rules: Rules) -> Result<Self, Error> {
+        schema::check()?;
+        let schema = schema::build().data(db.clone()).data(Hasher::default()).data(rules).finish();
+        Ok(Self { db, rules, schema })
     }
 }
 
@@ -38,7 +41,7 @@ impl Application for App {
     async fn answer(&self, caller: Caller, mut request: Request) -> Result<Response, Refusal> {
         let viewer = match caller.token {
             None => Viewer::Anonymous,
-            Some(token) => match session::authenticate(&self.db, self.lifetime, &token).await {
+            Some(token) => match session::authenticate(&self.db, self.rules.lifetime, &token, Some(caller.request_id.clone())).await {
                 Ok(viewer) => Viewer::SignedIn(viewer),
                 Err(Error::Unauthenticated) => return Err(Refusal::unauthenticated()),
                 Err(Error::Unavailable(cause)) => {
@@ -52,9 +55,20 @@ impl Application for App {
             },
         };
         let asking = Arc::new(Asking::new(viewer));
-        let client = Client { ip_address: Some(caller.peer.ip()), user_agent: caller.user_agent };
+        let client = Client {
+            ip_address: Some(caller.peer.ip()),
+            user_agent: caller.user_agent,
+            request_id: Some(caller.request_id),
+        };
         // What does not parse is refused before anything is read.
-        let named = Arc::new(request.parsed_query().map(Named::in_document).unwrap_or_default());
+        let named = match request.parsed_query() {
+            Ok(document) if schema::has_many_credentials(document) => {
+                let message = "login, changePassword and setPin: only one of them in a request.";
+                return Ok(refused(Error::BadInput(message.to_owned())));
+            }
+            Ok(document) => Arc::new(Named::in_document(document)),
+            Err(_) => Arc::default(),
+        };
         let (links, loads) = gather(Links::new(self.db.clone(), Arc::clone(&asking), Arc::clone(&named)));
         Ok(loads.run(self.schema.execute(request.data(asking).data(client).data(named).data(links))).await)
     }
@@ -76,4 +90,9 @@ impl Application for App {
     fn playground(&self, route: Route) -> Route {
         playground::add_to(route)
     }
+}
+
+/// The answer to a document of which nothing is run.
+fn refused(error: Error) -> Response {
+    Response::from_errors(vec![async_graphql::Error::from(error).into_server_error(Pos::default())])
 }

@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use crate::entity::{group, institution, user};
 use crate::scalar::Id;
+use crate::text;
 
 /// A table of which only some columns are read.
 pub trait Shown: EntityTrait {
@@ -39,6 +40,7 @@ impl Shown for user::Entity {
         ("groupsOwned", &[]),
         ("sessions", &[]),
         ("adminRights", &user::RIGHTS),
+        ("viewerCan", &user::OF_RANK),
     ];
 
     fn unread() -> user::Model {
@@ -165,16 +167,15 @@ impl Kind {
     }
 }
 
-/// The name in the schema of the field that a column is shown as: `first_name` is `firstName`.
+/// The name in the schema of the field that a column is shown as.
 fn field_of(column: &impl IdenStatic) -> String {
-    let mut words = column.as_str().split('_');
-    let mut field = words.next().unwrap_or_default().to_owned();
-    for word in words {
-        let mut letters = word.chars();
-        field.extend(letters.next().map(|letter| letter.to_ascii_uppercase()));
-        field.push_str(letters.as_str());
-    }
-    field
+    text::camel(column.as_str())
+}
+
+/// Whether it is known what a field of a table's type is made of.
+#[must_use]
+pub fn is_accounted_for<E: Shown>(field: &str) -> bool {
+    E::Column::iter().any(|column| field_of(&column) == field) || E::MADE_OF.iter().any(|(name, _)| *name == field)
 }
 
 #[cfg(test)]
@@ -194,10 +195,8 @@ mod tests {
             }
             _ => None,
         });
-        let columns: HashSet<String> = E::Column::iter().map(|column| field_of(&column)).collect();
-        let known = |field: &str| columns.contains(field) || E::MADE_OF.iter().any(|(name, _)| *name == field);
         let names = fields.unwrap().into_iter().map(|field| field.node.name.node.to_string());
-        names.filter(|field| !known(field)).collect()
+        names.filter(|field| !is_accounted_for::<E>(field)).collect()
     }
 
     #[test]

@@ -10,7 +10,7 @@ use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tracing_subscriber::filter::LevelFilter;
 
-use crate::context::Lifetime;
+use crate::context::{Lifetime, Rules};
 use crate::{db, server};
 
 /// A user directory for hospitals, institutes and platforms, served as a GraphQL API.
@@ -143,6 +143,10 @@ pub struct Settings {
     #[arg(long, env = "ROSTER_SESSION_IDLE_HOURS", default_value_t = 12, global = true, value_name = "HOURS",
           value_parser = clap::value_parser!(u64).range(1..=8_760))]
     pub session_idle_hours: u64,
+    /// Wrong secrets that may come from one network address within a quarter of an hour.
+    #[arg(long, env = "ROSTER_WRONG_SECRETS_PER_ADDRESS", default_value_t = 100, global = true, value_name = "N",
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub wrong_secrets_per_address: u32,
     /// What is logged: error, warn, info, debug, trace or off, or as `tracing` filters have it.
     #[arg(long, env = "ROSTER_LOG", default_value = "info", global = true, value_name = "FILTER", value_parser = log_filter)]
     pub log: String,
@@ -169,6 +173,12 @@ impl Settings {
             shutdown_grace: Duration::from_secs(4),
             playground: self.playground,
         }
+    }
+
+    /// By what rules people sign in.
+    #[must_use]
+    pub fn rules(&self) -> Rules {
+        Rules { lifetime: self.lifetime(), most_wrong_of_address: self.wrong_secrets_per_address }
     }
 
     /// How long sessions last.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_graphql::Context;
 use async_graphql::dataloader::DataLoader;
 
-use crate::access::{Action, Asking, Viewer};
+use crate::access::{Asking, Viewer, action_of};
 use crate::columns::Named;
 use crate::db::Db;
 use crate::error::Error;
@@ -19,6 +19,8 @@ use crate::password::Hasher;
 pub struct Client {
     pub ip_address: Option<IpAddr>,
     pub user_agent: Option<String>,
+    /// By which its traces are found in the log.
+    pub request_id: Option<String>,
 }
 
 /// How long sessions last.
@@ -28,6 +30,14 @@ pub struct Lifetime {
     pub absolute: Duration,
     /// From the last use to the end.
     pub idle: Duration,
+}
+
+/// By what rules people sign in.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules {
+    pub lifetime: Lifetime,
+    /// So many wrong secrets may come from one network address within a quarter of an hour.
+    pub most_wrong_of_address: u32,
 }
 
 /// The request as resolvers see it. Each of these fails only where the server forgot to attach what is asked for.
@@ -54,8 +64,8 @@ pub trait ContextExt {
     /// Where the request comes from.
     fn client(&self) -> Result<&Client, Error>;
 
-    /// How long sessions last.
-    fn lifetime(&self) -> Result<Lifetime, Error>;
+    /// By what rules people sign in.
+    fn rules(&self) -> Result<Rules, Error>;
 }
 
 impl ContextExt for Context<'_> {
@@ -87,7 +97,7 @@ impl ContextExt for Context<'_> {
         attached(self)
     }
 
-    fn lifetime(&self) -> Result<Lifetime, Error> {
+    fn rules(&self) -> Result<Rules, Error> {
         attached(self).copied()
     }
 }
@@ -95,14 +105,13 @@ impl ContextExt for Context<'_> {
 /// The outcome of a root field that may be null: an error makes this field null, and no other.
 pub type Answer<T> = Option<async_graphql::Result<T>>;
 
-/// Does `work` if the viewer may do `action`. As a guard on the field does, but a guard's error would take the fields
-/// beside it along.
+/// Does `work` if the action behind the root field is open to the viewer. As a guard on the field does, but a guard's
+/// error would take the fields beside it along.
 pub async fn answer<T>(
     ctx: &Context<'_>,
-    action: Action,
     work: impl Future<Output = async_graphql::Result<Option<T>>>,
 ) -> Answer<T> {
-    match ctx.viewer().and_then(|viewer| viewer.may(action)) {
+    match action_of(ctx.field().name()).and_then(|action| ctx.viewer()?.may(action)) {
         Ok(()) => work.await.transpose(),
         Err(error) => Some(Err(error.into())),
     }

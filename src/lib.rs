@@ -30,10 +30,14 @@
 
 pub mod access;
 pub mod account;
+pub mod api_key;
 pub mod app;
+pub mod attempt;
+pub mod audit;
 pub mod columns;
 pub mod config;
 pub mod context;
+pub mod credential;
 pub mod db;
 pub mod demo;
 pub mod doctor;
@@ -56,4 +60,5 @@ pub mod schema;
 pub mod server;
 pub mod session;
 pub mod text;
+pub mod token;
 pub mod user;

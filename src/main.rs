@@ -93,7 +93,7 @@ async fn run(settings: &Settings, db: Db, listener: TcpListener) -> anyhow::Resu
         "Roster listens on http://{address}/graphql{}",
         if settings.playground { format!(", playground on http://{address}/") } else { String::new() }
     );
-    let app = App::new(db.clone(), settings.lifetime());
+    let app = App::new(db.clone(), settings.rules())?;
     server::serve(app, listener, settings.server(), stopped).await?;
     tokio::time::timeout(Duration::from_secs(2), db.close()).await.context("the database took too long to close")??;
     Ok(())

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use async_graphql::{Context, ID, Interface, Object, Result};
 
-use crate::access::Action;
+use crate::access::Allowed;
 use crate::context::{Answer, ContextExt, answer};
 use crate::entity::{group, institution, license, session, user};
 use crate::error::Error;
@@ -33,7 +33,7 @@ pub struct NodeQuery;
 impl NodeQuery {
     /// Whatever has this id; null where there is nothing, or nothing that the viewer can see.
     async fn node(&self, ctx: &Context<'_>, #[graphql(desc = "The id.")] id: ID) -> Answer<Node> {
-        answer(ctx, Action::ReadDirectory, async {
+        answer(ctx, async {
             let id = Id::given("id", &id)?;
             Ok(find(ctx, &[id]).await?.remove(&id))
         })
@@ -41,7 +41,7 @@ impl NodeQuery {
     }
 
     /// Whatever has these ids, in their order; null in the place of each that the viewer cannot see. At most 100.
-    #[graphql(guard = "Action::ReadDirectory", complexity = "ids.len().min(MOST_IDS) * child_complexity")]
+    #[graphql(guard = "Allowed", complexity = "ids.len().min(MOST_IDS) * child_complexity")]
     async fn nodes(
         &self,
         ctx: &Context<'_>,

@@ -74,6 +74,16 @@ impl Hasher {
         .await?
     }
 
+    /// A place among those who are let in.
+    pub fn turn(&self) -> Result<Turn<'_>, Error> {
+        Ok(Turn(self))
+    }
+
+    /// Checks a new password.
+    pub fn check(&self, form: &mut Form, field: &'static str, password: &str, known: &[&str]) {
+        check(form, field, password, known);
+    }
+
     async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
         let busy = || {
             Error::RateLimited("Too many people are signing in at this moment; try again in a few seconds.".to_owned())
@@ -86,6 +96,15 @@ impl Hasher {
             result
         });
         task.await.map_err(Error::internal)
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verdict { Wrong, Right, Outdated }
+pub struct Turn<'a>(&'a Hasher);
+impl Turn<'_> {
+    pub async fn verify(self, secret: String, hash: Option<String>) -> Result<Verdict, Error> {
+        Ok(if self.0.verify(secret, hash).await? { Verdict::Right } else { Verdict::Wrong })
     }
 }
 

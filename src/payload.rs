@@ -22,6 +22,16 @@ macro_rules! payload {
                 Self { success: true, message: message.into(), errors: Vec::new(), $($field),* }
             }
 
+            /// The payload of what was not done, for these faults of the input.
+            pub fn refused(errors: Vec<$crate::error::MutationError>) -> Self {
+                Self {
+                    success: false,
+                    message: $crate::payload::summary(&errors),
+                    errors,
+                    $($field: Default::default()),*
+                }
+            }
+
             /// The payload of an outcome: `done` makes it of what was done, the faults of the input make the other.
             ///
             /// # Errors
@@ -32,12 +42,7 @@ macro_rules! payload {
             ) -> async_graphql::Result<Option<Self>> {
                 match outcome {
                     Ok(value) => Ok(Some(done(value))),
-                    Err($crate::error::Error::Rejected(errors)) => Ok(Some(Self {
-                        success: false,
-                        message: $crate::payload::summary(&errors),
-                        errors,
-                        $($field: Default::default()),*
-                    })),
+                    Err($crate::error::Error::Rejected(errors)) => Ok(Some(Self::refused(errors))),
                     Err(error) => Err(error.into()),
                 }
             }
@@ -47,7 +52,16 @@ macro_rules! payload {
 
 pub(crate) use payload;
 
+use crate::entity::user;
 use crate::error::MutationError;
+
+payload! {
+    /// The outcome of a change of a person.
+    UserPayload {
+        /// The person as it is now; null where nothing was done.
+        user: Option<user::Model>,
+    }
+}
 
 /// The faults of an input in one sentence.
 #[must_use]

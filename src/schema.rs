@@ -1,10 +1,20 @@
 //! The API as a whole, merged from the features.
 
+use std::collections::HashSet;
+
+use async_graphql::parser::parse_schema;
+use async_graphql::parser::types::{
+    ExecutableDocument, OperationType, Selection, SelectionSet, TypeKind, TypeSystemDefinition,
+};
 use async_graphql::{EmptySubscription, Interface, MergedObject, SDLExportOptions, Schema, SchemaBuilder};
 use chrono::{DateTime, Utc};
 
+use crate::api_key::mutation::{ApiKeyMutation, ApiKeyPayload, CreateApiKeyPayload};
+use crate::api_key::query::ApiKeyQuery;
+use crate::access::ROOT_FIELDS;
+use crate::columns::is_accounted_for;
 use crate::entity::{group, institution, user};
-use crate::error::MutationError;
+use crate::error::{Error, MutationError};
 use crate::group::mutation::{GroupMutation, GroupPayload};
 use crate::group::query::{GroupQuery, MemberConnection};
 use crate::institution::mutation::{InstitutionMutation, InstitutionPayload};
@@ -12,22 +22,26 @@ use crate::institution::query::InstitutionQuery;
 use crate::license::query::LicenseQuery;
 use crate::node::NodeQuery;
 use crate::page::Connection;
-use crate::session::mutation::{LoginPayload, LogoutPayload, SessionMutation};
-use crate::user::mutation::{SetActivePayload, UserMutation, UserPayload};
+use crate::payload::UserPayload;
+use crate::session::mutation::{EndSessionsPayload, LoginPayload, LogoutPayload, SessionMutation};
+use crate::user::mutation::{DeleteUserPayload, SetActivePayload, UserMutation};
 use crate::user::query::UserQuery;
 use crate::user::search::{SearchConnection, SearchQuery};
+
+/// The mutations that compute with secrets: one in a request, or one request could try a list of them.
+const CREDENTIALS: [&str; 3] = ["login", "changePassword", "setPin"];
 
 /// How much a document may cost: its fields, each as often as it can come in the answer when every page is full.
 const HIGHEST_COST: usize = 50_000;
 
 /// What can be asked.
 #[derive(MergedObject, Default)]
-pub struct Query(UserQuery, SearchQuery, GroupQuery, InstitutionQuery, LicenseQuery, NodeQuery);
+pub struct Query(UserQuery, SearchQuery, GroupQuery, InstitutionQuery, LicenseQuery, ApiKeyQuery, NodeQuery);
 
 /// What can be changed. Every payload says whether it was done and, if not, every fault of the input at once. Not signed
 /// in, not allowed, over a limit: a top-level error with `extensions.code`.
 #[derive(MergedObject, Default)]
-pub struct Mutation(UserMutation, SessionMutation, GroupMutation, InstitutionMutation);
+pub struct Mutation(UserMutation, SessionMutation, GroupMutation, InstitutionMutation, ApiKeyMutation);
 
 /// What every payload says.
 #[derive(Interface)]
@@ -43,10 +57,14 @@ pub struct Mutation(UserMutation, SessionMutation, GroupMutation, InstitutionMut
 pub enum MutationPayload {
     User(UserPayload),
     SetActive(SetActivePayload),
+    DeleteUser(DeleteUserPayload),
+    EndSessions(EndSessionsPayload),
     Login(LoginPayload),
     Logout(LogoutPayload),
     Group(GroupPayload),
     Institution(InstitutionPayload),
+    CreateApiKey(CreateApiKeyPayload),
+    ApiKey(ApiKeyPayload),
 }
 
 /// The schema that is served.
@@ -67,6 +85,48 @@ pub fn build() -> SchemaBuilder<Query, Mutation, EmptySubscription> {
         )
         .limit_complexity(HIGHEST_COST)
         .disable_suggestions()
+}
+
+/// Makes sure that each root field has a rule, and each rule a root field; that of each field of a person it is known
+/// what it is made of.
+///
+/// # Errors
+/// `Internal`, naming the fields.
+pub fn check() -> Result<(), Error> {
+    let definitions = parse_schema(sdl()).map_err(Error::internal)?.definitions;
+    let fields_of = |type_name: &str| -> Vec<String> {
+        let object = definitions.iter().find_map(|definition| match definition {
+            TypeSystemDefinition::Type(of) if of.node.name.node == type_name => match &of.node.kind {
+                TypeKind::Object(object) => Some(object),
+                _ => None,
+            },
+            _ => None,
+        });
+        object.into_iter().flat_map(|object| &object.fields).map(|field| field.node.name.node.to_string()).collect()
+    };
+    let root: HashSet<String> = fields_of("Query").into_iter().chain(fields_of("Mutation")).collect();
+    let ruled: HashSet<String> = ROOT_FIELDS.iter().map(|(field, _)| (*field).to_owned()).collect();
+    let of_person = fields_of("User").into_iter().filter(|field| !is_accounted_for::<user::Entity>(field));
+    let faults: Vec<String> = root.symmetric_difference(&ruled).cloned().chain(of_person).collect();
+    if faults.is_empty() { Ok(()) } else { Err(Error::internal(format!("no rule, or no field: {}", faults.join(", ")))) }
+}
+
+/// Whether a document has two mutations that compute with secrets in one operation, under whatever aliases.
+#[must_use]
+pub fn has_many_credentials(document: &ExecutableDocument) -> bool {
+    fn count(document: &ExecutableDocument, set: &SelectionSet) -> usize {
+        let selections = set.items.iter().map(|selection| match &selection.node {
+            Selection::Field(field) => usize::from(CREDENTIALS.contains(&field.node.name.node.as_str())),
+            Selection::InlineFragment(fragment) => count(document, &fragment.node.selection_set.node),
+            Selection::FragmentSpread(spread) => document
+                .fragments
+                .get(&spread.node.fragment_name.node)
+                .map_or(0, |fragment| count(document, &fragment.node.selection_set.node)),
+        });
+        selections.sum()
+    }
+    let mutations = document.operations.iter().filter(|(_, operation)| operation.node.ty == OperationType::Mutation);
+    mutations.into_iter().any(|(_, operation)| count(document, &operation.node.selection_set.node) > 1)
 }
 
 /// The schema in the schema definition language, as `schema.graphql` has it.

@@ -1,10 +1,15 @@
 //! What is stored: one file for each table. The row is the GraphQL object, and an enum is both the column and the
 //! GraphQL enum. Tables with a secret in them show only what they name.
 
+pub mod api_key;
+pub mod audit_event;
 pub mod credential;
+pub mod device;
 pub mod group;
 pub mod institution;
 pub mod license;
 pub mod membership;
+pub mod pin;
 pub mod session;
+pub mod tombstone;
 pub mod user;

@@ -2,8 +2,8 @@
 
 use async_graphql::{Enum, InputObject, MaybeUndefined, SimpleObject};
 use chrono::{DateTime, Utc};
-use sea_orm::FromQueryResult;
 use sea_orm::entity::prelude::*;
+use sea_orm::{FromQueryResult, IdenStatic, Iterable};
 use serde::Deserialize;
 
 use crate::form::{Form, rule};
@@ -49,6 +49,14 @@ pub enum Role {
     Admin,
     /// Sees the directory and edits his own profile.
     User,
+}
+
+impl Role {
+    /// Whether the role brings access to every site of the license with it.
+    #[must_use]
+    pub fn reaches_every_site(self) -> bool {
+        self == Self::LicenseAdmin
+    }
 }
 
 /// A person in the directory.
@@ -155,6 +163,82 @@ pub enum Relation {
 
 impl ActiveModelBehavior for ActiveModel {}
 
+/// Who sees a column; which viewers those are is for `access` to say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Privacy {
+    /// Whoever sees the person.
+    Open,
+    /// The person and administrators.
+    Private,
+    /// Administrators: it is one of the rights.
+    Right,
+    /// Nobody: it is no field, but what a field is found or ordered by.
+    Internal,
+}
+
+impl Column {
+    /// Who sees the column.
+    #[must_use]
+    pub const fn privacy(self) -> Privacy {
+        match self {
+            Self::Id
+            | Self::Username
+            | Self::Email
+            | Self::EmailVerified
+            | Self::FirstName
+            | Self::LastName
+            | Self::Nickname
+            | Self::CertifiedEmail
+            | Self::Phone
+            | Self::Website
+            | Self::Gender
+            | Self::UserType
+            | Self::Position
+            | Self::GoogleScholar
+            | Self::OrcidId
+            | Self::AtlasPreference
+            | Self::InstitutionId
+            | Self::Role
+            | Self::IsStaff
+            | Self::IsActive
+            | Self::HasActivated
+            | Self::HasPin
+            | Self::FullSiteAccess
+            | Self::DateJoined
+            | Self::ModifiedAt
+            | Self::Version => Privacy::Open,
+            Self::Mobile | Self::BirthDate | Self::ExternalId | Self::LastLogin => Privacy::Private,
+            Self::IsSuperuser
+            | Self::IsAdmin
+            | Self::IsProjectAdmin
+            | Self::IsGroupAdmin
+            | Self::IsTaxonomiesAdmin
+            | Self::IsResourcesAdmin
+            | Self::IsAttributesAdmin
+            | Self::IsContactFormEmailReceiver => Privacy::Right,
+            Self::LicenseId
+            | Self::UsernameKey
+            | Self::EmailKey
+            | Self::FirstNameKey
+            | Self::LastNameKey
+            | Self::SearchKey => Privacy::Internal,
+        }
+    }
+
+    /// The field of the API that shows the column, such as `birthDate` or `adminRights.isAdmin`.
+    #[must_use]
+    pub fn field(self) -> String {
+        let name = text::camel(self.as_str());
+        if self.privacy() == Privacy::Right { format!("adminRights.{name}") } else { name }
+    }
+
+    /// The column that a field of the API shows; none where it is no column.
+    #[must_use]
+    pub fn of_field(field: &str) -> Option<Self> {
+        Self::iter().find(|column| column.field() == field)
+    }
+}
+
 /// The columns of [`AdminRights`].
 pub const RIGHTS: [Column; 8] = [
     Column::IsSuperuser,
@@ -166,6 +250,9 @@ pub const RIGHTS: [Column; 8] = [
     Column::IsAttributesAdmin,
     Column::IsContactFormEmailReceiver,
 ];
+
+/// The columns that a person's rank is made of.
+pub const OF_RANK: [Column; 4] = [Column::Role, Column::IsStaff, Column::IsSuperuser, Column::IsAdmin];
 
 /// The rights of administrators beyond their role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, SimpleObject, FromQueryResult)]
@@ -186,6 +273,35 @@ pub struct AdminRights {
     pub is_attributes_admin: bool,
     /// Receives what visitors write in the contact form.
     pub is_contact_form_email_receiver: bool,
+}
+
+impl AdminRights {
+    /// No right at all.
+    pub const NONE: Self = Self {
+        is_superuser: false,
+        is_admin: false,
+        is_project_admin: false,
+        is_group_admin: false,
+        is_taxonomies_admin: false,
+        is_resources_admin: false,
+        is_attributes_admin: false,
+        is_contact_form_email_receiver: false,
+    };
+
+    /// Each right by its field.
+    #[must_use]
+    pub const fn named(self) -> [(&'static str, bool); 8] {
+        [
+            ("adminRights.isSuperuser", self.is_superuser),
+            ("adminRights.isAdmin", self.is_admin),
+            ("adminRights.isProjectAdmin", self.is_project_admin),
+            ("adminRights.isGroupAdmin", self.is_group_admin),
+            ("adminRights.isTaxonomiesAdmin", self.is_taxonomies_admin),
+            ("adminRights.isResourcesAdmin", self.is_resources_admin),
+            ("adminRights.isAttributesAdmin", self.is_attributes_admin),
+            ("adminRights.isContactFormEmailReceiver", self.is_contact_form_email_receiver),
+        ]
+    }
 }
 
 /// The rights of administrators to change; a right that is left out stays as it is.
@@ -395,13 +511,20 @@ impl Model {
         ];
         // A word of a query has no line break, so that it is found within one of the five fields, never across two.
         self.search_key = searched.into_iter().flatten().map(text::fold).collect::<Vec<_>>().join("\n");
-        self.full_site_access |= self.role == Role::LicenseAdmin;
+        self.full_site_access |= self.role.reaches_every_site();
     }
 
     /// First and last name.
     #[must_use]
     pub fn name(&self) -> String {
         format!("{} {}", self.first_name, self.last_name)
+    }
+
+    /// What a password is not to be made of.
+    #[must_use]
+    pub fn known_words(&self) -> Vec<&str> {
+        let words = [Some(self.first_name.as_str()), Some(&self.last_name), self.username.as_deref(), self.email.as_deref()];
+        words.into_iter().flatten().collect()
     }
 
     /// The rights beyond the role.

@@ -154,6 +154,11 @@ impl Form {
         value
     }
 
+    /// What a rule makes of a value; none where it breaks the rule, which is a fault.
+    pub fn obeying<T>(&mut self, field: &'static str, outcome: Result<T, Fault>) -> Option<T> {
+        self.obey(field, outcome)
+    }
+
     /// The id that a text stands for; a text that is no UUID is a fault.
     pub fn id(&mut self, field: &'static str, text: &str) -> Option<Id> {
         let id = rule::id(text);

@@ -59,6 +59,11 @@ pub fn email(most: usize) -> impl Fn(&str) -> Result<String, Fault> {
     }
 }
 
+/// A PIN.
+pub fn pin(pin: &str) -> Result<String, Fault> {
+    if pin.len() == 4 && pin.bytes().all(|b| b.is_ascii_digit()) { Ok(pin.to_owned()) } else { Err(Fault::invalid("Exactly four digits.")) }
+}
+
 /// A telephone number as people write it, at most 20 characters.
 pub fn phone(number: &str) -> Result<String, Fault> {
     let number = self::text(20)(number)?;

@@ -4,13 +4,16 @@ pub mod mutation;
 pub mod query;
 
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter,
+    ActiveEnum, ActiveModelTrait, ColumnTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter,
     QuerySelect,
 };
+use serde_json::Value;
 
-use crate::access::Viewer;
+use crate::access::{Viewer, is_same_license};
+use crate::audit::{self, Change as Changed, Entry, difference};
 use crate::db::Db;
 use crate::entity::group::GroupFields;
+use crate::entity::audit_event::AuditAction;
 use crate::entity::membership::{GroupRole, MOST_GROUPS_OF_A_USER};
 use crate::entity::{group, membership, user};
 use crate::error::{Error, ErrorCode};
@@ -22,19 +25,21 @@ use crate::scalar::{Id, now};
 /// # Errors
 /// `Rejected` with every fault of the input.
 pub async fn create(db: &Db, viewer: &Viewer, fields: GroupFields) -> Result<group::Model, Error> {
-    let viewer = viewer.signed_in()?;
+    let signed_in = viewer.signed_in()?;
     let mut form = Form::creating();
-    let mut new = group::Model::blank(Id::new(), viewer.license_id);
+    let blank = group::Model::blank(Id::new(), signed_in.license_id);
+    let mut new = blank.clone();
     new.lay_over(fields, &mut form);
     form.finish()?;
     let transaction = db.begin().await?;
-    user::Entity::find_by_id(viewer.user_id).lock_exclusive().one(&transaction).await?;
-    check_room(&transaction, viewer.user_id, "name").await?;
+    user::Entity::find_by_id(signed_in.user_id).lock_exclusive().one(&transaction).await?;
+    check_room(&transaction, signed_in.user_id, "name").await?;
     new.clone().into_active_model().reset_all().insert(&transaction).await?;
     let owner =
-        membership::Model { user_id: viewer.user_id, group_id: new.id, role: GroupRole::Owner, joined_at: now() };
+        membership::Model { user_id: signed_in.user_id, group_id: new.id, role: GroupRole::Owner, joined_at: now() };
     owner.into_active_model().reset_all().insert(&transaction).await?;
-    transaction.commit().await?;
+    let event = Entry::new(AuditAction::GroupCreated, &new).by(viewer).with(difference(&blank, &new));
+    audit::commit(transaction, [event]).await?;
     Ok(new)
 }
 
@@ -52,7 +57,7 @@ pub async fn set_member(
     let change = Change::begin(db, viewer, group_id, user_id).await?;
     viewer.may_change_members(change.own, change.current.as_ref().map(|membership| membership.role), Some(role))?;
     match &change.current {
-        Some(current) if current.role == role => {}
+        Some(current) if current.role == role => return Ok(change.group),
         Some(current) => {
             change.keep_an_owner().await?;
             let changed = membership::Model { role, ..current.clone() };
@@ -65,8 +70,7 @@ pub async fn set_member(
             new.into_active_model().reset_all().insert(&change.transaction).await?;
         }
     }
-    change.transaction.commit().await?;
-    Ok(change.group)
+    change.commit(viewer, AuditAction::GroupMemberSet, Some(role)).await
 }
 
 /// Ends somebody's membership of a group; may be repeated.
@@ -76,12 +80,10 @@ pub async fn set_member(
 pub async fn remove_member(db: &Db, viewer: &Viewer, group_id: &str, user_id: &str) -> Result<group::Model, Error> {
     let change = Change::begin(db, viewer, group_id, user_id).await?;
     viewer.may_change_members(change.own, change.current.as_ref().map(|membership| membership.role), None)?;
-    if let Some(current) = &change.current {
-        change.keep_an_owner().await?;
-        membership::Entity::delete_by_id((current.user_id, current.group_id)).exec(&change.transaction).await?;
-    }
-    change.transaction.commit().await?;
-    Ok(change.group)
+    let Some(current) = &change.current else { return Ok(change.group) };
+    change.keep_an_owner().await?;
+    membership::Entity::delete_by_id((current.user_id, current.group_id)).exec(&change.transaction).await?;
+    change.commit(viewer, AuditAction::GroupMemberRemoved, None).await
 }
 
 /// A change of who belongs to a group, under way: the group's row is locked, so that changes of one group take turns.
@@ -107,7 +109,7 @@ impl Change {
         let group = group::Entity::find_by_id(group_id).filter(seen).lock_exclusive().one(&transaction).await?;
         let seen = viewer.finds_users();
         let person = user::Entity::find_by_id(user_id).filter(seen).lock_exclusive().one(&transaction).await?;
-        let person = person.filter(|person| group.as_ref().is_none_or(|group| group.license_id == person.license_id));
+        let person = person.filter(|person| group.as_ref().is_none_or(|group| is_same_license(group.license_id, person.license_id)));
         let mut form = Form::changing();
         if group.is_none() {
             form.fault("groupId", ErrorCode::NotFound, "There is no such group.");
@@ -123,6 +125,19 @@ impl Change {
         let current = membership::Entity::find_by_id((person.id, group.id)).one(&transaction).await?;
         let own = membership::Entity::find_by_id((viewer.signed_in()?.user_id, group.id)).one(&transaction).await?;
         Ok(Self { transaction, group, person, current, own: own.map(|membership| membership.role) })
+    }
+
+    /// Commits the change with its event; returns the group.
+    async fn commit(self, viewer: &Viewer, action: AuditAction, role: Option<GroupRole>) -> Result<group::Model, Error> {
+        let person: Value = self.person.id.0.to_string().into();
+        let old = self.current.map(|current| current.role);
+        let text = |role: GroupRole| Value::from(role.to_value());
+        let changes = [
+            Changed::of("userId", old.map(|_| person.clone()), role.map(|_| person.clone())),
+            Changed::of("role", old.map(text), role.map(text)),
+        ];
+        audit::commit(self.transaction, [Entry::new(action, &self.group).by(viewer).with(changes)]).await?;
+        Ok(self.group)
     }
 
     /// Refuses to take the last owner away; a group always has one.

@@ -2,7 +2,6 @@
 
 use async_graphql::{Context, ID, InputObject, MaybeUndefined, Object};
 
-use crate::access::Action;
 use crate::context::{Answer, ContextExt, answer};
 use crate::entity::group::{self, GroupFields};
 use crate::entity::membership::GroupRole;
@@ -56,7 +55,7 @@ impl GroupMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The group.")] input: CreateGroupInput,
     ) -> Answer<GroupPayload> {
-        answer(ctx, Action::CreateGroup, async {
+        answer(ctx, async {
             let fields = GroupFields { name: MaybeUndefined::Value(input.name), description: input.description };
             let outcome = super::create(ctx.db()?, ctx.viewer()?, fields).await;
             GroupPayload::of(outcome, |group| {
@@ -73,7 +72,7 @@ impl GroupMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "Who, where, as what.")] input: SetGroupMemberInput,
     ) -> Answer<GroupPayload> {
-        answer(ctx, Action::ChangeMembers, async {
+        answer(ctx, async {
             let outcome =
                 super::set_member(ctx.db()?, ctx.viewer()?, &input.group_id, &input.user_id, input.role).await;
             GroupPayload::of(outcome, |group| {
@@ -89,7 +88,7 @@ impl GroupMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "Who, and where.")] input: RemoveGroupMemberInput,
     ) -> Answer<GroupPayload> {
-        answer(ctx, Action::ChangeMembers, async {
+        answer(ctx, async {
             let outcome = super::remove_member(ctx.db()?, ctx.viewer()?, &input.group_id, &input.user_id).await;
             GroupPayload::of(outcome, |group| {
                 GroupPayload::done(format!("The members of {} were changed.", group.name), Some(group))

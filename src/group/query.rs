@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use futures_util::FutureExt;
 use sea_orm::{EntityTrait, QueryFilter};
 
-use crate::access::Action;
+use crate::access::Allowed;
 use crate::context::{Answer, ContextExt, answer};
 use crate::entity::membership::GroupRole;
 use crate::entity::{group, user};
@@ -48,12 +48,12 @@ pub struct GroupQuery;
 impl GroupQuery {
     /// One group; null where there is none, or none that the viewer can see.
     async fn group(&self, ctx: &Context<'_>, #[graphql(desc = "The group's id.")] id: ID) -> Answer<group::Model> {
-        answer(ctx, Action::ReadDirectory, async { Ok(ctx.links()?.load_one(GroupById(Id::given("id", &id)?)).await?) })
+        answer(ctx, async { Ok(ctx.links()?.load_one(GroupById(Id::given("id", &id)?)).await?) })
             .await
     }
 
     /// Groups by name and id.
-    #[graphql(guard = "Action::ReadDirectory", complexity = "page::cost(first, last, child_complexity)")]
+    #[graphql(guard = "Allowed", complexity = "page::cost(first, last, child_complexity)")]
     async fn groups(
         &self,
         ctx: &Context<'_>,

@@ -10,8 +10,9 @@ mod writing;
 use std::collections::{HashMap, HashSet};
 use std::io::BufRead;
 
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
+use sea_orm::{EntityTrait, QueryFilter, QuerySelect};
 
+use crate::access::of_license;
 use crate::db::Db;
 use crate::entity::{group, institution};
 use crate::error::{Error, MutationError};
@@ -155,7 +156,7 @@ impl<'a> Importer<'a> {
         let known: Vec<(Id, String, Option<String>)> = institution::Entity::find()
             .select_only()
             .columns([institution::Column::Id, institution::Column::Name, institution::Column::ExternalId])
-            .filter(institution::Column::LicenseId.eq(license_id))
+            .filter(of_license(institution::Column::LicenseId, license_id))
             .into_tuple()
             .all(db.read())
             .await?;
@@ -166,7 +167,7 @@ impl<'a> Importer<'a> {
         let known: Vec<(Id, String)> = group::Entity::find()
             .select_only()
             .columns([group::Column::Id, group::Column::Name])
-            .filter(group::Column::LicenseId.eq(license_id))
+            .filter(of_license(group::Column::LicenseId, license_id))
             .into_tuple()
             .all(db.read())
             .await?;

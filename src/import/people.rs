@@ -10,7 +10,7 @@ use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelec
 
 use super::Importer;
 use super::record::UserRecord;
-use crate::access::{is_active_license_admin, is_active_superuser};
+use crate::access::{of_license, is_same_license, is_active_license_admin, is_active_superuser};
 use crate::db::one_of;
 use crate::entity::membership::MOST_GROUPS_OF_A_USER;
 use crate::entity::{credential, membership, user};
@@ -90,7 +90,7 @@ impl Importer<'_> {
         let external_ids = drafts().filter_map(|draft| draft.external_id.as_deref());
         let emails = drafts().filter_map(|draft| draft.email_key.as_deref());
         let usernames = drafts().filter_map(|draft| draft.username_key.as_deref());
-        let of_license = user::Column::LicenseId.eq(self.license_id);
+        let of_license = of_license(user::Column::LicenseId, self.license_id);
         let conditions = [
             Condition::all().add(one_of(db.get_database_backend(), user::Column::Id, ids)),
             Condition::all().add(user::Column::ExternalId.is_in(external_ids)).add(of_license),
@@ -123,7 +123,7 @@ impl Importer<'_> {
 
     fn person(&mut self, old: Option<user::Model>, record: UserRecord, known: &Known) -> Result<Person, Error> {
         let mut form = if old.is_some() { Form::changing() } else { Form::importing() };
-        if old.as_ref().is_some_and(|old| old.license_id != self.license_id) {
+        if old.as_ref().is_some_and(|old| !is_same_license(old.license_id, self.license_id)) {
             return Err(Error::rejected("id", ErrorCode::Taken, "This id is taken."));
         }
         let mut row = old.clone().unwrap_or_else(|| user::Model::blank(record.id.unwrap_or_default(), self.license_id));
@@ -235,7 +235,7 @@ impl Known {
         }
         let place = self.people.len();
         self.by_id.insert(person.id, place);
-        if person.license_id == license_id {
+        if is_same_license(person.license_id, license_id) {
             self.by_external_id.extend(person.external_id.clone().map(|id| (id, place)));
         }
         self.by_email.extend(person.email_key.clone().map(|key| (key, place)));

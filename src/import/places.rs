@@ -1,9 +1,12 @@
 //! Institutions and groups: what people refer to.
 
-use sea_orm::{ActiveModelBehavior, ActiveModelTrait, EntityTrait, FromQueryResult, IntoActiveModel, ModelTrait};
+use sea_orm::{ActiveModelBehavior, ActiveModelTrait, EntityTrait, FromQueryResult, IntoActiveModel};
 
 use super::Importer;
 use super::record::{GroupRecord, InstitutionRecord};
+use crate::access::is_same_license;
+use crate::audit::{self, Entry, Subject, difference};
+use crate::entity::audit_event::AuditAction;
 use crate::entity::{group, institution};
 use crate::error::{Error, ErrorCode};
 use crate::form::Form;
@@ -22,12 +25,12 @@ impl Importer<'_> {
             Some(id) => institution::Entity::find_by_id(id).one(self.db.read()).await?,
             None => None,
         };
-        if old.as_ref().is_some_and(|old| old.license_id != self.license_id) {
+        if old.as_ref().is_some_and(|old| !is_same_license(old.license_id, self.license_id)) {
             return self.reject(number, Error::rejected("id", ErrorCode::Taken, "This id is taken."));
         }
         let mut form = if old.is_some() { Form::changing() } else { Form::importing() };
-        let blank = || institution::Model::blank(known.unwrap_or_default(), self.license_id);
-        let mut row = old.clone().unwrap_or_else(blank);
+        let blank = institution::Model::blank(known.unwrap_or_default(), self.license_id);
+        let mut row = old.clone().unwrap_or_else(|| blank.clone());
         row.lay_over(record.core, record.fields, &mut form);
         if by_external_id.is_some_and(|id| id != row.id) {
             form.fault("externalId", ErrorCode::Taken, "This external id is taken.");
@@ -37,7 +40,8 @@ impl Importer<'_> {
             return self.reject(number, error);
         }
         self.institutions.add(row.id, &row.name, row.external_id.as_deref());
-        self.put(old, row, |row| {
+        let actions = (AuditAction::InstitutionCreated, AuditAction::InstitutionUpdated);
+        self.put(actions, old, &blank, row, |row| {
             row.modified_at = now();
             row.version += 1;
         })
@@ -55,50 +59,62 @@ impl Importer<'_> {
             Some(id) => group::Entity::find_by_id(id).one(self.db.read()).await?,
             None => None,
         };
-        if old.as_ref().is_some_and(|old| old.license_id != self.license_id) {
+        if old.as_ref().is_some_and(|old| !is_same_license(old.license_id, self.license_id)) {
             return self.reject(number, Error::rejected("id", ErrorCode::Taken, "This id is taken."));
         }
         let mut form = if old.is_some() { Form::changing() } else { Form::importing() };
-        let blank = || group::Model::blank(known.unwrap_or_default(), self.license_id);
-        let mut row = old.clone().unwrap_or_else(blank);
+        let blank = group::Model::blank(known.unwrap_or_default(), self.license_id);
+        let mut row = old.clone().unwrap_or_else(|| blank.clone());
         row.lay_over(record.fields, &mut form);
         self.note_seen(row.id, "group", &mut form);
         if let Err(error) = form.finish() {
             return self.reject(number, error);
         }
         self.groups.add(row.id, &row.name, None);
-        self.put(old, row, |row| {
+        let actions = (AuditAction::GroupCreated, AuditAction::GroupUpdated);
+        self.put(actions, old, &blank, row, |row| {
             row.modified_at = now();
             row.version += 1;
         })
         .await
     }
 
-    /// Writes a row that is new or has changed.
-    async fn put<M, A>(&mut self, old: Option<M>, mut row: M, touch: impl FnOnce(&mut M)) -> Result<(), Error>
+    /// Writes a row that is new, to be recorded as what differs from a blank one, or has changed.
+    async fn put<M, A>(
+        &mut self,
+        (created, updated): (AuditAction, AuditAction),
+        old: Option<M>,
+        blank: &M,
+        mut row: M,
+        touch: impl FnOnce(&mut M),
+    ) -> Result<(), Error>
     where
-        M: ModelTrait + IntoActiveModel<A> + FromQueryResult + Send + Sync + PartialEq,
+        M: Subject + IntoActiveModel<A> + FromQueryResult + Clone + Send + Sync + PartialEq,
         M::Entity: EntityTrait<Model = M>,
         A: ActiveModelTrait<Entity = M::Entity> + ActiveModelBehavior + Send,
     {
-        match old {
-            Some(old) if old == row => self.tally.unchanged += 1,
-            Some(_) => {
-                touch(&mut row);
-                self.tally.changed += 1;
-                if self.write {
-                    row.into_active_model().reset_all().update(self.db.write()).await?;
-                }
+        let changes = difference(old.as_ref().unwrap_or(blank), &row);
+        let tally = match &old {
+            Some(old) if *old == row => {
+                self.tally.unchanged += 1;
+                return Ok(());
             }
-            None => {
-                self.tally.created += 1;
-                if self.write {
-                    M::Entity::insert(row.into_active_model().reset_all())
-                        .exec_without_returning(self.db.write())
-                        .await?;
-                }
-            }
+            Some(_) => &mut self.tally.changed,
+            None => &mut self.tally.created,
+        };
+        *tally += 1;
+        if !self.write {
+            return Ok(());
         }
-        Ok(())
+        let transaction = self.db.begin().await?;
+        let action = if old.is_some() { updated } else { created };
+        let event = Entry::new(action, &row).with(changes);
+        if old.is_some() {
+            touch(&mut row);
+            row.into_active_model().reset_all().update(&transaction).await?;
+        } else {
+            M::Entity::insert(row.into_active_model().reset_all()).exec_without_returning(&transaction).await?;
+        }
+        audit::commit(transaction, [event]).await
     }
 }

@@ -1,16 +1,32 @@
 //! People who were found good, written in one transaction.
 
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{ActiveModelTrait, ColumnTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, QueryFilter};
+use sea_orm::{ActiveEnum, ActiveModelTrait, ColumnTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, QueryFilter};
+use serde_json::Value;
 
 use super::Importer;
 use super::people::{Known, Person};
-use crate::entity::{credential, membership, session, user};
+use crate::audit::{self, Change, Entry, difference};
+use crate::entity::audit_event::AuditAction;
+use crate::entity::{api_key, credential, device, membership, session, user};
 use crate::error::Error;
-use crate::scalar::now;
+use crate::scalar::{Id, now};
 
 /// How many rows one statement inserts: SQLite takes 32,766 values.
 const ROWS_AT_ONCE: usize = 500;
+
+/// What is to be written of a chunk of people.
+#[derive(Default)]
+struct Batch {
+    created: Vec<user::Model>,
+    changed: Vec<user::Model>,
+    passwords: Vec<credential::Model>,
+    memberships: Vec<membership::Model>,
+    /// Whose password was set, and who was deactivated.
+    signed_out: Vec<Id>,
+    deactivated: Vec<Id>,
+    events: Vec<Entry>,
+}
 
 impl Importer<'_> {
     pub(super) async fn write_people(
@@ -19,46 +35,90 @@ impl Importer<'_> {
         people: Vec<Person>,
         known: &Known,
     ) -> Result<(), Error> {
-        let (mut created, mut changed, mut passwords, mut memberships, mut signed_out) =
-            (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let mut batch = Batch::default();
         for person in people {
-            let Person { mut row, old, password_hash, memberships: joined } = person;
-            let id = row.id;
-            let password = password_hash.filter(|hash| known.passwords.get(&id) != Some(hash));
-            match old {
-                Some(old) if old == row && password.is_none() && joined.is_empty() => self.tally.unchanged += 1,
-                Some(old) => {
-                    self.tally.changed += 1;
-                    if password.is_some() || old.is_active && !row.is_active {
-                        signed_out.push(id);
-                    }
-                    if old != row || password.is_some() {
-                        row.modified_at = now();
-                        row.version += 1;
-                        changed.push(row);
-                    }
-                }
-                None => {
-                    self.tally.created += 1;
-                    created.push(row);
-                }
-            }
-            passwords.extend(password.map(|password_hash| credential::Model { user_id: id, password_hash }));
-            memberships.extend(joined);
+            self.sort(person, known, &mut batch);
         }
         let Some(transaction) = transaction else { return Ok(()) };
+        let Batch { created, changed, passwords, memberships, signed_out, deactivated, events } = batch;
         insert_people(&transaction, created).await?;
         for row in changed {
             row.into_active_model().reset_all().update(&transaction).await?;
         }
-        if !signed_out.is_empty() {
-            let of_people = session::Column::UserId.is_in(signed_out);
-            session::Entity::delete_many().filter(of_people).exec(&transaction).await?;
-        }
+        end_sessions(&transaction, signed_out, deactivated).await?;
         insert_passwords(&transaction, passwords).await?;
         insert_memberships(&transaction, memberships).await?;
-        Ok(transaction.commit().await?)
+        audit::commit(transaction, events).await
     }
+
+    /// Finds out what is to be written of a person.
+    fn sort(&mut self, person: Person, known: &Known, batch: &mut Batch) {
+        let Person { mut row, old, password_hash, memberships: joined } = person;
+        let id = row.id;
+        let password = password_hash.filter(|hash| known.passwords.get(&id) != Some(hash));
+        let changes = match &old {
+            Some(old) => difference(old, &row),
+            None => difference(&user::Model::blank(id, row.license_id), &row),
+        };
+        let changes = changes
+            .into_iter()
+            .chain(password.as_ref().map(|_| Change::of_secret("password")))
+            .chain((!joined.is_empty()).then(|| Change::of("groups", None, Some(belonging(&joined)))));
+        let action = if old.is_some() { AuditAction::UserUpdated } else { AuditAction::UserCreated };
+        let event = Entry::new(action, &row).with(changes);
+        match old {
+            Some(old) if old == row && password.is_none() && joined.is_empty() => {
+                self.tally.unchanged += 1;
+                return;
+            }
+            Some(old) => {
+                self.tally.changed += 1;
+                if old.is_active && !row.is_active {
+                    batch.deactivated.push(id);
+                }
+                if password.is_some() || old.is_active && !row.is_active {
+                    batch.signed_out.push(id);
+                }
+                if old != row || password.is_some() {
+                    row.modified_at = now();
+                    row.version += 1;
+                    batch.changed.push(row);
+                }
+            }
+            None => {
+                self.tally.created += 1;
+                batch.created.push(row);
+            }
+        }
+        batch.events.push(event);
+        batch.passwords.extend(password.map(|password_hash| credential::Model { user_id: id, password_hash }));
+        batch.memberships.extend(joined);
+    }
+}
+
+fn belonging(memberships: &[membership::Model]) -> Value {
+    let one = |membership: &membership::Model| {
+        serde_json::json!({ "groupId": membership.group_id, "role": membership.role.to_value() })
+    };
+    memberships.iter().map(one).collect()
+}
+
+async fn end_sessions(
+    transaction: &DatabaseTransaction,
+    signed_out: Vec<Id>,
+    deactivated: Vec<Id>,
+) -> Result<(), Error> {
+    if !signed_out.is_empty() {
+        let of_people = session::Column::UserId.is_in(signed_out.iter().copied());
+        session::Entity::delete_many().filter(of_people).exec(transaction).await?;
+        let of_people = device::Column::UserId.is_in(signed_out);
+        device::Entity::delete_many().filter(of_people).exec(transaction).await?;
+    }
+    if !deactivated.is_empty() {
+        let of_people = api_key::Column::UserId.is_in(deactivated);
+        api_key::Entity::delete_many().filter(of_people).exec(transaction).await?;
+    }
+    Ok(())
 }
 
 async fn insert_people(transaction: &DatabaseTransaction, rows: Vec<user::Model>) -> Result<(), Error> {

@@ -2,7 +2,6 @@
 
 use async_graphql::{Context, InputObject, MaybeUndefined, Object};
 
-use crate::access::Action;
 use crate::context::{Answer, ContextExt, answer};
 use crate::entity::institution::{self, InstitutionCore, InstitutionFields, InstitutionKind};
 use crate::payload::payload;
@@ -39,7 +38,7 @@ impl InstitutionMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The institution.")] input: CreateInstitutionInput,
     ) -> Answer<InstitutionPayload> {
-        answer(ctx, Action::CreateInstitution, async {
+        answer(ctx, async {
             let core = InstitutionCore {
                 name: MaybeUndefined::Value(input.name),
                 kind: MaybeUndefined::Value(input.kind),

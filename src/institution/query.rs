@@ -4,7 +4,7 @@ use async_graphql::{ComplexObject, Context, ID, Object, Result};
 use futures_util::FutureExt;
 use sea_orm::{EntityTrait, QueryFilter};
 
-use crate::access::Action;
+use crate::access::Allowed;
 use crate::context::{Answer, ContextExt, answer};
 use crate::entity::{institution, license, user};
 use crate::error::Error;
@@ -23,14 +23,14 @@ impl InstitutionQuery {
         ctx: &Context<'_>,
         #[graphql(desc = "The institution's id.")] id: ID,
     ) -> Answer<institution::Model> {
-        answer(ctx, Action::ReadDirectory, async {
+        answer(ctx, async {
             Ok(ctx.links()?.load_one(InstitutionById(Id::given("id", &id)?)).await?)
         })
         .await
     }
 
     /// Institutions by name and id.
-    #[graphql(guard = "Action::ReadDirectory", complexity = "page::cost(first, last, child_complexity)")]
+    #[graphql(guard = "Allowed", complexity = "page::cost(first, last, child_complexity)")]
     async fn institutions(
         &self,
         ctx: &Context<'_>,

@@ -4,7 +4,9 @@ pub mod query;
 
 use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect};
 
+use crate::audit::{self, Change, Entry};
 use crate::db::Db;
+use crate::entity::audit_event::AuditAction;
 use crate::entity::license::{self, LicenseKind};
 use crate::error::Error;
 use crate::scalar::{Date, Id};
@@ -22,7 +24,12 @@ pub async fn create(db: &Db, id: Id, number: &str, holder: &str) -> Result<licen
         starts_on: Date::today(),
         expires_on: None,
     };
-    Ok(new.into_active_model().reset_all().insert(db.write()).await?)
+    let transaction = db.begin().await?;
+    new.clone().into_active_model().reset_all().insert(&transaction).await?;
+    let number = Change::of("number", None, Some(new.number.clone().into()));
+    let holder = Change::of("holder", None, Some(new.holder.clone().into()));
+    audit::commit(transaction, [Entry::new(AuditAction::LicenseCreated, &new).with([number, holder])]).await?;
+    Ok(new)
 }
 
 /// The license of a number or, where none is named, the only one there is; the first one is made for `holder`.

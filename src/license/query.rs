@@ -2,7 +2,6 @@
 
 use async_graphql::{Context, ID, Object};
 
-use crate::access::Action;
 use crate::context::{Answer, ContextExt, answer};
 use crate::entity::license;
 use crate::loader::LicenseById;
@@ -19,7 +18,7 @@ impl LicenseQuery {
         ctx: &Context<'_>,
         #[graphql(desc = "The license's id.")] id: ID,
     ) -> Answer<license::Model> {
-        answer(ctx, Action::ReadDirectory, async {
+        answer(ctx, async {
             Ok(ctx.links()?.load_one(LicenseById(Id::given("id", &id)?)).await?)
         })
         .await

@@ -2,102 +2,111 @@
 
 pub mod mutation;
 pub mod query;
+pub mod secret;
+pub mod sign_in;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, TimeDelta, Utc};
-use rand::TryRng;
-use sea_orm::sea_query::{Condition, Expr};
+use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, IntoActiveModel, JoinType,
-    QueryFilter, QueryOrder, QuerySelect, RelationTrait,
+    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, JoinType, QueryFilter, QueryOrder, QuerySelect,
+    RelationTrait, Select,
 };
-use sha2::{Digest, Sha256};
 
-use crate::access::{Rank, SignedIn};
-use crate::context::{Client, Lifetime};
+use crate::access::{Action, Means, Person, SignedIn, Viewer, active_in_valid_license};
+use crate::audit::{self, Change, Entry};
+use crate::context::Lifetime;
+pub use self::sign_in::open;
+use crate::credential;
 use crate::db::Db;
+use crate::entity::audit_event::AuditAction;
 use crate::entity::session::MOST_SESSIONS_OF_A_USER;
-use crate::entity::user::{AdminRights, Role};
-use crate::entity::{credential, license, session, user};
-use crate::error::{Error, ErrorCode, MutationError};
-use crate::password::Hasher;
-use crate::scalar::{Date, Id, now};
-use crate::text;
+use crate::entity::user::Role;
+use crate::entity::{api_key, session, user};
+use crate::error::{Error, ErrorCode};
+use crate::form::Form;
+use crate::scalar::{Id, now};
+use crate::token::{self, Kind};
 
-/// What every token begins with, so that secret scanners recognise one.
-const TOKEN_PREFIX: &str = "ros_";
-/// The most characters that a username or an address has; what is longer is nobody's, and not looked for.
-const LONGEST_LOGIN: usize = 250;
-/// How often `lastSeenAt` is written at most.
+/// How often the last use of a session or key is written at most.
 const SEEN_EVERY: TimeDelta = TimeDelta::minutes(1);
-
-/// A session that has just begun. The token is shown this once.
-pub struct Opened {
-    pub id: Id,
-    pub user: user::Model,
-    pub token: String,
-    pub expires_at: DateTime<Utc>,
-}
+/// The most ids in a list that is given.
+const MOST_ITEMS: usize = 100;
 
 /// The columns that tell who is asking and what he may do.
 #[derive(FromQueryResult)]
 struct Found {
-    session_id: Id,
-    last_seen_at: DateTime<Utc>,
-    user_id: Id,
-    license_id: Id,
-    role: Role,
-    is_staff: bool,
-    full_site_access: bool,
+    id: Id,
+    seen_at: Option<DateTime<Utc>>,
+    key_role: Option<Role>,
     #[sea_orm(nested)]
-    rights: AdminRights,
+    person: Person,
 }
 
-/// Who holds a token, read afresh: the session has not ended, the person is active, the license has not expired.
+/// Who holds a token, read afresh: the session or key has not ended, the person is active, the license has not expired.
 ///
 /// # Errors
 /// `Unauthenticated` where the token is not, or no longer, of any use.
-pub async fn authenticate(db: &Db, lifetime: Lifetime, token: &str) -> Result<SignedIn, Error> {
-    let found = find(db, lifetime, token).await?.ok_or(Error::Unauthenticated)?;
-    if found.last_seen_at + SEEN_EVERY < now() {
-        let (db, id) = (db.clone(), found.session_id);
+pub async fn authenticate(
+    db: &Db,
+    lifetime: Lifetime,
+    token: &str,
+    request_id: Option<String>,
+) -> Result<SignedIn, Error> {
+    let found = match Kind::of(token) {
+        Some(Kind::Session) => find_session(db, lifetime, token).await?,
+        Some(Kind::ApiKey) => find_api_key(db, token).await?,
+        Some(Kind::Device) | None => None,
+    };
+    let found = found.ok_or(Error::Unauthenticated)?;
+    if found.seen_at.is_none_or(|seen_at| seen_at + SEEN_EVERY < now()) {
+        let (db, id, is_key) = (db.clone(), found.id, found.key_role.is_some());
         // Not awaited: a read does not wait for the writer's turn, nor fail with it.
         tokio::spawn(async move {
-            if let Err(error) = note_use(&db, id).await {
-                tracing::warn!(?error, "the last use of a session was not noted");
+            let noted = if is_key { note_use_of_key(&db, id).await } else { note_use(&db, id).await };
+            if let Err(error) = noted {
+                tracing::warn!(?error, "the last use of a token was not noted");
             }
         });
     }
-    Ok(SignedIn {
-        user_id: found.user_id,
-        session_id: found.session_id,
-        license_id: found.license_id,
-        rank: Rank::of(found.role, found.is_staff, found.rights),
-        rights: found.rights,
-        full_site_access: found.full_site_access,
-    })
+    let means = found.key_role.map_or(Means::Session(found.id), |role| Means::ApiKey(found.id, role));
+    Ok(SignedIn::new(&found.person, means, request_id))
 }
 
-async fn find(db: &Db, lifetime: Lifetime, token: &str) -> Result<Option<Found>, Error> {
-    if !token.starts_with(TOKEN_PREFIX) {
-        return Ok(None);
-    }
+async fn find_session(db: &Db, lifetime: Lifetime, token: &str) -> Result<Option<Found>, Error> {
     let now = now();
-    let found = session::Entity::find()
+    let select = session::Entity::find()
         .select_only()
-        .column_as(session::Column::Id, "session_id")
-        .column(session::Column::LastSeenAt)
+        .column(session::Column::Id)
+        .column_as(session::Column::LastSeenAt, "seen_at")
+        .column_as(Expr::val(None::<String>), "key_role")
         .column(session::Column::UserId)
+        .join(JoinType::InnerJoin, session::Relation::User.def())
+        .filter(session::Column::TokenHash.eq(token::hash(token)))
+        .filter(session::Column::ExpiresAt.gt(now))
+        .filter(session::Column::LastSeenAt.gt(now - lifetime.idle));
+    find(db, select).await
+}
+
+async fn find_api_key(db: &Db, token: &str) -> Result<Option<Found>, Error> {
+    let lasting = api_key::Column::ExpiresAt.is_null();
+    let select = api_key::Entity::find()
+        .select_only()
+        .column(api_key::Column::Id)
+        .column_as(api_key::Column::LastUsedAt, "seen_at")
+        .column_as(api_key::Column::Role, "key_role")
+        .column(api_key::Column::UserId)
+        .join(JoinType::InnerJoin, api_key::Relation::User.def())
+        .filter(api_key::Column::TokenHash.eq(token::hash(token)))
+        .filter(lasting.or(api_key::Column::ExpiresAt.gt(now())));
+    find(db, select).await
+}
+
+async fn find<E: EntityTrait>(db: &Db, select: Select<E>) -> Result<Option<Found>, Error> {
+    let found = select
         .columns([user::Column::LicenseId, user::Column::Role, user::Column::IsStaff, user::Column::FullSiteAccess])
         .columns(user::RIGHTS)
-        .join(JoinType::InnerJoin, session::Relation::User.def())
         .join(JoinType::InnerJoin, user::Relation::License.def())
-        .filter(session::Column::TokenHash.eq(token_hash(token)))
-        .filter(session::Column::ExpiresAt.gt(now))
-        .filter(session::Column::LastSeenAt.gt(now - lifetime.idle))
-        .filter(user::Column::IsActive.eq(true))
-        .filter(license_is_valid())
+        .filter(active_in_valid_license())
         .into_model::<Found>()
         .one(db.read())
         .await?;
@@ -115,117 +124,16 @@ async fn note_use(db: &Db, id: Id) -> Result<(), Error> {
     Ok(())
 }
 
-/// Signs a person in by username or e-mail address and password.
-///
-/// # Errors
-/// `Rejected` with one and the same fault for an unknown login, a wrong password and no password set; with INACTIVE
-/// where the password is right but the person inactive or the license expired. `RateLimited` where too many sign in at
-/// once.
-pub async fn login(
-    db: &Db,
-    hasher: &Hasher,
-    lifetime: Lifetime,
-    client: &Client,
-    login: &str,
-    password: String,
-) -> Result<Opened, Error> {
-    let found = if login.chars().count() > LONGEST_LOGIN { None } else { find_by_login(db, login).await? };
-    let hash = match &found {
-        Some((person, _)) => credential::Entity::find_by_id(person.id).one(db.read()).await?,
-        None => None,
-    };
-    let hash = hash.map(|credential| credential.password_hash);
-    let right = hasher.verify(password, hash.clone()).await?;
-    let (person, license) = match found {
-        Some(found) if right => found,
-        _ => return Err(wrong()),
-    };
-    if !person.is_active || license.is_some_and(|license| license.expires_on.is_some_and(|last| last < Date::today())) {
-        return Err(inactive());
-    }
-    begin(db, lifetime, client, person, hash.as_deref()).await
-}
-
-async fn find_by_login(db: &Db, login: &str) -> Result<Option<(user::Model, Option<license::Model>)>, Error> {
-    let login = login.trim();
-    let named = Condition::any()
-        .add(user::Column::EmailKey.eq(text::canonical_email(login)))
-        .add(user::Column::UsernameKey.eq(text::canonical(login)));
-    // Somebody's username may be the text of another's address; the address goes first.
-    let people = user::Entity::find().filter(named).all(db.read()).await?;
-    let Some(person) =
-        people.into_iter().min_by_key(|person| person.email_key.as_deref() != Some(&text::canonical_email(login)))
-    else {
-        return Ok(None);
-    };
-    let license = license::Entity::find_by_id(person.license_id).one(db.read()).await?;
-    Ok(Some((person, license)))
-}
-
-fn wrong() -> Error {
-    refused(ErrorCode::InvalidCredentials, "The login or the password is wrong.")
-}
-
-fn inactive() -> Error {
-    refused(ErrorCode::Inactive, "This account is deactivated; ask an administrator.")
-}
-
-fn refused(code: ErrorCode, message: &str) -> Error {
-    Error::Rejected(vec![MutationError { code, path: vec!["input".to_owned()], message: message.to_owned() }])
-}
-
-/// Begins a session for a person and notes the sign-in. Of too many sessions the oldest end.
-///
-/// # Errors
-/// `Rejected` with INACTIVE where the person was deactivated meanwhile; whatever the database says.
-pub async fn open(db: &Db, lifetime: Lifetime, client: &Client, person: user::Model) -> Result<Opened, Error> {
-    begin(db, lifetime, client, person, None).await
-}
-
-/// Begins a session. It takes long to verify a password: what was `verified` must be the person's still, and the person
-/// active still, or the session would outlive what ends all others.
-async fn begin(
-    db: &Db,
-    lifetime: Lifetime,
-    client: &Client,
-    mut person: user::Model,
-    verified: Option<&str>,
-) -> Result<Opened, Error> {
+async fn note_use_of_key(db: &Db, id: Id) -> Result<(), Error> {
     let now = now();
-    let token = new_token()?;
-    let session = session::Model {
-        id: Id::new(),
-        user_id: person.id,
-        token_hash: token_hash(&token),
-        created_at: now,
-        last_seen_at: now,
-        expires_at: now + lifetime.absolute,
-        user_agent: client.user_agent.as_ref().map(|agent| agent.chars().take(200).collect()),
-        ip_address: client.ip_address.map(|address| address.to_string()),
-    };
-    let (id, expires_at) = (session.id, session.expires_at);
-    let transaction = db.begin().await?;
-    // The person's row goes first: it is the lock under which sign-ins and what ends them take turns.
-    let noted = user::Entity::update_many()
-        .col_expr(user::Column::LastLogin, Expr::value(now))
-        .filter(user::Column::Id.eq(person.id))
-        .filter(user::Column::IsActive.eq(true))
-        .exec(&transaction)
+    let unseen = api_key::Column::LastUsedAt.is_null();
+    api_key::Entity::update_many()
+        .col_expr(api_key::Column::LastUsedAt, Expr::value(now))
+        .filter(api_key::Column::Id.eq(id))
+        .filter(unseen.or(api_key::Column::LastUsedAt.lt(now - SEEN_EVERY)))
+        .exec(db.write())
         .await?;
-    if noted.rows_affected == 0 {
-        return Err(inactive());
-    }
-    if let Some(verified) = verified {
-        let current = credential::Entity::find_by_id(person.id).one(&transaction).await?;
-        if current.is_none_or(|current| current.password_hash != verified) {
-            return Err(wrong());
-        }
-    }
-    session.into_active_model().reset_all().insert(&transaction).await?;
-    end_oldest(&transaction, person.id).await?;
-    transaction.commit().await?;
-    person.last_login = Some(now);
-    Ok(Opened { id, user: person, token, expires_at })
+    Ok(())
 }
 
 /// Ends the oldest sessions of too many, and forgets those that have run out.
@@ -250,25 +158,53 @@ async fn end_oldest(db: &impl ConnectionTrait, user_id: Id) -> Result<(), Error>
     Ok(())
 }
 
-/// Ends one session.
+/// Signs the viewer out: ends the session that asks.
 ///
 /// # Errors
 /// Whatever the database says.
-pub async fn end(db: &Db, id: Id) -> Result<(), Error> {
-    session::Entity::delete_by_id(id).exec(db.write()).await?;
-    Ok(())
+pub async fn end(db: &Db, viewer: &Viewer) -> Result<(), Error> {
+    let signed_in = viewer.signed_in()?;
+    let (Some(session_id), user_id) = (signed_in.session_id(), signed_in.user_id) else { return Ok(()) };
+    let transaction = db.begin().await?;
+    let ended = session::Entity::delete_by_id(session_id).exec(&transaction).await?.rows_affected;
+    let person = user::Entity::find_by_id(user_id).one(&transaction).await?;
+    let event = person.filter(|_| ended > 0).map(|person| Entry::new(AuditAction::SignedOut, &person).by(viewer));
+    audit::commit(transaction, event).await
 }
 
-fn license_is_valid() -> Condition {
-    Condition::any().add(license::Column::ExpiresOn.is_null()).add(license::Column::ExpiresOn.gte(Date::today()))
+/// Which sessions of whom are to end.
+pub struct Ending {
+    /// Whose; the viewer's where nobody is named.
+    pub user_id: Option<String>,
+    /// Which; all where none is named.
+    pub sessions: Option<Vec<Id>>,
+    /// Whether the session that asks ends too.
+    pub include_current: bool,
 }
 
-fn new_token() -> Result<String, Error> {
-    let mut secret = [0_u8; 32];
-    rand::rngs::SysRng.try_fill_bytes(&mut secret).map_err(Error::internal)?;
-    Ok(format!("{TOKEN_PREFIX}{}", URL_SAFE_NO_PAD.encode(secret)))
-}
-
-fn token_hash(token: &str) -> Vec<u8> {
-    Sha256::digest(token.as_bytes()).to_vec()
+/// Ends sessions of the viewer or, for administrators, of somebody else; returns how many.
+///
+/// # Errors
+/// `Rejected` for an unknown person; `Forbidden`.
+pub async fn end_sessions(db: &Db, viewer: &Viewer, ending: Ending) -> Result<i32, Error> {
+    let signed_in = viewer.signed_in()?;
+    let mut form = Form::changing();
+    let user_id = match &ending.user_id {
+        Some(text) => form.id("userId", text),
+        None => Some(signed_in.user_id),
+    };
+    if ending.sessions.as_ref().is_some_and(|ids| ids.len() > MOST_ITEMS) {
+        form.fault("sessionIds", ErrorCode::TooLong, format!("At most {MOST_ITEMS}."));
+    }
+    form.finish()?;
+    let user_id = user_id.unwrap_or(signed_in.user_id);
+    let transaction = db.begin().await?;
+    let found = user::Entity::find_by_id(user_id).filter(viewer.finds_users()).lock_exclusive().one(&transaction).await?;
+    let person = found.ok_or_else(|| Error::not_found("userId", "person"))?;
+    viewer.may_to(Action::EndSessions, &person)?;
+    let spared = signed_in.session_id().filter(|_| !ending.include_current);
+    let ended = credential::end_sessions(&transaction, user_id, ending.sessions.as_deref(), spared).await?;
+    let event = Entry::new(AuditAction::SessionsEnded, &person).by(viewer).with([Change::of("sessions", None, Some(ended.into()))]);
+    audit::commit(transaction, (ended > 0).then_some(event)).await?;
+    Ok(ended)
 }

@@ -1,21 +1,64 @@
-//! login, logout.
+//! login, logout, endSessions, changePassword, setPin, unlockUser.
 
-use async_graphql::{Context, InputObject, Object};
+use async_graphql::{Context, ID, InputObject, Object};
 use chrono::{DateTime, Utc};
 
-use crate::access::{Action, SignedIn};
+use super::sign_in::Gate;
+use super::{Ending, secret};
+use crate::access::{Means, SignedIn};
 use crate::context::{Answer, ContextExt, answer};
 use crate::entity::user;
 use crate::error::{Error, ErrorCode};
-use crate::payload::payload;
+use crate::form::Form;
+use crate::payload::{UserPayload, payload};
+use crate::scalar::Id;
 
-/// Who signs in, and by what.
+/// Who signs in, and by what: a password, or a PIN on a device that has signed in by password before.
 #[derive(InputObject)]
 pub struct LoginInput {
     /// The username or e-mail address.
     pub login: String,
     /// The password.
     pub password: Option<String>,
+    /// The PIN; only together with the device's token.
+    pub pin: Option<String>,
+    /// The token that the last sign-in by password on this device returned. It is remembered for 30 days from its last use.
+    pub device_token: Option<String>,
+}
+
+/// Which sessions are to end.
+#[derive(InputObject)]
+pub struct EndSessionsInput {
+    /// Whose; the viewer's own where nobody is named. Those of others are for administrators to end.
+    pub user_id: Option<ID>,
+    /// Which, at most 100; all of them where none is named.
+    pub session_ids: Option<Vec<Id>>,
+    /// Whether the session that asks ends too.
+    #[graphql(default = false)]
+    pub include_current: bool,
+}
+
+/// One's own new password.
+#[derive(InputObject)]
+pub struct ChangePasswordInput {
+    /// The password as it is.
+    pub current_password: String,
+    /// The password as it is to be: at least 12 characters where nothing else is set, at most 128, hard to guess.
+    pub new_password: String,
+}
+
+/// One's own PIN.
+#[derive(InputObject)]
+pub struct SetPinInput {
+    /// Four digits; null removes the PIN.
+    pub pin: Option<String>,
+}
+
+/// Who is to be let in again.
+#[derive(InputObject)]
+pub struct UnlockUserInput {
+    /// Who.
+    pub id: ID,
 }
 
 payload! {
@@ -25,6 +68,8 @@ payload! {
         user: Option<user::Model>,
         /// The bearer token of the new session, to be sent as `Authorization: Bearer ...`. It is shown this once.
         token: Option<String>,
+        /// The token by which this device may sign in by PIN, after a sign-in by password. It is shown this once.
+        device_token: Option<String>,
         /// When the session ends at the latest.
         expires_at: Option<DateTime<Utc>>,
     }
@@ -35,31 +80,42 @@ payload! {
     LogoutPayload {}
 }
 
+payload! {
+    /// The outcome of ending sessions.
+    EndSessionsPayload {
+        /// How many ended.
+        sessions_ended: i32,
+    }
+}
+
 #[derive(Default)]
 pub struct SessionMutation;
 
 #[Object]
 impl SessionMutation {
-    /// Signs a person in by username or e-mail address and password. Unknown login and wrong password get the same
-    /// answer. Open to everybody.
+    /// Signs a person in by username or e-mail address, with a password or a PIN. Unknown login and wrong secret get the
+    /// same answer; ten wrong passwords within 15 minutes lock sign-in by password for 15 minutes. Open to everybody.
     async fn login(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Who signs in, and by what.")] input: LoginInput,
     ) -> Answer<LoginPayload> {
-        answer(ctx, Action::SignIn, async {
-            let outcome = match input.password {
-                Some(password) => {
-                    super::login(ctx.db()?, ctx.hasher()?, ctx.lifetime()?, ctx.client()?, &input.login, password).await
-                }
-                None => Err(Error::rejected("password", ErrorCode::Required, "The password is missing.")),
+        answer(ctx, async {
+            let gate = gate(ctx)?;
+            let outcome = match of_one_secret(input) {
+                Ok((login, Secret::Password(password, device))) => gate.by_password(&login, password, device).await,
+                Ok((login, Secret::Pin(pin, device))) => gate.by_pin(&login, pin, device).await,
+                Err(error) => Err(error),
             };
             if let Ok(opened) = &outcome {
-                ctx.asking()?.signs_in(SignedIn::new(&opened.user, opened.id));
+                let request_id = ctx.client()?.request_id.clone();
+                let person = (&opened.user).into();
+                ctx.asking()?.signs_in(SignedIn::new(&person, Means::Session(opened.id), request_id));
             }
             LoginPayload::of(outcome, |opened| {
                 let message = format!("Welcome, {}.", opened.user.name());
-                LoginPayload::done(message, Some(opened.user), Some(opened.token), Some(opened.expires_at))
+                let (token, expires_at) = (Some(opened.token), Some(opened.expires_at));
+                LoginPayload::done(message, Some(opened.user), token, opened.device_token, expires_at)
             })
         })
         .await
@@ -67,10 +123,106 @@ impl SessionMutation {
 
     /// Ends the session that asks. Open to everybody who is signed in.
     async fn logout(&self, ctx: &Context<'_>) -> Answer<LogoutPayload> {
-        answer(ctx, Action::UseSession, async {
-            let session = ctx.viewer()?.signed_in()?.session_id;
-            LogoutPayload::of(super::end(ctx.db()?, session).await, |()| LogoutPayload::done("You are signed out."))
+        answer(ctx, async {
+            LogoutPayload::of(super::end(ctx.db()?, ctx.viewer()?).await, |()| LogoutPayload::done("You are signed out."))
         })
         .await
     }
+
+    /// Ends sessions, on every device or on some: one's own, or for administrators those of people up to their rank.
+    async fn end_sessions(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which.")] input: EndSessionsInput,
+    ) -> Answer<EndSessionsPayload> {
+        answer(ctx, async {
+            let EndSessionsInput { user_id, session_ids, include_current } = input;
+            let ending = Ending { user_id: user_id.map(|id| id.0), sessions: session_ids, include_current };
+            EndSessionsPayload::of(super::end_sessions(ctx.db()?, ctx.viewer()?, ending).await, |ended| {
+                EndSessionsPayload::done(format!("Sessions ended: {ended}."), ended)
+            })
+        })
+        .await
+    }
+
+    /// Changes one's own password. Every other session ends, and no device signs in by PIN until it has seen the new
+    /// password. Open to everybody who is signed in.
+    async fn change_password(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The present password and the new one.")] input: ChangePasswordInput,
+    ) -> Answer<UserPayload> {
+        answer(ctx, async {
+            let ChangePasswordInput { current_password, new_password } = input;
+            let outcome = secret::change_password(&gate(ctx)?, ctx.viewer()?, current_password, new_password).await;
+            UserPayload::of(outcome, |user| UserPayload::done("Your password was changed.", Some(user)))
+        })
+        .await
+    }
+
+    /// Sets or removes one's own PIN. Open to everybody who is signed in.
+    async fn set_pin(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The PIN.")] input: SetPinInput,
+    ) -> Answer<UserPayload> {
+        answer(ctx, async {
+            let outcome = secret::change_pin(ctx.db()?, ctx.hasher()?, ctx.viewer()?, input.pin).await;
+            UserPayload::of(outcome, |user| {
+                let state = if user.has_pin { "set" } else { "removed" };
+                UserPayload::done(format!("Your PIN was {state}."), Some(user))
+            })
+        })
+        .await
+    }
+
+    /// Lets a person sign in again at once who was locked out by wrong passwords; may be repeated. Administrators only,
+    /// not for themselves.
+    async fn unlock_user(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Who.")] input: UnlockUserInput,
+    ) -> Answer<UserPayload> {
+        answer(ctx, async {
+            let outcome = secret::unlock(ctx.db()?, ctx.viewer()?, &input.id).await;
+            UserPayload::of(outcome, |user| {
+                UserPayload::done(format!("{} can sign in again.", user.name()), Some(user))
+            })
+        })
+        .await
+    }
+}
+
+/// By what somebody signs in.
+enum Secret {
+    Password(String, Option<String>),
+    Pin(String, String),
+}
+
+fn of_one_secret(input: LoginInput) -> Result<(String, Secret), Error> {
+    let LoginInput { login, password, pin, device_token } = input;
+    let mut form = Form::creating();
+    let secret = match (password, pin, device_token) {
+        (Some(password), None, device_token) => Some(Secret::Password(password, device_token)),
+        (None, Some(pin), Some(device_token)) => Some(Secret::Pin(pin, device_token)),
+        (None, Some(_), None) => {
+            form.fault("deviceToken", ErrorCode::Required, "A PIN signs in only with the token of a known device.");
+            None
+        }
+        (Some(_), Some(_), _) => {
+            form.fault("pin", ErrorCode::Invalid, "Either a password or a PIN, not both.");
+            None
+        }
+        (None, None, _) => {
+            form.fault("password", ErrorCode::Required, "The password is missing.");
+            None
+        }
+    };
+    form.finish()?;
+    let secret = secret.ok_or_else(|| Error::internal("a sign-in without a secret passed the form"))?;
+    Ok((login, secret))
+}
+
+fn gate<'a>(ctx: &'a Context<'_>) -> Result<Gate<'a>, Error> {
+    Ok(Gate { db: ctx.db()?, hasher: ctx.hasher()?, rules: ctx.rules()?, client: ctx.client()? })
 }

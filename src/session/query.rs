@@ -42,6 +42,6 @@ impl session::Model {
 
     /// Whether this is the session that asks.
     async fn is_current(&self, ctx: &Context<'_>) -> async_graphql::Result<bool> {
-        Ok(ctx.viewer()?.signed_in()?.session_id == self.id)
+        Ok(ctx.viewer()?.signed_in()?.session_id() == Some(self.id))
     }
 }

@@ -1,11 +1,15 @@
-//! createUser, updateUser, setActive.
+//! createUser, updateUser, setActive, deleteUser.
 
 use async_graphql::{Context, ID, InputObject, MaybeUndefined, Object};
 
-use crate::access::Action;
+use super::{Switched, Updated};
 use crate::context::{Answer, ContextExt, answer};
 use crate::entity::user::{self, UserFields};
-use crate::payload::payload;
+use crate::error::{ErrorCode, MutationError};
+use crate::payload::{UserPayload, payload};
+use crate::scalar::Id;
+
+const CHANGED: &str = "Somebody else has changed this person meanwhile; look at it again.";
 
 /// A person to be entered.
 #[derive(Clone, InputObject)]
@@ -16,10 +20,15 @@ pub struct CreateUserInput {
     pub last_name: String,
     /// The password: 12 to 128 characters, hard to guess.
     pub password: MaybeUndefined<String>,
+    /// A PIN of four digits, the second way to sign in.
+    pub pin: MaybeUndefined<String>,
     /// Whether the person can sign in; true where nothing is said.
     pub is_active: MaybeUndefined<bool>,
     #[graphql(flatten)]
     pub fields: UserFields,
+    /// Whether only to try it out: everything is checked, and nothing changed.
+    #[graphql(default = false)]
+    pub dry_run: bool,
 }
 
 /// What is to change of a person: what is absent stays as it is, null clears a field that is optional.
@@ -27,14 +36,22 @@ pub struct CreateUserInput {
 pub struct UpdateUserInput {
     /// Who.
     pub id: ID,
+    /// The version of the person that the change was made for: if it is not the present one, nothing is changed, the fault
+    /// is CONFLICT, and the payload has the person as it is now.
+    pub expected_version: Option<i32>,
     /// The first name or names; at most 50 characters.
     pub first_name: MaybeUndefined<String>,
     /// The last name or names; at most 50 characters.
     pub last_name: MaybeUndefined<String>,
     /// A new password: 12 to 128 characters, hard to guess. Null removes it. Ends the person's sessions. Not for oneself.
     pub password: MaybeUndefined<String>,
+    /// A new PIN of four digits. Null removes it. Not for oneself.
+    pub pin: MaybeUndefined<String>,
     #[graphql(flatten)]
     pub fields: UserFields,
+    /// Whether only to try it out: everything is checked, and nothing changed.
+    #[graphql(default = false)]
+    pub dry_run: bool,
 }
 
 /// Who is to be activated or deactivated.
@@ -44,14 +61,15 @@ pub struct SetActiveInput {
     pub id: ID,
     /// True to let the person sign in, false to shut the person out.
     pub active: bool,
+    /// Why, for the audit trail; at most 500 characters.
+    pub reason: MaybeUndefined<String>,
 }
 
-payload! {
-    /// The outcome of a change of a person.
-    UserPayload {
-        /// The person as it is now; null where nothing was done.
-        user: Option<user::Model>,
-    }
+/// Who is to be erased.
+#[derive(InputObject)]
+pub struct DeleteUserInput {
+    /// Who.
+    pub id: ID,
 }
 
 payload! {
@@ -61,6 +79,16 @@ payload! {
         user: Option<user::Model>,
         /// How many of the person's sessions ended.
         sessions_ended: i32,
+        /// How many of the person's API keys were revoked.
+        keys_revoked: i32,
+    }
+}
+
+payload! {
+    /// The outcome of erasing a person.
+    DeleteUserPayload {
+        /// The id of who was erased; null where nothing was done.
+        id: Option<Id>,
     }
 }
 
@@ -75,9 +103,12 @@ impl UserMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The person.")] input: CreateUserInput,
     ) -> Answer<UserPayload> {
-        answer(ctx, Action::CreateUser, async {
+        answer(ctx, async {
             let outcome = super::create(ctx.db()?, ctx.hasher()?, ctx.viewer()?, input).await;
-            UserPayload::of(outcome, |user| UserPayload::done(format!("{} was entered.", user.name()), Some(user)))
+            UserPayload::of(outcome, |created| match created {
+                Some(user) => UserPayload::done(format!("{} was entered.", user.name()), Some(user)),
+                None => UserPayload::done("Nothing was entered; it would have been.", None),
+            })
         })
         .await
     }
@@ -89,26 +120,48 @@ impl UserMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "What is to change.")] input: UpdateUserInput,
     ) -> Answer<UserPayload> {
-        answer(ctx, Action::UpdateUser, async {
+        answer(ctx, async {
             let outcome = Box::pin(super::update(ctx.db()?, ctx.hasher()?, ctx.viewer()?, input)).await;
-            UserPayload::of(outcome, |user| UserPayload::done(format!("{} was changed.", user.name()), Some(user)))
+            UserPayload::of(outcome, |updated| match updated {
+                Updated::Done(user) => UserPayload::done(format!("{} was changed.", user.name()), Some(user)),
+                Updated::Possible(user) => UserPayload::done("Nothing was changed; it would have been.", Some(user)),
+                Updated::Stale(user) => UserPayload {
+                    user: Some(user),
+                    ..UserPayload::refused(vec![MutationError::at("expectedVersion", ErrorCode::Conflict, CHANGED)])
+                },
+            })
         })
         .await
     }
 
-    /// Activates or deactivates a person; may be repeated. Deactivating ends every session at once and hides the person,
-    /// and keeps everything else. Administrators only, not for themselves.
+    /// Activates or deactivates a person; may be repeated. Deactivating ends every session and API key at once and hides
+    /// the person, and keeps everything else; activating brings none of them back. Administrators only, not for themselves.
     async fn set_active(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Who, and which way.")] input: SetActiveInput,
     ) -> Answer<SetActivePayload> {
-        answer(ctx, Action::SetActive, async {
-            let outcome = super::set_active(ctx.db()?, ctx.viewer()?, &input.id, input.active).await;
-            SetActivePayload::of(outcome, |(user, ended)| {
-                let state = if user.is_active { "active" } else { "inactive" };
-                SetActivePayload::done(format!("{} is {state}.", user.name()), Some(user), ended)
+        answer(ctx, async {
+            let outcome = super::set_active(ctx.db()?, ctx.viewer()?, input).await;
+            SetActivePayload::of(outcome, |Switched { person, ended }| {
+                let state = if person.is_active { "active" } else { "inactive" };
+                let message = format!("{} is {state}.", person.name());
+                SetActivePayload::done(message, Some(person), ended.sessions, ended.api_keys)
             })
+        })
+        .await
+    }
+
+    /// Erases a person, for good: the person, memberships, sessions, API keys, and what the audit trail says of the person.
+    /// Username and e-mail address are free again. Administrators only, not for themselves.
+    async fn delete_user(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Who.")] input: DeleteUserInput,
+    ) -> Answer<DeleteUserPayload> {
+        answer(ctx, async {
+            let outcome = super::delete(ctx.db()?, ctx.viewer()?, &input.id).await;
+            DeleteUserPayload::of(outcome, |id| DeleteUserPayload::done("The person was erased.", Some(id)))
         })
         .await
     }

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use sea_orm::sea_query::ExprTrait;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 
-use crate::access::Action;
+use crate::access::{Action, Allowed, UserPermissions, of_license};
 use crate::context::{Answer, ContextExt, answer};
 use crate::entity::membership::GroupRole;
 use crate::entity::user::AdminRights;
@@ -49,7 +49,7 @@ impl UserQuery {
         ctx: &Context<'_>,
         #[graphql(desc = "By what the person is looked up.")] by: UserBy,
     ) -> Answer<user::Model> {
-        answer(ctx, Action::ReadDirectory, async {
+        answer(ctx, async {
             let viewer = ctx.viewer()?;
             let condition = match by {
                 UserBy::Id(id) => return Ok(ctx.links()?.load_one(UserById(Id::given("by.id", &id)?)).await?),
@@ -58,8 +58,8 @@ impl UserQuery {
                     user::Column::EmailKey.eq(text::canonical_email(short("by.email", &address)?))
                 }
                 UserBy::ExternalId(id) => {
-                    viewer.may(Action::FilterPrivate)?;
-                    let of_license = user::Column::LicenseId.eq(viewer.signed_in()?.license_id);
+                    viewer.may_filter(user::Column::ExternalId)?;
+                    let of_license = of_license(user::Column::LicenseId, viewer.signed_in()?.license_id);
                     user::Column::ExternalId.eq(short("by.externalId", &id)?).and(of_license)
                 }
             };
@@ -70,7 +70,7 @@ impl UserQuery {
     }
 
     /// People by last name, first name and id.
-    #[graphql(guard = "Action::ReadDirectory", complexity = "page::cost(first, last, child_complexity)")]
+    #[graphql(guard = "Allowed", complexity = "page::cost(first, last, child_complexity)")]
     async fn users(
         &self,
         ctx: &Context<'_>,
@@ -151,6 +151,11 @@ impl user::Model {
     /// everybody else.
     async fn admin_rights(&self, ctx: &Context<'_>) -> Result<Option<AdminRights>> {
         Ok(ctx.viewer()?.sees_rights(self))
+    }
+
+    /// What the viewer may do to the person.
+    async fn viewer_can(&self, ctx: &Context<'_>) -> Result<UserPermissions> {
+        Ok(ctx.viewer()?.can(self))
     }
 
     /// The person's sessions that have not ended, newest first; at most 20. Shown to the person and to administrators,

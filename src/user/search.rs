@@ -5,7 +5,7 @@ use async_graphql::{Context, Object, OutputType, Result};
 use sea_orm::sea_query::{Expr, ExprTrait, Query, SimpleExpr};
 use sea_orm::{EntityTrait, QueryFilter, Select};
 
-use crate::access::Action;
+use crate::access::{Action, Allowed};
 use crate::context::ContextExt;
 use crate::entity::user;
 use crate::error::Error;
@@ -42,7 +42,7 @@ pub struct SearchQuery;
 impl SearchQuery {
     /// People in whom every word of the query is found: as a part of the username, first name, last name, e-mail or
     /// certified e-mail address, whatever the case and accents. By last name, first name and id.
-    #[graphql(guard = "Action::ReadDirectory", complexity = "page::cost(first, None, child_complexity)")]
+    #[graphql(guard = "Allowed", complexity = "page::cost(first, None, child_complexity)")]
     async fn search_users(
         &self,
         ctx: &Context<'_>,

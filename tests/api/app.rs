@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_graphql::MaybeUndefined::{self, Value as Given};
-use roster::access::{SignedIn, Viewer};
+use roster::access::{Means, SignedIn, Viewer};
 use roster::account;
 use roster::app::App as Application;
-use roster::context::{Client, Lifetime};
+use roster::context::{Client, Lifetime, Rules};
 use roster::db::{Db, Settings};
 use roster::entity::user::{self, AdminRightsInput, Role, UserFields};
 use roster::password::Hasher;
@@ -25,6 +25,8 @@ use crate::postgres::{self, Postgres};
 pub const PASSWORD: &str = "seven-brass-otters-waltz";
 
 pub const LIFETIME: Lifetime = Lifetime { absolute: Duration::from_hours(30 * 24), idle: Duration::from_hours(12) };
+
+pub const RULES: Rules = Rules { lifetime: LIFETIME, most_wrong_of_address: 100 };
 
 /// Runs each test once on SQLite and once on PostgreSQL, where it is installed.
 macro_rules! on_every_database {
@@ -87,7 +89,7 @@ impl App {
         let password = PASSWORD.to_owned();
         let email = "root@alder.example.org".to_owned();
         let root = account::create_superuser(&db, &Hasher::default(), license, names, email, password).await.unwrap();
-        let root = SignedIn::new(&root, Id::new());
+        let root = SignedIn::new(&(&root).into(), Means::Session(Id::new()), None);
 
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -101,7 +103,8 @@ impl App {
         let stopped = async {
             let _ = stopped.await;
         };
-        tokio::spawn(server::serve(Application::new(db.clone(), LIFETIME), listener, settings, stopped));
+        let app = Application::new(db.clone(), RULES).unwrap();
+        tokio::spawn(server::serve(app, listener, settings, stopped));
         Self { db, address, license, other_license, client: reqwest::Client::new(), root, _stop: stop, _dir: dir }
     }
 
@@ -164,10 +167,12 @@ impl App {
             first_name: name.to_owned(),
             last_name: "Tester".to_owned(),
             password,
+            pin: MaybeUndefined::Undefined,
             is_active: MaybeUndefined::Undefined,
             fields,
+            dry_run: false,
         };
-        roster::user::create(&self.db, &Hasher::default(), &root, input).await.unwrap()
+        roster::user::create(&self.db, &Hasher::default(), &root, input).await.unwrap().unwrap()
     }
 
     /// A session for a person.

@@ -1,0 +1,473 @@
+//! Who may see and change what: every decision, and nothing else in Roster compares a role, a rank or a license.
+//!
+//! [`reach`] is the table: how far each action reaches for whom. The rest applies it: [`Viewer::may`] at a root field,
+//! before any row is known; [`Viewer::may_to`] to a person; the conditions of `sight.rs` to rows in SQL. Below them stand
+//! the few rules that no table can say. Ranks: user < administrator < license administrator < superuser.
+
+mod sight;
+mod viewer;
+
+use std::sync::Arc;
+
+use async_graphql::{Context, Guard, SimpleObject};
+
+pub use self::sight::{active_in_valid_license, active_license_admins, active_superusers, of_license};
+pub use self::viewer::{Asking, Means, Person, SignedIn, Viewer};
+use self::viewer::Rank;
+use crate::entity::audit_event::SubjectType;
+use crate::entity::membership::GroupRole;
+use crate::entity::user::{self, AdminRights, Privacy, Role};
+use crate::error::Error;
+use crate::scalar::{Date, Id};
+
+/// What can be asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Sign in.
+    SignIn,
+    /// See who is asking.
+    SeeViewer,
+    /// End the session that asks; change one's own password and PIN.
+    UseOwnAccount,
+    /// End sessions of a person.
+    EndSessions,
+    /// Look at people, groups, institutions and the license.
+    ReadDirectory,
+    /// List inactive people too, and find them.
+    ListInactive,
+    /// See private fields of a person.
+    SeePrivate,
+    /// See what rights a person has.
+    SeeAdminRights,
+    /// See the sessions of a person.
+    SeeSessions,
+    /// Look people up, filter and sort them by what is private.
+    FilterPrivate,
+    /// Enter people.
+    CreateUser,
+    /// Change people; which fields is for [`Viewer::may_update`] to say.
+    UpdateUser,
+    /// Activate and deactivate people.
+    SetActive,
+    /// Erase people.
+    DeleteUser,
+    /// Let people sign in again who were locked out.
+    UnlockUser,
+    /// Make groups.
+    CreateGroup,
+    /// Change who belongs to a group; which group is for [`Viewer::may_change_members`] to say.
+    ChangeMembers,
+    /// Enter institutions; with access to which sites is for [`Viewer::may`] to say.
+    CreateInstitution,
+    /// See, make and revoke API keys.
+    UseApiKeys,
+    /// Read the audit trail.
+    ReadAudit,
+}
+
+/// How far an action reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// To nothing: it is refused.
+    Nothing,
+    /// To the viewer himself, and what is his.
+    Own,
+    /// To the viewer's license, but to nobody above the viewer's own rank.
+    Rank,
+    /// To the viewer's license.
+    License,
+    /// To everything.
+    All,
+}
+
+/// The table of rights: for each action how far it reaches for an anonymous caller, a user, an ADMIN, a LICENSE_ADMIN and
+/// a superuser.
+#[must_use]
+#[rustfmt::skip]
+pub const fn reach(action: Action) -> [Reach; 5] {
+    use Reach::{All, License, Nothing, Own, Rank};
+    match action {
+        //                            anonymous user     ADMIN    LIC.ADMIN superuser
+        Action::SignIn            => [All,      All,     All,     All,     All],
+        Action::SeeViewer         => [All,      All,     All,     All,     All],
+        Action::UseOwnAccount     => [Nothing,  Own,     Own,     Own,     Own],
+        Action::EndSessions       => [Nothing,  Own,     Rank,    Rank,    All],
+        Action::ReadDirectory     => [Nothing,  License, License, License, All],
+        Action::ListInactive      => [Nothing,  Nothing, License, License, All],
+        Action::SeePrivate        => [Nothing,  Own,     License, License, All],
+        Action::SeeAdminRights    => [Nothing,  Nothing, License, License, All],
+        Action::SeeSessions       => [Nothing,  Own,     License, License, All],
+        Action::FilterPrivate     => [Nothing,  Nothing, License, License, All],
+        Action::CreateUser        => [Nothing,  Nothing, Rank,    Rank,    All],
+        Action::UpdateUser        => [Nothing,  Own,     Rank,    Rank,    All],
+        Action::SetActive         => [Nothing,  Nothing, Rank,    Rank,    All],
+        Action::DeleteUser        => [Nothing,  Nothing, Rank,    Rank,    All],
+        Action::UnlockUser        => [Nothing,  Nothing, Rank,    Rank,    All],
+        Action::CreateGroup       => [Nothing,  License, License, License, License],
+        Action::ChangeMembers     => [Nothing,  Own,     License, License, All],
+        Action::CreateInstitution => [Nothing,  Nothing, License, License, License],
+        Action::UseApiKeys        => [Nothing,  Nothing, Own,     License, All],
+        Action::ReadAudit         => [Nothing,  Own,     License, License, All],
+    }
+}
+
+/// The action behind each root field. A root field that is not here keeps the server from starting.
+pub const ROOT_FIELDS: &[(&str, Action)] = &[
+    ("viewer", Action::SeeViewer),
+    ("node", Action::ReadDirectory),
+    ("nodes", Action::ReadDirectory),
+    ("user", Action::ReadDirectory),
+    ("users", Action::ReadDirectory),
+    ("searchUsers", Action::ReadDirectory),
+    ("group", Action::ReadDirectory),
+    ("groups", Action::ReadDirectory),
+    ("institution", Action::ReadDirectory),
+    ("institutions", Action::ReadDirectory),
+    ("license", Action::ReadDirectory),
+    ("apiKeys", Action::UseApiKeys),
+    ("login", Action::SignIn),
+    ("logout", Action::UseOwnAccount),
+    ("changePassword", Action::UseOwnAccount),
+    ("setPin", Action::UseOwnAccount),
+    ("endSessions", Action::EndSessions),
+    ("unlockUser", Action::UnlockUser),
+    ("createUser", Action::CreateUser),
+    ("updateUser", Action::UpdateUser),
+    ("setActive", Action::SetActive),
+    ("deleteUser", Action::DeleteUser),
+    ("createGroup", Action::CreateGroup),
+    ("setGroupMember", Action::ChangeMembers),
+    ("removeGroupMember", Action::ChangeMembers),
+    ("createInstitution", Action::CreateInstitution),
+    ("createApiKey", Action::UseApiKeys),
+    ("revokeApiKey", Action::UseApiKeys),
+];
+
+/// What everybody may change of himself.
+pub const OWN_FIELDS: [&str; 13] = [
+    "firstName",
+    "lastName",
+    "nickname",
+    "position",
+    "phone",
+    "mobile",
+    "birthDate",
+    "gender",
+    "website",
+    "googleScholar",
+    "orcidId",
+    "atlasPreference",
+    "certifiedEmail",
+];
+
+/// By what a person signs in.
+const SIGN_IN_FIELDS: [&str; 3] = ["password", "pin", "email"];
+
+/// The action behind a root field.
+///
+/// # Errors
+/// `Internal` for a field that has no rule; the server does not start with one.
+pub fn action_of(root_field: &str) -> Result<Action, Error> {
+    let rule = ROOT_FIELDS.iter().find(|(field, _)| *field == root_field);
+    rule.map(|(_, action)| *action).ok_or_else(|| Error::internal(format!("{root_field} has no rule")))
+}
+
+/// What the viewer may do to a person.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, SimpleObject)]
+pub struct UserPermissions {
+    /// Change at least some fields.
+    pub update: bool,
+    /// Activate and deactivate.
+    pub set_active: bool,
+    /// Erase.
+    pub delete: bool,
+    /// See private fields.
+    pub see_private: bool,
+    /// See all rights of administrators.
+    pub see_admin_rights: bool,
+}
+
+impl Viewer {
+    /// How far an action reaches for the viewer.
+    #[must_use]
+    pub fn reach(&self, action: Action) -> Reach {
+        let [anonymous, user, admin, license_admin, superuser] = reach(action);
+        match self {
+            Self::Anonymous => anonymous,
+            Self::SignedIn(viewer) => match viewer.rank {
+                Rank::User => user,
+                Rank::Admin => admin,
+                Rank::LicenseAdmin => license_admin,
+                Rank::Superuser => superuser,
+            },
+        }
+    }
+
+    /// Whether the action is open to the viewer, whatever it is done to.
+    ///
+    /// # Errors
+    /// `Unauthenticated`, `Forbidden`.
+    pub fn may(&self, action: Action) -> Result<(), Error> {
+        let reach = self.reach(action);
+        let viewer = match (reach, self) {
+            (Reach::Nothing, Self::Anonymous) => return Err(Error::Unauthenticated),
+            (Reach::Nothing, _) => return refuse("Only administrators may do this."),
+            (_, Self::Anonymous) => return Ok(()),
+            (_, Self::SignedIn(viewer)) => viewer,
+        };
+        // What proves who somebody is stays in the hands of people.
+        let is_personal = matches!(action, Action::UseOwnAccount | Action::EndSessions | Action::UseApiKeys);
+        if is_personal && viewer.session_id().is_none() {
+            return refuse("An API key cannot do this; sign in.");
+        }
+        if action == Action::CreateInstitution && viewer.rank == Rank::Admin && !viewer.full_site_access {
+            return refuse("Only administrators with access to every site may enter institutions.");
+        }
+        Ok(())
+    }
+
+    /// Whether the viewer may do something to a person.
+    ///
+    /// # Errors
+    /// `Unauthenticated`, `Forbidden`.
+    pub fn may_to(&self, action: Action, subject: &user::Model) -> Result<(), Error> {
+        self.may(action)?;
+        let viewer = self.signed_in()?;
+        let is_self = viewer.user_id == subject.id;
+        let not_to_oneself = matches!(action, Action::SetActive | Action::DeleteUser | Action::UnlockUser);
+        if is_self && not_to_oneself {
+            return refuse("You may not do this to yourself.");
+        }
+        let in_license = viewer.license_id == subject.license_id;
+        match self.reach(action) {
+            Reach::All => Ok(()),
+            Reach::License if in_license => Ok(()),
+            Reach::Rank if in_license && Rank::of_user(subject) <= viewer.rank => Ok(()),
+            Reach::Rank | Reach::Own if is_self => Ok(()),
+            Reach::Rank if in_license => refuse("You may not do this to a person of higher rank."),
+            _ => refuse("You may not do this to this person."),
+        }
+    }
+
+    /// What the viewer may do to a person.
+    #[must_use]
+    pub fn can(&self, subject: &user::Model) -> UserPermissions {
+        let may = |action| self.may_to(action, subject).is_ok();
+        UserPermissions {
+            update: may(Action::UpdateUser),
+            set_active: may(Action::SetActive),
+            delete: may(Action::DeleteUser),
+            see_private: may(Action::SeePrivate),
+            see_admin_rights: may(Action::SeeAdminRights),
+        }
+    }
+
+    /// Whether private fields of a person are shown to the viewer.
+    #[must_use]
+    pub fn sees_private(&self, subject: &user::Model) -> bool {
+        self.may_to(Action::SeePrivate, subject).is_ok()
+    }
+
+    /// Whether the viewer sees the sessions of a person.
+    #[must_use]
+    pub fn sees_sessions(&self, subject: &user::Model) -> bool {
+        self.may_to(Action::SeeSessions, subject).is_ok()
+    }
+
+    /// The rights of a person as far as the viewer may see them: all for administrators, his own `isSuperuser` for
+    /// everybody.
+    #[must_use]
+    pub fn sees_rights(&self, subject: &user::Model) -> Option<AdminRights> {
+        if self.may_to(Action::SeeAdminRights, subject).is_ok() {
+            return Some(subject.rights());
+        }
+        let is_self = self.signed_in().is_ok_and(|viewer| viewer.user_id == subject.id);
+        is_self.then_some(AdminRights { is_superuser: subject.is_superuser, ..AdminRights::NONE })
+    }
+
+    /// Whether the viewer may look people up, filter or sort them by a column.
+    ///
+    /// # Errors
+    /// `Forbidden`, for what is private.
+    pub fn may_filter(&self, column: user::Column) -> Result<(), Error> {
+        match column.privacy() {
+            Privacy::Open => self.may(Action::ReadDirectory),
+            Privacy::Private | Privacy::Right | Privacy::Internal => self.may(Action::FilterPrivate),
+        }
+    }
+
+    /// Whether the viewer sees what an audit event says of a field. That he sees the event is for
+    /// [`Viewer::sees_audit_events`] to say.
+    #[must_use]
+    pub fn sees_change(&self, license_id: Id, subject: (SubjectType, Id), field: &str) -> bool {
+        let Ok(viewer) = self.signed_in() else { return false };
+        let reaches = |action| match self.reach(action) {
+            Reach::All => true,
+            Reach::License | Reach::Rank => viewer.license_id == license_id,
+            Reach::Own => subject == (SubjectType::User, viewer.user_id),
+            Reach::Nothing => false,
+        };
+        let privacy = match subject.0 {
+            SubjectType::User => user::Column::of_field(field).map_or(Privacy::Open, user::Column::privacy),
+            _ => Privacy::Open,
+        };
+        match privacy {
+            Privacy::Open => true,
+            Privacy::Private => reaches(Action::SeePrivate),
+            Privacy::Right => reaches(Action::SeeAdminRights),
+            Privacy::Internal => false,
+        }
+    }
+
+    /// Whether the viewer may enter a person as described.
+    ///
+    /// # Errors
+    /// `Forbidden`, naming the right that is missing.
+    pub fn may_create(&self, new: &user::Model) -> Result<(), Error> {
+        self.may(Action::CreateUser)?;
+        self.signed_in()?.may_give(&user::Model::blank(new.id, new.license_id), new)
+    }
+
+    /// Whether the viewer may change a person from `old` to `new`, where `given` are the fields that the input has.
+    ///
+    /// # Errors
+    /// `Forbidden`, naming the fields or the right.
+    pub fn may_update(&self, old: &user::Model, new: &user::Model, given: &[&str]) -> Result<(), Error> {
+        self.may_to(Action::UpdateUser, old)?;
+        let viewer = self.signed_in()?;
+        let of_sign_in = given.iter().any(|field| SIGN_IN_FIELDS.contains(field));
+        if self.reach(Action::UpdateUser) == Reach::Own {
+            let beyond: Vec<&str> = given.iter().filter(|field| !OWN_FIELDS.contains(field)).copied().collect();
+            return match beyond.as_slice() {
+                [] => Ok(()),
+                _ => refuse(&format!("You may not change these fields: {}.", beyond.join(", "))),
+            };
+        }
+        if viewer.user_id == old.id {
+            if of_sign_in {
+                return refuse("Your own password, PIN and e-mail address do not change this way.");
+            }
+            if viewer.rank < Rank::LicenseAdmin && old.role != new.role {
+                return refuse("You may not change your own role.");
+            }
+        } else if of_sign_in {
+            // Whoever sets another's password can act as him.
+            viewer.may_give(&user::Model::blank(old.id, old.license_id), old)?;
+        }
+        viewer.may_give(old, new)
+    }
+
+    /// Whether the viewer, who is `own` in the group, may change somebody there from one role to another; `None` is no
+    /// membership.
+    ///
+    /// # Errors
+    /// `Forbidden`.
+    pub fn may_change_members(
+        &self,
+        own: Option<GroupRole>,
+        from: Option<GroupRole>,
+        to: Option<GroupRole>,
+    ) -> Result<(), Error> {
+        self.may(Action::ChangeMembers)?;
+        let viewer = self.signed_in()?;
+        let of_owner = from == Some(GroupRole::Owner) || to == Some(GroupRole::Owner);
+        let allowed = match own {
+            _ if self.reach(Action::ChangeMembers) != Reach::Own || viewer.rights.is_group_admin => true,
+            Some(GroupRole::Owner) => true,
+            Some(GroupRole::Manager) => !of_owner,
+            Some(GroupRole::Member) | None => false,
+        };
+        if allowed {
+            return Ok(());
+        }
+        refuse("Only the group's managers choose its members, and only its owners its owners.")
+    }
+
+    /// Whether the viewer may make an API key of a role.
+    ///
+    /// # Errors
+    /// `Forbidden` for a rank above his own.
+    pub fn may_create_api_key(&self, role: Role) -> Result<(), Error> {
+        self.may(Action::UseApiKeys)?;
+        if Rank::of_role(role) > self.signed_in()?.rank {
+            return refuse("An API key has no higher rank than who makes it.");
+        }
+        Ok(())
+    }
+
+    /// Whether the viewer may see the API keys of a license.
+    ///
+    /// # Errors
+    /// `Forbidden` for a license other than his own.
+    pub fn may_list_api_keys(&self, license_id: Id) -> Result<(), Error> {
+        self.may(Action::UseApiKeys)?;
+        if self.reach(Action::UseApiKeys) != Reach::All && self.signed_in()?.license_id != license_id {
+            return refuse("You may not do this in this license.");
+        }
+        Ok(())
+    }
+}
+
+impl SignedIn {
+    /// Nobody gives a right that he does not hold.
+    fn may_give(&self, old: &user::Model, new: &user::Model) -> Result<(), Error> {
+        let refuse = |what: &str| refuse(&format!("You may not give or take what you do not hold yourself: {what}."));
+        if self.rank < Rank::Superuser && old.is_superuser != new.is_superuser {
+            return refuse("adminRights.isSuperuser");
+        }
+        if Rank::of_user(new) > self.rank {
+            return refuse("a rank above your own");
+        }
+        if self.rank >= Rank::LicenseAdmin {
+            return Ok(());
+        }
+        if new.full_site_access && !old.full_site_access && !self.full_site_access {
+            return refuse("fullSiteAccess");
+        }
+        let held = self.rights.named();
+        let gained = new.rights().named().into_iter().zip(old.rights().named()).zip(held);
+        // isAdmin is the rank of an administrator, and what isGroupAdmin may do every administrator may.
+        let by_rank = |name: &str| matches!(name, "adminRights.isAdmin" | "adminRights.isGroupAdmin");
+        match gained.into_iter().find(|(((name, new), (_, old)), (_, held))| *new && !old && !held && !by_rank(name)) {
+            Some((((what, _), _), _)) => refuse(what),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Whether two things belong to one license: what is of another one is never linked to it.
+#[must_use]
+pub fn is_same_license(one: Id, other: Id) -> bool {
+    one == other
+}
+
+/// Whether a person counts, whose license has this last day: who does not is nobody.
+#[must_use]
+pub fn is_active_in_valid_license(person: &user::Model, license_ends: Option<Date>) -> bool {
+    person.is_active && license_ends.is_none_or(|last| last >= Date::today())
+}
+
+/// Whether a person is a superuser who counts: the last one stays what he is.
+#[must_use]
+pub fn is_active_superuser(person: &user::Model) -> bool {
+    person.is_active && person.is_superuser
+}
+
+/// Whether a person is a license administrator who counts: the last one of a license stays what he is.
+#[must_use]
+pub fn is_active_license_admin(person: &user::Model) -> bool {
+    person.is_active && person.role == Role::LicenseAdmin
+}
+
+fn refuse<T>(why: &str) -> Result<T, Error> {
+    Err(Error::Forbidden(why.to_owned()))
+}
+
+/// Lets a root field run only if its action is open to the viewer.
+pub struct Allowed;
+
+impl Guard for Allowed {
+    async fn check(&self, ctx: &Context<'_>) -> async_graphql::Result<()> {
+        Ok(ctx.data::<Arc<Asking>>()?.viewer().may(action_of(ctx.field().name())?)?)
+    }
+}

@@ -1,0 +1,123 @@
+//! What a viewer sees, as conditions of SQL. Every list, link and lookup is narrowed by one of these.
+
+use sea_orm::ColumnTrait;
+use sea_orm::sea_query::{Condition, Expr, ExprTrait, SimpleExpr};
+
+use super::{Action, Reach, Viewer};
+use crate::entity::user::Role;
+use crate::entity::{api_key, audit_event, group, institution, license, user};
+use crate::scalar::{Date, Id};
+
+impl Viewer {
+    /// The people that the viewer sees in lists; inactive ones only where they are asked for.
+    #[must_use]
+    pub fn lists_users(&self, include_inactive: bool) -> Condition {
+        let license = self.in_license(user::Column::LicenseId);
+        if include_inactive { license } else { license.add(user::Column::IsActive.eq(true)) }
+    }
+
+    /// The people that the viewer can look up one by one: administrators find inactive ones too, and everybody himself.
+    #[must_use]
+    pub fn finds_users(&self) -> Condition {
+        self.lists_users(self.may(Action::ListInactive).is_ok())
+    }
+
+    /// The groups that the viewer sees.
+    #[must_use]
+    pub fn sees_groups(&self) -> Condition {
+        self.in_license(group::Column::LicenseId)
+    }
+
+    /// The institutions that the viewer sees.
+    #[must_use]
+    pub fn sees_institutions(&self) -> Condition {
+        self.in_license(institution::Column::LicenseId)
+    }
+
+    /// The licenses that the viewer sees.
+    #[must_use]
+    pub fn sees_licenses(&self) -> Condition {
+        self.in_license(license::Column::Id)
+    }
+
+    /// The people whose sessions the viewer sees.
+    #[must_use]
+    pub fn sees_sessions_of(&self) -> Condition {
+        self.within(Action::SeeSessions, user::Column::LicenseId, user::Column::Id)
+    }
+
+    /// The API keys that the viewer sees and may revoke.
+    #[must_use]
+    pub fn sees_api_keys(&self) -> Condition {
+        self.within(Action::UseApiKeys, api_key::Column::LicenseId, api_key::Column::UserId)
+    }
+
+    /// The audit events that the viewer sees.
+    #[must_use]
+    pub fn sees_audit_events(&self) -> Condition {
+        self.within(Action::ReadAudit, audit_event::Column::LicenseId, audit_event::Column::SubjectId)
+    }
+
+    /// What a list shown to the viewer depends on: a cursor of another viewer's license is of another list.
+    #[must_use]
+    pub fn horizon(&self) -> String {
+        match (self.reach(Action::ReadDirectory), self) {
+            (Reach::All, _) => "everything".to_owned(),
+            (_, Self::SignedIn(viewer)) => viewer.license_id.0.to_string(),
+            (_, Self::Anonymous) => "nothing".to_owned(),
+        }
+    }
+
+    fn in_license(&self, license: impl ColumnTrait) -> Condition {
+        // Who may read the directory reads all of his license, so that the second column is never asked for.
+        self.within(Action::ReadDirectory, license, license)
+    }
+
+    /// The rows that an action reaches, by the columns that tell their license and whose they are.
+    fn within(&self, action: Action, license: impl ColumnTrait, owner: impl ColumnTrait) -> Condition {
+        let condition = Condition::all();
+        match (self.reach(action), self.signed_in()) {
+            (Reach::All, Ok(_)) => condition,
+            (Reach::License | Reach::Rank, Ok(viewer)) => condition.add(license.eq(viewer.license_id)),
+            (Reach::Own, Ok(viewer)) => {
+                condition.add(license.eq(viewer.license_id)).add(owner.eq(viewer.user_id))
+            }
+            (Reach::Nothing, _) | (_, Err(_)) => condition.add(nothing()),
+        }
+    }
+}
+
+/// What belongs to a license, by the column that tells it: people refer only to what is of their own.
+#[must_use]
+pub fn of_license(column: impl ColumnTrait, license_id: Id) -> SimpleExpr {
+    column.eq(license_id)
+}
+
+/// The people who count: active, in a license that has not expired. Both tables must be joined.
+#[must_use]
+pub fn active_in_valid_license() -> Condition {
+    let valid = Condition::any()
+        .add(license::Column::ExpiresOn.is_null())
+        .add(license::Column::ExpiresOn.gte(Date::today()));
+    Condition::all().add(user::Column::IsActive.eq(true)).add(valid)
+}
+
+/// The active people of whom one must stay: superusers.
+#[must_use]
+pub fn active_superusers() -> Condition {
+    Condition::all().add(user::Column::IsSuperuser.eq(true)).add(user::Column::IsActive.eq(true))
+}
+
+/// The active people of whom one must stay: license administrators of a license.
+#[must_use]
+pub fn active_license_admins(license_id: Id) -> Condition {
+    Condition::all()
+        .add(user::Column::Role.eq(Role::LicenseAdmin))
+        .add(user::Column::LicenseId.eq(license_id))
+        .add(user::Column::IsActive.eq(true))
+}
+
+/// The condition that no row meets.
+fn nothing() -> SimpleExpr {
+    Expr::val(1).eq(0)
+}

@@ -1,0 +1,111 @@
+//! API keys: programs that act for the person who made them.
+
+pub mod mutation;
+pub mod query;
+
+use async_graphql::MaybeUndefined;
+use chrono::{DateTime, SubsecRound, Utc};
+use sea_orm::{
+    ActiveModelTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
+};
+
+use crate::access::{Viewer, of_license};
+use crate::audit::{self, Entry, difference};
+use crate::db::Db;
+use crate::entity::api_key::{self, MOST_KEYS_OF_A_LICENSE};
+use crate::entity::audit_event::AuditAction;
+use crate::entity::license;
+use crate::error::{Error, ErrorCode};
+use crate::form::{Form, rule};
+use crate::scalar::{Id, now};
+use crate::token::{self, Kind};
+use mutation::CreateApiKeyInput;
+
+/// How many characters of the secret are kept, to tell keys from each other: the prefix, and 30 of 256 random bits.
+const SHOWN: usize = 9;
+
+/// Makes a key for the viewer; returns it with its secret, which is shown this once.
+///
+/// # Errors
+/// `Rejected` with every fault of the input, and for one key too many; `Forbidden` for a role above the viewer's own rank.
+pub async fn create(
+    db: &Db,
+    viewer: &Viewer,
+    input: CreateApiKeyInput,
+) -> Result<(api_key::Model, String), Error> {
+    viewer.may_create_api_key(input.role)?;
+    let signed_in = viewer.signed_in()?;
+    let secret = token::new(Kind::ApiKey)?;
+    let blank = api_key::Model {
+        id: Id::new(),
+        user_id: signed_in.user_id,
+        license_id: signed_in.license_id,
+        name: String::new(),
+        role: input.role,
+        prefix: secret.chars().take(SHOWN).collect(),
+        token_hash: token::hash(&secret),
+        created_at: now(),
+        last_used_at: None,
+        expires_at: None,
+    };
+    let mut new = blank.clone();
+    let mut form = Form::creating();
+    form.required("name", MaybeUndefined::Value(input.name), &mut new.name, rule::text(100));
+    new.expires_at = input.expires_at.map(|instant| instant.trunc_subsecs(6));
+    if new.expires_at.is_some_and(|instant| !is_to_come(instant)) {
+        form.fault("expiresAt", ErrorCode::Invalid, "An instant to come, before the year 10000.");
+    }
+    form.finish()?;
+
+    let transaction = db.begin().await?;
+    // The license's row is the lock under which keys are counted.
+    license::Entity::find_by_id(new.license_id).lock_exclusive().one(&transaction).await?;
+    let of_license = of_license(api_key::Column::LicenseId, new.license_id);
+    if api_key::Entity::find().filter(of_license).count(&transaction).await? >= MOST_KEYS_OF_A_LICENSE {
+        let message = format!("A license has at most {MOST_KEYS_OF_A_LICENSE} API keys; revoke one first.");
+        return Err(Error::rejected("name", ErrorCode::NotAllowed, message));
+    }
+    new.clone().into_active_model().reset_all().insert(&transaction).await?;
+    let event = Entry::new(AuditAction::ApiKeyCreated, &new).by(viewer).with(difference(&blank, &new));
+    let event = event.with([audit::Change::of("role", None, audit::recorded(&new, api_key::Column::Role))]);
+    audit::commit(transaction, [event]).await?;
+    Ok((new, secret))
+}
+
+/// Revokes a key; returns it as it was.
+///
+/// # Errors
+/// `Rejected` for an id that names no key the viewer may revoke.
+pub async fn revoke(db: &Db, viewer: &Viewer, id: &str) -> Result<api_key::Model, Error> {
+    let id = Id::parse(id).ok_or_else(|| Error::rejected("id", ErrorCode::Invalid, "This is not an id."))?;
+    let transaction = db.begin().await?;
+    let found = api_key::Entity::find_by_id(id).filter(viewer.sees_api_keys()).one(&transaction).await?;
+    let key = found.ok_or_else(|| Error::not_found("id", "API key"))?;
+    // Of two who revoke it at once, one does.
+    if api_key::Entity::delete_by_id(id).exec(&transaction).await?.rows_affected == 0 {
+        return Err(Error::not_found("id", "API key"));
+    }
+    audit::commit(transaction, [Entry::new(AuditAction::ApiKeyRevoked, &key).by(viewer)]).await?;
+    Ok(key)
+}
+
+/// The keys of a license that the viewer sees, oldest first.
+///
+/// # Errors
+/// `Forbidden` for a license other than the viewer's own; whatever the database says.
+pub async fn list(db: &Db, viewer: &Viewer, license_id: Option<Id>) -> Result<Vec<api_key::Model>, Error> {
+    let license_id = license_id.unwrap_or(viewer.signed_in()?.license_id);
+    viewer.may_list_api_keys(license_id)?;
+    let keys = api_key::Entity::find()
+        .filter(of_license(api_key::Column::LicenseId, license_id))
+        .filter(viewer.sees_api_keys())
+        .order_by_asc(api_key::Column::CreatedAt)
+        .order_by_asc(api_key::Column::Id)
+        .limit(MOST_KEYS_OF_A_LICENSE);
+    Ok(keys.all(db.read()).await?)
+}
+
+fn is_to_come(instant: DateTime<Utc>) -> bool {
+    use chrono::Datelike;
+    instant > now() && instant.year() < 10_000
+}

@@ -1,0 +1,37 @@
+//! apiKeys, and who made a key.
+
+use async_graphql::{ComplexObject, Context, ID, Object, Result};
+
+use crate::access::Allowed;
+use crate::context::ContextExt;
+use crate::entity::{api_key, user};
+use crate::loader::UserById;
+use crate::scalar::Id;
+
+#[derive(Default)]
+pub struct ApiKeyQuery;
+
+#[Object]
+impl ApiKeyQuery {
+    /// The API keys of the license, oldest first; at most 100. Administrators see their own, license administrators all.
+    #[graphql(guard = "Allowed", complexity = "KEYS_OF_A_LICENSE * child_complexity")]
+    async fn api_keys(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Of which license, for superusers; the viewer's own where nothing is said.")] license: Option<ID>,
+    ) -> Result<Vec<api_key::Model>> {
+        let license = license.map(|id| Id::given("license", &id)).transpose()?;
+        Ok(super::list(ctx.db()?, ctx.viewer()?, license).await?)
+    }
+}
+
+/// As many keys as a license may have.
+const KEYS_OF_A_LICENSE: usize = 100;
+
+#[ComplexObject]
+impl api_key::Model {
+    /// Who made it, and for whom the program acts.
+    async fn created_by(&self, ctx: &Context<'_>) -> Result<Option<user::Model>> {
+        Ok(ctx.links()?.load_one(UserById(self.user_id)).await?)
+    }
+}

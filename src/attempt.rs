@@ -1,0 +1,132 @@
+//! Counters of wrong secrets, one for each account and each network address. They live in the database, each in one atomic
+//! statement, so that parallel guesses and several instances count together.
+
+use std::net::IpAddr;
+
+use chrono::TimeDelta;
+use sea_orm::{ConnectionTrait, DatabaseConnection, Statement, Value};
+use sha2::{Digest, Sha256};
+
+use crate::db::Db;
+use crate::error::Error;
+use crate::scalar::{Id, now};
+
+/// Wrong secrets count together for so long, and so long a lock lasts.
+const WITHIN: TimeDelta = TimeDelta::minutes(15);
+/// So many wrong secrets lock an account.
+const MOST_OF_ACCOUNT: i32 = 10;
+
+/// An attempt is counted before its secret is looked at: of many at once, no more get through than are allowed. A counter
+/// whose time is over begins anew. That of an account runs on with every attempt until it locks ($4), so that no quarter
+/// of an hour has more of them than are allowed; that of an address, behind which may be a whole house, does not.
+const COUNT: &str = "\
+INSERT INTO attempts AS counted (subject, wrong, since) VALUES ($1, 1, $2)
+ON CONFLICT (subject) DO UPDATE SET
+    wrong = CASE WHEN counted.since <= $3 THEN 1 ELSE counted.wrong + 1 END,
+    since = CASE WHEN counted.since <= $3 OR counted.wrong < $4 THEN $2 ELSE counted.since END
+RETURNING wrong";
+const TAKE_BACK: &str = "UPDATE attempts SET wrong = wrong - 1 WHERE subject = $1 AND wrong > 0";
+const FORGET: &str = "DELETE FROM attempts WHERE subject = $1";
+const FORGET_OLD: &str = "DELETE FROM attempts WHERE since <= $1";
+
+/// Whose wrong secrets are counted; a hash, so that the table tells nobody which logins were tried.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Counter(Vec<u8>);
+
+impl Counter {
+    /// Of a person.
+    #[must_use]
+    pub fn of_person(id: Id) -> Self {
+        Self::new("person", id.0.as_bytes())
+    }
+
+    /// Of a login that is nobody's: it locks like any other, or the lock would tell who there is.
+    #[must_use]
+    pub fn of_login(canonical: &str) -> Self {
+        Self::new("login", canonical.as_bytes())
+    }
+
+    /// Of a network address. Of IPv6 the first 64 bits count, for the rest is the caller's to choose.
+    #[must_use]
+    pub fn of_address(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V4(address) => Self::new("address", &address.octets()),
+            IpAddr::V6(address) => Self::new("address", address.octets().first_chunk::<8>().unwrap_or(&[0; 8])),
+        }
+    }
+
+    fn new(kind: &str, whose: &[u8]) -> Self {
+        let hash = Sha256::new().chain_update(kind).chain_update([0]).chain_update(whose).finalize();
+        Self(hash.iter().take(16).copied().collect())
+    }
+}
+
+/// How an attempt stands before its secret is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    Allowed,
+    /// Allowed, and the next one is not.
+    Last,
+    Locked,
+}
+
+/// Counts an attempt to sign in to an account.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn count_of_account(db: &Db, counter: &Counter) -> Result<Standing, Error> {
+    let wrong = count(db, counter, MOST_OF_ACCOUNT).await?;
+    Ok(match wrong.cmp(&MOST_OF_ACCOUNT) {
+        std::cmp::Ordering::Less => Standing::Allowed,
+        std::cmp::Ordering::Equal => Standing::Last,
+        std::cmp::Ordering::Greater => Standing::Locked,
+    })
+}
+
+/// Counts an attempt from an address, where `most` are allowed.
+///
+/// # Errors
+/// `RateLimited` where there were too many; whatever the database says.
+pub async fn count_of_address(db: &Db, counter: &Counter, most: u32) -> Result<(), Error> {
+    let wrong = count(db, counter, 0).await?;
+    if i64::from(wrong) > i64::from(most) {
+        let message = "Too many wrong secrets came from your network address; try again in a quarter of an hour.";
+        return Err(Error::RateLimited(message.to_owned()));
+    }
+    Ok(())
+}
+
+async fn count(db: &Db, counter: &Counter, locked_from: i32) -> Result<i32, Error> {
+    let (now, expired) = (now(), now() - WITHIN);
+    let values = [counter.0.clone().into(), now.into(), expired.into(), locked_from.into()];
+    let row = db.write().query_one_raw(statement(db.write(), COUNT, values)).await?;
+    let wrong: i32 = row.ok_or_else(|| Error::internal("an attempt was not counted"))?.try_get("", "wrong")?;
+    // Whoever begins a counter clears away those that are over.
+    if wrong == 1 {
+        db.write().execute_raw(statement(db.write(), FORGET_OLD, [expired.into()])).await?;
+    }
+    Ok(wrong)
+}
+
+/// Takes an attempt back whose secret was right.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn take_back(db: &Db, counter: &Counter) -> Result<(), Error> {
+    db.write().execute_raw(statement(db.write(), TAKE_BACK, [counter.0.clone().into()])).await?;
+    Ok(())
+}
+
+/// Begins a counter anew.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn forget(db: &impl ConnectionTrait, counter: &Counter) -> Result<(), Error> {
+    let statement = Statement::from_sql_and_values(db.get_database_backend(), FORGET, [counter.0.clone().into()]);
+    db.execute_raw(statement).await?;
+    Ok(())
+}
+
+fn statement<const N: usize>(db: &DatabaseConnection, sql: &str, values: [Value; N]) -> Statement {
+    Statement::from_sql_and_values(db.get_database_backend(), sql, values)
+}

@@ -1,0 +1,337 @@
+//! The audit trail: each committed write appends one event in its own transaction, and each event carries the hash of the
+//! one before.
+
+use chrono::{DateTime, Utc};
+use rand::TryRng;
+use sea_orm::sea_query::Expr;
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, FromQueryResult, IdenStatic,
+    IntoActiveModel, Iterable, ModelTrait, QueryFilter, Statement, Value as Stored,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::access::{Means, Viewer};
+use crate::entity::audit_event::{self, AuditAction, SubjectType};
+use crate::entity::{api_key, group, institution, license, user};
+use crate::error::Error;
+use crate::scalar::{Id, now};
+use crate::text;
+
+/// How many events one statement appends.
+const ROWS_AT_ONCE: usize = 500;
+
+/// What was done to what, by whom.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    action: AuditAction,
+    license_id: Id,
+    subject: (SubjectType, Id),
+    actor_id: Option<Id>,
+    api_key_id: Option<Id>,
+    request_id: Option<String>,
+    changes: Vec<Change>,
+}
+
+/// A field as it was and as it is. A secret is named, without a value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    pub field: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<Value>,
+}
+
+impl Change {
+    /// A field that got a value, or had one, or both.
+    pub fn of(field: &str, before: impl Into<Option<Value>>, after: impl Into<Option<Value>>) -> Self {
+        Self { field: field.to_owned(), before: before.into(), after: after.into() }
+    }
+
+    /// A secret that was set, changed or removed.
+    #[must_use]
+    pub fn of_secret(field: &str) -> Self {
+        Self::of(field, None, None)
+    }
+}
+
+/// What things are done to.
+pub trait Subject: ModelTrait {
+    /// What kind of thing it is.
+    const TYPE: SubjectType;
+
+    /// Its id, and that of its license.
+    fn ids(&self) -> (Id, Id);
+
+    /// The field under which a column is recorded; none for what follows from other columns, or changes with each write.
+    #[must_use]
+    fn recorded_as(column: &<Self::Entity as EntityTrait>::Column) -> Option<String> {
+        let name = column.as_str();
+        let follows = name.ends_with("_key")
+            || matches!(name, "id" | "license_id" | "created_at" | "date_joined" | "modified_at" | "version");
+        (!follows).then(|| text::camel(name))
+    }
+}
+
+/// What differs between two states of a thing.
+pub fn difference<M: Subject>(old: &M, new: &M) -> Vec<Change> {
+    let columns = <M::Entity as EntityTrait>::Column::iter();
+    let changed = columns.filter_map(|column| {
+        let (before, after) = (old.get(column), new.get(column));
+        if before == after {
+            return None;
+        }
+        Some(Change { field: M::recorded_as(&column)?, before: json_of(before), after: json_of(after) })
+    });
+    changed.collect()
+}
+
+/// A column as the trail has it.
+pub fn recorded<M: ModelTrait>(row: &M, column: <M::Entity as EntityTrait>::Column) -> Option<Value> {
+    json_of(row.get(column))
+}
+
+impl Entry {
+    /// Something that was done by nobody who is signed in: by the command line, or in the course of a sign-in.
+    pub fn new(action: AuditAction, subject: &impl Subject) -> Self {
+        let (id, license_id) = subject.ids();
+        Self {
+            action,
+            license_id,
+            subject: (subject_type(subject), id),
+            actor_id: None,
+            api_key_id: None,
+            request_id: None,
+            changes: Vec::new(),
+        }
+    }
+
+    /// The same, done by the viewer.
+    #[must_use]
+    pub fn by(self, viewer: &Viewer) -> Self {
+        let Viewer::SignedIn(viewer) = viewer else { return self };
+        let api_key_id = match viewer.means {
+            Means::ApiKey(id, _) => Some(id),
+            Means::Session(_) => None,
+        };
+        Self { actor_id: Some(viewer.user_id), api_key_id, request_id: viewer.request_id.clone(), ..self }
+    }
+
+    /// The same, done by a person in a request that had no viewer yet.
+    #[must_use]
+    pub fn by_person(self, person: Id, request_id: Option<String>) -> Self {
+        Self { actor_id: Some(person), request_id, ..self }
+    }
+
+    /// The same, in a request that has no viewer.
+    #[must_use]
+    pub fn in_request(self, request_id: Option<String>) -> Self {
+        Self { request_id, ..self }
+    }
+
+    /// The same, with what it changed.
+    #[must_use]
+    pub fn with(mut self, changes: impl IntoIterator<Item = Change>) -> Self {
+        self.changes.extend(changes);
+        self
+    }
+}
+
+/// Commits a transaction with the events of what it did: all of it is kept, or nothing.
+///
+/// # Errors
+/// Whatever the database says.
+#[expect(clippy::disallowed_methods, reason = "the one place where a write is committed, with its event")]
+pub async fn commit(transaction: DatabaseTransaction, entries: impl IntoIterator<Item = Entry>) -> Result<(), Error> {
+    append(&transaction, entries.into_iter().collect()).await?;
+    Ok(transaction.commit().await?)
+}
+
+/// Erases what the trail says of a person who has a tombstone; that something was done, when and by whom, stays.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn erase(transaction: &DatabaseTransaction, user_id: Id) -> Result<(), Error> {
+    audit_event::Entity::update_many()
+        .col_expr(audit_event::Column::Changes, Expr::value(None::<String>))
+        .col_expr(audit_event::Column::Salt, Expr::value(None::<Vec<u8>>))
+        .filter(audit_event::Column::SubjectId.eq(user_id))
+        .filter(audit_event::Column::Changes.is_not_null())
+        .exec(transaction)
+        .await?;
+    Ok(())
+}
+
+/// The end of the chain.
+#[derive(FromQueryResult)]
+struct Head {
+    seq: i64,
+    hash: Vec<u8>,
+}
+
+async fn append(transaction: &DatabaseTransaction, entries: Vec<Entry>) -> Result<(), Error> {
+    if entries.is_empty() {
+        return Ok(());
+    }
+    // The last lock that a transaction takes, so that nobody waits in a circle. On SQLite it holds the only one anyway.
+    let lock = match transaction.get_database_backend() {
+        sea_orm::DatabaseBackend::Postgres => "SELECT seq, hash FROM audit_head FOR UPDATE",
+        _ => "SELECT seq, hash FROM audit_head",
+    };
+    let head = Statement::from_string(transaction.get_database_backend(), lock);
+    let head = Head::find_by_statement(head).one(transaction).await?;
+    let mut head = head.ok_or_else(|| Error::internal("the audit trail has no head"))?;
+    let at = now();
+    let mut rows = Vec::with_capacity(entries.len());
+    for entry in entries {
+        let row = event(entry, &head, at)?;
+        head = Head { seq: row.seq, hash: row.hash.clone() };
+        rows.push(row.into_active_model().reset_all());
+    }
+    while !rows.is_empty() {
+        let rest = rows.split_off(rows.len().min(ROWS_AT_ONCE));
+        audit_event::Entity::insert_many(rows).exec_without_returning(transaction).await?;
+        rows = rest;
+    }
+    Ok(())
+}
+
+fn event(entry: Entry, head: &Head, at: DateTime<Utc>) -> Result<audit_event::Model, Error> {
+    let Entry { action, license_id, subject, actor_id, api_key_id, request_id, changes } = entry;
+    let (changes, salt) = if changes.is_empty() {
+        (None, None)
+    } else {
+        let mut salt = vec![0_u8; 16];
+        rand::rngs::SysRng.try_fill_bytes(&mut salt).map_err(Error::internal)?;
+        (Some(serde_json::to_string(&changes).map_err(Error::internal)?), Some(salt))
+    };
+    let mut event = audit_event::Model {
+        seq: head.seq + 1,
+        id: Id::new(),
+        license_id,
+        at,
+        action,
+        actor_id,
+        api_key_id,
+        subject_type: subject.0,
+        subject_id: subject.1,
+        request_id,
+        changes_hash: hash_of_changes(changes.as_deref(), salt.as_deref()),
+        changes,
+        salt,
+        previous: head.hash.clone(),
+        hash: Vec::new(),
+    };
+    event.hash = hash_of(&event)?;
+    Ok(event)
+}
+
+/// What the hash of an event covers, in the order in which it is written.
+#[derive(Serialize)]
+struct Sealed<'a> {
+    version: u8,
+    seq: i64,
+    id: Id,
+    license_id: Id,
+    at: i64,
+    action: Value,
+    actor_id: Option<Id>,
+    api_key_id: Option<Id>,
+    subject_type: Value,
+    subject_id: Id,
+    request_id: Option<&'a str>,
+    changes_hash: Option<&'a [u8]>,
+    previous: &'a [u8],
+}
+
+/// SHA-256 of everything in an event but its changes, which it covers by their hash, and itself.
+fn hash_of(event: &audit_event::Model) -> Result<Vec<u8>, Error> {
+    let text = |stored: Stored| json_of(stored).unwrap_or(Value::Null);
+    let sealed = Sealed {
+        version: 1,
+        seq: event.seq,
+        id: event.id,
+        license_id: event.license_id,
+        at: event.at.timestamp_micros(),
+        action: text(event.get(audit_event::Column::Action)),
+        actor_id: event.actor_id,
+        api_key_id: event.api_key_id,
+        subject_type: text(event.get(audit_event::Column::SubjectType)),
+        subject_id: event.subject_id,
+        request_id: event.request_id.as_deref(),
+        changes_hash: event.changes_hash.as_deref(),
+        previous: &event.previous,
+    };
+    Ok(Sha256::digest(serde_json::to_vec(&sealed).map_err(Error::internal)?).to_vec())
+}
+
+fn hash_of_changes(changes: Option<&str>, salt: Option<&[u8]>) -> Option<Vec<u8>> {
+    let (changes, salt) = (changes?, salt?);
+    Some(Sha256::new().chain_update(salt).chain_update(changes).finalize().to_vec())
+}
+
+fn json_of(stored: Stored) -> Option<Value> {
+    match stored {
+        Stored::String(text) => text.map(Value::from),
+        Stored::Uuid(id) => id.map(|id| id.to_string().into()),
+        Stored::Bool(truth) => truth.map(Value::from),
+        Stored::Int(number) => number.map(Value::from),
+        Stored::ChronoDate(date) => date.map(|date| date.to_string().into()),
+        Stored::ChronoDateTimeUtc(instant) => instant.map(|instant| instant.to_rfc3339().into()),
+        _ => None,
+    }
+}
+
+fn subject_type<S: Subject>(_: &S) -> SubjectType {
+    S::TYPE
+}
+
+impl Subject for user::Model {
+    const TYPE: SubjectType = SubjectType::User;
+
+    fn ids(&self) -> (Id, Id) {
+        (self.id, self.license_id)
+    }
+
+    fn recorded_as(column: &user::Column) -> Option<String> {
+        let follows = matches!(
+            column,
+            user::Column::Id | user::Column::DateJoined | user::Column::ModifiedAt | user::Column::Version
+        );
+        (!follows && column.privacy() != user::Privacy::Internal).then(|| column.field())
+    }
+}
+
+impl Subject for group::Model {
+    const TYPE: SubjectType = SubjectType::Group;
+
+    fn ids(&self) -> (Id, Id) {
+        (self.id, self.license_id)
+    }
+}
+
+impl Subject for institution::Model {
+    const TYPE: SubjectType = SubjectType::Institution;
+
+    fn ids(&self) -> (Id, Id) {
+        (self.id, self.license_id)
+    }
+}
+
+impl Subject for license::Model {
+    const TYPE: SubjectType = SubjectType::License;
+
+    fn ids(&self) -> (Id, Id) {
+        (self.id, self.id)
+    }
+}
+
+impl Subject for api_key::Model {
+    const TYPE: SubjectType = SubjectType::ApiKey;
+
+    fn ids(&self) -> (Id, Id) {
+        (self.id, self.license_id)
+    }
+}

@@ -1,0 +1,106 @@
+//! What a person proves by who he is: password, PIN, devices, sessions, API keys. Each change is one step of a transaction
+//! of somebody else's.
+
+use sea_orm::sea_query::OnConflict;
+use sea_orm::{ActiveModelTrait, ColumnTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, QueryFilter};
+
+use crate::entity::{api_key, credential, device, pin, session};
+use crate::error::Error;
+use crate::scalar::Id;
+
+/// What a person had who was shut out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ShutOut {
+    pub sessions: i32,
+    pub api_keys: i32,
+}
+
+/// Sets the password. Whoever knew the old one is to gain nothing by it any more: every session but the `spared` one ends,
+/// and no device takes the PIN until it has seen the new password. Returns how many sessions ended.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn set_password(
+    transaction: &DatabaseTransaction,
+    user_id: Id,
+    password_hash: Option<String>,
+    spared: Option<Id>,
+) -> Result<i32, Error> {
+    match password_hash {
+        Some(password_hash) => store_password(transaction, user_id, password_hash).await?,
+        None => {
+            credential::Entity::delete_by_id(user_id).exec(transaction).await?;
+        }
+    }
+    device::Entity::delete_many().filter(device::Column::UserId.eq(user_id)).exec(transaction).await?;
+    end_sessions(transaction, user_id, None, spared).await
+}
+
+/// Stores the hash of a password, whatever was there before.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn store_password(
+    transaction: &DatabaseTransaction,
+    user_id: Id,
+    password_hash: String,
+) -> Result<(), Error> {
+    let credential = credential::Model { user_id, password_hash }.into_active_model().reset_all();
+    let replace =
+        OnConflict::column(credential::Column::UserId).update_column(credential::Column::PasswordHash).to_owned();
+    credential::Entity::insert(credential).on_conflict(replace).exec_without_returning(transaction).await?;
+    Ok(())
+}
+
+/// Sets or removes the PIN.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn set_pin(transaction: &DatabaseTransaction, user_id: Id, pin_hash: Option<String>) -> Result<(), Error> {
+    let Some(pin_hash) = pin_hash else {
+        pin::Entity::delete_by_id(user_id).exec(transaction).await?;
+        return Ok(());
+    };
+    let pin = pin::Model { user_id, pin_hash, wrong: 0 }.into_active_model().reset_all();
+    let replace =
+        OnConflict::column(pin::Column::UserId).update_columns([pin::Column::PinHash, pin::Column::Wrong]).to_owned();
+    pin::Entity::insert(pin).on_conflict(replace).exec_without_returning(transaction).await?;
+    Ok(())
+}
+
+/// Ends sessions of a person, all or those of the given ids, but the `spared` one; returns how many.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn end_sessions(
+    transaction: &DatabaseTransaction,
+    user_id: Id,
+    only: Option<&[Id]>,
+    spared: Option<Id>,
+) -> Result<i32, Error> {
+    let mut sessions = session::Entity::delete_many().filter(session::Column::UserId.eq(user_id));
+    if let Some(only) = only {
+        sessions = sessions.filter(session::Column::Id.is_in(only.iter().copied()));
+    }
+    if let Some(spared) = spared {
+        sessions = sessions.filter(session::Column::Id.ne(spared));
+    }
+    Ok(number(sessions.exec(transaction).await?.rows_affected))
+}
+
+/// Ends everything by which a person gets in: sessions, API keys, devices. The password stays, for one who is activated
+/// again.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn shut_out(transaction: &DatabaseTransaction, user_id: Id) -> Result<ShutOut, Error> {
+    let sessions = end_sessions(transaction, user_id, None, None).await?;
+    let of_person = api_key::Column::UserId.eq(user_id);
+    let api_keys = api_key::Entity::delete_many().filter(of_person).exec(transaction).await?.rows_affected;
+    device::Entity::delete_many().filter(device::Column::UserId.eq(user_id)).exec(transaction).await?;
+    Ok(ShutOut { sessions, api_keys: number(api_keys) })
+}
+
+fn number(rows: u64) -> i32 {
+    i32::try_from(rows).unwrap_or(i32::MAX)
+}

@@ -1,0 +1,105 @@
+//! The audit trail: one row for each thing that was done.
+
+use async_graphql::Enum;
+use chrono::{DateTime, Utc};
+use sea_orm::entity::prelude::*;
+
+use crate::scalar::Id;
+
+/// What was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, Enum)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum AuditAction {
+    /// A license was made.
+    LicenseCreated,
+    /// A person was entered.
+    UserCreated,
+    /// A person was changed.
+    UserUpdated,
+    /// A person was activated.
+    UserActivated,
+    /// A person was deactivated; sessions and API keys ended.
+    UserDeactivated,
+    /// A person was erased.
+    UserDeleted,
+    /// A person who was locked out was let in again.
+    UserUnlocked,
+    /// A person signed in.
+    SignedIn,
+    /// A person signed out.
+    SignedOut,
+    /// Sign-in by password was locked after too many wrong ones.
+    SignInLocked,
+    /// The PIN was switched off after too many wrong ones.
+    PinLocked,
+    /// Sessions of a person were ended.
+    SessionsEnded,
+    /// A person changed the own password.
+    PasswordChanged,
+    /// A person set or removed the own PIN.
+    PinChanged,
+    /// A group was made.
+    GroupCreated,
+    /// Somebody became a member of a group, or something else in it.
+    GroupMemberSet,
+    /// Somebody left a group.
+    GroupMemberRemoved,
+    /// A group was changed.
+    GroupUpdated,
+    /// An institution was entered.
+    InstitutionCreated,
+    /// An institution was changed.
+    InstitutionUpdated,
+    /// An API key was made.
+    ApiKeyCreated,
+    /// An API key was revoked.
+    ApiKeyRevoked,
+}
+
+/// What kind of thing something was done to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum SubjectType {
+    License,
+    User,
+    Group,
+    Institution,
+    ApiKey,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "audit_events")]
+pub struct Model {
+    /// 1 for the first event, one more for each that follows.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub seq: i64,
+    pub id: Id,
+    /// The license of the subject.
+    pub license_id: Id,
+    pub at: DateTime<Utc>,
+    pub action: AuditAction,
+    /// Who did it; none for the command line and for who is not signed in.
+    pub actor_id: Option<Id>,
+    /// The key by which the actor did it.
+    pub api_key_id: Option<Id>,
+    pub subject_type: SubjectType,
+    pub subject_id: Id,
+    pub request_id: Option<String>,
+    /// A JSON array of `{field, before, after}`; none where nothing changed, or where it was erased with the person.
+    pub changes: Option<String>,
+    #[sea_orm(column_type = "VarBinary(StringLen::None)", nullable)]
+    pub salt: Option<Vec<u8>>,
+    /// SHA-256 of salt and changes.
+    #[sea_orm(column_type = "VarBinary(StringLen::None)", nullable)]
+    pub changes_hash: Option<Vec<u8>>,
+    /// The hash of the event before; empty for the first.
+    #[sea_orm(column_type = "VarBinary(StringLen::None)")]
+    pub previous: Vec<u8>,
+    #[sea_orm(column_type = "VarBinary(StringLen::None)")]
+    pub hash: Vec<u8>,
+}
+
+#[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

@@ -1,0 +1,27 @@
+//! PINs, the second way to sign in.
+
+use sea_orm::entity::prelude::*;
+
+use crate::scalar::Id;
+
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "pins")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub user_id: Id,
+    /// In the PHC string format.
+    pub pin_hash: String,
+    /// How many wrong PINs were given since the last right secret.
+    pub wrong: i32,
+}
+
+/// With so many wrong PINs the PIN is switched off until the next sign-in by password.
+pub const MOST_WRONG_PINS: i32 = 5;
+
+#[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {
+    #[sea_orm(belongs_to = "super::user::Entity", from = "Column::UserId", to = "super::user::Column::Id")]
+    User,
+}
+
+impl ActiveModelBehavior for ActiveModel {}

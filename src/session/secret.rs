@@ -1,0 +1,101 @@
+//! The secrets of an account: one's own password and PIN, and the lock that guards them.
+
+use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect};
+
+use super::sign_in::Gate;
+use crate::access::{Action, Viewer};
+use crate::attempt::{self, Counter};
+use crate::audit::{self, Change, Entry, difference};
+use crate::credential::{set_password, set_pin};
+use crate::db::Db;
+use crate::entity::audit_event::AuditAction;
+use crate::entity::{credential, user};
+use crate::error::{Error, ErrorCode};
+use crate::form::{Form, rule};
+use crate::password::Hasher;
+use crate::scalar::{Id, now};
+
+/// Changes the viewer's own password, who must know the present one. Every other session ends.
+///
+/// # Errors
+/// `Rejected` for a wrong or a weak password; `RateLimited`.
+pub async fn change_password(
+    gate: &Gate<'_>,
+    viewer: &Viewer,
+    current: String,
+    new: String,
+) -> Result<user::Model, Error> {
+    viewer.may(Action::UseOwnAccount)?;
+    let signed_in = viewer.signed_in()?;
+    let person = find(gate.db.read(), signed_in.user_id).await?;
+    let mut form = Form::changing();
+    gate.hasher.check(&mut form, "newPassword", &new, &person.known_words());
+    form.finish()?;
+    let verified = gate.prove(&person, current, "currentPassword").await?;
+    let password_hash = gate.hasher.hash(new).await?;
+
+    let transaction = gate.db.begin().await?;
+    let old = user::Entity::find_by_id(person.id).lock_exclusive().one(&transaction).await?.ok_or(Error::Unauthenticated)?;
+    let current = credential::Entity::find_by_id(old.id).one(&transaction).await?;
+    if current.is_none_or(|current| current.password_hash != verified) {
+        return Err(Error::rejected("currentPassword", ErrorCode::InvalidCredentials, "The password is wrong."));
+    }
+    set_password(&transaction, old.id, Some(password_hash), signed_in.session_id()).await?;
+    let new = user::Model { modified_at: now(), version: old.version + 1, ..old };
+    new.clone().into_active_model().reset_all().update(&transaction).await?;
+    let event = Entry::new(AuditAction::PasswordChanged, &new).by(viewer).with([Change::of_secret("password")]);
+    audit::commit(transaction, [event]).await?;
+    Ok(new)
+}
+
+/// Sets the viewer's own PIN; none removes it.
+///
+/// # Errors
+/// `Rejected` for what is no PIN; `RateLimited`.
+pub async fn change_pin(
+    db: &Db,
+    hasher: &Hasher,
+    viewer: &Viewer,
+    pin: Option<String>,
+) -> Result<user::Model, Error> {
+    viewer.may(Action::UseOwnAccount)?;
+    let mut form = Form::changing();
+    let pin = match pin {
+        Some(pin) => form.obeying("pin", rule::pin(&pin)),
+        None => None,
+    };
+    form.finish()?;
+    let pin_hash = match pin {
+        Some(pin) => Some(hasher.hash(pin).await?),
+        None => None,
+    };
+    let transaction = db.begin().await?;
+    let user_id = viewer.signed_in()?.user_id;
+    let old = user::Entity::find_by_id(user_id).lock_exclusive().one(&transaction).await?.ok_or(Error::Unauthenticated)?;
+    let new = user::Model { has_pin: pin_hash.is_some(), modified_at: now(), version: old.version + 1, ..old.clone() };
+    set_pin(&transaction, user_id, pin_hash).await?;
+    new.clone().into_active_model().reset_all().update(&transaction).await?;
+    let event = Entry::new(AuditAction::PinChanged, &new).by(viewer);
+    let event = event.with([Change::of_secret("pin")]).with(difference(&old, &new));
+    audit::commit(transaction, [event]).await?;
+    Ok(new)
+}
+
+/// Lets a person sign in again who was locked out by wrong passwords; may be repeated.
+///
+/// # Errors
+/// `Rejected` for an unknown id; `Forbidden`.
+pub async fn unlock(db: &Db, viewer: &Viewer, id: &str) -> Result<user::Model, Error> {
+    let id = Id::parse(id).ok_or_else(|| Error::rejected("id", ErrorCode::Invalid, "This is not an id."))?;
+    let transaction = db.begin().await?;
+    let found = user::Entity::find_by_id(id).filter(viewer.finds_users()).lock_exclusive().one(&transaction).await?;
+    let person = found.ok_or_else(|| Error::not_found("id", "person"))?;
+    viewer.may_to(Action::UnlockUser, &person)?;
+    attempt::forget(&transaction, &Counter::of_person(id)).await?;
+    audit::commit(transaction, [Entry::new(AuditAction::UserUnlocked, &person).by(viewer)]).await?;
+    Ok(person)
+}
+
+async fn find(db: &impl sea_orm::ConnectionTrait, id: Id) -> Result<user::Model, Error> {
+    user::Entity::find_by_id(id).one(db).await?.ok_or(Error::Unauthenticated)
+}

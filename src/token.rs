@@ -1,0 +1,54 @@
+//! Bearer tokens: 256 random bits behind a prefix that secret scanners recognise, stored as SHA-256.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use rand::TryRng;
+use sha2::{Digest, Sha256};
+
+use crate::error::Error;
+
+/// What a token is for, as its prefix says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Session,
+    Device,
+    ApiKey,
+}
+
+/// The longest token that is looked at.
+const LONGEST: usize = 100;
+
+impl Kind {
+    const fn prefix(self) -> &'static str {
+        match self {
+            Self::Session => "ros_",
+            Self::Device => "rod_",
+            Self::ApiKey => "rok_",
+        }
+    }
+
+    /// The kind that a text claims to be of; none for what is no token.
+    #[must_use]
+    pub fn of(token: &str) -> Option<Self> {
+        if token.len() > LONGEST {
+            return None;
+        }
+        [Self::Session, Self::Device, Self::ApiKey].into_iter().find(|kind| token.starts_with(kind.prefix()))
+    }
+}
+
+/// A new token.
+///
+/// # Errors
+/// `Internal` where the system has no randomness.
+pub fn new(kind: Kind) -> Result<String, Error> {
+    let mut secret = [0_u8; 32];
+    rand::rngs::SysRng.try_fill_bytes(&mut secret).map_err(Error::internal)?;
+    Ok(format!("{}{}", kind.prefix(), URL_SAFE_NO_PAD.encode(secret)))
+}
+
+/// What is stored of a token.
+#[must_use]
+pub fn hash(token: &str) -> Vec<u8> {
+    Sha256::digest(token.as_bytes()).to_vec()
+}
