@@ -63,7 +63,7 @@ impl Application for App {
         // What does not parse is refused before anything is read.
         let named = match request.parsed_query() {
             Ok(document) if schema::has_many_credentials(document) => {
-                let message = "login, changePassword and setPin: only one of them in a request.";
+                let message = "login, activateAccount, changePassword, setPin: only one of them in a request.";
                 return Ok(refused(Error::BadInput(message.to_owned())));
             }
             Ok(document) => Arc::new(Named::in_document(document)),

@@ -6,6 +6,7 @@ use sea_orm::{ActiveModelTrait, ColumnTrait, DatabaseTransaction, EntityTrait, I
 
 use crate::entity::{api_key, credential, device, pin, session};
 use crate::error::Error;
+use crate::link;
 use crate::scalar::Id;
 
 /// What a person had who was shut out.
@@ -13,10 +14,11 @@ use crate::scalar::Id;
 pub struct ShutOut {
     pub sessions: i32,
     pub api_keys: i32,
+    pub links: i32,
 }
 
-/// Sets the password. Whoever knew the old one is to gain nothing by it any more: every session but the `spared` one ends,
-/// and no device takes the PIN until it has seen the new password. Returns how many sessions ended.
+/// Sets the password. Whoever knew the old one is to gain nothing by it any more: every session but the `spared` one ends
+/// and every link, and no device takes the PIN until it has seen the new password. Returns how many sessions ended.
 ///
 /// # Errors
 /// Whatever the database says.
@@ -33,6 +35,7 @@ pub async fn set_password(
         }
     }
     device::Entity::delete_many().filter(device::Column::UserId.eq(user_id)).exec(transaction).await?;
+    link::revoke(transaction, user_id).await?;
     end_sessions(transaction, user_id, None, spared).await
 }
 
@@ -88,7 +91,7 @@ pub async fn end_sessions(
     Ok(number(sessions.exec(transaction).await?.rows_affected))
 }
 
-/// Ends everything by which a person gets in: sessions, API keys, devices. The password stays, for one who is activated
+/// Ends everything by which a person gets in: sessions, API keys, links, devices. The password stays, for one who is activated
 /// again.
 ///
 /// # Errors
@@ -98,7 +101,8 @@ pub async fn shut_out(transaction: &DatabaseTransaction, user_id: Id) -> Result<
     let of_person = api_key::Column::UserId.eq(user_id);
     let api_keys = api_key::Entity::delete_many().filter(of_person).exec(transaction).await?.rows_affected;
     device::Entity::delete_many().filter(device::Column::UserId.eq(user_id)).exec(transaction).await?;
-    Ok(ShutOut { sessions, api_keys: number(api_keys) })
+    let links = link::revoke(transaction, user_id).await?;
+    Ok(ShutOut { sessions, api_keys: number(api_keys), links: number(links) })
 }
 
 fn number(rows: u64) -> i32 {

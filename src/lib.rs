@@ -49,6 +49,7 @@ pub mod group;
 pub mod import;
 pub mod institution;
 pub mod license;
+pub mod link;
 pub mod loader;
 pub mod node;
 pub mod page;

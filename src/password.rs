@@ -75,7 +75,7 @@ impl Hasher {
     }
 
     /// A place among those who are let in.
-    pub fn turn(&self) -> Result<Turn<'_>, Error> {
+    pub async fn turn(&self) -> Result<Turn<'_>, Error> {
         Ok(Turn(self))
     }
 

@@ -29,7 +29,7 @@ use crate::user::query::UserQuery;
 use crate::user::search::{SearchConnection, SearchQuery};
 
 /// The mutations that compute with secrets: one in a request, or one request could try a list of them.
-const CREDENTIALS: [&str; 3] = ["login", "changePassword", "setPin"];
+const CREDENTIALS: [&str; 4] = ["login", "activateAccount", "changePassword", "setPin"];
 
 /// How much a document may cost: its fields, each as often as it can come in the answer when every page is full.
 const HIGHEST_COST: usize = 50_000;

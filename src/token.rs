@@ -13,6 +13,7 @@ pub enum Kind {
     Session,
     Device,
     ApiKey,
+    Link,
 }
 
 /// The longest token that is looked at.
@@ -24,6 +25,7 @@ impl Kind {
             Self::Session => "ros_",
             Self::Device => "rod_",
             Self::ApiKey => "rok_",
+            Self::Link => "rol_",
         }
     }
 
@@ -33,7 +35,7 @@ impl Kind {
         if token.len() > LONGEST {
             return None;
         }
-        [Self::Session, Self::Device, Self::ApiKey].into_iter().find(|kind| token.starts_with(kind.prefix()))
+        [Self::Session, Self::Device, Self::ApiKey, Self::Link].into_iter().find(|kind| token.starts_with(kind.prefix()))
     }
 }
 

@@ -25,6 +25,11 @@ const HISTORY: &[Step] = &[
         sqlite: include_str!("m20261122_000003_accounts/sqlite.sql"),
         postgres: include_str!("m20261122_000003_accounts/postgres.sql"),
     },
+    Step {
+        name: "m20261122_000004_links",
+        sqlite: include_str!("m20261122_000004_links/sqlite.sql"),
+        postgres: include_str!("m20261122_000004_links/postgres.sql"),
+    },
 ];
 
 impl MigrationName for Step {

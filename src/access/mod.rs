@@ -126,6 +126,7 @@ pub const ROOT_FIELDS: &[(&str, Action)] = &[
     ("license", Action::ReadDirectory),
     ("apiKeys", Action::UseApiKeys),
     ("login", Action::SignIn),
+    ("activateAccount", Action::SignIn),
     ("logout", Action::UseOwnAccount),
     ("changePassword", Action::UseOwnAccount),
     ("setPin", Action::UseOwnAccount),

@@ -24,6 +24,10 @@ pub enum AuditAction {
     UserDeleted,
     /// A person who was locked out was let in again.
     UserUnlocked,
+    /// A person took the account into use, by a link.
+    AccountActivated,
+    /// A link was made that lets a person in.
+    LinkCreated,
     /// A person signed in.
     SignedIn,
     /// A person signed out.

@@ -8,6 +8,7 @@ pub mod device;
 pub mod group;
 pub mod institution;
 pub mod license;
+pub mod link;
 pub mod membership;
 pub mod pin;
 pub mod session;

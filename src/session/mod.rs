@@ -1,5 +1,6 @@
 //! Signing in and staying signed in.
 
+pub mod activation;
 pub mod mutation;
 pub mod query;
 pub mod secret;
@@ -55,7 +56,7 @@ pub async fn authenticate(
     let found = match Kind::of(token) {
         Some(Kind::Session) => find_session(db, lifetime, token).await?,
         Some(Kind::ApiKey) => find_api_key(db, token).await?,
-        Some(Kind::Device) | None => None,
+        Some(Kind::Device | Kind::Link) | None => None,
     };
     let found = found.ok_or(Error::Unauthenticated)?;
     if found.seen_at.is_none_or(|seen_at| seen_at + SEEN_EVERY < now()) {

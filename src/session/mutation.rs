@@ -1,10 +1,10 @@
-//! login, logout, endSessions, changePassword, setPin, unlockUser.
+//! login, activateAccount, logout, endSessions, changePassword, setPin, unlockUser.
 
 use async_graphql::{Context, ID, InputObject, Object};
 use chrono::{DateTime, Utc};
 
-use super::sign_in::Gate;
-use super::{Ending, secret};
+use super::sign_in::{Gate, Opened};
+use super::{Ending, activation, secret};
 use crate::access::{Means, SignedIn};
 use crate::context::{Answer, ContextExt, answer};
 use crate::entity::user;
@@ -45,6 +45,15 @@ pub struct ChangePasswordInput {
     pub current_password: String,
     /// The password as it is to be: at least 12 characters where nothing else is set, at most 128, hard to guess.
     pub new_password: String,
+}
+
+/// A link, and the password to be set by it.
+#[derive(InputObject)]
+pub struct ActivateAccountInput {
+    /// The token of the link: what stands behind its `#`.
+    pub token: String,
+    /// The password: at least 12 characters where nothing else is set, at most 128, hard to guess.
+    pub password: String,
 }
 
 /// One's own PIN.
@@ -107,16 +116,21 @@ impl SessionMutation {
                 Ok((login, Secret::Pin(pin, device))) => gate.by_pin(&login, pin, device).await,
                 Err(error) => Err(error),
             };
-            if let Ok(opened) = &outcome {
-                let request_id = ctx.client()?.request_id.clone();
-                let person = (&opened.user).into();
-                ctx.asking()?.signs_in(SignedIn::new(&person, Means::Session(opened.id), request_id));
-            }
-            LoginPayload::of(outcome, |opened| {
-                let message = format!("Welcome, {}.", opened.user.name());
-                let (token, expires_at) = (Some(opened.token), Some(opened.expires_at));
-                LoginPayload::done(message, Some(opened.user), token, opened.device_token, expires_at)
-            })
+            welcome(ctx, outcome)
+        })
+        .await
+    }
+
+    /// Sets the password of the person whom a link lets in, and signs the person in. A link works once; it dies with a newer
+    /// one, a deactivation, and a change of password or e-mail address. Open to everybody.
+    async fn activate_account(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The link and the password.")] input: ActivateAccountInput,
+    ) -> Answer<LoginPayload> {
+        answer(ctx, async {
+            let outcome = activation::activate(&gate(ctx)?, input.token, input.password).await;
+            welcome(ctx, outcome)
         })
         .await
     }
@@ -191,6 +205,20 @@ impl SessionMutation {
         })
         .await
     }
+}
+
+/// The payload of a sign-in; who has signed in is the viewer from now on.
+fn welcome(ctx: &Context<'_>, outcome: Result<Opened, Error>) -> async_graphql::Result<Option<LoginPayload>> {
+    if let Ok(opened) = &outcome {
+        let request_id = ctx.client()?.request_id.clone();
+        let person = (&opened.user).into();
+        ctx.asking()?.signs_in(SignedIn::new(&person, Means::Session(opened.id), request_id));
+    }
+    LoginPayload::of(outcome, |opened| {
+        let message = format!("Welcome, {}.", opened.user.name());
+        let (token, expires_at) = (Some(opened.token), Some(opened.expires_at));
+        LoginPayload::done(message, Some(opened.user), token, opened.device_token, expires_at)
+    })
 }
 
 /// By what somebody signs in.

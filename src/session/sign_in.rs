@@ -6,18 +6,20 @@ use sea_orm::{
     QueryFilter, QueryOrder, QuerySelect, RelationTrait,
 };
 
+use super::activation::expired;
 use super::end_oldest;
 use crate::access::is_active_in_valid_license;
 use crate::attempt::{self, Counter, Standing};
-use crate::audit::{self, Change, Entry};
+use crate::audit::{self, Change, Entry, difference};
 use crate::context::{Client, Lifetime, Rules};
-use crate::credential::store_password;
+use crate::credential::{set_password, store_password};
 use crate::db::Db;
 use crate::entity::audit_event::AuditAction;
 use crate::entity::device::{MOST_DEVICES_OF_A_USER, REMEMBERED};
 use crate::entity::pin::MOST_WRONG_PINS;
 use crate::entity::{credential, device, license, pin, session, user};
 use crate::error::{Error, ErrorCode, MutationError};
+use crate::link;
 use crate::password::{Hasher, Verdict};
 use crate::scalar::{Date, Id, now};
 use crate::token::{self, Kind};
@@ -54,7 +56,7 @@ struct Account {
 }
 
 /// What was found right. It takes long to verify a secret: it must be the person's still when the session begins.
-enum Proof {
+pub(super) enum Proof {
     /// Nothing; whoever runs the server lets somebody in.
     None,
     Password {
@@ -65,6 +67,11 @@ enum Proof {
     Pin {
         verified: String,
         device_token: String,
+    },
+    /// A link by which the password is set.
+    Link {
+        token: String,
+        password_hash: String,
     },
 }
 
@@ -82,7 +89,7 @@ impl Gate<'_> {
         password: String,
         device_token: Option<String>,
     ) -> Result<Opened, Error> {
-        let turn = self.hasher.turn()?;
+        let turn = self.hasher.turn().await?;
         self.count_address().await?;
         let account = self.find(login).await?;
         let counter = match &account {
@@ -119,7 +126,7 @@ impl Gate<'_> {
     /// # Errors
     /// As [`Gate::by_password`]; `Rejected` with LOCKED where the PIN is switched off.
     pub async fn by_pin(&self, login: &str, pin: String, device_token: String) -> Result<Opened, Error> {
-        let turn = self.hasher.turn()?;
+        let turn = self.hasher.turn().await?;
         self.count_address().await?;
         let account = self.find(login).await?;
         let known = match &account {
@@ -153,7 +160,7 @@ impl Gate<'_> {
     /// `Rejected` for a wrong password, naming `field`, and after too many of them; `RateLimited` as
     /// [`Gate::by_password`].
     pub async fn prove(&self, person: &user::Model, password: String, field: &str) -> Result<String, Error> {
-        let turn = self.hasher.turn()?;
+        let turn = self.hasher.turn().await?;
         self.count_address().await?;
         let counter = Counter::of_person(person.id);
         let standing = attempt::count_of_account(self.db, &counter).await?;
@@ -174,7 +181,7 @@ impl Gate<'_> {
         Ok(hash)
     }
 
-    async fn begin(&self, person: user::Model, proof: Proof) -> Result<Opened, Error> {
+    pub(super) async fn begin(&self, person: user::Model, proof: Proof) -> Result<Opened, Error> {
         begin(self.db, self.rules.lifetime, self.client, person, proof).await
     }
 
@@ -277,21 +284,30 @@ async fn begin(
     if noted.rows_affected == 0 {
         return Err(inactive());
     }
-    let device_token = honour(&transaction, person.id, proof).await?;
+    let (action, changes) = match &proof {
+        Proof::Link { .. } => (AuditAction::AccountActivated, vec![Change::of_secret("password")]),
+        Proof::None | Proof::Password { .. } | Proof::Pin { .. } => (AuditAction::SignedIn, Vec::new()),
+    };
+    let before = person.clone();
+    let device_token = honour(&transaction, &mut person, proof).await?;
     session.into_active_model().reset_all().insert(&transaction).await?;
     end_oldest(&transaction, person.id).await?;
-    let before = person.last_login.replace(now).map(|at| at.to_rfc3339().into());
-    let change = Change::of("lastLogin", before, Some(now.to_rfc3339().into()));
-    let event = Entry::new(AuditAction::SignedIn, &person).by_person(person.id, client.request_id.clone());
-    audit::commit(transaction, [event.with([change])]).await?;
+    person.last_login = Some(now);
+    let event = Entry::new(action, &person).by_person(person.id, client.request_id.clone());
+    audit::commit(transaction, [event.with(changes).with(difference(&before, &person))]).await?;
     Ok(Opened { id, user: person, token, device_token, expires_at })
 }
 
 /// Makes sure that what was verified is the person's still, and does what follows from it; returns the token of a new
 /// device.
-async fn honour(transaction: &DatabaseTransaction, user_id: Id, proof: Proof) -> Result<Option<String>, Error> {
+async fn honour(
+    transaction: &DatabaseTransaction,
+    person: &mut user::Model,
+    proof: Proof,
+) -> Result<Option<String>, Error> {
+    let user_id = person.id;
     match proof {
-        Proof::None => return Ok(None),
+        Proof::None => Ok(None),
         Proof::Password { verified, upgraded, device_token } => {
             let current = credential::Entity::find_by_id(user_id).one(transaction).await?;
             if current.is_none_or(|current| current.password_hash != verified) {
@@ -316,6 +332,22 @@ async fn honour(transaction: &DatabaseTransaction, user_id: Id, proof: Proof) ->
             }
             forget_wrong_pins(transaction, user_id).await?;
             Ok(None)
+        }
+        Proof::Link { token, password_hash } => {
+            if !link::consume(transaction, user_id, &token).await? {
+                return Err(expired());
+            }
+            set_password(transaction, user_id, Some(password_hash), None).await?;
+            forget_wrong_pins(transaction, user_id).await?;
+            (person.has_activated, person.modified_at, person.version) = (true, now(), person.version + 1);
+            user::Entity::update_many()
+                .col_expr(user::Column::HasActivated, Expr::value(true))
+                .col_expr(user::Column::ModifiedAt, Expr::value(person.modified_at))
+                .col_expr(user::Column::Version, Expr::col(user::Column::Version).add(1))
+                .filter(user::Column::Id.eq(user_id))
+                .exec(transaction)
+                .await?;
+            remember(transaction, user_id).await.map(Some)
         }
     }
 }

@@ -23,6 +23,7 @@ use crate::entity::user::Names;
 use crate::entity::{group, institution, membership, tombstone, user};
 use crate::error::{Error, ErrorCode};
 use crate::form::{Form, rule};
+use crate::link;
 use crate::password::Hasher;
 use crate::scalar::{Id, now};
 use mutation::{CreateUserInput, SetActiveInput, UpdateUserInput};
@@ -152,6 +153,9 @@ pub async fn update(db: &Db, hasher: &Hasher, viewer: &Viewer, input: UpdateUser
     secrets.store(&transaction, id).await?;
     new.modified_at = now();
     new.version = old.version + 1;
+    if new.email_key != old.email_key {
+        link::revoke(&transaction, id).await?;
+    }
     if let Err(error) = new.clone().into_active_model().reset_all().update(&transaction).await {
         drop(transaction);
         return Err(explain(db, &new, error).await);

@@ -79,6 +79,8 @@ payload! {
         user: Option<user::Model>,
         /// How many of the person's sessions ended.
         sessions_ended: i32,
+        /// How many links were revoked that would have let the person in.
+        links_revoked: i32,
         /// How many of the person's API keys were revoked.
         keys_revoked: i32,
     }
@@ -146,7 +148,7 @@ impl UserMutation {
             SetActivePayload::of(outcome, |Switched { person, ended }| {
                 let state = if person.is_active { "active" } else { "inactive" };
                 let message = format!("{} is {state}.", person.name());
-                SetActivePayload::done(message, Some(person), ended.sessions, ended.api_keys)
+                SetActivePayload::done(message, Some(person), ended.sessions, ended.links, ended.api_keys)
             })
         })
         .await
