@@ -14,11 +14,18 @@ struct Step {
     postgres: &'static str,
 }
 
-const HISTORY: &[Step] = &[Step {
-    name: "m20261122_000001_directory",
-    sqlite: include_str!("m20261122_000001_directory/sqlite.sql"),
-    postgres: include_str!("m20261122_000001_directory/postgres.sql"),
-}];
+const HISTORY: &[Step] = &[
+    Step {
+        name: "m20261122_000001_directory",
+        sqlite: include_str!("m20261122_000001_directory/sqlite.sql"),
+        postgres: include_str!("m20261122_000001_directory/postgres.sql"),
+    },
+    Step {
+        name: "m20261122_000002_key",
+        sqlite: include_str!("m20261122_000002_key/sqlite.sql"),
+        postgres: include_str!("m20261122_000002_key/postgres.sql"),
+    },
+];
 
 impl MigrationName for Step {
     fn name(&self) -> &str {

@@ -6,5 +6,6 @@ pub mod group;
 pub mod institution;
 pub mod license;
 pub mod membership;
+pub mod server_key;
 pub mod session;
 pub mod user;
