@@ -42,7 +42,7 @@ pub async fn create_superuser(
     if new.email.is_none() {
         form.fault("email", ErrorCode::Required, "This field is required.");
     }
-    people::check_password(&mut form, &password, &new);
+    people::check_password(hasher, &mut form, &password, &new);
     form.finish()?;
     new.is_superuser = true;
     new.has_activated = true;

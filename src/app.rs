@@ -28,8 +28,8 @@ pub struct App {
 impl App {
     /// A directory over a database whose tables are up to date.
     #[must_use]
-    pub fn new(db: Db, lifetime: Lifetime) -> Self {
-        let schema = schema::build().data(db.clone()).data(Hasher::default()).data(lifetime).finish();
+    pub fn new(db: Db, lifetime: Lifetime, hasher: Hasher) -> Self {
+        let schema = schema::build().data(db.clone()).data(hasher).data(lifetime).finish();
         Self { db, lifetime, schema }
     }
 }

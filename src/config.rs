@@ -11,6 +11,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::context::Lifetime;
+use crate::key::{self, Key};
+use crate::password::{self, Hasher};
 use crate::{db, server};
 
 /// A user directory for hospitals, institutes and platforms, served as a GraphQL API.
@@ -143,6 +145,18 @@ pub struct Settings {
     #[arg(long, env = "ROSTER_SESSION_IDLE_HOURS", default_value_t = 12, global = true, value_name = "HOURS",
           value_parser = clap::value_parser!(u64).range(1..=8_760))]
     pub session_idle_hours: u64,
+    /// The fewest characters of a new password.
+    #[arg(long, env = "ROSTER_PASSWORD_LENGTH", default_value_t = password::SHORTEST, global = true, value_name = "N",
+          value_parser = clap::value_parser!(u8).range(8..=64))]
+    pub password_length: u8,
+    /// The key that goes into every hash of a password: 32 bytes in base64. [default: what the key file holds]
+    #[arg(long, env = "ROSTER_KEY", global = true, value_name = "BASE64", value_parser = KeyText, hide_env_values = true,
+          allow_hyphen_values = true)]
+    pub key: Option<Key>,
+    /// Where the key is kept; made if there is none. Belongs to the database and its backups, and is the same for all
+    /// who share it. [default: roster.key in the data directory]
+    #[arg(long, env = "ROSTER_KEY_FILE", global = true, value_name = "FILE")]
+    pub key_file: Option<PathBuf>,
     /// What is logged: error, warn, info, debug, trace or off, or as `tracing` filters have it.
     #[arg(long, env = "ROSTER_LOG", default_value = "info", global = true, value_name = "FILTER", value_parser = log_filter)]
     pub log: String,
@@ -155,9 +169,28 @@ impl Settings {
     /// The database that is meant: the one that is named, or the SQLite file in the data directory.
     #[must_use]
     pub fn database(&self, default_dir: &str) -> db::Settings {
-        let dir = self.data_dir.clone().unwrap_or_else(|| PathBuf::from(default_dir));
-        let url = self.database_url.clone().unwrap_or_else(|| db::url_of(&dir.join("roster.db")));
+        let url = self.database_url.clone().unwrap_or_else(|| db::url_of(&self.dir(default_dir).join("roster.db")));
         db::Settings { url, connections: self.database_connections }
+    }
+
+    /// Where the key comes from: it is given, or in the file that is named, or in the one in the data directory.
+    #[must_use]
+    pub fn key(&self, default_dir: &str) -> key::Source {
+        match (&self.key, &self.key_file) {
+            (Some(key), _) => key::Source::Setting(key.clone()),
+            (None, Some(file)) => key::Source::File(file.clone()),
+            (None, None) => key::Source::File(self.dir(default_dir).join("roster.key")),
+        }
+    }
+
+    fn dir(&self, default_dir: &str) -> PathBuf {
+        self.data_dir.clone().unwrap_or_else(|| PathBuf::from(default_dir))
+    }
+
+    /// What hashes passwords, with a key.
+    #[must_use]
+    pub fn hasher(&self, key: Key) -> Hasher {
+        Hasher::new(key, self.password_length.into())
     }
 
     /// How the server treats its connections.
@@ -192,6 +225,21 @@ impl TypedValueParser for DatabaseUrl {
         value.to_str().filter(|url| db::is_usable(url)).map(str::to_owned).ok_or_else(|| {
             let message = "invalid value for '--database-url <URL>' (DATABASE_URL): \
                            expected postgres://user:password@host/database or sqlite:///path/to/file\n";
+            command.clone().error(ErrorKind::ValueValidation, message)
+        })
+    }
+}
+
+/// Reads a key. What clap says of a wrong value would show it.
+#[derive(Clone)]
+struct KeyText;
+
+impl TypedValueParser for KeyText {
+    type Value = Key;
+
+    fn parse_ref(&self, command: &clap::Command, _: Option<&clap::Arg>, value: &OsStr) -> clap::error::Result<Key> {
+        value.to_str().and_then(Key::parse).ok_or_else(|| {
+            let message = "invalid value for '--key <BASE64>' (ROSTER_KEY): expected 32 bytes in base64\n";
             command.clone().error(ErrorKind::ValueValidation, message)
         })
     }

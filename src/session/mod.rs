@@ -21,7 +21,7 @@ use crate::entity::session::MOST_SESSIONS_OF_A_USER;
 use crate::entity::user::{AdminRights, Role};
 use crate::entity::{credential, license, session, user};
 use crate::error::{Error, ErrorCode, MutationError};
-use crate::password::Hasher;
+use crate::password::{Hasher, Verdict};
 use crate::scalar::{Date, Id, now};
 use crate::text;
 
@@ -135,7 +135,7 @@ pub async fn login(
         None => None,
     };
     let hash = hash.map(|credential| credential.password_hash);
-    let right = hasher.verify(password, hash.clone()).await?;
+    let right = matches!(hasher.verify(password, hash.clone()).await?, Verdict::Right | Verdict::Outdated);
     let (person, license) = match found {
         Some(found) if right => found,
         _ => return Err(wrong()),

@@ -17,7 +17,7 @@ use crate::entity::user::{Names, Role};
 use crate::entity::{credential, institution, session, user};
 use crate::error::{Error, ErrorCode};
 use crate::form::Form;
-use crate::password::{self, Hasher};
+use crate::password::Hasher;
 use crate::scalar::{Id, now};
 use mutation::{CreateUserInput, UpdateUserInput};
 
@@ -36,7 +36,7 @@ pub async fn create(db: &Db, hasher: &Hasher, viewer: &Viewer, input: CreateUser
     new.has_activated = password.is_value();
     viewer.may_create(&new)?;
     if let MaybeUndefined::Value(password) = &password {
-        check_password(&mut form, password, &new);
+        check_password(hasher, &mut form, password, &new);
     }
     check(db.read(), &new, &mut form).await?;
     finish(db.read(), &new, form).await?;
@@ -75,7 +75,7 @@ pub async fn insert(db: &Db, new: &user::Model, password_hash: Option<String>) -
 pub async fn update(db: &Db, hasher: &Hasher, viewer: &Viewer, input: UpdateUserInput) -> Result<user::Model, Error> {
     let id = Id::parse(&input.id).ok_or_else(|| Error::rejected("id", ErrorCode::Invalid, "This is not an id."))?;
     let old = find(db.read(), viewer, id).await?;
-    let (new, password) = changed(db.read(), viewer, &old, &input).await?;
+    let (new, password) = changed(db.read(), hasher, viewer, &old, &input).await?;
     // Hashing takes long: it is done before the row is locked, and only for input that was good so far.
     let hash = match password {
         MaybeUndefined::Value(password) => MaybeUndefined::Value(hasher.hash(password).await?),
@@ -88,7 +88,7 @@ pub async fn update(db: &Db, hasher: &Hasher, viewer: &Viewer, input: UpdateUser
     let input = UpdateUserInput { password: MaybeUndefined::Undefined, ..input };
     let transaction = db.begin().await?;
     let old = find_locked(&transaction, viewer, id).await?;
-    let (mut new, _) = changed(&transaction, viewer, &old, &input).await?;
+    let (mut new, _) = changed(&transaction, hasher, viewer, &old, &input).await?;
     keep_an_administrator(&transaction, &old, &new).await?;
     match hash {
         MaybeUndefined::Undefined if new == old => return Ok(old),
@@ -115,6 +115,7 @@ pub async fn update(db: &Db, hasher: &Hasher, viewer: &Viewer, input: UpdateUser
 /// The person as the input would have it, and what it does to the password.
 async fn changed(
     connection: &impl ConnectionTrait,
+    hasher: &Hasher,
     viewer: &Viewer,
     old: &user::Model,
     input: &UpdateUserInput,
@@ -127,7 +128,7 @@ async fn changed(
     let password = form.secret("password", password);
     viewer.may_update(old, &new, form.given())?;
     if let MaybeUndefined::Value(password) = &password {
-        check_password(&mut form, password, &new);
+        check_password(hasher, &mut form, password, &new);
     }
     check(connection, &new, &mut form).await?;
     finish(connection, &new, form).await?;
@@ -167,14 +168,14 @@ async fn find_locked(transaction: &DatabaseTransaction, viewer: &Viewer, id: Id)
 }
 
 /// Judges a new password beside what is known of the person; faults go to the form.
-pub fn check_password(form: &mut Form, password: &str, person: &user::Model) {
+pub fn check_password(hasher: &Hasher, form: &mut Form, password: &str, person: &user::Model) {
     let known = [
         Some(person.first_name.as_str()),
         Some(person.last_name.as_str()),
         person.username.as_deref(),
         person.email.as_deref(),
     ];
-    password::check(form, "password", password, &known.into_iter().flatten().collect::<Vec<_>>());
+    hasher.check(form, "password", password, &known.into_iter().flatten().collect::<Vec<_>>());
 }
 
 /// The rules that take more than one value, or another table.

@@ -14,7 +14,7 @@ pub struct CreateUserInput {
     pub first_name: String,
     /// The last name or names; at most 50 characters.
     pub last_name: String,
-    /// The password: 12 to 128 characters, hard to guess.
+    /// The password: hard to guess, at most 128 characters, and at least 12 where the server is not set otherwise.
     pub password: MaybeUndefined<String>,
     /// Whether the person can sign in; true where nothing is said.
     pub is_active: MaybeUndefined<bool>,
@@ -31,7 +31,7 @@ pub struct UpdateUserInput {
     pub first_name: MaybeUndefined<String>,
     /// The last name or names; at most 50 characters.
     pub last_name: MaybeUndefined<String>,
-    /// A new password: 12 to 128 characters, hard to guess. Null removes it. Ends the person's sessions. Not for oneself.
+    /// A new password: hard to guess, at most 128 characters, and at least 12 where the server is not set otherwise. Null removes it. Ends the person's sessions. Not for oneself.
     pub password: MaybeUndefined<String>,
     #[graphql(flatten)]
     pub fields: UserFields,

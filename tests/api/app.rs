@@ -11,7 +11,8 @@ use roster::app::App as Application;
 use roster::context::{Client, Lifetime};
 use roster::db::{Db, Settings};
 use roster::entity::user::{self, AdminRightsInput, Role, UserFields};
-use roster::password::Hasher;
+use roster::key::Key;
+use roster::password::{Hasher, SHORTEST};
 use roster::scalar::Id;
 use roster::user::mutation::CreateUserInput;
 use roster::{license, server, session};
@@ -25,6 +26,14 @@ use crate::postgres::{self, Postgres};
 pub const PASSWORD: &str = "seven-brass-otters-waltz";
 
 pub const LIFETIME: Lifetime = Lifetime { absolute: Duration::from_hours(30 * 24), idle: Duration::from_hours(12) };
+
+/// The key of every directory.
+pub const KEY: [u8; 32] = *b"the-key-of-every-test-directory!";
+
+/// What hashes with the key of every directory.
+pub fn hasher() -> Hasher {
+    Hasher::new(Key::from(KEY), SHORTEST.into())
+}
 
 /// Runs each test once on SQLite and once on PostgreSQL, where it is installed.
 macro_rules! on_every_database {
@@ -86,7 +95,7 @@ impl App {
         let names = ("Root".to_owned(), "Alder".to_owned());
         let password = PASSWORD.to_owned();
         let email = "root@alder.example.org".to_owned();
-        let root = account::create_superuser(&db, &Hasher::default(), license, names, email, password).await.unwrap();
+        let root = account::create_superuser(&db, &hasher(), license, names, email, password).await.unwrap();
         let root = SignedIn::new(&root, Id::new());
 
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -101,7 +110,7 @@ impl App {
         let stopped = async {
             let _ = stopped.await;
         };
-        tokio::spawn(server::serve(Application::new(db.clone(), LIFETIME), listener, settings, stopped));
+        tokio::spawn(server::serve(Application::new(db.clone(), LIFETIME, hasher()), listener, settings, stopped));
         Self { db, address, license, other_license, client: reqwest::Client::new(), root, _stop: stop, _dir: dir }
     }
 
@@ -167,7 +176,7 @@ impl App {
             is_active: MaybeUndefined::Undefined,
             fields,
         };
-        roster::user::create(&self.db, &Hasher::default(), &root, input).await.unwrap()
+        roster::user::create(&self.db, &hasher(), &root, input).await.unwrap()
     }
 
     /// A session for a person.

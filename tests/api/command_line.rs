@@ -215,6 +215,11 @@ async fn a_wrong_setting_is_named_before_anything_happens() {
         ("--max-connections", "ROSTER_MAX_CONNECTIONS", "0"),
         ("--request-seconds", "ROSTER_REQUEST_SECONDS", "-1"),
         ("--playground", "ROSTER_PLAYGROUND", "maybe"),
+        ("--password-length", "ROSTER_PASSWORD_LENGTH", "7"),
+        ("--password-length", "ROSTER_PASSWORD_LENGTH", "65"),
+        ("--key", "ROSTER_KEY", "c2VjcmV0"),
+        ("--key", "ROSTER_KEY", ""),
+        ("--key-file", "ROSTER_KEY_FILE", ""),
         ("--session-days", "ROSTER_SESSION_DAYS", "0"),
         ("--session-days", "ROSTER_SESSION_DAYS", "366"),
         ("--session-idle-hours", "ROSTER_SESSION_IDLE_HOURS", "many"),
@@ -234,6 +239,7 @@ async fn a_wrong_setting_is_named_before_anything_happens() {
             "{variable}={value}: {}",
             process.err()
         );
+        assert!(!(by_flag.err + &process.err()).contains("c2VjcmV0"), "a key is shown");
         assert_eq!((by_flag.out, process.out()), (String::new(), String::new()), "{flag}={value}");
     }
     assert!(!home.path("roster-data").exists());
@@ -354,6 +360,9 @@ async fn help_documents_each_setting_with_its_variable_and_default() {
         ("--playground", "ROSTER_PLAYGROUND", "true"),
         ("--session-days", "ROSTER_SESSION_DAYS", "30"),
         ("--session-idle-hours", "ROSTER_SESSION_IDLE_HOURS", "12"),
+        ("--password-length", "ROSTER_PASSWORD_LENGTH", "12"),
+        ("--key", "ROSTER_KEY", "what the key file holds"),
+        ("--key-file", "ROSTER_KEY_FILE", "roster.key in the data directory"),
         ("--log", "ROSTER_LOG", "info"),
         ("--log-format", "ROSTER_LOG_FORMAT", "text"),
     ];

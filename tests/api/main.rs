@@ -19,6 +19,7 @@ mod hostile;
 mod http;
 mod import;
 mod institutions;
+mod key;
 mod lists;
 mod people;
 mod plans;
