@@ -52,7 +52,7 @@ impl Application for App {
             },
         };
         let asking = Arc::new(Asking::new(viewer));
-        let client = Client { ip_address: Some(caller.peer.ip()), user_agent: caller.user_agent };
+        let client = Client { ip_address: Some(caller.address), user_agent: caller.user_agent };
         // What does not parse is refused before anything is read.
         let named = Arc::new(request.parsed_query().map(Named::in_document).unwrap_or_default());
         let (links, loads) = gather(Links::new(self.db.clone(), Arc::clone(&asking), Arc::clone(&named)));

@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::builder::TypedValueParser;
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use ipnet::IpNet;
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::context::Lifetime;
@@ -130,6 +131,11 @@ pub struct Settings {
     #[arg(long, env = "ROSTER_MAX_CONNECTIONS", default_value_t = 1_000, global = true, value_name = "N",
           value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub max_connections: u32,
+    /// Proxies whose X-Forwarded-For is believed, addresses or networks such as 10.0.0.0/8, separated by commas.
+    /// [default: none]
+    #[arg(long, env = "ROSTER_TRUSTED_PROXIES", global = true, value_name = "NETWORKS", value_delimiter = ',',
+          value_parser = server::network)]
+    pub trusted_proxies: Vec<IpNet>,
     /// Seconds that a whole request may take.
     #[arg(long, env = "ROSTER_REQUEST_SECONDS", default_value_t = 10, global = true, value_name = "SECONDS",
           value_parser = clap::value_parser!(u64).range(1..=300))]
@@ -198,6 +204,7 @@ impl Settings {
     pub fn server(&self) -> server::Settings {
         server::Settings {
             max_connections: self.max_connections as usize,
+            trusted_proxies: self.trusted_proxies.clone(),
             request_deadline: Duration::from_secs(self.request_seconds),
             shutdown_grace: Duration::from_secs(4),
             playground: self.playground,

@@ -265,6 +265,8 @@ async fn examine(settings: &Settings) -> anyhow::Result<()> {
     println!("listen                {}", settings.listen);
     println!("playground            {}", settings.playground);
     println!("max connections       {}", settings.max_connections);
+    let proxies: Vec<String> = settings.trusted_proxies.iter().map(ToString::to_string).collect();
+    println!("trusted proxies       {}", if proxies.is_empty() { "none".to_owned() } else { proxies.join(", ") });
     println!("request deadline      {} s", settings.request_seconds);
     println!("sessions              {} days, {} hours without use", settings.session_days, settings.session_idle_hours);
     println!("password length       {}", settings.password_length);

@@ -103,6 +103,7 @@ impl App {
         let (stop, stopped) = oneshot::channel::<()>();
         let settings = server::Settings {
             max_connections: 200,
+            trusted_proxies: Vec::new(),
             request_deadline: Duration::from_secs(10),
             shutdown_grace: Duration::from_secs(1),
             playground: true,

@@ -25,6 +25,7 @@ mod people;
 mod plans;
 mod playground;
 mod postgres;
+mod proxies;
 mod rights;
 mod schema;
 mod search;
