@@ -1,16 +1,21 @@
 //! The first administrator, who comes from the command line.
 
 use async_graphql::MaybeUndefined;
-use sea_orm::{EntityTrait, PaginatorTrait, QueryFilter};
+use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect};
 
 use crate::access::{Viewer, active_superusers};
+use crate::audit::{self, Entry};
 use crate::db::Db;
+use crate::entity::audit_event::AuditAction;
+use crate::entity::link::Purpose;
 use crate::entity::user;
 use crate::entity::user::{Names, UserFields};
 use crate::error::{Error, ErrorCode};
 use crate::form::Form;
+use crate::link;
 use crate::password::Hasher;
 use crate::scalar::Id;
+use crate::text;
 use crate::user::{self as people, Secrets};
 
 /// Whether there is anybody who may do everything.
@@ -21,7 +26,7 @@ pub async fn has_superuser(db: &Db) -> Result<bool, Error> {
     Ok(user::Entity::find().filter(active_superusers()).count(db.read()).await? > 0)
 }
 
-/// Enters a person who may do everything.
+/// Enters a person who may do everything. Without a password the person sets it by a link, of which the token is returned.
 ///
 /// # Errors
 /// `Rejected` with every fault of what was given.
@@ -31,20 +36,41 @@ pub async fn create_superuser(
     license_id: Id,
     (first_name, last_name): (String, String),
     email: String,
-    password: String,
-) -> Result<user::Model, Error> {
+    password: Option<String>,
+) -> Result<(user::Model, Option<String>), Error> {
     let mut form = Form::creating();
     let mut new = user::Model::blank(Id::new(), license_id);
     let names = Names { first_name: MaybeUndefined::Value(first_name), last_name: MaybeUndefined::Value(last_name) };
     let fields = UserFields { email: MaybeUndefined::Value(email), ..UserFields::default() };
     new.lay_over(names, fields, &mut form);
-    if new.email.is_none() {
+    if new.email.is_none() && !form.has_fault_of("email") {
         form.fault("email", ErrorCode::Required, "This field is required.");
     }
-    hasher.check(&mut form, "password", &password, &new.known_words());
+    if let Some(password) = &password {
+        hasher.check(&mut form, "password", password, &new.known_words());
+    }
     form.finish()?;
     new.is_superuser = true;
-    new.has_activated = true;
-    people::insert(db, &Viewer::Anonymous, &new, Secrets { password_hash: Some(hasher.hash(password).await?), pin_hash: None }).await?;
-    Ok(new)
+    new.has_activated = password.is_some();
+    let secrets = match password {
+        Some(password) => Secrets { password_hash: Some(hasher.hash(password).await?), ..Secrets::default() },
+        None => Secrets { link: Some(Purpose::Activation), ..Secrets::default() },
+    };
+    let token = people::insert(db, &Viewer::Anonymous, &new, secrets).await?;
+    Ok((new, token))
+}
+
+/// A new link for a person who is there already, by which the password is set; the token of it.
+///
+/// # Errors
+/// `BadInput` where nobody active has the address.
+pub async fn new_link(db: &Db, email: &str) -> Result<String, Error> {
+    let transaction = db.begin().await?;
+    let by_address = user::Column::EmailKey.eq(text::canonical_email(email.trim()));
+    let found = user::Entity::find().filter(by_address).lock_exclusive().one(&transaction).await?;
+    let person = found.filter(|person| person.is_active);
+    let person = person.ok_or_else(|| Error::BadInput(format!("there is nobody active with the address {email}")))?;
+    let token = link::make(&transaction, &person, Purpose::Activation).await?;
+    audit::commit(transaction, [Entry::new(AuditAction::LinkCreated, &person)]).await?;
+    Ok(token)
 }

@@ -15,7 +15,7 @@ use crate::loader::Links;
 use crate::password::Hasher;
 use crate::schema::{self, RosterSchema};
 use crate::server::{Application, Caller, Refusal};
-use crate::{playground, session};
+use crate::{pages, playground, session};
 
 /// A running directory; cheap to clone.
 #[derive(Clone)]
@@ -30,9 +30,9 @@ impl App {
     ///
     /// # Errors
     /// `Internal` where a field of the schema has no rule.
-    pub fn new(db: Db, rules: Rules) -> Result<Self, Error> {
+    pub fn new(db: Db, rules: Rules, hasher: Hasher) -> Result<Self, Error> {
         schema::check()?;
-        let schema = schema::build().data(db.clone()).data(Hasher::default()).data(rules).finish();
+        let schema = schema::build().data(db.clone()).data(hasher).data(rules).finish();
         Ok(Self { db, rules, schema })
     }
 }
@@ -41,22 +41,26 @@ impl Application for App {
     async fn answer(&self, caller: Caller, mut request: Request) -> Result<Response, Refusal> {
         let viewer = match caller.token {
             None => Viewer::Anonymous,
-            Some(token) => match session::authenticate(&self.db, self.rules.lifetime, &token, Some(caller.request_id.clone())).await {
-                Ok(viewer) => Viewer::SignedIn(viewer),
-                Err(Error::Unauthenticated) => return Err(Refusal::unauthenticated()),
-                Err(Error::Unavailable(cause)) => {
-                    tracing::warn!(%cause, "the database cannot be reached");
-                    return Err(Refusal::overloaded(1));
+            Some(token) => {
+                match session::authenticate(&self.db, self.rules.lifetime, &token, Some(caller.request_id.clone()))
+                    .await
+                {
+                    Ok(viewer) => Viewer::SignedIn(viewer),
+                    Err(Error::Unauthenticated) => return Err(Refusal::unauthenticated()),
+                    Err(Error::Unavailable(cause)) => {
+                        tracing::warn!(%cause, "the database cannot be reached");
+                        return Err(Refusal::overloaded(1));
+                    }
+                    Err(error) => {
+                        tracing::error!(?error, request_id = caller.request_id, "a token could not be looked up");
+                        return Err(Refusal::internal());
+                    }
                 }
-                Err(error) => {
-                    tracing::error!(?error, request_id = caller.request_id, "a token could not be looked up");
-                    return Err(Refusal::internal());
-                }
-            },
+            }
         };
         let asking = Arc::new(Asking::new(viewer));
         let client = Client {
-            ip_address: Some(caller.peer.ip()),
+            ip_address: Some(caller.address),
             user_agent: caller.user_agent,
             request_id: Some(caller.request_id),
         };
@@ -85,6 +89,10 @@ impl Application for App {
                 false
             }
         }
+    }
+
+    fn pages(&self, route: Route) -> Route {
+        pages::add_to(route)
     }
 
     fn playground(&self, route: Route) -> Route {

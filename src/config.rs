@@ -8,9 +8,12 @@ use std::time::Duration;
 use clap::builder::TypedValueParser;
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use ipnet::IpNet;
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::context::{Lifetime, Rules};
+use crate::key::{self, Key};
+use crate::password::{self, Hasher};
 use crate::{db, server};
 
 /// A user directory for hospitals, institutes and platforms, served as a GraphQL API.
@@ -73,9 +76,18 @@ pub struct Import {
 /// What needs no administrator to be there.
 #[derive(Debug, Subcommand)]
 pub enum Admin {
-    /// Make an administrator who may do everything. Asks for the password, or reads it from standard input where that
-    /// is no terminal.
+    /// Make an administrator who may do everything, and a link by which he sets his password.
     Create(AdminCreate),
+    /// Make a new link by which somebody who is there already sets the password.
+    Link(AdminLink),
+}
+
+/// Who is to get a link.
+#[derive(Debug, Args)]
+pub struct AdminLink {
+    /// The e-mail address.
+    #[arg(long)]
+    pub email: String,
 }
 
 /// The administrator to be made.
@@ -93,6 +105,9 @@ pub struct AdminCreate {
     /// The number of the license to belong to; needed only where there are several.
     #[arg(long, value_name = "NUMBER")]
     pub license: Option<String>,
+    /// Read the password from standard input instead of making a link.
+    #[arg(long)]
+    pub password_stdin: bool,
     /// Who holds the license, should there be none yet.
     #[arg(long, default_value = "This organisation")]
     pub holder: String,
@@ -128,10 +143,18 @@ pub struct Settings {
     #[arg(long, env = "ROSTER_MAX_CONNECTIONS", default_value_t = 1_000, global = true, value_name = "N",
           value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub max_connections: u32,
+    /// Proxies whose X-Forwarded-For is believed, addresses or networks such as 10.0.0.0/8, separated by commas.
+    /// [default: none]
+    #[arg(long, env = "ROSTER_TRUSTED_PROXIES", global = true, value_name = "NETWORKS", value_delimiter = ',',
+          value_parser = server::network)]
+    pub trusted_proxies: Vec<IpNet>,
     /// Seconds that a whole request may take.
     #[arg(long, env = "ROSTER_REQUEST_SECONDS", default_value_t = 10, global = true, value_name = "SECONDS",
           value_parser = clap::value_parser!(u64).range(1..=300))]
     pub request_seconds: u64,
+    #[arg(help = "The address at which people reach the server, for links [default: http:// and what --listen says]")]
+    #[arg(long, env = "ROSTER_PUBLIC_URL", global = true, value_name = "URL", value_parser = public_url)]
+    pub public_url: Option<String>,
     /// Whether GraphiQL is served at /.
     #[arg(long, env = "ROSTER_PLAYGROUND", default_value_t = true, global = true, value_name = "BOOL", action = clap::ArgAction::Set)]
     pub playground: bool,
@@ -147,6 +170,18 @@ pub struct Settings {
     #[arg(long, env = "ROSTER_WRONG_SECRETS_PER_ADDRESS", default_value_t = 100, global = true, value_name = "N",
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub wrong_secrets_per_address: u32,
+    /// The fewest characters of a new password.
+    #[arg(long, env = "ROSTER_PASSWORD_LENGTH", default_value_t = password::SHORTEST, global = true, value_name = "N",
+          value_parser = clap::value_parser!(u8).range(8..=64))]
+    pub password_length: u8,
+    /// The key that goes into every hash of a password: 32 bytes in base64. [default: what the key file holds]
+    #[arg(long, env = "ROSTER_KEY", global = true, value_name = "BASE64", value_parser = KeyText, hide_env_values = true,
+          allow_hyphen_values = true)]
+    pub key: Option<Key>,
+    /// Where the key is kept; made if there is none. Belongs to the database and its backups, and is the same for all
+    /// who share it. [default: roster.key in the data directory]
+    #[arg(long, env = "ROSTER_KEY_FILE", global = true, value_name = "FILE")]
+    pub key_file: Option<PathBuf>,
     /// What is logged: error, warn, info, debug, trace or off, or as `tracing` filters have it.
     #[arg(long, env = "ROSTER_LOG", default_value = "info", global = true, value_name = "FILTER", value_parser = log_filter)]
     pub log: String,
@@ -159,9 +194,28 @@ impl Settings {
     /// The database that is meant: the one that is named, or the SQLite file in the data directory.
     #[must_use]
     pub fn database(&self, default_dir: &str) -> db::Settings {
-        let dir = self.data_dir.clone().unwrap_or_else(|| PathBuf::from(default_dir));
-        let url = self.database_url.clone().unwrap_or_else(|| db::url_of(&dir.join("roster.db")));
+        let url = self.database_url.clone().unwrap_or_else(|| db::url_of(&self.dir(default_dir).join("roster.db")));
         db::Settings { url, connections: self.database_connections }
+    }
+
+    /// Where the key comes from: it is given, or in the file that is named, or in the one in the data directory.
+    #[must_use]
+    pub fn key(&self, default_dir: &str) -> key::Source {
+        match (&self.key, &self.key_file) {
+            (Some(key), _) => key::Source::Setting(key.clone()),
+            (None, Some(file)) => key::Source::File(file.clone()),
+            (None, None) => key::Source::File(self.dir(default_dir).join("roster.key")),
+        }
+    }
+
+    fn dir(&self, default_dir: &str) -> PathBuf {
+        self.data_dir.clone().unwrap_or_else(|| PathBuf::from(default_dir))
+    }
+
+    /// What hashes passwords, with a key.
+    #[must_use]
+    pub fn hasher(&self, key: Key) -> Hasher {
+        Hasher::new(key, self.password_length.into())
     }
 
     /// How the server treats its connections.
@@ -169,10 +223,17 @@ impl Settings {
     pub fn server(&self) -> server::Settings {
         server::Settings {
             max_connections: self.max_connections as usize,
+            trusted_proxies: self.trusted_proxies.clone(),
             request_deadline: Duration::from_secs(self.request_seconds),
             shutdown_grace: Duration::from_secs(4),
             playground: self.playground,
         }
+    }
+
+    /// The address at which people reach the server.
+    #[must_use]
+    pub fn public_url(&self) -> String {
+        self.public_url.clone().unwrap_or_else(|| format!("http://{}", self.listen))
     }
 
     /// By what rules people sign in.
@@ -204,6 +265,31 @@ impl TypedValueParser for DatabaseUrl {
                            expected postgres://user:password@host/database or sqlite:///path/to/file\n";
             command.clone().error(ErrorKind::ValueValidation, message)
         })
+    }
+}
+
+/// Reads a key. What clap says of a wrong value would show it.
+#[derive(Clone)]
+struct KeyText;
+
+impl TypedValueParser for KeyText {
+    type Value = Key;
+
+    fn parse_ref(&self, command: &clap::Command, _: Option<&clap::Arg>, value: &OsStr) -> clap::error::Result<Key> {
+        value.to_str().and_then(Key::parse).ok_or_else(|| {
+            let message = "invalid value for '--key <BASE64>' (ROSTER_KEY): expected 32 bytes in base64\n";
+            command.clone().error(ErrorKind::ValueValidation, message)
+        })
+    }
+}
+
+fn public_url(text: &str) -> Result<String, String> {
+    let url = url::Url::parse(text).map_err(|error| error.to_string())?;
+    let is_plain = matches!(url.scheme(), "http" | "https") && url.has_host() && url.query().is_none();
+    if is_plain && url.fragment().is_none() {
+        Ok(text.to_owned())
+    } else {
+        Err("expected http(s)://host/path".to_owned())
     }
 }
 

@@ -107,10 +107,7 @@ pub type Answer<T> = Option<async_graphql::Result<T>>;
 
 /// Does `work` if the action behind the root field is open to the viewer. As a guard on the field does, but a guard's
 /// error would take the fields beside it along.
-pub async fn answer<T>(
-    ctx: &Context<'_>,
-    work: impl Future<Output = async_graphql::Result<Option<T>>>,
-) -> Answer<T> {
+pub async fn answer<T>(ctx: &Context<'_>, work: impl Future<Output = async_graphql::Result<Option<T>>>) -> Answer<T> {
     match action_of(ctx.field().name()).and_then(|action| ctx.viewer()?.may(action)) {
         Ok(()) => work.await.transpose(),
         Err(error) => Some(Err(error.into())),

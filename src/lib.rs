@@ -21,7 +21,8 @@
 //! - [`access`] decides who may see and change what, all of it
 //! - [`loader`] has the links between tables, [`gather`] runs them, [`page`] reads a keyset page of any table,
 //!   [`columns`] only what is shown of a row
-//! - [`db`] is SQLite or PostgreSQL behind the same few calls; [`password`] hashes apart from everything else
+//! - [`password`] hashes apart from everything else, with a [`key`] that lies outside the database; [`db`] is SQLite or
+//!   PostgreSQL behind the same few calls
 //!
 //! What is stored, by which rules, in which words:
 //! - [`entity`] has a file for each table: the row, which is also what the API shows, and what may be given for it
@@ -48,11 +49,13 @@ pub mod gather;
 pub mod group;
 pub mod import;
 pub mod institution;
+pub mod key;
 pub mod license;
 pub mod link;
 pub mod loader;
 pub mod node;
 pub mod page;
+pub mod pages;
 pub mod password;
 pub mod payload;
 pub mod playground;

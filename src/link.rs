@@ -22,11 +22,7 @@ const LIVES: TimeDelta = TimeDelta::days(14);
 ///
 /// # Errors
 /// Whatever the database says.
-pub async fn make(
-    transaction: &DatabaseTransaction,
-    person: &user::Model,
-    purpose: Purpose,
-) -> Result<String, Error> {
+pub async fn make(transaction: &DatabaseTransaction, person: &user::Model, purpose: Purpose) -> Result<String, Error> {
     let secret = token::new(Kind::Link)?;
     let new = link::Model {
         user_id: person.id,

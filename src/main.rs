@@ -2,6 +2,7 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line prints")]
 
+use std::fmt;
 use std::io::{BufReader, IsTerminal, Write};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -10,11 +11,11 @@ use anyhow::Context;
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 use roster::app::App;
-use roster::config::{Admin, AdminCreate, Cli, Command, Demo, Import, LogFormat, Settings};
+use roster::config::{Admin, AdminCreate, AdminLink, Cli, Command, Demo, Import, LogFormat, Settings};
 use roster::db::{self, Db};
 use roster::password::Hasher;
 use roster::scalar::Id;
-use roster::{account, demo, doctor, import, license, schema, server};
+use roster::{account, demo, doctor, import, key, license, pages, schema, server};
 use tokio::net::TcpListener;
 
 #[global_allocator]
@@ -28,6 +29,24 @@ const DEMO_DIR: &str = "roster-demo";
 /// What libraries say at their ordinary level is said in other words here.
 const QUIET: &str = "poem=warn,sea_orm_migration=warn,sqlx=warn";
 
+/// With what clap ends the process too.
+const WRONG_SETTING: u8 = 2;
+
+const ANOTHER_KEY: &str = "the passwords in this database were set with another key; give that one, as ROSTER_KEY or as a \
+                           copy of the other instance's key file at --key-file (ROSTER_KEY_FILE)";
+
+/// A setting that cannot be used, and why.
+#[derive(Debug)]
+struct WrongSetting(String);
+
+impl fmt::Display for WrongSetting {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for WrongSetting {}
+
 #[tokio::main]
 async fn main() -> ExitCode {
     let Cli { command, settings } = Cli::parse();
@@ -39,13 +58,14 @@ async fn main() -> ExitCode {
         Command::Migrate => open(&settings, DATA_DIR).await.map(|_| println!("The tables are up to date.")),
         Command::Import(import) => load(&settings, &import).await,
         Command::Admin(Admin::Create(admin)) => create_admin(&settings, admin).await,
+        Command::Admin(Admin::Link(admin)) => link_admin(&settings, &admin).await,
         Command::Doctor => examine(&settings).await,
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
-            ExitCode::FAILURE
+            if error.is::<WrongSetting>() { WRONG_SETTING.into() } else { ExitCode::FAILURE }
         }
     }
 }
@@ -70,22 +90,47 @@ async fn open(settings: &Settings, default_dir: &str) -> anyhow::Result<Db> {
     })
 }
 
+/// Opens the database with the key that its secrets were made with.
+async fn open_with_key(settings: &Settings, default_dir: &str) -> anyhow::Result<(Db, Hasher)> {
+    let db = open(settings, default_dir).await?;
+    let source = settings.key(default_dir);
+    // Where a key is known already, a new one would be of no use. It is asked first, because others may start as well.
+    let is_known = key::known_to(&db).await?.is_some();
+    let key = if is_known { source.find() } else { source.find_or_make().map(Some) };
+    match key.map_err(|error| unusable(&source, error))? {
+        Some(key) if key::claim(&db, &key).await? => Ok((db, settings.hasher(key))),
+        _ => Err(unusable(&source, ANOTHER_KEY).into()),
+    }
+}
+
+/// Refuses a key that cannot be used, before anything else happens.
+fn check_key(settings: &Settings, default_dir: &str) -> anyhow::Result<()> {
+    let source = settings.key(default_dir);
+    source.find().map_err(|error| unusable(&source, error))?;
+    Ok(())
+}
+
+fn unusable(source: &key::Source, why: impl fmt::Display) -> WrongSetting {
+    WrongSetting(format!("{source}: {why}"))
+}
+
 async fn serve(settings: &Settings) -> anyhow::Result<()> {
+    check_key(settings, DATA_DIR)?;
     let listener = listen(settings).await?;
-    let db = open(settings, DATA_DIR).await?;
+    let (db, hasher) = open_with_key(settings, DATA_DIR).await?;
     if !account::has_superuser(&db).await? {
         println!("There is no administrator yet. Make the first one, from another terminal or before the next start:");
         let dir = settings.data_dir.as_ref().map(|dir| format!(" --data-dir {}", dir.display())).unwrap_or_default();
         println!("    roster{dir} admin create --email you@example.org --first-name Your --last-name Name");
     }
-    run(settings, db, listener).await
+    run(settings, db, hasher, listener).await
 }
 
 async fn listen(settings: &Settings) -> anyhow::Result<TcpListener> {
     TcpListener::bind(settings.listen).await.with_context(|| format!("--listen {} (ROSTER_LISTEN)", settings.listen))
 }
 
-async fn run(settings: &Settings, db: Db, listener: TcpListener) -> anyhow::Result<()> {
+async fn run(settings: &Settings, db: Db, hasher: Hasher, listener: TcpListener) -> anyhow::Result<()> {
     let address = listener.local_addr()?;
     // Before anybody can know that the server is there, and stop it.
     let stopped = server::stop_signal()?;
@@ -93,15 +138,16 @@ async fn run(settings: &Settings, db: Db, listener: TcpListener) -> anyhow::Resu
         "Roster listens on http://{address}/graphql{}",
         if settings.playground { format!(", playground on http://{address}/") } else { String::new() }
     );
-    let app = App::new(db.clone(), settings.rules())?;
+    let app = App::new(db.clone(), settings.rules(), hasher)?;
     server::serve(app, listener, settings.server(), stopped).await?;
     tokio::time::timeout(Duration::from_secs(2), db.close()).await.context("the database took too long to close")??;
     Ok(())
 }
 
 async fn serve_demo(settings: &Settings, demo: &Demo) -> anyhow::Result<()> {
+    check_key(settings, DEMO_DIR)?;
     let listener = listen(settings).await?;
-    let db = open(settings, DEMO_DIR).await?;
+    let (db, hasher) = open_with_key(settings, DEMO_DIR).await?;
     let bar = progress(u64::from(demo.users), "{msg} {wide_bar} {human_pos}/{human_len} {eta}");
     bar.set_message("Entering people");
     demo::fill(&db, demo.users, demo.seed, |done| bar.set_position(done)).await?;
@@ -123,7 +169,7 @@ async fn serve_demo(settings: &Settings, demo: &Demo) -> anyhow::Result<()> {
     if settings.playground {
         println!("or sign in to the playground by a click: http://{address}/#token={token}");
     }
-    run(settings, db, listener).await
+    run(settings, db, hasher, listener).await
 }
 
 /// Writes a file that only its owner can read.
@@ -146,7 +192,8 @@ fn write_schema() -> anyhow::Result<()> {
 async fn load(settings: &Settings, import: &Import) -> anyhow::Result<()> {
     let open_file = || std::fs::File::open(&import.file).with_context(|| import.file.display().to_string());
     let size = open_file()?.metadata()?.len();
-    let db = open(settings, DATA_DIR).await?;
+    check_key(settings, DATA_DIR)?;
+    let (db, _) = open_with_key(settings, DATA_DIR).await?;
     let license = async || license::the_one(&db, import.license.as_deref(), "This organisation").await;
     // The license that a first import makes is made once its file is known to be good.
     let is_first = import.license.is_none() && license::list(&db).await?.is_empty();
@@ -187,40 +234,57 @@ fn progress(length: u64, template: &str) -> ProgressBar {
 }
 
 async fn create_admin(settings: &Settings, admin: AdminCreate) -> anyhow::Result<()> {
-    let db = open(settings, DATA_DIR).await?;
+    check_key(settings, DATA_DIR)?;
+    let (db, hasher) = open_with_key(settings, DATA_DIR).await?;
     let license = license::the_one(&db, admin.license.as_deref(), &admin.holder).await?;
-    let password = read_password()?;
+    let password = if admin.password_stdin { Some(read_password()?) } else { None };
     let names = (admin.first_name, admin.last_name);
-    let user = account::create_superuser(&db, &Hasher::default(), license.id, names, admin.email, password).await?;
+    let (user, token) = account::create_superuser(&db, &hasher, license.id, names, admin.email, password).await?;
     db.close().await?;
-    println!(
-        "{} may now do everything. Sign in with {} and the password.",
-        user.name(),
-        user.email.unwrap_or_default()
-    );
+    println!("{} may now do everything, and signs in with {}.", user.name(), user.email.unwrap_or_default());
+    if let Some(token) = token {
+        show_link(settings, &token);
+    }
     Ok(())
 }
 
+async fn link_admin(settings: &Settings, admin: &AdminLink) -> anyhow::Result<()> {
+    let db = open(settings, DATA_DIR).await?;
+    let token = account::new_link(&db, &admin.email).await?;
+    db.close().await?;
+    show_link(settings, &token);
+    Ok(())
+}
+
+fn show_link(settings: &Settings, token: &str) {
+    println!("The password is set by this link, once, within 14 days, while the server runs:");
+    println!("    {}", pages::link(&settings.public_url(), pages::ACTIVATE, token));
+}
+
 fn read_password() -> anyhow::Result<String> {
-    if !std::io::stdin().is_terminal() {
-        let mut line = String::new();
-        std::io::stdin().read_line(&mut line)?;
-        return Ok(line.trim_end_matches(['\r', '\n']).to_owned());
-    }
-    let password = rpassword::prompt_password("Password (12 to 128 characters, hard to guess): ")?;
-    let again = rpassword::prompt_password("The same again: ")?;
-    anyhow::ensure!(password == again, "the two passwords differ");
-    Ok(password)
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line)?;
+    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
 }
 
 async fn examine(settings: &Settings) -> anyhow::Result<()> {
     println!("listen                {}", settings.listen);
     println!("playground            {}", settings.playground);
     println!("max connections       {}", settings.max_connections);
+    let proxies: Vec<String> = settings.trusted_proxies.iter().map(ToString::to_string).collect();
+    println!("trusted proxies       {}", if proxies.is_empty() { "none".to_owned() } else { proxies.join(", ") });
     println!("request deadline      {} s", settings.request_seconds);
     println!("sessions              {} days, {} hours without use", settings.session_days, settings.session_idle_hours);
+    println!("password length       {}", settings.password_length);
     let database = settings.database(DATA_DIR);
     println!("data directory        {}", settings.data_dir.as_deref().unwrap_or(DATA_DIR.as_ref()).display());
+    let source = settings.key(DATA_DIR);
+    let key = source.find();
+    match &key {
+        Ok(Some(_)) => println!("key                   {source}"),
+        Ok(None) => println!("key                   {source}; there is none yet, the first start makes it"),
+        Err(error) => println!("key                   {source}: {error}"),
+    }
     println!("log                   {}", settings.log);
     println!("database connections  {}", settings.database_connections);
     println!("database              {}", doctor::without_password(&database.url));
@@ -233,6 +297,15 @@ async fn examine(settings: &Settings) -> anyhow::Result<()> {
     for (name, value) in doctor::parameters(&db).await? {
         println!("{name:<21} {value}");
     }
-    println!("migrations            {} pending", db.pending_migrations().await?);
+    let pending = db.pending_migrations().await?;
+    println!("migrations            {pending} pending");
+    if let (Ok(Some(key)), 0) = (key, pending) {
+        let fits = match key::known_to(&db).await? {
+            Some(known) if known == key.fingerprint() => "this one",
+            Some(_) => "another one",
+            None => "none yet",
+        };
+        println!("key of the database   {fits}");
+    }
     Ok(())
 }

@@ -9,9 +9,9 @@ use async_graphql::parser::types::{
 use async_graphql::{EmptySubscription, Interface, MergedObject, SDLExportOptions, Schema, SchemaBuilder};
 use chrono::{DateTime, Utc};
 
+use crate::access::ROOT_FIELDS;
 use crate::api_key::mutation::{ApiKeyMutation, ApiKeyPayload, CreateApiKeyPayload};
 use crate::api_key::query::ApiKeyQuery;
-use crate::access::ROOT_FIELDS;
 use crate::columns::is_accounted_for;
 use crate::entity::{group, institution, user};
 use crate::error::{Error, MutationError};
@@ -108,7 +108,11 @@ pub fn check() -> Result<(), Error> {
     let ruled: HashSet<String> = ROOT_FIELDS.iter().map(|(field, _)| (*field).to_owned()).collect();
     let of_person = fields_of("User").into_iter().filter(|field| !is_accounted_for::<user::Entity>(field));
     let faults: Vec<String> = root.symmetric_difference(&ruled).cloned().chain(of_person).collect();
-    if faults.is_empty() { Ok(()) } else { Err(Error::internal(format!("no rule, or no field: {}", faults.join(", ")))) }
+    if faults.is_empty() {
+        Ok(())
+    } else {
+        Err(Error::internal(format!("no rule, or no field: {}", faults.join(", "))))
+    }
 }
 
 /// Whether a document has two mutations that compute with secrets in one operation, under whatever aliases.

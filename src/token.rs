@@ -35,7 +35,9 @@ impl Kind {
         if token.len() > LONGEST {
             return None;
         }
-        [Self::Session, Self::Device, Self::ApiKey, Self::Link].into_iter().find(|kind| token.starts_with(kind.prefix()))
+        [Self::Session, Self::Device, Self::ApiKey, Self::Link]
+            .into_iter()
+            .find(|kind| token.starts_with(kind.prefix()))
     }
 }
 

@@ -19,7 +19,10 @@ use std::io::{Error, Result, Write};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use async_graphql::MaybeUndefined::Value as Given;
+use roster::entity::credential;
 use roster::entity::user::UserFields;
+use sea_orm::sea_query::Expr;
+use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
 use serde_json::json;
 
 #[derive(Clone, Default)]
@@ -96,11 +99,22 @@ async fn no_password_token_or_hash_is_logged_whatever_is_done_with_them() {
     let address = "root@alder.example.org";
     let signed_in = anonymous.change("login", "token", login(address, app::PASSWORD)).await;
     let token = signed_in["token"].as_str().unwrap().to_owned();
-    assert_eq!(anonymous.faults("login", login(address, WRONG)).await, ["INVALID_CREDENTIALS input"]);
-    assert_eq!(anonymous.faults("login", login("nobody", WRONG)).await, ["INVALID_CREDENTIALS input"]);
-
     let fields = UserFields { username: Given("ann".to_owned()), ..UserFields::default() };
-    app.create("Ann", app.license, fields, Given("nine-slate-herons-tango".to_owned())).await;
+    let ann = app.create("Ann", app.license, fields, Given("nine-slate-herons-tango".to_owned())).await;
+    let hashes = || log.text().matches("a hash is computed").count();
+    let endless = "wrong-".repeat(1_000);
+    for (name, password) in [("nobody", WRONG), (address, WRONG), ("nobody", WRONG), (address, &endless), ("ann", "")] {
+        let before = hashes();
+        assert_eq!(anonymous.faults("login", login(name, password)).await, ["INVALID_CREDENTIALS input"]);
+        assert_eq!(hashes(), before + 1, "{name}");
+    }
+    let before = hashes();
+    let damaged = Expr::value("$argon2id$v=19$m=0");
+    let set = credential::Entity::update_many().col_expr(credential::Column::PasswordHash, damaged);
+    set.filter(credential::Column::UserId.eq(ann.id)).exec(app.db.write()).await.unwrap();
+    assert_eq!(anonymous.faults("login", login("ann", WRONG)).await, ["INVALID_CREDENTIALS input"]);
+    assert_eq!(hashes(), before + 1);
+    assert!(log.text().contains("a stored password hash cannot be used"));
     let mut root = app.anonymous();
     root.token = Some(token.clone());
     let new = json!({ "firstName": "Bob", "lastName": "B", "username": "bob", "password": "four-amber-badgers-polka" });

@@ -21,6 +21,11 @@ const HISTORY: &[Step] = &[
         postgres: include_str!("m20261122_000001_directory/postgres.sql"),
     },
     Step {
+        name: "m20261122_000002_key",
+        sqlite: include_str!("m20261122_000002_key/sqlite.sql"),
+        postgres: include_str!("m20261122_000002_key/postgres.sql"),
+    },
+    Step {
         name: "m20261122_000003_accounts",
         sqlite: include_str!("m20261122_000003_accounts/sqlite.sql"),
         postgres: include_str!("m20261122_000003_accounts/postgres.sql"),

@@ -12,8 +12,8 @@ use std::sync::Arc;
 use async_graphql::{Context, Guard, SimpleObject};
 
 pub use self::sight::{active_in_valid_license, active_license_admins, active_superusers, of_license};
-pub use self::viewer::{Asking, Means, Person, SignedIn, Viewer};
 use self::viewer::Rank;
+pub use self::viewer::{Asking, Means, Person, SignedIn, Viewer};
 use crate::entity::audit_event::SubjectType;
 use crate::entity::membership::GroupRole;
 use crate::entity::user::{self, AdminRights, Privacy, Role};

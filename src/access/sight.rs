@@ -79,9 +79,7 @@ impl Viewer {
         match (self.reach(action), self.signed_in()) {
             (Reach::All, Ok(_)) => condition,
             (Reach::License | Reach::Rank, Ok(viewer)) => condition.add(license.eq(viewer.license_id)),
-            (Reach::Own, Ok(viewer)) => {
-                condition.add(license.eq(viewer.license_id)).add(owner.eq(viewer.user_id))
-            }
+            (Reach::Own, Ok(viewer)) => condition.add(license.eq(viewer.license_id)).add(owner.eq(viewer.user_id)),
             (Reach::Nothing, _) | (_, Err(_)) => condition.add(nothing()),
         }
     }
@@ -96,9 +94,8 @@ pub fn of_license(column: impl ColumnTrait, license_id: Id) -> SimpleExpr {
 /// The people who count: active, in a license that has not expired. Both tables must be joined.
 #[must_use]
 pub fn active_in_valid_license() -> Condition {
-    let valid = Condition::any()
-        .add(license::Column::ExpiresOn.is_null())
-        .add(license::Column::ExpiresOn.gte(Date::today()));
+    let valid =
+        Condition::any().add(license::Column::ExpiresOn.is_null()).add(license::Column::ExpiresOn.gte(Date::today()));
     Condition::all().add(user::Column::IsActive.eq(true)).add(valid)
 }
 

@@ -5,9 +5,7 @@ pub mod query;
 
 use async_graphql::MaybeUndefined;
 use chrono::{DateTime, SubsecRound, Utc};
-use sea_orm::{
-    ActiveModelTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
-};
+use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use crate::access::{Viewer, of_license};
 use crate::audit::{self, Entry, difference};
@@ -28,11 +26,7 @@ const SHOWN: usize = 9;
 ///
 /// # Errors
 /// `Rejected` with every fault of the input, and for one key too many; `Forbidden` for a role above the viewer's own rank.
-pub async fn create(
-    db: &Db,
-    viewer: &Viewer,
-    input: CreateApiKeyInput,
-) -> Result<(api_key::Model, String), Error> {
+pub async fn create(db: &Db, viewer: &Viewer, input: CreateApiKeyInput) -> Result<(api_key::Model, String), Error> {
     viewer.may_create_api_key(input.role)?;
     let signed_in = viewer.signed_in()?;
     let secret = token::new(Kind::ApiKey)?;

@@ -18,7 +18,9 @@ impl ApiKeyQuery {
     async fn api_keys(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Of which license, for superusers; the viewer's own where nothing is said.")] license: Option<ID>,
+        #[graphql(desc = "Of which license, for superusers; the viewer's own where nothing is said.")] license: Option<
+            ID,
+        >,
     ) -> Result<Vec<api_key::Model>> {
         let license = license.map(|id| Id::given("license", &id)).transpose()?;
         Ok(super::list(ctx.db()?, ctx.viewer()?, license).await?)

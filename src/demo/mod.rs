@@ -32,7 +32,9 @@ pub async fn fill(db: &Db, users: u32, seed: u64, progress: impl Fn(u64)) -> Res
         let size = u64::from(tenant.size);
         if license::find(db, tenant.number).await?.is_none() {
             license::create(db, tenant.id, tenant.number, tenant.holder).await?;
-        } else if user::Entity::find().filter(of_license(user::Column::LicenseId, tenant.id)).count(db.read()).await? >= size {
+        } else if user::Entity::find().filter(of_license(user::Column::LicenseId, tenant.id)).count(db.read()).await?
+            >= size
+        {
             // Whatever was changed since the last start stays.
             done += size;
             progress(done);

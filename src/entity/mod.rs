@@ -11,6 +11,7 @@ pub mod license;
 pub mod link;
 pub mod membership;
 pub mod pin;
+pub mod server_key;
 pub mod session;
 pub mod tombstone;
 pub mod user;

@@ -523,7 +523,8 @@ impl Model {
     /// What a password is not to be made of.
     #[must_use]
     pub fn known_words(&self) -> Vec<&str> {
-        let words = [Some(self.first_name.as_str()), Some(&self.last_name), self.username.as_deref(), self.email.as_deref()];
+        let words =
+            [Some(self.first_name.as_str()), Some(&self.last_name), self.username.as_deref(), self.email.as_deref()];
         words.into_iter().flatten().collect()
     }
 

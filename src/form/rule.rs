@@ -59,11 +59,6 @@ pub fn email(most: usize) -> impl Fn(&str) -> Result<String, Fault> {
     }
 }
 
-/// A PIN.
-pub fn pin(pin: &str) -> Result<String, Fault> {
-    if pin.len() == 4 && pin.bytes().all(|b| b.is_ascii_digit()) { Ok(pin.to_owned()) } else { Err(Fault::invalid("Exactly four digits.")) }
-}
-
 /// A telephone number as people write it, at most 20 characters.
 pub fn phone(number: &str) -> Result<String, Fault> {
     let number = self::text(20)(number)?;
@@ -137,7 +132,40 @@ pub fn between(least: i32, most: i32) -> impl Fn(i32) -> Result<i32, Fault> {
     }
 }
 
+/// A PIN: exactly four ASCII digits.
+pub fn pin(digits: &str) -> Result<String, Fault> {
+    if digits.len() == 4 && digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        Ok(digits.to_owned())
+    } else {
+        Err(Fault::invalid("Exactly four digits."))
+    }
+}
+
 /// An id, as the directory gives it out.
 pub fn id(text: &str) -> Result<Id, Fault> {
     Id::parse(text).ok_or_else(|| Fault::invalid("This is not an id."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pin_is_four_digits_as_they_are() {
+        assert!(pin("0007").is_ok_and(|pin| pin == "0007"));
+        for bad in [
+            "",
+            "007",
+            "00007",
+            " 007",
+            "0007 ",
+            "000a",
+            "-007",
+            "+007",
+            "\u{661}\u{661}",
+            "\u{661}\u{662}\u{663}\u{664}",
+        ] {
+            assert!(pin(bad).is_err(), "{bad:?}");
+        }
+    }
 }

@@ -4,16 +4,16 @@ pub mod mutation;
 pub mod query;
 
 use sea_orm::{
-    ActiveEnum, ActiveModelTrait, ColumnTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter,
-    QuerySelect,
+    ActiveEnum, ActiveModelTrait, ColumnTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, PaginatorTrait,
+    QueryFilter, QuerySelect,
 };
 use serde_json::Value;
 
 use crate::access::{Viewer, is_same_license};
 use crate::audit::{self, Change as Changed, Entry, difference};
 use crate::db::Db;
-use crate::entity::group::GroupFields;
 use crate::entity::audit_event::AuditAction;
+use crate::entity::group::GroupFields;
 use crate::entity::membership::{GroupRole, MOST_GROUPS_OF_A_USER};
 use crate::entity::{group, membership, user};
 use crate::error::{Error, ErrorCode};
@@ -109,7 +109,8 @@ impl Change {
         let group = group::Entity::find_by_id(group_id).filter(seen).lock_exclusive().one(&transaction).await?;
         let seen = viewer.finds_users();
         let person = user::Entity::find_by_id(user_id).filter(seen).lock_exclusive().one(&transaction).await?;
-        let person = person.filter(|person| group.as_ref().is_none_or(|group| is_same_license(group.license_id, person.license_id)));
+        let person = person
+            .filter(|person| group.as_ref().is_none_or(|group| is_same_license(group.license_id, person.license_id)));
         let mut form = Form::changing();
         if group.is_none() {
             form.fault("groupId", ErrorCode::NotFound, "There is no such group.");
@@ -128,7 +129,12 @@ impl Change {
     }
 
     /// Commits the change with its event; returns the group.
-    async fn commit(self, viewer: &Viewer, action: AuditAction, role: Option<GroupRole>) -> Result<group::Model, Error> {
+    async fn commit(
+        self,
+        viewer: &Viewer,
+        action: AuditAction,
+        role: Option<GroupRole>,
+    ) -> Result<group::Model, Error> {
         let person: Value = self.person.id.0.to_string().into();
         let old = self.current.map(|current| current.role);
         let text = |role: GroupRole| Value::from(role.to_value());

@@ -48,8 +48,7 @@ pub struct GroupQuery;
 impl GroupQuery {
     /// One group; null where there is none, or none that the viewer can see.
     async fn group(&self, ctx: &Context<'_>, #[graphql(desc = "The group's id.")] id: ID) -> Answer<group::Model> {
-        answer(ctx, async { Ok(ctx.links()?.load_one(GroupById(Id::given("id", &id)?)).await?) })
-            .await
+        answer(ctx, async { Ok(ctx.links()?.load_one(GroupById(Id::given("id", &id)?)).await?) }).await
     }
 
     /// Groups by name and id.

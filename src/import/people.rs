@@ -2,25 +2,20 @@
 
 use std::collections::{HashMap, HashSet};
 
-use argon2::password_hash::phc::PasswordHash;
-use argon2::{Algorithm, Params};
 use chrono::{DateTime, Datelike, SubsecRound, Utc};
 use sea_orm::sea_query::Condition;
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
 
 use super::Importer;
 use super::record::UserRecord;
-use crate::access::{of_license, is_same_license, is_active_license_admin, is_active_superuser};
+use crate::access::{is_active_license_admin, is_active_superuser, is_same_license, of_license};
 use crate::db::one_of;
 use crate::entity::membership::MOST_GROUPS_OF_A_USER;
 use crate::entity::{credential, membership, user};
 use crate::error::{Error, ErrorCode};
 use crate::form::Form;
+use crate::password;
 use crate::scalar::Id;
-
-/// The most that a hash may ask of each sign-in: 1 GiB of memory, gone over so many times.
-const MOST_MEMORY: u32 = 1024 * 1024;
-const MOST_PASSES: u32 = 100;
 
 /// The unique values that the file has given so far, and whose they are.
 #[derive(Default)]
@@ -149,8 +144,8 @@ impl Importer<'_> {
             }
             None => {}
         }
-        if record.password_hash.as_deref().is_some_and(|hash| !is_argon2(hash)) {
-            form.fault("passwordHash", ErrorCode::Invalid, "This is not an Argon2 hash in the PHC string format.");
+        if let Some(Err(message)) = record.password_hash.as_deref().map(password::is_usable) {
+            form.fault("passwordHash", ErrorCode::Invalid, message);
         }
         row.has_activated |= record.has_activated || record.password_hash.is_some();
         let misspelt = form.has_fault_of("username") || form.has_fault_of("email");
@@ -259,15 +254,6 @@ impl Known {
         };
         by_id.or_else(by_external_id).or_else(by_login).cloned()
     }
-}
-
-fn is_argon2(hash: &str) -> bool {
-    let Ok(hash) = PasswordHash::new(hash) else { return false };
-    let bounded = |params: Params| params.m_cost() <= MOST_MEMORY && params.t_cost() <= MOST_PASSES;
-    Algorithm::try_from(hash.algorithm.as_str()).is_ok()
-        && Params::try_from(&hash).is_ok_and(bounded)
-        && hash.salt.is_some()
-        && hash.hash.is_some()
 }
 
 /// PostgreSQL holds no year that has five digits, and SQLite would not sort it among the others.

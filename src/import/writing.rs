@@ -1,7 +1,9 @@
 //! People who were found good, written in one transaction.
 
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{ActiveEnum, ActiveModelTrait, ColumnTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, QueryFilter};
+use sea_orm::{
+    ActiveEnum, ActiveModelTrait, ColumnTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, QueryFilter,
+};
 use serde_json::Value;
 
 use super::Importer;
@@ -97,9 +99,7 @@ impl Importer<'_> {
 }
 
 fn belonging(memberships: &[membership::Model]) -> Value {
-    let one = |membership: &membership::Model| {
-        serde_json::json!({ "groupId": membership.group_id, "role": membership.role.to_value() })
-    };
+    let one = |membership: &membership::Model| serde_json::json!({ "groupId": membership.group_id, "role": membership.role.to_value() });
     memberships.iter().map(one).collect()
 }
 

@@ -23,10 +23,7 @@ impl InstitutionQuery {
         ctx: &Context<'_>,
         #[graphql(desc = "The institution's id.")] id: ID,
     ) -> Answer<institution::Model> {
-        answer(ctx, async {
-            Ok(ctx.links()?.load_one(InstitutionById(Id::given("id", &id)?)).await?)
-        })
-        .await
+        answer(ctx, async { Ok(ctx.links()?.load_one(InstitutionById(Id::given("id", &id)?)).await?) }).await
     }
 
     /// Institutions by name and id.

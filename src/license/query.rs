@@ -18,9 +18,6 @@ impl LicenseQuery {
         ctx: &Context<'_>,
         #[graphql(desc = "The license's id.")] id: ID,
     ) -> Answer<license::Model> {
-        answer(ctx, async {
-            Ok(ctx.links()?.load_one(LicenseById(Id::given("id", &id)?)).await?)
-        })
-        .await
+        answer(ctx, async { Ok(ctx.links()?.load_one(LicenseById(Id::given("id", &id)?)).await?) }).await
     }
 }

@@ -3,12 +3,14 @@
 mod document;
 mod frame;
 mod listener;
+mod proxy;
 mod request;
 mod response;
 
-use std::{io::Result, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io::Result, net::IpAddr, sync::Arc, time::Duration};
 
 use async_graphql::{Request as Query, Response as Outcome};
+use ipnet::IpNet;
 use poem::{
     Endpoint, Request, Response, Route, Server, endpoint,
     http::{HeaderMap, HeaderValue, Method, StatusCode, header},
@@ -18,6 +20,7 @@ use tracing::Instrument;
 
 pub use self::{
     document::{TooLarge, check_text, kind, measure},
+    proxy::network,
     response::Refusal,
 };
 use self::{
@@ -32,9 +35,11 @@ const MAX_USER_AGENT: usize = 256;
 const MAX_TOKEN: usize = 1024;
 
 /// How the server treats its connections.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     pub max_connections: usize,
+    /// Whose X-Forwarded-For is believed.
+    pub trusted_proxies: Vec<IpNet>,
     /// For a whole request, the reading of its body included.
     pub request_deadline: Duration,
     /// How long a stop waits for the requests under way.
@@ -46,8 +51,8 @@ pub struct Settings {
 #[derive(Clone)]
 pub struct Caller {
     pub token: Option<String>,
-    /// The other end of the socket; what a proxy says in headers is not believed.
-    pub peer: SocketAddr,
+    /// Where the request comes from: the other end of the socket, or whoever is behind it where that is a trusted proxy.
+    pub address: IpAddr,
     pub user_agent: Option<String>,
     pub request_id: String,
 }
@@ -66,6 +71,11 @@ pub trait Application: Clone + Send + Sync + 'static {
 
     /// Whether requests can be answered: the database is there, and migrated.
     fn ready(&self) -> impl Future<Output = bool> + Send;
+
+    /// Adds the pages that links lead to.
+    fn pages(&self, route: Route) -> Route {
+        route
+    }
 
     /// Adds the pages of the playground.
     fn playground(&self, route: Route) -> Route {
@@ -87,7 +97,12 @@ pub async fn serve<A: Application>(
     let door = Door::new(listener, settings.max_connections, patience)?;
     let mutations = Arc::new(RwLock::new(()));
     let types = Types::of(&app.sdl())?;
-    let graphql = GraphQl { app: app.clone(), types: Arc::new(types), mutations: Arc::clone(&mutations) };
+    let graphql = GraphQl {
+        app: app.clone(),
+        types: Arc::new(types),
+        trusted_proxies: settings.trusted_proxies,
+        mutations: Arc::clone(&mutations),
+    };
     let routes = routes(&app, graphql, settings.playground);
     let frame = Frame { inner: routes, callers: door.callers(), deadline: settings.request_deadline };
     Server::new_with_acceptor(door).run_with_graceful_shutdown(frame, shutdown, Some(settings.shutdown_grace)).await?;
@@ -129,7 +144,7 @@ fn routes<A: Application>(app: &A, graphql: GraphQl<A>, playground: bool) -> Rou
         let app = app_of_ready.clone();
         async move { health(&request, app.ready().await) }
     });
-    let route = Route::new().at("/graphql", graphql).at("/health/live", live).at("/health/ready", ready);
+    let route = app.pages(Route::new()).at("/graphql", graphql).at("/health/live", live).at("/health/ready", ready);
     if playground { app.playground(route) } else { route }
 }
 
@@ -148,6 +163,7 @@ fn health(request: &Request, well: bool) -> Response {
 struct GraphQl<A> {
     app: A,
     types: Arc<Types>,
+    trusted_proxies: Vec<IpNet>,
     /// Held shared by each mutation under way.
     mutations: Arc<RwLock<()>>,
 }
@@ -162,7 +178,7 @@ impl<A: Application> Endpoint for GraphQl<A> {
             let refusal = Refusal::new(StatusCode::NOT_ACCEPTABLE, "NOT_ACCEPTABLE", message);
             return Ok(refuse(&mut request, refusal, Media::Json, &id).await);
         };
-        let read = match caller(&request, &id) {
+        let read = match caller(&request, &id, &self.trusted_proxies) {
             Ok(caller) => request::read(&mut request, &self.types).await.map(|prepared| (caller, prepared)),
             Err(refusal) => Err(refusal),
         };
@@ -214,11 +230,12 @@ async fn refuse(request: &mut Request, refusal: Refusal, media: Media, request_i
     response
 }
 
-fn caller(request: &Request, request_id: &str) -> std::result::Result<Caller, Refusal> {
+fn caller(request: &Request, request_id: &str, trusted: &[IpNet]) -> std::result::Result<Caller, Refusal> {
+    let peer = request.remote_addr().as_socket_addr().ok_or_else(Refusal::internal)?;
     let user_agent = request.header(header::USER_AGENT).map(|text| text.chars().take(MAX_USER_AGENT).collect());
     Ok(Caller {
         token: token(request.headers())?,
-        peer: *request.remote_addr().as_socket_addr().ok_or_else(Refusal::internal)?,
+        address: proxy::address(peer.ip(), request.headers(), trusted),
         user_agent,
         request_id: request_id.to_owned(),
     })

@@ -13,10 +13,10 @@ use sea_orm::{
     RelationTrait, Select,
 };
 
+pub use self::sign_in::open;
 use crate::access::{Action, Means, Person, SignedIn, Viewer, active_in_valid_license};
 use crate::audit::{self, Change, Entry};
 use crate::context::Lifetime;
-pub use self::sign_in::open;
 use crate::credential;
 use crate::db::Db;
 use crate::entity::audit_event::AuditAction;
@@ -200,12 +200,17 @@ pub async fn end_sessions(db: &Db, viewer: &Viewer, ending: Ending) -> Result<i3
     form.finish()?;
     let user_id = user_id.unwrap_or(signed_in.user_id);
     let transaction = db.begin().await?;
-    let found = user::Entity::find_by_id(user_id).filter(viewer.finds_users()).lock_exclusive().one(&transaction).await?;
+    let found =
+        user::Entity::find_by_id(user_id).filter(viewer.finds_users()).lock_exclusive().one(&transaction).await?;
     let person = found.ok_or_else(|| Error::not_found("userId", "person"))?;
     viewer.may_to(Action::EndSessions, &person)?;
     let spared = signed_in.session_id().filter(|_| !ending.include_current);
     let ended = credential::end_sessions(&transaction, user_id, ending.sessions.as_deref(), spared).await?;
-    let event = Entry::new(AuditAction::SessionsEnded, &person).by(viewer).with([Change::of("sessions", None, Some(ended.into()))]);
+    let event = Entry::new(AuditAction::SessionsEnded, &person).by(viewer).with([Change::of(
+        "sessions",
+        None,
+        Some(ended.into()),
+    )]);
     audit::commit(transaction, (ended > 0).then_some(event)).await?;
     Ok(ended)
 }

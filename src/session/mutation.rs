@@ -138,7 +138,9 @@ impl SessionMutation {
     /// Ends the session that asks. Open to everybody who is signed in.
     async fn logout(&self, ctx: &Context<'_>) -> Answer<LogoutPayload> {
         answer(ctx, async {
-            LogoutPayload::of(super::end(ctx.db()?, ctx.viewer()?).await, |()| LogoutPayload::done("You are signed out."))
+            LogoutPayload::of(super::end(ctx.db()?, ctx.viewer()?).await, |()| {
+                LogoutPayload::done("You are signed out.")
+            })
         })
         .await
     }

@@ -35,7 +35,8 @@ pub async fn change_password(
     let password_hash = gate.hasher.hash(new).await?;
 
     let transaction = gate.db.begin().await?;
-    let old = user::Entity::find_by_id(person.id).lock_exclusive().one(&transaction).await?.ok_or(Error::Unauthenticated)?;
+    let old =
+        user::Entity::find_by_id(person.id).lock_exclusive().one(&transaction).await?.ok_or(Error::Unauthenticated)?;
     let current = credential::Entity::find_by_id(old.id).one(&transaction).await?;
     if current.is_none_or(|current| current.password_hash != verified) {
         return Err(Error::rejected("currentPassword", ErrorCode::InvalidCredentials, "The password is wrong."));
@@ -52,12 +53,7 @@ pub async fn change_password(
 ///
 /// # Errors
 /// `Rejected` for what is no PIN; `RateLimited`.
-pub async fn change_pin(
-    db: &Db,
-    hasher: &Hasher,
-    viewer: &Viewer,
-    pin: Option<String>,
-) -> Result<user::Model, Error> {
+pub async fn change_pin(db: &Db, hasher: &Hasher, viewer: &Viewer, pin: Option<String>) -> Result<user::Model, Error> {
     viewer.may(Action::UseOwnAccount)?;
     let mut form = Form::changing();
     let pin = match pin {
@@ -71,7 +67,8 @@ pub async fn change_pin(
     };
     let transaction = db.begin().await?;
     let user_id = viewer.signed_in()?.user_id;
-    let old = user::Entity::find_by_id(user_id).lock_exclusive().one(&transaction).await?.ok_or(Error::Unauthenticated)?;
+    let old =
+        user::Entity::find_by_id(user_id).lock_exclusive().one(&transaction).await?.ok_or(Error::Unauthenticated)?;
     let new = user::Model { has_pin: pin_hash.is_some(), modified_at: now(), version: old.version + 1, ..old.clone() };
     set_pin(&transaction, user_id, pin_hash).await?;
     new.clone().into_active_model().reset_all().update(&transaction).await?;

@@ -22,8 +22,8 @@ use crate::error::{Error, ErrorCode, MutationError};
 use crate::link;
 use crate::password::{Hasher, Verdict};
 use crate::scalar::{Date, Id, now};
-use crate::token::{self, Kind};
 use crate::text;
+use crate::token::{self, Kind};
 
 /// The most characters that a username or an address has; what is longer is nobody's, and not looked for.
 const LONGEST_LOGIN: usize = 250;
@@ -375,12 +375,7 @@ async fn touch(transaction: &DatabaseTransaction, user_id: Id, device_token: &st
 /// Remembers a new device, and of too many forgets those that were not used for longest.
 async fn remember(transaction: &DatabaseTransaction, user_id: Id) -> Result<String, Error> {
     let device_token = token::new(Kind::Device)?;
-    let new = device::Model {
-        id: Id::new(),
-        user_id,
-        token_hash: token::hash(&device_token),
-        last_used_at: now(),
-    };
+    let new = device::Model { id: Id::new(), user_id, token_hash: token::hash(&device_token), last_used_at: now() };
     new.into_active_model().reset_all().insert(transaction).await?;
     let beyond: Vec<Id> = device::Entity::find()
         .select_only()

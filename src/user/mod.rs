@@ -18,6 +18,7 @@ use crate::audit::{self, Change, Entry, difference};
 use crate::credential::{self, ShutOut};
 use crate::db::Db;
 use crate::entity::audit_event::AuditAction;
+use crate::entity::link::Purpose;
 use crate::entity::membership::GroupRole;
 use crate::entity::user::Names;
 use crate::entity::{group, institution, membership, tombstone, user};
@@ -31,11 +32,13 @@ use mutation::{CreateUserInput, SetActiveInput, UpdateUserInput};
 /// The most characters of a reason.
 const LONGEST_REASON: usize = 500;
 
-/// The hashes of what a person signs in with.
+/// By what a new person gets in.
 #[derive(Default)]
 pub struct Secrets {
     pub password_hash: Option<String>,
     pub pin_hash: Option<String>,
+    /// A link to be made.
+    pub link: Option<Purpose>,
 }
 
 /// Enters a person into the viewer's license; none where that was only tried out.
@@ -67,16 +70,17 @@ pub async fn create(
     }
     finish(db.read(), &new, form).await?;
 
-    let secrets = Secrets { password_hash: hash(hasher, password).await?, pin_hash: hash(hasher, pin).await? };
+    let secrets =
+        Secrets { password_hash: hash(hasher, password).await?, pin_hash: hash(hasher, pin).await?, link: None };
     insert(db, viewer, &new, secrets).await?;
     Ok(Some(new))
 }
 
-/// Stores a person, and what the person signs in with.
+/// Stores a person, and by what the person gets in; returns the token of the link, if one was to be made.
 ///
 /// # Errors
 /// `Rejected`, naming each value that another person has.
-pub async fn insert(db: &Db, viewer: &Viewer, new: &user::Model, secrets: Secrets) -> Result<(), Error> {
+pub async fn insert(db: &Db, viewer: &Viewer, new: &user::Model, secrets: Secrets) -> Result<Option<String>, Error> {
     let transaction = db.begin().await?;
     if let Err(error) =
         user::Entity::insert(new.clone().into_active_model().reset_all()).exec_without_returning(&transaction).await
@@ -94,7 +98,12 @@ pub async fn insert(db: &Db, viewer: &Viewer, new: &user::Model, secrets: Secret
         credential::set_pin(&transaction, new.id, secrets.pin_hash).await?;
         event = event.with([Change::of_secret("pin")]);
     }
-    audit::commit(transaction, [event]).await
+    let token = match secrets.link {
+        Some(purpose) => Some(link::make(&transaction, new, purpose).await?),
+        None => None,
+    };
+    audit::commit(transaction, [event]).await?;
+    Ok(token)
 }
 
 /// What became of a change.
@@ -187,7 +196,11 @@ impl NewSecrets {
 
     fn changes(&self) -> Vec<Change> {
         let named = [("password", &self.password), ("pin", &self.pin)];
-        named.into_iter().filter(|(_, secret)| !secret.is_undefined()).map(|(name, _)| Change::of_secret(name)).collect()
+        named
+            .into_iter()
+            .filter(|(_, secret)| !secret.is_undefined())
+            .map(|(name, _)| Change::of_secret(name))
+            .collect()
     }
 
     async fn store(self, transaction: &DatabaseTransaction, id: Id) -> Result<(), Error> {

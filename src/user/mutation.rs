@@ -18,7 +18,7 @@ pub struct CreateUserInput {
     pub first_name: String,
     /// The last name or names; at most 50 characters.
     pub last_name: String,
-    /// The password: 12 to 128 characters, hard to guess.
+    /// The password: hard to guess, at most 128 characters, and at least 12 where the server is not set otherwise.
     pub password: MaybeUndefined<String>,
     /// A PIN of four digits, the second way to sign in.
     pub pin: MaybeUndefined<String>,
@@ -43,7 +43,7 @@ pub struct UpdateUserInput {
     pub first_name: MaybeUndefined<String>,
     /// The last name or names; at most 50 characters.
     pub last_name: MaybeUndefined<String>,
-    /// A new password: 12 to 128 characters, hard to guess. Null removes it. Ends the person's sessions. Not for oneself.
+    /// A new password: hard to guess, at most 128 characters, and at least 12 where the server is not set otherwise. Null removes it. Ends the person's sessions. Not for oneself.
     pub password: MaybeUndefined<String>,
     /// A new PIN of four digits. Null removes it. Not for oneself.
     pub pin: MaybeUndefined<String>,

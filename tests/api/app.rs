@@ -11,7 +11,8 @@ use roster::app::App as Application;
 use roster::context::{Client, Lifetime, Rules};
 use roster::db::{Db, Settings};
 use roster::entity::user::{self, AdminRightsInput, Role, UserFields};
-use roster::password::Hasher;
+use roster::key::Key;
+use roster::password::{Hasher, SHORTEST};
 use roster::scalar::Id;
 use roster::user::mutation::CreateUserInput;
 use roster::{license, server, session};
@@ -27,6 +28,14 @@ pub const PASSWORD: &str = "seven-brass-otters-waltz";
 pub const LIFETIME: Lifetime = Lifetime { absolute: Duration::from_hours(30 * 24), idle: Duration::from_hours(12) };
 
 pub const RULES: Rules = Rules { lifetime: LIFETIME, most_wrong_of_address: 100 };
+
+/// The key of every directory.
+pub const KEY: [u8; 32] = *b"the-key-of-every-test-directory!";
+
+/// What hashes with the key of every directory.
+pub fn hasher() -> Hasher {
+    Hasher::new(Key::from(KEY), SHORTEST.into())
+}
 
 /// Runs each test once on SQLite and once on PostgreSQL, where it is installed.
 macro_rules! on_every_database {
@@ -88,7 +97,7 @@ impl App {
         let names = ("Root".to_owned(), "Alder".to_owned());
         let password = PASSWORD.to_owned();
         let email = "root@alder.example.org".to_owned();
-        let root = account::create_superuser(&db, &Hasher::default(), license, names, email, password).await.unwrap();
+        let root = account::create_superuser(&db, &hasher(), license, names, email, Some(password)).await.unwrap().0;
         let root = SignedIn::new(&(&root).into(), Means::Session(Id::new()), None);
 
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -96,6 +105,7 @@ impl App {
         let (stop, stopped) = oneshot::channel::<()>();
         let settings = server::Settings {
             max_connections: 200,
+            trusted_proxies: Vec::new(),
             request_deadline: Duration::from_secs(10),
             shutdown_grace: Duration::from_secs(1),
             playground: true,
@@ -103,7 +113,7 @@ impl App {
         let stopped = async {
             let _ = stopped.await;
         };
-        let app = Application::new(db.clone(), RULES).unwrap();
+        let app = Application::new(db.clone(), RULES, hasher()).unwrap();
         tokio::spawn(server::serve(app, listener, settings, stopped));
         Self { db, address, license, other_license, client: reqwest::Client::new(), root, _stop: stop, _dir: dir }
     }
@@ -172,7 +182,7 @@ impl App {
             fields,
             dry_run: false,
         };
-        roster::user::create(&self.db, &Hasher::default(), &root, input).await.unwrap().unwrap()
+        roster::user::create(&self.db, &hasher(), &root, input).await.unwrap().unwrap()
     }
 
     /// A session for a person.

@@ -23,6 +23,7 @@ fn fields_of(type_name: &str) -> Vec<String> {
         "users" | "members" => format!("{name} {{ totalCount edges {{ cursor node {{ fullName }} }} }}"),
         "adminRights" => "adminRights { isSuperuser isGroupAdmin }".to_owned(),
         "sessions" => "sessions { id }".to_owned(),
+        "viewerCan" => "viewerCan { update setActive delete seePrivate seeAdminRights }".to_owned(),
         _ => name.to_owned(),
     };
     object.unwrap().fields.iter().map(|field| selection(&field.node.name.node)).collect()

@@ -53,7 +53,7 @@ in_every_home! {
     }
 
     async fn the_first_administrator_comes_from_the_command_line_and_signs_in(home: Home) {
-        let arguments = ["admin", "create", "--email", "ada@example.org", "--first-name", "Ada", "--last-name", "Byron"];
+        let arguments = ["admin", "create", "--password-stdin", "--email", "ada@example.org", "--first-name", "Ada", "--last-name", "Byron"];
         let made = home.run_with(&arguments, &format!("{PASSWORD}\r\n")).await;
         assert_eq!(made.code, 0, "{}", made.err);
         assert!(made.out.contains("Ada Byron") && made.out.contains("ada@example.org"), "{}", made.out);
@@ -77,13 +77,13 @@ in_every_home! {
     }
 
     async fn a_bad_administrator_is_refused_with_every_fault(home: Home) {
-        let arguments = ["admin", "create", "--email", "no address", "--first-name", " ", "--last-name", "Byron"];
+        let arguments = ["admin", "create", "--password-stdin", "--email", "no address", "--first-name", " ", "--last-name", "Byron"];
         let refused = home.run_with(&arguments, "short").await;
         assert_eq!(refused.code, 1);
         for field in ["email", "firstName", "password"] {
             assert!(refused.err.contains(field), "{field}: {}", refused.err);
         }
-        let arguments = ["admin", "create", "--email", "a@example.org", "--first-name", "Ada", "--last-name", "Byron"];
+        let arguments = ["admin", "create", "--password-stdin", "--email", "a@example.org", "--first-name", "Ada", "--last-name", "Byron"];
         assert_eq!(home.run_with(&arguments, "").await.code, 1);
         assert_eq!(home.run_with(&arguments, "password1234").await.code, 1);
         assert_eq!(home.run_with(&arguments, PASSWORD).await.code, 0);
@@ -215,6 +215,14 @@ async fn a_wrong_setting_is_named_before_anything_happens() {
         ("--max-connections", "ROSTER_MAX_CONNECTIONS", "0"),
         ("--request-seconds", "ROSTER_REQUEST_SECONDS", "-1"),
         ("--playground", "ROSTER_PLAYGROUND", "maybe"),
+        ("--trusted-proxies", "ROSTER_TRUSTED_PROXIES", "10.0.0.0/33"),
+        ("--trusted-proxies", "ROSTER_TRUSTED_PROXIES", "127.0.0.1,proxy.example.org"),
+        ("--trusted-proxies", "ROSTER_TRUSTED_PROXIES", ""),
+        ("--password-length", "ROSTER_PASSWORD_LENGTH", "7"),
+        ("--password-length", "ROSTER_PASSWORD_LENGTH", "65"),
+        ("--key", "ROSTER_KEY", "c2VjcmV0"),
+        ("--key", "ROSTER_KEY", ""),
+        ("--key-file", "ROSTER_KEY_FILE", ""),
         ("--session-days", "ROSTER_SESSION_DAYS", "0"),
         ("--session-days", "ROSTER_SESSION_DAYS", "366"),
         ("--session-idle-hours", "ROSTER_SESSION_IDLE_HOURS", "many"),
@@ -234,6 +242,7 @@ async fn a_wrong_setting_is_named_before_anything_happens() {
             "{variable}={value}: {}",
             process.err()
         );
+        assert!(!(by_flag.err + &process.err()).contains("c2VjcmV0"), "a key is shown");
         assert_eq!((by_flag.out, process.out()), (String::new(), String::new()), "{flag}={value}");
     }
     assert!(!home.path("roster-data").exists());
@@ -350,10 +359,16 @@ async fn help_documents_each_setting_with_its_variable_and_default() {
         ("--database-url", "DATABASE_URL", "a SQLite file in the data directory"),
         ("--database-connections", "ROSTER_DATABASE_CONNECTIONS", "4"),
         ("--max-connections", "ROSTER_MAX_CONNECTIONS", "1000"),
+        ("--trusted-proxies", "ROSTER_TRUSTED_PROXIES", "none"),
         ("--request-seconds", "ROSTER_REQUEST_SECONDS", "10"),
         ("--playground", "ROSTER_PLAYGROUND", "true"),
         ("--session-days", "ROSTER_SESSION_DAYS", "30"),
         ("--session-idle-hours", "ROSTER_SESSION_IDLE_HOURS", "12"),
+        ("--wrong-secrets-per-address", "ROSTER_WRONG_SECRETS_PER_ADDRESS", "100"),
+        ("--public-url", "ROSTER_PUBLIC_URL", "http:// and what --listen says"),
+        ("--password-length", "ROSTER_PASSWORD_LENGTH", "12"),
+        ("--key", "ROSTER_KEY", "what the key file holds"),
+        ("--key-file", "ROSTER_KEY_FILE", "roster.key in the data directory"),
         ("--log", "ROSTER_LOG", "info"),
         ("--log-format", "ROSTER_LOG_FORMAT", "text"),
     ];

@@ -280,7 +280,7 @@ async fn a_bearer_token_is_taken_and_anything_else_is_401() {
     let answer = site.wire.post("Authorization: Bearer busy\r\n", body).await;
     assert_eq!((answer.status, answer.header("retry-after")), (503, Some("1")));
     let forged = "X-Forwarded-For: 6.6.6.6\r\nX-Real-IP: 6.6.6.6\r\nForwarded: for=6.6.6.6\r\n";
-    assert_eq!(site.wire.post(forged, br#"{"query":"{peer}"}"#).await.json()["data"]["peer"], "127.0.0.1");
+    assert_eq!(site.wire.post(forged, br#"{"query":"{address}"}"#).await.json()["data"]["address"], "127.0.0.1");
 }
 
 #[tokio::test]

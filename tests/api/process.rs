@@ -126,7 +126,9 @@ impl Home {
     /// Makes an administrator who may do everything.
     pub async fn with_admin(self) -> Self {
         let names = ["--first-name", "Root", "--last-name", "Alder"];
-        let made = self.run_with(&[&["admin", "create", "--email", ADMIN][..], &names].concat(), PASSWORD).await;
+        let made = self
+            .run_with(&[&["admin", "create", "--password-stdin", "--email", ADMIN][..], &names].concat(), PASSWORD)
+            .await;
         assert_eq!(made.code, 0, "{}", made.err);
         self
     }

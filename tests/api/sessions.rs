@@ -262,7 +262,7 @@ on_every_database! {
         let session = session::Entity::find().filter(session::Column::UserId.eq(id)).one(app.db.read()).await.unwrap().unwrap();
         assert_eq!(session.token_hash.len(), 32);
         let hash = credential::Entity::find_by_id(id).one(app.db.read()).await.unwrap().unwrap().password_hash;
-        assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$") && !hash.contains(PASSWORD));
+        assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1,keyid=") && !hash.contains(PASSWORD));
     }
 
     async fn of_eighteen_who_sign_in_as_one_person_at_once_all_are_answered(app: App) {

@@ -53,6 +53,7 @@ impl Site {
 pub fn settings() -> Settings {
     Settings {
         max_connections: 100,
+        trusted_proxies: Vec::new(),
         request_deadline: Duration::from_secs(5),
         shutdown_grace: Duration::from_secs(5),
         playground: false,
@@ -142,8 +143,8 @@ impl Query {
         ctx.data_unchecked::<Caller>().token.clone().unwrap_or_else(|| "nobody".into())
     }
 
-    async fn peer(&self, ctx: &Context<'_>) -> String {
-        ctx.data_unchecked::<Caller>().peer.ip().to_string()
+    async fn address(&self, ctx: &Context<'_>) -> String {
+        ctx.data_unchecked::<Caller>().address.to_string()
     }
 
     async fn id_of_request(&self, ctx: &Context<'_>) -> String {

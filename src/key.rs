@@ -1,0 +1,219 @@
+//! The key that goes into every hash of a secret and lies outside the database: whoever has a copy of the one, but not of
+//! the other, guesses in vain.
+
+use std::fmt;
+use std::fs::{self, OpenOptions};
+use std::io::{self, ErrorKind, Read, Write};
+use std::path::{Path, PathBuf};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use rand::TryRng;
+use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel};
+use sha2::{Digest, Sha256};
+
+use crate::db::Db;
+use crate::entity::server_key;
+use crate::error::Error;
+use crate::scalar::Id;
+
+/// The most bytes that are read of a file which should hold 45.
+const MOST_OF_A_FILE: u64 = 1024;
+
+/// 32 secret bytes.
+#[derive(Clone)]
+pub struct Key([u8; 32]);
+
+/// Where the key comes from.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// It is given with the settings.
+    Setting(Key),
+    /// It lies in a file, which the first start makes.
+    File(PathBuf),
+}
+
+impl Key {
+    /// Reads a key: 32 bytes in base64, standard or URL-safe, with or without padding.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let text = text.trim().replace('-', "+").replace('_', "/");
+        let bytes = STANDARD_NO_PAD.decode(text.strip_suffix('=').unwrap_or(&text)).ok()?;
+        bytes.try_into().ok().map(Self)
+    }
+
+    fn random() -> io::Result<Self> {
+        let mut bytes = [0; 32];
+        rand::rngs::SysRng.try_fill_bytes(&mut bytes).map_err(io::Error::other)?;
+        Ok(Self(bytes))
+    }
+
+    /// The secret itself.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// The mark of hashes that were made with it.
+    #[must_use]
+    pub fn id(&self) -> [u8; 6] {
+        self.derived("roster: key of a hash")
+    }
+
+    /// What the database remembers it by.
+    #[must_use]
+    pub fn fingerprint(&self) -> [u8; 16] {
+        self.derived("roster: key of a database")
+    }
+
+    fn derived<const N: usize>(&self, label: &str) -> [u8; N] {
+        let digest = Sha256::new_with_prefix(label).chain_update(self.0).finalize();
+        let mut first = [0; N];
+        first.iter_mut().zip(digest).for_each(|(to, from)| *to = from);
+        first
+    }
+}
+
+impl From<[u8; 32]> for Key {
+    fn from(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+}
+
+/// Shows nothing of it.
+impl fmt::Debug for Key {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Key")
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Setting(_) => formatter.write_str("--key (ROSTER_KEY)"),
+            Self::File(path) => write!(formatter, "--key-file {} (ROSTER_KEY_FILE)", path.display()),
+        }
+    }
+}
+
+impl Source {
+    /// The key; none where its file is still to be made.
+    ///
+    /// # Errors
+    /// Where the file cannot be read, or holds something else.
+    pub fn find(&self) -> io::Result<Option<Key>> {
+        match self {
+            Self::Setting(key) => Ok(Some(key.clone())),
+            Self::File(path) => match read(path) {
+                Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
+                found => found.map(Some),
+            },
+        }
+    }
+
+    /// The key; its file is made where there is none. Of several processes that start at once, all get the same.
+    ///
+    /// # Errors
+    /// Where the file cannot be read or made, or holds something else.
+    pub fn find_or_make(&self) -> io::Result<Key> {
+        match self {
+            Self::Setting(key) => Ok(key.clone()),
+            Self::File(path) => self.find()?.map_or_else(|| make(path), Ok),
+        }
+    }
+}
+
+fn read(path: &Path) -> io::Result<Key> {
+    let mut text = String::new();
+    fs::File::open(path)?.take(MOST_OF_A_FILE).read_to_string(&mut text)?;
+    Key::parse(&text).ok_or_else(|| io::Error::new(ErrorKind::InvalidData, "32 bytes in base64 are expected there"))
+}
+
+/// Makes the file at one go, whole and durable, unless another process has been quicker.
+fn make(path: &Path) -> io::Result<Key> {
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    fs::create_dir_all(dir)?;
+    let draft = dir.join(format!(".roster-key-{}", Id::new().0));
+    let made = write(&draft, &Key::random()?).and_then(|()| fs::hard_link(&draft, path));
+    fs::remove_file(&draft).or_else(|error| if error.kind() == ErrorKind::NotFound { Ok(()) } else { Err(error) })?;
+    match made {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
+    // What is hashed with it outlives a power cut, and so must the key.
+    #[cfg(unix)]
+    fs::File::open(dir)?.sync_all()?;
+    read(path)
+}
+
+fn write(path: &Path, key: &Key) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path)?;
+    writeln!(file, "{}", base64::engine::general_purpose::STANDARD.encode(key.0))?;
+    file.sync_all()
+}
+
+/// Whether the secrets of a database were made with a key; one that knows no key yet takes this one for its own.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn claim(db: &Db, key: &Key) -> Result<bool, Error> {
+    let row = server_key::Model { only_one: 1, fingerprint: key.fingerprint().to_vec() };
+    let claim = server_key::Entity::insert(row.into_active_model().reset_all()).on_conflict_do_nothing();
+    claim.exec_without_returning(db.write()).await?;
+    Ok(known_to(db).await?.is_some_and(|known| known == key.fingerprint()))
+}
+
+/// The fingerprint of the key that the secrets of a database were made with, if it knows one.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn known_to(db: &Db) -> Result<Option<Vec<u8>>, Error> {
+    let known = server_key::Entity::find().one(db.read()).await?;
+    Ok(known.map(|known| known.fingerprint))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_read_from_every_base64_and_shown_nowhere() {
+        let key = Key::from([0xfb; 32]);
+        let url_safe = "-_v7-_v7-_v7-_v7-_v7-_v7-_v7-_v7-_v7-_v7-_s";
+        let standard = url_safe.replace('-', "+").replace('_', "/");
+        for text in [url_safe.to_owned(), format!("{url_safe}="), standard.clone(), format!(" {standard}=\n")] {
+            assert_eq!(Key::parse(&text).unwrap().as_bytes(), key.as_bytes(), "{text}");
+        }
+        for text in [
+            "",
+            "secret",
+            url_safe.trim_start_matches('-'),
+            &format!("{url_safe}A"),
+            &format!("{url_safe}=="),
+            &"f".repeat(64),
+        ] {
+            assert!(Key::parse(text).is_none(), "{text}");
+        }
+        assert_eq!(format!("{key:?} {:?}", Source::Setting(key.clone())), "Key Setting(Key)");
+        assert_ne!(key.fingerprint().get(..6), Some(&key.id()[..]));
+    }
+
+    #[test]
+    fn of_many_who_make_the_file_at_once_all_get_one_key() {
+        let dir = tempfile::tempdir().unwrap();
+        let source = Source::File(dir.path().join("below/roster.key"));
+        assert!(source.find().unwrap().is_none());
+        let keys: Vec<[u8; 32]> = std::thread::scope(|scope| {
+            let makers: Vec<_> = (0..16).map(|_| scope.spawn(|| *source.find_or_make().unwrap().as_bytes())).collect();
+            makers.into_iter().map(|maker| maker.join().unwrap()).collect()
+        });
+        assert!(keys.iter().all(|key| Some(*key) == source.find().unwrap().map(|key| *key.as_bytes())));
+        let left: Vec<_> =
+            fs::read_dir(dir.path().join("below")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, ["roster.key"]);
+    }
+}

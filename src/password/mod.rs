@@ -1,0 +1,212 @@
+//! Passwords and PINs: the rules for new passwords, and hashing on threads of its own, so that a flood of sign-ins does
+//! not slow down anybody who reads.
+
+mod hash;
+
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use self::hash::Stored;
+use crate::error::{Error, ErrorCode};
+use crate::form::Form;
+use crate::key::Key;
+
+/// The fewest characters of a password where nothing else is set.
+pub const SHORTEST: u8 = 12;
+/// The most characters of a password.
+const LONGEST: usize = 128;
+/// The most bytes of a secret that is hashed; what is longer is nobody's.
+const LONGEST_SECRET: usize = 4096;
+/// How many hashes are computed at once; each of ours takes 19 MiB and a core for about 30 ms.
+const AT_ONCE: usize = 2;
+/// How many more may wait before the next is refused.
+const WAITING: usize = 16;
+
+/// Computes and verifies the hashes of passwords and PINs, a few at a time; cheap to clone.
+#[derive(Clone)]
+pub struct Hasher {
+    key: Arc<Key>,
+    shortest: usize,
+    running: Arc<Semaphore>,
+    admitted: Arc<Semaphore>,
+}
+
+/// The turn of one who waited to have a hash computed. Until it is used or dropped nobody else has it, so that what is
+/// done before the hash, such as counting the attempt, is done for no more at once than are computed.
+pub struct Turn {
+    key: Arc<Key>,
+    permits: (OwnedSemaphorePermit, OwnedSemaphorePermit),
+}
+
+/// What has become of a secret that was held against a hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is another one, or there is no hash that could be used.
+    Wrong,
+    /// It is the one that was hashed.
+    Right,
+    /// It is the one that was hashed, but not in the way in which it would be hashed today.
+    Outdated,
+}
+
+impl Hasher {
+    /// What hashes with a key, and takes new passwords of at least so many characters.
+    #[must_use]
+    pub fn new(key: Key, shortest: usize) -> Self {
+        Self {
+            key: Arc::new(key),
+            shortest,
+            running: Arc::new(Semaphore::new(AT_ONCE)),
+            admitted: Arc::new(Semaphore::new(AT_ONCE + WAITING)),
+        }
+    }
+
+    /// Waits for a turn.
+    ///
+    /// # Errors
+    /// `RateLimited` at once where too many wait already.
+    pub async fn turn(&self) -> Result<Turn, Error> {
+        let busy = || {
+            Error::RateLimited("Too many people are signing in at this moment; try again in a few seconds.".to_owned())
+        };
+        let admitted = Arc::clone(&self.admitted).try_acquire_owned().map_err(|_| busy())?;
+        let running = Arc::clone(&self.running).acquire_owned().await.map_err(Error::internal)?;
+        Ok(Turn { key: Arc::clone(&self.key), permits: (running, admitted) })
+    }
+
+    /// The hash of a secret as a PHC string.
+    ///
+    /// # Errors
+    /// As [`Hasher::turn`].
+    pub async fn hash(&self, secret: String) -> Result<String, Error> {
+        self.turn().await?.run(move |key| hash::make(key, secret.as_bytes())).await
+    }
+
+    /// Checks a new password: neither too short nor too long, hard to guess (zxcvbn score of at least 3), and none of
+    /// the `known` words, such as the person's names and addresses. Faults go to the form.
+    pub fn check(&self, form: &mut Form, field: &'static str, password: &str, known: &[&str]) {
+        let length = password.chars().count();
+        if length < self.shortest {
+            return form.fault(field, ErrorCode::TooShort, format!("At least {} characters.", self.shortest));
+        }
+        if length > LONGEST {
+            return form.fault(field, ErrorCode::TooLong, format!("At most {LONGEST} characters."));
+        }
+        if zxcvbn::zxcvbn(password, known).score() < zxcvbn::Score::Three {
+            form.fault(
+                field,
+                ErrorCode::Invalid,
+                "This password is easy to guess; use a few words that do not belong together.",
+            );
+        }
+    }
+}
+
+impl Turn {
+    /// Whether a secret is the one that was hashed. Without a hash the same work is done in vain, so that the time does
+    /// not tell whether there is an account.
+    ///
+    /// # Errors
+    /// `Internal` where it cannot be computed.
+    pub async fn verify(self, secret: String, hash: Option<String>) -> Result<Verdict, Error> {
+        self.run(move |key| verify(key, &secret, hash.as_deref())).await
+    }
+
+    async fn run<T: Send + 'static>(
+        self,
+        work: impl FnOnce(&Key) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let Self { key, permits } = self;
+        let task = tokio::task::spawn_blocking(move || {
+            tracing::debug!(target: "roster::hash", "a hash is computed");
+            let result = work(&key);
+            drop(permits);
+            result
+        });
+        task.await.map_err(Error::internal)?
+    }
+}
+
+/// Whether a hash can be verified at sign-in: of a known format, whole, and with bounded work.
+///
+/// # Errors
+/// Why not, for people.
+pub fn is_usable(hash: &str) -> Result<(), &'static str> {
+    Stored::read(hash).map(|_| ())
+}
+
+/// Computes exactly one hash, whatever is wrong.
+fn verify(key: &Key, secret: &str, hash: Option<&str>) -> Result<Verdict, Error> {
+    let stored = hash.filter(|_| secret.len() <= LONGEST_SECRET).map(Stored::read);
+    let stored = match stored {
+        Some(Ok(stored)) => stored,
+        other => {
+            if let Some(Err(fault)) = other {
+                tracing::warn!(fault, "a stored password hash cannot be used");
+            }
+            Stored::dummy(key)?.is_of(b"nobody's", key)?;
+            return Ok(Verdict::Wrong);
+        }
+    };
+    Ok(match (stored.is_of(secret.as_bytes(), key)?, stored.is_current(key)) {
+        (false, _) => Verdict::Wrong,
+        (true, true) => Verdict::Right,
+        (true, false) => Verdict::Outdated,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hasher() -> Hasher {
+        Hasher::new(Key::from([7; 32]), SHORTEST.into())
+    }
+
+    #[tokio::test]
+    async fn a_secret_is_right_outdated_or_wrong() {
+        let hasher = hasher();
+        let ours = hasher.hash("0042".to_owned()).await.unwrap();
+        let foreign = "$argon2id$v=19$m=512,t=2,p=2$c2Vhc2FsdC1zZWFzYWx0$vo5DkMQ9RF0RzwRFjuauSrIwWw3B8d1L/HE5BJpnXSI";
+        let greedy = foreign.replace("m=512", "m=262145");
+        let long = "x".repeat(LONGEST_SECRET + 1);
+        let of_long = hasher.hash(long.clone()).await.unwrap();
+        let cases = [
+            ("0042", Some(ours.as_str()), Verdict::Right),
+            ("42", Some(&ours), Verdict::Wrong),
+            ("l\u{e8}tmein", Some(foreign), Verdict::Outdated),
+            ("letmein", Some(foreign), Verdict::Wrong),
+            ("l\u{e8}tmein", Some(&greedy), Verdict::Wrong),
+            ("0042", Some("0042"), Verdict::Wrong),
+            ("0042", None, Verdict::Wrong),
+            ("", None, Verdict::Wrong),
+            (&long, Some(&of_long), Verdict::Wrong),
+        ];
+        for (secret, hash, expected) in cases {
+            let turn = hasher.turn().await.unwrap();
+            let verdict = turn.verify(secret.to_owned(), hash.map(str::to_owned)).await.unwrap();
+            assert_eq!(verdict, expected, "{secret:.9} {hash:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn of_too_many_at_once_some_are_refused() {
+        let hasher = hasher();
+        let all = (0..AT_ONCE + WAITING + 3).map(|_| hasher.hash(String::new()));
+        let done = futures_util::future::join_all(all).await;
+        let refused = done.iter().filter(|hash| matches!(hash, Err(Error::RateLimited(_)))).count();
+        assert_eq!(refused, 3);
+    }
+
+    #[test]
+    fn a_password_has_the_length_that_is_set() {
+        let faults = |shortest: usize, password: &str| {
+            let mut form = Form::creating();
+            Hasher::new(Key::from([7; 32]), shortest).check(&mut form, "password", password, &[]);
+            form.has_faults()
+        };
+        assert!(faults(12, "zyG4!wq3x") && !faults(8, "zyG4!wq3x"));
+        assert!(faults(20, "seven-brass-otters") && !faults(18, "seven-brass-otters"));
+    }
+}

@@ -1,0 +1,109 @@
+//! Who is behind a proxy: what it says of that is believed only where it is one of ours.
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
+use ipnet::{IpNet, Ipv4Net};
+use poem::http::{HeaderMap, HeaderValue};
+
+const FORWARDED_FOR: &str = "x-forwarded-for";
+/// What precedes an IPv4 address in an IPv6 address, in bits.
+const MAPPED: u8 = 96;
+
+/// Reads a network, or one address.
+///
+/// # Errors
+/// For people, where it is neither.
+pub fn network(text: &str) -> Result<IpNet, &'static str> {
+    let text = text.trim();
+    let network = text.parse().or_else(|_| text.parse().map(|address: IpAddr| IpNet::from(address)));
+    match network.map_err(|_| "expected an address or a network, such as 10.0.0.0/8")? {
+        IpNet::V6(network) if network.prefix_len() >= MAPPED => Ok(network
+            .addr()
+            .to_ipv4_mapped()
+            .and_then(|address| Ipv4Net::new(address, network.prefix_len() - MAPPED).ok())
+            .map_or(IpNet::V6(network), IpNet::V4)),
+        network => Ok(network),
+    }
+}
+
+/// The address that a request comes from: the peer or, where that is a trusted proxy, the last one that it and those
+/// before it have forwarded for and that is no such proxy itself. What stands before that may have been made up.
+pub fn address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
+    let is_trusted = |address: IpAddr| trusted.iter().any(|network| network.contains(&address));
+    let lines: Vec<&HeaderValue> = headers.get_all(FORWARDED_FOR).iter().collect();
+    let mut forwarded =
+        lines.into_iter().rev().flat_map(|line| line.to_str().unwrap_or_default().rsplit(',').map(entry));
+    let mut last = peer.to_canonical();
+    while is_trusted(last) {
+        match forwarded.next().flatten() {
+            Some(before) => last = before,
+            None => break,
+        }
+    }
+    last
+}
+
+/// One entry of the header: an address, with or without a port; one of IPv6 may be in brackets.
+fn entry(text: &str) -> Option<IpAddr> {
+    let text = text.trim();
+    let with_port = || text.parse().ok().map(|address: SocketAddr| address.ip());
+    let in_brackets =
+        || text.strip_prefix('[')?.strip_suffix(']')?.parse().ok().map(|address: Ipv6Addr| IpAddr::V6(address));
+    text.parse().ok().or_else(with_port).or_else(in_brackets).map(|address| address.to_canonical())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(peer: &str, lines: &[&str]) -> String {
+        let trusted =
+            ["127.0.0.1", "10.0.0.0/8", "2001:db8:1::/48", "::ffff:192.168.0.0/112"].map(|net| network(net).unwrap());
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            headers.append(FORWARDED_FOR, HeaderValue::from_bytes(line.as_bytes()).unwrap());
+        }
+        address(peer.parse().unwrap(), &headers, &trusted).to_string()
+    }
+
+    #[test]
+    fn whoever_is_no_trusted_proxy_is_asked_himself() {
+        for peer in ["203.0.113.9", "127.0.0.2", "2001:db8:2::1"] {
+            assert_eq!(of(peer, &["198.51.100.1"]), peer);
+        }
+        assert_eq!(of("::ffff:203.0.113.9", &["198.51.100.1"]), "203.0.113.9");
+    }
+
+    #[test]
+    fn the_last_address_that_is_no_proxy_counts() {
+        let cases: [(&[&str], &str); 16] = [
+            (&[], "127.0.0.1"),
+            (&["203.0.113.9"], "203.0.113.9"),
+            (&["1.2.3.4, 203.0.113.9"], "203.0.113.9"),
+            (&["1.2.3.4, 203.0.113.9, 10.1.2.3"], "203.0.113.9"),
+            (&["1.2.3.4", "203.0.113.9,10.1.2.3", "10.9.9.9 , 192.168.0.7"], "203.0.113.9"),
+            (&["10.1.2.3, 10.4.5.6"], "10.1.2.3"),
+            (&["1.2.3.4, unknown, 10.1.2.3"], "10.1.2.3"),
+            (&["1.2.3.4, 10.1.2.3, "], "127.0.0.1"),
+            (&["1.2.3.4", ""], "127.0.0.1"),
+            (&["1.2.3.4, \u{fc}"], "127.0.0.1"),
+            (&["203.0.113.9:4711"], "203.0.113.9"),
+            (&["2001:DB8:2::1"], "2001:db8:2::1"),
+            (&["[2001:db8:2::1]"], "2001:db8:2::1"),
+            (&["[2001:db8:2::1]:443, [2001:db8:1::1]:443"], "2001:db8:2::1"),
+            (&["203.0.113.9, ::ffff:10.0.0.1"], "203.0.113.9"),
+            (&["::ffff:203.0.113.9"], "203.0.113.9"),
+        ];
+        for (lines, expected) in cases {
+            assert_eq!(of("127.0.0.1", lines), expected, "{lines:?}");
+            assert_eq!(of("::ffff:127.0.0.1", lines), expected, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_network_is_refused() {
+        for text in ["", "10.0.0.0/33", "10.0.0", "example.org", "10.0.0.0/8/8", "::/129", "*"] {
+            assert!(network(text).is_err(), "{text}");
+        }
+    }
+}

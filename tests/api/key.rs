@@ -1,0 +1,200 @@
+//! The key that goes into the hashes of secrets, and lies outside the database.
+
+use std::fs;
+use std::path::Path;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use roster::entity::credential;
+use sea_orm::EntityTrait as _;
+use serde_json::json;
+
+use crate::app::PASSWORD;
+use crate::process::{ADMIN, Ended, Home, Process};
+
+const FILE: &str = "roster-data/roster.key";
+const KEY: [u8; 32] = *b"not a key that anybody else has!";
+
+fn key() -> String {
+    STANDARD.encode(KEY)
+}
+
+/// Starts a server with a key given as a setting.
+fn begin_with(home: &Home, key: &str) -> Process {
+    home.start(home.command(&["--listen", "127.0.0.1:0"]).env("ROSTER_KEY", key), "")
+}
+
+async fn ended(mut process: Process) -> Ended {
+    let code = process.code().await;
+    Ended { code, out: process.out(), err: process.err() }
+}
+
+fn must_refuse(ended: &Ended, setting: &str) {
+    assert_eq!((ended.code, ended.out.as_str()), (2, ""), "{ended:?}");
+    for text in [setting, "another key", "--key-file", "ROSTER_KEY_FILE", "ROSTER_KEY"] {
+        assert!(ended.err.contains(text), "{text}: {ended:?}");
+    }
+}
+
+fn is_key_of_database(doctor: &Ended, what: &str) -> bool {
+    doctor.out.lines().any(|line| line.starts_with("key of the database ") && line.ends_with(&format!(" {what}")))
+}
+
+/// Every file below a folder, whatever is in it.
+fn files(dir: &Path) -> Vec<(String, Vec<u8>)> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else {
+            found.push((path.display().to_string(), fs::read(&path).unwrap()));
+        }
+    }
+    found
+}
+
+in_every_home! {
+    async fn the_first_start_makes_a_key_that_its_owner_alone_reads(home: Home) {
+        drop(home.serve(&[]).await);
+        let made = fs::read_to_string(home.path(FILE)).unwrap();
+        assert_eq!((made.lines().count(), STANDARD.decode(made.trim()).unwrap().len()), (1, 32));
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            assert_eq!(fs::metadata(home.path(FILE)).unwrap().permissions().mode() & 0o777, 0o600);
+        }
+        let home = home.with_admin().await;
+        home.serve(&[]).await.sign_in(ADMIN).await;
+        assert_eq!(fs::read_to_string(home.path(FILE)).unwrap(), made);
+        assert!(files(&home.path("roster-data")).iter().all(|(name, _)| !name.contains(".roster-key")));
+    }
+
+    async fn five_servers_that_start_at_once_have_one_key(home: Home) {
+        let servers: Vec<Process> = (0..5).map(|_| home.begin(&[])).collect();
+        for server in &servers {
+            server.says("Roster listens on").await;
+        }
+        let home = home.with_admin().await;
+        for server in &servers {
+            server.sign_in(ADMIN).await;
+        }
+        drop(home);
+    }
+
+    async fn a_database_takes_no_other_key_than_its_own(home: Home) {
+        let home = home.with_admin().await;
+        let person = r#"{"user":{"firstName":"A","lastName":"B","email":"a@example.org"}}"#;
+        fs::write(home.path("people.ndjson"), person).unwrap();
+        let commands: [&[&str]; 4] = [
+            &["serve", "--listen", "127.0.0.1:0"],
+            &["demo", "--listen", "127.0.0.1:0", "--data-dir", "roster-data"],
+            &["import", "people.ndjson"],
+            &["admin", "create", "--email", "b@example.org", "--first-name", "A", "--last-name", "B"],
+        ];
+        for command in commands {
+            let by_file = home.run_with(&[command, &["--key-file", "other/roster.key"]].concat(), PASSWORD).await;
+            must_refuse(&by_file, "other/roster.key");
+            let by_setting = home.start(home.command(command).env("ROSTER_KEY", key()), PASSWORD);
+            must_refuse(&ended(by_setting).await, "--key (ROSTER_KEY)");
+        }
+        let doctor = ended(home.start(home.command(&["doctor"]).env("ROSTER_KEY", key()), "")).await;
+        assert!(doctor.code == 0 && is_key_of_database(&doctor, "another one"), "{doctor:?}");
+        assert!(!home.path("other").exists());
+        fs::create_dir(home.path("other")).unwrap();
+        fs::copy(home.path(FILE), home.path("other/roster.key")).unwrap();
+        let server = home.serve(&["--key-file", "other/roster.key"]).await;
+        server.sign_in(ADMIN).await;
+        drop(server);
+        let own = fs::read_to_string(home.path(FILE)).unwrap();
+        let server = begin_with(&home, own.trim());
+        server.says("Roster listens on").await;
+        server.sign_in(ADMIN).await;
+    }
+
+    async fn a_key_may_be_a_setting(home: Home) {
+        let server = begin_with(&home, &key());
+        server.says("Roster listens on").await;
+        drop(server);
+        assert!(!home.path(FILE).exists());
+        must_refuse(&home.run(&["--listen", "127.0.0.1:0"]).await, FILE);
+        assert!(!home.path(FILE).exists(), "of no use");
+            let server = begin_with(&home, &URL_SAFE_NO_PAD.encode(KEY));
+        server.says("Roster listens on").await;
+        let doctor = ended(home.start(home.command(&["doctor"]).env("ROSTER_KEY", key()), "")).await;
+        assert!(doctor.out.contains("--key (ROSTER_KEY)") && is_key_of_database(&doctor, "this one"), "{doctor:?}");
+        assert!(!doctor.out.contains(&key()), "{doctor:?}");
+    }
+
+    async fn neither_the_key_nor_a_password_is_left_anywhere(home: Home) {
+        let names = ["--first-name", "Root", "--last-name", "Alder"];
+        let create = [&["admin", "create", "--log", "trace,sqlx=trace,sea_orm=trace", "--email", ADMIN][..], &names].concat();
+        let created = home.start(home.command(&create).env("ROSTER_KEY", key()), PASSWORD);
+        assert_eq!(ended(created).await.code, 0);
+        let serve = ["--listen", "127.0.0.1:0", "--log", "trace,sqlx=trace,sea_orm=trace,poem=trace"];
+        let server = home.start(home.command(&serve).env("ROSTER_KEY", key()), "");
+        server.says("Roster listens on").await;
+        let root = server.sign_in(ADMIN).await;
+        assert_eq!(server.login(ADMIN, "wrong-brass-otters-waltz").await["success"], json!(false));
+        let create = r#"mutation { createUser(input: { firstName: "A", lastName: "B", email: "a@example.org", password: "nine-slate-herons-tango" }) { success } }"#;
+        assert_eq!(root.data(create, json!({})).await["createUser"]["success"], json!(true));
+        let log = server.err();
+        assert!(log.contains("TRACE") && log.contains("a hash is computed"), "{log}");
+
+        let hex = KEY.map(|byte| format!("{byte:02x}")).concat();
+        let token = root.token.unwrap();
+        let secrets = ["wrong-brass-otters", "nine-slate-herons", PASSWORD, &key(), &URL_SAFE_NO_PAD.encode(KEY), &hex, &token];
+        let secrets = secrets.map(str::as_bytes).into_iter().chain([&KEY[..]]);
+        let files = files(&home.path("."));
+        assert_eq!(files.iter().any(|(name, _)| name.ends_with("roster.db-wal")), home.is_sqlite());
+        for secret in secrets {
+            for (name, content) in &files {
+                let held = content.windows(secret.len()).any(|window| window == secret);
+                assert!(!held, "{name}: {}", String::from_utf8_lossy(secret));
+            }
+        }
+        let db = home.db().await;
+        for row in credential::Entity::find().all(db.read()).await.unwrap() {
+            assert!(!log.contains(&row.password_hash), "a hash is logged");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_key_file_that_is_of_no_use_is_named_before_anything_listens() {
+    let home = Home::on_sqlite();
+    fs::create_dir(home.path("folder")).unwrap();
+    for (name, content) in
+        [("empty", ""), ("short", "c2VjcmV0"), ("text", "no key at all"), ("long", &"A".repeat(2_000))]
+    {
+        fs::write(home.path(name), content).unwrap();
+    }
+    fs::write(home.path("bytes"), KEY).unwrap();
+    for name in ["empty", "short", "text", "long", "bytes", "folder"] {
+        for command in ["serve", "demo"] {
+            let refused = home.run(&[command, "--listen", "127.0.0.1:0", "--key-file", name]).await;
+            assert_eq!((refused.code, refused.out.as_str()), (2, ""), "{name}: {refused:?}");
+            assert!(refused.err.contains(&format!("--key-file {name} (ROSTER_KEY_FILE)")), "{refused:?}");
+            assert!(!refused.err.contains("c2VjcmV0") && !refused.err.contains("no key at all"), "{refused:?}");
+        }
+        let doctor = home.run(&["doctor", "--key-file", name]).await;
+        assert!(
+            doctor.code == 0 && doctor.out.contains(&format!("--key-file {name} (ROSTER_KEY_FILE): ")),
+            "{doctor:?}"
+        );
+    }
+    assert!(!home.path("roster-data").exists() && !home.path("roster-demo").exists());
+    let doctor = home.run(&["doctor"]).await;
+    assert!(doctor.out.contains("the first start makes it"), "{doctor:?}");
+}
+
+#[tokio::test]
+async fn a_setting_says_how_short_a_password_may_be() {
+    let home = Home::on_sqlite();
+    let create = ["admin", "create", "--email", "a@example.org", "--first-name", "Ada", "--last-name", "Byron"];
+    let refused = home.run_with(&create, "zyG4!wq3x").await;
+    assert!(refused.code == 1 && refused.err.contains("At least 12 characters."), "{refused:?}");
+    let refused = home.run_with(&[&create[..], &["--password-length", "10"]].concat(), "zyG4!wq3x").await;
+    assert!(refused.code == 1 && refused.err.contains("At least 10 characters."), "{refused:?}");
+    assert_eq!(home.run_with(&[&create[..], &["--password-length", "8"]].concat(), "zyG4!wq3x").await.code, 0);
+}
