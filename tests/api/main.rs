@@ -6,6 +6,7 @@
 mod app;
 #[macro_use]
 mod process;
+mod accounts;
 mod browser;
 mod columns;
 mod command_line;
@@ -30,6 +31,7 @@ mod rights;
 mod schema;
 mod search;
 mod sessions;
+mod sign_in;
 mod statements;
 mod toy;
 mod wire;

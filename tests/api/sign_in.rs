@@ -1,0 +1,272 @@
+//! Guessing: what counts wrong secrets, and what a PIN is worth.
+
+use async_graphql::MaybeUndefined::Value as Given;
+use chrono::TimeDelta;
+use roster::entity::user::UserFields;
+use roster::entity::{credential, device, pin, session};
+use roster::scalar::{Id, now};
+use futures_util::FutureExt;
+use sea_orm::sea_query::Expr;
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
+use serde_json::{Value, json};
+
+use crate::app::{App, Caller, PASSWORD, RULES, faults_of};
+
+const DJANGO: &str = "pbkdf2_sha256$1000$seasalt$JgZryXe2Ga8ysg6XbzkLpTdyPQrHqsinbL9BnnhgX4A=";
+
+/// Somebody with a username and the password of everybody.
+async fn person(app: &App, name: &str) -> Id {
+    let fields = UserFields {
+        username: Given(name.to_owned()),
+        email: Given(format!("{name}@x.example")),
+        ..UserFields::default()
+    };
+    app.create("Ada", app.license, fields, Given(PASSWORD.to_owned())).await.id
+}
+
+async fn login(app: &App, input: Value) -> Value {
+    app.anonymous().change("login", "token deviceToken user { id }", input).await
+}
+
+async fn by_password(app: &App, login_name: &str, password: &str) -> Value {
+    login(app, json!({ "login": login_name, "password": password })).await
+}
+
+async fn guess(app: &App, login_name: &str, times: usize) {
+    for _ in 0..times {
+        let payload = by_password(app, login_name, "not-the-password-at-all").await;
+        assert_eq!(faults_of(&payload), ["INVALID_CREDENTIALS input"]);
+    }
+}
+
+fn with_token<'a>(app: &'a App, token: &Value) -> Caller<'a> {
+    Caller { token: token.as_str().map(str::to_owned), ..app.anonymous() }
+}
+
+/// Lets time pass for every counter.
+async fn a_quarter_of_an_hour_passes(app: &App) {
+    let back = now() - TimeDelta::minutes(15);
+    let backend = app.db.write().get_database_backend();
+    let sql = "UPDATE attempts SET since = $1";
+    app.db.write().execute_raw(sea_orm::Statement::from_sql_and_values(backend, sql, [back.into()])).await.unwrap();
+}
+
+on_every_database! {
+    async fn ten_wrong_passwords_lock_sign_in_until_an_administrator_unlocks_it(app: App) {
+        let id = person(&app, "ada").await;
+        let session = with_token(&app, &by_password(&app, "ada", PASSWORD).await["token"]);
+        guess(&app, "ada", 5).await;
+        guess(&app, "ADA@x.example", 5).await;
+        let payload = by_password(&app, "ada", PASSWORD).await;
+        assert_eq!(faults_of(&payload), ["LOCKED input"], "both names count together");
+        assert_eq!(payload["token"], Value::Null);
+        assert_eq!(session.data("{ viewer { id } }", json!({})).await["viewer"]["id"], json!(id.0), "a session goes on");
+        let admin = app.admin().await;
+        assert_eq!(admin.change("unlockUser", "user { id }", json!({ "id": id.0 })).await["user"]["id"], json!(id.0));
+        assert_eq!(by_password(&app, "ada", PASSWORD).await["success"], json!(true));
+    }
+
+    async fn a_lock_ends_after_a_quarter_of_an_hour(app: App) {
+        person(&app, "ada").await;
+        guess(&app, "ada", 10).await;
+        assert_eq!(faults_of(&by_password(&app, "ada", PASSWORD).await), ["LOCKED input"]);
+        a_quarter_of_an_hour_passes(&app).await;
+        assert_eq!(by_password(&app, "ada", PASSWORD).await["success"], json!(true));
+    }
+
+    async fn the_right_password_forgets_the_wrong_ones(app: App) {
+        person(&app, "ada").await;
+        for _ in 0..2 {
+            guess(&app, "ada", 9).await;
+            assert_eq!(by_password(&app, "ada", PASSWORD).await["success"], json!(true));
+        }
+    }
+
+    async fn a_name_that_is_nobodys_locks_like_any_other(app: App) {
+        person(&app, "ada").await;
+        guess(&app, "ada", 10).await;
+        guess(&app, "bob", 10).await;
+        let locked = by_password(&app, "ada", "still-not-the-password").await;
+        assert_eq!(locked, by_password(&app, "BOB ", "still-not-the-password").await);
+        assert_eq!(faults_of(&locked), ["LOCKED input"]);
+    }
+
+    async fn of_a_hundred_guesses_at_once_no_more_than_ten_are_looked_at(app: App) {
+        let id = person(&app, "ada").await;
+        let anonymous = app.anonymous();
+        let answers = futures_util::future::join_all((0..100).map(|_| {
+            anonymous.ask("mutation { login(input: { login: \"ada\", password: \"not-the-password\" }) { errors { code } } }", json!({})).boxed()
+        })).await;
+        let looked_at = answers.iter().filter(|answer| answer.pointer("/data/login/errors/0/code") == Some(&json!("INVALID_CREDENTIALS"))).count();
+        assert!(looked_at <= 10, "{looked_at}");
+        guess(&app, "ada", 10 - looked_at).await;
+        assert_eq!(faults_of(&by_password(&app, "ada", PASSWORD).await), ["LOCKED input"]);
+        app.admin().await.change("unlockUser", "", json!({ "id": id.0 })).await;
+        assert_eq!(by_password(&app, "ada", PASSWORD).await["success"], json!(true));
+    }
+
+    async fn too_many_wrong_secrets_from_one_address_are_refused_whosever_they_are(app: App) {
+        person(&app, "ada").await;
+        for n in 0..RULES.most_wrong_of_address {
+            assert_eq!(faults_of(&by_password(&app, &format!("nobody{n}"), "not-the-password").await), ["INVALID_CREDENTIALS input"]);
+        }
+        let document = "mutation { login(input: { login: \"ada\", password: \"seven-brass-otters-waltz\" }) { success } }";
+        assert_eq!(app.anonymous().refused(document, json!({})).await, "RATE_LIMITED");
+        a_quarter_of_an_hour_passes(&app).await;
+        assert_eq!(by_password(&app, "ada", PASSWORD).await["success"], json!(true));
+    }
+
+    async fn right_passwords_are_not_counted_against_their_address(app: App) {
+        person(&app, "ada").await;
+        for _ in 0..RULES.most_wrong_of_address / 4 {
+            assert_eq!(by_password(&app, "ada", PASSWORD).await["success"], json!(true));
+        }
+        let wrong = app.db.read().query_one_raw(sea_orm::Statement::from_string(app.db.read().get_database_backend(), "SELECT COALESCE(SUM(wrong), 0) AS n FROM attempts")).await.unwrap().unwrap();
+        assert_eq!(wrong.try_get::<i64>("", "n").unwrap(), 0);
+    }
+
+    async fn one_request_tries_one_secret_under_whatever_aliases(app: App) {
+        person(&app, "ada").await;
+        let one = "login(input: { login: \"ada\", password: \"wrong-wrong-wrong\" }) { success }";
+        let documents = [
+            format!("mutation {{ a: {one} b: {one} }}"),
+            format!("mutation {{ ...F ... on Mutation {{ b: {one} }} }} fragment F on Mutation {{ a: {one} }}"),
+            format!("mutation {{ ...F ...G }} fragment F on Mutation {{ a: {one} }} fragment G on Mutation {{ b: {one} }}"),
+            format!("mutation {{ {one} setPin(input: {{ pin: \"0000\" }}) {{ success }} }}"),
+            format!("mutation {{ {one} changePassword(input: {{ currentPassword: \"a\", newPassword: \"b\" }}) {{ success }} }}"),
+            format!("mutation {{ {one} activateAccount(input: {{ token: \"a\", password: \"b\" }}) {{ success }} }}"),
+        ];
+        for document in documents {
+            assert_eq!(app.anonymous().refused(&document, json!({})).await, "BAD_USER_INPUT", "{document}");
+        }
+        guess(&app, "ada", 10).await;
+    }
+
+    async fn a_pin_signs_in_on_a_device_that_has_seen_the_password(app: App) {
+        let id = person(&app, "ada").await;
+        let first = by_password(&app, "ada", PASSWORD).await;
+        let me = with_token(&app, &first["token"]);
+        assert_eq!(me.change("setPin", "user { hasPin }", json!({ "pin": "0042" })).await["user"]["hasPin"], json!(true));
+        let device = first["deviceToken"].as_str().unwrap();
+        assert!(device.starts_with("rod_") && device.len() == "rod_".len() + 43);
+        let payload = login(&app, json!({ "login": "ada", "pin": "0042", "deviceToken": device })).await;
+        assert_eq!((&payload["user"]["id"], &payload["deviceToken"]), (&json!(id.0), &Value::Null), "{payload:#}");
+        assert_eq!(with_token(&app, &payload["token"]).data("{ viewer { id } }", json!({})).await["viewer"]["id"], json!(id.0));
+        for (input, fault) in [
+            (json!({ "login": "ada", "pin": "42", "deviceToken": device }), "INVALID_CREDENTIALS input"),
+            (json!({ "login": "ada", "pin": "0042", "deviceToken": first["token"] }), "INVALID_CREDENTIALS input"),
+            (json!({ "login": "ada", "pin": "0042", "deviceToken": format!("{device}A") }), "INVALID_CREDENTIALS input"),
+            (json!({ "login": "nobody", "pin": "0042", "deviceToken": device }), "INVALID_CREDENTIALS input"),
+            (json!({ "login": "ada", "pin": "0042" }), "REQUIRED input.deviceToken"),
+            (json!({ "login": "ada", "pin": "0042", "password": PASSWORD, "deviceToken": device }), "INVALID input.pin"),
+            (json!({ "login": "ada" }), "REQUIRED input.password"),
+        ] {
+            assert_eq!(faults_of(&login(&app, input.clone()).await), [fault], "{input}");
+        }
+        // A device token is no bearer token, and is good for one person only.
+        let (status, _) = with_token(&app, &first["deviceToken"]).post(&json!({ "query": "{ viewer { id } }" })).await;
+        assert_eq!(status, 401);
+        person(&app, "bob").await;
+        let bob = with_token(&app, &by_password(&app, "bob", PASSWORD).await["token"]);
+        bob.change("setPin", "", json!({ "pin": "0042" })).await;
+        let payload = login(&app, json!({ "login": "bob", "pin": "0042", "deviceToken": device })).await;
+        assert_eq!(faults_of(&payload), ["INVALID_CREDENTIALS input"]);
+    }
+
+    async fn five_wrong_pins_switch_the_pin_off_until_the_next_password(app: App) {
+        person(&app, "ada").await;
+        let first = by_password(&app, "ada", PASSWORD).await;
+        with_token(&app, &first["token"]).change("setPin", "", json!({ "pin": "1234" })).await;
+        let by_pin = async |pin: &str| login(&app, json!({ "login": "ada", "pin": pin, "deviceToken": first["deviceToken"] })).await;
+        for pin in ["0000", "1111", "2222", "3333"] {
+            assert_eq!(faults_of(&by_pin(pin).await), ["INVALID_CREDENTIALS input"]);
+        }
+        assert_eq!(by_pin("1234").await["success"], json!(true));
+        for pin in ["0000", "1111", "2222", "3333", "4444"] {
+            assert_eq!(faults_of(&by_pin(pin).await), ["INVALID_CREDENTIALS input"]);
+        }
+        assert_eq!(faults_of(&by_pin("1234").await), ["LOCKED input"]);
+        let again = login(&app, json!({ "login": "ada", "password": PASSWORD, "deviceToken": first["deviceToken"] })).await;
+        assert_eq!(again["deviceToken"], first["deviceToken"], "a known device keeps its token");
+        assert_eq!(by_pin("1234").await["success"], json!(true));
+    }
+
+    async fn of_fifty_pins_at_once_no_more_than_five_are_looked_at(app: App) {
+        let id = person(&app, "ada").await;
+        let first = by_password(&app, "ada", PASSWORD).await;
+        with_token(&app, &first["token"]).change("setPin", "", json!({ "pin": "1234" })).await;
+        futures_util::future::join_all((0..50).map(|n| {
+            let input = json!({ "login": "ada", "pin": format!("9{n:03}"), "deviceToken": first["deviceToken"] });
+            let app = &app;
+            async move {
+                app.anonymous().ask("mutation ($input: LoginInput!) { login(input: $input) { success } }", json!({ "input": input })).await
+            }.boxed()
+        })).await;
+        assert!(pin::Entity::find_by_id(id).one(app.db.read()).await.unwrap().unwrap().wrong <= 5);
+    }
+
+    async fn a_device_is_forgotten_after_thirty_days_without_use_and_with_the_password(app: App) {
+        let id = person(&app, "ada").await;
+        let first = by_password(&app, "ada", PASSWORD).await;
+        let me = with_token(&app, &first["token"]);
+        me.change("setPin", "", json!({ "pin": "1234" })).await;
+        let by_pin = async |device: &Value| login(&app, json!({ "login": "ada", "pin": "1234", "deviceToken": device })).await;
+        let used = async |days: i64| {
+            let used = device::Entity::update_many().col_expr(device::Column::LastUsedAt, Expr::value(now() - TimeDelta::days(days)));
+            used.filter(device::Column::UserId.eq(id)).exec(app.db.write()).await.unwrap();
+        };
+        used(29).await;
+        assert_eq!(by_pin(&first["deviceToken"]).await["success"], json!(true), "which counts as a use");
+        used(31).await;
+        assert_eq!(faults_of(&by_pin(&first["deviceToken"]).await), ["INVALID_CREDENTIALS input"]);
+        let second = by_password(&app, "ada", PASSWORD).await;
+        assert_eq!(by_pin(&second["deviceToken"]).await["success"], json!(true));
+        let changed = json!({ "currentPassword": PASSWORD, "newPassword": "nine-copper-badgers-sing" });
+        assert_eq!(me.change("changePassword", "", changed).await["success"], json!(true));
+        assert_eq!(faults_of(&by_pin(&second["deviceToken"]).await), ["INVALID_CREDENTIALS input"]);
+    }
+
+    async fn of_twenty_one_devices_the_longest_unused_is_forgotten(app: App) {
+        let id = person(&app, "ada").await;
+        let first = by_password(&app, "ada", PASSWORD).await;
+        with_token(&app, &first["token"]).change("setPin", "", json!({ "pin": "1234" })).await;
+        for _ in 0..20 {
+            by_password(&app, "ada", PASSWORD).await;
+        }
+        let devices = device::Entity::find().filter(device::Column::UserId.eq(id)).all(app.db.read()).await.unwrap();
+        assert_eq!(devices.len(), 20);
+        let payload = login(&app, json!({ "login": "ada", "pin": "1234", "deviceToken": first["deviceToken"] })).await;
+        assert_eq!(faults_of(&payload), ["INVALID_CREDENTIALS input"]);
+    }
+
+    async fn a_pin_is_exactly_four_digits_and_can_be_removed(app: App) {
+        person(&app, "ada").await;
+        let me = with_token(&app, &by_password(&app, "ada", PASSWORD).await["token"]);
+        for bad in ["", "042", "00421", "abcd", " 042", "\u{ff14}\u{ff12}\u{ff14}\u{ff12}", "-042"] {
+            assert_eq!(me.faults("setPin", json!({ "pin": bad })).await, ["INVALID input.pin"], "{bad:?}");
+        }
+        assert_eq!(me.change("setPin", "user { hasPin }", json!({ "pin": "0000" })).await["user"]["hasPin"], json!(true));
+        assert_eq!(me.change("setPin", "user { hasPin }", json!({ "pin": null })).await["user"]["hasPin"], json!(false));
+        let admin = app.admin().await;
+        let new = json!({ "firstName": "Bo", "lastName": "Nobel", "username": "bo", "password": PASSWORD, "pin": "0007" });
+        assert_eq!(admin.change("createUser", "user { hasPin }", new).await["user"]["hasPin"], json!(true));
+        let device = by_password(&app, "bo", PASSWORD).await["deviceToken"].clone();
+        assert_eq!(login(&app, json!({ "login": "bo", "pin": "0007", "deviceToken": device })).await["success"], json!(true));
+    }
+
+    async fn a_hash_of_another_system_is_replaced_at_the_next_sign_in(app: App) {
+        let id = person(&app, "ada").await;
+        let set = credential::Entity::update_many().col_expr(credential::Column::PasswordHash, Expr::value(DJANGO));
+        set.filter(credential::Column::UserId.eq(id)).exec(app.db.write()).await.unwrap();
+        guess(&app, "ada", 1).await;
+        let hash = async || credential::Entity::find_by_id(id).one(app.db.read()).await.unwrap().unwrap().password_hash;
+        assert_eq!(hash().await, DJANGO, "a wrong password replaces nothing");
+        assert_eq!(by_password(&app, "ada", "l\u{e8}tmein").await["success"], json!(true));
+        let ours = hash().await;
+        assert!(ours.starts_with("$argon2id$v=19$m=19456,t=2,p=1,keyid="), "{ours}");
+        assert_eq!(by_password(&app, "ada", "l\u{e8}tmein").await["success"], json!(true));
+        assert_eq!(hash().await, ours, "once");
+        let sessions = session::Entity::find().filter(session::Column::UserId.eq(id)).all(app.db.read()).await.unwrap();
+        assert_eq!(sessions.len(), 2);
+    }
+}
