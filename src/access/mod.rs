@@ -80,9 +80,10 @@ pub enum Reach {
     All,
 }
 
-/// The table of rights: for each action how far it reaches for an anonymous caller, a user, an ADMIN, a LICENSE_ADMIN and
-/// a superuser.
+/// The table of rights: for each action how far it reaches for an anonymous caller, a user, an administrator, a license
+/// administrator and a superuser.
 #[must_use]
+#[expect(clippy::match_same_arms, reason = "each action has a line of its own")]
 #[rustfmt::skip]
 pub const fn reach(action: Action) -> [Reach; 5] {
     use Reach::{All, License, Nothing, Own, Rank};

@@ -20,6 +20,7 @@ pub async fn activate(gate: &Gate<'_>, token: String, password: String) -> Resul
 }
 
 /// What a dead link gets, and the slower one of two who use a link at once.
+#[must_use]
 pub fn expired() -> Error {
     Error::rejected("token", ErrorCode::Expired, "This link is no longer valid; ask for a new one.")
 }

@@ -112,8 +112,8 @@ impl SessionMutation {
         answer(ctx, async {
             let gate = gate(ctx)?;
             let outcome = match of_one_secret(input) {
-                Ok((login, Secret::Password(password, device))) => gate.by_password(&login, password, device).await,
-                Ok((login, Secret::Pin(pin, device))) => gate.by_pin(&login, pin, device).await,
+                Ok((login, Secret::Password(password, device))) => Box::pin(gate.by_password(&login, password, device)).await,
+                Ok((login, Secret::Pin(pin, device))) => Box::pin(gate.by_pin(&login, pin, device)).await,
                 Err(error) => Err(error),
             };
             welcome(ctx, outcome)
@@ -129,7 +129,8 @@ impl SessionMutation {
         #[graphql(desc = "The link and the password.")] input: ActivateAccountInput,
     ) -> Answer<LoginPayload> {
         answer(ctx, async {
-            let outcome = activation::activate(&gate(ctx)?, input.token, input.password).await;
+            let gate = gate(ctx)?;
+            let outcome = Box::pin(activation::activate(&gate, input.token, input.password)).await;
             welcome(ctx, outcome)
         })
         .await

@@ -210,7 +210,7 @@ on_every_database! {
         link::Entity::update_many().col_expr(link::Column::ExpiresAt, Expr::value(now())).exec(app.db.write()).await.unwrap();
         dead(&token).await;
         let token = link_of_ada(&app).await;
-        for altered in [format!("{token}A"), token.to_uppercase(), token.replacen("rol_", "ros_", 1), token[..token.len() - 1].to_owned(), String::new(), "x".repeat(5_000)] {
+        for altered in [format!("{token}A"), token.to_uppercase(), token.replacen("rol_", "ros_", 1), token.chars().skip(1).collect(), String::new(), "x".repeat(5_000)] {
             dead(&altered).await;
         }
         assert_eq!(status(&with_token(&app, &json!(token))).await, 401, "a link is no bearer token");
@@ -238,7 +238,7 @@ on_every_database! {
         let made = admin.change("createApiKey", "secret apiKey { id name role prefix lastUsedAt expiresAt createdBy { id } }", json!({ "name": " Import ", "role": "ADMIN" })).await;
         let secret = made["secret"].as_str().unwrap();
         assert!(secret.starts_with("rok_") && secret.len() == "rok_".len() + 43);
-        let expected = json!({ "id": made["apiKey"]["id"], "name": "Import", "role": "ADMIN", "prefix": &secret[..9], "lastUsedAt": null, "expiresAt": null, "createdBy": { "id": admin.id() } });
+        let expected = json!({ "id": made["apiKey"]["id"], "name": "Import", "role": "ADMIN", "prefix": secret.get(..9), "lastUsedAt": null, "expiresAt": null, "createdBy": { "id": admin.id() } });
         assert_eq!(made["apiKey"], expected);
         let key = with_token(&app, &made["secret"]);
         assert_eq!(key.data("{ viewer { id } }", json!({})).await["viewer"]["id"], json!(admin.id()));

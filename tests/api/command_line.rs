@@ -146,7 +146,7 @@ in_every_home! {
         stream.write_all(body.as_bytes()).await.unwrap();
         server.signal("TERM");
         is_closed_to_others(&server).await;
-        lock.commit().await.unwrap();
+        lock.rollback().await.unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
         assert!(answer.ends_with(r#"{"data":{"createGroup":{"success":true}}}"#), "{answer}");

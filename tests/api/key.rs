@@ -128,7 +128,7 @@ in_every_home! {
 
     async fn neither_the_key_nor_a_password_is_left_anywhere(home: Home) {
         let names = ["--first-name", "Root", "--last-name", "Alder"];
-        let create = [&["admin", "create", "--log", "trace,sqlx=trace,sea_orm=trace", "--email", ADMIN][..], &names].concat();
+        let create = [&["admin", "create", "--password-stdin", "--log", "trace,sqlx=trace,sea_orm=trace", "--email", ADMIN][..], &names].concat();
         let created = home.start(home.command(&create).env("ROSTER_KEY", key()), PASSWORD);
         assert_eq!(ended(created).await.code, 0);
         let serve = ["--listen", "127.0.0.1:0", "--log", "trace,sqlx=trace,sea_orm=trace,poem=trace"];
@@ -138,18 +138,32 @@ in_every_home! {
         assert_eq!(server.login(ADMIN, "wrong-brass-otters-waltz").await["success"], json!(false));
         let create = r#"mutation { createUser(input: { firstName: "A", lastName: "B", email: "a@example.org", password: "nine-slate-herons-tango" }) { success } }"#;
         assert_eq!(root.data(create, json!({})).await["createUser"]["success"], json!(true));
+        let of_root = r#"mutation { login(input: { login: "root@alder.example.org", password: "seven-brass-otters-waltz" }) { deviceToken } createApiKey(input: { name: "A" }) { secret } }"#.replace("root@alder.example.org", ADMIN);
+        let data = root.data(&of_root, json!({})).await;
+        let device = data["login"]["deviceToken"].as_str().unwrap().to_owned();
+        let api_key = data["createApiKey"]["secret"].as_str().unwrap().to_owned();
+        let change = r#"mutation { changePassword(input: { currentPassword: "wrong-brass-otters-waltz", newPassword: "nine-slate-herons-tango" }) { success } }"#;
+        assert_eq!(root.data(change, json!({})).await["changePassword"]["success"], json!(false));
+        let by_key = server.caller(Some(&api_key)).data("{ viewer { id } }", json!({})).await;
+        assert!(by_key["viewer"].is_object());
+        let link = ended(home.start(home.command(&["admin", "link", "--email", ADMIN]).env("ROSTER_KEY", key()), "")).await;
+        let link = link.out.split('#').nth(1).unwrap().trim().to_owned();
+        let activate = format!("mutation {{ activateAccount(input: {{ token: \"{link}\", password: \"short\" }}) {{ success }} }}");
+        assert_eq!(server.caller(None).data(&activate, json!({})).await["activateAccount"]["success"], json!(false));
         let log = server.err();
         assert!(log.contains("TRACE") && log.contains("a hash is computed"), "{log}");
 
         let hex = KEY.map(|byte| format!("{byte:02x}")).concat();
         let token = root.token.unwrap();
-        let secrets = ["wrong-brass-otters", "nine-slate-herons", PASSWORD, &key(), &URL_SAFE_NO_PAD.encode(KEY), &hex, &token];
+        let secrets = ["wrong-brass-otters", "nine-slate-herons", PASSWORD, &key(), &URL_SAFE_NO_PAD.encode(KEY), &hex, &token, &device, &api_key, &link];
         let secrets = secrets.map(str::as_bytes).into_iter().chain([&KEY[..]]);
         let files = files(&home.path("."));
         assert_eq!(files.iter().any(|(name, _)| name.ends_with("roster.db-wal")), home.is_sqlite());
         for secret in secrets {
             for (name, content) in &files {
-                let held = content.windows(secret.len()).any(|window| window == secret);
+                // A link is shown once, by the command that makes it.
+                let is_shown = secret == link.as_bytes() && name.contains("/out-");
+                let held = !is_shown && content.windows(secret.len()).any(|window| window == secret);
                 assert!(!held, "{name}: {}", String::from_utf8_lossy(secret));
             }
         }
@@ -191,7 +205,7 @@ async fn a_key_file_that_is_of_no_use_is_named_before_anything_listens() {
 #[tokio::test]
 async fn a_setting_says_how_short_a_password_may_be() {
     let home = Home::on_sqlite();
-    let create = ["admin", "create", "--email", "a@example.org", "--first-name", "Ada", "--last-name", "Byron"];
+    let create = ["admin", "create", "--password-stdin", "--email", "a@example.org", "--first-name", "Ada", "--last-name", "Byron"];
     let refused = home.run_with(&create, "zyG4!wq3x").await;
     assert!(refused.code == 1 && refused.err.contains("At least 12 characters."), "{refused:?}");
     let refused = home.run_with(&[&create[..], &["--password-length", "10"]].concat(), "zyG4!wq3x").await;

@@ -8,7 +8,7 @@ use crate::app::App;
 use crate::definition::{Definition, innermost};
 
 /// What anonymous callers may ask for.
-const OPEN: [&str; 2] = ["viewer", "login"];
+const OPEN: [&str; 3] = ["viewer", "login", "activateAccount"];
 
 #[test]
 fn the_committed_schema_is_the_one_that_is_served() {
@@ -127,7 +127,7 @@ fn every_mutation_may_be_null_and_its_payload_is_a_mutation_payload() {
 }
 
 on_every_database! {
-    async fn anonymous_callers_get_nothing_but_viewer_and_login(app: App) {
+    async fn anonymous_callers_get_nothing_but_who_they_are_and_ways_to_sign_in(app: App) {
         let user = app.user().await;
         let asks = Definition::of_roster().asks(1, &|_, _| Some(user.id()));
         assert!(asks.len() >= 19, "{}", asks.len());
