@@ -9,7 +9,7 @@ use sea_orm::{EntityTrait, PaginatorTrait, QueryFilter};
 use crate::access::of_license;
 use crate::context::{Client, Lifetime};
 use crate::db::Db;
-use crate::entity::user;
+use crate::entity::{tombstone, user};
 use crate::error::Error;
 use crate::import::{self, record::Record};
 use crate::{license, session};
@@ -32,9 +32,11 @@ pub async fn fill(db: &Db, users: u32, seed: u64, progress: impl Fn(u64)) -> Res
         let size = u64::from(tenant.size);
         if license::find(db, tenant.number).await?.is_none() {
             license::create(db, tenant.id, tenant.number, tenant.holder).await?;
-        } else if user::Entity::find().filter(of_license(user::Column::LicenseId, tenant.id)).count(db.read()).await?
-            >= size
-        {
+        }
+        let of_tenant = of_license(tombstone::Column::LicenseId, tenant.id);
+        let erased = tombstone::Entity::find().filter(of_tenant).count(db.read()).await?;
+        let of_tenant = of_license(user::Column::LicenseId, tenant.id);
+        if user::Entity::find().filter(of_tenant).count(db.read()).await? + erased >= size {
             // Whatever was changed since the last start stays.
             done += size;
             progress(done);

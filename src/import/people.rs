@@ -11,7 +11,7 @@ use super::record::UserRecord;
 use crate::access::{is_active_license_admin, is_active_superuser, is_same_license, of_license};
 use crate::db::one_of;
 use crate::entity::membership::MOST_GROUPS_OF_A_USER;
-use crate::entity::{credential, membership, user};
+use crate::entity::{credential, membership, tombstone, user};
 use crate::error::{Error, ErrorCode};
 use crate::form::Form;
 use crate::password;
@@ -49,6 +49,8 @@ pub(super) struct Known {
     by_username: HashMap<String, usize>,
     memberships: HashMap<(Id, Id), membership::Model>,
     pub(super) passwords: HashMap<Id, String>,
+    /// Who was erased. A file from before must not bring them back.
+    erased: HashSet<Id>,
 }
 
 impl Importer<'_> {
@@ -99,6 +101,9 @@ impl Importer<'_> {
                 known.add(person, self.license_id);
             }
         }
+        let ids = records.iter().filter_map(|(_, _, record)| record.id);
+        let of_ids = one_of(db.get_database_backend(), tombstone::Column::UserId, ids);
+        known.erased = tombstone::Entity::find().filter(of_ids).all(db).await?.into_iter().map(|row| row.user_id).collect();
         let ids = || known.people.iter().map(|person| person.id);
         let of_people = one_of(db.get_database_backend(), membership::Column::UserId, ids());
         let memberships = membership::Entity::find().filter(of_people).all(db).await?;
@@ -120,6 +125,9 @@ impl Importer<'_> {
         let mut form = if old.is_some() { Form::changing() } else { Form::importing() };
         if old.as_ref().is_some_and(|old| !is_same_license(old.license_id, self.license_id)) {
             return Err(Error::rejected("id", ErrorCode::Taken, "This id is taken."));
+        }
+        if record.id.is_some_and(|id| known.erased.contains(&id)) {
+            return Err(Error::rejected("id", ErrorCode::NotAllowed, "The person of this id was erased."));
         }
         let mut row = old.clone().unwrap_or_else(|| user::Model::blank(record.id.unwrap_or_default(), self.license_id));
         row.lay_over(record.names, record.fields, &mut form);

@@ -106,7 +106,7 @@ impl Gate<'_> {
             (Some(account), Some(hash)) if verdict != Verdict::Wrong => (account, hash),
             (account, _) => {
                 if let (Some(account), Standing::Last) = (account, standing) {
-                    self.record(AuditAction::SignInLocked, &account.person).await?;
+                    self.record(AuditAction::SignInLocked, &account.person);
                 }
                 return Err(wrong());
             }
@@ -115,7 +115,8 @@ impl Gate<'_> {
         attempt::forget(self.db.write(), &counter).await?;
         check_active(&account)?;
         let upgraded = match verdict {
-            Verdict::Outdated => Some(self.hasher.hash(password).await?),
+            // Where too many wait, it is left to the next sign-in.
+            Verdict::Outdated => self.hasher.hash(password).await.ok(),
             Verdict::Right | Verdict::Wrong => None,
         };
         self.begin(account.person, Proof::Password { verified, upgraded, device_token }).await
@@ -144,7 +145,7 @@ impl Gate<'_> {
             (Some(account), Some(hash)) if verdict != Verdict::Wrong => (account, hash),
             (account, _) => {
                 if let (Some(account), MOST_WRONG_PINS) = (account, wrong_so_far) {
-                    self.record(AuditAction::PinLocked, &account.person).await?;
+                    self.record(AuditAction::PinLocked, &account.person);
                 }
                 return Err(wrong());
             }
@@ -172,7 +173,7 @@ impl Gate<'_> {
         let verdict = turn.verify(password, hash.clone()).await?;
         let Some(hash) = hash.filter(|_| verdict != Verdict::Wrong) else {
             if standing == Standing::Last {
-                self.record(AuditAction::SignInLocked, person).await?;
+                self.record(AuditAction::SignInLocked, person);
             }
             return Err(Error::rejected(field, ErrorCode::InvalidCredentials, "The password is wrong."));
         };
@@ -216,9 +217,18 @@ impl Gate<'_> {
         Ok(device.is_some())
     }
 
-    async fn record(&self, action: AuditAction, person: &user::Model) -> Result<(), Error> {
-        let transaction = self.db.begin().await?;
-        audit::commit(transaction, [Entry::new(action, person).in_request(self.client.request_id.clone())]).await
+    /// Records a lock. Not awaited: the answer must not take longer where there is somebody to be locked out.
+    fn record(&self, action: AuditAction, person: &user::Model) {
+        let (db, entry) = (self.db.clone(), Entry::new(action, person).in_request(self.client.request_id.clone()));
+        tokio::spawn(async move {
+            let recorded = match db.begin().await {
+                Ok(transaction) => audit::commit(transaction, [entry]).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = recorded {
+                tracing::error!(?error, "a lock was not recorded");
+            }
+        });
     }
 
     /// Who signs in by a name, in one statement whoever it is.

@@ -19,6 +19,7 @@ mod groups;
 mod hostile;
 mod http;
 mod import;
+mod instances;
 mod institutions;
 mod key;
 mod lists;

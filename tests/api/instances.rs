@@ -1,0 +1,193 @@
+//! Two servers on one database: what ends on one has ended on the other, and what is counted is counted once.
+
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt;
+use futures_util::future::join_all;
+use roster::entity::{license, user};
+use roster::scalar::Date;
+use sea_orm::sea_query::Expr;
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use crate::app::PASSWORD;
+use crate::process::{ADMIN, Caller, Home, Process};
+
+const VIEWER: &str = "{ viewer { id } }";
+/// What only administrators may ask for.
+const INACTIVE: &str = "{ users(includeInactive: true) { totalCount } }";
+
+async fn two_servers(home: &Home, arguments: &[&str]) -> (Process, Process, Caller) {
+    let one = home.serve(arguments).await;
+    let two = home.serve(arguments).await;
+    let root = one.sign_in(ADMIN).await;
+    (one, two, root)
+}
+
+/// Enters somebody with the password of everybody; returns the id.
+async fn enter(root: &Caller, name: &str, role: &str) -> String {
+    let query = "mutation ($input: CreateUserInput!) { createUser(input: $input) { user { id } } }";
+    let input = json!({ "firstName": "Ann", "lastName": name, "username": name, "role": role, "password": PASSWORD });
+    root.data(query, json!({ "input": input })).await["createUser"]["user"]["id"].as_str().unwrap().to_owned()
+}
+
+async fn change(caller: &Caller, mutation: &str, input: Value) {
+    let mut input_type = format!("{mutation}Input!");
+    input_type.get_mut(..1).unwrap().make_ascii_uppercase();
+    let query = format!("mutation ($input: {input_type}) {{ {mutation}(input: $input) {{ success }} }}");
+    let data = caller.data(&query, json!({ "input": input })).await;
+    assert_eq!(data[mutation]["success"], json!(true), "{mutation}");
+}
+
+/// Asks the same again and again, as several do at once, until told to stop: when each request began, and whether it was
+/// answered as it should be.
+fn ask_on(caller: &Caller, query: &'static str, stop: &watch::Receiver<bool>) -> Vec<tokio::task::JoinHandle<Vec<(Instant, bool)>>> {
+    let ask = || {
+        let (caller, stop) = (caller.clone(), stop.clone());
+        tokio::spawn(async move {
+            let mut asked = Vec::new();
+            while !*stop.borrow() {
+                let began = Instant::now();
+                let answer = caller.try_ask(query, &json!({})).await.expect("an answer");
+                asked.push((began, answer.get("errors").is_none()));
+            }
+            asked
+        })
+    };
+    (0..4).map(|_| ask()).collect()
+}
+
+/// Does something on one server while another answers the same question as fast as it can: no request that began after it
+/// was done is answered.
+async fn counts_at_once<F: Future<Output = ()>>(caller: &Caller, query: &'static str, what: impl FnOnce() -> F) {
+    let (stop, stopped) = watch::channel(false);
+    let asking = ask_on(caller, query, &stopped);
+    // Long enough for the question to be asked many times; nothing depends on how many.
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    what().await;
+    let done = Instant::now();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    stop.send(true).unwrap();
+    let asked: Vec<(Instant, bool)> = join_all(asking).await.into_iter().flat_map(Result::unwrap).collect();
+    assert!(asked.iter().any(|(began, answered)| *began < done && *answered), "never answered");
+    let late = asked.iter().filter(|(began, _)| *began >= done).count();
+    assert!(late > 0, "never asked again");
+    assert_eq!(asked.iter().filter(|(began, answered)| *began >= done && *answered).count(), 0, "of {late}");
+}
+
+in_every_home! {
+    async fn what_ends_on_one_instance_has_ended_on_the_other(home: Home) {
+        let home = home.with_admin().await;
+        let (one, two, root) = two_servers(&home, &[]).await;
+        let id = enter(&root, "ada", "ADMIN").await;
+
+        let ada = two.sign_in("ada").await;
+        let there = one.caller(ada.token.as_deref());
+        counts_at_once(&ada, VIEWER, || async { there.data("mutation { logout { success } }", json!({})).await; }).await;
+
+        let ada = two.sign_in("ada").await;
+        let key = ada.data("mutation { createApiKey(input: { name: \"A\", role: ADMIN }) { secret apiKey { id } } }", json!({})).await["createApiKey"].clone();
+        let program = two.caller(key["secret"].as_str());
+        counts_at_once(&program, VIEWER, || change(&root, "revokeApiKey", json!({ "id": key["apiKey"]["id"] }))).await;
+
+        counts_at_once(&ada, INACTIVE, || change(&root, "updateUser", json!({ "id": id, "role": "USER" }))).await;
+        assert!(ada.data(VIEWER, json!({})).await["viewer"].is_object());
+
+        counts_at_once(&ada, VIEWER, || change(&root, "setActive", json!({ "id": id, "active": false }))).await;
+        change(&root, "setActive", json!({ "id": id, "active": true })).await;
+        assert!(ada.try_ask(VIEWER, &json!({})).await.unwrap().get("errors").is_some(), "reactivation revives nothing");
+
+        let ada = two.sign_in("ada").await;
+        counts_at_once(&ada, VIEWER, || change(&root, "updateUser", json!({ "id": id, "password": "nine-copper-badgers-sing" }))).await;
+        change(&root, "updateUser", json!({ "id": id, "password": PASSWORD })).await;
+        let ada = two.sign_in("ada").await;
+        counts_at_once(&ada, VIEWER, || change(&root, "deleteUser", json!({ "id": id }))).await;
+    }
+
+    async fn an_expired_license_shuts_everybody_out_at_once(home: Home) {
+        let home = home.with_admin().await;
+        let (_one, two, _) = two_servers(&home, &[]).await;
+        let root = two.sign_in(ADMIN).await;
+        let db = home.db().await;
+        counts_at_once(&root, VIEWER, || async {
+            let yesterday = Date(Date::today().0.pred_opt().unwrap());
+            let end = license::Entity::update_many().col_expr(license::Column::ExpiresOn, Expr::value(yesterday));
+            end.filter(license::Column::Number.eq("1")).exec(db.write()).await.unwrap();
+        }).await;
+    }
+
+    async fn of_a_hundred_guesses_on_two_instances_ten_are_looked_at(home: Home) {
+        let home = home.with_admin().await;
+        let (one, two, root) = two_servers(&home, &["--log", "roster::hash=debug", "--wrong-secrets-per-address", "1000"]).await;
+        enter(&root, "ada", "USER").await;
+        let hashes = || [&one, &two].iter().map(|server| server.err().matches("a hash is computed").count()).sum::<usize>();
+        let before = hashes();
+        let (here, there) = (one.caller(None), two.caller(None));
+        let guess = "mutation { login(input: { login: \"ada\", password: \"not-the-password\" }) { errors { code } } }";
+        // Whoever is told that too many sign in at once tries again, as somebody who guesses would.
+        let insist = async |caller: &Caller| loop {
+            let answer = caller.try_ask(guess, &json!({})).await.unwrap();
+            if let Some(code) = answer.pointer("/data/login/errors/0/code") {
+                return code.as_str().unwrap().to_owned();
+            }
+            assert_eq!(answer.pointer("/errors/0/extensions/code"), Some(&json!("RATE_LIMITED")), "{answer:#}");
+        };
+        let codes = join_all((0..100).map(|n| insist(if n % 2 == 0 { &here } else { &there }).boxed_local())).await;
+        let wrong = codes.iter().filter(|code| *code == "INVALID_CREDENTIALS").count();
+        assert_eq!((wrong, codes.iter().filter(|code| *code == "LOCKED").count()), (10, 90));
+        assert_eq!(hashes() - before, 10);
+        assert_eq!(one.login("ada", PASSWORD).await["errors"][0]["code"], json!("LOCKED"));
+        assert_eq!(two.login("ada", PASSWORD).await["errors"][0]["code"], json!("LOCKED"));
+    }
+
+    async fn a_thousand_forged_addresses_are_one(home: Home) {
+        let home = home.with_admin().await;
+        let (one, two, _) = two_servers(&home, &["--wrong-secrets-per-address", "20"]).await;
+        let client = reqwest::Client::new();
+        let guess = async |n: usize| {
+            let server = if n % 2 == 0 { &one } else { &two };
+            let query = format!("mutation {{ login(input: {{ login: \"nobody{n}\", password: \"not-the-password\" }}) {{ errors {{ code }} }} }}");
+            let forged = format!("203.0.{}.{}", n / 250, n % 250);
+            let request = client.post(server.url("/graphql")).header("X-Forwarded-For", &forged).header("Forwarded", format!("for={forged}"));
+            let answer: Value = request.header("X-Real-IP", forged).json(&json!({ "query": query })).send().await.unwrap().json().await.unwrap();
+            answer.pointer("/errors/0/extensions/code").is_none()
+        };
+        let mut looked_at = 0;
+        for hundred in 0..10 {
+            let answers = join_all((0..100).map(|n| guess(hundred * 100 + n).boxed_local())).await;
+            looked_at += answers.into_iter().filter(|looked_at| *looked_at).count();
+        }
+        assert_eq!(looked_at, 20);
+    }
+
+    async fn of_fifty_who_use_one_link_on_two_instances_one_gets_in(home: Home) {
+        let home = home.with_admin().await;
+        let (one, two, _) = two_servers(&home, &["--public-url", "https://people.example.org/roster/"]).await;
+        let made = home.run(&["admin", "link", "--email", ADMIN, "--public-url", "https://people.example.org/roster/"]).await;
+        assert_eq!(made.code, 0, "{}", made.err);
+        let link = made.out.split_whitespace().last().unwrap().to_owned();
+        let token = link.strip_prefix("https://people.example.org/roster/activate#").unwrap_or_else(|| panic!("{link}")).to_owned();
+        let query = "mutation ($input: ActivateAccountInput!) { activateAccount(input: $input) { success } }";
+        let input = json!({ "input": { "token": token, "password": "nine-copper-badgers-sing" } });
+        let (here, there) = (one.caller(None), two.caller(None));
+        let answers = join_all((0..50).map(|n| (if n % 2 == 0 { &here } else { &there }).try_ask(query, &input).boxed())).await;
+        let won = answers.iter().flatten().filter(|answer| answer.pointer("/data/activateAccount/success") == Some(&json!(true))).count();
+        assert_eq!(won, 1);
+        assert_eq!(two.login(ADMIN, "nine-copper-badgers-sing").await["success"], json!(true));
+    }
+
+    async fn the_first_administrator_sets_his_password_by_a_link(home: Home) {
+        let made = home.run(&["admin", "create", "--email", "ada@example.org", "--first-name", "Ada", "--last-name", "Byron"]).await;
+        assert_eq!(made.code, 0, "{}", made.err);
+        let token = made.out.split('#').nth(1).unwrap_or_else(|| panic!("{}", made.out)).trim().to_owned();
+        let server = home.serve(&[]).await;
+        assert_eq!(server.login("ada@example.org", PASSWORD).await["errors"][0]["code"], json!("INVALID_CREDENTIALS"), "there is no default password");
+        let query = "mutation ($input: ActivateAccountInput!) { activateAccount(input: $input) { token user { hasActivated adminRights { isSuperuser } } } }";
+        let data = server.caller(None).data(query, json!({ "input": { "token": token, "password": PASSWORD } })).await;
+        assert_eq!(data["activateAccount"]["user"], json!({ "hasActivated": true, "adminRights": { "isSuperuser": true } }));
+        assert_eq!(server.login("ada@example.org", PASSWORD).await["success"], json!(true));
+        let people = user::Entity::find().all(home.db().await.read()).await.unwrap();
+        assert_eq!(people.len(), 1);
+    }
+}
