@@ -5,20 +5,22 @@
 //! - [`config`] has every setting, its flag, variable and default; the command line itself is `main.rs`
 //! - [`app`] is what HTTP serves: who is asking, and what resolvers need to answer
 //! - [`server`] is HTTP: one request at a time, its limits, deadlines and answers
-//! - [`playground`] is `GraphiQL`, every byte of it in the binary
+//! - [`playground`] is `GraphiQL`, every byte of it in the binary; [`pages`] are those that links lead to
 //!
 //! What is done from the command line:
 //! - [`demo`] makes a hospital group, [`import`] loads real people, [`account`] makes the first administrator, [`doctor`]
 //!   says how everything is set
 //!
 //! The API, merged in [`schema`] from the features. No feature uses another; what two of them share is below:
-//! - [`user`], [`group`], [`institution`], [`license`], [`session`]: in each, `mod.rs` is what can be done, by which rules
+//! - [`user`], [`group`], [`institution`], [`license`], [`session`], [`api_key`]: in each, `mod.rs` is what can be done, by which rules
 //!   and in one transaction; `query.rs` and `mutation.rs` are how the API shows it
 //! - [`node`] finds whatever has an id; [`payload`] is the typed outcome of a mutation
 //!
 //! What features stand on:
 //! - [`context`] is what a resolver may ask for
-//! - [`access`] decides who may see and change what, all of it
+//! - [`access`] decides who may see and change what, all of it; [`audit`] commits what was written, with its event
+//! - [`credential`] has what a person proves by who he is, [`token`] and [`link`] two kinds of it, [`attempt`] counts
+//!   wrong ones
 //! - [`loader`] has the links between tables, [`gather`] runs them, [`page`] reads a keyset page of any table,
 //!   [`columns`] only what is shown of a row
 //! - [`password`] hashes apart from everything else, with a [`key`] that lies outside the database; [`db`] is SQLite or

@@ -12,6 +12,7 @@
 #![allow(clippy::print_stdout, reason = "a bench prints what it has found")]
 #![allow(clippy::indexing_slicing, reason = "what JSON does not have is null")]
 
+mod guessing;
 mod http;
 mod machine;
 #[path = "../../tests/api/postgres.rs"]
@@ -44,7 +45,7 @@ struct Arguments {
     #[arg(long, default_value_t = 3.0)]
     seconds: f64,
     /// What to measure beside the floor: token (the floor with a token to check), W1 to W5, W4-short (words of two
-    /// letters), W8, update, login.
+    /// letters), W8, update, login, flood (reads while many guess passwords), rank (what the time of a guess tells).
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     #[arg(long, default_value = "both")]
@@ -118,13 +119,21 @@ async fn run(arguments: &Arguments, postgres: Option<&Postgres>) -> Result<()> {
     let tokens = load(arguments.users, place).await?;
 
     let began = Instant::now();
-    let server = Server::start(place, &["serve"])?;
+    // Every guess of the flood is to be looked at, though all come from one address.
+    let server = Server::start(place, &["serve", "--wrong-secrets-per-address", "1000000"])?;
     first_answer(&server, &tokens).await?;
     println!("{} ms from the start to the first answer", began.elapsed().as_millis());
 
-    let workloads = workload::all(server.address, &tokens).await?;
+    let (workloads, logins) = workload::all(server.address, &tokens).await?;
     let bench = Bench { arguments, server, database: postgres };
     bench.measure_all(&workloads).await?;
+    let named = |name: &str| workloads.iter().find(|workload| workload.name == name).context("no such workload");
+    if bench.is_wanted("rank") {
+        bench.rank(named("login")?, &logins).await?;
+    }
+    if bench.is_wanted("flood") {
+        bench.flood(named("W1")?).await?;
+    }
     let (resident, highest) = machine::memory(bench.server.pid())?;
     println!("{resident} MB resident at the end, {highest} MB at most");
     bench.server.stop()
@@ -163,6 +172,11 @@ fn read_tokens(file: &Path) -> Result<Tokens> {
 }
 
 impl Bench<'_> {
+    fn is_wanted(&self, name: &str) -> bool {
+        let only = &self.arguments.only;
+        only.is_empty() || only.iter().any(|wanted| wanted.eq_ignore_ascii_case(name))
+    }
+
     async fn measure_all(&self, workloads: &[Arc<Workload>]) -> Result<()> {
         println!("load average {}", machine::load_average());
         println!(
@@ -175,9 +189,7 @@ impl Bench<'_> {
         );
         let mut floors: Vec<(usize, f64)> = Vec::new();
         for workload in workloads {
-            let only = &self.arguments.only;
-            let wanted = only.is_empty() || only.iter().any(|name| name.eq_ignore_ascii_case(workload.name));
-            if !wanted && workload.name != "floor" {
+            if !self.is_wanted(workload.name) && workload.name != "floor" {
                 continue;
             }
             let asked = workload.concurrency.map_or_else(|| self.arguments.concurrency.clone(), |fixed| vec![fixed]);

@@ -78,8 +78,14 @@ const PASSWORD: &str = "seven-brass-otters-waltz";
 
 const FIELDS: &str = "id username firstName lastName email position userType";
 
+/// Names to guess at: of people who have a password, and of people who have none.
+pub struct Logins {
+    pub with_password: Vec<String>,
+    pub without_password: Vec<String>,
+}
+
 /// All workloads in the order in which they are measured: what changes the data comes last.
-pub async fn all(address: SocketAddr, tokens: &Tokens) -> Result<Vec<Arc<Workload>>> {
+pub async fn all(address: SocketAddr, tokens: &Tokens) -> Result<(Vec<Arc<Workload>>, Logins)> {
     let mut connection = Connection::open(address).await?;
     let walk = walk(&mut connection, address, &tokens.reader).await?;
     let read =
@@ -112,7 +118,11 @@ pub async fn all(address: SocketAddr, tokens: &Tokens) -> Result<Vec<Arc<Workloa
     let mixed = [&w1, &w1, &w2, &w1, &w1, &w4, &w1, &w2, &w1, &w5].map(Arc::clone).to_vec();
     let login = Workload::new("login", Some(2), Source::Ready(write.sleepers(&mut connection).await?));
     println!("W3 is page {} of {PAGE}", walk.deep.0);
-    Ok(vec![
+    let logins = Logins {
+        with_password: (0..SLEEPERS).map(address_of).collect(),
+        without_password: spread(&walk.people, 64).map(|person| person.login.clone()).collect(),
+    };
+    let workloads = vec![
         Workload::ready("floor", vec![floor("")]),
         Workload::ready("token", vec![floor(&tokens.reader)]),
         w1,
@@ -124,7 +134,8 @@ pub async fn all(address: SocketAddr, tokens: &Tokens) -> Result<Vec<Arc<Workloa
         update,
         w5,
         login,
-    ])
+    ];
+    Ok((workloads, logins))
 }
 
 impl Workload {
@@ -223,12 +234,16 @@ impl Writer {
 const CREATE: &str = "mutation($i: CreateUserInput!) { createUser(input: $i) { success user { id version } } }";
 const CREATED: &str = r#"{"data":{"createUser":{"success":true"#;
 
+fn address_of(number: usize) -> String {
+    format!("newcomer.{number}@bench.example.org")
+}
+
 fn newcomer(number: usize, password: Option<&str>) -> Value {
     let mut input = json!({
         "firstName": "Newcomer",
         "lastName": format!("Loadtest{number}"),
         "username": format!("newcomer.{number}"),
-        "email": format!("newcomer.{number}@bench.example.org"),
+        "email": address_of(number),
         "position": "Nurse",
         "userType": "CLINICIAN",
     });

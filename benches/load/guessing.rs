@@ -1,0 +1,127 @@
+//! What guessing costs others, and whether the time of an answer tells who there is.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::json;
+
+use crate::http::{Connection, post};
+use crate::workload::{Logins, Workload};
+use crate::{Bench, Measured, drive, machine};
+
+/// How many guess at once.
+const GUESSERS: usize = 64;
+/// How many read meanwhile.
+const READERS: usize = 4;
+/// How many times each kind of guess is timed.
+const SAMPLES: usize = 300;
+
+const QUERY: &str = "mutation($i: LoginInput!) { login(input: $i) { success errors { code } } }";
+
+impl Bench<'_> {
+    /// Reads on an idle server, and the same reads while many guess passwords as fast as they can.
+    pub async fn flood(&self, reads: &Arc<Workload>) -> Result<()> {
+        let span = Duration::from_secs_f64(self.arguments.seconds);
+        let idle = self.read(reads, span).await?;
+        let stop = Instant::now() + span * 2;
+        let mut guessers = tokio::task::JoinSet::new();
+        for guesser in 0..GUESSERS {
+            let (mut connection, address) = (Connection::open(self.server.address).await?, self.server.address);
+            guessers.spawn(async move {
+                let (mut looked_at, mut refused) = (0, 0);
+                for n in 0_u64.. {
+                    if Instant::now() >= stop {
+                        break;
+                    }
+                    // Another name each time, or it would be locked and cost nothing.
+                    let guess = json!({"login": format!("nobody.{guesser}.{n}"), "password": "not-the-password"});
+                    let body = json!({"query": QUERY, "variables": {"i": guess}}).to_string();
+                    let answer = connection.ask(&post(address, "", &body)).await?;
+                    if answer.body.contains("INVALID_CREDENTIALS") {
+                        looked_at += 1;
+                    } else {
+                        ensure!(answer.body.contains("RATE_LIMITED"), "{} {}", answer.status, answer.body);
+                        refused += 1;
+                    }
+                }
+                anyhow::Ok((looked_at, refused))
+            });
+        }
+        tokio::time::sleep(span / 2).await;
+        let flooded = self.read(reads, span).await?;
+        let (mut looked_at, mut refused) = (0, 0);
+        while let Some(guesser) = guessers.join_next().await {
+            let (more, less) = guesser??;
+            (looked_at, refused) = (looked_at + more, refused + less);
+        }
+        let (resident, highest) = machine::memory(self.server.pid())?;
+        println!(
+            "flood: {READERS} read; p99 {:.2} ms idle, {:.2} ms while {GUESSERS} guess: {:.2} times; {looked_at} guesses \
+             hashed, {refused} refused at once; {resident} MB resident, {highest} MB at most",
+            idle.percentile(99),
+            flooded.percentile(99),
+            flooded.percentile(99) / idle.percentile(99),
+        );
+        Ok(())
+    }
+
+    async fn read(&self, reads: &Arc<Workload>, span: Duration) -> Result<Measured> {
+        let mut connections = Vec::new();
+        for _ in 0..READERS {
+            connections.push(Connection::open(self.server.address).await?);
+        }
+        let driven = drive(reads, connections, span, false).await?;
+        let mut latencies = driven.latencies;
+        latencies.sort_unstable();
+        let none = Duration::ZERO;
+        Ok(Measured { latencies, limited: driven.limited, elapsed: span, server: none, database: none, others: none })
+    }
+
+    /// Compares the times of wrong guesses by rank: how often one at a name that is somebody's takes longer than one at a
+    /// name that is nobody's. Half of the time is as good as not at all.
+    pub async fn rank(&self, sleepers: &Arc<Workload>, logins: &Logins) -> Result<()> {
+        let Logins { with_password, without_password } = logins;
+        let mut connection = Connection::open(self.server.address).await?;
+        let (mut known, mut unknown, mut bare) = (Vec::new(), Vec::new(), Vec::new());
+        let of = |names: &[String], n: usize| {
+            names.get(n % names.len().max(1)).cloned().context("a list of logins is empty")
+        };
+        for n in 0..SAMPLES {
+            known.push(self.guess(&mut connection, &of(with_password, n)?).await?);
+            unknown.push(self.guess(&mut connection, &format!("nobody.{n}@bench.example.org")).await?);
+            bare.push(self.guess(&mut connection, &of(without_password, n)?).await?);
+            if n % with_password.len() == with_password.len() - 1 {
+                // The right password begins the count anew, before anybody is locked out.
+                for _ in 0..with_password.len() {
+                    sleepers.ask(&mut connection, false).await?;
+                }
+            }
+        }
+        println!(
+            "rank: a wrong password takes longer than an unknown name in {:.3} of all pairs, no password at all in {:.3}",
+            share_of_longer(&known, &unknown),
+            share_of_longer(&bare, &unknown),
+        );
+        Ok(())
+    }
+
+    async fn guess(&self, connection: &mut Connection, login: &str) -> Result<Duration> {
+        let body =
+            json!({"query": QUERY, "variables": {"i": {"login": login, "password": "not-the-password"}}}).to_string();
+        let request = post(self.server.address, "", &body);
+        let began = Instant::now();
+        let answer = connection.ask(&request).await?;
+        let took = began.elapsed();
+        ensure!(answer.body.contains("INVALID_CREDENTIALS"), "{} {}", answer.status, answer.body);
+        Ok(took)
+    }
+}
+
+/// The Mann-Whitney statistic, from 0 to 1.
+#[allow(clippy::cast_precision_loss, reason = "there are not that many")]
+fn share_of_longer(ones: &[Duration], others: &[Duration]) -> f64 {
+    let pairs = ones.iter().flat_map(|one| others.iter().map(move |other| one.cmp(other)));
+    let score: f64 = pairs.map(|order| f64::from(1 + order as i8) / 2.0).sum();
+    score / (ones.len() * others.len()) as f64
+}
