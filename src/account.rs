@@ -16,7 +16,8 @@ use crate::link;
 use crate::password::Hasher;
 use crate::scalar::Id;
 use crate::text;
-use crate::user::{self as people, Secrets};
+use crate::user as people;
+use crate::user::secrets::Secrets;
 
 /// Whether there is anybody who may do everything.
 ///
@@ -52,11 +53,10 @@ pub async fn create_superuser(
     form.finish()?;
     new.is_superuser = true;
     new.has_activated = password.is_some();
-    let secrets = match password {
-        Some(password) => Secrets { password_hash: Some(hasher.hash(password).await?), ..Secrets::default() },
-        None => Secrets { link: Some(Purpose::Activation), ..Secrets::default() },
-    };
-    let token = people::insert(db, &Viewer::Anonymous, &new, secrets).await?;
+    let link = if password.is_some() { None } else { Some(Purpose::Activation) };
+    let secrets = Secrets { password: password.map(Some).into(), ..Secrets::default() };
+    let secrets = secrets.hashed(hasher).await?;
+    let token = people::insert(db, &Viewer::Anonymous, &new, secrets, link).await?;
     Ok((new, token))
 }
 

@@ -1,5 +1,6 @@
 //! What guessing costs others, and whether the time of an answer tells who there is.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,6 +13,8 @@ use crate::{Bench, Measured, drive, machine};
 
 /// How many guess at once.
 const GUESSERS: usize = 64;
+/// How long who was refused waits before the next guess: the machine that guesses is the one that is measured.
+const PAUSE: Duration = Duration::from_millis(50);
 /// How many read meanwhile.
 const READERS: usize = 4;
 /// How many times each kind of guess is timed.
@@ -24,37 +27,14 @@ impl Bench<'_> {
     pub async fn flood(&self, reads: &Arc<Workload>) -> Result<()> {
         let span = Duration::from_secs_f64(self.arguments.seconds);
         let idle = self.read(reads, span).await?;
-        let stop = Instant::now() + span * 2;
-        let mut guessers = tokio::task::JoinSet::new();
-        for guesser in 0..GUESSERS {
-            let (mut connection, address) = (Connection::open(self.server.address).await?, self.server.address);
-            guessers.spawn(async move {
-                let (mut looked_at, mut refused) = (0, 0);
-                for n in 0_u64.. {
-                    if Instant::now() >= stop {
-                        break;
-                    }
-                    // Another name each time, or it would be locked and cost nothing.
-                    let guess = json!({"login": format!("nobody.{guesser}.{n}"), "password": "not-the-password"});
-                    let body = json!({"query": QUERY, "variables": {"i": guess}}).to_string();
-                    let answer = connection.ask(&post(address, "", &body)).await?;
-                    if answer.body.contains("INVALID_CREDENTIALS") {
-                        looked_at += 1;
-                    } else {
-                        ensure!(answer.body.contains("RATE_LIMITED"), "{} {}", answer.status, answer.body);
-                        refused += 1;
-                    }
-                }
-                anyhow::Ok((looked_at, refused))
-            });
-        }
+        let (address, stop) = (self.server.address, Instant::now() + span * 2);
+        // On a thread of its own, so that who reads does not wait for who guesses before the server is even asked.
+        let guessing = std::thread::spawn(move || guess_until(address, stop));
         tokio::time::sleep(span / 2).await;
         let flooded = self.read(reads, span).await?;
-        let (mut looked_at, mut refused) = (0, 0);
-        while let Some(guesser) = guessers.join_next().await {
-            let (more, less) = guesser??;
-            (looked_at, refused) = (looked_at + more, refused + less);
-        }
+        let (looked_at, refused) = tokio::task::spawn_blocking(|| guessing.join())
+            .await?
+            .map_err(|_| anyhow::anyhow!("the guessing failed"))??;
         let (resident, highest) = machine::memory(self.server.pid())?;
         println!(
             "flood: {READERS} read; p99 {:.2} ms idle, {:.2} ms while {GUESSERS} guess: {:.2} times; {looked_at} guesses \
@@ -116,6 +96,41 @@ impl Bench<'_> {
         ensure!(answer.body.contains("INVALID_CREDENTIALS"), "{} {}", answer.status, answer.body);
         Ok(took)
     }
+}
+
+/// Guesses at names that are nobody's, each another one, or it would be locked and cost nothing. Returns how many guesses
+/// were hashed, and how many refused at once.
+#[tokio::main(flavor = "current_thread")]
+async fn guess_until(address: SocketAddr, stop: Instant) -> Result<(usize, usize)> {
+    let mut guessers = tokio::task::JoinSet::new();
+    for guesser in 0..GUESSERS {
+        let mut connection = Connection::open(address).await?;
+        guessers.spawn(async move {
+            let (mut looked_at, mut refused) = (0, 0);
+            for n in 0_u64.. {
+                if Instant::now() >= stop {
+                    break;
+                }
+                let guess = json!({"login": format!("nobody.{guesser}.{n}"), "password": "not-the-password"});
+                let body = json!({"query": QUERY, "variables": {"i": guess}}).to_string();
+                let answer = connection.ask(&post(address, "", &body)).await?;
+                if answer.body.contains("INVALID_CREDENTIALS") {
+                    looked_at += 1;
+                } else {
+                    ensure!(answer.body.contains("RATE_LIMITED"), "{} {}", answer.status, answer.body);
+                    refused += 1;
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+            anyhow::Ok((looked_at, refused))
+        });
+    }
+    let (mut looked_at, mut refused) = (0, 0);
+    while let Some(guesser) = guessers.join_next().await {
+        let (more, less) = guesser??;
+        (looked_at, refused) = (looked_at + more, refused + less);
+    }
+    Ok((looked_at, refused))
 }
 
 /// The Mann-Whitney statistic, from 0 to 1.

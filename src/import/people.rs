@@ -103,7 +103,8 @@ impl Importer<'_> {
         }
         let ids = records.iter().filter_map(|(_, _, record)| record.id);
         let of_ids = one_of(db.get_database_backend(), tombstone::Column::UserId, ids);
-        known.erased = tombstone::Entity::find().filter(of_ids).all(db).await?.into_iter().map(|row| row.user_id).collect();
+        known.erased =
+            tombstone::Entity::find().filter(of_ids).all(db).await?.into_iter().map(|row| row.user_id).collect();
         let ids = || known.people.iter().map(|person| person.id);
         let of_people = one_of(db.get_database_backend(), membership::Column::UserId, ids());
         let memberships = membership::Entity::find().filter(of_people).all(db).await?;

@@ -2,12 +2,14 @@
 //! not slow down anybody who reads.
 
 mod hash;
+mod pool;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use self::hash::Stored;
+use self::pool::Pool;
 use crate::error::{Error, ErrorCode};
 use crate::form::Form;
 use crate::key::Key;
@@ -30,12 +32,13 @@ pub struct Hasher {
     shortest: usize,
     running: Arc<Semaphore>,
     admitted: Arc<Semaphore>,
+    pool: Arc<OnceLock<Pool>>,
 }
 
 /// The turn of one who waited to have a hash computed. Until it is used or dropped nobody else has it, so that what is
 /// done before the hash, such as counting the attempt, is done for no more at once than are computed.
 pub struct Turn {
-    key: Arc<Key>,
+    hasher: Hasher,
     permits: (OwnedSemaphorePermit, OwnedSemaphorePermit),
 }
 
@@ -59,6 +62,7 @@ impl Hasher {
             shortest,
             running: Arc::new(Semaphore::new(AT_ONCE)),
             admitted: Arc::new(Semaphore::new(AT_ONCE + WAITING)),
+            pool: Arc::default(),
         }
     }
 
@@ -72,7 +76,16 @@ impl Hasher {
         };
         let admitted = Arc::clone(&self.admitted).try_acquire_owned().map_err(|_| busy())?;
         let running = Arc::clone(&self.running).acquire_owned().await.map_err(Error::internal)?;
-        Ok(Turn { key: Arc::clone(&self.key), permits: (running, admitted) })
+        Ok(Turn { hasher: self.clone(), permits: (running, admitted) })
+    }
+
+    /// The threads, which begin with the first hash.
+    fn pool(&self) -> Result<&Pool, Error> {
+        if let Some(pool) = self.pool.get() {
+            return Ok(pool);
+        }
+        let pool = Pool::start(AT_ONCE).map_err(Error::internal)?;
+        Ok(self.pool.get_or_init(|| pool))
     }
 
     /// The hash of a secret as a PHC string.
@@ -117,14 +130,16 @@ impl Turn {
         self,
         work: impl FnOnce(&Key) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        let Self { key, permits } = self;
-        let task = tokio::task::spawn_blocking(move || {
+        let Self { hasher, permits } = self;
+        let key = Arc::clone(&hasher.key);
+        let job = move || {
             tracing::debug!(target: "roster::hash", "a hash is computed");
             let result = work(&key);
+            // Not before: who goes away leaves a hash behind that is still computed.
             drop(permits);
             result
-        });
-        task.await.map_err(Error::internal)?
+        };
+        hasher.pool()?.run(job).await
     }
 }
 

@@ -1,8 +1,10 @@
 //! Taking an account into use by a link.
 
-use super::sign_in::{Gate, Opened, Proof};
+use super::opening::{Opened, Proof};
+use super::refusal::expired;
+use super::sign_in::Gate;
 use crate::entity::link::Purpose;
-use crate::error::{Error, ErrorCode};
+use crate::error::Error;
 use crate::form::Form;
 use crate::link;
 
@@ -17,10 +19,4 @@ pub async fn activate(gate: &Gate<'_>, token: String, password: String) -> Resul
     form.finish()?;
     let password_hash = gate.hasher.hash(password).await?;
     gate.begin(person, Proof::Link { token, password_hash }).await
-}
-
-/// What a dead link gets, and the slower one of two who use a link at once.
-#[must_use]
-pub fn expired() -> Error {
-    Error::rejected("token", ErrorCode::Expired, "This link is no longer valid; ask for a new one.")
 }

@@ -2,7 +2,9 @@
 
 pub mod activation;
 pub mod mutation;
+pub mod opening;
 pub mod query;
+pub mod refusal;
 pub mod secret;
 pub mod sign_in;
 
@@ -13,7 +15,7 @@ use sea_orm::{
     RelationTrait, Select,
 };
 
-pub use self::sign_in::open;
+pub use self::opening::open;
 use crate::access::{Action, Means, Person, SignedIn, Viewer, active_in_valid_license};
 use crate::audit::{self, Change, Entry};
 use crate::context::Lifetime;

@@ -3,7 +3,8 @@
 use async_graphql::{Context, ID, InputObject, Object};
 use chrono::{DateTime, Utc};
 
-use super::sign_in::{Gate, Opened};
+use super::opening::Opened;
+use super::sign_in::Gate;
 use super::{Ending, activation, secret};
 use crate::access::{Means, SignedIn};
 use crate::context::{Answer, ContextExt, answer};
@@ -112,7 +113,9 @@ impl SessionMutation {
         answer(ctx, async {
             let gate = gate(ctx)?;
             let outcome = match of_one_secret(input) {
-                Ok((login, Secret::Password(password, device))) => Box::pin(gate.by_password(&login, password, device)).await,
+                Ok((login, Secret::Password(password, device))) => {
+                    Box::pin(gate.by_password(&login, password, device)).await
+                }
                 Ok((login, Secret::Pin(pin, device))) => Box::pin(gate.by_pin(&login, pin, device)).await,
                 Err(error) => Err(error),
             };

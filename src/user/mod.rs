@@ -1,45 +1,34 @@
 //! What can be done with people.
 
+pub mod departure;
 pub mod mutation;
 pub mod query;
 pub mod search;
+pub mod secrets;
 
 use async_graphql::MaybeUndefined;
 use sea_orm::sea_query::{Condition, IntoCondition};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseBackend, DatabaseTransaction, EntityTrait, IntoActiveModel,
-    PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, SqlErr,
+    PaginatorTrait, QueryFilter, QuerySelect, SqlErr,
 };
 
+use self::mutation::{CreateUserInput, UpdateUserInput};
+use self::secrets::Secrets;
 use crate::access::{
-    Action, Viewer, active_license_admins, active_superusers, is_active_license_admin, is_active_superuser, of_license,
+    Viewer, active_license_admins, active_superusers, is_active_license_admin, is_active_superuser, of_license,
 };
-use crate::audit::{self, Change, Entry, difference};
-use crate::credential::{self, ShutOut};
+use crate::audit::{self, Entry, difference};
 use crate::db::Db;
 use crate::entity::audit_event::AuditAction;
 use crate::entity::link::Purpose;
-use crate::entity::membership::GroupRole;
 use crate::entity::user::Names;
-use crate::entity::{group, institution, membership, tombstone, user};
+use crate::entity::{institution, user};
 use crate::error::{Error, ErrorCode};
-use crate::form::{Form, rule};
+use crate::form::Form;
 use crate::link;
 use crate::password::Hasher;
 use crate::scalar::{Id, now};
-use mutation::{CreateUserInput, SetActiveInput, UpdateUserInput};
-
-/// The most characters of a reason.
-const LONGEST_REASON: usize = 500;
-
-/// By what a new person gets in.
-#[derive(Default)]
-pub struct Secrets {
-    pub password_hash: Option<String>,
-    pub pin_hash: Option<String>,
-    /// A link to be made.
-    pub link: Option<Purpose>,
-}
 
 /// Enters a person into the viewer's license; none where that was only tried out.
 ///
@@ -57,11 +46,11 @@ pub async fn create(
     let names = Names { first_name: MaybeUndefined::Value(first_name), last_name: MaybeUndefined::Value(last_name) };
     new.lay_over(names, fields, &mut form);
     form.value("isActive", is_active, &mut new.is_active);
-    let (password, pin) = (form.secret("password", password), form.secret("pin", pin));
-    new.has_activated = password.is_value();
-    new.has_pin = pin.is_value();
+    let secrets = Secrets { password: form.secret("password", password), pin: form.secret("pin", pin) };
+    new.has_activated = secrets.password.is_value();
+    secrets.lay_over(&mut new);
     viewer.may_create(&new)?;
-    check_secrets(hasher, &mut form, &password, &pin, &new);
+    secrets.check(hasher, &mut form, &new);
     check(db.read(), &new, &mut form).await?;
     if dry_run {
         note_taken(db.read(), &new, &mut form).await?;
@@ -70,17 +59,21 @@ pub async fn create(
     }
     finish(db.read(), &new, form).await?;
 
-    let secrets =
-        Secrets { password_hash: hash(hasher, password).await?, pin_hash: hash(hasher, pin).await?, link: None };
-    insert(db, viewer, &new, secrets).await?;
+    insert(db, viewer, &new, secrets.hashed(hasher).await?, None).await?;
     Ok(Some(new))
 }
 
-/// Stores a person, and by what the person gets in; returns the token of the link, if one was to be made.
+/// Stores a person with hashed secrets, and makes a link if there is to be one; returns its token.
 ///
 /// # Errors
 /// `Rejected`, naming each value that another person has.
-pub async fn insert(db: &Db, viewer: &Viewer, new: &user::Model, secrets: Secrets) -> Result<Option<String>, Error> {
+pub async fn insert(
+    db: &Db,
+    viewer: &Viewer,
+    new: &user::Model,
+    secrets: Secrets,
+    link: Option<Purpose>,
+) -> Result<Option<String>, Error> {
     let transaction = db.begin().await?;
     if let Err(error) =
         user::Entity::insert(new.clone().into_active_model().reset_all()).exec_without_returning(&transaction).await
@@ -88,17 +81,10 @@ pub async fn insert(db: &Db, viewer: &Viewer, new: &user::Model, secrets: Secret
         drop(transaction);
         return Err(explain(db, new, error).await);
     }
-    let blank = user::Model::blank(new.id, new.license_id);
-    let mut event = Entry::new(AuditAction::UserCreated, new).by(viewer).with(difference(&blank, new));
-    if let Some(password_hash) = secrets.password_hash {
-        credential::store_password(&transaction, new.id, password_hash).await?;
-        event = event.with([Change::of_secret("password")]);
-    }
-    if secrets.pin_hash.is_some() {
-        credential::set_pin(&transaction, new.id, secrets.pin_hash).await?;
-        event = event.with([Change::of_secret("pin")]);
-    }
-    let token = match secrets.link {
+    let changes = difference(&user::Model::blank(new.id, new.license_id), new);
+    let event = Entry::new(AuditAction::UserCreated, new).by(viewer).with(changes).with(secrets.changes());
+    secrets.store(&transaction, new.id).await?;
+    let token = match link {
         Some(purpose) => Some(link::make(&transaction, new, purpose).await?),
         None => None,
     };
@@ -129,7 +115,7 @@ pub async fn update(db: &Db, hasher: &Hasher, viewer: &Viewer, input: UpdateUser
     if is_stale(&old) {
         return Ok(Updated::Stale(old));
     }
-    let has_secrets = !(secrets.password.is_undefined() && secrets.pin.is_undefined());
+    let has_secrets = !secrets.are_absent();
     if new == old && !has_secrets {
         return Ok(if input.dry_run { Updated::Possible(old) } else { Updated::Done(old) });
     }
@@ -139,8 +125,8 @@ pub async fn update(db: &Db, hasher: &Hasher, viewer: &Viewer, input: UpdateUser
     }
 
     // The secrets have been judged; whether they are strong is not computed again while others wait.
-    let absent = || MaybeUndefined::Undefined;
-    let input = UpdateUserInput { password: absent(), pin: absent(), ..input };
+    let Secrets { password, pin } = Secrets::default();
+    let input = UpdateUserInput { password, pin, ..input };
     let transaction = db.begin().await?;
     let old = find_locked(&transaction, viewer, id).await?;
     if is_stale(&old) {
@@ -174,47 +160,6 @@ pub async fn update(db: &Db, hasher: &Hasher, viewer: &Viewer, input: UpdateUser
     Ok(Updated::Done(new))
 }
 
-/// What an input does to the secrets of a person: the secrets themselves, then their hashes.
-struct NewSecrets {
-    password: MaybeUndefined<String>,
-    pin: MaybeUndefined<String>,
-}
-
-impl NewSecrets {
-    async fn hashed(self, hasher: &Hasher) -> Result<Self, Error> {
-        let hash = async |secret| match secret {
-            MaybeUndefined::Value(secret) => Ok::<_, Error>(MaybeUndefined::Value(hasher.hash(secret).await?)),
-            other => Ok(other),
-        };
-        Ok(Self { password: hash(self.password).await?, pin: hash(self.pin).await? })
-    }
-
-    fn lay_over(&self, person: &mut user::Model) {
-        if !self.pin.is_undefined() {
-            person.has_pin = self.pin.is_value();
-        }
-    }
-
-    fn changes(&self) -> Vec<Change> {
-        let named = [("password", &self.password), ("pin", &self.pin)];
-        named
-            .into_iter()
-            .filter(|(_, secret)| !secret.is_undefined())
-            .map(|(name, _)| Change::of_secret(name))
-            .collect()
-    }
-
-    async fn store(self, transaction: &DatabaseTransaction, id: Id) -> Result<(), Error> {
-        if !self.password.is_undefined() {
-            credential::set_password(transaction, id, self.password.take(), None).await?;
-        }
-        if !self.pin.is_undefined() {
-            credential::set_pin(transaction, id, self.pin.take()).await?;
-        }
-        Ok(())
-    }
-}
-
 /// The person as the input would have it, and what it does to the secrets.
 async fn changed(
     connection: &impl ConnectionTrait,
@@ -222,122 +167,20 @@ async fn changed(
     viewer: &Viewer,
     old: &user::Model,
     input: &UpdateUserInput,
-) -> Result<(user::Model, NewSecrets), Error> {
+) -> Result<(user::Model, Secrets), Error> {
     let UpdateUserInput { id: _, expected_version: _, first_name, last_name, password, pin, fields, dry_run: _ } =
         input.clone();
     let mut form = Form::changing();
     let mut new = old.clone();
     new.lay_over(Names { first_name, last_name }, fields, &mut form);
     new.email_verified = old.email_verified && new.email_key == old.email_key;
-    let secrets = NewSecrets { password: form.secret("password", password), pin: form.secret("pin", pin) };
+    let secrets = Secrets { password: form.secret("password", password), pin: form.secret("pin", pin) };
     secrets.lay_over(&mut new);
     viewer.may_update(old, &new, form.given())?;
-    check_secrets(hasher, &mut form, &secrets.password, &secrets.pin, &new);
+    secrets.check(hasher, &mut form, &new);
     check(connection, &new, &mut form).await?;
     finish(connection, &new, form).await?;
     Ok((new, secrets))
-}
-
-/// What ended when a person was activated or deactivated.
-pub struct Switched {
-    pub person: user::Model,
-    pub ended: ShutOut,
-}
-
-/// Activates or deactivates a person; deactivating ends all by which the person gets in. It may be repeated.
-///
-/// # Errors
-/// `Rejected` for an unknown id, a bad reason and for the last administrator; `Forbidden`.
-pub async fn set_active(db: &Db, viewer: &Viewer, input: SetActiveInput) -> Result<Switched, Error> {
-    let mut form = Form::changing();
-    let id = form.id("id", &input.id);
-    let mut reason = None::<String>;
-    form.text("reason", input.reason, &mut reason, rule::lines(LONGEST_REASON));
-    form.finish()?;
-    let id = id.ok_or_else(|| Error::internal("an id that is none passed the form"))?;
-    let transaction = db.begin().await?;
-    let old = find_locked(&transaction, viewer, id).await?;
-    viewer.may_to(Action::SetActive, &old)?;
-    let new = user::Model { is_active: input.active, ..old.clone() };
-    keep_an_administrator(&transaction, &old, &new).await?;
-    let ended = if input.active { ShutOut::default() } else { credential::shut_out(&transaction, id).await? };
-    if new == old && ended == ShutOut::default() {
-        return Ok(Switched { person: old, ended });
-    }
-    let action = if input.active { AuditAction::UserActivated } else { AuditAction::UserDeactivated };
-    let reason = reason.map(|reason| Change::of("reason", None, Some(reason.into())));
-    let event = Entry::new(action, &new).by(viewer).with(difference(&old, &new)).with(reason);
-    let new = user::Model { modified_at: now(), version: old.version + 1, ..new };
-    new.clone().into_active_model().reset_all().update(&transaction).await?;
-    audit::commit(transaction, [event]).await?;
-    Ok(Switched { person: new, ended })
-}
-
-/// Erases a person: the row with all that hangs on it, and what the audit trail says of the person. A tombstone keeps the
-/// id, when, and by whom.
-///
-/// # Errors
-/// `Rejected` for an unknown id, for the last administrator and for the last owner of a group; `Forbidden`.
-pub async fn delete(db: &Db, viewer: &Viewer, id: &str) -> Result<Id, Error> {
-    let id = Id::parse(id).ok_or_else(|| Error::rejected("id", ErrorCode::Invalid, "This is not an id."))?;
-    let (transaction, old) = begin_deletion(db, viewer, id).await?;
-    viewer.may_to(Action::DeleteUser, &old)?;
-    keep_an_administrator(&transaction, &old, &user::Model { is_active: false, ..old.clone() }).await?;
-    keep_an_owner(&transaction, &old).await?;
-    let tombstone = tombstone::Model {
-        user_id: id,
-        license_id: old.license_id,
-        deleted_at: now(),
-        deleted_by: Some(viewer.signed_in()?.user_id),
-    };
-    tombstone.into_active_model().reset_all().insert(&transaction).await?;
-    audit::erase(&transaction, id).await?;
-    user::Entity::delete_by_id(id).exec(&transaction).await?;
-    audit::commit(transaction, [Entry::new(AuditAction::UserDeleted, &old).by(viewer)]).await?;
-    Ok(id)
-}
-
-/// Locks a person with the groups that he owns: first the groups, as who changes the members of one does.
-async fn begin_deletion(db: &Db, viewer: &Viewer, id: Id) -> Result<(DatabaseTransaction, user::Model), Error> {
-    loop {
-        let transaction = db.begin().await?;
-        let owned = groups_owned(&transaction, id).await?;
-        for group_id in &owned {
-            group::Entity::find_by_id(*group_id).lock_exclusive().one(&transaction).await?;
-        }
-        let person = find_locked(&transaction, viewer, id).await?;
-        // Nobody makes him an owner from now on; has somebody before, it is done again.
-        if groups_owned(&transaction, id).await?.iter().all(|group_id| owned.contains(group_id)) {
-            return Ok((transaction, person));
-        }
-    }
-}
-
-async fn groups_owned(transaction: &DatabaseTransaction, id: Id) -> Result<Vec<Id>, Error> {
-    let owned = membership::Entity::find()
-        .select_only()
-        .column(membership::Column::GroupId)
-        .filter(membership::Column::UserId.eq(id))
-        .filter(membership::Column::Role.eq(GroupRole::Owner))
-        .order_by_asc(membership::Column::GroupId);
-    Ok(owned.into_tuple().all(transaction).await?)
-}
-
-/// A group always has an owner.
-async fn keep_an_owner(transaction: &DatabaseTransaction, person: &user::Model) -> Result<(), Error> {
-    for group_id in groups_owned(transaction, person.id).await? {
-        let others = membership::Entity::find()
-            .filter(membership::Column::GroupId.eq(group_id))
-            .filter(membership::Column::Role.eq(GroupRole::Owner))
-            .filter(membership::Column::UserId.ne(person.id));
-        if others.count(transaction).await? == 0 {
-            let group = group::Entity::find_by_id(group_id).one(transaction).await?;
-            let name = group.map(|group| group.name).unwrap_or_default();
-            let message = format!("{} is the last owner of {name}; make somebody else an owner first.", person.name());
-            return Err(Error::rejected("id", ErrorCode::NotAllowed, message));
-        }
-    }
-    Ok(())
 }
 
 async fn find(db: &impl ConnectionTrait, viewer: &Viewer, id: Id) -> Result<user::Model, Error> {
@@ -348,29 +191,6 @@ async fn find(db: &impl ConnectionTrait, viewer: &Viewer, id: Id) -> Result<user
 async fn find_locked(transaction: &DatabaseTransaction, viewer: &Viewer, id: Id) -> Result<user::Model, Error> {
     let found = user::Entity::find_by_id(id).filter(viewer.finds_users()).lock_exclusive().one(transaction).await?;
     found.ok_or_else(|| Error::not_found("id", "person"))
-}
-
-/// Judges a new password beside what is known of the person, and a new PIN; faults go to the form.
-fn check_secrets(
-    hasher: &Hasher,
-    form: &mut Form,
-    password: &MaybeUndefined<String>,
-    pin: &MaybeUndefined<String>,
-    person: &user::Model,
-) {
-    if let MaybeUndefined::Value(password) = password {
-        hasher.check(form, "password", password, &person.known_words());
-    }
-    if let MaybeUndefined::Value(pin) = pin {
-        form.obeying("pin", rule::pin(pin));
-    }
-}
-
-async fn hash(hasher: &Hasher, secret: MaybeUndefined<String>) -> Result<Option<String>, Error> {
-    match secret {
-        MaybeUndefined::Value(secret) => Ok(Some(hasher.hash(secret).await?)),
-        MaybeUndefined::Null | MaybeUndefined::Undefined => Ok(None),
-    }
 }
 
 /// The rules that take more than one value, or another table.

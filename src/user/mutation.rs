@@ -2,7 +2,8 @@
 
 use async_graphql::{Context, ID, InputObject, MaybeUndefined, Object};
 
-use super::{Switched, Updated};
+use super::Updated;
+use super::departure::{self, Switched};
 use crate::context::{Answer, ContextExt, answer};
 use crate::entity::user::{self, UserFields};
 use crate::error::{ErrorCode, MutationError};
@@ -144,7 +145,7 @@ impl UserMutation {
         #[graphql(desc = "Who, and which way.")] input: SetActiveInput,
     ) -> Answer<SetActivePayload> {
         answer(ctx, async {
-            let outcome = super::set_active(ctx.db()?, ctx.viewer()?, input).await;
+            let outcome = departure::set_active(ctx.db()?, ctx.viewer()?, input).await;
             SetActivePayload::of(outcome, |Switched { person, ended }| {
                 let state = if person.is_active { "active" } else { "inactive" };
                 let message = format!("{} is {state}.", person.name());
@@ -162,7 +163,7 @@ impl UserMutation {
         #[graphql(desc = "Who.")] input: DeleteUserInput,
     ) -> Answer<DeleteUserPayload> {
         answer(ctx, async {
-            let outcome = super::delete(ctx.db()?, ctx.viewer()?, &input.id).await;
+            let outcome = departure::delete(ctx.db()?, ctx.viewer()?, &input.id).await;
             DeleteUserPayload::of(outcome, |id| DeleteUserPayload::done("The person was erased.", Some(id)))
         })
         .await

@@ -42,7 +42,11 @@ async fn change(caller: &Caller, mutation: &str, input: Value) {
 
 /// Asks the same again and again, as several do at once, until told to stop: when each request began, and whether it was
 /// answered as it should be.
-fn ask_on(caller: &Caller, query: &'static str, stop: &watch::Receiver<bool>) -> Vec<tokio::task::JoinHandle<Vec<(Instant, bool)>>> {
+fn ask_on(
+    caller: &Caller,
+    query: &'static str,
+    stop: &watch::Receiver<bool>,
+) -> Vec<tokio::task::JoinHandle<Vec<(Instant, bool)>>> {
     let ask = || {
         let (caller, stop) = (caller.clone(), stop.clone());
         tokio::spawn(async move {

@@ -205,7 +205,17 @@ async fn a_key_file_that_is_of_no_use_is_named_before_anything_listens() {
 #[tokio::test]
 async fn a_setting_says_how_short_a_password_may_be() {
     let home = Home::on_sqlite();
-    let create = ["admin", "create", "--password-stdin", "--email", "a@example.org", "--first-name", "Ada", "--last-name", "Byron"];
+    let create = [
+        "admin",
+        "create",
+        "--password-stdin",
+        "--email",
+        "a@example.org",
+        "--first-name",
+        "Ada",
+        "--last-name",
+        "Byron",
+    ];
     let refused = home.run_with(&create, "zyG4!wq3x").await;
     assert!(refused.code == 1 && refused.err.contains("At least 12 characters."), "{refused:?}");
     let refused = home.run_with(&[&create[..], &["--password-length", "10"]].concat(), "zyG4!wq3x").await;

@@ -2,10 +2,10 @@
 
 use async_graphql::MaybeUndefined::Value as Given;
 use chrono::TimeDelta;
+use futures_util::FutureExt;
 use roster::entity::user::UserFields;
 use roster::entity::{credential, device, pin, session};
 use roster::scalar::{Id, now};
-use futures_util::FutureExt;
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
 use serde_json::{Value, json};

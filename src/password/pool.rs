@@ -1,0 +1,60 @@
+//! Threads that compute hashes: few, and in the last row. The system runs them when nobody who answers requests wants the
+//! processor.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+use tokio::sync::oneshot;
+
+use crate::error::Error;
+
+/// How much the threads give way, from 0 to 19 (POSIX nice): they get about a tenth of a processor that others want too.
+const NICENESS: i32 = 10;
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// Threads that end when the pool is dropped.
+pub(super) struct Pool(Sender<Job>);
+
+impl Pool {
+    /// Starts so many threads.
+    pub(super) fn start(threads: usize) -> std::io::Result<Self> {
+        let (sender, receiver) = channel::<Job>();
+        let receiver = Arc::new(Mutex::new(receiver));
+        for _ in 0..threads {
+            let receiver = Arc::clone(&receiver);
+            thread::Builder::new().name("hash".to_owned()).spawn(move || work(&receiver))?;
+        }
+        Ok(Self(sender))
+    }
+
+    /// Runs a job on one of the threads.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        job: impl FnOnce() -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let (sender, receiver) = oneshot::channel();
+        let job: Job = Box::new(move || {
+            // Nobody listens any more where the caller has gone.
+            let _ = sender.send(job());
+        });
+        self.0.send(job).map_err(|_| Error::internal("no thread computes hashes any more"))?;
+        receiver.await.map_err(Error::internal)?
+    }
+}
+
+fn work(receiver: &Mutex<Receiver<Job>>) {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::nice(NICENESS) {
+        tracing::warn!(%error, "hashes are computed at the priority of everything else");
+    }
+    loop {
+        let job = receiver.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(job) = job else { return };
+        if catch_unwind(AssertUnwindSafe(job)).is_err() {
+            tracing::error!("a hash could not be computed");
+        }
+    }
+}

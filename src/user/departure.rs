@@ -1,0 +1,124 @@
+//! Shutting people out, letting them in again, and erasing them.
+
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter,
+    QueryOrder, QuerySelect,
+};
+
+use super::mutation::SetActiveInput;
+use super::{find_locked, keep_an_administrator};
+use crate::access::{Action, Viewer};
+use crate::audit::{self, Change, Entry, difference};
+use crate::credential::{self, ShutOut};
+use crate::db::Db;
+use crate::entity::audit_event::AuditAction;
+use crate::entity::membership::GroupRole;
+use crate::entity::{group, membership, tombstone, user};
+use crate::error::{Error, ErrorCode};
+use crate::form::{Form, rule};
+use crate::scalar::{Id, now};
+
+/// The most characters of a reason.
+const LONGEST_REASON: usize = 500;
+
+/// What ended when a person was activated or deactivated.
+pub struct Switched {
+    pub person: user::Model,
+    pub ended: ShutOut,
+}
+
+/// Activates or deactivates a person; deactivating ends all by which the person gets in. It may be repeated.
+///
+/// # Errors
+/// `Rejected` for an unknown id, a bad reason and for the last administrator; `Forbidden`.
+pub async fn set_active(db: &Db, viewer: &Viewer, input: SetActiveInput) -> Result<Switched, Error> {
+    let mut form = Form::changing();
+    let id = form.id("id", &input.id);
+    let mut reason = None::<String>;
+    form.text("reason", input.reason, &mut reason, rule::lines(LONGEST_REASON));
+    form.finish()?;
+    let id = id.ok_or_else(|| Error::internal("an id that is none passed the form"))?;
+    let transaction = db.begin().await?;
+    let old = find_locked(&transaction, viewer, id).await?;
+    viewer.may_to(Action::SetActive, &old)?;
+    let new = user::Model { is_active: input.active, ..old.clone() };
+    keep_an_administrator(&transaction, &old, &new).await?;
+    let ended = if input.active { ShutOut::default() } else { credential::shut_out(&transaction, id).await? };
+    if new == old && ended == ShutOut::default() {
+        return Ok(Switched { person: old, ended });
+    }
+    let action = if input.active { AuditAction::UserActivated } else { AuditAction::UserDeactivated };
+    let reason = reason.map(|reason| Change::of("reason", None, Some(reason.into())));
+    let event = Entry::new(action, &new).by(viewer).with(difference(&old, &new)).with(reason);
+    let new = user::Model { modified_at: now(), version: old.version + 1, ..new };
+    new.clone().into_active_model().reset_all().update(&transaction).await?;
+    audit::commit(transaction, [event]).await?;
+    Ok(Switched { person: new, ended })
+}
+
+/// Erases a person: the row with all that hangs on it, and what the audit trail says of the person. A tombstone keeps the
+/// id, when, and by whom.
+///
+/// # Errors
+/// `Rejected` for an unknown id, for the last administrator and for the last owner of a group; `Forbidden`.
+pub async fn delete(db: &Db, viewer: &Viewer, id: &str) -> Result<Id, Error> {
+    let id = Id::parse(id).ok_or_else(|| Error::rejected("id", ErrorCode::Invalid, "This is not an id."))?;
+    let (transaction, old) = begin_deletion(db, viewer, id).await?;
+    viewer.may_to(Action::DeleteUser, &old)?;
+    keep_an_administrator(&transaction, &old, &user::Model { is_active: false, ..old.clone() }).await?;
+    keep_an_owner(&transaction, &old).await?;
+    let tombstone = tombstone::Model {
+        user_id: id,
+        license_id: old.license_id,
+        deleted_at: now(),
+        deleted_by: Some(viewer.signed_in()?.user_id),
+    };
+    tombstone.into_active_model().reset_all().insert(&transaction).await?;
+    audit::erase(&transaction, id).await?;
+    user::Entity::delete_by_id(id).exec(&transaction).await?;
+    audit::commit(transaction, [Entry::new(AuditAction::UserDeleted, &old).by(viewer)]).await?;
+    Ok(id)
+}
+
+/// Locks a person with the groups that he owns: first the groups, as who changes the members of one does.
+async fn begin_deletion(db: &Db, viewer: &Viewer, id: Id) -> Result<(DatabaseTransaction, user::Model), Error> {
+    loop {
+        let transaction = db.begin().await?;
+        let owned = groups_owned(&transaction, id).await?;
+        for group_id in &owned {
+            group::Entity::find_by_id(*group_id).lock_exclusive().one(&transaction).await?;
+        }
+        let person = find_locked(&transaction, viewer, id).await?;
+        // Nobody makes him an owner from now on; has somebody before, it is done again.
+        if groups_owned(&transaction, id).await?.iter().all(|group_id| owned.contains(group_id)) {
+            return Ok((transaction, person));
+        }
+    }
+}
+
+async fn groups_owned(transaction: &DatabaseTransaction, id: Id) -> Result<Vec<Id>, Error> {
+    let owned = membership::Entity::find()
+        .select_only()
+        .column(membership::Column::GroupId)
+        .filter(membership::Column::UserId.eq(id))
+        .filter(membership::Column::Role.eq(GroupRole::Owner))
+        .order_by_asc(membership::Column::GroupId);
+    Ok(owned.into_tuple().all(transaction).await?)
+}
+
+/// A group always has an owner.
+async fn keep_an_owner(transaction: &DatabaseTransaction, person: &user::Model) -> Result<(), Error> {
+    for group_id in groups_owned(transaction, person.id).await? {
+        let others = membership::Entity::find()
+            .filter(membership::Column::GroupId.eq(group_id))
+            .filter(membership::Column::Role.eq(GroupRole::Owner))
+            .filter(membership::Column::UserId.ne(person.id));
+        if others.count(transaction).await? == 0 {
+            let group = group::Entity::find_by_id(group_id).one(transaction).await?;
+            let name = group.map(|group| group.name).unwrap_or_default();
+            let message = format!("{} is the last owner of {name}; make somebody else an owner first.", person.name());
+            return Err(Error::rejected("id", ErrorCode::NotAllowed, message));
+        }
+    }
+    Ok(())
+}
