@@ -63,7 +63,8 @@ pub async fn set_active(db: &Db, viewer: &Viewer, input: SetActiveInput) -> Resu
 /// `Rejected` for an unknown id, for the last administrator and for the last owner of a group; `Forbidden`.
 pub async fn delete(db: &Db, viewer: &Viewer, id: &str) -> Result<Id, Error> {
     let id = Id::parse(id).ok_or_else(|| Error::rejected("id", ErrorCode::Invalid, "This is not an id."))?;
-    let (transaction, old) = begin_deletion(db, viewer, id).await?;
+    let transaction = db.begin().await?;
+    let old = find_locked(&transaction, viewer, id).await?;
     viewer.may_to(Action::DeleteUser, &old)?;
     keep_an_administrator(&transaction, &old, &user::Model { is_active: false, ..old.clone() }).await?;
     keep_an_owner(&transaction, &old).await?;
@@ -80,41 +81,19 @@ pub async fn delete(db: &Db, viewer: &Viewer, id: &str) -> Result<Id, Error> {
     Ok(id)
 }
 
-/// Locks a person with the groups that he owns: first the groups, as who changes the members of one does.
-async fn begin_deletion(db: &Db, viewer: &Viewer, id: Id) -> Result<(DatabaseTransaction, user::Model), Error> {
-    loop {
-        let transaction = db.begin().await?;
-        let owned = groups_owned(&transaction, id).await?;
-        for group_id in &owned {
-            group::Entity::find_by_id(*group_id).lock_exclusive().one(&transaction).await?;
-        }
-        let person = find_locked(&transaction, viewer, id).await?;
-        // Nobody makes him an owner from now on; has somebody before, it is done again.
-        if groups_owned(&transaction, id).await?.iter().all(|group_id| owned.contains(group_id)) {
-            return Ok((transaction, person));
-        }
-    }
-}
-
-async fn groups_owned(transaction: &DatabaseTransaction, id: Id) -> Result<Vec<Id>, Error> {
+/// A group always has an owner. The groups are locked after the person, as who changes their members does.
+async fn keep_an_owner(transaction: &DatabaseTransaction, person: &user::Model) -> Result<(), Error> {
     let owned = membership::Entity::find()
-        .select_only()
-        .column(membership::Column::GroupId)
-        .filter(membership::Column::UserId.eq(id))
+        .filter(membership::Column::UserId.eq(person.id))
         .filter(membership::Column::Role.eq(GroupRole::Owner))
         .order_by_asc(membership::Column::GroupId);
-    Ok(owned.into_tuple().all(transaction).await?)
-}
-
-/// A group always has an owner.
-async fn keep_an_owner(transaction: &DatabaseTransaction, person: &user::Model) -> Result<(), Error> {
-    for group_id in groups_owned(transaction, person.id).await? {
+    for membership in owned.all(transaction).await? {
+        let group = group::Entity::find_by_id(membership.group_id).lock_exclusive().one(transaction).await?;
         let others = membership::Entity::find()
-            .filter(membership::Column::GroupId.eq(group_id))
+            .filter(membership::Column::GroupId.eq(membership.group_id))
             .filter(membership::Column::Role.eq(GroupRole::Owner))
             .filter(membership::Column::UserId.ne(person.id));
         if others.count(transaction).await? == 0 {
-            let group = group::Entity::find_by_id(group_id).one(transaction).await?;
             let name = group.map(|group| group.name).unwrap_or_default();
             let message = format!("{} is the last owner of {name}; make somebody else an owner first.", person.name());
             return Err(Error::rejected("id", ErrorCode::NotAllowed, message));
