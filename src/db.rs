@@ -274,7 +274,8 @@ fn sqlite(url: &str, connections: u32, query_only: bool) -> ConnectOptions {
                 .pragma("journal_size_limit", "67108864")
                 .pragma("temp_store", "MEMORY")
                 .optimize_on_close(!query_only, None);
-            if query_only { options.pragma("query_only", "ON") } else { options }
+            // What is erased is overwritten, not only forgotten.
+            if query_only { options.pragma("query_only", "ON") } else { options.pragma("secure_delete", "ON") }
         });
     options
 }
