@@ -43,8 +43,11 @@ pub struct PageArgs {
 
 /// A table that is listed in one order, of which the last column is unique.
 pub trait Listed: Shown {
-    /// The columns that it is ordered by, ascending.
+    /// The columns that it is ordered by.
     const ORDER: &'static [Self::Column];
+
+    /// Whether the list begins with the highest.
+    const NEWEST_FIRST: bool = false;
 }
 
 /// Which part of a list is asked for, checked.
@@ -123,18 +126,19 @@ impl Window {
         Self { mark: Mark::default(), ..self.clone() }
     }
 
-    fn direction(&self) -> Order {
-        if self.backward { Order::Desc } else { Order::Asc }
+    fn direction<E: Listed>(&self) -> Order {
+        if self.backward == E::NEWEST_FIRST { Order::Asc } else { Order::Desc }
     }
 
     /// The condition that a row lies between the cursors. Row values let the index find the place.
     fn bounds<E: Listed>(&self) -> Result<Vec<SimpleExpr>, Error> {
         let columns = || Expr::tuple(E::ORDER.iter().map(|column| Expr::col(column.as_column_ref())));
+        let (above, below) = if E::NEWEST_FIRST { (&self.before, &self.after) } else { (&self.after, &self.before) };
         let mut bounds = Vec::new();
-        if let Some(position) = &self.after {
+        if let Some(position) = above {
             bounds.push(columns().gt(Expr::tuple(position_of::<E>(position)?)));
         }
-        if let Some(position) = &self.before {
+        if let Some(position) = below {
             bounds.push(columns().lt(Expr::tuple(position_of::<E>(position)?)));
         }
         Ok(bounds)
@@ -142,7 +146,7 @@ impl Window {
 
     fn order<E: Listed>(&self, statement: &mut SelectStatement) {
         for column in E::ORDER {
-            statement.order_by(column.as_column_ref(), self.direction());
+            statement.order_by(column.as_column_ref(), self.direction::<E>());
         }
     }
 
@@ -203,7 +207,7 @@ pub async fn read_per_parent<E: Listed, R>(
     let mut inner = QueryTrait::into_query(select);
     let mut over = WindowStatement::partition_by(parent.as_column_ref());
     for column in E::ORDER {
-        over.order_by(column.as_column_ref(), window.direction());
+        over.order_by(column.as_column_ref(), window.direction::<E>());
     }
     inner.expr_as(Expr::col(parent.as_column_ref()), Alias::new("parent_id"));
     inner.expr_window_as(Expr::cust("ROW_NUMBER()"), over, Alias::new("place"));
@@ -371,6 +375,7 @@ fn text_of(value: &Value) -> String {
     match value {
         Value::String(Some(text)) => text.clone(),
         Value::Uuid(Some(id)) => id.to_string(),
+        Value::BigInt(Some(number)) => number.to_string(),
         _ => String::new(),
     }
 }
@@ -382,6 +387,7 @@ fn position_of<E: Listed>(position: &[String]) -> Result<Vec<SimpleExpr>, Error>
     }
     let values = E::ORDER.iter().zip(position).map(|(column, text)| match column.def().get_column_type() {
         ColumnType::Uuid => Id::parse(text).map(|id| Expr::val(id.0)),
+        ColumnType::BigInteger => text.parse::<i64>().ok().map(Expr::val),
         _ => Some(Expr::val(text.as_str())),
     });
     values.collect::<Option<Vec<_>>>().ok_or_else(damaged)

@@ -125,6 +125,7 @@ pub const ROOT_FIELDS: &[(&str, Action)] = &[
     ("institutions", Action::ReadDirectory),
     ("license", Action::ReadDirectory),
     ("apiKeys", Action::UseApiKeys),
+    ("auditEvents", Action::ReadAudit),
     ("login", Action::SignIn),
     ("activateAccount", Action::SignIn),
     ("logout", Action::UseOwnAccount),
