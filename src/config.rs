@@ -39,6 +39,9 @@ pub enum Command {
     /// What needs no administrator to be there.
     #[command(subcommand)]
     Admin(Admin),
+    /// The audit trail.
+    #[command(subcommand)]
+    Audit(Audit),
     /// Say how everything is set: settings, database and its parameters, migrations.
     Doctor,
 }
@@ -76,6 +79,14 @@ pub enum Admin {
     /// Make an administrator who may do everything. Asks for the password, or reads it from standard input where that
     /// is no terminal.
     Create(AdminCreate),
+}
+
+/// The audit trail.
+#[derive(Debug, Subcommand)]
+pub enum Audit {
+    /// Check that nobody has changed the audit trail, event by event; a server may run meanwhile. Every fault is named and
+    /// ends with exit code 1.
+    Verify,
 }
 
 /// The administrator to be made.

@@ -2,6 +2,7 @@
 //! one before.
 
 pub mod query;
+pub mod verify;
 
 use chrono::{DateTime, Utc};
 use rand::TryRng;
