@@ -6,6 +6,7 @@
 mod app;
 #[macro_use]
 mod process;
+mod audit;
 mod browser;
 mod columns;
 mod command_line;
