@@ -1,8 +1,9 @@
 //! The application behind the HTTP server: who is asking, and what resolvers need to answer.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use async_graphql::{Pos, Request, Response};
+use async_graphql::{Name, Pos, Request, Response, Value};
 use poem::Route;
 
 use crate::access::{Asking, Viewer};
@@ -15,7 +16,7 @@ use crate::loader::Links;
 use crate::password::Hasher;
 use crate::schema::{self, RosterSchema};
 use crate::server::{Application, Caller, Refusal};
-use crate::{pages, playground, session};
+use crate::{page, pages, playground, session};
 
 /// A running directory; cheap to clone.
 #[derive(Clone)]
@@ -65,14 +66,18 @@ impl Application for App {
             request_id: Some(caller.request_id),
         };
         // What does not parse is refused before anything is read.
-        let named = match request.parsed_query() {
+        let given: HashSet<Name> = request.variables.keys().cloned().collect();
+        let (named, absent) = match request.parsed_query() {
             Ok(document) if schema::has_many_credentials(document) => {
                 let message = "login, activateAccount, changePassword, setPin: only one of them in a request.";
                 return Ok(refused(Error::BadInput(message.to_owned())));
             }
-            Ok(document) => Arc::new(Named::in_document(document)),
-            Err(_) => Arc::default(),
+            Ok(document) => {
+                (Arc::new(Named::in_document(document)), page::sizes_left_out(document, &given))
+            }
+            Err(_) => (Arc::default(), Vec::new()),
         };
+        request.variables.extend(absent.into_iter().map(|name| (name, Value::Null)));
         let (links, loads) = gather(Links::new(self.db.clone(), Arc::clone(&asking), Arc::clone(&named)));
         Ok(loads.run(self.schema.execute(request.data(asking).data(client).data(named).data(links))).await)
     }

@@ -117,14 +117,13 @@ pub async fn take_back(db: &Db, counter: &Counter) -> Result<(), Error> {
     Ok(())
 }
 
-/// Begins a counter anew.
+/// Begins a counter anew; false where nothing was counted.
 ///
 /// # Errors
 /// Whatever the database says.
-pub async fn forget(db: &impl ConnectionTrait, counter: &Counter) -> Result<(), Error> {
+pub async fn forget(db: &impl ConnectionTrait, counter: &Counter) -> Result<bool, Error> {
     let statement = Statement::from_sql_and_values(db.get_database_backend(), FORGET, [counter.0.clone().into()]);
-    db.execute_raw(statement).await?;
-    Ok(())
+    Ok(db.execute_raw(statement).await?.rows_affected() > 0)
 }
 
 fn statement<const N: usize>(db: &DatabaseConnection, sql: &str, values: [Value; N]) -> Statement {

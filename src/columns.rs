@@ -10,7 +10,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use crate::entity::{group, institution, user};
+use crate::entity::{audit_event, group, institution, user};
 use crate::scalar::Id;
 use crate::text;
 
@@ -65,6 +65,22 @@ impl Shown for institution::Entity {
 
     fn unread() -> institution::Model {
         institution::Model::blank(NOBODY, NOBODY)
+    }
+}
+
+impl Shown for audit_event::Entity {
+    const ALWAYS: &'static [audit_event::Column] = &[
+        audit_event::Column::Seq,
+        audit_event::Column::Id,
+        audit_event::Column::LicenseId,
+        audit_event::Column::SubjectType,
+        audit_event::Column::SubjectId,
+    ];
+    const MADE_OF: &'static [(&'static str, &'static [audit_event::Column])] =
+        &[("actor", &[audit_event::Column::ActorId]), ("apiKey", &[audit_event::Column::ApiKeyId]), ("subject", &[])];
+
+    fn unread() -> audit_event::Model {
+        audit_event::Model::blank(NOBODY)
     }
 }
 
@@ -139,6 +155,8 @@ enum Kind {
     Uuid,
     Boolean,
     Integer,
+    BigInteger,
+    Bytes,
     Date,
     Instant,
 }
@@ -149,6 +167,8 @@ impl Kind {
             ColumnType::Uuid => Self::Uuid,
             ColumnType::Boolean => Self::Boolean,
             ColumnType::Integer => Self::Integer,
+            ColumnType::BigInteger => Self::BigInteger,
+            ColumnType::VarBinary(_) => Self::Bytes,
             ColumnType::Date => Self::Date,
             ColumnType::TimestampWithTimeZone => Self::Instant,
             _ => Self::Text,
@@ -161,6 +181,8 @@ impl Kind {
             Self::Uuid => Value::Uuid(row.try_get_by_index(index)?),
             Self::Boolean => Value::Bool(row.try_get_by_index(index)?),
             Self::Integer => Value::Int(row.try_get_by_index(index)?),
+            Self::BigInteger => Value::BigInt(row.try_get_by_index(index)?),
+            Self::Bytes => Value::Bytes(row.try_get_by_index(index)?),
             Self::Date => Value::ChronoDate(row.try_get_by_index(index)?),
             Self::Instant => Value::ChronoDateTimeUtc(row.try_get_by_index(index)?),
         })
@@ -204,5 +226,6 @@ mod tests {
         assert_eq!(unaccounted::<user::Entity>("User"), [""; 0], "name them in MADE_OF");
         assert_eq!(unaccounted::<group::Entity>("Group"), [""; 0], "name them in MADE_OF");
         assert_eq!(unaccounted::<institution::Entity>("Institution"), [""; 0], "name them in MADE_OF");
+        assert_eq!(unaccounted::<audit_event::Entity>("AuditEvent"), [""; 0], "name them in MADE_OF");
     }
 }

@@ -42,6 +42,9 @@ pub enum Command {
     /// What needs no administrator to be there.
     #[command(subcommand)]
     Admin(Admin),
+    /// The audit trail.
+    #[command(subcommand)]
+    Audit(Audit),
     /// Say how everything is set: settings, database and its parameters, migrations.
     Doctor,
 }
@@ -88,6 +91,14 @@ pub struct AdminLink {
     /// The e-mail address.
     #[arg(long)]
     pub email: String,
+}
+
+/// The audit trail.
+#[derive(Debug, Subcommand)]
+pub enum Audit {
+    /// Check that nobody has changed the audit trail, event by event; a server may run meanwhile. Every fault is named and
+    /// ends with exit code 1.
+    Verify,
 }
 
 /// The administrator to be made.

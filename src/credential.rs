@@ -18,7 +18,8 @@ pub struct ShutOut {
 }
 
 /// Sets the password. Whoever knew the old one is to gain nothing by it any more: every session but the `spared` one ends
-/// and every link, and no device takes the PIN until it has seen the new password. Returns how many sessions ended.
+/// and every link, and no device takes the PIN until it has seen the new password. Returns how many sessions ended; none
+/// where no password was to be removed.
 ///
 /// # Errors
 /// Whatever the database says.
@@ -27,16 +28,18 @@ pub async fn set_password(
     user_id: Id,
     password_hash: Option<String>,
     spared: Option<Id>,
-) -> Result<i32, Error> {
+) -> Result<Option<i32>, Error> {
     match password_hash {
         Some(password_hash) => store_password(transaction, user_id, password_hash).await?,
         None => {
-            credential::Entity::delete_by_id(user_id).exec(transaction).await?;
+            if credential::Entity::delete_by_id(user_id).exec(transaction).await?.rows_affected == 0 {
+                return Ok(None);
+            }
         }
     }
     device::Entity::delete_many().filter(device::Column::UserId.eq(user_id)).exec(transaction).await?;
     link::revoke(transaction, user_id).await?;
-    end_sessions(transaction, user_id, None, spared).await
+    end_sessions(transaction, user_id, None, spared).await.map(Some)
 }
 
 /// Stores the hash of a password, whatever was there before.
@@ -55,20 +58,19 @@ pub async fn store_password(
     Ok(())
 }
 
-/// Sets or removes the PIN.
+/// Sets or removes the PIN; false where there was none to remove.
 ///
 /// # Errors
 /// Whatever the database says.
-pub async fn set_pin(transaction: &DatabaseTransaction, user_id: Id, pin_hash: Option<String>) -> Result<(), Error> {
+pub async fn set_pin(transaction: &DatabaseTransaction, user_id: Id, pin_hash: Option<String>) -> Result<bool, Error> {
     let Some(pin_hash) = pin_hash else {
-        pin::Entity::delete_by_id(user_id).exec(transaction).await?;
-        return Ok(());
+        return Ok(pin::Entity::delete_by_id(user_id).exec(transaction).await?.rows_affected > 0);
     };
     let pin = pin::Model { user_id, pin_hash, wrong: 0 }.into_active_model().reset_all();
     let replace =
         OnConflict::column(pin::Column::UserId).update_columns([pin::Column::PinHash, pin::Column::Wrong]).to_owned();
     pin::Entity::insert(pin).on_conflict(replace).exec_without_returning(transaction).await?;
-    Ok(())
+    Ok(true)
 }
 
 /// Ends sessions of a person, all or those of the given ids, but the `spared` one; returns how many.

@@ -12,8 +12,8 @@ use sea_orm::sea_query::{BinOper, Condition, ExprTrait, SimpleExpr};
 use sea_orm::sqlx::postgres::PgConnectOptions;
 use sea_orm::sqlx::sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{
-    ColumnTrait, ConnectOptions, ConnectionTrait, Database, DatabaseBackend, DatabaseConnection, DatabaseTransaction,
-    SqliteTransactionMode, TransactionOptions, TransactionTrait,
+    AccessMode, ColumnTrait, ConnectOptions, ConnectionTrait, Database, DatabaseBackend, DatabaseConnection,
+    DatabaseTransaction, IsolationLevel, SqliteTransactionMode, TransactionOptions, TransactionTrait,
 };
 
 use crate::error::Error;
@@ -127,6 +127,26 @@ impl Db {
             ..TransactionOptions::default()
         };
         Ok(self.writer.begin_with_options(options).await?)
+    }
+
+    /// Begins a transaction that only reads, and all of it as it is at one moment. It keeps nobody from writing.
+    ///
+    /// # Errors
+    /// `Unavailable` where no connection comes free in time.
+    pub async fn snapshot(&self) -> Result<DatabaseTransaction, Error> {
+        let options = if self.is_postgres() {
+            TransactionOptions {
+                isolation_level: Some(IsolationLevel::RepeatableRead),
+                access_mode: Some(AccessMode::ReadOnly),
+                ..TransactionOptions::default()
+            }
+        } else {
+            TransactionOptions {
+                sqlite_transaction_mode: Some(SqliteTransactionMode::Deferred),
+                ..TransactionOptions::default()
+            }
+        };
+        Ok(self.reader.begin_with_options(options).await?)
     }
 
     /// Tells the planner how much there is of what, after much of it was written at once.
@@ -275,7 +295,8 @@ fn sqlite(url: &str, connections: u32, query_only: bool) -> ConnectOptions {
                 .pragma("journal_size_limit", "67108864")
                 .pragma("temp_store", "MEMORY")
                 .optimize_on_close(!query_only, None);
-            if query_only { options.pragma("query_only", "ON") } else { options }
+            // What is erased is overwritten, not only forgotten.
+            if query_only { options.pragma("query_only", "ON") } else { options.pragma("secure_delete", "ON") }
         });
     options
 }

@@ -12,13 +12,14 @@
 //!   says how everything is set
 //!
 //! The API, merged in [`schema`] from the features. No feature uses another; what two of them share is below:
-//! - [`user`], [`group`], [`institution`], [`license`], [`session`], [`api_key`]: in each, `mod.rs` is what can be done, by which rules
-//!   and in one transaction; `query.rs` and `mutation.rs` are how the API shows it
+//! - [`user`], [`group`], [`institution`], [`license`], [`session`], [`api_key`]: in each, `mod.rs` is what can be done, by
+//!   which rules and in one transaction; `query.rs` and `mutation.rs` are how the API shows it
+//! - [`audit`] is what all of them commit by: each write with its event, in a chain that can be verified
 //! - [`node`] finds whatever has an id; [`payload`] is the typed outcome of a mutation
 //!
 //! What features stand on:
 //! - [`context`] is what a resolver may ask for
-//! - [`access`] decides who may see and change what, all of it; [`audit`] commits what was written, with its event
+//! - [`access`] decides who may see and change what, all of it
 //! - [`credential`] has what a person proves by who he is, [`token`] and [`link`] two kinds of it, [`attempt`] counts
 //!   wrong ones
 //! - [`loader`] has the links between tables, [`gather`] runs them, [`page`] reads a keyset page of any table,

@@ -14,11 +14,11 @@ use sea_orm::{
     QueryTrait, RelationTrait, Select,
 };
 
-use crate::access::Asking;
+use crate::access::{Action, Asking};
 use crate::columns::{Named, Shown};
 use crate::db::{Db, held_against, one_of};
 use crate::entity::membership::{self, GroupRole};
-use crate::entity::{group, institution, license, session, user};
+use crate::entity::{api_key, audit_event, group, institution, license, session, user};
 use crate::error::Error;
 use crate::page::{self, Listed, Page, Window};
 use crate::scalar::{Id, now};
@@ -42,6 +42,14 @@ pub struct LicenseById(pub Id);
 /// A session by id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SessionById(pub Id);
+
+/// An API key by id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ApiKeyById(pub Id);
+
+/// An audit event by id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct AuditEventById(pub Id);
 
 /// The groups of a person, each with what the person is in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -228,6 +236,36 @@ impl Loader<SessionById> for Links {
     }
 }
 
+impl Loader<ApiKeyById> for Links {
+    type Value = api_key::Model;
+    type Error = Error;
+
+    async fn load(&self, keys: &[ApiKeyById]) -> Result<HashMap<ApiKeyById, api_key::Model>, Error> {
+        let viewer = self.asking.viewer();
+        // Whoever may see none costs no statement.
+        if viewer.may(Action::UseApiKeys).is_err() {
+            return Ok(HashMap::new());
+        }
+        let db = self.db.read();
+        let of_ids = one_of(db.get_database_backend(), api_key::Column::Id, keys.iter().map(|key| key.0));
+        let seen = held_against(viewer.sees_api_keys());
+        let rows = api_key::Entity::find().filter(of_ids).filter(seen).all(db).await?;
+        Ok(rows.into_iter().map(|row| (ApiKeyById(row.id), row)).collect())
+    }
+}
+
+impl Loader<AuditEventById> for Links {
+    type Value = audit_event::Model;
+    type Error = Error;
+
+    async fn load(&self, keys: &[AuditEventById]) -> Result<HashMap<AuditEventById, audit_event::Model>, Error> {
+        let ids = keys.iter().map(|key| key.0).collect();
+        let seen = self.asking.viewer().sees_audit_events();
+        let rows = self.by_id::<audit_event::Entity>(audit_event::Column::Id, ids, seen).await?;
+        Ok(rows.into_iter().map(|row| (AuditEventById(row.id), row)).collect())
+    }
+}
+
 impl Loader<GroupsOfUser> for Links {
     type Value = Arc<Vec<Belonging>>;
     type Error = Error;
@@ -352,6 +390,11 @@ impl Listed for group::Entity {
 
 impl Listed for institution::Entity {
     const ORDER: &'static [institution::Column] = &[institution::Column::NameKey, institution::Column::Id];
+}
+
+impl Listed for audit_event::Entity {
+    const ORDER: &'static [audit_event::Column] = &[audit_event::Column::Seq];
+    const NEWEST_FIRST: bool = true;
 }
 
 /// Parents of whose lists the same part is asked for share a statement; each keeps its own window, for its cursors.

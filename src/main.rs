@@ -11,11 +11,11 @@ use anyhow::Context;
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 use roster::app::App;
-use roster::config::{Admin, AdminCreate, AdminLink, Cli, Command, Demo, Import, LogFormat, Settings};
+use roster::config::{Admin, AdminCreate, AdminLink, Audit, Cli, Command, Demo, Import, LogFormat, Settings};
 use roster::db::{self, Db};
 use roster::password::Hasher;
 use roster::scalar::Id;
-use roster::{account, demo, doctor, import, key, license, pages, schema, server};
+use roster::{account, audit, demo, doctor, import, key, license, pages, schema, server};
 use tokio::net::TcpListener;
 
 #[global_allocator]
@@ -59,6 +59,7 @@ async fn main() -> ExitCode {
         Command::Import(import) => load(&settings, &import).await,
         Command::Admin(Admin::Create(admin)) => create_admin(&settings, admin).await,
         Command::Admin(Admin::Link(admin)) => link_admin(&settings, &admin).await,
+        Command::Audit(Audit::Verify) => verify(&settings).await,
         Command::Doctor => examine(&settings).await,
     };
     match done {
@@ -265,6 +266,28 @@ fn read_password() -> anyhow::Result<String> {
     let mut line = String::new();
     std::io::stdin().read_line(&mut line)?;
     Ok(line.trim_end_matches(['\r', '\n']).to_owned())
+}
+
+async fn verify(settings: &Settings) -> anyhow::Result<()> {
+    let database = settings.database(DATA_DIR);
+    if let Some(file) = db::missing_file(&database.url) {
+        anyhow::bail!("there is no {}", file.display());
+    }
+    let at = || doctor::without_password(&database.url);
+    let db = Db::connect(&database).await.map_err(anyhow::Error::from).with_context(at)?;
+    let pending = db.pending_migrations().await?;
+    anyhow::ensure!(pending == 0, "the tables are not up to date: {pending} migrations are pending");
+    let verdict = audit::verify::verify(&db).await?;
+    db.close().await?;
+    if verdict.found > 0 {
+        verdict.faults.iter().for_each(|fault| eprintln!("{fault}"));
+        anyhow::bail!("the audit trail is not as it was written; faults: {}", verdict.found);
+    }
+    match verdict.events {
+        0 => println!("There are no events."),
+        events => println!("{events} events, unbroken; the last one's hash is {}", verdict.hash),
+    }
+    Ok(())
 }
 
 async fn examine(settings: &Settings) -> anyhow::Result<()> {

@@ -6,9 +6,9 @@ use async_graphql::{Context, ID, Interface, Object, Result};
 
 use crate::access::Allowed;
 use crate::context::{Answer, ContextExt, answer};
-use crate::entity::{group, institution, license, session, user};
+use crate::entity::{api_key, audit_event, group, institution, license, session, user};
 use crate::error::Error;
-use crate::loader::{GroupById, InstitutionById, LicenseById, SessionById, UserById};
+use crate::loader::{ApiKeyById, AuditEventById, GroupById, InstitutionById, LicenseById, SessionById, UserById};
 use crate::scalar::Id;
 
 /// How many ids `nodes` takes.
@@ -24,6 +24,8 @@ pub enum Node {
     Institution(institution::Model),
     License(license::Model),
     Session(session::Model),
+    ApiKey(api_key::Model),
+    AuditEvent(audit_event::Model),
 }
 
 #[derive(Default)]
@@ -57,12 +59,14 @@ impl NodeQuery {
 
 async fn find(ctx: &Context<'_>, ids: &[Id]) -> Result<HashMap<Id, Node>, Error> {
     let links = ctx.links()?;
-    let (users, groups, institutions, licenses, sessions) = futures_util::try_join!(
+    let (users, groups, institutions, licenses, sessions, api_keys, events) = futures_util::try_join!(
         links.load_many(ids.iter().copied().map(UserById)),
         links.load_many(ids.iter().copied().map(GroupById)),
         links.load_many(ids.iter().copied().map(InstitutionById)),
         links.load_many(ids.iter().copied().map(LicenseById)),
         links.load_many(ids.iter().copied().map(SessionById)),
+        links.load_many(ids.iter().copied().map(ApiKeyById)),
+        links.load_many(ids.iter().copied().map(AuditEventById)),
     )?;
     let mut found = HashMap::new();
     found.extend(users.into_iter().map(|(key, row)| (key.0, Node::User(row))));
@@ -70,5 +74,7 @@ async fn find(ctx: &Context<'_>, ids: &[Id]) -> Result<HashMap<Id, Node>, Error>
     found.extend(institutions.into_iter().map(|(key, row)| (key.0, Node::Institution(row))));
     found.extend(licenses.into_iter().map(|(key, row)| (key.0, Node::License(row))));
     found.extend(sessions.into_iter().map(|(key, row)| (key.0, Node::Session(row))));
+    found.extend(api_keys.into_iter().map(|(key, row)| (key.0, Node::ApiKey(row))));
+    found.extend(events.into_iter().map(|(key, row)| (key.0, Node::AuditEvent(row))));
     Ok(found)
 }

@@ -1,13 +1,14 @@
 //! One keyset page of any table as a Relay connection: of a whole list, or of many parents' lists in one statement.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
 
 use async_graphql::connection::{
     Connection as RelayConnection, ConnectionNameType, CursorType, DefaultConnectionName, DefaultEdgeName, Edge,
     EdgeNameType, EmptyFields,
 };
-use async_graphql::{Context, Object, ObjectType, OutputType};
+use async_graphql::parser::types::{ExecutableDocument, Selection, SelectionSet};
+use async_graphql::{Context, Name, Object, ObjectType, OutputType};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_util::FutureExt;
@@ -43,8 +44,11 @@ pub struct PageArgs {
 
 /// A table that is listed in one order, of which the last column is unique.
 pub trait Listed: Shown {
-    /// The columns that it is ordered by, ascending.
+    /// The columns that it is ordered by.
     const ORDER: &'static [Self::Column];
+
+    /// Whether the list begins with the highest.
+    const NEWEST_FIRST: bool = false;
 }
 
 /// Which part of a list is asked for, checked.
@@ -123,18 +127,19 @@ impl Window {
         Self { mark: Mark::default(), ..self.clone() }
     }
 
-    fn direction(&self) -> Order {
-        if self.backward { Order::Desc } else { Order::Asc }
+    fn direction<E: Listed>(&self) -> Order {
+        if self.backward == E::NEWEST_FIRST { Order::Asc } else { Order::Desc }
     }
 
     /// The condition that a row lies between the cursors. Row values let the index find the place.
     fn bounds<E: Listed>(&self) -> Result<Vec<SimpleExpr>, Error> {
         let columns = || Expr::tuple(E::ORDER.iter().map(|column| Expr::col(column.as_column_ref())));
+        let (above, below) = if E::NEWEST_FIRST { (&self.before, &self.after) } else { (&self.after, &self.before) };
         let mut bounds = Vec::new();
-        if let Some(position) = &self.after {
+        if let Some(position) = above {
             bounds.push(columns().gt(Expr::tuple(position_of::<E>(position)?)));
         }
-        if let Some(position) = &self.before {
+        if let Some(position) = below {
             bounds.push(columns().lt(Expr::tuple(position_of::<E>(position)?)));
         }
         Ok(bounds)
@@ -142,7 +147,7 @@ impl Window {
 
     fn order<E: Listed>(&self, statement: &mut SelectStatement) {
         for column in E::ORDER {
-            statement.order_by(column.as_column_ref(), self.direction());
+            statement.order_by(column.as_column_ref(), self.direction::<E>());
         }
     }
 
@@ -203,7 +208,7 @@ pub async fn read_per_parent<E: Listed, R>(
     let mut inner = QueryTrait::into_query(select);
     let mut over = WindowStatement::partition_by(parent.as_column_ref());
     for column in E::ORDER {
-        over.order_by(column.as_column_ref(), window.direction());
+        over.order_by(column.as_column_ref(), window.direction::<E>());
     }
     inner.expr_as(Expr::col(parent.as_column_ref()), Alias::new("parent_id"));
     inner.expr_window_as(Expr::cust("ROW_NUMBER()"), over, Alias::new("place"));
@@ -245,6 +250,41 @@ pub fn cost(first: Option<i32>, last: Option<i32>, of_node: usize) -> usize {
     let asked = first.or(last).and_then(|size| u64::try_from(size).ok()).unwrap_or(DEFAULT_SIZE);
     let nodes = usize::try_from(asked.clamp(1, LARGEST_SIZE)).unwrap_or(usize::MAX);
     nodes.saturating_mul(of_node).saturating_add(1)
+}
+
+/// The variables for `first` or `last` that may be left out and are: to the cost of a document async-graphql takes them
+/// for faults. For a page size, absent and null are the same.
+#[must_use]
+pub fn sizes_left_out(document: &ExecutableDocument, given: &HashSet<Name>) -> Vec<Name> {
+    fn sizes(set: &SelectionSet, names: &mut HashSet<String>) {
+        for selection in &set.items {
+            match &selection.node {
+                Selection::Field(field) => {
+                    let arguments = field.node.arguments.iter();
+                    let of_size = arguments.filter(|(name, _)| matches!(name.node.as_str(), "first" | "last"));
+                    let texts = of_size.map(|(_, value)| value.node.to_string());
+                    names.extend(texts.filter_map(|text| text.strip_prefix('$').map(str::to_owned)));
+                    sizes(&field.node.selection_set.node, names);
+                }
+                Selection::InlineFragment(fragment) => sizes(&fragment.node.selection_set.node, names),
+                Selection::FragmentSpread(_) => {}
+            }
+        }
+    }
+    let mut names = HashSet::new();
+    for (_, operation) in document.operations.iter() {
+        sizes(&operation.node.selection_set.node, &mut names);
+    }
+    for fragment in document.fragments.values() {
+        sizes(&fragment.node.selection_set.node, &mut names);
+    }
+    let defined = document.operations.iter().flat_map(|(_, operation)| &operation.node.variable_definitions);
+    let left_out = defined.filter(|variable| {
+        let name = &variable.node.name.node;
+        let may_be = variable.node.var_type.node.nullable && variable.node.default_value.is_none();
+        may_be && names.contains(name.as_str()) && !given.contains(name)
+    });
+    left_out.map(|variable| variable.node.name.node.clone()).collect()
 }
 
 /// The condition that a folded name has a text in it; none where nothing is asked for.
@@ -371,6 +411,7 @@ fn text_of(value: &Value) -> String {
     match value {
         Value::String(Some(text)) => text.clone(),
         Value::Uuid(Some(id)) => id.to_string(),
+        Value::BigInt(Some(number)) => number.to_string(),
         _ => String::new(),
     }
 }
@@ -382,6 +423,7 @@ fn position_of<E: Listed>(position: &[String]) -> Result<Vec<SimpleExpr>, Error>
     }
     let values = E::ORDER.iter().zip(position).map(|(column, text)| match column.def().get_column_type() {
         ColumnType::Uuid => Id::parse(text).map(|id| Expr::val(id.0)),
+        ColumnType::BigInteger => text.parse::<i64>().ok().map(Expr::val),
         _ => Some(Expr::val(text.as_str())),
     });
     values.collect::<Option<Vec<_>>>().ok_or_else(damaged)

@@ -6,14 +6,16 @@ use async_graphql::parser::parse_schema;
 use async_graphql::parser::types::{
     ExecutableDocument, OperationType, Selection, SelectionSet, TypeKind, TypeSystemDefinition,
 };
-use async_graphql::{EmptySubscription, Interface, MergedObject, SDLExportOptions, Schema, SchemaBuilder};
+use async_graphql::{EmptySubscription, Interface, Json, MergedObject, SDLExportOptions, Schema, SchemaBuilder};
 use chrono::{DateTime, Utc};
+use serde_json::Value;
 
 use crate::access::ROOT_FIELDS;
 use crate::api_key::mutation::{ApiKeyMutation, ApiKeyPayload, CreateApiKeyPayload};
 use crate::api_key::query::ApiKeyQuery;
+use crate::audit::query::AuditQuery;
 use crate::columns::is_accounted_for;
-use crate::entity::{group, institution, user};
+use crate::entity::{audit_event, group, institution, user};
 use crate::error::{Error, MutationError};
 use crate::group::mutation::{GroupMutation, GroupPayload};
 use crate::group::query::{GroupQuery, MemberConnection};
@@ -36,7 +38,16 @@ const HIGHEST_COST: usize = 50_000;
 
 /// What can be asked.
 #[derive(MergedObject, Default)]
-pub struct Query(UserQuery, SearchQuery, GroupQuery, InstitutionQuery, LicenseQuery, ApiKeyQuery, NodeQuery);
+pub struct Query(
+    UserQuery,
+    SearchQuery,
+    GroupQuery,
+    InstitutionQuery,
+    LicenseQuery,
+    ApiKeyQuery,
+    AuditQuery,
+    NodeQuery,
+);
 
 /// What can be changed. Every payload says whether it was done and, if not, every fault of the input at once. Not signed
 /// in, not allowed, over a limit: a top-level error with `extensions.code`.
@@ -80,6 +91,10 @@ pub fn build() -> SchemaBuilder<Query, Mutation, EmptySubscription> {
         .override_output_type_description::<MemberConnection>("A page of the members of a group.")
         .override_output_type_description::<Connection<group::Model>>("A page of groups.")
         .override_output_type_description::<Connection<institution::Model>>("A page of institutions.")
+        .override_output_type_description::<Connection<audit_event::Model>>("A page of audit events.")
+        .override_output_type_description::<Json<Value>>(
+            "A value of any kind as JSON writes it: text, number, truth, list or object.",
+        )
         .override_output_type_description::<DateTime<Utc>>(
             "An instant in UTC as RFC 3339 writes it, such as `2026-01-31T09:30:00.123456+00:00`.",
         )

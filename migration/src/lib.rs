@@ -35,6 +35,11 @@ const HISTORY: &[Step] = &[
         sqlite: include_str!("m20261122_000004_links/sqlite.sql"),
         postgres: include_str!("m20261122_000004_links/postgres.sql"),
     },
+    Step {
+        name: "m20261122_000005_trail",
+        sqlite: include_str!("m20261122_000005_trail/sqlite.sql"),
+        postgres: include_str!("m20261122_000005_trail/postgres.sql"),
+    },
 ];
 
 impl MigrationName for Step {

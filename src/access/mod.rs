@@ -126,6 +126,7 @@ pub const ROOT_FIELDS: &[(&str, Action)] = &[
     ("institutions", Action::ReadDirectory),
     ("license", Action::ReadDirectory),
     ("apiKeys", Action::UseApiKeys),
+    ("auditEvents", Action::ReadAudit),
     ("login", Action::SignIn),
     ("activateAccount", Action::SignIn),
     ("logout", Action::UseOwnAccount),
@@ -316,7 +317,11 @@ impl Viewer {
         match privacy {
             Privacy::Open => true,
             Privacy::Private => reaches(Action::SeePrivate),
-            Privacy::Right => reaches(Action::SeeAdminRights),
+            Privacy::Right => {
+                // As of `adminRights` itself: everybody sees whether he is a superuser.
+                let own = field == "adminRights.isSuperuser" && subject == (SubjectType::User, viewer.user_id);
+                own || reaches(Action::SeeAdminRights)
+            }
             Privacy::Internal => false,
         }
     }

@@ -61,8 +61,19 @@ impl Viewer {
     /// What a list shown to the viewer depends on: a cursor of another viewer's license is of another list.
     #[must_use]
     pub fn horizon(&self) -> String {
-        match (self.reach(Action::ReadDirectory), self) {
+        self.horizon_of(Action::ReadDirectory)
+    }
+
+    /// The same of the audit trail, of which some see only what is about themselves.
+    #[must_use]
+    pub fn horizon_of_audit(&self) -> String {
+        self.horizon_of(Action::ReadAudit)
+    }
+
+    fn horizon_of(&self, action: Action) -> String {
+        match (self.reach(action), self) {
             (Reach::All, _) => "everything".to_owned(),
+            (Reach::Own, Self::SignedIn(viewer)) => format!("{} {}", viewer.license_id.0, viewer.user_id.0),
             (_, Self::SignedIn(viewer)) => viewer.license_id.0.to_string(),
             (_, Self::Anonymous) => "nothing".to_owned(),
         }

@@ -1,6 +1,9 @@
 //! The audit trail: each committed write appends one event in its own transaction, and each event carries the hash of the
 //! one before.
 
+pub mod query;
+pub mod verify;
+
 use chrono::{DateTime, Utc};
 use rand::TryRng;
 use sea_orm::sea_query::Expr;
@@ -274,7 +277,8 @@ fn hash_of_changes(changes: Option<&str>, salt: Option<&[u8]>) -> Option<Vec<u8>
 
 fn json_of(stored: Stored) -> Option<Value> {
     match stored {
-        Stored::String(text) => text.map(Value::from),
+        // No text is stored blank: it is the name of what is not there yet.
+        Stored::String(text) => text.filter(|text| !text.is_empty()).map(Value::from),
         Stored::Uuid(id) => id.map(|id| id.to_string().into()),
         Stored::Bool(truth) => truth.map(Value::from),
         Stored::Int(number) => number.map(Value::from),

@@ -107,3 +107,30 @@ pub struct Model {
 pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
+
+/// How many changes an event has at most: every column of its subject, and a few that are none.
+pub const MOST_CHANGES: usize = 100;
+
+impl Model {
+    /// An event of which nothing is known.
+    #[must_use]
+    pub fn blank(id: Id) -> Self {
+        Self {
+            seq: 0,
+            id,
+            license_id: id,
+            at: DateTime::UNIX_EPOCH,
+            action: AuditAction::LicenseCreated,
+            actor_id: None,
+            api_key_id: None,
+            subject_type: SubjectType::License,
+            subject_id: id,
+            request_id: None,
+            changes: None,
+            salt: None,
+            changes_hash: None,
+            previous: Vec::new(),
+            hash: Vec::new(),
+        }
+    }
+}

@@ -69,8 +69,11 @@ pub async fn change_pin(db: &Db, hasher: &Hasher, viewer: &Viewer, pin: Option<S
     let user_id = viewer.signed_in()?.user_id;
     let old =
         user::Entity::find_by_id(user_id).lock_exclusive().one(&transaction).await?.ok_or(Error::Unauthenticated)?;
-    let new = user::Model { has_pin: pin_hash.is_some(), modified_at: now(), version: old.version + 1, ..old.clone() };
-    set_pin(&transaction, user_id, pin_hash).await?;
+    let has_pin = pin_hash.is_some();
+    if !set_pin(&transaction, user_id, pin_hash).await? {
+        return Ok(old);
+    }
+    let new = user::Model { has_pin, modified_at: now(), version: old.version + 1, ..old.clone() };
     new.clone().into_active_model().reset_all().update(&transaction).await?;
     let event = Entry::new(AuditAction::PinChanged, &new).by(viewer);
     let event = event.with([Change::of_secret("pin")]).with(difference(&old, &new));
@@ -88,8 +91,9 @@ pub async fn unlock(db: &Db, viewer: &Viewer, id: &str) -> Result<user::Model, E
     let found = user::Entity::find_by_id(id).filter(viewer.finds_users()).lock_exclusive().one(&transaction).await?;
     let person = found.ok_or_else(|| Error::not_found("id", "person"))?;
     viewer.may_to(Action::UnlockUser, &person)?;
-    attempt::forget(&transaction, &Counter::of_person(id)).await?;
-    audit::commit(transaction, [Entry::new(AuditAction::UserUnlocked, &person).by(viewer)]).await?;
+    let forgotten = attempt::forget(&transaction, &Counter::of_person(id)).await?;
+    let event = Entry::new(AuditAction::UserUnlocked, &person).by(viewer);
+    audit::commit(transaction, forgotten.then_some(event)).await?;
     Ok(person)
 }
 

@@ -82,8 +82,8 @@ pub async fn insert(
         return Err(explain(db, new, error).await);
     }
     let changes = difference(&user::Model::blank(new.id, new.license_id), new);
-    let event = Entry::new(AuditAction::UserCreated, new).by(viewer).with(changes).with(secrets.changes());
-    secrets.store(&transaction, new.id).await?;
+    let secrets = secrets.stored(&transaction, new.id).await?;
+    let event = Entry::new(AuditAction::UserCreated, new).by(viewer).with(changes).with(secrets);
     let token = match link {
         Some(purpose) => Some(link::make(&transaction, new, purpose).await?),
         None => None,
@@ -111,12 +111,11 @@ pub async fn update(db: &Db, hasher: &Hasher, viewer: &Viewer, input: UpdateUser
     let expected = input.expected_version;
     let is_stale = |old: &user::Model| expected.is_some_and(|version| version != old.version);
     let old = find(db.read(), viewer, id).await?;
-    let (new, mut secrets) = changed(db.read(), hasher, viewer, &old, &input).await?;
+    let (new, mut secrets) = changed(db.read(), Some(hasher), viewer, &old, &input).await?;
     if is_stale(&old) {
         return Ok(Updated::Stale(old));
     }
-    let has_secrets = !secrets.are_absent();
-    if new == old && !has_secrets {
+    if new == old && secrets.are_absent() {
         return Ok(if input.dry_run { Updated::Possible(old) } else { Updated::Done(old) });
     }
     // Hashing takes long: it is done before the row is locked, and only for input that was good so far.
@@ -124,16 +123,13 @@ pub async fn update(db: &Db, hasher: &Hasher, viewer: &Viewer, input: UpdateUser
         secrets = secrets.hashed(hasher).await?;
     }
 
-    // The secrets have been judged; whether they are strong is not computed again while others wait.
-    let Secrets { password, pin } = Secrets::default();
-    let input = UpdateUserInput { password, pin, ..input };
     let transaction = db.begin().await?;
     let old = find_locked(&transaction, viewer, id).await?;
     if is_stale(&old) {
         return Ok(Updated::Stale(old));
     }
-    let (mut new, _) = changed(&transaction, hasher, viewer, &old, &input).await?;
-    secrets.lay_over(&mut new);
+    // The secrets have been judged; whether they are strong is not computed again while others wait.
+    let (mut new, _) = changed(&transaction, None, viewer, &old, &input).await?;
     keep_an_administrator(&transaction, &old, &new).await?;
     if input.dry_run {
         let mut form = Form::changing();
@@ -141,12 +137,12 @@ pub async fn update(db: &Db, hasher: &Hasher, viewer: &Viewer, input: UpdateUser
         form.finish()?;
         return Ok(Updated::Possible(old));
     }
-    if new == old && !has_secrets {
+    let secrets = secrets.stored(&transaction, id).await?;
+    if new == old && secrets.is_empty() {
         return Ok(Updated::Done(old));
     }
     let changes = difference(&old, &new);
-    let event = Entry::new(AuditAction::UserUpdated, &new).by(viewer).with(changes).with(secrets.changes());
-    secrets.store(&transaction, id).await?;
+    let event = Entry::new(AuditAction::UserUpdated, &new).by(viewer).with(changes).with(secrets);
     new.modified_at = now();
     new.version = old.version + 1;
     if new.email_key != old.email_key {
@@ -163,7 +159,7 @@ pub async fn update(db: &Db, hasher: &Hasher, viewer: &Viewer, input: UpdateUser
 /// The person as the input would have it, and what it does to the secrets.
 async fn changed(
     connection: &impl ConnectionTrait,
-    hasher: &Hasher,
+    hasher: Option<&Hasher>,
     viewer: &Viewer,
     old: &user::Model,
     input: &UpdateUserInput,
@@ -177,7 +173,9 @@ async fn changed(
     let secrets = Secrets { password: form.secret("password", password), pin: form.secret("pin", pin) };
     secrets.lay_over(&mut new);
     viewer.may_update(old, &new, form.given())?;
-    secrets.check(hasher, &mut form, &new);
+    if let Some(hasher) = hasher {
+        secrets.check(hasher, &mut form, &new);
+    }
     check(connection, &new, &mut form).await?;
     finish(connection, &new, form).await?;
     Ok((new, secrets))

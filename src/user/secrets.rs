@@ -54,25 +54,19 @@ impl Secrets {
         Ok(Self { password: hash(self.password).await?, pin: hash(self.pin).await? })
     }
 
-    /// That they were set, for the audit trail.
-    #[must_use]
-    pub fn changes(&self) -> Vec<Change> {
-        let named = [("password", &self.password), ("pin", &self.pin)];
-        let given = named.into_iter().filter(|(_, secret)| !secret.is_undefined());
-        given.map(|(name, _)| Change::of_secret(name)).collect()
-    }
-
-    /// Stores the hashes.
+    /// Stores the hashes; returns what changed by it. To remove what is not there changes nothing.
     ///
     /// # Errors
     /// Whatever the database says.
-    pub async fn store(self, transaction: &DatabaseTransaction, id: Id) -> Result<(), Error> {
-        if !self.password.is_undefined() {
-            credential::set_password(transaction, id, self.password.take(), None).await?;
+    pub async fn stored(self, transaction: &DatabaseTransaction, id: Id) -> Result<Vec<Change>, Error> {
+        let mut changes = Vec::new();
+        let password = !self.password.is_undefined();
+        if password && credential::set_password(transaction, id, self.password.take(), None).await?.is_some() {
+            changes.push(Change::of_secret("password"));
         }
-        if !self.pin.is_undefined() {
-            credential::set_pin(transaction, id, self.pin.take()).await?;
+        if !self.pin.is_undefined() && credential::set_pin(transaction, id, self.pin.take()).await? {
+            changes.push(Change::of_secret("pin"));
         }
-        Ok(())
+        Ok(changes)
     }
 }

@@ -128,6 +128,7 @@ impl Definition {
             "Float" => json!(1.5),
             "Boolean" => json!(false),
             "Date" => json!("1980-07-08"),
+            "DateTime" if name == "until" => json!("2126-01-02T03:04:05Z"),
             "DateTime" => json!("2026-01-02T03:04:05Z"),
             "URL" => json!("https://www.example.org/"),
             "String" => text(name).map_or(Value::Null, Value::from),

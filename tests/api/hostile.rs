@@ -107,7 +107,7 @@ async fn mutated_requests_do_no_harm(app: App, requests: usize) {
         total.add(&tally);
     }
     assert!(total.sent >= requests, "{total:?}");
-    assert!(total.ran * 10 > total.sent, "hardly anything was run: {total:?}");
+    assert!(total.ran * 12 > total.sent, "hardly anything was run: {total:?}");
     assert!(total.refused.len() >= 8, "hardly anything was refused: {total:?}");
     println!("{} mutated requests in {:?}: {total:?}", total.sent, began.elapsed());
 

@@ -145,6 +145,19 @@ on_every_database! {
         assert_eq!(page["nodes"].as_array().unwrap().iter().collect::<Vec<_>>(), nodes);
     }
 
+    async fn a_page_size_by_a_variable_may_be_left_out(app: App) {
+        namesakes(&app, 3).await;
+        let user = app.user().await;
+        let query = "query ($first: Int, $last: Int, $of: Int = 2) { users(first: $first, last: $last) { nodes { ...F } } groups(first: $of) { nodes { ...F } } institutions(last: $last) { totalCount } }
+            fragment F on Node { id ... on Group { members(first: $first) { totalCount } } }";
+        let data = user.data(query, json!({})).await;
+        assert_eq!(data["users"]["nodes"].as_array().unwrap().len(), 5);
+        assert_eq!(user.data(query, json!({ "first": 2 })).await["users"]["nodes"].as_array().unwrap().len(), 2);
+        assert_eq!(user.refused(query, json!({ "first": 2, "last": 2 })).await, "BAD_USER_INPUT");
+        let required = "query ($first: Int!) { users(first: $first) { totalCount } }";
+        assert!(user.ask(required, json!({})).await["errors"].is_array());
+    }
+
     async fn a_page_of_any_other_size_is_refused(app: App) {
         let user = app.user().await;
         let group = user.change("createGroup", "group { id }", json!({ "name": "A" })).await["group"]["id"].clone();

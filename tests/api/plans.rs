@@ -74,6 +74,9 @@ async fn no_common_query_reads_a_table_from_end_to_end() {
         "{ user(by: { email: \"nobody@example.org\" }) { id } }".to_owned(),
         "{ user(by: { externalId: \"1\" }) { id } }".to_owned(),
         "{ groups { nodes { id } } institutions { nodes { id } } }".to_owned(),
+        "{ auditEvents { nodes { id actor { id } subject { id } apiKey { id } } } }".to_owned(),
+        format!("{{ auditEvents(filter: {{ subject: \"{}\" }}) {{ nodes {{ id }} }} }}", caller.id()),
+        format!("{{ node(id: \"{}\") {{ id }} }}", caller.id()),
         format!("mutation {{ updateUser(input: {{ id: \"{}\", phone: \"none\" }}) {{ success }} }}", caller.id()),
     ];
     for query in queries {
@@ -90,4 +93,22 @@ async fn a_page_of_people_is_read_in_the_order_of_an_index() {
     let steps = plans(&caller, "{ users { nodes { id } } }").await;
     assert!(steps.iter().any(|step| step.contains("users_of_license_by_name")), "{steps:#?}");
     assert!(!steps.iter().any(|step| step.contains("TEMP B-TREE")), "{steps:#?}");
+}
+
+#[tokio::test]
+async fn events_are_read_from_the_newest_by_the_index_that_finds_fewest() {
+    let app = App::on_sqlite().await;
+    let (user, admin) = (app.user().await, app.admin().await);
+    let id = user.id();
+    let cases = [
+        (&admin, String::new(), "audit_events_of_license"),
+        (&admin, format!("(filter: {{ subject: \"{id}\" }})"), "audit_events_of_subject"),
+        (&admin, format!("(filter: {{ actor: \"{id}\" }})"), "audit_events_of_actor"),
+        (&user, String::new(), "audit_events_of_subject"),
+    ];
+    for (caller, arguments, index) in cases {
+        let steps = plans(caller, &format!("{{ auditEvents{arguments} {{ nodes {{ id }} }} }}")).await;
+        assert!(steps.iter().any(|step| step.contains(index)), "{arguments}: {steps:#?}");
+        assert!(!steps.iter().any(|step| step.contains("TEMP B-TREE")), "{arguments}: {steps:#?}");
+    }
 }

@@ -1,0 +1,197 @@
+//! `roster audit verify`: whether the trail is what was written, event by event.
+
+use std::collections::HashSet;
+use std::fmt;
+
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, FromQueryResult, QueryFilter, QueryOrder,
+    QueryResult, QuerySelect, QueryTrait, Statement,
+};
+
+use super::{Head, hash_of, hash_of_changes};
+use crate::db::{Db, one_of};
+use crate::entity::audit_event::{self, SubjectType};
+use crate::entity::tombstone;
+use crate::error::Error;
+use crate::scalar::Id;
+
+/// How many events are read at once.
+const CHUNK: u64 = 1_000;
+/// How many faults are listed.
+const MOST_FAULTS: usize = 100;
+
+/// What came of it.
+#[derive(Debug)]
+pub struct Verdict {
+    /// How many events there are.
+    pub events: u64,
+    /// The hash of the last one in hexadecimal, for whoever distrusts the database's administrator to keep elsewhere.
+    pub hash: String,
+    /// What is wrong, in the order of the events; the first hundred.
+    pub faults: Vec<Fault>,
+    /// How many faults there are.
+    pub found: u64,
+}
+
+/// Something that is not as it was written.
+#[derive(Debug)]
+pub struct Fault {
+    /// Which event; none for the trail as a whole.
+    pub seq: Option<i64>,
+    /// What is wrong.
+    pub what: String,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.seq {
+            Some(seq) => write!(formatter, "event {seq}: {}", self.what),
+            None => formatter.write_str(&self.what),
+        }
+    }
+}
+
+/// Reads the whole trail, as it is at one moment, and finds whatever was changed in it.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn verify(db: &Db) -> Result<Verdict, Error> {
+    let snapshot = db.snapshot().await?;
+    let mut chain = Chain::default();
+    let mut last = None;
+    loop {
+        let rows = read(&snapshot, last).await?;
+        let events = rows.iter().map(Found::of).collect::<Result<Vec<_>, _>>()?;
+        let erased = erased(&snapshot, &events).await?;
+        for event in &events {
+            chain.add(event, &erased)?;
+            last = Some(event.seq);
+        }
+        if (rows.len() as u64) < CHUNK {
+            break;
+        }
+    }
+    let statement = "SELECT seq, hash FROM audit_head";
+    let statement = Statement::from_string(snapshot.get_database_backend(), statement);
+    let head = Head::find_by_statement(statement).one(&snapshot).await?;
+    snapshot.rollback().await?;
+    Ok(chain.end(head))
+}
+
+async fn read(snapshot: &DatabaseTransaction, after: Option<i64>) -> Result<Vec<QueryResult>, Error> {
+    let mut select = audit_event::Entity::find().order_by_asc(audit_event::Column::Seq).limit(CHUNK);
+    if let Some(after) = after {
+        select = select.filter(audit_event::Column::Seq.gt(after));
+    }
+    Ok(snapshot.query_all(&QueryTrait::into_query(select)).await?)
+}
+
+/// A row of the trail. Whoever tampers need not leave it one that can be read as an event.
+struct Found {
+    seq: i64,
+    hash: Option<Vec<u8>>,
+    event: Result<audit_event::Model, DbErr>,
+}
+
+impl Found {
+    fn of(row: &QueryResult) -> Result<Self, Error> {
+        let event = audit_event::Model::from_query_result(row, "").and_then(|event| {
+            // SQLite keeps an instant as text, in which more may be written than an instant has.
+            match row.try_get::<String>("", "at") {
+                Ok(text) if text != event.at.to_rfc3339() => Err(DbErr::Type(format!("at is {text}"))),
+                _ => Ok(event),
+            }
+        });
+        Ok(Self { seq: row.try_get("", "seq")?, hash: row.try_get("", "hash").ok(), event })
+    }
+}
+
+/// The people of these events who have been erased.
+async fn erased(snapshot: &DatabaseTransaction, events: &[Found]) -> Result<HashSet<Id>, Error> {
+    let without = events.iter().filter_map(|found| found.event.as_ref().ok()).filter(|event| lacks_changes(event));
+    let ids: HashSet<Id> = without.map(|event| event.subject_id).collect();
+    if ids.is_empty() {
+        return Ok(ids);
+    }
+    let of_people = one_of(snapshot.get_database_backend(), tombstone::Column::UserId, ids);
+    let tombstones = tombstone::Entity::find().filter(of_people).all(snapshot).await?;
+    Ok(tombstones.into_iter().map(|tombstone| tombstone.user_id).collect())
+}
+
+fn lacks_changes(event: &audit_event::Model) -> bool {
+    event.changes.is_none() && event.salt.is_none() && event.changes_hash.is_some()
+}
+
+/// The chain as far as it has been read.
+#[derive(Default)]
+struct Chain {
+    events: u64,
+    seq: i64,
+    hash: Option<Vec<u8>>,
+    faults: Vec<Fault>,
+    found: u64,
+}
+
+impl Chain {
+    fn fault(&mut self, seq: Option<i64>, what: impl Into<String>) {
+        self.found += 1;
+        if self.faults.len() < MOST_FAULTS {
+            self.faults.push(Fault { seq, what: what.into() });
+        }
+    }
+
+    fn add(&mut self, found: &Found, erased: &HashSet<Id>) -> Result<(), Error> {
+        let expected = self.seq.saturating_add(1);
+        if found.seq != expected {
+            self.fault(Some(found.seq), format!("event {expected} should stand here"));
+        }
+        match &found.event {
+            Err(error) => self.fault(Some(found.seq), format!("it cannot be read as an event: {error}")),
+            Ok(event) => self.check(event, erased)?,
+        }
+        self.events += 1;
+        self.seq = found.seq;
+        self.hash.clone_from(&found.hash);
+        Ok(())
+    }
+
+    fn check(&mut self, event: &audit_event::Model, erased: &HashSet<Id>) -> Result<(), Error> {
+        let seq = Some(event.seq);
+        let before = if self.events == 0 { Some(Vec::new()) } else { self.hash.clone() };
+        if before.is_some_and(|before| before != event.previous) {
+            self.fault(seq, "what it has of the one before is not that one's hash");
+        }
+        if hash_of(event)? != event.hash {
+            self.fault(seq, "its hash is not that of what it says");
+        }
+        if lacks_changes(event) {
+            if event.subject_type != SubjectType::User || !erased.contains(&event.subject_id) {
+                self.fault(seq, "its changes are gone, and nobody was erased");
+            }
+        } else if event.changes.is_some() != event.salt.is_some()
+            || hash_of_changes(event.changes.as_deref(), event.salt.as_deref()) != event.changes_hash
+        {
+            self.fault(seq, "its changes are not those that were written");
+        }
+        Ok(())
+    }
+
+    fn end(mut self, head: Option<Head>) -> Verdict {
+        let hash = self.hash.take().unwrap_or_default();
+        let fault = match head {
+            Some(head) if head.seq != self.seq => {
+                Some(format!("the head of the trail is event {}, but the last one is event {}", head.seq, self.seq))
+            }
+            Some(head) if head.hash != hash => {
+                Some("the head of the trail has not the hash of the last event".to_owned())
+            }
+            Some(_) => None,
+            None => Some("the head of the trail is missing".to_owned()),
+        };
+        if let Some(fault) = fault {
+            self.fault(None, fault);
+        }
+        let hash = hash.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
+        Verdict { events: self.events, hash, faults: self.faults, found: self.found }
+    }
+}

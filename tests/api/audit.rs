@@ -1,0 +1,1317 @@
+//! The audit trail: what appends to it, who reads what of it, and that nobody rewrites it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use async_graphql::MaybeUndefined::{Undefined, Value as Given};
+use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::future::join_all;
+use roster::access::{Means, SignedIn, Viewer};
+use roster::audit;
+use roster::audit::verify::{Verdict, verify};
+use roster::db::{Db, Settings};
+use roster::entity::audit_event::{self, AuditAction, Column, MOST_CHANGES, SubjectType};
+use roster::entity::group::GroupFields;
+use roster::entity::link::Purpose;
+use roster::entity::user::UserFields;
+use roster::entity::{api_key, credential, device, group, institution, license, link, pin, session, tombstone, user};
+use roster::scalar::Id;
+use sea_orm::sea_query::{Expr, SimpleExpr};
+use sea_orm::{
+    ColumnTrait, ColumnType, ConnectionTrait, DatabaseBackend, EntityTrait, Iterable, PaginatorTrait, QueryFilter,
+    QueryOrder, Statement,
+};
+use serde_json::{Value, json};
+
+use crate::app::{App, Caller, PASSWORD};
+use crate::definition::Definition;
+use crate::process::Home;
+
+const EVENT: &str = "id at action actor { id } apiKey { id } subject { __typename id } subjectId changes { field before after } requestId";
+
+/// The whole trail as it is stored, oldest first.
+async fn trail(db: &Db) -> Vec<audit_event::Model> {
+    audit_event::Entity::find().order_by_asc(Column::Seq).all(db.read()).await.unwrap()
+}
+
+async fn length(app: &App) -> usize {
+    trail(&app.db).await.len()
+}
+
+/// The changes of an event by field, each as before and after.
+fn changes(event: &audit_event::Model) -> BTreeMap<String, (Value, Value)> {
+    let changes: Vec<Value> = serde_json::from_str(event.changes.as_deref().unwrap_or("[]")).unwrap();
+    let part = |change: &Value, part: &str| change.get(part).cloned().unwrap_or_default();
+    changes
+        .iter()
+        .map(|change| (change["field"].as_str().unwrap().to_owned(), (part(change, "before"), part(change, "after"))))
+        .collect()
+}
+
+/// The answer to a mutation, and the id of the request.
+async fn send(caller: &Caller<'_>, mutation: &str, input: &Value) -> (Value, String) {
+    let mut name = mutation.to_owned();
+    name.get_mut(..1).unwrap().make_ascii_uppercase();
+    let document = if input.is_null() {
+        format!("mutation {{ {mutation} {{ success errors {{ code path }} }} }}")
+    } else {
+        format!("mutation ($input: {name}Input!) {{ {mutation}(input: $input) {{ success errors {{ code path }} }} }}")
+    };
+    let body = json!({ "query": document, "variables": { "input": input } });
+    let mut request = reqwest::Client::new().post(format!("{}/graphql", caller.app.url())).json(&body);
+    if let Some(token) = &caller.token {
+        request = request.bearer_auth(token);
+    }
+    let response = request.send().await.unwrap();
+    let id = response.headers()["x-request-id"].to_str().unwrap().to_owned();
+    (response.json().await.unwrap(), id)
+}
+
+/// What the trail must say of a mutation that was done.
+struct Done<'a> {
+    by: Caller<'a>,
+    input: Value,
+    action: AuditAction,
+    actor: Id,
+    /// What it is done to; none where the mutation makes it.
+    subject: (SubjectType, Option<Id>),
+    changes: Vec<(&'static str, Value, Value)>,
+}
+
+/// Somebody who can sign in, and does.
+async fn ada(app: &App) -> Caller<'_> {
+    let name = Id::new().0.simple().to_string();
+    let fields = UserFields { username: Given(name.chars().skip(4).collect()), ..UserFields::default() };
+    let person = app.create("Ada", app.license, fields, Given(PASSWORD.to_owned())).await;
+    app.sign_in(person).await
+}
+
+async fn username(of: &Caller<'_>) -> String {
+    of.data("{ viewer { username } }", json!({})).await["viewer"]["username"].as_str().unwrap().to_owned()
+}
+
+async fn new_group(caller: &Caller<'_>) -> Id {
+    let made = caller.change("createGroup", "group { id }", json!({ "name": "Ward 3" })).await;
+    Id::parse(made["group"]["id"].as_str().unwrap()).unwrap()
+}
+
+/// A key of the caller's with a role: its id, and the program that has it.
+async fn new_key<'a>(caller: &Caller<'a>, role: &str) -> (Id, Caller<'a>) {
+    let made = caller.change("createApiKey", "secret apiKey { id }", json!({ "name": "Rota", "role": role })).await;
+    let id = Id::parse(made["apiKey"]["id"].as_str().unwrap()).unwrap();
+    (id, Caller { token: made["secret"].as_str().map(str::to_owned), ..caller.clone() })
+}
+
+/// A link that activates a person.
+async fn new_link(app: &App, id: Id) -> String {
+    let person = user::Entity::find_by_id(id).one(app.db.read()).await.unwrap().unwrap();
+    let transaction = app.db.begin().await.unwrap();
+    let token = roster::link::make(&transaction, &person, Purpose::Activation).await.unwrap();
+    audit::commit(transaction, []).await.unwrap();
+    token
+}
+
+/// A mutation that changes something, and what the trail must say of it.
+#[expect(clippy::too_many_lines, reason = "a table of one case for each mutation")]
+async fn done<'a>(app: &'a App, mutation: &str) -> Done<'a> {
+    let chief = app.license_admin().await;
+    let ada = ada(app).await;
+    let of_ada = (SubjectType::User, Some(ada.id));
+    let (by, input, action, subject, changes): (_, _, _, _, Vec<(&'static str, Value, Value)>) = match mutation {
+        "createUser" => (
+            chief,
+            json!({ "firstName": " Eve ", "lastName": "Moss", "username": "eve", "birthDate": "1980-07-08", "pin": "0042", "password": PASSWORD }),
+            AuditAction::UserCreated,
+            (SubjectType::User, None),
+            vec![
+                ("firstName", Value::Null, json!("Eve")),
+                ("lastName", Value::Null, json!("Moss")),
+                ("username", Value::Null, json!("eve")),
+                ("birthDate", Value::Null, json!("1980-07-08")),
+                ("hasPin", json!(false), json!(true)),
+                ("hasActivated", json!(false), json!(true)),
+                ("pin", Value::Null, Value::Null),
+                ("password", Value::Null, Value::Null),
+            ],
+        ),
+        "updateUser" => (
+            chief,
+            json!({ "id": ada.id(), "lastName": "Moss", "mobile": "0777", "gender": "FEMALE", "adminRights": { "isGroupAdmin": true }, "password": "nine-velvet-comets-hum" }),
+            AuditAction::UserUpdated,
+            of_ada,
+            vec![
+                ("lastName", json!("Tester"), json!("Moss")),
+                ("mobile", Value::Null, json!("0777")),
+                ("gender", json!("UNKNOWN"), json!("FEMALE")),
+                ("adminRights.isGroupAdmin", json!(false), json!(true)),
+                ("password", Value::Null, Value::Null),
+            ],
+        ),
+        "setActive" => (
+            chief,
+            json!({ "id": ada.id(), "active": false, "reason": "On leave" }),
+            AuditAction::UserDeactivated,
+            of_ada,
+            vec![("isActive", json!(true), json!(false)), ("reason", Value::Null, json!("On leave"))],
+        ),
+        "deleteUser" => (chief, json!({ "id": ada.id() }), AuditAction::UserDeleted, of_ada, vec![]),
+        "unlockUser" => (chief, json!({ "id": ada.id() }), AuditAction::UserUnlocked, of_ada, vec![]),
+        "login" => (
+            Caller { token: None, ..ada.clone() },
+            json!({ "login": username(&ada).await, "password": PASSWORD }),
+            AuditAction::SignedIn,
+            of_ada,
+            vec![("lastLogin", json!("some"), json!("some"))],
+        ),
+        "activateAccount" => {
+            let bare = app.create("Bea", app.license, UserFields::default(), Undefined).await.id;
+            (
+                Caller { app, id: bare, token: None },
+                json!({ "token": new_link(app, bare).await, "password": PASSWORD }),
+                AuditAction::AccountActivated,
+                (SubjectType::User, Some(bare)),
+                vec![
+                    ("password", Value::Null, Value::Null),
+                    ("hasActivated", json!(false), json!(true)),
+                    ("lastLogin", Value::Null, json!("some")),
+                ],
+            )
+        }
+        "logout" => (ada.clone(), Value::Null, AuditAction::SignedOut, of_ada, vec![]),
+        "endSessions" => (
+            ada.clone(),
+            json!({ "includeCurrent": true }),
+            AuditAction::SessionsEnded,
+            of_ada,
+            vec![("sessions", Value::Null, json!(1))],
+        ),
+        "changePassword" => (
+            ada.clone(),
+            json!({ "currentPassword": PASSWORD, "newPassword": "nine-velvet-comets-hum" }),
+            AuditAction::PasswordChanged,
+            of_ada,
+            vec![("password", Value::Null, Value::Null)],
+        ),
+        "setPin" => (
+            ada.clone(),
+            json!({ "pin": "0042" }),
+            AuditAction::PinChanged,
+            of_ada,
+            vec![("pin", Value::Null, Value::Null), ("hasPin", json!(false), json!(true))],
+        ),
+        "createGroup" => (
+            ada.clone(),
+            json!({ "name": "Ward", "description": "Third floor" }),
+            AuditAction::GroupCreated,
+            (SubjectType::Group, None),
+            vec![("name", Value::Null, json!("Ward")), ("description", Value::Null, json!("Third floor"))],
+        ),
+        "setGroupMember" => {
+            let group = new_group(&ada).await;
+            (
+                ada.clone(),
+                json!({ "groupId": group.0, "userId": chief.id(), "role": "MANAGER" }),
+                AuditAction::GroupMemberSet,
+                (SubjectType::Group, Some(group)),
+                vec![("userId", Value::Null, json!(chief.id())), ("role", Value::Null, json!("MANAGER"))],
+            )
+        }
+        "removeGroupMember" => {
+            let group = new_group(&ada).await;
+            ada.change("setGroupMember", "", json!({ "groupId": group.0, "userId": chief.id(), "role": "MEMBER" }))
+                .await;
+            (
+                ada.clone(),
+                json!({ "groupId": group.0, "userId": chief.id() }),
+                AuditAction::GroupMemberRemoved,
+                (SubjectType::Group, Some(group)),
+                vec![("userId", json!(chief.id()), Value::Null), ("role", json!("MEMBER"), Value::Null)],
+            )
+        }
+        "createInstitution" => (
+            chief,
+            json!({ "name": "St Brigid", "kind": "HOSPITAL", "country": "IE", "numBeds": 3, "externalId": "H-1" }),
+            AuditAction::InstitutionCreated,
+            (SubjectType::Institution, None),
+            vec![
+                ("name", Value::Null, json!("St Brigid")),
+                ("country", Value::Null, json!("IE")),
+                ("numBeds", Value::Null, json!(3)),
+                ("externalId", Value::Null, json!("H-1")),
+            ],
+        ),
+        "createApiKey" => (
+            chief,
+            json!({ "name": "Rota", "role": "ADMIN", "expiresAt": "2126-01-01T00:00:00Z" }),
+            AuditAction::ApiKeyCreated,
+            (SubjectType::ApiKey, None),
+            vec![
+                ("name", Value::Null, json!("Rota")),
+                ("role", Value::Null, json!("ADMIN")),
+                ("expiresAt", Value::Null, json!("2126-01-01T00:00:00+00:00")),
+            ],
+        ),
+        "revokeApiKey" => {
+            let (key, _) = new_key(&chief, "USER").await;
+            let subject = (SubjectType::ApiKey, Some(key));
+            (chief, json!({ "id": key.0 }), AuditAction::ApiKeyRevoked, subject, vec![])
+        }
+        other => panic!("{other} has no case here: say what the trail is to say of it"),
+    };
+    Done { actor: by.id, by, input, action, subject, changes }
+}
+
+/// Mutations that change nothing: what is idempotent twice, what is only tried out, what is wrong, what is forbidden.
+#[expect(clippy::too_many_lines, reason = "a table of some cases for each mutation")]
+async fn nothing<'a>(app: &'a App, mutation: &str) -> Vec<(&'static str, Caller<'a>, Value)> {
+    let (chief, user, anonymous) = (app.license_admin().await, app.user().await, app.anonymous());
+    let ada = ada(app).await;
+    let nobody = Id::new().0;
+    match mutation {
+        "createUser" => {
+            let good = json!({ "firstName": "Eve", "lastName": "Moss", "email": format!("{nobody}@x.example") });
+            let tried = json!({ "firstName": "Eve", "lastName": "Moss", "email": "e@x.example", "dryRun": true });
+            let taken = json!({ "firstName": "Eve", "lastName": "Moss", "username": username(&ada).await });
+            vec![
+                ("dryRun", chief.clone(), tried),
+                ("bad", chief.clone(), json!({ "firstName": "", "lastName": "Moss" })),
+                ("taken", chief, taken),
+                ("forbidden", user, good.clone()),
+                ("anonymous", anonymous, good),
+            ]
+        }
+        "updateUser" => {
+            let change = |fields: Value| {
+                let mut input = json!({ "id": ada.id(), "phone": "1" });
+                input.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+                input
+            };
+            let version = chief.change("updateUser", "user { version }", change(json!({ "nickname": "A" }))).await;
+            assert_eq!(version["user"]["version"], json!(2));
+            vec![
+                ("the same again", chief.clone(), change(json!({ "nickname": "A" }))),
+                ("dryRun", chief.clone(), change(json!({ "nickname": "B", "dryRun": true }))),
+                ("stale", chief.clone(), change(json!({ "nickname": "B", "expectedVersion": 1 }))),
+                ("bad", chief.clone(), change(json!({ "nickname": "B", "birthDate": "tomorrow" }))),
+                ("unknown", chief, json!({ "id": nobody, "nickname": "B" })),
+                ("forbidden", user, change(json!({ "nickname": "B" }))),
+                ("anonymous", anonymous, change(json!({ "nickname": "B" }))),
+            ]
+        }
+        "setActive" => {
+            chief.change("setActive", "", json!({ "id": user.id(), "active": false, "reason": "x" })).await;
+            vec![
+                ("inactive again", chief.clone(), json!({ "id": user.id(), "active": false, "reason": "y" })),
+                ("active again", chief.clone(), json!({ "id": ada.id(), "active": true })),
+                ("himself", chief.clone(), json!({ "id": chief.id(), "active": false })),
+                ("bad", chief.clone(), json!({ "id": ada.id(), "active": false, "reason": "x".repeat(501) })),
+                ("unknown", chief.clone(), json!({ "id": nobody, "active": false })),
+                ("forbidden", ada, json!({ "id": chief.id(), "active": false })),
+                ("anonymous", anonymous, json!({ "id": chief.id(), "active": false })),
+            ]
+        }
+        "deleteUser" => {
+            chief.change("deleteUser", "", json!({ "id": user.id() })).await;
+            vec![
+                ("again", chief.clone(), json!({ "id": user.id() })),
+                ("himself", chief.clone(), json!({ "id": chief.id() })),
+                ("forbidden", ada.clone(), json!({ "id": chief.id() })),
+                ("anonymous", anonymous, json!({ "id": ada.id() })),
+            ]
+        }
+        "unlockUser" => vec![
+            ("unknown", chief, json!({ "id": nobody })),
+            ("forbidden", user, json!({ "id": ada.id() })),
+            ("anonymous", anonymous, json!({ "id": ada.id() })),
+        ],
+        "login" => vec![
+            ("wrong", anonymous.clone(), json!({ "login": username(&ada).await, "password": "wrong" })),
+            ("unknown", anonymous.clone(), json!({ "login": "nobody", "password": PASSWORD })),
+            ("bad", anonymous, json!({ "login": username(&ada).await, "pin": "1234" })),
+        ],
+        "activateAccount" => {
+            let (token, older) = (new_link(app, ada.id).await, new_link(app, user.id).await);
+            new_link(app, user.id).await;
+            vec![
+                ("weak", anonymous.clone(), json!({ "token": token, "password": "password1234" })),
+                ("dead", anonymous.clone(), json!({ "token": older, "password": PASSWORD })),
+                ("none", anonymous, json!({ "token": "x", "password": PASSWORD })),
+            ]
+        }
+        "logout" => vec![("anonymous", anonymous, Value::Null)],
+        "endSessions" => vec![
+            ("no other", ada.clone(), json!({})),
+            ("none of these", ada.clone(), json!({ "sessionIds": [nobody], "includeCurrent": true })),
+            ("unknown", chief.clone(), json!({ "userId": nobody })),
+            ("forbidden", ada, json!({ "userId": chief.id() })),
+            ("anonymous", anonymous, json!({})),
+        ],
+        "changePassword" => {
+            let input = |current: &str, new: &str| json!({ "currentPassword": current, "newPassword": new });
+            vec![
+                ("wrong", ada.clone(), input("wrong", "nine-velvet-comets-hum")),
+                ("weak", ada, input(PASSWORD, "short")),
+                ("anonymous", anonymous, input(PASSWORD, "nine-velvet-comets-hum")),
+            ]
+        }
+        "setPin" => vec![("bad", ada, json!({ "pin": "12" })), ("anonymous", anonymous, json!({ "pin": "1234" }))],
+        "createGroup" => {
+            vec![("bad", ada, json!({ "name": " " })), ("anonymous", anonymous, json!({ "name": "A" }))]
+        }
+        "setGroupMember" => {
+            let group = new_group(&ada).await.0;
+            let member = |id: &str, role: &str| json!({ "groupId": group, "userId": id, "role": role });
+            vec![
+                ("the same again", ada.clone(), member(&ada.id(), "OWNER")),
+                ("the last owner", ada.clone(), member(&ada.id(), "MEMBER")),
+                ("unknown", ada, member(&nobody.to_string(), "MEMBER")),
+                ("forbidden", user.clone(), member(&user.id(), "MEMBER")),
+                ("anonymous", anonymous, member(&user.id(), "MEMBER")),
+            ]
+        }
+        "removeGroupMember" => {
+            let group = new_group(&ada).await.0;
+            vec![
+                ("no member", ada.clone(), json!({ "groupId": group, "userId": user.id() })),
+                ("the last owner", ada.clone(), json!({ "groupId": group, "userId": ada.id() })),
+                ("forbidden", user, json!({ "groupId": group, "userId": ada.id() })),
+                ("anonymous", anonymous, json!({ "groupId": group, "userId": ada.id() })),
+            ]
+        }
+        "createInstitution" => {
+            let house = |id: &str| json!({ "name": "A", "kind": "HOSPITAL", "country": "AU", "externalId": id });
+            chief.change("createInstitution", "", house("H-7")).await;
+            vec![
+                ("taken", chief.clone(), house("H-7")),
+                ("bad", chief, json!({ "name": "A", "kind": "HOSPITAL", "country": "Nowhere" })),
+                ("forbidden", user, house("H-8")),
+                ("anonymous", anonymous, house("H-8")),
+            ]
+        }
+        "createApiKey" => vec![
+            ("bad", chief, json!({ "name": " " })),
+            ("too much", app.admin().await, json!({ "name": "A", "role": "LICENSE_ADMIN" })),
+            ("forbidden", user, json!({ "name": "A" })),
+            ("anonymous", anonymous, json!({ "name": "A" })),
+        ],
+        "revokeApiKey" => {
+            let (key, _) = new_key(&chief, "USER").await;
+            let (gone, _) = new_key(&chief, "USER").await;
+            chief.change("revokeApiKey", "", json!({ "id": gone.0 })).await;
+            vec![
+                ("again", chief, json!({ "id": gone.0 })),
+                ("another's", app.admin().await, json!({ "id": key.0 })),
+                ("forbidden", user, json!({ "id": key.0 })),
+                ("anonymous", anonymous, json!({ "id": key.0 })),
+            ]
+        }
+        other => panic!("{other} has no case here: when does it change nothing?"),
+    }
+}
+
+/// Every mutation of the schema.
+fn mutations() -> Vec<String> {
+    Definition::of_roster().fields("Mutation").iter().map(|field| field.name.node.to_string()).collect()
+}
+
+/// A page of events as a caller sees it.
+async fn page(caller: &Caller<'_>, arguments: &str) -> Value {
+    let query = format!(
+        "{{ auditEvents{arguments} {{ totalCount pageInfo {{ hasNextPage hasPreviousPage startCursor endCursor }} edges {{ cursor node {{ {EVENT} }} }} nodes {{ id }} }} }}"
+    );
+    caller.data(&query, json!({})).await["auditEvents"].clone()
+}
+
+/// The ids of all events that a caller sees, newest first.
+async fn seen(caller: &Caller<'_>) -> Vec<String> {
+    let (mut ids, mut after) = (Vec::new(), Value::Null);
+    loop {
+        let query = "query ($after: String) { auditEvents(first: 100, after: $after) { totalCount nodes { id } pageInfo { hasNextPage endCursor } } }";
+        let page = caller.data(query, json!({ "after": after })).await["auditEvents"].clone();
+        ids.extend(page["nodes"].as_array().unwrap().iter().map(|node| node["id"].as_str().unwrap().to_owned()));
+        if page["pageInfo"]["hasNextPage"] == json!(false) {
+            assert_eq!(page["totalCount"], json!(ids.len()));
+            return ids;
+        }
+        after = page["pageInfo"]["endCursor"].clone();
+    }
+}
+
+/// What of the trail a caller is to see, newest first.
+async fn expected(app: &App, is_seen: impl Fn(&audit_event::Model) -> bool) -> Vec<String> {
+    trail(&app.db).await.iter().rev().filter(|event| is_seen(event)).map(|event| event.id.0.to_string()).collect()
+}
+
+/// Everything in the table, as a text in which bytes stand as they are and in hexadecimal.
+async fn raw(db: &Db) -> String {
+    let mut text = String::new();
+    for event in trail(db).await {
+        let bytes = [event.salt.as_ref(), event.changes_hash.as_ref(), Some(&event.previous), Some(&event.hash)];
+        for bytes in bytes.into_iter().flatten() {
+            writeln!(text, "{} {}", String::from_utf8_lossy(bytes), hex(bytes)).unwrap();
+        }
+        writeln!(text, "{event:?} {}", event.changes.as_deref().unwrap_or_default()).unwrap();
+    }
+    text
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").unwrap();
+        text
+    })
+}
+
+async fn sql(app: &App, sql: &str) {
+    app.db.write().execute_unprepared(sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+}
+
+async fn text_of(app: &App, sql: &str) -> String {
+    let statement = Statement::from_string(app.db.read().get_database_backend(), sql);
+    app.db.read().query_one_raw(statement).await.unwrap().unwrap().try_get_by_index(0).unwrap()
+}
+
+/// Takes away what keeps the database itself from changing the trail.
+async fn disarm(app: &App) {
+    let on = if app.db.is_postgres() { " ON audit_events" } else { "" };
+    for trigger in ["audit_events_insert", "audit_events_update", "audit_events_delete"] {
+        sql(app, &format!("DROP TRIGGER {trigger}{on}")).await;
+    }
+    if !app.db.is_postgres() {
+        sql(app, "DROP TRIGGER audit_events_order").await;
+    }
+}
+
+/// What makes the tombstone of somebody who is still there.
+fn tombstone_of(app: &App, id: Id) -> String {
+    let uuid = |id: Id| if app.db.is_postgres() { format!("'{}'", id.0) } else { format!("x'{}'", id.0.simple()) };
+    let (id, license) = (uuid(id), uuid(app.license));
+    format!("INSERT INTO tombstones VALUES ({id}, {license}, '2026-01-01T00:00:00+00:00', NULL)")
+}
+
+/// A trail with an event in the middle that has something in every column; its place.
+async fn with_full_event(app: &App) -> i64 {
+    let chief = app.license_admin().await;
+    let user = app.user().await;
+    let (_, program) = new_key(&chief, "LICENSE_ADMIN").await;
+    let payload = program
+        .change("updateUser", "", json!({ "id": user.id(), "nickname": "Nick", "birthDate": "1980-07-08" }))
+        .await;
+    assert_eq!(payload["success"], json!(true), "{payload:#}");
+    let full = trail(&app.db).await.pop().unwrap();
+    assert!(full.actor_id.is_some() && full.api_key_id.is_some() && full.request_id.is_some() && full.salt.is_some());
+    chief.change("createGroup", "", json!({ "name": "Ward" })).await;
+    chief.change("setActive", "", json!({ "id": user.id(), "active": false })).await;
+    full.seq
+}
+
+async fn verified(app: &App) -> Verdict {
+    verify(&app.db).await.unwrap()
+}
+
+async fn is_whole(app: &App) {
+    let verdict = verified(app).await;
+    assert!(verdict.faults.is_empty() && verdict.found == 0, "{:?}", verdict.faults);
+    assert_eq!(verdict.events, length(app).await as u64);
+    assert_eq!(verdict.hash, trail(&app.db).await.pop().map(|event| hex(&event.hash)).unwrap_or_default());
+}
+
+/// The same database by other connections.
+async fn another_handle(app: &App) -> Db {
+    let url = if app.db.is_postgres() {
+        let port = text_of(app, "SELECT inet_server_port()::text").await;
+        format!("postgres://roster@127.0.0.1:{port}/{}", text_of(app, "SELECT current_database()::text").await)
+    } else {
+        format!("sqlite://{}", file_of(app).await)
+    };
+    Db::connect(&Settings { url, connections: 4 }).await.unwrap()
+}
+
+/// The file of a SQLite database.
+async fn file_of(app: &App) -> String {
+    text_of(app, "SELECT file FROM pragma_database_list WHERE name = 'main'").await
+}
+
+fn contains(haystack: &[u8], needle: &str) -> bool {
+    haystack.windows(needle.len()).any(|window| window.eq_ignore_ascii_case(needle.as_bytes()))
+}
+
+on_every_database! {
+    async fn every_mutation_that_changes_something_appends_one_event_that_says_what(app: App) {
+        let chief = app.license_admin().await;
+        for mutation in mutations() {
+            let Done { by, input, action, actor, subject, changes: told } = done(&app, &mutation).await;
+            let before = length(&app).await;
+            let (answer, request_id) = send(&by, &mutation, &input).await;
+            assert_eq!(answer.pointer(&format!("/data/{mutation}/success")), Some(&json!(true)), "{mutation}: {answer:#}");
+            let trail = trail(&app.db).await;
+            let [event] = &trail[before..] else { panic!("{mutation}: {:?}", &trail[before..]) };
+            assert_eq!((event.action, event.actor_id, event.subject_type), (action, Some(actor), subject.0), "{mutation}");
+            assert_eq!(event.request_id.as_deref(), Some(request_id.as_str()), "{mutation}");
+            assert_eq!((event.license_id, event.api_key_id), (app.license, None), "{mutation}");
+            if let Some(id) = subject.1 {
+                assert_eq!(event.subject_id, id, "{mutation}");
+            }
+            assert!((Utc::now() - event.at).abs() < TimeDelta::minutes(1));
+            let mut said = changes(event);
+            for (field, (before, after)) in &mut said {
+                if field == "lastLogin" {
+                    for value in [before, after] {
+                        *value = if value.as_str().is_some_and(|at| at.parse::<DateTime<Utc>>().is_ok()) { json!("some") } else { Value::Null };
+                    }
+                }
+            }
+            let told: BTreeMap<String, (Value, Value)> = told.into_iter().map(|(field, before, after)| (field.to_owned(), (before, after))).collect();
+            assert_eq!(said, told, "{mutation}");
+
+            let shown = page(&chief, "(first: 1)").await["edges"][0]["node"].clone();
+            assert_eq!((&shown["id"], &shown["requestId"]), (&json!(event.id.0), &json!(request_id)));
+            assert_eq!((&shown["subjectId"], &shown["changes"].as_array().unwrap().len()), (&json!(event.subject_id.0), &told.len()));
+            let is_gone = ["deleteUser", "revokeApiKey"].contains(&mutation.as_str());
+            let kind = match subject.0 {
+                SubjectType::User => "User", SubjectType::Group => "Group", SubjectType::Institution => "Institution",
+                SubjectType::ApiKey => "ApiKey", SubjectType::License => "License",
+            };
+            let subject = if is_gone { Value::Null } else { json!({ "__typename": kind, "id": event.subject_id.0 }) };
+            assert_eq!((&shown["subject"], &shown["actor"]["id"]), (&subject, &json!(actor.0)), "{mutation}: {shown:#}");
+            is_whole(&app).await;
+        }
+    }
+
+    async fn what_changes_nothing_appends_nothing(app: App) {
+        for mutation in mutations() {
+            let cases = nothing(&app, &mutation).await;
+            assert!(!cases.is_empty());
+            for (case, by, input) in cases {
+                let before = length(&app).await;
+                let (answer, _) = send(&by, &mutation, &input).await;
+                assert_eq!(length(&app).await, before, "{mutation}, {case}: {answer:#}");
+                let said = answer.to_string();
+                assert!(!said.contains("INTERNAL"), "{mutation}, {case}: {said}");
+                let succeeds = ["dryRun", "the same again", "inactive again", "active again", "no other", "none of these", "no member"];
+                let success = answer.pointer(&format!("/data/{mutation}/success")) == Some(&json!(true));
+                assert_eq!(success, succeeds.contains(&case), "{mutation}, {case}: {said}");
+            }
+        }
+        is_whole(&app).await;
+    }
+
+    async fn a_lock_is_recorded_once_with_its_request_and_nobodys_deed(app: App) {
+        let ada = ada(&app).await;
+        let name = username(&ada).await;
+        ada.change("setPin", "", json!({ "pin": "0042" })).await;
+        let device = app.anonymous().change("login", "deviceToken", json!({ "login": name, "password": PASSWORD })).await["deviceToken"].clone();
+        let cases = [
+            (12, json!({ "login": name, "pin": "9999", "deviceToken": device }), AuditAction::PinLocked, 5),
+            (12, json!({ "login": name, "password": "wrong" }), AuditAction::SignInLocked, 10),
+        ];
+        for (attempts, input, action, last) in cases {
+            let before = length(&app).await;
+            let mut requests = Vec::new();
+            for _ in 0..attempts {
+                requests.push(send(&app.anonymous(), "login", &input).await.1);
+            }
+            let trail = trail(&app.db).await;
+            let [event] = &trail[before..] else { panic!("{:?}", &trail[before..]) };
+            assert_eq!((event.action, event.actor_id, event.subject_id), (action, None, ada.id));
+            assert_eq!(event.request_id.as_ref(), Some(&requests[last - 1]), "the attempt that locked");
+        }
+    }
+
+    async fn what_a_program_does_names_its_key(app: App) {
+        let chief = app.license_admin().await;
+        let (key, program) = new_key(&chief, "ADMIN").await;
+        let user = app.user().await;
+        program.change("updateUser", "", json!({ "id": user.id(), "nickname": "A" })).await;
+        let event = trail(&app.db).await.pop().unwrap();
+        assert_eq!((event.actor_id, event.api_key_id), (Some(chief.id), Some(key)));
+        let shown = async |caller: &Caller<'_>| page(caller, &format!("(first: 1, filter: {{ subject: \"{}\" }})", user.id())).await["edges"][0]["node"].clone();
+        let node = shown(&chief).await;
+        assert_eq!((&node["actor"]["id"], &node["apiKey"]["id"]), (&json!(chief.id()), &json!(key.0)));
+        for caller in [&user, &app.admin().await, &program] {
+            assert_eq!(shown(caller).await["apiKey"], Value::Null, "whoever may not see the key");
+        }
+        chief.change("revokeApiKey", "", json!({ "id": key.0 })).await;
+        let node = shown(&chief).await;
+        assert_eq!((&node["actor"]["id"], &node["apiKey"]), (&json!(chief.id()), &Value::Null), "it was revoked");
+    }
+
+    async fn no_secret_is_in_the_trail(app: App) {
+        let chief = app.license_admin().await;
+        let ada = ada(&app).await;
+        let name = username(&ada).await;
+        let login = app.anonymous().change("login", "token deviceToken", json!({ "login": name, "password": PASSWORD })).await;
+        let mut secrets: Vec<String> = [&login["token"], &login["deviceToken"]].iter().map(|token| token.as_str().unwrap().to_owned()).collect();
+        secrets.push(ada.token.clone().unwrap());
+        ada.change("setPin", "", json!({ "pin": "4711" })).await;
+        ada.change("changePassword", "", json!({ "currentPassword": PASSWORD, "newPassword": "nine-velvet-comets-hum" })).await;
+        let by_pin = json!({ "login": name, "pin": "4711", "deviceToken": login["deviceToken"] });
+        app.anonymous().change("login", "", by_pin).await;
+        chief.change("updateUser", "", json!({ "id": ada.id(), "password": "four-amber-kettles-sing", "pin": "8142" })).await;
+        let eve = json!({ "firstName": "Eve", "lastName": "Moss", "username": "eve", "password": "six-copper-lanterns-drift", "pin": "9053" });
+        chief.change("createUser", "", eve).await;
+        let made = chief.change("createApiKey", "secret", json!({ "name": "Rota" })).await;
+        secrets.push(made["secret"].as_str().unwrap().to_owned());
+        let bare = app.create("Bea", app.license, UserFields::default(), Undefined).await.id;
+        let token = new_link(&app, bare).await;
+        app.anonymous().change("activateAccount", "", json!({ "token": token, "password": "two-silent-herons-argue" })).await;
+        new_link(&app, ada.id).await;
+        secrets.push(token);
+        secrets.extend([PASSWORD, "nine-velvet-comets-hum", "four-amber-kettles-sing", "six-copper-lanterns-drift", "two-silent-herons-argue"].map(str::to_owned));
+        secrets.extend(["\"4711\"", "\"8142\"", "\"9053\""].map(str::to_owned));
+        let db = app.db.read();
+        secrets.extend(credential::Entity::find().all(db).await.unwrap().into_iter().map(|row| row.password_hash));
+        secrets.extend(pin::Entity::find().all(db).await.unwrap().into_iter().map(|row| row.pin_hash));
+        let mut hashes: Vec<Vec<u8>> = session::Entity::find().all(db).await.unwrap().into_iter().map(|row| row.token_hash).collect();
+        hashes.extend(device::Entity::find().all(db).await.unwrap().into_iter().map(|row| row.token_hash));
+        hashes.extend(link::Entity::find().all(db).await.unwrap().into_iter().map(|row| row.token_hash));
+        hashes.extend(api_key::Entity::find().all(db).await.unwrap().into_iter().map(|row| row.token_hash));
+        assert!(secrets.len() > 15 && hashes.len() >= 5, "{} {}", secrets.len(), hashes.len());
+        secrets.extend(hashes.iter().map(|hash| hex(hash)));
+        secrets.extend(hashes.iter().map(|hash| format!("{hash:?}")));
+        let trail = raw(&app.db).await;
+        assert!(trail.contains("password") && trail.contains("\"pin\""), "that they changed is there");
+        for secret in secrets {
+            assert!(!trail.contains(&secret), "{secret}");
+        }
+    }
+
+    async fn everybody_sees_what_is_about_himself_and_administrators_their_license(app: App) {
+        let (root, chief, admin, ada, bob, stranger) =
+            (app.superuser().await, app.license_admin().await, app.admin().await, app.user().await, app.user().await, app.stranger().await);
+        for (subject, by) in [(&ada, &chief), (&bob, &chief), (&ada, &ada), (&stranger, &root), (&ada, &root)] {
+            let input = json!({ "id": subject.id(), "nickname": format!("N{}", length(&app).await) });
+            assert_eq!(by.change("updateUser", "", input).await["success"], json!(true));
+        }
+        new_group(&ada).await;
+        assert_eq!(app.anonymous().refused("{ auditEvents { totalCount } }", json!({})).await, "UNAUTHENTICATED");
+        for user in [&ada, &bob, &stranger] {
+            let own = expected(&app, |event| event.subject_id == user.id).await;
+            assert!(own.len() >= 3);
+            assert_eq!(seen(user).await, own);
+        }
+        let of_license = expected(&app, |event| event.license_id == app.license).await;
+        for administrator in [&chief, &admin] {
+            assert_eq!(seen(administrator).await, of_license);
+        }
+        let all = expected(&app, |_| true).await;
+        assert_eq!(seen(&root).await, all);
+        assert!(all.len() > of_license.len());
+
+        let (_, program) = new_key(&chief, "USER").await;
+        assert_eq!(seen(&program).await, expected(&app, |event| event.subject_id == chief.id).await, "a program has the rank of its key");
+
+        let of_bob = expected(&app, |event| event.subject_id == bob.id).await[0].clone();
+        let node = "query ($id: ID!) { node(id: $id) { __typename id } nodes(ids: [$id]) { id } }";
+        let there = json!({ "node": { "__typename": "AuditEvent", "id": of_bob }, "nodes": [{ "id": of_bob }] });
+        let nothing = json!({ "node": null, "nodes": [null] });
+        for (caller, expected) in [(&bob, &there), (&chief, &there), (&admin, &there), (&root, &there), (&ada, &nothing), (&stranger, &nothing)] {
+            assert_eq!(caller.data(node, json!({ "id": of_bob })).await, *expected);
+        }
+        assert_eq!(app.anonymous().refused("query ($id: ID!) { node(id: $id) { id } }", json!({ "id": of_bob })).await, "UNAUTHENTICATED");
+
+        let of = |caller: &Caller<'_>| format!("(filter: {{ subject: \"{}\" }})", caller.id());
+        for (caller, subject, is_seen) in [(&ada, &bob, false), (&ada, &ada, true), (&stranger, &ada, false), (&chief, &bob, true), (&chief, &stranger, false), (&root, &stranger, true)] {
+            let total = page(caller, &of(subject)).await["totalCount"].as_i64().unwrap();
+            assert_eq!(total > 0, is_seen);
+        }
+        for (caller, actor, is_seen) in [(&bob, &chief, true), (&chief, &root, true), (&stranger, &chief, false)] {
+            let total = page(caller, &format!("(filter: {{ actor: \"{}\" }})", actor.id())).await["totalCount"].as_i64().unwrap();
+            assert_eq!(total > 0, is_seen);
+        }
+
+        let by_root = page(&stranger, "").await["edges"].as_array().unwrap().iter().map(|edge| edge["node"].clone()).find(|node| node["action"] == json!("USER_UPDATED")).unwrap();
+        assert_eq!((&by_root["actor"], &by_root["subject"]["id"]), (&Value::Null, &json!(stranger.id())), "who is of another license cannot be seen");
+
+        let cursor = page(&ada, "(first: 1)").await["pageInfo"]["endCursor"].clone();
+        let of_license = page(&chief, "(first: 1)").await["pageInfo"]["endCursor"].clone();
+        for (caller, cursor) in [(&bob, &cursor), (&chief, &cursor), (&ada, &of_license), (&root, &of_license), (&stranger, &cursor)] {
+            assert_eq!(caller.refused("query ($after: String) { auditEvents(after: $after) { totalCount } }", json!({ "after": cursor })).await, "BAD_USER_INPUT");
+        }
+        page(&admin, &format!("(after: {of_license})")).await;
+    }
+
+    async fn what_is_private_is_shown_to_whom_it_is_shown_elsewhere(app: App) {
+        let (chief, ada) = (app.license_admin().await, app.user().await);
+        let rights = json!({ "isGroupAdmin": true, "isProjectAdmin": true });
+        let input = json!({ "id": ada.id(), "birthDate": "1980-07-08", "mobile": "0777", "externalId": "E-1", "phone": "1", "adminRights": rights });
+        assert_eq!(chief.change("updateUser", "", input).await["success"], json!(true));
+        let shown = async |caller: &Caller<'_>| {
+            let node = page(caller, &format!("(first: 1, filter: {{ subject: \"{}\", action: [USER_UPDATED] }})", ada.id())).await["edges"][0]["node"].clone();
+            let changes = node["changes"].as_array().unwrap().iter().map(|change| (change["field"].as_str().unwrap().to_owned(), change["after"].clone()));
+            (node["id"].as_str().unwrap().to_owned(), changes.collect::<BTreeMap<_, _>>())
+        };
+        let all = json!({ "birthDate": "1980-07-08", "mobile": "0777", "externalId": "E-1", "phone": "1", "adminRights.isGroupAdmin": true, "adminRights.isProjectAdmin": true });
+        let mut own = all.clone();
+        (own["adminRights.isGroupAdmin"], own["adminRights.isProjectAdmin"]) = (Value::Null, Value::Null);
+        let (id, seen) = shown(&ada).await;
+        assert_eq!(json!(seen), own, "the names of the fields, and his own birth date");
+        for caller in [&chief, &app.admin().await, &app.superuser().await] {
+            assert_eq!(json!(shown(caller).await.1), all);
+        }
+        let by_node = ada.data("query ($id: ID!) { node(id: $id) { ... on AuditEvent { changes { field before after } } } }", json!({ "id": id })).await;
+        let rights: Vec<&Value> = by_node["node"]["changes"].as_array().unwrap().iter().filter(|change| change["field"].as_str().unwrap().starts_with("adminRights")).collect();
+        assert!(rights.len() == 2 && rights.iter().all(|change| change["before"].is_null() && change["after"].is_null()), "{rights:?}");
+    }
+
+    async fn keys_are_nodes_for_whom_they_are_listed(app: App) {
+        let (chief, admin, user, stranger, root) = (app.license_admin().await, app.admin().await, app.user().await, app.stranger().await, app.superuser().await);
+        let (of_chief, program) = new_key(&chief, "LICENSE_ADMIN").await;
+        let (of_admin, _) = new_key(&admin, "ADMIN").await;
+        let node = "query ($ids: [ID!]!) { nodes(ids: $ids) { __typename id ... on ApiKey { name role } } }";
+        let shown = |key: Id, role: &str| json!({ "__typename": "ApiKey", "id": key.0, "name": "Rota", "role": role });
+        let (one, other) = (shown(of_chief, "LICENSE_ADMIN"), shown(of_admin, "ADMIN"));
+        let cases = [
+            (&chief, json!([one, other])), (&root, json!([one, other])), (&admin, json!([null, other])),
+            (&user, json!([null, null])), (&stranger, json!([null, null])), (&program, json!([null, null])),
+        ];
+        for (caller, expected) in cases {
+            assert_eq!(caller.data(node, json!({ "ids": [of_chief.0, of_admin.0] })).await["nodes"], expected);
+        }
+    }
+
+    async fn the_database_itself_refuses_to_change_an_event(app: App) {
+        with_full_event(&app).await;
+        let before = trail(&app.db).await;
+        let columns = "seq, id, license_id, at, action, actor_id, api_key_id, subject_type, subject_id, request_id, changes, salt, changes_hash, previous, hash";
+        let copy = |seq: &str, id: &str| {
+            let values = columns.replacen("seq, id", &format!("{seq}, {id}"), 1);
+            format!("INTO audit_events ({columns}) SELECT {values} FROM audit_events WHERE seq = 3")
+        };
+        let mut attempts = vec![
+            "DELETE FROM audit_events".to_owned(),
+            "DELETE FROM audit_events WHERE seq = (SELECT max(seq) FROM audit_events)".to_owned(),
+            "UPDATE audit_events SET changes = NULL, salt = NULL".to_owned(),
+            "UPDATE audit_events SET changes = NULL, salt = NULL WHERE seq = 5".to_owned(),
+            format!("INSERT {}", copy("0", "license_id")),
+            format!("INSERT {}", copy("-1", "subject_id")),
+        ];
+        attempts.extend(Column::iter().map(|column| format!("UPDATE audit_events SET {0} = {0}", sea_orm::IdenStatic::as_str(&column))));
+        if app.db.is_postgres() {
+            attempts.push("TRUNCATE audit_events".to_owned());
+            attempts.push("TRUNCATE audit_events, licenses CASCADE".to_owned());
+            attempts.push(format!("INSERT {} ON CONFLICT (seq) DO UPDATE SET action = 'SIGNED_IN'", copy("seq", "license_id")));
+        } else {
+            attempts.push(format!("INSERT OR REPLACE {}", copy("seq", "license_id")));
+            attempts.push(format!("REPLACE {}", copy("seq + 1", "license_id")));
+            attempts.push(format!("REPLACE {}", copy("1000", "id")));
+            attempts.push("UPDATE OR REPLACE audit_events SET seq = 2 WHERE seq = 3".to_owned());
+            attempts.push(format!("INSERT {} ON CONFLICT (seq) DO UPDATE SET action = 'SIGNED_IN'", copy("seq", "license_id")));
+        }
+        for attempt in attempts {
+            let refused = app.db.write().execute_unprepared(&attempt).await.expect_err(&attempt).to_string();
+            assert!(refused.contains("audit_events is append-only"), "{attempt}: {refused}");
+            assert_eq!(trail(&app.db).await, before, "{attempt}");
+        }
+        is_whole(&app).await;
+    }
+
+    async fn who_is_erased_is_gone_from_the_trail_and_the_chain_holds(app: App) {
+        let chief = app.license_admin().await;
+        let personal = json!({
+            "firstName": "Zephyrinella", "lastName": "Quartermainly", "username": "zephq77", "email": "zephyrinella@quartermainly.example",
+            "nickname": "Zephylein", "certifiedEmail": "zeph.certified@quartermainly.example", "phone": "+61255501234", "mobile": "+61455598765",
+            "birthDate": "1983-11-29", "website": "https://quartermainly.example/zeph", "externalId": "QZ-770011", "position": "Perfusionistin",
+        });
+        let mut input = personal.clone();
+        input["password"] = json!(PASSWORD);
+        let id = chief.change("createUser", "user { id }", input.clone()).await["user"]["id"].as_str().unwrap().to_owned();
+        let other = chief.change("createUser", "user { id }", json!({ "firstName": "Other", "lastName": "Tester", "username": "other" })).await;
+        let login = app.anonymous().change("login", "token", json!({ "login": "zephq77", "password": PASSWORD })).await;
+        let herself = Caller { app: &app, id: Id::parse(&id).unwrap(), token: login["token"].as_str().map(str::to_owned) };
+        herself.change("updateUser", "", json!({ "id": id, "nickname": "Zephyrchen" })).await;
+        let group = new_group(&herself).await.0;
+        herself.change("setGroupMember", "", json!({ "groupId": group, "userId": chief.id(), "role": "OWNER" })).await;
+        chief.change("setActive", "", json!({ "id": id, "active": false, "reason": "Unauffindbarkeit" })).await;
+        let values: Vec<String> = personal.as_object().unwrap().values().map(|value| value.as_str().unwrap().to_owned())
+            .chain(["Zephyrchen", "Unauffindbarkeit"].map(str::to_owned)).collect();
+        let before = raw(&app.db).await;
+        for value in &values {
+            assert!(before.contains(value), "{value}");
+        }
+        let hashes: Vec<Vec<u8>> = trail(&app.db).await.into_iter().map(|event| event.hash).collect();
+
+        let (answer, request_id) = send(&chief, "deleteUser", &json!({ "id": id })).await;
+        assert_eq!(answer["data"]["deleteUser"]["success"], json!(true), "{answer:#}");
+        let after = raw(&app.db).await;
+        for value in &values {
+            assert!(!after.contains(value), "{value}");
+        }
+        let events = trail(&app.db).await;
+        assert!(events.iter().zip(&hashes).all(|(event, hash)| event.hash == *hash), "nothing else of the chain changed");
+        let subject = Id::parse(&id).unwrap();
+        let of_her: Vec<&audit_event::Model> = events.iter().filter(|event| event.subject_id == subject).collect();
+        assert_eq!(of_her.iter().map(|event| event.action).collect::<Vec<_>>(),
+            [AuditAction::UserCreated, AuditAction::SignedIn, AuditAction::UserUpdated, AuditAction::UserDeactivated, AuditAction::UserDeleted]);
+        assert!(of_her.iter().all(|event| event.changes.is_none() && event.salt.is_none()));
+        let others = Id::parse(other["user"]["id"].as_str().unwrap()).unwrap();
+        assert!(events.iter().filter(|event| event.subject_id == others).all(|event| event.changes.is_some()), "of nobody else");
+        let stone = tombstone::Entity::find_by_id(subject).one(app.db.read()).await.unwrap().unwrap();
+        assert_eq!((stone.license_id, stone.deleted_by), (app.license, Some(chief.id)));
+        assert!((Utc::now() - stone.deleted_at).abs() < TimeDelta::minutes(1));
+        is_whole(&app).await;
+
+        let shown = page(&chief, &format!("(filter: {{ subject: \"{id}\" }})")).await;
+        assert_eq!((&shown["totalCount"], &shown["edges"][0]["node"]["action"], &shown["edges"][0]["node"]["requestId"]), (&json!(5), &json!("USER_DELETED"), &json!(request_id)));
+        assert!(shown["edges"].as_array().unwrap().iter().all(|edge| edge["node"]["changes"] == json!([]) && edge["node"]["subject"].is_null()));
+        let deeds = page(&chief, &format!("(filter: {{ actor: \"{id}\" }})")).await;
+        assert_eq!(deeds["totalCount"], json!(4), "what she did is still there");
+        assert!(deeds["edges"].as_array().unwrap().iter().all(|edge| edge["node"]["actor"].is_null()));
+
+        let again = chief.change("createUser", "user { id }", input).await;
+        assert_eq!(again["success"], json!(true), "e-mail, username and external id are free: {again:#}");
+        let refused = app.db.write().execute_unprepared("UPDATE audit_events SET changes = 'x' WHERE changes IS NULL").await;
+        assert!(refused.unwrap_err().to_string().contains("append-only"), "the trail of who is erased may only lose");
+    }
+
+    async fn any_single_change_is_found(app: App) {
+        let middle = with_full_event(&app).await;
+        is_whole(&app).await;
+        disarm(&app).await;
+        for table in ["audit_events", "audit_head"] {
+            sql(&app, &format!("CREATE TABLE kept_{table} AS SELECT * FROM {table}")).await;
+        }
+        let columns: Vec<String> = Column::iter().map(|column| sea_orm::IdenStatic::as_str(&column).to_owned()).collect();
+        let columns = columns.join(", ");
+        let restore = async || {
+            sql(&app, &format!("DELETE FROM audit_events; INSERT INTO audit_events ({columns}) SELECT {columns} FROM kept_audit_events")).await;
+            sql(&app, "DELETE FROM audit_head; INSERT INTO audit_head SELECT * FROM kept_audit_head").await;
+            is_whole(&app).await;
+        };
+        let finds = async |what: String, seq: Option<i64>| {
+            let verdict = verified(&app).await;
+            assert!(verdict.found > 0, "{what} is not found");
+            assert_eq!(verdict.found, verdict.faults.len() as u64);
+            if let Some(seq) = seq {
+                assert!(verdict.faults.iter().any(|fault| fault.seq.is_some_and(|at| (seq..=seq + 1).contains(&at))), "{what}: {:?}", verdict.faults);
+            }
+            restore().await;
+        };
+
+        let full = audit_event::Entity::find_by_id(middle).one(app.db.read()).await.unwrap().unwrap();
+        let id = || Expr::value(Id::new());
+        let bytes = |of: &[u8]| {
+            let mut changed = of.to_vec();
+            *changed.last_mut().unwrap() ^= 1;
+            vec![Expr::value(changed), Expr::value(vec![0_u8; 3])]
+        };
+        let text = |of: &str| vec![Expr::value(format!("{of} ")), Expr::value(String::new())];
+        for column in Column::iter() {
+            let mut values: Vec<SimpleExpr> = match column {
+                Column::Seq => vec![Expr::value(middle + 1_000), Expr::value(-middle)],
+                Column::Id | Column::LicenseId | Column::SubjectId | Column::ActorId | Column::ApiKeyId => vec![id()],
+                Column::At => vec![Expr::value(full.at + TimeDelta::microseconds(1)), Expr::value(full.at - TimeDelta::days(1))],
+                Column::Action => vec![Expr::value("USER_DELETED"), Expr::value("USER_UPDATED "), Expr::value("NONSENSE")],
+                Column::SubjectType => vec![Expr::value("GROUP"), Expr::value("user")],
+                Column::RequestId => text(full.request_id.as_ref().unwrap()),
+                Column::Changes => text(full.changes.as_ref().unwrap()),
+                Column::Salt => bytes(full.salt.as_ref().unwrap()),
+                Column::ChangesHash => bytes(full.changes_hash.as_ref().unwrap()),
+                Column::Previous => bytes(&full.previous),
+                Column::Hash => bytes(&full.hash),
+            };
+            if column.def().is_null() {
+                let null = match column.def().get_column_type() {
+                    ColumnType::Uuid => Expr::value(None::<uuid::Uuid>),
+                    ColumnType::VarBinary(_) => Expr::value(None::<Vec<u8>>),
+                    _ => Expr::value(None::<String>),
+                };
+                values.push(null);
+            }
+            for value in values {
+                let what = format!("{column:?} = {value:?}");
+                let changed = audit_event::Entity::update_many().col_expr(column, value).filter(Column::Seq.eq(middle));
+                assert_eq!(changed.exec(app.db.write()).await.unwrap().rows_affected, 1);
+                finds(what, (!matches!(column, Column::Seq)).then_some(middle)).await;
+            }
+        }
+
+        let last = full.seq.max(i64::try_from(length(&app).await).unwrap());
+        let swapped = format!(
+            "UPDATE audit_events SET seq = 1000000 WHERE seq = {middle}; UPDATE audit_events SET seq = {middle} WHERE seq = {middle} + 1; UPDATE audit_events SET seq = {middle} + 1 WHERE seq = 1000000"
+        );
+        let relinked = format!(
+            "{swapped}; UPDATE audit_events SET previous = (SELECT hash FROM audit_events AS other WHERE other.seq = audit_events.seq - 1) WHERE seq IN ({middle}, {middle} + 1, {middle} + 2)"
+        );
+        let erased = format!("UPDATE audit_events SET changes = NULL, salt = NULL WHERE seq = {middle}");
+        let mut cases = vec![
+            ("the first event deleted", "DELETE FROM audit_events WHERE seq = 1".to_owned()),
+            ("a middle event deleted", format!("DELETE FROM audit_events WHERE seq = {middle}")),
+            ("a middle event deleted and those after it moved up", format!("DELETE FROM audit_events WHERE seq = {middle}; UPDATE audit_events SET seq = -seq WHERE seq > {middle}; UPDATE audit_events SET seq = -seq - 1 WHERE seq < 0")),
+            ("the last event deleted", format!("DELETE FROM audit_events WHERE seq = {last}")),
+            ("every event deleted", "DELETE FROM audit_events".to_owned()),
+            ("two events swapped", swapped),
+            ("two events swapped and linked", relinked),
+            ("another seq in the head", "UPDATE audit_head SET seq = seq - 1".to_owned()),
+            ("another hash in the head", "UPDATE audit_head SET hash = (SELECT hash FROM audit_events WHERE seq = 1)".to_owned()),
+            ("the head deleted", "DELETE FROM audit_head".to_owned()),
+            ("changes erased of nobody who was", erased.clone()),
+            ("changes erased with their hash", format!("UPDATE audit_events SET changes = NULL, salt = NULL, changes_hash = NULL WHERE seq = {middle}")),
+        ];
+        if !app.db.is_postgres() {
+            cases.push(("digits that an instant has not", format!("UPDATE audit_events SET at = replace(at, '+00:00', '1+00:00') WHERE seq = {middle}")));
+            cases.push(("an instant of another zone", format!("UPDATE audit_events SET at = replace(at, '+00:00', 'Z') WHERE seq = {middle}")));
+            cases.push(("no id", format!("UPDATE audit_events SET id = x'00' WHERE seq = {middle}")));
+        }
+        for (what, change) in cases {
+            sql(&app, &change).await;
+            finds(what.to_owned(), None).await;
+        }
+        // A tombstone of somebody else's excuses nothing; that of the subject does.
+        sql(&app, &erased).await;
+        sql(&app, &tombstone_of(&app, full.actor_id.unwrap())).await;
+        assert_eq!(verified(&app).await.found, 1);
+        sql(&app, &tombstone_of(&app, full.subject_id)).await;
+        assert_eq!(verified(&app).await.found, 0);
+    }
+
+    async fn a_long_trail_is_read_to_its_end_and_faults_are_listed_up_to_a_hundred(app: App) {
+        let mut records = String::new();
+        for n in 0..2_300 {
+            writeln!(records, "{}", json!({ "user": { "firstName": "Ann", "lastName": "Moss", "username": format!("ann{n}") } })).unwrap();
+        }
+        roster::import::load(&app.db, app.license, records.as_bytes(), |_| ()).await.unwrap();
+        is_whole(&app).await;
+        disarm(&app).await;
+        sql(&app, "UPDATE audit_events SET request_id = 'x' WHERE seq = 2201").await;
+        let verdict = verified(&app).await;
+        assert_eq!((verdict.found, verdict.faults[0].seq), (1, Some(2201)));
+        sql(&app, "UPDATE audit_events SET request_id = 'x'").await;
+        let verdict = verified(&app).await;
+        assert_eq!((verdict.found, verdict.faults.len()), (verdict.events, 100));
+        assert!(verdict.events > 2_300);
+        assert!(verdict.faults.iter().map(|fault| fault.seq).eq((1..=100).map(Some)));
+    }
+
+    async fn parallel_writes_of_two_instances_make_one_chain(app: App) {
+        let other = another_handle(&app).await;
+        let people: Vec<user::Model> = join_all((0..8).map(|_| app.create("Writer", app.license, UserFields::default(), Undefined))).await;
+        let before = length(&app).await;
+        let tasks = people.iter().enumerate().map(|(n, person)| {
+            let db = if n % 2 == 0 { app.db.clone() } else { other.clone() };
+            let viewer = Viewer::SignedIn(SignedIn::new(&person.into(), Means::Session(Id::new()), Some(format!("task-{n}"))));
+            tokio::spawn(async move {
+                for m in 0..10 {
+                    let fields = GroupFields { name: Given(format!("Ward {n}.{m}")), ..GroupFields::default() };
+                    roster::group::create(&db, &viewer, fields).await.unwrap();
+                }
+            })
+        });
+        let checks = async {
+            for _ in 0..5 {
+                let verdict = verified(&app).await;
+                assert!(verdict.faults.is_empty(), "while others write: {:?}", verdict.faults);
+            }
+        };
+        let (tasks, ()) = tokio::join!(join_all(tasks.collect::<Vec<_>>()), checks);
+        assert!(tasks.iter().all(Result::is_ok), "{tasks:?}");
+        let trail = trail(&app.db).await;
+        assert_eq!(trail.len(), before + 80);
+        assert!(trail.windows(2).all(|pair| pair[0].at <= pair[1].at), "in the order of time");
+        is_whole(&app).await;
+        assert!(verify(&other).await.unwrap().faults.is_empty());
+        other.close().await.unwrap();
+    }
+
+    async fn what_is_not_committed_leaves_no_event(app: App) {
+        let before = length(&app).await;
+        let chief = app.license_admin().await;
+        let made = length(&app).await;
+        assert!(made > before);
+        let person = user::Entity::find_by_id(chief.id).one(app.db.read()).await.unwrap().unwrap();
+        let transaction = app.db.begin().await.unwrap();
+        roster::link::make(&transaction, &person, Purpose::Activation).await.unwrap();
+        drop(transaction);
+        assert_eq!((length(&app).await, link::Entity::find().count(app.db.read()).await.unwrap()), (made, 0));
+        is_whole(&app).await;
+    }
+
+    async fn events_are_paged_newest_first(app: App) {
+        let (chief, user) = (app.license_admin().await, app.user().await);
+        for n in 0..23 {
+            user.change("updateUser", "", json!({ "id": user.id(), "nickname": format!("N{n}") })).await;
+        }
+        for caller in [&chief, &user] {
+            let all = expected(&app, |event| caller.id == chief.id && event.license_id == app.license || event.subject_id == caller.id).await;
+            let (mut ids, mut arguments) = (Vec::new(), "(first: 7)".to_owned());
+            loop {
+                let page = page(caller, &arguments).await;
+                assert_eq!(page["totalCount"], json!(all.len()));
+                assert_eq!(page["pageInfo"]["hasPreviousPage"], json!(!ids.is_empty()));
+                let edges = page["edges"].as_array().unwrap();
+                assert_eq!(page["nodes"].as_array().unwrap().len(), edges.len());
+                assert_eq!((&page["pageInfo"]["startCursor"], &page["pageInfo"]["endCursor"]), (&edges[0]["cursor"], &edges[edges.len() - 1]["cursor"]));
+                ids.extend(edges.iter().map(|edge| edge["node"]["id"].as_str().unwrap().to_owned()));
+                if page["pageInfo"]["hasNextPage"] == json!(false) {
+                    break;
+                }
+                // What is done meanwhile comes before the first page, and moves no other.
+                caller.change("updateUser", "", json!({ "id": caller.id(), "nickname": "same" })).await;
+                arguments = format!("(first: 7, after: {})", page["pageInfo"]["endCursor"]);
+                if ids.len() == 7 {
+                    break;
+                }
+            }
+            let rest = page(caller, arguments.replace("first: 7", "first: 100").as_str()).await;
+            ids.extend(rest["edges"].as_array().unwrap().iter().map(|edge| edge["node"]["id"].as_str().unwrap().to_owned()));
+            assert_eq!(ids, all);
+            assert_eq!(page(caller, "").await["edges"].as_array().unwrap().len(), (all.len() + 1).min(50));
+        }
+    }
+
+    async fn events_are_filtered_by_everything_at_once(app: App) {
+        let (chief, admin, ada, bob) = (app.license_admin().await, app.admin().await, app.user().await, app.user().await);
+        for (by, of, nickname) in [(&chief, &ada, "A"), (&admin, &ada, "B"), (&chief, &bob, "C"), (&ada, &ada, "D")] {
+            by.change("updateUser", "", json!({ "id": of.id(), "nickname": nickname })).await;
+        }
+        let group = new_group(&ada).await;
+        chief.change("deleteUser", "", json!({ "id": bob.id() })).await;
+        let events = trail(&app.db).await;
+        let at = |n: usize| events[events.len() - 1 - n].at;
+        let ids = async |filter: Value| -> Vec<String> {
+            let data = chief.data("query ($filter: AuditFilter) { auditEvents(filter: $filter, first: 100) { totalCount nodes { id } } }", json!({ "filter": filter })).await;
+            let ids: Vec<String> = data["auditEvents"]["nodes"].as_array().unwrap().iter().map(|node| node["id"].as_str().unwrap().to_owned()).collect();
+            assert_eq!(data["auditEvents"]["totalCount"], json!(ids.len()));
+            ids
+        };
+        let expect = async |is_meant: &dyn Fn(&audit_event::Model) -> bool| expected(&app, |event| event.license_id == app.license && is_meant(event)).await;
+        assert_eq!(ids(Value::Null).await, expect(&|_| true).await);
+        assert_eq!(ids(json!({})).await, expect(&|_| true).await);
+        assert_eq!(ids(json!({ "subject": ada.id() })).await, expect(&|event| event.subject_id == ada.id).await);
+        assert_eq!(ids(json!({ "subject": group.0 })).await.len(), 1);
+        assert_eq!(ids(json!({ "subject": bob.id() })).await, expect(&|event| event.subject_id == bob.id).await, "even who is gone");
+        assert_eq!(ids(json!({ "subject": app.license.0 })).await.len(), 1);
+        assert_eq!(ids(json!({ "actor": chief.id() })).await, expect(&|event| event.actor_id == Some(chief.id)).await);
+        assert_eq!(ids(json!({ "actor": chief.id(), "subject": ada.id(), "action": ["USER_UPDATED"] })).await.len(), 1);
+        let actions = ids(json!({ "action": ["USER_DELETED", "GROUP_CREATED"] })).await;
+        assert_eq!(actions, expect(&|event| matches!(event.action, AuditAction::UserDeleted | AuditAction::GroupCreated)).await);
+        assert_eq!(actions.len(), 2);
+        assert_eq!(ids(json!({ "action": vec!["USER_DELETED"; 100] })).await.len(), 1);
+        assert_eq!(ids(json!({ "action": [] })).await.len(), 0, "none of no actions");
+        assert_eq!(ids(json!({ "since": at(2), "until": at(0) })).await, expect(&|event| event.at >= at(2) && event.at < at(0)).await);
+        assert_eq!(ids(json!({ "since": at(0) })).await.len(), 1, "that instant too");
+        assert_eq!(ids(json!({ "until": at(0) })).await.len() + 1, ids(json!({})).await.len(), "not that instant");
+        let elsewhere = at(2).with_timezone(&chrono::FixedOffset::east_opt(5 * 3600 + 1800).unwrap());
+        assert_eq!(ids(json!({ "since": elsewhere })).await.len(), 3, "in any zone");
+        assert_eq!(ids(json!({ "since": "9999-12-31T23:59:59Z" })).await.len(), 0);
+        assert_eq!(ids(json!({ "until": "0001-01-01T00:00:00Z" })).await.len(), 0);
+        assert_eq!(ids(json!({ "subject": Id::new().0 })).await.len(), 0);
+    }
+
+    async fn a_filter_that_is_wrong_is_refused_with_every_fault(app: App) {
+        let chief = app.license_admin().await;
+        let query = "query ($filter: AuditFilter, $first: Int, $after: String) { auditEvents(filter: $filter, first: $first, after: $after) { totalCount } }";
+        let cases = [
+            (json!({ "filter": { "subject": "7" } }), vec!["filter.subject"]),
+            (json!({ "filter": { "actor": "" } }), vec!["filter.actor"]),
+            (json!({ "filter": { "action": vec!["SIGNED_IN"; 101] } }), vec!["filter.action"]),
+            (json!({ "filter": { "since": "2026-01-02T00:00:00Z", "until": "2026-01-02T00:00:00Z" } }), vec!["filter.until"]),
+            (json!({ "filter": { "since": "2026-01-02T00:00:00Z", "until": "2026-01-01T00:00:00Z" } }), vec!["filter.until"]),
+            (json!({ "filter": { "since": "+200000-01-02T00:00:00Z" } }), vec!["filter.since"]),
+            (json!({ "filter": { "until": "-0001-01-02T00:00:00Z" } }), vec!["filter.until"]),
+            (json!({ "filter": { "subject": "x", "actor": "y", "action": vec!["SIGNED_IN"; 101], "since": "2026-01-02T00:00:00Z", "until": "2025-01-01T00:00:00Z" } }),
+                vec!["filter.subject", "filter.actor", "filter.action", "filter.until"]),
+            (json!({ "first": 0 }), vec!["first"]),
+            (json!({ "first": 101 }), vec!["first"]),
+            (json!({ "after": "x" }), vec!["after"]),
+            (json!({ "filter": { "action": ["SIGNED_UP"] } }), vec![]),
+            (json!({ "filter": { "since": "yesterday" } }), vec![]),
+        ];
+        for (mut variables, named) in cases {
+            for argument in ["filter", "first", "after"] {
+                variables[argument] = variables[argument].take();
+            }
+            let answer = chief.ask(query, variables.clone()).await;
+            let error = &answer["errors"][0];
+            let code = error["extensions"]["code"].as_str().unwrap_or_default();
+            assert!(code == "BAD_USER_INPUT" || named.is_empty() && !code.is_empty() && code != "INTERNAL", "{variables}: {answer:#}");
+            for name in named {
+                assert!(error["message"].as_str().unwrap().contains(&format!("{name}:")), "{variables}: {answer:#}");
+            }
+        }
+        let cursor = page(&chief, "(first: 1)").await["pageInfo"]["endCursor"].clone();
+        let users = chief.data("{ users(first: 1) { pageInfo { endCursor } } }", json!({})).await["users"]["pageInfo"]["endCursor"].clone();
+        let filter = json!({ "action": ["SIGNED_IN"] });
+        assert_eq!(chief.refused(query, json!({ "after": cursor, "filter": filter, "first": 1 })).await, "BAD_USER_INPUT", "of another filter");
+        assert_eq!(chief.refused(query, json!({ "after": users, "first": 1 })).await, "BAD_USER_INPUT", "of another list");
+    }
+
+    async fn a_page_costs_as_many_statements_for_fifty_events_as_for_one(app: App) {
+        let chief = app.license_admin().await;
+        let (_, program) = new_key(&chief, "ADMIN").await;
+        for n in 0..6 {
+            let user = app.user().await;
+            chief.change("updateUser", "", json!({ "id": user.id(), "nickname": format!("N{n}") })).await;
+            program.change("updateUser", "", json!({ "id": user.id(), "nickname": "P" })).await;
+            new_group(&user).await;
+            chief.change("createInstitution", "", json!({ "name": format!("H{n}"), "kind": "HOSPITAL", "country": "AU" })).await;
+        }
+        new_key(&chief, "USER").await;
+        let cost = async |caller: &Caller<'_>, first: u32| {
+            let query = format!("{{ auditEvents(first: {first}) {{ edges {{ node {{ {EVENT} }} }} }} }}");
+            let before = app.db.statements();
+            let edges = caller.data(&query, json!({})).await["auditEvents"]["edges"].as_array().unwrap().clone();
+            assert_eq!(edges.len(), first as usize);
+            let kinds: BTreeSet<String> = edges.iter().map(|edge| edge["node"]["subject"]["__typename"].to_string()).collect();
+            (app.db.statements() - before, kinds.len())
+        };
+        assert_eq!(cost(&chief, 1).await.0, 4, "the token, the event, its actor, its key");
+        let all = expected(&app, |event| event.license_id == app.license).await.len();
+        assert_eq!(cost(&chief, 20).await, (6, 4), "and people, groups, institutions");
+        assert_eq!(cost(&chief, u32::try_from(all).unwrap()).await, (7, 5), "and the license");
+    }
+
+    async fn a_field_of_an_event_is_the_same_alone_as_beside_all_others(app: App) {
+        let chief = app.license_admin().await;
+        with_full_event(&app).await;
+        let fields = ["id", "at", "action", "actor { id }", "apiKey { id }", "subject { id }", "subjectId", "changes { field before after }", "requestId"];
+        let named: BTreeSet<String> = Definition::of_roster().fields("AuditEvent").iter().map(|field| field.name.node.to_string()).collect();
+        assert_eq!(named, fields.iter().map(|field| field.split(' ').next().unwrap().to_owned()).collect());
+        let ask = async |fields: &str| chief.data(&format!("{{ auditEvents {{ nodes {{ {fields} }} }} }}"), json!({})).await["auditEvents"]["nodes"].as_array().unwrap().clone();
+        let whole = ask(&fields.join(" ")).await;
+        assert!(whole.iter().any(|event| event.as_object().unwrap().values().all(|value| !value.is_null())), "{whole:#?}");
+        for field in fields {
+            let name = field.split(' ').next().unwrap();
+            for (alone, whole) in ask(field).await.iter().zip(&whole) {
+                assert_eq!(alone[name], whole[name], "{field}");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_event_has_no_more_changes_than_are_shown() {
+    let columns = [user::Column::iter().count(), group::Column::iter().count(), institution::Column::iter().count()];
+    let others = [license::Column::iter().count(), api_key::Column::iter().count()];
+    // Beside its columns, a subject has at most: password, pin, reason, groups, sessions.
+    assert!(columns.into_iter().chain(others).all(|columns| columns + 5 <= MOST_CHANGES));
+}
+
+#[tokio::test]
+async fn who_is_erased_is_gone_from_the_file_of_sqlite() {
+    let app = App::on_sqlite().await;
+    let chief = app.license_admin().await;
+    let mut ids = Vec::new();
+    for n in 0..60 {
+        let input = json!({
+            "firstName": format!("Zephyrinella{n}"), "lastName": format!("Quartermainly{n}"), "username": format!("zephq{n}"), "email": format!("zeph{n}@quartermainly.example"),
+            "mobile": format!("+614555987{n}"), "position": "Perfusionistin", "externalId": format!("QZ-7700{n}"), "certifiedEmail": format!("cert{n}@quartermainly.example"),
+        });
+        let made = chief.change("createUser", "user { id }", input).await;
+        let id = made["user"]["id"].clone();
+        chief
+            .change(
+                "updateUser",
+                "",
+                json!({ "id": id, "nickname": format!("Zephylein{n}"), "lastName": format!("Quartermainlee{n}") }),
+            )
+            .await;
+        ids.push(id);
+    }
+    let file = file_of(&app).await;
+    app.db.survey().await.unwrap();
+    let traces = [
+        "Zephyrinella",
+        "Quartermainl",
+        "zephq",
+        "quartermainly",
+        "+614555987",
+        "Perfusionistin",
+        "QZ-7700",
+        "Zephylein",
+    ];
+    let bytes = std::fs::read(&file).unwrap();
+    assert!(traces.iter().all(|trace| contains(&bytes, trace)));
+    for id in ids {
+        assert_eq!(chief.change("deleteUser", "", json!({ "id": id })).await["success"], json!(true));
+    }
+    app.db.write().execute_unprepared("PRAGMA wal_checkpoint(TRUNCATE)").await.unwrap();
+    for file in [file.clone(), format!("{file}-wal")] {
+        let bytes = std::fs::read(&file).unwrap_or_default();
+        let left: Vec<&str> = traces.into_iter().filter(|trace| contains(&bytes, trace)).collect();
+        assert!(left.is_empty(), "{file}: {left:?}");
+    }
+    is_whole(&app).await;
+}
+
+in_every_home! {
+    async fn the_command_line_leaves_events_that_nobody_signed_in_did(home: Home) {
+        let home = home.with_admin().await;
+        let people = [
+            json!({ "institution": { "name": "St Brigid", "kind": "HOSPITAL", "country": "IE" } }),
+            json!({ "group": { "name": "Ward 3" } }),
+            json!({ "user": { "firstName": "Fred", "lastName": "Moss", "username": "fred", "mobile": "0777", "groups": [{ "group": "Ward 3", "role": "OWNER" }] } }),
+        ];
+        let file = |people: &[Value]| people.iter().map(Value::to_string).collect::<Vec<_>>().join("\n");
+        std::fs::write(home.path("people.ndjson"), file(&people)).unwrap();
+        let dry = home.run(&["import", "people.ndjson", "--dry-run"]).await;
+        assert_eq!(dry.code, 0, "{dry:?}");
+        let db = home.db().await;
+        let made = [AuditAction::LicenseCreated, AuditAction::UserCreated];
+        assert_eq!(trail(&db).await.iter().map(|event| event.action).collect::<Vec<_>>(), made, "trying it out leaves none");
+        for _ in 0..2 {
+            let loaded = home.run(&["import", "people.ndjson"]).await;
+            assert_eq!(loaded.code, 0, "{loaded:?}");
+        }
+        let mut changed = people.clone();
+        changed[0]["institution"]["numBeds"] = json!(9);
+        changed[2]["user"]["mobile"] = json!("0888");
+        std::fs::write(home.path("people.ndjson"), file(&changed)).unwrap();
+        assert_eq!(home.run(&["import", "people.ndjson"]).await.code, 0);
+        let events = trail(&db).await;
+        let actions = [AuditAction::InstitutionCreated, AuditAction::GroupCreated, AuditAction::UserCreated, AuditAction::InstitutionUpdated, AuditAction::UserUpdated];
+        assert_eq!(events.iter().map(|event| event.action).collect::<Vec<_>>(), [&made[..], &actions].concat());
+        assert!(events.iter().all(|event| event.actor_id.is_none() && event.api_key_id.is_none() && event.request_id.is_none()));
+        let of = |n: usize, field: &str| changes(&events[n]).remove(field).unwrap_or_else(|| panic!("{field}: {:?}", events[n]));
+        assert_eq!(of(0, "number"), (Value::Null, json!("1")));
+        assert_eq!(of(1, "adminRights.isSuperuser"), (json!(false), json!(true)));
+        assert_eq!(of(1, "password"), (Value::Null, Value::Null));
+        assert_eq!(of(4, "groups").1, json!([{ "groupId": events[3].subject_id.0, "role": "OWNER" }]));
+        assert_eq!(of(5, "numBeds"), (Value::Null, json!(9)));
+        assert_eq!(of(6, "mobile"), (json!("0777"), json!("0888")));
+        assert_eq!(changes(&events[6]).len(), 1);
+        db.close().await.unwrap();
+    }
+
+    async fn the_trail_is_verified_by_the_program_while_a_server_runs(home: Home) {
+        let home = home.with_admin().await;
+        let server = home.serve(&[]).await;
+        server.sign_in(crate::process::ADMIN).await;
+        let verified = home.run(&["audit", "verify"]).await;
+        assert_eq!((verified.code, verified.err.as_str()), (0, ""));
+        let db = home.db().await;
+        let last = trail(&db).await.pop().unwrap();
+        assert_eq!(verified.out.trim(), format!("3 events, unbroken; the last one's hash is {}", hex(&last.hash)));
+        let (on, backend) = if home.is_sqlite() { ("", DatabaseBackend::Sqlite) } else { (" ON audit_events", DatabaseBackend::Postgres) };
+        for change in [format!("DROP TRIGGER audit_events_update{on}"), "UPDATE audit_events SET request_id = 'forged' WHERE seq = 2".to_owned()] {
+            db.write().execute_raw(Statement::from_string(backend, change)).await.unwrap();
+        }
+        let verified = home.run(&["audit", "verify"]).await;
+        assert_eq!((verified.code, verified.out.as_str()), (1, ""));
+        assert!(verified.err.contains("event 2: ") && verified.err.contains("faults: 1"), "{}", verified.err);
+        server.sign_in(crate::process::ADMIN).await;
+        db.close().await.unwrap();
+    }
+
+    async fn a_directory_of_yesterday_is_not_verified(home: Home) {
+        assert_eq!(home.run(&["migrate"]).await.code, 0);
+        let empty = home.run(&["audit", "verify"]).await;
+        assert_eq!((empty.code, empty.out.trim()), (0, "There are no events."));
+        let db = home.db().await;
+        db.write().execute_unprepared("DELETE FROM seaql_migrations WHERE version LIKE '%_trail'").await.unwrap();
+        db.close().await.unwrap();
+        let old = home.run(&["audit", "verify"]).await;
+        assert_eq!(old.code, 1);
+        assert!(old.err.contains("1 migrations are pending"), "{}", old.err);
+    }
+}
+
+#[tokio::test]
+async fn verifying_an_empty_place_makes_no_file() {
+    let home = Home::on_sqlite();
+    let verified = home.run(&["audit", "verify"]).await;
+    assert_eq!(verified.code, 1);
+    assert!(verified.err.contains("roster.db"), "{}", verified.err);
+    assert!(!home.path("roster-data").exists());
+    assert!(home.run(&["audit", "--help"]).await.out.contains("verify"));
+}
