@@ -72,9 +72,7 @@ impl Application for App {
                 let message = "login, activateAccount, changePassword, setPin: only one of them in a request.";
                 return Ok(refused(Error::BadInput(message.to_owned())));
             }
-            Ok(document) => {
-                (Arc::new(Named::in_document(document)), page::sizes_left_out(document, &given))
-            }
+            Ok(document) => (Arc::new(Named::in_document(document)), page::sizes_left_out(document, &given)),
             Err(_) => (Arc::default(), Vec::new()),
         };
         request.variables.extend(absent.into_iter().map(|name| (name, Value::Null)));

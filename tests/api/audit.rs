@@ -155,7 +155,11 @@ async fn done<'a>(app: &'a App, mutation: &str) -> Done<'a> {
             vec![("isActive", json!(true), json!(false)), ("reason", Value::Null, json!("On leave"))],
         ),
         "deleteUser" => (chief, json!({ "id": ada.id() }), AuditAction::UserDeleted, of_ada, vec![]),
-        "unlockUser" => (chief, json!({ "id": ada.id() }), AuditAction::UserUnlocked, of_ada, vec![]),
+        "unlockUser" => {
+            let wrong = json!({ "login": username(&ada).await, "password": "not-the-password" });
+            app.anonymous().faults("login", wrong).await;
+            (chief, json!({ "id": ada.id() }), AuditAction::UserUnlocked, of_ada, vec![])
+        }
         "login" => (
             Caller { token: None, ..ada.clone() },
             json!({ "login": username(&ada).await, "password": PASSWORD }),
@@ -290,6 +294,7 @@ async fn nothing<'a>(app: &'a App, mutation: &str) -> Vec<(&'static str, Caller<
             assert_eq!(version["user"]["version"], json!(2));
             vec![
                 ("the same again", chief.clone(), change(json!({ "nickname": "A" }))),
+                ("no secret to remove", chief.clone(), json!({ "id": user.id(), "password": null, "pin": null })),
                 ("dryRun", chief.clone(), change(json!({ "nickname": "B", "dryRun": true }))),
                 ("stale", chief.clone(), change(json!({ "nickname": "B", "expectedVersion": 1 }))),
                 ("bad", chief.clone(), change(json!({ "nickname": "B", "birthDate": "tomorrow" }))),
@@ -320,6 +325,7 @@ async fn nothing<'a>(app: &'a App, mutation: &str) -> Vec<(&'static str, Caller<
             ]
         }
         "unlockUser" => vec![
+            ("not locked", chief.clone(), json!({ "id": user.id() })),
             ("unknown", chief, json!({ "id": nobody })),
             ("forbidden", user, json!({ "id": ada.id() })),
             ("anonymous", anonymous, json!({ "id": ada.id() })),
@@ -588,7 +594,7 @@ on_every_database! {
                 assert_eq!(length(&app).await, before, "{mutation}, {case}: {answer:#}");
                 let said = answer.to_string();
                 assert!(!said.contains("INTERNAL"), "{mutation}, {case}: {said}");
-                let succeeds = ["dryRun", "the same again", "inactive again", "active again", "no other", "none of these", "no member"];
+                let succeeds = ["not locked", "no secret to remove", "dryRun", "the same again", "inactive again", "active again", "no other", "none of these", "no member"];
                 let success = answer.pointer(&format!("/data/{mutation}/success")) == Some(&json!(true));
                 assert_eq!(success, succeeds.contains(&case), "{mutation}, {case}: {said}");
             }
