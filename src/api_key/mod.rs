@@ -9,7 +9,7 @@ use sea_orm::{
     ActiveModelTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
 };
 
-use crate::access::{Viewer, of_license};
+use crate::access::{Action, Viewer, of_license};
 use crate::audit::{self, Entry, difference};
 use crate::db::Db;
 use crate::entity::api_key::{self, MOST_KEYS_OF_A_LICENSE};
@@ -89,13 +89,13 @@ pub async fn revoke(db: &Db, viewer: &Viewer, id: &str) -> Result<api_key::Model
     Ok(key)
 }
 
-/// The keys of a license that the viewer sees, oldest first.
+/// The keys of a license that the viewer sees, oldest first; none of a license that he cannot see.
 ///
 /// # Errors
-/// `Forbidden` for a license other than the viewer's own; whatever the database says.
+/// `Forbidden`; whatever the database says.
 pub async fn list(db: &Db, viewer: &Viewer, license_id: Option<Id>) -> Result<Vec<api_key::Model>, Error> {
     let license_id = license_id.unwrap_or(viewer.signed_in()?.license_id);
-    viewer.may_list_api_keys(license_id)?;
+    viewer.may(Action::UseApiKeys)?;
     let keys = api_key::Entity::find()
         .filter(of_license(api_key::Column::LicenseId, license_id))
         .filter(viewer.sees_api_keys())

@@ -20,6 +20,7 @@ mod http;
 mod import;
 mod institutions;
 mod lists;
+mod matrix;
 mod people;
 mod plans;
 mod playground;
