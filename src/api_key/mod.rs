@@ -11,6 +11,7 @@ use sea_orm::{
 
 use crate::access::{Action, Viewer, of_license};
 use crate::audit::{self, Entry, difference};
+use crate::credential::lock_active;
 use crate::db::Db;
 use crate::entity::api_key::{self, MOST_KEYS_OF_A_LICENSE};
 use crate::entity::audit_event::AuditAction;
@@ -58,6 +59,8 @@ pub async fn create(
     form.finish()?;
 
     let transaction = db.begin().await?;
+    // Who was shut out since the request began gets no key that would let him in again.
+    lock_active(&transaction, new.user_id).await?;
     // The license's row is the lock under which keys are counted.
     license::Entity::find_by_id(new.license_id).lock_exclusive().one(&transaction).await?;
     let of_license = of_license(api_key::Column::LicenseId, new.license_id);
