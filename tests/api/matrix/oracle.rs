@@ -43,7 +43,7 @@ pub const FORBIDDEN: &str = "FORBIDDEN";
 pub const NOT_FOUND: &str = "NOT_FOUND";
 pub const UNAUTHENTICATED: &str = "UNAUTHENTICATED";
 
-/// USER, ADMIN, LICENSE_ADMIN, superuser: 0 to 3.
+/// `USER`, `ADMIN`, `LICENSE_ADMIN`, superuser: 0 to 3.
 pub fn rank_of(role: &str) -> u8 {
     match role {
         "USER" => 0,

@@ -74,7 +74,8 @@ fn no_action_reaches_less_far_for_a_higher_rank() {
 
 #[test]
 fn nothing_is_open_to_anonymous_callers_but_signing_in_and_asking_who_they_are() {
-    let open: Vec<Action> = TABLE.iter().filter(|(_, row)| row[0] != Reach::Nothing).map(|(action, _)| *action).collect();
+    let open: Vec<Action> =
+        TABLE.iter().filter(|(_, row)| row[0] != Reach::Nothing).map(|(action, _)| *action).collect();
     assert_eq!(open, [Action::SignIn, Action::SeeViewer]);
 }
 
@@ -107,7 +108,11 @@ const DECIDES: [&str; 22] = [
 /// What looks like a decision and is none.
 const ALLOWED: [(&str, &str, &str); 2] = [
     ("api_key/mutation.rs", "default_with = \"Role::User\"", "what an input says where it says nothing"),
-    ("account.rs", "new.is_superuser = true", "the first superuser is made by the command line, before there is a viewer"),
+    (
+        "account.rs",
+        "new.is_superuser = true",
+        "the first superuser is made by the command line, before there is a viewer",
+    ),
 ];
 
 /// Where a role or a license may be looked at: where it is decided, stored, or invented.
@@ -128,10 +133,12 @@ fn nothing_outside_access_compares_a_role_a_rank_or_a_license() {
         read += 1;
         let text = code(&fs::read_to_string(&file).unwrap());
         for place in decisions(&text) {
-            let around: String = text.chars().skip(text.split_at(place).0.chars().count().saturating_sub(30)).take(80).collect();
-            match ALLOWED.iter().any(|(file, what, _)| *file == name && around.contains(what)) {
-                true => allowed += 1,
-                false => hits.push(format!("{name}: ...{around}...")),
+            let around: String =
+                text.chars().skip(text.split_at(place).0.chars().count().saturating_sub(30)).take(80).collect();
+            if ALLOWED.iter().any(|(file, what, _)| *file == name && around.contains(what)) {
+                allowed += 1;
+            } else {
+                hits.push(format!("{name}: ...{around}..."));
             }
         }
     }
@@ -153,7 +160,13 @@ fn a_decision_is_found_however_it_is_written() {
     ] {
         assert!(!decisions(&code(text)).is_empty(), "{text}");
     }
-    for text in ["// Role::Admin", "let license_id = viewer.license_id;", "GroupRole::Owner", "role: input.role,", "Role::UserType"] {
+    for text in [
+        "// Role::Admin",
+        "let license_id = viewer.license_id;",
+        "GroupRole::Owner",
+        "role: input.role,",
+        "Role::UserType",
+    ] {
         assert!(decisions(&code(text)).is_empty(), "{text}");
     }
 }
