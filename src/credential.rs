@@ -2,9 +2,11 @@
 //! of somebody else's.
 
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{ActiveModelTrait, ColumnTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, QueryFilter};
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect,
+};
 
-use crate::entity::{api_key, credential, device, pin, session};
+use crate::entity::{api_key, credential, device, pin, session, user};
 use crate::error::Error;
 use crate::link;
 use crate::scalar::Id;
@@ -15,6 +17,17 @@ pub struct ShutOut {
     pub sessions: i32,
     pub api_keys: i32,
     pub links: i32,
+}
+
+/// Locks the row of the person who asks, who must not have been shut out since: it is the lock under which what lets a
+/// person in and what shuts him out take turns.
+///
+/// # Errors
+/// `Unauthenticated` where the person is not active any more, or not there.
+pub async fn lock_active(transaction: &DatabaseTransaction, user_id: Id) -> Result<(), Error> {
+    let active = user::Entity::find_by_id(user_id).filter(user::Column::IsActive.eq(true));
+    let found = active.lock_exclusive().one(transaction).await?;
+    found.map(|_| ()).ok_or(Error::Unauthenticated)
 }
 
 /// Sets the password. Whoever knew the old one is to gain nothing by it any more: every session but the `spared` one ends

@@ -343,7 +343,8 @@ impl Viewer {
         self.may_to(Action::UpdateUser, old)?;
         let viewer = self.signed_in()?;
         let of_sign_in = given.iter().any(|field| SIGN_IN_FIELDS.contains(field));
-        if self.reach(Action::UpdateUser) == Reach::Own {
+        // Who is above the viewer can only be himself, asking by a key of a lower role.
+        if self.reach(Action::UpdateUser) == Reach::Own || Rank::of_user(old) > viewer.rank {
             let beyond: Vec<&str> = given.iter().filter(|field| !OWN_FIELDS.contains(field)).copied().collect();
             return match beyond.as_slice() {
                 [] => Ok(()),
@@ -398,18 +399,6 @@ impl Viewer {
         self.may(Action::UseApiKeys)?;
         if Rank::of_role(role) > self.signed_in()?.rank {
             return refuse("An API key has no higher rank than who makes it.");
-        }
-        Ok(())
-    }
-
-    /// Whether the viewer may see the API keys of a license.
-    ///
-    /// # Errors
-    /// `Forbidden` for a license other than his own.
-    pub fn may_list_api_keys(&self, license_id: Id) -> Result<(), Error> {
-        self.may(Action::UseApiKeys)?;
-        if self.reach(Action::UseApiKeys) != Reach::All && self.signed_in()?.license_id != license_id {
-            return refuse("You may not do this in this license.");
         }
         Ok(())
     }

@@ -7,8 +7,9 @@ use async_graphql::MaybeUndefined;
 use chrono::{DateTime, SubsecRound, Utc};
 use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
 
-use crate::access::{Viewer, of_license};
+use crate::access::{Action, Viewer, of_license};
 use crate::audit::{self, Entry, difference};
+use crate::credential::lock_active;
 use crate::db::Db;
 use crate::entity::api_key::{self, MOST_KEYS_OF_A_LICENSE};
 use crate::entity::audit_event::AuditAction;
@@ -52,6 +53,8 @@ pub async fn create(db: &Db, viewer: &Viewer, input: CreateApiKeyInput) -> Resul
     form.finish()?;
 
     let transaction = db.begin().await?;
+    // Who was shut out since the request began gets no key that would let him in again.
+    lock_active(&transaction, new.user_id).await?;
     // The license's row is the lock under which keys are counted.
     license::Entity::find_by_id(new.license_id).lock_exclusive().one(&transaction).await?;
     let of_license = of_license(api_key::Column::LicenseId, new.license_id);
@@ -83,13 +86,13 @@ pub async fn revoke(db: &Db, viewer: &Viewer, id: &str) -> Result<api_key::Model
     Ok(key)
 }
 
-/// The keys of a license that the viewer sees, oldest first.
+/// The keys of a license that the viewer sees, oldest first; none of a license that he cannot see.
 ///
 /// # Errors
-/// `Forbidden` for a license other than the viewer's own; whatever the database says.
+/// `Forbidden`; whatever the database says.
 pub async fn list(db: &Db, viewer: &Viewer, license_id: Option<Id>) -> Result<Vec<api_key::Model>, Error> {
     let license_id = license_id.unwrap_or(viewer.signed_in()?.license_id);
-    viewer.may_list_api_keys(license_id)?;
+    viewer.may(Action::UseApiKeys)?;
     let keys = api_key::Entity::find()
         .filter(of_license(api_key::Column::LicenseId, license_id))
         .filter(viewer.sees_api_keys())

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::access::{Viewer, is_same_license};
 use crate::audit::{self, Change as Changed, Entry, difference};
+use crate::credential::lock_active;
 use crate::db::Db;
 use crate::entity::audit_event::AuditAction;
 use crate::entity::group::GroupFields;
@@ -32,7 +33,7 @@ pub async fn create(db: &Db, viewer: &Viewer, fields: GroupFields) -> Result<gro
     new.lay_over(fields, &mut form);
     form.finish()?;
     let transaction = db.begin().await?;
-    user::Entity::find_by_id(signed_in.user_id).lock_exclusive().one(&transaction).await?;
+    lock_active(&transaction, signed_in.user_id).await?;
     check_room(&transaction, signed_in.user_id, "name").await?;
     new.clone().into_active_model().reset_all().insert(&transaction).await?;
     let owner =
@@ -86,7 +87,7 @@ pub async fn remove_member(db: &Db, viewer: &Viewer, group_id: &str, user_id: &s
     change.commit(viewer, AuditAction::GroupMemberRemoved, None).await
 }
 
-/// A change of who belongs to a group, under way: the group's row is locked, so that changes of one group take turns.
+/// A change of who belongs to a group, under way: the rows of person and group are locked, so that changes of either take turns.
 struct Change {
     transaction: DatabaseTransaction,
     group: group::Model,
@@ -105,10 +106,11 @@ impl Change {
         };
 
         let transaction = db.begin().await?;
-        let seen = viewer.sees_groups();
-        let group = group::Entity::find_by_id(group_id).filter(seen).lock_exclusive().one(&transaction).await?;
+        // First the person, then the group: whoever erases a person locks them in this order, too.
         let seen = viewer.finds_users();
         let person = user::Entity::find_by_id(user_id).filter(seen).lock_exclusive().one(&transaction).await?;
+        let seen = viewer.sees_groups();
+        let group = group::Entity::find_by_id(group_id).filter(seen).lock_exclusive().one(&transaction).await?;
         let person = person
             .filter(|person| group.as_ref().is_none_or(|group| is_same_license(group.license_id, person.license_id)));
         let mut form = Form::changing();

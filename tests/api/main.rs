@@ -24,6 +24,7 @@ mod instances;
 mod institutions;
 mod key;
 mod lists;
+mod matrix;
 mod people;
 mod plans;
 mod playground;

@@ -1,0 +1,175 @@
+//! Every action by every kind of viewer to every kind of target, field by field, against an oracle that says the rules a
+//! second time; and what must hold whatever is written in whatever order.
+
+mod cell;
+mod oracle;
+mod reads;
+mod seat;
+mod sequences;
+mod table;
+mod writes;
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use async_graphql::MaybeUndefined::{Undefined, Value as Given};
+use futures_util::{StreamExt, stream};
+use roster::access::ROOT_FIELDS;
+use roster::entity::user::{self, Privacy, UserFields};
+use sea_orm::Iterable;
+use serde_json::json;
+
+use self::cell::{Cell, Tally, run};
+use self::oracle::{DONE, PRIVATE, RIGHTS, UNAUTHENTICATED};
+use self::seat::{Seat, World, nobodies, seats, world};
+use crate::app::{App, PASSWORD};
+use crate::definition::{Definition, innermost};
+
+impl Seat<'_> {
+    async fn read(&mut self, world: &World) {
+        let cells = self.reads(world);
+        run(&self.caller, false, cells, &mut self.tally).await;
+    }
+
+    /// Everything that can be tried out without a change.
+    async fn try_out(&mut self, fields: &[String]) {
+        let mut cells = self.changes(fields);
+        cells.extend(self.creations());
+        run(&self.caller, true, cells, &mut self.tally).await;
+    }
+
+    async fn write(&mut self, world: &World) {
+        let mut cells = self.joinings(world);
+        cells.extend(self.keys());
+        cells.extend(self.switchings());
+        cells.extend(self.account());
+        run(&self.caller, true, cells, &mut self.tally).await;
+        self.keep_promises();
+    }
+
+    /// What `viewerCan` promised, compared with what came of it.
+    fn keep_promises(&mut self) {
+        for known in &self.known {
+            let Some(can) = self.tally.can.remove(&known.id) else { continue };
+            for (action, field) in [("update", "update"), ("setActive", "setActive"), ("delete", "delete")] {
+                let outcome = self.tally.outcomes.get(&(known.id, action)).map(String::as_str);
+                let what = format!("{} -> {}: viewerCan.{field} and {outcome:?}", self.name, known.label);
+                self.tally.expect(|| what, &json!(outcome == Some(DONE)), &can[field]);
+            }
+        }
+    }
+}
+
+/// Whose token is of no use is nobody to every root field, and signs in only where he still may.
+async fn judge_nobodies(app: &App, tally: &mut Tally) {
+    let target = app.user().await;
+    let asks = Definition::of_roster().asks(1, &|_, _| Some(target.id()));
+    let nobodies = nobodies(app).await;
+    for (name, caller) in &nobodies {
+        for ask in &asks {
+            let (status, answer) = caller.post(&json!({ "query": ask.query, "variables": ask.variables })).await;
+            tally.expect(|| format!("{name}: {}", ask.field), &json!(401), &json!(status));
+            let code = &answer["errors"][0]["extensions"]["code"];
+            tally.expect(|| format!("{name}: {}", ask.field), &json!(UNAUTHENTICATED), code);
+        }
+    }
+    let never = UserFields { username: Given("never".to_owned()), ..UserFields::default() };
+    app.create("Never", app.license, never, Undefined).await;
+    for (login, password, expected) in [
+        ("never", PASSWORD, "INVALID_CREDENTIALS"),
+        ("v101", PASSWORD, "INACTIVE"),
+        ("v104", PASSWORD, "INACTIVE"),
+        ("v101", "wrong-velvet-comets-hum", "INVALID_CREDENTIALS"),
+        ("v105", PASSWORD, "INACTIVE"),
+        ("v108", PASSWORD, "INACTIVE"),
+        ("v105", "wrong-velvet-comets-hum", "INVALID_CREDENTIALS"),
+        ("v200", PASSWORD, DONE),
+        ("v201", PASSWORD, "INVALID_CREDENTIALS"),
+    ] {
+        let input = format!("login: \"{login}\", password: \"{password}\"");
+        run(&app.anonymous(), true, vec![Cell::change("login", &input, login, expected)], tally).await;
+    }
+}
+
+/// The names of the fields of a type, as the server tells them.
+async fn fields_of(app: &App, of: &str, kind: &str) -> Vec<String> {
+    let query = format!("{{ __type(name: \"{of}\") {{ {kind} {{ name }} }} }}");
+    let told = app.anonymous().data(&query, json!({})).await;
+    let fields = told["__type"][kind].as_array().unwrap_or_else(|| panic!("{of} has no {kind}")).clone();
+    fields.iter().map(|field| field["name"].as_str().unwrap().to_owned()).collect()
+}
+
+/// Nothing is served that the matrix does not know.
+async fn is_complete(app: &App, fields: &BTreeSet<&'static str>) {
+    let mut served = fields_of(app, "Query", "fields").await;
+    served.extend(fields_of(app, "Mutation", "fields").await);
+    for field in served.iter().map(String::as_str).chain(ROOT_FIELDS.iter().map(|(field, _)| *field)) {
+        assert!(fields.contains(field), "the root field {field} has no case in the matrix");
+    }
+    for field in fields {
+        assert!(served.iter().any(|served| served == field), "the matrix asks for {field}, which is not served");
+    }
+    for (of, known) in [
+        ("UserBy", &["id", "username", "email", "externalId"][..]),
+        ("AdminRightsInput", &RIGHTS[..]),
+        ("SetActiveInput", &["id", "active", "reason"][..]),
+    ] {
+        for field in fields_of(app, of, "inputFields").await {
+            assert!(known.contains(&field.as_str()), "{field} of {of} has no case in the matrix");
+        }
+    }
+    let definition = Definition::of_roster();
+    let known = ["includeInactive", "query", "first", "after", "last", "before"];
+    for field in definition.fields("Query").into_iter().filter(|field| innermost(&field.ty.node).contains("User")) {
+        for argument in &field.arguments {
+            let name = argument.node.name.node.as_str();
+            let is_known = known.contains(&name) || field.name.node == "user";
+            assert!(is_known, "{}({name}:) finds people, and has no case in the matrix", field.name.node);
+        }
+    }
+    for column in user::Column::iter() {
+        let field = column.field();
+        match column.privacy() {
+            Privacy::Private => assert!(PRIVATE.contains(&field.as_str()), "{field} is private and has no case"),
+            Privacy::Right => {
+                let is_known = RIGHTS.iter().any(|right| field == format!("adminRights.{right}"));
+                assert!(is_known, "{field} is a right and has no case in the matrix");
+            }
+            Privacy::Open | Privacy::Internal => {
+                assert!(!PRIVATE.contains(&field.as_str()), "{field} is to be private");
+            }
+        }
+    }
+}
+
+on_every_database! {
+    async fn every_viewer_may_do_to_every_target_what_the_rules_say(app: App) {
+        let began = Instant::now();
+        let mut seats = seats(&app).await;
+        let mut tally = Tally::default();
+        judge_nobodies(&app, &mut tally).await;
+        let world = world(&app, &seats).await;
+        let mut fields = fields_of(&app, "UpdateUserInput", "inputFields").await;
+        fields.retain(|field| !["id", "expectedVersion", "dryRun"].contains(&field.as_str()));
+        let prepared = began.elapsed();
+        stream::iter(&mut seats).for_each_concurrent(4, |seat| seat.read(&world)).await;
+        let read = began.elapsed();
+        stream::iter(&mut seats).for_each_concurrent(4, |seat| seat.try_out(&fields)).await;
+        let tried = began.elapsed();
+        stream::iter(&mut seats).for_each_concurrent(4, |seat| seat.write(&world)).await;
+        for seat in seats {
+            tally.add(seat.tally);
+        }
+        is_complete(&app, &tally.fields).await;
+        let database = if app.db.is_postgres() { "PostgreSQL" } else { "SQLite" };
+        println!(
+            "the matrix on {database}: {} cells, {} wrong; prepared after {prepared:.1?}, read after {read:.1?}, \
+             tried out after {tried:.1?}, written after {:.1?}",
+            tally.cells, tally.wrong.len(), began.elapsed(),
+        );
+        // Some from everywhere tell more than the first ones.
+        let some: Vec<&String> = tally.wrong.iter().step_by(tally.wrong.len().div_ceil(60).max(1)).collect();
+        assert!(some.is_empty(), "{} of {} cells are wrong, such as {some:#?}", tally.wrong.len(), tally.cells);
+        assert!(tally.cells >= 5_000, "{} cells", tally.cells);
+    }
+}

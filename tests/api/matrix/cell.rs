@@ -1,0 +1,178 @@
+//! One root field with what is to come of it: a cell of the matrix. Many of them go in one document.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fmt::Write as _;
+
+use roster::scalar::Id;
+use serde_json::{Value, json};
+
+use super::oracle::DONE;
+use crate::app::Caller;
+
+/// So many root fields may stand in one document.
+pub const ROOTS: usize = 10;
+
+/// What is asked of a person whoever asks.
+pub const SEEN: &str = "fragment Seen on User { id mobile birthDate externalId lastLogin sessions { id } \
+    adminRights { isSuperuser isAdmin isProjectAdmin isGroupAdmin isTaxonomiesAdmin isResourcesAdmin isAttributesAdmin isContactFormEmailReceiver } \
+    viewerCan { update setActive delete seePrivate seeAdminRights } }";
+
+/// The root fields of which an error takes the whole answer along.
+pub const NEVER_NULL: [&str; 6] = ["nodes", "users", "searchUsers", "groups", "institutions", "apiKeys"];
+/// The mutations of which a request may have one.
+pub const CREDENTIALS: [&str; 3] = ["login", "changePassword", "setPin"];
+
+/// What came of all cells so far.
+#[derive(Default)]
+pub struct Tally {
+    pub cells: usize,
+    pub wrong: Vec<String>,
+    /// The root fields that were asked for.
+    pub fields: BTreeSet<&'static str>,
+    /// `viewerCan` of each person, as it was shown.
+    pub can: HashMap<Id, Value>,
+    /// What really came of an action on a person.
+    pub outcomes: HashMap<(Id, &'static str), String>,
+}
+
+impl Tally {
+    pub fn expect(&mut self, what: impl FnOnce() -> String, expected: &Value, actual: &Value) {
+        self.cells += 1;
+        if expected != actual {
+            self.wrong.push(format!("{}: {actual} where {expected} is right", what()));
+        }
+    }
+
+    pub fn add(&mut self, other: Self) {
+        self.cells += other.cells;
+        self.wrong.extend(other.wrong);
+        self.fields.extend(other.fields);
+    }
+}
+
+/// What a root field answered.
+pub struct Answer {
+    pub status: u16,
+    pub code: Option<String>,
+    pub value: Value,
+}
+
+impl Answer {
+    /// `done`, `null`, `value`, or the code of what went wrong.
+    pub fn outcome(&self) -> String {
+        if self.status == 401 {
+            return "401".to_owned();
+        }
+        match (&self.code, &self.value) {
+            (Some(code), _) => code.clone(),
+            (None, Value::Null) => "null".to_owned(),
+            (None, value) => match value.get("success").and_then(Value::as_bool) {
+                None => "value".to_owned(),
+                Some(true) => DONE.to_owned(),
+                Some(false) => value["errors"][0]["code"].as_str().unwrap_or("no code").to_owned(),
+            },
+        }
+    }
+}
+
+pub type Judge = Box<dyn FnOnce(&Answer, &mut Tally) + Send>;
+
+/// One root field, and what is to be found of its answer.
+pub struct Cell {
+    pub field: &'static str,
+    pub text: String,
+    pub judge: Judge,
+}
+
+impl Cell {
+    pub fn new(field: &'static str, rest: &str, judge: impl FnOnce(&Answer, &mut Tally) + Send + 'static) -> Self {
+        Self { field, text: format!("{field}{rest}"), judge: Box::new(judge) }
+    }
+
+    /// A mutation of one input, of which one outcome is right.
+    pub fn change(field: &'static str, input: &str, who: &str, expected: &'static str) -> Self {
+        Self::noted(field, input, who, expected, None)
+    }
+
+    /// The same; what came of it is noted as an action on a person.
+    pub fn noted(
+        field: &'static str,
+        input: &str,
+        who: &str,
+        expected: &'static str,
+        note: Option<(Id, &'static str)>,
+    ) -> Self {
+        let what = format!("{who}: {field}({input})");
+        let rest = format!("(input: {{ {input} }}) {{ success errors {{ code }} }}");
+        Self::new(field, &rest, move |answer, tally| {
+            let outcome = answer.outcome();
+            tally.expect(|| what, &json!(expected), &json!(outcome));
+            if let Some(note) = note {
+                tally.outcomes.insert(note, outcome);
+            }
+        })
+    }
+
+    /// A query, of which one outcome is right.
+    pub fn query(field: &'static str, rest: &str, who: &str, expected: &'static str) -> Self {
+        let what = format!("{who}: {field}{rest}");
+        Self::new(field, rest, move |answer, tally| tally.expect(|| what, &json!(expected), &json!(answer.outcome())))
+    }
+
+    /// A query, of which the value in one place is right, unless it is refused.
+    pub fn value(
+        field: &'static str,
+        rest: &str,
+        who: &str,
+        place: &'static str,
+        expected: Result<Value, &'static str>,
+    ) -> Self {
+        let what = format!("{who}: {field}{rest}");
+        Self::new(field, rest, move |answer, tally| match expected {
+            Ok(expected) => {
+                let actual = answer.value.pointer(place).cloned().unwrap_or_else(|| json!(answer.outcome()));
+                tally.expect(|| what, &expected, &actual);
+            }
+            Err(refused) => tally.expect(|| what, &json!(refused), &json!(answer.outcome())),
+        })
+    }
+
+    pub fn stands_alone(&self) -> bool {
+        NEVER_NULL.contains(&self.field) || CREDENTIALS.contains(&self.field)
+    }
+}
+
+/// Asks for cells in as few documents as there may be, in their order.
+pub async fn run(caller: &Caller<'_>, is_mutation: bool, cells: Vec<Cell>, tally: &mut Tally) {
+    let mut document: Vec<Cell> = Vec::new();
+    for cell in cells {
+        let breaks = document.len() == ROOTS || cell.stands_alone() || document.iter().any(Cell::stands_alone);
+        if breaks && !document.is_empty() {
+            ask(caller, is_mutation, std::mem::take(&mut document), tally).await;
+        }
+        document.push(cell);
+    }
+    if !document.is_empty() {
+        ask(caller, is_mutation, document, tally).await;
+    }
+}
+
+pub async fn ask(caller: &Caller<'_>, is_mutation: bool, cells: Vec<Cell>, tally: &mut Tally) {
+    let mut query = String::from(if is_mutation { "mutation {" } else { "{" });
+    for (place, cell) in cells.iter().enumerate() {
+        write!(query, " a{place}: {}", cell.text).unwrap();
+    }
+    query.push_str(" }");
+    if query.contains("...Seen") {
+        query.push_str(SEEN);
+    }
+    let (status, answer) = caller.post(&json!({ "query": query })).await;
+    for (place, cell) in cells.into_iter().enumerate() {
+        let alias = format!("a{place}");
+        let errors = answer["errors"].as_array().cloned().unwrap_or_default();
+        let error = errors.iter().find(|error| error["path"].get(0).is_none_or(|path| *path == json!(alias)));
+        let code = error.map(|error| error["extensions"]["code"].as_str().unwrap_or("no code").to_owned());
+        tally.fields.insert(cell.field);
+        (cell.judge)(&Answer { status, code, value: answer["data"][&alias].clone() }, tally);
+    }
+}

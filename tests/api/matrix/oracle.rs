@@ -1,0 +1,383 @@
+//! Who may do what, said a second time: as the table of the product's rules says it, without a look at `access`.
+
+use async_graphql::MaybeUndefined::Value as Given;
+use roster::entity::user::{AdminRightsInput, Role, UserFields};
+
+/// The rights of administrators, by their fields.
+pub const RIGHTS: [&str; 8] = [
+    "isSuperuser",
+    "isAdmin",
+    "isProjectAdmin",
+    "isGroupAdmin",
+    "isTaxonomiesAdmin",
+    "isResourcesAdmin",
+    "isAttributesAdmin",
+    "isContactFormEmailReceiver",
+];
+
+/// What everybody may change of himself.
+pub const OWN: [&str; 13] = [
+    "firstName",
+    "lastName",
+    "nickname",
+    "position",
+    "phone",
+    "mobile",
+    "birthDate",
+    "gender",
+    "website",
+    "googleScholar",
+    "orcidId",
+    "atlasPreference",
+    "certifiedEmail",
+];
+
+/// What only the person and administrators see.
+pub const PRIVATE: [&str; 4] = ["mobile", "birthDate", "externalId", "lastLogin"];
+
+/// By what a person signs in: it changes hands only upwards, and one's own only by the mutations made for it.
+const SIGN_IN: [&str; 3] = ["password", "pin", "email"];
+
+pub const DONE: &str = "done";
+pub const FORBIDDEN: &str = "FORBIDDEN";
+pub const NOT_FOUND: &str = "NOT_FOUND";
+pub const UNAUTHENTICATED: &str = "UNAUTHENTICATED";
+
+/// `USER`, `ADMIN`, `LICENSE_ADMIN`, superuser: 0 to 3.
+pub fn rank_of(role: &str) -> u8 {
+    match role {
+        "USER" => 0,
+        "ADMIN" => 1,
+        "LICENSE_ADMIN" => 2,
+        other => panic!("{other} is no role"),
+    }
+}
+
+/// What of a person counts for rights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Person {
+    /// The license: A is that of the viewers.
+    pub license: char,
+    pub role: &'static str,
+    pub is_staff: bool,
+    pub full_site_access: bool,
+    /// One for each of [`RIGHTS`].
+    pub rights: [bool; 8],
+    pub is_active: bool,
+}
+
+/// A user of license A.
+pub const USER: Person = Person {
+    license: 'A',
+    role: "USER",
+    is_staff: false,
+    full_site_access: false,
+    rights: [false; 8],
+    is_active: true,
+};
+
+impl Person {
+    pub const fn role(self, role: &'static str) -> Self {
+        Self { role, ..self }
+    }
+
+    pub const fn staff(self) -> Self {
+        Self { is_staff: true, ..self }
+    }
+
+    pub const fn everywhere(self) -> Self {
+        Self { full_site_access: true, ..self }
+    }
+
+    pub const fn inactive(self) -> Self {
+        Self { is_active: false, ..self }
+    }
+
+    pub const fn of(self, license: char) -> Self {
+        Self { license, ..self }
+    }
+
+    pub fn with(mut self, right: &str) -> Self {
+        self.set_right(right, true);
+        self
+    }
+
+    pub fn set_right(&mut self, right: &str, held: bool) {
+        let place = RIGHTS.iter().position(|name| *name == right).unwrap();
+        self.rights[place] = held;
+    }
+
+    fn has(&self, right: &str) -> bool {
+        RIGHTS.iter().zip(self.rights).any(|(name, held)| *name == right && held)
+    }
+
+    fn is_superuser(&self) -> bool {
+        self.has("isSuperuser")
+    }
+
+    pub fn rank(&self) -> u8 {
+        match rank_of(self.role) {
+            _ if self.is_superuser() => 3,
+            0 if self.is_staff || self.has("isAdmin") => 1,
+            rank => rank,
+        }
+    }
+
+    fn reaches_every_site(&self) -> bool {
+        self.full_site_access || self.role == "LICENSE_ADMIN"
+    }
+
+    /// The person as the verbs take it.
+    pub fn fields(&self) -> UserFields {
+        let [superuser, admin, project, group, taxonomies, resources, attributes, receiver] = self.rights.map(Given);
+        let role = match self.role {
+            "LICENSE_ADMIN" => Role::LicenseAdmin,
+            "ADMIN" => Role::Admin,
+            _ => Role::User,
+        };
+        UserFields {
+            role: Given(role),
+            is_staff: Given(self.is_staff),
+            full_site_access: Given(self.full_site_access),
+            admin_rights: Given(AdminRightsInput {
+                is_superuser: superuser,
+                is_admin: admin,
+                is_project_admin: project,
+                is_group_admin: group,
+                is_taxonomies_admin: taxonomies,
+                is_resources_admin: resources,
+                is_attributes_admin: attributes,
+                is_contact_form_email_receiver: receiver,
+            }),
+            ..UserFields::default()
+        }
+    }
+}
+
+/// One change of a person.
+#[derive(Clone, Copy, Debug)]
+pub enum Change {
+    /// Of a field that gives no rights.
+    Plain,
+    Role(&'static str),
+    Staff(bool),
+    Everywhere(bool),
+    Right(&'static str, bool),
+}
+
+impl Change {
+    pub fn of(self, person: &Person) -> Person {
+        let mut person = *person;
+        match self {
+            Self::Plain => {}
+            Self::Role(role) => person.role = role,
+            Self::Staff(is_staff) => person.is_staff = is_staff,
+            Self::Everywhere(full_site_access) => person.full_site_access = full_site_access,
+            Self::Right(right, held) => person.set_right(right, held),
+        }
+        person
+    }
+}
+
+/// Who asks, and by what.
+#[derive(Clone, Copy, Debug)]
+pub struct Viewer {
+    /// None where nobody is signed in.
+    pub person: Option<Person>,
+    /// The role of the API key that asks, if one does.
+    pub key: Option<&'static str>,
+}
+
+/// To whom something is done.
+#[derive(Clone, Copy, Debug)]
+pub struct Target {
+    pub person: Person,
+    pub is_self: bool,
+}
+
+/// What a group has to do with a change of its members.
+#[derive(Clone, Copy, Debug)]
+pub struct Joining {
+    /// The license of the group.
+    pub license: char,
+    /// What the viewer is in it.
+    pub own: Option<&'static str>,
+    pub from: Option<&'static str>,
+    pub to: Option<&'static str>,
+    pub person: Person,
+}
+
+impl Viewer {
+    fn person(&self) -> Person {
+        self.person.unwrap()
+    }
+
+    /// A key has the rank of its role, and never more than who made it has today.
+    pub fn rank(&self) -> u8 {
+        let own = self.person().rank();
+        self.key.map_or(own, |role| own.min(rank_of(role)))
+    }
+
+    /// Whether something of a license exists for the viewer.
+    pub fn reaches(&self, license: char) -> bool {
+        self.rank() == 3 || self.person().license == license
+    }
+
+    /// Whether the viewer has a right himself, so that he may give it.
+    fn holds(&self, right: &str) -> bool {
+        match self.rank() {
+            3 => true,
+            2 => right != "isSuperuser",
+            1 if matches!(right, "isAdmin" | "isGroupAdmin") => true,
+            _ => self.key.is_none() && self.person().has(right),
+        }
+    }
+
+    fn holds_every_site(&self) -> bool {
+        self.rank() >= 2 || self.person().reaches_every_site()
+    }
+
+    /// Whether a root field is open, whatever it is asked about.
+    pub fn opens(&self, field: &str) -> Result<(), &'static str> {
+        if self.person.is_none() {
+            return if matches!(field, "viewer" | "login") { Ok(()) } else { Err(UNAUTHENTICATED) };
+        }
+        let is_personal = matches!(
+            field,
+            "logout" | "changePassword" | "setPin" | "endSessions" | "createApiKey" | "revokeApiKey" | "apiKeys"
+        );
+        let of_administrators = matches!(
+            field,
+            "createUser"
+                | "setActive"
+                | "deleteUser"
+                | "unlockUser"
+                | "createInstitution"
+                | "createApiKey"
+                | "revokeApiKey"
+                | "apiKeys"
+        );
+        let lacks_sites = field == "createInstitution" && !self.holds_every_site();
+        if (is_personal && self.key.is_some()) || (of_administrators && self.rank() == 0) || lacks_sites {
+            return Err(FORBIDDEN);
+        }
+        Ok(())
+    }
+
+    pub fn lists_inactive(&self) -> bool {
+        self.rank() >= 1
+    }
+
+    /// Whether a person is found when asked for.
+    pub fn finds(&self, target: &Target) -> bool {
+        self.reaches(target.person.license) && (target.person.is_active || self.lists_inactive())
+    }
+
+    pub fn sees_private(&self, target: &Target) -> bool {
+        target.is_self || (self.rank() >= 1 && self.reaches(target.person.license))
+    }
+
+    pub fn sees_rights(&self, target: &Target) -> bool {
+        self.rank() >= 1 && self.reaches(target.person.license)
+    }
+
+    /// Looking people up by what is private.
+    pub fn looks_up_private(&self) -> Result<(), &'static str> {
+        self.opens("user")?;
+        if self.rank() >= 1 { Ok(()) } else { Err(FORBIDDEN) }
+    }
+
+    /// Nobody gives a right that he does not hold, nor a rank above his own.
+    fn gives(&self, old: &Person, new: &Person) -> &'static str {
+        let unheld = RIGHTS.iter().any(|right| new.has(right) && !old.has(right) && !self.holds(right));
+        let unheld_sites = new.full_site_access && !old.reaches_every_site() && !self.holds_every_site();
+        let crowned = new.is_superuser() != old.is_superuser() && self.rank() < 3;
+        if unheld || unheld_sites || crowned || new.rank() > self.rank() { FORBIDDEN } else { DONE }
+    }
+
+    pub fn creates(&self, new: &Person) -> &'static str {
+        match self.opens("createUser") {
+            Err(refused) => refused,
+            Ok(()) => self.gives(&Person { license: new.license, ..USER }, new),
+        }
+    }
+
+    pub fn updates(&self, target: &Target, field: &str, change: Change) -> &'static str {
+        if let Err(refused) = self.opens("updateUser") {
+            return refused;
+        }
+        if !self.finds(target) {
+            return NOT_FOUND;
+        }
+        let old = target.person;
+        if target.is_self && OWN.contains(&field) {
+            return DONE;
+        }
+        // A key does to who made it what it does to others: nothing where its rank is lower.
+        if self.rank() == 0 || old.rank() > self.rank() {
+            return FORBIDDEN;
+        }
+        let new = change.of(&old);
+        if target.is_self && (SIGN_IN.contains(&field) || (self.rank() == 1 && new.role != old.role)) {
+            return FORBIDDEN;
+        }
+        if SIGN_IN.contains(&field) && self.gives(&Person { license: old.license, ..USER }, &old) != DONE {
+            return FORBIDDEN;
+        }
+        self.gives(&old, &new)
+    }
+
+    /// setActive, deleteUser, unlockUser.
+    pub fn switches(&self, target: &Target, field: &str) -> &'static str {
+        match self.opens(field) {
+            Err(refused) => refused,
+            Ok(()) if !self.finds(target) => NOT_FOUND,
+            Ok(()) if target.is_self || target.person.rank() > self.rank() => FORBIDDEN,
+            Ok(()) => DONE,
+        }
+    }
+
+    pub fn ends_sessions(&self, target: &Target) -> &'static str {
+        match self.opens("endSessions") {
+            Err(refused) => refused,
+            Ok(()) if !self.finds(target) => NOT_FOUND,
+            Ok(()) if target.is_self => DONE,
+            Ok(()) if self.rank() == 0 || target.person.rank() > self.rank() => FORBIDDEN,
+            Ok(()) => DONE,
+        }
+    }
+
+    pub fn changes_members(&self, joining: &Joining) -> &'static str {
+        let Joining { license, own, from, to, person } = *joining;
+        if let Err(refused) = self.opens("setGroupMember") {
+            return refused;
+        }
+        let found = self.finds(&Target { person, is_self: false });
+        if !self.reaches(license) || !found || person.license != license {
+            return NOT_FOUND;
+        }
+        let of_owners = from == Some("OWNER") || to == Some("OWNER");
+        let allowed = self.rank() >= 1
+            || self.holds("isGroupAdmin")
+            || own == Some("OWNER")
+            || (own == Some("MANAGER") && !of_owners);
+        if allowed { DONE } else { FORBIDDEN }
+    }
+
+    pub fn makes_key(&self, role: &str) -> &'static str {
+        match self.opens("createApiKey") {
+            Err(refused) => refused,
+            Ok(()) if rank_of(role) > self.rank() => FORBIDDEN,
+            Ok(()) => DONE,
+        }
+    }
+
+    /// Whether a key is listed, and may be revoked.
+    pub fn sees_key(&self, license: char, is_own: bool) -> bool {
+        match self.rank() {
+            0 => false,
+            1 => is_own,
+            _ => self.reaches(license),
+        }
+    }
+}

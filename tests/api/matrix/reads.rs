@@ -1,0 +1,268 @@
+//! What is seen of people, by every way that leads to them.
+
+use roster::scalar::Id;
+use serde_json::{Value, json};
+
+use super::cell::{Cell, Tally};
+use super::oracle::{Change, DONE, FORBIDDEN, PRIVATE, RIGHTS, UNAUTHENTICATED, Viewer};
+use super::seat::{Known, Seat, World};
+
+impl Seat<'_> {
+    /// Every way that leads to a person.
+    pub fn reads(&self, world: &World) -> Vec<Cell> {
+        let (viewer, name) = (self.viewer, self.name.as_str());
+        let mut cells = Vec::new();
+        let own = self.known.iter().find(|known| known.target.is_self).cloned();
+        let way = format!("{name}: viewer");
+        cells.push(Cell::new("viewer", " { ...Seen }", move |answer, tally| match own {
+            None => tally.expect(|| way, &json!("null"), &json!(answer.outcome())),
+            Some(own) => judge_person(tally, &way, &viewer, &own, Some(&answer.value), true),
+        }));
+        for known in &self.known {
+            cells.extend(self.ways_to(known));
+        }
+        for (field, ids) in [("group", self.everybody), ("institution", self.houses)] {
+            for (place, id) in ids.into_iter().enumerate() {
+                let license = ['A', 'B'][place];
+                cells.push(self.list_cell(field, id, license));
+            }
+        }
+        for (license, id) in ['A', 'B'].into_iter().zip(world.licenses) {
+            cells.push(Cell::query("license", &format!("(id: \"{}\") {{ id }}", id.0), name, self.shown(license)));
+        }
+        let missing = Id::new().0;
+        for field in ["user", "node", "group", "institution", "license"] {
+            let rest =
+                if field == "user" { format!("(by: {{ id: \"{missing}\" }})") } else { format!("(id: \"{missing}\")") };
+            let expected = if viewer.person.is_none() { UNAUTHENTICATED } else { "null" };
+            cells.push(Cell::query(field, &format!("{rest} {{ id }}"), name, expected));
+        }
+        cells.extend(self.lists(world));
+        cells
+    }
+
+    pub fn shown(&self, license: char) -> &'static str {
+        match self.open("node") {
+            Err(refused) => refused,
+            Ok(()) if self.viewer.reaches(license) => "value",
+            Ok(()) => "null",
+        }
+    }
+
+    pub fn ways_to(&self, known: &Known) -> Vec<Cell> {
+        let (viewer, who) = (self.viewer, self.who(known));
+        let mut cells = Vec::new();
+        let found = match self.open("user") {
+            Err(refused) => refused,
+            Ok(()) if viewer.finds(&known.target) => "value",
+            Ok(()) => "null",
+        };
+        let id = known.id.0;
+        for (field, rest) in [
+            ("user", format!("(by: {{ id: \"{id}\" }}) {{ ...Seen }}")),
+            ("node", format!("(id: \"{id}\") {{ id ...Seen }}")),
+        ] {
+            let (way, known) = (format!("{}: {field}", self.name), known.clone());
+            cells.push(Cell::new(field, &rest, move |answer, tally| match answer.code.as_deref() {
+                Some(code) => tally.expect(|| way, &json!(found), &json!(code)),
+                None => judge_person(tally, &way, &viewer, &known, Some(&answer.value), found == "value"),
+            }));
+        }
+        for (by, value) in [("username", &known.username), ("email", &known.email)] {
+            cells.push(Cell::query("user", &format!("(by: {{ {by}: \"{value}\" }}) {{ id }}"), &who, found));
+        }
+        let by_external_id = match viewer.person.map(|_| viewer.looks_up_private()) {
+            None => UNAUTHENTICATED,
+            Some(Err(refused)) => refused,
+            // Of the viewer's own license, for it is unique there only.
+            Some(Ok(())) if known.target.person.license == 'A' => "value",
+            Some(Ok(())) => "null",
+        };
+        let rest = format!("(by: {{ externalId: \"{}\" }}) {{ id }}", known.external_id);
+        cells.push(Cell::query("user", &rest, &who, by_external_id));
+        if let Some(session) = known.session {
+            let expected = match self.open("node") {
+                Err(refused) => refused,
+                Ok(()) if viewer.sees_private(&known.target) => "value",
+                Ok(()) => "null",
+            };
+            cells.push(Cell::query(
+                "node",
+                &format!("(id: \"{}\") {{ id }}", session.0),
+                &format!("{who}: a session"),
+                expected,
+            ));
+        }
+        cells
+    }
+
+    /// The people of a group or an institution.
+    pub fn list_cell(&self, field: &'static str, id: Id, license: char) -> Cell {
+        let (viewer, way) = (self.viewer, format!("{}: {field} of {license}", self.name));
+        let people = if field == "group" { "members" } else { "users" };
+        let rest = format!("(id: \"{}\") {{ id {people}(first: 50) {{ totalCount nodes {{ ...Seen }} }} }}", id.0);
+        let shown = self.shown(license);
+        let of_license: Vec<Known> = self
+            .known
+            .iter()
+            .filter(|known| known.target.person.license == license && !known.target.is_self)
+            .cloned()
+            .collect();
+        Cell::new(field, &rest, move |answer, tally| {
+            tally.expect(|| way.clone(), &json!(shown), &json!(answer.outcome()));
+            if shown == "value" {
+                judge_list(tally, &way, &viewer, &of_license, &answer.value[people], false);
+            }
+        })
+    }
+
+    /// Lists, each alone in its document.
+    pub fn lists(&self, world: &World) -> Vec<Cell> {
+        let (viewer, name, token) = (self.viewer, self.name.as_str(), &self.token);
+        let mut cells = Vec::new();
+        let targets: Vec<Known> = self.known.iter().filter(|known| !known.target.is_self).cloned().collect();
+        let ids: Vec<String> = self.known.iter().map(|known| known.id.0.to_string()).collect();
+        let (way, known, open) = (format!("{name}: nodes"), self.known.clone(), self.open("nodes"));
+        cells.push(Cell::new("nodes", &format!("(ids: {}) {{ id ...Seen }}", json!(ids)), move |answer, tally| {
+            if let Err(refused) = open {
+                return tally.expect(|| way, &json!(refused), &json!(answer.outcome()));
+            }
+            for (place, known) in known.iter().enumerate() {
+                judge_person(tally, &way, &viewer, known, answer.value.get(place), viewer.finds(&known.target));
+            }
+        }));
+        for include_inactive in [false, true] {
+            let goes_too_far = include_inactive && viewer.person.is_some() && !viewer.lists_inactive();
+            let open = if goes_too_far { Err(FORBIDDEN) } else { self.open("users") };
+            let (way, targets) = (format!("{name}: searchUsers, includeInactive {include_inactive}"), targets.clone());
+            let rest = format!(
+                "(query: \"{token}\", includeInactive: {include_inactive}, first: 50) {{ totalCount nodes {{ ...Seen }} }}"
+            );
+            cells.push(Cell::new("searchUsers", &rest, move |answer, tally| {
+                if let Err(refused) = open {
+                    return tally.expect(|| way, &json!(refused), &json!(answer.outcome()));
+                }
+                judge_list(tally, &way, &viewer, &targets, &answer.value, include_inactive);
+            }));
+            let totals = world.totals[usize::from(viewer.person.is_some() && viewer.rank() == 3)];
+            let total = open.map(|()| json!(totals[usize::from(include_inactive)]));
+            let rest = format!("(includeInactive: {include_inactive}) {{ totalCount }}");
+            cells.push(Cell::value("users", &rest, name, "/totalCount", total));
+        }
+        // What is private is not searched.
+        let private = [&self.known[0].mobile, &self.known[0].external_id, "1980-07-08"];
+        for value in private {
+            let rest = format!("(query: \"{value}\") {{ totalCount }}");
+            let nothing = self.open("searchUsers").map(|()| json!(0));
+            cells.push(Cell::value("searchUsers", &rest, name, "/totalCount", nothing));
+        }
+        for (field, text) in [("groups", format!("Everybody {token}")), ("institutions", format!("House {token}"))] {
+            let total = self.open(field).map(|()| if viewer.rank() == 3 { json!(2) } else { json!(1) });
+            let rest = format!("(nameContains: \"{text}\") {{ totalCount nodes {{ id }} }}");
+            cells.push(Cell::value(field, &rest, name, "/totalCount", total));
+        }
+        cells.extend([None, Some('A'), Some('B')].map(|license| self.key_list(world, license)));
+        cells
+    }
+
+    /// The keys of a license, of which each seat knows three.
+    pub fn key_list(&self, world: &World, license: Option<char>) -> Cell {
+        let (viewer, keys) = (self.viewer, self.keys.clone());
+        let place = |license| world.licenses[usize::from(license == 'B')].0;
+        let argument = license.map(|license| format!("(license: \"{}\")", place(license))).unwrap_or_default();
+        let (way, open) = (format!("{}: apiKeys{argument}", self.name), self.open("apiKeys"));
+        Cell::new("apiKeys", &format!("{argument} {{ id }}"), move |answer, tally| {
+            if let Err(refused) = open {
+                return tally.expect(|| way, &json!(refused), &json!(answer.outcome()));
+            }
+            for (id, of, is_own) in &keys {
+                let is_listed = viewer.sees_key(*of, *is_own) && *of == license.unwrap_or('A');
+                let listed = answer.value.as_array().map(|keys| keys.iter().any(|key| key["id"] == json!(id)));
+                let listed = listed.map_or_else(|| json!(answer.outcome()), |listed| json!(listed));
+                tally.expect(|| format!("{way}: one of {of}, own {is_own}"), &json!(is_listed), &listed);
+            }
+        })
+    }
+}
+
+/// What is shown of a person, field by field, where the person is to be seen at all.
+pub fn judge_person(
+    tally: &mut Tally,
+    way: &str,
+    viewer: &Viewer,
+    known: &Known,
+    seen: Option<&Value>,
+    is_found: bool,
+) {
+    let target = &known.target;
+    let what = |field: &str| format!("{way} -> {}: {field}", known.label);
+    tally.expect(|| what("id"), &json!(is_found), &json!(seen.is_some_and(|seen| !seen.is_null())));
+    let Some(seen) = seen.filter(|seen| is_found && !seen.is_null()) else { return };
+    let is_shown = viewer.sees_private(target);
+    for field in PRIVATE {
+        let expected = match field {
+            _ if !is_shown => json!(null),
+            "mobile" => json!(known.mobile),
+            "birthDate" => json!("1980-07-08"),
+            "externalId" => json!(known.external_id),
+            "lastLogin" => json!(seen["lastLogin"].as_str().unwrap_or("a value")),
+            other => panic!("{other} is private and has no case in the matrix"),
+        };
+        tally.expect(|| what(field), &expected, &seen[field]);
+    }
+    for (right, held) in RIGHTS.into_iter().zip(target.person.rights) {
+        let expected = match () {
+            () if viewer.sees_rights(target) => json!(held),
+            () if target.is_self => json!(held && right == "isSuperuser"),
+            () => json!(null),
+        };
+        tally.expect(|| what(right), &expected, &seen["adminRights"][right]);
+    }
+    let sessions = match (is_shown, known.session) {
+        (false, _) => json!(null),
+        (true, Some(id)) => json!([{ "id": id }]),
+        (true, None) => json!(seen["sessions"].as_array().map_or(json!("a session"), |shown| json!(shown))),
+    };
+    tally.expect(|| what("sessions"), &sessions, &seen["sessions"]);
+    let can = json!({
+        "update": viewer.updates(target, "nickname", Change::Plain) == DONE,
+        "setActive": viewer.switches(target, "setActive") == DONE,
+        "delete": viewer.switches(target, "deleteUser") == DONE,
+        "seePrivate": is_shown,
+        "seeAdminRights": viewer.sees_rights(target),
+    });
+    for (field, expected) in can.as_object().unwrap() {
+        tally.expect(|| what(&format!("viewerCan.{field}")), expected, &seen["viewerCan"][field]);
+    }
+    // That it may be seen is compared with what was seen; the rest with what comes of it.
+    let shows = json!({
+        "seePrivate": PRIVATE.iter().all(|field| !seen[field].is_null()),
+        "seeAdminRights": seen["adminRights"].is_object() && (!target.is_self || viewer.rank() > 0),
+    });
+    for (field, shown) in shows.as_object().unwrap() {
+        tally.expect(|| what(&format!("viewerCan.{field} and what is shown")), shown, &seen["viewerCan"][field]);
+    }
+    tally.can.insert(known.id, seen["viewerCan"].clone());
+}
+
+/// A page of the targets that are in it, and of no others.
+pub fn judge_list(
+    tally: &mut Tally,
+    way: &str,
+    viewer: &Viewer,
+    known: &[Known],
+    page: &Value,
+    include_inactive: bool,
+) {
+    let nodes = page["nodes"].as_array().cloned().unwrap_or_default();
+    let mut total = 0;
+    for known in known {
+        let person = known.target.person;
+        let is_listed = viewer.reaches(person.license) && (person.is_active || include_inactive);
+        total += i32::from(is_listed);
+        let seen = nodes.iter().find(|node| node["id"] == json!(known.id));
+        judge_person(tally, way, viewer, known, seen, is_listed);
+    }
+    tally.expect(|| format!("{way}: totalCount"), &json!(total), &page["totalCount"]);
+    tally.expect(|| format!("{way}: how many are shown"), &json!(total), &json!(nodes.len()));
+}

@@ -1,0 +1,489 @@
+//! Who asks, and of whom.
+
+use async_graphql::MaybeUndefined::Value as Given;
+use chrono::Days;
+use roster::entity::institution::{InstitutionCore, InstitutionFields, InstitutionKind};
+use roster::entity::membership::GroupRole;
+use roster::entity::user::{Names, Role, UserFields};
+use roster::entity::{api_key, institution, license, membership, session, user};
+use roster::form::Form;
+use roster::scalar::{Date, DateText, Id, now};
+use sea_orm::sea_query::Expr;
+use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter};
+use serde_json::json;
+
+use super::cell::Tally;
+use super::oracle::{Person, Target, USER, Viewer};
+use crate::app::{App, Caller, PASSWORD};
+use crate::crowd;
+
+/// A person to whom things are done.
+#[derive(Clone)]
+pub struct Known {
+    pub label: String,
+    pub target: Target,
+    pub id: Id,
+    pub username: String,
+    pub email: String,
+    pub external_id: String,
+    pub mobile: String,
+    /// A session of the person's; none of one's own, which is known by asking.
+    pub session: Option<Id>,
+}
+
+impl Known {
+    /// Whether every field of the person is tried: of each rank, and of each reason why somebody is out of reach, one is.
+    pub fn is_asked_all(&self) -> bool {
+        ["self", "user", "ADMIN", "LICENSE_ADMIN", "superuser", "inactive user", "user of B", "LICENSE_ADMIN of B"]
+            .contains(&self.label.as_str())
+    }
+}
+
+/// Somebody who asks, with targets of every kind that nobody else touches.
+pub struct Seat<'a> {
+    pub name: String,
+    pub viewer: Viewer,
+    pub caller: Caller<'a>,
+    pub email: String,
+    /// The last name of the targets.
+    pub token: String,
+    pub known: Vec<Known>,
+    /// A group and an institution of license A, and of B, that all targets of the license belong to.
+    pub everybody: [Id; 2],
+    pub houses: [Id; 2],
+    /// Groups to be changed, each with its license and what the viewer is in it.
+    pub groups: Vec<(Id, char, Option<&'static str>)>,
+    /// API keys to be revoked: the viewer's own, one of license A, one of license B.
+    pub keys: Vec<(Id, char, bool)>,
+    pub tally: Tally,
+}
+
+impl Seat<'_> {
+    pub fn who(&self, known: &Known) -> String {
+        format!("{} -> {}", self.name, known.label)
+    }
+
+    pub fn open(&self, field: &str) -> Result<(), &'static str> {
+        self.viewer.opens(field)
+    }
+}
+
+/// What is the same for all seats.
+pub struct World {
+    pub licenses: [Id; 2],
+    /// People who are counted in lists: of license A, and of all; active ones, and all.
+    pub totals: [[i64; 2]; 2],
+    /// People who join and leave groups, each with what they are in every group, and are to be.
+    pub joiners: Vec<(Id, Person, Option<&'static str>, Option<&'static str>)>,
+}
+
+/// Who asks.
+pub struct Kind {
+    pub name: &'static str,
+    pub person: Person,
+    pub key: Option<Role>,
+}
+
+pub fn kinds() -> Vec<Kind> {
+    let person = |name, person| Kind { name, person, key: None };
+    let key = |name, person, role| Kind { name, person, key: Some(role) };
+    let admin = USER.role("ADMIN");
+    let chief = USER.role("LICENSE_ADMIN");
+    let superuser = USER.with("isSuperuser");
+    vec![
+        person("user", USER),
+        person("user with fullSiteAccess", USER.everywhere()),
+        person("isStaff", USER.staff()),
+        person("isAdmin", USER.with("isAdmin")),
+        person("isGroupAdmin", USER.with("isGroupAdmin")),
+        person("isAttributesAdmin", USER.with("isAttributesAdmin")),
+        person("ADMIN", admin),
+        person("ADMIN with fullSiteAccess", admin.everywhere()),
+        person("ADMIN with isProjectAdmin", admin.with("isProjectAdmin").with("isResourcesAdmin")),
+        person("LICENSE_ADMIN", chief),
+        person("superuser", superuser),
+        person("superuser and LICENSE_ADMIN", chief.with("isSuperuser")),
+        key("USER key of an ADMIN", admin, Role::User),
+        key("USER key of a superuser", superuser, Role::User),
+        key("ADMIN key of an isStaff with isGroupAdmin", USER.staff().with("isGroupAdmin"), Role::Admin),
+        key("ADMIN key of an ADMIN", admin.with("isTaxonomiesAdmin"), Role::Admin),
+        key("ADMIN key of an ADMIN with fullSiteAccess", admin.everywhere(), Role::Admin),
+        key("ADMIN key of a LICENSE_ADMIN", chief, Role::Admin),
+        key("ADMIN key of a superuser", superuser, Role::Admin),
+        key("LICENSE_ADMIN key of a LICENSE_ADMIN", chief, Role::LicenseAdmin),
+        key("LICENSE_ADMIN key of a superuser", superuser, Role::LicenseAdmin),
+    ]
+}
+
+/// To whom things are done, beside the viewer himself.
+pub fn targets() -> Vec<(&'static str, Person)> {
+    let (admin, chief, superuser) = (USER.role("ADMIN"), USER.role("LICENSE_ADMIN"), USER.with("isSuperuser"));
+    vec![
+        ("user", USER),
+        ("user with fullSiteAccess", USER.everywhere()),
+        ("isGroupAdmin", USER.with("isGroupAdmin")),
+        ("isAttributesAdmin", USER.with("isAttributesAdmin")),
+        ("isStaff", USER.staff()),
+        ("isAdmin", USER.with("isAdmin")),
+        ("ADMIN", admin),
+        ("ADMIN with isProjectAdmin", admin.with("isProjectAdmin")),
+        ("ADMIN with fullSiteAccess", admin.everywhere()),
+        ("LICENSE_ADMIN", chief),
+        ("superuser", superuser),
+        ("inactive user", USER.inactive()),
+        ("inactive ADMIN", admin.inactive()),
+        ("inactive LICENSE_ADMIN", chief.inactive()),
+        ("user of B", USER.of('B')),
+        ("ADMIN of B", admin.of('B')),
+        ("LICENSE_ADMIN of B", chief.of('B')),
+        ("superuser of B", superuser.of('B')),
+        ("inactive user of B", USER.of('B').inactive()),
+    ]
+}
+
+pub fn key_role(role: Role) -> &'static str {
+    match role {
+        Role::LicenseAdmin => "LICENSE_ADMIN",
+        Role::Admin => "ADMIN",
+        Role::User => "USER",
+    }
+}
+
+pub fn group_role(role: &str) -> GroupRole {
+    match role {
+        "OWNER" => GroupRole::Owner,
+        "MANAGER" => GroupRole::Manager,
+        _ => GroupRole::Member,
+    }
+}
+
+/// A person as the oracle has it, with values in all private fields.
+pub fn row(license: Id, person: &Person, first: &str, last: &str, n: usize) -> user::Model {
+    let mut row = crowd::model(license, first, last);
+    let fields = UserFields {
+        username: Given(format!("m{n}")),
+        mobile: Given(format!("+61 {n:06}")),
+        birth_date: Given(DateText("1980-07-08".to_owned())),
+        external_id: Given(format!("E-{n}")),
+        ..person.fields()
+    };
+    let mut form = Form::changing();
+    row.lay_over(Names::default(), fields, &mut form);
+    form.finish().unwrap();
+    row.is_active = person.is_active;
+    row.last_login = Some(now());
+    row
+}
+
+pub fn new_session(user_id: Id) -> session::Model {
+    session::Model {
+        id: Id::new(),
+        user_id,
+        token_hash: Id::new().0.as_bytes().to_vec(),
+        created_at: now(),
+        last_seen_at: now(),
+        expires_at: now() + chrono::TimeDelta::days(1),
+        user_agent: None,
+        ip_address: None,
+    }
+}
+
+pub fn new_key(user_id: Id, license_id: Id) -> api_key::Model {
+    api_key::Model {
+        id: Id::new(),
+        user_id,
+        license_id,
+        name: "Nightly".to_owned(),
+        role: Role::User,
+        prefix: "rok_00000".to_owned(),
+        token_hash: Id::new().0.as_bytes().to_vec(),
+        created_at: now(),
+        last_used_at: None,
+        expires_at: None,
+    }
+}
+
+pub async fn house(app: &App, license: Id, name: String) -> Id {
+    let mut new = institution::Model::blank(Id::new(), license);
+    let core =
+        InstitutionCore { name: Given(name), kind: Given(InstitutionKind::Hospital), country: Given("AU".to_owned()) };
+    let mut form = Form::creating();
+    new.lay_over(core, InstitutionFields::default(), &mut form);
+    form.finish().unwrap();
+    let id = new.id;
+    new.into_active_model().reset_all().insert(app.db.write()).await.unwrap();
+    id
+}
+
+/// Whoever asks by a key makes it himself.
+pub async fn with_key<'a>(caller: &Caller<'a>, role: Role) -> Caller<'a> {
+    let input = json!({ "name": "Nightly", "role": key_role(role) });
+    let made = caller.change("createApiKey", "secret", input).await;
+    let token = made["secret"].as_str().unwrap_or_else(|| panic!("{made:#}")).to_owned();
+    Caller { token: Some(token), ..caller.clone() }
+}
+
+/// Somebody who is signed in, with values in all private fields; numbers of people who ask are below those of targets.
+pub async fn signed_in<'a>(app: &'a App, license: Id, person: &Person, n: usize) -> (Caller<'a>, user::Model) {
+    let fields = UserFields {
+        username: Given(format!("v{n}")),
+        email: Given(format!("v{n}@matrix.example")),
+        mobile: Given(format!("+61 {n:06}")),
+        birth_date: Given(DateText("1980-07-08".to_owned())),
+        external_id: Given(format!("V-{n}")),
+        ..person.fields()
+    };
+    let row = app.create("Viewer", license, fields, Given(PASSWORD.to_owned())).await;
+    (app.sign_in(row.clone()).await, row)
+}
+
+/// A seat of each kind, with its own targets.
+pub async fn seats(app: &App) -> Vec<Seat<'_>> {
+    let mut seats = Vec::new();
+    for (n, kind) in kinds().into_iter().enumerate() {
+        let (caller, row) = signed_in(app, app.license, &kind.person, n).await;
+        let own = Known {
+            label: "self".to_owned(),
+            target: Target { person: kind.person, is_self: true },
+            id: row.id,
+            username: format!("v{n}"),
+            email: format!("v{n}@matrix.example"),
+            external_id: format!("V-{n}"),
+            mobile: format!("+61 {n:06}"),
+            session: None,
+        };
+        let caller = match kind.key {
+            Some(role) => with_key(&caller, role).await,
+            None => caller,
+        };
+        let viewer = Viewer { person: Some(kind.person), key: kind.key.map(key_role) };
+        seats.push(seat(app, n, kind.name, viewer, caller, Some(own)).await);
+    }
+    let n = seats.len();
+    let (maker, _) = signed_in(app, app.license, &USER.role("ADMIN"), n).await;
+    let demoted = with_key(&maker, Role::Admin).await;
+    let id = maker.id();
+    app.superuser().await.change("updateUser", "", json!({ "id": id, "role": "USER" })).await;
+    let own = Known {
+        label: "self".to_owned(),
+        target: Target { person: USER, is_self: true },
+        id: maker.id,
+        username: format!("v{n}"),
+        email: format!("v{n}@matrix.example"),
+        external_id: format!("V-{n}"),
+        mobile: format!("+61 {n:06}"),
+        session: None,
+    };
+    let viewer = Viewer { person: Some(USER), key: Some("ADMIN") };
+    seats.push(seat(app, n, "ADMIN key of who is a USER since", viewer, demoted, Some(own)).await);
+    let nobody = Viewer { person: None, key: None };
+    seats.push(seat(app, n + 1, "anonymous", nobody, app.anonymous(), None).await);
+    seats
+}
+
+pub async fn seat<'a>(
+    app: &'a App,
+    n: usize,
+    name: &str,
+    viewer: Viewer,
+    caller: Caller<'a>,
+    own: Option<Known>,
+) -> Seat<'a> {
+    let token = format!("mtrx{n:02}");
+    let licenses = [app.license, app.other_license];
+    let houses = [
+        house(app, licenses[0], format!("House {token}")).await,
+        house(app, licenses[1], format!("House {token}")).await,
+    ];
+    let mut everybody = [Id::new(); 2];
+    for (place, license) in licenses.into_iter().enumerate() {
+        everybody[place] = crowd::groups(app, license, [format!("Everybody {token}")]).await[0];
+    }
+    let (mut known, mut rows) = (Vec::new(), Vec::new());
+    for (m, (label, person)) in targets().into_iter().enumerate() {
+        let (number, place) = (1_000 + n * 50 + m, usize::from(person.license == 'B'));
+        let mut row = row(licenses[place], &person, "Target", &token, number);
+        row.institution_id = Some(houses[place]);
+        known.push(Known {
+            label: label.to_owned(),
+            target: Target { person, is_self: false },
+            id: row.id,
+            username: format!("m{number}"),
+            email: row.email.clone().unwrap(),
+            external_id: format!("E-{number}"),
+            mobile: format!("+61 {number:06}"),
+            session: Some(Id::new()),
+        });
+        rows.push(row);
+    }
+    crowd::store(app, rows).await;
+    for (place, license) in ['A', 'B'].into_iter().enumerate() {
+        let members: Vec<Id> =
+            known.iter().filter(|known| known.target.person.license == license).map(|known| known.id).collect();
+        crowd::memberships(app, &members, &everybody[place..=place], GroupRole::Member).await;
+    }
+    let sessions = known.iter().map(|known| session::Model { id: known.session.unwrap(), ..new_session(known.id) });
+    let rows = sessions.map(|row| row.into_active_model().reset_all());
+    session::Entity::insert_many(rows).exec_without_returning(app.db.write()).await.unwrap();
+
+    let mut groups = Vec::new();
+    let (own_id, is_somebody) = (own.as_ref().map(|own| own.id), own.is_some());
+    for (license, own) in
+        [('A', Some("OWNER")), ('A', Some("MANAGER")), ('A', Some("MEMBER")), ('A', None), ('B', None)]
+    {
+        let own = own.filter(|_| is_somebody);
+        let id = crowd::groups(app, licenses[usize::from(license == 'B')], [format!("Joined {token}")]).await[0];
+        if let (Some(user_id), Some(own)) = (own_id, own) {
+            crowd::memberships(app, &[user_id], &[id], group_role(own)).await;
+        }
+        groups.push((id, license, own));
+    }
+    let keepers = [(own_id, 'A', true), (Some(known[0].id), 'A', false), (Some(known[14].id), 'B', false)];
+    let mut keys = Vec::new();
+    for (keeper, license, is_own) in keepers {
+        let Some(keeper) = keeper else { continue };
+        let key = new_key(keeper, licenses[usize::from(license == 'B')]);
+        keys.push((key.id, license, is_own));
+        key.into_active_model().reset_all().insert(app.db.write()).await.unwrap();
+    }
+    let email = own.as_ref().map(|own| own.email.clone()).unwrap_or_default();
+    known.extend(own);
+    Seat {
+        name: name.to_owned(),
+        viewer,
+        caller,
+        email,
+        token,
+        known,
+        everybody,
+        houses,
+        groups,
+        keys,
+        tally: Tally::default(),
+    }
+}
+
+pub async fn world(app: &App, seats: &[Seat<'_>]) -> World {
+    let licenses = [app.license, app.other_license];
+    let mut joiners = Vec::new();
+    let mut rows = Vec::new();
+    let roles = [None, Some("MEMBER"), Some("MANAGER"), Some("OWNER")];
+    let mut number = 5_000;
+    for (license, id) in [('A', app.license), ('B', app.other_license)] {
+        for from in roles {
+            for to in roles {
+                number += 1;
+                let person = USER.of(license);
+                let row = row(id, &person, "Joiner", "Joiner", number);
+                joiners.push((row.id, person, from, to));
+                rows.push(row);
+            }
+        }
+    }
+    let hidden = row(app.license, &USER.inactive(), "Joiner", "Hidden", number + 1);
+    joiners.push((hidden.id, USER.inactive(), None, Some("MEMBER")));
+    rows.push(hidden);
+    crowd::store(app, rows).await;
+    let mut memberships = Vec::new();
+    for (group_id, license, _) in seats.iter().flat_map(|seat| &seat.groups) {
+        let of_license = joiners.iter().filter(|(_, person, _, _)| person.license == *license);
+        memberships.extend(of_license.filter_map(|(user_id, _, from, _)| {
+            let role = group_role((*from)?);
+            Some(membership::Model { user_id: *user_id, group_id: *group_id, role, joined_at: now() })
+        }));
+    }
+    let rows: Vec<_> = memberships.into_iter().map(|row| row.into_active_model().reset_all()).collect();
+    for some in rows.chunks(1_000) {
+        membership::Entity::insert_many(some.to_vec()).exec_without_returning(app.db.write()).await.unwrap();
+    }
+
+    let count = async |license: Option<Id>, only_active: bool| {
+        let mut people = user::Entity::find();
+        if let Some(license) = license {
+            people = people.filter(user::Column::LicenseId.eq(license));
+        }
+        if only_active {
+            people = people.filter(user::Column::IsActive.eq(true));
+        }
+        i64::try_from(people.count(app.db.read()).await.unwrap()).unwrap()
+    };
+    let of_license = [count(Some(app.license), true).await, count(Some(app.license), false).await];
+    let totals = [of_license, [count(None, true).await, count(None, false).await]];
+    World { licenses, totals, joiners }
+}
+
+/// Callers whose tokens are of no use any more, or never were.
+pub async fn nobodies(app: &App) -> Vec<(&'static str, Caller<'_>)> {
+    let expired = license::Model {
+        id: Id::new(),
+        number: "C-3".to_owned(),
+        kind: license::LicenseKind::Commercial,
+        holder: "Cedar House".to_owned(),
+        starts_on: Date::today(),
+        expires_on: None,
+    };
+    let expired_id = expired.id;
+    expired.into_active_model().reset_all().insert(app.db.write()).await.unwrap();
+    let mut nobodies = Vec::new();
+    let kinds = [
+        ("user", USER),
+        ("ADMIN", USER.role("ADMIN")),
+        ("LICENSE_ADMIN", USER.role("LICENSE_ADMIN")),
+        ("superuser", USER.with("isSuperuser")),
+    ];
+    let mut number = 100;
+    for (name, person) in kinds {
+        number += 1;
+        let (caller, row) = signed_in(app, expired_id, &person, number).await;
+        if name != "user" {
+            nobodies.push(("a key of an expired license", with_key(&caller, Role::User).await));
+        }
+        nobodies.push(("an expired license", caller));
+        assert_eq!(row.license_id, expired_id);
+    }
+    let yesterday = Date(Date::today().0.checked_sub_days(Days::new(1)).unwrap());
+    license::Entity::update_many()
+        .col_expr(license::Column::ExpiresOn, Expr::value(yesterday))
+        .filter(license::Column::Id.eq(expired_id))
+        .exec(app.db.write())
+        .await
+        .unwrap();
+    for (name, person) in kinds {
+        number += 1;
+        let (caller, row) = signed_in(app, app.license, &person, number).await;
+        if name != "user" {
+            nobodies.push(("a key of who is inactive", with_key(&caller, Role::User).await));
+        }
+        nobodies.push(("somebody inactive", caller));
+        // By SQL, so that session and key are still there.
+        user::Entity::update_many()
+            .col_expr(user::Column::IsActive, Expr::value(false))
+            .filter(user::Column::Id.eq(row.id))
+            .exec(app.db.write())
+            .await
+            .unwrap();
+    }
+    let (caller, row) = signed_in(app, app.license, &USER.role("ADMIN"), 200).await;
+    let key = with_key(&caller, Role::Admin).await;
+    let chief = app.superuser().await;
+    chief.change("setActive", "", json!({ "id": row.id.0, "active": false })).await;
+    chief.change("setActive", "", json!({ "id": row.id.0, "active": true })).await;
+    nobodies.extend([("who was inactive for a moment", caller), ("a key of who was inactive for a moment", key)]);
+    let (caller, row) = signed_in(app, app.license, &USER.role("ADMIN"), 201).await;
+    let key = with_key(&caller, Role::Admin).await;
+    chief.change("deleteUser", "", json!({ "id": row.id.0 })).await;
+    nobodies.extend([("somebody erased", caller), ("a key of somebody erased", key)]);
+    let (caller, _) = signed_in(app, app.license, &USER.role("ADMIN"), 202).await;
+    let key = with_key(&caller, Role::Admin).await;
+    api_key::Entity::update_many()
+        .col_expr(api_key::Column::ExpiresAt, Expr::value(now()))
+        .filter(api_key::Column::UserId.eq(caller.id))
+        .exec(app.db.write())
+        .await
+        .unwrap();
+    nobodies.push(("a key that has run out", key));
+    let invented =
+        Caller { token: Some("ros_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA".to_owned()), ..app.anonymous() };
+    nobodies.push(("a token that is nobody's", invented));
+    nobodies
+}

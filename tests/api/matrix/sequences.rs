@@ -1,0 +1,845 @@
+//! Random writes by random people, two at a time: what must hold holds whatever is written in whatever order.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt::Write as _;
+use std::time::Instant;
+
+use async_graphql::MaybeUndefined::Undefined;
+use futures_util::future::join_all;
+use roster::context::Client;
+use roster::entity::membership::GroupRole;
+use roster::entity::user::{Role, UserFields};
+use roster::entity::{membership, session as sessions, user};
+use roster::scalar::Id;
+use roster::{license, session};
+use sea_orm::sea_query::Expr;
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QuerySelect, Statement};
+use serde_json::{Value, json};
+
+use super::oracle::{Change, DONE, Joining, Person, RIGHTS, Target, USER, Viewer};
+use crate::app::{App, Caller, LIFETIME};
+use crate::crowd;
+use crate::hostile::Dice;
+
+/// How many sequences there are on each database; `ROSTER_TEST_SEQUENCES` asks for more.
+const SEQUENCES: usize = 5_000;
+/// After how many of them everything is looked through.
+const LOOK_EVERY: usize = 50;
+/// By which the choices are the same on every run; what two people do at the same moment is not. `ROSTER_TEST_SEED` asks
+/// for others.
+const SEED: usize = 20_261_122;
+
+/// The places of the groups that were made without events.
+const WITHOUT_EVENTS: std::ops::Range<usize> = 6..204;
+
+/// What a top-level error may say of these requests; anything else is a fault of ours.
+const REFUSALS: [&str; 2] = ["FORBIDDEN", "UNAUTHENTICATED"];
+/// What a payload may find wrong with them.
+const FAULTS: [&str; 2] = ["NOT_FOUND", "NOT_ALLOWED"];
+
+/// What is done.
+#[derive(Clone, Debug)]
+enum Deed {
+    Enter(Person, String),
+    Change(Id, &'static str, Change, String),
+    Switch(Id, bool),
+    Erase(Id),
+    Join(Id, Id, Option<&'static str>),
+    Found,
+    MakeKey(&'static str),
+    Revoke(Id),
+    EndSessions(Id),
+    Unlock(Id),
+}
+
+impl Deed {
+    fn field(&self) -> &'static str {
+        match self {
+            Self::Enter(..) => "createUser",
+            Self::Change(..) => "updateUser",
+            Self::Switch(..) => "setActive",
+            Self::Erase(_) => "deleteUser",
+            Self::Join(_, _, Some(_)) => "setGroupMember",
+            Self::Join(_, _, None) => "removeGroupMember",
+            Self::Found => "createGroup",
+            Self::MakeKey(_) => "createApiKey",
+            Self::Revoke(_) => "revokeApiKey",
+            Self::EndSessions(_) => "endSessions",
+            Self::Unlock(_) => "unlockUser",
+        }
+    }
+
+    fn text(&self) -> String {
+        let (input, more) = match self {
+            Self::Enter(_, given) => {
+                let address = Id::new().0;
+                (
+                    format!("firstName: \"New\", lastName: \"Person\", email: \"{address}@x.example\", {given}"),
+                    "user { id }",
+                )
+            }
+            Self::Change(id, _, _, given) => (format!("id: \"{}\", {given}", id.0), ""),
+            Self::Switch(id, active) => (format!("id: \"{}\", active: {active}", id.0), ""),
+            Self::Erase(id) | Self::Revoke(id) | Self::Unlock(id) => (format!("id: \"{}\"", id.0), ""),
+            Self::Join(group, user, Some(role)) => {
+                (format!("groupId: \"{}\", userId: \"{}\", role: {role}", group.0, user.0), "")
+            }
+            Self::Join(group, user, None) => (format!("groupId: \"{}\", userId: \"{}\"", group.0, user.0), ""),
+            Self::Found => ("name: \"Ward\"".to_owned(), "group { id }"),
+            Self::MakeKey(role) => (format!("name: \"Nightly\", role: {role}"), "secret apiKey { id }"),
+            Self::EndSessions(id) => (format!("userId: \"{}\"", id.0), ""),
+        };
+        format!("{}(input: {{ {input} }}) {{ success errors {{ code }} {more} }}", self.field())
+    }
+
+    /// Whose row it changes.
+    fn target(&self) -> Option<Id> {
+        match self {
+            Self::Change(id, ..) | Self::Switch(id, _) | Self::Erase(id) | Self::EndSessions(id) | Self::Unlock(id) => {
+                Some(*id)
+            }
+            Self::Join(_, id, _) => Some(*id),
+            _ => None,
+        }
+    }
+}
+
+/// A key that somebody made.
+#[derive(Clone)]
+struct Key {
+    id: Id,
+    maker: Id,
+    role: &'static str,
+    license: char,
+    secret: String,
+}
+
+/// Who asks.
+#[derive(Clone)]
+struct Actor {
+    id: Id,
+    key: Option<&'static str>,
+    token: String,
+}
+
+/// What was done, by whom.
+struct Done {
+    actor: usize,
+    deed: Deed,
+    payload: Value,
+}
+
+/// What of a person's row counts.
+#[derive(FromQueryResult)]
+struct Row {
+    id: Id,
+    license_id: Id,
+    role: Role,
+    is_staff: bool,
+    full_site_access: bool,
+    is_active: bool,
+    #[sea_orm(nested)]
+    rights: user::AdminRights,
+}
+
+/// The directory as the test knows it.
+struct Watch<'a> {
+    app: &'a App,
+    dice: Dice,
+    people: HashMap<Id, Person>,
+    /// In the order in which they came, so that a seed leads to the same choices.
+    order: Vec<Id>,
+    groups: Vec<(Id, char)>,
+    /// The groups that are few enough to be joined often.
+    wards: usize,
+    members: HashMap<(Id, Id), &'static str>,
+    keys: Vec<Key>,
+    tokens: HashMap<Id, String>,
+    /// How often something was done that leaves exactly one event.
+    counts: BTreeMap<&'static str, i64>,
+    outcomes: BTreeMap<String, usize>,
+}
+
+fn name_of(role: GroupRole) -> &'static str {
+    match role {
+        GroupRole::Owner => "OWNER",
+        GroupRole::Manager => "MANAGER",
+        GroupRole::Member => "MEMBER",
+    }
+}
+
+/// A number that the environment asks for.
+fn asked(variable: &str, otherwise: usize) -> usize {
+    std::env::var(variable).map_or(otherwise, |asked| asked.parse().unwrap())
+}
+
+async fn count(app: &App, sql: &str) -> i64 {
+    let statement = Statement::from_string(app.db.read().get_database_backend(), sql);
+    app.db.read().query_one_raw(statement).await.unwrap().unwrap().try_get_by_index(0).unwrap()
+}
+
+async fn people(app: &App) -> HashMap<Id, Person> {
+    let mut columns = vec![
+        user::Column::Id,
+        user::Column::LicenseId,
+        user::Column::Role,
+        user::Column::IsStaff,
+        user::Column::FullSiteAccess,
+        user::Column::IsActive,
+    ];
+    columns.extend(user::RIGHTS);
+    let select = user::Entity::find().select_only().columns(columns).into_model::<Row>();
+    let rows = select.all(app.db.read()).await.unwrap();
+    let person = |row: Row| {
+        let role = match row.role {
+            Role::LicenseAdmin => "LICENSE_ADMIN",
+            Role::Admin => "ADMIN",
+            Role::User => "USER",
+        };
+        let license = if row.license_id == app.license { 'A' } else { 'B' };
+        let rights = row.rights.named().map(|(_, held)| held);
+        let Row { is_staff, full_site_access, is_active, .. } = row;
+        (row.id, Person { license, role, is_staff, full_site_access, rights, is_active })
+    };
+    rows.into_iter().map(person).collect()
+}
+
+impl<'a> Watch<'a> {
+    async fn new(app: &'a App, seed: usize) -> Self {
+        let (admin, chief) = (USER.role("ADMIN"), USER.role("LICENSE_ADMIN"));
+        let mut kinds = vec![USER.with("isSuperuser"); 2];
+        kinds.extend([chief, chief, chief, admin, admin.everywhere(), admin.with("isProjectAdmin"), USER.staff()]);
+        kinds.extend([USER.with("isAdmin"), USER.with("isGroupAdmin"), USER.with("isGroupAdmin").inactive()]);
+        kinds.extend([USER; 10]);
+        kinds.extend([chief, chief, admin, USER, USER, USER, USER, USER].map(|person| person.of('B')));
+        let mut order = Vec::new();
+        for person in kinds {
+            let license = if person.license == 'A' { app.license } else { app.other_license };
+            let made = app.create("Person", license, person.fields(), Undefined).await;
+            order.push(made.id);
+            if !person.is_active {
+                user::Entity::update_many()
+                    .col_expr(user::Column::IsActive, Expr::value(false))
+                    .filter(user::Column::Id.eq(made.id))
+                    .exec(app.db.write())
+                    .await
+                    .unwrap();
+            }
+        }
+        let people = people(app).await;
+        let mut watch = Self {
+            app,
+            dice: Dice(seed as u64),
+            people,
+            order,
+            groups: Vec::new(),
+            wards: 6,
+            members: HashMap::new(),
+            keys: Vec::new(),
+            tokens: HashMap::new(),
+            counts: BTreeMap::new(),
+            outcomes: BTreeMap::new(),
+        };
+        for (n, license) in ['A', 'A', 'A', 'A', 'B', 'B'].into_iter().enumerate() {
+            let owner = watch.order[if license == 'A' { 12 + n } else { 21 + n }];
+            let answer = watch.ask(&watch.signed_in(owner).await, &[Deed::Found]).await;
+            let id = id_at(&answer[0].as_ref().unwrap()["group"]["id"]);
+            watch.groups.push((id, license));
+            watch.members.insert((id, owner), "OWNER");
+        }
+        *watch.counts.entry("createGroup").or_default() += 6;
+        // Two people who hardly belong to fewer groups than anybody may.
+        let busy = [watch.order[20], watch.order[21]];
+        let many = crowd::groups(app, app.license, (0..198).map(|n| format!("Busy {n}"))).await;
+        crowd::memberships(app, &busy, &many, GroupRole::Owner).await;
+        watch.members.extend(many.iter().flat_map(|group| busy.map(|user| ((*group, user), "OWNER"))));
+        watch.groups.extend(many.into_iter().map(|group| (group, 'A')));
+        watch
+    }
+
+    /// Somebody with a session.
+    async fn signed_in(&self, id: Id) -> Actor {
+        let row = user::Entity::find_by_id(id).one(self.app.db.read()).await.unwrap().unwrap();
+        let token = session::open(&self.app.db, LIFETIME, &Client::default(), row).await.unwrap().token;
+        Actor { id, key: None, token }
+    }
+
+    /// Asks for deeds in one document; the payloads, or the codes with which they were refused.
+    async fn ask(&self, actor: &Actor, deeds: &[Deed]) -> Vec<Result<Value, String>> {
+        let mut query = String::from("mutation {");
+        for (place, deed) in deeds.iter().enumerate() {
+            write!(query, " a{place}: {}", deed.text()).unwrap();
+        }
+        query.push_str(" }");
+        let caller = Caller { token: Some(actor.token.clone()), id: actor.id, app: self.app };
+        let (status, answer) = caller.post(&json!({ "query": query })).await;
+        if status == 401 {
+            return deeds.iter().map(|_| Err("401".to_owned())).collect();
+        }
+        assert_eq!(status, 200, "{query}\n{answer:#}");
+        let errors = answer["errors"].as_array().cloned().unwrap_or_default();
+        for error in &errors {
+            let code = error["extensions"]["code"].as_str().unwrap_or("no code");
+            assert!(REFUSALS.contains(&code), "{query}\n{answer:#}");
+        }
+        let outcome = |place: usize| {
+            let alias = format!("a{place}");
+            let error = errors.iter().find(|error| error["path"][0] == json!(alias));
+            match error {
+                Some(error) => Err(error["extensions"]["code"].as_str().unwrap().to_owned()),
+                None => Ok(answer["data"][alias].clone()),
+            }
+        };
+        (0..deeds.len()).map(outcome).collect()
+    }
+
+    fn somebody(&mut self, near: char) -> Id {
+        let is_near = self.dice.below(5) > 0;
+        let near: Vec<Id> =
+            self.order.iter().filter(|id| !is_near || self.people[*id].license == near).copied().collect();
+        *self.dice.choose(&near)
+    }
+
+    /// Who asks next: by a session, now and then by a key.
+    async fn actor(&mut self) -> Actor {
+        if !self.keys.is_empty() && self.dice.one_in(6) {
+            let key = self.dice.choose(&self.keys).clone();
+            return Actor { id: key.maker, key: Some(key.role), token: key.secret };
+        }
+        let active: Vec<Id> = self.order.iter().filter(|id| self.people[*id].is_active).copied().collect();
+        // Whoever may do much is asked more often than they are many.
+        let mighty: Vec<Id> = active.iter().filter(|id| self.people[*id].rank() > 0).copied().collect();
+        let id = if !mighty.is_empty() && self.dice.below(3) > 0 {
+            *self.dice.choose(&mighty)
+        } else {
+            *self.dice.choose(&active)
+        };
+        if let Some(token) = self.tokens.get(&id).filter(|_| self.dice.below(20) > 0) {
+            return Actor { id, key: None, token: token.clone() };
+        }
+        let actor = self.signed_in(id).await;
+        self.tokens.insert(id, actor.token.clone());
+        actor
+    }
+
+    fn deed(&mut self, actor: &Actor) -> Deed {
+        let near = self.people.get(&actor.id).map_or('A', |person| person.license);
+        let target = self.somebody(near);
+        let role = *self.dice.choose(&["USER", "USER", "ADMIN", "LICENSE_ADMIN"]);
+        match self.dice.below(40) {
+            0..4 if self.order.len() < 36 => self.entry(role),
+            4..7 if self.order.len() > 26 => Deed::Erase(target),
+            0..19 => self.change(target, role),
+            19..24 => Deed::Switch(target, self.dice.below(3) > 0),
+            24..33 => self.joining(target),
+            33 if self.dice.one_in(4) => Deed::Found,
+            34..36 => Deed::MakeKey(role),
+            36 if !self.keys.is_empty() => Deed::Revoke(self.dice.choose(&self.keys).id),
+            37 => Deed::Unlock(target),
+            _ => Deed::EndSessions(target),
+        }
+    }
+
+    fn entry(&mut self, role: &'static str) -> Deed {
+        let right = *self.dice.choose(&RIGHTS);
+        match self.dice.below(4) {
+            0 => Deed::Enter(USER.role(role), format!("role: {role}")),
+            1 => Deed::Enter(USER.staff(), "isStaff: true".to_owned()),
+            2 => Deed::Enter(USER.with(right), format!("adminRights: {{ {right}: true }}")),
+            _ => Deed::Enter(USER, String::new()),
+        }
+    }
+
+    fn change(&mut self, target: Id, role: &'static str) -> Deed {
+        let is = self.dice.one_in(2);
+        let right = *self.dice.choose(&RIGHTS);
+        match self.dice.below(6) {
+            0 => Deed::Change(target, "role", Change::Role(role), format!("role: {role}")),
+            1 => Deed::Change(target, "isStaff", Change::Staff(is), format!("isStaff: {is}")),
+            2 => Deed::Change(target, "fullSiteAccess", Change::Everywhere(is), format!("fullSiteAccess: {is}")),
+            3 => {
+                // Superusers are to stay few.
+                let is = is && (right != "isSuperuser" || self.dice.one_in(4));
+                Deed::Change(
+                    target,
+                    "adminRights",
+                    Change::Right(right, is),
+                    format!("adminRights: {{ {right}: {is} }}"),
+                )
+            }
+            4 => Deed::Change(target, "externalId", Change::Plain, "externalId: null".to_owned()),
+            _ => Deed::Change(target, "nickname", Change::Plain, format!("nickname: \"N{}\"", self.dice.below(3))),
+        }
+    }
+
+    fn joining(&mut self, target: Id) -> Deed {
+        let bound = if self.dice.one_in(3) { self.groups.len() } else { self.wards };
+        let group = self.groups[self.dice.below(bound)].0;
+        let role = *self.dice.choose(&[None, None, Some("MEMBER"), Some("MANAGER"), Some("OWNER"), Some("OWNER")]);
+        Deed::Join(group, target, role)
+    }
+
+    /// One sequence: three to five deeds, half of the time by two people at once, and now and then a sign-in beside.
+    async fn step(&mut self) {
+        let total = 3 + self.dice.below(3);
+        let first = self.actor().await;
+        let mut actors = vec![first];
+        if self.dice.one_in(2) {
+            actors.push(self.actor().await);
+        }
+        let share = total.div_ceil(actors.len());
+        let plans: Vec<Vec<Deed>> = actors.iter().map(|actor| (0..share).map(|_| self.deed(actor)).collect()).collect();
+        let entering = if self.dice.one_in(5) { Some(self.somebody('A')) } else { None };
+        let enter = async {
+            let Some(id) = entering else { return };
+            let row = user::Entity::find_by_id(id).one(self.app.db.read()).await.unwrap();
+            let Some(row) = row else { return };
+            // Who is inactive by now is refused; nobody else is.
+            let _ = session::open(&self.app.db, LIFETIME, &Client::default(), row).await;
+        };
+        let asks = join_all(actors.iter().zip(&plans).map(|(actor, plan)| self.ask(actor, plan)));
+        let (answers, ()) = tokio::join!(asks, enter);
+
+        let mut done = Vec::new();
+        for (actor, (plan, answers)) in plans.into_iter().zip(answers).enumerate() {
+            for (deed, answer) in plan.into_iter().zip(answers) {
+                let outcome = match answer {
+                    Err(code) => {
+                        if code == "401" && actors[actor].key.is_none() {
+                            self.tokens.remove(&actors[actor].id);
+                        }
+                        code
+                    }
+                    Ok(payload) if payload["success"] == json!(true) => {
+                        done.push(Done { actor, deed: deed.clone(), payload });
+                        DONE.to_owned()
+                    }
+                    Ok(payload) => {
+                        let code = payload["errors"][0]["code"].as_str().unwrap_or("no code").to_owned();
+                        assert!(FAULTS.contains(&code.as_str()), "{deed:?}: {payload:#}");
+                        code
+                    }
+                };
+                *self.outcomes.entry(format!("{} {outcome}", deed.field())).or_default() += 1;
+            }
+        }
+        if !done.is_empty() {
+            self.settle(&actors, &done).await;
+        }
+    }
+
+    /// Holds what was done against the rules, and what is stored against what was done.
+    async fn settle(&mut self, actors: &[Actor], done: &[Done]) {
+        let after = people(self.app).await;
+        for done_now in done {
+            let is_right = self.was_right(actors, done, done_now);
+            let actor = &actors[done_now.actor];
+            assert!(
+                is_right,
+                "{:?} by {:?} with {:?} to {:?}",
+                done_now.deed,
+                self.people.get(&actor.id),
+                actor.key,
+                done_now.deed.target().and_then(|id| self.people.get(&id)),
+            );
+        }
+        for (id, now) in &after {
+            let states = self.states(*id, done);
+            assert!(states.contains(now), "{} is {now:?}, which nobody made of {:?}", id.0, self.people.get(id));
+        }
+        for id in self.people.keys().filter(|id| !after.contains_key(*id)) {
+            let is_erased = done.iter().any(|done| matches!(done.deed, Deed::Erase(erased) if erased == *id));
+            assert!(is_erased, "nobody erased {}", id.0);
+        }
+        self.take_over(actors, done, after).await;
+    }
+
+    /// Every state in which a person may have been meanwhile: any of the changes that were done, or none.
+    fn states(&self, id: Id, done: &[Done]) -> Vec<Person> {
+        let mut states: Vec<Person> = self.people.get(&id).copied().into_iter().collect();
+        for done in done {
+            if let Deed::Enter(person, _) = &done.deed
+                && id_at(&done.payload["user"]["id"]) == id
+            {
+                // Into which license is told apart by who entered.
+                states.extend(['A', 'B'].map(|license| with_sites(person.of(license))));
+            }
+        }
+        // Twice, so that changes are taken in either order.
+        for done in done.iter().chain(done) {
+            let next: Vec<Person> = match &done.deed {
+                Deed::Change(target, _, change, _) if *target == id => {
+                    states.iter().map(|state| with_sites(change.of(state))).collect()
+                }
+                Deed::Switch(target, is_active) if *target == id => {
+                    states.iter().map(|state| Person { is_active: *is_active, ..*state }).collect()
+                }
+                _ => continue,
+            };
+            for state in next {
+                if !states.contains(&state) {
+                    states.push(state);
+                }
+            }
+        }
+        states
+    }
+
+    /// Whether the rules allow what was done, in any of the states in which those were whom it concerns.
+    fn was_right(&self, actors: &[Actor], done: &[Done], done_now: &Done) -> bool {
+        let actor = &actors[done_now.actor];
+        // Who asks alone asks as he was at first.
+        let own: Vec<Person> = match actors.len() {
+            1 => vec![self.people[&actor.id]],
+            _ => self.states(actor.id, done),
+        };
+        let target = done_now.deed.target();
+        let targets = target.map(|id| self.states(id, done)).unwrap_or_default();
+        own.iter().filter(|person| person.is_active).any(|person| {
+            let viewer = Viewer { person: Some(*person), key: actor.key };
+            let to = |judge: &dyn Fn(&Target) -> &'static str| {
+                let is_self = target == Some(actor.id);
+                targets.iter().any(|person| judge(&Target { person: *person, is_self }) == DONE)
+            };
+            match &done_now.deed {
+                Deed::Enter(new, _) => viewer.creates(new) == DONE,
+                Deed::Change(_, field, change, _) => to(&|target| viewer.updates(target, field, *change)),
+                Deed::Switch(..) => to(&|target| viewer.switches(target, "setActive")),
+                Deed::Erase(_) => to(&|target| viewer.switches(target, "deleteUser")),
+                Deed::Unlock(_) => to(&|target| viewer.switches(target, "unlockUser")),
+                Deed::EndSessions(_) => to(&|target| viewer.ends_sessions(target)),
+                Deed::Join(group, user, role) => {
+                    self.may_join(&viewer, actor.id, (*group, *user, *role), &targets, done)
+                }
+                Deed::Found => viewer.opens("createGroup").is_ok(),
+                Deed::MakeKey(role) => viewer.makes_key(role) == DONE,
+                Deed::Revoke(id) => {
+                    let key = self.keys.iter().find(|key| key.id == *id);
+                    key.is_some_and(|key| {
+                        viewer.opens("revokeApiKey").is_ok() && viewer.sees_key(key.license, key.maker == actor.id)
+                    })
+                }
+            }
+        })
+    }
+
+    fn may_join(
+        &self,
+        viewer: &Viewer,
+        actor: Id,
+        (group, user, to): (Id, Id, Option<&'static str>),
+        targets: &[Person],
+        done: &[Done],
+    ) -> bool {
+        let license = self.groups.iter().find(|(id, _)| *id == group).unwrap().1;
+        let roles = |of: Id| {
+            let mut roles = vec![self.members.get(&(group, of)).copied()];
+            roles.extend(done.iter().filter_map(|done| match &done.deed {
+                Deed::Join(joined, user, role) if *joined == group && *user == of => Some(*role),
+                _ => None,
+            }));
+            roles
+        };
+        let (owns, froms) = (roles(actor), roles(user));
+        let allowed = |own: Option<&'static str>, from: Option<&'static str>, person: &Person| {
+            viewer.changes_members(&Joining { license, own, from, to, person: *person }) == DONE
+        };
+        owns.iter().any(|own| froms.iter().any(|from| targets.iter().any(|person| allowed(*own, *from, person))))
+    }
+
+    /// Takes over what is stored now.
+    async fn take_over(&mut self, actors: &[Actor], done: &[Done], after: HashMap<Id, Person>) {
+        let mut joined = BTreeSet::new();
+        for done in done {
+            let actor = &actors[done.actor];
+            match &done.deed {
+                Deed::Enter(..) => self.order.push(id_at(&done.payload["user"]["id"])),
+                Deed::Join(group, ..) => {
+                    joined.insert(*group);
+                }
+                Deed::Found => {
+                    let id = id_at(&done.payload["group"]["id"]);
+                    self.groups.push((id, self.people[&actor.id].license));
+                    self.members.insert((id, actor.id), "OWNER");
+                }
+                Deed::MakeKey(role) => self.keys.push(Key {
+                    id: id_at(&done.payload["apiKey"]["id"]),
+                    maker: actor.id,
+                    role,
+                    license: self.people[&actor.id].license,
+                    secret: done.payload["secret"].as_str().unwrap().to_owned(),
+                }),
+                Deed::Revoke(id) => self.keys.retain(|key| key.id != *id),
+                _ => {}
+            }
+            *self.counts.entry(done.deed.field()).or_default() += 1;
+        }
+        self.people = after;
+        self.order.retain(|id| self.people.contains_key(id));
+        // The keys of whom was shut out stay for a while, so that somebody asks by them.
+        if self.keys.len() > 60 {
+            let gone = |key: &Key| !self.people.get(&key.maker).is_some_and(|person| person.is_active);
+            self.keys.retain(|key| !gone(key));
+        }
+        let rows = membership::Entity::find()
+            .filter(membership::Column::GroupId.is_in(joined.iter().copied()))
+            .all(self.app.db.read())
+            .await
+            .unwrap();
+        self.members.retain(|(group, user), _| !joined.contains(group) && self.people.contains_key(user));
+        self.members.extend(rows.into_iter().map(|row| ((row.group_id, row.user_id), name_of(row.role))));
+    }
+
+    /// What must hold at any moment.
+    async fn look(&self) {
+        let none = [
+            (
+                "sessions of who is inactive",
+                "SELECT COUNT(*) FROM sessions s JOIN users u ON u.id = s.user_id WHERE NOT u.is_active",
+            ),
+            (
+                "API keys of who is inactive",
+                "SELECT COUNT(*) FROM api_keys k JOIN users u ON u.id = k.user_id WHERE NOT u.is_active",
+            ),
+            (
+                "devices of who is inactive",
+                "SELECT COUNT(*) FROM devices d JOIN users u ON u.id = d.user_id WHERE NOT u.is_active",
+            ),
+            (
+                "API keys of nobody",
+                "SELECT COUNT(*) FROM api_keys k WHERE NOT EXISTS (SELECT 1 FROM users u WHERE u.id = k.user_id AND u.license_id = k.license_id)",
+            ),
+            (
+                "groups without an owner",
+                "SELECT COUNT(*) FROM groups g WHERE NOT EXISTS (SELECT 1 FROM memberships m WHERE m.group_id = g.id AND m.role = 'OWNER')",
+            ),
+            (
+                "memberships across licenses",
+                "SELECT COUNT(*) FROM memberships m JOIN users u ON u.id = m.user_id JOIN groups g ON g.id = m.group_id WHERE u.license_id <> g.license_id",
+            ),
+            (
+                "people with more sessions than 20",
+                "SELECT COUNT(*) FROM (SELECT user_id FROM sessions GROUP BY user_id HAVING COUNT(*) > 20) AS many",
+            ),
+            (
+                "people with more groups than 200",
+                "SELECT COUNT(*) FROM (SELECT user_id FROM memberships GROUP BY user_id HAVING COUNT(*) > 200) AS many",
+            ),
+            (
+                "licenses with more keys than 100",
+                "SELECT COUNT(*) FROM (SELECT license_id FROM api_keys GROUP BY license_id HAVING COUNT(*) > 100) AS many",
+            ),
+            (
+                "license administrators without every site",
+                "SELECT COUNT(*) FROM users WHERE role = 'LICENSE_ADMIN' AND NOT full_site_access",
+            ),
+            (
+                "licenses without an administrator",
+                "SELECT COUNT(*) FROM licenses l WHERE NOT EXISTS (SELECT 1 FROM users u WHERE u.license_id = l.id AND u.role = 'LICENSE_ADMIN' AND u.is_active)",
+            ),
+            (
+                "erased people that are there, or have no event",
+                "SELECT COUNT(*) FROM tombstones t WHERE EXISTS (SELECT 1 FROM users u WHERE u.id = t.user_id) \
+                 OR 1 <> (SELECT COUNT(*) FROM audit_events e WHERE e.subject_id = t.user_id AND e.action = 'USER_DELETED')",
+            ),
+            (
+                "breaks in the audit trail",
+                "SELECT COUNT(*) FROM audit_head h WHERE h.seq <> (SELECT COUNT(*) FROM audit_events)",
+            ),
+        ];
+        for (what, sql) in none {
+            assert_eq!(count(self.app, sql).await, 0, "{what}");
+        }
+        assert!(count(self.app, "SELECT COUNT(*) FROM users WHERE is_superuser AND is_active").await > 0, "superusers");
+    }
+
+    /// What was done has its events, each one, and what was not done has none.
+    async fn look_through_events(&self) {
+        let versions = "SELECT COUNT(*) FROM users u WHERE u.version - 1 <> (SELECT COUNT(*) FROM audit_events e \
+            WHERE e.subject_id = u.id AND e.action IN ('USER_UPDATED', 'USER_ACTIVATED', 'USER_DEACTIVATED'))";
+        assert_eq!(count(self.app, versions).await, 0, "people with more or fewer events than changes");
+        for (field, action) in [
+            ("createUser", "USER_CREATED"),
+            ("deleteUser", "USER_DELETED"),
+            ("unlockUser", "USER_UNLOCKED"),
+            ("createGroup", "GROUP_CREATED"),
+            ("createApiKey", "API_KEY_CREATED"),
+            ("revokeApiKey", "API_KEY_REVOKED"),
+        ] {
+            let events = count(
+                self.app,
+                &format!("SELECT COUNT(*) FROM audit_events WHERE action = '{action}' AND request_id IS NOT NULL"),
+            )
+            .await;
+            assert_eq!(events, self.counts.get(field).copied().unwrap_or_default(), "{action}");
+        }
+        let sql =
+            "SELECT action, actor_id, subject_id, changes FROM audit_events WHERE action LIKE 'GROUP%' ORDER BY seq";
+        let statement = Statement::from_string(self.app.db.read().get_database_backend(), sql);
+        let mut told: HashMap<(Id, Id), String> = HashMap::new();
+        for row in self.app.db.read().query_all_raw(statement).await.unwrap() {
+            let (action, group): (String, Id) =
+                (row.try_get("", "action").unwrap(), row.try_get("", "subject_id").unwrap());
+            if action == "GROUP_CREATED" {
+                told.insert((group, row.try_get("", "actor_id").unwrap()), "OWNER".to_owned());
+                continue;
+            }
+            let changes: String = row.try_get("", "changes").unwrap();
+            let changes: Value = serde_json::from_str(&changes).unwrap();
+            let of = |field: &str| {
+                changes.as_array().unwrap().iter().find(|change| change["field"] == json!(field)).unwrap().clone()
+            };
+            let (user, role) = (of("userId"), of("role"));
+            let id = id_at(if user["after"].is_null() { &user["before"] } else { &user["after"] });
+            let was = told.get(&(group, id)).cloned();
+            let place = self.groups.iter().position(|(known, _)| *known == group);
+            let is_busy = place.is_some_and(|place| WITHOUT_EVENTS.contains(&place));
+            assert!(is_busy || json!(was) == role["before"], "{group:?} {id:?}: {was:?} and {role}");
+            match role["after"].as_str() {
+                Some(role) => told.insert((group, id), role.to_owned()),
+                None => told.remove(&(group, id)),
+            };
+        }
+        let rows = membership::Entity::find().all(self.app.db.read()).await.unwrap();
+        let stored: HashMap<(Id, Id), String> =
+            rows.into_iter().map(|row| ((row.group_id, row.user_id), name_of(row.role).to_owned())).collect();
+        for (place, (group, _)) in self.groups.iter().enumerate() {
+            if WITHOUT_EVENTS.contains(&place) {
+                continue;
+            }
+            for id in &self.order {
+                assert_eq!(told.get(&(*group, *id)), stored.get(&(*group, *id)), "{id:?} in {group:?}");
+            }
+        }
+    }
+}
+
+/// A license administrator has access to every site, whatever was given.
+fn with_sites(person: Person) -> Person {
+    Person { full_site_access: person.full_site_access || person.role == "LICENSE_ADMIN", ..person }
+}
+
+fn id_at(value: &Value) -> Id {
+    Id::parse(value.as_str().unwrap_or_else(|| panic!("{value} is no id"))).unwrap()
+}
+
+/// Two who ask at the same moment; the code of whatever went wrong.
+async fn both(one: &Caller<'_>, other: &Caller<'_>, mutations: [String; 2]) -> [Option<String>; 2] {
+    let [first, second] =
+        mutations.map(|text| json!({ "query": format!("mutation {{ {text} {{ success errors {{ code }} }} }}") }));
+    let answers = tokio::join!(one.post(&first), other.post(&second));
+    [answers.0, answers.1].map(|(status, answer)| {
+        if status == 401 {
+            return Some("401".to_owned());
+        }
+        let error = answer["errors"].get(0).map(|error| &error["extensions"]["code"]);
+        let fault = || {
+            answer["data"]
+                .as_object()
+                .and_then(|data| data.values().next()?["errors"].get(0).map(|error| &error["code"]))
+        };
+        let code = error.or_else(fault).map(|code| code.as_str().unwrap_or("no code").to_owned());
+        let known = ["FORBIDDEN", "UNAUTHENTICATED", "NOT_FOUND", "NOT_ALLOWED"];
+        assert!(code.as_ref().is_none_or(|code| known.contains(&code.as_str())), "{answer:#}");
+        code
+    })
+}
+
+/// Demotes, deactivates or erases.
+fn removal(kind: usize, id: &str, demotion: &str) -> String {
+    match kind {
+        0 => format!("updateUser(input: {{ id: \"{id}\", {demotion} }})"),
+        1 => format!("setActive(input: {{ id: \"{id}\", active: false }})"),
+        _ => format!("deleteUser(input: {{ id: \"{id}\" }})"),
+    }
+}
+
+on_every_database! {
+    async fn thousands_of_sequences_of_writes_break_no_rule(app: App) {
+        let began = Instant::now();
+        if !app.db.is_postgres() {
+            // That nothing is lost is for others to say; this is about what is written.
+            app.db.write().execute_unprepared("PRAGMA synchronous = OFF").await.unwrap();
+        }
+        // Two databases, twice as many sequences.
+        let seed = asked("ROSTER_TEST_SEED", SEED) + usize::from(app.db.is_postgres());
+        let sequences = asked("ROSTER_TEST_SEQUENCES", SEQUENCES);
+        let mut watch = Watch::new(&app, seed).await;
+        let database = if app.db.is_postgres() { "PostgreSQL" } else { "SQLite" };
+        println!("sequences on {database} from the seed {seed}");
+        for sequence in 0..sequences {
+            watch.step().await;
+            if sequence % LOOK_EVERY == 0 {
+                watch.look().await;
+            }
+        }
+        watch.look().await;
+        watch.look_through_events().await;
+        let done = watch.counts.values().sum::<i64>();
+        let asked = watch.outcomes.values().sum::<usize>();
+        println!("{sequences} sequences on {database}: {asked} asked for, {done} done, {:.1?}", began.elapsed());
+        println!("{:#?}", watch.outcomes);
+    }
+
+    async fn of_two_license_administrators_who_remove_each_other_at_the_same_moment_one_stays(app: App) {
+        for round in 0..50 {
+            let license = license::create(&app.db, Id::new(), &format!("R-{round}"), "Rowan").await.unwrap().id;
+            let fields = || UserFields { ..USER.role("LICENSE_ADMIN").fields() };
+            let one = app.sign_in(app.create("One", license, fields(), Undefined).await).await;
+            let other = app.sign_in(app.create("Other", license, fields(), Undefined).await).await;
+            let kinds = [round % 3, round / 3 % 3];
+            let mutations = [removal(kinds[0], &other.id(), "role: USER"), removal(kinds[1], &one.id(), "role: USER")];
+            let codes = both(&one, &other, mutations).await;
+            let left = "SELECT COUNT(*) FROM users u WHERE u.role = 'LICENSE_ADMIN' AND u.is_active AND u.first_name IN ('One', 'Other')";
+            assert_eq!(count(&app, left).await, i64::try_from(round + 1).unwrap(), "round {round}: {codes:?}");
+        }
+    }
+
+    async fn of_two_superusers_who_remove_each_other_at_the_same_moment_one_stays(app: App) {
+        for round in 0..50 {
+            user::Entity::update_many()
+                .col_expr(user::Column::IsActive, Expr::value(false))
+                .filter(user::Column::IsSuperuser.eq(true))
+                .exec(app.db.write())
+                .await
+                .unwrap();
+            let (one, other) = (app.superuser().await, app.superuser().await);
+            let demotion = "adminRights: { isSuperuser: false }";
+            let kinds = [round % 3, round / 3 % 3];
+            let mutations = [removal(kinds[0], &other.id(), demotion), removal(kinds[1], &one.id(), demotion)];
+            let codes = both(&one, &other, mutations).await;
+            let left = count(&app, "SELECT COUNT(*) FROM users WHERE is_superuser AND is_active").await;
+            assert_eq!(left, 1, "round {round}: {codes:?}");
+        }
+    }
+
+    async fn nobody_gets_in_by_what_he_makes_while_he_is_shut_out(app: App) {
+        let root = app.superuser().await;
+        for round in 0..50 {
+            let admin = app.admin().await;
+            let key = "createApiKey(input: { name: \"Nightly\" })".to_owned();
+            let codes = both(&root, &admin, [removal(1 + round % 2, &admin.id(), ""), key]).await;
+            assert_eq!(codes[0], None);
+            let keys = count(&app, "SELECT COUNT(*) FROM api_keys").await;
+            assert_eq!(keys, 0, "round {round}: {codes:?}");
+            let mine = sessions::Entity::find().filter(sessions::Column::UserId.eq(admin.id)).one(app.db.read()).await.unwrap();
+            assert_eq!(mine, None);
+        }
+    }
+
+    async fn who_is_erased_while_he_does_something_is_told_so(app: App) {
+        let root = app.superuser().await;
+        let ward = root.change("createGroup", "group { id }", json!({ "name": "Ward" })).await["group"]["id"].clone();
+        for round in 0..60 {
+            let (admin, user) = (app.admin().await, app.user().await);
+            root.change("setGroupMember", "", json!({ "groupId": ward, "userId": user.id(), "role": "MEMBER" })).await;
+            let (deed, erased) = match round % 3 {
+                0 => ("createGroup(input: { name: \"New\" })".to_owned(), admin.id()),
+                1 => (format!("setGroupMember(input: {{ groupId: {ward}, userId: \"{}\", role: OWNER }})", user.id()), user.id()),
+                _ => (format!("removeGroupMember(input: {{ groupId: {ward}, userId: \"{}\" }})", user.id()), user.id()),
+            };
+            let codes = both(&root, &admin, [removal(2, &erased, ""), deed]).await;
+            assert!(codes[0].is_none() || round % 3 == 0, "round {round}: {codes:?}");
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! What is done to people, groups, keys and one's own account.
+
+use roster::scalar::Id;
+use serde_json::json;
+
+use super::cell::Cell;
+use super::oracle::{Change, DONE, Joining, NOT_FOUND, Person, RIGHTS, USER};
+use super::seat::{Known, Seat, World};
+use crate::app::PASSWORD;
+
+impl Seat<'_> {
+    /// Every field of a change, each alone, tried out.
+    pub fn changes(&self, fields: &[String]) -> Vec<Cell> {
+        let mut cells = Vec::new();
+        for known in &self.known {
+            for (field, given, change) in samples(fields, known, self.houses) {
+                // What gives no rights goes by the rank of the target alone; of the rights some stand for the others.
+                let stands_for_others = match change {
+                    Change::Plain => matches!(field, "nickname" | "email"),
+                    Change::Right(right, _) => matches!(right, "isSuperuser" | "isAdmin" | "isProjectAdmin"),
+                    _ => true,
+                };
+                if !known.is_asked_all() && !stands_for_others {
+                    continue;
+                }
+                let expected = self.viewer.updates(&known.target, field, change);
+                let input = format!("id: \"{}\", {given}, dryRun: true", known.id.0);
+                let note = (field == "nickname").then_some((known.id, "update"));
+                cells.push(Cell::noted("updateUser", &input, &self.who(known), expected, note));
+            }
+            // What is refused stays refused in good company.
+            let both = self.viewer.updates(&known.target, "externalId", Change::Plain);
+            let input = format!("id: \"{}\", nickname: \"A\", externalId: null, dryRun: true", known.id.0);
+            cells.push(Cell::change("updateUser", &input, &self.who(known), both));
+        }
+        let missing = self.open("updateUser").err().unwrap_or(NOT_FOUND);
+        let input = format!("id: \"{}\", nickname: \"A\"", Id::new().0);
+        cells.push(Cell::change("updateUser", &input, &self.name, missing));
+        cells
+    }
+
+    /// People as they may be entered, tried out.
+    pub fn creations(&self) -> Vec<Cell> {
+        let admin = USER.role("ADMIN");
+        let mut given = vec![
+            (String::new(), USER),
+            ("role: USER".to_owned(), USER),
+            ("role: ADMIN".to_owned(), admin),
+            ("role: LICENSE_ADMIN".to_owned(), USER.role("LICENSE_ADMIN")),
+            ("isStaff: true".to_owned(), USER.staff()),
+            ("fullSiteAccess: true".to_owned(), USER.everywhere()),
+            ("isActive: false".to_owned(), USER.inactive()),
+            ("password: \"nine-velvet-comets-hum\", pin: \"0417\"".to_owned(), USER),
+            ("role: ADMIN, fullSiteAccess: true".to_owned(), admin.everywhere()),
+            ("role: ADMIN, adminRights: { isProjectAdmin: true }".to_owned(), admin.with("isProjectAdmin")),
+            ("role: ADMIN, adminRights: { isSuperuser: true }".to_owned(), admin.with("isSuperuser")),
+        ];
+        for right in RIGHTS {
+            given.push((format!("adminRights: {{ {right}: true }}"), USER.with(right)));
+            given.push((format!("adminRights: {{ {right}: false }}"), USER));
+        }
+        let cell = |(given, person): (String, Person)| {
+            let address = Id::new().0;
+            let input = format!(
+                "firstName: \"Ada\", lastName: \"Byron\", email: \"{address}@x.example\", dryRun: true, {given}"
+            );
+            Cell::change("createUser", &input, &self.name, self.viewer.creates(&person))
+        };
+        given.into_iter().map(cell).collect()
+    }
+
+    /// Who belongs to which group: each change of each joiner in each of the seat's groups.
+    pub fn joinings(&self, world: &World) -> Vec<Cell> {
+        let mut cells = Vec::new();
+        for (group, license, own) in &self.groups {
+            for (user, person, from, to) in &world.joiners {
+                // Of people of the wrong license one is enough.
+                if person.license != *license && (from.is_some() || *to != Some("MEMBER")) {
+                    continue;
+                }
+                let joining = Joining { license: *license, own: *own, from: *from, to: *to, person: *person };
+                let expected = self.viewer.changes_members(&joining);
+                let who = format!(
+                    "{}, {own:?} in a group of {license}, a {from:?} of {} to {to:?}",
+                    self.name, person.license
+                );
+                let ids = format!("groupId: \"{}\", userId: \"{}\"", group.0, user.0);
+                cells.push(match to {
+                    Some(to) => Cell::change("setGroupMember", &format!("{ids}, role: {to}"), &who, expected),
+                    None => Cell::change("removeGroupMember", &ids, &who, expected),
+                });
+            }
+        }
+        cells.push(Cell::change(
+            "createGroup",
+            "name: \"Ward\"",
+            &self.name,
+            self.open("createGroup").err().unwrap_or(DONE),
+        ));
+        let entered = self.open("createInstitution").err().unwrap_or(DONE);
+        let input = "name: \"Ward\", kind: HOSPITAL, country: \"AU\"";
+        cells.push(Cell::change("createInstitution", input, &self.name, entered));
+        cells
+    }
+
+    pub fn keys(&self) -> Vec<Cell> {
+        let mut cells = Vec::new();
+        for role in ["USER", "ADMIN", "LICENSE_ADMIN"] {
+            let input = format!("name: \"Weekly\", role: {role}");
+            cells.push(Cell::change("createApiKey", &input, &self.name, self.viewer.makes_key(role)));
+        }
+        for (id, license, is_own) in &self.keys {
+            let expected = match self.open("revokeApiKey") {
+                Err(refused) => refused,
+                Ok(()) if self.viewer.sees_key(*license, *is_own) => DONE,
+                Ok(()) => NOT_FOUND,
+            };
+            let who = format!("{}, a key of {license}, own {is_own}", self.name);
+            cells.push(Cell::change("revokeApiKey", &format!("id: \"{}\"", id.0), &who, expected));
+        }
+        cells
+    }
+
+    /// Unlocking, ending sessions, deactivating and back, erasing: of each target, in this order.
+    pub fn switchings(&self) -> Vec<Cell> {
+        let mut cells = Vec::new();
+        for known in &self.known {
+            let (who, target, id) = (self.who(known), &known.target, format!("id: \"{}\"", known.id.0));
+            cells.push(Cell::change("unlockUser", &id, &who, self.viewer.switches(target, "unlockUser")));
+            let ending =
+                format!("userId: \"{}\", sessionIds: [\"{}\"]", known.id.0, known.session.unwrap_or_default().0);
+            cells.push(Cell::change("endSessions", &ending, &who, self.viewer.ends_sessions(target)));
+            let expected = self.viewer.switches(target, "setActive");
+            for active in [!target.person.is_active, target.person.is_active] {
+                let note = Some((known.id, "setActive"));
+                cells.push(Cell::noted("setActive", &format!("{id}, active: {active}"), &who, expected, note));
+            }
+            let (expected, note) = (self.viewer.switches(target, "deleteUser"), Some((known.id, "delete")));
+            cells.push(Cell::noted("deleteUser", &id, &who, expected, note));
+            if expected == DONE {
+                // Whom nobody has any more is not found, and nothing else.
+                cells.push(Cell::change("deleteUser", &id, &who, NOT_FOUND));
+            }
+        }
+        for field in ["unlockUser", "setActive", "deleteUser", "endSessions"] {
+            let id = Id::new().0;
+            let input = match field {
+                "endSessions" => format!("userId: \"{id}\""),
+                "setActive" => format!("id: \"{id}\", active: false"),
+                _ => format!("id: \"{id}\""),
+            };
+            cells.push(Cell::change(field, &input, &self.name, self.open(field).err().unwrap_or(NOT_FOUND)));
+        }
+        cells
+    }
+
+    /// What everybody does with his own account, and ends it by signing out.
+    pub fn account(&self) -> Vec<Cell> {
+        let open = |field: &str| self.open(field).err().unwrap_or(DONE);
+        let sign_in = if self.email.is_empty() { "INVALID_CREDENTIALS" } else { DONE };
+        let change = format!("currentPassword: \"{PASSWORD}\", newPassword: \"nine-velvet-comets-hum\"");
+        let credentials = format!("login: \"{}\", password: \"{PASSWORD}\"", self.email);
+        let (way, expected) = (format!("{}: logout", self.name), open("logout"));
+        vec![
+            Cell::change("login", &credentials, &self.name, sign_in),
+            Cell::change("setPin", "pin: \"0417\"", &self.name, open("setPin")),
+            Cell::change("changePassword", &change, &self.name, open("changePassword")),
+            Cell::change("endSessions", "includeCurrent: false", &self.name, open("endSessions")),
+            Cell::new("logout", " { success }", move |answer, tally| {
+                tally.expect(|| way, &json!(expected), &json!(answer.outcome()));
+            }),
+        ]
+    }
+}
+
+/// Each field of the input with values to give, and what they change.
+pub fn samples(fields: &[String], known: &Known, houses: [Id; 2]) -> Vec<(&'static str, String, Change)> {
+    let mut samples = Vec::new();
+    for field in fields {
+        let plain: &[(&'static str, String)] = &match field.as_str() {
+            "firstName" => vec![("firstName", "\"Ann\"".to_owned())],
+            "lastName" => vec![("lastName", "\"Other\"".to_owned())],
+            "nickname" => vec![("nickname", "null".to_owned()), ("nickname", "\"Annie\"".to_owned())],
+            "position" => vec![("position", "\"Nurse\"".to_owned())],
+            "phone" => vec![("phone", "\"+61 2 5550\"".to_owned())],
+            "mobile" => vec![("mobile", "\"+61 2 5551\"".to_owned()), ("mobile", "null".to_owned())],
+            "birthDate" => vec![("birthDate", "\"1981-07-08\"".to_owned())],
+            "gender" => vec![("gender", "FEMALE".to_owned())],
+            "website" => vec![("website", "\"https://a.example\"".to_owned())],
+            "googleScholar" => vec![("googleScholar", "\"https://b.example\"".to_owned())],
+            "orcidId" => vec![("orcidId", "\"0000-0002-1825-0097\"".to_owned())],
+            "atlasPreference" => vec![("atlasPreference", "\"WHS\"".to_owned())],
+            "certifiedEmail" => vec![("certifiedEmail", "\"a@pec.example\"".to_owned())],
+            "username" => vec![("username", format!("\"n{}\"", known.username)), ("username", "null".to_owned())],
+            "email" => vec![("email", format!("\"new.{}\"", known.email))],
+            "password" => vec![("password", "\"nine-velvet-comets-hum\"".to_owned()), ("password", "null".to_owned())],
+            "pin" => vec![("pin", "\"0417\"".to_owned()), ("pin", "null".to_owned())],
+            "userType" => vec![("userType", "CLINICIAN".to_owned())],
+            "externalId" => {
+                vec![("externalId", format!("\"N-{}\"", known.username)), ("externalId", "null".to_owned())]
+            }
+            "institutionId" => {
+                let house = houses[usize::from(known.target.person.license == 'B')].0;
+                vec![("institutionId", format!("\"{house}\"")), ("institutionId", "null".to_owned())]
+            }
+            "role" | "isStaff" | "fullSiteAccess" | "adminRights" => vec![],
+            other => panic!("updateUser takes {other}, which has no case in the matrix"),
+        };
+        samples.extend(plain.iter().map(|(field, value)| (*field, format!("{field}: {value}"), Change::Plain)));
+        match field.as_str() {
+            "role" => samples.extend(
+                ["USER", "ADMIN", "LICENSE_ADMIN"].map(|role| ("role", format!("role: {role}"), Change::Role(role))),
+            ),
+            "isStaff" => {
+                samples.extend([false, true].map(|is| ("isStaff", format!("isStaff: {is}"), Change::Staff(is))));
+            }
+            "fullSiteAccess" => {
+                let sample = |is| ("fullSiteAccess", format!("fullSiteAccess: {is}"), Change::Everywhere(is));
+                samples.extend([false, true].map(sample));
+            }
+            "adminRights" => samples.extend(RIGHTS.into_iter().flat_map(|right| {
+                [false, true]
+                    .map(|is| ("adminRights", format!("adminRights: {{ {right}: {is} }}"), Change::Right(right, is)))
+            })),
+            _ => {}
+        }
+    }
+    samples
+}
