@@ -1,7 +1,7 @@
 //! What a viewer sees, as conditions of SQL. Every list, link and lookup is narrowed by one of these.
 
 use sea_orm::ColumnTrait;
-use sea_orm::sea_query::{Condition, Expr, ExprTrait, SimpleExpr};
+use sea_orm::sea_query::{Condition, Expr, ExprTrait, Query, SimpleExpr};
 
 use super::{Action, Reach, Viewer};
 use crate::entity::user::Role;
@@ -105,15 +105,23 @@ pub fn of_license(column: impl ColumnTrait, license_id: Id) -> SimpleExpr {
 /// The people who count: active, in a license that has not expired. Both tables must be joined.
 #[must_use]
 pub fn active_in_valid_license() -> Condition {
-    let valid =
-        Condition::any().add(license::Column::ExpiresOn.is_null()).add(license::Column::ExpiresOn.gte(Date::today()));
-    Condition::all().add(user::Column::IsActive.eq(true)).add(valid)
+    Condition::all().add(user::Column::IsActive.eq(true)).add(is_valid())
 }
 
-/// The active people of whom one must stay: superusers.
+/// The licenses that have not expired.
+fn is_valid() -> Condition {
+    Condition::any().add(license::Column::ExpiresOn.is_null()).add(license::Column::ExpiresOn.gte(Date::today()))
+}
+
+/// The people of whom one must stay: active superusers in a license that has not expired.
 #[must_use]
 pub fn active_superusers() -> Condition {
-    Condition::all().add(user::Column::IsSuperuser.eq(true)).add(user::Column::IsActive.eq(true))
+    let mut valid = Query::select();
+    valid.column(license::Column::Id).from(license::Entity).cond_where(is_valid());
+    Condition::all()
+        .add(user::Column::IsSuperuser.eq(true))
+        .add(user::Column::IsActive.eq(true))
+        .add(user::Column::LicenseId.in_subquery(valid))
 }
 
 /// The active people of whom one must stay: license administrators of a license.

@@ -1,6 +1,8 @@
 //! Many rows at once, where a test needs more than the verbs make in reasonable time.
 
 use async_graphql::MaybeUndefined::Value as Given;
+use roster::audit::{self, Entry};
+use roster::entity::audit_event::AuditAction;
 use roster::entity::group::GroupFields;
 use roster::entity::membership::GroupRole;
 use roster::entity::user::{Names, UserFields};
@@ -31,6 +33,15 @@ pub async fn store(app: &App, people: Vec<user::Model>) -> Vec<Id> {
         user::Entity::insert_many(rows).exec_without_returning(app.db.write()).await.unwrap();
     }
     ids
+}
+
+/// Records that people were entered, as the verbs would.
+pub async fn record(app: &App, people: &[user::Model]) {
+    let entered = people.iter().map(|person| {
+        let changes = audit::difference(&user::Model::blank(person.id, person.license_id), person);
+        Entry::new(AuditAction::UserCreated, person).with(changes)
+    });
+    audit::commit(app.db.begin().await.unwrap(), entered).await.unwrap();
 }
 
 /// Stores people of the first license by first and last name; returns their ids.

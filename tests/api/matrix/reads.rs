@@ -162,7 +162,33 @@ impl Seat<'_> {
             cells.push(Cell::value(field, &rest, name, "/totalCount", total));
         }
         cells.extend([None, Some('A'), Some('B')].map(|license| self.key_list(world, license)));
+        cells.extend(self.known.iter().map(|known| self.trail(known)));
         cells
+    }
+
+    /// What the audit trail tells of a person, who was entered and perhaps more.
+    fn trail(&self, known: &Known) -> Cell {
+        let (viewer, target) = (self.viewer, known.target);
+        let sees_all = viewer.person.is_some() && viewer.rank() >= 1 && viewer.reaches(target.person.license);
+        let is_told = sees_all || target.is_self;
+        let (way, open) = (format!("{} -> {}: auditEvents", self.name, known.label), self.open("auditEvents"));
+        let rest = format!(
+            "(filter: {{ subject: \"{}\", action: [USER_CREATED] }}) {{ totalCount nodes {{ changes {{ field after }} }} }}",
+            known.id.0
+        );
+        Cell::new("auditEvents", &rest, move |answer, tally| {
+            if let Err(refused) = open {
+                return tally.expect(|| way, &json!(refused), &json!(answer.outcome()));
+            }
+            tally.expect(|| way.clone(), &json!(i32::from(is_told)), &answer.value["totalCount"]);
+            for change in answer.value["nodes"][0]["changes"].as_array().into_iter().flatten() {
+                let field = change["field"].as_str().unwrap();
+                let is_secret = matches!(field, "password" | "pin");
+                let is_right = field.starts_with("adminRights.") && field != "adminRights.isSuperuser";
+                let is_shown = !is_secret && (sees_all || (target.is_self && !is_right));
+                tally.expect(|| format!("{way}: {field}"), &json!(is_shown), &json!(!change["after"].is_null()));
+            }
+        })
     }
 
     /// The keys of a license, of which each seat knows three.

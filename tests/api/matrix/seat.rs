@@ -316,6 +316,7 @@ pub async fn seat<'a>(
         });
         rows.push(row);
     }
+    crowd::record(app, &rows).await;
     crowd::store(app, rows).await;
     for (place, license) in ['A', 'B'].into_iter().enumerate() {
         let members: Vec<Id> =

@@ -661,7 +661,6 @@ impl<'a> Watch<'a> {
         for (field, action) in [
             ("createUser", "USER_CREATED"),
             ("deleteUser", "USER_DELETED"),
-            ("unlockUser", "USER_UNLOCKED"),
             ("createGroup", "GROUP_CREATED"),
             ("createApiKey", "API_KEY_CREATED"),
             ("revokeApiKey", "API_KEY_REVOKED"),

@@ -159,10 +159,12 @@ impl Seat<'_> {
         let open = |field: &str| self.open(field).err().unwrap_or(DONE);
         let sign_in = if self.email.is_empty() { "INVALID_CREDENTIALS" } else { DONE };
         let change = format!("currentPassword: \"{PASSWORD}\", newPassword: \"nine-velvet-comets-hum\"");
+        let link = format!("token: \"rol_of-nobody\", password: \"{PASSWORD}\"");
         let credentials = format!("login: \"{}\", password: \"{PASSWORD}\"", self.email);
         let (way, expected) = (format!("{}: logout", self.name), open("logout"));
         vec![
             Cell::change("login", &credentials, &self.name, sign_in),
+            Cell::change("activateAccount", &link, &self.name, "EXPIRED"),
             Cell::change("setPin", "pin: \"0417\"", &self.name, open("setPin")),
             Cell::change("changePassword", &change, &self.name, open("changePassword")),
             Cell::change("endSessions", "includeCurrent: false", &self.name, open("endSessions")),
