@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use async_graphql::{Name, Pos, Request, Response, Value};
+use async_graphql::{Name, Pos, Request, Response, ServerError, Value};
 use poem::Route;
 
 use crate::access::{Asking, Viewer};
@@ -76,7 +76,8 @@ impl Application for App {
             Err(_) => (Arc::default(), Vec::new()),
         };
         request.variables.extend(absent.into_iter().map(|name| (name, Value::Null)));
-        let (links, loads) = gather(Links::new(self.db.clone(), Arc::clone(&asking), Arc::clone(&named)));
+        let idle = self.rules.lifetime.idle;
+        let (links, loads) = gather(Links::new(self.db.clone(), Arc::clone(&asking), Arc::clone(&named), idle));
         Ok(loads.run(self.schema.execute(request.data(asking).data(client).data(named).data(links))).await)
     }
 
@@ -105,5 +106,6 @@ impl Application for App {
 
 /// The answer to a document of which nothing is run.
 fn refused(error: Error) -> Response {
-    Response::from_errors(vec![async_graphql::Error::from(error).into_server_error(Pos::default())])
+    let error = async_graphql::Error::from(error).into_server_error(Pos::default());
+    Response::from_errors(vec![ServerError { locations: Vec::new(), ..error }])
 }

@@ -25,11 +25,12 @@ ON CONFLICT (subject) DO UPDATE SET
     wrong = CASE WHEN counted.since <= $3 THEN 1 ELSE counted.wrong + 1 END,
     since = CASE WHEN counted.since <= $3 OR counted.wrong < $4 THEN $2 ELSE counted.since END
 RETURNING wrong";
+const LOOK: &str = "SELECT wrong FROM attempts WHERE subject = $1 AND since > $2";
 const TAKE_BACK: &str = "UPDATE attempts SET wrong = wrong - 1 WHERE subject = $1 AND wrong > 0";
 const FORGET: &str = "DELETE FROM attempts WHERE subject = $1";
 const FORGET_OLD: &str = "DELETE FROM attempts WHERE since <= $1";
 
-/// Whose wrong secrets are counted; a hash, so that the table tells nobody which logins were tried.
+/// Whose wrong secrets are counted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Counter(Vec<u8>);
 
@@ -40,10 +41,17 @@ impl Counter {
         Self::new("person", id.0.as_bytes())
     }
 
-    /// Of a login that is nobody's: it locks like any other, or the lock would tell who there is.
+    /// Of a person who is signed in and proves that he knows his password.
     #[must_use]
-    pub fn of_login(canonical: &str) -> Self {
-        Self::new("login", canonical.as_bytes())
+    pub fn of_owner(id: Id) -> Self {
+        Self::new("owner", id.0.as_bytes())
+    }
+
+    /// Of a login that is nobody's: it locks like any other, or the lock would tell who there is. It comes blinded, for
+    /// what is typed there may be a password.
+    #[must_use]
+    pub fn of_login(blinded: &[u8]) -> Self {
+        Self::new("login", blinded)
     }
 
     /// Of a network address. Of IPv6 the first 64 bits count, for the rest is the caller's to choose.
@@ -83,17 +91,29 @@ pub async fn count_of_account(db: &Db, counter: &Counter) -> Result<Standing, Er
     })
 }
 
+/// Refuses an address that has had as many attempts as are allowed; counts nothing.
+///
+/// # Errors
+/// `RateLimited`; whatever the database says.
+pub async fn check_address(db: &Db, counter: &Counter, most: u32) -> Result<(), Error> {
+    let values = [counter.0.clone().into(), (now() - WITHIN).into()];
+    let row = db.read().query_one_raw(statement(db.read(), LOOK, values)).await?;
+    let wrong: i32 = row.map_or(Ok(0), |row| row.try_get("", "wrong"))?;
+    if i64::from(wrong) >= i64::from(most) { Err(too_many()) } else { Ok(()) }
+}
+
 /// Counts an attempt from an address, where `most` are allowed.
 ///
 /// # Errors
 /// `RateLimited` where there were too many; whatever the database says.
 pub async fn count_of_address(db: &Db, counter: &Counter, most: u32) -> Result<(), Error> {
     let wrong = count(db, counter, 0).await?;
-    if i64::from(wrong) > i64::from(most) {
-        let message = "Too many wrong secrets came from your network address; try again in a quarter of an hour.";
-        return Err(Error::RateLimited(message.to_owned()));
-    }
-    Ok(())
+    if i64::from(wrong) > i64::from(most) { Err(too_many()) } else { Ok(()) }
+}
+
+fn too_many() -> Error {
+    let message = "Too many wrong secrets came from your network address; try again in a quarter of an hour.";
+    Error::RateLimited(message.to_owned())
 }
 
 async fn count(db: &Db, counter: &Counter, locked_from: i32) -> Result<i32, Error> {

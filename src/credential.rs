@@ -19,19 +19,19 @@ pub struct ShutOut {
     pub links: i32,
 }
 
-/// Locks the row of the person who asks, who must not have been shut out since: it is the lock under which what lets a
+/// Locks and reads the row of the person who asks, who must not have been shut out since: it is the lock under which what lets a
 /// person in and what shuts him out take turns.
 ///
 /// # Errors
 /// `Unauthenticated` where the person is not active any more, or not there.
-pub async fn lock_active(transaction: &DatabaseTransaction, user_id: Id) -> Result<(), Error> {
+pub async fn lock_active(transaction: &DatabaseTransaction, user_id: Id) -> Result<user::Model, Error> {
     let active = user::Entity::find_by_id(user_id).filter(user::Column::IsActive.eq(true));
     let found = active.lock_exclusive().one(transaction).await?;
-    found.map(|_| ()).ok_or(Error::Unauthenticated)
+    found.ok_or(Error::Unauthenticated)
 }
 
 /// Sets the password. Whoever knew the old one is to gain nothing by it any more: every session but the `spared` one ends
-/// and every link, and no device takes the PIN until it has seen the new password. Returns how many sessions ended; none
+/// and every link, and no device takes the PIN until it has seen the new password; API keys go on. Returns how many sessions ended; none
 /// where no password was to be removed.
 ///
 /// # Errors

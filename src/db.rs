@@ -238,10 +238,21 @@ fn file_of(url: &str) -> Option<PathBuf> {
     (!file.as_os_str().is_empty()).then_some(file)
 }
 
+/// Makes a directory, if there is none, that nobody but its owner looks into: data about people is kept there.
+///
+/// # Errors
+/// What the system says.
+pub fn make_private_dir(dir: &Path) -> std::io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.recursive(true).create(dir)
+}
+
 /// Waits for the lock beside a database file; it is held until the returned file is dropped.
 fn take_turn(database: &Path) -> std::io::Result<File> {
     if let Some(dir) = database.parent().filter(|dir| !dir.as_os_str().is_empty()) {
-        std::fs::create_dir_all(dir)?;
+        make_private_dir(dir)?;
     }
     let lock = File::create(database.with_extension("lock"))?;
     lock.lock()?;

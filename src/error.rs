@@ -96,9 +96,17 @@ impl From<DbErr> for Error {
     fn from(error: DbErr) -> Self {
         let unreachable = matches!(error, DbErr::ConnectionAcquire(_) | DbErr::Conn(_))
             || matches!(&error, DbErr::Exec(RuntimeErr::SqlxError(e)) | DbErr::Query(RuntimeErr::SqlxError(e))
-                if matches!(**e, sea_orm::sqlx::Error::Io(_) | sea_orm::sqlx::Error::PoolTimedOut | sea_orm::sqlx::Error::PoolClosed));
+                if matches!(**e, sea_orm::sqlx::Error::Io(_) | sea_orm::sqlx::Error::PoolTimedOut | sea_orm::sqlx::Error::PoolClosed)
+                    || is_passing(e));
         if unreachable { Self::Unavailable(Arc::new(error)) } else { Self::Internal(Arc::new(error)) }
     }
+}
+
+/// What PostgreSQL says when another attempt may succeed: cancelled for taking too long, shut down, a deadlock, a conflict
+/// (Appendix A of its manual).
+fn is_passing(error: &sea_orm::sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(sea_orm::sqlx::error::DatabaseError::code);
+    code.is_some_and(|code| matches!(&*code, "57014" | "57P01" | "57P02" | "57P03" | "40P01" | "40001"))
 }
 
 /// For the command line, which shows the cause.

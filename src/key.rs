@@ -12,7 +12,7 @@ use rand::TryRng;
 use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel};
 use sha2::{Digest, Sha256};
 
-use crate::db::Db;
+use crate::db::{self, Db};
 use crate::entity::server_key;
 use crate::error::Error;
 use crate::scalar::Id;
@@ -132,7 +132,7 @@ fn read(path: &Path) -> io::Result<Key> {
 /// Makes the file at one go, whole and durable, unless another process has been quicker.
 fn make(path: &Path) -> io::Result<Key> {
     let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    fs::create_dir_all(dir)?;
+    db::make_private_dir(dir)?;
     let draft = dir.join(format!(".roster-key-{}", Id::new().0));
     let made = write(&draft, &Key::random()?).and_then(|()| fs::hard_link(&draft, path));
     fs::remove_file(&draft).or_else(|error| if error.kind() == ErrorKind::NotFound { Ok(()) } else { Err(error) })?;

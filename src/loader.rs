@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use async_graphql::dataloader::Loader;
 use chrono::{DateTime, Utc};
@@ -21,7 +22,7 @@ use crate::entity::membership::{self, GroupRole};
 use crate::entity::{api_key, audit_event, group, institution, license, session, user};
 use crate::error::Error;
 use crate::page::{self, Listed, Page, Window};
-use crate::scalar::{Id, now};
+use crate::scalar::Id;
 
 /// A person by id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -95,6 +96,7 @@ pub struct Links {
     db: Db,
     asking: Arc<Asking>,
     named: Arc<Named>,
+    idle: Duration,
     groups_shown: AtomicUsize,
 }
 
@@ -102,10 +104,10 @@ pub struct Links {
 const MOST_GROUPS_SHOWN: usize = 20_000;
 
 impl Links {
-    /// Loaders that see what the viewer sees, and read what the request names.
+    /// Loaders that see what the viewer sees, and read what the request names; sessions end when unused for so long.
     #[must_use]
-    pub fn new(db: Db, asking: Arc<Asking>, named: Arc<Named>) -> Self {
-        Self { db, asking, named, groups_shown: AtomicUsize::new(0) }
+    pub fn new(db: Db, asking: Arc<Asking>, named: Arc<Named>, idle: Duration) -> Self {
+        Self { db, asking, named, idle, groups_shown: AtomicUsize::new(0) }
     }
 
     /// Notes that groups are about to be shown. How many people have is not known before they are read, so that the cost of
@@ -165,7 +167,7 @@ impl Links {
             .join(JoinType::InnerJoin, session::Relation::User.def())
             .filter(meant)
             .filter(held_against(self.asking.viewer().sees_sessions_of()))
-            .filter(session::Column::ExpiresAt.gt(now()))
+            .filter(session::alive(self.idle))
     }
 
     fn people(&self, institutions: impl IntoIterator<Item = Id>) -> Select<user::Entity> {

@@ -10,6 +10,7 @@ mod viewer;
 use std::sync::Arc;
 
 use async_graphql::{Context, Guard, SimpleObject};
+use sea_orm::ModelTrait;
 
 pub use self::sight::{active_in_valid_license, active_license_admins, active_superusers, of_license};
 use self::viewer::Rank;
@@ -355,8 +356,9 @@ impl Viewer {
             if of_sign_in {
                 return refuse("Your own password, PIN and e-mail address do not change this way.");
             }
-            if viewer.rank < Rank::LicenseAdmin && old.role != new.role {
-                return refuse("You may not change your own role.");
+            let changes_rank = user::OF_RANK.iter().any(|column| old.get(*column) != new.get(*column));
+            if viewer.rank < Rank::LicenseAdmin && changes_rank {
+                return refuse("You may not change your own rank.");
             }
         } else if of_sign_in {
             // Whoever sets another's password can act as him.

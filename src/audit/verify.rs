@@ -11,7 +11,7 @@ use sea_orm::{
 use super::{Head, hash_of, hash_of_changes};
 use crate::db::{Db, one_of};
 use crate::entity::audit_event::{self, SubjectType};
-use crate::entity::tombstone;
+use crate::entity::{tombstone, user};
 use crate::error::Error;
 use crate::scalar::Id;
 
@@ -113,9 +113,16 @@ async fn erased(snapshot: &DatabaseTransaction, events: &[Found]) -> Result<Hash
     if ids.is_empty() {
         return Ok(ids);
     }
-    let of_people = one_of(snapshot.get_database_backend(), tombstone::Column::UserId, ids);
+    let backend = snapshot.get_database_backend();
+    let of_people = one_of(backend, tombstone::Column::UserId, ids.iter().copied());
     let tombstones = tombstone::Entity::find().filter(of_people).all(snapshot).await?;
-    Ok(tombstones.into_iter().map(|tombstone| tombstone.user_id).collect())
+    let mut erased: HashSet<Id> = tombstones.into_iter().map(|tombstone| tombstone.user_id).collect();
+    // Whoever is still there was not erased, whatever a tombstone says.
+    let living = user::Entity::find().filter(one_of(backend, user::Column::Id, ids)).all(snapshot).await?;
+    for person in living {
+        erased.remove(&person.id);
+    }
+    Ok(erased)
 }
 
 fn lacks_changes(event: &audit_event::Model) -> bool {

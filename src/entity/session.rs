@@ -1,9 +1,12 @@
 //! Sign-ins that last.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;
+use sea_orm::sea_query::Condition;
 
-use crate::scalar::Id;
+use crate::scalar::{Id, now};
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "sessions")]
@@ -20,6 +23,13 @@ pub struct Model {
     pub expires_at: DateTime<Utc>,
     pub user_agent: Option<String>,
     pub ip_address: Option<String>,
+}
+
+/// The sessions that have not ended, where so long without use ends one.
+#[must_use]
+pub fn alive(idle: Duration) -> Condition {
+    let now = now();
+    Condition::all().add(Column::ExpiresAt.gt(now)).add(Column::LastSeenAt.gt(now - idle))
 }
 
 /// How many sessions one person may have; with one more the oldest ends.

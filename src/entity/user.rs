@@ -475,7 +475,10 @@ impl Model {
         form.text("atlasPreference", atlas_preference, &mut self.atlas_preference, rule::text(7));
         form.text("externalId", external_id, &mut self.external_id, rule::text(250));
         form.optional("institutionId", institution_id, &mut self.institution_id, |id| rule::id(&id));
+        // What came with the role goes with it.
+        let came_with_role = self.role.reaches_every_site();
         form.value("role", role, &mut self.role);
+        self.full_site_access &= !came_with_role || self.role.reaches_every_site();
         form.value("isStaff", is_staff, &mut self.is_staff);
         form.value("fullSiteAccess", full_site_access, &mut self.full_site_access);
         self.lay_rights_over(admin_rights, form);

@@ -154,11 +154,6 @@ impl Form {
         value
     }
 
-    /// What a rule makes of a value; none where it breaks the rule, which is a fault.
-    pub fn obeying<T>(&mut self, field: &'static str, outcome: Result<T, Fault>) -> Option<T> {
-        self.obey(field, outcome)
-    }
-
     /// The id that a text stands for; a text that is no UUID is a fault.
     pub fn id(&mut self, field: &'static str, text: &str) -> Option<Id> {
         let id = rule::id(text);
@@ -175,7 +170,8 @@ impl Form {
         self.fault(field, ErrorCode::NullNotAllowed, "This field may be left out, but not be null.");
     }
 
-    fn obey<T>(&mut self, field: &str, outcome: Result<T, Fault>) -> Option<T> {
+    /// What a rule makes of a value; none where it breaks the rule, which is a fault.
+    pub fn obey<T>(&mut self, field: &str, outcome: Result<T, Fault>) -> Option<T> {
         match outcome {
             Ok(value) => Some(value),
             Err(Fault(code, message)) => {

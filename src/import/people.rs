@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Datelike, SubsecRound, Utc};
 use sea_orm::sea_query::Condition;
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use super::Importer;
 use super::record::UserRecord;
@@ -49,7 +49,7 @@ pub(super) struct Known {
     by_username: HashMap<String, usize>,
     memberships: HashMap<(Id, Id), membership::Model>,
     pub(super) passwords: HashMap<Id, String>,
-    /// Who was erased. A file from before must not bring them back.
+    /// Who was erased. A file from before that knows their ids must not bring them back.
     erased: HashSet<Id>,
 }
 
@@ -97,7 +97,8 @@ impl Importer<'_> {
         let mut known = Known::default();
         // One statement for each key, so that each is found by its index.
         for condition in conditions {
-            for person in user::Entity::find().filter(condition).lock_exclusive().all(db).await? {
+            let people = user::Entity::find().filter(condition).order_by_asc(user::Column::Id).lock_exclusive();
+            for person in people.all(db).await? {
                 known.add(person, self.license_id);
             }
         }
@@ -133,8 +134,8 @@ impl Importer<'_> {
         let mut row = old.clone().unwrap_or_else(|| user::Model::blank(record.id.unwrap_or_default(), self.license_id));
         row.lay_over(record.names, record.fields, &mut form);
         form.value("isActive", record.is_active, &mut row.is_active);
-        let rules = |person: &user::Model| is_active_superuser(person) || is_active_license_admin(person);
-        if old.as_ref().is_some_and(|old| rules(old) && !rules(&row)) {
+        let loses = |rules: fn(&user::Model) -> bool| old.as_ref().is_some_and(|old| rules(old) && !rules(&row));
+        if loses(is_active_superuser) || loses(is_active_license_admin) {
             let message =
                 "An import takes no rights from who rules a license or everything; do it in the directory itself.";
             form.fault("role", ErrorCode::NotAllowed, message);

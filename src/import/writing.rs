@@ -10,8 +10,9 @@ use super::Importer;
 use super::people::{Known, Person};
 use crate::audit::{self, Change, Entry, difference};
 use crate::entity::audit_event::AuditAction;
-use crate::entity::{api_key, credential, device, membership, session, user};
+use crate::entity::{api_key, credential, device, link, membership, session, user};
 use crate::error::Error;
+use crate::password::is_keyed;
 use crate::scalar::{Id, now};
 
 /// How many rows one statement inserts: SQLite takes 32,766 values.
@@ -27,6 +28,8 @@ struct Batch {
     /// Whose password was set, and who was deactivated.
     signed_out: Vec<Id>,
     deactivated: Vec<Id>,
+    /// Whose address is another one.
+    moved: Vec<Id>,
     events: Vec<Entry>,
 }
 
@@ -42,12 +45,12 @@ impl Importer<'_> {
             self.sort(person, known, &mut batch);
         }
         let Some(transaction) = transaction else { return Ok(()) };
-        let Batch { created, changed, passwords, memberships, signed_out, deactivated, events } = batch;
+        let Batch { created, changed, passwords, memberships, signed_out, deactivated, moved, events } = batch;
         insert_people(&transaction, created).await?;
         for row in changed {
             row.into_active_model().reset_all().update(&transaction).await?;
         }
-        end_sessions(&transaction, signed_out, deactivated).await?;
+        end_sessions(&transaction, signed_out, deactivated, moved).await?;
         insert_passwords(&transaction, passwords).await?;
         insert_memberships(&transaction, memberships).await?;
         audit::commit(transaction, events).await
@@ -57,7 +60,9 @@ impl Importer<'_> {
     fn sort(&mut self, person: Person, known: &Known, batch: &mut Batch) {
         let Person { mut row, old, password_hash, memberships: joined } = person;
         let id = row.id;
-        let password = password_hash.filter(|hash| known.passwords.get(&id) != Some(hash));
+        // Whoever has signed in here, or set a password here, has left the one of the file behind.
+        let password = password_hash
+            .filter(|hash| known.passwords.get(&id).is_none_or(|stored| stored != hash && !is_keyed(stored)));
         let changes = match &old {
             Some(old) => difference(old, &row),
             None => difference(&user::Model::blank(id, row.license_id), &row),
@@ -80,6 +85,9 @@ impl Importer<'_> {
                 }
                 if password.is_some() || old.is_active && !row.is_active {
                     batch.signed_out.push(id);
+                }
+                if old.email_key != row.email_key {
+                    batch.moved.push(id);
                 }
                 if old != row || password.is_some() {
                     row.modified_at = now();
@@ -107,7 +115,13 @@ async fn end_sessions(
     transaction: &DatabaseTransaction,
     signed_out: Vec<Id>,
     deactivated: Vec<Id>,
+    moved: Vec<Id>,
 ) -> Result<(), Error> {
+    let without_links: Vec<Id> = moved.into_iter().chain(signed_out.iter().copied()).collect();
+    if !without_links.is_empty() {
+        let of_people = link::Column::UserId.is_in(without_links);
+        link::Entity::delete_many().filter(of_people).exec(transaction).await?;
+    }
     if !signed_out.is_empty() {
         let of_people = session::Column::UserId.is_in(signed_out.iter().copied());
         session::Entity::delete_many().filter(of_people).exec(transaction).await?;

@@ -6,6 +6,7 @@ mod pool;
 
 use std::sync::{Arc, OnceLock};
 
+use sha2::{Digest, Sha256};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use self::hash::Stored;
@@ -96,6 +97,17 @@ impl Hasher {
         self.turn().await?.run(move |key| hash::make(key, secret.as_bytes())).await
     }
 
+    /// What only who has the key can tell to be made of a text.
+    #[must_use]
+    pub fn blind(&self, text: &str) -> [u8; 32] {
+        Sha256::new()
+            .chain_update("roster login")
+            .chain_update(self.key.as_bytes())
+            .chain_update(text)
+            .finalize()
+            .into()
+    }
+
     /// Checks a new password: neither too short nor too long, hard to guess (zxcvbn score of at least 3), and none of
     /// the `known` words, such as the person's names and addresses. Faults go to the form.
     pub fn check(&self, form: &mut Form, field: &'static str, password: &str, known: &[&str]) {
@@ -149,6 +161,12 @@ impl Turn {
 /// Why not, for people.
 pub fn is_usable(hash: &str) -> Result<(), &'static str> {
     Stored::read(hash).map(|_| ())
+}
+
+/// Whether a hash was made by Roster, with a key; those of other systems were not.
+#[must_use]
+pub fn is_keyed(hash: &str) -> bool {
+    hash.contains(",keyid=")
 }
 
 /// Computes exactly one hash, whatever is wrong.

@@ -76,7 +76,6 @@ pub async fn authenticate(
 }
 
 async fn find_session(db: &Db, lifetime: Lifetime, token: &str) -> Result<Option<Found>, Error> {
-    let now = now();
     let select = session::Entity::find()
         .select_only()
         .column(session::Column::Id)
@@ -85,8 +84,7 @@ async fn find_session(db: &Db, lifetime: Lifetime, token: &str) -> Result<Option
         .column(session::Column::UserId)
         .join(JoinType::InnerJoin, session::Relation::User.def())
         .filter(session::Column::TokenHash.eq(token::hash(token)))
-        .filter(session::Column::ExpiresAt.gt(now))
-        .filter(session::Column::LastSeenAt.gt(now - lifetime.idle));
+        .filter(session::alive(lifetime.idle));
     find(db, select).await
 }
 
@@ -140,9 +138,9 @@ async fn note_use_of_key(db: &Db, id: Id) -> Result<(), Error> {
 }
 
 /// Ends the oldest sessions of too many, and forgets those that have run out.
-async fn end_oldest(db: &impl ConnectionTrait, user_id: Id) -> Result<(), Error> {
+async fn end_oldest(db: &impl ConnectionTrait, lifetime: Lifetime, user_id: Id) -> Result<(), Error> {
     let of_person = session::Column::UserId.eq(user_id);
-    let run_out = session::Column::ExpiresAt.lte(now());
+    let run_out = session::alive(lifetime.idle).not();
     session::Entity::delete_many().filter(of_person).filter(run_out).exec(db).await?;
     let beyond: Vec<Id> = session::Entity::find()
         .select_only()

@@ -2,7 +2,7 @@
 //! turns.
 
 use chrono::{DateTime, Utc};
-use sea_orm::sea_query::{Condition, Expr, ExprTrait};
+use sea_orm::sea_query::{Condition, Expr};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
     QuerySelect,
@@ -12,7 +12,7 @@ use super::end_oldest;
 use super::refusal::{expired, inactive, wrong};
 use crate::audit::{self, Change, Entry, difference};
 use crate::context::{Client, Lifetime};
-use crate::credential::{set_password, store_password};
+use crate::credential::{lock_active, set_password, store_password};
 use crate::db::Db;
 use crate::entity::audit_event::AuditAction;
 use crate::entity::device::{MOST_DEVICES_OF_A_USER, REMEMBERED};
@@ -64,7 +64,7 @@ pub(super) async fn begin(
     db: &Db,
     lifetime: Lifetime,
     client: &Client,
-    mut person: user::Model,
+    person: user::Model,
     proof: Proof,
 ) -> Result<Opened, Error> {
     let now = now();
@@ -81,16 +81,12 @@ pub(super) async fn begin(
     };
     let (id, expires_at) = (session.id, session.expires_at);
     let transaction = db.begin().await?;
-    // The person's row goes first: it is the lock under which sign-ins and what ends them take turns.
-    let noted = user::Entity::update_many()
-        .col_expr(user::Column::LastLogin, Expr::value(now))
-        .filter(user::Column::Id.eq(person.id))
-        .filter(user::Column::IsActive.eq(true))
-        .exec(&transaction)
-        .await?;
-    if noted.rows_affected == 0 {
-        return Err(inactive());
-    }
+    // The person's row goes first: it is the lock under which sign-ins and what ends them take turns. What it says may have
+    // changed since the secret was looked at.
+    let mut person = lock_active(&transaction, person.id).await.map_err(|error| match error {
+        Error::Unauthenticated => inactive(),
+        other => other,
+    })?;
     let (action, changes) = match &proof {
         Proof::Link { .. } => (AuditAction::AccountActivated, vec![Change::of_secret("password")]),
         Proof::None | Proof::Password { .. } | Proof::Pin { .. } => (AuditAction::SignedIn, Vec::new()),
@@ -98,8 +94,16 @@ pub(super) async fn begin(
     let before = person.clone();
     let device_token = honour(&transaction, &mut person, proof).await?;
     session.into_active_model().reset_all().insert(&transaction).await?;
-    end_oldest(&transaction, person.id).await?;
+    end_oldest(&transaction, lifetime, person.id).await?;
     person.last_login = Some(now);
+    user::Entity::update_many()
+        .col_expr(user::Column::LastLogin, Expr::value(person.last_login))
+        .col_expr(user::Column::HasActivated, Expr::value(person.has_activated))
+        .col_expr(user::Column::ModifiedAt, Expr::value(person.modified_at))
+        .col_expr(user::Column::Version, Expr::value(person.version))
+        .filter(user::Column::Id.eq(person.id))
+        .exec(&transaction)
+        .await?;
     let event = Entry::new(action, &person).by_person(person.id, client.request_id.clone());
     audit::commit(transaction, [event.with(changes).with(difference(&before, &person))]).await?;
     Ok(Opened { id, user: person, token, device_token, expires_at })
@@ -147,13 +151,6 @@ async fn honour(
             set_password(transaction, user_id, Some(password_hash), None).await?;
             forget_wrong_pins(transaction, user_id).await?;
             (person.has_activated, person.modified_at, person.version) = (true, now(), person.version + 1);
-            user::Entity::update_many()
-                .col_expr(user::Column::HasActivated, Expr::value(true))
-                .col_expr(user::Column::ModifiedAt, Expr::value(person.modified_at))
-                .col_expr(user::Column::Version, Expr::col(user::Column::Version).add(1))
-                .filter(user::Column::Id.eq(user_id))
-                .exec(transaction)
-                .await?;
             remember(transaction, user_id).await.map(Some)
         }
     }

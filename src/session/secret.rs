@@ -6,10 +6,11 @@ use super::sign_in::Gate;
 use crate::access::{Action, Viewer};
 use crate::attempt::{self, Counter};
 use crate::audit::{self, Change, Entry, difference};
-use crate::credential::{set_password, set_pin};
+use crate::credential::{lock_active, set_password, set_pin};
 use crate::db::Db;
 use crate::entity::audit_event::AuditAction;
-use crate::entity::{credential, user};
+use crate::entity::pin::MOST_WRONG_PINS;
+use crate::entity::{credential, pin, user};
 use crate::error::{Error, ErrorCode};
 use crate::form::{Form, rule};
 use crate::password::Hasher;
@@ -35,8 +36,7 @@ pub async fn change_password(
     let password_hash = gate.hasher.hash(new).await?;
 
     let transaction = gate.db.begin().await?;
-    let old =
-        user::Entity::find_by_id(person.id).lock_exclusive().one(&transaction).await?.ok_or(Error::Unauthenticated)?;
+    let old = lock_active(&transaction, person.id).await?;
     let current = credential::Entity::find_by_id(old.id).one(&transaction).await?;
     if current.is_none_or(|current| current.password_hash != verified) {
         return Err(Error::rejected("currentPassword", ErrorCode::InvalidCredentials, "The password is wrong."));
@@ -57,7 +57,7 @@ pub async fn change_pin(db: &Db, hasher: &Hasher, viewer: &Viewer, pin: Option<S
     viewer.may(Action::UseOwnAccount)?;
     let mut form = Form::changing();
     let pin = match pin {
-        Some(pin) => form.obeying("pin", rule::pin(&pin)),
+        Some(pin) => form.obey("pin", rule::pin(&pin)),
         None => None,
     };
     form.finish()?;
@@ -67,9 +67,13 @@ pub async fn change_pin(db: &Db, hasher: &Hasher, viewer: &Viewer, pin: Option<S
     };
     let transaction = db.begin().await?;
     let user_id = viewer.signed_in()?.user_id;
-    let old =
-        user::Entity::find_by_id(user_id).lock_exclusive().one(&transaction).await?.ok_or(Error::Unauthenticated)?;
+    let old = lock_active(&transaction, user_id).await?;
     let has_pin = pin_hash.is_some();
+    let current = pin::Entity::find_by_id(user_id).one(&transaction).await?;
+    if current.is_some_and(|current| current.wrong >= MOST_WRONG_PINS) {
+        let message = "The PIN is switched off after too many wrong ones; sign in with your password first.";
+        return Err(Error::rejected("pin", ErrorCode::Locked, message));
+    }
     if !set_pin(&transaction, user_id, pin_hash).await? {
         return Ok(old);
     }
@@ -91,7 +95,10 @@ pub async fn unlock(db: &Db, viewer: &Viewer, id: &str) -> Result<user::Model, E
     let found = user::Entity::find_by_id(id).filter(viewer.finds_users()).lock_exclusive().one(&transaction).await?;
     let person = found.ok_or_else(|| Error::not_found("id", "person"))?;
     viewer.may_to(Action::UnlockUser, &person)?;
-    let forgotten = attempt::forget(&transaction, &Counter::of_person(id)).await?;
+    let mut forgotten = false;
+    for counter in [Counter::of_person(id), Counter::of_owner(id)] {
+        forgotten |= attempt::forget(&transaction, &counter).await?;
+    }
     let event = Entry::new(AuditAction::UserUnlocked, &person).by(viewer);
     audit::commit(transaction, forgotten.then_some(event)).await?;
     Ok(person)

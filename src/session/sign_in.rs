@@ -14,7 +14,7 @@ use crate::entity::audit_event::AuditAction;
 use crate::entity::pin::MOST_WRONG_PINS;
 use crate::entity::{credential, device, license, pin, user};
 use crate::error::{Error, ErrorCode};
-use crate::password::{Hasher, Verdict};
+use crate::password::{Hasher, Turn, Verdict};
 use crate::scalar::{Date, Id};
 use crate::text;
 use crate::token::Kind;
@@ -54,12 +54,11 @@ impl Gate<'_> {
         password: String,
         device_token: Option<String>,
     ) -> Result<Opened, Error> {
-        let turn = self.hasher.turn().await?;
-        self.count_address().await?;
+        let turn = self.turn().await?;
         let account = self.find(login).await?;
         let counter = match &account {
             Some(account) => Counter::of_person(account.person.id),
-            None => Counter::of_login(&text::canonical_email(login.trim())),
+            None => Counter::of_login(&self.hasher.blind(&text::canonical_email(shown(login)))),
         };
         let standing = attempt::count_of_account(self.db, &counter).await?;
         if standing == Standing::Locked {
@@ -92,13 +91,11 @@ impl Gate<'_> {
     /// # Errors
     /// As [`Gate::by_password`]; `Rejected` with LOCKED where the PIN is switched off.
     pub async fn by_pin(&self, login: &str, pin: String, device_token: String) -> Result<Opened, Error> {
-        let turn = self.hasher.turn().await?;
-        self.count_address().await?;
+        let turn = self.turn().await?;
         let account = self.find(login).await?;
-        let known = match &account {
-            Some(account) => self.knows_device(account.person.id, &device_token).await?,
-            None => false,
-        };
+        // Asked whoever it is, for the time is not to tell.
+        let user_id = account.as_ref().map_or(Id(uuid::Uuid::nil()), |account| account.person.id);
+        let known = self.knows_device(user_id, &device_token).await?;
         let account = account.filter(|_| known);
         let hash = account.as_ref().and_then(|account| account.pin_hash.clone());
         let mut wrong_so_far = 0;
@@ -126,9 +123,9 @@ impl Gate<'_> {
     /// `Rejected` for a wrong password, naming `field`, and after too many of them; `RateLimited` as
     /// [`Gate::by_password`].
     pub async fn prove(&self, person: &user::Model, password: String, field: &str) -> Result<String, Error> {
-        let turn = self.hasher.turn().await?;
-        self.count_address().await?;
-        let counter = Counter::of_person(person.id);
+        let turn = self.turn().await?;
+        // A counter of its own: nobody who guesses elsewhere keeps the person from it.
+        let counter = Counter::of_owner(person.id);
         let standing = attempt::count_of_account(self.db, &counter).await?;
         if standing == Standing::Locked {
             return Err(Error::rejected(field, ErrorCode::Locked, LOCKED));
@@ -137,9 +134,6 @@ impl Gate<'_> {
         let hash = credential.map(|credential| credential.password_hash);
         let verdict = turn.verify(password, hash.clone()).await?;
         let Some(hash) = hash.filter(|_| verdict != Verdict::Wrong) else {
-            if standing == Standing::Last {
-                self.record(AuditAction::SignInLocked, person);
-            }
             return Err(Error::rejected(field, ErrorCode::InvalidCredentials, "The password is wrong."));
         };
         self.take_back_address().await?;
@@ -151,10 +145,15 @@ impl Gate<'_> {
         opening::begin(self.db, self.rules.lifetime, self.client, person, proof).await
     }
 
-    async fn count_address(&self) -> Result<(), Error> {
-        let Some(address) = self.client.ip_address else { return Ok(()) };
-        let most = self.rules.most_wrong_of_address;
-        attempt::count_of_address(self.db, &Counter::of_address(address), most).await
+    /// Waits for the turn to have a secret looked at, and counts the attempt. An address that has had too many takes no
+    /// turn, so that it keeps nobody else from his.
+    async fn turn(&self) -> Result<Turn, Error> {
+        let Some(address) = self.client.ip_address else { return self.hasher.turn().await };
+        let (counter, most) = (Counter::of_address(address), self.rules.most_wrong_of_address);
+        attempt::check_address(self.db, &counter, most).await?;
+        let turn = self.hasher.turn().await?;
+        attempt::count_of_address(self.db, &counter, most).await?;
+        Ok(turn)
     }
 
     async fn take_back_address(&self) -> Result<(), Error> {
@@ -197,7 +196,7 @@ impl Gate<'_> {
 
     /// Who signs in by a name, in one statement whoever it is.
     async fn find(&self, login: &str) -> Result<Option<Account>, Error> {
-        let login = if login.chars().count() > LONGEST_LOGIN { "" } else { login.trim() };
+        let login = shown(login);
         let email_key = text::canonical_email(login);
         let named = Condition::any()
             .add(user::Column::EmailKey.eq(&email_key))
@@ -216,6 +215,11 @@ impl Gate<'_> {
         // Somebody's username may be the text of another's address; the address goes first.
         Ok(accounts.into_iter().min_by_key(|account| account.person.email_key.as_deref() != Some(&email_key)))
     }
+}
+
+/// What is looked for; nothing in the place of what is too long.
+fn shown(login: &str) -> &str {
+    if login.chars().count() > LONGEST_LOGIN { "" } else { login.trim() }
 }
 
 fn check_active(account: &Account) -> Result<(), Error> {

@@ -14,7 +14,7 @@ use sea_orm::{
 };
 
 use self::mutation::{CreateUserInput, UpdateUserInput};
-use self::secrets::Secrets;
+use self::secrets::{Hashes, Secrets};
 use crate::access::{
     Viewer, active_license_admins, active_superusers, is_active_license_admin, is_active_superuser, of_license,
 };
@@ -63,7 +63,7 @@ pub async fn create(
     Ok(Some(new))
 }
 
-/// Stores a person with hashed secrets, and makes a link if there is to be one; returns its token.
+/// Stores a person with secrets, and makes a link if there is to be one; returns its token.
 ///
 /// # Errors
 /// `Rejected`, naming each value that another person has.
@@ -71,7 +71,7 @@ pub async fn insert(
     db: &Db,
     viewer: &Viewer,
     new: &user::Model,
-    secrets: Secrets,
+    hashes: Hashes,
     link: Option<Purpose>,
 ) -> Result<Option<String>, Error> {
     let transaction = db.begin().await?;
@@ -82,7 +82,7 @@ pub async fn insert(
         return Err(explain(db, new, error).await);
     }
     let changes = difference(&user::Model::blank(new.id, new.license_id), new);
-    let secrets = secrets.stored(&transaction, new.id).await?;
+    let secrets = hashes.stored(&transaction, new.id).await?;
     let event = Entry::new(AuditAction::UserCreated, new).by(viewer).with(changes).with(secrets);
     let token = match link {
         Some(purpose) => Some(link::make(&transaction, new, purpose).await?),
@@ -111,7 +111,7 @@ pub async fn update(db: &Db, hasher: &Hasher, viewer: &Viewer, input: UpdateUser
     let expected = input.expected_version;
     let is_stale = |old: &user::Model| expected.is_some_and(|version| version != old.version);
     let old = find(db.read(), viewer, id).await?;
-    let (new, mut secrets) = changed(db.read(), Some(hasher), viewer, &old, &input).await?;
+    let (new, secrets) = changed(db.read(), Some(hasher), viewer, &old, &input).await?;
     if is_stale(&old) {
         return Ok(Updated::Stale(old));
     }
@@ -119,9 +119,7 @@ pub async fn update(db: &Db, hasher: &Hasher, viewer: &Viewer, input: UpdateUser
         return Ok(if input.dry_run { Updated::Possible(old) } else { Updated::Done(old) });
     }
     // Hashing takes long: it is done before the row is locked, and only for input that was good so far.
-    if !input.dry_run {
-        secrets = secrets.hashed(hasher).await?;
-    }
+    let hashes = if input.dry_run { Hashes::default() } else { secrets.hashed(hasher).await? };
 
     let transaction = db.begin().await?;
     let old = find_locked(&transaction, viewer, id).await?;
@@ -137,7 +135,7 @@ pub async fn update(db: &Db, hasher: &Hasher, viewer: &Viewer, input: UpdateUser
         form.finish()?;
         return Ok(Updated::Possible(old));
     }
-    let secrets = secrets.stored(&transaction, id).await?;
+    let secrets = hashes.stored(&transaction, id).await?;
     if new == old && secrets.is_empty() {
         return Ok(Updated::Done(old));
     }

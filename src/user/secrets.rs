@@ -11,11 +11,18 @@ use crate::form::{Form, rule};
 use crate::password::Hasher;
 use crate::scalar::Id;
 
-/// A password and a PIN to be set, or removed where they are null: first as they were given, then hashed.
+/// A password and a PIN to be set, or removed where they are null, as they were given.
 #[derive(Default)]
 pub struct Secrets {
     pub password: MaybeUndefined<String>,
     pub pin: MaybeUndefined<String>,
+}
+
+/// The same, hashed.
+#[derive(Default)]
+pub struct Hashes {
+    password: MaybeUndefined<String>,
+    pin: MaybeUndefined<String>,
 }
 
 impl Secrets {
@@ -31,7 +38,7 @@ impl Secrets {
             hasher.check(form, "password", password, &person.known_words());
         }
         if let MaybeUndefined::Value(pin) = &self.pin {
-            form.obeying("pin", rule::pin(pin));
+            form.obey("pin", rule::pin(pin));
         }
     }
 
@@ -46,14 +53,16 @@ impl Secrets {
     ///
     /// # Errors
     /// `RateLimited` where too many have something hashed at once.
-    pub async fn hashed(self, hasher: &Hasher) -> Result<Self, Error> {
+    pub async fn hashed(self, hasher: &Hasher) -> Result<Hashes, Error> {
         let hash = async |secret| match secret {
             MaybeUndefined::Value(secret) => Ok::<_, Error>(MaybeUndefined::Value(hasher.hash(secret).await?)),
             other => Ok(other),
         };
-        Ok(Self { password: hash(self.password).await?, pin: hash(self.pin).await? })
+        Ok(Hashes { password: hash(self.password).await?, pin: hash(self.pin).await? })
     }
+}
 
+impl Hashes {
     /// Stores the hashes; returns what changed by it. To remove what is not there changes nothing.
     ///
     /// # Errors

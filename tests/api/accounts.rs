@@ -77,8 +77,56 @@ on_every_database! {
             assert_eq!(me.faults("changePassword", input).await, ["INVALID_CREDENTIALS input.currentPassword"]);
         }
         let input = json!({ "currentPassword": PASSWORD, "newPassword": ANOTHER });
-        assert_eq!(me.faults("changePassword", input).await, ["LOCKED input.currentPassword"]);
+        assert_eq!(me.faults("changePassword", input.clone()).await, ["LOCKED input.currentPassword"]);
+        assert_eq!(by_password(&app, PASSWORD).await["success"], json!(true), "sign-in is another matter");
+        app.admin().await.change("unlockUser", "", json!({ "id": me.data("{ viewer { id } }", json!({})).await["viewer"]["id"] })).await;
+        assert_eq!(me.change("changePassword", "", input).await["success"], json!(true));
+    }
+
+    async fn nobody_who_guesses_elsewhere_keeps_a_person_from_a_new_password(app: App) {
+        ada(&app).await;
+        let me = signed_in(&app).await;
+        for _ in 0..10 {
+            assert_eq!(faults_of(&by_password(&app, "not-the-password").await), ["INVALID_CREDENTIALS input"]);
+        }
         assert_eq!(faults_of(&by_password(&app, PASSWORD).await), ["LOCKED input"]);
+        let input = json!({ "currentPassword": PASSWORD, "newPassword": ANOTHER });
+        assert_eq!(me.change("changePassword", "", input).await["success"], json!(true));
+    }
+
+    async fn sessions_that_ended_unused_are_not_listed_and_push_out_nobody(app: App) {
+        let id = ada(&app).await;
+        let me = signed_in(&app).await;
+        for _ in 0..19 {
+            signed_in(&app).await;
+        }
+        let dead = session::Entity::update_many().col_expr(session::Column::LastSeenAt, Expr::value(now() - TimeDelta::hours(13)));
+        let others = session::Column::TokenHash.ne(roster::token::hash(me.token.as_deref().unwrap()));
+        dead.filter(session::Column::UserId.eq(id)).filter(others).exec(app.db.write()).await.unwrap();
+        assert_eq!(me.data("{ viewer { sessions { isCurrent } } }", json!({})).await["viewer"]["sessions"], json!([{ "isCurrent": true }]));
+        signed_in(&app).await;
+        assert_eq!(status(&me).await, 200);
+        assert_eq!(session::Entity::find().filter(session::Column::UserId.eq(id)).count(app.db.read()).await.unwrap(), 2);
+    }
+
+    async fn an_administrator_does_not_change_his_own_rank(app: App) {
+        let admin = app.admin().await;
+        for input in [json!({ "isStaff": true }), json!({ "adminRights": { "isAdmin": true } }), json!({ "role": "USER" })] {
+            let mut input = input;
+            input["id"] = json!(admin.id());
+            assert_eq!(admin.change_refused("updateUser", input.clone()).await, "FORBIDDEN", "{input}");
+        }
+        assert_eq!(admin.change("updateUser", "", json!({ "id": admin.id(), "role": "ADMIN", "isStaff": false, "nickname": "A" })).await["success"], json!(true));
+    }
+
+    async fn access_that_came_with_a_role_goes_with_it(app: App) {
+        let (root, chief) = (app.superuser().await, app.license_admin().await);
+        app.license_admin().await;
+        let demoted = root.change("updateUser", "user { fullSiteAccess }", json!({ "id": chief.id(), "role": "ADMIN" })).await;
+        assert_eq!(demoted["user"]["fullSiteAccess"], json!(false));
+        let chief = app.license_admin().await;
+        let demoted = root.change("updateUser", "user { fullSiteAccess }", json!({ "id": chief.id(), "role": "ADMIN", "fullSiteAccess": true })).await;
+        assert_eq!(demoted["user"]["fullSiteAccess"], json!(true));
     }
 
     async fn sessions_are_ended_by_their_owner_and_by_administrators(app: App) {

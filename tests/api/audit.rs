@@ -963,11 +963,13 @@ on_every_database! {
             sql(&app, &change).await;
             finds(what.to_owned(), None).await;
         }
-        // A tombstone of somebody else's excuses nothing; that of the subject does.
+        // A tombstone of somebody else's excuses nothing, nor one of somebody who is there; that of who is gone does.
         sql(&app, &erased).await;
         sql(&app, &tombstone_of(&app, full.actor_id.unwrap())).await;
         assert_eq!(verified(&app).await.found, 1);
         sql(&app, &tombstone_of(&app, full.subject_id)).await;
+        assert_eq!(verified(&app).await.found, 1);
+        user::Entity::delete_by_id(full.subject_id).exec(app.db.write()).await.unwrap();
         assert_eq!(verified(&app).await.found, 0);
     }
 

@@ -485,22 +485,50 @@ in_every_home! {
         assert!(!found.iter().any(|line| line.contains(char::is_control)), "{found:#?}");
     }
 
-    async fn a_password_or_a_deactivation_that_is_imported_ends_sessions(home: Home) {
+    async fn a_deactivation_that_is_imported_ends_sessions_and_links(home: Home) {
         imported(&home, good_file()).await;
         let server = home.serve(&[]).await;
         let ann = server.sign_in("ann@example.org").await;
-        imported(&home, lines(&[json!({ "user": { "id": ANN, "passwordHash": OF_ANOTHER } })])).await;
-        let refused = ann.try_ask("{ viewer { id } }", &json!({})).await.unwrap();
-        assert_eq!(refused["errors"][0]["extensions"]["code"], "UNAUTHENTICATED", "a new password: {refused:#}");
-        let ann = server.sign_in("ann@example.org").await;
+        let made = home.run(&["admin", "link", "--email", "ann@example.org"]).await;
+        let token = made.out.split('#').nth(1).unwrap().trim().to_owned();
         imported(&home, lines(&[json!({ "user": { "id": ANN, "isActive": false } })])).await;
         imported(&home, lines(&[json!({ "user": { "id": ANN, "isActive": true } })])).await;
         let refused = ann.try_ask("{ viewer { id } }", &json!({})).await.unwrap();
         assert_eq!(refused["errors"][0]["extensions"]["code"], "UNAUTHENTICATED", "reactivated: {refused:#}");
+        let activate = "mutation ($input: ActivateAccountInput!) { activateAccount(input: $input) { errors { code } } }";
+        let input = json!({ "input": { "token": token, "password": "nine-copper-badgers-sing" } });
+        assert_eq!(server.caller(None).data(activate, input).await["activateAccount"]["errors"][0]["code"], json!("EXPIRED"));
         let ann = server.sign_in("ann@example.org").await;
         imported(&home, lines(&[json!({ "user": { "id": ANN, "position": "Nurse" } })])).await;
         ann.data("{ viewer { id } }", json!({})).await;
         assert_eq!(session::Entity::find().all(home.db().await.read()).await.unwrap().len(), 1);
+    }
+
+    async fn a_password_of_a_file_counts_until_somebody_has_signed_in_here(home: Home) {
+        let server = home.serve(&[]).await;
+        imported(&home, lines(&[json!({ "user": { "id": ANN, "firstName": "Ann", "lastName": "Moss", "email": "ann@example.org", "passwordHash": OF_ANOTHER } })])).await;
+        let file = lines(&[json!({ "user": { "id": ANN, "passwordHash": OF_DJANGO } })]);
+        assert_eq!(imported(&home, &file).await, "0 were created, 1 changed, 0 unchanged.");
+        let ann = server.sign_in("ann@example.org").await;
+        for hash in [OF_DJANGO, OF_ANOTHER] {
+            let file = lines(&[json!({ "user": { "id": ANN, "passwordHash": hash } })]);
+            assert_eq!(imported(&home, &file).await, "0 were created, 0 changed, 1 unchanged.");
+        }
+        ann.data("{ viewer { id } }", json!({})).await;
+        assert_eq!(server.login("ann@example.org", PASSWORD).await["success"], json!(true));
+    }
+
+    async fn an_import_takes_neither_of_two_rules_from_who_has_both(home: Home) {
+        let home = home.with_admin().await;
+        let server = home.serve(&[]).await;
+        let root = server.sign_in(ADMIN).await;
+        let id = root.data("{ viewer { id } }", json!({})).await["viewer"]["id"].clone();
+        imported(&home, lines(&[json!({ "user": { "id": id, "role": "LICENSE_ADMIN" } })])).await;
+        for fields in [json!({ "id": id, "role": "USER" }), json!({ "id": id, "adminRights": { "isSuperuser": false } })] {
+            std::fs::write(home.path("file.ndjson"), lines(&[json!({ "user": fields })])).unwrap();
+            let refused = home.run(&["import", "file.ndjson"]).await;
+            assert!(refused.code == 1 && refused.err.contains("line 1: role:"), "{refused:?}");
+        }
     }
 
     async fn many_thousand_people_are_loaded_in_chunks(home: Home) {

@@ -25,6 +25,7 @@ mod institutions;
 mod key;
 mod lists;
 mod matrix;
+mod pages;
 mod people;
 mod plans;
 mod playground;

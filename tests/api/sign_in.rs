@@ -186,6 +186,10 @@ on_every_database! {
             assert_eq!(faults_of(&by_pin(pin).await), ["INVALID_CREDENTIALS input"]);
         }
         assert_eq!(faults_of(&by_pin("1234").await), ["LOCKED input"]);
+        let me = with_token(&app, &first["token"]);
+        for pin in [json!("5678"), Value::Null] {
+            assert_eq!(me.faults("setPin", json!({ "pin": pin })).await, ["LOCKED input.pin"], "nor by another PIN");
+        }
         let again = login(&app, json!({ "login": "ada", "password": PASSWORD, "deviceToken": first["deviceToken"] })).await;
         assert_eq!(again["deviceToken"], first["deviceToken"], "a known device keeps its token");
         assert_eq!(by_pin("1234").await["success"], json!(true));

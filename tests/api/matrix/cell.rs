@@ -18,8 +18,7 @@ pub const SEEN: &str = "fragment Seen on User { id mobile birthDate externalId l
     viewerCan { update setActive delete seePrivate seeAdminRights } }";
 
 /// The root fields of which an error takes the whole answer along.
-pub const NEVER_NULL: [&str; 7] =
-    ["nodes", "users", "searchUsers", "groups", "institutions", "apiKeys", "auditEvents"];
+pub const NEVER_NULL: [&str; 7] = ["nodes", "users", "searchUsers", "groups", "institutions", "apiKeys", "auditEvents"];
 /// The mutations of which a request may have one.
 pub const CREDENTIALS: [&str; 4] = ["login", "activateAccount", "changePassword", "setPin"];
 

@@ -318,7 +318,8 @@ impl Viewer {
             return FORBIDDEN;
         }
         let new = change.of(&old);
-        if target.is_self && (SIGN_IN.contains(&field) || (self.rank() == 1 && new.role != old.role)) {
+        let of_rank = |person: &Person| (person.role, person.is_staff, person.has("isAdmin"), person.is_superuser());
+        if target.is_self && (SIGN_IN.contains(&field) || (self.rank() == 1 && of_rank(&new) != of_rank(&old))) {
             return FORBIDDEN;
         }
         if SIGN_IN.contains(&field) && self.gives(&Person { license: old.license, ..USER }, &old) != DONE {

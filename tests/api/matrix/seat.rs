@@ -164,7 +164,7 @@ pub fn row(license: Id, person: &Person, first: &str, last: &str, n: usize) -> u
         username: Given(format!("m{n}")),
         mobile: Given(format!("+61 {n:06}")),
         birth_date: Given(DateText("1980-07-08".to_owned())),
-        external_id: Given(format!("E-{n}")),
+        external_id: Given(format!("QX-{n}")),
         ..person.fields()
     };
     let mut form = Form::changing();
@@ -310,7 +310,7 @@ pub async fn seat<'a>(
             id: row.id,
             username: format!("m{number}"),
             email: row.email.clone().unwrap(),
-            external_id: format!("E-{number}"),
+            external_id: format!("QX-{number}"),
             mobile: format!("+61 {number:06}"),
             session: Some(Id::new()),
         });
