@@ -1,6 +1,6 @@
 //! The application behind the HTTP server: who is asking, and what resolvers need to answer.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_graphql::{Name, Pos, Request, Response, ServerError, Value};
@@ -66,7 +66,7 @@ impl Application for App {
             request_id: Some(caller.request_id),
         };
         // What does not parse is refused before anything is read.
-        let given: HashSet<Name> = request.variables.keys().cloned().collect();
+        let given: BTreeSet<Name> = request.variables.keys().cloned().collect();
         let (named, absent) = match request.parsed_query() {
             Ok(document) if schema::has_many_credentials(document) => {
                 let message = "login, activateAccount, changePassword, setPin: only one of them in a request.";

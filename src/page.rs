@@ -1,6 +1,6 @@
 //! One keyset page of any table as a Relay connection: of a whole list, or of many parents' lists in one statement.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::convert::Infallible;
 
 use async_graphql::connection::{
@@ -255,7 +255,7 @@ pub fn cost(first: Option<i32>, last: Option<i32>, of_node: usize) -> usize {
 /// The variables for `first` or `last` that may be left out and are: to the cost of a document async-graphql takes them
 /// for faults. For a page size, absent and null are the same.
 #[must_use]
-pub fn sizes_left_out(document: &ExecutableDocument, given: &HashSet<Name>) -> Vec<Name> {
+pub fn sizes_left_out(document: &ExecutableDocument, given: &BTreeSet<Name>) -> Vec<Name> {
     fn sizes(set: &SelectionSet, names: &mut HashSet<String>) {
         for selection in &set.items {
             match &selection.node {

@@ -119,7 +119,7 @@ pub async fn update(db: &Db, hasher: &Hasher, viewer: &Viewer, input: UpdateUser
         return Ok(if input.dry_run { Updated::Possible(old) } else { Updated::Done(old) });
     }
     // Hashing takes long: it is done before the row is locked, and only for input that was good so far.
-    let hashes = if input.dry_run { Hashes::default() } else { secrets.hashed(hasher).await? };
+    let to_store = if input.dry_run { Hashes::default() } else { secrets.hashed(hasher).await? };
 
     let transaction = db.begin().await?;
     let old = find_locked(&transaction, viewer, id).await?;
@@ -135,7 +135,7 @@ pub async fn update(db: &Db, hasher: &Hasher, viewer: &Viewer, input: UpdateUser
         form.finish()?;
         return Ok(Updated::Possible(old));
     }
-    let secrets = hashes.stored(&transaction, id).await?;
+    let secrets = to_store.stored(&transaction, id).await?;
     if new == old && secrets.is_empty() {
         return Ok(Updated::Done(old));
     }

@@ -137,7 +137,7 @@ in_every_home! {
             }
             assert_eq!(answer.pointer("/errors/0/extensions/code"), Some(&json!("RATE_LIMITED")), "{answer:#}");
         };
-        let codes = join_all((0..100).map(|n| insist(if n % 2 == 0 { &here } else { &there }).boxed_local())).await;
+        let codes = join_all((0_u32..100).map(|n| insist(if n.is_multiple_of(2) { &here } else { &there }).boxed_local())).await;
         let wrong = codes.iter().filter(|code| *code == "INVALID_CREDENTIALS").count();
         assert_eq!((wrong, codes.iter().filter(|code| *code == "LOCKED").count()), (10, 90));
         assert_eq!(hashes() - before, 10);
@@ -150,7 +150,7 @@ in_every_home! {
         let (one, two, _) = two_servers(&home, &["--wrong-secrets-per-address", "20"]).await;
         let client = reqwest::Client::new();
         let guess = async |n: usize| {
-            let server = if n % 2 == 0 { &one } else { &two };
+            let server = if n.is_multiple_of(2) { &one } else { &two };
             let query = format!("mutation {{ login(input: {{ login: \"nobody{n}\", password: \"not-the-password\" }}) {{ errors {{ code }} }} }}");
             let forged = format!("203.0.{}.{}", n / 250, n % 250);
             let request = client.post(server.url("/graphql")).header("X-Forwarded-For", &forged).header("Forwarded", format!("for={forged}"));
@@ -175,7 +175,7 @@ in_every_home! {
         let query = "mutation ($input: ActivateAccountInput!) { activateAccount(input: $input) { success } }";
         let input = json!({ "input": { "token": token, "password": "nine-copper-badgers-sing" } });
         let (here, there) = (one.caller(None), two.caller(None));
-        let answers = join_all((0..50).map(|n| (if n % 2 == 0 { &here } else { &there }).try_ask(query, &input).boxed())).await;
+        let answers = join_all((0_u32..50).map(|n| (if n.is_multiple_of(2) { &here } else { &there }).try_ask(query, &input).boxed())).await;
         let won = answers.iter().flatten().filter(|answer| answer.pointer("/data/activateAccount/success") == Some(&json!(true))).count();
         assert_eq!(won, 1);
         assert_eq!(two.login(ADMIN, "nine-copper-badgers-sing").await["success"], json!(true));

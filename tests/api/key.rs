@@ -62,8 +62,8 @@ in_every_home! {
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt as _;
-            let mode = |name: &str| fs::metadata(home.path(name)).unwrap().permissions().mode() & 0o777;
-            assert_eq!((mode(FILE), mode("roster-data")), (0o600, 0o700));
+            let permitted = |name: &str| fs::metadata(home.path(name)).unwrap().permissions().mode() & 0o777;
+            assert_eq!((permitted(FILE), permitted("roster-data")), (0o600, 0o700));
         }
         let home = home.with_admin().await;
         home.serve(&[]).await.sign_in(ADMIN).await;

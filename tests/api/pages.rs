@@ -27,6 +27,7 @@ async fn a_link_leads_to_a_page_that_sets_the_password() {
         ("short", "short", "At least 12 characters."),
         (PASSWORD, PASSWORD, "Welcome, Ada Tester. Your password is set"),
     ] {
+        browser.run("document.querySelector('#form').reset()").await;
         browser.write("#password", password).await;
         browser.write("#again", again).await;
         browser.click("#form button").await;
@@ -39,6 +40,7 @@ async fn a_link_leads_to_a_page_that_sets_the_password() {
     let login = json!({ "login": "ada@x.example", "password": PASSWORD });
     assert_eq!(app.anonymous().change("login", "", login).await["success"], json!(true));
 
+    browser.open(&app.url()).await;
     browser.open(&format!("{}/activate#{token}", app.url())).await;
     browser.write("#password", PASSWORD).await;
     browser.write("#again", PASSWORD).await;
