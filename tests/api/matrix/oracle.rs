@@ -170,7 +170,11 @@ impl Change {
         let mut person = *person;
         match self {
             Self::Plain => {}
-            Self::Role(role) => person.role = role,
+            Self::Role(role) => {
+                // Access that came with the role goes with it.
+                person.full_site_access &= person.role != "LICENSE_ADMIN" || role == "LICENSE_ADMIN";
+                person.role = role;
+            }
             Self::Staff(is_staff) => person.is_staff = is_staff,
             Self::Everywhere(full_site_access) => person.full_site_access = full_site_access,
             Self::Right(right, held) => person.set_right(right, held),
