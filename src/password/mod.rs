@@ -21,10 +21,14 @@ pub const SHORTEST: u8 = 12;
 const LONGEST: usize = 128;
 /// The most bytes of a secret that is hashed; what is longer is nobody's.
 const LONGEST_SECRET: usize = 4096;
-/// How many hashes are computed at once; each of ours takes 19 MiB and a core for about 30 ms.
-const AT_ONCE: usize = 2;
-/// How many more may wait before the next is refused.
-const WAITING: usize = 16;
+/// How many have a hash computed or wait for it, before the next is refused; each of ours takes 19 MiB and a core for about
+/// 20 ms.
+const ADMITTED: usize = 18;
+
+/// How many hashes are computed at once: on half of the cores, so that who reads finds another one free.
+fn at_once() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| cores.get() / 2).clamp(1, ADMITTED)
+}
 
 /// Computes and verifies the hashes of passwords and PINs, a few at a time; cheap to clone.
 #[derive(Clone)]
@@ -61,8 +65,8 @@ impl Hasher {
         Self {
             key: Arc::new(key),
             shortest,
-            running: Arc::new(Semaphore::new(AT_ONCE)),
-            admitted: Arc::new(Semaphore::new(AT_ONCE + WAITING)),
+            running: Arc::new(Semaphore::new(at_once())),
+            admitted: Arc::new(Semaphore::new(ADMITTED)),
             pool: Arc::default(),
         }
     }
@@ -85,7 +89,7 @@ impl Hasher {
         if let Some(pool) = self.pool.get() {
             return Ok(pool);
         }
-        let pool = Pool::start(AT_ONCE).map_err(Error::internal)?;
+        let pool = Pool::start(at_once()).map_err(Error::internal)?;
         Ok(self.pool.get_or_init(|| pool))
     }
 
@@ -226,7 +230,7 @@ mod tests {
     #[tokio::test]
     async fn of_too_many_at_once_some_are_refused() {
         let hasher = hasher();
-        let all = (0..AT_ONCE + WAITING + 3).map(|_| hasher.hash(String::new()));
+        let all = (0..ADMITTED + 3).map(|_| hasher.hash(String::new()));
         let done = futures_util::future::join_all(all).await;
         let refused = done.iter().filter(|hash| matches!(hash, Err(Error::RateLimited(_)))).count();
         assert_eq!(refused, 3);

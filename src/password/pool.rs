@@ -10,8 +10,9 @@ use tokio::sync::oneshot;
 
 use crate::error::Error;
 
-/// How much the threads give way, from 0 to 19 (POSIX nice): they get about a tenth of a processor that others want too.
-const NICENESS: i32 = 10;
+/// How much the threads give way, from 0 to 19 (POSIX nice): they get about a thirtieth of a processor that others want too,
+/// at which rate those who wait are served within the deadline of a request.
+const NICENESS: i32 = 15;
 
 type Job = Box<dyn FnOnce() + Send>;
 
