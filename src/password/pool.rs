@@ -10,9 +10,9 @@ use tokio::sync::oneshot;
 
 use crate::error::Error;
 
-/// How much the threads give way, from 0 to 19 (POSIX nice): they get about a thirtieth of a processor that others want too,
-/// at which rate those who wait are served within the deadline of a request.
-const NICENESS: i32 = 15;
+/// How much the threads give way, from 0 to 19 (POSIX nice). They get about a third of what others get of a processor that all
+/// want: with less, who signs in on a busy machine would wait longer than a request may take.
+const NICENESS: i32 = 5;
 
 type Job = Box<dyn FnOnce() + Send>;
 
