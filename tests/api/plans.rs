@@ -16,7 +16,10 @@ struct Sent(Arc<Mutex<Vec<String>>>);
 
 impl Sent {
     fn listen(&self) -> DefaultGuard {
-        tracing::subscriber::set_default(tracing_subscriber::registry().with(self.clone()))
+        let guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(self.clone()));
+        // Other threads may have found that nobody listens, which is remembered.
+        tracing::callsite::rebuild_interest_cache();
+        guard
     }
 }
 
