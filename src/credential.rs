@@ -6,6 +6,7 @@ use sea_orm::{
     ActiveModelTrait, ColumnTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect,
 };
 
+use crate::access::Viewer;
 use crate::entity::{api_key, credential, device, pin, session, user};
 use crate::error::Error;
 use crate::link;
@@ -30,6 +31,20 @@ pub async fn lock_active(transaction: &DatabaseTransaction, user_id: Id) -> Resu
     found.ok_or(Error::Unauthenticated)
 }
 
+/// Locks and reads the row of a person whom the viewer sees; `field` is the one that named the person.
+///
+/// # Errors
+/// `Rejected` where the viewer sees nobody of this id.
+pub async fn lock_seen(
+    transaction: &DatabaseTransaction,
+    viewer: &Viewer,
+    field: &str,
+    id: Id,
+) -> Result<user::Model, Error> {
+    let found = user::Entity::find_by_id(id).filter(viewer.finds_users()).lock_exclusive().one(transaction).await?;
+    found.ok_or_else(|| Error::not_found(field, "person"))
+}
+
 /// Sets the password. Whoever knew the old one is to gain nothing by it any more: every session but the `spared` one ends
 /// and every link, and no device takes the PIN until it has seen the new password; API keys go on. Returns how many sessions ended; none
 /// where no password was to be removed.
@@ -50,8 +65,8 @@ pub async fn set_password(
             }
         }
     }
-    device::Entity::delete_many().filter(device::Column::UserId.eq(user_id)).exec(transaction).await?;
-    link::revoke(transaction, user_id).await?;
+    forget_devices(transaction, &[user_id]).await?;
+    link::revoke(transaction, &[user_id]).await?;
     end_sessions(transaction, user_id, None, spared).await.map(Some)
 }
 
@@ -106,18 +121,33 @@ pub async fn end_sessions(
     Ok(number(sessions.exec(transaction).await?.rows_affected))
 }
 
-/// Ends everything by which a person gets in: sessions, API keys, links, devices. The password stays, for one who is activated
+/// Signs people out everywhere: ends their sessions and links, and forgets their devices. Their API keys go on.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn sign_out(transaction: &DatabaseTransaction, people: &[Id]) -> Result<ShutOut, Error> {
+    let of_people = session::Column::UserId.is_in(people.iter().copied());
+    let sessions = session::Entity::delete_many().filter(of_people).exec(transaction).await?.rows_affected;
+    forget_devices(transaction, people).await?;
+    let links = link::revoke(transaction, people).await?;
+    Ok(ShutOut { sessions: number(sessions), api_keys: 0, links: number(links) })
+}
+
+/// Ends everything by which people get in: sessions, API keys, links, devices. The password stays, for one who is activated
 /// again.
 ///
 /// # Errors
 /// Whatever the database says.
-pub async fn shut_out(transaction: &DatabaseTransaction, user_id: Id) -> Result<ShutOut, Error> {
-    let sessions = end_sessions(transaction, user_id, None, None).await?;
-    let of_person = api_key::Column::UserId.eq(user_id);
-    let api_keys = api_key::Entity::delete_many().filter(of_person).exec(transaction).await?.rows_affected;
-    device::Entity::delete_many().filter(device::Column::UserId.eq(user_id)).exec(transaction).await?;
-    let links = link::revoke(transaction, user_id).await?;
-    Ok(ShutOut { sessions, api_keys: number(api_keys), links: number(links) })
+pub async fn shut_out(transaction: &DatabaseTransaction, people: &[Id]) -> Result<ShutOut, Error> {
+    let of_people = api_key::Column::UserId.is_in(people.iter().copied());
+    let api_keys = api_key::Entity::delete_many().filter(of_people).exec(transaction).await?.rows_affected;
+    Ok(ShutOut { api_keys: number(api_keys), ..sign_out(transaction, people).await? })
+}
+
+async fn forget_devices(transaction: &DatabaseTransaction, people: &[Id]) -> Result<(), Error> {
+    let of_people = device::Column::UserId.is_in(people.iter().copied());
+    device::Entity::delete_many().filter(of_people).exec(transaction).await?;
+    Ok(())
 }
 
 fn number(rows: u64) -> i32 {

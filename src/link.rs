@@ -76,11 +76,11 @@ pub async fn consume(transaction: &DatabaseTransaction, user_id: Id, secret: &st
     Ok(used.rows_affected > 0)
 }
 
-/// Ends every link of a person; returns how many there were.
+/// Ends every link of some people; returns how many there were.
 ///
 /// # Errors
 /// Whatever the database says.
-pub async fn revoke(transaction: &DatabaseTransaction, user_id: Id) -> Result<u64, Error> {
-    let of_person = link::Column::UserId.eq(user_id);
-    Ok(link::Entity::delete_many().filter(of_person).exec(transaction).await?.rows_affected)
+pub async fn revoke(transaction: &DatabaseTransaction, people: &[Id]) -> Result<u64, Error> {
+    let of_people = link::Column::UserId.is_in(people.iter().copied());
+    Ok(link::Entity::delete_many().filter(of_people).exec(transaction).await?.rows_affected)
 }

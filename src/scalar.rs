@@ -11,7 +11,7 @@ use sea_orm::{DbErr, DeriveValueType, TryFromU64};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::error::Error;
+use crate::error::{Error, ErrorCode};
 
 /// The id of a row, and of the object that shows it: a UUID of version 7 (RFC 9562), so that ids sort by age.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, DeriveValueType)]
@@ -29,6 +29,14 @@ impl Id {
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         Uuid::try_parse(text).ok().map(Self)
+    }
+
+    /// The id that a field of a mutation's input gives.
+    ///
+    /// # Errors
+    /// `Rejected`, naming the field, where it is not a UUID.
+    pub fn of_input(field: &str, text: &str) -> Result<Self, Error> {
+        Self::parse(text).ok_or_else(|| Error::rejected(field, ErrorCode::Invalid, "This is not an id."))
     }
 
     /// The id that an argument of a query gives.

@@ -74,7 +74,7 @@ pub async fn create(db: &Db, viewer: &Viewer, input: CreateApiKeyInput) -> Resul
 /// # Errors
 /// `Rejected` for an id that names no key the viewer may revoke.
 pub async fn revoke(db: &Db, viewer: &Viewer, id: &str) -> Result<api_key::Model, Error> {
-    let id = Id::parse(id).ok_or_else(|| Error::rejected("id", ErrorCode::Invalid, "This is not an id."))?;
+    let id = Id::of_input("id", id)?;
     let transaction = db.begin().await?;
     let found = api_key::Entity::find_by_id(id).filter(viewer.sees_api_keys()).one(&transaction).await?;
     let key = found.ok_or_else(|| Error::not_found("id", "API key"))?;

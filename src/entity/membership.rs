@@ -43,3 +43,12 @@ pub enum Relation {
 }
 
 impl ActiveModelBehavior for ActiveModel {}
+
+/// Who owns a group beside a person; a group always has an owner.
+#[must_use]
+pub fn other_owners(group_id: Id, user_id: Id) -> Select<Entity> {
+    Entity::find()
+        .filter(Column::GroupId.eq(group_id))
+        .filter(Column::Role.eq(GroupRole::Owner))
+        .filter(Column::UserId.ne(user_id))
+}

@@ -153,13 +153,7 @@ impl Change {
         if self.current.as_ref().is_none_or(|current| current.role != GroupRole::Owner) {
             return Ok(());
         }
-        let others = membership::Entity::find()
-            .filter(membership::Column::GroupId.eq(self.group.id))
-            .filter(membership::Column::Role.eq(GroupRole::Owner))
-            .filter(membership::Column::UserId.ne(self.person.id))
-            .count(&self.transaction)
-            .await?;
-        if others > 0 {
+        if membership::other_owners(self.group.id, self.person.id).count(&self.transaction).await? > 0 {
             return Ok(());
         }
         let message = format!("{} is the group's last owner; make somebody else an owner first.", self.person.name());

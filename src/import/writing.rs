@@ -1,17 +1,17 @@
 //! People who were found good, written in one transaction.
 
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{
-    ActiveEnum, ActiveModelTrait, ColumnTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, QueryFilter,
-};
+use sea_orm::{ActiveEnum, ActiveModelTrait, DatabaseTransaction, EntityTrait, IntoActiveModel};
 use serde_json::Value;
 
 use super::Importer;
 use super::people::{Known, Person};
 use crate::audit::{self, Change, Entry, difference};
+use crate::credential;
 use crate::entity::audit_event::AuditAction;
-use crate::entity::{api_key, credential, device, link, membership, session, user};
+use crate::entity::{credential as stored, membership, user};
 use crate::error::Error;
+use crate::link;
 use crate::password::is_keyed;
 use crate::scalar::{Id, now};
 
@@ -23,9 +23,9 @@ const ROWS_AT_ONCE: usize = 500;
 struct Batch {
     created: Vec<user::Model>,
     changed: Vec<user::Model>,
-    passwords: Vec<credential::Model>,
+    passwords: Vec<stored::Model>,
     memberships: Vec<membership::Model>,
-    /// Whose password was set, and who was deactivated.
+    /// Whose password was set.
     signed_out: Vec<Id>,
     deactivated: Vec<Id>,
     /// Whose address is another one.
@@ -50,7 +50,15 @@ impl Importer<'_> {
         for row in changed {
             row.into_active_model().reset_all().update(&transaction).await?;
         }
-        end_sessions(&transaction, signed_out, deactivated, moved).await?;
+        if !signed_out.is_empty() {
+            credential::sign_out(&transaction, &signed_out).await?;
+        }
+        if !deactivated.is_empty() {
+            credential::shut_out(&transaction, &deactivated).await?;
+        }
+        if !moved.is_empty() {
+            link::revoke(&transaction, &moved).await?;
+        }
         insert_passwords(&transaction, passwords).await?;
         insert_memberships(&transaction, memberships).await?;
         audit::commit(transaction, events).await
@@ -83,7 +91,7 @@ impl Importer<'_> {
                 if old.is_active && !row.is_active {
                     batch.deactivated.push(id);
                 }
-                if password.is_some() || old.is_active && !row.is_active {
+                if password.is_some() {
                     batch.signed_out.push(id);
                 }
                 if old.email_key != row.email_key {
@@ -101,7 +109,7 @@ impl Importer<'_> {
             }
         }
         batch.events.push(event);
-        batch.passwords.extend(password.map(|password_hash| credential::Model { user_id: id, password_hash }));
+        batch.passwords.extend(password.map(|password_hash| stored::Model { user_id: id, password_hash }));
         batch.memberships.extend(joined);
     }
 }
@@ -109,30 +117,6 @@ impl Importer<'_> {
 fn belonging(memberships: &[membership::Model]) -> Value {
     let one = |membership: &membership::Model| serde_json::json!({ "groupId": membership.group_id, "role": membership.role.to_value() });
     memberships.iter().map(one).collect()
-}
-
-async fn end_sessions(
-    transaction: &DatabaseTransaction,
-    signed_out: Vec<Id>,
-    deactivated: Vec<Id>,
-    moved: Vec<Id>,
-) -> Result<(), Error> {
-    let without_links: Vec<Id> = moved.into_iter().chain(signed_out.iter().copied()).collect();
-    if !without_links.is_empty() {
-        let of_people = link::Column::UserId.is_in(without_links);
-        link::Entity::delete_many().filter(of_people).exec(transaction).await?;
-    }
-    if !signed_out.is_empty() {
-        let of_people = session::Column::UserId.is_in(signed_out.iter().copied());
-        session::Entity::delete_many().filter(of_people).exec(transaction).await?;
-        let of_people = device::Column::UserId.is_in(signed_out);
-        device::Entity::delete_many().filter(of_people).exec(transaction).await?;
-    }
-    if !deactivated.is_empty() {
-        let of_people = api_key::Column::UserId.is_in(deactivated);
-        api_key::Entity::delete_many().filter(of_people).exec(transaction).await?;
-    }
-    Ok(())
 }
 
 async fn insert_people(transaction: &DatabaseTransaction, rows: Vec<user::Model>) -> Result<(), Error> {
@@ -143,12 +127,11 @@ async fn insert_people(transaction: &DatabaseTransaction, rows: Vec<user::Model>
     Ok(())
 }
 
-async fn insert_passwords(transaction: &DatabaseTransaction, rows: Vec<credential::Model>) -> Result<(), Error> {
+async fn insert_passwords(transaction: &DatabaseTransaction, rows: Vec<stored::Model>) -> Result<(), Error> {
     for rows in rows.chunks(ROWS_AT_ONCE) {
-        let replace =
-            OnConflict::column(credential::Column::UserId).update_column(credential::Column::PasswordHash).to_owned();
+        let replace = OnConflict::column(stored::Column::UserId).update_column(stored::Column::PasswordHash).to_owned();
         let rows = rows.iter().cloned().map(|row| row.into_active_model().reset_all());
-        credential::Entity::insert_many(rows).on_conflict(replace).exec_without_returning(transaction).await?;
+        stored::Entity::insert_many(rows).on_conflict(replace).exec_without_returning(transaction).await?;
     }
     Ok(())
 }

@@ -200,9 +200,7 @@ pub async fn end_sessions(db: &Db, viewer: &Viewer, ending: Ending) -> Result<i3
     form.finish()?;
     let user_id = user_id.unwrap_or(signed_in.user_id);
     let transaction = db.begin().await?;
-    let found =
-        user::Entity::find_by_id(user_id).filter(viewer.finds_users()).lock_exclusive().one(&transaction).await?;
-    let person = found.ok_or_else(|| Error::not_found("userId", "person"))?;
+    let person = credential::lock_seen(&transaction, viewer, "userId", user_id).await?;
     viewer.may_to(Action::EndSessions, &person)?;
     let spared = signed_in.session_id().filter(|_| !ending.include_current);
     let ended = credential::end_sessions(&transaction, user_id, ending.sessions.as_deref(), spared).await?;

@@ -1,12 +1,12 @@
 //! The secrets of an account: one's own password and PIN, and the lock that guards them.
 
-use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect};
+use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel};
 
 use super::sign_in::Gate;
 use crate::access::{Action, Viewer};
 use crate::attempt::{self, Counter};
 use crate::audit::{self, Change, Entry, difference};
-use crate::credential::{lock_active, set_password, set_pin};
+use crate::credential::{lock_active, lock_seen, set_password, set_pin};
 use crate::db::Db;
 use crate::entity::audit_event::AuditAction;
 use crate::entity::pin::MOST_WRONG_PINS;
@@ -90,10 +90,9 @@ pub async fn change_pin(db: &Db, hasher: &Hasher, viewer: &Viewer, pin: Option<S
 /// # Errors
 /// `Rejected` for an unknown id; `Forbidden`.
 pub async fn unlock(db: &Db, viewer: &Viewer, id: &str) -> Result<user::Model, Error> {
-    let id = Id::parse(id).ok_or_else(|| Error::rejected("id", ErrorCode::Invalid, "This is not an id."))?;
+    let id = Id::of_input("id", id)?;
     let transaction = db.begin().await?;
-    let found = user::Entity::find_by_id(id).filter(viewer.finds_users()).lock_exclusive().one(&transaction).await?;
-    let person = found.ok_or_else(|| Error::not_found("id", "person"))?;
+    let person = lock_seen(&transaction, viewer, "id", id).await?;
     viewer.may_to(Action::UnlockUser, &person)?;
     let mut forgotten = false;
     for counter in [Counter::of_person(id), Counter::of_owner(id)] {

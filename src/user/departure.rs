@@ -5,11 +5,11 @@ use sea_orm::{
     QueryOrder, QuerySelect,
 };
 
+use super::keep_an_administrator;
 use super::mutation::SetActiveInput;
-use super::{find_locked, keep_an_administrator};
 use crate::access::{Action, Viewer};
 use crate::audit::{self, Change, Entry, difference};
-use crate::credential::{self, ShutOut};
+use crate::credential::{self, ShutOut, lock_seen};
 use crate::db::Db;
 use crate::entity::audit_event::AuditAction;
 use crate::entity::membership::GroupRole;
@@ -39,11 +39,11 @@ pub async fn set_active(db: &Db, viewer: &Viewer, input: SetActiveInput) -> Resu
     form.finish()?;
     let id = id.ok_or_else(|| Error::internal("an id that is none passed the form"))?;
     let transaction = db.begin().await?;
-    let old = find_locked(&transaction, viewer, id).await?;
+    let old = lock_seen(&transaction, viewer, "id", id).await?;
     viewer.may_to(Action::SetActive, &old)?;
     let new = user::Model { is_active: input.active, ..old.clone() };
     keep_an_administrator(&transaction, &old, &new).await?;
-    let ended = if input.active { ShutOut::default() } else { credential::shut_out(&transaction, id).await? };
+    let ended = if input.active { ShutOut::default() } else { credential::shut_out(&transaction, &[id]).await? };
     if new == old && ended == ShutOut::default() {
         return Ok(Switched { person: old, ended });
     }
@@ -62,9 +62,9 @@ pub async fn set_active(db: &Db, viewer: &Viewer, input: SetActiveInput) -> Resu
 /// # Errors
 /// `Rejected` for an unknown id, for the last administrator and for the last owner of a group; `Forbidden`.
 pub async fn delete(db: &Db, viewer: &Viewer, id: &str) -> Result<Id, Error> {
-    let id = Id::parse(id).ok_or_else(|| Error::rejected("id", ErrorCode::Invalid, "This is not an id."))?;
+    let id = Id::of_input("id", id)?;
     let transaction = db.begin().await?;
-    let old = find_locked(&transaction, viewer, id).await?;
+    let old = lock_seen(&transaction, viewer, "id", id).await?;
     viewer.may_to(Action::DeleteUser, &old)?;
     keep_an_administrator(&transaction, &old, &user::Model { is_active: false, ..old.clone() }).await?;
     keep_an_owner(&transaction, &old).await?;
@@ -89,11 +89,7 @@ async fn keep_an_owner(transaction: &DatabaseTransaction, person: &user::Model) 
         .order_by_asc(membership::Column::GroupId);
     for membership in owned.all(transaction).await? {
         let group = group::Entity::find_by_id(membership.group_id).lock_exclusive().one(transaction).await?;
-        let others = membership::Entity::find()
-            .filter(membership::Column::GroupId.eq(membership.group_id))
-            .filter(membership::Column::Role.eq(GroupRole::Owner))
-            .filter(membership::Column::UserId.ne(person.id));
-        if others.count(transaction).await? == 0 {
+        if membership::other_owners(membership.group_id, person.id).count(transaction).await? == 0 {
             let name = group.map(|group| group.name).unwrap_or_default();
             let message = format!("{} is the last owner of {name}; make somebody else an owner first.", person.name());
             return Err(Error::rejected("id", ErrorCode::NotAllowed, message));

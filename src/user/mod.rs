@@ -10,7 +10,7 @@ use async_graphql::MaybeUndefined;
 use sea_orm::sea_query::{Condition, IntoCondition};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseBackend, DatabaseTransaction, EntityTrait, IntoActiveModel,
-    PaginatorTrait, QueryFilter, QuerySelect, SqlErr,
+    PaginatorTrait, QueryFilter, SqlErr,
 };
 
 use self::mutation::{CreateUserInput, UpdateUserInput};
@@ -19,6 +19,7 @@ use crate::access::{
     Viewer, active_license_admins, active_superusers, is_active_license_admin, is_active_superuser, of_license,
 };
 use crate::audit::{self, Entry, difference};
+use crate::credential::lock_seen;
 use crate::db::Db;
 use crate::entity::audit_event::AuditAction;
 use crate::entity::link::Purpose;
@@ -107,7 +108,7 @@ pub enum Updated {
 /// # Errors
 /// `Rejected` with every fault of the input; `Forbidden`, naming the fields that the viewer may not change.
 pub async fn update(db: &Db, hasher: &Hasher, viewer: &Viewer, input: UpdateUserInput) -> Result<Updated, Error> {
-    let id = Id::parse(&input.id).ok_or_else(|| Error::rejected("id", ErrorCode::Invalid, "This is not an id."))?;
+    let id = Id::of_input("id", &input.id)?;
     let expected = input.expected_version;
     let is_stale = |old: &user::Model| expected.is_some_and(|version| version != old.version);
     let old = find(db.read(), viewer, id).await?;
@@ -122,7 +123,7 @@ pub async fn update(db: &Db, hasher: &Hasher, viewer: &Viewer, input: UpdateUser
     let to_store = if input.dry_run { Hashes::default() } else { secrets.hashed(hasher).await? };
 
     let transaction = db.begin().await?;
-    let old = find_locked(&transaction, viewer, id).await?;
+    let old = lock_seen(&transaction, viewer, "id", id).await?;
     if is_stale(&old) {
         return Ok(Updated::Stale(old));
     }
@@ -144,7 +145,7 @@ pub async fn update(db: &Db, hasher: &Hasher, viewer: &Viewer, input: UpdateUser
     new.modified_at = now();
     new.version = old.version + 1;
     if new.email_key != old.email_key {
-        link::revoke(&transaction, id).await?;
+        link::revoke(&transaction, &[id]).await?;
     }
     if let Err(error) = new.clone().into_active_model().reset_all().update(&transaction).await {
         drop(transaction);
@@ -181,11 +182,6 @@ async fn changed(
 
 async fn find(db: &impl ConnectionTrait, viewer: &Viewer, id: Id) -> Result<user::Model, Error> {
     let found = user::Entity::find_by_id(id).filter(viewer.finds_users()).one(db).await?;
-    found.ok_or_else(|| Error::not_found("id", "person"))
-}
-
-async fn find_locked(transaction: &DatabaseTransaction, viewer: &Viewer, id: Id) -> Result<user::Model, Error> {
-    let found = user::Entity::find_by_id(id).filter(viewer.finds_users()).lock_exclusive().one(transaction).await?;
     found.ok_or_else(|| Error::not_found("id", "person"))
 }
 
