@@ -24,6 +24,7 @@ use sha2::{Digest, Sha256};
 
 use crate::columns::{Columns, Shown};
 use crate::db::Db;
+use crate::entity::{audit_event, group, institution, user};
 use crate::error::Error;
 use crate::scalar::Id;
 use crate::text;
@@ -427,4 +428,21 @@ fn position_of<E: Listed>(position: &[String]) -> Result<Vec<SimpleExpr>, Error>
         _ => Some(Expr::val(text.as_str())),
     });
     values.collect::<Option<Vec<_>>>().ok_or_else(damaged)
+}
+
+impl Listed for user::Entity {
+    const ORDER: &'static [user::Column] = &[user::Column::LastNameKey, user::Column::FirstNameKey, user::Column::Id];
+}
+
+impl Listed for group::Entity {
+    const ORDER: &'static [group::Column] = &[group::Column::NameKey, group::Column::Id];
+}
+
+impl Listed for institution::Entity {
+    const ORDER: &'static [institution::Column] = &[institution::Column::NameKey, institution::Column::Id];
+}
+
+impl Listed for audit_event::Entity {
+    const ORDER: &'static [audit_event::Column] = &[audit_event::Column::Seq];
+    const NEWEST_FIRST: bool = true;
 }

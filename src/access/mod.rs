@@ -1,10 +1,11 @@
 //! Who may see and change what: every decision, and nothing else in Roster compares a role, a rank or a license.
 //!
-//! [`reach`] is the table: how far each action reaches for whom. The rest applies it: [`Viewer::may`] at a root field,
+//! [`reach`] in `table.rs` is the table: how far each action reaches for whom. The rest applies it: [`Viewer::may`] at a root field,
 //! before any row is known; [`Viewer::may_to`] to a person; the conditions of `sight.rs` to rows in SQL. Below them stand
 //! the few rules that no table can say. Ranks: user < administrator < license administrator < superuser.
 
 mod sight;
+mod table;
 mod viewer;
 
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use async_graphql::{Context, Guard, SimpleObject};
 use sea_orm::ModelTrait;
 
 pub use self::sight::{active_in_valid_license, active_license_admins, active_superusers, of_license};
+pub use self::table::{Action, OWN_FIELDS, ROOT_FIELDS, Reach, action_of, reach};
 use self::viewer::Rank;
 pub use self::viewer::{Asking, Means, Person, SignedIn, Viewer};
 use crate::entity::audit_event::SubjectType;
@@ -21,160 +23,8 @@ use crate::entity::user::{self, AdminRights, Privacy, Role};
 use crate::error::Error;
 use crate::scalar::{Date, Id};
 
-/// What can be asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// Sign in.
-    SignIn,
-    /// See who is asking.
-    SeeViewer,
-    /// End the session that asks; change one's own password and PIN.
-    UseOwnAccount,
-    /// End sessions of a person.
-    EndSessions,
-    /// Look at people, groups, institutions and the license.
-    ReadDirectory,
-    /// List inactive people too, and find them.
-    ListInactive,
-    /// See private fields of a person.
-    SeePrivate,
-    /// See what rights a person has.
-    SeeAdminRights,
-    /// See the sessions of a person.
-    SeeSessions,
-    /// Look people up, filter and sort them by what is private.
-    FilterPrivate,
-    /// Enter people.
-    CreateUser,
-    /// Change people; which fields is for [`Viewer::may_update`] to say.
-    UpdateUser,
-    /// Activate and deactivate people.
-    SetActive,
-    /// Erase people.
-    DeleteUser,
-    /// Let people sign in again who were locked out.
-    UnlockUser,
-    /// Make groups.
-    CreateGroup,
-    /// Change who belongs to a group; which group is for [`Viewer::may_change_members`] to say.
-    ChangeMembers,
-    /// Enter institutions; with access to which sites is for [`Viewer::may`] to say.
-    CreateInstitution,
-    /// See, make and revoke API keys.
-    UseApiKeys,
-    /// Read the audit trail.
-    ReadAudit,
-}
-
-/// How far an action reaches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reach {
-    /// To nothing: it is refused.
-    Nothing,
-    /// To the viewer himself, and what is his.
-    Own,
-    /// To the viewer's license, but to nobody above the viewer's own rank.
-    Rank,
-    /// To the viewer's license.
-    License,
-    /// To everything.
-    All,
-}
-
-/// The table of rights: for each action how far it reaches for an anonymous caller, a user, an administrator, a license
-/// administrator and a superuser.
-#[must_use]
-#[expect(clippy::match_same_arms, reason = "each action has a line of its own")]
-#[rustfmt::skip]
-pub const fn reach(action: Action) -> [Reach; 5] {
-    use Reach::{All, License, Nothing, Own, Rank};
-    match action {
-        //                            anonymous user     ADMIN    LIC.ADMIN superuser
-        Action::SignIn            => [All,      All,     All,     All,     All],
-        Action::SeeViewer         => [All,      All,     All,     All,     All],
-        Action::UseOwnAccount     => [Nothing,  Own,     Own,     Own,     Own],
-        Action::EndSessions       => [Nothing,  Own,     Rank,    Rank,    All],
-        Action::ReadDirectory     => [Nothing,  License, License, License, All],
-        Action::ListInactive      => [Nothing,  Nothing, License, License, All],
-        Action::SeePrivate        => [Nothing,  Own,     License, License, All],
-        Action::SeeAdminRights    => [Nothing,  Nothing, License, License, All],
-        Action::SeeSessions       => [Nothing,  Own,     License, License, All],
-        Action::FilterPrivate     => [Nothing,  Nothing, License, License, All],
-        Action::CreateUser        => [Nothing,  Nothing, Rank,    Rank,    All],
-        Action::UpdateUser        => [Nothing,  Own,     Rank,    Rank,    All],
-        Action::SetActive         => [Nothing,  Nothing, Rank,    Rank,    All],
-        Action::DeleteUser        => [Nothing,  Nothing, Rank,    Rank,    All],
-        Action::UnlockUser        => [Nothing,  Nothing, Rank,    Rank,    All],
-        Action::CreateGroup       => [Nothing,  License, License, License, License],
-        Action::ChangeMembers     => [Nothing,  Own,     License, License, All],
-        Action::CreateInstitution => [Nothing,  Nothing, License, License, License],
-        Action::UseApiKeys        => [Nothing,  Nothing, Own,     License, All],
-        Action::ReadAudit         => [Nothing,  Own,     License, License, All],
-    }
-}
-
-/// The action behind each root field. A root field that is not here keeps the server from starting.
-pub const ROOT_FIELDS: &[(&str, Action)] = &[
-    ("viewer", Action::SeeViewer),
-    ("node", Action::ReadDirectory),
-    ("nodes", Action::ReadDirectory),
-    ("user", Action::ReadDirectory),
-    ("users", Action::ReadDirectory),
-    ("searchUsers", Action::ReadDirectory),
-    ("group", Action::ReadDirectory),
-    ("groups", Action::ReadDirectory),
-    ("institution", Action::ReadDirectory),
-    ("institutions", Action::ReadDirectory),
-    ("license", Action::ReadDirectory),
-    ("apiKeys", Action::UseApiKeys),
-    ("auditEvents", Action::ReadAudit),
-    ("login", Action::SignIn),
-    ("activateAccount", Action::SignIn),
-    ("logout", Action::UseOwnAccount),
-    ("changePassword", Action::UseOwnAccount),
-    ("setPin", Action::UseOwnAccount),
-    ("endSessions", Action::EndSessions),
-    ("unlockUser", Action::UnlockUser),
-    ("createUser", Action::CreateUser),
-    ("updateUser", Action::UpdateUser),
-    ("setActive", Action::SetActive),
-    ("deleteUser", Action::DeleteUser),
-    ("createGroup", Action::CreateGroup),
-    ("setGroupMember", Action::ChangeMembers),
-    ("removeGroupMember", Action::ChangeMembers),
-    ("createInstitution", Action::CreateInstitution),
-    ("createApiKey", Action::UseApiKeys),
-    ("revokeApiKey", Action::UseApiKeys),
-];
-
-/// What everybody may change of himself.
-pub const OWN_FIELDS: [&str; 13] = [
-    "firstName",
-    "lastName",
-    "nickname",
-    "position",
-    "phone",
-    "mobile",
-    "birthDate",
-    "gender",
-    "website",
-    "googleScholar",
-    "orcidId",
-    "atlasPreference",
-    "certifiedEmail",
-];
-
 /// By what a person signs in.
 const SIGN_IN_FIELDS: [&str; 3] = ["password", "pin", "email"];
-
-/// The action behind a root field.
-///
-/// # Errors
-/// `Internal` for a field that has no rule; the server does not start with one.
-pub fn action_of(root_field: &str) -> Result<Action, Error> {
-    let rule = ROOT_FIELDS.iter().find(|(field, _)| *field == root_field);
-    rule.map(|(_, action)| *action).ok_or_else(|| Error::internal(format!("{root_field} has no rule")))
-}
 
 /// What the viewer may do to a person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, SimpleObject)]

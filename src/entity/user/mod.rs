@@ -1,11 +1,14 @@
 //! People: what is stored of them, what the API shows, what may be given and by which rule. A new field is added here.
 
+mod rights;
+
 use async_graphql::{Enum, InputObject, MaybeUndefined, SimpleObject};
 use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;
-use sea_orm::{FromQueryResult, IdenStatic, Iterable};
+use sea_orm::{IdenStatic, Iterable};
 use serde::Deserialize;
 
+pub use self::rights::{AdminRights, AdminRightsInput};
 use crate::form::{Form, rule};
 use crate::scalar::{Date, DateText, Id, Url, now};
 use crate::text;
@@ -254,78 +257,6 @@ pub const RIGHTS: [Column; 8] = [
 /// The columns that a person's rank is made of.
 pub const OF_RANK: [Column; 4] = [Column::Role, Column::IsStaff, Column::IsSuperuser, Column::IsAdmin];
 
-/// The rights of administrators beyond their role.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, SimpleObject, FromQueryResult)]
-pub struct AdminRights {
-    /// May do everything, in every license.
-    pub is_superuser: bool,
-    /// Has the rank of an administrator.
-    pub is_admin: bool,
-    /// Administers projects.
-    pub is_project_admin: bool,
-    /// Administers the groups of the license.
-    pub is_group_admin: bool,
-    /// Administers taxonomies.
-    pub is_taxonomies_admin: bool,
-    /// Administers resources.
-    pub is_resources_admin: bool,
-    /// Defines custom attributes.
-    pub is_attributes_admin: bool,
-    /// Receives what visitors write in the contact form.
-    pub is_contact_form_email_receiver: bool,
-}
-
-impl AdminRights {
-    /// No right at all.
-    pub const NONE: Self = Self {
-        is_superuser: false,
-        is_admin: false,
-        is_project_admin: false,
-        is_group_admin: false,
-        is_taxonomies_admin: false,
-        is_resources_admin: false,
-        is_attributes_admin: false,
-        is_contact_form_email_receiver: false,
-    };
-
-    /// Each right by its field.
-    #[must_use]
-    pub const fn named(self) -> [(&'static str, bool); 8] {
-        [
-            ("adminRights.isSuperuser", self.is_superuser),
-            ("adminRights.isAdmin", self.is_admin),
-            ("adminRights.isProjectAdmin", self.is_project_admin),
-            ("adminRights.isGroupAdmin", self.is_group_admin),
-            ("adminRights.isTaxonomiesAdmin", self.is_taxonomies_admin),
-            ("adminRights.isResourcesAdmin", self.is_resources_admin),
-            ("adminRights.isAttributesAdmin", self.is_attributes_admin),
-            ("adminRights.isContactFormEmailReceiver", self.is_contact_form_email_receiver),
-        ]
-    }
-}
-
-/// The rights of administrators to change; a right that is left out stays as it is.
-#[derive(Clone, Debug, Default, InputObject, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct AdminRightsInput {
-    /// May do everything, in every license. Set by superusers only.
-    pub is_superuser: MaybeUndefined<bool>,
-    /// Has the rank of an administrator.
-    pub is_admin: MaybeUndefined<bool>,
-    /// Administers projects.
-    pub is_project_admin: MaybeUndefined<bool>,
-    /// Administers the groups of the license.
-    pub is_group_admin: MaybeUndefined<bool>,
-    /// Administers taxonomies.
-    pub is_taxonomies_admin: MaybeUndefined<bool>,
-    /// Administers resources.
-    pub is_resources_admin: MaybeUndefined<bool>,
-    /// Defines custom attributes.
-    pub is_attributes_admin: MaybeUndefined<bool>,
-    /// Receives what visitors write in the contact form.
-    pub is_contact_form_email_receiver: MaybeUndefined<bool>,
-}
-
 /// A person's names.
 #[derive(Clone, Debug, Default)]
 pub struct Names {
@@ -485,20 +416,6 @@ impl Model {
         self.derive_rest();
     }
 
-    fn lay_rights_over(&mut self, given: MaybeUndefined<AdminRightsInput>, form: &mut Form) {
-        let mut rights = AdminRightsInput::default();
-        form.value("adminRights", given, &mut rights);
-        form.value("adminRights.isSuperuser", rights.is_superuser, &mut self.is_superuser);
-        form.value("adminRights.isAdmin", rights.is_admin, &mut self.is_admin);
-        form.value("adminRights.isProjectAdmin", rights.is_project_admin, &mut self.is_project_admin);
-        form.value("adminRights.isGroupAdmin", rights.is_group_admin, &mut self.is_group_admin);
-        form.value("adminRights.isTaxonomiesAdmin", rights.is_taxonomies_admin, &mut self.is_taxonomies_admin);
-        form.value("adminRights.isResourcesAdmin", rights.is_resources_admin, &mut self.is_resources_admin);
-        form.value("adminRights.isAttributesAdmin", rights.is_attributes_admin, &mut self.is_attributes_admin);
-        let receiver = &mut self.is_contact_form_email_receiver;
-        form.value("adminRights.isContactFormEmailReceiver", rights.is_contact_form_email_receiver, receiver);
-    }
-
     /// What follows from the rest: the forms in which text is compared, and the access of a license administrator.
     fn derive_rest(&mut self) {
         self.username_key = self.username.as_deref().map(text::canonical);
@@ -529,20 +446,5 @@ impl Model {
         let words =
             [Some(self.first_name.as_str()), Some(&self.last_name), self.username.as_deref(), self.email.as_deref()];
         words.into_iter().flatten().collect()
-    }
-
-    /// The rights beyond the role.
-    #[must_use]
-    pub fn rights(&self) -> AdminRights {
-        AdminRights {
-            is_superuser: self.is_superuser,
-            is_admin: self.is_admin,
-            is_project_admin: self.is_project_admin,
-            is_group_admin: self.is_group_admin,
-            is_taxonomies_admin: self.is_taxonomies_admin,
-            is_resources_admin: self.is_resources_admin,
-            is_attributes_admin: self.is_attributes_admin,
-            is_contact_form_email_receiver: self.is_contact_form_email_receiver,
-        }
     }
 }

@@ -1,0 +1,100 @@
+//! The links between tables: a key type and a loader for each, so that a page of people costs one statement a link.
+//!
+//! Every loader is narrowed to what the viewer sees; what lies outside is not found.
+
+mod group;
+mod institution;
+mod node;
+mod user;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use sea_orm::sea_query::{Alias, Condition, Expr};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryResult, QueryTrait, Select};
+
+pub use self::group::{Member, MemberCountOfGroup, MembersOfGroup};
+pub use self::institution::{UserCountOfInstitution, UsersOfInstitution};
+pub use self::node::{ApiKeyById, AuditEventById, GroupById, InstitutionById, LicenseById, SessionById, UserById};
+pub use self::user::{Belonging, GroupsOfUser, SessionsOfUser};
+use crate::access::Asking;
+use crate::columns::{Named, Shown};
+use crate::db::{Db, held_against, one_of};
+use crate::error::Error;
+use crate::page::Window;
+use crate::scalar::Id;
+
+/// The loaders of one request.
+pub struct Links {
+    db: Db,
+    asking: Arc<Asking>,
+    named: Arc<Named>,
+    idle: Duration,
+    groups_shown: AtomicUsize,
+}
+
+/// How many groups of people one answer has at most.
+const MOST_GROUPS_SHOWN: usize = 20_000;
+
+impl Links {
+    /// Loaders that see what the viewer sees, and read what the request names; sessions end when unused for so long.
+    #[must_use]
+    pub fn new(db: Db, asking: Arc<Asking>, named: Arc<Named>, idle: Duration) -> Self {
+        Self { db, asking, named, idle, groups_shown: AtomicUsize::new(0) }
+    }
+
+    /// Notes that groups are about to be shown. How many people have is not known before they are read, so that the cost of
+    /// a document cannot bound it.
+    ///
+    /// # Errors
+    /// `BadInput` where one request is shown too many.
+    pub fn show_groups(&self, count: usize) -> Result<(), Error> {
+        let shown = self.groups_shown.fetch_add(count, Ordering::Relaxed).saturating_add(count);
+        if shown <= MOST_GROUPS_SHOWN {
+            return Ok(());
+        }
+        Err(Error::BadInput(format!(
+            "groups: the answer would have more than {MOST_GROUPS_SHOWN} groups; ask for fewer people at once."
+        )))
+    }
+
+    async fn by_id<E: Shown>(&self, column: E::Column, ids: Vec<Id>, seen: Condition) -> Result<Vec<E::Model>, Error> {
+        let db = self.db.read();
+        let columns = self.named.columns::<E>();
+        let of_ids = one_of(db.get_database_backend(), column, ids);
+        let select = columns.narrow(E::find()).filter(of_ids).filter(held_against(seen));
+        let blank = E::unread();
+        let rows = db.query_all(&QueryTrait::into_query(select)).await?;
+        Ok(rows.iter().map(|row| columns.read(row, &blank)).collect::<Result<_, _>>()?)
+    }
+
+    /// How many rows of `select` belong to each parent.
+    async fn counts<E: EntityTrait>(
+        &self,
+        select: Select<E>,
+        parent: impl ColumnTrait,
+    ) -> Result<HashMap<Id, i32>, Error> {
+        let mut statement = QueryTrait::into_query(select);
+        statement.clear_selects().clear_order_by();
+        statement.expr_as(Expr::col(parent.as_column_ref()), Alias::new("parent_id"));
+        statement.expr_as(Expr::cust("COUNT(*)"), Alias::new("total"));
+        statement.add_group_by([Expr::col(parent.as_column_ref())]);
+        let rows = self.db.read().query_all(&statement).await?;
+        let count = |row: QueryResult| {
+            let total: i64 = row.try_get("", "total")?;
+            Ok((row.try_get("", "parent_id")?, i32::try_from(total).unwrap_or(i32::MAX)))
+        };
+        Ok(rows.into_iter().map(count).collect::<Result<_, DbErr>>()?)
+    }
+}
+
+/// Parents of whose lists the same part is asked for share a statement; each keeps its own window, for its cursors.
+fn by_part<'a>(keys: impl Iterator<Item = (&'a Window, Id)>) -> HashMap<Window, HashMap<Id, &'a Window>> {
+    let mut parents: HashMap<Window, HashMap<Id, &Window>> = HashMap::new();
+    for (window, parent) in keys {
+        parents.entry(window.part()).or_default().insert(parent, window);
+    }
+    parents
+}

@@ -1,0 +1,92 @@
+//! What people have.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use async_graphql::dataloader::Loader;
+use sea_orm::sea_query::SimpleExpr;
+use sea_orm::{
+    ConnectionTrait, EntityTrait, JoinType, QueryFilter, QueryOrder, QuerySelect, QueryTrait, RelationTrait, Select,
+};
+
+use super::Links;
+use crate::columns::Shown;
+use crate::db::{held_against, one_of};
+use crate::entity::membership::{self, GroupRole};
+use crate::entity::{group, session};
+use crate::error::Error;
+use crate::scalar::Id;
+
+/// The groups of a person, each with what the person is in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct GroupsOfUser(pub Id);
+
+/// The sessions of a person that have not ended, newest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SessionsOfUser(pub Id);
+
+/// A group, and what somebody is in it.
+#[derive(Clone, Debug)]
+pub struct Belonging {
+    pub group: group::Model,
+    pub role: GroupRole,
+}
+
+impl Links {
+    pub(super) fn sessions(&self, meant: SimpleExpr) -> Select<session::Entity> {
+        session::Entity::find()
+            .join(JoinType::InnerJoin, session::Relation::User.def())
+            .filter(meant)
+            .filter(held_against(self.asking.viewer().sees_sessions_of()))
+            .filter(session::alive(self.idle))
+    }
+}
+
+impl Loader<GroupsOfUser> for Links {
+    type Value = Arc<Vec<Belonging>>;
+    type Error = Error;
+
+    async fn load(&self, keys: &[GroupsOfUser]) -> Result<HashMap<GroupsOfUser, Arc<Vec<Belonging>>>, Error> {
+        let db = self.db.read();
+        let of_users = one_of(db.get_database_backend(), membership::Column::UserId, keys.iter().map(|key| key.0));
+        let columns = self.named.columns::<group::Entity>();
+        let select = columns
+            .narrow(group::Entity::find())
+            .join_rev(JoinType::InnerJoin, membership::Relation::Group.def())
+            .filter(of_users)
+            .filter(held_against(self.asking.viewer().sees_groups()))
+            .column_as(membership::Column::UserId, "member_id")
+            .column_as(membership::Column::Role, "member_role");
+        let blank = group::Entity::unread();
+        let mut groups: HashMap<GroupsOfUser, Vec<Belonging>> = HashMap::new();
+        for row in db.query_all(&QueryTrait::into_query(select)).await? {
+            let belonging = Belonging { group: columns.read(&row, &blank)?, role: row.try_get("", "member_role")? };
+            groups.entry(GroupsOfUser(row.try_get("", "member_id")?)).or_default().push(belonging);
+        }
+        for belongings in groups.values_mut() {
+            belongings.sort_by(|a, b| (&a.group.name_key, a.group.id).cmp(&(&b.group.name_key, b.group.id)));
+        }
+        Ok(groups.into_iter().map(|(user, belongings)| (user, Arc::new(belongings))).collect())
+    }
+}
+
+impl Loader<SessionsOfUser> for Links {
+    type Value = Vec<session::Model>;
+    type Error = Error;
+
+    async fn load(&self, keys: &[SessionsOfUser]) -> Result<HashMap<SessionsOfUser, Vec<session::Model>>, Error> {
+        let db = self.db.read();
+        let of_users = one_of(db.get_database_backend(), session::Column::UserId, keys.iter().map(|key| key.0));
+        let rows = self
+            .sessions(of_users)
+            .order_by_desc(session::Column::CreatedAt)
+            .order_by_desc(session::Column::Id)
+            .all(db)
+            .await?;
+        let mut sessions: HashMap<SessionsOfUser, Vec<session::Model>> = HashMap::new();
+        for row in rows {
+            sessions.entry(SessionsOfUser(row.user_id)).or_default().push(row);
+        }
+        Ok(sessions)
+    }
+}
