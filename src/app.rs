@@ -13,6 +13,7 @@ use crate::db::Db;
 use crate::error::Error;
 use crate::gather::gather;
 use crate::loader::Links;
+use crate::page::Seal;
 use crate::password::Hasher;
 use crate::schema::{self, RosterSchema};
 use crate::server::{Application, Caller, Refusal};
@@ -33,7 +34,8 @@ impl App {
     /// `Internal` where a field of the schema has no rule.
     pub fn new(db: Db, rules: Rules, hasher: Hasher) -> Result<Self, Error> {
         schema::check()?;
-        let schema = schema::build().data(db.clone()).data(hasher).data(rules).finish();
+        let seal = Seal::new(hasher.key());
+        let schema = schema::build().data(db.clone()).data(hasher).data(rules).data(seal).finish();
         Ok(Self { db, rules, schema })
     }
 }

@@ -126,9 +126,22 @@ impl Named {
 }
 
 /// The columns of a table that are read.
+#[derive(Clone)]
 pub struct Columns<E: Shown>(Vec<(E::Column, Kind)>);
 
 impl<E: Shown> Columns<E> {
+    /// These columns and more.
+    #[must_use]
+    pub fn with(&self, more: impl Iterator<Item = E::Column>) -> Self {
+        let mut columns = self.0.clone();
+        for column in more {
+            if !columns.iter().any(|(known, _)| known.as_str() == column.as_str()) {
+                columns.push((column, Kind::of(&column)));
+            }
+        }
+        Self(columns)
+    }
+
     /// Narrows a selection to these columns, which come first in each row.
     #[must_use]
     pub fn narrow(&self, select: Select<E>) -> Select<E> {

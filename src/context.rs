@@ -12,6 +12,7 @@ use crate::columns::Named;
 use crate::db::Db;
 use crate::error::Error;
 use crate::loader::Links;
+use crate::page::{PageArgs, Window};
 use crate::password::Hasher;
 
 /// Where a request comes from.
@@ -66,6 +67,9 @@ pub trait ContextExt {
 
     /// By what rules people sign in.
     fn rules(&self) -> Result<Rules, Error>;
+
+    /// Which part of a list is asked for, as [`Window::new`] checks it.
+    fn window(&self, args: PageArgs, list: &str) -> Result<Window, Error>;
 }
 
 impl ContextExt for Context<'_> {
@@ -99,6 +103,10 @@ impl ContextExt for Context<'_> {
 
     fn rules(&self) -> Result<Rules, Error> {
         attached(self).copied()
+    }
+
+    fn window(&self, args: PageArgs, list: &str) -> Result<Window, Error> {
+        Window::new(args, list, attached(self)?)
     }
 }
 

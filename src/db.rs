@@ -16,6 +16,7 @@ use sea_orm::{
     DatabaseTransaction, IsolationLevel, SqliteTransactionMode, TransactionOptions, TransactionTrait,
 };
 
+use crate::entity::user;
 use crate::error::Error;
 use crate::scalar::Id;
 
@@ -80,13 +81,14 @@ impl Db {
         Ok(db)
     }
 
-    /// Brings the tables to the newest step of their history. Of several processes that start at once, one does it and
-    /// the others wait.
+    /// Brings the tables to the newest step of their history, and what is derived in them up to date. Of several processes
+    /// that start at once, one does it and the others wait.
     ///
     /// # Errors
     /// Whatever the database says.
     #[expect(clippy::disallowed_methods, reason = "the tables are nobody's data")]
     pub async fn migrate(&self) -> Result<(), Error> {
+        let is_behind = self.pending_migrations().await? > 0;
         let transaction = self.begin().await?;
         if transaction.get_database_backend() == DatabaseBackend::Postgres {
             transaction
@@ -94,6 +96,9 @@ impl Db {
                 .await?;
         }
         Migrator::up(&transaction, None).await?;
+        if is_behind {
+            user::derive_anew(&transaction).await?;
+        }
         Ok(transaction.commit().await?)
     }
 

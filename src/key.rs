@@ -66,6 +66,12 @@ impl Key {
         self.derived("roster: key of a database")
     }
 
+    /// The key of what is given out to be given back, such as cursors.
+    #[must_use]
+    pub fn of_cursors(&self) -> [u8; 32] {
+        self.derived("roster: key of cursors")
+    }
+
     fn derived<const N: usize>(&self, label: &str) -> [u8; N] {
         let digest = Sha256::new_with_prefix(label).chain_update(self.0).finalize();
         let mut first = [0; N];

@@ -23,7 +23,7 @@
 //! - [`credential`] has what a person proves by who he is, [`token`] and [`link`] two kinds of it, [`attempt`] counts
 //!   wrong ones
 //! - [`loader`] has the links between tables, [`gather`] runs them, [`page`] reads a keyset page of any table,
-//!   [`columns`] only what is shown of a row
+//!   [`columns`] only what is shown of a row; [`filter`] makes conditions of comparisons
 //! - [`password`] hashes apart from everything else, with a [`key`] that lies outside the database; [`db`] is SQLite or
 //!   PostgreSQL behind the same few calls
 //!
@@ -47,6 +47,7 @@ pub mod demo;
 pub mod doctor;
 pub mod entity;
 pub mod error;
+pub mod filter;
 pub mod form;
 pub mod gather;
 pub mod group;

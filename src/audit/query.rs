@@ -15,7 +15,7 @@ use crate::entity::{api_key, user};
 use crate::error::Error;
 use crate::loader::{ApiKeyById, GroupById, InstitutionById, LicenseById, UserById};
 use crate::node::Node;
-use crate::page::{self, Connection, PageArgs, Total, Window};
+use crate::page::{self, Connection, Order, PageArgs, Total};
 use crate::scalar::Id;
 
 /// How many actions a filter names at most.
@@ -66,12 +66,12 @@ impl AuditQuery {
         let (db, viewer) = (ctx.db()?, ctx.viewer()?);
         let wanted = filter.map(Wanted::new).transpose()?.unwrap_or_default();
         let name = format!("audit events {} {wanted:?}", viewer.horizon_of_audit());
-        let window = Window::new(PageArgs { first, after, last: None, before: None }, &name)?;
+        let window = ctx.window(PageArgs { first, after, last: None, before: None }, &name)?;
         let seen = viewer.sees_audit_events();
         // Of one thing or person there are few events, of the license many.
         let seen = if wanted.is_of_one() { held_against(seen).into() } else { seen };
         let select = audit_event::Entity::find().filter(seen).filter(wanted.condition());
-        let page = page::read(db.read(), select.clone(), &ctx.named()?.columns(), &window).await?;
+        let page = page::read(db.read(), select.clone(), &ctx.named()?.columns(), &Order::default(), &window).await?;
         Ok(page.into_connection(Total::of_list(select), page::plain))
     }
 }

@@ -11,7 +11,7 @@ use crate::context::{Answer, ContextExt, answer};
 use crate::entity::membership::GroupRole;
 use crate::entity::{group, user};
 use crate::loader::{GroupById, Member, MemberCountOfGroup, MembersOfGroup};
-use crate::page::{self, Connection, PageArgs, Total, Window};
+use crate::page::{self, Connection, Order, PageArgs, Total};
 use crate::scalar::Id;
 
 /// What the edge between a group and a member says.
@@ -68,9 +68,9 @@ impl GroupQuery {
         let (db, viewer) = (ctx.db()?, ctx.viewer()?);
         let name_has = page::name_has(name_contains.as_deref(), group::Column::NameKey, db.is_postgres())?;
         let name = format!("groups {} {}", viewer.horizon(), name_contains.unwrap_or_default());
-        let window = Window::new(PageArgs { first, after, last, before }, &name)?;
+        let window = ctx.window(PageArgs { first, after, last, before }, &name)?;
         let select = group::Entity::find().filter(viewer.sees_groups()).filter(name_has);
-        let page = page::read(db.read(), select.clone(), &ctx.named()?.columns(), &window).await?;
+        let page = page::read(db.read(), select.clone(), &ctx.named()?.columns(), &Order::default(), &window).await?;
         Ok(page.into_connection(Total::of_list(select), page::plain))
     }
 }
@@ -88,7 +88,7 @@ impl group::Model {
         #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
     ) -> Result<MemberConnection> {
         let name = format!("members of group {} {}", self.id.0, ctx.viewer()?.horizon());
-        let window = Window::new(PageArgs { first, after, last, before }, &name)?;
+        let window = ctx.window(PageArgs { first, after, last, before }, &name)?;
         let page = ctx.links()?.load_one(MembersOfGroup(self.id, window)).await?.unwrap_or_default();
         let id = self.id;
         let total = Total::of(move |ctx| {

@@ -9,7 +9,7 @@ use crate::context::{Answer, ContextExt, answer};
 use crate::entity::{institution, license, user};
 use crate::error::Error;
 use crate::loader::{InstitutionById, LicenseById, UserCountOfInstitution, UsersOfInstitution};
-use crate::page::{self, Connection, PageArgs, Total, Window};
+use crate::page::{self, Connection, Order, PageArgs, Total};
 use crate::scalar::Id;
 
 #[derive(Default)]
@@ -43,9 +43,9 @@ impl InstitutionQuery {
         let (db, viewer) = (ctx.db()?, ctx.viewer()?);
         let name_has = page::name_has(name_contains.as_deref(), institution::Column::NameKey, db.is_postgres())?;
         let name = format!("institutions {} {}", viewer.horizon(), name_contains.unwrap_or_default());
-        let window = Window::new(PageArgs { first, after, last, before }, &name)?;
+        let window = ctx.window(PageArgs { first, after, last, before }, &name)?;
         let select = institution::Entity::find().filter(viewer.sees_institutions()).filter(name_has);
-        let page = page::read(db.read(), select.clone(), &ctx.named()?.columns(), &window).await?;
+        let page = page::read(db.read(), select.clone(), &ctx.named()?.columns(), &Order::default(), &window).await?;
         Ok(page.into_connection(Total::of_list(select), page::plain))
     }
 }
@@ -77,7 +77,7 @@ impl institution::Model {
         #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
     ) -> Result<Connection<user::Model>> {
         let name = format!("people of institution {} {}", self.id.0, ctx.viewer()?.horizon());
-        let window = Window::new(PageArgs { first, after, last, before }, &name)?;
+        let window = ctx.window(PageArgs { first, after, last, before }, &name)?;
         let page = ctx.links()?.load_one(UsersOfInstitution(self.id, window)).await?.unwrap_or_default();
         let id = self.id;
         let total = Total::of(move |ctx| {

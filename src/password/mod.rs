@@ -71,6 +71,12 @@ impl Hasher {
         }
     }
 
+    /// The key that goes into every hash.
+    #[must_use]
+    pub fn key(&self) -> &Key {
+        &self.key
+    }
+
     /// Waits for a turn.
     ///
     /// # Errors

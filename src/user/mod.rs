@@ -1,7 +1,9 @@
 //! What can be done with people.
 
 pub mod departure;
+pub mod filter;
 pub mod mutation;
+pub mod order;
 pub mod query;
 pub mod search;
 pub mod secrets;

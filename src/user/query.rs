@@ -5,6 +5,8 @@ use chrono::{DateTime, Utc};
 use sea_orm::sea_query::ExprTrait;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 
+use super::filter::{UserFilter, Wanted};
+use super::order::{self, UserOrder};
 use crate::access::{Action, Allowed, UserPermissions, of_license};
 use crate::context::{Answer, ContextExt, answer};
 use crate::entity::membership::GroupRole;
@@ -12,7 +14,7 @@ use crate::entity::user::AdminRights;
 use crate::entity::{group, institution, license, session, user};
 use crate::error::Error;
 use crate::loader::{GroupsOfUser, InstitutionById, LicenseById, SessionsOfUser, UserById};
-use crate::page::{self, Connection, PageArgs, Total, Window};
+use crate::page::{self, Connection, PageArgs, Total};
 use crate::scalar::{Date, Id};
 use crate::text;
 
@@ -69,11 +71,17 @@ impl UserQuery {
         .await
     }
 
-    /// People by last name, first name and id.
+    /// People who meet a filter, in an order: by last name, first name and id where nothing is said.
     #[graphql(guard = "Allowed", complexity = "page::cost(first, last, child_complexity)")]
     async fn users(
         &self,
         ctx: &Context<'_>,
+        #[graphql(desc = "Which; everybody whom the viewer sees where nothing is said.")] filter: Option<UserFilter>,
+        #[graphql(
+            desc = "By what they are sorted, each field once, the first one first; by last name, first name and \
+                          id where nothing is said. Who is the same in all of them comes in a fixed order too."
+        )]
+        order_by: Option<Vec<UserOrder>>,
         #[graphql(default = false, desc = "Whether inactive people are listed too. Administrators only.")]
         include_inactive: bool,
         #[graphql(desc = "How many, from the beginning: 1 to 100; 50 where nothing is said.")] first: Option<i32>,
@@ -81,14 +89,16 @@ impl UserQuery {
         #[graphql(desc = "How many, from the end: 1 to 100.")] last: Option<i32>,
         #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
     ) -> Result<Connection<user::Model>> {
-        let viewer = ctx.viewer()?;
+        let (db, viewer) = (ctx.db()?, ctx.viewer()?);
         if include_inactive {
             viewer.may(Action::ListInactive)?;
         }
-        let name = format!("users {} {include_inactive}", viewer.horizon());
-        let window = Window::new(PageArgs { first, after, last, before }, &name)?;
-        let select = user::Entity::find().filter(viewer.lists_users(include_inactive));
-        let page = page::read(ctx.db()?.read(), select.clone(), &ctx.named()?.columns(), &window).await?;
+        let name = format!("users {} {include_inactive} {filter:?} {order_by:?}", viewer.horizon());
+        let wanted = Wanted::new(viewer, filter, db.is_postgres())?;
+        let order = order::read(viewer, &order_by.unwrap_or_default())?;
+        let window = ctx.window(PageArgs { first, after, last, before }, &name)?;
+        let select = user::Entity::find().filter(wanted.among(viewer.lists_users(include_inactive)));
+        let page = page::read(db.read(), select.clone(), &ctx.named()?.columns(), &order, &window).await?;
         Ok(page.into_connection(Total::of_list(select), page::plain))
     }
 }

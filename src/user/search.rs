@@ -3,13 +3,14 @@
 use async_graphql::connection::{ConnectionNameType, EdgeNameType, EmptyFields};
 use async_graphql::{Context, Object, OutputType, Result};
 use sea_orm::sea_query::{Expr, ExprTrait, Query, SimpleExpr};
-use sea_orm::{EntityTrait, QueryFilter, Select};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, Select};
 
+use super::filter::{UserFilter, Wanted};
 use crate::access::{Action, Allowed};
 use crate::context::ContextExt;
 use crate::entity::user;
 use crate::error::Error;
-use crate::page::{self, Connection, PageArgs, Total, Window};
+use crate::page::{self, Connection, Order, PageArgs, Total};
 use crate::text;
 
 /// The most characters of a query.
@@ -47,6 +48,9 @@ impl SearchQuery {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "One or more words, at most 200 characters. `%` and `_` stand for themselves.")] query: String,
+        #[graphql(desc = "Among whom; everybody whom the viewer sees where nothing is said.")] filter: Option<
+            UserFilter,
+        >,
         #[graphql(default = false, desc = "Whether inactive people are found too. Administrators only.")]
         include_inactive: bool,
         #[graphql(desc = "How many, from the beginning: 1 to 100; 50 where nothing is said.")] first: Option<i32>,
@@ -57,11 +61,12 @@ impl SearchQuery {
             viewer.may(Action::ListInactive)?;
         }
         let words = read_query(&query)?;
-        let list = format!("search {} {include_inactive} {}", viewer.horizon(), words.join(" "));
-        let window = Window::new(PageArgs { first, after, last: None, before: None }, &list)?;
+        let list = format!("search {} {include_inactive} {} {filter:?}", viewer.horizon(), words.join(" "));
+        let window = ctx.window(PageArgs { first, after, last: None, before: None }, &list)?;
         let db = ctx.db()?;
-        let select = find(&words, db.is_postgres()).filter(viewer.lists_users(include_inactive));
-        let page = page::read(db.read(), select.clone(), &ctx.named()?.columns(), &window).await?;
+        let wanted = Wanted::new(viewer, filter, db.is_postgres())?;
+        let select = find(&words, db.is_postgres()).filter(wanted.among(viewer.lists_users(include_inactive)));
+        let page = page::read(db.read(), select.clone(), &ctx.named()?.columns(), &Order::default(), &window).await?;
         Ok(page.into_connection(Total::of_list(select), page::plain))
     }
 }
@@ -77,26 +82,26 @@ fn read_query(query: &str) -> Result<Vec<String>, Error> {
     Ok(words)
 }
 
-/// People in whom all the words are found. PostgreSQL finds them by its trigram index whatever their length; the one of
-/// SQLite takes words of three characters or more, and the rest is compared row by row.
+/// People in whom all the words are found.
 fn find(words: &[String], postgres: bool) -> Select<user::Entity> {
-    let (indexed, compared): (Vec<&String>, Vec<&String>) =
-        words.iter().partition(|word| !postgres && word.chars().count() >= TRIGRAM);
-    let mut select = user::Entity::find();
-    if !indexed.is_empty() {
-        select = select.filter(in_full_text_index(&indexed));
-    }
-    compared
-        .into_iter()
-        .fold(select, |select, word| select.filter(text::contains(user::Column::SearchKey, word, postgres)))
+    words.iter().fold(user::Entity::find(), |select, word| select.filter(has(word, postgres)))
 }
 
-/// The full-text condition of SQLite: every word as a quoted phrase, so that none is read as query syntax.
-fn in_full_text_index(words: &[&String]) -> SimpleExpr {
-    let phrases: Vec<String> = words.iter().map(|word| format!("\"{}\"", word.replace('"', "\"\""))).collect();
+/// Whether the index for searching finds a word; on PostgreSQL it finds shorter ones too, but not by much.
+pub fn is_indexed(word: &str) -> bool {
+    word.chars().count() >= TRIGRAM
+}
+
+/// The condition that a folded word is in one of the searched texts.
+pub fn has(word: &str, postgres: bool) -> SimpleExpr {
+    if postgres || !is_indexed(word) {
+        return text::contains(Expr::col(user::Column::SearchKey.as_column_ref()), word, postgres);
+    }
+    // As a quoted phrase, so that nothing in it is read as query syntax.
+    let phrase = format!("\"{}\"", word.replace('"', "\"\""));
     let mut rows = Query::select();
     rows.expr(Expr::cust("rowid"))
         .from("users_search")
-        .and_where(Expr::cust_with_values("users_search MATCH ?", [phrases.join(" AND ")]));
+        .and_where(Expr::cust_with_values("users_search MATCH ?", [phrase]));
     Expr::cust("\"users\".\"seq\"").in_subquery(rows)
 }

@@ -5,7 +5,8 @@ mod rights;
 use async_graphql::{Enum, InputObject, MaybeUndefined, SimpleObject};
 use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;
-use sea_orm::{IdenStatic, Iterable};
+use sea_orm::sea_query::Condition;
+use sea_orm::{DatabaseTransaction, IdenStatic, IntoActiveModel, Iterable, QueryOrder, QuerySelect};
 use serde::Deserialize;
 
 pub use self::rights::{AdminRights, AdminRightsInput};
@@ -60,6 +61,16 @@ impl Role {
     pub fn reaches_every_site(self) -> bool {
         self == Self::LicenseAdmin
     }
+
+    /// Where the role stands among the others, from the lowest, 0, to the highest.
+    #[must_use]
+    pub fn place(self) -> i32 {
+        match self {
+            Self::User => 0,
+            Self::Admin => 1,
+            Self::LicenseAdmin => 2,
+        }
+    }
 }
 
 /// A person in the directory.
@@ -94,8 +105,12 @@ pub struct Model {
     pub search_key: String,
     /// What the person is called by others.
     pub nickname: Option<String>,
+    #[graphql(skip)]
+    pub nickname_key: Option<String>,
     /// The legal (certified) mail address.
     pub certified_email: Option<String>,
+    #[graphql(skip)]
+    pub certified_email_key: Option<String>,
     /// A telephone number.
     pub phone: Option<String>,
     #[graphql(skip)]
@@ -110,6 +125,8 @@ pub struct Model {
     pub user_type: UserType,
     /// The position held, such as Doctor or Nurse.
     pub position: Option<String>,
+    #[graphql(skip)]
+    pub position_key: Option<String>,
     /// The person's page at Google Scholar.
     pub google_scholar: Option<Url>,
     /// The person's ORCID iD, bare or as a URL, as it was given.
@@ -122,6 +139,8 @@ pub struct Model {
     pub institution_id: Option<Id>,
     /// What the person may do in the directory.
     pub role: Role,
+    #[graphql(skip)]
+    pub role_key: i32,
     /// Whether the person is staff, which gives the rank of an administrator.
     pub is_staff: bool,
     /// Whether the person can sign in. Inactive people are kept, but hidden.
@@ -224,7 +243,11 @@ impl Column {
             | Self::EmailKey
             | Self::FirstNameKey
             | Self::LastNameKey
-            | Self::SearchKey => Privacy::Internal,
+            | Self::SearchKey
+            | Self::NicknameKey
+            | Self::CertifiedEmailKey
+            | Self::PositionKey
+            | Self::RoleKey => Privacy::Internal,
         }
     }
 
@@ -329,7 +352,9 @@ impl Model {
             last_name_key: String::new(),
             search_key: String::new(),
             nickname: None,
+            nickname_key: None,
             certified_email: None,
+            certified_email_key: None,
             phone: None,
             mobile: None,
             website: None,
@@ -337,12 +362,14 @@ impl Model {
             gender: Gender::Unknown,
             user_type: UserType::Student,
             position: None,
+            position_key: None,
             google_scholar: None,
             orcid_id: None,
             atlas_preference: None,
             external_id: None,
             institution_id: None,
             role: Role::User,
+            role_key: Role::User.place(),
             is_staff: false,
             is_active: true,
             has_activated: false,
@@ -416,12 +443,16 @@ impl Model {
         self.derive_rest();
     }
 
-    /// What follows from the rest: the forms in which text is compared, and the access of a license administrator.
-    fn derive_rest(&mut self) {
+    /// What follows from the rest: the forms in which values are compared, and the access of a license administrator.
+    pub fn derive_rest(&mut self) {
         self.username_key = self.username.as_deref().map(text::canonical);
         self.email_key = self.email.as_deref().map(text::canonical_email);
         self.first_name_key = text::fold(&self.first_name);
         self.last_name_key = text::fold(&self.last_name);
+        self.nickname_key = self.nickname.as_deref().map(text::fold);
+        self.certified_email_key = self.certified_email.as_deref().map(text::canonical_email);
+        self.position_key = self.position.as_deref().map(text::fold);
+        self.role_key = self.role.place();
         let searched = [
             self.username.as_deref(),
             Some(self.first_name.as_str()),
@@ -446,5 +477,31 @@ impl Model {
         let words =
             [Some(self.first_name.as_str()), Some(&self.last_name), self.username.as_deref(), self.email.as_deref()];
         words.into_iter().flatten().collect()
+    }
+}
+
+/// How many people are read at once to be looked through.
+const ROWS_AT_ONCE: u64 = 500;
+
+/// Derives again what follows from the rest, for everybody of whom it is not up to date, as after a migration that brought a
+/// new column for it.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn derive_anew(transaction: &DatabaseTransaction) -> Result<(), DbErr> {
+    let mut last = None;
+    loop {
+        let rest = last.map(|last| Column::Id.gt::<Id>(last));
+        let people = Entity::find().filter(Condition::all().add_option(rest)).order_by_asc(Column::Id);
+        let people = people.limit(ROWS_AT_ONCE).all(transaction).await?;
+        let Some(end) = people.last() else { return Ok(()) };
+        last = Some(end.id);
+        for old in people {
+            let mut new = old.clone();
+            new.derive_rest();
+            if new != old {
+                new.into_active_model().reset_all().update(transaction).await?;
+            }
+        }
     }
 }

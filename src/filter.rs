@@ -1,0 +1,306 @@
+//! The comparisons that a filter makes, as input and as conditions of SQL, which say the same on every database. Each use
+//! of a list's filter is one [`Reading`], which collects what is wrong with it.
+
+use async_graphql::{ID, InputObject};
+use chrono::{DateTime, Datelike, SubsecRound, TimeDelta, Utc};
+use sea_orm::sea_query::{Condition, Expr, ExprTrait, Func, SimpleExpr};
+use sea_orm::{ColumnTrait, Value};
+
+use crate::error::Error;
+use crate::scalar::{Date, Id};
+use crate::text;
+
+/// How many comparisons a filter makes at most.
+const MOST_CONDITIONS: usize = 50;
+/// How many values a comparison names at most.
+const MOST_VALUES: usize = 100;
+/// The most characters of a text that is compared.
+const LONGEST: usize = 250;
+
+/// Compares a text; all that is said must hold. Whatever the case, in names and positions whatever the accents too, where
+/// nothing else is said. Each text has at most 250 characters.
+#[derive(Clone, Debug, Default, InputObject)]
+pub struct StringFilter {
+    /// It is this.
+    pub eq: Option<String>,
+    /// It is one of these, at most 100; of none it is none.
+    #[graphql(name = "in")]
+    pub one_of: Option<Vec<String>>,
+    /// This is somewhere in it; `%` and `_` stand for themselves.
+    pub contains: Option<String>,
+    /// It begins with this.
+    pub starts_with: Option<String>,
+    /// It ends with this.
+    pub ends_with: Option<String>,
+    /// Whether there is none.
+    pub is_null: Option<bool>,
+    /// It comes before this, letter by letter in the order of Unicode.
+    pub lt: Option<String>,
+    /// It comes before this, or is this.
+    pub lte: Option<String>,
+    /// It comes after this.
+    pub gt: Option<String>,
+    /// It comes after this, or is this.
+    pub gte: Option<String>,
+    /// Whether case and accents count.
+    #[graphql(default = false)]
+    pub case_sensitive: bool,
+}
+
+/// Compares an id; all that is said must hold.
+#[derive(Clone, Debug, Default, InputObject)]
+#[graphql(name = "IDFilter")]
+pub struct IdFilter {
+    /// It is this.
+    pub eq: Option<ID>,
+    /// It is one of these, at most 100; of none it is none.
+    #[graphql(name = "in")]
+    pub one_of: Option<Vec<ID>>,
+    /// Whether there is none.
+    pub is_null: Option<bool>,
+}
+
+/// Compares a date; all that is said must hold.
+#[derive(Clone, Debug, Default, InputObject)]
+pub struct DateFilter {
+    /// It is this day.
+    pub eq: Option<Date>,
+    /// It is before this day.
+    pub lt: Option<Date>,
+    /// It is this day or before.
+    pub lte: Option<Date>,
+    /// It is after this day.
+    pub gt: Option<Date>,
+    /// It is this day or after.
+    pub gte: Option<Date>,
+    /// Whether there is none.
+    pub is_null: Option<bool>,
+}
+
+/// Compares an instant; all that is said must hold.
+#[derive(Clone, Debug, Default, InputObject)]
+pub struct DateTimeFilter {
+    /// It is this instant.
+    pub eq: Option<DateTime<Utc>>,
+    /// It is before this instant.
+    pub lt: Option<DateTime<Utc>>,
+    /// It is this instant or before.
+    pub lte: Option<DateTime<Utc>>,
+    /// It is after this instant.
+    pub gt: Option<DateTime<Utc>>,
+    /// It is this instant or after.
+    pub gte: Option<DateTime<Utc>>,
+    /// Whether there is none.
+    pub is_null: Option<bool>,
+}
+
+/// A text as it is stored, and the form in which it is compared.
+pub struct Text {
+    stored: Expr,
+    /// The same, compared byte by byte.
+    bytes: Expr,
+    key: Expr,
+    whole: fn(&str) -> String,
+    part: fn(&str) -> String,
+}
+
+impl Text {
+    /// A text beside which its key is stored; `whole` and `part` bring what is looked for into the form of the key.
+    pub fn keyed(
+        stored: impl ColumnTrait,
+        key: impl ColumnTrait,
+        (whole, part): (fn(&str) -> String, fn(&str) -> String),
+        postgres: bool,
+    ) -> Self {
+        let key = Expr::col(key.as_column_ref());
+        Self { bytes: bytes_of(&stored, postgres), stored: Expr::col(stored.as_column_ref()), key, whole, part }
+    }
+
+    /// A text that has no key: only the letters A to Z are compared whatever their case.
+    pub fn plain(stored: impl ColumnTrait, postgres: bool) -> Self {
+        let bytes = bytes_of(&stored, postgres);
+        let key = Func::lower(bytes.clone()).into();
+        let (whole, part) = (str::to_ascii_lowercase as fn(&str) -> String, str::to_ascii_lowercase as _);
+        Self { stored: Expr::col(stored.as_column_ref()), bytes, key, whole, part }
+    }
+}
+
+/// A column without the collation that PostgreSQL may have given it; SQLite gives none.
+fn bytes_of(column: &impl ColumnTrait, postgres: bool) -> Expr {
+    let column = Expr::col(column.as_column_ref());
+    if postgres { Expr::cust_with_exprs("$1 COLLATE \"C\"", [column]) } else { column }
+}
+
+/// One use of a filter: what is wrong with it, and how much it asks for.
+pub struct Reading {
+    postgres: bool,
+    faults: Vec<String>,
+    conditions: usize,
+}
+
+impl Reading {
+    /// The begin of a filter's use.
+    #[must_use]
+    pub fn new(postgres: bool) -> Self {
+        Self { postgres, faults: Vec::new(), conditions: 0 }
+    }
+
+    /// Notes what is wrong.
+    pub fn fault(&mut self, path: &str, rule: impl std::fmt::Display) {
+        self.faults.push(format!("{path}: {rule}"));
+    }
+
+    /// Ends the use.
+    ///
+    /// # Errors
+    /// `BadInput` with everything that is wrong.
+    pub fn finish(mut self) -> Result<(), Error> {
+        if self.conditions > MOST_CONDITIONS {
+            self.fault("filter", format_args!("at most {MOST_CONDITIONS} conditions."));
+        }
+        if self.faults.is_empty() { Ok(()) } else { Err(Error::BadInput(self.faults.join(" "))) }
+    }
+
+    /// The condition that a text meets a filter.
+    pub fn text(&mut self, path: &str, filter: StringFilter, text: &Text) -> Condition {
+        let StringFilter { eq, one_of, contains, starts_with, ends_with, is_null, lt, lte, gt, gte, case_sensitive } =
+            filter;
+        let (equal, compared) = if case_sensitive { (&text.stored, &text.bytes) } else { (&text.key, &text.key) };
+        let form = |form: fn(&str) -> String| if case_sensitive { str::to_owned } else { form };
+        let (whole, part) = (form(text.whole), form(text.part));
+        let mut short = |operator: &str, given: Option<String>, form: fn(&str) -> String| {
+            let given = given.inspect(|_| self.conditions += 1)?;
+            if given.chars().count() > LONGEST {
+                self.fault(&format!("{path}.{operator}"), format_args!("at most {LONGEST} characters."));
+            }
+            Some(form(&given))
+        };
+        let condition = Condition::all()
+            .add_option(short("eq", eq, whole).map(|value| equal.clone().eq(value)))
+            .add_option(short("lt", lt, whole).map(|value| compared.clone().lt(value)))
+            .add_option(short("lte", lte, whole).map(|value| compared.clone().lte(value)))
+            .add_option(short("gt", gt, whole).map(|value| compared.clone().gt(value)))
+            .add_option(short("gte", gte, whole).map(|value| compared.clone().gte(value)))
+            .add_option(
+                short("startsWith", starts_with, part).map(|value| text::starts_with(compared.clone(), &value)),
+            );
+        let (contains, ends_with) = (short("contains", contains, part), short("endsWith", ends_with, part));
+        let one_of = self.values(&format!("{path}.in"), one_of, |reading, path, value| {
+            if value.chars().count() > LONGEST {
+                reading.fault(path, format_args!("at most {LONGEST} characters."));
+            }
+            Some(whole(&value))
+        });
+        condition
+            .add_option(one_of.map(|values| equal.clone().is_in(values)))
+            .add_option(contains.map(|value| text::contains(compared.clone(), &value, self.postgres)))
+            .add_option(ends_with.map(|value| text::ends_with(compared.clone(), &value, self.postgres)))
+            .add_option(self.null(is_null, &text.stored))
+    }
+
+    /// The condition that an id meets a filter: it is one of the given ones, which `is_one_of` says, and there is one or
+    /// none, which `is_null` says.
+    pub fn id(
+        &mut self,
+        path: &str,
+        filter: IdFilter,
+        is_one_of: impl Fn(Vec<Id>) -> SimpleExpr,
+        is_null: impl FnOnce() -> SimpleExpr,
+    ) -> Condition {
+        let IdFilter { eq, one_of, is_null: null } = filter;
+        let parse = |reading: &mut Self, path: &str, id: ID| {
+            let id = Id::parse(&id);
+            if id.is_none() {
+                reading.fault(path, "this is not an id.");
+            }
+            id
+        };
+        let eq = eq.and_then(|id| {
+            self.conditions += 1;
+            parse(self, &format!("{path}.eq"), id)
+        });
+        let one_of = self.values(&format!("{path}.in"), one_of, parse);
+        self.conditions += usize::from(null.is_some());
+        Condition::all()
+            .add_option(eq.map(|id| is_one_of(vec![id])))
+            .add_option(one_of.map(is_one_of))
+            .add_option(null.map(|null| if null { is_null() } else { is_null().not() }))
+    }
+
+    /// The condition that a date meets a filter.
+    pub fn date(&mut self, filter: DateFilter, column: impl ColumnTrait) -> Condition {
+        let DateFilter { eq, lt, lte, gt, gte, is_null } = filter;
+        let value = |date: Option<Date>| date.map(|date| Value::from(date.0));
+        self.ordered(&column, [value(eq), value(lt), value(lte), value(gt), value(gte)], is_null)
+    }
+
+    /// The condition that an instant meets a filter.
+    pub fn instant(&mut self, path: &str, filter: DateTimeFilter, column: impl ColumnTrait) -> Condition {
+        let DateTimeFilter { eq, lt, lte, gt, gte, is_null } = filter;
+        let mut value = |instant: Option<DateTime<Utc>>, up: bool| {
+            let instant = instant?;
+            if !(1..10_000).contains(&instant.year()) {
+                self.fault(path, "an instant from the year 1 to the year 9999.");
+                return None;
+            }
+            // No stored instant lies between two microseconds.
+            let below = instant.trunc_subsecs(6);
+            let above = if below == instant { below } else { below + TimeDelta::microseconds(1) };
+            Some(Value::from(if up { above } else { below }))
+        };
+        let values = [value(eq, false), value(lt, true), value(lte, false), value(gt, false), value(gte, true)];
+        let is_none = eq.is_some_and(|instant| instant.trunc_subsecs(6) != instant);
+        let nothing = is_none.then(|| Expr::val(1).eq(0));
+        self.ordered(&column, values, is_null).add_option(nothing)
+    }
+
+    /// The condition that a value is one of several.
+    pub fn one_of<V: Into<Value>>(
+        &mut self,
+        path: &str,
+        values: Option<Vec<V>>,
+        column: impl ColumnTrait,
+    ) -> Option<SimpleExpr> {
+        self.values(path, values, |_, _, value| Some(value)).map(|values| column.is_in(values))
+    }
+
+    /// The condition that something is so, or not.
+    pub fn truth(&mut self, wanted: Option<bool>, column: impl ColumnTrait) -> Option<SimpleExpr> {
+        self.conditions += usize::from(wanted.is_some());
+        wanted.map(|wanted| column.eq(wanted))
+    }
+
+    fn ordered(&mut self, column: &impl ColumnTrait, values: [Option<Value>; 5], is_null: Option<bool>) -> Condition {
+        self.conditions += values.iter().flatten().count();
+        let [eq, lt, lte, gt, gte] = values;
+        let stored = Expr::col(column.as_column_ref());
+        Condition::all()
+            .add_option(eq.map(|value| column.eq(value)))
+            .add_option(lt.map(|value| column.lt(value)))
+            .add_option(lte.map(|value| column.lte(value)))
+            .add_option(gt.map(|value| column.gt(value)))
+            .add_option(gte.map(|value| column.gte(value)))
+            .add_option(self.null(is_null, &stored))
+    }
+
+    fn null(&mut self, wanted: Option<bool>, stored: &Expr) -> Option<SimpleExpr> {
+        self.conditions += usize::from(wanted.is_some());
+        wanted.map(|wanted| if wanted { stored.clone().is_null() } else { stored.clone().is_not_null() })
+    }
+
+    /// Several values, each as `read` finds it.
+    fn values<V, T>(
+        &mut self,
+        path: &str,
+        values: Option<Vec<V>>,
+        read: impl Fn(&mut Self, &str, V) -> Option<T>,
+    ) -> Option<Vec<T>> {
+        let values = values?;
+        self.conditions += 1;
+        if values.len() > MOST_VALUES {
+            self.fault(path, format_args!("at most {MOST_VALUES} values."));
+            return None;
+        }
+        Some(values.into_iter().filter_map(|value| read(self, path, value)).collect())
+    }
+}

@@ -1,0 +1,79 @@
+//! A page as a Relay connection, of which the total is counted when it is asked for.
+
+use async_graphql::connection::{
+    Connection as RelayConnection, ConnectionNameType, DefaultConnectionName, DefaultEdgeName, Edge, EdgeNameType,
+    EmptyFields,
+};
+use async_graphql::{Context, Object, ObjectType, OutputType};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use sea_orm::{EntityTrait, Select};
+
+use super::cursor::Cursor;
+use super::{Page, count};
+use crate::db::Db;
+use crate::error::Error;
+
+/// A node without anything else on its edge.
+pub fn plain<N>(node: N) -> (N, EmptyFields) {
+    (node, EmptyFields)
+}
+
+/// A connection whose nodes are rows, with edges that may say more and a total that is counted when it is asked for.
+pub type Connection<N, F = EmptyFields, C = DefaultConnectionName, E = DefaultEdgeName> =
+    RelayConnection<Cursor, N, Total, F, C, E>;
+
+/// The number of all rows of a list.
+pub struct Total(Box<Count>);
+
+type Count = dyn for<'a> Fn(&'a Context<'a>) -> BoxFuture<'a, Result<i32, Error>> + Send + Sync;
+
+impl Total {
+    /// How many rows a list has.
+    #[must_use]
+    pub fn of_list<E: EntityTrait>(list: Select<E>) -> Self {
+        Self::of(move |ctx| {
+            let list = list.clone();
+            async move {
+                let db = ctx.data_opt::<Db>().ok_or_else(|| Error::internal("the database is not attached"))?;
+                count(db.read(), list).await
+            }
+            .boxed()
+        })
+    }
+
+    /// A total that `count` finds out, should anybody ask.
+    pub fn of<C>(count: C) -> Self
+    where
+        C: for<'a> Fn(&'a Context<'a>) -> BoxFuture<'a, Result<i32, Error>> + Send + Sync + 'static,
+    {
+        Self(Box::new(count))
+    }
+}
+
+/// The number of all rows of a list.
+#[Object]
+impl Total {
+    /// How many there are in all, on every page together. Counted only when it is selected.
+    async fn total_count(&self, ctx: &Context<'_>) -> async_graphql::Result<i32> {
+        Ok((self.0)(ctx).await?)
+    }
+}
+
+impl<R> Page<R> {
+    /// The page as a connection; `edge` tells a row's node and what else the edge says.
+    pub fn into_connection<N, F, C, E>(self, total: Total, edge: impl Fn(R) -> (N, F)) -> Connection<N, F, C, E>
+    where
+        N: OutputType,
+        F: ObjectType,
+        C: ConnectionNameType,
+        E: EdgeNameType,
+    {
+        let mut connection = RelayConnection::with_additional_fields(self.has_previous, self.has_next, total);
+        connection.edges.extend(self.rows.into_iter().map(|(cursor, row)| {
+            let (node, fields) = edge(row);
+            Edge::with_additional_fields(cursor, node, fields)
+        }));
+        connection
+    }
+}
