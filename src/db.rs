@@ -8,12 +8,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use migration::{Migrator, MigratorTrait};
+use sea_orm::sea_query::postgres_array::NotU8;
 use sea_orm::sea_query::{BinOper, Condition, ExprTrait, SimpleExpr};
 use sea_orm::sqlx::postgres::PgConnectOptions;
 use sea_orm::sqlx::sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{
     AccessMode, ColumnTrait, ConnectOptions, ConnectionTrait, Database, DatabaseBackend, DatabaseConnection,
-    DatabaseTransaction, IsolationLevel, SqliteTransactionMode, TransactionOptions, TransactionTrait,
+    DatabaseTransaction, IsolationLevel, SqliteTransactionMode, TransactionOptions, TransactionTrait, Value,
 };
 
 use crate::entity::user;
@@ -195,18 +196,25 @@ pub fn is_postgres(url: &str) -> bool {
 /// The condition that a column has one of some ids, as one text for any number of them, or nearly so: each new text
 /// costs the database a preparation.
 pub fn one_of(backend: DatabaseBackend, column: impl ColumnTrait, ids: impl IntoIterator<Item = Id>) -> SimpleExpr {
-    let mut ids: Vec<Id> = ids.into_iter().collect();
+    any_of(backend, column, ids.into_iter().collect())
+}
+
+/// The same of any values.
+pub fn any_of<V>(backend: DatabaseBackend, column: impl ColumnTrait, mut values: Vec<V>) -> SimpleExpr
+where
+    V: Into<Value> + Clone + NotU8,
+{
     // PostgreSQL plans an array anew each time, for it may have any length.
-    if let [only] = ids.as_slice() {
-        return column.eq(*only);
+    if let [only] = values.as_slice() {
+        return column.eq(only.clone());
     }
     if backend == DatabaseBackend::Postgres {
-        return column.eq_any(ids);
+        return column.eq_any(values);
     }
-    if let Some(last) = ids.last().copied() {
-        ids.resize(ids.len().next_power_of_two(), last);
+    if let Some(last) = values.last().cloned() {
+        values.resize(values.len().next_power_of_two(), last);
     }
-    column.is_in(ids)
+    column.is_in(values)
 }
 
 /// Whether a URL names a database that can be served: the two pools of one in memory would be two databases.

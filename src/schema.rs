@@ -28,6 +28,7 @@ use crate::payload::UserPayload;
 use crate::session::mutation::{EndSessionsPayload, LoginPayload, LogoutPayload, SessionMutation};
 use crate::user::mutation::{DeleteUserPayload, SetActivePayload, UserMutation};
 use crate::user::query::UserQuery;
+use crate::user::resolve::ResolveQuery;
 use crate::user::search::{SearchConnection, SearchQuery};
 
 /// The mutations that compute with secrets: one in a request, or one request could try a list of them.
@@ -41,6 +42,7 @@ const HIGHEST_COST: usize = 50_000;
 pub struct Query(
     UserQuery,
     SearchQuery,
+    ResolveQuery,
     GroupQuery,
     InstitutionQuery,
     LicenseQuery,

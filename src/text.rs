@@ -3,7 +3,8 @@
 //! Both are made here and stored, because the databases' own `lower()` and `LIKE` differ from each other and from
 //! locale to locale.
 
-use sea_orm::sea_query::{Condition, ExprTrait, LikeExpr, SimpleExpr};
+use sea_orm::sea_query::extension::sqlite::SqliteExpr;
+use sea_orm::sea_query::{Condition, ExprTrait, SimpleExpr};
 use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 
 /// The form under which two spellings of a username or address are the same account: NFKC (Unicode Annex 15) and
@@ -77,16 +78,16 @@ pub fn words(query: &str) -> Vec<String> {
     query.split_whitespace().map(fold).flat_map(split).collect()
 }
 
-/// The condition that a text has `part` in it; `%`, `_` and `\` in it stand for themselves.
+/// The condition that a text has `part` in it; every character of it stands for itself.
 #[must_use]
 pub fn contains(text: SimpleExpr, part: &str, postgres: bool) -> SimpleExpr {
-    like(text, format!("%{}%", escaped(part)), postgres)
+    if postgres { text.like(format!("%{}%", like(part))) } else { text.glob(format!("*{}*", glob(part))) }
 }
 
 /// The condition that a text ends with `end`.
 #[must_use]
 pub fn ends_with(text: SimpleExpr, end: &str, postgres: bool) -> SimpleExpr {
-    like(text, format!("%{}", escaped(end)), postgres)
+    if postgres { text.like(format!("%{}", like(end))) } else { text.glob(format!("*{}", glob(end))) }
 }
 
 /// The condition that a text begins with `begin`: as the range of the texts that do, because an index has it in one piece.
@@ -113,19 +114,26 @@ fn after_all_that_begin_with(begin: &str) -> Option<String> {
     None
 }
 
-fn like(text: SimpleExpr, pattern: String, postgres: bool) -> SimpleExpr {
-    let pattern = LikeExpr::new(pattern);
-    // PostgreSQL's LIKE has the backslash for its escape already, and what sea-query writes for it does not parse there.
-    text.like(if postgres { pattern } else { pattern.escape('\\') })
-}
-
-fn escaped(part: &str) -> String {
-    let mut pattern = String::with_capacity(part.len() + 2);
+/// A text within a pattern of PostgreSQL's LIKE, where every character of it stands for itself.
+fn like(part: &str) -> String {
+    let mut pattern = String::with_capacity(part.len());
     for c in part.chars() {
         if matches!(c, '%' | '_' | '\\') {
             pattern.push('\\');
         }
         pattern.push(c);
+    }
+    pattern
+}
+
+/// The same of SQLite's GLOB. Its LIKE takes `a` for `A`.
+fn glob(part: &str) -> String {
+    let mut pattern = String::with_capacity(part.len());
+    for c in part.chars() {
+        match c {
+            '*' | '?' | '[' => pattern.extend(['[', c, ']']),
+            c => pattern.push(c),
+        }
     }
     pattern
 }
@@ -161,6 +169,7 @@ mod tests {
 
     #[test]
     fn wildcards_are_plain_characters() {
-        assert_eq!(escaped(r"50%_\"), r"50\%\_\\");
+        assert_eq!(like(r"50%_\"), r"50\%\_\\");
+        assert_eq!(glob("a*[b]?"), "a[*][[]b][?]");
     }
 }

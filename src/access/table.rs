@@ -102,6 +102,7 @@ pub const ROOT_FIELDS: &[(&str, Action)] = &[
     ("user", Action::ReadDirectory),
     ("users", Action::ReadDirectory),
     ("searchUsers", Action::ReadDirectory),
+    ("resolveUsers", Action::ReadDirectory),
     ("group", Action::ReadDirectory),
     ("groups", Action::ReadDirectory),
     ("institution", Action::ReadDirectory),

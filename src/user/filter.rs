@@ -92,10 +92,10 @@ impl Wanted {
     ///
     /// # Errors
     /// `BadInput` with everything that is wrong; `Forbidden` for what is private.
-    pub fn new(viewer: &Viewer, filter: Option<UserFilter>, postgres: bool) -> Result<Self, Error> {
+    pub fn new(viewer: &Viewer, filter: Option<Box<UserFilter>>, postgres: bool) -> Result<Self, Error> {
         let Some(filter) = filter else { return Ok(Self { condition: Condition::all(), are_few: false }) };
         let mut reading = Reading::new(postgres);
-        let wanted = Asked { viewer, postgres, reading: &mut reading }.read(filter, "filter", 1)?;
+        let wanted = Asked { viewer, postgres, reading: &mut reading }.read(*filter, "filter", 1)?;
         reading.finish()?;
         Ok(wanted)
     }

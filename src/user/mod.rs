@@ -5,6 +5,7 @@ pub mod filter;
 pub mod mutation;
 pub mod order;
 pub mod query;
+pub mod resolve;
 pub mod search;
 pub mod secrets;
 

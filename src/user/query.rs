@@ -76,10 +76,12 @@ impl UserQuery {
     async fn users(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which; everybody whom the viewer sees where nothing is said.")] filter: Option<UserFilter>,
+        #[graphql(desc = "Which; everybody whom the viewer sees where nothing is said.")] filter: Option<
+            Box<UserFilter>,
+        >,
         #[graphql(
-            desc = "By what they are sorted, each field once, the first one first; by last name, first name and \
-                          id where nothing is said. Who is the same in all of them comes in a fixed order too."
+            desc = "By what they are sorted, the first one first: at most 9, each field once. By last name, first \
+                    name and id where nothing is said."
         )]
         order_by: Option<Vec<UserOrder>>,
         #[graphql(default = false, desc = "Whether inactive people are listed too. Administrators only.")]

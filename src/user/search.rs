@@ -49,7 +49,7 @@ impl SearchQuery {
         ctx: &Context<'_>,
         #[graphql(desc = "One or more words, at most 200 characters. `%` and `_` stand for themselves.")] query: String,
         #[graphql(desc = "Among whom; everybody whom the viewer sees where nothing is said.")] filter: Option<
-            UserFilter,
+            Box<UserFilter>,
         >,
         #[graphql(default = false, desc = "Whether inactive people are found too. Administrators only.")]
         include_inactive: bool,

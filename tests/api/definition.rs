@@ -136,7 +136,9 @@ impl Definition {
                 TypeKind::Enum(values) => json!(values.values.last().unwrap().node.value.node.as_str()),
                 TypeKind::InputObject(input) => {
                     let mut members = Map::new();
-                    for field in &input.fields {
+                    // What has its own kind in it, such as a filter, is given without.
+                    let others = input.fields.iter().filter(|field| innermost(&field.node.ty.node) != inner);
+                    for field in others {
                         let field = &field.node;
                         let value = self.value(of, &field.name.node, &field.ty.node, ids);
                         if !(value.is_null() && field.ty.node.nullable) {
@@ -145,6 +147,10 @@ impl Definition {
                     }
                     if self.is_one_of(inner) {
                         members.retain(|name, _| name == "id");
+                    }
+                    // A filter has room for one comparison of each field.
+                    if members.contains_key("eq") {
+                        members.retain(|name, _| name == "eq");
                     }
                     Value::Object(members)
                 }

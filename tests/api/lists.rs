@@ -286,22 +286,26 @@ on_every_database! {
         let users = List::of("users");
         let good = users.page(&user, "first: 1", PAGE).await["pageInfo"]["endCursor"].as_str().unwrap().to_owned();
         let bytes = URL_SAFE_NO_PAD.decode(&good).unwrap();
-        let mark = &bytes[..bytes.iter().position(|byte| *byte == b'[').unwrap()];
-        let forged = |position: &str| URL_SAFE_NO_PAD.encode([mark, position.as_bytes()].concat());
+        let (code, place) = bytes.split_at(12);
+        let forged = |position: &str| URL_SAFE_NO_PAD.encode([code, position.as_bytes()].concat());
         let id = Id::new().0;
-        let damaged = [
+        let mut damaged = vec![
             String::new(), "x".to_owned(), "😀".to_owned(), good.chars().skip(1).collect(), good.chars().take(good.len() - 1).collect(), format!("{good}="), format!("{good}A"), good.to_lowercase(),
-            forged("[]"), forged("{}"), forged("null"), forged(&format!("[\"a\",\"{id}\"]")), forged("[\"a\",\"b\",\"c\"]"), forged(&format!("[\"a\",\"b\",\"{id}\",\"d\"]")),
-            forged(&format!("[1,2,\"{id}\"]")), forged(&format!("[\"a\\u0000\",\"b\",\"{id}\"]")), forged(&format!("[\"a\",\"b\",\"{id}\"]]")), "A".repeat(10_000),
+            forged("[]"), forged("null"), forged(&format!("[\"a\",\"b\",\"{id}\"]")), forged(&format!("[1,2,\"{id}\"]")), "A".repeat(10_000),
+            URL_SAFE_NO_PAD.encode(code), URL_SAFE_NO_PAD.encode(place),
         ];
+        damaged.extend((0..bytes.len()).map(|at| {
+            let mut changed = bytes.clone();
+            changed[at] ^= 1;
+            URL_SAFE_NO_PAD.encode(changed)
+        }));
         for cursor in damaged {
             for argument in ["after", "before"] {
                 let document = format!("query ($cursor: String) {{ users({argument}: $cursor) {{ nodes {{ id }} }} }}");
                 assert_eq!(user.refused(&document, json!({ "cursor": cursor })).await, "BAD_USER_INPUT", "{cursor}");
             }
         }
-        let quoting = forged(&format!("[\"a' OR 1=1 --\",\"%_\",\"{id}\"]"));
-        users.page(&user, &format!("first: 1, after: \"{quoting}\""), PAGE).await;
+        users.page(&user, &format!("first: 1, after: \"{good}\""), PAGE).await;
     }
 
     async fn a_cursor_tells_no_secret(app: App) {

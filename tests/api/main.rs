@@ -16,6 +16,7 @@ mod crowd;
 mod definition;
 mod demo;
 mod durability;
+mod filters;
 mod groups;
 mod hostile;
 mod http;

@@ -1,0 +1,168 @@
+//! resolveUsers: whom the keys of other systems mean, many at once.
+
+use std::collections::{HashMap, HashSet};
+
+use async_graphql::{Context, Enum, Object, Result, SimpleObject};
+use sea_orm::sea_query::{Condition, SimpleExpr};
+use sea_orm::{ConnectionTrait, EntityTrait, QueryFilter, QueryTrait};
+
+use crate::access::{Allowed, Viewer, is_same_license, of_license};
+use crate::columns::{Columns, Shown};
+use crate::context::ContextExt;
+use crate::db::{Db, any_of, held_against, one_of};
+use crate::entity::user;
+use crate::error::Error;
+use crate::scalar::Id;
+use crate::text;
+
+/// How many keys are resolved at once.
+const MOST_KEYS: usize = 1_000;
+/// The most characters of a key.
+const LONGEST_KEY: usize = 250;
+
+/// What has become of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+pub enum ResolveStatus {
+    /// It means one person.
+    Matched,
+    /// It means several, such as one by the username and another by the external id.
+    Ambiguous,
+    /// It means nobody whom the viewer can see.
+    Missing,
+}
+
+/// A key, and whom it means.
+#[derive(SimpleObject)]
+pub struct ResolvedUser {
+    /// The key as it was given.
+    key: String,
+    /// Whether it means one person, several or none.
+    status: ResolveStatus,
+    /// The person, where it means one.
+    user: Option<user::Model>,
+}
+
+#[derive(Default)]
+pub struct ResolveQuery;
+
+#[Object]
+impl ResolveQuery {
+    /// Whom keys mean, in their order: each an id, a username, an e-mail address or, for administrators, an id in another
+    /// system, without saying which. At most 1,000. Administrators find inactive people too.
+    #[graphql(guard = "Allowed", complexity = "keys.len().saturating_mul(child_complexity)")]
+    async fn resolve_users(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "At most 1,000 keys of at most 250 characters each.")] keys: Vec<String>,
+    ) -> Result<Vec<ResolvedUser>> {
+        check(&keys)?;
+        let found = Meant::find(ctx.db()?, ctx.viewer()?, &keys, &ctx.named()?.columns()).await?;
+        Ok(keys.into_iter().map(|key| found.of(key)).collect())
+    }
+}
+
+fn check(keys: &[String]) -> Result<(), Error> {
+    if keys.len() > MOST_KEYS {
+        return Err(Error::BadInput(format!("keys: at most {MOST_KEYS}.")));
+    }
+    match keys.iter().position(|key| key.chars().count() > LONGEST_KEY) {
+        Some(place) => Err(Error::BadInput(format!("keys.{place}: at most {LONGEST_KEY} characters."))),
+        None => Ok(()),
+    }
+}
+
+/// The forms of a key by which somebody may be found.
+struct Forms {
+    id: Option<Id>,
+    username: String,
+    email: String,
+    external_id: String,
+}
+
+impl Forms {
+    fn of(key: &str) -> Self {
+        let key = key.trim();
+        Self {
+            id: Id::parse(key),
+            username: text::canonical(key),
+            email: text::canonical_email(key),
+            external_id: key.to_owned(),
+        }
+    }
+}
+
+/// Everybody whom one of the keys means.
+struct Meant {
+    people: HashMap<Id, user::Model>,
+    by_username: HashMap<String, Id>,
+    by_email: HashMap<String, Id>,
+    by_external_id: HashMap<String, Id>,
+}
+
+impl Meant {
+    /// Finds them in one statement.
+    async fn find(db: &Db, viewer: &Viewer, keys: &[String], shown: &Columns<user::Entity>) -> Result<Self, Error> {
+        let forms: Vec<Forms> = keys.iter().map(|key| Forms::of(key)).collect();
+        let by_external_id = viewer.may_filter(user::Column::ExternalId).is_ok();
+        let found_by = [user::Column::UsernameKey, user::Column::EmailKey, user::Column::ExternalId];
+        let columns = shown.with(found_by.into_iter());
+        let select = columns.narrow(user::Entity::find());
+        let license_id = viewer.signed_in()?.license_id;
+        let select = select
+            .filter(any_key(db, &forms, by_external_id.then_some(license_id)))
+            .filter(held_against(viewer.finds_users()));
+        let blank = user::Entity::unread();
+        let mut meant = Self {
+            people: HashMap::new(),
+            by_username: HashMap::new(),
+            by_email: HashMap::new(),
+            by_external_id: HashMap::new(),
+        };
+        for row in db.read().query_all(&QueryTrait::into_query(select)).await? {
+            let person = columns.read(&row, &blank)?;
+            meant.by_username.extend(person.username_key.clone().map(|key| (key, person.id)));
+            meant.by_email.extend(person.email_key.clone().map(|key| (key, person.id)));
+            if by_external_id && is_same_license(person.license_id, license_id) {
+                meant.by_external_id.extend(person.external_id.clone().map(|key| (key, person.id)));
+            }
+            meant.people.insert(person.id, person);
+        }
+        Ok(meant)
+    }
+
+    fn of(&self, key: String) -> ResolvedUser {
+        let forms = Forms::of(&key);
+        let by_id = forms.id.filter(|id| self.people.contains_key(id));
+        let ids: HashSet<Id> = [
+            by_id,
+            self.by_username.get(&forms.username).copied(),
+            self.by_email.get(&forms.email).copied(),
+            self.by_external_id.get(&forms.external_id).copied(),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        let mut ids = ids.into_iter();
+        let (status, user) = match (ids.next(), ids.next()) {
+            (None, _) => (ResolveStatus::Missing, None),
+            (Some(id), None) => (ResolveStatus::Matched, self.people.get(&id).cloned()),
+            (Some(_), Some(_)) => (ResolveStatus::Ambiguous, None),
+        };
+        ResolvedUser { key, status, user }
+    }
+}
+
+/// The condition that one of the keys means somebody; external ids are those of a license, if they are looked at at all.
+fn any_key(db: &Db, forms: &[Forms], of: Option<Id>) -> Condition {
+    let backend = db.read().get_database_backend();
+    let texts = |form: fn(&Forms) -> &String| forms.iter().map(form).cloned().collect::<Vec<_>>();
+    let in_license = |license: Id| -> SimpleExpr {
+        let external_ids = any_of(backend, user::Column::ExternalId, texts(|forms| &forms.external_id));
+        Condition::all().add(of_license(user::Column::LicenseId, license)).add(external_ids).into()
+    };
+    Condition::any()
+        .add(one_of(backend, user::Column::Id, forms.iter().filter_map(|forms| forms.id)))
+        .add(any_of(backend, user::Column::UsernameKey, texts(|forms| &forms.username)))
+        .add(any_of(backend, user::Column::EmailKey, texts(|forms| &forms.email)))
+        .add_option(of.map(in_license))
+}

@@ -1,0 +1,650 @@
+//! Filters and orders of people: each finds whom it says, in the order that it says, page by page.
+
+use async_graphql::MaybeUndefined::{Null, Undefined, Value as Given};
+use chrono::{DateTime, TimeZone, Utc};
+use roster::entity::membership::GroupRole;
+use roster::entity::user::{self, Gender, Names, Role, UserFields, UserType};
+use roster::form::Form;
+use roster::scalar::{Date, Id};
+use roster::text::{canonical, canonical_email, fold};
+use serde_json::{Map, Value, json};
+
+use crate::app::{App, Caller};
+use crate::crowd;
+use crate::hostile::Dice;
+
+const TEXTS: [&str; 12] = [
+    "username",
+    "email",
+    "certifiedEmail",
+    "firstName",
+    "lastName",
+    "nickname",
+    "position",
+    "phone",
+    "mobile",
+    "externalId",
+    "orcidId",
+    "website",
+];
+const SENSITIVE: [&str; 4] = ["mobile", "externalId", "birthDate", "lastLogin"];
+
+/// A person, and the groups of the person.
+struct Resident {
+    row: user::Model,
+    groups: Vec<Id>,
+}
+
+impl Resident {
+    fn text(&self, field: &str) -> Option<&str> {
+        let row = &self.row;
+        match field {
+            "username" => row.username.as_deref(),
+            "email" => row.email.as_deref(),
+            "certifiedEmail" => row.certified_email.as_deref(),
+            "firstName" => Some(&row.first_name),
+            "lastName" => Some(&row.last_name),
+            "nickname" => row.nickname.as_deref(),
+            "position" => row.position.as_deref(),
+            "phone" => row.phone.as_deref(),
+            "mobile" => row.mobile.as_deref(),
+            "externalId" => row.external_id.as_deref(),
+            "orcidId" => row.orcid_id.as_deref(),
+            "website" => row.website.as_ref().map(|url| url.0.as_str()),
+            other => panic!("{other}"),
+        }
+    }
+
+    fn instant(&self, field: &str) -> Option<DateTime<Utc>> {
+        match field {
+            "dateJoined" => Some(self.row.date_joined),
+            "modifiedAt" => Some(self.row.modified_at),
+            "lastLogin" => self.row.last_login,
+            other => panic!("{other}"),
+        }
+    }
+}
+
+/// A town of people with all kinds of values, and with none.
+struct Town {
+    people: Vec<Resident>,
+    institutions: Vec<Id>,
+    groups: Vec<Id>,
+}
+
+impl Town {
+    async fn new(app: &App, size: usize) -> Self {
+        let chief = app.license_admin().await;
+        let mut institutions = Vec::new();
+        for name in ["North", "South"] {
+            let input = json!({ "name": name, "kind": "HOSPITAL", "country": "AU" });
+            let made = chief.change("createInstitution", "institution { id }", input).await;
+            institutions.push(Id::parse(made["institution"]["id"].as_str().unwrap()).unwrap());
+        }
+        let groups = crowd::groups(app, app.license, ["Ward".to_owned(), "Lab".to_owned()]).await;
+        let people: Vec<user::Model> = (0..size).map(|n| resident(app.license, n, &institutions)).collect();
+        crowd::store(app, people.clone()).await;
+        let mut residents = Vec::new();
+        for (n, row) in people.into_iter().enumerate() {
+            let own: Vec<Id> = groups.iter().enumerate().filter(|(k, _)| n % (k + 3) == 0).map(|(_, id)| *id).collect();
+            crowd::memberships(app, &[row.id], &own, GroupRole::Member).await;
+            residents.push(Resident { row, groups: own });
+        }
+        Self { people: residents, institutions, groups }
+    }
+
+    /// The people who are meant, by the ids that the API has for them, in the order of the ids.
+    fn ids(&self, is_meant: impl Fn(&Resident) -> bool) -> Vec<String> {
+        let meant = self.people.iter().filter(|person| is_meant(person));
+        let mut ids: Vec<String> = meant.map(|person| person.row.id.0.to_string()).collect();
+        ids.sort();
+        ids
+    }
+}
+
+/// The n-th of the people: whatever n, the same values.
+fn resident(license: Id, n: usize, institutions: &[Id]) -> user::Model {
+    fn of<'a>(values: &[&'a str], n: usize) -> Option<&'a str> {
+        values.get(n % (values.len() + 1)).copied()
+    }
+    let given = |text: Option<&str>| text.map_or(Undefined, |text| Given(text.to_owned()));
+    let mut person = user::Model::blank(Id::new(), license);
+    let first = ["Ann", "ANN", "Änne", "Zoë", "ß", "O'Hara", "李", "a%b", "a_b", "Émile"][n % 10];
+    let last = ["Berg", "berg", "Ångström", "Zuse", "van Dam", "\\Back", "Đinh"][n % 7];
+    let names = Names { first_name: Given(first.to_owned()), last_name: Given(last.to_owned()) };
+    let username = (n % 3 != 0).then(|| format!("{}{n}", ["Käthe", "mike", "x.y"][n % 3]));
+    let email = (n % 3 == 0 || n % 4 == 0)
+        .then(|| format!("{}{n}@{}", ["Ann", "bob"][n % 2], ["x.example", "MÜNCHEN.example"][n % 2]));
+    let fields = UserFields {
+        username: username.map_or(Undefined, Given),
+        email: email.map_or(Undefined, Given),
+        nickname: given(of(&["Nick", "nick", "NÏCK", "Ni_k"], n)),
+        position: given(of(&["Nurse", "nurse", "Ärztin", "Doctor", "100% sure"], n)),
+        certified_email: given(of(&["legal@PEC.example", "Legal@pec.example", "o@pec.example"], n)),
+        phone: given(of(&["+61 2 555", "+61 3 555", "02 ext A"], n)),
+        mobile: given(of(&["0400 1", "0400 2"], n)),
+        website: given(of(&["https://X.example/a", "http://y.example"], n)),
+        orcid_id: given(of(&["0000-0002-1825-0097", "https://orcid.org/0000-0002-1694-233X"], n)),
+        external_id: if n % 5 == 0 { Undefined } else { Given(format!("{}{n}", ["EX-", "ex-", "00"][n % 3])) },
+        birth_date: if n % 4 == 0 {
+            Null
+        } else {
+            Given(roster::scalar::DateText(format!("19{:02}-0{}-1{}", n % 90 + 10, n % 9 + 1, n % 9)))
+        },
+        gender: Given([Gender::Male, Gender::Female, Gender::Unknown][n % 3]),
+        user_type: Given([UserType::Clinician, UserType::Student][n % 2]),
+        institution_id: institutions.get(n % 3).map_or(Undefined, |id| Given(async_graphql::ID(id.0.to_string()))),
+        role: Given([Role::User, Role::User, Role::Admin, Role::LicenseAdmin][n % 4]),
+        is_staff: Given(n % 6 == 0),
+        ..UserFields::default()
+    };
+    let mut form = Form::importing();
+    person.lay_over(names, fields, &mut form);
+    form.finish().unwrap();
+    person.is_active = n % 9 != 0;
+    person.has_activated = n % 2 == 0;
+    person.date_joined = instant(n % 4);
+    person.modified_at = instant(n % 11);
+    person.last_login = (n % 5 != 0).then(|| instant(n % 7));
+    person
+}
+
+fn instant(n: usize) -> DateTime<Utc> {
+    let micros = [0, 1, 500_000, 123_456][n % 4];
+    Utc.timestamp_opt(1_750_000_000 + i64::try_from(n).unwrap() / 2, micros * 1_000).unwrap()
+}
+
+/// Whether a person meets a filter: said a second time, of rows in memory.
+fn meets(person: &Resident, filter: &Value) -> bool {
+    let all = |filters: &Value| filters.as_array().unwrap().iter().all(|filter| meets(person, filter));
+    let any = |filters: &Value| filters.as_array().unwrap().iter().any(|filter| meets(person, filter));
+    let of_ids = |ids: &[Id], filter: &Value| {
+        let ids: Vec<String> = ids.iter().map(|id| id.0.to_string()).collect();
+        filter.as_object().unwrap().iter().all(|(operator, value)| match operator.as_str() {
+            "eq" => ids.iter().any(|id| value == id),
+            "in" => ids.iter().any(|id| value.as_array().unwrap().iter().any(|value| value == id)),
+            "isNull" => ids.is_empty() == value.as_bool().unwrap(),
+            other => panic!("{other}"),
+        })
+    };
+    let row = &person.row;
+    filter.as_object().unwrap().iter().all(|(field, value)| match field.as_str() {
+        "and" => all(value),
+        "or" => any(value),
+        "not" => !meets(person, value),
+        "isActive" => row.is_active == value.as_bool().unwrap(),
+        "isStaff" => row.is_staff == value.as_bool().unwrap(),
+        "hasActivated" => row.has_activated == value.as_bool().unwrap(),
+        "role" => value.as_array().unwrap().contains(&json!(name_of(row.role))),
+        "userType" => value.as_array().unwrap().contains(&json!(name_of(row.user_type))),
+        "gender" => value.as_array().unwrap().contains(&json!(name_of(row.gender))),
+        "id" => of_ids(&[row.id], value),
+        "institution" => of_ids(row.institution_id.as_slice(), value),
+        "group" => of_ids(&person.groups, value),
+        "birthDate" => in_range(row.birth_date, value, |text| Date::parse(text).unwrap()),
+        "dateJoined" | "modifiedAt" | "lastLogin" => in_range(person.instant(field), value, |text| {
+            DateTime::parse_from_rfc3339(text).unwrap().with_timezone(&Utc)
+        }),
+        field => text_meets(field, person.text(field), value),
+    })
+}
+
+fn name_of<E: sea_orm::ActiveEnum<Value = String>>(value: E) -> String {
+    value.to_value()
+}
+
+fn in_range<T: PartialOrd>(stored: Option<T>, filter: &Value, read: impl Fn(&str) -> T) -> bool {
+    filter.as_object().unwrap().iter().all(|(operator, value)| {
+        if operator == "isNull" {
+            return stored.is_none() == value.as_bool().unwrap();
+        }
+        let value = read(value.as_str().unwrap());
+        stored.as_ref().is_some_and(|stored| match operator.as_str() {
+            "eq" => *stored == value,
+            "lt" => *stored < value,
+            "lte" => *stored <= value,
+            "gt" => *stored > value,
+            "gte" => *stored >= value,
+            other => panic!("{other}"),
+        })
+    })
+}
+
+fn text_meets(field: &str, stored: Option<&str>, filter: &Value) -> bool {
+    let sensitive = filter["caseSensitive"] == json!(true);
+    let form = |text: &str, whole: bool| match field {
+        _ if sensitive => text.to_owned(),
+        "username" => canonical(text),
+        "email" | "certifiedEmail" if whole => canonical_email(text),
+        "email" | "certifiedEmail" => canonical(text),
+        "firstName" | "lastName" | "nickname" | "position" => fold(text),
+        _ => text.to_ascii_lowercase(),
+    };
+    filter.as_object().unwrap().iter().all(|(operator, value)| {
+        if operator == "isNull" {
+            return stored.is_none() == value.as_bool().unwrap();
+        }
+        if operator == "caseSensitive" {
+            return true;
+        }
+        let Some(stored) = stored else { return false };
+        let stored = form(stored, true);
+        let whole = |value: &Value| form(value.as_str().unwrap(), true);
+        let part = || form(value.as_str().unwrap(), false);
+        match operator.as_str() {
+            "eq" => stored == whole(value),
+            "in" => value.as_array().unwrap().iter().any(|value| stored == whole(value)),
+            "lt" => stored < whole(value),
+            "lte" => stored <= whole(value),
+            "gt" => stored > whole(value),
+            "gte" => stored >= whole(value),
+            "contains" => stored.contains(&part()),
+            "startsWith" => stored.starts_with(&part()),
+            "endsWith" => stored.ends_with(&part()),
+            other => panic!("{other}"),
+        }
+    })
+}
+
+/// A filter of random fields, operators and values that some of the people have.
+fn random_filter(town: &Town, dice: &mut Dice, depth: usize) -> Value {
+    let mut filter = Map::new();
+    let mut fields = 1 + dice.below(2);
+    if depth < 4 && dice.below(3) == 0 {
+        let nested = |dice: &mut Dice| random_filter(town, dice, depth + 1);
+        match dice.below(3) {
+            0 => filter.insert("and".to_owned(), json!([nested(dice), nested(dice)])),
+            1 => filter.insert("or".to_owned(), json!([nested(dice), nested(dice), nested(dice)])),
+            _ => filter.insert("not".to_owned(), nested(dice)),
+        };
+        fields -= 1;
+    }
+    for _ in 0..fields {
+        let person = &town.people[dice.below(town.people.len())];
+        match dice.below(20) {
+            0..10 => {
+                let field = TEXTS[dice.below(TEXTS.len())];
+                filter.insert(field.to_owned(), random_text(person.text(field).unwrap_or("0"), dice));
+            }
+            10 => drop(filter.insert("isActive".to_owned(), json!(dice.below(2) == 0))),
+            11 => drop(filter.insert("hasActivated".to_owned(), json!(dice.below(2) == 0))),
+            12 => drop(filter.insert("role".to_owned(), json!(["USER", "ADMIN", "LICENSE_ADMIN"][..dice.below(4)]))),
+            13 => drop(filter.insert("gender".to_owned(), json!([name_of(person.row.gender)]))),
+            14 => drop(filter.insert("userType".to_owned(), json!([name_of(person.row.user_type)]))),
+            15 => drop(filter.insert("institution".to_owned(), random_ids(&town.institutions, dice))),
+            16 => drop(filter.insert("group".to_owned(), random_ids(&town.groups, dice))),
+            17 => drop(filter.insert("id".to_owned(), json!({ "in": [person.row.id.0, Id::new().0] }))),
+            18 => {
+                let day = person.row.birth_date.map_or("1950-01-01".to_owned(), |date| date.0.to_string());
+                filter.insert("birthDate".to_owned(), random_range(&day, dice));
+            }
+            _ => {
+                let field = ["dateJoined", "modifiedAt", "lastLogin"][dice.below(3)];
+                let at = person.instant(field).unwrap_or(instant(1)).to_rfc3339();
+                filter.insert(field.to_owned(), random_range(&at, dice));
+            }
+        }
+    }
+    Value::Object(filter)
+}
+
+fn random_text(value: &str, dice: &mut Dice) -> Value {
+    let letters: Vec<char> = value.chars().collect();
+    let (from, to) = (dice.below(letters.len()), 1 + dice.below(letters.len()));
+    let part: String = letters[from.min(to - 1)..from.max(to)].iter().collect();
+    let cased = match dice.below(3) {
+        0 => value.to_uppercase(),
+        1 => value.to_lowercase(),
+        _ => value.to_owned(),
+    };
+    let mut filter = match dice.below(10) {
+        0 => json!({ "eq": cased }),
+        1 => json!({ "in": [cased, "nobody"] }),
+        2 => json!({ "contains": part }),
+        3 => json!({ "startsWith": letters.iter().take(to).collect::<String>() }),
+        4 => json!({ "endsWith": letters.iter().skip(from).collect::<String>() }),
+        5 => json!({ "isNull": dice.below(2) == 0 }),
+        6 => json!({ "lt": cased }),
+        7 => json!({ "lte": cased }),
+        8 => json!({ "gt": cased }),
+        _ => json!({ "gte": cased, "contains": part }),
+    };
+    if dice.below(3) == 0 {
+        filter["caseSensitive"] = json!(true);
+    }
+    filter
+}
+
+fn random_ids(ids: &[Id], dice: &mut Dice) -> Value {
+    let id = ids[dice.below(ids.len())].0;
+    match dice.below(4) {
+        0 => json!({ "eq": id }),
+        1 => json!({ "in": ids.iter().map(|id| id.0).collect::<Vec<_>>() }),
+        2 => json!({ "in": [] }),
+        _ => json!({ "isNull": dice.below(2) == 0 }),
+    }
+}
+
+fn random_range(value: &str, dice: &mut Dice) -> Value {
+    match dice.below(6) {
+        0 => json!({ "eq": value }),
+        1 => json!({ "lt": value }),
+        2 => json!({ "lte": value }),
+        3 => json!({ "gt": value }),
+        4 => json!({ "gte": value, "lte": value }),
+        _ => json!({ "isNull": dice.below(2) == 0 }),
+    }
+}
+
+/// The ids of everybody whom a filter finds, in the list's order, by one page of a hundred.
+async fn found(caller: &Caller<'_>, town: &Town, filter: &Value) -> Vec<String> {
+    let query = "query ($filter: UserFilter) {
+        users(filter: $filter, includeInactive: true, first: 100) { totalCount nodes { id } }
+    }";
+    let users = caller.data(query, json!({ "filter": filter })).await["users"].clone();
+    let nodes = users["nodes"].as_array().unwrap();
+    assert_eq!(users["totalCount"], json!(nodes.len()), "{filter}");
+    let ids = nodes.iter().map(|node| node["id"].as_str().unwrap().to_owned());
+    let residents = town.ids(|_| true);
+    ids.filter(|id| residents.contains(id)).collect()
+}
+
+/// What people are sorted by, said a second time.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Sorted {
+    Text(String),
+    Number(i32),
+    Instant(DateTime<Utc>),
+}
+
+fn sorted_by(row: &user::Model, field: &str) -> Option<Sorted> {
+    let text = |text: &Option<String>, form: fn(&str) -> String| text.as_deref().map(form).map(Sorted::Text);
+    match field {
+        "USERNAME" => text(&row.username, canonical),
+        "EMAIL" => text(&row.email, canonical_email),
+        "FIRST_NAME" => Some(Sorted::Text(fold(&row.first_name))),
+        "LAST_NAME" => Some(Sorted::Text(fold(&row.last_name))),
+        "POSITION" => text(&row.position, fold),
+        "ROLE" => Some(Sorted::Number(match row.role {
+            Role::User => 0,
+            Role::Admin => 1,
+            Role::LicenseAdmin => 2,
+        })),
+        "DATE_JOINED" => Some(Sorted::Instant(row.date_joined)),
+        "MODIFIED_AT" => Some(Sorted::Instant(row.modified_at)),
+        "LAST_LOGIN" => row.last_login.map(Sorted::Instant),
+        other => panic!("{other}"),
+    }
+}
+
+const FIELDS: [&str; 9] =
+    ["USERNAME", "EMAIL", "FIRST_NAME", "LAST_NAME", "ROLE", "POSITION", "DATE_JOINED", "MODIFIED_AT", "LAST_LOGIN"];
+
+fn compare(a: &user::Model, b: &user::Model, order: &[Value]) -> std::cmp::Ordering {
+    for key in order {
+        let field = key["field"].as_str().unwrap();
+        let (x, y) = (sorted_by(a, field), sorted_by(b, field));
+        let nulls_first = key["nulls"] == "FIRST";
+        let ordering = match (&x, &y) {
+            (None, None) => std::cmp::Ordering::Equal,
+            (None, Some(_)) => {
+                if nulls_first {
+                    std::cmp::Ordering::Less
+                } else {
+                    std::cmp::Ordering::Greater
+                }
+            }
+            (Some(_), None) => {
+                if nulls_first {
+                    std::cmp::Ordering::Greater
+                } else {
+                    std::cmp::Ordering::Less
+                }
+            }
+            (Some(x), Some(y)) => {
+                if key["direction"] == "DESC" {
+                    y.cmp(x)
+                } else {
+                    x.cmp(y)
+                }
+            }
+        };
+        if ordering.is_ne() {
+            return ordering;
+        }
+    }
+    let last = order.last().unwrap();
+    let of_names = |row: &user::Model| (fold(&row.last_name), fold(&row.first_name));
+    let names = ["FIRST_NAME", "LAST_NAME", "ROLE", "POSITION"].contains(&last["field"].as_str().unwrap());
+    let ties = if names { of_names(a).cmp(&of_names(b)) } else { std::cmp::Ordering::Equal };
+    let ties = ties.then(a.id.cmp(&b.id));
+    if last["direction"] == "DESC" { ties.reverse() } else { ties }
+}
+
+/// The ids of the list, walked by pages of a size.
+async fn walked(caller: &Caller<'_>, filter: &Value, order: &[Value], size: usize, forward: bool) -> Vec<String> {
+    let query = "query ($filter: UserFilter, $order: [UserOrder!], $first: Int, $last: Int, $after: String, $before: String) {
+        users(filter: $filter, orderBy: $order, includeInactive: true, first: $first, last: $last, after: $after, before: $before) {
+            pageInfo { hasNextPage hasPreviousPage startCursor endCursor } nodes { id }
+        }
+    }";
+    let (mut ids, mut place) = (Vec::new(), Value::Null);
+    loop {
+        let variables = if forward {
+            json!({ "filter": filter, "order": order, "first": size, "after": place })
+        } else {
+            json!({ "filter": filter, "order": order, "last": size, "before": place })
+        };
+        let users = caller.data(query, variables).await["users"].clone();
+        let part: Vec<String> =
+            users["nodes"].as_array().unwrap().iter().map(|node| node["id"].as_str().unwrap().to_owned()).collect();
+        ids = if forward { [ids, part].concat() } else { [part, ids].concat() };
+        let (more, next) = if forward { ("hasNextPage", "endCursor") } else { ("hasPreviousPage", "startCursor") };
+        if users["pageInfo"][more] == json!(false) {
+            return ids;
+        }
+        place = users["pageInfo"][next].clone();
+    }
+}
+
+on_every_database! {
+    async fn each_comparison_finds_whom_it_says(app: App) {
+        let town = Town::new(&app, 60).await;
+        let chief = app.license_admin().await;
+        let id = town.people[7].row.id.0;
+        let group = town.groups[0].0;
+        let cases = [
+            json!({}), json!({ "and": [] }), json!({ "or": [] }), json!({ "not": {} }),
+            json!({ "firstName": { "eq": "änne" } }), json!({ "firstName": { "eq": "änne", "caseSensitive": true } }),
+            json!({ "firstName": { "contains": "%" } }), json!({ "firstName": { "contains": "_" } }), json!({ "lastName": { "contains": "\\" } }),
+            json!({ "firstName": { "eq": "SS" } }), json!({ "firstName": { "contains": "" } }), json!({ "lastName": { "startsWith": "ang" } }),
+            json!({ "username": { "eq": "MIKE1" } }), json!({ "username": { "contains": "KÄTHE" } }), json!({ "username": { "contains": "kathe" } }),
+            json!({ "email": { "eq": "BOB3@xn--mnchen-3ya.example" } }), json!({ "email": { "endsWith": "@X.EXAMPLE" } }), json!({ "email": { "isNull": true } }),
+            json!({ "certifiedEmail": { "in": ["LEGAL@pec.example"] } }), json!({ "certifiedEmail": { "contains": "pec.ex", "caseSensitive": true } }),
+            json!({ "nickname": { "eq": "nick" } }), json!({ "nickname": { "contains": "_" } }), json!({ "nickname": { "in": [] } }),
+            json!({ "position": { "isNull": false, "lt": "m" } }), json!({ "position": { "startsWith": "100%" } }), json!({ "not": { "position": { "eq": "nurse" } } }),
+            json!({ "phone": { "startsWith": "+61" } }), json!({ "phone": { "eq": "02 EXT a" } }), json!({ "mobile": { "endsWith": "1" } }),
+            json!({ "externalId": { "eq": "EX-4" } }), json!({ "externalId": { "eq": "ex-4", "caseSensitive": true } }), json!({ "externalId": { "startsWith": "00" } }),
+            json!({ "orcidId": { "eq": "0000-0002-1825-0097" } }), json!({ "website": { "contains": "x.example" } }),
+            json!({ "isActive": false }), json!({ "isStaff": true, "hasActivated": true }), json!({ "role": ["ADMIN"] }), json!({ "role": [] }),
+            json!({ "userType": ["STUDENT"], "gender": ["MALE", "UNKNOWN"] }), json!({ "birthDate": { "gte": "1950-01-01", "lt": "1960-01-01" } }), json!({ "birthDate": { "isNull": true } }),
+            json!({ "dateJoined": { "gt": instant(1).to_rfc3339() } }), json!({ "modifiedAt": { "eq": instant(3).to_rfc3339() } }), json!({ "lastLogin": { "isNull": true } }),
+            json!({ "dateJoined": { "lt": "2025-06-15T15:06:40.0000015Z" } }), json!({ "dateJoined": { "gte": "2025-06-15T15:06:40.0000015Z" } }), json!({ "dateJoined": { "eq": "2025-06-15T15:06:40.0000015Z" } }),
+            json!({ "id": { "eq": id } }), json!({ "id": { "isNull": true } }), json!({ "institution": { "eq": town.institutions[0].0 } }), json!({ "institution": { "isNull": true } }),
+            json!({ "group": { "eq": group } }), json!({ "group": { "isNull": true } }), json!({ "not": { "group": { "in": [group] } } }),
+            json!({ "not": { "or": [{ "role": ["USER"] }, { "and": [{ "isStaff": true }, { "not": { "nickname": { "isNull": true } } }] }] } }),
+        ];
+        for filter in cases {
+            let mut ids = found(&chief, &town, &filter).await;
+            ids.sort();
+            assert_eq!(ids, town.ids(|person| meets(person, &filter)), "{filter}");
+        }
+    }
+
+    async fn random_filters_find_whom_they_say(app: App) {
+        let town = Town::new(&app, 60).await;
+        let chief = app.license_admin().await;
+        let mut dice = Dice(20_261_122);
+        let mut some = 0;
+        for _ in 0..400 {
+            let filter = random_filter(&town, &mut dice, 0);
+            let mut ids = found(&chief, &town, &filter).await;
+            ids.sort();
+            some += usize::from(!ids.is_empty() && ids.len() < town.people.len());
+            assert_eq!(ids, town.ids(|person| meets(person, &filter)), "{filter:#}");
+        }
+        assert!(some > 200, "only {some} filters told people apart");
+    }
+
+    async fn any_order_is_walked_both_ways_by_pages_of_any_size(app: App) {
+        let town = Town::new(&app, 45).await;
+        let chief = app.license_admin().await;
+        let filter = json!({ "lastName": { "in": ["Berg", "Ångström", "Zuse", "van Dam", "\\Back", "Đinh"] } });
+        let mut dice = Dice(7);
+        let mut orders: Vec<Vec<Value>> = Vec::new();
+        for field in FIELDS {
+            for direction in ["ASC", "DESC"] {
+                orders.extend(["FIRST", "LAST"].map(|nulls| vec![json!({ "field": field, "direction": direction, "nulls": nulls })]));
+            }
+        }
+        for _ in 0..30 {
+            let mut fields = FIELDS.to_vec();
+            let keys = (0..2 + dice.below(3)).map(|_| fields.swap_remove(dice.below(fields.len())));
+            let keys: Vec<Value> = keys.collect::<Vec<_>>().into_iter().map(|field| {
+                json!({ "field": field, "direction": *dice.choose(&["ASC", "DESC"]), "nulls": *dice.choose(&["FIRST", "LAST"]) })
+            }).collect();
+            orders.push(keys);
+        }
+        for order in orders {
+            let mut people: Vec<&user::Model> = town.people.iter().map(|person| &person.row).collect();
+            people.sort_by(|a, b| compare(a, b, &order));
+            let expected: Vec<String> = people.iter().map(|person| person.id.0.to_string()).collect();
+            for (size, forward) in [(100, true), (3 + dice.below(9), true), (3 + dice.below(9), false)] {
+                assert_eq!(walked(&chief, &filter, &order, size, forward).await, expected, "{order:?} by {size}, forward: {forward}");
+            }
+        }
+    }
+
+    async fn a_walk_sees_everybody_once_while_others_come_and_go(app: App) {
+        let town = Town::new(&app, 40).await;
+        let chief = app.license_admin().await;
+        let order = vec![json!({ "field": "POSITION", "direction": "DESC" })];
+        let filter = json!({ "hasActivated": true });
+        let before = walked(&chief, &filter, &order, 100, true).await;
+        let query = "query ($filter: UserFilter, $order: [UserOrder!], $after: String) {
+            users(filter: $filter, orderBy: $order, includeInactive: true, first: 2, after: $after) { pageInfo { hasNextPage endCursor } nodes { id } }
+        }";
+        let (mut seen, mut place, mut gone) = (Vec::new(), Value::Null, Vec::new());
+        for n in 0.. {
+            let users = chief.data(query, json!({ "filter": filter, "order": order, "after": place })).await["users"].clone();
+            seen.extend(users["nodes"].as_array().unwrap().iter().map(|node| node["id"].as_str().unwrap().to_owned()));
+            if users["pageInfo"]["hasNextPage"] == json!(false) {
+                break;
+            }
+            place = users["pageInfo"]["endCursor"].clone();
+            // The one whose place the cursor is goes, and others come before and after it.
+            let last = seen.last().unwrap().clone();
+            assert_eq!(chief.change("deleteUser", "", json!({ "id": last })).await["success"], true);
+            gone.push(last);
+            let mut people = vec![resident(app.license, 200 + 2 * n, &[]), resident(app.license, 201 + 2 * n, &[])];
+            people.iter_mut().for_each(|person| person.has_activated = false);
+            crowd::store(&app, people).await;
+        }
+        assert_eq!(seen, before);
+        assert_eq!(walked(&chief, &filter, &order, 100, true).await.len(), before.len() - gone.len());
+        assert_eq!(town.people.len(), 40);
+    }
+
+    async fn a_filter_has_bounds_and_says_everything_that_is_wrong(app: App) {
+        let admin = app.admin().await;
+        let query = "query ($filter: UserFilter, $order: [UserOrder!]) { users(filter: $filter, orderBy: $order) { nodes { id } } }";
+        let nested = |depth: usize| (1..depth).fold(json!({ "isStaff": true }), |inner, _| json!({ "not": inner }));
+        let wide = |width: usize| json!({ "or": (vec![json!({ "isStaff": true }); width]) });
+        let long = "x".repeat(251);
+        for good in [nested(5), wide(50), json!({ "username": { "in": (vec!["x"; 100]) } }), json!({ "username": { "eq": "x".repeat(250) } }), Value::Null] {
+            admin.data(query, json!({ "filter": good })).await;
+        }
+        let bad = [
+            (nested(6), "filter.not.not.not.not.not: at most 5 filters deep."),
+            (wide(51), "filter: at most 50 conditions."),
+            (json!({ "and": (vec![json!({}); 101]) }), "filter.and: at most 100 filters."),
+            (json!({ "username": { "in": (vec!["x"; 101]) } }), "filter.username.in: at most 100 values."),
+            (json!({ "id": { "in": (vec![Id::new().0; 101]) } }), "filter.id.in: at most 100 values."),
+            (json!({ "role": (vec!["USER"; 101]) }), "filter.role: at most 100 values."),
+            (json!({ "or": [{ "firstName": { "startsWith": long } }] }), "filter.or.0.firstName.startsWith: at most 250 characters."),
+            (json!({ "group": { "eq": "7" }, "lastName": { "in": [long] } }), "filter.lastName.in: at most 250 characters. filter.group.eq: this is not an id."),
+            (json!({ "dateJoined": { "lt": "+20000-01-01T00:00:00Z" } }), "filter.dateJoined: an instant from the year 1 to the year 9999."),
+        ];
+        for (filter, message) in bad {
+            let answer = admin.ask(query, json!({ "filter": filter })).await;
+            assert_eq!(answer["errors"][0]["message"], message, "{answer:#}");
+            assert_eq!(answer["errors"][0]["extensions"]["code"], "BAD_USER_INPUT");
+        }
+        let twice = json!([{ "field": "ROLE" }, { "field": "EMAIL" }, { "field": "ROLE", "direction": "DESC" }]);
+        let answer = admin.ask(query, json!({ "order": twice })).await;
+        assert_eq!(answer["errors"][0]["message"], "orderBy.2.field: each field only once.");
+    }
+
+    async fn what_is_private_can_be_neither_filtered_nor_sorted_by_others(app: App) {
+        let (user, admin) = (app.user().await, app.admin().await);
+        let query = "query ($filter: UserFilter, $order: [UserOrder!]) { users(filter: $filter, orderBy: $order) { totalCount } }";
+        let search = "query ($filter: UserFilter) { searchUsers(query: \"tester\", filter: $filter) { totalCount } }";
+        for field in SENSITIVE {
+            for filter in [
+                json!({ field: { "isNull": false } }),
+                json!({ "or": [{ "isStaff": true }, { "not": { field: {} } }] }),
+                json!({ "and": [{ "and": [{ "not": { field: { "isNull": true } } }] }] }),
+            ] {
+                for query in [query, search] {
+                    assert_eq!(user.refused(query, json!({ "filter": filter })).await, "FORBIDDEN", "{filter}");
+                    admin.data(query, json!({ "filter": filter })).await;
+                }
+            }
+        }
+        let by_login = json!([{ "field": "LAST_NAME" }, { "field": "LAST_LOGIN" }]);
+        assert_eq!(user.refused(query, json!({ "order": by_login })).await, "FORBIDDEN");
+        admin.data(query, json!({ "order": by_login })).await;
+        for field in FIELDS.iter().filter(|field| **field != "LAST_LOGIN") {
+            user.data(query, json!({ "order": [{ "field": field }] })).await;
+        }
+    }
+
+    async fn a_cursor_belongs_to_its_filter_order_and_license(app: App) {
+        let (user, stranger, root) = (app.user().await, app.stranger().await, app.superuser().await);
+        let query = "query ($filter: UserFilter, $order: [UserOrder!], $after: String) {
+            users(filter: $filter, orderBy: $order, after: $after, first: 1) { pageInfo { endCursor } }
+        }";
+        let filter = json!({ "isStaff": false });
+        let order = json!([{ "field": "FIRST_NAME", "direction": "DESC" }]);
+        let page = user.data(query, json!({ "filter": filter, "order": order })).await;
+        let after = page["users"]["pageInfo"]["endCursor"].clone();
+        user.data(query, json!({ "filter": filter, "order": order, "after": after })).await;
+        let others = [
+            json!({ "order": order, "after": after }),
+            json!({ "filter": filter, "after": after }),
+            json!({ "filter": { "isStaff": true }, "order": order, "after": after }),
+            json!({ "filter": filter, "order": [{ "field": "FIRST_NAME" }], "after": after }),
+            json!({ "filter": filter, "order": [{ "field": "FIRST_NAME", "direction": "DESC" }, { "field": "ROLE" }], "after": after }),
+        ];
+        for variables in others {
+            assert_eq!(user.refused(query, variables.clone()).await, "BAD_USER_INPUT", "{variables}");
+        }
+        for other in [&stranger, &root] {
+            let variables = json!({ "filter": filter, "order": order, "after": after });
+            assert_eq!(other.refused(query, variables).await, "BAD_USER_INPUT");
+        }
+    }
+
+    async fn a_search_is_narrowed_by_a_filter(app: App) {
+        let town = Town::new(&app, 60).await;
+        let chief = app.license_admin().await;
+        let filter = json!({ "role": ["ADMIN"], "not": { "nickname": { "isNull": true } } });
+        let query = "query ($filter: UserFilter) { searchUsers(query: \"berg\", filter: $filter, includeInactive: true) { nodes { id } totalCount } }";
+        let data = chief.data(query, json!({ "filter": filter })).await;
+        let mut ids: Vec<&str> = data["searchUsers"]["nodes"].as_array().unwrap().iter().map(|node| node["id"].as_str().unwrap()).collect();
+        ids.sort_unstable();
+        let is_berg = |person: &Resident| fold(&person.row.last_name) == "berg";
+        assert_eq!(ids, town.ids(|person| is_berg(person) && meets(person, &filter)));
+        assert!(!ids.is_empty());
+    }
+}
