@@ -245,7 +245,7 @@ impl Asked<'_> {
         for (column, filter) in filters {
             let Some(filter) = filter else { continue };
             self.viewer.may_filter(column)?;
-            if matches!(column, user::Column::Username | user::Column::Email) {
+            if matches!(column, user::Column::Username | user::Column::Email | user::Column::ExternalId) {
                 are_few |= filter.eq.is_some() || filter.one_of.is_some();
             }
             if let Some(found) = self.in_search_index(column, filter.contains.as_deref()) {

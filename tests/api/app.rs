@@ -16,6 +16,7 @@ use roster::password::{Hasher, SHORTEST};
 use roster::scalar::Id;
 use roster::user::mutation::CreateUserInput;
 use roster::{license, server, session};
+use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::{OnceCell, oneshot};
@@ -89,6 +90,18 @@ impl App {
         let url = server.fresh_database_from(template).await;
         let db = Db::open(&Settings { url, connections: 4 }).await.unwrap();
         Some(Self::serve(db, None).await)
+    }
+
+    /// On a PostgreSQL database of its own with settings, each as `name = value`.
+    pub async fn on_postgres_with(settings: &[&str]) -> Option<Self> {
+        let url = postgres::server()?.fresh_database().await;
+        let name = url.rsplit('/').next().unwrap();
+        let db = Db::open(&Settings { url: url.clone(), connections: 1 }).await.unwrap();
+        for setting in settings {
+            db.write().execute_unprepared(&format!("ALTER DATABASE {name} SET {setting}")).await.unwrap();
+        }
+        db.close().await.unwrap();
+        Some(Self::serve(Db::open(&Settings { url, connections: 4 }).await.unwrap(), None).await)
     }
 
     async fn serve(db: Db, dir: Option<Arc<tempfile::TempDir>>) -> Self {

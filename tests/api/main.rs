@@ -12,6 +12,7 @@ mod browser;
 mod columns;
 mod command_line;
 mod connections;
+mod contract;
 mod crowd;
 mod definition;
 mod demo;

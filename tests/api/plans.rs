@@ -2,13 +2,17 @@
 
 use std::sync::{Arc, Mutex};
 
-use sea_orm::{ConnectionTrait, DatabaseBackend, Statement};
-use serde_json::json;
+use roster::entity::membership::GroupRole;
+use roster::entity::user::{self, Role};
+use roster::scalar::Id;
+use sea_orm::{ConnectionTrait, DatabaseBackend, IdenStatic, Iterable, Statement};
+use serde_json::{Value, json};
 use tracing::field::{Field, Visit};
 use tracing::subscriber::DefaultGuard;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
 use crate::app::{App, Caller};
+use crate::crowd;
 
 /// The texts of the statements that this thread sends.
 #[derive(Clone, Default)]
@@ -25,7 +29,7 @@ impl Sent {
 
 impl<S: tracing::Subscriber> Layer<S> for Sent {
     fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
-        if event.metadata().target() == "roster::sql" {
+        if matches!(event.metadata().target(), "roster::sql" | "sqlx::postgres::notice") {
             event.record(&mut self.clone());
         }
     }
@@ -33,7 +37,7 @@ impl<S: tracing::Subscriber> Layer<S> for Sent {
 
 impl Visit for Sent {
     fn record_str(&mut self, field: &Field, value: &str) {
-        if field.name() == "sql" {
+        if matches!(field.name(), "sql" | "message") {
             self.0.lock().unwrap().push(value.to_owned());
         }
     }
@@ -113,5 +117,175 @@ async fn events_are_read_from_the_newest_by_the_index_that_finds_fewest() {
         let steps = plans(caller, &format!("{{ auditEvents{arguments} {{ nodes {{ id }} }} }}")).await;
         assert!(steps.iter().any(|step| step.contains(index)), "{arguments}: {steps:#?}");
         assert!(!steps.iter().any(|step| step.contains("TEMP B-TREE")), "{arguments}: {steps:#?}");
+    }
+}
+
+/// How many people the commonest lists are asked of.
+const CROWD: usize = 100_000;
+
+/// The commonest lists: what is asked, and by which index SQLite, which has counted nothing yet, finds the rows.
+const LISTS: [(&str, &str); 24] = [
+    ("users", "users_of_license_by_name"),
+    ("users(last: 50)", "users_of_license_by_name"),
+    ("users(includeInactive: true)", "users_of_license_by_name"),
+    ("users(orderBy: [{ field: LAST_NAME }, { field: FIRST_NAME }])", "users_of_license_by_name"),
+    ("users(orderBy: { field: FIRST_NAME, direction: DESC })", "users_of_license_by_first_name"),
+    ("users(orderBy: { field: USERNAME })", "users_of_license_by_username"),
+    ("users(orderBy: { field: EMAIL, direction: DESC })", "users_of_license_by_email"),
+    ("users(orderBy: { field: ROLE, direction: DESC })", "users_of_license_by_role"),
+    ("users(orderBy: { field: POSITION, nulls: FIRST })", "users_of_license_by_position"),
+    ("users(orderBy: { field: DATE_JOINED, direction: DESC })", "users_of_license_by_date_joined"),
+    ("users(orderBy: { field: MODIFIED_AT, direction: DESC })", "users_of_license_by_modified_at"),
+    ("users(orderBy: { field: LAST_LOGIN, direction: DESC })", "users_of_license_by_last_login"),
+    ("users(orderBy: { field: LAST_LOGIN, nulls: FIRST }, last: 10)", "users_of_license_by_last_login"),
+    (
+        "users(filter: { modifiedAt: { gt: \"2025-01-01T00:00:00Z\" } }, orderBy: { field: MODIFIED_AT })",
+        "users_of_license_by_modified_at",
+    ),
+    ("users(filter: { institution: { eq: \"INSTITUTION\" } })", "users_of_institution_by_name"),
+    ("users(filter: { group: { eq: \"GROUP\" } })", "memberships_of_group"),
+    ("users(filter: { role: [ADMIN] })", "users_of_license_by_role"),
+    ("users(filter: { position: { eq: \"nurse 7\" } })", "users_of_license_by_position"),
+    ("users(filter: { lastName: { startsWith: \"Berg77\" } })", "users_of_license_by_name"),
+    ("users(filter: { username: { in: [\"u7-7\", \"u8-8\"] } })", "username_key=?"),
+    ("users(filter: { email: { eq: \"Nobody@example.org\" } })", "email_key=?"),
+    ("users(filter: { externalId: { eq: \"X7-7\" } })", "users_by_external_id"),
+    ("users(filter: { email: { contains: \"e77-7\" } })", "users_search"),
+    ("searchUsers(query: \"e77-7\")", "users_search"),
+];
+
+/// A license with very many people, all of whom come from a few by one statement.
+async fn crowd_of_a_license(app: &App) -> (String, String) {
+    let chief = app.license_admin().await;
+    let mut made = Vec::new();
+    for (mutation, kind, input) in [
+        ("createInstitution", "institution", json!({ "name": "House", "kind": "HOSPITAL", "country": "AU" })),
+        ("createGroup", "group", json!({ "name": "Ward" })),
+    ] {
+        let payload = chief.change(mutation, &format!("{kind} {{ id }}"), input).await;
+        made.push(payload[kind]["id"].as_str().unwrap().to_owned());
+    }
+    let [institution, group] = <[String; 2]>::try_from(made).unwrap();
+    let people: Vec<user::Model> = (0..100)
+        .map(|n| {
+            let mut person = crowd::model(app.license, "Ann", &format!("Berg{n}"));
+            person.username = Some(format!("u{n}"));
+            person.email = Some(format!("e{n}"));
+            person.external_id = Some(format!("X{n}"));
+            person.position = (n % 3 > 0).then(|| format!("Nurse {n}"));
+            person.role = if n == 7 { Role::Admin } else { Role::User };
+            person.institution_id = Id::parse(&institution).filter(|_| n == 11);
+            person.derive_rest();
+            person
+        })
+        .collect();
+    let ids = crowd::store(app, people).await;
+    crowd::memberships(app, &ids[..20], &[Id::parse(&group).unwrap()], GroupRole::Member).await;
+    let (patience, end) = if app.db.is_postgres() {
+        ("SET statement_timeout = 0; ", "; ANALYZE; RESET statement_timeout")
+    } else {
+        ("", "")
+    };
+    let multiply = format!("{patience}{}{end}", multiplied(app.db.is_postgres()));
+    app.db.write().execute_unprepared(&multiply).await.unwrap();
+    (institution, group)
+}
+
+/// Enters everybody again and again under other names.
+fn multiplied(postgres: bool) -> String {
+    let more = CROWD / 100;
+    let (series, id, later) = if postgres {
+        (format!("generate_series(1, {more}) AS more(n)"), "gen_random_uuid()", "date_joined + n * interval '1 minute'")
+    } else {
+        let series = format!(
+            "(WITH RECURSIVE more(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM more WHERE n < {more}) SELECT n FROM more)"
+        );
+        (series, "randomblob(16)", "strftime('%Y-%m-%dT%H:%M:%S+00:00', 1700000000 + 60 * n, 'unixepoch')")
+    };
+    let value = |column: user::Column| match column {
+        user::Column::Id => id.to_owned(),
+        user::Column::Username
+        | user::Column::UsernameKey
+        | user::Column::Email
+        | user::Column::EmailKey
+        | user::Column::ExternalId => {
+            format!("{} || '-' || n", column.as_str())
+        }
+        user::Column::SearchKey | user::Column::LastNameKey | user::Column::FirstNameKey => {
+            format!("{} || n", column.as_str())
+        }
+        user::Column::DateJoined | user::Column::ModifiedAt => later.to_owned(),
+        user::Column::LastLogin => format!("CASE WHEN n % 2 = 0 THEN {later} END"),
+        other => other.as_str().to_owned(),
+    };
+    let names: Vec<&str> = user::Column::iter().map(|column| column.as_str()).collect();
+    let values: Vec<String> = user::Column::iter().map(value).collect();
+    format!(
+        "INSERT INTO users ({}) SELECT {} FROM users CROSS JOIN {series} WHERE users.external_id IS NOT NULL",
+        names.join(", "),
+        values.join(", ")
+    )
+}
+
+fn asked(list: &str, institution: &str, group: &str) -> String {
+    let list = list.replace("INSTITUTION", institution).replace("GROUP", group);
+    format!("{{ {list} {{ nodes {{ id }} }} }}")
+}
+
+#[tokio::test]
+async fn sqlite_finds_the_rows_of_the_commonest_lists_by_an_index_at_a_hundred_thousand_people() {
+    let app = App::on_sqlite().await;
+    let (institution, group) = crowd_of_a_license(&app).await;
+    let chief = app.license_admin().await;
+    for (list, index) in LISTS {
+        let steps = plans(&chief, &asked(list, &institution, &group)).await;
+        assert!(steps.iter().any(|step| step.contains(index)), "{list}\n{steps:#?}");
+        // Of a list in two parts, one page of each is sorted once more.
+        let pages = steps.iter().filter(|step| *step == "SCAN rows").count();
+        let scans = steps.iter().filter(|step| step.starts_with("SCAN") && !step.contains("VIRTUAL")).count();
+        let sorts = steps.iter().filter(|step| step.contains("TEMP B-TREE")).count();
+        assert_eq!(scans, pages, "{list}\n{steps:#?}");
+        assert!(!index.starts_with("users_of_license") || sorts <= pages, "{list}\n{steps:#?}");
+    }
+}
+
+/// What makes PostgreSQL tell the plan of each statement, and how many rows each step of it saw.
+const EXPLAIN: [&str; 6] = [
+    "session_preload_libraries = 'auto_explain'",
+    "auto_explain.log_min_duration = 0",
+    "auto_explain.log_analyze = on",
+    "auto_explain.log_timing = off",
+    "auto_explain.log_format = 'json'",
+    "auto_explain.log_level = 'notice'",
+];
+
+/// How many people a list of fifty may look at.
+const MOST_SEEN: f64 = 2_500.0;
+
+/// How many rows of people the steps of a plan look at.
+fn people_seen(plan: &Value) -> f64 {
+    let number = |name: &str| plan[name].as_f64().unwrap_or(0.0);
+    let seen = number("Actual Rows") + number("Rows Removed by Filter") + number("Rows Removed by Index Recheck");
+    let own = if plan["Relation Name"] == "users" { seen * number("Actual Loops") } else { 0.0 };
+    let below = plan["Plans"].as_array().into_iter().flatten().map(people_seen);
+    own + below.sum::<f64>()
+}
+
+#[tokio::test]
+async fn postgres_looks_at_few_of_a_hundred_thousand_people_for_the_commonest_lists() {
+    let Some(app) = App::on_postgres_with(&EXPLAIN).await else { return };
+    let (institution, group) = crowd_of_a_license(&app).await;
+    let chief = app.license_admin().await;
+    for (list, _) in LISTS {
+        let sent = Sent::default();
+        let listening = sent.listen();
+        chief.data(&asked(list, &institution, &group), json!({})).await;
+        drop(listening);
+        let told = sent.0.lock().unwrap().clone();
+        let plans = told.iter().filter_map(|text| serde_json::from_str::<Value>(text.split_once("plan:")?.1).ok());
+        let seen: Vec<f64> = plans.map(|told| people_seen(&told["Plan"])).collect();
+        assert!(!seen.is_empty(), "no plan was told");
+        println!("{list}: {seen:?}");
+        assert!(seen.iter().sum::<f64>() < MOST_SEEN, "{list}: {seen:?}\n{told:#?}");
     }
 }

@@ -13,4 +13,4 @@ CREATE INDEX users_of_license_by_position ON users (license_id, position_key, la
 CREATE INDEX users_of_license_by_date_joined ON users (license_id, date_joined, id);
 CREATE INDEX users_of_license_by_modified_at ON users (license_id, modified_at, id);
 CREATE INDEX users_of_license_by_last_login ON users (license_id, last_login, id);
-CREATE INDEX users_of_license_by_external_id ON users (license_id, lower(external_id));
+CREATE INDEX users_by_external_id ON users (lower(external_id));
