@@ -2,6 +2,7 @@
 
 pub mod departure;
 pub mod filter;
+pub mod matching;
 pub mod mutation;
 pub mod order;
 pub mod query;

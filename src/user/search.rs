@@ -1,11 +1,12 @@
 //! searchUsers: every word somewhere in the names and addresses.
 
-use async_graphql::connection::{ConnectionNameType, EdgeNameType, EmptyFields};
+use async_graphql::connection::{ConnectionNameType, EdgeNameType};
 use async_graphql::{Context, Object, OutputType, Result};
 use sea_orm::sea_query::{Expr, ExprTrait, Query, SimpleExpr};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, Select};
 
 use super::filter::{UserFilter, Wanted};
+use super::matching::{Match, SEARCHED};
 use crate::access::{Action, Allowed};
 use crate::context::ContextExt;
 use crate::entity::user;
@@ -22,7 +23,7 @@ const TRIGRAM: usize = 3;
 pub struct SearchName;
 
 /// A page of people who were searched for.
-pub type SearchConnection = Connection<user::Model, EmptyFields, SearchName, SearchName>;
+pub type SearchConnection = Connection<user::Model, Match, SearchName, SearchName>;
 
 impl ConnectionNameType for SearchName {
     fn type_name<T: OutputType>() -> String {
@@ -66,8 +67,12 @@ impl SearchQuery {
         let db = ctx.db()?;
         let wanted = Wanted::new(viewer, filter, db.is_postgres())?;
         let select = find(&words, db.is_postgres()).filter(wanted.among(viewer.lists_users(include_inactive)));
-        let page = page::read(db.read(), select.clone(), &ctx.named()?.columns(), &Order::default(), &window).await?;
-        Ok(page.into_connection(Total::of_list(select), page::plain))
+        let columns = ctx.named()?.columns().with(SEARCHED.into_iter());
+        let page = page::read(db.read(), select.clone(), &columns, &Order::default(), &window).await?;
+        Ok(page.into_connection(Total::of_list(select), |person| {
+            let found = Match::of(&person, &words);
+            (person, found)
+        }))
     }
 }
 

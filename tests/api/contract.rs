@@ -8,11 +8,12 @@ use async_graphql::parser::types::{
     FieldDefinition, InputValueDefinition, TypeDefinition, TypeKind, TypeSystemDefinition,
 };
 
-/// What is promised and still to come.
-const TO_COME: [&str; 15] = [
+/// What is promised and still to come: what is done by mail, and the subscription.
+const TO_COME: [&str; 13] = [
     "ChangeKind",
     "CreateUserInput(registrationEmailNextUrl:)",
     "CreateUserInput(sendRegistrationEmail:)",
+    "LoginPayload.nextUrl",
     "Mutation.confirmEmailChange",
     "Mutation.registerUser",
     "Mutation.requestEmailChange",
@@ -22,9 +23,6 @@ const TO_COME: [&str; 15] = [
     "ReceiptPayload",
     "Subscription",
     "UserChange",
-    "UserSearchEdge.matchedFields",
-    "UserSearchEdge.score",
-    "UserSearchField",
 ];
 
 fn types(sdl: &str) -> HashMap<String, TypeDefinition> {

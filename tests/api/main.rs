@@ -33,6 +33,7 @@ mod plans;
 mod playground;
 mod postgres;
 mod proxies;
+mod resolve;
 mod rights;
 mod schema;
 mod search;

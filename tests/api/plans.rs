@@ -1,12 +1,13 @@
 //! What the common queries cost the database: an index for each, and no table read from end to end.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use roster::entity::membership::GroupRole;
 use roster::entity::user::{self, Role};
 use roster::scalar::Id;
 use sea_orm::{ConnectionTrait, DatabaseBackend, IdenStatic, Iterable, Statement};
 use serde_json::{Value, json};
+use tracing::Dispatch;
 use tracing::field::{Field, Visit};
 use tracing::subscriber::DefaultGuard;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
@@ -20,10 +21,12 @@ struct Sent(Arc<Mutex<Vec<String>>>);
 
 impl Sent {
     fn listen(&self) -> DefaultGuard {
-        let guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(self.clone()));
-        // Other threads may have found that nobody listens, which is remembered.
-        tracing::callsite::rebuild_interest_cache();
-        guard
+        // Where there is but one subscriber, whether an event is worth recording is asked on the thread that comes to it
+        // first, which may have none, and remembered for all. With this one there are always two.
+        static ANOTHER: LazyLock<Dispatch> =
+            LazyLock::new(|| Dispatch::new(tracing_subscriber::registry().with(Sent::default())));
+        LazyLock::force(&ANOTHER);
+        tracing::subscriber::set_default(tracing_subscriber::registry().with(self.clone()))
     }
 }
 

@@ -168,4 +168,22 @@ on_every_database! {
         assert_eq!(found(&root, "stranger").await, ["Stranger Tester"]);
         assert_eq!(app.anonymous().refused(SEARCH, json!({ "query": "tester" })).await, "UNAUTHENTICATED");
     }
+
+    async fn each_edge_tells_where_and_how_well_the_words_were_found(app: App) {
+        let chief = app.license_admin().await;
+        let fields = UserFields { username: Given("otter".to_owned()), email: Given("seal@otter.example".to_owned()), ..UserFields::default() };
+        app.create("Otterley", app.license, fields, Undefined).await;
+        let query = "query ($query: String!) { searchUsers(query: $query) { edges { score matchedFields node { firstName } } } }";
+        let cases = [
+            ("OTTER", 1.0, json!(["USERNAME", "FIRST_NAME", "EMAIL"])),
+            ("otterl", 0.8, json!(["FIRST_NAME"])),
+            ("terley seal", (0.5 + 0.72) / 2.0, json!(["FIRST_NAME", "EMAIL"])),
+        ];
+        for (words, score, fields) in cases {
+            let edge = chief.data(query, json!({ "query": words })).await["searchUsers"]["edges"][0].clone();
+            assert!((edge["score"].as_f64().unwrap() - score).abs() < 1e-9, "{words}: {edge}");
+            assert_eq!(edge["matchedFields"], fields, "{words}");
+            assert_eq!(edge["node"]["firstName"], "Otterley");
+        }
+    }
 }
