@@ -12,8 +12,8 @@
 //!   says how everything is set
 //!
 //! The API, merged in [`schema`] from the features. No feature uses another; what two of them share is below:
-//! - [`user`], [`group`], [`institution`], [`license`], [`session`], [`api_key`]: in each, `mod.rs` is what can be done, by
-//!   which rules and in one transaction; `query.rs` and `mutation.rs` are how the API shows it
+//! - [`user`], [`group`], [`institution`], [`site_access`], [`license`], [`session`], [`api_key`]: in each, `mod.rs` is what
+//!   can be done, by which rules and in one transaction; `query.rs` and `mutation.rs` are how the API shows it
 //! - [`audit`] is what all of them commit by: each write with its event, in a chain that can be verified
 //! - [`node`] finds whatever has an id; [`payload`] is the typed outcome of a mutation
 //!
@@ -66,6 +66,7 @@ pub mod scalar;
 pub mod schema;
 pub mod server;
 pub mod session;
+pub mod site_access;
 pub mod text;
 pub mod token;
 pub mod user;

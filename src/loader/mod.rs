@@ -5,6 +5,7 @@
 mod group;
 mod institution;
 mod node;
+mod site;
 mod user;
 
 use std::collections::HashMap;
@@ -18,6 +19,7 @@ use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, Que
 pub use self::group::{Member, MemberCountOfGroup, MembersOfGroup};
 pub use self::institution::{UserCountOfInstitution, UsersOfInstitution};
 pub use self::node::{ApiKeyById, AuditEventById, GroupById, InstitutionById, LicenseById, SessionById, UserById};
+pub use self::site::{SiteCount, Sites};
 pub use self::user::{Belonging, GroupsOfUser, SessionsOfUser};
 use crate::access::Asking;
 use crate::columns::{Named, Shown};
