@@ -52,6 +52,10 @@ impl Viewer {
     /// `Forbidden`.
     pub fn may_change_sites(&self, person: &user::Model, is_granted: bool) -> Result<(), Error> {
         self.may_to(Action::ChangeSites, person)?;
+        // Above the viewer can only be himself by now, asking by a key of a lower role.
+        if self.reach(Action::ChangeSites) == Reach::Rank && Rank::of_user(person) > self.signed_in()?.rank {
+            return refuse("You may not do this to a person of higher rank.");
+        }
         self.accesses_site(is_granted)
     }
 

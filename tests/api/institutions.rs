@@ -2,8 +2,11 @@
 
 use async_graphql::MaybeUndefined::{Undefined, Value as Given};
 use futures_util::future::join_all;
+use roster::audit;
+use roster::entity::institution;
 use roster::entity::user::{Role, UserFields};
 use roster::scalar::Id;
+use sea_orm::EntityTrait;
 use serde_json::{Value, json};
 
 use crate::app::{App, Caller, faults_of};
@@ -210,6 +213,32 @@ on_every_database! {
                 assert_eq!(put["success"], json!(true), "{put:#}");
                 assert_eq!(there["institution"]["users"]["totalCount"], json!(1));
             }
+        }
+    }
+
+    async fn whoever_is_put_into_an_institution_that_has_just_gone_is_told_so(app: App) {
+        let (chief, moved) = (app.license_admin().await, app.user().await);
+        // Until it waits for the one who deletes, each reads so much of the directory: on PostgreSQL again under its lock.
+        let (to_enter, to_move) = (2, if app.db.is_postgres() { 5 } else { 3 });
+        for is_new in [true, false] {
+            let house = house_of(&chief).await;
+            let deletion = app.db.begin().await.unwrap();
+            institution::Entity::delete_by_id(Id::parse(&house).unwrap()).exec(&deletion).await.unwrap();
+            let before = app.db.statements();
+            let (mutation, input, read) = if is_new {
+                let entered = json!({ "firstName": "New", "lastName": "Person", "email": "new@example.org", "institutionId": house });
+                ("createUser", entered, to_enter)
+            } else {
+                ("updateUser", json!({ "id": moved.id(), "institutionId": house }), to_move)
+            };
+            let delete = async {
+                while app.db.statements() < before + read {
+                    tokio::task::yield_now().await;
+                }
+                audit::commit(deletion, []).await.unwrap();
+            };
+            let (faults, ()) = tokio::join!(chief.faults(mutation, input), delete);
+            assert_eq!(faults, ["NOT_FOUND input.institutionId"], "{mutation}");
         }
     }
 

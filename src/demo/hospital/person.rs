@@ -50,17 +50,8 @@ impl People {
             password_hash: None,
             date_joined: DateTime::from_timestamp_micros(dice.random_range(JOINED)),
             has_activated: dice.random_ratio(92, 100) || needed,
-            sites: self.sites(star, role, open, &mut dice),
+            sites: sites(star, role, open, &mut dice),
         }
-    }
-
-    /// The sites that an administrator was given access to: up to three of those that were open.
-    fn sites(&self, star: Option<&StarPerson>, role: Role, open: &[Id], dice: &mut Dice) -> Vec<String> {
-        if star.is_some() || role != Role::Admin {
-            return Vec::new();
-        }
-        let most = dice.random_range(1..=3);
-        open.sample(dice, most).map(|id| id.0.to_string()).collect()
     }
 
     fn role(&self, star: Option<&StarPerson>, rank: u32, dice: &mut Dice) -> Role {
@@ -92,6 +83,15 @@ impl People {
         }
         groups
     }
+}
+
+/// The sites that an administrator was given access to: up to three of those that were open.
+fn sites(star: Option<&StarPerson>, role: Role, open: &[Id], dice: &mut Dice) -> Vec<String> {
+    if star.is_some() || role != Role::Admin {
+        return Vec::new();
+    }
+    let most = dice.random_range(1..=3);
+    open.sample(dice, most).map(|id| id.0.to_string()).collect()
 }
 
 fn member(group: Id, role: GroupRole) -> GroupReference {
