@@ -1,5 +1,7 @@
 //! The table of rights: what can be asked for, and how far it reaches for whom.
 
+#[cfg(doc)]
+use super::Viewer;
 use crate::error::Error;
 
 /// What can be asked for.
