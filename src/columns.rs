@@ -39,6 +39,7 @@ impl Shown for user::Entity {
         ("groups", &[]),
         ("groupsOwned", &[]),
         ("sessions", &[]),
+        ("sites", &[user::Column::FullSiteAccess]),
         ("adminRights", &user::RIGHTS),
         ("viewerCan", &user::OF_RANK),
     ];

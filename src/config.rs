@@ -14,6 +14,7 @@ use tracing_subscriber::filter::LevelFilter;
 use crate::context::{Lifetime, Rules};
 use crate::key::{self, Key};
 use crate::password::{self, Hasher};
+use crate::scalar::Date;
 use crate::{db, server};
 
 /// A user directory for hospitals, institutes and platforms, served as a GraphQL API.
@@ -42,6 +43,9 @@ pub enum Command {
     /// What needs no administrator to be there.
     #[command(subcommand)]
     Admin(Admin),
+    /// The licenses: each is a tenant with its own people, groups and institutions.
+    #[command(subcommand)]
+    License(License),
     /// The audit trail.
     #[command(subcommand)]
     Audit(Audit),
@@ -93,6 +97,59 @@ pub struct AdminLink {
     pub email: String,
 }
 
+/// The licenses.
+#[derive(Debug, Subcommand)]
+pub enum License {
+    /// Make a license.
+    Create(LicenseCreate),
+    /// Give a license another last day, later or earlier, or none. It counts at once, while a server runs.
+    Extend(LicenseExtend),
+    /// Show every license: number, holder, kind, first and last day, whether it has expired, and how many people it has.
+    List,
+}
+
+/// The license to be made.
+#[derive(Debug, Args)]
+pub struct LicenseCreate {
+    /// Its number, unique; at most 50 characters.
+    #[arg(long)]
+    pub number: String,
+    /// Who holds it; at most 200 characters.
+    #[arg(long)]
+    pub holder: String,
+    /// Whether an organisation holds it, or a single person or household.
+    #[arg(long, default_value = "commercial")]
+    pub kind: Kind,
+    /// The first day on which it is valid. [default: today]
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = day)]
+    pub starts_on: Option<Date>,
+    /// The last day on which it is valid. [default: it has no end]
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = day)]
+    pub expires_on: Option<Date>,
+}
+
+/// The license that is to last until another day.
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("end").required(true).args(["expires_on", "no_end"]))]
+pub struct LicenseExtend {
+    /// Its number.
+    #[arg(long)]
+    pub number: String,
+    /// The last day on which it is valid (UTC).
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = day)]
+    pub expires_on: Option<Date>,
+    /// It has no end.
+    #[arg(long)]
+    pub no_end: bool,
+}
+
+/// Who holds a license.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Kind {
+    Commercial,
+    Private,
+}
+
 /// The audit trail.
 #[derive(Debug, Subcommand)]
 pub enum Audit {
@@ -113,7 +170,7 @@ pub struct AdminCreate {
     /// The last name.
     #[arg(long)]
     pub last_name: String,
-    /// The number of the license to belong to; needed only where there are several.
+    /// The number of the license to belong to, as `license create` gave it; needed only where there are several.
     #[arg(long, value_name = "NUMBER")]
     pub license: Option<String>,
     /// Read the password from standard input instead of making a link.
@@ -292,6 +349,10 @@ impl TypedValueParser for KeyText {
             command.clone().error(ErrorKind::ValueValidation, message)
         })
     }
+}
+
+fn day(text: &str) -> Result<Date, String> {
+    Date::parse(text).ok_or_else(|| "expected a day, such as 2027-12-31".to_owned())
 }
 
 fn public_url(text: &str) -> Result<String, String> {

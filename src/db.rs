@@ -8,18 +8,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use migration::{Migrator, MigratorTrait};
-use sea_orm::sea_query::postgres_array::NotU8;
-use sea_orm::sea_query::{BinOper, Condition, ExprTrait, SimpleExpr};
 use sea_orm::sqlx::postgres::PgConnectOptions;
 use sea_orm::sqlx::sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{
-    AccessMode, ColumnTrait, ConnectOptions, ConnectionTrait, Database, DatabaseBackend, DatabaseConnection,
-    DatabaseTransaction, IsolationLevel, SqliteTransactionMode, TransactionOptions, TransactionTrait, Value,
+    AccessMode, ConnectOptions, ConnectionTrait, Database, DatabaseBackend, DatabaseConnection, DatabaseTransaction,
+    IsolationLevel, SqliteTransactionMode, TransactionOptions, TransactionTrait,
 };
 
 use crate::entity::user;
 use crate::error::Error;
-use crate::scalar::Id;
 
 /// How long a statement waits for a connection. Longer than that, the caller is better served by an error.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -193,30 +190,6 @@ pub fn is_postgres(url: &str) -> bool {
     url.starts_with("postgres:") || url.starts_with("postgresql:")
 }
 
-/// The condition that a column has one of some ids, as one text for any number of them, or nearly so: each new text
-/// costs the database a preparation.
-pub fn one_of(backend: DatabaseBackend, column: impl ColumnTrait, ids: impl IntoIterator<Item = Id>) -> SimpleExpr {
-    any_of(backend, column, ids.into_iter().collect())
-}
-
-/// The same of any values.
-pub fn any_of<V>(backend: DatabaseBackend, column: impl ColumnTrait, mut values: Vec<V>) -> SimpleExpr
-where
-    V: Into<Value> + Clone + NotU8,
-{
-    // PostgreSQL plans an array anew each time, for it may have any length.
-    if let [only] = values.as_slice() {
-        return column.eq(only.clone());
-    }
-    if backend == DatabaseBackend::Postgres {
-        return column.eq_any(values);
-    }
-    if let Some(last) = values.last().cloned() {
-        values.resize(values.len().next_power_of_two(), last);
-    }
-    column.is_in(values)
-}
-
 /// Whether a URL names a database that can be served: the two pools of one in memory would be two databases.
 #[must_use]
 pub fn is_usable(url: &str) -> bool {
@@ -270,13 +243,6 @@ fn take_turn(database: &Path) -> std::io::Result<File> {
     let lock = File::create(database.with_extension("lock"))?;
     lock.lock()?;
     Ok(lock)
-}
-
-/// A condition for rows that are found by another one: the planner is not to look for rows by it, however small it
-/// believes the license to be.
-#[must_use]
-pub fn held_against(condition: Condition) -> SimpleExpr {
-    SimpleExpr::from(condition).binary(BinOper::Is, SimpleExpr::Constant(true.into()))
 }
 
 fn postgres(settings: &Settings) -> ConnectOptions {

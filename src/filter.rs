@@ -8,7 +8,7 @@ use sea_orm::{ColumnTrait, Value};
 
 use crate::error::Error;
 use crate::scalar::{Date, Id};
-use crate::text;
+use crate::sql;
 
 /// How many comparisons a filter makes at most.
 const MOST_CONDITIONS: usize = 50;
@@ -181,9 +181,7 @@ impl Reading {
             .add_option(short("lte", lte, whole).map(|value| compared.clone().lte(value)))
             .add_option(short("gt", gt, whole).map(|value| compared.clone().gt(value)))
             .add_option(short("gte", gte, whole).map(|value| compared.clone().gte(value)))
-            .add_option(
-                short("startsWith", starts_with, part).map(|value| text::starts_with(compared.clone(), &value)),
-            );
+            .add_option(short("startsWith", starts_with, part).map(|value| sql::starts_with(compared.clone(), &value)));
         let (contains, ends_with) = (short("contains", contains, part), short("endsWith", ends_with, part));
         let one_of = self.values(&format!("{path}.in"), one_of, |reading, path, value| {
             if value.chars().count() > LONGEST {
@@ -193,8 +191,8 @@ impl Reading {
         });
         condition
             .add_option(one_of.map(|values| equal.clone().is_in(values)))
-            .add_option(contains.map(|value| text::contains(compared.clone(), &value, self.postgres)))
-            .add_option(ends_with.map(|value| text::ends_with(compared.clone(), &value, self.postgres)))
+            .add_option(contains.map(|value| sql::contains(compared.clone(), &value, self.postgres)))
+            .add_option(ends_with.map(|value| sql::ends_with(compared.clone(), &value, self.postgres)))
             .add_option(self.null(is_null, &text.stored))
     }
 

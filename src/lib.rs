@@ -12,8 +12,8 @@
 //!   says how everything is set
 //!
 //! The API, merged in [`schema`] from the features. No feature uses another; what two of them share is below:
-//! - [`user`], [`group`], [`institution`], [`license`], [`session`], [`api_key`]: in each, `mod.rs` is what can be done, by
-//!   which rules and in one transaction; `query.rs` and `mutation.rs` are how the API shows it
+//! - [`user`], [`group`], [`institution`], [`site_access`], [`license`], [`session`], [`api_key`]: in each, `mod.rs` is what
+//!   can be done, by which rules and in one transaction; `query.rs` and `mutation.rs` are how the API shows it
 //! - [`audit`] is what all of them commit by: each write with its event, in a chain that can be verified
 //! - [`node`] finds whatever has an id; [`payload`] is the typed outcome of a mutation
 //!
@@ -29,7 +29,8 @@
 //!
 //! What is stored, by which rules, in which words:
 //! - [`entity`] has a file for each table: the row, which is also what the API shows, and what may be given for it
-//! - [`form`] reads input and collects its faults; [`text`] has the forms in which text is compared; [`scalar`] the types
+//! - [`form`] reads input and collects its faults; [`text`] has the forms in which text is compared, [`sql`] conditions that every
+//!   database understands alike; [`scalar`] the types
 //!   of ids, dates and addresses; [`error`] what can go wrong
 
 pub mod access;
@@ -67,6 +68,8 @@ pub mod scalar;
 pub mod schema;
 pub mod server;
 pub mod session;
+pub mod site_access;
+pub mod sql;
 pub mod text;
 pub mod token;
 pub mod user;

@@ -11,8 +11,12 @@ use anyhow::Context;
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 use roster::app::App;
-use roster::config::{Admin, AdminCreate, AdminLink, Audit, Cli, Command, Demo, Import, LogFormat, Settings};
+use roster::config::{
+    Admin, AdminCreate, AdminLink, Audit, Cli, Command, Demo, Import, Kind, License, LicenseCreate, LogFormat, Settings,
+};
 use roster::db::{self, Db};
+use roster::entity::license::LicenseKind;
+use roster::license::Terms;
 use roster::password::Hasher;
 use roster::scalar::Id;
 use roster::{account, audit, demo, doctor, import, key, license, pages, schema, server};
@@ -59,6 +63,7 @@ async fn main() -> ExitCode {
         Command::Import(import) => load(&settings, &import).await,
         Command::Admin(Admin::Create(admin)) => create_admin(&settings, admin).await,
         Command::Admin(Admin::Link(admin)) => link_admin(&settings, &admin).await,
+        Command::License(license) => manage_licenses(&settings, license).await,
         Command::Audit(Audit::Verify) => verify(&settings).await,
         Command::Doctor => examine(&settings).await,
     };
@@ -266,6 +271,26 @@ fn read_password() -> anyhow::Result<String> {
     let mut line = String::new();
     std::io::stdin().read_line(&mut line)?;
     Ok(line.trim_end_matches(['\r', '\n']).to_owned())
+}
+
+async fn manage_licenses(settings: &Settings, license: License) -> anyhow::Result<()> {
+    let db = open(settings, DATA_DIR).await?;
+    let said = match license {
+        License::Create(LicenseCreate { number, holder, kind, starts_on, expires_on }) => {
+            let kind = match kind {
+                Kind::Commercial => LicenseKind::Commercial,
+                Kind::Private => LicenseKind::Private,
+            };
+            license::report::made(&license::enter(&db, Terms { number, holder, kind, starts_on, expires_on }).await?)
+        }
+        License::Extend(extend) => {
+            license::report::extended(&license::extend(&db, &extend.number, extend.expires_on).await?)
+        }
+        License::List => license::report::table(license::list_with_people(&db).await?),
+    };
+    db.close().await?;
+    println!("{said}");
+    Ok(())
 }
 
 async fn verify(settings: &Settings) -> anyhow::Result<()> {

@@ -53,7 +53,7 @@ macro_rules! payload {
 pub(crate) use payload;
 
 use crate::entity::user;
-use crate::error::MutationError;
+use crate::error::{ErrorCode, MutationError};
 
 payload! {
     /// The outcome of a change of a person.
@@ -61,6 +61,23 @@ payload! {
         /// The person as it is now; null where nothing was done.
         user: Option<user::Model>,
     }
+}
+
+/// What became of a change that may be tried out, and is made for one version of a row.
+pub enum Updated<M> {
+    /// The row as it is now.
+    Done(M),
+    /// It was only tried out, and would have been done; the row as it still is.
+    Possible(M),
+    /// The row has changed since the caller read it; as it is now.
+    Stale(M),
+}
+
+/// The fault of a change that was made for another version.
+#[must_use]
+pub fn stale(what: &str) -> Vec<MutationError> {
+    let message = format!("Somebody else has changed this {what} meanwhile; look at it again.");
+    vec![MutationError::at("expectedVersion", ErrorCode::Conflict, message)]
 }
 
 /// The faults of an input in one sentence.

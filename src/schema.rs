@@ -17,15 +17,16 @@ use crate::audit::query::AuditQuery;
 use crate::columns::is_accounted_for;
 use crate::entity::{audit_event, group, institution, user};
 use crate::error::{Error, MutationError};
-use crate::group::mutation::{GroupMutation, GroupPayload};
+use crate::group::mutation::{DeleteGroupPayload, GroupMutation, GroupPayload};
 use crate::group::query::{GroupQuery, MemberConnection};
-use crate::institution::mutation::{InstitutionMutation, InstitutionPayload};
+use crate::institution::mutation::{DeleteInstitutionPayload, InstitutionMutation, InstitutionPayload};
 use crate::institution::query::InstitutionQuery;
 use crate::license::query::LicenseQuery;
 use crate::node::NodeQuery;
 use crate::page::Connection;
 use crate::payload::UserPayload;
 use crate::session::mutation::{EndSessionsPayload, LoginPayload, LogoutPayload, SessionMutation};
+use crate::site_access::mutation::SiteAccessMutation;
 use crate::user::mutation::{DeleteUserPayload, SetActivePayload, UserMutation};
 use crate::user::query::UserQuery;
 use crate::user::resolve::ResolveQuery;
@@ -54,7 +55,14 @@ pub struct Query(
 /// What can be changed. Every payload says whether it was done and, if not, every fault of the input at once. Not signed
 /// in, not allowed, over a limit: a top-level error with `extensions.code`.
 #[derive(MergedObject, Default)]
-pub struct Mutation(UserMutation, SessionMutation, GroupMutation, InstitutionMutation, ApiKeyMutation);
+pub struct Mutation(
+    UserMutation,
+    SessionMutation,
+    GroupMutation,
+    InstitutionMutation,
+    SiteAccessMutation,
+    ApiKeyMutation,
+);
 
 /// What every payload says.
 #[derive(Interface)]
@@ -75,7 +83,9 @@ pub enum MutationPayload {
     Login(LoginPayload),
     Logout(LogoutPayload),
     Group(GroupPayload),
+    DeleteGroup(DeleteGroupPayload),
     Institution(InstitutionPayload),
+    DeleteInstitution(DeleteInstitutionPayload),
     CreateApiKey(CreateApiKeyPayload),
     ApiKey(ApiKeyPayload),
 }

@@ -3,8 +3,6 @@
 //! Both are made here and stored, because the databases' own `lower()` and `LIKE` differ from each other and from
 //! locale to locale.
 
-use sea_orm::sea_query::extension::sqlite::SqliteExpr;
-use sea_orm::sea_query::{Condition, ExprTrait, SimpleExpr};
 use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 
 /// The form under which two spellings of a username or address are the same account: NFKC (Unicode Annex 15) and
@@ -78,66 +76,6 @@ pub fn words(query: &str) -> Vec<String> {
     query.split_whitespace().map(fold).flat_map(split).collect()
 }
 
-/// The condition that a text has `part` in it; every character of it stands for itself.
-#[must_use]
-pub fn contains(text: SimpleExpr, part: &str, postgres: bool) -> SimpleExpr {
-    if postgres { text.like(format!("%{}%", like(part))) } else { text.glob(format!("*{}*", glob(part))) }
-}
-
-/// The condition that a text ends with `end`.
-#[must_use]
-pub fn ends_with(text: SimpleExpr, end: &str, postgres: bool) -> SimpleExpr {
-    if postgres { text.like(format!("%{}", like(end))) } else { text.glob(format!("*{}", glob(end))) }
-}
-
-/// The condition that a text begins with `begin`: as the range of the texts that do, because an index has it in one piece.
-/// The text must be compared byte by byte.
-#[must_use]
-pub fn starts_with(text: SimpleExpr, begin: &str) -> Condition {
-    let end = after_all_that_begin_with(begin);
-    Condition::all().add(text.clone().gte(begin)).add_option(end.map(|end| text.lt(end)))
-}
-
-/// The lowest text above all those that begin like this one; none where there is no such text.
-fn after_all_that_begin_with(begin: &str) -> Option<String> {
-    let mut letters: Vec<char> = begin.chars().collect();
-    while let Some(last) = letters.pop() {
-        let next = match last {
-            '\u{d7ff}' => Some('\u{e000}'),
-            last => char::from_u32(u32::from(last) + 1),
-        };
-        if let Some(next) = next {
-            letters.push(next);
-            return Some(letters.into_iter().collect());
-        }
-    }
-    None
-}
-
-/// A text within a pattern of PostgreSQL's LIKE, where every character of it stands for itself.
-fn like(part: &str) -> String {
-    let mut pattern = String::with_capacity(part.len());
-    for c in part.chars() {
-        if matches!(c, '%' | '_' | '\\') {
-            pattern.push('\\');
-        }
-        pattern.push(c);
-    }
-    pattern
-}
-
-/// The same of SQLite's GLOB. Its LIKE takes `a` for `A`.
-fn glob(part: &str) -> String {
-    let mut pattern = String::with_capacity(part.len());
-    for c in part.chars() {
-        match c {
-            '*' | '?' | '[' => pattern.extend(['[', c, ']']),
-            c => pattern.push(c),
-        }
-    }
-    pattern
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -157,19 +95,5 @@ mod tests {
         assert_eq!(fold("ŁUKASZ Straße Søren Æsir"), "lukasz strasse soren aesir");
         assert_eq!(fold("ΣΊΣΥΦΟΣ"), fold("σίσυφος"));
         assert_eq!(fold("Đorđe"), "dorde");
-    }
-
-    #[test]
-    fn what_begins_like_a_text_lies_below_the_next_one() {
-        assert_eq!(after_all_that_begin_with("ann").as_deref(), Some("ano"));
-        assert_eq!(after_all_that_begin_with("a\u{10ffff}").as_deref(), Some("b"));
-        assert_eq!(after_all_that_begin_with("\u{d7ff}").as_deref(), Some("\u{e000}"));
-        assert_eq!(after_all_that_begin_with("\u{10ffff}"), None);
-    }
-
-    #[test]
-    fn wildcards_are_plain_characters() {
-        assert_eq!(like(r"50%_\"), r"50\%\_\\");
-        assert_eq!(glob("a*[b]?"), "a[*][[]b][?]");
     }
 }

@@ -45,6 +45,11 @@ const HISTORY: &[Step] = &[
         sqlite: include_str!("m20261122_000006_orders/sqlite.sql"),
         postgres: include_str!("m20261122_000006_orders/postgres.sql"),
     },
+    Step {
+        name: "m20261122_000008_sites",
+        sqlite: include_str!("m20261122_000008_sites/sqlite.sql"),
+        postgres: include_str!("m20261122_000008_sites/postgres.sql"),
+    },
 ];
 
 impl MigrationName for Step {

@@ -1,9 +1,10 @@
 //! Who may see and change what: every decision, and nothing else in Roster compares a role, a rank or a license.
 //!
 //! [`reach`] in `table.rs` is the table: how far each action reaches for whom. The rest applies it: [`Viewer::may`] at a root field,
-//! before any row is known; [`Viewer::may_to`] to a person; the conditions of `sight.rs` to rows in SQL. Below them stand
-//! the few rules that no table can say. Ranks: user < administrator < license administrator < superuser.
+//! before any row is known; [`Viewer::may_to`] to a person; the conditions of `sight.rs` to rows in SQL. Below them and in
+//! `place.rs` stand the few rules that no table can say. Ranks: user < administrator < license administrator < superuser.
 
+mod place;
 mod sight;
 mod table;
 mod viewer;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use async_graphql::{Context, Guard, SimpleObject};
 use sea_orm::ModelTrait;
 
+pub use self::place::{SitesOf, sites_of};
 pub use self::sight::{active_in_valid_license, active_license_admins, active_superusers, of_license};
 pub use self::table::{Action, OWN_FIELDS, ROOT_FIELDS, Reach, action_of, reach};
 use self::viewer::Rank;

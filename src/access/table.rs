@@ -1,5 +1,7 @@
 //! The table of rights: what can be asked for, and how far it reaches for whom.
 
+#[cfg(doc)]
+use super::Viewer;
 use crate::error::Error;
 
 /// What can be asked for.
@@ -39,8 +41,14 @@ pub enum Action {
     CreateGroup,
     /// Change who belongs to a group; which group is for [`Viewer::may_change_members`] to say.
     ChangeMembers,
+    /// Rename and delete groups; which group is for [`Viewer::may_change_group`] to say.
+    ChangeGroup,
     /// Enter institutions; with access to which sites is for [`Viewer::may`] to say.
     CreateInstitution,
+    /// Change and delete institutions; which one is for [`Viewer::may_change_institution`] to say.
+    ChangeInstitution,
+    /// Let people at the data of institutions, and not any more; of which one is for [`Viewer::may_change_sites`] to say.
+    ChangeSites,
     /// See, make and revoke API keys.
     UseApiKeys,
     /// Read the audit trail.
@@ -88,7 +96,10 @@ pub const fn reach(action: Action) -> [Reach; 5] {
         Action::UnlockUser        => [Nothing,  Nothing, Rank,    Rank,    All],
         Action::CreateGroup       => [Nothing,  License, License, License, License],
         Action::ChangeMembers     => [Nothing,  Own,     License, License, All],
+        Action::ChangeGroup       => [Nothing,  Own,     License, License, All],
         Action::CreateInstitution => [Nothing,  Nothing, License, License, License],
+        Action::ChangeInstitution => [Nothing,  Nothing, License, License, All],
+        Action::ChangeSites       => [Nothing,  Nothing, Rank,    License, All],
         Action::UseApiKeys        => [Nothing,  Nothing, Own,     License, All],
         Action::ReadAudit         => [Nothing,  Own,     License, License, All],
     }
@@ -122,9 +133,15 @@ pub const ROOT_FIELDS: &[(&str, Action)] = &[
     ("setActive", Action::SetActive),
     ("deleteUser", Action::DeleteUser),
     ("createGroup", Action::CreateGroup),
+    ("updateGroup", Action::ChangeGroup),
+    ("deleteGroup", Action::ChangeGroup),
     ("setGroupMember", Action::ChangeMembers),
     ("removeGroupMember", Action::ChangeMembers),
     ("createInstitution", Action::CreateInstitution),
+    ("updateInstitution", Action::ChangeInstitution),
+    ("deleteInstitution", Action::ChangeInstitution),
+    ("grantSiteAccess", Action::ChangeSites),
+    ("revokeSiteAccess", Action::ChangeSites),
     ("createApiKey", Action::UseApiKeys),
     ("revokeApiKey", Action::UseApiKeys),
 ];

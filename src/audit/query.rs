@@ -9,7 +9,6 @@ use serde_json::Value;
 use super::Change;
 use crate::access::Allowed;
 use crate::context::ContextExt;
-use crate::db::held_against;
 use crate::entity::audit_event::{self, AuditAction, MOST_CHANGES, SubjectType};
 use crate::entity::{api_key, user};
 use crate::error::Error;
@@ -17,6 +16,7 @@ use crate::loader::{ApiKeyById, GroupById, InstitutionById, LicenseById, UserByI
 use crate::node::Node;
 use crate::page::{self, Connection, Order, PageArgs, Total};
 use crate::scalar::Id;
+use crate::sql::held_against;
 
 /// How many actions a filter names at most.
 const MOST_ACTIONS: usize = 100;

@@ -12,6 +12,8 @@ use crate::scalar::Id;
 pub enum AuditAction {
     /// A license was made.
     LicenseCreated,
+    /// The last day of a license became another one.
+    LicenseExtended,
     /// A person was entered.
     UserCreated,
     /// A person was changed.
@@ -50,10 +52,18 @@ pub enum AuditAction {
     GroupMemberRemoved,
     /// A group was changed.
     GroupUpdated,
+    /// A group was deleted.
+    GroupDeleted,
     /// An institution was entered.
     InstitutionCreated,
     /// An institution was changed.
     InstitutionUpdated,
+    /// An institution was deleted.
+    InstitutionDeleted,
+    /// A person was given access to the data of an institution.
+    SiteAccessGranted,
+    /// A person's access to the data of an institution was taken back.
+    SiteAccessRevoked,
     /// An API key was made.
     ApiKeyCreated,
     /// An API key was revoked.

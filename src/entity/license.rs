@@ -51,6 +51,14 @@ impl Model {
 
     /// Whether its last day is over (UTC). The people of an expired license cannot sign in.
     pub async fn is_expired(&self) -> bool {
+        self.has_expired()
+    }
+}
+
+impl Model {
+    /// Whether its last day is over (UTC).
+    #[must_use]
+    pub fn has_expired(&self) -> bool {
         self.expires_on.is_some_and(|last| last < Date::today())
     }
 }

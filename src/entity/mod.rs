@@ -13,5 +13,6 @@ pub mod membership;
 pub mod pin;
 pub mod server_key;
 pub mod session;
+pub mod site_access;
 pub mod tombstone;
 pub mod user;

@@ -1,5 +1,6 @@
 //! Input as it is read: every field by its rule, every fault collected, so that the caller sees all of them at once.
 
+mod country;
 pub mod rule;
 
 use async_graphql::MaybeUndefined::{self, Null, Undefined, Value};

@@ -8,6 +8,7 @@ use chrono::NaiveDate;
 use unicode_normalization::UnicodeNormalization;
 
 use super::Fault;
+use super::country::is_country;
 use crate::error::ErrorCode;
 use crate::scalar::{Date, DateText, Id};
 use crate::text;
@@ -116,10 +117,11 @@ pub fn birth_date(given: &DateText) -> Result<Date, Fault> {
 
 /// A country's two letters (ISO 3166-1 alpha-2), in either case.
 pub fn country(code: &str) -> Result<String, Fault> {
-    if code.len() == 2 && code.bytes().all(|byte| byte.is_ascii_alphabetic()) {
-        Ok(code.to_ascii_uppercase())
+    let code = code.to_ascii_uppercase();
+    if is_country(&code) {
+        Ok(code)
     } else {
-        Err(Fault::invalid("Two letters as ISO 3166-1 has them, such as AU."))
+        Err(Fault::invalid("Two letters that ISO 3166-1 has for a country, such as AU."))
     }
 }
 

@@ -9,6 +9,8 @@ use sea_orm::{
 };
 use serde_json::Value;
 
+use self::mutation::UpdateGroupInput;
+
 use crate::access::{Viewer, is_same_license};
 use crate::audit::{self, Change as Changed, Entry, difference};
 use crate::credential::lock_active;
@@ -19,6 +21,7 @@ use crate::entity::membership::{GroupRole, MOST_GROUPS_OF_A_USER};
 use crate::entity::{group, membership, user};
 use crate::error::{Error, ErrorCode};
 use crate::form::Form;
+use crate::payload::Updated;
 use crate::scalar::{Id, now};
 
 /// Makes a group in the viewer's license; the viewer becomes its owner.
@@ -42,6 +45,58 @@ pub async fn create(db: &Db, viewer: &Viewer, fields: GroupFields) -> Result<gro
     let event = Entry::new(AuditAction::GroupCreated, &new).by(viewer).with(difference(&blank, &new));
     audit::commit(transaction, [event]).await?;
     Ok(new)
+}
+
+/// Changes a group's name and description: what is absent stays, null clears.
+///
+/// # Errors
+/// `Rejected` with every fault of the input; `Forbidden`.
+pub async fn update(db: &Db, viewer: &Viewer, input: UpdateGroupInput) -> Result<Updated<group::Model>, Error> {
+    let UpdateGroupInput { id, expected_version, name, description, dry_run } = input;
+    let transaction = db.begin().await?;
+    let old = lock_to_change(&transaction, viewer, &id).await?;
+    let mut form = Form::changing();
+    let mut new = old.clone();
+    new.lay_over(GroupFields { name, description }, &mut form);
+    form.finish()?;
+    if expected_version.is_some_and(|version| version != old.version) {
+        return Ok(Updated::Stale(old));
+    }
+    if dry_run {
+        return Ok(Updated::Possible(old));
+    }
+    if new == old {
+        return Ok(Updated::Done(old));
+    }
+    let event = Entry::new(AuditAction::GroupUpdated, &new).by(viewer).with(difference(&old, &new));
+    new.modified_at = now();
+    new.version = old.version + 1;
+    new.clone().into_active_model().reset_all().update(&transaction).await?;
+    audit::commit(transaction, [event]).await?;
+    Ok(Updated::Done(new))
+}
+
+/// Deletes a group; who belonged to it stays.
+///
+/// # Errors
+/// `Rejected` for an id that names nothing; `Forbidden`.
+pub async fn delete(db: &Db, viewer: &Viewer, id: &str) -> Result<group::Model, Error> {
+    let transaction = db.begin().await?;
+    let old = lock_to_change(&transaction, viewer, id).await?;
+    group::Entity::delete_by_id(old.id).exec(&transaction).await?;
+    let changes = difference(&old, &group::Model::blank(old.id, old.license_id));
+    audit::commit(transaction, [Entry::new(AuditAction::GroupDeleted, &old).by(viewer).with(changes)]).await?;
+    Ok(old)
+}
+
+/// Locks and reads the row of a group that the viewer may rename and delete. Under the lock nobody changes who owns it.
+async fn lock_to_change(transaction: &DatabaseTransaction, viewer: &Viewer, id: &str) -> Result<group::Model, Error> {
+    let id = Id::of_input("id", id)?;
+    let found = group::Entity::find_by_id(id).filter(viewer.sees_groups()).lock_exclusive().one(transaction).await?;
+    let group = found.ok_or_else(|| Error::not_found("id", "group"))?;
+    let own = membership::Entity::find_by_id((viewer.signed_in()?.user_id, id)).one(transaction).await?;
+    viewer.may_change_group(own.map(|membership| membership.role))?;
+    Ok(group)
 }
 
 /// Makes somebody a member of a group, or changes what he is in it.

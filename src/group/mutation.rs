@@ -1,11 +1,12 @@
-//! createGroup, setGroupMember, removeGroupMember.
+//! createGroup, updateGroup, deleteGroup, setGroupMember, removeGroupMember.
 
 use async_graphql::{Context, ID, InputObject, MaybeUndefined, Object};
 
 use crate::context::{Answer, ContextExt, answer};
 use crate::entity::group::{self, GroupFields};
 use crate::entity::membership::GroupRole;
-use crate::payload::payload;
+use crate::payload::{Updated, payload, stale};
+use crate::scalar::Id;
 
 /// A group to be made.
 #[derive(InputObject)]
@@ -14,6 +15,30 @@ pub struct CreateGroupInput {
     pub name: String,
     /// What it is for; at most 1,000 characters.
     pub description: MaybeUndefined<String>,
+}
+
+/// What is to change of a group: what is absent stays as it is, null clears the description.
+#[derive(InputObject)]
+pub struct UpdateGroupInput {
+    /// The group.
+    pub id: ID,
+    /// The version of the group that the change was made for: if it is not the present one, nothing is changed, the fault
+    /// is CONFLICT, and the payload has the group as it is now.
+    pub expected_version: Option<i32>,
+    /// Its name; at most 100 characters.
+    pub name: MaybeUndefined<String>,
+    /// What it is for; at most 1,000 characters.
+    pub description: MaybeUndefined<String>,
+    /// Whether only to try it out: everything is checked, and nothing changed.
+    #[graphql(default = false)]
+    pub dry_run: bool,
+}
+
+/// The group to be deleted.
+#[derive(InputObject)]
+pub struct DeleteGroupInput {
+    /// The group.
+    pub id: ID,
 }
 
 /// Who is to belong to which group, and as what.
@@ -44,6 +69,14 @@ payload! {
     }
 }
 
+payload! {
+    /// The outcome of deleting a group.
+    DeleteGroupPayload {
+        /// The id of the group that was deleted; null where nothing was done.
+        id: Option<Id>,
+    }
+}
+
 #[derive(Default)]
 pub struct GroupMutation;
 
@@ -60,6 +93,40 @@ impl GroupMutation {
             let outcome = super::create(ctx.db()?, ctx.viewer()?, fields).await;
             GroupPayload::of(outcome, |group| {
                 GroupPayload::done(format!("The group {} was made.", group.name), Some(group))
+            })
+        })
+        .await
+    }
+
+    /// Changes the name and the description of a group. Its owners and administrators may.
+    async fn update_group(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "What is to change.")] input: UpdateGroupInput,
+    ) -> Answer<GroupPayload> {
+        answer(ctx, async {
+            let outcome = super::update(ctx.db()?, ctx.viewer()?, input).await;
+            GroupPayload::of(outcome, |updated| match updated {
+                Updated::Done(group) => {
+                    GroupPayload::done(format!("The group {} was changed.", group.name), Some(group))
+                }
+                Updated::Possible(group) => GroupPayload::done("Nothing was changed; it would have been.", Some(group)),
+                Updated::Stale(group) => GroupPayload { group: Some(group), ..GroupPayload::refused(stale("group")) },
+            })
+        })
+        .await
+    }
+
+    /// Deletes a group, for good; the people who belonged to it stay. Its owners and administrators may.
+    async fn delete_group(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which group.")] input: DeleteGroupInput,
+    ) -> Answer<DeleteGroupPayload> {
+        answer(ctx, async {
+            let outcome = super::delete(ctx.db()?, ctx.viewer()?, &input.id).await;
+            DeleteGroupPayload::of(outcome, |group| {
+                DeleteGroupPayload::done(format!("The group {} was deleted.", group.name), Some(group.id))
             })
         })
         .await

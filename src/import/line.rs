@@ -51,6 +51,7 @@ fn user(mut members: Members) -> Result<Record, Faults> {
         is_active: members.given("isActive"),
         institution: members.take("institution"),
         groups: members.take("groups").unwrap_or_default(),
+        sites: members.take("sites").unwrap_or_default(),
         password_hash: members.take("passwordHash"),
         date_joined: members.take("dateJoined"),
         has_activated: false,

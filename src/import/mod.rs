@@ -102,6 +102,11 @@ impl Names {
         }
         self.named(reference)?.ok_or_else(|| format!("There is none with the id or name {reference:?}."))
     }
+
+    /// The one that an id, a name or, where nothing has that name, an external id stands for.
+    fn find_by_any(&self, reference: &str) -> Result<Id, String> {
+        self.find(reference).or_else(|fault| self.by_external_id.get(reference).copied().ok_or(fault))
+    }
 }
 
 /// Reads a whole file without writing anything.

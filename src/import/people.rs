@@ -9,13 +9,13 @@ use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder
 use super::Importer;
 use super::record::UserRecord;
 use crate::access::{is_active_license_admin, is_active_superuser, is_same_license, of_license};
-use crate::db::one_of;
 use crate::entity::membership::MOST_GROUPS_OF_A_USER;
-use crate::entity::{credential, membership, tombstone, user};
+use crate::entity::{credential, membership, site_access, tombstone, user};
 use crate::error::{Error, ErrorCode};
 use crate::form::Form;
 use crate::password;
-use crate::scalar::Id;
+use crate::scalar::{Id, now};
+use crate::sql::one_of;
 
 /// The unique values that the file has given so far, and whose they are.
 #[derive(Default)]
@@ -37,6 +37,7 @@ pub(super) struct Person {
     pub(super) old: Option<user::Model>,
     pub(super) password_hash: Option<String>,
     pub(super) memberships: Vec<membership::Model>,
+    pub(super) grants: Vec<site_access::Model>,
 }
 
 /// What the database knows of the people of a chunk.
@@ -48,6 +49,7 @@ pub(super) struct Known {
     by_email: HashMap<String, usize>,
     by_username: HashMap<String, usize>,
     memberships: HashMap<(Id, Id), membership::Model>,
+    grants: HashSet<(Id, Id)>,
     pub(super) passwords: HashMap<Id, String>,
     /// Who was erased. A file from before that knows their ids must not bring them back.
     erased: HashSet<Id>,
@@ -109,9 +111,12 @@ impl Importer<'_> {
         let ids = || known.people.iter().map(|person| person.id);
         let of_people = one_of(db.get_database_backend(), membership::Column::UserId, ids());
         let memberships = membership::Entity::find().filter(of_people).all(db).await?;
+        let of_people = one_of(db.get_database_backend(), site_access::Column::UserId, ids());
+        let grants = site_access::Entity::find().filter(of_people).all(db).await?;
         let of_people = one_of(db.get_database_backend(), credential::Column::UserId, ids());
         let passwords = credential::Entity::find().filter(of_people).all(db).await?;
         known.memberships = memberships.into_iter().map(|row| ((row.user_id, row.group_id), row)).collect();
+        known.grants = grants.into_iter().map(|row| (row.user_id, row.institution_id)).collect();
         known.passwords = passwords.into_iter().map(|row| (row.user_id, row.password_hash)).collect();
         Ok(known)
     }
@@ -146,7 +151,7 @@ impl Importer<'_> {
             Some(_) => form.fault("dateJoined", ErrorCode::Invalid, "An instant from the year 1900 to the year 9999."),
             None => {}
         }
-        match record.institution.as_deref().map(|reference| self.institutions.find(reference)) {
+        match record.institution.as_deref().map(|reference| self.institutions.find_by_any(reference)) {
             Some(Ok(id)) => row.institution_id = Some(id),
             Some(Err(message)) => form.fault("institution", ErrorCode::NotFound, message),
             None if row.institution_id.is_some_and(|id| !self.institutions.ids.contains(&id)) => {
@@ -163,10 +168,11 @@ impl Importer<'_> {
             form.fault("email", ErrorCode::Required, "There must be a username or an e-mail address.");
         }
         let memberships = self.memberships(&row, &record.groups, known, &mut form);
+        let grants = self.grants(&row, &record.sites, known, &mut form);
         self.note_taken(&row, known, &mut form);
         self.note_seen(row.id, "person", &mut form);
         form.finish()?;
-        Ok(Person { row, old, password_hash: record.password_hash, memberships })
+        Ok(Person { row, old, password_hash: record.password_hash, memberships, grants })
     }
 
     /// The memberships that are new or change.
@@ -208,6 +214,27 @@ impl Importer<'_> {
             );
         }
         changed
+    }
+
+    /// The access to sites that is new. What a person was given before stays, whether the file names it or not.
+    fn grants(
+        &self,
+        person: &user::Model,
+        references: &[String],
+        known: &Known,
+        form: &mut Form,
+    ) -> Vec<site_access::Model> {
+        let (mut new, mut named) = (Vec::new(), HashSet::new());
+        for reference in references {
+            match self.institutions.find_by_any(reference) {
+                Err(message) => form.fault("sites", ErrorCode::NotFound, message),
+                Ok(id) if named.insert(id) && !known.grants.contains(&(person.id, id)) => {
+                    new.push(site_access::Model { user_id: person.id, institution_id: id, granted_at: now() });
+                }
+                Ok(_) => {}
+            }
+        }
+        new
     }
 
     pub(super) fn note_seen(&mut self, id: Id, what: &'static str, form: &mut Form) {

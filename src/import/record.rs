@@ -40,9 +40,11 @@ pub struct UserRecord {
     pub names: Names,
     pub fields: UserFields,
     pub is_active: MaybeUndefined<bool>,
-    /// An institution of the same license, by id or name.
+    /// An institution of the same license, by id, name or external id.
     pub institution: Option<String>,
     pub groups: Vec<GroupReference>,
+    /// Institutions of the same license whose data the person may access, each by id, name or external id.
+    pub sites: Vec<String>,
     /// The hash of the password as a PHC string.
     pub password_hash: Option<String>,
     pub date_joined: Option<DateTime<Utc>>,

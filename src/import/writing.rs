@@ -9,7 +9,7 @@ use super::people::{Known, Person};
 use crate::audit::{self, Change, Entry, difference};
 use crate::credential;
 use crate::entity::audit_event::AuditAction;
-use crate::entity::{credential as stored, membership, user};
+use crate::entity::{credential as stored, membership, site_access, user};
 use crate::error::Error;
 use crate::link;
 use crate::password::is_keyed;
@@ -25,6 +25,7 @@ struct Batch {
     changed: Vec<user::Model>,
     passwords: Vec<stored::Model>,
     memberships: Vec<membership::Model>,
+    grants: Vec<site_access::Model>,
     /// Whose password was set.
     signed_out: Vec<Id>,
     deactivated: Vec<Id>,
@@ -45,7 +46,7 @@ impl Importer<'_> {
             self.sort(person, known, &mut batch);
         }
         let Some(transaction) = transaction else { return Ok(()) };
-        let Batch { created, changed, passwords, memberships, signed_out, deactivated, moved, events } = batch;
+        let Batch { created, changed, passwords, memberships, grants, signed_out, deactivated, moved, events } = batch;
         insert_people(&transaction, created).await?;
         for row in changed {
             row.into_active_model().reset_all().update(&transaction).await?;
@@ -61,12 +62,13 @@ impl Importer<'_> {
         }
         insert_passwords(&transaction, passwords).await?;
         insert_memberships(&transaction, memberships).await?;
+        insert_grants(&transaction, grants).await?;
         audit::commit(transaction, events).await
     }
 
     /// Finds out what is to be written of a person.
     fn sort(&mut self, person: Person, known: &Known, batch: &mut Batch) {
-        let Person { mut row, old, password_hash, memberships: joined } = person;
+        let Person { mut row, old, password_hash, memberships: joined, grants } = person;
         let id = row.id;
         // Whoever has signed in here, or set a password here, has left the one of the file behind.
         let password = password_hash
@@ -78,11 +80,12 @@ impl Importer<'_> {
         let changes = changes
             .into_iter()
             .chain(password.as_ref().map(|_| Change::of_secret("password")))
-            .chain((!joined.is_empty()).then(|| Change::of("groups", None, Some(belonging(&joined)))));
+            .chain((!joined.is_empty()).then(|| Change::of("groups", None, Some(belonging(&joined)))))
+            .chain((!grants.is_empty()).then(|| Change::of("sites", None, Some(places(&grants)))));
         let action = if old.is_some() { AuditAction::UserUpdated } else { AuditAction::UserCreated };
         let event = Entry::new(action, &row).with(changes);
         match old {
-            Some(old) if old == row && password.is_none() && joined.is_empty() => {
+            Some(old) if old == row && password.is_none() && joined.is_empty() && grants.is_empty() => {
                 self.tally.unchanged += 1;
                 return;
             }
@@ -111,12 +114,17 @@ impl Importer<'_> {
         batch.events.push(event);
         batch.passwords.extend(password.map(|password_hash| stored::Model { user_id: id, password_hash }));
         batch.memberships.extend(joined);
+        batch.grants.extend(grants);
     }
 }
 
 fn belonging(memberships: &[membership::Model]) -> Value {
     let one = |membership: &membership::Model| serde_json::json!({ "groupId": membership.group_id, "role": membership.role.to_value() });
     memberships.iter().map(one).collect()
+}
+
+fn places(grants: &[site_access::Model]) -> Value {
+    grants.iter().map(|grant| Value::from(grant.institution_id.0.to_string())).collect()
 }
 
 async fn insert_people(transaction: &DatabaseTransaction, rows: Vec<user::Model>) -> Result<(), Error> {
@@ -142,6 +150,14 @@ async fn insert_memberships(transaction: &DatabaseTransaction, rows: Vec<members
         let replace = OnConflict::columns(key).update_column(membership::Column::Role).to_owned();
         let rows = rows.iter().cloned().map(|row| row.into_active_model().reset_all());
         membership::Entity::insert_many(rows).on_conflict(replace).exec_without_returning(transaction).await?;
+    }
+    Ok(())
+}
+
+async fn insert_grants(transaction: &DatabaseTransaction, rows: Vec<site_access::Model>) -> Result<(), Error> {
+    for rows in rows.chunks(ROWS_AT_ONCE) {
+        let rows = rows.iter().cloned().map(|row| row.into_active_model().reset_all());
+        site_access::Entity::insert_many(rows).exec_without_returning(transaction).await?;
     }
     Ok(())
 }

@@ -1,10 +1,11 @@
-//! createInstitution.
+//! createInstitution, updateInstitution, deleteInstitution.
 
-use async_graphql::{Context, InputObject, MaybeUndefined, Object};
+use async_graphql::{Context, ID, InputObject, MaybeUndefined, Object};
 
 use crate::context::{Answer, ContextExt, answer};
 use crate::entity::institution::{self, InstitutionCore, InstitutionFields, InstitutionKind};
-use crate::payload::payload;
+use crate::payload::{Updated, payload, stale};
+use crate::scalar::Id;
 
 /// An institution to be entered.
 #[derive(InputObject)]
@@ -19,11 +20,47 @@ pub struct CreateInstitutionInput {
     pub fields: InstitutionFields,
 }
 
+/// What is to change of an institution: what is absent stays as it is, null clears a field that is optional.
+#[derive(InputObject)]
+pub struct UpdateInstitutionInput {
+    /// The institution.
+    pub id: ID,
+    /// The version of the institution that the change was made for: if it is not the present one, nothing is changed, the
+    /// fault is CONFLICT, and the payload has the institution as it is now.
+    pub expected_version: Option<i32>,
+    /// Its name; at most 200 characters.
+    pub name: MaybeUndefined<String>,
+    /// What kind of house it is.
+    pub kind: MaybeUndefined<InstitutionKind>,
+    /// The country it lies in, as ISO 3166-1 alpha-2 has it, such as `AU`.
+    pub country: MaybeUndefined<String>,
+    #[graphql(flatten)]
+    pub fields: InstitutionFields,
+    /// Whether only to try it out: everything is checked, and nothing changed.
+    #[graphql(default = false)]
+    pub dry_run: bool,
+}
+
+/// The institution to be deleted.
+#[derive(InputObject)]
+pub struct DeleteInstitutionInput {
+    /// The institution.
+    pub id: ID,
+}
+
 payload! {
     /// The outcome of a change of an institution.
     InstitutionPayload {
         /// The institution as it is now; null where nothing was done.
         institution: Option<institution::Model>,
+    }
+}
+
+payload! {
+    /// The outcome of deleting an institution.
+    DeleteInstitutionPayload {
+        /// The id of the institution that was deleted; null where nothing was done.
+        id: Option<Id>,
     }
 }
 
@@ -47,6 +84,46 @@ impl InstitutionMutation {
             let outcome = super::create(ctx.db()?, ctx.viewer()?, core, input.fields).await;
             InstitutionPayload::of(outcome, |institution| {
                 InstitutionPayload::done(format!("{} was entered.", institution.name), Some(institution))
+            })
+        })
+        .await
+    }
+
+    /// Changes an institution. For administrators with access to it, and those above them.
+    async fn update_institution(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "What is to change.")] input: UpdateInstitutionInput,
+    ) -> Answer<InstitutionPayload> {
+        answer(ctx, async {
+            let outcome = super::update(ctx.db()?, ctx.viewer()?, input).await;
+            InstitutionPayload::of(outcome, |updated| match updated {
+                Updated::Done(institution) => {
+                    InstitutionPayload::done(format!("{} was changed.", institution.name), Some(institution))
+                }
+                Updated::Possible(institution) => {
+                    InstitutionPayload::done("Nothing was changed; it would have been.", Some(institution))
+                }
+                Updated::Stale(institution) => InstitutionPayload {
+                    institution: Some(institution),
+                    ..InstitutionPayload::refused(stale("institution"))
+                },
+            })
+        })
+        .await
+    }
+
+    /// Deletes an institution, for good, with everybody's access to it. Refused while people belong to it, inactive ones
+    /// too. For administrators with access to it, and those above them.
+    async fn delete_institution(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which institution.")] input: DeleteInstitutionInput,
+    ) -> Answer<DeleteInstitutionPayload> {
+        answer(ctx, async {
+            let outcome = super::delete(ctx.db()?, ctx.viewer()?, &input.id).await;
+            DeleteInstitutionPayload::of(outcome, |institution| {
+                DeleteInstitutionPayload::done(format!("{} was deleted.", institution.name), Some(institution.id))
             })
         })
         .await

@@ -1,15 +1,139 @@
 //! Licenses: made by whoever runs the server, looked at by everybody in them.
 
 pub mod query;
+pub mod report;
 
-use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect};
+use std::collections::HashMap;
 
-use crate::audit::{self, Change, Entry};
+use async_graphql::MaybeUndefined;
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect, SqlErr,
+};
+
+use crate::audit::{self, Change, Entry, recorded};
 use crate::db::Db;
 use crate::entity::audit_event::AuditAction;
 use crate::entity::license::{self, LicenseKind};
-use crate::error::Error;
+use crate::entity::user;
+use crate::error::{Error, ErrorCode};
+use crate::form::{Form, rule};
 use crate::scalar::{Date, Id};
+
+/// What is said of a license that is to be made.
+#[derive(Clone, Debug)]
+pub struct Terms {
+    pub number: String,
+    pub holder: String,
+    pub kind: LicenseKind,
+    /// The first day; today where nothing is said.
+    pub starts_on: Option<Date>,
+    /// The last day; without one it has no end.
+    pub expires_on: Option<Date>,
+}
+
+/// A license whose last day was to be changed.
+#[derive(Clone, Debug)]
+pub struct Extended {
+    pub license: license::Model,
+    /// The last day that it had before.
+    pub before: Option<Date>,
+}
+
+/// Makes a license on terms.
+///
+/// # Errors
+/// `Rejected` with every fault of the terms.
+pub async fn enter(db: &Db, terms: Terms) -> Result<license::Model, Error> {
+    let Terms { number, holder, kind, starts_on, expires_on } = terms;
+    let starts_on = starts_on.unwrap_or_else(Date::today);
+    let mut form = Form::creating();
+    let mut new =
+        license::Model { id: Id::new(), number: String::new(), kind, holder: String::new(), starts_on, expires_on };
+    form.required("number", MaybeUndefined::Value(number), &mut new.number, rule::text(50));
+    form.required("holder", MaybeUndefined::Value(holder), &mut new.holder, rule::text(200));
+    check_end(&new, &mut form);
+    if form.has_faults() && find(db, &new.number).await?.is_some() {
+        form.fault("number", ErrorCode::Taken, TAKEN);
+    }
+    form.finish()?;
+    let columns = [
+        ("number", license::Column::Number),
+        ("holder", license::Column::Holder),
+        ("kind", license::Column::Kind),
+        ("startsOn", license::Column::StartsOn),
+        ("expiresOn", license::Column::ExpiresOn),
+    ];
+    let said = columns.map(|(field, column)| (field, recorded(&new, column)));
+    let changes = said.into_iter().filter(|(_, value)| value.is_some());
+    let event = Entry::new(AuditAction::LicenseCreated, &new)
+        .with(changes.map(|(field, value)| Change::of(field, None, value)));
+    let transaction = db.begin().await?;
+    match new.clone().into_active_model().reset_all().insert(&transaction).await {
+        Err(error) if matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_))) => {
+            return Err(Error::rejected("number", ErrorCode::Taken, TAKEN));
+        }
+        inserted => inserted?,
+    };
+    audit::commit(transaction, [event]).await?;
+    Ok(new)
+}
+
+/// Gives a license another last day, later or earlier, or none.
+///
+/// # Errors
+/// `BadInput` where the number is unknown; `Rejected` for a day before the first.
+pub async fn extend(db: &Db, number: &str, expires_on: Option<Date>) -> Result<Extended, Error> {
+    let transaction = db.begin().await?;
+    let of_number = license::Entity::find().filter(license::Column::Number.eq(number.trim()));
+    let old = of_number.lock_exclusive().one(&transaction).await?.ok_or_else(|| unknown(number))?;
+    let new = license::Model { expires_on, ..old.clone() };
+    let before = old.expires_on;
+    let mut form = Form::changing();
+    check_end(&new, &mut form);
+    form.finish()?;
+    if new == old {
+        return Ok(Extended { license: old, before });
+    }
+    let column = license::Column::ExpiresOn;
+    let change = Change::of("expiresOn", recorded(&old, column), recorded(&new, column));
+    new.clone().into_active_model().reset_all().update(&transaction).await?;
+    audit::commit(transaction, [Entry::new(AuditAction::LicenseExtended, &new).with([change])]).await?;
+    Ok(Extended { license: new, before })
+}
+
+/// Every license by number, each with how many people belong to it, inactive ones too.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn list_with_people(db: &Db) -> Result<Vec<(license::Model, i64)>, Error> {
+    let licenses = license::Entity::find().order_by_asc(license::Column::Number).all(db.read()).await?;
+    let counts: Vec<(Id, i64)> = user::Entity::find()
+        .select_only()
+        .column(user::Column::LicenseId)
+        .column_as(user::Column::Id.count(), "people")
+        .group_by(user::Column::LicenseId)
+        .into_tuple()
+        .all(db.read())
+        .await?;
+    let counts: HashMap<Id, i64> = counts.into_iter().collect();
+    Ok(licenses.into_iter().map(|license| (license.clone(), counts.get(&license.id).copied().unwrap_or(0))).collect())
+}
+
+const TAKEN: &str = "This number is taken.";
+
+fn check_end(license: &license::Model, form: &mut Form) {
+    if license.expires_on.is_some_and(|last| last < license.starts_on) {
+        let message = format!("The last day is before the first, {}.", license.starts_on.0);
+        form.fault("expiresOn", ErrorCode::Invalid, message);
+    }
+}
+
+fn unknown(number: &str) -> Error {
+    Error::BadInput(format!(
+        "there is no license with the number {number}; `roster license list` shows those that there are, and \
+         `roster license create` makes one"
+    ))
+}
 
 /// Makes a license that starts today and has no end.
 ///
@@ -38,15 +162,15 @@ pub async fn create(db: &Db, id: Id, number: &str, holder: &str) -> Result<licen
 /// `BadInput` where the number is unknown, or several licenses could be meant.
 pub async fn the_one(db: &Db, number: Option<&str>, holder: &str) -> Result<license::Model, Error> {
     if let Some(number) = number {
-        return find(db, number)
-            .await?
-            .ok_or_else(|| Error::BadInput(format!("there is no license with the number {number}")));
+        return find(db, number).await?.ok_or_else(|| unknown(number));
     }
     let mut licenses = list(db).await?;
     match (licenses.pop(), licenses.is_empty()) {
         (None, _) => create(db, Id::new(), "1", holder).await,
         (Some(only), true) => Ok(only),
-        (Some(_), false) => Err(Error::BadInput("there are several licenses; name one by --license NUMBER".to_owned())),
+        (Some(_), false) => Err(Error::BadInput(
+            "there are several licenses; name one by --license NUMBER (`roster license list` shows them)".to_owned(),
+        )),
     }
 }
 

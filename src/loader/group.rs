@@ -7,12 +7,12 @@ use chrono::{DateTime, Utc};
 use sea_orm::{EntityTrait, JoinType, QueryFilter, QueryResult, QuerySelect, RelationTrait, Select};
 
 use super::{Links, by_part};
-use crate::db::{held_against, one_of};
 use crate::entity::membership::{self, GroupRole};
 use crate::entity::user;
 use crate::error::Error;
 use crate::page::{self, Page, Window};
 use crate::scalar::Id;
+use crate::sql::{held_against, one_of};
 
 /// One page of the members of a group.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -6,11 +6,11 @@ use async_graphql::dataloader::Loader;
 use sea_orm::{EntityTrait, QueryFilter, Select};
 
 use super::{Links, by_part};
-use crate::db::{held_against, one_of};
 use crate::entity::user;
 use crate::error::Error;
 use crate::page::{self, Page, Window};
 use crate::scalar::Id;
+use crate::sql::{held_against, one_of};
 
 /// One page of the people of an institution.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -5,6 +5,7 @@
 mod group;
 mod institution;
 mod node;
+mod site;
 mod user;
 
 use std::collections::HashMap;
@@ -18,13 +19,15 @@ use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, Que
 pub use self::group::{Member, MemberCountOfGroup, MembersOfGroup};
 pub use self::institution::{UserCountOfInstitution, UsersOfInstitution};
 pub use self::node::{ApiKeyById, AuditEventById, GroupById, InstitutionById, LicenseById, SessionById, UserById};
+pub use self::site::{SiteCount, Sites};
 pub use self::user::{Belonging, GroupsOfUser, SessionsOfUser};
 use crate::access::Asking;
 use crate::columns::{Named, Shown};
-use crate::db::{Db, held_against, one_of};
+use crate::db::Db;
 use crate::error::Error;
 use crate::page::Window;
 use crate::scalar::Id;
+use crate::sql::{held_against, one_of};
 
 /// The loaders of one request.
 pub struct Links {

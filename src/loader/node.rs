@@ -7,10 +7,10 @@ use sea_orm::{EntityTrait, QueryFilter};
 
 use super::Links;
 use crate::access::Action;
-use crate::db::{held_against, one_of};
 use crate::entity::{api_key, audit_event, group, institution, license, session, user};
 use crate::error::Error;
 use crate::scalar::Id;
+use crate::sql::{held_against, one_of};
 
 /// A person by id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -11,11 +11,11 @@ use sea_orm::{
 
 use super::Links;
 use crate::columns::Shown;
-use crate::db::{held_against, one_of};
 use crate::entity::membership::{self, GroupRole};
 use crate::entity::{group, session};
 use crate::error::Error;
 use crate::scalar::Id;
+use crate::sql::{held_against, one_of};
 
 /// The groups of a person, each with what the person is in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -25,6 +25,7 @@ pub use self::order::{Listed, Nulls, Order, SortKey};
 use crate::columns::Columns;
 use crate::error::Error;
 use crate::scalar::Id;
+use crate::sql;
 use crate::text;
 
 /// How many rows a page has where nothing is said.
@@ -282,7 +283,7 @@ pub fn name_has(text: Option<&str>, name_key: impl ColumnTrait, postgres: bool) 
     if text.chars().count() > 200 {
         return Err(Error::BadInput("nameContains: at most 200 characters.".to_owned()));
     }
-    Ok(Condition::all().add(text::contains(Expr::col(name_key.as_column_ref()), &text::fold(text.trim()), postgres)))
+    Ok(Condition::all().add(sql::contains(Expr::col(name_key.as_column_ref()), &text::fold(text.trim()), postgres)))
 }
 
 impl<R> Default for Page<R> {

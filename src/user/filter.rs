@@ -6,12 +6,12 @@ use sea_orm::sea_query::{BinOper, Condition, Expr, ExprTrait, Query, SimpleExpr}
 
 use super::search;
 use crate::access::Viewer;
-use crate::db::held_against;
 use crate::entity::membership;
 use crate::entity::user::{self, Gender, Role, UserType};
 use crate::error::Error;
 use crate::filter::{DateFilter, DateTimeFilter, IdFilter, Reading, StringFilter, Text};
 use crate::scalar::Id;
+use crate::sql::held_against;
 use crate::text;
 
 /// How deep a filter is nested at most, the outermost included.

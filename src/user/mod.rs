@@ -33,6 +33,7 @@ use crate::error::{Error, ErrorCode};
 use crate::form::Form;
 use crate::link;
 use crate::password::Hasher;
+use crate::payload;
 use crate::scalar::{Id, now};
 
 /// Enters a person into the viewer's license; none where that was only tried out.
@@ -98,14 +99,7 @@ pub async fn insert(
 }
 
 /// What became of a change.
-pub enum Updated {
-    /// The person as it is now.
-    Done(user::Model),
-    /// It was only tried out, and would have been done; the person as it still is.
-    Possible(user::Model),
-    /// The person has changed since the caller read it; as it is now.
-    Stale(user::Model),
-}
+pub type Updated = payload::Updated<user::Model>;
 
 /// Changes a person: what is absent stays, null clears. A new password, or none any more, ends the person's sessions.
 ///
@@ -212,10 +206,15 @@ async fn finish(db: &impl ConnectionTrait, new: &user::Model, mut form: Form) ->
     form.finish()
 }
 
-/// Says which value broke a unique constraint, or all of them.
+/// Says which value broke a constraint, or all of them.
 async fn explain(db: &Db, new: &user::Model, error: sea_orm::DbErr) -> Error {
-    if !matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_))) {
-        return error.into();
+    match error.sql_err() {
+        Some(SqlErr::UniqueConstraintViolation(_)) => {}
+        // It was there when the input was checked.
+        Some(SqlErr::ForeignKeyConstraintViolation(_)) if new.institution_id.is_some() => {
+            return Error::not_found("institutionId", "institution");
+        }
+        _ => return error.into(),
     }
     let mut form = Form::changing();
     match note_taken(db.read(), new, &mut form).await.and_then(|()| form.finish()) {

@@ -2,18 +2,19 @@
 
 use async_graphql::{ComplexObject, Context, ID, Object, OneofObject, Result};
 use chrono::{DateTime, Utc};
+use futures_util::FutureExt;
 use sea_orm::sea_query::ExprTrait;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 
 use super::filter::{UserFilter, Wanted};
 use super::order::{self, UserOrder};
-use crate::access::{Action, Allowed, UserPermissions, of_license};
+use crate::access::{Action, Allowed, SitesOf, UserPermissions, of_license, sites_of};
 use crate::context::{Answer, ContextExt, answer};
 use crate::entity::membership::GroupRole;
 use crate::entity::user::AdminRights;
 use crate::entity::{group, institution, license, session, user};
 use crate::error::Error;
-use crate::loader::{GroupsOfUser, InstitutionById, LicenseById, SessionsOfUser, UserById};
+use crate::loader::{GroupsOfUser, InstitutionById, LicenseById, SessionsOfUser, SiteCount, Sites, UserById};
 use crate::page::{self, Connection, PageArgs, Total};
 use crate::scalar::{Date, Id};
 use crate::text;
@@ -157,6 +158,30 @@ impl user::Model {
     #[graphql(complexity = "GROUPS_OF_A_USER * child_complexity")]
     async fn groups_owned(&self, ctx: &Context<'_>) -> Result<Vec<group::Model>> {
         groups(self, ctx, |role| role == GroupRole::Owner).await
+    }
+
+    /// The institutions whose data the person may access, by name and id: with `fullSiteAccess` all of the license, else
+    /// those that were granted. A cursor is of no use any more once that changes.
+    #[graphql(complexity = "page::cost(first, last, child_complexity)")]
+    async fn sites(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "How many, from the beginning: 1 to 100; 50 where nothing is said.")] first: Option<i32>,
+        #[graphql(desc = "Only what comes after this cursor.")] after: Option<String>,
+        #[graphql(desc = "How many, from the end: 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
+    ) -> Result<Connection<institution::Model>> {
+        let of = sites_of(self);
+        let whose = match of {
+            SitesOf::Person(id) => format!("person {}", id.0),
+            SitesOf::License(id) => format!("license {}", id.0),
+        };
+        let name = format!("sites of {whose} {}", ctx.viewer()?.horizon());
+        let window = ctx.window(PageArgs { first, after, last, before }, &name)?;
+        let page = ctx.links()?.load_one(Sites(of, window)).await?.unwrap_or_default();
+        let total =
+            Total::of(move |ctx| async move { Ok(ctx.links()?.load_one(SiteCount(of)).await?.unwrap_or(0)) }.boxed());
+        Ok(page.into_connection(total, page::plain))
     }
 
     /// The rights of administrators. Shown to administrators; to the person, only whether he is a superuser; null for

@@ -12,6 +12,7 @@ use crate::context::ContextExt;
 use crate::entity::user;
 use crate::error::Error;
 use crate::page::{self, Connection, Order, PageArgs, Total};
+use crate::sql;
 use crate::text;
 
 /// The most characters of a query.
@@ -100,7 +101,7 @@ pub fn is_indexed(word: &str) -> bool {
 /// The condition that a folded word is in one of the searched texts.
 pub fn has(word: &str, postgres: bool) -> SimpleExpr {
     if postgres || !is_indexed(word) {
-        return text::contains(Expr::col(user::Column::SearchKey.as_column_ref()), word, postgres);
+        return sql::contains(Expr::col(user::Column::SearchKey.as_column_ref()), word, postgres);
     }
     // As a quoted phrase, so that nothing in it is read as query syntax.
     let phrase = format!("\"{}\"", word.replace('"', "\"\""));

@@ -282,11 +282,20 @@ pub fn faults_of(payload: &Value) -> Vec<String> {
     faults
 }
 
-fn document(mutation: &str, selection: &str) -> String {
-    let mut input = mutation.to_owned();
+/// The type of the input of a mutation.
+pub fn input_of(mutation: &str) -> String {
+    if ["grantSiteAccess", "revokeSiteAccess"].contains(&mutation) {
+        return "SiteAccessInput".to_owned();
+    }
+    let mut input = format!("{mutation}Input");
     input.get_mut(..1).unwrap().make_ascii_uppercase();
+    input
+}
+
+fn document(mutation: &str, selection: &str) -> String {
+    let input = input_of(mutation);
     format!(
-        "mutation ($input: {input}Input!) {{ {mutation}(input: $input) {{ success message errors {{ code path message }} {selection} }} }}"
+        "mutation ($input: {input}!) {{ {mutation}(input: $input) {{ success message errors {{ code path message }} {selection} }} }}"
     )
 }
 

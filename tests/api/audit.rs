@@ -23,7 +23,7 @@ use sea_orm::{
 };
 use serde_json::{Value, json};
 
-use crate::app::{App, Caller, PASSWORD};
+use crate::app::{App, Caller, PASSWORD, input_of};
 use crate::definition::Definition;
 use crate::process::Home;
 
@@ -50,12 +50,11 @@ fn changes(event: &audit_event::Model) -> BTreeMap<String, (Value, Value)> {
 
 /// The answer to a mutation, and the id of the request.
 async fn send(caller: &Caller<'_>, mutation: &str, input: &Value) -> (Value, String) {
-    let mut name = mutation.to_owned();
-    name.get_mut(..1).unwrap().make_ascii_uppercase();
+    let name = input_of(mutation);
     let document = if input.is_null() {
         format!("mutation {{ {mutation} {{ success errors {{ code path }} }} }}")
     } else {
-        format!("mutation ($input: {name}Input!) {{ {mutation}(input: $input) {{ success errors {{ code path }} }} }}")
+        format!("mutation ($input: {name}!) {{ {mutation}(input: $input) {{ success errors {{ code path }} }} }}")
     };
     let body = json!({ "query": document, "variables": { "input": input } });
     let mut request = reqwest::Client::new().post(format!("{}/graphql", caller.app.url())).json(&body);
@@ -93,6 +92,12 @@ async fn username(of: &Caller<'_>) -> String {
 async fn new_group(caller: &Caller<'_>) -> Id {
     let made = caller.change("createGroup", "group { id }", json!({ "name": "Ward 3" })).await;
     Id::parse(made["group"]["id"].as_str().unwrap()).unwrap()
+}
+
+async fn new_house(caller: &Caller<'_>) -> Id {
+    let input = json!({ "name": "St Brigid", "kind": "HOSPITAL", "country": "IE", "numBeds": 3 });
+    let made = caller.change("createInstitution", "institution { id }", input).await;
+    Id::parse(made["institution"]["id"].as_str().unwrap()).unwrap()
 }
 
 /// A key of the caller's with a role: its id, and the program that has it.
@@ -231,6 +236,57 @@ async fn done<'a>(app: &'a App, mutation: &str) -> Done<'a> {
                 (SubjectType::Group, Some(group)),
                 vec![("userId", json!(chief.id()), Value::Null), ("role", json!("MEMBER"), Value::Null)],
             )
+        }
+        "updateGroup" => (
+            ada.clone(),
+            json!({ "id": new_group(&ada).await.0, "name": "Ward 4", "description": "Fourth floor" }),
+            AuditAction::GroupUpdated,
+            (SubjectType::Group, None),
+            vec![("name", json!("Ward 3"), json!("Ward 4")), ("description", Value::Null, json!("Fourth floor"))],
+        ),
+        "deleteGroup" => {
+            let group = new_group(&ada).await;
+            let subject = (SubjectType::Group, Some(group));
+            let changes = vec![("name", json!("Ward 3"), Value::Null)];
+            (ada.clone(), json!({ "id": group.0 }), AuditAction::GroupDeleted, subject, changes)
+        }
+        "updateInstitution" => {
+            let house = new_house(&chief).await;
+            (
+                chief,
+                json!({ "id": house.0, "kind": "HOSPICE", "city": "Cork", "numBeds": null, "name": "St Odile" }),
+                AuditAction::InstitutionUpdated,
+                (SubjectType::Institution, Some(house)),
+                vec![
+                    ("name", json!("St Brigid"), json!("St Odile")),
+                    ("kind", json!("HOSPITAL"), json!("HOSPICE")),
+                    ("city", Value::Null, json!("Cork")),
+                    ("numBeds", json!(3), Value::Null),
+                ],
+            )
+        }
+        "deleteInstitution" => {
+            let house = new_house(&chief).await;
+            let subject = (SubjectType::Institution, Some(house));
+            let changes = vec![
+                ("name", json!("St Brigid"), Value::Null),
+                ("country", json!("IE"), Value::Null),
+                ("numBeds", json!(3), Value::Null),
+            ];
+            (chief, json!({ "id": house.0 }), AuditAction::InstitutionDeleted, subject, changes)
+        }
+        "grantSiteAccess" => {
+            let house = new_house(&chief).await.0;
+            let changes = vec![("sites", Value::Null, json!(house))];
+            let input = json!({ "userId": ada.id(), "institutionId": house });
+            (chief, input, AuditAction::SiteAccessGranted, of_ada, changes)
+        }
+        "revokeSiteAccess" => {
+            let house = new_house(&chief).await.0;
+            let input = json!({ "userId": ada.id(), "institutionId": house });
+            chief.change("grantSiteAccess", "", input.clone()).await;
+            let changes = vec![("sites", json!(house), Value::Null)];
+            (chief, input, AuditAction::SiteAccessRevoked, of_ada, changes)
         }
         "createInstitution" => (
             chief,
@@ -382,6 +438,76 @@ async fn nothing<'a>(app: &'a App, mutation: &str) -> Vec<(&'static str, Caller<
                 ("the last owner", ada.clone(), json!({ "groupId": group, "userId": ada.id() })),
                 ("forbidden", user, json!({ "groupId": group, "userId": ada.id() })),
                 ("anonymous", anonymous, json!({ "groupId": group, "userId": ada.id() })),
+            ]
+        }
+        "updateGroup" => {
+            let group = new_group(&ada).await.0;
+            let change = |name: &str| json!({ "id": group, "name": name });
+            vec![
+                ("the same again", ada.clone(), change(" Ward 3 ")),
+                ("dryRun", ada.clone(), json!({ "id": group, "name": "Other", "dryRun": true })),
+                ("stale", ada.clone(), json!({ "id": group, "name": "Other", "expectedVersion": 7 })),
+                ("bad", ada.clone(), change(" ")),
+                ("unknown", ada, json!({ "id": nobody, "name": "Other" })),
+                ("forbidden", user, change("Other")),
+                ("anonymous", anonymous, change("Other")),
+            ]
+        }
+        "deleteGroup" => {
+            let (group, gone) = (new_group(&ada).await.0, new_group(&ada).await.0);
+            ada.change("deleteGroup", "", json!({ "id": gone })).await;
+            vec![
+                ("again", ada, json!({ "id": gone })),
+                ("forbidden", user, json!({ "id": group })),
+                ("anonymous", anonymous, json!({ "id": group })),
+            ]
+        }
+        "updateInstitution" => {
+            let house = new_house(&chief).await.0;
+            let change = |name: &str| json!({ "id": house, "name": name });
+            chief
+                .change(
+                    "createInstitution",
+                    "",
+                    json!({ "name": "A", "kind": "HOSPITAL", "country": "AU", "externalId": "H-9" }),
+                )
+                .await;
+            vec![
+                ("the same again", chief.clone(), change("St Brigid ")),
+                ("dryRun", chief.clone(), json!({ "id": house, "name": "Other", "dryRun": true })),
+                ("stale", chief.clone(), json!({ "id": house, "name": "Other", "expectedVersion": 7 })),
+                ("taken", chief.clone(), json!({ "id": house, "externalId": "H-9" })),
+                ("bad", chief.clone(), change(" ")),
+                ("unknown", chief, json!({ "id": nobody, "name": "Other" })),
+                ("another's", app.admin().await, change("Other")),
+                ("forbidden", user, change("Other")),
+                ("anonymous", anonymous, change("Other")),
+            ]
+        }
+        "deleteInstitution" => {
+            let (house, gone, full) = (new_house(&chief).await.0, new_house(&chief).await.0, new_house(&chief).await.0);
+            chief.change("deleteInstitution", "", json!({ "id": gone })).await;
+            chief.change("updateUser", "", json!({ "id": ada.id(), "institutionId": full })).await;
+            vec![
+                ("again", chief.clone(), json!({ "id": gone })),
+                ("people", chief, json!({ "id": full })),
+                ("another's", app.admin().await, json!({ "id": house })),
+                ("forbidden", user, json!({ "id": house })),
+                ("anonymous", anonymous, json!({ "id": house })),
+            ]
+        }
+        "grantSiteAccess" | "revokeSiteAccess" => {
+            let (house, other) = (new_house(&chief).await.0, new_house(&chief).await.0);
+            let input = |house| json!({ "userId": ada.id(), "institutionId": house });
+            chief.change("grantSiteAccess", "", input(house)).await;
+            let again = if mutation == "grantSiteAccess" { house } else { other };
+            vec![
+                ("the same again", chief.clone(), input(again)),
+                ("bad", chief.clone(), json!({ "userId": "x", "institutionId": "y" })),
+                ("unknown", chief, input(nobody)),
+                ("another's", app.admin().await, input(house)),
+                ("forbidden", user, input(house)),
+                ("anonymous", anonymous, input(house)),
             ]
         }
         "createInstitution" => {
@@ -573,7 +699,7 @@ on_every_database! {
             let shown = page(&chief, "(first: 1)").await["edges"][0]["node"].clone();
             assert_eq!((&shown["id"], &shown["requestId"]), (&json!(event.id.0), &json!(request_id)));
             assert_eq!((&shown["subjectId"], &shown["changes"].as_array().unwrap().len()), (&json!(event.subject_id.0), &told.len()));
-            let is_gone = ["deleteUser", "revokeApiKey"].contains(&mutation.as_str());
+            let is_gone = ["deleteUser", "deleteGroup", "deleteInstitution", "revokeApiKey"].contains(&mutation.as_str());
             let kind = match subject.0 {
                 SubjectType::User => "User", SubjectType::Group => "Group", SubjectType::Institution => "Institution",
                 SubjectType::ApiKey => "ApiKey", SubjectType::License => "License",

@@ -20,6 +20,7 @@ fn fields_of(type_name: &str) -> Vec<String> {
     });
     let selection = |name: &str| match name {
         "institution" | "license" | "groups" | "groupsOwned" => format!("{name} {{ name }}"),
+        "sites" => "sites { totalCount edges { cursor node { name } } }".to_owned(),
         "users" | "members" => format!("{name} {{ totalCount edges {{ cursor node {{ fullName }} }} }}"),
         "adminRights" => "adminRights { isSuperuser isGroupAdmin }".to_owned(),
         "sessions" => "sessions { id }".to_owned(),
@@ -66,6 +67,8 @@ on_every_database! {
         }).await;
         let membership = json!({ "groupId": group["group"]["id"], "userId": member.id(), "role": "OWNER" });
         app.superuser().await.change("setGroupMember", "", membership).await;
+        let grant = json!({ "userId": member.id(), "institutionId": institution["institution"]["id"] });
+        app.superuser().await.change("grantSiteAccess", "", grant).await;
         compare(&app, "users", "User").await;
         compare(&app, "groups", "Group").await;
         compare(&app, "institutions", "Institution").await;

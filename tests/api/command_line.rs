@@ -380,7 +380,7 @@ async fn help_documents_each_setting_with_its_variable_and_default() {
     }
     let named = help.out.matches("[env: ").count();
     assert_eq!(named, settings.len(), "a setting that this test does not know");
-    for command in ["serve", "demo", "schema", "migrate", "import", "admin", "doctor"] {
+    for command in ["serve", "demo", "schema", "migrate", "import", "admin", "license", "audit", "doctor"] {
         assert!(help.out.contains(&format!("\n  {command} ")), "{command}");
         assert_eq!(home.run(&[command, "--help"]).await.code, 0);
     }

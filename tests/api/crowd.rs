@@ -6,10 +6,11 @@ use roster::entity::audit_event::AuditAction;
 use roster::entity::group::GroupFields;
 use roster::entity::membership::GroupRole;
 use roster::entity::user::{Names, UserFields};
-use roster::entity::{group, membership, user};
+use roster::entity::{group, license, membership, user};
 use roster::form::Form;
-use roster::scalar::{Id, now};
-use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel};
+use roster::scalar::{Date, Id, now};
+use sea_orm::sea_query::Expr;
+use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
 
 use crate::app::App;
 
@@ -23,6 +24,16 @@ pub fn model(license: Id, first: &str, last: &str) -> user::Model {
     person.lay_over(names, fields, &mut form);
     form.finish().unwrap();
     person
+}
+
+/// Lets a license begin on another day, by SQL, for nothing else does.
+pub async fn backdate(app: &App, license: Id, first: Date) {
+    license::Entity::update_many()
+        .col_expr(license::Column::StartsOn, Expr::value(first))
+        .filter(license::Column::Id.eq(license))
+        .exec(app.db.write())
+        .await
+        .unwrap();
 }
 
 /// Stores people; returns their ids.

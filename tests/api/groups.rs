@@ -216,6 +216,127 @@ on_every_database! {
         assert_eq!(owner.faults("setGroupMember", json!({ "groupId": group, "userId": gone.id.0, "role": "MANAGER" })).await, ["NOT_FOUND input.userId"]);
     }
 
+    async fn a_change_leaves_what_it_does_not_name_and_null_clears(app: App) {
+        let owner = app.user().await;
+        let group = group_of(&owner).await;
+        let selection = "group { name description version createdAt modifiedAt }";
+        let first = owner.change("updateGroup", selection, json!({ "id": group, "description": "Nights" })).await["group"].clone();
+        assert_eq!((&first["name"], &first["description"], &first["version"]), (&json!("Ward 7"), &json!("Nights"), &json!(2)));
+        assert!(first["modifiedAt"].as_str() > first["createdAt"].as_str());
+        for nothing_new in [json!({ "id": group }), json!({ "id": group, "name": " Ward 7", "description": "Nights" })] {
+            assert_eq!(owner.change("updateGroup", selection, nothing_new).await["group"], first);
+        }
+        let tried = owner.change("updateGroup", selection, json!({ "id": group, "name": "Other", "dryRun": true })).await;
+        assert_eq!((&tried["success"], &tried["group"]), (&json!(true), &first));
+        let second = owner.change("updateGroup", selection, json!({ "id": group, "name": "Étage 8", "description": null, "expectedVersion": 2 })).await["group"].clone();
+        assert_eq!((&second["name"], &second["description"], &second["version"]), (&json!("Étage 8"), &Value::Null, &json!(3)));
+        let found = owner.data("{ groups(nameContains: \"etage\") { nodes { id name } } }", json!({})).await;
+        assert_eq!(found["groups"]["nodes"], json!([{ "id": group, "name": "Étage 8" }]));
+    }
+
+    async fn a_change_of_a_group_keeps_the_rules_and_says_every_fault(app: App) {
+        let owner = app.user().await;
+        let group = group_of(&owner).await;
+        let cases = [
+            (json!({ "id": group, "name": null, "description": "x".repeat(1_001) }), vec!["NULL_NOT_ALLOWED input.name", "TOO_LONG input.description"]),
+            (json!({ "id": group, "name": " ", "dryRun": true }), vec!["REQUIRED input.name"]),
+            (json!({ "id": group, "name": "é".repeat(101), "expectedVersion": 9 }), vec!["TOO_LONG input.name"]),
+            (json!({ "id": "7", "name": "A" }), vec!["INVALID input.id"]),
+            (json!({ "id": Id::new().0, "name": "A" }), vec!["NOT_FOUND input.id"]),
+        ];
+        for (input, faults) in cases {
+            assert_eq!(owner.faults("updateGroup", input).await, faults);
+        }
+    }
+
+    async fn of_many_changes_for_one_version_one_is_made_and_the_others_see_it(app: App) {
+        let owner = app.user().await;
+        let group = group_of(&owner).await;
+        let changes = (0..10).map(|n| owner.change("updateGroup", "group { name version }", json!({ "id": group, "name": format!("Ward {n}x"), "expectedVersion": 1 })));
+        let payloads = join_all(changes).await;
+        let done: Vec<&Value> = payloads.iter().filter(|payload| payload["success"] == json!(true)).collect();
+        assert_eq!(done.len(), 1);
+        for payload in payloads.iter().filter(|payload| payload["success"] == json!(false)) {
+            assert_eq!(faults_of(payload), ["CONFLICT input.expectedVersion"]);
+            assert_eq!(payload["group"], done[0]["group"], "the group as it is now");
+        }
+    }
+
+    async fn owners_and_administrators_rename_and_delete_and_nobody_else(app: App) {
+        let (owner, manager, member_, other, stranger) = (app.user().await, app.user().await, app.user().await, app.user().await, app.stranger().await);
+        let rights = AdminRightsInput { is_group_admin: Given(true), ..AdminRightsInput::default() };
+        let group_admin = app.person("Groups", UserFields { admin_rights: Given(rights), ..UserFields::default() }).await;
+        let group = group_of(&owner).await;
+        owner.change("setGroupMember", "", member(&group, &manager, "MANAGER")).await;
+        owner.change("setGroupMember", "", member(&group, &member_, "MEMBER")).await;
+        let renamed = json!({ "id": group, "name": "Other" });
+        for caller in [&manager, &member_, &other] {
+            assert_eq!(caller.change_refused("updateGroup", renamed.clone()).await, "FORBIDDEN");
+            assert_eq!(caller.change_refused("updateGroup", json!({ "id": group, "name": " " })).await, "FORBIDDEN", "before the input is looked at");
+            assert_eq!(caller.change_refused("deleteGroup", json!({ "id": group })).await, "FORBIDDEN");
+        }
+        assert_eq!(stranger.faults("updateGroup", renamed.clone()).await, ["NOT_FOUND input.id"]);
+        assert_eq!(stranger.faults("deleteGroup", json!({ "id": group })).await, ["NOT_FOUND input.id"]);
+        assert_eq!(app.anonymous().change_refused("deleteGroup", json!({ "id": group })).await, "UNAUTHENTICATED");
+        for caller in [owner.clone(), app.admin().await, group_admin, app.license_admin().await, app.superuser().await] {
+            let another = group_of(&owner).await;
+            assert_eq!(caller.change("updateGroup", "", json!({ "id": another, "name": "Other" })).await["success"], json!(true));
+            assert_eq!(caller.change("deleteGroup", "id", json!({ "id": another })).await["id"], json!(another));
+        }
+    }
+
+    async fn ownership_is_handed_on_by_making_another_an_owner(app: App) {
+        let (old, new) = (app.user().await, app.user().await);
+        let group = group_of(&old).await;
+        old.change("setGroupMember", "", member(&group, &new, "OWNER")).await;
+        assert_eq!(role_of(&old.change("setGroupMember", MEMBERS, member(&group, &old, "MANAGER")).await, &old), json!("MANAGER"));
+        let input = json!({ "id": group, "name": "Other" });
+        assert_eq!(old.change_refused("updateGroup", input.clone()).await, "FORBIDDEN");
+        assert_eq!(old.change_refused("setGroupMember", member(&group, &old, "OWNER")).await, "FORBIDDEN");
+        assert_eq!(new.change("updateGroup", "", input).await["success"], json!(true));
+    }
+
+    async fn a_member_does_not_leave_by_himself(app: App) {
+        let (owner, member_) = (app.user().await, app.user().await);
+        let group = group_of(&owner).await;
+        owner.change("setGroupMember", "", member(&group, &member_, "MEMBER")).await;
+        assert_eq!(member_.change_refused("removeGroupMember", leaving(&group, &member_)).await, "FORBIDDEN");
+    }
+
+    async fn a_group_goes_with_its_memberships_and_its_people_stay(app: App) {
+        let (owner, other) = (app.user().await, app.user().await);
+        let group = group_of(&owner).await;
+        owner.change("setGroupMember", "", member(&group, &other, "OWNER")).await;
+        let payload = owner.change("deleteGroup", "id", json!({ "id": group })).await;
+        assert_eq!(payload["id"], json!(group));
+        let seen = "query ($id: ID!, $user: ID!) { group(id: $id) { id } node(id: $id) { id } groups { totalCount } user(by: { id: $user }) { groups { id } groupsOwned { id } } }";
+        let data = owner.data(seen, json!({ "id": group, "user": other.id() })).await;
+        assert_eq!(data, json!({ "group": null, "node": null, "groups": { "totalCount": 0 }, "user": { "groups": [], "groupsOwned": [] } }));
+        for (mutation, input) in [
+            ("deleteGroup", json!({ "id": group })),
+            ("updateGroup", json!({ "id": group, "name": "Again" })),
+        ] {
+            assert_eq!(owner.faults(mutation, input).await, ["NOT_FOUND input.id"]);
+        }
+        assert_eq!(owner.faults("setGroupMember", member(&group, &other, "MEMBER")).await, ["NOT_FOUND input.groupId"]);
+        // Nothing keeps the last owner of a group that is gone.
+        assert_eq!(app.admin().await.change("deleteUser", "", json!({ "id": owner.id() })).await["success"], json!(true));
+    }
+
+    async fn whoever_joins_a_group_while_it_is_deleted_is_in_none(app: App) {
+        let (owner, admin, other) = (app.user().await, app.admin().await, app.user().await);
+        for _ in 0..10 {
+            let group = group_of(&owner).await;
+            let (deleted, joined) = tokio::join!(
+                owner.change("deleteGroup", "", json!({ "id": group })),
+                admin.change("setGroupMember", "", member(&group, &other, "OWNER")),
+            );
+            assert_eq!(deleted["success"], json!(true));
+            assert!(joined["success"] == json!(true) || faults_of(&joined) == ["NOT_FOUND input.groupId"], "{joined:#}");
+            assert_eq!(other.data("{ viewer { groups { id } } }", json!({})).await["viewer"]["groups"], json!([]));
+        }
+    }
+
     async fn groups_of_a_person_come_by_name(app: App) {
         let user = app.user().await;
         for name in ["zeta", "Ähre", "beta", "Alpha"] {

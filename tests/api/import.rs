@@ -161,6 +161,40 @@ in_every_home! {
         assert!(snapshot(&db).await == before);
     }
 
+    async fn a_person_is_given_the_sites_that_a_line_names(home: Home) {
+        let home = home.with_admin().await;
+        let with = |sites: Value| {
+            lines(&[
+                json!({ "institution": { "name": "Alder Hospital", "kind": "HOSPITAL", "country": "AU", "externalId": "H-1" } }),
+                json!({ "institution": { "name": "Cedar House", "kind": "CARE_HOME", "country": "IT", "externalId": "H-2" } }),
+                json!({ "institution": { "id": HOSPITAL, "name": "Twin", "kind": "HOSPITAL", "country": "AU" } }),
+                json!({ "user": { "id": ANN, "firstName": "Ann", "lastName": "Oak", "email": "ann@example.org", "institution": "H-2", "sites": sites } }),
+            ])
+        };
+        imported(&home, with(json!(["H-1", "Alder Hospital", HOSPITAL]))).await;
+        let server = home.serve(&[]).await;
+        let root = server.sign_in(ADMIN).await;
+        let query = "query ($id: ID!) { user(by: { id: $id }) { version institution { name } sites { nodes { name } } }
+            auditEvents(first: 1, filter: { subject: $id }) { nodes { action changes { field after } } } }";
+        let seen = root.data(query, json!({ "id": ANN })).await;
+        let sites = json!([{ "name": "Alder Hospital" }, { "name": "Twin" }]);
+        assert_eq!(seen["user"], json!({ "version": 1, "institution": { "name": "Cedar House" }, "sites": { "nodes": sites } }));
+        for unchanged in [json!(["Twin", "H-1"]), json!([]), json!(null)] {
+            assert_eq!(imported(&home, with(unchanged)).await, "0 were created, 0 changed, 4 unchanged.");
+        }
+        assert_eq!(imported(&home, with(json!(["Cedar House", "Twin"]))).await, "0 were created, 1 changed, 3 unchanged.");
+        let seen = root.data(query, json!({ "id": ANN })).await;
+        let sites = json!([{ "name": "Alder Hospital" }, { "name": "Cedar House" }, { "name": "Twin" }]);
+        assert_eq!(seen["user"], json!({ "version": 1, "institution": { "name": "Cedar House" }, "sites": { "nodes": sites } }));
+        let event = &seen["auditEvents"]["nodes"][0];
+        assert_eq!((&event["action"], &event["changes"][0]["field"]), (&json!("USER_UPDATED"), &json!("sites")));
+        assert_eq!(event["changes"].as_array().unwrap().len(), 1);
+        assert_eq!(event["changes"][0]["after"].as_array().unwrap().len(), 1, "what is new");
+        assert_faults(&refused(&home, with(json!(["Nowhere", "H-1", "H-9"]))).await, &[("line 4: sites: ", "Nowhere"), ("line 4: sites: ", "H-9")]);
+        let faults = refused(&home, with(json!("H-1"))).await;
+        assert_faults(&faults, &[("line 4: sites: ", "sequence")]);
+    }
+
     async fn the_second_run_changes_nothing_where_a_group_is_named_twice_on_a_line(home: Home) {
         let groups = json!([{ "group": "Ward", "role": "OWNER" }, { "group": "Ward", "role": "MEMBER" }]);
         let file = lines(&[

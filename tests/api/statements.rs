@@ -1,10 +1,10 @@
 //! How many SQL statements an answer costs: as many for a hundred rows as for one.
 
 use roster::entity::membership::GroupRole;
-use roster::entity::user;
-use roster::scalar::Id;
+use roster::entity::{site_access, user};
+use roster::scalar::{Id, now};
 use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
+use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
 use serde_json::{Value, json};
 
 use crate::app::{App, Caller};
@@ -102,6 +102,30 @@ on_every_database! {
             assert_eq!(statements, 4, "{first}: the token, the institutions, the people, their number");
             for site in data["institutions"]["nodes"].as_array().unwrap() {
                 assert_eq!((&site["users"]["totalCount"], site["users"]["nodes"].as_array().unwrap().len()), (&json!(10), 3));
+            }
+        }
+    }
+
+    async fn the_sites_of_a_page_of_people_cost_two_statements_and_their_number_two(app: App) {
+        let (people, _, sites) = hospital(&app).await;
+        let everywhere = user::Entity::update_many().col_expr(user::Column::FullSiteAccess, Expr::value(true));
+        everywhere.filter(user::Column::Id.is_in(people.iter().copied().step_by(2))).exec(app.db.write()).await.unwrap();
+        let site = |n: usize| Id::parse(sites[n % 10].as_str().unwrap()).unwrap();
+        let grants = people.iter().enumerate().flat_map(|(n, id)| [n, n + 1, n + 2].map(|n| (*id, site(n))));
+        let grants = grants.map(|(user_id, institution_id)| site_access::Model { user_id, institution_id, granted_at: now() }.into_active_model().reset_all());
+        site_access::Entity::insert_many(grants).exec_without_returning(app.db.write()).await.unwrap();
+        let user = app.user().await;
+        let query = "query ($first: Int) { users(first: $first) { nodes { fullSiteAccess sites(first: 2) { pageInfo { hasNextPage } nodes { name license { name } } } } } }";
+        let totals = "query ($first: Int) { users(first: $first) { nodes { fullSiteAccess sites(first: 2) { totalCount nodes { name } } } } }";
+        for (first, lists) in [(1, 1), (2, 2), (50, 2), (100, 2)] {
+            let (statements, data) = cost(&user, query, json!({ "first": first })).await;
+            assert_eq!(statements, 3 + lists, "{first}: the token, the people, their sites by each of two ways, the licenses");
+            assert!(data["users"]["nodes"].as_array().unwrap().iter().all(|person| person["sites"]["nodes"].as_array().unwrap().len() == 2));
+            let (statements, data) = cost(&user, totals, json!({ "first": first })).await;
+            assert_eq!(statements, 2 + 2 * lists, "{first}: the token, the people, their sites and the number of them by each of two ways");
+            for person in data["users"]["nodes"].as_array().unwrap() {
+                let total = if person["fullSiteAccess"] == json!(true) { 10 } else { 3 };
+                assert_eq!(person["sites"]["totalCount"], json!(total));
             }
         }
     }

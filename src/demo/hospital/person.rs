@@ -50,6 +50,7 @@ impl People {
             password_hash: None,
             date_joined: DateTime::from_timestamp_micros(dice.random_range(JOINED)),
             has_activated: dice.random_ratio(92, 100) || needed,
+            sites: sites(star, role, open, &mut dice),
         }
     }
 
@@ -82,6 +83,15 @@ impl People {
         }
         groups
     }
+}
+
+/// The sites that an administrator was given access to: up to three of those that were open.
+fn sites(star: Option<&StarPerson>, role: Role, open: &[Id], dice: &mut Dice) -> Vec<String> {
+    if star.is_some() || role != Role::Admin {
+        return Vec::new();
+    }
+    let most = dice.random_range(1..=3);
+    open.sample(dice, most).map(|id| id.0.to_string()).collect()
 }
 
 fn member(group: Id, role: GroupRole) -> GroupReference {

@@ -168,6 +168,22 @@ fn the_directory_has_the_size_and_the_variety_that_was_asked_for() {
 }
 
 #[test]
+fn administrators_have_a_few_sites_of_their_license_and_nobody_else_has() {
+    let mut granted = 0;
+    for tenant in tenants(2_000, 1) {
+        let houses: HashSet<String> =
+            tenant.institutions.iter().filter_map(|house| house.id).map(|id| id.0.to_string()).collect();
+        for person in tenant.users {
+            let is_admin = given(&person.fields.role) == Some(&Role::Admin);
+            assert!(person.sites.is_empty() || (is_admin && person.sites.len() <= 3), "{person:?}");
+            assert!(person.sites.iter().all(|site| houses.contains(site)), "{person:?}");
+            granted += person.sites.len();
+        }
+    }
+    assert!(granted >= 10, "{granted}");
+}
+
+#[test]
 fn the_stars_are_in_the_first_license_with_their_rights() {
     for seed in 0..50 {
         let people = tenants(1, seed).remove(0).users;

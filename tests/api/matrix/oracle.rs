@@ -257,6 +257,10 @@ impl Viewer {
                 | "deleteUser"
                 | "unlockUser"
                 | "createInstitution"
+                | "updateInstitution"
+                | "deleteInstitution"
+                | "grantSiteAccess"
+                | "revokeSiteAccess"
                 | "createApiKey"
                 | "revokeApiKey"
                 | "apiKeys"
@@ -367,6 +371,40 @@ impl Viewer {
             || own == Some("OWNER")
             || (own == Some("MANAGER") && !of_owners);
         if allowed { DONE } else { FORBIDDEN }
+    }
+
+    /// updateGroup, deleteGroup: of a group of a license, in which the viewer is something.
+    pub fn changes_group(&self, field: &str, license: char, own: Option<&str>) -> &'static str {
+        match self.opens(field) {
+            Err(refused) => refused,
+            Ok(()) if !self.reaches(license) => NOT_FOUND,
+            Ok(()) if self.rank() >= 1 || self.holds("isGroupAdmin") || own == Some("OWNER") => DONE,
+            Ok(()) => FORBIDDEN,
+        }
+    }
+
+    /// updateInstitution, deleteInstitution: of a site of a license, access to which was granted to the viewer or not.
+    pub fn changes_site(&self, field: &str, license: char, is_granted: bool) -> &'static str {
+        match self.opens(field) {
+            Err(refused) => refused,
+            Ok(()) if !self.reaches(license) => NOT_FOUND,
+            Ok(()) if self.holds_every_site() || is_granted => DONE,
+            Ok(()) => FORBIDDEN,
+        }
+    }
+
+    /// grantSiteAccess, revokeSiteAccess: of such a site to somebody.
+    pub fn gives_site(&self, field: &str, target: &Target, license: char, is_granted: bool) -> &'static str {
+        match self.changes_site(field, license, is_granted) {
+            // A person of another license is not found, whether the viewer has access to the site or not.
+            DONE | FORBIDDEN
+                if self.opens(field).is_ok() && (!self.finds(target) || target.person.license != license) =>
+            {
+                NOT_FOUND
+            }
+            DONE if self.rank() == 1 && target.person.rank() > 1 => FORBIDDEN,
+            outcome => outcome,
+        }
     }
 
     pub fn makes_key(&self, role: &str) -> &'static str {

@@ -5,7 +5,7 @@ use chrono::Days;
 use roster::entity::institution::{InstitutionCore, InstitutionFields, InstitutionKind};
 use roster::entity::membership::GroupRole;
 use roster::entity::user::{Names, Role, UserFields};
-use roster::entity::{api_key, institution, license, membership, session, user};
+use roster::entity::{api_key, institution, license, membership, session, site_access, user};
 use roster::form::Form;
 use roster::scalar::{Date, DateText, Id, now};
 use sea_orm::sea_query::Expr;
@@ -53,6 +53,9 @@ pub struct Seat<'a> {
     pub houses: [Id; 2],
     /// Groups to be changed, each with its license and what the viewer is in it.
     pub groups: Vec<(Id, char, Option<&'static str>)>,
+    /// Sites that nobody belongs to, each with its license and whether access to it was granted to the viewer: to be given
+    /// to the targets, and to be changed and deleted.
+    pub sites: [Vec<(Id, char, bool)>; 2],
     /// API keys to be revoked: the viewer's own, one of license A, one of license B.
     pub keys: Vec<(Id, char, bool)>,
     pub tally: Tally,
@@ -339,6 +342,17 @@ pub async fn seat<'a>(
         }
         groups.push((id, license, own));
     }
+    let mut sites = [Vec::new(), Vec::new()];
+    for sites in &mut sites {
+        for (license, is_granted) in [('A', true), ('A', false), ('B', false)] {
+            let site = house(app, licenses[usize::from(license == 'B')], "Site".to_owned()).await;
+            if let Some(user_id) = own_id.filter(|_| is_granted) {
+                let grant = site_access::Model { user_id, institution_id: site, granted_at: now() };
+                grant.into_active_model().reset_all().insert(app.db.write()).await.unwrap();
+            }
+            sites.push((site, license, is_granted && own_id.is_some()));
+        }
+    }
     let keepers = [(own_id, 'A', true), (Some(known[0].id), 'A', false), (Some(known[14].id), 'B', false)];
     let mut keys = Vec::new();
     for (keeper, license, is_own) in keepers {
@@ -359,6 +373,7 @@ pub async fn seat<'a>(
         everybody,
         houses,
         groups,
+        sites,
         keys,
         tally: Tally::default(),
     }

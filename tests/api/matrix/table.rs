@@ -39,7 +39,10 @@ table! {
     UnlockUser:        Nothing Nothing Rank    Rank    All,
     CreateGroup:       Nothing License License License License,
     ChangeMembers:     Nothing Own     License License All,
+    ChangeGroup:       Nothing Own     License License All,
     CreateInstitution: Nothing Nothing License License License,
+    ChangeInstitution: Nothing Nothing License License All,
+    ChangeSites:       Nothing Nothing Rank    License All,
     UseApiKeys:        Nothing Nothing Own     License All,
     ReadAudit:         Nothing Own     License License All,
 }

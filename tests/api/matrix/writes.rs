@@ -103,6 +103,45 @@ impl Seat<'_> {
         cells
     }
 
+    /// Groups and sites: who is given access to which site, himself last, and each of them changed and deleted.
+    pub fn places(&self) -> Vec<Cell> {
+        let mut cells = Vec::new();
+        for (group, license, own) in &self.groups {
+            let who = format!("{}, {own:?} in a group of {license}", self.name);
+            for (field, more) in [("updateGroup", ", name: \"Other\""), ("deleteGroup", "")] {
+                let expected = self.viewer.changes_group(field, *license, *own);
+                cells.push(Cell::change(field, &format!("id: \"{}\"{more}", group.0), &who, expected));
+            }
+        }
+        let [given, changed] = &self.sites;
+        for (site, license, is_granted) in changed {
+            let who = format!("{}, a site of {license}, granted: {is_granted}", self.name);
+            for (field, more) in [("updateInstitution", ", city: \"Cork\""), ("deleteInstitution", "")] {
+                let expected = self.viewer.changes_site(field, *license, *is_granted);
+                cells.push(Cell::change(field, &format!("id: \"{}\"{more}", site.0), &who, expected));
+            }
+        }
+        // Whoever may delete it finds people in it.
+        for (house, license) in self.houses.iter().zip(['A', 'B']) {
+            let expected = match self.viewer.changes_site("deleteInstitution", license, false) {
+                DONE => "NOT_ALLOWED",
+                refused => refused,
+            };
+            cells.push(Cell::change("deleteInstitution", &format!("id: \"{}\"", house.0), &self.name, expected));
+        }
+        for known in &self.known {
+            for (site, license, is_granted) in given {
+                let who = format!("{}, a site of {license}, granted: {is_granted}", self.who(known));
+                for field in ["grantSiteAccess", "grantSiteAccess", "revokeSiteAccess"] {
+                    let expected = self.viewer.gives_site(field, &known.target, *license, *is_granted);
+                    let input = format!("userId: \"{}\", institutionId: \"{}\"", known.id.0, site.0);
+                    cells.push(Cell::change(field, &input, &who, expected));
+                }
+            }
+        }
+        cells
+    }
+
     pub fn keys(&self) -> Vec<Cell> {
         let mut cells = Vec::new();
         for role in ["USER", "ADMIN", "LICENSE_ADMIN"] {

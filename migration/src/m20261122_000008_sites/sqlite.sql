@@ -1,0 +1,8 @@
+-- To the data of which institutions people were given access.
+CREATE TABLE site_access (
+    user_id        blob NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    institution_id blob NOT NULL REFERENCES institutions (id) ON DELETE CASCADE,
+    granted_at     text NOT NULL,
+    PRIMARY KEY (user_id, institution_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX site_access_of_institution ON site_access (institution_id, user_id);

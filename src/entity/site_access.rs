@@ -1,0 +1,66 @@
+//! Who was given access to the data of which institution. Whoever has access to every site of the license needs none of these.
+
+use chrono::{DateTime, Utc};
+use sea_orm::entity::prelude::*;
+use sea_orm::sea_query::{Condition, Query};
+use sea_orm::{DatabaseBackend, QuerySelect, QueryTrait};
+
+use super::{institution, user};
+use crate::scalar::Id;
+use crate::sql::one_of;
+
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "site_access")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub user_id: Id,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub institution_id: Id,
+    pub granted_at: DateTime<Utc>,
+}
+
+#[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {
+    #[sea_orm(
+        belongs_to = "super::institution::Entity",
+        from = "Column::InstitutionId",
+        to = "super::institution::Column::Id"
+    )]
+    Institution,
+}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+/// Whether a person was given access to an institution.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn is_granted(db: &impl ConnectionTrait, user_id: Id, institution_id: Id) -> Result<bool, DbErr> {
+    Ok(Entity::find_by_id((user_id, institution_id)).one(db).await?.is_some())
+}
+
+/// The people who may access the data of at least one of some institutions: to whom it was granted, and who has access to
+/// every site of its license. A condition for rows of `users`, to which nothing needs to be joined.
+#[must_use]
+pub fn accesses_one_of(backend: DatabaseBackend, institutions: &[Id]) -> Condition {
+    let granted = Entity::find().select_only().column(Column::UserId);
+    let granted = granted.filter(one_of(backend, Column::InstitutionId, institutions.iter().copied()));
+    let licenses = institution::Entity::find().select_only().column(institution::Column::LicenseId);
+    let licenses = licenses.filter(one_of(backend, institution::Column::Id, institutions.iter().copied()));
+    let everywhere = Condition::all()
+        .add(user::Column::FullSiteAccess.eq(true))
+        .add(user::Column::LicenseId.in_subquery(licenses.into_query()));
+    Condition::any().add(user::Column::Id.in_subquery(granted.into_query())).add(everywhere)
+}
+
+/// The people who may access the data of any institution at all; a condition as [`accesses_one_of`] is.
+#[must_use]
+pub fn accesses_any() -> Condition {
+    let mut granted = Query::select();
+    granted.column(Column::UserId).from(Entity);
+    let mut licenses = Query::select();
+    licenses.column(institution::Column::LicenseId).from(institution::Entity);
+    let everywhere =
+        Condition::all().add(user::Column::FullSiteAccess.eq(true)).add(user::Column::LicenseId.in_subquery(licenses));
+    Condition::any().add(user::Column::Id.in_subquery(granted)).add(everywhere)
+}

@@ -1,0 +1,91 @@
+//! Who may access the data of which institution.
+
+pub mod mutation;
+
+use sea_orm::{ActiveModelTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect};
+use serde_json::Value;
+
+use self::mutation::SiteAccessInput;
+use crate::access::{Viewer, is_same_license};
+use crate::audit::{self, Change, Entry};
+use crate::db::Db;
+use crate::entity::audit_event::AuditAction;
+use crate::entity::{institution, site_access, user};
+use crate::error::{Error, ErrorCode};
+use crate::form::Form;
+use crate::scalar::{Id, now};
+
+/// Gives a person access to the data of an institution; may be repeated.
+///
+/// # Errors
+/// `Rejected` for ids that name nothing; `Forbidden`.
+pub async fn grant(db: &Db, viewer: &Viewer, input: &SiteAccessInput) -> Result<user::Model, Error> {
+    let transaction = db.begin().await?;
+    let (person, institution_id, is_granted) = lock(&transaction, viewer, input).await?;
+    if is_granted {
+        return Ok(person);
+    }
+    let new = site_access::Model { user_id: person.id, institution_id, granted_at: now() };
+    new.into_active_model().reset_all().insert(&transaction).await?;
+    let change = Change::of("sites", None, Some(value(institution_id)));
+    let event = Entry::new(AuditAction::SiteAccessGranted, &person).by(viewer).with([change]);
+    audit::commit(transaction, [event]).await?;
+    Ok(person)
+}
+
+/// Takes back a person's access to the data of an institution; may be repeated.
+///
+/// # Errors
+/// `Rejected` for ids that name nothing; `Forbidden`.
+pub async fn revoke(db: &Db, viewer: &Viewer, input: &SiteAccessInput) -> Result<user::Model, Error> {
+    let transaction = db.begin().await?;
+    let (person, institution_id, is_granted) = lock(&transaction, viewer, input).await?;
+    if !is_granted {
+        return Ok(person);
+    }
+    site_access::Entity::delete_by_id((person.id, institution_id)).exec(&transaction).await?;
+    let change = Change::of("sites", Some(value(institution_id)), None);
+    let event = Entry::new(AuditAction::SiteAccessRevoked, &person).by(viewer).with([change]);
+    audit::commit(transaction, [event]).await?;
+    Ok(person)
+}
+
+/// Locks the rows of the person and of the institution, in the order in which everybody does who locks both; says whether
+/// the person was given access.
+async fn lock(
+    transaction: &DatabaseTransaction,
+    viewer: &Viewer,
+    input: &SiteAccessInput,
+) -> Result<(user::Model, Id, bool), Error> {
+    let mut form = Form::changing();
+    let ids = (form.id("userId", &input.user_id), form.id("institutionId", &input.institution_id));
+    form.finish()?;
+    let (Some(user_id), Some(institution_id)) = ids else {
+        return Err(Error::internal("an id that is none passed the form"));
+    };
+    let seen = user::Entity::find_by_id(user_id).filter(viewer.finds_users());
+    let person = seen.lock_exclusive().one(transaction).await?;
+    let seen = institution::Entity::find_by_id(institution_id).filter(viewer.sees_institutions());
+    let institution = seen.lock_exclusive().one(transaction).await?;
+    let person = person.filter(|person| {
+        institution.as_ref().is_none_or(|institution| is_same_license(institution.license_id, person.license_id))
+    });
+    let mut form = Form::changing();
+    if institution.is_none() {
+        form.fault("institutionId", ErrorCode::NotFound, "There is no such institution.");
+    }
+    if person.is_none() {
+        form.fault("userId", ErrorCode::NotFound, "There is no such person.");
+    }
+    form.finish()?;
+    let person = person.ok_or_else(|| Error::internal("a missing row passed the form"))?;
+
+    let own = site_access::is_granted(transaction, viewer.signed_in()?.user_id, institution_id).await?;
+    viewer.may_change_sites(&person, own)?;
+    let is_granted = site_access::is_granted(transaction, person.id, institution_id).await?;
+    Ok((person, institution_id, is_granted))
+}
+
+fn value(id: Id) -> Value {
+    id.0.to_string().into()
+}

@@ -1,0 +1,154 @@
+//! Licenses, as whoever runs the server makes and extends them.
+
+use chrono::Days;
+use roster::scalar::Date;
+use serde_json::json;
+
+use crate::app::{App, PASSWORD};
+use crate::process::{ADMIN, Home};
+
+fn in_days(days: i64) -> String {
+    let (ahead, ago) = (Days::new(days.max(0).unsigned_abs()), Days::new(days.min(0).unsigned_abs()));
+    (Date::today().0 + ahead - ago).to_string()
+}
+
+/// Number, last day, whether it has expired, and people, as `license list` shows them.
+async fn listed(home: &Home) -> Vec<[String; 4]> {
+    let list = home.run(&["license", "list"]).await;
+    assert_eq!(list.code, 0, "{list:?}");
+    let rows = list.out.lines().skip(1).map(|line| {
+        let cells: Vec<&str> = line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect();
+        assert_eq!(cells.len(), 7, "{line}");
+        [cells[0], cells[4], cells[5], cells[6]].map(str::to_owned)
+    });
+    rows.collect()
+}
+
+in_every_home! {
+    async fn a_license_is_made_listed_and_gets_its_administrator(home: Home) {
+        let made = home.run(&["license", "create", "--number", " L-1 ", "--holder", "Maison Aurélie, Lyon", "--kind", "private", "--starts-on", "2026-01-01", "--expires-on", "2126-12-31"]).await;
+        assert_eq!(made.code, 0, "{made:?}");
+        assert!(made.out.contains("L-1") && made.out.contains("2026-01-01") && made.out.contains("2126-12-31"), "{}", made.out);
+        assert!(made.out.contains("roster admin create --license L-1"), "{}", made.out);
+        assert_eq!(home.run(&["license", "create", "--number", "L-2", "--holder", "Birch Institute"]).await.code, 0);
+        let names = ["admin", "create", "--password-stdin", "--email", ADMIN, "--first-name", "Root", "--last-name", "Alder"];
+        let several = home.run_with(&names, PASSWORD).await;
+        assert!(several.code == 1 && several.err.contains("--license") && several.err.contains("license list"), "{several:?}");
+        let unknown = home.run_with(&[&names[..], &["--license", "L-9"]].concat(), PASSWORD).await;
+        assert!(unknown.code == 1 && unknown.err.contains("L-9") && unknown.err.contains("license create"), "{unknown:?}");
+        assert_eq!(home.run_with(&[&names[..], &["--license", "L-1"]].concat(), PASSWORD).await.code, 0);
+
+        let list = home.run(&["license", "list"]).await.out;
+        for said in ["NUMBER", "HOLDER", "KIND", "FIRST DAY", "LAST DAY", "EXPIRED", "PEOPLE", "Maison Aurélie, Lyon", "private", "commercial", "2026-01-01"] {
+            assert!(list.contains(said), "{said}: {list}");
+        }
+        let expected = [["L-1", "2126-12-31", "no", "1"], ["L-2", "none", "no", "0"]];
+        assert_eq!(listed(&home).await, expected);
+        let server = home.serve(&[]).await;
+        let viewer = server.sign_in(ADMIN).await;
+        let license = viewer.data("{ viewer { license { number name kind holder startsOn expiresOn isExpired } } }", json!({})).await;
+        assert_eq!(license["viewer"]["license"], json!({ "number": "L-1", "name": "L-1/Maison Aurélie, Lyon/2126-12-31", "kind": "PRIVATE",
+            "holder": "Maison Aurélie, Lyon", "startsOn": "2026-01-01", "expiresOn": "2126-12-31", "isExpired": false }));
+    }
+
+    async fn a_bad_license_is_refused_with_every_fault(home: Home) {
+        let good = home.run(&["license", "create", "--number", &"é".repeat(50), "--holder", &"é".repeat(200)]).await;
+        assert_eq!(good.code, 0, "{good:?}");
+        let bad = home.run(&["license", "create", "--number", &"x".repeat(51), "--holder", " ", "--starts-on", "2027-01-02", "--expires-on", "2027-01-01"]).await;
+        assert_eq!(bad.code, 1);
+        for field in ["number", "holder", "expiresOn"] {
+            assert!(bad.err.contains(field), "{field}: {}", bad.err);
+        }
+        let taken = home.run(&["license", "create", "--number", &"é".repeat(50), "--holder", &"x".repeat(201)]).await;
+        assert!(taken.code == 1 && taken.err.contains("number: This number is taken.") && taken.err.contains("holder: At most 200"), "{taken:?}");
+        let taken = home.run(&["license", "create", "--number", &"é".repeat(50), "--holder", "Other"]).await;
+        assert!(taken.code == 1 && taken.err.contains("number: This number is taken."), "{taken:?}");
+        let unknown = home.run(&["license", "extend", "--number", "L-9", "--no-end"]).await;
+        assert!(unknown.code == 1 && unknown.err.contains("L-9") && unknown.err.contains("license list"), "{unknown:?}");
+        let early = home.run(&["license", "extend", "--number", &"é".repeat(50), "--expires-on", "2020-01-01"]).await;
+        assert!(early.code == 1 && early.err.contains("expiresOn") && early.err.contains("before the first"), "{early:?}");
+        assert_eq!(listed(&home).await.len(), 1);
+    }
+
+    async fn an_expired_license_shuts_its_people_out_and_an_extension_lets_them_in(home: Home) {
+        assert_eq!(home.run(&["license", "create", "--number", "L-1", "--holder", "Alder", "--starts-on", "2020-01-01", "--expires-on", &in_days(0)]).await.code, 0);
+        let home = home.with_admin().await;
+        let server = home.serve(&[]).await;
+        let viewer = server.sign_in(ADMIN).await;
+        let asks = async || viewer.try_ask("{ viewer { email } }", &json!({})).await.unwrap();
+        let signs_in = async || server.login(ADMIN, PASSWORD).await["success"] == json!(true);
+        assert_eq!(asks().await["data"]["viewer"]["email"], json!(ADMIN), "the last day counts");
+        let extend = async |how: &[&str]| {
+            let done = home.run(&[&["license", "extend", "--number", "L-1"], how].concat()).await;
+            assert_eq!(done.code, 0, "{done:?}");
+            done.out
+        };
+        let said = extend(&["--expires-on", &in_days(-1)]).await;
+        assert!(said.contains(&in_days(-1)) && said.contains(&format!("until now that was {}", in_days(0))) && said.contains("shut out"), "{said}");
+        assert_eq!(asks().await["errors"][0]["extensions"]["code"], json!("UNAUTHENTICATED"), "at once");
+        assert!(!signs_in().await);
+        assert_eq!(listed(&home).await, [["L-1", &in_days(-1), "yes", "1"]]);
+        let said = extend(&["--no-end"]).await;
+        assert!(said.contains("has no end") && said.contains(&in_days(-1)), "{said}");
+        assert_eq!(asks().await["data"]["viewer"]["email"], json!(ADMIN), "the session was only shut out");
+        assert!(signs_in().await);
+        assert!(extend(&["--no-end"]).await.contains("already"));
+        assert!(extend(&["--expires-on", &in_days(400)]).await.contains("until now it had no end"));
+
+        let events = "{ auditEvents(filter: { action: [LICENSE_CREATED, LICENSE_EXTENDED] }) { nodes { action actor { id } subject { __typename } changes { field before after } } } }";
+        let events = viewer.data(events, json!({})).await["auditEvents"]["nodes"].clone();
+        let event = |before: Option<String>, after: Option<String>| {
+            let change = json!({ "field": "expiresOn", "before": before, "after": after });
+            json!({ "action": "LICENSE_EXTENDED", "actor": null, "subject": { "__typename": "License" }, "changes": [change] })
+        };
+        let fields = [("number", "L-1"), ("holder", "Alder"), ("kind", "COMMERCIAL"), ("startsOn", "2020-01-01"), ("expiresOn", &in_days(0))];
+        let changes = fields.map(|(field, after)| json!({ "field": field, "before": null, "after": after }));
+        let created = json!({ "action": "LICENSE_CREATED", "actor": null, "subject": { "__typename": "License" }, "changes": changes });
+        assert_eq!(events, json!([
+            event(None, Some(in_days(400))), event(Some(in_days(-1)), None), event(Some(in_days(0)), Some(in_days(-1))), created,
+        ]));
+        assert_eq!(home.run(&["audit", "verify"]).await.code, 0);
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_day_is_named_before_anything_happens() {
+    let home = Home::on_sqlite();
+    let create = ["license", "create", "--number", "L-1", "--holder", "Alder"];
+    let extend = ["license", "extend", "--number", "L-1"];
+    for (flag, command) in [("--starts-on", &create[..]), ("--expires-on", &create), ("--expires-on", &extend)] {
+        for day in ["2027-02-29", "tomorrow", "1/2/2027", "2027-1-2", ""] {
+            let refused = home.run(&[command, &[&format!("{flag}={day}")]].concat()).await;
+            assert!(refused.code == 2 && refused.err.contains(flag), "{flag}={day}: {refused:?}");
+        }
+    }
+    for arguments in
+        [&extend[..], &["license", "extend", "--no-end"], &["license", "create", "--number", "L-1"], &["license"]]
+    {
+        assert_eq!(home.run(arguments).await.code, 2, "{arguments:?}");
+    }
+    let both = home.run(&[&extend[..], &["--no-end", "--expires-on", "2027-01-01"]].concat()).await;
+    assert!(both.code == 2 && both.err.contains("--no-end"), "{both:?}");
+    assert_eq!(home.run(&[&create[..], &["--kind", "public"]].concat()).await.code, 2);
+    assert!(!home.path("roster-data").exists());
+}
+
+on_every_database! {
+    async fn every_instance_knows_at_once_that_a_license_has_expired(app: App) {
+        let (user, stranger) = (app.user().await, app.stranger().await);
+        let until = async |days: Option<i64>| {
+            let last = days.map(|days| Date::parse(&in_days(days)).unwrap());
+            roster::license::extend(&app.db, "A-1", last).await
+        };
+        assert!(until(Some(-1)).await.is_err(), "not before the first day, which is today");
+        // The license began a year ago.
+        let begun = Date::parse(&in_days(-365)).unwrap();
+        crate::crowd::backdate(&app, app.license, begun).await;
+        for (days, answers) in [(Some(-1), false), (Some(0), true), (Some(-300), false), (None, true)] {
+            until(days).await.unwrap();
+            let answer = user.ask("{ viewer { id } }", json!({})).await;
+            assert_eq!(answer["data"]["viewer"]["id"] == json!(user.id()), answers, "{days:?}: {answer:#}");
+            assert_eq!(stranger.data("{ viewer { id } }", json!({})).await["viewer"]["id"], json!(stranger.id()));
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! Who may access the data of which institution.
+
+use async_graphql::MaybeUndefined::{Undefined, Value as Given};
+use futures_util::future::join_all;
+use roster::entity::user::{AdminRightsInput, Role, UserFields};
+use roster::entity::{site_access, user};
+use roster::scalar::{Id, now};
+use sea_orm::sea_query::{Condition, Expr};
+use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
+use serde_json::{Value, json};
+
+use crate::app::{App, Caller};
+
+const SITES: &str = "sites { totalCount nodes { name } }";
+
+/// A new institution of the caller's license, by its id.
+async fn house(caller: &Caller<'_>, name: &str) -> String {
+    let input = json!({ "name": name, "kind": "HOSPITAL", "country": "AU" });
+    let payload = caller.change("createInstitution", "institution { id }", input).await;
+    payload["institution"]["id"].as_str().unwrap().to_owned()
+}
+
+fn access(user: &Caller<'_>, house: &str) -> Value {
+    json!({ "userId": user.id(), "institutionId": house })
+}
+
+/// The names of the sites of a person, as a caller sees them.
+async fn sites_of(caller: &Caller<'_>, person: &Caller<'_>) -> Vec<String> {
+    let query = format!("query ($id: ID!) {{ user(by: {{ id: $id }}) {{ {SITES} }} }}");
+    let data = caller.data(&query, json!({ "id": person.id() })).await;
+    let nodes = data["user"]["sites"]["nodes"].as_array().unwrap_or_else(|| panic!("{data:#}"));
+    assert_eq!(data["user"]["sites"]["totalCount"], json!(nodes.len()));
+    nodes.iter().map(|node| node["name"].as_str().unwrap().to_owned()).collect()
+}
+
+/// Those of the given people who meet a condition.
+async fn meeting(app: &App, people: &[Id], condition: Condition) -> Vec<Id> {
+    let some = user::Entity::find().filter(user::Column::Id.is_in(people.to_vec())).filter(condition);
+    let mut met: Vec<Id> = some.all(app.db.read()).await.unwrap().into_iter().map(|person| person.id).collect();
+    met.sort();
+    met
+}
+
+fn id(text: &str) -> Id {
+    Id::parse(text).unwrap()
+}
+
+async fn of_the_other_license(app: &App) -> Caller<'_> {
+    let there = UserFields { role: Given(Role::LicenseAdmin), ..UserFields::default() };
+    app.sign_in(app.create("There", app.other_license, there, Undefined).await).await
+}
+
+on_every_database! {
+    async fn a_person_has_the_sites_that_were_granted_by_name(app: App) {
+        let (chief, user, other) = (app.license_admin().await, app.user().await, app.user().await);
+        let mut houses = Vec::new();
+        for name in ["zeta", "Ähre", "beta", "Alpha", "not granted"] {
+            houses.push(house(&chief, name).await);
+        }
+        for house in &houses[..4] {
+            let payload = chief.change("grantSiteAccess", "user { id }", access(&user, house)).await;
+            assert_eq!((&payload["success"], &payload["user"]["id"]), (&json!(true), &json!(user.id())));
+        }
+        for caller in [&user, &other, &chief] {
+            assert_eq!(sites_of(caller, &user).await, ["Ähre", "Alpha", "beta", "zeta"], "who sees the person sees the sites");
+        }
+        assert_eq!(sites_of(&chief, &other).await, [""; 0]);
+        chief.change("revokeSiteAccess", "", access(&user, &houses[0])).await;
+        assert_eq!(sites_of(&user, &user).await, ["Ähre", "Alpha", "beta"]);
+    }
+
+    async fn full_site_access_reaches_every_site_of_the_license_and_no_other(app: App) {
+        let (chief, there) = (app.license_admin().await, of_the_other_license(&app).await);
+        let fields = UserFields { full_site_access: Given(true), ..UserFields::default() };
+        let everywhere = app.person("Everywhere", fields).await;
+        let (first, _) = (house(&chief, "First").await, house(&chief, "Second").await);
+        house(&there, "Elsewhere").await;
+        for person in [&everywhere, &chief] {
+            assert_eq!(sites_of(person, person).await, ["First", "Second"]);
+        }
+        assert_eq!(sites_of(&app.superuser().await, &there).await, ["Elsewhere"]);
+        // What was granted beside it counts once it ends.
+        chief.change("grantSiteAccess", "", access(&everywhere, &first)).await;
+        assert_eq!(sites_of(&chief, &everywhere).await, ["First", "Second"]);
+        chief.change("updateUser", "", json!({ "id": everywhere.id(), "fullSiteAccess": false })).await;
+        assert_eq!(sites_of(&chief, &everywhere).await, ["First"]);
+    }
+
+    async fn sites_are_paged_and_a_cursor_is_of_one_list(app: App) {
+        let (chief, user, other) = (app.license_admin().await, app.user().await, app.user().await);
+        for n in 0..5 {
+            let house = house(&chief, &format!("House {n}")).await;
+            chief.change("grantSiteAccess", "", access(&user, &house)).await;
+            chief.change("grantSiteAccess", "", access(&other, &house)).await;
+        }
+        let query = "query ($id: ID!, $first: Int, $after: String, $last: Int, $before: String) { user(by: { id: $id }) {
+            sites(first: $first, after: $after, last: $last, before: $before) { pageInfo { hasNextPage hasPreviousPage startCursor endCursor } nodes { name } } } }";
+        for person in [&user, &chief] {
+            let page = async |mut arguments: Value| {
+                arguments["id"] = json!(person.id());
+                user.data(query, arguments).await["user"]["sites"].clone()
+            };
+            let first = page(json!({ "first": 2 })).await;
+            assert_eq!(first["nodes"], json!([{ "name": "House 0" }, { "name": "House 1" }]));
+            assert_eq!((&first["pageInfo"]["hasNextPage"], &first["pageInfo"]["hasPreviousPage"]), (&json!(true), &json!(false)));
+            let next = page(json!({ "first": 10, "after": first["pageInfo"]["endCursor"] })).await;
+            assert_eq!(next["nodes"], json!([{ "name": "House 2" }, { "name": "House 3" }, { "name": "House 4" }]));
+            let last = page(json!({ "last": 2, "before": next["pageInfo"]["endCursor"] })).await;
+            assert_eq!(last["nodes"], json!([{ "name": "House 2" }, { "name": "House 3" }]));
+            let foreign = json!({ "id": other.id(), "after": first["pageInfo"]["endCursor"] });
+            assert_eq!(user.refused(query, foreign).await, "BAD_USER_INPUT");
+        }
+        for first in [0, -1, 101] {
+            assert_eq!(user.refused(query, json!({ "id": user.id(), "first": first })).await, "BAD_USER_INPUT");
+        }
+    }
+
+    async fn granting_and_revoking_may_be_repeated_and_leave_the_version(app: App) {
+        let (chief, user) = (app.license_admin().await, app.user().await);
+        let house = house(&chief, "House").await;
+        let selection = "user { version modifiedAt sites { totalCount } }";
+        let before = chief.data("query ($id: ID!) { user(by: { id: $id }) { version modifiedAt } }", json!({ "id": user.id() })).await["user"].clone();
+        for (mutation, count) in [("grantSiteAccess", 1), ("grantSiteAccess", 1), ("revokeSiteAccess", 0), ("revokeSiteAccess", 0)] {
+            let payload = chief.change(mutation, selection, access(&user, &house)).await;
+            let expected = json!({ "version": before["version"], "modifiedAt": before["modifiedAt"], "sites": { "totalCount": count } });
+            assert_eq!((&payload["success"], &payload["user"]), (&json!(true), &expected), "{mutation}");
+        }
+        let grants = join_all((0..10).map(|_| chief.change("grantSiteAccess", "", access(&user, &house)))).await;
+        assert!(grants.iter().all(|payload| payload["success"] == json!(true)), "{grants:#?}");
+        let events = format!("{{ auditEvents(filter: {{ subject: \"{}\", action: [SITE_ACCESS_GRANTED, SITE_ACCESS_REVOKED] }}) {{ totalCount }} }}", user.id());
+        assert_eq!(chief.data(&events, json!({})).await["auditEvents"]["totalCount"], json!(3));
+    }
+
+    async fn administrators_grant_what_they_have_to_people_up_to_their_rank(app: App) {
+        let (chief, admin, user) = (app.license_admin().await, app.admin().await, app.user().await);
+        let (own, other) = (house(&chief, "Own").await, house(&chief, "Other").await);
+        chief.change("grantSiteAccess", "", access(&admin, &own)).await;
+        chief.change("grantSiteAccess", "", access(&user, &own)).await;
+        let colleague = app.admin().await;
+        for mutation in ["grantSiteAccess", "revokeSiteAccess"] {
+            for person in [&user, &colleague] {
+                assert_eq!(admin.change(mutation, "", access(person, &own)).await["success"], json!(true));
+                assert_eq!(admin.change_refused(mutation, access(person, &other)).await, "FORBIDDEN");
+            }
+            assert_eq!(admin.change_refused(mutation, access(&admin, &other)).await, "FORBIDDEN");
+            for above in [&chief, &app.superuser().await] {
+                assert_eq!(admin.change_refused(mutation, access(above, &own)).await, "FORBIDDEN");
+                assert_eq!(chief.change(mutation, "", access(above, &own)).await["success"], json!(true));
+            }
+            assert_eq!(user.change_refused(mutation, access(&user, &own)).await, "FORBIDDEN");
+            assert_eq!(app.anonymous().change_refused(mutation, access(&user, &own)).await, "UNAUTHENTICATED");
+        }
+        let rights = AdminRightsInput { is_admin: Given(true), ..AdminRightsInput::default() };
+        let everywhere = UserFields { admin_rights: Given(rights), full_site_access: Given(true), ..UserFields::default() };
+        let everywhere = app.person("Everywhere", everywhere).await;
+        assert_eq!(everywhere.change("grantSiteAccess", "", access(&user, &other)).await["success"], json!(true));
+    }
+
+    async fn two_administrators_who_take_each_others_site_leave_one(app: App) {
+        let (chief, one, other) = (app.license_admin().await, app.admin().await, app.admin().await);
+        for n in 0..5 {
+            let house = house(&chief, &format!("House {n}")).await;
+            for admin in [&one, &other] {
+                chief.change("grantSiteAccess", "", access(admin, &house)).await;
+            }
+            let ask = async |by: &Caller<'_>, from: &Caller<'_>| {
+                let mutation = "mutation ($input: SiteAccessInput!) { revokeSiteAccess(input: $input) { success } }";
+                by.ask(mutation, json!({ "input": access(from, &house) })).await["data"]["revokeSiteAccess"]["success"] == json!(true)
+            };
+            let (first, second) = tokio::join!(ask(&one, &other), ask(&other, &one));
+            assert!(first != second, "one of them had the site no more");
+            assert_eq!(sites_of(&chief, &one).await.len() + sites_of(&chief, &other).await.len(), n + 1);
+        }
+    }
+
+    async fn person_and_institution_are_of_one_license(app: App) {
+        let (chief, root, user, stranger) = (app.license_admin().await, app.superuser().await, app.user().await, app.stranger().await);
+        let there = of_the_other_license(&app).await;
+        let (house, elsewhere) = (house(&chief, "House").await, house(&there, "Elsewhere").await);
+        let nothing = Id::new().0.to_string();
+        for mutation in ["grantSiteAccess", "revokeSiteAccess"] {
+            let faults = async |caller: &Caller<'_>, user: &str, house: &str| caller.faults(mutation, json!({ "userId": user, "institutionId": house })).await;
+            assert_eq!(faults(&chief, "1", "2").await, ["INVALID input.institutionId", "INVALID input.userId"]);
+            assert_eq!(faults(&chief, &nothing, &nothing).await, ["NOT_FOUND input.institutionId", "NOT_FOUND input.userId"]);
+            assert_eq!(faults(&chief, &stranger.id(), &house).await, ["NOT_FOUND input.userId"]);
+            assert_eq!(faults(&chief, &user.id(), &elsewhere).await, ["NOT_FOUND input.institutionId"]);
+            assert_eq!(faults(&root, &stranger.id(), &house).await, ["NOT_FOUND input.userId"]);
+            assert_eq!(faults(&root, &user.id(), &elsewhere).await, ["NOT_FOUND input.userId"]);
+        }
+        assert_eq!(root.change("grantSiteAccess", "", access(&stranger, &elsewhere)).await["success"], json!(true));
+    }
+
+    async fn deactivating_keeps_access_and_erasing_ends_it(app: App) {
+        let (chief, user) = (app.license_admin().await, app.user().await);
+        let house = house(&chief, "House").await;
+        chief.change("grantSiteAccess", "", access(&user, &house)).await;
+        chief.change("setActive", "", json!({ "id": user.id(), "active": false })).await;
+        assert_eq!(sites_of(&chief, &user).await, ["House"]);
+        assert_eq!(chief.change("grantSiteAccess", "", access(&user, &house)).await["success"], json!(true), "inactive people too");
+        chief.change("setActive", "", json!({ "id": user.id(), "active": true })).await;
+        assert_eq!(sites_of(&chief, &user).await, ["House"]);
+        chief.change("deleteUser", "", json!({ "id": user.id() })).await;
+        assert_eq!(site_access::Entity::find().all(app.db.read()).await.unwrap(), []);
+    }
+
+    async fn a_condition_tells_who_may_access_a_site(app: App) {
+        let (chief, user, nobody, stranger) = (app.license_admin().await, app.user().await, app.user().await, app.stranger().await);
+        let (first, second) = (id(&house(&chief, "First").await), id(&house(&chief, "Second").await));
+        let backend = app.db.read().get_database_backend();
+        let people = [chief.id, user.id, nobody.id, stranger.id];
+        let grant = site_access::Model { user_id: user.id, institution_id: first, granted_at: now() };
+        grant.into_active_model().reset_all().insert(app.db.write()).await.unwrap();
+        let everywhere = user::Entity::update_many().col_expr(user::Column::FullSiteAccess, Expr::value(true));
+        everywhere.filter(user::Column::Id.eq(stranger.id)).exec(app.db.write()).await.unwrap();
+        for (sites, expected) in [
+            (vec![first], vec![chief.id, user.id]),
+            (vec![second], vec![chief.id]),
+            (vec![second, first], vec![chief.id, user.id]),
+            (vec![Id::new()], vec![]),
+            (vec![], vec![]),
+        ] {
+            assert_eq!(meeting(&app, &people, site_access::accesses_one_of(backend, &sites)).await, expected, "{sites:?}");
+        }
+        assert_eq!(meeting(&app, &people, site_access::accesses_any()).await, [chief.id, user.id], "where there is no site nobody has one");
+        assert_eq!(meeting(&app, &people, site_access::accesses_any().not()).await, [nobody.id, stranger.id]);
+    }
+}
