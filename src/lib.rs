@@ -30,7 +30,7 @@
 //! What is stored, by which rules, in which words:
 //! - [`entity`] has a file for each table: the row, which is also what the API shows, and what may be given for it
 //! - [`form`] reads input and collects its faults; [`text`] has the forms in which text is compared; [`scalar`] the types
-//!   of ids, dates and addresses; [`error`] what can go wrong
+//!   of ids, dates and addresses; [`error`] what can go wrong; [`etag`] tells what a caller already has
 
 pub mod access;
 pub mod account;
@@ -47,6 +47,7 @@ pub mod demo;
 pub mod doctor;
 pub mod entity;
 pub mod error;
+pub mod etag;
 pub mod form;
 pub mod gather;
 pub mod group;
