@@ -7,17 +7,19 @@ use async_graphql::{Name, Pos, Request, Response, ServerError, Value};
 use poem::Route;
 
 use crate::access::{Asking, Viewer};
+use crate::avatar::{Store, Studio};
 use crate::columns::Named;
-use crate::context::{Client, Rules};
+use crate::context::{Client, Files, PublicUrl, Rules};
 use crate::db::Db;
 use crate::error::Error;
 use crate::gather::gather;
 use crate::loader::Links;
 use crate::page::Seal;
 use crate::password::Hasher;
+use crate::scalar::Id;
 use crate::schema::{self, RosterSchema};
 use crate::server::{Application, Caller, Refusal};
-use crate::{page, pages, playground, session};
+use crate::{page, pages, playground, server, session, user};
 
 /// A running directory; cheap to clone.
 #[derive(Clone)]
@@ -28,39 +30,41 @@ pub struct App {
 }
 
 impl App {
-    /// A directory over a database whose tables are up to date.
+    /// A directory over a database whose tables are up to date, which people reach at its public address.
     ///
     /// # Errors
     /// `Internal` where a field of the schema has no rule.
-    pub fn new(db: Db, rules: Rules, hasher: Hasher) -> Result<Self, Error> {
+    pub fn new(db: Db, rules: Rules, hasher: Hasher, public_url: String) -> Result<Self, Error> {
         schema::check()?;
         let seal = Seal::new(hasher.key());
-        let schema = schema::build().data(db.clone()).data(hasher).data(rules).data(seal).finish();
+        let schema = schema::build().data(db.clone()).data(hasher).data(rules).data(seal);
+        let schema = schema.data(Studio::default()).data(PublicUrl(public_url)).finish();
         Ok(Self { db, rules, schema })
+    }
+
+    /// Who is asking, read afresh with each request.
+    async fn viewer(&self, caller: &Caller) -> Result<Viewer, Refusal> {
+        let Some(token) = &caller.token else { return Ok(Viewer::Anonymous) };
+        let request_id = Some(caller.request_id.clone());
+        match session::authenticate(&self.db, self.rules.lifetime, token, request_id).await {
+            Ok(viewer) => Ok(Viewer::SignedIn(viewer)),
+            Err(Error::Unauthenticated) => Err(Refusal::unauthenticated()),
+            Err(error) => Err(failed(error, caller, "a token could not be looked up")),
+        }
+    }
+
+    /// Somebody who is signed in.
+    async fn signed_in(&self, caller: &Caller) -> Result<Viewer, Refusal> {
+        match self.viewer(caller).await? {
+            Viewer::Anonymous => Err(Refusal::unauthenticated()),
+            viewer @ Viewer::SignedIn(_) => Ok(viewer),
+        }
     }
 }
 
 impl Application for App {
     async fn answer(&self, caller: Caller, mut request: Request) -> Result<Response, Refusal> {
-        let viewer = match caller.token {
-            None => Viewer::Anonymous,
-            Some(token) => {
-                match session::authenticate(&self.db, self.rules.lifetime, &token, Some(caller.request_id.clone()))
-                    .await
-                {
-                    Ok(viewer) => Viewer::SignedIn(viewer),
-                    Err(Error::Unauthenticated) => return Err(Refusal::unauthenticated()),
-                    Err(Error::Unavailable(cause)) => {
-                        tracing::warn!(%cause, "the database cannot be reached");
-                        return Err(Refusal::overloaded(1));
-                    }
-                    Err(error) => {
-                        tracing::error!(?error, request_id = caller.request_id, "a token could not be looked up");
-                        return Err(Refusal::internal());
-                    }
-                }
-            }
-        };
+        let viewer = self.viewer(&caller).await?;
         let asking = Arc::new(Asking::new(viewer));
         let client = Client {
             ip_address: Some(caller.address),
@@ -78,9 +82,33 @@ impl Application for App {
             Err(_) => (Arc::default(), Vec::new()),
         };
         request.variables.extend(absent.into_iter().map(|name| (name, Value::Null)));
+        let files = Files::new(std::mem::take(&mut request.uploads));
         let idle = self.rules.lifetime.idle;
         let (links, loads) = gather(Links::new(self.db.clone(), Arc::clone(&asking), Arc::clone(&named), idle));
-        Ok(loads.run(self.schema.execute(request.data(asking).data(client).data(named).data(links))).await)
+        let request = request.data(asking).data(client).data(named).data(links).data(files);
+        Ok(loads.run(self.schema.execute(request)).await)
+    }
+
+    async fn admits_upload(&self, caller: &Caller) -> Result<(), Refusal> {
+        self.signed_in(caller).await.map(|_| ())
+    }
+
+    async fn picture(
+        &self,
+        caller: Caller,
+        id: &str,
+        holds: impl Fn(&str) -> bool + Send,
+    ) -> Result<server::Picture, Refusal> {
+        let viewer = self.signed_in(&caller).await?;
+        let internal = |error| failed(error, &caller, "a picture could not be read");
+        let id = Id::parse(id).ok_or_else(Refusal::not_found)?;
+        let hash = user::avatar::hash(&self.db, &viewer, id).await.map_err(internal)?.ok_or_else(Refusal::not_found)?;
+        if holds(&hash) {
+            return Ok(server::Picture { hash, content: None });
+        }
+        let found = Store::read(&self.db, id).await.map_err(internal)?.ok_or_else(Refusal::not_found)?;
+        // Of the content itself: it may have been replaced between the two looks.
+        Ok(server::Picture { hash: found.hash(), content: Some((found.content_type.name(), found.content)) })
     }
 
     fn sdl(&self) -> String {
@@ -104,6 +132,16 @@ impl Application for App {
     fn playground(&self, route: Route) -> Route {
         playground::add_to(route)
     }
+}
+
+/// The answer where it is not the caller's fault.
+fn failed(error: Error, caller: &Caller, what: &str) -> Refusal {
+    if let Error::Unavailable(cause) = error {
+        tracing::warn!(%cause, "the database cannot be reached");
+        return Refusal::overloaded(1);
+    }
+    tracing::error!(?error, request_id = caller.request_id, "{what}");
+    Refusal::internal()
 }
 
 /// The answer to a document of which nothing is run.

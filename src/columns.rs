@@ -34,6 +34,7 @@ impl Shown for user::Entity {
         &[user::Column::Id, user::Column::LicenseId, user::Column::LastNameKey, user::Column::FirstNameKey];
     const MADE_OF: &'static [(&'static str, &'static [user::Column])] = &[
         ("fullName", &[user::Column::FirstName, user::Column::LastName]),
+        ("avatarUrl", &[user::Column::Avatar]),
         ("institution", &[user::Column::InstitutionId]),
         ("license", &[]),
         ("groups", &[]),

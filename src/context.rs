@@ -1,19 +1,21 @@
 //! What every resolver may ask for.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use async_graphql::Context;
 use async_graphql::dataloader::DataLoader;
+use async_graphql::{Context, UploadValue};
 
 use crate::access::{Asking, Viewer, action_of};
+use crate::avatar::Studio;
 use crate::columns::Named;
 use crate::db::Db;
 use crate::error::Error;
 use crate::loader::Links;
 use crate::page::{PageArgs, Window};
 use crate::password::Hasher;
+use crate::scalar::Upload;
 
 /// Where a request comes from.
 #[derive(Clone, Debug, Default)]
@@ -41,7 +43,24 @@ pub struct Rules {
     pub most_wrong_of_address: u32,
 }
 
-/// The request as resolvers see it. Each of these fails only where the server forgot to attach what is asked for.
+/// The address at which people reach the server; what it links to begins with it.
+#[derive(Clone, Debug)]
+pub struct PublicUrl(pub String);
+
+/// The file that came with a request, until a resolver takes it.
+#[derive(Default)]
+pub struct Files(Mutex<Option<Vec<u8>>>);
+
+impl Files {
+    /// What the server read; one file, whatever its name is.
+    #[must_use]
+    pub fn new(uploads: Vec<UploadValue>) -> Self {
+        Self(Mutex::new(uploads.into_iter().next().map(|upload| upload.content.into())))
+    }
+}
+
+/// The request as resolvers see it. Each of these fails only where the server forgot to attach what is asked for,
+/// but for a file, which may have been taken.
 #[expect(clippy::missing_errors_doc, reason = "said once, above")]
 pub trait ContextExt {
     /// The database.
@@ -61,6 +80,15 @@ pub trait ContextExt {
 
     /// What hashes passwords.
     fn hasher(&self) -> Result<&Hasher, Error>;
+
+    /// What makes pictures of files.
+    fn studio(&self) -> Result<&Studio, Error>;
+
+    /// The content of a file that was sent, which is there once: no request has more than one file worked on.
+    fn take_file(&self, upload: Upload) -> Result<Vec<u8>, Error>;
+
+    /// The address at which people reach the server.
+    fn public_url(&self) -> Result<&str, Error>;
 
     /// Where the request comes from.
     fn client(&self) -> Result<&Client, Error>;
@@ -95,6 +123,19 @@ impl ContextExt for Context<'_> {
 
     fn hasher(&self) -> Result<&Hasher, Error> {
         attached(self)
+    }
+
+    fn studio(&self) -> Result<&Studio, Error> {
+        attached(self)
+    }
+
+    fn take_file(&self, _: Upload) -> Result<Vec<u8>, Error> {
+        let taken = attached::<Files>(self)?.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        taken.ok_or_else(|| Error::BadInput("A file is used once in a request, and sent with it.".to_owned()))
+    }
+
+    fn public_url(&self) -> Result<&str, Error> {
+        attached::<PublicUrl>(self).map(|url| url.0.as_str())
     }
 
     fn client(&self) -> Result<&Client, Error> {

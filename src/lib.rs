@@ -22,6 +22,7 @@
 //! - [`access`] decides who may see and change what, all of it
 //! - [`credential`] has what a person proves by who he is, [`token`] and [`link`] two kinds of it, [`attempt`] counts
 //!   wrong ones
+//! - [`avatar`] makes pictures of files, and keeps them
 //! - [`loader`] has the links between tables, [`gather`] runs them, [`page`] reads a keyset page of any table,
 //!   [`columns`] only what is shown of a row; [`filter`] makes conditions of comparisons
 //! - [`password`] hashes apart from everything else, with a [`key`] that lies outside the database; [`db`] is SQLite or
@@ -29,9 +30,9 @@
 //!
 //! What is stored, by which rules, in which words:
 //! - [`entity`] has a file for each table: the row, which is also what the API shows, and what may be given for it
-//! - [`form`] reads input and collects its faults; [`text`] has the forms in which text is compared, [`sql`] conditions that every
-//!   database understands alike; [`scalar`] the types
-//!   of ids, dates and addresses; [`error`] what can go wrong
+//! - [`form`] reads input and collects its faults; [`text`] has the forms in which text is compared, [`sql`] conditions that
+//!   every database understands alike; [`scalar`] the types of ids, dates, addresses and files; [`error`] what can go wrong;
+//!   [`etag`] tells what a caller already has
 
 pub mod access;
 pub mod account;
@@ -39,6 +40,7 @@ pub mod api_key;
 pub mod app;
 pub mod attempt;
 pub mod audit;
+pub mod avatar;
 pub mod columns;
 pub mod config;
 pub mod context;
@@ -48,6 +50,7 @@ pub mod demo;
 pub mod doctor;
 pub mod entity;
 pub mod error;
+pub mod etag;
 pub mod filter;
 pub mod form;
 pub mod gather;

@@ -144,7 +144,7 @@ async fn run(settings: &Settings, db: Db, hasher: Hasher, listener: TcpListener)
         "Roster listens on http://{address}/graphql{}",
         if settings.playground { format!(", playground on http://{address}/") } else { String::new() }
     );
-    let app = App::new(db.clone(), settings.rules(), hasher)?;
+    let app = App::new(db.clone(), settings.rules(), hasher, settings.public_url())?;
     server::serve(app, listener, settings.server(), stopped).await?;
     tokio::time::timeout(Duration::from_secs(2), db.close()).await.context("the database took too long to close")??;
     Ok(())

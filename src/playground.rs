@@ -1,9 +1,11 @@
 //! The playground: `GraphiQL` and a bar to sign in with, every byte of it inside the binary.
 
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD, Engine as _};
-use poem::http::{HeaderMap, StatusCode, header};
+use poem::http::{StatusCode, header};
 use poem::{Endpoint, Request, Response, Result, Route, endpoint::make_sync, get};
 use sha2::{Digest, Sha256};
+
+use crate::etag::holds;
 
 const PAGE: &str = include_str!("../playground/index.html");
 
@@ -52,17 +54,6 @@ impl Endpoint for File {
             response.content_type(self.content_type).body(self.content)
         })
     }
-}
-
-/// Whether the caller already has this content.
-fn holds(headers: &HeaderMap, etag: &str) -> bool {
-    headers
-        .get_all(header::IF_NONE_MATCH)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .map(|tag| tag.trim().trim_start_matches("W/"))
-        .any(|tag| tag == "*" || tag == etag)
 }
 
 /// A nonce is for one answer only, so the page has no `ETag`.

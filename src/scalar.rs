@@ -206,6 +206,32 @@ impl InputType for DateText {
     }
 }
 
+/// A file that was sent beside the document. Its content is the request's ([`crate::context::Files`]); here is only that there
+/// is one. async-graphql's own type takes the number of a file from whoever writes one, and panics where there is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Upload;
+
+impl Upload {
+    /// What the server writes into the variables in place of the file, as async-graphql does.
+    pub const MARK: &str = "#__graphql_file__:0";
+}
+
+/// A file, sent as the GraphQL multipart request specification has it: null in the variables of the operation, and the
+/// file in a part of its own. One in a request.
+#[Scalar(name = "Upload", specified_by_url = "https://github.com/jaydenseric/graphql-multipart-request-spec")]
+impl ScalarType for Upload {
+    fn parse(value: Value) -> InputValueResult<Self> {
+        match value {
+            Value::String(text) if text == Self::MARK => Ok(Self),
+            _ => Err(InputValueError::custom("not a file that was sent as a part of a multipart request")),
+        }
+    }
+
+    fn to_value(&self) -> Value {
+        Value::Null
+    }
+}
+
 /// The present instant, cut to microseconds so that SQLite and PostgreSQL hold the same value.
 #[must_use]
 pub fn now() -> DateTime<Utc> {

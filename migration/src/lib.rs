@@ -50,6 +50,11 @@ const HISTORY: &[Step] = &[
         sqlite: include_str!("m20261122_000008_sites/sqlite.sql"),
         postgres: include_str!("m20261122_000008_sites/postgres.sql"),
     },
+    Step {
+        name: "m20261122_000009_avatars",
+        sqlite: include_str!("m20261122_000009_avatars/sqlite.sql"),
+        postgres: include_str!("m20261122_000009_avatars/postgres.sql"),
+    },
 ];
 
 impl MigrationName for Step {

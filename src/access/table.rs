@@ -130,6 +130,7 @@ pub const ROOT_FIELDS: &[(&str, Action)] = &[
     ("unlockUser", Action::UnlockUser),
     ("createUser", Action::CreateUser),
     ("updateUser", Action::UpdateUser),
+    ("setUserAvatar", Action::UpdateUser),
     ("setActive", Action::SetActive),
     ("deleteUser", Action::DeleteUser),
     ("createGroup", Action::CreateGroup),

@@ -3,6 +3,7 @@
 
 pub mod api_key;
 pub mod audit_event;
+pub mod avatar;
 pub mod credential;
 pub mod device;
 pub mod group;

@@ -1,11 +1,14 @@
 //! HTTP: who is asking, /graphql, the playground, health; one deadline and one line of log around each request.
 
+mod body;
 mod document;
 mod frame;
 mod listener;
+mod picture;
 mod proxy;
 mod request;
 mod response;
+mod upload;
 
 use std::{io::Result, net::IpAddr, sync::Arc, time::Duration};
 
@@ -15,17 +18,23 @@ use poem::{
     Endpoint, Request, Response, Route, Server, endpoint,
     http::{HeaderMap, HeaderValue, Method, StatusCode, header},
 };
-use tokio::{net::TcpListener, sync::RwLock, time::timeout};
+use tokio::{
+    net::TcpListener,
+    sync::{RwLock, Semaphore},
+    time::timeout,
+};
 use tracing::Instrument;
 
 pub use self::{
     document::{TooLarge, check_text, kind, measure},
+    picture::Picture,
     proxy::network,
     response::Refusal,
 };
 use self::{
     frame::{Frame, OperationName, id_of},
     listener::{Door, Patience},
+    picture::Pictures,
     request::{Prepared, Types},
     response::Media,
 };
@@ -33,6 +42,8 @@ use self::{
 const IDLE: Duration = Duration::from_secs(75);
 const MAX_USER_AGENT: usize = 256;
 const MAX_TOKEN: usize = 1024;
+/// Requests with a file that are read or worked on at once; each is kept in memory as a whole.
+const MAX_UPLOADS: usize = 16;
 
 /// How the server treats its connections.
 #[derive(Clone, Debug)]
@@ -65,6 +76,23 @@ pub trait Application: Clone + Send + Sync + 'static {
         caller: Caller,
         query: Query,
     ) -> impl Future<Output = std::result::Result<Outcome, Refusal>> + Send;
+
+    /// Whether the caller may send a file at all: asked before any of it is kept.
+    fn admits_upload(&self, caller: &Caller) -> impl Future<Output = std::result::Result<(), Refusal>> + Send {
+        let _ = caller;
+        async { Err(Refusal::unauthenticated()) }
+    }
+
+    /// The picture of the person of an id, without its content where the caller `holds` one of the same hash.
+    fn picture(
+        &self,
+        caller: Caller,
+        id: &str,
+        holds: impl Fn(&str) -> bool + Send,
+    ) -> impl Future<Output = std::result::Result<Picture, Refusal>> + Send {
+        let _ = (caller, id, holds);
+        async { Err(Refusal::not_found()) }
+    }
 
     /// The schema, in its own language.
     fn sdl(&self) -> String;
@@ -102,6 +130,7 @@ pub async fn serve<A: Application>(
         types: Arc::new(types),
         trusted_proxies: settings.trusted_proxies,
         mutations: Arc::clone(&mutations),
+        uploads: Arc::new(Semaphore::new(MAX_UPLOADS)),
     };
     let routes = routes(&app, graphql, settings.playground);
     let frame = Frame { inner: routes, callers: door.callers(), deadline: settings.request_deadline };
@@ -144,7 +173,9 @@ fn routes<A: Application>(app: &A, graphql: GraphQl<A>, playground: bool) -> Rou
         let app = app_of_ready.clone();
         async move { health(&request, app.ready().await) }
     });
+    let pictures = Pictures { app: app.clone(), trusted_proxies: graphql.trusted_proxies.clone() };
     let route = app.pages(Route::new()).at("/graphql", graphql).at("/health/live", live).at("/health/ready", ready);
+    let route = route.at(picture::ROUTE, pictures);
     if playground { app.playground(route) } else { route }
 }
 
@@ -166,6 +197,7 @@ struct GraphQl<A> {
     trusted_proxies: Vec<IpNet>,
     /// Held shared by each mutation under way.
     mutations: Arc<RwLock<()>>,
+    uploads: Arc<Semaphore>,
 }
 
 impl<A: Application> Endpoint for GraphQl<A> {
@@ -179,7 +211,7 @@ impl<A: Application> Endpoint for GraphQl<A> {
             return Ok(refuse(&mut request, refusal, Media::Json, &id).await);
         };
         let read = match caller(&request, &id, &self.trusted_proxies) {
-            Ok(caller) => request::read(&mut request, &self.types).await.map(|prepared| (caller, prepared)),
+            Ok(caller) => self.read(&mut request, &caller).await.map(|prepared| (caller, prepared)),
             Err(refusal) => Err(refusal),
         };
         let (caller, mut prepared) = match read {
@@ -199,6 +231,16 @@ impl<A: Application> Endpoint for GraphQl<A> {
 }
 
 impl<A: Application> GraphQl<A> {
+    async fn read(&self, request: &mut Request, caller: &Caller) -> std::result::Result<Prepared, Refusal> {
+        if !upload::is_meant(request) {
+            return request::read(request, &self.types).await;
+        }
+        upload::check(request.headers())?;
+        self.app.admits_upload(caller).await?;
+        let turn = Arc::clone(&self.uploads).try_acquire_owned().map_err(|_| Refusal::overloaded(1))?;
+        Ok(Prepared { turn: Some(turn), ..upload::read(request, &self.types).await? })
+    }
+
     /// A query ends when its caller goes. A mutation is a task of its own, because to drop it in the middle of sqlx's
     /// `begin` would leave an open transaction in the pool.
     async fn run(&self, caller: Caller, prepared: Prepared) -> std::result::Result<Outcome, Refusal> {
@@ -209,8 +251,9 @@ impl<A: Application> GraphQl<A> {
         let under_way = Arc::clone(&self.mutations).read_owned().await;
         let request_id = caller.request_id.clone();
         let task = async move {
-            let _under_way = under_way;
-            app.answer(caller, prepared.request).await
+            let Prepared { request, turn, .. } = prepared;
+            let _held = (under_way, turn);
+            app.answer(caller, request).await
         };
         tokio::spawn(task.in_current_span()).await.unwrap_or_else(|_| {
             tracing::error!(request_id, "a mutation panicked");
@@ -222,7 +265,7 @@ impl<A: Application> GraphQl<A> {
 /// Refuses a request of which the body may not have been read yet. Left unread it would cost the caller the connection,
 /// and perhaps the answer.
 async fn refuse(request: &mut Request, refusal: Refusal, media: Media, request_id: &str) -> Response {
-    let is_read = refusal.status != StatusCode::PAYLOAD_TOO_LARGE && request::drain(request).await;
+    let is_read = refusal.status != StatusCode::PAYLOAD_TOO_LARGE && body::drain(request).await;
     let mut response = refusal.into_response(media, request_id);
     if !is_read {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));

@@ -11,22 +11,20 @@ use async_graphql::{
 };
 use poem::{
     Request,
-    error::ReadBodyError,
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
 };
 use serde_json::{Map, Value};
+use tokio::sync::OwnedSemaphorePermit;
 use url::form_urlencoded;
 
 use super::{
+    body,
     document::{self, TooLarge},
     response::{Refusal, shorten},
 };
 
-const MAX_BODY: usize = 256 * 1024;
-/// What is read of a body that is too large, so that its sender can finish and see the answer.
-const MAX_DRAINED: usize = 1024 * 1024;
 /// How async-graphql marks an uploaded file in variables; a caller who writes it asks for a file that is not there.
-const UPLOAD_MARK: &str = "#__graphql_file__:";
+pub const UPLOAD_MARK: &str = "#__graphql_file__:";
 pub const ALLOW: &str = "GET, POST";
 
 /// A request that may be run.
@@ -35,6 +33,8 @@ pub struct Prepared {
     pub is_mutation: bool,
     /// The name of the operation, for the log.
     pub operation: Option<String>,
+    /// Among the requests with a file; none without one.
+    pub turn: Option<OwnedSemaphorePermit>,
 }
 
 /// The names of the types of a schema, because async-graphql panics when the default of a list names none of them.
@@ -83,23 +83,28 @@ pub async fn read(request: &mut Request, types: &Types) -> Result<Prepared, Refu
         }
         Method::POST => {
             check_content(request.headers())?;
-            prepare(from_json(&read_body(request).await?)?, false, types)
+            prepare(from_json(&body::read(request).await?, "The body")?, false, types)
         }
         _ => Err(Refusal::method(ALLOW)),
     }
 }
 
 fn check_content(headers: &HeaderMap) -> Result<(), Refusal> {
-    let of = |name| headers.get_all(name).iter().map(|value: &HeaderValue| value.to_str().unwrap_or_default());
-    let mut types = of(header::CONTENT_TYPE);
+    let mut types = headers.get_all(header::CONTENT_TYPE).iter().map(|value| value.to_str().unwrap_or_default());
     let is_json = types.next().is_some_and(is_json) && types.next().is_none();
-    let is_plain = of(header::CONTENT_ENCODING).all(|encoding| encoding.eq_ignore_ascii_case("identity"));
-    if is_json && is_plain {
-        return Ok(());
-    }
-    let message = "Send the request as application/json, in UTF-8 and not compressed";
-    Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", message)
-        .with(HeaderName::from_static("accept-post"), HeaderValue::from_static("application/json")))
+    if is_json && is_plain(headers) { Ok(()) } else { Err(unsupported()) }
+}
+
+/// Whether the body is as it was before it was sent.
+pub fn is_plain(headers: &HeaderMap) -> bool {
+    let mut encodings = headers.get_all(header::CONTENT_ENCODING).iter();
+    encodings.all(|encoding| encoding.as_bytes().eq_ignore_ascii_case(b"identity"))
+}
+
+pub fn unsupported() -> Refusal {
+    let message = "Send the request as application/json (a file as multipart/form-data), in UTF-8 and not compressed";
+    Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", message)
+        .with(HeaderName::from_static("accept-post"), HeaderValue::from_static("application/json, multipart/form-data"))
 }
 
 fn is_json(content_type: &str) -> bool {
@@ -111,45 +116,19 @@ fn is_json(content_type: &str) -> bool {
         })
 }
 
-async fn read_body(request: &mut Request) -> Result<Vec<u8>, Refusal> {
-    let too_large = || {
-        let message = format!("The body is too large: at most {MAX_BODY} bytes are allowed");
-        Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE", message)
-    };
-    if is_too_large_to_drain(request) {
-        return Err(too_large());
-    }
-    let bytes = request.take_body().into_bytes_limit(MAX_DRAINED).await.map_err(|error| match error {
-        ReadBodyError::PayloadTooLarge => too_large(),
-        _ => Refusal::bad_request("The body cannot be read to its end"),
-    })?;
-    if bytes.len() > MAX_BODY { Err(too_large()) } else { Ok(bytes.into()) }
-}
-
-fn is_too_large_to_drain(request: &Request) -> bool {
-    let told = request.header(header::CONTENT_LENGTH).and_then(|length| length.parse::<usize>().ok());
-    told.is_some_and(|length| length > MAX_DRAINED)
-}
-
-/// Reads what is left of the body of a request that is refused; false if it was not read to its end.
-pub async fn drain(request: &mut Request) -> bool {
-    let waits = request.headers().contains_key(header::EXPECT);
-    !waits && !is_too_large_to_drain(request) && request.take_body().into_bytes_limit(MAX_DRAINED).await.is_ok()
-}
-
 /// What a caller may send; other members of the JSON object are ignored.
-struct Parameters {
+pub struct Parameters {
     query: String,
     operation_name: Option<String>,
-    variables: Map<String, Value>,
+    pub variables: Map<String, Value>,
 }
 
-fn from_json(body: &[u8]) -> Result<Parameters, Refusal> {
-    let text = std::str::from_utf8(body).map_err(|_| Refusal::bad_request("The body is not valid UTF-8"))?;
-    match parse_json(text, "The body")? {
+pub fn from_json(text: &[u8], what: &str) -> Result<Parameters, Refusal> {
+    let text = std::str::from_utf8(text).map_err(|_| Refusal::bad_request(format!("{what}: not valid UTF-8")))?;
+    match parse_json(text, what)? {
         Value::Object(members) => parameters(members),
         Value::Array(_) => Err(Refusal::bad_request("Batches are not supported; send one request at a time")),
-        _ => Err(Refusal::bad_request("The body must be a JSON object")),
+        _ => Err(Refusal::bad_request(format!("{what}: must be a JSON object"))),
     }
 }
 
@@ -183,7 +162,7 @@ fn parameters(mut members: Map<String, Value>) -> Result<Parameters, Refusal> {
 }
 
 /// The reader stops at 128 levels and refuses lone surrogates; its own messages may repeat the source.
-fn parse_json(text: &str, what: &str) -> Result<Value, Refusal> {
+pub fn parse_json(text: &str, what: &str) -> Result<Value, Refusal> {
     let value = serde_json::from_str(text).map_err(|error| {
         let (line, column) = (error.line(), error.column());
         Refusal::bad_request(format!("{what}: not valid JSON at line {line}, column {column}"))
@@ -225,7 +204,7 @@ fn object(value: Option<Value>, name: &str) -> Result<Map<String, Value>, Refusa
     }
 }
 
-fn prepare(parameters: Parameters, by_get: bool, types: &Types) -> Result<Prepared, Refusal> {
+pub fn prepare(parameters: Parameters, by_get: bool, types: &Types) -> Result<Prepared, Refusal> {
     let Parameters { query, operation_name, variables } = parameters;
     if query.is_empty() {
         return Err(Refusal::bad_request("The query is missing"));
@@ -255,7 +234,7 @@ fn prepare(parameters: Parameters, by_get: bool, types: &Types) -> Result<Prepar
     let mut request = async_graphql::Request::new(query).variables(Variables::from_json(Value::Object(variables)));
     request.operation_name = operation_name;
     request.set_parsed_query(document);
-    Ok(Prepared { request, is_mutation: kind == Some(OperationType::Mutation), operation })
+    Ok(Prepared { request, is_mutation: kind == Some(OperationType::Mutation), operation, turn: None })
 }
 
 fn parse(query: &str) -> Result<ExecutableDocument, Refusal> {

@@ -1,5 +1,6 @@
 //! What can be done with people.
 
+pub mod avatar;
 pub mod departure;
 pub mod filter;
 pub mod matching;

@@ -1,14 +1,14 @@
-//! createUser, updateUser, setActive, deleteUser.
+//! createUser, updateUser, setUserAvatar, setActive, deleteUser.
 
 use async_graphql::{Context, ID, InputObject, MaybeUndefined, Object};
 
-use super::Updated;
 use super::departure::{self, Switched};
+use super::{Updated, avatar};
 use crate::context::{Answer, ContextExt, answer};
 use crate::entity::user::{self, UserFields};
 use crate::error::{ErrorCode, MutationError};
 use crate::payload::{UserPayload, payload};
-use crate::scalar::Id;
+use crate::scalar::{Id, Upload};
 
 const CHANGED: &str = "Somebody else has changed this person meanwhile; look at it again.";
 
@@ -53,6 +53,16 @@ pub struct UpdateUserInput {
     /// Whether only to try it out: everything is checked, and nothing changed.
     #[graphql(default = false)]
     pub dry_run: bool,
+}
+
+/// Whose picture is to be set, and to what.
+#[derive(InputObject)]
+pub struct SetUserAvatarInput {
+    /// Who.
+    pub id: ID,
+    /// The picture: a PNG or JPEG of at most 2 MB (2,097,152 bytes), 10,000 pixels on each side and 40 million altogether. Null
+    /// removes it.
+    pub avatar: MaybeUndefined<Upload>,
 }
 
 /// Who is to be activated or deactivated.
@@ -132,6 +142,25 @@ impl UserMutation {
                     user: Some(user),
                     ..UserPayload::refused(vec![MutationError::at("expectedVersion", ErrorCode::Conflict, CHANGED)])
                 },
+            })
+        })
+        .await
+    }
+
+    /// Sets or removes the picture of a person. It is cut to the square in its middle, made no larger than 512 pixels, and
+    /// written anew without whatever else is in the file, such as where it was taken. Everybody may set his own; that of
+    /// others is for administrators.
+    async fn set_user_avatar(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Whose, and the picture.")] input: SetUserAvatarInput,
+    ) -> Answer<UserPayload> {
+        answer(ctx, async {
+            let file = input.avatar.map_value(|upload| ctx.take_file(upload)).transpose()?;
+            let outcome = avatar::set(ctx.db()?, ctx.studio()?, ctx.viewer()?, &input.id, file).await;
+            UserPayload::of(outcome, |user| {
+                let state = if user.avatar.is_some() { "has this picture" } else { "has no picture" };
+                UserPayload::done(format!("{} {state} now.", user.name()), Some(user))
             })
         })
         .await

@@ -9,6 +9,7 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use super::filter::{UserFilter, Wanted};
 use super::order::{self, UserOrder};
 use crate::access::{Action, Allowed, SitesOf, UserPermissions, of_license, sites_of};
+use crate::avatar;
 use crate::context::{Answer, ContextExt, answer};
 use crate::entity::membership::GroupRole;
 use crate::entity::user::AdminRights;
@@ -16,7 +17,7 @@ use crate::entity::{group, institution, license, session, user};
 use crate::error::Error;
 use crate::loader::{GroupsOfUser, InstitutionById, LicenseById, SessionsOfUser, SiteCount, Sites, UserById};
 use crate::page::{self, Connection, PageArgs, Total};
-use crate::scalar::{Date, Id};
+use crate::scalar::{Date, Id, Url};
 use crate::text;
 
 /// By what a person is looked up: exactly one of these.
@@ -132,6 +133,13 @@ impl user::Model {
     /// When the person last signed in. Private: shown to the person and to administrators, null for everybody else.
     async fn last_login(&self, ctx: &Context<'_>) -> Result<Option<DateTime<Utc>>> {
         Ok(private(self, ctx, self.last_login)?)
+    }
+
+    /// Where the person's picture is: PNG or JPEG, a square of at most 512 pixels, for whoever asks with the token he asks
+    /// with here. Another address after each change; null where there is none.
+    async fn avatar_url(&self, ctx: &Context<'_>) -> Result<Option<Url>> {
+        let public_url = ctx.public_url()?;
+        Ok(self.avatar.as_ref().map(|hash| avatar::url(public_url, self.id, hash)))
     }
 
     /// The institution that the person belongs to.

@@ -30,6 +30,9 @@ pub const LIFETIME: Lifetime = Lifetime { absolute: Duration::from_hours(30 * 24
 
 pub const RULES: Rules = Rules { lifetime: LIFETIME, most_wrong_of_address: 100 };
 
+/// Where people reach every directory, as far as its links tell.
+pub const PUBLIC_URL: &str = "https://people.example.org/roster/";
+
 /// The key of every directory.
 pub const KEY: [u8; 32] = *b"the-key-of-every-test-directory!";
 
@@ -126,7 +129,7 @@ impl App {
         let stopped = async {
             let _ = stopped.await;
         };
-        let app = Application::new(db.clone(), RULES, hasher()).unwrap();
+        let app = Application::new(db.clone(), RULES, hasher(), PUBLIC_URL.to_owned()).unwrap();
         tokio::spawn(server::serve(app, listener, settings, stopped));
         Self { db, address, license, other_license, client: reqwest::Client::new(), root, _stop: stop, _dir: dir }
     }

@@ -24,6 +24,7 @@ use sea_orm::{
 use serde_json::{Value, json};
 
 use crate::app::{App, Caller, PASSWORD, input_of};
+use crate::avatars;
 use crate::definition::Definition;
 use crate::process::Home;
 
@@ -152,6 +153,16 @@ async fn done<'a>(app: &'a App, mutation: &str) -> Done<'a> {
                 ("password", Value::Null, Value::Null),
             ],
         ),
+        "setUserAvatar" => {
+            let hash = avatars::set(&chief, ada.id, &avatars::png(3, 2)).await;
+            (
+                chief,
+                json!({ "id": ada.id(), "avatar": null }),
+                AuditAction::UserUpdated,
+                of_ada,
+                vec![("avatar", json!(hash), Value::Null)],
+            )
+        }
         "setActive" => (
             chief,
             json!({ "id": ada.id(), "active": false, "reason": "On leave" }),
@@ -359,6 +370,14 @@ async fn nothing<'a>(app: &'a App, mutation: &str) -> Vec<(&'static str, Caller<
                 ("anonymous", anonymous, change(json!({ "nickname": "B" }))),
             ]
         }
+        "setUserAvatar" => vec![
+            ("the same again", chief.clone(), json!({ "id": ada.id(), "avatar": null })),
+            ("no word of a picture", chief.clone(), json!({ "id": ada.id() })),
+            ("a text", chief.clone(), json!({ "id": ada.id(), "avatar": "x.png" })),
+            ("unknown", chief, json!({ "id": nobody, "avatar": null })),
+            ("forbidden", user, json!({ "id": ada.id(), "avatar": null })),
+            ("anonymous", anonymous, json!({ "id": ada.id(), "avatar": null })),
+        ],
         "setActive" => {
             chief.change("setActive", "", json!({ "id": user.id(), "active": false, "reason": "x" })).await;
             vec![

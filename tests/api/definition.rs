@@ -131,6 +131,7 @@ impl Definition {
             "DateTime" if name == "until" => json!("2126-01-02T03:04:05Z"),
             "DateTime" => json!("2026-01-02T03:04:05Z"),
             "URL" => json!("https://www.example.org/"),
+            "Upload" => Value::Null,
             "String" => text(name).map_or(Value::Null, Value::from),
             _ => match &self.0[inner].kind {
                 TypeKind::Enum(values) => json!(values.values.last().unwrap().node.value.node.as_str()),

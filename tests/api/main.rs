@@ -8,6 +8,7 @@ mod app;
 mod process;
 mod accounts;
 mod audit;
+mod avatars;
 mod browser;
 mod columns;
 mod command_line;

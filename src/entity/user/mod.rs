@@ -119,6 +119,9 @@ pub struct Model {
     pub website: Option<Url>,
     #[graphql(skip)]
     pub birth_date: Option<Date>,
+    /// The hash of the picture; none where there is none. It stands here so that a picture is linked to without being read.
+    #[graphql(skip)]
+    pub avatar: Option<String>,
     /// The person's gender, as far as it is known.
     pub gender: Gender,
     /// What kind of work the person does.
@@ -213,6 +216,7 @@ impl Column {
             | Self::CertifiedEmail
             | Self::Phone
             | Self::Website
+            | Self::Avatar
             | Self::Gender
             | Self::UserType
             | Self::Position
@@ -359,6 +363,7 @@ impl Model {
             mobile: None,
             website: None,
             birth_date: None,
+            avatar: None,
             gender: Gender::Unknown,
             user_type: UserType::Student,
             position: None,

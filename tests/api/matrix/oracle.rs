@@ -336,6 +336,17 @@ impl Viewer {
         self.gives(&old, &new)
     }
 
+    /// The picture goes by the rank of the target alone.
+    pub fn sets_avatar(&self, target: &Target) -> &'static str {
+        match self.opens("setUserAvatar") {
+            Err(refused) => refused,
+            Ok(()) if !self.finds(target) => NOT_FOUND,
+            Ok(()) if target.is_self => DONE,
+            Ok(()) if self.rank() == 0 || target.person.rank() > self.rank() => FORBIDDEN,
+            Ok(()) => DONE,
+        }
+    }
+
     /// setActive, deleteUser, unlockUser.
     pub fn switches(&self, target: &Target, field: &str) -> &'static str {
         match self.opens(field) {

@@ -28,6 +28,10 @@ impl Seat<'_> {
                 let note = (field == "nickname").then_some((known.id, "update"));
                 cells.push(Cell::noted("updateUser", &input, &self.who(known), expected, note));
             }
+            // Nobody has a picture, so that to remove it changes nothing.
+            let input = format!("id: \"{}\", avatar: null", known.id.0);
+            let expected = self.viewer.sets_avatar(&known.target);
+            cells.push(Cell::change("setUserAvatar", &input, &self.who(known), expected));
             // What is refused stays refused in good company.
             let both = self.viewer.updates(&known.target, "externalId", Change::Plain);
             let input = format!("id: \"{}\", nickname: \"A\", externalId: null, dryRun: true", known.id.0);

@@ -1,0 +1,140 @@
+//! From a file that somebody sent to a picture: decoded within limits, turned as its camera was held, cut to the square
+//! in its middle, scaled down and written anew, so that nothing of the file is left but what it shows.
+
+use std::io::Cursor;
+
+use image::codecs::jpeg::JpegEncoder;
+use image::codecs::png::PngEncoder;
+use image::imageops::FilterType;
+use image::metadata::Orientation;
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, ImageResult, Limits};
+
+use super::Picture;
+use crate::entity::avatar::ContentType;
+
+/// The most pixels of the side of a picture that is kept.
+const LARGEST_SIDE: u32 = 512;
+/// The most pixels of each side of a picture that is sent.
+const LONGEST_SIDE: u32 = 10_000;
+/// The most pixels of a picture that is sent.
+const MOST_PIXELS: u64 = 40_000_000;
+/// The most bytes that a decoder may take for pixels.
+const MOST_BYTES: u64 = 256 * 1024 * 1024;
+/// The most scans of a JPEG: each is a walk over the whole picture, however few bytes it has.
+const MOST_SCANS: usize = 32;
+/// The quality of a JPEG that is written, of 100.
+const QUALITY: u8 = 85;
+
+const UNKNOWN: &str = "This is no PNG or JPEG picture.";
+const BROKEN: &str = "This picture is damaged, or only a part of it arrived.";
+const TOO_LARGE: &str = "This picture has too many pixels: at most 10,000 on each side, and 40 million altogether.";
+
+/// The picture of a file, whatever its name is.
+///
+/// # Errors
+/// Why there is none, for people.
+pub(super) fn of_file(file: &[u8]) -> Result<Picture, &'static str> {
+    let (format, content_type) = if file.starts_with(b"\x89PNG\r\n\x1a\n") {
+        (ImageFormat::Png, ContentType::Png)
+    } else if file.starts_with(&[0xff, 0xd8, 0xff]) {
+        check_jpeg(file)?;
+        (ImageFormat::Jpeg, ContentType::Jpeg)
+    } else {
+        return Err(UNKNOWN);
+    };
+    let (image, orientation) = decode(file, format)?;
+    let mut image = square(image);
+    image.apply_orientation(orientation);
+    let content = encode(&plain(image), content_type).map_err(|error| {
+        tracing::error!(%error, "a picture cannot be written");
+        BROKEN
+    })?;
+    Ok(Picture { content_type, content })
+}
+
+fn decode(file: &[u8], format: ImageFormat) -> Result<(DynamicImage, Orientation), &'static str> {
+    let broken = |error: image::ImageError| match error {
+        image::ImageError::Limits(_) => TOO_LARGE,
+        error => {
+            tracing::debug!(%error, "a picture cannot be decoded");
+            BROKEN
+        }
+    };
+    let mut limits = Limits::no_limits();
+    limits.max_image_width = Some(LONGEST_SIDE);
+    limits.max_image_height = Some(LONGEST_SIDE);
+    limits.max_alloc = Some(MOST_BYTES);
+    let mut reader = ImageReader::with_format(Cursor::new(file), format);
+    reader.limits(limits);
+    let mut decoder = reader.into_decoder().map_err(broken)?;
+    let (width, height) = decoder.dimensions();
+    if u64::from(width) * u64::from(height) > MOST_PIXELS || decoder.total_bytes() > MOST_BYTES {
+        return Err(TOO_LARGE);
+    }
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    Ok((DynamicImage::from_decoder(decoder).map_err(broken)?, orientation))
+}
+
+/// The square in the middle, no larger than it may be and never larger than it was. It is scaled before it is cut, so
+/// that nothing of the full size is copied.
+fn square(image: DynamicImage) -> DynamicImage {
+    let (width, height) = (image.width(), image.height());
+    let (shorter, side) = (width.min(height), width.min(height).min(LARGEST_SIDE));
+    let scaled = |length: u32| {
+        let length = (u64::from(length) * u64::from(side)).div_ceil(u64::from(shorter.max(1)));
+        u32::try_from(length).unwrap_or(side)
+    };
+    let image =
+        if side < shorter { image.resize_exact(scaled(width), scaled(height), FilterType::Triangle) } else { image };
+    let (left, top) = ((image.width() - side) / 2, (image.height() - side) / 2);
+    image.crop_imm(left, top, side, side)
+}
+
+/// The same with eight bits for each channel, grey where it was grey.
+fn plain(image: DynamicImage) -> DynamicImage {
+    let color = image.color();
+    match (color.has_color(), color.has_alpha()) {
+        (false, false) => DynamicImage::ImageLuma8(image.into_luma8()),
+        (false, true) => DynamicImage::ImageLumaA8(image.into_luma_alpha8()),
+        (true, false) => DynamicImage::ImageRgb8(image.into_rgb8()),
+        (true, true) => DynamicImage::ImageRgba8(image.into_rgba8()),
+    }
+}
+
+fn encode(image: &DynamicImage, content_type: ContentType) -> ImageResult<Vec<u8>> {
+    let mut content = Vec::new();
+    match content_type {
+        ContentType::Png => image.write_with_encoder(PngEncoder::new(&mut content))?,
+        ContentType::Jpeg => image.write_with_encoder(JpegEncoder::new_with_quality(&mut content, QUALITY))?,
+    }
+    Ok(content)
+}
+
+/// Whether a JPEG has an end, and not too many scans. The decoder would paint what is missing grey.
+fn check_jpeg(file: &[u8]) -> Result<(), &'static str> {
+    let mut scans = 0;
+    for marker in scanned(file).ok_or(BROKEN)?.windows(2) {
+        match marker {
+            [0xff, 0xd9] => return Ok(()),
+            [0xff, 0xda] => scans += 1,
+            _ => {}
+        }
+        if scans > MOST_SCANS {
+            return Err(BROKEN);
+        }
+    }
+    Err(BROKEN)
+}
+
+/// What follows the segments at the beginning, in one of which may be a small picture of its own.
+fn scanned(file: &[u8]) -> Option<&[u8]> {
+    let mut rest = file.get(2..)?;
+    loop {
+        match rest {
+            [0xff, 0xda, ..] => return Some(rest),
+            [0xff, 0xff, ..] => rest = rest.get(1..)?,
+            [0xff, _, high, low, ..] => rest = rest.get(2 + usize::from(u16::from_be_bytes([*high, *low]))..)?,
+            _ => return None,
+        }
+    }
+}

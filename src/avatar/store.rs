@@ -1,0 +1,59 @@
+//! Where pictures are kept.
+
+use sea_orm::sea_query::OnConflict;
+use sea_orm::{ActiveModelTrait, DatabaseTransaction, EntityTrait, IntoActiveModel};
+
+use super::Picture;
+use crate::db::Db;
+use crate::entity::avatar;
+use crate::error::Error;
+use crate::scalar::Id;
+
+/// Keeps one picture of each person. That a person has one, and which, is said by the person's row, which the same
+/// transaction writes.
+pub trait Store {
+    /// Keeps a picture in place of the one before.
+    ///
+    /// # Errors
+    /// Whatever the store says.
+    fn put(
+        &self,
+        transaction: &DatabaseTransaction,
+        user_id: Id,
+        picture: Picture,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
+
+    /// The picture of a person.
+    ///
+    /// # Errors
+    /// Whatever the store says.
+    fn read(&self, user_id: Id) -> impl Future<Output = Result<Option<Picture>, Error>> + Send;
+
+    /// Keeps the picture no longer.
+    ///
+    /// # Errors
+    /// Whatever the store says.
+    fn remove(&self, transaction: &DatabaseTransaction, user_id: Id) -> impl Future<Output = Result<(), Error>> + Send;
+}
+
+/// In the database, where a backup has them and an erased person takes his along.
+impl Store for Db {
+    async fn put(&self, transaction: &DatabaseTransaction, user_id: Id, picture: Picture) -> Result<(), Error> {
+        let Picture { content_type, content } = picture;
+        let row = avatar::Model { user_id, content_type, content }.into_active_model().reset_all();
+        let columns = [avatar::Column::ContentType, avatar::Column::Content];
+        let replace = OnConflict::column(avatar::Column::UserId).update_columns(columns).to_owned();
+        avatar::Entity::insert(row).on_conflict(replace).exec_without_returning(transaction).await?;
+        Ok(())
+    }
+
+    async fn read(&self, user_id: Id) -> Result<Option<Picture>, Error> {
+        let found = avatar::Entity::find_by_id(user_id).one(Db::read(self)).await?;
+        Ok(found.map(|avatar::Model { user_id: _, content_type, content }| Picture { content_type, content }))
+    }
+
+    async fn remove(&self, transaction: &DatabaseTransaction, user_id: Id) -> Result<(), Error> {
+        avatar::Entity::delete_by_id(user_id).exec(transaction).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,90 @@
+//! The body of a request: kept within a bound, and read beyond it, so that its sender can finish and see the answer.
+
+use std::pin::pin;
+
+use futures_util::StreamExt;
+use poem::{
+    Request,
+    http::{StatusCode, header},
+};
+
+use super::{response::Refusal, upload};
+
+/// The most bytes of a JSON body.
+pub const MAX_JSON: usize = 256 * 1024;
+
+struct Bounds {
+    /// What is kept of a body; a larger one is refused.
+    kept: usize,
+    /// What is read of a body, kept or not.
+    read: usize,
+}
+
+const OF_JSON: Bounds = Bounds { kept: MAX_JSON, read: 1024 * 1024 };
+/// A photograph as it comes from a camera is too large, and whoever sends one is to be told so.
+const OF_UPLOAD: Bounds = Bounds { kept: upload::MAX_BODY, read: 16 * 1024 * 1024 };
+
+fn bounds_of(request: &Request) -> Bounds {
+    if upload::is_meant(request) { OF_UPLOAD } else { OF_JSON }
+}
+
+/// Reads a body.
+///
+/// # Errors
+/// 413 for one that is too large, 400 for one that breaks off.
+pub async fn read(request: &mut Request) -> Result<Vec<u8>, Refusal> {
+    let bounds = bounds_of(request);
+    let too_large = || {
+        let message = format!("The body is too large: at most {} bytes are allowed", bounds.kept);
+        Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE", message)
+    };
+    let most = if waits(request) { bounds.kept } else { bounds.read };
+    if is_longer(request, most) {
+        return Err(too_large());
+    }
+    let mut body = Vec::new();
+    let mut length = 0_usize;
+    let mut chunks = pin!(request.take_body().into_bytes_stream());
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|_| Refusal::bad_request("The body cannot be read to its end"))?;
+        length = length.saturating_add(chunk.len());
+        if length > bounds.read {
+            return Err(too_large());
+        }
+        if length > bounds.kept {
+            body = Vec::new();
+        } else {
+            body.extend_from_slice(&chunk);
+        }
+    }
+    if length > bounds.kept { Err(too_large()) } else { Ok(body) }
+}
+
+/// Reads what is left of the body of a request that is refused; false if it was not read to its end.
+pub async fn drain(request: &mut Request) -> bool {
+    let most = bounds_of(request).read;
+    if waits(request) || is_longer(request, most) {
+        return false;
+    }
+    let mut length = 0_usize;
+    let mut chunks = pin!(request.take_body().into_bytes_stream());
+    while let Some(chunk) = chunks.next().await {
+        let Ok(chunk) = chunk else { return false };
+        length = length.saturating_add(chunk.len());
+        if length > most {
+            return false;
+        }
+    }
+    true
+}
+
+/// Whether the sender asks before he sends.
+fn waits(request: &Request) -> bool {
+    request.headers().contains_key(header::EXPECT)
+}
+
+/// Whether the sender says that there is more.
+fn is_longer(request: &Request, most: usize) -> bool {
+    let told = request.header(header::CONTENT_LENGTH).and_then(|length| length.parse::<usize>().ok());
+    told.is_some_and(|length| length > most)
+}

@@ -1,0 +1,66 @@
+//! The picture of a person.
+
+use async_graphql::MaybeUndefined;
+use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect};
+
+use super::find;
+use crate::access::{Action, Viewer};
+use crate::audit::{self, Entry, difference};
+use crate::avatar::{Picture, Store, Studio};
+use crate::credential::lock_seen;
+use crate::db::Db;
+use crate::entity::audit_event::AuditAction;
+use crate::entity::user;
+use crate::error::{Error, ErrorCode};
+use crate::scalar::{Id, now};
+
+const NOTHING_GIVEN: &str = "There must be a file, or null, which removes the picture.";
+
+/// Sets the picture of a person to what is made of a file, or removes it. Who asks without the right to has no file
+/// looked at.
+///
+/// # Errors
+/// `Rejected` for an unknown id and a file that is no picture; `Forbidden`; `RateLimited` where too many are sent at once.
+pub async fn set(
+    db: &Db,
+    studio: &Studio,
+    viewer: &Viewer,
+    id: &str,
+    file: MaybeUndefined<Vec<u8>>,
+) -> Result<user::Model, Error> {
+    let id = Id::of_input("id", id)?;
+    viewer.may_to(Action::UpdateUser, &find(db.read(), viewer, id).await?)?;
+    let picture = match file {
+        MaybeUndefined::Undefined => return Err(Error::rejected("avatar", ErrorCode::Required, NOTHING_GIVEN)),
+        MaybeUndefined::Null => None,
+        MaybeUndefined::Value(file) => Some(studio.develop("avatar", file).await?),
+    };
+
+    let transaction = db.begin().await?;
+    let old = lock_seen(&transaction, viewer, "id", id).await?;
+    viewer.may_to(Action::UpdateUser, &old)?;
+    let mut new = user::Model { avatar: picture.as_ref().map(Picture::hash), ..old.clone() };
+    if new == old {
+        return Ok(old);
+    }
+    match picture {
+        Some(picture) => db.put(&transaction, id, picture).await?,
+        None => db.remove(&transaction, id).await?,
+    }
+    let event = Entry::new(AuditAction::UserUpdated, &new).by(viewer).with(difference(&old, &new));
+    new.modified_at = now();
+    new.version = old.version + 1;
+    new.clone().into_active_model().reset_all().update(&transaction).await?;
+    audit::commit(transaction, [event]).await?;
+    Ok(new)
+}
+
+/// The hash of the picture of a person, as far as the viewer sees him; none where there is no picture, or nobody.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn hash(db: &Db, viewer: &Viewer, id: Id) -> Result<Option<String>, Error> {
+    let seen = user::Entity::find_by_id(id).filter(viewer.finds_users());
+    let found = seen.select_only().column(user::Column::Avatar).into_tuple::<Option<String>>().one(db.read()).await?;
+    Ok(found.flatten())
+}
