@@ -1,12 +1,13 @@
 //! Which people: `UserFilter`.
 
 use async_graphql::InputObject;
-use sea_orm::ColumnTrait;
 use sea_orm::sea_query::{BinOper, Condition, Expr, ExprTrait, Query, SimpleExpr};
+use sea_orm::{ColumnTrait, DatabaseBackend};
 
 use super::search;
 use crate::access::Viewer;
 use crate::entity::membership;
+use crate::entity::site_access::{accesses_any, accesses_one_of};
 use crate::entity::user::{self, Gender, Role, UserType};
 use crate::error::Error;
 use crate::filter::{DateFilter, DateTimeFilter, IdFilter, Reading, StringFilter, Text};
@@ -78,6 +79,8 @@ pub struct UserFilter {
     pub institution: Option<IdFilter>,
     /// A group that the person belongs to.
     pub group: Option<IdFilter>,
+    /// A site, which is an institution, whose data the person may access.
+    pub site: Option<IdFilter>,
 }
 
 /// People who meet a filter.
@@ -183,6 +186,7 @@ impl Asked<'_> {
             last_login,
             institution,
             group,
+            site,
         } = filter;
         let texts = self.texts(
             path,
@@ -201,7 +205,7 @@ impl Asked<'_> {
                 (user::Column::Website, website),
             ],
         )?;
-        let ids = self.ids(path, id, institution, group)?;
+        let ids = self.ids(path, id, institution, group, site)?;
         let instants = [
             (user::Column::DateJoined, date_joined),
             (user::Column::ModifiedAt, modified_at),
@@ -278,6 +282,7 @@ impl Asked<'_> {
         id: Option<IdFilter>,
         institution: Option<IdFilter>,
         group: Option<IdFilter>,
+        site: Option<IdFilter>,
     ) -> Result<Wanted, Error> {
         let names_some = |filter: &&IdFilter| filter.eq.is_some() || filter.one_of.is_some();
         let are_few = [&id, &institution, &group].into_iter().flatten().any(|filter| names_some(&filter));
@@ -292,6 +297,13 @@ impl Asked<'_> {
         }
         if let Some(filter) = group {
             condition = condition.add(self.reading.id(&format!("{path}.group"), filter, in_groups, in_no_group));
+        }
+        if let Some(filter) = site {
+            self.viewer.may_filter(user::Column::FullSiteAccess)?;
+            let backend = if self.postgres { DatabaseBackend::Postgres } else { DatabaseBackend::Sqlite };
+            let accesses = |sites: Vec<Id>| accesses_one_of(backend, &sites).into();
+            let accesses_none = || is_not_true(accesses_any());
+            condition = condition.add(self.reading.id(&format!("{path}.site"), filter, accesses, accesses_none));
         }
         Ok(Wanted { condition, are_few })
     }

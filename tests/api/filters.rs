@@ -29,10 +29,11 @@ const TEXTS: [&str; 12] = [
 ];
 const SENSITIVE: [&str; 4] = ["mobile", "externalId", "birthDate", "lastLogin"];
 
-/// A person, and the groups of the person.
+/// A person, the groups of the person, and the sites that the person may access.
 struct Resident {
     row: user::Model,
     groups: Vec<Id>,
+    sites: Vec<Id>,
 }
 
 impl Resident {
@@ -88,7 +89,16 @@ impl Town {
         for (n, row) in people.into_iter().enumerate() {
             let own: Vec<Id> = groups.iter().enumerate().filter(|(k, _)| n % (k + 3) == 0).map(|(_, id)| *id).collect();
             crowd::memberships(app, &[row.id], &own, GroupRole::Member).await;
-            residents.push(Resident { row, groups: own });
+            let sites: Vec<Id> = if row.full_site_access {
+                institutions.clone()
+            } else {
+                institutions.iter().copied().filter(|_| n % 5 == 1).take(1 + n % 2).collect()
+            };
+            for institution in sites.iter().filter(|_| !row.full_site_access) {
+                let input = json!({ "userId": row.id.0, "institutionId": institution.0 });
+                assert_eq!(chief.change("grantSiteAccess", "", input).await["success"], true);
+            }
+            residents.push(Resident { row, groups: own, sites });
         }
         Self { people: residents, institutions, groups }
     }
@@ -181,6 +191,7 @@ fn meets(person: &Resident, filter: &Value) -> bool {
         "id" => of_ids(&[row.id], value),
         "institution" => of_ids(row.institution_id.as_slice(), value),
         "group" => of_ids(&person.groups, value),
+        "site" => of_ids(&person.sites, value),
         "birthDate" => in_range(row.birth_date, value, |text| Date::parse(text).unwrap()),
         "dateJoined" | "modifiedAt" | "lastLogin" => in_range(person.instant(field), value, |text| {
             DateTime::parse_from_rfc3339(text).unwrap().with_timezone(&Utc)
@@ -261,7 +272,7 @@ fn random_filter(town: &Town, dice: &mut Dice, depth: usize) -> Value {
     }
     for _ in 0..fields {
         let person = &town.people[dice.below(town.people.len())];
-        match dice.below(20) {
+        match dice.below(21) {
             0..10 => {
                 let field = TEXTS[dice.below(TEXTS.len())];
                 filter.insert(field.to_owned(), random_text(person.text(field).unwrap_or("0"), dice));
@@ -273,6 +284,7 @@ fn random_filter(town: &Town, dice: &mut Dice, depth: usize) -> Value {
             14 => drop(filter.insert("userType".to_owned(), json!([name_of(person.row.user_type)]))),
             15 => drop(filter.insert("institution".to_owned(), random_ids(&town.institutions, dice))),
             16 => drop(filter.insert("group".to_owned(), random_ids(&town.groups, dice))),
+            20 => drop(filter.insert("site".to_owned(), random_ids(&town.institutions, dice))),
             17 => drop(filter.insert("id".to_owned(), json!({ "in": [person.row.id.0, Id::new().0] }))),
             18 => {
                 let day = person.row.birth_date.map_or("1950-01-01".to_owned(), |date| date.0.to_string());
@@ -472,6 +484,7 @@ on_every_database! {
             json!({ "dateJoined": { "lt": "2025-06-15T15:06:40.0000015Z" } }), json!({ "dateJoined": { "gte": "2025-06-15T15:06:40.0000015Z" } }), json!({ "dateJoined": { "eq": "2025-06-15T15:06:40.0000015Z" } }),
             json!({ "id": { "eq": id } }), json!({ "id": { "isNull": true } }), json!({ "institution": { "eq": town.institutions[0].0 } }), json!({ "institution": { "isNull": true } }),
             json!({ "group": { "eq": group } }), json!({ "group": { "isNull": true } }), json!({ "not": { "group": { "in": [group] } } }),
+            json!({ "site": { "eq": town.institutions[1].0 } }), json!({ "site": { "isNull": true } }), json!({ "site": { "in": [] } }),
             json!({ "not": { "or": [{ "role": ["USER"] }, { "and": [{ "isStaff": true }, { "not": { "nickname": { "isNull": true } } }] }] } }),
         ];
         for filter in cases {
