@@ -38,6 +38,7 @@ impl Shown for user::Entity {
         ("license", &[]),
         ("groups", &[]),
         ("groupsOwned", &[]),
+        ("attributes", &[]),
         ("sessions", &[]),
         ("adminRights", &user::RIGHTS),
         ("viewerCan", &user::OF_RANK),

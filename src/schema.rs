@@ -13,6 +13,8 @@ use serde_json::Value;
 use crate::access::ROOT_FIELDS;
 use crate::api_key::mutation::{ApiKeyMutation, ApiKeyPayload, CreateApiKeyPayload};
 use crate::api_key::query::ApiKeyQuery;
+use crate::attribute::mutation::{AttributeDefinitionPayload, AttributeMutation};
+use crate::attribute::query::AttributeQuery;
 use crate::audit::query::AuditQuery;
 use crate::columns::is_accounted_for;
 use crate::entity::{audit_event, group, institution, user};
@@ -44,6 +46,7 @@ pub struct Query(
     GroupQuery,
     InstitutionQuery,
     LicenseQuery,
+    AttributeQuery,
     ApiKeyQuery,
     AuditQuery,
     NodeQuery,
@@ -52,7 +55,14 @@ pub struct Query(
 /// What can be changed. Every payload says whether it was done and, if not, every fault of the input at once. Not signed
 /// in, not allowed, over a limit: a top-level error with `extensions.code`.
 #[derive(MergedObject, Default)]
-pub struct Mutation(UserMutation, SessionMutation, GroupMutation, InstitutionMutation, ApiKeyMutation);
+pub struct Mutation(
+    UserMutation,
+    SessionMutation,
+    GroupMutation,
+    InstitutionMutation,
+    AttributeMutation,
+    ApiKeyMutation,
+);
 
 /// What every payload says.
 #[derive(Interface)]
@@ -74,6 +84,7 @@ pub enum MutationPayload {
     Logout(LogoutPayload),
     Group(GroupPayload),
     Institution(InstitutionPayload),
+    AttributeDefinition(AttributeDefinitionPayload),
     CreateApiKey(CreateApiKeyPayload),
     ApiKey(ApiKeyPayload),
 }

@@ -40,6 +40,11 @@ const HISTORY: &[Step] = &[
         sqlite: include_str!("m20261122_000005_trail/sqlite.sql"),
         postgres: include_str!("m20261122_000005_trail/postgres.sql"),
     },
+    Step {
+        name: "m20261122_000007_attributes",
+        sqlite: include_str!("m20261122_000007_attributes/sqlite.sql"),
+        postgres: include_str!("m20261122_000007_attributes/postgres.sql"),
+    },
 ];
 
 impl MigrationName for Step {

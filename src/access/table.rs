@@ -41,6 +41,8 @@ pub enum Action {
     ChangeMembers,
     /// Enter institutions; with access to which sites is for [`Viewer::may`] to say.
     CreateInstitution,
+    /// Define custom attributes; of administrators only who has that right, for [`Viewer::may`] to say.
+    DefineAttributes,
     /// See, make and revoke API keys.
     UseApiKeys,
     /// Read the audit trail.
@@ -89,6 +91,7 @@ pub const fn reach(action: Action) -> [Reach; 5] {
         Action::CreateGroup       => [Nothing,  License, License, License, License],
         Action::ChangeMembers     => [Nothing,  Own,     License, License, All],
         Action::CreateInstitution => [Nothing,  Nothing, License, License, License],
+        Action::DefineAttributes  => [Nothing,  Nothing, License, License, License],
         Action::UseApiKeys        => [Nothing,  Nothing, Own,     License, All],
         Action::ReadAudit         => [Nothing,  Own,     License, License, All],
     }
@@ -107,6 +110,7 @@ pub const ROOT_FIELDS: &[(&str, Action)] = &[
     ("institution", Action::ReadDirectory),
     ("institutions", Action::ReadDirectory),
     ("license", Action::ReadDirectory),
+    ("attributeDefinitions", Action::ReadDirectory),
     ("apiKeys", Action::UseApiKeys),
     ("auditEvents", Action::ReadAudit),
     ("login", Action::SignIn),
@@ -124,11 +128,13 @@ pub const ROOT_FIELDS: &[(&str, Action)] = &[
     ("setGroupMember", Action::ChangeMembers),
     ("removeGroupMember", Action::ChangeMembers),
     ("createInstitution", Action::CreateInstitution),
+    ("defineAttribute", Action::DefineAttributes),
+    ("removeAttribute", Action::DefineAttributes),
     ("createApiKey", Action::UseApiKeys),
     ("revokeApiKey", Action::UseApiKeys),
 ];
 
-/// What everybody may change of himself.
+/// What everybody may change of himself, beside the custom attributes whose definition says so.
 pub const OWN_FIELDS: [&str; 13] = [
     "firstName",
     "lastName",

@@ -7,11 +7,12 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 
 use crate::access::{Action, Allowed, UserPermissions, of_license};
 use crate::context::{Answer, ContextExt, answer};
+use crate::entity::attribute_value::Attribute;
 use crate::entity::membership::GroupRole;
 use crate::entity::user::AdminRights;
 use crate::entity::{group, institution, license, session, user};
 use crate::error::Error;
-use crate::loader::{GroupsOfUser, InstitutionById, LicenseById, SessionsOfUser, UserById};
+use crate::loader::{AttributesOfUser, GroupsOfUser, InstitutionById, LicenseById, SessionsOfUser, UserById};
 use crate::page::{self, Connection, PageArgs, Total, Window};
 use crate::scalar::{Date, Id};
 use crate::text;
@@ -147,6 +148,16 @@ impl user::Model {
         groups(self, ctx, |role| role == GroupRole::Owner).await
     }
 
+    /// The custom attributes of which the person has a value, by name; at most 100. Those that are not userVisible are
+    /// shown to the person and to administrators only.
+    #[graphql(complexity = "ATTRIBUTES_OF_A_USER * child_complexity")]
+    async fn attributes(&self, ctx: &Context<'_>) -> Result<Vec<Attribute>> {
+        let links = ctx.links()?;
+        let attributes = links.load_one(AttributesOfUser(self.id)).await?.unwrap_or_default();
+        links.loader().show_attributes(attributes.len())?;
+        Ok(attributes.to_vec())
+    }
+
     /// The rights of administrators. Shown to administrators; to the person, only whether he is a superuser; null for
     /// everybody else.
     async fn admin_rights(&self, ctx: &Context<'_>) -> Result<Option<AdminRights>> {
@@ -179,6 +190,8 @@ async fn groups(person: &user::Model, ctx: &Context<'_>, is_meant: fn(GroupRole)
 
 /// How many groups a person is taken to belong to when the cost of a document is measured.
 const GROUPS_OF_A_USER: usize = 5;
+/// How many custom attributes a person is taken to have when the cost of a document is measured.
+const ATTRIBUTES_OF_A_USER: usize = 5;
 /// As many sessions as a person may have.
 const SESSIONS_OF_A_USER: usize = 20;
 

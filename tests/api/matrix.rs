@@ -40,6 +40,7 @@ impl Seat<'_> {
 
     async fn write(&mut self, world: &World) {
         let mut cells = self.joinings(world);
+        cells.extend(self.definitions());
         cells.extend(self.keys());
         cells.extend(self.switchings());
         cells.extend(self.account());

@@ -40,6 +40,7 @@ table! {
     CreateGroup:       Nothing License License License License,
     ChangeMembers:     Nothing Own     License License All,
     CreateInstitution: Nothing Nothing License License License,
+    DefineAttributes:  Nothing Nothing License License License,
     UseApiKeys:        Nothing Nothing Own     License All,
     ReadAudit:         Nothing Own     License License All,
 }
