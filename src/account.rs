@@ -55,7 +55,7 @@ pub async fn create_superuser(
     new.has_activated = password.is_some();
     let link = if password.is_some() { None } else { Some(Purpose::Activation) };
     let secrets = Secrets { password: password.map(Some).into(), ..Secrets::default() };
-    let token = people::insert(db, &Viewer::Anonymous, &new, secrets.hashed(hasher).await?, link).await?;
+    let token = people::insert(db, &Viewer::Anonymous, &new, secrets.hashed(hasher).await?, &[], link).await?;
     Ok((new, token))
 }
 

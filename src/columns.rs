@@ -39,6 +39,7 @@ impl Shown for user::Entity {
         ("license", &[]),
         ("groups", &[]),
         ("groupsOwned", &[]),
+        ("attributes", &[]),
         ("sessions", &[]),
         ("sites", &[user::Column::FullSiteAccess]),
         ("adminRights", &user::RIGHTS),

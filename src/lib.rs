@@ -12,8 +12,8 @@
 //!   says how everything is set
 //!
 //! The API, merged in [`schema`] from the features. No feature uses another; what two of them share is below:
-//! - [`user`], [`group`], [`institution`], [`site_access`], [`license`], [`session`], [`api_key`]: in each, `mod.rs` is what
-//!   can be done, by which rules and in one transaction; `query.rs` and `mutation.rs` are how the API shows it
+//! - [`user`], [`group`], [`institution`], [`site_access`], [`license`], [`attribute`], [`session`], [`api_key`]: in each,
+//!   `mod.rs` is what can be done, by which rules and in one transaction; `query.rs` and `mutation.rs` are how the API shows it
 //! - [`audit`] is what all of them commit by: each write with its event, in a chain that can be verified
 //! - [`node`] finds whatever has an id; [`payload`] is the typed outcome of a mutation
 //!
@@ -21,7 +21,7 @@
 //! - [`context`] is what a resolver may ask for
 //! - [`access`] decides who may see and change what, all of it
 //! - [`credential`] has what a person proves by who he is, [`token`] and [`link`] two kinds of it, [`attempt`] counts
-//!   wrong ones
+//!   wrong ones; [`profile`] has what a person is by the attributes that a license defines
 //! - [`avatar`] makes pictures of files, and keeps them
 //! - [`loader`] has the links between tables, [`gather`] runs them, [`page`] reads a keyset page of any table,
 //!   [`columns`] only what is shown of a row; [`filter`] makes conditions of comparisons
@@ -39,6 +39,7 @@ pub mod account;
 pub mod api_key;
 pub mod app;
 pub mod attempt;
+pub mod attribute;
 pub mod audit;
 pub mod avatar;
 pub mod columns;
@@ -67,6 +68,7 @@ pub mod pages;
 pub mod password;
 pub mod payload;
 pub mod playground;
+pub mod profile;
 pub mod scalar;
 pub mod schema;
 pub mod server;

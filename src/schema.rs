@@ -13,6 +13,8 @@ use serde_json::Value;
 use crate::access::ROOT_FIELDS;
 use crate::api_key::mutation::{ApiKeyMutation, ApiKeyPayload, CreateApiKeyPayload};
 use crate::api_key::query::ApiKeyQuery;
+use crate::attribute::mutation::{AttributeDefinitionPayload, AttributeMutation};
+use crate::attribute::query::AttributeQuery;
 use crate::audit::query::AuditQuery;
 use crate::columns::is_accounted_for;
 use crate::entity::{audit_event, group, institution, user};
@@ -47,6 +49,7 @@ pub struct Query(
     GroupQuery,
     InstitutionQuery,
     LicenseQuery,
+    AttributeQuery,
     ApiKeyQuery,
     AuditQuery,
     NodeQuery,
@@ -61,6 +64,7 @@ pub struct Mutation(
     GroupMutation,
     InstitutionMutation,
     SiteAccessMutation,
+    AttributeMutation,
     ApiKeyMutation,
 );
 
@@ -86,6 +90,7 @@ pub enum MutationPayload {
     DeleteGroup(DeleteGroupPayload),
     Institution(InstitutionPayload),
     DeleteInstitution(DeleteInstitutionPayload),
+    AttributeDefinition(AttributeDefinitionPayload),
     CreateApiKey(CreateApiKeyPayload),
     ApiKey(ApiKeyPayload),
 }

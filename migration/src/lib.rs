@@ -46,6 +46,11 @@ const HISTORY: &[Step] = &[
         postgres: include_str!("m20261122_000006_orders/postgres.sql"),
     },
     Step {
+        name: "m20261122_000007_attributes",
+        sqlite: include_str!("m20261122_000007_attributes/sqlite.sql"),
+        postgres: include_str!("m20261122_000007_attributes/postgres.sql"),
+    },
+    Step {
         name: "m20261122_000008_sites",
         sqlite: include_str!("m20261122_000008_sites/sqlite.sql"),
         postgres: include_str!("m20261122_000008_sites/postgres.sql"),

@@ -19,11 +19,15 @@ pub use self::sight::{active_in_valid_license, active_license_admins, active_sup
 pub use self::table::{Action, OWN_FIELDS, ROOT_FIELDS, Reach, action_of, reach};
 use self::viewer::Rank;
 pub use self::viewer::{Asking, Means, Person, SignedIn, Viewer};
+use crate::entity::attribute_definition;
 use crate::entity::audit_event::SubjectType;
 use crate::entity::membership::GroupRole;
 use crate::entity::user::{self, AdminRights, Privacy, Role};
 use crate::error::Error;
 use crate::scalar::{Date, Id};
+
+/// How a field begins that is a custom attribute.
+pub const ATTRIBUTES: &str = "attributes.";
 
 /// By what a person signs in.
 const SIGN_IN_FIELDS: [&str; 3] = ["password", "pin", "email"];
@@ -78,6 +82,9 @@ impl Viewer {
         }
         if action == Action::CreateInstitution && viewer.rank == Rank::Admin && !viewer.full_site_access {
             return refuse("Only administrators with access to every site may enter institutions.");
+        }
+        if action == Action::DefineAttributes && viewer.rank == Rank::Admin && !viewer.rights.is_attributes_admin {
+            return refuse("Only administrators with the right isAttributesAdmin may define attributes.");
         }
         Ok(())
     }
@@ -152,6 +159,14 @@ impl Viewer {
         }
     }
 
+    /// Whether the viewer may look people up by a custom attribute.
+    ///
+    /// # Errors
+    /// `Forbidden`, for what is private.
+    pub fn may_filter_attribute(&self, definition: &attribute_definition::Model) -> Result<(), Error> {
+        self.may(if definition.user_visible { Action::ReadDirectory } else { Action::FilterPrivate })
+    }
+
     /// Whether the viewer sees what an audit event says of a field. That he sees the event is for
     /// [`Viewer::sees_audit_events`] to say.
     #[must_use]
@@ -164,6 +179,7 @@ impl Viewer {
             Reach::Nothing => false,
         };
         let privacy = match subject.0 {
+            SubjectType::User if field.starts_with(ATTRIBUTES) => Privacy::Private,
             SubjectType::User => user::Column::of_field(field).map_or(Privacy::Open, user::Column::privacy),
             _ => Privacy::Open,
         };
@@ -188,17 +204,27 @@ impl Viewer {
         self.signed_in()?.may_give(&user::Model::blank(new.id, new.license_id), new)
     }
 
-    /// Whether the viewer may change a person from `old` to `new`, where `given` are the fields that the input has.
+    /// Whether the viewer may change a person from `old` to `new`, where `given` are the fields that the input has, and
+    /// `attributes` the custom attributes.
     ///
     /// # Errors
     /// `Forbidden`, naming the fields or the right.
-    pub fn may_update(&self, old: &user::Model, new: &user::Model, given: &[&str]) -> Result<(), Error> {
+    pub fn may_update(
+        &self,
+        old: &user::Model,
+        new: &user::Model,
+        given: &[&str],
+        attributes: &[attribute_definition::Model],
+    ) -> Result<(), Error> {
         self.may_to(Action::UpdateUser, old)?;
         let viewer = self.signed_in()?;
         let of_sign_in = given.iter().any(|field| SIGN_IN_FIELDS.contains(field));
         // Who is above the viewer can only be himself, asking by a key of a lower role.
         if self.reach(Action::UpdateUser) == Reach::Own || Rank::of_user(old) > viewer.rank {
-            let beyond: Vec<&str> = given.iter().filter(|field| !OWN_FIELDS.contains(field)).copied().collect();
+            let fields = given.iter().filter(|field| !OWN_FIELDS.contains(field)).map(ToString::to_string);
+            let attributes = attributes.iter().filter(|definition| !definition.user_editable);
+            let attributes = attributes.map(|definition| format!("{ATTRIBUTES}{}", definition.name));
+            let beyond: Vec<String> = fields.chain(attributes).collect();
             return match beyond.as_slice() {
                 [] => Ok(()),
                 _ => refuse(&format!("You may not change these fields: {}.", beyond.join(", "))),

@@ -5,7 +5,7 @@ use sea_orm::sea_query::{Condition, Expr, ExprTrait, Query, SimpleExpr};
 
 use super::{Action, Reach, Viewer};
 use crate::entity::user::Role;
-use crate::entity::{api_key, audit_event, group, institution, license, user};
+use crate::entity::{api_key, attribute_definition, attribute_value, audit_event, group, institution, license, user};
 use crate::scalar::{Date, Id};
 
 impl Viewer {
@@ -44,6 +44,19 @@ impl Viewer {
     #[must_use]
     pub fn sees_sessions_of(&self) -> Condition {
         self.within(Action::SeeSessions, user::Column::LicenseId, user::Column::Id)
+    }
+
+    /// What the viewer sees of the custom attributes of people: what is visible to everybody, and all of those of whom he
+    /// sees what is private. Values must be joined with their definitions.
+    #[must_use]
+    pub fn sees_attributes(&self) -> Condition {
+        let visible = self.in_license(attribute_definition::Column::LicenseId);
+        let license = attribute_definition::Column::LicenseId;
+        Condition::any().add(visible.add(attribute_definition::Column::UserVisible.eq(true))).add(self.within(
+            Action::SeePrivate,
+            license,
+            attribute_value::Column::UserId,
+        ))
     }
 
     /// The API keys that the viewer sees and may revoke.

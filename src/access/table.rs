@@ -49,6 +49,8 @@ pub enum Action {
     ChangeInstitution,
     /// Let people at the data of institutions, and not any more; of which one is for [`Viewer::may_change_sites`] to say.
     ChangeSites,
+    /// Define custom attributes; of administrators only who has that right, for [`Viewer::may`] to say.
+    DefineAttributes,
     /// See, make and revoke API keys.
     UseApiKeys,
     /// Read the audit trail.
@@ -100,6 +102,7 @@ pub const fn reach(action: Action) -> [Reach; 5] {
         Action::CreateInstitution => [Nothing,  Nothing, License, License, License],
         Action::ChangeInstitution => [Nothing,  Nothing, License, License, All],
         Action::ChangeSites       => [Nothing,  Nothing, Rank,    License, All],
+        Action::DefineAttributes  => [Nothing,  Nothing, License, License, License],
         Action::UseApiKeys        => [Nothing,  Nothing, Own,     License, All],
         Action::ReadAudit         => [Nothing,  Own,     License, License, All],
     }
@@ -119,6 +122,7 @@ pub const ROOT_FIELDS: &[(&str, Action)] = &[
     ("institution", Action::ReadDirectory),
     ("institutions", Action::ReadDirectory),
     ("license", Action::ReadDirectory),
+    ("attributeDefinitions", Action::ReadDirectory),
     ("apiKeys", Action::UseApiKeys),
     ("auditEvents", Action::ReadAudit),
     ("login", Action::SignIn),
@@ -143,11 +147,13 @@ pub const ROOT_FIELDS: &[(&str, Action)] = &[
     ("deleteInstitution", Action::ChangeInstitution),
     ("grantSiteAccess", Action::ChangeSites),
     ("revokeSiteAccess", Action::ChangeSites),
+    ("defineAttribute", Action::DefineAttributes),
+    ("removeAttribute", Action::DefineAttributes),
     ("createApiKey", Action::UseApiKeys),
     ("revokeApiKey", Action::UseApiKeys),
 ];
 
-/// What everybody may change of himself.
+/// What everybody may change of himself, beside the custom attributes whose definition says so.
 pub const OWN_FIELDS: [&str; 13] = [
     "firstName",
     "lastName",

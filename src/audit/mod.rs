@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 
 use crate::access::{Means, Viewer};
 use crate::entity::audit_event::{self, AuditAction, SubjectType};
-use crate::entity::{api_key, group, institution, license, user};
+use crate::entity::{api_key, attribute_definition, group, institution, license, user};
 use crate::error::Error;
 use crate::scalar::{Id, now};
 use crate::text;
@@ -334,6 +334,14 @@ impl Subject for license::Model {
 
 impl Subject for api_key::Model {
     const TYPE: SubjectType = SubjectType::ApiKey;
+
+    fn ids(&self) -> (Id, Id) {
+        (self.id, self.license_id)
+    }
+}
+
+impl Subject for attribute_definition::Model {
+    const TYPE: SubjectType = SubjectType::Attribute;
 
     fn ids(&self) -> (Id, Id) {
         (self.id, self.license_id)

@@ -26,7 +26,8 @@ const CHANGES_OF_AN_EVENT: usize = 10;
 /// Which audit events: those that meet every condition.
 #[derive(InputObject)]
 pub struct AuditFilter {
-    /// Only what was done to the person, group, institution, license or API key of this id, even if it is gone.
+    /// Only what was done to the person, group, institution, license, API key or definition of an attribute of this id, even
+    /// if it is gone.
     subject: Option<ID>,
     /// Only what the person of this id did.
     actor: Option<ID>,
@@ -41,7 +42,7 @@ pub struct AuditFilter {
 /// A field as it was and as it is.
 #[derive(SimpleObject)]
 pub struct FieldChange {
-    /// The field, such as `birthDate` or `adminRights.isAdmin`.
+    /// The field, such as `birthDate`, `adminRights.isAdmin` or `attributes.birthplace`.
     field: String,
     /// What it was; null where it was empty, is a secret, or is not for the viewer to see.
     before: Option<Json<Value>>,
@@ -164,7 +165,7 @@ impl audit_event::Model {
         }
     }
 
-    /// What it was done to; null where that is gone, or the viewer cannot see it.
+    /// What it was done to; null where that is gone, the viewer cannot see it, or it is the definition of an attribute.
     async fn subject(&self, ctx: &Context<'_>) -> Result<Option<Node>> {
         let (links, id) = (ctx.links()?, self.subject_id);
         Ok(match self.subject_type {
@@ -173,6 +174,7 @@ impl audit_event::Model {
             SubjectType::Institution => links.load_one(InstitutionById(id)).await?.map(Node::Institution),
             SubjectType::License => links.load_one(LicenseById(id)).await?.map(Node::License),
             SubjectType::ApiKey => links.load_one(ApiKeyById(id)).await?.map(Node::ApiKey),
+            SubjectType::Attribute => None,
         })
     }
 
@@ -181,7 +183,7 @@ impl audit_event::Model {
         self.subject_id
     }
 
-    /// The fields that changed, at most 100; none where the person has been erased.
+    /// The fields that changed, at most 200; none where the person has been erased.
     #[graphql(complexity = "CHANGES_OF_AN_EVENT * child_complexity")]
     async fn changes(&self, ctx: &Context<'_>) -> Result<Vec<FieldChange>> {
         let viewer = ctx.viewer()?;

@@ -3,6 +3,7 @@
 //! Whoever comes at a later place joins the groups and institutions that are there already, so that each record
 //! follows from the seed and its place alone, and a larger directory holds the smaller one.
 
+mod attributes;
 mod fields;
 mod names;
 mod person;
@@ -17,6 +18,7 @@ use uuid::Builder;
 use self::names::{Dice, Names};
 use self::person::People;
 use self::stars::STARS;
+use crate::entity::attribute_definition;
 use crate::import::record::{GroupRecord, InstitutionRecord, UserRecord};
 use crate::scalar::Id;
 
@@ -25,6 +27,7 @@ pub struct Tenant {
     pub id: Id,
     pub number: &'static str,
     pub holder: &'static str,
+    pub attributes: Vec<attribute_definition::Model>,
     pub institutions: Vec<InstitutionRecord>,
     pub groups: Vec<GroupRecord>,
     /// How many people there are.
@@ -88,8 +91,10 @@ fn tenant(
         institutions: institutions.iter().filter_map(|institution| institution.id).collect(),
         groups: groups.iter().filter_map(|group| group.id).zip(owners).collect(),
     };
+    let id = source.id(Kind::License, license.into());
     Tenant {
-        id: source.id(Kind::License, license.into()),
+        id,
+        attributes: attributes::definitions(source, license, id),
         number,
         holder,
         institutions,
@@ -116,6 +121,7 @@ enum Kind {
     Institution = 2,
     Group = 3,
     Person = 4,
+    Attribute = 5,
 }
 
 /// Where ids and chance come from.

@@ -12,7 +12,7 @@ use crate::db::Db;
 use crate::entity::{tombstone, user};
 use crate::error::Error;
 use crate::import::{self, record::Record};
-use crate::{license, session};
+use crate::{attribute, license, session};
 
 /// Enters the hospital group, or what is missing of it. Only a directory that holds nobody else is taken.
 ///
@@ -42,6 +42,7 @@ pub async fn fill(db: &Db, users: u32, seed: u64, progress: impl Fn(u64)) -> Res
             progress(done);
             continue;
         }
+        attribute::define_all(db, tenant.id, tenant.attributes).await?;
         let institutions = tenant.institutions.into_iter().map(Record::Institution);
         let groups = tenant.groups.into_iter().map(Record::Group);
         let people = tenant.users.map(|user| Record::User(Box::new(user)));

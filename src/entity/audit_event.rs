@@ -68,6 +68,12 @@ pub enum AuditAction {
     ApiKeyCreated,
     /// An API key was revoked.
     ApiKeyRevoked,
+    /// A custom attribute was defined.
+    AttributeDefined,
+    /// The definition of a custom attribute was changed.
+    AttributeChanged,
+    /// A custom attribute was removed, with everybody's values.
+    AttributeRemoved,
 }
 
 /// What kind of thing something was done to.
@@ -79,6 +85,7 @@ pub enum SubjectType {
     Group,
     Institution,
     ApiKey,
+    Attribute,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -118,8 +125,9 @@ pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-/// How many changes an event has at most: every column of its subject, and a few that are none.
-pub const MOST_CHANGES: usize = 100;
+/// How many changes an event has at most: every column of its subject, every attribute of a person, and a few that are
+/// neither.
+pub const MOST_CHANGES: usize = 200;
 
 impl Model {
     /// An event of which nothing is known.

@@ -2,6 +2,8 @@
 //! GraphQL enum. Tables with a secret in them show only what they name.
 
 pub mod api_key;
+pub mod attribute_definition;
+pub mod attribute_value;
 pub mod audit_event;
 pub mod avatar;
 pub mod credential;

@@ -19,6 +19,9 @@ impl Fault {
     }
 }
 
+/// How many faults of one input are told.
+const MOST_FAULTS: usize = 100;
+
 /// The faults found in one input so far, and the names of the fields that it gave.
 #[derive(Default)]
 pub struct Form {
@@ -53,9 +56,17 @@ impl Form {
         &self.given
     }
 
-    /// Notes a fault of a field.
+    /// Notes a fault of a field. Of more faults than anybody reads the first ones are told.
     pub fn fault(&mut self, field: &str, code: ErrorCode, message: impl Into<String>) {
-        self.faults.push(MutationError::at(field, code, message));
+        if self.faults.len() < MOST_FAULTS {
+            self.faults.push(MutationError::at(field, code, message));
+        }
+    }
+
+    /// How many faults were noted so far.
+    #[must_use]
+    pub fn faults(&self) -> usize {
+        self.faults.len()
     }
 
     /// Whether any fault was noted so far.
@@ -143,6 +154,32 @@ impl Form {
             Null => self.null(field),
             Value(value) => *target = value,
         }
+    }
+
+    /// The same, of something without which nothing new can be.
+    pub fn needed<T>(&mut self, field: &'static str, value: MaybeUndefined<T>, target: &mut T) {
+        if value.is_undefined() && self.creating {
+            self.fault(field, ErrorCode::Required, "This field is required.");
+        }
+        self.value(field, value, target);
+    }
+
+    /// Whether null clears the value in a place, which may be below a field; where there must be a value it is a fault.
+    pub fn clears(&mut self, place: &str, is_needed: bool) -> bool {
+        match self {
+            Self { null_is_absent: true, .. } => false,
+            Self { creating: false, .. } if !is_needed => true,
+            _ => {
+                self.null(place);
+                false
+            }
+        }
+    }
+
+    /// Whether it is the form of something new.
+    #[must_use]
+    pub fn is_creating(&self) -> bool {
+        self.creating
     }
 
     /// A secret, as it was given: neither trimmed nor taken for null where it is blank. Null removes it, where there can be

@@ -49,6 +49,7 @@ fn user(mut members: Members) -> Result<Record, Faults> {
         id: members.take("id"),
         names: Names { first_name: members.given("firstName"), last_name: members.given("lastName") },
         is_active: members.given("isActive"),
+        attributes: members.take("attributes").unwrap_or_default(),
         institution: members.take("institution"),
         groups: members.take("groups").unwrap_or_default(),
         sites: members.take("sites").unwrap_or_default(),

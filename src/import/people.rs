@@ -1,6 +1,6 @@
 //! People: each record held against the rules, the file so far and the database.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use chrono::{DateTime, Datelike, SubsecRound, Utc};
 use sea_orm::sea_query::Condition;
@@ -14,6 +14,7 @@ use crate::entity::{credential, membership, site_access, tombstone, user};
 use crate::error::{Error, ErrorCode};
 use crate::form::Form;
 use crate::password;
+use crate::profile::{self, Definitions, Profile, Values};
 use crate::scalar::{Id, now};
 use crate::sql::one_of;
 
@@ -38,6 +39,7 @@ pub(super) struct Person {
     pub(super) password_hash: Option<String>,
     pub(super) memberships: Vec<membership::Model>,
     pub(super) grants: Vec<site_access::Model>,
+    pub(super) profile: Profile,
 }
 
 /// What the database knows of the people of a chunk.
@@ -51,6 +53,8 @@ pub(super) struct Known {
     memberships: HashMap<(Id, Id), membership::Model>,
     grants: HashSet<(Id, Id)>,
     pub(super) passwords: HashMap<Id, String>,
+    definitions: Definitions,
+    values: BTreeMap<Id, Values>,
     /// Who was erased. A file from before that knows their ids must not bring them back.
     erased: HashSet<Id>,
 }
@@ -64,9 +68,13 @@ impl Importer<'_> {
             records.into_iter().map(|(number, record)| (number, self.draft(&record), record)).collect();
         // What is held against the database is written in the same transaction, so that nobody changes it in between.
         let transaction = if self.write { Some(self.db.begin().await?) } else { None };
+        let definitions = match &transaction {
+            Some(transaction) => profile::hold_all(transaction, self.license_id).await?,
+            None => profile::definitions(self.db.read(), self.license_id).await?,
+        };
         let known = match &transaction {
-            Some(transaction) => self.known(transaction, &records).await?,
-            None => self.known(self.db.read(), &records).await?,
+            Some(transaction) => self.known(transaction, &records, definitions).await?,
+            None => self.known(self.db.read(), &records, definitions).await?,
         };
         let mut people = Vec::with_capacity(records.len());
         for (number, draft, record) in records {
@@ -83,6 +91,7 @@ impl Importer<'_> {
         &self,
         db: &impl ConnectionTrait,
         records: &[(u64, user::Model, UserRecord)],
+        definitions: Definitions,
     ) -> Result<Known, Error> {
         let drafts = || records.iter().map(|(_, draft, _)| draft);
         let ids = records.iter().filter_map(|(_, _, record)| record.id);
@@ -96,7 +105,7 @@ impl Importer<'_> {
             Condition::all().add(user::Column::EmailKey.is_in(emails)),
             Condition::all().add(user::Column::UsernameKey.is_in(usernames)),
         ];
-        let mut known = Known::default();
+        let mut known = Known { definitions, ..Known::default() };
         // One statement for each key, so that each is found by its index.
         for condition in conditions {
             let people = user::Entity::find().filter(condition).order_by_asc(user::Column::Id).lock_exclusive();
@@ -115,6 +124,9 @@ impl Importer<'_> {
         let grants = site_access::Entity::find().filter(of_people).all(db).await?;
         let of_people = one_of(db.get_database_backend(), credential::Column::UserId, ids());
         let passwords = credential::Entity::find().filter(of_people).all(db).await?;
+        if records.iter().any(|(_, _, record)| !record.attributes.is_empty()) {
+            known.values = profile::values(db, ids()).await?;
+        }
         known.memberships = memberships.into_iter().map(|row| ((row.user_id, row.group_id), row)).collect();
         known.grants = grants.into_iter().map(|row| (row.user_id, row.institution_id)).collect();
         known.passwords = passwords.into_iter().map(|row| (row.user_id, row.password_hash)).collect();
@@ -169,10 +181,15 @@ impl Importer<'_> {
         }
         let memberships = self.memberships(&row, &record.groups, known, &mut form);
         let grants = self.grants(&row, &record.sites, known, &mut form);
+        let mut profile = Profile::of(known.values.get(&row.id).cloned().unwrap_or_default());
+        profile.lay_over(&profile::of_record(record.attributes), &known.definitions, &mut form);
+        if old.is_none() {
+            profile.require(&known.definitions, &mut form);
+        }
         self.note_taken(&row, known, &mut form);
         self.note_seen(row.id, "person", &mut form);
         form.finish()?;
-        Ok(Person { row, old, password_hash: record.password_hash, memberships, grants })
+        Ok(Person { row, old, password_hash: record.password_hash, memberships, grants, profile })
     }
 
     /// The memberships that are new or change.

@@ -1,8 +1,11 @@
 //! One line of an import file.
 
+use std::collections::BTreeMap;
+
 use async_graphql::MaybeUndefined;
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::entity::group::GroupFields;
 use crate::entity::institution::{InstitutionCore, InstitutionFields};
@@ -40,6 +43,8 @@ pub struct UserRecord {
     pub names: Names,
     pub fields: UserFields,
     pub is_active: MaybeUndefined<bool>,
+    /// Values of custom attributes by name; null clears one.
+    pub attributes: BTreeMap<String, Value>,
     /// An institution of the same license, by id, name or external id.
     pub institution: Option<String>,
     pub groups: Vec<GroupReference>,

@@ -13,6 +13,7 @@ use crate::entity::{credential as stored, membership, site_access, user};
 use crate::error::Error;
 use crate::link;
 use crate::password::is_keyed;
+use crate::profile::{self, Profile};
 use crate::scalar::{Id, now};
 
 /// How many rows one statement inserts: SQLite takes 32,766 values.
@@ -26,6 +27,7 @@ struct Batch {
     passwords: Vec<stored::Model>,
     memberships: Vec<membership::Model>,
     grants: Vec<site_access::Model>,
+    profiles: Vec<(Id, Profile)>,
     /// Whose password was set.
     signed_out: Vec<Id>,
     deactivated: Vec<Id>,
@@ -46,7 +48,18 @@ impl Importer<'_> {
             self.sort(person, known, &mut batch);
         }
         let Some(transaction) = transaction else { return Ok(()) };
-        let Batch { created, changed, passwords, memberships, grants, signed_out, deactivated, moved, events } = batch;
+        let Batch {
+            created,
+            changed,
+            passwords,
+            memberships,
+            grants,
+            profiles,
+            signed_out,
+            deactivated,
+            moved,
+            events,
+        } = batch;
         insert_people(&transaction, created).await?;
         for row in changed {
             row.into_active_model().reset_all().update(&transaction).await?;
@@ -63,12 +76,13 @@ impl Importer<'_> {
         insert_passwords(&transaction, passwords).await?;
         insert_memberships(&transaction, memberships).await?;
         insert_grants(&transaction, grants).await?;
+        profile::store(&transaction, &profiles).await?;
         audit::commit(transaction, events).await
     }
 
     /// Finds out what is to be written of a person.
     fn sort(&mut self, person: Person, known: &Known, batch: &mut Batch) {
-        let Person { mut row, old, password_hash, memberships: joined, grants } = person;
+        let Person { mut row, old, password_hash, memberships: joined, grants, profile } = person;
         let id = row.id;
         // Whoever has signed in here, or set a password here, has left the one of the file behind.
         let password = password_hash
@@ -80,12 +94,14 @@ impl Importer<'_> {
         let changes = changes
             .into_iter()
             .chain(password.as_ref().map(|_| Change::of_secret("password")))
+            .chain(profile.changes())
             .chain((!joined.is_empty()).then(|| Change::of("groups", None, Some(belonging(&joined)))))
             .chain((!grants.is_empty()).then(|| Change::of("sites", None, Some(places(&grants)))));
         let action = if old.is_some() { AuditAction::UserUpdated } else { AuditAction::UserCreated };
         let event = Entry::new(action, &row).with(changes);
+        let has_links = !joined.is_empty() || !grants.is_empty();
         match old {
-            Some(old) if old == row && password.is_none() && joined.is_empty() && grants.is_empty() => {
+            Some(old) if old == row && password.is_none() && !has_links && profile.is_unchanged() => {
                 self.tally.unchanged += 1;
                 return;
             }
@@ -100,7 +116,7 @@ impl Importer<'_> {
                 if old.email_key != row.email_key {
                     batch.moved.push(id);
                 }
-                if old != row || password.is_some() {
+                if old != row || password.is_some() || !profile.is_unchanged() {
                     row.modified_at = now();
                     row.version += 1;
                     batch.changed.push(row);
@@ -115,6 +131,9 @@ impl Importer<'_> {
         batch.passwords.extend(password.map(|password_hash| stored::Model { user_id: id, password_hash }));
         batch.memberships.extend(joined);
         batch.grants.extend(grants);
+        if !profile.is_unchanged() {
+            batch.profiles.push((id, profile));
+        }
     }
 }
 

@@ -20,7 +20,7 @@ pub use self::group::{Member, MemberCountOfGroup, MembersOfGroup};
 pub use self::institution::{UserCountOfInstitution, UsersOfInstitution};
 pub use self::node::{ApiKeyById, AuditEventById, GroupById, InstitutionById, LicenseById, SessionById, UserById};
 pub use self::site::{SiteCount, Sites};
-pub use self::user::{Belonging, GroupsOfUser, SessionsOfUser};
+pub use self::user::{AttributesOfUser, Belonging, GroupsOfUser, SessionsOfUser};
 use crate::access::Asking;
 use crate::columns::{Named, Shown};
 use crate::db::Db;
@@ -36,16 +36,19 @@ pub struct Links {
     named: Arc<Named>,
     idle: Duration,
     groups_shown: AtomicUsize,
+    attributes_shown: AtomicUsize,
 }
 
 /// How many groups of people one answer has at most.
 const MOST_GROUPS_SHOWN: usize = 20_000;
+/// How many custom attributes of people one answer has at most.
+const MOST_ATTRIBUTES_SHOWN: usize = 20_000;
 
 impl Links {
     /// Loaders that see what the viewer sees, and read what the request names; sessions end when unused for so long.
     #[must_use]
     pub fn new(db: Db, asking: Arc<Asking>, named: Arc<Named>, idle: Duration) -> Self {
-        Self { db, asking, named, idle, groups_shown: AtomicUsize::new(0) }
+        Self { db, asking, named, idle, groups_shown: AtomicUsize::new(0), attributes_shown: AtomicUsize::new(0) }
     }
 
     /// Notes that groups are about to be shown. How many people have is not known before they are read, so that the cost of
@@ -61,6 +64,15 @@ impl Links {
         Err(Error::BadInput(format!(
             "groups: the answer would have more than {MOST_GROUPS_SHOWN} groups; ask for fewer people at once."
         )))
+    }
+
+    /// Notes that custom attributes are about to be shown, as of groups.
+    ///
+    /// # Errors
+    /// `BadInput` where one request is shown too many.
+    pub fn show_attributes(&self, count: usize) -> Result<(), Error> {
+        let shown = self.attributes_shown.fetch_add(count, Ordering::Relaxed).saturating_add(count);
+        if shown <= MOST_ATTRIBUTES_SHOWN { Ok(()) } else { Err(too_many_attributes()) }
     }
 
     async fn by_id<E: Shown>(&self, column: E::Column, ids: Vec<Id>, seen: Condition) -> Result<Vec<E::Model>, Error> {
@@ -91,6 +103,12 @@ impl Links {
         };
         Ok(rows.into_iter().map(count).collect::<Result<_, DbErr>>()?)
     }
+}
+
+fn too_many_attributes() -> Error {
+    Error::BadInput(format!(
+        "attributes: the answer would have more than {MOST_ATTRIBUTES_SHOWN} attributes; ask for fewer people at once."
+    ))
 }
 
 /// Parents of whose lists the same part is asked for share a statement; each keeps its own window, for its cursors.

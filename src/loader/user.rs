@@ -3,14 +3,17 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use async_graphql::Json;
 use async_graphql::dataloader::Loader;
 use sea_orm::sea_query::SimpleExpr;
 use sea_orm::{
     ConnectionTrait, EntityTrait, JoinType, QueryFilter, QueryOrder, QuerySelect, QueryTrait, RelationTrait, Select,
 };
 
-use super::Links;
+use super::{Links, MOST_ATTRIBUTES_SHOWN, too_many_attributes};
 use crate::columns::Shown;
+use crate::entity::attribute_definition::{self, AttributeKind};
+use crate::entity::attribute_value::{self, Attribute};
 use crate::entity::membership::{self, GroupRole};
 use crate::entity::{group, session};
 use crate::error::Error;
@@ -24,6 +27,10 @@ pub struct GroupsOfUser(pub Id);
 /// The sessions of a person that have not ended, newest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SessionsOfUser(pub Id);
+
+/// What a person has of the custom attributes that the viewer sees, by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct AttributesOfUser(pub Id);
 
 /// A group, and what somebody is in it.
 #[derive(Clone, Debug)]
@@ -88,5 +95,44 @@ impl Loader<SessionsOfUser> for Links {
             sessions.entry(SessionsOfUser(row.user_id)).or_default().push(row);
         }
         Ok(sessions)
+    }
+}
+
+impl Loader<AttributesOfUser> for Links {
+    type Value = Arc<Vec<Attribute>>;
+    type Error = Error;
+
+    async fn load(&self, keys: &[AttributesOfUser]) -> Result<HashMap<AttributesOfUser, Arc<Vec<Attribute>>>, Error> {
+        let db = self.db.read();
+        let of_users = one_of(db.get_database_backend(), attribute_value::Column::UserId, keys.iter().map(|key| key.0));
+        let rows: Vec<(Id, String, String, AttributeKind, String)> = attribute_value::Entity::find()
+            .join(JoinType::InnerJoin, attribute_value::Relation::Definition.def())
+            .select_only()
+            .column(attribute_value::Column::UserId)
+            .columns([
+                attribute_definition::Column::Name,
+                attribute_definition::Column::Label,
+                attribute_definition::Column::Kind,
+            ])
+            .column(attribute_value::Column::Value)
+            .filter(of_users)
+            .filter(held_against(self.asking.viewer().sees_attributes()))
+            // More are refused when they are to be shown; those need not be read.
+            .limit(MOST_ATTRIBUTES_SHOWN as u64 + 1)
+            .into_tuple()
+            .all(db)
+            .await?;
+        if rows.len() > MOST_ATTRIBUTES_SHOWN {
+            return Err(too_many_attributes());
+        }
+        let mut attributes: HashMap<AttributesOfUser, Vec<Attribute>> = HashMap::new();
+        for (user_id, name, label, kind, value) in rows {
+            let value = Json(kind.shown(&value));
+            attributes.entry(AttributesOfUser(user_id)).or_default().push(Attribute { name, label, value });
+        }
+        for attributes in attributes.values_mut() {
+            attributes.sort_by(|a, b| a.name.cmp(&b.name));
+        }
+        Ok(attributes.into_iter().map(|(user, attributes)| (user, Arc::new(attributes))).collect())
     }
 }

@@ -35,6 +35,7 @@ use crate::form::Form;
 use crate::link;
 use crate::password::Hasher;
 use crate::payload;
+use crate::profile::{self, Definitions, Item, Profile};
 use crate::scalar::{Id, now};
 
 /// Enters a person into the viewer's license; none where that was only tried out.
@@ -47,7 +48,7 @@ pub async fn create(
     viewer: &Viewer,
     input: CreateUserInput,
 ) -> Result<Option<user::Model>, Error> {
-    let CreateUserInput { first_name, last_name, password, pin, is_active, fields, dry_run } = input;
+    let CreateUserInput { first_name, last_name, password, pin, is_active, fields, attributes, dry_run } = input;
     let mut form = Form::creating();
     let mut new = user::Model::blank(Id::new(), viewer.signed_in()?.license_id);
     let names = Names { first_name: MaybeUndefined::Value(first_name), last_name: MaybeUndefined::Value(last_name) };
@@ -57,6 +58,11 @@ pub async fn create(
     new.has_activated = secrets.password.is_value();
     secrets.lay_over(&mut new);
     viewer.may_create(&new)?;
+    let attributes = profile::of_list(attributes, &mut form);
+    let definitions = profile::definitions(db.read(), new.license_id).await?;
+    let mut profile = Profile::default();
+    profile.lay_over(&attributes, &definitions, &mut form);
+    profile.require(&definitions, &mut form);
     secrets.check(hasher, &mut form, &new);
     check(db.read(), &new, &mut form).await?;
     if dry_run {
@@ -66,11 +72,11 @@ pub async fn create(
     }
     finish(db.read(), &new, form).await?;
 
-    insert(db, viewer, &new, secrets.hashed(hasher).await?, None).await?;
+    insert(db, viewer, &new, secrets.hashed(hasher).await?, &attributes, None).await?;
     Ok(Some(new))
 }
 
-/// Stores a person with secrets, and makes a link if there is to be one; returns its token.
+/// Stores a person with secrets and attributes, and makes a link if there is to be one; returns its token.
 ///
 /// # Errors
 /// `Rejected`, naming each value that another person has.
@@ -79,9 +85,15 @@ pub async fn insert(
     viewer: &Viewer,
     new: &user::Model,
     hashes: Hashes,
+    attributes: &[Item],
     link: Option<Purpose>,
 ) -> Result<Option<String>, Error> {
     let transaction = db.begin().await?;
+    // As they are defined by now; what everybody must have was judged before.
+    let (mut profile, mut form) = (Profile::default(), Form::creating());
+    let names: Vec<String> = attributes.iter().map(|item| item.name.clone()).collect();
+    profile.lay_over(attributes, &profile::hold(&transaction, new.license_id, &names).await?, &mut form);
+    form.finish()?;
     if let Err(error) =
         user::Entity::insert(new.clone().into_active_model().reset_all()).exec_without_returning(&transaction).await
     {
@@ -91,6 +103,8 @@ pub async fn insert(
     let changes = difference(&user::Model::blank(new.id, new.license_id), new);
     let secrets = hashes.stored(&transaction, new.id).await?;
     let event = Entry::new(AuditAction::UserCreated, new).by(viewer).with(changes).with(secrets);
+    let event = event.with(profile.changes());
+    profile::store(&transaction, &[(new.id, profile)]).await?;
     let token = match link {
         Some(purpose) => Some(link::make(&transaction, new, purpose).await?),
         None => None,
@@ -111,23 +125,30 @@ pub async fn update(db: &Db, hasher: &Hasher, viewer: &Viewer, input: UpdateUser
     let expected = input.expected_version;
     let is_stale = |old: &user::Model| expected.is_some_and(|version| version != old.version);
     let old = find(db.read(), viewer, id).await?;
-    let (new, secrets) = changed(db.read(), Some(hasher), viewer, &old, &input).await?;
+    let names = profile::names(&input.attributes);
+    let definitions = match names.as_slice() {
+        [] => Definitions::new(),
+        _ => profile::definitions(db.read(), old.license_id).await?,
+    };
+    let Changed { new, secrets, profile } =
+        changed(db.read(), Some(hasher), viewer, &old, &input, &definitions).await?;
     if is_stale(&old) {
         return Ok(Updated::Stale(old));
     }
-    if new == old && secrets.are_absent() {
+    if new == old && secrets.are_absent() && profile.is_unchanged() {
         return Ok(if input.dry_run { Updated::Possible(old) } else { Updated::Done(old) });
     }
     // Hashing takes long: it is done before the row is locked, and only for input that was good so far.
     let to_store = if input.dry_run { Hashes::default() } else { secrets.hashed(hasher).await? };
 
     let transaction = db.begin().await?;
+    let definitions = profile::hold(&transaction, old.license_id, &names).await?;
     let old = lock_seen(&transaction, viewer, "id", id).await?;
     if is_stale(&old) {
         return Ok(Updated::Stale(old));
     }
     // The secrets have been judged; whether they are strong is not computed again while others wait.
-    let (mut new, _) = changed(&transaction, None, viewer, &old, &input).await?;
+    let Changed { mut new, profile, .. } = changed(&transaction, None, viewer, &old, &input, &definitions).await?;
     keep_an_administrator(&transaction, &old, &new).await?;
     if input.dry_run {
         let mut form = Form::changing();
@@ -136,11 +157,12 @@ pub async fn update(db: &Db, hasher: &Hasher, viewer: &Viewer, input: UpdateUser
         return Ok(Updated::Possible(old));
     }
     let secrets = to_store.stored(&transaction, id).await?;
-    if new == old && secrets.is_empty() {
+    if new == old && secrets.is_empty() && profile.is_unchanged() {
         return Ok(Updated::Done(old));
     }
     let changes = difference(&old, &new);
     let event = Entry::new(AuditAction::UserUpdated, &new).by(viewer).with(changes).with(secrets);
+    let event = event.with(profile.changes());
     new.modified_at = now();
     new.version = old.version + 1;
     if new.email_key != old.email_key {
@@ -150,33 +172,54 @@ pub async fn update(db: &Db, hasher: &Hasher, viewer: &Viewer, input: UpdateUser
         drop(transaction);
         return Err(explain(db, &new, error).await);
     }
+    profile::store(&transaction, &[(id, profile)]).await?;
     audit::commit(transaction, [event]).await?;
     Ok(Updated::Done(new))
 }
 
-/// The person as the input would have it, and what it does to the secrets.
+/// What an input would make of a person.
+struct Changed {
+    new: user::Model,
+    secrets: Secrets,
+    profile: Profile,
+}
+
+/// The person as the input would have it, and what it does to secrets and attributes.
 async fn changed(
     connection: &impl ConnectionTrait,
     hasher: Option<&Hasher>,
     viewer: &Viewer,
     old: &user::Model,
     input: &UpdateUserInput,
-) -> Result<(user::Model, Secrets), Error> {
-    let UpdateUserInput { id: _, expected_version: _, first_name, last_name, password, pin, fields, dry_run: _ } =
-        input.clone();
+    definitions: &Definitions,
+) -> Result<Changed, Error> {
+    let UpdateUserInput {
+        id: _,
+        expected_version: _,
+        first_name,
+        last_name,
+        password,
+        pin,
+        fields,
+        attributes,
+        dry_run: _,
+    } = input.clone();
     let mut form = Form::changing();
     let mut new = old.clone();
     new.lay_over(Names { first_name, last_name }, fields, &mut form);
     new.email_verified = old.email_verified && new.email_key == old.email_key;
     let secrets = Secrets { password: form.secret("password", password), pin: form.secret("pin", pin) };
     secrets.lay_over(&mut new);
-    viewer.may_update(old, &new, form.given())?;
+    let attributes = profile::of_list(attributes, &mut form);
+    let mut profile = Profile::read(connection, old.id, &attributes).await?;
+    profile.lay_over(&attributes, definitions, &mut form);
+    viewer.may_update(old, &new, form.given(), profile.given())?;
     if let Some(hasher) = hasher {
         secrets.check(hasher, &mut form, &new);
     }
     check(connection, &new, &mut form).await?;
     finish(connection, &new, form).await?;
-    Ok((new, secrets))
+    Ok(Changed { new, secrets, profile })
 }
 
 async fn find(db: &impl ConnectionTrait, viewer: &Viewer, id: Id) -> Result<user::Model, Error> {

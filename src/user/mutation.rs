@@ -5,6 +5,7 @@ use async_graphql::{Context, ID, InputObject, MaybeUndefined, Object};
 use super::departure::{self, Switched};
 use super::{Updated, avatar};
 use crate::context::{Answer, ContextExt, answer};
+use crate::entity::attribute_value::AttributeInput;
 use crate::entity::user::{self, UserFields};
 use crate::error::{ErrorCode, MutationError};
 use crate::payload::{UserPayload, payload};
@@ -27,6 +28,8 @@ pub struct CreateUserInput {
     pub is_active: MaybeUndefined<bool>,
     #[graphql(flatten)]
     pub fields: UserFields,
+    /// Values of custom attributes, at most 100, each named once.
+    pub attributes: MaybeUndefined<Vec<AttributeInput>>,
     /// Whether only to try it out: everything is checked, and nothing changed.
     #[graphql(default = false)]
     pub dry_run: bool,
@@ -50,6 +53,8 @@ pub struct UpdateUserInput {
     pub pin: MaybeUndefined<String>,
     #[graphql(flatten)]
     pub fields: UserFields,
+    /// Values of custom attributes, at most 100, each named once; those that are not named stay as they are.
+    pub attributes: MaybeUndefined<Vec<AttributeInput>>,
     /// Whether only to try it out: everything is checked, and nothing changed.
     #[graphql(default = false)]
     pub dry_run: bool,
@@ -127,7 +132,8 @@ impl UserMutation {
     }
 
     /// Changes a person. Everybody may change his own profile: names, nickname, position, phone, mobile, birthDate,
-    /// gender, website, googleScholar, orcidId, atlasPreference, certifiedEmail. The rest is for administrators.
+    /// gender, website, googleScholar, orcidId, atlasPreference, certifiedEmail, and the custom attributes that are
+    /// userEditable. The rest is for administrators.
     async fn update_user(
         &self,
         ctx: &Context<'_>,

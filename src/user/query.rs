@@ -11,11 +11,14 @@ use super::order::{self, UserOrder};
 use crate::access::{Action, Allowed, SitesOf, UserPermissions, of_license, sites_of};
 use crate::avatar;
 use crate::context::{Answer, ContextExt, answer};
+use crate::entity::attribute_value::Attribute;
 use crate::entity::membership::GroupRole;
 use crate::entity::user::AdminRights;
 use crate::entity::{group, institution, license, session, user};
 use crate::error::Error;
-use crate::loader::{GroupsOfUser, InstitutionById, LicenseById, SessionsOfUser, SiteCount, Sites, UserById};
+use crate::loader::{
+    AttributesOfUser, GroupsOfUser, InstitutionById, LicenseById, SessionsOfUser, SiteCount, Sites, UserById,
+};
 use crate::page::{self, Connection, PageArgs, Total};
 use crate::scalar::{Date, Id, Url};
 use crate::text;
@@ -192,6 +195,16 @@ impl user::Model {
         Ok(page.into_connection(total, page::plain))
     }
 
+    /// The custom attributes of which the person has a value, by name; at most 100. Those that are not userVisible are
+    /// shown to the person and to administrators only.
+    #[graphql(complexity = "ATTRIBUTES_OF_A_USER * child_complexity")]
+    async fn attributes(&self, ctx: &Context<'_>) -> Result<Vec<Attribute>> {
+        let links = ctx.links()?;
+        let attributes = links.load_one(AttributesOfUser(self.id)).await?.unwrap_or_default();
+        links.loader().show_attributes(attributes.len())?;
+        Ok(attributes.to_vec())
+    }
+
     /// The rights of administrators. Shown to administrators; to the person, only whether he is a superuser; null for
     /// everybody else.
     async fn admin_rights(&self, ctx: &Context<'_>) -> Result<Option<AdminRights>> {
@@ -224,6 +237,8 @@ async fn groups(person: &user::Model, ctx: &Context<'_>, is_meant: fn(GroupRole)
 
 /// How many groups a person is taken to belong to when the cost of a document is measured.
 const GROUPS_OF_A_USER: usize = 5;
+/// How many custom attributes a person is taken to have when the cost of a document is measured.
+const ATTRIBUTES_OF_A_USER: usize = 5;
 /// As many sessions as a person may have.
 const SESSIONS_OF_A_USER: usize = 20;
 

@@ -196,6 +196,7 @@ impl App {
             pin: MaybeUndefined::Undefined,
             is_active: MaybeUndefined::Undefined,
             fields,
+            attributes: MaybeUndefined::Undefined,
             dry_run: false,
         };
         roster::user::create(&self.db, &hasher(), &root, input).await.unwrap().unwrap()

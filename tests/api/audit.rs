@@ -10,6 +10,7 @@ use roster::access::{Means, SignedIn, Viewer};
 use roster::audit;
 use roster::audit::verify::{Verdict, verify};
 use roster::db::{Db, Settings};
+use roster::entity::attribute_definition::MOST_DEFINITIONS;
 use roster::entity::audit_event::{self, AuditAction, Column, MOST_CHANGES, SubjectType};
 use roster::entity::group::GroupFields;
 use roster::entity::link::Purpose;
@@ -106,6 +107,11 @@ async fn new_key<'a>(caller: &Caller<'a>, role: &str) -> (Id, Caller<'a>) {
     let made = caller.change("createApiKey", "secret apiKey { id }", json!({ "name": "Rota", "role": role })).await;
     let id = Id::parse(made["apiKey"]["id"].as_str().unwrap()).unwrap();
     (id, Caller { token: made["secret"].as_str().map(str::to_owned), ..caller.clone() })
+}
+
+async fn define(caller: &Caller<'_>, name: &str) {
+    let input = json!({ "name": name, "label": "Badge", "kind": "STRING" });
+    assert_eq!(caller.change("defineAttribute", "", input).await["success"], json!(true));
 }
 
 /// A link that activates a person.
@@ -311,6 +317,28 @@ async fn done<'a>(app: &'a App, mutation: &str) -> Done<'a> {
                 ("externalId", Value::Null, json!("H-1")),
             ],
         ),
+        "defineAttribute" => (
+            chief,
+            json!({ "name": "birthplace", "label": "Place of birth", "kind": "STRING", "userEditable": true, "userVisible": false }),
+            AuditAction::AttributeDefined,
+            (SubjectType::Attribute, None),
+            vec![
+                ("name", Value::Null, json!("birthplace")),
+                ("label", Value::Null, json!("Place of birth")),
+                ("kind", Value::Null, json!("STRING")),
+                ("userEditable", json!(false), json!(true)),
+                ("userVisible", json!(true), json!(false)),
+            ],
+        ),
+        "removeAttribute" => {
+            define(&chief, "badge").await;
+            let badge = json!({ "id": ada.id(), "attributes": [{ "name": "badge", "value": "7" }] });
+            chief.change("updateUser", "", badge).await;
+            let id = roster::profile::definitions(app.db.read(), app.license).await.unwrap()["badge"].id;
+            let subject = (SubjectType::Attribute, Some(id));
+            let changes = vec![("name", json!("badge"), Value::Null), ("values", json!(1), Value::Null)];
+            (chief, json!({ "name": "badge" }), AuditAction::AttributeRemoved, subject, changes)
+        }
         "createApiKey" => (
             chief,
             json!({ "name": "Rota", "role": "ADMIN", "expiresAt": "2126-01-01T00:00:00Z" }),
@@ -539,6 +567,22 @@ async fn nothing<'a>(app: &'a App, mutation: &str) -> Vec<(&'static str, Caller<
                 ("anonymous", anonymous, house("H-8")),
             ]
         }
+        "defineAttribute" => {
+            define(&chief, "badge").await;
+            let badge = json!({ "name": "badge", "label": "Badge", "kind": "STRING", "required": false });
+            vec![
+                ("the same again", chief.clone(), badge.clone()),
+                ("bad", chief, json!({ "name": "Badge", "label": "" })),
+                ("forbidden", app.admin().await, badge.clone()),
+                ("forbidden", user, badge.clone()),
+                ("anonymous", anonymous, badge),
+            ]
+        }
+        "removeAttribute" => vec![
+            ("unknown", chief, json!({ "name": "nothing" })),
+            ("forbidden", user, json!({ "name": "badge" })),
+            ("anonymous", anonymous, json!({ "name": "badge" })),
+        ],
         "createApiKey" => vec![
             ("bad", chief, json!({ "name": " " })),
             ("too much", app.admin().await, json!({ "name": "A", "role": "LICENSE_ADMIN" })),
@@ -721,9 +765,9 @@ on_every_database! {
             let is_gone = ["deleteUser", "deleteGroup", "deleteInstitution", "revokeApiKey"].contains(&mutation.as_str());
             let kind = match subject.0 {
                 SubjectType::User => "User", SubjectType::Group => "Group", SubjectType::Institution => "Institution",
-                SubjectType::ApiKey => "ApiKey", SubjectType::License => "License",
+                SubjectType::ApiKey => "ApiKey", SubjectType::License => "License", SubjectType::Attribute => "no node",
             };
-            let subject = if is_gone { Value::Null } else { json!({ "__typename": kind, "id": event.subject_id.0 }) };
+            let subject = if is_gone || subject.0 == SubjectType::Attribute { Value::Null } else { json!({ "__typename": kind, "id": event.subject_id.0 }) };
             assert_eq!((&shown["subject"], &shown["actor"]["id"]), (&subject, &json!(actor.0)), "{mutation}: {shown:#}");
             is_whole(&app).await;
         }
@@ -1338,6 +1382,8 @@ fn an_event_has_no_more_changes_than_are_shown() {
     let others = [license::Column::iter().count(), api_key::Column::iter().count()];
     // Beside its columns, a subject has at most: password, pin, reason, groups, sessions.
     assert!(columns.into_iter().chain(others).all(|columns| columns + 5 <= MOST_CHANGES));
+    // And a person every attribute that the license defines.
+    assert!(columns[0] as u64 + 5 + MOST_DEFINITIONS <= MOST_CHANGES as u64);
 }
 
 #[tokio::test]

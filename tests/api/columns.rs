@@ -23,6 +23,7 @@ fn fields_of(type_name: &str) -> Vec<String> {
         "sites" => "sites { totalCount edges { cursor node { name } } }".to_owned(),
         "users" | "members" => format!("{name} {{ totalCount edges {{ cursor node {{ fullName }} }} }}"),
         "adminRights" => "adminRights { isSuperuser isGroupAdmin }".to_owned(),
+        "attributes" => "attributes { name label value }".to_owned(),
         "sessions" => "sessions { id }".to_owned(),
         "viewerCan" => "viewerCan { update setActive delete seePrivate seeAdminRights }".to_owned(),
         _ => name.to_owned(),
@@ -65,6 +66,10 @@ on_every_database! {
             admin_rights: Given(rights),
             ..UserFields::default()
         }).await;
+        let chief = app.license_admin().await;
+        chief.change("defineAttribute", "", json!({ "name": "badge", "label": "Badge", "kind": "INTEGER" })).await;
+        let badge = json!({ "id": member.id(), "attributes": [{ "name": "badge", "value": 7 }] });
+        assert_eq!(chief.change("updateUser", "", badge).await["success"], json!(true));
         let membership = json!({ "groupId": group["group"]["id"], "userId": member.id(), "role": "OWNER" });
         app.superuser().await.change("setGroupMember", "", membership).await;
         let grant = json!({ "userId": member.id(), "institutionId": institution["institution"]["id"] });

@@ -6,8 +6,9 @@ use roster::entity::audit_event::AuditAction;
 use roster::entity::group::GroupFields;
 use roster::entity::membership::GroupRole;
 use roster::entity::user::{Names, UserFields};
-use roster::entity::{group, license, membership, user};
+use roster::entity::{attribute_value, group, license, membership, user};
 use roster::form::Form;
+use roster::profile;
 use roster::scalar::{Date, Id, now};
 use sea_orm::sea_query::Expr;
 use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
@@ -83,5 +84,23 @@ pub async fn memberships(app: &App, users: &[Id], groups: &[Id], role: GroupRole
         .collect();
     for some in rows.chunks(1_000) {
         membership::Entity::insert_many(some.to_vec()).exec_without_returning(app.db.write()).await.unwrap();
+    }
+}
+
+/// Gives people a value, a text, of every attribute of their license.
+pub async fn attributes(app: &App, users: &[Id], license: Id, value: &str) {
+    let definitions = profile::definitions(app.db.read(), license).await.unwrap();
+    let pairs = users.iter().flat_map(|user| definitions.values().map(|definition| (*user, definition)));
+    let rows: Vec<attribute_value::ActiveModel> = pairs
+        .map(|(user_id, definition)| attribute_value::Model {
+            user_id,
+            definition_id: definition.id,
+            value: value.to_owned(),
+            value_key: definition.kind.key(value),
+        })
+        .map(|row| row.into_active_model().reset_all())
+        .collect();
+    for some in rows.chunks(1_000) {
+        attribute_value::Entity::insert_many(some.to_vec()).exec_without_returning(app.db.write()).await.unwrap();
     }
 }

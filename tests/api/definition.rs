@@ -130,6 +130,7 @@ impl Definition {
             "Date" => json!("1980-07-08"),
             "DateTime" if name == "until" => json!("2126-01-02T03:04:05Z"),
             "DateTime" => json!("2026-01-02T03:04:05Z"),
+            "JSON" => json!("Ann Other"),
             "URL" => json!("https://www.example.org/"),
             "Upload" => Value::Null,
             "String" => text(name).map_or(Value::Null, Value::from),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::os::unix::fs::PermissionsExt as _;
 
 use roster::entity::user::{self, Gender, Role, UserType};
-use roster::entity::{credential, group, institution, license, membership};
+use roster::entity::{attribute_definition, attribute_value, credential, group, institution, license, membership};
 use sea_orm::{EntityTrait as _, QueryOrder as _};
 use serde_json::{Map, Value, json};
 
@@ -123,6 +123,14 @@ in_every_home! {
         assert!(institution::Entity::find().all(db.read()).await.unwrap().len() > licenses.len());
         let credentials = credential::Entity::find().all(db.read()).await.unwrap();
         assert_eq!(credentials, [], "nobody has a password that others could know");
+        let definitions = attribute_definition::Entity::find().all(db.read()).await.unwrap();
+        assert!(definitions.len() > licenses.len());
+        let values = attribute_value::Entity::find().all(db.read()).await.unwrap();
+        for definition in &definitions {
+            let license = people.iter().filter(|person| person.license_id == definition.license_id).count();
+            let filled = values.iter().filter(|value| value.definition_id == definition.id).count();
+            assert!(filled > 0 && filled < license, "{} is given by {filled} of {license}", definition.name);
+        }
         let memberships = membership::Entity::find().all(db.read()).await.unwrap();
         for group in group::Entity::find().all(db.read()).await.unwrap() {
             let owned = memberships.iter().any(|one| one.group_id == group.id && one.role == membership::GroupRole::Owner);
@@ -170,8 +178,13 @@ async fn one_seed_makes_the_same_people_everywhere_and_another_one_others() {
     let mut names = Vec::new();
     for (home, seed) in homes.iter().zip(["7", "7", "8", "7"]) {
         drop(demo(home, &["--seed", seed]).await);
-        let known = |person: user::Model| (person.id, person.name(), person.email, person.date_joined);
-        names.push(people(home).await.into_iter().map(known).collect::<Vec<_>>());
+        let db = home.db().await;
+        let mut values =
+            roster::profile::values(db.read(), people(home).await.iter().map(|person| person.id)).await.unwrap();
+        let mut known = |person: user::Model| {
+            (person.id, person.name(), person.email, person.date_joined, values.remove(&person.id))
+        };
+        names.push(people(home).await.into_iter().map(&mut known).collect::<Vec<_>>());
     }
     assert_eq!(names[0], names[1]);
     assert!(names[0].iter().zip(&names[2]).all(|(one, other)| one.0 != other.0));

@@ -41,6 +41,7 @@ impl Seat<'_> {
     async fn write(&mut self, world: &World) {
         let mut cells = self.joinings(world);
         cells.extend(self.places());
+        cells.extend(self.definitions());
         cells.extend(self.keys());
         cells.extend(self.switchings());
         cells.extend(self.account());

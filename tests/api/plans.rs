@@ -84,6 +84,7 @@ async fn no_common_query_reads_a_table_from_end_to_end() {
         "{ user(by: { email: \"nobody@example.org\" }) { id } }".to_owned(),
         "{ user(by: { externalId: \"1\" }) { id } }".to_owned(),
         "{ groups { nodes { id } } institutions { nodes { id } } }".to_owned(),
+        "{ users { nodes { id attributes { name } } } attributeDefinitions { name } }".to_owned(),
         "{ auditEvents { nodes { id actor { id } subject { id } apiKey { id } } } }".to_owned(),
         format!("{{ auditEvents(filter: {{ subject: \"{}\" }}) {{ nodes {{ id }} }} }}", caller.id()),
         format!("{{ node(id: \"{}\") {{ id }} }}", caller.id()),

@@ -7,6 +7,7 @@ use chrono::DateTime;
 use rand::RngExt;
 use rand::seq::IndexedRandom;
 
+use super::attributes;
 use super::fields::fields;
 use super::names::{Dice, Names};
 use super::place::open_institutions;
@@ -44,6 +45,7 @@ impl People {
             id: Some(self.source.person(index)),
             names: GivenNames { first_name: Value(name.first.clone()), last_name: Value(name.last.clone()) },
             fields: fields(star, &name, role, index, &mut dice),
+            attributes: attributes::values(&name, &mut self.source.dice(Kind::Attribute, index.into())),
             is_active: if dice.random_ratio(4, 100) && !needed { Value(false) } else { Undefined },
             institution: open.choose(&mut dice).filter(|_| !homeless).map(|id| id.0.to_string()),
             groups,

@@ -13,12 +13,13 @@ use crate::app::Caller;
 pub const ROOTS: usize = 10;
 
 /// What is asked of a person whoever asks.
-pub const SEEN: &str = "fragment Seen on User { id mobile birthDate externalId lastLogin sessions { id } \
+pub const SEEN: &str = "fragment Seen on User { id mobile birthDate externalId lastLogin sessions { id } attributes { name value } \
     adminRights { isSuperuser isAdmin isProjectAdmin isGroupAdmin isTaxonomiesAdmin isResourcesAdmin isAttributesAdmin isContactFormEmailReceiver } \
     viewerCan { update setActive delete seePrivate seeAdminRights } }";
 
 /// The root fields of which an error takes the whole answer along.
-pub const NEVER_NULL: [&str; 7] = ["nodes", "users", "searchUsers", "groups", "institutions", "apiKeys", "auditEvents"];
+pub const NEVER_NULL: [&str; 8] =
+    ["nodes", "users", "searchUsers", "groups", "institutions", "attributeDefinitions", "apiKeys", "auditEvents"];
 /// The mutations of which a request may have one.
 pub const CREDENTIALS: [&str; 4] = ["login", "activateAccount", "changePassword", "setPin"];
 

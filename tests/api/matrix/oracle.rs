@@ -32,6 +32,10 @@ pub const OWN: [&str; 13] = [
     "certifiedEmail",
 ];
 
+/// The custom attributes of both licenses: the name in an input, whether everybody may change his own, and whether
+/// everybody sees it.
+pub const ATTRIBUTES: [(&str, bool, bool); 2] = [("badge", false, true), ("birthplace", true, false)];
+
 /// What only the person and administrators see.
 pub const PRIVATE: [&str; 4] = ["mobile", "birthDate", "externalId", "lastLogin"];
 
@@ -261,12 +265,20 @@ impl Viewer {
                 | "deleteInstitution"
                 | "grantSiteAccess"
                 | "revokeSiteAccess"
+                | "defineAttribute"
+                | "removeAttribute"
                 | "createApiKey"
                 | "revokeApiKey"
                 | "apiKeys"
         );
+        let of_definers = matches!(field, "defineAttribute" | "removeAttribute");
+        let defines_nothing = of_definers && self.rank() == 1 && !self.holds("isAttributesAdmin");
         let lacks_sites = field == "createInstitution" && !self.holds_every_site();
-        if (is_personal && self.key.is_some()) || (of_administrators && self.rank() == 0) || lacks_sites {
+        if (is_personal && self.key.is_some())
+            || (of_administrators && self.rank() == 0)
+            || lacks_sites
+            || defines_nothing
+        {
             return Err(FORBIDDEN);
         }
         Ok(())
@@ -318,7 +330,8 @@ impl Viewer {
             return NOT_FOUND;
         }
         let old = target.person;
-        if target.is_self && OWN.contains(&field) {
+        let is_own_attribute = ATTRIBUTES.iter().any(|(name, is_own, _)| *name == field && *is_own);
+        if target.is_self && (OWN.contains(&field) || is_own_attribute) {
             return DONE;
         }
         // A key does to who made it what it does to others: nothing where its rank is lower.

@@ -4,7 +4,7 @@ use roster::scalar::Id;
 use serde_json::{Value, json};
 
 use super::cell::{Cell, Tally};
-use super::oracle::{Change, DONE, FORBIDDEN, PRIVATE, RIGHTS, UNAUTHENTICATED, Viewer};
+use super::oracle::{ATTRIBUTES, Change, DONE, FORBIDDEN, PRIVATE, RIGHTS, UNAUTHENTICATED, Viewer};
 use super::seat::{Known, Seat, World};
 
 impl Seat<'_> {
@@ -161,6 +161,13 @@ impl Seat<'_> {
             let rest = format!("(nameContains: \"{text}\") {{ totalCount nodes {{ id }} }}");
             cells.push(Cell::value(field, &rest, name, "/totalCount", total));
         }
+        let defined = self.open("attributeDefinitions").map(|()| json!([ATTRIBUTES[0].0, ATTRIBUTES[1].0]));
+        let way = format!("{name}: attributeDefinitions");
+        cells.push(Cell::new("attributeDefinitions", " { name }", move |answer, tally| {
+            let names = answer.value.as_array().map(|all| all.iter().map(|one| one["name"].clone()).collect());
+            let names = names.map_or_else(|| json!(answer.outcome()), Value::Array);
+            tally.expect(|| way, &defined.unwrap_or_else(|refused| json!(refused)), &names);
+        }));
         cells.extend([None, Some('A'), Some('B')].map(|license| self.key_list(world, license)));
         cells.extend(self.known.iter().map(|known| self.trail(known)));
         cells
@@ -250,6 +257,9 @@ pub fn judge_person(
         (true, None) => json!(seen["sessions"].as_array().map_or(json!("a session"), |shown| json!(shown))),
     };
     tally.expect(|| what("sessions"), &sessions, &seen["sessions"]);
+    let attributes = ATTRIBUTES.iter().filter(|(_, _, is_visible)| *is_visible || is_shown);
+    let attributes: Vec<Value> = attributes.map(|(name, ..)| json!({ "name": name, "value": "Cork" })).collect();
+    tally.expect(|| what("attributes"), &json!(attributes), &seen["attributes"]);
     let can = json!({
         "update": viewer.updates(target, "nickname", Change::Plain) == DONE,
         "setActive": viewer.switches(target, "setActive") == DONE,

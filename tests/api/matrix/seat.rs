@@ -5,7 +5,7 @@ use chrono::Days;
 use roster::entity::institution::{InstitutionCore, InstitutionFields, InstitutionKind};
 use roster::entity::membership::GroupRole;
 use roster::entity::user::{Names, Role, UserFields};
-use roster::entity::{api_key, institution, license, membership, session, site_access, user};
+use roster::entity::{api_key, attribute_definition, institution, license, membership, session, site_access, user};
 use roster::form::Form;
 use roster::scalar::{Date, DateText, Id, now};
 use sea_orm::sea_query::Expr;
@@ -13,7 +13,7 @@ use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, Pagin
 use serde_json::json;
 
 use super::cell::Tally;
-use super::oracle::{Person, Target, USER, Viewer};
+use super::oracle::{ATTRIBUTES, Person, Target, USER, Viewer};
 use crate::app::{App, Caller, PASSWORD};
 use crate::crowd;
 
@@ -103,13 +103,14 @@ pub fn kinds() -> Vec<Kind> {
         person("ADMIN", admin),
         person("ADMIN with fullSiteAccess", admin.everywhere()),
         person("ADMIN with isProjectAdmin", admin.with("isProjectAdmin").with("isResourcesAdmin")),
+        person("ADMIN with isAttributesAdmin", admin.with("isAttributesAdmin")),
         person("LICENSE_ADMIN", chief),
         person("superuser", superuser),
         person("superuser and LICENSE_ADMIN", chief.with("isSuperuser")),
         key("USER key of an ADMIN", admin, Role::User),
         key("USER key of a superuser", superuser, Role::User),
         key("ADMIN key of an isStaff with isGroupAdmin", USER.staff().with("isGroupAdmin"), Role::Admin),
-        key("ADMIN key of an ADMIN", admin.with("isTaxonomiesAdmin"), Role::Admin),
+        key("ADMIN key of an ADMIN", admin.with("isTaxonomiesAdmin").with("isAttributesAdmin"), Role::Admin),
         key("ADMIN key of an ADMIN with fullSiteAccess", admin.everywhere(), Role::Admin),
         key("ADMIN key of a LICENSE_ADMIN", chief, Role::Admin),
         key("ADMIN key of a superuser", superuser, Role::Admin),
@@ -237,11 +238,26 @@ pub async fn signed_in<'a>(app: &'a App, license: Id, person: &Person, n: usize)
         ..person.fields()
     };
     let row = app.create("Viewer", license, fields, Given(PASSWORD.to_owned())).await;
+    crowd::attributes(app, &[row.id], license, "Cork").await;
     (app.sign_in(row.clone()).await, row)
+}
+
+/// The attributes that the oracle knows, in both licenses.
+pub async fn define_attributes(app: &App) {
+    for license in [app.license, app.other_license] {
+        for (name, user_editable, user_visible) in ATTRIBUTES {
+            let blank = attribute_definition::Model::blank(Id::new(), license);
+            let name = name.to_owned();
+            let new =
+                attribute_definition::Model { name: name.clone(), label: name, user_editable, user_visible, ..blank };
+            new.into_active_model().reset_all().insert(app.db.write()).await.unwrap();
+        }
+    }
 }
 
 /// A seat of each kind, with its own targets.
 pub async fn seats(app: &App) -> Vec<Seat<'_>> {
+    define_attributes(app).await;
     let mut seats = Vec::new();
     for (n, kind) in kinds().into_iter().enumerate() {
         let (caller, row) = signed_in(app, app.license, &kind.person, n).await;
@@ -321,6 +337,11 @@ pub async fn seat<'a>(
     }
     crowd::record(app, &rows).await;
     crowd::store(app, rows).await;
+    for (place, license) in ['A', 'B'].into_iter().enumerate() {
+        let of_license = known.iter().filter(|known| known.target.person.license == license);
+        let people: Vec<Id> = of_license.map(|known| known.id).collect();
+        crowd::attributes(app, &people, licenses[place], "Cork").await;
+    }
     for (place, license) in ['A', 'B'].into_iter().enumerate() {
         let members: Vec<Id> =
             known.iter().filter(|known| known.target.person.license == license).map(|known| known.id).collect();

@@ -16,7 +16,8 @@ use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QuerySelect, Statement};
 use serde_json::{Value, json};
 
-use super::oracle::{Change, DONE, Joining, Person, RIGHTS, Target, USER, Viewer};
+use super::oracle::{ATTRIBUTES, Change, DONE, Joining, Person, RIGHTS, Target, USER, Viewer};
+use super::seat::define_attributes;
 use crate::app::{App, Caller, LIFETIME};
 use crate::crowd;
 use crate::hostile::Dice;
@@ -212,6 +213,7 @@ impl<'a> Watch<'a> {
         kinds.extend([USER.with("isAdmin"), USER.with("isGroupAdmin"), USER.with("isGroupAdmin").inactive()]);
         kinds.extend([USER; 10]);
         kinds.extend([chief, chief, admin, USER, USER, USER, USER, USER].map(|person| person.of('B')));
+        define_attributes(app).await;
         let mut order = Vec::new();
         for person in kinds {
             let license = if person.license == 'A' { app.license } else { app.other_license };
@@ -367,7 +369,13 @@ impl<'a> Watch<'a> {
                     format!("adminRights: {{ {right}: {is} }}"),
                 )
             }
-            4 => Deed::Change(target, "externalId", Change::Plain, "externalId: null".to_owned()),
+            4 if is => Deed::Change(target, "externalId", Change::Plain, "externalId: null".to_owned()),
+            4 => {
+                let (name, ..) = *self.dice.choose(&ATTRIBUTES);
+                let value = *self.dice.choose(&["null", "\"A\"", "\"B\""]);
+                let given = format!("attributes: [{{ name: \"{name}\", value: {value} }}]");
+                Deed::Change(target, name, Change::Plain, given)
+            }
             _ => Deed::Change(target, "nickname", Change::Plain, format!("nickname: \"N{}\"", self.dice.below(3))),
         }
     }
@@ -641,6 +649,11 @@ impl<'a> Watch<'a> {
                 "erased people that are there, or have no event",
                 "SELECT COUNT(*) FROM tombstones t WHERE EXISTS (SELECT 1 FROM users u WHERE u.id = t.user_id) \
                  OR 1 <> (SELECT COUNT(*) FROM audit_events e WHERE e.subject_id = t.user_id AND e.action = 'USER_DELETED')",
+            ),
+            (
+                "attributes across licenses",
+                "SELECT COUNT(*) FROM attribute_values v JOIN users u ON u.id = v.user_id \
+                 JOIN attribute_definitions d ON d.id = v.definition_id WHERE u.license_id <> d.license_id",
             ),
             (
                 "breaks in the audit trail",

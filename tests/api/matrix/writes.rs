@@ -146,6 +146,29 @@ impl Seat<'_> {
         cells
     }
 
+    /// An attribute of the seat's own is defined, changed and removed.
+    pub fn definitions(&self) -> Vec<Cell> {
+        let name = format!("name: \"{}\"", self.token);
+        let open = |field: &str| self.open(field).err().unwrap_or(DONE);
+        let gone = self.open("removeAttribute").err().unwrap_or(NOT_FOUND);
+        vec![
+            Cell::change(
+                "defineAttribute",
+                &format!("{name}, label: \"A\", kind: DATE"),
+                &self.name,
+                open("defineAttribute"),
+            ),
+            Cell::change(
+                "defineAttribute",
+                &format!("{name}, userEditable: true"),
+                &self.name,
+                open("defineAttribute"),
+            ),
+            Cell::change("removeAttribute", &name, &self.name, open("removeAttribute")),
+            Cell::change("removeAttribute", &name, &self.name, gone),
+        ]
+    }
+
     pub fn keys(&self) -> Vec<Cell> {
         let mut cells = Vec::new();
         for role in ["USER", "ADMIN", "LICENSE_ADMIN"] {
@@ -248,10 +271,14 @@ pub fn samples(fields: &[String], known: &Known, houses: [Id; 2]) -> Vec<(&'stat
                 let house = houses[usize::from(known.target.person.license == 'B')].0;
                 vec![("institutionId", format!("\"{house}\"")), ("institutionId", "null".to_owned())]
             }
+            "attributes" => {
+                let item = |name: &'static str, value| (name, format!("[{{ name: \"{name}\", value: {value} }}]"));
+                vec![item("badge", "\"7\""), item("badge", "null"), item("birthplace", "\"Cork\"")]
+            }
             "role" | "isStaff" | "fullSiteAccess" | "adminRights" => vec![],
             other => panic!("updateUser takes {other}, which has no case in the matrix"),
         };
-        samples.extend(plain.iter().map(|(field, value)| (*field, format!("{field}: {value}"), Change::Plain)));
+        samples.extend(plain.iter().map(|(name, value)| (*name, format!("{field}: {value}"), Change::Plain)));
         match field.as_str() {
             "role" => samples.extend(
                 ["USER", "ADMIN", "LICENSE_ADMIN"].map(|role| ("role", format!("role: {role}"), Change::Role(role))),

@@ -1,0 +1,163 @@
+//! What can be done with the definitions of custom attributes; the values are a part of people.
+
+pub mod mutation;
+pub mod query;
+
+use sea_orm::sea_query::{Expr, ExprTrait, LockType, Query};
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, PaginatorTrait,
+    QueryFilter, QuerySelect, Select,
+};
+
+use crate::access::{Action, Viewer, of_license};
+use crate::audit::{self, Change, Entry, difference};
+use crate::db::Db;
+use crate::entity::attribute_definition::{self, DefineAttributeInput, MOST_DEFINITIONS, is_name};
+use crate::entity::audit_event::AuditAction;
+use crate::entity::{attribute_value, license, user};
+use crate::error::{Error, ErrorCode};
+use crate::form::Form;
+use crate::profile;
+use crate::scalar::{Id, now};
+
+/// The definitions of the viewer's license by name; at most 100.
+///
+/// # Errors
+/// `Unauthenticated`; whatever the database says.
+pub async fn list(db: &Db, viewer: &Viewer) -> Result<Vec<attribute_definition::Model>, Error> {
+    let definitions = profile::definitions(db.read(), viewer.signed_in()?.license_id).await?;
+    Ok(definitions.into_values().collect())
+}
+
+/// Defines an attribute in the viewer's license, or changes the one of this name.
+///
+/// # Errors
+/// `Rejected` with every fault of the input, for one attribute too many, and for another kind while anybody has a value;
+/// `Forbidden`.
+pub async fn define(
+    db: &Db,
+    viewer: &Viewer,
+    input: DefineAttributeInput,
+) -> Result<attribute_definition::Model, Error> {
+    viewer.may(Action::DefineAttributes)?;
+    let license_id = viewer.signed_in()?.license_id;
+    let transaction = db.begin().await?;
+    take_turns(&transaction, license_id).await?;
+    let old = find(&transaction, license_id, &input.name).await?;
+    let mut form = if old.is_some() { Form::changing() } else { Form::creating() };
+    let blank = attribute_definition::Model::blank(Id::new(), license_id);
+    let mut new = old.clone().unwrap_or_else(|| blank.clone());
+    new.lay_over(input, &mut form);
+    let Some(old) = old else {
+        form.finish()?;
+        return enter(transaction, viewer, &blank, new).await;
+    };
+    if new.kind != old.kind && values_of(&old).count(&transaction).await? > 0 {
+        form.fault("kind", ErrorCode::NotAllowed, "The kind stays as it is while anybody has a value.");
+    }
+    form.finish()?;
+    if new == old {
+        return Ok(old);
+    }
+    new.modified_at = now();
+    let event = Entry::new(AuditAction::AttributeChanged, &new).by(viewer).with(difference(&old, &new));
+    new.clone().into_active_model().reset_all().update(&transaction).await?;
+    audit::commit(transaction, [event]).await?;
+    Ok(new)
+}
+
+async fn enter(
+    transaction: DatabaseTransaction,
+    viewer: &Viewer,
+    blank: &attribute_definition::Model,
+    new: attribute_definition::Model,
+) -> Result<attribute_definition::Model, Error> {
+    let of_license = of_license(attribute_definition::Column::LicenseId, new.license_id);
+    if attribute_definition::Entity::find().filter(of_license).count(&transaction).await? >= MOST_DEFINITIONS {
+        let message = format!("A license defines at most {MOST_DEFINITIONS} attributes; remove one first.");
+        return Err(Error::rejected("name", ErrorCode::NotAllowed, message));
+    }
+    let event = made(blank, &new).by(viewer);
+    new.clone().into_active_model().reset_all().insert(&transaction).await?;
+    audit::commit(transaction, [event]).await?;
+    Ok(new)
+}
+
+/// Defines attributes that were made, not given, in a license that has none; where it has some, nothing is done.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn define_all(db: &Db, license_id: Id, new: Vec<attribute_definition::Model>) -> Result<(), Error> {
+    let transaction = db.begin().await?;
+    take_turns(&transaction, license_id).await?;
+    if new.is_empty() || !profile::definitions(&transaction, license_id).await?.is_empty() {
+        return Ok(());
+    }
+    let blank = attribute_definition::Model::blank(Id::new(), license_id);
+    let events: Vec<Entry> = new.iter().map(|new| made(&blank, new)).collect();
+    let rows = new.into_iter().map(|new| new.into_active_model().reset_all());
+    attribute_definition::Entity::insert_many(rows).exec_without_returning(&transaction).await?;
+    audit::commit(transaction, events).await
+}
+
+/// Removes an attribute with everybody's values; returns it as it was.
+///
+/// # Errors
+/// `Rejected` for a name that the license does not define; `Forbidden`.
+pub async fn remove(db: &Db, viewer: &Viewer, name: &str) -> Result<attribute_definition::Model, Error> {
+    viewer.may(Action::DefineAttributes)?;
+    let transaction = db.begin().await?;
+    let found = find(&transaction, viewer.signed_in()?.license_id, name).await?;
+    let old = found.ok_or_else(|| Error::not_found("name", "attribute"))?;
+    let mut having = Query::select();
+    having.column(attribute_value::Column::UserId).from(attribute_value::Entity);
+    having.and_where(attribute_value::Column::DefinitionId.eq(old.id));
+    let people = user::Entity::update_many()
+        .col_expr(user::Column::Version, Expr::col(user::Column::Version).add(1))
+        .col_expr(user::Column::ModifiedAt, Expr::value(now()))
+        .filter(Expr::col((user::Entity, user::Column::Id)).in_subquery(having))
+        .exec(&transaction)
+        .await?;
+    attribute_definition::Entity::delete_by_id(old.id).exec(&transaction).await?;
+    let changes = [
+        Change::of("name", Some(old.name.clone().into()), None),
+        Change::of("values", Some(people.rows_affected.into()), None),
+    ];
+    audit::commit(transaction, [Entry::new(AuditAction::AttributeRemoved, &old).by(viewer).with(changes)]).await?;
+    Ok(old)
+}
+
+/// Waits for others who define attributes in the license, so that all of them count what is there.
+async fn take_turns(transaction: &DatabaseTransaction, license_id: Id) -> Result<(), Error> {
+    // Nobody who enters a person in the meantime is kept waiting: that takes a weaker lock of the license's row.
+    license::Entity::find_by_id(license_id).lock(LockType::NoKeyUpdate).one(transaction).await?;
+    Ok(())
+}
+
+/// The definition of a name, locked: who gives it a value waits.
+async fn find(
+    transaction: &impl ConnectionTrait,
+    license_id: Id,
+    name: &str,
+) -> Result<Option<attribute_definition::Model>, Error> {
+    let name = name.trim();
+    // Only what can be a name goes to the database.
+    if !is_name(name) {
+        return Ok(None);
+    }
+    let of_license = of_license(attribute_definition::Column::LicenseId, license_id);
+    let named = attribute_definition::Entity::find().filter(attribute_definition::Column::Name.eq(name));
+    Ok(named.filter(of_license).lock_exclusive().one(transaction).await?)
+}
+
+fn values_of(definition: &attribute_definition::Model) -> Select<attribute_value::Entity> {
+    attribute_value::Entity::find().filter(attribute_value::Column::DefinitionId.eq(definition.id))
+}
+
+/// The event of a new definition, which says its kind whatever it is.
+fn made(blank: &attribute_definition::Model, new: &attribute_definition::Model) -> Entry {
+    let kind = audit::recorded(new, attribute_definition::Column::Kind);
+    let like = attribute_definition::Model { kind: new.kind, ..blank.clone() };
+    let changes = difference(&like, new).into_iter().chain([Change::of("kind", None, kind)]);
+    Entry::new(AuditAction::AttributeDefined, new).with(changes)
+}

@@ -1,0 +1,134 @@
+//! What people have of the attributes that their license defines.
+
+use async_graphql::{InputObject, Json, MaybeUndefined, SimpleObject};
+use sea_orm::entity::prelude::*;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::attribute_definition::AttributeKind;
+use crate::form::{Blank, Fault, rule};
+use crate::scalar::{Date, Id};
+use crate::text;
+
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "attribute_values")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub user_id: Id,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub definition_id: Id,
+    /// The one text that stands for the value, by its kind.
+    pub value: String,
+    /// What values are found by.
+    pub value_key: String,
+}
+
+#[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {
+    #[sea_orm(
+        belongs_to = "super::attribute_definition::Entity",
+        from = "Column::DefinitionId",
+        to = "super::attribute_definition::Column::Id"
+    )]
+    Definition,
+}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+/// What a person has of a custom attribute.
+#[derive(Clone, Debug, SimpleObject)]
+pub struct Attribute {
+    /// The name of the attribute.
+    pub name: String,
+    /// What people are shown in its place.
+    pub label: String,
+    /// The value: a text, a boolean, a date as the text `YYYY-MM-DD`, or a whole number, as the attribute's kind says.
+    pub value: Json<Value>,
+}
+
+/// What is to be known of a person by a custom attribute.
+#[derive(Clone, Debug, InputObject)]
+pub struct AttributeInput {
+    /// The name of the attribute, as `attributeDefinitions` has it.
+    pub name: String,
+    /// The value: a text, a boolean, a date as the text `YYYY-MM-DD`, or a whole number, as the attribute's kind says.
+    /// Null clears it.
+    pub value: MaybeUndefined<Json<Value>>,
+}
+
+/// The most characters of a text.
+const LONGEST_TEXT: usize = 1_000;
+/// The largest whole number that every JSON reader holds exactly, 2^53 - 1 (RFC 8259, section 6).
+const LARGEST_NUMBER: i64 = 9_007_199_254_740_991;
+
+/// The most characters of a text that is its own key; the rest of a longer one is told by its hash. An index of
+/// PostgreSQL takes 2,704 bytes.
+const LONGEST_KEY: usize = 250;
+
+impl AttributeKind {
+    /// The one text that stands for a value of this kind; none for a text that is blank.
+    ///
+    /// # Errors
+    /// What is wrong with a value that is not of this kind.
+    pub fn canonical(self, value: &Value) -> Result<Option<String>, Fault> {
+        match (self, value) {
+            (Self::String | Self::Date, Value::String(text)) if text.is_blank() => Ok(None),
+            (Self::String, Value::String(text)) => rule::text(LONGEST_TEXT)(text.trim()).map(Some),
+            (Self::String, _) => Err(Fault::invalid("A text.")),
+            (Self::Boolean, Value::Bool(truth)) => Ok(Some(truth.to_string())),
+            (Self::Boolean, _) => Err(Fault::invalid("True or false.")),
+            (Self::Date, Value::String(text)) => {
+                let text = text.trim();
+                let date = Date::parse(text).map(|date| date.0.to_string()).filter(|date| date == text);
+                date.map(Some).ok_or_else(|| Fault::invalid("A date, such as 1980-07-08."))
+            }
+            (Self::Date, _) => Err(Fault::invalid("A date, such as 1980-07-08.")),
+            (Self::Integer, value) => {
+                let number = value.as_i64().filter(|number| number.unsigned_abs() <= LARGEST_NUMBER.unsigned_abs());
+                let message = || format!("A whole number from -{LARGEST_NUMBER} to {LARGEST_NUMBER}.");
+                number.map(|number| Some(number.to_string())).ok_or_else(|| Fault::invalid(message()))
+            }
+        }
+    }
+
+    /// The value that a stored text stands for.
+    #[must_use]
+    pub fn shown(self, stored: &str) -> Value {
+        match self {
+            Self::String | Self::Date => stored.into(),
+            Self::Boolean => (stored == "true").into(),
+            Self::Integer => stored.parse::<i64>().map_or(Value::Null, Value::from),
+        }
+    }
+
+    /// What a stored text is found by: a text whatever its case and accents, everything else as it is.
+    #[must_use]
+    pub fn key(self, stored: &str) -> String {
+        if self != Self::String {
+            return stored.to_owned();
+        }
+        let folded = text::fold(stored);
+        match folded.char_indices().nth(LONGEST_KEY) {
+            None => folded,
+            Some((end, _)) => {
+                let start = folded.split_at(end).0.to_owned();
+                Sha256::digest(&folded).iter().fold(start, |key, byte| format!("{key}{byte:02x}"))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_text_has_a_short_key_of_its_own() {
+        let kind = AttributeKind::String;
+        let widest = "\u{fdfa}".repeat(LONGEST_TEXT);
+        let (one, other) = (kind.key(&widest), kind.key(&format!("{widest}x")));
+        assert!(one.len() < 2_000 && one != other);
+        assert_eq!(kind.key(&"É".repeat(LONGEST_TEXT)), kind.key(&"e".repeat(LONGEST_TEXT)));
+        assert_eq!(kind.key("Épinal"), "epinal");
+    }
+}

@@ -1,0 +1,531 @@
+//! Custom attributes: what a license wants to know of its people beside the fields that everybody has.
+
+use async_graphql::MaybeUndefined::{Undefined, Value as Given};
+use futures_util::future::join_all;
+use roster::entity::user::{self, AdminRightsInput, Role, UserFields};
+use roster::entity::{attribute_definition, attribute_value, audit_event};
+use roster::profile;
+use roster::scalar::Id;
+use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter, QueryOrder};
+use serde_json::{Value, json};
+
+use crate::app::{App, Caller, faults_of};
+use crate::crowd;
+use crate::process::{ADMIN, Home};
+
+const DEFINITION: &str = "definition { name label kind required userEditable userVisible }";
+
+/// Defines an attribute, which must succeed.
+async fn define(by: &Caller<'_>, name: &str, kind: &str, more: Value) {
+    let mut input = json!({ "name": name, "label": name, "kind": kind });
+    input.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    let payload = by.change("defineAttribute", "", input).await;
+    assert_eq!(payload["success"], json!(true), "{payload:#}");
+}
+
+fn item(name: &str, value: impl Into<Value>) -> Value {
+    json!([{ "name": name, "value": value.into() }])
+}
+
+/// Gives a person values, which must succeed.
+async fn give(by: &Caller<'_>, to: &str, attributes: Value) -> Value {
+    let payload = by
+        .change(
+            "updateUser",
+            "user { version attributes { name value } }",
+            json!({ "id": to, "attributes": attributes }),
+        )
+        .await;
+    assert_eq!(payload["success"], json!(true), "{payload:#}");
+    payload["user"].clone()
+}
+
+/// What a caller sees of the attributes of a person.
+async fn seen(by: &Caller<'_>, of: &str) -> Value {
+    let query = "query ($id: ID!) { user(by: { id: $id }) { attributes { name value } } }";
+    by.data(query, json!({ "id": of })).await["user"]["attributes"].clone()
+}
+
+/// The fields of somebody new, beside whatever else is said.
+fn new_person(said: Value) -> Value {
+    let mut input = json!({ "firstName": "Ada", "lastName": "Byron", "email": format!("{}@example.org", Id::new().0) });
+    if let Value::Object(said) = said {
+        input.as_object_mut().unwrap().extend(said);
+    }
+    input
+}
+
+async fn events(app: &App) -> u64 {
+    audit_event::Entity::find().count(app.db.read()).await.unwrap()
+}
+
+/// The changes of the newest event.
+async fn last_changes(app: &App) -> Value {
+    let last = audit_event::Entity::find().order_by_desc(audit_event::Column::Seq).one(app.db.read()).await.unwrap();
+    serde_json::from_str(last.unwrap().changes.as_deref().unwrap_or("[]")).unwrap()
+}
+
+/// An administrator who defines attributes.
+async fn definer(app: &App) -> Caller<'_> {
+    let rights = AdminRightsInput { is_attributes_admin: Given(true), ..AdminRightsInput::default() };
+    let fields = UserFields { role: Given(Role::Admin), admin_rights: Given(rights), ..UserFields::default() };
+    app.person("Definer", fields).await
+}
+
+/// Stores definitions of the first license.
+async fn defined(app: &App, names: impl Iterator<Item = String>) {
+    for name in names {
+        let blank = attribute_definition::Model::blank(Id::new(), app.license);
+        let new = attribute_definition::Model { label: name.clone(), name, ..blank };
+        new.into_active_model().reset_all().insert(app.db.write()).await.unwrap();
+    }
+}
+
+on_every_database! {
+    async fn an_attribute_is_defined_and_changed_by_its_name(app: App) {
+        let (chief, user, stranger) = (app.license_admin().await, app.user().await, app.stranger().await);
+        let input = json!({ "name": "birthplace", "label": " Place of birth ", "kind": "STRING" });
+        let made = chief.change("defineAttribute", DEFINITION, input).await;
+        let mut expected = json!({ "name": "birthplace", "label": "Place of birth", "kind": "STRING", "required": false, "userEditable": false, "userVisible": true });
+        assert_eq!(made["definition"], expected);
+        let input = json!({ "name": "birthplace", "label": "Born in", "userEditable": true });
+        let changed = chief.change("defineAttribute", DEFINITION, input).await;
+        (expected["label"], expected["userEditable"]) = (json!("Born in"), json!(true));
+        assert_eq!(changed["definition"], expected, "what is absent stays");
+        assert_eq!(chief.change("defineAttribute", DEFINITION, json!({ "name": "birthplace", "kind": "DATE" })).await["definition"]["kind"], json!("DATE"));
+        define(&chief, "address_city", "STRING", json!({})).await;
+        define(&chief, "badge", "INTEGER", json!({})).await;
+        for caller in [&chief, &user] {
+            let data = caller.data("{ attributeDefinitions { name } }", json!({})).await;
+            assert_eq!(data["attributeDefinitions"], json!([{ "name": "address_city" }, { "name": "badge" }, { "name": "birthplace" }]));
+        }
+        assert_eq!(stranger.data("{ attributeDefinitions { name } }", json!({})).await["attributeDefinitions"], json!([]));
+    }
+
+    async fn a_definition_keeps_its_rules(app: App) {
+        let chief = app.license_admin().await;
+        let of = |name: &str| json!({ "name": name, "label": "A", "kind": "STRING" });
+        for name in ["a", "a_1", "preferredUsername", "z9", &"a".repeat(50)] {
+            assert_eq!(chief.change("defineAttribute", "", of(name)).await["success"], json!(true), "{name}");
+        }
+        for (name, code) in [("", "REQUIRED"), (" ", "REQUIRED"), ("A", "INVALID"), ("1a", "INVALID"), ("_a", "INVALID"), ("a-b", "INVALID"),
+            ("a.b", "INVALID"), ("a b", "INVALID"), ("é", "INVALID"), ("aé", "INVALID"), ("a\u{1}", "INVALID"), (&"a".repeat(51), "TOO_LONG")] {
+            assert_eq!(chief.faults("defineAttribute", of(name)).await, [format!("{code} input.name")], "{name:?}");
+        }
+        let cases = [
+            (json!({ "name": "B" }), vec!["INVALID input.name", "REQUIRED input.kind", "REQUIRED input.label"]),
+            (json!({ "name": "b", "label": " ", "kind": null, "required": null, "userEditable": null, "userVisible": null }), vec![
+                "NULL_NOT_ALLOWED input.kind", "NULL_NOT_ALLOWED input.required", "NULL_NOT_ALLOWED input.userEditable",
+                "NULL_NOT_ALLOWED input.userVisible", "REQUIRED input.label"]),
+            (json!({ "name": "b", "label": "é".repeat(101), "kind": "DATE" }), vec!["TOO_LONG input.label"]),
+            (json!({ "name": "a", "label": null, "kind": null }), vec!["NULL_NOT_ALLOWED input.kind", "NULL_NOT_ALLOWED input.label"]),
+        ];
+        for (input, faults) in cases {
+            assert_eq!(chief.faults("defineAttribute", input.clone()).await, faults, "{input}");
+        }
+        for name in ["nothing", "A", "", "a\u{1}b"] {
+            assert_eq!(chief.faults("removeAttribute", json!({ "name": name })).await, ["NOT_FOUND input.name"], "{name:?}");
+        }
+    }
+
+    async fn those_who_administer_attributes_define_them_in_their_own_license(app: App) {
+        let input = json!({ "name": "badge", "label": "Badge", "kind": "INTEGER" });
+        let rights = AdminRightsInput { is_attributes_admin: Given(true), ..AdminRightsInput::default() };
+        let flagged = app.person("Flagged", UserFields { admin_rights: Given(rights), ..UserFields::default() }).await;
+        let definer = definer(&app).await;
+        let made = definer.change("createApiKey", "secret", json!({ "name": "Nightly", "role": "ADMIN" })).await;
+        let program = Caller { token: made["secret"].as_str().map(str::to_owned), ..definer.clone() };
+        for caller in [&app.user().await, &app.admin().await, &flagged, &program] {
+            assert_eq!(caller.change_refused("defineAttribute", input.clone()).await, "FORBIDDEN");
+            assert_eq!(caller.change_refused("removeAttribute", json!({ "name": "badge" })).await, "FORBIDDEN");
+        }
+        let root = app.create("Root", app.other_license, UserFields {
+            admin_rights: Given(AdminRightsInput { is_superuser: Given(true), ..AdminRightsInput::default() }), ..UserFields::default()
+        }, Undefined).await;
+        let root = app.sign_in(root).await;
+        for caller in [&definer, &app.license_admin().await, &root] {
+            assert_eq!(caller.change("defineAttribute", "", input.clone()).await["success"], json!(true));
+        }
+        let root_sees = root.data("{ attributeDefinitions { name } }", json!({})).await;
+        assert_eq!(root_sees["attributeDefinitions"], json!([{ "name": "badge" }]), "of his own license");
+        for caller in [&definer, &root] {
+            assert_eq!(caller.change("removeAttribute", DEFINITION, json!({ "name": "badge" })).await["definition"]["label"], json!("Badge"));
+            assert_eq!(caller.faults("removeAttribute", json!({ "name": "badge" })).await, ["NOT_FOUND input.name"]);
+        }
+    }
+
+    async fn the_kind_stays_while_anybody_has_a_value(app: App) {
+        let (chief, user) = (app.license_admin().await, app.user().await);
+        define(&chief, "badge", "INTEGER", json!({})).await;
+        give(&chief, &user.id(), item("badge", 7)).await;
+        let other = json!({ "name": "badge", "kind": "STRING", "label": "" });
+        assert_eq!(chief.faults("defineAttribute", other).await, ["NOT_ALLOWED input.kind", "REQUIRED input.label"]);
+        define(&chief, "badge", "INTEGER", json!({ "label": "The badge" })).await;
+        give(&chief, &user.id(), item("badge", Value::Null)).await;
+        define(&chief, "badge", "STRING", json!({})).await;
+        assert_eq!(give(&chief, &user.id(), item("badge", "x")).await["attributes"], item("badge", "x"));
+    }
+
+    async fn of_many_who_define_the_hundredth_attribute_at_once_one_succeeds(app: App) {
+        let chief = app.license_admin().await;
+        defined(&app, (0..99).map(|n| format!("a{n}"))).await;
+        let inputs = (0..8).map(|n| json!({ "name": format!("b{n}"), "label": "B", "kind": "DATE" }));
+        let payloads = join_all(inputs.map(|input| chief.change("defineAttribute", "", input))).await;
+        assert_eq!(payloads.iter().filter(|payload| payload["success"] == json!(true)).count(), 1);
+        assert_eq!(payloads.iter().filter(|payload| faults_of(payload) == ["NOT_ALLOWED input.name"]).count(), 7);
+        let listed = chief.data("{ attributeDefinitions { name } }", json!({})).await;
+        assert_eq!(listed["attributeDefinitions"].as_array().unwrap().len(), 100);
+        define(&chief, "a7", "STRING", json!({ "label": "Still changed" })).await;
+        chief.change("removeAttribute", "", json!({ "name": "a7" })).await;
+        define(&chief, "b", "STRING", json!({})).await;
+        let same = (0..6).map(|_| chief.change("removeAttribute", "", json!({ "name": "b" })));
+        let removed = join_all(same).await;
+        assert_eq!(removed.iter().filter(|payload| payload["success"] == json!(true)).count(), 1);
+        let input = json!({ "name": "c", "label": "C", "kind": "DATE" });
+        let twice = join_all((0..6).map(|_| chief.change("defineAttribute", "", input.clone()))).await;
+        assert!(twice.iter().all(|payload| payload["success"] == json!(true)), "one makes it, the others find it");
+    }
+
+    async fn values_of_each_kind_keep_its_rule(app: App) {
+        let (chief, user) = (app.license_admin().await, app.user().await);
+        for (name, kind) in [("text", "STRING"), ("truth", "BOOLEAN"), ("day", "DATE"), ("number", "INTEGER")] {
+            define(&chief, name, kind, json!({})).await;
+        }
+        let largest = 9_007_199_254_740_991_i64;
+        let good = [
+            ("text", json!("  Épinal "), json!("Épinal")), ("text", json!("é".repeat(1_000)), json!("é".repeat(1_000))),
+            ("text", json!("\u{fdfa}".repeat(1_000)), json!("\u{fdfa}".repeat(1_000))), ("text", json!("false"), json!("false")),
+            ("text", json!("'; DROP TABLE users; -- %_\\"), json!("'; DROP TABLE users; -- %_\\")), ("text", json!("\u{301}"), json!("\u{301}")),
+            ("truth", json!(true), json!(true)), ("truth", json!(false), json!(false)),
+            ("day", json!(" 1980-07-08"), json!("1980-07-08")), ("day", json!("2000-02-29"), json!("2000-02-29")), ("day", json!("0001-01-01"), json!("0001-01-01")), ("day", json!("9999-12-31"), json!("9999-12-31")),
+            ("number", json!(0), json!(0)), ("number", json!(-7), json!(-7)), ("number", json!(largest), json!(largest)), ("number", json!(-largest), json!(-largest)),
+        ];
+        for (name, given, shown) in good {
+            assert_eq!(give(&chief, &user.id(), item(name, given.clone())).await["attributes"].as_array().unwrap().iter()
+                .find(|one| one["name"] == json!(name)).unwrap()["value"], shown, "{name} {given}");
+        }
+        let deep = (0..60).fold(json!(1), |inner, _| json!([inner]));
+        let bad = [
+            ("text", json!(7), "INVALID"), ("text", json!(true), "INVALID"), ("text", json!(["a"]), "INVALID"), ("text", json!({ "a": 1 }), "INVALID"),
+            ("text", json!("a\nb"), "INVALID"), ("text", json!("a\u{1}"), "INVALID"), ("text", json!("x".repeat(1_001)), "TOO_LONG"), ("text", deep, "INVALID"),
+            ("truth", json!("true"), "INVALID"), ("truth", json!(1), "INVALID"), ("truth", json!([]), "INVALID"),
+            ("day", json!("1980-02-30"), "INVALID"), ("day", json!("1980-7-8"), "INVALID"), ("day", json!("08.07.1980"), "INVALID"), ("day", json!("-999-01-01"), "INVALID"),
+            ("day", json!("+999-01-01"), "INVALID"), ("day", json!("1980-07-08T00:00:00Z"), "INVALID"), ("day", json!(19_800_708), "INVALID"),
+            ("number", json!("7"), "INVALID"), ("number", json!(7.5), "INVALID"), ("number", json!(7.0), "INVALID"), ("number", json!(largest + 1), "INVALID"),
+            ("number", json!(-largest - 1), "INVALID"), ("number", json!(i64::MIN), "INVALID"), ("number", json!(u64::MAX), "INVALID"), ("number", json!(1e300), "INVALID"), ("number", json!(true), "INVALID"),
+        ];
+        for (name, given, code) in bad {
+            let input = json!({ "id": user.id(), "attributes": item(name, given.clone()) });
+            assert_eq!(chief.faults("updateUser", input).await, [format!("{code} input.attributes.0.value")], "{name} {given}");
+        }
+        for (name, blank) in [("text", " \u{200b}"), ("day", " ")] {
+            let left = give(&chief, &user.id(), item(name, blank)).await;
+            assert!(left["attributes"].as_array().unwrap().iter().all(|one| one["name"] != json!(name)), "a blank text counts as null");
+        }
+        let literal = format!("mutation {{ updateUser(input: {{ id: \"{}\", attributes: [{{ name: \"number\", value: 42 }}, {{ name: \"truth\", value: null }}] }}) {{ user {{ attributes {{ label value }} }} }} }}", user.id());
+        assert_eq!(chief.data(&literal, json!({})).await["updateUser"]["user"]["attributes"], json!([{ "label": "number", "value": 42 }]));
+    }
+
+    async fn every_fault_of_attributes_comes_beside_all_others(app: App) {
+        let (chief, user) = (app.license_admin().await, app.user().await);
+        define(&chief, "badge", "INTEGER", json!({ "required": true })).await;
+        define(&chief, "birthplace", "STRING", json!({ "required": true })).await;
+        define(&chief, "nickname", "STRING", json!({})).await;
+        let attributes = json!([
+            { "name": "badge", "value": "x" }, { "name": "nothing", "value": 1 }, { "name": "nickname", "value": "a" }, { "name": "nickname", "value": "b" },
+            { "name": "a\u{1}", "value": 1 }, { "name": "x".repeat(9_000), "value": 1 },
+        ]);
+        let input = new_person(json!({ "firstName": " ", "email": "nobody", "attributes": attributes }));
+        assert_eq!(chief.faults("createUser", input).await, [
+            "INVALID input.attributes.0.value", "INVALID input.attributes.3.name", "INVALID input.email", "NOT_FOUND input.attributes.1.name",
+            "NOT_FOUND input.attributes.4.name", "NOT_FOUND input.attributes.5.name", "REQUIRED input.attributes", "REQUIRED input.firstName",
+        ]);
+        let input = json!({ "id": user.id(), "nickname": "é".repeat(51), "attributes": [{ "name": "badge", "value": null }, { "name": "nickname" }, { "name": "Badge", "value": 1 }] });
+        assert_eq!(chief.faults("updateUser", input).await, [
+            "NOT_FOUND input.attributes.2.name", "NULL_NOT_ALLOWED input.attributes.0.value", "REQUIRED input.attributes.1.value", "TOO_LONG input.nickname",
+        ]);
+        let many: Vec<Value> = (0..101).map(|n| json!({ "name": format!("a{n}"), "value": n })).collect();
+        assert_eq!(chief.faults("updateUser", json!({ "id": user.id(), "attributes": many })).await, ["TOO_LONG input.attributes"]);
+        assert_eq!(chief.faults("updateUser", json!({ "id": user.id(), "attributes": null })).await, ["NULL_NOT_ALLOWED input.attributes"]);
+        assert_eq!(seen(&chief, &user.id()).await, json!([]));
+        let all: Vec<Value> = (0..100).map(|n| json!({ "name": format!("a{n}"), "value": n })).collect();
+        let payload = chief.change("createUser", "", new_person(json!({ "lastName": "", "attributes": all }))).await;
+        assert_eq!(payload["errors"].as_array().unwrap().len(), 100, "as many as are promised");
+    }
+
+    async fn whoever_is_new_has_what_is_required(app: App) {
+        let (chief, root) = (app.license_admin().await, app.superuser().await);
+        let (old, other) = (app.user().await, app.stranger().await);
+        define(&chief, "badge", "INTEGER", json!({ "required": true })).await;
+        define(&chief, "birthplace", "STRING", json!({ "required": true })).await;
+        for missing in [json!({}), json!({ "attributes": [] }), json!({ "attributes": item("birthplace", " ") })] {
+            let payload = chief.change("createUser", "", new_person(missing)).await;
+            assert_eq!(faults_of(&payload), ["REQUIRED input.attributes", "REQUIRED input.attributes"]);
+            let said = payload["errors"].to_string();
+            assert!(said.contains("badge") && said.contains("birthplace"), "{said}");
+        }
+        assert_eq!(chief.faults("createUser", new_person(json!({ "dryRun": true, "attributes": item("birthplace", "Cork") }))).await, ["REQUIRED input.attributes"]);
+        let nulls = json!([{ "name": "badge", "value": null }, { "name": "birthplace", "value": null }]);
+        assert_eq!(chief.faults("createUser", new_person(json!({ "attributes": nulls }))).await,
+            ["NULL_NOT_ALLOWED input.attributes.0.value", "NULL_NOT_ALLOWED input.attributes.1.value"]);
+        assert_eq!(chief.faults("createUser", new_person(json!({ "attributes": null }))).await,
+            ["NULL_NOT_ALLOWED input.attributes", "REQUIRED input.attributes", "REQUIRED input.attributes"]);
+        let both = json!([{ "name": "birthplace", "value": "Cork" }, { "name": "badge", "value": 7 }]);
+        let made = chief.change("createUser", "user { id version attributes { name value } }", new_person(json!({ "attributes": both }))).await;
+        assert_eq!(made["user"]["attributes"], json!([{ "name": "badge", "value": 7 }, { "name": "birthplace", "value": "Cork" }]), "by name");
+        assert_eq!(made["user"]["version"], json!(1));
+        let id = made["user"]["id"].as_str().unwrap();
+        for cleared in [item("birthplace", Value::Null), item("birthplace", " ")] {
+            assert_eq!(chief.faults("updateUser", json!({ "id": id, "attributes": cleared })).await, ["NULL_NOT_ALLOWED input.attributes.0.value"]);
+        }
+        let changed = chief.change("updateUser", "", json!({ "id": old.id(), "nickname": "Old" })).await;
+        assert_eq!(changed["success"], json!(true), "who was there before may go on without");
+        let elsewhere = json!({ "id": other.id(), "attributes": item("badge", 1) });
+        assert_eq!(root.faults("updateUser", elsewhere).await, ["NOT_FOUND input.attributes.0.name"], "another license defines its own");
+    }
+
+    async fn everybody_sees_what_is_visible_and_some_what_is_private(app: App) {
+        let (chief, admin, root) = (app.license_admin().await, app.admin().await, app.superuser().await);
+        let (ada, bob, stranger) = (app.user().await, app.user().await, app.stranger().await);
+        define(&chief, "open", "STRING", json!({})).await;
+        define(&chief, "closed", "INTEGER", json!({ "userVisible": false })).await;
+        give(&chief, &ada.id(), json!([{ "name": "open", "value": "a" }, { "name": "closed", "value": 1 }])).await;
+        let (all, visible) = (json!([{ "name": "closed", "value": 1 }, { "name": "open", "value": "a" }]), json!([{ "name": "open", "value": "a" }]));
+        for (caller, expected) in [(&ada, &all), (&admin, &all), (&chief, &all), (&root, &all), (&bob, &visible)] {
+            assert_eq!(seen(caller, &ada.id()).await, *expected);
+        }
+        let data = stranger.data("query ($id: ID!) { user(by: { id: $id }) { attributes { value } } }", json!({ "id": ada.id() })).await;
+        assert_eq!(data["user"], Value::Null);
+        let made = admin.change("createApiKey", "secret", json!({ "name": "Nightly", "role": "USER" })).await;
+        let program = Caller { token: made["secret"].as_str().map(str::to_owned), ..admin.clone() };
+        assert_eq!(seen(&program, &ada.id()).await, visible, "a program has the rank of its key");
+        define(&chief, "open", "STRING", json!({ "userVisible": false })).await;
+        assert_eq!(seen(&bob, &ada.id()).await, json!([]));
+
+        let query = "query ($id: ID!) { auditEvents(filter: { subject: $id, action: [USER_UPDATED] }) { nodes { changes { field before after } } } }";
+        let told = json!([{ "field": "attributes.open", "before": null, "after": "a" }, { "field": "attributes.closed", "before": null, "after": 1 }]);
+        for caller in [&ada, &admin, &root] {
+            assert_eq!(caller.data(query, json!({ "id": ada.id() })).await["auditEvents"]["nodes"][0]["changes"], told);
+        }
+        let data = chief.data("{ auditEvents(filter: { action: [ATTRIBUTE_DEFINED, ATTRIBUTE_CHANGED] }) { nodes { action subject { id } changes { field before after } } } }", json!({})).await;
+        assert_eq!(data["auditEvents"]["nodes"][0], json!({ "action": "ATTRIBUTE_CHANGED", "subject": null, "changes": [{ "field": "userVisible", "before": true, "after": false }] }));
+        assert_eq!(data["auditEvents"]["nodes"].as_array().unwrap().len(), 3);
+    }
+
+    async fn everybody_changes_his_own_where_the_definition_says_so(app: App) {
+        let (chief, admin, ada, bob) = (app.license_admin().await, app.admin().await, app.user().await, app.user().await);
+        define(&chief, "mine", "STRING", json!({ "userEditable": true, "userVisible": false })).await;
+        define(&chief, "theirs", "STRING", json!({})).await;
+        assert_eq!(give(&ada, &ada.id(), item("mine", "a")).await["attributes"], item("mine", "a"));
+        let query = "mutation ($input: UpdateUserInput!) { updateUser(input: $input) { success } }";
+        let both = json!([{ "name": "mine", "value": "b" }, { "name": "theirs", "value": null }]);
+        let refused = ada.ask(query, json!({ "input": { "id": ada.id(), "role": "ADMIN", "attributes": both } })).await;
+        assert_eq!(refused["errors"][0]["extensions"]["code"], json!("FORBIDDEN"), "{refused:#}");
+        let message = refused["errors"][0]["message"].as_str().unwrap();
+        assert!(message.contains("role, attributes.theirs") && !message.contains("mine"), "{message}");
+        assert_eq!(ada.faults("updateUser", json!({ "id": ada.id(), "attributes": item("nothing", 1) })).await, ["NOT_FOUND input.attributes.0.name"]);
+        assert_eq!(ada.change_refused("updateUser", json!({ "id": bob.id(), "attributes": item("mine", "x") })).await, "FORBIDDEN");
+        assert_eq!(admin.change_refused("updateUser", json!({ "id": chief.id(), "attributes": item("mine", "x") })).await, "FORBIDDEN");
+        for (by, to) in [(&admin, &ada), (&admin, &admin), (&chief, &admin)] {
+            give(by, &to.id(), item("theirs", "x")).await;
+        }
+        let made = admin.change("createApiKey", "secret", json!({ "name": "Nightly", "role": "USER" })).await;
+        let program = Caller { token: made["secret"].as_str().map(str::to_owned), ..admin.clone() };
+        give(&program, &admin.id(), item("mine", "by a program")).await;
+        assert_eq!(program.change_refused("updateUser", json!({ "id": admin.id(), "attributes": item("theirs", "x") })).await, "FORBIDDEN");
+    }
+
+    async fn a_change_of_attributes_is_a_change_of_the_person(app: App) {
+        let (chief, ada) = (app.license_admin().await, app.user().await);
+        define(&chief, "badge", "INTEGER", json!({})).await;
+        define(&chief, "vip", "BOOLEAN", json!({})).await;
+        let before = user::Entity::find_by_id(ada.id).one(app.db.read()).await.unwrap().unwrap();
+        let count = events(&app).await;
+        let input = json!({ "id": ada.id(), "nickname": "A", "expectedVersion": 1, "attributes": [{ "name": "badge", "value": 7 }, { "name": "vip", "value": false }] });
+        let selection = "user { version attributes { name value } }";
+        let changed = chief.change("updateUser", selection, input).await;
+        assert_eq!(changed["user"]["version"], json!(2), "{changed:#}");
+        assert_eq!(events(&app).await, count + 1, "one event");
+        assert_eq!(last_changes(&app).await, json!([{ "field": "nickname", "after": "A" }, { "field": "attributes.badge", "after": 7 }, { "field": "attributes.vip", "after": false }]));
+        let after = user::Entity::find_by_id(ada.id).one(app.db.read()).await.unwrap().unwrap();
+        assert!(after.modified_at > before.modified_at);
+
+        let stale = chief.change("updateUser", selection, json!({ "id": ada.id(), "expectedVersion": 1, "attributes": item("badge", 8) })).await;
+        assert_eq!((faults_of(&stale), &stale["user"]), (vec!["CONFLICT input.expectedVersion".to_owned()], &changed["user"]));
+        let tried = chief.change("updateUser", selection, json!({ "id": ada.id(), "dryRun": true, "attributes": item("badge", 8) })).await;
+        assert_eq!((&tried["success"], &tried["user"]), (&json!(true), &changed["user"]));
+        for same in [item("badge", 7), json!([]), item("vip", false)] {
+            assert_eq!(give(&chief, &ada.id(), same).await, changed["user"]);
+        }
+        define(&chief, "empty", "DATE", json!({})).await;
+        assert_eq!(give(&chief, &ada.id(), item("empty", Value::Null)).await, changed["user"], "to clear what is not there changes nothing");
+        assert_eq!(events(&app).await, count + 2, "and the definition");
+
+        let left = give(&chief, &ada.id(), json!([{ "name": "badge", "value": null }, { "name": "vip", "value": true }])).await;
+        assert_eq!(left, json!({ "version": 3, "attributes": [{ "name": "vip", "value": true }] }));
+        assert_eq!(last_changes(&app).await, json!([{ "field": "attributes.badge", "before": 7 }, { "field": "attributes.vip", "before": false, "after": true }]));
+        let twenty = (0..20).map(|n| chief.change("updateUser", "", json!({ "id": ada.id(), "expectedVersion": 3, "attributes": item("badge", n) })));
+        let won = join_all(twenty).await.iter().filter(|payload| payload["success"] == json!(true)).count();
+        assert_eq!(won, 1);
+    }
+
+    async fn with_an_attribute_go_everybodys_values(app: App) {
+        let (chief, ada, bob) = (app.license_admin().await, app.user().await, app.user().await);
+        for name in ["badge", "floor"] {
+            define(&chief, name, "INTEGER", json!({ "required": true })).await;
+        }
+        give(&chief, &ada.id(), json!([{ "name": "badge", "value": 7 }, { "name": "floor", "value": 3 }])).await;
+        give(&chief, &bob.id(), item("floor", 4)).await;
+        let count = events(&app).await;
+        chief.change("removeAttribute", "", json!({ "name": "badge" })).await;
+        assert_eq!(events(&app).await, count + 1);
+        assert_eq!(seen(&ada, &ada.id()).await, item("floor", 3));
+        let query = "query ($id: ID!) { user(by: { id: $id }) { version } }";
+        for (caller, version) in [(&ada, 3), (&bob, 2)] {
+            assert_eq!(chief.data(query, json!({ "id": caller.id() })).await["user"]["version"], json!(version));
+        }
+        define(&chief, "badge", "STRING", json!({})).await;
+        assert_eq!(seen(&ada, &ada.id()).await, item("floor", 3), "nothing comes back");
+        let payload = chief.change("deleteUser", "", json!({ "id": bob.id() })).await;
+        assert_eq!(payload["success"], json!(true));
+        assert_eq!(attribute_value::Entity::find().count(app.db.read()).await.unwrap(), 1, "who is erased leaves none");
+    }
+
+    async fn values_that_are_given_while_an_attribute_changes_are_of_its_kind(app: App) {
+        let (chief, ada) = (app.license_admin().await, app.user().await);
+        let people: Vec<Caller<'_>> = join_all((0..3).map(|_| app.user())).await;
+        for round in 0..12 {
+            let kind = if round % 2 == 0 { "INTEGER" } else { "STRING" };
+            define(&chief, "badge", if round % 2 == 0 { "STRING" } else { "INTEGER" }, json!({})).await;
+            let given = people.iter().enumerate().map(|(n, person)| {
+                let value = if n % 2 == 0 { json!("x") } else { json!(7) };
+                chief.change("updateUser", "", json!({ "id": person.id(), "attributes": item("badge", value) }))
+            });
+            let entered = chief.change("createUser", "", new_person(json!({ "attributes": item("badge", "x") })));
+            let change = chief.change("defineAttribute", "", json!({ "name": "badge", "kind": kind }));
+            let remove = async {
+                if round % 3 == 2 {
+                    chief.change("removeAttribute", "", json!({ "name": "badge" })).await;
+                }
+            };
+            let mine = chief.change("updateUser", "", json!({ "id": ada.id(), "nickname": format!("N{round}") }));
+            tokio::join!(join_all(given), entered, change, remove, mine);
+            let definitions = profile::definitions(app.db.read(), app.license).await.unwrap();
+            let values = attribute_value::Entity::find().all(app.db.read()).await.unwrap();
+            for value in values {
+                let kind = definitions["badge"].kind;
+                assert_eq!(kind.canonical(&kind.shown(&value.value)).ok().flatten(), Some(value.value), "{kind:?}");
+            }
+            chief.change("removeAttribute", "", json!({ "name": "badge" })).await;
+        }
+    }
+
+    async fn the_attributes_of_a_page_cost_one_statement(app: App) {
+        let people = crowd::store(&app, (0..60).map(|n| crowd::model(app.license, "Ann", &format!("Aa {n:03}"))).collect()).await;
+        defined(&app, (0..40).map(|n| format!("a{n:02}"))).await;
+        crowd::attributes(&app, &people, app.license, "Cork").await;
+        let user = app.user().await;
+        let cost = async |first: usize, more: &str| {
+            let before = app.db.statements();
+            let data = user.data(&format!("{{ users(first: {first}) {{ nodes {{ id {more} }} }} }}"), json!({})).await;
+            (app.db.statements() - before, data["users"]["nodes"].clone())
+        };
+        for first in [1, 50] {
+            let (statements, nodes) = cost(first, "attributes { name label value }").await;
+            assert_eq!(statements, cost(first, "").await.0 + 1);
+            let names = |node: &Value| node["attributes"].as_array().unwrap().iter().map(|one| one["name"].clone()).collect::<Vec<_>>();
+            assert!(nodes.as_array().unwrap().iter().all(|node| names(node).len() == 40 && names(node).is_sorted_by_key(ToString::to_string)));
+        }
+    }
+
+    async fn an_answer_has_a_bounded_number_of_attributes(app: App) {
+        let people = crowd::store(&app, (0..100).map(|n| crowd::model(app.license, "Ann", &format!("Aa {n:03}"))).collect()).await;
+        defined(&app, (0..100).map(|n| format!("a{n:02}"))).await;
+        crowd::attributes(&app, &people, app.license, "Cork").await;
+        let user = app.user().await;
+        let ask = |times: usize| {
+            let pages = (0..times).map(|n| format!("p{n}: users(first: 100) {{ nodes {{ attributes {{ value }} }} }}"));
+            format!("{{ {} }}", pages.collect::<Vec<_>>().join(" "))
+        };
+        user.data(&ask(2), json!({})).await;
+        assert_eq!(user.refused(&ask(3), json!({})).await, "BAD_USER_INPUT");
+    }
+
+    async fn people_are_found_by_an_attribute(app: App) {
+        let (chief, ada, bob) = (app.license_admin().await, app.user().await, app.user().await);
+        define(&chief, "birthplace", "STRING", json!({})).await;
+        define(&chief, "badge", "INTEGER", json!({ "userVisible": false })).await;
+        give(&chief, &ada.id(), json!([{ "name": "birthplace", "value": "Épinal" }, { "name": "badge", "value": 7 }])).await;
+        give(&chief, &bob.id(), item("birthplace", "é".repeat(1_000))).await;
+        let definitions = profile::definitions(app.db.read(), app.license).await.unwrap();
+        let found = async |name: &str, value: Value| {
+            let condition = profile::equals(&definitions[name], &value).ok().unwrap();
+            let found = user::Entity::find().filter(condition).all(app.db.read()).await.unwrap();
+            found.into_iter().map(|person| person.id).collect::<Vec<Id>>()
+        };
+        assert_eq!(found("birthplace", json!(" EPINAL ")).await, [ada.id]);
+        assert_eq!(found("birthplace", json!("E".repeat(1_000))).await, [bob.id]);
+        assert_eq!(found("birthplace", json!("e".repeat(999))).await, []);
+        assert_eq!(found("badge", json!(7)).await, [ada.id]);
+        assert_eq!(found("badge", json!(70)).await, []);
+        let everybody = user::Entity::find().count(app.db.read()).await.unwrap();
+        assert_eq!(found("badge", Value::Null).await.len() as u64, everybody - 1, "null: who has none");
+        assert!(profile::equals(&definitions["badge"], &json!("7")).is_err());
+    }
+}
+
+/// A file of one person for each of the given members.
+fn file(people: &[Value]) -> String {
+    people.iter().map(|person| json!({ "user": person }).to_string() + "\n").collect()
+}
+
+in_every_home! {
+    async fn attributes_are_imported_by_the_same_rules(home: Home) {
+        let home = home.with_admin().await;
+        let server = home.serve(&[]).await;
+        let root = server.sign_in(ADMIN).await;
+        let define = "mutation ($input: DefineAttributeInput!) { defineAttribute(input: $input) { success } }";
+        for (name, kind, required) in [("badge", "INTEGER", true), ("birthplace", "STRING", false)] {
+            let input = json!({ "name": name, "label": name, "kind": kind, "required": required });
+            root.data(define, json!({ "input": input })).await;
+        }
+        let import = async |text: String| {
+            std::fs::write(home.path("people.ndjson"), text).unwrap();
+            home.run(&["import", "people.ndjson"]).await
+        };
+        let person = |n: usize, attributes: Value| json!({ "firstName": "A", "lastName": "B", "username": format!("a{n}"), "externalId": format!("P-{n}"), "attributes": attributes });
+        let good = file(&[person(1, json!({ "badge": 7, "birthplace": " Cork " })), person(2, json!({ "badge": 8, "birthplace": null })), person(3, json!({ "badge": 9, "birthplace": " " }))]);
+        assert_eq!(import(good.clone()).await.out.trim(), "3 were created, 0 changed, 0 unchanged.");
+        assert_eq!(import(good.clone()).await.out.trim(), "0 were created, 0 changed, 3 unchanged.");
+        let query = "{ a: user(by: { externalId: \"P-1\" }) { version attributes { name value } } b: user(by: { externalId: \"P-2\" }) { version attributes { name value } } }";
+        assert_eq!(root.data(query, json!({})).await, json!({
+            "a": { "version": 1, "attributes": [{ "name": "badge", "value": 7 }, { "name": "birthplace", "value": "Cork" }] },
+            "b": { "version": 1, "attributes": [{ "name": "badge", "value": 8 }] },
+        }));
+        let changed = file(&[
+            json!({ "externalId": "P-1", "attributes": { "birthplace": null } }), json!({ "externalId": "P-2", "attributes": { "birthplace": "Épinal" } }),
+            json!({ "externalId": "P-3", "position": "Nurse" }),
+        ]);
+        assert_eq!(import(changed.clone()).await.out.trim(), "0 were created, 3 changed, 0 unchanged.");
+        assert_eq!(import(changed).await.out.trim(), "0 were created, 0 changed, 3 unchanged.");
+        assert_eq!(root.data(query, json!({})).await, json!({
+            "a": { "version": 2, "attributes": [{ "name": "badge", "value": 7 }] },
+            "b": { "version": 2, "attributes": [{ "name": "badge", "value": 8 }, { "name": "birthplace", "value": "Épinal" }] },
+        }));
+        let trail = "query { auditEvents(filter: { action: [USER_UPDATED] }) { nodes { changes { field before after } } } }";
+        let nodes = root.data(trail, json!({})).await["auditEvents"]["nodes"].clone();
+        assert_eq!(nodes[2]["changes"], json!([{ "field": "attributes.birthplace", "before": "Cork", "after": null }]));
+
+        let bad = file(&[
+            person(4, json!({})), person(5, json!({ "badge": "x", "shoe": 7 })), json!({ "externalId": "P-1", "attributes": { "badge": null } }),
+            person(6, json!({ "badge": null })), person(7, json!(["badge"])), person(8, json!({ "badge": 1, "birthplace": "x".repeat(1_001) })),
+        ]);
+        let refused = import(bad).await;
+        assert_eq!(refused.code, 1);
+        let found: Vec<&str> = refused.err.lines().filter(|line| line.starts_with("line ")).collect();
+        let expected = ["line 1: attributes: The attribute badge", "line 2: attributes.badge: A whole", "line 2: attributes.shoe: There is no", "line 3: attributes.badge: This field",
+            "line 4: attributes: The attribute badge", "line 5: attributes: ", "line 6: attributes.birthplace: At most"];
+        assert!(found.len() == expected.len() && found.iter().zip(expected).all(|(line, start)| line.starts_with(start)), "{found:#?}");
+        assert_eq!(import(good).await.out.trim(), "0 were created, 2 changed, 1 unchanged.");
+    }
+}
