@@ -150,6 +150,11 @@ impl Reading {
         self.faults.push(format!("{path}: {rule}"));
     }
 
+    /// Notes a comparison that is made elsewhere.
+    pub fn count(&mut self) {
+        self.conditions += 1;
+    }
+
     /// Ends the use.
     ///
     /// # Errors

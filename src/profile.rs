@@ -146,8 +146,7 @@ pub async fn values(
 }
 
 /// The condition that a person has a value of an attribute; null means that the person has none. Texts are compared
-/// whatever their case and accents. Whether the viewer may ask so is for `Viewer::may_filter_attribute` to say; the
-/// definition is one of [`definitions`] of the viewer's license.
+/// whatever their case and accents.
 ///
 /// # Errors
 /// What is wrong with a value that is not of the attribute's kind.

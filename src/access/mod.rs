@@ -159,14 +159,6 @@ impl Viewer {
         }
     }
 
-    /// Whether the viewer may look people up by a custom attribute.
-    ///
-    /// # Errors
-    /// `Forbidden`, for what is private.
-    pub fn may_filter_attribute(&self, definition: &attribute_definition::Model) -> Result<(), Error> {
-        self.may(if definition.user_visible { Action::ReadDirectory } else { Action::FilterPrivate })
-    }
-
     /// Whether the viewer sees what an audit event says of a field. That he sees the event is for
     /// [`Viewer::sees_audit_events`] to say.
     #[must_use]

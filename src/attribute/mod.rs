@@ -3,7 +3,7 @@
 pub mod mutation;
 pub mod query;
 
-use sea_orm::sea_query::{Expr, ExprTrait, LockType, Query};
+use sea_orm::sea_query::LockType;
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, PaginatorTrait,
     QueryFilter, QuerySelect, Select,
@@ -14,7 +14,7 @@ use crate::audit::{self, Change, Entry, difference};
 use crate::db::Db;
 use crate::entity::attribute_definition::{self, DefineAttributeInput, MOST_DEFINITIONS, is_name};
 use crate::entity::audit_event::AuditAction;
-use crate::entity::{attribute_value, license, user};
+use crate::entity::{attribute_value, license};
 use crate::error::{Error, ErrorCode};
 use crate::form::Form;
 use crate::profile;
@@ -109,20 +109,10 @@ pub async fn remove(db: &Db, viewer: &Viewer, name: &str) -> Result<attribute_de
     let transaction = db.begin().await?;
     let found = find(&transaction, viewer.signed_in()?.license_id, name).await?;
     let old = found.ok_or_else(|| Error::not_found("name", "attribute"))?;
-    let mut having = Query::select();
-    having.column(attribute_value::Column::UserId).from(attribute_value::Entity);
-    having.and_where(attribute_value::Column::DefinitionId.eq(old.id));
-    let people = user::Entity::update_many()
-        .col_expr(user::Column::Version, Expr::col(user::Column::Version).add(1))
-        .col_expr(user::Column::ModifiedAt, Expr::value(now()))
-        .filter(Expr::col((user::Entity, user::Column::Id)).in_subquery(having))
-        .exec(&transaction)
-        .await?;
+    let values = values_of(&old).count(&transaction).await?;
     attribute_definition::Entity::delete_by_id(old.id).exec(&transaction).await?;
-    let changes = [
-        Change::of("name", Some(old.name.clone().into()), None),
-        Change::of("values", Some(people.rows_affected.into()), None),
-    ];
+    let changes =
+        [Change::of("name", Some(old.name.clone().into()), None), Change::of("values", Some(values.into()), None)];
     audit::commit(transaction, [Entry::new(AuditAction::AttributeRemoved, &old).by(viewer).with(changes)]).await?;
     Ok(old)
 }

@@ -17,6 +17,12 @@ impl Fault {
     pub fn invalid(message: impl Into<String>) -> Self {
         Self(ErrorCode::Invalid, message.into())
     }
+
+    /// What the rule asks for, for people.
+    #[must_use]
+    pub fn rule(&self) -> &str {
+        &self.1
+    }
 }
 
 /// How many faults of one input are told.

@@ -1,24 +1,10 @@
-//! Which people: `UserFilter`.
+//! Which people, as input: `UserFilter`.
 
-use async_graphql::InputObject;
-use sea_orm::sea_query::{BinOper, Condition, Expr, ExprTrait, Query, SimpleExpr};
-use sea_orm::{ColumnTrait, DatabaseBackend};
+use async_graphql::{InputObject, Json, MaybeUndefined};
+use serde_json::Value;
 
-use super::search;
-use crate::access::Viewer;
-use crate::entity::membership;
-use crate::entity::site_access::{accesses_any, accesses_one_of};
-use crate::entity::user::{self, Gender, Role, UserType};
-use crate::error::Error;
-use crate::filter::{DateFilter, DateTimeFilter, IdFilter, Reading, StringFilter, Text};
-use crate::scalar::Id;
-use crate::sql::held_against;
-use crate::text;
-
-/// How deep a filter is nested at most, the outermost included.
-const DEEPEST: usize = 5;
-/// How many filters are joined at most.
-const MOST_JOINED: usize = 100;
+use crate::entity::user::{Gender, Role, UserType};
+use crate::filter::{DateFilter, DateTimeFilter, IdFilter, StringFilter};
 
 /// Which people: those who meet everything that is said. At most 5 filters deep, and 50 comparisons in all.
 #[derive(Clone, Debug, Default, InputObject)]
@@ -81,273 +67,24 @@ pub struct UserFilter {
     pub group: Option<IdFilter>,
     /// A site, which is an institution, whose data the person may access.
     pub site: Option<IdFilter>,
+    /// The value of a custom attribute of the viewer's license. Administrators only.
+    pub attribute: Option<AttributeFilter>,
 }
 
-/// People who meet a filter.
-pub struct Wanted {
-    pub condition: Condition,
-    /// Whether they are few enough to be found by what the filter says, rather than by their license.
-    pub are_few: bool,
+/// Compares the value of a custom attribute.
+#[derive(Clone, Debug, InputObject)]
+pub struct AttributeFilter {
+    /// The name of the attribute, as `attributeDefinitions` has it.
+    pub name: String,
+    /// It is this: texts whatever their case and accents. With null, there is none.
+    pub value: MaybeUndefined<Json<Value>>,
 }
 
-impl Wanted {
-    /// Reads a filter; none is met by everybody.
-    ///
-    /// # Errors
-    /// `BadInput` with everything that is wrong; `Forbidden` for what is private.
-    pub fn new(viewer: &Viewer, filter: Option<Box<UserFilter>>, postgres: bool) -> Result<Self, Error> {
-        let Some(filter) = filter else { return Ok(Self { condition: Condition::all(), are_few: false }) };
-        let mut reading = Reading::new(postgres);
-        let wanted = Asked { viewer, postgres, reading: &mut reading }.read(*filter, "filter", 1)?;
-        reading.finish()?;
-        Ok(wanted)
-    }
-
-    /// Those of them whom a condition leaves.
+impl UserFilter {
+    /// Whether it asks, at any depth, for a custom attribute.
     #[must_use]
-    pub fn among(self, seen: Condition) -> Condition {
-        let seen = if self.are_few { held_against(seen).into() } else { seen };
-        Condition::all().add(seen).add(self.condition)
+    pub fn names_attribute(&self) -> bool {
+        let joined = self.and.iter().chain(&self.or).flatten();
+        self.attribute.is_some() || joined.chain(self.not.as_deref()).any(Self::names_attribute)
     }
-}
-
-/// A filter that is being read.
-struct Asked<'a> {
-    viewer: &'a Viewer,
-    postgres: bool,
-    reading: &'a mut Reading,
-}
-
-impl Asked<'_> {
-    fn read(&mut self, filter: UserFilter, path: &str, depth: usize) -> Result<Wanted, Error> {
-        if depth > DEEPEST {
-            self.reading.fault(path, format_args!("at most {DEEPEST} filters deep."));
-            return Ok(Wanted { condition: Condition::all(), are_few: false });
-        }
-        let mut filter = filter;
-        let (and, or, not) = (filter.and.take(), filter.or.take(), filter.not.take());
-        let Wanted { mut condition, mut are_few } = self.own(filter, path)?;
-        if let Some(parts) = and {
-            for part in self.joined(parts, path, "and", depth)? {
-                are_few |= part.are_few;
-                condition = condition.add(part.condition);
-            }
-        }
-        if let Some(parts) = or {
-            let parts = self.joined(parts, path, "or", depth)?;
-            are_few |= !parts.is_empty() && parts.iter().all(|part| part.are_few);
-            let any = parts.into_iter().fold(Condition::any(), |any, part| any.add(part.condition));
-            condition = condition.add(if any.is_empty() { Condition::all().add(Expr::val(1).eq(0)) } else { any });
-        }
-        if let Some(part) = not {
-            let part = self.read(*part, &format!("{path}.not"), depth + 1)?;
-            condition = condition.add(is_not_true(part.condition));
-        }
-        Ok(Wanted { condition, are_few })
-    }
-
-    fn joined(&mut self, parts: Vec<UserFilter>, path: &str, by: &str, depth: usize) -> Result<Vec<Wanted>, Error> {
-        if parts.len() > MOST_JOINED {
-            self.reading.fault(&format!("{path}.{by}"), format_args!("at most {MOST_JOINED} filters."));
-            return Ok(Vec::new());
-        }
-        let parts = parts.into_iter().enumerate();
-        parts.map(|(place, part)| self.read(part, &format!("{path}.{by}.{place}"), depth + 1)).collect()
-    }
-
-    /// What a filter says itself, beside the filters in it.
-    fn own(&mut self, filter: UserFilter, path: &str) -> Result<Wanted, Error> {
-        let UserFilter {
-            and: _,
-            or: _,
-            not: _,
-            id,
-            username,
-            email,
-            certified_email,
-            first_name,
-            last_name,
-            nickname,
-            position,
-            phone,
-            mobile,
-            external_id,
-            orcid_id,
-            website,
-            is_active,
-            is_staff,
-            has_activated,
-            role,
-            user_type,
-            gender,
-            birth_date,
-            date_joined,
-            modified_at,
-            last_login,
-            institution,
-            group,
-            site,
-        } = filter;
-        let texts = self.texts(
-            path,
-            [
-                (user::Column::Username, username),
-                (user::Column::Email, email),
-                (user::Column::CertifiedEmail, certified_email),
-                (user::Column::FirstName, first_name),
-                (user::Column::LastName, last_name),
-                (user::Column::Nickname, nickname),
-                (user::Column::Position, position),
-                (user::Column::Phone, phone),
-                (user::Column::Mobile, mobile),
-                (user::Column::ExternalId, external_id),
-                (user::Column::OrcidId, orcid_id),
-                (user::Column::Website, website),
-            ],
-        )?;
-        let ids = self.ids(path, id, institution, group, site)?;
-        let instants = [
-            (user::Column::DateJoined, date_joined),
-            (user::Column::ModifiedAt, modified_at),
-            (user::Column::LastLogin, last_login),
-        ];
-        let truths = [
-            (user::Column::IsActive, is_active),
-            (user::Column::IsStaff, is_staff),
-            (user::Column::HasActivated, has_activated),
-        ];
-        let mut condition = Condition::all().add(texts.condition).add(ids.condition);
-        for (column, filter) in instants {
-            let Some(filter) = filter else { continue };
-            self.viewer.may_filter(column)?;
-            condition = condition.add(self.reading.instant(&at(path, column), filter, column));
-        }
-        if let Some(filter) = birth_date {
-            self.viewer.may_filter(user::Column::BirthDate)?;
-            condition = condition.add(self.reading.date(filter, user::Column::BirthDate));
-        }
-        for (column, wanted) in truths {
-            self.viewer.may_filter(column)?;
-            condition = condition.add_option(self.reading.truth(wanted, column));
-        }
-        let roles = role.map(|roles| roles.into_iter().map(Role::place).collect());
-        let chosen = [
-            self.reading.one_of(&at(path, user::Column::Role), roles, user::Column::RoleKey),
-            self.reading.one_of(&at(path, user::Column::UserType), user_type, user::Column::UserType),
-            self.reading.one_of(&at(path, user::Column::Gender), gender, user::Column::Gender),
-        ];
-        condition = chosen.into_iter().fold(condition, Condition::add_option);
-        Ok(Wanted { condition, are_few: texts.are_few || ids.are_few })
-    }
-
-    fn texts<const N: usize>(
-        &mut self,
-        path: &str,
-        filters: [(user::Column, Option<StringFilter>); N],
-    ) -> Result<Wanted, Error> {
-        let (mut condition, mut are_few) = (Condition::all(), false);
-        for (column, filter) in filters {
-            let Some(filter) = filter else { continue };
-            self.viewer.may_filter(column)?;
-            if matches!(column, user::Column::Username | user::Column::Email | user::Column::ExternalId) {
-                are_few |= filter.eq.is_some() || filter.one_of.is_some();
-            }
-            if let Some(found) = self.in_search_index(column, filter.contains.as_deref()) {
-                are_few = true;
-                condition = condition.add(found);
-            }
-            let text = text_of(column, self.postgres);
-            condition = condition.add(self.reading.text(&at(path, column), filter, &text));
-        }
-        Ok(Wanted { condition, are_few })
-    }
-
-    /// What follows from a part of one of the searched texts, and is found by the index for searching.
-    fn in_search_index(&self, column: user::Column, part: Option<&str>) -> Option<SimpleExpr> {
-        let is_searched = matches!(
-            column,
-            user::Column::Username
-                | user::Column::Email
-                | user::Column::CertifiedEmail
-                | user::Column::FirstName
-                | user::Column::LastName
-        );
-        let part = text::fold(part.filter(|_| is_searched)?);
-        search::is_indexed(&part).then(|| search::has(&part, self.postgres))
-    }
-
-    fn ids(
-        &mut self,
-        path: &str,
-        id: Option<IdFilter>,
-        institution: Option<IdFilter>,
-        group: Option<IdFilter>,
-        site: Option<IdFilter>,
-    ) -> Result<Wanted, Error> {
-        let names_some = |filter: &&IdFilter| filter.eq.is_some() || filter.one_of.is_some();
-        let are_few = [&id, &institution, &group].into_iter().flatten().any(|filter| names_some(&filter));
-        let mut condition = Condition::all();
-        for (name, column, filter) in
-            [("id", user::Column::Id, id), ("institution", user::Column::InstitutionId, institution)]
-        {
-            let Some(filter) = filter else { continue };
-            self.viewer.may_filter(column)?;
-            let path = format!("{path}.{name}");
-            condition = condition.add(self.reading.id(&path, filter, |ids| column.is_in(ids), || column.is_null()));
-        }
-        if let Some(filter) = group {
-            condition = condition.add(self.reading.id(&format!("{path}.group"), filter, in_groups, in_no_group));
-        }
-        if let Some(filter) = site {
-            self.viewer.may_filter(user::Column::FullSiteAccess)?;
-            let backend = if self.postgres { DatabaseBackend::Postgres } else { DatabaseBackend::Sqlite };
-            let accesses = |sites: Vec<Id>| accesses_one_of(backend, &sites).into();
-            let accesses_none = || is_not_true(accesses_any());
-            condition = condition.add(self.reading.id(&format!("{path}.site"), filter, accesses, accesses_none));
-        }
-        Ok(Wanted { condition, are_few })
-    }
-}
-
-/// The way to a field of a filter.
-fn at(path: &str, column: user::Column) -> String {
-    format!("{path}.{}", column.field())
-}
-
-/// How a text is compared.
-fn text_of(column: user::Column, postgres: bool) -> Text {
-    let identifier = (text::canonical as fn(&str) -> String, text::canonical as fn(&str) -> String);
-    let address = (text::canonical_email as fn(&str) -> String, text::canonical as fn(&str) -> String);
-    let name = (text::fold as fn(&str) -> String, text::fold as fn(&str) -> String);
-    let (key, form) = match column {
-        user::Column::Username => (user::Column::UsernameKey, identifier),
-        user::Column::Email => (user::Column::EmailKey, address),
-        user::Column::CertifiedEmail => (user::Column::CertifiedEmailKey, address),
-        user::Column::FirstName => (user::Column::FirstNameKey, name),
-        user::Column::LastName => (user::Column::LastNameKey, name),
-        user::Column::Nickname => (user::Column::NicknameKey, name),
-        user::Column::Position => (user::Column::PositionKey, name),
-        other => return Text::plain(other, postgres),
-    };
-    Text::keyed(column, key, form, postgres)
-}
-
-/// That something does not hold, or is not known to.
-fn is_not_true(condition: Condition) -> SimpleExpr {
-    SimpleExpr::from(condition).binary(BinOper::IsNot, SimpleExpr::Constant(true.into()))
-}
-
-fn in_groups(groups: Vec<Id>) -> SimpleExpr {
-    let mut members = Query::select();
-    members.column(membership::Column::UserId).from(membership::Entity);
-    members.and_where(membership::Column::GroupId.is_in(groups));
-    user::Column::Id.in_subquery(members)
-}
-
-fn in_no_group() -> SimpleExpr {
-    let mut member = Query::select();
-    member.expr(Expr::val(1)).from(membership::Entity);
-    let person = Expr::col(user::Column::Id.as_column_ref());
-    member.and_where(Expr::col(membership::Column::UserId.as_column_ref()).eq(person));
-    Expr::exists(member).not()
 }

@@ -10,6 +10,7 @@ pub mod query;
 pub mod resolve;
 pub mod search;
 pub mod secrets;
+pub mod wanted;
 
 use async_graphql::MaybeUndefined;
 use sea_orm::sea_query::{Condition, IntoCondition};

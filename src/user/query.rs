@@ -6,8 +6,9 @@ use futures_util::FutureExt;
 use sea_orm::sea_query::ExprTrait;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 
-use super::filter::{UserFilter, Wanted};
+use super::filter::UserFilter;
 use super::order::{self, UserOrder};
+use super::wanted::Wanted;
 use crate::access::{Action, Allowed, SitesOf, UserPermissions, of_license, sites_of};
 use crate::avatar;
 use crate::context::{Answer, ContextExt, answer};
@@ -101,7 +102,7 @@ impl UserQuery {
             viewer.may(Action::ListInactive)?;
         }
         let name = format!("users {} {include_inactive} {filter:?} {order_by:?}", viewer.horizon());
-        let wanted = Wanted::new(viewer, filter, db.is_postgres())?;
+        let wanted = Wanted::new(db, viewer, filter).await?;
         let order = order::read(viewer, &order_by.unwrap_or_default())?;
         let window = ctx.window(PageArgs { first, after, last, before }, &name)?;
         let select = user::Entity::find().filter(wanted.among(viewer.lists_users(include_inactive)));

@@ -5,8 +5,9 @@ use async_graphql::{Context, Object, OutputType, Result};
 use sea_orm::sea_query::{Expr, ExprTrait, Query, SimpleExpr};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, Select};
 
-use super::filter::{UserFilter, Wanted};
+use super::filter::UserFilter;
 use super::matching::{Match, SEARCHED};
+use super::wanted::Wanted;
 use crate::access::{Action, Allowed};
 use crate::context::ContextExt;
 use crate::entity::user;
@@ -66,7 +67,7 @@ impl SearchQuery {
         let list = format!("search {} {include_inactive} {} {filter:?}", viewer.horizon(), words.join(" "));
         let window = ctx.window(PageArgs { first, after, last: None, before: None }, &list)?;
         let db = ctx.db()?;
-        let wanted = Wanted::new(viewer, filter, db.is_postgres())?;
+        let wanted = Wanted::new(db, viewer, filter).await?;
         let select = find(&words, db.is_postgres()).filter(wanted.among(viewer.lists_users(include_inactive)));
         let columns = ctx.named()?.columns().with(SEARCHED.into_iter());
         let page = page::read(db.read(), select.clone(), &columns, &Order::default(), &window).await?;

@@ -222,7 +222,8 @@ in_every_home! {
         let [(old, new)] = people[..] else { panic!("{people:#?}") };
         assert_eq!((new.position.as_deref(), new.version), (Some("Head Doctor"), 2));
         assert!(new.modified_at > old.modified_at);
-        let restored = user::Model { position: old.position.clone(), version: 1, modified_at: old.modified_at, ..new.clone() };
+        let mut restored = user::Model { position: old.position.clone(), version: 1, modified_at: old.modified_at, ..new.clone() };
+        restored.derive_rest();
         assert_eq!(&restored, old);
         assert!(before.1 == after.1 && before.4 == after.4 && before.5 == after.5);
         let groups: Vec<_> = after.2.iter().filter(|group| group.version == 2).map(|group| group.name.as_str()).collect();

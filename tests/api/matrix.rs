@@ -2,6 +2,7 @@
 //! second time; and what must hold whatever is written in whatever order.
 
 mod cell;
+mod filters;
 mod oracle;
 mod reads;
 mod seat;
@@ -20,6 +21,7 @@ use sea_orm::Iterable;
 use serde_json::json;
 
 use self::cell::{Cell, Tally, run};
+use self::filters::{FILTERS, ORDERS};
 use self::oracle::{DONE, PRIVATE, RIGHTS, UNAUTHENTICATED};
 use self::seat::{Seat, World, nobodies, seats, world};
 use crate::app::{App, PASSWORD};
@@ -27,7 +29,8 @@ use crate::definition::{Definition, innermost};
 
 impl Seat<'_> {
     async fn read(&mut self, world: &World) {
-        let cells = self.reads(world);
+        let mut cells = self.reads(world);
+        cells.extend(self.filters());
         run(&self.caller, false, cells, &mut self.tally).await;
     }
 
@@ -120,8 +123,15 @@ async fn is_complete(app: &App, fields: &BTreeSet<&'static str>) {
             assert!(known.contains(&field.as_str()), "{field} of {of} has no case in the matrix");
         }
     }
+    for field in fields_of(app, "UserFilter", "inputFields").await {
+        let is_known = field == "attribute" || FILTERS.iter().any(|(name, _)| *name == field);
+        assert!(is_known, "{field} of UserFilter has no case in the matrix");
+    }
+    for field in fields_of(app, "UserOrderField", "enumValues").await {
+        assert!(ORDERS.iter().any(|(name, _)| *name == field), "{field} of UserOrderField has no case in the matrix");
+    }
     let definition = Definition::of_roster();
-    let known = ["includeInactive", "query", "first", "after", "last", "before"];
+    let known = ["includeInactive", "filter", "orderBy", "query", "keys", "first", "after", "last", "before"];
     for field in definition.fields("Query").into_iter().filter(|field| innermost(&field.ty.node).contains("User")) {
         for argument in &field.arguments {
             let name = argument.node.name.node.as_str();

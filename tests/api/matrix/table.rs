@@ -110,13 +110,16 @@ const DECIDES: [&str; 22] = [
 ];
 
 /// What looks like a decision and is none.
-const ALLOWED: [(&str, &str, &str); 2] = [
+const ALLOWED: [(&str, &str, &str); 5] = [
     ("api_key/mutation.rs", "default_with = \"Role::User\"", "what an input says where it says nothing"),
     (
         "account.rs",
         "new.is_superuser = true",
         "the first superuser is made by the command line, before there is a viewer",
     ),
+    ("user/filter.rs", "pub is_staff: Option<bool>", "who is looked for"),
+    ("user/wanted.rs", "is_active, is_staff, has_activated", "the same"),
+    ("user/wanted.rs", "Column::IsStaff, is_staff", "the same"),
 ];
 
 /// Where a role or a license may be looked at: where it is decided, stored, or invented.
