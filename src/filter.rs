@@ -61,7 +61,7 @@ pub struct IdFilter {
 }
 
 /// Compares a date; all that is said must hold.
-#[derive(Clone, Debug, Default, InputObject)]
+#[derive(Clone, Copy, Debug, Default, InputObject)]
 pub struct DateFilter {
     /// It is this day.
     pub eq: Option<Date>,
@@ -78,7 +78,7 @@ pub struct DateFilter {
 }
 
 /// Compares an instant; all that is said must hold.
-#[derive(Clone, Debug, Default, InputObject)]
+#[derive(Clone, Copy, Debug, Default, InputObject)]
 pub struct DateTimeFilter {
     /// It is this instant.
     pub eq: Option<DateTime<Utc>>,
@@ -94,24 +94,22 @@ pub struct DateTimeFilter {
     pub is_null: Option<bool>,
 }
 
+/// Brings a text into the form in which it is compared.
+pub type Form = fn(&str) -> String;
+
 /// A text as it is stored, and the form in which it is compared.
 pub struct Text {
     stored: Expr,
     /// The same, compared byte by byte.
     bytes: Expr,
     key: Expr,
-    whole: fn(&str) -> String,
-    part: fn(&str) -> String,
+    whole: Form,
+    part: Form,
 }
 
 impl Text {
     /// A text beside which its key is stored; `whole` and `part` bring what is looked for into the form of the key.
-    pub fn keyed(
-        stored: impl ColumnTrait,
-        key: impl ColumnTrait,
-        (whole, part): (fn(&str) -> String, fn(&str) -> String),
-        postgres: bool,
-    ) -> Self {
+    pub fn keyed(stored: impl ColumnTrait, key: impl ColumnTrait, (whole, part): (Form, Form), postgres: bool) -> Self {
         let key = Expr::col(key.as_column_ref());
         Self { bytes: bytes_of(&stored, postgres), stored: Expr::col(stored.as_column_ref()), key, whole, part }
     }
@@ -120,7 +118,7 @@ impl Text {
     pub fn plain(stored: impl ColumnTrait, postgres: bool) -> Self {
         let bytes = bytes_of(&stored, postgres);
         let key = Func::lower(bytes.clone()).into();
-        let (whole, part) = (str::to_ascii_lowercase as fn(&str) -> String, str::to_ascii_lowercase as _);
+        let (whole, part) = (str::to_ascii_lowercase as Form, str::to_ascii_lowercase as _);
         Self { stored: Expr::col(stored.as_column_ref()), bytes, key, whole, part }
     }
 }
@@ -171,9 +169,9 @@ impl Reading {
         let StringFilter { eq, one_of, contains, starts_with, ends_with, is_null, lt, lte, gt, gte, case_sensitive } =
             filter;
         let (equal, compared) = if case_sensitive { (&text.stored, &text.bytes) } else { (&text.key, &text.key) };
-        let form = |form: fn(&str) -> String| if case_sensitive { str::to_owned } else { form };
+        let form = |form: Form| if case_sensitive { str::to_owned } else { form };
         let (whole, part) = (form(text.whole), form(text.part));
-        let mut short = |operator: &str, given: Option<String>, form: fn(&str) -> String| {
+        let mut short = |operator: &str, given: Option<String>, form: Form| {
             let given = given.inspect(|_| self.conditions += 1)?;
             if given.chars().count() > LONGEST {
                 self.fault(&format!("{path}.{operator}"), format_args!("at most {LONGEST} characters."));

@@ -137,8 +137,8 @@ impl<E: EntityTrait> Order<E> {
         let first = self.0.first().map(SortKey::col);
         Condition::all().add_option(match part {
             Part::Whole => None,
-            Part::With => first.map(|first| first.is_not_null()),
-            Part::Without => first.map(|first| first.is_null()),
+            Part::With => first.map(ExprTrait::is_not_null),
+            Part::Without => first.map(ExprTrait::is_null),
         })
     }
 

@@ -79,6 +79,7 @@ impl UserQuery {
 
     /// People who meet a filter, in an order: by last name, first name and id where nothing is said.
     #[graphql(guard = "Allowed", complexity = "page::cost(first, last, child_complexity)")]
+    #[expect(clippy::too_many_arguments, reason = "each is an argument of the field")]
     async fn users(
         &self,
         ctx: &Context<'_>,

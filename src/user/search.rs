@@ -95,11 +95,13 @@ fn find(words: &[String], postgres: bool) -> Select<user::Entity> {
 }
 
 /// Whether the index for searching finds a word; on PostgreSQL it finds shorter ones too, but not by much.
+#[must_use]
 pub fn is_indexed(word: &str) -> bool {
     word.chars().count() >= TRIGRAM
 }
 
 /// The condition that a folded word is in one of the searched texts.
+#[must_use]
 pub fn has(word: &str, postgres: bool) -> SimpleExpr {
     if postgres || !is_indexed(word) {
         return sql::contains(Expr::col(user::Column::SearchKey.as_column_ref()), word, postgres);

@@ -13,7 +13,7 @@ use crate::entity::membership;
 use crate::entity::site_access::{accesses_any, accesses_one_of};
 use crate::entity::user::{self, Role};
 use crate::error::Error;
-use crate::filter::{IdFilter, Reading, StringFilter, Text};
+use crate::filter::{Form, IdFilter, Reading, StringFilter, Text};
 use crate::profile::{self, Definitions};
 use crate::scalar::Id;
 use crate::sql::held_against;
@@ -293,9 +293,9 @@ fn at(path: &str, column: user::Column) -> String {
 
 /// How a text is compared.
 fn text_of(column: user::Column, postgres: bool) -> Text {
-    let identifier = (text::canonical as fn(&str) -> String, text::canonical as fn(&str) -> String);
-    let address = (text::canonical_email as fn(&str) -> String, text::canonical as fn(&str) -> String);
-    let name = (text::fold as fn(&str) -> String, text::fold as fn(&str) -> String);
+    let identifier: (Form, Form) = (text::canonical, text::canonical);
+    let address: (Form, Form) = (text::canonical_email, text::canonical);
+    let name: (Form, Form) = (text::fold, text::fold);
     let (key, form) = match column {
         user::Column::Username => (user::Column::UsernameKey, identifier),
         user::Column::Email => (user::Column::EmailKey, address),

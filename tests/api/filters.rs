@@ -113,6 +113,7 @@ impl Town {
 }
 
 /// The n-th of the people: whatever n, the same values.
+#[expect(clippy::manual_is_multiple_of, reason = "one remainder reads like the other")]
 fn resident(license: Id, n: usize, institutions: &[Id]) -> user::Model {
     fn of<'a>(values: &[&'a str], n: usize) -> Option<&'a str> {
         values.get(n % (values.len() + 1)).copied()
@@ -185,32 +186,32 @@ fn meets(person: &Resident, filter: &Value) -> bool {
         "isActive" => row.is_active == value.as_bool().unwrap(),
         "isStaff" => row.is_staff == value.as_bool().unwrap(),
         "hasActivated" => row.has_activated == value.as_bool().unwrap(),
-        "role" => value.as_array().unwrap().contains(&json!(name_of(row.role))),
-        "userType" => value.as_array().unwrap().contains(&json!(name_of(row.user_type))),
-        "gender" => value.as_array().unwrap().contains(&json!(name_of(row.gender))),
+        "role" => value.as_array().unwrap().contains(&json!(name_of(&row.role))),
+        "userType" => value.as_array().unwrap().contains(&json!(name_of(&row.user_type))),
+        "gender" => value.as_array().unwrap().contains(&json!(name_of(&row.gender))),
         "id" => of_ids(&[row.id], value),
         "institution" => of_ids(row.institution_id.as_slice(), value),
         "group" => of_ids(&person.groups, value),
         "site" => of_ids(&person.sites, value),
-        "birthDate" => in_range(row.birth_date, value, |text| Date::parse(text).unwrap()),
-        "dateJoined" | "modifiedAt" | "lastLogin" => in_range(person.instant(field), value, |text| {
+        "birthDate" => in_range(row.birth_date.as_ref(), value, |text| Date::parse(text).unwrap()),
+        "dateJoined" | "modifiedAt" | "lastLogin" => in_range(person.instant(field).as_ref(), value, |text| {
             DateTime::parse_from_rfc3339(text).unwrap().with_timezone(&Utc)
         }),
         field => text_meets(field, person.text(field), value),
     })
 }
 
-fn name_of<E: sea_orm::ActiveEnum<Value = String>>(value: E) -> String {
+fn name_of<E: sea_orm::ActiveEnum<Value = String>>(value: &E) -> String {
     value.to_value()
 }
 
-fn in_range<T: PartialOrd>(stored: Option<T>, filter: &Value, read: impl Fn(&str) -> T) -> bool {
+fn in_range<T: PartialOrd>(stored: Option<&T>, filter: &Value, read: impl Fn(&str) -> T) -> bool {
     filter.as_object().unwrap().iter().all(|(operator, value)| {
         if operator == "isNull" {
             return stored.is_none() == value.as_bool().unwrap();
         }
         let value = read(value.as_str().unwrap());
-        stored.as_ref().is_some_and(|stored| match operator.as_str() {
+        stored.is_some_and(|stored| match operator.as_str() {
             "eq" => *stored == value,
             "lt" => *stored < value,
             "lte" => *stored <= value,
@@ -225,9 +226,8 @@ fn text_meets(field: &str, stored: Option<&str>, filter: &Value) -> bool {
     let sensitive = filter["caseSensitive"] == json!(true);
     let form = |text: &str, whole: bool| match field {
         _ if sensitive => text.to_owned(),
-        "username" => canonical(text),
         "email" | "certifiedEmail" if whole => canonical_email(text),
-        "email" | "certifiedEmail" => canonical(text),
+        "username" | "email" | "certifiedEmail" => canonical(text),
         "firstName" | "lastName" | "nickname" | "position" => fold(text),
         _ => text.to_ascii_lowercase(),
     };
@@ -280,8 +280,8 @@ fn random_filter(town: &Town, dice: &mut Dice, depth: usize) -> Value {
             10 => drop(filter.insert("isActive".to_owned(), json!(dice.below(2) == 0))),
             11 => drop(filter.insert("hasActivated".to_owned(), json!(dice.below(2) == 0))),
             12 => drop(filter.insert("role".to_owned(), json!(["USER", "ADMIN", "LICENSE_ADMIN"][..dice.below(4)]))),
-            13 => drop(filter.insert("gender".to_owned(), json!([name_of(person.row.gender)]))),
-            14 => drop(filter.insert("userType".to_owned(), json!([name_of(person.row.user_type)]))),
+            13 => drop(filter.insert("gender".to_owned(), json!([name_of(&person.row.gender)]))),
+            14 => drop(filter.insert("userType".to_owned(), json!([name_of(&person.row.user_type)]))),
             15 => drop(filter.insert("institution".to_owned(), random_ids(&town.institutions, dice))),
             16 => drop(filter.insert("group".to_owned(), random_ids(&town.groups, dice))),
             20 => drop(filter.insert("site".to_owned(), random_ids(&town.institutions, dice))),
@@ -560,7 +560,9 @@ on_every_database! {
             assert_eq!(chief.change("deleteUser", "", json!({ "id": last })).await["success"], true);
             gone.push(last);
             let mut people = vec![resident(app.license, 200 + 2 * n, &[]), resident(app.license, 201 + 2 * n, &[])];
-            people.iter_mut().for_each(|person| person.has_activated = false);
+            for person in &mut people {
+                person.has_activated = false;
+            }
             crowd::store(&app, people).await;
         }
         assert_eq!(seen, before);

@@ -177,7 +177,7 @@ on_every_database! {
         let cases = [
             ("OTTER", 1.0, json!(["USERNAME", "FIRST_NAME", "EMAIL"])),
             ("otterl", 0.8, json!(["FIRST_NAME"])),
-            ("terley seal", (0.5 + 0.72) / 2.0, json!(["FIRST_NAME", "EMAIL"])),
+            ("terley seal", f64::midpoint(0.5, 0.72), json!(["FIRST_NAME", "EMAIL"])),
         ];
         for (words, score, fields) in cases {
             let edge = chief.data(query, json!({ "query": words })).await["searchUsers"]["edges"][0].clone();
