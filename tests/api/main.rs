@@ -45,4 +45,5 @@ mod sign_in;
 mod sites;
 mod statements;
 mod toy;
+mod upgrade;
 mod wire;

@@ -83,6 +83,11 @@ async fn no_common_query_reads_a_table_from_end_to_end() {
         "{ user(by: { username: \"nobody\" }) { id } }".to_owned(),
         "{ user(by: { email: \"nobody@example.org\" }) { id } }".to_owned(),
         "{ user(by: { externalId: \"1\" }) { id } }".to_owned(),
+        "{ resolveUsers(keys: [\"a\", \"b\", \"c\"]) { status user { id } } }".to_owned(),
+        format!(
+            "{{ users(filter: {{ site: {{ eq: \"{}\" }} }}) {{ nodes {{ id attributes {{ name }} sites {{ nodes {{ id }} }} }} }} }}",
+            caller.id()
+        ),
         "{ groups { nodes { id } } institutions { nodes { id } } }".to_owned(),
         "{ users { nodes { id attributes { name } } } attributeDefinitions { name } }".to_owned(),
         "{ auditEvents { nodes { id actor { id } subject { id } apiKey { id } } } }".to_owned(),
