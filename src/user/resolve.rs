@@ -161,8 +161,10 @@ fn any_key(db: &Db, forms: &[Forms], of: Option<Id>) -> Condition {
         let external_ids = any_of(backend, user::Column::ExternalId, texts(|forms| &forms.external_id));
         Condition::all().add(of_license(user::Column::LicenseId, license)).add(external_ids).into()
     };
+    let ids: Vec<Id> = forms.iter().filter_map(|forms| forms.id).collect();
     Condition::any()
-        .add(one_of(backend, user::Column::Id, forms.iter().filter_map(|forms| forms.id)))
+        // SQLite finds each by its index as long as none of them is always false.
+        .add_option((!ids.is_empty()).then(|| one_of(backend, user::Column::Id, ids)))
         .add(any_of(backend, user::Column::UsernameKey, texts(|forms| &forms.username)))
         .add(any_of(backend, user::Column::EmailKey, texts(|forms| &forms.email)))
         .add_option(of.map(in_license))

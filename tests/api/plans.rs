@@ -133,7 +133,7 @@ async fn events_are_read_from_the_newest_by_the_index_that_finds_fewest() {
 const CROWD: usize = 100_000;
 
 /// The commonest lists: what is asked, and by which index SQLite, which has counted nothing yet, finds the rows.
-const LISTS: [(&str, &str); 24] = [
+const LISTS: [(&str, &str); 25] = [
     ("users", "users_of_license_by_name"),
     ("users(last: 50)", "users_of_license_by_name"),
     ("users(includeInactive: true)", "users_of_license_by_name"),
@@ -161,6 +161,7 @@ const LISTS: [(&str, &str); 24] = [
     ("users(filter: { externalId: { eq: \"X7-7\" } })", "users_by_external_id"),
     ("users(filter: { email: { contains: \"e77-7\" } })", "users_search"),
     ("searchUsers(query: \"e77-7\")", "users_search"),
+    ("resolveUsers(keys: [\"e7-7\", \"X8-8\", \"u9-9\"])", "MULTI-INDEX OR"),
 ];
 
 /// A license with very many people, all of whom come from a few by one statement.
@@ -238,7 +239,8 @@ fn multiplied(postgres: bool) -> String {
 
 fn asked(list: &str, institution: &str, group: &str) -> String {
     let list = list.replace("INSTITUTION", institution).replace("GROUP", group);
-    format!("{{ {list} {{ nodes {{ id }} }} }}")
+    let selection = if list.starts_with("resolveUsers") { "user { id }" } else { "nodes { id }" };
+    format!("{{ {list} {{ {selection} }} }}")
 }
 
 #[tokio::test]
