@@ -94,7 +94,7 @@ mod tests {
             (&["dam"], 0.5),
             (&["example"], 0.45),
             (&["zoe", "dam"], 0.75),
-            (&["x"], 0.0),
+            (&["q"], 0.0),
         ] {
             assert!((score(words) - expected).abs() < 1e-9, "{words:?}: {}", score(words));
         }
