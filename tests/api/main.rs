@@ -35,6 +35,7 @@ mod plans;
 mod playground;
 mod postgres;
 mod proxies;
+mod replay;
 mod resolve;
 mod rights;
 mod schema;
