@@ -13,7 +13,7 @@ use crate::app::{App, Caller};
 use crate::crowd;
 use crate::hostile::Dice;
 
-const TEXTS: [&str; 12] = [
+pub const TEXTS: [&str; 12] = [
     "username",
     "email",
     "certifiedEmail",
@@ -300,7 +300,7 @@ fn random_filter(town: &Town, dice: &mut Dice, depth: usize) -> Value {
     Value::Object(filter)
 }
 
-fn random_text(value: &str, dice: &mut Dice) -> Value {
+pub fn random_text(value: &str, dice: &mut Dice) -> Value {
     let letters: Vec<char> = value.chars().collect();
     let (from, to) = (dice.below(letters.len()), 1 + dice.below(letters.len()));
     let part: String = letters[from.min(to - 1)..from.max(to)].iter().collect();
@@ -389,7 +389,7 @@ fn sorted_by(row: &user::Model, field: &str) -> Option<Sorted> {
     }
 }
 
-const FIELDS: [&str; 9] =
+pub const FIELDS: [&str; 9] =
     ["USERNAME", "EMAIL", "FIRST_NAME", "LAST_NAME", "ROLE", "POSITION", "DATE_JOINED", "MODIFIED_AT", "LAST_LOGIN"];
 
 fn compare(a: &user::Model, b: &user::Model, order: &[Value]) -> std::cmp::Ordering {

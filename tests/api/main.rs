@@ -36,6 +36,7 @@ mod plans;
 mod playground;
 mod postgres;
 mod proxies;
+mod replay;
 mod resolve;
 mod rights;
 mod schema;

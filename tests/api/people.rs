@@ -342,17 +342,40 @@ on_every_database! {
         assert_eq!(user["emailVerified"], json!(false));
     }
 
-    async fn of_twenty_who_enter_one_address_at_once_one_succeeds(app: App) {
+    async fn of_a_hundred_who_enter_one_address_at_once_one_succeeds(app: App) {
         let chief = app.license_admin().await;
-        let spellings = ["ada@x.example", "ADA@x.example", "Ada@X.example", "aDa@x.EXAMPLE"];
-        let attempts = (0..20).map(|n| {
+        let spellings = ["mike@münchen.example", "MIKE@MÜNCHEN.example", "Mike@xn--mnchen-3ya.example", "ｍｉｋｅ@mu\u{308}nchen.EXAMPLE", "mıke@München.example"];
+        let attempts = (0..100).map(|n| {
             let chief = &chief;
-            async move { chief.change("createUser", "", new_person(json!({ "email": spellings[n % 4] }))).await }
+            async move { chief.change("createUser", "user { email }", new_person(json!({ "email": spellings[n % 5] }))).await }
         });
         let payloads = join_all(attempts).await;
         let (done, refused): (Vec<_>, Vec<_>) = payloads.iter().partition(|payload| payload["success"] == json!(true));
-        assert_eq!(done.len(), 1);
-        assert!(refused.iter().all(|payload| faults_of(payload) == ["TAKEN input.email"]), "{refused:#?}");
+        assert_eq!((done.len(), refused.len()), (1, 99));
+        assert!(refused.iter().all(|payload| faults_of(payload) == ["TAKEN input.email"] && payload["user"].is_null()), "{refused:#?}");
+        let events = "{ auditEvents(filter: { action: [USER_CREATED] }) { nodes { actor { id } } } }";
+        let events = chief.data(events, json!({})).await["auditEvents"]["nodes"].as_array().unwrap().clone();
+        assert_eq!(events.iter().filter(|event| event["actor"]["id"] == json!(chief.id())).count(), 1);
+    }
+
+    async fn of_a_hundred_changes_at_once_of_one_version_one_is_made_and_the_others_see_it(app: App) {
+        let chief = app.license_admin().await;
+        let id = entered(&chief, json!({})).await["id"].clone();
+        let changes = (0..100).map(|n| {
+            let input = json!({ "id": id, "nickname": format!("Nick {n}"), "expectedVersion": 1 });
+            chief.change("updateUser", "user { id nickname version }", input)
+        });
+        let payloads = join_all(changes).await;
+        let (done, refused): (Vec<_>, Vec<_>) = payloads.iter().partition(|payload| payload["success"] == json!(true));
+        assert_eq!((done.len(), refused.len()), (1, 99));
+        assert_eq!(done[0]["user"]["version"], json!(2));
+        for payload in refused {
+            assert_eq!(faults_of(payload), ["CONFLICT input.expectedVersion"]);
+            assert_eq!(payload["user"], done[0]["user"], "the person as he is now");
+        }
+        let read = "query ($id: ID!) { user(by: { id: $id }) { id nickname version } auditEvents(filter: { subject: $id, action: [USER_UPDATED] }) { totalCount } }";
+        let read = chief.data(read, json!({ "id": id })).await;
+        assert_eq!((&read["user"], &read["auditEvents"]["totalCount"]), (&done[0]["user"], &json!(1)));
     }
 
     async fn of_twenty_who_change_to_one_username_at_once_one_succeeds(app: App) {

@@ -130,6 +130,39 @@ on_every_database! {
         }
     }
 
+    async fn fifty_groups_with_their_members_and_all_that_belongs_to_them_cost_as_much_as_one(app: App) {
+        let (people, _, sites) = hospital(&app).await;
+        // Every third has every site, every third some, every third none.
+        let everywhere = user::Entity::update_many().col_expr(user::Column::FullSiteAccess, Expr::value(true));
+        everywhere.filter(user::Column::Id.is_in(people.iter().copied().step_by(3))).exec(app.db.write()).await.unwrap();
+        let grants = people.iter().skip(1).step_by(3).flat_map(|id| sites.iter().take(7).map(|site| (*id, Id::parse(site.as_str().unwrap()).unwrap())));
+        let grants = grants.map(|(user_id, institution_id)| site_access::Model { user_id, institution_id, granted_at: now() }.into_active_model().reset_all());
+        site_access::Entity::insert_many(grants).exec_without_returning(app.db.write()).await.unwrap();
+        let groups = crowd::groups(&app, app.license, (0..50).map(|n| format!("A ward {n:02}"))).await;
+        for (n, group) in groups.iter().enumerate() {
+            let members: Vec<Id> = people.iter().copied().cycle().skip(2 * n).take(25).collect();
+            crowd::memberships(&app, &members, &[*group], GroupRole::Member).await;
+        }
+        let user = app.user().await;
+        let query = "query ($first: Int) { groups(first: $first) { nodes { name members(first: 20) { nodes { \
+            institution { name } groups { name } sites(first: 5) { nodes { name } } } } } } }";
+        for first in [1, 50] {
+            let (statements, data) = cost(&user, query, json!({ "first": first })).await;
+            let groups = data["groups"]["nodes"].as_array().unwrap();
+            assert_eq!(groups.len(), first);
+            for group in groups {
+                let members = group["members"]["nodes"].as_array().unwrap();
+                assert!(group["name"].as_str().unwrap().starts_with("A ward"));
+                assert_eq!(members.len(), 20);
+                let with_sites = members.iter().filter(|member| member["sites"]["nodes"].as_array().unwrap().len() == 5).count();
+                assert!((13..=14).contains(&with_sites), "{group:#}");
+                assert!(members.iter().all(|member| member["institution"].is_object() && member["groups"].as_array().unwrap().len() > 2));
+            }
+            println!("{first} groups: {statements} statements");
+            assert_eq!(statements, 7, "{first}: the token, the groups, the members, their institutions, their groups, their sites by each of two ways");
+        }
+    }
+
     async fn each_parent_has_its_own_page(app: App) {
         let (people, groups, _) = hospital(&app).await;
         let user = app.user().await;

@@ -1,0 +1,153 @@
+//! The same thousands of operations on SQLite and on PostgreSQL, one after the other: every answer is the same, whatever
+//! the text, order and collation.
+
+mod deed;
+mod making;
+mod side;
+mod words;
+mod world;
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use async_graphql::MaybeUndefined::{Undefined, Value as Given};
+use roster::entity::user::{AdminRightsInput, Role, UserFields};
+use sea_orm::ConnectionTrait as _;
+use serde_json::{Value, json};
+
+use self::deed::{Ask, DEEDS};
+use self::side::Side;
+use self::world::World;
+use crate::app::{App, Caller};
+
+/// How many operations there are; `ROSTER_TEST_OPERATIONS` asks for another number.
+const OPERATIONS: usize = 5_000;
+/// By which the choices are made; `ROSTER_TEST_SEED` asks for others.
+const SEED: usize = 20_261_122;
+/// How many keep their rights.
+const FIXED: usize = 8;
+/// How many pass by at a time.
+const PASSING: usize = 3;
+/// After how many operations somebody else does.
+const STAY: usize = 40;
+
+/// Those who keep their rights, in the order in which the operations know them.
+async fn fixed(app: &App) -> Vec<Caller<'_>> {
+    let rights = |rights: AdminRightsInput| UserFields { admin_rights: Given(rights), ..UserFields::default() };
+    let role = |role: Role| UserFields { role: Given(role), ..UserFields::default() };
+    let everywhere = UserFields { full_site_access: Given(true), ..role(Role::Admin) };
+    let people: [_; FIXED] = [
+        ("Super", app.license, rights(AdminRightsInput { is_superuser: Given(true), ..AdminRightsInput::default() })),
+        ("Chief", app.license, role(Role::LicenseAdmin)),
+        ("Admin", app.license, role(Role::Admin)),
+        ("Everywhere", app.license, everywhere),
+        (
+            "Groups",
+            app.license,
+            rights(AdminRightsInput { is_group_admin: Given(true), ..AdminRightsInput::default() }),
+        ),
+        ("User", app.license, UserFields::default()),
+        ("Chief of B", app.other_license, role(Role::LicenseAdmin)),
+        ("User of B", app.other_license, UserFields::default()),
+    ];
+    let mut callers = Vec::new();
+    for (n, (name, license, mut fields)) in people.into_iter().enumerate() {
+        fields.email = Given(format!("fixed{n}@x.example"));
+        callers.push(app.sign_in(app.create(name, license, fields, Undefined).await).await);
+    }
+    callers
+}
+
+/// The path of the first difference of two answers.
+fn difference(one: &Value, other: &Value) -> Option<String> {
+    let within = |name: String, one: &Value, other: &Value| difference(one, other).map(|path| format!("/{name}{path}"));
+    match (one, other) {
+        (Value::Object(a), Value::Object(b)) if a.keys().eq(b.keys()) => {
+            a.iter().find_map(|(name, value)| within(name.clone(), value, &b[name]))
+        }
+        (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
+            a.iter().zip(b).enumerate().find_map(|(n, (a, b))| within(n.to_string(), a, b))
+        }
+        _ => (one != other).then(|| format!(": {one} and {other}")),
+    }
+}
+
+/// What came of an operation, in a word.
+fn outcome(answer: &Value) -> &str {
+    let answer = &answer["answer"];
+    if let Some(code) = answer["errors"][0]["extensions"]["code"].as_str() {
+        return code;
+    }
+    match &answer["data"]["done"] {
+        Value::Null if has_id(&answer["data"]) => "found",
+        Value::Null => "found nothing",
+        payload if payload["success"] == json!(true) => "done",
+        payload => payload["errors"][0]["code"].as_str().unwrap(),
+    }
+}
+
+fn has_id(value: &Value) -> bool {
+    match value {
+        Value::Object(fields) => fields.iter().any(|(name, value)| (name == "id" && !value.is_null()) || has_id(value)),
+        Value::Array(values) => values.iter().any(has_id),
+        _ => false,
+    }
+}
+
+/// Both directories at once, for everything that is asked.
+struct Replay<'a> {
+    seed: usize,
+    sides: [Side<'a>; 2],
+    world: World,
+    outcomes: BTreeMap<String, usize>,
+}
+
+impl Replay<'_> {
+    async fn ask(&mut self, number: usize, ask: Ask) {
+        let [sqlite, postgres] = &mut self.sides;
+        let ((one, marked), (other, also_marked)) = tokio::join!(sqlite.ask(&ask), postgres.ask(&ask));
+        if let Some(path) = difference(&marked, &also_marked) {
+            panic!(
+                "operation {number} of the seed {} differs at {path}\n{ask:#?}\n{:#}\non SQLite: {one:#}\non PostgreSQL: {other:#}",
+                self.seed, ask.variables
+            );
+        }
+        *self.outcomes.entry(format!("{} {}", ask.name, outcome(&marked))).or_default() += 1;
+        self.world.learn(&ask, &marked);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn thousands_of_operations_are_answered_alike_by_both_databases() {
+    let Some(postgres) = App::on_postgres().await else { return };
+    let sqlite = App::on_sqlite().await;
+    // That nothing is lost is for others to say; this is about what is answered.
+    sqlite.db.write().execute_unprepared("PRAGMA synchronous = OFF").await.unwrap();
+    let (seed, operations) = (asked("ROSTER_TEST_SEED", SEED), asked("ROSTER_TEST_OPERATIONS", OPERATIONS));
+    println!("{operations} operations on both databases from the seed {seed}");
+    let began = Instant::now();
+    let sides = [Side::new(&sqlite, fixed(&sqlite).await), Side::new(&postgres, fixed(&postgres).await)];
+    let mut replay =
+        Replay { seed, sides, world: World::new(u64::try_from(seed).unwrap(), FIXED), outcomes: BTreeMap::new() };
+    for number in 0..operations {
+        if number % STAY == STAY - 1 {
+            let (place, person) = (number / STAY % PASSING, replay.world.passer());
+            for side in &mut replay.sides {
+                side.let_in(place, &person).await;
+            }
+        }
+        let ask = replay.world.next();
+        replay.ask(number, ask).await;
+    }
+    if operations >= OPERATIONS {
+        for (_, name, text, _) in DEEDS {
+            let of_all = |outcome: &str| replay.outcomes.get(&format!("{name} {outcome}")).copied().unwrap_or_default();
+            assert!(of_all("done") + of_all("found") > 0, "never: {name} {text}\n{:#?}", replay.outcomes);
+        }
+    }
+    println!("{operations} operations in {:.1?}\n{:#?}", began.elapsed(), replay.outcomes);
+}
+
+fn asked(name: &str, usual: usize) -> usize {
+    std::env::var(name).ok().map_or(usual, |value| value.parse().unwrap())
+}

@@ -1,0 +1,161 @@
+//! What can be done, in which words, and how often.
+
+use serde_json::{Value, json};
+
+use super::world::World;
+use crate::app::input_of;
+
+/// Who asks.
+#[derive(Clone, Debug)]
+pub enum Who {
+    Nobody,
+    /// One of those who stay what they are.
+    Fixed(usize),
+    /// One of those to whom everything may happen.
+    Passing(usize),
+    /// A program with an API key.
+    Key(String),
+}
+
+/// A request, with marks for what each directory calls otherwise.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    pub who: Who,
+    pub name: &'static str,
+    pub query: String,
+    pub variables: Value,
+    /// Whether its answer has cursors by which to go on.
+    pub is_list: bool,
+}
+
+/// How the input of a mutation, or the variables of a query, are made.
+type Make = fn(&mut World) -> Value;
+
+/// What is done, how often in proportion: a mutation with its payload's selection and its input, or a query with its
+/// variables. A new operation is a line here.
+#[rustfmt::skip]
+pub const DEEDS: &[(usize, &str, &str, Make)] = &[
+    (85, "createUser", PERSON, World::newcomer),
+    (90, "updateUser", PERSON, World::change),
+    (14, "setActive", SWITCHED, World::switch),
+    (20, "deleteUser", "id", |world| json!({ "id": world.any("User") })),
+    (12, "createGroup", GROUP, |world| world.place(&["description"], 1)),
+    (12, "updateGroup", GROUP, |world| world.changed_place("Group", &["description"])),
+    (4, "deleteGroup", "id", |world| json!({ "id": world.any("Group") })),
+    (30, "setGroupMember", GROUP, |world| world.member(true)),
+    (12, "removeGroupMember", GROUP, |world| world.member(false)),
+    (12, "createInstitution", SITE, |world| world.site()),
+    (12, "updateInstitution", SITE, |world| world.changed_place("Institution", SITE_TEXTS)),
+    (4, "deleteInstitution", "id", |world| json!({ "id": world.any("Institution") })),
+    (22, "grantSiteAccess", PERSON, World::access),
+    (10, "revokeSiteAccess", PERSON, World::access),
+    (6, "createApiKey", KEY, World::key),
+    (5, "revokeApiKey", "apiKey { __typename id name }", |world| json!({ "id": world.any("ApiKey") })),
+    (3, "endSessions", "sessionsEnded", |world| json!({ "userId": world.any_unguarded(), "includeCurrent": false })),
+    (3, "unlockUser", "user { __typename id version }", |world| json!({ "id": world.any("User") })),
+    (80, "users", USERS, |world| world.people(20)),
+    (20, "users", LINKED, |world| world.people(4)),
+    (30, "searchUsers", SEARCH, World::search),
+    (15, "resolveUsers", RESOLVE, |world| json!({ "keys": (0..10).map(|_| world.name_of_somebody()).collect::<Vec<_>>() })),
+    (15, "user", ONE, |world| json!({ "by": world.by() })),
+    (8, "node", NODE, |world| json!({ "id": world.anything() })),
+    (10, "nodes", NODES, |world| json!({ "ids": (0..8).map(|_| world.anything()).collect::<Vec<_>>() })),
+    (14, "groups", GROUPS, World::places),
+    (10, "group", MEMBERS, |world| world.part_of("Group")),
+    (14, "institutions", SITES, World::places),
+    (10, "institution", STAFF, |world| world.part_of("Institution")),
+    (10, "user", ACCESS, |world| world.part_of("User")),
+    (20, "auditEvents", EVENTS, World::events),
+    (4, "apiKeys", "{ apiKeys { __typename id name role createdAt expiresAt lastUsedAt createdBy { __typename id } } }", |_| json!({})),
+    (4, "license", "query ($id: ID!) { license(id: $id) { __typename id number name kind holder expiresOn isExpired } }", |world| json!({ "id": world.any("License") })),
+    (4, "viewer", "{ viewer { __typename id fullName version lastLogin license { __typename id name } sessions { __typename id isCurrent createdAt lastSeenAt expiresAt } } }", |_| json!({})),
+];
+
+pub const SITE_TEXTS: &[&str] = &["city", "state", "address", "postcode"];
+
+const PERSON: &str = "user { __typename id version username email emailVerified firstName lastName fullName nickname certifiedEmail phone mobile \
+    website birthDate gender userType position googleScholar orcidId atlasPreference externalId institution { __typename id name } role isStaff \
+    isActive hasActivated hasPin fullSiteAccess adminRights { isSuperuser isAdmin isGroupAdmin isAttributesAdmin } dateJoined modifiedAt lastLogin }";
+const SWITCHED: &str = "sessionsEnded linksRevoked keysRevoked user { __typename id version isActive modifiedAt }";
+const GROUP: &str = "group { __typename id version name description createdAt modifiedAt members(first: 5) { totalCount edges { cursor role joinedAt node { fullName } } } }";
+const SITE: &str = "institution { __typename id version name displayName kind country state city address postcode phone email numBeds externalId createdAt modifiedAt }";
+const KEY: &str = "secret apiKey { __typename id name prefix role createdAt expiresAt }";
+
+const USERS: &str = "query ($filter: UserFilter, $orderBy: [UserOrder!], $all: Boolean!, $first: Int, $last: Int, $after: String, $before: String) {
+    users(filter: $filter, orderBy: $orderBy, includeInactive: $all, first: $first, last: $last, after: $after, before: $before) {
+        totalCount pageInfo { hasNextPage hasPreviousPage startCursor endCursor }
+        edges { cursor node { __typename id version fullName username email position role dateJoined modifiedAt lastLogin isActive } }
+    }
+}";
+const LINKED: &str = "query ($filter: UserFilter, $orderBy: [UserOrder!], $all: Boolean!, $first: Int, $last: Int, $after: String, $before: String) {
+    users(filter: $filter, orderBy: $orderBy, includeInactive: $all, first: $first, last: $last, after: $after, before: $before) {
+        pageInfo { hasNextPage hasPreviousPage startCursor endCursor }
+        nodes {
+            __typename id version lastName birthDate mobile externalId institution { __typename id displayName users(first: 3) { totalCount nodes { fullName } } }
+            license { __typename id name } groups { __typename id name } groupsOwned { name } sites(last: 3) { totalCount nodes { __typename id name } }
+            adminRights { isSuperuser isAdmin } viewerCan { update setActive delete seePrivate seeAdminRights } sessions { isCurrent createdAt }
+        }
+    }
+}";
+const SEARCH: &str = "query ($query: String!, $filter: UserFilter, $all: Boolean!, $first: Int, $after: String) {
+    searchUsers(query: $query, filter: $filter, includeInactive: $all, first: $first, after: $after) {
+        totalCount pageInfo { hasNextPage hasPreviousPage startCursor endCursor } edges { cursor score matchedFields node { __typename id fullName username email } }
+    }
+}";
+const RESOLVE: &str =
+    "query ($keys: [String!]!) { resolveUsers(keys: $keys) { key status user { __typename id fullName } } }";
+const ONE: &str = "query ($by: UserBy!) { user(by: $by) { __typename id version fullName externalId groups { name } institution { name } viewerCan { update delete } } }";
+const NODE: &str = "query ($id: ID!) { node(id: $id) { __typename id ... on User { fullName version } ... on Group { name version } ... on Institution { name version } ... on AuditEvent { action } } }";
+const NODES: &str = "query ($ids: [ID!]!) { nodes(ids: $ids) { __typename id ... on User { fullName version } ... on Group { name version } ... on Institution { name version } ... on ApiKey { name } } }";
+const GROUPS: &str = "query ($name: String, $first: Int, $last: Int, $after: String, $before: String) {
+    groups(nameContains: $name, first: $first, last: $last, after: $after, before: $before) {
+        totalCount pageInfo { hasNextPage hasPreviousPage startCursor endCursor }
+        edges { cursor node { __typename id version name members(first: 3) { totalCount nodes { fullName groups { name } } } } }
+    }
+}";
+const MEMBERS: &str = "query ($id: ID!, $first: Int, $last: Int, $after: String, $before: String) {
+    group(id: $id) { __typename id version members(first: $first, last: $last, after: $after, before: $before) {
+        totalCount pageInfo { hasNextPage hasPreviousPage startCursor endCursor } edges { cursor role joinedAt node { __typename id fullName } }
+    } }
+}";
+const SITES: &str = "query ($name: String, $first: Int, $last: Int, $after: String, $before: String) {
+    institutions(nameContains: $name, first: $first, last: $last, after: $after, before: $before) {
+        totalCount pageInfo { hasNextPage hasPreviousPage startCursor endCursor }
+        edges { cursor node { __typename id version name displayName users(last: 3) { totalCount nodes { fullName } } } }
+    }
+}";
+const STAFF: &str = "query ($id: ID!, $first: Int, $last: Int, $after: String, $before: String) {
+    institution(id: $id) { __typename id version users(first: $first, last: $last, after: $after, before: $before) {
+        totalCount pageInfo { hasNextPage hasPreviousPage startCursor endCursor } edges { cursor node { __typename id fullName } }
+    } }
+}";
+const ACCESS: &str = "query ($id: ID!, $first: Int, $last: Int, $after: String, $before: String) {
+    user(by: { id: $id }) { __typename id fullSiteAccess sites(first: $first, last: $last, after: $after, before: $before) {
+        totalCount pageInfo { hasNextPage hasPreviousPage startCursor endCursor } edges { cursor node { __typename id displayName } }
+    } }
+}";
+const EVENTS: &str = "query ($filter: AuditFilter, $first: Int, $after: String) {
+    auditEvents(filter: $filter, first: $first, after: $after) {
+        totalCount pageInfo { hasNextPage hasPreviousPage startCursor endCursor }
+        edges { cursor node { id at action actor { fullName } apiKey { name } subject { __typename id } subjectId changes { field before after } requestId } }
+    }
+}";
+
+/// What is asked by a line of the table.
+pub fn ask(who: Who, name: &'static str, text: &str, made: Value) -> Ask {
+    let is_query = text.contains('$') || text.starts_with('{');
+    let ask = if is_query { query(name, text, made) } else { mutation(name, text, &made) };
+    Ask { who, ..ask }
+}
+
+fn query(name: &'static str, text: &str, variables: Value) -> Ask {
+    Ask { who: Who::Nobody, name, query: text.to_owned(), variables, is_list: text.contains("$after") }
+}
+
+fn mutation(name: &'static str, selection: &str, input: &Value) -> Ask {
+    let query = format!(
+        "mutation ($input: {}!) {{ done: {name}(input: $input) {{ success message errors {{ code path message }} {selection} }} }}",
+        input_of(name)
+    );
+    Ask { who: Who::Nobody, name, query, variables: json!({ "input": input }), is_list: false }
+}

@@ -1,0 +1,364 @@
+//! Inputs and variables, of random values.
+
+use serde_json::{Map, Value, json};
+
+use super::deed::SITE_TEXTS;
+use super::words;
+use super::world::World;
+use crate::app::PASSWORD;
+use crate::filters::{FIELDS, TEXTS, random_text};
+use crate::hostile::Dice;
+
+impl World {
+    /// One of the good values, or now and then of the bad ones.
+    fn word(&mut self, good: &[&str], bad: &[&str], is_careful: bool) -> String {
+        let from = if !is_careful && self.dice.one_in(5) { bad } else { good };
+        (*self.dice.choose(from)).to_owned()
+    }
+
+    fn address(&mut self, is_careful: bool) -> String {
+        if !is_careful && self.dice.one_in(5) {
+            return (*self.dice.choose(words::NO_ADDRESSES)).to_owned();
+        }
+        let number = if self.dice.one_in(2) { String::new() } else { self.dice.below(30).to_string() };
+        format!("{}{number}@{}", self.dice.choose(words::LOCALS), self.dice.choose(words::DOMAINS))
+    }
+
+    fn username(&mut self, is_careful: bool) -> String {
+        let number = if self.dice.one_in(2) { String::new() } else { self.dice.below(30).to_string() };
+        self.word(words::USERNAMES, words::NO_USERNAMES, is_careful) + &number
+    }
+
+    /// A field of a person, and what it is to be.
+    fn field(&mut self, is_careful: bool) -> (&'static str, Value) {
+        let (name, value) = match self.dice.below(24) {
+            0 => ("username", self.username(is_careful).into()),
+            1 => ("email", self.address(is_careful).into()),
+            2 => ("certifiedEmail", self.address(is_careful).into()),
+            3 => ("gender", json!(self.dice.choose(&["MALE", "FEMALE", "UNKNOWN"]))),
+            4 => ("userType", json!(self.dice.choose(&["ADMINISTRATIVE", "TECHNICIAN", "CLINICIAN", "STUDENT"]))),
+            5 | 6 => ("institutionId", self.any("Institution").into()),
+            7 => ("role", json!(self.dice.choose(&["USER", "USER", "ADMIN", "LICENSE_ADMIN"]))),
+            8 => ("isStaff", json!(self.dice.one_in(2))),
+            9 => ("fullSiteAccess", json!(self.dice.one_in(3))),
+            10 => (
+                "adminRights",
+                json!({ *self.dice.choose(&["isAdmin", "isGroupAdmin", "isAttributesAdmin", "isSuperuser"]): self.dice.one_in(2) }),
+            ),
+            11 if self.dice.one_in(3) => ("pin", json!(self.dice.choose(&["0042", "12345"]))),
+            11 => ("password", json!(self.dice.choose(&["short", "passwordpassword", "ééééééééééé"]))),
+            _ => {
+                let &(name, good, bad) = self.dice.choose(words::TEXTS);
+                (name, self.word(good, bad, is_careful).into())
+            }
+        };
+        if !is_careful && self.dice.one_in(12) { (name, Value::Null) } else { (name, value) }
+    }
+
+    pub(super) fn newcomer(&mut self) -> Value {
+        let is_careful = !self.dice.one_in(3);
+        let mut input = json!({
+            "firstName": self.word(words::NAMES, words::NO_NAMES, is_careful),
+            "lastName": self.word(words::NAMES, words::NO_NAMES, is_careful),
+        });
+        if !self.dice.one_in(4) {
+            input["email"] = self.address(is_careful).into();
+        }
+        if !self.dice.one_in(3) {
+            input["username"] = self.username(is_careful).into();
+        }
+        for _ in 0..self.dice.below(6) {
+            let (field, value) = self.field(is_careful);
+            input[field] = value;
+        }
+        if self.dice.one_in(12) {
+            input["isActive"] = json!(self.dice.one_in(4));
+        }
+        if self.dice.one_in(40) {
+            input["password"] = json!(PASSWORD);
+        }
+        if self.dice.one_in(12) {
+            input["dryRun"] = json!(true);
+        }
+        input
+    }
+
+    pub(super) fn change(&mut self) -> Value {
+        let is_careful = !self.dice.one_in(3);
+        let id = self.any("User");
+        let mut input = json!({ "id": id });
+        for _ in 0..=self.dice.below(3) {
+            let (field, value) = match self.dice.below(5) {
+                0 => (
+                    *self.dice.choose(&["firstName", "lastName"]),
+                    self.word(words::NAMES, words::NO_NAMES, is_careful).into(),
+                ),
+                _ => self.field(is_careful),
+            };
+            input[field] = value;
+        }
+        if self.guarded.contains(&id) {
+            let stays = ["role", "isStaff", "adminRights", "fullSiteAccess", "password"];
+            input.as_object_mut().unwrap().retain(|field, _| !stays.contains(&field.as_str()));
+        }
+        self.expect(&mut input, &id);
+        input
+    }
+
+    /// Now and then with the version that is known, or another, or as a trial.
+    fn expect(&mut self, input: &mut Value, id: &str) {
+        let version = self.versions.get(id).copied().unwrap_or(1);
+        match self.dice.below(9) {
+            0 | 1 => input["expectedVersion"] = json!(version),
+            2 => input["expectedVersion"] = json!(version - 1),
+            3 => input["dryRun"] = json!(true),
+            _ => {}
+        }
+    }
+
+    pub(super) fn switch(&mut self) -> Value {
+        json!({ "id": self.any_unguarded(), "active": !self.dice.one_in(3), "reason": "because" })
+    }
+
+    pub(super) fn place(&mut self, texts: &[&'static str], chances: usize) -> Value {
+        let mut input = Map::new();
+        if self.dice.one_in(chances) {
+            let name = if self.dice.one_in(2) {
+                self.word(words::NAMES, words::NO_NAMES, false)
+            } else {
+                (*self.dice.choose(words::PLACES)).to_owned()
+            };
+            input.insert("name".to_owned(), name.into());
+        }
+        for text in texts {
+            if self.dice.one_in(2) {
+                input.insert((*text).to_owned(), self.word(words::NAMES, words::NO_NAMES, true).into());
+            }
+        }
+        input.into()
+    }
+
+    pub(super) fn site(&mut self) -> Value {
+        let mut input = self.place(SITE_TEXTS, 1);
+        input["kind"] = json!(self.dice.choose(&["HOSPITAL", "CARE_HOME", "HOSPICE", "RESEARCH"]));
+        input["country"] = json!(self.dice.choose(&["AU", "AU", "FR", "CH", "au", "XX", "Ä"]));
+        if self.dice.one_in(2) {
+            input["externalId"] = json!(self.dice.choose(&["1", "001", "S-1", "s-1", "ü"]));
+        }
+        if self.dice.one_in(3) {
+            input["numBeds"] = json!(self.dice.choose(&[0, 1, 400, -1]));
+        }
+        input
+    }
+
+    pub(super) fn changed_place(&mut self, kind: &str, texts: &[&'static str]) -> Value {
+        let id = self.any(kind);
+        let mut input = self.place(texts, 2);
+        input["id"] = json!(id);
+        self.expect(&mut input, &id);
+        input
+    }
+
+    pub(super) fn member(&mut self, with_role: bool) -> Value {
+        let mut input = json!({ "groupId": self.any("Group"), "userId": self.any("User") });
+        if with_role {
+            input["role"] = json!(self.dice.choose(&["MEMBER", "MEMBER", "MANAGER", "OWNER"]));
+        }
+        input
+    }
+
+    pub(super) fn access(&mut self) -> Value {
+        json!({ "userId": self.any("User"), "institutionId": self.any("Institution") })
+    }
+
+    pub(super) fn key(&mut self) -> Value {
+        let mut input = json!({ "name": self.word(words::NAMES, words::NO_NAMES, false), "role": self.dice.choose(&["USER", "ADMIN", "LICENSE_ADMIN"]) });
+        if self.dice.one_in(2) {
+            input["expiresAt"] = json!(self.dice.choose(&[
+                "2041-01-01T00:00:00Z",
+                "2041-01-01T02:00:00.5+02:00",
+                "2001-01-01T00:00:00Z"
+            ]));
+        }
+        input
+    }
+
+    pub(super) fn people(&mut self, largest: usize) -> Value {
+        let mut variables = self.sizes(largest);
+        if !self.dice.one_in(3) {
+            variables["filter"] = self.filter(0);
+        }
+        let mut fields = FIELDS.to_vec();
+        let mut keys = Vec::new();
+        for _ in 0..self.dice.below(4) {
+            let field = fields.swap_remove(self.dice.below(fields.len()));
+            keys.push(json!({ "field": field, "direction": self.dice.choose(&["ASC", "DESC"]), "nulls": self.dice.choose(&["FIRST", "LAST"]) }));
+        }
+        if !keys.is_empty() {
+            variables["orderBy"] = keys.into();
+        }
+        variables["all"] = json!(self.dice.one_in(3));
+        variables
+    }
+
+    fn sizes(&mut self, largest: usize) -> Value {
+        match self.dice.below(40) {
+            0 => json!({ "first": self.dice.choose(&[0, -1, 101]) }),
+            1 => json!({ "first": 3, "last": 3 }),
+            2..=13 => json!({ "last": 1 + self.dice.below(largest) }),
+            14..=17 if largest > 10 => json!({ "first": 100 }),
+            _ => json!({ "first": 1 + self.dice.below(largest) }),
+        }
+    }
+
+    fn filter(&mut self, depth: usize) -> Value {
+        let mut filter = Map::new();
+        if depth < 4 && self.dice.one_in(3) {
+            match self.dice.below(3) {
+                0 => filter.insert("and".to_owned(), json!([self.filter(depth + 1), self.filter(depth + 1)])),
+                1 => filter.insert(
+                    "or".to_owned(),
+                    json!([self.filter(depth + 1), self.filter(depth + 1), self.filter(depth + 1)]),
+                ),
+                _ => filter.insert("not".to_owned(), self.filter(depth + 1)),
+            };
+        }
+        for _ in 0..usize::from(filter.is_empty()) + self.dice.below(2) {
+            let (field, value) = self.condition();
+            filter.insert(field.to_owned(), value);
+        }
+        filter.into()
+    }
+
+    fn condition(&mut self) -> (&'static str, Value) {
+        let nobody = |dice: &mut Dice| json!({ "isNull": dice.one_in(2) });
+        match self.dice.below(24) {
+            0 => ("isActive", json!(self.dice.one_in(2))),
+            1 => ("hasActivated", json!(self.dice.one_in(2))),
+            2 => ("isStaff", json!(self.dice.one_in(2))),
+            3 => ("role", json!(["USER", "ADMIN", "LICENSE_ADMIN"][..self.dice.below(4)])),
+            4 => ("gender", json!([self.dice.choose(&["MALE", "FEMALE", "UNKNOWN"])])),
+            5 => ("userType", json!([self.dice.choose(&["CLINICIAN", "STUDENT"])])),
+            6 => (
+                "institution",
+                if self.dice.one_in(3) { nobody(&mut self.dice) } else { json!({ "eq": self.any("Institution") }) },
+            ),
+            7 => (
+                "group",
+                if self.dice.one_in(3) {
+                    nobody(&mut self.dice)
+                } else {
+                    json!({ "in": [self.any("Group"), self.any("Group")] })
+                },
+            ),
+            8 => (
+                "site",
+                if self.dice.one_in(3) { nobody(&mut self.dice) } else { json!({ "eq": self.any("Institution") }) },
+            ),
+            9 => ("id", json!({ "in": (0..5).map(|_| self.any("User")).collect::<Vec<_>>() })),
+            10 => (
+                "birthDate",
+                json!({ *self.dice.choose(&["eq", "lt", "lte", "gt", "gte"]): self.dice.choose(&["1980-07-08", "1990-01-01", "1900-01-01"]) }),
+            ),
+            11..=13 => {
+                let instant = format!("⟦instant {}⟧", self.dice.below(self.moments));
+                (
+                    *self.dice.choose(&["dateJoined", "modifiedAt", "lastLogin"]),
+                    json!({ *self.dice.choose(&["lt", "lte", "gt", "gte"]): instant }),
+                )
+            }
+            _ => {
+                let field = *self.dice.choose(&TEXTS);
+                let good =
+                    words::TEXTS.iter().find(|(name, ..)| *name == field).map_or(words::NAMES, |(_, good, _)| good);
+                let value = match field {
+                    "username" => self.username(true),
+                    "email" | "certifiedEmail" => self.address(true),
+                    _ => self.word(good, good, true),
+                };
+                (field, random_text(if value.is_empty() { "%" } else { &value }, &mut self.dice))
+            }
+        }
+    }
+
+    pub(super) fn search(&mut self) -> Value {
+        let mut parts = Vec::new();
+        for _ in 0..=self.dice.below(5) / 3 {
+            let from = *self.dice.choose(&[words::QUERIES, words::NAMES, words::USERNAMES]);
+            let mut word = self.word(from, from, true);
+            if self.dice.one_in(3) {
+                // A letter is forgotten.
+                let letters = word.chars().count();
+                let lost = self.dice.below(letters.max(1));
+                word = word.chars().enumerate().filter(|(place, _)| *place != lost).map(|(_, letter)| letter).collect();
+            }
+            parts.push(word);
+        }
+        let mut variables =
+            json!({ "query": parts.join(" "), "first": 1 + self.dice.below(12), "all": self.dice.one_in(4) });
+        if self.dice.one_in(4) {
+            variables["filter"] = self.filter(2);
+        }
+        variables
+    }
+
+    pub(super) fn name_of_somebody(&mut self) -> String {
+        match self.dice.below(4) {
+            0 => self.any("User"),
+            1 => self.username(true),
+            2 => self.address(true),
+            _ => (*self.dice.choose(&["1", "001", "EX-1", "ex-1", "ü", "u\u{308}", "ﬁ", "fi", "2"])).to_owned(),
+        }
+    }
+
+    pub(super) fn by(&mut self) -> Value {
+        match self.dice.below(4) {
+            0 => json!({ "id": self.any("User") }),
+            1 => json!({ "username": self.username(true) }),
+            2 => json!({ "email": self.address(true) }),
+            _ => json!({ "externalId": self.name_of_somebody() }),
+        }
+    }
+
+    pub(super) fn places(&mut self) -> Value {
+        let mut variables = self.sizes(10);
+        if self.dice.one_in(2) {
+            let from = *self.dice.choose(&[words::PLACES, words::QUERIES, words::NAMES]);
+            variables["name"] = self.word(from, from, true).into();
+        }
+        variables
+    }
+
+    pub(super) fn part_of(&mut self, kind: &str) -> Value {
+        let mut variables = self.sizes(6);
+        variables["id"] = self.any(kind).into();
+        variables
+    }
+
+    pub(super) fn events(&mut self) -> Value {
+        let mut filter = Map::new();
+        if self.dice.one_in(2) {
+            filter.insert("subject".to_owned(), self.anything().into());
+        }
+        if self.dice.one_in(4) {
+            filter.insert("actor".to_owned(), self.any("User").into());
+        }
+        if self.dice.one_in(4) {
+            filter.insert(
+                "action".to_owned(),
+                json!([self.dice.choose(&[
+                    "USER_CREATED",
+                    "USER_UPDATED",
+                    "GROUP_MEMBER_SET",
+                    "USER_DELETED",
+                    "SIGNED_IN"
+                ])]),
+            );
+        }
+        if self.dice.one_in(4) {
+            let since = self.dice.below(self.moments);
+            filter.insert("since".to_owned(), format!("⟦instant {since}⟧").into());
+        }
+        json!({ "filter": filter, "first": 1 + self.dice.below(10) })
+    }
+}

@@ -1,0 +1,228 @@
+//! What is known to exist, and what is done next.
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde_json::{Value, json};
+
+use super::PASSING;
+use super::deed::{Ask, DEEDS, Who, ask};
+use crate::hostile::Dice;
+
+/// What the answers have told so far; the same of both directories, for they have answered alike.
+pub struct World {
+    pub(super) dice: Dice,
+    /// The living, by type.
+    pub(super) known: BTreeMap<String, Vec<String>>,
+    gone: Vec<String>,
+    pub(super) versions: HashMap<String, i64>,
+    secrets: Vec<String>,
+    lists: Vec<(Ask, Vec<String>)>,
+    /// Those who keep their rights and their sessions.
+    pub(super) guarded: Vec<String>,
+    pub(super) moments: usize,
+}
+
+/// How many people there are at most, about.
+const CROWD: usize = 60;
+/// How many lists are gone on with.
+const LISTS: usize = 30;
+const CURSORS: usize = 40;
+
+/// Who asks, in proportion: superuser, license administrator, administrator, administrator of every site, group
+/// administrator, user, license administrator and user of the other license. Then those who pass by, keys, and nobody.
+const ASKERS: [usize; 11] = [26, 30, 12, 8, 4, 7, 7, 4, 7, 4, 1];
+
+/// How often, in the same proportion, a list is gone on with.
+const FURTHER: usize = 110;
+
+impl World {
+    /// Of directories with nobody in them but those who stay what they are.
+    pub fn new(seed: u64, fixed: usize) -> Self {
+        let guarded: Vec<String> = (0..fixed).map(|place| format!("⟦id {place}⟧")).collect();
+        Self {
+            dice: Dice(seed),
+            known: BTreeMap::from([("User".to_owned(), guarded.clone())]),
+            gone: Vec::new(),
+            versions: HashMap::new(),
+            secrets: Vec::new(),
+            lists: Vec::new(),
+            guarded,
+            moments: 0,
+        }
+    }
+
+    /// What is done next.
+    pub fn next(&mut self) -> Ask {
+        self.moments += 1;
+        let total = FURTHER + DEEDS.iter().map(|deed| deed.0).sum::<usize>();
+        let mut at = self.dice.below(total);
+        if self.known["User"].len() > CROWD && self.dice.one_in(5) {
+            let id = self.any_unguarded();
+            return ask(Who::Fixed(0), "deleteUser", "id", json!({ "id": id }));
+        }
+        for &(weight, name, text, make) in DEEDS {
+            if at < weight {
+                let who = self.who();
+                let made = make(self);
+                return ask(who, name, text, made);
+            }
+            at -= weight;
+        }
+        self.further()
+    }
+
+    /// Somebody who is about to pass by.
+    pub fn passer(&mut self) -> String {
+        self.moments += 1;
+        self.any_unguarded()
+    }
+
+    /// Notes what an answer tells of.
+    pub fn learn(&mut self, ask: &Ask, answer: &Value) {
+        if ask.is_list {
+            let mut cursors = Vec::new();
+            cursors_of(answer, &mut cursors);
+            if !cursors.is_empty() {
+                let known = self
+                    .lists
+                    .iter()
+                    .position(|(list, _)| list.query == ask.query && same_list(&list.variables, &ask.variables));
+                if known.is_none() && self.lists.len() >= LISTS {
+                    let place = self.dice.below(LISTS);
+                    self.lists.remove(place);
+                }
+                if known.is_none() {
+                    self.lists.push((ask.clone(), Vec::new()));
+                }
+                let place = known.unwrap_or(self.lists.len() - 1);
+                let remembered = &mut self.lists[place].1;
+                remembered.extend(cursors);
+                remembered.drain(..remembered.len().saturating_sub(CURSORS));
+            }
+        }
+        let payload = &answer["answer"]["data"]["done"];
+        if let Some(secret) = payload["secret"].as_str() {
+            self.secrets.push(secret.to_owned());
+        }
+        if ask.name.starts_with("delete") && payload["success"] == json!(true) {
+            let id = ask.variables["input"]["id"].as_str().unwrap();
+            self.known.values_mut().for_each(|ids| ids.retain(|known| known != id));
+            self.gone.push(id.to_owned());
+        } else {
+            self.notice(answer);
+        }
+    }
+
+    fn notice(&mut self, value: &Value) {
+        match value {
+            Value::Object(fields) => {
+                if let (Some(kind), Some(id)) = (value["__typename"].as_str(), value["id"].as_str()) {
+                    let known = self.known.entry(kind.to_owned()).or_default();
+                    if !known.iter().any(|known| known == id) {
+                        known.push(id.to_owned());
+                    }
+                    if let Some(version) = value["version"].as_i64() {
+                        self.versions.insert(id.to_owned(), version);
+                    }
+                }
+                fields.values().for_each(|value| self.notice(value));
+            }
+            Value::Array(values) => values.iter().for_each(|value| self.notice(value)),
+            _ => {}
+        }
+    }
+
+    fn who(&mut self) -> Who {
+        let mut at = self.dice.below(ASKERS.iter().sum());
+        let place = ASKERS.iter().position(|weight| {
+            let is_here = at < *weight;
+            at = at.saturating_sub(*weight);
+            is_here
+        });
+        match place.unwrap() {
+            8 => Who::Passing(self.dice.below(PASSING)),
+            9 if !self.secrets.is_empty() => Who::Key(self.dice.choose(&self.secrets).clone()),
+            9 | 10 => Who::Nobody,
+            place => Who::Fixed(place),
+        }
+    }
+
+    /// The id of something of a type, now and then of something else, or of nothing.
+    pub(super) fn any(&mut self, kind: &str) -> String {
+        let known = self.known.get(kind).cloned().unwrap_or_default();
+        match self.dice.below(30) {
+            0 => self.anything(),
+            1 if !self.gone.is_empty() => self.dice.choose(&self.gone).clone(),
+            2 => (*self.dice.choose(&["01890000-0000-7000-8000-000000000000", "7", ""])).to_owned(),
+            _ if !known.is_empty() => self.dice.choose(&known).clone(),
+            _ => "7".to_owned(),
+        }
+    }
+
+    pub(super) fn anything(&mut self) -> String {
+        let all: Vec<String> = self.known.values().flatten().chain(&self.gone).cloned().collect();
+        self.dice.choose(&all).clone()
+    }
+
+    pub(super) fn any_unguarded(&mut self) -> String {
+        let others: Vec<String> = self.known["User"].iter().filter(|id| !self.guarded.contains(id)).cloned().collect();
+        if others.is_empty() { "7".to_owned() } else { self.dice.choose(&others).clone() }
+    }
+
+    /// Another page of a list that was read before, from a cursor of then.
+    fn further(&mut self) -> Ask {
+        if self.lists.is_empty() {
+            return ask(Who::Fixed(0), "viewer", "{ viewer { __typename id license { __typename id } } }", json!({}));
+        }
+        let place = self.dice.below(self.lists.len());
+        let (mut ask, mut cursors) = self.lists[place].clone();
+        if self.dice.one_in(30) {
+            let other = self.dice.below(self.lists.len());
+            cursors = self.lists[other].1.clone();
+        }
+        if self.dice.one_in(20) {
+            ask.who = self.who();
+        }
+        let is_forward_only = ask.query.find("$last").is_none();
+        let variables = ask.variables.as_object_mut().unwrap();
+        for argument in ["first", "last", "after", "before"] {
+            variables.remove(argument);
+        }
+        let (size, end) = match self.dice.below(8) {
+            0..=3 => ("first", "after"),
+            _ if is_forward_only => ("first", "after"),
+            4..=6 => ("last", "before"),
+            _ => (*self.dice.choose(&["first", "last"]), *self.dice.choose(&["after", "before"])),
+        };
+        variables.insert(size.to_owned(), json!(1 + self.dice.below(6)));
+        variables.insert(end.to_owned(), json!(self.dice.choose(&cursors)));
+        ask
+    }
+}
+
+/// Whether two pages are of one list.
+fn same_list(one: &Value, other: &Value) -> bool {
+    let rest = |variables: &Value| {
+        let mut rest = variables.as_object().unwrap().clone();
+        rest.retain(|name, _| !["first", "last", "after", "before"].contains(&name.as_str()));
+        rest
+    };
+    rest(one) == rest(other)
+}
+
+fn cursors_of(value: &Value, cursors: &mut Vec<String>) {
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                // Those of lists within are of other lists.
+                let is_edge = name == "cursor" || name == "startCursor" || name == "endCursor";
+                match value.as_str().filter(|_| is_edge) {
+                    Some(cursor) => cursors.push(cursor.to_owned()),
+                    None => cursors_of(value, cursors),
+                }
+            }
+        }
+        Value::Array(values) => values.iter().for_each(|value| cursors_of(value, cursors)),
+        _ => {}
+    }
+}
