@@ -88,7 +88,9 @@ fn outcome(answer: &Value) -> &str {
 
 fn has_id(value: &Value) -> bool {
     match value {
-        Value::Object(fields) => fields.iter().any(|(name, value)| (name == "id" && !value.is_null()) || has_id(value)),
+        Value::Object(fields) => fields
+            .iter()
+            .any(|(name, value)| (["id", "label"].contains(&name.as_str()) && !value.is_null()) || has_id(value)),
         Value::Array(values) => values.iter().any(has_id),
         _ => false,
     }

@@ -145,7 +145,7 @@ on_every_database! {
         }
         let user = app.user().await;
         let query = "query ($first: Int) { groups(first: $first) { nodes { name members(first: 20) { nodes { \
-            institution { name } groups { name } sites(first: 5) { nodes { name } } } } } } }";
+            institution { name } groups { name } sites(first: 5) { nodes { name } } attributes { name value } } } } } }";
         for first in [1, 50] {
             let (statements, data) = cost(&user, query, json!({ "first": first })).await;
             let groups = data["groups"]["nodes"].as_array().unwrap();
@@ -159,7 +159,7 @@ on_every_database! {
                 assert!(members.iter().all(|member| member["institution"].is_object() && member["groups"].as_array().unwrap().len() > 2));
             }
             println!("{first} groups: {statements} statements");
-            assert_eq!(statements, 7, "{first}: the token, the groups, the members, their institutions, their groups, their sites by each of two ways");
+            assert_eq!(statements, 8, "{first}: the token, the groups, the members, their institutions, their groups, their attributes, their sites by each of two ways");
         }
     }
 

@@ -19,7 +19,7 @@ use crate::postgres;
 const STEPS_BEFORE_FILTERS: u32 = 5;
 
 /// The columns that came later.
-fn is_new(column: &Column) -> bool {
+fn is_new(column: Column) -> bool {
     matches!(
         column,
         Column::NicknameKey | Column::CertifiedEmailKey | Column::PositionKey | Column::RoleKey | Column::Avatar
@@ -55,7 +55,7 @@ async fn people_of_an_earlier_version_are_found_by_what_is_new(settings: Setting
             ..UserFields::default()
         };
         person.lay_over(names, fields, &mut Form::creating());
-        let columns: Vec<Column> = Column::iter().filter(|column| !is_new(column)).collect();
+        let columns: Vec<Column> = Column::iter().filter(|column| !is_new(*column)).collect();
         let values: Vec<Expr> = columns.iter().map(|column| Expr::val(person.get(*column))).collect();
         let mut insert = Query::insert();
         insert.into_table(user::Entity).columns(columns).values(values).unwrap();

@@ -52,6 +52,9 @@ pub const DEEDS: &[(usize, &str, &str, Make)] = &[
     (6, "createApiKey", KEY, World::key),
     (5, "revokeApiKey", "apiKey { __typename id name }", |world| json!({ "id": world.any("ApiKey") })),
     (3, "endSessions", "sessionsEnded", |world| json!({ "userId": world.any_unguarded(), "includeCurrent": false })),
+    (8, "defineAttribute", DEFINITION, World::definition),
+    (2, "removeAttribute", DEFINITION, |world| json!({ "name": world.attribute() })),
+    (4, "attributeDefinitions", "{ attributeDefinitions { name label kind required userEditable userVisible } }", |_| json!({})),
     (3, "unlockUser", "user { __typename id version }", |world| json!({ "id": world.any("User") })),
     (80, "users", USERS, |world| world.people(20)),
     (20, "users", LINKED, |world| world.people(4)),
@@ -74,11 +77,12 @@ pub const DEEDS: &[(usize, &str, &str, Make)] = &[
 pub const SITE_TEXTS: &[&str] = &["city", "state", "address", "postcode"];
 
 const PERSON: &str = "user { __typename id version username email emailVerified firstName lastName fullName nickname certifiedEmail phone mobile \
-    website birthDate gender userType position googleScholar orcidId atlasPreference externalId institution { __typename id name } role isStaff \
+    website birthDate gender userType position googleScholar orcidId atlasPreference externalId attributes { name label value } institution { __typename id name } role isStaff \
     isActive hasActivated hasPin fullSiteAccess adminRights { isSuperuser isAdmin isGroupAdmin isAttributesAdmin } dateJoined modifiedAt lastLogin }";
 const SWITCHED: &str = "sessionsEnded linksRevoked keysRevoked user { __typename id version isActive modifiedAt }";
 const GROUP: &str = "group { __typename id version name description createdAt modifiedAt members(first: 5) { totalCount edges { cursor role joinedAt node { fullName } } } }";
 const SITE: &str = "institution { __typename id version name displayName kind country state city address postcode phone email numBeds externalId createdAt modifiedAt }";
+const DEFINITION: &str = "definition { name label kind required userEditable userVisible }";
 const KEY: &str = "secret apiKey { __typename id name prefix role createdAt expiresAt }";
 
 const USERS: &str = "query ($filter: UserFilter, $orderBy: [UserOrder!], $all: Boolean!, $first: Int, $last: Int, $after: String, $before: String) {
@@ -93,7 +97,7 @@ const LINKED: &str = "query ($filter: UserFilter, $orderBy: [UserOrder!], $all: 
         nodes {
             __typename id version lastName birthDate mobile externalId institution { __typename id displayName users(first: 3) { totalCount nodes { fullName } } }
             license { __typename id name } groups { __typename id name } groupsOwned { name } sites(last: 3) { totalCount nodes { __typename id name } }
-            adminRights { isSuperuser isAdmin } viewerCan { update setActive delete seePrivate seeAdminRights } sessions { isCurrent createdAt }
+            attributes { name value } adminRights { isSuperuser isAdmin } viewerCan { update setActive delete seePrivate seeAdminRights } sessions { isCurrent createdAt }
         }
     }
 }";

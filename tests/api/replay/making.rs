@@ -31,7 +31,8 @@ impl World {
 
     /// A field of a person, and what it is to be.
     fn field(&mut self, is_careful: bool) -> (&'static str, Value) {
-        let (name, value) = match self.dice.below(24) {
+        let (name, value) = match self.dice.below(27) {
+            24.. => ("attributes", self.attributes(is_careful)),
             0 => ("username", self.username(is_careful).into()),
             1 => ("email", self.address(is_careful).into()),
             2 => ("certifiedEmail", self.address(is_careful).into()),
@@ -53,6 +54,36 @@ impl World {
             }
         };
         if !is_careful && self.dice.one_in(12) { (name, Value::Null) } else { (name, value) }
+    }
+
+    pub(super) fn attribute(&mut self) -> &'static str {
+        self.dice.choose(&["birthplace", "since", "beds", "remote", "Bad name", "x9"])
+    }
+
+    pub(super) fn definition(&mut self) -> Value {
+        let mut input = json!({
+            "name": self.attribute(),
+            "label": self.word(words::NAMES, words::NO_NAMES, false),
+            "kind": self.dice.choose(&["STRING", "STRING", "BOOLEAN", "DATE", "INTEGER"]),
+        });
+        for (field, chances) in [("required", 8), ("userEditable", 2), ("userVisible", 2)] {
+            input[field] = json!(self.dice.one_in(chances));
+        }
+        input
+    }
+
+    fn attributes(&mut self, is_careful: bool) -> Value {
+        let values = (0..=self.dice.below(2)).map(|_| {
+            let value = match self.dice.below(6) {
+                0 => json!(self.dice.one_in(2)),
+                1 => json!(self.dice.choose(&[0, -1, 1_900])),
+                2 => json!(self.dice.choose(&["1980-07-08", "2999-01-01", "1981-02-29"])),
+                3 => Value::Null,
+                _ => self.word(words::NAMES, words::NO_NAMES, is_careful).into(),
+            };
+            json!({ "name": self.attribute(), "value": value })
+        });
+        values.collect()
     }
 
     pub(super) fn newcomer(&mut self) -> Value {
