@@ -9,7 +9,7 @@ use crate::db::Db;
 use crate::entity::audit_event::AuditAction;
 use crate::entity::link::Purpose;
 use crate::entity::user;
-use crate::entity::user::{Names, UserFields};
+use crate::entity::user::{Names, Role, UserFields};
 use crate::error::{Error, ErrorCode};
 use crate::form::Form;
 use crate::link;
@@ -27,14 +27,23 @@ pub async fn has_superuser(db: &Db) -> Result<bool, Error> {
     Ok(user::Entity::find().filter(active_superusers()).count(db.read()).await? > 0)
 }
 
-/// Enters a person who may do everything. Without a password the person sets it by a link, of which the token is returned.
+/// What an administrator administers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Administers {
+    /// Everything, in every license.
+    Everything,
+    /// The license that he belongs to.
+    License,
+}
+
+/// Enters an administrator, before there is anybody who could. Without a password the person sets it by a link, of which the token is returned.
 ///
 /// # Errors
 /// `Rejected` with every fault of what was given.
-pub async fn create_superuser(
+pub async fn create_administrator(
     db: &Db,
     hasher: &Hasher,
-    license_id: Id,
+    (license_id, administers): (Id, Administers),
     (first_name, last_name): (String, String),
     email: String,
     password: Option<String>,
@@ -42,7 +51,11 @@ pub async fn create_superuser(
     let mut form = Form::creating();
     let mut new = user::Model::blank(Id::new(), license_id);
     let names = Names { first_name: MaybeUndefined::Value(first_name), last_name: MaybeUndefined::Value(last_name) };
-    let fields = UserFields { email: MaybeUndefined::Value(email), ..UserFields::default() };
+    let role = match administers {
+        Administers::Everything => MaybeUndefined::Undefined,
+        Administers::License => MaybeUndefined::Value(Role::LicenseAdmin),
+    };
+    let fields = UserFields { email: MaybeUndefined::Value(email), role, ..UserFields::default() };
     new.lay_over(names, fields, &mut form);
     if new.email.is_none() && !form.has_fault_of("email") {
         form.fault("email", ErrorCode::Required, "This field is required.");
@@ -51,7 +64,7 @@ pub async fn create_superuser(
         hasher.check(&mut form, "password", password, &new.known_words());
     }
     form.finish()?;
-    new.is_superuser = true;
+    new.is_superuser = administers == Administers::Everything;
     new.has_activated = password.is_some();
     let link = if password.is_some() { None } else { Some(Purpose::Activation) };
     let secrets = Secrets { password: password.map(Some).into(), ..Secrets::default() };

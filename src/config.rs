@@ -120,7 +120,7 @@ pub struct LicenseCreate {
     /// Whether an organisation holds it, or a single person or household.
     #[arg(long, default_value = "commercial")]
     pub kind: Kind,
-    /// The first day on which it is valid. [default: today]
+    /// The first day on which it is valid; before, its people cannot sign in. [default: today]
     #[arg(long, value_name = "YYYY-MM-DD", value_parser = day)]
     pub starts_on: Option<Date>,
     /// The last day on which it is valid. [default: it has no end]
@@ -173,6 +173,9 @@ pub struct AdminCreate {
     /// The number of the license to belong to, as `license create` gave it; needed only where there are several.
     #[arg(long, value_name = "NUMBER")]
     pub license: Option<String>,
+    /// Administer the license alone, instead of everything in every license.
+    #[arg(long)]
+    pub license_admin: bool,
     /// Read the password from standard input instead of making a link.
     #[arg(long)]
     pub password_stdin: bool,

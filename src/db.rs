@@ -86,13 +86,13 @@ impl Db {
     /// Whatever the database says.
     #[expect(clippy::disallowed_methods, reason = "the tables are nobody's data")]
     pub async fn migrate(&self) -> Result<(), Error> {
-        let is_behind = self.pending_migrations().await? > 0;
         let transaction = self.begin().await?;
         if transaction.get_database_backend() == DatabaseBackend::Postgres {
             transaction
                 .execute_unprepared("SET LOCAL statement_timeout = 0; SELECT pg_advisory_xact_lock(7305804402)")
                 .await?;
         }
+        let is_behind = !Migrator::get_pending_migrations(&transaction).await?.is_empty();
         Migrator::up(&transaction, None).await?;
         if is_behind {
             user::derive_anew(&transaction).await?;

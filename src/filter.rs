@@ -153,15 +153,15 @@ impl Reading {
         self.conditions += 1;
     }
 
-    /// Ends the use.
+    /// Ends the use; returns how many comparisons were made.
     ///
     /// # Errors
     /// `BadInput` with everything that is wrong.
-    pub fn finish(mut self) -> Result<(), Error> {
+    pub fn finish(mut self) -> Result<usize, Error> {
         if self.conditions > MOST_CONDITIONS {
             self.fault("filter", format_args!("at most {MOST_CONDITIONS} conditions."));
         }
-        if self.faults.is_empty() { Ok(()) } else { Err(Error::BadInput(self.faults.join(" "))) }
+        if self.faults.is_empty() { Ok(self.conditions) } else { Err(Error::BadInput(self.faults.join(" "))) }
     }
 
     /// The condition that a text meets a filter.
@@ -178,8 +178,12 @@ impl Reading {
             }
             Some(form(&given))
         };
+        // What is the same has the same key, and the key has an index.
+        let of_key = |value: &String| case_sensitive.then(|| text.key.clone().eq((text.whole)(value)));
+        let eq = short("eq", eq, whole);
         let condition = Condition::all()
-            .add_option(short("eq", eq, whole).map(|value| equal.clone().eq(value)))
+            .add_option(eq.as_ref().and_then(of_key))
+            .add_option(eq.map(|value| equal.clone().eq(value)))
             .add_option(short("lt", lt, whole).map(|value| compared.clone().lt(value)))
             .add_option(short("lte", lte, whole).map(|value| compared.clone().lte(value)))
             .add_option(short("gt", gt, whole).map(|value| compared.clone().gt(value)))
@@ -192,7 +196,11 @@ impl Reading {
             }
             Some(whole(&value))
         });
+        let of_keys = |values: &Vec<String>| {
+            case_sensitive.then(|| text.key.clone().is_in(values.iter().map(|value| (text.whole)(value))))
+        };
         condition
+            .add_option(one_of.as_ref().and_then(of_keys))
             .add_option(one_of.map(|values| equal.clone().is_in(values)))
             .add_option(contains.map(|value| sql::contains(compared.clone(), &value, self.postgres)))
             .add_option(ends_with.map(|value| sql::ends_with(compared.clone(), &value, self.postgres)))
@@ -240,14 +248,15 @@ impl Reading {
         let DateTimeFilter { eq, lt, lte, gt, gte, is_null } = filter;
         let mut value = |instant: Option<DateTime<Utc>>, up: bool| {
             let instant = instant?;
-            if !(1..10_000).contains(&instant.year()) {
-                self.fault(path, "an instant from the year 1 to the year 9999.");
-                return None;
-            }
             // No stored instant lies between two microseconds.
             let below = instant.trunc_subsecs(6);
             let above = if below == instant { below } else { below + TimeDelta::microseconds(1) };
-            Some(Value::from(if up { above } else { below }))
+            let compared = if up { above } else { below };
+            if !(1..10_000).contains(&compared.year()) {
+                self.fault(path, "an instant from the year 1 to the year 9999.");
+                return None;
+            }
+            Some(Value::from(compared))
         };
         let values = [value(eq, false), value(lt, true), value(lte, false), value(gt, false), value(gte, true)];
         let is_none = eq.is_some_and(|instant| instant.trunc_subsecs(6) != instant);

@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
+use roster::account::Administers;
 use roster::app::App;
 use roster::config::{
     Admin, AdminCreate, AdminLink, Audit, Cli, Command, Demo, Import, Kind, License, LicenseCreate, LogFormat, Settings,
@@ -245,9 +246,15 @@ async fn create_admin(settings: &Settings, admin: AdminCreate) -> anyhow::Result
     let license = license::the_one(&db, admin.license.as_deref(), &admin.holder).await?;
     let password = if admin.password_stdin { Some(read_password()?) } else { None };
     let names = (admin.first_name, admin.last_name);
-    let (user, token) = account::create_superuser(&db, &hasher, license.id, names, admin.email, password).await?;
+    let (administers, what) = if admin.license_admin {
+        (Administers::License, format!("administers license {}", license.number))
+    } else {
+        (Administers::Everything, "may do everything".to_owned())
+    };
+    let place = (license.id, administers);
+    let (user, token) = account::create_administrator(&db, &hasher, place, names, admin.email, password).await?;
     db.close().await?;
-    println!("{} may now do everything, and signs in with {}.", user.name(), user.email.unwrap_or_default());
+    println!("{} now {what}, and signs in with {}.", user.name(), user.email.unwrap_or_default());
     if let Some(token) = token {
         show_link(settings, &token);
     }

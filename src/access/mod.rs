@@ -309,10 +309,11 @@ pub fn is_same_license(one: Id, other: Id) -> bool {
     one == other
 }
 
-/// Whether a person counts, whose license has this last day: who does not is nobody.
+/// Whether a person counts, whose license has this first and this last day: who does not is nobody.
 #[must_use]
-pub fn is_active_in_valid_license(person: &user::Model, license_ends: Option<Date>) -> bool {
-    person.is_active && license_ends.is_none_or(|last| last >= Date::today())
+pub fn is_active_in_valid_license(person: &user::Model, (first, last): (Date, Option<Date>)) -> bool {
+    let today = Date::today();
+    person.is_active && first <= today && last.is_none_or(|last| last >= today)
 }
 
 /// Whether a person is a superuser who counts: the last one stays what he is.

@@ -121,9 +121,12 @@ pub fn active_in_valid_license() -> Condition {
     Condition::all().add(user::Column::IsActive.eq(true)).add(is_valid())
 }
 
-/// The licenses that have not expired.
+/// The licenses that have begun and not expired.
 fn is_valid() -> Condition {
-    Condition::any().add(license::Column::ExpiresOn.is_null()).add(license::Column::ExpiresOn.gte(Date::today()))
+    let today = Date::today();
+    let not_over =
+        Condition::any().add(license::Column::ExpiresOn.is_null()).add(license::Column::ExpiresOn.gte(today));
+    Condition::all().add(license::Column::StartsOn.lte(today)).add(not_over)
 }
 
 /// The people of whom one must stay: active superusers in a license that has not expired.

@@ -5,6 +5,7 @@ pub mod query;
 
 use async_graphql::MaybeUndefined;
 use chrono::{DateTime, SubsecRound, Utc};
+use sea_orm::sea_query::LockType;
 use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use crate::access::{Action, Viewer, of_license};
@@ -53,10 +54,10 @@ pub async fn create(db: &Db, viewer: &Viewer, input: CreateApiKeyInput) -> Resul
     form.finish()?;
 
     let transaction = db.begin().await?;
+    // The license's row is the lock under which keys are counted. It comes before people, as where attributes are defined.
+    license::Entity::find_by_id(new.license_id).lock(LockType::NoKeyUpdate).one(&transaction).await?;
     // Who was shut out since the request began gets no key that would let him in again.
     lock_active(&transaction, new.user_id).await?;
-    // The license's row is the lock under which keys are counted.
-    license::Entity::find_by_id(new.license_id).lock_exclusive().one(&transaction).await?;
     let of_license = of_license(api_key::Column::LicenseId, new.license_id);
     if api_key::Entity::find().filter(of_license).count(&transaction).await? >= MOST_KEYS_OF_A_LICENSE {
         let message = format!("A license has at most {MOST_KEYS_OF_A_LICENSE} API keys; revoke one first.");

@@ -5,8 +5,8 @@ pub mod query;
 
 use sea_orm::sea_query::LockType;
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, PaginatorTrait,
-    QueryFilter, QuerySelect, Select,
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseBackend, DatabaseTransaction, EntityTrait, IntoActiveModel,
+    PaginatorTrait, QueryFilter, QuerySelect, Select,
 };
 
 use crate::access::{Action, Viewer, of_license};
@@ -109,6 +109,10 @@ pub async fn remove(db: &Db, viewer: &Viewer, name: &str) -> Result<attribute_de
     let transaction = db.begin().await?;
     let found = find(&transaction, viewer.signed_in()?.license_id, name).await?;
     let old = found.ok_or_else(|| Error::not_found("name", "attribute"))?;
+    if transaction.get_database_backend() == DatabaseBackend::Postgres {
+        // Of very many people it may take longer than a statement has.
+        transaction.execute_unprepared("SET LOCAL statement_timeout = '60s'").await?;
+    }
     let values = values_of(&old).count(&transaction).await?;
     attribute_definition::Entity::delete_by_id(old.id).exec(&transaction).await?;
     let changes =

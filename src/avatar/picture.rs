@@ -112,29 +112,25 @@ fn encode(image: &DynamicImage, content_type: ContentType) -> ImageResult<Vec<u8
 
 /// Whether a JPEG has an end, and not too many scans. The decoder would paint what is missing grey.
 fn check_jpeg(file: &[u8]) -> Result<(), &'static str> {
+    let mut rest = file.get(2..).ok_or(BROKEN)?;
     let mut scans = 0;
-    for marker in scanned(file).ok_or(BROKEN)?.windows(2) {
-        match marker {
-            [0xff, 0xd9] => return Ok(()),
-            [0xff, 0xda] => scans += 1,
-            _ => {}
+    loop {
+        rest = match rest {
+            [0xff, 0xd9, ..] => return if scans > 0 { Ok(()) } else { Err(BROKEN) },
+            [0xff, 0xff, ..] => rest.get(1..),
+            // What is coded has no segments: an 0xff in it, and where it may be taken up again.
+            [0xff, 0x00 | 0xd0..=0xd7, ..] if scans > 0 => rest.get(2..),
+            [0xff, marker, high, low, ..] => {
+                scans += usize::from(*marker == 0xda);
+                rest.get(2 + usize::from(u16::from_be_bytes([*high, *low]))..)
+            }
+            [0xff, ..] => None,
+            [_, ..] if scans > 0 => rest.iter().position(|byte| *byte == 0xff).and_then(|next| rest.get(next..)),
+            _ => None,
         }
+        .ok_or(BROKEN)?;
         if scans > MOST_SCANS {
             return Err(BROKEN);
-        }
-    }
-    Err(BROKEN)
-}
-
-/// What follows the segments at the beginning, in one of which may be a small picture of its own.
-fn scanned(file: &[u8]) -> Option<&[u8]> {
-    let mut rest = file.get(2..)?;
-    loop {
-        match rest {
-            [0xff, 0xda, ..] => return Some(rest),
-            [0xff, 0xff, ..] => rest = rest.get(1..)?,
-            [0xff, _, high, low, ..] => rest = rest.get(2 + usize::from(u16::from_be_bytes([*high, *low]))..)?,
-            _ => return None,
         }
     }
 }

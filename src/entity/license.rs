@@ -30,7 +30,7 @@ pub struct Model {
     pub kind: LicenseKind,
     /// Who holds it.
     pub holder: String,
-    /// The first day on which it is valid.
+    /// The first day on which it is valid (UTC); before, its people cannot sign in.
     pub starts_on: Date,
     /// The last day on which it is valid; null where it has no end.
     pub expires_on: Option<Date>,

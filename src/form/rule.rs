@@ -10,7 +10,7 @@ use unicode_normalization::UnicodeNormalization;
 use super::Fault;
 use super::country::is_country;
 use crate::error::ErrorCode;
-use crate::scalar::{Date, DateText, Id};
+use crate::scalar::{Date, DateText, Id, Upload};
 use crate::text;
 
 /// One line of text of at most `most` characters, without control characters.
@@ -18,6 +18,9 @@ pub fn text(most: usize) -> impl Fn(&str) -> Result<String, Fault> {
     move |text| {
         if text.chars().count() > most {
             return Err(Fault(ErrorCode::TooLong, format!("At most {most} characters.")));
+        }
+        if text.starts_with(Upload::MARK) {
+            return Err(Fault::invalid("A text, not a file."));
         }
         if text.chars().any(char::is_control) {
             return Err(Fault::invalid("Line breaks and control characters are not allowed."));

@@ -1,6 +1,8 @@
 //! Institutions and groups: what people refer to.
 
-use sea_orm::{ActiveModelBehavior, ActiveModelTrait, EntityTrait, FromQueryResult, IntoActiveModel};
+use sea_orm::{
+    ActiveModelBehavior, ActiveModelTrait, EntityTrait, FromQueryResult, IntoActiveModel, PrimaryKeyTrait, QuerySelect,
+};
 
 use super::Importer;
 use super::record::{GroupRecord, InstitutionRecord};
@@ -10,7 +12,7 @@ use crate::entity::audit_event::AuditAction;
 use crate::entity::{group, institution};
 use crate::error::{Error, ErrorCode};
 use crate::form::Form;
-use crate::scalar::now;
+use crate::scalar::{Id, now};
 
 impl Importer<'_> {
     pub(super) async fn take_institution(&mut self, number: u64, record: InstitutionRecord) -> Result<(), Error> {
@@ -91,6 +93,7 @@ impl Importer<'_> {
     where
         M: Subject + IntoActiveModel<A> + FromQueryResult + Clone + Send + Sync + PartialEq,
         M::Entity: EntityTrait<Model = M>,
+        <M::Entity as EntityTrait>::PrimaryKey: PrimaryKeyTrait<ValueType = Id>,
         A: ActiveModelTrait<Entity = M::Entity> + ActiveModelBehavior + Send,
     {
         let changes = difference(old.as_ref().unwrap_or(blank), &row);
@@ -107,6 +110,11 @@ impl Importer<'_> {
             return Ok(());
         }
         let transaction = self.db.begin().await?;
+        let (id, _) = row.ids();
+        if old.is_some() && M::Entity::find_by_id(id).lock_exclusive().one(&transaction).await? != old {
+            let message = "Somebody changed it meanwhile, in the running directory; import the file once more.";
+            return Err(Error::rejected("id", ErrorCode::Conflict, message));
+        }
         let action = if old.is_some() { updated } else { created };
         let event = Entry::new(action, &row).with(changes);
         if old.is_some() {

@@ -12,7 +12,7 @@ pub fn made(license: &Model) -> String {
     let Model { number, holder, starts_on, expires_on, .. } = license;
     format!(
         "License {number} of {holder} was made; it starts on {} and {}.\n\
-         Its first administrator: roster admin create --license {number} --email ... --first-name ... --last-name ...",
+         Its first administrator: roster admin create --license {number} --license-admin --email ... --first-name ... --last-name ...",
         starts_on.0,
         end(*expires_on),
     )

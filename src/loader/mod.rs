@@ -37,18 +37,22 @@ pub struct Links {
     idle: Duration,
     groups_shown: AtomicUsize,
     attributes_shown: AtomicUsize,
+    comparisons: AtomicUsize,
 }
 
 /// How many groups of people one answer has at most.
-const MOST_GROUPS_SHOWN: usize = 20_000;
+const MOST_GROUPS_SHOWN: usize = 50_000;
 /// How many custom attributes of people one answer has at most.
 const MOST_ATTRIBUTES_SHOWN: usize = 20_000;
+/// How many comparisons the filters of one request make at most.
+const MOST_COMPARISONS: usize = 100;
 
 impl Links {
     /// Loaders that see what the viewer sees, and read what the request names; sessions end when unused for so long.
     #[must_use]
     pub fn new(db: Db, asking: Arc<Asking>, named: Arc<Named>, idle: Duration) -> Self {
-        Self { db, asking, named, idle, groups_shown: AtomicUsize::new(0), attributes_shown: AtomicUsize::new(0) }
+        let [groups_shown, attributes_shown, comparisons] = std::array::from_fn(|_| AtomicUsize::new(0));
+        Self { db, asking, named, idle, groups_shown, attributes_shown, comparisons }
     }
 
     /// Notes that groups are about to be shown. How many people have is not known before they are read, so that the cost of
@@ -57,13 +61,9 @@ impl Links {
     /// # Errors
     /// `BadInput` where one request is shown too many.
     pub fn show_groups(&self, count: usize) -> Result<(), Error> {
-        let shown = self.groups_shown.fetch_add(count, Ordering::Relaxed).saturating_add(count);
-        if shown <= MOST_GROUPS_SHOWN {
-            return Ok(());
-        }
-        Err(Error::BadInput(format!(
-            "groups: the answer would have more than {MOST_GROUPS_SHOWN} groups; ask for fewer people at once."
-        )))
+        spend(&self.groups_shown, count, MOST_GROUPS_SHOWN, || {
+            format!("groups: the answer would have more than {MOST_GROUPS_SHOWN} groups; ask for fewer people at once.")
+        })
     }
 
     /// Notes that custom attributes are about to be shown, as of groups.
@@ -71,8 +71,21 @@ impl Links {
     /// # Errors
     /// `BadInput` where one request is shown too many.
     pub fn show_attributes(&self, count: usize) -> Result<(), Error> {
-        let shown = self.attributes_shown.fetch_add(count, Ordering::Relaxed).saturating_add(count);
-        if shown <= MOST_ATTRIBUTES_SHOWN { Ok(()) } else { Err(too_many_attributes()) }
+        spend(&self.attributes_shown, count, MOST_ATTRIBUTES_SHOWN, || {
+            format!(
+                "attributes: the answer would have more than {MOST_ATTRIBUTES_SHOWN}; ask for fewer people at once."
+            )
+        })
+    }
+
+    /// Notes that a filter is about to compare: some comparisons look at everybody.
+    ///
+    /// # Errors
+    /// `BadInput` where the filters of one request make too many.
+    pub fn compare(&self, count: usize) -> Result<(), Error> {
+        spend(&self.comparisons, count, MOST_COMPARISONS, || {
+            format!("filter: at most {MOST_COMPARISONS} conditions in all the filters of a request.")
+        })
     }
 
     async fn by_id<E: Shown>(&self, column: E::Column, ids: Vec<Id>, seen: Condition) -> Result<Vec<E::Model>, Error> {
@@ -105,10 +118,10 @@ impl Links {
     }
 }
 
-fn too_many_attributes() -> Error {
-    Error::BadInput(format!(
-        "attributes: the answer would have more than {MOST_ATTRIBUTES_SHOWN} attributes; ask for fewer people at once."
-    ))
+/// Takes from what one request may have.
+fn spend(spent: &AtomicUsize, count: usize, most: usize, message: impl FnOnce() -> String) -> Result<(), Error> {
+    let sum = spent.fetch_add(count, Ordering::Relaxed).saturating_add(count);
+    if sum <= most { Ok(()) } else { Err(Error::BadInput(message())) }
 }
 
 /// Parents of whose lists the same part is asked for share a statement; each keeps its own window, for its cursors.

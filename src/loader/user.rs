@@ -10,7 +10,7 @@ use sea_orm::{
     ConnectionTrait, EntityTrait, JoinType, QueryFilter, QueryOrder, QuerySelect, QueryTrait, RelationTrait, Select,
 };
 
-use super::{Links, MOST_ATTRIBUTES_SHOWN, too_many_attributes};
+use super::{Links, MOST_ATTRIBUTES_SHOWN};
 use crate::columns::Shown;
 use crate::entity::attribute_definition::{self, AttributeKind};
 use crate::entity::attribute_value::{self, Attribute};
@@ -123,7 +123,7 @@ impl Loader<AttributesOfUser> for Links {
             .all(db)
             .await?;
         if rows.len() > MOST_ATTRIBUTES_SHOWN {
-            return Err(too_many_attributes());
+            self.show_attributes(rows.len())?;
         }
         let mut attributes: HashMap<AttributesOfUser, Vec<Attribute>> = HashMap::new();
         for (user_id, name, label, kind, value) in rows {

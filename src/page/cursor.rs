@@ -1,5 +1,6 @@
-//! Cursors: the place of a row in one list. They are opaque, and made with the server's key, so that one of another list, or
-//! one that was not given out, is found out.
+//! Cursors: the place of a row in one list. They are made with the server's key: one of another list, or one that was not
+//! given out, is found out, and what stands in them is not to be read, for a place may tell how much there is of what the
+//! viewer does not see. A code of the place is also what it is enciphered by, as in RFC 5297.
 
 use std::convert::Infallible;
 
@@ -52,16 +53,23 @@ impl Mark {
     #[must_use]
     pub fn read(&self, cursor: &str) -> Option<Position> {
         let bytes = URL_SAFE_NO_PAD.decode(cursor).ok()?;
-        let (code, place) = bytes.split_at_checked(CODE)?;
-        authenticated(&self.0, place).verify_truncated_left(code).ok()?;
-        serde_json::from_slice(place).ok()
+        let (code, hidden) = bytes.split_at_checked(CODE)?;
+        let place: Vec<u8> = hidden.iter().zip(self.mask(code)).map(|(byte, mask)| byte ^ mask).collect();
+        authenticated(&self.0, &place).verify_truncated_left(code).ok()?;
+        serde_json::from_slice(&place).ok()
     }
 
     fn write(&self, position: &Position) -> String {
         let place = serde_json::to_vec(position).unwrap_or_default();
-        let code = authenticated(&self.0, &place).finalize().into_bytes();
-        let bytes: Vec<u8> = code.into_iter().take(CODE).chain(place).collect();
-        URL_SAFE_NO_PAD.encode(bytes)
+        let code: Vec<u8> = authenticated(&self.0, &place).finalize().into_bytes().into_iter().take(CODE).collect();
+        let hidden: Vec<u8> = place.into_iter().zip(self.mask(&code)).map(|(byte, mask)| byte ^ mask).collect();
+        URL_SAFE_NO_PAD.encode([code, hidden].concat())
+    }
+
+    /// What hides the place of a code, byte by byte without end.
+    fn mask(&self, code: &[u8]) -> impl Iterator<Item = u8> {
+        let start = authenticated(&self.0, b"mask").chain_update(code);
+        (0_u32..).flat_map(move |block| start.clone().chain_update(block.to_be_bytes()).finalize().into_bytes())
     }
 }
 

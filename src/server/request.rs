@@ -23,6 +23,8 @@ use super::{
     response::{Refusal, shorten},
 };
 
+/// Objects in the JSON of a request, however deep.
+const MAX_OBJECTS: usize = 1_000;
 /// How async-graphql marks an uploaded file in variables; a caller who writes it asks for a file that is not there.
 pub const UPLOAD_MARK: &str = "#__graphql_file__:";
 pub const ALLOW: &str = "GET, POST";
@@ -167,10 +169,22 @@ pub fn parse_json(text: &str, what: &str) -> Result<Value, Refusal> {
         let (line, column) = (error.line(), error.column());
         Refusal::bad_request(format!("{what}: not valid JSON at line {line}, column {column}"))
     })?;
+    if objects_in(&value) > MAX_OBJECTS {
+        return Err(Refusal::bad_request(format!("{what}: at most {MAX_OBJECTS} objects in it are allowed")));
+    }
     if is_clean(&value) {
         Ok(value)
     } else {
         Err(Refusal::bad_request(format!("{what}: a text holds U+0000 or the mark of an upload")))
+    }
+}
+
+/// An object of two bytes may stand for an input of many fields, of each of which something is kept.
+fn objects_in(value: &Value) -> usize {
+    match value {
+        Value::Array(items) => items.iter().map(objects_in).sum(),
+        Value::Object(members) => 1 + members.values().map(objects_in).sum::<usize>(),
+        _ => 0,
     }
 }
 

@@ -37,6 +37,7 @@ struct Account {
     person: user::Model,
     password_hash: Option<String>,
     pin_hash: Option<String>,
+    starts_on: Date,
     expires_on: Option<Date>,
 }
 
@@ -204,6 +205,7 @@ impl Gate<'_> {
         let accounts = user::Entity::find()
             .column(credential::Column::PasswordHash)
             .column(pin::Column::PinHash)
+            .column(license::Column::StartsOn)
             .column(license::Column::ExpiresOn)
             .join(JoinType::InnerJoin, user::Relation::License.def())
             .join_rev(JoinType::LeftJoin, credential::Relation::User.def())
@@ -223,5 +225,6 @@ fn shown(login: &str) -> &str {
 }
 
 fn check_active(account: &Account) -> Result<(), Error> {
-    if is_active_in_valid_license(&account.person, account.expires_on) { Ok(()) } else { Err(inactive()) }
+    let term = (account.starts_on, account.expires_on);
+    if is_active_in_valid_license(&account.person, term) { Ok(()) } else { Err(inactive()) }
 }

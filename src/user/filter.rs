@@ -19,9 +19,9 @@ pub struct UserFilter {
     pub id: Option<IdFilter>,
     /// The username.
     pub username: Option<StringFilter>,
-    /// The e-mail address.
+    /// The e-mail address, its domain in the form that DNS has of it: `xn--mnchen-3ya.example` for `münchen.example`.
     pub email: Option<StringFilter>,
-    /// The legal (certified) mail address.
+    /// The legal (certified) mail address, compared as the other one.
     pub certified_email: Option<StringFilter>,
     /// The first name or names.
     pub first_name: Option<StringFilter>,
@@ -80,7 +80,26 @@ pub struct AttributeFilter {
     pub value: MaybeUndefined<Json<Value>>,
 }
 
+/// How many filters one is made of at most, itself included.
+const MOST_FILTERS: usize = 100;
+
 impl UserFilter {
+    /// Whether it is made of too many filters to be looked through.
+    #[must_use]
+    pub fn is_too_large(&self) -> bool {
+        let mut rest = vec![self];
+        let mut seen = 0;
+        while let Some(filter) = rest.pop() {
+            seen += 1;
+            if seen + rest.len() > MOST_FILTERS {
+                return true;
+            }
+            rest.extend(filter.and.iter().chain(&filter.or).flatten().take(MOST_FILTERS));
+            rest.extend(filter.not.as_deref());
+        }
+        false
+    }
+
     /// Whether it asks, at any depth, for a custom attribute.
     #[must_use]
     pub fn names_attribute(&self) -> bool {

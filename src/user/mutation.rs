@@ -7,11 +7,8 @@ use super::{Updated, avatar};
 use crate::context::{Answer, ContextExt, answer};
 use crate::entity::attribute_value::AttributeInput;
 use crate::entity::user::{self, UserFields};
-use crate::error::{ErrorCode, MutationError};
-use crate::payload::{UserPayload, payload};
+use crate::payload::{self, UserPayload, payload};
 use crate::scalar::{Id, Upload};
-
-const CHANGED: &str = "Somebody else has changed this person meanwhile; look at it again.";
 
 /// A person to be entered.
 #[derive(Clone, InputObject)]
@@ -144,10 +141,9 @@ impl UserMutation {
             UserPayload::of(outcome, |updated| match updated {
                 Updated::Done(user) => UserPayload::done(format!("{} was changed.", user.name()), Some(user)),
                 Updated::Possible(user) => UserPayload::done("Nothing was changed; it would have been.", Some(user)),
-                Updated::Stale(user) => UserPayload {
-                    user: Some(user),
-                    ..UserPayload::refused(vec![MutationError::at("expectedVersion", ErrorCode::Conflict, CHANGED)])
-                },
+                Updated::Stale(user) => {
+                    UserPayload { user: Some(user), ..UserPayload::refused(payload::stale("person")) }
+                }
             })
         })
         .await

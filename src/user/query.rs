@@ -102,9 +102,11 @@ impl UserQuery {
         if include_inactive {
             viewer.may(Action::ListInactive)?;
         }
-        let name = format!("users {} {include_inactive} {filter:?} {order_by:?}", viewer.horizon());
+        let order_by = order_by.unwrap_or_default();
+        let order = order::read(viewer, &order_by)?;
         let wanted = Wanted::new(db, viewer, filter).await?;
-        let order = order::read(viewer, &order_by.unwrap_or_default())?;
+        ctx.links()?.loader().compare(wanted.comparisons)?;
+        let name = format!("users {} {include_inactive} {} {order_by:?}", viewer.horizon(), wanted.name);
         let window = ctx.window(PageArgs { first, after, last, before }, &name)?;
         let select = user::Entity::find().filter(wanted.among(viewer.lists_users(include_inactive)));
         let page = page::read(db.read(), select.clone(), &ctx.named()?.columns(), &order, &window).await?;

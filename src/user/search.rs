@@ -64,10 +64,11 @@ impl SearchQuery {
             viewer.may(Action::ListInactive)?;
         }
         let words = read_query(&query)?;
-        let list = format!("search {} {include_inactive} {} {filter:?}", viewer.horizon(), words.join(" "));
-        let window = ctx.window(PageArgs { first, after, last: None, before: None }, &list)?;
         let db = ctx.db()?;
         let wanted = Wanted::new(db, viewer, filter).await?;
+        ctx.links()?.loader().compare(wanted.comparisons)?;
+        let list = format!("search {} {include_inactive} {} {}", viewer.horizon(), words.join(" "), wanted.name);
+        let window = ctx.window(PageArgs { first, after, last: None, before: None }, &list)?;
         let select = find(&words, db.is_postgres()).filter(wanted.among(viewer.lists_users(include_inactive)));
         let columns = ctx.named()?.columns().with(SEARCHED.into_iter());
         let page = page::read(db.read(), select.clone(), &columns, &Order::default(), &window).await?;

@@ -26,6 +26,10 @@ const MOST_JOINED: usize = 100;
 
 /// People who meet a filter.
 pub struct Wanted {
+    /// What tells the list from others.
+    pub name: String,
+    /// How many comparisons it makes.
+    pub comparisons: usize,
     pub condition: Condition,
     /// Whether they are few enough to be found by what the filter says, rather than by their license.
     pub are_few: bool,
@@ -37,17 +41,24 @@ impl Wanted {
     /// # Errors
     /// `BadInput` with everything that is wrong; `Forbidden` for what is private.
     pub async fn new(db: &Db, viewer: &Viewer, filter: Option<Box<UserFilter>>) -> Result<Self, Error> {
-        let Some(filter) = filter else { return Ok(Self { condition: Condition::all(), are_few: false }) };
+        let Some(filter) = filter else {
+            return Ok(Self { name: String::new(), comparisons: 0, condition: Condition::all(), are_few: false });
+        };
+        if filter.is_too_large() {
+            return Err(Error::BadInput("filter: at most 100 filters in one.".to_owned()));
+        }
         let definitions = if filter.names_attribute() {
             profile::definitions(db.read(), viewer.signed_in()?.license_id).await?
         } else {
             Definitions::new()
         };
+        let defined: Vec<Id> = definitions.values().map(|definition| definition.id).collect();
+        let name = format!("{filter:?} {defined:?}");
         let mut reading = Reading::new(db.is_postgres());
         let mut asked = Asked { viewer, definitions, postgres: db.is_postgres(), reading: &mut reading };
-        let wanted = asked.read(*filter, "filter", 1)?;
-        reading.finish()?;
-        Ok(wanted)
+        let Found { condition, are_few } = asked.read(*filter, "filter", 1)?;
+        let comparisons = reading.finish()?;
+        Ok(Self { name, comparisons, condition, are_few })
     }
 
     /// Those of them whom a condition leaves.
@@ -56,6 +67,12 @@ impl Wanted {
         let seen = if self.are_few { held_against(seen).into() } else { seen };
         Condition::all().add(seen).add(self.condition)
     }
+}
+
+/// What a part of a filter comes to.
+struct Found {
+    condition: Condition,
+    are_few: bool,
 }
 
 /// A filter that is being read.
@@ -67,14 +84,14 @@ struct Asked<'a> {
 }
 
 impl Asked<'_> {
-    fn read(&mut self, filter: UserFilter, path: &str, depth: usize) -> Result<Wanted, Error> {
+    fn read(&mut self, filter: UserFilter, path: &str, depth: usize) -> Result<Found, Error> {
         if depth > DEEPEST {
             self.reading.fault(path, format_args!("at most {DEEPEST} filters deep."));
-            return Ok(Wanted { condition: Condition::all(), are_few: false });
+            return Ok(Found { condition: Condition::all(), are_few: false });
         }
         let mut filter = filter;
         let (and, or, not) = (filter.and.take(), filter.or.take(), filter.not.take());
-        let Wanted { mut condition, mut are_few } = self.own(filter, path)?;
+        let Found { mut condition, mut are_few } = self.own(filter, path)?;
         if let Some(parts) = and {
             for part in self.joined(parts, path, "and", depth)? {
                 are_few |= part.are_few;
@@ -91,10 +108,10 @@ impl Asked<'_> {
             let part = self.read(*part, &format!("{path}.not"), depth + 1)?;
             condition = condition.add(is_not_true(part.condition));
         }
-        Ok(Wanted { condition, are_few })
+        Ok(Found { condition, are_few })
     }
 
-    fn joined(&mut self, parts: Vec<UserFilter>, path: &str, by: &str, depth: usize) -> Result<Vec<Wanted>, Error> {
+    fn joined(&mut self, parts: Vec<UserFilter>, path: &str, by: &str, depth: usize) -> Result<Vec<Found>, Error> {
         if parts.len() > MOST_JOINED {
             self.reading.fault(&format!("{path}.{by}"), format_args!("at most {MOST_JOINED} filters."));
             return Ok(Vec::new());
@@ -104,7 +121,7 @@ impl Asked<'_> {
     }
 
     /// What a filter says itself, beside the filters in it.
-    fn own(&mut self, filter: UserFilter, path: &str) -> Result<Wanted, Error> {
+    fn own(&mut self, filter: UserFilter, path: &str) -> Result<Found, Error> {
         let UserFilter {
             and: _,
             or: _,
@@ -188,11 +205,11 @@ impl Asked<'_> {
         condition = chosen.into_iter().fold(condition, Condition::add_option);
         let attribute = self.attribute(&format!("{path}.attribute"), attribute)?;
         condition = condition.add(attribute.condition);
-        Ok(Wanted { condition, are_few: texts.are_few || ids.are_few || attribute.are_few })
+        Ok(Found { condition, are_few: texts.are_few || ids.are_few || attribute.are_few })
     }
 
-    fn attribute(&mut self, path: &str, filter: Option<AttributeFilter>) -> Result<Wanted, Error> {
-        let everybody = Wanted { condition: Condition::all(), are_few: false };
+    fn attribute(&mut self, path: &str, filter: Option<AttributeFilter>) -> Result<Found, Error> {
+        let everybody = Found { condition: Condition::all(), are_few: false };
         let Some(AttributeFilter { name, value }) = filter else { return Ok(everybody) };
         self.viewer.may(Action::FilterPrivate)?;
         self.reading.count();
@@ -209,7 +226,7 @@ impl Asked<'_> {
             return Ok(everybody);
         };
         match profile::equals(definition, &value) {
-            Ok(equals) => Ok(Wanted { condition: Condition::all().add(equals), are_few: value != Value::Null }),
+            Ok(equals) => Ok(Found { condition: Condition::all().add(equals), are_few: value != Value::Null }),
             Err(fault) => {
                 self.reading.fault(&format!("{path}.value"), fault.rule());
                 Ok(everybody)
@@ -221,7 +238,7 @@ impl Asked<'_> {
         &mut self,
         path: &str,
         filters: [(user::Column, Option<StringFilter>); N],
-    ) -> Result<Wanted, Error> {
+    ) -> Result<Found, Error> {
         let (mut condition, mut are_few) = (Condition::all(), false);
         for (column, filter) in filters {
             let Some(filter) = filter else { continue };
@@ -236,7 +253,7 @@ impl Asked<'_> {
             let text = text_of(column, self.postgres);
             condition = condition.add(self.reading.text(&at(path, column), filter, &text));
         }
-        Ok(Wanted { condition, are_few })
+        Ok(Found { condition, are_few })
     }
 
     /// What follows from a part of one of the searched texts, and is found by the index for searching.
@@ -250,6 +267,11 @@ impl Asked<'_> {
                 | user::Column::LastName
         );
         let part = text::fold(part.filter(|_| is_searched)?);
+        // Addresses are compared with their domain as DNS has it, and searched as they were given.
+        let is_address = matches!(column, user::Column::Email | user::Column::CertifiedEmail);
+        if is_address && part.contains("xn--") {
+            return None;
+        }
         search::is_indexed(&part).then(|| search::has(&part, self.postgres))
     }
 
@@ -260,7 +282,7 @@ impl Asked<'_> {
         institution: Option<IdFilter>,
         group: Option<IdFilter>,
         site: Option<IdFilter>,
-    ) -> Result<Wanted, Error> {
+    ) -> Result<Found, Error> {
         let names_some = |filter: &&IdFilter| filter.eq.is_some() || filter.one_of.is_some();
         let are_few = [&id, &institution, &group].into_iter().flatten().any(|filter| names_some(&filter));
         let mut condition = Condition::all();
@@ -282,7 +304,7 @@ impl Asked<'_> {
             let accesses_none = || is_not_true(accesses_any());
             condition = condition.add(self.reading.id(&format!("{path}.site"), filter, accesses, accesses_none));
         }
-        Ok(Wanted { condition, are_few })
+        Ok(Found { condition, are_few })
     }
 }
 

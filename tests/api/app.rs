@@ -113,7 +113,8 @@ impl App {
         let names = ("Root".to_owned(), "Alder".to_owned());
         let password = PASSWORD.to_owned();
         let email = "root@alder.example.org".to_owned();
-        let root = account::create_superuser(&db, &hasher(), license, names, email, Some(password)).await.unwrap().0;
+        let place = (license, account::Administers::Everything);
+        let root = account::create_administrator(&db, &hasher(), place, names, email, Some(password)).await.unwrap().0;
         let root = SignedIn::new(&(&root).into(), Means::Session(Id::new()), None);
 
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

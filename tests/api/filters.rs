@@ -582,7 +582,7 @@ on_every_database! {
         let bad = [
             (nested(6), "filter.not.not.not.not.not: at most 5 filters deep."),
             (wide(51), "filter: at most 50 conditions."),
-            (json!({ "and": (vec![json!({}); 101]) }), "filter.and: at most 100 filters."),
+            (json!({ "and": (vec![json!({}); 101]) }), "filter: at most 100 filters in one."),
             (json!({ "username": { "in": (vec!["x"; 101]) } }), "filter.username.in: at most 100 values."),
             (json!({ "id": { "in": (vec![Id::new().0; 101]) } }), "filter.id.in: at most 100 values."),
             (json!({ "role": (vec!["USER"; 101]) }), "filter.role: at most 100 values."),
@@ -595,6 +595,17 @@ on_every_database! {
             assert_eq!(answer["errors"][0]["message"], message, "{answer:#}");
             assert_eq!(answer["errors"][0]["extensions"]["code"], "BAD_USER_INPUT");
         }
+        // Ten filters of eleven, and an input that unfolds to very many.
+        let eleven = (0..10).map(|n| format!("f{n}: users(filter: $filter) {{ totalCount }}")).collect::<String>();
+        let document = format!("query ($filter: UserFilter) {{ {eleven} }}");
+        let answer = admin.ask(&document, json!({ "filter": wide(11) })).await;
+        let refused = answer["errors"].as_array().unwrap().iter().all(|error| error["message"] == "filter: at most 100 conditions in all the filters of a request.");
+        assert!(refused, "{answer:#}");
+        let unfolding = (0..3).fold(json!({}), |inner, _| json!({ "and": (vec![inner; 11]) }));
+        let (status, answer) = admin.post(&json!({ "query": query, "variables": { "filter": unfolding } })).await;
+        assert_eq!((status, &answer["errors"][0]["message"]), (400, &json!("The body: at most 1000 objects in it are allowed")));
+        let literal = format!("{{ users(filter: {{ and: [{}] }}) {{ totalCount }} }}", "{}".repeat(5_000));
+        assert_eq!(admin.refused(&literal, json!({})).await, "BAD_USER_INPUT");
         let twice = json!([{ "field": "ROLE" }, { "field": "EMAIL" }, { "field": "ROLE", "direction": "DESC" }]);
         let answer = admin.ask(query, json!({ "order": twice })).await;
         assert_eq!(answer["errors"][0]["message"], "orderBy.2.field: each field only once.");

@@ -51,6 +51,37 @@ in_every_home! {
             "holder": "Maison Aurélie, Lyon", "startsOn": "2026-01-01", "expiresOn": "2126-12-31", "isExpired": false }));
     }
 
+    async fn an_administrator_of_a_license_sees_no_other_one(home: Home) {
+        for number in ["L-1", "L-2"] {
+            assert_eq!(home.run(&["license", "create", "--number", number, "--holder", "Alder"]).await.code, 0);
+        }
+        let create = async |email: &str, more: &[&str]| {
+            let names = ["admin", "create", "--password-stdin", "--email", email, "--first-name", "Ann", "--last-name", "Alder"];
+            home.run_with(&[&names[..], more].concat(), PASSWORD).await
+        };
+        assert_eq!(create(ADMIN, &["--license", "L-1"]).await.code, 0);
+        let made = create("ann@example.org", &["--license", "L-2", "--license-admin"]).await;
+        assert!(made.code == 0 && made.out.contains("now administers license L-2"), "{made:?}");
+        let server = home.serve(&[]).await;
+        let ann = server.sign_in("ann@example.org").await;
+        let seen = ann.data("{ viewer { role fullSiteAccess adminRights { isSuperuser } license { number } } users { totalCount } }", json!({})).await;
+        assert_eq!(seen, json!({
+            "viewer": { "role": "LICENSE_ADMIN", "fullSiteAccess": true, "adminRights": { "isSuperuser": false }, "license": { "number": "L-2" } },
+            "users": { "totalCount": 1 },
+        }));
+        let root = server.sign_in(ADMIN).await;
+        assert_eq!(root.data("{ users { totalCount } }", json!({})).await["users"]["totalCount"], json!(2));
+    }
+
+    async fn the_people_of_a_license_that_has_not_begun_cannot_sign_in(home: Home) {
+        assert_eq!(home.run(&["license", "create", "--number", "L-1", "--holder", "Alder", "--starts-on", &in_days(2)]).await.code, 0);
+        let names = ["admin", "create", "--password-stdin", "--email", ADMIN, "--first-name", "Root", "--last-name", "Alder"];
+        assert_eq!(home.run_with(&names, PASSWORD).await.code, 0);
+        let server = home.serve(&[]).await;
+        let payload = server.login(ADMIN, PASSWORD).await;
+        assert_eq!(payload["errors"][0]["code"], "INACTIVE", "{payload:#}");
+    }
+
     async fn a_bad_license_is_refused_with_every_fault(home: Home) {
         let good = home.run(&["license", "create", "--number", &"é".repeat(50), "--holder", &"é".repeat(200)]).await;
         assert_eq!(good.code, 0, "{good:?}");

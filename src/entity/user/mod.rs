@@ -172,11 +172,11 @@ pub struct Model {
     pub is_contact_form_email_receiver: bool,
     /// When the person was entered into the directory.
     pub date_joined: DateTime<Utc>,
-    /// When anything of this last changed.
+    /// When a field or attribute of the person last changed; groups and sites are not counted.
     pub modified_at: DateTime<Utc>,
     #[graphql(skip)]
     pub last_login: Option<DateTime<Utc>>,
-    /// Grows with every change.
+    /// Grows with every change of a field or attribute; groups and sites are not counted.
     pub version: i32,
 }
 

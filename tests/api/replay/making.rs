@@ -57,7 +57,8 @@ impl World {
     }
 
     pub(super) fn attribute(&mut self) -> &'static str {
-        self.dice.choose(&["birthplace", "since", "beds", "remote", "Bad name", "x9"])
+        let names: [&'static str; 6] = ["birthplace", "since", "beds", "remote", "Bad name", "x9"];
+        names[self.dice.below(names.len())]
     }
 
     pub(super) fn definition(&mut self) -> Value {
