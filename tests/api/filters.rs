@@ -595,9 +595,9 @@ on_every_database! {
             assert_eq!(answer["errors"][0]["message"], message, "{answer:#}");
             assert_eq!(answer["errors"][0]["extensions"]["code"], "BAD_USER_INPUT");
         }
-        // Ten filters of eleven, and an input that unfolds to very many.
-        let eleven = (0..10).map(|n| format!("f{n}: users(filter: $filter) {{ totalCount }}")).collect::<String>();
-        let document = format!("query ($filter: UserFilter) {{ {eleven} }}");
+        // Ten filters of ten, and an input that unfolds to very many.
+        let ten: Vec<String> = (0..10).map(|n| format!("f{n}: users(filter: $filter) {{ totalCount }}")).collect();
+        let document = format!("query ($filter: UserFilter) {{ {} }}", ten.join(" "));
         let answer = admin.ask(&document, json!({ "filter": wide(11) })).await;
         let refused = answer["errors"].as_array().unwrap().iter().all(|error| error["message"] == "filter: at most 100 conditions in all the filters of a request.");
         assert!(refused, "{answer:#}");
