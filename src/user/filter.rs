@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::entity::user::{Gender, Role, UserType};
 use crate::filter::{DateFilter, DateTimeFilter, IdFilter, StringFilter};
 
-/// Which people: those who meet everything that is said. At most 5 filters deep, and 50 comparisons in all.
+/// Which people: those who meet everything that is said. At most 5 filters deep, 100 filters and 50 comparisons in all.
 #[derive(Clone, Debug, Default, InputObject)]
 pub struct UserFilter {
     /// All of these hold; at most 100.

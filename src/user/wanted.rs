@@ -21,8 +21,6 @@ use crate::text;
 
 /// How deep a filter is nested at most, the outermost included.
 const DEEPEST: usize = 5;
-/// How many filters are joined at most.
-const MOST_JOINED: usize = 100;
 
 /// People who meet a filter.
 pub struct Wanted {
@@ -112,10 +110,6 @@ impl Asked<'_> {
     }
 
     fn joined(&mut self, parts: Vec<UserFilter>, path: &str, by: &str, depth: usize) -> Result<Vec<Found>, Error> {
-        if parts.len() > MOST_JOINED {
-            self.reading.fault(&format!("{path}.{by}"), format_args!("at most {MOST_JOINED} filters."));
-            return Ok(Vec::new());
-        }
         let parts = parts.into_iter().enumerate();
         parts.map(|(place, part)| self.read(part, &format!("{path}.{by}.{place}"), depth + 1)).collect()
     }

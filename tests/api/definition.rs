@@ -150,6 +150,8 @@ impl Definition {
                     if self.is_one_of(inner) {
                         members.retain(|name, _| name == "id");
                     }
+                    // It would have to be one that is defined.
+                    members.remove("attribute");
                     // A filter has room for one comparison of each field.
                     if members.contains_key("eq") {
                         members.retain(|name, _| name == "eq");

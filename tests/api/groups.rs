@@ -185,7 +185,7 @@ on_every_database! {
     async fn an_answer_has_a_bounded_number_of_groups_of_people(app: App) {
         let caller = app.user().await;
         let groups = crowd::groups(&app, app.license, (0..200).map(|n| format!("Group {n:03}"))).await;
-        let people = crowd::people(&app, &[("Ann", "One"), ("Ben", "Two")]).await;
+        let people = crowd::people(&app, &[("Ann", "One"), ("Ben", "Two"), ("Cid", "Three"), ("Dot", "Four")]).await;
         crowd::memberships(&app, &people, &groups, GroupRole::Member).await;
         let ask = |first: u32| format!("{{ groups(first: {first}) {{ nodes {{ members(first: 80) {{ nodes {{ groups {{ id }} }} }} }} }} }}");
         let data = caller.data(&ask(50), json!({})).await;
