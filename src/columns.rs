@@ -44,6 +44,9 @@ impl Shown for user::Entity {
         ("sites", &[user::Column::FullSiteAccess]),
         ("adminRights", &user::RIGHTS),
         ("viewerCan", &user::OF_RANK),
+        // Of the edge between a search and a person.
+        ("score", &user::SEARCHED),
+        ("matchedFields", &user::SEARCHED),
     ];
 
     fn unread() -> user::Model {

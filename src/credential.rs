@@ -1,14 +1,17 @@
 //! What a person proves by who he is: password, PIN, devices, sessions, API keys. Each change is one step of a transaction
 //! of somebody else's.
 
-use sea_orm::sea_query::OnConflict;
+use sea_orm::sea_query::{Condition, OnConflict};
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect,
+    ActiveModelTrait, ColumnTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, PrimaryKeyTrait, QueryFilter,
+    QuerySelect,
 };
 
-use crate::access::Viewer;
+use crate::access::{Viewer, is_same_license};
+use crate::audit::Subject;
 use crate::entity::{api_key, credential, device, pin, session, user};
-use crate::error::Error;
+use crate::error::{Error, ErrorCode};
+use crate::form::Form;
 use crate::link;
 use crate::scalar::Id;
 
@@ -43,6 +46,40 @@ pub async fn lock_seen(
 ) -> Result<user::Model, Error> {
     let found = user::Entity::find_by_id(id).filter(viewer.finds_users()).lock_exclusive().one(transaction).await?;
     found.ok_or_else(|| Error::not_found(field, "person"))
+}
+
+/// Locks and reads the rows of a person and of what the person is to have to do with, in this order, as whoever erases a
+/// person does; both are seen by the viewer and of one license. `field` is the one that named the thing, `seen` which the
+/// viewer sees.
+///
+/// # Errors
+/// `Rejected`, naming the fields, where there is no such person or thing.
+pub async fn lock_both<M>(
+    transaction: &DatabaseTransaction,
+    viewer: &Viewer,
+    user_id: Id,
+    (field, what, id): (&str, &str, Id),
+    seen: Condition,
+) -> Result<(user::Model, M), Error>
+where
+    M: Subject + Send,
+    M::Entity: EntityTrait<Model = M>,
+    <M::Entity as EntityTrait>::PrimaryKey: PrimaryKeyTrait<ValueType = Id>,
+{
+    let person = user::Entity::find_by_id(user_id).filter(viewer.finds_users());
+    let person = person.lock_exclusive().one(transaction).await?;
+    let thing = M::Entity::find_by_id(id).filter(seen).lock_exclusive().one(transaction).await?;
+    let person =
+        person.filter(|person| thing.as_ref().is_none_or(|thing| is_same_license(thing.ids().1, person.license_id)));
+    let mut form = Form::changing();
+    if thing.is_none() {
+        form.fault(field, ErrorCode::NotFound, format!("There is no such {what}."));
+    }
+    if person.is_none() {
+        form.fault("userId", ErrorCode::NotFound, "There is no such person.");
+    }
+    form.finish()?;
+    person.zip(thing).ok_or_else(|| Error::internal("a missing row passed the form"))
 }
 
 /// Sets the password. Whoever knew the old one is to gain nothing by it any more: every session but the `spared` one ends

@@ -1,7 +1,7 @@
 //! What a person is by the attributes that the license defines: read from an input, held against the definitions, stored
 //! as one step of a transaction of somebody else's.
 //!
-//! Definitions are locked before people: whoever removes one locks those who have a value of it.
+//! Definitions are locked before people, by everybody.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -9,7 +9,7 @@ use async_graphql::MaybeUndefined::{self, Null, Undefined, Value as Given};
 use sea_orm::sea_query::{Condition, Expr, ExprTrait, OnConflict, Query, SimpleExpr};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, QueryFilter,
-    QueryOrder, QuerySelect,
+    QueryOrder, QuerySelect, Select,
 };
 use serde_json::Value;
 
@@ -105,12 +105,8 @@ pub async fn hold(transaction: &DatabaseTransaction, license_id: Id, names: &[St
     if names.is_empty() {
         return Ok(Definitions::new());
     }
-    let found = attribute_definition::Entity::find()
-        .filter(of_license(attribute_definition::Column::LicenseId, license_id))
-        .filter(attribute_definition::Column::Name.is_in(names))
-        .order_by_asc(attribute_definition::Column::Id)
-        .lock_shared();
-    Ok(by_name(found.all(transaction).await?))
+    let of_names = attribute_definition::Column::Name.is_in(names);
+    Ok(by_name(held(license_id).filter(of_names).all(transaction).await?))
 }
 
 /// Everything that a license defines, which stays as it is until the transaction ends.
@@ -118,11 +114,12 @@ pub async fn hold(transaction: &DatabaseTransaction, license_id: Id, names: &[St
 /// # Errors
 /// Whatever the database says.
 pub async fn hold_all(transaction: &DatabaseTransaction, license_id: Id) -> Result<Definitions, Error> {
-    let found = attribute_definition::Entity::find()
-        .filter(of_license(attribute_definition::Column::LicenseId, license_id))
-        .order_by_asc(attribute_definition::Column::Id)
-        .lock_shared();
-    Ok(by_name(found.all(transaction).await?))
+    Ok(by_name(held(license_id).all(transaction).await?))
+}
+
+fn held(license_id: Id) -> Select<attribute_definition::Entity> {
+    let of_license = of_license(attribute_definition::Column::LicenseId, license_id);
+    attribute_definition::Entity::find().filter(of_license).order_by_asc(attribute_definition::Column::Id).lock_shared()
 }
 
 fn by_name(definitions: Vec<attribute_definition::Model>) -> Definitions {

@@ -10,10 +10,9 @@ use sea_orm::{
 use serde_json::Value;
 
 use self::mutation::UpdateGroupInput;
-
-use crate::access::{Viewer, is_same_license};
+use crate::access::Viewer;
 use crate::audit::{self, Change as Changed, Entry, difference};
-use crate::credential::lock_active;
+use crate::credential::{lock_active, lock_both};
 use crate::db::Db;
 use crate::entity::audit_event::AuditAction;
 use crate::entity::group::GroupFields;
@@ -161,25 +160,9 @@ impl Change {
         };
 
         let transaction = db.begin().await?;
-        // First the person, then the group: whoever erases a person locks them in this order, too.
-        let seen = viewer.finds_users();
-        let person = user::Entity::find_by_id(user_id).filter(seen).lock_exclusive().one(&transaction).await?;
-        let seen = viewer.sees_groups();
-        let group = group::Entity::find_by_id(group_id).filter(seen).lock_exclusive().one(&transaction).await?;
-        let person = person
-            .filter(|person| group.as_ref().is_none_or(|group| is_same_license(group.license_id, person.license_id)));
-        let mut form = Form::changing();
-        if group.is_none() {
-            form.fault("groupId", ErrorCode::NotFound, "There is no such group.");
-        }
-        if person.is_none() {
-            form.fault("userId", ErrorCode::NotFound, "There is no such person.");
-        }
-        form.finish()?;
-        let (Some(group), Some(person)) = (group, person) else {
-            return Err(Error::internal("a missing row passed the form"));
-        };
-
+        let group = ("groupId", "group", group_id);
+        let (person, group): (_, group::Model) =
+            lock_both(&transaction, viewer, user_id, group, viewer.sees_groups()).await?;
         let current = membership::Entity::find_by_id((person.id, group.id)).one(&transaction).await?;
         let own = membership::Entity::find_by_id((viewer.signed_in()?.user_id, group.id)).one(&transaction).await?;
         Ok(Self { transaction, group, person, current, own: own.map(|membership| membership.role) })

@@ -26,7 +26,7 @@ use super::{
 /// Objects in the JSON of a request, however deep.
 const MAX_OBJECTS: usize = 1_000;
 /// How async-graphql marks an uploaded file in variables; a caller who writes it asks for a file that is not there.
-pub const UPLOAD_MARK: &str = "#__graphql_file__:";
+const UPLOAD_MARK: &str = "#__graphql_file__:";
 pub const ALLOW: &str = "GET, POST";
 
 /// A request that may be run.

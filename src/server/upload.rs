@@ -17,6 +17,7 @@ use super::{
     request::{self, Parameters, Prepared, Types},
     response::Refusal,
 };
+use crate::scalar::Upload;
 
 /// A file of 2 MB and a little more, so that whoever comes close is told by the mutation; the operation and the map, each
 /// as large as a JSON body may be; the lines between the parts.
@@ -133,7 +134,7 @@ fn put_mark(variables: &mut Map<String, Value>, path: &[String]) -> Result<(), R
     });
     match place {
         Some(place @ Value::Null) => {
-            *place = Value::String(format!("{}0", request::UPLOAD_MARK));
+            *place = Value::String(Upload::MARK.to_owned());
             Ok(())
         }
         _ => Err(nowhere()),

@@ -2,16 +2,17 @@
 
 pub mod mutation;
 
-use sea_orm::{ActiveModelTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect};
+use sea_orm::{ActiveModelTrait, DatabaseTransaction, EntityTrait, IntoActiveModel};
 use serde_json::Value;
 
 use self::mutation::SiteAccessInput;
-use crate::access::{Viewer, is_same_license};
+use crate::access::Viewer;
 use crate::audit::{self, Change, Entry};
+use crate::credential::lock_both;
 use crate::db::Db;
 use crate::entity::audit_event::AuditAction;
 use crate::entity::{institution, site_access, user};
-use crate::error::{Error, ErrorCode};
+use crate::error::Error;
 use crate::form::Form;
 use crate::scalar::{Id, now};
 
@@ -50,8 +51,7 @@ pub async fn revoke(db: &Db, viewer: &Viewer, input: &SiteAccessInput) -> Result
     Ok(person)
 }
 
-/// Locks the rows of the person and of the institution, in the order in which everybody does who locks both; says whether
-/// the person was given access.
+/// Locks the rows of the person and of the institution; says whether the person was given access.
 async fn lock(
     transaction: &DatabaseTransaction,
     viewer: &Viewer,
@@ -63,23 +63,9 @@ async fn lock(
     let (Some(user_id), Some(institution_id)) = ids else {
         return Err(Error::internal("an id that is none passed the form"));
     };
-    let seen = user::Entity::find_by_id(user_id).filter(viewer.finds_users());
-    let person = seen.lock_exclusive().one(transaction).await?;
-    let seen = institution::Entity::find_by_id(institution_id).filter(viewer.sees_institutions());
-    let institution = seen.lock_exclusive().one(transaction).await?;
-    let person = person.filter(|person| {
-        institution.as_ref().is_none_or(|institution| is_same_license(institution.license_id, person.license_id))
-    });
-    let mut form = Form::changing();
-    if institution.is_none() {
-        form.fault("institutionId", ErrorCode::NotFound, "There is no such institution.");
-    }
-    if person.is_none() {
-        form.fault("userId", ErrorCode::NotFound, "There is no such person.");
-    }
-    form.finish()?;
-    let person = person.ok_or_else(|| Error::internal("a missing row passed the form"))?;
-
+    let site = ("institutionId", "institution", institution_id);
+    let seen = viewer.sees_institutions();
+    let (person, _): (_, institution::Model) = lock_both(transaction, viewer, user_id, site, seen).await?;
     let own = site_access::is_granted(transaction, viewer.signed_in()?.user_id, institution_id).await?;
     viewer.may_change_sites(&person, own)?;
     let is_granted = site_access::is_granted(transaction, person.id, institution_id).await?;

@@ -1,12 +1,14 @@
 //! searchUsers: every word somewhere in the names and addresses.
 
+use std::sync::Arc;
+
 use async_graphql::connection::{ConnectionNameType, EdgeNameType};
 use async_graphql::{Context, Object, OutputType, Result};
-use sea_orm::sea_query::{Expr, ExprTrait, Query, SimpleExpr};
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, Select};
+use sea_orm::sea_query::{Condition, Expr, ExprTrait, Query, SimpleExpr};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 
 use super::filter::UserFilter;
-use super::matching::{Match, SEARCHED};
+use super::matching::Match;
 use super::wanted::Wanted;
 use crate::access::{Action, Allowed};
 use crate::context::ContextExt;
@@ -69,11 +71,12 @@ impl SearchQuery {
         ctx.links()?.loader().compare(wanted.comparisons)?;
         let list = format!("search {} {include_inactive} {} {}", viewer.horizon(), words.join(" "), wanted.name);
         let window = ctx.window(PageArgs { first, after, last: None, before: None }, &list)?;
-        let select = find(&words, db.is_postgres()).filter(wanted.among(viewer.lists_users(include_inactive)));
-        let columns = ctx.named()?.columns().with(SEARCHED.into_iter());
-        let page = page::read(db.read(), select.clone(), &columns, &Order::default(), &window).await?;
+        let select = user::Entity::find().filter(has(&words, db.is_postgres()));
+        let select = select.filter(wanted.among(viewer.lists_users(include_inactive)));
+        let page = page::read(db.read(), select.clone(), &ctx.named()?.columns(), &Order::default(), &window).await?;
+        let words: Arc<[String]> = words.into();
         Ok(page.into_connection(Total::of_list(select), |person| {
-            let found = Match::of(&person, &words);
+            let found = Match::of(&person, Arc::clone(&words));
             (person, found)
         }))
     }
@@ -90,28 +93,30 @@ fn read_query(query: &str) -> Result<Vec<String>, Error> {
     Ok(words)
 }
 
-/// People in whom all the words are found.
-fn find(words: &[String], postgres: bool) -> Select<user::Entity> {
-    words.iter().fold(user::Entity::find(), |select, word| select.filter(has(word, postgres)))
-}
-
 /// Whether the index for searching finds a word; on PostgreSQL it finds shorter ones too, but not by much.
 #[must_use]
 pub fn is_indexed(word: &str) -> bool {
     word.chars().count() >= TRIGRAM
 }
 
-/// The condition that a folded word is in one of the searched texts.
+/// The condition that folded words are all in the searched texts. PostgreSQL finds them by its trigram index; the one of SQLite
+/// takes words of three characters or more, all of them at once, and the rest is compared row by row.
 #[must_use]
-pub fn has(word: &str, postgres: bool) -> SimpleExpr {
-    if postgres || !is_indexed(word) {
-        return sql::contains(Expr::col(user::Column::SearchKey.as_column_ref()), word, postgres);
-    }
-    // As a quoted phrase, so that nothing in it is read as query syntax.
-    let phrase = format!("\"{}\"", word.replace('"', "\"\""));
+pub fn has(words: &[String], postgres: bool) -> Condition {
+    let (indexed, compared): (Vec<&String>, Vec<&String>) =
+        words.iter().partition(|word| !postgres && is_indexed(word));
+    let key = || Expr::col(user::Column::SearchKey.as_column_ref());
+    let compared = compared.into_iter().map(|word| sql::contains(key(), word, postgres));
+    let condition = compared.fold(Condition::all(), Condition::add);
+    if indexed.is_empty() { condition } else { condition.add(in_full_text_index(&indexed)) }
+}
+
+/// The full-text condition of SQLite: every word as a quoted phrase, so that none is read as query syntax.
+fn in_full_text_index(words: &[&String]) -> SimpleExpr {
+    let phrases: Vec<String> = words.iter().map(|word| format!("\"{}\"", word.replace('"', "\"\""))).collect();
     let mut rows = Query::select();
     rows.expr(Expr::cust("rowid"))
         .from("users_search")
-        .and_where(Expr::cust_with_values("users_search MATCH ?", [phrase]));
+        .and_where(Expr::cust_with_values("users_search MATCH ?", [phrases.join(" AND ")]));
     Expr::cust("\"users\".\"seq\"").in_subquery(rows)
 }

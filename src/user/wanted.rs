@@ -2,7 +2,7 @@
 
 use async_graphql::{Json, MaybeUndefined};
 use sea_orm::sea_query::{BinOper, Condition, Expr, ExprTrait, Query, SimpleExpr};
-use sea_orm::{ColumnTrait, DatabaseBackend};
+use sea_orm::{ColumnTrait, DatabaseBackend, IdenStatic};
 use serde_json::Value;
 
 use super::filter::{AttributeFilter, UserFilter};
@@ -251,22 +251,15 @@ impl Asked<'_> {
     }
 
     /// What follows from a part of one of the searched texts, and is found by the index for searching.
-    fn in_search_index(&self, column: user::Column, part: Option<&str>) -> Option<SimpleExpr> {
-        let is_searched = matches!(
-            column,
-            user::Column::Username
-                | user::Column::Email
-                | user::Column::CertifiedEmail
-                | user::Column::FirstName
-                | user::Column::LastName
-        );
+    fn in_search_index(&self, column: user::Column, part: Option<&str>) -> Option<Condition> {
+        let is_searched = user::SEARCHED.iter().any(|searched| searched.as_str() == column.as_str());
         let part = text::fold(part.filter(|_| is_searched)?);
         // Addresses are compared with their domain as DNS has it, and searched as they were given.
         let is_address = matches!(column, user::Column::Email | user::Column::CertifiedEmail);
         if is_address && part.contains("xn--") {
             return None;
         }
-        search::is_indexed(&part).then(|| search::has(&part, self.postgres))
+        search::is_indexed(&part).then(|| search::has(&[part], self.postgres))
     }
 
     fn ids(

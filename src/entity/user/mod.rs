@@ -281,6 +281,10 @@ pub const RIGHTS: [Column; 8] = [
     Column::IsContactFormEmailReceiver,
 ];
 
+/// The columns in which words are searched.
+pub const SEARCHED: [Column; 5] =
+    [Column::Username, Column::FirstName, Column::LastName, Column::Email, Column::CertifiedEmail];
+
 /// The columns that a person's rank is made of.
 pub const OF_RANK: [Column; 4] = [Column::Role, Column::IsStaff, Column::IsSuperuser, Column::IsAdmin];
 
