@@ -59,6 +59,7 @@ pub mod group;
 pub mod import;
 pub mod institution;
 pub mod key;
+pub mod language;
 pub mod license;
 pub mod link;
 pub mod loader;

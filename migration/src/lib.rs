@@ -60,6 +60,11 @@ const HISTORY: &[Step] = &[
         sqlite: include_str!("m20261122_000009_avatars/sqlite.sql"),
         postgres: include_str!("m20261122_000009_avatars/postgres.sql"),
     },
+    Step {
+        name: "m20261122_000010_mail",
+        sqlite: include_str!("m20261122_000010_mail/sqlite.sql"),
+        postgres: include_str!("m20261122_000010_mail/postgres.sql"),
+    },
 ];
 
 impl MigrationName for Step {

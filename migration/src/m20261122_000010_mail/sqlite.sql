@@ -1,0 +1,46 @@
+-- What goes by mail, and what came of it.
+
+-- A link is sent, or shown at the command line; from it people may be sent on; it may bring another address.
+ALTER TABLE links ADD COLUMN is_mailed integer NOT NULL DEFAULT 0;
+ALTER TABLE links ADD COLUMN next_url text;
+ALTER TABLE links ADD COLUMN new_email text;
+
+-- Mails that are still to be sent; a row goes when its mail is sent, or given up. Who sends one moves next_try_at beyond the
+-- time that it may take, so that nobody else sends it meanwhile. The token of a link is made of the seed and the server's key.
+CREATE TABLE mails (
+    id          blob NOT NULL PRIMARY KEY,
+    kind        text NOT NULL,
+    user_id     blob REFERENCES users (id) ON DELETE CASCADE,
+    address     text NOT NULL,
+    language    text NOT NULL,
+    seed        blob,
+    created_at  text NOT NULL,
+    next_try_at text NOT NULL,
+    tries       integer NOT NULL
+) STRICT;
+CREATE INDEX mails_by_turn ON mails (next_try_at);
+CREATE INDEX mails_of_user ON mails (user_id);
+
+-- How the mail stands by which a person is to take the account into use.
+CREATE TABLE invitations (
+    user_id     blob NOT NULL PRIMARY KEY REFERENCES users (id) ON DELETE CASCADE,
+    sent_at     text,
+    last_error  text,
+    failed_at   text,
+    accepted_at text,
+    expires_at  text NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX invitations_open ON invitations (user_id) WHERE accepted_at IS NULL;
+
+-- People who want to register themselves, until they have shown that mail reaches them: they are in no directory yet.
+CREATE TABLE registrations (
+    email_key  text NOT NULL PRIMARY KEY,
+    license_id blob NOT NULL REFERENCES licenses (id),
+    email      text NOT NULL,
+    first_name text NOT NULL,
+    last_name  text NOT NULL,
+    token_hash blob NOT NULL UNIQUE,
+    next_url   text,
+    expires_at text NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX registrations_by_age ON registrations (expires_at);
