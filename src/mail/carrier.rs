@@ -1,0 +1,1 @@
+//! How a mail leaves: by SMTP, or into a folder.

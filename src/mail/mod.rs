@@ -1,0 +1,4 @@
+//! Mail to people: what is written in the transaction that causes it, and sent after it.
+
+pub mod carrier;
+pub mod letter;

@@ -1,0 +1,1 @@
+//! Where people may be sent on to.
