@@ -7,7 +7,6 @@ use crate::access::{Viewer, active_superusers};
 use crate::audit::{self, Entry};
 use crate::db::Db;
 use crate::entity::audit_event::AuditAction;
-use crate::entity::link::Purpose;
 use crate::entity::user;
 use crate::entity::user::{Names, Role, UserFields};
 use crate::error::{Error, ErrorCode};
@@ -16,7 +15,7 @@ use crate::link;
 use crate::password::Hasher;
 use crate::scalar::Id;
 use crate::text;
-use crate::user as people;
+use crate::user::{self as people, Welcome};
 use crate::user::secrets::Secrets;
 
 /// Whether there is anybody who may do everything.
@@ -66,9 +65,9 @@ pub async fn create_administrator(
     form.finish()?;
     new.is_superuser = administers == Administers::Everything;
     new.has_activated = password.is_some();
-    let link = if password.is_some() { None } else { Some(Purpose::Activation) };
+    let welcome = if password.is_some() { Welcome::Nothing } else { Welcome::Link };
     let secrets = Secrets { password: password.map(Some).into(), ..Secrets::default() };
-    let token = people::insert(db, &Viewer::Anonymous, &new, secrets.hashed(hasher).await?, &[], link).await?;
+    let token = people::insert(db, &Viewer::Anonymous, &new, secrets.hashed(hasher).await?, &[], welcome).await?;
     Ok((new, token))
 }
 
@@ -82,7 +81,7 @@ pub async fn new_link(db: &Db, email: &str) -> Result<String, Error> {
     let found = user::Entity::find().filter(by_address).lock_exclusive().one(&transaction).await?;
     let person = found.filter(|person| person.is_active);
     let person = person.ok_or_else(|| Error::BadInput(format!("there is nobody active with the address {email}")))?;
-    let token = link::make(&transaction, &person, Purpose::Activation).await?;
+    let token = link::make(&transaction, &person).await?;
     audit::commit(transaction, [Entry::new(AuditAction::LinkCreated, &person)]).await?;
     Ok(token)
 }

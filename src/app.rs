@@ -9,7 +9,7 @@ use poem::Route;
 use crate::access::{Asking, Viewer};
 use crate::avatar::{Store, Studio};
 use crate::columns::Named;
-use crate::context::{Client, Files, PublicUrl, Rules};
+use crate::context::{Client, Files, PublicUrl, Rules, Ways};
 use crate::db::Db;
 use crate::error::Error;
 use crate::gather::gather;
@@ -34,11 +34,11 @@ impl App {
     ///
     /// # Errors
     /// `Internal` where a field of the schema has no rule.
-    pub fn new(db: Db, rules: Rules, hasher: Hasher, public_url: String) -> Result<Self, Error> {
+    pub fn new(db: Db, rules: Rules, hasher: Hasher, public_url: String, ways: Ways) -> Result<Self, Error> {
         schema::check()?;
         let seal = Seal::new(hasher.key());
         let schema = schema::build().data(db.clone()).data(hasher).data(rules).data(seal);
-        let schema = schema.data(Studio::default()).data(PublicUrl(public_url)).finish();
+        let schema = schema.data(Studio::default()).data(ways).data(PublicUrl(public_url)).finish();
         Ok(Self { db, rules, schema })
     }
 
@@ -69,14 +69,15 @@ impl Application for App {
         let client = Client {
             ip_address: Some(caller.address),
             user_agent: caller.user_agent,
+            language: caller.language,
             request_id: Some(caller.request_id),
         };
         // What does not parse is refused before anything is read.
         let given: BTreeSet<Name> = request.variables.keys().cloned().collect();
         let (named, absent) = match request.parsed_query() {
             Ok(document) if schema::has_many_credentials(document) => {
-                let message = "login, activateAccount, changePassword, setPin: only one of them in a request.";
-                return Ok(refused(Error::BadInput(message.to_owned())));
+                let message = format!("{}: only one of them in a request.", schema::CREDENTIALS.join(", "));
+                return Ok(refused(Error::BadInput(message)));
             }
             Ok(document) => (Arc::new(Named::in_document(document)), page::sizes_left_out(document, &given)),
             Err(_) => (Arc::default(), Vec::new()),

@@ -13,6 +13,10 @@ use crate::scalar::{Id, now};
 
 /// Wrong secrets count together for so long, and so long a lock lasts.
 const WITHIN: TimeDelta = TimeDelta::minutes(15);
+/// So many mails go to one address within that time because somebody unknown asked for them; the others are passed over.
+const MOST_MAILS_TO_MAILBOX: i32 = 3;
+/// So many mails may be asked for from one network address.
+const MOST_MAILS_FROM_ADDRESS: i32 = 50;
 /// So many wrong secrets lock an account.
 const MOST_OF_ACCOUNT: i32 = 10;
 
@@ -63,6 +67,20 @@ impl Counter {
         }
     }
 
+    /// Of the mails that go to an address because somebody unknown asked for them. It comes blinded, whether there is such an
+    /// address or not.
+    #[must_use]
+    pub fn of_mailbox(blinded: &[u8]) -> Self {
+        Self::new("mailbox", blinded)
+    }
+
+    /// Of the mails that are asked for from a network address, told apart as by [`Counter::of_address`].
+    #[must_use]
+    pub fn of_mails_from(address: IpAddr) -> Self {
+        let Self(address) = Self::of_address(address);
+        Self::new("mails", &address)
+    }
+
     fn new(kind: &str, whose: &[u8]) -> Self {
         let hash = Sha256::new().chain_update(kind).chain_update([0]).chain_update(whose).finalize();
         Self(hash.iter().take(16).copied().collect())
@@ -109,6 +127,20 @@ pub async fn check_address(db: &Db, counter: &Counter, most: u32) -> Result<(), 
 pub async fn count_of_address(db: &Db, counter: &Counter, most: u32) -> Result<(), Error> {
     let wrong = count(db, counter, 0).await?;
     if i64::from(wrong) > i64::from(most) { Err(too_many()) } else { Ok(()) }
+}
+
+/// Counts a mail to an address, blinded, that somebody at a network address asks for; false where it has had enough of them.
+///
+/// # Errors
+/// `RateLimited` where too many were asked for from there; whatever the database says.
+pub async fn may_write_to(db: &Db, mailbox: &[u8], from: Option<IpAddr>) -> Result<bool, Error> {
+    if let Some(from) = from
+        && count(db, &Counter::of_mails_from(from), 0).await? > MOST_MAILS_FROM_ADDRESS
+    {
+        let message = "Too many mails were asked for from your network address; try again in a quarter of an hour.";
+        return Err(Error::RateLimited(message.to_owned()));
+    }
+    Ok(count(db, &Counter::of_mailbox(mailbox), 0).await? <= MOST_MAILS_TO_MAILBOX)
 }
 
 fn too_many() -> Error {

@@ -41,6 +41,7 @@ impl Shown for user::Entity {
         ("groupsOwned", &[]),
         ("attributes", &[]),
         ("sessions", &[]),
+        ("invitation", &[]),
         ("sites", &[user::Column::FullSiteAccess]),
         ("adminRights", &user::RIGHTS),
         ("viewerCan", &user::OF_RANK),

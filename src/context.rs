@@ -12,16 +12,21 @@ use crate::avatar::Studio;
 use crate::columns::Named;
 use crate::db::Db;
 use crate::error::Error;
+use crate::language::Language;
 use crate::loader::Links;
+use crate::mail::Desk;
+use crate::next_url::NextUrls;
 use crate::page::{PageArgs, Window};
 use crate::password::Hasher;
-use crate::scalar::Upload;
+use crate::scalar::{Id, Upload};
 
 /// Where a request comes from.
 #[derive(Clone, Debug, Default)]
 pub struct Client {
     pub ip_address: Option<IpAddr>,
     pub user_agent: Option<String>,
+    /// What the one who asks reads, of the languages that Roster writes.
+    pub language: Language,
     /// By which its traces are found in the log.
     pub request_id: Option<String>,
 }
@@ -41,6 +46,15 @@ pub struct Rules {
     pub lifetime: Lifetime,
     /// So many wrong secrets may come from one network address within a quarter of an hour.
     pub most_wrong_of_address: u32,
+}
+
+/// What people may do who are not known yet, or not signed in.
+#[derive(Clone, Debug)]
+pub struct Ways {
+    /// Where people may be sent on to once they have taken their account into use.
+    pub next_urls: NextUrls,
+    /// The license in which people may register themselves; none where nobody may.
+    pub registration: Option<Id>,
 }
 
 /// The address at which people reach the server; what it links to begins with it.
@@ -80,6 +94,12 @@ pub trait ContextExt {
 
     /// What hashes passwords.
     fn hasher(&self) -> Result<&Hasher, Error>;
+
+    /// By what mails are written.
+    fn desk(&self) -> Result<Desk<'_>, Error>;
+
+    /// What people may do who are not signed in.
+    fn ways(&self) -> Result<&Ways, Error>;
 
     /// What makes pictures of files.
     fn studio(&self) -> Result<&Studio, Error>;
@@ -122,6 +142,14 @@ impl ContextExt for Context<'_> {
     }
 
     fn hasher(&self) -> Result<&Hasher, Error> {
+        attached(self)
+    }
+
+    fn desk(&self) -> Result<Desk<'_>, Error> {
+        Ok(Desk { key: self.hasher()?.key(), language: self.client()?.language })
+    }
+
+    fn ways(&self) -> Result<&Ways, Error> {
         attached(self)
     }
 

@@ -299,7 +299,7 @@ impl Reading {
     }
 
     /// Several values, each as `read` finds it.
-    fn values<V, T>(
+    pub fn values<V, T>(
         &mut self,
         path: &str,
         values: Option<Vec<V>>,

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
+use hmac::{Hmac, KeyInit, Mac};
 use rand::TryRng;
 use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel};
 use sha2::{Digest, Sha256};
@@ -70,6 +71,12 @@ impl Key {
     #[must_use]
     pub fn of_cursors(&self) -> [u8; 32] {
         self.derived("roster: key of cursors")
+    }
+
+    /// The key of the links that go by mail.
+    #[must_use]
+    pub fn of_links(&self) -> [u8; 32] {
+        self.derived("roster: key of links")
     }
 
     fn derived<const N: usize>(&self, label: &str) -> [u8; N] {
@@ -160,6 +167,15 @@ fn write(path: &Path, key: &Key) -> io::Result<()> {
     let mut file = options.open(path)?;
     writeln!(file, "{}", base64::engine::general_purpose::STANDARD.encode(key.0))?;
     file.sync_all()
+}
+
+/// HMAC-SHA-256 (RFC 2104) of a message, still to be finished.
+#[must_use]
+pub fn authenticated(key: &[u8; 32], message: &[u8]) -> Hmac<Sha256> {
+    // A shorter key is filled up with zeros.
+    let mut block = [0; 64];
+    block.iter_mut().zip(key).for_each(|(to, from)| *to = *from);
+    Hmac::new(&block.into()).chain_update(message)
 }
 
 /// Whether the secrets of a database were made with a key; one that knows no key yet takes this one for its own.

@@ -72,6 +72,7 @@ pub mod password;
 pub mod payload;
 pub mod playground;
 pub mod profile;
+pub mod registration;
 pub mod scalar;
 pub mod schema;
 pub mod server;

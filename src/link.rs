@@ -1,49 +1,73 @@
 //! Links that let a person in once, each bound to the person, its purpose and the address that the person had.
 
-use chrono::TimeDelta;
 use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, JoinType, QueryFilter,
-    QuerySelect, RelationTrait,
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, FromQueryResult, IntoActiveModel,
+    Iterable, JoinType, QueryFilter, QuerySelect, RelationTrait,
 };
 
 use crate::access::active_in_valid_license;
 use crate::db::Db;
 use crate::entity::link::{self, Purpose};
-use crate::entity::user;
+use crate::entity::{invitation, user};
 use crate::error::Error;
 use crate::scalar::{Id, now};
 use crate::token::{self, Kind};
 
-/// How long a link to activate an account lives.
-const LIVES: TimeDelta = TimeDelta::days(14);
+/// A link that is of use, and the person whom it lets in.
+#[derive(FromQueryResult)]
+pub struct Found {
+    #[sea_orm(nested)]
+    pub person: user::Model,
+    pub is_mailed: bool,
+    pub next_url: Option<crate::scalar::Url>,
+    pub new_email: Option<String>,
+}
 
-/// Makes a link, in the place of an older one; returns its token, which is shown this once.
+/// A link of a person, without what some have.
+#[must_use]
+pub fn of(person: &user::Model, purpose: Purpose, token: &str) -> link::Model {
+    link::Model {
+        user_id: person.id,
+        purpose,
+        token_hash: token::hash(token),
+        email_key: person.email_key.clone(),
+        expires_at: now() + purpose.lives(),
+        is_mailed: false,
+        next_url: None,
+        new_email: None,
+    }
+}
+
+/// Makes a link by which a person takes the account into use, for whoever runs the server to hand over; returns its token,
+/// which is shown this once.
 ///
 /// # Errors
 /// Whatever the database says.
-pub async fn make(transaction: &DatabaseTransaction, person: &user::Model, purpose: Purpose) -> Result<String, Error> {
-    let secret = token::new(Kind::Link)?;
-    let new = link::Model {
-        user_id: person.id,
-        purpose,
-        token_hash: token::hash(&secret),
-        email_key: person.email_key.clone(),
-        expires_at: now() + LIVES,
-    };
+pub async fn make(transaction: &DatabaseTransaction, person: &user::Model) -> Result<String, Error> {
+    let token = token::new(Kind::Link)?;
+    put(transaction, of(person, Purpose::Activation, &token)).await?;
+    Ok(token)
+}
+
+/// Stores a link in the place of an older one.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn put(transaction: &DatabaseTransaction, new: link::Model) -> Result<(), Error> {
     let replace = OnConflict::columns([link::Column::UserId, link::Column::Purpose])
-        .update_columns([link::Column::TokenHash, link::Column::EmailKey, link::Column::ExpiresAt])
+        .update_columns(link::Column::iter())
         .to_owned();
     let new = new.into_active_model().reset_all();
     link::Entity::insert(new).on_conflict(replace).exec_without_returning(transaction).await?;
-    Ok(secret)
+    Ok(())
 }
 
 /// Whom a link lets in, if it is still of use.
 ///
 /// # Errors
 /// Whatever the database says.
-pub async fn find(db: &Db, purpose: Purpose, secret: &str) -> Result<Option<user::Model>, Error> {
+pub async fn find(db: &Db, purpose: Purpose, secret: &str) -> Result<Option<Found>, Error> {
     if Kind::of(secret) != Some(Kind::Link) {
         return Ok(None);
     }
@@ -51,6 +75,7 @@ pub async fn find(db: &Db, purpose: Purpose, secret: &str) -> Result<Option<user
         .equals((user::Entity, user::Column::EmailKey))
         .or(link::Column::EmailKey.is_null());
     let found = user::Entity::find()
+        .columns([link::Column::IsMailed, link::Column::NextUrl, link::Column::NewEmail])
         .join_rev(JoinType::InnerJoin, link::Relation::User.def())
         .join(JoinType::InnerJoin, user::Relation::License.def())
         .filter(link::Column::TokenHash.eq(token::hash(secret)))
@@ -58,6 +83,7 @@ pub async fn find(db: &Db, purpose: Purpose, secret: &str) -> Result<Option<user
         .filter(link::Column::ExpiresAt.gt(now()))
         .filter(same_address)
         .filter(active_in_valid_license())
+        .into_model()
         .one(db.read())
         .await?;
     Ok(found)
@@ -76,11 +102,42 @@ pub async fn consume(transaction: &DatabaseTransaction, user_id: Id, secret: &st
     Ok(used.rows_affected > 0)
 }
 
-/// Ends every link of some people; returns how many there were.
+/// Lets a link live from now on for as long as such links live, because it is about to be sent; false where it is dead.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn begin_anew(db: &impl ConnectionTrait, purpose: Purpose, token: &str) -> Result<bool, Error> {
+    let renewed = link::Entity::update_many()
+        .col_expr(link::Column::ExpiresAt, Expr::value(now() + purpose.lives()))
+        .filter(link::Column::TokenHash.eq(token::hash(token)))
+        .filter(link::Column::Purpose.eq(purpose))
+        .exec(db)
+        .await?;
+    Ok(renewed.rows_affected > 0)
+}
+
+/// Ends a link that is of no more use.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn revoke_one(db: &impl ConnectionTrait, token: &str) -> Result<(), Error> {
+    link::Entity::delete_many().filter(link::Column::TokenHash.eq(token::hash(token))).exec(db).await?;
+    Ok(())
+}
+
+/// Ends every link of some people, and with them their invitations; returns how many links there were.
 ///
 /// # Errors
 /// Whatever the database says.
 pub async fn revoke(transaction: &DatabaseTransaction, people: &[Id]) -> Result<u64, Error> {
+    let now = now();
+    invitation::Entity::update_many()
+        .col_expr(invitation::Column::ExpiresAt, Expr::value(now))
+        .filter(invitation::Column::UserId.is_in(people.iter().copied()))
+        .filter(invitation::Column::AcceptedAt.is_null())
+        .filter(invitation::Column::ExpiresAt.gt(now))
+        .exec(transaction)
+        .await?;
     let of_people = link::Column::UserId.is_in(people.iter().copied());
     Ok(link::Entity::delete_many().filter(of_people).exec(transaction).await?.rows_affected)
 }

@@ -63,6 +63,11 @@ payload! {
     }
 }
 
+payload! {
+    /// The outcome of what shows nothing.
+    ReceiptPayload {}
+}
+
 /// What became of a change that may be tried out, and is made for one version of a row.
 pub enum Updated<M> {
     /// The row as it is now.

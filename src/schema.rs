@@ -26,7 +26,8 @@ use crate::institution::query::InstitutionQuery;
 use crate::license::query::LicenseQuery;
 use crate::node::NodeQuery;
 use crate::page::Connection;
-use crate::payload::UserPayload;
+use crate::payload::{ReceiptPayload, UserPayload};
+use crate::session::by_mail::ByMailMutation;
 use crate::session::mutation::{EndSessionsPayload, LoginPayload, LogoutPayload, SessionMutation};
 use crate::site_access::mutation::SiteAccessMutation;
 use crate::user::mutation::{DeleteUserPayload, SetActivePayload, UserMutation};
@@ -34,8 +35,17 @@ use crate::user::query::UserQuery;
 use crate::user::resolve::ResolveQuery;
 use crate::user::search::{SearchConnection, SearchQuery};
 
-/// The mutations that compute with secrets: one in a request, or one request could try a list of them.
-const CREDENTIALS: [&str; 4] = ["login", "activateAccount", "changePassword", "setPin"];
+/// The mutations that compute with secrets, or write to whoever is named: one in a request, or one request could go through a list.
+pub const CREDENTIALS: [&str; 8] = [
+    "login",
+    "activateAccount",
+    "changePassword",
+    "setPin",
+    "resetPassword",
+    "requestEmailChange",
+    "requestPasswordReset",
+    "registerUser",
+];
 
 /// How much a document may cost: its fields, each as often as it can come in the answer when every page is full.
 const HIGHEST_COST: usize = 50_000;
@@ -61,6 +71,7 @@ pub struct Query(
 pub struct Mutation(
     UserMutation,
     SessionMutation,
+    ByMailMutation,
     GroupMutation,
     InstitutionMutation,
     SiteAccessMutation,
@@ -81,6 +92,7 @@ pub struct Mutation(
 )]
 pub enum MutationPayload {
     User(UserPayload),
+    Receipt(ReceiptPayload),
     SetActive(SetActivePayload),
     DeleteUser(DeleteUserPayload),
     EndSessions(EndSessionsPayload),
@@ -147,7 +159,7 @@ pub fn check() -> Result<(), Error> {
     }
 }
 
-/// Whether a document has two mutations that compute with secrets in one operation, under whatever aliases.
+/// Whether a document has two of [`CREDENTIALS`] in one operation, under whatever aliases.
 #[must_use]
 pub fn has_many_credentials(document: &ExecutableDocument) -> bool {
     fn count(document: &ExecutableDocument, set: &SelectionSet) -> usize {

@@ -2,10 +2,12 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::Mac;
 use rand::TryRng;
 use sha2::{Digest, Sha256};
 
 use crate::error::Error;
+use crate::key::{Key, authenticated};
 
 /// What a token is for, as its prefix says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,9 +48,31 @@ impl Kind {
 /// # Errors
 /// `Internal` where the system has no randomness.
 pub fn new(kind: Kind) -> Result<String, Error> {
-    let mut secret = [0_u8; 32];
+    Ok(written(kind, &random()?))
+}
+
+/// What the token of a link that goes by mail is made of: it may be stored until the mail is sent.
+///
+/// # Errors
+/// `Internal` where the system has no randomness.
+pub fn seed() -> Result<Vec<u8>, Error> {
+    random().map(Vec::from)
+}
+
+/// The token of a link that goes by mail: the same for the same seed, and nothing to who has the seed but not the key.
+#[must_use]
+pub fn of_seed(key: &Key, seed: &[u8]) -> String {
+    written(Kind::Link, &authenticated(&key.of_links(), seed).finalize().into_bytes())
+}
+
+fn random() -> Result<[u8; 32], Error> {
+    let mut secret = [0; 32];
     rand::rngs::SysRng.try_fill_bytes(&mut secret).map_err(Error::internal)?;
-    Ok(format!("{}{}", kind.prefix(), URL_SAFE_NO_PAD.encode(secret)))
+    Ok(secret)
+}
+
+fn written(kind: Kind, secret: &[u8]) -> String {
+    format!("{}{}", kind.prefix(), URL_SAFE_NO_PAD.encode(secret))
 }
 
 /// What is stored of a token.

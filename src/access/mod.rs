@@ -21,6 +21,7 @@ use self::viewer::Rank;
 pub use self::viewer::{Asking, Means, Person, SignedIn, Viewer};
 use crate::entity::attribute_definition;
 use crate::entity::audit_event::SubjectType;
+use crate::entity::license;
 use crate::entity::membership::GroupRole;
 use crate::entity::user::{self, AdminRights, Privacy, Role};
 use crate::error::Error;
@@ -312,8 +313,18 @@ pub fn is_same_license(one: Id, other: Id) -> bool {
 /// Whether a person counts, whose license has this first and this last day: who does not is nobody.
 #[must_use]
 pub fn is_active_in_valid_license(person: &user::Model, (first, last): (Date, Option<Date>)) -> bool {
+    person.is_active && is_today_within(first, last)
+}
+
+/// Whether a license has begun and not expired.
+#[must_use]
+pub fn is_in_force(license: &license::Model) -> bool {
+    is_today_within(license.starts_on, license.expires_on)
+}
+
+fn is_today_within(first: Date, last: Option<Date>) -> bool {
     let today = Date::today();
-    person.is_active && first <= today && last.is_none_or(|last| last >= today)
+    first <= today && last.is_none_or(|last| last >= today)
 }
 
 /// Whether a person is a superuser who counts: the last one stays what he is.

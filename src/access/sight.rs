@@ -46,6 +46,12 @@ impl Viewer {
         self.within(Action::SeeSessions, user::Column::LicenseId, user::Column::Id)
     }
 
+    /// The people whose invitations the viewer sees.
+    #[must_use]
+    pub fn sees_invitations_of(&self) -> Condition {
+        self.within(Action::SeeInvitations, user::Column::LicenseId, user::Column::Id)
+    }
+
     /// What the viewer sees of the custom attributes of people: what is visible to everybody, and all of those of whom he
     /// sees what is private. Values must be joined with their definitions.
     #[must_use]

@@ -37,6 +37,10 @@ pub enum Action {
     DeleteUser,
     /// Let people sign in again who were locked out.
     UnlockUser,
+    /// Send people the link once more by which they take the account into use.
+    Invite,
+    /// See how the mail stands by which people are to take the account into use, and find them by it.
+    SeeInvitations,
     /// Make groups.
     CreateGroup,
     /// Change who belongs to a group; which group is for [`Viewer::may_change_members`] to say.
@@ -96,6 +100,8 @@ pub const fn reach(action: Action) -> [Reach; 5] {
         Action::SetActive         => [Nothing,  Nothing, Rank,    Rank,    All],
         Action::DeleteUser        => [Nothing,  Nothing, Rank,    Rank,    All],
         Action::UnlockUser        => [Nothing,  Nothing, Rank,    Rank,    All],
+        Action::Invite            => [Nothing,  Nothing, Rank,    Rank,    All],
+        Action::SeeInvitations    => [Nothing,  Nothing, License, License, All],
         Action::CreateGroup       => [Nothing,  License, License, License, License],
         Action::ChangeMembers     => [Nothing,  Own,     License, License, All],
         Action::ChangeGroup       => [Nothing,  Own,     License, License, All],
@@ -127,12 +133,18 @@ pub const ROOT_FIELDS: &[(&str, Action)] = &[
     ("auditEvents", Action::ReadAudit),
     ("login", Action::SignIn),
     ("activateAccount", Action::SignIn),
+    ("requestPasswordReset", Action::SignIn),
+    ("resetPassword", Action::SignIn),
+    ("confirmEmailChange", Action::SignIn),
+    ("registerUser", Action::SignIn),
     ("logout", Action::UseOwnAccount),
     ("changePassword", Action::UseOwnAccount),
     ("setPin", Action::UseOwnAccount),
+    ("requestEmailChange", Action::UseOwnAccount),
     ("endSessions", Action::EndSessions),
     ("unlockUser", Action::UnlockUser),
     ("createUser", Action::CreateUser),
+    ("resendActivation", Action::Invite),
     ("updateUser", Action::UpdateUser),
     ("setUserAvatar", Action::UpdateUser),
     ("setActive", Action::SetActive),

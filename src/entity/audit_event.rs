@@ -30,6 +30,16 @@ pub enum AuditAction {
     AccountActivated,
     /// A link was made that lets a person in.
     LinkCreated,
+    /// Somebody asked to register himself in a license; he is entered once he has shown that mail reaches him.
+    RegistrationRequested,
+    /// A person set a new password by a link, in the place of a lost one.
+    PasswordReset,
+    /// A person asked for another e-mail address.
+    EmailChangeRequested,
+    /// A person has shown that mail to another address arrives, which has taken the place of the old one.
+    EmailChanged,
+    /// A mail could not be sent for a day, and was given up.
+    MailFailed,
     /// A person signed in.
     SignedIn,
     /// A person signed out.

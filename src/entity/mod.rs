@@ -10,6 +10,7 @@ pub mod credential;
 pub mod device;
 pub mod group;
 pub mod institution;
+pub mod invitation;
 pub mod license;
 pub mod link;
 pub mod mail;

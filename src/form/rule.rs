@@ -13,6 +13,9 @@ use crate::error::ErrorCode;
 use crate::scalar::{Date, DateText, Id, Upload};
 use crate::text;
 
+/// The most characters of an e-mail address by which somebody signs in.
+pub const LONGEST_EMAIL: usize = 250;
+
 /// One line of text of at most `most` characters, without control characters.
 pub fn text(most: usize) -> impl Fn(&str) -> Result<String, Fault> {
     move |text| {

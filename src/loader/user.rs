@@ -15,7 +15,7 @@ use crate::columns::Shown;
 use crate::entity::attribute_definition::{self, AttributeKind};
 use crate::entity::attribute_value::{self, Attribute};
 use crate::entity::membership::{self, GroupRole};
-use crate::entity::{group, session};
+use crate::entity::{group, invitation, session};
 use crate::error::Error;
 use crate::scalar::Id;
 use crate::sql::{held_against, one_of};
@@ -27,6 +27,10 @@ pub struct GroupsOfUser(pub Id);
 /// The sessions of a person that have not ended, newest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SessionsOfUser(pub Id);
+
+/// How the mail stands by which a person is to take the account into use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct InvitationOfUser(pub Id);
 
 /// What a person has of the custom attributes that the viewer sees, by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -95,6 +99,23 @@ impl Loader<SessionsOfUser> for Links {
             sessions.entry(SessionsOfUser(row.user_id)).or_default().push(row);
         }
         Ok(sessions)
+    }
+}
+
+impl Loader<InvitationOfUser> for Links {
+    type Value = invitation::Model;
+    type Error = Error;
+
+    async fn load(&self, keys: &[InvitationOfUser]) -> Result<HashMap<InvitationOfUser, invitation::Model>, Error> {
+        let db = self.db.read();
+        let of_users = one_of(db.get_database_backend(), invitation::Column::UserId, keys.iter().map(|key| key.0));
+        let invitations = invitation::Entity::find()
+            .join(JoinType::InnerJoin, invitation::Relation::User.def())
+            .filter(of_users)
+            .filter(held_against(self.asking.viewer().sees_invitations_of()))
+            .all(db)
+            .await?;
+        Ok(invitations.into_iter().map(|invitation| (InvitationOfUser(invitation.user_id), invitation)).collect())
     }
 }
 

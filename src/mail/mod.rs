@@ -1,4 +1,165 @@
-//! Mail to people: what is written in the transaction that causes it, and sent after it.
+//! Mail to people: what is written in the transaction that causes it, and sent after it by the [`postman`].
 
 pub mod carrier;
 pub mod letter;
+pub mod postman;
+mod preparing;
+
+use sea_orm::{ActiveModelTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, Iterable};
+use sea_orm::sea_query::OnConflict;
+
+use crate::audit::Change;
+use crate::entity::link::Purpose;
+use crate::entity::mail::{self, Kind};
+use crate::entity::{invitation, link, registration, user};
+use crate::error::Error;
+use crate::key::Key;
+use crate::language::Language;
+use crate::link as links;
+use crate::scalar::{Id, Url, now};
+use crate::token;
+
+/// By what mails are written that a request causes.
+#[derive(Clone, Copy)]
+pub struct Desk<'a> {
+    /// With which the tokens of links are made.
+    pub key: &'a Key,
+    /// What the one who asks reads.
+    pub language: Language,
+}
+
+impl Desk<'_> {
+    /// Sends a person the link by which the account is taken into use, in the place of an older one; nothing to who has no
+    /// address.
+    ///
+    /// # Errors
+    /// Whatever the database says.
+    pub async fn invite(
+        &self,
+        transaction: &DatabaseTransaction,
+        person: &user::Model,
+        next_url: Option<Url>,
+    ) -> Result<(), Error> {
+        let Some(address) = &person.email else { return Ok(()) };
+        let seed = token::seed()?;
+        let link = links::of(person, Purpose::Activation, &token::of_seed(self.key, &seed));
+        let link = link::Model { is_mailed: true, next_url, ..link };
+        invitation::Model::queued(person.id, link.expires_at).put(transaction).await?;
+        links::put(transaction, link).await?;
+        post(transaction, self.language, Kind::Invitation, (Some(person.id), address), Some(seed)).await
+    }
+
+    /// Sends the link by which a new address takes the place of a person's present one, which is told.
+    ///
+    /// # Errors
+    /// Whatever the database says.
+    pub async fn ask_to_confirm(
+        &self,
+        transaction: &DatabaseTransaction,
+        person: &user::Model,
+        new_email: String,
+    ) -> Result<(), Error> {
+        let seed = token::seed()?;
+        let link = links::of(person, Purpose::EmailChange, &token::of_seed(self.key, &seed));
+        post(transaction, self.language, Kind::EmailConfirmation, (Some(person.id), &new_email), Some(seed)).await?;
+        links::put(transaction, link::Model { is_mailed: true, new_email: Some(new_email), ..link }).await?;
+        tell(transaction, person, Kind::EmailChangeRequested, self.language).await
+    }
+
+    /// Sends somebody who wants to register himself the link by which he shows that mail reaches him; an older one of the
+    /// same address is of no more use.
+    ///
+    /// # Errors
+    /// Whatever the database says.
+    pub async fn register(
+        &self,
+        transaction: &DatabaseTransaction,
+        new: &user::Model,
+        next_url: Option<Url>,
+    ) -> Result<(), Error> {
+        let user::Model { email: Some(email), email_key: Some(email_key), .. } = new.clone() else {
+            return Err(Error::internal("a registration without an address"));
+        };
+        let seed = token::seed()?;
+        post(transaction, self.language, Kind::Registration, (None, &email), Some(seed.clone())).await?;
+        let registration = registration::Model {
+            email_key,
+            license_id: new.license_id,
+            email,
+            first_name: new.first_name.clone(),
+            last_name: new.last_name.clone(),
+            token_hash: token::hash(&token::of_seed(self.key, &seed)),
+            next_url,
+            expires_at: now() + Purpose::Activation.lives(),
+        };
+        let replace = OnConflict::column(registration::Column::EmailKey)
+            .update_columns(registration::Column::iter())
+            .to_owned();
+        let registration = registration.into_active_model().reset_all();
+        registration::Entity::insert(registration).on_conflict(replace).exec_without_returning(transaction).await?;
+        Ok(())
+    }
+}
+
+/// Tells a person what has changed; nothing to who has no address.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn tell(transaction: &DatabaseTransaction, person: &user::Model, what: Kind, language: Language) -> Result<(), Error> {
+    let Some(address) = &person.email else { return Ok(()) };
+    post(transaction, language, what, (Some(person.id), address), None).await
+}
+
+/// Tells a person, as he was, which of his secrets an administrator has changed, and that his address has.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn tell_of(
+    transaction: &DatabaseTransaction,
+    old: &user::Model,
+    new: &user::Model,
+    secrets: &[Change],
+    language: Language,
+) -> Result<(), Error> {
+    for (secret, kind) in [("password", Kind::PasswordChanged), ("pin", Kind::PinChanged)] {
+        if secrets.iter().any(|change| change.field == secret) {
+            tell(transaction, old, kind, language).await?;
+        }
+    }
+    if new.email_key != old.email_key {
+        tell(transaction, old, Kind::EmailChanged, language).await?;
+    }
+    Ok(())
+}
+
+/// Notes that somebody has lost the password of an address. Who that is, and whether there is anybody, is found when the mail is to be sent,
+/// so that nobody who asks can tell.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn look_up(db: &impl ConnectionTrait, address: &str, language: Language) -> Result<(), Error> {
+    post(db, language, Kind::PasswordReset, (None, address), Some(token::seed()?)).await
+}
+
+async fn post(
+    db: &impl ConnectionTrait,
+    language: Language,
+    kind: Kind,
+    (user_id, address): (Option<Id>, &str),
+    seed: Option<Vec<u8>>,
+) -> Result<(), Error> {
+    let now = now();
+    let mail = mail::Model {
+        id: Id::new(),
+        kind,
+        user_id,
+        address: address.to_owned(),
+        language,
+        seed,
+        created_at: now,
+        next_try_at: now,
+        tries: 0,
+    };
+    mail::Entity::insert(mail.into_active_model().reset_all()).exec_without_returning(db).await?;
+    Ok(())
+}

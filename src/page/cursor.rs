@@ -7,11 +7,10 @@ use std::convert::Infallible;
 use async_graphql::connection::CursorType;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use hmac::{Hmac, KeyInit, Mac};
+use hmac::Mac;
 use sea_orm::Value;
-use sha2::Sha256;
 
-use crate::key::Key;
+use crate::key::{Key, authenticated};
 
 /// How many bytes of the code stand in a cursor.
 const CODE: usize = 12;
@@ -71,14 +70,6 @@ impl Mark {
         let start = authenticated(&self.0, b"mask").chain_update(code);
         (0_u32..).flat_map(move |block| start.clone().chain_update(block.to_be_bytes()).finalize().into_bytes())
     }
-}
-
-/// HMAC-SHA-256 (RFC 2104), still to be finished.
-fn authenticated(key: &[u8; 32], message: &[u8]) -> Hmac<Sha256> {
-    // A shorter key is filled up with zeros.
-    let mut block = [0; 64];
-    block.iter_mut().zip(key).for_each(|(to, from)| *to = *from);
-    Hmac::new(&block.into()).chain_update(message)
 }
 
 impl CursorType for Cursor {

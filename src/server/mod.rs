@@ -31,6 +31,7 @@ pub use self::{
     proxy::network,
     response::Refusal,
 };
+use crate::language::Language;
 use self::{
     frame::{Frame, OperationName, id_of},
     listener::{Door, Patience},
@@ -65,6 +66,8 @@ pub struct Caller {
     /// Where the request comes from: the other end of the socket, or whoever is behind it where that is a trusted proxy.
     pub address: IpAddr,
     pub user_agent: Option<String>,
+    /// What the caller reads best, of the languages that Roster writes.
+    pub language: Language,
     pub request_id: String,
 }
 
@@ -280,8 +283,14 @@ fn caller(request: &Request, request_id: &str, trusted: &[IpNet]) -> std::result
         token: token(request.headers())?,
         address: proxy::address(peer.ip(), request.headers(), trusted),
         user_agent,
+        language: language(request.headers()),
         request_id: request_id.to_owned(),
     })
+}
+
+fn language(headers: &HeaderMap) -> Language {
+    let accepted = headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
+    accepted.and_then(Language::accepted).unwrap_or_default()
 }
 
 /// The bearer token; none if there is no Authorization at all, an error if there is anything but one well-formed token.

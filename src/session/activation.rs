@@ -1,22 +1,49 @@
 //! Taking an account into use by a link.
 
+use async_graphql::MaybeUndefined::Value as Given;
+
 use super::opening::{Opened, Proof};
 use super::refusal::expired;
 use super::sign_in::Gate;
 use crate::entity::link::Purpose;
+use crate::entity::user::{Names, UserFields};
+use crate::entity::{registration as registrations, user};
 use crate::error::Error;
 use crate::form::Form;
 use crate::link;
+use crate::registration;
+use crate::scalar::Id;
 
-/// Sets the password of whom a link lets in, and signs the person in. The link works once.
+/// Sets the password of whom a link lets in, and signs the person in; who has registered himself is entered by it. The link
+/// works once.
 ///
 /// # Errors
 /// `Rejected` for a link that is not, or no longer, of any use, and for a weak password; `RateLimited`.
 pub async fn activate(gate: &Gate<'_>, token: String, password: String) -> Result<Opened, Error> {
-    let person = link::find(gate.db, Purpose::Activation, &token).await?.ok_or_else(expired)?;
+    let Some(found) = link::find(gate.db, Purpose::Activation, &token).await? else {
+        let registration = registration::find(gate.db, &token).await?.ok_or_else(expired)?;
+        return enter(gate, registration, token, password).await;
+    };
+    let password_hash = gate.hash_of_new("password", password, &found.person).await?;
+    let proof = Proof::Link { token, password_hash, is_mailed: found.is_mailed };
+    let opened = gate.begin(found.person, proof).await?;
+    Ok(Opened { next_url: found.next_url, ..opened })
+}
+
+async fn enter(
+    gate: &Gate<'_>,
+    registration: registrations::Model,
+    token: String,
+    password: String,
+) -> Result<Opened, Error> {
+    let registrations::Model { license_id, first_name, last_name, email, next_url, .. } = registration;
+    let mut person = user::Model::blank(Id::new(), license_id);
     let mut form = Form::creating();
-    gate.hasher.check(&mut form, "password", &password, &person.known_words());
+    let names = Names { first_name: Given(first_name), last_name: Given(last_name) };
+    person.lay_over(names, UserFields { email: Given(email), ..UserFields::default() }, &mut form);
     form.finish()?;
-    let password_hash = gate.hasher.hash(password).await?;
-    gate.begin(person, Proof::Link { token, password_hash }).await
+    (person.has_activated, person.email_verified) = (true, true);
+    let password_hash = gate.hash_of_new("password", password, &person).await?;
+    let opened = gate.begin(person, Proof::Registration { token, password_hash }).await?;
+    Ok(Opened { next_url, ..opened })
 }

@@ -1,10 +1,13 @@
 //! Signing in and staying signed in.
 
 pub mod activation;
+pub mod address;
+pub mod by_mail;
 pub mod mutation;
 pub mod opening;
 pub mod query;
 pub mod refusal;
+pub mod reset;
 pub mod secret;
 pub mod sign_in;
 

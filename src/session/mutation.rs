@@ -12,7 +12,7 @@ use crate::entity::user;
 use crate::error::{Error, ErrorCode};
 use crate::form::Form;
 use crate::payload::{UserPayload, payload};
-use crate::scalar::Id;
+use crate::scalar::{Id, Url};
 
 /// Who signs in, and by what: a password, or a PIN on a device that has signed in by password before.
 #[derive(InputObject)]
@@ -82,6 +82,9 @@ payload! {
         device_token: Option<String>,
         /// When the session ends at the latest.
         expires_at: Option<DateTime<Utc>>,
+        /// Where to go on from here, after `activateAccount`: what `registrationEmailNextUrl` or `nextUrl` said. A page that goes there
+        /// puts the token behind its `#`.
+        next_url: Option<Url>,
     }
 }
 
@@ -124,7 +127,7 @@ impl SessionMutation {
         .await
     }
 
-    /// Sets the password of the person whom a link lets in, and signs the person in. A link works once; it dies with a newer
+    /// Sets the password of the person whom a link lets in, and signs the person in; who has registered himself is entered by it. A link works once; it dies with a newer
     /// one, a deactivation, and a change of password or e-mail address. Open to everybody.
     async fn activate_account(
         &self,
@@ -187,7 +190,7 @@ impl SessionMutation {
         #[graphql(desc = "The PIN.")] input: SetPinInput,
     ) -> Answer<UserPayload> {
         answer(ctx, async {
-            let outcome = secret::change_pin(ctx.db()?, ctx.hasher()?, ctx.viewer()?, input.pin).await;
+            let outcome = secret::change_pin(&gate(ctx)?, ctx.viewer()?, input.pin).await;
             UserPayload::of(outcome, |user| {
                 let state = if user.has_pin { "set" } else { "removed" };
                 UserPayload::done(format!("Your PIN was {state}."), Some(user))
@@ -223,7 +226,7 @@ fn welcome(ctx: &Context<'_>, outcome: Result<Opened, Error>) -> async_graphql::
     LoginPayload::of(outcome, |opened| {
         let message = format!("Welcome, {}.", opened.user.name());
         let (token, expires_at) = (Some(opened.token), Some(opened.expires_at));
-        LoginPayload::done(message, Some(opened.user), token, opened.device_token, expires_at)
+        LoginPayload::done(message, Some(opened.user), token, opened.device_token, expires_at, opened.next_url)
     })
 }
 
@@ -257,6 +260,6 @@ fn of_one_secret(input: LoginInput) -> Result<(String, Secret), Error> {
     Ok((login, secret))
 }
 
-fn gate<'a>(ctx: &'a Context<'_>) -> Result<Gate<'a>, Error> {
+pub(super) fn gate<'a>(ctx: &'a Context<'_>) -> Result<Gate<'a>, Error> {
     Ok(Gate { db: ctx.db()?, hasher: ctx.hasher()?, rules: ctx.rules()?, client: ctx.client()? })
 }

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use sea_orm::sea_query::{Condition, Expr};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
-    QuerySelect,
+    QuerySelect, SqlErr,
 };
 
 use super::end_oldest;
@@ -16,10 +16,12 @@ use crate::credential::{lock_active, set_password, store_password};
 use crate::db::Db;
 use crate::entity::audit_event::AuditAction;
 use crate::entity::device::{MOST_DEVICES_OF_A_USER, REMEMBERED};
-use crate::entity::{credential, device, pin, session, user};
+use crate::entity::mail::Kind as Letter;
+use crate::entity::{credential, device, invitation, pin, session, user};
 use crate::error::Error;
-use crate::link;
-use crate::scalar::{Id, now};
+use crate::language::Language;
+use crate::scalar::{Id, Url, now};
+use crate::{link, mail, registration};
 use crate::token::{self, Kind};
 
 /// A session that has just begun. The tokens are shown this once.
@@ -29,6 +31,8 @@ pub struct Opened {
     pub token: String,
     pub device_token: Option<String>,
     pub expires_at: DateTime<Utc>,
+    /// Where the person is sent on to.
+    pub next_url: Option<Url>,
 }
 
 /// What was found right. It takes long to verify a secret: it must be the person's still when the session begins.
@@ -46,6 +50,12 @@ pub(super) enum Proof {
     },
     /// A link by which the password is set.
     Link {
+        token: String,
+        password_hash: String,
+        is_mailed: bool,
+    },
+    /// A link by which somebody is entered who has registered himself.
+    Registration {
         token: String,
         password_hash: String,
     },
@@ -81,24 +91,24 @@ pub(super) async fn begin(
     };
     let (id, expires_at) = (session.id, session.expires_at);
     let transaction = db.begin().await?;
-    // The person's row goes first: it is the lock under which sign-ins and what ends them take turns. What it says may have
-    // changed since the secret was looked at.
-    let mut person = lock_active(&transaction, person.id).await.map_err(|error| match error {
-        Error::Unauthenticated => inactive(),
-        other => other,
-    })?;
+    let mut person = take_turn(&transaction, person, &proof).await?;
     let (action, changes) = match &proof {
         Proof::Link { .. } => (AuditAction::AccountActivated, vec![Change::of_secret("password")]),
+        Proof::Registration { .. } => (AuditAction::UserCreated, vec![Change::of_secret("password")]),
         Proof::None | Proof::Password { .. } | Proof::Pin { .. } => (AuditAction::SignedIn, Vec::new()),
     };
-    let before = person.clone();
-    let device_token = honour(&transaction, &mut person, proof).await?;
+    let before = match &proof {
+        Proof::Registration { .. } => user::Model::blank(person.id, person.license_id),
+        _ => person.clone(),
+    };
+    let device_token = honour(&transaction, client.language, &mut person, proof).await?;
     session.into_active_model().reset_all().insert(&transaction).await?;
     end_oldest(&transaction, lifetime, person.id).await?;
     person.last_login = Some(now);
     user::Entity::update_many()
         .col_expr(user::Column::LastLogin, Expr::value(person.last_login))
         .col_expr(user::Column::HasActivated, Expr::value(person.has_activated))
+        .col_expr(user::Column::EmailVerified, Expr::value(person.email_verified))
         .col_expr(user::Column::ModifiedAt, Expr::value(person.modified_at))
         .col_expr(user::Column::Version, Expr::value(person.version))
         .filter(user::Column::Id.eq(person.id))
@@ -106,13 +116,38 @@ pub(super) async fn begin(
         .await?;
     let event = Entry::new(action, &person).by_person(person.id, client.request_id.clone());
     audit::commit(transaction, [event.with(changes).with(difference(&before, &person))]).await?;
-    Ok(Opened { id, user: person, token, device_token, expires_at })
+    Ok(Opened { id, user: person, token, device_token, expires_at, next_url: None })
+}
+
+/// The person's row goes first: it is the lock under which sign-ins and what ends them take turns. What it says may have
+/// changed since the secret was looked at. Who is not there yet is entered.
+async fn take_turn(
+    transaction: &DatabaseTransaction,
+    person: user::Model,
+    proof: &Proof,
+) -> Result<user::Model, Error> {
+    if let Proof::Registration { token, .. } = proof {
+        if !registration::consume(transaction, token).await? {
+            return Err(expired());
+        }
+        let inserted = person.clone().into_active_model().reset_all().insert(transaction).await;
+        return match inserted {
+            // Somebody has the address by now.
+            Err(error) if matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_))) => Err(expired()),
+            inserted => Ok(inserted?),
+        };
+    }
+    lock_active(transaction, person.id).await.map_err(|error| match error {
+        Error::Unauthenticated => inactive(),
+        other => other,
+    })
 }
 
 /// Makes sure that what was verified is the person's still, and does what follows from it; returns the token of a new
 /// device.
 async fn honour(
     transaction: &DatabaseTransaction,
+    language: Language,
     person: &mut user::Model,
     proof: Proof,
 ) -> Result<Option<String>, Error> {
@@ -144,16 +179,42 @@ async fn honour(
             forget_wrong_pins(transaction, user_id).await?;
             Ok(None)
         }
-        Proof::Link { token, password_hash } => {
-            if !link::consume(transaction, user_id, &token).await? {
-                return Err(expired());
-            }
-            set_password(transaction, user_id, Some(password_hash), None).await?;
-            forget_wrong_pins(transaction, user_id).await?;
-            (person.has_activated, person.modified_at, person.version) = (true, now(), person.version + 1);
+        Proof::Link { token, password_hash, is_mailed } => {
+            set_by_link(transaction, language, person, &token, password_hash).await?;
+            person.email_verified |= is_mailed;
+            remember(transaction, user_id).await.map(Some)
+        }
+        Proof::Registration { token: _, password_hash } => {
+            store_password(transaction, user_id, password_hash).await?;
             remember(transaction, user_id).await.map(Some)
         }
     }
+}
+
+/// Sets the password of whom a link lets in, which is used up; the person has taken the account into use by it.
+pub(super) async fn set_by_link(
+    transaction: &DatabaseTransaction,
+    language: Language,
+    person: &mut user::Model,
+    token: &str,
+    password_hash: String,
+) -> Result<(), Error> {
+    if !link::consume(transaction, person.id, token).await? {
+        return Err(expired());
+    }
+    if credential::Entity::find_by_id(person.id).one(transaction).await?.is_some() {
+        mail::tell(transaction, person, Letter::PasswordChanged, language).await?;
+    }
+    set_password(transaction, person.id, Some(password_hash), None).await?;
+    forget_wrong_pins(transaction, person.id).await?;
+    invitation::Entity::update_many()
+        .col_expr(invitation::Column::AcceptedAt, Expr::value(Some(now())))
+        .filter(invitation::Column::UserId.eq(person.id))
+        .filter(invitation::Column::AcceptedAt.is_null())
+        .exec(transaction)
+        .await?;
+    (person.has_activated, person.modified_at, person.version) = (true, now(), person.version + 1);
+    Ok(())
 }
 
 async fn forget_wrong_pins(transaction: &DatabaseTransaction, user_id: Id) -> Result<(), Error> {

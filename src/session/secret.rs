@@ -9,11 +9,12 @@ use crate::audit::{self, Change, Entry, difference};
 use crate::credential::{lock_active, lock_seen, set_password, set_pin};
 use crate::db::Db;
 use crate::entity::audit_event::AuditAction;
+use crate::entity::mail::Kind;
 use crate::entity::pin::MOST_WRONG_PINS;
 use crate::entity::{credential, pin, user};
 use crate::error::{Error, ErrorCode};
 use crate::form::{Form, rule};
-use crate::password::Hasher;
+use crate::mail;
 use crate::scalar::{Id, now};
 
 /// Changes the viewer's own password, who must know the present one. Every other session ends.
@@ -42,6 +43,7 @@ pub async fn change_password(
         return Err(Error::rejected("currentPassword", ErrorCode::InvalidCredentials, "The password is wrong."));
     }
     set_password(&transaction, old.id, Some(password_hash), signed_in.session_id()).await?;
+    mail::tell(&transaction, &old, Kind::PasswordChanged, gate.client.language).await?;
     let new = user::Model { modified_at: now(), version: old.version + 1, ..old };
     new.clone().into_active_model().reset_all().update(&transaction).await?;
     let event = Entry::new(AuditAction::PasswordChanged, &new).by(viewer).with([Change::of_secret("password")]);
@@ -53,7 +55,7 @@ pub async fn change_password(
 ///
 /// # Errors
 /// `Rejected` for what is no PIN; `RateLimited`.
-pub async fn change_pin(db: &Db, hasher: &Hasher, viewer: &Viewer, pin: Option<String>) -> Result<user::Model, Error> {
+pub async fn change_pin(gate: &Gate<'_>, viewer: &Viewer, pin: Option<String>) -> Result<user::Model, Error> {
     viewer.may(Action::UseOwnAccount)?;
     let mut form = Form::changing();
     let pin = match pin {
@@ -62,10 +64,10 @@ pub async fn change_pin(db: &Db, hasher: &Hasher, viewer: &Viewer, pin: Option<S
     };
     form.finish()?;
     let pin_hash = match pin {
-        Some(pin) => Some(hasher.hash(pin).await?),
+        Some(pin) => Some(gate.hasher.hash(pin).await?),
         None => None,
     };
-    let transaction = db.begin().await?;
+    let transaction = gate.db.begin().await?;
     let user_id = viewer.signed_in()?.user_id;
     let old = lock_active(&transaction, user_id).await?;
     let has_pin = pin_hash.is_some();
@@ -77,6 +79,7 @@ pub async fn change_pin(db: &Db, hasher: &Hasher, viewer: &Viewer, pin: Option<S
     if !set_pin(&transaction, user_id, pin_hash).await? {
         return Ok(old);
     }
+    mail::tell(&transaction, &old, Kind::PinChanged, gate.client.language).await?;
     let new = user::Model { has_pin, modified_at: now(), version: old.version + 1, ..old.clone() };
     new.clone().into_active_model().reset_all().update(&transaction).await?;
     let event = Entry::new(AuditAction::PinChanged, &new).by(viewer);

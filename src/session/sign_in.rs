@@ -14,6 +14,7 @@ use crate::entity::audit_event::AuditAction;
 use crate::entity::pin::MOST_WRONG_PINS;
 use crate::entity::{credential, device, license, pin, user};
 use crate::error::{Error, ErrorCode};
+use crate::form::Form;
 use crate::password::{Hasher, Turn, Verdict};
 use crate::scalar::{Date, Id};
 use crate::text;
@@ -140,6 +141,22 @@ impl Gate<'_> {
         self.take_back_address().await?;
         attempt::forget(self.db.write(), &counter).await?;
         Ok(hash)
+    }
+
+    /// The hash of a new password of a person.
+    ///
+    /// # Errors
+    /// `Rejected`, naming `field`, for one that is too short, too long or easy to guess; `RateLimited`.
+    pub(super) async fn hash_of_new(
+        &self,
+        field: &'static str,
+        password: String,
+        person: &user::Model,
+    ) -> Result<String, Error> {
+        let mut form = Form::creating();
+        self.hasher.check(&mut form, field, &password, &person.known_words());
+        form.finish()?;
+        self.hasher.hash(password).await
     }
 
     pub(super) async fn begin(&self, person: user::Model, proof: Proof) -> Result<Opened, Error> {

@@ -3,6 +3,7 @@
 use async_graphql::{InputObject, Json, MaybeUndefined};
 use serde_json::Value;
 
+use crate::entity::invitation::InvitationState;
 use crate::entity::user::{Gender, Role, UserType};
 use crate::filter::{DateFilter, DateTimeFilter, IdFilter, StringFilter};
 
@@ -47,6 +48,8 @@ pub struct UserFilter {
     pub is_staff: Option<bool>,
     /// Whether the account has been taken into use.
     pub has_activated: Option<bool>,
+    /// How the mail stands by which the account is to be taken into use: one of these; at most 100. Administrators only.
+    pub invitation: Option<Vec<InvitationState>>,
     /// One of these roles; at most 100.
     pub role: Option<Vec<Role>>,
     /// One of these kinds of work; at most 100.

@@ -3,6 +3,7 @@
 pub mod avatar;
 pub mod departure;
 pub mod filter;
+pub mod invitation;
 pub mod matching;
 pub mod mutation;
 pub mod order;
@@ -25,19 +26,21 @@ use crate::access::{
     Viewer, active_license_admins, active_superusers, is_active_license_admin, is_active_superuser, of_license,
 };
 use crate::audit::{self, Entry, difference};
+use crate::context::Ways;
 use crate::credential::lock_seen;
 use crate::db::Db;
 use crate::entity::audit_event::AuditAction;
-use crate::entity::link::Purpose;
 use crate::entity::user::Names;
 use crate::entity::{institution, user};
 use crate::error::{Error, ErrorCode};
 use crate::form::Form;
+use crate::language::Language;
 use crate::link;
+use crate::mail::{self, Desk};
 use crate::password::Hasher;
 use crate::payload;
 use crate::profile::{self, Definitions, Item, Profile};
-use crate::scalar::{Id, now};
+use crate::scalar::{Id, Url, now};
 
 /// Enters a person into the viewer's license; none where that was only tried out.
 ///
@@ -47,9 +50,21 @@ pub async fn create(
     db: &Db,
     hasher: &Hasher,
     viewer: &Viewer,
+    (desk, ways): (Desk<'_>, &Ways),
     input: CreateUserInput,
 ) -> Result<Option<user::Model>, Error> {
-    let CreateUserInput { first_name, last_name, password, pin, is_active, fields, attributes, dry_run } = input;
+    let CreateUserInput {
+        first_name,
+        last_name,
+        password,
+        pin,
+        is_active,
+        fields,
+        attributes,
+        send_registration_email,
+        registration_email_next_url,
+        dry_run,
+    } = input;
     let mut form = Form::creating();
     let mut new = user::Model::blank(Id::new(), viewer.signed_in()?.license_id);
     let names = Names { first_name: MaybeUndefined::Value(first_name), last_name: MaybeUndefined::Value(last_name) };
@@ -64,6 +79,8 @@ pub async fn create(
     let mut profile = Profile::default();
     profile.lay_over(&attributes, &definitions, &mut form);
     profile.require(&definitions, &mut form);
+    let wish = invitation::Wish { mail: send_registration_email, next_url: registration_email_next_url };
+    let welcome = wish.read(&new, secrets.password.is_value(), (desk, ways), &mut form);
     secrets.check(hasher, &mut form, &new);
     check(db.read(), &new, &mut form).await?;
     if dry_run {
@@ -73,11 +90,21 @@ pub async fn create(
     }
     finish(db.read(), &new, form).await?;
 
-    insert(db, viewer, &new, secrets.hashed(hasher).await?, &attributes, None).await?;
+    insert(db, viewer, &new, secrets.hashed(hasher).await?, &attributes, welcome).await?;
     Ok(Some(new))
 }
 
-/// Stores a person with secrets and attributes, and makes a link if there is to be one; returns its token.
+/// By what a new person takes the account into use.
+pub enum Welcome<'a> {
+    /// By what he has, or nothing yet.
+    Nothing,
+    /// By a link that whoever runs the server hands over.
+    Link,
+    /// By a link that goes by mail, and from there on to an address.
+    Mail(Desk<'a>, Option<Url>),
+}
+
+/// Stores a person with secrets and attributes, and makes a link if there is to be one; returns its token where it is to be shown.
 ///
 /// # Errors
 /// `Rejected`, naming each value that another person has.
@@ -87,7 +114,7 @@ pub async fn insert(
     new: &user::Model,
     hashes: Hashes,
     attributes: &[Item],
-    link: Option<Purpose>,
+    welcome: Welcome<'_>,
 ) -> Result<Option<String>, Error> {
     let transaction = db.begin().await?;
     // As they are defined by now; what everybody must have was judged before.
@@ -106,9 +133,13 @@ pub async fn insert(
     let event = Entry::new(AuditAction::UserCreated, new).by(viewer).with(changes).with(secrets);
     let event = event.with(profile.changes());
     profile::store(&transaction, &[(new.id, profile)]).await?;
-    let token = match link {
-        Some(purpose) => Some(link::make(&transaction, new, purpose).await?),
-        None => None,
+    let token = match welcome {
+        Welcome::Nothing => None,
+        Welcome::Link => Some(link::make(&transaction, new).await?),
+        Welcome::Mail(desk, next_url) => {
+            desk.invite(&transaction, new, next_url).await?;
+            None
+        }
     };
     audit::commit(transaction, [event]).await?;
     Ok(token)
@@ -121,7 +152,13 @@ pub type Updated = payload::Updated<user::Model>;
 ///
 /// # Errors
 /// `Rejected` with every fault of the input; `Forbidden`, naming the fields that the viewer may not change.
-pub async fn update(db: &Db, hasher: &Hasher, viewer: &Viewer, input: UpdateUserInput) -> Result<Updated, Error> {
+pub async fn update(
+    db: &Db,
+    hasher: &Hasher,
+    viewer: &Viewer,
+    language: Language,
+    input: UpdateUserInput,
+) -> Result<Updated, Error> {
     let id = Id::of_input("id", &input.id)?;
     let expected = input.expected_version;
     let is_stale = |old: &user::Model| expected.is_some_and(|version| version != old.version);
@@ -162,6 +199,7 @@ pub async fn update(db: &Db, hasher: &Hasher, viewer: &Viewer, input: UpdateUser
         return Ok(Updated::Done(old));
     }
     let changes = difference(&old, &new);
+    mail::tell_of(&transaction, &old, &new, &secrets, language).await?;
     let event = Entry::new(AuditAction::UserUpdated, &new).by(viewer).with(changes).with(secrets);
     let event = event.with(profile.changes());
     new.modified_at = now();

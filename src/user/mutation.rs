@@ -1,13 +1,13 @@
-//! createUser, updateUser, setUserAvatar, setActive, deleteUser.
+//! createUser, resendActivation, registerUser, updateUser, setUserAvatar, setActive, deleteUser.
 
 use async_graphql::{Context, ID, InputObject, MaybeUndefined, Object};
 
 use super::departure::{self, Switched};
-use super::{Updated, avatar};
+use super::{Updated, avatar, invitation};
 use crate::context::{Answer, ContextExt, answer};
 use crate::entity::attribute_value::AttributeInput;
 use crate::entity::user::{self, UserFields};
-use crate::payload::{self, UserPayload, payload};
+use crate::payload::{self, ReceiptPayload, UserPayload, payload};
 use crate::scalar::{Id, Upload};
 
 /// A person to be entered.
@@ -27,6 +27,12 @@ pub struct CreateUserInput {
     pub fields: UserFields,
     /// Values of custom attributes, at most 100, each named once.
     pub attributes: MaybeUndefined<Vec<AttributeInput>>,
+    /// Whether the person is sent a link by which to choose a password and take the account into use, which works for 14 days. It
+    /// takes an e-mail address. Where nothing is said, true for who has an address, no password, and is active.
+    pub send_registration_email: MaybeUndefined<bool>,
+    /// Where the person is sent on to from there, signed in: an address that the server allows, at most 1,000 characters. Only together
+    /// with the mail.
+    pub registration_email_next_url: MaybeUndefined<String>,
     /// Whether only to try it out: everything is checked, and nothing changed.
     #[graphql(default = false)]
     pub dry_run: bool,
@@ -55,6 +61,30 @@ pub struct UpdateUserInput {
     /// Whether only to try it out: everything is checked, and nothing changed.
     #[graphql(default = false)]
     pub dry_run: bool,
+}
+
+/// Who is to be sent the link once more.
+#[derive(InputObject)]
+pub struct ResendActivationInput {
+    /// Who.
+    pub id: ID,
+    /// Where the person is sent on to from there, signed in: an address that the server allows, at most 1,000 characters. Where nothing
+    /// is said, as it was in the last mail; null for nowhere.
+    pub next_url: MaybeUndefined<String>,
+}
+
+/// Who registers himself.
+#[derive(InputObject)]
+pub struct RegisterUserInput {
+    /// The first name or names; at most 50 characters.
+    pub first_name: String,
+    /// The last name or names; at most 50 characters.
+    pub last_name: String,
+    /// The e-mail address, at most 250 characters.
+    pub email: String,
+    /// Where the person is sent on to once the link in the mail was used, signed in: an address that the server allows, at most 1,000
+    /// characters.
+    pub next_url: MaybeUndefined<String>,
 }
 
 /// Whose picture is to be set, and to what.
@@ -119,10 +149,49 @@ impl UserMutation {
         #[graphql(desc = "The person.")] input: CreateUserInput,
     ) -> Answer<UserPayload> {
         answer(ctx, async {
-            let outcome = super::create(ctx.db()?, ctx.hasher()?, ctx.viewer()?, input).await;
+            let outcome = {
+                let by_mail = (ctx.desk()?, ctx.ways()?);
+                super::create(ctx.db()?, ctx.hasher()?, ctx.viewer()?, by_mail, input).await
+            };
             UserPayload::of(outcome, |created| match created {
                 Some(user) => UserPayload::done(format!("{} was entered.", user.name()), Some(user)),
                 None => UserPayload::done("Nothing was entered; it would have been.", None),
+            })
+        })
+        .await
+    }
+
+    /// Sends a person once more the link by which to choose a password and take the account into use; an older one works no more.
+    /// Only who is active, has an e-mail address and has not taken the account into use. Administrators only, for people up to their rank.
+    async fn resend_activation(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Who, and where to go on from there.")] input: ResendActivationInput,
+    ) -> Answer<ReceiptPayload> {
+        answer(ctx, async {
+            let ResendActivationInput { id, next_url } = input;
+            let by_mail = (ctx.desk()?, ctx.ways()?);
+            let outcome = invitation::resend(ctx.db()?, ctx.viewer()?, by_mail, &id, next_url).await;
+            ReceiptPayload::of(outcome, |person| {
+                ReceiptPayload::done(format!("A mail to {} is on its way.", person.name()))
+            })
+        })
+        .await
+    }
+
+    /// Asks to be entered into the directory: a mail goes to the address, and who uses the link in it chooses a password and is entered
+    /// and signed in. Until then the person is in no directory. The answer is the same whether or not somebody has the address already.
+    /// FORBIDDEN unless the server allows it. Open to everybody.
+    async fn register_user(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Who.")] input: RegisterUserInput,
+    ) -> Answer<ReceiptPayload> {
+        answer(ctx, async {
+            let by_mail = (ctx.desk()?, ctx.ways()?);
+            let outcome = invitation::register(ctx.db()?, ctx.hasher()?, ctx.client()?, by_mail, input).await;
+            ReceiptPayload::of(outcome, |()| {
+                ReceiptPayload::done("A mail is on its way to this address; the link in it leads on.")
             })
         })
         .await
@@ -137,7 +206,10 @@ impl UserMutation {
         #[graphql(desc = "What is to change.")] input: UpdateUserInput,
     ) -> Answer<UserPayload> {
         answer(ctx, async {
-            let outcome = Box::pin(super::update(ctx.db()?, ctx.hasher()?, ctx.viewer()?, input)).await;
+            let outcome = {
+                let (db, hasher, viewer) = (ctx.db()?, ctx.hasher()?, ctx.viewer()?);
+                Box::pin(super::update(db, hasher, viewer, ctx.client()?.language, input)).await
+            };
             UserPayload::of(outcome, |updated| match updated {
                 Updated::Done(user) => UserPayload::done(format!("{} was changed.", user.name()), Some(user)),
                 Updated::Possible(user) => UserPayload::done("Nothing was changed; it would have been.", Some(user)),

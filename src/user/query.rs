@@ -15,10 +15,10 @@ use crate::context::{Answer, ContextExt, answer};
 use crate::entity::attribute_value::Attribute;
 use crate::entity::membership::GroupRole;
 use crate::entity::user::AdminRights;
-use crate::entity::{group, institution, license, session, user};
+use crate::entity::{group, institution, invitation, license, session, user};
 use crate::error::Error;
 use crate::loader::{
-    AttributesOfUser, GroupsOfUser, InstitutionById, LicenseById, SessionsOfUser, SiteCount, Sites, UserById,
+    AttributesOfUser, GroupsOfUser, InstitutionById, InvitationOfUser, LicenseById, SessionsOfUser, SiteCount, Sites, UserById,
 };
 use crate::page::{self, Connection, PageArgs, Total};
 use crate::scalar::{Date, Id, Url};
@@ -218,6 +218,15 @@ impl user::Model {
     /// What the viewer may do to the person.
     async fn viewer_can(&self, ctx: &Context<'_>) -> Result<UserPermissions> {
         Ok(ctx.viewer()?.can(self))
+    }
+
+    /// How the mail stands by which the person is to take the account into use; null where none was sent. Shown to
+    /// administrators, null for everybody else.
+    async fn invitation(&self, ctx: &Context<'_>) -> Result<Option<invitation::Model>> {
+        match ctx.viewer()?.may(Action::SeeInvitations) {
+            Ok(()) => Ok(ctx.links()?.load_one(InvitationOfUser(self.id)).await?),
+            Err(_) => Ok(None),
+        }
     }
 
     /// The person's sessions that have not ended, newest first; at most 20. Shown to the person and to administrators,

@@ -9,6 +9,7 @@ use super::filter::{AttributeFilter, UserFilter};
 use super::search;
 use crate::access::{Action, Viewer};
 use crate::db::Db;
+use crate::entity::invitation::{self, InvitationState};
 use crate::entity::membership;
 use crate::entity::site_access::{accesses_any, accesses_one_of};
 use crate::entity::user::{self, Role};
@@ -136,6 +137,7 @@ impl Asked<'_> {
             is_active,
             is_staff,
             has_activated,
+            invitation,
             role,
             user_type,
             gender,
@@ -198,8 +200,24 @@ impl Asked<'_> {
         ];
         condition = chosen.into_iter().fold(condition, Condition::add_option);
         let attribute = self.attribute(&format!("{path}.attribute"), attribute)?;
-        condition = condition.add(attribute.condition);
-        Ok(Found { condition, are_few: texts.are_few || ids.are_few || attribute.are_few })
+        let invitation = self.invitation(&format!("{path}.invitation"), invitation)?;
+        condition = condition.add(attribute.condition).add(invitation.condition);
+        let are_few = texts.are_few || ids.are_few || attribute.are_few || invitation.are_few;
+        Ok(Found { condition, are_few })
+    }
+
+    fn invitation(&mut self, path: &str, states: Option<Vec<InvitationState>>) -> Result<Found, Error> {
+        let Some(states) = self.reading.values(path, states, |_, _, state| Some(state)) else {
+            return Ok(Found { condition: Condition::all(), are_few: false });
+        };
+        self.viewer.may(Action::SeeInvitations)?;
+        let mut invited = Query::select();
+        invited.column(invitation::Column::UserId).from(invitation::Entity);
+        let any = states.iter().fold(Condition::any(), |any, state| any.add(state.condition()));
+        invited.cond_where(if any.is_empty() { Condition::all().add(Expr::val(1).eq(0)) } else { any });
+        // Most invitations are accepted sooner or later; the others are found by an index of their own.
+        let are_few = !states.contains(&InvitationState::Accepted);
+        Ok(Found { condition: Condition::all().add(user::Column::Id.in_subquery(invited)), are_few })
     }
 
     fn attribute(&mut self, path: &str, filter: Option<AttributeFilter>) -> Result<Found, Error> {

@@ -1,0 +1,106 @@
+//! How the mail stands by which a person is to take the account into use: one row for each person who was sent one.
+
+use async_graphql::{ComplexObject, Enum, SimpleObject};
+use chrono::{DateTime, Utc};
+use sea_orm::entity::prelude::*;
+use sea_orm::sea_query::{Condition, OnConflict};
+use sea_orm::{ConnectionTrait, DbErr, IntoActiveModel, Iterable};
+
+use crate::scalar::{Id, now};
+
+/// How an invitation stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, EnumIter)]
+pub enum InvitationState {
+    /// The mail waits to be sent, for the first time or, where there is an error, once more.
+    Queued,
+    /// The mail was handed over to the mail server; its link has not been used yet.
+    Sent,
+    /// The mail could not be sent for a day, and is not tried any more.
+    Failed,
+    /// The link is not of use any more: its time was over, or a deactivation, a new password or a new address ended it.
+    Expired,
+    /// The person has used the link.
+    Accepted,
+}
+
+/// How the mail stands by which a person is to take the account into use.
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, SimpleObject)]
+#[sea_orm(table_name = "invitations")]
+#[graphql(name = "Invitation", complex)]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    #[graphql(skip)]
+    pub user_id: Id,
+    /// When the mail was handed over to the mail server; null while it was not.
+    pub sent_at: Option<DateTime<Utc>>,
+    /// Why the mail could not be sent, as of the last try; null where it was, or was not tried yet.
+    pub last_error: Option<String>,
+    #[graphql(skip)]
+    pub failed_at: Option<DateTime<Utc>>,
+    #[graphql(skip)]
+    pub accepted_at: Option<DateTime<Utc>>,
+    /// When the link ends, or ended.
+    pub expires_at: DateTime<Utc>,
+}
+
+#[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {
+    #[sea_orm(belongs_to = "super::user::Entity", from = "Column::UserId", to = "super::user::Column::Id")]
+    User,
+}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+#[ComplexObject]
+impl Model {
+    /// How it stands.
+    async fn state(&self) -> InvitationState {
+        InvitationState::iter().find(|state| self.is(*state)).unwrap_or(InvitationState::Queued)
+    }
+}
+
+impl Model {
+    /// An invitation whose mail waits to be sent.
+    #[must_use]
+    pub fn queued(user_id: Id, expires_at: DateTime<Utc>) -> Self {
+        Self { user_id, sent_at: None, last_error: None, failed_at: None, accepted_at: None, expires_at }
+    }
+
+    fn is(&self, state: InvitationState) -> bool {
+        let (is_accepted, is_failed) = (self.accepted_at.is_some(), self.failed_at.is_some());
+        let is_over = self.expires_at <= now();
+        match state {
+            InvitationState::Accepted => is_accepted,
+            InvitationState::Expired => !is_accepted && is_over,
+            InvitationState::Failed => !is_accepted && !is_over && is_failed,
+            InvitationState::Sent => !is_accepted && !is_over && !is_failed && self.sent_at.is_some(),
+            InvitationState::Queued => !is_accepted && !is_over && !is_failed && self.sent_at.is_none(),
+        }
+    }
+
+    /// Stores it in the place of an older one.
+    ///
+    /// # Errors
+    /// Whatever the database says.
+    pub async fn put(self, db: &impl ConnectionTrait) -> Result<(), DbErr> {
+        let replace = OnConflict::column(Column::UserId).update_columns(Column::iter()).to_owned();
+        Entity::insert(self.into_active_model().reset_all()).on_conflict(replace).exec_without_returning(db).await?;
+        Ok(())
+    }
+}
+
+impl InvitationState {
+    /// The invitations that stand so.
+    #[must_use]
+    pub fn condition(self) -> Condition {
+        let open = Condition::all().add(Column::AcceptedAt.is_null());
+        let lasting = || open.clone().add(Column::ExpiresAt.gt(now()));
+        match self {
+            Self::Accepted => Condition::all().add(Column::AcceptedAt.is_not_null()),
+            Self::Expired => open.add(Column::ExpiresAt.lte(now())),
+            Self::Failed => lasting().add(Column::FailedAt.is_not_null()),
+            Self::Sent => lasting().add(Column::FailedAt.is_null()).add(Column::SentAt.is_not_null()),
+            Self::Queued => lasting().add(Column::FailedAt.is_null()).add(Column::SentAt.is_null()),
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! Who sends the mails that wait. Any number of instances may: each takes a mail for itself before it sends it, and until
+//! the time is over that this may take nobody else does. A mail is sent twice only where the server dies between handing it over
+//! and noting that.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use sea_orm::sea_query::Expr;
+use sea_orm::{
+    ActiveEnum, ColumnTrait, ConnectionTrait, DatabaseBackend, EntityTrait, FromQueryResult, PaginatorTrait, QueryFilter, Statement,
+};
+use tokio::sync::watch;
+
+use super::carrier::{Carrier, Outgoing};
+use super::letter::{self, Letter};
+use super::preparing::{Prepared, Preparing};
+use crate::audit::{self, Change, Entry};
+use crate::db::Db;
+use crate::entity::audit_event::AuditAction;
+use crate::entity::link::Purpose;
+use crate::entity::mail::{self, Kind};
+use crate::entity::{invitation, license, registration, user};
+use crate::error::Error;
+use crate::key::Key;
+use crate::pages;
+use crate::scalar::{Id, now};
+use crate::text;
+
+/// How many mails are sent at once.
+const AT_ONCE: usize = 2;
+/// How often it is looked whether a mail waits.
+const LOOKS_EVERY: Duration = Duration::from_secs(1);
+/// How often registrations are cleared away that nobody has confirmed.
+const CLEARS_EVERY: Duration = Duration::from_hours(1);
+/// How long after the time for sending it a mail may be taken by somebody else.
+const SPARE: TimeDelta = TimeDelta::seconds(30);
+/// The pause after the first try that failed; after each other twice as long.
+const FIRST_PAUSE: TimeDelta = TimeDelta::seconds(2);
+/// The longest pause.
+const LONGEST_PAUSE: TimeDelta = TimeDelta::minutes(15);
+/// After so long a mail is given up.
+const PATIENCE: TimeDelta = TimeDelta::days(1);
+
+/// Takes the mail that waits longest. That it still waits is asked twice, for two may find the same one.
+const CLAIM: &str = "\
+UPDATE mails SET next_try_at = $2, tries = tries + 1
+WHERE id = (SELECT id FROM mails WHERE next_try_at <= $1 ORDER BY next_try_at, id LIMIT 1) AND next_try_at <= $1
+RETURNING *";
+/// The same where rows can be locked: those that others are taking are passed over.
+const CLAIM_UNLOCKED: &str = "\
+UPDATE mails SET next_try_at = $2, tries = tries + 1
+WHERE id = (SELECT id FROM mails WHERE next_try_at <= $1 ORDER BY next_try_at, id LIMIT 1 FOR UPDATE SKIP LOCKED)
+RETURNING *";
+
+/// Sends the mails that wait; cheap to clone.
+#[derive(Clone)]
+pub struct Postman {
+    db: Db,
+    key: Arc<Key>,
+    public_url: Arc<str>,
+    carrier: Carrier,
+    /// How long sending one mail may take.
+    takes: TimeDelta,
+    /// Whether what stands in a link is written to the log: of a demonstration, where nobody gets mail.
+    shows_links: bool,
+}
+
+impl Postman {
+    /// Who sends the mails of a directory, whose links begin with its public address, by a carrier that needs at most so
+    /// long for one.
+    #[must_use]
+    pub fn new(db: Db, key: &Key, public_url: &str, carrier: Carrier, takes: TimeDelta) -> Self {
+        Self { db, key: Arc::new(key.clone()), public_url: public_url.into(), carrier, takes, shows_links: false }
+    }
+
+    /// The same, who writes links to the log as well.
+    #[must_use]
+    pub fn who_shows_links(self) -> Self {
+        Self { shows_links: true, ..self }
+    }
+
+    /// Sends what waits until `stopped`; a mail that is being sent then is finished.
+    pub async fn run(self, stopped: watch::Receiver<bool>) {
+        let senders = (0..AT_ONCE).map(|_| self.send_on(stopped.clone()));
+        tokio::join!(futures_util::future::join_all(senders), self.clear_on(stopped.clone()));
+    }
+
+    async fn send_on(&self, mut stopped: watch::Receiver<bool>) {
+        while !*stopped.borrow() {
+            match self.send_next().await {
+                Ok(true) => continue,
+                Ok(false) => {}
+                Err(error) => tracing::error!(?error, "mails cannot be sent"),
+            }
+            let _ = tokio::time::timeout(LOOKS_EVERY, stopped.wait_for(|stopped| *stopped)).await;
+        }
+    }
+
+    async fn clear_on(&self, mut stopped: watch::Receiver<bool>) {
+        while !*stopped.borrow() {
+            let over = registration::Column::ExpiresAt.lte(now());
+            if let Err(error) = registration::Entity::delete_many().filter(over).exec(self.db.write()).await {
+                tracing::warn!(?error, "old registrations were not cleared away");
+            }
+            let _ = tokio::time::timeout(CLEARS_EVERY, stopped.wait_for(|stopped| *stopped)).await;
+        }
+    }
+
+    /// Sends everything that waits.
+    ///
+    /// # Errors
+    /// Whatever the database says.
+    pub async fn send_all(&self) -> Result<(), Error> {
+        while self.send_next().await? {}
+        Ok(())
+    }
+
+    /// Sends one mail, or notes why it could not be sent; false where none waits.
+    async fn send_next(&self) -> Result<bool, Error> {
+        let Some(mail) = self.claim().await? else { return Ok(false) };
+        let id = mail.id;
+        let preparing = Preparing { db: &self.db, key: &self.key };
+        match preparing.prepare(mail).await? {
+            None => self.forget(id).await?,
+            Some(prepared) => match self.send(&prepared).await {
+                Ok(()) => self.note_sent(&prepared.mail).await?,
+                Err(reason) => self.note_failure(&prepared.mail, reason).await?,
+            },
+        }
+        Ok(true)
+    }
+
+    async fn claim(&self) -> Result<Option<mail::Model>, Error> {
+        let now = now();
+        let waits = mail::Entity::find().filter(mail::Column::NextTryAt.lte(now));
+        if waits.clone().count(self.db.read()).await? == 0 {
+            return Ok(None);
+        }
+        let backend = self.db.write().get_database_backend();
+        let claim = if backend == DatabaseBackend::Postgres { CLAIM_UNLOCKED } else { CLAIM };
+        let until = now + self.takes + SPARE;
+        let claim = Statement::from_sql_and_values(backend, claim, [now.into(), until.into()]);
+        Ok(mail::Model::find_by_statement(claim).one(self.db.write()).await?)
+    }
+
+    async fn send(&self, prepared: &Prepared) -> Result<(), String> {
+        let Prepared { mail, name, organisation, language, link } = prepared;
+        let url = link.as_ref().map(|link| self.url(prepared, link));
+        let link = link.as_ref().zip(url.as_deref()).map(|(link, url)| letter::Link { url, lives: link.lives() });
+        let letter = Letter { kind: mail.kind, language: *language, name: name.as_deref(), organisation, link };
+        let written = letter.write().map_err(|error| {
+            tracing::error!(?error, "a mail could not be written");
+            "it could not be written".to_owned()
+        })?;
+        let outgoing = Outgoing { id: mail.id, to: &mail.address, written: &written, language: *language, at: now() };
+        self.carrier.carry(&outgoing).await?;
+        if self.shows_links {
+            let kind = text::camel(&format!("{:?}", mail.kind));
+            tracing::info!(to = mail.address, link = url, "mail: {kind}");
+        }
+        Ok(())
+    }
+
+    fn url(&self, prepared: &Prepared, link: &super::preparing::Link) -> String {
+        let page = match link.purpose {
+            Purpose::Activation => pages::ACTIVATE,
+            Purpose::PasswordReset => pages::RESET,
+            Purpose::EmailChange => pages::CONFIRM_EMAIL,
+        };
+        pages::link(&self.public_url, page, Some(prepared.language), &link.token)
+    }
+
+    async fn note_sent(&self, mail: &mail::Model) -> Result<(), Error> {
+        self.forget(mail.id).await?;
+        let sent = [
+            (invitation::Column::SentAt, Expr::value(Some(now()))),
+            (invitation::Column::LastError, Expr::value(None::<String>)),
+        ];
+        self.note(mail, sent).await
+    }
+
+    async fn note_failure(&self, mail: &mail::Model, reason: String) -> Result<(), Error> {
+        let is_over = mail.created_at + PATIENCE <= now();
+        tracing::warn!(mail = %mail.id.0, tries = mail.tries, gave_up = is_over, reason, "a mail was not sent");
+        let failed_at = is_over.then(now);
+        let failure = [
+            (invitation::Column::FailedAt, Expr::value(failed_at)),
+            (invitation::Column::LastError, Expr::value(Some(reason.clone()))),
+        ];
+        self.note(mail, failure).await?;
+        if is_over {
+            return self.give_up(mail, reason).await;
+        }
+        mail::Entity::update_many()
+            .col_expr(mail::Column::NextTryAt, Expr::value(next_try(mail.tries)))
+            .filter(mail::Column::Id.eq(mail.id))
+            .exec(self.db.write())
+            .await?;
+        Ok(())
+    }
+
+    /// Notes how an invitation stands.
+    async fn note<const N: usize>(
+        &self,
+        mail: &mail::Model,
+        values: [(invitation::Column, Expr); N],
+    ) -> Result<(), Error> {
+        let (Kind::Invitation, Some(user_id)) = (mail.kind, mail.user_id) else { return Ok(()) };
+        let change = values.into_iter().fold(invitation::Entity::update_many(), |change, (column, value)| {
+            change.col_expr(column, value)
+        });
+        change.filter(invitation::Column::UserId.eq(user_id)).exec(self.db.write()).await?;
+        Ok(())
+    }
+
+    /// Gives a mail up, and says so in the audit trail.
+    async fn give_up(&self, mail: &mail::Model, reason: String) -> Result<(), Error> {
+        let event = match mail.user_id {
+            Some(user_id) => {
+                let person = user::Entity::find_by_id(user_id).one(self.db.read()).await?;
+                // Servers name addresses in their reasons: those of people go with them when they are erased.
+                let reason = Change::of("reason", None, Some(reason.into()));
+                person.map(|person| Entry::new(AuditAction::MailFailed, &person).with([reason]))
+            }
+            None => self.license_of(mail).await?.map(|license| Entry::new(AuditAction::MailFailed, &license)),
+        };
+        let kind = Change::of("mail", None, Some(mail.kind.to_value().into()));
+        let transaction = self.db.begin().await?;
+        mail::Entity::delete_by_id(mail.id).exec(&transaction).await?;
+        audit::commit(transaction, event.map(|event| event.with([kind]))).await
+    }
+
+    /// The license that somebody wants to register himself in.
+    async fn license_of(&self, mail: &mail::Model) -> Result<Option<license::Model>, Error> {
+        let key = text::canonical_email(&mail.address);
+        let Some(registration) = registration::Entity::find_by_id(key).one(self.db.read()).await? else {
+            return Ok(None);
+        };
+        Ok(license::Entity::find_by_id(registration.license_id).one(self.db.read()).await?)
+    }
+
+    async fn forget(&self, id: Id) -> Result<(), Error> {
+        mail::Entity::delete_by_id(id).exec(self.db.write()).await?;
+        Ok(())
+    }
+}
+
+fn next_try(tries: i32) -> DateTime<Utc> {
+    let doublings = u32::try_from(tries).unwrap_or(1).saturating_sub(1).min(16);
+    now() + (FIRST_PAUSE * 2_i32.saturating_pow(doublings)).min(LONGEST_PAUSE)
+}

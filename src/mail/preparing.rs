@@ -1,0 +1,214 @@
+//! What is found out about a mail when it is its turn: whom it is for, and whether it is still of use.
+
+use chrono::TimeDelta;
+use sea_orm::sea_query::Expr;
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, EntityTrait, FromQueryResult, IntoActiveModel, JoinType, QueryFilter, QuerySelect,
+    RelationTrait,
+};
+
+use crate::access::active_in_valid_license;
+use crate::audit::{self, Entry};
+use crate::credential::lock_active;
+use crate::db::Db;
+use crate::entity::audit_event::AuditAction;
+use crate::entity::link::Purpose;
+use crate::entity::mail::{self, Kind};
+use crate::entity::{attribute_definition, attribute_value, invitation, license, link, registration, user};
+use crate::error::Error;
+use crate::key::Key;
+use crate::language::Language;
+use crate::link as links;
+use crate::scalar::{Id, now};
+use crate::text;
+use crate::token;
+
+/// The custom attribute by which a person chooses a language.
+const LOCALE: &str = "locale";
+
+/// A mail that is of use, with all that stands in it.
+pub struct Prepared {
+    pub mail: mail::Model,
+    /// Of whom it is, as people read it; none where that is not known to be so.
+    pub name: Option<String>,
+    /// In whose name it is written.
+    pub organisation: String,
+    pub language: Language,
+    pub link: Option<Link>,
+}
+
+/// The link in a mail.
+pub struct Link {
+    pub purpose: Purpose,
+    pub token: String,
+}
+
+/// Who a mail is for, with what stands in it of his license and by his choice.
+#[derive(FromQueryResult)]
+struct Reader {
+    first_name: String,
+    last_name: String,
+    holder: String,
+    locale: Option<String>,
+}
+
+/// Prepares mails with a key.
+pub struct Preparing<'a> {
+    pub db: &'a Db,
+    pub key: &'a Key,
+}
+
+impl Preparing<'_> {
+    /// Finds out what stands in a mail; none where it is of no use any more.
+    ///
+    /// # Errors
+    /// Whatever the database says.
+    pub async fn prepare(&self, mail: mail::Model) -> Result<Option<Prepared>, Error> {
+        match mail.kind {
+            Kind::Invitation => self.with_link(mail, Purpose::Activation).await,
+            Kind::PasswordReset => match self.find_owner(mail).await? {
+                Some(mail) => self.with_link(mail, Purpose::PasswordReset).await,
+                None => Ok(None),
+            },
+            Kind::EmailConfirmation => match self.owner_of_address(&mail).await? {
+                Some(owner) if Some(owner.id) != mail.user_id => {
+                    links::revoke_one(self.db.write(), &self.token(&mail)).await?;
+                    self.address_taken(mail, owner).await
+                }
+                _ => self.with_link(mail, Purpose::EmailChange).await,
+            },
+            Kind::Registration => match self.owner_of_address(&mail).await? {
+                Some(owner) => self.address_taken(mail, owner).await,
+                None => self.registration(mail).await,
+            },
+            Kind::AddressTaken
+            | Kind::EmailChangeRequested
+            | Kind::PasswordChanged
+            | Kind::PinChanged
+            | Kind::EmailChanged => self.to_person(mail, None).await,
+        }
+    }
+
+    async fn with_link(&self, mail: mail::Model, purpose: Purpose) -> Result<Option<Prepared>, Error> {
+        let token = self.token(&mail);
+        // A link lives from when it is sent, however long that took.
+        if !links::begin_anew(self.db.write(), purpose, &token).await? {
+            return Ok(None);
+        }
+        if let (Kind::Invitation, Some(user_id)) = (mail.kind, mail.user_id) {
+            invitation::Entity::update_many()
+                .col_expr(invitation::Column::ExpiresAt, Expr::value(now() + purpose.lives()))
+                .filter(invitation::Column::UserId.eq(user_id))
+                .exec(self.db.write())
+                .await?;
+        }
+        self.to_person(mail, Some(Link { purpose, token })).await
+    }
+
+    async fn to_person(&self, mail: mail::Model, link: Option<Link>) -> Result<Option<Prepared>, Error> {
+        let Some(reader) = self.reader(mail.user_id).await? else { return Ok(None) };
+        let name = format!("{} {}", reader.first_name, reader.last_name);
+        let language = reader.locale.and_then(|locale| Language::of_tag(&locale)).unwrap_or(mail.language);
+        Ok(Some(Prepared { mail, name: Some(name), organisation: reader.holder, language, link }))
+    }
+
+    async fn reader(&self, user_id: Option<Id>) -> Result<Option<Reader>, Error> {
+        let Some(user_id) = user_id else { return Ok(None) };
+        let mut reader = user::Entity::find_by_id(user_id)
+            .select_only()
+            .columns([user::Column::FirstName, user::Column::LastName])
+            .column(license::Column::Holder)
+            .column_as(Expr::val(None::<String>), "locale")
+            .join(JoinType::InnerJoin, user::Relation::License.def())
+            .into_model::<Reader>()
+            .one(self.db.read())
+            .await?;
+        if let Some(reader) = &mut reader {
+            reader.locale = attribute_value::Entity::find()
+                .select_only()
+                .column(attribute_value::Column::Value)
+                .join(JoinType::InnerJoin, attribute_value::Relation::Definition.def())
+                .filter(attribute_value::Column::UserId.eq(user_id))
+                .filter(attribute_definition::Column::Name.eq(LOCALE))
+                .into_tuple()
+                .one(self.db.read())
+                .await?;
+        }
+        Ok(reader)
+    }
+
+    /// Finds whose lost password it is, and makes the link. From then on the mail is that person's, and goes to the address that is stored.
+    async fn find_owner(&self, mail: mail::Model) -> Result<Option<mail::Model>, Error> {
+        if mail.user_id.is_some() {
+            return Ok(Some(mail));
+        }
+        let Some(found) = self.active_owner(&mail.address).await? else { return Ok(None) };
+        let transaction = self.db.begin().await?;
+        let person = match lock_active(&transaction, found).await {
+            Err(Error::Unauthenticated) => return Ok(None),
+            person => person?,
+        };
+        let Some(address) = person.email.clone() else { return Ok(None) };
+        let new = links::of(&person, Purpose::PasswordReset, &self.token(&mail));
+        links::put(&transaction, link::Model { is_mailed: true, ..new }).await?;
+        let mail = mail::Model { user_id: Some(person.id), address, ..mail };
+        mail.clone().into_active_model().reset_all().update(&transaction).await?;
+        audit::commit(transaction, [Entry::new(AuditAction::LinkCreated, &person)]).await?;
+        Ok(Some(mail))
+    }
+
+    async fn active_owner(&self, address: &str) -> Result<Option<Id>, Error> {
+        let found = user::Entity::find()
+            .select_only()
+            .column(user::Column::Id)
+            .join(JoinType::InnerJoin, user::Relation::License.def())
+            .filter(user::Column::EmailKey.eq(text::canonical_email(address)))
+            .filter(active_in_valid_license())
+            .into_tuple()
+            .one(self.db.read())
+            .await?;
+        Ok(found)
+    }
+
+    /// Who has the address of a mail already.
+    async fn owner_of_address(&self, mail: &mail::Model) -> Result<Option<user::Model>, Error> {
+        let by_address = user::Column::EmailKey.eq(text::canonical_email(&mail.address));
+        Ok(user::Entity::find().filter(by_address).one(self.db.read()).await?)
+    }
+
+    /// Makes of a mail to an address that belongs to somebody else one that tells him, as it is stored; who is inactive is not told.
+    async fn address_taken(&self, mail: mail::Model, owner: user::Model) -> Result<Option<Prepared>, Error> {
+        let Some(address) = owner.email.filter(|_| owner.is_active) else { return Ok(None) };
+        let mail = mail::Model { kind: Kind::AddressTaken, user_id: Some(owner.id), address, seed: None, ..mail };
+        mail.clone().into_active_model().reset_all().update(self.db.write()).await?;
+        self.to_person(mail, None).await
+    }
+
+    async fn registration(&self, mail: mail::Model) -> Result<Option<Prepared>, Error> {
+        let token = self.token(&mail);
+        let renewed = registration::Entity::update_many()
+            .col_expr(registration::Column::ExpiresAt, Expr::value(now() + Purpose::Activation.lives()))
+            .filter(registration::Column::TokenHash.eq(token::hash(&token)))
+            .exec_with_returning(self.db.write())
+            .await?;
+        let Some(registration) = renewed.into_iter().next() else { return Ok(None) };
+        let Some(license) = license::Entity::find_by_id(registration.license_id).one(self.db.read()).await? else {
+            return Ok(None);
+        };
+        let link = Some(Link { purpose: Purpose::Activation, token });
+        // The name was typed by somebody of whom nothing is known: no mail of ours is to say whatever he likes.
+        Ok(Some(Prepared { language: mail.language, mail, name: None, organisation: license.holder, link }))
+    }
+
+    fn token(&self, mail: &mail::Model) -> String {
+        token::of_seed(self.key, mail.seed.as_deref().unwrap_or_default())
+    }
+}
+
+impl Link {
+    /// How long it lives.
+    #[must_use]
+    pub fn lives(&self) -> TimeDelta {
+        self.purpose.lives()
+    }
+}

@@ -1,0 +1,112 @@
+//! requestPasswordReset, resetPassword, requestEmailChange, confirmEmailChange.
+
+use async_graphql::{Context, InputObject, Object};
+
+use super::mutation::gate;
+use super::{address, reset};
+use crate::access::Action;
+use crate::context::{Answer, ContextExt, answer};
+use crate::payload::{ReceiptPayload, UserPayload};
+
+/// Whose password is lost.
+#[derive(InputObject)]
+pub struct RequestPasswordResetInput {
+    /// The e-mail address of the account, in any spelling; at most 250 characters.
+    pub email: String,
+}
+
+/// A link, and the password to be set by it.
+#[derive(InputObject)]
+pub struct ResetPasswordInput {
+    /// The token of the link: what stands behind its `#`.
+    pub token: String,
+    /// The password: at least 12 characters where nothing else is set, at most 128, hard to guess.
+    pub password: String,
+}
+
+/// One's own new address.
+#[derive(InputObject)]
+pub struct RequestEmailChangeInput {
+    /// The address as it is to be; at most 250 characters.
+    pub new_email: String,
+    /// The password as it is.
+    pub current_password: String,
+}
+
+/// A link by which a new address is confirmed.
+#[derive(InputObject)]
+pub struct ConfirmEmailChangeInput {
+    /// The token of the link: what stands behind its `#`.
+    pub token: String,
+}
+
+#[derive(Default)]
+pub struct ByMailMutation;
+
+#[Object]
+impl ByMailMutation {
+    /// Sends a link by which a lost password is replaced to the person of an address; it works once, for an hour. The answer is the same
+    /// whether or not there is anybody. At most 3 mails within 15 minutes go to one address. Open to everybody.
+    async fn request_password_reset(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Whose.")] input: RequestPasswordResetInput,
+    ) -> Answer<ReceiptPayload> {
+        answer(ctx, async {
+            ReceiptPayload::of(reset::request(&gate(ctx)?, &input.email).await, |()| {
+                ReceiptPayload::done("If there is an account with this address, a mail is on its way to it.")
+            })
+        })
+        .await
+    }
+
+    /// Sets the password of the person whom a link lets in, who was sent it for having lost the old one. Every session ends, and nobody
+    /// is signed in. Open to everybody.
+    async fn reset_password(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The link and the password.")] input: ResetPasswordInput,
+    ) -> Answer<ReceiptPayload> {
+        answer(ctx, async {
+            let ResetPasswordInput { token, password } = input;
+            ReceiptPayload::of(reset::reset(&gate(ctx)?, &token, password).await, |()| {
+                ReceiptPayload::done("Your password was set; sign in with it.")
+            })
+        })
+        .await
+    }
+
+    /// Asks for another e-mail address: a link goes to the new one, which takes the place of the present one when it is used within two
+    /// hours; the present one is told. A change of the password stops it. Open to everybody who is signed in and knows the own password.
+    async fn request_email_change(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The new address and the present password.")] input: RequestEmailChangeInput,
+    ) -> Answer<ReceiptPayload> {
+        answer(ctx, async {
+            let RequestEmailChangeInput { new_email, current_password } = input;
+            let outcome = address::request(&gate(ctx)?, ctx.viewer()?, &new_email, current_password).await;
+            ReceiptPayload::of(outcome, |()| {
+                ReceiptPayload::done("A mail is on its way to the new address; the link in it confirms it.")
+            })
+        })
+        .await
+    }
+
+    /// Confirms a new e-mail address by the link that went to it; the old one is told. Sessions go on. The person is shown to who is
+    /// signed in and sees him. Open to everybody.
+    async fn confirm_email_change(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The link.")] input: ConfirmEmailChangeInput,
+    ) -> Answer<UserPayload> {
+        answer(ctx, async {
+            let viewer = ctx.viewer()?;
+            UserPayload::of(address::confirm(ctx.db()?, ctx.client()?, &input.token).await, |person| {
+                let seen = viewer.may_to(Action::ReadDirectory, &person).is_ok();
+                UserPayload::done("Your e-mail address was changed.", seen.then_some(person))
+            })
+        })
+        .await
+    }
+}

@@ -1,0 +1,62 @@
+//! A password in the place of a lost one.
+
+use sea_orm::sea_query::Expr;
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
+
+use super::opening::set_by_link;
+use super::refusal::expired;
+use super::sign_in::Gate;
+use crate::attempt::{self, Counter};
+use crate::audit::{self, Change, Entry, difference};
+use crate::credential::lock_active;
+use crate::entity::audit_event::AuditAction;
+use crate::entity::link::Purpose;
+use crate::entity::user;
+use crate::error::Error;
+use crate::form::{Form, rule};
+use crate::{link, mail, text};
+
+/// Sends a link by which a lost password is replaced to whoever has an address. The same is done whether or not there is anybody.
+///
+/// # Errors
+/// `Rejected` for what is no address; `RateLimited` where too many mails were asked for.
+pub async fn request(gate: &Gate<'_>, email: &str) -> Result<(), Error> {
+    let mut form = Form::changing();
+    let email = form.obey("email", rule::email(rule::LONGEST_EMAIL)(email.trim()));
+    form.finish()?;
+    let email = email.unwrap_or_default();
+    let mailbox = gate.hasher.blind(&text::canonical_email(&email));
+    if attempt::may_write_to(gate.db, &mailbox, gate.client.ip_address).await? {
+        mail::look_up(gate.db.write(), &email, gate.client.language).await?;
+    }
+    Ok(())
+}
+
+/// Sets the password of whom a link lets in. It ends every session and signs nobody in; the link works once.
+///
+/// # Errors
+/// `Rejected` for a link that is not, or no longer, of any use, and for a weak password; `RateLimited`.
+pub async fn reset(gate: &Gate<'_>, token: &str, password: String) -> Result<(), Error> {
+    let found = link::find(gate.db, Purpose::PasswordReset, token).await?.ok_or_else(expired)?;
+    let password_hash = gate.hash_of_new("password", password, &found.person).await?;
+    let transaction = gate.db.begin().await?;
+    let old = lock_active(&transaction, found.person.id).await.map_err(|error| match error {
+        Error::Unauthenticated => expired(),
+        other => other,
+    })?;
+    let mut new = user::Model { email_verified: true, ..old.clone() };
+    set_by_link(&transaction, gate.client.language, &mut new, token, password_hash).await?;
+    // Who was locked out by somebody's guesses gets in by the new password at once.
+    attempt::forget(&transaction, &Counter::of_person(new.id)).await?;
+    user::Entity::update_many()
+        .col_expr(user::Column::EmailVerified, Expr::value(new.email_verified))
+        .col_expr(user::Column::HasActivated, Expr::value(new.has_activated))
+        .col_expr(user::Column::ModifiedAt, Expr::value(new.modified_at))
+        .col_expr(user::Column::Version, Expr::value(new.version))
+        .filter(user::Column::Id.eq(new.id))
+        .exec(&transaction)
+        .await?;
+    let event = Entry::new(AuditAction::PasswordReset, &new).by_person(new.id, gate.client.request_id.clone());
+    let event = event.with([Change::of_secret("password")]).with(difference(&old, &new));
+    audit::commit(transaction, [event]).await
+}

@@ -1,0 +1,143 @@
+//! The mails by which people take their account into use: after an administrator has entered them, or because they want to
+//! register themselves.
+
+use async_graphql::{ID, MaybeUndefined};
+use sea_orm::EntityTrait;
+
+use super::Welcome;
+use super::mutation::RegisterUserInput;
+use crate::access::{Action, Viewer, is_in_force};
+use crate::attempt;
+use crate::audit::{self, Entry};
+use crate::context::{Client, Ways};
+use crate::credential::lock_seen;
+use crate::db::Db;
+use crate::entity::audit_event::AuditAction;
+use crate::entity::link::Purpose;
+use crate::entity::user::{Names, UserFields};
+use crate::entity::{license, link, user};
+use crate::error::{Error, ErrorCode};
+use crate::form::Form;
+use crate::mail::Desk;
+use crate::password::Hasher;
+use crate::scalar::{Id, Url};
+
+const NOT_ALLOWED: &str = "This server does not let people register themselves; ask an administrator.";
+
+/// What an input says of the mail to a new person.
+pub struct Wish {
+    pub mail: MaybeUndefined<bool>,
+    pub next_url: MaybeUndefined<String>,
+}
+
+impl Wish {
+    /// Holds it against the person; faults go to the form.
+    pub fn read<'a>(
+        self,
+        new: &user::Model,
+        has_password: bool,
+        (desk, ways): (Desk<'a>, &Ways),
+        form: &mut Form,
+    ) -> Welcome<'a> {
+        let mut next_url = None::<Url>;
+        form.text("registrationEmailNextUrl", self.next_url, &mut next_url, |text| ways.next_urls.check(text).map(|url| url.0));
+        let is_default = self.mail.is_undefined();
+        let mut mails = new.email.is_some() && new.is_active && !has_password;
+        form.value("sendRegistrationEmail", self.mail, &mut mails);
+        let hindrance = if new.email.is_none() && !form.has_fault_of("email") {
+            Some("This takes an e-mail address.")
+        } else if new.is_active {
+            None
+        } else {
+            Some("Who is inactive gets no mail.")
+        };
+        match hindrance {
+            Some(hindrance) if mails && !is_default => {
+                form.fault("sendRegistrationEmail", ErrorCode::NotAllowed, hindrance);
+            }
+            _ => {}
+        }
+        if next_url.is_some() && !mails {
+            form.fault("registrationEmailNextUrl", ErrorCode::NotAllowed, "This takes sendRegistrationEmail.");
+        }
+        if mails { Welcome::Mail(desk, next_url) } else { Welcome::Nothing }
+    }
+}
+
+/// Sends a person the link once more by which the account is taken into use.
+///
+/// # Errors
+/// `Rejected` for an unknown id, for an address that is not allowed, and for who is inactive, has no address or needs no such
+/// link; `Forbidden`.
+pub async fn resend(
+    db: &Db,
+    viewer: &Viewer,
+    (desk, ways): (Desk<'_>, &Ways),
+    id: &ID,
+    given: MaybeUndefined<String>,
+) -> Result<user::Model, Error> {
+    let mut form = Form::changing();
+    let id = form.id("id", id);
+    let (mut next_url, keeps) = (None::<Url>, given.is_undefined());
+    form.text("nextUrl", given, &mut next_url, |text| ways.next_urls.check(text).map(|url| url.0));
+    form.finish()?;
+    let id = id.ok_or_else(|| Error::internal("an id that is none passed the form"))?;
+    let transaction = db.begin().await?;
+    let person = lock_seen(&transaction, viewer, "id", id).await?;
+    viewer.may_to(Action::Invite, &person)?;
+    let hindrance = match &person {
+        user::Model { is_active: false, .. } => Some((ErrorCode::Inactive, "is inactive; activate him first.")),
+        user::Model { email: None, .. } => Some((ErrorCode::NotAllowed, "has no e-mail address.")),
+        user::Model { has_activated: true, .. } => {
+            Some((ErrorCode::NotAllowed, "has taken the account into use; a lost password is reset."))
+        }
+        _ => None,
+    };
+    if let Some((code, hindrance)) = hindrance {
+        return Err(Error::rejected("id", code, format!("{} {hindrance}", person.name())));
+    }
+    if keeps {
+        let last = link::Entity::find_by_id((id, Purpose::Activation)).one(&transaction).await?;
+        next_url = last.and_then(|last| last.next_url);
+    }
+    desk.invite(&transaction, &person, next_url).await?;
+    audit::commit(transaction, [Entry::new(AuditAction::LinkCreated, &person).by(viewer)]).await?;
+    Ok(person)
+}
+
+/// Sends somebody who wants to register himself the link by which he is entered. Whether the address belongs to somebody
+/// already is found when the mail is to be sent.
+///
+/// # Errors
+/// `Rejected` with every fault of the input; `Forbidden` where nobody may register himself; `RateLimited`.
+pub async fn register(
+    db: &Db,
+    hasher: &Hasher,
+    client: &Client,
+    (desk, ways): (Desk<'_>, &Ways),
+    input: RegisterUserInput,
+) -> Result<(), Error> {
+    let forbidden = || Error::Forbidden(NOT_ALLOWED.to_owned());
+    let id = ways.registration.ok_or_else(forbidden)?;
+    let license = license::Entity::find_by_id(id).one(db.read()).await?.filter(is_in_force).ok_or_else(forbidden)?;
+    let RegisterUserInput { first_name, last_name, email, next_url } = input;
+    let mut form = Form::creating();
+    let mut new = user::Model::blank(Id::new(), license.id);
+    let names = Names { first_name: MaybeUndefined::Value(first_name), last_name: MaybeUndefined::Value(last_name) };
+    let fields = UserFields { email: MaybeUndefined::Value(email), ..UserFields::default() };
+    new.lay_over(names, fields, &mut form);
+    if new.email.is_none() && !form.has_fault_of("email") {
+        form.fault("email", ErrorCode::Required, "This field is required.");
+    }
+    let mut next = None;
+    form.text("nextUrl", next_url, &mut next, |text| ways.next_urls.check(text).map(|url| url.0));
+    form.finish()?;
+    let mailbox = hasher.blind(new.email_key.as_deref().unwrap_or_default());
+    if !attempt::may_write_to(db, &mailbox, client.ip_address).await? {
+        return Ok(());
+    }
+    let transaction = db.begin().await?;
+    desk.register(&transaction, &new, next).await?;
+    let event = Entry::new(AuditAction::RegistrationRequested, &license).in_request(client.request_id.clone());
+    audit::commit(transaction, [event]).await
+}
