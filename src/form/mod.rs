@@ -18,6 +18,12 @@ impl Fault {
         Self(ErrorCode::Invalid, message.into())
     }
 
+    /// A text of more than `most` characters.
+    #[must_use]
+    pub fn too_long(most: usize) -> Self {
+        Self(ErrorCode::TooLong, format!("At most {most} characters."))
+    }
+
     /// What the rule asks for, for people.
     #[must_use]
     pub fn rule(&self) -> &str {

@@ -20,7 +20,7 @@ pub const LONGEST_EMAIL: usize = 250;
 pub fn text(most: usize) -> impl Fn(&str) -> Result<String, Fault> {
     move |text| {
         if text.chars().count() > most {
-            return Err(Fault(ErrorCode::TooLong, format!("At most {most} characters.")));
+            return Err(Fault::too_long(most));
         }
         if text.starts_with(Upload::MARK) {
             return Err(Fault::invalid("A text, not a file."));
