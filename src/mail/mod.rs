@@ -2,3 +2,5 @@
 
 pub mod carrier;
 pub mod letter;
+pub mod relay;
+pub mod smtp;
