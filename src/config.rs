@@ -1,5 +1,7 @@
 //! Every setting: its flag, its environment variable, its default and what it does.
 
+mod mail;
+
 use std::ffi::OsStr;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -13,9 +15,12 @@ use tracing_subscriber::filter::LevelFilter;
 
 use crate::context::{Lifetime, Rules};
 use crate::key::{self, Key};
+use crate::next_url::{Allowed, NextUrls};
 use crate::password::{self, Hasher};
 use crate::scalar::Date;
 use crate::{db, server};
+
+pub use self::mail::Mail;
 
 /// A user directory for hospitals, institutes and platforms, served as a GraphQL API.
 #[derive(Debug, Parser)]
@@ -226,6 +231,16 @@ pub struct Settings {
     #[arg(help = "The address at which people reach the server, for links [default: http:// and what --listen says]")]
     #[arg(long, env = "ROSTER_PUBLIC_URL", global = true, value_name = "URL", value_parser = public_url)]
     pub public_url: Option<String>,
+    /// Addresses under which people may be sent on to after they have chosen a password, such as
+    /// `https://app.example.org/welcome`, separated by commas. Their session goes with them. [default: the public URL]
+    #[arg(long, env = "ROSTER_NEXT_URLS", global = true, value_name = "URLS", value_delimiter = ',', value_parser = Allowed::parse)]
+    pub next_urls: Vec<Allowed>,
+    /// The number of the license into which people may register themselves. [default: nobody may]
+    #[arg(long, env = "ROSTER_REGISTRATION", global = true, value_name = "NUMBER",
+          value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub registration: Option<String>,
+    #[command(flatten)]
+    pub mail: Mail,
     /// Whether GraphiQL is served at /.
     #[arg(long, env = "ROSTER_PLAYGROUND", default_value_t = true, global = true, value_name = "BOOL", action = clap::ArgAction::Set)]
     pub playground: bool,
@@ -305,6 +320,17 @@ impl Settings {
     #[must_use]
     pub fn public_url(&self) -> String {
         self.public_url.clone().unwrap_or_else(|| format!("http://{}", self.listen))
+    }
+
+    /// The addresses under which people may be sent on to.
+    #[must_use]
+    pub fn next_urls(&self) -> NextUrls {
+        if !self.next_urls.is_empty() {
+            return NextUrls::new(self.next_urls.clone());
+        }
+        // As a browser writes it, which is how it will come. What cannot be written so allows nothing.
+        let public = url::Url::parse(&self.public_url()).ok();
+        NextUrls::new(public.and_then(|url| Allowed::parse(url.as_str()).ok()).into_iter().collect())
     }
 
     /// By what rules people sign in.

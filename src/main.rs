@@ -322,6 +322,20 @@ async fn verify(settings: &Settings) -> anyhow::Result<()> {
     Ok(())
 }
 
+fn examine_mail(settings: &Settings) {
+    let mail = &settings.mail;
+    match &mail.smtp_url {
+        Some(relay) => println!("mail                  {relay}, {} s each", mail.smtp_seconds),
+        None => println!("mail                  files in {}", settings.mail_dir(DATA_DIR).display()),
+    }
+    if let Some(authority) = &mail.smtp_ca {
+        println!("mail authority        {}", authority.file().display());
+    }
+    println!("mail from             {}", settings.mail_from());
+    println!("next URLs             {}", settings.next_urls());
+    println!("registration          {}", settings.registration.as_deref().unwrap_or("nobody may"));
+}
+
 async fn examine(settings: &Settings) -> anyhow::Result<()> {
     println!("listen                {}", settings.listen);
     println!("playground            {}", settings.playground);
@@ -331,6 +345,7 @@ async fn examine(settings: &Settings) -> anyhow::Result<()> {
     println!("request deadline      {} s", settings.request_seconds);
     println!("sessions              {} days, {} hours without use", settings.session_days, settings.session_idle_hours);
     println!("password length       {}", settings.password_length);
+    examine_mail(settings);
     let database = settings.database(DATA_DIR);
     println!("data directory        {}", settings.data_dir.as_deref().unwrap_or(DATA_DIR.as_ref()).display());
     let source = settings.key(DATA_DIR);

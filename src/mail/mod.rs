@@ -163,3 +163,5 @@ async fn post(
     mail::Entity::insert(mail.into_active_model().reset_all()).exec_without_returning(db).await?;
     Ok(())
 }
+pub mod relay;
+pub mod smtp;

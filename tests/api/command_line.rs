@@ -226,6 +226,27 @@ async fn a_wrong_setting_is_named_before_anything_happens() {
         ("--session-days", "ROSTER_SESSION_DAYS", "0"),
         ("--session-days", "ROSTER_SESSION_DAYS", "366"),
         ("--session-idle-hours", "ROSTER_SESSION_IDLE_HOURS", "many"),
+        ("--public-url", "ROSTER_PUBLIC_URL", "people.example.org"),
+        ("--next-urls", "ROSTER_NEXT_URLS", ""),
+        ("--next-urls", "ROSTER_NEXT_URLS", "*"),
+        ("--next-urls", "ROSTER_NEXT_URLS", "https://app.example.org,javascript:alert(1)"),
+        ("--next-urls", "ROSTER_NEXT_URLS", "https://app.example.org, https://example.org"),
+        ("--next-urls", "ROSTER_NEXT_URLS", "https://app.example.org/?next"),
+        ("--registration", "ROSTER_REGISTRATION", ""),
+        ("--smtp-url", "ROSTER_SMTP_URL", ""),
+        ("--smtp-url", "ROSTER_SMTP_URL", "mail.example.org"),
+        ("--smtp-url", "ROSTER_SMTP_URL", "http://mail.example.org"),
+        ("--smtp-url", "ROSTER_SMTP_URL", "smtp://mail.example.org?tls=perhaps"),
+        ("--smtp-url", "ROSTER_SMTP_URL", "smtp://ann:c2VjcmV0@mail.example.org?tls=none"),
+        ("--smtp-url", "ROSTER_SMTP_URL", "smtps://ann:c2VjcmV0@mail.example.org:port"),
+        ("--smtp-ca", "ROSTER_SMTP_CA", ""),
+        ("--smtp-ca", "ROSTER_SMTP_CA", "no/such/file"),
+        ("--smtp-ca", "ROSTER_SMTP_CA", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")),
+        ("--smtp-seconds", "ROSTER_SMTP_SECONDS", "0"),
+        ("--smtp-seconds", "ROSTER_SMTP_SECONDS", "601"),
+        ("--mail-from", "ROSTER_MAIL_FROM", ""),
+        ("--mail-from", "ROSTER_MAIL_FROM", "Roster"),
+        ("--mail-from", "ROSTER_MAIL_FROM", "a@example.org, b@example.org"),
         ("--log", "ROSTER_LOG", "loud"),
         ("--log", "ROSTER_LOG", "roster=loud"),
         ("--log-format", "ROSTER_LOG_FORMAT", "xml"),
@@ -242,7 +263,7 @@ async fn a_wrong_setting_is_named_before_anything_happens() {
             "{variable}={value}: {}",
             process.err()
         );
-        assert!(!(by_flag.err + &process.err()).contains("c2VjcmV0"), "a key is shown");
+        assert!(!(by_flag.err + &process.err()).contains("c2VjcmV0"), "a key or a password is shown");
         assert_eq!((by_flag.out, process.out()), (String::new(), String::new()), "{flag}={value}");
     }
     assert!(!home.path("roster-data").exists());
@@ -273,6 +294,46 @@ async fn the_password_of_the_database_is_never_shown() {
         let said = process.out() + &process.err();
         assert!(!said.is_empty() && !said.contains("hunter"), "{url}: {said}");
     }
+}
+
+#[tokio::test]
+async fn the_doctor_says_how_mails_leave_and_never_the_password() {
+    let home = Home::on_sqlite();
+    let said = async |arguments: &[&str]| {
+        let doctor = home.run(&[&["doctor"], arguments].concat()).await;
+        assert_eq!(doctor.code, 0, "{}", doctor.err);
+        assert!(!(doctor.out.clone() + &doctor.err).contains("hunter"), "{doctor:?}");
+        let lines = doctor.out.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
+        let of_mail = |line: &String| ["mail", "next", "registration"].iter().any(|word| line.starts_with(word));
+        lines.filter(of_mail).collect::<Vec<_>>()
+    };
+    let unset = [
+        "mail files in roster-data/mail",
+        "mail from Roster <roster@localhost>",
+        "next URLs http://127.0.0.1:8000",
+        "registration nobody may",
+    ];
+    assert_eq!(said(&[]).await, unset);
+    let set = [
+        "--smtp-url=smtps://ann:hunter-2@mail.example.org",
+        "--smtp-seconds=7",
+        "--public-url=https://People.example.org/roster/",
+        "--registration=A-1",
+    ];
+    let expected = [
+        "mail smtps://ann:***@mail.example.org:465, 7 s each",
+        "mail from Roster <roster@people.example.org>",
+        "next URLs https://people.example.org/roster",
+        "registration A-1",
+    ];
+    assert_eq!(said(&set).await, expected);
+    let more =
+        ["--next-urls=https://a.example.org,http://localhost:3000/b/", "--mail-from=People <people@example.org>"];
+    let with_more = said(&[&set[..], &more].concat()).await;
+    assert_eq!(
+        with_more[1..3],
+        ["mail from People <people@example.org>", "next URLs https://a.example.org, http://localhost:3000/b"]
+    );
 }
 
 #[tokio::test]
@@ -366,6 +427,12 @@ async fn help_documents_each_setting_with_its_variable_and_default() {
         ("--session-idle-hours", "ROSTER_SESSION_IDLE_HOURS", "12"),
         ("--wrong-secrets-per-address", "ROSTER_WRONG_SECRETS_PER_ADDRESS", "100"),
         ("--public-url", "ROSTER_PUBLIC_URL", "http:// and what --listen says"),
+        ("--next-urls", "ROSTER_NEXT_URLS", "the public URL"),
+        ("--registration", "ROSTER_REGISTRATION", "nobody may"),
+        ("--smtp-url", "ROSTER_SMTP_URL", "mails become files in the data directory, in mail"),
+        ("--smtp-ca", "ROSTER_SMTP_CA", "none"),
+        ("--smtp-seconds", "ROSTER_SMTP_SECONDS", "60"),
+        ("--mail-from", "ROSTER_MAIL_FROM", "Roster <roster@HOST>, with the host of the public URL"),
         ("--password-length", "ROSTER_PASSWORD_LENGTH", "12"),
         ("--key", "ROSTER_KEY", "what the key file holds"),
         ("--key-file", "ROSTER_KEY_FILE", "roster.key in the data directory"),

@@ -1,0 +1,95 @@
+//! Settings of mail.
+
+use std::ffi::OsStr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use clap::builder::TypedValueParser;
+use clap::error::ErrorKind;
+use lettre::Address;
+use lettre::message::Mailbox;
+use url::{Host, Url};
+
+use super::Settings;
+use crate::mail::carrier::{self, Carrier, Way};
+use crate::mail::relay::{Authority, Relay};
+use crate::mail::smtp::Smtp;
+
+/// How mails leave, and from whom they come.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Settings")]
+pub struct Mail {
+    #[arg(
+        help = "The server that takes mails: smtps://user:password@host:465, or smtp://user:password@host:587 for STARTTLS, \
+                which ?tls=opportunistic and ?tls=none do without [default: mails become files in the data directory, in mail]"
+    )]
+    #[arg(long, env = "ROSTER_SMTP_URL", global = true, value_name = "URL", value_parser = RelayUrl, hide_env_values = true)]
+    pub smtp_url: Option<Relay>,
+    /// Certificates, in PEM, of an authority that is believed beside the public ones about who the mail server is.
+    /// [default: none]
+    #[arg(long, env = "ROSTER_SMTP_CA", global = true, value_name = "FILE", value_parser = Authority::read)]
+    pub smtp_ca: Option<Authority>,
+    /// Seconds that sending a mail may take, everything included.
+    #[arg(long, env = "ROSTER_SMTP_SECONDS", default_value_t = 60, global = true, value_name = "SECONDS",
+          value_parser = clap::value_parser!(u64).range(1..=600))]
+    pub smtp_seconds: u64,
+    /// From whom mails come, as Roster <roster@example.org> or the address alone. [default: Roster <roster@HOST>, with the
+    /// host of the public URL]
+    #[arg(long, env = "ROSTER_MAIL_FROM", global = true, value_name = "ADDRESS", value_parser = carrier::sender)]
+    pub mail_from: Option<Mailbox>,
+}
+
+impl Settings {
+    /// How mails leave.
+    ///
+    /// # Errors
+    /// The setting that cannot be used, and why.
+    pub fn carrier(&self, default_dir: &str) -> Result<Carrier, String> {
+        let from = self.mail_from();
+        let Mail { smtp_url, smtp_ca, smtp_seconds, mail_from: _ } = &self.mail;
+        let way = match smtp_url {
+            Some(relay) => {
+                let deadline = Duration::from_secs(*smtp_seconds);
+                let smtp = Smtp::new(relay.clone(), smtp_ca.as_ref(), from.email.domain(), deadline);
+                Way::Smtp(smtp.map_err(|error| format!("--smtp-ca (ROSTER_SMTP_CA): {error}"))?)
+            }
+            None => Way::Folder(self.mail_dir(default_dir)),
+        };
+        Ok(Carrier::new(from, way))
+    }
+
+    /// Where mails become files, if no server takes them.
+    #[must_use]
+    pub fn mail_dir(&self, default_dir: &str) -> PathBuf {
+        self.dir(default_dir).join("mail")
+    }
+
+    /// From whom mails come: `localhost` where the host of the public URL is none that an address may have.
+    #[must_use]
+    pub fn mail_from(&self) -> Mailbox {
+        let of_public_url = || match Url::parse(&self.public_url()).ok()?.host()? {
+            Host::Domain(name) => Address::new("roster", name.trim_end_matches('.')).ok(),
+            Host::Ipv4(_) | Host::Ipv6(_) => None,
+        };
+        self.mail.mail_from.clone().unwrap_or_else(|| {
+            let address = of_public_url().unwrap_or_else(|| Address::new_dangerous("roster", "localhost"));
+            Mailbox::new(Some("Roster".to_owned()), address)
+        })
+    }
+}
+
+/// Reads the URL of a mail server. What clap says of a wrong value would show the password in it.
+#[derive(Clone)]
+struct RelayUrl;
+
+impl TypedValueParser for RelayUrl {
+    type Value = Relay;
+
+    fn parse_ref(&self, command: &clap::Command, _: Option<&clap::Arg>, value: &OsStr) -> clap::error::Result<Relay> {
+        value.to_str().ok_or("expected a URL").and_then(Relay::parse).map_err(|expected| {
+            let message = format!("invalid value for '--smtp-url <URL>' (ROSTER_SMTP_URL): {expected}\n");
+            command.clone().error(ErrorKind::ValueValidation, message)
+        })
+    }
+}

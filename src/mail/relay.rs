@@ -1,0 +1,257 @@
+//! The mail server that takes mails: where it is, how it is spoken to, and whom it believes us to be.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use lettre::transport::smtp::client::{Certificate, TlsParameters};
+use percent_encoding::percent_decode_str;
+use url::Url;
+
+/// Where mails are given away.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Relay {
+    /// A name in its ASCII form, or an IP address.
+    pub host: String,
+    pub port: u16,
+    pub encryption: Encryption,
+    pub login: Option<Login>,
+}
+
+/// When a connection is encrypted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encryption {
+    /// From the first byte.
+    Always,
+    /// By STARTTLS; without it nothing is sent.
+    Required,
+    /// By STARTTLS, where the server offers it.
+    Opportunistic,
+    Never,
+}
+
+/// What the server asks for before it takes mails.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Login {
+    pub user: String,
+    pub password: String,
+}
+
+impl Relay {
+    /// Reads `smtps://user:password@host:465` or `smtp://user:password@host:587?tls=required|opportunistic|none`.
+    ///
+    /// # Errors
+    /// What is expected, which says nothing of what was given.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        const FORM: &str = "expected smtps://user:password@host:465 or smtp://user:password@host:587, \
+                            also with ?tls=opportunistic or ?tls=none";
+        let url = Url::parse(text).map_err(|_| FORM)?;
+        if !matches!(url.path(), "" | "/") || url.fragment().is_some() {
+            return Err(FORM);
+        }
+        let encryption = match (url.scheme(), url.query()) {
+            ("smtps", None) => Encryption::Always,
+            ("smtp", None | Some("tls=required")) => Encryption::Required,
+            ("smtp", Some("tls=opportunistic")) => Encryption::Opportunistic,
+            ("smtp", Some("tls=none")) => Encryption::Never,
+            _ => return Err(FORM),
+        };
+        let host = host_of(&url).ok_or(FORM)?;
+        let port = url.port().unwrap_or(encryption.usual_port());
+        let login = match (url.username(), url.password()) {
+            ("", None) => None,
+            (user, Some(password)) if !user.is_empty() && !password.is_empty() => {
+                Some(Login { user: decoded(user).ok_or(FORM)?, password: decoded(password).ok_or(FORM)? })
+            }
+            _ => return Err("expected a user and a password, or neither"),
+        };
+        if login.is_some() && !encryption.is_certain() && !is_here(&host) {
+            return Err("a password is sent over encrypted connections only, or to this machine");
+        }
+        if port == 0 { Err(FORM) } else { Ok(Self { host, port, encryption, login }) }
+    }
+}
+
+impl Encryption {
+    fn usual_port(self) -> u16 {
+        match self {
+            Self::Always => 465,
+            Self::Required => 587,
+            Self::Opportunistic | Self::Never => 25,
+        }
+    }
+
+    fn is_certain(self) -> bool {
+        matches!(self, Self::Always | Self::Required)
+    }
+}
+
+/// Without the password.
+impl fmt::Display for Relay {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (scheme, query) = match self.encryption {
+            Encryption::Always => ("smtps", ""),
+            Encryption::Required => ("smtp", ""),
+            Encryption::Opportunistic => ("smtp", "?tls=opportunistic"),
+            Encryption::Never => ("smtp", "?tls=none"),
+        };
+        write!(formatter, "{scheme}://")?;
+        if let Some(login) = &self.login {
+            write!(formatter, "{}:***@", login.user.escape_default())?;
+        }
+        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
+        write!(formatter, "{host}:{}{query}", self.port)
+    }
+}
+
+/// Without the password.
+impl fmt::Debug for Relay {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, formatter)
+    }
+}
+
+/// Without the password.
+impl fmt::Debug for Login {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Login").field("user", &self.user).finish_non_exhaustive()
+    }
+}
+
+/// A host in the form in which it is looked up and in which certificates have it.
+fn host_of(url: &Url) -> Option<String> {
+    let host = decoded(url.host_str()?)?;
+    let host = match host.strip_prefix('[') {
+        Some(literal) => literal.strip_suffix(']')?.to_owned(),
+        None => idna::domain_to_ascii(&host).ok()?,
+    };
+    let is_label =
+        |label: &str| !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
+    (host.parse::<IpAddr>().is_ok() || host.split('.').all(is_label)).then_some(host)
+}
+
+fn decoded(text: &str) -> Option<String> {
+    let decoded = percent_decode_str(text).decode_utf8().ok()?;
+    (!decoded.contains('\0')).then(|| decoded.into_owned())
+}
+
+/// Whether nobody can listen on the way to a host.
+fn is_here(host: &str) -> bool {
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
+}
+
+/// Who, beside the public ones, is believed about who a server is: the certificates of a file.
+#[derive(Clone, Debug)]
+pub struct Authority {
+    file: PathBuf,
+    certificates: Certificate,
+}
+
+impl Authority {
+    /// Reads a file of PEM.
+    ///
+    /// # Errors
+    /// Where it cannot be read, or holds no certificate.
+    pub fn read(file: &str) -> Result<Self, String> {
+        let pem = std::fs::read(file).map_err(|error| error.to_string())?;
+        let has_one = pem.windows(27).any(|text| text == b"-----BEGIN CERTIFICATE-----");
+        let certificates = Certificate::from_pem(&pem).ok().filter(|_| has_one);
+        let authority = certificates.map(|certificates| Self { file: file.into(), certificates });
+        authority
+            .filter(|authority| tls_with("localhost", Some(authority)).is_ok())
+            .ok_or_else(|| "expected certificates in PEM".to_owned())
+    }
+
+    /// The file that it was read from.
+    #[must_use]
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+}
+
+/// How connections to a host are encrypted.
+///
+/// # Errors
+/// Where an authority's certificate cannot be used.
+pub fn tls_with(host: &str, authority: Option<&Authority>) -> Result<TlsParameters, String> {
+    let mut tls = TlsParameters::builder(host.to_owned());
+    if let Some(authority) = authority {
+        tls = tls.add_root_certificate(authority.certificates.clone());
+    }
+    tls.build().map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_is_named_by_a_url() {
+        let good = [
+            ("smtps://mail.example.org", "smtps://mail.example.org:465"),
+            ("smtps://ann:secret@MAIL.example.org:4650/", "smtps://ann:***@mail.example.org:4650"),
+            ("smtp://mail.example.org", "smtp://mail.example.org:587"),
+            ("smtp://mail.example.org?tls=required", "smtp://mail.example.org:587"),
+            ("smtp://mail.example.org/?tls=opportunistic", "smtp://mail.example.org:25?tls=opportunistic"),
+            ("smtp://mail.example.org:2525?tls=none", "smtp://mail.example.org:2525?tls=none"),
+            ("smtp://ann:secret@localhost?tls=none", "smtp://ann:***@localhost:25?tls=none"),
+            ("smtp://ann:secret@127.0.0.1:25?tls=opportunistic", "smtp://ann:***@127.0.0.1:25?tls=opportunistic"),
+            ("smtp://ann:secret@[::1]:2525?tls=none", "smtp://ann:***@[::1]:2525?tls=none"),
+            ("smtp://[2001:db8::1]", "smtp://[2001:db8::1]:587"),
+            ("smtp://münchen.example", "smtp://xn--mnchen-3ya.example:587"),
+            (
+                "smtps://ann%40example.org:s%3Ae%2Fc@mail.example.org",
+                "smtps://ann@example.org:***@mail.example.org:465",
+            ),
+        ];
+        for (text, expected) in good {
+            let relay = Relay::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+            assert_eq!(relay.to_string(), expected, "{text}");
+            assert!(!format!("{relay:?} {:?}", relay.login).contains("secret"));
+        }
+        let relay = Relay::parse("smtps://a%40b:s%3Ae%2Fc+%C3%A9@mail.example.org").unwrap();
+        assert_eq!(relay.login, Some(Login { user: "a@b".to_owned(), password: "s:e/c+é".to_owned() }));
+        assert_eq!(Relay::parse("smtp://[::1]").unwrap().host, "::1");
+    }
+
+    #[test]
+    fn what_names_no_server_is_refused_without_showing_it() {
+        for text in [
+            "",
+            "mail.example.org",
+            "mail.example.org:25",
+            "http://mail.example.org",
+            "smtp:mail.example.org",
+            "smtp://",
+            "smtp://:25",
+            "smtp://ann:secret@",
+            "smtp://ann:secret@:25",
+            "smtp://mail..example.org",
+            "smtp://mail example.org",
+            "smtp://mail%0aexample.org",
+            "smtp://mail.example.org:port",
+            "smtp://mail.example.org:0",
+            "smtp://mail.example.org:65536",
+            "smtp://mail.example.org/path",
+            "smtp://mail.example.org#x",
+            "smtp://mail.example.org?tls",
+            "smtp://mail.example.org?tls=perhaps",
+            "smtp://mail.example.org?tls=none&tls=required",
+            "smtp://mail.example.org?starttls=no",
+            "smtps://mail.example.org?tls=none",
+            "smtps://ann@mail.example.org",
+            "smtps://ann:@mail.example.org",
+            "smtps://:secret@mail.example.org",
+            "smtps://ann:secret%ff@mail.example.org",
+            "smtps://ann:secret%00@mail.example.org",
+            "smtp://ann:secret@mail.example.org?tls=none",
+            "smtp://ann:secret@mail.example.org?tls=opportunistic",
+            "smtp://ann:secret@192.0.2.1?tls=none",
+            "smtp://ann:secret@localhost.example.org?tls=none",
+            "smtp://ann:secret@127.0.0.1.example.org?tls=none",
+        ] {
+            let error = Relay::parse(text).map(|relay| relay.to_string()).expect_err(text);
+            assert!(!error.contains("secret"), "{text}");
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! What goes by mail: invitations, lost passwords, new addresses, registrations, notices.
+
+mod address;
+mod invitation;
+mod outbox;
+mod registration;
+mod reset;
+
+use serde_json::{Value, json};
+
+use crate::app::{App, Caller, Mail};
+
+/// A password that nobody has yet.
+const ANOTHER: &str = "nine-copper-badgers-sing";
+
+/// Activates by the link of a mail.
+async fn activate(app: &App, token: &str, password: &str) -> Value {
+    let input = json!({ "token": token, "password": password });
+    let selection = "token nextUrl user { id email emailVerified hasActivated }";
+    app.anonymous().change("activateAccount", selection, input).await
+}
+
+/// What comes of a sign-in by password.
+async fn login(app: &App, login: &str, password: &str) -> Value {
+    app.anonymous().change("login", "token", json!({ "login": login, "password": password })).await
+}
+
+/// Somebody by the token of a session.
+fn with_token<'a>(app: &'a App, token: &Value) -> Caller<'a> {
+    Caller { token: token.as_str().map(str::to_owned), ..app.anonymous() }
+}
+
+/// Whether a token is of use.
+async fn works(caller: &Caller<'_>) -> bool {
+    caller.post(&json!({ "query": "{ viewer { id } }" })).await.0 == 200
+}
+
+/// To whom mails went, and by which subject.
+fn summary(mails: &[Mail]) -> Vec<(&str, &str)> {
+    let mut summary: Vec<_> = mails.iter().map(|mail| (mail.to.as_str(), mail.subject.as_str())).collect();
+    summary.sort_unstable();
+    summary
+}

@@ -1,0 +1,170 @@
+//! Another e-mail address in the place of one's own.
+
+use async_graphql::MaybeUndefined::Value as Given;
+use roster::entity::user::UserFields;
+use roster::entity::{link, user};
+use roster::scalar::{Id, now};
+use sea_orm::EntityTrait;
+use sea_orm::sea_query::Expr;
+use serde_json::{Value, json};
+
+use super::{ANOTHER, login, summary, with_token, works};
+use crate::app::{App, Caller, Mail, PASSWORD, faults_of};
+
+async fn ada(app: &App) -> Id {
+    let fields = UserFields { username: Given("ada".to_owned()), email: Given("ada@x.example".to_owned()), ..UserFields::default() };
+    app.create("Ada", app.license, fields, Given(PASSWORD.to_owned())).await.id
+}
+
+async fn signed_in(app: &App) -> Caller<'_> {
+    with_token(app, &login(app, "ada", PASSWORD).await["token"])
+}
+
+async fn request(me: &Caller<'_>, new_email: &str) -> Value {
+    me.change("requestEmailChange", "", json!({ "newEmail": new_email, "currentPassword": PASSWORD })).await
+}
+
+async fn confirm(caller: &Caller<'_>, token: &str) -> Value {
+    caller.change("confirmEmailChange", "user { email emailVerified }", json!({ "token": token })).await
+}
+
+/// The mail that leads somewhere.
+fn leading(mails: &[Mail]) -> &Mail {
+    let mut leading = mails.iter().filter(|mail| mail.link.is_some());
+    let first = leading.next().unwrap();
+    assert!(leading.next().is_none());
+    first
+}
+
+on_every_database! {
+    async fn a_new_address_is_confirmed_from_there_and_the_old_one_is_told(app: App) {
+        ada(&app).await;
+        let me = signed_in(&app).await;
+        assert_eq!(request(&me, "Ada.New@Y.example").await["success"], json!(true));
+        let mails = app.mails().await;
+        assert_eq!(summary(&mails).iter().map(|(to, _)| *to).collect::<Vec<_>>(), ["Ada.New@y.example", "ada@x.example"]);
+        let mail = leading(&mails);
+        assert_eq!(mail.to, "Ada.New@y.example");
+        assert!(mail.link.as_ref().unwrap().contains("/confirm-email?lang=en#rol_"));
+        assert_eq!(me.data("{ viewer { email } }", json!({})).await["viewer"]["email"], json!("ada@x.example"), "not yet");
+
+        let done = confirm(&app.anonymous(), mail.token()).await;
+        assert_eq!((&done["success"], &done["user"]), (&json!(true), &json!(null)), "nobody is shown to nobody: {done:#}");
+        assert_eq!(me.data("{ viewer { email emailVerified } }", json!({})).await["viewer"], json!({ "email": "Ada.New@Y.example", "emailVerified": true }));
+        assert!(works(&me).await, "sessions go on");
+        assert_eq!(login(&app, "ada.new@y.example", PASSWORD).await["success"], json!(true));
+        assert_eq!(faults_of(&login(&app, "ada@x.example", PASSWORD).await), ["INVALID_CREDENTIALS input"]);
+        let [notice] = app.mails().await.try_into().unwrap();
+        assert_eq!((notice.to.as_str(), &notice.link), ("ada@x.example", &None));
+        assert_eq!(faults_of(&confirm(&app.anonymous(), mail.token()).await), ["EXPIRED input.token"]);
+    }
+
+    async fn who_is_signed_in_sees_himself_in_the_answer(app: App) {
+        ada(&app).await;
+        let me = signed_in(&app).await;
+        request(&me, "new@y.example").await;
+        let token = leading(&app.mails().await).token().to_owned();
+        assert_eq!(confirm(&me, &token).await["user"], json!({ "email": "new@y.example", "emailVerified": true }));
+        request(&me, "newer@y.example").await;
+        let token = leading(&app.mails().await[1..]).token().to_owned();
+        assert_eq!(confirm(&app.stranger().await, &token).await["user"], json!(null), "nor to another license");
+    }
+
+    async fn it_takes_the_own_password_and_another_address(app: App) {
+        ada(&app).await;
+        let me = signed_in(&app).await;
+        for (email, password, fault) in [
+            ("new@y.example", "not-the-password", "INVALID_CREDENTIALS input.currentPassword"),
+            ("nobody", PASSWORD, "INVALID input.newEmail"),
+            ("ADA@x.example", PASSWORD, "INVALID input.newEmail"),
+            ("a@y.example, b@y.example", PASSWORD, "INVALID input.newEmail"),
+            ("a@y.example\r\nBcc: b@y.example", PASSWORD, "INVALID input.newEmail"),
+            ("", PASSWORD, "INVALID input.newEmail"),
+        ] {
+            let input = json!({ "newEmail": email, "currentPassword": password });
+            assert_eq!(me.faults("requestEmailChange", input).await, [fault], "{email}");
+        }
+        assert_eq!(app.anonymous().change_refused("requestEmailChange", json!({ "newEmail": "n@y.example", "currentPassword": PASSWORD })).await, "UNAUTHENTICATED");
+        assert_eq!(app.mails().await.len(), 0);
+    }
+
+    async fn an_address_that_somebody_else_has_gets_the_same_answer_and_its_owner_is_told(app: App) {
+        ada(&app).await;
+        let fields = UserFields { email: Given("Bo@y.example".to_owned()), ..UserFields::default() };
+        app.create("Bo", app.other_license, fields, Given(PASSWORD.to_owned())).await;
+        let me = signed_in(&app).await;
+        let free = request(&me, "free@y.example").await;
+        app.mails().await;
+        assert_eq!(request(&me, "BO@y.example").await, free);
+        let mails = app.mails().await;
+        assert_eq!(summary(&mails).iter().map(|(to, _)| *to).collect::<Vec<_>>(), ["Bo@y.example", "ada@x.example"]);
+        assert!(mails.iter().all(|mail| mail.link.is_none()));
+        assert_eq!(link::Entity::find().all(app.db.read()).await.unwrap(), []);
+    }
+
+    async fn an_address_that_was_taken_meanwhile_is_not_taken_away(app: App) {
+        ada(&app).await;
+        let me = signed_in(&app).await;
+        request(&me, "bo@y.example").await;
+        let token = leading(&app.mails().await).token().to_owned();
+        let fields = UserFields { email: Given("bo@y.example".to_owned()), ..UserFields::default() };
+        let bo = app.create("Bo", app.license, fields, Given(PASSWORD.to_owned())).await;
+        assert_eq!(faults_of(&confirm(&app.anonymous(), &token).await), ["TAKEN input.token"]);
+        let owner = user::Entity::find_by_id(bo.id).one(app.db.read()).await.unwrap().unwrap();
+        assert_eq!(owner.email.as_deref(), Some("bo@y.example"));
+    }
+
+    async fn a_new_password_stops_a_change_of_address(app: App) {
+        ada(&app).await;
+        let me = signed_in(&app).await;
+        request(&me, "new@y.example").await;
+        let token = leading(&app.mails().await).token().to_owned();
+        me.change("changePassword", "", json!({ "currentPassword": PASSWORD, "newPassword": ANOTHER })).await;
+        assert_eq!(faults_of(&confirm(&app.anonymous(), &token).await), ["EXPIRED input.token"]);
+        let [notice] = app.mails().await.try_into().unwrap();
+        assert_eq!(notice.to, "ada@x.example");
+    }
+
+    async fn a_change_of_address_ends_with_its_two_hours_and_with_every_other_link(app: App) {
+        ada(&app).await;
+        let me = signed_in(&app).await;
+        app.anonymous().change("requestPasswordReset", "", json!({ "email": "ada@x.example" })).await;
+        let lost = leading(&app.mails().await).token().to_owned();
+        request(&me, "new@y.example").await;
+        let token = leading(&app.mails().await).token().to_owned();
+        let links = link::Entity::find().all(app.db.read()).await.unwrap();
+        let lives = links.iter().map(|link| (link.expires_at - now()).num_minutes()).max().unwrap();
+        assert_eq!(lives, 119);
+        assert_eq!(confirm(&app.anonymous(), &token).await["success"], json!(true));
+        let input = json!({ "token": lost, "password": ANOTHER });
+        assert_eq!(app.anonymous().faults("resetPassword", input).await, ["EXPIRED input.token"], "it went to the old address");
+        request(&me, "newer@y.example").await;
+        let token = leading(&app.mails().await[1..]).token().to_owned();
+        link::Entity::update_many().col_expr(link::Column::ExpiresAt, Expr::value(now())).exec(app.db.write()).await.unwrap();
+        assert_eq!(faults_of(&confirm(&app.anonymous(), &token).await), ["EXPIRED input.token"]);
+    }
+
+    async fn people_are_told_when_password_pin_or_address_change(app: App) {
+        let id = ada(&app).await;
+        let (me, chief) = (signed_in(&app).await, app.license_admin().await);
+        me.change("setPin", "", json!({ "pin": "0417" })).await;
+        me.change("setPin", "", json!({ "pin": null })).await;
+        me.change("setPin", "", json!({ "pin": null })).await;
+        assert_eq!(app.mails().await.len(), 2, "there was none to remove the second time");
+        for (change, mails) in [
+            (json!({ "password": ANOTHER }), 1),
+            (json!({ "pin": "0417" }), 1),
+            (json!({ "nickname": "A" }), 0),
+            (json!({ "email": "ADA@x.example" }), 0),
+            (json!({ "email": "elsewhere@x.example", "password": PASSWORD, "pin": null }), 3),
+            (json!({ "email": "elsewhere2@x.example", "dryRun": true }), 0),
+        ] {
+            let mut input = change;
+            input["id"] = json!(id.0);
+            assert_eq!(chief.change("updateUser", "", input.clone()).await["success"], json!(true));
+            let told = app.mails().await;
+            assert_eq!(told.len(), mails, "{input}");
+            assert!(told.iter().all(|mail| mail.to.eq_ignore_ascii_case("ada@x.example") && mail.link.is_none()), "to the old address");
+        }
+    }
+}

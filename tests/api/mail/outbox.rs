@@ -1,0 +1,170 @@
+//! Mails that wait to be sent: what is stored of them, when they are sent, and when they are given up.
+
+use async_graphql::MaybeUndefined::{Undefined, Value as Given};
+use chrono::TimeDelta;
+use roster::entity::audit_event::AuditAction;
+use roster::entity::user::UserFields;
+use roster::entity::{audit_event, link, mail};
+use roster::key::Key;
+use roster::scalar::now;
+use roster::token;
+use sea_orm::sea_query::Expr;
+use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter};
+use serde_json::{Value, json};
+
+use crate::app::{App, Caller, KEY, PASSWORD};
+
+async fn enter(admin: &Caller<'_>, email: &str) -> Value {
+    let input = json!({ "firstName": "Ada", "lastName": "Byron", "email": email });
+    admin.change("createUser", "user { id }", input).await["user"]["id"].clone()
+}
+
+async fn invitation(admin: &Caller<'_>, id: &Value) -> Value {
+    let query = "query ($id: ID!) { user(by: { id: $id }) { invitation { state sentAt lastError } } }";
+    admin.data(query, json!({ "id": id })).await["user"]["invitation"].clone()
+}
+
+/// Lets time pass for the mails that wait.
+async fn wait(app: &App, time: TimeDelta) {
+    for mail in mail::Entity::find().all(app.db.read()).await.unwrap() {
+        mail::Entity::update_many()
+            .col_expr(mail::Column::NextTryAt, Expr::value(mail.next_try_at - time))
+            .col_expr(mail::Column::CreatedAt, Expr::value(mail.created_at - time))
+            .filter(mail::Column::Id.eq(mail.id))
+            .exec(app.db.write())
+            .await
+            .unwrap();
+    }
+}
+
+on_every_database! {
+    async fn nothing_that_is_stored_of_a_mail_lets_anybody_in(app: App) {
+        let admin = app.admin().await;
+        enter(&admin, "ada@x.example").await;
+        let waiting = mail::Entity::find().one(app.db.read()).await.unwrap().unwrap();
+        let seed = waiting.seed.clone().unwrap();
+        let [mail] = app.mails().await.try_into().unwrap();
+        assert!(!format!("{waiting:?}").contains(mail.token()));
+        assert_eq!(token::of_seed(&Key::from(KEY), &seed), mail.token(), "it takes the key");
+        assert_ne!(token::of_seed(&Key::from([0; 32]), &seed), mail.token());
+        let stored = link::Entity::find().one(app.db.read()).await.unwrap().unwrap();
+        assert_eq!(stored.token_hash, token::hash(mail.token()));
+        assert_eq!(mail::Entity::find().count(app.db.read()).await.unwrap(), 0, "nothing is left of it");
+    }
+
+    async fn a_mail_that_cannot_be_sent_is_tried_again_and_again_and_the_administrator_sees_why(app: App) {
+        let admin = app.admin().await;
+        let id = enter(&admin, "ada@x.example").await;
+        app.break_mail();
+        let mut pauses = Vec::new();
+        for tries in 1..=13 {
+            app.send_mail().await;
+            let waiting = mail::Entity::find().one(app.db.read()).await.unwrap().unwrap();
+            assert_eq!(waiting.tries, tries);
+            pauses.push((waiting.next_try_at - now()).num_milliseconds() as f64 / 1000.0);
+            let stands = invitation(&admin, &id).await;
+            assert_eq!((&stands["state"], stands["lastError"].is_string(), &stands["sentAt"]), (&json!("QUEUED"), true, &json!(null)));
+            app.send_mail().await;
+            let later = mail::Entity::find().one(app.db.read()).await.unwrap().unwrap();
+            assert_eq!(later.tries, tries, "not before its time");
+            wait(&app, later.next_try_at - now()).await;
+        }
+        let pauses: Vec<f64> = pauses.into_iter().map(f64::round).collect();
+        assert_eq!(pauses, [2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 900.0, 900.0, 900.0, 900.0]);
+        app.mend_mail();
+        assert_eq!(app.mails().await.len(), 1);
+        let stands = invitation(&admin, &id).await;
+        assert_eq!((&stands["state"], &stands["lastError"], stands["sentAt"].is_string()), (&json!("SENT"), &json!(null), true));
+    }
+
+    async fn after_a_day_a_mail_is_given_up_and_the_trail_says_so(app: App) {
+        let admin = app.admin().await;
+        let id = enter(&admin, "ada@x.example").await;
+        app.break_mail();
+        app.send_mail().await;
+        wait(&app, TimeDelta::hours(23)).await;
+        app.send_mail().await;
+        assert_eq!(invitation(&admin, &id).await["state"], json!("QUEUED"));
+        wait(&app, TimeDelta::hours(2)).await;
+        app.send_mail().await;
+        let stands = invitation(&admin, &id).await;
+        assert_eq!((&stands["state"], stands["lastError"].is_string()), (&json!("FAILED"), true), "{stands:#}");
+        assert_eq!(mail::Entity::find().count(app.db.read()).await.unwrap(), 0);
+        let query = "query ($id: ID!) { auditEvents(filter: { subjectId: $id, action: [MAIL_FAILED] }, first: 2) { nodes { actor { id } changes { field after } } } }";
+        let events = admin.data(query, json!({ "id": id })).await["auditEvents"]["nodes"].clone();
+        assert_eq!((events.as_array().unwrap().len(), &events[0]["changes"][1]), (1, &json!({ "field": "mail", "after": "INVITATION" })), "{events:#}");
+        app.mend_mail();
+        assert_eq!(admin.change("resendActivation", "", json!({ "id": id })).await["success"], json!(true));
+        assert_eq!((app.mails().await.len(), invitation(&admin, &id).await["state"].clone()), (1, json!("SENT")));
+    }
+
+    async fn a_registration_that_cannot_be_sent_leaves_no_address_in_the_trail(app: App) {
+        let input = json!({ "firstName": "Eve", "lastName": "Moss", "email": "eve@x.example" });
+        app.anonymous().change("registerUser", "", input).await;
+        app.break_mail();
+        wait(&app, TimeDelta::hours(25)).await;
+        app.send_mail().await;
+        let failed = audit_event::Column::Action.eq(AuditAction::MailFailed);
+        let events = audit_event::Entity::find().filter(failed).all(app.db.read()).await.unwrap();
+        assert_eq!((events.len(), events[0].subject_id), (1, app.license));
+        assert_eq!(events[0].changes.as_deref(), Some(r#"[{"field":"mail","after":"REGISTRATION"}]"#));
+    }
+
+    async fn a_mail_is_in_the_language_of_its_reader(app: App) {
+        let admin = app.admin().await;
+        let subject = async |language: &str, locale: Option<&str>| {
+            let fields = UserFields { email: Given(format!("{}@x.example", roster::scalar::Id::new().0)), ..UserFields::default() };
+            let person = app.create("Ada", app.license, fields, Undefined).await;
+            if let Some(locale) = locale {
+                let attributes = json!([{ "name": "locale", "value": locale }]);
+                assert_eq!(admin.change("updateUser", "", json!({ "id": person.id.0, "attributes": attributes })).await["success"], json!(true));
+            }
+            let document = "mutation ($input: RequestPasswordResetInput!) { requestPasswordReset(input: $input) { success } }";
+            let body = json!({ "query": document, "variables": { "input": { "email": person.email } } });
+            let request = reqwest::Client::new().post(format!("{}/graphql", app.url())).header("Accept-Language", language).json(&body);
+            assert_eq!(request.send().await.unwrap().status(), 200);
+            let [mail] = app.mails().await.try_into().unwrap();
+            let page = mail.link.clone().unwrap();
+            (mail.language.clone(), page.split_once("?lang=").unwrap().1[..2].to_owned())
+        };
+        let locale = json!({ "name": "locale", "label": "Language", "kind": "STRING" });
+        assert_eq!(app.license_admin().await.change("defineAttribute", "", locale).await["success"], json!(true));
+        for (language, locale, expected) in [
+            ("fr-CH, en;q=0.5", None, "fr"),
+            ("it", None, "it"),
+            ("de, *;q=0.1", None, "en"),
+            ("", None, "en"),
+            ("it", Some("fr_CH"), "fr"),
+            ("it", Some("de"), "it"),
+        ] {
+            assert_eq!(subject(language, locale).await, (expected.to_owned(), expected.to_owned()), "{language} {locale:?}");
+        }
+    }
+
+    async fn a_mail_says_what_people_are_called_and_no_more(app: App) {
+        let admin = app.admin().await;
+        let hostile = "<script>alert(1)</script>\" {$name} {{name}}";
+        let input = json!({ "firstName": hostile, "lastName": "Moss", "email": "eve@x.example" });
+        assert_eq!(admin.change("createUser", "", input).await["success"], json!(true));
+        let [mail] = app.mails().await.try_into().unwrap();
+        assert!(mail.text.replace(['\r', '\n'], " ").contains(hostile), "{}", mail.text);
+        assert!(!mail.html.contains("<script>") && mail.html.contains("&lt;script&gt;") || mail.html.contains("&#60;script&#62;"), "{}", mail.html);
+        assert!(!mail.subject.contains("script"), "{}", mail.subject);
+    }
+
+    async fn whether_an_address_is_known_costs_the_same(app: App) {
+        let fields = UserFields { email: Given("ada@x.example".to_owned()), ..UserFields::default() };
+        app.create("Ada", app.license, fields, Given(PASSWORD.to_owned())).await;
+        let mut costs = Vec::new();
+        for email in ["ada@x.example", "bob@x.example", "ada@x.example", "bob@x.example"] {
+            let before = app.db.statements();
+            app.anonymous().change("requestPasswordReset", "", json!({ "email": email })).await;
+            costs.push(app.db.statements() - before);
+        }
+        assert!(costs[0] == costs[1] && costs[2] == costs[3], "{costs:?}");
+        assert_eq!(mail::Entity::find().count(app.db.read()).await.unwrap(), 4);
+        let nobodys = mail::Column::UserId.is_null();
+        assert_eq!(mail::Entity::find().filter(nobodys).count(app.db.read()).await.unwrap(), 4, "none is anybody's yet");
+        assert_eq!(link::Entity::find().count(app.db.read()).await.unwrap(), 0);
+    }
+}

@@ -1,0 +1,89 @@
+//! People who register themselves.
+
+use async_graphql::MaybeUndefined::Value as Given;
+use roster::entity::user::UserFields;
+use roster::entity::{license, registration, user};
+use roster::scalar::{Date, now};
+use sea_orm::sea_query::Expr;
+use sea_orm::{EntityTrait, PaginatorTrait};
+use serde_json::{Value, json};
+
+use super::{ANOTHER, activate, login, with_token};
+use crate::app::{App, PASSWORD, faults_of};
+
+async fn register(app: &App, first_name: &str, email: &str) -> Value {
+    let input = json!({ "firstName": first_name, "lastName": "Moss", "email": email, "nextUrl": "https://app.example.org/welcome" });
+    app.anonymous().change("registerUser", "", input).await
+}
+
+on_every_database! {
+    async fn who_registers_is_entered_once_mail_has_reached_him(app: App) {
+        let chief = app.license_admin().await;
+        let before = user::Entity::find().count(app.db.read()).await.unwrap();
+        assert_eq!(register(&app, "Eve", "Eve@X.example").await["success"], json!(true));
+        let [mail] = app.mails().await.try_into().unwrap();
+        assert_eq!((mail.to.as_str(), user::Entity::find().count(app.db.read()).await.unwrap()), ("Eve@x.example", before));
+        assert!(mail.link.as_ref().unwrap().contains("/activate?lang=en#rol_"));
+        assert!(!mail.text.contains("Eve") && !mail.html.contains("Eve"), "a stranger chose the name");
+        assert_eq!(faults_of(&activate(&app, mail.token(), "eve-moss").await), ["TOO_SHORT input.password"]);
+        let opened = activate(&app, mail.token(), PASSWORD).await;
+        assert_eq!((&opened["nextUrl"], &opened["user"]["emailVerified"], &opened["user"]["hasActivated"]), (&json!("https://app.example.org/welcome"), &json!(true), &json!(true)));
+        let eve = with_token(&app, &opened["token"]);
+        let seen = eve.data("{ viewer { fullName role license { id } viewerCan { setActive } } }", json!({})).await["viewer"].clone();
+        assert_eq!(seen, json!({ "fullName": "Eve Moss", "role": "USER", "license": { "id": app.license.0 }, "viewerCan": { "setActive": false } }));
+        assert_eq!(login(&app, "eve@x.example", PASSWORD).await["success"], json!(true));
+        assert_eq!(faults_of(&activate(&app, mail.token(), ANOTHER).await), ["EXPIRED input.token"]);
+        assert_eq!(registration::Entity::find().count(app.db.read()).await.unwrap(), 0);
+        let found = chief.data("{ user(by: { email: \"eve@x.example\" }) { fullName } }", json!({})).await;
+        assert_eq!(found["user"]["fullName"], json!("Eve Moss"));
+    }
+
+    async fn an_address_that_somebody_has_gets_the_same_answer_and_its_owner_is_told(app: App) {
+        let fields = UserFields { email: Given("bo@x.example".to_owned()), ..UserFields::default() };
+        app.create("Bo", app.other_license, fields, Given(PASSWORD.to_owned())).await;
+        let fresh = register(&app, "Eve", "fresh@x.example").await;
+        app.mails().await;
+        assert_eq!(register(&app, "Eve", "BO@x.example").await, fresh);
+        let [mail] = app.mails().await.try_into().unwrap();
+        assert_eq!((mail.to.as_str(), &mail.link), ("bo@x.example", &None));
+    }
+
+    async fn a_newer_registration_takes_the_place_of_the_older(app: App) {
+        register(&app, "Eve", "eve@x.example").await;
+        let [older] = app.mails().await.try_into().unwrap();
+        register(&app, "Eva", "EVE@x.example").await;
+        let [newer] = app.mails().await.try_into().unwrap();
+        assert_eq!(faults_of(&activate(&app, older.token(), PASSWORD).await), ["EXPIRED input.token"]);
+        assert_eq!(activate(&app, newer.token(), PASSWORD).await["success"], json!(true));
+    }
+
+    async fn a_registration_ends_with_its_time_with_the_license_and_when_the_address_is_taken(app: App) {
+        register(&app, "Eve", "eve@x.example").await;
+        let [mail] = app.mails().await.try_into().unwrap();
+        let fields = UserFields { email: Given("eve@x.example".to_owned()), ..UserFields::default() };
+        app.create("Another", app.license, fields, Given(PASSWORD.to_owned())).await;
+        assert_eq!(faults_of(&activate(&app, mail.token(), ANOTHER).await), ["EXPIRED input.token"]);
+
+        register(&app, "Bo", "bo@x.example").await;
+        let [mail] = app.mails().await.try_into().unwrap();
+        let expire = registration::Entity::update_many().col_expr(registration::Column::ExpiresAt, Expr::value(now()));
+        expire.exec(app.db.write()).await.unwrap();
+        assert_eq!(faults_of(&activate(&app, mail.token(), ANOTHER).await), ["EXPIRED input.token"]);
+
+        register(&app, "Cy", "cy@x.example").await;
+        let [mail] = app.mails().await.try_into().unwrap();
+        let over = license::Entity::update_many().col_expr(license::Column::ExpiresOn, Expr::value(Some(Date::parse("2026-01-01").unwrap())));
+        over.filter_by_id(app.license).exec(app.db.write()).await.unwrap();
+        assert_eq!(faults_of(&activate(&app, mail.token(), ANOTHER).await), ["EXPIRED input.token"]);
+        let input = json!({ "firstName": "Di", "lastName": "Moss", "email": "di@x.example" });
+        assert_eq!(app.anonymous().change_refused("registerUser", input).await, "FORBIDDEN");
+    }
+
+    async fn what_is_wrong_is_told_at_once(app: App) {
+        let input = json!({ "firstName": " ", "lastName": "x".repeat(51), "email": "nobody", "nextUrl": "javascript:alert(1)" });
+        let faults = ["INVALID input.email", "INVALID input.nextUrl", "REQUIRED input.firstName", "TOO_LONG input.lastName"];
+        assert_eq!(app.anonymous().faults("registerUser", input).await, faults);
+        assert_eq!(app.anonymous().faults("registerUser", json!({ "firstName": "E", "lastName": "M", "email": "" })).await, ["REQUIRED input.email"]);
+        assert_eq!(app.mails().await.len(), 0);
+    }
+}
