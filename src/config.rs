@@ -316,20 +316,20 @@ impl Settings {
         }
     }
 
-    /// The address at which people reach the server.
+    /// The address at which people reach the server, which listens at `address`.
     #[must_use]
-    pub fn public_url(&self) -> String {
-        self.public_url.clone().unwrap_or_else(|| format!("http://{}", self.listen))
+    pub fn public_url(&self, address: SocketAddr) -> String {
+        self.public_url.clone().unwrap_or_else(|| format!("http://{address}"))
     }
 
     /// The addresses under which people may be sent on to.
     #[must_use]
-    pub fn next_urls(&self) -> NextUrls {
+    pub fn next_urls(&self, public_url: &str) -> NextUrls {
         if !self.next_urls.is_empty() {
             return NextUrls::new(self.next_urls.clone());
         }
         // As a browser writes it, which is how it will come. What cannot be written so allows nothing.
-        let public = url::Url::parse(&self.public_url()).ok();
+        let public = url::Url::parse(public_url).ok();
         NextUrls::new(public.and_then(|url| Allowed::parse(url.as_str()).ok()).into_iter().collect())
     }
 

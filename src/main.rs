@@ -12,16 +12,19 @@ use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 use roster::account::Administers;
 use roster::app::App;
+use roster::context::Ways;
 use roster::config::{
     Admin, AdminCreate, AdminLink, Audit, Cli, Command, Demo, Import, Kind, License, LicenseCreate, LogFormat, Settings,
 };
 use roster::db::{self, Db};
 use roster::entity::license::LicenseKind;
 use roster::license::Terms;
+use roster::mail::postman::Postman;
 use roster::password::Hasher;
 use roster::scalar::Id;
 use roster::{account, audit, demo, doctor, import, key, license, pages, schema, server};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -36,6 +39,9 @@ const QUIET: &str = "poem=warn,sea_orm_migration=warn,sqlx=warn";
 
 /// With what clap ends the process too.
 const WRONG_SETTING: u8 = 2;
+
+/// How long a mail that is being sent may keep a stop waiting.
+const LAST_MAIL: Duration = Duration::from_secs(3);
 
 const ANOTHER_KEY: &str = "the passwords in this database were set with another key; give that one, as ROSTER_KEY or as a \
                            copy of the other instance's key file at --key-file (ROSTER_KEY_FILE)";
@@ -130,25 +136,50 @@ async fn serve(settings: &Settings) -> anyhow::Result<()> {
         let dir = settings.data_dir.as_ref().map(|dir| format!(" --data-dir {}", dir.display())).unwrap_or_default();
         println!("    roster{dir} admin create --email you@example.org --first-name Your --last-name Name");
     }
-    run(settings, db, hasher, listener).await
+    run(settings, DATA_DIR, (db, hasher), listener).await
 }
 
 async fn listen(settings: &Settings) -> anyhow::Result<TcpListener> {
     TcpListener::bind(settings.listen).await.with_context(|| format!("--listen {} (ROSTER_LISTEN)", settings.listen))
 }
 
-async fn run(settings: &Settings, db: Db, hasher: Hasher, listener: TcpListener) -> anyhow::Result<()> {
+async fn run(
+    settings: &Settings,
+    default_dir: &str,
+    (db, hasher): (Db, Hasher),
+    listener: TcpListener,
+) -> anyhow::Result<()> {
     let address = listener.local_addr()?;
+    let public_url = settings.public_url(address);
+    let registration = registration(settings, &db).await?;
+    let ways = Ways { next_urls: settings.next_urls(&public_url), registration };
+    let carrier = settings.carrier(default_dir, &public_url).map_err(WrongSetting)?;
+    let postman = Postman::new(db.clone(), hasher.key(), &public_url, carrier, settings.mail_takes());
+    let postman = if default_dir == DEMO_DIR { postman.who_shows_links() } else { postman };
     // Before anybody can know that the server is there, and stop it.
     let stopped = server::stop_signal()?;
     println!(
         "Roster listens on http://{address}/graphql{}",
         if settings.playground { format!(", playground on http://{address}/") } else { String::new() }
     );
-    let app = App::new(db.clone(), settings.rules(), hasher, settings.public_url())?;
+    let app = App::new(db.clone(), settings.rules(), hasher, public_url, ways)?;
+    let (stop, no_more) = watch::channel(false);
+    let posting = tokio::spawn(postman.run(no_more));
     server::serve(app, listener, settings.server(), stopped).await?;
+    stop.send_replace(true);
+    if tokio::time::timeout(LAST_MAIL, posting).await.is_err() {
+        tracing::warn!("a mail was still under way when the server stopped; it may be sent twice");
+    }
     tokio::time::timeout(Duration::from_secs(2), db.close()).await.context("the database took too long to close")??;
     Ok(())
+}
+
+/// The license in which people may register themselves.
+async fn registration(settings: &Settings, db: &Db) -> anyhow::Result<Option<Id>> {
+    let Some(number) = &settings.registration else { return Ok(None) };
+    let license = license::find(db, number).await?;
+    let unknown = || WrongSetting(format!("--registration {number} (ROSTER_REGISTRATION): there is no such license"));
+    Ok(Some(license.ok_or_else(unknown)?.id))
 }
 
 async fn serve_demo(settings: &Settings, demo: &Demo) -> anyhow::Result<()> {
@@ -176,7 +207,7 @@ async fn serve_demo(settings: &Settings, demo: &Demo) -> anyhow::Result<()> {
     if settings.playground {
         println!("or sign in to the playground by a click: http://{address}/#token={token}");
     }
-    run(settings, db, hasher, listener).await
+    run(settings, DEMO_DIR, (db, hasher), listener).await
 }
 
 /// Writes a file that only its owner can read.
@@ -271,7 +302,7 @@ async fn link_admin(settings: &Settings, admin: &AdminLink) -> anyhow::Result<()
 
 fn show_link(settings: &Settings, token: &str) {
     println!("The password is set by this link, once, within 14 days, while the server runs:");
-    println!("    {}", pages::link(&settings.public_url(), pages::ACTIVATE, token));
+    println!("    {}", pages::link(&settings.public_url(settings.listen), pages::ACTIVATE, None, token));
 }
 
 fn read_password() -> anyhow::Result<String> {
@@ -331,8 +362,8 @@ fn examine_mail(settings: &Settings) {
     if let Some(authority) = &mail.smtp_ca {
         println!("mail authority        {}", authority.file().display());
     }
-    println!("mail from             {}", settings.mail_from());
-    println!("next URLs             {}", settings.next_urls());
+    println!("mail from             {}", settings.mail_from(&settings.public_url(settings.listen)));
+    println!("next URLs             {}", settings.next_urls(&settings.public_url(settings.listen)));
     println!("registration          {}", settings.registration.as_deref().unwrap_or("nobody may"));
 }
 

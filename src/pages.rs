@@ -7,6 +7,8 @@ use poem::{Response, Route, endpoint::make_sync, get};
 
 /// Where a link to activate an account leads.
 pub const ACTIVATE: &str = "/activate";
+pub const RESET: &str = "/reset";
+pub const CONFIRM_EMAIL: &str = "/confirm-email";
 
 const ACTIVATE_PAGE: &str = include_str!("../pages/activate.html");
 
@@ -18,7 +20,7 @@ pub fn add_to(route: Route) -> Route {
 
 /// The link of a token, at the server's public address.
 #[must_use]
-pub fn link(public_url: &str, page: &str, token: &str) -> String {
+pub fn link(public_url: &str, page: &str, _: Option<crate::language::Language>, token: &str) -> String {
     format!("{}{page}#{token}", public_url.trim_end_matches('/'))
 }
 

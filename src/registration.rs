@@ -1,10 +1,10 @@
 //! People who want to register themselves: kept apart, and entered once they have shown that mail reaches them.
 
-use sea_orm::{ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter, QuerySelect};
+use sea_orm::{ColumnTrait, DatabaseTransaction, EntityTrait, JoinType, QueryFilter, QuerySelect, RelationTrait};
 
-use crate::access::is_in_force;
+use crate::access::in_force;
 use crate::db::Db;
-use crate::entity::{license, registration};
+use crate::entity::registration;
 use crate::error::Error;
 use crate::scalar::now;
 use crate::token::{self, Kind};
@@ -18,12 +18,13 @@ pub async fn find(db: &Db, secret: &str) -> Result<Option<registration::Model>, 
         return Ok(None);
     }
     let found = registration::Entity::find()
-        .find_also_related(license::Entity)
+        .join(JoinType::InnerJoin, registration::Relation::License.def())
         .filter(registration::Column::TokenHash.eq(token::hash(secret)))
         .filter(registration::Column::ExpiresAt.gt(now()))
+        .filter(in_force())
         .one(db.read())
         .await?;
-    Ok(found.filter(|(_, license)| license.as_ref().is_some_and(is_in_force)).map(|(found, _)| found))
+    Ok(found)
 }
 
 /// Uses a link up; false where somebody was quicker, or it is dead.

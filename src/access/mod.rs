@@ -15,7 +15,7 @@ use async_graphql::{Context, Guard, SimpleObject};
 use sea_orm::ModelTrait;
 
 pub use self::place::{SitesOf, sites_of};
-pub use self::sight::{active_in_valid_license, active_license_admins, active_superusers, of_license};
+pub use self::sight::{active_in_valid_license, active_license_admins, active_superusers, in_force, of_license};
 pub use self::table::{Action, OWN_FIELDS, ROOT_FIELDS, Reach, action_of, reach};
 use self::viewer::Rank;
 pub use self::viewer::{Asking, Means, Person, SignedIn, Viewer};

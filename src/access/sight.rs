@@ -124,11 +124,12 @@ pub fn of_license(column: impl ColumnTrait, license_id: Id) -> SimpleExpr {
 /// The people who count: active, in a license that has not expired. Both tables must be joined.
 #[must_use]
 pub fn active_in_valid_license() -> Condition {
-    Condition::all().add(user::Column::IsActive.eq(true)).add(is_valid())
+    Condition::all().add(user::Column::IsActive.eq(true)).add(in_force())
 }
 
-/// The licenses that have begun and not expired.
-fn is_valid() -> Condition {
+/// The licenses that have begun and not expired. The table must be joined.
+#[must_use]
+pub fn in_force() -> Condition {
     let today = Date::today();
     let not_over =
         Condition::any().add(license::Column::ExpiresOn.is_null()).add(license::Column::ExpiresOn.gte(today));
@@ -139,7 +140,7 @@ fn is_valid() -> Condition {
 #[must_use]
 pub fn active_superusers() -> Condition {
     let mut valid = Query::select();
-    valid.column(license::Column::Id).from(license::Entity).cond_where(is_valid());
+    valid.column(license::Column::Id).from(license::Entity).cond_where(in_force());
     Condition::all()
         .add(user::Column::IsSuperuser.eq(true))
         .add(user::Column::IsActive.eq(true))

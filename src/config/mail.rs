@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use clap::Args;
 use clap::builder::TypedValueParser;
 use clap::error::ErrorKind;
@@ -45,8 +46,8 @@ impl Settings {
     ///
     /// # Errors
     /// The setting that cannot be used, and why.
-    pub fn carrier(&self, default_dir: &str) -> Result<Carrier, String> {
-        let from = self.mail_from();
+    pub fn carrier(&self, default_dir: &str, public_url: &str) -> Result<Carrier, String> {
+        let from = self.mail_from(public_url);
         let Mail { smtp_url, smtp_ca, smtp_seconds, mail_from: _ } = &self.mail;
         let way = match smtp_url {
             Some(relay) => {
@@ -59,6 +60,12 @@ impl Settings {
         Ok(Carrier::new(from, way))
     }
 
+    /// How long sending a mail may take.
+    #[must_use]
+    pub fn mail_takes(&self) -> TimeDelta {
+        TimeDelta::seconds(i64::try_from(self.mail.smtp_seconds).unwrap_or(i64::MAX))
+    }
+
     /// Where mails become files, if no server takes them.
     #[must_use]
     pub fn mail_dir(&self, default_dir: &str) -> PathBuf {
@@ -67,8 +74,8 @@ impl Settings {
 
     /// From whom mails come: `localhost` where the host of the public URL is none that an address may have.
     #[must_use]
-    pub fn mail_from(&self) -> Mailbox {
-        let of_public_url = || match Url::parse(&self.public_url()).ok()?.host()? {
+    pub fn mail_from(&self, public_url: &str) -> Mailbox {
+        let of_public_url = || match Url::parse(public_url).ok()?.host()? {
             Host::Domain(name) => Address::new("roster", name.trim_end_matches('.')).ok(),
             Host::Ipv4(_) | Host::Ipv6(_) => None,
         };

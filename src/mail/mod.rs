@@ -4,6 +4,8 @@ pub mod carrier;
 pub mod letter;
 pub mod postman;
 mod preparing;
+pub mod relay;
+pub mod smtp;
 
 use sea_orm::{ActiveModelTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, Iterable};
 use sea_orm::sea_query::OnConflict;
@@ -163,5 +165,3 @@ async fn post(
     mail::Entity::insert(mail.into_active_model().reset_all()).exec_without_returning(db).await?;
     Ok(())
 }
-pub mod relay;
-pub mod smtp;

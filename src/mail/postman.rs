@@ -8,7 +8,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::sea_query::Expr;
 use sea_orm::{
-    ActiveEnum, ColumnTrait, ConnectionTrait, DatabaseBackend, EntityTrait, FromQueryResult, PaginatorTrait, QueryFilter, Statement,
+    ActiveEnum, ColumnTrait, DatabaseBackend, EntityTrait, FromQueryResult, PaginatorTrait, QueryFilter, Statement,
 };
 use tokio::sync::watch;
 
@@ -153,7 +153,15 @@ impl Postman {
             tracing::error!(?error, "a mail could not be written");
             "it could not be written".to_owned()
         })?;
-        let outgoing = Outgoing { id: mail.id, to: &mail.address, written: &written, language: *language, at: now() };
+        let outgoing = Outgoing {
+            id: mail.id,
+            to: &mail.address,
+            subject: &written.subject,
+            text: &written.text,
+            html: &written.html,
+            language: *language,
+            written_at: mail.created_at,
+        };
         self.carrier.carry(&outgoing).await?;
         if self.shows_links {
             let kind = text::camel(&format!("{:?}", mail.kind));

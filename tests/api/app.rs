@@ -5,13 +5,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_graphql::MaybeUndefined::{self, Value as Given};
+use chrono::TimeDelta;
+use mailparse::MailHeaderMap;
 use roster::access::{Means, SignedIn, Viewer};
 use roster::account;
 use roster::app::App as Application;
-use roster::context::{Client, Lifetime, Rules};
+use roster::context::{Client, Lifetime, Rules, Ways};
 use roster::db::{Db, Settings};
 use roster::entity::user::{self, AdminRightsInput, Role, UserFields};
 use roster::key::Key;
+use roster::language::Language;
+use roster::mail::Desk;
+use roster::mail::carrier::{Carrier, Way, sender};
+use roster::mail::postman::Postman;
+use roster::next_url::{Allowed, NextUrls};
 use roster::password::{Hasher, SHORTEST};
 use roster::scalar::Id;
 use roster::user::mutation::CreateUserInput;
@@ -32,6 +39,15 @@ pub const RULES: Rules = Rules { lifetime: LIFETIME, most_wrong_of_address: 100 
 
 /// Where people reach every directory, as far as its links tell.
 pub const PUBLIC_URL: &str = "https://people.example.org/roster/";
+
+/// The folder in which the mails of a directory arrive.
+const MAIL: &str = "mail";
+
+/// Where people may be sent on to from every directory.
+pub fn next_urls() -> NextUrls {
+    let allowed = [PUBLIC_URL, "https://app.example.org/welcome"];
+    NextUrls::new(allowed.map(|url| Allowed::parse(url).unwrap()).into())
+}
 
 /// The key of every directory.
 pub const KEY: [u8; 32] = *b"the-key-of-every-test-directory!";
@@ -72,8 +88,45 @@ pub struct App {
     pub other_license: Id,
     client: reqwest::Client,
     root: SignedIn,
+    postman: Postman,
+    dir: Arc<tempfile::TempDir>,
     _stop: oneshot::Sender<()>,
-    _dir: Option<Arc<tempfile::TempDir>>,
+}
+
+/// A mail that was sent.
+#[derive(Clone, Debug)]
+pub struct Mail {
+    pub to: String,
+    pub subject: String,
+    pub language: String,
+    pub text: String,
+    pub html: String,
+    /// Where it leads, if it leads somewhere.
+    pub link: Option<String>,
+}
+
+impl Mail {
+    /// Reads a mail as it is sent.
+    pub fn parse(raw: &[u8]) -> Self {
+        let mail = mailparse::parse_mail(raw).unwrap();
+        let header = |name: &str| mail.headers.get_first_value(name).unwrap_or_default();
+        let [text, html] = mail.subparts.as_slice() else { panic!("two parts, not {}", mail.subparts.len()) };
+        let text = text.get_body().unwrap();
+        let link = text.split_whitespace().find(|word| word.contains("#rol_")).map(str::to_owned);
+        Self {
+            to: header("To"),
+            subject: header("Subject"),
+            language: header("Content-Language"),
+            html: html.get_body().unwrap(),
+            text,
+            link,
+        }
+    }
+
+    /// What stands behind the `#` of its link.
+    pub fn token(&self) -> &str {
+        self.link.as_ref().unwrap().split_once('#').unwrap().1
+    }
 }
 
 impl App {
@@ -82,7 +135,7 @@ impl App {
         let dir = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}", dir.path().join("roster.db").display());
         let db = Db::open(&Settings { url, connections: 4 }).await.unwrap();
-        Self::serve(db, Some(Arc::new(dir))).await
+        Self::serve(db, Arc::new(dir)).await
     }
 
     /// On a PostgreSQL database of its own; none where PostgreSQL is not installed.
@@ -92,7 +145,7 @@ impl App {
         let template = TEMPLATE.get_or_init(|| migrated(server)).await;
         let url = server.fresh_database_from(template).await;
         let db = Db::open(&Settings { url, connections: 4 }).await.unwrap();
-        Some(Self::serve(db, None).await)
+        Some(Self::serve(db, Arc::new(tempfile::tempdir().unwrap())).await)
     }
 
     /// On a PostgreSQL database of its own with settings, each as `name = value`.
@@ -104,10 +157,11 @@ impl App {
             db.write().execute_unprepared(&format!("ALTER DATABASE {name} SET {setting}")).await.unwrap();
         }
         db.close().await.unwrap();
-        Some(Self::serve(Db::open(&Settings { url, connections: 4 }).await.unwrap(), None).await)
+        let db = Db::open(&Settings { url, connections: 4 }).await.unwrap();
+        Some(Self::serve(db, Arc::new(tempfile::tempdir().unwrap())).await)
     }
 
-    async fn serve(db: Db, dir: Option<Arc<tempfile::TempDir>>) -> Self {
+    async fn serve(db: Db, dir: Arc<tempfile::TempDir>) -> Self {
         let license = license::create(&db, Id::new(), "A-1", "Alder Hospital").await.unwrap().id;
         let other_license = license::create(&db, Id::new(), "B-2", "Birch Institute").await.unwrap().id;
         let names = ("Root".to_owned(), "Alder".to_owned());
@@ -130,9 +184,14 @@ impl App {
         let stopped = async {
             let _ = stopped.await;
         };
-        let app = Application::new(db.clone(), RULES, hasher(), PUBLIC_URL.to_owned()).unwrap();
+        let ways = Ways { next_urls: next_urls(), registration: Some(license) };
+        let app = Application::new(db.clone(), RULES, hasher(), PUBLIC_URL.to_owned(), ways).unwrap();
         tokio::spawn(server::serve(app, listener, settings, stopped));
-        Self { db, address, license, other_license, client: reqwest::Client::new(), root, _stop: stop, _dir: dir }
+        let sender = sender("Roster <roster@people.example.org>").unwrap();
+        let carrier = Carrier::new(sender, Way::Folder(dir.path().join(MAIL)));
+        let postman = Postman::new(db.clone(), &Key::from(KEY), PUBLIC_URL, carrier, TimeDelta::minutes(1));
+        let client = reqwest::Client::new();
+        Self { db, address, license, other_license, client, root, postman, dir, _stop: stop }
     }
 
     /// `http://127.0.0.1:port`
@@ -190,6 +249,9 @@ impl App {
             fields.email = Given(format!("{}@example.org", Id::new().0));
         }
         let root = Viewer::SignedIn(SignedIn { license_id: license, ..self.root.clone() });
+        let ways = Ways { next_urls: next_urls(), registration: None };
+        let key = Key::from(KEY);
+        let desk = Desk { key: &key, language: Language::English };
         let input = CreateUserInput {
             first_name: name.to_owned(),
             last_name: "Tester".to_owned(),
@@ -198,9 +260,42 @@ impl App {
             is_active: MaybeUndefined::Undefined,
             fields,
             attributes: MaybeUndefined::Undefined,
+            send_registration_email: Given(false),
+            registration_email_next_url: MaybeUndefined::Undefined,
             dry_run: false,
         };
-        roster::user::create(&self.db, &hasher(), &root, input).await.unwrap().unwrap()
+        roster::user::create(&self.db, &hasher(), &root, (desk, &ways), input).await.unwrap().unwrap()
+    }
+
+    /// Sends the mails that wait.
+    pub async fn send_mail(&self) {
+        self.postman.send_all().await.unwrap();
+    }
+
+    /// Sends the mails that wait, and gives back those that were sent since the last time, oldest first.
+    pub async fn mails(&self) -> Vec<Mail> {
+        self.send_mail().await;
+        let Ok(entries) = std::fs::read_dir(self.dir.path().join(MAIL)) else { return Vec::new() };
+        let mut files: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+        files.sort();
+        let read = |file: &std::path::PathBuf| {
+            let mail = Mail::parse(&std::fs::read(file).unwrap());
+            std::fs::remove_file(file).unwrap();
+            mail
+        };
+        files.iter().map(read).collect()
+    }
+
+    /// From now on no mail can be sent.
+    pub fn break_mail(&self) {
+        let folder = self.dir.path().join(MAIL);
+        let _ = std::fs::remove_dir_all(&folder);
+        std::fs::write(folder, "a file where the folder should be").unwrap();
+    }
+
+    /// From now on mails can be sent again.
+    pub fn mend_mail(&self) {
+        std::fs::remove_file(self.dir.path().join(MAIL)).unwrap();
     }
 
     /// A session for a person.

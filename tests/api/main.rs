@@ -29,6 +29,7 @@ mod institutions;
 mod key;
 mod licenses;
 mod lists;
+mod mail;
 mod matrix;
 mod pages;
 mod people;

@@ -13,7 +13,7 @@ use crate::app::Caller;
 pub const ROOTS: usize = 10;
 
 /// What is asked of a person whoever asks.
-pub const SEEN: &str = "fragment Seen on User { id mobile birthDate externalId lastLogin sessions { id } attributes { name value } \
+pub const SEEN: &str = "fragment Seen on User { id mobile birthDate externalId lastLogin sessions { id } invitation { state } attributes { name value } \
     adminRights { isSuperuser isAdmin isProjectAdmin isGroupAdmin isTaxonomiesAdmin isResourcesAdmin isAttributesAdmin isContactFormEmailReceiver } \
     viewerCan { update setActive delete seePrivate seeAdminRights } }";
 

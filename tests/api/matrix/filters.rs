@@ -8,7 +8,7 @@ use super::reads::judge_person;
 use super::seat::Seat;
 
 /// Each field of `UserFilter`, and a comparison of it; attributes are of no use to who does not define them.
-pub const FILTERS: [(&str, &str); 29] = [
+pub const FILTERS: [(&str, &str); 30] = [
     ("and", "[{ isStaff: true }]"),
     ("or", "[{ isStaff: true }]"),
     ("not", "{ isStaff: true }"),
@@ -28,6 +28,7 @@ pub const FILTERS: [(&str, &str); 29] = [
     ("isActive", "true"),
     ("isStaff", "true"),
     ("hasActivated", "true"),
+    ("invitation", "[SENT]"),
     ("role", "[ADMIN]"),
     ("userType", "[STUDENT]"),
     ("gender", "[UNKNOWN]"),
@@ -60,7 +61,7 @@ impl Seat<'_> {
         let mut cells = Vec::new();
         let allowed = |field: &str| match self.open("users") {
             Err(refused) => refused,
-            Ok(()) if PRIVATE.contains(&field) && self.viewer.looks_up_private().is_err() => FORBIDDEN,
+            Ok(()) if (PRIVATE.contains(&field) || field == "invitation") && self.viewer.looks_up_private().is_err() => FORBIDDEN,
             Ok(()) => "value",
         };
         for (field, comparison) in FILTERS {

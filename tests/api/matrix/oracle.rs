@@ -248,11 +248,28 @@ impl Viewer {
     /// Whether a root field is open, whatever it is asked about.
     pub fn opens(&self, field: &str) -> Result<(), &'static str> {
         if self.person.is_none() {
-            return if matches!(field, "viewer" | "login" | "activateAccount") { Ok(()) } else { Err(UNAUTHENTICATED) };
+            let is_open = matches!(
+                field,
+                "viewer"
+                    | "login"
+                    | "activateAccount"
+                    | "requestPasswordReset"
+                    | "resetPassword"
+                    | "confirmEmailChange"
+                    | "registerUser"
+            );
+            return if is_open { Ok(()) } else { Err(UNAUTHENTICATED) };
         }
         let is_personal = matches!(
             field,
-            "logout" | "changePassword" | "setPin" | "endSessions" | "createApiKey" | "revokeApiKey" | "apiKeys"
+            "logout"
+                | "changePassword"
+                | "setPin"
+                | "requestEmailChange"
+                | "endSessions"
+                | "createApiKey"
+                | "revokeApiKey"
+                | "apiKeys"
         );
         let of_administrators = matches!(
             field,
@@ -260,6 +277,7 @@ impl Viewer {
                 | "setActive"
                 | "deleteUser"
                 | "unlockUser"
+                | "resendActivation"
                 | "createInstitution"
                 | "updateInstitution"
                 | "deleteInstitution"
@@ -366,6 +384,18 @@ impl Viewer {
             Err(refused) => refused,
             Ok(()) if !self.finds(target) => NOT_FOUND,
             Ok(()) if target.is_self || target.person.rank() > self.rank() => FORBIDDEN,
+            Ok(()) => DONE,
+        }
+    }
+
+    /// resendActivation, of targets who have not taken their account into use; who asks has.
+    pub fn invites(&self, target: &Target) -> &'static str {
+        match self.opens("resendActivation") {
+            Err(refused) => refused,
+            Ok(()) if !self.finds(target) => NOT_FOUND,
+            Ok(()) if target.is_self => "NOT_ALLOWED",
+            Ok(()) if target.person.rank() > self.rank() => FORBIDDEN,
+            Ok(()) if !target.person.is_active => "INACTIVE",
             Ok(()) => DONE,
         }
     }

@@ -257,6 +257,10 @@ pub fn judge_person(
         (true, None) => json!(seen["sessions"].as_array().map_or(json!("a session"), |shown| json!(shown))),
     };
     tally.expect(|| what("sessions"), &sessions, &seen["sessions"]);
+    // Every target was sent one, and nobody who asks.
+    let is_shown_invited = viewer.sees_rights(target) && !target.is_self;
+    let invitation = if is_shown_invited { json!({ "state": "QUEUED" }) } else { json!(null) };
+    tally.expect(|| what("invitation"), &invitation, &seen["invitation"]);
     let attributes = ATTRIBUTES.iter().filter(|(_, _, is_visible)| *is_visible || is_shown);
     let attributes: Vec<Value> = attributes.map(|(name, ..)| json!({ "name": name, "value": "Cork" })).collect();
     tally.expect(|| what("attributes"), &json!(attributes), &seen["attributes"]);

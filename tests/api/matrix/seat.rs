@@ -1,11 +1,11 @@
 //! Who asks, and of whom.
 
 use async_graphql::MaybeUndefined::Value as Given;
-use chrono::Days;
+use chrono::{Days, TimeDelta};
 use roster::entity::institution::{InstitutionCore, InstitutionFields, InstitutionKind};
 use roster::entity::membership::GroupRole;
 use roster::entity::user::{Names, Role, UserFields};
-use roster::entity::{api_key, attribute_definition, institution, license, membership, session, site_access, user};
+use roster::entity::{api_key, attribute_definition, institution, invitation, license, membership, session, site_access, user};
 use roster::form::Form;
 use roster::scalar::{Date, DateText, Id, now};
 use sea_orm::sea_query::Expr;
@@ -337,6 +337,10 @@ pub async fn seat<'a>(
     }
     crowd::record(app, &rows).await;
     crowd::store(app, rows).await;
+    for known in &known {
+        let sent = invitation::Model::queued(known.id, now() + TimeDelta::days(14));
+        sent.put(app.db.write()).await.unwrap();
+    }
     for (place, license) in ['A', 'B'].into_iter().enumerate() {
         let of_license = known.iter().filter(|known| known.target.person.license == license);
         let people: Vec<Id> = of_license.map(|known| known.id).collect();

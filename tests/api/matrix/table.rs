@@ -37,6 +37,8 @@ table! {
     SetActive:         Nothing Nothing Rank    Rank    All,
     DeleteUser:        Nothing Nothing Rank    Rank    All,
     UnlockUser:        Nothing Nothing Rank    Rank    All,
+    Invite:            Nothing Nothing Rank    Rank    All,
+    SeeInvitations:    Nothing Nothing License License All,
     CreateGroup:       Nothing License License License License,
     ChangeMembers:     Nothing Own     License License All,
     ChangeGroup:       Nothing Own     License License All,

@@ -193,6 +193,7 @@ impl Seat<'_> {
         for known in &self.known {
             let (who, target, id) = (self.who(known), &known.target, format!("id: \"{}\"", known.id.0));
             cells.push(Cell::change("unlockUser", &id, &who, self.viewer.switches(target, "unlockUser")));
+            cells.push(Cell::change("resendActivation", &id, &who, self.viewer.invites(target)));
             let ending =
                 format!("userId: \"{}\", sessionIds: [\"{}\"]", known.id.0, known.session.unwrap_or_default().0);
             cells.push(Cell::change("endSessions", &ending, &who, self.viewer.ends_sessions(target)));
@@ -208,7 +209,7 @@ impl Seat<'_> {
                 cells.push(Cell::change("deleteUser", &id, &who, NOT_FOUND));
             }
         }
-        for field in ["unlockUser", "setActive", "deleteUser", "endSessions"] {
+        for field in ["unlockUser", "resendActivation", "setActive", "deleteUser", "endSessions"] {
             let id = Id::new().0;
             let input = match field {
                 "endSessions" => format!("userId: \"{id}\""),
@@ -228,7 +229,14 @@ impl Seat<'_> {
         let link = format!("token: \"rol_of-nobody\", password: \"{PASSWORD}\"");
         let credentials = format!("login: \"{}\", password: \"{PASSWORD}\"", self.email);
         let (way, expected) = (format!("{}: logout", self.name), open("logout"));
+        let address = format!("newEmail: \"{}@new.example\", currentPassword: \"{PASSWORD}\"", Id::new().0);
+        let stranger = "firstName: \"Eve\", lastName: \"Moss\", email: \"eve@matrix.example\"";
         vec![
+            Cell::change("requestEmailChange", &address, &self.name, open("requestEmailChange")),
+            Cell::change("requestPasswordReset", "email: \"nobody@matrix.example\"", &self.name, DONE),
+            Cell::change("resetPassword", &link, &self.name, "EXPIRED"),
+            Cell::change("confirmEmailChange", "token: \"rol_of-nobody\"", &self.name, "EXPIRED"),
+            Cell::change("registerUser", stranger, &self.name, DONE),
             Cell::change("login", &credentials, &self.name, sign_in),
             Cell::change("activateAccount", &link, &self.name, "EXPIRED"),
             Cell::change("setPin", "pin: \"0417\"", &self.name, open("setPin")),

@@ -56,6 +56,8 @@ pub const DEEDS: &[(usize, &str, &str, Make)] = &[
     (2, "removeAttribute", DEFINITION, |world| json!({ "name": world.attribute() })),
     (4, "attributeDefinitions", "{ attributeDefinitions { name label kind required userEditable userVisible } }", |_| json!({})),
     (3, "unlockUser", "user { __typename id version }", |world| json!({ "id": world.any("User") })),
+    (8, "resendActivation", "", |world| json!({ "id": world.any("User") })),
+    (6, "requestPasswordReset", "", |world| json!({ "email": world.name_of_somebody() })),
     (80, "users", USERS, |world| world.people(20)),
     (20, "users", LINKED, |world| world.people(4)),
     (30, "searchUsers", SEARCH, World::search),
@@ -78,7 +80,7 @@ pub const SITE_TEXTS: &[&str] = &["city", "state", "address", "postcode"];
 
 const PERSON: &str = "user { __typename id version username email emailVerified firstName lastName fullName nickname certifiedEmail phone mobile \
     website birthDate gender userType position googleScholar orcidId atlasPreference externalId attributes { name label value } institution { __typename id name } role isStaff \
-    isActive hasActivated hasPin fullSiteAccess adminRights { isSuperuser isAdmin isGroupAdmin isAttributesAdmin } dateJoined modifiedAt lastLogin }";
+    isActive hasActivated hasPin fullSiteAccess invitation { state sentAt lastError } adminRights { isSuperuser isAdmin isGroupAdmin isAttributesAdmin } dateJoined modifiedAt lastLogin }";
 const SWITCHED: &str = "sessionsEnded linksRevoked keysRevoked user { __typename id version isActive modifiedAt }";
 const GROUP: &str = "group { __typename id version name description createdAt modifiedAt members(first: 5) { totalCount edges { cursor role joinedAt node { fullName } } } }";
 const SITE: &str = "institution { __typename id version name displayName kind country state city address postcode phone email numBeds externalId createdAt modifiedAt }";
