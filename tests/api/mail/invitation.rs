@@ -79,7 +79,7 @@ on_every_database! {
             "//app.example.org/welcome", "\\\\app.example.org/welcome", "https:app.example.org/welcome", "https:\\\\app.example.org\\welcome",
             "https://app.example.org@evil.example/welcome", "https://app.example.org.evil.example/welcome", "https://evil.example/https://app.example.org/welcome",
             "https://app.example.org%2eevil.example/welcome", "https://app.example.org/welcome%2f..%2fadmin", "https://app.example.org/welcomes",
-            "https://app.example.org/\twelcome", "https://app.example.org/welcome\n", "javascript:alert(1)", "data:text/html,x", "http://app.example.org/welcome",
+            "https://app.example.org/\twelcome", "https://app.example.org/wel\ncome", "javascript:alert(1)", "data:text/html,x", "http://app.example.org/welcome",
             "https://app.example.org:8443/welcome", "https://app.example.org/welcome#x", "https://app.example.org/welcome/../admin", "/welcome", "welcome",
         ] {
             let person = json!({ "firstName": "Ada", "lastName": "Byron", "email": "b@x.example", "registrationEmailNextUrl": hostile });

@@ -90,7 +90,7 @@ on_every_database! {
         let stands = invitation(&admin, &id).await;
         assert_eq!((&stands["state"], stands["lastError"].is_string()), (&json!("FAILED"), true), "{stands:#}");
         assert_eq!(mail::Entity::find().count(app.db.read()).await.unwrap(), 0);
-        let query = "query ($id: ID!) { auditEvents(filter: { subjectId: $id, action: [MAIL_FAILED] }, first: 2) { nodes { actor { id } changes { field after } } } }";
+        let query = "query ($id: ID!) { auditEvents(filter: { subject: $id, action: [MAIL_FAILED] }, first: 2) { nodes { actor { id } changes { field after } } } }";
         let events = admin.data(query, json!({ "id": id })).await["auditEvents"]["nodes"].clone();
         assert_eq!((events.as_array().unwrap().len(), &events[0]["changes"][1]), (1, &json!({ "field": "mail", "after": "INVITATION" })), "{events:#}");
         app.mend_mail();
@@ -155,6 +155,8 @@ on_every_database! {
     async fn whether_an_address_is_known_costs_the_same(app: App) {
         let fields = UserFields { email: Given("ada@x.example".to_owned()), ..UserFields::default() };
         app.create("Ada", app.license, fields, Given(PASSWORD.to_owned())).await;
+        // Whoever begins to count clears up as well.
+        app.anonymous().change("requestPasswordReset", "", json!({ "email": "first@x.example" })).await;
         let mut costs = Vec::new();
         for email in ["ada@x.example", "bob@x.example", "ada@x.example", "bob@x.example"] {
             let before = app.db.statements();
@@ -162,9 +164,9 @@ on_every_database! {
             costs.push(app.db.statements() - before);
         }
         assert!(costs[0] == costs[1] && costs[2] == costs[3], "{costs:?}");
-        assert_eq!(mail::Entity::find().count(app.db.read()).await.unwrap(), 4);
+        assert_eq!(mail::Entity::find().count(app.db.read()).await.unwrap(), 5);
         let nobodys = mail::Column::UserId.is_null();
-        assert_eq!(mail::Entity::find().filter(nobodys).count(app.db.read()).await.unwrap(), 4, "none is anybody's yet");
+        assert_eq!(mail::Entity::find().filter(nobodys).count(app.db.read()).await.unwrap(), 5, "none is anybody's yet");
         assert_eq!(link::Entity::find().count(app.db.read()).await.unwrap(), 0);
     }
 }

@@ -5,7 +5,7 @@ use roster::entity::user::UserFields;
 use roster::entity::{license, registration, user};
 use roster::scalar::{Date, now};
 use sea_orm::sea_query::Expr;
-use sea_orm::{EntityTrait, PaginatorTrait};
+use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter};
 use serde_json::{Value, json};
 
 use super::{ANOTHER, activate, login, with_token};
@@ -73,7 +73,7 @@ on_every_database! {
         register(&app, "Cy", "cy@x.example").await;
         let [mail] = app.mails().await.try_into().unwrap();
         let over = license::Entity::update_many().col_expr(license::Column::ExpiresOn, Expr::value(Some(Date::parse("2026-01-01").unwrap())));
-        over.filter_by_id(app.license).exec(app.db.write()).await.unwrap();
+        over.filter(license::Column::Id.eq(app.license)).exec(app.db.write()).await.unwrap();
         assert_eq!(faults_of(&activate(&app, mail.token(), ANOTHER).await), ["EXPIRED input.token"]);
         let input = json!({ "firstName": "Di", "lastName": "Moss", "email": "di@x.example" });
         assert_eq!(app.anonymous().change_refused("registerUser", input).await, "FORBIDDEN");

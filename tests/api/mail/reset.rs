@@ -6,7 +6,7 @@ use roster::entity::user::UserFields;
 use roster::entity::{license, link, mail};
 use roster::scalar::{Date, Id, now};
 use sea_orm::sea_query::Expr;
-use sea_orm::{EntityTrait, PaginatorTrait};
+use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter};
 use serde_json::{Value, json};
 
 use super::{ANOTHER, login, with_token, works};
@@ -66,7 +66,7 @@ on_every_database! {
         let fields = UserFields { email: Given("b@x.example".to_owned()), ..UserFields::default() };
         app.create("B", app.other_license, fields, Given(PASSWORD.to_owned())).await;
         let expired = license::Entity::update_many().col_expr(license::Column::ExpiresOn, Expr::value(Some(Date::parse("2026-01-01").unwrap())));
-        expired.filter_by_id(app.other_license).exec(app.db.write()).await.unwrap();
+        expired.filter(license::Column::Id.eq(app.other_license)).exec(app.db.write()).await.unwrap();
         let known = request(&app, "mike.ada@x.example").await;
         for email in ["nobody@x.example", &address, "b@x.example"] {
             assert_eq!(request(&app, email).await, known, "{email}");
@@ -146,7 +146,7 @@ on_every_database! {
         assert_eq!(faults_of(&reset(&app, mail.token(), ANOTHER).await), ["EXPIRED input.token"]);
         for altered in [
             String::new(), newer.token()[1..].to_owned(), newer.token()[..40].to_owned(), format!("{}A", newer.token()),
-            newer.token().replace("rol_", "ros_"), newer.token().to_uppercase(), format!("{}\0", newer.token()), "x".repeat(100_000),
+            newer.token().replace("rol_", "ros_"), newer.token().to_uppercase(), format!("{}\0", newer.token()), "x".repeat(10_000),
         ] {
             assert_eq!(faults_of(&reset(&app, &altered, ANOTHER).await), ["EXPIRED input.token"], "{altered:.60}");
         }
