@@ -1,6 +1,11 @@
 //! The languages in which Roster writes to people: English, French and Italian.
 
+use std::cmp::Reverse;
+
 use sea_orm::entity::prelude::*;
+
+/// So many languages of a request are looked at.
+const MOST_ACCEPTED: usize = 32;
 
 /// A language in which Roster writes to people.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum)]
@@ -27,5 +32,114 @@ impl Language {
             Self::French => "fr",
             Self::Italian => "it",
         }
+    }
+
+    /// The one of a locale such as `fr`, `fr-CH` or `fr_CH.UTF-8`, in any case.
+    #[must_use]
+    pub fn of_tag(tag: &str) -> Option<Self> {
+        let primary = tag.trim().split(['-', '_', '.', '@']).next()?;
+        Self::ALL.into_iter().find(|language| language.tag().eq_ignore_ascii_case(primary))
+    }
+
+    /// The one that suits best who sent this `Accept-Language` (RFC 9110): of the highest weight, and of several the
+    /// first. None where none of ours is wanted; what is malformed counts for nothing.
+    #[must_use]
+    pub fn accepted(header: &str) -> Option<Self> {
+        let ranges: Vec<(&str, u16)> = header.split(',').take(MOST_ACCEPTED).filter_map(range).collect();
+        // Of its own ranges, those of all languages only where it has none.
+        let wanted = |language: Self| {
+            let weights = |own: &dyn Fn(&str) -> bool| {
+                let places = ranges.iter().enumerate().filter(|(_, (name, _))| own(name));
+                places.map(|(place, (_, weight))| (*weight, Reverse(place))).max()
+            };
+            weights(&|name| Self::of_tag(name) == Some(language)).or_else(|| weights(&|name| name == "*"))
+        };
+        let weighed = Self::ALL.into_iter().rev().filter_map(|language| Some((wanted(language)?, language)));
+        let best = weighed.filter(|((weight, _), _)| *weight > 0).max_by_key(|(wanted, _)| *wanted);
+        best.map(|(_, language)| language)
+    }
+}
+
+/// A language of `Accept-Language`, and its weight in thousandths.
+fn range(text: &str) -> Option<(&str, u16)> {
+    let Some((name, weight)) = text.split_once(';') else { return Some((text.trim(), 1000)) };
+    let (q, value) = weight.split_once('=')?;
+    q.trim().eq_ignore_ascii_case("q").then_some(())?;
+    let (whole, fraction) = value.trim().split_once('.').unwrap_or((value.trim(), ""));
+    let is_number = fraction.len() <= 3 && fraction.bytes().all(|digit| digit.is_ascii_digit());
+    let thousandths: u16 = is_number.then(|| format!("{fraction:0<3}").parse().ok())??;
+    match (whole, thousandths) {
+        ("0", _) => Some((name.trim(), thousandths)),
+        ("1", 0) => Some((name.trim(), 1000)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_locale_names_its_language_in_any_case() {
+        for tag in ["fr", "FR", "fr-CH", "fr_CH", "fr_CH.UTF-8", "Fr.utf8", "fr@euro", " fr-Latn-CH "] {
+            assert_eq!(Language::of_tag(tag), Some(Language::French), "{tag}");
+        }
+        for language in Language::ALL {
+            assert_eq!(Language::of_tag(language.tag()), Some(language));
+        }
+        for tag in ["", "-", "de", "french", "f", "fra", "*", "C.UTF-8", "_fr", "\u{fb01}r", "\0fr"] {
+            assert_eq!(Language::of_tag(tag), None, "{tag}");
+        }
+    }
+
+    #[test]
+    fn the_language_of_the_highest_weight_is_taken() {
+        use Language::{English, French, Italian};
+        for (header, accepted) in [
+            ("fr", Some(French)),
+            ("fr-CH, fr;q=0.9, en;q=0.8, de;q=0.7, *;q=0.5", Some(French)),
+            ("de-CH,de;q=0.9,it;q=0.4,en;q=0.8", Some(English)),
+            ("en;q=0.1, it;q=0.123, fr;q=0.122", Some(Italian)),
+            ("it, fr", Some(Italian)),
+            ("fr, it", Some(French)),
+            ("fr;q=0.2, it-CH ; Q = 1.000", Some(Italian)),
+            ("de, *;q=0.5", Some(English)),
+            ("en;q=0, *", Some(French)),
+            ("en;q=0.3, *;q=0.8", Some(French)),
+            ("fr;q=0, en;q=0.1", Some(English)),
+            ("fr;q=0", None),
+            ("*;q=0", None),
+            ("de, rm", None),
+            ("", None),
+        ] {
+            assert_eq!(Language::accepted(header), accepted, "{header}");
+        }
+    }
+
+    #[test]
+    fn what_is_malformed_counts_for_nothing() {
+        for weight in [
+            "q=nan",
+            "q=inf",
+            "q=-1",
+            "q=1.001",
+            "q=2",
+            "q=0.0001",
+            "q=+1",
+            "q=.5",
+            "q=",
+            "q",
+            "",
+            "v=1",
+            "q=1;q=1",
+            "q=0.\u{664}",
+        ] {
+            assert_eq!(Language::accepted(&format!("fr;{weight}, it;q=0.1")), Some(Language::Italian), "{weight}");
+        }
+        for header in [",,,;;;===", ";q=1", "\u{0}\u{202e}", "q=1", "fr fr", "**", "é;q=0.é"] {
+            assert_eq!(Language::accepted(header), None, "{header}");
+        }
+        assert_eq!(Language::accepted(&format!("{}fr", "de,".repeat(100_000))), None);
+        assert_eq!(Language::accepted(&"fr;q=".repeat(100_000)), None);
     }
 }
