@@ -271,7 +271,7 @@ async fn link_admin(settings: &Settings, admin: &AdminLink) -> anyhow::Result<()
 
 fn show_link(settings: &Settings, token: &str) {
     println!("The password is set by this link, once, within 14 days, while the server runs:");
-    println!("    {}", pages::link(&settings.public_url(), pages::ACTIVATE, token));
+    println!("    {}", pages::link(&settings.public_url(), pages::ACTIVATE, None, token));
 }
 
 fn read_password() -> anyhow::Result<String> {

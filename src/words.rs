@@ -77,6 +77,8 @@ pub(crate) mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
     use super::*;
+    use crate::mail::letter::tests::every_letter_in;
+    use crate::pages::tests::every_page_in;
 
     const SOURCES: [(Language, &str); 3] = [
         (Language::English, include_str!("../locales/en.ftl")),
@@ -145,6 +147,28 @@ pub(crate) mod tests {
                 }
             }
         }
+    }
+
+    /// Words that say nothing but their own key.
+    fn keys() -> (Words, BTreeSet<String>) {
+        let keys: BTreeSet<String> = entries(SOURCES[0].1).into_keys().collect();
+        let mut source = String::new();
+        for key in &keys {
+            let (message, attribute) = key.split_once('.').unwrap();
+            if !source.contains(&format!("\n{message} =\n")) {
+                source.extend(["\n", message, " =\n"]);
+            }
+            source.extend(["    .", attribute, " = [", key, "]\n"]);
+        }
+        (Words::read(Language::English, source), keys)
+    }
+
+    #[test]
+    fn there_are_no_words_that_nobody_says() {
+        let (words, keys) = keys();
+        let said = every_letter_in(&words) + &every_page_in(&words);
+        let left: Vec<&String> = keys.iter().filter(|key| !said.contains(&format!("[{key}]"))).collect();
+        assert!(left.is_empty(), "{left:?}");
     }
 
     #[test]
