@@ -27,6 +27,7 @@ pub struct App {
     db: Db,
     rules: Rules,
     schema: RosterSchema,
+    shortest_password: usize,
 }
 
 impl App {
@@ -37,9 +38,10 @@ impl App {
     pub fn new(db: Db, rules: Rules, hasher: Hasher, public_url: String, ways: Ways) -> Result<Self, Error> {
         schema::check()?;
         let seal = Seal::new(hasher.key());
+        let shortest_password = hasher.shortest();
         let schema = schema::build().data(db.clone()).data(hasher).data(rules).data(seal);
         let schema = schema.data(Studio::default()).data(ways).data(PublicUrl(public_url)).finish();
-        Ok(Self { db, rules, schema })
+        Ok(Self { db, rules, schema, shortest_password })
     }
 
     /// Who is asking, read afresh with each request.
@@ -127,7 +129,7 @@ impl Application for App {
     }
 
     fn pages(&self, route: Route) -> Route {
-        pages::add_to(route)
+        pages::add_to(route, self.shortest_password)
     }
 
     fn playground(&self, route: Route) -> Route {

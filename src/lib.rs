@@ -27,6 +27,7 @@
 //!   [`columns`] only what is shown of a row; [`filter`] makes conditions of comparisons
 //! - [`password`] hashes apart from everything else, with a [`key`] that lies outside the database; [`db`] is SQLite or
 //!   PostgreSQL behind the same few calls
+//! - [`words`] are what is said to people in mails and on pages, in each [`language`]
 //!
 //! What is stored, by which rules, in which words:
 //! - [`entity`] has a file for each table: the row, which is also what the API shows, and what may be given for it

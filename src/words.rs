@@ -55,7 +55,7 @@ impl Words {
 
     /// Says what stands under a key, with values for its variables. The values are taken as they are.
     #[must_use]
-    pub fn say_of<'a, const N: usize>(&self, key: &str, values: [(&'static str, FluentValue<'a>); N]) -> String {
+    pub fn say_of<const N: usize>(&self, key: &str, values: [(&'static str, FluentValue<'_>); N]) -> String {
         let pattern = key
             .split_once('.')
             .and_then(|(message, attribute)| Some(self.bundle.get_message(message)?.get_attribute(attribute)?.value()));
@@ -156,9 +156,9 @@ pub(crate) mod tests {
         for key in &keys {
             let (message, attribute) = key.split_once('.').unwrap();
             if !source.contains(&format!("\n{message} =\n")) {
-                source.push_str(&format!("\n{message} =\n"));
+                source.extend(["\n", message, " =\n"]);
             }
-            source.push_str(&format!("    .{attribute} = [{key}]\n"));
+            source.extend(["    .", attribute, " = [", key, "]\n"]);
         }
         (Words::read(Language::English, source), keys)
     }

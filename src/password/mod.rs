@@ -18,7 +18,7 @@ use crate::key::Key;
 /// The fewest characters of a password where nothing else is set.
 pub const SHORTEST: u8 = 12;
 /// The most characters of a password.
-const LONGEST: usize = 128;
+pub const LONGEST: usize = 128;
 /// The most bytes of a secret that is hashed; what is longer is nobody's.
 const LONGEST_SECRET: usize = 4096;
 /// How many have a hash computed or wait for it, before the next is refused; each of ours takes 19 MiB and a core for about
@@ -75,6 +75,12 @@ impl Hasher {
     #[must_use]
     pub fn key(&self) -> &Key {
         &self.key
+    }
+
+    /// The fewest characters of a new password.
+    #[must_use]
+    pub fn shortest(&self) -> usize {
+        self.shortest
     }
 
     /// Waits for a turn.

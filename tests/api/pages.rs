@@ -1,49 +1,262 @@
-//! The pages that links lead to, in a real browser.
+//! The pages that links lead to, over HTTP and in a real browser.
 
 use async_graphql::MaybeUndefined::{Undefined, Value as Given};
 use roster::entity::user::UserFields;
-use serde_json::json;
+use roster::language::Language;
+use roster::pages::{ACTIVATE, CONFIRM_EMAIL, RESET};
+use roster::words::Words;
+use serde_json::{Value, json};
 
 use crate::app::{App, PASSWORD};
 use crate::browser::Browser;
 
+const PAGES: [&str; 3] = [ACTIVATE, RESET, CONFIRM_EMAIL];
 const OUTCOME: &str = "#outcome";
+const BUTTON: &str = "#form button";
+
+/// A link to a page, in a language.
+fn link(app: &App, page: &str, language: Language, token: &str) -> String {
+    roster::pages::link(&app.url(), page, Some(language), token)
+}
+
+/// Opens a link, by a way that is no mere step within the page.
+async fn open(browser: &Browser, link: &str) {
+    browser.open("about:blank").await;
+    browser.open(link).await;
+}
+
+async fn fill_in(browser: &Browser, password: &str, again: &str) {
+    browser.run("document.querySelector('#form').reset()").await;
+    browser.write("#password", password).await;
+    browser.write("#again", again).await;
+    browser.click(BUTTON).await;
+}
+
+/// Answers the page in the server's place from now on, and keeps what it asks; without an answer nobody can be reached.
+async fn answer(browser: &Browser, answer: Option<&Value>) {
+    let answer = answer.map_or("null".to_owned(), |answer| json!(answer.to_string()).to_string());
+    let script = format!(
+        "window.asked = []; window.fetch = async (address, sent) => {{
+           window.asked.push({{ address, headers: sent.headers, body: JSON.parse(sent.body) }})
+           await new Promise(done => setTimeout(done, 200))
+           const answer = {answer}
+           if (answer === null) throw new TypeError('nobody there')
+           return new Response(answer)
+         }}"
+    );
+    browser.run(&script).await;
+}
+
+async fn asked(browser: &Browser) -> Value {
+    browser.run("return window.asked").await
+}
 
 #[tokio::test]
-async fn a_link_leads_to_a_page_that_sets_the_password() {
+async fn a_link_leads_to_a_page_that_sets_the_password_in_the_language_of_the_person() {
     let Some(browser) = Browser::start().await else { return };
     let app = App::on_sqlite().await;
-    let fields = UserFields { email: Given("ada@x.example".to_owned()), ..UserFields::default() };
-    app.create("Ada", app.license, fields, Undefined).await;
-    let token = roster::account::new_link(&app.db, "ada@x.example").await.unwrap();
-
     browser.resize(360, 640).await;
-    browser.open(&format!("{}/activate#{token}", app.url())).await;
-    assert_eq!(browser.run("return location.href").await, format!("{}/activate", app.url()), "the secret is gone");
-    let fits = browser.run("return document.documentElement.scrollWidth <= window.innerWidth").await;
-    assert_eq!(fits, true, "on a telephone");
-    for (password, again, said) in [
-        (PASSWORD, "another", "The two passwords differ."),
-        ("short", "short", "At least 12 characters."),
-        (PASSWORD, PASSWORD, "Welcome, Ada Tester. Your password is set"),
-    ] {
-        browser.run("document.querySelector('#form').reset()").await;
-        browser.write("#password", password).await;
-        browser.write("#again", again).await;
-        browser.click("#form button").await;
-        browser.see(OUTCOME, said).await;
-    }
-    assert_eq!(browser.console().await, [""; 0]);
-    for address in browser.loaded().await {
-        assert!(address.starts_with(&app.url()), "loaded {address}");
-    }
-    let login = json!({ "login": "ada@x.example", "password": PASSWORD });
-    assert_eq!(app.anonymous().change("login", "", login).await["success"], json!(true));
+    for language in Language::ALL {
+        let words = Words::of(language);
+        let email = format!("ada@{}.example", language.tag());
+        let fields = UserFields { email: Given(email.clone()), ..UserFields::default() };
+        app.create("Ada", app.license, fields, Undefined).await;
+        let token = roster::account::new_link(&app.db, &email).await.unwrap();
 
-    browser.open(&app.url()).await;
-    browser.open(&format!("{}/activate#{token}", app.url())).await;
-    browser.write("#password", PASSWORD).await;
-    browser.write("#again", PASSWORD).await;
-    browser.click("#form button").await;
-    browser.see(OUTCOME, "This link is no longer valid").await;
+        open(&browser, &link(&app, ACTIVATE, language, &token)).await;
+        let bare = format!("{}/activate?lang={}", app.url(), language.tag());
+        assert_eq!(browser.run("return location.href").await, bare, "the secret is gone");
+        browser.see("h1", &words.say("activate.title")).await;
+        browser.see("#rules", "12").await;
+        for (password, again, key, field) in [
+            (PASSWORD, "another", "password.different", "again"),
+            ("short", "short", "password.too-short", "password"),
+            ("password1234", "password1234", "password.easy", "password"),
+        ] {
+            fill_in(&browser, password, again).await;
+            let said = words.say_of(key, [("shortest", 12.into())]);
+            browser.see(&format!("#{field}-fault"), &said).await;
+            let state = "const at = document.activeElement; return [at.id, at.ariaInvalid]";
+            assert_eq!(browser.run(state).await, json!([field, "true"]), "the first fault is gone to");
+        }
+        fill_in(&browser, PASSWORD, PASSWORD).await;
+        browser.see(OUTCOME, &words.say("activate.done")).await;
+        assert_eq!(browser.console().await, [""; 0]);
+        for address in browser.loaded().await {
+            assert!(address.starts_with(&app.url()), "loaded {address}");
+        }
+        let login = json!({ "login": email, "password": PASSWORD });
+        assert_eq!(app.anonymous().change("login", "", login).await["success"], json!(true));
+
+        open(&browser, &link(&app, ACTIVATE, language, &token)).await;
+        fill_in(&browser, PASSWORD, PASSWORD).await;
+        browser.see(OUTCOME, &words.say("activate.expired")).await;
+    }
+}
+
+#[tokio::test]
+async fn every_page_fits_a_telephone_and_can_be_used_with_a_finger() {
+    let Some(browser) = Browser::start().await else { return };
+    let app = App::on_sqlite().await;
+    for page in PAGES {
+        for language in Language::ALL {
+            open(&browser, &link(&app, page, language, "rol_x")).await;
+            // Chromium's window is never as narrow as a telephone; what is in it can be.
+            let narrow = "document.body.style.width = '360px'; const main = document.querySelector('main')
+                          return [main.scrollWidth <= 360, main.clientWidth]";
+            assert_eq!(browser.run(narrow).await, json!([true, 360]), "{page} {language:?}");
+            let low = "return [...document.querySelectorAll('input, button')].every(e => e.offsetHeight >= 44 && e.offsetWidth > 44)";
+            assert_eq!(browser.run(low).await, true, "{page} {language:?}");
+            let named = "return [...document.querySelectorAll('input')].every(e => e.labels.length === 1)";
+            assert_eq!(browser.run(named).await, true, "{page} {language:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_lost_password_is_replaced() {
+    let Some(browser) = Browser::start().await else { return };
+    let app = App::on_sqlite().await;
+    let words = Words::of(Language::French);
+    let refused = |code| json!({ "data": { "done": { "success": false, "errors": [{ "code": code }] } } });
+    open(&browser, &link(&app, RESET, Language::French, "rol_x")).await;
+    for (code, key) in
+        [("TOO_SHORT", "password.too-short"), ("TOO_LONG", "password.too-long"), ("INVALID", "password.easy")]
+    {
+        answer(&browser, Some(&refused(code))).await;
+        fill_in(&browser, PASSWORD, PASSWORD).await;
+        let lengths = [("shortest", 12.into()), ("longest", 128.into())];
+        browser.see("#password-fault", &words.say_of(key, lengths)).await;
+    }
+    for (given, key) in [
+        (Some(json!({ "data": null, "errors": [{ "extensions": { "code": "RATE_LIMITED" } }] })), "page.busy"),
+        (Some(json!({ "errors": [{ "extensions": { "code": "INTERNAL" } }] })), "page.failed"),
+        (Some(refused("NOT_ALLOWED")), "page.failed"),
+        (Some(json!("no directory at all")), "page.failed"),
+        (None, "page.unreachable"),
+    ] {
+        answer(&browser, given.as_ref()).await;
+        fill_in(&browser, PASSWORD, PASSWORD).await;
+        browser.see(OUTCOME, &words.say(key)).await;
+        assert_eq!(browser.run("return document.activeElement.id").await, "submit", "and it can be tried again");
+    }
+    answer(&browser, Some(&json!({ "data": { "done": { "success": true, "errors": [] } } }))).await;
+    fill_in(&browser, PASSWORD, PASSWORD).await;
+    browser.see(OUTCOME, &words.say("reset.done")).await;
+    assert_eq!(browser.run("return document.activeElement.id").await, "outcome");
+    let sent = asked(&browser).await;
+    assert_eq!(sent[0]["body"]["variables"], json!({ "input": { "token": "rol_x", "password": PASSWORD } }));
+    assert_eq!((sent.as_array().unwrap().len(), &sent[0]["address"]), (1, &json!("graphql")));
+
+    open(&browser, &link(&app, RESET, Language::French, "rol_x")).await;
+    answer(&browser, Some(&refused("EXPIRED"))).await;
+    fill_in(&browser, PASSWORD, PASSWORD).await;
+    browser.see(OUTCOME, &words.say("reset.expired")).await;
+    assert_eq!(browser.run("return document.querySelector('#form')").await, Value::Null);
+}
+
+#[tokio::test]
+async fn an_address_is_confirmed_by_a_button_that_works_once() {
+    let Some(browser) = Browser::start().await else { return };
+    let app = App::on_sqlite().await;
+    let words = Words::of(Language::Italian);
+    let cases = [
+        (json!({ "success": true, "errors": [] }), "confirm-email.done"),
+        (json!({ "success": false, "errors": [{ "code": "EXPIRED" }] }), "confirm-email.expired"),
+        (json!({ "success": false, "errors": [{ "code": "TAKEN" }] }), "confirm-email.taken"),
+    ];
+    for (done, key) in cases {
+        open(&browser, &link(&app, CONFIRM_EMAIL, Language::Italian, "rol_x")).await;
+        answer(&browser, Some(&json!({ "data": { "done": done } }))).await;
+        let twice = "const button = document.querySelector('#submit'); button.click(); button.click()
+                     button.form.dispatchEvent(new SubmitEvent('submit', { cancelable: true }))";
+        browser.run(twice).await;
+        browser.see(OUTCOME, &words.say(key)).await;
+        let sent = asked(&browser).await;
+        assert_eq!(sent.as_array().unwrap().len(), 1);
+        assert_eq!(sent[0]["body"]["variables"], json!({ "input": { "token": "rol_x" } }));
+    }
+}
+
+#[tokio::test]
+async fn who_is_awaited_elsewhere_is_sent_on_with_the_session() {
+    let Some(browser) = Browser::start().await else { return };
+    let app = App::on_sqlite().await;
+    let next = format!("{}/?from=activation", app.url());
+    let done = json!({ "success": true, "nextUrl": next, "token": "ros_x", "errors": [] });
+    open(&browser, &link(&app, ACTIVATE, Language::English, "rol_x")).await;
+    answer(&browser, Some(&json!({ "data": { "done": done } }))).await;
+    // What comes next may take the token out of its address at once.
+    let watch = "window.navigation.addEventListener('navigate', event => { window.name = event.destination.url })";
+    browser.run(watch).await;
+    fill_in(&browser, PASSWORD, PASSWORD).await;
+    for _ in 0..100 {
+        if browser.run("return window.name").await == json!(format!("{next}#token=ros_x")) {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    panic!("never sent on");
+}
+
+#[tokio::test]
+async fn a_link_without_its_end_says_so_and_a_whole_one_in_the_same_tab_is_taken() {
+    let Some(browser) = Browser::start().await else { return };
+    let app = App::on_sqlite().await;
+    let words = Words::of(Language::French);
+    open(&browser, &link(&app, RESET, Language::French, "")).await;
+    browser.see(OUTCOME, &words.say("page.incomplete")).await;
+    assert_eq!(browser.run("return document.querySelector('#form')").await, Value::Null);
+    browser.open(&link(&app, RESET, Language::French, "rol_x")).await;
+    browser.see(BUTTON, &words.say("password.submit")).await;
+}
+
+#[tokio::test]
+async fn a_page_is_had_by_get_and_head_and_in_the_language_asked_for() {
+    let app = App::on_sqlite().await;
+    let client = reqwest::Client::new();
+    for page in PAGES {
+        let url = format!("{}{page}", app.url());
+        for method in ["GET", "HEAD", "POST", "PUT", "DELETE"] {
+            let answer = client.request(method.parse().unwrap(), &url).send().await.unwrap();
+            let expected = if matches!(method, "GET" | "HEAD") { 200 } else { 405 };
+            assert_eq!(answer.status(), expected, "{method} {page}");
+        }
+        for (query, accepted, language) in [
+            ("", "", "en"),
+            ("", "fr-CH, fr;q=0.9, en;q=0.8", "fr"),
+            ("", "de, it;q=0.1", "it"),
+            ("", "de", "en"),
+            ("?lang=it", "fr", "it"),
+            ("?lang=FR-ch", "en", "fr"),
+            ("?lang=de", "fr", "fr"),
+            ("?lang=%22%3E%3Cscript%3E", "it", "it"),
+            ("?lang=%ff&lang=fr", "", "en"),
+        ] {
+            let request = client.get(format!("{url}{query}")).header("accept-language", accepted);
+            let answer = request.send().await.unwrap();
+            let header = |name: &str| answer.headers()[name].to_str().unwrap().to_owned();
+            assert_eq!(header("content-language"), language, "{query} {accepted}");
+            assert_eq!(header("vary"), "accept-language");
+            assert_eq!(
+                (header("cache-control"), header("referrer-policy")),
+                ("no-store".to_owned(), "no-referrer".to_owned())
+            );
+            assert_eq!(header("x-content-type-options"), "nosniff");
+            let policy = header("content-security-policy");
+            let nonce = policy.split("script-src 'nonce-").nth(1).unwrap().split('\'').next().unwrap().to_owned();
+            assert!(
+                policy.starts_with("default-src 'none'; ") && policy.contains("frame-ancestors 'none'"),
+                "{policy}"
+            );
+            let html = answer.text().await.unwrap();
+            assert!(html.contains(&format!("<html lang=\"{language}\">")), "{html}");
+            assert_eq!(html.matches("<script").count(), 1);
+            assert!(html.contains(&format!("<script nonce=\"{nonce}\">")), "{html}");
+            assert!(
+                !html.contains("://") && !html.contains(" src=") && !html.contains("url("),
+                "nothing of elsewhere: {html}"
+            );
+        }
+    }
 }
