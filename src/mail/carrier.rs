@@ -86,9 +86,15 @@ impl Carrier {
             .raw_header(header("Content-Language", mail.language.tag()))
             // Nobody's absence is answered to it (RFC 3834).
             .raw_header(header("Auto-Submitted", "auto-generated"))
-            .multipart(MultiPart::alternative_plain_html(mail.text.to_owned(), mail.html.to_owned()))
+            .multipart(MultiPart::alternative_plain_html(lines(mail.text), lines(mail.html)))
             .map_err(|error| error.to_string())
     }
+}
+
+/// Text with no other control characters than ends of lines: a lone CR ends a mail for some servers.
+fn lines(text: &str) -> String {
+    let unix = text.replace("\r\n", "\n").replace('\r', "\n");
+    unix.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect()
 }
 
 fn header(name: &'static str, value: &str) -> HeaderValue {

@@ -1,0 +1,374 @@
+//! How mails leave, to a real mail server and into a folder.
+
+use std::fs;
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+use roster::language::Language;
+use roster::mail::carrier::{Carrier, Outgoing, Way, sender};
+use roster::mail::relay::{Authority, Relay};
+use roster::mail::smtp::Smtp as Line;
+use roster::scalar::Id;
+
+use crate::process::until;
+use crate::smtp::{Behaviour, Encryption, Options, Smtp};
+
+const PASSWORD: &str = "hunter-2-hunter";
+const LOGIN: Option<(&str, &str)> = Some(("roster", PASSWORD));
+
+fn carrier_to(url: &str, authority: Option<&Smtp>, seconds: u64) -> Carrier {
+    let from = sender("Roster <roster@people.example.org>").unwrap();
+    let authority = authority.map(|server| Authority::read(server.authority().to_str().unwrap()).unwrap());
+    let relay = Relay::parse(url).unwrap();
+    let line = Line::new(relay, authority.as_ref(), from.email.domain(), Duration::from_secs(seconds));
+    Carrier::new(from, Way::Smtp(line.unwrap()))
+}
+
+fn mail(to: &str) -> Outgoing<'_> {
+    Outgoing {
+        id: Id::new(),
+        to,
+        subject: "Your account – welcome",
+        text: "Hello Zoë,\n\n.\n..\nQUIT\nhttps://people.example.org/activate#token\n",
+        html: "<p>Hello Zoë</p>\n",
+        language: Language::French,
+        written_at: DateTime::<Utc>::from_timestamp(1_800_000_000, 0).unwrap(),
+    }
+}
+
+/// Why a mail did not leave, as it is shown to administrators.
+async fn reason(carrier: &Carrier, mail: &Outgoing<'_>) -> String {
+    let reason = carrier.carry(mail).await.expect_err("it left");
+    let fits = !reason.is_empty() && reason.chars().count() <= 500 && !reason.contains(char::is_control);
+    assert!(fits && !reason.contains("hunter"), "{reason:?}");
+    reason
+}
+
+#[tokio::test]
+async fn a_mail_arrives_as_it_was_written() {
+    let Some(server) = Smtp::start(Options::default()) else { return };
+    let carrier = carrier_to(&server.url(), None, 60);
+    let outgoing = mail("zoe@EXAMPLE.org");
+    carrier.carry(&outgoing).await.unwrap();
+    let mails = server.until(1).await;
+    let received = &mails[0];
+    assert_eq!(received.from, "roster@people.example.org");
+    assert_eq!(received.recipients, ["zoe@example.org"]);
+    assert_eq!(received.hello, "people.example.org");
+    assert_eq!(received.subject.as_deref(), Some(outgoing.subject));
+    assert_eq!(received.text.as_deref(), Some(outgoing.text));
+    assert_eq!(received.html.as_deref(), Some(outgoing.html));
+    let expected = [
+        ("From", "Roster <roster@people.example.org>"),
+        ("To", "zoe@example.org"),
+        ("Date", "Fri, 15 Jan 2027 08:00:00 +0000"),
+        ("Message-ID", &format!("<{}@people.example.org>", outgoing.id.0)),
+        ("Auto-Submitted", "auto-generated"),
+        ("Content-Language", "fr"),
+        ("MIME-Version", "1.0"),
+    ];
+    for (name, value) in expected {
+        assert_eq!(received.header(name), value);
+    }
+    assert!(received.header("Content-Type").starts_with("multipart/alternative"), "{:?}", received.headers);
+    assert!(received.raw().is_ascii() && !received.encrypted && !received.signed_in);
+    let raw = String::from_utf8(received.raw()).unwrap();
+    assert!(raw.split("\r\n").all(|line| line.len() <= 998 && !line.contains(['\r', '\n'])), "{raw:?}");
+}
+
+#[tokio::test]
+async fn a_mail_that_is_sent_again_is_known_by_its_id() {
+    let Some(server) = Smtp::start(Options::default()) else { return };
+    let outgoing = mail("ann@example.org");
+    for _ in 0..2 {
+        carrier_to(&server.url(), None, 60).carry(&outgoing).await.unwrap();
+    }
+    let mails = server.until(2).await;
+    assert_eq!(mails[0].header("Message-ID"), mails[1].header("Message-ID"));
+}
+
+#[tokio::test]
+async fn encryption_is_checked_against_the_authority() {
+    for encryption in [Encryption::StartTls, Encryption::Always] {
+        let Some(server) = Smtp::start(Options { encryption, login: LOGIN, utf8: false }) else { return };
+        carrier_to(&server.url(), Some(&server), 60).carry(&mail("ann@example.org")).await.unwrap();
+        let by_address = server.url().replace("@localhost:", "@127.0.0.1:");
+        carrier_to(&by_address, Some(&server), 60).carry(&mail("ann@example.org")).await.unwrap();
+        let mails = server.until(2).await;
+        assert!(mails.iter().all(|mail| mail.encrypted && mail.signed_in), "{mails:#?}");
+
+        let unknown = reason(&carrier_to(&server.url(), None, 60), &mail("ann@example.org")).await;
+        assert!(unknown.contains("UnknownIssuer"), "{unknown}");
+        let stranger = Smtp::start(Options { encryption, login: LOGIN, utf8: false }).unwrap();
+        let unknown = reason(&carrier_to(&server.url(), Some(&stranger), 60), &mail("ann@example.org")).await;
+        assert!(unknown.contains("certificate"), "{unknown}");
+        assert_eq!(server.mails().len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn without_the_encryption_that_is_asked_for_nothing_is_sent() {
+    let Some(server) = Smtp::start(Options { login: LOGIN, ..Options::default() }) else { return };
+    let required = server.url().replace("?tls=none", "");
+    let refused = reason(&carrier_to(&required, None, 60), &mail("ann@example.org")).await;
+    assert!(refused.contains("STARTTLS"), "{refused}");
+    let wrapped = required.replace("smtp:", "smtps:");
+    reason(&carrier_to(&wrapped, None, 2), &mail("ann@example.org")).await;
+    assert!(server.mails().is_empty());
+    let opportunistic = server.url().replace("none", "opportunistic");
+    carrier_to(&opportunistic, None, 60).carry(&mail("ann@example.org")).await.unwrap();
+    assert!(!server.until(1).await[0].encrypted);
+
+    let Some(server) = Smtp::start(Options { encryption: Encryption::StartTls, ..Options::default() }) else { return };
+    let opportunistic = server.url() + "?tls=opportunistic";
+    carrier_to(&opportunistic, Some(&server), 60).carry(&mail("ann@example.org")).await.unwrap();
+    assert!(server.until(1).await[0].encrypted);
+    let never = reason(&carrier_to(&(server.url() + "?tls=none"), None, 60), &mail("ann@example.org")).await;
+    assert!(never.contains("530"), "{never}");
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_told_without_it() {
+    for encryption in [Encryption::Never, Encryption::StartTls, Encryption::Always] {
+        let Some(server) = Smtp::start(Options { encryption, login: LOGIN, utf8: false }) else { return };
+        let authority = (encryption != Encryption::Never).then_some(&server);
+        carrier_to(&server.url(), authority, 60).carry(&mail("ann@example.org")).await.unwrap();
+        // What this server says repeats the password, in every form that it got it in.
+        let wrong = server.url().replace(PASSWORD, "hunter-3-%22%3C");
+        let refused = reason(&carrier_to(&wrong, authority, 60), &mail("ann@example.org")).await;
+        assert_eq!(refused, "the mail server answers 535 5.7.8 wrong: *** ***");
+        let none = server.url().replace(&format!("roster:{PASSWORD}@"), "");
+        let refused = reason(&carrier_to(&none, authority, 60), &mail("ann@example.org")).await;
+        assert!(refused.contains("530"), "{refused}");
+        assert_eq!(server.mails().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_takes_no_mail_is_quoted() {
+    let Some(server) = Smtp::start(Options::default()) else { return };
+    let carrier = carrier_to(&server.url(), None, 60);
+    for (behaviour, expected) in [
+        (Behaviour::Busy, "the mail server answers 421 4.3.2 too busy"),
+        (Behaviour::Refuse, "the mail server answers 451 4.3.0 try again later"),
+        (Behaviour::Reject, "the mail server answers 550 5.1.1 nobody has this address"),
+    ] {
+        server.behave(behaviour);
+        assert_eq!(reason(&carrier, &mail("ann@example.org")).await, expected);
+    }
+    server.behave(Behaviour::Ok);
+    carrier.carry(&mail("ann@example.org")).await.unwrap();
+    assert_eq!(server.until(1).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_mail_takes_no_longer_than_it_may() {
+    let Some(server) = Smtp::start(Options::default()) else { return };
+    let carrier = carrier_to(&server.url(), None, 1);
+    for behaviour in [Behaviour::Mute, Behaviour::Hang, Behaviour::Slow(Duration::from_millis(400)), Behaviour::Late] {
+        server.behave(behaviour);
+        let start = Instant::now();
+        let given_up = reason(&carrier, &mail("ann@example.org")).await;
+        assert_eq!(given_up, "the mail server has not taken it within 1 s", "{behaviour:?}");
+        let taken = start.elapsed();
+        assert!((Duration::from_secs(1)..Duration::from_secs(5)).contains(&taken), "{behaviour:?}: {taken:?}");
+    }
+    let late = server.until(1).await;
+    server.behave(Behaviour::Ok);
+    carrier.carry(&mail("bob@example.org")).await.unwrap();
+    let recipients: Vec<_> = server.until(2).await.into_iter().map(|mail| mail.recipients).collect();
+    assert_eq!(
+        (late.len(), recipients),
+        (1, vec![vec!["ann@example.org".to_owned()], vec!["bob@example.org".to_owned()]])
+    );
+}
+
+#[tokio::test]
+async fn an_answer_that_comes_too_late_is_taken_for_no_other_mails() {
+    let Some(server) = Smtp::start(Options::default()) else { return };
+    let carrier = carrier_to(&server.url(), None, 1);
+    carrier.carry(&mail("first@example.org")).await.unwrap();
+    server.behave(Behaviour::Late);
+    reason(&carrier, &mail("late@example.org")).await;
+    // Were the connection kept, this would be read as the answer to the next mail, which is refused.
+    server.behave(Behaviour::Reject);
+    let refused = reason(&carrier, &mail("refused@example.org")).await;
+    assert!(refused.contains("550"), "{refused}");
+    assert_eq!(server.mails().len(), 2);
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_told_at_once() {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let carrier = carrier_to(&format!("smtp://{free}?tls=none"), None, 60);
+    let start = Instant::now();
+    let refused = reason(&carrier, &mail("ann@example.org")).await;
+    assert!(refused.to_lowercase().contains("refused"), "{refused}");
+    let carrier = carrier_to("smtp://nowhere.invalid?tls=none", None, 60);
+    reason(&carrier, &mail("ann@example.org")).await;
+    assert!(start.elapsed() < Duration::from_secs(30));
+}
+
+#[tokio::test]
+async fn a_connection_serves_several_mails_and_ends_when_none_come() {
+    let Some(server) = Smtp::start(Options { login: LOGIN, ..Options::default() }) else { return };
+    let carrier = carrier_to(&server.url(), None, 60);
+    for _ in 0..20 {
+        carrier.carry(&mail("ann@example.org")).await.unwrap();
+    }
+    assert_eq!(server.connections(), (1, 1));
+    let (ann, bob, eve) = (mail("ann@example.org"), mail("bob@example.org"), mail("eve@example.org"));
+    server.behave(Behaviour::Slow(Duration::from_millis(20)));
+    let (first, second, third) = tokio::join!(carrier.carry(&ann), carrier.carry(&bob), carrier.carry(&eve));
+    first.and(second).and(third).unwrap();
+    assert_eq!(server.connections(), (3, 3));
+    assert_eq!(server.mails().len(), 23);
+    until(|| async { (server.connections().1 == 0).then_some(()) }).await.expect("an end");
+}
+
+#[tokio::test]
+async fn a_connection_that_the_server_has_closed_costs_no_mail() {
+    let Some(server) = Smtp::start(Options::default()) else { return };
+    let carrier = carrier_to(&server.url(), None, 60);
+    for count in 1..=5 {
+        carrier.carry(&mail("ann@example.org")).await.unwrap();
+        assert_eq!(server.connections(), (count, 1));
+        server.close_connections();
+        until(|| async { (server.connections().1 == 0).then_some(()) }).await.expect("an end");
+    }
+    assert_eq!(server.mails().len(), 5);
+}
+
+#[tokio::test]
+async fn letters_beyond_ascii_reach_who_has_them_in_his_address() {
+    let Some(server) = Smtp::start(Options { utf8: true, ..Options::default() }) else { return };
+    let carrier = carrier_to(&server.url(), None, 60);
+    carrier.carry(&mail("zoë@MÜNCHEN.example")).await.unwrap();
+    carrier.carry(&mail("zoe@münchen.example")).await.unwrap();
+    let mails = server.until(2).await;
+    assert_eq!(mails[0].recipients, ["zoë@xn--mnchen-3ya.example"]);
+    assert_eq!(mails[0].header("To"), "zoë@xn--mnchen-3ya.example");
+    assert_eq!(mails[1].recipients, ["zoe@xn--mnchen-3ya.example"]);
+
+    let Some(server) = Smtp::start(Options::default()) else { return };
+    let carrier = carrier_to(&server.url(), None, 60);
+    let refused = reason(&carrier, &mail("zoë@example.org")).await;
+    assert!(refused.contains("SMTPUTF8"), "{refused}");
+    carrier.carry(&mail("zoe@münchen.example")).await.unwrap();
+    assert_eq!(server.until(1).await[0].recipients, ["zoe@xn--mnchen-3ya.example"]);
+}
+
+#[tokio::test]
+async fn whatever_an_address_is_no_mail_has_two_recipients() {
+    let Some(server) = Smtp::start(Options { utf8: true, ..Options::default() }) else { return };
+    let carrier = carrier_to(&server.url(), None, 60);
+    let mut sent = Vec::new();
+    for to in [
+        "ann@example.org,eve@example.org",
+        "ann@example.org, eve@example.org",
+        "ann@example.org; eve@example.org",
+        "ann@example.org eve@example.org",
+        "ann@example.org\neve@example.org",
+        "ann@example.org\r\nBcc: eve@example.org",
+        "ann@example.org\r\nRCPT TO:<eve@example.org>",
+        "ann@example.org>\r\nRCPT TO:<eve@example.org",
+        "ann@example.org>,<eve@example.org",
+        "ann@example.org\0eve@example.org",
+        "Ann <ann@example.org>",
+        "\"eve@example.org,\" <ann@example.org>",
+        "friends: ann@example.org, eve@example.org;",
+        "@eve.example.org:ann@example.org",
+        "ann%eve.example.org@example.org",
+        "ann@example.org@eve.example.org",
+        "ann!eve@example.org",
+        "\"quoted, local\"@example.org",
+        "\"ann@example.org,eve\"@example.org",
+        "\"ann> <eve\"@example.org",
+        "\"ann\\\"@eve\"@example.org",
+        "\"ann\r\nRCPT TO:<eve@example.org>\"@example.org",
+        "ann\u{2028}eve@example.org",
+        "ann，eve@example.org",
+        "ann@example.org，eve@example.org",
+        "ann＠eve.example.org",
+        "-ann@example.org",
+        "|eve@example.org",
+    ] {
+        let carried = carrier.carry(&mail(to)).await;
+        assert_eq!(server.mails().len(), sent.len() + usize::from(carried.is_ok()), "{to:?}");
+        if carried.is_ok() {
+            sent.push(to);
+        }
+    }
+    let mails = server.mails();
+    assert!(sent.contains(&"\"quoted, local\"@example.org") && sent.len() > 3, "{sent:#?}");
+    for (to, mail) in sent.iter().zip(&mails) {
+        assert_eq!(mail.recipients.len(), 1, "{to:?}");
+        let raw = String::from_utf8(mail.raw()).unwrap();
+        let head = raw.split("\r\n\r\n").next().unwrap();
+        let names: Vec<&str> =
+            head.split("\r\n").filter_map(|line| line.split_once(": ")).map(|(name, _)| name).collect();
+        let expected = [
+            "Date",
+            "From",
+            "To",
+            "Subject",
+            "Message-ID",
+            "Content-Language",
+            "Auto-Submitted",
+            "MIME-Version",
+            "Content-Type",
+        ];
+        assert_eq!(names, expected, "{to:?}");
+    }
+}
+
+#[tokio::test]
+async fn no_text_ends_a_mail_or_begins_another() {
+    let Some(server) = Smtp::start(Options::default()) else { return };
+    let carrier = carrier_to(&server.url(), None, 60);
+    let envelope = "MAIL FROM:<eve@example.org>";
+    let texts = ["\r\n.\r\n", "\n.\n", "\r.\r", "\n.\r\n", "\r\n.\n", "\r.\r\n", "\r\n.\r", "\0.\r\n", "."];
+    for end in texts {
+        let text = format!("Hello{end}{envelope}{end}RCPT TO:<ann@example.org>{end}DATA{end}");
+        carrier.carry(&Outgoing { text: &text, html: &text, ..mail("ann@example.org") }).await.unwrap();
+    }
+    let mails = server.until(texts.len()).await;
+    assert_eq!(mails.len(), texts.len());
+    for mail in &mails {
+        assert_eq!((mail.from.as_str(), mail.recipients.len()), ("roster@people.example.org", 1));
+        let raw = String::from_utf8(mail.raw()).unwrap();
+        assert!(!raw.replace("\r\n", "").contains(char::is_control), "more than ends of lines: {raw:?}");
+    }
+}
+
+#[tokio::test]
+async fn without_a_server_each_mail_is_a_private_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("below/mail");
+    let carrier = Carrier::new(sender("roster@people.example.org").unwrap(), Way::Folder(folder.clone()));
+    let outgoing: Vec<_> = (0..20).map(|_| mail("zoë@MÜNCHEN.example")).collect();
+    for mail in &outgoing {
+        carrier.carry(mail).await.unwrap();
+    }
+    // The same one again is still one.
+    carrier.carry(&outgoing[0]).await.unwrap();
+    assert!(carrier.carry(&mail("ann@example.org\r\nBcc: eve@example.org")).await.is_err());
+    let mut names: Vec<_> =
+        fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    let expected: Vec<_> = outgoing.iter().map(|mail| format!("{}.eml", mail.id.0)).collect();
+    assert_eq!(names, expected);
+    let mode = |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&folder), 0o700);
+    for name in names {
+        let file = folder.join(name);
+        assert_eq!(mode(&file), 0o600);
+        let text = fs::read_to_string(&file).unwrap();
+        assert!(text.contains("To: zoë@xn--mnchen-3ya.example\r\n") && text.trim_end().ends_with("--"), "{text}");
+    }
+    let blocked = Carrier::new(sender("roster@people.example.org").unwrap(), Way::Folder(dir.path().join("file/mail")));
+    fs::write(dir.path().join("file"), "").unwrap();
+    assert!(reason(&blocked, &mail("ann@example.org")).await.contains("file/mail"));
+}

@@ -1,0 +1,165 @@
+"""A mail server for the tests. It keeps every mail it accepts as a file of JSON, and misbehaves as it is told.
+
+Each line that it reads is a behaviour, answered by a line; where there is nothing more to read, it ends.
+"""
+
+import argparse
+import asyncio
+import base64
+import email
+import email.policy
+import json
+import os
+import ssl
+import sys
+
+from aiosmtpd.smtp import SMTP, AuthResult
+
+
+class Behaviour:
+    """What it does at present."""
+
+    def __init__(self):
+        self.name, self.delay = "ok", 0.0
+        self.released = asyncio.Event()
+
+    def become(self, line):
+        name, _, milliseconds = line.partition(" ")
+        self.released.set()
+        self.released = asyncio.Event()
+        self.name, self.delay = name, int(milliseconds or 0) / 1000
+
+
+class Connection(SMTP):
+    """One connection."""
+
+    live = set()
+
+    def connection_made(self, transport):
+        Connection.live.add(self)
+        super().connection_made(transport)
+
+    def connection_lost(self, error):
+        Connection.live.discard(self)
+        super().connection_lost(error)
+
+    async def _handle_client(self):
+        behaviour = self.event_handler.behaviour
+        self.event_handler.connections += 1
+        if behaviour.name == "mute":
+            await behaviour.released.wait()
+        if behaviour.name == "busy":
+            await self.push("421 4.3.2 too busy")
+            self.transport.close()
+            return
+        await super()._handle_client()
+
+    async def push(self, status):
+        await asyncio.sleep(self.event_handler.behaviour.delay)
+        await super().push(status)
+
+
+class Mailboxes:
+    """Everybody's, in one folder."""
+
+    def __init__(self, options):
+        self.options, self.behaviour = options, Behaviour()
+        self.kept, self.connections = 0, 0
+
+    async def handle_RCPT(self, server, session, envelope, address, parameters):
+        if self.behaviour.name == "refuse":
+            return "451 4.3.0 try again later"
+        if self.behaviour.name == "reject":
+            return "550 5.1.1 nobody has\tthis address"
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_DATA(self, server, session, envelope):
+        released = self.behaviour.released
+        if self.behaviour.name == "hang":
+            await released.wait()
+            return "451 4.3.0 nothing was kept"
+        self.keep(session, envelope)
+        if self.behaviour.name == "late":
+            await released.wait()
+        return "250 OK"
+
+    def keep(self, session, envelope):
+        message = email.message_from_bytes(envelope.content, policy=email.policy.default)
+
+        def part(kind):
+            body = message.get_body([kind])
+            return body and body.get_content().replace("\r\n", "\n")
+
+        self.kept += 1
+        mail = {
+            "from": envelope.mail_from,
+            "recipients": envelope.rcpt_tos,
+            "subject": message["Subject"] and str(message["Subject"]),
+            "text": part("plain"),
+            "html": part("html"),
+            "headers": [[name, str(value)] for name, value in message.items()],
+            "raw": base64.b64encode(envelope.content).decode(),
+            "hello": session.host_name,
+            "encrypted": session.ssl is not None or self.options.tls == "wrapped",
+            "signed_in": bool(session.authenticated),
+        }
+        name = f"{self.options.folder}/{self.kept:06}.json"
+        with open(f"{name}.draft", "w") as file:
+            json.dump(mail, file)
+        os.rename(f"{name}.draft", name)
+
+    def authenticate(self, server, session, envelope, mechanism, data):
+        given = (data.login.decode(), data.password.decode())
+        if given == (self.options.user, self.options.password):
+            return AuthResult(success=True)
+        # As careless as a server can be.
+        spoken = base64.b64encode(b"\0" + data.login + b"\0" + data.password).decode()
+        said = f"535 5.7.8 wrong: {given[1]} {spoken}"
+        return AuthResult(success=False, handled=False, message=said)
+
+
+async def main(options):
+    mailboxes = Mailboxes(options)
+    tls = None
+    if options.tls != "none":
+        tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        tls.load_cert_chain(options.certificate, options.key)
+    starttls = options.tls == "starttls"
+
+    def connection():
+        return Connection(
+            mailboxes,
+            enable_SMTPUTF8=options.utf8,
+            tls_context=tls if starttls else None,
+            require_starttls=starttls,
+            auth_required=options.user is not None,
+            auth_require_tls=starttls,
+            authenticator=mailboxes.authenticate,
+            timeout=600,
+        )
+
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(connection, "127.0.0.1", 0, ssl=tls if options.tls == "wrapped" else None)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    lines = asyncio.StreamReader()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
+    while line := (await lines.readline()).decode().strip():
+        if line == "close":
+            for live in list(Connection.live):
+                live.transport.abort()
+        elif line != "connections":
+            mailboxes.behaviour.become(line)
+        print(mailboxes.connections, len(Connection.live), flush=True)
+    os._exit(0)
+
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--folder", required=True)
+parser.add_argument("--tls", choices=["none", "starttls", "wrapped"], default="none")
+parser.add_argument("--certificate")
+parser.add_argument("--key")
+parser.add_argument("--user")
+parser.add_argument("--password")
+parser.add_argument("--utf8", action="store_true")
+asyncio.run(main(parser.parse_args()))
