@@ -2,6 +2,7 @@
 
 mod address;
 mod invitation;
+mod life;
 mod outbox;
 mod registration;
 mod reset;

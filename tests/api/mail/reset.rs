@@ -146,7 +146,7 @@ on_every_database! {
         assert_eq!(faults_of(&reset(&app, mail.token(), ANOTHER).await), ["EXPIRED input.token"]);
         for altered in [
             String::new(), newer.token()[1..].to_owned(), newer.token()[..40].to_owned(), format!("{}A", newer.token()),
-            newer.token().replace("rol_", "ros_"), newer.token().to_uppercase(), format!("{}\0", newer.token()), "x".repeat(10_000),
+            newer.token().replace("rol_", "ros_"), newer.token().to_uppercase(), "x".repeat(10_000),
         ] {
             assert_eq!(faults_of(&reset(&app, &altered, ANOTHER).await), ["EXPIRED input.token"], "{altered:.60}");
         }

@@ -1,0 +1,187 @@
+//! A whole life by mail: with a real mail server, a real browser and the program as it is installed.
+
+use serde_json::{Value, json};
+
+use super::ANOTHER;
+use crate::app::PASSWORD;
+use crate::browser::Browser;
+use crate::process::{Caller, Home, Process};
+use crate::smtp::{Options, Received, Smtp};
+
+const OUTCOME: &str = "#outcome";
+
+/// Where a mail leads.
+fn link(mail: &Received) -> String {
+    let text = mail.text.as_deref().unwrap();
+    text.split_whitespace().find(|word| word.contains("#rol_")).unwrap_or_else(|| panic!("{text}")).to_owned()
+}
+
+/// The last of so many mails that went to an address.
+async fn mail_to(smtp: &Smtp, count: usize, address: &str) -> Received {
+    let mails = smtp.until(count).await;
+    assert_eq!(mails.len(), count, "{mails:#?}");
+    mails.into_iter().rev().find(|mail| mail.recipients == [address]).unwrap()
+}
+
+async fn change(caller: &Caller, mutation: &str, selection: &str, input: Value) -> Value {
+    let mut kind = format!("{mutation}Input");
+    kind[..1].make_ascii_uppercase();
+    let query = format!("mutation ($input: {kind}!) {{ {mutation}(input: $input) {{ success message {selection} }} }}");
+    let payload = caller.data(&query, json!({ "input": input })).await[mutation].clone();
+    assert_eq!(payload["success"], json!(true), "{mutation}: {payload:#}");
+    payload
+}
+
+/// What mail scanners do with links.
+async fn scan(server: &Process, link: &str) {
+    let client = reqwest::Client::new();
+    for _ in 0..3 {
+        assert_eq!(client.get(link).send().await.unwrap().status(), 200);
+        assert_eq!(client.head(link).send().await.unwrap().status(), 200);
+        // Some put the secret where a server sees it.
+        let bare = link.replace('#', "&token=");
+        assert_eq!(client.get(bare).send().await.unwrap().status(), 200);
+    }
+    assert!(!server.err().contains("panicked"));
+}
+
+async fn choose_password(browser: &Browser, password: &str) {
+    browser.write("#password", password).await;
+    browser.write("#again", password).await;
+    browser.click("#submit").await;
+}
+
+in_every_home! {
+    async fn a_person_is_invited_loses_the_password_and_moves_to_another_address(home: Home) {
+        let Some(smtp) = Smtp::start(Options::default()) else { return };
+        let Some(browser) = Browser::start().await else { return };
+        let home = home.with_admin().await;
+        let server = home.serve(&["--smtp-url", &smtp.url()]).await;
+        let admin = server.sign_in(crate::process::ADMIN).await;
+        browser.resize(360, 640).await;
+
+        // Invited, and on to where the administrator wants him to go.
+        let playground = server.url("/");
+        let ada = json!({ "firstName": "Ada", "lastName": "Byron", "email": "ada@x.example", "registrationEmailNextUrl": playground });
+        let id = change(&admin, "createUser", "user { id }", ada).await["user"]["id"].clone();
+        let mail = mail_to(&smtp, 1, "ada@x.example").await;
+        let invited = link(&mail);
+        assert!(invited.starts_with(&server.url("/activate?lang=en#rol_")), "{invited}");
+        scan(&server, &invited).await;
+        browser.open(&invited).await;
+        assert_eq!(browser.run("return location.hash").await, "", "the secret is gone from the address");
+        choose_password(&browser, PASSWORD).await;
+        browser.see("#who", "Signed in as Ada Byron").await;
+        assert_eq!(browser.run("return location.pathname + location.hash").await, "/");
+        let query = "query ($id: ID!) { user(by: { id: $id }) { hasActivated emailVerified invitation { state lastError } } }";
+        let seen = admin.data(query, json!({ "id": id })).await["user"].clone();
+        assert_eq!(seen, json!({ "hasActivated": true, "emailVerified": true, "invitation": { "state": "ACCEPTED", "lastError": null } }));
+        browser.open(&server.url("/health/live")).await;
+        browser.open(&invited).await;
+        choose_password(&browser, ANOTHER).await;
+        browser.see(OUTCOME, "This link is no longer valid").await;
+
+        // Lost, and another one.
+        let session = server.sign_in("ada@x.example").await;
+        change(&server.caller(None), "requestPasswordReset", "", json!({ "email": "ADA@x.example" })).await;
+        let lost = link(&mail_to(&smtp, 2, "ada@x.example").await);
+        scan(&server, &lost).await;
+        browser.open(&lost).await;
+        choose_password(&browser, ANOTHER).await;
+        browser.see(OUTCOME, "Your new password is set").await;
+        assert_eq!(session.try_ask("{ viewer { id } }", &json!({})).await.unwrap()["errors"][0]["extensions"]["code"], json!("UNAUTHENTICATED"));
+        assert_eq!(server.login("ada@x.example", PASSWORD).await["success"], json!(false));
+        let opened = server.login("ada@x.example", ANOTHER).await;
+        mail_to(&smtp, 3, "ada@x.example").await;
+
+        // Elsewhere from now on.
+        let me = server.caller(opened["token"].as_str());
+        change(&me, "requestEmailChange", "", json!({ "newEmail": "ada@y.example", "currentPassword": ANOTHER })).await;
+        let new = link(&mail_to(&smtp, 5, "ada@y.example").await);
+        mail_to(&smtp, 5, "ada@x.example").await;
+        scan(&server, &new).await;
+        browser.open(&new).await;
+        browser.click("#submit").await;
+        browser.see(OUTCOME, "is confirmed").await;
+        assert_eq!(me.data("{ viewer { email emailVerified } }", json!({})).await["viewer"], json!({ "email": "ada@y.example", "emailVerified": true }));
+        assert_eq!(server.login("ada@y.example", ANOTHER).await["success"], json!(true));
+        mail_to(&smtp, 6, "ada@x.example").await;
+        assert_eq!(browser.console().await, [""; 0]);
+        for secret in [&invited, &lost, &new].map(|link| link.split_once('#').unwrap().1.to_owned()) {
+            assert!(!server.err().contains(&secret) && !server.out().contains(&secret), "in the log");
+        }
+    }
+
+    async fn links_begin_with_the_public_address_whatever_a_request_says(home: Home) {
+        let Some(smtp) = Smtp::start(Options::default()) else { return };
+        let home = home.with_admin().await;
+        let server = home.serve(&["--smtp-url", &smtp.url(), "--public-url", "https://people.example.org/roster", "--trusted-proxies", "127.0.0.1"]).await;
+        let query = json!({ "query": "mutation { requestPasswordReset(input: { email: \"root@alder.example.org\" }) { success } }" });
+        let request = reqwest::Client::new().post(server.url("/graphql")).json(&query).header("Host", "evil.example");
+        let request = request.header("X-Forwarded-Host", "evil.example").header("X-Forwarded-Proto", "http").header("Origin", "https://evil.example");
+        let request = request.header("Forwarded", "host=evil.example;proto=http").header("X-Original-URL", "https://evil.example/").header("Referer", "https://evil.example/");
+        assert_eq!(request.send().await.unwrap().status(), 200);
+        let mail = mail_to(&smtp, 1, "root@alder.example.org").await;
+        assert!(link(&mail).starts_with("https://people.example.org/roster/reset?lang=en#rol_"), "{}", link(&mail));
+        let raw = String::from_utf8_lossy(&mail.raw()).into_owned();
+        assert!(!raw.contains("evil"), "{raw}");
+        assert_eq!(mail.header("From"), "Roster <roster@people.example.org>");
+    }
+
+    async fn a_token_is_nowhere_in_the_database_or_the_log(home: Home) {
+        let Some(smtp) = Smtp::start(Options::default()) else { return };
+        let home = home.with_admin().await;
+        let server = home.serve(&["--smtp-url", &smtp.url(), "--log", "trace"]).await;
+        let admin = server.sign_in(crate::process::ADMIN).await;
+        smtp.behave(crate::smtp::Behaviour::Hang);
+        change(&admin, "createUser", "", json!({ "firstName": "Ada", "lastName": "Byron", "email": "ada@x.example" })).await;
+        change(&server.caller(None), "requestPasswordReset", "", json!({ "email": crate::process::ADMIN })).await;
+        smtp.behave(crate::smtp::Behaviour::Ok);
+        let links = smtp.until(2).await;
+        let tokens: Vec<String> = links.iter().map(|mail| link(mail).split_once('#').unwrap().1.to_owned()).collect();
+        for token in &tokens {
+            assert!(!server.err().contains(token) && !server.out().contains(token), "in the log");
+            for end in ["", "-wal"].iter().filter(|_| home.is_sqlite()) {
+                let file = std::fs::read(home.path(&format!("roster-data/roster.db{end}"))).unwrap();
+                assert!(!file.windows(token.len()).any(|part| part == token.as_bytes()), "in the database");
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_nothing_is_set_mails_are_files_and_nobody_registers_himself() {
+    let home = Home::on_sqlite().with_admin().await;
+    let server = home.serve(&[]).await;
+    let admin = server.sign_in(crate::process::ADMIN).await;
+    change(&admin, "createUser", "", json!({ "firstName": "Ada", "lastName": "Byron", "email": "ada@x.example" })).await;
+    let file = crate::process::until(|| async {
+        let entries = std::fs::read_dir(home.path("roster-data/mail")).ok()?;
+        entries.map(|entry| entry.unwrap().path()).find(|path| path.extension().is_some_and(|end| end == "eml"))
+    });
+    let mail = crate::app::Mail::parse(&std::fs::read(file.await.expect("a file")).unwrap());
+    assert_eq!(mail.to, "ada@x.example");
+    assert!(mail.link.unwrap().starts_with(&server.url("/activate")));
+    let stranger = "mutation { registerUser(input: { firstName: \"E\", lastName: \"M\", email: \"e@x.example\" }) { success } }";
+    let refused = server.caller(None).try_ask(stranger, &json!({})).await.unwrap();
+    assert_eq!(refused["errors"][0]["extensions"]["code"], json!("FORBIDDEN"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_demonstration_shows_links_in_its_log_and_a_real_directory_does_not() {
+    let home = Home::on_sqlite();
+    let server = home.serve(&["demo", "--users", "20", "--tokens", "tokens.json"]).await;
+    let tokens: Value = serde_json::from_slice(&std::fs::read(home.path("tokens.json")).unwrap()).unwrap();
+    let admin = server.caller(tokens["license_admin"].as_str());
+    change(&admin, "createUser", "", json!({ "firstName": "Ada", "lastName": "Byron", "email": "ada@x.example" })).await;
+    let shown = crate::process::until(|| async { server.err().contains("/activate?lang=en#rol_").then_some(()) });
+    shown.await.unwrap_or_else(|| panic!("{}", server.err()));
+}
+
+#[tokio::test]
+async fn a_license_for_registrations_must_be_there() {
+    let home = Home::on_sqlite().with_admin().await;
+    let ended = home.run(&["--listen", "127.0.0.1:0", "--registration", "X-9"]).await;
+    assert_eq!(ended.code, 2, "{}", ended.err);
+    assert!(ended.err.contains("--registration X-9 (ROSTER_REGISTRATION)"), "{}", ended.err);
+}
