@@ -295,9 +295,9 @@ async fn whatever_an_address_is_no_mail_has_two_recipients() {
         "-ann@example.org",
         "|eve@example.org",
     ] {
-        let carried = carrier.carry(&mail(to)).await;
-        assert_eq!(server.mails().len(), sent.len() + usize::from(carried.is_ok()), "{to:?}");
-        if carried.is_ok() {
+        let outcome = carrier.carry(&mail(to)).await;
+        assert_eq!(server.mails().len(), sent.len() + usize::from(outcome.is_ok()), "{to:?}");
+        if outcome.is_ok() {
             sent.push(to);
         }
     }
