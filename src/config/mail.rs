@@ -35,8 +35,8 @@ pub struct Mail {
     #[arg(long, env = "ROSTER_SMTP_SECONDS", default_value_t = 60, global = true, value_name = "SECONDS",
           value_parser = clap::value_parser!(u64).range(1..=600))]
     pub smtp_seconds: u64,
-    /// From whom mails come, as Roster <roster@example.org> or the address alone. [default: Roster <roster@HOST>, with the
-    /// host of the public URL]
+    #[arg(help = "From whom mails come, as Roster <roster@example.org> or the address alone \
+                [default: Roster <roster@HOST>, with the host of the public URL]")]
     #[arg(long, env = "ROSTER_MAIL_FROM", global = true, value_name = "ADDRESS", value_parser = carrier::sender)]
     pub mail_from: Option<Mailbox>,
 }

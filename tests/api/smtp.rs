@@ -47,6 +47,8 @@ pub enum Behaviour {
     Refuse,
     /// Every recipient is refused with 550.
     Reject,
+    /// Every mail is refused with 554, once all of it is there.
+    Spurn,
     /// Says nothing when somebody connects.
     Mute,
     /// Keeps no mail, and never says so.
@@ -152,6 +154,7 @@ impl Smtp {
             Behaviour::Busy => "busy".to_owned(),
             Behaviour::Refuse => "refuse".to_owned(),
             Behaviour::Reject => "reject".to_owned(),
+            Behaviour::Spurn => "spurn".to_owned(),
             Behaviour::Mute => "mute".to_owned(),
             Behaviour::Hang => "hang".to_owned(),
             Behaviour::Slow(delay) => format!("slow {}", delay.as_millis()),

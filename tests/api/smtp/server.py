@@ -79,6 +79,8 @@ class Mailboxes:
         if self.behaviour.name == "hang":
             await released.wait()
             return "451 4.3.0 nothing was kept"
+        if self.behaviour.name == "spurn":
+            return "554 5.6.0 nobody wants to read this"
         self.keep(session, envelope)
         if self.behaviour.name == "late":
             await released.wait()
