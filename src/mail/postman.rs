@@ -8,7 +8,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::sea_query::Expr;
 use sea_orm::{
-    ActiveEnum, ColumnTrait, DatabaseBackend, EntityTrait, FromQueryResult, PaginatorTrait, QueryFilter, Statement,
+    ActiveEnum, ColumnTrait, DatabaseBackend, EntityTrait, FromQueryResult, QueryFilter, QuerySelect, Statement,
 };
 use tokio::sync::watch;
 
@@ -91,6 +91,7 @@ impl Postman {
             match self.send_next().await {
                 Ok(true) => continue,
                 Ok(false) => {}
+                Err(Error::Unavailable(cause)) => tracing::warn!(%cause, "mails cannot be sent"),
                 Err(error) => tracing::error!(?error, "mails cannot be sent"),
             }
             let _ = tokio::time::timeout(LOOKS_EVERY, stopped.wait_for(|stopped| *stopped)).await;
@@ -133,8 +134,9 @@ impl Postman {
 
     async fn claim(&self) -> Result<Option<mail::Model>, Error> {
         let now = now();
-        let waits = mail::Entity::find().filter(mail::Column::NextTryAt.lte(now));
-        if waits.clone().count(self.db.read()).await? == 0 {
+        // Looked at first, because to claim takes the turn of who writes.
+        let waits = mail::Entity::find().filter(mail::Column::NextTryAt.lte(now)).limit(1);
+        if waits.one(self.db.read()).await?.is_none() {
             return Ok(None);
         }
         let backend = self.db.write().get_database_backend();
