@@ -260,3 +260,17 @@ async fn a_page_is_had_by_get_and_head_and_in_the_language_asked_for() {
         }
     }
 }
+
+#[tokio::test]
+async fn what_a_page_asks_the_directory_understands() {
+    let app = App::on_sqlite().await;
+    for page in PAGES {
+        let html = reqwest::get(format!("{}{page}", app.url())).await.unwrap().text().await.unwrap();
+        let query = html.split("data-query=\"").nth(1).unwrap().split('"').next().unwrap();
+        let input = if page == CONFIRM_EMAIL { json!({}) } else { json!({ "password": PASSWORD }) };
+        let mut variables = json!({ "input": input });
+        variables["input"]["token"] = json!("rol_x");
+        let done = app.anonymous().data(query, variables).await["done"].clone();
+        assert_eq!(done["errors"], json!([{ "code": "EXPIRED" }]), "{page}: {done:#}");
+    }
+}
