@@ -21,13 +21,15 @@
 //! - [`context`] is what a resolver may ask for
 //! - [`access`] decides who may see and change what, all of it
 //! - [`credential`] has what a person proves by who he is, [`token`] and [`link`] two kinds of it, [`attempt`] counts
-//!   wrong ones; [`profile`] has what a person is by the attributes that a license defines
+//!   wrong ones; [`registration`] is who wants to be entered, [`next_url`] where people may be sent on to; [`profile`] has
+//!   what a person is by the attributes that a license defines
+//! - [`mail`] is written in the transaction that causes it, and sent after it; [`words`] are what is said to people in mails
+//!   and on pages, in each [`language`]
 //! - [`avatar`] makes pictures of files, and keeps them
 //! - [`loader`] has the links between tables, [`gather`] runs them, [`page`] reads a keyset page of any table,
 //!   [`columns`] only what is shown of a row; [`filter`] makes conditions of comparisons
 //! - [`password`] hashes apart from everything else, with a [`key`] that lies outside the database; [`db`] is SQLite or
 //!   PostgreSQL behind the same few calls
-//! - [`words`] are what is said to people in mails and on pages, in each [`language`]
 //!
 //! What is stored, by which rules, in which words:
 //! - [`entity`] has a file for each table: the row, which is also what the API shows, and what may be given for it

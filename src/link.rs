@@ -11,7 +11,8 @@ use crate::db::Db;
 use crate::entity::link::{self, Purpose};
 use crate::entity::{invitation, user};
 use crate::error::Error;
-use crate::scalar::{Id, now};
+use crate::language::Language;
+use crate::scalar::{Id, Url, now};
 use crate::token::{self, Kind};
 
 /// A link that is of use, and the person whom it lets in.
@@ -20,8 +21,26 @@ pub struct Found {
     #[sea_orm(nested)]
     pub person: user::Model,
     pub is_mailed: bool,
-    pub next_url: Option<crate::scalar::Url>,
+    pub next_url: Option<Url>,
     pub new_email: Option<String>,
+}
+
+/// The path of the page that links of a purpose lead to.
+#[must_use]
+pub fn path(purpose: Purpose) -> &'static str {
+    match purpose {
+        Purpose::Activation => "/activate",
+        Purpose::PasswordReset => "/reset",
+        Purpose::EmailChange => "/confirm-email",
+    }
+}
+
+/// Where the link of a token leads, at the server's public address: to a page in a language or, without one, in that of the
+/// browser. No browser sends what stands behind the `#`.
+#[must_use]
+pub fn url(public_url: &str, purpose: Purpose, language: Option<Language>, token: &str) -> String {
+    let query = language.map(|language| format!("?lang={}", language.tag())).unwrap_or_default();
+    format!("{}{}{query}#{token}", public_url.trim_end_matches('/'), path(purpose))
 }
 
 /// A link of a person, without what some have.
@@ -140,4 +159,19 @@ pub async fn revoke(transaction: &DatabaseTransaction, people: &[Id]) -> Result<
         .await?;
     let of_people = link::Column::UserId.is_in(people.iter().copied());
     Ok(link::Entity::delete_many().filter(of_people).exec(transaction).await?.rows_affected)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_has_the_language_before_its_secret() {
+        let base = "https://people.example.org/roster";
+        for public_url in [base.to_owned(), format!("{base}/")] {
+            let french = url(&public_url, Purpose::Activation, Some(Language::French), "rol_x");
+            assert_eq!(french, "https://people.example.org/roster/activate?lang=fr#rol_x");
+            assert_eq!(url(&public_url, Purpose::PasswordReset, None, "rol_x"), "https://people.example.org/roster/reset#rol_x");
+        }
+    }
 }

@@ -18,11 +18,12 @@ use roster::config::{
 };
 use roster::db::{self, Db};
 use roster::entity::license::LicenseKind;
+use roster::entity::link::Purpose;
 use roster::license::Terms;
 use roster::mail::postman::Postman;
 use roster::password::Hasher;
 use roster::scalar::Id;
-use roster::{account, audit, demo, doctor, import, key, license, pages, schema, server};
+use roster::{account, audit, demo, doctor, import, key, license, link, schema, server};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -302,7 +303,7 @@ async fn link_admin(settings: &Settings, admin: &AdminLink) -> anyhow::Result<()
 
 fn show_link(settings: &Settings, token: &str) {
     println!("The password is set by this link, once, within 14 days, while the server runs:");
-    println!("    {}", pages::link(&settings.public_url(settings.listen), pages::ACTIVATE, None, token));
+    println!("    {}", link::url(&settings.public_url(settings.listen), Purpose::Activation, None, token));
 }
 
 fn read_password() -> anyhow::Result<String> {

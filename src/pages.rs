@@ -5,79 +5,46 @@ use askama::Template;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use poem::http::{HeaderMap, StatusCode, header};
 use poem::{Request, Response, Route, endpoint::make_sync, get};
+use sea_orm::Iterable;
 use url::form_urlencoded;
 
+use crate::entity::link::Purpose;
 use crate::language::Language;
+use crate::link;
 use crate::password::LONGEST;
 use crate::words::Words;
-
-/// Where a link to activate an account leads.
-pub const ACTIVATE: &str = "/activate";
-/// Where a link to replace a lost password leads.
-pub const RESET: &str = "/reset";
-/// Where a link to confirm an e-mail address leads.
-pub const CONFIRM_EMAIL: &str = "/confirm-email";
 
 /// Adds the pages, by GET and HEAD; a new password needs at least so many characters.
 #[must_use]
 pub fn add_to(route: Route, shortest_password: usize) -> Route {
-    [Purpose::Activate, Purpose::Reset, Purpose::ConfirmEmail].into_iter().fold(route, |route, purpose| {
-        route.at(purpose.path(), get(make_sync(move |request| answer(&request, purpose, shortest_password))))
+    Purpose::iter().fold(route, |route, purpose| {
+        route.at(link::path(purpose), get(make_sync(move |request| answer(&request, purpose, shortest_password))))
     })
 }
 
-/// The link of a token, at the server's public address, to a page in a language; without one, in that of the browser.
-#[must_use]
-pub fn link(public_url: &str, page: &str, language: Option<Language>, token: &str) -> String {
-    let query = language.map(|language| format!("?lang={}", language.tag())).unwrap_or_default();
-    format!("{}{page}{query}#{token}", public_url.trim_end_matches('/'))
+/// Under which message the page has its own words.
+fn message(purpose: Purpose) -> &'static str {
+    match purpose {
+        Purpose::Activation => "activate",
+        Purpose::PasswordReset => "reset",
+        Purpose::EmailChange => "confirm-email",
+    }
 }
 
-/// What a page is for.
-#[derive(Clone, Copy, Debug)]
-enum Purpose {
-    Activate,
-    Reset,
-    ConfirmEmail,
-}
-
-impl Purpose {
-    fn path(self) -> &'static str {
-        match self {
-            Self::Activate => ACTIVATE,
-            Self::Reset => RESET,
-            Self::ConfirmEmail => CONFIRM_EMAIL,
+/// What the page sends once its button is pressed.
+fn query(purpose: Purpose) -> &'static str {
+    match purpose {
+        Purpose::Activation => {
+            "mutation ($input: ActivateAccountInput!) \
+             { done: activateAccount(input: $input) { success nextUrl token errors { code } } }"
         }
-    }
-
-    /// Under which message the page has its own words.
-    fn message(self) -> &'static str {
-        match self {
-            Self::Activate => "activate",
-            Self::Reset => "reset",
-            Self::ConfirmEmail => "confirm-email",
+        Purpose::PasswordReset => {
+            "mutation ($input: ResetPasswordInput!) \
+             { done: resetPassword(input: $input) { success errors { code } } }"
         }
-    }
-
-    fn sets_password(self) -> bool {
-        matches!(self, Self::Activate | Self::Reset)
-    }
-
-    /// What the page sends once its button is pressed.
-    fn query(self) -> &'static str {
-        match self {
-            Self::Activate => {
-                "mutation ($input: ActivateAccountInput!) \
-                 { done: activateAccount(input: $input) { success nextUrl token errors { code } } }"
-            }
-            Self::Reset => {
-                "mutation ($input: ResetPasswordInput!) \
-                 { done: resetPassword(input: $input) { success errors { code } } }"
-            }
-            Self::ConfirmEmail => {
-                "mutation ($input: ConfirmEmailChangeInput!) \
-                 { done: confirmEmailChange(input: $input) { success errors { code } } }"
-            }
+        Purpose::EmailChange => {
+            "mutation ($input: ConfirmEmailChangeInput!) \
+             { done: confirmEmailChange(input: $input) { success errors { code } } }"
         }
     }
 }
@@ -93,9 +60,17 @@ struct Page<'a> {
 }
 
 impl Page<'_> {
+    fn sets_password(&self) -> bool {
+        self.purpose != Purpose::EmailChange
+    }
+
+    fn query(&self) -> &'static str {
+        query(self.purpose)
+    }
+
     /// What this page says, and no other.
     fn own(&self, part: &str) -> String {
-        self.words.say(&format!("{}.{part}", self.purpose.message()))
+        self.words.say(&format!("{}.{part}", message(self.purpose)))
     }
 
     /// A rule for the length of passwords.
@@ -147,16 +122,6 @@ pub(crate) mod tests {
     /// Every page in one text.
     pub fn every_page_in(words: &Words) -> String {
         let page = |purpose| Page { purpose, words, shortest: 12, longest: LONGEST, nonce: "" }.render().unwrap();
-        [Purpose::Activate, Purpose::Reset, Purpose::ConfirmEmail].map(page).concat()
-    }
-
-    #[test]
-    fn a_link_has_the_language_before_its_secret() {
-        let base = "https://people.example.org/roster";
-        for public_url in [base.to_owned(), format!("{base}/")] {
-            let french = link(&public_url, ACTIVATE, Some(Language::French), "rol_x");
-            assert_eq!(french, "https://people.example.org/roster/activate?lang=fr#rol_x");
-            assert_eq!(link(&public_url, RESET, None, "rol_x"), "https://people.example.org/roster/reset#rol_x");
-        }
+        Purpose::iter().map(page).collect()
     }
 }

@@ -18,12 +18,11 @@ use super::preparing::{Prepared, Preparing};
 use crate::audit::{self, Change, Entry};
 use crate::db::Db;
 use crate::entity::audit_event::AuditAction;
-use crate::entity::link::Purpose;
 use crate::entity::mail::{self, Kind};
 use crate::entity::{invitation, license, registration, user};
 use crate::error::Error;
 use crate::key::Key;
-use crate::pages;
+use crate::link as links;
 use crate::scalar::{Id, now};
 use crate::text;
 
@@ -148,7 +147,7 @@ impl Postman {
 
     async fn send(&self, prepared: &Prepared) -> Result<(), String> {
         let Prepared { mail, name, organisation, language, link } = prepared;
-        let url = link.as_ref().map(|link| self.url(prepared, link));
+        let url = link.as_ref().map(|link| links::url(&self.public_url, link.purpose, Some(*language), &link.token));
         let link = link.as_ref().zip(url.as_deref()).map(|(link, url)| letter::Link { url, lives: link.lives() });
         let letter = Letter { kind: mail.kind, language: *language, name: name.as_deref(), organisation, link };
         let written = letter.write().map_err(|error| {
@@ -170,15 +169,6 @@ impl Postman {
             tracing::info!(to = mail.address, link = url, "mail: {kind}");
         }
         Ok(())
-    }
-
-    fn url(&self, prepared: &Prepared, link: &super::preparing::Link) -> String {
-        let page = match link.purpose {
-            Purpose::Activation => pages::ACTIVATE,
-            Purpose::PasswordReset => pages::RESET,
-            Purpose::EmailChange => pages::CONFIRM_EMAIL,
-        };
-        pages::link(&self.public_url, page, Some(prepared.language), &link.token)
     }
 
     async fn note_sent(&self, mail: &mail::Model) -> Result<(), Error> {

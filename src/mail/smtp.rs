@@ -1,11 +1,9 @@
-//! Mails are given to a mail server, over a connection that may serve several of them.
-//!
-//! lettre's own pool takes a connection back on which a mail was given up half-way. The next mail would read the answers to
-//! the one before, and count as sent when it is not. Here a connection is kept after a success and at no other time.
+//! Mails are given to a mail server, each over a connection of its own: one on which a mail was given up half-way would
+//! take the answer to that for the answer to the next.
 
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use lettre::address::Envelope;
@@ -13,17 +11,14 @@ use lettre::transport::smtp::Error;
 use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
 use lettre::transport::smtp::client::{AsyncSmtpConnection, TlsParameters};
 use lettre::transport::smtp::extension::ClientId;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use super::relay::{Authority, Encryption, Relay, tls_with};
 
-/// So many connections wait for the next mail, and so long.
-const MOST_IDLE: usize = 4;
-const IDLE: Duration = Duration::from_secs(10);
-/// How long a connection that has waited may take to show that it still serves.
-const PROBE: Duration = Duration::from_secs(3);
+/// How long taking leave of the server may take.
+const LEAVE: Duration = Duration::from_secs(3);
 
-/// A mail server, and the connections to it that wait for the next mail; cheap to clone.
+/// A mail server; cheap to clone.
 #[derive(Clone)]
 pub struct Smtp(Arc<Line>);
 
@@ -34,13 +29,6 @@ struct Line {
     name: ClientId,
     /// For one mail, everything included.
     deadline: Duration,
-    idle: Mutex<Idle>,
-}
-
-#[derive(Default)]
-struct Idle {
-    connections: Vec<(Instant, AsyncSmtpConnection)>,
-    is_swept: bool,
 }
 
 impl Smtp {
@@ -50,8 +38,7 @@ impl Smtp {
     /// Where an authority's certificate cannot be used.
     pub fn new(relay: Relay, authority: Option<&Authority>, domain: &str, deadline: Duration) -> Result<Self, String> {
         let tls = tls_with(&relay.host, authority)?;
-        let idle = Mutex::default();
-        Ok(Self(Arc::new(Line { relay, tls, name: name_of(domain), deadline, idle })))
+        Ok(Self(Arc::new(Line { relay, tls, name: name_of(domain), deadline })))
     }
 
     /// Gives a mail to the server.
@@ -67,35 +54,11 @@ impl Smtp {
     }
 
     async fn attempt(&self, envelope: &Envelope, mail: &[u8]) -> Result<(), Error> {
-        let mut connection = match self.kept().await {
-            Some(connection) => connection,
-            None => self.0.connect().await?,
-        };
+        let mut connection = self.0.connect().await?;
         connection.send(envelope, mail).await?;
-        self.keep(connection);
+        // The mail is the server's; whatever it says to that changes nothing.
+        tokio::spawn(async move { timeout(LEAVE, connection.abort()).await });
         Ok(())
-    }
-
-    /// A connection that has waited and still serves.
-    async fn kept(&self) -> Option<AsyncSmtpConnection> {
-        let (_, mut connection) = self.0.idle().connections.pop()?;
-        if timeout(PROBE.min(self.0.deadline / 4), connection.test_connected()).await.unwrap_or(false) {
-            return Some(connection);
-        }
-        // Where one has ended, so have those that wait for longer.
-        self.0.idle().connections.clear();
-        None
-    }
-
-    fn keep(&self, connection: AsyncSmtpConnection) {
-        let mut idle = self.0.idle();
-        if idle.connections.len() < MOST_IDLE {
-            idle.connections.push((Instant::now(), connection));
-            if !idle.is_swept {
-                idle.is_swept = true;
-                tokio::spawn(sweep(Arc::downgrade(&self.0)));
-            }
-        }
     }
 }
 
@@ -122,19 +85,6 @@ impl Line {
         Ok(connection)
     }
 
-    fn idle(&self) -> MutexGuard<'_, Idle> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The connections that have waited long enough; none where no more are left to be looked after.
-    fn take_old(&self) -> Option<Vec<AsyncSmtpConnection>> {
-        let mut idle = self.idle();
-        idle.is_swept = !idle.connections.is_empty();
-        let old = idle.connections.extract_if(.., |(since, _)| since.elapsed() >= IDLE);
-        let old: Vec<_> = old.map(|(_, connection)| connection).collect();
-        idle.is_swept.then_some(old)
-    }
-
     /// What a server says may repeat what it was told.
     fn reason(&self, error: &Error) -> String {
         let mut cause: &dyn std::error::Error = error;
@@ -152,18 +102,6 @@ impl Line {
             }
         }
         reason
-    }
-}
-
-/// Takes leave on connections that no mail has come for.
-async fn sweep(line: Weak<Line>) {
-    loop {
-        sleep(IDLE).await;
-        let Some(old) = line.upgrade().and_then(|line| line.take_old()) else { return };
-        for mut connection in old {
-            // Closed it is either way.
-            let _ = timeout(PROBE, connection.abort()).await;
-        }
     }
 }
 

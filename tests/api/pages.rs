@@ -3,20 +3,21 @@
 use async_graphql::MaybeUndefined::{Undefined, Value as Given};
 use roster::entity::user::UserFields;
 use roster::language::Language;
-use roster::pages::{ACTIVATE, CONFIRM_EMAIL, RESET};
+use roster::entity::link::Purpose;
+use roster::link;
 use roster::words::Words;
 use serde_json::{Value, json};
 
 use crate::app::{App, PASSWORD};
 use crate::browser::Browser;
 
-const PAGES: [&str; 3] = [ACTIVATE, RESET, CONFIRM_EMAIL];
+const PAGES: [&str; 3] = ["/activate", "/reset", "/confirm-email"];
 const OUTCOME: &str = "#outcome";
 const BUTTON: &str = "#form button";
 
 /// A link to a page, in a language.
-fn link(app: &App, page: &str, language: Language, token: &str) -> String {
-    roster::pages::link(&app.url(), page, Some(language), token)
+fn url(app: &App, purpose: Purpose, language: Language, token: &str) -> String {
+    link::url(&app.url(), purpose, Some(language), token)
 }
 
 /// Opens a link, by a way that is no mere step within the page.
@@ -63,7 +64,7 @@ async fn a_link_leads_to_a_page_that_sets_the_password_in_the_language_of_the_pe
         app.create("Ada", app.license, fields, Undefined).await;
         let token = roster::account::new_link(&app.db, &email).await.unwrap();
 
-        open(&browser, &link(&app, ACTIVATE, language, &token)).await;
+        open(&browser, &url(&app, Purpose::Activation, language, &token)).await;
         let bare = format!("{}/activate?lang={}", app.url(), language.tag());
         assert_eq!(browser.run("return location.href").await, bare, "the secret is gone");
         browser.see("h1", &words.say("activate.title")).await;
@@ -88,7 +89,7 @@ async fn a_link_leads_to_a_page_that_sets_the_password_in_the_language_of_the_pe
         let login = json!({ "login": email, "password": PASSWORD });
         assert_eq!(app.anonymous().change("login", "", login).await["success"], json!(true));
 
-        open(&browser, &link(&app, ACTIVATE, language, &token)).await;
+        open(&browser, &url(&app, Purpose::Activation, language, &token)).await;
         fill_in(&browser, PASSWORD, PASSWORD).await;
         browser.see(OUTCOME, &words.say("activate.expired")).await;
     }
@@ -119,7 +120,7 @@ async fn a_lost_password_is_replaced() {
     let app = App::on_sqlite().await;
     let words = Words::of(Language::French);
     let refused = |code| json!({ "data": { "done": { "success": false, "errors": [{ "code": code }] } } });
-    open(&browser, &link(&app, RESET, Language::French, "rol_x")).await;
+    open(&browser, &url(&app, Purpose::PasswordReset, Language::French, "rol_x")).await;
     for (code, key) in
         [("TOO_SHORT", "password.too-short"), ("TOO_LONG", "password.too-long"), ("INVALID", "password.easy")]
     {
@@ -148,7 +149,7 @@ async fn a_lost_password_is_replaced() {
     assert_eq!(sent[0]["body"]["variables"], json!({ "input": { "token": "rol_x", "password": PASSWORD } }));
     assert_eq!((sent.as_array().unwrap().len(), &sent[0]["address"]), (1, &json!("graphql")));
 
-    open(&browser, &link(&app, RESET, Language::French, "rol_x")).await;
+    open(&browser, &url(&app, Purpose::PasswordReset, Language::French, "rol_x")).await;
     answer(&browser, Some(&refused("EXPIRED"))).await;
     fill_in(&browser, PASSWORD, PASSWORD).await;
     browser.see(OUTCOME, &words.say("reset.expired")).await;
@@ -166,7 +167,7 @@ async fn an_address_is_confirmed_by_a_button_that_works_once() {
         (json!({ "success": false, "errors": [{ "code": "TAKEN" }] }), "confirm-email.taken"),
     ];
     for (done, key) in cases {
-        open(&browser, &link(&app, CONFIRM_EMAIL, Language::Italian, "rol_x")).await;
+        open(&browser, &url(&app, Purpose::EmailChange, Language::Italian, "rol_x")).await;
         answer(&browser, Some(&json!({ "data": { "done": done } }))).await;
         let twice = "const button = document.querySelector('#submit'); button.click(); button.click()
                      button.form.dispatchEvent(new SubmitEvent('submit', { cancelable: true }))";
@@ -184,7 +185,7 @@ async fn who_is_awaited_elsewhere_is_sent_on_with_the_session() {
     let app = App::on_sqlite().await;
     let next = format!("{}/?from=activation", app.url());
     let done = json!({ "success": true, "nextUrl": next, "token": "ros_x", "errors": [] });
-    open(&browser, &link(&app, ACTIVATE, Language::English, "rol_x")).await;
+    open(&browser, &url(&app, Purpose::Activation, Language::English, "rol_x")).await;
     answer(&browser, Some(&json!({ "data": { "done": done } }))).await;
     // What comes next may take the token out of its address at once.
     let watch = "window.navigation.addEventListener('navigate', event => { window.name = event.destination.url })";
@@ -204,10 +205,10 @@ async fn a_link_without_its_end_says_so_and_a_whole_one_in_the_same_tab_is_taken
     let Some(browser) = Browser::start().await else { return };
     let app = App::on_sqlite().await;
     let words = Words::of(Language::French);
-    open(&browser, &link(&app, RESET, Language::French, "")).await;
+    open(&browser, &url(&app, Purpose::PasswordReset, Language::French, "")).await;
     browser.see(OUTCOME, &words.say("page.incomplete")).await;
     assert_eq!(browser.run("return document.querySelector('#form')").await, Value::Null);
-    browser.open(&link(&app, RESET, Language::French, "rol_x")).await;
+    browser.open(&url(&app, Purpose::PasswordReset, Language::French, "rol_x")).await;
     browser.see(BUTTON, &words.say("password.submit")).await;
 }
 
@@ -267,7 +268,7 @@ async fn what_a_page_asks_the_directory_understands() {
     for page in PAGES {
         let html = reqwest::get(format!("{}{page}", app.url())).await.unwrap().text().await.unwrap();
         let query = html.split("data-query=\"").nth(1).unwrap().split('"').next().unwrap();
-        let input = if page == CONFIRM_EMAIL { json!({}) } else { json!({ "password": PASSWORD }) };
+        let input = if page == "/confirm-email" { json!({}) } else { json!({ "password": PASSWORD }) };
         let mut variables = json!({ "input": input });
         variables["input"]["token"] = json!("rol_x");
         let done = app.anonymous().data(query, variables).await["done"].clone();
