@@ -25,6 +25,7 @@ fn fields_of(type_name: &str) -> Vec<String> {
         "adminRights" => "adminRights { isSuperuser isGroupAdmin }".to_owned(),
         "attributes" => "attributes { name label value }".to_owned(),
         "sessions" => "sessions { id }".to_owned(),
+        "invitation" => "invitation { state }".to_owned(),
         "viewerCan" => "viewerCan { update setActive delete seePrivate seeAdminRights }".to_owned(),
         _ => name.to_owned(),
     };

@@ -21,7 +21,16 @@ pub const SEEN: &str = "fragment Seen on User { id mobile birthDate externalId l
 pub const NEVER_NULL: [&str; 8] =
     ["nodes", "users", "searchUsers", "groups", "institutions", "attributeDefinitions", "apiKeys", "auditEvents"];
 /// The mutations of which a request may have one.
-pub const CREDENTIALS: [&str; 4] = ["login", "activateAccount", "changePassword", "setPin"];
+pub const CREDENTIALS: [&str; 8] = [
+    "login",
+    "activateAccount",
+    "changePassword",
+    "setPin",
+    "resetPassword",
+    "requestEmailChange",
+    "requestPasswordReset",
+    "registerUser",
+];
 
 /// What came of all cells so far.
 #[derive(Default)]
