@@ -245,6 +245,7 @@ fn newcomer(number: usize, password: Option<&str>) -> Value {
         "username": format!("newcomer.{number}"),
         "email": address_of(number),
         "position": "Nurse",
+        "sendRegistrationEmail": false,
         "userType": "CLINICIAN",
     });
     if let (Some(password), Some(fields)) = (password, input.as_object_mut()) {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::ANOTHER;
-use crate::app::PASSWORD;
+use crate::app::{PASSWORD, input_of};
 use crate::browser::Browser;
 use crate::process::{Caller, Home, Process};
 use crate::smtp::{Options, Received, Smtp};
@@ -24,8 +24,7 @@ async fn mail_to(smtp: &Smtp, count: usize, address: &str) -> Received {
 }
 
 async fn change(caller: &Caller, mutation: &str, selection: &str, input: Value) -> Value {
-    let mut kind = format!("{mutation}Input");
-    kind[..1].make_ascii_uppercase();
+    let kind = input_of(mutation);
     let query = format!("mutation ($input: {kind}!) {{ {mutation}(input: $input) {{ success message {selection} }} }}");
     let payload = caller.data(&query, json!({ "input": input })).await[mutation].clone();
     assert_eq!(payload["success"], json!(true), "{mutation}: {payload:#}");

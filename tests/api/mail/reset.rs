@@ -145,7 +145,7 @@ on_every_database! {
         let newer = mail_of(&app, "mike.ada@x.example").await;
         assert_eq!(faults_of(&reset(&app, mail.token(), ANOTHER).await), ["EXPIRED input.token"]);
         for altered in [
-            String::new(), newer.token()[1..].to_owned(), newer.token()[..40].to_owned(), format!("{}A", newer.token()),
+            String::new(), newer.token().replacen('r', "", 1), newer.token().chars().take(40).collect(), format!("{}A", newer.token()),
             newer.token().replace("rol_", "ros_"), newer.token().to_uppercase(), "x".repeat(10_000),
         ] {
             assert_eq!(faults_of(&reset(&app, &altered, ANOTHER).await), ["EXPIRED input.token"], "{altered:.60}");
