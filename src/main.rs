@@ -156,6 +156,9 @@ async fn run(
     let ways = Ways { next_urls: settings.next_urls(&public_url), registration };
     let carrier = settings.carrier(default_dir, &public_url).map_err(WrongSetting)?;
     let postman = Postman::new(db.clone(), hasher.key(), &public_url, carrier, settings.mail_takes());
+    if settings.mail.smtp_url.is_some() && settings.public_url.is_none() {
+        tracing::warn!("links in mails lead to {public_url}; people may know the server by another address (--public-url)");
+    }
     let postman = if default_dir == DEMO_DIR { postman.who_shows_links() } else { postman };
     // Before anybody can know that the server is there, and stop it.
     let stopped = server::stop_signal()?;

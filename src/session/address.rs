@@ -17,7 +17,7 @@ use crate::error::{Error, ErrorCode};
 use crate::form::{Form, rule};
 use crate::mail::{self, Desk};
 use crate::scalar::now;
-use crate::{link, text};
+use crate::{attempt, link, text};
 
 /// Sends the link by which a new address takes the place of the viewer's present one, which is told. Whether somebody else has the address
 /// is found when the mail is to be sent: he gets another one then.
@@ -35,6 +35,10 @@ pub async fn request(gate: &Gate<'_>, viewer: &Viewer, new_email: &str, password
     }
     form.finish()?;
     let verified = gate.prove(&person, password, "currentPassword").await?;
+    let mailbox = gate.hasher.blind(&text::canonical_email(&new_email));
+    if !attempt::may_write_to(gate.db, &mailbox, gate.client.ip_address).await? {
+        return Ok(());
+    }
 
     let transaction = gate.db.begin().await?;
     let person = lock_active(&transaction, user_id).await?;

@@ -77,7 +77,7 @@ impl ByMailMutation {
     }
 
     /// Asks for another e-mail address: a link goes to the new one, which takes the place of the present one when it is used within two
-    /// hours; the present one is told. A change of the password stops it. Open to everybody who is signed in and knows the own password.
+    /// hours; the present one is told. A change of the password stops it. At most 3 mails within 15 minutes go to one address. Open to everybody who is signed in and knows the own password.
     async fn request_email_change(
         &self,
         ctx: &Context<'_>,

@@ -102,6 +102,17 @@ on_every_database! {
         assert_eq!(link::Entity::find().all(app.db.read()).await.unwrap(), []);
     }
 
+    async fn nobody_is_written_to_again_and_again_however_often_it_is_asked_for(app: App) {
+        ada(&app).await;
+        let me = signed_in(&app).await;
+        for _ in 0..5 {
+            assert_eq!(request(&me, "victim@y.example").await["success"], json!(true));
+        }
+        let mails = app.mails().await;
+        assert_eq!(mails.iter().filter(|mail| mail.to == "victim@y.example").count(), 1, "the newest of three");
+        assert_eq!(mails.iter().filter(|mail| mail.to == "ada@x.example").count(), 3);
+    }
+
     async fn an_address_that_was_taken_meanwhile_is_not_taken_away(app: App) {
         ada(&app).await;
         let me = signed_in(&app).await;
