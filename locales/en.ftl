@@ -67,7 +67,7 @@ pin-changed =
 
 email-changed =
     .subject = Your e-mail address was changed
-    .reason = Another e-mail address has taken the place of this one for your account in the directory of {$organisation}. From now on messages go there.
+    .reason = The e-mail address of your account in the directory of {$organisation} was changed or removed. From now on no messages about it come here.
     .otherwise = If you know nothing of this, tell an administrator at once.
 
 ## Pages that links lead to.

@@ -67,7 +67,7 @@ pin-changed =
 
 email-changed =
     .subject = Votre adresse e-mail a été modifiée
-    .reason = Une autre adresse e-mail a remplacé celle-ci pour votre compte dans l’annuaire de l’organisation « {$organisation} ». Les messages y sont désormais envoyés.
+    .reason = L’adresse e-mail de votre compte dans l’annuaire de l’organisation « {$organisation} » a été modifiée ou supprimée. Les messages concernant ce compte ne sont plus envoyés ici.
     .otherwise = Si vous n’avez pas connaissance de ce changement, prévenez immédiatement l’administration de l’annuaire.
 
 ## Pages auxquelles mènent les liens.

@@ -67,7 +67,7 @@ pin-changed =
 
 email-changed =
     .subject = Il Suo indirizzo e-mail è stato modificato
-    .reason = Un altro indirizzo e-mail ha sostituito questo per il Suo account nell’elenco degli utenti dell’organizzazione «{$organisation}». D’ora in poi i messaggi saranno inviati lì.
+    .reason = L’indirizzo e-mail del Suo account nell’elenco degli utenti dell’organizzazione «{$organisation}» è stato modificato o rimosso. D’ora in poi i messaggi relativi a questo account non arriveranno più qui.
     .otherwise = Se non ne è al corrente, avvisi subito un amministratore.
 
 ## Pagine a cui conducono i link.

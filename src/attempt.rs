@@ -8,15 +8,14 @@ use sea_orm::{ConnectionTrait, DatabaseConnection, Statement, Value};
 use sha2::{Digest, Sha256};
 
 use crate::db::Db;
+use crate::entity::mail::Kind;
 use crate::error::Error;
 use crate::scalar::{Id, now};
 
 /// Wrong secrets count together for so long, and so long a lock lasts.
 const WITHIN: TimeDelta = TimeDelta::minutes(15);
-/// So many mails go to one address within that time because somebody unknown asked for them; the others are passed over.
+/// So many mails of a kind go to one address within that time because somebody asked for them; the others are passed over.
 const MOST_MAILS_TO_MAILBOX: i32 = 3;
-/// So many mails may be asked for from one network address.
-const MOST_MAILS_FROM_ADDRESS: i32 = 50;
 /// So many wrong secrets lock an account.
 const MOST_OF_ACCOUNT: i32 = 10;
 
@@ -67,11 +66,11 @@ impl Counter {
         }
     }
 
-    /// Of the mails that go to an address because somebody unknown asked for them. It comes blinded, whether there is such an
-    /// address or not.
+    /// Of the mails of a kind that go to an address because somebody asked for them. It comes blinded, whether there is such
+    /// an address or not. Each kind has its own: who asks for one keeps nobody from another.
     #[must_use]
-    pub fn of_mailbox(blinded: &[u8]) -> Self {
-        Self::new("mailbox", blinded)
+    pub fn of_mailbox(what: Kind, blinded: &[u8]) -> Self {
+        Self::new(&format!("mailbox {what:?}"), blinded)
     }
 
     /// Of the mails that are asked for from a network address, told apart as by [`Counter::of_address`].
@@ -129,18 +128,23 @@ pub async fn count_of_address(db: &Db, counter: &Counter, most: u32) -> Result<(
     if i64::from(wrong) > i64::from(most) { Err(too_many()) } else { Ok(()) }
 }
 
-/// Counts a mail to an address, blinded, that somebody at a network address asks for; false where it has had enough of them.
+/// Counts a mail of a kind to an address, blinded, that somebody at a network address asks for, from which `most` are
+/// allowed; false where the address has had enough of them.
 ///
 /// # Errors
 /// `RateLimited` where too many were asked for from there; whatever the database says.
-pub async fn may_write_to(db: &Db, mailbox: &[u8], from: Option<IpAddr>) -> Result<bool, Error> {
+pub async fn may_write_to(
+    db: &Db,
+    (what, mailbox): (Kind, &[u8]),
+    (from, most): (Option<IpAddr>, u32),
+) -> Result<bool, Error> {
     if let Some(from) = from
-        && count(db, &Counter::of_mails_from(from), 0).await? > MOST_MAILS_FROM_ADDRESS
+        && i64::from(count(db, &Counter::of_mails_from(from), 0).await?) > i64::from(most)
     {
         let message = "Too many mails were asked for from your network address; try again in a quarter of an hour.";
         return Err(Error::RateLimited(message.to_owned()));
     }
-    Ok(count(db, &Counter::of_mailbox(mailbox), 0).await? <= MOST_MAILS_TO_MAILBOX)
+    Ok(count(db, &Counter::of_mailbox(what, mailbox), 0).await? <= MOST_MAILS_TO_MAILBOX)
 }
 
 fn too_many() -> Error {

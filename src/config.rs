@@ -252,7 +252,7 @@ pub struct Settings {
     #[arg(long, env = "ROSTER_SESSION_IDLE_HOURS", default_value_t = 12, global = true, value_name = "HOURS",
           value_parser = clap::value_parser!(u64).range(1..=8_760))]
     pub session_idle_hours: u64,
-    /// Wrong secrets that may come from one network address within a quarter of an hour.
+    /// Wrong secrets that may come from one network address within a quarter of an hour, and as many requests for mails.
     #[arg(long, env = "ROSTER_WRONG_SECRETS_PER_ADDRESS", default_value_t = 100, global = true, value_name = "N",
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub wrong_secrets_per_address: u32,

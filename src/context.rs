@@ -44,7 +44,7 @@ pub struct Lifetime {
 #[derive(Clone, Copy, Debug)]
 pub struct Rules {
     pub lifetime: Lifetime,
-    /// So many wrong secrets may come from one network address within a quarter of an hour.
+    /// So many wrong secrets may come from one network address within a quarter of an hour, and as many requests for mails.
     pub most_wrong_of_address: u32,
 }
 

@@ -65,8 +65,22 @@ pub fn of(person: &user::Model, purpose: Purpose, token: &str) -> link::Model {
 /// Whatever the database says.
 pub async fn make(transaction: &DatabaseTransaction, person: &user::Model) -> Result<String, Error> {
     let token = token::new(Kind::Link)?;
+    expire_invitations(transaction, &[person.id]).await?;
     put(transaction, of(person, Purpose::Activation, &token)).await?;
     Ok(token)
+}
+
+/// Ends the invitations of some people that they have not accepted.
+async fn expire_invitations(transaction: &DatabaseTransaction, people: &[Id]) -> Result<(), Error> {
+    let now = now();
+    invitation::Entity::update_many()
+        .col_expr(invitation::Column::ExpiresAt, Expr::value(now))
+        .filter(invitation::Column::UserId.is_in(people.iter().copied()))
+        .filter(invitation::Column::AcceptedAt.is_null())
+        .filter(invitation::Column::ExpiresAt.gt(now))
+        .exec(transaction)
+        .await?;
+    Ok(())
 }
 
 /// Stores a link in the place of an older one.
@@ -149,14 +163,7 @@ pub async fn revoke_one(db: &impl ConnectionTrait, token: &str) -> Result<(), Er
 /// # Errors
 /// Whatever the database says.
 pub async fn revoke(transaction: &DatabaseTransaction, people: &[Id]) -> Result<u64, Error> {
-    let now = now();
-    invitation::Entity::update_many()
-        .col_expr(invitation::Column::ExpiresAt, Expr::value(now))
-        .filter(invitation::Column::UserId.is_in(people.iter().copied()))
-        .filter(invitation::Column::AcceptedAt.is_null())
-        .filter(invitation::Column::ExpiresAt.gt(now))
-        .exec(transaction)
-        .await?;
+    expire_invitations(transaction, people).await?;
     let of_people = link::Column::UserId.is_in(people.iter().copied());
     Ok(link::Entity::delete_many().filter(of_people).exec(transaction).await?.rows_affected)
 }

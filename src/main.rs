@@ -41,8 +41,8 @@ const QUIET: &str = "poem=warn,sea_orm_migration=warn,sqlx=warn";
 /// With what clap ends the process too.
 const WRONG_SETTING: u8 = 2;
 
-/// How long a mail that is being sent may keep a stop waiting.
-const LAST_MAIL: Duration = Duration::from_secs(3);
+/// How long a mail that is being sent may keep a stop waiting, once the requests are done.
+const LAST_MAIL: Duration = Duration::from_secs(1);
 
 const ANOTHER_KEY: &str = "the passwords in this database were set with another key; give that one, as ROSTER_KEY or as a \
                            copy of the other instance's key file at --key-file (ROSTER_KEY_FILE)";
@@ -154,28 +154,49 @@ async fn run(
     let public_url = settings.public_url(address);
     let registration = registration(settings, &db).await?;
     let ways = Ways { next_urls: settings.next_urls(&public_url), registration };
-    let carrier = settings.carrier(default_dir, &public_url).map_err(WrongSetting)?;
-    let postman = Postman::new(db.clone(), hasher.key(), &public_url, carrier, settings.mail_takes());
-    if settings.mail.smtp_url.is_some() && settings.public_url.is_none() {
-        tracing::warn!("links in mails lead to {public_url}; people may know the server by another address (--public-url)");
-    }
-    let postman = if default_dir == DEMO_DIR { postman.who_shows_links() } else { postman };
+    let postman = postman(settings, default_dir, &public_url, (db.clone(), &hasher))?;
     // Before anybody can know that the server is there, and stop it.
     let stopped = server::stop_signal()?;
     println!(
         "Roster listens on http://{address}/graphql{}",
         if settings.playground { format!(", playground on http://{address}/") } else { String::new() }
     );
+    if settings.mail.smtp_url.is_none() {
+        println!("Mails become files in {}.", settings.mail_dir(default_dir).display());
+    }
     let app = App::new(db.clone(), settings.rules(), hasher, public_url, ways)?;
     let (stop, no_more) = watch::channel(false);
     let posting = tokio::spawn(postman.run(no_more));
+    let stopped = async move {
+        stopped.await;
+        stop.send_replace(true);
+    };
     server::serve(app, listener, settings.server(), stopped).await?;
-    stop.send_replace(true);
+    let ending = posting.abort_handle();
     if tokio::time::timeout(LAST_MAIL, posting).await.is_err() {
         tracing::warn!("a mail was still under way when the server stopped; it may be sent twice");
+        ending.abort();
     }
     tokio::time::timeout(Duration::from_secs(2), db.close()).await.context("the database took too long to close")??;
     Ok(())
+}
+
+/// Who sends the mails.
+fn postman(
+    settings: &Settings,
+    default_dir: &str,
+    public_url: &str,
+    (db, hasher): (Db, &Hasher),
+) -> anyhow::Result<Postman> {
+    let sends = settings.mail.smtp_url.is_some();
+    if sends && settings.public_url.is_none() && settings.listen.ip().is_unspecified() {
+        let why = "--public-url (ROSTER_PUBLIC_URL): needed with --smtp-url, for the links in mails";
+        return Err(WrongSetting(why.to_owned()).into());
+    }
+    let carrier = settings.carrier(default_dir, public_url).map_err(WrongSetting)?;
+    let postman = Postman::new(db, hasher.key(), public_url, carrier, settings.mail_takes());
+    // Of a demonstration whose mails nobody gets.
+    Ok(if default_dir == DEMO_DIR && !sends { postman.who_shows_links() } else { postman })
 }
 
 /// The license in which people may register themselves.

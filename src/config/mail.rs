@@ -15,14 +15,14 @@ use url::{Host, Url};
 use super::Settings;
 use crate::mail::carrier::{self, Carrier, Way};
 use crate::mail::relay::{Authority, Relay};
-use crate::mail::smtp::Smtp;
+use crate::mail::smtp::{self, Smtp};
 
 /// How mails leave, and from whom they come.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Settings")]
 pub struct Mail {
     #[arg(
-        help = "The server that takes mails: smtps://user:password@host:465, or smtp://user:password@host:587 for STARTTLS, \
+        help = "The server that takes mails: smtps://user:password@host:465 or, for STARTTLS, smtp://user:password@host:587, \
                 which ?tls=opportunistic and ?tls=none do without [default: mails become files in the data directory, in mail]"
     )]
     #[arg(long, env = "ROSTER_SMTP_URL", global = true, value_name = "URL", value_parser = RelayUrl, hide_env_values = true)]
@@ -31,7 +31,7 @@ pub struct Mail {
     /// [default: none]
     #[arg(long, env = "ROSTER_SMTP_CA", global = true, value_name = "FILE", value_parser = Authority::read)]
     pub smtp_ca: Option<Authority>,
-    /// Seconds that sending a mail may take, everything included.
+    /// Seconds within which the mail server must be ready for a mail; for taking it, it has ten times as long.
     #[arg(long, env = "ROSTER_SMTP_SECONDS", default_value_t = 60, global = true, value_name = "SECONDS",
           value_parser = clap::value_parser!(u64).range(1..=600))]
     pub smtp_seconds: u64,
@@ -63,7 +63,7 @@ impl Settings {
     /// How long sending a mail may take.
     #[must_use]
     pub fn mail_takes(&self) -> TimeDelta {
-        TimeDelta::seconds(i64::try_from(self.mail.smtp_seconds).unwrap_or(i64::MAX))
+        TimeDelta::seconds(i64::try_from(self.mail.smtp_seconds).unwrap_or(i64::MAX)) * (1 + smtp::TAKES_LONGER.cast_signed())
     }
 
     /// Where mails become files, if no server takes them.

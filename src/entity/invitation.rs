@@ -19,7 +19,7 @@ pub enum InvitationState {
     Failed,
     /// The link is not of use any more: its time was over, or a deactivation, a new password or a new address ended it.
     Expired,
-    /// The person has used the link.
+    /// The person has chosen a password by a link, this or another one.
     Accepted,
 }
 
@@ -31,6 +31,9 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     #[graphql(skip)]
     pub user_id: Id,
+    /// The mail of which the rest tells.
+    #[graphql(skip)]
+    pub mail_id: Id,
     /// When the mail was handed over to the mail server; null while it was not.
     pub sent_at: Option<DateTime<Utc>>,
     /// Why the mail could not be sent, as of the last try; null where it was, or was not tried yet.
@@ -62,8 +65,8 @@ impl Model {
 impl Model {
     /// An invitation whose mail waits to be sent.
     #[must_use]
-    pub fn queued(user_id: Id, expires_at: DateTime<Utc>) -> Self {
-        Self { user_id, sent_at: None, last_error: None, failed_at: None, accepted_at: None, expires_at }
+    pub fn queued(user_id: Id, mail_id: Id, expires_at: DateTime<Utc>) -> Self {
+        Self { user_id, mail_id, sent_at: None, last_error: None, failed_at: None, accepted_at: None, expires_at }
     }
 
     fn is(&self, state: InvitationState) -> bool {

@@ -45,6 +45,8 @@ pub struct Model {
     /// Of which, with the server's key, the token of its link is made.
     #[sea_orm(column_type = "VarBinary(StringLen::None)", nullable)]
     pub seed: Option<Vec<u8>>,
+    /// The request that asked for it; none where that stands in the event of what caused it.
+    pub request_id: Option<String>,
     pub created_at: DateTime<Utc>,
     /// When it may be sent; while it is being sent, when somebody else may.
     pub next_try_at: DateTime<Utc>,

@@ -64,7 +64,12 @@ impl Carrier {
             let message = self.message(mail)?;
             match &self.way {
                 Way::Smtp(smtp) => smtp.send(message.envelope(), &message.formatted()).await,
-                Way::Folder(folder) => keep(folder.clone(), mail.id, message.formatted()).await,
+                Way::Folder(folder) => {
+                    let file = folder.join(format!("{}.eml", mail.id.0));
+                    keep(folder.clone(), file.clone(), message.formatted()).await?;
+                    tracing::info!(file = %file.display(), "a mail became a file");
+                    Ok(())
+                }
             }
         };
         outcome.await.map_err(|reason| one_line(&reason))
@@ -127,8 +132,7 @@ pub fn sender(text: &str) -> Result<Mailbox, String> {
 }
 
 /// Puts a mail into a folder, whole or not at all, where only its owner reads it: it may hold a link that lets somebody in.
-async fn keep(folder: PathBuf, id: Id, mail: Vec<u8>) -> Result<(), String> {
-    let file = folder.join(format!("{}.eml", id.0));
+async fn keep(folder: PathBuf, file: PathBuf, mail: Vec<u8>) -> Result<(), String> {
     let kept = tokio::task::spawn_blocking(move || {
         write(&folder, &file, &mail).map_err(|error| format!("{}: {error}", file.display()))
     });

@@ -46,9 +46,10 @@ impl Desk<'_> {
         let seed = token::seed()?;
         let link = links::of(person, Purpose::Activation, &token::of_seed(self.key, &seed));
         let link = link::Model { is_mailed: true, next_url, ..link };
-        invitation::Model::queued(person.id, link.expires_at).put(transaction).await?;
+        let mail = of(Kind::Invitation, (Some(person.id), address), Some(seed), self.language);
+        invitation::Model::queued(person.id, mail.id, link.expires_at).put(transaction).await?;
         links::put(transaction, link).await?;
-        post(transaction, self.language, Kind::Invitation, (Some(person.id), address), Some(seed)).await
+        post(transaction, mail).await
     }
 
     /// Sends the link by which a new address takes the place of a person's present one, which is told.
@@ -63,7 +64,8 @@ impl Desk<'_> {
     ) -> Result<(), Error> {
         let seed = token::seed()?;
         let link = links::of(person, Purpose::EmailChange, &token::of_seed(self.key, &seed));
-        post(transaction, self.language, Kind::EmailConfirmation, (Some(person.id), &new_email), Some(seed)).await?;
+        let to = (Some(person.id), new_email.as_str());
+        post(transaction, of(Kind::EmailConfirmation, to, Some(seed), self.language)).await?;
         links::put(transaction, link::Model { is_mailed: true, new_email: Some(new_email), ..link }).await?;
         tell(transaction, person, Kind::EmailChangeRequested, self.language).await
     }
@@ -83,7 +85,7 @@ impl Desk<'_> {
             return Err(Error::internal("a registration without an address"));
         };
         let seed = token::seed()?;
-        post(transaction, self.language, Kind::Registration, (None, &email), Some(seed.clone())).await?;
+        post(transaction, of(Kind::Registration, (None, &email), Some(seed.clone()), self.language)).await?;
         let registration = registration::Model {
             email_key,
             license_id: new.license_id,
@@ -109,7 +111,7 @@ impl Desk<'_> {
 /// Whatever the database says.
 pub async fn tell(transaction: &DatabaseTransaction, person: &user::Model, what: Kind, language: Language) -> Result<(), Error> {
     let Some(address) = &person.email else { return Ok(()) };
-    post(transaction, language, what, (Some(person.id), address), None).await
+    post(transaction, of(what, (Some(person.id), address), None, language)).await
 }
 
 /// Tells a person, as he was, which of his secrets an administrator has changed, and that his address has.
@@ -139,29 +141,33 @@ pub async fn tell_of(
 ///
 /// # Errors
 /// Whatever the database says.
-pub async fn look_up(db: &impl ConnectionTrait, address: &str, language: Language) -> Result<(), Error> {
-    post(db, language, Kind::PasswordReset, (None, address), Some(token::seed()?)).await
+pub async fn look_up(
+    db: &impl ConnectionTrait,
+    address: &str,
+    (language, request_id): (Language, Option<String>),
+) -> Result<(), Error> {
+    let mail = of(Kind::PasswordReset, (None, address), Some(token::seed()?), language);
+    post(db, mail::Model { request_id, ..mail }).await
 }
 
-async fn post(
-    db: &impl ConnectionTrait,
-    language: Language,
-    kind: Kind,
-    (user_id, address): (Option<Id>, &str),
-    seed: Option<Vec<u8>>,
-) -> Result<(), Error> {
+/// A mail that waits to be sent: whom it is about, if that is known, and where it goes.
+fn of(kind: Kind, to: (Option<Id>, &str), seed: Option<Vec<u8>>, language: Language) -> mail::Model {
     let now = now();
-    let mail = mail::Model {
+    mail::Model {
         id: Id::new(),
         kind,
-        user_id,
-        address: address.to_owned(),
+        user_id: to.0,
+        address: to.1.to_owned(),
         language,
         seed,
+        request_id: None,
         created_at: now,
         next_try_at: now,
         tries: 0,
-    };
+    }
+}
+
+async fn post(db: &impl ConnectionTrait, mail: mail::Model) -> Result<(), Error> {
     mail::Entity::insert(mail.into_active_model().reset_all()).exec_without_returning(db).await?;
     Ok(())
 }

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::future::join_all;
 use sea_orm::sea_query::Expr;
 use sea_orm::{
-    ActiveEnum, ColumnTrait, DatabaseBackend, EntityTrait, FromQueryResult, QueryFilter, QuerySelect, Statement,
+    ActiveEnum, ColumnTrait, DatabaseBackend, DatabaseTransaction, EntityTrait, FromQueryResult, JoinType, QueryFilter,
+    QuerySelect, RelationTrait, Statement,
 };
 use tokio::sync::watch;
 
@@ -18,7 +20,7 @@ use super::preparing::{Prepared, Preparing};
 use crate::audit::{self, Change, Entry};
 use crate::db::Db;
 use crate::entity::audit_event::AuditAction;
-use crate::entity::mail::{self, Kind};
+use crate::entity::mail;
 use crate::entity::{invitation, license, registration, user};
 use crate::error::Error;
 use crate::key::Key;
@@ -38,8 +40,9 @@ const SPARE: TimeDelta = TimeDelta::seconds(30);
 const FIRST_PAUSE: TimeDelta = TimeDelta::seconds(2);
 /// The longest pause.
 const LONGEST_PAUSE: TimeDelta = TimeDelta::minutes(15);
-/// After so long a mail is given up.
+/// After so long, and so many tries, a mail is given up.
 const PATIENCE: TimeDelta = TimeDelta::days(1);
+const FEWEST_TRIES: i32 = 10;
 
 /// Takes the mail that waits longest. That it still waits is asked twice, for two may find the same one.
 const CLAIM: &str = "\
@@ -81,8 +84,19 @@ impl Postman {
 
     /// Sends what waits until `stopped`; a mail that is being sent then is finished.
     pub async fn run(self, stopped: watch::Receiver<bool>) {
-        let senders = (0..AT_ONCE).map(|_| self.send_on(stopped.clone()));
-        tokio::join!(futures_util::future::join_all(senders), self.clear_on(stopped.clone()));
+        let senders = (0..AT_ONCE).map(|_| self.keep_sending(stopped.clone()));
+        tokio::join!(join_all(senders), self.clear_on(stopped.clone()));
+    }
+
+    /// Sends on, whatever becomes of a mail.
+    async fn keep_sending(&self, stopped: watch::Receiver<bool>) {
+        loop {
+            let (sender, stopped) = (self.clone(), stopped.clone());
+            match tokio::spawn(async move { sender.send_on(stopped).await }).await {
+                Ok(()) => return,
+                Err(error) => tracing::error!(%error, "a mail ended its sender; another one takes over"),
+            }
+        }
     }
 
     async fn send_on(&self, mut stopped: watch::Receiver<bool>) {
@@ -119,14 +133,20 @@ impl Postman {
     /// Sends one mail, or notes why it could not be sent; false where none waits.
     async fn send_next(&self) -> Result<bool, Error> {
         let Some(mail) = self.claim().await? else { return Ok(false) };
-        let id = mail.id;
         let preparing = Preparing { db: &self.db, key: &self.key };
-        match preparing.prepare(mail).await? {
-            None => self.forget(id).await?,
-            Some(prepared) => match self.send(&prepared).await {
+        match preparing.prepare(mail.clone()).await {
+            Ok(Some(prepared)) => match self.send(&prepared).await {
                 Ok(()) => self.note_sent(&prepared.mail).await?,
                 Err(reason) => self.note_failure(&prepared.mail, reason).await?,
             },
+            Ok(None) => {
+                mail::Entity::delete_by_id(mail.id).exec(self.db.write()).await?;
+            }
+            Err(error @ Error::Unavailable(_)) => return Err(error),
+            Err(error) => {
+                tracing::error!(?error, mail = %mail.id.0, "a mail could not be prepared");
+                self.note_failure(&mail, "it could not be prepared".to_owned()).await?;
+            }
         }
         Ok(true)
     }
@@ -134,8 +154,9 @@ impl Postman {
     async fn claim(&self) -> Result<Option<mail::Model>, Error> {
         let now = now();
         // Looked at first, because to claim takes the turn of who writes.
-        let waits = mail::Entity::find().filter(mail::Column::NextTryAt.lte(now)).limit(1);
-        if waits.one(self.db.read()).await?.is_none() {
+        let waits = mail::Entity::find().select_only().column(mail::Column::Id);
+        let waits = waits.filter(mail::Column::NextTryAt.lte(now)).limit(1);
+        if waits.into_tuple::<Id>().one(self.db.read()).await?.is_none() {
             return Ok(None);
         }
         let backend = self.db.write().get_database_backend();
@@ -147,8 +168,9 @@ impl Postman {
 
     async fn send(&self, prepared: &Prepared) -> Result<(), String> {
         let Prepared { mail, name, organisation, language, link } = prepared;
+        let token = link.as_ref().map(|link| link.token.as_str());
         let url = link.as_ref().map(|link| links::url(&self.public_url, link.purpose, Some(*language), &link.token));
-        let link = link.as_ref().zip(url.as_deref()).map(|(link, url)| letter::Link { url, lives: link.lives() });
+        let link = link.as_ref().zip(url.as_deref()).map(|(link, url)| letter::Link { url, lives: link.purpose.lives() });
         let letter = Letter { kind: mail.kind, language: *language, name: name.as_deref(), organisation, link };
         let written = letter.write().map_err(|error| {
             tracing::error!(?error, "a mail could not be written");
@@ -163,7 +185,9 @@ impl Postman {
             language: *language,
             written_at: mail.created_at,
         };
-        self.carrier.carry(&outgoing).await?;
+        let carried = self.carrier.carry(&outgoing).await;
+        // A server may quote what it does not like.
+        carried.map_err(|reason| token.map_or(reason.clone(), |token| reason.replace(token, "***")))?;
         if self.shows_links {
             let kind = text::camel(&format!("{:?}", mail.kind));
             tracing::info!(to = mail.address, link = url, "mail: {kind}");
@@ -171,79 +195,95 @@ impl Postman {
         Ok(())
     }
 
+    /// Begins to note what became of a mail. The person goes first, as for who erases him.
+    async fn begin_for(&self, mail: &mail::Model) -> Result<DatabaseTransaction, Error> {
+        let transaction = self.db.begin().await?;
+        if let Some(user_id) = mail.user_id {
+            let person = user::Entity::find_by_id(user_id).select_only().column(user::Column::Id);
+            person.lock_exclusive().into_tuple::<Id>().one(&transaction).await?;
+        }
+        Ok(transaction)
+    }
+
     async fn note_sent(&self, mail: &mail::Model) -> Result<(), Error> {
-        self.forget(mail.id).await?;
+        let transaction = self.begin_for(mail).await?;
+        mail::Entity::delete_by_id(mail.id).exec(&transaction).await?;
         let sent = [
             (invitation::Column::SentAt, Expr::value(Some(now()))),
             (invitation::Column::LastError, Expr::value(None::<String>)),
         ];
-        self.note(mail, sent).await
+        note(&transaction, mail, sent).await?;
+        audit::commit(transaction, None).await
     }
 
     async fn note_failure(&self, mail: &mail::Model, reason: String) -> Result<(), Error> {
-        let is_over = mail.created_at + PATIENCE <= now();
+        let is_over = mail.created_at + PATIENCE <= now() && mail.tries >= FEWEST_TRIES;
         tracing::warn!(mail = %mail.id.0, tries = mail.tries, gave_up = is_over, reason, "a mail was not sent");
+        let transaction = self.begin_for(mail).await?;
         let failed_at = is_over.then(now);
         let failure = [
             (invitation::Column::FailedAt, Expr::value(failed_at)),
             (invitation::Column::LastError, Expr::value(Some(reason.clone()))),
         ];
-        self.note(mail, failure).await?;
-        if is_over {
-            return self.give_up(mail, reason).await;
+        note(&transaction, mail, failure).await?;
+        let event = if is_over {
+            given_up(&transaction, mail, reason).await?
+        } else {
+            mail::Entity::update_many()
+                .col_expr(mail::Column::NextTryAt, Expr::value(next_try(mail.tries)))
+                .filter(mail::Column::Id.eq(mail.id))
+                .exec(&transaction)
+                .await?;
+            None
+        };
+        audit::commit(transaction, event).await
+    }
+}
+
+/// Notes how the invitation stands of which a mail is, if it is of the newest one.
+async fn note<const N: usize>(
+    transaction: &DatabaseTransaction,
+    mail: &mail::Model,
+    values: [(invitation::Column, Expr); N],
+) -> Result<(), Error> {
+    let Some(user_id) = mail.user_id else { return Ok(()) };
+    let change = values
+        .into_iter()
+        .fold(invitation::Entity::update_many(), |change, (column, value)| change.col_expr(column, value));
+    let newest = change.filter(invitation::Column::UserId.eq(user_id)).filter(invitation::Column::MailId.eq(mail.id));
+    newest.exec(transaction).await?;
+    Ok(())
+}
+
+/// Gives a mail up; returns what the audit trail says of it, if nobody else was quicker.
+async fn given_up(
+    transaction: &DatabaseTransaction,
+    mail: &mail::Model,
+    reason: String,
+) -> Result<Option<Entry>, Error> {
+    if mail::Entity::delete_by_id(mail.id).exec(transaction).await?.rows_affected == 0 {
+        return Ok(None);
+    }
+    let event = match mail.user_id {
+        Some(user_id) => {
+            let person = user::Entity::find_by_id(user_id).one(transaction).await?;
+            // Servers name addresses in their reasons: those of people go with them when they are erased.
+            let reason = Change::of("reason", None, Some(reason.into()));
+            person.map(|person| Entry::new(AuditAction::MailFailed, &person).with([reason]))
         }
-        mail::Entity::update_many()
-            .col_expr(mail::Column::NextTryAt, Expr::value(next_try(mail.tries)))
-            .filter(mail::Column::Id.eq(mail.id))
-            .exec(self.db.write())
-            .await?;
-        Ok(())
-    }
-
-    /// Notes how an invitation stands.
-    async fn note<const N: usize>(
-        &self,
-        mail: &mail::Model,
-        values: [(invitation::Column, Expr); N],
-    ) -> Result<(), Error> {
-        let (Kind::Invitation, Some(user_id)) = (mail.kind, mail.user_id) else { return Ok(()) };
-        let change = values.into_iter().fold(invitation::Entity::update_many(), |change, (column, value)| {
-            change.col_expr(column, value)
-        });
-        change.filter(invitation::Column::UserId.eq(user_id)).exec(self.db.write()).await?;
-        Ok(())
-    }
-
-    /// Gives a mail up, and says so in the audit trail.
-    async fn give_up(&self, mail: &mail::Model, reason: String) -> Result<(), Error> {
-        let event = match mail.user_id {
-            Some(user_id) => {
-                let person = user::Entity::find_by_id(user_id).one(self.db.read()).await?;
-                // Servers name addresses in their reasons: those of people go with them when they are erased.
-                let reason = Change::of("reason", None, Some(reason.into()));
-                person.map(|person| Entry::new(AuditAction::MailFailed, &person).with([reason]))
-            }
-            None => self.license_of(mail).await?.map(|license| Entry::new(AuditAction::MailFailed, &license)),
-        };
-        let kind = Change::of("mail", None, Some(mail.kind.to_value().into()));
-        let transaction = self.db.begin().await?;
-        mail::Entity::delete_by_id(mail.id).exec(&transaction).await?;
-        audit::commit(transaction, event.map(|event| event.with([kind]))).await
-    }
-
-    /// The license that somebody wants to register himself in.
-    async fn license_of(&self, mail: &mail::Model) -> Result<Option<license::Model>, Error> {
-        let key = text::canonical_email(&mail.address);
-        let Some(registration) = registration::Entity::find_by_id(key).one(self.db.read()).await? else {
-            return Ok(None);
-        };
-        Ok(license::Entity::find_by_id(registration.license_id).one(self.db.read()).await?)
-    }
-
-    async fn forget(&self, id: Id) -> Result<(), Error> {
-        mail::Entity::delete_by_id(id).exec(self.db.write()).await?;
-        Ok(())
-    }
+        None => {
+            // Somebody who wants to register himself.
+            let key = text::canonical_email(&mail.address);
+            let license = license::Entity::find()
+                .join_rev(JoinType::InnerJoin, registration::Relation::License.def())
+                .filter(registration::Column::EmailKey.eq(key))
+                .one(transaction)
+                .await?;
+            license.map(|license| Entry::new(AuditAction::MailFailed, &license))
+        }
+    };
+    let kind = Change::of("mail", None, Some(mail.kind.to_value().into()));
+    Ok(event.map(|event| event.with([kind])))
 }
 
 fn next_try(tries: i32) -> DateTime<Utc> {

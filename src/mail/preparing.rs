@@ -1,10 +1,8 @@
 //! What is found out about a mail when it is its turn: whom it is for, and whether it is still of use.
 
-use chrono::TimeDelta;
 use sea_orm::sea_query::Expr;
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, EntityTrait, FromQueryResult, IntoActiveModel, JoinType, QueryFilter, QuerySelect,
-    RelationTrait,
+    ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, JoinType, QueryFilter, QuerySelect, RelationTrait,
 };
 
 use crate::access::active_in_valid_license;
@@ -43,15 +41,6 @@ pub struct Link {
     pub token: String,
 }
 
-/// Who a mail is for, with what stands in it of his license and by his choice.
-#[derive(FromQueryResult)]
-struct Reader {
-    first_name: String,
-    last_name: String,
-    holder: String,
-    locale: Option<String>,
-}
-
 /// Prepares mails with a key.
 pub struct Preparing<'a> {
     pub db: &'a Db,
@@ -70,17 +59,8 @@ impl Preparing<'_> {
                 Some(mail) => self.with_link(mail, Purpose::PasswordReset).await,
                 None => Ok(None),
             },
-            Kind::EmailConfirmation => match self.owner_of_address(&mail).await? {
-                Some(owner) if Some(owner.id) != mail.user_id => {
-                    links::revoke_one(self.db.write(), &self.token(&mail)).await?;
-                    self.address_taken(mail, owner).await
-                }
-                _ => self.with_link(mail, Purpose::EmailChange).await,
-            },
-            Kind::Registration => match self.owner_of_address(&mail).await? {
-                Some(owner) => self.address_taken(mail, owner).await,
-                None => self.registration(mail).await,
-            },
+            Kind::EmailConfirmation => self.confirmation(mail).await,
+            Kind::Registration => self.registration(mail).await,
             Kind::AddressTaken
             | Kind::EmailChangeRequested
             | Kind::PasswordChanged
@@ -91,53 +71,61 @@ impl Preparing<'_> {
 
     async fn with_link(&self, mail: mail::Model, purpose: Purpose) -> Result<Option<Prepared>, Error> {
         let token = self.token(&mail);
-        // A link lives from when it is sent, however long that took.
-        if !links::begin_anew(self.db.write(), purpose, &token).await? {
+        if !self.renew(&mail, purpose, &token).await? {
             return Ok(None);
-        }
-        if let (Kind::Invitation, Some(user_id)) = (mail.kind, mail.user_id) {
-            invitation::Entity::update_many()
-                .col_expr(invitation::Column::ExpiresAt, Expr::value(now() + purpose.lives()))
-                .filter(invitation::Column::UserId.eq(user_id))
-                .exec(self.db.write())
-                .await?;
         }
         self.to_person(mail, Some(Link { purpose, token })).await
     }
 
-    async fn to_person(&self, mail: mail::Model, link: Option<Link>) -> Result<Option<Prepared>, Error> {
-        let Some(reader) = self.reader(mail.user_id).await? else { return Ok(None) };
-        let name = format!("{} {}", reader.first_name, reader.last_name);
-        let language = reader.locale.and_then(|locale| Language::of_tag(&locale)).unwrap_or(mail.language);
-        Ok(Some(Prepared { mail, name: Some(name), organisation: reader.holder, language, link }))
+    /// A link lives from when it is sent, however long that took; false where it is dead. It takes turns with whatever
+    /// kills it.
+    async fn renew(&self, mail: &mail::Model, purpose: Purpose, token: &str) -> Result<bool, Error> {
+        let Some(user_id) = mail.user_id else { return Ok(false) };
+        let transaction = self.db.begin().await?;
+        match lock_active(&transaction, user_id).await {
+            Err(Error::Unauthenticated) => return Ok(false),
+            locked => locked?,
+        };
+        if !links::begin_anew(&transaction, purpose, token).await? {
+            return Ok(false);
+        }
+        invitation::Entity::update_many()
+            .col_expr(invitation::Column::ExpiresAt, Expr::value(now() + purpose.lives()))
+            .filter(invitation::Column::UserId.eq(user_id))
+            .filter(invitation::Column::MailId.eq(mail.id))
+            .exec(&transaction)
+            .await?;
+        audit::commit(transaction, None).await?;
+        Ok(true)
     }
 
-    async fn reader(&self, user_id: Option<Id>) -> Result<Option<Reader>, Error> {
-        let Some(user_id) = user_id else { return Ok(None) };
-        let mut reader = user::Entity::find_by_id(user_id)
+    async fn to_person(&self, mail: mail::Model, link: Option<Link>) -> Result<Option<Prepared>, Error> {
+        let Some(user_id) = mail.user_id else { return Ok(None) };
+        let reader: Option<(String, String, String)> = user::Entity::find_by_id(user_id)
             .select_only()
             .columns([user::Column::FirstName, user::Column::LastName])
             .column(license::Column::Holder)
-            .column_as(Expr::val(None::<String>), "locale")
             .join(JoinType::InnerJoin, user::Relation::License.def())
-            .into_model::<Reader>()
+            .into_tuple()
             .one(self.db.read())
             .await?;
-        if let Some(reader) = &mut reader {
-            reader.locale = attribute_value::Entity::find()
-                .select_only()
-                .column(attribute_value::Column::Value)
-                .join(JoinType::InnerJoin, attribute_value::Relation::Definition.def())
-                .filter(attribute_value::Column::UserId.eq(user_id))
-                .filter(attribute_definition::Column::Name.eq(LOCALE))
-                .into_tuple()
-                .one(self.db.read())
-                .await?;
-        }
-        Ok(reader)
+        let Some((first_name, last_name, organisation)) = reader else { return Ok(None) };
+        let locale: Option<String> = attribute_value::Entity::find()
+            .select_only()
+            .column(attribute_value::Column::Value)
+            .join(JoinType::InnerJoin, attribute_value::Relation::Definition.def())
+            .filter(attribute_value::Column::UserId.eq(user_id))
+            .filter(attribute_definition::Column::Name.eq(LOCALE))
+            .into_tuple()
+            .one(self.db.read())
+            .await?;
+        let name = Some(format!("{first_name} {last_name}"));
+        let language = locale.and_then(|locale| Language::of_tag(&locale)).unwrap_or(mail.language);
+        Ok(Some(Prepared { mail, name, organisation, language, link }))
     }
 
-    /// Finds whose lost password it is, and makes the link. From then on the mail is that person's, and goes to the address that is stored.
+    /// Finds whose lost password it is, and makes the link. From then on the mail is that person's, and goes to the address
+    /// that is stored.
     async fn find_owner(&self, mail: mail::Model) -> Result<Option<mail::Model>, Error> {
         if mail.user_id.is_some() {
             return Ok(Some(mail));
@@ -153,7 +141,8 @@ impl Preparing<'_> {
         links::put(&transaction, link::Model { is_mailed: true, ..new }).await?;
         let mail = mail::Model { user_id: Some(person.id), address, ..mail };
         mail.clone().into_active_model().reset_all().update(&transaction).await?;
-        audit::commit(transaction, [Entry::new(AuditAction::LinkCreated, &person)]).await?;
+        let event = Entry::new(AuditAction::LinkCreated, &person).in_request(mail.request_id.clone());
+        audit::commit(transaction, [event]).await?;
         Ok(Some(mail))
     }
 
@@ -170,18 +159,18 @@ impl Preparing<'_> {
         Ok(found)
     }
 
-    /// Who has the address of a mail already.
-    async fn owner_of_address(&self, mail: &mail::Model) -> Result<Option<user::Model>, Error> {
-        let by_address = user::Column::EmailKey.eq(text::canonical_email(&mail.address));
-        Ok(user::Entity::find().filter(by_address).one(self.db.read()).await?)
-    }
-
-    /// Makes of a mail to an address that belongs to somebody else one that tells him, as it is stored; who is inactive is not told.
-    async fn address_taken(&self, mail: mail::Model, owner: user::Model) -> Result<Option<Prepared>, Error> {
-        let Some(address) = owner.email.filter(|_| owner.is_active) else { return Ok(None) };
-        let mail = mail::Model { kind: Kind::AddressTaken, user_id: Some(owner.id), address, seed: None, ..mail };
-        mail.clone().into_active_model().reset_all().update(self.db.write()).await?;
-        self.to_person(mail, None).await
+    async fn confirmation(&self, mail: mail::Model) -> Result<Option<Prepared>, Error> {
+        let token = self.token(&mail);
+        if !self.renew(&mail, Purpose::EmailChange, &token).await? {
+            return Ok(None);
+        }
+        match self.owner_of_address(&mail).await? {
+            Some(owner) if Some(owner.id) != mail.user_id => {
+                links::revoke_one(self.db.write(), &token).await?;
+                self.address_taken(mail, owner).await
+            }
+            _ => self.to_person(mail, Some(Link { purpose: Purpose::EmailChange, token })).await,
+        }
     }
 
     async fn registration(&self, mail: mail::Model) -> Result<Option<Prepared>, Error> {
@@ -192,23 +181,37 @@ impl Preparing<'_> {
             .exec_with_returning(self.db.write())
             .await?;
         let Some(registration) = renewed.into_iter().next() else { return Ok(None) };
-        let Some(license) = license::Entity::find_by_id(registration.license_id).one(self.db.read()).await? else {
-            return Ok(None);
-        };
+        if let Some(owner) = self.owner_of_address(&mail).await? {
+            return self.address_taken(mail, owner).await;
+        }
+        let license = license::Entity::find_by_id(registration.license_id).one(self.db.read()).await?;
         let link = Some(Link { purpose: Purpose::Activation, token });
         // The name was typed by somebody of whom nothing is known: no mail of ours is to say whatever he likes.
-        Ok(Some(Prepared { language: mail.language, mail, name: None, organisation: license.holder, link }))
+        Ok(license.map(|license| Prepared {
+            language: mail.language,
+            mail,
+            name: None,
+            organisation: license.holder,
+            link,
+        }))
+    }
+
+    /// Who has the address of a mail already.
+    async fn owner_of_address(&self, mail: &mail::Model) -> Result<Option<user::Model>, Error> {
+        let by_address = user::Column::EmailKey.eq(text::canonical_email(&mail.address));
+        Ok(user::Entity::find().filter(by_address).one(self.db.read()).await?)
+    }
+
+    /// Makes of a mail to an address that belongs to somebody one that tells him, as it is stored; who is inactive is not
+    /// told.
+    async fn address_taken(&self, mail: mail::Model, owner: user::Model) -> Result<Option<Prepared>, Error> {
+        let Some(address) = owner.email.filter(|_| owner.is_active) else { return Ok(None) };
+        let mail = mail::Model { kind: Kind::AddressTaken, user_id: Some(owner.id), address, seed: None, ..mail };
+        mail.clone().into_active_model().reset_all().update(self.db.write()).await?;
+        self.to_person(mail, None).await
     }
 
     fn token(&self, mail: &mail::Model) -> String {
         token::of_seed(self.key, mail.seed.as_deref().unwrap_or_default())
-    }
-}
-
-impl Link {
-    /// How long it lives.
-    #[must_use]
-    pub fn lives(&self) -> TimeDelta {
-        self.purpose.lives()
     }
 }

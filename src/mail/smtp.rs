@@ -15,6 +15,9 @@ use tokio::time::timeout;
 
 use super::relay::{Authority, Encryption, Relay, tls_with};
 
+/// A server looks through a mail before it says that it has it: who does not wait for that sends it once more (RFC 5321,
+/// section 4.5.3.2.6, asks for ten minutes).
+pub const TAKES_LONGER: u32 = 10;
 /// How long taking leave of the server may take.
 const LEAVE: Duration = Duration::from_secs(3);
 
@@ -27,12 +30,13 @@ struct Line {
     tls: TlsParameters,
     /// As whom it greets the server.
     name: ClientId,
-    /// For one mail, everything included.
+    /// For reaching it, until it is ready for a mail.
     deadline: Duration,
 }
 
 impl Smtp {
-    /// A server that is greeted with the name of a domain, and given so long for each mail.
+    /// A server that is greeted with the name of a domain, and is to be reached within so long. For taking a mail it has
+    /// [`TAKES_LONGER`] times as long.
     ///
     /// # Errors
     /// Where an authority's certificate cannot be used.
@@ -47,15 +51,9 @@ impl Smtp {
     /// Why the server has not taken it, without our password in it. One that did not say so in time may have taken it all
     /// the same.
     pub async fn send(&self, envelope: &Envelope, mail: &[u8]) -> Result<(), String> {
-        match timeout(self.0.deadline, self.attempt(envelope, mail)).await {
-            Ok(outcome) => outcome.map_err(|error| self.0.reason(&error)),
-            Err(_) => Err(format!("the mail server has not taken it within {} s", self.0.deadline.as_secs())),
-        }
-    }
-
-    async fn attempt(&self, envelope: &Envelope, mail: &[u8]) -> Result<(), Error> {
-        let mut connection = self.0.connect().await?;
-        connection.send(envelope, mail).await?;
+        let line = &self.0;
+        let mut connection = line.within(1, "was not ready", line.connect()).await?;
+        line.within(TAKES_LONGER, "has not taken it", connection.send(envelope, mail)).await?;
         // The mail is the server's; whatever it says to that changes nothing.
         tokio::spawn(async move { timeout(LEAVE, connection.abort()).await });
         Ok(())
@@ -63,6 +61,19 @@ impl Smtp {
 }
 
 impl Line {
+    async fn within<T>(
+        &self,
+        times: u32,
+        what: &str,
+        step: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, String> {
+        let deadline = self.deadline * times;
+        match timeout(deadline, step).await {
+            Ok(outcome) => outcome.map_err(|error| self.reason(&error)),
+            Err(_) => Err(format!("the mail server {what} within {} s", deadline.as_secs())),
+        }
+    }
+
     async fn connect(&self) -> Result<AsyncSmtpConnection, Error> {
         let Relay { host, port, encryption, login } = &self.relay;
         let tls = (*encryption == Encryption::Always).then(|| self.tls.clone());

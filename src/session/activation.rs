@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::form::Form;
 use crate::link;
 use crate::registration;
-use crate::scalar::Id;
+use crate::scalar::{Id, Url};
 
 /// Sets the password of whom a link lets in, and signs the person in; who has registered himself is entered by it. The link
 /// works once.
@@ -21,13 +21,16 @@ use crate::scalar::Id;
 /// `Rejected` for a link that is not, or no longer, of any use, and for a weak password; `RateLimited`.
 pub async fn activate(gate: &Gate<'_>, token: String, password: String) -> Result<Opened, Error> {
     let Some(found) = link::find(gate.db, Purpose::Activation, &token).await? else {
-        let registration = registration::find(gate.db, &token).await?.ok_or_else(expired)?;
+        let registration = registration::find(gate.db, &token).await?;
+        // It may have been stopped since.
+        let registration = registration.filter(|found| Some(found.license_id) == gate.ways.registration);
+        let registration = registration.ok_or_else(expired)?;
         return enter(gate, registration, token, password).await;
     };
     let password_hash = gate.hash_of_new("password", password, &found.person).await?;
     let proof = Proof::Link { token, password_hash, is_mailed: found.is_mailed };
     let opened = gate.begin(found.person, proof).await?;
-    Ok(Opened { next_url: found.next_url, ..opened })
+    Ok(Opened { next_url: still_allowed(gate, found.next_url), ..opened })
 }
 
 async fn enter(
@@ -45,5 +48,10 @@ async fn enter(
     (person.has_activated, person.email_verified) = (true, true);
     let password_hash = gate.hash_of_new("password", password, &person).await?;
     let opened = gate.begin(person, Proof::Registration { token, password_hash }).await?;
-    Ok(Opened { next_url, ..opened })
+    Ok(Opened { next_url: still_allowed(gate, next_url), ..opened })
+}
+
+/// Where the person is sent on to, if the server allows it still.
+fn still_allowed(gate: &Gate<'_>, next_url: Option<Url>) -> Option<Url> {
+    next_url.and_then(|url| gate.ways.next_urls.check(&url.0).ok())
 }

@@ -17,7 +17,7 @@ use crate::error::{Error, ErrorCode};
 use crate::form::{Form, rule};
 use crate::mail::{self, Desk};
 use crate::scalar::now;
-use crate::{attempt, link, text};
+use crate::link;
 
 /// Sends the link by which a new address takes the place of the viewer's present one, which is told. Whether somebody else has the address
 /// is found when the mail is to be sent: he gets another one then.
@@ -30,13 +30,12 @@ pub async fn request(gate: &Gate<'_>, viewer: &Viewer, new_email: &str, password
     let person = user::Entity::find_by_id(user_id).one(gate.db.read()).await?.ok_or(Error::Unauthenticated)?;
     let mut form = Form::changing();
     let new_email = form.obey("newEmail", rule::email(rule::LONGEST_EMAIL)(new_email.trim())).unwrap_or_default();
-    if Some(text::canonical_email(&new_email)) == person.email_key {
+    if Some(&new_email) == person.email.as_ref() {
         form.fault("newEmail", ErrorCode::Invalid, "This is your address already.");
     }
     form.finish()?;
     let verified = gate.prove(&person, password, "currentPassword").await?;
-    let mailbox = gate.hasher.blind(&text::canonical_email(&new_email));
-    if !attempt::may_write_to(gate.db, &mailbox, gate.client.ip_address).await? {
+    if !gate.may_write_to(Kind::EmailConfirmation, &new_email).await? {
         return Ok(());
     }
 

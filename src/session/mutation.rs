@@ -261,5 +261,5 @@ fn of_one_secret(input: LoginInput) -> Result<(String, Secret), Error> {
 }
 
 pub(super) fn gate<'a>(ctx: &'a Context<'_>) -> Result<Gate<'a>, Error> {
-    Ok(Gate { db: ctx.db()?, hasher: ctx.hasher()?, rules: ctx.rules()?, client: ctx.client()? })
+    Ok(Gate { db: ctx.db()?, hasher: ctx.hasher()?, rules: ctx.rules()?, client: ctx.client()?, ways: ctx.ways()? })
 }

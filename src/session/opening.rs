@@ -16,7 +16,7 @@ use crate::credential::{lock_active, set_password, store_password};
 use crate::db::Db;
 use crate::entity::audit_event::AuditAction;
 use crate::entity::device::{MOST_DEVICES_OF_A_USER, REMEMBERED};
-use crate::entity::mail::Kind as Letter;
+use crate::entity::mail::Kind as Notice;
 use crate::entity::{credential, device, invitation, pin, session, user};
 use crate::error::Error;
 use crate::language::Language;
@@ -203,7 +203,7 @@ pub(super) async fn set_by_link(
         return Err(expired());
     }
     if credential::Entity::find_by_id(person.id).one(transaction).await?.is_some() {
-        mail::tell(transaction, person, Letter::PasswordChanged, language).await?;
+        mail::tell(transaction, person, Notice::PasswordChanged, language).await?;
     }
     set_password(transaction, person.id, Some(password_hash), None).await?;
     forget_wrong_pins(transaction, person.id).await?;

@@ -1,7 +1,6 @@
 //! A password in the place of a lost one.
 
-use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
+use sea_orm::{ActiveModelTrait, IntoActiveModel};
 
 use super::opening::set_by_link;
 use super::refusal::expired;
@@ -11,10 +10,11 @@ use crate::audit::{self, Change, Entry, difference};
 use crate::credential::lock_active;
 use crate::entity::audit_event::AuditAction;
 use crate::entity::link::Purpose;
+use crate::entity::mail::Kind;
 use crate::entity::user;
 use crate::error::Error;
 use crate::form::{Form, rule};
-use crate::{link, mail, text};
+use crate::{link, mail};
 
 /// Sends a link by which a lost password is replaced to whoever has an address. The same is done whether or not there is anybody.
 ///
@@ -25,9 +25,9 @@ pub async fn request(gate: &Gate<'_>, email: &str) -> Result<(), Error> {
     let email = form.obey("email", rule::email(rule::LONGEST_EMAIL)(email.trim()));
     form.finish()?;
     let email = email.unwrap_or_default();
-    let mailbox = gate.hasher.blind(&text::canonical_email(&email));
-    if attempt::may_write_to(gate.db, &mailbox, gate.client.ip_address).await? {
-        mail::look_up(gate.db.write(), &email, gate.client.language).await?;
+    if gate.may_write_to(Kind::PasswordReset, &email).await? {
+        let asked = (gate.client.language, gate.client.request_id.clone());
+        mail::look_up(gate.db.write(), &email, asked).await?;
     }
     Ok(())
 }
@@ -48,14 +48,7 @@ pub async fn reset(gate: &Gate<'_>, token: &str, password: String) -> Result<(),
     set_by_link(&transaction, gate.client.language, &mut new, token, password_hash).await?;
     // Who was locked out by somebody's guesses gets in by the new password at once.
     attempt::forget(&transaction, &Counter::of_person(new.id)).await?;
-    user::Entity::update_many()
-        .col_expr(user::Column::EmailVerified, Expr::value(new.email_verified))
-        .col_expr(user::Column::HasActivated, Expr::value(new.has_activated))
-        .col_expr(user::Column::ModifiedAt, Expr::value(new.modified_at))
-        .col_expr(user::Column::Version, Expr::value(new.version))
-        .filter(user::Column::Id.eq(new.id))
-        .exec(&transaction)
-        .await?;
+    new.clone().into_active_model().reset_all().update(&transaction).await?;
     let event = Entry::new(AuditAction::PasswordReset, &new).by_person(new.id, gate.client.request_id.clone());
     let event = event.with([Change::of_secret("password")]).with(difference(&old, &new));
     audit::commit(transaction, [event]).await

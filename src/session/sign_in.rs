@@ -8,9 +8,10 @@ use super::refusal::{LOCKED, inactive, locked, pin_is_off, wrong};
 use crate::access::is_active_in_valid_license;
 use crate::attempt::{self, Counter, Standing};
 use crate::audit::{self, Entry};
-use crate::context::{Client, Rules};
+use crate::context::{Client, Rules, Ways};
 use crate::db::Db;
 use crate::entity::audit_event::AuditAction;
+use crate::entity::mail::Kind;
 use crate::entity::pin::MOST_WRONG_PINS;
 use crate::entity::{credential, device, license, pin, user};
 use crate::error::{Error, ErrorCode};
@@ -18,7 +19,7 @@ use crate::form::Form;
 use crate::password::{Hasher, Turn, Verdict};
 use crate::scalar::{Date, Id};
 use crate::text;
-use crate::token::Kind;
+use crate::token;
 
 /// The most characters that a username or an address has; what is longer is nobody's, and not looked for.
 const LONGEST_LOGIN: usize = 250;
@@ -29,6 +30,7 @@ pub struct Gate<'a> {
     pub hasher: &'a Hasher,
     pub rules: Rules,
     pub client: &'a Client,
+    pub ways: &'a Ways,
 }
 
 /// A person with what the sign-in is held against.
@@ -159,6 +161,16 @@ impl Gate<'_> {
         self.hasher.hash(password).await
     }
 
+    /// Counts a mail of a kind to an address that somebody asks for; false where it has had enough of them.
+    ///
+    /// # Errors
+    /// `RateLimited` where too many were asked for from the network address.
+    pub(super) async fn may_write_to(&self, what: Kind, address: &str) -> Result<bool, Error> {
+        let mailbox = self.hasher.blind(&text::canonical_email(address));
+        let from = (self.client.ip_address, self.rules.most_wrong_of_address);
+        attempt::may_write_to(self.db, (what, &mailbox), from).await
+    }
+
     pub(super) async fn begin(&self, person: user::Model, proof: Proof) -> Result<Opened, Error> {
         opening::begin(self.db, self.rules.lifetime, self.client, person, proof).await
     }
@@ -191,7 +203,7 @@ impl Gate<'_> {
     }
 
     async fn knows_device(&self, user_id: Id, device_token: &str) -> Result<bool, Error> {
-        if Kind::of(device_token) != Some(Kind::Device) {
+        if token::Kind::of(device_token) != Some(token::Kind::Device) {
             return Ok(false);
         }
         let device = device::Entity::find().filter(this_device(user_id, device_token)).one(self.db.read()).await?;

@@ -9,11 +9,12 @@ use super::mutation::RegisterUserInput;
 use crate::access::{Action, Viewer, is_in_force};
 use crate::attempt;
 use crate::audit::{self, Entry};
-use crate::context::{Client, Ways};
+use crate::context::{Client, Rules, Ways};
 use crate::credential::lock_seen;
 use crate::db::Db;
 use crate::entity::audit_event::AuditAction;
 use crate::entity::link::Purpose;
+use crate::entity::mail::Kind;
 use crate::entity::user::{Names, UserFields};
 use crate::entity::{license, link, user};
 use crate::error::{Error, ErrorCode};
@@ -113,7 +114,7 @@ pub async fn resend(
 pub async fn register(
     db: &Db,
     hasher: &Hasher,
-    client: &Client,
+    (client, rules): (&Client, Rules),
     (desk, ways): (Desk<'_>, &Ways),
     input: RegisterUserInput,
 ) -> Result<(), Error> {
@@ -133,7 +134,8 @@ pub async fn register(
     form.text("nextUrl", next_url, &mut next, |text| ways.next_urls.check(text).map(|url| url.0));
     form.finish()?;
     let mailbox = hasher.blind(new.email_key.as_deref().unwrap_or_default());
-    if !attempt::may_write_to(db, &mailbox, client.ip_address).await? {
+    let from = (client.ip_address, rules.most_wrong_of_address);
+    if !attempt::may_write_to(db, (Kind::Registration, &mailbox), from).await? {
         return Ok(());
     }
     let transaction = db.begin().await?;

@@ -189,7 +189,10 @@ impl UserMutation {
     ) -> Answer<ReceiptPayload> {
         answer(ctx, async {
             let by_mail = (ctx.desk()?, ctx.ways()?);
-            let outcome = invitation::register(ctx.db()?, ctx.hasher()?, ctx.client()?, by_mail, input).await;
+            let outcome = {
+                let who = (ctx.client()?, ctx.rules()?);
+                invitation::register(ctx.db()?, ctx.hasher()?, who, by_mail, input).await
+            };
             ReceiptPayload::of(outcome, |()| {
                 ReceiptPayload::done("A mail is on its way to this address; the link in it leads on.")
             })

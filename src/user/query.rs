@@ -220,7 +220,7 @@ impl user::Model {
         Ok(ctx.viewer()?.can(self))
     }
 
-    /// How the mail stands by which the person is to take the account into use; null where none was sent. Shown to
+    /// How the mail stands by which the person is to take the account into use; null where none was asked for. Shown to
     /// administrators, null for everybody else.
     async fn invitation(&self, ctx: &Context<'_>) -> Result<Option<invitation::Model>> {
         match ctx.viewer()?.may(Action::SeeInvitations) {

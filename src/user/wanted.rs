@@ -211,13 +211,12 @@ impl Asked<'_> {
             return Ok(Found { condition: Condition::all(), are_few: false });
         };
         self.viewer.may(Action::SeeInvitations)?;
-        let mut invited = Query::select();
-        invited.column(invitation::Column::UserId).from(invitation::Entity);
         let any = states.iter().fold(Condition::any(), |any, state| any.add(state.condition()));
-        invited.cond_where(if any.is_empty() { Condition::all().add(Expr::val(1).eq(0)) } else { any });
-        // Most invitations are accepted sooner or later; the others are found by an index of their own.
-        let are_few = !states.contains(&InvitationState::Accepted);
-        Ok(Found { condition: Condition::all().add(user::Column::Id.in_subquery(invited)), are_few })
+        let stands = if any.is_empty() { Condition::all().add(Expr::val(1).eq(0)) } else { any };
+        // A mail waits for seconds, and few cannot be sent; of the others there may be as many as people.
+        let are_few = states.iter().all(|state| matches!(state, InvitationState::Queued | InvitationState::Failed));
+        let invited = if are_few { found_by_invitation(stands) } else { has_invitation(stands) };
+        Ok(Found { condition: Condition::all().add(invited), are_few })
     }
 
     fn attribute(&mut self, path: &str, filter: Option<AttributeFilter>) -> Result<Found, Error> {
@@ -339,6 +338,20 @@ fn text_of(column: user::Column, postgres: bool) -> Text {
 /// That something does not hold, or is not known to.
 fn is_not_true(condition: Condition) -> SimpleExpr {
     SimpleExpr::from(condition).binary(BinOper::IsNot, SimpleExpr::Constant(true.into()))
+}
+
+fn found_by_invitation(stands: Condition) -> SimpleExpr {
+    let mut invited = Query::select();
+    invited.column(invitation::Column::UserId).from(invitation::Entity).cond_where(stands);
+    user::Column::Id.in_subquery(invited)
+}
+
+fn has_invitation(stands: Condition) -> SimpleExpr {
+    let mut invitation = Query::select();
+    let person = Expr::col(user::Column::Id.as_column_ref());
+    invitation.expr(Expr::val(1)).from(invitation::Entity).cond_where(stands);
+    invitation.and_where(Expr::col(invitation::Column::UserId.as_column_ref()).eq(person));
+    Expr::exists(invitation)
 }
 
 fn in_groups(groups: Vec<Id>) -> SimpleExpr {

@@ -14,6 +14,7 @@ CREATE TABLE mails (
     address     text NOT NULL,
     language    text NOT NULL,
     seed        bytea,
+    request_id  text,
     created_at  timestamptz NOT NULL,
     next_try_at timestamptz NOT NULL,
     tries       integer NOT NULL
@@ -24,6 +25,7 @@ CREATE INDEX mails_of_user ON mails (user_id);
 -- How the mail stands by which a person is to take the account into use.
 CREATE TABLE invitations (
     user_id     uuid NOT NULL PRIMARY KEY REFERENCES users (id) ON DELETE CASCADE,
+    mail_id     uuid NOT NULL,
     sent_at     timestamptz,
     last_error  text,
     failed_at   timestamptz,

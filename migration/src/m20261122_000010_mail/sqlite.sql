@@ -14,6 +14,7 @@ CREATE TABLE mails (
     address     text NOT NULL,
     language    text NOT NULL,
     seed        blob,
+    request_id  text,
     created_at  text NOT NULL,
     next_try_at text NOT NULL,
     tries       integer NOT NULL
@@ -24,6 +25,7 @@ CREATE INDEX mails_of_user ON mails (user_id);
 -- How the mail stands by which a person is to take the account into use.
 CREATE TABLE invitations (
     user_id     blob NOT NULL PRIMARY KEY REFERENCES users (id) ON DELETE CASCADE,
+    mail_id     blob NOT NULL,
     sent_at     text,
     last_error  text,
     failed_at   text,

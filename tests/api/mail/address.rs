@@ -76,7 +76,7 @@ on_every_database! {
         for (email, password, fault) in [
             ("new@y.example", "not-the-password", "INVALID_CREDENTIALS input.currentPassword"),
             ("nobody", PASSWORD, "INVALID input.newEmail"),
-            ("ADA@x.example", PASSWORD, "INVALID input.newEmail"),
+            ("ada@x.example", PASSWORD, "INVALID input.newEmail"),
             ("a@y.example, b@y.example", PASSWORD, "INVALID input.newEmail"),
             ("a@y.example\r\nBcc: b@y.example", PASSWORD, "INVALID input.newEmail"),
             ("", PASSWORD, "INVALID input.newEmail"),
@@ -123,6 +123,14 @@ on_every_database! {
         assert_eq!(faults_of(&confirm(&app.anonymous(), &token).await), ["TAKEN input.token"]);
         let owner = user::Entity::find_by_id(bo.id).one(app.db.read()).await.unwrap().unwrap();
         assert_eq!(owner.email.as_deref(), Some("bo@y.example"));
+    }
+
+    async fn the_spelling_of_ones_own_address_can_be_mended(app: App) {
+        ada(&app).await;
+        let me = signed_in(&app).await;
+        request(&me, "Ada@x.example").await;
+        let token = leading(&app.mails().await).token().to_owned();
+        assert_eq!(confirm(&me, &token).await["user"]["email"], json!("Ada@x.example"));
     }
 
     async fn a_new_password_stops_a_change_of_address(app: App) {

@@ -24,12 +24,13 @@ async fn invitation(admin: &Caller<'_>, id: &Value) -> Value {
     admin.data(query, json!({ "id": id })).await["user"]["invitation"].clone()
 }
 
-/// Lets time pass for the mails that wait.
-async fn wait(app: &App, time: TimeDelta) {
+/// Lets time pass for the mails that wait, in which they were tried so often.
+async fn wait(app: &App, time: TimeDelta, tries: i32) {
     for mail in mail::Entity::find().all(app.db.read()).await.unwrap() {
         mail::Entity::update_many()
             .col_expr(mail::Column::NextTryAt, Expr::value(mail.next_try_at - time))
             .col_expr(mail::Column::CreatedAt, Expr::value(mail.created_at - time))
+            .col_expr(mail::Column::Tries, Expr::value(mail.tries + tries))
             .filter(mail::Column::Id.eq(mail.id))
             .exec(app.db.write())
             .await
@@ -67,7 +68,7 @@ on_every_database! {
             app.send_mail().await;
             let later = mail::Entity::find().one(app.db.read()).await.unwrap().unwrap();
             assert_eq!(later.tries, tries, "not before its time");
-            wait(&app, later.next_try_at - now()).await;
+            wait(&app, later.next_try_at - now(), 0).await;
         }
         assert_eq!(pauses, [2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900, 900, 900]);
         app.mend_mail();
@@ -81,10 +82,10 @@ on_every_database! {
         let id = enter(&admin, "ada@x.example").await;
         app.break_mail();
         app.send_mail().await;
-        wait(&app, TimeDelta::hours(23)).await;
+        wait(&app, TimeDelta::hours(23), 90).await;
         app.send_mail().await;
         assert_eq!(invitation(&admin, &id).await["state"], json!("QUEUED"));
-        wait(&app, TimeDelta::hours(2)).await;
+        wait(&app, TimeDelta::hours(2), 8).await;
         app.send_mail().await;
         let stands = invitation(&admin, &id).await;
         assert_eq!((&stands["state"], stands["lastError"].is_string()), (&json!("FAILED"), true), "{stands:#}");
@@ -97,11 +98,20 @@ on_every_database! {
         assert_eq!((app.mails().await.len(), invitation(&admin, &id).await["state"].clone()), (1, json!("SENT")));
     }
 
+    async fn a_mail_that_has_waited_for_a_day_untried_is_not_given_up_at_once(app: App) {
+        let admin = app.admin().await;
+        let id = enter(&admin, "ada@x.example").await;
+        app.break_mail();
+        wait(&app, TimeDelta::days(3), 0).await;
+        app.send_mail().await;
+        assert_eq!(invitation(&admin, &id).await["state"], json!("QUEUED"));
+    }
+
     async fn a_registration_that_cannot_be_sent_leaves_no_address_in_the_trail(app: App) {
         let input = json!({ "firstName": "Eve", "lastName": "Moss", "email": "eve@x.example" });
         app.anonymous().change("registerUser", "", input).await;
         app.break_mail();
-        wait(&app, TimeDelta::hours(25)).await;
+        wait(&app, TimeDelta::hours(25), 90).await;
         app.send_mail().await;
         let failed = audit_event::Column::Action.eq(AuditAction::MailFailed);
         let events = audit_event::Entity::find().filter(failed).all(app.db.read()).await.unwrap();

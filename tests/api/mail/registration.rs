@@ -79,6 +79,18 @@ on_every_database! {
         assert_eq!(app.anonymous().change_refused("registerUser", input).await, "FORBIDDEN");
     }
 
+    async fn who_registers_over_and_over_keeps_nobody_from_a_lost_password(app: App) {
+        let fields = UserFields { email: Given("bo@x.example".to_owned()), ..UserFields::default() };
+        app.create("Bo", app.license, fields, Given(PASSWORD.to_owned())).await;
+        for _ in 0..10 {
+            register(&app, "Eve", "bo@x.example").await;
+        }
+        assert!(app.mails().await.iter().all(|mail| mail.link.is_none()));
+        app.anonymous().change("requestPasswordReset", "", json!({ "email": "bo@x.example" })).await;
+        let [mail] = app.mails().await.try_into().unwrap();
+        assert!(mail.link.unwrap().contains("/reset"));
+    }
+
     async fn what_is_wrong_is_told_at_once(app: App) {
         let input = json!({ "firstName": " ", "lastName": "x".repeat(51), "email": "nobody", "nextUrl": "javascript:alert(1)" });
         let faults = ["INVALID input.email", "INVALID input.nextUrl", "REQUIRED input.firstName", "TOO_LONG input.lastName"];

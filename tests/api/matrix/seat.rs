@@ -338,7 +338,7 @@ pub async fn seat<'a>(
     crowd::record(app, &rows).await;
     crowd::store(app, rows).await;
     for known in &known {
-        let sent = invitation::Model::queued(known.id, now() + TimeDelta::days(14));
+        let sent = invitation::Model::queued(known.id, Id::new(), now() + TimeDelta::days(14));
         sent.put(app.db.write()).await.unwrap();
     }
     for (place, license) in ['A', 'B'].into_iter().enumerate() {
