@@ -15,8 +15,8 @@ use crate::link;
 use crate::password::Hasher;
 use crate::scalar::Id;
 use crate::text;
-use crate::user::{self as people, Welcome};
 use crate::user::secrets::Secrets;
+use crate::user::{self as people, Welcome};
 
 /// Whether there is anybody who may do everything.
 ///

@@ -178,7 +178,10 @@ mod tests {
         for public_url in [base.to_owned(), format!("{base}/")] {
             let french = url(&public_url, Purpose::Activation, Some(Language::French), "rol_x");
             assert_eq!(french, "https://people.example.org/roster/activate?lang=fr#rol_x");
-            assert_eq!(url(&public_url, Purpose::PasswordReset, None, "rol_x"), "https://people.example.org/roster/reset#rol_x");
+            assert_eq!(
+                url(&public_url, Purpose::PasswordReset, None, "rol_x"),
+                "https://people.example.org/roster/reset#rol_x"
+            );
         }
     }
 }

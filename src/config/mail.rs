@@ -63,7 +63,8 @@ impl Settings {
     /// How long sending a mail may take.
     #[must_use]
     pub fn mail_takes(&self) -> TimeDelta {
-        TimeDelta::seconds(i64::try_from(self.mail.smtp_seconds).unwrap_or(i64::MAX)) * (1 + smtp::TAKES_LONGER.cast_signed())
+        TimeDelta::seconds(i64::try_from(self.mail.smtp_seconds).unwrap_or(i64::MAX))
+            * (1 + smtp::TAKES_LONGER.cast_signed())
     }
 
     /// Where mails become files, if no server takes them.

@@ -7,8 +7,8 @@ mod preparing;
 pub mod relay;
 pub mod smtp;
 
-use sea_orm::{ActiveModelTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, Iterable};
 use sea_orm::sea_query::OnConflict;
+use sea_orm::{ActiveModelTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, Iterable};
 
 use crate::audit::Change;
 use crate::entity::link::Purpose;
@@ -96,9 +96,8 @@ impl Desk<'_> {
             next_url,
             expires_at: now() + Purpose::Activation.lives(),
         };
-        let replace = OnConflict::column(registration::Column::EmailKey)
-            .update_columns(registration::Column::iter())
-            .to_owned();
+        let replace =
+            OnConflict::column(registration::Column::EmailKey).update_columns(registration::Column::iter()).to_owned();
         let registration = registration.into_active_model().reset_all();
         registration::Entity::insert(registration).on_conflict(replace).exec_without_returning(transaction).await?;
         Ok(())
@@ -109,7 +108,12 @@ impl Desk<'_> {
 ///
 /// # Errors
 /// Whatever the database says.
-pub async fn tell(transaction: &DatabaseTransaction, person: &user::Model, what: Kind, language: Language) -> Result<(), Error> {
+pub async fn tell(
+    transaction: &DatabaseTransaction,
+    person: &user::Model,
+    what: Kind,
+    language: Language,
+) -> Result<(), Error> {
     let Some(address) = &person.email else { return Ok(()) };
     post(transaction, of(what, (Some(person.id), address), None, language)).await
 }

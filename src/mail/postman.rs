@@ -1,6 +1,6 @@
 //! Who sends the mails that wait. Any number of instances may: each takes a mail for itself before it sends it, and until
-//! the time is over that this may take nobody else does. A mail is sent twice only where the server dies between handing it over
-//! and noting that.
+//! the time is over that this may take nobody else does. A mail is sent twice only where the server dies between handing it
+//! over and noting that, or the database is away for as long.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -170,7 +170,8 @@ impl Postman {
         let Prepared { mail, name, organisation, language, link } = prepared;
         let token = link.as_ref().map(|link| link.token.as_str());
         let url = link.as_ref().map(|link| links::url(&self.public_url, link.purpose, Some(*language), &link.token));
-        let link = link.as_ref().zip(url.as_deref()).map(|(link, url)| letter::Link { url, lives: link.purpose.lives() });
+        let link =
+            link.as_ref().zip(url.as_deref()).map(|(link, url)| letter::Link { url, lives: link.purpose.lives() });
         let letter = Letter { kind: mail.kind, language: *language, name: name.as_deref(), organisation, link };
         let written = letter.write().map_err(|error| {
             tracing::error!(?error, "a mail could not be written");
@@ -205,7 +206,20 @@ impl Postman {
         Ok(transaction)
     }
 
+    /// Notes that a mail was sent; where that fails, again and again until somebody else may take the mail.
     async fn note_sent(&self, mail: &mail::Model) -> Result<(), Error> {
+        loop {
+            match self.try_to_note_sent(mail).await {
+                Err(error) if now() < mail.next_try_at => {
+                    tracing::warn!(mail = %mail.id.0, ?error, "that a mail was sent cannot be noted yet");
+                    tokio::time::sleep(LOOKS_EVERY).await;
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn try_to_note_sent(&self, mail: &mail::Model) -> Result<(), Error> {
         let transaction = self.begin_for(mail).await?;
         mail::Entity::delete_by_id(mail.id).exec(&transaction).await?;
         let sent = [

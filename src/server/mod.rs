@@ -31,7 +31,6 @@ pub use self::{
     proxy::network,
     response::Refusal,
 };
-use crate::language::Language;
 use self::{
     frame::{Frame, OperationName, id_of},
     listener::{Door, Patience},
@@ -39,6 +38,7 @@ use self::{
     request::{Prepared, Types},
     response::Media,
 };
+use crate::language::Language;
 
 const IDLE: Duration = Duration::from_secs(75);
 const MAX_USER_AGENT: usize = 256;

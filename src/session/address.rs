@@ -15,9 +15,9 @@ use crate::entity::mail::Kind;
 use crate::entity::{credential, user};
 use crate::error::{Error, ErrorCode};
 use crate::form::{Form, rule};
+use crate::link;
 use crate::mail::{self, Desk};
 use crate::scalar::now;
-use crate::link;
 
 /// Sends the link by which a new address takes the place of the viewer's present one, which is told. Whether somebody else has the address
 /// is found when the mail is to be sent: he gets another one then.

@@ -21,8 +21,8 @@ use crate::entity::{credential, device, invitation, pin, session, user};
 use crate::error::Error;
 use crate::language::Language;
 use crate::scalar::{Id, Url, now};
-use crate::{link, mail, registration};
 use crate::token::{self, Kind};
+use crate::{link, mail, registration};
 
 /// A session that has just begun. The tokens are shown this once.
 pub struct Opened {

@@ -41,7 +41,9 @@ impl Wish {
         form: &mut Form,
     ) -> Welcome<'a> {
         let mut next_url = None::<Url>;
-        form.text("registrationEmailNextUrl", self.next_url, &mut next_url, |text| ways.next_urls.check(text).map(|url| url.0));
+        form.text("registrationEmailNextUrl", self.next_url, &mut next_url, |text| {
+            ways.next_urls.check(text).map(|url| url.0)
+        });
         let is_default = self.mail.is_undefined();
         let mut mails = new.email.is_some() && new.is_active && !has_password;
         form.value("sendRegistrationEmail", self.mail, &mut mails);

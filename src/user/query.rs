@@ -18,7 +18,8 @@ use crate::entity::user::AdminRights;
 use crate::entity::{group, institution, invitation, license, session, user};
 use crate::error::Error;
 use crate::loader::{
-    AttributesOfUser, GroupsOfUser, InstitutionById, InvitationOfUser, LicenseById, SessionsOfUser, SiteCount, Sites, UserById,
+    AttributesOfUser, GroupsOfUser, InstitutionById, InvitationOfUser, LicenseById, SessionsOfUser, SiteCount, Sites,
+    UserById,
 };
 use crate::page::{self, Connection, PageArgs, Total};
 use crate::scalar::{Date, Id, Url};

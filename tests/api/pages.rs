@@ -1,9 +1,9 @@
 //! The pages that links lead to, over HTTP and in a real browser.
 
 use async_graphql::MaybeUndefined::{Undefined, Value as Given};
+use roster::entity::link::Purpose;
 use roster::entity::user::UserFields;
 use roster::language::Language;
-use roster::entity::link::Purpose;
 use roster::link;
 use roster::words::Words;
 use serde_json::{Value, json};

@@ -12,7 +12,11 @@ use super::{ANOTHER, login, summary, with_token, works};
 use crate::app::{App, Caller, Mail, PASSWORD, faults_of};
 
 async fn ada(app: &App) -> Id {
-    let fields = UserFields { username: Given("ada".to_owned()), email: Given("ada@x.example".to_owned()), ..UserFields::default() };
+    let fields = UserFields {
+        username: Given("ada".to_owned()),
+        email: Given("ada@x.example".to_owned()),
+        ..UserFields::default()
+    };
     app.create("Ada", app.license, fields, Given(PASSWORD.to_owned())).await.id
 }
 

@@ -9,7 +9,7 @@ use sea_orm::sea_query::Expr;
 use sea_orm::{EntityTrait, PaginatorTrait};
 use serde_json::{Value, json};
 
-use super::{ANOTHER, activate, login, works, with_token};
+use super::{ANOTHER, activate, login, with_token, works};
 use crate::app::{App, Caller, PASSWORD, PUBLIC_URL, faults_of};
 
 /// Enters somebody; what is said of the mail stands in `more`.

@@ -153,7 +153,8 @@ async fn where_nothing_is_set_mails_are_files_and_nobody_registers_himself() {
     let home = Home::on_sqlite().with_admin().await;
     let server = home.serve(&[]).await;
     let admin = server.sign_in(crate::process::ADMIN).await;
-    change(&admin, "createUser", "", json!({ "firstName": "Ada", "lastName": "Byron", "email": "ada@x.example" })).await;
+    change(&admin, "createUser", "", json!({ "firstName": "Ada", "lastName": "Byron", "email": "ada@x.example" }))
+        .await;
     let file = crate::process::until(|| async {
         let entries = std::fs::read_dir(home.path("roster-data/mail")).ok()?;
         entries.map(|entry| entry.unwrap().path()).find(|path| path.extension().is_some_and(|end| end == "eml"))
@@ -161,7 +162,8 @@ async fn where_nothing_is_set_mails_are_files_and_nobody_registers_himself() {
     let mail = crate::app::Mail::parse(&std::fs::read(file.await.expect("a file")).unwrap());
     assert_eq!(mail.to, "ada@x.example");
     assert!(mail.link.unwrap().starts_with(&server.url("/activate")));
-    let stranger = "mutation { registerUser(input: { firstName: \"E\", lastName: \"M\", email: \"e@x.example\" }) { success } }";
+    let stranger =
+        "mutation { registerUser(input: { firstName: \"E\", lastName: \"M\", email: \"e@x.example\" }) { success } }";
     let refused = server.caller(None).try_ask(stranger, &json!({})).await.unwrap();
     assert_eq!(refused["errors"][0]["extensions"]["code"], json!("FORBIDDEN"));
 }
@@ -172,7 +174,8 @@ async fn a_demonstration_shows_links_in_its_log_and_a_real_directory_does_not() 
     let server = home.serve(&["demo", "--users", "20", "--tokens", "tokens.json"]).await;
     let tokens: Value = serde_json::from_slice(&std::fs::read(home.path("tokens.json")).unwrap()).unwrap();
     let admin = server.caller(tokens["license_admin"].as_str());
-    change(&admin, "createUser", "", json!({ "firstName": "Ada", "lastName": "Byron", "email": "ada@x.example" })).await;
+    change(&admin, "createUser", "", json!({ "firstName": "Ada", "lastName": "Byron", "email": "ada@x.example" }))
+        .await;
     let shown = crate::process::until(|| async { server.err().contains("/activate?lang=en#rol_").then_some(()) });
     shown.await.unwrap_or_else(|| panic!("{}", server.err()));
 }

@@ -61,7 +61,11 @@ impl Seat<'_> {
         let mut cells = Vec::new();
         let allowed = |field: &str| match self.open("users") {
             Err(refused) => refused,
-            Ok(()) if (PRIVATE.contains(&field) || field == "invitation") && self.viewer.looks_up_private().is_err() => FORBIDDEN,
+            Ok(())
+                if (PRIVATE.contains(&field) || field == "invitation") && self.viewer.looks_up_private().is_err() =>
+            {
+                FORBIDDEN
+            }
             Ok(()) => "value",
         };
         for (field, comparison) in FILTERS {

@@ -5,7 +5,9 @@ use chrono::{Days, TimeDelta};
 use roster::entity::institution::{InstitutionCore, InstitutionFields, InstitutionKind};
 use roster::entity::membership::GroupRole;
 use roster::entity::user::{Names, Role, UserFields};
-use roster::entity::{api_key, attribute_definition, institution, invitation, license, membership, session, site_access, user};
+use roster::entity::{
+    api_key, attribute_definition, institution, invitation, license, membership, session, site_access, user,
+};
 use roster::form::Form;
 use roster::scalar::{Date, DateText, Id, now};
 use sea_orm::sea_query::Expr;
