@@ -35,7 +35,8 @@ pub enum Administers {
     License,
 }
 
-/// Enters an administrator, before there is anybody who could. Without a password the person sets it by a link, of which the token is returned.
+/// Enters an administrator, before there is anybody who could. Without a password the person sets it by a link, of which
+/// the token is returned.
 ///
 /// # Errors
 /// `Rejected` with every fault of what was given.

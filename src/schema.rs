@@ -35,7 +35,8 @@ use crate::user::query::UserQuery;
 use crate::user::resolve::ResolveQuery;
 use crate::user::search::{SearchConnection, SearchQuery};
 
-/// The mutations that compute with secrets, or write to whoever is named: one in a request, or one request could go through a list.
+/// The mutations that compute with secrets, or write to whoever is named: one in a request, or one request could go
+/// through a list.
 pub const CREDENTIALS: [&str; 8] = [
     "login",
     "activateAccount",

@@ -1,7 +1,8 @@
 //! Who may see and change what: every decision, and nothing else in Roster compares a role, a rank or a license.
 //!
-//! [`reach`] in `table.rs` is the table: how far each action reaches for whom. The rest applies it: [`Viewer::may`] at a root field,
-//! before any row is known; [`Viewer::may_to`] to a person; the conditions of `sight.rs` to rows in SQL. Below them and in
+//! [`reach`] in `table.rs` is the table: how far each action reaches for whom. The rest applies it: [`Viewer::may`] at a
+//! root field, before any row is known; [`Viewer::may_to`] to a person; the conditions of `sight.rs` to rows in SQL.
+//! Below them and in
 //! `place.rs` stand the few rules that no table can say. Ranks: user < administrator < license administrator < superuser.
 
 mod place;

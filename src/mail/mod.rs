@@ -140,8 +140,8 @@ pub async fn tell_of(
     Ok(())
 }
 
-/// Notes that somebody has lost the password of an address. Who that is, and whether there is anybody, is found when the mail is to be sent,
-/// so that nobody who asks can tell.
+/// Notes that somebody has lost the password of an address. Who that is, and whether there is anybody, is found when the
+/// mail is to be sent, so that nobody who asks can tell.
 ///
 /// # Errors
 /// Whatever the database says.

@@ -19,8 +19,8 @@ use crate::link;
 use crate::mail::{self, Desk};
 use crate::scalar::now;
 
-/// Sends the link by which a new address takes the place of the viewer's present one, which is told. Whether somebody else has the address
-/// is found when the mail is to be sent: he gets another one then.
+/// Sends the link by which a new address takes the place of the viewer's present one, which is told. Whether somebody
+/// else has the address is found when the mail is to be sent: he gets another one then.
 ///
 /// # Errors
 /// `Rejected` for what is no address, or no other one, and for a wrong password; `RateLimited`.

@@ -45,8 +45,9 @@ pub struct ByMailMutation;
 
 #[Object]
 impl ByMailMutation {
-    /// Sends a link by which a lost password is replaced to the person of an address; it works once, for an hour. The answer is the same
-    /// whether or not there is anybody. At most 3 mails within 15 minutes go to one address. Open to everybody.
+    /// Sends a link by which a lost password is replaced to the person of an address; it works once, for an hour. The
+    /// answer is the same whether or not there is anybody. At most 3 mails within 15 minutes go to one address. Open to
+    /// everybody.
     async fn request_password_reset(
         &self,
         ctx: &Context<'_>,
@@ -60,8 +61,8 @@ impl ByMailMutation {
         .await
     }
 
-    /// Sets the password of the person whom a link lets in, who was sent it for having lost the old one. Every session ends, and nobody
-    /// is signed in. Open to everybody.
+    /// Sets the password of the person whom a link lets in, who was sent it for having lost the old one. Every session
+    /// ends, and nobody is signed in. Open to everybody.
     async fn reset_password(
         &self,
         ctx: &Context<'_>,
@@ -76,8 +77,9 @@ impl ByMailMutation {
         .await
     }
 
-    /// Asks for another e-mail address: a link goes to the new one, which takes the place of the present one when it is used within two
-    /// hours; the present one is told. A change of the password stops it. At most 3 mails within 15 minutes go to one address. Open to everybody who is signed in and knows the own password.
+    /// Asks for another e-mail address: a link goes to the new one, which takes the place of the present one when it is
+    /// used within two hours; the present one is told. A change of the password stops it. At most 3 mails within 15
+    /// minutes go to one address. Open to everybody who is signed in and knows the own password.
     async fn request_email_change(
         &self,
         ctx: &Context<'_>,
@@ -93,8 +95,8 @@ impl ByMailMutation {
         .await
     }
 
-    /// Confirms a new e-mail address by the link that went to it; the old one is told. Sessions go on. The person is shown to who is
-    /// signed in and sees him. Open to everybody.
+    /// Confirms a new e-mail address by the link that went to it; the old one is told. Sessions go on. The person is
+    /// shown to who is signed in and sees him. Open to everybody.
     async fn confirm_email_change(
         &self,
         ctx: &Context<'_>,

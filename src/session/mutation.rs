@@ -82,8 +82,8 @@ payload! {
         device_token: Option<String>,
         /// When the session ends at the latest.
         expires_at: Option<DateTime<Utc>>,
-        /// Where to go on from here, after `activateAccount`: what `registrationEmailNextUrl` or `nextUrl` said. A page that goes there
-        /// puts the token behind its `#`.
+        /// Where to go on from here, after `activateAccount`: what `registrationEmailNextUrl` or `nextUrl` said. A page
+        /// that goes there puts the token behind its `#`.
         next_url: Option<Url>,
     }
 }
@@ -127,8 +127,9 @@ impl SessionMutation {
         .await
     }
 
-    /// Sets the password of the person whom a link lets in, and signs the person in; who has registered himself is entered by it. A link works once; it dies with a newer
-    /// one, a deactivation, and a change of password or e-mail address. Open to everybody.
+    /// Sets the password of the person whom a link lets in, and signs the person in; who has registered himself is
+    /// entered by it. A link works once; it dies with a newer one, a deactivation, and a change of password or e-mail
+    /// address. Open to everybody.
     async fn activate_account(
         &self,
         ctx: &Context<'_>,

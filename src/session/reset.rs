@@ -16,7 +16,8 @@ use crate::error::Error;
 use crate::form::{Form, rule};
 use crate::{link, mail};
 
-/// Sends a link by which a lost password is replaced to whoever has an address. The same is done whether or not there is anybody.
+/// Sends a link by which a lost password is replaced to whoever has an address. The same is done whether or not there is
+/// anybody.
 ///
 /// # Errors
 /// `Rejected` for what is no address; `RateLimited` where too many mails were asked for.

@@ -104,7 +104,8 @@ pub enum Welcome<'a> {
     Mail(Desk<'a>, Option<Url>),
 }
 
-/// Stores a person with secrets and attributes, and makes a link if there is to be one; returns its token where it is to be shown.
+/// Stores a person with secrets and attributes, and makes a link if there is to be one; returns its token where it is to
+/// be shown.
 ///
 /// # Errors
 /// `Rejected`, naming each value that another person has.

@@ -27,11 +27,11 @@ pub struct CreateUserInput {
     pub fields: UserFields,
     /// Values of custom attributes, at most 100, each named once.
     pub attributes: MaybeUndefined<Vec<AttributeInput>>,
-    /// Whether the person is sent a link by which to choose a password and take the account into use, which works for 14 days. It
-    /// takes an e-mail address. Where nothing is said, true for who has an address, no password, and is active.
+    /// Whether the person is sent a link by which to choose a password and take the account into use, which works for 14
+    /// days. It takes an e-mail address. Where nothing is said, true for who has an address, no password, and is active.
     pub send_registration_email: MaybeUndefined<bool>,
-    /// Where the person is sent on to from there, signed in: an address that the server allows, at most 1,000 characters. Only together
-    /// with the mail.
+    /// Where the person is sent on to from there, signed in: an address that the server allows, at most 1,000 characters.
+    /// Only together with the mail.
     pub registration_email_next_url: MaybeUndefined<String>,
     /// Whether only to try it out: everything is checked, and nothing changed.
     #[graphql(default = false)]
@@ -50,7 +50,8 @@ pub struct UpdateUserInput {
     pub first_name: MaybeUndefined<String>,
     /// The last name or names; at most 50 characters.
     pub last_name: MaybeUndefined<String>,
-    /// A new password: hard to guess, at most 128 characters, and at least 12 where the server is not set otherwise. Null removes it. Ends the person's sessions. Not for oneself.
+    /// A new password: hard to guess, at most 128 characters, and at least 12 where the server is not set otherwise. Null
+    /// removes it. Ends the person's sessions. Not for oneself.
     pub password: MaybeUndefined<String>,
     /// A new PIN of four digits. Null removes it. Not for oneself.
     pub pin: MaybeUndefined<String>,
@@ -68,8 +69,8 @@ pub struct UpdateUserInput {
 pub struct ResendActivationInput {
     /// Who.
     pub id: ID,
-    /// Where the person is sent on to from there, signed in: an address that the server allows, at most 1,000 characters. Where nothing
-    /// is said, as it was in the last mail; null for nowhere.
+    /// Where the person is sent on to from there, signed in: an address that the server allows, at most 1,000 characters.
+    /// Where nothing is said, as it was in the last mail; null for nowhere.
     pub next_url: MaybeUndefined<String>,
 }
 
@@ -82,8 +83,8 @@ pub struct RegisterUserInput {
     pub last_name: String,
     /// The e-mail address, at most 250 characters.
     pub email: String,
-    /// Where the person is sent on to once the link in the mail was used, signed in: an address that the server allows, at most 1,000
-    /// characters.
+    /// Where the person is sent on to once the link in the mail was used, signed in: an address that the server allows,
+    /// at most 1,000 characters.
     pub next_url: MaybeUndefined<String>,
 }
 
@@ -92,8 +93,8 @@ pub struct RegisterUserInput {
 pub struct SetUserAvatarInput {
     /// Who.
     pub id: ID,
-    /// The picture: a PNG or JPEG of at most 2 MB (2,097,152 bytes), 10,000 pixels on each side and 40 million altogether. Null
-    /// removes it.
+    /// The picture: a PNG or JPEG of at most 2 MB (2,097,152 bytes), 10,000 pixels on each side and 40 million
+    /// altogether. Null removes it.
     pub avatar: MaybeUndefined<Upload>,
 }
 
@@ -161,8 +162,9 @@ impl UserMutation {
         .await
     }
 
-    /// Sends a person once more the link by which to choose a password and take the account into use; an older one works no more.
-    /// Only who is active, has an e-mail address and has not taken the account into use. Administrators only, for people up to their rank.
+    /// Sends a person once more the link by which to choose a password and take the account into use; an older one works
+    /// no more. Only who is active, has an e-mail address and has not taken the account into use. Administrators only,
+    /// for people up to their rank.
     async fn resend_activation(
         &self,
         ctx: &Context<'_>,
@@ -179,9 +181,10 @@ impl UserMutation {
         .await
     }
 
-    /// Asks to be entered into the directory: a mail goes to the address, and who uses the link in it chooses a password and is entered
-    /// and signed in. Until then the person is in no directory. Custom attributes are not asked for, even if they are required. The
-    /// answer is the same whether or not somebody has the address already; at most 3 mails within 15 minutes go to one address. FORBIDDEN unless the server allows it. Open to everybody.
+    /// Asks to be entered into the directory: a mail goes to the address, and who uses the link in it chooses a password
+    /// and is entered and signed in. Until then the person is in no directory. Custom attributes are not asked for, even
+    /// if they are required. The answer is the same whether or not somebody has the address already; at most 3 mails
+    /// within 15 minutes go to one address. FORBIDDEN unless the server allows it. Open to everybody.
     async fn register_user(
         &self,
         ctx: &Context<'_>,
