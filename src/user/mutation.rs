@@ -183,8 +183,8 @@ impl UserMutation {
 
     /// Asks to be entered into the directory: a mail goes to the address, and who uses the link in it chooses a password
     /// and is entered and signed in. Until then the person is in no directory. Custom attributes are not asked for, even
-    /// if they are required. The answer is the same whether or not somebody has the address already; at most 3 mails
-    /// within 15 minutes go to one address. FORBIDDEN unless the server allows it. Open to everybody.
+    /// if they are required. The answer is the same whether or not somebody has the address already; of the
+    /// requests for one address within 15 minutes 3 are heard. FORBIDDEN unless the server allows it. Open to everybody.
     async fn register_user(
         &self,
         ctx: &Context<'_>,
