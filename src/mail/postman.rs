@@ -1,6 +1,6 @@
 //! Who sends the mails that wait. Any number of instances may: each takes a mail for itself before it sends it, and until
 //! the time is over that this may take nobody else does. A mail is sent twice only where the server dies between handing it over
-//! and noting that.
+//! and noting that, or cannot note it for half a minute because the database is away.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +8,8 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::sea_query::Expr;
 use sea_orm::{
-    ActiveEnum, ColumnTrait, DatabaseBackend, EntityTrait, FromQueryResult, QueryFilter, QuerySelect, Statement,
+    ActiveEnum, ColumnTrait, ConnectionTrait, DatabaseBackend, EntityTrait, FromQueryResult, QueryFilter, QuerySelect,
+    Statement,
 };
 use tokio::sync::watch;
 
@@ -171,13 +172,28 @@ impl Postman {
         Ok(())
     }
 
+    /// Notes that a mail was sent; where that fails, again and again until somebody else may take the mail.
     async fn note_sent(&self, mail: &mail::Model) -> Result<(), Error> {
-        self.forget(mail.id).await?;
+        loop {
+            match self.try_to_note_sent(mail).await {
+                Err(error) if now() < mail.next_try_at => {
+                    tracing::warn!(mail = %mail.id.0, ?error, "that a mail was sent cannot be noted yet");
+                    tokio::time::sleep(LOOKS_EVERY).await;
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn try_to_note_sent(&self, mail: &mail::Model) -> Result<(), Error> {
         let sent = [
             (invitation::Column::SentAt, Expr::value(Some(now()))),
             (invitation::Column::LastError, Expr::value(None::<String>)),
         ];
-        self.note(mail, sent).await
+        let transaction = self.db.begin().await?;
+        mail::Entity::delete_by_id(mail.id).exec(&transaction).await?;
+        note(&transaction, mail, sent).await?;
+        audit::commit(transaction, []).await
     }
 
     async fn note_failure(&self, mail: &mail::Model, reason: String) -> Result<(), Error> {
@@ -188,7 +204,7 @@ impl Postman {
             (invitation::Column::FailedAt, Expr::value(failed_at)),
             (invitation::Column::LastError, Expr::value(Some(reason.clone()))),
         ];
-        self.note(mail, failure).await?;
+        note(self.db.write(), mail, failure).await?;
         if is_over {
             return self.give_up(mail, reason).await;
         }
@@ -197,20 +213,6 @@ impl Postman {
             .filter(mail::Column::Id.eq(mail.id))
             .exec(self.db.write())
             .await?;
-        Ok(())
-    }
-
-    /// Notes how an invitation stands.
-    async fn note<const N: usize>(
-        &self,
-        mail: &mail::Model,
-        values: [(invitation::Column, Expr); N],
-    ) -> Result<(), Error> {
-        let (Kind::Invitation, Some(user_id)) = (mail.kind, mail.user_id) else { return Ok(()) };
-        let change = values.into_iter().fold(invitation::Entity::update_many(), |change, (column, value)| {
-            change.col_expr(column, value)
-        });
-        change.filter(invitation::Column::UserId.eq(user_id)).exec(self.db.write()).await?;
         Ok(())
     }
 
@@ -244,6 +246,20 @@ impl Postman {
         mail::Entity::delete_by_id(id).exec(self.db.write()).await?;
         Ok(())
     }
+}
+
+/// Notes how an invitation stands.
+async fn note<const N: usize>(
+    db: &impl ConnectionTrait,
+    mail: &mail::Model,
+    values: [(invitation::Column, Expr); N],
+) -> Result<(), Error> {
+    let (Kind::Invitation, Some(user_id)) = (mail.kind, mail.user_id) else { return Ok(()) };
+    let change = values
+        .into_iter()
+        .fold(invitation::Entity::update_many(), |change, (column, value)| change.col_expr(column, value));
+    change.filter(invitation::Column::UserId.eq(user_id)).exec(db).await?;
+    Ok(())
 }
 
 fn next_try(tries: i32) -> DateTime<Utc> {
