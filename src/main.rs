@@ -12,10 +12,10 @@ use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 use roster::account::Administers;
 use roster::app::App;
-use roster::context::Ways;
 use roster::config::{
     Admin, AdminCreate, AdminLink, Audit, Cli, Command, Demo, Import, Kind, License, LicenseCreate, LogFormat, Settings,
 };
+use roster::context::Ways;
 use roster::db::{self, Db};
 use roster::entity::license::LicenseKind;
 use roster::entity::link::Purpose;
@@ -26,6 +26,7 @@ use roster::scalar::Id;
 use roster::{account, audit, demo, doctor, import, key, license, link, schema, server};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -42,7 +43,7 @@ const QUIET: &str = "poem=warn,sea_orm_migration=warn,sqlx=warn";
 const WRONG_SETTING: u8 = 2;
 
 /// How long a mail that is being sent may keep a stop waiting.
-const LAST_MAIL: Duration = Duration::from_secs(3);
+const LAST_MAIL: Duration = Duration::from_secs(5);
 
 const ANOTHER_KEY: &str = "the passwords in this database were set with another key; give that one, as ROSTER_KEY or as a \
                            copy of the other instance's key file at --key-file (ROSTER_KEY_FILE)";
@@ -165,13 +166,22 @@ async fn run(
     );
     let app = App::new(db.clone(), settings.rules(), hasher, public_url, ways)?;
     let (stop, no_more) = watch::channel(false);
-    let posting = tokio::spawn(postman.run(no_more));
-    server::serve(app, listener, settings.server(), stopped).await?;
-    stop.send_replace(true);
+    let posting = tokio::spawn(postman.run(no_more.clone()));
+    let stopped = async move {
+        stopped.await;
+        stop.send_replace(true);
+    };
+    tokio::try_join!(server::serve(app, listener, settings.server(), stopped), finish(posting, no_more))?;
+    tokio::time::timeout(Duration::from_secs(2), db.close()).await.context("the database took too long to close")??;
+    Ok(())
+}
+
+/// Lets the mail that is being sent when the server is stopped be finished, while the last requests are.
+async fn finish(posting: JoinHandle<()>, mut stopped: watch::Receiver<bool>) -> std::io::Result<()> {
+    let _ = stopped.wait_for(|stopped| *stopped).await;
     if tokio::time::timeout(LAST_MAIL, posting).await.is_err() {
         tracing::warn!("a mail was still under way when the server stopped; it may be sent twice");
     }
-    tokio::time::timeout(Duration::from_secs(2), db.close()).await.context("the database took too long to close")??;
     Ok(())
 }
 
