@@ -75,8 +75,31 @@ fn written(kind: Kind, secret: &[u8]) -> String {
     format!("{}{}", kind.prefix(), URL_SAFE_NO_PAD.encode(secret))
 }
 
+/// A text without the tokens of links that stand in it, whole or cut off.
+#[must_use]
+pub fn masked(text: &str) -> String {
+    let prefix = Kind::Link.prefix();
+    let is_of_token = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    let mut parts = text.split(prefix);
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |masked, part| masked + prefix + "***" + part.trim_start_matches(is_of_token))
+}
+
 /// What is stored of a token.
 #[must_use]
 pub fn hash(token: &str) -> Vec<u8> {
     Sha256::digest(token.as_bytes()).to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_token_of_a_link_stands_in_a_masked_text() {
+        let token = new(Kind::Link).unwrap();
+        let text = format!("554 blocked: https://x.example/reset?lang=en#{token}; see rol_abc and {token}");
+        assert_eq!(masked(&text), "554 blocked: https://x.example/reset?lang=en#rol_***; see rol_*** and rol_***");
+        assert_eq!(masked("451 try again"), "451 try again");
+    }
 }

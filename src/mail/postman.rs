@@ -27,6 +27,7 @@ use crate::key::Key;
 use crate::link as links;
 use crate::scalar::{Id, now};
 use crate::text;
+use crate::token;
 
 /// How many mails are sent at once.
 const AT_ONCE: usize = 2;
@@ -168,7 +169,6 @@ impl Postman {
 
     async fn send(&self, prepared: &Prepared) -> Result<(), String> {
         let Prepared { mail, name, organisation, language, link } = prepared;
-        let token = link.as_ref().map(|link| link.token.as_str());
         let url = link.as_ref().map(|link| links::url(&self.public_url, link.purpose, Some(*language), &link.token));
         let link =
             link.as_ref().zip(url.as_deref()).map(|(link, url)| letter::Link { url, lives: link.purpose.lives() });
@@ -186,9 +186,8 @@ impl Postman {
             language: *language,
             written_at: mail.created_at,
         };
-        let carried = self.carrier.carry(&outgoing).await;
         // A server may quote what it does not like.
-        carried.map_err(|reason| token.map_or(reason.clone(), |token| reason.replace(token, "***")))?;
+        self.carrier.carry(&outgoing).await.map_err(|reason| token::masked(&reason))?;
         if self.shows_links {
             let kind = text::camel(&format!("{:?}", mail.kind));
             tracing::info!(to = mail.address, link = url, "mail: {kind}");

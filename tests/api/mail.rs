@@ -1,6 +1,7 @@
 //! What goes by mail: invitations, lost passwords, new addresses, registrations, notices.
 
 mod address;
+mod faults;
 mod invitation;
 mod life;
 mod outbox;

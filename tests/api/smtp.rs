@@ -41,6 +41,8 @@ pub struct Options {
 #[derive(Clone, Copy, Debug)]
 pub enum Behaviour {
     Ok,
+    /// Ends every connection, and nobody listens.
+    Down,
     /// Every connection is sent away with 421.
     Busy,
     /// Every recipient is put off with 451.
@@ -151,6 +153,7 @@ impl Smtp {
     pub fn behave(&self, behaviour: Behaviour) {
         let line = match behaviour {
             Behaviour::Ok => "ok".to_owned(),
+            Behaviour::Down => "down".to_owned(),
             Behaviour::Busy => "busy".to_owned(),
             Behaviour::Refuse => "refuse".to_owned(),
             Behaviour::Reject => "reject".to_owned(),

@@ -10,6 +10,7 @@ import email
 import email.policy
 import json
 import os
+import socket
 import ssl
 import sys
 
@@ -55,7 +56,9 @@ class Connection(SMTP):
         await super()._handle_client()
 
     async def push(self, status):
-        await asyncio.sleep(self.event_handler.behaviour.delay)
+        behaviour = self.event_handler.behaviour
+        if behaviour.delay:
+            await asyncio.wait([asyncio.create_task(behaviour.released.wait())], timeout=behaviour.delay)
         await super().push(status)
 
 
@@ -121,6 +124,14 @@ class Mailboxes:
         return AuthResult(success=False, handled=False, message=said)
 
 
+def door_at(port):
+    """A socket that has its port for itself; who knocks is sent away until somebody listens."""
+    door = socket.socket(proto=socket.IPPROTO_TCP)
+    door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    door.bind(("127.0.0.1", port))
+    return door
+
+
 async def main(options):
     mailboxes = Mailboxes(options)
     tls = None
@@ -142,16 +153,26 @@ async def main(options):
         )
 
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(connection, "127.0.0.1", 0, ssl=tls if options.tls == "wrapped" else None)
-    print(server.sockets[0].getsockname()[1], flush=True)
+    door = door_at(0)
+    port = door.getsockname()[1]
+
+    async def listen():
+        return await loop.create_server(connection, sock=door, ssl=tls if options.tls == "wrapped" else None)
+
+    server = await listen()
+    print(port, flush=True)
     lines = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
     while line := (await lines.readline()).decode().strip():
-        if line == "close":
+        if line in ("close", "down"):
             for live in list(Connection.live):
                 live.transport.abort()
-        elif line != "connections":
+        if line == "down" and server:
+            server.close()
+            door, server = door_at(port), None
+        elif line not in ("close", "connections", "down"):
             mailboxes.behaviour.become(line)
+            server = server or await listen()
         print(mailboxes.connections, len(Connection.live), flush=True)
     os._exit(0)
 
