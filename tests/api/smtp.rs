@@ -166,6 +166,11 @@ impl Smtp {
         self.tell(&line);
     }
 
+    /// Ends every connection without a word.
+    pub fn close_connections(&self) {
+        self.tell("close");
+    }
+
     /// How many connections there were, and how many there are.
     pub fn connections(&self) -> (usize, usize) {
         let counted = self.tell("connections");

@@ -91,10 +91,10 @@ fn assert_once_each(mails: &[Received], count: usize) {
 }
 
 /// Asserts that administrators see why mails wait, and that all of them arrive once the mail server is well again.
-async fn survives(home: Home, faults: &[(Behaviour, &str)]) {
+async fn survives(home: Home, seconds: &str, faults: &[(Behaviour, &str)]) {
     let Some(smtp) = Smtp::start(Options::default()) else { return };
     let home = home.with_admin().await;
-    let server = home.serve(&["--smtp-url", &smtp.url(), "--smtp-seconds", "2"]).await;
+    let server = home.serve(&["--smtp-url", &smtp.url(), "--smtp-seconds", seconds]).await;
     let (root, db) = (server.sign_in(ADMIN).await, home.db().await);
     for (round, (behaviour, reason)) in faults.iter().enumerate() {
         smtp.behave(*behaviour);
@@ -123,12 +123,16 @@ async fn survives(home: Home, faults: &[(Behaviour, &str)]) {
 in_every_home! {
     async fn every_mail_arrives_after_the_mail_server_was_down_or_refused_it(home: Home) {
         use Behaviour::{Busy, Down, Refuse, Reject, Spurn};
-        survives(home, &[(Down, "refused"), (Busy, "421"), (Refuse, "451"), (Reject, "550"), (Spurn, "554")]).await;
+        survives(home, "2", &[(Down, "refused"), (Busy, "421"), (Refuse, "451"), (Reject, "550"), (Spurn, "554")]).await;
     }
 
     async fn every_mail_arrives_after_the_mail_server_hung_or_was_too_slow(home: Home) {
-        let late = "within 2 s";
-        survives(home, &[(Behaviour::Mute, late), (Behaviour::Hang, late), (Behaviour::Slow(Duration::from_millis(500)), late)]).await;
+        let faults = [
+            (Behaviour::Mute, "was not ready within 1 s"),
+            (Behaviour::Slow(Duration::from_millis(600)), "was not ready within 1 s"),
+            (Behaviour::Hang, "has not taken it within 10 s"),
+        ];
+        survives(home, "1", &faults).await;
     }
 
     async fn nobody_waits_for_a_mail_server_that_hangs(home: Home) {
