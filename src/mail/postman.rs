@@ -277,23 +277,19 @@ async fn given_up(
     if mail::Entity::delete_by_id(mail.id).exec(transaction).await?.rows_affected == 0 {
         return Ok(None);
     }
-    let event = match mail.user_id {
-        Some(user_id) => {
-            let person = user::Entity::find_by_id(user_id).one(transaction).await?;
-            // Servers name addresses in their reasons: those of people go with them when they are erased.
-            let reason = Change::of("reason", None, Some(reason.into()));
-            person.map(|person| Entry::new(AuditAction::MailFailed, &person).with([reason]))
-        }
-        None => {
-            // Somebody who wants to register himself.
-            let key = text::canonical_email(&mail.address);
-            let license = license::Entity::find()
-                .join_rev(JoinType::InnerJoin, registration::Relation::License.def())
-                .filter(registration::Column::EmailKey.eq(key))
-                .one(transaction)
-                .await?;
-            license.map(|license| Entry::new(AuditAction::MailFailed, &license))
-        }
+    let event = if let Some(user_id) = mail.user_id {
+        let person = user::Entity::find_by_id(user_id).one(transaction).await?;
+        // Servers name addresses in their reasons: those of people go with them when they are erased.
+        let reason = Change::of("reason", None, Some(reason.into()));
+        person.map(|person| Entry::new(AuditAction::MailFailed, &person).with([reason]))
+    } else {
+        // Somebody who wants to register himself.
+        let license = license::Entity::find()
+            .join_rev(JoinType::InnerJoin, registration::Relation::License.def())
+            .filter(registration::Column::EmailKey.eq(text::canonical_email(&mail.address)))
+            .one(transaction)
+            .await?;
+        license.map(|license| Entry::new(AuditAction::MailFailed, &license))
     };
     let kind = Change::of("mail", None, Some(mail.kind.to_value().into()));
     Ok(event.map(|event| event.with([kind])))

