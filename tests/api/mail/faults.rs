@@ -22,6 +22,8 @@ use crate::smtp::{Behaviour, Options, Received, Smtp};
 /// The same for every start: links and Message-IDs are made of it.
 const PUBLIC_URL: [&str; 2] = ["--public-url", "https://people.example.org"];
 const MANY: usize = 300;
+/// To ask more often would slow down what is waited for.
+const ASKS_EVERY: Duration = Duration::from_millis(50);
 
 /// Enters so many people, eight at a time, each of whom is sent a mail; returns their ids.
 async fn enter(root: &Caller, count: usize) -> Vec<Value> {
@@ -63,6 +65,7 @@ async fn end_waits(db: &Db) {
 /// Waits until every mail is sent.
 async fn drain(db: &Db) {
     let all_sent = until(|| async {
+        tokio::time::sleep(ASKS_EVERY).await;
         end_pauses(db).await;
         (mail::Entity::find().count(db.read()).await.unwrap() == 0).then_some(())
     });
@@ -102,6 +105,7 @@ async fn survives(home: Home, seconds: &str, faults: &[(Behaviour, &str)]) {
         let people = [enter(&root, 1).await, enter(&root, 9).await].concat();
         assert_eq!(smtp.mails().len(), round * 10, "{behaviour:?}: everybody was answered, and no mail has left");
         let told = until(|| async {
+            tokio::time::sleep(ASKS_EVERY).await;
             let (state, error) = invitation(&root, &people[0]).await;
             assert_eq!(state, "QUEUED", "{behaviour:?}");
             error
@@ -203,6 +207,7 @@ in_every_home! {
         // Each is held up by mails that it has taken, so that neither is done before the other has begun.
         smtp.behave(Behaviour::Late);
         let both = until(|| async {
+            tokio::time::sleep(ASKS_EVERY).await;
             end_pauses(&db).await;
             let mails = smtp.mails();
             names.iter().all(|name| mails.iter().any(|mail| mail.hello == *name)).then_some(())
@@ -221,7 +226,7 @@ in_every_home! {
         let home = home.with_admin().await;
         let (url, db) = (smtp.url(), home.db().await);
         // In the second case there is no time left for the mail.
-        for (round, (delay, is_sent)) in [(500, true), (5_000, false)].into_iter().enumerate() {
+        for (round, (delay, is_sent)) in [(600, true), (5_000, false)].into_iter().enumerate() {
             let mut server = home.serve(&["--smtp-url", &url]).await;
             smtp.behave(Behaviour::Slow(Duration::from_millis(delay)));
             enter(&server.sign_in(ADMIN).await, 1).await;

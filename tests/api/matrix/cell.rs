@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
 
 use roster::scalar::Id;
+use roster::schema::CREDENTIALS;
 use serde_json::{Value, json};
 
 use super::oracle::DONE;
@@ -20,17 +21,6 @@ pub const SEEN: &str = "fragment Seen on User { id mobile birthDate externalId l
 /// The root fields of which an error takes the whole answer along.
 pub const NEVER_NULL: [&str; 8] =
     ["nodes", "users", "searchUsers", "groups", "institutions", "attributeDefinitions", "apiKeys", "auditEvents"];
-/// The mutations of which a request may have one.
-pub const CREDENTIALS: [&str; 8] = [
-    "login",
-    "activateAccount",
-    "changePassword",
-    "setPin",
-    "resetPassword",
-    "requestEmailChange",
-    "requestPasswordReset",
-    "registerUser",
-];
 
 /// What came of all cells so far.
 #[derive(Default)]

@@ -40,6 +40,11 @@ class Connection(SMTP):
         Connection.live.add(self)
         super().connection_made(transport)
 
+    def data_received(self, received):
+        # Acknowledged at once: who sends the end of a mail apart from the mail waits for that.
+        self.transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+        super().data_received(received)
+
     def connection_lost(self, error):
         Connection.live.discard(self)
         super().connection_lost(error)
@@ -57,7 +62,8 @@ class Connection(SMTP):
 
     async def push(self, status):
         behaviour = self.event_handler.behaviour
-        if behaviour.delay:
+        # Of an answer of several lines the last one.
+        if behaviour.delay and status[3] == " ":
             await asyncio.wait([asyncio.create_task(behaviour.released.wait())], timeout=behaviour.delay)
         await super().push(status)
 
