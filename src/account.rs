@@ -8,8 +8,8 @@ use crate::audit::{self, Entry};
 use crate::db::Db;
 use crate::entity::audit_event::AuditAction;
 use crate::entity::user;
-use crate::entity::user::{Names, Role, UserFields};
-use crate::error::{Error, ErrorCode};
+use crate::entity::user::{Role, UserFields};
+use crate::error::Error;
 use crate::form::Form;
 use crate::link;
 use crate::password::Hasher;
@@ -44,22 +44,17 @@ pub async fn create_administrator(
     db: &Db,
     hasher: &Hasher,
     (license_id, administers): (Id, Administers),
-    (first_name, last_name): (String, String),
+    names: (String, String),
     email: String,
     password: Option<String>,
 ) -> Result<(user::Model, Option<String>), Error> {
     let mut form = Form::creating();
-    let mut new = user::Model::blank(Id::new(), license_id);
-    let names = Names { first_name: MaybeUndefined::Value(first_name), last_name: MaybeUndefined::Value(last_name) };
     let role = match administers {
         Administers::Everything => MaybeUndefined::Undefined,
         Administers::License => MaybeUndefined::Value(Role::LicenseAdmin),
     };
     let fields = UserFields { email: MaybeUndefined::Value(email), role, ..UserFields::default() };
-    new.lay_over(names, fields, &mut form);
-    if new.email.is_none() && !form.has_fault_of("email") {
-        form.fault("email", ErrorCode::Required, "This field is required.");
-    }
+    let mut new = user::Model::addressed(license_id, names, fields, &mut form);
     if let Some(password) = &password {
         hasher.check(&mut form, "password", password, &new.known_words());
     }

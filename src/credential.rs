@@ -23,15 +23,22 @@ pub struct ShutOut {
     pub links: i32,
 }
 
-/// Locks and reads the row of the person who asks, who must not have been shut out since: it is the lock under which what lets a
-/// person in and what shuts him out take turns.
+/// Locks and reads the row of a person, who must not have been shut out since: it is the lock under which what lets a person
+/// in and what shuts him out take turns. None where the person is not active any more, or not there.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn lock_if_active(transaction: &DatabaseTransaction, user_id: Id) -> Result<Option<user::Model>, Error> {
+    let active = user::Entity::find_by_id(user_id).filter(user::Column::IsActive.eq(true));
+    Ok(active.lock_exclusive().one(transaction).await?)
+}
+
+/// The same, of the person who asks.
 ///
 /// # Errors
 /// `Unauthenticated` where the person is not active any more, or not there.
 pub async fn lock_active(transaction: &DatabaseTransaction, user_id: Id) -> Result<user::Model, Error> {
-    let active = user::Entity::find_by_id(user_id).filter(user::Column::IsActive.eq(true));
-    let found = active.lock_exclusive().one(transaction).await?;
-    found.ok_or(Error::Unauthenticated)
+    lock_if_active(transaction, user_id).await?.ok_or(Error::Unauthenticated)
 }
 
 /// Locks and reads the row of a person whom the viewer sees; `field` is the one that named the person.

@@ -235,6 +235,18 @@ pub fn make_private_dir(dir: &Path) -> std::io::Result<()> {
     builder.recursive(true).create(dir)
 }
 
+/// Makes a file, which must not be there yet, that nobody but its owner reads.
+///
+/// # Errors
+/// What the system says.
+pub fn make_private_file(path: &Path) -> std::io::Result<File> {
+    let mut options = File::options();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
 /// Waits for the lock beside a database file; it is held until the returned file is dropped.
 fn take_turn(database: &Path) -> std::io::Result<File> {
     if let Some(dir) = database.parent().filter(|dir| !dir.as_os_str().is_empty()) {

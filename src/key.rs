@@ -2,7 +2,7 @@
 //! the other, guesses in vain.
 
 use std::fmt;
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -160,11 +160,7 @@ fn make(path: &Path) -> io::Result<Key> {
 }
 
 fn write(path: &Path, key: &Key) -> io::Result<()> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path)?;
+    let mut file = db::make_private_file(path)?;
     writeln!(file, "{}", base64::engine::general_purpose::STANDARD.encode(key.0))?;
     file.sync_all()
 }

@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 
+use poem::http::{HeaderMap, header};
 use sea_orm::entity::prelude::*;
 
 /// So many languages of a request are looked at.
@@ -39,6 +40,12 @@ impl Language {
     pub fn of_tag(tag: &str) -> Option<Self> {
         let primary = tag.trim().split(['-', '_', '.', '@']).next()?;
         Self::ALL.into_iter().find(|language| language.tag().eq_ignore_ascii_case(primary))
+    }
+
+    /// The one that suits best who sent a request with these headers, if any does.
+    #[must_use]
+    pub fn of_headers(headers: &HeaderMap) -> Option<Self> {
+        headers.get(header::ACCEPT_LANGUAGE)?.to_str().ok().and_then(Self::accepted)
     }
 
     /// The one that suits best who sent this `Accept-Language` (RFC 9110): of the highest weight, and of several the

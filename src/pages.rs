@@ -111,8 +111,7 @@ fn answer(request: &Request, purpose: Purpose, shortest: usize) -> Response {
 fn language(query: Option<&str>, headers: &HeaderMap) -> Language {
     let mut given = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
     let of_link = given.find(|(name, _)| name == "lang").and_then(|(_, tag)| Language::of_tag(&tag));
-    let accepted = || headers.get(header::ACCEPT_LANGUAGE)?.to_str().ok().and_then(Language::accepted);
-    of_link.or_else(accepted).unwrap_or_default()
+    of_link.or_else(|| Language::of_headers(headers)).unwrap_or_default()
 }
 
 #[cfg(test)]

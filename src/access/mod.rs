@@ -2,8 +2,8 @@
 //!
 //! [`reach`] in `table.rs` is the table: how far each action reaches for whom. The rest applies it: [`Viewer::may`] at a
 //! root field, before any row is known; [`Viewer::may_to`] to a person; the conditions of `sight.rs` to rows in SQL.
-//! Below them and in
-//! `place.rs` stand the few rules that no table can say. Ranks: user < administrator < license administrator < superuser.
+//! Below them and in `place.rs` stand the few rules that no table can say. Ranks: user < administrator < license
+//! administrator < superuser.
 
 mod place;
 mod sight;

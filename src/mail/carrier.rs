@@ -1,6 +1,6 @@
 //! How a mail leaves: by SMTP, or into a folder.
 
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -142,11 +142,8 @@ async fn keep(folder: PathBuf, file: PathBuf, mail: Vec<u8>) -> Result<(), Strin
 fn write(folder: &Path, file: &Path, mail: &[u8]) -> io::Result<()> {
     db::make_private_dir(folder)?;
     let draft = folder.join(format!(".draft-{}", Id::new().0));
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let written = options.open(&draft).and_then(|mut open| open.write_all(mail).and_then(|()| open.sync_all()));
+    let written =
+        db::make_private_file(&draft).and_then(|mut open| open.write_all(mail).and_then(|()| open.sync_all()));
     let renamed = written.and_then(|()| fs::rename(&draft, file));
     if renamed.is_err() {
         // It may not be there; why it is not is what matters.

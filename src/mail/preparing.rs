@@ -7,7 +7,7 @@ use sea_orm::{
 
 use crate::access::active_in_valid_license;
 use crate::audit::{self, Entry};
-use crate::credential::lock_active;
+use crate::credential::lock_if_active;
 use crate::db::Db;
 use crate::entity::audit_event::AuditAction;
 use crate::entity::link::Purpose;
@@ -82,11 +82,8 @@ impl Preparing<'_> {
     async fn renew(&self, mail: &mail::Model, purpose: Purpose, token: &str) -> Result<bool, Error> {
         let Some(user_id) = mail.user_id else { return Ok(false) };
         let transaction = self.db.begin().await?;
-        match lock_active(&transaction, user_id).await {
-            Err(Error::Unauthenticated) => return Ok(false),
-            locked => locked?,
-        };
-        if !links::begin_anew(&transaction, purpose, token).await? {
+        let person = lock_if_active(&transaction, user_id).await?;
+        if person.is_none() || !links::begin_anew(&transaction, purpose, token).await? {
             return Ok(false);
         }
         invitation::Entity::update_many()
@@ -132,10 +129,7 @@ impl Preparing<'_> {
         }
         let Some(found) = self.active_owner(&mail.address).await? else { return Ok(None) };
         let transaction = self.db.begin().await?;
-        let person = match lock_active(&transaction, found).await {
-            Err(Error::Unauthenticated) => return Ok(None),
-            person => person?,
-        };
+        let Some(person) = lock_if_active(&transaction, found).await? else { return Ok(None) };
         let Some(address) = person.email.clone() else { return Ok(None) };
         let new = links::of(&person, Purpose::PasswordReset, &self.token(&mail));
         links::put(&transaction, link::Model { is_mailed: true, ..new }).await?;

@@ -283,14 +283,9 @@ fn caller(request: &Request, request_id: &str, trusted: &[IpNet]) -> std::result
         token: token(request.headers())?,
         address: proxy::address(peer.ip(), request.headers(), trusted),
         user_agent,
-        language: language(request.headers()),
+        language: Language::of_headers(request.headers()).unwrap_or_default(),
         request_id: request_id.to_owned(),
     })
-}
-
-fn language(headers: &HeaderMap) -> Language {
-    let accepted = headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
-    accepted.and_then(Language::accepted).unwrap_or_default()
 }
 
 /// The bearer token; none if there is no Authorization at all, an error if there is anything but one well-formed token.

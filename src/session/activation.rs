@@ -6,13 +6,13 @@ use super::opening::{Opened, Proof};
 use super::refusal::expired;
 use super::sign_in::Gate;
 use crate::entity::link::Purpose;
-use crate::entity::user::{Names, UserFields};
+use crate::entity::user::UserFields;
 use crate::entity::{registration as registrations, user};
 use crate::error::Error;
 use crate::form::Form;
 use crate::link;
 use crate::registration;
-use crate::scalar::{Id, Url};
+use crate::scalar::Url;
 
 /// Sets the password of whom a link lets in, and signs the person in; who has registered himself is entered by it. The link
 /// works once.
@@ -40,10 +40,9 @@ async fn enter(
     password: String,
 ) -> Result<Opened, Error> {
     let registrations::Model { license_id, first_name, last_name, email, next_url, .. } = registration;
-    let mut person = user::Model::blank(Id::new(), license_id);
     let mut form = Form::creating();
-    let names = Names { first_name: Given(first_name), last_name: Given(last_name) };
-    person.lay_over(names, UserFields { email: Given(email), ..UserFields::default() }, &mut form);
+    let fields = UserFields { email: Given(email), ..UserFields::default() };
+    let mut person = user::Model::addressed(license_id, (first_name, last_name), fields, &mut form);
     form.finish()?;
     (person.has_activated, person.email_verified) = (true, true);
     let password_hash = gate.hash_of_new("password", password, &person).await?;

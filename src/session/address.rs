@@ -1,18 +1,19 @@
 //! Another e-mail address in the place of one's own.
 
-use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel, SqlErr};
+use sea_orm::{ActiveModelTrait, IntoActiveModel, SqlErr};
 
 use super::refusal::expired;
+use super::secret::{find, lock_proven};
 use super::sign_in::Gate;
 use crate::access::{Action, Viewer};
 use crate::audit::{self, Entry, difference};
 use crate::context::Client;
-use crate::credential::lock_active;
+use crate::credential::lock_if_active;
 use crate::db::Db;
 use crate::entity::audit_event::AuditAction;
 use crate::entity::link::Purpose;
 use crate::entity::mail::Kind;
-use crate::entity::{credential, user};
+use crate::entity::user;
 use crate::error::{Error, ErrorCode};
 use crate::form::{Form, rule};
 use crate::link;
@@ -27,7 +28,7 @@ use crate::scalar::now;
 pub async fn request(gate: &Gate<'_>, viewer: &Viewer, new_email: &str, password: String) -> Result<(), Error> {
     viewer.may(Action::UseOwnAccount)?;
     let user_id = viewer.signed_in()?.user_id;
-    let person = user::Entity::find_by_id(user_id).one(gate.db.read()).await?.ok_or(Error::Unauthenticated)?;
+    let person = find(gate.db.read(), user_id).await?;
     let mut form = Form::changing();
     let new_email = form.obey("newEmail", rule::email(rule::LONGEST_EMAIL)(new_email.trim())).unwrap_or_default();
     if Some(&new_email) == person.email.as_ref() {
@@ -40,11 +41,7 @@ pub async fn request(gate: &Gate<'_>, viewer: &Viewer, new_email: &str, password
     }
 
     let transaction = gate.db.begin().await?;
-    let person = lock_active(&transaction, user_id).await?;
-    let current = credential::Entity::find_by_id(user_id).one(&transaction).await?;
-    if current.is_none_or(|current| current.password_hash != verified) {
-        return Err(Error::rejected("currentPassword", ErrorCode::InvalidCredentials, "The password is wrong."));
-    }
+    let person = lock_proven(&transaction, user_id, &verified, "currentPassword").await?;
     let desk = Desk { key: gate.hasher.key(), language: gate.client.language };
     desk.ask_to_confirm(&transaction, &person, new_email).await?;
     audit::commit(transaction, [Entry::new(AuditAction::EmailChangeRequested, &person).by(viewer)]).await
@@ -58,10 +55,7 @@ pub async fn confirm(db: &Db, client: &Client, token: &str) -> Result<user::Mode
     let found = link::find(db, Purpose::EmailChange, token).await?.ok_or_else(expired)?;
     let new_email = found.new_email.ok_or_else(|| Error::internal("a link without its new address"))?;
     let transaction = db.begin().await?;
-    let old = lock_active(&transaction, found.person.id).await.map_err(|error| match error {
-        Error::Unauthenticated => expired(),
-        other => other,
-    })?;
+    let old = lock_if_active(&transaction, found.person.id).await?.ok_or_else(expired)?;
     if !link::consume(&transaction, old.id, token).await? {
         return Err(expired());
     }

@@ -12,7 +12,7 @@ use super::end_oldest;
 use super::refusal::{expired, inactive, wrong};
 use crate::audit::{self, Change, Entry, difference};
 use crate::context::{Client, Lifetime};
-use crate::credential::{lock_active, set_password, store_password};
+use crate::credential::{lock_if_active, set_password, store_password};
 use crate::db::Db;
 use crate::entity::audit_event::AuditAction;
 use crate::entity::device::{MOST_DEVICES_OF_A_USER, REMEMBERED};
@@ -137,10 +137,7 @@ async fn take_turn(
             inserted => Ok(inserted?),
         };
     }
-    lock_active(transaction, person.id).await.map_err(|error| match error {
-        Error::Unauthenticated => inactive(),
-        other => other,
-    })
+    lock_if_active(transaction, person.id).await?.ok_or_else(inactive)
 }
 
 /// Makes sure that what was verified is the person's still, and does what follows from it; returns the token of a new

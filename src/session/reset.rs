@@ -7,7 +7,7 @@ use super::refusal::expired;
 use super::sign_in::Gate;
 use crate::attempt::{self, Counter};
 use crate::audit::{self, Change, Entry, difference};
-use crate::credential::lock_active;
+use crate::credential::lock_if_active;
 use crate::entity::audit_event::AuditAction;
 use crate::entity::link::Purpose;
 use crate::entity::mail::Kind;
@@ -41,10 +41,7 @@ pub async fn reset(gate: &Gate<'_>, token: &str, password: String) -> Result<(),
     let found = link::find(gate.db, Purpose::PasswordReset, token).await?.ok_or_else(expired)?;
     let password_hash = gate.hash_of_new("password", password, &found.person).await?;
     let transaction = gate.db.begin().await?;
-    let old = lock_active(&transaction, found.person.id).await.map_err(|error| match error {
-        Error::Unauthenticated => expired(),
-        other => other,
-    })?;
+    let old = lock_if_active(&transaction, found.person.id).await?.ok_or_else(expired)?;
     let mut new = user::Model { email_verified: true, ..old.clone() };
     set_by_link(&transaction, gate.client.language, &mut new, token, password_hash).await?;
     // Who was locked out by somebody's guesses gets in by the new password at once.

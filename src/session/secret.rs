@@ -1,6 +1,6 @@
 //! The secrets of an account: one's own password and PIN, and the lock that guards them.
 
-use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel};
+use sea_orm::{ActiveModelTrait, DatabaseTransaction, EntityTrait, IntoActiveModel};
 
 use super::sign_in::Gate;
 use crate::access::{Action, Viewer};
@@ -37,11 +37,7 @@ pub async fn change_password(
     let password_hash = gate.hasher.hash(new).await?;
 
     let transaction = gate.db.begin().await?;
-    let old = lock_active(&transaction, person.id).await?;
-    let current = credential::Entity::find_by_id(old.id).one(&transaction).await?;
-    if current.is_none_or(|current| current.password_hash != verified) {
-        return Err(Error::rejected("currentPassword", ErrorCode::InvalidCredentials, "The password is wrong."));
-    }
+    let old = lock_proven(&transaction, person.id, &verified, "currentPassword").await?;
     set_password(&transaction, old.id, Some(password_hash), signed_in.session_id()).await?;
     mail::tell(&transaction, &old, Kind::PasswordChanged, gate.client.language).await?;
     let new = user::Model { modified_at: now(), version: old.version + 1, ..old };
@@ -106,6 +102,23 @@ pub async fn unlock(db: &Db, viewer: &Viewer, id: &str) -> Result<user::Model, E
     Ok(person)
 }
 
-async fn find(db: &impl sea_orm::ConnectionTrait, id: Id) -> Result<user::Model, Error> {
+/// Locks and reads the row of the person who asks, whose password must be the one that was verified still; `field` is the
+/// one that gave it.
+pub(super) async fn lock_proven(
+    transaction: &DatabaseTransaction,
+    id: Id,
+    verified: &str,
+    field: &str,
+) -> Result<user::Model, Error> {
+    let person = lock_active(transaction, id).await?;
+    let current = credential::Entity::find_by_id(id).one(transaction).await?;
+    if current.is_none_or(|current| current.password_hash != verified) {
+        return Err(Error::rejected(field, ErrorCode::InvalidCredentials, "The password is wrong."));
+    }
+    Ok(person)
+}
+
+/// The person who asks.
+pub(super) async fn find(db: &impl sea_orm::ConnectionTrait, id: Id) -> Result<user::Model, Error> {
     user::Entity::find_by_id(id).one(db).await?.ok_or(Error::Unauthenticated)
 }

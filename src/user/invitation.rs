@@ -15,13 +15,13 @@ use crate::db::Db;
 use crate::entity::audit_event::AuditAction;
 use crate::entity::link::Purpose;
 use crate::entity::mail::Kind;
-use crate::entity::user::{Names, UserFields};
+use crate::entity::user::UserFields;
 use crate::entity::{license, link, user};
 use crate::error::{Error, ErrorCode};
 use crate::form::Form;
 use crate::mail::Desk;
 use crate::password::Hasher;
-use crate::scalar::{Id, Url};
+use crate::scalar::Url;
 
 const NOT_ALLOWED: &str = "This server does not let people register themselves; ask an administrator.";
 
@@ -125,13 +125,8 @@ pub async fn register(
     let license = license::Entity::find_by_id(id).one(db.read()).await?.filter(is_in_force).ok_or_else(forbidden)?;
     let RegisterUserInput { first_name, last_name, email, next_url } = input;
     let mut form = Form::creating();
-    let mut new = user::Model::blank(Id::new(), license.id);
-    let names = Names { first_name: MaybeUndefined::Value(first_name), last_name: MaybeUndefined::Value(last_name) };
     let fields = UserFields { email: MaybeUndefined::Value(email), ..UserFields::default() };
-    new.lay_over(names, fields, &mut form);
-    if new.email.is_none() && !form.has_fault_of("email") {
-        form.fault("email", ErrorCode::Required, "This field is required.");
-    }
+    let new = user::Model::addressed(license.id, (first_name, last_name), fields, &mut form);
     let mut next = None;
     form.text("nextUrl", next_url, &mut next, |text| ways.next_urls.check(text).map(|url| url.0));
     form.finish()?;

@@ -14,7 +14,8 @@ use crate::app::{App, Caller, PASSWORD, faults_of};
 
 const ANOTHER: &str = "nine-copper-badgers-sing";
 
-async fn ada(app: &App) -> Id {
+/// Somebody with a name, an address and a password.
+pub async fn ada(app: &App) -> Id {
     let fields = UserFields {
         username: Given("ada".to_owned()),
         email: Given("ada@x.example".to_owned()),

@@ -10,6 +10,7 @@ use sea_orm::{DatabaseTransaction, IdenStatic, IntoActiveModel, Iterable, QueryO
 use serde::Deserialize;
 
 pub use self::rights::{AdminRights, AdminRightsInput};
+use crate::error::ErrorCode;
 use crate::form::{Form, rule};
 use crate::scalar::{Date, DateText, Id, Url, now};
 use crate::text;
@@ -397,6 +398,23 @@ impl Model {
             last_login: None,
             version: 1,
         }
+    }
+
+    /// A new person of a license with what is known of who must have an address; faults go to the form.
+    pub fn addressed(
+        license_id: Id,
+        (first_name, last_name): (String, String),
+        fields: UserFields,
+        form: &mut Form,
+    ) -> Self {
+        let mut new = Self::blank(Id::new(), license_id);
+        let names =
+            Names { first_name: MaybeUndefined::Value(first_name), last_name: MaybeUndefined::Value(last_name) };
+        new.lay_over(names, fields, form);
+        if new.email.is_none() && !form.has_fault_of("email") {
+            form.fault("email", ErrorCode::Required, "This field is required.");
+        }
+        new
     }
 
     /// Lays what was given over the row; faults go to the form.

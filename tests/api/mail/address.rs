@@ -3,22 +3,14 @@
 use async_graphql::MaybeUndefined::Value as Given;
 use roster::entity::user::UserFields;
 use roster::entity::{link, user};
-use roster::scalar::{Id, now};
+use roster::scalar::now;
 use sea_orm::EntityTrait;
 use sea_orm::sea_query::Expr;
 use serde_json::{Value, json};
 
 use super::{ANOTHER, login, summary, with_token, works};
+use crate::accounts::ada;
 use crate::app::{App, Caller, Mail, PASSWORD, faults_of};
-
-async fn ada(app: &App) -> Id {
-    let fields = UserFields {
-        username: Given("ada".to_owned()),
-        email: Given("ada@x.example".to_owned()),
-        ..UserFields::default()
-    };
-    app.create("Ada", app.license, fields, Given(PASSWORD.to_owned())).await.id
-}
 
 async fn signed_in(app: &App) -> Caller<'_> {
     with_token(app, &login(app, "ada", PASSWORD).await["token"])
