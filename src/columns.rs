@@ -46,8 +46,8 @@ impl Shown for user::Entity {
         ("adminRights", &user::RIGHTS),
         ("viewerCan", &user::OF_RANK),
         // Of the edge between a search and a person.
-        ("score", &user::SEARCHED),
-        ("matchedFields", &user::SEARCHED),
+        ("score", &[]),
+        ("matchedFields", &[]),
     ];
 
     fn unread() -> user::Model {

@@ -15,8 +15,8 @@ use sea_orm::{
     IsolationLevel, SqliteTransactionMode, TransactionOptions, TransactionTrait,
 };
 
-use crate::entity::user;
 use crate::error::Error;
+use crate::word_index;
 
 /// How long a statement waits for a connection. Longer than that, the caller is better served by an error.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -95,7 +95,7 @@ impl Db {
         let is_behind = !Migrator::get_pending_migrations(&transaction).await?.is_empty();
         Migrator::up(&transaction, None).await?;
         if is_behind {
-            user::derive_anew(&transaction).await?;
+            word_index::derive_anew(&transaction).await?;
         }
         Ok(transaction.commit().await?)
     }

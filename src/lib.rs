@@ -85,4 +85,5 @@ pub mod sql;
 pub mod text;
 pub mod token;
 pub mod user;
+pub mod word_index;
 pub mod words;

@@ -3,6 +3,7 @@
 //! Both are made here and stored, because the databases' own `lower()` and `LIKE` differ from each other and from
 //! locale to locale.
 
+use deunicode::deunicode_with_tofu;
 use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 
 /// The form under which two spellings of a username or address are the same account: NFKC (Unicode Annex 15) and
@@ -50,6 +51,46 @@ pub fn fold(text: &str) -> String {
     folded
 }
 
+/// How a name may be written beside [`fold`], each way folded: umlauts spelt out (`Müller` is also `mueller`), other scripts in Latin
+/// letters (`Щербакова` is also `shcherbakova`), and what has several parts in one (`O'Brien` is also `obrien`).
+#[must_use]
+pub fn spellings(name: &str) -> Vec<String> {
+    let folded = fold(name);
+    let mut ways = vec![folded.clone()];
+    let mut add = |way: String| {
+        let one: String = way.chars().filter(|c| c.is_alphanumeric()).collect();
+        ways.extend([way, one]);
+    };
+    add(folded.clone());
+    add(fold(&spelt_out(name)));
+    if !folded.is_ascii() {
+        // What cannot be written in Latin letters is left out; an apostrophe stands for a soft sign.
+        let latin = deunicode_with_tofu(name, "").replace(['\'', '`', '"'], "");
+        add(fold(latin.trim()));
+    }
+    let mut others: Vec<String> = Vec::new();
+    for way in ways.into_iter().skip(1) {
+        if !way.is_empty() && way != folded && !others.contains(&way) {
+            others.push(way);
+        }
+    }
+    others
+}
+
+fn spelt_out(name: &str) -> String {
+    let mut spelt = String::with_capacity(name.len());
+    for c in name.nfc() {
+        match c {
+            'ä' | 'Ä' => spelt.push_str("ae"),
+            'ö' | 'Ö' | 'ø' | 'Ø' => spelt.push_str("oe"),
+            'ü' | 'Ü' => spelt.push_str("ue"),
+            'å' | 'Å' => spelt.push_str("aa"),
+            c => spelt.push(c),
+        }
+    }
+    spelt
+}
+
 /// Whether a character shows nothing and takes no room: hyphens and joiners that are not seen, marks of direction.
 #[must_use]
 pub fn is_invisible(c: char) -> bool {
@@ -87,6 +128,22 @@ mod tests {
         }
         assert_eq!(canonical_email("a@MÜNCHEN.example"), "a@xn--mnchen-3ya.example");
         assert_eq!(canonical("Jose\u{301}"), canonical("JOSÉ"));
+    }
+
+    #[test]
+    fn a_name_is_also_found_as_others_would_write_it() {
+        for (name, ways) in [
+            ("Müller", &["mueller"][..]),
+            ("Bjørn", &["bjoern"]),
+            ("O'Brien", &["obrien"]),
+            ("Anna Maria", &["annamaria"]),
+            ("Jörg-Uwe", &["jorguwe", "joerg-uwe", "joerguwe"]),
+            ("Наталья", &["natalia"]),
+            ("小明", &["xiao ming", "xiaoming"]),
+            ("Ada", &[]),
+        ] {
+            assert_eq!(spellings(name), ways, "{name}");
+        }
     }
 
     #[test]

@@ -65,6 +65,11 @@ const HISTORY: &[Step] = &[
         sqlite: include_str!("m20261122_000010_mail/sqlite.sql"),
         postgres: include_str!("m20261122_000010_mail/postgres.sql"),
     },
+    Step {
+        name: "m20261122_000011_search",
+        sqlite: include_str!("m20261122_000011_search/sqlite.sql"),
+        postgres: include_str!("m20261122_000011_search/postgres.sql"),
+    },
 ];
 
 impl MigrationName for Step {

@@ -89,6 +89,13 @@ impl Viewer {
         self.horizon_of(Action::ReadAudit)
     }
 
+    /// The license whose people the viewer lists; none where they are of all licenses.
+    #[must_use]
+    pub fn license_of_lists(&self) -> Option<Id> {
+        let viewer = self.signed_in().ok()?;
+        (self.reach(Action::ReadDirectory) != Reach::All).then_some(viewer.license_id)
+    }
+
     fn horizon_of(&self, action: Action) -> String {
         match (self.reach(action), self) {
             (Reach::All, _) => "everything".to_owned(),

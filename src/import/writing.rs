@@ -15,6 +15,7 @@ use crate::link;
 use crate::password::is_keyed;
 use crate::profile::{self, Profile};
 use crate::scalar::{Id, now};
+use crate::word_index;
 
 /// How many rows one statement inserts: SQLite takes 32,766 values.
 const ROWS_AT_ONCE: usize = 500;
@@ -23,7 +24,8 @@ const ROWS_AT_ONCE: usize = 500;
 #[derive(Default)]
 struct Batch {
     created: Vec<user::Model>,
-    changed: Vec<user::Model>,
+    /// As they were, and as they are to be.
+    changed: Vec<(user::Model, user::Model)>,
     passwords: Vec<stored::Model>,
     memberships: Vec<membership::Model>,
     grants: Vec<site_access::Model>,
@@ -60,10 +62,12 @@ impl Importer<'_> {
             moved,
             events,
         } = batch;
-        insert_people(&transaction, created).await?;
-        for row in changed {
-            row.into_active_model().reset_all().update(&transaction).await?;
+        insert_people(&transaction, &created).await?;
+        for (_, row) in &changed {
+            row.clone().into_active_model().reset_all().update(&transaction).await?;
         }
+        let new = created.iter().map(|row| (None, Some(row)));
+        word_index::follow(&transaction, new.chain(changed.iter().map(|(old, row)| (Some(old), Some(row))))).await?;
         if !signed_out.is_empty() {
             credential::sign_out(&transaction, &signed_out).await?;
         }
@@ -119,7 +123,7 @@ impl Importer<'_> {
                 if old != row || password.is_some() || !profile.is_unchanged() {
                     row.modified_at = now();
                     row.version += 1;
-                    batch.changed.push(row);
+                    batch.changed.push((old, row));
                 }
             }
             None => {
@@ -146,7 +150,7 @@ fn places(grants: &[site_access::Model]) -> Value {
     grants.iter().map(|grant| Value::from(grant.institution_id.0.to_string())).collect()
 }
 
-async fn insert_people(transaction: &DatabaseTransaction, rows: Vec<user::Model>) -> Result<(), Error> {
+async fn insert_people(transaction: &DatabaseTransaction, rows: &[user::Model]) -> Result<(), Error> {
     for rows in rows.chunks(ROWS_AT_ONCE) {
         let rows = rows.iter().cloned().map(|row| row.into_active_model().reset_all());
         user::Entity::insert_many(rows).exec_without_returning(transaction).await?;

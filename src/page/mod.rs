@@ -156,6 +156,31 @@ pub async fn read<E: Listed>(
     Ok(window.page(rows.collect::<Result<_, _>>()?))
 }
 
+/// One page of a list that is in order already, from its beginning or after a cursor. `place` tells the place of a row, and
+/// `comes_after` whether a row comes after one, unless it is not one.
+///
+/// # Errors
+/// `BadInput` for a cursor that is damaged.
+pub fn of_ranked<R>(
+    ranked: Vec<R>,
+    window: &Window,
+    place: impl Fn(&R) -> Vec<Value>,
+    comes_after: impl Fn(&R, &[Option<String>]) -> Option<bool>,
+) -> Result<Page<R>, Error> {
+    let mut rest = Vec::with_capacity(ranked.len());
+    for row in ranked {
+        let is_wanted = match &window.after {
+            None => true,
+            Some(after) => comes_after(&row, after)
+                .ok_or_else(|| Error::BadInput("after: this is not a cursor of this list.".to_owned()))?,
+        };
+        if is_wanted {
+            rest.push((place(&row), row));
+        }
+    }
+    Ok(window.page(rest))
+}
+
 /// The rows of a page and one more, in the direction of the window; each part of the list is read by its own index scan.
 fn statement<E: Listed>(select: &Select<E>, order: &Order<E>, window: &Window) -> Result<SelectStatement, Error> {
     let direction = window.direction(order);
@@ -293,6 +318,18 @@ impl<R> Default for Page<R> {
 }
 
 impl<R> Page<R> {
+    /// The rows in their order.
+    pub fn rows(&self) -> impl Iterator<Item = &R> {
+        self.rows.iter().map(|(_, row)| row)
+    }
+
+    /// The page with something else in the place of each row, without those that are no more.
+    #[must_use]
+    pub fn filter_map<T>(self, mut change: impl FnMut(R) -> Option<T>) -> Page<T> {
+        let rows = self.rows.into_iter().filter_map(|(cursor, row)| Some((cursor, change(row)?))).collect();
+        Page { rows, has_previous: self.has_previous, has_next: self.has_next }
+    }
+
     /// The page as one of the window's list, to which its cursors then belong.
     #[must_use]
     pub fn of(mut self, window: &Window) -> Self {

@@ -19,6 +19,7 @@ use crate::form::{Form, rule};
 use crate::link;
 use crate::mail::{self, Desk};
 use crate::scalar::now;
+use crate::word_index;
 
 /// Sends the link by which a new address takes the place of the viewer's present one, which is told. Whether somebody
 /// else has the address is found when the mail is to be sent: he gets another one then.
@@ -70,6 +71,7 @@ pub async fn confirm(db: &Db, client: &Client, token: &str) -> Result<user::Mode
         }
         updated => updated?,
     };
+    word_index::follow(&transaction, [(Some(&old), Some(&new))]).await?;
     mail::tell(&transaction, &old, Kind::EmailChanged, client.language).await?;
     let event = Entry::new(AuditAction::EmailChanged, &new).by_person(new.id, client.request_id.clone());
     audit::commit(transaction, [event.with(difference(&old, &new))]).await?;

@@ -22,7 +22,7 @@ use crate::error::Error;
 use crate::language::Language;
 use crate::scalar::{Id, Url, now};
 use crate::token::{self, Kind};
-use crate::{link, mail, registration};
+use crate::{link, mail, registration, word_index};
 
 /// A session that has just begun. The tokens are shown this once.
 pub struct Opened {
@@ -131,11 +131,15 @@ async fn take_turn(
             return Err(expired());
         }
         let inserted = person.clone().into_active_model().reset_all().insert(transaction).await;
-        return match inserted {
+        let new = match inserted {
             // Somebody has the address by now.
-            Err(error) if matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_))) => Err(expired()),
-            inserted => Ok(inserted?),
+            Err(error) if matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_))) => {
+                return Err(expired());
+            }
+            inserted => inserted?,
         };
+        word_index::follow(transaction, [(None, Some(&new))]).await?;
+        return Ok(new);
     }
     lock_if_active(transaction, person.id).await?.ok_or_else(inactive)
 }

@@ -17,6 +17,7 @@ use crate::entity::{group, membership, tombstone, user};
 use crate::error::{Error, ErrorCode};
 use crate::form::{Form, rule};
 use crate::scalar::{Id, now};
+use crate::word_index;
 
 /// The most characters of a reason.
 const LONGEST_REASON: usize = 500;
@@ -77,6 +78,7 @@ pub async fn delete(db: &Db, viewer: &Viewer, id: &str) -> Result<Id, Error> {
     tombstone.into_active_model().reset_all().insert(&transaction).await?;
     audit::erase(&transaction, id).await?;
     user::Entity::delete_by_id(id).exec(&transaction).await?;
+    word_index::follow(&transaction, [(Some(&old), None)]).await?;
     audit::commit(transaction, [Entry::new(AuditAction::UserDeleted, &old).by(viewer)]).await?;
     Ok(id)
 }

@@ -4,7 +4,6 @@ pub mod avatar;
 pub mod departure;
 pub mod filter;
 pub mod invitation;
-pub mod matching;
 pub mod mutation;
 pub mod order;
 pub mod query;
@@ -41,6 +40,7 @@ use crate::password::Hasher;
 use crate::payload;
 use crate::profile::{self, Definitions, Item, Profile};
 use crate::scalar::{Id, Url, now};
+use crate::word_index;
 
 /// Enters a person into the viewer's license; none where that was only tried out.
 ///
@@ -129,6 +129,7 @@ pub async fn insert(
         drop(transaction);
         return Err(explain(db, new, error).await);
     }
+    word_index::follow(&transaction, [(None, Some(new))]).await?;
     let changes = difference(&user::Model::blank(new.id, new.license_id), new);
     let secrets = hashes.stored(&transaction, new.id).await?;
     let event = Entry::new(AuditAction::UserCreated, new).by(viewer).with(changes).with(secrets);
@@ -212,6 +213,7 @@ pub async fn update(
         drop(transaction);
         return Err(explain(db, &new, error).await);
     }
+    word_index::follow(&transaction, [(Some(&old), Some(&new))]).await?;
     profile::store(&transaction, &[(id, profile)]).await?;
     audit::commit(transaction, [event]).await?;
     Ok(Updated::Done(new))

@@ -1,12 +1,11 @@
 //! Whom a filter means, as a condition of SQL.
 
 use async_graphql::{Json, MaybeUndefined};
-use sea_orm::sea_query::{BinOper, Condition, Expr, ExprTrait, Query, SimpleExpr};
+use sea_orm::sea_query::{BinOper, Condition, Expr, ExprTrait, IntoCondition, Query, SimpleExpr};
 use sea_orm::{ColumnTrait, DatabaseBackend, IdenStatic};
 use serde_json::Value;
 
 use super::filter::{AttributeFilter, UserFilter};
-use super::search;
 use crate::access::{Action, Viewer};
 use crate::db::Db;
 use crate::entity::invitation::{self, InvitationState};
@@ -19,9 +18,12 @@ use crate::profile::{self, Definitions};
 use crate::scalar::Id;
 use crate::sql::held_against;
 use crate::text;
+use crate::word_index;
 
 /// How deep a filter is nested at most, the outermost included.
 const DEEPEST: usize = 5;
+/// So many letters or digits in a row are few people's, more often than not.
+const SHORTEST_PIECE: usize = 3;
 
 /// People who meet a filter.
 pub struct Wanted {
@@ -276,7 +278,9 @@ impl Asked<'_> {
         if is_address && part.contains("xn--") {
             return None;
         }
-        search::is_indexed(&part).then(|| search::has(&[part], self.postgres))
+        let longest = word_index::pieces(&part).max_by_key(|piece| piece.chars().count())?;
+        let is_long = longest.chars().count() >= SHORTEST_PIECE;
+        is_long.then(|| word_index::of_people_with(longest, self.viewer.license_of_lists()).into_condition())
     }
 
     fn ids(

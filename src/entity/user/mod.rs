@@ -5,8 +5,7 @@ mod rights;
 use async_graphql::{Enum, InputObject, MaybeUndefined, SimpleObject};
 use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;
-use sea_orm::sea_query::Condition;
-use sea_orm::{DatabaseTransaction, IdenStatic, IntoActiveModel, Iterable, QueryOrder, QuerySelect};
+use sea_orm::{IdenStatic, Iterable};
 use serde::Deserialize;
 
 pub use self::rights::{AdminRights, AdminRightsInput};
@@ -286,6 +285,18 @@ pub const RIGHTS: [Column; 8] = [
 pub const SEARCHED: [Column; 5] =
     [Column::Username, Column::FirstName, Column::LastName, Column::Email, Column::CertifiedEmail];
 
+/// What each line of a search key is made of: the searched columns, and the names as others would write them, with tabs
+/// between the ways.
+pub const SEARCH_LINES: [Column; 7] = [
+    Column::Username,
+    Column::FirstName,
+    Column::LastName,
+    Column::Email,
+    Column::CertifiedEmail,
+    Column::FirstName,
+    Column::LastName,
+];
+
 /// The columns that a person's rank is made of.
 pub const OF_RANK: [Column; 4] = [Column::Role, Column::IsStaff, Column::IsSuperuser, Column::IsAdmin];
 
@@ -480,16 +491,22 @@ impl Model {
         self.certified_email_key = self.certified_email.as_deref().map(text::canonical_email);
         self.position_key = self.position.as_deref().map(text::fold);
         self.role_key = self.role.place();
-        let searched = [
-            self.username.as_deref(),
-            Some(self.first_name.as_str()),
-            Some(self.last_name.as_str()),
-            self.email.as_deref(),
-            self.certified_email.as_deref(),
-        ];
-        // A word of a query has no line break, so that it is found within one of the five fields, never across two.
-        self.search_key = searched.into_iter().flatten().map(text::fold).collect::<Vec<_>>().join("\n");
+        self.search_key = self.searched_lines().join("\n");
         self.full_site_access |= self.role.reaches_every_site();
+    }
+
+    /// What is searched, folded: a line for each of [`SEARCH_LINES`], empty where there is nothing.
+    fn searched_lines(&self) -> [String; 7] {
+        let folded = |text: Option<&str>| text.map(text::fold).unwrap_or_default();
+        [
+            folded(self.username.as_deref()),
+            self.first_name_key.clone(),
+            self.last_name_key.clone(),
+            folded(self.email.as_deref()),
+            folded(self.certified_email.as_deref()),
+            text::spellings(&self.first_name).join("\t"),
+            text::spellings(&self.last_name).join("\t"),
+        ]
     }
 
     /// First and last name.
@@ -504,31 +521,5 @@ impl Model {
         let words =
             [Some(self.first_name.as_str()), Some(&self.last_name), self.username.as_deref(), self.email.as_deref()];
         words.into_iter().flatten().collect()
-    }
-}
-
-/// How many people are read at once to be looked through.
-const ROWS_AT_ONCE: u64 = 500;
-
-/// Derives again what follows from the rest, for everybody of whom it is not up to date, as after a migration that brought a
-/// new column for it.
-///
-/// # Errors
-/// Whatever the database says.
-pub async fn derive_anew(transaction: &DatabaseTransaction) -> Result<(), DbErr> {
-    let mut last = None;
-    loop {
-        let rest = last.map(|last| Column::Id.gt::<Id>(last));
-        let people = Entity::find().filter(Condition::all().add_option(rest)).order_by_asc(Column::Id);
-        let people = people.limit(ROWS_AT_ONCE).all(transaction).await?;
-        let Some(end) = people.last() else { return Ok(()) };
-        last = Some(end.id);
-        for old in people {
-            let mut new = old.clone();
-            new.derive_rest();
-            if new != old {
-                new.into_active_model().reset_all().update(transaction).await?;
-            }
-        }
     }
 }

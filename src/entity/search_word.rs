@@ -1,0 +1,17 @@
+//! Words that people are searched by.
+
+use sea_orm::entity::prelude::*;
+
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "search_words")]
+pub struct Model {
+    #[sea_orm(primary_key)]
+    pub id: i32,
+    /// Folded; as somebody has it.
+    pub word: String,
+}
+
+#[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

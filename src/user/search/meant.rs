@@ -1,0 +1,174 @@
+//! Which words of the directory may be meant by what was typed.
+
+use sea_orm::sea_query::{Alias, Asterisk, Condition, Expr, ExprTrait, Order, Query, SelectStatement, SimpleExpr, UnionType};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, QueryResult};
+
+use super::fit;
+use crate::db::Db;
+use crate::entity::{search_hit, search_key, search_word};
+use crate::scalar::Id;
+use crate::sql::any_of;
+use crate::word_index::{self, Found};
+
+/// How many words are looked at that begin with a piece, or have it inside.
+const WORDS: u64 = 32;
+/// How many that may be a piece with slips; most of them turn out to have more of them.
+const SLIPPED_WORDS: u64 = 128;
+/// How many pieces of a query are looked up; the rest of it is held against whom these find.
+const PIECES: usize = 4;
+/// People who have a word are counted up to so many.
+pub const MANY: u64 = 201;
+
+/// A word of the directory.
+#[derive(Clone, Debug)]
+pub struct Word {
+    pub id: i32,
+    pub word: String,
+    /// How many people have it, up to [`MANY`].
+    pub people: u64,
+    /// The nearest first: the word itself, what begins so, what has it inside, what it is but for slips.
+    nearness: (Found, usize, bool),
+}
+
+/// What a piece of a query may mean, the nearest first.
+pub struct Meant {
+    pub words: Vec<Word>,
+    /// Whether there is nothing else that it may mean.
+    is_all: bool,
+}
+
+impl Meant {
+    /// How many people may be meant, at least.
+    #[must_use]
+    pub fn people(&self) -> u64 {
+        let people = self.words.iter().map(|word| word.people).sum();
+        if self.is_all { people } else { Ord::max(people, MANY) }
+    }
+}
+
+/// The longest pieces of the words of a query, each once; signs only of words that are nothing else.
+fn pieces(words: &[String]) -> Vec<&str> {
+    let mut pieces: Vec<&str> = Vec::new();
+    for word in words {
+        let is_sign = |piece: &&str| !piece.chars().all(char::is_alphanumeric);
+        let has_others = word_index::pieces(word).any(|piece| !is_sign(&piece));
+        pieces.extend(word_index::pieces(word).filter(|piece| !has_others || !is_sign(piece)));
+    }
+    pieces.sort_by_key(|piece| std::cmp::Reverse(piece.chars().count()));
+    let mut longest: Vec<&str> = Vec::new();
+    for piece in pieces {
+        if !longest.contains(&piece) {
+            longest.push(piece);
+        }
+    }
+    longest.truncate(PIECES);
+    longest
+}
+
+/// What the longest pieces of the words may mean in a license, or anywhere; one of them may mean nothing.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn meant(db: &Db, license_id: Option<Id>, words: &[String]) -> Result<Vec<Meant>, DbErr> {
+    let pieces = pieces(words);
+    let license = license_id.map(word_index::short);
+    let mut found = Query::select();
+    let mut arms = (0..).zip(&pieces).flat_map(|(place, piece)| arms(db, license, place, piece)).map(|arm| {
+        let mut whole = Query::select();
+        whole.column(Asterisk).from_subquery(arm, Alias::new("found")).to_owned()
+    });
+    let Some(first) = arms.next() else { return Ok(Vec::new()) };
+    let mut all = first;
+    all.unions(arms.map(|arm| (UnionType::All, arm)));
+    found.column(Asterisk).expr_as(people(license), Alias::new("people")).from_subquery(all, Alias::new("found"));
+    let rows = db.read().query_all(&found).await?;
+    let mut meant: Vec<Meant> = pieces.iter().map(|_| Meant { words: Vec::new(), is_all: true }).collect();
+    let mut counts = vec![[0_u64; 3]; pieces.len()];
+    for row in rows {
+        let (place, kind): (i32, i32) = (row.try_get("", "piece")?, row.try_get("", "kind")?);
+        let place = usize::try_from(place).unwrap_or_default();
+        if let Some(count) = counts.get_mut(place).and_then(|counts| counts.get_mut(usize::try_from(kind).ok()?)) {
+            *count += 1;
+        }
+        let (Some(piece), Some(meant)) = (pieces.get(place), meant.get_mut(place)) else { continue };
+        let word = word(&row, kind, piece)?;
+        meant.words.extend(word.filter(|word| meant.words.iter().all(|known| known.id != word.id)));
+    }
+    for (meant, [begin, inside, slipped]) in meant.iter_mut().zip(counts) {
+        meant.is_all = begin < WORDS && inside < WORDS && slipped < SLIPPED_WORDS;
+        meant.words.sort_by(|a, b| (a.nearness, &a.word).cmp(&(b.nearness, &b.word)));
+    }
+    Ok(meant)
+}
+
+fn word(row: &QueryResult, kind: i32, piece: &str) -> Result<Option<Word>, DbErr> {
+    let word: String = row.try_get("", "word")?;
+    let nearness = match kind {
+        0 => Some((Found::Begins, word.chars().count(), false)),
+        1 => Some((Found::Inside, 0, false)),
+        _ => fit::slips(&word, piece).map(|slips| (Found::Slipped, slips, word.chars().next() != piece.chars().next())),
+    };
+    let people: i64 = row.try_get("", "people")?;
+    let id = row.try_get("", "id")?;
+    Ok(nearness.map(|nearness| Word { id, word, people: u64::try_from(people).unwrap_or_default(), nearness }))
+}
+
+/// The words that begin with a piece, that have it inside, and that it may be but for slips.
+fn arms(db: &Db, license: Option<i32>, place: i32, piece: &str) -> Vec<SelectStatement> {
+    let of_kind = |kind: i32, keys: Condition, limit: u64| {
+        let mut words = Query::select();
+        words
+            .expr_as(Expr::val(place), Alias::new("piece"))
+            .expr_as(Expr::val(kind), Alias::new("kind"))
+            .expr_as(search_word::Column::Id.into_expr(), Alias::new("id"))
+            .expr_as(search_word::Column::Word.into_expr(), Alias::new("word"))
+            .from(search_key::Entity)
+            .inner_join(
+                search_word::Entity,
+                search_word::Column::Id.into_expr().equals(search_key::Column::WordId.as_column_ref()),
+            )
+            .cond_where(keys)
+            .limit(limit);
+        if let Some(license) = license {
+            words.and_where(Expr::exists(hits(license).to_owned()));
+        }
+        words
+    };
+    let in_order = |mut words: SelectStatement| {
+        words.order_by(search_key::Column::Key.as_column_ref(), Order::Asc);
+        words.order_by(search_key::Column::WordId.as_column_ref(), Order::Asc).to_owned()
+    };
+    let mut arms = vec![
+        in_order(of_kind(0, word_index::begins(piece), WORDS)),
+        in_order(of_kind(1, word_index::inside(piece), WORDS)),
+    ];
+    let slipped = word_index::slipped(piece);
+    if !slipped.is_empty() {
+        let keys = any_of(db.read().get_database_backend(), search_key::Column::Key, slipped);
+        let mut words = of_kind(2, Condition::all().add(keys), SLIPPED_WORDS);
+        arms.push(words.distinct().order_by(search_word::Column::Word.as_column_ref(), Order::Asc).to_owned());
+    }
+    arms
+}
+
+/// Whether somebody of a license has the word.
+fn hits(license: i32) -> SelectStatement {
+    Query::select()
+        .expr(Expr::val(1))
+        .from(search_hit::Entity)
+        .and_where(search_hit::Column::WordId.into_expr().equals(search_key::Column::WordId.as_column_ref()))
+        .and_where(search_hit::Column::License.eq(license))
+        .to_owned()
+}
+
+/// How many people have the word that was found.
+fn people(license: Option<i32>) -> SimpleExpr {
+    let mut some = Query::select();
+    some.expr(Expr::val(1)).from(search_hit::Entity);
+    some.and_where(search_hit::Column::WordId.into_expr().equals((Alias::new("found"), Alias::new("id"))));
+    some.and_where_option(license.map(|license| search_hit::Column::License.eq(license)));
+    some.limit(MANY);
+    let mut count = Query::select();
+    count.expr(Expr::cust("COUNT(*)")).from_subquery(some, Alias::new("some"));
+    SimpleExpr::from(count)
+}

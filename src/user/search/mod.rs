@@ -1,0 +1,221 @@
+//! searchUsers: every word somewhere in the names and addresses, or nearly so, the best first.
+//!
+//! Who is found does not depend on the database, and how long it takes hardly on how many people there are: candidates are
+//! read by ranges of indexes, each of which ends after so many, and only they are ranked ([`fit`]).
+//!
+//! 1. Those whose last and first names begin with the words. Where these are [`ENOUGH`] already, they are all.
+//! 2. What else the words may mean ([`meant`]): words of the directory that begin so, have it inside, or are the same but for slips.
+//! 3. Those who have such words ([`candidates`]), by the word that fewest have.
+
+mod candidates;
+mod fit;
+mod meant;
+
+use std::cmp::Ordering;
+use std::collections::{HashMap, HashSet};
+
+use async_graphql::connection::{ConnectionNameType, EdgeNameType};
+use async_graphql::{Context, Object, OutputType, Result};
+use futures_util::FutureExt;
+use sea_orm::sea_query::Condition;
+use sea_orm::{EntityTrait, QueryFilter, QueryTrait, Value};
+
+pub use self::fit::UserSearchField;
+use super::filter::UserFilter;
+use super::wanted::Wanted;
+use crate::access::{Action, Allowed};
+use crate::columns::{Named, Shown};
+use crate::context::ContextExt;
+use crate::entity::user;
+use crate::error::Error;
+use crate::page::{self, Connection, PageArgs, Total};
+use crate::scalar::Id;
+use crate::sql::one_of;
+use crate::text;
+use candidates::{Among, Candidate};
+
+/// The most characters of a query.
+const LONGEST_QUERY: usize = 200;
+/// If so many people are found by the beginnings of their names, nobody else is looked for.
+const ENOUGH: usize = 100;
+
+/// `UserSearchConnection` and `UserSearchEdge`.
+pub struct SearchName;
+
+/// A page of people who were searched for.
+pub type SearchConnection = Connection<user::Model, Match, SearchName, SearchName>;
+
+impl ConnectionNameType for SearchName {
+    fn type_name<T: OutputType>() -> String {
+        "UserSearchConnection".to_owned()
+    }
+}
+
+impl EdgeNameType for SearchName {
+    fn type_name<T: OutputType>() -> String {
+        "UserSearchEdge".to_owned()
+    }
+}
+
+/// What the edge between a search and a person says.
+pub struct Match {
+    score: f64,
+    fields: Vec<UserSearchField>,
+}
+
+#[Object(name = "UserSearchMatch")]
+impl Match {
+    /// How well the person fits, from 0 to 1: the mean of the words, of which each counts by the field where it fits best. 1 is
+    /// a whole field, 0.95 one of its words, 0.85 its beginning, 0.8 the beginning of one of its words, 0.6 a part; 0.45 is a word
+    /// with a slip, less 0.1 for a second one or if the word goes on, and 0.05 if its first letter is another. In addresses it is nine
+    /// tenths of that, in another way to write a name 0.97.
+    async fn score(&self) -> f64 {
+        self.score
+    }
+
+    /// The fields in which at least one of the words is found.
+    async fn matched_fields(&self) -> &[UserSearchField] {
+        &self.fields
+    }
+}
+
+#[derive(Default)]
+pub struct SearchQuery;
+
+#[Object]
+impl SearchQuery {
+    /// People in whom every word of the query is found: as a part of the username, first name, last name, e-mail or certified
+    /// e-mail address, whatever the case and accents, and in whatever order. A word may have a slip (a letter more, less or
+    /// another, or two exchanged) from four letters, two from eight. Names are found in Latin letters too, and with umlauts
+    /// spelt out. The best fit comes first, then last name, first name and id.
+    ///
+    /// Of very many who fit, those are ranked whose names begin with the words, and some hundreds at most.
+    #[graphql(guard = "Allowed", complexity = "page::cost(first, None, child_complexity)")]
+    async fn search_users(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "One or more words, at most 200 characters. `%` and `_` stand for themselves.")] query: String,
+        #[graphql(desc = "Among whom; everybody whom the viewer sees where nothing is said.")] filter: Option<
+            Box<UserFilter>,
+        >,
+        #[graphql(default = false, desc = "Whether inactive people are found too. Administrators only.")]
+        include_inactive: bool,
+        #[graphql(desc = "How many, from the beginning: 1 to 100; 50 where nothing is said.")] first: Option<i32>,
+        #[graphql(desc = "Only what comes after this cursor.")] after: Option<String>,
+    ) -> Result<SearchConnection> {
+        let viewer = ctx.viewer()?;
+        if include_inactive {
+            viewer.may(Action::ListInactive)?;
+        }
+        let words = read_query(&query)?;
+        let db = ctx.db()?;
+        let is_narrowed = filter.is_some();
+        let wanted = Wanted::new(db, viewer, filter).await?;
+        ctx.links()?.loader().compare(wanted.comparisons)?;
+        let list = format!("search {} {include_inactive} {} {}", viewer.horizon(), words.join(" "), wanted.name);
+        let window = ctx.window(PageArgs { first, after, last: None, before: None }, &list)?;
+        let seen = wanted.among(viewer.lists_users(include_inactive));
+        let among = Among { db, license_id: viewer.license_of_lists(), is_narrowed, seen };
+        let ranked = rank(&among, &words).await?;
+        let total = i32::try_from(ranked.len()).unwrap_or(i32::MAX);
+        let page = page::of_ranked(ranked, &window, Ranked::place, Ranked::comes_after)?;
+        let mut people = read(&among, ctx.named()?, page.rows()).await?;
+        let page = page.filter_map(|ranked| Some((people.remove(&ranked.id)?, ranked)));
+        let total = Total::of(move |_| async move { Ok(total) }.boxed());
+        Ok(page.into_connection(total, |(person, ranked)| {
+            let fields = fit::matched(&ranked.search_key, &words);
+            (person, Match { score: ranked.score, fields })
+        }))
+    }
+}
+
+/// Reads the words of a query, each once.
+fn read_query(query: &str) -> Result<Vec<String>, Error> {
+    if query.chars().count() > LONGEST_QUERY {
+        return Err(Error::BadInput(format!("query: at most {LONGEST_QUERY} characters.")));
+    }
+    let mut seen = HashSet::new();
+    let words: Vec<String> = text::words(query).into_iter().filter(|word| seen.insert(word.clone())).collect();
+    if words.is_empty() {
+        return Err(Error::BadInput("query: at least one word.".to_owned()));
+    }
+    Ok(words)
+}
+
+/// Somebody who was found.
+struct Ranked {
+    id: Id,
+    search_key: String,
+    score: f64,
+}
+
+impl Ranked {
+    /// The names by which those of the same score are ordered.
+    fn names(&self) -> (&str, &str) {
+        let mut lines = self.search_key.split('\n').skip(1);
+        let first = lines.next().unwrap_or_default();
+        (lines.next().unwrap_or_default(), first)
+    }
+
+    fn place(&self) -> Vec<Value> {
+        let (last, first) = self.names();
+        vec![points(self.score).into(), last.into(), first.into(), self.id.0.into()]
+    }
+
+    /// Whether it comes after a place in the list; none where the place is not one.
+    fn comes_after(&self, place: &[Option<String>]) -> Option<bool> {
+        let [Some(score), Some(last), Some(first), Some(id)] = place else { return None };
+        let score: i64 = score.parse().ok()?;
+        let (own_last, own_first) = self.names();
+        let own = (own_last, own_first, self.id);
+        let order = score.cmp(&points(self.score)).then_with(|| own.cmp(&(last.as_str(), first.as_str(), Id::parse(id).unwrap_or(self.id))));
+        Some(order == Ordering::Greater)
+    }
+}
+
+/// A score as it is compared: equal to six digits is equal.
+#[expect(clippy::cast_possible_truncation, reason = "it lies between 0 and a million")]
+fn points(score: f64) -> i64 {
+    (score * 1e6).round() as i64
+}
+
+/// Everybody who is found, the best first.
+async fn rank(among: &Among<'_>, words: &[String]) -> Result<Vec<Ranked>, Error> {
+    let mut ranked: HashMap<Id, Ranked> = HashMap::new();
+    let mut judge = |candidates: Vec<Candidate>| {
+        for Candidate { id, search_key } in candidates {
+            if let Some(score) = fit::score(&search_key, words) {
+                ranked.insert(id, Ranked { id, search_key, score });
+            }
+        }
+        ranked.len()
+    };
+    if judge(candidates::by_name(among, words).await?) < ENOUGH {
+        let meant = meant::meant(among.db, among.license_id, words).await?;
+        judge(candidates::by_words(among, words, &meant).await?);
+    }
+    let mut ranked: Vec<Ranked> = ranked.into_values().collect();
+    ranked.sort_by(|a, b| {
+        points(b.score).cmp(&points(a.score)).then_with(|| a.names().cmp(&b.names())).then_with(|| a.id.cmp(&b.id))
+    });
+    Ok(ranked)
+}
+
+/// What is asked for of the people of a page.
+async fn read(
+    among: &Among<'_>,
+    named: &Named,
+    page: impl Iterator<Item = &Ranked>,
+) -> Result<HashMap<Id, user::Model>, Error> {
+    let ids: Vec<Id> = page.map(|ranked| ranked.id).collect();
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let columns = named.columns::<user::Entity>();
+    let is_one = Condition::all().add(one_of(among.backend(), user::Column::Id, ids)).add(among.seen.clone());
+    let select = columns.narrow(user::Entity::find()).filter(is_one);
+    let blank = user::Entity::unread();
+    let rows = sea_orm::ConnectionTrait::query_all(among.db.read(), &QueryTrait::into_query(select)).await?;
+    let people = rows.iter().map(|row| columns.read(row, &blank).map(|person| (person.id, person)));
+    Ok(people.collect::<Result<_, _>>()?)
+}
