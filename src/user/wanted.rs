@@ -22,8 +22,8 @@ use crate::word_index;
 
 /// How deep a filter is nested at most, the outermost included.
 const DEEPEST: usize = 5;
-/// So many letters or digits in a row are few people's, more often than not.
-const SHORTEST_PIECE: usize = 3;
+/// So many letters in a row are few people's, more often than not; a digit tells as much as two of them.
+const LEAST_TELLING: usize = 3;
 
 /// People who meet a filter.
 pub struct Wanted {
@@ -278,9 +278,10 @@ impl Asked<'_> {
         if is_address && part.contains("xn--") {
             return None;
         }
-        let longest = word_index::pieces(&part).max_by_key(|piece| piece.chars().count())?;
-        let is_long = longest.chars().count() >= SHORTEST_PIECE;
-        is_long.then(|| word_index::of_people_with(longest, self.viewer.license_of_lists()).into_condition())
+        let telling = |piece: &str| piece.chars().map(|c| if c.is_numeric() { 2 } else { 1 }).sum::<usize>();
+        let piece = word_index::pieces(&part).max_by_key(|piece| telling(piece))?;
+        let tells = telling(piece) >= LEAST_TELLING;
+        tells.then(|| word_index::of_people_with(piece, self.viewer.license_of_lists()).into_condition())
     }
 
     fn ids(

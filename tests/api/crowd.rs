@@ -10,6 +10,7 @@ use roster::entity::{attribute_value, group, license, membership, user};
 use roster::form::Form;
 use roster::profile;
 use roster::scalar::{Date, Id, now};
+use roster::word_index;
 use sea_orm::sea_query::Expr;
 use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
 
@@ -40,10 +41,13 @@ pub async fn backdate(app: &App, license: Id, first: Date) {
 /// Stores people; returns their ids.
 pub async fn store(app: &App, people: Vec<user::Model>) -> Vec<Id> {
     let ids = people.iter().map(|person| person.id).collect();
+    let transaction = app.db.begin().await.unwrap();
     for some in people.chunks(100) {
         let rows = some.iter().cloned().map(|person| person.into_active_model().reset_all());
-        user::Entity::insert_many(rows).exec_without_returning(app.db.write()).await.unwrap();
+        user::Entity::insert_many(rows).exec_without_returning(&transaction).await.unwrap();
     }
+    word_index::follow(&transaction, people.iter().map(|person| (None, Some(person)))).await.unwrap();
+    audit::commit(transaction, []).await.unwrap();
     ids
 }
 

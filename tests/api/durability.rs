@@ -63,8 +63,10 @@ async fn halves(home: &Home) -> Vec<String> {
     if home.is_sqlite() {
         statements.push("SELECT integrity_check FROM pragma_integrity_check WHERE integrity_check <> 'ok'");
         statements.push("SELECT \"table\" FROM pragma_foreign_key_check");
-        statements.push("SELECT 'fts' FROM users WHERE seq NOT IN (SELECT rowid FROM users_search)");
     }
+    statements.push("SELECT search_key FROM users WHERE id NOT IN (SELECT user_id FROM search_hits)");
+    statements.push("SELECT word FROM search_words WHERE id NOT IN (SELECT word_id FROM search_hits)");
+    statements.push("SELECT word FROM search_words WHERE id NOT IN (SELECT word_id FROM search_keys)");
     for sql in statements {
         let rows = db.write().query_all_raw(Statement::from_string(backend, sql)).await.unwrap();
         halves.extend(rows.iter().map(|row| format!("{sql}: {}", row.try_get_by_index::<String>(0).unwrap())));

@@ -159,8 +159,8 @@ const LISTS: [(&str, &str); 25] = [
     ("users(filter: { username: { in: [\"u7-7\", \"u8-8\"] } })", "username_key=?"),
     ("users(filter: { email: { eq: \"Nobody@example.org\" } })", "email_key=?"),
     ("users(filter: { externalId: { eq: \"X7-7\" } })", "users_by_external_id"),
-    ("users(filter: { email: { contains: \"e77-7\" } })", "users_search"),
-    ("searchUsers(query: \"e77-7\")", "users_search"),
+    ("users(filter: { email: { contains: \"e77-7\" } })", "search_hits"),
+    ("searchUsers(query: \"e77-7\")", "search_hits"),
     ("resolveUsers(keys: [\"e7-7\", \"X8-8\", \"u9-9\"])", "MULTI-INDEX OR"),
 ];
 
@@ -196,7 +196,7 @@ async fn crowd_of_a_license(app: &App) -> (String, String) {
     } else {
         ("", "")
     };
-    let multiply = format!("{patience}{}{end}", multiplied(app.db.is_postgres()));
+    let multiply = format!("{patience}{}; {}{end}", multiplied(app.db.is_postgres()), words_multiplied(app.db.is_postgres()));
     app.db.write().execute_unprepared(&multiply).await.unwrap();
     (institution, group)
 }
@@ -234,6 +234,15 @@ fn multiplied(postgres: bool) -> String {
         "INSERT INTO users ({}) SELECT {} FROM users CROSS JOIN {series} WHERE users.external_id IS NOT NULL",
         names.join(", "),
         values.join(", ")
+    )
+}
+
+/// Gives those who were entered again the words of whom they were made of.
+fn words_multiplied(postgres: bool) -> String {
+    let place = if postgres { "strpos" } else { "instr" };
+    format!(
+        "INSERT INTO search_hits (word_id, license, user_id) SELECT word_id, license, users.id FROM search_hits \
+         JOIN users one ON one.id = search_hits.user_id JOIN users ON one.external_id = substr(users.external_id, 1, {place}(users.external_id, '-') - 1)"
     )
 }
 

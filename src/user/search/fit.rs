@@ -108,7 +108,8 @@ fn best_slipped(search_key: &str, word: &str) -> f64 {
 /// How well a word with slips fits a text.
 fn slipped(text: &str, word: &str) -> f64 {
     let letters = word.chars().count();
-    let allowed = if word.chars().any(char::is_alphabetic) { allowed_slips(letters) } else { 0 };
+    let told = word.chars().filter(|c| c.is_alphanumeric()).count();
+    let allowed = if word.chars().any(char::is_alphabetic) { allowed_slips(told) } else { 0 };
     if allowed == 0 {
         return 0.0;
     }
