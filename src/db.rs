@@ -270,6 +270,8 @@ fn postgres(settings: &Settings) -> ConnectOptions {
                 ("statement_timeout", "5s"),
                 ("idle_in_transaction_session_timeout", "10s"),
                 ("timezone", "UTC"),
+                // What is asked for often is in memory, where one page is as near as the next.
+                ("random_page_cost", "1.1"),
             ])
         });
     options

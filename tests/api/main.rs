@@ -51,3 +51,4 @@ mod statements;
 mod toy;
 mod upgrade;
 mod wire;
+mod words;

@@ -97,7 +97,7 @@ async fn no_common_query_reads_a_table_from_end_to_end() {
     ];
     for query in queries {
         for step in plans(&caller, &query).await {
-            assert!(!step.starts_with("SCAN") || step.contains("VIRTUAL TABLE"), "{query}\n{step}");
+            assert!(!step.starts_with("SCAN") || of_candidates(&step), "{query}\n{step}");
         }
     }
 }
@@ -131,6 +131,11 @@ async fn events_are_read_from_the_newest_by_the_index_that_finds_fewest() {
 
 /// How many people the commonest lists are asked of.
 const CROWD: usize = 100_000;
+
+/// Whether a step goes through what a search has found so far, of which there is never much.
+fn of_candidates(step: &str) -> bool {
+    ["SCAN found", "SCAN one", "SCAN some"].contains(&step)
+}
 
 /// The commonest lists: what is asked, and by which index SQLite, which has counted nothing yet, finds the rows.
 const LISTS: [(&str, &str); 25] = [
@@ -239,10 +244,15 @@ fn multiplied(postgres: bool) -> String {
 
 /// Gives those who were entered again the words of whom they were made of.
 fn words_multiplied(postgres: bool) -> String {
-    let place = if postgres { "strpos" } else { "instr" };
+    let made_of = if postgres {
+        "split_part(users.external_id, '-', 1)"
+    } else {
+        "substr(users.external_id, 1, instr(users.external_id, '-') - 1)"
+    };
     format!(
         "INSERT INTO search_hits (word_id, license, user_id) SELECT word_id, license, users.id FROM search_hits \
-         JOIN users one ON one.id = search_hits.user_id JOIN users ON one.external_id = substr(users.external_id, 1, {place}(users.external_id, '-') - 1)"
+         JOIN users one ON one.id = search_hits.user_id \
+         JOIN users ON one.external_id = {made_of} AND one.external_id <> users.external_id"
     )
 }
 
@@ -262,7 +272,7 @@ async fn sqlite_finds_the_rows_of_the_commonest_lists_by_an_index_at_a_hundred_t
         assert!(steps.iter().any(|step| step.contains(index)), "{list}\n{steps:#?}");
         // Of a list in two parts, one page of each is sorted once more.
         let pages = steps.iter().filter(|step| *step == "SCAN rows").count();
-        let scans = steps.iter().filter(|step| step.starts_with("SCAN") && !step.contains("VIRTUAL")).count();
+        let scans = steps.iter().filter(|step| step.starts_with("SCAN") && !of_candidates(step)).count();
         let sorts = steps.iter().filter(|step| step.contains("TEMP B-TREE")).count();
         assert_eq!(scans, pages, "{list}\n{steps:#?}");
         assert!(!index.starts_with("users_of_license") || sorts <= pages, "{list}\n{steps:#?}");

@@ -66,10 +66,25 @@ on_every_database! {
     async fn a_total_costs_a_statement_where_it_is_selected_and_nothing_else(app: App) {
         hospital(&app).await;
         let user = app.user().await;
-        for list in ["users", "groups", "institutions", "searchUsers(query: \"ann\")"] {
+        for list in ["users", "groups", "institutions"] {
             let without = cost(&user, &format!("{{ {list} {{ nodes {{ id }} }} }}"), json!({})).await.0;
             let with = cost(&user, &format!("{{ {list} {{ totalCount nodes {{ id }} }} }}"), json!({})).await.0;
             assert_eq!((without, with), (2, 3), "{list}");
+        }
+    }
+
+    async fn a_search_costs_at_most_five_statements_whatever_it_finds(app: App) {
+        hospital(&app).await;
+        let user = app.user().await;
+        crowd::people(&app, &vec![("Crowd", "Quorum"); 120]).await;
+        let cases = [("quorum", 3, "the token, the people by name, those of the page"), ("nobody else", 3, "the token, the people by name, the words"),
+            ("qourum", 5, "the words and who has them too"), ("crod quroum test anna e x", 4, "no page"), ("ann", 3, "the token, the people by name, those of the page")];
+        for (query, expected, why) in cases {
+            for first in [1, 100] {
+                let document = "query ($query: String!, $first: Int) { searchUsers(query: $query, first: $first) { totalCount edges { score matchedFields node { id } } } }";
+                let statements = cost(&user, document, json!({ "query": query, "first": first })).await.0;
+                assert_eq!(statements, expected, "{query}: {why}");
+            }
         }
     }
 

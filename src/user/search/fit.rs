@@ -48,7 +48,7 @@ const FURTHER_SLIP: f64 = 0.1;
 const OTHER_FIRST_LETTER: f64 = 0.05;
 const GOES_ON: f64 = 0.1;
 /// From so many letters on, a word with a slip may also be the beginning of a longer one.
-const LONG_ENOUGH_TO_GO_ON: usize = 6;
+pub const LONG_ENOUGH_TO_GO_ON: usize = 6;
 
 /// How well the words are found in somebody's search key, from 0 to 1: the mean of the words, each by the field where it fits
 /// best; none where one of the words is not found.

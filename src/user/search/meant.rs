@@ -1,19 +1,19 @@
 //! Which words of the directory may be meant by what was typed.
 
-use sea_orm::sea_query::{Alias, Asterisk, Condition, Expr, ExprTrait, Order, Query, SelectStatement, SimpleExpr, UnionType};
+use sea_orm::sea_query::{Alias, Asterisk, Condition, Expr, ExprTrait, Func, Order, Query, SelectStatement, SimpleExpr, UnionType};
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, QueryResult};
 
 use super::fit;
 use crate::db::Db;
 use crate::entity::{search_hit, search_key, search_word};
 use crate::scalar::Id;
-use crate::sql::any_of;
+use crate::sql::{any_of, starts_with};
 use crate::word_index::{self, Found};
 
 /// How many words are looked at that begin with a piece, or have it inside.
 const WORDS: u64 = 32;
 /// How many that may be a piece with slips; most of them turn out to have more of them.
-const SLIPPED_WORDS: u64 = 128;
+const SLIPPED_WORDS: u64 = 256;
 /// How many pieces of a query are looked up; the rest of it is held against whom these find.
 const PIECES: usize = 4;
 /// People who have a word are counted up to so many.
@@ -145,10 +145,21 @@ fn arms(db: &Db, license: Option<i32>, place: i32, piece: &str) -> Vec<SelectSta
     let slipped = word_index::slipped(piece);
     if !slipped.is_empty() {
         let keys = any_of(db.read().get_database_backend(), search_key::Column::Key, slipped);
-        let mut words = of_kind(2, Condition::all().add(keys), SLIPPED_WORDS);
+        let mut words = of_kind(2, Condition::all().add(keys).add(is_as_long(piece)), SLIPPED_WORDS);
         arms.push(words.distinct().order_by(search_word::Column::Word.as_column_ref(), Order::Asc).to_owned());
     }
     arms
+}
+
+/// Whether a word is not much longer than a piece; a domain has several words in it, and a long piece may be the beginning of one.
+fn is_as_long(piece: &str) -> Condition {
+    let letters = piece.chars().count();
+    if letters >= fit::LONG_ENOUGH_TO_GO_ON {
+        return Condition::all();
+    }
+    let longest = i32::try_from(letters + word_index::allowed_slips(letters)).unwrap_or(i32::MAX);
+    let length = Expr::expr(Func::char_length(search_word::Column::Word.into_expr()));
+    Condition::any().add(length.lte(longest)).add(starts_with(search_word::Column::Word.into_expr(), "@"))
 }
 
 /// Whether somebody of a license has the word.

@@ -21,6 +21,7 @@ use super::seat::define_attributes;
 use crate::app::{App, Caller, LIFETIME};
 use crate::crowd;
 use crate::hostile::Dice;
+use crate::words;
 
 /// How many sequences there are on each database; `ROSTER_TEST_SEQUENCES` asks for more.
 const SEQUENCES: usize = 5_000;
@@ -787,6 +788,7 @@ on_every_database! {
         }
         watch.look().await;
         watch.look_through_events().await;
+        words::check(&app).await;
         let done = watch.counts.values().sum::<i64>();
         let asked = watch.outcomes.values().sum::<usize>();
         println!("{sequences} sequences on {database}: {asked} asked for, {done} done, {:.1?}", began.elapsed());

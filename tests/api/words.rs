@@ -1,0 +1,92 @@
+//! The words that people are searched by follow people, in the transaction of each change.
+
+use std::collections::BTreeSet;
+
+use futures_util::FutureExt;
+use futures_util::future::join_all;
+use roster::entity::{search_hit, search_key, search_word, user};
+use roster::word_index;
+use sea_orm::EntityTrait;
+use serde_json::json;
+
+use crate::app::App;
+
+/// Checks that everybody has the words of his names and addresses, and nobody others; that no word is kept that nobody has,
+/// and that each can be found.
+pub async fn check(app: &App) {
+    let people = user::Entity::find().all(app.db.read()).await.unwrap();
+    let expected: BTreeSet<_> = people
+        .iter()
+        .flat_map(|person| {
+            let of_person = |word: &str| (word.to_owned(), word_index::short(person.license_id), person.id);
+            word_index::words(&person.search_key).into_iter().map(of_person).collect::<Vec<_>>()
+        })
+        .collect();
+    let words = search_word::Entity::find().all(app.db.read()).await.unwrap();
+    let hits = search_hit::Entity::find().all(app.db.read()).await.unwrap();
+    let name = |id: i32| words.iter().find(|word| word.id == id).map(|word| word.word.clone()).unwrap_or_default();
+    let stored: BTreeSet<_> = hits.iter().map(|hit| (name(hit.word_id), hit.license, hit.user_id)).collect();
+    assert_eq!(stored, expected);
+    let held: BTreeSet<i32> = hits.iter().map(|hit| hit.word_id).collect();
+    assert_eq!(words.iter().map(|word| word.id).collect::<BTreeSet<_>>(), held);
+    let keys = search_key::Entity::find().all(app.db.read()).await.unwrap();
+    let found: BTreeSet<i32> = keys.iter().filter(|key| key.key.starts_with('^')).map(|key| key.word_id).collect();
+    assert_eq!(found, held);
+    assert!(keys.iter().all(|key| held.contains(&key.word_id)));
+}
+
+on_every_database! {
+    async fn words_come_with_a_person_change_with_the_name_and_go_with_the_last_who_has_them(app: App) {
+        let chief = app.license_admin().await;
+        check(&app).await;
+        let mut ids = Vec::new();
+        for (first, last, email) in [("Xavier", "Quorn", "xq1@example.org"), ("Xénia", "Quorn-Ödman", "xenia@quorn.example")] {
+            let input = json!({ "firstName": first, "lastName": last, "email": email, "sendRegistrationEmail": false });
+            ids.push(chief.change("createUser", "user { id }", input).await["user"]["id"].clone());
+            check(&app).await;
+        }
+        chief.change("updateUser", "", json!({ "id": ids[0], "lastName": "Qvorn", "certifiedEmail": "x@pec.example" })).await;
+        check(&app).await;
+        chief.change("updateUser", "", json!({ "id": ids[0], "phone": "1" })).await;
+        chief.change("deleteUser", "", json!({ "id": ids[1] })).await;
+        check(&app).await;
+        let left: Vec<_> = search_word::Entity::find().all(app.db.read()).await.unwrap();
+        let left: Vec<&str> = left.iter().map(|word| word.word.as_str()).collect();
+        assert!(!left.iter().any(|word| word.contains("quorn") || word.contains("odman")), "{left:?}");
+        assert!(left.contains(&"qvorn") && left.contains(&"@pec.example"), "{left:?}");
+    }
+
+    async fn a_word_that_one_loses_while_another_gets_it_stays(app: App) {
+        let chief = app.license_admin().await;
+        let enter = |n: usize| {
+            let input = json!({ "firstName": "Otto", "lastName": format!("Rare{}", letters(n)), "email": format!("{n}@example.org"), "sendRegistrationEmail": false });
+            chief.change("createUser", "user { id }", input)
+        };
+        let mut old = enter(1000).await["user"]["id"].clone();
+        for round in 0..20 {
+            let name = format!("Rare{}", letters(round));
+            chief.change("updateUser", "", json!({ "id": old, "lastName": name })).await;
+            let leave = chief.change("deleteUser", "", json!({ "id": old }));
+            let rename = chief.change("updateUser", "", json!({ "id": app.user().await.id(), "lastName": name }));
+            let other = enter(round);
+            let (_, _, payload) = tokio::join!(leave, rename, other);
+            old = payload["user"]["id"].clone();
+        }
+        check(&app).await;
+    }
+
+    async fn two_who_exchange_their_names_at_once_do_not_wait_for_each_other(app: App) {
+        let chief = app.license_admin().await;
+        let ids: Vec<String> = join_all((0..4).map(|_| app.user())).await.iter().map(|user| user.id().to_string()).collect();
+        for round in 0..10 {
+            let rename = |(n, id): (usize, &String)| chief.change("updateUser", "", json!({ "id": id, "lastName": format!("Swap{}", letters((n + round) % 4)) })).boxed();
+            join_all(ids.iter().enumerate().map(rename)).await;
+        }
+        check(&app).await;
+    }
+}
+
+/// A number in letters.
+fn letters(number: usize) -> String {
+    number.to_string().bytes().map(|digit| char::from(digit - b'0' + b'k')).collect()
+}
