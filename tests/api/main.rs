@@ -38,6 +38,7 @@ mod plans;
 mod playground;
 mod postgres;
 mod proxies;
+mod ranking;
 mod replay;
 mod resolve;
 mod rights;

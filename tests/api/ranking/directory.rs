@@ -1,0 +1,280 @@
+//! A directory of people who were never born: whoever is searched for, those who are taken for them, and a crowd. Made by
+//! a seed, so that it is the same wherever and whenever it is made.
+
+use std::collections::BTreeSet;
+
+use async_graphql::MaybeUndefined::{Undefined, Value as Given};
+use roster::entity::user::{self, Names, UserFields};
+use roster::form::Form;
+use roster::scalar::Id;
+use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::char::is_combining_mark;
+
+const PEOPLE: usize = 3_000;
+
+const DOMAINS: [&str; 6] = [
+    "north.example.org",
+    "south.example.org",
+    "campus.example",
+    "clinic.example",
+    "institute.example.net",
+    "library.example.com",
+];
+
+/// Numbers by chance, the same ones for each seed (`SplitMix64`).
+pub struct Chance(pub u64);
+
+impl Chance {
+    /// A number below a bound.
+    pub fn below(&mut self, bound: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        let bound = u64::try_from(bound).unwrap();
+        usize::try_from((mixed ^ (mixed >> 31)) % bound).unwrap()
+    }
+
+    pub fn one_of<'a, T: ?Sized>(&mut self, among: &[&'a T]) -> &'a T {
+        among[self.below(among.len())]
+    }
+}
+
+/// Somebody who can be searched for.
+#[derive(Clone, Debug)]
+pub struct Person {
+    pub first: String,
+    pub last: String,
+    pub username: Option<String>,
+    pub email: Option<String>,
+    pub certified_email: Option<String>,
+}
+
+impl Person {
+    pub fn name(&self) -> String {
+        format!("{} {}", self.first, self.last)
+    }
+
+    /// What is searched of the person.
+    pub fn texts(&self) -> impl Iterator<Item = &str> {
+        let addresses = [&self.username, &self.email, &self.certified_email];
+        [self.first.as_str(), self.last.as_str()].into_iter().chain(addresses.into_iter().filter_map(Option::as_deref))
+    }
+
+    /// The person as the verbs would store it.
+    pub fn of_license(&self, license: Id) -> user::Model {
+        let given = |text: &Option<String>| text.clone().map_or(Undefined, Given);
+        let fields = UserFields {
+            username: given(&self.username),
+            email: given(&self.email),
+            certified_email: given(&self.certified_email),
+            ..UserFields::default()
+        };
+        let names = Names { first_name: Given(self.first.clone()), last_name: Given(self.last.clone()) };
+        let mut person = user::Model::blank(Id::new(), license);
+        let mut form = Form::creating();
+        person.lay_over(names, fields, &mut form);
+        form.finish().unwrap();
+        person
+    }
+}
+
+/// The names of a culture.
+struct Culture {
+    name: &'static str,
+    has_numbers: bool,
+    first: Vec<&'static str>,
+    last: Vec<&'static str>,
+}
+
+/// Everybody; whoever is searched for comes first.
+pub fn everybody() -> Vec<Person> {
+    let mut making = Making { people: Vec::new(), names: BTreeSet::new(), logins: BTreeSet::new(), chance: Chance(1) };
+    let cultures = cultures();
+    let wanted = wanted();
+    for Wanted { first, last, logins, section } in &wanted {
+        assert!(making.enter((first, last), *logins, section.has_numbers), "{first} {last} is there twice");
+    }
+    for Wanted { first, last, section, .. } in wanted.iter().filter(|wanted| !wanted.section.is_alone) {
+        let culture = cultures.iter().find(|culture| culture.name == section.name).unwrap();
+        making.surround((first, last), culture);
+    }
+    while making.people.len() < PEOPLE {
+        let culture = &cultures[making.chance.below(cultures.len())];
+        let name = (making.chance.one_of(&culture.first), making.chance.one_of(&culture.last));
+        making.enter(name, [None; 3], culture.has_numbers);
+    }
+    making.people
+}
+
+struct Making {
+    people: Vec<Person>,
+    names: BTreeSet<String>,
+    logins: BTreeSet<String>,
+    chance: Chance,
+}
+
+impl Making {
+    /// Enters somebody whose name nobody has yet.
+    fn enter(&mut self, (first, last): (&str, &str), given: [Option<&str>; 3], has_number: bool) -> bool {
+        if !self.names.insert(format!("{} {}", plain(first), plain(last))) {
+            return false;
+        }
+        let [username, email, certified_email] = if has_number { self.number() } else { self.logins(first, last) };
+        let or = |given: Option<&str>, made| given.map(str::to_owned).or(made);
+        let is_told = given.iter().any(Option::is_some);
+        let person = Person {
+            first: first.to_owned(),
+            last: last.to_owned(),
+            username: or(given[0], username.filter(|_| !is_told || has_number)),
+            email: or(given[1], email),
+            certified_email: or(given[2], certified_email.filter(|_| !is_told)),
+        };
+        self.people.push(person);
+        true
+    }
+
+    /// Enters people who are taken for somebody.
+    fn surround(&mut self, (first, last): (&str, &str), culture: &Culture) {
+        for _ in 0..4 {
+            let other = self.chance.one_of(&culture.last);
+            self.enter((first, other), [None; 3], culture.has_numbers);
+            let other = self.chance.one_of(&culture.first);
+            self.enter((other, last), [None; 3], culture.has_numbers);
+        }
+        for alike in alike(last) {
+            self.enter((first, alike), [None; 3], culture.has_numbers);
+            let other = self.chance.one_of(&culture.first);
+            self.enter((other, alike), [None; 3], culture.has_numbers);
+        }
+        for alike in alike(first) {
+            self.enter((alike, last), [None; 3], culture.has_numbers);
+        }
+    }
+
+    /// A staff number and an address that is made of it.
+    fn number(&mut self) -> [Option<String>; 3] {
+        let number = loop {
+            let number = format!("u{}", 500_000 + self.chance.below(400_000));
+            if self.logins.insert(number.clone()) {
+                break number;
+            }
+        };
+        let email = format!("{number}@{}", self.chance.one_of(&DOMAINS));
+        [Some(number), Some(email), None]
+    }
+
+    /// A username, an address and a certified address by one of the ways that organisations have.
+    fn logins(&mut self, first: &str, last: &str) -> [Option<String>; 3] {
+        let (first, last) = (ascii(first), ascii(last));
+        let initial: String = first.chars().take(1).collect();
+        let domain = self.chance.one_of(&DOMAINS);
+        let (username, local) = match self.chance.below(5) {
+            0 => (Some(format!("{first}.{last}")), format!("{first}.{last}")),
+            1 => (Some(format!("{initial}{last}{}", 10 + self.chance.below(90))), format!("{initial}.{last}")),
+            2 => (Some(format!("s{}", 200_000 + self.chance.below(300_000))), format!("{first}.{last}")),
+            3 => (None, format!("{initial}{last}")),
+            _ => (None, format!("{last}.{first}")),
+        };
+        let username = username.map(|name| name.chars().take(25).collect::<String>());
+        let username = username.map(|name| self.free(&|n| format!("{name}{n}")));
+        let email = self.free(&|n| format!("{local}{n}@{domain}"));
+        let certified = (self.chance.below(8) == 0).then(|| format!("{first}_{last}@pec.example.org"));
+        [username, Some(email), certified]
+    }
+
+    /// The first of some names that nobody has.
+    fn free(&mut self, name: &dyn Fn(&str) -> String) -> String {
+        let numbered = (2..).map(|n: u32| name(&n.to_string()));
+        let free = std::iter::once(name("")).chain(numbered).find(|name| self.logins.insert(name.clone()));
+        free.unwrap()
+    }
+}
+
+/// Letters without accents in lower case.
+fn plain(text: &str) -> String {
+    let bare: String = text.nfkd().filter(|c| !is_combining_mark(*c)).collect();
+    let spelt = |c: char| match c {
+        'ß' => "ss".to_owned(),
+        'ø' => "o".to_owned(),
+        'æ' => "ae".to_owned(),
+        'þ' => "th".to_owned(),
+        'ð' | 'đ' => "d".to_owned(),
+        'ł' => "l".to_owned(),
+        'ı' => "i".to_owned(),
+        c => c.to_string(),
+    };
+    bare.to_lowercase().chars().map(spelt).collect()
+}
+
+/// The letters of a name as they stand in an address.
+fn ascii(text: &str) -> String {
+    let letters: String = plain(text).chars().filter(char::is_ascii_alphanumeric).collect();
+    assert!(!letters.is_empty(), "{text} needs a number");
+    letters
+}
+
+/// What stands between the brackets above some lines.
+#[derive(Clone, Copy, Default)]
+struct Section {
+    name: &'static str,
+    has_numbers: bool,
+    is_alone: bool,
+}
+
+/// The lines of a file, each with its section.
+fn lines(file: &'static str) -> impl Iterator<Item = (Section, &'static str)> {
+    let mut section = Section::default();
+    let lines = file.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    lines.filter_map(move |line| {
+        let Some(head) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) else {
+            return Some((section, line));
+        };
+        let (name, mark) = head.split_once(", ").unwrap_or((head, ""));
+        section = Section { name, has_numbers: mark == "numbers", is_alone: mark == "alone" };
+        None
+    })
+}
+
+/// Somebody of `wanted.txt`.
+struct Wanted {
+    first: &'static str,
+    last: &'static str,
+    logins: [Option<&'static str>; 3],
+    section: Section,
+}
+
+fn wanted() -> Vec<Wanted> {
+    let read = |(section, line): (Section, &'static str)| {
+        let mut parts = line.split('|').map(str::trim);
+        let (first, last) = (parts.next().unwrap(), parts.next().unwrap());
+        let mut login = || parts.next().filter(|login| *login != "-");
+        Wanted { first, last, logins: [login(), login(), login()], section }
+    };
+    lines(include_str!("wanted.txt")).map(read).collect()
+}
+
+fn cultures() -> Vec<Culture> {
+    let mut cultures: Vec<Culture> = Vec::new();
+    for (section, line) in lines(include_str!("names.txt")) {
+        let (which, names) = line.split_once(": ").unwrap();
+        let names: Vec<&str> = names.split(", ").collect();
+        match which {
+            "first" => {
+                let Section { name, has_numbers, .. } = section;
+                cultures.push(Culture { name, has_numbers, first: names, last: Vec::new() });
+            }
+            "last" => cultures.last_mut().unwrap().last = names,
+            which => panic!("{which}: first or last"),
+        }
+    }
+    cultures
+}
+
+/// The names that are taken for one.
+fn alike(name: &str) -> Vec<&'static str> {
+    let families = lines(include_str!("alike.txt")).map(|(_, line)| line.split(", "));
+    let mut alike: Vec<&str> = families.filter(|family| family.clone().any(|one| one == name)).flatten().collect();
+    alike.retain(|one| *one != name);
+    alike
+}
