@@ -77,6 +77,22 @@ pub fn spellings(name: &str) -> Vec<String> {
     others
 }
 
+/// How a last name may be written beside [`fold`]: as [`spellings`], and in front of the first name where the two are written without a
+/// space between them.
+#[must_use]
+pub fn spellings_of_last(first: &str, last: &str) -> Vec<String> {
+    let mut ways = spellings(last);
+    if [first, last].iter().all(|name| name.chars().all(is_written_together)) {
+        ways.push(fold(&format!("{last}{first}")));
+    }
+    ways
+}
+
+/// Whether a letter is of Chinese, Japanese or Korean.
+fn is_written_together(c: char) -> bool {
+    matches!(c, '\u{3040}'..='\u{30ff}' | '\u{3400}'..='\u{9fff}' | '\u{ac00}'..='\u{d7a3}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{3134f}')
+}
+
 fn spelt_out(name: &str) -> String {
     let mut spelt = String::with_capacity(name.len());
     for c in name.nfc() {

@@ -242,17 +242,24 @@ fn multiplied(postgres: bool) -> String {
     )
 }
 
-/// Gives those who were entered again the words of whom they were made of.
+/// Gives those who were entered again the words of whom they were made of, and the number that tells them from each other.
 fn words_multiplied(postgres: bool) -> String {
-    let made_of = if postgres {
-        "split_part(users.external_id, '-', 1)"
+    let (made_of, number) = if postgres {
+        ("split_part(users.external_id, '-', 1)", "split_part(users.external_id, '-', 2)")
     } else {
-        "substr(users.external_id, 1, instr(users.external_id, '-') - 1)"
+        (
+            "substr(users.external_id, 1, instr(users.external_id, '-') - 1)",
+            "substr(users.external_id, instr(users.external_id, '-') + 1)",
+        )
     };
+    let again = format!("users ON one.external_id = {made_of} AND one.external_id <> users.external_id");
     format!(
         "INSERT INTO search_hits (word_id, license, user_id) SELECT word_id, license, users.id FROM search_hits \
-         JOIN users one ON one.id = search_hits.user_id \
-         JOIN users ON one.external_id = {made_of} AND one.external_id <> users.external_id"
+         JOIN users one ON one.id = search_hits.user_id JOIN {again}; \
+         INSERT INTO search_words (word) SELECT DISTINCT {number} FROM users WHERE external_id LIKE '%-%' ON CONFLICT DO NOTHING; \
+         INSERT INTO search_hits (word_id, license, user_id) SELECT search_words.id, of_license.license, users.id \
+         FROM (SELECT DISTINCT license, user_id FROM search_hits) of_license JOIN users one ON one.id = of_license.user_id \
+         JOIN {again} JOIN search_words ON search_words.word = {number} ON CONFLICT DO NOTHING"
     )
 }
 

@@ -505,7 +505,7 @@ impl Model {
             folded(self.email.as_deref()),
             folded(self.certified_email.as_deref()),
             text::spellings(&self.first_name).join("\t"),
-            text::spellings(&self.last_name).join("\t"),
+            text::spellings_of_last(&self.first_name, &self.last_name).join("\t"),
         ]
     }
 

@@ -135,11 +135,20 @@ fn read_query(query: &str) -> Result<Vec<String>, Error> {
         return Err(Error::BadInput(format!("query: at most {LONGEST_QUERY} characters.")));
     }
     let mut seen = HashSet::new();
-    let words: Vec<String> = text::words(query).into_iter().filter(|word| seen.insert(word.clone())).collect();
+    let words = text::words(query).into_iter().map(|word| without_comma(&word).to_owned());
+    let words: Vec<String> = words.filter(|word| seen.insert(word.clone())).collect();
     if words.is_empty() {
         return Err(Error::BadInput("query: at least one word.".to_owned()));
     }
     Ok(words)
+}
+
+/// A word without the comma behind a last name.
+fn without_comma(word: &str) -> &str {
+    match word.trim_end_matches([',', ';']) {
+        "" => word,
+        shorter => shorter,
+    }
 }
 
 /// Somebody who was found.
