@@ -3,6 +3,7 @@
 //! Both are made here and stored, because the databases' own `lower()` and `LIKE` differ from each other and from
 //! locale to locale.
 
+use any_ascii::any_ascii;
 use deunicode::deunicode_with_tofu;
 use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 
@@ -64,9 +65,12 @@ pub fn spellings(name: &str) -> Vec<String> {
     add(folded.clone());
     add(fold(&spelt_out(name)));
     if !folded.is_ascii() {
-        // What cannot be written in Latin letters is left out; an apostrophe stands for a soft sign.
-        let latin = deunicode_with_tofu(name, "").replace(['\'', '`', '"'], "");
-        add(fold(latin.trim()));
+        // Two romanizations, for none has all that is usual; an apostrophe stands for a soft sign.
+        for latin in [deunicode_with_tofu(name, ""), any_ascii(name)] {
+            let latin = fold(latin.replace(['\'', '`', '"'], "").trim());
+            add(latin.replace("iya", "ia").replace("iia", "ia"));
+            add(latin);
+        }
     }
     let mut others: Vec<String> = Vec::new();
     for way in ways.into_iter().skip(1) {
@@ -154,7 +158,7 @@ mod tests {
             ("O'Brien", &["obrien"]),
             ("Anna Maria", &["annamaria"]),
             ("Jörg-Uwe", &["jorguwe", "joerg-uwe", "joerguwe"]),
-            ("Наталья", &["natalia"]),
+            ("Мария", &["maria", "mariia", "mariya"]),
             ("小明", &["xiao ming", "xiaoming"]),
             ("Ada", &[]),
         ] {
