@@ -2,7 +2,7 @@
 
 use sea_orm::sea_query::extension::sqlite::SqliteExpr;
 use sea_orm::sea_query::postgres_array::NotU8;
-use sea_orm::sea_query::{BinOper, Condition, ExprTrait, SimpleExpr};
+use sea_orm::sea_query::{BinOper, Condition, ExprTrait, SelectStatement, SimpleExpr};
 use sea_orm::{ColumnTrait, DatabaseBackend, Value};
 
 use crate::scalar::Id;
@@ -36,6 +36,13 @@ where
 #[must_use]
 pub fn held_against(condition: Condition) -> SimpleExpr {
     SimpleExpr::from(condition).binary(BinOper::Is, SimpleExpr::Constant(true.into()))
+}
+
+/// The condition that a statement finds a row, asked for each row by itself. `EXISTS` is made a join by either database, which then
+/// reads all that the statement finds.
+#[must_use]
+pub fn has_one(mut rows: SelectStatement) -> SimpleExpr {
+    SimpleExpr::from(rows.limit(1).to_owned()).is_not_null()
 }
 
 /// The condition that a text has `part` in it; every character of it stands for itself.

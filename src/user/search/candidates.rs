@@ -13,7 +13,7 @@ use crate::db::Db;
 use crate::entity::user::{self, Column};
 use crate::entity::{search_hit, search_word};
 use crate::scalar::Id;
-use crate::sql::{any_of, starts_with};
+use crate::sql::{any_of, has_one, starts_with};
 use crate::word_index;
 
 /// How many people are read by the beginning of a name.
@@ -23,9 +23,9 @@ const BY_WORDS: u64 = 200;
 /// The same where a filter will drop most of them.
 const BY_WORDS_NARROWED: u64 = 1_000;
 /// Among how many of those who have one common word it is looked who has another.
-const BOTH: u64 = 5_000;
+const BOTH: u64 = 3_000;
 /// How many of the words that a piece may mean are taken for whole names.
-const NAMES: usize = 16;
+const NAMES: usize = 8;
 
 /// Among whom is searched.
 pub struct Among<'a> {
@@ -194,7 +194,7 @@ fn both(among: &Among<'_>, mut people: SelectStatement, other: &Meant) -> Select
     let mut both = Query::select();
     people.column(search_hit::Column::License);
     both.column(one(search_hit::Column::UserId)).from_subquery(people, Alias::new("one"));
-    both.and_where(Expr::exists(has)).order_by(one(search_hit::Column::UserId), Order::Asc).limit(among.most()).to_owned()
+    both.and_where(has_one(has)).order_by(one(search_hit::Column::UserId), Order::Asc).limit(among.most()).to_owned()
 }
 
 /// Those whose first and last name are words that the pieces may mean.

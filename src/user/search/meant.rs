@@ -7,7 +7,7 @@ use super::fit;
 use crate::db::Db;
 use crate::entity::{search_hit, search_key, search_word};
 use crate::scalar::Id;
-use crate::sql::{any_of, starts_with};
+use crate::sql::{any_of, has_one, starts_with};
 use crate::word_index::{self, Found};
 
 /// How many words are looked at that begin with a piece, or have it inside.
@@ -130,7 +130,7 @@ fn arms(db: &Db, license: Option<i32>, place: i32, piece: &str) -> Vec<SelectSta
             .cond_where(keys)
             .limit(limit);
         if let Some(license) = license {
-            words.and_where(Expr::exists(hits(license).to_owned()));
+            words.and_where(has_one(hits(license)));
         }
         words
     };
