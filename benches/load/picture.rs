@@ -8,7 +8,7 @@ use crate::table::number;
 const WIDTH: f64 = 880.0;
 const MARGIN: f64 = 28.0;
 /// Where bars begin, and how long they may be.
-const BARS: (f64, f64) = (268.0, 500.0);
+const BARS: (f64, f64) = (248.0, 470.0);
 const ROW: f64 = 47.0;
 const BAR: f64 = 15.0;
 /// Where the bars' rows begin.
@@ -129,7 +129,7 @@ impl Picture {
             let x = BARS.0 + long(by_hand);
             self.line("hand", &[(x, y - 1.0), (x, y + BAR + 1.0)]);
             end = end.max(x);
-            let _ = write!(text, ", {:.1} times by hand", figure.cpu() / by_hand);
+            let _ = write!(text, " ({:.1} × by hand)", figure.cpu() / by_hand);
         }
         self.text("soft", (end + 7.0, y + BAR - 3.0), &text);
     }

@@ -23,7 +23,7 @@ const TABLE: &str = "indexes_put_off";
 
 /// The writer's connection while there is nothing yet that a power cut could take from anybody: it waits for the disk at
 /// checkpoints alone, has more pages in memory, and sorts in files.
-const HASTY: &str = "PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 16384; PRAGMA cache_size = -65536; \
+const HASTY: &str = "PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 16384; PRAGMA cache_size = -32768; \
     PRAGMA temp_store = FILE";
 /// As it was before.
 const CAREFUL: &str = "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 1000; PRAGMA cache_size = -8192; \
@@ -112,4 +112,38 @@ async fn take_time(transaction: &DatabaseTransaction) -> Result<(), Error> {
 #[expect(clippy::disallowed_methods, reason = "indexes are nobody's data")]
 async fn commit(transaction: DatabaseTransaction) -> Result<(), Error> {
     Ok(transaction.commit().await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::db::{Settings, url_of};
+
+    async fn indexes(db: &Db) -> Vec<(String, String)> {
+        let all = Statement::from_string(db.read().get_database_backend(), format!("{SQLITE} ORDER BY name"));
+        let found = PutOff::find_by_statement(all).all(db.read()).await.unwrap();
+        found.into_iter().map(|index| (index.name, index.sql)).collect()
+    }
+
+    #[tokio::test]
+    async fn what_is_put_off_is_made_again_by_the_next_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = Settings { url: url_of(&folder.path().join("roster.db")), connections: 1 };
+        let db = Db::open(&settings).await.unwrap();
+        let before = indexes(&db).await;
+        assert!(before.len() > 10, "{before:?}");
+
+        begin(&db, 1_000).await.unwrap();
+        assert!(!is_under_way(&db).await.unwrap(), "for so few it is not worth it");
+        begin(&db, 1_000_000).await.unwrap();
+        assert!(is_under_way(&db).await.unwrap());
+        assert!(indexes(&db).await.is_empty());
+        db.close().await.unwrap();
+
+        let db = Db::open(&settings).await.unwrap();
+        assert!(is_under_way(&db).await.unwrap());
+        end(&db).await.unwrap();
+        assert!(!is_under_way(&db).await.unwrap());
+        assert_eq!(indexes(&db).await, before);
+    }
 }
