@@ -103,28 +103,26 @@ const SHOWN: [(&str, &str); 8] = [
 /// The table of the README, of the rounds with so many people.
 pub fn print_markdown(rounds: &[Round], users: u32, concurrency: usize) {
     let of = |engine| rounds.iter().find(|round| round.database == engine && round.users == users);
-    println!(
-        "\n| | SQLite: a second, p50, p99 | CPU | by hand | PostgreSQL: a second, p50, p99 | CPU server + database | by hand |"
-    );
-    println!("| --- | --- | --- | --- | --- | --- | --- |");
+    println!("\n| | SQLite: a second, p50, p99 | CPU | PostgreSQL 15: a second, p50, p99 | CPU server + database |");
+    println!("| --- | --- | --- | --- | --- |");
     for (workload, text) in SHOWN {
         let cells = [Engine::Sqlite, Engine::Postgres].map(|engine| match of(engine) {
             Some(round) => cells(round, workload, concurrency),
-            None => "- | - | -".to_owned(),
+            None => "- | -".to_owned(),
         });
         println!("| {text} | {} |", cells.join(" | "));
     }
 }
 
 fn cells(round: &Round, workload: &str, concurrency: usize) -> String {
-    let Some(figure) = round.figure(workload, concurrency) else { return "- | - | -".to_owned() };
+    let Some(figure) = round.figure(workload, concurrency) else { return "- | -".to_owned() };
     let cpu = match round.database {
         Engine::Sqlite => time(figure.server),
         Engine::Postgres => format!("{} + {}", number(figure.server), time(figure.database)),
     };
     let by_hand = round.figure(&format!("{workload}-sql"), concurrency);
-    let by_hand = by_hand.map_or("-".to_owned(), |floor| format!("{:.1} times", figure.cpu() / floor.cpu()));
-    format!("{}, {:.1} ms, {:.1} ms | {cpu} | {by_hand}", number(figure.per_second), figure.p50, figure.p99)
+    let by_hand = by_hand.map(|floor| format!(" ({:.1} ×)", figure.cpu() / floor.cpu())).unwrap_or_default();
+    format!("{}, {:.1} ms, {:.1} ms | {cpu}{by_hand}", number(figure.per_second), figure.p50, figure.p99)
 }
 
 fn time(microseconds: f64) -> String {

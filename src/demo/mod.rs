@@ -40,19 +40,16 @@ pub async fn fill(db: &Db, users: u32, seed: u64, progress: impl Fn(Progress)) -
     let (mut done, mut is_bulk) = (0, bulk::is_under_way(db).await?);
     for tenant in tenants {
         let size = u64::from(tenant.size);
-        if is_filled(db, &tenant).await? {
-            // Whatever was changed since the last start stays.
-            done += size;
-        } else {
+        // Whatever was changed since the last start stays.
+        if !is_filled(db, &tenant).await? {
             if !is_bulk {
                 bulk::begin(db, users.into()).await?;
                 is_bulk = bulk::is_under_way(db).await?;
             }
             enter(db, tenant, |here| progress(Progress::Entered(done + here))).await?;
-            done += size;
             db.survey().await?;
         }
-        progress(Progress::Entered(done));
+        done += size;
     }
     if is_bulk {
         progress(Progress::Indexing);
