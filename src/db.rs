@@ -156,10 +156,16 @@ impl Db {
     ///
     /// # Errors
     /// Whatever the database says.
+    #[expect(clippy::disallowed_methods, reason = "what the planner knows is nobody's data")]
     pub async fn survey(&self) -> Result<(), Error> {
-        let sql = if self.is_postgres() { "ANALYZE" } else { "ANALYZE; PRAGMA wal_checkpoint(TRUNCATE)" };
-        self.writer.execute_unprepared(sql).await?;
-        Ok(())
+        if !self.is_postgres() {
+            self.writer.execute_unprepared("ANALYZE; PRAGMA wal_checkpoint(TRUNCATE)").await?;
+            return Ok(());
+        }
+        let transaction = self.begin().await?;
+        transaction.execute_unprepared("SET LOCAL statement_timeout = 0").await?;
+        transaction.execute_unprepared("ANALYZE").await?;
+        Ok(transaction.commit().await?)
     }
 
     /// How many statements were sent since the start.

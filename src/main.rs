@@ -217,9 +217,9 @@ async fn serve_demo(settings: &Settings, demo: &Demo) -> anyhow::Result<()> {
     check_key(settings, DEMO_DIR)?;
     let listener = listen(settings).await?;
     let (db, hasher) = open_with_key(settings, DEMO_DIR).await?;
-    let bar = progress(u64::from(demo.users), "{msg} {wide_bar} {human_pos}/{human_len} {eta}");
+    let bar = progress(u64::from(demo.users), "{msg} {wide_bar} {human_pos}/{human_len}, {per_sec}, {eta} left");
     bar.set_message("Entering people");
-    demo::fill(&db, demo.users, demo.seed, |done| bar.set_position(done)).await?;
+    demo::fill(&db, demo.users, demo.seed, |step| show(&bar, step)).await?;
     bar.finish_and_clear();
     let tokens = demo::sign_in(&db, demo.seed, settings.lifetime()).await?;
     if let Some(file) = &demo.tokens {
@@ -295,6 +295,24 @@ fn report(tally: &import::Tally, were: &str) -> anyhow::Result<()> {
         return Ok(());
     }
     anyhow::bail!("{} bad lines; nothing was written.", tally.bad.len())
+}
+
+/// Shows how far the entering of people is: by the bar, or in the log where nobody looks at a bar.
+fn show(bar: &ProgressBar, step: demo::Progress) {
+    const LOGGED_EVERY: u64 = 50_000;
+    match step {
+        demo::Progress::Entered(done) => {
+            if bar.is_hidden() && done / LOGGED_EVERY > bar.position() / LOGGED_EVERY {
+                let left = indicatif::HumanDuration(bar.eta());
+                tracing::info!("{done} people entered, {:.0} a second, {left} left", bar.per_sec());
+            }
+            bar.set_position(done);
+        }
+        demo::Progress::Indexing => {
+            bar.set_message("Making indexes");
+            tracing::info!("everybody is entered; making the indexes");
+        }
+    }
 }
 
 fn progress(length: u64, template: &str) -> ProgressBar {

@@ -7,9 +7,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use serde_json::json;
 
+use crate::everyday::Logins;
+use crate::figures::Measured;
 use crate::http::{Connection, post};
-use crate::workload::{Logins, Workload};
-use crate::{Bench, Measured, drive, machine};
+use crate::machine;
+use crate::measuring::{Bench, drive};
+use crate::workload::Workload;
 
 /// How many guess at once.
 const GUESSERS: usize = 64;
@@ -54,8 +57,8 @@ impl Bench<'_> {
         let driven = drive(reads, connections, span, false).await?;
         let mut latencies = driven.latencies;
         latencies.sort_unstable();
-        let none = Duration::ZERO;
-        Ok(Measured { latencies, limited: driven.limited, elapsed: span, server: none, database: none, others: none })
+        let cpu = [Duration::ZERO; 3];
+        Ok(Measured { latencies, limited: driven.limited, late: driven.late, elapsed: span, cpu })
     }
 
     /// Compares the times of wrong guesses by rank: how often one at a name that is somebody's takes longer than one at a

@@ -81,9 +81,14 @@ impl Connection {
 
 /// A POST to /graphql, byte by byte; without a token, nobody is signed in.
 pub fn post(address: SocketAddr, token: &str, body: &str) -> Vec<u8> {
+    post_to(address, "/graphql", token, body)
+}
+
+/// The same to another path.
+pub fn post_to(address: SocketAddr, path: &str, token: &str, body: &str) -> Vec<u8> {
     let bearer = if token.is_empty() { String::new() } else { format!("Authorization: Bearer {token}\r\n") };
     format!(
-        "POST /graphql HTTP/1.1\r\nHost: {address}\r\n{bearer}\
+        "POST {path} HTTP/1.1\r\nHost: {address}\r\n{bearer}\
          Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     )

@@ -1,4 +1,4 @@
-//! The release binary as a process of its own.
+//! The release binary, or the bare server, as a process of its own.
 
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
@@ -37,12 +37,23 @@ impl Server {
         if let Some(url) = place.url {
             command.env("DATABASE_URL", url);
         }
+        Self::wait_for(command.stdin(Stdio::null()))
+    }
+
+    /// Starts the bare server beside Roster, on the same database.
+    pub fn start_bare(place: Place<'_>) -> Result<Self> {
+        let url = place.url.map_or_else(|| roster::db::url_of(&place.folder.join("roster.db")), str::to_owned);
+        let mut command = Command::new(std::env::current_exe()?);
+        Self::wait_for(command.args(["--bench", "--bare", &url]).stdin(Stdio::piped()))
+    }
+
+    fn wait_for(command: &mut Command) -> Result<Self> {
         let began = Instant::now();
-        let mut process = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+        let mut process = command.stdout(Stdio::piped()).spawn()?;
         let mut output = BufReader::new(process.stdout.take().context("no output")?);
         let address = loop {
             let mut line = String::new();
-            ensure!(output.read_line(&mut line)? > 0, "roster {arguments:?} ended before it listened");
+            ensure!(output.read_line(&mut line)? > 0, "{command:?} ended before it listened");
             if let Some(rest) = line.strip_prefix("Roster listens on http://") {
                 break rest.split('/').next().unwrap_or_default().parse()?;
             }

@@ -32,6 +32,8 @@ pub struct Tenant {
     pub groups: Vec<GroupRecord>,
     /// How many people there are.
     pub size: u32,
+    /// Who comes last.
+    pub last: Option<Id>,
     pub users: Box<dyn Iterator<Item = UserRecord> + Send>,
 }
 
@@ -100,6 +102,7 @@ fn tenant(
         institutions,
         groups,
         size,
+        last: places().next_back().map(|index| source.person(index)),
         users: Box::new((0..).zip(places()).map(move |(rank, index)| people.person(rank, index))),
     }
 }

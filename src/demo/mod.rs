@@ -1,12 +1,13 @@
 //! The demonstration: a synthetic hospital group, and a way in for each kind of viewer.
 
+mod bulk;
 mod hospital;
 
 use std::net::SocketAddr;
 
-use sea_orm::{EntityTrait, PaginatorTrait, QueryFilter};
+use sea_orm::EntityTrait;
 
-use crate::access::of_license;
+use self::hospital::Tenant;
 use crate::context::{Client, Lifetime};
 use crate::db::Db;
 use crate::entity::{tombstone, user};
@@ -14,11 +15,20 @@ use crate::error::Error;
 use crate::import::{self, record::Record};
 use crate::{attribute, license, session};
 
+/// How far the entering of people is.
+#[derive(Clone, Copy, Debug)]
+pub enum Progress {
+    /// So many are there.
+    Entered(u64),
+    /// Everybody is there, and is made quick to find.
+    Indexing,
+}
+
 /// Enters the hospital group, or what is missing of it. Only a directory that holds nobody else is taken.
 ///
 /// # Errors
 /// `BadInput` where the directory belongs to others; whatever the database says.
-pub async fn fill(db: &Db, users: u32, seed: u64, progress: impl Fn(u64)) -> Result<(), Error> {
+pub async fn fill(db: &Db, users: u32, seed: u64, progress: impl Fn(Progress)) -> Result<(), Error> {
     let tenants = hospital::tenants(users, seed);
     let others =
         license::list(db).await?.into_iter().any(|license| tenants.iter().all(|tenant| tenant.id != license.id));
@@ -27,38 +37,53 @@ pub async fn fill(db: &Db, users: u32, seed: u64, progress: impl Fn(u64)) -> Res
             "this directory holds others than the people of this demonstration and seed; name another by --data-dir";
         return Err(Error::BadInput(message.to_owned()));
     }
-    let mut done = 0;
+    let (mut done, mut is_bulk) = (0, bulk::is_under_way(db).await?);
     for tenant in tenants {
         let size = u64::from(tenant.size);
-        if license::find(db, tenant.number).await?.is_none() {
-            license::create(db, tenant.id, tenant.number, tenant.holder).await?;
+        // Whatever was changed since the last start stays.
+        if !is_filled(db, &tenant).await? {
+            if !is_bulk {
+                bulk::begin(db, users.into()).await?;
+                is_bulk = bulk::is_under_way(db).await?;
+            }
+            enter(db, tenant, |here| progress(Progress::Entered(done + here))).await?;
+            db.survey().await?;
         }
-        let of_tenant = of_license(tombstone::Column::LicenseId, tenant.id);
-        let erased = tombstone::Entity::find().filter(of_tenant).count(db.read()).await?;
-        let of_tenant = of_license(user::Column::LicenseId, tenant.id);
-        if user::Entity::find().filter(of_tenant).count(db.read()).await? + erased >= size {
-            // Whatever was changed since the last start stays.
-            done += size;
-            progress(done);
-            continue;
-        }
-        attribute::define_all(db, tenant.id, tenant.attributes).await?;
-        let institutions = tenant.institutions.into_iter().map(Record::Institution);
-        let groups = tenant.groups.into_iter().map(Record::Group);
-        let people = tenant.users.map(|user| Record::User(Box::new(user)));
-        let records = institutions.chain(groups).chain(people);
-        let tally = import::load_records(db, tenant.id, records, |here| progress(done + here)).await?;
-        if let Some(bad) = tally.bad.first() {
-            return Err(Error::internal(format!(
-                "record {} of the demonstration: {}",
-                bad.number,
-                bad.faults.join("; ")
-            )));
-        }
-        done += tally.created + tally.changed + tally.unchanged;
+        done += size;
+    }
+    if is_bulk {
+        progress(Progress::Indexing);
+        bulk::end(db).await?;
         db.survey().await?;
     }
     Ok(())
+}
+
+/// Whether everybody of a license was entered: people come in their order, so that the last one tells, there or erased.
+async fn is_filled(db: &Db, tenant: &Tenant) -> Result<bool, Error> {
+    let Some(last) = tenant.last else { return Ok(true) };
+    let is_there = user::Entity::find_by_id(last).one(db.read()).await?.is_some();
+    Ok(is_there || tombstone::Entity::find_by_id(last).one(db.read()).await?.is_some())
+}
+
+async fn enter(db: &Db, tenant: Tenant, progress: impl Fn(u64)) -> Result<(), Error> {
+    if license::find(db, tenant.number).await?.is_none() {
+        license::create(db, tenant.id, tenant.number, tenant.holder).await?;
+    }
+    attribute::define_all(db, tenant.id, tenant.attributes).await?;
+    let places = u64::try_from(tenant.institutions.len() + tenant.groups.len()).unwrap_or_default();
+    let institutions = tenant.institutions.into_iter().map(Record::Institution);
+    let groups = tenant.groups.into_iter().map(Record::Group);
+    let people = tenant.users.map(|user| Record::User(Box::new(user)));
+    let records = institutions.chain(groups).chain(people);
+    let tally = import::load_records(db, tenant.id, records, |here| progress(here.saturating_sub(places))).await?;
+    match tally.bad.first() {
+        Some(bad) => {
+            let faults = bad.faults.join("; ");
+            Err(Error::internal(format!("record {} of the demonstration: {faults}", bad.number)))
+        }
+        None => Ok(()),
+    }
 }
 
 /// A new session for one viewer of each kind who is active: kind and bearer token.

@@ -83,7 +83,12 @@ impl Importer<'_> {
                 Err(error) => self.reject(number, error)?,
             }
         }
-        self.write_people(transaction, people, &known).await
+        self.write_people(transaction, people, &known).await?;
+        if self.write {
+            // From now on the database knows them.
+            self.seen.values.clear();
+        }
+        Ok(())
     }
 
     /// What the database knows of the people that the records are, or may be.

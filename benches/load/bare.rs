@@ -1,0 +1,86 @@
+//! What the machine gives at best: a bare server beside Roster, in a process of its own, so that its processor time can be
+//! told from that of the load generator.
+//!
+//! It answers with a constant, or with what hand-written SQL finds in the same database, as the same JSON. It speaks no
+//! GraphQL and knows no rules but the license; whose token it is, it finds out like Roster.
+
+use std::io::Read as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use poem::http::{StatusCode, header};
+use poem::listener::TcpAcceptor;
+use poem::{Endpoint, Request, Response};
+use roster::db::{Db, Settings};
+use serde_json::Value;
+use tokio::net::TcpListener;
+use uuid::Uuid;
+
+use crate::directory::{Directory, Place, json_of};
+
+/// As many as Roster has where nothing is said.
+const CONNECTIONS: u32 = 4;
+
+/// Serves until there is no more to read from whoever started it.
+#[tokio::main]
+pub async fn serve(url: &str) -> Result<()> {
+    let settings = Settings { url: url.to_owned(), connections: CONNECTIONS };
+    let db = Db::connect(&settings).await?;
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    println!("Roster listens on http://{}/", listener.local_addr()?);
+    let (ended, end) = tokio::sync::oneshot::channel();
+    std::thread::spawn(|| {
+        // Whoever started it has ended, well or not.
+        let _ = std::io::stdin().read_to_end(&mut Vec::new());
+        let _ = ended.send(());
+    });
+    let bare = Bare(Arc::new(Directory::of(db.read())));
+    let server = poem::Server::new_with_acceptor(TcpAcceptor::from_tokio(listener)?);
+    let ended = async {
+        let _ = end.await;
+    };
+    Ok(server.run_with_graceful_shutdown(bare, ended, Some(Duration::ZERO)).await?)
+}
+
+struct Bare(Arc<Directory>);
+
+impl Endpoint for Bare {
+    type Output = Response;
+
+    async fn call(&self, mut request: Request) -> poem::Result<Response> {
+        if request.uri().path() == "/" {
+            return Ok(ok(r#"{"data":{"__typename":"Query"}}"#.as_bytes().to_vec()));
+        }
+        let body = request.take_body().into_vec().await?;
+        let token = request.header(header::AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer "));
+        let token = token.unwrap_or_default().to_owned();
+        match self.answer(request.uri().path(), &token, &body).await {
+            Ok(body) => Ok(ok(body)),
+            Err(error) => Ok(Response::builder().status(StatusCode::INTERNAL_SERVER_ERROR).body(format!("{error:#}"))),
+        }
+    }
+}
+
+impl Bare {
+    async fn answer(&self, path: &str, token: &str, body: &[u8]) -> Result<Vec<u8>> {
+        let asked: Value = serde_json::from_slice(body)?;
+        let text = |name: &str| asked[name].as_str().unwrap_or_default();
+        let id = || Uuid::parse_str(text("id"));
+        let license = self.0.license_of(&roster::token::hash(token)).await?.context("nobody is signed in")?;
+        let answer = match path {
+            "/person" => json_of("user", &self.0.person(license, id()?).await?)?,
+            "/page" => json_of("users", &self.0.page(license).await?)?,
+            "/deep" => {
+                let after = Place { last: text("last").to_owned(), first: text("first").to_owned(), id: id()? };
+                json_of("users", &self.0.names_after(license, &after).await?)?
+            }
+            _ => json_of("searchUsers", &self.0.called(license, text("prefix")).await?)?,
+        };
+        Ok(answer)
+    }
+}
+
+fn ok(body: Vec<u8>) -> Response {
+    Response::builder().content_type("application/json; charset=utf-8").body(body)
+}

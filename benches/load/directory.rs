@@ -1,0 +1,180 @@
+//! The directory by hand: one statement for each question, its rows as the JSON that Roster answers.
+
+use std::collections::HashMap;
+
+use anyhow::Result;
+use sea_orm::DatabaseConnection;
+use sea_orm::sqlx::query::QueryAs;
+use sea_orm::sqlx::types::chrono::Utc;
+use sea_orm::sqlx::{AssertSqlSafe, PgPool, SqlitePool, query_as, query_scalar};
+use serde::Serialize;
+use uuid::Uuid;
+
+const LICENSE: &str = "SELECT u.license_id FROM sessions s JOIN users u ON u.id = s.user_id \
+    JOIN licenses l ON l.id = u.license_id WHERE s.token_hash = $1 AND s.expires_at > $2 AND u.is_active \
+    AND l.starts_on <= $3 AND (l.expires_on IS NULL OR l.expires_on >= $3)";
+
+const PERSON: &str = "SELECT u.id, u.username, u.first_name, u.last_name, u.email, u.position, u.user_type, i.id, i.name \
+    FROM users u LEFT JOIN institutions i ON i.id = u.institution_id WHERE u.license_id = $1 AND u.is_active AND u.id = $2";
+
+const PAGE: &str = "SELECT u.id, u.username, u.first_name, u.last_name, u.email, u.position, u.user_type, i.id, i.name \
+    FROM users u LEFT JOIN institutions i ON i.id = u.institution_id WHERE u.license_id = $1 AND u.is_active \
+    ORDER BY u.last_name_key, u.first_name_key, u.id LIMIT 50";
+
+const GROUPS: &str = "SELECT m.user_id, g.id, g.name FROM memberships m JOIN groups g ON g.id = m.group_id \
+    WHERE m.user_id IN (PEOPLE) ORDER BY g.name_key, g.id";
+
+const NAMES_AFTER: &str = "SELECT id, username FROM users WHERE license_id = $1 AND is_active \
+    AND (last_name_key, first_name_key, id) > ($2, $3, $4) ORDER BY last_name_key, first_name_key, id LIMIT 50";
+
+const CALLED: &str = "SELECT id, first_name, last_name FROM users WHERE license_id = $1 AND is_active \
+    AND last_name_key >= $2 AND last_name_key < $3 ORDER BY last_name_key, first_name_key, id LIMIT 20";
+
+/// The pool of one of the two databases. Their drivers have no type in common, but the statements are the same.
+pub enum Directory {
+    Sqlite(SqlitePool),
+    Postgres(PgPool),
+}
+
+macro_rules! on {
+    ($directory:expr, $pool:ident => $rows:expr) => {
+        match $directory {
+            Directory::Sqlite($pool) => $rows,
+            Directory::Postgres($pool) => $rows,
+        }
+    };
+}
+
+/// Where somebody stands in the order of names.
+pub struct Place {
+    pub last: String,
+    pub first: String,
+    pub id: Uuid,
+}
+
+type PersonRow =
+    (Uuid, Option<String>, String, String, Option<String>, Option<String>, String, Option<Uuid>, Option<String>);
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Person {
+    id: Uuid,
+    username: Option<String>,
+    first_name: String,
+    last_name: String,
+    email: Option<String>,
+    position: Option<String>,
+    user_type: String,
+    institution: Option<Named>,
+    groups: Vec<Named>,
+}
+
+#[derive(Serialize)]
+pub struct Named {
+    id: Uuid,
+    name: String,
+}
+
+#[derive(Serialize)]
+pub struct Username {
+    id: Uuid,
+    username: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Called {
+    id: Uuid,
+    first_name: String,
+    last_name: String,
+}
+
+/// The rows of a page.
+#[derive(Serialize)]
+pub struct Nodes<T> {
+    nodes: Vec<T>,
+}
+
+impl Directory {
+    pub fn of(db: &DatabaseConnection) -> Self {
+        match db.get_database_backend() {
+            sea_orm::DatabaseBackend::Postgres => Self::Postgres(db.get_postgres_connection_pool().clone()),
+            _ => Self::Sqlite(db.get_sqlite_connection_pool().clone()),
+        }
+    }
+
+    /// The license of whoever holds a token.
+    pub async fn license_of(&self, token_hash: &[u8]) -> Result<Option<Uuid>> {
+        let now = Utc::now();
+        let today = now.date_naive();
+        Ok(on!(self, pool => query_scalar(LICENSE).bind(token_hash).bind(now).bind(today).fetch_optional(pool).await?))
+    }
+
+    pub async fn person(&self, license: Uuid, id: Uuid) -> Result<Option<Person>> {
+        let row: Option<PersonRow> =
+            on!(self, pool => query_as(PERSON).bind(license).bind(id).fetch_optional(pool).await?);
+        Ok(self.with_groups(row).await?.pop())
+    }
+
+    pub async fn page(&self, license: Uuid) -> Result<Nodes<Person>> {
+        let rows: Vec<PersonRow> = on!(self, pool => query_as(PAGE).bind(license).fetch_all(pool).await?);
+        Ok(Nodes { nodes: self.with_groups(rows).await? })
+    }
+
+    pub async fn names_after(&self, license: Uuid, place: &Place) -> Result<Nodes<Username>> {
+        let Place { last, first, id } = place;
+        let rows: Vec<(Uuid, Option<String>)> = on!(self, pool => {
+            query_as(NAMES_AFTER).bind(license).bind(last).bind(first).bind(id).fetch_all(pool).await?
+        });
+        Ok(Nodes { nodes: rows.into_iter().map(|(id, username)| Username { id, username }).collect() })
+    }
+
+    /// Those whose last name begins so.
+    pub async fn called(&self, license: Uuid, prefix: &str) -> Result<Nodes<Called>> {
+        let end = format!("{prefix}{}", char::MAX);
+        let rows: Vec<(Uuid, String, String)> =
+            on!(self, pool => query_as(CALLED).bind(license).bind(prefix).bind(end).fetch_all(pool).await?);
+        let called = |(id, first_name, last_name)| Called { id, first_name, last_name };
+        Ok(Nodes { nodes: rows.into_iter().map(called).collect() })
+    }
+
+    async fn with_groups(&self, rows: impl IntoIterator<Item = PersonRow>) -> Result<Vec<Person>> {
+        let mut people: Vec<Person> = rows.into_iter().map(Person::of).collect();
+        let mut groups: HashMap<Uuid, Vec<Named>> = HashMap::new();
+        for (user_id, id, name) in self.groups(&people).await? {
+            groups.entry(user_id).or_default().push(Named { id, name });
+        }
+        for person in &mut people {
+            person.groups = groups.remove(&person.id).unwrap_or_default();
+        }
+        Ok(people)
+    }
+
+    async fn groups(&self, people: &[Person]) -> Result<Vec<(Uuid, Uuid, String)>> {
+        let ids = people.iter().map(|person| person.id);
+        Ok(match self {
+            Self::Postgres(pool) => {
+                let groups = GROUPS.replace("IN (PEOPLE)", "= ANY ($1)");
+                query_as(AssertSqlSafe(groups)).bind(ids.collect::<Vec<_>>()).fetch_all(pool).await?
+            }
+            Self::Sqlite(pool) => {
+                let places = vec!["?"; people.len()].join(", ");
+                let groups = query_as(AssertSqlSafe(GROUPS.replace("PEOPLE", &places)));
+                ids.fold(groups, QueryAs::bind).fetch_all(pool).await?
+            }
+        })
+    }
+}
+
+impl Person {
+    fn of(row: PersonRow) -> Self {
+        let (id, username, first_name, last_name, email, position, user_type, institution_id, institution) = row;
+        let institution = institution_id.zip(institution).map(|(id, name)| Named { id, name });
+        Self { id, username, first_name, last_name, email, position, user_type, institution, groups: Vec::new() }
+    }
+}
+
+/// What Roster answers to one root field.
+pub fn json_of(field: &str, value: &impl Serialize) -> Result<Vec<u8>> {
+    Ok(serde_json::to_vec(&HashMap::from([("data", HashMap::from([(field, value)]))]))?)
+}

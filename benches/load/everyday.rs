@@ -1,0 +1,137 @@
+//! The everyday questions: people by id, pages, searches, changes; and beside those that read, the same by hand.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::Result;
+use roster::text::fold;
+use serde_json::json;
+
+use crate::http::Connection;
+use crate::walk::{PAGE, Person, Walk, head, spread};
+use crate::workload::{Request, Source, Workload, bare, request};
+use crate::writer::{SLEEPERS, VARIANTS, Writer, address_of};
+
+/// Those whose sessions are used, by the file that `demo --tokens` writes.
+pub struct Tokens {
+    pub reader: String,
+    pub writer: String,
+}
+
+/// Names to guess at: of people who have a password, and of people who have none.
+pub struct Logins {
+    pub with_password: Vec<String>,
+    pub without_password: Vec<String>,
+}
+
+/// Where the two servers are.
+#[derive(Clone, Copy)]
+pub struct Addresses {
+    pub roster: SocketAddr,
+    pub bare: SocketAddr,
+}
+
+/// How many search terms of each kind there are.
+const TERMS: usize = 64;
+
+const FIELDS: &str = "id username firstName lastName email position userType";
+
+/// All workloads in the order in which they are measured: what changes the data comes last. One that ends in `-sql` is the
+/// next one by hand.
+pub async fn workloads(addresses: Addresses, tokens: &Tokens, walk: &Walk) -> Result<Vec<Arc<Workload>>> {
+    let mut connection = Connection::open(addresses.roster).await?;
+    let write = Writer { address: addresses.roster, token: tokens.writer.clone() };
+    let floor =
+        |token| request(addresses.roster, token, "{ __typename }", &json!({}), r#"{"data":{"__typename":"Query"}"#);
+    let mut workloads = vec![
+        Workload::bare("poem", vec![bare(addresses.bare, "/", "", &json!({}))]),
+        Workload::ready("typename", vec![floor("")]),
+        Workload::ready("token", vec![floor(&tokens.reader)]),
+    ];
+    let roster = questions(addresses.roster, &tokens.reader, walk);
+    let by_hand = by_hand(addresses.bare, &tokens.reader, walk)?;
+    for (one, other) in by_hand.iter().zip(&roster).take(3) {
+        one.expect_same(other, [addresses.bare, addresses.roster]).await?;
+    }
+    let [w1, w2, w3, w4] = roster;
+    let w5 = Workload::new("W5", None, write.creation());
+    let mixed = [&w1, &w1, &w2, &w1, &w1, &w4, &w1, &w2, &w1, &w5].map(Arc::clone).to_vec();
+    for (one, other) in by_hand.into_iter().zip([w1, w2, w3, w4]) {
+        workloads.extend([one, other]);
+    }
+    let search = |found: &Person| search(addresses.roster, &tokens.reader, &head(&found.last, 2));
+    workloads.extend([
+        Workload::ready("W4-short", spread(&walk.people, TERMS).map(search).collect()),
+        Workload::new("W8", None, Source::Mixed(mixed)),
+        Workload::ready("update", write.updates(&walk.people)),
+        w5,
+        Workload::new("login", Some(2), Source::Ready(write.sleepers(&mut connection).await?)),
+    ]);
+    Ok(workloads)
+}
+
+/// Whom `flood` and `rank` guess at.
+pub fn logins(walk: &Walk) -> Logins {
+    Logins {
+        with_password: (0..SLEEPERS).map(address_of).collect(),
+        without_password: spread(&walk.people, 64).map(|person| person.login().to_owned()).collect(),
+    }
+}
+
+/// W1 to W4.
+fn questions(address: SocketAddr, token: &str, walk: &Walk) -> [Arc<Workload>; 4] {
+    let links = "institution { id name } groups { id name }";
+    let by_id = format!("query($id: ID!) {{ user(by: {{id: $id}}) {{ {FIELDS} {links} }} }}");
+    let person = |person: &Person| {
+        let begins = format!(r#"{{"data":{{"user":{{"id":"{}","#, person.id);
+        request(address, token, &by_id, &json!({"id": person.id}), &begins)
+    };
+    let page = format!("{{ users(first: {PAGE}) {{ nodes {{ {FIELDS} {links} }} }} }}");
+    let deep = "query($after: String) { users(first: 50, after: $after) { nodes { id username } } }";
+    let begins = r#"{"data":{"users":{"nodes":[{"id":""#;
+    [
+        Workload::ready("W1", spread(&walk.people, VARIANTS).map(person).collect()),
+        Workload::page("W2", request(address, token, &page, &json!({}), begins), PAGE),
+        Workload::page("W3", request(address, token, deep, &json!({"after": walk.deep.1}), begins), PAGE),
+        Workload::ready("W4", terms(&walk.people).iter().map(|term| search(address, token, term)).collect()),
+    ]
+}
+
+/// The same by hand, as far as it can be done: whose last name begins so, instead of a search.
+fn by_hand(address: SocketAddr, token: &str, walk: &Walk) -> Result<[Arc<Workload>; 4]> {
+    let person = |person: &Person| bare(address, "/person", token, &json!({"id": person.id}));
+    let before = walk.before_deep()?;
+    let place = json!({"last": fold(&before.last), "first": fold(&before.first), "id": before.id});
+    let called = |person: &Person| {
+        let prefix = head(&fold(&person.last), 3);
+        bare(address, "/called", token, &json!({"prefix": prefix}))
+    };
+    Ok([
+        Workload::bare("W1-sql", spread(&walk.people, VARIANTS).map(person).collect()),
+        Workload::bare("W2-sql", vec![bare(address, "/page", token, &json!({}))]),
+        Workload::bare("W3-sql", vec![bare(address, "/deep", token, &place)]),
+        Workload::bare("W4-sql", spread(&walk.people, TERMS).map(called).collect()),
+    ])
+}
+
+fn search(address: SocketAddr, token: &str, term: &str) -> Request {
+    let query = "query($q: String!) { searchUsers(query: $q, first: 20) { nodes { id firstName lastName } } }";
+    request(address, token, query, &json!({"q": term}), r#"{"data":{"searchUsers":{"nodes":[{"id":""#)
+}
+
+/// Parts of names and addresses, by turns: the beginning of a last name, which many have; a last name without its first
+/// letter; the beginning of a first name and a last name; and one person's address.
+fn terms(people: &[Person]) -> Vec<String> {
+    let long_enough =
+        people.iter().filter(|person| person.first.chars().count() > 2 && person.last.chars().count() > 3);
+    let chosen: Vec<&Person> = long_enough.collect();
+    let of_each = |person: &&Person| {
+        [
+            head(&person.last, 3),
+            person.last.chars().skip(1).collect(),
+            format!("{} {}", head(&person.first, 3), person.last),
+            person.login().split('@').next().unwrap_or_default().to_owned(),
+        ]
+    };
+    spread(&chosen, TERMS).flat_map(of_each).collect()
+}

@@ -1,0 +1,122 @@
+//! What was found.
+
+use std::time::Duration;
+
+/// One database with so many people.
+pub struct Round {
+    pub database: Engine,
+    pub users: u32,
+    pub loading: Loading,
+    /// From the start of the process to the first answer.
+    pub start: Duration,
+    /// Of the server, in MB, at the end and at its highest.
+    pub memory: (u64, u64),
+    pub figures: Vec<Figure>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    Sqlite,
+    Postgres,
+}
+
+impl Engine {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sqlite => "SQLite",
+            Self::Postgres => "PostgreSQL",
+        }
+    }
+}
+
+/// What it took to enter the people.
+#[derive(Clone, Copy, Default)]
+pub struct Loading {
+    pub took: Duration,
+    /// Of server and database.
+    pub cpu: [Duration; 2],
+    /// Of the server, in MB, at its highest.
+    pub memory: u64,
+    /// In MB.
+    pub on_disk: u64,
+}
+
+/// One workload at one concurrency.
+pub struct Figure {
+    pub workload: &'static str,
+    pub concurrency: usize,
+    pub per_second: f64,
+    /// In milliseconds.
+    pub p50: f64,
+    pub p99: f64,
+    pub max: f64,
+    /// In microseconds a request.
+    pub server: f64,
+    pub database: f64,
+    /// The processor time of everything else, in percent of one core.
+    pub others: f64,
+    /// Refused because there were too many.
+    pub limited: usize,
+    /// Given up because they took too long.
+    pub late: usize,
+}
+
+impl Figure {
+    pub fn cpu(&self) -> f64 {
+        self.server + self.database
+    }
+}
+
+/// What came of requests that were sent for some time, and what it cost.
+pub struct Measured {
+    /// Of those that were answered, sorted.
+    pub latencies: Vec<Duration>,
+    pub limited: usize,
+    pub late: usize,
+    pub elapsed: Duration,
+    /// Of server, database and everything else but the load generator.
+    pub cpu: [Duration; 3],
+}
+
+impl Measured {
+    pub fn figure(&self, workload: &'static str, concurrency: usize) -> Figure {
+        let [server, database, others] = self.cpu;
+        Figure {
+            workload,
+            concurrency,
+            per_second: self.requests() / self.elapsed.as_secs_f64(),
+            p50: self.percentile(50),
+            p99: self.percentile(99),
+            max: self.percentile(100),
+            server: self.each(server),
+            database: self.each(database),
+            others: others.as_secs_f64() / self.elapsed.as_secs_f64() * 100.0,
+            limited: self.limited,
+            late: self.late,
+        }
+    }
+
+    #[allow(clippy::cast_precision_loss, reason = "there are not that many")]
+    fn requests(&self) -> f64 {
+        (self.latencies.len() + self.late) as f64
+    }
+
+    /// The share of each request, in microseconds.
+    fn each(&self, time: Duration) -> f64 {
+        time.as_secs_f64() * 1e6 / self.requests()
+    }
+
+    /// In milliseconds.
+    pub fn percentile(&self, percent: usize) -> f64 {
+        let place = self.latencies.len().saturating_sub(1) * percent / 100;
+        self.latencies.get(place).map_or(f64::NAN, |latency| latency.as_secs_f64() * 1e3)
+    }
+}
+
+impl Round {
+    /// The figure of a workload at a concurrency, or at the only one at which it was measured.
+    pub fn figure(&self, workload: &str, concurrency: usize) -> Option<&Figure> {
+        let of_workload = || self.figures.iter().filter(|figure| figure.workload == workload);
+        of_workload().find(|figure| figure.concurrency == concurrency).or_else(|| of_workload().next())
+    }
+}

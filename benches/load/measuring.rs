@@ -1,0 +1,168 @@
+//! Sending requests, and what they cost.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use tokio::task::JoinSet;
+
+use crate::figures::{Figure, Measured};
+use crate::http::Connection;
+use crate::machine;
+use crate::postgres::Postgres;
+use crate::server::Server;
+use crate::workload::{Asked, Verdict, Workload};
+use crate::{Arguments, table};
+
+/// What is measured.
+pub struct Bench<'a> {
+    pub arguments: &'a Arguments,
+    pub server: Server,
+    /// The bare server beside it.
+    pub bare: Server,
+    pub database: Option<&'a Postgres>,
+}
+
+impl Bench<'_> {
+    pub fn is_wanted(&self, name: &str) -> bool {
+        let only = &self.arguments.only;
+        only.is_empty() || only.iter().any(|wanted| wanted.eq_ignore_ascii_case(name))
+    }
+
+    /// Measures whatever is wanted, after what it is compared with.
+    pub async fn measure_all(&self, workloads: &[Arc<Workload>]) -> Result<Vec<Figure>> {
+        let mut figures = Vec::new();
+        let is_floor = |workload: &&Arc<Workload>| matches!(workload.name, "poem" | "typename");
+        let is_wanted = |workload: &&Arc<Workload>| self.is_wanted(workload.name.trim_end_matches("-sql"));
+        if !workloads.iter().any(|workload| is_wanted(&workload)) {
+            return Ok(figures);
+        }
+        println!("\nload average {}\n{}", machine::load_average(), table::HEAD);
+        for workload in workloads.iter().filter(|workload| is_floor(workload) || is_wanted(workload)) {
+            let name = workload.name;
+            let asked = workload.concurrency.map_or_else(|| self.arguments.concurrency.clone(), |fixed| vec![fixed]);
+            for concurrency in asked {
+                let measured = self.measure(workload, concurrency).await?;
+                figures.push(measured.figure(name, concurrency));
+                table::print_last(&figures);
+            }
+        }
+        Ok(figures)
+    }
+
+    async fn measure(&self, workload: &Arc<Workload>, concurrency: usize) -> Result<Measured> {
+        let server = self.asked(workload.asked);
+        let mut connections = Vec::new();
+        for _ in 0..concurrency {
+            connections.push(Connection::open(server.address).await?);
+        }
+        let span = Duration::from_secs_f64(self.arguments.seconds);
+        let warm = drive(workload, connections, span / 3, true).await?;
+        let watch = self.watch(server)?;
+        let driven = drive(workload, warm.connections, span, false).await?;
+        watch.measured(driven)
+    }
+
+    fn asked(&self, asked: Asked) -> &Server {
+        match asked {
+            Asked::Roster => &self.server,
+            Asked::Bare => &self.bare,
+        }
+    }
+
+    /// Begins to watch what a server costs.
+    pub fn watch<'a>(&'a self, server: &'a Server) -> Result<Watch<'a>> {
+        Ok(Watch { server, database: self.database, before: times(server, self.database)?, began: Instant::now() })
+    }
+}
+
+/// What a server and the database had cost when something began.
+pub struct Watch<'a> {
+    server: &'a Server,
+    database: Option<&'a Postgres>,
+    before: [Duration; 4],
+    began: Instant,
+}
+
+impl Watch<'_> {
+    /// What it has cost since then.
+    pub fn measured(self, driven: Driven) -> Result<Measured> {
+        let (elapsed, after) = (self.began.elapsed(), times(self.server, self.database)?);
+        let [server, database, own, all] = [0, 1, 2, 3].map(|n| {
+            let of = |times: &[Duration; 4]| times.get(n).copied().unwrap_or_default();
+            of(&after).saturating_sub(of(&self.before))
+        });
+        let others = all.saturating_sub(server + database + own);
+        let Driven { mut latencies, limited, late, .. } = driven;
+        latencies.sort_unstable();
+        Ok(Measured { latencies, limited, late, elapsed, cpu: [server, database, others] })
+    }
+}
+
+/// The processor time of a server, the database, this process, and everything.
+fn times(server: &Server, database: Option<&Postgres>) -> Result<[Duration; 4]> {
+    let database = match database {
+        Some(postgres) => machine::cpu_of_family(postgres.process()?)?,
+        None => Duration::ZERO,
+    };
+    Ok([machine::cpu(server.pid())?, database, machine::cpu(std::process::id())?, machine::cpu_of_all()?])
+}
+
+/// What came of sending requests for some time.
+#[derive(Default)]
+pub struct Driven {
+    pub connections: Vec<Connection>,
+    pub latencies: Vec<Duration>,
+    pub limited: usize,
+    pub late: usize,
+}
+
+impl Driven {
+    pub fn note(&mut self, verdict: Verdict, took: Duration) {
+        match verdict {
+            Verdict::Right => self.latencies.push(took),
+            Verdict::Late => self.late += 1,
+            Verdict::Limited | Verdict::Refused => self.limited += 1,
+        }
+    }
+
+    fn join(&mut self, other: Self) {
+        let Self { connections, latencies, limited, late } = other;
+        self.connections.extend(connections);
+        self.latencies.extend(latencies);
+        self.limited += limited;
+        self.late += late;
+    }
+}
+
+/// Sends one request after the other on each connection. Those that are refused because there are too many, and those that
+/// took the server too long, are counted apart.
+pub async fn drive(
+    workload: &Arc<Workload>,
+    connections: Vec<Connection>,
+    span: Duration,
+    closely: bool,
+) -> Result<Driven> {
+    let end = Instant::now() + span;
+    let mut callers = JoinSet::new();
+    for mut connection in connections {
+        let workload = Arc::clone(workload);
+        callers.spawn(async move {
+            let mut driven = Driven { latencies: Vec::with_capacity(4096), ..Driven::default() };
+            loop {
+                let began = Instant::now();
+                if began >= end {
+                    driven.connections.push(connection);
+                    return anyhow::Ok(driven);
+                }
+                let verdict = workload.ask(&mut connection, closely).await?;
+                driven.note(verdict, began.elapsed());
+            }
+        });
+    }
+    let mut driven = Driven::default();
+    while let Some(caller) = callers.join_next().await {
+        driven.join(caller??);
+    }
+    Ok(driven)
+}

@@ -1,0 +1,107 @@
+//! Searches of every kind, one at a time: how long does who types wait?
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use serde_json::Value;
+
+use crate::everyday::Addresses;
+use crate::figures::Measured;
+use crate::http::Connection;
+use crate::kinds::{Kind, kinds};
+use crate::measuring::{Bench, Driven};
+use crate::walk::Walk;
+use crate::workload::{Verdict, count_of_nodes, request};
+use crate::{machine, table};
+
+/// No kind takes longer than so many times what a measurement takes, however slow its answers.
+const PATIENCE: u32 = 4;
+/// How many pages before the deep one.
+const PAGES_BEFORE: usize = 5;
+/// How many searches have a deep page.
+const DEEP_SEARCHES: usize = 8;
+
+impl Bench<'_> {
+    /// Asks every search of every kind once, as whoever holds the token.
+    pub async fn search(&self, name: &str, addresses: Addresses, token: &str, walk: &Walk) -> Result<()> {
+        let mut kinds = kinds(addresses.roster, token, &walk.people);
+        kinds.push(self.deep(addresses, token, &kinds).await?);
+        println!("\n{name}, one at a time; load average {}", machine::load_average());
+        println!(
+            "{:<36}{:>9}{:>8}{:>10}{:>10}{:>10}{:>11}{:>8}",
+            "", "requests", "found", "p50 ms", "p99 ms", "max ms", "server us", "db us"
+        );
+        for kind in kinds.iter().filter(|kind| !kind.requests.is_empty()) {
+            let (measured, found) = self.ask_all(kind).await?;
+            let figure = measured.figure("search", 1);
+            let answered = measured.latencies.len();
+            println!(
+                "{:<36}{:>9}{:>7}%{:>10.2}{:>10.2}{:>10.2}{:>11.0}{:>8.0}{}",
+                kind.name,
+                answered + measured.late + measured.limited,
+                (found * 100).checked_div(answered).unwrap_or_default(),
+                figure.p50,
+                figure.p99,
+                figure.max,
+                figure.server,
+                figure.database,
+                table::refusals(measured.limited, measured.late),
+            );
+        }
+        Ok(())
+    }
+
+    /// What the answers took, and how many found somebody.
+    async fn ask_all(&self, kind: &Kind) -> Result<(Measured, usize)> {
+        let end = Instant::now() + Duration::from_secs_f64(self.arguments.seconds) * PATIENCE;
+        let mut connection = Connection::open(self.server.address).await?;
+        let (mut driven, mut found) = (Driven::default(), 0);
+        if let Some(first) = kind.requests.first() {
+            connection.ask(&first.bytes).await?;
+        }
+        let watch = self.watch(&self.server)?;
+        for request in &kind.requests {
+            let began = Instant::now();
+            if began >= end {
+                break;
+            }
+            let answer = connection.ask(&request.bytes).await?;
+            let took = began.elapsed();
+            let verdict = request.verdict(&answer).with_context(|| request.complaint(&answer))?;
+            found += usize::from(verdict == Verdict::Right && count_of_nodes(answer.body) > Some(0));
+            driven.note(verdict, took);
+        }
+        Ok((watch.measured(driven)?, found))
+    }
+
+    /// The sixth page of searches that find many.
+    async fn deep(&self, addresses: Addresses, token: &str, kinds: &[Kind]) -> Result<Kind> {
+        let common = kinds.iter().find(|kind| kind.name == "three letters").context("no such kind")?;
+        let mut requests = Vec::new();
+        for (term, _) in common.terms.iter().zip(0..DEEP_SEARCHES) {
+            let mut connection = Connection::open(addresses.roster).await?;
+            let mut after = Value::Null;
+            for _ in 0..PAGES_BEFORE {
+                let query = "query($q: String!, $after: String) { searchUsers(query: $q, first: 100, after: $after) {
+                    pageInfo { endCursor hasNextPage } } }";
+                let variables = serde_json::json!({"q": term, "after": after});
+                let answer = connection.ask(&request(addresses.roster, token, query, &variables, "").bytes).await?;
+                let page = serde_json::from_str::<Value>(answer.body)?["data"]["searchUsers"]["pageInfo"].take();
+                after = if page["hasNextPage"] == true { page["endCursor"].clone() } else { Value::Null };
+                if after.is_null() {
+                    break;
+                }
+            }
+            if !after.is_null() {
+                let query = "query($q: String!, $after: String) { searchUsers(query: $q, first: 20, after: $after) {
+                    nodes { id firstName lastName } } }";
+                let variables = serde_json::json!({"q": term, "after": after});
+                let begins = r#"{"data":{"searchUsers":{"nodes":["#;
+                requests.push(request(addresses.roster, token, query, &variables, begins));
+            }
+        }
+        let times = 100_usize.div_ceil(requests.len().max(1));
+        let requests = requests.iter().cycle().take(requests.len() * times).cloned().collect();
+        Ok(Kind { name: "three letters, after 500", terms: Vec::new(), requests })
+    }
+}

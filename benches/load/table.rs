@@ -1,0 +1,149 @@
+//! What was found, as text.
+
+use crate::figures::{Engine, Figure, Round};
+
+/// The head of the table that [`print_last`] goes on with.
+pub const HEAD: &str = "\
+workload      at a  requests       p50       p99  server us   db us     sum   times    times   times  others'
+              time        /s        ms        ms   /request   /req.      us    poem typename  by SQL    CPU %";
+
+/// The last figure, beside the floors that were measured before it.
+pub fn print_last(figures: &[Figure]) {
+    let Some(last) = figures.last() else { return };
+    let times = |floor: &str| {
+        let at = |figure: &&Figure| figure.workload == floor;
+        let same = |figure: &&Figure| at(figure) && figure.concurrency == last.concurrency;
+        let floor = figures.iter().find(same).or_else(|| figures.iter().find(at));
+        floor.map_or("-".to_owned(), |floor| format!("{:.1}", last.cpu() / floor.cpu()))
+    };
+    println!(
+        "{:<10}{:>8}{:>10.0}{:>10.2}{:>10.2}{:>11.0}{:>8.0}{:>8.0}{:>8}{:>9}{:>8}{:>9.0}{}",
+        last.workload,
+        last.concurrency,
+        last.per_second,
+        last.p50,
+        last.p99,
+        last.server,
+        last.database,
+        last.cpu(),
+        times("poem"),
+        times("typename"),
+        times(&format!("{}-sql", last.workload)),
+        last.others,
+        refusals(last.limited, last.late),
+    );
+}
+
+/// What was not answered, where there is such.
+pub fn refusals(limited: usize, late: usize) -> String {
+    let part = |count: usize, what: &str| if count > 0 { format!("  {count} {what}") } else { String::new() };
+    part(limited, "refused") + &part(late, "took too long")
+}
+
+/// What it took to enter the people, and to start again.
+pub fn print_sizes(rounds: &[Round]) {
+    println!(
+        "\n{:<12}{:>10}{:>12}{:>10}{:>14}{:>16}{:>10}{:>12}",
+        "", "people", "entered in", "a second", "CPU, s + s", "MB then, now", "on disk", "start to"
+    );
+    println!(
+        "{:<12}{:>10}{:>12}{:>10}{:>14}{:>16}{:>10}{:>12}",
+        "", "", "s", "", "server + db", "at most", "MB", "answer, ms"
+    );
+    for Round { database, users, loading, start, memory, .. } in rounds {
+        let [server, of_database] = loading.cpu.map(|cpu| cpu.as_secs_f64());
+        println!(
+            "{:<12}{users:>10}{:>12.1}{:>10.0}{:>14}{:>16}{:>10}{:>12}",
+            database.name(),
+            loading.took.as_secs_f64(),
+            f64::from(*users) / loading.took.as_secs_f64(),
+            format!("{server:.0} + {of_database:.0}"),
+            format!("{}, {}", loading.memory, memory.1),
+            loading.on_disk,
+            start.as_millis(),
+        );
+    }
+}
+
+/// Each workload at each size: processor time, median and 99th percentile.
+pub fn print_growth(rounds: &[Round], concurrency: usize) {
+    for engine in [Engine::Sqlite, Engine::Postgres] {
+        let of_engine: Vec<&Round> = rounds.iter().filter(|round| round.database == engine).collect();
+        let (Some(first), true) = (of_engine.first(), of_engine.len() > 1) else { continue };
+        let sizes: Vec<String> = of_engine.iter().map(|round| format!("{:>28}", round.users)).collect();
+        println!("\n{:<12}{}", engine.name(), sizes.join(""));
+        println!("{:<12}{}", "", format!("{:>10}{:>9}{:>9}", "CPU us", "p50 ms", "p99 ms").repeat(sizes.len()));
+        for figure in first.figures.iter().filter(|figure| figure.concurrency == fitting(first, figure, concurrency)) {
+            let at = |round: &&Round| match round.figure(figure.workload, concurrency) {
+                Some(found) => format!("{:>10.0}{:>9.2}{:>9.2}", found.cpu(), found.p50, found.p99),
+                None => format!("{:>28}", "-"),
+            };
+            println!("{:<12}{}", figure.workload, of_engine.iter().map(at).collect::<String>());
+        }
+    }
+}
+
+/// The concurrency at which a workload is shown.
+fn fitting(round: &Round, figure: &Figure, concurrency: usize) -> usize {
+    round.figure(figure.workload, concurrency).map_or(concurrency, |found| found.concurrency)
+}
+
+/// What the README calls each workload that it shows.
+const SHOWN: [(&str, &str); 8] = [
+    ("typename", "`{ __typename }` without a token"),
+    ("W1", "a person by id, with institution and groups"),
+    ("W2", "50 people with institutions and groups"),
+    ("W3", "the 1,000th page of 50"),
+    ("W4", "search, the first 20"),
+    ("W8", "mixed: of ten six persons, two pages, a search, a new person"),
+    ("W5", "a person entered, durably, with its audit event"),
+    ("login", "sign-in by password (2 under way)"),
+];
+
+/// The table of the README, of the rounds with so many people.
+pub fn print_markdown(rounds: &[Round], users: u32, concurrency: usize) {
+    let of = |engine| rounds.iter().find(|round| round.database == engine && round.users == users);
+    println!("\n| | SQLite: a second, p50, p99 | CPU | PostgreSQL 15: a second, p50, p99 | CPU server + database |");
+    println!("| --- | --- | --- | --- | --- |");
+    for (workload, text) in SHOWN {
+        let cells = [Engine::Sqlite, Engine::Postgres].map(|engine| match of(engine) {
+            Some(round) => cells(round, workload, concurrency),
+            None => "- | -".to_owned(),
+        });
+        println!("| {text} | {} |", cells.join(" | "));
+    }
+}
+
+fn cells(round: &Round, workload: &str, concurrency: usize) -> String {
+    let Some(figure) = round.figure(workload, concurrency) else { return "- | -".to_owned() };
+    let cpu = match round.database {
+        Engine::Sqlite => time(figure.server),
+        Engine::Postgres => format!("{} + {}", number(figure.server), time(figure.database)),
+    };
+    let by_hand = round.figure(&format!("{workload}-sql"), concurrency);
+    let by_hand = by_hand.map(|floor| format!(" ({:.1} ×)", figure.cpu() / floor.cpu())).unwrap_or_default();
+    format!("{}, {:.1} ms, {:.1} ms | {cpu}{by_hand}", number(figure.per_second), figure.p50, figure.p99)
+}
+
+fn time(microseconds: f64) -> String {
+    if microseconds < 9_999.5 {
+        format!("{} us", number(microseconds))
+    } else {
+        format!("{:.0} ms", microseconds / 1e3)
+    }
+}
+
+/// A number with three digits that count, and commas between thousands.
+#[allow(clippy::cast_possible_truncation, reason = "it is a small number")]
+pub fn number(value: f64) -> String {
+    let unit = 10_f64.powi((value.max(1.0).log10().floor() as i32 - 2).max(0));
+    let digits = format!("{:.0}", (value / unit).round() * unit);
+    let mut grouped = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place) % 3 == 0 {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
