@@ -13,7 +13,7 @@ use sea_orm::sea_query::{
     WindowStatement,
 };
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter, QueryResult, QueryTrait, Select,
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryResult, QueryTrait, Select,
     Value,
 };
 
@@ -23,6 +23,7 @@ use self::cursor::{Cursor, Mark, Position};
 use self::order::Part;
 pub use self::order::{Listed, Nulls, Order, SortKey};
 use crate::columns::Columns;
+use crate::db::Reader;
 use crate::error::Error;
 use crate::scalar::Id;
 use crate::sql;
@@ -142,7 +143,7 @@ impl Window {
 /// # Errors
 /// `BadInput` for a cursor that is damaged; whatever the database says.
 pub async fn read<E: Listed>(
-    db: &DatabaseConnection,
+    db: &Reader,
     select: Select<E>,
     columns: &Columns<E>,
     order: &Order<E>,
@@ -191,7 +192,7 @@ fn statement<E: Listed>(select: &Select<E>, order: &Order<E>, window: &Window) -
 /// # Errors
 /// As [`read`].
 pub async fn read_per_parent<E: Listed, R>(
-    db: &DatabaseConnection,
+    db: &Reader,
     select: Select<E>,
     columns: &Columns<E>,
     parent: impl ColumnTrait,
@@ -223,7 +224,7 @@ pub async fn read_per_parent<E: Listed, R>(
 ///
 /// # Errors
 /// Whatever the database says.
-pub async fn count<E: EntityTrait>(db: &DatabaseConnection, select: Select<E>) -> Result<i32, Error> {
+pub async fn count<E: EntityTrait>(db: &Reader, select: Select<E>) -> Result<i32, Error> {
     let mut statement = QueryTrait::into_query(select);
     statement.clear_selects().clear_order_by().expr_as(Expr::cust("COUNT(*)"), Alias::new("total"));
     let row = db.query_one(&statement).await?;
