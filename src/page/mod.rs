@@ -4,7 +4,7 @@ mod connection;
 mod cursor;
 mod order;
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use async_graphql::Name;
 use async_graphql::parser::types::{ExecutableDocument, Selection, SelectionSet};
@@ -12,10 +12,7 @@ use sea_orm::sea_query::{
     Alias, Asterisk, Condition, Expr, ExprTrait, IntoIden, Order as Direction, Query, SelectStatement, UnionType,
     WindowStatement,
 };
-use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryResult, QueryTrait, Select,
-    Value,
-};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryResult, QueryTrait, Select, Value};
 
 pub use self::connection::{Connection, Total, plain};
 pub use self::cursor::Seal;
@@ -240,10 +237,10 @@ pub fn cost(first: Option<i32>, last: Option<i32>, of_node: usize) -> usize {
     nodes.saturating_mul(of_node).saturating_add(1)
 }
 
-/// The variables for `first` or `last` that may be left out and are: to the cost of a document async-graphql takes them
-/// for faults. For a page size, absent and null are the same.
+/// The variables for `first` or `last` that may be left out: to the cost of a document async-graphql then takes them for
+/// faults. For a page size, absent and null are the same.
 #[must_use]
-pub fn sizes_left_out(document: &ExecutableDocument, given: &BTreeSet<Name>) -> Vec<Name> {
+pub fn sizes_in(document: &ExecutableDocument) -> Vec<Name> {
     fn sizes(set: &SelectionSet, names: &mut HashSet<String>) {
         for selection in &set.items {
             match &selection.node {
@@ -267,12 +264,11 @@ pub fn sizes_left_out(document: &ExecutableDocument, given: &BTreeSet<Name>) -> 
         sizes(&fragment.node.selection_set.node, &mut names);
     }
     let defined = document.operations.iter().flat_map(|(_, operation)| &operation.node.variable_definitions);
-    let left_out = defined.filter(|variable| {
-        let name = &variable.node.name.node;
+    let may_be_left_out = defined.filter(|variable| {
         let may_be = variable.node.var_type.node.nullable && variable.node.default_value.is_none();
-        may_be && names.contains(name.as_str()) && !given.contains(name)
+        may_be && names.contains(variable.node.name.node.as_str())
     });
-    left_out.map(|variable| variable.node.name.node.clone()).collect()
+    may_be_left_out.map(|variable| variable.node.name.node.clone()).collect()
 }
 
 /// The condition that a folded name has a text in it; none where nothing is asked for.
