@@ -11,13 +11,16 @@ use sea_orm::sqlx::query::Query;
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sea_orm::sqlx::{self, AssertSqlSafe, ConnectOptions, Connection, Database, Executor, IntoArguments};
 use sea_orm::{
-    ConnAcquireErr, ConnectionTrait, DatabaseBackend, DbErr, ExecResult, QueryResult, RuntimeErr, Statement, Values,
+    ConnAcquireErr, ConnectionTrait, DatabaseBackend, DbErr, ExecResult, QueryResult, RuntimeErr, Statement, Value,
+    Values,
 };
 use sea_query_sqlx::SqlxValues;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::{ACQUIRE_TIMEOUT, Meter};
+
+const LIMIT: &str = " LIMIT ";
 
 /// A handle to the connections that only read; cheap to clone.
 #[derive(Clone)]
@@ -194,8 +197,22 @@ fn query<'q, D: Database>(statement: Statement) -> Query<'q, D, SqlxValues>
 where
     SqlxValues: IntoArguments<D>,
 {
+    let statement = with_its_limit(statement);
     // What is not a value is ours: sea-query writes it.
     sqlx::query_with(AssertSqlSafe(statement.sql), SqlxValues(statement.values.unwrap_or(Values(Vec::new()))))
+}
+
+/// The statement with the number of rows that it ends with in its text. As a value it is part of what the planner looks at:
+/// SQLite prepares such a statement anew each time, and PostgreSQL plans it anew.
+fn with_its_limit(mut statement: Statement) -> Statement {
+    let Some(Values(values)) = &mut statement.values else { return statement };
+    let Some((text, place)) = statement.sql.rsplit_once(LIMIT) else { return statement };
+    let is_the_last = place == "?" || place.strip_prefix('$').is_some_and(|number| number == values.len().to_string());
+    if let (true, Some(Value::BigUnsigned(Some(most)))) = (is_the_last, values.last()) {
+        statement.sql = format!("{text}{LIMIT}{most}");
+        values.pop();
+    }
+    statement
 }
 
 fn failed(error: sqlx::Error) -> DbErr {
@@ -231,5 +248,27 @@ impl<C: Connection + 'static> Drop for Lent<C> {
             }
             drop(place);
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sea_orm::sea_query::{Alias, Expr, ExprTrait, Query};
+
+    use super::*;
+
+    #[test]
+    fn a_limit_stands_in_the_text() {
+        for backend in [DatabaseBackend::Sqlite, DatabaseBackend::Postgres] {
+            let mut rows = Query::select();
+            rows.column(Alias::new("a")).from(Alias::new("t")).and_where(Expr::col(Alias::new("a")).eq("x LIMIT ?"));
+            let unlimited = backend.build(&rows);
+            assert_eq!(with_its_limit(unlimited.clone()), unlimited);
+            let limited = with_its_limit(backend.build(rows.limit(51)));
+            assert_eq!(limited.sql, format!("{} LIMIT 51", unlimited.sql));
+            assert_eq!(limited.values, unlimited.values);
+            let further = backend.build(rows.offset(3));
+            assert_eq!(with_its_limit(further.clone()), further);
+        }
     }
 }
