@@ -24,6 +24,10 @@ use crate::error::Error;
 /// How long a statement waits for a connection. Longer than that, the caller is better served by an error.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// How many rows of an answer SQLite may be ahead of whoever reads them: it works on a thread of its own, which is to sleep
+/// as seldom as may be.
+const ROWS_AHEAD: usize = 1_024;
+
 /// Which database, and how many connections.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -326,7 +330,8 @@ fn opened(options: SqliteConnectOptions, query_only: bool) -> SqliteConnectOptio
         .synchronous(SqliteSynchronous::Full)
         .auto_vacuum(SqliteAutoVacuum::None)
         .foreign_keys(true)
-        .pragma("cache_size", "-8192")
+        .row_buffer_size(ROWS_AHEAD)
+        .pragma("cache_size", "-4096")
         .pragma("journal_size_limit", "67108864")
         .pragma("temp_store", "MEMORY")
         .optimize_on_close(!query_only, None);

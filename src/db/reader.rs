@@ -172,6 +172,10 @@ where
         let mut steps = lent.connection()?.fetch_many(query(statement));
         while let Some(step) = steps.try_next().await.map_err(failed)? {
             rows.extend(step.right().map(QueryResult::from));
+            if rows.len() == 1 {
+                // SQLite sends from another thread: who asks for the next row at once has to be woken for each.
+                tokio::task::yield_now().await;
+            }
         }
         drop(steps);
         lent.is_done = true;
