@@ -1,8 +1,8 @@
 //! The application behind the HTTP server: who is asking, and what resolvers need to answer.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use async_graphql::parser::types::ExecutableDocument;
 use async_graphql::{Name, Pos, Request, Response, ServerError, Value};
 use poem::Route;
 
@@ -64,9 +64,31 @@ impl App {
     }
 }
 
+/// What is to be known of a document before it is run.
+pub struct Reading {
+    named: Arc<Named>,
+    /// The variables for the size of a page that may be left out.
+    sizes: Vec<Name>,
+    has_many_credentials: bool,
+}
+
 impl Application for App {
-    async fn answer(&self, caller: Caller, mut request: Request) -> Result<Response, Refusal> {
+    type Reading = Reading;
+
+    fn read(&self, document: &ExecutableDocument) -> Reading {
+        Reading {
+            named: Arc::new(Named::in_document(document)),
+            sizes: page::sizes_in(document),
+            has_many_credentials: schema::has_many_credentials(document),
+        }
+    }
+
+    async fn answer(&self, caller: Caller, mut request: Request, reading: &Reading) -> Result<Response, Refusal> {
         let viewer = self.viewer(&caller).await?;
+        if reading.has_many_credentials {
+            let message = format!("{}: only one of them in a request.", schema::CREDENTIALS.join(", "));
+            return Ok(refused(Error::BadInput(message)));
+        }
         let asking = Arc::new(Asking::new(viewer));
         let client = Client {
             ip_address: Some(caller.address),
@@ -74,17 +96,10 @@ impl Application for App {
             language: caller.language,
             request_id: Some(caller.request_id),
         };
-        // What does not parse is refused before anything is read.
-        let given: BTreeSet<Name> = request.variables.keys().cloned().collect();
-        let (named, absent) = match request.parsed_query() {
-            Ok(document) if schema::has_many_credentials(document) => {
-                let message = format!("{}: only one of them in a request.", schema::CREDENTIALS.join(", "));
-                return Ok(refused(Error::BadInput(message)));
-            }
-            Ok(document) => (Arc::new(Named::in_document(document)), page::sizes_left_out(document, &given)),
-            Err(_) => (Arc::default(), Vec::new()),
-        };
-        request.variables.extend(absent.into_iter().map(|name| (name, Value::Null)));
+        for size in &reading.sizes {
+            request.variables.entry(size.clone()).or_insert(Value::Null);
+        }
+        let named = Arc::clone(&reading.named);
         let files = Files::new(std::mem::take(&mut request.uploads));
         let idle = self.rules.lifetime.idle;
         let (links, loads) = gather(Links::new(self.db.clone(), Arc::clone(&asking), Arc::clone(&named), idle));

@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use chrono::TimeDelta;
-use sea_orm::{ConnectionTrait, DatabaseConnection, Statement, Value};
+use sea_orm::{ConnectionTrait, Statement, Value};
 use sha2::{Digest, Sha256};
 
 use crate::db::Db;
@@ -182,6 +182,6 @@ pub async fn forget(db: &impl ConnectionTrait, counter: &Counter) -> Result<bool
     Ok(db.execute_raw(statement).await?.rows_affected() > 0)
 }
 
-fn statement<const N: usize>(db: &DatabaseConnection, sql: &str, values: [Value; N]) -> Statement {
+fn statement<const N: usize>(db: &impl ConnectionTrait, sql: &str, values: [Value; N]) -> Statement {
     Statement::from_sql_and_values(db.get_database_backend(), sql, values)
 }

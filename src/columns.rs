@@ -1,6 +1,7 @@
 //! Which columns are read: those behind the fields that a request names, so that a row costs what is shown of it.
 
 use std::collections::HashSet;
+use std::sync::{Arc, OnceLock};
 
 use async_graphql::Positioned;
 use async_graphql::parser::types::{ExecutableDocument, Selection, SelectionSet};
@@ -24,6 +25,9 @@ pub trait Shown: EntityTrait {
 
     /// A row of which nothing has been read.
     fn unread() -> Self::Model;
+
+    /// Where those are kept that are behind the fields of a document.
+    fn kept(named: &Named) -> &OnceLock<Columns<Self>>;
 }
 
 /// The id in a row that has not been read.
@@ -53,6 +57,10 @@ impl Shown for user::Entity {
     fn unread() -> user::Model {
         user::Model::blank(NOBODY, NOBODY)
     }
+
+    fn kept(named: &Named) -> &OnceLock<Columns<Self>> {
+        &named.users
+    }
 }
 
 impl Shown for group::Entity {
@@ -61,6 +69,10 @@ impl Shown for group::Entity {
 
     fn unread() -> group::Model {
         group::Model::blank(NOBODY, NOBODY)
+    }
+
+    fn kept(named: &Named) -> &OnceLock<Columns<Self>> {
+        &named.groups
     }
 }
 
@@ -72,6 +84,10 @@ impl Shown for institution::Entity {
 
     fn unread() -> institution::Model {
         institution::Model::blank(NOBODY, NOBODY)
+    }
+
+    fn kept(named: &Named) -> &OnceLock<Columns<Self>> {
+        &named.institutions
     }
 }
 
@@ -89,11 +105,21 @@ impl Shown for audit_event::Entity {
     fn unread() -> audit_event::Model {
         audit_event::Model::blank(NOBODY)
     }
+
+    fn kept(named: &Named) -> &OnceLock<Columns<Self>> {
+        &named.events
+    }
 }
 
 /// The fields that a document names, of whatever type they are.
-#[derive(Debug, Default)]
-pub struct Named(HashSet<String>);
+#[derive(Default)]
+pub struct Named {
+    fields: HashSet<String>,
+    users: OnceLock<Columns<user::Entity>>,
+    groups: OnceLock<Columns<group::Entity>>,
+    institutions: OnceLock<Columns<institution::Entity>>,
+    events: OnceLock<Columns<audit_event::Entity>>,
+}
 
 impl Named {
     /// Every field of every operation and fragment.
@@ -113,7 +139,7 @@ impl Named {
         for selection in &set.node.items {
             match &selection.node {
                 Selection::Field(field) => {
-                    self.0.insert(field.node.name.node.to_string());
+                    self.fields.insert(field.node.name.node.to_string());
                     self.add(&field.node.selection_set);
                 }
                 Selection::InlineFragment(fragment) => self.add(&fragment.node.selection_set),
@@ -125,28 +151,39 @@ impl Named {
     /// The columns of a table that are behind these fields.
     #[must_use]
     pub fn columns<E: Shown>(&self) -> Columns<E> {
-        let made = E::MADE_OF.iter().filter(|(field, _)| self.0.contains(*field)).flat_map(|(_, columns)| *columns);
+        Columns(Arc::clone(&E::kept(self).get_or_init(|| self.find()).0))
+    }
+
+    fn find<E: Shown>(&self) -> Columns<E> {
+        let made =
+            E::MADE_OF.iter().filter(|(field, _)| self.fields.contains(*field)).flat_map(|(_, columns)| *columns);
         let needed: HashSet<&str> = E::ALWAYS.iter().chain(made).map(IdenStatic::as_str).collect();
-        let is_needed = |column: &E::Column| needed.contains(column.as_str()) || self.0.contains(&field_of(column));
+        let is_needed =
+            |column: &E::Column| needed.contains(column.as_str()) || self.fields.contains(&field_of(column));
         Columns(E::Column::iter().filter(is_needed).map(|column| (column, Kind::of(&column))).collect())
     }
 }
 
-/// The columns of a table that are read.
-#[derive(Clone)]
-pub struct Columns<E: Shown>(Vec<(E::Column, Kind)>);
+/// The columns of a table that are read, the id first.
+pub struct Columns<E: Shown>(Arc<[(E::Column, Kind)]>);
 
 impl<E: Shown> Columns<E> {
     /// These columns and more.
     #[must_use]
     pub fn with(&self, more: impl Iterator<Item = E::Column>) -> Self {
-        let mut columns = self.0.clone();
+        let mut columns = self.0.to_vec();
         for column in more {
             if !columns.iter().any(|(known, _)| known.as_str() == column.as_str()) {
                 columns.push((column, Kind::of(&column)));
             }
         }
-        Self(columns)
+        Self(columns.into())
+    }
+
+    /// How many they are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.0.len()
     }
 
     /// Narrows a selection to these columns, which come first in each row.

@@ -211,7 +211,7 @@ pub struct Settings {
     )]
     #[arg(long, env = "DATABASE_URL", global = true, value_name = "URL", value_parser = DatabaseUrl, hide_env_values = true)]
     pub database_url: Option<String>,
-    /// Connections to the database: for reading on SQLite, for everything on PostgreSQL.
+    /// Connections to the database for reading; on PostgreSQL as many again for writing, on SQLite one.
     #[arg(long, env = "ROSTER_DATABASE_CONNECTIONS", default_value_t = 4, global = true, value_name = "N",
           value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub database_connections: u32,

@@ -1,5 +1,7 @@
 //! The database: SQLite in a file or PostgreSQL, behind the same few calls.
 
+mod reader;
+
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -12,30 +14,58 @@ use sea_orm::sqlx::postgres::PgConnectOptions;
 use sea_orm::sqlx::sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{
     AccessMode, ConnectOptions, ConnectionTrait, Database, DatabaseBackend, DatabaseConnection, DatabaseTransaction,
-    IsolationLevel, SqliteTransactionMode, TransactionOptions, TransactionTrait,
+    IsolationLevel, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
 };
 
+pub use self::reader::Reader;
 use crate::error::Error;
 use crate::word_index;
 
 /// How long a statement waits for a connection. Longer than that, the caller is better served by an error.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// How many rows of an answer SQLite may be ahead of whoever reads them: it works on a thread of its own, which is to sleep
+/// as seldom as may be.
+const ROWS_AHEAD: usize = 1_024;
+
 /// Which database, and how many connections.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// `sqlite:///path/to/file` or `postgres://...`.
     pub url: String,
-    /// Connections for reading on SQLite, for everything on PostgreSQL.
+    /// Connections for reading; on PostgreSQL there are as many for writing.
     pub connections: u32,
 }
 
 /// A handle to the database; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Db {
-    reader: DatabaseConnection,
+    reader: Reader,
+    /// For what reads in several statements at one moment.
+    moments: DatabaseConnection,
     writer: DatabaseConnection,
-    statements: Arc<AtomicU64>,
+    meter: Meter,
+}
+
+/// Counts statements and traces them.
+#[derive(Clone, Debug, Default)]
+struct Meter(Arc<AtomicU64>);
+
+impl Meter {
+    fn note(&self, elapsed: Duration, sql: &str) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        // The text has places for the values, never the values.
+        tracing::trace!(target: "roster::sql", ?elapsed, sql);
+    }
+
+    /// The text of a statement that is about to be given away, where it is traced; else nothing.
+    fn text(statement: &Statement) -> String {
+        if tracing::enabled!(target: "roster::sql", tracing::Level::TRACE) {
+            statement.sql.clone()
+        } else {
+            String::new()
+        }
+    }
 }
 
 impl Db {
@@ -44,23 +74,24 @@ impl Db {
     /// # Errors
     /// `Unavailable` where the database cannot be reached.
     pub async fn connect(settings: &Settings) -> Result<Self, Error> {
-        let statements = Arc::new(AtomicU64::new(0));
-        let (mut reader, mut writer) = if is_postgres(&settings.url) {
+        let meter = Meter::default();
+        let (reader, mut moments, mut writer) = if is_postgres(&settings.url) {
             let pool = Database::connect(postgres(settings)).await?;
-            (pool.clone(), pool)
+            let options = PgConnectOptions::from_str(&settings.url).map_err(Error::internal)?;
+            let reader = Reader::postgres(tuned(options), settings.connections, meter.clone());
+            (reader, pool.clone(), pool)
         } else {
             let writer = Database::connect(sqlite(&settings.url, 1, false)).await?;
-            (Database::connect(sqlite(&settings.url, settings.connections, true)).await?, writer)
+            let options = SqliteConnectOptions::from_str(&settings.url).map_err(Error::internal)?;
+            let reader = Reader::sqlite(opened(options, true), settings.connections, meter.clone());
+            let mut moments = sqlite(&settings.url, 1, true);
+            (reader, Database::connect(moments.connect_lazy(true).clone()).await?, writer)
         };
-        for pool in [&mut reader, &mut writer] {
-            let counter = Arc::clone(&statements);
-            pool.set_metric_callback(move |done| {
-                counter.fetch_add(1, Ordering::Relaxed);
-                // The text has places for the values, never the values.
-                tracing::trace!(target: "roster::sql", elapsed = ?done.elapsed, sql = done.statement.sql);
-            });
+        for pool in [&mut moments, &mut writer] {
+            let meter = meter.clone();
+            pool.set_metric_callback(move |done| meter.note(done.elapsed, &done.statement.sql));
         }
-        Ok(Self { reader, writer, statements })
+        Ok(Self { reader, moments, writer, meter })
     }
 
     /// Connects and brings the tables up to date; a directory for the file of SQLite is made if there is none.
@@ -105,12 +136,12 @@ impl Db {
     /// # Errors
     /// Whatever the database says.
     pub async fn pending_migrations(&self) -> Result<usize, Error> {
-        Ok(Migrator::get_pending_migrations_read_only(&self.reader).await?.len())
+        Ok(Migrator::get_pending_migrations_read_only(&self.moments).await?.len())
     }
 
     /// A connection to read from.
     #[must_use]
-    pub fn read(&self) -> &DatabaseConnection {
+    pub fn read(&self) -> &Reader {
         &self.reader
     }
 
@@ -149,7 +180,7 @@ impl Db {
                 ..TransactionOptions::default()
             }
         };
-        Ok(self.reader.begin_with_options(options).await?)
+        Ok(self.moments.begin_with_options(options).await?)
     }
 
     /// Tells the planner how much there is of what, after much of it was written at once.
@@ -171,7 +202,7 @@ impl Db {
     /// How many statements were sent since the start.
     #[must_use]
     pub fn statements(&self) -> u64 {
-        self.statements.load(Ordering::Relaxed)
+        self.meter.0.load(Ordering::Relaxed)
     }
 
     /// Whether this is PostgreSQL.
@@ -185,7 +216,8 @@ impl Db {
     /// # Errors
     /// Whatever the database says.
     pub async fn close(self) -> Result<(), Error> {
-        self.reader.close().await?;
+        self.reader.close().await;
+        self.moments.close().await?;
         Ok(self.writer.close().await?)
     }
 }
@@ -271,42 +303,46 @@ fn postgres(settings: &Settings) -> ConnectOptions {
         .connect_timeout(ACQUIRE_TIMEOUT)
         .test_before_acquire(false)
         .sqlx_logging(false)
-        .map_sqlx_postgres_opts(|options| {
-            options.application_name("roster").options([
-                ("statement_timeout", "5s"),
-                ("idle_in_transaction_session_timeout", "10s"),
-                ("timezone", "UTC"),
-                // What is asked for often is in memory, where one page is as near as the next.
-                ("random_page_cost", "1.1"),
-            ])
-        });
+        .map_sqlx_postgres_opts(tuned);
     options
+}
+
+fn tuned(options: PgConnectOptions) -> PgConnectOptions {
+    options.application_name("roster").options([
+        ("statement_timeout", "5s"),
+        ("idle_in_transaction_session_timeout", "10s"),
+        ("timezone", "UTC"),
+        // What is asked for often is in memory, where one page is as near as the next.
+        ("random_page_cost", "1.1"),
+    ])
 }
 
 fn sqlite(url: &str, connections: u32, query_only: bool) -> ConnectOptions {
     let mut options = ConnectOptions::new(url.to_owned());
     options
         .max_connections(connections)
-        .min_connections(1)
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .test_before_acquire(false)
         .idle_timeout(None::<Duration>)
         .max_lifetime(None::<Duration>)
         .sqlx_logging(false)
-        .map_sqlx_sqlite_opts(move |options| {
-            let options = options
-                .create_if_missing(true)
-                .busy_timeout(Duration::from_secs(5))
-                .journal_mode(SqliteJournalMode::Wal)
-                .synchronous(SqliteSynchronous::Full)
-                .auto_vacuum(SqliteAutoVacuum::None)
-                .foreign_keys(true)
-                .pragma("cache_size", "-8192")
-                .pragma("journal_size_limit", "67108864")
-                .pragma("temp_store", "MEMORY")
-                .optimize_on_close(!query_only, None);
-            // What is erased is overwritten, not only forgotten.
-            if query_only { options.pragma("query_only", "ON") } else { options.pragma("secure_delete", "ON") }
-        });
+        .map_sqlx_sqlite_opts(move |options| opened(options, query_only));
     options
+}
+
+fn opened(options: SqliteConnectOptions, query_only: bool) -> SqliteConnectOptions {
+    let options = options
+        .create_if_missing(true)
+        .busy_timeout(Duration::from_secs(5))
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .auto_vacuum(SqliteAutoVacuum::None)
+        .foreign_keys(true)
+        .row_buffer_size(ROWS_AHEAD)
+        .pragma("cache_size", "-4096")
+        .pragma("journal_size_limit", "67108864")
+        .pragma("temp_store", "MEMORY")
+        .optimize_on_close(!query_only, None);
+    // What is erased is overwritten, not only forgotten.
+    if query_only { options.pragma("query_only", "ON") } else { options.pragma("secure_delete", "ON") }
 }

@@ -1,6 +1,7 @@
 //! node, nodes: whatever has an id, by its id.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use async_graphql::{Context, ID, Interface, Object, Result};
 
@@ -71,7 +72,7 @@ async fn find(ctx: &Context<'_>, ids: &[Id]) -> Result<HashMap<Id, Node>, Error>
     let mut found = HashMap::new();
     found.extend(users.into_iter().map(|(key, row)| (key.0, Node::User(row))));
     found.extend(groups.into_iter().map(|(key, row)| (key.0, Node::Group(row))));
-    found.extend(institutions.into_iter().map(|(key, row)| (key.0, Node::Institution(row))));
+    found.extend(institutions.into_iter().map(|(key, row)| (key.0, Node::Institution(Arc::unwrap_or_clone(row)))));
     found.extend(licenses.into_iter().map(|(key, row)| (key.0, Node::License(row))));
     found.extend(sessions.into_iter().map(|(key, row)| (key.0, Node::Session(row))));
     found.extend(api_keys.into_iter().map(|(key, row)| (key.0, Node::ApiKey(row))));

@@ -1,5 +1,7 @@
 //! auditEvents, and what an event says.
 
+use std::sync::Arc;
+
 use async_graphql::{Context, ID, InputObject, Json, Object, Result, SimpleObject};
 use chrono::{DateTime, Datelike, Utc};
 use sea_orm::sea_query::Condition;
@@ -171,7 +173,9 @@ impl audit_event::Model {
         Ok(match self.subject_type {
             SubjectType::User => links.load_one(UserById(id)).await?.map(Node::User),
             SubjectType::Group => links.load_one(GroupById(id)).await?.map(Node::Group),
-            SubjectType::Institution => links.load_one(InstitutionById(id)).await?.map(Node::Institution),
+            SubjectType::Institution => {
+                links.load_one(InstitutionById(id)).await?.map(Arc::unwrap_or_clone).map(Node::Institution)
+            }
             SubjectType::License => links.load_one(LicenseById(id)).await?.map(Node::License),
             SubjectType::ApiKey => links.load_one(ApiKeyById(id)).await?.map(Node::ApiKey),
             SubjectType::Attribute => None,

@@ -1,5 +1,7 @@
 //! institution, institutions; and an institution's people.
 
+use std::sync::Arc;
+
 use async_graphql::{ComplexObject, Context, ID, Object, Result};
 use futures_util::FutureExt;
 use sea_orm::{EntityTrait, QueryFilter};
@@ -22,7 +24,7 @@ impl InstitutionQuery {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The institution's id.")] id: ID,
-    ) -> Answer<institution::Model> {
+    ) -> Answer<Arc<institution::Model>> {
         answer(ctx, async { Ok(ctx.links()?.load_one(InstitutionById(Id::given("id", &id)?)).await?) }).await
     }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use async_graphql::dataloader::Loader;
 use chrono::{DateTime, Utc};
-use sea_orm::{EntityTrait, JoinType, QueryFilter, QueryResult, QuerySelect, RelationTrait, Select};
+use sea_orm::{ConnectionTrait, EntityTrait, JoinType, QueryFilter, QueryResult, QuerySelect, RelationTrait, Select};
 
 use super::{Links, by_part};
 use crate::entity::membership::{self, GroupRole};

@@ -1,9 +1,10 @@
 //! Whatever has an id, by its id.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use async_graphql::dataloader::Loader;
-use sea_orm::{EntityTrait, QueryFilter};
+use sea_orm::{ConnectionTrait, EntityTrait, QueryFilter};
 
 use super::Links;
 use crate::access::Action;
@@ -63,15 +64,15 @@ impl Loader<GroupById> for Links {
 }
 
 impl Loader<InstitutionById> for Links {
-    type Value = institution::Model;
+    type Value = Arc<institution::Model>;
     type Error = Error;
 
-    async fn load(&self, keys: &[InstitutionById]) -> Result<HashMap<InstitutionById, institution::Model>, Error> {
+    async fn load(&self, keys: &[InstitutionById]) -> Result<HashMap<InstitutionById, Arc<institution::Model>>, Error> {
         let ids = keys.iter().map(|key| key.0).collect();
         let rows = self
             .by_id::<institution::Entity>(institution::Column::Id, ids, self.asking.viewer().sees_institutions())
             .await?;
-        Ok(rows.into_iter().map(|row| (InstitutionById(row.id), row)).collect())
+        Ok(rows.into_iter().map(|row| (InstitutionById(row.id), Arc::new(row))).collect())
     }
 }
 

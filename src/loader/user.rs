@@ -1,6 +1,7 @@
 //! What people have.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use async_graphql::Json;
@@ -36,10 +37,10 @@ pub struct InvitationOfUser(pub Id);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct AttributesOfUser(pub Id);
 
-/// A group, and what somebody is in it.
+/// A group, which is one for all who belong to it, and what somebody is in it.
 #[derive(Clone, Debug)]
 pub struct Belonging {
-    pub group: group::Model,
+    pub group: Arc<group::Model>,
     pub role: GroupRole,
 }
 
@@ -69,10 +70,16 @@ impl Loader<GroupsOfUser> for Links {
             .column_as(membership::Column::UserId, "member_id")
             .column_as(membership::Column::Role, "member_role");
         let blank = group::Entity::unread();
-        let mut groups: HashMap<GroupsOfUser, Vec<Belonging>> = HashMap::new();
+        let (member_id, member_role) = (columns.count(), columns.count() + 1);
+        let mut known: HashMap<Id, Arc<group::Model>> = HashMap::new();
+        let mut groups: HashMap<GroupsOfUser, Vec<Belonging>> = HashMap::with_capacity(keys.len());
         for row in db.query_all(&QueryTrait::into_query(select)).await? {
-            let belonging = Belonging { group: columns.read(&row, &blank)?, role: row.try_get("", "member_role")? };
-            groups.entry(GroupsOfUser(row.try_get("", "member_id")?)).or_default().push(belonging);
+            let group = match known.entry(row.try_get_by_index(0)?) {
+                Entry::Occupied(group) => Arc::clone(group.get()),
+                Entry::Vacant(place) => Arc::clone(place.insert(Arc::new(columns.read(&row, &blank)?))),
+            };
+            let belonging = Belonging { group, role: row.try_get_by_index(member_role)? };
+            groups.entry(GroupsOfUser(row.try_get_by_index(member_id)?)).or_default().push(belonging);
         }
         for belongings in groups.values_mut() {
             belongings.sort_by(|a, b| (&a.group.name_key, a.group.id).cmp(&(&b.group.name_key, b.group.id)));

@@ -4,7 +4,7 @@ mod connection;
 mod cursor;
 mod order;
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use async_graphql::Name;
 use async_graphql::parser::types::{ExecutableDocument, Selection, SelectionSet};
@@ -12,10 +12,7 @@ use sea_orm::sea_query::{
     Alias, Asterisk, Condition, Expr, ExprTrait, IntoIden, Order as Direction, Query, SelectStatement, UnionType,
     WindowStatement,
 };
-use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter, QueryResult, QueryTrait, Select,
-    Value,
-};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryResult, QueryTrait, Select, Value};
 
 pub use self::connection::{Connection, Total, plain};
 pub use self::cursor::Seal;
@@ -23,6 +20,7 @@ use self::cursor::{Cursor, Mark, Position};
 use self::order::Part;
 pub use self::order::{Listed, Nulls, Order, SortKey};
 use crate::columns::Columns;
+use crate::db::Reader;
 use crate::error::Error;
 use crate::scalar::Id;
 use crate::sql;
@@ -142,7 +140,7 @@ impl Window {
 /// # Errors
 /// `BadInput` for a cursor that is damaged; whatever the database says.
 pub async fn read<E: Listed>(
-    db: &DatabaseConnection,
+    db: &Reader,
     select: Select<E>,
     columns: &Columns<E>,
     order: &Order<E>,
@@ -216,7 +214,7 @@ fn statement<E: Listed>(select: &Select<E>, order: &Order<E>, window: &Window) -
 /// # Errors
 /// As [`read`].
 pub async fn read_per_parent<E: Listed, R>(
-    db: &DatabaseConnection,
+    db: &Reader,
     select: Select<E>,
     columns: &Columns<E>,
     parent: impl ColumnTrait,
@@ -248,7 +246,7 @@ pub async fn read_per_parent<E: Listed, R>(
 ///
 /// # Errors
 /// Whatever the database says.
-pub async fn count<E: EntityTrait>(db: &DatabaseConnection, select: Select<E>) -> Result<i32, Error> {
+pub async fn count<E: EntityTrait>(db: &Reader, select: Select<E>) -> Result<i32, Error> {
     let mut statement = QueryTrait::into_query(select);
     statement.clear_selects().clear_order_by().expr_as(Expr::cust("COUNT(*)"), Alias::new("total"));
     let row = db.query_one(&statement).await?;
@@ -264,10 +262,10 @@ pub fn cost(first: Option<i32>, last: Option<i32>, of_node: usize) -> usize {
     nodes.saturating_mul(of_node).saturating_add(1)
 }
 
-/// The variables for `first` or `last` that may be left out and are: to the cost of a document async-graphql takes them
-/// for faults. For a page size, absent and null are the same.
+/// The variables for `first` or `last` that may be left out: to the cost of a document async-graphql then takes them for
+/// faults. For a page size, absent and null are the same.
 #[must_use]
-pub fn sizes_left_out(document: &ExecutableDocument, given: &BTreeSet<Name>) -> Vec<Name> {
+pub fn sizes_in(document: &ExecutableDocument) -> Vec<Name> {
     fn sizes(set: &SelectionSet, names: &mut HashSet<String>) {
         for selection in &set.items {
             match &selection.node {
@@ -291,12 +289,11 @@ pub fn sizes_left_out(document: &ExecutableDocument, given: &BTreeSet<Name>) -> 
         sizes(&fragment.node.selection_set.node, &mut names);
     }
     let defined = document.operations.iter().flat_map(|(_, operation)| &operation.node.variable_definitions);
-    let left_out = defined.filter(|variable| {
-        let name = &variable.node.name.node;
+    let may_be_left_out = defined.filter(|variable| {
         let may_be = variable.node.var_type.node.nullable && variable.node.default_value.is_none();
-        may_be && names.contains(name.as_str()) && !given.contains(name)
+        may_be && names.contains(variable.node.name.node.as_str())
     });
-    left_out.map(|variable| variable.node.name.node.clone()).collect()
+    may_be_left_out.map(|variable| variable.node.name.node.clone()).collect()
 }
 
 /// The condition that a folded name has a text in it; none where nothing is asked for.

@@ -3,6 +3,7 @@
 mod body;
 mod document;
 mod frame;
+mod known;
 mod listener;
 mod picture;
 mod proxy;
@@ -12,7 +13,7 @@ mod upload;
 
 use std::{io::Result, net::IpAddr, sync::Arc, time::Duration};
 
-use async_graphql::{Request as Query, Response as Outcome};
+use async_graphql::{Request as Query, Response as Outcome, parser::types::ExecutableDocument};
 use ipnet::IpNet;
 use poem::{
     Endpoint, Request, Response, Route, Server, endpoint,
@@ -33,9 +34,10 @@ pub use self::{
 };
 use self::{
     frame::{Frame, OperationName, id_of},
+    known::Documents,
     listener::{Door, Patience},
     picture::Pictures,
-    request::{Prepared, Types},
+    request::Prepared,
     response::Media,
 };
 use crate::language::Language;
@@ -73,11 +75,18 @@ pub struct Caller {
 
 /// What HTTP needs to know of the program behind it.
 pub trait Application: Clone + Send + Sync + 'static {
+    /// What it finds out of a document before anything is run.
+    type Reading: Send + Sync + 'static;
+
+    /// Looks through a document, once for all the requests that send it.
+    fn read(&self, document: &ExecutableDocument) -> Self::Reading;
+
     /// Decides who is asking, and runs the request.
     fn answer(
         &self,
         caller: Caller,
         query: Query,
+        reading: &Self::Reading,
     ) -> impl Future<Output = std::result::Result<Outcome, Refusal>> + Send;
 
     /// Whether the caller may send a file at all: asked before any of it is kept.
@@ -127,10 +136,10 @@ pub async fn serve<A: Application>(
     let patience = Patience { request: settings.request_deadline, idle: IDLE };
     let door = Door::new(listener, settings.max_connections, patience)?;
     let mutations = Arc::new(RwLock::new(()));
-    let types = Types::of(&app.sdl())?;
+    let documents = Documents::of(&app.sdl())?;
     let graphql = GraphQl {
         app: app.clone(),
-        types: Arc::new(types),
+        documents,
         trusted_proxies: settings.trusted_proxies,
         mutations: Arc::clone(&mutations),
         uploads: Arc::new(Semaphore::new(MAX_UPLOADS)),
@@ -194,9 +203,9 @@ fn health(request: &Request, well: bool) -> Response {
     Response::builder().status(status).content_type("application/json; charset=utf-8").body(body)
 }
 
-struct GraphQl<A> {
+struct GraphQl<A: Application> {
     app: A,
-    types: Arc<Types>,
+    documents: Documents<A::Reading>,
     trusted_proxies: Vec<IpNet>,
     /// Held shared by each mutation under way.
     mutations: Arc<RwLock<()>>,
@@ -234,29 +243,29 @@ impl<A: Application> Endpoint for GraphQl<A> {
 }
 
 impl<A: Application> GraphQl<A> {
-    async fn read(&self, request: &mut Request, caller: &Caller) -> std::result::Result<Prepared, Refusal> {
+    async fn read(&self, request: &mut Request, caller: &Caller) -> std::result::Result<Prepared<A::Reading>, Refusal> {
         if !upload::is_meant(request) {
-            return request::read(request, &self.types).await;
+            return request::read(request, &self.app, &self.documents).await;
         }
         upload::check(request.headers())?;
         self.app.admits_upload(caller).await?;
         let turn = Arc::clone(&self.uploads).try_acquire_owned().map_err(|_| Refusal::overloaded(1))?;
-        Ok(Prepared { turn: Some(turn), ..upload::read(request, &self.types).await? })
+        Ok(Prepared { turn: Some(turn), ..upload::read(request, &self.app, &self.documents).await? })
     }
 
     /// A query ends when its caller goes. A mutation is a task of its own, because to drop it in the middle of sqlx's
     /// `begin` would leave an open transaction in the pool.
-    async fn run(&self, caller: Caller, prepared: Prepared) -> std::result::Result<Outcome, Refusal> {
-        let app = self.app.clone();
+    async fn run(&self, caller: Caller, prepared: Prepared<A::Reading>) -> std::result::Result<Outcome, Refusal> {
         if !prepared.is_mutation {
-            return app.answer(caller, prepared.request).await;
+            return self.app.answer(caller, prepared.request, &prepared.document.reading).await;
         }
+        let app = self.app.clone();
         let under_way = Arc::clone(&self.mutations).read_owned().await;
         let request_id = caller.request_id.clone();
         let task = async move {
-            let Prepared { request, turn, .. } = prepared;
+            let Prepared { request, document, turn, .. } = prepared;
             let _held = (under_way, turn);
-            app.answer(caller, request).await
+            app.answer(caller, request, &document.reading).await
         };
         tokio::spawn(task.in_current_span()).await.unwrap_or_else(|_| {
             tracing::error!(request_id, "a mutation panicked");

@@ -1,13 +1,10 @@
 //! From an HTTP request to a GraphQL request that is small, well formed and parsed once.
 
-use std::collections::HashSet;
+use std::sync::Arc;
 
 use async_graphql::{
     Variables,
-    parser::{
-        parse_query, parse_schema,
-        types::{BaseType, ExecutableDocument, OperationDefinition, OperationType, Type, TypeSystemDefinition},
-    },
+    parser::types::{OperationDefinition, OperationType},
 };
 use poem::{
     Request,
@@ -18,9 +15,9 @@ use tokio::sync::OwnedSemaphorePermit;
 use url::form_urlencoded;
 
 use super::{
-    body,
-    document::{self, TooLarge},
-    response::{Refusal, shorten},
+    Application, body, document,
+    known::{Document, Documents},
+    response::Refusal,
 };
 
 /// Objects in the JSON of a request, however deep.
@@ -30,8 +27,9 @@ const UPLOAD_MARK: &str = "#__graphql_file__:";
 pub const ALLOW: &str = "GET, POST";
 
 /// A request that may be run.
-pub struct Prepared {
+pub struct Prepared<R> {
     pub request: async_graphql::Request,
+    pub document: Arc<Document<R>>,
     pub is_mutation: bool,
     /// The name of the operation, for the log.
     pub operation: Option<String>,
@@ -39,53 +37,20 @@ pub struct Prepared {
     pub turn: Option<OwnedSemaphorePermit>,
 }
 
-/// The names of the types of a schema, because async-graphql panics when the default of a list names none of them.
-pub struct Types(HashSet<String>);
-
-impl Types {
-    pub fn of(sdl: &str) -> std::io::Result<Self> {
-        let definitions = parse_schema(sdl).map_err(std::io::Error::other)?.definitions;
-        let named = definitions.into_iter().filter_map(|definition| match definition {
-            TypeSystemDefinition::Type(definition) => Some(definition.node.name.node.to_string()),
-            _ => None,
-        });
-        let built_in = ["Int", "Float", "String", "Boolean", "ID"].map(str::to_owned);
-        Ok(Self(named.chain(built_in).collect()))
-    }
-
-    fn check(&self, document: &ExecutableDocument) -> Result<(), Refusal> {
-        let operations = document.operations.iter();
-        for definition in operations.flat_map(|(_, operation)| &operation.node.variable_definitions) {
-            let name = innermost(&definition.node.var_type.node);
-            if !self.0.contains(name) {
-                let message = format!("Unknown type \"{name}\"");
-                let refusal = Refusal::bad_document("GRAPHQL_VALIDATION_FAILED", message);
-                return Err(Refusal { locations: vec![definition.pos], ..refusal });
-            }
-        }
-        Ok(())
-    }
-}
-
-fn innermost(mut of: &Type) -> &str {
-    loop {
-        match &of.base {
-            BaseType::List(inner) => of = inner,
-            BaseType::Named(name) => return name,
-        }
-    }
-}
-
 /// Reads and checks a request; nothing of it is run.
-pub async fn read(request: &mut Request, types: &Types) -> Result<Prepared, Refusal> {
+pub async fn read<A: Application>(
+    request: &mut Request,
+    app: &A,
+    documents: &Documents<A::Reading>,
+) -> Result<Prepared<A::Reading>, Refusal> {
     match *request.method() {
         Method::GET => {
             let parameters = from_query(request.uri().query().unwrap_or_default())?;
-            prepare(parameters, true, types)
+            prepare(parameters, true, app, documents)
         }
         Method::POST => {
             check_content(request.headers())?;
-            prepare(from_json(&body::read(request).await?, "The body")?, false, types)
+            prepare(from_json(&body::read(request).await?, "The body")?, false, app, documents)
         }
         _ => Err(Refusal::method(ALLOW)),
     }
@@ -218,7 +183,12 @@ fn object(value: Option<Value>, name: &str) -> Result<Map<String, Value>, Refusa
     }
 }
 
-pub fn prepare(parameters: Parameters, by_get: bool, types: &Types) -> Result<Prepared, Refusal> {
+pub fn prepare<A: Application>(
+    parameters: Parameters,
+    by_get: bool,
+    app: &A,
+    documents: &Documents<A::Reading>,
+) -> Result<Prepared<A::Reading>, Refusal> {
     let Parameters { query, operation_name, variables } = parameters;
     if query.is_empty() {
         return Err(Refusal::bad_request("The query is missing"));
@@ -227,9 +197,8 @@ pub fn prepare(parameters: Parameters, by_get: bool, types: &Types) -> Result<Pr
     if query.contains('\0') || query.contains("\\u0000") || query.contains(UPLOAD_MARK) {
         return Err(Refusal::bad_request("query: a text holds U+0000 or the mark of an upload"));
     }
-    let document = parse(&query)?;
-    types.check(&document)?;
-    let selected = document::selected(&document, operation_name.as_deref());
+    let document = documents.find(&query, |parsed| app.read(parsed))?;
+    let selected = document::selected(&document.parsed, operation_name.as_deref());
     let kind = selected.map(|(_, operation)| operation.ty);
     match kind {
         Some(OperationType::Mutation) if by_get => {
@@ -247,25 +216,8 @@ pub fn prepare(parameters: Parameters, by_get: bool, types: &Types) -> Result<Pr
     let operation = selected.and_then(|(name, _)| name).map(str::to_owned);
     let mut request = async_graphql::Request::new(query).variables(Variables::from_json(Value::Object(variables)));
     request.operation_name = operation_name;
-    request.set_parsed_query(document);
-    Ok(Prepared { request, is_mutation: kind == Some(OperationType::Mutation), operation, turn: None })
-}
-
-fn parse(query: &str) -> Result<ExecutableDocument, Refusal> {
-    let too_large = |error: TooLarge| Refusal::bad_document("DOCUMENT_TOO_LARGE", error.to_string());
-    document::check_text(query).map_err(too_large)?;
-    let document = parse_query(query).map_err(|error| {
-        let message = format!("The query cannot be parsed: {}", reason(&error.to_string()));
-        Refusal { locations: error.positions().collect(), ..Refusal::bad_document("GRAPHQL_PARSE_FAILED", message) }
-    })?;
-    document::measure(&document).map_err(too_large)?;
-    Ok(document)
-}
-
-/// The parser draws the line of the source and what it expected beneath; only the latter is passed on.
-fn reason(message: &str) -> String {
-    let expected = message.lines().rev().find_map(|line| line.trim_start().strip_prefix("= "));
-    shorten(expected.or_else(|| message.lines().next()).unwrap_or_default())
+    request.set_parsed_query(document.parsed.clone());
+    Ok(Prepared { request, document, is_mutation: kind == Some(OperationType::Mutation), operation, turn: None })
 }
 
 /// async-graphql would find out only when it runs the field that needs the variable.

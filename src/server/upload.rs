@@ -13,8 +13,9 @@ use poem::{
 use serde_json::{Map, Value};
 
 use super::{
-    body,
-    request::{self, Parameters, Prepared, Types},
+    Application, body,
+    known::Documents,
+    request::{self, Parameters, Prepared},
     response::Refusal,
 };
 use crate::scalar::Upload;
@@ -51,12 +52,16 @@ pub fn check(headers: &HeaderMap) -> Result<(), Refusal> {
 ///
 /// # Errors
 /// 400 for what is malformed, 413 for what is too large; as [`request::prepare`].
-pub async fn read(request: &mut Request, types: &Types) -> Result<Prepared, Refusal> {
+pub async fn read<A: Application>(
+    request: &mut Request,
+    app: &A,
+    documents: &Documents<A::Reading>,
+) -> Result<Prepared<A::Reading>, Refusal> {
     let content_type = request.header(header::CONTENT_TYPE).unwrap_or_default();
     let boundary = multer::parse_boundary(content_type).map_err(|_| malformed())?;
     let body = body::read(request).await?;
     let (parameters, file) = parse(body, boundary).await?;
-    let mut prepared = request::prepare(parameters, false, types)?;
+    let mut prepared = request::prepare(parameters, false, app, documents)?;
     if !prepared.is_mutation {
         return Err(Refusal::bad_request("A query is sent as application/json"));
     }

@@ -1,5 +1,7 @@
 //! viewer, user, users; and a person's links.
 
+use std::sync::Arc;
+
 use async_graphql::{ComplexObject, Context, ID, Object, OneofObject, Result};
 use chrono::{DateTime, Utc};
 use futures_util::FutureExt;
@@ -151,7 +153,7 @@ impl user::Model {
     }
 
     /// The institution that the person belongs to.
-    async fn institution(&self, ctx: &Context<'_>) -> Result<Option<institution::Model>> {
+    async fn institution(&self, ctx: &Context<'_>) -> Result<Option<Arc<institution::Model>>> {
         match self.institution_id {
             Some(id) => Ok(ctx.links()?.load_one(InstitutionById(id)).await?),
             None => Ok(None),
@@ -166,13 +168,13 @@ impl user::Model {
 
     /// The groups that the person belongs to, by name; at most 200.
     #[graphql(complexity = "GROUPS_OF_A_USER * child_complexity")]
-    async fn groups(&self, ctx: &Context<'_>) -> Result<Vec<group::Model>> {
+    async fn groups(&self, ctx: &Context<'_>) -> Result<Vec<Arc<group::Model>>> {
         groups(self, ctx, |_| true).await
     }
 
     /// The groups that the person owns, by name; at most 200.
     #[graphql(complexity = "GROUPS_OF_A_USER * child_complexity")]
-    async fn groups_owned(&self, ctx: &Context<'_>) -> Result<Vec<group::Model>> {
+    async fn groups_owned(&self, ctx: &Context<'_>) -> Result<Vec<Arc<group::Model>>> {
         groups(self, ctx, |role| role == GroupRole::Owner).await
     }
 
@@ -241,12 +243,16 @@ impl user::Model {
     }
 }
 
-async fn groups(person: &user::Model, ctx: &Context<'_>, is_meant: fn(GroupRole) -> bool) -> Result<Vec<group::Model>> {
+async fn groups(
+    person: &user::Model,
+    ctx: &Context<'_>,
+    is_meant: fn(GroupRole) -> bool,
+) -> Result<Vec<Arc<group::Model>>> {
     let links = ctx.links()?;
     let belongings = links.load_one(GroupsOfUser(person.id)).await?.unwrap_or_default();
     let meant = belongings.iter().filter(|belonging| is_meant(belonging.role));
     links.loader().show_groups(meant.clone().count())?;
-    Ok(meant.map(|belonging| belonging.group.clone()).collect())
+    Ok(meant.map(|belonging| Arc::clone(&belonging.group)).collect())
 }
 
 /// How many groups a person is taken to belong to when the cost of a document is measured.

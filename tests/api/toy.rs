@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
+use async_graphql::parser::types::ExecutableDocument;
 use async_graphql::{
     Context, Error, ErrorExtensions as _, InputObject, InputValueError, InputValueResult, Object, Request, Response,
     Scalar, ScalarType, Schema, Subscription, Value,
@@ -68,7 +69,11 @@ struct Toy {
 }
 
 impl Application for Toy {
-    async fn answer(&self, caller: Caller, query: Request) -> Result<Response, Refusal> {
+    type Reading = ();
+
+    fn read(&self, _: &ExecutableDocument) {}
+
+    async fn answer(&self, caller: Caller, query: Request, (): &()) -> Result<Response, Refusal> {
         match caller.token.as_deref() {
             Some("bad") => return Err(Refusal::unauthenticated()),
             Some("busy") => return Err(Refusal::overloaded(1)),
