@@ -1,7 +1,7 @@
 //! The first administrator, who comes from the command line.
 
 use async_graphql::MaybeUndefined;
-use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
 
 use crate::access::{Viewer, active_superusers};
 use crate::audit::{self, Entry};
@@ -23,7 +23,7 @@ use crate::user::{self as people, Welcome};
 /// # Errors
 /// Whatever the database says.
 pub async fn has_superuser(db: &Db) -> Result<bool, Error> {
-    Ok(user::Entity::find().filter(active_superusers()).count(db.read()).await? > 0)
+    Ok(user::Entity::find().filter(active_superusers()).one(db.read()).await?.is_some())
 }
 
 /// What an administrator administers.
