@@ -6,7 +6,7 @@ use roster::entity::user::{AdminRightsInput, Role, UserFields};
 use roster::entity::{site_access, user};
 use roster::scalar::{Id, now};
 use sea_orm::sea_query::{Condition, Expr};
-use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
+use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter};
 use serde_json::{Value, json};
 
 use crate::app::{App, Caller};
