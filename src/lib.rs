@@ -26,6 +26,7 @@
 //! - [`mail`] is written in the transaction that causes it, and sent after it; [`words`] are what is said to people in mails
 //!   and on pages, in each [`language`]
 //! - [`avatar`] makes pictures of files, and keeps them
+//! - [`word_index`] keeps the words that people are searched by, with each change of a person
 //! - [`loader`] has the links between tables, [`gather`] runs them, [`page`] reads a keyset page of any table,
 //!   [`columns`] only what is shown of a row; [`filter`] makes conditions of comparisons
 //! - [`password`] hashes apart from everything else, with a [`key`] that lies outside the database; [`db`] is SQLite or

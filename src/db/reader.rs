@@ -298,7 +298,9 @@ mod tests {
     fn limits_stand_in_the_text() {
         for backend in [DatabaseBackend::Sqlite, DatabaseBackend::Postgres] {
             let mut rows = Query::select();
-            rows.column(Alias::new("a$1")).from(Alias::new("t")).and_where(Expr::col(Alias::new("a$1")).eq("x LIMIT ?"));
+            rows.column(Alias::new("a$1"))
+                .from(Alias::new("t"))
+                .and_where(Expr::col(Alias::new("a$1")).eq("x LIMIT ?"));
             let unlimited = backend.build(&rows);
             assert_eq!(with_its_limits(unlimited.clone()), unlimited);
             let limited = with_its_limits(backend.build(rows.limit(51)));

@@ -88,7 +88,8 @@ fn slips(word: &str, count: usize) -> BTreeSet<String> {
 }
 
 fn without_one(text: &str) -> impl Iterator<Item = String> {
-    (0..text.chars().count()).map(|gone| text.chars().enumerate().filter(|(at, _)| *at != gone).map(|(_, c)| c).collect())
+    (0..text.chars().count())
+        .map(|gone| text.chars().enumerate().filter(|(at, _)| *at != gone).map(|(_, c)| c).collect())
 }
 
 #[cfg(test)]
@@ -105,7 +106,15 @@ mod tests {
 
     #[test]
     fn two_words_with_slips_have_a_key_in_common() {
-        for (typed, meant) in [("jonh", "john"), ("smyth", "smith"), ("ohn", "john"), ("jhon", "john"), ("katharrina", "katarina"), ("shmidtt", "schmidt"), ("mihcaeljon", "michaeljohn")] {
+        for (typed, meant) in [
+            ("jonh", "john"),
+            ("smyth", "smith"),
+            ("ohn", "john"),
+            ("jhon", "john"),
+            ("katharrina", "katarina"),
+            ("shmidtt", "schmidt"),
+            ("mihcaeljon", "michaeljohn"),
+        ] {
             let keys = of_word(meant);
             let is_found = slipped(typed).iter().any(|key| keys.contains(key));
             assert_eq!(is_found, typed.len() > 3, "{typed} {meant}");

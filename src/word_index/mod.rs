@@ -46,7 +46,8 @@ pub fn pieces(text: &str) -> impl Iterator<Item = &str> {
     std::iter::from_fn(move || {
         rest = rest.trim_start();
         let first = rest.chars().next()?;
-        let end = rest.char_indices().find(|(at, c)| *at > 0 && !is_one_run(first, *c)).map_or(rest.len(), |(at, _)| at);
+        let end =
+            rest.char_indices().find(|(at, c)| *at > 0 && !is_one_run(first, *c)).map_or(rest.len(), |(at, _)| at);
         let (piece, others) = rest.split_at_checked(end)?;
         rest = others;
         Some(piece)

@@ -201,7 +201,8 @@ async fn crowd_of_a_license(app: &App) -> (String, String) {
     } else {
         ("", "")
     };
-    let multiply = format!("{patience}{}; {}{end}", multiplied(app.db.is_postgres()), words_multiplied(app.db.is_postgres()));
+    let multiply =
+        format!("{patience}{}; {}{end}", multiplied(app.db.is_postgres()), words_multiplied(app.db.is_postgres()));
     app.db.write().execute_unprepared(&multiply).await.unwrap();
     (institution, group)
 }

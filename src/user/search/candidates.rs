@@ -115,7 +115,9 @@ pub async fn by_name(among: &Among<'_>, words: &[String]) -> Result<Vec<Candidat
             let mut known = Query::select();
             known.column(search_word::Column::Id).from(search_word::Entity);
             known.and_where(search_word::Column::Word.eq(word.as_str()));
-            parts.push(among.found_by(among.hits(search_hit::Column::WordId.into_expr().eq(SimpleExpr::from(known)), BY_NAME)));
+            parts.push(
+                among.found_by(among.hits(search_hit::Column::WordId.into_expr().eq(SimpleExpr::from(known)), BY_NAME)),
+            );
         }
         [long, short, ..] => {
             parts.push(among.people(last(long).add(first(short)), &by_last, BY_NAME));

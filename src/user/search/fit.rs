@@ -73,7 +73,11 @@ pub fn matched(search_key: &str, words: &[String]) -> Vec<UserSearchField> {
     for word in words {
         let with = |fits: fn(&str, &str) -> f64| lines(search_key).filter(move |(_, _, text)| fits(text, word) > 0.0);
         let found_in: Vec<_> = with(found).map(|(field, ..)| field).collect();
-        if found_in.is_empty() { fields.extend(with(slipped).map(|(field, ..)| field)) } else { fields.extend(found_in) }
+        if found_in.is_empty() {
+            fields.extend(with(slipped).map(|(field, ..)| field))
+        } else {
+            fields.extend(found_in)
+        }
     }
     fields.into_iter().collect()
 }
@@ -190,7 +194,10 @@ mod tests {
             (&["zoe", "q"], None),
         ] {
             let found = of(words);
-            assert!(found == expected || (found.unwrap_or(9.0) - expected.unwrap_or(9.0)).abs() < 1e-9, "{words:?}: {found:?}");
+            assert!(
+                found == expected || (found.unwrap_or(9.0) - expected.unwrap_or(9.0)).abs() < 1e-9,
+                "{words:?}: {found:?}"
+            );
         }
     }
 

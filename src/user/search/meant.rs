@@ -1,6 +1,8 @@
 //! Which words of the directory may be meant by what was typed.
 
-use sea_orm::sea_query::{Alias, Asterisk, Condition, Expr, ExprTrait, Func, Order, Query, SelectStatement, SimpleExpr, UnionType};
+use sea_orm::sea_query::{
+    Alias, Asterisk, Condition, Expr, ExprTrait, Func, Order, Query, SelectStatement, SimpleExpr, UnionType,
+};
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, QueryResult};
 
 use super::fit;

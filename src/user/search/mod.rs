@@ -177,7 +177,9 @@ impl Ranked {
         let score: i64 = score.parse().ok()?;
         let (own_last, own_first) = self.names();
         let own = (own_last, own_first, self.id);
-        let order = score.cmp(&points(self.score)).then_with(|| own.cmp(&(last.as_str(), first.as_str(), Id::parse(id).unwrap_or(self.id))));
+        let order = score
+            .cmp(&points(self.score))
+            .then_with(|| own.cmp(&(last.as_str(), first.as_str(), Id::parse(id).unwrap_or(self.id))));
         Some(order == Ordering::Greater)
     }
 }
