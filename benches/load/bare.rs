@@ -12,21 +12,16 @@ use anyhow::{Context as _, Result};
 use poem::http::{StatusCode, header};
 use poem::listener::TcpAcceptor;
 use poem::{Endpoint, Request, Response};
-use roster::db::{Db, Settings};
 use serde_json::Value;
 use tokio::net::TcpListener;
 use uuid::Uuid;
 
 use crate::directory::{Directory, Place, json_of};
 
-/// As many as Roster has where nothing is said.
-const CONNECTIONS: u32 = 4;
-
 /// Serves until there is no more to read from whoever started it.
 #[tokio::main]
 pub async fn serve(url: &str) -> Result<()> {
-    let settings = Settings { url: url.to_owned(), connections: CONNECTIONS };
-    let db = Db::connect(&settings).await?;
+    let bare = Bare(Arc::new(Directory::open(url).await?));
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     println!("Roster listens on http://{}/", listener.local_addr()?);
     let (ended, end) = tokio::sync::oneshot::channel();
@@ -35,7 +30,6 @@ pub async fn serve(url: &str) -> Result<()> {
         let _ = std::io::stdin().read_to_end(&mut Vec::new());
         let _ = ended.send(());
     });
-    let bare = Bare(Arc::new(Directory::of(db.read())));
     let server = poem::Server::new_with_acceptor(TcpAcceptor::from_tokio(listener)?);
     let ended = async {
         let _ = end.await;

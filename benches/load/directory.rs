@@ -1,10 +1,13 @@
 //! The directory by hand: one statement for each question, its rows as the JSON that Roster answers.
 
 use std::collections::HashMap;
+use std::str::FromStr;
 
 use anyhow::Result;
-use sea_orm::DatabaseConnection;
+use roster::db::is_postgres;
+use sea_orm::sqlx::postgres::PgPoolOptions;
 use sea_orm::sqlx::query::QueryAs;
+use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
 use sea_orm::sqlx::types::chrono::Utc;
 use sea_orm::sqlx::{AssertSqlSafe, PgPool, SqlitePool, query_as, query_scalar};
 use serde::Serialize;
@@ -96,11 +99,16 @@ pub struct Nodes<T> {
 }
 
 impl Directory {
-    pub fn of(db: &DatabaseConnection) -> Self {
-        match db.get_database_backend() {
-            sea_orm::DatabaseBackend::Postgres => Self::Postgres(db.get_postgres_connection_pool().clone()),
-            _ => Self::Sqlite(db.get_sqlite_connection_pool().clone()),
+    /// Connects as often as Roster does where nothing is said.
+    pub async fn open(url: &str) -> Result<Self> {
+        const CONNECTIONS: u32 = 4;
+        if is_postgres(url) {
+            let pool = PgPoolOptions::new().max_connections(CONNECTIONS).test_before_acquire(false);
+            return Ok(Self::Postgres(pool.connect(url).await?));
         }
+        let pool = SqlitePoolOptions::new().max_connections(CONNECTIONS).test_before_acquire(false);
+        let options = SqliteConnectOptions::from_str(url)?.pragma("query_only", "ON");
+        Ok(Self::Sqlite(pool.connect_with(options).await?))
     }
 
     /// The license of whoever holds a token.

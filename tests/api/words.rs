@@ -77,7 +77,7 @@ on_every_database! {
 
     async fn two_who_exchange_their_names_at_once_do_not_wait_for_each_other(app: App) {
         let chief = app.license_admin().await;
-        let ids: Vec<String> = join_all((0..4).map(|_| app.user())).await.iter().map(|user| user.id().to_string()).collect();
+        let ids: Vec<String> = join_all((0..4).map(|_| app.user())).await.iter().map(|user| user.id().clone()).collect();
         for round in 0..10 {
             let rename = |(n, id): (usize, &String)| chief.change("updateUser", "", json!({ "id": id, "lastName": format!("Swap{}", letters((n + round) % 4)) })).boxed();
             join_all(ids.iter().enumerate().map(rename)).await;

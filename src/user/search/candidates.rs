@@ -202,7 +202,7 @@ fn both(among: &Among<'_>, mut people: SelectStatement, other: &Meant) -> Select
 /// Those whose first and last name are words that the pieces may mean.
 fn named(among: &Among<'_>, meant: &[&Meant]) -> SelectStatement {
     let words = meant.iter().flat_map(|meant| meant.words.iter().take(NAMES));
-    let words: Vec<String> = words.map(|word| word.word.clone()).collect();
+    let words: Vec<String> = words.map(|word| word.text.clone()).collect();
     let is_one = |column| any_of(among.backend(), column, words.clone());
     let named = Condition::all().add(is_one(Column::LastNameKey)).add(is_one(Column::FirstNameKey));
     among.people(named, &[Column::LastNameKey, Column::FirstNameKey, Column::Id], among.most())

@@ -74,9 +74,9 @@ pub fn matched(search_key: &str, words: &[String]) -> Vec<UserSearchField> {
         let with = |fits: fn(&str, &str) -> f64| lines(search_key).filter(move |(_, _, text)| fits(text, word) > 0.0);
         let found_in: Vec<_> = with(found).map(|(field, ..)| field).collect();
         if found_in.is_empty() {
-            fields.extend(with(slipped).map(|(field, ..)| field))
+            fields.extend(with(slipped).map(|(field, ..)| field));
         } else {
-            fields.extend(found_in)
+            fields.extend(found_in);
         }
     }
     fields.into_iter().collect()

@@ -25,7 +25,7 @@ pub const MANY: u64 = 201;
 #[derive(Clone, Debug)]
 pub struct Word {
     pub id: i32,
-    pub word: String,
+    pub text: String,
     /// How many people have it, up to [`MANY`].
     pub people: u64,
     /// The nearest first: the word itself, what begins so, what has it inside, what it is but for slips.
@@ -98,21 +98,21 @@ pub async fn meant(db: &Db, license_id: Option<Id>, words: &[String]) -> Result<
     }
     for (meant, [begin, inside, slipped]) in meant.iter_mut().zip(counts) {
         meant.is_all = begin < WORDS && inside < WORDS && slipped < SLIPPED_WORDS;
-        meant.words.sort_by(|a, b| (a.nearness, &a.word).cmp(&(b.nearness, &b.word)));
+        meant.words.sort_by(|a, b| (a.nearness, &a.text).cmp(&(b.nearness, &b.text)));
     }
     Ok(meant)
 }
 
 fn word(row: &QueryResult, kind: i32, piece: &str) -> Result<Option<Word>, DbErr> {
-    let word: String = row.try_get("", "word")?;
+    let text: String = row.try_get("", "word")?;
     let nearness = match kind {
-        0 => Some((Found::Begins, word.chars().count(), false)),
+        0 => Some((Found::Begins, text.chars().count(), false)),
         1 => Some((Found::Inside, 0, false)),
-        _ => fit::slips(&word, piece).map(|slips| (Found::Slipped, slips, word.chars().next() != piece.chars().next())),
+        _ => fit::slips(&text, piece).map(|slips| (Found::Slipped, slips, text.chars().next() != piece.chars().next())),
     };
     let people: i64 = row.try_get("", "people")?;
     let id = row.try_get("", "id")?;
-    Ok(nearness.map(|nearness| Word { id, word, people: u64::try_from(people).unwrap_or_default(), nearness }))
+    Ok(nearness.map(|nearness| Word { id, text, people: u64::try_from(people).unwrap_or_default(), nearness }))
 }
 
 /// The words that begin with a piece, that have it inside, and that it may be but for slips.
