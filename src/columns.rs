@@ -5,9 +5,10 @@ use std::sync::{Arc, OnceLock};
 
 use async_graphql::Positioned;
 use async_graphql::parser::types::{ExecutableDocument, Selection, SelectionSet};
+use sea_orm::sqlx::Row;
 use sea_orm::{
-    ColumnTrait, ColumnType, DbErr, EntityTrait, IdenStatic, Iterable, ModelTrait, QueryResult, QuerySelect, Select,
-    Value,
+    ColumnTrait, ColumnType, DbErr, EntityTrait, IdenStatic, Iterable, ModelTrait, QueryResult, QuerySelect,
+    RuntimeErr, Select, Value,
 };
 use uuid::Uuid;
 
@@ -205,6 +206,22 @@ impl<E: Shown> Columns<E> {
     }
 }
 
+/// A value of a row of either database. SeaORM makes an error of each null first, and then nothing of the error.
+macro_rules! decoded {
+    ($kind:expr, $row:expr, $index:expr) => {
+        match $kind {
+            Kind::Text => $row.try_get($index).map(Value::String),
+            Kind::Uuid => $row.try_get($index).map(Value::Uuid),
+            Kind::Boolean => $row.try_get($index).map(Value::Bool),
+            Kind::Integer => $row.try_get($index).map(Value::Int),
+            Kind::BigInteger => $row.try_get($index).map(Value::BigInt),
+            Kind::Bytes => $row.try_get($index).map(Value::Bytes),
+            Kind::Date => $row.try_get($index).map(Value::ChronoDate),
+            Kind::Instant => $row.try_get($index).map(Value::ChronoDateTimeUtc),
+        }
+    };
+}
+
 /// What kind of value a column holds.
 #[derive(Clone, Copy)]
 enum Kind {
@@ -233,16 +250,12 @@ impl Kind {
     }
 
     fn value(self, row: &QueryResult, index: usize) -> Result<Value, DbErr> {
-        Ok(match self {
-            Self::Text => Value::String(row.try_get_by_index(index)?),
-            Self::Uuid => Value::Uuid(row.try_get_by_index(index)?),
-            Self::Boolean => Value::Bool(row.try_get_by_index(index)?),
-            Self::Integer => Value::Int(row.try_get_by_index(index)?),
-            Self::BigInteger => Value::BigInt(row.try_get_by_index(index)?),
-            Self::Bytes => Value::Bytes(row.try_get_by_index(index)?),
-            Self::Date => Value::ChronoDate(row.try_get_by_index(index)?),
-            Self::Instant => Value::ChronoDateTimeUtc(row.try_get_by_index(index)?),
-        })
+        let value = match (row.try_as_sqlite_row(), row.try_as_pg_row()) {
+            (Some(row), _) => decoded!(self, row, index),
+            (_, Some(row)) => decoded!(self, row, index),
+            _ => return Err(DbErr::Type("a row of another database".to_owned())),
+        };
+        value.map_err(|error| DbErr::Query(RuntimeErr::SqlxError(error.into())))
     }
 }
 

@@ -52,6 +52,9 @@ pub fn fold(text: &str) -> String {
     folded
 }
 
+/// How many characters another way to write a name has at most: some signs are many letters in another script.
+const LONGEST_SPELLING: usize = 100;
+
 /// How a name may be written beside [`fold`], each way folded: umlauts spelt out (`Müller` is also `mueller`), other scripts in Latin
 /// letters (`Щербакова` is also `shcherbakova`), and what has several parts in one (`O'Brien` is also `obrien`).
 #[must_use]
@@ -74,6 +77,7 @@ pub fn spellings(name: &str) -> Vec<String> {
     }
     let mut others: Vec<String> = Vec::new();
     for way in ways.into_iter().skip(1) {
+        let way: String = way.chars().take(LONGEST_SPELLING).collect();
         if !way.is_empty() && way != folded && !others.contains(&way) {
             others.push(way);
         }

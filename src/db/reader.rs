@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::TryStreamExt;
 use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection};
@@ -21,6 +21,8 @@ use tokio::time::timeout;
 use super::{ACQUIRE_TIMEOUT, Meter};
 
 const LIMIT: &str = " LIMIT ";
+/// How long a connection may lie unused.
+const LONGEST_IDLE: Duration = Duration::from_mins(10);
 
 /// A handle to the connections that only read; cheap to clone.
 #[derive(Clone)]
@@ -106,8 +108,8 @@ struct Connections<C: Connection> {
     options: C::Options,
     /// For each connection that there may be.
     places: Arc<Semaphore>,
-    /// Those that nobody uses.
-    idle: Mutex<Vec<C>>,
+    /// Those that nobody uses, since when, the last one last.
+    idle: Mutex<Vec<(C, Instant)>>,
 }
 
 impl<C: Connection + 'static> Connections<C> {
@@ -116,13 +118,13 @@ impl<C: Connection + 'static> Connections<C> {
         Arc::new(Self { options, places, idle: Mutex::default() })
     }
 
-    fn idle(&self) -> MutexGuard<'_, Vec<C>> {
+    fn idle(&self) -> MutexGuard<'_, Vec<(C, Instant)>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn keep(&self, connection: C) {
         if !self.places.is_closed() {
-            self.idle().push(connection);
+            self.idle().push((connection, Instant::now()));
         }
     }
 
@@ -137,8 +139,9 @@ impl<C: Connection + 'static> Connections<C> {
         };
         let kept = self.idle().pop();
         let connection = match kept {
-            Some(connection) => connection,
-            None => timeout(ACQUIRE_TIMEOUT, self.options.connect())
+            Some((connection, since)) if since.elapsed() < LONGEST_IDLE => connection,
+            // Whatever lies between may have forgotten it.
+            _ => timeout(ACQUIRE_TIMEOUT, self.options.connect())
                 .await
                 .map_err(timed_out)?
                 .map_err(|error| DbErr::Conn(RuntimeErr::SqlxError(error.into())))?,
@@ -149,7 +152,7 @@ impl<C: Connection + 'static> Connections<C> {
     async fn close(&self) {
         self.places.close();
         let idle = std::mem::take(&mut *self.idle());
-        for connection in idle {
+        for (connection, _) in idle {
             if let Err(error) = connection.close().await {
                 tracing::debug!(%error, "a connection did not close in good order");
             }
@@ -234,7 +237,8 @@ fn limits_written(sql: &str, values: &Values) -> Option<(String, Values)> {
         let number = after.split(|c: char| !c.is_ascii_digit()).next()?;
         rest = after.get(number.len()..)?;
         let (place, value) = given.next()?;
-        if sign == '$' && number.parse() != Ok(place + 1) {
+        let is_in_turn = if sign == '$' { number.parse() == Ok(place + 1) } else { number.is_empty() };
+        if !is_in_turn {
             return None;
         }
         match value {
@@ -280,8 +284,10 @@ impl<C: Connection + 'static> Drop for Lent<C> {
         // Its caller has gone, or it failed: it is of use again if it still answers.
         let (from, place) = (Arc::clone(&self.from), self.place.take());
         tokio::spawn(async move {
-            if connection.ping().await.is_ok() {
-                from.keep(connection);
+            match timeout(ACQUIRE_TIMEOUT, connection.ping()).await {
+                Ok(Ok(())) => from.keep(connection),
+                // Neither do the others, if the database was started again.
+                _ => from.idle().clear(),
             }
             drop(place);
         });

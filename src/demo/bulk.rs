@@ -26,7 +26,7 @@ const TABLE: &str = "indexes_put_off";
 const HASTY: &str = "PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 16384; PRAGMA cache_size = -32768; \
     PRAGMA temp_store = FILE";
 /// As it was before.
-const CAREFUL: &str = "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 1000; PRAGMA cache_size = -8192; \
+const CAREFUL: &str = "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 1000; PRAGMA cache_size = -4096; \
     PRAGMA temp_store = MEMORY";
 
 /// An index that was put off.

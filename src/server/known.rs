@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_graphql::parser::{
     parse_query, parse_schema,
-    types::{BaseType, ExecutableDocument, Type, TypeSystemDefinition},
+    types::{BaseType, ExecutableDocument, OperationType, Type, TypeSystemDefinition},
 };
 
 use super::{
@@ -61,11 +61,17 @@ impl<R> Documents<R> {
         let parsed = parse(text)?;
         self.types.check(&parsed)?;
         let new = Arc::new(Document { reading: read(&parsed), parsed });
-        if text.len() <= LONGEST {
+        if text.len() <= LONGEST && !may_hold_secret(text, &new.parsed) {
             self.kept.lock().unwrap_or_else(PoisonError::into_inner).keep(text.to_owned(), Arc::clone(&new));
         }
         Ok(new)
     }
+}
+
+/// Whether a password may stand in a document itself: nothing of one is kept.
+fn may_hold_secret(text: &str, document: &ExecutableDocument) -> bool {
+    let mut operations = document.operations.iter();
+    text.contains('"') && operations.any(|(_, operation)| operation.node.ty == OperationType::Mutation)
 }
 
 impl<R> Kept<R> {
@@ -168,9 +174,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_refused_is_not_kept() {
+    fn what_is_refused_or_may_hold_a_password_is_not_kept() {
         let documents = documents();
         let deep = format!("{}a{}", "{ a ".repeat(20), "}".repeat(20));
+        documents.find("mutation { a(password: \"seven-brass-otters\") }", |_| 0).ok().unwrap();
         for refused in ["{ a", "query($a: Nothing) { a }", deep.as_str()] {
             assert!(documents.find(refused, |_| 0).is_err(), "{refused}");
         }

@@ -24,6 +24,8 @@ use crate::word_index;
 const DEEPEST: usize = 5;
 /// So many letters in a row are few people's, more often than not; a digit tells as much as two of them.
 const LEAST_TELLING: usize = 3;
+/// Of addresses, shorter pieces are everybody's, as `com` and `org` are.
+const LEAST_TELLING_OF_ADDRESS: usize = 4;
 
 /// People who meet a filter.
 pub struct Wanted {
@@ -280,7 +282,7 @@ impl Asked<'_> {
         }
         let telling = |piece: &str| piece.chars().map(|c| if c.is_numeric() { 2 } else { 1 }).sum::<usize>();
         let piece = word_index::pieces(&part).max_by_key(|piece| telling(piece))?;
-        let tells = telling(piece) >= LEAST_TELLING;
+        let tells = telling(piece) >= if is_address { LEAST_TELLING_OF_ADDRESS } else { LEAST_TELLING };
         tells.then(|| word_index::of_people_with(piece, self.viewer.license_of_lists()).into_condition())
     }
 

@@ -85,15 +85,29 @@ async fn look_up(
     Ok(known)
 }
 
-/// Enters words that are not known yet, with their keys.
+/// Enters words that are not known yet, with their keys. What somebody else enters at the same moment is looked up, and may be
+/// forgotten again until then.
 async fn learn(
     transaction: &DatabaseTransaction,
     words: impl Iterator<Item = &str>,
     known: &mut BTreeMap<String, i32>,
 ) -> Result<(), DbErr> {
-    let new: BTreeSet<&str> = words.filter(|word| !known.contains_key(*word)).collect();
-    let mut learnt: BTreeMap<String, i32> = BTreeMap::new();
-    for words in new.iter().copied().collect::<Vec<_>>().chunks(ROWS_AT_ONCE) {
+    let mut missing: BTreeSet<&str> = words.filter(|word| !known.contains_key(*word)).collect();
+    while !missing.is_empty() {
+        known.extend(enter(transaction, &missing).await?);
+        missing.retain(|word| !known.contains_key(*word));
+        if !missing.is_empty() {
+            known.extend(look_up(transaction, &missing, LockType::KeyShare).await?);
+            missing.retain(|word| !known.contains_key(*word));
+        }
+    }
+    Ok(())
+}
+
+/// Enters those of the words that nobody has entered, with their keys; returns them with their ids.
+async fn enter(transaction: &DatabaseTransaction, words: &BTreeSet<&str>) -> Result<BTreeMap<String, i32>, DbErr> {
+    let mut entered: BTreeMap<String, i32> = BTreeMap::new();
+    for words in words.iter().copied().collect::<Vec<_>>().chunks(ROWS_AT_ONCE) {
         let rows = words.iter().map(|word| search_word::ActiveModel {
             id: ActiveValue::NotSet,
             word: ActiveValue::Set((*word).to_owned()),
@@ -102,21 +116,15 @@ async fn learn(
         let mut insert = QueryTrait::into_query(search_word::Entity::insert_many(rows).on_conflict(unless_known));
         insert.returning(Query::returning().columns([search_word::Column::Id, search_word::Column::Word]));
         for row in transaction.query_all(&insert).await? {
-            learnt.insert(row.try_get("", "word")?, row.try_get("", "id")?);
+            entered.insert(row.try_get("", "word")?, row.try_get("", "id")?);
         }
     }
-    let keys: Vec<search_key::Model> = learnt.iter().flat_map(|(word, id)| rows_of(word, *id)).collect();
+    let keys: Vec<search_key::Model> = entered.iter().flat_map(|(word, id)| rows_of(word, *id)).collect();
     for rows in keys.chunks(ROWS_AT_ONCE) {
         let rows = rows.iter().cloned().map(IntoActiveModel::into_active_model);
         search_key::Entity::insert_many(rows).exec_without_returning(transaction).await?;
     }
-    let others: BTreeSet<&str> = new.into_iter().filter(|word| !learnt.contains_key(*word)).collect();
-    known.extend(learnt);
-    if !others.is_empty() {
-        // Somebody else has entered them in the meantime.
-        known.extend(look_up(transaction, &others, LockType::KeyShare).await?);
-    }
-    Ok(())
+    Ok(entered)
 }
 
 fn rows_of(word: &str, word_id: i32) -> impl Iterator<Item = search_key::Model> {

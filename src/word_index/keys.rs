@@ -14,6 +14,8 @@ const INSIDE: char = '*';
 const SLIPPED: char = '~';
 /// How many characters of a word a key has.
 const LONGEST: usize = 24;
+/// What is inside of a word is found if it begins within so many letters.
+const LETTERS: usize = 64;
 /// Slips are looked for in so many letters from the beginning, as in the algorithm `SymSpell`: more than two slips long, so that two
 /// words that differ by two at most have a form in common.
 const SLIPS_WITHIN: usize = 7;
@@ -61,7 +63,9 @@ pub fn slipped(piece: &str) -> Vec<String> {
 /// Every key of a word.
 pub(super) fn of_word(word: &str) -> BTreeSet<String> {
     let mut keys = BTreeSet::from([key(BEGIN, word)]);
-    keys.extend(word.char_indices().skip(1).filter_map(|(at, _)| word.get(at..)).map(|rest| key(INSIDE, rest)));
+    keys.extend(
+        word.char_indices().take(LETTERS).skip(1).filter_map(|(at, _)| word.get(at..)).map(|rest| key(INSIDE, rest)),
+    );
     for run in pieces(word).filter(|run| run.chars().all(char::is_alphabetic)) {
         let slipped = match run.chars().count() {
             0..=2 => continue,

@@ -1,7 +1,7 @@
 //! Searching people.
 
 use async_graphql::MaybeUndefined::{Undefined, Value as Given};
-use roster::entity::user::UserFields;
+use roster::entity::user::{self, UserFields};
 use serde_json::{Value, json};
 
 use crate::app::{App, Caller};
@@ -34,6 +34,11 @@ fn with(field: &str, value: &str) -> UserFields {
         _ => fields.position = value,
     }
     fields
+}
+
+/// A number in letters.
+fn text_of(number: usize) -> String {
+    number.to_string().bytes().map(|digit| char::from(digit - b'0' + b'b')).collect()
 }
 
 async fn check(app: &App, names: &[(&str, &str)], cases: &[(&str, &[&str])]) {
@@ -158,6 +163,50 @@ on_every_database! {
         assert_eq!(found(&chief, "pqrs").await, [""; 0]);
         chief.change("setActive", "", json!({ "id": ada.id.0, "active": false })).await;
         assert_eq!(found(&chief, "evaxyz").await, [""; 0]);
+    }
+
+    async fn whoever_is_inactive_or_filtered_out_takes_nobodys_place(app: App) {
+        let chief = app.license_admin().await;
+        let domain = |mut person: user::Model, active: bool| {
+            person.email = Some(format!("{}@hospital.example", person.id.0));
+            person.is_active = active;
+            person.derive_rest();
+            person
+        };
+        let gone = (0..300).map(|n| domain(crowd::model(app.license, "Gone", &format!("Before {n}")), false));
+        let here = (0..30).map(|n| domain(crowd::model(app.license, "Here", &format!("Garcia {n}")), true));
+        let mut people: Vec<user::Model> = gone.chain(here).collect();
+        people.last_mut().unwrap().position = Some("Librarian".to_owned());
+        people.iter_mut().for_each(user::Model::derive_rest);
+        crowd::store(&app, people).await;
+        for query in ["hospital", "ospital", "hopsital", "garzia", "hospital garcia", "heer garzia"] {
+            assert_eq!(found(&chief, query).await.len(), 30, "{query}");
+            let document = "query ($query: String!) { searchUsers(query: $query, filter: { position: { eq: \"librarian\" } }) { totalCount nodes { lastName } } }";
+            let data = chief.data(document, json!({ "query": query })).await["searchUsers"].clone();
+            assert_eq!(data, json!({ "totalCount": 1, "nodes": [{ "lastName": "Garcia 29" }] }), "{query}");
+        }
+    }
+
+    async fn a_login_is_found_though_very_many_have_such_a_name(app: App) {
+        let user = app.user().await;
+        let many: Vec<(String, String)> = (0..150).map(|n| ("Zora".to_owned(), format!("Many {n}"))).collect();
+        crowd::people(&app, &many.iter().map(|(first, last)| (first.as_str(), last.as_str())).collect::<Vec<_>>()).await;
+        app.create("Quill", app.license, with("username", "zora"), Undefined).await;
+        app.create("Wren", app.license, with("email", "zora@wren.example"), Undefined).await;
+        assert!(found(&user, "zora").await.contains(&"Quill Tester".to_owned()));
+        assert_eq!(found(&user, "ZORA@wren.example").await, ["Wren Tester"]);
+        assert_eq!(found(&user, "zora@wern.example").await, ["Wren Tester"], "a slip in an address");
+    }
+
+    async fn the_words_of_another_license_take_nobodys_place(app: App) {
+        let (user, stranger) = (app.user().await, app.stranger().await);
+        let many: Vec<user::Model> = (0..120).map(|n| crowd::model(app.license, &format!("Quo{}", text_of(n)), "Common")).collect();
+        crowd::store(&app, many).await;
+        app.create("Quozzz", app.other_license, UserFields::default(), Undefined).await;
+        for query in ["quozzz", "quozz", "uozzz", "quozxz", "zzz"] {
+            assert_eq!(found(&stranger, query).await, ["Quozzz Tester"], "{query}");
+            assert!(!found(&user, query).await.contains(&"Quozzz Tester".to_owned()), "{query}");
+        }
     }
 
     async fn a_search_ends_at_the_license(app: App) {

@@ -33,6 +33,13 @@ pub async fn check(app: &App) {
     let found: BTreeSet<i32> = keys.iter().filter(|key| key.key.starts_with('^')).map(|key| key.word_id).collect();
     assert_eq!(found, held);
     assert!(keys.iter().all(|key| held.contains(&key.word_id)));
+    for word in &words {
+        let of_word =
+            |kind: char| keys.iter().filter(|key| key.word_id == word.id && key.key.starts_with(kind)).count();
+        assert_eq!(of_word('*'), word.word.chars().count().min(64) - 1, "{}", word.word);
+        let is_long = word.word.chars().all(char::is_alphabetic) && word.word.chars().count() > 2;
+        assert!(!is_long || of_word('~') > 1, "{}", word.word);
+    }
 }
 
 on_every_database! {

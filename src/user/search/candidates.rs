@@ -8,12 +8,12 @@ use sea_orm::{
     QuerySelect, QueryTrait,
 };
 
-use super::meant::{MANY, Meant, Word};
+use super::meant::{MANY, Meant};
 use crate::db::Db;
 use crate::entity::user::{self, Column};
 use crate::entity::{search_hit, search_word};
 use crate::scalar::Id;
-use crate::sql::{any_of, has_one, starts_with};
+use crate::sql::{any_of, contains, has_one, starts_with};
 use crate::word_index;
 
 /// How many people are read by the beginning of a name.
@@ -22,10 +22,12 @@ const BY_NAME: u64 = 100;
 const BY_WORDS: u64 = 200;
 /// The same where a filter will drop most of them.
 const BY_WORDS_NARROWED: u64 = 1_000;
-/// Among how many of those who have one common word it is looked who has another.
-const BOTH: u64 = 3_000;
-/// How many of the words that a piece may mean are taken for whole names.
-const NAMES: usize = 8;
+/// For each who is read so many may be looked at who are not seen: inactive, or not what the filter wants.
+const UNSEEN: u64 = 5;
+/// Among how many of those who have one common word it is looked who has the others.
+const TOGETHER: u64 = 3_000;
+/// How many of the words that a piece may mean are taken where pieces are looked at together.
+const NEAREST: usize = 8;
 
 /// Among whom is searched.
 pub struct Among<'a> {
@@ -58,13 +60,14 @@ impl Among<'_> {
 
     /// Those of the people seen whom a statement for their ids finds.
     fn found_by(&self, ids: SelectStatement) -> SelectStatement {
-        self.people(Column::Id.in_subquery(ids).into_condition(), &[], self.most())
+        self.people(Column::Id.in_subquery(ids).into_condition(), &[Column::Id], self.most())
     }
 
-    /// Who has one of the words, of whom it looks at so many.
-    fn hits(&self, words: impl Into<SimpleExpr>, limit: u64) -> SelectStatement {
+    /// Who has one of the words; more of them than are read, for not all of them are seen.
+    fn hits(&self, words: impl Into<SimpleExpr>) -> SelectStatement {
         let mut hits = Query::select();
-        hits.column(search_hit::Column::UserId).from(search_hit::Entity).and_where(words.into()).limit(limit);
+        hits.column(search_hit::Column::UserId).from(search_hit::Entity).and_where(words.into());
+        hits.limit(self.most() * UNSEEN);
         hits.and_where_option(self.of_license());
         hits.order_by(search_hit::Column::License, Order::Asc);
         hits.order_by(search_hit::Column::UserId, Order::Asc).to_owned()
@@ -115,17 +118,19 @@ pub async fn by_name(among: &Among<'_>, words: &[String]) -> Result<Vec<Candidat
             let mut known = Query::select();
             known.column(search_word::Column::Id).from(search_word::Entity);
             known.and_where(search_word::Column::Word.eq(word.as_str()));
-            parts.push(
-                among.found_by(among.hits(search_hit::Column::WordId.into_expr().eq(SimpleExpr::from(known)), BY_NAME)),
-            );
-        }
-        [long, short, ..] => {
-            parts.push(among.people(last(long).add(first(short)), &by_last, BY_NAME));
-            if among.license_id.is_some() {
-                parts.push(among.people(first(long).add(last(short)), &by_first, BY_NAME));
-            } else {
-                parts.push(among.people(last(short).add(first(long)), &by_last, BY_NAME));
+            parts.push(among.found_by(among.hits(search_hit::Column::WordId.into_expr().eq(SimpleExpr::from(known)))));
+            for login in [Column::UsernameKey, Column::EmailKey] {
+                parts.push(among.people(login.eq(word.as_str()).into_condition(), &[], BY_NAME));
             }
+        }
+        [long, short, others @ ..] => {
+            let key = || Expr::col(Column::SearchKey.as_column_ref());
+            let has = |word: &&String| contains(key(), word, among.db.is_postgres());
+            let others = others.iter().map(has).fold(Condition::all(), Condition::add);
+            parts.push(among.people(last(long).add(first(short)).add(others.clone()), &by_last, BY_NAME));
+            let turned = first(long).add(last(short)).add(others);
+            let order = if among.license_id.is_some() { &by_first } else { &by_last };
+            parts.push(among.people(turned, order, BY_NAME));
         }
         [] => {}
     }
@@ -146,9 +151,9 @@ pub async fn by_words(among: &Among<'_>, words: &[String], meant: &[Meant]) -> R
     }
     if meant.iter().all(|meant| !meant.words.is_empty()) {
         let mut meant: Vec<&Meant> = meant.iter().collect();
-        meant.sort_by_key(|meant| meant.people());
+        meant.sort_by_key(|meant| meant.rarity());
         if let [rarest, others @ ..] = meant.as_slice() {
-            parts.extend(having(among, rarest, others.first().copied()));
+            parts.extend(having(among, rarest, others));
             if !others.is_empty() && rarest.people() >= MANY {
                 parts.push(named(among, &meant));
             }
@@ -157,57 +162,54 @@ pub async fn by_words(among: &Among<'_>, words: &[String], meant: &[Meant]) -> R
     among.read(parts).await
 }
 
-/// Those who have the nearest words that a piece may mean, as many as are read. Of a word that too many have, those who also
-/// have what another piece may mean.
-fn having(among: &Among<'_>, meant: &Meant, other: Option<&Meant>) -> Vec<SelectStatement> {
+/// Those who have the words that a piece may mean, as many as are read, the nearest words first. Of the nearest that too many have,
+/// those who also have what each of the others may mean.
+fn having(among: &Among<'_>, meant: &Meant, others: &[&Meant]) -> Vec<SelectStatement> {
     let mut left = among.most();
     let mut whole = Vec::new();
     let mut common = None;
     for word in &meant.words {
-        if word.people > left || word.people >= MANY {
-            common = Some(word);
-            break;
+        if word.people >= MANY {
+            common = common.or(Some(word));
+        } else if word.people <= left {
+            left -= word.people;
+            whole.push(word.id);
         }
-        left -= word.people;
-        whole.push(word.id);
     }
     let mut parts = Vec::new();
     if !whole.is_empty() {
-        parts.push(among.found_by(among.hits(among.any_word(whole), among.most())));
+        parts.push(among.found_by(among.hits(among.any_word(whole))));
     }
     if let Some(common) = common {
-        let has_common = search_hit::Column::WordId.eq(common.id);
-        parts.push(among.found_by(match other {
-            None => among.hits(has_common, among.most()),
-            Some(other) => both(among, among.hits(has_common, BOTH), other),
-        }));
+        let hits = among.hits(search_hit::Column::WordId.eq(common.id));
+        parts.push(among.found_by(if others.is_empty() { hits } else { all(among, hits, others) }));
     }
     parts
 }
 
-/// Those of the people of a statement who also have what a piece may mean.
-fn both(among: &Among<'_>, mut people: SelectStatement, other: &Meant) -> SelectStatement {
+/// Those of the people of a statement who also have what each piece may mean.
+fn all(among: &Among<'_>, mut people: SelectStatement, others: &[&Meant]) -> SelectStatement {
     let one = |column: search_hit::Column| (Alias::new("one"), column);
-    let mut has = Query::select();
-    has.expr(Expr::val(1)).from(search_hit::Entity).and_where(among.any_word(nearest(other)));
-    for column in [search_hit::Column::License, search_hit::Column::UserId] {
-        has.and_where(column.into_expr().equals(one(column)));
+    people.column(search_hit::Column::License).limit(TOGETHER);
+    let mut all = Query::select();
+    all.column(one(search_hit::Column::UserId)).from_subquery(people, Alias::new("one"));
+    for other in others {
+        let words = other.words.iter().take(NEAREST).map(|word| word.id).collect();
+        let mut has = Query::select();
+        has.expr(Expr::val(1)).from(search_hit::Entity).and_where(among.any_word(words));
+        for column in [search_hit::Column::License, search_hit::Column::UserId] {
+            has.and_where(column.into_expr().equals(one(column)));
+        }
+        all.and_where(has_one(has));
     }
-    let mut both = Query::select();
-    people.column(search_hit::Column::License);
-    both.column(one(search_hit::Column::UserId)).from_subquery(people, Alias::new("one"));
-    both.and_where(has_one(has)).order_by(one(search_hit::Column::UserId), Order::Asc).limit(among.most()).to_owned()
+    all.order_by(one(search_hit::Column::UserId), Order::Asc).limit(among.most()).to_owned()
 }
 
 /// Those whose first and last name are words that the pieces may mean.
 fn named(among: &Among<'_>, meant: &[&Meant]) -> SelectStatement {
-    let words = meant.iter().flat_map(|meant| meant.words.iter().take(NAMES));
+    let words = meant.iter().flat_map(|meant| meant.words.iter().take(NEAREST));
     let words: Vec<String> = words.map(|word| word.text.clone()).collect();
     let is_one = |column| any_of(among.backend(), column, words.clone());
     let named = Condition::all().add(is_one(Column::LastNameKey)).add(is_one(Column::FirstNameKey));
     among.people(named, &[Column::LastNameKey, Column::FirstNameKey, Column::Id], among.most())
-}
-
-fn nearest(meant: &Meant) -> Vec<i32> {
-    meant.words.iter().take(NAMES).map(|word: &Word| word.id).collect()
 }

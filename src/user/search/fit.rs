@@ -119,7 +119,11 @@ fn slipped(text: &str, word: &str) -> f64 {
     }
     let parts = text.split(|c: char| c.is_whitespace() || c == '@');
     let runs = text.split(|c: char| !c.is_alphanumeric());
-    parts.chain(runs).map(|part| slips_fit(part, word, letters, allowed)).fold(0.0, f64::max)
+    parts
+        .chain(text.split_whitespace())
+        .chain(runs)
+        .map(|part| slips_fit(part, word, letters, allowed))
+        .fold(0.0, f64::max)
 }
 
 fn slips_fit(part: &str, word: &str, letters: usize, allowed: usize) -> f64 {

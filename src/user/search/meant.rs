@@ -16,6 +16,8 @@ use crate::word_index::{self, Found};
 const WORDS: u64 = 32;
 /// How many that may be a piece with slips; most of them turn out to have more of them.
 const SLIPPED_WORDS: u64 = 256;
+/// How many keys are looked at, some of which may be of words that nobody has whom the viewer sees.
+const KEYS: u64 = 4_000;
 /// How many pieces of a query are looked up; the rest of it is held against whom these find.
 const PIECES: usize = 4;
 /// People who have a word are counted up to so many.
@@ -28,8 +30,8 @@ pub struct Word {
     pub text: String,
     /// How many people have it, up to [`MANY`].
     pub people: u64,
-    /// The nearest first: the word itself, what begins so, what has it inside, what it is but for slips.
-    nearness: (Found, usize, bool),
+    /// The nearest first: the word itself, what begins so, what has it inside, what it is but for slips; of each, domains last.
+    nearness: (Found, bool, usize, bool),
 }
 
 /// What a piece of a query may mean, the nearest first.
@@ -45,6 +47,11 @@ impl Meant {
     pub fn people(&self) -> u64 {
         let people = self.words.iter().map(|word| word.people).sum();
         if self.is_all { people } else { Ord::max(people, MANY) }
+    }
+
+    /// The less, the fewer people may be meant. How many have a common domain is not counted to the end, but they are many.
+    pub fn rarity(&self) -> (bool, u64) {
+        (self.words.iter().any(|word| word.people >= MANY && is_domain(&word.text)), self.people())
     }
 }
 
@@ -105,49 +112,55 @@ pub async fn meant(db: &Db, license_id: Option<Id>, words: &[String]) -> Result<
 
 fn word(row: &QueryResult, kind: i32, piece: &str) -> Result<Option<Word>, DbErr> {
     let text: String = row.try_get("", "word")?;
+    let (length, is_domain) = (text.chars().count(), is_domain(&text));
     let nearness = match kind {
-        0 => Some((Found::Begins, text.chars().count(), false)),
-        1 => Some((Found::Inside, 0, false)),
-        _ => fit::slips(&text, piece).map(|slips| (Found::Slipped, slips, text.chars().next() != piece.chars().next())),
+        0 => Some((Found::Begins, is_domain, length, false)),
+        1 => Some((Found::Inside, is_domain, 0, false)),
+        _ => {
+            let is_other = text.chars().next() != piece.chars().next();
+            fit::slips(&text, piece).map(|slips| (Found::Slipped, is_domain, slips, is_other))
+        }
     };
     let people: i64 = row.try_get("", "people")?;
     let id = row.try_get("", "id")?;
     Ok(nearness.map(|nearness| Word { id, text, people: u64::try_from(people).unwrap_or_default(), nearness }))
 }
 
+fn is_domain(word: &str) -> bool {
+    word.starts_with('@')
+}
+
 /// The words that begin with a piece, that have it inside, and that it may be but for slips.
 fn arms(db: &Db, license: Option<i32>, place: i32, piece: &str) -> Vec<SelectStatement> {
-    let of_kind = |kind: i32, keys: Condition, limit: u64| {
+    let of_kind = |kind: i32, keys: SelectStatement, limit: u64| {
         let mut words = Query::select();
+        let word_id = (Alias::new("keys"), search_key::Column::WordId);
         words
             .expr_as(Expr::val(place), Alias::new("piece"))
             .expr_as(Expr::val(kind), Alias::new("kind"))
             .expr_as(search_word::Column::Id.into_expr(), Alias::new("id"))
             .expr_as(search_word::Column::Word.into_expr(), Alias::new("word"))
-            .from(search_key::Entity)
-            .inner_join(
-                search_word::Entity,
-                search_word::Column::Id.into_expr().equals(search_key::Column::WordId.as_column_ref()),
-            )
-            .cond_where(keys)
+            .from_subquery(keys, Alias::new("keys"))
+            .inner_join(search_word::Entity, search_word::Column::Id.into_expr().equals(word_id))
             .limit(limit);
         if let Some(license) = license {
             words.and_where(has_one(hits(license)));
         }
         words
     };
-    let in_order = |mut words: SelectStatement| {
-        words.order_by(search_key::Column::Key.as_column_ref(), Order::Asc);
-        words.order_by(search_key::Column::WordId.as_column_ref(), Order::Asc).to_owned()
+    let in_order = |kind: i32, keys: Condition| {
+        let mut words = of_kind(kind, those(keys), WORDS);
+        for column in [search_key::Column::Key, search_key::Column::WordId] {
+            words.order_by((Alias::new("keys"), column), Order::Asc);
+        }
+        words
     };
-    let mut arms = vec![
-        in_order(of_kind(0, word_index::begins(piece), WORDS)),
-        in_order(of_kind(1, word_index::inside(piece), WORDS)),
-    ];
+    let mut arms = vec![in_order(0, word_index::begins(piece)), in_order(1, word_index::inside(piece))];
     let slipped = word_index::slipped(piece);
     if !slipped.is_empty() {
         let keys = any_of(db.read().get_database_backend(), search_key::Column::Key, slipped);
-        let mut words = of_kind(2, Condition::all().add(keys).add(is_as_long(piece)), SLIPPED_WORDS);
+        let mut words = of_kind(2, those(Condition::all().add(keys)), SLIPPED_WORDS);
+        words.cond_where(is_as_long(piece));
         arms.push(words.distinct().order_by(search_word::Column::Word.as_column_ref(), Order::Asc).to_owned());
     }
     arms
@@ -164,12 +177,24 @@ fn is_as_long(piece: &str) -> Condition {
     Condition::any().add(length.lte(longest)).add(starts_with(search_word::Column::Word.into_expr(), "@"))
 }
 
+/// The first of some keys, in order.
+fn those(keys: Condition) -> SelectStatement {
+    Query::select()
+        .columns([search_key::Column::Key, search_key::Column::WordId])
+        .from(search_key::Entity)
+        .cond_where(keys)
+        .order_by(search_key::Column::Key, Order::Asc)
+        .order_by(search_key::Column::WordId, Order::Asc)
+        .limit(KEYS)
+        .to_owned()
+}
+
 /// Whether somebody of a license has the word.
 fn hits(license: i32) -> SelectStatement {
     Query::select()
         .expr(Expr::val(1))
         .from(search_hit::Entity)
-        .and_where(search_hit::Column::WordId.into_expr().equals(search_key::Column::WordId.as_column_ref()))
+        .and_where(search_hit::Column::WordId.into_expr().equals(search_word::Column::Id.as_column_ref()))
         .and_where(search_hit::Column::License.eq(license))
         .to_owned()
 }

@@ -201,7 +201,8 @@ async fn rank(among: &Among<'_>, words: &[String]) -> Result<Vec<Ranked>, Error>
         }
         ranked.len()
     };
-    if judge(candidates::by_name(among, words).await?) < ENOUGH {
+    // Of all licenses there is no index of first names.
+    if judge(candidates::by_name(among, words).await?) < ENOUGH || among.license_id.is_none() {
         let meant = meant::meant(among.db, among.license_id, words).await?;
         judge(candidates::by_words(among, words, &meant).await?);
     }
