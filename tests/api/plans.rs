@@ -134,7 +134,7 @@ const CROWD: usize = 100_000;
 
 /// Whether a step goes through what a search has found so far, of which there is never much.
 fn of_candidates(step: &str) -> bool {
-    ["SCAN found", "SCAN one", "SCAN some"].contains(&step)
+    ["SCAN found", "SCAN keys", "SCAN one", "SCAN some"].contains(&step)
 }
 
 /// The commonest lists: what is asked, and by which index SQLite, which has counted nothing yet, finds the rows.

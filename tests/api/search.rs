@@ -193,7 +193,10 @@ on_every_database! {
         crowd::people(&app, &many.iter().map(|(first, last)| (first.as_str(), last.as_str())).collect::<Vec<_>>()).await;
         app.create("Quill", app.license, with("username", "zora"), Undefined).await;
         app.create("Wren", app.license, with("email", "zora@wren.example"), Undefined).await;
-        assert!(found(&user, "zora").await.contains(&"Quill Tester".to_owned()));
+        let first = "{ searchUsers(query: \"zora\", first: 100, filter: { firstName: { startsWith: \"Q\" } }) { nodes { firstName } } }";
+        assert_eq!(user.data(first, json!({})).await["searchUsers"]["nodes"], json!([{ "firstName": "Quill" }]));
+        let all = user.data("{ searchUsers(query: \"zora\", first: 1) { totalCount } }", json!({})).await;
+        assert_eq!(all["searchUsers"]["totalCount"], json!(152), "ranked by what is read of the names, and the two logins");
         assert_eq!(found(&user, "ZORA@wren.example").await, ["Wren Tester"]);
         assert_eq!(found(&user, "zora@wern.example").await, ["Wren Tester"], "a slip in an address");
     }
