@@ -24,8 +24,8 @@ const BY_WORDS: u64 = 200;
 const BY_WORDS_NARROWED: u64 = 1_000;
 /// For each who is read so many may be looked at who are not seen: inactive, or not what the filter wants.
 const UNSEEN: u64 = 5;
-/// Among how many of those who have one common word it is looked who has the others.
-const TOGETHER: u64 = 3_000;
+/// How often it is looked up whether somebody who has one common word has another.
+const TOGETHER: usize = 6_000;
 /// How many of the words that a piece may mean are taken where pieces are looked at together.
 const NEAREST: usize = 8;
 
@@ -126,7 +126,9 @@ pub async fn by_name(among: &Among<'_>, words: &[String]) -> Result<Vec<Candidat
         [long, short, others @ ..] => {
             let key = || Expr::col(Column::SearchKey.as_column_ref());
             let has = |word: &&String| contains(key(), word, among.db.is_postgres());
-            let others = others.iter().map(has).fold(Condition::all(), Condition::add);
+            // Where the two are short, those who have all are too few among those to be looked at.
+            let others =
+                others.iter().filter(|_| short.chars().count() > 2).map(has).fold(Condition::all(), Condition::add);
             parts.push(among.people(last(long).add(first(short)).add(others.clone()), &by_last, BY_NAME));
             let turned = first(long).add(last(short)).add(others);
             let order = if among.license_id.is_some() { &by_first } else { &by_last };
@@ -190,7 +192,8 @@ fn having(among: &Among<'_>, meant: &Meant, others: &[&Meant]) -> Vec<SelectStat
 /// Those of the people of a statement who also have what each piece may mean.
 fn all(among: &Among<'_>, mut people: SelectStatement, others: &[&Meant]) -> SelectStatement {
     let one = |column: search_hit::Column| (Alias::new("one"), column);
-    people.column(search_hit::Column::License).limit(TOGETHER);
+    let most = others.iter().map(|other| other.words.len().min(NEAREST)).max().unwrap_or(1);
+    people.column(search_hit::Column::License).limit((TOGETHER / most.max(1)) as u64);
     let mut all = Query::select();
     all.column(one(search_hit::Column::UserId)).from_subquery(people, Alias::new("one"));
     for other in others {

@@ -117,13 +117,17 @@ fn slipped(text: &str, word: &str) -> f64 {
     if allowed == 0 {
         return 0.0;
     }
-    let parts = text.split(|c: char| c.is_whitespace() || c == '@');
-    let runs = text.split(|c: char| !c.is_alphanumeric());
-    parts
-        .chain(text.split_whitespace())
-        .chain(runs)
-        .map(|part| slips_fit(part, word, letters, allowed))
-        .fold(0.0, f64::max)
+    parts_of(text).map(|part| slips_fit(part, word, letters, allowed)).fold(0.0, f64::max)
+}
+
+/// What a word may be but for slips: what stands between spaces, both sides of an `@` in it, and each run of letters and digits.
+fn parts_of(text: &str) -> impl Iterator<Item = &str> {
+    text.split_whitespace().flat_map(|part| {
+        let sides = part.contains('@').then(|| part.split('@')).into_iter().flatten();
+        let is_run = part.chars().all(char::is_alphanumeric);
+        let runs = (!is_run).then(|| part.split(|c: char| !c.is_alphanumeric())).into_iter().flatten();
+        std::iter::once(part).chain(sides).chain(runs)
+    })
 }
 
 fn slips_fit(part: &str, word: &str, letters: usize, allowed: usize) -> f64 {

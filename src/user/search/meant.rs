@@ -15,13 +15,13 @@ use crate::word_index::{self, Found};
 /// How many words are looked at that begin with a piece, or have it inside.
 const WORDS: u64 = 32;
 /// How many that may be a piece with slips; most of them turn out to have more of them.
-const SLIPPED_WORDS: u64 = 256;
+const SLIPPED_WORDS: u64 = 128;
 /// How many keys are looked at, some of which may be of words that nobody has whom the viewer sees.
 const KEYS: u64 = 4_000;
 /// How many pieces of a query are looked up; the rest of it is held against whom these find.
 const PIECES: usize = 4;
 /// People who have a word are counted up to so many.
-pub const MANY: u64 = 201;
+pub const MANY: u64 = 101;
 
 /// A word of the directory.
 #[derive(Clone, Debug)]
