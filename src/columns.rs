@@ -206,7 +206,7 @@ impl<E: Shown> Columns<E> {
     }
 }
 
-/// A value of a row of either database. SeaORM makes an error of each null first, and then nothing of the error.
+/// A value of a row of either database. `SeaORM` makes an error of each null first, and then nothing of the error.
 macro_rules! decoded {
     ($kind:expr, $row:expr, $index:expr) => {
         match $kind {
