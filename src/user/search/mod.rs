@@ -1,11 +1,11 @@
 //! searchUsers: every word somewhere in the names and addresses, or nearly so, the best first.
 //!
 //! Who is found does not depend on the database, and how long it takes hardly on how many people there are: candidates are
-//! read by ranges of indexes, each of which ends after so many, and only they are ranked ([`fit`]).
+//! read by ranges of indexes, each of which ends after so many, and only they are ranked (`fit`).
 //!
-//! 1. Those whose last and first names begin with the words. Where these are [`ENOUGH`] already, they are all.
-//! 2. What else the words may mean ([`meant`]): words of the directory that begin so, have it inside, or are the same but for slips.
-//! 3. Those who have such words ([`candidates`]), by the word that fewest have.
+//! 1. Those whose last and first names begin with the words. Where these are `ENOUGH` already, they are all.
+//! 2. What else the words may mean (`meant`): words of the directory that begin so, have it inside, or are the same but for slips.
+//! 3. Those who have such words (`candidates`), by the word that fewest have.
 
 mod candidates;
 mod fit;
