@@ -78,8 +78,7 @@ impl Db {
         let (reader, mut moments, mut writer) = if is_postgres(&settings.url) {
             let pool = Database::connect(postgres(settings)).await?;
             let options = PgConnectOptions::from_str(&settings.url).map_err(Error::internal)?;
-            let options = tuned(options).options([("default_transaction_read_only", "on")]);
-            let reader = Reader::postgres(options, settings.connections, meter.clone());
+            let reader = Reader::postgres(tuned(options), settings.connections, meter.clone());
             (reader, pool.clone(), pool)
         } else {
             let writer = Database::connect(sqlite(&settings.url, 1, false)).await?;
