@@ -19,11 +19,11 @@ use crate::word_index;
 /// How many people are read by the beginning of a name.
 const BY_NAME: u64 = 100;
 /// How many are read by the words that they have.
-const BY_WORDS: u64 = 200;
+const BY_WORDS: u64 = 100;
 /// The same where a filter will drop most of them.
 const BY_WORDS_NARROWED: u64 = 1_000;
 /// For each who is read so many may be looked at who are not seen: inactive, or not what the filter wants.
-const UNSEEN: u64 = 5;
+const UNSEEN: u64 = 4;
 /// How often it is looked up whether somebody who has one common word has another.
 const TOGETHER: usize = 6_000;
 /// How many of the words that a piece may mean are taken where pieces are looked at together.
