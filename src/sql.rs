@@ -2,7 +2,9 @@
 
 use sea_orm::sea_query::extension::sqlite::SqliteExpr;
 use sea_orm::sea_query::postgres_array::NotU8;
-use sea_orm::sea_query::{BinOper, Condition, ExprTrait, SelectStatement, SimpleExpr};
+use sea_orm::sea_query::{
+    Alias, Asterisk, BinOper, Condition, ExprTrait, Query, SelectStatement, SimpleExpr, UnionType,
+};
 use sea_orm::{ColumnTrait, DatabaseBackend, Value};
 
 use crate::scalar::Id;
@@ -43,6 +45,17 @@ pub fn held_against(condition: Condition) -> SimpleExpr {
 #[must_use]
 pub fn has_one(mut rows: SelectStatement) -> SimpleExpr {
     SimpleExpr::from(rows.limit(1).to_owned()).is_not_null()
+}
+
+/// The rows of several statements with the same columns, each with its own order and limit; none of no statements.
+#[must_use]
+pub fn all_rows(parts: impl IntoIterator<Item = SelectStatement>) -> Option<SelectStatement> {
+    let mut parts = parts.into_iter().map(|part| {
+        let mut whole = Query::select();
+        whole.column(Asterisk).from_subquery(part, Alias::new("found")).to_owned()
+    });
+    let mut all = parts.next()?;
+    Some(all.unions(parts.map(|part| (UnionType::All, part))).to_owned())
 }
 
 /// The condition that a text has `part` in it; every character of it stands for itself.

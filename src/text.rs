@@ -60,7 +60,7 @@ const LONGEST_SPELLING: usize = 100;
 #[must_use]
 pub fn spellings(name: &str) -> Vec<String> {
     let folded = fold(name);
-    let mut ways = vec![folded.clone()];
+    let mut ways = Vec::new();
     let mut add = |way: String| {
         let one: String = way.chars().filter(|c| c.is_alphanumeric()).collect();
         ways.extend([way, one]);
@@ -76,7 +76,7 @@ pub fn spellings(name: &str) -> Vec<String> {
         }
     }
     let mut others: Vec<String> = Vec::new();
-    for way in ways.into_iter().skip(1) {
+    for way in ways {
         let way: String = way.chars().take(LONGEST_SPELLING).collect();
         if !way.is_empty() && way != folded && !others.contains(&way) {
             others.push(way);

@@ -88,7 +88,16 @@ impl Links {
         })
     }
 
-    async fn by_id<E: Shown>(&self, column: E::Column, ids: Vec<Id>, seen: Condition) -> Result<Vec<E::Model>, Error> {
+    /// Those of the rows of some ids that are seen, in any order.
+    ///
+    /// # Errors
+    /// Whatever the database says.
+    pub async fn by_id<E: Shown>(
+        &self,
+        column: E::Column,
+        ids: Vec<Id>,
+        seen: Condition,
+    ) -> Result<Vec<E::Model>, Error> {
         let db = self.db.read();
         let columns = self.named.columns::<E>();
         let of_ids = one_of(db.get_database_backend(), column, ids);

@@ -20,16 +20,6 @@ const LETTERS: usize = 64;
 /// words that differ by two at most have a form in common.
 const SLIPS_WITHIN: usize = 7;
 
-/// In which way a word is found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Found {
-    /// It begins so, or is the same.
-    Begins,
-    Inside,
-    /// It is the same but for slips.
-    Slipped,
-}
-
 /// How many slips are forgiven in a word of so many letters.
 #[must_use]
 pub fn allowed_slips(letters: usize) -> usize {

@@ -20,7 +20,7 @@ use crate::scalar::Id;
 
 pub use self::anew::derive_anew;
 pub use self::keep::follow;
-pub use self::keys::{Found, allowed_slips, begins, inside, slipped};
+pub use self::keys::{allowed_slips, begins, inside, slipped};
 
 /// The words of a search key, each once.
 #[must_use]

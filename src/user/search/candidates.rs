@@ -1,8 +1,6 @@
 //! Who may be meant: ranges of indexes, each of which ends after so many people.
 
-use sea_orm::sea_query::{
-    Alias, Asterisk, Condition, Expr, ExprTrait, IntoCondition, Order, Query, SelectStatement, SimpleExpr, UnionType,
-};
+use sea_orm::sea_query::{Alias, Condition, Expr, ExprTrait, IntoCondition, Order, Query, SelectStatement, SimpleExpr};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DatabaseBackend, DbErr, EntityTrait, FromQueryResult, QueryFilter, QueryOrder,
     QuerySelect, QueryTrait,
@@ -13,7 +11,7 @@ use crate::db::Db;
 use crate::entity::user::{self, Column};
 use crate::entity::{search_hit, search_word};
 use crate::scalar::Id;
-use crate::sql::{any_of, contains, has_one, starts_with};
+use crate::sql::{all_rows, any_of, contains, has_one, starts_with};
 use crate::word_index;
 
 /// How many people are read by the beginning of a name.
@@ -47,7 +45,7 @@ pub struct Candidate {
 }
 
 impl Among<'_> {
-    pub fn backend(&self) -> DatabaseBackend {
+    fn backend(&self) -> DatabaseBackend {
         self.db.read().get_database_backend()
     }
 
@@ -86,12 +84,7 @@ impl Among<'_> {
     }
 
     async fn read(&self, parts: Vec<SelectStatement>) -> Result<Vec<Candidate>, DbErr> {
-        let mut parts = parts.into_iter().map(|part| {
-            let mut whole = Query::select();
-            whole.column(Asterisk).from_subquery(part, Alias::new("found")).to_owned()
-        });
-        let Some(mut all) = parts.next() else { return Ok(Vec::new()) };
-        all.unions(parts.map(|part| (UnionType::All, part)));
+        let Some(all) = all_rows(parts) else { return Ok(Vec::new()) };
         let rows = self.db.read().query_all(&all).await?;
         rows.iter().map(|row| Candidate::from_query_result(row, "")).collect()
     }

@@ -56,8 +56,11 @@ pub const LONG_ENOUGH_TO_GO_ON: usize = 6;
 pub fn score(search_key: &str, words: &[String]) -> Option<f64> {
     let mut total = 0.0;
     for word in words {
-        let best = lines(search_key).map(|(_, weight, text)| weight * found(text, word)).fold(0.0, f64::max);
-        let best = if best > 0.0 { best } else { best_slipped(search_key, word) };
+        let by = |fits: fn(&str, &str) -> f64| {
+            lines(search_key).map(|(_, weight, text)| weight * fits(text, word)).fold(0.0, f64::max)
+        };
+        let best = by(found);
+        let best = if best > 0.0 { best } else { by(slipped) };
         if best == 0.0 {
             return None;
         }
@@ -103,10 +106,6 @@ fn found(text: &str, word: &str) -> f64 {
         }
     });
     fits.fold(0.0, f64::max)
-}
-
-fn best_slipped(search_key: &str, word: &str) -> f64 {
-    lines(search_key).map(|(_, weight, text)| weight * slipped(text, word)).fold(0.0, f64::max)
 }
 
 /// How well a word with slips fits a text.

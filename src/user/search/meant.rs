@@ -1,7 +1,7 @@
 //! Which words of the directory may be meant by what was typed.
 
 use sea_orm::sea_query::{
-    Alias, Asterisk, Condition, Expr, ExprTrait, Func, Order, Query, SelectStatement, SimpleExpr, UnionType,
+    Alias, Asterisk, Condition, Expr, ExprTrait, Func, Order, Query, SelectStatement, SimpleExpr,
 };
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, QueryResult};
 
@@ -9,8 +9,8 @@ use super::fit;
 use crate::db::Db;
 use crate::entity::{search_hit, search_key, search_word};
 use crate::scalar::Id;
-use crate::sql::{any_of, has_one, starts_with};
-use crate::word_index::{self, Found};
+use crate::sql::{all_rows, any_of, has_one, starts_with};
+use crate::word_index;
 
 /// How many words are looked at that begin with a piece, or have it inside.
 const WORDS: u64 = 32;
@@ -22,6 +22,16 @@ const KEYS: u64 = 4_000;
 const PIECES: usize = 4;
 /// People who have a word are counted up to so many.
 pub const MANY: u64 = 101;
+
+/// In which way a word is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Found {
+    /// It begins so, or is the same.
+    Begins,
+    Inside,
+    /// It is the same but for slips.
+    Slipped,
+}
 
 /// A word of the directory.
 #[derive(Clone, Debug)]
@@ -82,13 +92,8 @@ pub async fn meant(db: &Db, license_id: Option<Id>, words: &[String]) -> Result<
     let pieces = pieces(words);
     let license = license_id.map(word_index::short);
     let mut found = Query::select();
-    let mut arms = (0..).zip(&pieces).flat_map(|(place, piece)| arms(db, license, place, piece)).map(|arm| {
-        let mut whole = Query::select();
-        whole.column(Asterisk).from_subquery(arm, Alias::new("found")).to_owned()
-    });
-    let Some(first) = arms.next() else { return Ok(Vec::new()) };
-    let mut all = first;
-    all.unions(arms.map(|arm| (UnionType::All, arm)));
+    let arms = (0..).zip(&pieces).flat_map(|(place, piece)| arms(db, license, place, piece));
+    let Some(all) = all_rows(arms) else { return Ok(Vec::new()) };
     found.column(Asterisk).expr_as(people(license), Alias::new("people")).from_subquery(all, Alias::new("found"));
     let rows = db.read().query_all(&found).await?;
     let mut meant: Vec<Meant> = pieces.iter().map(|_| Meant { words: Vec::new(), is_all: true }).collect();

@@ -11,26 +11,23 @@ mod candidates;
 mod fit;
 mod meant;
 
-use std::cmp::Ordering;
+use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 
 use async_graphql::connection::{ConnectionNameType, EdgeNameType};
 use async_graphql::{Context, Object, OutputType, Result};
 use futures_util::FutureExt;
-use sea_orm::sea_query::Condition;
-use sea_orm::{EntityTrait, QueryFilter, QueryTrait, Value};
+use sea_orm::Value;
 
 pub use self::fit::UserSearchField;
 use super::filter::UserFilter;
 use super::wanted::Wanted;
 use crate::access::{Action, Allowed};
-use crate::columns::{Named, Shown};
 use crate::context::ContextExt;
 use crate::entity::user;
 use crate::error::Error;
 use crate::page::{self, Connection, PageArgs, Total};
 use crate::scalar::Id;
-use crate::sql::one_of;
 use crate::text;
 use candidates::{Among, Candidate};
 
@@ -119,7 +116,12 @@ impl SearchQuery {
         let ranked = rank(&among, &words).await?;
         let total = i32::try_from(ranked.len()).unwrap_or(i32::MAX);
         let page = page::of_ranked(ranked, &window, Ranked::place, Ranked::comes_after)?;
-        let mut people = read(&among, ctx.named()?, page.rows()).await?;
+        let ids: Vec<Id> = page.rows().map(|ranked| ranked.id).collect();
+        let people = match ids.is_empty() {
+            true => Vec::new(),
+            false => ctx.links()?.loader().by_id::<user::Entity>(user::Column::Id, ids, among.seen).await?,
+        };
+        let mut people: HashMap<Id, user::Model> = people.into_iter().map(|person| (person.id, person)).collect();
         let page = page.filter_map(|ranked| Some((people.remove(&ranked.id)?, ranked)));
         let total = Total::of(move |_| async move { Ok(total) }.boxed());
         Ok(page.into_connection(total, |(person, ranked)| {
@@ -159,28 +161,22 @@ struct Ranked {
 }
 
 impl Ranked {
-    /// The names by which those of the same score are ordered.
-    fn names(&self) -> (&str, &str) {
+    /// By what it is ordered: the best first, then by last name, first name and id.
+    fn key(&self) -> (Reverse<i64>, &str, &str, Id) {
         let mut lines = self.search_key.split('\n').skip(1);
         let first = lines.next().unwrap_or_default();
-        (lines.next().unwrap_or_default(), first)
+        (Reverse(points(self.score)), lines.next().unwrap_or_default(), first, self.id)
     }
 
     fn place(&self) -> Vec<Value> {
-        let (last, first) = self.names();
-        vec![points(self.score).into(), last.into(), first.into(), self.id.0.into()]
+        let (Reverse(points), last, first, id) = self.key();
+        vec![points.into(), last.into(), first.into(), id.0.into()]
     }
 
     /// Whether it comes after a place in the list; none where the place is not one.
     fn comes_after(&self, place: &[Option<String>]) -> Option<bool> {
-        let [Some(score), Some(last), Some(first), Some(id)] = place else { return None };
-        let score: i64 = score.parse().ok()?;
-        let (own_last, own_first) = self.names();
-        let own = (own_last, own_first, self.id);
-        let order = score
-            .cmp(&points(self.score))
-            .then_with(|| own.cmp(&(last.as_str(), first.as_str(), Id::parse(id).unwrap_or(self.id))));
-        Some(order == Ordering::Greater)
+        let [Some(points), Some(last), Some(first), Some(id)] = place else { return None };
+        Some(self.key() > (Reverse(points.parse().ok()?), last, first, Id::parse(id)?))
     }
 }
 
@@ -207,27 +203,6 @@ async fn rank(among: &Among<'_>, words: &[String]) -> Result<Vec<Ranked>, Error>
         judge(candidates::by_words(among, words, &meant).await?);
     }
     let mut ranked: Vec<Ranked> = ranked.into_values().collect();
-    ranked.sort_by(|a, b| {
-        points(b.score).cmp(&points(a.score)).then_with(|| a.names().cmp(&b.names())).then_with(|| a.id.cmp(&b.id))
-    });
+    ranked.sort_by(|a, b| a.key().cmp(&b.key()));
     Ok(ranked)
-}
-
-/// What is asked for of the people of a page.
-async fn read(
-    among: &Among<'_>,
-    named: &Named,
-    page: impl Iterator<Item = &Ranked>,
-) -> Result<HashMap<Id, user::Model>, Error> {
-    let ids: Vec<Id> = page.map(|ranked| ranked.id).collect();
-    if ids.is_empty() {
-        return Ok(HashMap::new());
-    }
-    let columns = named.columns::<user::Entity>();
-    let is_one = Condition::all().add(one_of(among.backend(), user::Column::Id, ids)).add(among.seen.clone());
-    let select = columns.narrow(user::Entity::find()).filter(is_one);
-    let blank = user::Entity::unread();
-    let rows = sea_orm::ConnectionTrait::query_all(among.db.read(), &QueryTrait::into_query(select)).await?;
-    let people = rows.iter().map(|row| columns.read(row, &blank).map(|person| (person.id, person)));
-    Ok(people.collect::<Result<_, _>>()?)
 }
