@@ -80,6 +80,10 @@ pub async fn delete(db: &Db, viewer: &Viewer, id: &str) -> Result<Id, Error> {
     user::Entity::delete_by_id(id).exec(&transaction).await?;
     word_index::follow(&transaction, [(Some(&old), None)]).await?;
     audit::commit(transaction, [Entry::new(AuditAction::UserDeleted, &old).by(viewer)]).await?;
+    // Whether it succeeds does not change that the user is erased.
+    if let Err(error) = db.checkpoint().await {
+        tracing::warn!(?error, "what was erased is still in the write-ahead log");
+    }
     Ok(id)
 }
 

@@ -17,6 +17,7 @@ mod command_line;
 mod connections;
 mod contract;
 mod crowd;
+mod database;
 mod definition;
 mod demo;
 mod durability;
