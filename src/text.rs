@@ -3,9 +3,13 @@
 //! Both are made here and stored, because the databases' own `lower()` and `LIKE` differ from each other and from
 //! locale to locale.
 
+mod case;
+
 use any_ascii::any_ascii;
 use deunicode::deunicode_with_tofu;
 use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
+
+pub use self::case::fold_case;
 
 /// The form under which two spellings of a username or address are the same account: NFKC (Unicode Annex 15) and
 /// case folded by way of upper case, which also joins `ı` with `i` and `ß` with `ss`.
