@@ -4,34 +4,16 @@
 //! locale to locale.
 
 mod case;
+mod login;
+mod visible;
 
 use any_ascii::any_ascii;
 use deunicode::deunicode_with_tofu;
 use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 
 pub use self::case::fold_case;
-
-/// The form under which two spellings of a username or address are the same account: NFKC (Unicode Annex 15) and
-/// case folded by way of upper case, which also joins `ı` with `i` and `ß` with `ss`.
-#[must_use]
-pub fn canonical(text: &str) -> String {
-    let compatible: String = text.nfkc().collect();
-    compatible.to_uppercase().to_lowercase().nfkc().collect()
-}
-
-/// The canonical form of an e-mail address: the local part as [`canonical`] has it, the domain in its ASCII form
-/// (UTS 46), so that `Ann@MÜNCHEN.example` and `ann@xn--mnchen-3ya.example` are one.
-#[must_use]
-pub fn canonical_email(address: &str) -> String {
-    match address.rsplit_once('@') {
-        Some((local, domain)) => {
-            let domain = canonical(domain);
-            let ascii = idna::domain_to_ascii(&domain).unwrap_or(domain);
-            format!("{}@{ascii}", canonical(local))
-        }
-        None => canonical(address),
-    }
-}
+pub use self::login::{canonical, canonical_email, canonical_login, former_logins};
+pub use self::visible::{is_blank, is_control, is_empty, is_invisible, stray_invisible};
 
 /// The form in which text is searched and sorted: no case, no accents, nothing invisible, letters that do not decompose (`ø`, `ł`, `æ`)
 /// spelt out.
@@ -119,12 +101,6 @@ fn spelt_out(name: &str) -> String {
     spelt
 }
 
-/// Whether a character shows nothing and takes no room: hyphens and joiners that are not seen, marks of direction.
-#[must_use]
-pub fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
-}
-
 /// The name in the schema of what is called `name` in the database: `first_name` is `firstName`.
 #[must_use]
 pub fn camel(name: &str) -> String {
@@ -148,15 +124,6 @@ pub fn words(query: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn spellings_of_one_address_are_one_account() {
-        for spelling in ["MIKE@x.example", "mıke@x.example", "ｍｉｋｅ@X.example", "Mike@x.EXAMPLE"] {
-            assert_eq!(canonical_email(spelling), "mike@x.example");
-        }
-        assert_eq!(canonical_email("a@MÜNCHEN.example"), "a@xn--mnchen-3ya.example");
-        assert_eq!(canonical("Jose\u{301}"), canonical("JOSÉ"));
-    }
 
     #[test]
     fn a_name_is_also_found_as_others_would_write_it() {

@@ -244,7 +244,7 @@ impl Blank for i32 {}
 
 impl Blank for String {
     fn is_blank(&self) -> bool {
-        self.chars().all(|c| c.is_whitespace() || text::is_invisible(c))
+        text::is_blank(self)
     }
 }
 

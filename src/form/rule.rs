@@ -16,7 +16,8 @@ use crate::text;
 /// The most characters of an e-mail address by which somebody signs in.
 pub const LONGEST_EMAIL: usize = 250;
 
-/// One line of text of at most `most` characters, without control characters.
+/// One line of text of at most `most` characters, without control characters and without invisible ones but for those that the
+/// script needs.
 pub fn text(most: usize) -> impl Fn(&str) -> Result<String, Fault> {
     move |text| {
         if text.chars().count() > most {
@@ -25,8 +26,15 @@ pub fn text(most: usize) -> impl Fn(&str) -> Result<String, Fault> {
         if text.starts_with(Upload::MARK) {
             return Err(Fault::invalid("A text, not a file."));
         }
-        if text.chars().any(char::is_control) {
+        if text.contains(text::is_control) {
             return Err(Fault::invalid("Line breaks and control characters are not allowed."));
+        }
+        if let Some(stray) = text::stray_invisible(text) {
+            let message = format!(
+                "Invisible characters and marks of direction are not allowed, such as U+{:04X}.",
+                u32::from(stray)
+            );
+            return Err(Fault::invalid(message));
         }
         Ok(text.to_owned())
     }
@@ -58,7 +66,8 @@ pub fn email(most: usize) -> impl Fn(&str) -> Result<String, Fault> {
         let address = self::text(most)(address)?;
         let options = email_address::Options::default().without_display_text().without_domain_literal();
         let composed: String = address.nfc().collect();
-        let valid = email_address::EmailAddress::parse_with_options(&composed, options).is_ok()
+        let valid = !address.contains(|c: char| c.is_whitespace() || text::is_empty(c))
+            && email_address::EmailAddress::parse_with_options(&composed, options).is_ok()
             && address
                 .rsplit_once('@')
                 .is_some_and(|(_, domain)| idna::domain_to_ascii(&text::canonical(domain)).is_ok());

@@ -17,6 +17,7 @@ use crate::db::Db;
 use crate::entity::{group, institution};
 use crate::error::{Error, MutationError};
 use crate::scalar::Id;
+use crate::text;
 use record::Record;
 
 /// How many lines are written in one transaction.
@@ -38,7 +39,8 @@ pub struct BadLine {
 impl BadLine {
     /// What the line gave is repeated as far as a terminal can bear it.
     fn new(number: u64, faults: impl IntoIterator<Item = String>) -> Self {
-        let plain = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
+        let is_plain = |c: char| !text::is_control(c) && !text::is_invisible(c);
+        let plain = |c: char| if is_plain(c) { c } else { char::REPLACEMENT_CHARACTER };
         let shown = |fault: String| fault.chars().take(LONGEST_FAULT).map(plain).collect();
         Self { number, faults: faults.into_iter().map(shown).collect() }
     }

@@ -1,0 +1,99 @@
+//! When two logins are the same.
+
+use unicode_normalization::UnicodeNormalization;
+
+use super::{fold_case, is_invisible};
+
+/// The form in which text is compared where case does not matter, nor how its characters are encoded, nor what is invisible: as
+/// `toNFKC_Casefold` of Unicode 3.13, with [`fold_case`].
+#[must_use]
+pub fn canonical(text: &str) -> String {
+    let visible: String = text.nfkc().filter(|c| !is_invisible(*c)).collect();
+    fold_case(&visible).nfkc().collect()
+}
+
+/// The canonical form of an e-mail address: the local part as [`canonical`] has it, the domain in its ASCII form
+/// (UTS 46), so that `Ann@MÜNCHEN.example` and `ann@xn--mnchen-3ya.example` are one.
+#[must_use]
+pub fn canonical_email(address: &str) -> String {
+    with_ascii_domain(address, canonical)
+}
+
+/// The form in which logins are compared, be they usernames or e-mail addresses: two of the same form are one login, and nobody has
+/// one that somebody else has as either.
+#[must_use]
+pub fn canonical_login(login: &str) -> String {
+    canonical_email(login)
+}
+
+/// The forms that a login had as a username and as an e-mail address before case was folded fully and what is invisible was left
+/// out. Of two people whose logins have become one by that, one has the former until one of the logins is changed.
+#[must_use]
+pub fn former_logins(login: &str) -> [String; 2] {
+    [formerly_canonical(login), with_ascii_domain(login, formerly_canonical)]
+}
+
+fn formerly_canonical(text: &str) -> String {
+    let compatible: String = text.nfkc().collect();
+    compatible.to_uppercase().to_lowercase().nfkc().collect()
+}
+
+fn with_ascii_domain(address: &str, canonical: fn(&str) -> String) -> String {
+    match address.rsplit_once(['@', '＠', '﹫']) {
+        Some((local, domain)) => {
+            let domain = canonical(domain);
+            let ascii = idna::domain_to_ascii(&domain).unwrap_or(domain);
+            format!("{}@{ascii}", canonical(local))
+        }
+        None => canonical(address),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// All but those that have no case and no other form.
+    fn letters() -> impl Iterator<Item = char> {
+        let is_syllable =
+            |c: &char| matches!(c, '\u{3400}'..='\u{9fff}' | '\u{ac00}'..='\u{d7a3}' | '\u{17000}'..='\u{1cfff}');
+        ('\0'..='\u{1ffff}').filter(move |c| c.is_alphabetic() && !is_syllable(c))
+    }
+
+    #[test]
+    fn spellings_of_one_address_are_one_login() {
+        for spelling in
+            ["MIKE@x.example", "mıke@x.example", "ｍｉｋｅ@X.example", "Mike@x.EXAMPLE", "mi\u{200b}ke＠x.example"]
+        {
+            assert_eq!(canonical_login(spelling), "mike@x.example");
+        }
+        assert_eq!(canonical_login("a@MÜNCHEN.example"), "a@xn--mnchen-3ya.example");
+        assert_eq!(canonical("Jose\u{301}"), canonical("JOSÉ"));
+        for spelling in ["strauß1", "STRAUẞ1", "STRAUSS1", "strau\u{ad}ss1", "ﬆrauß1"] {
+            assert_eq!(canonical_login(spelling), "strauss1", "{spelling}");
+        }
+        assert_ne!(canonical_login("strauss1"), canonical_login("straus1"));
+    }
+
+    #[test]
+    fn what_is_canonical_stays_as_it_is() {
+        for c in letters() {
+            for text in [c.to_string(), format!("a{c}\u{301}"), c.nfd().collect(), c.to_uppercase().collect()] {
+                let once = canonical(&text);
+                assert_eq!(canonical(&once), once, "U+{:04X}", u32::from(c));
+            }
+            let upper: String = c.to_uppercase().collect();
+            assert_eq!(canonical(&upper), canonical(&c.to_string()), "U+{:04X}", u32::from(c));
+        }
+    }
+
+    #[test]
+    fn a_former_login_is_no_other_one_today() {
+        for c in letters() {
+            let today = canonical(&c.to_string());
+            for former in former_logins(&c.to_string()) {
+                assert_eq!(canonical(&former), today, "U+{:04X}", u32::from(c));
+            }
+        }
+    }
+}
