@@ -76,6 +76,7 @@ activate =
     .title = Choose a password
     .done = Your password is set. Sign in with it from now on.
     .expired = This link is no longer valid: it was used already, it is too old, or a newer one has taken its place. Ask an administrator for another one, or register again.
+    .taken = This e‑mail address belongs to another account by now. No account was opened.
 
 reset =
     .title = Choose a new password

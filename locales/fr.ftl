@@ -76,6 +76,7 @@ activate =
     .title = Choisissez un mot de passe
     .done = Votre mot de passe est enregistré. Connectez-vous désormais avec lui.
     .expired = Ce lien n’est plus valable : il a déjà servi, il est trop ancien ou un plus récent l’a remplacé. Demandez-en un autre à l’administration de l’annuaire ou inscrivez-vous à nouveau.
+    .taken = Cette adresse e‑mail appartient entre-temps à un autre compte. Aucun compte n’a été ouvert.
 
 reset =
     .title = Choisissez un nouveau mot de passe

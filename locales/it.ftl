@@ -76,6 +76,7 @@ activate =
     .title = Scelga una password
     .done = La Sua password è stata impostata. D’ora in poi acceda con questa.
     .expired = Questo link non è più valido: è già stato utilizzato, è troppo vecchio o è stato sostituito da uno più recente. Ne chieda un altro a un amministratore oppure si registri di nuovo.
+    .taken = Questo indirizzo e‑mail appartiene nel frattempo a un altro account. Nessun account è stato aperto.
 
 reset =
     .title = Scelga una nuova password

@@ -73,7 +73,7 @@ pub async fn create_administrator(
 /// `BadInput` where nobody active has the address.
 pub async fn new_link(db: &Db, email: &str) -> Result<String, Error> {
     let transaction = db.begin().await?;
-    let by_address = user::Column::EmailKey.eq(text::canonical_email(email.trim()));
+    let by_address = user::Column::EmailKey.eq(text::canonical_login(email.trim()));
     let found = user::Entity::find().filter(by_address).lock_exclusive().one(&transaction).await?;
     let person = found.filter(|person| person.is_active);
     let person = person.ok_or_else(|| Error::BadInput(format!("there is nobody active with the address {email}")))?;

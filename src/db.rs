@@ -24,7 +24,7 @@ pub use self::reader::Reader;
 use self::sqlite::WriteAheadLog;
 pub use self::url::{check_url, without_password};
 use crate::error::{Error, is_disconnect};
-use crate::word_index;
+use crate::{login, word_index};
 
 /// How long a statement waits for a connection. Longer than that, the caller is better served by an error.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -135,7 +135,13 @@ impl Db {
         if is_behind {
             word_index::derive_anew(&transaction).await?;
         }
-        Ok(transaction.commit().await?)
+        let duplicates = if is_behind { login::duplicates(&transaction).await? } else { login::Duplicates::default() };
+        transaction.commit().await?;
+        if duplicates.count > 0 {
+            tracing::warn!("{} logins mean two users each; change one of each two", duplicates.count);
+            duplicates.lines().for_each(|line| tracing::warn!("{line}"));
+        }
+        Ok(())
     }
 
     /// How many steps of the history are still to be done.

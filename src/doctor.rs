@@ -4,6 +4,7 @@ use sea_orm::{ConnectionTrait, DatabaseBackend, Statement};
 
 use crate::db::Db;
 use crate::error::Error;
+use crate::login::{self, Duplicates};
 
 /// What SQLite is asked for.
 const PRAGMAS: [&str; 6] = ["journal_mode", "synchronous", "foreign_keys", "busy_timeout", "cache_size", "page_count"];
@@ -43,6 +44,14 @@ pub async fn parameters(db: &Db) -> Result<Vec<(&'static str, String)>, Error> {
         found.push((name, value?));
     }
     Ok(found)
+}
+
+/// Every login that means two users, in a directory from before usernames and e-mail addresses were one namespace.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn duplicate_logins(db: &Db) -> Result<Duplicates, Error> {
+    Ok(login::duplicates(db.read()).await?)
 }
 
 async fn ask(db: &Db, backend: DatabaseBackend, sql: String) -> Result<Option<sea_orm::QueryResult>, Error> {

@@ -27,6 +27,7 @@
 //!   and on pages, in each [`language`]
 //! - [`avatar`] makes pictures of files, and keeps them
 //! - [`word_index`] keeps the words that people are searched by, with each change of a person
+//! - [`login`] keeps usernames and e-mail addresses apart, which are one namespace
 //! - [`loader`] has the links between tables, [`gather`] runs them, [`page`] reads a keyset page of any table,
 //!   [`columns`] only what is shown of a row; [`filter`] makes conditions of comparisons
 //! - [`password`] hashes apart from everything else, with a [`key`] that lies outside the database; [`db`] is SQLite or
@@ -67,6 +68,7 @@ pub mod language;
 pub mod license;
 pub mod link;
 pub mod loader;
+pub mod login;
 pub mod mail;
 pub mod next_url;
 pub mod node;

@@ -68,7 +68,7 @@ async fn main() -> ExitCode {
         Command::Serve => serve(&settings).await,
         Command::Demo(demo) => serve_demo(&settings, &demo).await,
         Command::Schema => write_schema(),
-        Command::Migrate => open(&settings, DATA_DIR).await.map(|_| println!("The tables are up to date.")),
+        Command::Migrate => migrate(&settings).await,
         Command::Import(import) => load(&settings, &import).await,
         Command::Admin(Admin::Create(admin)) => create_admin(&settings, admin).await,
         Command::Admin(Admin::Link(admin)) => link_admin(&settings, &admin).await,
@@ -103,6 +103,18 @@ async fn open(settings: &Settings, default_dir: &str) -> anyhow::Result<Db> {
         Some(dir) => format!("--data-dir {} (ROSTER_DATA_DIR)", dir.display()),
         None => format!("--data-dir {default_dir}, the default (ROSTER_DATA_DIR)"),
     })
+}
+
+async fn migrate(settings: &Settings) -> anyhow::Result<()> {
+    let db = open(settings, DATA_DIR).await?;
+    let duplicates = doctor::duplicate_logins(&db).await?;
+    db.close().await?;
+    println!("The tables are up to date.");
+    if duplicates.count > 0 {
+        println!("duplicate logins: {}; change one login of each", duplicates.count);
+        duplicates.lines().for_each(|line| println!("{line}"));
+    }
+    Ok(())
 }
 
 /// Opens the database with the key that its secrets were made with.
@@ -456,6 +468,12 @@ async fn examine(settings: &Settings) -> anyhow::Result<()> {
             None => "none yet",
         };
         println!("key of the database   {fits}");
+    }
+    if pending == 0 {
+        let duplicates = doctor::duplicate_logins(&db).await?;
+        let advice = if duplicates.count == 0 { "" } else { "; change one login of each" };
+        println!("duplicate logins      {}{advice}", duplicates.count);
+        duplicates.lines().for_each(|line| println!("                      {line}"));
     }
     Ok(())
 }

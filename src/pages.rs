@@ -64,6 +64,11 @@ impl Page<'_> {
         self.purpose != Purpose::EmailChange
     }
 
+    /// Whether the link may bring an address that somebody else has by now: the new one, or that of a registration.
+    fn brings_address(&self) -> bool {
+        self.purpose != Purpose::PasswordReset
+    }
+
     fn query(&self) -> &'static str {
         query(self.purpose)
     }

@@ -70,6 +70,11 @@ const HISTORY: &[Step] = &[
         sqlite: include_str!("m20261122_000011_search/sqlite.sql"),
         postgres: include_str!("m20261122_000011_search/postgres.sql"),
     },
+    Step {
+        name: "m20261129_000013_logins",
+        sqlite: include_str!("m20261129_000013_logins/sqlite.sql"),
+        postgres: include_str!("m20261129_000013_logins/postgres.sql"),
+    },
 ];
 
 impl MigrationName for Step {

@@ -13,6 +13,7 @@ pub mod institution;
 pub mod invitation;
 pub mod license;
 pub mod link;
+pub mod login;
 pub mod mail;
 pub mod membership;
 pub mod pin;

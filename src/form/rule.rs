@@ -30,10 +30,8 @@ pub fn text(most: usize) -> impl Fn(&str) -> Result<String, Fault> {
             return Err(Fault::invalid("Line breaks and control characters are not allowed."));
         }
         if let Some(stray) = text::stray_invisible(text) {
-            let message = format!(
-                "Invisible characters and marks of direction are not allowed, such as U+{:04X}.",
-                u32::from(stray)
-            );
+            let message =
+                format!("Invisible characters and direction marks are not allowed (found U+{:04X}).", u32::from(stray));
             return Err(Fault::invalid(message));
         }
         Ok(text.to_owned())

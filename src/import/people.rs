@@ -13,10 +13,12 @@ use crate::entity::membership::MOST_GROUPS_OF_A_USER;
 use crate::entity::{credential, membership, site_access, tombstone, user};
 use crate::error::{Error, ErrorCode};
 use crate::form::Form;
+use crate::login;
 use crate::password;
 use crate::profile::{self, Definitions, Profile, Values};
 use crate::scalar::{Id, now};
 use crate::sql::one_of;
+use crate::text;
 
 /// The unique values that the file has given so far, and whose they are.
 #[derive(Default)]
@@ -50,6 +52,8 @@ pub(super) struct Known {
     by_external_id: HashMap<String, usize>,
     by_email: HashMap<String, usize>,
     by_username: HashMap<String, usize>,
+    /// To whom the usernames and e-mail addresses belong.
+    logins: HashMap<String, Id>,
     memberships: HashMap<(Id, Id), membership::Model>,
     grants: HashSet<(Id, Id)>,
     pub(super) passwords: HashMap<Id, String>,
@@ -101,8 +105,8 @@ impl Importer<'_> {
         let drafts = || records.iter().map(|(_, draft, _)| draft);
         let ids = records.iter().filter_map(|(_, _, record)| record.id);
         let external_ids = drafts().filter_map(|draft| draft.external_id.as_deref());
-        let emails = drafts().filter_map(|draft| draft.email_key.as_deref());
-        let usernames = drafts().filter_map(|draft| draft.username_key.as_deref());
+        let emails = drafts().filter_map(|draft| draft.email.as_deref()).flat_map(forms);
+        let usernames = drafts().filter_map(|draft| draft.username.as_deref()).flat_map(forms);
         let of_license = of_license(user::Column::LicenseId, self.license_id);
         let conditions = [
             Condition::all().add(one_of(db.get_database_backend(), user::Column::Id, ids)),
@@ -110,6 +114,7 @@ impl Importer<'_> {
             Condition::all().add(user::Column::EmailKey.is_in(emails)),
             Condition::all().add(user::Column::UsernameKey.is_in(usernames)),
         ];
+        let keys = drafts().flat_map(|draft| [&draft.username_key, &draft.email_key]).flatten().cloned().collect();
         let mut known = Known { definitions, ..Known::default() };
         // One statement for each key, so that each is found by its index.
         for condition in conditions {
@@ -118,6 +123,7 @@ impl Importer<'_> {
                 known.add(person, self.license_id);
             }
         }
+        known.logins = login::holders(db, keys).await?;
         let ids = records.iter().filter_map(|(_, _, record)| record.id);
         let of_ids = one_of(db.get_database_backend(), tombstone::Column::UserId, ids);
         known.erased =
@@ -191,7 +197,7 @@ impl Importer<'_> {
         if old.is_none() {
             profile.require(&known.definitions, &mut form);
         }
-        self.note_taken(&row, known, &mut form);
+        self.note_taken(&row, old.as_ref(), known, &mut form);
         self.note_seen(row.id, "person", &mut form);
         form.finish()?;
         Ok(Person { row, old, password_hash: record.password_hash, memberships, grants, profile })
@@ -265,17 +271,20 @@ impl Importer<'_> {
         }
     }
 
-    fn note_taken(&mut self, row: &user::Model, known: &Known, form: &mut Form) {
+    fn note_taken(&mut self, row: &user::Model, old: Option<&user::Model>, known: &Known, form: &mut Form) {
         let other = |found: Option<&user::Model>| found.is_some_and(|found| found.id != row.id);
-        let email = row.email_key.as_deref();
-        let username = row.username_key.as_deref();
-        let external_id = row.external_id.as_deref();
-        if other(known.at(&known.by_email, email)) || self.seen.taken("email", email, row.id) {
+        let mut is_taken = |key: fn(&user::Model) -> Option<&str>| {
+            let changed = key(row).filter(|_| old.is_none_or(|old| key(old) != key(row)));
+            let is_held = changed.and_then(|key| known.logins.get(key)).is_some_and(|holder_id| *holder_id != row.id);
+            is_held || self.seen.taken("login", changed, row.id)
+        };
+        if is_taken(|person| person.email_key.as_deref()) {
             form.fault("email", ErrorCode::Taken, "This e-mail address is taken.");
         }
-        if other(known.at(&known.by_username, username)) || self.seen.taken("username", username, row.id) {
+        if is_taken(|person| person.username_key.as_deref()) {
             form.fault("username", ErrorCode::Taken, "This username is taken.");
         }
+        let external_id = row.external_id.as_deref();
         if other(known.at(&known.by_external_id, external_id)) || self.seen.taken("externalId", external_id, row.id) {
             form.fault("externalId", ErrorCode::Taken, "This external id is taken.");
         }
@@ -307,12 +316,20 @@ impl Known {
         let by_external_id = || self.at(&self.by_external_id, draft.external_id.as_deref());
         let by_login = || {
             let nameless = record.id.is_none() && draft.external_id.is_none();
-            let found = || self.at(&self.by_email, draft.email_key.as_deref());
-            let found = found().or_else(|| self.at(&self.by_username, draft.username_key.as_deref()));
+            let of =
+                |places, login: Option<&str>| forms(login?).into_iter().find_map(|form| self.at(places, Some(&form)));
+            let found = of(&self.by_email, draft.email.as_deref());
+            let found = found.or_else(|| of(&self.by_username, draft.username.as_deref()));
             found.filter(|_| nameless)
         };
         by_id.or_else(by_external_id).or_else(by_login).cloned()
     }
+}
+
+/// The keys that a login may have, the former ones first: of two people whose logins have become one, each is known by the own.
+fn forms(login: &str) -> [String; 3] {
+    let [username, email] = text::former_logins(login);
+    [username, email, text::canonical_login(login)]
 }
 
 /// PostgreSQL holds no year that has five digits, and SQLite would not sort it among the others.

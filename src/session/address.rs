@@ -64,10 +64,15 @@ pub async fn confirm(db: &Db, client: &Client, token: &str) -> Result<user::Mode
     link::revoke(&transaction, &[old.id]).await?;
     let mut new = user::Model { email: Some(new_email), email_verified: true, ..old.clone() };
     new.derive_rest();
+    new.keep_logins_of(&old);
     (new.modified_at, new.version) = (now(), old.version + 1);
     match new.clone().into_active_model().reset_all().update(&transaction).await {
         Err(error) if matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_))) => {
-            return Err(Error::rejected("token", ErrorCode::Taken, "Somebody else has this address by now."));
+            return Err(Error::rejected(
+                "token",
+                ErrorCode::Taken,
+                "Somebody else has this address by now, as the own one or as a username.",
+            ));
         }
         updated => updated?,
     };

@@ -95,8 +95,8 @@ impl ByMailMutation {
         .await
     }
 
-    /// Confirms a new e-mail address by the link that went to it; the old one is told. Sessions go on. The person is
-    /// shown to who is signed in and sees him. Open to everybody.
+    /// Confirms a new e-mail address by the link that went to it; the old one is told. Sessions go on. TAKEN if the address is another user's
+    /// by now, as an e-mail address or a username. The person is shown to who is signed in and sees him. Open to everybody.
     async fn confirm_email_change(
         &self,
         ctx: &Context<'_>,

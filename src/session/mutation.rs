@@ -128,8 +128,8 @@ impl SessionMutation {
     }
 
     /// Sets the password of the person whom a link lets in, and signs the person in; who has registered himself is
-    /// entered by it. A link works once; it dies with a newer one, a deactivation, and a change of password or e-mail
-    /// address. Open to everybody.
+    /// entered by it, or TAKEN if the address is another user's by now, as an e-mail address or a username. A link works once; it dies
+    /// with a newer one, a deactivation, and a change of password or e-mail address. Open to everybody.
     async fn activate_account(
         &self,
         ctx: &Context<'_>,

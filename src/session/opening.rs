@@ -18,7 +18,7 @@ use crate::entity::audit_event::AuditAction;
 use crate::entity::device::{MOST_DEVICES_OF_A_USER, REMEMBERED};
 use crate::entity::mail::Kind as Notice;
 use crate::entity::{credential, device, invitation, pin, session, user};
-use crate::error::Error;
+use crate::error::{Error, ErrorCode};
 use crate::language::Language;
 use crate::scalar::{Id, Url, now};
 use crate::token::{self, Kind};
@@ -132,9 +132,9 @@ async fn take_turn(
         }
         let inserted = person.clone().into_active_model().reset_all().insert(transaction).await;
         let new = match inserted {
-            // Somebody has the address by now.
             Err(error) if matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_))) => {
-                return Err(expired());
+                let message = "Somebody has this address by now, as the own one or as a username.";
+                return Err(Error::rejected("token", ErrorCode::Taken, message));
             }
             inserted => inserted?,
         };

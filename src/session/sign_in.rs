@@ -227,10 +227,11 @@ impl Gate<'_> {
     /// Who signs in by a name, in one statement whoever it is.
     async fn find(&self, login: &str) -> Result<Option<Account>, Error> {
         let login = shown(login);
-        let email_key = text::canonical_email(login);
+        let key = text::canonical_login(login);
+        let [former_username, former_email] = text::former_logins(login);
         let named = Condition::any()
-            .add(user::Column::EmailKey.eq(&email_key))
-            .add(user::Column::UsernameKey.eq(text::canonical(login)));
+            .add(user::Column::EmailKey.is_in([&key, &former_email]))
+            .add(user::Column::UsernameKey.is_in([&key, &former_username]));
         let accounts = user::Entity::find()
             .column(credential::Column::PasswordHash)
             .column(pin::Column::PinHash)
@@ -243,8 +244,13 @@ impl Gate<'_> {
             .into_model::<Account>()
             .all(self.db.read())
             .await?;
-        // Somebody's username may be the text of another's address; the address goes first.
-        Ok(accounts.into_iter().min_by_key(|account| account.person.email_key.as_deref() != Some(&email_key)))
+        // In a directory from before usernames and addresses were one namespace, a login may mean two people: each signs in as before.
+        let precedence = |person: &user::Model| {
+            let (email, username) = (person.email_key.as_ref(), person.username_key.as_ref());
+            let forms = [(email, &former_email), (username, &former_username), (email, &key), (username, &key)];
+            forms.iter().position(|(has, form)| *has == Some(*form)).unwrap_or(forms.len())
+        };
+        Ok(accounts.into_iter().min_by_key(|account| precedence(&account.person)))
     }
 }
 

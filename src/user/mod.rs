@@ -35,6 +35,7 @@ use crate::error::{Error, ErrorCode};
 use crate::form::Form;
 use crate::language::Language;
 use crate::link;
+use crate::login;
 use crate::mail::{self, Desk};
 use crate::password::Hasher;
 use crate::payload;
@@ -84,11 +85,11 @@ pub async fn create(
     secrets.check(hasher, &mut form, &new);
     check(db.read(), &new, &mut form).await?;
     if dry_run {
-        note_taken(db.read(), &new, &mut form).await?;
+        note_taken(db.read(), None, &new, &mut form).await?;
         form.finish()?;
         return Ok(None);
     }
-    finish(db.read(), &new, form).await?;
+    finish(db.read(), None, &new, form).await?;
 
     insert(db, viewer, &new, secrets.hashed(hasher).await?, &attributes, welcome).await?;
     Ok(Some(new))
@@ -127,7 +128,7 @@ pub async fn insert(
         user::Entity::insert(new.clone().into_active_model().reset_all()).exec_without_returning(&transaction).await
     {
         drop(transaction);
-        return Err(explain(db, new, error).await);
+        return Err(explain(db, None, new, error).await);
     }
     word_index::follow(&transaction, [(None, Some(new))]).await?;
     let changes = difference(&user::Model::blank(new.id, new.license_id), new);
@@ -192,7 +193,7 @@ pub async fn update(
     keep_an_administrator(&transaction, &old, &new).await?;
     if input.dry_run {
         let mut form = Form::changing();
-        note_taken(&transaction, &new, &mut form).await?;
+        note_taken(&transaction, Some(&old), &new, &mut form).await?;
         form.finish()?;
         return Ok(Updated::Possible(old));
     }
@@ -211,7 +212,7 @@ pub async fn update(
     }
     if let Err(error) = new.clone().into_active_model().reset_all().update(&transaction).await {
         drop(transaction);
-        return Err(explain(db, &new, error).await);
+        return Err(explain(db, Some(&old), &new, error).await);
     }
     word_index::follow(&transaction, [(Some(&old), Some(&new))]).await?;
     profile::store(&transaction, &[(id, profile)]).await?;
@@ -260,7 +261,7 @@ async fn changed(
         secrets.check(hasher, &mut form, &new);
     }
     check(connection, &new, &mut form).await?;
-    finish(connection, &new, form).await?;
+    finish(connection, Some(old), &new, form).await?;
     Ok(Changed { new, secrets, profile })
 }
 
@@ -285,15 +286,20 @@ async fn check(db: &impl ConnectionTrait, new: &user::Model, form: &mut Form) ->
 }
 
 /// Ends a form. Where it has faults, those that only the database would have found are added, so that all come at once.
-async fn finish(db: &impl ConnectionTrait, new: &user::Model, mut form: Form) -> Result<(), Error> {
+async fn finish(
+    db: &impl ConnectionTrait,
+    old: Option<&user::Model>,
+    new: &user::Model,
+    mut form: Form,
+) -> Result<(), Error> {
     if form.has_faults() {
-        note_taken(db, new, &mut form).await?;
+        note_taken(db, old, new, &mut form).await?;
     }
     form.finish()
 }
 
 /// Says which value broke a constraint, or all of them.
-async fn explain(db: &Db, new: &user::Model, error: sea_orm::DbErr) -> Error {
+async fn explain(db: &Db, old: Option<&user::Model>, new: &user::Model, error: sea_orm::DbErr) -> Error {
     match error.sql_err() {
         Some(SqlErr::UniqueConstraintViolation(_)) => {}
         // It was there when the input was checked.
@@ -303,19 +309,29 @@ async fn explain(db: &Db, new: &user::Model, error: sea_orm::DbErr) -> Error {
         _ => return error.into(),
     }
     let mut form = Form::changing();
-    match note_taken(db.read(), new, &mut form).await.and_then(|()| form.finish()) {
+    match note_taken(db.read(), old, new, &mut form).await.and_then(|()| form.finish()) {
         Ok(()) => error.into(),
         Err(explained) => explained,
     }
 }
 
-async fn note_taken(db: &impl ConnectionTrait, new: &user::Model, form: &mut Form) -> Result<(), Error> {
+/// Notes what somebody else has. A login that stays as it is was given before, and is not asked about again.
+async fn note_taken(
+    db: &impl ConnectionTrait,
+    old: Option<&user::Model>,
+    new: &user::Model,
+    form: &mut Form,
+) -> Result<(), Error> {
     let external = new.external_id.as_ref().map(|id| {
         let of_license = of_license(user::Column::LicenseId, new.license_id);
         Condition::all().add(user::Column::ExternalId.eq(id)).add(of_license)
     });
-    let username = new.username_key.as_ref().map(|key| user::Column::UsernameKey.eq(key).into_condition());
-    let email = new.email_key.as_ref().map(|key| user::Column::EmailKey.eq(key).into_condition());
+    let login = |key: fn(&user::Model) -> Option<&String>| {
+        let changed = key(new).filter(|_| old.is_none_or(|old| key(old) != key(new)));
+        changed.map(|key| login::belongs(key).into_condition())
+    };
+    let username = login(|person| person.username_key.as_ref());
+    let email = login(|person| person.email_key.as_ref());
     let keys = [
         ("username", "username", username),
         ("email", "e-mail address", email),

@@ -13,9 +13,9 @@ use crate::scalar::{Id, Upload};
 /// A person to be entered.
 #[derive(Clone, InputObject)]
 pub struct CreateUserInput {
-    /// The first name or names; at most 50 characters.
+    /// The first name or names; at most 50 characters, at least one of them visible.
     pub first_name: String,
-    /// The last name or names; at most 50 characters.
+    /// The last name or names; at most 50 characters, at least one of them visible.
     pub last_name: String,
     /// The password: hard to guess, at most 128 characters, and at least 12 where the server is not set otherwise.
     pub password: MaybeUndefined<String>,
@@ -46,9 +46,9 @@ pub struct UpdateUserInput {
     /// The version of the person that the change was made for: if it is not the present one, nothing is changed, the fault
     /// is CONFLICT, and the payload has the person as it is now.
     pub expected_version: Option<i32>,
-    /// The first name or names; at most 50 characters.
+    /// The first name or names; at most 50 characters, at least one of them visible.
     pub first_name: MaybeUndefined<String>,
-    /// The last name or names; at most 50 characters.
+    /// The last name or names; at most 50 characters, at least one of them visible.
     pub last_name: MaybeUndefined<String>,
     /// A new password: hard to guess, at most 128 characters, and at least 12 where the server is not set otherwise. Null
     /// removes it. Ends the person's sessions. Not for oneself.
@@ -77,9 +77,9 @@ pub struct ResendActivationInput {
 /// Who registers himself.
 #[derive(InputObject)]
 pub struct RegisterUserInput {
-    /// The first name or names; at most 50 characters.
+    /// The first name or names; at most 50 characters, at least one of them visible.
     pub first_name: String,
-    /// The last name or names; at most 50 characters.
+    /// The last name or names; at most 50 characters, at least one of them visible.
     pub last_name: String,
     /// The e-mail address, at most 250 characters.
     pub email: String,

@@ -64,9 +64,11 @@ impl UserQuery {
             let viewer = ctx.viewer()?;
             let condition = match by {
                 UserBy::Id(id) => return Ok(ctx.links()?.load_one(UserById(Id::given("by.id", &id)?)).await?),
-                UserBy::Username(name) => user::Column::UsernameKey.eq(text::canonical(short("by.username", &name)?)),
+                UserBy::Username(name) => {
+                    user::Column::UsernameKey.eq(text::canonical_login(short("by.username", &name)?))
+                }
                 UserBy::Email(address) => {
-                    user::Column::EmailKey.eq(text::canonical_email(short("by.email", &address)?))
+                    user::Column::EmailKey.eq(text::canonical_login(short("by.email", &address)?))
                 }
                 UserBy::ExternalId(id) => {
                     viewer.may_filter(user::Column::ExternalId)?;

@@ -75,20 +75,14 @@ fn check(keys: &[String]) -> Result<(), Error> {
 /// The forms of a key by which somebody may be found.
 struct Forms {
     id: Option<Id>,
-    username: String,
-    email: String,
+    login: String,
     external_id: String,
 }
 
 impl Forms {
     fn of(key: &str) -> Self {
         let key = key.trim();
-        Self {
-            id: Id::parse(key),
-            username: text::canonical(key),
-            email: text::canonical_email(key),
-            external_id: key.to_owned(),
-        }
+        Self { id: Id::parse(key), login: text::canonical_login(key), external_id: key.to_owned() }
     }
 }
 
@@ -136,8 +130,8 @@ impl Meant {
         let by_id = forms.id.filter(|id| self.people.contains_key(id));
         let ids: HashSet<Id> = [
             by_id,
-            self.by_username.get(&forms.username).copied(),
-            self.by_email.get(&forms.email).copied(),
+            self.by_username.get(&forms.login).copied(),
+            self.by_email.get(&forms.login).copied(),
             self.by_external_id.get(&forms.external_id).copied(),
         ]
         .into_iter()
@@ -165,7 +159,7 @@ fn any_key(db: &Db, forms: &[Forms], of: Option<Id>) -> Condition {
     Condition::any()
         // SQLite finds each by its index as long as none of them is always false.
         .add_option((!ids.is_empty()).then(|| one_of(backend, user::Column::Id, ids)))
-        .add(any_of(backend, user::Column::UsernameKey, texts(|forms| &forms.username)))
-        .add(any_of(backend, user::Column::EmailKey, texts(|forms| &forms.email)))
+        .add(any_of(backend, user::Column::UsernameKey, texts(|forms| &forms.login)))
+        .add(any_of(backend, user::Column::EmailKey, texts(|forms| &forms.login)))
         .add_option(of.map(in_license))
 }

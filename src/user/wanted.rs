@@ -326,12 +326,12 @@ fn at(path: &str, column: user::Column) -> String {
 
 /// How a text is compared.
 fn text_of(column: user::Column, postgres: bool) -> Text {
-    let identifier: (Form, Form) = (text::canonical, text::canonical);
+    let login: (Form, Form) = (text::canonical_login, text::canonical);
     let address: (Form, Form) = (text::canonical_email, text::canonical);
     let name: (Form, Form) = (text::fold, text::fold);
     let (key, form) = match column {
-        user::Column::Username => (user::Column::UsernameKey, identifier),
-        user::Column::Email => (user::Column::EmailKey, address),
+        user::Column::Username => (user::Column::UsernameKey, login),
+        user::Column::Email => (user::Column::EmailKey, login),
         user::Column::CertifiedEmail => (user::Column::CertifiedEmailKey, address),
         user::Column::FirstName => (user::Column::FirstNameKey, name),
         user::Column::LastName => (user::Column::LastNameKey, name),

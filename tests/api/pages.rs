@@ -153,6 +153,10 @@ async fn a_lost_password_is_replaced() {
     answer(&browser, Some(&refused("EXPIRED"))).await;
     fill_in(&browser, PASSWORD, PASSWORD).await;
     browser.see(OUTCOME, &words.say("reset.expired")).await;
+    open(&browser, &url(&app, Purpose::Activation, Language::French, "rol_x")).await;
+    answer(&browser, Some(&refused("TAKEN"))).await;
+    fill_in(&browser, PASSWORD, PASSWORD).await;
+    browser.see(OUTCOME, &words.say("activate.taken")).await;
     assert_eq!(browser.run("return document.querySelector('#form')").await, Value::Null);
 }
 

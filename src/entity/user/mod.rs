@@ -83,11 +83,11 @@ pub struct Model {
     pub id: Id,
     #[graphql(skip)]
     pub license_id: Id,
-    /// A name to sign in with: letters, digits and `. @ + - _`; unique whatever the case.
+    /// A name to sign in with: letters, digits and `. @ + - _`. Unique among all usernames and e-mail addresses, ignoring case.
     pub username: Option<String>,
     #[graphql(skip)]
     pub username_key: Option<String>,
-    /// The e-mail address, which is also a name to sign in with; unique whatever the case.
+    /// The e-mail address, which is also a name to sign in with. Unique among all usernames and e-mail addresses, ignoring case.
     pub email: Option<String>,
     #[graphql(skip)]
     pub email_key: Option<String>,
@@ -311,9 +311,11 @@ pub struct Names {
 #[derive(Clone, Debug, Default, InputObject, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct UserFields {
-    /// A name to sign in with: letters, digits and `. @ + - _`, at most 30 characters; unique whatever the case.
+    /// A name to sign in with: letters, digits and `. @ + - _`, at most 30 characters. Unique among all usernames and e-mail addresses of
+    /// every license, ignoring case: TAKEN if another user has it as either.
     pub username: MaybeUndefined<String>,
-    /// The e-mail address, at most 250 characters; unique whatever the case. There must be a username or an e-mail address.
+    /// The e-mail address, at most 250 characters. Unique among all usernames and e-mail addresses of every license, ignoring case: TAKEN
+    /// if another user has it as either. There must be a username or an e-mail address.
     pub email: MaybeUndefined<String>,
     /// What the person is called by others; at most 50 characters.
     pub nickname: MaybeUndefined<String>,
@@ -453,6 +455,7 @@ impl Model {
             full_site_access,
             admin_rights,
         } = fields;
+        let before = self.clone();
         form.required("firstName", first_name, &mut self.first_name, rule::text(50));
         form.required("lastName", last_name, &mut self.last_name, rule::text(50));
         form.text("username", username, &mut self.username, rule::username);
@@ -479,12 +482,24 @@ impl Model {
         form.value("fullSiteAccess", full_site_access, &mut self.full_site_access);
         self.lay_rights_over(admin_rights, form);
         self.derive_rest();
+        self.keep_logins_of(&before);
+    }
+
+    /// Leaves the keys of logins that are as they were before as they were: of two that have become one by another way to fold case, one
+    /// has a former key.
+    pub fn keep_logins_of(&mut self, before: &Self) {
+        if self.username == before.username {
+            self.username_key.clone_from(&before.username_key);
+        }
+        if self.email == before.email {
+            self.email_key.clone_from(&before.email_key);
+        }
     }
 
     /// What follows from the rest: the forms in which values are compared, and the access of a license administrator.
     pub fn derive_rest(&mut self) {
-        self.username_key = self.username.as_deref().map(text::canonical);
-        self.email_key = self.email.as_deref().map(text::canonical_email);
+        self.username_key = self.username.as_deref().map(text::canonical_login);
+        self.email_key = self.email.as_deref().map(text::canonical_login);
         self.first_name_key = text::fold(&self.first_name);
         self.last_name_key = text::fold(&self.last_name);
         self.nickname_key = self.nickname.as_deref().map(text::fold);

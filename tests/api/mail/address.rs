@@ -121,6 +121,19 @@ on_every_database! {
         assert_eq!(owner.email.as_deref(), Some("bo@y.example"));
     }
 
+    async fn an_address_that_is_a_username_of_somebody_else_is_not_given(app: App) {
+        ada(&app).await;
+        let fields = UserFields { username: Given("bo@y.example".to_owned()), ..UserFields::default() };
+        let bo = app.create("Bo", app.other_license, fields, Given(PASSWORD.to_owned())).await;
+        let me = signed_in(&app).await;
+        assert_eq!(request(&me, "BO@y.example").await["success"], json!(true));
+        let token = leading(&app.mails().await).token().to_owned();
+        assert_eq!(faults_of(&confirm(&app.anonymous(), &token).await), ["TAKEN input.token"]);
+        let signed_in = with_token(&app, &login(&app, "bo@y.example", PASSWORD).await["token"]);
+        assert_eq!(signed_in.data("{ viewer { id } }", json!({})).await["viewer"]["id"], json!(bo.id.0.to_string()));
+        assert_eq!(login(&app, "ada@x.example", PASSWORD).await["success"], json!(true));
+    }
+
     async fn the_spelling_of_ones_own_address_can_be_mended(app: App) {
         ada(&app).await;
         let me = signed_in(&app).await;

@@ -57,12 +57,25 @@ on_every_database! {
         assert_eq!(activate(&app, newer.token(), PASSWORD).await["success"], json!(true));
     }
 
+    async fn an_address_that_is_a_username_is_not_entered(app: App) {
+        let fields = UserFields { username: Given("eve@x.example".to_owned()), ..UserFields::default() };
+        let owner = app.create("Bo", app.other_license, fields, Given(PASSWORD.to_owned())).await;
+        let fresh = register(&app, "Eve", "fresh@x.example").await;
+        app.mails().await;
+        assert_eq!(register(&app, "Eve", "EVE@x.example").await, fresh);
+        let [mail] = app.mails().await.try_into().unwrap();
+        assert_eq!(mail.to, "EVE@x.example", "its reader learns it, and nobody else");
+        assert_eq!(faults_of(&activate(&app, mail.token(), ANOTHER).await), ["TAKEN input.token"]);
+        let signed_in = with_token(&app, &login(&app, "eve@x.example", PASSWORD).await["token"]);
+        assert_eq!(signed_in.data("{ viewer { id } }", json!({})).await["viewer"]["id"], json!(owner.id.0.to_string()));
+    }
+
     async fn a_registration_ends_with_its_time_with_the_license_and_when_the_address_is_taken(app: App) {
         register(&app, "Eve", "eve@x.example").await;
         let [mail] = app.mails().await.try_into().unwrap();
         let fields = UserFields { email: Given("eve@x.example".to_owned()), ..UserFields::default() };
         app.create("Another", app.license, fields, Given(PASSWORD.to_owned())).await;
-        assert_eq!(faults_of(&activate(&app, mail.token(), ANOTHER).await), ["EXPIRED input.token"]);
+        assert_eq!(faults_of(&activate(&app, mail.token(), ANOTHER).await), ["TAKEN input.token"]);
 
         register(&app, "Bo", "bo@x.example").await;
         let [mail] = app.mails().await.try_into().unwrap();

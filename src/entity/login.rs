@@ -1,0 +1,18 @@
+//! Every username and e-mail address of anybody, in the form in which they are compared. The database keeps it as people are.
+
+use sea_orm::entity::prelude::*;
+
+use crate::scalar::Id;
+
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "logins")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub key: String,
+    pub user_id: Id,
+}
+
+#[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

@@ -1,0 +1,152 @@
+//! Usernames and e-mail addresses are one namespace: what somebody signs in by is nobody else's, as either.
+
+use std::collections::HashMap;
+
+use sea_orm::sea_query::{Condition, Expr, Query, SimpleExpr};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+};
+
+use crate::entity::{link, login, registration, user};
+use crate::scalar::Id;
+use crate::sql::any_of;
+use crate::text;
+
+/// How many people are read at once to be looked through.
+const ROWS_AT_ONCE: u64 = 2_000;
+/// How many duplicates are listed.
+const LISTED: usize = 20;
+
+/// A login that somebody had before the namespace was one, and that is another person's as well.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Duplicate {
+    pub user_id: Id,
+    /// `username` or `email`.
+    pub field: &'static str,
+    pub login: String,
+    /// The user to whom the login belongs.
+    pub holder_id: Id,
+}
+
+/// Every duplicate, of which the first 20 are listed.
+#[derive(Debug, Default)]
+pub struct Duplicates {
+    pub count: u64,
+    pub first: Vec<Duplicate>,
+}
+
+impl Duplicates {
+    /// A line for each that is listed, and one for the rest.
+    pub fn lines(&self) -> impl Iterator<Item = String> {
+        let line = |Duplicate { user_id, field, login, holder_id }: &Duplicate| {
+            format!("{field} {login:?} of user {} belongs to user {}", user_id.0, holder_id.0)
+        };
+        let rest = self.count.saturating_sub(self.first.len() as u64);
+        self.first.iter().map(line).chain((rest > 0).then(|| format!("and {rest} more")))
+    }
+}
+
+/// The condition that a person is the one to whom a login belongs.
+#[must_use]
+pub fn belongs(key: &str) -> SimpleExpr {
+    let mut holder = Query::select();
+    holder.column(login::Column::UserId).from(login::Entity).and_where(login::Column::Key.eq(key));
+    user::Column::Id.in_subquery(holder)
+}
+
+/// To whom logins belong, by their keys; nothing of those that are free.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn holders(db: &impl ConnectionTrait, keys: Vec<String>) -> Result<HashMap<String, Id>, DbErr> {
+    if keys.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let rows =
+        login::Entity::find().filter(any_of(db.get_database_backend(), login::Column::Key, keys)).all(db).await?;
+    Ok(rows.into_iter().map(|row| (row.key, row.user_id)).collect())
+}
+
+/// Makes the keys of a person's logins those of today where they are free; where somebody else has one, the person keeps the former,
+/// and signs in by it as before. Links that are bound to the address follow it.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn settle(transaction: &DatabaseTransaction, old: &user::Model, new: &mut user::Model) -> Result<(), DbErr> {
+    let keys = [&new.username_key, &new.email_key].into_iter().flatten().cloned().collect();
+    let holders = holders(transaction, keys).await?;
+    let is_held = |key: &Option<String>| {
+        key.as_ref().and_then(|key| holders.get(key)).is_some_and(|holder_id| *holder_id != old.id)
+    };
+    if is_held(&new.username_key) {
+        new.username_key.clone_from(&old.username_key);
+    }
+    if is_held(&new.email_key) {
+        new.email_key.clone_from(&old.email_key);
+    }
+    if let (Some(was), Some(is)) = (&old.email_key, &new.email_key)
+        && was != is
+    {
+        let bound = link::Entity::update_many().col_expr(link::Column::EmailKey, Expr::value(is.as_str()));
+        let bound = bound.filter(link::Column::UserId.eq(old.id)).filter(link::Column::EmailKey.eq(was.as_str()));
+        bound.exec(transaction).await?;
+    }
+    Ok(())
+}
+
+/// Makes the keys of the addresses of those who want to register those of today. Of two that have become one, the one that had the key already stays.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn settle_registrations(transaction: &DatabaseTransaction) -> Result<(), DbErr> {
+    let stale = |row: &registration::Model| row.email_key != text::canonical_email(&row.email);
+    for row in registration::Entity::find().all(transaction).await?.into_iter().filter(stale) {
+        let key = text::canonical_email(&row.email);
+        if registration::Entity::find_by_id(&key).one(transaction).await?.is_some() {
+            registration::Entity::delete_by_id(&row.email_key).exec(transaction).await?;
+            continue;
+        }
+        let renamed =
+            registration::Entity::update_many().col_expr(registration::Column::EmailKey, Expr::value(key.as_str()));
+        renamed.filter(registration::Column::EmailKey.eq(row.email_key)).exec(transaction).await?;
+    }
+    Ok(())
+}
+
+/// Finds every login that means two people, in an order that stays the same.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn duplicates(db: &impl ConnectionTrait) -> Result<Duplicates, DbErr> {
+    let mut found = Duplicates::default();
+    let mut last = None;
+    loop {
+        let rest = last.map(|last| user::Column::Id.gt::<Id>(last));
+        let people: Vec<(Id, Option<String>, Option<String>)> = user::Entity::find()
+            .select_only()
+            .columns([user::Column::Id, user::Column::Username, user::Column::Email])
+            .filter(Condition::all().add_option(rest))
+            .order_by_asc(user::Column::Id)
+            .limit(ROWS_AT_ONCE)
+            .into_tuple()
+            .all(db)
+            .await?;
+        let Some((end, ..)) = people.last() else { return Ok(found) };
+        last = Some(*end);
+        let logins: Vec<(Id, &str, String, String)> = people
+            .into_iter()
+            .flat_map(|(id, username, email)| [(id, "username", username), (id, "email", email)])
+            .filter_map(|(id, field, login)| login.map(|login| (id, field, text::canonical_login(&login), login)))
+            .collect();
+        let holders = holders(db, logins.iter().map(|(_, _, key, _)| key.clone()).collect()).await?;
+        for (user_id, field, key, login) in logins {
+            let Some(holder_id) = holders.get(&key).copied().filter(|holder_id| *holder_id != user_id) else {
+                continue;
+            };
+            found.count += 1;
+            if found.first.len() < LISTED {
+                found.first.push(Duplicate { user_id, field, login, holder_id });
+            }
+        }
+    }
+}

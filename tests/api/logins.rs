@@ -1,0 +1,473 @@
+//! Usernames and e-mail addresses are one namespace: what somebody signs in by is nobody else's, as either.
+
+use async_graphql::MaybeUndefined::{Undefined, Value as Given};
+use chrono::TimeDelta;
+use futures_util::future::join_all;
+use migration::{Migrator, MigratorTrait};
+use roster::db::Db;
+use roster::entity::license::LicenseKind;
+use roster::entity::link::Purpose;
+use roster::entity::user::UserFields;
+use roster::entity::{credential, license, link, login, registration, user};
+use roster::scalar::{Date, Id, now};
+use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel, QueryOrder};
+use serde_json::{Value, json};
+
+use crate::app::{App, Caller, PASSWORD, faults_of, input_of};
+use crate::process::{self, ADMIN, Ended, Home, Process};
+
+const WARD: &str = "vic.tim@ward.example";
+
+/// Ways to write the same login.
+const SPELLINGS: [&str; 5] =
+    [WARD, "VIC.TIM@WARD.EXAMPLE", "v\u{131}c.tim@ward.example", "\u{ff56}ic.tim@ward.example", "Vic.Tim@Ward.Example"];
+
+fn new_person(said: Value) -> Value {
+    let mut input = json!({ "firstName": "Vic", "lastName": "Tim", "sendRegistrationEmail": false });
+    input.as_object_mut().unwrap().extend(said.as_object().unwrap().clone());
+    input
+}
+
+async fn entered(caller: &Caller<'_>, said: Value) -> Value {
+    let payload = caller.change("createUser", "user { id version }", new_person(said)).await;
+    assert_eq!(payload["success"], json!(true), "{payload:#}");
+    payload["user"].clone()
+}
+
+async fn changed(caller: &Caller<'_>, input: Value) {
+    let payload = caller.change("updateUser", "", input).await;
+    assert_eq!(payload["success"], json!(true), "{payload:#}");
+}
+
+async fn signs_in(app: &App, login: &str) -> Option<String> {
+    let input = json!({ "login": login, "password": PASSWORD });
+    let payload = app.anonymous().change("login", "user { id }", input).await;
+    payload["user"]["id"].as_str().map(str::to_owned)
+}
+
+/// The chief of the other license.
+async fn other_chief(app: &App) -> Caller<'_> {
+    let fields = UserFields { role: Given(user::Role::LicenseAdmin), ..UserFields::default() };
+    let chief = app.create("Other", app.other_license, fields, Undefined).await;
+    app.sign_in(chief).await
+}
+
+/// The logins that belong to somebody are those of the people who are there.
+async fn assert_kept(app: &App) {
+    let people = user::Entity::find().all(app.db.read()).await.unwrap();
+    let mut expected: Vec<(String, Id)> = people
+        .into_iter()
+        .flat_map(|person| [(person.username_key, person.id), (person.email_key, person.id)])
+        .filter_map(|(key, id)| key.map(|key| (key, id)))
+        .collect();
+    expected.sort_by(|a, b| a.0.cmp(&b.0));
+    expected.dedup();
+    let logins = login::Entity::find().order_by_asc(login::Column::Key).all(app.db.read()).await.unwrap();
+    let found: Vec<_> = logins.into_iter().map(|login| (login.key, login.user_id)).collect();
+    assert_eq!(found, expected);
+}
+
+on_every_database! {
+    async fn a_username_is_nobody_elses_address_in_any_license(app: App) {
+        let chief = app.license_admin().await;
+        let victim = entered(&chief, json!({ "username": WARD, "password": PASSWORD })).await;
+        assert_eq!(signs_in(&app, WARD).await.as_deref(), victim["id"].as_str());
+        for by in [&chief, &other_chief(&app).await] {
+            let another = entered(by, json!({ "email": format!("{}@example.org", Id::new().0) })).await;
+            for email in SPELLINGS {
+                for dry_run in [false, true] {
+                    let input = new_person(json!({ "email": email, "dryRun": dry_run }));
+                    assert_eq!(by.faults("createUser", input).await, ["TAKEN input.email"], "{email}");
+                    let input = json!({ "id": another["id"], "email": email, "dryRun": dry_run });
+                    assert_eq!(by.faults("updateUser", input).await, ["TAKEN input.email"], "{email}");
+                }
+            }
+            let input = new_person(json!({ "email": WARD, "username": WARD, "nickname": "x".repeat(51) }));
+            assert_eq!(by.faults("createUser", input).await, ["TAKEN input.email", "TAKEN input.username", "TOO_LONG input.nickname"]);
+        }
+        assert_eq!(signs_in(&app, WARD).await.as_deref(), victim["id"].as_str());
+        assert_kept(&app).await;
+    }
+
+    async fn an_address_is_nobody_elses_username_in_any_license(app: App) {
+        let chief = app.license_admin().await;
+        let victim = entered(&chief, json!({ "email": WARD, "password": PASSWORD })).await;
+        for by in [&chief, &other_chief(&app).await] {
+            let another = entered(by, json!({ "email": format!("{}@example.org", Id::new().0) })).await;
+            for username in SPELLINGS {
+                for dry_run in [false, true] {
+                    let input = new_person(json!({ "username": username, "dryRun": dry_run }));
+                    assert_eq!(by.faults("createUser", input).await, ["TAKEN input.username"], "{username}");
+                    let input = json!({ "id": another["id"], "username": username, "dryRun": dry_run });
+                    assert_eq!(by.faults("updateUser", input).await, ["TAKEN input.username"], "{username}");
+                }
+            }
+        }
+        assert_eq!(signs_in(&app, WARD).await.as_deref(), victim["id"].as_str());
+        assert_kept(&app).await;
+    }
+
+    async fn the_domain_of_a_username_is_that_of_an_address(app: App) {
+        let chief = app.license_admin().await;
+        entered(&chief, json!({ "username": "ann@münchen.example" })).await;
+        for email in ["ann@xn--mnchen-3ya.example", "Ann@MÜNCHEN.example"] {
+            assert_eq!(chief.faults("createUser", new_person(json!({ "email": email }))).await, ["TAKEN input.email"]);
+            let query = "query ($name: String!) { user(by: { username: $name }) { username } \
+                users(filter: { username: { eq: $name } }) { totalCount } resolveUsers(keys: [$name]) { status } }";
+            let found = chief.data(query, json!({ "name": email })).await;
+            let expected = json!({ "user": { "username": "ann@münchen.example" }, "users": { "totalCount": 1 }, "resolveUsers": [{ "status": "MATCHED" }] });
+            assert_eq!(found, expected, "{email}");
+        }
+    }
+
+    async fn ones_own_username_may_be_ones_own_address(app: App) {
+        let chief = app.license_admin().await;
+        let both = entered(&chief, json!({ "username": WARD, "email": "VIC.tim@ward.example", "password": PASSWORD })).await;
+        assert_eq!(signs_in(&app, WARD).await.as_deref(), both["id"].as_str());
+        changed(&chief, json!({ "id": both["id"], "email": "vic@ward.example" })).await;
+        changed(&chief, json!({ "id": both["id"], "email": WARD, "username": "vic@ward.example" })).await;
+        changed(&chief, json!({ "id": both["id"], "email": "vic@ward.example", "username": WARD })).await;
+        assert_kept(&app).await;
+        changed(&chief, json!({ "id": both["id"], "username": null })).await;
+        changed(&chief, json!({ "id": both["id"], "username": "vic@ward.example" })).await;
+        assert_kept(&app).await;
+        changed(&chief, json!({ "id": both["id"], "email": null })).await;
+        assert_kept(&app).await;
+        entered(&chief, json!({ "email": WARD })).await;
+    }
+
+    async fn a_login_that_was_changed_or_erased_is_free_again_as_either(app: App) {
+        let chief = app.license_admin().await;
+        let first = entered(&chief, json!({ "username": WARD, "email": "vic@ward.example" })).await;
+        changed(&chief, json!({ "id": first["id"], "username": "vic" })).await;
+        let second = entered(&chief, json!({ "email": WARD })).await;
+        assert_eq!(chief.faults("updateUser", json!({ "id": first["id"], "username": WARD })).await, ["TAKEN input.username"]);
+        let erased = chief.change("deleteUser", "", json!({ "id": second["id"] })).await;
+        assert_eq!(erased["success"], json!(true), "{erased:#}");
+        changed(&chief, json!({ "id": first["id"], "username": WARD })).await;
+        assert_kept(&app).await;
+    }
+
+    async fn a_login_of_who_is_inactive_is_kept(app: App) {
+        let chief = app.license_admin().await;
+        entered(&chief, json!({ "username": WARD, "isActive": false })).await;
+        assert_eq!(chief.faults("createUser", new_person(json!({ "email": WARD }))).await, ["TAKEN input.email"]);
+    }
+
+    async fn of_parallel_creations_of_one_login_as_either_one_succeeds(app: App) {
+        let chief = app.license_admin().await;
+        let attempts = (0..40).map(|n| {
+            let field = if n % 2 == 0 { "username" } else { "email" };
+            let input = new_person(json!({ field: SPELLINGS[n / 2 % 5] }));
+            let chief = &chief;
+            async move { (field, chief.change("createUser", "", input).await) }
+        });
+        let payloads = join_all(attempts).await;
+        assert_eq!(payloads.iter().filter(|(_, payload)| payload["success"] == json!(true)).count(), 1);
+        for (field, payload) in payloads.iter().filter(|(_, payload)| payload["success"] != json!(true)) {
+            assert_eq!(faults_of(payload), [format!("TAKEN input.{field}")]);
+        }
+        assert_kept(&app).await;
+    }
+
+    async fn of_parallel_changes_to_one_login_as_either_one_succeeds(app: App) {
+        let chief = app.license_admin().await;
+        let mut people = Vec::new();
+        for _ in 0..20 {
+            people.push(entered(&chief, json!({ "email": format!("{}@example.org", Id::new().0) })).await["id"].clone());
+        }
+        let attempts = people.iter().enumerate().map(|(n, id)| {
+            let field = if n % 2 == 0 { "username" } else { "email" };
+            let chief = &chief;
+            async move { (field, chief.change("updateUser", "", json!({ "id": id, field: WARD })).await) }
+        });
+        let payloads = join_all(attempts).await;
+        assert_eq!(payloads.iter().filter(|(_, payload)| payload["success"] == json!(true)).count(), 1);
+        for (field, payload) in payloads.iter().filter(|(_, payload)| payload["success"] != json!(true)) {
+            assert_eq!(faults_of(payload), [format!("TAKEN input.{field}")]);
+        }
+        assert_kept(&app).await;
+    }
+
+    async fn a_letter_is_one_in_every_case_and_with_what_is_invisible(app: App) {
+        let chief = app.license_admin().await;
+        let strauss = entered(&chief, json!({ "username": "strauß1", "email": "gregor@großfeld.example", "password": PASSWORD })).await;
+        for username in ["STRAUẞ1", "STRAUSS1", "Strauß1", "strauss1"] {
+            assert_eq!(chief.faults("createUser", new_person(json!({ "username": username }))).await, ["TAKEN input.username"], "{username}");
+            assert_eq!(signs_in(&app, username).await.as_deref(), strauss["id"].as_str(), "{username}");
+        }
+        assert_eq!(signs_in(&app, "stra\u{200b}uß1").await.as_deref(), strauss["id"].as_str(), "copied from a page");
+        for email in ["GREGOR@GROẞFELD.example", "gregor@GROSSFELD.example"] {
+            assert_eq!(chief.faults("createUser", new_person(json!({ "email": email }))).await, ["TAKEN input.email"], "{email}");
+        }
+        entered(&chief, json!({ "email": "GROẞ@x.example" })).await;
+        for email in ["groß@x.example", "gross@x.example", "GROSS@x.example"] {
+            assert_eq!(chief.faults("createUser", new_person(json!({ "email": email }))).await, ["TAKEN input.email"], "{email}");
+        }
+        entered(&chief, json!({ "username": "σίσυφος" })).await;
+        assert_eq!(chief.faults("createUser", new_person(json!({ "username": "ΣΊΣΥΦΟΣ" }))).await, ["TAKEN input.username"]);
+    }
+}
+
+async fn imported(home: &Home, lines: &[Value], arguments: &[&str]) -> Ended {
+    let file: String = lines.iter().map(|line| format!("{}\n", json!({ "user": line }))).collect();
+    std::fs::write(home.path("logins.ndjson"), file).unwrap();
+    home.run(&[&["import", "logins.ndjson"][..], arguments].concat()).await
+}
+
+in_every_home! {
+    async fn lines_of_one_file_do_not_share_a_login(home: Home) {
+        let home = home.with_admin().await;
+        let username = json!({ "firstName": "Vic", "lastName": "Tim", "username": WARD });
+        let address = json!({ "firstName": "Att", "lastName": "Acker", "email": "VIC.TIM@ward.example" });
+        let own = json!({ "firstName": "Own", "lastName": "Both", "username": "own@ward.example", "email": "own@ward.example" });
+        for arguments in [&["--dry-run"][..], &[]] {
+            for (lines, fault) in [
+                (vec![username.clone(), own.clone(), address.clone()], "line 3: email: This e-mail address is taken."),
+                (vec![address.clone(), own.clone(), username.clone()], "line 3: username: This username is taken."),
+                (vec![json!({ "firstName": "Root", "lastName": "Two", "username": ADMIN })], "line 1: username: This username is taken."),
+            ] {
+                let ended = imported(&home, &lines, arguments).await;
+                assert_eq!((ended.code, ended.err.lines().next()), (1, Some(fault)), "{ended:?}");
+            }
+        }
+        for line in [&own, &username] {
+            let ended = imported(&home, std::slice::from_ref(line), &[]).await;
+            assert_eq!((ended.code, ended.out.trim()), (0, "1 were created, 0 changed, 0 unchanged."), "{ended:?}");
+        }
+        for arguments in [&["--dry-run"][..], &[]] {
+            let ended = imported(&home, std::slice::from_ref(&address), arguments).await;
+            assert_eq!((ended.code, ended.err.lines().next()), (1, Some("line 1: email: This e-mail address is taken.")), "{ended:?}");
+        }
+        let ended = imported(&home, &[own, username], &[]).await;
+        assert_eq!((ended.code, ended.out.trim()), (0, "0 were created, 0 changed, 2 unchanged."), "{ended:?}");
+    }
+
+    async fn an_administrator_of_the_command_line_has_a_login_of_his_own(home: Home) {
+        let home = home.with_admin().await;
+        let username = json!({ "firstName": "Vic", "lastName": "Tim", "username": WARD });
+        assert_eq!(imported(&home, &[username], &[]).await.code, 0);
+        let names = ["--first-name", "Ada", "--last-name", "Byron"];
+        let made = home.run(&[&["admin", "create", "--email", "Vic.Tim@ward.example"][..], &names].concat()).await;
+        assert_eq!(made.code, 1, "{made:?}");
+        assert!(made.err.contains("email: This e-mail address is taken."), "{made:?}");
+    }
+
+    async fn two_servers_give_one_login_to_one_person(home: Home) {
+        let home = home.with_admin().await;
+        let (one, two) = (home.serve(&[]).await, home.serve(&[]).await);
+        let (first, second) = (one.sign_in(ADMIN).await, two.sign_in(ADMIN).await);
+        let query = "mutation ($input: CreateUserInput!) { createUser(input: $input) { success errors { code path } } }";
+        for round in 0..10 {
+            let login = format!("both{round}@ward.example");
+            let enter = |caller: &process::Caller, field: &str| {
+                let (caller, input) = (caller.clone(), new_person(json!({ field: login })));
+                async move { caller.data(query, json!({ "input": input })).await["createUser"].clone() }
+            };
+            let payloads = join_all([enter(&first, "username"), enter(&second, "email"), enter(&second, "username"), enter(&first, "email")]).await;
+            let (done, refused): (Vec<_>, Vec<_>) = payloads.iter().partition(|payload| payload["success"] == json!(true));
+            assert_eq!((done.len(), refused.len()), (1, 3), "{payloads:#?}");
+            assert!(refused.iter().all(|payload| payload["errors"][0]["code"] == json!("TAKEN")), "{payloads:#?}");
+        }
+    }
+}
+
+/// A password as another system hashes it, which needs no key of ours.
+const HASH: &str = "$argon2id$v=19$m=512,t=2,p=2$c2Vhc2FsdC1zZWFzYWx0$WXkrfBx1JWpuGbIzoKP4Ql+rt4mCi2cTsPWgSwFvA/o";
+
+/// How many steps the tables had taken then.
+const STEPS_BEFORE: u32 = 11;
+
+/// The form of a login before case was folded fully.
+fn former_key(login: &str) -> String {
+    login.to_uppercase().to_lowercase()
+}
+
+/// Somebody of an earlier directory, by username and address.
+async fn of_before(db: &Db, license: Id, username: Option<&str>, email: Option<&str>) -> user::Model {
+    let mut person = user::Model::blank(Id::new(), license);
+    person.first_name = "Ann".to_owned();
+    person.last_name = "Berg".to_owned();
+    (person.username, person.email) = (username.map(str::to_owned), email.map(str::to_owned));
+    person.derive_rest();
+    (person.username_key, person.email_key) = (username.map(former_key), email.map(former_key));
+    let row = person.clone().into_active_model().reset_all();
+    user::Entity::insert(row).exec_without_returning(db.write()).await.unwrap();
+    let password = credential::Model { user_id: person.id, password_hash: HASH.to_owned() };
+    credential::Entity::insert(password.into_active_model().reset_all())
+        .exec_without_returning(db.write())
+        .await
+        .unwrap();
+    person
+}
+
+/// A directory from before the namespace was one.
+async fn earlier(home: &Home) -> Db {
+    std::fs::create_dir_all(home.path("roster-data")).unwrap();
+    let db = home.db().await;
+    Migrator::up(db.write(), Some(STEPS_BEFORE)).await.unwrap();
+    db
+}
+
+async fn license_of_before(db: &Db, number: &str) -> Id {
+    let license = license::Model {
+        id: Id::new(),
+        number: number.to_owned(),
+        kind: LicenseKind::Commercial,
+        holder: "Alder".to_owned(),
+        starts_on: Date::today(),
+        expires_on: None,
+    };
+    let row = license.clone().into_active_model().reset_all();
+    license::Entity::insert(row).exec_without_returning(db.write()).await.unwrap();
+    license.id
+}
+
+/// The id of who signs in.
+async fn who(server: &Process, login: &str) -> Option<String> {
+    server.login(login, PASSWORD).await["user"]["id"].as_str().map(str::to_owned)
+}
+
+fn some_id(person: &user::Model) -> Option<String> {
+    Some(person.id.0.to_string())
+}
+
+/// The faults of a mutation, each as `CODE field`; none where it succeeds.
+async fn faults(caller: &process::Caller, mutation: &str, input: Value) -> Vec<String> {
+    let input_type = input_of(mutation);
+    let query = format!(
+        "mutation ($input: {input_type}!) {{ {mutation}(input: $input) {{ success errors {{ code path }} }} }}"
+    );
+    faults_of(&caller.data(&query, json!({ "input": input })).await[mutation])
+}
+
+in_every_home! {
+    async fn an_earlier_directory_in_which_logins_mean_two_people_goes_on(home: Home) {
+        let db = earlier(&home).await;
+        let (here, there) = (license_of_before(&db, "1").await, license_of_before(&db, "2").await);
+        let by_username = of_before(&db, here, Some(WARD), Some("vic@x.example")).await;
+        let by_address = of_before(&db, there, None, Some("Vic.Tim@ward.example")).await;
+        let small = of_before(&db, here, Some("strauß1"), None).await;
+        let capital = of_before(&db, here, Some("STRAUẞ1"), None).await;
+        let capital_address = of_before(&db, here, None, Some("GROẞ@x.example")).await;
+        let small_address = of_before(&db, there, None, Some("groß@x.example")).await;
+        let alone = of_before(&db, here, Some("ΣΑΣ"), Some("ΣΑΣ@x.example")).await;
+        let own = of_before(&db, here, Some("own@x.example"), Some("Own@x.example")).await;
+        assert_eq!(alone.email_key.as_deref(), Some("σας@x.example"));
+        link::Entity::insert(roster::link::of(&alone, Purpose::Activation, "rol_x").into_active_model().reset_all())
+            .exec_without_returning(db.write()).await.unwrap();
+        for (n, email) in ["ΣΟΣ@x.example", "GROẞER@x.example", "großer@x.example"].into_iter().enumerate() {
+            let registration = registration::Model {
+                email_key: former_key(email),
+                license_id: here,
+                email: email.to_owned(),
+                first_name: "Ann".to_owned(),
+                last_name: "Berg".to_owned(),
+                token_hash: vec![n.try_into().unwrap()],
+                next_url: None,
+                expires_at: now() + TimeDelta::days(i64::try_from(n).unwrap() + 1),
+            };
+            registration::Entity::insert(registration.into_active_model().reset_all()).exec_without_returning(db.write()).await.unwrap();
+        }
+        db.close().await.unwrap();
+
+        let migrated = home.run(&["migrate"]).await;
+        assert_eq!(migrated.code, 0, "{migrated:?}");
+        let lines = |expected: &[(&user::Model, &str, &user::Model)]| -> Vec<String> {
+            expected.iter().map(|(person, what, holder)| format!("{what} of user {} belongs to user {}", person.id.0, holder.id.0)).collect()
+        };
+        let expected = lines(&[
+            (&by_username, r#"username "vic.tim@ward.example""#, &by_address),
+            (&capital, r#"username "STRAUẞ1""#, &small),
+            (&capital_address, r#"email "GROẞ@x.example""#, &small_address),
+        ]);
+        let doctor = home.run(&["doctor"]).await;
+        assert_eq!(doctor.code, 0, "{doctor:?}");
+        for said in [&migrated.out, &migrated.err, &doctor.out] {
+            let said: Vec<&str> = said.lines().filter_map(|line| line.find("of user").map(|_| line)).collect();
+            assert_eq!(said.len(), expected.len(), "{said:#?}");
+            assert!(said.iter().zip(&expected).all(|(line, expected)| line.trim().ends_with(expected.as_str())), "{said:#?}");
+        }
+        assert!(doctor.out.contains("duplicate logins      3"), "{}", doctor.out);
+
+        let db = home.db().await;
+        let keys = registration::Entity::find().order_by_asc(registration::Column::EmailKey).all(db.read()).await.unwrap();
+        let keys: Vec<_> = keys.into_iter().map(|row| (row.email_key, row.email)).collect();
+        assert_eq!(keys, [("grosser@x.example".to_owned(), "großer@x.example".to_owned()), ("σοσ@x.example".to_owned(), "ΣΟΣ@x.example".to_owned())]);
+        let bound = link::Entity::find().one(db.read()).await.unwrap().unwrap();
+        assert_eq!(bound.email_key.as_deref(), Some("σασ@x.example"));
+
+        let names = ["--license", "1", "--first-name", "Root", "--last-name", "Alder"];
+        let made = home.run_with(&[&["admin", "create", "--password-stdin", "--email", ADMIN][..], &names].concat(), PASSWORD).await;
+        assert_eq!(made.code, 0, "{made:?}");
+        let server = home.serve(&[]).await;
+        for (login, person) in [
+            (WARD, &by_address),
+            ("VIC@x.example", &by_username),
+            ("strauß1", &small),
+            ("STRAUSS1", &small),
+            ("STRAUẞ1", &capital),
+            ("GROẞ@x.example", &capital_address),
+            ("groß@x.example", &small_address),
+            ("ΣΑΣ", &alone),
+            ("σας", &alone),
+            ("σασ@x.example", &alone),
+            ("OWN@x.example", &own),
+        ] {
+            assert_eq!(who(&server, login).await, some_id(person), "{login}");
+        }
+
+        let root = server.sign_in(ADMIN).await;
+        for person in [&by_username, &by_address, &small, &capital, &capital_address, &small_address] {
+            for dry_run in [true, false] {
+                let input = json!({ "id": person.id.0, "nickname": "Nick", "dryRun": dry_run });
+                assert!(faults(&root, "updateUser", input).await.is_empty());
+            }
+            let long = json!({ "id": person.id.0, "nickname": "x".repeat(51) });
+            assert_eq!(faults(&root, "updateUser", long).await, ["TOO_LONG input.nickname"]);
+            let same = json!({ "id": person.id.0, "username": person.username, "email": person.email, "nickname": "Same" });
+            assert!(faults(&root, "updateUser", same).await.is_empty());
+        }
+        for (field, login) in [("username", WARD), ("email", WARD), ("username", "STRAUẞ1"), ("email", "gross@x.example")] {
+            assert_eq!(faults(&root, "createUser", new_person(json!({ field: login }))).await, [format!("TAKEN input.{field}")], "{login}");
+        }
+
+        for person in [&capital, &small] {
+            let line = json!({ "username": person.username, "position": format!("Doctor {:?}", person.username) });
+            let ended = imported(&home, &[line], &["--license", "1"]).await;
+            assert_eq!((ended.code, ended.out.trim()), (0, "0 were created, 1 changed, 0 unchanged."), "{ended:?}");
+            let row = user::Entity::find_by_id(person.id).one(db.read()).await.unwrap().unwrap();
+            assert_eq!(row.position, Some(format!("Doctor {:?}", person.username)));
+        }
+
+        // Each is mended by another login, or by an erasure; what is free then is that of the other one.
+        assert!(faults(&root, "updateUser", json!({ "id": by_address.id.0, "email": "tim@ward.example" })).await.is_empty());
+        assert_eq!(who(&server, WARD).await, some_id(&by_username));
+        assert_eq!(faults(&root, "createUser", new_person(json!({ "email": WARD }))).await, ["TAKEN input.email"]);
+        assert_eq!(faults(&root, "updateUser", json!({ "id": by_address.id.0, "email": WARD })).await, ["TAKEN input.email"]);
+        assert!(faults(&root, "updateUser", json!({ "id": capital.id.0, "username": "strauss2" })).await.is_empty());
+        assert_eq!(who(&server, "STRAUẞ1").await, some_id(&small));
+        assert!(faults(&root, "deleteUser", json!({ "id": small_address.id.0 })).await.is_empty());
+        assert_eq!(who(&server, "GROẞ@x.example").await, some_id(&capital_address));
+        let doctor = home.run(&["doctor"]).await;
+        assert!(doctor.out.contains("duplicate logins      0\n"), "{}", doctor.out);
+    }
+
+    async fn of_many_duplicates_the_first_are_listed(home: Home) {
+        let db = earlier(&home).await;
+        let license = license_of_before(&db, "1").await;
+        for n in 0..25 {
+            let login = format!("both{n}@x.example");
+            of_before(&db, license, Some(&login), None).await;
+            of_before(&db, license, None, Some(&login)).await;
+        }
+        db.close().await.unwrap();
+        let server = home.serve(&[]).await;
+        assert!(server.err().contains("25 logins mean two users each"), "{}", server.err());
+        assert_eq!(server.err().matches("belongs to user").count(), 20);
+        assert!(server.err().contains("and 5 more"), "{}", server.err());
+        drop(server);
+        let again = home.run(&["migrate"]).await;
+        assert!(again.out.contains("and 5 more"), "{again:?}");
+    }
+}
