@@ -70,6 +70,11 @@ const HISTORY: &[Step] = &[
         sqlite: include_str!("m20261122_000011_search/sqlite.sql"),
         postgres: include_str!("m20261122_000011_search/postgres.sql"),
     },
+    Step {
+        name: "m20261129_000014_folding",
+        sqlite: include_str!("m20261129_000014_folding/both.sql"),
+        postgres: include_str!("m20261129_000014_folding/both.sql"),
+    },
 ];
 
 impl MigrationName for Step {
