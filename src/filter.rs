@@ -17,8 +17,8 @@ const MOST_VALUES: usize = 100;
 /// The most characters of a text that is compared.
 const LONGEST: usize = 250;
 
-/// Compares a text; all that is said must hold. Whatever the case, in names and positions whatever the accents too, where
-/// nothing else is said. Each text has at most 250 characters.
+/// Compares a text; all that is said must hold. By default, case does not count; in names and positions, accents and forms of one
+/// letter or sign do not count either, as in `searchUsers`. Each text has at most 250 characters.
 #[derive(Clone, Debug, Default, InputObject)]
 pub struct StringFilter {
     /// It is this.
@@ -42,7 +42,7 @@ pub struct StringFilter {
     pub gt: Option<String>,
     /// It comes after this, or is this.
     pub gte: Option<String>,
-    /// Whether case and accents count.
+    /// Whether case, accents and forms of one letter count.
     #[graphql(default = false)]
     pub case_sensitive: bool,
 }

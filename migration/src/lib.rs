@@ -75,6 +75,11 @@ const HISTORY: &[Step] = &[
         sqlite: include_str!("m20261129_000013_logins/sqlite.sql"),
         postgres: include_str!("m20261129_000013_logins/postgres.sql"),
     },
+    Step {
+        name: "m20261129_000014_folding",
+        sqlite: include_str!("m20261129_000014_folding/both.sql"),
+        postgres: include_str!("m20261129_000014_folding/both.sql"),
+    },
 ];
 
 impl MigrationName for Step {

@@ -1,26 +1,36 @@
 //! Brings what is derived up to date.
 
-use sea_orm::sea_query::Condition;
+use sea_orm::ActiveValue::Set;
+use sea_orm::sea_query::{Condition, IntoCondition};
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
-    QuerySelect,
+    ActiveModelBehavior, ActiveModelTrait, ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, IntoActiveModel,
+    ModelTrait, QueryFilter, QueryOrder, QuerySelect, Value,
 };
 
 use super::follow;
-use crate::entity::{search_hit, user};
+use crate::entity::{attribute_definition, attribute_value, group, institution, search_hit, user};
 use crate::login;
 use crate::scalar::Id;
+use crate::text;
 
 /// How many people are read at once to be looked through.
 const ROWS_AT_ONCE: u64 = 500;
 
-/// Derives again what follows from the rest, for everybody of whom it is not up to date, as after a migration that brought a
-/// new column for it, and enters the words of all where there are none yet. A login that somebody else has keeps its former key.
+/// Derives again what follows from the rest wherever it is not up to date, as after a migration that brought a new column for it, or
+/// with another rule of folding, and enters the words of all users where there are none yet. A login that somebody else has keeps
+/// its former key.
 ///
 /// # Errors
 /// Whatever the database says.
 pub async fn derive_anew(transaction: &DatabaseTransaction) -> Result<(), DbErr> {
     login::settle_registrations(transaction).await?;
+    derive_groups(transaction).await?;
+    derive_institutions(transaction).await?;
+    derive_attribute_values(transaction).await?;
+    derive_users(transaction).await
+}
+
+async fn derive_users(transaction: &DatabaseTransaction) -> Result<(), DbErr> {
     let is_entered = search_hit::Entity::find().one(transaction).await?.is_some();
     let mut last = None;
     loop {
@@ -37,6 +47,61 @@ pub async fn derive_anew(transaction: &DatabaseTransaction) -> Result<(), DbErr>
             }
         }
         follow(transaction, changes.iter().map(|(new, old)| (Some(old).filter(|_| is_entered), Some(new)))).await?;
+    }
+}
+
+async fn derive_groups(transaction: &DatabaseTransaction) -> Result<(), DbErr> {
+    update_rows::<group::Entity>(transaction, Condition::all(), group::Column::Id, |group| {
+        let name_key = text::fold(&group.name);
+        (group.name_key != name_key)
+            .then(|| group::ActiveModel { name_key: Set(name_key), ..group.into_active_model() })
+    })
+    .await
+}
+
+async fn derive_institutions(transaction: &DatabaseTransaction) -> Result<(), DbErr> {
+    update_rows::<institution::Entity>(transaction, Condition::all(), institution::Column::Id, |site| {
+        let name_key = text::fold(&site.name);
+        (site.name_key != name_key)
+            .then(|| institution::ActiveModel { name_key: Set(name_key), ..site.into_active_model() })
+    })
+    .await
+}
+
+async fn derive_attribute_values(transaction: &DatabaseTransaction) -> Result<(), DbErr> {
+    for definition in attribute_definition::Entity::find().all(transaction).await? {
+        let of_definition = attribute_value::Column::DefinitionId.eq(definition.id).into_condition();
+        update_rows::<attribute_value::Entity>(transaction, of_definition, attribute_value::Column::UserId, |value| {
+            let value_key = definition.kind.key(&value.value);
+            (value.value_key != value_key)
+                .then(|| attribute_value::ActiveModel { value_key: Set(value_key), ..value.into_active_model() })
+        })
+        .await?;
+    }
+    Ok(())
+}
+
+/// Updates those of some rows that a function changes; the id tells them apart.
+async fn update_rows<E: EntityTrait>(
+    transaction: &DatabaseTransaction,
+    some: Condition,
+    id: E::Column,
+    change: impl Fn(E::Model) -> Option<E::ActiveModel>,
+) -> Result<(), DbErr>
+where
+    E::Model: IntoActiveModel<E::ActiveModel>,
+    E::ActiveModel: ActiveModelBehavior + Send,
+{
+    let mut last = None;
+    loop {
+        let rest = last.map(|last: Value| id.gt(last));
+        let rows = E::find().filter(some.clone().add_option(rest)).order_by_asc(id).limit(ROWS_AT_ONCE);
+        let rows = rows.all(transaction).await?;
+        let Some(end) = rows.last() else { return Ok(()) };
+        last = Some(end.get(id));
+        for row in rows.into_iter().filter_map(&change) {
+            row.update(transaction).await?;
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use sea_orm::sea_query::{Condition, Expr};
 use super::pieces;
 use crate::entity::search_key::Column;
 use crate::sql;
+use crate::text::is_letter;
 
 /// How a key begins that is the word itself, what is inside of it, and what is left of it by a slip.
 const BEGIN: char = '^';
@@ -46,7 +47,7 @@ pub fn inside(piece: &str) -> Condition {
 #[must_use]
 pub fn slipped(piece: &str) -> Vec<String> {
     let letters = piece.chars().count();
-    let allowed = if piece.chars().all(char::is_alphabetic) { allowed_slips(letters) } else { 0 };
+    let allowed = if piece.chars().all(is_letter) { allowed_slips(letters) } else { 0 };
     if allowed == 0 { Vec::new() } else { slips(piece, allowed).into_iter().map(|left| key(SLIPPED, &left)).collect() }
 }
 
@@ -56,7 +57,7 @@ pub(super) fn of_word(word: &str) -> BTreeSet<String> {
     keys.extend(
         word.char_indices().take(LETTERS).skip(1).filter_map(|(at, _)| word.get(at..)).map(|rest| key(INSIDE, rest)),
     );
-    for run in pieces(word).filter(|run| run.chars().all(char::is_alphabetic)) {
+    for run in pieces(word).filter(|run| run.chars().all(is_letter)) {
         let slipped = match run.chars().count() {
             0..=2 => continue,
             3..=5 => slips(run, 1),

@@ -17,6 +17,7 @@ use sea_orm::sea_query::{Condition, Query, SimpleExpr, UnionType};
 use crate::entity::user::{Column, SEARCH_LINES};
 use crate::entity::{search_hit, search_key};
 use crate::scalar::Id;
+use crate::text::is_letter;
 
 pub use self::anew::derive_anew;
 pub use self::keep::follow;
@@ -55,7 +56,7 @@ pub fn pieces(text: &str) -> impl Iterator<Item = &str> {
 }
 
 fn is_one_run(first: char, next: char) -> bool {
-    (first.is_alphabetic() && next.is_alphabetic()) || (first.is_numeric() && next.is_numeric())
+    (is_letter(first) && is_letter(next)) || (first.is_numeric() && next.is_numeric())
 }
 
 /// That a person has a word with a piece in it; of which license is said for the sake of speed.

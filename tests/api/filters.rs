@@ -494,6 +494,25 @@ on_every_database! {
         }
     }
 
+    async fn text_is_compared_as_its_readers_do(app: App) {
+        let user = app.user().await;
+        let names = [("राम", "O’Shea"), ("रमा", "Groẞ–Feld"), ("रीमा", "کریمی"), ("रोमी", "كريمي"), ("ปิติ", "ضحى ٤٢"), ("ปุตุ", "スズキ"), ("が", "張"), ("か", "Kaʻahumanu")];
+        crowd::people(&app, &names).await;
+        for (filter, expected) in [
+            (json!({ "firstName": { "eq": "राम" } }), &["राम"][..]), (json!({ "firstName": { "in": ["रीमा", "ปิติ"] } }), &["रीमा", "ปิติ"]), (json!({ "firstName": { "startsWith": "र" } }), &["राम", "रमा", "रीमा", "रोमी"]),
+            (json!({ "firstName": { "endsWith": "ी" } }), &["रोमी"]), (json!({ "firstName": { "contains": "ीम" } }), &["रीमा"]), (json!({ "firstName": { "eq": "か" } }), &["か"]), (json!({ "firstName": { "eq": "ガ" } }), &["が"]),
+            (json!({ "lastName": { "eq": "O'Shea" } }), &["राम"]), (json!({ "lastName": { "eq": "OʼSHEA" } }), &["राम"]), (json!({ "lastName": { "startsWith": "o`" } }), &["राम"]), (json!({ "lastName": { "eq": "O'Shea", "caseSensitive": true } }), &[]),
+            (json!({ "lastName": { "eq": "Groß-Feld" } }), &["रमा"]), (json!({ "lastName": { "eq": "GROSS-FELD" } }), &["रमा"]), (json!({ "lastName": { "contains": "ß−f" } }), &["रमा"]),
+            (json!({ "lastName": { "eq": "کریمی" } }), &["रीमा", "रोमी"]), (json!({ "lastName": { "eq": "كريمى" } }), &["रीमा", "रोमी"]), (json!({ "lastName": { "in": ["ضحي 42"] } }), &["ปิติ"]),
+            (json!({ "lastName": { "eq": "すずき" } }), &["ปุตุ"]), (json!({ "lastName": { "contains": "ｽﾞ" } }), &["ปุตุ"]), (json!({ "lastName": { "eq": "张" } }), &["が"]), (json!({ "lastName": { "eq": "ka'ahumanu" } }), &["か"]),
+        ] {
+            let data = user.data("query ($filter: UserFilter) { users(filter: $filter) { nodes { firstName } } }", json!({ "filter": filter })).await;
+            let nodes = data["users"]["nodes"].as_array().unwrap();
+            let found: std::collections::BTreeSet<&str> = nodes.iter().map(|node| node["firstName"].as_str().unwrap()).collect();
+            assert_eq!(found, expected.iter().copied().collect(), "{filter}");
+        }
+    }
+
     async fn random_filters_find_whom_they_say(app: App) {
         let town = Town::new(&app, 60).await;
         let chief = app.license_admin().await;

@@ -204,7 +204,7 @@ fn every_case_is_one() {
         }
         assert!(!cases[..place].iter().any(|other| other.query == case.query), "{case:?} is there twice");
     }
-    assert!(cases.len() >= 240 && kinds.len() >= 20, "{kinds:?}");
+    assert!(cases.len() >= 600 && kinds.len() >= 30, "{kinds:?}");
     assert!(kinds.values().all(|count| *count >= 10), "{kinds:?}");
 }
 

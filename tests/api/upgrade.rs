@@ -1,13 +1,18 @@
 //! A directory of an earlier version is brought up to date when it is opened.
 
+use std::collections::BTreeSet;
+
 use async_graphql::MaybeUndefined::Value as Given;
 use migration::{Migrator, MigratorTrait};
 use roster::db::{Db, Settings};
+use roster::entity::attribute_definition::AttributeKind;
+use roster::entity::group::GroupFields;
 use roster::entity::license::LicenseKind;
 use roster::entity::user::{self, Column, Names, Role, UserFields};
-use roster::entity::{audit_event, license};
+use roster::entity::{attribute_definition, attribute_value, audit_event, group, institution, license, search_word};
 use roster::form::Form;
 use roster::scalar::{Date, Id};
+use roster::word_index;
 use sea_orm::sea_query::{Expr, ExprTrait, Query};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, Iterable, ModelTrait, QueryFilter,
@@ -76,6 +81,118 @@ async fn people_of_an_earlier_version_are_found_by_what_is_new(settings: Setting
     let versions = user::Entity::find().filter(Column::Version.ne(1).or(Column::RoleKey.is_null()));
     assert!(versions.one(db.read()).await.unwrap().is_none());
     db.close().await.unwrap();
+}
+
+/// The step after which text is folded as it is now.
+const FOLDING: &str = "m20261129_000014_folding";
+
+/// A directory in which everything was derived from text by the folding of an earlier version.
+async fn store_with_old_keys(db: &Db) -> (license::Model, user::Model, group::Model, institution::Model) {
+    let license = license::Model {
+        id: Id::new(),
+        number: "1".to_owned(),
+        kind: LicenseKind::Commercial,
+        holder: "Alder".to_owned(),
+        starts_on: Date::today(),
+        expires_on: None,
+    };
+    license::Entity::insert(license.clone().into_active_model().reset_all())
+        .exec_without_returning(db.write())
+        .await
+        .unwrap();
+    let mut person = user::Model::blank(Id::new(), license.id);
+    let names = Names { first_name: Given("राम".to_owned()), last_name: Given("O’Shea".to_owned()) };
+    let fields =
+        UserFields {
+            username: Given("ram".to_owned()), nickname: Given("スズキ".to_owned()), ..UserFields::default()
+        };
+    person.lay_over(names, fields, &mut Form::creating());
+    let mut group = group::Model::blank(Id::new(), license.id);
+    group.lay_over(
+        GroupFields { name: Given("Station–Süd".to_owned()), ..GroupFields::default() },
+        &mut Form::creating(),
+    );
+    let mut site = institution::Model::blank(Id::new(), license.id);
+    site.name = "張 Clinic".to_owned();
+    site.name_key = "张 clinic".to_owned();
+    let old_person = user::Model {
+        first_name_key: "रम".to_owned(),
+        last_name_key: "o’shea".to_owned(),
+        nickname_key: Some("スズキ".to_owned()),
+        search_key: "ram\nरम\no’shea\n\n\nram\toshea".to_owned(),
+        ..person.clone()
+    };
+    let transaction = db.begin().await.unwrap();
+    user::Entity::insert(old_person.clone().into_active_model().reset_all())
+        .exec_without_returning(&transaction)
+        .await
+        .unwrap();
+    word_index::follow(&transaction, [(None, Some(&old_person))]).await.unwrap();
+    let old_group = group::Model { name_key: "station–sud".to_owned(), ..group.clone() };
+    group::Entity::insert(old_group.into_active_model().reset_all())
+        .exec_without_returning(&transaction)
+        .await
+        .unwrap();
+    let old_site = institution::Model { name_key: "張 clinic".to_owned(), ..site.clone() };
+    institution::Entity::insert(old_site.into_active_model().reset_all())
+        .exec_without_returning(&transaction)
+        .await
+        .unwrap();
+    transaction.commit().await.unwrap();
+    (license, person, group, site)
+}
+
+async fn what_was_folded_by_an_earlier_version_is_folded_anew(settings: Settings) {
+    let db = Db::open(&settings).await.unwrap();
+    let (license, person, group, site) = store_with_old_keys(&db).await;
+    let definition = attribute_definition::Model {
+        kind: AttributeKind::String,
+        ..attribute_definition::Model::blank(Id::new(), license.id)
+    };
+    attribute_definition::Entity::insert(definition.clone().into_active_model().reset_all())
+        .exec_without_returning(db.write())
+        .await
+        .unwrap();
+    let value = attribute_value::Model {
+        user_id: person.id,
+        definition_id: definition.id,
+        value: "علی".to_owned(),
+        value_key: "علی".to_owned(),
+    };
+    attribute_value::Entity::insert(value.into_active_model().reset_all())
+        .exec_without_returning(db.write())
+        .await
+        .unwrap();
+    let mut forget = Query::delete();
+    forget.from_table("seaql_migrations").and_where(Expr::col("version").eq(FOLDING));
+    db.write().execute(&forget).await.unwrap();
+    db.close().await.unwrap();
+
+    let db = Db::open(&settings).await.unwrap();
+    assert_eq!(user::Entity::find_by_id(person.id).one(db.read()).await.unwrap().unwrap(), person);
+    assert_eq!(group::Entity::find_by_id(group.id).one(db.read()).await.unwrap().unwrap(), group);
+    assert_eq!(institution::Entity::find_by_id(site.id).one(db.read()).await.unwrap().unwrap(), site);
+    let value = attribute_value::Entity::find().one(db.read()).await.unwrap().unwrap();
+    assert_eq!(value.value_key, "علي");
+    let words = search_word::Entity::find().all(db.read()).await.unwrap();
+    let words: BTreeSet<&str> = words.iter().map(|word| word.word.as_str()).collect();
+    assert_eq!(words, word_index::words(&person.search_key));
+    assert!(audit_event::Entity::find().one(db.read()).await.unwrap().is_none());
+    db.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn text_is_folded_anew_on_sqlite() {
+    let dir = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}", dir.path().join("roster.db").display());
+    what_was_folded_by_an_earlier_version_is_folded_anew(Settings { url, connections: 2 }).await;
+}
+
+#[tokio::test]
+async fn text_is_folded_anew_on_postgres() {
+    let Some(server) = postgres::server() else { return };
+    let url = server.fresh_database().await;
+    what_was_folded_by_an_earlier_version_is_folded_anew(Settings { url, connections: 2 }).await;
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use async_graphql::Enum;
 use strsim::osa_distance;
 
+use crate::text::{is_letter, is_of_word};
 use crate::word_index::allowed_slips;
 
 /// A field in which words are searched.
@@ -95,8 +96,8 @@ fn lines(search_key: &str) -> impl Iterator<Item = (UserSearchField, f64, &str)>
 fn found(text: &str, word: &str) -> f64 {
     let fits = text.match_indices(word).map(|(at, _)| {
         let (before, after) = (text.get(..at).unwrap_or_default(), text.get(at + word.len()..).unwrap_or_default());
-        let begins = !before.chars().next_back().is_some_and(char::is_alphanumeric);
-        let ends = !after.chars().next().is_some_and(char::is_alphanumeric);
+        let begins = !before.chars().next_back().is_some_and(is_of_word);
+        let ends = !after.chars().next().is_some_and(is_of_word);
         match (before.is_empty(), begins, ends) {
             (true, _, _) if after.is_empty() => WHOLE,
             (_, true, true) => WORD,
@@ -111,8 +112,8 @@ fn found(text: &str, word: &str) -> f64 {
 /// How well a word with slips fits a text.
 fn slipped(text: &str, word: &str) -> f64 {
     let letters = word.chars().count();
-    let told = word.chars().filter(|c| c.is_alphanumeric()).count();
-    let allowed = if word.chars().any(char::is_alphabetic) { allowed_slips(told) } else { 0 };
+    let told = word.chars().filter(|c| is_of_word(*c)).count();
+    let allowed = if word.chars().any(is_letter) { allowed_slips(told) } else { 0 };
     if allowed == 0 {
         return 0.0;
     }
@@ -123,8 +124,8 @@ fn slipped(text: &str, word: &str) -> f64 {
 fn parts_of(text: &str) -> impl Iterator<Item = &str> {
     text.split_whitespace().flat_map(|part| {
         let sides = part.contains('@').then(|| part.split('@')).into_iter().flatten();
-        let is_run = part.chars().all(char::is_alphanumeric);
-        let runs = (!is_run).then(|| part.split(|c: char| !c.is_alphanumeric())).into_iter().flatten();
+        let is_run = part.chars().all(is_of_word);
+        let runs = (!is_run).then(|| part.split(|c: char| !is_of_word(c))).into_iter().flatten();
         std::iter::once(part).chain(sides).chain(runs)
     })
 }
@@ -168,7 +169,7 @@ fn slips_between(part: &str, word: &str, letters: usize, allowed: usize) -> Opti
 #[must_use]
 pub fn slips(word: &str, typed: &str) -> Option<usize> {
     let letters = typed.chars().count();
-    let runs = word.split(|c: char| !c.is_alphanumeric());
+    let runs = word.split(|c: char| !is_of_word(c));
     let slips = runs.filter_map(|run| slips_between(run, typed, letters, allowed_slips(letters)));
     slips.map(|(slips, goes_on)| slips + usize::from(goes_on)).min()
 }

@@ -10,6 +10,7 @@ use crate::db::Db;
 use crate::entity::{search_hit, search_key, search_word};
 use crate::scalar::Id;
 use crate::sql::{all_rows, any_of, has_one, starts_with};
+use crate::text::is_of_word;
 use crate::word_index;
 
 /// How many words are looked at that begin with a piece, or have it inside.
@@ -69,7 +70,7 @@ impl Meant {
 fn pieces(words: &[String]) -> Vec<&str> {
     let mut pieces: Vec<&str> = Vec::new();
     for word in words {
-        let is_sign = |piece: &&str| !piece.chars().all(char::is_alphanumeric);
+        let is_sign = |piece: &&str| !piece.chars().all(is_of_word);
         let has_others = word_index::pieces(word).any(|piece| !is_sign(&piece));
         pieces.extend(word_index::pieces(word).filter(|piece| !has_others || !is_sign(piece)));
     }

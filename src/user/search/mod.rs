@@ -10,9 +10,10 @@
 mod candidates;
 mod fit;
 mod meant;
+mod query;
 
 use std::cmp::Reverse;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use async_graphql::connection::{ConnectionNameType, EdgeNameType};
 use async_graphql::{Context, Object, OutputType, Result};
@@ -28,11 +29,8 @@ use crate::entity::user;
 use crate::error::Error;
 use crate::page::{self, Connection, PageArgs, Total};
 use crate::scalar::Id;
-use crate::text;
 use candidates::{Among, Candidate};
 
-/// The most characters of a query.
-const LONGEST_QUERY: usize = 200;
 /// If so many people are found by the beginnings of their names, nobody else is looked for.
 const ENOUGH: usize = 100;
 
@@ -81,17 +79,25 @@ pub struct SearchQuery;
 
 #[Object]
 impl SearchQuery {
-    /// People in whom every word of the query is found: as a part of the username, first name, last name, e-mail or certified
-    /// e-mail address, whatever the case and accents, and in whatever order. A word may have a slip (a letter more, less or
-    /// another, or two exchanged) from four letters, two from eight. Names are found in Latin letters too, and with umlauts
-    /// spelt out. The best fit comes first, then last name, first name and id.
+    /// The users in whom every word of the query is found, in any order: as a part of the username, first name, last name, e-mail or
+    /// certified e-mail address. A word of four letters or more may have one typo (a letter more, less or another, or two
+    /// exchanged), from eight letters two. The best fit comes first, then last name, first name and id.
+    ///
+    /// Case, accents and optional vowel points do not count. These are equal: the forms of an Arabic or Persian letter, apostrophes,
+    /// dashes, digits of all scripts, hiragana and katakana, simplified, traditional and Japanese forms of a Chinese character. Marks
+    /// that are letters count, such as vowel signs. Names are also found by their usual spellings in Latin letters, and with
+    /// umlauts spelled out.
     ///
     /// Of very many who fit, those are ranked whose names begin with the words, and some hundreds at most.
     #[graphql(guard = "Allowed", complexity = "page::cost(first, None, child_complexity)")]
     async fn search_users(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "One or more words, at most 200 characters. `%` and `_` stand for themselves.")] query: String,
+        #[graphql(
+            desc = "One or more words, at most 200 characters. Quotation marks, brackets, commas, semicolons and slashes separate \
+                  words like spaces; an e-mail address is one word. `%` and `_` stand for themselves."
+        )]
+        query: String,
         #[graphql(desc = "Among whom; everybody whom the viewer sees where nothing is said.")] filter: Option<
             Box<UserFilter>,
         >,
@@ -104,7 +110,7 @@ impl SearchQuery {
         if include_inactive {
             viewer.may(Action::ListInactive)?;
         }
-        let words = read_query(&query)?;
+        let words = query::words(&query)?;
         let db = ctx.db()?;
         let is_narrowed = filter.is_some();
         let wanted = Wanted::new(db, viewer, filter).await?;
@@ -128,28 +134,6 @@ impl SearchQuery {
             let fields = fit::matched(&ranked.search_key, &words);
             (person, Match { score: ranked.score, fields })
         }))
-    }
-}
-
-/// Reads the words of a query, each once.
-fn read_query(query: &str) -> Result<Vec<String>, Error> {
-    if query.chars().count() > LONGEST_QUERY {
-        return Err(Error::BadInput(format!("query: at most {LONGEST_QUERY} characters.")));
-    }
-    let mut seen = HashSet::new();
-    let words = text::words(query).into_iter().map(|word| without_comma(&word).to_owned());
-    let words: Vec<String> = words.filter(|word| seen.insert(word.clone())).collect();
-    if words.is_empty() {
-        return Err(Error::BadInput("query: at least one word.".to_owned()));
-    }
-    Ok(words)
-}
-
-/// A word without the comma behind a last name.
-fn without_comma(word: &str) -> &str {
-    match word.trim_end_matches([',', ';']) {
-        "" => word,
-        shorter => shorter,
     }
 }
 

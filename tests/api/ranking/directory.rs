@@ -7,6 +7,7 @@ use async_graphql::MaybeUndefined::{Undefined, Value as Given};
 use roster::entity::user::{self, Names, UserFields};
 use roster::form::Form;
 use roster::scalar::Id;
+use roster::text::fold;
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
@@ -117,7 +118,7 @@ struct Making {
 impl Making {
     /// Enters somebody whose name nobody has yet.
     fn enter(&mut self, (first, last): (&str, &str), given: [Option<&str>; 3], has_number: bool) -> bool {
-        if !self.names.insert(format!("{} {}", plain(first), plain(last))) {
+        if !self.names.insert(format!("{} {}", fold(first), fold(last))) {
             return false;
         }
         let [username, email, certified_email] = if has_number { self.number() } else { self.logins(first, last) };
@@ -230,8 +231,8 @@ fn lines(file: &'static str) -> impl Iterator<Item = (Section, &'static str)> {
         let Some(head) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) else {
             return Some((section, line));
         };
-        let (name, mark) = head.split_once(", ").unwrap_or((head, ""));
-        section = Section { name, has_numbers: mark == "numbers", is_alone: mark == "alone" };
+        let (name, marks) = head.split_once(", ").unwrap_or((head, ""));
+        section = Section { name, has_numbers: marks.contains("numbers"), is_alone: marks.contains("alone") };
         None
     })
 }

@@ -1,0 +1,251 @@
+//! Reads the words of a query.
+
+use email_address::EmailAddress;
+use icu_properties::CodePointMapData;
+use icu_properties::props::{GeneralCategory, GeneralCategoryGroup};
+
+use crate::error::Error;
+use crate::text::{fold, is_of_word};
+
+/// The most characters of a query.
+const LONGEST_QUERY: usize = 200;
+/// How a link to an address begins.
+const MAILTO: &str = "mailto:";
+/// ASCII signs that stand around or between words; of an address they are part nevertheless.
+const SEPARATORS: &str = "\"()[]{}<>,;/|!?&#";
+/// Signs that names and addresses have inside; by themselves they are no word.
+const INNER: &str = ".-'@:·";
+/// Signs in pairs around a word.
+const PAIRED: &str = "'*_-~=";
+
+/// The words of a query in the form that [`fold`] gives them, each once. An address is one word; otherwise punctuation separates words
+/// like a space, unless it stands inside names, usernames or addresses.
+///
+/// # Errors
+/// `BadInput` for a query without a word, or of more than 200 characters.
+pub fn words(query: &str) -> Result<Vec<String>, Error> {
+    if query.chars().count() > LONGEST_QUERY {
+        return Err(Error::BadInput(format!("query: at most {LONGEST_QUERY} characters.")));
+    }
+    let mut words: Vec<String> = Vec::new();
+    for chunk in query.split(|c: char| c.is_whitespace() || c.is_control() || c == '\u{200b}').map(fold) {
+        for chunk in chunk.split_whitespace() {
+            words.extend(words_of(chunk));
+        }
+    }
+    remove_pairs(&mut words);
+    if words.iter().any(|word| word.chars().any(is_of_word)) {
+        words.retain(|word| word.chars().any(is_of_word));
+    }
+    words.retain(|word| !word.chars().all(|c| INNER.contains(c)));
+    let mut once: Vec<String> = Vec::new();
+    for word in words {
+        if !once.contains(&word) {
+            once.push(word);
+        }
+    }
+    if once.is_empty() {
+        return Err(Error::BadInput("query: at least one word.".to_owned()));
+    }
+    Ok(once)
+}
+
+/// The words of what stands between spaces.
+fn words_of(chunk: &str) -> Vec<String> {
+    let chunk = chunk.trim_matches(is_separator);
+    let address = chunk.strip_prefix(MAILTO).map_or(chunk, |link| link.split('?').next().unwrap_or(link));
+    let address = address.trim_end_matches(is_separator).trim_end_matches(['.', ':']);
+    if !address.starts_with('\'') && EmailAddress::is_valid(address) {
+        return vec![address.to_owned()];
+    }
+    let mut words = Vec::new();
+    // An ellipsis is three full stops.
+    let chunk = split_points(address).replace("...", ",").replace("..", ",");
+    for part in chunk.split(is_separator) {
+        let part = part.strip_prefix(MAILTO).unwrap_or(part);
+        let word = if part.chars().any(is_of_word) { part.trim_end_matches(['.', ':']) } else { part };
+        words.extend(Some(unpaired(word).to_owned()).filter(|word| !word.is_empty()));
+    }
+    words
+}
+
+/// Whether a character separates words wherever it stands.
+fn is_separator(c: char) -> bool {
+    const SEPARATING: GeneralCategoryGroup = GeneralCategoryGroup::Punctuation;
+    match c {
+        c if c.is_ascii() => SEPARATORS.contains(c),
+        '·' => false,
+        c => SEPARATING.contains(CodePointMapData::<GeneralCategory>::new().get(c)),
+    }
+}
+
+/// A text in which points between the parts of a name are spaces; Catalan has one inside of a word, between two `l`.
+fn split_points(text: &str) -> String {
+    let mut split = String::with_capacity(text.len());
+    let mut rest = text.chars().peekable();
+    while let Some(c) = rest.next() {
+        let is_catalan = split.ends_with('l') && rest.peek() == Some(&'l');
+        split.push(if c == '·' && !is_catalan { ',' } else { c });
+    }
+    split
+}
+
+/// A word without the same signs before and behind it.
+fn unpaired(word: &str) -> &str {
+    let mut inner = word;
+    while let Some(sign) = inner.chars().next().filter(|sign| PAIRED.contains(*sign)) {
+        let shorter = inner.strip_prefix(sign).and_then(|rest| rest.strip_suffix(sign));
+        let Some(shorter) = shorter.filter(|shorter| shorter.chars().any(is_of_word)) else { break };
+        inner = shorter;
+    }
+    inner
+}
+
+/// Removes signs before a word that also stand behind a later one. A single quote is the same sign as an apostrophe.
+fn remove_pairs(words: &mut [String]) {
+    for sign in PAIRED.chars() {
+        let begin = words.iter().position(|word| word.starts_with(sign));
+        let end = words.iter().rposition(|word| word.ends_with(sign));
+        let Some((begin, end)) = begin.zip(end).filter(|(begin, end)| begin < end) else { continue };
+        if let Some(word) = words.get_mut(begin) {
+            word.trim_start_matches(sign).to_owned().clone_into(word);
+        }
+        if let Some(word) = words.get_mut(end) {
+            word.trim_end_matches(sign).to_owned().clone_into(word);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(query: &str) -> Vec<String> {
+        words(query).unwrap_or_default()
+    }
+
+    #[test]
+    fn punctuation_around_and_between_words_separates() {
+        for query in [
+            "wei li",
+            "\"Wei Li\"",
+            "“Wei Li”",
+            "„Wei Li“",
+            "«Wei Li»",
+            "‹Wei Li›",
+            "‘Wei Li’",
+            "'Wei Li'",
+            "`Wei Li`",
+            "‚Wei Li‘",
+            "「Wei Li」",
+            "(Wei Li)",
+            "[Wei] {Li}",
+            "<Wei Li>",
+            "（Wei　Li）",
+            "【Wei Li】",
+            "Wei,Li",
+            "Wei, Li",
+            "Wei;Li;",
+            "Wei/Li",
+            "Wei / Li",
+            "Wei|Li",
+            "Wei، Li",
+            "Wei、Li",
+            "Wei，Li",
+            "Wei؛Li",
+            "Wei\u{200b}Li",
+            "Wei\u{2028}Li",
+            "Wei\u{a0}Li",
+            "Wei\tLi\n",
+            "Wei - Li",
+            "Wei – Li",
+            "—Wei— Li",
+            "Wei & Li",
+            "Wei Li.",
+            "Wei Li!",
+            "Wei Li?",
+            "¿Wei Li?",
+            "Wei: Li",
+            "Wei…Li",
+            "#Wei #Li",
+            "*Wei* _Li_",
+            "**Wei Li**",
+            "• Wei Li",
+            "Wei (Li)",
+            "Wei(Li)",
+            "Wei·Li",
+            "Wei・Li",
+            "Wei•Li",
+            "'Wei' 'Li'",
+            "\"'Wei Li'\"",
+            "Wei wei Li",
+            "\u{feff}Wei Li",
+        ] {
+            assert_eq!(of(query), ["wei", "li"], "{query:?}");
+        }
+    }
+
+    #[test]
+    fn an_address_is_one_word() {
+        for query in [
+            "zh1@field.example.org",
+            "mailto:zh1@field.example.org",
+            "MAILTO:ZH1@field.example.org?subject=Hi",
+            "<zh1@field.example.org>",
+            "<mailto:zh1@field.example.org>",
+            "\"zh1@field.example.org\"",
+            "'zh1@field.example.org'",
+            "(zh1@field.example.org)",
+            "zh1@field.example.org,",
+            "zh1@field.example.org;",
+            "zh1@field.example.org.",
+            "[zh1@field.example.org]",
+        ] {
+            assert_eq!(of(query), ["zh1@field.example.org"], "{query:?}");
+        }
+        assert_eq!(of("Li,Wei <zh1@field.example.org>"), ["li", "wei", "zh1@field.example.org"]);
+        assert_eq!(of("Li<zh1@field.example.org>"), ["li", "zh1@field.example.org"]);
+        assert_eq!(of("a@x.example;b@y.example"), ["a@x.example", "b@y.example"]);
+        for address in ["o'shea@x.example", "a+b/c=d@x.example", "a!b#c@x.example", "a{b}|c@x.example"] {
+            assert_eq!(of(address), [address]);
+        }
+    }
+
+    #[test]
+    fn signs_inside_names_and_usernames_stay() {
+        for word in [
+            "o'shea",
+            "anne-lise",
+            "van't",
+            "'t",
+            "o'",
+            "k.hennig",
+            "nwolter_md",
+            "gahrens+icu",
+            "jritter@ward",
+            "miriam.falk@",
+            "@oncology",
+            "-not",
+            "100%",
+            "a\\b",
+            "st*r",
+            "gal·la",
+        ] {
+            assert_eq!(of(word), [word]);
+        }
+        assert_eq!(of("van 't hof"), ["van", "'t", "hof"]);
+        for sign in ["%", "_", "\\", "*", "%%", "+", "😀"] {
+            assert_eq!(of(sign), [sign]);
+        }
+    }
+
+    #[test]
+    fn punctuation_alone_is_no_word() {
+        for query in [
+            "\"", "\"\"", "()", ",", ";;", "...", "…", "-", "–", "' '", "’", "?!", "<>", "/", "\u{200b}", "。", "، ؛",
+            "@", "mailto:", "· ・", "“”", "( - )",
+        ] {
+            assert!(words(query).is_err(), "{query:?}");
+        }
+    }
+}
