@@ -285,13 +285,9 @@ async fn load(settings: &Settings, import: &Import) -> anyhow::Result<()> {
 }
 
 fn report(tally: &import::Tally, were: &str) -> anyhow::Result<()> {
-    for line in &tally.bad {
-        for fault in &line.faults {
-            eprintln!("line {}: {fault}", line.number);
-        }
-    }
+    tally.faults().for_each(|fault| eprintln!("{fault}"));
     if tally.bad.is_empty() {
-        println!("{} {were} created, {} changed, {} unchanged.", tally.created, tally.changed, tally.unchanged);
+        println!("{}", tally.summary(were));
         return Ok(());
     }
     anyhow::bail!("{} bad lines; nothing was written.", tally.bad.len())
@@ -456,6 +452,9 @@ async fn examine(settings: &Settings) -> anyhow::Result<()> {
             None => "none yet",
         };
         println!("key of the database   {fits}");
+    }
+    if pending == 0 {
+        println!("weak password hashes  {}", doctor::weak_passwords(&db).await?);
     }
     Ok(())
 }

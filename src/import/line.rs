@@ -53,7 +53,7 @@ fn user(mut members: Members) -> Result<Record, Faults> {
         institution: members.take("institution"),
         groups: members.take("groups").unwrap_or_default(),
         sites: members.take("sites").unwrap_or_default(),
-        password_hash: members.take("passwordHash"),
+        password_hash: members.text("passwordHash"),
         date_joined: members.take("dateJoined"),
         has_activated: false,
         fields: members.all::<UserFields>(),
@@ -72,6 +72,12 @@ impl Members {
     fn take<T: DeserializeOwned>(&mut self, name: &str) -> Option<T> {
         let value = self.rest.remove(name)?;
         self.decode::<Option<T>>(name, value).flatten()
+    }
+
+    /// A member that is a text, or the JSON of what it is instead; `None` where it is absent or null.
+    fn text(&mut self, name: &str) -> Option<String> {
+        let value = self.rest.remove(name).filter(|value| !value.is_null())?;
+        Some(value.as_str().map_or_else(|| value.to_string(), str::to_owned))
     }
 
     /// A member that may be absent, null or a value.

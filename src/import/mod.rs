@@ -5,9 +5,10 @@ mod line;
 mod people;
 mod places;
 pub mod record;
+mod report;
 mod writing;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::BufRead;
 
 use sea_orm::{EntityTrait, QueryFilter, QuerySelect};
@@ -51,6 +52,10 @@ pub struct Tally {
     pub changed: u64,
     pub unchanged: u64,
     pub bad: Vec<BadLine>,
+    /// Lines that are good but for a password hash that cannot be used; their users are loaded without it.
+    pub without_password: Vec<BadLine>,
+    /// How many weak password hashes were taken, by the names of their families.
+    pub weak_passwords: BTreeMap<&'static str, u64>,
 }
 
 /// Loads records into one license.
@@ -209,6 +214,7 @@ impl<'a> Importer<'a> {
         self.take(chunk).await?;
         progress(bytes);
         self.tally.bad.sort_by_key(|line| line.number);
+        self.tally.without_password.sort_by_key(|line| line.number);
         Ok(())
     }
 
@@ -226,9 +232,14 @@ impl<'a> Importer<'a> {
     }
 
     fn reject(&mut self, number: u64, error: Error) -> Result<(), Error> {
+        self.reject_with(number, error, None)
+    }
+
+    /// Notes why a line is bad: what an error says, and a fault that was found besides.
+    fn reject_with(&mut self, number: u64, error: Error, more: Option<String>) -> Result<(), Error> {
         match error {
             Error::Rejected(faults) => {
-                self.tally.bad.push(BadLine::new(number, faults.iter().map(fault_text)));
+                self.tally.bad.push(BadLine::new(number, faults.iter().map(fault_text).chain(more)));
                 Ok(())
             }
             other => Err(other),

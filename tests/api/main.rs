@@ -22,6 +22,7 @@ mod definition;
 mod demo;
 mod durability;
 mod filters;
+mod foreign_hashes;
 mod groups;
 mod hostile;
 mod http;
