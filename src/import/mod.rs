@@ -1,11 +1,14 @@
 //! Loading many people at once: every line checked by the rules of the API, written in chunks, and what is there already
 //! left as it is, so that a file may be loaded again.
 
+mod format;
+mod instant;
 mod line;
 mod people;
 mod places;
 pub mod record;
 mod report;
+mod source;
 mod writing;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -18,7 +21,9 @@ use crate::db::Db;
 use crate::entity::{group, institution};
 use crate::error::{Error, MutationError};
 use crate::scalar::Id;
+pub use format::Foreign;
 use record::Record;
+pub use source::Source;
 
 /// How many lines are written in one transaction.
 const CHUNK: usize = 500;
