@@ -75,7 +75,8 @@ pub struct Demo {
 /// A file to load.
 #[derive(Debug, Args)]
 pub struct Import {
-    /// NDJSON: one object a line, {"institution": {...}}, {"group": {...}} or {"user": {...}}.
+    /// NDJSON in UTF-8: one object a line, {"institution": {...}}, {"group": {...}} or {"user": {...}}. `-` is standard
+    /// input. A bad line keeps the whole file out; a user whose password hash cannot be used is loaded without it.
     pub file: PathBuf,
     /// Check every line and write nothing.
     #[arg(long)]

@@ -1,13 +1,22 @@
 //! How the database is set, as it says itself.
 
-use sea_orm::{ConnectionTrait, DatabaseBackend, Statement};
+use std::collections::BTreeMap;
+
+use sea_orm::sea_query::Condition;
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DatabaseBackend, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Statement,
+};
 
 use crate::db::Db;
+use crate::entity::credential;
 use crate::error::Error;
 use crate::login::{self, Duplicates};
+use crate::password;
 
 /// What SQLite is asked for.
 const PRAGMAS: [&str; 6] = ["journal_mode", "synchronous", "foreign_keys", "busy_timeout", "cache_size", "page_count"];
+/// How many stored hashes are read by one statement.
+const HASHES_AT_ONCE: u64 = 5_000;
 /// What PostgreSQL is asked for.
 const PARAMETERS: [&str; 8] = [
     "server_version",
@@ -56,4 +65,36 @@ pub async fn duplicate_logins(db: &Db) -> Result<Duplicates, Error> {
 
 async fn ask(db: &Db, backend: DatabaseBackend, sql: String) -> Result<Option<sea_orm::QueryResult>, Error> {
     Ok(db.write().query_one_raw(Statement::from_string(backend, sql)).await?)
+}
+
+/// How many password hashes of other systems are weak and still stored, by family, and what to do about them.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn weak_passwords(db: &Db) -> Result<String, Error> {
+    let mut families: BTreeMap<&'static str, u64> = BTreeMap::new();
+    let mut last = None;
+    loop {
+        let hashes = credential::Entity::find()
+            // Ours, the most of all, are never weak.
+            .filter(credential::Column::PasswordHash.not_like("$argon2id$%"))
+            .filter(last.map_or_else(Condition::all, |last| Condition::all().add(credential::Column::UserId.gt(last))))
+            .order_by_asc(credential::Column::UserId)
+            .limit(HASHES_AT_ONCE)
+            .all(db.read())
+            .await?;
+        for hash in &hashes {
+            if let Some(family) = password::weakness(&hash.password_hash) {
+                *families.entry(family).or_default() += 1;
+            }
+        }
+        let Some(hash) = hashes.last() else { break };
+        last = Some(hash.user_id);
+    }
+    Ok(match password::counted(&families) {
+        None => "none".to_owned(),
+        Some(counts) => format!(
+            "{counts}; each is replaced when its user signs in. Send a password reset to those who do not, or deactivate them."
+        ),
+    })
 }

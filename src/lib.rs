@@ -30,8 +30,8 @@
 //! - [`login`] keeps usernames and e-mail addresses apart, which are one namespace
 //! - [`loader`] has the links between tables, [`gather`] runs them, [`page`] reads a keyset page of any table,
 //!   [`columns`] only what is shown of a row; [`filter`] makes conditions of comparisons
-//! - [`password`] hashes apart from everything else, with a [`key`] that lies outside the database; [`db`] is SQLite or
-//!   PostgreSQL behind the same few calls
+//! - [`password`] hashes apart from everything else, with a [`key`] that lies outside the database, and reads the hashes of other
+//!   systems; [`db`] is SQLite or PostgreSQL behind the same few calls
 //!
 //! What is stored, by which rules, in which words:
 //! - [`entity`] has a file for each table: the row, which is also what the API shows, and what may be given for it

@@ -3,7 +3,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line prints")]
 
 use std::fmt;
-use std::io::{BufReader, IsTerminal, Write};
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -271,8 +271,12 @@ fn write_schema() -> anyhow::Result<()> {
 }
 
 async fn load(settings: &Settings, import: &Import) -> anyhow::Result<()> {
-    let open_file = || std::fs::File::open(&import.file).with_context(|| import.file.display().to_string());
-    let size = open_file()?.metadata()?.len();
+    let name = || import.file.display().to_string();
+    let source = import::Source::open(&import.file).with_context(name)?;
+    if let Some(foreign) = source.foreign_format().with_context(name)? {
+        anyhow::bail!("{}: {foreign}", name());
+    }
+    let size = source.size()?;
     check_key(settings, DATA_DIR)?;
     let (db, _) = open_with_key(settings, DATA_DIR).await?;
     let license = async || license::the_one(&db, import.license.as_deref(), "This organisation").await;
@@ -282,14 +286,13 @@ async fn load(settings: &Settings, import: &Import) -> anyhow::Result<()> {
 
     let bar = progress(size, "{msg} {wide_bar} {bytes}/{total_bytes} {eta}");
     bar.set_message("Checking");
-    let checked = import::check(&db, license_id, BufReader::new(open_file()?), |done| bar.set_position(done)).await?;
+    let checked = import::check(&db, license_id, source.lines()?, |done| bar.set_position(done)).await?;
     if import.dry_run || !checked.bad.is_empty() {
         bar.finish_and_clear();
         return report(&checked, "would be");
     }
     bar.set_message("Writing");
-    let loaded =
-        import::load(&db, license().await?.id, BufReader::new(open_file()?), |done| bar.set_position(done)).await?;
+    let loaded = import::load(&db, license().await?.id, source.lines()?, |done| bar.set_position(done)).await?;
     bar.finish_and_clear();
     db.survey().await?;
     db.close().await?;
@@ -297,13 +300,9 @@ async fn load(settings: &Settings, import: &Import) -> anyhow::Result<()> {
 }
 
 fn report(tally: &import::Tally, were: &str) -> anyhow::Result<()> {
-    for line in &tally.bad {
-        for fault in &line.faults {
-            eprintln!("line {}: {fault}", line.number);
-        }
-    }
+    tally.faults().for_each(|fault| eprintln!("{fault}"));
     if tally.bad.is_empty() {
-        println!("{} {were} created, {} changed, {} unchanged.", tally.created, tally.changed, tally.unchanged);
+        println!("{}", tally.summary(were));
         return Ok(());
     }
     anyhow::bail!("{} bad lines; nothing was written.", tally.bad.len())
@@ -474,6 +473,7 @@ async fn examine(settings: &Settings) -> anyhow::Result<()> {
         let advice = if duplicates.count == 0 { "" } else { "; change one login of each" };
         println!("duplicate logins      {}{advice}", duplicates.count);
         duplicates.lines().for_each(|line| println!("                      {line}"));
+        println!("weak password hashes  {}", doctor::weak_passwords(&db).await?);
     }
     Ok(())
 }

@@ -108,6 +108,17 @@ async fn no_password_token_or_hash_is_logged_whatever_is_done_with_them() {
         assert_eq!(anonymous.faults("login", login(name, password)).await, ["INVALID_CREDENTIALS input"]);
         assert_eq!(hashes(), before + 1, "{name}");
     }
+    // By the forms of the password, and not by whose it is.
+    for (name, password, forms) in [
+        ("nobody", "br\u{fc}cke", 2),
+        (address, "br\u{fc}cke", 2),
+        ("nobody", "\u{a0}\u{fb01}\u{e4}", 4),
+        (address, "\u{a0}\u{fb01}\u{e4}", 4),
+    ] {
+        let before = hashes();
+        assert_eq!(anonymous.faults("login", login(name, password)).await, ["INVALID_CREDENTIALS input"]);
+        assert_eq!(hashes(), before + forms, "{name} {password:?}");
+    }
     let before = hashes();
     let damaged = Expr::value("$argon2id$v=19$m=0");
     let set = credential::Entity::update_many().col_expr(credential::Column::PasswordHash, damaged);

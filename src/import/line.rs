@@ -1,9 +1,11 @@
 //! A line of text as a record, with every fault of its form.
 
 use async_graphql::MaybeUndefined;
+use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use super::instant;
 use super::record::{GroupRecord, InstitutionRecord, Record, UserRecord};
 use crate::entity::group::GroupFields;
 use crate::entity::institution::InstitutionFields;
@@ -16,7 +18,9 @@ type Faults = Vec<String>;
 /// # Errors
 /// Every fault as `member: message`.
 pub fn parse(text: &[u8]) -> Result<Record, Faults> {
-    let line: Value = serde_json::from_slice(text).map_err(|error| vec![format!("not JSON: {error}")])?;
+    let text = std::str::from_utf8(text)
+        .map_err(|error| vec![format!("not UTF-8 from its byte {} on", error.valid_up_to() + 1)])?;
+    let line: Value = serde_json::from_str(text).map_err(|error| vec![format!("not JSON: {error}")])?;
     let expected = || vec!["expected an object with one member: institution, group or user".to_owned()];
     let Value::Object(line) = line else { return Err(expected()) };
     let mut members = line.into_iter();
@@ -53,8 +57,8 @@ fn user(mut members: Members) -> Result<Record, Faults> {
         institution: members.take("institution"),
         groups: members.take("groups").unwrap_or_default(),
         sites: members.take("sites").unwrap_or_default(),
-        password_hash: members.take("passwordHash"),
-        date_joined: members.take("dateJoined"),
+        password_hash: members.text("passwordHash"),
+        date_joined: members.instant("dateJoined"),
         has_activated: false,
         fields: members.all::<UserFields>(),
     };
@@ -81,6 +85,18 @@ impl Members {
             Some(Value::Null) => MaybeUndefined::Null,
             Some(value) => self.decode(name, value).map_or(MaybeUndefined::Undefined, MaybeUndefined::Value),
         }
+    }
+
+    /// A member that is a text, or the JSON of what it is instead; `None` where it is absent or null.
+    fn text(&mut self, name: &str) -> Option<String> {
+        let value = self.rest.remove(name).filter(|value| !value.is_null())?;
+        Some(value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+    }
+
+    /// A member that is an instant; `None` where it is absent or null.
+    fn instant(&mut self, name: &str) -> Option<DateTime<Utc>> {
+        let value = self.rest.remove(name).filter(|value| !value.is_null())?;
+        instant::parse(&value).map_err(|fault| self.faults.push(format!("{name}: {fault}"))).ok()
     }
 
     /// All the rest at once. Where that fails, each by itself, for every fault to be found.

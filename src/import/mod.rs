@@ -1,13 +1,17 @@
 //! Loading many people at once: every line checked by the rules of the API, written in chunks, and what is there already
 //! left as it is, so that a file may be loaded again.
 
+mod format;
+mod instant;
 mod line;
 mod people;
 mod places;
 pub mod record;
+mod report;
+mod source;
 mod writing;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::BufRead;
 
 use sea_orm::{EntityTrait, QueryFilter, QuerySelect};
@@ -18,7 +22,9 @@ use crate::entity::{group, institution};
 use crate::error::{Error, MutationError};
 use crate::scalar::Id;
 use crate::text;
+pub use format::Foreign;
 use record::Record;
+pub use source::Source;
 
 /// How many lines are written in one transaction.
 const CHUNK: usize = 500;
@@ -53,6 +59,10 @@ pub struct Tally {
     pub changed: u64,
     pub unchanged: u64,
     pub bad: Vec<BadLine>,
+    /// Lines that are good but for a password hash that cannot be used; their users are loaded without it.
+    pub without_password: Vec<BadLine>,
+    /// How many weak password hashes were taken, by the names of their families.
+    pub weak_passwords: BTreeMap<&'static str, u64>,
 }
 
 /// Loads records into one license.
@@ -211,6 +221,7 @@ impl<'a> Importer<'a> {
         self.take(chunk).await?;
         progress(bytes);
         self.tally.bad.sort_by_key(|line| line.number);
+        self.tally.without_password.sort_by_key(|line| line.number);
         Ok(())
     }
 
@@ -228,9 +239,14 @@ impl<'a> Importer<'a> {
     }
 
     fn reject(&mut self, number: u64, error: Error) -> Result<(), Error> {
+        self.reject_with(number, error, None)
+    }
+
+    /// Notes why a line is bad: what an error says, and a fault that was found besides.
+    fn reject_with(&mut self, number: u64, error: Error, more: Option<String>) -> Result<(), Error> {
         match error {
             Error::Rejected(faults) => {
-                self.tally.bad.push(BadLine::new(number, faults.iter().map(fault_text)));
+                self.tally.bad.push(BadLine::new(number, faults.iter().map(fault_text).chain(more)));
                 Ok(())
             }
             other => Err(other),

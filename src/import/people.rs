@@ -6,15 +6,15 @@ use chrono::{DateTime, Datelike, SubsecRound, Utc};
 use sea_orm::sea_query::Condition;
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
-use super::Importer;
 use super::record::UserRecord;
+use super::{BadLine, Importer};
 use crate::access::{is_active_license_admin, is_active_superuser, is_same_license, of_license};
 use crate::entity::membership::MOST_GROUPS_OF_A_USER;
 use crate::entity::{credential, membership, site_access, tombstone, user};
 use crate::error::{Error, ErrorCode};
 use crate::form::Form;
 use crate::login;
-use crate::password;
+use crate::password::{self, Imported};
 use crate::profile::{self, Definitions, Profile, Values};
 use crate::scalar::{Id, now};
 use crate::sql::one_of;
@@ -38,7 +38,7 @@ impl Seen {
 pub(super) struct Person {
     pub(super) row: user::Model,
     pub(super) old: Option<user::Model>,
-    pub(super) password_hash: Option<String>,
+    pub(super) password: Option<Imported>,
     pub(super) memberships: Vec<membership::Model>,
     pub(super) grants: Vec<site_access::Model>,
     pub(super) profile: Profile,
@@ -82,9 +82,13 @@ impl Importer<'_> {
         };
         let mut people = Vec::with_capacity(records.len());
         for (number, draft, record) in records {
-            match self.person(known.find(&record, &draft), record, &known) {
-                Ok(person) => people.push(person),
-                Err(error) => self.reject(number, error)?,
+            let (password, fault) = read_password(record.password_hash.as_deref());
+            match (self.person(known.find(&record, &draft), record, password, &known), fault) {
+                (Ok(person), fault) => {
+                    people.push(person);
+                    self.tally.without_password.extend(fault.map(|fault| BadLine::new(number, [fault])));
+                }
+                (Err(error), fault) => self.reject_with(number, error, fault)?,
             }
         }
         self.write_people(transaction, people, &known).await?;
@@ -151,7 +155,13 @@ impl Importer<'_> {
         draft
     }
 
-    fn person(&mut self, old: Option<user::Model>, record: UserRecord, known: &Known) -> Result<Person, Error> {
+    fn person(
+        &mut self,
+        old: Option<user::Model>,
+        record: UserRecord,
+        password: Option<Imported>,
+        known: &Known,
+    ) -> Result<Person, Error> {
         let mut form = if old.is_some() { Form::changing() } else { Form::importing() };
         if old.as_ref().is_some_and(|old| !is_same_license(old.license_id, self.license_id)) {
             return Err(Error::rejected("id", ErrorCode::Taken, "This id is taken."));
@@ -182,10 +192,7 @@ impl Importer<'_> {
             }
             None => {}
         }
-        if let Some(Err(message)) = record.password_hash.as_deref().map(password::is_usable) {
-            form.fault("passwordHash", ErrorCode::Invalid, message);
-        }
-        row.has_activated |= record.has_activated || record.password_hash.is_some();
+        row.has_activated |= record.has_activated || password.is_some();
         let misspelt = form.has_fault_of("username") || form.has_fault_of("email");
         if row.username.is_none() && row.email.is_none() && !misspelt {
             form.fault("email", ErrorCode::Required, "There must be a username or an e-mail address.");
@@ -200,7 +207,7 @@ impl Importer<'_> {
         self.note_taken(&row, old.as_ref(), known, &mut form);
         self.note_seen(row.id, "person", &mut form);
         form.finish()?;
-        Ok(Person { row, old, password_hash: record.password_hash, memberships, grants, profile })
+        Ok(Person { row, old, password, memberships, grants, profile })
     }
 
     /// The memberships that are new or change.
@@ -330,6 +337,15 @@ impl Known {
 fn forms(login: &str) -> [String; 3] {
     let [username, email] = text::former_logins(login);
     [username, email, text::canonical_login(login)]
+}
+
+/// The password of a record, or what is wrong with its hash.
+fn read_password(hash: Option<&str>) -> (Option<Imported>, Option<String>) {
+    match hash.map(password::read_imported) {
+        None => (None, None),
+        Some(Ok(password)) => (password, None),
+        Some(Err(fault)) => (None, Some(format!("passwordHash: {fault}"))),
+    }
 }
 
 /// PostgreSQL holds no year that has five digits, and SQLite would not sort it among the others.

@@ -50,7 +50,7 @@ pub struct UserRecord {
     pub groups: Vec<GroupReference>,
     /// Institutions of the same license whose data the person may access, each by id, name or external id.
     pub sites: Vec<String>,
-    /// The hash of the password as a PHC string.
+    /// The hash of the password as another system stores it; what that is, [`crate::password`] knows.
     pub password_hash: Option<String>,
     pub date_joined: Option<DateTime<Utc>>,
     /// Whether the account is in use without a password that we know of. No file says so, only the demonstration.

@@ -86,11 +86,12 @@ impl Importer<'_> {
 
     /// Finds out what is to be written of a person.
     fn sort(&mut self, person: Person, known: &Known, batch: &mut Batch) {
-        let Person { mut row, old, password_hash, memberships: joined, grants, profile } = person;
+        let Person { mut row, old, password, memberships: joined, grants, profile } = person;
         let id = row.id;
         // Whoever has signed in here, or set a password here, has left the one of the file behind.
-        let password = password_hash
-            .filter(|hash| known.passwords.get(&id).is_none_or(|stored| stored != hash && !is_keyed(stored)));
+        let password = password.filter(|password| {
+            known.passwords.get(&id).is_none_or(|stored| *stored != password.hash && !is_keyed(stored))
+        });
         let changes = match &old {
             Some(old) => difference(old, &row),
             None => difference(&user::Model::blank(id, row.license_id), &row),
@@ -132,7 +133,12 @@ impl Importer<'_> {
             }
         }
         batch.events.push(event);
-        batch.passwords.extend(password.map(|password_hash| stored::Model { user_id: id, password_hash }));
+        if let Some(password) = password {
+            if let Some(family) = password.weakness {
+                *self.tally.weak_passwords.entry(family).or_default() += 1;
+            }
+            batch.passwords.push(stored::Model { user_id: id, password_hash: password.hash });
+        }
         batch.memberships.extend(joined);
         batch.grants.extend(grants);
         if !profile.is_unchanged() {

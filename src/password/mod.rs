@@ -2,14 +2,17 @@
 //! not slow down anybody who reads.
 
 mod hash;
+mod normal;
 mod pool;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use sha2::{Digest, Sha256};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use self::hash::Stored;
+use self::hash::PasswordHash;
+pub use self::normal::normalize;
 use self::pool::Pool;
 use crate::error::{Error, ErrorCode};
 use crate::form::Form;
@@ -105,12 +108,12 @@ impl Hasher {
         Ok(self.pool.get_or_init(|| pool))
     }
 
-    /// The hash of a secret as a PHC string.
+    /// The hash of a password in its normal form, or of a PIN, as a PHC string.
     ///
     /// # Errors
     /// As [`Hasher::turn`].
     pub async fn hash(&self, secret: String) -> Result<String, Error> {
-        self.turn().await?.run(move |key| hash::make(key, secret.as_bytes())).await
+        self.turn().await?.run(move |key| hash::make(key, normalize(&secret).as_bytes())).await
     }
 
     /// What only who has the key can tell to be made of a text.
@@ -127,6 +130,10 @@ impl Hasher {
     /// Checks a new password: neither too short nor too long, hard to guess (zxcvbn score of at least 3), and none of
     /// the `known` words, such as the person's names and addresses. Faults go to the form.
     pub fn check(&self, form: &mut Form, field: &'static str, password: &str, known: &[&str]) {
+        let password = normalize(password);
+        if password.chars().any(char::is_control) {
+            return form.fault(field, ErrorCode::Invalid, "Line breaks and control characters are not allowed.");
+        }
         let length = password.chars().count();
         if length < self.shortest {
             return form.fault(field, ErrorCode::TooShort, format!("At least {} characters.", self.shortest));
@@ -134,7 +141,7 @@ impl Hasher {
         if length > LONGEST {
             return form.fault(field, ErrorCode::TooLong, format!("At most {LONGEST} characters."));
         }
-        if zxcvbn::zxcvbn(password, known).score() < zxcvbn::Score::Three {
+        if zxcvbn::zxcvbn(&password, known).score() < zxcvbn::Score::Three {
             form.fault(
                 field,
                 ErrorCode::Invalid,
@@ -145,13 +152,21 @@ impl Hasher {
 }
 
 impl Turn {
-    /// Whether a secret is the one that was hashed. Without a hash the same work is done in vain, so that the time does
-    /// not tell whether there is an account.
+    /// Whether a password is the one that was hashed, in its normal form or in one that another program may have hashed.
+    /// Without a hash the same work is done in vain, so that the time does not tell whether there is an account.
     ///
     /// # Errors
     /// `Internal` where it cannot be computed.
-    pub async fn verify(self, secret: String, hash: Option<String>) -> Result<Verdict, Error> {
-        self.run(move |key| verify(key, &secret, hash.as_deref())).await
+    pub async fn verify(self, password: String, hash: Option<String>) -> Result<Verdict, Error> {
+        self.run(move |key| verify(key, &normal::forms(&password), hash.as_deref())).await
+    }
+
+    /// Whether a PIN is the one that was hashed, as [`Turn::verify`], but in no other form than it was given in.
+    ///
+    /// # Errors
+    /// `Internal` where it cannot be computed.
+    pub async fn verify_pin(self, pin: String, hash: Option<String>) -> Result<Verdict, Error> {
+        self.run(move |key| verify(key, &normal::only(pin), hash.as_deref())).await
     }
 
     async fn run<T: Send + 'static>(
@@ -161,7 +176,6 @@ impl Turn {
         let Self { hasher, permits } = self;
         let key = Arc::clone(&hasher.key);
         let job = move || {
-            tracing::debug!(target: "roster::hash", "a hash is computed");
             let result = work(&key);
             // Not before: who goes away leaves a hash behind that is still computed.
             drop(permits);
@@ -171,12 +185,40 @@ impl Turn {
     }
 }
 
-/// Whether a hash can be verified at sign-in: of a known format, whole, and with bounded work.
+/// A password hash of another system that can be verified at sign-in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Imported {
+    /// As it is stored.
+    pub hash: String,
+    /// The name of its family, if that is a weak one.
+    pub weakness: Option<&'static str>,
+}
+
+/// Reads a password hash of another system; `None` where that system says that there is no password: nothing, or what
+/// begins with `!` (Django, shadow) or `*` (shadow, WordPress), which no hash does.
 ///
 /// # Errors
-/// Why not, for people.
-pub fn is_usable(hash: &str) -> Result<(), &'static str> {
-    Stored::read(hash).map(|_| ())
+/// Why it cannot be verified at sign-in, for people: of no known format, damaged, or asking for unbounded work.
+pub fn read_imported(text: &str) -> Result<Option<Imported>, String> {
+    let text = text.trim();
+    if text.is_empty() || text.starts_with(['!', '*']) {
+        return Ok(None);
+    }
+    let read = PasswordHash::read(text).map_err(|fault| fault.message(text))?;
+    Ok(Some(Imported { hash: text.to_owned(), weakness: read.weakness() }))
+}
+
+/// The name of the family of a stored hash, if that is a weak one: one that is replaced when its user signs in.
+#[must_use]
+pub fn weakness(hash: &str) -> Option<&'static str> {
+    PasswordHash::read(hash).ok()?.weakness()
+}
+
+/// The numbers of weak hashes with the names of their families; `None` without any.
+#[must_use]
+pub fn counted(families: &BTreeMap<&'static str, u64>) -> Option<String> {
+    let counts: Vec<String> = families.iter().map(|(family, count)| format!("{count} {family}")).collect();
+    (!counts.is_empty()).then(|| counts.join(", "))
 }
 
 /// Whether a hash was made by Roster, with a key; those of other systems were not.
@@ -185,24 +227,26 @@ pub fn is_keyed(hash: &str) -> bool {
     hash.contains(",keyid=")
 }
 
-/// Computes exactly one hash, whatever is wrong.
-fn verify(key: &Key, secret: &str, hash: Option<&str>) -> Result<Verdict, Error> {
-    let stored = hash.filter(|_| secret.len() <= LONGEST_SECRET).map(Stored::read);
-    let stored = match stored {
+/// Computes as many hashes as a wrong secret has forms, whatever is wrong; one for a secret that is too long to have any.
+fn verify(key: &Key, forms: &[String], hash: Option<&str>) -> Result<Verdict, Error> {
+    let nobodys = [String::new()];
+    let (forms, hash) = if forms.is_empty() { (&nobodys[..], None) } else { (forms, hash) };
+    let stored = match hash.map(|hash| PasswordHash::read(hash).map_err(|fault| fault.message(hash))) {
         Some(Ok(stored)) => stored,
-        other => {
-            if let Some(Err(fault)) = other {
-                tracing::warn!(fault, "a stored password hash cannot be used");
-            }
-            Stored::dummy(key)?.is_of(b"nobody's", key)?;
-            return Ok(Verdict::Wrong);
+        Some(Err(fault)) => {
+            tracing::warn!(fault, "a stored password hash cannot be used");
+            PasswordHash::dummy(key)?
         }
+        None => PasswordHash::dummy(key)?,
     };
-    Ok(match (stored.is_of(secret.as_bytes(), key)?, stored.is_current(key)) {
-        (false, _) => Verdict::Wrong,
-        (true, true) => Verdict::Right,
-        (true, false) => Verdict::Outdated,
-    })
+    for (place, form) in forms.iter().enumerate() {
+        if stored.is_of(form.as_bytes(), key)? {
+            // The first form is the one that is hashed today.
+            let is_current = place == 0 && stored.is_current(key);
+            return Ok(if is_current { Verdict::Right } else { Verdict::Outdated });
+        }
+    }
+    Ok(Verdict::Wrong)
 }
 
 #[cfg(test)]

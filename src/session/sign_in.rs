@@ -106,7 +106,7 @@ impl Gate<'_> {
         if let (Some(account), Some(_)) = (&account, &hash) {
             wrong_so_far = self.count_pin(account.person.id).await?;
         }
-        let verdict = turn.verify(pin, hash.clone()).await?;
+        let verdict = turn.verify_pin(pin, hash.clone()).await?;
         let (account, verified) = match (account, hash) {
             (Some(account), Some(hash)) if verdict != Verdict::Wrong => (account, hash),
             (account, _) => {

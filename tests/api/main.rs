@@ -22,6 +22,8 @@ mod definition;
 mod demo;
 mod durability;
 mod filters;
+mod foreign_files;
+mod foreign_hashes;
 mod groups;
 mod hostile;
 mod http;

@@ -1,16 +1,19 @@
 //! Guessing: what counts wrong secrets, and what a PIN is worth.
 
+use argon2::password_hash::PasswordHasher as _;
+use argon2::{Algorithm, Argon2, KeyId, ParamsBuilder, Version};
 use async_graphql::MaybeUndefined::Value as Given;
 use chrono::TimeDelta;
 use futures_util::FutureExt;
 use roster::entity::user::UserFields;
 use roster::entity::{credential, device, pin, session};
+use roster::key::Key;
 use roster::scalar::{Id, now};
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
 use serde_json::{Value, json};
 
-use crate::app::{App, Caller, PASSWORD, RULES, faults_of};
+use crate::app::{App, Caller, KEY, PASSWORD, RULES, faults_of};
 
 const DJANGO: &str = "pbkdf2_sha256$1000$seasalt$JgZryXe2Ga8ysg6XbzkLpTdyPQrHqsinbL9BnnhgX4A=";
 
@@ -41,6 +44,14 @@ async fn guess(app: &App, login_name: &str, times: usize) {
 
 fn with_token<'a>(app: &'a App, token: &Value) -> Caller<'a> {
     Caller { token: token.as_str().map(str::to_owned), ..app.anonymous() }
+}
+
+/// A hash as the directory made them of the bytes that were sent, before passwords had a normal form.
+fn hash_of_ours(secret: &[u8]) -> String {
+    let id = KeyId::new(&Key::from(KEY).id()).unwrap();
+    let params = ParamsBuilder::new().keyid(id).build().unwrap();
+    let argon = Argon2::new_with_secret(&KEY, Algorithm::Argon2id, Version::V0x13, params).unwrap();
+    argon.hash_password(secret).unwrap().to_string()
 }
 
 /// Lets time pass for every counter.
@@ -256,6 +267,50 @@ on_every_database! {
         assert_eq!(admin.change("createUser", "user { hasPin }", new).await["user"]["hasPin"], json!(true));
         let device = by_password(&app, "bo", PASSWORD).await["deviceToken"].clone();
         assert_eq!(login(&app, json!({ "login": "bo", "pin": "0007", "deviceToken": device })).await["success"], json!(true));
+    }
+
+    async fn a_password_is_compared_in_its_normal_form(app: App) {
+        let (composed, decomposed) = ("Br\u{fc}ckenpfeiler-\u{c4}pfel-19", "Bru\u{308}ckenpfeiler-A\u{308}pfel-19");
+        let (wide, plain) = ("nine\u{3000}slate\u{a0}herons tango", "nine slate herons tango");
+        for (n, (set, sent)) in [(composed, decomposed), (decomposed, composed), (wide, plain), (plain, wide)].into_iter().enumerate() {
+            let name = format!("person{n}");
+            let fields = UserFields { username: Given(name.clone()), ..UserFields::default() };
+            app.create("Ada", app.license, fields, Given(set.to_owned())).await;
+            for password in [sent, set] {
+                assert_eq!(by_password(&app, &name, password).await["success"], json!(true), "{set:?} {password:?}");
+            }
+            let changed = json!({ "currentPassword": sent, "newPassword": "four-amber-badgers-polka" });
+            let me = with_token(&app, &by_password(&app, &name, set).await["token"]);
+            assert_eq!(me.change("changePassword", "", changed).await["success"], json!(true), "{set:?}");
+        }
+        let admin = app.admin().await;
+        let new = |password: String| json!({ "firstName": "Bo", "lastName": "Nobel", "username": "bo", "password": password, "dryRun": true });
+        assert_eq!(admin.faults("createUser", new(format!("{plain}\u{7}"))).await, ["INVALID input.password"]);
+        assert_eq!(admin.faults("createUser", new("a\u{308}".repeat(11))).await, ["TOO_SHORT input.password"], "eleven characters");
+    }
+
+    async fn a_hash_of_ours_of_a_password_as_it_was_sent_is_replaced_by_one_of_its_normal_form(app: App) {
+        let id = person(&app, "ada").await;
+        let hash = async || credential::Entity::find_by_id(id).one(app.db.read()).await.unwrap().unwrap().password_hash;
+        let (composed, decomposed) = ("Br\u{fc}ckenpfeiler-\u{c4}pfel-19", "Bru\u{308}ckenpfeiler-A\u{308}pfel-19");
+        let old = hash_of_ours(decomposed.as_bytes());
+        let set = credential::Entity::update_many().col_expr(credential::Column::PasswordHash, Expr::value(old.as_str()));
+        set.filter(credential::Column::UserId.eq(id)).exec(app.db.write()).await.unwrap();
+        assert_eq!(by_password(&app, "ada", composed).await["success"], json!(true));
+        let replaced = hash().await;
+        assert_ne!(replaced, old);
+        assert_eq!(by_password(&app, "ada", decomposed).await["success"], json!(true));
+        assert_eq!(hash().await, replaced, "once");
+    }
+
+    async fn a_pin_has_no_other_form_than_its_digits(app: App) {
+        person(&app, "ada").await;
+        let first = by_password(&app, "ada", PASSWORD).await;
+        with_token(&app, &first["token"]).change("setPin", "", json!({ "pin": "0042" })).await;
+        for pin in ["\u{ff10}\u{ff10}\u{ff14}\u{ff12}", "0042 ", "\u{660}\u{660}\u{664}\u{662}"] {
+            let payload = login(&app, json!({ "login": "ada", "pin": pin, "deviceToken": first["deviceToken"] })).await;
+            assert_eq!(faults_of(&payload), ["INVALID_CREDENTIALS input"], "{pin:?}");
+        }
     }
 
     async fn a_hash_of_another_system_is_replaced_at_the_next_sign_in(app: App) {

@@ -1,0 +1,57 @@
+//! The file of an import: a path, a pipe or standard input, read as often as it takes.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Seek, SeekFrom};
+use std::path::Path;
+
+use super::format::{self, Foreign};
+
+/// An open file that can be read from its beginning again.
+pub struct Source(File);
+
+impl Source {
+    /// Opens a file; `-` is standard input. A pipe can be read only once, so it is copied to a file that nobody else sees.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        if path.as_os_str() == "-" {
+            return Self::copy(&mut io::stdin().lock());
+        }
+        let mut file = File::open(path)?;
+        let kind = file.metadata()?;
+        if kind.is_file() || kind.is_dir() { Ok(Self(file)) } else { Self::copy(&mut file) }
+    }
+
+    fn copy(pipe: &mut impl io::Read) -> io::Result<Self> {
+        let mut file = tempfile::tempfile()?;
+        io::copy(pipe, &mut file)?;
+        Ok(Self(file))
+    }
+
+    /// Its size in bytes.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    pub fn size(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
+
+    /// Reads it from its beginning.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    pub fn lines(&self) -> io::Result<impl BufRead> {
+        let mut file = &self.0;
+        file.seek(SeekFrom::Start(0))?;
+        Ok(BufReader::new(file))
+    }
+
+    /// The format of the file, if it is not the one that an import reads.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    pub fn foreign_format(&self) -> io::Result<Option<Foreign>> {
+        format::recognize(self.lines()?)
+    }
+}

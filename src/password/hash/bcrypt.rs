@@ -1,0 +1,89 @@
+//! bcrypt, of the secret itself or of a digest of it.
+
+use base64::Engine;
+use base64::alphabet::BCRYPT;
+use base64::engine::general_purpose::{GeneralPurpose, NO_PAD, STANDARD};
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::{Digest, Sha256, Sha384};
+use subtle::ConstantTimeEq;
+
+use super::encoding::{fields, hex, number};
+use super::{PasswordHash, Unreadable, bounded};
+use crate::error::Error;
+
+const MOST_COST: u32 = 15;
+/// How many bytes bcrypt takes of a secret, which ends with a zero byte where there is room for it.
+const TAKES: usize = 72;
+/// How many bytes of its 24 bcrypt stores.
+const GIVES: usize = 23;
+const BASE64: GeneralPurpose = GeneralPurpose::new(&BCRYPT, NO_PAD.with_decode_allow_trailing_bits(true));
+/// What PHP's `trim` takes away, and with it WordPress of every password.
+const TRIMMED: &[char] = &[' ', '\t', '\n', '\r', '\0', '\u{b}'];
+
+pub struct Bcrypt {
+    input: Input,
+    cost: u32,
+    salt: [u8; 16],
+    output: Vec<u8>,
+}
+
+/// What bcrypt is given.
+enum Input {
+    Secret,
+    /// The hexadecimal digits of its SHA-256, as by Django's `BCryptSHA256PasswordHasher`.
+    Sha256,
+    /// The base64 of its HMAC-SHA-384, as by WordPress from 6.8 on.
+    WordPress,
+}
+
+impl Bcrypt {
+    pub(super) fn is_of(&self, secret: &[u8]) -> Result<bool, Error> {
+        let output = match self.input {
+            Input::Secret => self.output(secret),
+            Input::Sha256 => self.output(hex(&Sha256::digest(secret)).as_bytes()),
+            Input::WordPress => self.output(wordpress_input(secret)?.as_bytes()),
+        };
+        Ok(self.output.ct_eq(&output).into())
+    }
+
+    fn output(&self, input: &[u8]) -> Vec<u8> {
+        let taken: Vec<u8> = input.iter().copied().chain([0]).take(TAKES).collect();
+        ::bcrypt::bcrypt(self.cost, self.salt, &taken).into_iter().take(GIVES).collect()
+    }
+}
+
+fn wordpress_input(secret: &[u8]) -> Result<String, Error> {
+    let text = String::from_utf8_lossy(secret);
+    let mac = Hmac::<Sha384>::new_from_slice(b"wp-sha384").map_err(Error::internal)?;
+    Ok(STANDARD.encode(mac.chain_update(text.trim_matches(TRIMMED)).finalize().into_bytes()))
+}
+
+/// `$2b$12$`, then salt and output without anything between.
+pub(super) fn plain(text: &str) -> Result<PasswordHash, Unreadable> {
+    read(text, Input::Secret)
+}
+
+/// `$2b$12$...`, of a digest.
+pub(super) fn django_sha256(text: &str) -> Result<PasswordHash, Unreadable> {
+    read(text, Input::Sha256)
+}
+
+/// `2y$10$...`, which follows `$wp$`.
+pub(super) fn wordpress(rest: &str) -> Result<PasswordHash, Unreadable> {
+    read(&format!("${rest}"), Input::WordPress)
+}
+
+fn read(text: &str, input: Input) -> Result<PasswordHash, Unreadable> {
+    let [before, version, cost, rest] = fields(text)?;
+    let cost: u32 = number(cost).filter(|_| cost.len() == 2).ok_or(Unreadable::Damaged)?;
+    let (salt, output) = rest.split_at_checked(22).ok_or(Unreadable::Damaged)?;
+    let decoded = |text| BASE64.decode(text).map_err(|_| Unreadable::Damaged);
+    let salt = decoded(salt)?.try_into().map_err(|_| Unreadable::Damaged)?;
+    let output = decoded(output)?;
+    let well_formed = before.is_empty() && matches!(version, "2a" | "2b" | "2y") && cost >= 4 && output.len() == GIVES;
+    if !well_formed {
+        return Err(Unreadable::Damaged);
+    }
+    bounded(cost <= MOST_COST)?;
+    Ok(PasswordHash::Bcrypt(Bcrypt { input, cost, salt, output }))
+}

@@ -1,0 +1,52 @@
+//! Why a hash cannot be used, said without showing it.
+
+/// Why a hash cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unreadable {
+    /// It has no format that is known.
+    Unknown,
+    /// It has a known format, and not what that asks for.
+    Damaged,
+    /// It asks for more work than is done for anybody.
+    TooMuch,
+}
+
+const EXPECTED: &str = "expected a PHC string (Argon2, scrypt, PBKDF2), bcrypt, crypt ($1$, $5$, $6$, $y$), phpass \
+                        ($P$), WordPress ($wp$), Django's, or an LDAP scheme such as {SSHA} or {PBKDF2-SHA256}";
+const MOST: &str = "at most 256 MiB of memory, 5,000,000 iterations (1,000,000 for $5$ and $6$), a bcrypt cost of 15, a \
+                    salt of 256 bytes";
+/// The most characters of a prefix that is shown.
+const LONGEST_PREFIX: usize = 20;
+/// The fewest characters of a text of an unknown format of which a part is shown.
+const SHORTEST_HASH: usize = 20;
+
+impl Unreadable {
+    /// The sentence for people: what is wrong with a hash, its format but nothing more of it, and what is expected.
+    #[must_use]
+    pub fn message(self, text: &str) -> String {
+        // A short text of no known format may be a password.
+        let shortest = if self == Self::Unknown { SHORTEST_HASH } else { 0 };
+        let format = prefix(text)
+            .filter(|_| text.trim().len() >= shortest)
+            .map_or_else(|| "without a prefix".to_owned(), |prefix| format!("\"{prefix}\""));
+        match self {
+            Self::Unknown => format!("a password hash of an unknown format ({format}); {EXPECTED}"),
+            Self::Damaged => format!("a damaged password hash ({format}): not what this format asks for"),
+            Self::TooMuch => format!("a password hash that asks for too much work ({format}); {MOST}"),
+        }
+    }
+}
+
+/// The part of a hash that names its format.
+fn prefix(text: &str) -> Option<&str> {
+    let text = text.trim();
+    let (open, close) = match text.chars().next()? {
+        '{' => (1, '}'),
+        '$' => (1, '$'),
+        _ => (0, '$'),
+    };
+    let name = text.get(open..)?.split_once(close)?.0;
+    let is_name = name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'));
+    let shown = is_name && !name.is_empty() && name.len() <= LONGEST_PREFIX;
+    text.get(..open + name.len() + 1).filter(|_| shown)
+}

@@ -1,0 +1,138 @@
+//! Hashes of one secret, made by other systems.
+
+pub const SECRET: &[u8] = "l\u{e8}tmein".as_bytes();
+
+/// Of one secret, made by Django 5.2, argon2-cffi, passlib and the bcrypt of Python, and by Django's own tests.
+pub const KNOWN: [&str; 21] = [
+    "pbkdf2_sha256$29000$seasalt$OXvcmd5X4lstJYTdn4pNJCadC+PD0daYfoJ18IQ9vb0=",
+    "pbkdf2_sha256$600000$seasalt$OAXyhAQ/4ZDA9V5RMExt3C1OwQdUpLZ99vm1McFlLRA=",
+    "argon2$argon2id$v=19$m=102400,t=2,p=8$TGUzelpxZWlsTW9iQjlhMzRxUHlQTQ$bMj/inFS6odYk9wEejhdN3i/V7A0YNqvYoAJxhgTElQ",
+    "argon2$argon2i$v=19$m=512,t=2,p=2$c2Vhc2FsdC1zZWFzYWx0$IjQdO1G+iD+geDIOSStx5bj43STRIwyBDzvR0b+boKE",
+    "bcrypt_sha256$$2b$12$m2qUjFS16RYP8xGrXtzoKuoVMGrBbl53LEEVKwOF8SwP/K57wvvKG",
+    "bcrypt$$2b$12$Im/Kg/ThFOgR4L08b/Cf6edVVwnZxOnf2PZ2c8t3OZZWEwAeNI2iO",
+    "scrypt$16384$seasalt$8$1$Qj3+9PPyRjSJIebHnG81TMjsqtaIGxNQG/aEB/NYafTJ7tibgfYz71m0ldQESkXFRkdVCBhhY8mx7rQwite/Pw==",
+    "scrypt$16384$seasalt$8$5$ECMIUp+LMxMSK8xB/IVyba+KYGTI7FTnet025q/1f/vBAVnnP3hdYqJuRi+mJn6ji6ze3Fbb7JEFPKGpuEf5vw==",
+    "$argon2i$v=16$m=512,t=2,p=2$c2Vhc2FsdC1zZWFzYWx0$xp5vSMRsXVdIWdlOzgx02ovLTJ+McXqMowFs0x1iTmU",
+    "$argon2i$m=512,t=2,p=2$c2Vhc2FsdC1zZWFzYWx0$xp5vSMRsXVdIWdlOzgx02ovLTJ+McXqMowFs0x1iTmU",
+    "$argon2i$v=19$m=512,t=2,p=2$c2Vhc2FsdC1zZWFzYWx0$IjQdO1G+iD+geDIOSStx5bj43STRIwyBDzvR0b+boKE",
+    "$argon2d$v=19$m=512,t=2,p=2$c2Vhc2FsdC1zZWFzYWx0$mpVfKa7eHEu5bgSxP0mWMmEbA/D30NyDluLFn+vRO68",
+    "$argon2id$v=16$m=512,t=2,p=2$c2Vhc2FsdC1zZWFzYWx0$bbqRnhVMkxgmh8hR+8r1wiJUDaEGrsU1A+QouoqaHVw",
+    "$argon2id$v=19$m=512,t=2,p=2$c2Vhc2FsdC1zZWFzYWx0$vo5DkMQ9RF0RzwRFjuauSrIwWw3B8d1L/HE5BJpnXSI",
+    "$argon2id$v=19$m=19456,t=2,p=1$c2Vhc2FsdC1zZWFzYWx0$VLuFg75RkztFsRNXGHqPv9WlcnfGx6dLbz5aaguMyw8",
+    "$scrypt$ln=10,r=8,p=1$c2Vhc2FsdC1zZWFzYWx0$CDj1Hmw7dhZy3a/bpToXeoG2qgRHpgq+/9UXcmNOlvs",
+    "$pbkdf2-sha256$i=1000$c2Vhc2FsdC1zZWFzYWx0$o1TwTqDnLyBUsL+MK822UERh68pzdhDtzT4MDvMFRKM",
+    "$pbkdf2-sha256$i=1000,l=64$c2Vhc2FsdC1zZWFzYWx0$o1TwTqDnLyBUsL+MK822UERh68pzdhDtzT4MDvMFRKM/FM0YiHLxPwaxTb6C1lBQOJonjXn2RAhIMvRraWrmxQ",
+    "$2b$06$M5FWLX26YYC36VxEhYIUAeQsHhPfGGGyUd/jW5fI0UkNv/CbEMg2y",
+    "$2a$06$M5FWLX26YYC36VxEhYIUAeQsHhPfGGGyUd/jW5fI0UkNv/CbEMg2y",
+    "$2y$06$M5FWLX26YYC36VxEhYIUAeQsHhPfGGGyUd/jW5fI0UkNv/CbEMg2y",
+];
+
+/// Of the same secret, made by Django 5.2, passlib 1.7, the crypt(3) of Debian (libxcrypt), slappasswd of OpenLDAP 2.5 and its
+/// modules, PHP 8.2 and the functions of WordPress; and in the notations of Keycloak and 389 Directory Server.
+pub const OF_OTHER_SYSTEMS: [(&str, Option<&str>); 63] = [
+    ("pbkdf2_sha256$1001$seasalt$GqzriB2NzWzaZcYR4AhxMo6GBU+r3QqyXdImWHOBeRE=", None),
+    ("pbkdf2_sha256$1$seasalt$mJQ8D8xVBAKQGCo0t0n+NSPS2a0gQhVtjuC9LdL9WiM=", None),
+    ("pbkdf2_sha1$2600$seasalt$ITD7NwQRxcaMpYz58oC1ieAeAOA=", None),
+    ("md5$seasalt$3f86d0d3d465b7b458c231bf3555c0e3", Some("salted MD5")),
+    ("sha1$seasalt$cff36ea83f5706ce9aa7454e63e431fc726b2dc8", Some("salted SHA-1")),
+    ("md5$$88a434c88cca4e900f7874cd98123f43", Some("MD5")),
+    ("sha1$$6d138ca3ae545631b3abd71a4f076ce759c5700b", Some("SHA-1")),
+    ("$pbkdf2$1000$wBijlNJa650TAkAoxfgf4w$lPrMCsdBL.4xGr2ZyS2wBmf9Ou4", None),
+    ("$pbkdf2-sha256$1000$opQyZozRGsN4jxGiFCIkJA$cicckHgjeocnCtsqlgdPUYOJ5alZoeMVDDcJ5x8RT.c", None),
+    (
+        "$pbkdf2-sha512$1000$hBCCUGqNsZbyHoPwXiuFUA$IR2OBOA/sCVpXzGE/U8oD/4xDFkJXo8z21O/KmMEnrrBK0MauMbtcRssAj0TYlCP0MyYOWLEFYliyR.dK9DT/g",
+        None,
+    ),
+    (
+        "$pbkdf2-sha256$i=275,l=64$c2Vhc2FsdC1zZWFzYWx0IQ==$FOCcyt4Jksbhji8ii4TUJkmg6sWK7dQHm8VS+H1bQ+aiqp6mkBwN1DVSLQO/bWaDRxJQD2uHoZlUZHIlTyI2nQ==",
+        None,
+    ),
+    (
+        "$pbkdf2-sha512$i=210,l=64$c2Vhc2FsdC1zZWFzYWx0IQ==$xr/eIdWeUfY15hzVz8MC5IvEszI/2qLmDTSa7S93vCEq4hn8AnrZbR3rz8tbU6CBLCHahc5KLpHtHbcvF9xaEg==",
+        None,
+    ),
+    (
+        "$pbkdf2-sha512$i=210$c2Vhc2FsdC1zZWFzYWx0IQ$xr/eIdWeUfY15hzVz8MC5IvEszI/2qLmDTSa7S93vCEq4hn8AnrZbR3rz8tbU6CBLCHahc5KLpHtHbcvF9xaEg",
+        None,
+    ),
+    (
+        "$pbkdf2-sha1$i=200,l=64$c2Vhc2FsdC1zZWFzYWx0IQ==$bm+D84Q93ibE1nFK9XxaCRQTi/OYvpO5otveBAI66Wez/VjHK6SaDg3hfBiKIum5sbOcefmZVIDIU2kI/4HS3A==",
+        None,
+    ),
+    ("$argon2id$v=19$m=7168,t=5,p=1$c2Vhc2FsdC1zZWFzYWx0IQ==$ixLjmvCpMYBb3glB2n1WRQZwvtvNXBw0VcQ5QXDndkg=", None),
+    ("$argon2id$v=19$m=7168,t=5,p=1$c2Vhc2FsdC1zZWFzYWx0IQ$ixLjmvCpMYBb3glB2n1WRQZwvtvNXBw0VcQ5QXDndkg", None),
+    ("$scrypt$ln=10,r=8,p=1$yxnj/J+zdu49B6A0pjQGwA$eBahuQBFLUF+hBIoNhJv6PTPs8ZYahG0FcnKdc+R7sU", None),
+    ("{PBKDF2}1000$Xmttbc05J0RozXlPyTknpA$dkykvCktXmao1j/Vq2wDCkj3j3I", None),
+    ("{PBKDF2-SHA256}1000$LAXAGAPgfG/NmRPCmPN.rw$PRpYRLpyHvxCHgMEjt4RVbs45nDzZjeA4SiYWn9onAQ", None),
+    (
+        "{PBKDF2-SHA512}1000$1trbWwsBAIDQ2tvbu3fuXQ$NeIh6M9Pk0b7doRjvlrcy0SlBUPrksHGOK/FI/VQq6OkApccXYPhhe8wMn9pTurkCTP6g5hgDElEpn0vBr8sFg",
+        None,
+    ),
+    ("{PBKDF2}10000$Put6fv9RffPkYlZCTWhixA$XbISkVUjMmzyIDGJBXhnXsTfMDk", None),
+    ("{PBKDF2-SHA1}10000$Ngb7gLVFn3Q27R0EJekupA$XktE6eZzo.gPS5mTdHHMzZ30Yhc", None),
+    ("{pbkdf2-sha256}10000$WzvEyG/QxbWocBF76kCEDQ$JbDn/yVs0lLbXJ/f4i6u0OpcSJCvuklFLuzQJgsGIYU", None),
+    (
+        "{PBKDF2-SHA512}10000$5p6S/vMIhETp3huRVvk3Uw$rNRPrQ4AGlmWGdr.zmEmlij8dCeqmxhinKMhyy9t42IhHXLfi8bz.X.ayMfIsTNGWyOoyC36k/2DErAAjoy8NA",
+        None,
+    ),
+    (
+        "{PBKDF2-SHA512}10000$AAECAwQFBgcICQoLDA0ODxAREhMUFRYX$XQ5rr/OaXZjWSLixumkd/9bqImsTCL+gZsvxjpgea4stbZyp41icwmiMD41LEj9qNFjXMHIFe1UOXTR4md8J9w==",
+        None,
+    ),
+    (
+        "{PBKDF2_SHA256}AAAIAAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4fICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj/wxNfRjqkaW8QCJ7YSBSgS0CMUQDAlaHc+zHBSALgUlMIE+sVyFa6931DfQGBkD33qINIXbMpu9IfKh8+c6bKwu+5QRKYT3eBTr9DO2MaLgZUH0Ahggkvm1QRMQYRrcQ1yJlDE4cTnc+QY/zEl6l7gC+3IVfzAZLfmbo8ms3F0s9EQcBtUz2mOG/qtimQjN5pd9ZAPiaUgxIEkI4v5CcS+2n7ycSZqu2nK/IrXuUYUsw2iPOQJmAB0pTVET4YkXr83Hmp+DFYQkijh/jP3dBFkPwvr+lEmqnFwKjSemu/h8yy2KFiZh0ArE6HOSCIattY3iiFsbFr99QYsj0U4zcGE",
+        None,
+    ),
+    ("{MD5}iKQ0yIzKTpAPeHTNmBI/Qw==", Some("MD5")),
+    ("{SHA}bROMo65UVjGzq9caTwds51nFcAs=", Some("SHA-1")),
+    ("{sha}bROMo65UVjGzq9caTwds51nFcAs", Some("SHA-1")),
+    ("{SMD5}Vazczyiy2zSzTMMwZiU33tnkJok=", Some("salted MD5")),
+    ("{SMD5}uQD9LfAjubCrcrOeJ6zefCSkVMo=", Some("salted MD5")),
+    ("{SSHA}AbS4jpnTkdQNq2W3RDjiESdPJzsf/uCt", Some("salted SHA-1")),
+    ("{ssha}NvezDo+odQFhaAC6jmmYwbhFOWDtfW/t", Some("salted SHA-1")),
+    ("{SSHA256}Rx7kWiTc+h6MXP6bu78POJbP7Fhei2udu1E8orYyqcc3msak816ubA==", Some("salted SHA-256")),
+    ("{SSHA256}alzxSjvwu+3S+YPmGgNkpH0A6kFmmnh1worqzvrVwLDQ2nsv5RwjBA==", Some("salted SHA-256")),
+    ("{SSHA384}+kkDyjLlFXr7Veqg37po0jHx8LsHL5klOaU7/y55dKdsH3NL8aDeGy9HeLq4Cc0eb/+/r0+5Yd8=", Some("salted SHA-384")),
+    (
+        "{SSHA512}ieoJwIyRcmkNKcrpnWR0GC5OAlrlYXvMztaOvHDZBln3R56IDblNUrvVKaeWIC5VChqK+BkglWxtQB0w/Fsc+wgdfci+C7Sz",
+        Some("salted SHA-512"),
+    ),
+    ("{SHA256}GvfqHoyZPmmqH+AArt1kpFhsx0uXi/O5Ue2lAJ0uui0=", Some("SHA-256")),
+    ("{SHA384}ulf23okm5krk7AFsyWo1Id8cHUsLFd2WSsJoKZktIsBhIJ4vB9K59FBqUzBOsgUO", Some("SHA-384")),
+    (
+        "{SHA512}N6g7NZd/oHxn1KzJBHpNIkrbiwg4smNct16MnImZphxNFeUEXlQWpvez3QBPpze+OMMvHGhN/XpIWRVWKRoA2A==",
+        Some("SHA-512"),
+    ),
+    ("{ARGON2}$argon2i$v=19$m=4096,t=3,p=1$k/ew+CHuXLsTkPRkEJswRA$bVNai4f1wD78Ue8dH4QfzEpC3lcwS9NStO2yw+NKhwQ", None),
+    ("{CRYPT}$2y$06$SsP4muf0LQEqpxMVsWIMXOlKGXtoLowCfYmvYwlvgsjIm3rH1D1de", None),
+    ("{BLF-CRYPT}$2y$06$SsP4muf0LQEqpxMVsWIMXOlKGXtoLowCfYmvYwlvgsjIm3rH1D1de", None),
+    (
+        "{CRYPT}$6$E3gqwaIXXltbUpyk$tshOK5Ep1KKlyHqss25n2.HOwR7XjPWyxiFDBMAMnjfHZGdi/c9UrOcB.D6Ru8rtz6g0thXfygNlBHC7OsJ7v0",
+        None,
+    ),
+    ("{crypt}$1$T7rE0z7y$iMGcQecmC7Yr7aJAjcS6Q0", Some("MD5 crypt")),
+    ("{SHA256-CRYPT}$5$Mp4UZTfXUFnuILrV$/HjZeQs6uNZTinJQ44YRQiv.L95iLrLsHEjWIfXof8D", None),
+    ("$1$seasalt$Q3MX8tNkWyI.wLEm02R47.", Some("MD5 crypt")),
+    ("$1$$KeAPkzjWKuyozAl/huWbv.", Some("MD5 crypt")),
+    ("$apr1$seasalt$1gaiIZB.fU0.1qLeUHJYx0", Some("MD5 crypt")),
+    ("$5$seasalt$KqPIskyL1N0fCdOydq4F3Wzv9PrRy6uwowhRcATY7M3", None),
+    ("$5$rounds=1000$seasalt$RY6svlBFylEKSuBI92n2AUylFpRpf8ZirnUTu.orR0.", None),
+    ("$5$rounds=5000$seasalt$KqPIskyL1N0fCdOydq4F3Wzv9PrRy6uwowhRcATY7M3", None),
+    (
+        "$6$rounds=10000$seasalt$4EMKcDzDcgYtXwfg2Ijc49.TgC0zoBUeGj4fXNXmElYrH1tqwHAtRq4EIHAzGFNhImbl/u6aCIDhtiF9sH06I0",
+        None,
+    ),
+    (
+        "$6$sixteencharsaltz$oeQkUIm2Phcp9tqlANltnaxu3PLbT9qZbW1mLbSahi.DRil3kpkuuWsJFBoXIgBToA83qCO7kg1rl3ND2Zq7Y0",
+        None,
+    ),
+    ("$y$j9T$F5Jx5fExrKuPp53xLKQ..1$yBh2GduheHBvOjZdMFfO9lH6OiwStgqWyGS5UGTov55", None),
+    ("$y$j75$F5Jx5fExrKuPp53xLKQ..1$DAmGQtr.Q891X0r9N8DKWMDvwnpFg5P6l5T.naKbA2C", None),
+    ("$y$jB5$F5Jx5fExrKuPp53xLKQ..1$fqEGdRZewHz4ABdoqLvhjzjHksO7I3tcuJy0SQ/mRK2", None),
+    ("$2y$05$abcdefghijklmnopqrstuu2c1e4vZoCxDVRU9N6VCSSmNg4cQa1Ve", None),
+    ("$wp$2y$06$vTU62no2tar95GCFs5sWpeIDc/xN.3jb2fjn6JjGpJTZV0sWaSV02", None),
+    ("$P$6Bvu91uzr4NXksgD0S.LdjrSFdXZoV/", Some("phpass (MD5)")),
+    ("$H$BT.B0jKpvP5ix0G62FM96OOrPdOAK50", Some("phpass (MD5)")),
+    ("  $2y$06$SsP4muf0LQEqpxMVsWIMXOlKGXtoLowCfYmvYwlvgsjIm3rH1D1de \n", None),
+    ("{SSHA}AbS4jpnTkdQNq2W3RDjiESdPJzsf/uCt\r\n", Some("salted SHA-1")),
+];

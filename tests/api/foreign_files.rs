@@ -1,0 +1,93 @@
+//! Files that an import does not read: one sentence says what each is and what is expected.
+
+use roster::entity::user;
+use sea_orm::EntityTrait as _;
+use serde_json::json;
+
+use crate::process::{Ended, Home};
+
+fn line(name: &str) -> String {
+    json!({ "user": { "firstName": name, "lastName": "Oak", "email": "ann@example.org" } }).to_string()
+}
+
+async fn import(home: &Home, file: impl AsRef<[u8]>) -> Ended {
+    std::fs::write(home.path("people.txt"), file).unwrap();
+    home.run(&["import", "people.txt"]).await
+}
+
+fn utf16(text: &str) -> Vec<u8> {
+    text.encode_utf16().flat_map(u16::to_le_bytes).collect()
+}
+
+#[tokio::test]
+async fn one_sentence_says_what_a_file_is_and_what_is_expected() {
+    let home = Home::on_sqlite();
+    let many = |line: &str| format!("{line}\n").repeat(50);
+    let latin1 = |text: &str| text.chars().map(|c| u8::try_from(u32::from(c)).unwrap()).collect::<Vec<u8>>();
+    let cases: [(Vec<u8>, &str); 14] = [
+        (utf16(&format!("\u{feff}{}", many(&line("Ann")).replace('\n', "\r\n"))), "UTF-16"),
+        (utf16(&many(&line("Ann"))), "UTF-16"),
+        (latin1(&many(&line("Ren\u{e9}"))), "Latin-1"),
+        (format!("[{}]", [line("A"), line("B")].join(",\n")).into(), "one JSON array"),
+        (serde_json::to_vec_pretty(&json!([{ "user": { "firstName": "A" } }])).unwrap(), "one JSON array"),
+        (serde_json::to_vec_pretty(&json!({ "user": { "firstName": "A" } })).unwrap(), "several lines"),
+        ([line("A"), line("B"), String::new()].join("\r").into(), "carriage return"),
+        (many("firstName,lastName,email").into(), "CSV"),
+        (latin1("Vorname;Stra\u{df}e;Ort\r\nJ\u{fc}rg;Weg 1;K\u{f6}ln\r\n"), "CSV"),
+        (format!("version: 1\n\n{}", many("dn: uid=ann,dc=example,dc=org\nuid: ann\n")).into(), "LDIF"),
+        (format!("# extended LDIF\n#\n{}", many("dn: uid=ann,dc=example,dc=org\nuid: ann\n")).into(), "LDIF"),
+        (many("<user/>").into(), "no line that begins an object"),
+        (many("firstName: Ann").into(), "no line that begins an object"),
+        (b"\x1f\x8b\x08\x00rest".to_vec(), "compressed"),
+    ];
+    for (file, format) in cases {
+        let ended = import(&home, file).await;
+        assert_eq!((ended.code, ended.out.as_str()), (1, ""), "{format}: {ended:?}");
+        let [sentence] = ended.err.lines().collect::<Vec<_>>()[..] else { panic!("{format}: {ended:?}") };
+        for part in
+            ["error: people.txt: ", format, "expected newline-delimited JSON in UTF-8", "README", "{\"user\": {"]
+        {
+            assert!(sentence.contains(part), "{part}: {sentence}");
+        }
+    }
+    assert!(!home.path("roster-data").exists(), "nothing is made for a file that is not read");
+}
+
+#[tokio::test]
+async fn a_line_that_is_not_utf8_among_others_is_named() {
+    let home = Home::on_sqlite();
+    let ended =
+        import(&home, [line("Ren\u{e9}").as_bytes(), b"\n{\"user\":{\"firstName\":\"Ren\xe9\"}}\n"].concat()).await;
+    assert_eq!(ended.code, 1, "{ended:?}");
+    assert!(ended.err.contains("line 2: not UTF-8 from its byte 26 on"), "{ended:?}");
+}
+
+in_every_home! {
+    async fn standard_input_and_a_pipe_are_read_as_a_file_is(home: Home) {
+        let ended = home.run_with(&["import", "-"], &(line("Ann") + "\n")).await;
+        assert_eq!((ended.code, ended.out.trim(), ended.err.as_str()), (0, "1 were created, 0 changed, 0 unchanged.", ""), "{ended:?}");
+        let ended = home.run_with(&["import", "/dev/stdin"], &line("Bo")).await;
+        assert_eq!((ended.code, ended.out.trim(), ended.err.as_str()), (0, "0 were created, 1 changed, 0 unchanged.", ""), "{ended:?}");
+        let ended = home.run_with(&["import", "-"], "firstName,lastName\nAnn,Oak\n").await;
+        assert!(ended.code == 1 && ended.err.contains("-: the file looks like CSV"), "{ended:?}");
+        let names: Vec<String> = user::Entity::find().all(home.db().await.read()).await.unwrap().into_iter().map(|user| user.first_name).collect();
+        assert_eq!(names, ["Bo"]);
+    }
+
+    async fn an_instant_is_taken_as_databases_write_it_or_its_form_is_told(home: Home) {
+        let joined = |text: &str| {
+            json!({ "user": { "firstName": "Ann", "lastName": "Oak", "email": "ann@example.org", "dateJoined": text } }).to_string()
+        };
+        for text in ["2019-03-01 10:00:00+02", "2019-03-01T08:00:00Z", "2019-03-01 05:00:00.000-0300"] {
+            let ended = import(&home, joined(text)).await;
+            assert_eq!((ended.code, ended.err.as_str()), (0, ""), "{text}: {ended:?}");
+            let ann = user::Entity::find().one(home.db().await.read()).await.unwrap().unwrap();
+            assert_eq!(ann.date_joined.to_rfc3339(), "2019-03-01T08:00:00+00:00", "{text}");
+        }
+        for text in ["2020-01-01", "2019-03-01 10:00:00", "yesterday"] {
+            let ended = import(&home, joined(text)).await;
+            assert_eq!(ended.code, 1, "{text}: {ended:?}");
+            assert!(ended.err.starts_with("line 1: dateJoined: expected a date, a time and its offset from UTC, such as"), "{ended:?}");
+        }
+    }
+}

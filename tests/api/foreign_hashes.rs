@@ -1,0 +1,194 @@
+//! Passwords of other systems: each signs in once, and is ours from then on.
+
+use roster::entity::{credential, user};
+use sea_orm::EntityTrait as _;
+use serde_json::{Value, json};
+
+use crate::app::PASSWORD;
+use crate::process::{ADMIN, Ended, Home, Process};
+
+/// Hashes of the password of everybody, by Django, passlib, crypt(3) and PHP's functions, in the notations of Keycloak,
+/// LDAP servers and WordPress.
+const FOREIGN: [(&str, &str); 19] = [
+    ("django-odd", "pbkdf2_sha256$1001$seasalt$mlqZ2TUjlmlth7JV2kgDrPN3bzT4jRoDOZUEsEPYhyI="),
+    ("django-sha1", "pbkdf2_sha1$2600$seasalt$/uvYSbdrCQRgeJrI1nHMlnxjdMk="),
+    ("django-md5", "md5$ttls3UuogWIk$d050972520d2b8d2b5d9b2e99740247c"),
+    (
+        "passlib",
+        "$pbkdf2-sha512$200$ohRiTAmhdO59LyWkFAJgjA$xnOoy5kkrYuHyhJWg9ZOX0yhftOgfh7VdO.Zl/laUAhWVCk8X2qntmh5hgxC9vNutH2JLOlodACimv3.NFue.g",
+    ),
+    (
+        "keycloak-argon2",
+        "$argon2id$v=19$m=512,t=2,p=1$c2Vhc2FsdC1zZWFzYWx0IQ==$zKLRa838xhmH0Fjaa1e36SowrlRojZ7ko0jj6nxf1Uc=",
+    ),
+    (
+        "keycloak-pbkdf2",
+        "$pbkdf2-sha512$i=210,l=64$c2Vhc2FsdC1zZWFzYWx0IQ==$JWCyp5LrJYVHCzOeK8iz9TBaPhLlc6E3bt2LRyWnstnqjKek+04UoxUbRLNbAcm3d7YeE9Gb2StX/loIJGp1CA==",
+    ),
+    (
+        "ldap-argon2",
+        "{ARGON2}$argon2id$v=19$m=512,t=2,p=1$c2Vhc2FsdC1zZWFzYWx0IQ$zKLRa838xhmH0Fjaa1e36SowrlRojZ7ko0jj6nxf1Uc",
+    ),
+    ("ldap-crypt", "{CRYPT}$2y$05$abcdefghijklmnopqrstuu5mhhr/tjn4TNSO/BUCtjeDm2zZratpG"),
+    ("ldap-blf", "{BLF-CRYPT}$2y$05$abcdefghijklmnopqrstuu5mhhr/tjn4TNSO/BUCtjeDm2zZratpG"),
+    ("ldap-ssha", "{SSHA}zklrLFBWc3KaR8xWCUtzbq1GThVrrVXq"),
+    (
+        "ldap-ssha512",
+        "{ssha512}oBbYgwRrLPiVbUTzFExmSQaHnjqpxvxopcauT0aQc+fC0+UdL09t8VcTBClHutLkZG1YEdr46VwcK8B3Zpt7RoBwDsG419ob",
+    ),
+    ("ldap-pbkdf2", "{PBKDF2-SHA256}100$mlNKiVEqxViLMaa0ljJGCA$dhC6SHEDFjiVSdKzGfJ1Ws0qVfktkd.AS15zX6dJLHA"),
+    (
+        "crypt-sha512",
+        "$6$rounds=1000$elYkvhvAVjvvaqFn$q3djsiOKPTRTgEM..Cj6iAtYwAjEadEhCWhr8R3VbB4EDRdjc4Xqd4JTD6lYs835auGrvqBFnl8udqu/VUVjQ/",
+    ),
+    ("crypt-sha256", "$5$rounds=1000$OTM6LJzp1FZ.NPjY$miTrreDo22w/7N4/x29v404p.HKKW/.Vs5JlqNkDkfA"),
+    ("crypt-md5", "$1$wpmFtumg$pmB4MVG8bzPoRYqkAXhKl."),
+    ("crypt-yescrypt", "$y$j75$F5Jx5fExrKuPp53xLKQ..1$nHRiGUF8P00CFgL/FUlBO98lKWEJPR8D3fon6hcK1N2"),
+    ("phpass", "$P$56/3r0umhfIvavZMRYWXstxMfSM8pA1"),
+    ("wordpress", "$wp$2y$05$abcdefghijklmnopqrstuuaVLOVA7gje1h5l/Mybvqd1e6CyIEGR."),
+    ("trailing-blanks", "$2y$05$abcdefghijklmnopqrstuu5mhhr/tjn4TNSO/BUCtjeDm2zZratpG \n"),
+];
+/// The weak ones among them, as they are counted.
+const WEAK: &str = "1 MD5 crypt, 1 phpass (MD5), 1 salted MD5, 1 salted SHA-1, 1 salted SHA-512";
+
+fn address(name: &str) -> String {
+    format!("{name}@example.org")
+}
+
+fn line(name: &str, hash: impl Into<Value>) -> String {
+    let user = json!({ "firstName": "Ann", "lastName": name, "email": address(name), "passwordHash": hash.into() });
+    json!({ "user": user }).to_string() + "\n"
+}
+
+async fn import(home: &Home, file: &str) -> Ended {
+    std::fs::write(home.path("people.ndjson"), file).unwrap();
+    home.run(&["import", "people.ndjson"]).await
+}
+
+async fn hashes(home: &Home) -> Vec<String> {
+    let stored = credential::Entity::find().all(home.db().await.read()).await.unwrap();
+    stored.into_iter().map(|row| row.password_hash).collect()
+}
+
+/// What the doctor says of weak hashes.
+async fn weak(home: &Home) -> String {
+    let doctor = home.run(&["doctor"]).await;
+    assert_eq!(doctor.code, 0, "{doctor:?}");
+    let line = doctor.out.lines().find_map(|line| line.strip_prefix("weak password hashes ")).unwrap_or_default();
+    line.trim().to_owned()
+}
+
+async fn signs_in(server: &Process, name: &str, password: &str) -> bool {
+    server.login(&address(name), password).await["success"] == json!(true)
+}
+
+in_every_home! {
+    async fn every_password_of_another_system_signs_in_and_is_then_stored_as_ours(home: Home) {
+        let home = home.with_admin().await;
+        let file: String = FOREIGN.iter().map(|(name, hash)| line(name, *hash)).collect();
+        let ended = import(&home, &file).await;
+        assert_eq!((ended.code, ended.err.as_str()), (0, ""), "{ended:?}");
+        assert!(ended.out.contains(&format!("{} were created", FOREIGN.len())), "{ended:?}");
+        assert!(ended.out.contains(WEAK), "{ended:?}");
+        assert!(weak(&home).await.starts_with(WEAK), "{}", weak(&home).await);
+        let server = home.serve(&["--wrong-secrets-per-address", "1000"]).await;
+        for (name, _) in FOREIGN {
+            assert!(!signs_in(&server, name, "another-password-altogether").await, "{name}");
+            assert!(signs_in(&server, name, PASSWORD).await, "{name}");
+        }
+        for hash in hashes(&home).await {
+            assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1,keyid="), "{hash}");
+        }
+        for (name, _) in FOREIGN {
+            assert!(signs_in(&server, name, PASSWORD).await, "{name}, by our hash");
+        }
+        assert_eq!(weak(&home).await, "none");
+    }
+
+    async fn a_mark_for_no_password_makes_a_user_without_one(home: Home) {
+        let home = home.with_admin().await;
+        let marks = ["!", "!kkTI0jN98DJX36TvESFnMfabbK1lCWOgVG4hGclX", "*", "!!", "", "  "];
+        let file: String = marks.iter().enumerate().map(|(n, mark)| line(&format!("n{n}"), *mark)).collect();
+        let ended = import(&home, &(file + &line("null", Value::Null))).await;
+        assert_eq!((ended.code, ended.err.as_str()), (0, ""), "{ended:?}");
+        assert_eq!(ended.out.trim(), "7 were created, 0 changed, 0 unchanged.", "{ended:?}");
+        assert_eq!(hashes(&home).await.len(), 1, "the administrator's");
+        let server = home.serve(&[]).await;
+        assert_eq!(server.login("n1@example.org", marks[1]).await["errors"], json!([{ "code": "INVALID_CREDENTIALS" }]));
+        let root = server.sign_in(ADMIN).await;
+        let user = root.data("{ user(by: { email: \"n1@example.org\" }) { hasActivated } }", json!({})).await;
+        assert_eq!(user["user"]["hasActivated"], json!(false));
+    }
+
+    async fn a_hash_that_cannot_be_used_is_a_fault_of_its_line_and_keeps_nobody_out(home: Home) {
+        let bad = [
+            ("unknown", "$argon2x$v=19$m=512,t=2,p=1$c2Vhc2FsdC1zZWFzYWx0IQ$zKLRa838", "unknown format (\"$argon2x$\")"),
+            ("plain", "hunter2", "unknown format (without a prefix)"),
+            ("des", "{CRYPT}50yGX1Bfgr3Pk", "unknown format (\"{CRYPT}\")"),
+            ("damaged", "$2y$05$abcdefghijklmnopqrstuu5mhhr", "damaged password hash (\"$2y$\")"),
+            ("greedy", "pbkdf2_sha256$4294967295$seasalt$mlqZ2TUjlmlth7JV2kgDrPN3bzT4jRoDOZUEsEPYhyI=", "too much work (\"pbkdf2_sha256$\")"),
+            ("rounds", "$6$rounds=999999999$elYkvhvAVjvvaqFn$q3djsiOKPTRTgEM..Cj6iAtYwAjEadEhCWhr8R3VbB4EDRdjc4Xqd4JTD6lYs835auGrvqBFnl8udqu/VUVjQ/", "too much work (\"$6$\")"),
+        ];
+        let file: String = bad.iter().map(|(name, hash, _)| line(name, *hash)).chain([line("good", FOREIGN[0].1)]).collect();
+        std::fs::write(home.path("people.ndjson"), &file).unwrap();
+        for (arguments, were) in [(&["import", "people.ndjson", "--dry-run"][..], "would be"), (&["import", "people.ndjson"], "were")] {
+            let ended = home.run(arguments).await;
+            assert_eq!(ended.code, 0, "{ended:?}");
+            let faults: Vec<&str> = ended.err.lines().collect();
+            assert_eq!(faults.len(), bad.len(), "{ended:?}");
+            for (number, (fault, (_, hash, expected))) in faults.iter().zip(bad).enumerate() {
+                assert!(fault.starts_with(&format!("line {}: passwordHash: ", number + 1)) && fault.contains(expected), "{fault}");
+                let secret = hash.rsplit(['$', '}']).next().unwrap();
+                assert!(!fault.contains(secret), "{fault}");
+            }
+            assert!(ended.out.contains(&format!("7 {were} created")), "{ended:?}");
+            assert!(ended.out.contains(&format!("6 {were} loaded without the password")), "{ended:?}");
+        }
+        assert_eq!(user::Entity::find().all(home.db().await.read()).await.unwrap().len(), 7);
+        assert_eq!(hashes(&home).await, [FOREIGN[0].1]);
+        // With a fault of another kind the line is bad, and all of its faults are told.
+        let line_of_both = line("both", "hunter2").replace("Ann", " ");
+        let ended = import(&home, &line_of_both).await;
+        assert_eq!(ended.code, 1, "{ended:?}");
+        assert!(ended.err.contains("line 1: firstName: ") && ended.err.contains("line 1: passwordHash: "), "{ended:?}");
+        // Nor does another kind of value.
+        let file = [json!(42), json!({ "value": "x", "salt": "y" }), json!(["a"]), json!(true)];
+        let file: String = file.into_iter().enumerate().map(|(n, value)| line(&format!("value{n}"), value)).collect();
+        let ended = import(&home, &file).await;
+        assert_eq!((ended.code, ended.err.matches("passwordHash: a password hash of an unknown format").count()), (0, 4), "{ended:?}");
+        // The hash is brought along later.
+        let ended = import(&home, &line("damaged", FOREIGN[7].1)).await;
+        assert_eq!((ended.code, ended.out.trim()), (0, "0 were created, 1 changed, 0 unchanged."), "{ended:?}");
+        let server = home.serve(&[]).await;
+        assert!(signs_in(&server, "good", PASSWORD).await && signs_in(&server, "damaged", PASSWORD).await);
+        assert!(!signs_in(&server, "plain", "hunter2").await);
+    }
+
+    async fn a_password_is_one_whatever_its_characters_are_composed_of(home: Home) {
+        let home = home.with_admin().await;
+        let (composed, decomposed) = ("Br\u{fc}ckenpfeiler-\u{c4}pfel-19", "Bru\u{308}ckenpfeiler-A\u{308}pfel-19");
+        // Of the composed and the decomposed password, by bcrypt and by OpenLDAP, and of one that was folded by NFKC.
+        let file = [
+            line("nfc", "$2b$05$abcdefghijklmnopqrstuuxzzdD/uBELhV/d8.tf8aCVRqSpSDYna"),
+            line("nfd", "$2b$05$abcdefghijklmnopqrstuuMnN/jkUu0c/ugq6TB0tcCJxJbz7RHW."),
+            line("ldap-nfc", "{SSHA}VEgTSzrZ68vhc0XlBIG8taaBrdLD2Bvj"),
+            line("ldap-nfd", "{SSHA}QIWnfQedcdO2wcWV7dg+RQLpm0Vbi7F2"),
+            line("nfkc", "$2b$05$abcdefghijklmnopqrstuuketyawsYNv7Hcko/I6CNU/bcrO06nC."),
+        ];
+        let ended = import(&home, &file.concat()).await;
+        assert_eq!((ended.code, ended.err.as_str()), (0, ""), "{ended:?}");
+        let server = home.serve(&[]).await;
+        for (name, first, then) in [
+            ("nfc", decomposed, composed),
+            ("nfd", composed, decomposed),
+            ("ldap-nfc", decomposed, decomposed),
+            ("ldap-nfd", composed, composed),
+            ("nfkc", "\u{ff22}r\u{fc}ckenpfeiler-\u{fb01}sch-19", "\u{ff22}ru\u{308}ckenpfeiler-\u{fb01}sch-19"),
+        ] {
+            assert!(!signs_in(&server, name, "Bruckenpfeiler-Apfel-19").await, "{name}: an accent counts");
+            assert!(signs_in(&server, name, first).await, "{name}, by the hash of the other system");
+            assert!(signs_in(&server, name, then).await, "{name}, by our hash");
+        }
+        assert!(hashes(&home).await.iter().all(|hash| hash.contains(",keyid=")));
+    }
+}
