@@ -23,7 +23,7 @@ use roster::license::Terms;
 use roster::mail::postman::Postman;
 use roster::password::Hasher;
 use roster::scalar::Id;
-use roster::{account, audit, demo, doctor, import, key, license, link, schema, server};
+use roster::{account, audit, demo, doctor, import, key, license, link, private_file, schema, server};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -109,6 +109,9 @@ async fn open(settings: &Settings, default_dir: &str) -> anyhow::Result<Db> {
 async fn open_with_key(settings: &Settings, default_dir: &str) -> anyhow::Result<(Db, Hasher)> {
     let db = open(settings, default_dir).await?;
     let source = settings.key(default_dir);
+    if let (None, key::Source::File(file)) = (&settings.key_file, &source) {
+        private_file::narrow(file);
+    }
     // Where a key is known already, a new one would be of no use. It is asked first, because others may start as well.
     let is_known = key::known_to(&db).await?.is_some();
     let key = if is_known { source.find() } else { source.find_or_make().map(Some) };
@@ -402,6 +405,23 @@ async fn verify(settings: &Settings) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A file or directory, and whether others than its owner may do anything with it.
+fn with_exposure(path: &std::path::Path) -> String {
+    format!("{}{}", path.display(), exposure(path))
+}
+
+fn exposure(path: &std::path::Path) -> String {
+    let mode = private_file::mode_for_others(path);
+    mode.map(|mode| format!("; open to other users of this machine (mode {mode:04o})")).unwrap_or_default()
+}
+
+fn exposure_of_key(source: &key::Source) -> String {
+    match source {
+        key::Source::File(file) => exposure(file),
+        key::Source::Setting(_) => String::new(),
+    }
+}
+
 fn examine_mail(settings: &Settings) {
     let mail = &settings.mail;
     match &mail.smtp_url {
@@ -427,11 +447,11 @@ async fn examine(settings: &Settings) -> anyhow::Result<()> {
     println!("password length       {}", settings.password_length);
     examine_mail(settings);
     let database = settings.database(DATA_DIR);
-    println!("data directory        {}", settings.data_dir.as_deref().unwrap_or(DATA_DIR.as_ref()).display());
+    println!("data directory        {}", with_exposure(settings.data_dir.as_deref().unwrap_or(DATA_DIR.as_ref())));
     let source = settings.key(DATA_DIR);
     let key = source.find();
     match &key {
-        Ok(Some(_)) => println!("key                   {source}"),
+        Ok(Some(_)) => println!("key                   {source}{}", exposure_of_key(&source)),
         Ok(None) => println!("key                   {source}; there is none yet, the first start makes it"),
         Err(error) => println!("key                   {source}: {error}"),
     }
@@ -442,6 +462,9 @@ async fn examine(settings: &Settings) -> anyhow::Result<()> {
         println!("There is no file yet; the first start makes it.");
         println!("migrations            {} pending", db::migrations());
         return Ok(());
+    }
+    if let Some(file) = db::file_of(&database.url) {
+        println!("database file         {}", with_exposure(&file));
     }
     let db = Db::connect(&database).await?;
     for (name, value) in doctor::parameters(&db).await? {
