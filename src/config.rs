@@ -215,10 +215,15 @@ pub struct Settings {
     #[arg(long, env = "ROSTER_DATABASE_CONNECTIONS", default_value_t = 4, global = true, value_name = "N",
           value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub database_connections: u32,
-    /// HTTP connections that may be open at once; more wait.
+    /// HTTP connections that may be open at once. For one more, the one that has been idle for the longest is closed.
     #[arg(long, env = "ROSTER_MAX_CONNECTIONS", default_value_t = 1_000, global = true, value_name = "N",
           value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub max_connections: u32,
+    /// HTTP connections that one IPv4 address, or one /64 of IPv6, may have open at once; trusted proxies are exempt.
+    /// [default: half of --max-connections]
+    #[arg(long, env = "ROSTER_MAX_CONNECTIONS_PER_ADDRESS", global = true, value_name = "N",
+          value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub max_connections_per_address: Option<u32>,
     /// Proxies whose X-Forwarded-For is believed, addresses or networks such as 10.0.0.0/8, separated by commas.
     /// [default: none]
     #[arg(long, env = "ROSTER_TRUSTED_PROXIES", global = true, value_name = "NETWORKS", value_delimiter = ',',
@@ -304,11 +309,18 @@ impl Settings {
         Hasher::new(key, self.password_length.into())
     }
 
+    /// How many connections one network address may have open at once.
+    #[must_use]
+    pub fn max_connections_per_address(&self) -> u32 {
+        self.max_connections_per_address.unwrap_or_else(|| self.max_connections.div_ceil(2))
+    }
+
     /// How the server treats its connections.
     #[must_use]
     pub fn server(&self) -> server::Settings {
         server::Settings {
             max_connections: self.max_connections as usize,
+            max_connections_per_address: self.max_connections_per_address() as usize,
             trusted_proxies: self.trusted_proxies.clone(),
             request_deadline: Duration::from_secs(self.request_seconds),
             shutdown_grace: Duration::from_secs(4),
