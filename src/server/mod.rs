@@ -11,6 +11,7 @@ mod picture;
 mod proxy;
 mod request;
 mod response;
+mod socket;
 mod upload;
 
 use std::{io::Result, net::IpAddr, sync::Arc, time::Duration};
@@ -42,6 +43,7 @@ pub use self::{
     picture::Picture,
     proxy::network,
     response::Refusal,
+    socket::{allow_descriptors, bind, listen},
 };
 use crate::language::Language;
 
