@@ -47,6 +47,7 @@ query FirstLook {
   const UNREACHABLE = "The server does not answer at /graphql. Is it still running? Nothing here was lost: try again when it is back.";
   const TOO_SLOW = "The server has not answered for a minute, so this page no longer waits for it.";
   const NO_TOKEN = "That is not a token: a token is one word of plain letters, digits and signs.";
+  const ENDED_LINK = "The token of this link has ended, or was never valid.";
   const ENDED = "This session has ended, or the token was never valid. Please sign in again.";
 
   // Libraries that make a <style> of their own mark it with this, as the content security policy asks.
@@ -55,6 +56,8 @@ query FirstLook {
   const element = (id) => document.getElementById(id);
   const root = ReactDOM.createRoot(element("graphiql"));
   let hasSchema = false;
+  // The token of the link that led here, until the person has said whether to sign in with it.
+  let offered = null;
 
   // ---- the bar
 
@@ -73,16 +76,18 @@ query FirstLook {
 
   function showSignedOut() {
     element("who").textContent = "Not signed in";
-    element("signed-out").hidden = false;
+    element("signed-out").hidden = offered !== null;
     element("sign-out").hidden = true;
   }
 
-  function showSignedIn(viewer) {
+  function named(viewer) {
     const name = document.createElement("strong");
-    name.textContent = viewer?.fullName;
-    element("who").replaceChildren(
-      ...(viewer ? ["Signed in as ", name, ` (${viewer.role.toLowerCase().replaceAll("_", " ")})`] : ["Using a token"]),
-    );
+    name.textContent = viewer.fullName;
+    return [name, ` (${viewer.role.toLowerCase().replaceAll("_", " ")})`];
+  }
+
+  function showSignedIn(viewer) {
+    element("who").replaceChildren(...(viewer ? ["Signed in as ", ...named(viewer)] : ["Using a token"]));
     element("signed-out").hidden = true;
     element("sign-out").hidden = false;
   }
@@ -194,6 +199,34 @@ query FirstLook {
     if (!ended) notice(`Signed out here, but the server did not end the session. ${faults(answer)}`, "account bad");
   }
 
+  // A link that somebody else made must not sign anybody in unasked: what is written then is written as another user.
+  async function offer(token) {
+    if (!isToken(token)) {
+      notice(NO_TOKEN, "account bad");
+      return;
+    }
+    if (token === storage.getItem(TOKEN)) return;
+    const answer = await ask({ query: VIEWER, operationName: "Viewer" }, { token });
+    const viewer = answer.data?.viewer;
+    if (!viewer) {
+      if (answer.errors?.[0]?.extensions) notice(ENDED_LINK, "account bad");
+      return;
+    }
+    offered = token;
+    element("offered").replaceChildren("This link signs you in as ", ...named(viewer));
+    element("offer").hidden = false;
+    element("signed-out").hidden = true;
+  }
+
+  // The token to sign in with, if the person wants to.
+  function endOffer() {
+    const token = offered;
+    offered = null;
+    element("offer").hidden = true;
+    element("signed-out").hidden = !element("sign-out").hidden;
+    return token;
+  }
+
   // `roster demo` prints links with a token in the fragment, which no server and no log ever sees.
   function tokenFromAddress() {
     const token = new URLSearchParams(location.hash.slice(1)).get("token");
@@ -217,10 +250,15 @@ query FirstLook {
     event.target.reset();
     busy(event.submitter, () => keep(token));
   });
+  element("offer").addEventListener("submit", (event) => {
+    event.preventDefault();
+    busy(event.submitter, () => keep(endOffer()));
+  });
+  element("decline").addEventListener("click", endOffer);
   element("sign-out").addEventListener("click", (event) => busy(event.currentTarget, signOut));
   window.addEventListener("hashchange", () => {
     const token = tokenFromAddress();
-    if (token !== null) keep(token);
+    if (token !== null) offer(token);
   });
 
   // ---- GraphiQL
@@ -242,15 +280,12 @@ query FirstLook {
   }
 
   const given = tokenFromAddress();
-  const token = given ?? storage.getItem(TOKEN);
-  if (token !== null && isToken(token)) {
+  if (storage.getItem(TOKEN)) {
     element("who").textContent = "Signing in …";
-    storage.setItem(TOKEN, token);
     greet();
   } else {
-    storage.removeItem(TOKEN);
     showSignedOut();
-    if (given !== null) notice(NO_TOKEN, "account bad");
   }
+  if (given !== null) offer(given);
   show();
 })();

@@ -1,15 +1,15 @@
 //! Every setting: its flag, its environment variable, its default and what it does.
 
+mod environment;
+mod listen;
 mod mail;
+mod secret;
 
-use std::ffi::OsStr;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::TypedValueParser;
-use clap::error::ErrorKind;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::builder::BoolishValueParser;
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 use tracing_subscriber::filter::LevelFilter;
 
@@ -20,7 +20,9 @@ use crate::password::{self, Hasher};
 use crate::scalar::Date;
 use crate::{db, server};
 
+pub use self::listen::Listen;
 pub use self::mail::Mail;
+use self::secret::Secret;
 
 /// A user directory for hospitals, institutes and platforms, served as a GraphQL API.
 #[derive(Debug, Parser)]
@@ -30,6 +32,23 @@ pub struct Cli {
     pub command: Option<Command>,
     #[command(flatten)]
     pub settings: Settings,
+}
+
+impl Cli {
+    /// Reads the command line and the environment, and returns with them what the log is to warn of. A wrong setting ends
+    /// the process with exit code 2.
+    #[must_use]
+    pub fn read() -> (Self, Vec<String>) {
+        let command = Self::command();
+        let mut warnings = environment::unknown(&command, std::env::vars_os().map(|(name, _)| name));
+        let mut command = environment::without_empty(command);
+        let matches = command.get_matches_mut();
+        warnings.extend(secret::exposed(&matches));
+        match Self::from_arg_matches(&matches) {
+            Ok(cli) => (cli, warnings),
+            Err(error) => error.format(&mut command).exit(),
+        }
+    }
 }
 
 /// What to do; `serve` where nothing is said.
@@ -201,25 +220,37 @@ pub enum LogFormat {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Settings")]
 pub struct Settings {
-    /// Where to listen.
-    #[arg(long, env = "ROSTER_LISTEN", default_value = "127.0.0.1:8000", global = true, value_name = "ADDRESS:PORT")]
-    pub listen: SocketAddr,
+    /// Where to listen: an address or a host name with a port, or a port of 127.0.0.1 alone.
+    #[arg(long, env = "ROSTER_LISTEN", default_value = "127.0.0.1:8000", global = true, value_name = "ADDRESS:PORT",
+          value_parser = Listen::parse)]
+    pub listen: Listen,
     /// Where the SQLite file is kept; made if there is none. [default: roster-data, and roster-demo for demo]
     #[arg(long, env = "ROSTER_DATA_DIR", global = true, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
     #[arg(
         help = "postgres://user:password@host/database or sqlite:///path/to/file [default: a SQLite file in the data directory]"
     )]
-    #[arg(long, env = "DATABASE_URL", global = true, value_name = "URL", value_parser = DatabaseUrl, hide_env_values = true)]
+    #[arg(long, env = "DATABASE_URL", global = true, value_name = "URL",
+          value_parser = Secret::value(database_url), hide_env_values = true)]
     pub database_url: Option<String>,
+    /// The file that holds the database's URL, instead of --database-url; its password is then in no list of processes.
+    /// [default: none]
+    #[arg(long = "database-url-file", env = "DATABASE_URL_FILE", global = true, value_name = "FILE",
+          value_parser = Secret::in_file(database_url), conflicts_with = "database_url")]
+    pub database_url_in_file: Option<String>,
     /// Connections to the database for reading; on PostgreSQL as many again for writing, on SQLite one.
     #[arg(long, env = "ROSTER_DATABASE_CONNECTIONS", default_value_t = 4, global = true, value_name = "N",
           value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub database_connections: u32,
-    /// HTTP connections that may be open at once; more wait.
+    /// HTTP connections that may be open at once. For one more, the one that has been idle for the longest is closed.
     #[arg(long, env = "ROSTER_MAX_CONNECTIONS", default_value_t = 1_000, global = true, value_name = "N",
           value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub max_connections: u32,
+    /// HTTP connections that one IPv4 address, or one /64 of IPv6, may have open at once; trusted proxies are exempt.
+    /// [default: half of --max-connections]
+    #[arg(long, env = "ROSTER_MAX_CONNECTIONS_PER_ADDRESS", global = true, value_name = "N",
+          value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub max_connections_per_address: Option<u32>,
     /// Proxies whose X-Forwarded-For is believed, addresses or networks such as 10.0.0.0/8, separated by commas.
     /// [default: none]
     #[arg(long, env = "ROSTER_TRUSTED_PROXIES", global = true, value_name = "NETWORKS", value_delimiter = ',',
@@ -229,7 +260,9 @@ pub struct Settings {
     #[arg(long, env = "ROSTER_REQUEST_SECONDS", default_value_t = 10, global = true, value_name = "SECONDS",
           value_parser = clap::value_parser!(u64).range(1..=300))]
     pub request_seconds: u64,
-    #[arg(help = "The address at which people reach the server, for links [default: http:// and what --listen says]")]
+    #[arg(
+        help = "The address at which people reach the server, for links [default: http:// and what --listen says, localhost for 0.0.0.0 and [::]]"
+    )]
     #[arg(long, env = "ROSTER_PUBLIC_URL", global = true, value_name = "URL", value_parser = public_url)]
     pub public_url: Option<String>,
     /// Addresses under which people may be sent on to after they have chosen a password, such as
@@ -243,7 +276,8 @@ pub struct Settings {
     #[command(flatten)]
     pub mail: Mail,
     /// Whether GraphiQL is served at /.
-    #[arg(long, env = "ROSTER_PLAYGROUND", default_value_t = true, global = true, value_name = "BOOL", action = clap::ArgAction::Set)]
+    #[arg(long, env = "ROSTER_PLAYGROUND", default_value_t = true, global = true, value_name = "BOOL", action = clap::ArgAction::Set,
+          value_parser = BoolishValueParser::new())]
     pub playground: bool,
     /// Days after which a session ends, however much it is used.
     #[arg(long, env = "ROSTER_SESSION_DAYS", default_value_t = 30, global = true, value_name = "DAYS",
@@ -262,8 +296,8 @@ pub struct Settings {
           value_parser = clap::value_parser!(u8).range(8..=64))]
     pub password_length: u8,
     /// The key that goes into every hash of a password: 32 bytes in base64. [default: what the key file holds]
-    #[arg(long, env = "ROSTER_KEY", global = true, value_name = "BASE64", value_parser = KeyText, hide_env_values = true,
-          allow_hyphen_values = true)]
+    #[arg(long, env = "ROSTER_KEY", global = true, value_name = "BASE64", value_parser = Secret::value(key_text),
+          hide_env_values = true, allow_hyphen_values = true)]
     pub key: Option<Key>,
     /// Where the key is kept; made if there is none. Belongs to the database and its backups, and is the same for all
     /// who share it. [default: roster.key in the data directory]
@@ -273,7 +307,14 @@ pub struct Settings {
     #[arg(long, env = "ROSTER_LOG", default_value = "info", global = true, value_name = "FILTER", value_parser = log_filter)]
     pub log: String,
     /// How it is logged.
-    #[arg(long, env = "ROSTER_LOG_FORMAT", default_value = "text", global = true, value_name = "FORMAT")]
+    #[arg(
+        long,
+        env = "ROSTER_LOG_FORMAT",
+        default_value = "text",
+        global = true,
+        value_name = "FORMAT",
+        ignore_case = true
+    )]
     pub log_format: LogFormat,
 }
 
@@ -281,8 +322,15 @@ impl Settings {
     /// The database that is meant: the one that is named, or the SQLite file in the data directory.
     #[must_use]
     pub fn database(&self, default_dir: &str) -> db::Settings {
-        let url = self.database_url.clone().unwrap_or_else(|| db::url_of(&self.dir(default_dir).join("roster.db")));
+        let url = self.database_url().map(str::to_owned);
+        let url = url.unwrap_or_else(|| db::url_of(&self.dir(default_dir).join("roster.db")));
         db::Settings { url, connections: self.database_connections }
+    }
+
+    /// The URL of the database, if one is given.
+    #[must_use]
+    pub fn database_url(&self) -> Option<&str> {
+        self.database_url.as_deref().or(self.database_url_in_file.as_deref())
     }
 
     /// Where the key comes from: it is given, or in the file that is named, or in the one in the data directory.
@@ -305,11 +353,18 @@ impl Settings {
         Hasher::new(key, self.password_length.into())
     }
 
+    /// How many connections one network address may have open at once.
+    #[must_use]
+    pub fn max_connections_per_address(&self) -> u32 {
+        self.max_connections_per_address.unwrap_or_else(|| self.max_connections.div_ceil(2))
+    }
+
     /// How the server treats its connections.
     #[must_use]
     pub fn server(&self) -> server::Settings {
         server::Settings {
             max_connections: self.max_connections as usize,
+            max_connections_per_address: self.max_connections_per_address() as usize,
             trusted_proxies: self.trusted_proxies.clone(),
             request_deadline: Duration::from_secs(self.request_seconds),
             shutdown_grace: Duration::from_secs(4),
@@ -317,10 +372,10 @@ impl Settings {
         }
     }
 
-    /// The address at which people reach the server, which listens at `address`.
+    /// The address at which people reach the server, which listens at `listen`.
     #[must_use]
-    pub fn public_url(&self, address: SocketAddr) -> String {
-        self.public_url.clone().unwrap_or_else(|| format!("http://{address}"))
+    pub fn public_url(&self, listen: &Listen) -> String {
+        self.public_url.clone().unwrap_or_else(|| listen.url())
     }
 
     /// The addresses under which people may be sent on to.
@@ -350,34 +405,12 @@ impl Settings {
     }
 }
 
-/// Reads the URL of a database. What clap says of a wrong value would show the password in it.
-#[derive(Clone)]
-struct DatabaseUrl;
-
-impl TypedValueParser for DatabaseUrl {
-    type Value = String;
-
-    fn parse_ref(&self, command: &clap::Command, _: Option<&clap::Arg>, value: &OsStr) -> clap::error::Result<String> {
-        db::check_url(value.to_str().unwrap_or_default()).map_err(|fault| {
-            let message = format!("invalid value for '--database-url <URL>' (DATABASE_URL): {fault}\n");
-            command.clone().error(ErrorKind::ValueValidation, message)
-        })
-    }
+fn database_url(text: &str) -> Result<String, String> {
+    db::check_url(text)
 }
 
-/// Reads a key. What clap says of a wrong value would show it.
-#[derive(Clone)]
-struct KeyText;
-
-impl TypedValueParser for KeyText {
-    type Value = Key;
-
-    fn parse_ref(&self, command: &clap::Command, _: Option<&clap::Arg>, value: &OsStr) -> clap::error::Result<Key> {
-        value.to_str().and_then(Key::parse).ok_or_else(|| {
-            let message = "invalid value for '--key <BASE64>' (ROSTER_KEY): expected 32 bytes in base64\n";
-            command.clone().error(ErrorKind::ValueValidation, message)
-        })
-    }
+fn key_text(text: &str) -> Result<Key, String> {
+    Key::parse(text).ok_or_else(|| "expected 32 bytes in base64".to_owned())
 }
 
 fn day(text: &str) -> Result<Date, String> {

@@ -6,6 +6,7 @@ mod sqlite;
 mod url;
 
 use std::fs::File;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
@@ -24,7 +25,7 @@ pub use self::reader::Reader;
 use self::sqlite::WriteAheadLog;
 pub use self::url::{check_url, without_password};
 use crate::error::{Error, is_disconnect};
-use crate::{login, word_index};
+use crate::{login, private_file, word_index};
 
 /// How long a statement waits for a connection. Longer than that, the caller is better served by an error.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -87,6 +88,9 @@ impl Db {
             let pool = Database::connect(postgres::pool(settings)).await?;
             (reader, pool.clone(), pool)
         } else {
+            if let Some(file) = missing_file(&settings.url) {
+                make_file(&file).map_err(Error::internal)?;
+            }
             let writer = Database::connect(sqlite::pool(&settings.url, 1, false)).await?;
             let options = SqliteConnectOptions::from_str(&settings.url).map_err(Error::internal)?;
             let reader = Reader::sqlite(sqlite::opened(options, true), settings.connections, meter.clone());
@@ -108,7 +112,11 @@ impl Db {
     pub async fn open(settings: &Settings) -> Result<Self, Error> {
         // Several processes that make one file at once would trip over each other before they could take turns.
         let turn = match file_of(&settings.url) {
-            Some(file) => Some(take_turn(&file).map_err(Error::internal)?),
+            Some(file) => {
+                let turn = take_turn(&file).map_err(Error::internal)?;
+                narrow(&file);
+                Some(turn)
+            }
             None => None,
         };
         let db = Self::connect(settings).await?;
@@ -325,42 +333,38 @@ pub fn migrations() -> usize {
 }
 
 /// The file of a SQLite database; none for one in memory and for PostgreSQL.
-fn file_of(url: &str) -> Option<PathBuf> {
+#[must_use]
+pub fn file_of(url: &str) -> Option<PathBuf> {
     let in_memory = |url: &str| url.contains(":memory:") || url.contains("mode=memory");
     let url = Some(url).filter(|url| url.starts_with("sqlite:") && !in_memory(url))?;
     let file = SqliteConnectOptions::from_str(url).ok()?.get_filename().to_owned();
     (!file.as_os_str().is_empty()).then_some(file)
 }
 
-/// Makes a directory, if there is none, that nobody but its owner looks into: data about people is kept there.
-///
-/// # Errors
-/// What the system says.
-pub fn make_private_dir(dir: &Path) -> std::io::Result<()> {
-    let mut builder = std::fs::DirBuilder::new();
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.recursive(true).create(dir)
+/// Makes the file of a SQLite database. SQLite would make it by the umask; those beside it get the mode that it has.
+fn make_file(database: &Path) -> std::io::Result<()> {
+    match private_file::make(database) {
+        // Another process has been quicker.
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
 }
 
-/// Makes a file, which must not be there yet, that nobody but its owner reads.
-///
-/// # Errors
-/// What the system says.
-pub fn make_private_file(path: &Path) -> std::io::Result<File> {
-    let mut options = File::options();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
+/// Keeps others from a database file that is there already, and from those beside it.
+fn narrow(database: &Path) {
+    for suffix in ["", "-wal", "-shm", "-journal"] {
+        let mut file = database.as_os_str().to_owned();
+        file.push(suffix);
+        private_file::narrow(Path::new(&file));
+    }
 }
 
 /// Waits for the lock beside a database file; it is held until the returned file is dropped.
 fn take_turn(database: &Path) -> std::io::Result<File> {
     if let Some(dir) = database.parent().filter(|dir| !dir.as_os_str().is_empty()) {
-        make_private_dir(dir)?;
+        private_file::make_dir(dir)?;
     }
-    let lock = File::create(database.with_extension("lock"))?;
+    let lock = private_file::open_or_make(&database.with_extension("lock"))?;
     lock.lock()?;
     Ok(lock)
 }

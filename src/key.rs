@@ -13,9 +13,10 @@ use rand::TryRng;
 use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel};
 use sha2::{Digest, Sha256};
 
-use crate::db::{self, Db};
+use crate::db::Db;
 use crate::entity::server_key;
 use crate::error::Error;
+use crate::private_file;
 use crate::scalar::Id;
 
 /// The most bytes that are read of a file which should hold 45.
@@ -145,7 +146,7 @@ fn read(path: &Path) -> io::Result<Key> {
 /// Makes the file at one go, whole and durable, unless another process has been quicker.
 fn make(path: &Path) -> io::Result<Key> {
     let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    db::make_private_dir(dir)?;
+    private_file::make_dir(dir)?;
     let draft = dir.join(format!(".roster-key-{}", Id::new().0));
     let made = write(&draft, &Key::random()?).and_then(|()| fs::hard_link(&draft, path));
     fs::remove_file(&draft).or_else(|error| if error.kind() == ErrorKind::NotFound { Ok(()) } else { Err(error) })?;
@@ -160,7 +161,7 @@ fn make(path: &Path) -> io::Result<Key> {
 }
 
 fn write(path: &Path, key: &Key) -> io::Result<()> {
-    let mut file = db::make_private_file(path)?;
+    let mut file = private_file::make(path)?;
     writeln!(file, "{}", base64::engine::general_purpose::STANDARD.encode(key.0))?;
     file.sync_all()
 }

@@ -31,7 +31,7 @@
 //! - [`loader`] has the links between tables, [`gather`] runs them, [`page`] reads a keyset page of any table,
 //!   [`columns`] only what is shown of a row; [`filter`] makes conditions of comparisons
 //! - [`password`] hashes apart from everything else, with a [`key`] that lies outside the database, and reads the hashes of other
-//!   systems; [`db`] is SQLite or PostgreSQL behind the same few calls
+//!   systems; [`db`] is SQLite or PostgreSQL behind the same few calls; [`private_file`] makes files that only their owner reads
 //!
 //! What is stored, by which rules, in which words:
 //! - [`entity`] has a file for each table: the row, which is also what the API shows, and what may be given for it
@@ -77,6 +77,7 @@ pub mod pages;
 pub mod password;
 pub mod payload;
 pub mod playground;
+pub mod private_file;
 pub mod profile;
 pub mod registration;
 pub mod scalar;

@@ -8,12 +8,12 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
-use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 use roster::account::Administers;
 use roster::app::App;
 use roster::config::{
-    Admin, AdminCreate, AdminLink, Audit, Cli, Command, Demo, Import, Kind, License, LicenseCreate, LogFormat, Settings,
+    Admin, AdminCreate, AdminLink, Audit, Cli, Command, Demo, Import, Kind, License, LicenseCreate, Listen, LogFormat,
+    Settings,
 };
 use roster::context::Ways;
 use roster::db::{self, Db};
@@ -23,8 +23,8 @@ use roster::license::Terms;
 use roster::mail::postman::Postman;
 use roster::password::Hasher;
 use roster::scalar::Id;
-use roster::{account, audit, demo, doctor, import, key, license, link, schema, server};
-use tokio::net::TcpListener;
+use roster::{account, audit, demo, doctor, import, key, license, link, private_file, schema, server};
+use tokio::net::TcpSocket;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -62,8 +62,11 @@ impl std::error::Error for WrongSetting {}
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let Cli { command, settings } = Cli::parse();
+    let (Cli { command, settings }, warnings) = Cli::read();
     start_log(&settings);
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
     let done = match command.unwrap_or(Command::Serve) {
         Command::Serve => serve(&settings).await,
         Command::Demo(demo) => serve_demo(&settings, &demo).await,
@@ -100,6 +103,9 @@ async fn open(settings: &Settings, default_dir: &str) -> anyhow::Result<Db> {
         _ if settings.database_url.is_some() => {
             format!("--database-url {} (DATABASE_URL)", db::without_password(&database.url))
         }
+        _ if settings.database_url_in_file.is_some() => {
+            format!("--database-url-file (DATABASE_URL_FILE): {}", doctor::without_password(&database.url))
+        }
         Some(dir) => format!("--data-dir {} (ROSTER_DATA_DIR)", dir.display()),
         None => format!("--data-dir {default_dir}, the default (ROSTER_DATA_DIR)"),
     })
@@ -121,6 +127,9 @@ async fn migrate(settings: &Settings) -> anyhow::Result<()> {
 async fn open_with_key(settings: &Settings, default_dir: &str) -> anyhow::Result<(Db, Hasher)> {
     let db = open(settings, default_dir).await?;
     let source = settings.key(default_dir);
+    if let (None, key::Source::File(file)) = (&settings.key_file, &source) {
+        private_file::narrow(file);
+    }
     // Where a key is known already, a new one would be of no use. It is asked first, because others may start as well.
     let is_known = key::known_to(&db).await?.is_some();
     let key = if is_known { source.find() } else { source.find_or_make().map(Some) };
@@ -143,38 +152,63 @@ fn unusable(source: &key::Source, why: impl fmt::Display) -> WrongSetting {
 
 async fn serve(settings: &Settings) -> anyhow::Result<()> {
     check_key(settings, DATA_DIR)?;
-    let listener = listen(settings).await?;
+    let socket = bind(settings).await?;
     let (db, hasher) = open_with_key(settings, DATA_DIR).await?;
     if !account::has_superuser(&db).await? {
         println!("There is no administrator yet. Make the first one, from another terminal or before the next start:");
         let dir = settings.data_dir.as_ref().map(|dir| format!(" --data-dir {}", dir.display())).unwrap_or_default();
         println!("    roster{dir} admin create --email you@example.org --first-name Your --last-name Name");
     }
-    run(settings, DATA_DIR, (db, hasher), listener).await
+    run(settings, DATA_DIR, (db, hasher), socket).await
 }
 
-async fn listen(settings: &Settings) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(settings.listen).await.with_context(|| format!("--listen {} (ROSTER_LISTEN)", settings.listen))
+/// Takes the port. Nobody can connect to it until everything else has been found to be right.
+async fn bind(settings: &Settings) -> anyhow::Result<TcpSocket> {
+    check_public_url(settings)?;
+    let setting = || format!("--listen {} (ROSTER_LISTEN)", settings.listen);
+    let addresses = settings.listen.resolve().await.map_err(|error| WrongSetting(format!("{}: {error}", setting())))?;
+    let mut failed = None;
+    for address in addresses {
+        match server::bind(address) {
+            Ok(socket) => return Ok(socket),
+            Err(error) => failed = Some(error),
+        }
+    }
+    let unknown = || std::io::Error::other("the name has no address");
+    Err(failed.unwrap_or_else(unknown)).with_context(setting)
+}
+
+/// Links in mails need an address that their readers can reach.
+fn check_public_url(settings: &Settings) -> Result<(), WrongSetting> {
+    if settings.mail.relay().is_some() && settings.public_url.is_none() && settings.listen.is_unspecified() {
+        let why = "--public-url (ROSTER_PUBLIC_URL): needed with --smtp-url, for the links in mails";
+        return Err(WrongSetting(why.to_owned()));
+    }
+    Ok(())
 }
 
 async fn run(
     settings: &Settings,
     default_dir: &str,
     (db, hasher): (Db, Hasher),
-    listener: TcpListener,
+    socket: TcpSocket,
 ) -> anyhow::Result<()> {
-    let address = listener.local_addr()?;
-    let public_url = settings.public_url(address);
+    let listen = Listen::from(socket.local_addr()?);
+    let public_url = settings.public_url(&listen);
     let registration = registration(settings, &db).await?;
     let ways = Ways { next_urls: settings.next_urls(&public_url), registration };
     let postman = postman(settings, default_dir, &public_url, (db.clone(), &hasher))?;
     // Before anybody can know that the server is there, and stop it.
     let stopped = server::stop_signal()?;
+    let listener = server::listen(socket).with_context(|| format!("--listen {} (ROSTER_LISTEN)", settings.listen))?;
+    server::allow_descriptors(settings.max_connections as usize);
     println!(
-        "Roster listens on http://{address}/graphql{}",
-        if settings.playground { format!(", playground on http://{address}/") } else { String::new() }
+        "Roster listens on {url}/graphql{playground}{everywhere}",
+        url = listen.url(),
+        playground = if settings.playground { format!(", playground on {}/", listen.url()) } else { String::new() },
+        everywhere = if listen.is_unspecified() { ", at every address of this machine" } else { "" },
     );
-    if settings.mail.smtp_url.is_none() {
+    if settings.mail.relay().is_none() {
         println!("Mails become files in {}.", settings.mail_dir(default_dir).display());
     }
     let app = App::new(db.clone(), settings.rules(), hasher, public_url, ways)?;
@@ -206,11 +240,7 @@ fn postman(
     public_url: &str,
     (db, hasher): (Db, &Hasher),
 ) -> anyhow::Result<Postman> {
-    let sends = settings.mail.smtp_url.is_some();
-    if sends && settings.public_url.is_none() && settings.listen.ip().is_unspecified() {
-        let why = "--public-url (ROSTER_PUBLIC_URL): needed with --smtp-url, for the links in mails";
-        return Err(WrongSetting(why.to_owned()).into());
-    }
+    let sends = settings.mail.relay().is_some();
     let carrier = settings.carrier(default_dir, public_url).map_err(WrongSetting)?;
     let postman = Postman::new(db, hasher.key(), public_url, carrier, settings.mail_takes());
     // Of a demonstration whose mails nobody gets.
@@ -227,7 +257,7 @@ async fn registration(settings: &Settings, db: &Db) -> anyhow::Result<Option<Id>
 
 async fn serve_demo(settings: &Settings, demo: &Demo) -> anyhow::Result<()> {
     check_key(settings, DEMO_DIR)?;
-    let listener = listen(settings).await?;
+    let socket = bind(settings).await?;
     let (db, hasher) = open_with_key(settings, DEMO_DIR).await?;
     let bar = progress(u64::from(demo.users), "{msg} {wide_bar} {human_pos}/{human_len}, {per_sec}, {eta} left");
     bar.set_message("Entering people");
@@ -245,12 +275,13 @@ async fn serve_demo(settings: &Settings, demo: &Demo) -> anyhow::Result<()> {
         println!("    {kind:<14} {token}");
     }
     println!("Ask it:");
-    let (address, token) = (listener.local_addr()?, tokens.last().map_or("", |(_, token)| token.as_str()));
-    println!("    {}", demo::first_request(address, token));
+    let url = Listen::from(socket.local_addr()?).url();
+    let token = tokens.last().map_or("", |(_, token)| token.as_str());
+    println!("    {}", demo::first_request(&url, token));
     if settings.playground {
-        println!("or sign in to the playground by a click: http://{address}/#token={token}");
+        println!("or sign in to the playground by this link: {url}/#token={token}");
     }
-    run(settings, DEMO_DIR, (db, hasher), listener).await
+    run(settings, DEMO_DIR, (db, hasher), socket).await
 }
 
 /// Writes a file that only its owner can read.
@@ -362,7 +393,7 @@ async fn link_admin(settings: &Settings, admin: &AdminLink) -> anyhow::Result<()
 
 fn show_link(settings: &Settings, token: &str) {
     println!("The password is set by this link, once, within 14 days, while the server runs:");
-    println!("    {}", link::url(&settings.public_url(settings.listen), Purpose::Activation, None, token));
+    println!("    {}", link::url(&settings.public_url(&settings.listen), Purpose::Activation, None, token));
 }
 
 fn read_password() -> anyhow::Result<String> {
@@ -413,24 +444,42 @@ async fn verify(settings: &Settings) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A file or directory, and whether others than its owner may do anything with it.
+fn with_exposure(path: &std::path::Path) -> String {
+    format!("{}{}", path.display(), exposure(path))
+}
+
+fn exposure(path: &std::path::Path) -> String {
+    let mode = private_file::mode_for_others(path);
+    mode.map(|mode| format!("; open to other users of this machine (mode {mode:04o})")).unwrap_or_default()
+}
+
+fn exposure_of_key(source: &key::Source) -> String {
+    match source {
+        key::Source::File(file) => exposure(file),
+        key::Source::Setting(_) => String::new(),
+    }
+}
+
 fn examine_mail(settings: &Settings) {
     let mail = &settings.mail;
-    match &mail.smtp_url {
+    match mail.relay() {
         Some(relay) => println!("mail                  {relay}, {} s each", mail.smtp_seconds),
         None => println!("mail                  files in {}", settings.mail_dir(DATA_DIR).display()),
     }
     if let Some(authority) = &mail.smtp_ca {
         println!("mail authority        {}", authority.file().display());
     }
-    println!("mail from             {}", settings.mail_from(&settings.public_url(settings.listen)));
-    println!("next URLs             {}", settings.next_urls(&settings.public_url(settings.listen)));
+    println!("mail from             {}", settings.mail_from(&settings.public_url(&settings.listen)));
+    println!("next URLs             {}", settings.next_urls(&settings.public_url(&settings.listen)));
     println!("registration          {}", settings.registration.as_deref().unwrap_or("nobody may"));
 }
 
 async fn examine(settings: &Settings) -> anyhow::Result<()> {
     println!("listen                {}", settings.listen);
     println!("playground            {}", settings.playground);
-    println!("max connections       {}", settings.max_connections);
+    let (connections, of_address) = (settings.max_connections, settings.max_connections_per_address());
+    println!("max connections       {connections}, {of_address} for each address");
     let proxies: Vec<String> = settings.trusted_proxies.iter().map(ToString::to_string).collect();
     println!("trusted proxies       {}", if proxies.is_empty() { "none".to_owned() } else { proxies.join(", ") });
     println!("request deadline      {} s", settings.request_seconds);
@@ -438,11 +487,11 @@ async fn examine(settings: &Settings) -> anyhow::Result<()> {
     println!("password length       {}", settings.password_length);
     examine_mail(settings);
     let database = settings.database(DATA_DIR);
-    println!("data directory        {}", settings.data_dir.as_deref().unwrap_or(DATA_DIR.as_ref()).display());
+    println!("data directory        {}", with_exposure(settings.data_dir.as_deref().unwrap_or(DATA_DIR.as_ref())));
     let source = settings.key(DATA_DIR);
     let key = source.find();
     match &key {
-        Ok(Some(_)) => println!("key                   {source}"),
+        Ok(Some(_)) => println!("key                   {source}{}", exposure_of_key(&source)),
         Ok(None) => println!("key                   {source}; there is none yet, the first start makes it"),
         Err(error) => println!("key                   {source}: {error}"),
     }
@@ -453,6 +502,9 @@ async fn examine(settings: &Settings) -> anyhow::Result<()> {
         println!("There is no file yet; the first start makes it.");
         println!("migrations            {} pending", db::migrations());
         return Ok(());
+    }
+    if let Some(file) = db::file_of(&database.url) {
+        println!("database file         {}", with_exposure(&file));
     }
     let db = Db::connect(&database).await?;
     for (name, value) in doctor::parameters(&db).await? {

@@ -85,6 +85,13 @@ async fn a_request_leaves_one_line_without_secrets() {
     for part in ["Named", "200", "/graphql", "POST"] {
         assert!(lines("line1")[0].contains(part), "{part}: {:?}", lines("line1"));
     }
+    for id in ["line1", "line2", "line3"] {
+        let line = lines(id)[0];
+        assert!(
+            line.contains(&format!("client_request_id=\"{id}\"")) && !line.contains(&format!("request{{id={id}")),
+            "{line}"
+        );
+    }
     assert!(text.contains("invalid digit"), "the original of a foreign error is logged");
     log.must_not_hold("s3cret");
 }

@@ -1,18 +1,16 @@
 //! Settings of mail.
 
-use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use chrono::TimeDelta;
 use clap::Args;
-use clap::builder::TypedValueParser;
-use clap::error::ErrorKind;
 use lettre::Address;
 use lettre::message::Mailbox;
 use url::{Host, Url};
 
 use super::Settings;
+use super::secret::Secret;
 use crate::mail::carrier::{self, Carrier, Way};
 use crate::mail::relay::{Authority, Relay};
 use crate::mail::smtp::{self, Smtp};
@@ -25,8 +23,14 @@ pub struct Mail {
         help = "The server that takes mails: smtps://user:password@host:465 or, for STARTTLS, smtp://user:password@host:587, \
                 which ?tls=opportunistic and ?tls=none do without [default: mails become files in the data directory, in mail]"
     )]
-    #[arg(long, env = "ROSTER_SMTP_URL", global = true, value_name = "URL", value_parser = RelayUrl, hide_env_values = true)]
+    #[arg(long, env = "ROSTER_SMTP_URL", global = true, value_name = "URL",
+          value_parser = Secret::value(relay_url), hide_env_values = true)]
     pub smtp_url: Option<Relay>,
+    /// The file that holds the mail server's URL, instead of --smtp-url; its password is then in no list of processes.
+    /// [default: none]
+    #[arg(long = "smtp-url-file", env = "ROSTER_SMTP_URL_FILE", global = true, value_name = "FILE",
+          value_parser = Secret::in_file(relay_url), conflicts_with = "smtp_url")]
+    pub smtp_url_in_file: Option<Relay>,
     /// Certificates, in PEM, of an authority that is believed beside the public ones about who the mail server is.
     /// [default: none]
     #[arg(long, env = "ROSTER_SMTP_CA", global = true, value_name = "FILE", value_parser = Authority::read)]
@@ -41,6 +45,14 @@ pub struct Mail {
     pub mail_from: Option<Mailbox>,
 }
 
+impl Mail {
+    /// The server that takes mails, if there is one.
+    #[must_use]
+    pub fn relay(&self) -> Option<&Relay> {
+        self.smtp_url.as_ref().or(self.smtp_url_in_file.as_ref())
+    }
+}
+
 impl Settings {
     /// How mails leave.
     ///
@@ -48,11 +60,10 @@ impl Settings {
     /// The setting that cannot be used, and why.
     pub fn carrier(&self, default_dir: &str, public_url: &str) -> Result<Carrier, String> {
         let from = self.mail_from(public_url);
-        let Mail { smtp_url, smtp_ca, smtp_seconds, mail_from: _ } = &self.mail;
-        let way = match smtp_url {
+        let way = match self.mail.relay() {
             Some(relay) => {
-                let deadline = Duration::from_secs(*smtp_seconds);
-                let smtp = Smtp::new(relay.clone(), smtp_ca.as_ref(), from.email.domain(), deadline);
+                let deadline = Duration::from_secs(self.mail.smtp_seconds);
+                let smtp = Smtp::new(relay.clone(), self.mail.smtp_ca.as_ref(), from.email.domain(), deadline);
                 Way::Smtp(smtp.map_err(|error| format!("--smtp-ca (ROSTER_SMTP_CA): {error}"))?)
             }
             None => Way::Folder(self.mail_dir(default_dir)),
@@ -87,17 +98,6 @@ impl Settings {
     }
 }
 
-/// Reads the URL of a mail server. What clap says of a wrong value would show the password in it.
-#[derive(Clone)]
-struct RelayUrl;
-
-impl TypedValueParser for RelayUrl {
-    type Value = Relay;
-
-    fn parse_ref(&self, command: &clap::Command, _: Option<&clap::Arg>, value: &OsStr) -> clap::error::Result<Relay> {
-        value.to_str().ok_or("expected a URL").and_then(Relay::parse).map_err(|expected| {
-            let message = format!("invalid value for '--smtp-url <URL>' (ROSTER_SMTP_URL): {expected}\n");
-            command.clone().error(ErrorKind::ValueValidation, message)
-        })
-    }
+fn relay_url(text: &str) -> Result<Relay, String> {
+    Relay::parse(text).map_err(str::to_owned)
 }

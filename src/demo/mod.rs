@@ -3,8 +3,6 @@
 mod bulk;
 mod hospital;
 
-use std::net::SocketAddr;
-
 use sea_orm::EntityTrait;
 
 use self::hospital::Tenant;
@@ -103,11 +101,11 @@ pub async fn sign_in(db: &Db, seed: u64, lifetime: Lifetime) -> Result<Vec<(&'st
     Ok(tokens)
 }
 
-/// A first request, ready to be pasted into a shell.
+/// A first request to the server at a URL, ready to be pasted into a shell.
 #[must_use]
-pub fn first_request(address: SocketAddr, token: &str) -> String {
+pub fn first_request(url: &str, token: &str) -> String {
     let query = "{ viewer { fullName } users(first: 3) { totalCount nodes { fullName institution { name } groups { name } } } }";
     format!(
-        "curl -s http://{address}/graphql -H 'Authorization: Bearer {token}' -H 'Content-Type: application/json' -d '{{\"query\":\"{query}\"}}'"
+        "curl -s {url}/graphql -H 'Authorization: Bearer {token}' -H 'Content-Type: application/json' -d '{{\"query\":\"{query}\"}}'"
     )
 }

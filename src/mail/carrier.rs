@@ -12,8 +12,8 @@ use lettre::{Address, Message};
 
 use super::SendError;
 use super::smtp::Smtp;
-use crate::db;
 use crate::language::Language;
+use crate::private_file;
 use crate::scalar::Id;
 
 /// The most characters of why a mail did not leave.
@@ -143,10 +143,9 @@ async fn keep(folder: PathBuf, file: PathBuf, mail: Vec<u8>) -> Result<(), Strin
 }
 
 fn write(folder: &Path, file: &Path, mail: &[u8]) -> io::Result<()> {
-    db::make_private_dir(folder)?;
+    private_file::make_dir(folder)?;
     let draft = folder.join(format!(".draft-{}", Id::new().0));
-    let written =
-        db::make_private_file(&draft).and_then(|mut open| open.write_all(mail).and_then(|()| open.sync_all()));
+    let written = private_file::make(&draft).and_then(|mut open| open.write_all(mail).and_then(|()| open.sync_all()));
     let renamed = written.and_then(|()| fs::rename(&draft, file));
     if renamed.is_err() {
         // It may not be there; why it is not is what matters.

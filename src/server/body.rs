@@ -1,14 +1,14 @@
 //! The body of a request: kept within a bound, and read beyond it, so that its sender can finish and see the answer.
 
-use std::pin::pin;
+use std::{pin::pin, sync::Arc};
 
 use futures_util::StreamExt;
 use poem::{
     Request,
-    http::{StatusCode, header},
+    http::{HeaderMap, StatusCode, header},
 };
 
-use super::{response::Refusal, upload};
+use super::{connections::Connection, response::Refusal, upload};
 
 /// The most bytes of a JSON body.
 pub const MAX_JSON: usize = 256 * 1024;
@@ -57,25 +57,38 @@ pub async fn read(request: &mut Request) -> Result<Vec<u8>, Refusal> {
             body.extend_from_slice(&chunk);
         }
     }
+    note_received(request);
     if length > bounds.kept { Err(too_large()) } else { Ok(body) }
 }
 
-/// Reads what is left of the body of a request that is refused; false if it was not read to its end.
-pub async fn drain(request: &mut Request) -> bool {
+/// Reads what is left of the body of a request that is refused, if it is not too large.
+pub async fn drain(request: &mut Request) {
     let most = bounds_of(request).read;
     if waits(request) || is_longer(request, most) {
-        return false;
+        return;
     }
     let mut length = 0_usize;
     let mut chunks = pin!(request.take_body().into_bytes_stream());
     while let Some(chunk) = chunks.next().await {
-        let Ok(chunk) = chunk else { return false };
+        let Ok(chunk) = chunk else { return };
         length = length.saturating_add(chunk.len());
         if length > most {
-            return false;
+            return;
         }
     }
-    true
+    note_received(request);
+}
+
+/// Whether a body comes after these headers.
+pub fn is_announced(headers: &HeaderMap) -> bool {
+    let length = headers.get(header::CONTENT_LENGTH);
+    headers.contains_key(header::TRANSFER_ENCODING) || length.is_some_and(|length| length.as_bytes() != b"0")
+}
+
+fn note_received(request: &Request) {
+    if let Some(connection) = request.data::<Arc<Connection>>() {
+        connection.body_received();
+    }
 }
 
 /// Whether the sender asks before he sends.

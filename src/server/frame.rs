@@ -2,20 +2,23 @@
 
 use std::{
     panic::AssertUnwindSafe,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use futures_util::FutureExt;
 use poem::{
     Endpoint, Request, Response, Result,
-    http::{HeaderMap, Method, StatusCode},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
 };
 use tokio::time::timeout;
 use tracing::Instrument;
 use uuid::Uuid;
 
 use super::{
-    listener::Callers,
+    HEALTH, body,
+    connections::{Connection, ConnectionRegistry},
+    host,
     response::{Media, Refusal, protect},
 };
 
@@ -24,7 +27,7 @@ const MAX_LOGGED: usize = 100;
 
 pub struct Frame<E> {
     pub inner: E,
-    pub callers: Callers,
+    pub connections: ConnectionRegistry,
     pub deadline: Duration,
 }
 
@@ -32,33 +35,58 @@ impl<E: Endpoint<Output = Response>> Endpoint for Frame<E> {
     type Output = Response;
 
     async fn call(&self, mut request: Request) -> Result<Response> {
-        let id = given_id(request.headers()).unwrap_or_else(|| Uuid::now_v7().to_string());
+        let id = Uuid::now_v7().to_string();
         let media = Media::accepted(request.headers()).unwrap_or(Media::Json);
         let mut line = Line::begin(&request, &id);
         request.set_data(RequestId(id.clone()));
+        let Some(connection) = self.connections.connection_of(&request) else { return Err(gone()) };
+        if !connection.request_begun(body::is_announced(request.headers())) {
+            return Err(gone());
+        }
+        request.set_data(Arc::clone(&connection));
 
         let span = tracing::info_span!("request", %id);
-        let gone = self.callers.gone(&request);
-        let call = AssertUnwindSafe(timeout(self.deadline, self.inner.call(request))).catch_unwind();
+        let call = async {
+            check(&request, &connection)?;
+            self.inner.call(request).await.map_err(|error| of_poem(&error, &id))
+        };
+        let call = AssertUnwindSafe(timeout(self.deadline, call)).catch_unwind();
         let outcome = tokio::select! {
             outcome = call.instrument(span) => outcome,
-            () = gone => return Err(StatusCode::BAD_REQUEST.into()), // nobody reads it
+            () = connection.disconnected() => return Err(gone()),
         };
-        let refusal = match outcome {
-            Ok(Ok(Ok(response))) => Ok(response),
-            Ok(Ok(Err(error))) => Err(of_poem(&error, &id)),
+        let answer = match outcome {
+            Ok(Ok(answer)) => answer,
             Ok(Err(_)) => Err(Refusal::deadline()),
             Err(_) => {
                 tracing::error!(request_id = id, "a request panicked");
                 Err(Refusal::internal())
             }
         };
-        let mut response = refusal.unwrap_or_else(|refusal| refusal.into_response(media, &id));
+        let mut response = answer.unwrap_or_else(|refusal| refusal.into_response(media, &id));
         protect(response.headers_mut(), &id);
+        // What is left of a body would cost more to read than another connection.
+        if connection.is_reserved || connection.has_unread() {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        connection.answered();
         line.status = Some(response.status());
         line.operation = response.data::<OperationName>().map(|name| name.0.chars().take(MAX_LOGGED).collect());
         Ok(response)
     }
+}
+
+/// Nobody reads this.
+fn gone() -> poem::Error {
+    StatusCode::BAD_REQUEST.into()
+}
+
+/// Refuses what is not to be looked at any further.
+fn check(request: &Request, connection: &Connection) -> std::result::Result<(), Refusal> {
+    if connection.is_reserved && !request.uri().path().starts_with(HEALTH) {
+        return Err(Refusal::overloaded(1));
+    }
+    host::check(request)
 }
 
 /// poem's own errors, whose text is never shown.
@@ -87,8 +115,10 @@ pub fn id_of(request: &Request) -> String {
 #[derive(Clone)]
 pub struct OperationName(pub String);
 
-fn given_id(headers: &HeaderMap) -> Option<String> {
-    let id = headers.get("x-request-id")?.to_str().ok()?;
+/// The id that the caller gave the request: for the log, beside ours, because two callers may give the same.
+fn client_request_id(headers: &HeaderMap) -> Option<String> {
+    let mut ids = headers.get_all("x-request-id").iter();
+    let id = ids.next().filter(|_| ids.next().is_none())?.to_str().ok()?;
     let is_plain = id.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'));
     (is_plain && (1..=MAX_ID).contains(&id.len())).then(|| id.to_owned())
 }
@@ -98,6 +128,7 @@ struct Line {
     method: Method,
     path: String,
     request_id: String,
+    client_request_id: Option<String>,
     began: Instant,
     status: Option<StatusCode>,
     operation: Option<String>,
@@ -109,6 +140,7 @@ impl Line {
             method: request.method().clone(),
             path: request.uri().path().chars().take(MAX_LOGGED).collect(),
             request_id: request_id.to_owned(),
+            client_request_id: client_request_id(request.headers()),
             began: Instant::now(),
             status: None,
             operation: None,
@@ -124,6 +156,7 @@ impl Drop for Line {
             status = self.status.map(|status| status.as_u16()), // none: the caller went away
             milliseconds = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX),
             request_id = self.request_id,
+            client_request_id = self.client_request_id,
             operation = self.operation,
             "request"
         );

@@ -1,18 +1,16 @@
-//! The door: how many may be connected at once, and how long each may keep us waiting. poem gives hyper no timer, so
-//! the deadlines are kept here, by the connection itself.
+//! Accepts connections, and limits how long each may keep the server waiting. poem gives hyper no timer, so the deadlines
+//! are kept here, by the connection itself.
 
 use std::{
-    collections::HashMap,
     io::{Error, ErrorKind, Result},
     net::SocketAddr,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
 
 use poem::{
-    Addr, Request,
     http::uri::Scheme,
     listener::Acceptor,
     web::{LocalAddr, RemoteAddr},
@@ -20,71 +18,56 @@ use poem::{
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    sync::{OwnedSemaphorePermit, Semaphore},
     time::{Instant, Sleep, sleep, sleep_until},
 };
 
+use super::connections::{Connection, ConnectionRegistry, Limits, RESERVED};
+
 /// How long to wait when a connection cannot be accepted, for want of file descriptors most likely.
 const PAUSE: Duration = Duration::from_millis(100);
+/// The same, where a connection was closed to make room.
+const SHORT_PAUSE: Duration = Duration::from_millis(1);
 /// Left to the answer that the handler gives when the deadline of a request is over.
 const GRACE: Duration = Duration::from_secs(1);
+/// Connections that have to make room and have not ended yet; they do as soon as their task runs.
+const MAX_CLOSING: usize = 64;
+/// The most bytes that are read and thrown away after an answer to a request that was not read to its end.
+const MAX_DISCARDED: usize = 64 * 1024 * 1024;
+const DISCARD_BUFFER: usize = 16 * 1024;
 /// HTTP/2 is refused: its frames would need deadlines of another kind.
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0";
 const SWITCHING_PROTOCOLS: &[u8] = b"HTTP/1.1 101";
 
-/// How long a connection may keep us waiting.
+/// How long a connection may keep the server waiting.
 #[derive(Clone, Copy, Debug)]
-pub struct Patience {
+pub struct Timeouts {
     /// From the first byte of a request to the first of its answer, and for each write to make progress.
     pub request: Duration,
     /// Between two requests, and before the first.
     pub idle: Duration,
 }
 
-/// Who is still connected. poem runs a request to its end when its caller has gone (it polls the connection again after
-/// hyper gave it up), so a request has to ask.
-#[derive(Clone, Default)]
-pub struct Callers(Arc<Mutex<HashMap<String, watch::Receiver<()>>>>);
-
-impl Callers {
-    /// Resolves when the caller of a request has gone.
-    pub fn gone(&self, request: &Request) -> impl Future<Output = ()> + use<> {
-        let connection = match &**request.local_addr() {
-            Addr::Custom(_, key) => self.lock().get(key.as_ref()).cloned(),
-            _ => None,
-        };
-        async move {
-            match connection {
-                Some(mut open) => while open.changed().await.is_ok() {},
-                None => std::future::pending().await,
-            }
-        }
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, watch::Receiver<()>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Accepts TCP connections, a bounded number at once; the others wait in the queue of the system.
-pub struct Door {
+/// Accepts TCP connections, a limited number at once.
+pub struct LimitedListener {
     listener: TcpListener,
     local: SocketAddr,
-    places: Arc<Semaphore>,
-    patience: Patience,
-    callers: Callers,
-    accepted: u64,
+    /// Bounds the file descriptors, those of connections that are closing included.
+    descriptors: Arc<Semaphore>,
+    timeouts: Timeouts,
+    connections: ConnectionRegistry,
 }
 
-impl Door {
-    pub fn new(listener: TcpListener, max_connections: usize, patience: Patience) -> Result<Self> {
+impl LimitedListener {
+    pub fn new(listener: TcpListener, limits: Limits, timeouts: Timeouts) -> Result<Self> {
         let local = listener.local_addr()?;
-        let places = Arc::new(Semaphore::new(max_connections.min(Semaphore::MAX_PERMITS)));
-        Ok(Self { listener, local, places, patience, callers: Callers::default(), accepted: 0 })
+        let descriptors = limits.max.saturating_add(RESERVED + MAX_CLOSING).min(Semaphore::MAX_PERMITS);
+        let descriptors = Arc::new(Semaphore::new(descriptors));
+        Ok(Self { listener, local, descriptors, timeouts, connections: ConnectionRegistry::new(limits) })
     }
 
-    pub fn callers(&self) -> Callers {
-        self.callers.clone()
+    pub fn connections(&self) -> ConnectionRegistry {
+        self.connections.clone()
     }
 
     /// The next connection. poem's loop would spin on an error, so it is waited out here.
@@ -99,8 +82,19 @@ impl Door {
                         tracing::warn!(%error, "connections cannot be accepted");
                     }
                     failed = true;
-                    sleep(PAUSE).await;
+                    sleep(if self.connections.close_one() { SHORT_PAUSE } else { PAUSE }).await;
                 }
+            }
+        }
+    }
+
+    /// The next connection for which there is room; the others are closed.
+    async fn next_admitted(&self) -> (TcpStream, SocketAddr, Arc<Connection>) {
+        loop {
+            let (stream, peer) = self.next().await;
+            match self.connections.admit(peer.ip()) {
+                Some(connection) => return (stream, peer, connection),
+                None => tracing::debug!(%peer, "there is no room for a connection"),
             }
         }
     }
@@ -116,54 +110,49 @@ fn is_of_one_connection(error: &Error) -> bool {
     )
 }
 
-impl Acceptor for Door {
-    type Io = Connection;
+impl Acceptor for LimitedListener {
+    type Io = Stream;
 
     fn local_addr(&self) -> Vec<LocalAddr> {
         vec![LocalAddr(self.local.into())]
     }
 
-    async fn accept(&mut self) -> Result<(Connection, LocalAddr, RemoteAddr, Scheme)> {
-        let place = Arc::clone(&self.places).acquire_owned().await.map_err(Error::other)?;
-        let (stream, peer) = self.next().await;
+    async fn accept(&mut self) -> Result<(Stream, LocalAddr, RemoteAddr, Scheme)> {
+        let descriptor = Arc::clone(&self.descriptors).acquire_owned().await.map_err(Error::other)?;
+        let (stream, peer, connection) = self.next_admitted().await;
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY is not set"); // the peer has gone already
         }
-        self.accepted = self.accepted.wrapping_add(1);
-        let key = self.accepted.to_string();
-        let (open, watched) = watch::channel(());
-        self.callers.lock().insert(key.clone(), watched);
-        // The local address is of no use to us; in its stead the request is told its connection.
-        let local = LocalAddr(Addr::Custom("connection", key.clone().into()));
-        let connection = Connection {
+        let local = connection.address();
+        let stream = Stream {
             stream,
-            patience: self.patience,
-            read_by: Box::pin(sleep(self.patience.request + GRACE)),
+            timeouts: self.timeouts,
+            read_by: Box::pin(sleep(self.timeouts.request + GRACE)),
             write_by: Box::pin(sleep_until(Instant::now())),
             state: State { in_request: false, in_write: false, upgraded: false },
             preface: HTTP2_PREFACE,
-            open: Some(open),
-            key,
-            callers: self.callers(),
-            _place: place,
+            discarded: None,
+            connection,
+            connections: self.connections(),
+            _descriptor: descriptor,
         };
-        Ok((connection, local, RemoteAddr(peer.into()), Scheme::HTTP))
+        Ok((stream, local, RemoteAddr(peer.into()), Scheme::HTTP))
     }
 }
 
-/// A connection that ends itself when its peer keeps it waiting. It holds its place until it is dropped.
-pub struct Connection {
+/// The bytes of a connection, which ends itself when its peer keeps it waiting or it has to make room for another.
+pub struct Stream {
     stream: TcpStream,
-    patience: Patience,
+    timeouts: Timeouts,
     read_by: Pin<Box<Sleep>>,
     write_by: Pin<Box<Sleep>>,
     state: State,
     preface: &'static [u8],
-    /// Dropped as soon as the peer has gone.
-    open: Option<watch::Sender<()>>,
-    key: String,
-    callers: Callers,
-    _place: OwnedSemaphorePermit,
+    /// Bytes that were thrown away after the last answer; none as long as the connection is not being shut down.
+    discarded: Option<usize>,
+    connection: Arc<Connection>,
+    connections: ConnectionRegistry,
+    _descriptor: OwnedSemaphorePermit,
 }
 
 struct State {
@@ -175,7 +164,11 @@ struct State {
     upgraded: bool,
 }
 
-impl Connection {
+fn makes_room() -> Error {
+    Error::new(ErrorKind::ConnectionAborted, "the connection has to make room for another")
+}
+
+impl Stream {
     fn was_read(&mut self, bytes: &[u8]) -> Result<()> {
         for byte in bytes {
             match self.preface.split_first() {
@@ -189,71 +182,105 @@ impl Connection {
         }
         let now = Instant::now();
         if self.state.upgraded {
-            self.read_by.as_mut().reset(now + self.patience.idle);
+            self.read_by.as_mut().reset(now + self.timeouts.idle);
         } else if !self.state.in_request {
             self.state.in_request = true;
-            self.read_by.as_mut().reset(now + self.patience.request + GRACE);
+            self.read_by.as_mut().reset(now + self.timeouts.request + GRACE);
+            if !self.connection.bytes_read() {
+                return Err(makes_room());
+            }
         } else if now >= self.read_by.deadline() {
             return Err(ErrorKind::TimedOut.into()); // a peer so eager that a read never has to wait
         }
         Ok(())
     }
 
-    fn was_written(&mut self, bytes: &[u8]) {
+    fn was_written(&mut self, bytes: &[u8], count: usize) {
         self.state.upgraded |= bytes.starts_with(SWITCHING_PROTOCOLS);
         self.state.in_request = false;
         self.state.in_write = false;
-        self.read_by.as_mut().reset(Instant::now() + self.patience.idle);
+        self.read_by.as_mut().reset(Instant::now() + self.timeouts.idle);
+        if count == bytes.len() {
+            self.connection.bytes_written();
+        }
+    }
+
+    /// Ready when the connection has to make room or a deadline is over, and why.
+    fn poll_end(connection: &Connection, deadline: &mut Pin<Box<Sleep>>, cx: &mut Context<'_>) -> Poll<Error> {
+        if connection.poll_closing(cx).is_ready() {
+            return Poll::Ready(makes_room());
+        }
+        ready!(deadline.as_mut().poll(cx));
+        Poll::Ready(ErrorKind::TimedOut.into())
+    }
+
+    /// Reads what the peer still sends, for some time and up to some size, and throws it away. A socket that is closed
+    /// with unread bytes is reset, and the peer may lose an answer that it has not read yet (RFC 9112, 9.6).
+    fn poll_discard(&mut self, mut discarded: usize, cx: &mut Context<'_>) -> Poll<()> {
+        let mut buffer = [0; DISCARD_BUFFER];
+        while discarded < MAX_DISCARDED {
+            let mut read = ReadBuf::new(&mut buffer);
+            match Pin::new(&mut self.stream).poll_read(cx, &mut read) {
+                Poll::Ready(Ok(())) if !read.filled().is_empty() => discarded += read.filled().len(),
+                Poll::Ready(_) => return Poll::Ready(()),
+                Poll::Pending => {
+                    self.discarded = Some(discarded);
+                    return Self::poll_end(&self.connection, &mut self.read_by, cx).map(|_| ());
+                }
+            }
+            if Instant::now() >= self.read_by.deadline() {
+                return Poll::Ready(());
+            }
+        }
+        Poll::Ready(())
     }
 }
 
-impl Drop for Connection {
+impl Drop for Stream {
     fn drop(&mut self) {
-        self.callers.lock().remove(&self.key);
+        self.connections.remove(&self.connection);
     }
 }
 
-impl AsyncRead for Connection {
+impl AsyncRead for Stream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<Result<()>> {
+        let this = &mut *self;
         let before = buf.filled().len();
-        let read = match Pin::new(&mut self.stream).poll_read(cx, buf) {
+        let read = match Pin::new(&mut this.stream).poll_read(cx, buf) {
             Poll::Ready(Ok(())) => match buf.filled().get(before..) {
                 None | Some([]) => {
-                    self.open = None;
+                    this.connection.peer_gone();
                     Ok(())
                 }
-                Some(bytes) => self.was_read(bytes),
+                Some(bytes) => this.was_read(bytes),
             },
             Poll::Ready(Err(error)) => Err(error),
             // The clock is asked only now, so that whoever waits is woken by it.
-            Poll::Pending => {
-                ready!(self.read_by.as_mut().poll(cx));
-                Err(ErrorKind::TimedOut.into())
-            }
+            Poll::Pending => Err(ready!(Self::poll_end(&this.connection, &mut this.read_by, cx))),
         };
-        Poll::Ready(read.inspect_err(|_| self.open = None))
+        Poll::Ready(read.inspect_err(|_| this.connection.peer_gone()))
     }
 }
 
-impl AsyncWrite for Connection {
+impl AsyncWrite for Stream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize>> {
-        let written = match Pin::new(&mut self.stream).poll_write(cx, bytes) {
+        let this = &mut *self;
+        let written = match Pin::new(&mut this.stream).poll_write(cx, bytes) {
             Poll::Ready(Ok(count)) => {
-                self.was_written(bytes);
+                this.was_written(bytes, count);
                 Ok(count)
             }
             Poll::Ready(Err(error)) => Err(error),
             Poll::Pending => {
-                if !self.state.in_write {
-                    self.state.in_write = true;
-                    let deadline = Instant::now() + self.patience.request;
-                    self.write_by.as_mut().reset(deadline);
+                if !this.state.in_write {
+                    this.state.in_write = true;
+                    this.write_by.as_mut().reset(Instant::now() + this.timeouts.request);
+                    this.connection.write_blocked();
                 }
-                ready!(self.write_by.as_mut().poll(cx));
-                Err(ErrorKind::TimedOut.into())
+                Err(ready!(Self::poll_end(&this.connection, &mut this.write_by, cx)))
             }
         };
-        Poll::Ready(written.inspect_err(|_| self.open = None))
+        Poll::Ready(written.inspect_err(|_| this.connection.peer_gone()))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
@@ -261,6 +288,17 @@ impl AsyncWrite for Connection {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        let this = &mut *self;
+        let discarded = if let Some(discarded) = this.discarded {
+            discarded
+        } else {
+            ready!(Pin::new(&mut this.stream).poll_shutdown(cx))?;
+            this.read_by.as_mut().reset(Instant::now() + this.timeouts.request);
+            0
+        };
+        if this.connection.has_unread() {
+            ready!(this.poll_discard(discarded, cx));
+        }
+        Poll::Ready(Ok(()))
     }
 }

@@ -1,14 +1,17 @@
 //! HTTP: who is asking, /graphql, the playground, health; one deadline and one line of log around each request.
 
 mod body;
+mod connections;
 mod document;
 mod frame;
+mod host;
 mod known;
 mod listener;
 mod picture;
 mod proxy;
 mod request;
 mod response;
+mod socket;
 mod upload;
 
 use std::{io::Result, net::IpAddr, sync::Arc, time::Duration};
@@ -17,7 +20,7 @@ use async_graphql::{Request as Query, Response as Outcome, parser::types::Execut
 use ipnet::IpNet;
 use poem::{
     Endpoint, Request, Response, Route, Server, endpoint,
-    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
+    http::{HeaderMap, Method, StatusCode, header},
 };
 use tokio::{
     net::TcpListener,
@@ -26,22 +29,26 @@ use tokio::{
 };
 use tracing::Instrument;
 
+use self::{
+    connections::Limits,
+    frame::{Frame, OperationName, id_of},
+    known::Documents,
+    listener::{LimitedListener, Timeouts},
+    picture::Pictures,
+    request::Prepared,
+    response::Media,
+};
 pub use self::{
     document::{TooLarge, check_text, kind, measure},
     picture::Picture,
     proxy::network,
     response::Refusal,
-};
-use self::{
-    frame::{Frame, OperationName, id_of},
-    known::Documents,
-    listener::{Door, Patience},
-    picture::Pictures,
-    request::Prepared,
-    response::Media,
+    socket::{allow_descriptors, bind, listen},
 };
 use crate::language::Language;
 
+/// Where everything about health is.
+const HEALTH: &str = "/health/";
 const IDLE: Duration = Duration::from_secs(75);
 const MAX_USER_AGENT: usize = 256;
 const MAX_TOKEN: usize = 1024;
@@ -52,6 +59,8 @@ const MAX_UPLOADS: usize = 16;
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub max_connections: usize,
+    /// From one IPv4 address or one /64 of IPv6; trusted proxies are exempt.
+    pub max_connections_per_address: usize,
     /// Whose X-Forwarded-For is believed.
     pub trusted_proxies: Vec<IpNet>,
     /// For a whole request, the reading of its body included.
@@ -133,8 +142,13 @@ pub async fn serve<A: Application>(
     settings: Settings,
     shutdown: impl Future<Output = ()>,
 ) -> Result<()> {
-    let patience = Patience { request: settings.request_deadline, idle: IDLE };
-    let door = Door::new(listener, settings.max_connections, patience)?;
+    let timeouts = Timeouts { request: settings.request_deadline, idle: IDLE };
+    let limits = Limits {
+        max: settings.max_connections,
+        max_per_address: settings.max_connections_per_address,
+        exempt: settings.trusted_proxies.clone(),
+    };
+    let listener = LimitedListener::new(listener, limits, timeouts)?;
     let mutations = Arc::new(RwLock::new(()));
     let documents = Documents::of(&app.sdl())?;
     let graphql = GraphQl {
@@ -145,8 +159,10 @@ pub async fn serve<A: Application>(
         uploads: Arc::new(Semaphore::new(MAX_UPLOADS)),
     };
     let routes = routes(&app, graphql, settings.playground);
-    let frame = Frame { inner: routes, callers: door.callers(), deadline: settings.request_deadline };
-    Server::new_with_acceptor(door).run_with_graceful_shutdown(frame, shutdown, Some(settings.shutdown_grace)).await?;
+    let frame = Frame { inner: routes, connections: listener.connections(), deadline: settings.request_deadline };
+    Server::new_with_acceptor(listener)
+        .run_with_graceful_shutdown(frame, shutdown, Some(settings.shutdown_grace))
+        .await?;
     // Mutations whose callers have gone hold the lock still.
     if timeout(settings.shutdown_grace, mutations.write()).await.is_err() {
         tracing::warn!("a mutation was still under way when the server stopped");
@@ -274,15 +290,12 @@ impl<A: Application> GraphQl<A> {
     }
 }
 
-/// Refuses a request of which the body may not have been read yet. Left unread it would cost the caller the connection,
-/// and perhaps the answer.
+/// Refuses a request of which the body may not have been read yet. Left unread it would cost the caller the connection.
 async fn refuse(request: &mut Request, refusal: Refusal, media: Media, request_id: &str) -> Response {
-    let is_read = refusal.status != StatusCode::PAYLOAD_TOO_LARGE && body::drain(request).await;
-    let mut response = refusal.into_response(media, request_id);
-    if !is_read {
-        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    if refusal.status != StatusCode::PAYLOAD_TOO_LARGE {
+        body::drain(request).await;
     }
-    response
+    refusal.into_response(media, request_id)
 }
 
 fn caller(request: &Request, request_id: &str, trusted: &[IpNet]) -> std::result::Result<Caller, Refusal> {

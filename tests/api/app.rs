@@ -176,6 +176,7 @@ impl App {
         let (stop, stopped) = oneshot::channel::<()>();
         let settings = server::Settings {
             max_connections: 200,
+            max_connections_per_address: 200,
             trusted_proxies: Vec::new(),
             request_deadline: Duration::from_secs(10),
             shutdown_grace: Duration::from_secs(1),

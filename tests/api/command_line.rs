@@ -200,8 +200,10 @@ async fn a_wrong_setting_is_named_before_anything_happens() {
         ("--listen", "ROSTER_LISTEN", "nowhere"),
         ("--listen", "ROSTER_LISTEN", "127.0.0.1"),
         ("--listen", "ROSTER_LISTEN", "127.0.0.1:65536"),
-        ("--listen", "ROSTER_LISTEN", ""),
-        ("--data-dir", "ROSTER_DATA_DIR", ""),
+        ("--listen", "ROSTER_LISTEN", "65536"),
+        ("--listen", "ROSTER_LISTEN", "localhost"),
+        ("--listen", "ROSTER_LISTEN", "localhost:http"),
+        ("--listen", "ROSTER_LISTEN", "no-such-host.invalid:0"),
         ("--database-url", "DATABASE_URL", "mysql://root@127.0.0.1/roster"),
         ("--database-url", "DATABASE_URL", "roster.db"),
         ("--database-url", "DATABASE_URL", "postgres://127.0.0.1:port/roster"),
@@ -210,41 +212,39 @@ async fn a_wrong_setting_is_named_before_anything_happens() {
         ("--database-url", "DATABASE_URL", "sqlite::memory:"),
         ("--database-url", "DATABASE_URL", "sqlite://roster.db?mode=memory"),
         ("--database-url", "DATABASE_URL", "sqlite://"),
-        ("--database-url", "DATABASE_URL", ""),
         ("--database-connections", "ROSTER_DATABASE_CONNECTIONS", "0"),
         ("--max-connections", "ROSTER_MAX_CONNECTIONS", "0"),
+        ("--max-connections-per-address", "ROSTER_MAX_CONNECTIONS_PER_ADDRESS", "0"),
+        ("--database-url-file", "DATABASE_URL_FILE", "no/such/file"),
+        ("--database-url-file", "DATABASE_URL_FILE", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")),
+        ("--smtp-url-file", "ROSTER_SMTP_URL_FILE", "no/such/file"),
+        ("--smtp-url-file", "ROSTER_SMTP_URL_FILE", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")),
+        ("--playground", "ROSTER_PLAYGROUND", "2"),
+        ("--playground", "ROSTER_PLAYGROUND", "perhaps"),
         ("--request-seconds", "ROSTER_REQUEST_SECONDS", "-1"),
         ("--playground", "ROSTER_PLAYGROUND", "maybe"),
         ("--trusted-proxies", "ROSTER_TRUSTED_PROXIES", "10.0.0.0/33"),
         ("--trusted-proxies", "ROSTER_TRUSTED_PROXIES", "127.0.0.1,proxy.example.org"),
-        ("--trusted-proxies", "ROSTER_TRUSTED_PROXIES", ""),
         ("--password-length", "ROSTER_PASSWORD_LENGTH", "7"),
         ("--password-length", "ROSTER_PASSWORD_LENGTH", "65"),
         ("--key", "ROSTER_KEY", "c2VjcmV0"),
-        ("--key", "ROSTER_KEY", ""),
-        ("--key-file", "ROSTER_KEY_FILE", ""),
         ("--session-days", "ROSTER_SESSION_DAYS", "0"),
         ("--session-days", "ROSTER_SESSION_DAYS", "366"),
         ("--session-idle-hours", "ROSTER_SESSION_IDLE_HOURS", "many"),
         ("--public-url", "ROSTER_PUBLIC_URL", "people.example.org"),
-        ("--next-urls", "ROSTER_NEXT_URLS", ""),
         ("--next-urls", "ROSTER_NEXT_URLS", "*"),
         ("--next-urls", "ROSTER_NEXT_URLS", "https://app.example.org,javascript:alert(1)"),
         ("--next-urls", "ROSTER_NEXT_URLS", "https://app.example.org, https://example.org"),
         ("--next-urls", "ROSTER_NEXT_URLS", "https://app.example.org/?next"),
-        ("--registration", "ROSTER_REGISTRATION", ""),
-        ("--smtp-url", "ROSTER_SMTP_URL", ""),
         ("--smtp-url", "ROSTER_SMTP_URL", "mail.example.org"),
         ("--smtp-url", "ROSTER_SMTP_URL", "http://mail.example.org"),
         ("--smtp-url", "ROSTER_SMTP_URL", "smtp://mail.example.org?tls=perhaps"),
         ("--smtp-url", "ROSTER_SMTP_URL", "smtp://ann:c2VjcmV0@mail.example.org?tls=none"),
         ("--smtp-url", "ROSTER_SMTP_URL", "smtps://ann:c2VjcmV0@mail.example.org:port"),
-        ("--smtp-ca", "ROSTER_SMTP_CA", ""),
         ("--smtp-ca", "ROSTER_SMTP_CA", "no/such/file"),
         ("--smtp-ca", "ROSTER_SMTP_CA", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")),
         ("--smtp-seconds", "ROSTER_SMTP_SECONDS", "0"),
         ("--smtp-seconds", "ROSTER_SMTP_SECONDS", "601"),
-        ("--mail-from", "ROSTER_MAIL_FROM", ""),
         ("--mail-from", "ROSTER_MAIL_FROM", "Roster"),
         ("--mail-from", "ROSTER_MAIL_FROM", "a@example.org, b@example.org"),
         ("--log", "ROSTER_LOG", "loud"),
@@ -266,6 +266,14 @@ async fn a_wrong_setting_is_named_before_anything_happens() {
         assert!(!(by_flag.err + &process.err()).contains("c2VjcmV0"), "a key or a password is shown");
         assert_eq!((by_flag.out, process.out()), (String::new(), String::new()), "{flag}={value}");
     }
+    for flag in
+        ["--listen", "--data-dir", "--database-url", "--key", "--key-file", "--smtp-url", "--mail-from", "--next-urls"]
+    {
+        let empty = home.run(&[&format!("{flag}=")]).await;
+        assert!(empty.code == 2 && empty.err.contains(flag), "{flag}: {empty:?}");
+    }
+    let unreachable = home.run(&["--listen", "0.0.0.0:0", "--smtp-url", "smtp://mail.example.org"]).await;
+    assert!(unreachable.code == 2 && unreachable.err.contains("--public-url"), "{unreachable:?}");
     assert!(!home.path("roster-data").exists());
     assert_eq!(home.run(&["--no-such-setting"]).await.code, 2);
     assert_eq!(home.run(&["demo", "--users", "9"]).await.code, 2);
@@ -409,44 +417,174 @@ async fn the_schema_command_prints_the_committed_schema() {
     assert!(!home.path("roster-data").exists());
 }
 
+/// Every setting, its variable and its default as `--help` has them.
+const SETTINGS: [(&str, &str, &str); 26] = [
+    ("--listen", "ROSTER_LISTEN", "127.0.0.1:8000"),
+    ("--data-dir", "ROSTER_DATA_DIR", "roster-data"),
+    ("--database-url", "DATABASE_URL", "a SQLite file in the data directory"),
+    ("--database-url-file", "DATABASE_URL_FILE", "none"),
+    ("--database-connections", "ROSTER_DATABASE_CONNECTIONS", "4"),
+    ("--max-connections", "ROSTER_MAX_CONNECTIONS", "1000"),
+    ("--max-connections-per-address", "ROSTER_MAX_CONNECTIONS_PER_ADDRESS", "half of --max-connections"),
+    ("--trusted-proxies", "ROSTER_TRUSTED_PROXIES", "none"),
+    ("--request-seconds", "ROSTER_REQUEST_SECONDS", "10"),
+    ("--playground", "ROSTER_PLAYGROUND", "true"),
+    ("--session-days", "ROSTER_SESSION_DAYS", "30"),
+    ("--session-idle-hours", "ROSTER_SESSION_IDLE_HOURS", "12"),
+    ("--wrong-secrets-per-address", "ROSTER_WRONG_SECRETS_PER_ADDRESS", "100"),
+    ("--public-url", "ROSTER_PUBLIC_URL", "http:// and what --listen says"),
+    ("--next-urls", "ROSTER_NEXT_URLS", "the public URL"),
+    ("--registration", "ROSTER_REGISTRATION", "nobody may"),
+    ("--smtp-url", "ROSTER_SMTP_URL", "mails become files in the data directory, in mail"),
+    ("--smtp-url-file", "ROSTER_SMTP_URL_FILE", "none"),
+    ("--smtp-ca", "ROSTER_SMTP_CA", "none"),
+    ("--smtp-seconds", "ROSTER_SMTP_SECONDS", "60"),
+    ("--mail-from", "ROSTER_MAIL_FROM", "Roster <roster@HOST>, with the host of the public URL"),
+    ("--password-length", "ROSTER_PASSWORD_LENGTH", "12"),
+    ("--key", "ROSTER_KEY", "what the key file holds"),
+    ("--key-file", "ROSTER_KEY_FILE", "roster.key in the data directory"),
+    ("--log", "ROSTER_LOG", "info"),
+    ("--log-format", "ROSTER_LOG_FORMAT", "text"),
+];
+
+#[tokio::test]
+async fn an_empty_variable_is_one_that_is_not_set() {
+    let home = Home::on_sqlite();
+    let empty = SETTINGS.map(|(_, variable, _)| (variable, ""));
+    let doctor = home.run(&["doctor"]).await;
+    let mut with_empty = home.start(home.command(&["doctor"]).envs(empty), "");
+    assert_eq!((with_empty.code().await, with_empty.out(), with_empty.err()), (0, doctor.out, doctor.err));
+    let server = home.start(home.command(&["--listen", "127.0.0.1:0"]).envs(empty), "");
+    server.says("Roster listens on").await;
+}
+
+#[tokio::test]
+async fn a_boolean_may_be_written_as_people_write_it() {
+    let home = Home::on_sqlite();
+    let values = [
+        ("1", true),
+        ("TRUE", true),
+        ("Yes", true),
+        ("on", true),
+        ("0", false),
+        ("False", false),
+        ("NO", false),
+        ("off", false),
+    ];
+    for (value, expected) in values {
+        let by_flag = home.run(&["doctor", "--playground", value]).await;
+        let variables = [("ROSTER_PLAYGROUND", value), ("ROSTER_LOG_FORMAT", "JSON")];
+        let mut by_variable = home.start(home.command(&["doctor"]).envs(variables), "");
+        assert_eq!((by_flag.code, by_variable.code().await), (0, 0), "{value}: {}", by_variable.err());
+        for out in [by_flag.out, by_variable.out()] {
+            assert!(out.contains(&format!("playground            {expected}\n")), "{value}: {out}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_variable_that_is_no_setting_is_warned_of() {
+    let home = Home::on_sqlite();
+    let unknown = [
+        ("ROSTER_LISTNE", Some("ROSTER_LISTEN")),
+        ("ROSTER_DATABASE_URL", Some("DATABASE_URL")),
+        ("ROSTER_DATADIR", Some("ROSTER_DATA_DIR")),
+        ("ROSTER_MAX_CONECTIONS", Some("ROSTER_MAX_CONNECTIONS")),
+        ("ROSTER_SMTP_URLFILE", Some("ROSTER_SMTP_URL_FILE")),
+        ("ROSTER_COLOUR_OF_THE_BAR", None),
+    ];
+    let mut doctor = home.start(home.command(&["doctor"]).envs(unknown.map(|(name, _)| (name, "x"))), "");
+    assert_eq!(doctor.code().await, 0, "{}", doctor.err());
+    let log = doctor.err();
+    for (name, suggestion) in unknown {
+        let line =
+            log.lines().find(|line| line.contains(&format!("{name} "))).unwrap_or_else(|| panic!("{name}: {log}"));
+        let expected =
+            suggestion.map_or("roster --help".to_owned(), |suggestion| format!("did you mean {suggestion}?"));
+        assert!(line.contains("WARN") && line.contains(&expected), "{line}");
+    }
+    let doctor = home.run(&["doctor"]).await;
+    assert_eq!(doctor.err, "");
+}
+
+#[tokio::test]
+async fn a_server_listens_at_a_name_at_a_port_and_everywhere() {
+    let home = Home::on_sqlite();
+    for (listen, url, everywhere) in [
+        ("localhost:0", "http://127.0.0.1:", false),
+        ("0", "http://127.0.0.1:", false),
+        ("0.0.0.0:0", "http://localhost:", true),
+        ("[::]:0", "http://localhost:", true),
+    ] {
+        let server = home.start(&mut home.command(&["--listen", listen]), "");
+        server.says(&format!("Roster listens on {url}")).await;
+        assert_eq!(server.out().contains("at every address of this machine"), everywhere, "{}", server.out());
+        assert_eq!(server.status_of("/health/live").await, 200, "{listen}");
+    }
+    let names = ["--email", "ada@example.org", "--first-name", "Ada", "--last-name", "Byron"];
+    let made = home.run(&[&["admin", "create", "--listen", "0.0.0.0:8000"][..], &names].concat()).await;
+    assert!(made.out.contains("http://localhost:8000/activate#"), "{made:?}");
+}
+
+#[tokio::test]
+async fn a_secret_may_come_from_a_file_and_a_flag_that_shows_it_is_warned_of() {
+    let home = Home::on_sqlite();
+    std::fs::write(home.path("database"), "sqlite://elsewhere/roster.db\n").unwrap();
+    std::fs::write(home.path("relay"), " smtps://ann:hunter-2@mail.example.org\r\n").unwrap();
+    std::fs::write(home.path("wrong"), "mysql://roster:hunter-2@127.0.0.1/roster").unwrap();
+    let variables = [("DATABASE_URL_FILE", "database"), ("ROSTER_SMTP_URL_FILE", "relay")];
+    let mut migrated = home.start(home.command(&["migrate"]).envs(variables), "");
+    assert_eq!((migrated.code().await, migrated.err().as_str()), (0, ""));
+    assert!(home.path("elsewhere/roster.db").exists() && !home.path("roster-data").exists());
+    let doctor = home.run(&["doctor", "--database-url-file", "database", "--smtp-url-file", "relay"]).await;
+    assert!(doctor.out.contains("elsewhere/roster.db") && doctor.out.contains("smtps://ann:***@mail"), "{doctor:?}");
+    assert_eq!((doctor.code, doctor.err.as_str()), (0, ""));
+
+    let both = home.run(&["doctor", "--database-url-file", "database", "--database-url", "sqlite://x/roster.db"]).await;
+    assert!(both.code == 2 && both.err.contains("--database-url-file"), "{both:?}");
+    for flag in ["--database-url-file", "--smtp-url-file"] {
+        let wrong = home.run(&["doctor", flag, "wrong"]).await;
+        assert!(wrong.code == 2 && wrong.err.contains(flag) && wrong.err.contains("wrong: expected "), "{wrong:?}");
+        assert!(!wrong.err.contains("hunter"), "{wrong:?}");
+    }
+
+    let key = "A".repeat(43);
+    let shown = [
+        ["--key", &key],
+        ["--smtp-url", "smtps://ann:hunter-2@mail.example.org"],
+        ["--database-url", "postgres://roster:hunter-2@127.0.0.1:1/roster"],
+    ];
+    for [flag, value] in shown {
+        for arguments in [["doctor", flag, value], [flag, value, "doctor"]] {
+            let warned = home.run(&arguments).await.err;
+            let warning = warned.lines().find(|line| line.contains("list of processes"));
+            assert!(warning.is_some_and(|line| line.contains("WARN") && line.contains(flag)), "{flag}: {warned}");
+            assert!(!warned.contains("hunter") && !warned.contains(&key), "{warned}");
+        }
+    }
+    for arguments in [["--smtp-url", "smtps://mail.example.org"], ["--database-url", "sqlite://elsewhere/roster.db"]] {
+        assert_eq!(home.run(&[&["doctor"][..], &arguments].concat()).await.err, "");
+    }
+    let mut by_variable = home.start(home.command(&["doctor"]).env("ROSTER_KEY", &key), "");
+    assert_eq!((by_variable.code().await, by_variable.err().as_str()), (0, ""));
+}
+
 #[tokio::test]
 async fn help_documents_each_setting_with_its_variable_and_default() {
     let home = Home::on_sqlite();
     let help = home.run(&["--help"]).await;
     assert_eq!(help.code, 0);
-    let settings = [
-        ("--listen", "ROSTER_LISTEN", "127.0.0.1:8000"),
-        ("--data-dir", "ROSTER_DATA_DIR", "roster-data"),
-        ("--database-url", "DATABASE_URL", "a SQLite file in the data directory"),
-        ("--database-connections", "ROSTER_DATABASE_CONNECTIONS", "4"),
-        ("--max-connections", "ROSTER_MAX_CONNECTIONS", "1000"),
-        ("--trusted-proxies", "ROSTER_TRUSTED_PROXIES", "none"),
-        ("--request-seconds", "ROSTER_REQUEST_SECONDS", "10"),
-        ("--playground", "ROSTER_PLAYGROUND", "true"),
-        ("--session-days", "ROSTER_SESSION_DAYS", "30"),
-        ("--session-idle-hours", "ROSTER_SESSION_IDLE_HOURS", "12"),
-        ("--wrong-secrets-per-address", "ROSTER_WRONG_SECRETS_PER_ADDRESS", "100"),
-        ("--public-url", "ROSTER_PUBLIC_URL", "http:// and what --listen says"),
-        ("--next-urls", "ROSTER_NEXT_URLS", "the public URL"),
-        ("--registration", "ROSTER_REGISTRATION", "nobody may"),
-        ("--smtp-url", "ROSTER_SMTP_URL", "mails become files in the data directory, in mail"),
-        ("--smtp-ca", "ROSTER_SMTP_CA", "none"),
-        ("--smtp-seconds", "ROSTER_SMTP_SECONDS", "60"),
-        ("--mail-from", "ROSTER_MAIL_FROM", "Roster <roster@HOST>, with the host of the public URL"),
-        ("--password-length", "ROSTER_PASSWORD_LENGTH", "12"),
-        ("--key", "ROSTER_KEY", "what the key file holds"),
-        ("--key-file", "ROSTER_KEY_FILE", "roster.key in the data directory"),
-        ("--log", "ROSTER_LOG", "info"),
-        ("--log-format", "ROSTER_LOG_FORMAT", "text"),
-    ];
-    for (flag, variable, default) in settings {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    for (flag, variable, default) in SETTINGS {
         let entry = help.out.split("\n      --").find(|entry| format!("--{entry}").starts_with(&format!("{flag} ")));
         let entry = entry.unwrap_or_else(|| panic!("{flag} is not documented\n{}", help.out));
         assert!(entry.contains(&format!("[env: {variable}")), "{entry}");
         assert!(entry.contains(&format!("[default: {default}")), "{entry}");
+        let row = readme.lines().find(|line| line.starts_with("| `--") && line.contains(&format!("`{flag} ")));
+        assert!(row.is_some_and(|row| row.contains(&format!("`{variable}`"))), "{flag} is not in README: {row:?}");
     }
     let named = help.out.matches("[env: ").count();
-    assert_eq!(named, settings.len(), "a setting that this test does not know");
+    assert_eq!(named, SETTINGS.len(), "a setting that this test does not know");
     for command in ["serve", "demo", "schema", "migrate", "import", "admin", "license", "audit", "doctor"] {
         assert!(help.out.contains(&format!("\n  {command} ")), "{command}");
         assert_eq!(home.run(&[command, "--help"]).await.code, 0);

@@ -1,11 +1,14 @@
 //! HTTP: which requests are taken, and which status, headers and media type their answers have.
 
+use std::collections::BTreeSet;
+use std::process::Command;
+
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
 
 use crate::app::App;
 use crate::toy::{Site, settings};
-use crate::wire::{Wire, read_answer, request};
+use crate::wire::{Answer, Wire, read_answer, request};
 
 const VIEWER: &[u8] = br#"{"query":"{viewer{id}}"}"#;
 const JSON: &str = "Content-Type: application/json\r\n";
@@ -153,6 +156,82 @@ async fn a_body_too_large_is_413_with_and_without_a_length() {
     assert_eq!(wire.raw(large.as_bytes()).await.status, 413);
     let small = format!("{head}{}0\r\n\r\n", chunk(&body(0)));
     assert_eq!(wire.raw(small.as_bytes()).await.status, 200);
+}
+
+/// As clients do that write all of a request before they read the first of its answer.
+async fn write_then_read(wire: Wire, bytes: &[u8]) -> Answer {
+    let mut stream = wire.connect().await;
+    stream.write_all(bytes).await.expect("the whole body is taken");
+    read_answer(&mut stream, false).await.expect("an answer")
+}
+
+#[tokio::test]
+async fn a_client_that_writes_everything_first_reads_why_it_was_refused() {
+    let app = App::on_sqlite().await;
+    let wire = Wire(app.address);
+    for size in [300_000, 3_000_000, 30_000_000] {
+        let body = vec![b'x'; size];
+        let lengths = [format!("Content-Length: {size}"), "Transfer-Encoding: chunked".to_owned()];
+        for length in lengths {
+            let (before, after) = if length.contains("chunked") {
+                (format!("{size:x}\r\n"), "\r\n0\r\n\r\n")
+            } else {
+                (String::new(), "")
+            };
+            let bytes = |kind: &str, more: &str| {
+                let head = format!(
+                    "POST /graphql HTTP/1.1\r\nHost: x\r\n{more}Content-Type: {kind}\r\n{length}\r\n\r\n{before}"
+                );
+                [head.as_bytes(), &body, after.as_bytes()].concat()
+            };
+            let refusals = [
+                (bytes("application/json", ""), 413),
+                (bytes("text/plain", ""), 415),
+                (bytes("application/json", "Authorization: Basic x\r\n"), 401),
+                (bytes("application/json", "Host: y\r\n"), 400),
+            ];
+            for (bytes, status) in refusals {
+                assert_eq!(write_then_read(wire, &bytes).await.status, status, "{size} {length}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_sent_after_a_refusal_is_read_up_to_a_limit() {
+    const CHUNK: usize = 1024 * 1024;
+    let app = App::on_sqlite().await;
+    let mut stream = Wire(app.address).connect().await;
+    let head =
+        "POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1000000000\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    assert_eq!(read_answer(&mut stream, false).await.unwrap().status, 413);
+    let mut written = 0;
+    while stream.write_all(&vec![b'x'; CHUNK]).await.is_ok() {
+        written += CHUNK;
+        assert!(written < 100 * CHUNK, "it is read for ever");
+    }
+}
+
+#[tokio::test]
+async fn urllib_sees_that_a_body_is_too_large() {
+    const SCRIPT: &str = "
+import sys, urllib.error, urllib.request
+request = urllib.request.Request(sys.argv[1], data=b'x' * 8_000_000, headers={'Content-Type': 'application/json'})
+try:
+    urllib.request.urlopen(request)
+except urllib.error.HTTPError as error:
+    print(error.code, error.read().decode())
+";
+    let app = App::on_sqlite().await;
+    let url = format!("{}/graphql", app.url());
+    let ran = tokio::task::spawn_blocking(move || Command::new("python3").args(["-c", SCRIPT, &url]).output());
+    let Ok(output) = ran.await.unwrap() else {
+        assert!(std::env::var_os("ROSTER_REQUIRE_ALL").is_none(), "python3 is not installed");
+        return eprintln!("skipped: python3 is not installed");
+    };
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(said.starts_with("413 ") && said.contains("PAYLOAD_TOO_LARGE"), "{output:?}");
 }
 
 #[tokio::test]
@@ -332,12 +411,47 @@ async fn every_answer_carries_the_protecting_headers_and_an_id() {
         assert_eq!(answer.header("x-request-id").map(str::len), Some(36), "{answer:?}");
     }
     let body = br#"{"query":"{idOfRequest}"}"#;
-    let answer = site.wire.post("X-Request-Id: Abc.1_2-3\r\n", body).await;
-    assert_eq!(answer.header("x-request-id"), Some("Abc.1_2-3"));
-    assert_eq!(answer.json()["data"]["idOfRequest"], "Abc.1_2-3");
-    for bad in ["a b", "", &"x".repeat(65), "a\"b", "<script>"] {
-        let answer = site.wire.post(&format!("X-Request-Id: {bad}\r\n"), body).await;
-        assert_eq!(answer.header("x-request-id").map(str::len), Some(36), "{bad}");
+    let mut ids = BTreeSet::new();
+    for given in ["Abc.1_2-3", "Abc.1_2-3", "a b", "", &"x".repeat(65), "a\"b", "<script>"] {
+        let answer = site.wire.post(&format!("X-Request-Id: {given}\r\n"), body).await;
+        let id = answer.header("x-request-id").unwrap().to_owned();
+        assert_eq!((id.len(), answer.json()["data"]["idOfRequest"].as_str()), (36, Some(id.as_str())), "{given}");
+        assert!(ids.insert(id), "two requests have one id");
+    }
+}
+
+#[tokio::test]
+async fn a_request_names_one_host() {
+    let site = Site::start().await;
+    let body = r#"{"query":"{hello}"}"#;
+    let post = format!("Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    let requests =
+        [("GET /health/live", "\r\n"), ("GET /graphql?query=%7Bhello%7D", "\r\n"), ("POST /graphql", &*post)];
+    let hosts = [
+        ("1.1", "Host: people.example.org\r\n", 200),
+        ("1.1", "hOST:[::1]:8000\r\n", 200),
+        ("1.1", "", 400),
+        ("1.1", "Host:\r\n", 400),
+        ("1.1", "Host: x\r\nHost: x\r\n", 400),
+        ("1.1", "Host: x\r\nhost: y\r\n", 400),
+        ("1.1", "Host: a b\r\n", 400),
+        ("1.1", "Host: ann@example.org\r\n", 400),
+        ("1.1", "Host: http://example.org/\r\n", 400),
+        ("1.1", "Host: example.org:port\r\n", 400),
+        ("1.1", "Host: \u{fc}.example\r\n", 400),
+        ("1.0", "", 200),
+        ("1.0", "Host: x\r\n", 200),
+        ("1.0", "Host: x\r\nHost: x\r\n", 400),
+        ("1.0", "Host: a b\r\n", 400),
+    ];
+    for (version, headers, status) in hosts {
+        for (target, rest) in requests {
+            let answer = site.wire.raw(format!("{target} HTTP/{version}\r\n{headers}{rest}").as_bytes()).await;
+            assert_eq!(answer.status, status, "{version} {headers:?} {target}: {}", answer.body);
+            if status == 400 {
+                assert!(answer.code() == "BAD_REQUEST" && answer.body.contains("Host: "), "{}", answer.body);
+            }
+        }
     }
 }
 

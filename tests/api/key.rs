@@ -54,6 +54,130 @@ fn files(dir: &Path) -> Vec<(String, Vec<u8>)> {
     found
 }
 
+#[cfg(unix)]
+mod modes {
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::process::Command;
+
+    use super::*;
+    use crate::process::until;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o7777
+    }
+
+    fn set_mode(path: &Path, mode: u32) {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    /// Every file and directory below a directory.
+    fn below(dir: &Path) -> Vec<std::path::PathBuf> {
+        let paths = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+        paths.flat_map(|path| if path.is_dir() { [below(&path), vec![path]].concat() } else { vec![path] }).collect()
+    }
+
+    /// Starts a server under a umask.
+    fn begin_under(home: &Home, umask: &str) -> Process {
+        let run = format!("umask {umask}; exec \"$0\" \"$@\"");
+        let program = home.command(&["--listen", "127.0.0.1:0"]);
+        let mut command = Command::new("sh");
+        command.args(["-c", &run]).arg(program.get_program()).args(program.get_args()).current_dir(home.path(""));
+        for (name, value) in program.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        home.start(&mut command, "")
+    }
+
+    /// Makes a mail, which becomes a file, and waits for it.
+    async fn write_mail(home: &Home, server: &Process, name: &str) {
+        let root = server.sign_in(ADMIN).await;
+        let create = format!(
+            "mutation {{ createUser(input: {{ firstName: \"A\", lastName: \"B\", email: \"{name}@example.org\" }}) {{ success }} }}"
+        );
+        assert_eq!(root.data(&create, json!({})).await["createUser"]["success"], json!(true));
+        let dir = home.path("roster-data/mail");
+        let has_mail = || async {
+            fs::read_dir(&dir)
+                .ok()?
+                .find(|file| file.as_ref().unwrap().path().extension().is_some_and(|it| it == "eml"))
+                .map(drop)
+        };
+        until(has_mail).await.expect("a mail");
+    }
+
+    fn must_be_private(home: &Home) {
+        let paths = below(&home.path("roster-data"));
+        for path in &paths {
+            let expected = if path.is_dir() { 0o700 } else { 0o600 };
+            assert_eq!(mode(path), expected, "{} {:o}", path.display(), mode(path));
+        }
+        let names: Vec<String> =
+            paths.iter().map(|path| path.file_name().unwrap().to_string_lossy().into_owned()).collect();
+        let mut expected = vec!["roster.key", "mail"];
+        expected.extend(if home.is_sqlite() {
+            &["roster.db", "roster.db-wal", "roster.db-shm", "roster.lock"][..]
+        } else {
+            &[]
+        });
+        for name in expected {
+            assert!(names.iter().any(|found| found == name), "{name}: {names:?}");
+        }
+    }
+
+    in_every_home! {
+        async fn every_file_is_private_whatever_the_directory_and_the_umask_are(home: Home) {
+            for umask in ["000", "022", "027"] {
+                let dir = home.path("roster-data");
+                let _ = fs::remove_dir_all(&dir);
+                fs::create_dir(&dir).unwrap();
+                set_mode(&dir, 0o755);
+                if !home.is_sqlite() && umask != "000" {
+                    break; // its database knows the key that was removed
+                }
+                let server = begin_under(&home, umask);
+                server.says("Roster listens on").await;
+                let admin = ["admin", "create", "--password-stdin", "--email", ADMIN, "--first-name", "Root", "--last-name", "Alder"];
+                assert_eq!(home.run_with(&admin, PASSWORD).await.code, 0);
+                write_mail(&home, &server, "a").await;
+                must_be_private(&home);
+                assert_eq!(mode(&dir), 0o755, "it is not ours to change");
+                let doctor = home.run(&["doctor"]).await;
+                assert!(doctor.out.contains("data directory        roster-data; open to other users of this machine (mode 0755)"), "{doctor:?}");
+                assert_eq!(doctor.out.matches("open to other users").count(), 1, "{doctor:?}");
+            }
+        }
+
+        async fn files_that_were_open_to_others_are_closed_to_them_with_a_warning(home: Home) {
+            let home = home.with_admin().await;
+            let server = home.serve(&[]).await;
+            write_mail(&home, &server, "a").await;
+            // Killed, so that the write-ahead log stays.
+            server.signal("KILL");
+            drop(server);
+            let files: Vec<_> = below(&home.path("roster-data")).into_iter().filter(|path| path.is_file() && path.extension().is_none_or(|it| it != "eml")).collect();
+            for (file, wide) in files.iter().zip([0o644, 0o660, 0o604, 0o640, 0o666].into_iter().cycle()) {
+                set_mode(file, wide);
+            }
+            let server = home.serve(&[]).await;
+            must_be_private_after_restart(&home, &files, &server.err());
+        }
+    }
+
+    fn must_be_private_after_restart(home: &Home, files: &[std::path::PathBuf], log: &str) {
+        must_be_private(home);
+        for file in files {
+            let name = file.file_name().unwrap().to_string_lossy();
+            assert!(
+                log.lines().any(|line| line.contains("WARN") && line.contains(&format!("{name} "))),
+                "{name}: {log}"
+            );
+        }
+    }
+}
+
 in_every_home! {
     async fn the_first_start_makes_a_key_that_its_owner_alone_reads(home: Home) {
         drop(home.serve(&[]).await);

@@ -1,6 +1,6 @@
 //! The playground in a real browser, with every other host blocked.
 
-use async_graphql::MaybeUndefined::Value as Given;
+use async_graphql::MaybeUndefined::{self, Value as Given};
 use roster::entity::user::{Role, UserFields};
 
 use crate::app::{App, PASSWORD};
@@ -19,12 +19,19 @@ async fn with_ada() -> (App, String) {
     (app, token)
 }
 
+/// Opens the playground by a link with a token, and signs in with it.
+async fn sign_in_by_link(browser: &Browser, app: &App, token: &str) {
+    browser.open(&format!("{}/#token={token}", app.url())).await;
+    browser.see("#offer", "This link signs you in as Ada Tester (license admin)").await;
+    browser.click("#offer button").await;
+    browser.see(WHO, "Signed in as Ada Tester (license admin)").await;
+}
+
 #[tokio::test]
 async fn the_playground_answers_its_first_query_with_no_network() {
     let Some(browser) = Browser::start().await else { return };
     let (app, token) = with_ada().await;
-    browser.open(&format!("{}/#token={}", app.url(), token)).await;
-    browser.see(WHO, "Signed in as Ada Tester").await;
+    sign_in_by_link(&browser, &app, &token).await;
     browser.click(".graphiql-execute-button").await;
     let response = browser.see(RESPONSE, "\"totalCount\"").await;
     assert!(response.contains("Ada Tester"), "{response}");
@@ -41,12 +48,49 @@ async fn the_playground_answers_its_first_query_with_no_network() {
 async fn a_token_in_the_address_is_kept_and_taken_out_of_it_at_once() {
     let Some(browser) = Browser::start().await else { return };
     let (app, token) = with_ada().await;
-    browser.open(&format!("{}/#token={}", app.url(), token)).await;
-    browser.see(WHO, "Signed in as Ada Tester (license admin)").await;
+    sign_in_by_link(&browser, &app, &token).await;
+    assert_eq!(browser.run("return document.querySelector('#offer').hidden").await, true);
     assert_eq!(browser.run("return location.href").await, format!("{}/", app.url()));
     assert_eq!(browser.run("return localStorage.length").await, 0);
     browser.open(&app.url()).await;
     browser.see(WHO, "Signed in as Ada Tester").await;
+}
+
+#[tokio::test]
+async fn a_link_with_a_token_signs_nobody_in_unasked() {
+    let Some(browser) = Browser::start().await else { return };
+    let (app, token) = with_ada().await;
+    let stored = "return sessionStorage.getItem('roster:token')";
+    browser.open(&format!("{}/#token={token}", app.url())).await;
+    browser.see("#offer", "This link signs you in as Ada Tester").await;
+    browser.see(WHO, "Not signed in").await;
+    assert_eq!(browser.run(stored).await, serde_json::Value::Null);
+    assert_eq!(browser.run("return location.href").await, format!("{}/", app.url()));
+    browser.click("#decline").await;
+    browser.write("#login [name=login]", "ada").await;
+    browser.write("#login [name=password]", PASSWORD).await;
+    browser.click("#login button").await;
+    browser.see(WHO, "Signed in as Ada Tester").await;
+
+    // Whoever is signed in stays so, by a link that is opened or followed, until they say otherwise.
+    let own = browser.run(stored).await;
+    let bob = app.create("Bob", app.license, UserFields::default(), MaybeUndefined::Undefined).await;
+    let other = app.sign_in(bob).await.token.clone().unwrap();
+    browser.run(&format!("location.hash = '#token={other}'")).await;
+    browser.see("#offer", "This link signs you in as Bob Tester (user)").await;
+    browser.see(WHO, "Signed in as Ada Tester").await;
+    assert_eq!(browser.run(stored).await, own);
+    browser.click("#decline").await;
+    assert_eq!(browser.run(stored).await, own);
+    browser.run(&format!("location.hash = '#token={other}'")).await;
+    browser.click("#offer button").await;
+    browser.see(WHO, "Signed in as Bob Tester").await;
+
+    browser.run("location.hash = '#token=of-old-times'").await;
+    browser.see("#notice", "The token of this link has ended").await;
+    browser.run("location.hash = '#token='").await;
+    browser.see("#notice", "That is not a token").await;
+    browser.see(WHO, "Signed in as Bob Tester").await;
 }
 
 #[tokio::test]
@@ -88,7 +132,7 @@ async fn a_token_that_has_ended_is_said_so_and_forgotten() {
 async fn the_docs_explorer_shows_the_schema() {
     let Some(browser) = Browser::start().await else { return };
     let (app, token) = with_ada().await;
-    browser.open(&format!("{}/#token={}", app.url(), token)).await;
+    sign_in_by_link(&browser, &app, &token).await;
     browser.click("button[aria-label='Show Documentation Explorer']").await;
     browser.see(".graphiql-doc-explorer", "Query").await;
     browser.click(".graphiql-doc-explorer a.graphiql-doc-explorer-type-name").await;

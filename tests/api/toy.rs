@@ -54,6 +54,7 @@ impl Site {
 pub fn settings() -> Settings {
     Settings {
         max_connections: 100,
+        max_connections_per_address: 100,
         trusted_proxies: Vec::new(),
         request_deadline: Duration::from_secs(5),
         shutdown_grace: Duration::from_secs(5),

@@ -1,0 +1,39 @@
+//! The variables of the environment.
+
+use std::ffi::{OsStr, OsString};
+
+use clap::builder::Resettable;
+use clap::{Arg, Command};
+
+const PREFIX: &str = "ROSTER_";
+/// How alike a variable must be to one that is known, for the one to be suggested for the other.
+const ALIKE: f64 = 0.75;
+
+/// Treats variables that are empty as if they were not set: `${SMTP_URL:-}` in a compose file sets one so.
+pub fn without_empty(command: Command) -> Command {
+    let is_empty = |arg: &Arg| arg.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
+    command.mut_args(|arg| if is_empty(&arg) { arg.env(Resettable::Reset) } else { arg })
+}
+
+/// Warnings about variables that look like settings and are none.
+pub fn unknown(command: &Command, variables: impl Iterator<Item = OsString>) -> Vec<String> {
+    let known: Vec<&str> = command.get_arguments().filter_map(Arg::get_env).filter_map(OsStr::to_str).collect();
+    let mut unknown: Vec<String> = variables
+        .filter_map(|name| name.into_string().ok())
+        .filter(|name| name.starts_with(PREFIX) && !known.contains(&name.as_str()))
+        .collect();
+    unknown.sort();
+    let warning = |name: String| match nearest(&name, &known) {
+        Some(nearest) => format!("the variable {name} is not a setting; did you mean {nearest}?"),
+        None => format!("the variable {name} is not a setting; `roster --help` lists them"),
+    };
+    unknown.into_iter().map(warning).collect()
+}
+
+fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+    // What all of them begin with says nothing.
+    let own = |name: &str| name.strip_prefix(PREFIX).unwrap_or(name).to_owned();
+    let ranked = known.iter().map(|known| (strsim::normalized_damerau_levenshtein(&own(name), &own(known)), *known));
+    let best = ranked.max_by(|(a, _), (b, _)| a.total_cmp(b))?;
+    (best.0 >= ALIKE).then_some(best.1)
+}

@@ -1,0 +1,136 @@
+//! Where the server listens.
+
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use url::Host;
+
+const EXPECTED: &str = "expected an address and a port (127.0.0.1:8000, [::1]:8000), a host name and a port (localhost:8000), \
+                        or a port (8000) of 127.0.0.1";
+
+/// A host, by its address or its name, and a port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Listen {
+    Address(SocketAddr),
+    Name { host: String, port: u16 },
+}
+
+impl Listen {
+    /// Reads `ADDRESS:PORT`, `NAME:PORT` or `PORT`.
+    ///
+    /// # Errors
+    /// What is expected.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        if let Ok(port) = text.parse() {
+            return Ok(Self::Address(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port)));
+        }
+        if let Ok(address) = text.parse() {
+            return Ok(Self::Address(address));
+        }
+        let (host, port) = text.rsplit_once(':').ok_or(EXPECTED)?;
+        let port = port.parse().map_err(|_| EXPECTED)?;
+        match Host::parse(host).map_err(|_| EXPECTED)? {
+            Host::Domain(host) => Ok(Self::Name { host, port }),
+            Host::Ipv4(_) | Host::Ipv6(_) => Err(EXPECTED),
+        }
+    }
+
+    /// The addresses to try, those of IPv4 first.
+    ///
+    /// # Errors
+    /// If the name is not known.
+    pub async fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
+        match self {
+            Self::Address(address) => Ok(vec![*address]),
+            Self::Name { host, port } => {
+                let mut addresses: Vec<_> = tokio::net::lookup_host((host.as_str(), *port)).await?.collect();
+                addresses.sort_by_key(SocketAddr::is_ipv6);
+                Ok(addresses)
+            }
+        }
+    }
+
+    /// Whether this is every address of the machine.
+    #[must_use]
+    pub fn is_unspecified(&self) -> bool {
+        matches!(self, Self::Address(address) if address.ip().to_canonical().is_unspecified())
+    }
+
+    /// The URL by which a browser on the same machine reaches the server, without a slash at the end.
+    #[must_use]
+    pub fn url(&self) -> String {
+        match self {
+            // No address of its own: what listens everywhere is also here.
+            Self::Address(address) if self.is_unspecified() => format!("http://localhost:{}", address.port()),
+            _ => format!("http://{self}"),
+        }
+    }
+}
+
+impl From<SocketAddr> for Listen {
+    fn from(address: SocketAddr) -> Self {
+        let is_mapped = |ip: IpAddr| ip.to_canonical() != ip;
+        Self::Address(if is_mapped(address.ip()) {
+            SocketAddr::new(address.ip().to_canonical(), address.port())
+        } else {
+            address
+        })
+    }
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(address) => address.fmt(formatter),
+            Self::Name { host, port } => write!(formatter, "{host}:{port}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_a_name_or_a_port_is_read() {
+        let good = [
+            ("8000", "127.0.0.1:8000", "http://127.0.0.1:8000"),
+            ("0", "127.0.0.1:0", "http://127.0.0.1:0"),
+            ("127.0.0.1:8000", "127.0.0.1:8000", "http://127.0.0.1:8000"),
+            ("[::1]:8000", "[::1]:8000", "http://[::1]:8000"),
+            ("0.0.0.0:80", "0.0.0.0:80", "http://localhost:80"),
+            ("[::]:80", "[::]:80", "http://localhost:80"),
+            ("[::ffff:0.0.0.0]:80", "[::ffff:0.0.0.0]:80", "http://localhost:80"),
+            ("localhost:8000", "localhost:8000", "http://localhost:8000"),
+            ("Roster.example.org:443", "roster.example.org:443", "http://roster.example.org:443"),
+        ];
+        for (text, shown, url) in good {
+            let listen = Listen::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+            assert_eq!((listen.to_string().as_str(), listen.url().as_str()), (shown, url), "{text}");
+        }
+        let bad = [
+            "",
+            ":",
+            ":8000",
+            "nowhere",
+            "localhost",
+            "localhost:",
+            "localhost:http",
+            "localhost:65536",
+            "65536",
+            "-1",
+            "127.0.0.1",
+            "127.0.0.1:65536",
+            "256.0.0.1:80",
+            "127.1:80",
+            "::1:8000:x",
+            "a b:80",
+            "http://localhost:80",
+            "ann@localhost:80",
+        ];
+        for text in bad {
+            assert!(Listen::parse(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,87 @@
+use super::connection::rank;
+use super::*;
+
+fn registry(max: usize, max_per_address: usize, exempt: &[&str]) -> ConnectionRegistry {
+    let exempt = exempt.iter().map(|network| network.parse().unwrap()).collect();
+    ConnectionRegistry::new(Limits { max, max_per_address, exempt })
+}
+
+fn admit(registry: &ConnectionRegistry, peer: &str) -> Option<Arc<Connection>> {
+    registry.admit(peer.parse().unwrap())
+}
+
+#[test]
+fn a_network_of_one_subscriber_has_one_share() {
+    let shares = [
+        ("192.0.2.1", "192.0.2.1/32"),
+        ("::ffff:192.0.2.1", "192.0.2.1/32"),
+        ("2001:db8:1:2::3", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2:ffff:ffff:ffff:ffff", "2001:db8:1:2::/64"),
+        ("2001:db8:1:3::3", "2001:db8:1:3::/64"),
+    ];
+    let registry = registry(10, 5, &["10.0.0.0/8", "2001:db8:f::/48"]);
+    for (peer, share) in shares {
+        assert_eq!(registry.share_of(peer.parse().unwrap()), Some(share.parse().unwrap()), "{peer}");
+    }
+    for peer in ["10.1.2.3", "::ffff:10.1.2.3", "2001:db8:f::1"] {
+        assert_eq!(registry.share_of(peer.parse().unwrap()), None, "{peer}");
+    }
+}
+
+#[test]
+fn who_has_kept_the_server_waiting_for_the_longest_goes_first() {
+    let now = 10_000_000;
+    let mut ranked = [
+        (Phase::Idle, 9_900_000),
+        (Phase::Receiving, 9_800_000),
+        (Phase::Sending, 9_700_000),
+        (Phase::Idle, 9_600_000),
+        (Phase::Receiving, 1_000),
+        (Phase::Idle, 7_000_000),
+        (Phase::Idle, 6_000_000),
+        (Phase::Working, 0),
+        (Phase::Closing, 0),
+    ];
+    ranked.sort_by_key(|(phase, since)| rank(phase.since(*since), now).unwrap_or((true, true, u64::MAX)));
+    let sinces = ranked.map(|(_, since)| since);
+    assert_eq!(sinces, [6_000_000, 7_000_000, 1_000, 9_600_000, 9_900_000, 9_700_000, 9_800_000, 0, 0]);
+    assert_eq!(rank(Phase::Working.since(5), now), None);
+}
+
+#[test]
+fn a_share_that_is_used_up_costs_its_own_and_places_are_given_back() {
+    let registry = registry(4, 2, &[]);
+    let other = admit(&registry, "192.0.2.9").unwrap();
+    let first = admit(&registry, "192.0.2.1").unwrap();
+    let second = admit(&registry, "192.0.2.1").unwrap();
+    let third = admit(&registry, "192.0.2.1").unwrap();
+    assert_eq!([&other, &first, &second, &third].map(|one| one.phase() == Phase::Closing), [false, true, false, false]);
+    registry.remove(&first);
+    assert!(second.request_begun(false) && third.request_begun(false));
+    assert!(admit(&registry, "192.0.2.1").unwrap().is_reserved);
+    registry.remove(&second);
+    assert!(!admit(&registry, "192.0.2.1").unwrap().is_reserved);
+    assert!(!first.bytes_read() && !first.request_begun(false), "it is closing");
+    assert!(!admit(&registry, "192.0.2.2").unwrap().is_reserved);
+    let state = registry.lock();
+    assert_eq!((state.general.used, state.reserved.used), (4, 1));
+}
+
+#[test]
+fn where_requests_are_worked_on_everywhere_nobody_is_let_in() {
+    let registry = registry(1, 1, &[]);
+    let mut working = Vec::new();
+    let mut peers = (1..=255).map(|number| format!("192.0.2.{number}"));
+    while let Some(connection) = peers.next().and_then(|peer| admit(&registry, &peer)) {
+        assert!(connection.request_begun(false));
+        working.push(connection);
+    }
+    assert_eq!(working.len(), 1 + RESERVED);
+    for connection in &working {
+        registry.remove(connection);
+        registry.remove(connection);
+    }
+    let state = registry.lock();
+    assert!(state.open.is_empty() && state.general.per_address.is_empty() && state.reserved.per_address.is_empty());
+    assert_eq!((state.general.used, state.reserved.used), (0, 0));
+}

@@ -1,0 +1,55 @@
+//! The socket that the server listens on, and the file descriptors that its connections need.
+
+use std::{io::Result, net::SocketAddr};
+
+use tokio::net::{TcpListener, TcpSocket};
+
+/// Connections that the system keeps until they are accepted.
+const BACKLOG: u32 = 1024;
+/// File descriptors for everything but connections over HTTP.
+#[cfg(unix)]
+const OTHER_DESCRIPTORS: u64 = 512;
+
+/// Takes a port, without taking connections yet.
+///
+/// # Errors
+/// What the system says.
+pub fn bind(address: SocketAddr) -> Result<TcpSocket> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // A server that starts again gets its port although connections of the last one linger.
+    #[cfg(not(windows))]
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    Ok(socket)
+}
+
+/// Takes connections from now on.
+///
+/// # Errors
+/// What the system says.
+pub fn listen(socket: TcpSocket) -> Result<TcpListener> {
+    socket.listen(BACKLOG)
+}
+
+/// Raises the number of files that the process may have open to what so many connections need, as far as it may be
+/// raised, and warns if that is not far enough.
+pub fn allow_descriptors(max_connections: usize) {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+        let needed = u64::try_from(max_connections).unwrap_or(u64::MAX).saturating_add(OTHER_DESCRIPTORS);
+        let limit = getrlimit(Resource::Nofile);
+        if limit.current.is_none_or(|current| current >= needed) {
+            return;
+        }
+        let raised = limit.maximum.map_or(needed, |maximum| maximum.min(needed));
+        let set = setrlimit(Resource::Nofile, Rlimit { current: Some(raised), maximum: limit.maximum });
+        if raised < needed || set.is_err() {
+            let open_files = limit.maximum.unwrap_or(raised);
+            tracing::warn!(open_files, needed, "too few files may be open for --max-connections");
+        }
+    }
+    #[cfg(not(unix))]
+    let _ = max_connections;
+}
