@@ -11,7 +11,7 @@ use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Command};
 
-use crate::doctor;
+use crate::db;
 use crate::mail::relay::Relay;
 
 /// The most bytes of a file with a secret.
@@ -65,7 +65,7 @@ impl<T: Clone + Send + Sync + 'static> TypedValueParser for Secret<T> {
 pub fn exposed(matches: &ArgMatches) -> Vec<String> {
     let is_flag = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
     let value = |id: &str| matches.try_get_one::<String>(id).ok().flatten();
-    let has_password = |url: &String| doctor::without_password(url) != *url;
+    let has_password = |url: &String| db::without_password(url) != *url;
     let relay = matches.try_get_one::<Relay>("smtp_url").ok().flatten();
     let secrets = [
         (is_flag("key"), "--key", "ROSTER_KEY or --key-file"),
