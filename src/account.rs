@@ -3,7 +3,7 @@
 use async_graphql::MaybeUndefined;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
 
-use crate::access::{Viewer, active_superusers};
+use crate::access::active_superusers;
 use crate::audit::{self, Entry};
 use crate::db::Db;
 use crate::entity::audit_event::AuditAction;
@@ -40,6 +40,7 @@ pub enum Administers {
 ///
 /// # Errors
 /// `Rejected` with every fault of what was given.
+#[expect(clippy::disallowed_methods, reason = "the command line has no actor")]
 pub async fn create_administrator(
     db: &Db,
     hasher: &Hasher,
@@ -63,7 +64,8 @@ pub async fn create_administrator(
     new.has_activated = password.is_some();
     let welcome = if password.is_some() { Welcome::Nothing } else { Welcome::Link };
     let secrets = Secrets { password: password.map(Some).into(), ..Secrets::default() };
-    let token = people::insert(db, &Viewer::Anonymous, &new, secrets.hashed(hasher).await?, &[], welcome).await?;
+    let hashes = secrets.hashed(hasher).await?;
+    let token = people::insert(db, (db.begin().await?, None), &new, hashes, &[], welcome).await?;
     Ok((new, token))
 }
 
@@ -71,6 +73,7 @@ pub async fn create_administrator(
 ///
 /// # Errors
 /// `BadInput` where nobody active has the address.
+#[expect(clippy::disallowed_methods, reason = "the command line has no actor")]
 pub async fn new_link(db: &Db, email: &str) -> Result<String, Error> {
     let transaction = db.begin().await?;
     let by_address = user::Column::EmailKey.eq(text::canonical_login(email.trim()));

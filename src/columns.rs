@@ -46,6 +46,7 @@ impl Shown for user::Entity {
         ("groupsOwned", &[]),
         ("attributes", &[]),
         ("sessions", &[]),
+        ("devices", &[]),
         ("invitation", &[]),
         ("sites", &[user::Column::FullSiteAccess]),
         ("adminRights", &user::RIGHTS),

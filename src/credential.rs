@@ -1,19 +1,17 @@
 //! What a person proves by who he is: password, PIN, devices, sessions, API keys. Each change is one step of a transaction
 //! of somebody else's.
 
-use sea_orm::sea_query::{Condition, OnConflict};
+use sea_orm::sea_query::OnConflict;
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, PrimaryKeyTrait, QueryFilter,
-    QuerySelect,
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, QueryFilter,
+    QueryOrder, QuerySelect,
 };
 
-use crate::access::{Viewer, is_same_license};
-use crate::audit::Subject;
 use crate::entity::{api_key, credential, device, pin, session, user};
-use crate::error::{Error, ErrorCode};
-use crate::form::Form;
+use crate::error::Error;
 use crate::link;
 use crate::scalar::Id;
+use crate::sql::{Lock, waits_in_line};
 
 /// What a person had who was shut out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,63 +28,8 @@ pub struct ShutOut {
 /// Whatever the database says.
 pub async fn lock_if_active(transaction: &DatabaseTransaction, user_id: Id) -> Result<Option<user::Model>, Error> {
     let active = user::Entity::find_by_id(user_id).filter(user::Column::IsActive.eq(true));
-    Ok(active.lock_exclusive().one(transaction).await?)
-}
-
-/// The same, of the person who asks.
-///
-/// # Errors
-/// `Unauthenticated` where the person is not active any more, or not there.
-pub async fn lock_active(transaction: &DatabaseTransaction, user_id: Id) -> Result<user::Model, Error> {
-    lock_if_active(transaction, user_id).await?.ok_or(Error::Unauthenticated)
-}
-
-/// Locks and reads the row of a person whom the viewer sees; `field` is the one that named the person.
-///
-/// # Errors
-/// `Rejected` where the viewer sees nobody of this id.
-pub async fn lock_seen(
-    transaction: &DatabaseTransaction,
-    viewer: &Viewer,
-    field: &str,
-    id: Id,
-) -> Result<user::Model, Error> {
-    let found = user::Entity::find_by_id(id).filter(viewer.finds_users()).lock_exclusive().one(transaction).await?;
-    found.ok_or_else(|| Error::not_found(field, "person"))
-}
-
-/// Locks and reads the rows of a person and of what the person is to have to do with, in this order, as whoever erases a
-/// person does; both are seen by the viewer and of one license. `field` is the one that named the thing, `seen` which the
-/// viewer sees.
-///
-/// # Errors
-/// `Rejected`, naming the fields, where there is no such person or thing.
-pub async fn lock_both<M>(
-    transaction: &DatabaseTransaction,
-    viewer: &Viewer,
-    user_id: Id,
-    (field, what, id): (&str, &str, Id),
-    seen: Condition,
-) -> Result<(user::Model, M), Error>
-where
-    M: Subject + Send,
-    M::Entity: EntityTrait<Model = M>,
-    <M::Entity as EntityTrait>::PrimaryKey: PrimaryKeyTrait<ValueType = Id>,
-{
-    let person = user::Entity::find_by_id(user_id).filter(viewer.finds_users());
-    let person = person.lock_exclusive().one(transaction).await?;
-    let thing = M::Entity::find_by_id(id).filter(seen).lock_exclusive().one(transaction).await?;
-    let person =
-        person.filter(|person| thing.as_ref().is_none_or(|thing| is_same_license(thing.ids().1, person.license_id)));
-    let mut form = Form::changing();
-    if thing.is_none() {
-        form.fault(field, ErrorCode::NotFound, format!("There is no such {what}."));
-    }
-    if person.is_none() {
-        form.fault("userId", ErrorCode::NotFound, "There is no such person.");
-    }
-    form.finish()?;
-    person.zip(thing).ok_or_else(|| Error::internal("a missing row passed the form"))
+    let turn = waits_in_line(transaction.get_database_backend(), Lock::Exclusive, user_id);
+    Ok(active.filter(turn).lock_exclusive().one(transaction).await?)
 }
 
 /// Sets the password. Whoever knew the old one is to gain nothing by it any more: every session but the `spared` one ends
@@ -188,10 +131,25 @@ pub async fn shut_out(transaction: &DatabaseTransaction, people: &[Id]) -> Resul
     Ok(ShutOut { api_keys: number(api_keys), ..sign_out(transaction, people).await? })
 }
 
-async fn forget_devices(transaction: &DatabaseTransaction, people: &[Id]) -> Result<(), Error> {
+/// Forgets the devices of some people: none of them signs in by PIN until it has seen the password again. Returns how many.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn forget_devices(transaction: &DatabaseTransaction, people: &[Id]) -> Result<i32, Error> {
     let of_people = device::Column::UserId.is_in(people.iter().copied());
-    device::Entity::delete_many().filter(of_people).exec(transaction).await?;
-    Ok(())
+    Ok(number(device::Entity::delete_many().filter(of_people).exec(transaction).await?.rows_affected))
+}
+
+/// Revokes every API key of a user, whose row is locked; returns them as they were, oldest first.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn revoke_api_keys(transaction: &DatabaseTransaction, user_id: Id) -> Result<Vec<api_key::Model>, Error> {
+    let of_user = api_key::Column::UserId.eq(user_id);
+    let keys = api_key::Entity::find().filter(of_user.clone()).order_by_asc(api_key::Column::Id);
+    let keys = keys.all(transaction).await?;
+    api_key::Entity::delete_many().filter(of_user).exec(transaction).await?;
+    Ok(keys)
 }
 
 fn number(rows: u64) -> i32 {

@@ -20,9 +20,11 @@
 //! What features stand on:
 //! - [`context`] is what a resolver may ask for
 //! - [`access`] decides who may see and change what, all of it
+//! - [`actor`] begins the transaction of each mutation: it locks and reads again who asks for it
 //! - [`credential`] has what a person proves by who he is, [`token`] and [`link`] two kinds of it, [`attempt`] counts
 //!   wrong ones; [`registration`] is who wants to be entered, [`next_url`] where people may be sent on to; [`profile`] has
 //!   what a person is by the attributes that a license defines
+//! - [`ownership`] finds another owner for groups that lose their last one
 //! - [`mail`] is written in the transaction that causes it, and sent after it; [`words`] are what is said to people in mails
 //!   and on pages, in each [`language`]
 //! - [`avatar`] makes pictures of files, and keeps them
@@ -41,6 +43,7 @@
 
 pub mod access;
 pub mod account;
+pub mod actor;
 pub mod api_key;
 pub mod app;
 pub mod attempt;
@@ -72,6 +75,7 @@ pub mod login;
 pub mod mail;
 pub mod next_url;
 pub mod node;
+pub mod ownership;
 pub mod page;
 pub mod pages;
 pub mod password;

@@ -3,7 +3,7 @@
 use sea_orm::sea_query::extension::sqlite::SqliteExpr;
 use sea_orm::sea_query::postgres_array::NotU8;
 use sea_orm::sea_query::{
-    Alias, Asterisk, BinOper, Condition, ExprTrait, Query, SelectStatement, SimpleExpr, UnionType,
+    Alias, Asterisk, BinOper, Condition, Expr, ExprTrait, Query, SelectStatement, SimpleExpr, UnionType,
 };
 use sea_orm::{ColumnTrait, DatabaseBackend, Value};
 
@@ -116,6 +116,31 @@ fn glob(part: &str) -> String {
         }
     }
     pattern
+}
+
+/// How a row is locked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lock {
+    /// Together with others who lock it like this.
+    Shared,
+    /// Alone.
+    Exclusive,
+}
+
+/// A condition that holds for every row, and on PostgreSQL waits in line before the row of this id is locked. The locks of
+/// rows do not queue there: whoever wants one alone would wait for as long as others share it in turns.
+#[must_use]
+pub fn waits_in_line(backend: DatabaseBackend, lock: Lock, id: Id) -> Condition {
+    if backend != DatabaseBackend::Postgres {
+        return Condition::all();
+    }
+    let wait = match lock {
+        Lock::Shared => "pg_advisory_xact_lock_shared($1) IS NOT NULL",
+        Lock::Exclusive => "pg_advisory_xact_lock($1) IS NOT NULL",
+    };
+    // The half of a UUIDv7 that is random.
+    let key = id.0.as_u64_pair().1.cast_signed();
+    Condition::all().add(Expr::cust_with_values(wait, [key]))
 }
 
 #[cfg(test)]

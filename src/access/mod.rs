@@ -16,7 +16,9 @@ use async_graphql::{Context, Guard, SimpleObject};
 use sea_orm::ModelTrait;
 
 pub use self::place::{SitesOf, sites_of};
-pub use self::sight::{active_in_valid_license, active_license_admins, active_superusers, in_force, of_license};
+pub use self::sight::{
+    active_in_valid_license, active_license_admins, active_superusers, administrators, in_force, of_license,
+};
 pub use self::table::{Action, OWN_FIELDS, ROOT_FIELDS, Reach, action_of, reach};
 use self::viewer::Rank;
 pub use self::viewer::{Asking, Means, Person, SignedIn, Viewer};
@@ -28,11 +30,26 @@ use crate::entity::user::{self, AdminRights, Privacy, Role};
 use crate::error::Error;
 use crate::scalar::{Date, Id};
 
+/// What proves who somebody is.
+const SECRETS: [&str; 2] = ["password", "pin"];
+
 /// How a field begins that is a custom attribute.
 pub const ATTRIBUTES: &str = "attributes.";
 
-/// By what a person signs in.
+/// The fields that let somebody sign in as a person: the secrets, and the address to which links go that set them.
 const SIGN_IN_FIELDS: [&str; 3] = ["password", "pin", "email"];
+
+/// Whether a change of a person, with the fields that its input gave, could let somebody else in as that person.
+#[must_use]
+pub fn lets_in(old: &user::Model, new: &user::Model, given: &[&str]) -> bool {
+    !sign_in_fields(old, new, given).is_empty()
+}
+
+/// The given fields that could let somebody else in; an address that stays as it is does not.
+fn sign_in_fields<'a>(old: &user::Model, new: &user::Model, given: &[&'a str]) -> Vec<&'a str> {
+    let changes = |field: &str| SIGN_IN_FIELDS.contains(&field) && (field != "email" || old.email != new.email);
+    given.iter().copied().filter(|field| changes(field)).collect()
+}
 
 /// What the viewer may do to a person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, SimpleObject)]
@@ -78,7 +95,8 @@ impl Viewer {
             (_, Self::SignedIn(viewer)) => viewer,
         };
         // What proves who somebody is stays in the hands of people.
-        let is_personal = matches!(action, Action::UseOwnAccount | Action::EndSessions | Action::UseApiKeys);
+        let is_personal =
+            matches!(action, Action::UseOwnAccount | Action::EndSessions | Action::UseApiKeys | Action::Invite);
         if is_personal && viewer.session_id().is_none() {
             return refuse("An API key cannot do this; sign in.");
         }
@@ -189,29 +207,73 @@ impl Viewer {
         }
     }
 
-    /// Whether the viewer may enter a person as described.
+    /// Whether the viewer may enter a person as described, where `given` are the fields that the input has.
+    ///
+    /// # Errors
+    /// `Forbidden`, naming the fields, or the right that is missing.
+    pub fn may_create(&self, new: &user::Model, given: &[&str]) -> Result<(), Error> {
+        self.may(Action::CreateUser)?;
+        let viewer = self.signed_in()?;
+        let secrets: Vec<&str> = given.iter().copied().filter(|field| SECRETS.contains(field)).collect();
+        if viewer.session_id().is_none() && !secrets.is_empty() {
+            return refuse_key(&secrets.join(", "));
+        }
+        viewer.may_give(&user::Model::blank(new.id, new.license_id), new)
+    }
+
+    /// Whether the viewer may do what lets somebody in as a person: set the password, the PIN or the e-mail address, or send
+    /// a link. It takes every right that the person holds. `holds_more` is whether the person was given access to an
+    /// institution that the viewer was not.
     ///
     /// # Errors
     /// `Forbidden`, naming the right that is missing.
-    pub fn may_create(&self, new: &user::Model) -> Result<(), Error> {
-        self.may(Action::CreateUser)?;
-        self.signed_in()?.may_give(&user::Model::blank(new.id, new.license_id), new)
+    pub fn may_let_in(&self, person: &user::Model, holds_more: bool) -> Result<(), Error> {
+        let viewer = self.signed_in()?;
+        if viewer.session_id().is_none() {
+            return refuse("An API key lets nobody in; sign in.");
+        }
+        viewer.may_give(&user::Model::blank(person.id, person.license_id), person)?;
+        if holds_more && viewer.rank < Rank::LicenseAdmin && !viewer.full_site_access {
+            return refuse("Only who holds every right of a person may let anybody in as that person: sites.");
+        }
+        Ok(())
+    }
+
+    /// Whether the viewer may send a person the link that takes the account into use; see [`Viewer::may_let_in`].
+    ///
+    /// # Errors
+    /// `Forbidden`.
+    pub fn may_invite(&self, person: &user::Model, holds_more: bool) -> Result<(), Error> {
+        self.may_to(Action::Invite, person)?;
+        self.may_let_in(person, holds_more)
+    }
+
+    /// Whether the viewer may send invitations at all, as a field asks for.
+    ///
+    /// # Errors
+    /// `Forbidden`, naming the field.
+    pub fn may_send_invitations(&self, field: &str) -> Result<(), Error> {
+        match self.signed_in()?.session_id() {
+            Some(_) => self.may(Action::Invite),
+            None => refuse_key(field),
+        }
     }
 
     /// Whether the viewer may change a person from `old` to `new`, where `given` are the fields that the input has, and
-    /// `attributes` the custom attributes.
+    /// `attributes` the custom attributes; `holds_more` is as [`Viewer::may_let_in`] has it.
     ///
     /// # Errors
     /// `Forbidden`, naming the fields or the right.
     pub fn may_update(
         &self,
-        old: &user::Model,
+        (old, holds_more): (&user::Model, bool),
         new: &user::Model,
         given: &[&str],
         attributes: &[attribute_definition::Model],
     ) -> Result<(), Error> {
         self.may_to(Action::UpdateUser, old)?;
         let viewer = self.signed_in()?;
+        let lets_in = sign_in_fields(old, new, given);
         let of_sign_in = given.iter().any(|field| SIGN_IN_FIELDS.contains(field));
         // Who is above the viewer can only be himself, asking by a key of a lower role.
         if self.reach(Action::UpdateUser) == Reach::Own || Rank::of_user(old) > viewer.rank {
@@ -232,9 +294,11 @@ impl Viewer {
             if viewer.rank < Rank::LicenseAdmin && changes_rank {
                 return refuse("You may not change your own rank.");
             }
-        } else if of_sign_in {
-            // Whoever sets another's password can act as him.
-            viewer.may_give(&user::Model::blank(old.id, old.license_id), old)?;
+        } else if !lets_in.is_empty() {
+            if viewer.session_id().is_none() {
+                return refuse_key(&lets_in.join(", "));
+            }
+            self.may_let_in(old, holds_more)?;
         }
         viewer.may_give(old, new)
     }
@@ -251,10 +315,12 @@ impl Viewer {
         to: Option<GroupRole>,
     ) -> Result<(), Error> {
         self.may(Action::ChangeMembers)?;
-        let viewer = self.signed_in()?;
         let of_owner = from == Some(GroupRole::Owner) || to == Some(GroupRole::Owner);
+        if own == Some(GroupRole::Owner) && !self.administers_groups() && from.is_none() && of_owner {
+            return refuse("Only administrators make somebody an owner who is not a member of the group yet.");
+        }
         let allowed = match own {
-            _ if self.reach(Action::ChangeMembers) != Reach::Own || viewer.rights.is_group_admin => true,
+            _ if self.administers_groups() => true,
             Some(GroupRole::Owner) => true,
             Some(GroupRole::Manager) => !of_owner,
             Some(GroupRole::Member) | None => false,
@@ -263,6 +329,28 @@ impl Viewer {
             return Ok(());
         }
         refuse("Only the group's managers choose its members, and only its owners its owners.")
+    }
+
+    /// Whether the viewer, who is `own` in the group, may end the membership of a person there, who is `from` in it.
+    /// Everybody may leave.
+    ///
+    /// # Errors
+    /// `Forbidden`.
+    pub fn may_remove_member(
+        &self,
+        own: Option<GroupRole>,
+        person_id: Id,
+        from: Option<GroupRole>,
+    ) -> Result<(), Error> {
+        self.may(Action::ChangeMembers)?;
+        if self.signed_in()?.user_id == person_id { Ok(()) } else { self.may_change_members(own, from, None) }
+    }
+
+    /// Whether the viewer administers all groups that they see, and may own and give away as many as they like.
+    #[must_use]
+    pub fn administers_groups(&self) -> bool {
+        self.signed_in().is_ok_and(|viewer| viewer.rights.is_group_admin)
+            || !matches!(self.reach(Action::ChangeMembers), Reach::Nothing | Reach::Own)
     }
 
     /// Whether the viewer may make an API key of a role.
@@ -338,6 +426,10 @@ pub fn is_active_superuser(person: &user::Model) -> bool {
 #[must_use]
 pub fn is_active_license_admin(person: &user::Model) -> bool {
     person.is_active && person.role == Role::LicenseAdmin
+}
+
+fn refuse_key<T>(fields: &str) -> Result<T, Error> {
+    refuse(&format!("An API key sets no secrets and lets nobody in: {fields}. Sign in."))
 }
 
 fn refuse<T>(why: &str) -> Result<T, Error> {

@@ -22,6 +22,19 @@ impl Viewer {
         self.lists_users(self.may(Action::ListInactive).is_ok())
     }
 
+    /// The same of a person whose row is at hand.
+    #[must_use]
+    pub fn finds_user(&self, person: &user::Model) -> bool {
+        let Ok(viewer) = self.signed_in() else { return false };
+        let is_within = match self.reach(Action::ReadDirectory) {
+            Reach::All => true,
+            Reach::License | Reach::Rank => person.license_id == viewer.license_id,
+            Reach::Own => person.id == viewer.user_id,
+            Reach::Nothing => false,
+        };
+        is_within && (person.is_active || self.may(Action::ListInactive).is_ok())
+    }
+
     /// The groups that the viewer sees.
     #[must_use]
     pub fn sees_groups(&self) -> Condition {
@@ -75,6 +88,16 @@ impl Viewer {
     #[must_use]
     pub fn sees_audit_events(&self) -> Condition {
         self.within(Action::ReadAudit, audit_event::Column::LicenseId, audit_event::Column::SubjectId)
+    }
+
+    /// The license administrators of a license, and the viewer as an administrator of it.
+    #[must_use]
+    pub fn administers_license(&self, license_id: Id) -> Condition {
+        let mut any = Condition::any().add(user::Column::Role.eq(Role::LicenseAdmin));
+        if let Ok(viewer) = self.signed_in() {
+            any = any.add(Condition::all().add(user::Column::Id.eq(viewer.user_id)).add(administrators()));
+        }
+        Condition::all().add(user::Column::LicenseId.eq(license_id)).add(any)
     }
 
     /// What a list shown to the viewer depends on: a cursor of another viewer's license is of another list.
@@ -141,6 +164,16 @@ pub fn in_force() -> Condition {
     let not_over =
         Condition::any().add(license::Column::ExpiresOn.is_null()).add(license::Column::ExpiresOn.gte(today));
     Condition::all().add(license::Column::StartsOn.lte(today)).add(not_over)
+}
+
+/// The people with the rank of an administrator or a higher one.
+#[must_use]
+pub fn administrators() -> Condition {
+    Condition::any()
+        .add(user::Column::Role.ne(Role::User))
+        .add(user::Column::IsStaff.eq(true))
+        .add(user::Column::IsAdmin.eq(true))
+        .add(user::Column::IsSuperuser.eq(true))
 }
 
 /// The people of whom one must stay: active superusers in a license that has not expired.

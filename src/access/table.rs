@@ -142,6 +142,7 @@ pub const ROOT_FIELDS: &[(&str, Action)] = &[
     ("setPin", Action::UseOwnAccount),
     ("requestEmailChange", Action::UseOwnAccount),
     ("endSessions", Action::EndSessions),
+    ("forgetDevice", Action::EndSessions),
     ("unlockUser", Action::UnlockUser),
     ("createUser", Action::CreateUser),
     ("resendActivation", Action::Invite),

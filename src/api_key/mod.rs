@@ -9,8 +9,8 @@ use sea_orm::sea_query::LockType;
 use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use crate::access::{Action, Viewer, of_license};
+use crate::actor;
 use crate::audit::{self, Entry, difference};
-use crate::credential::lock_active;
 use crate::db::Db;
 use crate::entity::api_key::{self, MOST_KEYS_OF_A_LICENSE};
 use crate::entity::audit_event::AuditAction;
@@ -53,18 +53,17 @@ pub async fn create(db: &Db, viewer: &Viewer, input: CreateApiKeyInput) -> Resul
     }
     form.finish()?;
 
-    let transaction = db.begin().await?;
-    // The license's row is the lock under which keys are counted. It comes before people, as where attributes are defined.
+    let (transaction, viewer, _) = actor::begin_on_oneself(db, viewer).await?;
+    viewer.may_create_api_key(new.role)?;
+    // The license's row is the lock under which keys are counted.
     license::Entity::find_by_id(new.license_id).lock(LockType::NoKeyUpdate).one(&transaction).await?;
-    // Who was shut out since the request began gets no key that would let him in again.
-    lock_active(&transaction, new.user_id).await?;
     let of_license = of_license(api_key::Column::LicenseId, new.license_id);
     if api_key::Entity::find().filter(of_license).count(&transaction).await? >= MOST_KEYS_OF_A_LICENSE {
         let message = format!("A license has at most {MOST_KEYS_OF_A_LICENSE} API keys; revoke one first.");
         return Err(Error::rejected("name", ErrorCode::NotAllowed, message));
     }
     new.clone().into_active_model().reset_all().insert(&transaction).await?;
-    let event = Entry::new(AuditAction::ApiKeyCreated, &new).by(viewer).with(difference(&blank, &new));
+    let event = Entry::new(AuditAction::ApiKeyCreated, &new).by(&viewer).with(difference(&blank, &new));
     let event = event.with([audit::Change::of("role", None, audit::recorded(&new, api_key::Column::Role))]);
     audit::commit(transaction, [event]).await?;
     Ok((new, secret))
@@ -76,14 +75,14 @@ pub async fn create(db: &Db, viewer: &Viewer, input: CreateApiKeyInput) -> Resul
 /// `Rejected` for an id that names no key the viewer may revoke.
 pub async fn revoke(db: &Db, viewer: &Viewer, id: &str) -> Result<api_key::Model, Error> {
     let id = Id::of_input("id", id)?;
-    let transaction = db.begin().await?;
-    let found = api_key::Entity::find_by_id(id).filter(viewer.sees_api_keys()).one(&transaction).await?;
-    let key = found.ok_or_else(|| Error::not_found("id", "API key"))?;
-    // Of two who revoke it at once, one does.
-    if api_key::Entity::delete_by_id(id).exec(&transaction).await?.rows_affected == 0 {
-        return Err(Error::not_found("id", "API key"));
-    }
-    audit::commit(transaction, [Entry::new(AuditAction::ApiKeyRevoked, &key).by(viewer)]).await?;
+    let unknown = || Error::not_found("id", "API key");
+    let of_viewer = |viewer: &Viewer| api_key::Entity::find_by_id(id).filter(viewer.sees_api_keys());
+    let found = of_viewer(viewer).one(db.read()).await?.ok_or_else(unknown)?;
+    let (transaction, viewer, _) = actor::begin_on(db, viewer, found.user_id).await?;
+    viewer.may(Action::UseApiKeys)?;
+    let key = of_viewer(&viewer).one(&transaction).await?.ok_or_else(unknown)?;
+    api_key::Entity::delete_by_id(id).exec(&transaction).await?;
+    audit::commit(transaction, [Entry::new(AuditAction::ApiKeyRevoked, &key).by(&viewer)]).await?;
     Ok(key)
 }
 

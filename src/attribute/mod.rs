@@ -10,6 +10,7 @@ use sea_orm::{
 };
 
 use crate::access::{Action, Viewer, of_license};
+use crate::actor::{self, Actor};
 use crate::audit::{self, Change, Entry, difference};
 use crate::db::Db;
 use crate::entity::attribute_definition::{self, DefineAttributeInput, MOST_DEFINITIONS, is_name};
@@ -41,7 +42,8 @@ pub async fn define(
 ) -> Result<attribute_definition::Model, Error> {
     viewer.may(Action::DefineAttributes)?;
     let license_id = viewer.signed_in()?.license_id;
-    let transaction = db.begin().await?;
+    let (transaction, viewer) = actor::begin(db, viewer).await?;
+    viewer.may(Action::DefineAttributes)?;
     take_turns(&transaction, license_id).await?;
     let old = find(&transaction, license_id, &input.name).await?;
     let mut form = if old.is_some() { Form::changing() } else { Form::creating() };
@@ -50,7 +52,7 @@ pub async fn define(
     new.lay_over(input, &mut form);
     let Some(old) = old else {
         form.finish()?;
-        return enter(transaction, viewer, &blank, new).await;
+        return enter(transaction, &viewer, &blank, new).await;
     };
     if new.kind != old.kind && values_of(&old).count(&transaction).await? > 0 {
         form.fault("kind", ErrorCode::NotAllowed, "The kind stays as it is while anybody has a value.");
@@ -60,7 +62,7 @@ pub async fn define(
         return Ok(old);
     }
     new.modified_at = now();
-    let event = Entry::new(AuditAction::AttributeChanged, &new).by(viewer).with(difference(&old, &new));
+    let event = Entry::new(AuditAction::AttributeChanged, &new).by(&viewer).with(difference(&old, &new));
     new.clone().into_active_model().reset_all().update(&transaction).await?;
     audit::commit(transaction, [event]).await?;
     Ok(new)
@@ -68,7 +70,7 @@ pub async fn define(
 
 async fn enter(
     transaction: DatabaseTransaction,
-    viewer: &Viewer,
+    actor: &Actor,
     blank: &attribute_definition::Model,
     new: attribute_definition::Model,
 ) -> Result<attribute_definition::Model, Error> {
@@ -77,7 +79,7 @@ async fn enter(
         let message = format!("A license defines at most {MOST_DEFINITIONS} attributes; remove one first.");
         return Err(Error::rejected("name", ErrorCode::NotAllowed, message));
     }
-    let event = made(blank, &new).by(viewer);
+    let event = made(blank, &new).by(actor);
     new.clone().into_active_model().reset_all().insert(&transaction).await?;
     audit::commit(transaction, [event]).await?;
     Ok(new)
@@ -87,6 +89,7 @@ async fn enter(
 ///
 /// # Errors
 /// Whatever the database says.
+#[expect(clippy::disallowed_methods, reason = "the command line has no actor")]
 pub async fn define_all(db: &Db, license_id: Id, new: Vec<attribute_definition::Model>) -> Result<(), Error> {
     let transaction = db.begin().await?;
     take_turns(&transaction, license_id).await?;
@@ -106,7 +109,8 @@ pub async fn define_all(db: &Db, license_id: Id, new: Vec<attribute_definition::
 /// `Rejected` for a name that the license does not define; `Forbidden`.
 pub async fn remove(db: &Db, viewer: &Viewer, name: &str) -> Result<attribute_definition::Model, Error> {
     viewer.may(Action::DefineAttributes)?;
-    let transaction = db.begin().await?;
+    let (transaction, viewer) = actor::begin(db, viewer).await?;
+    viewer.may(Action::DefineAttributes)?;
     let found = find(&transaction, viewer.signed_in()?.license_id, name).await?;
     let old = found.ok_or_else(|| Error::not_found("name", "attribute"))?;
     if transaction.get_database_backend() == DatabaseBackend::Postgres {
@@ -117,7 +121,7 @@ pub async fn remove(db: &Db, viewer: &Viewer, name: &str) -> Result<attribute_de
     attribute_definition::Entity::delete_by_id(old.id).exec(&transaction).await?;
     let changes =
         [Change::of("name", Some(old.name.clone().into()), None), Change::of("values", Some(values.into()), None)];
-    audit::commit(transaction, [Entry::new(AuditAction::AttributeRemoved, &old).by(viewer).with(changes)]).await?;
+    audit::commit(transaction, [Entry::new(AuditAction::AttributeRemoved, &old).by(&viewer).with(changes)]).await?;
     Ok(old)
 }
 

@@ -16,6 +16,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::access::{Means, Viewer};
+use crate::actor::Actor;
 use crate::entity::audit_event::{self, AuditAction, SubjectType};
 use crate::entity::{api_key, attribute_definition, group, institution, license, user};
 use crate::error::Error;
@@ -111,10 +112,10 @@ impl Entry {
         }
     }
 
-    /// The same, done by the viewer.
+    /// The same, done by the actor of a mutation.
     #[must_use]
-    pub fn by(self, viewer: &Viewer) -> Self {
-        let Viewer::SignedIn(viewer) = viewer else { return self };
+    pub fn by(self, actor: &Actor) -> Self {
+        let Viewer::SignedIn(viewer) = &**actor else { return self };
         let api_key_id = match viewer.means {
             Means::ApiKey(id, _) => Some(id),
             Means::Session(_) => None,

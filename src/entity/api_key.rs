@@ -8,7 +8,8 @@ use super::user::Role;
 use crate::scalar::Id;
 
 /// A key by which a program acts for the person who made it, with the rank of the key's role and never more than the
-/// person's own. It cannot sign in, nor change passwords or keys.
+/// person's own. It cannot sign in, sets no
+/// passwords, PINs or e-mail addresses, sends no invitations and makes no keys.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, SimpleObject)]
 #[sea_orm(table_name = "api_keys")]
 #[graphql(name = "ApiKey", complex)]

@@ -50,6 +50,8 @@ pub enum AuditAction {
     PinLocked,
     /// Sessions of a person were ended.
     SessionsEnded,
+    /// A device of a user was forgotten, which no longer signs in with a PIN.
+    DeviceForgotten,
     /// A person changed the own password.
     PasswordChanged,
     /// A person set or removed the own PIN.

@@ -2,8 +2,9 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::entity::prelude::*;
+use sea_orm::sea_query::Condition;
 
-use crate::scalar::Id;
+use crate::scalar::{Id, now};
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "devices")]
@@ -22,7 +23,26 @@ pub const MOST_DEVICES_OF_A_USER: u64 = 20;
 /// How long a device is remembered after its last use.
 pub const REMEMBERED: TimeDelta = TimeDelta::days(30);
 
+/// The devices that are still remembered.
+#[must_use]
+pub fn remembered() -> Condition {
+    Condition::all().add(Column::LastUsedAt.gt(now() - REMEMBERED))
+}
+
+impl Model {
+    /// When the device signed in first: its id is a UUIDv7, which tells.
+    #[must_use]
+    pub fn created_at(&self) -> DateTime<Utc> {
+        let (seconds, nanos) = self.id.0.get_timestamp().map(|timestamp| timestamp.to_unix()).unwrap_or_default();
+        let seconds = i64::try_from(seconds).unwrap_or_default();
+        DateTime::from_timestamp(seconds, nanos).unwrap_or(self.last_used_at)
+    }
+}
+
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
-pub enum Relation {}
+pub enum Relation {
+    #[sea_orm(belongs_to = "super::user::Entity", from = "Column::UserId", to = "super::user::Column::Id")]
+    User,
+}
 
 impl ActiveModelBehavior for ActiveModel {}

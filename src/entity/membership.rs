@@ -12,7 +12,7 @@ use crate::scalar::Id;
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum GroupRole {
-    /// Owns the group: chooses its owners, managers and members. Its last owner cannot be taken away.
+    /// Owns the group: chooses its owners, managers and members. When its last owner leaves, somebody else becomes one.
     Owner,
     /// Chooses the group's managers and members.
     Manager,
@@ -33,6 +33,9 @@ pub struct Model {
 
 /// How many groups one person may belong to.
 pub const MOST_GROUPS_OF_A_USER: u64 = 200;
+
+/// How many groups a user may own who does not administer groups.
+pub const MOST_GROUPS_OWNED_BY_A_USER: u64 = 50;
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {

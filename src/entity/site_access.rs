@@ -39,6 +39,18 @@ pub async fn is_granted(db: &impl ConnectionTrait, user_id: Id, institution_id: 
     Ok(Entity::find_by_id((user_id, institution_id)).one(db).await?.is_some())
 }
 
+/// Whether a person was given access to an institution that another was not given access to.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn holds_more(db: &impl ConnectionTrait, user_id: Id, than: Id) -> Result<bool, DbErr> {
+    let others = Entity::find().select_only().column(Column::InstitutionId).filter(Column::UserId.eq(than));
+    let more = Entity::find()
+        .filter(Column::UserId.eq(user_id))
+        .filter(Column::InstitutionId.not_in_subquery(others.into_query()));
+    Ok(more.one(db).await?.is_some())
+}
+
 /// The people who may access the data of at least one of some institutions: to whom it was granted, and who has access to
 /// every site of its license. A condition for rows of `users`, to which nothing needs to be joined.
 #[must_use]

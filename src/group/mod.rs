@@ -10,16 +10,17 @@ use sea_orm::{
 use serde_json::Value;
 
 use self::mutation::UpdateGroupInput;
-use crate::access::Viewer;
+use crate::access::{Action, Viewer};
+use crate::actor::{self, Actor, Both};
 use crate::audit::{self, Change as Changed, Entry, difference};
-use crate::credential::{lock_active, lock_both};
 use crate::db::Db;
 use crate::entity::audit_event::AuditAction;
 use crate::entity::group::GroupFields;
-use crate::entity::membership::{GroupRole, MOST_GROUPS_OF_A_USER};
+use crate::entity::membership::{GroupRole, MOST_GROUPS_OF_A_USER, MOST_GROUPS_OWNED_BY_A_USER};
 use crate::entity::{group, membership, user};
 use crate::error::{Error, ErrorCode};
 use crate::form::Form;
+use crate::ownership;
 use crate::payload::Updated;
 use crate::scalar::{Id, now};
 
@@ -34,14 +35,14 @@ pub async fn create(db: &Db, viewer: &Viewer, fields: GroupFields) -> Result<gro
     let mut new = blank.clone();
     new.lay_over(fields, &mut form);
     form.finish()?;
-    let transaction = db.begin().await?;
-    lock_active(&transaction, signed_in.user_id).await?;
-    check_room(&transaction, signed_in.user_id, "name").await?;
+    let (transaction, viewer, own) = actor::begin_on_oneself(db, viewer).await?;
+    viewer.may(Action::CreateGroup)?;
+    check_room(&transaction, own.id, "name").await?;
+    check_quota(&transaction, &viewer, own.id, "name").await?;
     new.clone().into_active_model().reset_all().insert(&transaction).await?;
-    let owner =
-        membership::Model { user_id: signed_in.user_id, group_id: new.id, role: GroupRole::Owner, joined_at: now() };
+    let owner = membership::Model { user_id: own.id, group_id: new.id, role: GroupRole::Owner, joined_at: now() };
     owner.into_active_model().reset_all().insert(&transaction).await?;
-    let event = Entry::new(AuditAction::GroupCreated, &new).by(viewer).with(difference(&blank, &new));
+    let event = Entry::new(AuditAction::GroupCreated, &new).by(&viewer).with(difference(&blank, &new));
     audit::commit(transaction, [event]).await?;
     Ok(new)
 }
@@ -52,8 +53,8 @@ pub async fn create(db: &Db, viewer: &Viewer, fields: GroupFields) -> Result<gro
 /// `Rejected` with every fault of the input; `Forbidden`.
 pub async fn update(db: &Db, viewer: &Viewer, input: UpdateGroupInput) -> Result<Updated<group::Model>, Error> {
     let UpdateGroupInput { id, expected_version, name, description, dry_run } = input;
-    let transaction = db.begin().await?;
-    let old = lock_to_change(&transaction, viewer, &id).await?;
+    let (transaction, viewer) = actor::begin(db, viewer).await?;
+    let old = lock_to_change(&transaction, &viewer, &id).await?;
     let mut form = Form::changing();
     let mut new = old.clone();
     new.lay_over(GroupFields { name, description }, &mut form);
@@ -67,7 +68,7 @@ pub async fn update(db: &Db, viewer: &Viewer, input: UpdateGroupInput) -> Result
     if new == old {
         return Ok(Updated::Done(old));
     }
-    let event = Entry::new(AuditAction::GroupUpdated, &new).by(viewer).with(difference(&old, &new));
+    let event = Entry::new(AuditAction::GroupUpdated, &new).by(&viewer).with(difference(&old, &new));
     new.modified_at = now();
     new.version = old.version + 1;
     new.clone().into_active_model().reset_all().update(&transaction).await?;
@@ -80,11 +81,11 @@ pub async fn update(db: &Db, viewer: &Viewer, input: UpdateGroupInput) -> Result
 /// # Errors
 /// `Rejected` for an id that names nothing; `Forbidden`.
 pub async fn delete(db: &Db, viewer: &Viewer, id: &str) -> Result<group::Model, Error> {
-    let transaction = db.begin().await?;
-    let old = lock_to_change(&transaction, viewer, id).await?;
+    let (transaction, viewer) = actor::begin(db, viewer).await?;
+    let old = lock_to_change(&transaction, &viewer, id).await?;
     group::Entity::delete_by_id(old.id).exec(&transaction).await?;
     let changes = difference(&old, &group::Model::blank(old.id, old.license_id));
-    audit::commit(transaction, [Entry::new(AuditAction::GroupDeleted, &old).by(viewer).with(changes)]).await?;
+    audit::commit(transaction, [Entry::new(AuditAction::GroupDeleted, &old).by(&viewer).with(changes)]).await?;
     Ok(old)
 }
 
@@ -110,7 +111,14 @@ pub async fn set_member(
     role: GroupRole,
 ) -> Result<group::Model, Error> {
     let change = Change::begin(db, viewer, group_id, user_id).await?;
-    viewer.may_change_members(change.own, change.current.as_ref().map(|membership| membership.role), Some(role))?;
+    change.actor.may_change_members(
+        change.own,
+        change.current.as_ref().map(|membership| membership.role),
+        Some(role),
+    )?;
+    if role == GroupRole::Owner && change.current.as_ref().is_none_or(|current| current.role != role) {
+        check_quota(&change.transaction, &change.actor, change.person.id, "userId").await?;
+    }
     match &change.current {
         Some(current) if current.role == role => return Ok(change.group),
         Some(current) => {
@@ -125,25 +133,28 @@ pub async fn set_member(
             new.into_active_model().reset_all().insert(&change.transaction).await?;
         }
     }
-    change.commit(viewer, AuditAction::GroupMemberSet, Some(role)).await
+    change.commit(AuditAction::GroupMemberSet, Some(role), None).await
 }
 
-/// Ends somebody's membership of a group; may be repeated.
+/// Ends somebody's membership of a group; may be repeated. When the last owner leaves, ownership passes on to another member.
 ///
 /// # Errors
-/// `Rejected` for ids that name nothing and for the last owner; `Forbidden`.
+/// `Rejected` for ids that name nothing, for the last owner, whom somebody else would remove, and for one who leaves a group
+/// without other members; `Forbidden`.
 pub async fn remove_member(db: &Db, viewer: &Viewer, group_id: &str, user_id: &str) -> Result<group::Model, Error> {
     let change = Change::begin(db, viewer, group_id, user_id).await?;
-    viewer.may_change_members(change.own, change.current.as_ref().map(|membership| membership.role), None)?;
+    let from = change.current.as_ref().map(|membership| membership.role);
+    change.actor.may_remove_member(change.own, change.person.id, from)?;
     let Some(current) = &change.current else { return Ok(change.group) };
-    change.keep_an_owner().await?;
+    let passed_on = change.pass_on_or_keep().await?;
     membership::Entity::delete_by_id((current.user_id, current.group_id)).exec(&change.transaction).await?;
-    change.commit(viewer, AuditAction::GroupMemberRemoved, None).await
+    change.commit(AuditAction::GroupMemberRemoved, None, passed_on).await
 }
 
 /// A change of who belongs to a group, under way: the rows of person and group are locked, so that changes of either take turns.
 struct Change {
     transaction: DatabaseTransaction,
+    actor: Actor,
     group: group::Model,
     person: user::Model,
     current: Option<membership::Model>,
@@ -159,21 +170,20 @@ impl Change {
             return Err(Error::internal("an id that is none passed the form"));
         };
 
-        let transaction = db.begin().await?;
         let group = ("groupId", "group", group_id);
-        let (person, group): (_, group::Model) =
-            lock_both(&transaction, viewer, user_id, group, viewer.sees_groups()).await?;
+        let Both { transaction, actor, user: person, other: group } =
+            actor::begin_on_both::<group::Model>(db, viewer, user_id, group, Viewer::sees_groups).await?;
         let current = membership::Entity::find_by_id((person.id, group.id)).one(&transaction).await?;
-        let own = membership::Entity::find_by_id((viewer.signed_in()?.user_id, group.id)).one(&transaction).await?;
-        Ok(Self { transaction, group, person, current, own: own.map(|membership| membership.role) })
+        let own = membership::Entity::find_by_id((actor.signed_in()?.user_id, group.id)).one(&transaction).await?;
+        Ok(Self { transaction, actor, group, person, current, own: own.map(|membership| membership.role) })
     }
 
-    /// Commits the change with its event; returns the group.
+    /// Commits the change with its event, after one of what it took before; returns the group.
     async fn commit(
         self,
-        viewer: &Viewer,
         action: AuditAction,
         role: Option<GroupRole>,
+        before: Option<Entry>,
     ) -> Result<group::Model, Error> {
         let person: Value = self.person.id.0.to_string().into();
         let old = self.current.map(|current| current.role);
@@ -182,21 +192,62 @@ impl Change {
             Changed::of("userId", old.map(|_| person.clone()), role.map(|_| person.clone())),
             Changed::of("role", old.map(text), role.map(text)),
         ];
-        audit::commit(self.transaction, [Entry::new(action, &self.group).by(viewer).with(changes)]).await?;
+        let event = Entry::new(action, &self.group).by(&self.actor).with(changes);
+        audit::commit(self.transaction, before.into_iter().chain([event])).await?;
         Ok(self.group)
+    }
+
+    /// Whether the group would lose its last owner.
+    async fn is_of_last_owner(&self) -> Result<bool, Error> {
+        if self.current.as_ref().is_none_or(|current| current.role != GroupRole::Owner) {
+            return Ok(false);
+        }
+        Ok(membership::other_owners(self.group.id, self.person.id).count(&self.transaction).await? == 0)
+    }
+
+    /// Lets the last owner leave by passing ownership on, and refuses to take the last owner away otherwise; the event of it.
+    async fn pass_on_or_keep(&self) -> Result<Option<Entry>, Error> {
+        if self.actor.signed_in()?.user_id != self.person.id {
+            self.keep_an_owner().await?;
+            return Ok(None);
+        }
+        if !self.is_of_last_owner().await? {
+            return Ok(None);
+        }
+        let passed_on =
+            ownership::pass_on_to_member(&self.transaction, &self.actor, &self.group, self.person.id).await?;
+        if passed_on.is_none() {
+            let message = "Nobody else belongs to the group; delete it instead.";
+            return Err(Error::rejected("userId", ErrorCode::NotAllowed, message));
+        }
+        Ok(passed_on)
     }
 
     /// Refuses to take the last owner away; a group always has one.
     async fn keep_an_owner(&self) -> Result<(), Error> {
-        if self.current.as_ref().is_none_or(|current| current.role != GroupRole::Owner) {
-            return Ok(());
-        }
-        if membership::other_owners(self.group.id, self.person.id).count(&self.transaction).await? > 0 {
+        if !self.is_of_last_owner().await? {
             return Ok(());
         }
         let message = format!("{} is the group's last owner; make somebody else an owner first.", self.person.name());
         Err(Error::rejected("userId", ErrorCode::NotAllowed, message))
     }
+}
+
+/// Refuses one group too many to own, unless the actor administers groups.
+async fn check_quota(transaction: &DatabaseTransaction, actor: &Actor, user_id: Id, field: &str) -> Result<(), Error> {
+    if actor.administers_groups() {
+        return Ok(());
+    }
+    let owned = membership::Entity::find()
+        .filter(membership::Column::UserId.eq(user_id))
+        .filter(membership::Column::Role.eq(GroupRole::Owner));
+    if owned.count(transaction).await? < MOST_GROUPS_OWNED_BY_A_USER {
+        return Ok(());
+    }
+    let message = format!(
+        "A user owns at most {MOST_GROUPS_OWNED_BY_A_USER} groups; delete one, pass one on, or ask an administrator."
+    );
+    Err(Error::rejected(field, ErrorCode::NotAllowed, message))
 }
 
 async fn check_room(transaction: &DatabaseTransaction, user_id: Id, field: &str) -> Result<(), Error> {

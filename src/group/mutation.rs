@@ -82,7 +82,8 @@ pub struct GroupMutation;
 
 #[Object]
 impl GroupMutation {
-    /// Makes a group; whoever makes it becomes its owner. Open to everybody who is signed in.
+    /// Makes a group; whoever makes it becomes its owner. Open to everybody who is signed in; a user owns at most 50 groups
+    /// unless they administer groups.
     async fn create_group(
         &self,
         ctx: &Context<'_>,
@@ -133,7 +134,7 @@ impl GroupMutation {
     }
 
     /// Makes somebody a member of a group, or changes what he is in it; may be repeated. The group's managers and owners
-    /// and administrators may; only its owners and administrators choose owners.
+    /// and administrators may; only its owners, of its members, and administrators choose owners.
     async fn set_group_member(
         &self,
         ctx: &Context<'_>,
@@ -149,7 +150,9 @@ impl GroupMutation {
         .await
     }
 
-    /// Ends somebody's membership of a group; may be repeated. The group's managers and owners and administrators may.
+    /// Ends somebody's membership of a group; may be repeated. The group's managers and owners and administrators may, and
+    /// everybody may leave: when the last owner does, a manager becomes the owner, else an administrator among the members,
+    /// else the longest member.
     async fn remove_group_member(
         &self,
         ctx: &Context<'_>,

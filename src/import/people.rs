@@ -64,6 +64,7 @@ pub(super) struct Known {
 }
 
 impl Importer<'_> {
+    #[expect(clippy::disallowed_methods, reason = "the command line has no actor")]
     pub(super) async fn take_people(&mut self, records: Vec<(u64, UserRecord)>) -> Result<(), Error> {
         if records.is_empty() {
             return Ok(());
@@ -72,13 +73,14 @@ impl Importer<'_> {
             records.into_iter().map(|(number, record)| (number, self.draft(&record), record)).collect();
         // What is held against the database is written in the same transaction, so that nobody changes it in between.
         let transaction = if self.write { Some(self.db.begin().await?) } else { None };
-        let definitions = match &transaction {
+        // People are locked before definitions, as everywhere.
+        let mut known = match &transaction {
+            Some(transaction) => self.known(transaction, &records).await?,
+            None => self.known(self.db.read(), &records).await?,
+        };
+        known.definitions = match &transaction {
             Some(transaction) => profile::hold_all(transaction, self.license_id).await?,
             None => profile::definitions(self.db.read(), self.license_id).await?,
-        };
-        let known = match &transaction {
-            Some(transaction) => self.known(transaction, &records, definitions).await?,
-            None => self.known(self.db.read(), &records, definitions).await?,
         };
         let mut people = Vec::with_capacity(records.len());
         for (number, draft, record) in records {
@@ -104,7 +106,6 @@ impl Importer<'_> {
         &self,
         db: &impl ConnectionTrait,
         records: &[(u64, user::Model, UserRecord)],
-        definitions: Definitions,
     ) -> Result<Known, Error> {
         let drafts = || records.iter().map(|(_, draft, _)| draft);
         let ids = records.iter().filter_map(|(_, _, record)| record.id);
@@ -119,7 +120,7 @@ impl Importer<'_> {
             Condition::all().add(user::Column::UsernameKey.is_in(usernames)),
         ];
         let keys = drafts().flat_map(|draft| [&draft.username_key, &draft.email_key]).flatten().cloned().collect();
-        let mut known = Known { definitions, ..Known::default() };
+        let mut known = Known::default();
         // One statement for each key, so that each is found by its index.
         for condition in conditions {
             let people = user::Entity::find().filter(condition).order_by_asc(user::Column::Id).lock_exclusive();

@@ -82,6 +82,7 @@ impl Importer<'_> {
     }
 
     /// Writes a row that is new, to be recorded as what differs from a blank one, or has changed.
+    #[expect(clippy::disallowed_methods, reason = "the command line has no actor")]
     async fn put<M, A>(
         &mut self,
         (created, updated): (AuditAction, AuditAction),

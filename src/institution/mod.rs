@@ -10,6 +10,7 @@ use sea_orm::{
 
 use self::mutation::UpdateInstitutionInput;
 use crate::access::{Action, Viewer, of_license};
+use crate::actor::{self, Actor};
 use crate::audit::{self, Entry, difference};
 use crate::db::Db;
 use crate::entity::audit_event::AuditAction;
@@ -41,9 +42,10 @@ pub async fn create(
         form.fault("externalId", ErrorCode::Taken, TAKEN);
     }
     form.finish()?;
-    let transaction = db.begin().await?;
+    let (transaction, viewer) = actor::begin(db, viewer).await?;
+    viewer.may(Action::CreateInstitution)?;
     new.clone().into_active_model().reset_all().insert(&transaction).await.map_err(explain)?;
-    let event = Entry::new(AuditAction::InstitutionCreated, &new).by(viewer).with(difference(&blank, &new));
+    let event = Entry::new(AuditAction::InstitutionCreated, &new).by(&viewer).with(difference(&blank, &new));
     audit::commit(transaction, [event]).await?;
     Ok(new)
 }
@@ -58,8 +60,8 @@ pub async fn update(
     input: UpdateInstitutionInput,
 ) -> Result<Updated<institution::Model>, Error> {
     let UpdateInstitutionInput { id, expected_version, name, kind, country, fields, dry_run } = input;
-    let transaction = db.begin().await?;
-    let old = lock_to_change(&transaction, viewer, &id).await?;
+    let (transaction, viewer) = actor::begin(db, viewer).await?;
+    let old = lock_to_change(&transaction, &viewer, &id).await?;
     let mut form = Form::changing();
     let mut new = old.clone();
     new.lay_over(InstitutionCore { name, kind, country }, fields, &mut form);
@@ -76,7 +78,7 @@ pub async fn update(
     if new == old {
         return Ok(Updated::Done(old));
     }
-    let event = Entry::new(AuditAction::InstitutionUpdated, &new).by(viewer).with(difference(&old, &new));
+    let event = Entry::new(AuditAction::InstitutionUpdated, &new).by(&viewer).with(difference(&old, &new));
     new.modified_at = now();
     new.version = old.version + 1;
     new.clone().into_active_model().reset_all().update(&transaction).await.map_err(explain)?;
@@ -89,8 +91,8 @@ pub async fn update(
 /// # Errors
 /// `Rejected` for an id that names nothing, and while people belong to it; `Forbidden`.
 pub async fn delete(db: &Db, viewer: &Viewer, id: &str) -> Result<institution::Model, Error> {
-    let transaction = db.begin().await?;
-    let old = lock_to_change(&transaction, viewer, id).await?;
+    let (transaction, viewer) = actor::begin(db, viewer).await?;
+    let old = lock_to_change(&transaction, &viewer, id).await?;
     // Whoever puts somebody into it holds its row, so that nobody comes in after they are counted.
     let people = user::Entity::find().filter(user::Column::InstitutionId.eq(old.id)).count(&transaction).await?;
     if people > 0 {
@@ -100,14 +102,14 @@ pub async fn delete(db: &Db, viewer: &Viewer, id: &str) -> Result<institution::M
     }
     institution::Entity::delete_by_id(old.id).exec(&transaction).await?;
     let changes = difference(&old, &institution::Model::blank(old.id, old.license_id));
-    audit::commit(transaction, [Entry::new(AuditAction::InstitutionDeleted, &old).by(viewer).with(changes)]).await?;
+    audit::commit(transaction, [Entry::new(AuditAction::InstitutionDeleted, &old).by(&viewer).with(changes)]).await?;
     Ok(old)
 }
 
 /// Locks and reads the row of an institution that the viewer may change. Under the lock nobody changes who has access to it.
 async fn lock_to_change(
     transaction: &DatabaseTransaction,
-    viewer: &Viewer,
+    viewer: &Actor,
     id: &str,
 ) -> Result<institution::Model, Error> {
     let id = Id::of_input("id", id)?;

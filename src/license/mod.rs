@@ -43,6 +43,7 @@ pub struct Extended {
 ///
 /// # Errors
 /// `Rejected` with every fault of the terms.
+#[expect(clippy::disallowed_methods, reason = "the command line has no actor")]
 pub async fn enter(db: &Db, terms: Terms) -> Result<license::Model, Error> {
     let Terms { number, holder, kind, starts_on, expires_on } = terms;
     let starts_on = starts_on.unwrap_or_else(Date::today);
@@ -82,6 +83,7 @@ pub async fn enter(db: &Db, terms: Terms) -> Result<license::Model, Error> {
 ///
 /// # Errors
 /// `BadInput` where the number is unknown; `Rejected` for a day before the first.
+#[expect(clippy::disallowed_methods, reason = "the command line has no actor")]
 pub async fn extend(db: &Db, number: &str, expires_on: Option<Date>) -> Result<Extended, Error> {
     let transaction = db.begin().await?;
     let of_number = license::Entity::find().filter(license::Column::Number.eq(number.trim()));
@@ -139,6 +141,7 @@ fn unknown(number: &str) -> Error {
 ///
 /// # Errors
 /// Whatever the database says, such as that the number is taken.
+#[expect(clippy::disallowed_methods, reason = "the command line has no actor")]
 pub async fn create(db: &Db, id: Id, number: &str, holder: &str) -> Result<license::Model, Error> {
     let new = license::Model {
         id,

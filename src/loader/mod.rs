@@ -20,7 +20,7 @@ pub use self::group::{Member, MemberCountOfGroup, MembersOfGroup};
 pub use self::institution::{UserCountOfInstitution, UsersOfInstitution};
 pub use self::node::{ApiKeyById, AuditEventById, GroupById, InstitutionById, LicenseById, SessionById, UserById};
 pub use self::site::{SiteCount, Sites};
-pub use self::user::{AttributesOfUser, Belonging, GroupsOfUser, InvitationOfUser, SessionsOfUser};
+pub use self::user::{AttributesOfUser, Belonging, DevicesOfUser, GroupsOfUser, InvitationOfUser, SessionsOfUser};
 use crate::access::Asking;
 use crate::columns::{Named, Shown};
 use crate::db::Db;

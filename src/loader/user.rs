@@ -16,7 +16,7 @@ use crate::columns::Shown;
 use crate::entity::attribute_definition::{self, AttributeKind};
 use crate::entity::attribute_value::{self, Attribute};
 use crate::entity::membership::{self, GroupRole};
-use crate::entity::{group, invitation, session};
+use crate::entity::{device, group, invitation, session};
 use crate::error::Error;
 use crate::scalar::Id;
 use crate::sql::{held_against, one_of};
@@ -28,6 +28,10 @@ pub struct GroupsOfUser(pub Id);
 /// The sessions of a person that have not ended, newest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SessionsOfUser(pub Id);
+
+/// The remembered devices of a user, last used first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct DevicesOfUser(pub Id);
 
 /// How the mail stands by which a person is to take the account into use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -106,6 +110,30 @@ impl Loader<SessionsOfUser> for Links {
             sessions.entry(SessionsOfUser(row.user_id)).or_default().push(row);
         }
         Ok(sessions)
+    }
+}
+
+impl Loader<DevicesOfUser> for Links {
+    type Value = Vec<device::Model>;
+    type Error = Error;
+
+    async fn load(&self, keys: &[DevicesOfUser]) -> Result<HashMap<DevicesOfUser, Vec<device::Model>>, Error> {
+        let db = self.db.read();
+        let of_users = one_of(db.get_database_backend(), device::Column::UserId, keys.iter().map(|key| key.0));
+        let rows = device::Entity::find()
+            .join(JoinType::InnerJoin, device::Relation::User.def())
+            .filter(of_users)
+            .filter(held_against(self.asking.viewer().sees_sessions_of()))
+            .filter(device::remembered())
+            .order_by_desc(device::Column::LastUsedAt)
+            .order_by_desc(device::Column::Id)
+            .all(db)
+            .await?;
+        let mut devices: HashMap<DevicesOfUser, Vec<device::Model>> = HashMap::new();
+        for row in rows {
+            devices.entry(DevicesOfUser(row.user_id)).or_default().push(row);
+        }
+        Ok(devices)
     }
 }
 

@@ -198,6 +198,7 @@ impl Postman {
     }
 
     /// Begins to note what became of a mail. The person goes first, as for who erases him.
+    #[expect(clippy::disallowed_methods, reason = "the mail worker has no actor")]
     async fn begin_for(&self, mail: &mail::Model) -> Result<DatabaseTransaction, Error> {
         let transaction = self.db.begin().await?;
         if let Some(user_id) = mail.user_id {

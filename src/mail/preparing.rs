@@ -1,6 +1,6 @@
 //! What is found out about a mail when it is its turn: whom it is for, and whether it is still of use.
 
-use sea_orm::sea_query::Expr;
+use sea_orm::sea_query::{Condition, Expr};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, JoinType, QueryFilter, QuerySelect, RelationTrait,
 };
@@ -12,7 +12,7 @@ use crate::db::Db;
 use crate::entity::audit_event::AuditAction;
 use crate::entity::link::Purpose;
 use crate::entity::mail::{self, Kind};
-use crate::entity::{attribute_definition, attribute_value, invitation, license, link, registration, user};
+use crate::entity::{attribute_definition, attribute_value, credential, invitation, license, link, registration, user};
 use crate::error::Error;
 use crate::key::Key;
 use crate::language::Language;
@@ -79,6 +79,7 @@ impl Preparing<'_> {
 
     /// A link lives from when it is sent, however long that took; false where it is dead. It takes turns with whatever
     /// kills it.
+    #[expect(clippy::disallowed_methods, reason = "the mail worker has no actor")]
     async fn renew(&self, mail: &mail::Model, purpose: Purpose, token: &str) -> Result<bool, Error> {
         let Some(user_id) = mail.user_id else { return Ok(false) };
         let transaction = self.db.begin().await?;
@@ -123,6 +124,7 @@ impl Preparing<'_> {
 
     /// Finds whose lost password it is, and makes the link. From then on the mail is that person's, and goes to the address
     /// that is stored.
+    #[expect(clippy::disallowed_methods, reason = "the mail worker has no actor")]
     async fn find_owner(&self, mail: mail::Model) -> Result<Option<mail::Model>, Error> {
         if mail.user_id.is_some() {
             return Ok(Some(mail));
@@ -141,11 +143,15 @@ impl Preparing<'_> {
     }
 
     async fn active_owner(&self, address: &str) -> Result<Option<Id>, Error> {
+        // A password that was never set is not lost: the first one is chosen by an invitation.
+        let has_password = credential::Column::UserId.is_not_null();
         let found = user::Entity::find()
             .select_only()
             .column(user::Column::Id)
             .join(JoinType::InnerJoin, user::Relation::License.def())
+            .join_rev(JoinType::LeftJoin, credential::Relation::User.def())
             .filter(user::Column::EmailKey.eq(text::canonical_email(address)))
+            .filter(Condition::any().add(user::Column::HasActivated.eq(true)).add(has_password))
             .filter(active_in_valid_license())
             .into_tuple()
             .one(self.db.read())

@@ -3,7 +3,7 @@
 use sea_orm::{ActiveModelTrait, IntoActiveModel, SqlErr};
 
 use super::refusal::expired;
-use super::secret::{find, lock_proven};
+use super::secret::{begin_proven, find};
 use super::sign_in::Gate;
 use crate::access::{Action, Viewer};
 use crate::audit::{self, Entry, difference};
@@ -41,17 +41,17 @@ pub async fn request(gate: &Gate<'_>, viewer: &Viewer, new_email: &str, password
         return Ok(());
     }
 
-    let transaction = gate.db.begin().await?;
-    let person = lock_proven(&transaction, user_id, &verified, "currentPassword").await?;
+    let (transaction, viewer, person) = begin_proven(gate.db, viewer, &verified, "currentPassword").await?;
     let desk = Desk { key: gate.hasher.key(), language: gate.client.language };
     desk.ask_to_confirm(&transaction, &person, new_email).await?;
-    audit::commit(transaction, [Entry::new(AuditAction::EmailChangeRequested, &person).by(viewer)]).await
+    audit::commit(transaction, [Entry::new(AuditAction::EmailChangeRequested, &person).by(&viewer)]).await
 }
 
 /// Lets the address of a link take the place of the person's present one, which is told. The link works once.
 ///
 /// # Errors
 /// `Rejected` for a link that is not, or no longer, of any use, and for an address that somebody else has by now.
+#[expect(clippy::disallowed_methods, reason = "a link lets in whoever has it")]
 pub async fn confirm(db: &Db, client: &Client, token: &str) -> Result<user::Model, Error> {
     let found = link::find(db, Purpose::EmailChange, token).await?.ok_or_else(expired)?;
     let new_email = found.new_email.ok_or_else(|| Error::internal("a link without its new address"))?;

@@ -20,6 +20,7 @@ use sea_orm::{
 
 pub use self::opening::open;
 use crate::access::{Action, Means, Person, SignedIn, Viewer, active_in_valid_license};
+use crate::actor;
 use crate::audit::{self, Change, Entry};
 use crate::context::Lifetime;
 use crate::credential;
@@ -27,7 +28,7 @@ use crate::db::Db;
 use crate::entity::audit_event::AuditAction;
 use crate::entity::session::MOST_SESSIONS_OF_A_USER;
 use crate::entity::user::Role;
-use crate::entity::{api_key, session, user};
+use crate::entity::{api_key, device, session, user};
 use crate::error::{Error, ErrorCode};
 use crate::form::Form;
 use crate::scalar::{Id, now};
@@ -167,13 +168,10 @@ async fn end_oldest(db: &impl ConnectionTrait, lifetime: Lifetime, user_id: Id) 
 /// # Errors
 /// Whatever the database says.
 pub async fn end(db: &Db, viewer: &Viewer) -> Result<(), Error> {
-    let signed_in = viewer.signed_in()?;
-    let (Some(session_id), user_id) = (signed_in.session_id(), signed_in.user_id) else { return Ok(()) };
-    let transaction = db.begin().await?;
-    let ended = session::Entity::delete_by_id(session_id).exec(&transaction).await?.rows_affected;
-    let person = user::Entity::find_by_id(user_id).one(&transaction).await?;
-    let event = person.filter(|_| ended > 0).map(|person| Entry::new(AuditAction::SignedOut, &person).by(viewer));
-    audit::commit(transaction, event).await
+    let Some(session_id) = viewer.signed_in()?.session_id() else { return Ok(()) };
+    let (transaction, viewer, person) = actor::begin_on_oneself(db, viewer).await?;
+    session::Entity::delete_by_id(session_id).exec(&transaction).await?;
+    audit::commit(transaction, [Entry::new(AuditAction::SignedOut, &person).by(&viewer)]).await
 }
 
 /// Which sessions of whom are to end.
@@ -186,11 +184,18 @@ pub struct Ending {
     pub include_current: bool,
 }
 
-/// Ends sessions of the viewer or, for administrators, of somebody else; returns how many.
+/// How much ended.
+pub struct Ended {
+    pub sessions: i32,
+    pub devices: i32,
+}
+
+/// Ends sessions of the viewer or, for administrators, of somebody else, and forgets the devices on which they may go on by
+/// PIN; nothing is forgotten where none of the named sessions was there.
 ///
 /// # Errors
 /// `Rejected` for an unknown person; `Forbidden`.
-pub async fn end_sessions(db: &Db, viewer: &Viewer, ending: Ending) -> Result<i32, Error> {
+pub async fn end_sessions(db: &Db, viewer: &Viewer, ending: Ending) -> Result<Ended, Error> {
     let signed_in = viewer.signed_in()?;
     let mut form = Form::changing();
     let user_id = match &ending.user_id {
@@ -202,16 +207,35 @@ pub async fn end_sessions(db: &Db, viewer: &Viewer, ending: Ending) -> Result<i3
     }
     form.finish()?;
     let user_id = user_id.unwrap_or(signed_in.user_id);
-    let transaction = db.begin().await?;
-    let person = credential::lock_seen(&transaction, viewer, "userId", user_id).await?;
+    let (transaction, viewer, person) = actor::begin_on_known(db, viewer, "userId", user_id).await?;
     viewer.may_to(Action::EndSessions, &person)?;
     let spared = signed_in.session_id().filter(|_| !ending.include_current);
     let ended = credential::end_sessions(&transaction, user_id, ending.sessions.as_deref(), spared).await?;
-    let event = Entry::new(AuditAction::SessionsEnded, &person).by(viewer).with([Change::of(
-        "sessions",
-        None,
-        Some(ended.into()),
-    )]);
-    audit::commit(transaction, (ended > 0).then_some(event)).await?;
-    Ok(ended)
+    let is_idle = ending.sessions.is_some() && ended == 0;
+    let devices = if is_idle { 0 } else { credential::forget_devices(&transaction, &[user_id]).await? };
+    let changes = [("sessions", ended), ("devices", devices)].map(|(what, n)| Change::of(what, None, Some(n.into())));
+    let event = Entry::new(AuditAction::SessionsEnded, &person).by(&viewer).with(changes);
+    audit::commit(transaction, (ended > 0 || devices > 0).then_some(event)).await?;
+    Ok(Ended { sessions: ended, devices })
+}
+
+/// Forgets a device of the viewer or, for administrators, of somebody else.
+///
+/// # Errors
+/// `Rejected` for an id that names no device of somebody whom the viewer sees; `Forbidden`.
+pub async fn forget_device(db: &Db, viewer: &Viewer, id: &str) -> Result<(), Error> {
+    let id = Id::of_input("id", id)?;
+    let unknown = || Error::not_found("id", "device");
+    let seen = |viewer: &Viewer| {
+        let of_user = device::Entity::find_by_id(id).join(JoinType::InnerJoin, device::Relation::User.def());
+        of_user.filter(viewer.sees_sessions_of())
+    };
+    let found = seen(viewer).one(db.read()).await?.ok_or_else(unknown)?;
+    let (transaction, viewer, person) = actor::begin_on(db, viewer, found.user_id).await?;
+    let person = person.ok_or_else(unknown)?;
+    viewer.may_to(Action::EndSessions, &person)?;
+    if device::Entity::delete_by_id(id).exec(&transaction).await?.rows_affected == 0 {
+        return Err(unknown());
+    }
+    audit::commit(transaction, [Entry::new(AuditAction::DeviceForgotten, &person).by(&viewer)]).await
 }

@@ -1,17 +1,17 @@
-//! login, activateAccount, logout, endSessions, changePassword, setPin, unlockUser.
+//! login, activateAccount, logout, endSessions, forgetDevice, changePassword, setPin, unlockUser.
 
 use async_graphql::{Context, ID, InputObject, Object};
 use chrono::{DateTime, Utc};
 
 use super::opening::Opened;
 use super::sign_in::Gate;
-use super::{Ending, activation, secret};
+use super::{Ended, Ending, activation, secret};
 use crate::access::{Means, SignedIn};
 use crate::context::{Answer, ContextExt, answer};
 use crate::entity::user;
 use crate::error::{Error, ErrorCode};
 use crate::form::Form;
-use crate::payload::{UserPayload, payload};
+use crate::payload::{ReceiptPayload, UserPayload, payload};
 use crate::scalar::{Id, Url};
 
 /// Who signs in, and by what: a password, or a PIN on a device that has signed in by password before.
@@ -39,6 +39,13 @@ pub struct EndSessionsInput {
     pub include_current: bool,
 }
 
+/// The device to forget.
+#[derive(InputObject)]
+pub struct ForgetDeviceInput {
+    /// The device's id.
+    pub id: ID,
+}
+
 /// One's own new password.
 #[derive(InputObject)]
 pub struct ChangePasswordInput {
@@ -46,6 +53,9 @@ pub struct ChangePasswordInput {
     pub current_password: String,
     /// The password as it is to be: at least 12 characters where nothing else is set, at most 128, hard to guess.
     pub new_password: String,
+    /// Whether the viewer's API keys are revoked too. Defaults to `false`.
+    #[graphql(default = false)]
+    pub revoke_api_keys: bool,
 }
 
 /// A link, and the password to be set by it.
@@ -98,6 +108,8 @@ payload! {
     EndSessionsPayload {
         /// How many ended.
         sessions_ended: i32,
+        /// The number of devices that were forgotten.
+        devices_forgotten: i32,
     }
 }
 
@@ -153,7 +165,8 @@ impl SessionMutation {
         .await
     }
 
-    /// Ends sessions, on every device or on some: one's own, or for administrators those of people up to their rank.
+    /// Ends sessions, on every device or on some: one's own, or for administrators those of people up to their rank. The
+    /// user's devices are forgotten as well: none of them signs in with a PIN until it has signed in with the password.
     async fn end_sessions(
         &self,
         ctx: &Context<'_>,
@@ -163,23 +176,43 @@ impl SessionMutation {
             let EndSessionsInput { user_id, session_ids, include_current } = input;
             let ending = Ending { user_id: user_id.map(|id| id.0), sessions: session_ids, include_current };
             EndSessionsPayload::of(super::end_sessions(ctx.db()?, ctx.viewer()?, ending).await, |ended| {
-                EndSessionsPayload::done(format!("Sessions ended: {ended}."), ended)
+                let Ended { sessions, devices } = ended;
+                let message = format!("Sessions ended: {sessions}. Devices forgotten: {devices}.");
+                EndSessionsPayload::done(message, sessions, devices)
+            })
+        })
+        .await
+    }
+
+    /// Forgets a device of the viewer or, for administrators, of a user up to their rank: it no longer signs in with a PIN
+    /// until it has signed in with the password. Its sessions go on.
+    async fn forget_device(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The device.")] input: ForgetDeviceInput,
+    ) -> Answer<ReceiptPayload> {
+        answer(ctx, async {
+            ReceiptPayload::of(super::forget_device(ctx.db()?, ctx.viewer()?, &input.id).await, |()| {
+                ReceiptPayload::done("The device was forgotten.")
             })
         })
         .await
     }
 
     /// Changes one's own password. Every other session ends, and no device signs in by PIN until it has seen the new
-    /// password. Open to everybody who is signed in.
+    /// password. API keys go on unless `revokeApiKeys` is set. Open to everybody who is signed in.
     async fn change_password(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The present password and the new one.")] input: ChangePasswordInput,
     ) -> Answer<UserPayload> {
         answer(ctx, async {
-            let ChangePasswordInput { current_password, new_password } = input;
-            let outcome = secret::change_password(&gate(ctx)?, ctx.viewer()?, current_password, new_password).await;
-            UserPayload::of(outcome, |user| UserPayload::done("Your password was changed.", Some(user)))
+            let ChangePasswordInput { current_password: current, new_password: new, revoke_api_keys } = input;
+            let outcome = secret::change_password(&gate(ctx)?, ctx.viewer()?, current, new, revoke_api_keys).await;
+            UserPayload::of(outcome, |(user, keys)| {
+                let keys = if revoke_api_keys { format!(" API keys revoked: {keys}.") } else { String::new() };
+                UserPayload::done(format!("Your password was changed.{keys}"), Some(user))
+            })
         })
         .await
     }

@@ -1,10 +1,10 @@
-//! Sessions as the API shows them: everything but the token's hash.
+//! Sessions and devices as the API shows them: everything but the token's hash.
 
 use async_graphql::{Context, Object};
 use chrono::{DateTime, Utc};
 
 use crate::context::ContextExt;
-use crate::entity::session;
+use crate::entity::{device, session};
 use crate::scalar::Id;
 
 /// A sign-in that lasts until it is ended, or unused for too long.
@@ -43,5 +43,25 @@ impl session::Model {
     /// Whether this is the session that asks.
     async fn is_current(&self, ctx: &Context<'_>) -> async_graphql::Result<bool> {
         Ok(ctx.viewer()?.signed_in()?.session_id() == Some(self.id))
+    }
+}
+
+/// A device that has signed in with a password, and may sign in with a PIN.
+#[Object(name = "Device")]
+impl device::Model {
+    /// The device's id, a UUID. It is not a token.
+    pub async fn id(&self) -> Id {
+        self.id
+    }
+
+    /// When the device first signed in.
+    #[graphql(name = "createdAt")]
+    async fn first_used_at(&self) -> DateTime<Utc> {
+        self.created_at()
+    }
+
+    /// When the device last signed in. It is forgotten 30 days later.
+    async fn last_used_at(&self) -> DateTime<Utc> {
+        self.last_used_at
     }
 }

@@ -4,9 +4,10 @@ use sea_orm::{ActiveModelTrait, DatabaseTransaction, EntityTrait, IntoActiveMode
 
 use super::sign_in::Gate;
 use crate::access::{Action, Viewer};
+use crate::actor::{self, Actor};
 use crate::attempt::{self, Counter};
 use crate::audit::{self, Change, Entry, difference};
-use crate::credential::{lock_active, lock_seen, set_password, set_pin};
+use crate::credential::{revoke_api_keys, set_password, set_pin};
 use crate::db::Db;
 use crate::entity::audit_event::AuditAction;
 use crate::entity::mail::Kind;
@@ -17,7 +18,8 @@ use crate::form::{Form, rule};
 use crate::mail;
 use crate::scalar::{Id, now};
 
-/// Changes the viewer's own password, who must know the present one. Every other session ends.
+/// Changes the viewer's own password, who must know the present one. Every other session ends, and the viewer's API keys
+/// where that is asked for; returns how many.
 ///
 /// # Errors
 /// `Rejected` for a wrong or a weak password; `RateLimited`.
@@ -26,7 +28,8 @@ pub async fn change_password(
     viewer: &Viewer,
     current: String,
     new: String,
-) -> Result<user::Model, Error> {
+    revokes_api_keys: bool,
+) -> Result<(user::Model, usize), Error> {
     viewer.may(Action::UseOwnAccount)?;
     let signed_in = viewer.signed_in()?;
     let person = find(gate.db.read(), signed_in.user_id).await?;
@@ -36,15 +39,16 @@ pub async fn change_password(
     let verified = gate.prove(&person, current, "currentPassword").await?;
     let password_hash = gate.hasher.hash(new).await?;
 
-    let transaction = gate.db.begin().await?;
-    let old = lock_proven(&transaction, person.id, &verified, "currentPassword").await?;
+    let (transaction, viewer, old) = begin_proven(gate.db, viewer, &verified, "currentPassword").await?;
     set_password(&transaction, old.id, Some(password_hash), signed_in.session_id()).await?;
     mail::tell(&transaction, &old, Kind::PasswordChanged, gate.client.language).await?;
     let new = user::Model { modified_at: now(), version: old.version + 1, ..old };
     new.clone().into_active_model().reset_all().update(&transaction).await?;
-    let event = Entry::new(AuditAction::PasswordChanged, &new).by(viewer).with([Change::of_secret("password")]);
-    audit::commit(transaction, [event]).await?;
-    Ok(new)
+    let event = Entry::new(AuditAction::PasswordChanged, &new).by(&viewer).with([Change::of_secret("password")]);
+    let keys = if revokes_api_keys { revoke_api_keys(&transaction, new.id).await? } else { Vec::new() };
+    let revoked = keys.iter().map(|key| Entry::new(AuditAction::ApiKeyRevoked, key).by(&viewer));
+    audit::commit(transaction, [event].into_iter().chain(revoked)).await?;
+    Ok((new, keys.len()))
 }
 
 /// Sets the viewer's own PIN; none removes it.
@@ -63,9 +67,8 @@ pub async fn change_pin(gate: &Gate<'_>, viewer: &Viewer, pin: Option<String>) -
         Some(pin) => Some(gate.hasher.hash(pin).await?),
         None => None,
     };
-    let transaction = gate.db.begin().await?;
-    let user_id = viewer.signed_in()?.user_id;
-    let old = lock_active(&transaction, user_id).await?;
+    let (transaction, viewer, old) = actor::begin_on_oneself(gate.db, viewer).await?;
+    let user_id = old.id;
     let has_pin = pin_hash.is_some();
     let current = pin::Entity::find_by_id(user_id).one(&transaction).await?;
     if current.is_some_and(|current| current.wrong >= MOST_WRONG_PINS) {
@@ -78,7 +81,7 @@ pub async fn change_pin(gate: &Gate<'_>, viewer: &Viewer, pin: Option<String>) -
     mail::tell(&transaction, &old, Kind::PinChanged, gate.client.language).await?;
     let new = user::Model { has_pin, modified_at: now(), version: old.version + 1, ..old.clone() };
     new.clone().into_active_model().reset_all().update(&transaction).await?;
-    let event = Entry::new(AuditAction::PinChanged, &new).by(viewer);
+    let event = Entry::new(AuditAction::PinChanged, &new).by(&viewer);
     let event = event.with([Change::of_secret("pin")]).with(difference(&old, &new));
     audit::commit(transaction, [event]).await?;
     Ok(new)
@@ -90,32 +93,31 @@ pub async fn change_pin(gate: &Gate<'_>, viewer: &Viewer, pin: Option<String>) -
 /// `Rejected` for an unknown id; `Forbidden`.
 pub async fn unlock(db: &Db, viewer: &Viewer, id: &str) -> Result<user::Model, Error> {
     let id = Id::of_input("id", id)?;
-    let transaction = db.begin().await?;
-    let person = lock_seen(&transaction, viewer, "id", id).await?;
+    let (transaction, viewer, person) = actor::begin_on_known(db, viewer, "id", id).await?;
     viewer.may_to(Action::UnlockUser, &person)?;
     let mut forgotten = false;
     for counter in [Counter::of_person(id), Counter::of_owner(id)] {
         forgotten |= attempt::forget(&transaction, &counter).await?;
     }
-    let event = Entry::new(AuditAction::UserUnlocked, &person).by(viewer);
+    let event = Entry::new(AuditAction::UserUnlocked, &person).by(&viewer);
     audit::commit(transaction, forgotten.then_some(event)).await?;
     Ok(person)
 }
 
-/// Locks and reads the row of the person who asks, whose password must be the one that was verified still; `field` is the
-/// one that gave it.
-pub(super) async fn lock_proven(
-    transaction: &DatabaseTransaction,
-    id: Id,
+/// Begins a mutation of the person who asks, whose password must be the one that was verified still; `field` is the one that
+/// gave it.
+pub(super) async fn begin_proven(
+    db: &Db,
+    viewer: &Viewer,
     verified: &str,
     field: &str,
-) -> Result<user::Model, Error> {
-    let person = lock_active(transaction, id).await?;
-    let current = credential::Entity::find_by_id(id).one(transaction).await?;
+) -> Result<(DatabaseTransaction, Actor, user::Model), Error> {
+    let (transaction, actor, person) = actor::begin_on_oneself(db, viewer).await?;
+    let current = credential::Entity::find_by_id(person.id).one(&transaction).await?;
     if current.is_none_or(|current| current.password_hash != verified) {
         return Err(Error::rejected(field, ErrorCode::InvalidCredentials, "The password is wrong."));
     }
-    Ok(person)
+    Ok((transaction, actor, person))
 }
 
 /// The person who asks.

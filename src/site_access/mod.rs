@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use self::mutation::SiteAccessInput;
 use crate::access::Viewer;
+use crate::actor::{self, Actor, Both};
 use crate::audit::{self, Change, Entry};
-use crate::credential::lock_both;
 use crate::db::Db;
 use crate::entity::audit_event::AuditAction;
 use crate::entity::{institution, site_access, user};
@@ -21,15 +21,14 @@ use crate::scalar::{Id, now};
 /// # Errors
 /// `Rejected` for ids that name nothing; `Forbidden`.
 pub async fn grant(db: &Db, viewer: &Viewer, input: &SiteAccessInput) -> Result<user::Model, Error> {
-    let transaction = db.begin().await?;
-    let (person, institution_id, is_granted) = lock(&transaction, viewer, input).await?;
+    let Found { transaction, actor, person, institution_id, is_granted } = begin(db, viewer, input).await?;
     if is_granted {
         return Ok(person);
     }
     let new = site_access::Model { user_id: person.id, institution_id, granted_at: now() };
     new.into_active_model().reset_all().insert(&transaction).await?;
     let change = Change::of("sites", None, Some(value(institution_id)));
-    let event = Entry::new(AuditAction::SiteAccessGranted, &person).by(viewer).with([change]);
+    let event = Entry::new(AuditAction::SiteAccessGranted, &person).by(&actor).with([change]);
     audit::commit(transaction, [event]).await?;
     Ok(person)
 }
@@ -39,24 +38,28 @@ pub async fn grant(db: &Db, viewer: &Viewer, input: &SiteAccessInput) -> Result<
 /// # Errors
 /// `Rejected` for ids that name nothing; `Forbidden`.
 pub async fn revoke(db: &Db, viewer: &Viewer, input: &SiteAccessInput) -> Result<user::Model, Error> {
-    let transaction = db.begin().await?;
-    let (person, institution_id, is_granted) = lock(&transaction, viewer, input).await?;
+    let Found { transaction, actor, person, institution_id, is_granted } = begin(db, viewer, input).await?;
     if !is_granted {
         return Ok(person);
     }
     site_access::Entity::delete_by_id((person.id, institution_id)).exec(&transaction).await?;
     let change = Change::of("sites", Some(value(institution_id)), None);
-    let event = Entry::new(AuditAction::SiteAccessRevoked, &person).by(viewer).with([change]);
+    let event = Entry::new(AuditAction::SiteAccessRevoked, &person).by(&actor).with([change]);
     audit::commit(transaction, [event]).await?;
     Ok(person)
 }
 
-/// Locks the rows of the person and of the institution; says whether the person was given access.
-async fn lock(
-    transaction: &DatabaseTransaction,
-    viewer: &Viewer,
-    input: &SiteAccessInput,
-) -> Result<(user::Model, Id, bool), Error> {
+/// A change of a person's access to an institution, under way: both rows are locked.
+struct Found {
+    transaction: DatabaseTransaction,
+    actor: Actor,
+    person: user::Model,
+    institution_id: Id,
+    /// Whether the person was given access.
+    is_granted: bool,
+}
+
+async fn begin(db: &Db, viewer: &Viewer, input: &SiteAccessInput) -> Result<Found, Error> {
     let mut form = Form::changing();
     let ids = (form.id("userId", &input.user_id), form.id("institutionId", &input.institution_id));
     form.finish()?;
@@ -64,12 +67,13 @@ async fn lock(
         return Err(Error::internal("an id that is none passed the form"));
     };
     let site = ("institutionId", "institution", institution_id);
-    let seen = viewer.sees_institutions();
-    let (person, _): (_, institution::Model) = lock_both(transaction, viewer, user_id, site, seen).await?;
-    let own = site_access::is_granted(transaction, viewer.signed_in()?.user_id, institution_id).await?;
-    viewer.may_change_sites(&person, own)?;
-    let is_granted = site_access::is_granted(transaction, person.id, institution_id).await?;
-    Ok((person, institution_id, is_granted))
+    let both: Both<institution::Model> =
+        actor::begin_on_both(db, viewer, user_id, site, Viewer::sees_institutions).await?;
+    let Both { transaction, actor, user: person, .. } = both;
+    let own = site_access::is_granted(&transaction, actor.signed_in()?.user_id, institution_id).await?;
+    actor.may_change_sites(&person, own)?;
+    let is_granted = site_access::is_granted(&transaction, person.id, institution_id).await?;
+    Ok(Found { transaction, actor, person, institution_id, is_granted })
 }
 
 fn value(id: Id) -> Value {

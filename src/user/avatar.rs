@@ -5,9 +5,9 @@ use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel, QueryFilter, Query
 
 use super::find;
 use crate::access::{Action, Viewer};
+use crate::actor;
 use crate::audit::{self, Entry, difference};
 use crate::avatar::{Picture, Store, Studio};
-use crate::credential::lock_seen;
 use crate::db::Db;
 use crate::entity::audit_event::AuditAction;
 use crate::entity::user;
@@ -36,8 +36,7 @@ pub async fn set(
         MaybeUndefined::Value(file) => Some(studio.develop("avatar", file).await?),
     };
 
-    let transaction = db.begin().await?;
-    let old = lock_seen(&transaction, viewer, "id", id).await?;
+    let (transaction, viewer, old) = actor::begin_on_known(db, viewer, "id", id).await?;
     viewer.may_to(Action::UpdateUser, &old)?;
     let mut new = user::Model { avatar: picture.as_ref().map(Picture::hash), ..old.clone() };
     if new == old {
@@ -47,7 +46,7 @@ pub async fn set(
         Some(picture) => db.put(&transaction, id, picture).await?,
         None => db.remove(&transaction, id).await?,
     }
-    let event = Entry::new(AuditAction::UserUpdated, &new).by(viewer).with(difference(&old, &new));
+    let event = Entry::new(AuditAction::UserUpdated, &new).by(&viewer).with(difference(&old, &new));
     new.modified_at = now();
     new.version = old.version + 1;
     new.clone().into_active_model().reset_all().update(&transaction).await?;

@@ -6,17 +6,17 @@ use sea_orm::EntityTrait;
 
 use super::Welcome;
 use super::mutation::RegisterUserInput;
-use crate::access::{Action, Viewer, is_in_force};
+use crate::access::{Viewer, is_in_force};
+use crate::actor;
 use crate::attempt;
 use crate::audit::{self, Entry};
 use crate::context::{Client, Rules, Ways};
-use crate::credential::lock_seen;
 use crate::db::Db;
 use crate::entity::audit_event::AuditAction;
 use crate::entity::link::Purpose;
 use crate::entity::mail::Kind;
 use crate::entity::user::UserFields;
-use crate::entity::{license, link, user};
+use crate::entity::{license, link, site_access, user};
 use crate::error::{Error, ErrorCode};
 use crate::form::Form;
 use crate::mail::Desk;
@@ -32,11 +32,22 @@ pub struct Wish {
 }
 
 impl Wish {
-    /// Holds it against the person; faults go to the form.
+    /// Whether the viewer may have the mail sent, if it is asked for.
+    ///
+    /// # Errors
+    /// `Forbidden`, naming the field.
+    pub fn check(&self, viewer: &Viewer) -> Result<(), Error> {
+        if self.mail != MaybeUndefined::Value(true) {
+            return Ok(());
+        }
+        viewer.may_send_invitations("sendRegistrationEmail")
+    }
+
+    /// Holds it against the person, who is invited unless something else is said, or not; faults go to the form.
     pub fn read<'a>(
         self,
         new: &user::Model,
-        has_password: bool,
+        is_invited: bool,
         (desk, ways): (Desk<'a>, &Ways),
         form: &mut Form,
     ) -> Welcome<'a> {
@@ -45,7 +56,7 @@ impl Wish {
             ways.next_urls.check(text).map(|url| url.0)
         });
         let is_default = self.mail.is_undefined();
-        let mut mails = new.email.is_some() && new.is_active && !has_password;
+        let mut mails = new.email.is_some() && new.is_active && is_invited;
         form.value("sendRegistrationEmail", self.mail, &mut mails);
         let hindrance = if new.email.is_none() && !form.has_fault_of("email") {
             Some("This takes an e-mail address.")
@@ -85,9 +96,9 @@ pub async fn resend(
     form.text("nextUrl", given, &mut next_url, |text| ways.next_urls.check(text).map(|url| url.0));
     form.finish()?;
     let id = id.ok_or_else(|| Error::internal("an id that is none passed the form"))?;
-    let transaction = db.begin().await?;
-    let person = lock_seen(&transaction, viewer, "id", id).await?;
-    viewer.may_to(Action::Invite, &person)?;
+    let (transaction, viewer, person) = actor::begin_on_known(db, viewer, "id", id).await?;
+    let holds_more = site_access::holds_more(&transaction, id, viewer.signed_in()?.user_id).await?;
+    viewer.may_invite(&person, holds_more)?;
     let hindrance = match &person {
         user::Model { is_active: false, .. } => Some((ErrorCode::Inactive, "is inactive; activate him first.")),
         user::Model { email: None, .. } => Some((ErrorCode::NotAllowed, "has no e-mail address.")),
@@ -104,7 +115,7 @@ pub async fn resend(
         next_url = last.and_then(|last| last.next_url);
     }
     desk.invite(&transaction, &person, next_url).await?;
-    audit::commit(transaction, [Entry::new(AuditAction::LinkCreated, &person).by(viewer)]).await?;
+    audit::commit(transaction, [Entry::new(AuditAction::LinkCreated, &person).by(&viewer)]).await?;
     Ok(person)
 }
 
@@ -113,6 +124,7 @@ pub async fn resend(
 ///
 /// # Errors
 /// `Rejected` with every fault of the input; `Forbidden` where nobody may register himself; `RateLimited`.
+#[expect(clippy::disallowed_methods, reason = "who registers is nobody yet")]
 pub async fn register(
     db: &Db,
     hasher: &Hasher,

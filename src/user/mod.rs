@@ -22,15 +22,16 @@ use sea_orm::{
 use self::mutation::{CreateUserInput, UpdateUserInput};
 use self::secrets::{Hashes, Secrets};
 use crate::access::{
-    Viewer, active_license_admins, active_superusers, is_active_license_admin, is_active_superuser, of_license,
+    self, Action, Viewer, active_license_admins, active_superusers, is_active_license_admin, is_active_superuser,
+    of_license,
 };
+use crate::actor::{self, Actor};
 use crate::audit::{self, Entry, difference};
 use crate::context::Ways;
-use crate::credential::lock_seen;
 use crate::db::Db;
 use crate::entity::audit_event::AuditAction;
 use crate::entity::user::Names;
-use crate::entity::{institution, user};
+use crate::entity::{institution, site_access, user};
 use crate::error::{Error, ErrorCode};
 use crate::form::Form;
 use crate::language::Language;
@@ -74,24 +75,30 @@ pub async fn create(
     let secrets = Secrets { password: form.secret("password", password), pin: form.secret("pin", pin) };
     new.has_activated = secrets.password.is_value();
     secrets.lay_over(&mut new);
-    viewer.may_create(&new)?;
+    viewer.may_create(&new, form.given())?;
     let attributes = profile::of_list(attributes, &mut form);
     let definitions = profile::definitions(db.read(), new.license_id).await?;
     let mut profile = Profile::default();
     profile.lay_over(&attributes, &definitions, &mut form);
     profile.require(&definitions, &mut form);
     let wish = invitation::Wish { mail: send_registration_email, next_url: registration_email_next_url };
-    let welcome = wish.read(&new, secrets.password.is_value(), (desk, ways), &mut form);
+    wish.check(viewer)?;
+    let invites = viewer.may(Action::Invite).is_ok() && !secrets.password.is_value();
+    let welcome = wish.read(&new, invites, (desk, ways), &mut form);
     secrets.check(hasher, &mut form, &new);
     check(db.read(), &new, &mut form).await?;
     if dry_run {
-        note_taken(db.read(), None, &new, &mut form).await?;
+        let (transaction, _) = begin_creating(db, viewer, &new, form.given()).await?;
+        note_taken(&transaction, None, &new, &mut form).await?;
         form.finish()?;
         return Ok(None);
     }
+    let given = form.given().to_vec();
     finish(db.read(), None, &new, form).await?;
 
-    insert(db, viewer, &new, secrets.hashed(hasher).await?, &attributes, welcome).await?;
+    let hashes = secrets.hashed(hasher).await?;
+    let (transaction, actor) = begin_creating(db, viewer, &new, &given).await?;
+    insert(db, (transaction, Some(&actor)), &new, hashes, &attributes, welcome).await?;
     Ok(Some(new))
 }
 
@@ -105,20 +112,31 @@ pub enum Welcome<'a> {
     Mail(Desk<'a>, Option<Url>),
 }
 
-/// Stores a person with secrets and attributes, and makes a link if there is to be one; returns its token where it is to
-/// be shown.
+/// Begins the transaction in which a viewer enters a person, with the rights that the viewer has by then.
+async fn begin_creating(
+    db: &Db,
+    viewer: &Viewer,
+    new: &user::Model,
+    given: &[&str],
+) -> Result<(DatabaseTransaction, Actor), Error> {
+    let (transaction, actor) = actor::begin(db, viewer).await?;
+    actor.may_create(new, given)?;
+    Ok((transaction, actor))
+}
+
+/// Stores a person with secrets and attributes in a transaction that has begun, by its actor or by none, and makes a link if
+/// there is to be one; returns its token where it is to be shown.
 ///
 /// # Errors
 /// `Rejected`, naming each value that another person has.
 pub async fn insert(
     db: &Db,
-    viewer: &Viewer,
+    (transaction, actor): (DatabaseTransaction, Option<&Actor>),
     new: &user::Model,
     hashes: Hashes,
     attributes: &[Item],
     welcome: Welcome<'_>,
 ) -> Result<Option<String>, Error> {
-    let transaction = db.begin().await?;
     // As they are defined by now; what everybody must have was judged before.
     let (mut profile, mut form) = (Profile::default(), Form::creating());
     let names: Vec<String> = attributes.iter().map(|item| item.name.clone()).collect();
@@ -133,8 +151,11 @@ pub async fn insert(
     word_index::follow(&transaction, [(None, Some(new))]).await?;
     let changes = difference(&user::Model::blank(new.id, new.license_id), new);
     let secrets = hashes.stored(&transaction, new.id).await?;
-    let event = Entry::new(AuditAction::UserCreated, new).by(viewer).with(changes).with(secrets);
-    let event = event.with(profile.changes());
+    let event = Entry::new(AuditAction::UserCreated, new).with(changes).with(secrets).with(profile.changes());
+    let event = match actor {
+        Some(actor) => event.by(actor),
+        None => event,
+    };
     profile::store(&transaction, &[(new.id, profile)]).await?;
     let token = match welcome {
         Welcome::Nothing => None,
@@ -182,14 +203,13 @@ pub async fn update(
     // Hashing takes long: it is done before the row is locked, and only for input that was good so far.
     let to_store = if input.dry_run { Hashes::default() } else { secrets.hashed(hasher).await? };
 
-    let transaction = db.begin().await?;
+    let (transaction, viewer, old) = actor::begin_on_known(db, viewer, "id", id).await?;
     let definitions = profile::hold(&transaction, old.license_id, &names).await?;
-    let old = lock_seen(&transaction, viewer, "id", id).await?;
     if is_stale(&old) {
         return Ok(Updated::Stale(old));
     }
     // The secrets have been judged; whether they are strong is not computed again while others wait.
-    let Changed { mut new, profile, .. } = changed(&transaction, None, viewer, &old, &input, &definitions).await?;
+    let Changed { mut new, profile, .. } = changed(&transaction, None, &viewer, &old, &input, &definitions).await?;
     keep_an_administrator(&transaction, &old, &new).await?;
     if input.dry_run {
         let mut form = Form::changing();
@@ -203,7 +223,7 @@ pub async fn update(
     }
     let changes = difference(&old, &new);
     mail::tell_of(&transaction, &old, &new, &secrets, language).await?;
-    let event = Entry::new(AuditAction::UserUpdated, &new).by(viewer).with(changes).with(secrets);
+    let event = Entry::new(AuditAction::UserUpdated, &new).by(&viewer).with(changes).with(secrets);
     let event = event.with(profile.changes());
     new.modified_at = now();
     new.version = old.version + 1;
@@ -256,7 +276,9 @@ async fn changed(
     let attributes = profile::of_list(attributes, &mut form);
     let mut profile = Profile::read(connection, old.id, &attributes).await?;
     profile.lay_over(&attributes, definitions, &mut form);
-    viewer.may_update(old, &new, form.given(), profile.given())?;
+    let lets_in = access::lets_in(old, &new, form.given());
+    let holds_more = lets_in && site_access::holds_more(connection, old.id, viewer.signed_in()?.user_id).await?;
+    viewer.may_update((old, holds_more), &new, form.given(), profile.given())?;
     if let Some(hasher) = hasher {
         secrets.check(hasher, &mut form, &new);
     }

@@ -2,10 +2,11 @@
 
 use async_graphql::{Context, ID, InputObject, MaybeUndefined, Object};
 
-use super::departure::{self, Switched};
+use super::departure::{self, Erased, Switched};
 use super::{Updated, avatar, invitation};
 use crate::context::{Answer, ContextExt, answer};
 use crate::entity::attribute_value::AttributeInput;
+use crate::entity::group;
 use crate::entity::user::{self, UserFields};
 use crate::payload::{self, ReceiptPayload, UserPayload, payload};
 use crate::scalar::{Id, Upload};
@@ -28,7 +29,8 @@ pub struct CreateUserInput {
     /// Values of custom attributes, at most 100, each named once.
     pub attributes: MaybeUndefined<Vec<AttributeInput>>,
     /// Whether the person is sent a link by which to choose a password and take the account into use, which works for 14
-    /// days. It takes an e-mail address. Where nothing is said, true for who has an address, no password, and is active.
+    /// days. It takes an e-mail address. Where nothing is said, true for who has an address, no password, and is active; not by
+    /// an API key, which may not ask for it.
     pub send_registration_email: MaybeUndefined<bool>,
     /// Where the person is sent on to from there, signed in: an address that the server allows, at most 1,000 characters.
     /// Only together with the mail.
@@ -127,6 +129,8 @@ payload! {
         links_revoked: i32,
         /// How many of the person's API keys were revoked.
         keys_revoked: i32,
+        /// The groups of which a deactivated user was the last active owner, and that have another owner now; at most 200.
+        groups_passed_on: Vec<group::Model>,
     }
 }
 
@@ -135,6 +139,8 @@ payload! {
     DeleteUserPayload {
         /// The id of who was erased; null where nothing was done.
         id: Option<Id>,
+        /// The groups of which the user was the last owner, and that have another owner now; at most 200.
+        groups_passed_on: Vec<group::Model>,
     }
 }
 
@@ -143,7 +149,8 @@ pub struct UserMutation;
 
 #[Object]
 impl UserMutation {
-    /// Enters a person into the viewer's license. Administrators only, and for no more rights than they hold.
+    /// Enters a person into the viewer's license. Administrators only, and for no more rights than they hold. An API key sets
+    /// no password and no PIN.
     async fn create_user(
         &self,
         ctx: &Context<'_>,
@@ -164,7 +171,7 @@ impl UserMutation {
 
     /// Sends a person once more the link by which to choose a password and take the account into use; an older one works
     /// no more. Only who is active, has an e-mail address and has not taken the account into use. Administrators only,
-    /// for people up to their rank.
+    /// for people whose every right they hold, sites included. Not by an API key.
     async fn resend_activation(
         &self,
         ctx: &Context<'_>,
@@ -205,7 +212,8 @@ impl UserMutation {
 
     /// Changes a person. Everybody may change his own profile: names, nickname, position, phone, mobile, birthDate,
     /// gender, website, googleScholar, orcidId, atlasPreference, certifiedEmail, and the custom attributes that are
-    /// userEditable. The rest is for administrators.
+    /// userEditable. The rest is for administrators; password, PIN and e-mail address of people whose every right they hold,
+    /// sites included, and not by an API key.
     async fn update_user(
         &self,
         ctx: &Context<'_>,
@@ -247,7 +255,9 @@ impl UserMutation {
     }
 
     /// Activates or deactivates a person; may be repeated. Deactivating ends every session and API key at once and hides
-    /// the person, and keeps everything else; activating brings none of them back. Administrators only, not for themselves.
+    /// the person, and keeps everything else; activating brings none of them back. Groups of which the person was the last
+    /// active owner get another owner: a manager, else an administrator, else the longest member. Administrators only, not
+    /// for themselves.
     async fn set_active(
         &self,
         ctx: &Context<'_>,
@@ -255,17 +265,19 @@ impl UserMutation {
     ) -> Answer<SetActivePayload> {
         answer(ctx, async {
             let outcome = departure::set_active(ctx.db()?, ctx.viewer()?, input).await;
-            SetActivePayload::of(outcome, |Switched { person, ended }| {
+            SetActivePayload::of(outcome, |Switched { person, ended, groups_passed_on }| {
                 let state = if person.is_active { "active" } else { "inactive" };
-                let message = format!("{} is {state}.", person.name());
-                SetActivePayload::done(message, Some(person), ended.sessions, ended.links, ended.api_keys)
+                let message = format!("{} is {state}.{}", person.name(), passed_on(&groups_passed_on));
+                let ended = (ended.sessions, ended.links, ended.api_keys);
+                SetActivePayload::done(message, Some(person), ended.0, ended.1, ended.2, groups_passed_on)
             })
         })
         .await
     }
 
     /// Erases a person, for good: the person, memberships, sessions, API keys, and what the audit trail says of the person.
-    /// Username and e-mail address are free again. Administrators only, not for themselves.
+    /// Username and e-mail address are free again. Groups of which the person was the last owner get another owner: a
+    /// manager, else an administrator, else the longest member. Administrators only, not for themselves.
     async fn delete_user(
         &self,
         ctx: &Context<'_>,
@@ -273,8 +285,20 @@ impl UserMutation {
     ) -> Answer<DeleteUserPayload> {
         answer(ctx, async {
             let outcome = departure::delete(ctx.db()?, ctx.viewer()?, &input.id).await;
-            DeleteUserPayload::of(outcome, |id| DeleteUserPayload::done("The person was erased.", Some(id)))
+            DeleteUserPayload::of(outcome, |Erased { id, groups_passed_on }| {
+                let message = format!("The person was erased.{}", passed_on(&groups_passed_on));
+                DeleteUserPayload::done(message, Some(id), groups_passed_on)
+            })
         })
         .await
+    }
+}
+
+/// Says of groups that they have another owner now.
+fn passed_on(groups: &[group::Model]) -> String {
+    match groups {
+        [] => String::new(),
+        [only] => format!(" The group {} has another owner now.", only.name),
+        several => format!(" {} groups have another owner now.", several.len()),
     }
 }

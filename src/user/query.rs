@@ -17,11 +17,11 @@ use crate::context::{Answer, ContextExt, answer};
 use crate::entity::attribute_value::Attribute;
 use crate::entity::membership::GroupRole;
 use crate::entity::user::AdminRights;
-use crate::entity::{group, institution, invitation, license, session, user};
+use crate::entity::{device, group, institution, invitation, license, session, user};
 use crate::error::Error;
 use crate::loader::{
-    AttributesOfUser, GroupsOfUser, InstitutionById, InvitationOfUser, LicenseById, SessionsOfUser, SiteCount, Sites,
-    UserById,
+    AttributesOfUser, DevicesOfUser, GroupsOfUser, InstitutionById, InvitationOfUser, LicenseById, SessionsOfUser,
+    SiteCount, Sites, UserById,
 };
 use crate::page::{self, Connection, PageArgs, Total};
 use crate::scalar::{Date, Id, Url};
@@ -243,6 +243,16 @@ impl user::Model {
         }
         Ok(Some(ctx.links()?.load_one(SessionsOfUser(self.id)).await?.unwrap_or_default()))
     }
+
+    /// The user's devices that may sign in with a PIN, last used first; at most 20. Null unless the viewer is the user or an
+    /// administrator.
+    #[graphql(complexity = "DEVICES_OF_A_USER * child_complexity")]
+    async fn devices(&self, ctx: &Context<'_>) -> Result<Option<Vec<device::Model>>> {
+        if !ctx.viewer()?.sees_sessions(self) {
+            return Ok(None);
+        }
+        Ok(Some(ctx.links()?.load_one(DevicesOfUser(self.id)).await?.unwrap_or_default()))
+    }
 }
 
 async fn groups(
@@ -263,6 +273,8 @@ const GROUPS_OF_A_USER: usize = 5;
 const ATTRIBUTES_OF_A_USER: usize = 5;
 /// As many sessions as a person may have.
 const SESSIONS_OF_A_USER: usize = 20;
+/// As many devices of a user as are remembered.
+const DEVICES_OF_A_USER: usize = 20;
 
 /// The most characters of a text by which a person is looked up.
 const LONGEST_KEY: usize = 250;

@@ -169,7 +169,8 @@ impl App {
         let email = "root@alder.example.org".to_owned();
         let place = (license, account::Administers::Everything);
         let root = account::create_administrator(&db, &hasher(), place, names, email, Some(password)).await.unwrap().0;
-        let root = SignedIn::new(&(&root).into(), Means::Session(Id::new()), None);
+        let opened = session::open(&db, LIFETIME, &Client::default(), root.clone()).await.unwrap();
+        let root = SignedIn::new(&(&root).into(), Means::Session(opened.id), None);
 
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

@@ -9,21 +9,22 @@ use futures_util::future::join_all;
 use roster::access::{Means, SignedIn, Viewer};
 use roster::audit;
 use roster::audit::verify::{Verdict, verify};
+use roster::context::Client;
 use roster::db::{Db, Settings};
 use roster::entity::attribute_definition::MOST_DEFINITIONS;
 use roster::entity::audit_event::{self, AuditAction, Column, MOST_CHANGES, SubjectType};
 use roster::entity::group::GroupFields;
 use roster::entity::user::UserFields;
 use roster::entity::{api_key, credential, device, group, institution, license, link, pin, session, tombstone, user};
-use roster::scalar::Id;
+use roster::scalar::{Id, now};
 use sea_orm::sea_query::{Expr, SimpleExpr};
 use sea_orm::{
-    ColumnTrait, ColumnType, ConnectionTrait, DatabaseBackend, EntityTrait, Iterable, PaginatorTrait, QueryFilter,
-    QueryOrder, Statement,
+    ActiveModelTrait, ColumnTrait, ColumnType, ConnectionTrait, DatabaseBackend, EntityTrait, IntoActiveModel,
+    Iterable, PaginatorTrait, QueryFilter, QueryOrder, Statement,
 };
 use serde_json::{Value, json};
 
-use crate::app::{App, Caller, PASSWORD, input_of};
+use crate::app::{App, Caller, LIFETIME, PASSWORD, input_of};
 use crate::avatars;
 use crate::definition::Definition;
 use crate::process::Home;
@@ -68,9 +69,9 @@ async fn send(caller: &Caller<'_>, mutation: &str, input: &Value) -> (Value, Str
 }
 
 /// What the trail must say of a mutation that was done.
-struct Done<'a> {
-    by: Caller<'a>,
-    input: Value,
+pub struct Done<'a> {
+    pub by: Caller<'a>,
+    pub input: Value,
     action: AuditAction,
     actor: Id,
     /// What it is done to; none where the mutation makes it.
@@ -88,6 +89,14 @@ async fn ada(app: &App) -> Caller<'_> {
 
 async fn username(of: &Caller<'_>) -> String {
     of.data("{ viewer { username } }", json!({})).await["viewer"]["username"].as_str().unwrap().to_owned()
+}
+
+/// A device that may sign in with somebody's PIN.
+async fn new_device(app: &App, of: &Caller<'_>) -> Id {
+    let id = Id::new();
+    let new = device::Model { id, user_id: of.id, token_hash: id.0.as_bytes().to_vec(), last_used_at: now() };
+    new.into_active_model().reset_all().insert(app.db.write()).await.unwrap();
+    id
 }
 
 async fn new_group(caller: &Caller<'_>) -> Id {
@@ -136,7 +145,7 @@ async fn reset_link(app: &App, of: &Caller<'_>) -> String {
 
 /// A mutation that changes something, and what the trail must say of it.
 #[expect(clippy::too_many_lines, reason = "a table of one case for each mutation")]
-async fn done<'a>(app: &'a App, mutation: &str) -> Done<'a> {
+pub async fn done<'a>(app: &'a App, mutation: &str) -> Done<'a> {
     let chief = app.license_admin().await;
     let ada = ada(app).await;
     let of_ada = (SubjectType::User, Some(ada.id));
@@ -254,8 +263,12 @@ async fn done<'a>(app: &'a App, mutation: &str) -> Done<'a> {
             json!({ "includeCurrent": true }),
             AuditAction::SessionsEnded,
             of_ada,
-            vec![("sessions", Value::Null, json!(1))],
+            vec![("sessions", Value::Null, json!(1)), ("devices", Value::Null, json!(0))],
         ),
+        "forgetDevice" => {
+            let device = new_device(app, &ada).await;
+            (ada.clone(), json!({ "id": device.0 }), AuditAction::DeviceForgotten, of_ada, vec![])
+        }
         "changePassword" => (
             ada.clone(),
             json!({ "currentPassword": PASSWORD, "newPassword": "nine-velvet-comets-hum" }),
@@ -530,6 +543,14 @@ async fn nothing<'a>(app: &'a App, mutation: &str) -> Vec<(&'static str, Caller<
             ("forbidden", ada, json!({ "userId": chief.id() })),
             ("anonymous", anonymous, json!({})),
         ],
+        "forgetDevice" => {
+            let device = new_device(app, &ada).await;
+            vec![
+                ("unknown", ada, json!({ "id": nobody })),
+                ("another's", user, json!({ "id": device.0 })),
+                ("anonymous", anonymous, json!({ "id": device.0 })),
+            ]
+        }
         "changePassword" => {
             let input = |current: &str, new: &str| json!({ "currentPassword": current, "newPassword": new });
             vec![
@@ -683,7 +704,7 @@ async fn nothing<'a>(app: &'a App, mutation: &str) -> Vec<(&'static str, Caller<
 /// What is done for who is not known, and so is nobody's deed.
 const OF_STRANGERS: [&str; 2] = ["registerUser", "requestPasswordReset"];
 
-fn mutations() -> Vec<String> {
+pub fn mutations() -> Vec<String> {
     Definition::of_roster().fields("Mutation").iter().map(|field| field.name.node.to_string()).collect()
 }
 
@@ -1282,8 +1303,11 @@ on_every_database! {
         let before = length(&app).await;
         let tasks = people.iter().enumerate().map(|(n, person)| {
             let db = if n % 2 == 0 { app.db.clone() } else { other.clone() };
-            let viewer = Viewer::SignedIn(SignedIn::new(&person.into(), Means::Session(Id::new()), Some(format!("task-{n}"))));
+            let person = person.clone();
             tokio::spawn(async move {
+                let opened = roster::session::open(&db, LIFETIME, &Client::default(), person.clone()).await.unwrap();
+                let viewer = SignedIn::new(&(&person).into(), Means::Session(opened.id), Some(format!("task-{n}")));
+                let viewer = Viewer::SignedIn(viewer);
                 for m in 0..10 {
                     let fields = GroupFields { name: Given(format!("Ward {n}.{m}")), ..GroupFields::default() };
                     roster::group::create(&db, &viewer, fields).await.unwrap();
@@ -1299,7 +1323,7 @@ on_every_database! {
         let (tasks, ()) = tokio::join!(join_all(tasks.collect::<Vec<_>>()), checks);
         assert!(tasks.iter().all(Result::is_ok), "{tasks:?}");
         let trail = trail(&app.db).await;
-        assert_eq!(trail.len(), before + 80);
+        assert_eq!(trail.len(), before + 88);
         assert!(trail.windows(2).all(|pair| pair[0].at <= pair[1].at), "in the order of time");
         is_whole(&app).await;
         assert!(verify(&other).await.unwrap().faults.is_empty());

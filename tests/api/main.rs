@@ -7,6 +7,7 @@ mod app;
 #[macro_use]
 mod process;
 mod accounts;
+mod actor;
 mod attributes;
 mod audit;
 mod avatars;

@@ -267,6 +267,8 @@ impl Viewer {
                 | "setPin"
                 | "requestEmailChange"
                 | "endSessions"
+                | "forgetDevice"
+                | "resendActivation"
                 | "createApiKey"
                 | "revokeApiKey"
                 | "apiKeys"
@@ -333,9 +335,11 @@ impl Viewer {
         if unheld || unheld_sites || crowned || new.rank() > self.rank() { FORBIDDEN } else { DONE }
     }
 
-    pub fn creates(&self, new: &Person) -> &'static str {
+    /// createUser; `lets_in` is whether the input has secrets, or asks for the mail that lets the person in.
+    pub fn creates(&self, new: &Person, lets_in: bool) -> &'static str {
         match self.opens("createUser") {
             Err(refused) => refused,
+            Ok(()) if lets_in && self.key.is_some() => FORBIDDEN,
             Ok(()) => self.gives(&Person { license: new.license, ..USER }, new),
         }
     }
@@ -361,7 +365,9 @@ impl Viewer {
         if target.is_self && (SIGN_IN.contains(&field) || (self.rank() == 1 && of_rank(&new) != of_rank(&old))) {
             return FORBIDDEN;
         }
-        if SIGN_IN.contains(&field) && self.gives(&Person { license: old.license, ..USER }, &old) != DONE {
+        if SIGN_IN.contains(&field)
+            && (self.key.is_some() || self.gives(&Person { license: old.license, ..USER }, &old) != DONE)
+        {
             return FORBIDDEN;
         }
         self.gives(&old, &new)
@@ -388,13 +394,20 @@ impl Viewer {
         }
     }
 
+    /// What lets somebody in as a person takes the sites of that person, beside every other right.
+    pub fn lets_in(&self, outcome: &'static str, holds_sites: bool) -> &'static str {
+        if outcome == DONE && !holds_sites && !self.holds_every_site() { FORBIDDEN } else { outcome }
+    }
+
     /// resendActivation, of targets who have not taken their account into use; who asks has.
     pub fn invites(&self, target: &Target) -> &'static str {
         match self.opens("resendActivation") {
             Err(refused) => refused,
             Ok(()) if !self.finds(target) => NOT_FOUND,
             Ok(()) if target.is_self => "NOT_ALLOWED",
-            Ok(()) if target.person.rank() > self.rank() => FORBIDDEN,
+            Ok(()) if self.gives(&Person { license: target.person.license, ..USER }, &target.person) != DONE => {
+                FORBIDDEN
+            }
             Ok(()) if !target.person.is_active => "INACTIVE",
             Ok(()) => DONE,
         }
@@ -410,6 +423,26 @@ impl Viewer {
         }
     }
 
+    /// forgetDevice: of a device of the target.
+    pub fn forgets_device(&self, target: &Target) -> &'static str {
+        match self.opens("forgetDevice") {
+            Err(refused) => refused,
+            Ok(()) if target.is_self => DONE,
+            Ok(()) if self.rank() == 0 || !self.reaches(target.person.license) => NOT_FOUND,
+            Ok(()) if target.person.rank() > self.rank() => FORBIDDEN,
+            Ok(()) => DONE,
+        }
+    }
+
+    /// removeGroupMember of oneself: everybody may, from every group that there is.
+    pub fn leaves(&self, license: char) -> &'static str {
+        match self.opens("removeGroupMember") {
+            Err(refused) => refused,
+            Ok(()) if self.person().license == license => DONE,
+            Ok(()) => NOT_FOUND,
+        }
+    }
+
     pub fn changes_members(&self, joining: &Joining) -> &'static str {
         let Joining { license, own, from, to, person } = *joining;
         if let Err(refused) = self.opens("setGroupMember") {
@@ -420,10 +453,10 @@ impl Viewer {
             return NOT_FOUND;
         }
         let of_owners = from == Some("OWNER") || to == Some("OWNER");
-        let allowed = self.rank() >= 1
-            || self.holds("isGroupAdmin")
-            || own == Some("OWNER")
-            || (own == Some("MANAGER") && !of_owners);
+        let administers = self.rank() >= 1 || self.holds("isGroupAdmin");
+        // Who does not belong to the group yet is made an owner by administrators only.
+        let at_once = from.is_none() && to == Some("OWNER");
+        let allowed = administers || (own == Some("OWNER") && !at_once) || (own == Some("MANAGER") && !of_owners);
         if allowed { DONE } else { FORBIDDEN }
     }
 

@@ -6,7 +6,7 @@ use roster::entity::institution::{InstitutionCore, InstitutionFields, Institutio
 use roster::entity::membership::GroupRole;
 use roster::entity::user::{Names, Role, UserFields};
 use roster::entity::{
-    api_key, attribute_definition, institution, invitation, license, membership, session, site_access, user,
+    api_key, attribute_definition, device, institution, invitation, license, membership, session, site_access, user,
 };
 use roster::form::Form;
 use roster::scalar::{Date, DateText, Id, now};
@@ -31,6 +31,8 @@ pub struct Known {
     pub mobile: String,
     /// A session of the person's; none of one's own, which is known by asking.
     pub session: Option<Id>,
+    /// A device of the person's.
+    pub device: Option<Id>,
 }
 
 impl Known {
@@ -50,6 +52,8 @@ pub struct Seat<'a> {
     /// The last name of the targets.
     pub token: String,
     pub known: Vec<Known>,
+    /// People to whom access to a site was granted, each with whether it was granted to the viewer too.
+    pub guests: Vec<(Known, bool)>,
     /// A group and an institution of license A, and of B, that all targets of the license belong to.
     pub everybody: [Id; 2],
     pub houses: [Id; 2],
@@ -272,6 +276,7 @@ pub async fn seats(app: &App) -> Vec<Seat<'_>> {
             external_id: format!("V-{n}"),
             mobile: format!("+61 {n:06}"),
             session: None,
+            device: None,
         };
         let caller = match kind.key {
             Some(role) => with_key(&caller, role).await,
@@ -294,6 +299,7 @@ pub async fn seats(app: &App) -> Vec<Seat<'_>> {
         external_id: format!("V-{n}"),
         mobile: format!("+61 {n:06}"),
         session: None,
+        device: None,
     };
     let viewer = Viewer { person: Some(USER), key: Some("ADMIN") };
     seats.push(seat(app, n, "ADMIN key of who is a USER since", viewer, demoted, Some(own)).await);
@@ -335,6 +341,7 @@ pub async fn seat<'a>(
             external_id: format!("QX-{number}"),
             mobile: format!("+61 {number:06}"),
             session: Some(Id::new()),
+            device: Some(Id::new()),
         });
         rows.push(row);
     }
@@ -357,6 +364,13 @@ pub async fn seat<'a>(
     let sessions = known.iter().map(|known| session::Model { id: known.session.unwrap(), ..new_session(known.id) });
     let rows = sessions.map(|row| row.into_active_model().reset_all());
     session::Entity::insert_many(rows).exec_without_returning(app.db.write()).await.unwrap();
+
+    let devices = known.iter().filter_map(|known| Some((known.id, known.device?)));
+    let rows = devices.map(|(user_id, id)| {
+        let token_hash = id.0.as_bytes().to_vec();
+        device::Model { id, user_id, token_hash, last_used_at: now() }.into_active_model().reset_all()
+    });
+    device::Entity::insert_many(rows).exec_without_returning(app.db.write()).await.unwrap();
 
     let mut groups = Vec::new();
     let (own_id, is_somebody) = (own.as_ref().map(|own| own.id), own.is_some());
@@ -381,6 +395,7 @@ pub async fn seat<'a>(
             sites.push((site, license, is_granted && own_id.is_some()));
         }
     }
+    let guests = guests(app, n, licenses[0], [(sites[0][0].0, own_id.is_some()), (sites[0][1].0, false)]).await;
     let keepers = [(own_id, 'A', true), (Some(known[0].id), 'A', false), (Some(known[14].id), 'B', false)];
     let mut keys = Vec::new();
     for (keeper, license, is_own) in keepers {
@@ -398,6 +413,7 @@ pub async fn seat<'a>(
         email,
         token,
         known,
+        guests,
         everybody,
         houses,
         groups,
@@ -405,6 +421,33 @@ pub async fn seat<'a>(
         keys,
         tally: Tally::default(),
     }
+}
+
+/// A user and an administrator with access to each of two sites, which are the viewer's too or not.
+async fn guests(app: &App, n: usize, license: Id, sites: [(Id, bool); 2]) -> Vec<(Known, bool)> {
+    let mut guests = Vec::new();
+    for (m, (site, is_held)) in sites.into_iter().enumerate() {
+        for (k, person) in [USER, USER.role("ADMIN")].into_iter().enumerate() {
+            let number = 1_000 + n * 50 + 30 + 2 * m + k;
+            let row = row(license, &person, "Guest", "Guest", number);
+            let guest = Known {
+                label: format!("{} with a site, of the viewer too: {is_held}", person.role),
+                target: Target { person, is_self: false },
+                id: row.id,
+                username: format!("m{number}"),
+                email: row.email.clone().unwrap(),
+                external_id: format!("QX-{number}"),
+                mobile: format!("+61 {number:06}"),
+                session: None,
+                device: None,
+            };
+            let grant = site_access::Model { user_id: row.id, institution_id: site, granted_at: now() };
+            crowd::store(app, vec![row]).await;
+            grant.into_active_model().reset_all().insert(app.db.write()).await.unwrap();
+            guests.push((guest, is_held));
+        }
+    }
+    guests
 }
 
 pub async fn world(app: &App, seats: &[Seat<'_>]) -> World {

@@ -37,6 +37,24 @@ impl Seat<'_> {
             let input = format!("id: \"{}\", nickname: \"A\", externalId: null, dryRun: true", known.id.0);
             cells.push(Cell::change("updateUser", &input, &self.who(known), both));
         }
+        for (guest, holds_sites) in &self.guests {
+            for (field, value) in
+                [("password", "\"nine-velvet-comets-hum\""), ("password", "null"), ("pin", "\"0417\""), ("pin", "null")]
+            {
+                let expected = self.viewer.updates(&guest.target, field, Change::Plain);
+                let expected = self.viewer.lets_in(expected, *holds_sites);
+                let input = format!("id: \"{}\", {field}: {value}, dryRun: true", guest.id.0);
+                cells.push(Cell::change("updateUser", &input, &self.who(guest), expected));
+            }
+            for (email, lets_in) in [(format!("new.{}", guest.email), true), (guest.email.clone(), false)] {
+                // An address that stays as it is lets nobody in.
+                let field = if lets_in || self.viewer.rank() == 0 { "email" } else { "nickname" };
+                let expected = self.viewer.updates(&guest.target, field, Change::Plain);
+                let expected = if lets_in { self.viewer.lets_in(expected, *holds_sites) } else { expected };
+                let input = format!("id: \"{}\", email: \"{email}\", dryRun: true", guest.id.0);
+                cells.push(Cell::change("updateUser", &input, &self.who(guest), expected));
+            }
+        }
         let missing = self.open("updateUser").err().unwrap_or(NOT_FOUND);
         let input = format!("id: \"{}\", nickname: \"A\"", Id::new().0);
         cells.push(Cell::change("updateUser", &input, &self.name, missing));
@@ -63,12 +81,16 @@ impl Seat<'_> {
             given.push((format!("adminRights: {{ {right}: true }}"), USER.with(right)));
             given.push((format!("adminRights: {{ {right}: false }}"), USER));
         }
+        given.push(("sendRegistrationEmail: true".to_owned(), USER));
+        given.push(("sendRegistrationEmail: false".to_owned(), USER));
+        given.push(("pin: \"0417\"".to_owned(), USER));
         let cell = |(given, person): (String, Person)| {
+            let lets_in = given.contains("pin") || given.contains("sendRegistrationEmail: true");
             let address = Id::new().0;
             let input = format!(
                 "firstName: \"Ada\", lastName: \"Byron\", email: \"{address}@x.example\", dryRun: true, {given}"
             );
-            Cell::change("createUser", &input, &self.name, self.viewer.creates(&person))
+            Cell::change("createUser", &input, &self.name, self.viewer.creates(&person, lets_in))
         };
         given.into_iter().map(cell).collect()
     }
@@ -115,6 +137,17 @@ impl Seat<'_> {
             for (field, more) in [("updateGroup", ", name: \"Other\""), ("deleteGroup", "")] {
                 let expected = self.viewer.changes_group(field, *license, *own);
                 cells.push(Cell::change(field, &format!("id: \"{}\"{more}", group.0), &who, expected));
+            }
+        }
+        if let Some(own) = self.known.iter().find(|known| known.target.is_self) {
+            for (group, license, role) in &self.groups {
+                let is_gone = self.viewer.changes_group("deleteGroup", *license, *role) == DONE;
+                let expected = if is_gone { NOT_FOUND } else { self.viewer.leaves(*license) };
+                let who = format!("{}, {role:?} in a group of {license}, leaves", self.name);
+                for _ in 0..2 {
+                    let input = format!("groupId: \"{}\", userId: \"{}\"", group.0, own.id.0);
+                    cells.push(Cell::change("removeGroupMember", &input, &who, expected));
+                }
             }
         }
         let [given, changed] = &self.sites;
@@ -194,6 +227,10 @@ impl Seat<'_> {
             let (who, target, id) = (self.who(known), &known.target, format!("id: \"{}\"", known.id.0));
             cells.push(Cell::change("unlockUser", &id, &who, self.viewer.switches(target, "unlockUser")));
             cells.push(Cell::change("resendActivation", &id, &who, self.viewer.invites(target)));
+            if let Some(device) = known.device {
+                let input = format!("id: \"{}\"", device.0);
+                cells.push(Cell::change("forgetDevice", &input, &who, self.viewer.forgets_device(target)));
+            }
             let ending =
                 format!("userId: \"{}\", sessionIds: [\"{}\"]", known.id.0, known.session.unwrap_or_default().0);
             cells.push(Cell::change("endSessions", &ending, &who, self.viewer.ends_sessions(target)));
@@ -209,7 +246,12 @@ impl Seat<'_> {
                 cells.push(Cell::change("deleteUser", &id, &who, NOT_FOUND));
             }
         }
-        for field in ["unlockUser", "resendActivation", "setActive", "deleteUser", "endSessions"] {
+        for (guest, holds_sites) in &self.guests {
+            let expected = self.viewer.lets_in(self.viewer.invites(&guest.target), *holds_sites);
+            let id = format!("id: \"{}\"", guest.id.0);
+            cells.push(Cell::change("resendActivation", &id, &self.who(guest), expected));
+        }
+        for field in ["unlockUser", "resendActivation", "setActive", "deleteUser", "endSessions", "forgetDevice"] {
             let id = Id::new().0;
             let input = match field {
                 "endSessions" => format!("userId: \"{id}\""),

@@ -38,7 +38,7 @@ pub const DEEDS: &[(usize, &str, &str, Make)] = &[
     (85, "createUser", PERSON, World::newcomer),
     (90, "updateUser", PERSON, World::change),
     (14, "setActive", SWITCHED, World::switch),
-    (20, "deleteUser", "id", |world| json!({ "id": world.any("User") })),
+    (20, "deleteUser", "id groupsPassedOn { __typename id name version }", |world| json!({ "id": world.any("User") })),
     (12, "createGroup", GROUP, |world| world.place(&["description"], 1)),
     (12, "updateGroup", GROUP, |world| world.changed_place("Group", &["description"])),
     (4, "deleteGroup", "id", |world| json!({ "id": world.any("Group") })),
@@ -51,7 +51,7 @@ pub const DEEDS: &[(usize, &str, &str, Make)] = &[
     (10, "revokeSiteAccess", PERSON, World::access),
     (6, "createApiKey", KEY, World::key),
     (5, "revokeApiKey", "apiKey { __typename id name }", |world| json!({ "id": world.any("ApiKey") })),
-    (3, "endSessions", "sessionsEnded", |world| json!({ "userId": world.any_unguarded(), "includeCurrent": false })),
+    (3, "endSessions", "sessionsEnded devicesForgotten", |world| json!({ "userId": world.any_unguarded(), "includeCurrent": false })),
     (8, "defineAttribute", DEFINITION, World::definition),
     (2, "removeAttribute", DEFINITION, |world| json!({ "name": world.attribute() })),
     (4, "attributeDefinitions", "{ attributeDefinitions { name label kind required userEditable userVisible } }", |_| json!({})),
@@ -73,7 +73,7 @@ pub const DEEDS: &[(usize, &str, &str, Make)] = &[
     (20, "auditEvents", EVENTS, World::events),
     (4, "apiKeys", "{ apiKeys { __typename id name role createdAt expiresAt lastUsedAt createdBy { __typename id } } }", |_| json!({})),
     (4, "license", "query ($id: ID!) { license(id: $id) { __typename id number name kind holder expiresOn isExpired } }", |world| json!({ "id": world.any("License") })),
-    (4, "viewer", "{ viewer { __typename id fullName version lastLogin license { __typename id name } sessions { __typename id isCurrent createdAt lastSeenAt expiresAt } } }", |_| json!({})),
+    (4, "viewer", "{ viewer { __typename id fullName version lastLogin license { __typename id name } sessions { __typename id isCurrent createdAt lastSeenAt expiresAt } devices { id createdAt } } }", |_| json!({})),
 ];
 
 pub const SITE_TEXTS: &[&str] = &["city", "state", "address", "postcode"];
@@ -81,7 +81,7 @@ pub const SITE_TEXTS: &[&str] = &["city", "state", "address", "postcode"];
 const PERSON: &str = "user { __typename id version username email emailVerified firstName lastName fullName nickname certifiedEmail phone mobile \
     website birthDate gender userType position googleScholar orcidId atlasPreference externalId attributes { name label value } institution { __typename id name } role isStaff \
     isActive hasActivated hasPin fullSiteAccess invitation { state sentAt lastError } adminRights { isSuperuser isAdmin isGroupAdmin isAttributesAdmin } dateJoined modifiedAt lastLogin }";
-const SWITCHED: &str = "sessionsEnded linksRevoked keysRevoked user { __typename id version isActive modifiedAt }";
+const SWITCHED: &str = "sessionsEnded linksRevoked keysRevoked groupsPassedOn { __typename id name version } user { __typename id version isActive modifiedAt }";
 const GROUP: &str = "group { __typename id version name description createdAt modifiedAt members(first: 5) { totalCount edges { cursor role joinedAt node { fullName } } } }";
 const SITE: &str = "institution { __typename id version name displayName kind country state city address postcode phone email numBeds externalId createdAt modifiedAt }";
 const DEFINITION: &str = "definition { name label kind required userEditable userVisible }";

@@ -1,0 +1,214 @@
+//! The actor of a mutation: whoever asked for it, locked and read again in the mutation's own transaction, so that a
+//! mutation has the rights that its actor has when it commits.
+//!
+//! Features begin their transactions here and nowhere else. On PostgreSQL every transaction locks in one order: the rows of
+//! users by id, then licenses, attribute definitions, groups and institutions, then the end of the audit trail. Whatever
+//! ends a session or an API key, or takes a right away, holds its owner's row exclusively.
+
+use std::ops::Deref;
+
+use chrono::{DateTime, Utc};
+use sea_orm::sea_query::{Condition, Expr};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DatabaseBackend, DatabaseTransaction, EntityName, EntityTrait, FromQueryResult,
+    JoinType, PrimaryKeyTrait, QueryFilter, QuerySelect, QueryTrait, RelationTrait, Select,
+};
+
+use crate::access::{Means, SignedIn, Viewer, active_in_valid_license, is_same_license};
+use crate::audit::Subject;
+use crate::db::Db;
+use crate::entity::user::Role;
+use crate::entity::{api_key, session, user};
+use crate::error::{Error, ErrorCode};
+use crate::form::Form;
+use crate::scalar::{Id, now};
+use crate::sql::{Lock, waits_in_line};
+
+/// A viewer as they are in the transaction of a mutation. There is no other way to get one than to begin it.
+#[derive(Clone, Debug)]
+pub struct Actor(Viewer);
+
+impl Deref for Actor {
+    type Target = Viewer;
+
+    fn deref(&self) -> &Viewer {
+        &self.0
+    }
+}
+
+/// Begins a mutation's transaction: locks and reads its actor.
+///
+/// # Errors
+/// `Unauthenticated` where the session or the API key has ended, the actor is not active or gone, or the license is not in
+/// force.
+pub async fn begin(db: &Db, viewer: &Viewer) -> Result<(DatabaseTransaction, Actor), Error> {
+    let transaction = begin_unread(db).await?;
+    let (actor, _) = read(&transaction, viewer, Lock::Shared).await?;
+    Ok((transaction, actor))
+}
+
+/// Begins a mutation that changes its own actor; returns the actor's row as well.
+///
+/// # Errors
+/// As [`begin`].
+pub async fn begin_on_oneself(db: &Db, viewer: &Viewer) -> Result<(DatabaseTransaction, Actor, user::Model), Error> {
+    let transaction = begin_unread(db).await?;
+    let (actor, own) = read(&transaction, viewer, Lock::Exclusive).await?;
+    Ok((transaction, actor, own))
+}
+
+/// Begins a mutation that changes a user; returns the user's row as well, locked, or none where the actor sees nobody of
+/// this id.
+///
+/// # Errors
+/// As [`begin`].
+pub async fn begin_on(
+    db: &Db,
+    viewer: &Viewer,
+    user_id: Id,
+) -> Result<(DatabaseTransaction, Actor, Option<user::Model>), Error> {
+    let own_id = viewer.signed_in()?.user_id;
+    if user_id == own_id {
+        let (transaction, actor, own) = begin_on_oneself(db, viewer).await?;
+        return Ok((transaction, actor, Some(own)));
+    }
+    let transaction = begin_unread(db).await?;
+    // By id, so that two who change each other do not wait for each other.
+    let subject_first = user_id < own_id;
+    let before = if subject_first { lock_subject(&transaction, viewer, user_id).await? } else { None };
+    let (actor, _) = read(&transaction, viewer, Lock::Shared).await?;
+    let found = if subject_first { before } else { lock_subject(&transaction, viewer, user_id).await? };
+    let found = found.filter(|found| actor.finds_user(found));
+    Ok((transaction, actor, found))
+}
+
+/// The same of a user who must be there; `field` is the one that named the user.
+///
+/// # Errors
+/// As [`begin`]; `Rejected` where the actor sees nobody of this id.
+pub async fn begin_on_known(
+    db: &Db,
+    viewer: &Viewer,
+    field: &str,
+    user_id: Id,
+) -> Result<(DatabaseTransaction, Actor, user::Model), Error> {
+    let (transaction, actor, found) = begin_on(db, viewer, user_id).await?;
+    Ok((transaction, actor, found.ok_or_else(|| Error::not_found(field, "person"))?))
+}
+
+/// What a mutation changes that has to do with a user and with something else.
+pub struct Both<M> {
+    pub transaction: DatabaseTransaction,
+    pub actor: Actor,
+    pub user: user::Model,
+    pub other: M,
+}
+
+/// Begins a mutation that changes what a user has to do with something else of the same license: locks and reads both.
+/// `what` has the field that named the other one, what it is called and its id; `seen` says which of them a viewer sees.
+///
+/// # Errors
+/// As [`begin`]; `Rejected`, naming the fields, where there is no such user or other one.
+pub async fn begin_on_both<M>(
+    db: &Db,
+    viewer: &Viewer,
+    user_id: Id,
+    (field, what, id): (&str, &str, Id),
+    seen: impl Fn(&Viewer) -> Condition + Send,
+) -> Result<Both<M>, Error>
+where
+    M: Subject + Send,
+    M::Entity: EntityTrait<Model = M>,
+    <M::Entity as EntityTrait>::PrimaryKey: PrimaryKeyTrait<ValueType = Id>,
+{
+    let (transaction, actor, user) = begin_on(db, viewer, user_id).await?;
+    let other = M::Entity::find_by_id(id).filter(seen(&actor)).lock_exclusive().one(&transaction).await?;
+    let user = user.filter(|user| other.as_ref().is_none_or(|other| is_same_license(other.ids().1, user.license_id)));
+    let mut form = Form::changing();
+    if other.is_none() {
+        form.fault(field, ErrorCode::NotFound, format!("There is no such {what}."));
+    }
+    if user.is_none() {
+        form.fault("userId", ErrorCode::NotFound, "There is no such person.");
+    }
+    form.finish()?;
+    let (user, other) = user.zip(other).ok_or_else(|| Error::internal("a missing row passed the form"))?;
+    Ok(Both { transaction, actor, user, other })
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place where a mutation begins, and its actor is read")]
+async fn begin_unread(db: &Db) -> Result<DatabaseTransaction, Error> {
+    db.begin().await
+}
+
+async fn lock_subject(
+    transaction: &DatabaseTransaction,
+    viewer: &Viewer,
+    user_id: Id,
+) -> Result<Option<user::Model>, Error> {
+    // By the rights that the viewer had when the request began; those of now are held against the row afterwards.
+    let found = user::Entity::find_by_id(user_id).filter(viewer.finds_users());
+    let turn = waits_in_line(transaction.get_database_backend(), Lock::Exclusive, user_id);
+    Ok(found.filter(turn).lock_exclusive().one(transaction).await?)
+}
+
+/// The actor's row, and the role of the API key that asks.
+#[derive(FromQueryResult)]
+struct Found {
+    #[sea_orm(nested)]
+    own: user::Model,
+    key_role: Option<Role>,
+}
+
+/// Locks and reads the actor: shared, so that other mutations of the same actor go on beside it, or exclusively, because the
+/// mutation changes the actor's own row or what hangs on it; with what they are known by and the license, in one statement.
+async fn read(transaction: &DatabaseTransaction, viewer: &Viewer, lock: Lock) -> Result<(Actor, user::Model), Error> {
+    let SignedIn { user_id, means, request_id, .. } = viewer.signed_in()?;
+    let select = user::Entity::find_by_id(*user_id)
+        .join(JoinType::InnerJoin, user::Relation::License.def())
+        .filter(active_in_valid_license())
+        .filter(waits_in_line(transaction.get_database_backend(), lock, *user_id));
+    let (select, table) = match means {
+        Means::Session(id) => (with_session(select, *id), session::Entity.table_name()),
+        Means::ApiKey(id, _) => (with_api_key(select, *id), api_key::Entity.table_name()),
+    };
+    let backend = transaction.get_database_backend();
+    let mut statement = select.build(backend);
+    if backend == DatabaseBackend::Postgres {
+        let strength = match lock {
+            Lock::Shared => "SHARE",
+            Lock::Exclusive => "UPDATE",
+        };
+        // The user's row first, as whoever ends a session does. The weakest lock of the session keeps it from being
+        // ended, but not from being marked as used.
+        statement.sql += &format!(r#" FOR {strength} OF "users" FOR KEY SHARE OF "{table}""#);
+    }
+    let found = Found::find_by_statement(statement).one(transaction).await?;
+    let Found { own, key_role } = found.ok_or(Error::Unauthenticated)?;
+    let means = match (means, key_role) {
+        (Means::ApiKey(id, _), Some(role)) => Means::ApiKey(*id, role),
+        (means, _) => *means,
+    };
+    let actor = Actor(Viewer::SignedIn(SignedIn::new(&(&own).into(), means, request_id.clone())));
+    Ok((actor, own))
+}
+
+fn with_session(select: Select<user::Entity>, id: Id) -> Select<user::Entity> {
+    select
+        .column_as(Expr::val(None::<String>), "key_role")
+        .join_rev(JoinType::InnerJoin, session::Relation::User.def())
+        .filter(session::Column::Id.eq(id))
+        .filter(session::Column::ExpiresAt.gt(now()))
+}
+
+fn with_api_key(select: Select<user::Entity>, id: Id) -> Select<user::Entity> {
+    select
+        .column_as(api_key::Column::Role, "key_role")
+        .join_rev(JoinType::InnerJoin, api_key::Relation::User.def())
+        .filter(api_key::Column::Id.eq(id))
+        .filter(lasts_at(now()))
+}
+
+fn lasts_at(instant: DateTime<Utc>) -> Condition {
+    Condition::any().add(api_key::Column::ExpiresAt.is_null()).add(api_key::Column::ExpiresAt.gt(instant))
+}

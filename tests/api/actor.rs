@@ -1,0 +1,556 @@
+//! A mutation acts for who the actor is when it commits, and nobody gains through somebody else what they may not do.
+
+use async_graphql::MaybeUndefined::{Undefined, Value as Given};
+use futures_util::future::join_all;
+use roster::entity::membership::GroupRole;
+use roster::entity::user::{Role, UserFields};
+use roster::entity::{api_key, audit_event, device, session, user};
+use roster::schema::CREDENTIALS;
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter};
+use serde_json::{Value, json};
+
+use crate::app::{App, Caller, PASSWORD, faults_of, input_of};
+use crate::audit;
+use crate::crowd;
+
+/// The mutations that whoever is not signed in may ask for, and that ignore a token.
+const PUBLIC: [&str; 6] =
+    ["login", "activateAccount", "registerUser", "requestPasswordReset", "resetPassword", "confirmEmailChange"];
+
+/// What shuts a caller out, as whoever does it leaves the database.
+const ENDINGS: [(&str, &str); 4] = [
+    ("deactivated", "UPDATE users SET is_active = FALSE WHERE id = $1"),
+    ("signed out", "DELETE FROM sessions WHERE user_id = $1"),
+    ("session over", "UPDATE sessions SET expires_at = created_at WHERE user_id = $1"),
+    (
+        "license over",
+        "UPDATE licenses SET expires_on = starts_on, starts_on = '2001-01-01' WHERE id = (SELECT license_id FROM users WHERE id = $1)",
+    ),
+];
+
+/// Asks a document that is known as the caller's when something happens to the caller: it happens in a transaction that
+/// commits once the caller was let in.
+async fn meanwhile(app: &App, caller: &Caller<'_>, body: &Value, sql: &str) -> (u16, Value) {
+    let transaction = app.db.begin().await.unwrap();
+    let backend = transaction.get_database_backend();
+    let statement = sea_orm::Statement::from_sql_and_values(backend, sql, [caller.id.into()]);
+    transaction.execute_raw(statement).await.unwrap();
+    let before = app.db.statements();
+    let happen = async {
+        while app.db.statements() == before {
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+        transaction.commit().await.unwrap();
+    };
+    tokio::join!(caller.post(body), happen).0
+}
+
+async fn events(app: &App) -> u64 {
+    audit_event::Entity::find().count(app.db.read()).await.unwrap()
+}
+
+fn body(mutation: &str, input: &Value) -> Value {
+    let document = match input {
+        Value::Null => format!("mutation {{ {mutation} {{ success }} }}"),
+        _ => format!("mutation ($input: {}!) {{ {mutation}(input: $input) {{ success }} }}", input_of(mutation)),
+    };
+    json!({ "query": document, "variables": { "input": input } })
+}
+
+/// The codes of the top-level errors of a document, by alias; `done` and the fault's code where there is none.
+async fn outcomes(caller: &Caller<'_>, fields: &[&str]) -> Vec<String> {
+    let parts: Vec<String> = fields.iter().enumerate().map(|(n, field)| format!("a{n}: {field}")).collect();
+    let (_, answer) = caller.post(&json!({ "query": format!("mutation {{ {} }}", parts.join(" ")) })).await;
+    let errors = answer["errors"].as_array().cloned().unwrap_or_default();
+    let outcome = |n: usize| {
+        let alias = format!("a{n}");
+        if let Some(error) = errors.iter().find(|error| error["path"][0] == json!(alias)) {
+            return error["extensions"]["code"].as_str().unwrap().to_owned();
+        }
+        let payload = &answer["data"][&alias];
+        if payload["success"] == json!(true) {
+            return "done".to_owned();
+        }
+        payload["errors"][0]["code"].as_str().unwrap_or_else(|| panic!("{answer:#}")).to_owned()
+    };
+    (0..fields.len()).map(outcome).collect()
+}
+
+fn entry(role: &str) -> String {
+    let address = roster::scalar::Id::new().0;
+    format!(
+        "createUser(input: {{ firstName: \"New\", lastName: \"Person\", email: \"{address}@x.example\", role: {role} }}) {{ success errors {{ code }} }}"
+    )
+}
+
+const WARD: &str = "createGroup(input: { name: \"Ward\" }) { success errors { code } }";
+
+async fn house(chief: &Caller<'_>) -> Value {
+    let input = json!({ "name": "House", "kind": "HOSPITAL", "country": "AU" });
+    chief.change("createInstitution", "institution { id }", input).await["institution"]["id"].clone()
+}
+
+async fn grant(chief: &Caller<'_>, person: &str, house: &Value) {
+    let done = chief.change("grantSiteAccess", "", json!({ "userId": person, "institutionId": house })).await;
+    assert_eq!(done["success"], json!(true));
+}
+
+async fn key_of<'a>(caller: &Caller<'a>, role: &str) -> Caller<'a> {
+    let made = caller.change("createApiKey", "secret", json!({ "name": "Nightly", "role": role })).await;
+    Caller { token: made["secret"].as_str().map(str::to_owned), ..caller.clone() }
+}
+
+/// Somebody with a password, a PIN and a username, and the token of a device that knows the person.
+async fn known_on_a_device<'a>(app: &'a App, name: &str, role: Role) -> (Caller<'a>, Value) {
+    let fields = UserFields { username: Given(name.to_owned()), role: Given(role), ..UserFields::default() };
+    app.create("Ada", app.license, fields, Given(PASSWORD.to_owned())).await;
+    let (caller, device) = sign_in_by_password(app, name).await;
+    caller.change("setPin", "", json!({ "pin": "0417" })).await;
+    (caller, device)
+}
+
+async fn sign_in_by_password<'a>(app: &'a App, name: &str) -> (Caller<'a>, Value) {
+    let input = json!({ "login": name, "password": PASSWORD });
+    let login = app.anonymous().change("login", "token deviceToken user { id }", input).await;
+    let id = roster::scalar::Id::parse(login["user"]["id"].as_str().unwrap()).unwrap();
+    (Caller { app, id, token: login["token"].as_str().map(str::to_owned) }, login["deviceToken"].clone())
+}
+
+async fn signs_in_by_pin(app: &App, name: &str, device: &Value) -> bool {
+    let input = json!({ "login": name, "pin": "0417", "deviceToken": device });
+    app.anonymous().change("login", "", input).await["success"] == json!(true)
+}
+
+async fn devices_of(caller: &Caller<'_>, of: &str) -> Vec<Value> {
+    let query = "query ($id: ID!) { user(by: { id: $id }) { devices { id createdAt lastUsedAt } } }";
+    caller.data(query, json!({ "id": of })).await["user"]["devices"].as_array().cloned().unwrap_or_default()
+}
+
+fn member(group: &Value, user: &str, role: &str) -> Value {
+    json!({ "groupId": group, "userId": user, "role": role })
+}
+
+fn leaving(group: &Value, user: &str) -> Value {
+    json!({ "groupId": group, "userId": user })
+}
+
+async fn new_group(owner: &Caller<'_>) -> Value {
+    owner.change("createGroup", "group { id }", json!({ "name": "Ward" })).await["group"]["id"].clone()
+}
+
+/// What somebody is in a group.
+async fn role_in(caller: &Caller<'_>, group: &Value, user: &str) -> Value {
+    let query = "query ($id: ID!) { group(id: $id) { members(first: 100) { edges { role node { id } } } } }";
+    let data = caller.data(query, json!({ "id": group })).await;
+    let edges = data["group"]["members"]["edges"].as_array().cloned().unwrap_or_default();
+    edges.iter().find(|edge| edge["node"]["id"] == json!(user)).map_or(Value::Null, |edge| edge["role"].clone())
+}
+
+on_every_database! {
+    async fn no_mutation_goes_on_for_who_is_shut_out_while_it_waits(app: App) {
+        for mutation in audit::mutations().iter().filter(|mutation| !PUBLIC.contains(&mutation.as_str())) {
+            for (ending, sql) in ENDINGS {
+                let done = audit::done(&app, mutation).await;
+                let before = events(&app).await;
+                let (status, answer) = meanwhile(&app, &done.by, &body(mutation, &done.input), sql).await;
+                let code = &answer["errors"][0]["extensions"]["code"];
+                assert_eq!((status, code), (200, &json!("UNAUTHENTICATED")), "{mutation}, {ending}: {answer:#}");
+                assert_eq!(events(&app).await, before, "{mutation}, {ending}");
+                app.db.write().execute_unprepared("UPDATE licenses SET expires_on = NULL").await.unwrap();
+            }
+        }
+    }
+
+    async fn no_mutation_goes_on_with_a_key_that_is_revoked_or_over_while_it_waits(app: App) {
+        let endings = [
+            "DELETE FROM api_keys WHERE user_id = $1",
+            "UPDATE api_keys SET expires_at = created_at WHERE user_id = $1",
+            "UPDATE users SET is_active = FALSE WHERE id = $1",
+        ];
+        for sql in endings {
+            let user = app.user().await;
+            for (mutation, input) in [
+                ("createGroup", json!({ "name": "Ward" })),
+                ("createUser", json!({ "firstName": "A", "lastName": "B", "username": "abc" })),
+                ("updateUser", json!({ "id": user.id(), "nickname": "A" })),
+                ("setActive", json!({ "id": user.id(), "active": false })),
+                ("deleteUser", json!({ "id": user.id() })),
+            ] {
+                let key = key_of(&app.admin().await, "ADMIN").await;
+                let before = events(&app).await;
+                let (_, answer) = meanwhile(&app, &key, &body(mutation, &input), sql).await;
+                assert_eq!(answer["errors"][0]["extensions"]["code"], json!("UNAUTHENTICATED"), "{mutation}, {sql}: {answer:#}");
+                assert_eq!(events(&app).await, before);
+            }
+        }
+    }
+
+    async fn a_mutation_has_the_rights_that_are_left_when_it_begins(app: App) {
+        let user = app.user().await;
+        for (mutation, input) in [
+            ("createUser", json!({ "firstName": "A", "lastName": "B", "username": "abc" })),
+            ("createUser", json!({ "firstName": "A", "lastName": "B", "username": "abc", "dryRun": true })),
+            ("updateUser", json!({ "id": user.id(), "externalId": "A" })),
+            ("setActive", json!({ "id": user.id(), "active": false })),
+            ("deleteUser", json!({ "id": user.id() })),
+            ("unlockUser", json!({ "id": user.id() })),
+            ("endSessions", json!({ "userId": user.id() })),
+            ("createInstitution", json!({ "name": "A", "kind": "HOSPITAL", "country": "AU" })),
+            ("defineAttribute", json!({ "name": "a", "label": "A" })),
+            ("createApiKey", json!({ "name": "A", "role": "ADMIN" })),
+        ] {
+            let chief = app.license_admin().await;
+            let before = events(&app).await;
+            let demote = "UPDATE users SET role = 'USER', full_site_access = FALSE WHERE id = $1";
+            let (_, answer) = meanwhile(&app, &chief, &body(mutation, &input), demote).await;
+            assert_eq!(answer["errors"][0]["extensions"]["code"], json!("FORBIDDEN"), "{mutation}: {answer:#}");
+            assert_eq!(events(&app).await, before, "{mutation}");
+        }
+    }
+
+    async fn ten_people_in_one_document_are_entered_by_nobody_who_is_deactivated_before(app: App) {
+        let admin = app.admin().await;
+        let parts: Vec<String> = (0..10).map(|n| format!("a{n}: {}", entry("ADMIN"))).collect();
+        let people = user::Entity::find().count(app.db.read()).await.unwrap();
+        let body = json!({ "query": format!("mutation {{ {} }}", parts.join(" ")) });
+        let (_, answer) = meanwhile(&app, &admin, &body, ENDINGS[0].1).await;
+        let errors = answer["errors"].as_array().unwrap();
+        assert_eq!(errors.len(), 10, "{answer:#}");
+        assert!(errors.iter().all(|error| error["extensions"]["code"] == json!("UNAUTHENTICATED")), "{answer:#}");
+        assert_eq!(user::Entity::find().count(app.db.read()).await.unwrap(), people);
+    }
+
+    async fn who_signs_out_in_a_document_does_nothing_more_by_it(app: App) {
+        for ending in ["logout { success errors { code } }", "endSessions(input: { includeCurrent: true }) { success errors { code } }"] {
+            let admin = app.admin().await;
+            let new = entry("USER");
+            let codes = outcomes(&admin, &[WARD, ending, WARD, &new, ending]).await;
+            assert_eq!(codes, ["done", "done", "UNAUTHENTICATED", "UNAUTHENTICATED", "UNAUTHENTICATED"], "{ending}");
+        }
+    }
+
+    async fn who_lowers_the_own_role_in_a_document_has_the_lower_one_in_the_rest_of_it(app: App) {
+        app.license_admin().await;
+        let chief = app.license_admin().await;
+        let lower = format!("updateUser(input: {{ id: \"{}\", role: USER }}) {{ success errors {{ code }} }}", chief.id());
+        let parts = [entry("LICENSE_ADMIN"), lower.clone(), entry("USER"), lower.replace("USER", "LICENSE_ADMIN")];
+        let codes = outcomes(&chief, &[&parts[0], &parts[1], &parts[2], &parts[3], WARD]).await;
+        assert_eq!(codes, ["done", "done", "FORBIDDEN", "FORBIDDEN", "done"]);
+    }
+
+    async fn two_who_change_each_other_at_the_same_moment_both_do(app: App) {
+        let (one, other) = (app.admin().await, app.admin().await);
+        for round in 0..20 {
+            let change = |who: &Caller<'_>| json!({ "id": who.id(), "nickname": format!("N{round}") });
+            let answers = join_all([
+                one.change("updateUser", "", change(&other)),
+                other.change("updateUser", "", change(&one)),
+                one.change("updateUser", "", change(&one)),
+                other.change("updateUser", "", change(&other)),
+            ]).await;
+            assert!(answers.iter().all(|answer| answer["success"] == json!(true)), "{answers:#?}");
+        }
+    }
+
+    async fn one_program_writes_sixteen_at_a_time_and_deactivating_its_maker_stops_it(app: App) {
+        let (chief, admin) = (app.license_admin().await, app.admin().await);
+        let key = key_of(&admin, "ADMIN").await;
+        let write = async |n: usize| {
+            let mut done = 0;
+            for m in 0.. {
+                let input = json!({ "firstName": "New", "lastName": "Person", "username": format!("n{n}.{m}") });
+                let (status, answer) = key.post(&body("createUser", &input)).await;
+                match (status, &answer["errors"][0]["extensions"]["code"]) {
+                    (200, Value::Null) => done += 1,
+                    (401, _) => break,
+                    (200, code) if *code == json!("UNAUTHENTICATED") => break,
+                    _ => panic!("{answer:#}"),
+                }
+            }
+            done
+        };
+        let stop = async {
+            while user::Entity::find().count(app.db.read()).await.unwrap() < 40 {
+                tokio::task::yield_now().await;
+            }
+            let stopped = chief.change("setActive", "", json!({ "id": admin.id(), "active": false })).await;
+            assert_eq!(stopped["success"], json!(true), "{stopped:#}");
+        };
+        let (done, ()) = tokio::join!(join_all((0..16).map(write)), stop);
+        assert!(done.iter().sum::<i32>() >= 30, "{done:?}");
+        let trail = audit_event::Entity::find().filter(audit_event::Column::ApiKeyId.is_not_null());
+        let last = trail.all(app.db.read()).await.unwrap().iter().map(|event| event.seq).max().unwrap();
+        let off = audit_event::Entity::find().filter(audit_event::Column::Action.eq("USER_DEACTIVATED"));
+        assert!(last < off.one(app.db.read()).await.unwrap().unwrap().seq, "nothing is written after it");
+    }
+
+    async fn who_lets_somebody_in_holds_the_sites_of_that_person(app: App) {
+        let chief = app.license_admin().await;
+        let (house, other) = (house(&chief).await, house(&chief).await);
+        let everywhere = UserFields { role: Given(Role::Admin), full_site_access: Given(true), ..UserFields::default() };
+        let (without, with, elsewhere, full) =
+            (app.admin().await, app.admin().await, app.admin().await, app.person("Full", everywhere).await);
+        grant(&chief, &with.id(), &house).await;
+        grant(&chief, &elsewhere.id(), &other).await;
+        for role in [Role::User, Role::Admin] {
+            let fields = UserFields { role: Given(role), ..UserFields::default() };
+            let target = app.create("Victim", app.license, fields, Undefined).await.id.0.to_string();
+            grant(&chief, &target, &house).await;
+            let email = roster::scalar::Id::new().0;
+            for (mutation, input) in [
+                ("updateUser", json!({ "id": target, "password": "nine-velvet-comets-hum" })),
+                ("updateUser", json!({ "id": target, "password": null })),
+                ("updateUser", json!({ "id": target, "pin": "0417" })),
+                ("updateUser", json!({ "id": target, "nickname": "A", "email": format!("{email}@evil.example") })),
+                ("updateUser", json!({ "id": target, "password": "nine-velvet-comets-hum", "dryRun": true })),
+                ("resendActivation", json!({ "id": target })),
+            ] {
+                for caller in [&without, &elsewhere] {
+                    assert_eq!(caller.change_refused(mutation, input.clone()).await, "FORBIDDEN", "{input}");
+                }
+                for caller in [&with, &full, &chief] {
+                    let tried = if mutation == "updateUser" { let mut tried = input.clone(); tried["dryRun"] = json!(true); tried } else { input.clone() };
+                    assert_eq!(caller.change(mutation, "", tried).await["success"], json!(true), "{input}");
+                }
+            }
+            // What lets nobody in goes on, an address that stays as it is included.
+            let address = user::Entity::find().filter(user::Column::Id.eq(roster::scalar::Id::parse(&target).unwrap())).one(app.db.read()).await.unwrap().unwrap().email;
+            let plain = json!({ "id": target, "nickname": "A", "email": address });
+            assert_eq!(without.change("updateUser", "", plain).await["success"], json!(true));
+        }
+    }
+
+    async fn nobody_takes_a_detour_to_a_site(app: App) {
+        let chief = app.license_admin().await;
+        let house = house(&chief).await;
+        let attacker = app.admin().await;
+        let victim = app.admin().await;
+        grant(&chief, &victim.id(), &house).await;
+        // By the password, by an own creature, by a key, by a key's creature, by taking the site away first.
+        let password = json!({ "id": victim.id(), "password": "nine-velvet-comets-hum" });
+        assert_eq!(attacker.change_refused("updateUser", password.clone()).await, "FORBIDDEN");
+        let site = json!({ "userId": attacker.id(), "institutionId": house });
+        assert_eq!(attacker.change_refused("grantSiteAccess", site.clone()).await, "FORBIDDEN");
+        let input = json!({ "firstName": "A", "lastName": "B", "username": "creature", "role": "ADMIN", "password": PASSWORD });
+        attacker.change("createUser", "", input).await;
+        let (creature, _) = sign_in_by_password(&app, "creature").await;
+        assert_eq!(creature.change_refused("updateUser", password.clone()).await, "FORBIDDEN");
+        assert_eq!(creature.change_refused("grantSiteAccess", site.clone()).await, "FORBIDDEN");
+        let key = key_of(&attacker, "ADMIN").await;
+        assert_eq!(key.change_refused("updateUser", password.clone()).await, "FORBIDDEN");
+        let taken = json!({ "userId": victim.id(), "institutionId": house });
+        assert_eq!(attacker.change_refused("revokeSiteAccess", taken).await, "FORBIDDEN");
+        // Once the person holds no more than the attacker, there is nothing to gain.
+        chief.change("revokeSiteAccess", "", json!({ "userId": victim.id(), "institutionId": house })).await;
+        assert_eq!(attacker.change("updateUser", "", password).await["success"], json!(true));
+        assert_eq!(attacker.change_refused("grantSiteAccess", site).await, "FORBIDDEN");
+    }
+
+    async fn a_key_sets_no_secrets_and_lets_nobody_in(app: App) {
+        for maker in [app.admin().await, app.license_admin().await, app.superuser().await] {
+            let key = key_of(&maker, "ADMIN").await;
+            let user = app.user().await;
+            for (mutation, input, field) in [
+                ("updateUser", json!({ "id": user.id(), "password": PASSWORD }), "password"),
+                ("updateUser", json!({ "id": user.id(), "password": null }), "password"),
+                ("updateUser", json!({ "id": user.id(), "nickname": "A", "pin": "0417" }), "pin"),
+                ("updateUser", json!({ "id": user.id(), "email": "evil@x.example" }), "email"),
+                ("updateUser", json!({ "id": user.id(), "email": "evil@x.example", "dryRun": true }), "email"),
+                ("createUser", json!({ "firstName": "A", "lastName": "B", "username": "abc", "password": PASSWORD }), "password"),
+                ("createUser", json!({ "firstName": "A", "lastName": "B", "username": "abc", "pin": "0417" }), "pin"),
+                ("createUser", json!({ "firstName": "A", "lastName": "B", "email": "a@x.example", "sendRegistrationEmail": true }), "sendRegistrationEmail"),
+                ("resendActivation", json!({ "id": user.id() }), ""),
+                ("createApiKey", json!({ "name": "A" }), ""),
+                ("changePassword", json!({ "currentPassword": PASSWORD, "newPassword": "nine-velvet-comets-hum" }), ""),
+            ] {
+                let (_, answer) = key.post(&body(mutation, &input)).await;
+                assert_eq!(answer["errors"][0]["extensions"]["code"], json!("FORBIDDEN"), "{mutation} {input}: {answer:#}");
+                assert!(answer["errors"][0]["message"].as_str().unwrap().contains(field), "{answer:#}");
+            }
+        }
+    }
+
+    async fn whom_a_key_enters_gets_no_mail_and_no_way_in(app: App) {
+        let key = key_of(&app.admin().await, "ADMIN").await;
+        app.mails().await;
+        let input = json!({ "firstName": "A", "lastName": "B", "email": "evil@x.example" });
+        let made = key.change("createUser", "user { id }", input).await;
+        assert_eq!(made["success"], json!(true), "{made:#}");
+        app.anonymous().change("requestPasswordReset", "", json!({ "email": "evil@x.example" })).await;
+        assert!(app.mails().await.is_empty());
+        // A person decides.
+        let admin = app.admin().await;
+        admin.change("resendActivation", "", json!({ "id": made["user"]["id"] })).await;
+        assert_eq!(app.mails().await.len(), 1);
+    }
+
+    async fn who_changes_the_password_may_revoke_the_own_keys_by_it(app: App) {
+        let (ada, _) = known_on_a_device(&app, "ada", Role::Admin).await;
+        let other = key_of(&app.admin().await, "USER").await;
+        key_of(&ada, "USER").await;
+        let keys = async || api_key::Entity::find().filter(api_key::Column::UserId.eq(ada.id)).count(app.db.read()).await.unwrap();
+        ada.change("changePassword", "", json!({ "currentPassword": PASSWORD, "newPassword": "nine-velvet-comets-hum" })).await;
+        assert_eq!(keys().await, 1, "keys go on unless something else is said");
+        let key = key_of(&ada, "ADMIN").await;
+        let input = json!({ "currentPassword": "nine-velvet-comets-hum", "newPassword": PASSWORD, "revokeApiKeys": true });
+        let done = ada.change("changePassword", "message", input).await;
+        assert!(done["message"].as_str().unwrap().contains('2'), "{done:#}");
+        assert_eq!(keys().await, 0);
+        assert_eq!(key.post(&json!({ "query": "{ viewer { id } }" })).await.0, 401);
+        assert_eq!(other.post(&json!({ "query": "{ viewer { id } }" })).await.0, 200);
+        let revoked = audit_event::Entity::find().filter(audit_event::Column::Action.eq("API_KEY_REVOKED"));
+        assert_eq!(revoked.count(app.db.read()).await.unwrap(), 2);
+    }
+
+    async fn ending_sessions_forgets_devices(app: App) {
+        let chief = app.license_admin().await;
+        for (n, by_chief) in [false, true, false, true].into_iter().enumerate() {
+            let name = format!("ada{n}");
+            let (ada, device) = known_on_a_device(&app, &name, Role::User).await;
+            assert!(signs_in_by_pin(&app, &name, &device).await);
+            let caller = if by_chief { &chief } else { &ada };
+            let mut input = json!({ "userId": ada.id() });
+            if n > 1 {
+                let session = session::Entity::find().filter(session::Column::UserId.eq(ada.id)).one(app.db.read()).await.unwrap().unwrap();
+                input["sessionIds"] = json!([session.id.0]);
+                input["includeCurrent"] = json!(true);
+            }
+            let done = caller.change("endSessions", "sessionsEnded devicesForgotten", input).await;
+            assert_eq!(done["devicesForgotten"], json!(1), "{done:#}");
+            assert!(!signs_in_by_pin(&app, &name, &device).await);
+            let (_, device) = sign_in_by_password(&app, &name).await;
+            assert!(signs_in_by_pin(&app, &name, &device).await);
+        }
+        let (ada, device) = known_on_a_device(&app, "ada", Role::User).await;
+        session::Entity::delete_many().filter(session::Column::UserId.eq(ada.id)).exec(app.db.write()).await.unwrap();
+        let done = chief.change("endSessions", "sessionsEnded devicesForgotten", json!({ "userId": ada.id() })).await;
+        assert_eq!((&done["sessionsEnded"], &done["devicesForgotten"]), (&json!(0), &json!(1)), "devices outlive sessions");
+        assert!(!signs_in_by_pin(&app, "ada", &device).await);
+    }
+
+    async fn devices_are_listed_and_forgotten_one_by_one(app: App) {
+        let (ada, first) = known_on_a_device(&app, "ada", Role::User).await;
+        let (_, second) = sign_in_by_password(&app, "ada").await;
+        let (chief, admin, user) = (app.license_admin().await, app.admin().await, app.user().await);
+        let listed = devices_of(&ada, &ada.id()).await;
+        assert_eq!(listed.len(), 2);
+        assert!(listed.iter().all(|device| device["createdAt"].as_str() <= device["lastUsedAt"].as_str()), "{listed:#?}");
+        assert_eq!(devices_of(&chief, &ada.id()).await, listed);
+        assert!(devices_of(&user, &ada.id()).await.is_empty());
+        let (newer, older) = (json!({ "id": listed[0]["id"] }), json!({ "id": listed[1]["id"] }));
+        assert_eq!(user.faults("forgetDevice", newer.clone()).await, ["NOT_FOUND input.id"]);
+        assert_eq!(ada.faults("forgetDevice", json!({ "id": "x" })).await, ["INVALID input.id"]);
+        assert_eq!(ada.change("forgetDevice", "", newer.clone()).await["success"], json!(true));
+        assert!(signs_in_by_pin(&app, "ada", &first).await && !signs_in_by_pin(&app, "ada", &second).await);
+        assert_eq!(ada.faults("forgetDevice", newer).await, ["NOT_FOUND input.id"]);
+        assert_eq!(admin.change("forgetDevice", "", older).await["success"], json!(true));
+        assert!(!signs_in_by_pin(&app, "ada", &first).await);
+        assert_eq!(device::Entity::find().filter(device::Column::UserId.eq(ada.id)).count(app.db.read()).await.unwrap(), 0);
+        let (boss, _) = known_on_a_device(&app, "boss", Role::LicenseAdmin).await;
+        let of_boss = devices_of(&admin, &boss.id()).await;
+        assert_eq!(admin.change_refused("forgetDevice", json!({ "id": of_boss[0]["id"] })).await, "FORBIDDEN");
+        let key = key_of(&chief, "LICENSE_ADMIN").await;
+        assert_eq!(key.change_refused("forgetDevice", json!({ "id": of_boss[0]["id"] })).await, "FORBIDDEN");
+    }
+
+    async fn everybody_leaves_every_group(app: App) {
+        let (owner, user, chief) = (app.user().await, app.user().await, app.license_admin().await);
+        for role in ["MEMBER", "MANAGER", "OWNER"] {
+            let group = new_group(&owner).await;
+            owner.change("setGroupMember", "", member(&group, &user.id(), "MEMBER")).await;
+            owner.change("setGroupMember", "", member(&group, &user.id(), role)).await;
+            for _ in 0..2 {
+                assert_eq!(user.change("removeGroupMember", "", leaving(&group, &user.id())).await["success"], json!(true));
+            }
+            assert_eq!(role_in(&chief, &group, &user.id()).await, Value::Null);
+            // Who was made the last owner against the own will leaves as well.
+            owner.change("setGroupMember", "", member(&group, &user.id(), "MEMBER")).await;
+            owner.change("setGroupMember", "", member(&group, &user.id(), "OWNER")).await;
+            owner.change("setGroupMember", "", member(&group, &owner.id(), "MEMBER")).await;
+            assert_eq!(user.change("removeGroupMember", "", leaving(&group, &user.id())).await["success"], json!(true));
+            assert_eq!(role_in(&chief, &group, &owner.id()).await, json!("OWNER"));
+            assert_eq!(owner.faults("removeGroupMember", leaving(&group, &owner.id())).await, ["NOT_ALLOWED input.userId"]);
+            assert_eq!(owner.change("deleteGroup", "", json!({ "id": group })).await["success"], json!(true));
+        }
+    }
+
+    async fn ownership_goes_to_members(app: App) {
+        let (owner, user, admin) = (app.user().await, app.user().await, app.admin().await);
+        let (one, other) = (new_group(&owner).await, new_group(&owner).await);
+        assert_eq!(owner.change_refused("setGroupMember", member(&one, &user.id(), "OWNER")).await, "FORBIDDEN");
+        owner.change("setGroupMember", "", member(&one, &user.id(), "MEMBER")).await;
+        assert_eq!(owner.change("setGroupMember", "", member(&one, &user.id(), "OWNER")).await["success"], json!(true));
+        assert_eq!(admin.change("setGroupMember", "", member(&other, &user.id(), "OWNER")).await["success"], json!(true));
+    }
+
+    async fn nobody_owns_more_than_50_groups_but_administrators(app: App) {
+        let (owner, other, admin) = (app.user().await, app.user().await, app.admin().await);
+        for caller in [&owner, &admin] {
+            let groups = crowd::groups(&app, app.license, (0..49).map(|n| format!("Group {n:03}"))).await;
+            crowd::memberships(&app, &[caller.id], &groups, GroupRole::Owner).await;
+            assert_eq!(caller.change("createGroup", "", json!({ "name": "50" })).await["success"], json!(true));
+        }
+        let refused = owner.change("createGroup", "errors { message }", json!({ "name": "51" })).await;
+        assert_eq!(faults_of(&refused), ["NOT_ALLOWED input.name"]);
+        assert!(refused["errors"][0]["message"].as_str().unwrap().contains("50"), "{refused:#}");
+        assert_eq!(admin.change("createGroup", "", json!({ "name": "51" })).await["success"], json!(true));
+        // Nor is the quota filled up by somebody else.
+        let group = new_group(&other).await;
+        other.change("setGroupMember", "", member(&group, &owner.id(), "MEMBER")).await;
+        assert_eq!(other.faults("setGroupMember", member(&group, &owner.id(), "OWNER")).await, ["NOT_ALLOWED input.userId"]);
+        assert_eq!(admin.change("setGroupMember", "", member(&group, &owner.id(), "OWNER")).await["success"], json!(true));
+    }
+
+    async fn who_is_erased_or_deactivated_leaves_groups_to_somebody_else(app: App) {
+        for (mutation, more) in [("deleteUser", json!({})), ("setActive", json!({ "active": false }))] {
+            let (chief, owner, first, second) = (app.license_admin().await, app.user().await, app.user().await, app.user().await);
+            let admin = app.admin().await;
+            let groups = [new_group(&owner).await, new_group(&owner).await, new_group(&owner).await, new_group(&owner).await];
+            let [managed, administered, plain, alone] = &groups;
+            for (group, user, role) in [
+                (managed, &first, "MEMBER"), (managed, &admin, "MEMBER"), (managed, &second, "MANAGER"),
+                (administered, &first, "MEMBER"), (administered, &admin, "MEMBER"),
+                (plain, &first, "MEMBER"), (plain, &second, "MEMBER"),
+            ] {
+                owner.change("setGroupMember", "", member(group, &user.id(), role)).await;
+            }
+            let mut input = json!({ "id": owner.id() });
+            input.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            let done = chief.change(mutation, "message groupsPassedOn { id }", input).await;
+            assert_eq!(done["success"], json!(true), "{done:#}");
+            let mut told: Vec<Value> = done["groupsPassedOn"].as_array().unwrap().iter().map(|group| group["id"].clone()).collect();
+            told.sort_by_key(ToString::to_string);
+            assert_eq!(told, groups, "{done:#}");
+            for (group, successor) in [(managed, &second), (administered, &admin), (plain, &chief), (alone, &chief)] {
+                assert_eq!(role_in(&chief, group, &successor.id()).await, json!("OWNER"), "{mutation}");
+            }
+            let passed = audit_event::Entity::find()
+                .filter(audit_event::Column::Action.eq("GROUP_MEMBER_SET"))
+                .filter(audit_event::Column::ActorId.eq(chief.id));
+            assert_eq!(passed.count(app.db.read()).await.unwrap(), 4);
+        }
+    }
+
+    async fn two_hundred_groups_keep_nobody_from_being_erased(app: App) {
+        let (chief, spammer, victim) = (app.license_admin().await, app.user().await, app.user().await);
+        let groups = crowd::groups(&app, app.license, (0..200).map(|n| format!("Group {n:03}"))).await;
+        crowd::memberships(&app, &[spammer.id], &groups, GroupRole::Owner).await;
+        crowd::memberships(&app, &[victim.id], &groups[..100], GroupRole::Member).await;
+        let busy = crowd::groups(&app, app.license, (0..190).map(|n| format!("Busy {n:03}"))).await;
+        crowd::memberships(&app, &[chief.id], &busy, GroupRole::Member).await;
+        let done = chief.change("deleteUser", "groupsPassedOn { id }", json!({ "id": spammer.id() })).await;
+        assert_eq!(done["success"], json!(true), "{done:#}");
+        let ownerless = "SELECT COUNT(*) AS n FROM groups g WHERE g.name LIKE 'Group%' AND NOT EXISTS (SELECT 1 FROM memberships m WHERE m.group_id = g.id AND m.role = 'OWNER')";
+        let statement = sea_orm::Statement::from_string(app.db.read().get_database_backend(), ownerless);
+        assert_eq!(app.db.read().query_one_raw(statement).await.unwrap().unwrap().try_get_by_index::<i64>(0).unwrap(), 0);
+    }
+}
+
+#[test]
+fn every_mutation_is_public_or_has_an_actor() {
+    let all = audit::mutations();
+    for public in PUBLIC {
+        assert!(all.iter().any(|mutation| mutation == public), "{public}");
+    }
+    assert!(CREDENTIALS.iter().all(|mutation| all.iter().any(|known| known == mutation)));
+}
