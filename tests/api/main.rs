@@ -1,6 +1,7 @@
 //! What Roster promises, as sentences, through the front door: over HTTP, on every database.
 
 #![cfg(test)]
+#![expect(clippy::disallowed_methods, reason = "tests write past the verbs")]
 
 #[macro_use]
 mod app;
