@@ -56,14 +56,16 @@ pub async fn create_administrator(
     let fields = UserFields { email: MaybeUndefined::Value(email), role, ..UserFields::default() };
     let mut new = user::Model::addressed(license_id, names, fields, &mut form);
     if let Some(password) = &password {
-        hasher.check(&mut form, "password", password, &new.known_words());
+        hasher.check(&mut form, ("password", password), &new.known_words(), None).await?;
     }
     form.finish()?;
     new.is_superuser = administers == Administers::Everything;
     new.has_activated = password.is_some();
     let welcome = if password.is_some() { Welcome::Nothing } else { Welcome::Link };
     let secrets = Secrets { password: password.map(Some).into(), ..Secrets::default() };
-    let token = people::insert(db, &Viewer::Anonymous, &new, secrets.hashed(hasher).await?, &[], welcome).await?;
+    let token =
+        people::insert(db, &Viewer::Anonymous, &new, secrets.hashed(hasher, &Viewer::Anonymous).await?, &[], welcome)
+            .await?;
     Ok((new, token))
 }
 

@@ -3,7 +3,8 @@
 //!
 //! The way in:
 //! - [`config`] has every setting, its flag, variable and default; the command line itself is `main.rs`
-//! - [`app`] is what HTTP serves: who is asking, and what resolvers need to answer
+//! - [`app`] is what HTTP serves: who is asking, and what resolvers need to answer; [`credential_use`] counts the mutations of
+//!   a request that compute with secrets
 //! - [`server`] is HTTP: one request at a time, its limits, deadlines and answers
 //! - [`playground`] is `GraphiQL`, every byte of it in the binary; [`pages`] are those that links lead to
 //!
@@ -29,7 +30,8 @@
 //! - [`word_index`] keeps the words that people are searched by, with each change of a person
 //! - [`loader`] has the links between tables, [`gather`] runs them, [`page`] reads a keyset page of any table,
 //!   [`columns`] only what is shown of a row; [`filter`] makes conditions of comparisons
-//! - [`password`] hashes apart from everything else, with a [`key`] that lies outside the database; [`db`] is SQLite or
+//! - [`password`] hashes apart from everything else, with a [`key`] that lies outside the database; [`share`] bounds what one
+//!   user has under way; [`db`] is SQLite or
 //!   PostgreSQL behind the same few calls
 //!
 //! What is stored, by which rules, in which words:
@@ -50,6 +52,7 @@ pub mod columns;
 pub mod config;
 pub mod context;
 pub mod credential;
+pub mod credential_use;
 pub mod db;
 pub mod demo;
 pub mod doctor;
@@ -81,6 +84,7 @@ pub mod scalar;
 pub mod schema;
 pub mod server;
 pub mod session;
+pub mod share;
 pub mod site_access;
 pub mod sql;
 pub mod text;

@@ -3,6 +3,7 @@
 pub mod avatar;
 pub mod departure;
 pub mod filter;
+mod foreign;
 pub mod invitation;
 pub mod mutation;
 pub mod order;
@@ -81,7 +82,7 @@ pub async fn create(
     profile.require(&definitions, &mut form);
     let wish = invitation::Wish { mail: send_registration_email, next_url: registration_email_next_url };
     let welcome = wish.read(&new, secrets.password.is_value(), (desk, ways), &mut form);
-    secrets.check(hasher, &mut form, &new);
+    secrets.check(hasher, viewer, &mut form, &new).await?;
     check(db.read(), &new, &mut form).await?;
     if dry_run {
         note_taken(db.read(), &new, &mut form).await?;
@@ -90,7 +91,7 @@ pub async fn create(
     }
     finish(db.read(), &new, form).await?;
 
-    insert(db, viewer, &new, secrets.hashed(hasher).await?, &attributes, welcome).await?;
+    insert(db, viewer, &new, secrets.hashed(hasher, viewer).await?, &attributes, welcome).await?;
     Ok(Some(new))
 }
 
@@ -179,7 +180,7 @@ pub async fn update(
         return Ok(if input.dry_run { Updated::Possible(old) } else { Updated::Done(old) });
     }
     // Hashing takes long: it is done before the row is locked, and only for input that was good so far.
-    let to_store = if input.dry_run { Hashes::default() } else { secrets.hashed(hasher).await? };
+    let to_store = if input.dry_run { Hashes::default() } else { secrets.hashed(hasher, viewer).await? };
 
     let transaction = db.begin().await?;
     let definitions = profile::hold(&transaction, old.license_id, &names).await?;
@@ -257,7 +258,7 @@ async fn changed(
     profile.lay_over(&attributes, definitions, &mut form);
     viewer.may_update(old, &new, form.given(), profile.given())?;
     if let Some(hasher) = hasher {
-        secrets.check(hasher, &mut form, &new);
+        secrets.check(hasher, viewer, &mut form, &new).await?;
     }
     check(connection, &new, &mut form).await?;
     finish(connection, &new, form).await?;
