@@ -23,6 +23,7 @@ mod demo;
 mod durability;
 mod filters;
 mod groups;
+mod guesses;
 mod hostile;
 mod http;
 mod import;
