@@ -57,14 +57,14 @@ pub async fn create_administrator(
     let fields = UserFields { email: MaybeUndefined::Value(email), role, ..UserFields::default() };
     let mut new = user::Model::addressed(license_id, names, fields, &mut form);
     if let Some(password) = &password {
-        hasher.check(&mut form, "password", password, &new.known_words());
+        hasher.check(&mut form, ("password", password), &new.known_words(), None).await?;
     }
     form.finish()?;
     new.is_superuser = administers == Administers::Everything;
     new.has_activated = password.is_some();
     let welcome = if password.is_some() { Welcome::Nothing } else { Welcome::Link };
     let secrets = Secrets { password: password.map(Some).into(), ..Secrets::default() };
-    let hashes = secrets.hashed(hasher).await?;
+    let hashes = secrets.hashed(hasher, &Viewer::Anonymous).await?;
     let token = people::insert(db, (db.begin().await?, None), &new, hashes, &[], welcome).await?;
     Ok((new, token))
 }

@@ -10,6 +10,7 @@ use crate::access::{Asking, Viewer};
 use crate::avatar::{Store, Studio};
 use crate::columns::Named;
 use crate::context::{Client, Files, PublicUrl, Rules, Ways};
+use crate::credential_use::{self, CredentialUses};
 use crate::db::Db;
 use crate::error::Error;
 use crate::gather::gather;
@@ -69,7 +70,7 @@ pub struct Reading {
     named: Arc<Named>,
     /// The variables for the size of a page that may be left out.
     sizes: Vec<Name>,
-    has_many_credentials: bool,
+    credential_uses: CredentialUses,
 }
 
 impl Application for App {
@@ -79,14 +80,16 @@ impl Application for App {
         Reading {
             named: Arc::new(Named::in_document(document)),
             sizes: page::sizes_in(document),
-            has_many_credentials: schema::has_many_credentials(document),
+            credential_uses: CredentialUses::in_document(document),
         }
     }
 
     async fn answer(&self, caller: Caller, mut request: Request, reading: &Reading) -> Result<Response, Refusal> {
         let viewer = self.viewer(&caller).await?;
-        if reading.has_many_credentials {
-            let message = format!("{}: only one of them in a request.", schema::CREDENTIALS.join(", "));
+        if reading.credential_uses.are_many(&request.variables) {
+            let with_secret = credential_use::WITH_SECRET.map(|mutation| format!("{mutation} with a password or PIN"));
+            let mutations = credential_use::ALWAYS.map(str::to_owned).into_iter().chain(with_secret);
+            let message = format!("{}: only one of them in a request.", mutations.collect::<Vec<_>>().join(", "));
             return Ok(refused(Error::BadInput(message)));
         }
         let asking = Arc::new(Asking::new(viewer));
@@ -107,8 +110,11 @@ impl Application for App {
         Ok(loads.run(self.schema.execute(request)).await)
     }
 
-    async fn admits_upload(&self, caller: &Caller) -> Result<(), Refusal> {
-        self.signed_in(caller).await.map(|_| ())
+    async fn admits_upload(&self, caller: &Caller) -> Result<Id, Refusal> {
+        match self.viewer(caller).await? {
+            Viewer::Anonymous => Err(Refusal::unauthenticated()),
+            Viewer::SignedIn(viewer) => Ok(viewer.user_id),
+        }
     }
 
     async fn picture(

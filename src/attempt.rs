@@ -1,5 +1,12 @@
-//! Counters of wrong secrets, one for each account and each network address. They live in the database, each in one atomic
+//! Counters of wrong secrets and of what else is guessed at. They live in the database, each counted by one atomic
 //! statement, so that parallel guesses and several instances count together.
+//!
+//! Who may be an attacker is told from who is known, so that strangers keep nobody out:
+//! - Strangers are counted by login as typed, by the person that the login means, and by network address. Only the first
+//!   of these shows as LOCKED: it depends on the text alone, and behaves alike for logins of somebody and of nobody.
+//! - A device that has signed in before is counted by itself, as are a signed-in user and the holder of a link.
+
+mod mails;
 
 use std::net::IpAddr;
 
@@ -12,12 +19,16 @@ use crate::entity::mail::Kind;
 use crate::error::Error;
 use crate::scalar::{Id, now};
 
+pub use self::mails::{may_write_for, may_write_to};
+
 /// Wrong secrets count together for so long, and so long a lock lasts.
 const WITHIN: TimeDelta = TimeDelta::minutes(15);
-/// So many mails of a kind go to one address within that time because somebody asked for them; the others are passed over.
-const MOST_MAILS_TO_MAILBOX: i32 = 3;
 /// So many wrong secrets lock an account.
 const MOST_OF_ACCOUNT: i32 = 10;
+/// So many passwords are judged for the holder of one link within that time.
+const MOST_OF_LINK: i32 = 20;
+/// So many logins of other licenses may one user hit upon within that time.
+const MOST_FOREIGN_LOGINS: i32 = 20;
 
 /// An attempt is counted before its secret is looked at: of many at once, no more get through than are allowed. A counter
 /// whose time is over begins anew. That of an account runs on with every attempt until it locks ($4), so that no quarter
@@ -28,9 +39,17 @@ ON CONFLICT (subject) DO UPDATE SET
     wrong = CASE WHEN counted.since <= $3 THEN 1 ELSE counted.wrong + 1 END,
     since = CASE WHEN counted.since <= $3 OR counted.wrong < $4 THEN $2 ELSE counted.since END
 RETURNING wrong";
+/// The same for the login and the person of one attempt, in this order, so that nobody waits in a circle.
+const COUNT_BOTH: &str = "\
+INSERT INTO attempts AS counted (subject, wrong, since) VALUES ($5, 1, $2), ($1, 1, $2)
+ON CONFLICT (subject) DO UPDATE SET
+    wrong = CASE WHEN counted.since <= $3 THEN 1 ELSE counted.wrong + 1 END,
+    since = CASE WHEN counted.since <= $3 OR counted.wrong < $4 THEN $2 ELSE counted.since END
+RETURNING subject, wrong";
 const LOOK: &str = "SELECT wrong FROM attempts WHERE subject = $1 AND since > $2";
 const TAKE_BACK: &str = "UPDATE attempts SET wrong = wrong - 1 WHERE subject = $1 AND wrong > 0";
 const FORGET: &str = "DELETE FROM attempts WHERE subject = $1";
+const FORGET_BOTH: &str = "DELETE FROM attempts WHERE subject IN ($1, $2)";
 const FORGET_OLD: &str = "DELETE FROM attempts WHERE since <= $1";
 
 /// Whose wrong secrets are counted.
@@ -50,11 +69,35 @@ impl Counter {
         Self::new("owner", id.0.as_bytes())
     }
 
-    /// Of a login that is nobody's: it locks like any other, or the lock would tell who there is. It comes blinded, for
-    /// what is typed there may be a password.
+    /// Of a login as it was typed, whether or not it is somebody's. It comes blinded, for what is typed there may be a
+    /// password.
     #[must_use]
     pub fn of_login(blinded: &[u8]) -> Self {
         Self::new("login", blinded)
+    }
+
+    /// In the place of [`Counter::of_person`] for a login that is nobody's, so that the same work is done.
+    #[must_use]
+    pub fn of_nobody(blinded: &[u8]) -> Self {
+        Self::new("nobody", blinded)
+    }
+
+    /// Of a device that has signed in by password before.
+    #[must_use]
+    pub fn of_device(id: Id) -> Self {
+        Self::new("device", id.0.as_bytes())
+    }
+
+    /// Of whoever holds a link that lets in, by the hash of its token.
+    #[must_use]
+    pub fn of_link(token_hash: &[u8]) -> Self {
+        Self::new("link", token_hash)
+    }
+
+    /// Of the logins of other licenses that a user hits upon.
+    #[must_use]
+    pub fn of_foreign_logins(user: Id) -> Self {
+        Self::new("foreign logins", user.0.as_bytes())
     }
 
     /// Of a network address. Of IPv6 the first 64 bits count, for the rest is the caller's to choose.
@@ -80,6 +123,12 @@ impl Counter {
         Self::new("mails", &address)
     }
 
+    /// Of the mails that a signed-in user asks for.
+    #[must_use]
+    pub fn of_mails_of(user: Id) -> Self {
+        Self::new("mails of user", user.0.as_bytes())
+    }
+
     fn new(kind: &str, whose: &[u8]) -> Self {
         let hash = Sha256::new().chain_update(kind).chain_update([0]).chain_update(whose).finalize();
         Self(hash.iter().take(16).copied().collect())
@@ -95,17 +144,50 @@ pub enum Standing {
     Locked,
 }
 
+impl Standing {
+    fn of_account(wrong: i32) -> Self {
+        match wrong.cmp(&MOST_OF_ACCOUNT) {
+            std::cmp::Ordering::Less => Self::Allowed,
+            std::cmp::Ordering::Equal => Self::Last,
+            std::cmp::Ordering::Greater => Self::Locked,
+        }
+    }
+}
+
+/// Whether an account is locked already; counts nothing.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn is_locked(db: &Db, counter: &Counter) -> Result<bool, Error> {
+    Ok(look(db, counter).await? >= MOST_OF_ACCOUNT)
+}
+
 /// Counts an attempt to sign in to an account.
 ///
 /// # Errors
 /// Whatever the database says.
 pub async fn count_of_account(db: &Db, counter: &Counter) -> Result<Standing, Error> {
-    let wrong = count(db, counter, MOST_OF_ACCOUNT).await?;
-    Ok(match wrong.cmp(&MOST_OF_ACCOUNT) {
-        std::cmp::Ordering::Less => Standing::Allowed,
-        std::cmp::Ordering::Equal => Standing::Last,
-        std::cmp::Ordering::Greater => Standing::Locked,
-    })
+    Ok(Standing::of_account(count(db, counter, MOST_OF_ACCOUNT).await?))
+}
+
+/// Counts an attempt of a stranger to sign in by a login as a person; returns how the login stands, and the person.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn count_of_stranger(db: &Db, login: &Counter, person: &Counter) -> Result<(Standing, Standing), Error> {
+    let (now, expired) = (now(), now() - WITHIN);
+    let values = [person.0.clone().into(), now.into(), expired.into(), MOST_OF_ACCOUNT.into(), login.0.clone().into()];
+    let rows = db.write().query_all_raw(statement(db.write(), COUNT_BOTH, values)).await?;
+    let (mut of_login, mut of_person) = (None, None);
+    for row in rows {
+        let subject: Vec<u8> = row.try_get("", "subject")?;
+        let wrong: i32 = row.try_get("", "wrong")?;
+        *(if subject == login.0 { &mut of_login } else { &mut of_person }) = Some(wrong);
+    }
+    let (of_login, of_person) = of_login.zip(of_person).ok_or_else(|| Error::internal("an attempt was not counted"))?;
+    // By the login alone: the work must not tell whether the person was counted before.
+    clear_old(db, of_login).await?;
+    Ok((Standing::of_account(of_login), Standing::of_account(of_person)))
 }
 
 /// Refuses an address that has had as many attempts as are allowed; counts nothing.
@@ -113,38 +195,49 @@ pub async fn count_of_account(db: &Db, counter: &Counter) -> Result<Standing, Er
 /// # Errors
 /// `RateLimited`; whatever the database says.
 pub async fn check_address(db: &Db, counter: &Counter, most: u32) -> Result<(), Error> {
-    let values = [counter.0.clone().into(), (now() - WITHIN).into()];
-    let row = db.read().query_one_raw(statement(db.read(), LOOK, values)).await?;
-    let wrong: i32 = row.map_or(Ok(0), |row| row.try_get("", "wrong"))?;
-    if i64::from(wrong) >= i64::from(most) { Err(too_many()) } else { Ok(()) }
+    if i64::from(look(db, counter).await?) >= i64::from(most) { Err(too_many()) } else { Ok(()) }
 }
 
 /// Counts an attempt from an address, where `most` are allowed.
 ///
 /// # Errors
 /// `RateLimited` where there were too many; whatever the database says.
-pub async fn count_of_address(db: &Db, counter: &Counter, most: u32) -> Result<(), Error> {
-    let wrong = count(db, counter, 0).await?;
-    if i64::from(wrong) > i64::from(most) { Err(too_many()) } else { Ok(()) }
+pub async fn count_of_address(db: &Db, counter: &Counter, most: u32) -> Result<Standing, Error> {
+    match i64::from(count(db, counter, 0).await?).cmp(&i64::from(most)) {
+        std::cmp::Ordering::Less => Ok(Standing::Allowed),
+        std::cmp::Ordering::Equal => Ok(Standing::Last),
+        std::cmp::Ordering::Greater => Err(too_many()),
+    }
 }
 
-/// Counts a mail of a kind to an address, blinded, that somebody at a network address asks for, from which `most` are
-/// allowed; false where the address has had enough of them.
+/// Counts a password that is to be judged for the holder of a link.
 ///
 /// # Errors
-/// `RateLimited` where too many were asked for from there; whatever the database says.
-pub async fn may_write_to(
-    db: &Db,
-    (what, mailbox): (Kind, &[u8]),
-    (from, most): (Option<IpAddr>, u32),
-) -> Result<bool, Error> {
-    if let Some(from) = from
-        && i64::from(count(db, &Counter::of_mails_from(from), 0).await?) > i64::from(most)
-    {
-        let message = "Too many mails were asked for from your network address; try again in a quarter of an hour.";
+/// `RateLimited` where there were too many; whatever the database says.
+pub async fn count_of_link(db: &Db, token_hash: &[u8]) -> Result<(), Error> {
+    if count(db, &Counter::of_link(token_hash), MOST_OF_LINK).await? > MOST_OF_LINK {
+        let message = "Too many passwords were tried with this link; try again in a quarter of an hour.";
         return Err(Error::RateLimited(message.to_owned()));
     }
-    Ok(count(db, &Counter::of_mailbox(what, mailbox), 0).await? <= MOST_MAILS_TO_MAILBOX)
+    Ok(())
+}
+
+/// Refuses a user who has hit upon as many logins of other licenses as are allowed; counts nothing.
+///
+/// # Errors
+/// `RateLimited`; whatever the database says.
+pub async fn check_foreign_logins(db: &Db, user: Id) -> Result<(), Error> {
+    let found = look(db, &Counter::of_foreign_logins(user)).await?;
+    if found >= MOST_FOREIGN_LOGINS { Err(too_many_taken()) } else { Ok(()) }
+}
+
+/// Counts a login of another license that a user hit upon.
+///
+/// # Errors
+/// `RateLimited` where there were too many; whatever the database says.
+pub async fn count_foreign_login(db: &Db, user: Id) -> Result<(), Error> {
+    let found = count(db, &Counter::of_foreign_logins(user), MOST_FOREIGN_LOGINS).await?;
+    if found > MOST_FOREIGN_LOGINS { Err(too_many_taken()) } else { Ok(()) }
 }
 
 fn too_many() -> Error {
@@ -152,16 +245,33 @@ fn too_many() -> Error {
     Error::RateLimited(message.to_owned())
 }
 
+fn too_many_taken() -> Error {
+    let message = "Too many usernames and e-mail addresses were taken; try again in a quarter of an hour.";
+    Error::RateLimited(message.to_owned())
+}
+
+/// How much is counted at the moment.
+async fn look(db: &Db, counter: &Counter) -> Result<i32, Error> {
+    let values = [counter.0.clone().into(), (now() - WITHIN).into()];
+    let row = db.read().query_one_raw(statement(db.read(), LOOK, values)).await?;
+    Ok(row.map_or(Ok(0), |row| row.try_get("", "wrong"))?)
+}
+
 async fn count(db: &Db, counter: &Counter, locked_from: i32) -> Result<i32, Error> {
     let (now, expired) = (now(), now() - WITHIN);
     let values = [counter.0.clone().into(), now.into(), expired.into(), locked_from.into()];
     let row = db.write().query_one_raw(statement(db.write(), COUNT, values)).await?;
     let wrong: i32 = row.ok_or_else(|| Error::internal("an attempt was not counted"))?.try_get("", "wrong")?;
-    // Whoever begins a counter clears away those that are over.
-    if wrong == 1 {
-        db.write().execute_raw(statement(db.write(), FORGET_OLD, [expired.into()])).await?;
-    }
+    clear_old(db, wrong).await?;
     Ok(wrong)
+}
+
+/// Whoever begins a counter clears away those that are over.
+async fn clear_old(db: &Db, wrong: i32) -> Result<(), Error> {
+    if wrong == 1 {
+        db.write().execute_raw(statement(db.write(), FORGET_OLD, [(now() - WITHIN).into()])).await?;
+    }
+    Ok(())
 }
 
 /// Takes an attempt back whose secret was right.
@@ -180,6 +290,16 @@ pub async fn take_back(db: &Db, counter: &Counter) -> Result<(), Error> {
 pub async fn forget(db: &impl ConnectionTrait, counter: &Counter) -> Result<bool, Error> {
     let statement = Statement::from_sql_and_values(db.get_database_backend(), FORGET, [counter.0.clone().into()]);
     Ok(db.execute_raw(statement).await?.rows_affected() > 0)
+}
+
+/// Begins the counters of a login and a person anew.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn forget_both(db: &Db, login: &Counter, person: &Counter) -> Result<(), Error> {
+    let values = [login.0.clone().into(), person.0.clone().into()];
+    db.write().execute_raw(statement(db.write(), FORGET_BOTH, values)).await?;
+    Ok(())
 }
 
 fn statement<const N: usize>(db: &impl ConnectionTrait, sql: &str, values: [Value; N]) -> Statement {

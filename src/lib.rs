@@ -3,7 +3,8 @@
 //!
 //! The way in:
 //! - [`config`] has every setting, its flag, variable and default; the command line itself is `main.rs`
-//! - [`app`] is what HTTP serves: who is asking, and what resolvers need to answer
+//! - [`app`] is what HTTP serves: who is asking, and what resolvers need to answer; [`credential_use`] counts the mutations of
+//!   a request that compute with secrets
 //! - [`server`] is HTTP: one request at a time, its limits, deadlines and answers
 //! - [`playground`] is `GraphiQL`, every byte of it in the binary; [`pages`] are those that links lead to
 //!
@@ -33,7 +34,8 @@
 //! - [`loader`] has the links between tables, [`gather`] runs them, [`page`] reads a keyset page of any table,
 //!   [`columns`] only what is shown of a row; [`filter`] makes conditions of comparisons
 //! - [`password`] hashes apart from everything else, with a [`key`] that lies outside the database, and reads the hashes of other
-//!   systems; [`db`] is SQLite or PostgreSQL behind the same few calls; [`private_file`] makes files that only their owner reads
+//!   systems; [`share`] bounds what one user has under way; [`db`] is SQLite or PostgreSQL behind the same few calls;
+//!   [`private_file`] makes files that only their owner reads
 //!
 //! What is stored, by which rules, in which words:
 //! - [`entity`] has a file for each table: the row, which is also what the API shows, and what may be given for it
@@ -54,6 +56,7 @@ pub mod columns;
 pub mod config;
 pub mod context;
 pub mod credential;
+pub mod credential_use;
 pub mod db;
 pub mod demo;
 pub mod doctor;
@@ -88,6 +91,7 @@ pub mod scalar;
 pub mod schema;
 pub mod server;
 pub mod session;
+pub mod share;
 pub mod site_access;
 pub mod sql;
 pub mod text;

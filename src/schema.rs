@@ -3,9 +3,7 @@
 use std::collections::HashSet;
 
 use async_graphql::parser::parse_schema;
-use async_graphql::parser::types::{
-    ExecutableDocument, OperationType, Selection, SelectionSet, TypeKind, TypeSystemDefinition,
-};
+use async_graphql::parser::types::{TypeKind, TypeSystemDefinition};
 use async_graphql::{EmptySubscription, Interface, Json, MergedObject, SDLExportOptions, Schema, SchemaBuilder};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -34,19 +32,6 @@ use crate::user::mutation::{DeleteUserPayload, SetActivePayload, UserMutation};
 use crate::user::query::UserQuery;
 use crate::user::resolve::ResolveQuery;
 use crate::user::search::{SearchConnection, SearchQuery};
-
-/// The mutations that compute with secrets, or write to whoever is named: one in a request, or one request could go
-/// through a list.
-pub const CREDENTIALS: [&str; 8] = [
-    "login",
-    "activateAccount",
-    "changePassword",
-    "setPin",
-    "resetPassword",
-    "requestEmailChange",
-    "requestPasswordReset",
-    "registerUser",
-];
 
 /// How much a document may cost: its fields, each as often as it can come in the answer when every page is full.
 const HIGHEST_COST: usize = 50_000;
@@ -158,24 +143,6 @@ pub fn check() -> Result<(), Error> {
     } else {
         Err(Error::internal(format!("no rule, or no field: {}", faults.join(", "))))
     }
-}
-
-/// Whether a document has two of [`CREDENTIALS`] in one operation, under whatever aliases.
-#[must_use]
-pub fn has_many_credentials(document: &ExecutableDocument) -> bool {
-    fn count(document: &ExecutableDocument, set: &SelectionSet) -> usize {
-        let selections = set.items.iter().map(|selection| match &selection.node {
-            Selection::Field(field) => usize::from(CREDENTIALS.contains(&field.node.name.node.as_str())),
-            Selection::InlineFragment(fragment) => count(document, &fragment.node.selection_set.node),
-            Selection::FragmentSpread(spread) => document
-                .fragments
-                .get(&spread.node.fragment_name.node)
-                .map_or(0, |fragment| count(document, &fragment.node.selection_set.node)),
-        });
-        selections.sum()
-    }
-    let mutations = document.operations.iter().filter(|(_, operation)| operation.node.ty == OperationType::Mutation);
-    mutations.into_iter().any(|(_, operation)| count(document, &operation.node.selection_set.node) > 1)
 }
 
 /// The schema in the schema definition language, as `schema.graphql` has it.

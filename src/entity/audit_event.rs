@@ -56,6 +56,8 @@ pub enum AuditAction {
     PasswordChanged,
     /// A person set or removed the own PIN.
     PinChanged,
+    /// A user tried to give a username or email address that somebody of another license has. Neither is recorded.
+    ForeignLoginFound,
     /// A group was made.
     GroupCreated,
     /// Somebody became a member of a group, or something else in it.

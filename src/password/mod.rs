@@ -4,6 +4,7 @@
 mod hash;
 mod normal;
 mod pool;
+mod strength;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
@@ -17,6 +18,8 @@ use self::pool::Pool;
 use crate::error::{Error, ErrorCode};
 use crate::form::Form;
 use crate::key::Key;
+use crate::scalar::Id;
+use crate::share::{Share, Shares};
 
 /// The fewest characters of a password where nothing else is set.
 pub const SHORTEST: u8 = 12;
@@ -27,6 +30,8 @@ const LONGEST_SECRET: usize = 4096;
 /// How many have a hash computed or wait for it, before the next is refused; each of ours takes 19 MiB and a core for about
 /// 20 ms.
 const ADMITTED: usize = 18;
+/// How many of them may be of one signed-in user, so that nobody fills the queue alone.
+const ADMITTED_OF_ONE: usize = 4;
 
 /// How many hashes are computed at once: on half of the cores, so that who reads finds another one free.
 fn at_once() -> usize {
@@ -40,6 +45,7 @@ pub struct Hasher {
     shortest: usize,
     running: Arc<Semaphore>,
     admitted: Arc<Semaphore>,
+    of_users: Shares<Id>,
     pool: Arc<OnceLock<Pool>>,
 }
 
@@ -47,7 +53,7 @@ pub struct Hasher {
 /// done before the hash, such as counting the attempt, is done for no more at once than are computed.
 pub struct Turn {
     hasher: Hasher,
-    permits: (OwnedSemaphorePermit, OwnedSemaphorePermit),
+    permits: (OwnedSemaphorePermit, OwnedSemaphorePermit, Option<Share<Id>>),
 }
 
 /// What has become of a secret that was held against a hash.
@@ -70,6 +76,7 @@ impl Hasher {
             shortest,
             running: Arc::new(Semaphore::new(at_once())),
             admitted: Arc::new(Semaphore::new(ADMITTED)),
+            of_users: Shares::new(ADMITTED_OF_ONE),
             pool: Arc::default(),
         }
     }
@@ -86,17 +93,18 @@ impl Hasher {
         self.shortest
     }
 
-    /// Waits for a turn.
+    /// Waits for a turn, on behalf of a user if one is signed in.
     ///
     /// # Errors
-    /// `RateLimited` at once where too many wait already.
-    pub async fn turn(&self) -> Result<Turn, Error> {
+    /// `RateLimited` at once where too many wait already, or too many of the same user.
+    pub async fn turn(&self, user: Option<Id>) -> Result<Turn, Error> {
         let busy = || {
             Error::RateLimited("Too many people are signing in at this moment; try again in a few seconds.".to_owned())
         };
+        let share = user.map(|user| self.of_users.take(user).ok_or_else(busy)).transpose()?;
         let admitted = Arc::clone(&self.admitted).try_acquire_owned().map_err(|_| busy())?;
         let running = Arc::clone(&self.running).acquire_owned().await.map_err(Error::internal)?;
-        Ok(Turn { hasher: self.clone(), permits: (running, admitted) })
+        Ok(Turn { hasher: self.clone(), permits: (running, admitted, share) })
     }
 
     /// The threads, which begin with the first hash.
@@ -108,12 +116,12 @@ impl Hasher {
         Ok(self.pool.get_or_init(|| pool))
     }
 
-    /// The hash of a password in its normal form, or of a PIN, as a PHC string.
+    /// The hash of a password in its normal form, or of a PIN, as a PHC string, computed on behalf of a user if one is signed in.
     ///
     /// # Errors
     /// As [`Hasher::turn`].
-    pub async fn hash(&self, secret: String) -> Result<String, Error> {
-        self.turn().await?.run(move |key| hash::make(key, normalize(&secret).as_bytes())).await
+    pub async fn hash(&self, secret: String, user: Option<Id>) -> Result<String, Error> {
+        self.turn(user).await?.hash(secret).await
     }
 
     /// What only who has the key can tell to be made of a text.
@@ -127,27 +135,48 @@ impl Hasher {
             .into()
     }
 
-    /// Checks a new password: neither too short nor too long, hard to guess (zxcvbn score of at least 3), and none of
-    /// the `known` words, such as the person's names and addresses. Faults go to the form.
-    pub fn check(&self, form: &mut Form, field: &'static str, password: &str, known: &[&str]) {
+    /// Checks the length and the characters of a new password; faults go to the form. Returns whether they are right.
+    pub fn check_form(&self, form: &mut Form, field: &'static str, password: &str) -> bool {
         let password = normalize(password);
-        if password.chars().any(char::is_control) {
-            return form.fault(field, ErrorCode::Invalid, "Line breaks and control characters are not allowed.");
+        let has_controls = password.chars().any(char::is_control);
+        if has_controls {
+            form.fault(field, ErrorCode::Invalid, "Line breaks and control characters are not allowed.");
         }
         let length = password.chars().count();
         if length < self.shortest {
-            return form.fault(field, ErrorCode::TooShort, format!("At least {} characters.", self.shortest));
+            form.fault(field, ErrorCode::TooShort, format!("At least {} characters.", self.shortest));
         }
         if length > LONGEST {
-            return form.fault(field, ErrorCode::TooLong, format!("At most {LONGEST} characters."));
+            form.fault(field, ErrorCode::TooLong, format!("At most {LONGEST} characters."));
         }
-        if zxcvbn::zxcvbn(&password, known).score() < zxcvbn::Score::Three {
+        !has_controls && (self.shortest..=LONGEST).contains(&length)
+    }
+
+    /// Checks a new password on behalf of a user, if one is signed in: neither too short nor too long, hard to guess
+    /// (zxcvbn score of at least 3), and none of the `known` words, such as the person's names and addresses. Faults go to
+    /// the form. How hard it is to guess is computed on the threads of the hashes, in turn with them.
+    ///
+    /// # Errors
+    /// As [`Hasher::turn`].
+    pub async fn check(
+        &self,
+        form: &mut Form,
+        (field, password): (&'static str, &str),
+        known: &[&str],
+        user: Option<Id>,
+    ) -> Result<(), Error> {
+        if !self.check_form(form, field, password) {
+            return Ok(());
+        }
+        let known = known.iter().map(|word| (*word).to_owned()).collect();
+        if !self.turn(user).await?.is_strong(normalize(password), known).await? {
             form.fault(
                 field,
                 ErrorCode::Invalid,
                 "This password is easy to guess; use a few words that do not belong together.",
             );
         }
+        Ok(())
     }
 }
 
@@ -169,6 +198,19 @@ impl Turn {
         self.run(move |key| verify(key, &normal::only(pin), hash.as_deref())).await
     }
 
+    async fn hash(self, secret: String) -> Result<String, Error> {
+        self.run(move |key| hash::make(key, normalize(&secret).as_bytes())).await
+    }
+
+    async fn is_strong(self, password: String, known: Vec<String>) -> Result<bool, Error> {
+        self.run(move |_| {
+            tracing::debug!(target: "roster::hash", "a strength is computed");
+            Ok(strength::is_strong(&password, &known))
+        })
+        .await
+    }
+
+    /// Does one piece of work on the threads.
     async fn run<T: Send + 'static>(
         self,
         work: impl FnOnce(&Key) -> Result<T, Error> + Send + 'static,
@@ -260,11 +302,11 @@ mod tests {
     #[tokio::test]
     async fn a_secret_is_right_outdated_or_wrong() {
         let hasher = hasher();
-        let ours = hasher.hash("0042".to_owned()).await.unwrap();
+        let ours = hasher.hash("0042".to_owned(), None).await.unwrap();
         let foreign = "$argon2id$v=19$m=512,t=2,p=2$c2Vhc2FsdC1zZWFzYWx0$vo5DkMQ9RF0RzwRFjuauSrIwWw3B8d1L/HE5BJpnXSI";
         let greedy = foreign.replace("m=512", "m=262145");
         let long = "x".repeat(LONGEST_SECRET + 1);
-        let of_long = hasher.hash(long.clone()).await.unwrap();
+        let of_long = hasher.hash(long.clone(), None).await.unwrap();
         let cases = [
             ("0042", Some(ours.as_str()), Verdict::Right),
             ("42", Some(&ours), Verdict::Wrong),
@@ -277,7 +319,7 @@ mod tests {
             (&long, Some(&of_long), Verdict::Wrong),
         ];
         for (secret, hash, expected) in cases {
-            let turn = hasher.turn().await.unwrap();
+            let turn = hasher.turn(None).await.unwrap();
             let verdict = turn.verify(secret.to_owned(), hash.map(str::to_owned)).await.unwrap();
             assert_eq!(verdict, expected, "{secret:.9} {hash:?}");
         }
@@ -286,20 +328,32 @@ mod tests {
     #[tokio::test]
     async fn of_too_many_at_once_some_are_refused() {
         let hasher = hasher();
-        let all = (0..ADMITTED + 3).map(|_| hasher.hash(String::new()));
+        let all = (0..ADMITTED + 3).map(|_| hasher.hash(String::new(), None));
         let done = futures_util::future::join_all(all).await;
         let refused = done.iter().filter(|hash| matches!(hash, Err(Error::RateLimited(_)))).count();
         assert_eq!(refused, 3);
     }
 
-    #[test]
-    fn a_password_has_the_length_that_is_set() {
-        let faults = |shortest: usize, password: &str| {
+    #[tokio::test]
+    async fn of_one_user_no_more_wait_than_leave_room_for_others() {
+        let hasher = hasher();
+        let (ada, bob) = (Id::new(), Id::new());
+        let all = (0..ADMITTED).map(|_| hasher.hash(String::new(), Some(ada)));
+        let (done, other) = tokio::join!(futures_util::future::join_all(all), hasher.hash(String::new(), Some(bob)));
+        let refused = done.iter().filter(|hash| matches!(hash, Err(Error::RateLimited(_)))).count();
+        assert_eq!((refused, other.is_ok()), (ADMITTED - ADMITTED_OF_ONE, true));
+        assert!(hasher.hash(String::new(), Some(ada)).await.is_ok(), "what is done gives its place back");
+    }
+
+    #[tokio::test]
+    async fn a_password_has_the_length_that_is_set() {
+        let faults = async |shortest: usize, password: &str| {
             let mut form = Form::creating();
-            Hasher::new(Key::from([7; 32]), shortest).check(&mut form, "password", password, &[]);
+            let hasher = Hasher::new(Key::from([7; 32]), shortest);
+            hasher.check(&mut form, ("password", password), &[], None).await.unwrap();
             form.has_faults()
         };
-        assert!(faults(12, "zyG4!wq3x") && !faults(8, "zyG4!wq3x"));
-        assert!(faults(20, "seven-brass-otters") && !faults(18, "seven-brass-otters"));
+        assert!(faults(12, "zyG4!wq3x").await && !faults(8, "zyG4!wq3x").await);
+        assert!(faults(20, "seven-brass-otters").await && !faults(18, "seven-brass-otters").await);
     }
 }

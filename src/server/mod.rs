@@ -35,6 +35,7 @@ use self::{
     known::Documents,
     listener::{LimitedListener, Timeouts},
     picture::Pictures,
+    proxy::Proxies,
     request::Prepared,
     response::Media,
 };
@@ -46,6 +47,8 @@ pub use self::{
     socket::{allow_descriptors, bind, listen},
 };
 use crate::language::Language;
+use crate::scalar::Id;
+use crate::share::Shares;
 
 /// Where everything about health is.
 const HEALTH: &str = "/health/";
@@ -54,6 +57,8 @@ const MAX_USER_AGENT: usize = 256;
 const MAX_TOKEN: usize = 1024;
 /// Requests with a file that are read or worked on at once; each is kept in memory as a whole.
 const MAX_UPLOADS: usize = 16;
+/// Those of one user.
+const MAX_UPLOADS_OF_ONE: usize = 1;
 
 /// How the server treats its connections.
 #[derive(Clone, Debug)]
@@ -98,8 +103,8 @@ pub trait Application: Clone + Send + Sync + 'static {
         reading: &Self::Reading,
     ) -> impl Future<Output = std::result::Result<Outcome, Refusal>> + Send;
 
-    /// Whether the caller may send a file at all: asked before any of it is kept.
-    fn admits_upload(&self, caller: &Caller) -> impl Future<Output = std::result::Result<(), Refusal>> + Send {
+    /// Whether the caller may send a file at all, asked before any of it is kept; returns the id of the user.
+    fn admits_upload(&self, caller: &Caller) -> impl Future<Output = std::result::Result<Id, Refusal>> + Send {
         let _ = caller;
         async { Err(Refusal::unauthenticated()) }
     }
@@ -154,9 +159,10 @@ pub async fn serve<A: Application>(
     let graphql = GraphQl {
         app: app.clone(),
         documents,
-        trusted_proxies: settings.trusted_proxies,
+        proxies: Arc::new(Proxies::new(settings.trusted_proxies)),
         mutations: Arc::clone(&mutations),
         uploads: Arc::new(Semaphore::new(MAX_UPLOADS)),
+        uploads_of_users: Shares::new(MAX_UPLOADS_OF_ONE),
     };
     let routes = routes(&app, graphql, settings.playground);
     let frame = Frame { inner: routes, connections: listener.connections(), deadline: settings.request_deadline };
@@ -201,7 +207,7 @@ fn routes<A: Application>(app: &A, graphql: GraphQl<A>, playground: bool) -> Rou
         let app = app_of_ready.clone();
         async move { health(&request, app.ready().await) }
     });
-    let pictures = Pictures { app: app.clone(), trusted_proxies: graphql.trusted_proxies.clone() };
+    let pictures = Pictures { app: app.clone(), proxies: Arc::clone(&graphql.proxies) };
     let route = app.pages(Route::new()).at("/graphql", graphql).at("/health/live", live).at("/health/ready", ready);
     let route = route.at(picture::ROUTE, pictures);
     if playground { app.playground(route) } else { route }
@@ -222,10 +228,11 @@ fn health(request: &Request, well: bool) -> Response {
 struct GraphQl<A: Application> {
     app: A,
     documents: Documents<A::Reading>,
-    trusted_proxies: Vec<IpNet>,
+    proxies: Arc<Proxies>,
     /// Held shared by each mutation under way.
     mutations: Arc<RwLock<()>>,
     uploads: Arc<Semaphore>,
+    uploads_of_users: Shares<Id>,
 }
 
 impl<A: Application> Endpoint for GraphQl<A> {
@@ -238,7 +245,7 @@ impl<A: Application> Endpoint for GraphQl<A> {
             let refusal = Refusal::new(StatusCode::NOT_ACCEPTABLE, "NOT_ACCEPTABLE", message);
             return Ok(refuse(&mut request, refusal, Media::Json, &id).await);
         };
-        let read = match caller(&request, &id, &self.trusted_proxies) {
+        let read = match caller(&request, &id, &self.proxies) {
             Ok(caller) => self.read(&mut request, &caller).await.map(|prepared| (caller, prepared)),
             Err(refusal) => Err(refusal),
         };
@@ -264,9 +271,10 @@ impl<A: Application> GraphQl<A> {
             return request::read(request, &self.app, &self.documents).await;
         }
         upload::check(request.headers())?;
-        self.app.admits_upload(caller).await?;
+        let user = self.app.admits_upload(caller).await?;
+        let share = self.uploads_of_users.take(user).ok_or_else(Refusal::one_at_a_time)?;
         let turn = Arc::clone(&self.uploads).try_acquire_owned().map_err(|_| Refusal::overloaded(1))?;
-        Ok(Prepared { turn: Some(turn), ..upload::read(request, &self.app, &self.documents).await? })
+        Ok(Prepared { turn: Some((share, turn)), ..upload::read(request, &self.app, &self.documents).await? })
     }
 
     /// A query ends when its caller goes. A mutation is a task of its own, because to drop it in the middle of sqlx's
@@ -298,12 +306,12 @@ async fn refuse(request: &mut Request, refusal: Refusal, media: Media, request_i
     refusal.into_response(media, request_id)
 }
 
-fn caller(request: &Request, request_id: &str, trusted: &[IpNet]) -> std::result::Result<Caller, Refusal> {
+fn caller(request: &Request, request_id: &str, proxies: &Proxies) -> std::result::Result<Caller, Refusal> {
     let peer = request.remote_addr().as_socket_addr().ok_or_else(Refusal::internal)?;
     let user_agent = request.header(header::USER_AGENT).map(|text| text.chars().take(MAX_USER_AGENT).collect());
     Ok(Caller {
         token: token(request.headers())?,
-        address: proxy::address(peer.ip(), request.headers(), trusted),
+        address: proxies.address(peer.ip(), request.headers()),
         user_agent,
         language: Language::of_headers(request.headers()).unwrap_or_default(),
         request_id: request_id.to_owned(),

@@ -1,6 +1,7 @@
 //! Pictures of people, under the same rights as the people.
 
-use ipnet::IpNet;
+use std::sync::Arc;
+
 use poem::{
     Endpoint, Request, Response, Result,
     http::{Method, StatusCode, header},
@@ -9,6 +10,7 @@ use poem::{
 use super::{
     Application,
     frame::id_of,
+    proxy::Proxies,
     refuse,
     response::{Media, Refusal},
 };
@@ -26,7 +28,7 @@ pub struct Picture {
 
 pub struct Pictures<A> {
     pub app: A,
-    pub trusted_proxies: Vec<IpNet>,
+    pub proxies: Arc<Proxies>,
 }
 
 impl<A: Application> Endpoint for Pictures<A> {
@@ -46,7 +48,7 @@ impl<A: Application> Pictures<A> {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return Err(Refusal::method("GET, HEAD"));
         }
-        let caller = super::caller(request, request_id, &self.trusted_proxies)?;
+        let caller = super::caller(request, request_id, &self.proxies)?;
         let id = request.raw_path_param("id").unwrap_or_default();
         let holds = |hash: &str| etag::holds(request.headers(), &quoted(hash));
         let Picture { hash, content } = self.app.picture(caller, id, holds).await?;

@@ -1,6 +1,11 @@
 //! Who is behind a proxy: what it says of that is believed only where it is one of ours.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::{
+    collections::HashMap,
+    net::{IpAddr, Ipv6Addr, SocketAddr},
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use ipnet::{IpNet, Ipv4Net};
 use poem::http::{HeaderMap, HeaderValue};
@@ -8,6 +13,52 @@ use poem::http::{HeaderMap, HeaderValue};
 const FORWARDED_FOR: &str = "x-forwarded-for";
 /// What precedes an IPv4 address in an IPv6 address, in bits.
 const MAPPED: u8 = 96;
+/// A peer that is not trusted is warned of once within that time.
+const WARN_EVERY: Duration = Duration::from_hours(1);
+/// How many such peers are remembered; of more, none is warned of, so that nobody fills the log.
+const MOST_WARNED: usize = 100;
+
+/// The proxies whose X-Forwarded-For is believed.
+pub struct Proxies {
+    trusted: Vec<IpNet>,
+    warned: Mutex<HashMap<IpAddr, Instant>>,
+}
+
+impl Proxies {
+    /// Those of some networks.
+    pub fn new(trusted: Vec<IpNet>) -> Self {
+        Self { trusted, warned: Mutex::default() }
+    }
+
+    /// The address that a request comes from, as [`address`] finds it. A peer that forwards and is not trusted is warned of
+    /// in the log: a proxy that is not named makes one address of everybody behind it.
+    pub fn address(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+        let peer = peer.to_canonical();
+        let is_trusted = self.trusted.iter().any(|network| network.contains(&peer));
+        if headers.contains_key(FORWARDED_FOR) && !is_trusted && self.is_new(peer, Instant::now()) {
+            tracing::warn!(
+                %peer,
+                "X-Forwarded-For is ignored, as the peer is no trusted proxy; if it is yours, name it in --trusted-proxies"
+            );
+        }
+        address(peer, headers, &self.trusted)
+    }
+
+    fn is_new(&self, peer: IpAddr, now: Instant) -> bool {
+        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        if warned.get(&peer).is_some_and(|at| now.duration_since(*at) < WARN_EVERY) {
+            return false;
+        }
+        if warned.len() >= MOST_WARNED {
+            warned.retain(|_, at| now.duration_since(*at) < WARN_EVERY);
+        }
+        if warned.len() >= MOST_WARNED {
+            return false;
+        }
+        warned.insert(peer, now);
+        true
+    }
+}
 
 /// Reads a network, or one address.
 ///
@@ -28,7 +79,7 @@ pub fn network(text: &str) -> Result<IpNet, &'static str> {
 
 /// The address that a request comes from: the peer or, where that is a trusted proxy, the last one that it and those
 /// before it have forwarded for and that is no such proxy itself. What stands before that may have been made up.
-pub fn address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
+fn address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
     let is_trusted = |address: IpAddr| trusted.iter().any(|network| network.contains(&address));
     let lines: Vec<&HeaderValue> = headers.get_all(FORWARDED_FOR).iter().collect();
     let mut forwarded =
@@ -98,6 +149,19 @@ mod tests {
             assert_eq!(of("127.0.0.1", lines), expected, "{lines:?}");
             assert_eq!(of("::ffff:127.0.0.1", lines), expected, "{lines:?}");
         }
+    }
+
+    #[test]
+    fn a_peer_is_warned_of_once_an_hour_and_no_more_than_a_hundred_are() {
+        let (proxies, start) = (Proxies::new(Vec::new()), Instant::now());
+        let peer = |n: u8| IpAddr::from([203, 0, 113, n]);
+        let later = |minutes: u64| start + Duration::from_mins(minutes);
+        assert!(
+            proxies.is_new(peer(1), start) && !proxies.is_new(peer(1), later(59)) && proxies.is_new(peer(1), later(60))
+        );
+        let warned = (0..200).filter(|n| proxies.is_new(peer(*n), later(60))).count();
+        assert_eq!(warned, MOST_WARNED - 1);
+        assert!(!proxies.is_new(peer(250), later(119)) && proxies.is_new(peer(250), later(120)));
     }
 
     #[test]

@@ -19,6 +19,8 @@ use super::{
     known::{Document, Documents},
     response::Refusal,
 };
+use crate::scalar::Id;
+use crate::share::Share;
 
 /// Objects in the JSON of a request, however deep.
 const MAX_OBJECTS: usize = 1_000;
@@ -34,7 +36,7 @@ pub struct Prepared<R> {
     /// The name of the operation, for the log.
     pub operation: Option<String>,
     /// Among the requests with a file; none without one.
-    pub turn: Option<OwnedSemaphorePermit>,
+    pub turn: Option<(Share<Id>, OwnedSemaphorePermit)>,
 }
 
 /// Reads and checks a request; nothing of it is run.

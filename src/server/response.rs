@@ -130,6 +130,14 @@ impl Refusal {
             .with(header::RETRY_AFTER, HeaderValue::from(retry_after_seconds))
     }
 
+    /// A second request with a file while the user's first is still under way.
+    #[must_use]
+    pub fn one_at_a_time() -> Self {
+        let message = "You are sending another file already; one at a time is taken of each user";
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "RATE_LIMITED", message)
+            .with(header::RETRY_AFTER, HeaderValue::from_static("1"))
+    }
+
     #[must_use]
     pub fn deadline() -> Self {
         let message = "The request took too long; a change may have been made all the same";

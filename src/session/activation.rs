@@ -27,7 +27,7 @@ pub async fn activate(gate: &Gate<'_>, token: String, password: String) -> Resul
         let registration = registration.ok_or_else(expired)?;
         return enter(gate, registration, token, password).await;
     };
-    let password_hash = gate.hash_of_new("password", password, &found.person).await?;
+    let password_hash = gate.hash_of_new(&token, password, &found.person).await?;
     let proof = Proof::Link { token, password_hash, is_mailed: found.is_mailed };
     let opened = gate.begin(found.person, proof).await?;
     Ok(Opened { next_url: still_allowed(gate, found.next_url), ..opened })
@@ -45,7 +45,7 @@ async fn enter(
     let mut person = user::Model::addressed(license_id, (first_name, last_name), fields, &mut form);
     form.finish()?;
     (person.has_activated, person.email_verified) = (true, true);
-    let password_hash = gate.hash_of_new("password", password, &person).await?;
+    let password_hash = gate.hash_of_new(&token, password, &person).await?;
     let opened = gate.begin(person, Proof::Registration { token, password_hash }).await?;
     Ok(Opened { next_url: still_allowed(gate, next_url), ..opened })
 }

@@ -37,7 +37,7 @@ pub async fn request(gate: &Gate<'_>, viewer: &Viewer, new_email: &str, password
     }
     form.finish()?;
     let verified = gate.prove(&person, password, "currentPassword").await?;
-    if !gate.may_write_to(Kind::EmailConfirmation, &new_email).await? {
+    if !gate.may_write_for(user_id, Kind::EmailConfirmation, &new_email).await? {
         return Ok(());
     }
 

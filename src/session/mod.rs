@@ -3,6 +3,7 @@
 pub mod activation;
 pub mod address;
 pub mod by_mail;
+mod guesses;
 pub mod mutation;
 pub mod opening;
 pub mod query;

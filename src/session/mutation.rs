@@ -24,6 +24,7 @@ pub struct LoginInput {
     /// The PIN; only together with the device's token.
     pub pin: Option<String>,
     /// The token that the last sign-in by password on this device returned. It is remembered for 30 days from its last use.
+    /// Send it with a password too: wrong secrets of strangers do not count against a known device.
     pub device_token: Option<String>,
 }
 
@@ -119,7 +120,9 @@ pub struct SessionMutation;
 #[Object]
 impl SessionMutation {
     /// Signs a person in by username or e-mail address, with a password or a PIN. Unknown login and wrong secret get the
-    /// same answer; ten wrong passwords within 15 minutes lock sign-in by password for 15 minutes. Open to everybody.
+    /// same answer. Ten wrong passwords for a login within 15 minutes lock sign-in by it for 15 minutes (`LOCKED`); after ten
+    /// for a user by several logins, the right one gets the answer to a wrong one as long. Neither keeps a device out whose
+    /// `deviceToken` is valid, which is counted by itself. Open to everybody.
     async fn login(
         &self,
         ctx: &Context<'_>,
@@ -233,15 +236,15 @@ impl SessionMutation {
         .await
     }
 
-    /// Lets a person sign in again at once who was locked out by wrong passwords; may be repeated. Administrators only,
-    /// not for themselves.
+    /// Lets a person sign in again at once, by every login and on every device, who was locked out by wrong passwords; may be
+    /// repeated. Administrators only, not for themselves.
     async fn unlock_user(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Who.")] input: UnlockUserInput,
     ) -> Answer<UserPayload> {
         answer(ctx, async {
-            let outcome = secret::unlock(ctx.db()?, ctx.viewer()?, &input.id).await;
+            let outcome = secret::unlock(&gate(ctx)?, ctx.viewer()?, &input.id).await;
             UserPayload::of(outcome, |user| {
                 UserPayload::done(format!("{} can sign in again.", user.name()), Some(user))
             })

@@ -2,10 +2,10 @@
 
 use sea_orm::{ActiveModelTrait, IntoActiveModel};
 
+use super::guesses;
 use super::opening::set_by_link;
 use super::refusal::expired;
 use super::sign_in::Gate;
-use crate::attempt::{self, Counter};
 use crate::audit::{self, Change, Entry, difference};
 use crate::credential::lock_if_active;
 use crate::entity::audit_event::AuditAction;
@@ -40,13 +40,13 @@ pub async fn request(gate: &Gate<'_>, email: &str) -> Result<(), Error> {
 #[expect(clippy::disallowed_methods, reason = "a link lets in whoever has it")]
 pub async fn reset(gate: &Gate<'_>, token: &str, password: String) -> Result<(), Error> {
     let found = link::find(gate.db, Purpose::PasswordReset, token).await?.ok_or_else(expired)?;
-    let password_hash = gate.hash_of_new("password", password, &found.person).await?;
+    let password_hash = gate.hash_of_new(token, password, &found.person).await?;
     let transaction = gate.db.begin().await?;
     let old = lock_if_active(&transaction, found.person.id).await?.ok_or_else(expired)?;
     let mut new = user::Model { email_verified: true, ..old.clone() };
     set_by_link(&transaction, gate.client.language, &mut new, token, password_hash).await?;
     // Who was locked out by somebody's guesses gets in by the new password at once.
-    attempt::forget(&transaction, &Counter::of_person(new.id)).await?;
+    guesses::forget(&transaction, gate.hasher, &new).await?;
     new.clone().into_active_model().reset_all().update(&transaction).await?;
     let event = Entry::new(AuditAction::PasswordReset, &new).by_person(new.id, gate.client.request_id.clone());
     let event = event.with([Change::of_secret("password")]).with(difference(&old, &new));

@@ -1,11 +1,11 @@
 //! The secrets of an account: one's own password and PIN, and the lock that guards them.
 
-use sea_orm::{ActiveModelTrait, DatabaseTransaction, EntityTrait, IntoActiveModel};
+use sea_orm::{ActiveModelTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, IntoActiveModel};
 
+use super::guesses;
 use super::sign_in::Gate;
 use crate::access::{Action, Viewer};
 use crate::actor::{self, Actor};
-use crate::attempt::{self, Counter};
 use crate::audit::{self, Change, Entry, difference};
 use crate::credential::{revoke_api_keys, set_password, set_pin};
 use crate::db::Db;
@@ -34,10 +34,15 @@ pub async fn change_password(
     let signed_in = viewer.signed_in()?;
     let person = find(gate.db.read(), signed_in.user_id).await?;
     let mut form = Form::changing();
-    gate.hasher.check(&mut form, "newPassword", &new, &person.known_words());
+    gate.hasher.check_form(&mut form, "newPassword", &new);
     form.finish()?;
     let verified = gate.prove(&person, current, "currentPassword").await?;
-    let password_hash = gate.hasher.hash(new).await?;
+    // Only for who has the right to it: how hard it is to guess takes as long to compute as a hash.
+    let mut form = Form::changing();
+    let (user, known) = (Some(person.id), person.known_words());
+    gate.hasher.check(&mut form, ("newPassword", &new), &known, user).await?;
+    form.finish()?;
+    let password_hash = gate.hasher.hash(new, user).await?;
 
     let (transaction, viewer, old) = begin_proven(gate.db, viewer, &verified, "currentPassword").await?;
     set_password(&transaction, old.id, Some(password_hash), signed_in.session_id()).await?;
@@ -63,18 +68,16 @@ pub async fn change_pin(gate: &Gate<'_>, viewer: &Viewer, pin: Option<String>) -
         None => None,
     };
     form.finish()?;
+    let user_id = viewer.signed_in()?.user_id;
+    check_pin_is_on(gate.db.read(), user_id).await?;
     let pin_hash = match pin {
-        Some(pin) => Some(gate.hasher.hash(pin).await?),
+        Some(pin) => Some(gate.hasher.hash(pin, Some(user_id)).await?),
         None => None,
     };
     let (transaction, viewer, old) = actor::begin_on_oneself(gate.db, viewer).await?;
     let user_id = old.id;
     let has_pin = pin_hash.is_some();
-    let current = pin::Entity::find_by_id(user_id).one(&transaction).await?;
-    if current.is_some_and(|current| current.wrong >= MOST_WRONG_PINS) {
-        let message = "The PIN is switched off after too many wrong ones; sign in with your password first.";
-        return Err(Error::rejected("pin", ErrorCode::Locked, message));
-    }
+    check_pin_is_on(&transaction, user_id).await?;
     if !set_pin(&transaction, user_id, pin_hash).await? {
         return Ok(old);
     }
@@ -91,17 +94,24 @@ pub async fn change_pin(gate: &Gate<'_>, viewer: &Viewer, pin: Option<String>) -
 ///
 /// # Errors
 /// `Rejected` for an unknown id; `Forbidden`.
-pub async fn unlock(db: &Db, viewer: &Viewer, id: &str) -> Result<user::Model, Error> {
+pub async fn unlock(gate: &Gate<'_>, viewer: &Viewer, id: &str) -> Result<user::Model, Error> {
     let id = Id::of_input("id", id)?;
-    let (transaction, viewer, person) = actor::begin_on_known(db, viewer, "id", id).await?;
+    let (transaction, viewer, person) = actor::begin_on_known(gate.db, viewer, "id", id).await?;
     viewer.may_to(Action::UnlockUser, &person)?;
-    let mut forgotten = false;
-    for counter in [Counter::of_person(id), Counter::of_owner(id)] {
-        forgotten |= attempt::forget(&transaction, &counter).await?;
-    }
+    let forgotten = guesses::forget(&transaction, gate.hasher, &person).await?;
     let event = Entry::new(AuditAction::UserUnlocked, &person).by(&viewer);
     audit::commit(transaction, forgotten.then_some(event)).await?;
     Ok(person)
+}
+
+/// Refuses a person whose PIN is switched off: another one must not switch it on.
+async fn check_pin_is_on(db: &impl ConnectionTrait, user_id: Id) -> Result<(), Error> {
+    let current = pin::Entity::find_by_id(user_id).one(db).await?;
+    if current.is_some_and(|current| current.wrong >= MOST_WRONG_PINS) {
+        let message = "The PIN is switched off after too many wrong ones; sign in with your password first.";
+        return Err(Error::rejected("pin", ErrorCode::Locked, message));
+    }
+    Ok(())
 }
 
 /// Begins a mutation of the person who asks, whose password must be the one that was verified still; `field` is the one that
@@ -121,6 +131,6 @@ pub(super) async fn begin_proven(
 }
 
 /// The person who asks.
-pub(super) async fn find(db: &impl sea_orm::ConnectionTrait, id: Id) -> Result<user::Model, Error> {
+pub(super) async fn find(db: &impl ConnectionTrait, id: Id) -> Result<user::Model, Error> {
     user::Entity::find_by_id(id).one(db).await?.ok_or(Error::Unauthenticated)
 }

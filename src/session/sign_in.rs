@@ -3,20 +3,19 @@
 use sea_orm::sea_query::{Condition, Expr, ExprTrait};
 use sea_orm::{ColumnTrait, EntityTrait, FromQueryResult, JoinType, QueryFilter, QuerySelect, RelationTrait};
 
-use super::opening::{self, Opened, Proof, this_device};
-use super::refusal::{LOCKED, inactive, locked, pin_is_off, wrong};
+use super::opening::{self, Opened, Proof};
+use super::refusal::{LOCKED, inactive, pin_is_off, wrong};
 use crate::access::is_active_in_valid_license;
 use crate::attempt::{self, Counter, Standing};
-use crate::audit::{self, Entry};
 use crate::context::{Client, Rules, Ways};
 use crate::db::Db;
 use crate::entity::audit_event::AuditAction;
 use crate::entity::mail::Kind;
 use crate::entity::pin::MOST_WRONG_PINS;
-use crate::entity::{credential, device, license, pin, user};
+use crate::entity::{credential, license, pin, user};
 use crate::error::{Error, ErrorCode};
 use crate::form::Form;
-use crate::password::{Hasher, Turn, Verdict};
+use crate::password::{Hasher, Verdict};
 use crate::scalar::{Date, Id};
 use crate::text;
 use crate::token;
@@ -35,9 +34,9 @@ pub struct Gate<'a> {
 
 /// A person with what the sign-in is held against.
 #[derive(FromQueryResult)]
-struct Account {
+pub(super) struct Account {
     #[sea_orm(nested)]
-    person: user::Model,
+    pub(super) person: user::Model,
     password_hash: Option<String>,
     pin_hash: Option<String>,
     starts_on: Date,
@@ -50,41 +49,37 @@ impl Gate<'_> {
     ///
     /// # Errors
     /// `Rejected` with one and the same fault for an unknown login, a wrong password and no password set; with INACTIVE
-    /// where the password is right but the person inactive or the license expired; with LOCKED after too many wrong ones.
-    /// `RateLimited` where too many sign in at once, or too many wrong secrets came from the address.
+    /// where the password is right but the person inactive or the license expired; with LOCKED after too many wrong ones
+    /// for the login, or from the device. `RateLimited` where too many sign in at once, or too many wrong secrets came
+    /// from the address, unless the device is known.
     pub async fn by_password(
         &self,
         login: &str,
         password: String,
         device_token: Option<String>,
     ) -> Result<Opened, Error> {
-        let turn = self.turn().await?;
-        let account = self.find(login).await?;
-        let counter = match &account {
-            Some(account) => Counter::of_person(account.person.id),
-            None => Counter::of_login(&self.hasher.blind(&text::canonical_email(shown(login)))),
-        };
-        let standing = attempt::count_of_account(self.db, &counter).await?;
-        if standing == Standing::Locked {
-            return Err(locked());
-        }
+        let (account, guesser) = self.admit(login, device_token.as_deref()).await?;
+        guesser.check_lock(self.db).await?;
+        let turn = self.hasher.turn(guesser.user()).await?;
+        let attempt = self.count(&guesser).await?;
         let hash = account.as_ref().and_then(|account| account.password_hash.clone());
         let verdict = turn.verify(password.clone(), hash.clone()).await?;
+        let is_right = verdict != Verdict::Wrong && !attempt.is_void;
         let (account, verified) = match (account, hash) {
-            (Some(account), Some(hash)) if verdict != Verdict::Wrong => (account, hash),
+            (Some(account), Some(hash)) if is_right => (account, hash),
             (account, _) => {
-                if let (Some(account), Standing::Last) = (account, standing) {
+                self.note_wrong(&attempt);
+                if let (Some(account), true) = (account, attempt.locks) {
                     self.record(AuditAction::SignInLocked, &account.person);
                 }
                 return Err(wrong());
             }
         };
-        self.take_back_address().await?;
-        attempt::forget(self.db.write(), &counter).await?;
+        self.take_back(&guesser).await?;
         check_active(&account)?;
         let upgraded = match verdict {
             // Where too many wait, it is left to the next sign-in.
-            Verdict::Outdated => self.hasher.hash(password).await.ok(),
+            Verdict::Outdated => self.hasher.hash(password, guesser.user()).await.ok(),
             Verdict::Right | Verdict::Wrong => None,
         };
         self.begin(account.person, Proof::Password { verified, upgraded, device_token }).await
@@ -95,12 +90,10 @@ impl Gate<'_> {
     /// # Errors
     /// As [`Gate::by_password`]; `Rejected` with LOCKED where the PIN is switched off.
     pub async fn by_pin(&self, login: &str, pin: String, device_token: String) -> Result<Opened, Error> {
-        let turn = self.turn().await?;
-        let account = self.find(login).await?;
-        // Asked whoever it is, for the time is not to tell.
-        let user_id = account.as_ref().map_or(Id(uuid::Uuid::nil()), |account| account.person.id);
-        let known = self.knows_device(user_id, &device_token).await?;
-        let account = account.filter(|_| known);
+        let (account, guesser) = self.admit(login, Some(&device_token)).await?;
+        let turn = self.hasher.turn(guesser.user()).await?;
+        let attempt = self.count_by_address(&guesser).await?;
+        let account = account.filter(|_| guesser.user().is_some());
         let hash = account.as_ref().and_then(|account| account.pin_hash.clone());
         let mut wrong_so_far = 0;
         if let (Some(account), Some(_)) = (&account, &hash) {
@@ -110,29 +103,32 @@ impl Gate<'_> {
         let (account, verified) = match (account, hash) {
             (Some(account), Some(hash)) if verdict != Verdict::Wrong => (account, hash),
             (account, _) => {
+                self.note_wrong(&attempt);
                 if let (Some(account), MOST_WRONG_PINS) = (account, wrong_so_far) {
                     self.record(AuditAction::PinLocked, &account.person);
                 }
                 return Err(wrong());
             }
         };
-        self.take_back_address().await?;
         check_active(&account)?;
         self.begin(account.person, Proof::Pin { verified, device_token }).await
     }
 
-    /// Makes sure that who is signed in knows the own password; returns its hash. Wrong ones count as those of a sign-in.
+    /// Makes sure that who is signed in knows the own password; returns its hash. Wrong ones are counted apart from those
+    /// of a sign-in, so that nobody who guesses elsewhere keeps the person from it.
     ///
     /// # Errors
-    /// `Rejected` for a wrong password, naming `field`, and after too many of them; `RateLimited` as
-    /// [`Gate::by_password`].
+    /// `Rejected` for a wrong password, naming `field`, and after too many of them; `RateLimited` where too many have
+    /// something computed at once.
     pub async fn prove(&self, person: &user::Model, password: String, field: &str) -> Result<String, Error> {
-        let turn = self.turn().await?;
-        // A counter of its own: nobody who guesses elsewhere keeps the person from it.
+        let locked = || Error::rejected(field, ErrorCode::Locked, LOCKED);
         let counter = Counter::of_owner(person.id);
-        let standing = attempt::count_of_account(self.db, &counter).await?;
-        if standing == Standing::Locked {
-            return Err(Error::rejected(field, ErrorCode::Locked, LOCKED));
+        if attempt::is_locked(self.db, &counter).await? {
+            return Err(locked());
+        }
+        let turn = self.hasher.turn(Some(person.id)).await?;
+        if attempt::count_of_account(self.db, &counter).await? == Standing::Locked {
+            return Err(locked());
         }
         let credential = credential::Entity::find_by_id(person.id).one(self.db.read()).await?;
         let hash = credential.map(|credential| credential.password_hash);
@@ -140,25 +136,28 @@ impl Gate<'_> {
         let Some(hash) = hash.filter(|_| verdict != Verdict::Wrong) else {
             return Err(Error::rejected(field, ErrorCode::InvalidCredentials, "The password is wrong."));
         };
-        self.take_back_address().await?;
         attempt::forget(self.db.write(), &counter).await?;
         Ok(hash)
     }
 
-    /// The hash of a new password of a person.
+    /// The hash of a new password of a person, set by the link of a token.
     ///
     /// # Errors
-    /// `Rejected`, naming `field`, for one that is too short, too long or easy to guess; `RateLimited`.
+    /// `Rejected` for one that is too short, too long or easy to guess; `RateLimited`, also where too many were tried with
+    /// the link.
     pub(super) async fn hash_of_new(
         &self,
-        field: &'static str,
+        link_token: &str,
         password: String,
         person: &user::Model,
     ) -> Result<String, Error> {
-        let mut form = Form::creating();
-        self.hasher.check(&mut form, field, &password, &person.known_words());
+        let (mut form, user) = (Form::creating(), Some(person.id));
+        if self.hasher.check_form(&mut form, "password", &password) {
+            attempt::count_of_link(self.db, &token::hash(link_token)).await?;
+            self.hasher.check(&mut form, ("password", &password), &person.known_words(), user).await?;
+        }
         form.finish()?;
-        self.hasher.hash(password).await
+        self.hasher.hash(password, user).await
     }
 
     /// Counts a mail of a kind to an address that somebody asks for; false where it has had enough of them.
@@ -171,24 +170,17 @@ impl Gate<'_> {
         attempt::may_write_to(self.db, (what, &mailbox), from).await
     }
 
+    /// Counts a mail of a kind to an address that a signed-in user asks for; false where it has had enough of them.
+    ///
+    /// # Errors
+    /// `RateLimited` where the user asked for too many.
+    pub(super) async fn may_write_for(&self, user: Id, what: Kind, address: &str) -> Result<bool, Error> {
+        let mailbox = self.hasher.blind(&text::canonical_email(address));
+        attempt::may_write_for(self.db, (what, &mailbox), user).await
+    }
+
     pub(super) async fn begin(&self, person: user::Model, proof: Proof) -> Result<Opened, Error> {
         opening::begin(self.db, self.rules.lifetime, self.client, person, proof).await
-    }
-
-    /// Waits for the turn to have a secret looked at, and counts the attempt. An address that has had too many takes no
-    /// turn, so that it keeps nobody else from his.
-    async fn turn(&self) -> Result<Turn, Error> {
-        let Some(address) = self.client.ip_address else { return self.hasher.turn().await };
-        let (counter, most) = (Counter::of_address(address), self.rules.most_wrong_of_address);
-        attempt::check_address(self.db, &counter, most).await?;
-        let turn = self.hasher.turn().await?;
-        attempt::count_of_address(self.db, &counter, most).await?;
-        Ok(turn)
-    }
-
-    async fn take_back_address(&self) -> Result<(), Error> {
-        let Some(address) = self.client.ip_address else { return Ok(()) };
-        attempt::take_back(self.db, &Counter::of_address(address)).await
     }
 
     /// Counts an attempt by PIN; returns how many were wrong, this one included.
@@ -202,31 +194,8 @@ impl Gate<'_> {
         counted.first().map(|pin| pin.wrong).ok_or_else(pin_is_off)
     }
 
-    async fn knows_device(&self, user_id: Id, device_token: &str) -> Result<bool, Error> {
-        if token::Kind::of(device_token) != Some(token::Kind::Device) {
-            return Ok(false);
-        }
-        let device = device::Entity::find().filter(this_device(user_id, device_token)).one(self.db.read()).await?;
-        Ok(device.is_some())
-    }
-
-    /// Records a lock. Not awaited: the answer must not take longer where there is somebody to be locked out.
-    #[expect(clippy::disallowed_methods, reason = "the server itself locks, for nobody who is signed in")]
-    fn record(&self, action: AuditAction, person: &user::Model) {
-        let (db, entry) = (self.db.clone(), Entry::new(action, person).in_request(self.client.request_id.clone()));
-        tokio::spawn(async move {
-            let recorded = match db.begin().await {
-                Ok(transaction) => audit::commit(transaction, [entry]).await,
-                Err(error) => Err(error),
-            };
-            if let Err(error) = recorded {
-                tracing::error!(?error, "a lock was not recorded");
-            }
-        });
-    }
-
     /// Who signs in by a name, in one statement whoever it is.
-    async fn find(&self, login: &str) -> Result<Option<Account>, Error> {
+    pub(super) async fn find(&self, login: &str) -> Result<Option<Account>, Error> {
         let login = shown(login);
         let key = text::canonical_login(login);
         let [former_username, former_email] = text::former_logins(login);
@@ -253,6 +222,11 @@ impl Gate<'_> {
         };
         Ok(accounts.into_iter().min_by_key(|account| precedence(&account.person)))
     }
+}
+
+/// The form of a login under which wrong secrets are counted: two spellings of one login count together.
+pub(super) fn counted_as(login: &str) -> String {
+    text::canonical_login(shown(login))
 }
 
 /// What is looked for; nothing in the place of what is too long.

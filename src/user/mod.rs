@@ -3,6 +3,7 @@
 pub mod avatar;
 pub mod departure;
 pub mod filter;
+mod foreign;
 pub mod invitation;
 pub mod mutation;
 pub mod order;
@@ -85,7 +86,7 @@ pub async fn create(
     wish.check(viewer)?;
     let invites = viewer.may(Action::Invite).is_ok() && !secrets.password.is_value();
     let welcome = wish.read(&new, invites, (desk, ways), &mut form);
-    secrets.check(hasher, &mut form, &new);
+    secrets.check(hasher, viewer, &mut form, &new).await?;
     check(db.read(), &new, &mut form).await?;
     if dry_run {
         let (transaction, _) = begin_creating(db, viewer, &new, form.given()).await?;
@@ -96,7 +97,7 @@ pub async fn create(
     let given = form.given().to_vec();
     finish(db.read(), None, &new, form).await?;
 
-    let hashes = secrets.hashed(hasher).await?;
+    let hashes = secrets.hashed(hasher, viewer).await?;
     let (transaction, actor) = begin_creating(db, viewer, &new, &given).await?;
     insert(db, (transaction, Some(&actor)), &new, hashes, &attributes, welcome).await?;
     Ok(Some(new))
@@ -201,7 +202,7 @@ pub async fn update(
         return Ok(if input.dry_run { Updated::Possible(old) } else { Updated::Done(old) });
     }
     // Hashing takes long: it is done before the row is locked, and only for input that was good so far.
-    let to_store = if input.dry_run { Hashes::default() } else { secrets.hashed(hasher).await? };
+    let to_store = if input.dry_run { Hashes::default() } else { secrets.hashed(hasher, viewer).await? };
 
     let (transaction, viewer, old) = actor::begin_on_known(db, viewer, "id", id).await?;
     let definitions = profile::hold(&transaction, old.license_id, &names).await?;
@@ -280,7 +281,7 @@ async fn changed(
     let holds_more = lets_in && site_access::holds_more(connection, old.id, viewer.signed_in()?.user_id).await?;
     viewer.may_update((old, holds_more), &new, form.given(), profile.given())?;
     if let Some(hasher) = hasher {
-        secrets.check(hasher, &mut form, &new);
+        secrets.check(hasher, viewer, &mut form, &new).await?;
     }
     check(connection, &new, &mut form).await?;
     finish(connection, Some(old), &new, form).await?;

@@ -3,6 +3,7 @@
 use async_graphql::MaybeUndefined;
 use sea_orm::DatabaseTransaction;
 
+use crate::access::Viewer;
 use crate::audit::Change;
 use crate::credential;
 use crate::entity::user;
@@ -32,14 +33,24 @@ impl Secrets {
         self.password.is_undefined() && self.pin.is_undefined()
     }
 
-    /// Judges them, the password beside what is known of the person; faults go to the form.
-    pub fn check(&self, hasher: &Hasher, form: &mut Form, person: &user::Model) {
-        if let MaybeUndefined::Value(password) = &self.password {
-            hasher.check(form, "password", password, &person.known_words());
-        }
+    /// Judges them on behalf of the viewer, the password beside what is known of the person; faults go to the form.
+    ///
+    /// # Errors
+    /// `RateLimited` where too many have something computed at once.
+    pub async fn check(
+        &self,
+        hasher: &Hasher,
+        viewer: &Viewer,
+        form: &mut Form,
+        person: &user::Model,
+    ) -> Result<(), Error> {
         if let MaybeUndefined::Value(pin) = &self.pin {
             form.obey("pin", rule::pin(pin));
         }
+        if let MaybeUndefined::Value(password) = &self.password {
+            hasher.check(form, ("password", password), &person.known_words(), user_of(viewer)).await?;
+        }
+        Ok(())
     }
 
     /// What of them is shown.
@@ -49,13 +60,14 @@ impl Secrets {
         }
     }
 
-    /// Their hashes.
+    /// Their hashes, computed on behalf of the viewer.
     ///
     /// # Errors
-    /// `RateLimited` where too many have something hashed at once.
-    pub async fn hashed(self, hasher: &Hasher) -> Result<Hashes, Error> {
+    /// `RateLimited` where too many have something computed at once.
+    pub async fn hashed(self, hasher: &Hasher, viewer: &Viewer) -> Result<Hashes, Error> {
+        let user = user_of(viewer);
         let hash = async |secret| match secret {
-            MaybeUndefined::Value(secret) => Ok::<_, Error>(MaybeUndefined::Value(hasher.hash(secret).await?)),
+            MaybeUndefined::Value(secret) => Ok::<_, Error>(MaybeUndefined::Value(hasher.hash(secret, user).await?)),
             other => Ok(other),
         };
         Ok(Hashes { password: hash(self.password).await?, pin: hash(self.pin).await? })
@@ -78,4 +90,9 @@ impl Hashes {
         }
         Ok(changes)
     }
+}
+
+/// On whose behalf the hasher works; none for the command line.
+fn user_of(viewer: &Viewer) -> Option<Id> {
+    viewer.signed_in().ok().map(|signed_in| signed_in.user_id)
 }

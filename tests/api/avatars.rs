@@ -12,9 +12,11 @@ use roster::entity::{avatar, user};
 use roster::scalar::Id;
 use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter};
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt as _;
 
 use crate::app::{App, Caller, PUBLIC_URL, faults_of};
-use crate::wire::{Answer, Wire};
+use crate::process::until;
+use crate::wire::{Answer, Wire, read_answer, request};
 
 const SET: &str = "mutation ($input: SetUserAvatarInput!) { setUserAvatar(input: $input) { success message errors { code path message } user { id version avatarUrl } } }";
 const HEADERS: &str = "GraphQL-Require-Preflight: 1\r\nContent-Type: multipart/form-data; boundary=line\r\n";
@@ -488,6 +490,41 @@ on_every_database! {
         assert_eq!((answer.status, answer.json()["data"].clone()), (200, json!({ "a": { "success": true }, "b": null })));
         assert_eq!(answer.code(), "BAD_USER_INPUT");
     }
+}
+
+#[tokio::test]
+async fn files_that_one_user_sends_by_halves_keep_nobody_else_from_sending() {
+    let app = App::on_sqlite().await;
+    let (slow, other) = (app.user().await, app.user().await);
+    let whole = request("POST", "/graphql", &format!("{HEADERS}{}", bearer(&slow)), &body(&slow.id(), &png(5, 5)));
+    let (first, rest) = whole.split_at(whole.len() - 20);
+    let mut halves = Vec::new();
+    for _ in 0..20 {
+        let mut stream = Wire(app.address).connect().await;
+        stream.write_all(first).await.unwrap();
+        halves.push(stream);
+    }
+    // Which of them came first is not known: the others are refused.
+    let refused = until(|| async {
+        let answer = post(&slow, HEADERS, &body(&slow.id(), &png(5, 5))).await;
+        (answer.status != 200).then_some(answer)
+    });
+    let refused = refused.await.unwrap();
+    assert_eq!(
+        (refused.status, refused.code().as_str(), refused.header("retry-after")),
+        (429, "RATE_LIMITED", Some("1"))
+    );
+    for n in 1..4 {
+        set(&other, other.id, &png(n, n)).await;
+    }
+    let mut statuses = Vec::new();
+    for mut stream in halves {
+        let _ = stream.write_all(rest).await;
+        statuses.push(read_answer(&mut stream, false).await.unwrap().status);
+    }
+    assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 1, "{statuses:?}");
+    assert!(statuses.iter().all(|status| [200, 429].contains(status)), "{statuses:?}");
+    set(&slow, slow.id, &png(6, 6)).await;
 }
 
 fn has(haystack: &[u8], needle: &[u8]) -> bool {

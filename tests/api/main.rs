@@ -27,6 +27,7 @@ mod filters;
 mod foreign_files;
 mod foreign_hashes;
 mod groups;
+mod guesses;
 mod hostile;
 mod http;
 mod import;

@@ -3,8 +3,8 @@
 use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
 
+use roster::credential_use;
 use roster::scalar::Id;
-use roster::schema::CREDENTIALS;
 use serde_json::{Value, json};
 
 use super::oracle::DONE;
@@ -138,7 +138,10 @@ impl Cell {
     }
 
     pub fn stands_alone(&self) -> bool {
-        NEVER_NULL.contains(&self.field) || CREDENTIALS.contains(&self.field)
+        let has_secret = ["password: \"", "pin: \""].iter().any(|secret| self.text.contains(secret));
+        NEVER_NULL.contains(&self.field)
+            || credential_use::ALWAYS.contains(&self.field)
+            || (credential_use::WITH_SECRET.contains(&self.field) && has_secret)
     }
 }
 

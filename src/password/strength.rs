@@ -1,0 +1,105 @@
+//! How hard a password is to guess, estimated with bounded work.
+
+use zxcvbn::Score;
+
+/// How many characters are judged. Work grows with the square of the length, and a password that is strong by its first
+/// characters is strong.
+const JUDGED: usize = 64;
+/// How many ways of reading substituted characters are tried. zxcvbn tries them all, each with a pass over its
+/// dictionaries: up to thousands for a password of 20 characters. All ten digits together have 16.
+const MOST_READINGS: usize = 16;
+
+/// Characters that are typed for a letter, as zxcvbn 3 has them.
+const SUBSTITUTES: [(char, &[char]); 12] = [
+    ('a', &['4', '@']),
+    ('b', &['8']),
+    ('c', &['(', '{', '[', '<']),
+    ('e', &['3']),
+    ('g', &['6', '9']),
+    ('i', &['1', '!', '|']),
+    ('l', &['1', '|', '7']),
+    ('o', &['0']),
+    ('s', &['$', '5']),
+    ('t', &['+', '7']),
+    ('x', &['%']),
+    ('z', &['2']),
+];
+
+/// Whether a password is hard to guess (a zxcvbn score of at least 3) for somebody who knows some words, such as the
+/// user's names and addresses.
+pub(super) fn is_strong(password: &str, known: &[String]) -> bool {
+    let known: Vec<String> = known.iter().map(|word| head(word)).collect();
+    let known: Vec<&str> = known.iter().map(String::as_str).collect();
+    zxcvbn::zxcvbn(&judged(password), &known).score() >= Score::Three
+}
+
+/// The part of a password that is judged. With too many readings, each symbol that may stand for a letter is that letter,
+/// which only makes words easier to find; digits stay, for the sake of dates and sequences.
+fn judged(password: &str) -> String {
+    let head = head(password);
+    if readings(&head) <= MOST_READINGS {
+        return head;
+    }
+    let letter_of = |c: char| SUBSTITUTES.iter().find(|(_, typed)| typed.contains(&c)).map_or(c, |(letter, _)| *letter);
+    head.chars().map(|c| if c.is_ascii_digit() { c } else { letter_of(c) }).collect()
+}
+
+fn head(text: &str) -> String {
+    text.chars().take(JUDGED).collect()
+}
+
+/// At most how many readings zxcvbn tries: one of the characters for each letter, and twice as many for a character that
+/// stands for two letters.
+fn readings(text: &str) -> usize {
+    let present = |c: &&char| text.contains(**c);
+    let choices = SUBSTITUTES.iter().map(|(_, typed)| typed.iter().filter(present).count().max(1));
+    let ambiguous = ['1', '|', '7'].iter().filter(present).count();
+    choices.product::<usize>() << ambiguous
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_password_has_more_readings_than_are_tried() {
+        let symbols = "4@8({[<369&#!1/|0$5+7%2";
+        let passwords = [
+            symbols.repeat(6),
+            format!("password{symbols}"),
+            "0123456789".repeat(12),
+            symbols.chars().rev().collect(),
+            format!("{}{symbols}", "a".repeat(63)),
+            "\u{1f600}@({!|".repeat(20),
+        ];
+        for password in passwords {
+            let judged = judged(&password);
+            assert!(readings(&judged) <= MOST_READINGS && judged.chars().count() <= JUDGED, "{password} {judged}");
+        }
+    }
+
+    #[test]
+    fn the_bounds_make_no_weak_password_strong() {
+        let weak = [
+            "12345678901234567890",
+            "!@#$%^&*()_+",
+            "password1234",
+            "p4$$w0rd1!p4$$w0rd1!",
+            "@@@@{{{{!!!!||||((((",
+            "P@s$w0rd!",
+            "ada.lovelace@example.org",
+        ];
+        for password in weak {
+            assert!(!is_strong(password, &["ada.lovelace@example.org".to_owned()]), "{password}");
+        }
+        let (long, address) = ("a".repeat(128), format!("{}@example.org", "qkwzjvxpbn".repeat(9)));
+        assert!(!is_strong(&long, &[]) && !is_strong(&address, std::slice::from_ref(&address)));
+        for password in ["seven-brass-otters-waltz", "x7$K!q2@Lm9(Zr4|", "4@8({[<369&#!1/|0$5+7%2", "zyG4!wq3x"] {
+            assert!(is_strong(password, &[]), "{password}");
+        }
+        assert!(
+            is_strong(&format!("seven-brass-otters-waltz{long}"), &[]),
+            "what is strong at its beginning is strong"
+        );
+    }
+}

@@ -1,0 +1,200 @@
+//! How attempts to sign in are counted: those of strangers apart from those of devices that are known.
+
+use sea_orm::{ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter, QuerySelect};
+
+use super::opening::this_device;
+use super::refusal::locked;
+use super::sign_in::{Account, Gate, counted_as};
+use crate::attempt::{self, Counter, Standing};
+use crate::audit::{self, Entry};
+use crate::db::Db;
+use crate::entity::audit_event::AuditAction;
+use crate::entity::{device, user};
+use crate::error::Error;
+use crate::password::Hasher;
+use crate::scalar::Id;
+use crate::token;
+
+/// Who tries to sign in, as far as attempts are counted.
+pub(super) enum Guesser {
+    /// Somebody on a device that has signed in as this user before. Strangers keep nobody out who has one: neither their
+    /// network address nor the lock of the login counts.
+    Known { user: Id, device: Counter },
+    /// Anybody else, with the counters of the login as typed and of the person that it means.
+    Stranger { login: Counter, person: Counter },
+}
+
+/// How an attempt stands before its secret is looked at.
+#[derive(Default)]
+pub(super) struct Attempt {
+    /// Whether sign-in is locked after this attempt if it is wrong.
+    pub(super) locks: bool,
+    /// Whether it is wrong whatever the secret is.
+    ///
+    /// The lock that shows belongs to the login as typed, or LOCKED would tell that two logins are one person. Who guesses
+    /// at a person by several logins is stopped all the same: once they had as many wrong secrets together as lock one, a
+    /// stranger gets the answer to a wrong secret, for the same work, even to the right one. This ends like any lock: by
+    /// itself a quarter of an hour later, by a reset of the password, and by an administrator. Meanwhile the person signs
+    /// in on each device that is known.
+    pub(super) is_void: bool,
+    /// Whether it is the last one that is allowed from its address.
+    exhausts_address: bool,
+}
+
+impl Guesser {
+    /// The user, if they are known.
+    pub(super) fn user(&self) -> Option<Id> {
+        match self {
+            Self::Known { user, .. } => Some(*user),
+            Self::Stranger { .. } => None,
+        }
+    }
+
+    /// Refuses a device or a login that is locked. Costs neither a turn nor a write.
+    pub(super) async fn check_lock(&self, db: &Db) -> Result<(), Error> {
+        let (Self::Known { device: counter, .. } | Self::Stranger { login: counter, .. }) = self;
+        if attempt::is_locked(db, counter).await? { Err(locked()) } else { Ok(()) }
+    }
+}
+
+impl Gate<'_> {
+    /// Finds the account of a login, and whether the device is known there. The same statements are run whether or not
+    /// there is somebody.
+    ///
+    /// # Errors
+    /// `RateLimited` for a stranger from an address that has had too many wrong secrets.
+    pub(super) async fn admit(
+        &self,
+        login: &str,
+        device_token: Option<&str>,
+    ) -> Result<(Option<Account>, Guesser), Error> {
+        let device_token = device_token.filter(|token| token::Kind::of(token) == Some(token::Kind::Device));
+        let Some(device_token) = device_token else {
+            self.check_address().await?;
+            let account = self.find(login).await?;
+            let guesser = self.stranger(login, account.as_ref());
+            return Ok((account, guesser));
+        };
+        let account = self.find(login).await?;
+        let user = account.as_ref().map_or(Id(uuid::Uuid::nil()), |account| account.person.id);
+        let device = device::Entity::find().filter(this_device(user, device_token)).one(self.db.read()).await?;
+        let guesser = match device {
+            Some(device) => Guesser::Known { user, device: Counter::of_device(device.id) },
+            None => {
+                self.check_address().await?;
+                self.stranger(login, account.as_ref())
+            }
+        };
+        Ok((account, guesser))
+    }
+
+    fn stranger(&self, login: &str, account: Option<&Account>) -> Guesser {
+        let blinded = self.hasher.blind(&counted_as(login));
+        let person = match account {
+            Some(account) => Counter::of_person(account.person.id),
+            None => Counter::of_nobody(&blinded),
+        };
+        Guesser::Stranger { login: Counter::of_login(&blinded), person }
+    }
+
+    /// Counts an attempt by password. It is counted before its secret is looked at, and by who has a turn: of many at once,
+    /// no more get through than are allowed.
+    ///
+    /// # Errors
+    /// `RateLimited` where too many came from the address; `Rejected` with LOCKED.
+    pub(super) async fn count(&self, guesser: &Guesser) -> Result<Attempt, Error> {
+        let attempt = self.count_by_address(guesser).await?;
+        let (shown, silent) = match guesser {
+            Guesser::Known { device, .. } => (attempt::count_of_account(self.db, device).await?, Standing::Allowed),
+            Guesser::Stranger { login, person } => attempt::count_of_stranger(self.db, login, person).await?,
+        };
+        if shown == Standing::Locked {
+            return Err(locked());
+        }
+        let locks = shown == Standing::Last || silent == Standing::Last;
+        Ok(Attempt { locks, is_void: silent == Standing::Locked, ..attempt })
+    }
+
+    /// Counts an attempt by its address alone, if it is a stranger's.
+    ///
+    /// # Errors
+    /// `RateLimited` where too many came from there.
+    pub(super) async fn count_by_address(&self, guesser: &Guesser) -> Result<Attempt, Error> {
+        let (Guesser::Stranger { .. }, Some(address)) = (guesser, self.client.ip_address) else {
+            return Ok(Attempt::default());
+        };
+        let counter = Counter::of_address(address);
+        let standing = attempt::count_of_address(self.db, &counter, self.rules.most_wrong_of_address).await?;
+        Ok(Attempt { exhausts_address: standing == Standing::Last, ..Attempt::default() })
+    }
+
+    /// Takes the attempt of a right password back: it begins the counters of its login, person or device anew.
+    pub(super) async fn take_back(&self, guesser: &Guesser) -> Result<(), Error> {
+        let (login, person) = match guesser {
+            Guesser::Known { device, .. } => {
+                attempt::forget(self.db.write(), device).await?;
+                return Ok(());
+            }
+            Guesser::Stranger { login, person } => (login, person),
+        };
+        if let Some(address) = self.client.ip_address {
+            attempt::take_back(self.db, &Counter::of_address(address)).await?;
+        }
+        attempt::forget_both(self.db, login, person).await
+    }
+
+    /// Says in the log, once, that an address has no more attempts, for programs that keep such addresses out.
+    pub(super) fn note_wrong(&self, attempt: &Attempt) {
+        if let (true, Some(address)) = (attempt.exhausts_address, self.client.ip_address) {
+            let address = address.to_canonical();
+            tracing::warn!(code = "RATE_LIMITED", %address, "too many wrong secrets came from a network address");
+        }
+    }
+
+    /// Records a lock. Not awaited: the answer must not take longer where there is somebody to be locked out.
+    #[expect(clippy::disallowed_methods, reason = "the server itself locks, for nobody who is signed in")]
+    pub(super) fn record(&self, action: AuditAction, person: &user::Model) {
+        let (db, entry) = (self.db.clone(), Entry::new(action, person).in_request(self.client.request_id.clone()));
+        tokio::spawn(async move {
+            let recorded = match db.begin().await {
+                Ok(transaction) => audit::commit(transaction, [entry]).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = recorded {
+                tracing::error!(?error, "a lock was not recorded");
+            }
+        });
+    }
+
+    async fn check_address(&self) -> Result<(), Error> {
+        let Some(address) = self.client.ip_address else { return Ok(()) };
+        attempt::check_address(self.db, &Counter::of_address(address), self.rules.most_wrong_of_address).await
+    }
+}
+
+/// Begins every counter of a person anew: those of each login, of the devices, and of the person; false where nothing was
+/// counted.
+///
+/// # Errors
+/// Whatever the database says.
+pub(super) async fn forget(
+    transaction: &DatabaseTransaction,
+    hasher: &Hasher,
+    person: &user::Model,
+) -> Result<bool, Error> {
+    let devices: Vec<Id> = device::Entity::find()
+        .select_only()
+        .column(device::Column::Id)
+        .filter(device::Column::UserId.eq(person.id))
+        .into_tuple()
+        .all(transaction)
+        .await?;
+    let logins = [person.username.as_deref(), person.email.as_deref()].into_iter().flatten();
+    let of_logins = logins.map(|login| Counter::of_login(&hasher.blind(&counted_as(login))));
+    let counters = [Counter::of_person(person.id), Counter::of_owner(person.id)].into_iter();
+    let mut forgotten = false;
+    for counter in counters.chain(of_logins).chain(devices.into_iter().map(Counter::of_device)) {
+        forgotten |= attempt::forget(transaction, &counter).await?;
+    }
+    Ok(forgotten)
+}

@@ -1,0 +1,72 @@
+//! Usernames and e-mail addresses are one namespace across licenses, so that a login means one person. TAKEN therefore tells
+//! that somebody has a login whom the viewer may not see. Each such answer is recorded, and after a few there are no more.
+
+use async_graphql::MaybeUndefined;
+use sea_orm::sea_query::Condition;
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
+
+use crate::access::{Action, Viewer};
+use crate::attempt;
+use crate::audit::{self, Entry};
+use crate::db::Db;
+use crate::entity::audit_event::AuditAction;
+use crate::entity::user::{self, UserFields};
+use crate::error::{Error, ErrorCode};
+use crate::text;
+
+/// The logins that an input gives, in their canonical forms.
+pub(super) struct Logins(Vec<String>);
+
+impl Logins {
+    /// Reads them; what is left out or null is none.
+    pub(super) fn of(fields: &UserFields) -> Self {
+        let given = [&fields.username, &fields.email].into_iter().filter_map(|login| match login {
+            MaybeUndefined::Value(login) => Some(login.trim()),
+            MaybeUndefined::Null | MaybeUndefined::Undefined => None,
+        });
+        Self(given.flat_map(|login| text::former_logins(login).into_iter().chain([text::canonical_login(login)])).collect())
+    }
+
+    /// Does `work`, which may answer that a login is taken. An answer that tells of a login of another license is counted
+    /// and recorded, without the login.
+    ///
+    /// # Errors
+    /// Those of `work`; `RateLimited` for a viewer who has had too many such answers.
+    #[expect(clippy::disallowed_methods, reason = "what a user tried is recorded, whatever has become of the user")]
+    pub(super) async fn guard<T>(
+        self,
+        db: &Db,
+        viewer: &Viewer,
+        work: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let user_id = viewer.signed_in()?.user_id;
+        if !self.0.is_empty() {
+            attempt::check_foreign_logins(db, user_id).await?;
+        }
+        let outcome = work.await;
+        if !matches!(&outcome, Err(error) if is_of_login(error)) || !self.are_foreign(db, viewer).await? {
+            return outcome;
+        }
+        let counted = attempt::count_foreign_login(db, user_id).await;
+        if let Some(person) = user::Entity::find_by_id(user_id).one(db.read()).await? {
+            let event = Entry::new(AuditAction::ForeignLoginFound, &person).by(viewer);
+            audit::commit(db.begin().await?, [event]).await?;
+        }
+        counted.and(outcome)
+    }
+
+    /// Whether one of them belongs to somebody whom the viewer may not see.
+    async fn are_foreign(&self, db: &Db, viewer: &Viewer) -> Result<bool, Error> {
+        let named = [user::Column::UsernameKey, user::Column::EmailKey].map(|column| column.is_in(self.0.clone()));
+        let named = named.into_iter().fold(Condition::any(), Condition::add);
+        let owners = user::Entity::find().filter(named).all(db.read()).await?;
+        Ok(owners.iter().any(|owner| viewer.may_to(Action::ReadDirectory, owner).is_err()))
+    }
+}
+
+/// Whether a fault says that a username or an address is taken.
+fn is_of_login(error: &Error) -> bool {
+    let Error::Rejected(faults) = error else { return false };
+    let is_login = |path: &[String]| matches!(path, [_, field] if field == "username" || field == "email");
+    faults.iter().any(|fault| fault.code == ErrorCode::Taken && is_login(&fault.path))
+}

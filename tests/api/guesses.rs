@@ -1,0 +1,423 @@
+//! Who guesses is stopped, and keeps nobody else out; what a guess costs is counted, not timed.
+
+use async_graphql::MaybeUndefined::{Undefined, Value as Given};
+use chrono::TimeDelta;
+use futures_util::FutureExt;
+use futures_util::future::join_all;
+use roster::entity::audit_event::{self, AuditAction};
+use roster::entity::user::{AdminRightsInput, Role, UserFields};
+use roster::scalar::{Id, now};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, Statement};
+use serde_json::{Value, json};
+
+use crate::app::{App, Caller, PASSWORD, RULES, faults_of};
+use crate::process::{self, ADMIN, Home, Process, until};
+
+const WRONG: &str = "not-the-password-at-all";
+/// It takes zxcvbn over a second if nothing bounds its work.
+const COSTLY: &str = "4@8({[<369&#!1/|0$5+7%24@8({[<369&#!1/|0$5+7%24@8({[<369&#!1/|0$5+7%2";
+
+fn named(username: &str) -> UserFields {
+    UserFields {
+        username: Given(username.to_owned()),
+        email: Given(format!("{username}@x.example")),
+        ..UserFields::default()
+    }
+}
+
+async fn person(app: &App, username: &str) -> Id {
+    app.create("Ada", app.license, named(username), Given(PASSWORD.to_owned())).await.id
+}
+
+async fn by_password(app: &App, login: &str, password: &str, device: &Value) -> Value {
+    let input = json!({ "login": login, "password": password, "deviceToken": device });
+    app.anonymous().change("login", "token deviceToken", input).await
+}
+
+async fn stranger(app: &App, login: &str, password: &str) -> Value {
+    by_password(app, login, password, &Value::Null).await
+}
+
+/// Signs in for the first time: the session, and the token of the device.
+async fn first_sign_in<'a>(app: &'a App, login: &str) -> (Caller<'a>, Value) {
+    let payload = stranger(app, login, PASSWORD).await;
+    assert_eq!(payload["success"], json!(true), "{payload:#}");
+    (Caller { token: payload["token"].as_str().map(str::to_owned), ..app.anonymous() }, payload["deviceToken"].clone())
+}
+
+async fn guess(app: &App, login: &str, times: usize) {
+    for _ in 0..times {
+        assert_eq!(faults_of(&stranger(app, login, WRONG).await), ["INVALID_CREDENTIALS input"], "{login}");
+    }
+}
+
+/// The code with which a stranger's sign-in is refused as a whole.
+async fn refused(app: &App, login: &str, device: &Value) -> String {
+    let input = json!({ "login": login, "password": PASSWORD, "deviceToken": device });
+    app.anonymous().change_refused("login", input).await
+}
+
+/// Uses up what the address of every test may have of wrong secrets.
+async fn exhaust_the_address(app: &App) {
+    for n in 0..RULES.most_wrong_of_address {
+        guess(app, &format!("nobody{n}"), 1).await;
+    }
+    assert_eq!(refused(app, "nobody", &Value::Null).await, "RATE_LIMITED");
+}
+
+async fn a_quarter_of_an_hour_passes(app: &App) {
+    let (back, backend) = (now() - TimeDelta::minutes(15), app.db.write().get_database_backend());
+    let statement = Statement::from_sql_and_values(backend, "UPDATE attempts SET since = $1", [back.into()]);
+    app.db.write().execute_raw(statement).await.unwrap();
+}
+
+async fn events(app: &App, action: AuditAction) -> u64 {
+    audit_event::Entity::find().filter(audit_event::Column::Action.eq(action)).count(app.db.read()).await.unwrap()
+}
+
+on_every_database! {
+    async fn no_answer_tells_that_two_logins_are_one_person(app: App) {
+        person(&app, "ada").await;
+        person(&app, "bob").await;
+        person(&app, "eve").await;
+        let pairs = [["ada@x.example", "ada"], ["bob@x.example", "eve"], ["nobody@x.example", "nobody"], ["eve@x.example", "noone"]];
+        for turns in [&[0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1][..], &[0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1]] {
+            let mut seen = Vec::new();
+            for pair in pairs {
+                let mut answers = Vec::new();
+                for turn in turns {
+                    answers.push(stranger(&app, pair[*turn], WRONG).await);
+                }
+                seen.push(answers);
+            }
+            let codes: Vec<Vec<String>> = seen[0].iter().map(faults_of).collect();
+            assert_eq!(codes.iter().filter(|codes| **codes == ["INVALID_CREDENTIALS input"]).count(), 20, "{codes:?}");
+            for (pair, answers) in pairs.iter().zip(&seen) {
+                assert_eq!(answers, &seen[0], "{pair:?}");
+            }
+            a_quarter_of_an_hour_passes(&app).await;
+        }
+    }
+
+    async fn a_guess_costs_the_same_statements_whether_or_not_there_is_somebody(app: App) {
+        person(&app, "ada").await;
+        app.create("Bare", app.license, named("bare"), Undefined).await;
+        let mut costs = Vec::new();
+        for pair in [["ada", "ada@x.example"], ["bare", "bare@x.example"], ["nobody", "nobody@x.example"]] {
+            let mut cost = Vec::new();
+            for login in [pair[0], pair[0], pair[1], pair[1], pair[0]] {
+                let before = app.db.statements();
+                guess(&app, login, 1).await;
+                cost.push(app.db.statements() - before);
+            }
+            for device in ["rod_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "rod_x", "x"] {
+                let before = app.db.statements();
+                let payload = by_password(&app, pair[0], WRONG, &json!(device)).await;
+                assert_eq!(faults_of(&payload), ["INVALID_CREDENTIALS input"], "{device}");
+                cost.push(app.db.statements() - before);
+            }
+            costs.push(cost);
+        }
+        assert!(costs.iter().all(|cost| *cost == costs[0]), "{costs:?}");
+    }
+
+    async fn who_guesses_by_several_logins_of_a_person_is_stopped_without_a_sign(app: App) {
+        let id = person(&app, "ada").await;
+        let (_, device) = first_sign_in(&app, "ada").await;
+        let before = events(&app, AuditAction::SignInLocked).await;
+        guess(&app, "ada", 5).await;
+        guess(&app, "ADA@x.example", 5).await;
+        let wrong = stranger(&app, "ada", WRONG).await;
+        for login in ["ada", "ada@x.example"] {
+            assert_eq!(stranger(&app, login, PASSWORD).await, wrong, "the right password too: {login}");
+        }
+        assert_eq!(faults_of(&wrong), ["INVALID_CREDENTIALS input"]);
+        until(|| async { (events(&app, AuditAction::SignInLocked).await == before + 1).then_some(()) }).await.expect("the lock is recorded");
+        assert_eq!(by_password(&app, "ada@x.example", PASSWORD, &device).await["success"], json!(true), "a known device signs in");
+        app.admin().await.change("unlockUser", "", json!({ "id": id.0 })).await;
+        assert_eq!(stranger(&app, "ada", PASSWORD).await["success"], json!(true), "an administrator unlocks");
+        guess(&app, "ada", 5).await;
+        guess(&app, "ada@x.example", 5).await;
+        a_quarter_of_an_hour_passes(&app).await;
+        assert_eq!(stranger(&app, "ada", PASSWORD).await["success"], json!(true), "and it ends by itself");
+    }
+
+    async fn unlocking_a_person_and_a_new_password_unlock_each_login(app: App) {
+        let id = person(&app, "ada").await;
+        let (me, device) = first_sign_in(&app, "ada").await;
+        let lock_everything = async || {
+            for login in ["ada", "ada@x.example"] {
+                guess(&app, login, 10).await;
+                assert_eq!(faults_of(&stranger(&app, login, PASSWORD).await), ["LOCKED input"]);
+            }
+        };
+        lock_everything().await;
+        for _ in 0..10 {
+            by_password(&app, "ada", WRONG, &device).await;
+            me.faults("changePassword", json!({ "currentPassword": WRONG, "newPassword": "nine-copper-badgers-sing" })).await;
+        }
+        assert_eq!(faults_of(&by_password(&app, "ada", PASSWORD, &device).await), ["LOCKED input"]);
+        assert_eq!(me.data("{ viewer { id } }", json!({})).await["viewer"]["id"], json!(id.0), "sessions go on");
+        app.admin().await.change("unlockUser", "", json!({ "id": id.0 })).await;
+        for (login, device) in [("ada", &Value::Null), ("ada@x.example", &Value::Null), ("ada", &device)] {
+            assert_eq!(by_password(&app, login, PASSWORD, device).await["success"], json!(true), "{login}");
+        }
+        assert_eq!(me.faults("changePassword", json!({ "currentPassword": WRONG, "newPassword": "nine-copper-badgers-sing" })).await, ["INVALID_CREDENTIALS input.currentPassword"]);
+        lock_everything().await;
+        app.anonymous().change("requestPasswordReset", "", json!({ "email": "ada@x.example" })).await;
+        let mail = app.mails().await.pop().unwrap();
+        let new = json!({ "token": mail.token(), "password": "nine-copper-badgers-sing" });
+        assert_eq!(app.anonymous().change("resetPassword", "", new).await["success"], json!(true));
+        for login in ["ada", "ada@x.example"] {
+            assert_eq!(stranger(&app, login, "nine-copper-badgers-sing").await["success"], json!(true), "{login}");
+        }
+    }
+
+    async fn nobody_who_is_known_is_kept_out_by_strangers_at_the_same_address(app: App) {
+        person(&app, "ada").await;
+        person(&app, "bob").await;
+        let (me, device) = first_sign_in(&app, "ada").await;
+        me.change("setPin", "", json!({ "pin": "0042" })).await;
+        exhaust_the_address(&app).await;
+        assert_eq!(refused(&app, "ada", &Value::Null).await, "RATE_LIMITED");
+        assert_eq!(refused(&app, "bob", &device).await, "RATE_LIMITED", "the device is known for another user only");
+        assert_eq!(refused(&app, "ada", &json!("rod_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")).await, "RATE_LIMITED");
+        assert_eq!(by_password(&app, "ada", PASSWORD, &device).await["success"], json!(true));
+        let by_pin = async |pin: &str| app.anonymous().change("login", "", json!({ "login": "ada", "pin": pin, "deviceToken": device })).await;
+        assert_eq!(by_pin("0042").await["success"], json!(true));
+        assert_eq!(faults_of(&by_pin("0043").await), ["INVALID_CREDENTIALS input"], "also with a wrong secret");
+        assert_eq!(me.change("requestEmailChange", "", json!({ "newEmail": "a@y.example", "currentPassword": PASSWORD })).await["success"], json!(true));
+        assert_eq!(me.change("setPin", "", json!({ "pin": "0044" })).await["success"], json!(true));
+        let new = json!({ "currentPassword": PASSWORD, "newPassword": "nine-copper-badgers-sing" });
+        assert_eq!(me.change("changePassword", "", new).await["success"], json!(true));
+    }
+
+    async fn who_is_known_does_not_count_against_the_address_but_against_himself(app: App) {
+        person(&app, "ada").await;
+        let (me, device) = first_sign_in(&app, "ada").await;
+        let (_, other) = first_sign_in(&app, "ada").await;
+        for _ in 0..10 {
+            assert_eq!(faults_of(&by_password(&app, "ada", WRONG, &device).await), ["INVALID_CREDENTIALS input"]);
+            let wrong = json!({ "currentPassword": WRONG, "newPassword": "nine-copper-badgers-sing" });
+            assert_eq!(me.faults("changePassword", wrong).await, ["INVALID_CREDENTIALS input.currentPassword"]);
+        }
+        assert_eq!(faults_of(&by_password(&app, "ada", PASSWORD, &device).await), ["LOCKED input"]);
+        let right = json!({ "currentPassword": PASSWORD, "newPassword": "nine-copper-badgers-sing" });
+        assert_eq!(me.faults("changePassword", right).await, ["LOCKED input.currentPassword"]);
+        assert_eq!(by_password(&app, "ada", PASSWORD, &other).await["success"], json!(true), "another device is another guesser");
+        assert_eq!(stranger(&app, "ada", PASSWORD).await["success"], json!(true));
+        exhaust_the_address(&app).await;
+    }
+
+    async fn a_login_that_strangers_have_locked_is_open_on_known_devices(app: App) {
+        person(&app, "ada").await;
+        let (_, device) = first_sign_in(&app, "ada").await;
+        guess(&app, "ada", 10).await;
+        assert_eq!(faults_of(&stranger(&app, "ada", PASSWORD).await), ["LOCKED input"]);
+        assert_eq!(by_password(&app, "ada", PASSWORD, &device).await["success"], json!(true));
+        assert_eq!(faults_of(&stranger(&app, "ada", PASSWORD).await), ["LOCKED input"], "for strangers it stays locked");
+    }
+
+    async fn a_signed_in_user_asks_for_ten_mails_in_a_quarter_of_an_hour(app: App) {
+        person(&app, "ada").await;
+        let (me, _) = first_sign_in(&app, "ada").await;
+        let ask = |n: usize| json!({ "newEmail": format!("a{n}@y.example"), "currentPassword": PASSWORD });
+        for n in 0..10 {
+            assert_eq!(me.change("requestEmailChange", "", ask(n)).await["success"], json!(true));
+        }
+        assert_eq!(me.change_refused("requestEmailChange", ask(10)).await, "RATE_LIMITED");
+    }
+
+    async fn logins_of_other_licenses_are_found_twenty_times_at_most_and_each_is_recorded(app: App) {
+        let admin = app.admin().await;
+        for n in 0..25 {
+            let place = if n < 12 { app.other_license } else { app.license };
+            app.create("Bob", place, named(&format!("bob{n}")), Undefined).await;
+        }
+        let target = app.create("Cy", app.license, named("cy"), Undefined).await;
+        let new = |login: Value| {
+            let mut input = json!({ "firstName": "A", "lastName": "B", "dryRun": true });
+            input.as_object_mut().unwrap().extend(login.as_object().unwrap().clone());
+            input
+        };
+        for n in 12..25 {
+            assert_eq!(admin.faults("createUser", new(json!({ "username": format!("bob{n}") }))).await, ["TAKEN input.username"], "of the same license");
+        }
+        let mut found = 0;
+        for n in 0..10 {
+            let (username, email) = (format!("BOB{n}"), format!(" Bob{n}@X.example"));
+            assert_eq!(admin.faults("createUser", new(json!({ "username": username }))).await, ["TAKEN input.username"]);
+            let update = json!({ "id": target.id.0, "email": email, "dryRun": n % 2 == 0 });
+            assert_eq!(admin.faults("updateUser", update).await, ["TAKEN input.email"]);
+            found += 2;
+            assert_eq!(events(&app, AuditAction::ForeignLoginFound).await, found);
+        }
+        for login in [json!({ "username": "bob10" }), json!({ "username": "free" }), json!({ "email": "free@x.example" })] {
+            assert_eq!(admin.change_refused("createUser", new(login.clone())).await, "RATE_LIMITED", "{login}");
+        }
+        assert_eq!(admin.change_refused("updateUser", json!({ "id": target.id.0, "username": "free" })).await, "RATE_LIMITED");
+        assert_eq!(admin.change("updateUser", "", json!({ "id": target.id.0, "position": "Chief" })).await["success"], json!(true), "what names no login goes on");
+        let recorded = audit_event::Entity::find().filter(audit_event::Column::Action.eq(AuditAction::ForeignLoginFound));
+        let recorded = recorded.all(app.db.read()).await.unwrap();
+        assert!(recorded.iter().all(|event| (event.subject_id, event.actor_id, event.license_id, &event.changes) == (admin.id, Some(admin.id), app.license, &None)));
+        let other = app.admin().await;
+        assert_eq!(other.faults("createUser", new(json!({ "username": "bob11" }))).await, ["TAKEN input.username"], "each viewer is counted alone");
+        a_quarter_of_an_hour_passes(&app).await;
+        assert_eq!(admin.change("createUser", "", new(json!({ "username": "free" }))).await["success"], json!(true));
+        let rights = AdminRightsInput { is_superuser: Given(true), ..AdminRightsInput::default() };
+        let root = app.person("Root", UserFields { admin_rights: Given(rights), role: Given(Role::LicenseAdmin), ..UserFields::default() }).await;
+        let before = events(&app, AuditAction::ForeignLoginFound).await;
+        for _ in 0..25 {
+            assert_eq!(root.faults("createUser", new(json!({ "username": "bob1" }))).await, ["TAKEN input.username"], "who sees every license finds nothing new");
+        }
+        assert_eq!(events(&app, AuditAction::ForeignLoginFound).await, before);
+    }
+
+    async fn one_request_sets_one_secret_wherever_it_stands(app: App) {
+        let admin = app.admin().await;
+        let person = r#"firstName: "A", lastName: "B""#;
+        let create = |n: usize, rest: &str| format!(r#"a{n}: createUser(input: {{ {person}, username: "a{n}", dryRun: true {rest} }}) {{ success }}"#);
+        let literal = format!(r#"mutation {{ {} {} }}"#, create(1, r#", password: "x""#), create(2, r#", pin: "0000""#));
+        let mixed = format!(r#"mutation {{ {} setPin(input: {{ pin: "0000" }}) {{ success }} }}"#, create(1, r#", password: "x""#));
+        let nested = format!("mutation ($p: String) {{ {} {} }}", create(1, ", password: $p"), create(2, ", password: $p"));
+        let whole = "mutation ($i: CreateUserInput!, $u: UpdateUserInput!) { a: createUser(input: $i) { success } b: updateUser(input: $u) { success } }";
+        let default = format!(r#"mutation ($p: String = "x") {{ {} {} }}"#, create(1, ", password: $p"), create(2, ", pin: $p"));
+        let spread = format!("mutation ($p: String) {{ ...F ... on Mutation {{ {} }} }} fragment F on Mutation {{ {} }}", create(1, ", password: $p"), create(2, ", password: $p"));
+        let input = json!({ "firstName": "A", "lastName": "B", "username": "a", "dryRun": true, "password": COSTLY });
+        let inputs = json!({ "i": input, "u": { "id": admin.id(), "pin": "0000", "dryRun": true } });
+        for (document, variables) in [
+            (literal.as_str(), json!({})), (&mixed, json!({})), (&nested, json!({ "p": COSTLY })), (whole, inputs), (&default, json!({})), (&spread, json!({ "p": COSTLY })),
+        ] {
+            assert_eq!(admin.refused(document, variables).await, "BAD_USER_INPUT", "{document}");
+        }
+        let without = format!("mutation ($p: String) {{ {} {} {} }}", create(1, ""), create(2, ", password: $p"), create(3, r#", password: "seven-brass-otters-waltz""#));
+        let data = admin.data(&without, json!({})).await;
+        assert_eq!(data, json!({ "a1": { "success": true }, "a2": { "success": true }, "a3": { "success": true } }), "one of them has a secret");
+    }
+
+    async fn a_link_judges_twenty_passwords_in_a_quarter_of_an_hour(app: App) {
+        person(&app, "ada").await;
+        app.anonymous().change("requestPasswordReset", "", json!({ "email": "ada@x.example" })).await;
+        let mail = app.mails().await.pop().unwrap();
+        let reset = |password: &str| json!({ "token": mail.token(), "password": password });
+        for _ in 0..25 {
+            assert_eq!(app.anonymous().faults("resetPassword", reset("short")).await, ["TOO_SHORT input.password"], "which costs nothing");
+        }
+        for _ in 0..20 {
+            assert_eq!(app.anonymous().faults("resetPassword", reset("password1234")).await, ["INVALID input.password"]);
+        }
+        assert_eq!(app.anonymous().change_refused("resetPassword", reset("nine-copper-badgers-sing")).await, "RATE_LIMITED");
+        a_quarter_of_an_hour_passes(&app).await;
+        assert_eq!(app.anonymous().change("resetPassword", "", reset("nine-copper-badgers-sing")).await["success"], json!(true));
+    }
+}
+
+/// How many hashes and how many strengths a server has computed.
+fn computed(server: &Process) -> (usize, usize) {
+    let log = server.err();
+    (log.matches("a hash is computed").count(), log.matches("a strength is computed").count())
+}
+
+async fn ask(caller: &process::Caller, mutation: &str, input: Value) -> Value {
+    let mut input_type = format!("{mutation}Input!");
+    input_type.get_mut(..1).unwrap().make_ascii_uppercase();
+    let query =
+        format!("mutation ($input: {input_type}) {{ {mutation}(input: $input) {{ success errors {{ code path }} }} }}");
+    caller.try_ask(&query, &json!({ "input": input })).await.unwrap()
+}
+
+fn code(answer: &Value, mutation: &str) -> String {
+    let fault =
+        answer.pointer(&format!("/data/{mutation}/errors/0/code")).or(answer.pointer("/errors/0/extensions/code"));
+    fault.and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+in_every_home! {
+    async fn nothing_is_computed_before_it_is_allowed(home: Home) {
+        let home = home.with_admin().await;
+        let server = home.serve(&["--log", "roster::hash=debug"]).await;
+        let (root, nobody) = (server.sign_in(ADMIN).await, server.caller(None));
+        let user = json!({ "firstName": "A", "lastName": "B", "username": "ada", "password": PASSWORD });
+        ask(&root, "createUser", user).await;
+        let ada = server.sign_in("ada").await;
+        let costs = async |caller: &process::Caller, mutation: &str, input: Value| {
+            let before = computed(&server);
+            let answer = ask(caller, mutation, input).await;
+            let after = computed(&server);
+            (code(&answer, mutation), after.0 - before.0, after.1 - before.1)
+        };
+        let change = |current: &str, new: &str| json!({ "currentPassword": current, "newPassword": new });
+        let create = |rest: Value| {
+            let mut input = json!({ "firstName": "A", "lastName": "B", "username": "new", "dryRun": true });
+            input.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
+            input
+        };
+        let (long, link) = ("x".repeat(129), format!("rol_{}", "A".repeat(43)));
+        for (caller, mutation, input, expected) in [
+            (&ada, "changePassword", change(PASSWORD, "short"), ("TOO_SHORT", 0, 0)),
+            (&ada, "changePassword", change(PASSWORD, &long), ("TOO_LONG", 0, 0)),
+            (&ada, "changePassword", change(WRONG, COSTLY), ("INVALID_CREDENTIALS", 1, 0)),
+            (&ada, "changePassword", change(PASSWORD, "password1234"), ("INVALID", 1, 1)),
+            (&ada, "setPin", json!({ "pin": "12345" }), ("INVALID", 0, 0)),
+            (&ada, "createUser", create(json!({ "password": COSTLY })), ("FORBIDDEN", 0, 0)),
+            (&nobody, "createUser", create(json!({ "password": COSTLY })), ("UNAUTHENTICATED", 0, 0)),
+            (&nobody, "changePassword", change(PASSWORD, COSTLY), ("UNAUTHENTICATED", 0, 0)),
+            (&nobody, "activateAccount", json!({ "token": link, "password": COSTLY }), ("EXPIRED", 0, 0)),
+            (&nobody, "resetPassword", json!({ "token": link, "password": COSTLY }), ("EXPIRED", 0, 0)),
+            (&root, "createUser", create(json!({ "password": "short", "pin": "0000" })), ("TOO_SHORT", 0, 0)),
+            (&root, "createUser", create(json!({ "password": COSTLY, "pin": "0000" })), ("", 0, 1)),
+            (&root, "createUser", create(json!({ "password": PASSWORD, "role": "NONE" })), ("BAD_USER_INPUT", 0, 0)),
+        ] {
+            let (code, hashes, strengths) = costs(caller, mutation, input).await;
+            assert!(code == expected.0 || expected.0 == "BAD_USER_INPUT", "{mutation} {code} {expected:?}");
+            assert_eq!((hashes, strengths), (expected.1, expected.2), "{mutation} {expected:?}");
+        }
+        for _ in 0..10 {
+            ask(&ada, "changePassword", change(WRONG, COSTLY)).await;
+        }
+        for _ in 0..5 {
+            assert_eq!(costs(&ada, "changePassword", change(PASSWORD, COSTLY)).await, ("LOCKED".to_owned(), 0, 0));
+        }
+        for n in 0..11 {
+            let expected = if n < 10 { ("INVALID_CREDENTIALS".to_owned(), 1, 0) } else { ("LOCKED".to_owned(), 0, 0) };
+            assert_eq!(costs(&nobody, "login", json!({ "login": "nobody", "password": WRONG })).await, expected);
+        }
+    }
+
+    async fn of_a_hundred_strengths_at_once_most_are_refused_and_others_sign_in(home: Home) {
+        let home = home.with_admin().await;
+        let server = home.serve(&["--log", "roster::hash=debug"]).await;
+        let root = server.sign_in(ADMIN).await;
+        let input = |n: usize| json!({ "firstName": "A", "lastName": "B", "username": format!("a{n}"), "password": COSTLY, "dryRun": true });
+        let flood = join_all((0..100).map(|n| ask(&root, "createUser", input(n)).boxed_local()));
+        let (answers, signed_in) = tokio::join!(flood, server.login(ADMIN, PASSWORD));
+        assert_eq!(signed_in["success"], json!(true), "{signed_in}");
+        let refused = answers.iter().filter(|answer| code(answer, "createUser") == "RATE_LIMITED").count();
+        assert!(answers.iter().all(|answer| ["", "RATE_LIMITED"].contains(&code(answer, "createUser").as_str())));
+        assert_eq!(computed(&server).1, 100 - refused);
+    }
+
+    async fn the_log_names_an_address_that_has_guessed_too_often_once(home: Home) {
+        let home = home.with_admin().await;
+        let server = home.serve(&["--wrong-secrets-per-address", "3"]).await;
+        for n in 0..8 {
+            server.caller(None).try_ask("mutation ($l: String!) { login(input: { login: $l, password: \"wrong\" }) { success } }", &json!({ "l": format!("nobody{n}") })).await.unwrap();
+        }
+        let log = server.err();
+        let lines: Vec<&str> = log.lines().filter(|line| line.contains("too many wrong secrets came from a network address")).collect();
+        assert_eq!(lines.len(), 1, "{log}");
+        assert!(lines[0].contains("RATE_LIMITED") && lines[0].contains("127.0.0.1"), "{lines:?}");
+    }
+
+    async fn the_log_warns_once_of_a_proxy_that_is_not_trusted(home: Home) {
+        let warnings = |server: &Process| server.err().matches("name it in --trusted-proxies").count();
+        for (arguments, expected) in [(&[][..], 1), (&["--trusted-proxies", "127.0.0.1"], 0)] {
+            let server = home.serve(arguments).await;
+            for n in 0..5 {
+                let request = reqwest::Client::new().post(server.url("/graphql")).header("X-Forwarded-For", format!("203.0.113.{n}"));
+                request.json(&json!({ "query": "{ __typename }" })).send().await.unwrap();
+            }
+            assert_eq!(warnings(&server), expected, "{arguments:?}");
+        }
+    }
+}
