@@ -54,3 +54,4 @@ mod toy;
 mod upgrade;
 mod wire;
 mod words;
+mod work;
