@@ -4,6 +4,8 @@
 //! The way in:
 //! - [`config`] has every setting, its flag, variable and default; the command line itself is `main.rs`
 //! - [`app`] is what HTTP serves: who is asking, and what resolvers need to answer
+//! - [`cost`] tells what a document may cost before it is run, [`budget`] counts what a request takes while it is answered,
+//!   and [`heavy`] lets each caller have only a few requests under way that cost much
 //! - [`server`] is HTTP: one request at a time, its limits, deadlines and answers
 //! - [`playground`] is `GraphiQL`, every byte of it in the binary; [`pages`] are those that links lead to
 //!
@@ -46,9 +48,11 @@ pub mod attempt;
 pub mod attribute;
 pub mod audit;
 pub mod avatar;
+pub mod budget;
 pub mod columns;
 pub mod config;
 pub mod context;
+pub mod cost;
 pub mod credential;
 pub mod db;
 pub mod demo;
@@ -60,6 +64,7 @@ pub mod filter;
 pub mod form;
 pub mod gather;
 pub mod group;
+pub mod heavy;
 pub mod import;
 pub mod institution;
 pub mod key;

@@ -27,7 +27,7 @@ use tokio::{
 use tracing::Instrument;
 
 pub use self::{
-    document::{TooLarge, check_text, kind, measure},
+    document::{TooLarge, check_text, kind, measure, selected},
     picture::Picture,
     proxy::network,
     response::Refusal,

@@ -609,7 +609,7 @@ async fn with_little_work(caller: &Caller<'_>, body: &Value, what: &str, most: u
 }
 
 /// The texts that numbers from zero make, one after the other.
-fn each(count: usize, text: impl Fn(usize) -> String) -> String {
+pub fn each(count: usize, text: impl Fn(usize) -> String) -> String {
     (0..count).map(text).collect::<Vec<_>>().concat()
 }
 

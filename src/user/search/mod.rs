@@ -87,7 +87,7 @@ impl SearchQuery {
     /// spelt out. The best fit comes first, then last name, first name and id.
     ///
     /// Of very many who fit, those are ranked whose names begin with the words, and some hundreds at most.
-    #[graphql(guard = "Allowed", complexity = "page::cost(first, None, child_complexity)")]
+    #[graphql(guard = "Allowed")]
     async fn search_users(
         &self,
         ctx: &Context<'_>,
