@@ -2,25 +2,28 @@
 
 use std::sync::Arc;
 
-use async_graphql::parser::types::ExecutableDocument;
-use async_graphql::{Name, Pos, Request, Response, ServerError, Value};
+use async_graphql::parser::types::{ExecutableDocument, OperationType};
+use async_graphql::{Pos, Request, Response, ServerError};
 use poem::Route;
 
 use crate::access::{Asking, Viewer};
 use crate::avatar::{Store, Studio};
+use crate::budget::{Budget, Limit, Size};
 use crate::columns::Named;
 use crate::context::{Client, Files, PublicUrl, Rules, Ways};
+use crate::cost::{self, Costs};
 use crate::credential_use::{self, CredentialUses};
 use crate::db::Db;
 use crate::error::Error;
 use crate::gather::gather;
+use crate::heavy::{HeavyRequests, Turn, Who};
 use crate::loader::Links;
 use crate::page::Seal;
 use crate::password::Hasher;
 use crate::scalar::Id;
 use crate::schema::{self, RosterSchema};
 use crate::server::{Application, Caller, Refusal};
-use crate::{page, pages, playground, server, session, user};
+use crate::{pages, playground, server, session, user};
 
 /// A running directory; cheap to clone.
 #[derive(Clone)]
@@ -28,6 +31,8 @@ pub struct App {
     db: Db,
     rules: Rules,
     schema: RosterSchema,
+    costs: Arc<Costs>,
+    heavy: HeavyRequests,
     shortest_password: usize,
 }
 
@@ -42,7 +47,8 @@ impl App {
         let shortest_password = hasher.shortest();
         let schema = schema::build().data(db.clone()).data(hasher).data(rules).data(seal);
         let schema = schema.data(Studio::default()).data(ways).data(PublicUrl(public_url)).finish();
-        Ok(Self { db, rules, schema, shortest_password })
+        let costs = Arc::new(Costs::of(&schema::sdl())?);
+        Ok(Self { db, rules, schema, costs, heavy: HeavyRequests::of_this_machine(), shortest_password })
     }
 
     /// Who is asking, read afresh with each request.
@@ -54,6 +60,28 @@ impl App {
             Err(Error::Unauthenticated) => Err(Refusal::unauthenticated()),
             Err(error) => Err(failed(error, caller, "a token could not be looked up")),
         }
+    }
+
+    /// What a request costs that is not too dear; what it shows of the schema is taken from the budget.
+    fn cost(&self, request: &mut Request, reading: &Reading, budget: &Budget) -> Result<usize, Error> {
+        let schema = reading.introspection.clone()?;
+        budget.charge(Limit::Fields, schema.fields)?;
+        budget.charge(Limit::Bytes, schema.bytes)?;
+        let (name, variables) = (request.operation_name.clone(), request.variables.clone());
+        // What cannot be parsed or has no such operation is refused when it is run.
+        let Ok(document) = request.parsed_query() else { return Ok(0) };
+        let Some((_, operation)) = server::selected(document, name.as_deref()) else { return Ok(0) };
+        let cost = self.costs.cost(document, operation, &variables).saturating_add(schema.fields);
+        cost::check(cost).map(|()| cost)
+    }
+
+    /// A turn of the caller, where a request costs so much that it needs one.
+    async fn turn(&self, viewer: &Viewer, caller: &Caller, cost: usize) -> Result<Option<Turn>, Refusal> {
+        if cost < cost::HEAVY {
+            return Ok(None);
+        }
+        let who = viewer.signed_in().map_or(Who::Address(caller.address), |viewer| Who::User(viewer.user_id));
+        self.heavy.turn(who).await.map(Some).map_err(|_| Refusal::too_many())
     }
 
     /// Somebody who is signed in.
@@ -68,8 +96,8 @@ impl App {
 /// What is to be known of a document before it is run.
 pub struct Reading {
     named: Arc<Named>,
-    /// The variables for the size of a page that may be left out.
-    sizes: Vec<Name>,
+    /// The size of what it shows of the schema, where that is small enough.
+    introspection: Result<Size, Error>,
     credential_uses: CredentialUses,
 }
 
@@ -79,7 +107,7 @@ impl Application for App {
     fn read(&self, document: &ExecutableDocument) -> Reading {
         Reading {
             named: Arc::new(Named::in_document(document)),
-            sizes: page::sizes_in(document),
+            introspection: self.costs.introspection(document),
             credential_uses: CredentialUses::in_document(document),
         }
     }
@@ -92,6 +120,10 @@ impl Application for App {
             let message = format!("{}: only one of them in a request.", mutations.collect::<Vec<_>>().join(", "));
             return Ok(refused(Error::BadInput(message)));
         }
+        let budget = Budget::default();
+        let cost = self.cost(&mut request, reading, &budget).map_err(refusal)?;
+        let _turn = self.turn(&viewer, &caller, cost).await?;
+        let is_mutation = is_mutation(&mut request);
         let asking = Arc::new(Asking::new(viewer));
         let client = Client {
             ip_address: Some(caller.address),
@@ -99,15 +131,16 @@ impl Application for App {
             language: caller.language,
             request_id: Some(caller.request_id),
         };
-        for size in &reading.sizes {
-            request.variables.entry(size.clone()).or_insert(Value::Null);
-        }
         let named = Arc::clone(&reading.named);
         let files = Files::new(std::mem::take(&mut request.uploads));
         let idle = self.rules.lifetime.idle;
-        let (links, loads) = gather(Links::new(self.db.clone(), Arc::clone(&asking), Arc::clone(&named), idle));
-        let request = request.data(asking).data(client).data(named).data(links).data(files);
-        Ok(loads.run(self.schema.execute(request)).await)
+        let db = self.db.within(budget.clone());
+        let (links, loads) = gather(Links::new(db.clone(), Arc::clone(&asking), Arc::clone(&named), idle));
+        let request = request.data(asking).data(client).data(named).data(links).data(files).data(db);
+        let response = loads.run(self.schema.execute(request.data(budget.clone()))).await;
+        let size = Size::of(&response.data);
+        within(&budget, size, is_mutation).map_err(refusal)?;
+        Ok(response)
     }
 
     async fn admits_upload(&self, caller: &Caller) -> Result<Id, Refusal> {
@@ -157,6 +190,34 @@ impl Application for App {
 
     fn playground(&self, route: Route) -> Route {
         playground::add_to(route)
+    }
+}
+
+fn is_mutation(request: &mut Request) -> bool {
+    let name = request.operation_name.clone();
+    let document = request.parsed_query().ok();
+    document.and_then(|document| server::kind(document, name.as_deref())) == Some(OperationType::Mutation)
+}
+
+/// Checks that a request has taken no more than it may, and that its answer is no larger than it may be: otherwise a part of it is
+/// missing, and none of it is sent.
+fn within(budget: &Budget, answer: Size, is_mutation: bool) -> Result<(), Error> {
+    let rest = |limit, size: usize| budget.charge(limit, size.saturating_sub(budget.taken(limit)));
+    let done = budget.check().and_then(|()| rest(Limit::Fields, answer.fields));
+    done.and_then(|()| rest(Limit::Bytes, answer.bytes)).map_err(|error| match error {
+        Error::AnswerTooLarge(message) if is_mutation => {
+            Error::AnswerTooLarge(format!("{message} A change may have been made all the same."))
+        }
+        error => error,
+    })
+}
+
+/// The refusal of a document, or of its answer, for its size.
+fn refusal(error: Error) -> Refusal {
+    match error {
+        Error::DocumentTooLarge(message) => Refusal::bad_document("DOCUMENT_TOO_LARGE", message),
+        Error::AnswerTooLarge(message) => Refusal::bad_document("ANSWER_TOO_LARGE", message),
+        _ => Refusal::internal(),
     }
 }
 

@@ -24,6 +24,7 @@ use sea_orm::{
 pub use self::reader::Reader;
 use self::sqlite::WriteAheadLog;
 pub use self::url::{check_url, without_password};
+use crate::budget::Budget;
 use crate::error::{Error, is_disconnect};
 use crate::{login, private_file, word_index};
 
@@ -158,6 +159,12 @@ impl Db {
     /// Whatever the database says.
     pub async fn pending_migrations(&self) -> Result<usize, Error> {
         Ok(Migrator::get_pending_migrations_read_only(&self.moments).await?.len())
+    }
+
+    /// The same database for one request, which reads no more than its budget has.
+    #[must_use]
+    pub fn within(&self, budget: Budget) -> Self {
+        Self { reader: self.reader.within(budget), ..self.clone() }
     }
 
     /// A connection to read from.

@@ -66,6 +66,10 @@ pub enum Error {
     Forbidden(String),
     /// Too much is asked at once.
     RateLimited(String),
+    /// The document asks for more than one may; the text names the limit.
+    DocumentTooLarge(String),
+    /// The answer would be larger than one may be; the text names the limit.
+    AnswerTooLarge(String),
     /// An argument of a query is wrong; the text names it and the rule.
     BadInput(String),
     /// The input of a mutation is wrong; the payload shows these.
@@ -144,7 +148,11 @@ impl From<Error> for anyhow::Error {
     fn from(error: Error) -> Self {
         match error {
             Error::Unauthenticated => Self::msg("not signed in"),
-            Error::Forbidden(what) | Error::RateLimited(what) | Error::BadInput(what) => Self::msg(what),
+            Error::Forbidden(what)
+            | Error::RateLimited(what)
+            | Error::DocumentTooLarge(what)
+            | Error::AnswerTooLarge(what)
+            | Error::BadInput(what) => Self::msg(what),
             Error::Rejected(faults) => {
                 let texts: Vec<String> =
                     faults.iter().map(|fault| format!("{}: {}", fault.path.join("."), fault.message)).collect();
@@ -162,6 +170,8 @@ impl From<Error> for async_graphql::Error {
             Error::Unauthenticated => ("UNAUTHENTICATED", "Sign in first.".to_owned()),
             Error::Forbidden(what) => ("FORBIDDEN", what),
             Error::RateLimited(what) => ("RATE_LIMITED", what),
+            Error::DocumentTooLarge(what) => ("DOCUMENT_TOO_LARGE", what),
+            Error::AnswerTooLarge(what) => ("ANSWER_TOO_LARGE", what),
             Error::BadInput(what) => ("BAD_USER_INPUT", what),
             Error::Unavailable(cause) => {
                 tracing::warn!(%cause, "the database cannot be reached");

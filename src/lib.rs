@@ -5,6 +5,8 @@
 //! - [`config`] has every setting, its flag, variable and default; the command line itself is `main.rs`
 //! - [`app`] is what HTTP serves: who is asking, and what resolvers need to answer; [`credential_use`] counts the mutations of
 //!   a request that compute with secrets
+//! - [`cost`] tells what a document may cost before it is run, [`budget`] counts what a request takes while it is answered,
+//!   and [`heavy`] lets each caller have only a few requests under way that cost much
 //! - [`server`] is HTTP: one request at a time, its limits, deadlines and answers
 //! - [`playground`] is `GraphiQL`, every byte of it in the binary; [`pages`] are those that links lead to
 //!
@@ -52,9 +54,11 @@ pub mod attempt;
 pub mod attribute;
 pub mod audit;
 pub mod avatar;
+pub mod budget;
 pub mod columns;
 pub mod config;
 pub mod context;
+pub mod cost;
 pub mod credential;
 pub mod credential_use;
 pub mod db;
@@ -67,6 +71,7 @@ pub mod filter;
 pub mod form;
 pub mod gather;
 pub mod group;
+pub mod heavy;
 pub mod import;
 pub mod institution;
 pub mod key;

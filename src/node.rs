@@ -6,6 +6,7 @@ use std::sync::Arc;
 use async_graphql::{Context, ID, Interface, Object, Result};
 
 use crate::access::Allowed;
+use crate::budget::Item;
 use crate::context::{Answer, ContextExt, answer};
 use crate::entity::{api_key, audit_event, group, institution, license, session, user};
 use crate::error::Error;
@@ -44,17 +45,17 @@ impl NodeQuery {
     }
 
     /// Whatever has these ids, in their order; null in the place of each that the viewer cannot see. At most 100.
-    #[graphql(guard = "Allowed", complexity = "ids.len().min(MOST_IDS) * child_complexity")]
+    #[graphql(guard = "Allowed")]
     async fn nodes(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The ids; at most 100.")] ids: Vec<Id>,
-    ) -> Result<Vec<Option<Node>>> {
+    ) -> Result<Vec<Option<Item<Node>>>> {
         if ids.len() > MOST_IDS {
             return Err(Error::BadInput(format!("ids: at most {MOST_IDS}.")).into());
         }
         let found = find(ctx, &ids).await?;
-        Ok(ids.iter().map(|id| found.get(id).cloned()).collect())
+        Ok(ids.iter().map(|id| found.get(id).cloned().map(Item)).collect())
     }
 }
 

@@ -3,6 +3,7 @@
 use async_graphql::{ComplexObject, Context, ID, Object, Result};
 
 use crate::access::Allowed;
+use crate::budget::Item;
 use crate::context::ContextExt;
 use crate::entity::{api_key, user};
 use crate::loader::UserById;
@@ -14,21 +15,18 @@ pub struct ApiKeyQuery;
 #[Object]
 impl ApiKeyQuery {
     /// The API keys of the license, oldest first; at most 100. Administrators see their own, license administrators all.
-    #[graphql(guard = "Allowed", complexity = "KEYS_OF_A_LICENSE * child_complexity")]
+    #[graphql(guard = "Allowed")]
     async fn api_keys(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Of which license, for superusers; the viewer's own where nothing is said.")] license: Option<
             ID,
         >,
-    ) -> Result<Vec<api_key::Model>> {
+    ) -> Result<Vec<Item<api_key::Model>>> {
         let license = license.map(|id| Id::given("license", &id)).transpose()?;
-        Ok(super::list(ctx.db()?, ctx.viewer()?, license).await?)
+        Ok(Item::list(super::list(ctx.db()?, ctx.viewer()?, license).await?))
     }
 }
-
-/// As many keys as a license may have.
-const KEYS_OF_A_LICENSE: usize = 100;
 
 #[ComplexObject]
 impl api_key::Model {

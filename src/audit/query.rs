@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::Change;
 use crate::access::Allowed;
+use crate::budget::Item;
 use crate::context::ContextExt;
 use crate::entity::audit_event::{self, AuditAction, MOST_CHANGES, SubjectType};
 use crate::entity::{api_key, user};
@@ -22,8 +23,6 @@ use crate::sql::held_against;
 
 /// How many actions a filter names at most.
 const MOST_ACTIONS: usize = 100;
-/// How many changes an event is taken to have when the cost of a document is measured.
-const CHANGES_OF_AN_EVENT: usize = 10;
 
 /// Which audit events: those that meet every condition.
 #[derive(InputObject)]
@@ -58,7 +57,7 @@ pub struct AuditQuery;
 #[Object]
 impl AuditQuery {
     /// What was done, newest first. Everybody sees what was done to himself, administrators everything in their license.
-    #[graphql(guard = "Allowed", complexity = "page::cost(first, None, child_complexity)")]
+    #[graphql(guard = "Allowed")]
     async fn audit_events(
         &self,
         ctx: &Context<'_>,
@@ -188,8 +187,7 @@ impl audit_event::Model {
     }
 
     /// The fields that changed, at most 200; none where the person has been erased.
-    #[graphql(complexity = "CHANGES_OF_AN_EVENT * child_complexity")]
-    async fn changes(&self, ctx: &Context<'_>) -> Result<Vec<FieldChange>> {
+    async fn changes(&self, ctx: &Context<'_>) -> Result<Vec<Item<FieldChange>>> {
         let viewer = ctx.viewer()?;
         let changes = self.changes.as_deref().map(serde_json::from_str::<Vec<Change>>).transpose();
         let changes = changes.map_err(Error::internal)?.unwrap_or_default();
@@ -199,7 +197,7 @@ impl audit_event::Model {
             let value = |value: Option<Value>| value.filter(|_| is_seen).map(Json);
             FieldChange { before: value(before), after: value(after), field }
         });
-        Ok(shown.collect())
+        Ok(Item::list(shown))
     }
 
     /// The id of the request by which it was done, as its response and the log have it; null for the command line.

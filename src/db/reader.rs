@@ -9,7 +9,7 @@ use futures_util::TryStreamExt;
 use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection};
 use sea_orm::sqlx::query::Query;
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
-use sea_orm::sqlx::{self, AssertSqlSafe, ConnectOptions, Connection, Database, Executor, IntoArguments};
+use sea_orm::sqlx::{self, AssertSqlSafe, ConnectOptions, Connection, Database, Executor, IntoArguments, Row};
 use sea_orm::{
     ConnAcquireErr, ConnectionTrait, DatabaseBackend, DbErr, ExecResult, QueryResult, RuntimeErr, Statement, Value,
     Values,
@@ -19,6 +19,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::{ACQUIRE_TIMEOUT, Meter};
+use crate::budget::{Budget, Limit};
 use crate::error::is_disconnect;
 
 const LIMIT: &str = " LIMIT ";
@@ -30,6 +31,8 @@ const LONGEST_IDLE: Duration = Duration::from_mins(10);
 pub struct Reader {
     pool: Pool,
     meter: Meter,
+    /// What the request may take by whose hand this is; none where nobody counts.
+    budget: Option<Budget>,
 }
 
 impl fmt::Debug for Reader {
@@ -47,12 +50,17 @@ enum Pool {
 impl Reader {
     /// So many connections to SQLite, each made when it is first needed.
     pub(super) fn sqlite(options: SqliteConnectOptions, most: u32, meter: Meter) -> Self {
-        Self { pool: Pool::Sqlite(Connections::new(options.disable_statement_logging(), most)), meter }
+        Self { pool: Pool::Sqlite(Connections::new(options.disable_statement_logging(), most)), meter, budget: None }
     }
 
     /// The same to PostgreSQL.
     pub(super) fn postgres(options: PgConnectOptions, most: u32, meter: Meter) -> Self {
-        Self { pool: Pool::Postgres(Connections::new(options.disable_statement_logging(), most)), meter }
+        Self { pool: Pool::Postgres(Connections::new(options.disable_statement_logging(), most)), meter, budget: None }
+    }
+
+    /// A handle that takes from a budget.
+    pub(super) fn within(&self, budget: Budget) -> Self {
+        Self { budget: Some(budget), ..self.clone() }
     }
 
     /// Waits until nobody reads, at most for so long; until the returned permit is dropped nobody begins to.
@@ -75,16 +83,23 @@ impl Reader {
 
 /// Runs a statement on whichever database it is, and notes it.
 macro_rules! run {
-    ($reader:expr, $method:ident, $statement:expr) => {{
-        let Reader { pool, meter } = $reader;
+    ($reader:expr, $method:ident, $statement:expr $(, $more:expr)?) => {{
+        let Reader { pool, meter, budget } = $reader;
+        charge(budget.as_ref(), Limit::Statements, 1).map_err(failed)?;
         let (begun, sql) = (Instant::now(), Meter::text(&$statement));
         let done = match pool {
-            Pool::Sqlite(connections) => connections.$method($statement).await,
-            Pool::Postgres(connections) => connections.$method($statement).await,
+            Pool::Sqlite(connections) => connections.$method($statement $(, $more)?).await,
+            Pool::Postgres(connections) => connections.$method($statement $(, $more)?).await,
         };
         meter.note(begun.elapsed(), &sql);
         done
     }};
+}
+
+/// Takes from a budget, if there is one. The answer is given up once it is spent, whatever becomes of the error.
+fn charge(budget: Option<&Budget>, limit: Limit, count: usize) -> Result<(), sqlx::Error> {
+    let spent = |_| sqlx::Error::Decode(format!("too many {}", limit.name()).into());
+    budget.map_or(Ok(()), |budget| budget.charge(limit, count)).map_err(spent)
 }
 
 #[async_trait::async_trait]
@@ -109,7 +124,7 @@ impl ConnectionTrait for Reader {
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        run!(self, all, statement)
+        run!(self, all, statement, self.budget.as_ref())
     }
 }
 
@@ -181,12 +196,15 @@ where
     QueryResult: From<D::Row>,
     ExecResult: From<D::QueryResult>,
 {
-    async fn all(self: &Arc<Self>, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+    async fn all(self: &Arc<Self>, statement: Statement, budget: Option<&Budget>) -> Result<Vec<QueryResult>, DbErr> {
         self.run(statement, async |connection, statement| {
             let mut rows = Vec::new();
             let mut steps = connection.fetch_many(query(statement));
             while let Some(step) = steps.try_next().await? {
-                rows.extend(step.right().map(QueryResult::from));
+                if let Some(row) = step.right() {
+                    charge(budget, Limit::Values, row.len())?;
+                    rows.push(QueryResult::from(row));
+                }
                 if rows.len() == 1 {
                     // SQLite sends from another thread: who asks for the next row at once has to be woken for each.
                     tokio::task::yield_now().await;

@@ -52,7 +52,7 @@ impl GroupQuery {
     }
 
     /// Groups by name and id.
-    #[graphql(guard = "Allowed", complexity = "page::cost(first, last, child_complexity)")]
+    #[graphql(guard = "Allowed")]
     async fn groups(
         &self,
         ctx: &Context<'_>,
@@ -78,7 +78,6 @@ impl GroupQuery {
 #[ComplexObject]
 impl group::Model {
     /// The people who belong to the group, by last name, first name and id. Inactive people are left out.
-    #[graphql(complexity = "page::cost(first, last, child_complexity)")]
     async fn members(
         &self,
         ctx: &Context<'_>,

@@ -29,7 +29,7 @@ impl InstitutionQuery {
     }
 
     /// Institutions by name and id.
-    #[graphql(guard = "Allowed", complexity = "page::cost(first, last, child_complexity)")]
+    #[graphql(guard = "Allowed")]
     async fn institutions(
         &self,
         ctx: &Context<'_>,
@@ -69,7 +69,6 @@ impl institution::Model {
     }
 
     /// The people who belong to the institution, by last name, first name and id. Inactive people are left out.
-    #[graphql(complexity = "page::cost(first, last, child_complexity)")]
     async fn users(
         &self,
         ctx: &Context<'_>,

@@ -56,10 +56,9 @@ impl Loader<MembersOfGroup> for Links {
                 Ok(Member { user, role: row.try_get("", "member_role")?, joined_at: row.try_get("", "member_since")? })
             };
             let parent = membership::Column::GroupId;
-            let mut read = page::read_per_parent(self.db.read(), select, &columns, parent, &part, member).await?;
-            pages.extend(groups.into_iter().filter_map(|(group, window)| {
-                Some((MembersOfGroup(group, window.clone()), read.remove(&group)?.of(window)))
-            }));
+            let read = page::read_per_parent(self.db.read(), select, &columns, parent, &part, member).await?;
+            let of_groups = super::pages(groups, read).into_iter();
+            pages.extend(of_groups.map(|(group, window, page)| (MembersOfGroup(group, window.clone()), page)));
         }
         Ok(pages)
     }

@@ -39,11 +39,13 @@ impl Loader<UsersOfInstitution> for Links {
             let columns = self.named.columns();
             let select = columns.narrow(self.people(institutions.keys().copied()));
             let parent = user::Column::InstitutionId;
-            let mut read =
+            let read =
                 page::read_per_parent(self.db.read(), select, &columns, parent, &part, |_, user| Ok(user)).await?;
-            pages.extend(institutions.into_iter().filter_map(|(institution, window)| {
-                Some((UsersOfInstitution(institution, window.clone()), read.remove(&institution)?.of(window)))
-            }));
+            let of_institutions = super::pages(institutions, read).into_iter();
+            pages.extend(
+                of_institutions
+                    .map(|(institution, window, page)| (UsersOfInstitution(institution, window.clone()), page)),
+            );
         }
         Ok(pages)
     }

@@ -25,7 +25,7 @@ use crate::access::Asking;
 use crate::columns::{Named, Shown};
 use crate::db::Db;
 use crate::error::Error;
-use crate::page::Window;
+use crate::page::{Page, RowsOfParents, Window};
 use crate::scalar::Id;
 use crate::sql::{held_against, one_of};
 
@@ -133,11 +133,28 @@ fn spend(spent: &AtomicUsize, count: usize, most: usize, message: impl FnOnce() 
     if sum <= most { Ok(()) } else { Err(Error::BadInput(message())) }
 }
 
-/// Parents of whose lists the same part is asked for share a statement; each keeps its own window, for its cursors.
-fn by_part<'a>(keys: impl Iterator<Item = (&'a Window, Id)>) -> HashMap<Window, HashMap<Id, &'a Window>> {
-    let mut parents: HashMap<Window, HashMap<Id, &Window>> = HashMap::new();
+/// The windows that are asked for of the lists of parents.
+type WindowsOfParents<'a> = HashMap<Id, Vec<&'a Window>>;
+
+/// What is to be read of the lists of parents, each window by a statement of its own. All windows of one part of a list are read
+/// at once, by the largest of them, because to find the rows costs more than to read them; parents with the same share a statement.
+fn by_part<'a>(keys: impl Iterator<Item = (&'a Window, Id)>) -> HashMap<Window, WindowsOfParents<'a>> {
+    let mut asked: HashMap<(Window, Id), Vec<&Window>> = HashMap::new();
     for (window, parent) in keys {
-        parents.entry(window.part()).or_default().insert(parent, window);
+        asked.entry((window.part(), parent)).or_default().push(window);
     }
-    parents
+    let mut read: HashMap<Window, WindowsOfParents<'_>> = HashMap::new();
+    for ((part, parent), windows) in asked {
+        read.entry(Window::around(part, &windows)).or_default().insert(parent, windows);
+    }
+    read
+}
+
+/// The pages of windows, by parent, made of what was read of their lists.
+fn pages<'a, R: Clone>(asked: WindowsOfParents<'a>, mut read: RowsOfParents<R>) -> Vec<(Id, &'a Window, Page<R>)> {
+    let of_parent = |(parent, windows): (Id, Vec<&'a Window>)| {
+        let pages = read.remove(&parent).map(|rows| Window::pages(&windows, rows)).unwrap_or_default();
+        pages.into_iter().map(move |(window, page)| (parent, window, page))
+    };
+    asked.into_iter().flat_map(of_parent).collect()
 }

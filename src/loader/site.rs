@@ -50,13 +50,10 @@ impl Links {
         let mut pages = HashMap::new();
         for (part, parents) in by_part(keys.iter().filter_map(|Sites(of, window)| Some((window, whose(*of)?)))) {
             let select = columns.narrow(select(parents.keys().copied().collect()));
-            let mut read =
+            let read =
                 page::read_per_parent(self.db.read(), select, &columns, parent, &part, |_, site| Ok(site)).await?;
-            pages.extend(
-                parents
-                    .into_iter()
-                    .filter_map(|(id, window)| Some((Sites(of(id), window.clone()), read.remove(&id)?.of(window)))),
-            );
+            let of_parents = super::pages(parents, read).into_iter();
+            pages.extend(of_parents.map(|(id, window, page)| (Sites(of(id), window.clone()), page)));
         }
         Ok(pages)
     }

@@ -11,6 +11,7 @@ use sea_orm::{EntityTrait, Select};
 
 use super::cursor::Cursor;
 use super::{Page, count};
+use crate::budget::Item;
 use crate::db::Db;
 use crate::error::Error;
 
@@ -21,7 +22,7 @@ pub fn plain<N>(node: N) -> (N, EmptyFields) {
 
 /// A connection whose nodes are rows, with edges that may say more and a total that is counted when it is asked for.
 pub type Connection<N, F = EmptyFields, C = DefaultConnectionName, E = DefaultEdgeName> =
-    RelayConnection<Cursor, N, Total, F, C, E>;
+    RelayConnection<Cursor, Item<N>, Total, F, C, E>;
 
 /// The number of all rows of a list.
 pub struct Total(Box<Count>);
@@ -72,7 +73,7 @@ impl<R> Page<R> {
         let mut connection = RelayConnection::with_additional_fields(self.has_previous, self.has_next, total);
         connection.edges.extend(self.rows.into_iter().map(|(cursor, row)| {
             let (node, fields) = edge(row);
-            Edge::with_additional_fields(cursor, node, fields)
+            Edge::with_additional_fields(cursor, Item(node), fields)
         }));
         connection
     }

@@ -4,10 +4,8 @@ mod connection;
 mod cursor;
 mod order;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
-use async_graphql::Name;
-use async_graphql::parser::types::{ExecutableDocument, Selection, SelectionSet};
 use sea_orm::sea_query::{
     Alias, Asterisk, Condition, Expr, ExprTrait, IntoIden, Order as Direction, Query, SelectStatement, UnionType,
     WindowStatement,
@@ -100,10 +98,29 @@ impl Window {
         })
     }
 
-    /// The same part of whatever list: windows of several lists have it in common.
+    /// The same part of whatever list, however much of it: windows of several lists have it in common.
     #[must_use]
     pub fn part(&self) -> Self {
-        Self { mark: Mark::default(), ..self.clone() }
+        Self { mark: Mark::default(), size: 0, ..self.clone() }
+    }
+
+    /// The smallest window that has several of one part in it.
+    #[must_use]
+    pub fn around(part: Self, windows: &[&Self]) -> Self {
+        let size = windows.iter().map(|window| window.size).max().unwrap_or_default();
+        Self { size, ..part }
+    }
+
+    /// The page of each of several windows of one part, made of the rows of the one [around](Self::around) them.
+    pub fn pages<'a, R: Clone>(windows: &[&'a Self], rows: Vec<(Vec<Value>, R)>) -> Vec<(&'a Self, Page<R>)> {
+        let Some((last, others)) = windows.split_last() else { return Vec::new() };
+        let of_others = others.iter().map(|window| {
+            let rows = rows.iter().take(usize::try_from(window.size + 1).unwrap_or(usize::MAX));
+            (*window, window.page(rows.cloned().collect()))
+        });
+        let mut pages: Vec<_> = of_others.collect();
+        pages.push((*last, last.page(rows)));
+        pages
     }
 
     /// The order in which the rows are read.
@@ -208,8 +225,11 @@ fn statement<E: Listed>(select: &Select<E>, order: &Order<E>, window: &Window) -
     Ok(statement)
 }
 
-/// Reads one page of the list of each of several parents, in one statement. `select` has the rows of all of them, first
-/// in each the given columns, `parent` tells whose they are, and `row` makes what is wanted of a row and its model.
+/// The rows of the lists of several parents, each with its place.
+pub type RowsOfParents<R> = HashMap<Id, Vec<(Vec<Value>, R)>>;
+
+/// Reads the rows of a window, and one more, of the list of each of several parents, in one statement. `select` has the rows of all
+/// of them, first in each the given columns, `parent` tells whose they are, and `row` makes what is wanted of a row and its model.
 ///
 /// # Errors
 /// As [`read`].
@@ -220,7 +240,7 @@ pub async fn read_per_parent<E: Listed, R>(
     parent: impl ColumnTrait,
     window: &Window,
     row: impl Fn(&QueryResult, E::Model) -> Result<R, DbErr>,
-) -> Result<HashMap<Id, Page<R>>, Error> {
+) -> Result<RowsOfParents<R>, Error> {
     let order = Order::<E>::default();
     let mut inner = QueryTrait::into_query(select.filter(window.between(&order, Part::Whole)?));
     let mut over = WindowStatement::partition_by(parent.as_column_ref());
@@ -233,13 +253,13 @@ pub async fn read_per_parent<E: Listed, R>(
     statement.order_by(Alias::new("parent_id"), Direction::Asc).order_by(Alias::new("place"), Direction::Asc);
 
     let blank = E::unread();
-    let mut rows: HashMap<Id, Vec<(Vec<Value>, R)>> = HashMap::new();
+    let mut rows: RowsOfParents<R> = HashMap::new();
     for found in db.query_all(&statement).await? {
         let parent: Id = found.try_get("", "parent_id")?;
         let model = columns.read(&found, &blank)?;
         rows.entry(parent).or_default().push((order.position(&model), row(&found, model)?));
     }
-    Ok(rows.into_iter().map(|(parent, rows)| (parent, window.page(rows))).collect())
+    Ok(rows)
 }
 
 /// Counts the rows of a list, without its page.
@@ -252,48 +272,6 @@ pub async fn count<E: EntityTrait>(db: &Reader, select: Select<E>) -> Result<i32
     let row = db.query_one(&statement).await?;
     let total: i64 = row.map(|row| row.try_get("", "total")).transpose()?.unwrap_or(0);
     Ok(i32::try_from(total).unwrap_or(i32::MAX))
-}
-
-/// What a connection costs: every node of the page, as many as are asked for.
-#[must_use]
-pub fn cost(first: Option<i32>, last: Option<i32>, of_node: usize) -> usize {
-    let asked = first.or(last).and_then(|size| u64::try_from(size).ok()).unwrap_or(DEFAULT_SIZE);
-    let nodes = usize::try_from(asked.clamp(1, LARGEST_SIZE)).unwrap_or(usize::MAX);
-    nodes.saturating_mul(of_node).saturating_add(1)
-}
-
-/// The variables for `first` or `last` that may be left out: to the cost of a document async-graphql then takes them for
-/// faults. For a page size, absent and null are the same.
-#[must_use]
-pub fn sizes_in(document: &ExecutableDocument) -> Vec<Name> {
-    fn sizes(set: &SelectionSet, names: &mut HashSet<String>) {
-        for selection in &set.items {
-            match &selection.node {
-                Selection::Field(field) => {
-                    let arguments = field.node.arguments.iter();
-                    let of_size = arguments.filter(|(name, _)| matches!(name.node.as_str(), "first" | "last"));
-                    let texts = of_size.map(|(_, value)| value.node.to_string());
-                    names.extend(texts.filter_map(|text| text.strip_prefix('$').map(str::to_owned)));
-                    sizes(&field.node.selection_set.node, names);
-                }
-                Selection::InlineFragment(fragment) => sizes(&fragment.node.selection_set.node, names),
-                Selection::FragmentSpread(_) => {}
-            }
-        }
-    }
-    let mut names = HashSet::new();
-    for (_, operation) in document.operations.iter() {
-        sizes(&operation.node.selection_set.node, &mut names);
-    }
-    for fragment in document.fragments.values() {
-        sizes(&fragment.node.selection_set.node, &mut names);
-    }
-    let defined = document.operations.iter().flat_map(|(_, operation)| &operation.node.variable_definitions);
-    let may_be_left_out = defined.filter(|variable| {
-        let may_be = variable.node.var_type.node.nullable && variable.node.default_value.is_none();
-        may_be && names.contains(variable.node.name.node.as_str())
-    });
-    may_be_left_out.map(|variable| variable.node.name.node.clone()).collect()
 }
 
 /// The condition that a folded name has a text in it; none where nothing is asked for.
@@ -325,14 +303,5 @@ impl<R> Page<R> {
     pub fn filter_map<T>(self, mut change: impl FnMut(R) -> Option<T>) -> Page<T> {
         let rows = self.rows.into_iter().filter_map(|(cursor, row)| Some((cursor, change(row)?))).collect();
         Page { rows, has_previous: self.has_previous, has_next: self.has_next }
-    }
-
-    /// The page as one of the window's list, to which its cursors then belong.
-    #[must_use]
-    pub fn of(mut self, window: &Window) -> Self {
-        for (cursor, _) in &mut self.rows {
-            cursor.mark = window.mark;
-        }
-        self
     }
 }

@@ -40,7 +40,7 @@ use self::{
     response::Media,
 };
 pub use self::{
-    document::{TooLarge, check_text, kind, measure},
+    document::{TooLarge, check_text, kind, measure, selected},
     picture::Picture,
     proxy::network,
     response::Refusal,

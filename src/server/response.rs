@@ -138,6 +138,14 @@ impl Refusal {
             .with(header::RETRY_AFTER, HeaderValue::from_static("1"))
     }
 
+    /// The caller has more under way than one may have.
+    #[must_use]
+    pub fn too_many() -> Self {
+        let message = "Too many requests of yours that cost much are under way; wait for some of them";
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "RATE_LIMITED", message)
+            .with(header::RETRY_AFTER, HeaderValue::from_static("1"))
+    }
+
     #[must_use]
     pub fn deadline() -> Self {
         let message = "The request took too long; a change may have been made all the same";

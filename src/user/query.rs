@@ -13,6 +13,7 @@ use super::order::{self, UserOrder};
 use super::wanted::Wanted;
 use crate::access::{Action, Allowed, SitesOf, UserPermissions, of_license, sites_of};
 use crate::avatar;
+use crate::budget::Item;
 use crate::context::{Answer, ContextExt, answer};
 use crate::entity::attribute_value::Attribute;
 use crate::entity::membership::GroupRole;
@@ -83,7 +84,7 @@ impl UserQuery {
     }
 
     /// People who meet a filter, in an order: by last name, first name and id where nothing is said.
-    #[graphql(guard = "Allowed", complexity = "page::cost(first, last, child_complexity)")]
+    #[graphql(guard = "Allowed")]
     #[expect(clippy::too_many_arguments, reason = "each is an argument of the field")]
     async fn users(
         &self,
@@ -169,20 +170,17 @@ impl user::Model {
     }
 
     /// The groups that the person belongs to, by name; at most 200.
-    #[graphql(complexity = "GROUPS_OF_A_USER * child_complexity")]
-    async fn groups(&self, ctx: &Context<'_>) -> Result<Vec<Arc<group::Model>>> {
+    async fn groups(&self, ctx: &Context<'_>) -> Result<Vec<Item<Arc<group::Model>>>> {
         groups(self, ctx, |_| true).await
     }
 
     /// The groups that the person owns, by name; at most 200.
-    #[graphql(complexity = "GROUPS_OF_A_USER * child_complexity")]
-    async fn groups_owned(&self, ctx: &Context<'_>) -> Result<Vec<Arc<group::Model>>> {
+    async fn groups_owned(&self, ctx: &Context<'_>) -> Result<Vec<Item<Arc<group::Model>>>> {
         groups(self, ctx, |role| role == GroupRole::Owner).await
     }
 
     /// The institutions whose data the person may access, by name and id: with `fullSiteAccess` all of the license, else
     /// those that were granted. A cursor is of no use any more once that changes.
-    #[graphql(complexity = "page::cost(first, last, child_complexity)")]
     async fn sites(
         &self,
         ctx: &Context<'_>,
@@ -206,12 +204,11 @@ impl user::Model {
 
     /// The custom attributes of which the person has a value, by name; at most 100. Those that are not userVisible are
     /// shown to the person and to administrators only.
-    #[graphql(complexity = "ATTRIBUTES_OF_A_USER * child_complexity")]
-    async fn attributes(&self, ctx: &Context<'_>) -> Result<Vec<Attribute>> {
+    async fn attributes(&self, ctx: &Context<'_>) -> Result<Vec<Item<Attribute>>> {
         let links = ctx.links()?;
         let attributes = links.load_one(AttributesOfUser(self.id)).await?.unwrap_or_default();
         links.loader().show_attributes(attributes.len())?;
-        Ok(attributes.to_vec())
+        Ok(Item::list(attributes.iter().cloned()))
     }
 
     /// The rights of administrators. Shown to administrators; to the person, only whether he is a superuser; null for
@@ -236,22 +233,21 @@ impl user::Model {
 
     /// The person's sessions that have not ended, newest first; at most 20. Shown to the person and to administrators,
     /// null for everybody else.
-    #[graphql(complexity = "SESSIONS_OF_A_USER * child_complexity")]
-    async fn sessions(&self, ctx: &Context<'_>) -> Result<Option<Vec<session::Model>>> {
+    async fn sessions(&self, ctx: &Context<'_>) -> Result<Option<Vec<Item<session::Model>>>> {
         if !ctx.viewer()?.sees_sessions(self) {
             return Ok(None);
         }
-        Ok(Some(ctx.links()?.load_one(SessionsOfUser(self.id)).await?.unwrap_or_default()))
+        let sessions = ctx.links()?.load_one(SessionsOfUser(self.id)).await?.unwrap_or_default();
+        Ok(Some(Item::list(sessions)))
     }
 
     /// The user's devices that may sign in with a PIN, last used first; at most 20. Null unless the viewer is the user or an
     /// administrator.
-    #[graphql(complexity = "DEVICES_OF_A_USER * child_complexity")]
-    async fn devices(&self, ctx: &Context<'_>) -> Result<Option<Vec<device::Model>>> {
+    async fn devices(&self, ctx: &Context<'_>) -> Result<Option<Vec<Item<device::Model>>>> {
         if !ctx.viewer()?.sees_sessions(self) {
             return Ok(None);
         }
-        Ok(Some(ctx.links()?.load_one(DevicesOfUser(self.id)).await?.unwrap_or_default()))
+        Ok(Some(Item::list(ctx.links()?.load_one(DevicesOfUser(self.id)).await?.unwrap_or_default())))
     }
 }
 
@@ -259,22 +255,13 @@ async fn groups(
     person: &user::Model,
     ctx: &Context<'_>,
     is_meant: fn(GroupRole) -> bool,
-) -> Result<Vec<Arc<group::Model>>> {
+) -> Result<Vec<Item<Arc<group::Model>>>> {
     let links = ctx.links()?;
     let belongings = links.load_one(GroupsOfUser(person.id)).await?.unwrap_or_default();
     let meant = belongings.iter().filter(|belonging| is_meant(belonging.role));
     links.loader().show_groups(meant.clone().count())?;
-    Ok(meant.map(|belonging| Arc::clone(&belonging.group)).collect())
+    Ok(Item::list(meant.map(|belonging| Arc::clone(&belonging.group))))
 }
-
-/// How many groups a person is taken to belong to when the cost of a document is measured.
-const GROUPS_OF_A_USER: usize = 5;
-/// How many custom attributes a person is taken to have when the cost of a document is measured.
-const ATTRIBUTES_OF_A_USER: usize = 5;
-/// As many sessions as a person may have.
-const SESSIONS_OF_A_USER: usize = 20;
-/// As many devices of a user as are remembered.
-const DEVICES_OF_A_USER: usize = 20;
 
 /// The most characters of a text by which a person is looked up.
 const LONGEST_KEY: usize = 250;

@@ -7,6 +7,7 @@ use sea_orm::sea_query::{Condition, SimpleExpr};
 use sea_orm::{ConnectionTrait, EntityTrait, QueryFilter, QueryTrait};
 
 use crate::access::{Allowed, Viewer, is_same_license, of_license};
+use crate::budget::Item;
 use crate::columns::{Columns, Shown};
 use crate::context::ContextExt;
 use crate::db::Db;
@@ -50,15 +51,15 @@ pub struct ResolveQuery;
 impl ResolveQuery {
     /// Whom keys mean, in their order: each an id, a username, an e-mail address or, for administrators, an id in another
     /// system, without saying which. At most 1,000. Administrators find inactive people too.
-    #[graphql(guard = "Allowed", complexity = "keys.len().saturating_mul(child_complexity)")]
+    #[graphql(guard = "Allowed")]
     async fn resolve_users(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "At most 1,000 keys of at most 250 characters each.")] keys: Vec<String>,
-    ) -> Result<Vec<ResolvedUser>> {
+    ) -> Result<Vec<Item<ResolvedUser>>> {
         check(&keys)?;
         let found = Meant::find(ctx.db()?, ctx.viewer()?, &keys, &ctx.named()?.columns()).await?;
-        Ok(keys.into_iter().map(|key| found.of(key)).collect())
+        Ok(Item::list(keys.into_iter().map(|key| found.of(key))))
     }
 }
 

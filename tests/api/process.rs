@@ -191,6 +191,11 @@ impl Process {
         }
     }
 
+    /// Its number.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends it a signal, such as TERM.
     pub fn signal(&self, signal: &str) {
         let kill = r#"kill -s "$1" "$2""#;

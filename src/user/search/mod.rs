@@ -89,7 +89,7 @@ impl SearchQuery {
     /// umlauts spelled out.
     ///
     /// Of very many who fit, those are ranked whose names begin with the words, and some hundreds at most.
-    #[graphql(guard = "Allowed", complexity = "page::cost(first, None, child_complexity)")]
+    #[graphql(guard = "Allowed")]
     async fn search_users(
         &self,
         ctx: &Context<'_>,

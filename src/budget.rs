@@ -1,0 +1,205 @@
+//! What one request may take, counted while it is answered: whatever its document is, and however much there is of what it
+//! asks for, it ends soon after it is over a limit.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use async_graphql::parser::types::Field;
+use async_graphql::registry::Registry;
+use async_graphql::{
+    ContainerType, ContextSelectionSet, Error as GraphQlError, OutputType, Positioned, ServerResult, Value,
+};
+use tokio::task::coop::consume_budget;
+
+use crate::error::Error;
+
+/// What is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// Statements that read.
+    Statements,
+    /// Values of the rows that these statements return.
+    Values,
+    /// Fields of the answer.
+    Fields,
+    /// Bytes of the answer.
+    Bytes,
+}
+
+impl Limit {
+    const ALL: [Self; 4] = [Self::Statements, Self::Values, Self::Fields, Self::Bytes];
+
+    /// The most of it that one request may take.
+    #[must_use]
+    pub const fn most(self) -> usize {
+        match self {
+            // Ten root fields with ten links each.
+            Self::Statements => 100,
+            // A value takes up to 150 bytes of memory while its statement is read.
+            Self::Values => 300_000,
+            // A hundred users with everything, each in the most groups that a user may have, are 130,000.
+            Self::Fields => 200_000,
+            // Such a page is 6 MiB, the introspection of the schema a half.
+            Self::Bytes => 8 * 1024 * 1024,
+        }
+    }
+
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Statements => "SQL statements for one request",
+            Self::Values => "values read from the database for one request",
+            Self::Fields => "fields in one answer",
+            Self::Bytes => "bytes in one answer",
+        }
+    }
+}
+
+/// What one request has taken so far; cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Budget(Arc<[AtomicUsize; 4]>);
+
+impl Budget {
+    /// Takes from it.
+    ///
+    /// # Errors
+    /// `AnswerTooLarge` once more was taken than there is; from then on always.
+    pub fn charge(&self, limit: Limit, count: usize) -> Result<(), Error> {
+        self.counter(limit).fetch_add(count, Ordering::Relaxed);
+        self.check()
+    }
+
+    /// Whether the request is within its limits still.
+    ///
+    /// # Errors
+    /// `AnswerTooLarge` where it is not, naming the limit.
+    pub fn check(&self) -> Result<(), Error> {
+        let exceeded = |limit: &Limit| self.taken(*limit) > limit.most();
+        match Limit::ALL.iter().find(|limit| exceeded(limit)) {
+            None => Ok(()),
+            Some(limit) => Err(Error::AnswerTooLarge(format!(
+                "The answer is too large: at most {} {} are allowed; ask for less at once.",
+                limit.most(),
+                limit.name()
+            ))),
+        }
+    }
+
+    /// How much was taken.
+    #[must_use]
+    pub fn taken(&self, limit: Limit) -> usize {
+        self.counter(limit).load(Ordering::Relaxed)
+    }
+
+    fn counter(&self, limit: Limit) -> &AtomicUsize {
+        let [statements, values, fields, bytes] = &*self.0;
+        match limit {
+            Limit::Statements => statements,
+            Limit::Values => values,
+            Limit::Fields => fields,
+            Limit::Bytes => bytes,
+        }
+    }
+}
+
+/// How large a part of an answer is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Size {
+    pub fields: usize,
+    /// As JSON, about: what is escaped counts once.
+    pub bytes: usize,
+}
+
+impl Size {
+    /// The size of a whole value.
+    #[must_use]
+    pub fn of(value: &Value) -> Self {
+        let mut size = Self::default();
+        size.add(value, true);
+        size
+    }
+
+    /// The size of an item of a list, without the items of the lists in it.
+    #[must_use]
+    fn of_item(value: &Value) -> Self {
+        let mut size = Self::default();
+        size.add(value, false);
+        size
+    }
+
+    fn add(&mut self, value: &Value, with_items: bool) {
+        self.bytes += match value {
+            Value::Object(fields) => {
+                self.fields += fields.len();
+                for (name, value) in fields {
+                    self.bytes += name.len() + 4;
+                    self.add(value, with_items);
+                }
+                2
+            }
+            Value::List(items) if with_items || !matches!(items.first(), Some(Value::Object(_))) => {
+                for item in items {
+                    self.bytes += 1;
+                    self.add(item, with_items);
+                }
+                2
+            }
+            Value::String(text) => text.len() + 2,
+            Value::Enum(name) => name.len() + 2,
+            Value::List(_) => 2,
+            Value::Null | Value::Boolean(_) | Value::Number(_) => 5,
+            Value::Binary(bytes) => 4 * bytes.len(),
+        };
+    }
+}
+
+/// An item of a list in an answer. It is counted once it is resolved, and none is resolved any more once the request has taken
+/// too much. In between the task yields, so that others get their turn and the deadline holds.
+#[derive(Clone, Debug)]
+pub struct Item<T>(pub T);
+
+impl<T> Item<T> {
+    /// A list whose items are counted.
+    pub fn list(items: impl IntoIterator<Item = T>) -> Vec<Self> {
+        items.into_iter().map(Self).collect()
+    }
+}
+
+impl<T: OutputType> OutputType for Item<T> {
+    fn type_name() -> Cow<'static, str> {
+        T::type_name()
+    }
+
+    fn qualified_type_name() -> String {
+        T::qualified_type_name()
+    }
+
+    fn introspection_type_name(&self) -> Cow<'static, str> {
+        self.0.introspection_type_name()
+    }
+
+    fn create_type_info(registry: &mut Registry) -> String {
+        T::create_type_info(registry)
+    }
+
+    async fn resolve(&self, ctx: &ContextSelectionSet<'_>, field: &Positioned<Field>) -> ServerResult<Value> {
+        let failed = |error: Error| ctx.set_error_path(GraphQlError::from(error).into_server_error(field.pos));
+        let budget = ctx.data_opt::<Budget>();
+        consume_budget().await;
+        budget.map_or(Ok(()), Budget::check).map_err(failed)?;
+        let value = self.0.resolve(ctx, field).await?;
+        if let Some(budget) = budget {
+            let size = Size::of_item(&value);
+            budget.charge(Limit::Fields, size.fields).map_err(failed)?;
+            budget.charge(Limit::Bytes, size.bytes).map_err(failed)?;
+        }
+        Ok(value)
+    }
+}
+
+impl<T: ContainerType> ContainerType for Item<T> {
+    async fn resolve_field(&self, ctx: &async_graphql::Context<'_>) -> ServerResult<Option<Value>> {
+        self.0.resolve_field(ctx).await
+    }
+}

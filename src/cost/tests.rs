@@ -1,0 +1,95 @@
+use async_graphql::parser::parse_query;
+
+use super::*;
+
+/// What the standard introspection asks for, with every option of graphql-js.
+const FULL: &str = include_str!("full_introspection.graphql");
+
+fn costs() -> Costs {
+    Costs::of(&crate::schema::sdl()).ok().unwrap()
+}
+
+fn introspection(text: &str) -> Result<Size, String> {
+    costs().introspection(&parse_query(text).unwrap()).map_err(|error| format!("{error:?}"))
+}
+
+fn cost(text: &str, variables: serde_json::Value) -> usize {
+    let document = parse_query(text).unwrap();
+    let (_, operation) = document.operations.iter().next().unwrap();
+    costs().cost(&document, &operation.node, &Variables::from_json(variables))
+}
+
+#[tokio::test]
+async fn the_size_of_an_introspection_is_known_before() {
+    for text in [
+        FULL,
+        "{ __schema { types { name fields { name type { name fields { name } } } } } }",
+        "{ __schema { types { interfaces { possibleTypes { name } } } } }",
+        "{ __type(name: \"User\") { fields { args { name } type { kind ofType { name } } } } }",
+        "{ __schema { directives { name locations args { name } } } }",
+    ] {
+        let schema = crate::schema::build().finish();
+        let answer = schema.execute(text).await;
+        assert!(answer.is_ok(), "{:?}", answer.errors);
+        let (real, told) = (Size::of(&answer.data), introspection(text).unwrap());
+        // A few of the types that every schema has look otherwise.
+        assert!((real.fields * 99 / 100..=real.fields * 5 / 4 + 10).contains(&told.fields), "{real:?} {told:?} {text}");
+        assert!((real.bytes..=real.bytes * 3 / 2 + 500).contains(&told.bytes), "{real:?} {told:?} {text}");
+    }
+}
+
+#[test]
+fn lists_of_the_schema_do_not_multiply() {
+    let refused = [
+        "{ __schema { types { interfaces { possibleTypes { interfaces { name } } } } } }",
+        "{ __schema { types { fields { type { fields { type { fields { name } } } } } } } }",
+        "{ __type(name: \"User\") { ...A } } fragment A on __Type { fields { type { ...B } } } \
+            fragment B on __Type { fields { type { inputFields { name } } interfaces { fields { name } } } }",
+        "query A { viewer { id } } query B { __schema { queryType { fields { type { fields { type { possibleTypes { name } } } } } } } }",
+    ];
+    for text in refused {
+        assert!(introspection(text).is_err(), "{text}");
+    }
+    let aliases: String = (0..30).map(|n| format!("a{n}: types {{ ...T }} ")).collect();
+    let text = format!(
+        "{{ __schema {{ {aliases} }} }} fragment T on __Type {{ name fields {{ name args {{ name }} type {{ name }} }} }}"
+    );
+    assert!(introspection(&text).is_err());
+}
+
+#[test]
+fn a_document_costs_its_fields_as_often_as_they_can_come() {
+    let of = |text: &str| cost(text, serde_json::json!({}));
+    let page = |first: i32| {
+        let text = "query ($first: Int = 7) { users(first: $first) { nodes { id } } }";
+        cost(text, serde_json::json!({ "first": first }))
+    };
+    assert_eq!(page(100) - page(99), 1);
+    let by_default = of("query ($first: Int = 7) { users(first: $first) { nodes { id } } }");
+    assert_eq!(by_default, page(7), "the default of the variable");
+    assert_eq!(
+        of("query ($first: Int) { users(first: $first) { nodes { id } } }"),
+        page(50),
+        "the default of the field"
+    );
+    let members = |windows: &str| of(&format!("{{ groups(first: 100) {{ nodes {{ {windows} }} }} }}"));
+    let window = members("a: members(first: 1) { nodes { id } } b: members(first: 2) { nodes { id } }")
+        - members("a: members(first: 1) { nodes { id } }");
+    assert_eq!(window, 100 * (1 + PER_PARENT + 1 + 2) + STATEMENT);
+    let count =
+        members("members(first: 1) { totalCount nodes { id } }") - members("members(first: 1) { nodes { id } }");
+    assert_eq!(count, 100 * (1 + PER_PARENT) + SCAN);
+}
+
+#[test]
+fn arguments_that_make_lists_long_count() {
+    let nodes = |count: usize| {
+        cost("query ($ids: [ID!]!) { nodes(ids: $ids) { id } }", serde_json::json!({ "ids": vec!["x"; count] }))
+    };
+    assert_eq!(nodes(100) - nodes(1), 99);
+    let keys = |count: usize| {
+        let text = "query ($keys: [String!]!) { ... on Query { ...A } } fragment A on Query { resolveUsers(keys: $keys) { key user { id } } }";
+        cost(text, serde_json::json!({ "keys": vec!["x"; count] }))
+    };
+    assert_eq!(keys(1_000) - keys(1), 999 * (KEY + 3));
+}

@@ -1,0 +1,282 @@
+//! Documents that are legal, made of the schema by a seed: aliases, fragments, nesting, counts, filters, searches, introspection,
+//! arguments and variables at their limits.
+
+use async_graphql::Variables;
+use async_graphql::parser::parse_query;
+use async_graphql::parser::types::{FieldDefinition, TypeDefinition, TypeSystemDefinition};
+use roster::cost::{self, Costs};
+use serde_json::{Map, Value, json};
+
+use crate::definition::{Definition, innermost};
+use crate::hostile::Dice;
+
+/// The ids and texts that arguments are made of.
+pub struct Stock {
+    pub users: Vec<String>,
+    pub groups: Vec<String>,
+    pub institutions: Vec<String>,
+    pub licenses: Vec<String>,
+    pub words: Vec<String>,
+}
+
+/// A document with its variables.
+#[derive(Clone, Debug)]
+pub struct Written {
+    pub query: String,
+    pub variables: Value,
+    pub cost: usize,
+}
+
+/// Writes documents.
+pub struct Author {
+    definition: Definition,
+    costs: Costs,
+    stock: Stock,
+    dice: Dice,
+    document: Draft,
+}
+
+/// A document that is being written.
+#[derive(Default)]
+struct Draft {
+    fragments: Vec<String>,
+    declared: Vec<String>,
+    variables: Map<String, Value>,
+    aliases: usize,
+    fields: usize,
+}
+
+/// How many documents are tried until one is legal.
+const TRIES: usize = 50;
+
+impl Author {
+    pub fn new(stock: Stock, seed: u64) -> Self {
+        let mut definition = Definition::of_roster();
+        let built_in = include_str!("../../src/cost/introspection.graphql");
+        let built_in = async_graphql::parser::parse_schema(built_in).unwrap().definitions;
+        let types = built_in.into_iter().filter_map(|definition| match definition {
+            TypeSystemDefinition::Type(of) => Some((of.node.name.node.to_string(), of.node)),
+            _ => None,
+        });
+        definition.0.extend(types.collect::<Vec<(String, TypeDefinition)>>());
+        let costs = Costs::of(&roster::schema::sdl()).ok().unwrap();
+        Self { definition, costs, stock, dice: Dice(seed), document: Draft::default() }
+    }
+
+    /// A document that costs no more than it may.
+    pub fn write(&mut self) -> Written {
+        (0..TRIES).find_map(|_| self.attempt()).expect("one of many is legal")
+    }
+
+    fn attempt(&mut self) -> Option<Written> {
+        self.document = Draft::default();
+        let most = if self.dice.one_in(4) { 10 } else { 3 };
+        let roots = 1 + self.dice.below(most);
+        let texts: Vec<String> = (0..roots).map(|number| self.root(number)).collect();
+        let Draft { fragments, declared, variables, .. } = std::mem::take(&mut self.document);
+        let declared = if declared.is_empty() { String::new() } else { format!("({})", declared.join(", ")) };
+        let query = format!("query A{declared} {{ {} }} {}", texts.join(" "), fragments.join(" "));
+        let variables = Value::Object(variables);
+        let cost = self.cost(&query, &variables)?;
+        (cost <= cost::MOST).then_some(Written { query, variables, cost })
+    }
+
+    /// What a document costs; none where it is not legal.
+    pub fn cost(&self, query: &str, variables: &Value) -> Option<usize> {
+        roster::server::check_text(query).ok()?;
+        let document = parse_query(query).unwrap_or_else(|error| panic!("{error}\n{query}"));
+        roster::server::measure(&document).ok()?;
+        let schema = self.costs.introspection(&document).ok()?;
+        let (_, operation) = roster::server::selected(&document, None)?;
+        let cost = self.costs.cost(&document, operation, &Variables::from_json(variables.clone()));
+        Some(cost + schema.fields)
+    }
+
+    fn root(&mut self, number: usize) -> String {
+        if self.dice.one_in(8) {
+            let depth = 2 + self.dice.below(10);
+            let (field, of) =
+                if self.dice.one_in(2) { ("__schema", "__Schema") } else { ("__type(name: \"User\")", "__Type") };
+            return format!("r{number}: {field} {}", self.selection(of, depth));
+        }
+        let fields = self.definition.fields("Query");
+        let field = (*self.dice.choose(&fields)).clone();
+        let depth = 2 + self.dice.below(7);
+        self.document.aliases += 1;
+        format!("r{number}: {}", self.field(&field, depth))
+    }
+
+    /// A field with arguments and a selection, without an alias.
+    fn field(&mut self, field: &FieldDefinition, depth: usize) -> String {
+        self.document.fields += 1;
+        let name = field.name.node.to_string();
+        let arguments = self.arguments(field);
+        let inner = innermost(&field.ty.node).to_owned();
+        let selection =
+            if self.definition.fields(&inner).is_empty() { String::new() } else { self.selection(&inner, depth - 1) };
+        format!("{name}{arguments} {selection}")
+    }
+
+    /// A selection of some fields of a type, or of all; sometimes as a fragment.
+    fn selection(&mut self, of: &str, depth: usize) -> String {
+        let fields: Vec<FieldDefinition> = self.definition.fields(of).into_iter().cloned().collect();
+        let share = *self.dice.choose(&[1, 2, 3, 6]);
+        let mut texts = vec!["__typename".to_owned()];
+        for field in &fields {
+            let is_leaf = self.definition.fields(innermost(&field.ty.node)).is_empty();
+            let times = match is_leaf {
+                true => usize::from(self.dice.one_in(share)),
+                false if depth < 2 || self.document.fields > 300 => 0,
+                false if self.dice.one_in(12) => 2 + self.dice.below(8),
+                false => usize::from(self.dice.one_in(share + 1)),
+            };
+            for time in 0..times {
+                if time > 0 && self.document.aliases >= 25 {
+                    break;
+                }
+                let text = self.field(field, depth);
+                if time > 0 {
+                    self.document.aliases += 1;
+                    texts.push(format!("a{time}{}: {text}", field.name.node));
+                } else {
+                    texts.push(text);
+                }
+            }
+        }
+        if of == "Node" {
+            for of in ["User", "Group", "Institution"] {
+                // One field of one name has one type, whatever the fragment.
+                texts
+                    .push(format!("... on {of} {{ x{of}: id {} }}", if of == "User" { "groups { name }" } else { "" }));
+            }
+            self.document.aliases += 3;
+        }
+        let text = format!("{{ {} }}", texts.join(" "));
+        if !self.dice.one_in(5) {
+            return text;
+        }
+        let number = self.document.fragments.len();
+        self.document.fragments.push(format!("fragment F{number} on {of} {text}"));
+        format!("{{ ...F{number} }}")
+    }
+
+    fn arguments(&mut self, field: &FieldDefinition) -> String {
+        let name = field.name.node.as_str();
+        let is_backward = self.dice.one_in(4);
+        let mut given = Vec::new();
+        for argument in &field.arguments {
+            let argument = &argument.node;
+            let value = match argument.name.node.as_str() {
+                "first" if !is_backward => Some(json!(*self.dice.choose(&[1, 2, 3, 10, 50, 100]))),
+                "last" if is_backward => Some(json!(*self.dice.choose(&[1, 5, 20, 100]))),
+                "first" | "last" | "after" | "before" | "license" => None,
+                "ids" => Some(self.ids()),
+                "keys" => Some(self.keys()),
+                "id" => Some(self.id(name)),
+                "by" => Some(json!({ "id": self.user() })),
+                "query" => Some(self.search()),
+                "nameContains" => self.dice.one_in(2).then(|| self.word()),
+                "filter" if name == "auditEvents" => self.dice.one_in(2).then(|| self.audit_filter()),
+                "filter" => self.dice.one_in(2).then(|| self.filter(3)),
+                "orderBy" => self.dice.one_in(2).then(|| self.order()),
+                "includeDeprecated" | "includeInactive" => Some(json!(self.dice.one_in(2))),
+                other => panic!("{other} of {name}"),
+            };
+            let Some(value) = value else { continue };
+            let variable = format!("v{}", self.document.declared.len());
+            self.document.declared.push(format!("${variable}: {}", argument.ty.node));
+            self.document.variables.insert(variable.clone(), value);
+            given.push(format!("{}: ${variable}", argument.name.node));
+        }
+        if given.is_empty() { String::new() } else { format!("({})", given.join(", ")) }
+    }
+
+    fn user(&mut self) -> Value {
+        json!(self.dice.choose(&self.stock.users))
+    }
+
+    fn id(&mut self, field: &str) -> Value {
+        let from = match field {
+            "group" => &self.stock.groups,
+            "institution" => &self.stock.institutions,
+            "license" => &self.stock.licenses,
+            _ => &self.stock.users,
+        };
+        json!(self.dice.choose(from))
+    }
+
+    fn ids(&mut self) -> Value {
+        let count = *self.dice.choose(&[1, 10, 100]);
+        let of = |dice: &mut Dice, stock: &Stock| {
+            let from = [&stock.users, &stock.groups, &stock.institutions][dice.below(3)];
+            dice.choose(from).clone()
+        };
+        (0..count).map(|_| of(&mut self.dice, &self.stock)).collect()
+    }
+
+    fn keys(&mut self) -> Value {
+        let count = *self.dice.choose(&[1, 50, 1_000]);
+        (0..count).map(|_| if self.dice.one_in(2) { self.user() } else { self.word() }).collect()
+    }
+
+    fn word(&mut self) -> Value {
+        let word = self.dice.choose(&self.stock.words).clone();
+        let length = 1 + self.dice.below(word.chars().count());
+        json!(if self.dice.one_in(3) { word } else { word.chars().take(length).collect() })
+    }
+
+    fn search(&mut self) -> Value {
+        let most = if self.dice.one_in(5) { 30 } else { 3 };
+        let count = 1 + self.dice.below(most);
+        let words: Vec<String> = (0..count).map(|_| self.word().as_str().unwrap().to_owned()).collect();
+        json!(words.join(" ").chars().take(200).collect::<String>())
+    }
+
+    fn audit_filter(&mut self) -> Value {
+        match self.dice.below(4) {
+            0 => json!({ "actor": self.user() }),
+            1 => json!({ "subject": self.user() }),
+            2 => json!({ "action": ["USER_DELETED", "LOGIN_FAILED"] }),
+            _ => json!({ "since": "2020-01-01T00:00:00Z", "until": "2120-01-01T00:00:00Z" }),
+        }
+    }
+
+    fn order(&mut self) -> Value {
+        let fields = [
+            "DATE_JOINED",
+            "EMAIL",
+            "FIRST_NAME",
+            "LAST_LOGIN",
+            "LAST_NAME",
+            "MODIFIED_AT",
+            "POSITION",
+            "ROLE",
+            "USERNAME",
+        ];
+        let count = 1 + self.dice.below(fields.len());
+        let start = self.dice.below(fields.len());
+        let fields = fields.iter().cycle().skip(start).take(count);
+        fields.map(|field| json!({ "field": field, "direction": self.dice.choose(&["ASC", "DESC"]) })).collect()
+    }
+
+    fn filter(&mut self, depth: usize) -> Value {
+        let texts =
+            ["firstName", "lastName", "email", "username", "nickname", "position", "phone", "website", "orcidId"];
+        let ways = ["contains", "startsWith", "endsWith", "eq", "gt", "lt"];
+        match self.dice.below(if depth > 1 { 9 } else { 6 }) {
+            0 => json!({ "group": { "eq": self.id("group") } }),
+            1 => json!({ "institution": { "in": [self.id("institution"), self.id("institution")] } }),
+            2 => json!({ "role": ["USER"], "isStaff": false }),
+            6 => json!({ "or": (0..2 + self.dice.below(6)).map(|_| self.filter(depth - 1)).collect::<Vec<_>>() }),
+            7 => json!({ "and": (0..2 + self.dice.below(4)).map(|_| self.filter(depth - 1)).collect::<Vec<_>>() }),
+            8 => json!({ "not": self.filter(depth - 1) }),
+            _ => {
+                let mut comparison = json!({ "caseSensitive": self.dice.one_in(2) });
+                comparison[*self.dice.choose(&ways)] = self.word();
+                let mut filter = json!({});
+                filter[*self.dice.choose(&texts)] = comparison;
+                filter
+            }
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! What a request may cost, whatever its document is.
+
+use std::time::Duration;
+
+use roster::cost;
+use roster::entity::membership::GroupRole;
+use serde_json::{Value, json};
+
+use crate::app::{App, Caller};
+use crate::crowd;
+use crate::hostile::each;
+use crate::wire::Wire;
+
+/// The statements of a request, and its data.
+async fn statements(caller: &Caller<'_>, query: &str) -> (u64, Value) {
+    let before = caller.app.db.statements();
+    let data = caller.data(query, json!({})).await;
+    (caller.app.db.statements() - before, data)
+}
+
+/// Introspections that multiply, each in its own way.
+fn bombs() -> Vec<String> {
+    let pairs = |count: usize| format!("{}name{}", "interfaces { possibleTypes { ".repeat(count), "} }".repeat(count));
+    let types = "type { fields { ".repeat(3) + "name" + &"} }".repeat(3);
+    let fragments = each(4, |n| format!("fragment T{n} on __Type {{ fields {{ name type {{ ...T{} }} }} }} ", n + 1));
+    let wide = each(29, |n| format!("a{n}: types {{ ...T }} "));
+    vec![
+        format!("{{ __schema {{ types {{ {} }} }} }}", pairs(5)),
+        format!("{{ __schema {{ types {{ {} }} }} }}", pairs(2)),
+        format!("{{ __schema {{ types {{ fields {{ {types} }} }} }} }}"),
+        format!("{{ __schema {{ types {{ ...T0 }} }} }} {fragments} fragment T4 on __Type {{ name }}"),
+        "{ __type(name: \"Node\") { possibleTypes { interfaces { possibleTypes { interfaces { name } } } } } }"
+            .to_owned(),
+        "{ __schema { types { inputFields { type { inputFields { type { inputFields { type { name } } } } } } } } }"
+            .to_owned(),
+        format!(
+            "{{ __schema {{ {wide} }} }} fragment T on __Type {{ fields {{ args {{ name type {{ ofType {{ name }} }} }} type {{ ofType {{ name }} }} }} }}"
+        ),
+        format!("{{ {} }}", each(9, |n| format!("a{n}: __schema {{ ...S }} ")))
+            + "fragment S on __Schema { types { fields { name description args { name description type { name ofType { name } } } } } }",
+    ]
+}
+
+on_every_database! {
+    async fn an_introspection_that_multiplies_is_refused_whoever_sends_it_and_however(app: App) {
+        let people = [app.anonymous(), app.user().await, app.superuser().await];
+        for bomb in bombs() {
+            assert!(bomb.len() < 2_000);
+            for caller in &people {
+                let (status, answer) = caller.post(&json!({ "query": bomb })).await;
+                assert_eq!((status, &answer["errors"][0]["extensions"]["code"]), (400, &json!("DOCUMENT_TOO_LARGE")), "{bomb}: {answer}");
+            }
+            let query: String = url::form_urlencoded::byte_serialize(bomb.as_bytes()).collect();
+            let answer = Wire(app.address).get(&format!("/graphql?query={query}")).await;
+            assert_eq!((answer.status, &answer.json()["errors"][0]["extensions"]["code"]), (400, &json!("DOCUMENT_TOO_LARGE")), "{bomb}");
+        }
+        assert_eq!(Wire(app.address).get("/health/live").await.status, 200);
+    }
+
+    async fn introspections_of_tools_are_answered(app: App) {
+        let full = include_str!("../../src/cost/full_introspection.graphql");
+        let data = app.anonymous().data(full, json!({})).await;
+        assert!(data["__schema"]["types"].as_array().unwrap().len() > 40);
+        // Together with the largest page.
+        let user = app.user().await;
+        let page = full.replacen("query IntrospectionQuery {", "query IntrospectionQuery { users(first: 100) { totalCount edges { cursor node { ...User } } }", 1);
+        let everything = "fragment User on User { id username email firstName lastName fullName nickname position phone mobile website birthDate externalId \
+            gender role userType isActive isStaff dateJoined modifiedAt version avatarUrl orcidId googleScholar institution { id name displayName license { number } } \
+            license { number } groups { id name description } groupsOwned { name } attributes { name label value } sites(first: 3) { nodes { name } } viewerCan { __typename } }";
+        user.data(&format!("{page} {everything}"), json!({})).await;
+        user.data("{ __type(name: \"User\") { name fields { name type { name kind ofType { name kind } } } } }", json!({})).await;
+    }
+
+    async fn windows_over_one_list_share_a_statement_and_a_count(app: App) {
+        let user = app.user().await;
+        let people = crowd::people(&app, &[("Ann", "Lee"); 30]).await;
+        let groups = crowd::groups(&app, app.license, (0..5).map(|n| format!("Ward {n}"))).await;
+        crowd::memberships(&app, &people, &groups, GroupRole::Member).await;
+        let windows = |kind: &str, first: usize| each(14, |n| format!("{kind}{n}: members({kind}: {}) {{ totalCount nodes {{ id }} edges {{ cursor }} pageInfo {{ hasNextPage hasPreviousPage }} }} ", n + first));
+        let (one, all) = statements(&user, "{ groups { nodes { members(first: 30) { totalCount edges { cursor node { id } } } } } }").await;
+        assert_eq!(one, 4, "the token, the groups, their members, their number");
+        let (many, data) = statements(&user, &format!("{{ groups {{ nodes {{ {} {} }} }} }}", windows("first", 1), windows("last", 20))).await;
+        assert_eq!(many, 5, "the token, the groups, their members from both ends, their number");
+        for (group, all) in data["groups"]["nodes"].as_array().unwrap().iter().zip(all["groups"]["nodes"].as_array().unwrap()) {
+            let all = all["members"]["edges"].as_array().unwrap();
+            let ids = |edges: &[Value]| edges.iter().map(|edge| json!({ "id": edge["node"]["id"] })).collect::<Vec<_>>();
+            let cursors = |edges: &[Value]| edges.iter().map(|edge| json!({ "cursor": edge["cursor"] })).collect::<Vec<_>>();
+            for n in 0..14 {
+                let (first, last) = (&group[format!("first{n}")], &group[format!("last{n}")]);
+                assert_eq!(first["nodes"], json!(ids(&all[..n + 1])));
+                assert_eq!(first["edges"], json!(cursors(&all[..n + 1])));
+                assert_eq!(first["pageInfo"], json!({ "hasNextPage": true, "hasPreviousPage": false }));
+                let rest = all.len().saturating_sub(n + 20);
+                assert_eq!(last["nodes"], json!(ids(&all[rest..])));
+                assert_eq!(last["edges"], json!(cursors(&all[rest..])));
+                assert_eq!(last["pageInfo"], json!({ "hasNextPage": false, "hasPreviousPage": rest > 0 }));
+                assert_eq!((&first["totalCount"], &last["totalCount"]), (&json!(30), &json!(30)));
+            }
+        }
+    }
+
+    async fn an_answer_that_grows_too_large_is_given_up(app: App) {
+        let user = app.user().await;
+        let people = crowd::people(&app, &[("Ann", "Lee"); 100]).await;
+        let groups = crowd::groups(&app, app.license, (0..150).map(|n| format!("Ward {n:03} {}", "x".repeat(80)))).await;
+        crowd::memberships(&app, &people, &groups, GroupRole::Member).await;
+        let names = |count: usize| each(count, |n| format!("n{n}: name "));
+        for query in [
+            format!("{{ users(first: 100) {{ nodes {{ groups {{ {} }} }} }} }}", names(12)),
+            format!("{{ users(first: 100) {{ nodes {{ id groups {{ id name createdAt }} b: groups {{ id name }} c: groups {{ id name createdAt }} d: groups {{ id }} }} }} }}"),
+        ] {
+            let (status, answer) = user.post(&json!({ "query": query })).await;
+            assert_eq!((status, &answer["errors"][0]["extensions"]["code"]), (400, &json!("ANSWER_TOO_LARGE")), "{}", &answer.to_string()[..300]);
+            assert!(answer.get("data").is_none() && answer.to_string().len() < 1_000, "nothing of it is sent");
+        }
+        user.data(&format!("{{ users(first: 100) {{ nodes {{ groups {{ {} }} }} }} }}", names(2)), json!({})).await;
+    }
+
+    async fn a_request_reads_by_a_bounded_number_of_statements(app: App) {
+        let admin = app.admin().await;
+        let deep = "institution { name license { number } } license { number } groups { name members(first: 2) { nodes { groups { name } sites(first: 1) { totalCount } } } } sessions { id } attributes { name } sites(first: 1) { totalCount nodes { name } }";
+        let roots = each(10, |n| format!("r{n}: users(first: 2, filter: {{ firstName: {{ startsWith: \"{n}\" }} }}) {{ totalCount nodes {{ {deep} }} }} "));
+        let before = app.db.statements();
+        let answer = admin.ask(&format!("{{ {roots} }}"), json!({})).await;
+        let code = answer.pointer("/errors/0/extensions/code");
+        assert!(code.is_none_or(|code| code == "ANSWER_TOO_LARGE" || code == "DOCUMENT_TOO_LARGE"), "{answer}");
+        let limit = roster::budget::Limit::Statements.most() as u64;
+        assert!(app.db.statements() - before <= limit + 2);
+    }
+
+    async fn a_caller_has_few_dear_requests_under_way_and_nobody_else_waits(app: App) {
+        let (ann, bob) = (app.user().await, app.admin().await);
+        let people = crowd::people(&app, &[("Ann", "Lee"); 60]).await;
+        let groups = crowd::groups(&app, app.license, (0..40).map(|n| format!("Ward {n}"))).await;
+        crowd::memberships(&app, &people, &groups, GroupRole::Member).await;
+        let dear = "{ groups(first: 40) { nodes { members(first: 60) { nodes { id firstName lastName email position groups { id } } } } } }";
+        let author_cost = cost::HEAVY;
+        assert!(author_cost > 0);
+        let asked = (0..64).map(|_| ann.ask(dear, json!({})));
+        let light = async {
+            for _ in 0..20 {
+                bob.data("{ viewer { id } users(first: 5) { nodes { id } } }", json!({})).await;
+            }
+        };
+        let (answers, ()) = tokio::join!(futures_util::future::join_all(asked), light);
+        let codes: Vec<&str> = answers.iter().filter_map(|answer| answer.pointer("/errors/0/extensions/code").and_then(Value::as_str)).collect();
+        assert!(codes.iter().all(|code| *code == "RATE_LIMITED"), "{codes:?}");
+        assert!((40..64).contains(&codes.len()), "one at a time, some wait, the rest is refused: {}", codes.len());
+        tokio::time::timeout(Duration::from_secs(60), bob.data(dear, json!({}))).await.unwrap();
+    }
+}

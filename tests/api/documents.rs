@@ -1,0 +1,240 @@
+//! Whatever legal document is sent, to answer it takes a bounded amount of work and memory: thousands are made of the schema by a
+//! seed and sent to the built program, with 20,000 users in it.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::time::Instant;
+
+use roster::db::Db;
+use roster::entity::membership::{self, GroupRole};
+use roster::entity::{group, institution, license, user};
+use roster::scalar::now;
+use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect};
+use serde_json::{Value, json};
+
+use crate::author::{Author, Stock, Written};
+use crate::hostile::each;
+use crate::process::{Caller, Home, Process};
+use crate::work;
+
+const USERS: usize = 20_000;
+/// How often the reference work may be done in the processor time of one document: a second of the optimised program on the machine
+/// where that was measured, and as much as the same work takes elsewhere and without optimisation.
+const MOST_WORK: u64 = 1_000;
+/// The most memory that one document may take, in KiB.
+const MOST_MEMORY: u64 = 64 * 1024;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_thousand_legal_documents_are_answered_with_bounded_work_on_sqlite() {
+    documents_are_answered_with_bounded_work(Home::on_sqlite(), 2_000).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_hundred_legal_documents_are_answered_with_bounded_work_on_postgres() {
+    if let Some(home) = Home::on_postgres().await {
+        documents_are_answered_with_bounded_work(home, 200).await;
+    }
+}
+
+/// What a document took.
+struct Taken {
+    document: Written,
+    /// In units of the reference work.
+    work: u64,
+    /// In KiB.
+    memory: u64,
+    bytes: usize,
+    outcome: String,
+}
+
+async fn documents_are_answered_with_bounded_work(home: Home, count: usize) {
+    let began = Instant::now();
+    let users = USERS.to_string();
+    let server = home.serve(&["demo", "--data-dir", "roster-data", "--users", &users, "--tokens", "tokens.json"]).await;
+    let stock = stock(&home.db().await).await;
+    println!("{USERS} users after {:?}", began.elapsed());
+    let tokens: Value = serde_json::from_slice(&fs::read(home.path("tokens.json")).unwrap()).unwrap();
+    let callers = ["user", "superuser", "license_admin"].map(|kind| server.caller(tokens[kind].as_str()));
+    let dearest = dearest(&stock);
+    let mut author = Author::new(stock, 0x9e37_79b9);
+    let mut taken = Vec::new();
+    for (query, variables) in dearest {
+        let cost = author.cost(&query, &variables).unwrap_or_else(|| panic!("not legal: {query}"));
+        assert!(cost <= roster::cost::MOST, "{cost}: {query}");
+        for caller in callers.iter().take(2) {
+            let document = Written { query: query.clone(), variables: variables.clone(), cost };
+            taken.push(answer(&server, caller, document).await);
+        }
+    }
+    for number in 0..count {
+        let document = author.write();
+        taken.push(answer(&server, &callers[number % callers.len()], document).await);
+    }
+    println!("{} documents after {:?}", taken.len(), began.elapsed());
+    report(&mut taken);
+}
+
+/// Prints the worst documents, and fails if one was too dear.
+fn report(taken: &mut [Taken]) {
+    let mut worst = String::new();
+    taken.sort_by_key(|taken| std::cmp::Reverse(taken.work));
+    for Taken { document, work, memory, bytes, outcome } in taken.iter().take(12) {
+        let text: String = document.query.chars().take(300).collect();
+        writeln!(worst, "{work} units, {memory} KiB, cost {}, {bytes} bytes, {outcome}: {text}", document.cost)
+            .unwrap();
+    }
+    println!("the most work:\n{worst}");
+    let dearest: Vec<&Taken> =
+        taken.iter().filter(|taken| taken.work > MOST_WORK || taken.memory > MOST_MEMORY).collect();
+    let refused = taken.iter().filter(|taken| taken.outcome == "ANSWER_TOO_LARGE").count();
+    let mean = taken.iter().map(|taken| taken.work).sum::<u64>() / taken.len() as u64;
+    let memory = taken.iter().map(|taken| taken.memory).max().unwrap_or_default();
+    println!("mean {mean} units, at most {memory} KiB; {refused} answers were too large");
+    assert!(refused * 10 < taken.len(), "hardly anything was answered");
+    let texts: Vec<String> = dearest
+        .iter()
+        .map(|taken| {
+            format!("{} units, {} KiB: {} {}", taken.work, taken.memory, taken.document.query, taken.document.variables)
+        })
+        .collect();
+    assert!(texts.is_empty(), "too dear:\n{}", texts.join("\n").chars().take(20_000).collect::<String>());
+}
+
+async fn answer(server: &Process, caller: &Caller, document: Written) -> Taken {
+    let (work, memory) = (spent(server.id()), peak_memory(server.id()));
+    let answer = caller.try_ask(&document.query, &document.variables).await.expect("an answer");
+    let codes: Vec<&str> = answer["errors"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|error| error["extensions"]["code"].as_str().unwrap())
+        .collect();
+    let is_legal = |code: &&str| ["ANSWER_TOO_LARGE", "FORBIDDEN", "BAD_USER_INPUT"].contains(code);
+    assert!(codes.iter().all(is_legal), "{codes:?} {}\n{} {}", answer["errors"], document.query, document.variables);
+    let spent = spent(server.id()) - work;
+    Taken {
+        work: spent * 1_000_000 / work::unit().unwrap_or(u64::MAX),
+        memory: peak_memory_since(server.id()).saturating_sub(memory),
+        bytes: answer.to_string().len(),
+        outcome: codes.first().map_or("ok".to_owned(), |code| (*code).to_owned()),
+        document,
+    }
+}
+
+/// The processor time of a process, in milliseconds.
+fn spent(process: u32) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    let after_name = text.rsplit(") ").next().unwrap_or_default();
+    let fields = after_name.split(' ').skip(11).take(2);
+    fields.map(|ticks| ticks.parse::<u64>().unwrap_or_default() * 10).sum()
+}
+
+/// The memory of a process now, in KiB; what it takes most is counted from here.
+fn peak_memory(process: u32) -> u64 {
+    let _ = fs::write(format!("/proc/{process}/clear_refs"), "5");
+    status(process, "VmRSS:")
+}
+
+fn peak_memory_since(process: u32) -> u64 {
+    status(process, "VmHWM:")
+}
+
+fn status(process: u32, name: &str) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
+    line.split_whitespace().next().unwrap_or_default().parse().unwrap_or_default()
+}
+
+/// What arguments are made of; the first group has everybody of the first license in it.
+async fn stock(db: &Db) -> Stock {
+    let reader = db.read();
+    let licenses: Vec<license::Model> =
+        license::Entity::find().order_by_asc(license::Column::Number).all(reader).await.unwrap();
+    let first = licenses[0].id;
+    let groups = group::Entity::find()
+        .filter(group::Column::LicenseId.eq(first))
+        .order_by_asc(group::Column::NameKey)
+        .limit(150)
+        .all(reader)
+        .await
+        .unwrap();
+    let institutions = institution::Entity::find()
+        .filter(institution::Column::LicenseId.eq(first))
+        .limit(150)
+        .all(reader)
+        .await
+        .unwrap();
+    let people = user::Entity::find()
+        .filter(user::Column::LicenseId.eq(first))
+        .order_by_asc(user::Column::Id)
+        .all(reader)
+        .await
+        .unwrap();
+    membership::Entity::delete_many()
+        .filter(membership::Column::GroupId.eq(groups[0].id))
+        .exec(db.write())
+        .await
+        .unwrap();
+    for some in people.chunks(1_000) {
+        let rows = some.iter().map(|person| membership::Model {
+            user_id: person.id,
+            group_id: groups[0].id,
+            role: GroupRole::Member,
+            joined_at: now(),
+        });
+        let rows = rows.map(|row| row.into_active_model().reset_all());
+        membership::Entity::insert_many(rows).exec_without_returning(db.write()).await.unwrap();
+    }
+    db.survey().await.unwrap();
+    let some = people.iter().step_by(people.len() / 1_000);
+    let words = some.clone().flat_map(|person| {
+        [person.first_name.clone(), person.last_name.clone()].into_iter().chain(person.email.clone())
+    });
+    let id = |id: roster::scalar::Id| id.0.to_string();
+    Stock {
+        users: some.clone().map(|person| id(person.id)).collect(),
+        groups: groups.iter().map(|group| id(group.id)).collect(),
+        institutions: institutions.iter().map(|institution| id(institution.id)).collect(),
+        licenses: licenses.iter().map(|license| id(license.id)).collect(),
+        words: words.filter(|word| !word.is_empty()).collect(),
+    }
+}
+
+/// Documents at the limits, each dear in its own way.
+fn dearest(stock: &Stock) -> Vec<(String, Value)> {
+    let group = &stock.groups[0];
+    let members = |first: usize| format!("members(first: {first}) {{ totalCount }}");
+    let windows = each(27, |n| format!("a{n}: {} ", members(n + 1)));
+    let ends = each(12, |n| {
+        format!("a{n}: members(first: {0}) {{ totalCount }} z{n}: members(last: {0}) {{ totalCount }} ", n + 1)
+    });
+    let everything = "id username email firstName lastName fullName nickname position phone website gender role userType dateJoined modifiedAt institution { name } groups { name description }";
+    let contains = |n: usize| {
+        format!(
+            "{{ or: [{{ email: {{ contains: \"q{n}x\" }} }}, {{ position: {{ endsWith: \"z{n}\" }} }}, {{ website: {{ contains: \"y{n}\" }} }}] }}"
+        )
+    };
+    let words: Vec<String> =
+        stock.words.iter().step_by(17).take(40).map(|word| word.chars().take(4).collect()).collect();
+    let search: String = words.join(" ").chars().take(190).collect();
+    let search_for = |n: usize| search.replacen(' ', &format!(" {n}"), 1);
+    vec![
+        (format!("{{ groups(first: 100) {{ nodes {{ {windows} }} }} }}"), json!({})),
+        (format!("{{ groups(first: 100) {{ nodes {{ {ends} }} }} }}"), json!({})),
+        (format!("{{ {} }}", each(10, |n| format!("g{n}: group(id: \"{group}\") {{ x: members(first: 100) {{ totalCount nodes {{ id }} }} y: members(last: 100) {{ nodes {{ id }} }} }} "))), json!({})),
+        (format!("{{ groups(first: 100) {{ nodes {{ members(first: 16) {{ totalCount nodes {{ {everything} }} }} }} }} }}"), json!({})),
+        (format!("{{ users(first: 100) {{ totalCount nodes {{ {everything} g: groups {{ name members(first: 3) {{ totalCount nodes {{ id firstName lastName groups {{ name }} }} }} }} }} }} }}"), json!({})),
+        ("{ users(first: 20) { nodes { groups { members(first: 5) { nodes { groups { members(first: 5) { totalCount } } } } } } } }".to_owned(), json!({})),
+        (format!("{{ {} }}", each(10, |n| format!("u{n}: users(first: 100, filter: {}, orderBy: [{{ field: POSITION }}, {{ field: EMAIL }}]) {{ totalCount nodes {{ id }} }} ", contains(n)))), json!({})),
+        (format!("{{ {} }}", each(10, |n| format!("u{n}: users(first: 100, orderBy: [{{ field: MODIFIED_AT }}, {{ field: POSITION, direction: DESC }}]) {{ totalCount nodes {{ {everything} }} }} ")).replace("first: 100", "first: 50")), json!({})),
+        (format!("{{ {} }}", each(10, |n| format!("s{n}: searchUsers(query: \"{}\", first: 10) {{ totalCount nodes {{ id }} }} ", search_for(n)))), json!({})),
+        (format!("{{ {} }}", each(10, |n| format!("s{n}: searchUsers(query: \"{}\", first: 100, filter: {}) {{ totalCount edges {{ score node {{ id }} }} }} ", (b'a' + u8::try_from(n).unwrap()) as char, contains(n)))), json!({})),
+        (format!("{{ {} }}", each(10, |n| format!("e{n}: auditEvents(first: 100, filter: {{ action: [LOGIN_FAILED, USER_DELETED] }}) {{ totalCount nodes {{ id actor {{ id }} changes {{ field before after }} }} }} ")).replace("first: 100", "first: 50")), json!({})),
+        (format!("query ($keys: [String!]!) {{ {} }}", each(5, |n| format!("r{n}: resolveUsers(keys: $keys) {{ key status user {{ id }} }} "))), json!({ "keys": stock.words.iter().take(1_000).collect::<Vec<_>>() })),
+        (format!("query ($ids: [ID!]!) {{ {} }}", each(10, |n| format!("n{n}: nodes(ids: $ids) {{ id ... on User {{ {everything} }} }} "))), json!({ "ids": stock.users.iter().take(100).collect::<Vec<_>>() })),
+        (include_str!("../../src/cost/full_introspection.graphql").to_owned(), json!({})),
+        ("{ __schema { types { name fields { name description type { name fields { name type { name ofType { name } } } } } } } }".to_owned(), json!({})),
+        (format!("{{ institutions(first: 100) {{ nodes {{ {} }} }} }}", each(10, |n| format!("a{n}: users(first: {}) {{ totalCount }} ", n + 1))), json!({})),
+        ("{ users(first: 100) { nodes { sites(first: 10) { totalCount nodes { name users(first: 3) { totalCount } } } } } }".to_owned(), json!({})),
+    ]
+}
