@@ -3,6 +3,7 @@
 use async_graphql::MaybeUndefined;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
 
+use crate::access::Viewer;
 use crate::access::active_superusers;
 use crate::audit::{self, Entry};
 use crate::db::Db;

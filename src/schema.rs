@@ -33,7 +33,6 @@ use crate::user::query::UserQuery;
 use crate::user::resolve::ResolveQuery;
 use crate::user::search::{SearchConnection, SearchQuery};
 
-
 /// What can be asked.
 #[derive(MergedObject, Default)]
 pub struct Query(

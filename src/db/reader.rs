@@ -197,59 +197,62 @@ where
     ExecResult: From<D::QueryResult>,
 {
     async fn all(self: &Arc<Self>, statement: Statement, budget: Option<&Budget>) -> Result<Vec<QueryResult>, DbErr> {
-        self.run(statement, async |connection, statement| {
-            let mut rows = Vec::new();
-            let mut steps = connection.fetch_many(query(statement));
-            while let Some(step) = steps.try_next().await? {
-                if let Some(row) = step.right() {
-                    charge(budget, Limit::Values, row.len())?;
-                    rows.push(QueryResult::from(row));
-                }
-                if rows.len() == 1 {
-                    // SQLite sends from another thread: who asks for the next row at once has to be woken for each.
-                    tokio::task::yield_now().await;
-                }
-            }
-            Ok(rows)
-        })
-        .await
-    }
-
-    async fn one(self: &Arc<Self>, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
-        let row = self.run(statement, async |connection, statement| connection.fetch_optional(query(statement)).await);
-        Ok(row.await?.map(QueryResult::from))
-    }
-
-    async fn execute(self: &Arc<Self>, statement: Statement) -> Result<ExecResult, DbErr> {
-        let result = self.run(statement, async |connection, statement| connection.execute(query(statement)).await);
-        result.await.map(ExecResult::from)
-    }
-
-    /// Runs a statement; once more where the database has closed the connection since it was last used. It only reads, so that it
-    /// may be run twice.
-    async fn run<T>(
-        self: &Arc<Self>,
-        statement: Statement,
-        run: impl AsyncFn(&mut C, Statement) -> Result<T, sqlx::Error>,
-    ) -> Result<T, DbErr> {
         loop {
             let mut lent = self.lend().await?;
-            match run(lent.connection()?, statement.clone()).await {
-                Ok(done) => {
-                    lent.is_done = true;
-                    return Ok(done);
-                }
-                Err(error) => {
-                    let (error, is_new) = (failed(error), lent.is_new);
-                    if is_new || !is_disconnect(&error) {
-                        return Err(error);
-                    }
-                    // Neither do the others answer, if the database was started again.
-                    self.idle().clear();
-                }
+            let outcome = rows(lent.connection()?, statement.clone(), budget).await;
+            if let Some(done) = lent.settle(outcome) {
+                return done;
             }
         }
     }
+
+    async fn one(self: &Arc<Self>, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        loop {
+            let mut lent = self.lend().await?;
+            let outcome = lent.connection()?.fetch_optional(query(statement.clone())).await;
+            if let Some(done) = lent.settle(outcome) {
+                return Ok(done?.map(QueryResult::from));
+            }
+        }
+    }
+
+    async fn execute(self: &Arc<Self>, statement: Statement) -> Result<ExecResult, DbErr> {
+        loop {
+            let mut lent = self.lend().await?;
+            let outcome = lent.connection()?.execute(query(statement.clone())).await;
+            if let Some(done) = lent.settle(outcome) {
+                return done.map(ExecResult::from);
+            }
+        }
+    }
+}
+
+/// The rows of a statement, whose values are taken from a budget.
+async fn rows<C, D>(
+    connection: &mut C,
+    statement: Statement,
+    budget: Option<&Budget>,
+) -> Result<Vec<QueryResult>, sqlx::Error>
+where
+    C: Connection<Database = D>,
+    D: Database<Connection = C>,
+    for<'c> &'c mut C: Executor<'c, Database = D>,
+    SqlxValues: IntoArguments<D>,
+    QueryResult: From<D::Row>,
+{
+    let mut rows = Vec::new();
+    let mut steps = connection.fetch_many(query(statement));
+    while let Some(step) = steps.try_next().await? {
+        if let Some(row) = step.right() {
+            charge(budget, Limit::Values, row.len())?;
+            rows.push(QueryResult::from(row));
+        }
+        if rows.len() == 1 {
+            // SQLite sends from another thread: who asks for the next row at once has to be woken for each.
+            tokio::task::yield_now().await;
+        }
+    }
+    Ok(rows)
 }
 
 fn query<'q, D: Database>(statement: Statement) -> Query<'q, D, SqlxValues>
@@ -323,6 +326,19 @@ struct Lent<C: Connection + 'static> {
 }
 
 impl<C: Connection + 'static> Lent<C> {
+    /// What became of a statement; nothing where it is to be run once more, because the database has closed the connection since
+    /// it was last used. It only reads, so that it may be run twice.
+    fn settle<T>(&mut self, outcome: Result<T, sqlx::Error>) -> Option<Result<T, DbErr>> {
+        self.is_done = outcome.is_ok();
+        let outcome = outcome.map_err(failed);
+        if !self.is_new && outcome.as_ref().is_err_and(is_disconnect) {
+            // Neither do the others answer, if the database was started again.
+            self.from.idle().clear();
+            return None;
+        }
+        Some(outcome)
+    }
+
     fn connection(&mut self) -> Result<&mut C, DbErr> {
         self.connection.as_mut().ok_or(DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed))
     }

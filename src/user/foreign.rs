@@ -24,7 +24,11 @@ impl Logins {
             MaybeUndefined::Value(login) => Some(login.trim()),
             MaybeUndefined::Null | MaybeUndefined::Undefined => None,
         });
-        Self(given.flat_map(|login| text::former_logins(login).into_iter().chain([text::canonical_login(login)])).collect())
+        Self(
+            given
+                .flat_map(|login| text::former_logins(login).into_iter().chain([text::canonical_login(login)]))
+                .collect(),
+        )
     }
 
     /// Does `work`, which may answer that a login is taken. An answer that tells of a login of another license is counted
@@ -39,7 +43,8 @@ impl Logins {
         viewer: &Viewer,
         work: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
-        let user_id = viewer.signed_in()?.user_id;
+        let signed_in = viewer.signed_in()?;
+        let user_id = signed_in.user_id;
         if !self.0.is_empty() {
             attempt::check_foreign_logins(db, user_id).await?;
         }
@@ -49,7 +54,8 @@ impl Logins {
         }
         let counted = attempt::count_foreign_login(db, user_id).await;
         if let Some(person) = user::Entity::find_by_id(user_id).one(db.read()).await? {
-            let event = Entry::new(AuditAction::ForeignLoginFound, &person).by(viewer);
+            let event = Entry::new(AuditAction::ForeignLoginFound, &person);
+            let event = event.by_person(user_id, signed_in.request_id.clone());
             audit::commit(db.begin().await?, [event]).await?;
         }
         counted.and(outcome)
