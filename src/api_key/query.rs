@@ -5,6 +5,7 @@ use async_graphql::{ComplexObject, Context, ID, Object, Result};
 use crate::access::Allowed;
 use crate::context::ContextExt;
 use crate::entity::{api_key, user};
+use crate::error::located;
 use crate::loader::UserById;
 use crate::scalar::Id;
 
@@ -34,6 +35,6 @@ const KEYS_OF_A_LICENSE: usize = 100;
 impl api_key::Model {
     /// Who made it, and for whom the program acts.
     async fn created_by(&self, ctx: &Context<'_>) -> Result<Option<user::Model>> {
-        Ok(ctx.links()?.load_one(UserById(self.user_id)).await?)
+        located(ctx, async { Ok(ctx.links()?.load_one(UserById(self.user_id)).await?) }).await
     }
 }

@@ -18,7 +18,7 @@ use crate::entity::attribute_value::Attribute;
 use crate::entity::membership::GroupRole;
 use crate::entity::user::AdminRights;
 use crate::entity::{group, institution, invitation, license, session, user};
-use crate::error::Error;
+use crate::error::{Error, located};
 use crate::loader::{
     AttributesOfUser, GroupsOfUser, InstitutionById, InvitationOfUser, LicenseById, SessionsOfUser, SiteCount, Sites,
     UserById,
@@ -154,16 +154,22 @@ impl user::Model {
 
     /// The institution that the person belongs to.
     async fn institution(&self, ctx: &Context<'_>) -> Result<Option<Arc<institution::Model>>> {
-        match self.institution_id {
-            Some(id) => Ok(ctx.links()?.load_one(InstitutionById(id)).await?),
-            None => Ok(None),
-        }
+        located(ctx, async {
+            match self.institution_id {
+                Some(id) => Ok(ctx.links()?.load_one(InstitutionById(id)).await?),
+                None => Ok(None),
+            }
+        })
+        .await
     }
 
     /// The license that the person belongs to.
     async fn license(&self, ctx: &Context<'_>) -> Result<license::Model> {
-        let license = ctx.links()?.load_one(LicenseById(self.license_id)).await?;
-        Ok(license.ok_or_else(|| Error::internal("a person without a license"))?)
+        located(ctx, async {
+            let license = ctx.links()?.load_one(LicenseById(self.license_id)).await?;
+            Ok(license.ok_or_else(|| Error::internal("a person without a license"))?)
+        })
+        .await
     }
 
     /// The groups that the person belongs to, by name; at most 200.
@@ -189,27 +195,34 @@ impl user::Model {
         #[graphql(desc = "How many, from the end: 1 to 100.")] last: Option<i32>,
         #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
     ) -> Result<Connection<institution::Model>> {
-        let of = sites_of(self);
-        let whose = match of {
-            SitesOf::Person(id) => format!("person {}", id.0),
-            SitesOf::License(id) => format!("license {}", id.0),
-        };
-        let name = format!("sites of {whose} {}", ctx.viewer()?.horizon());
-        let window = ctx.window(PageArgs { first, after, last, before }, &name)?;
-        let page = ctx.links()?.load_one(Sites(of, window)).await?.unwrap_or_default();
-        let total =
-            Total::of(move |ctx| async move { Ok(ctx.links()?.load_one(SiteCount(of)).await?.unwrap_or(0)) }.boxed());
-        Ok(page.into_connection(total, page::plain))
+        located(ctx, async {
+            let of = sites_of(self);
+            let whose = match of {
+                SitesOf::Person(id) => format!("person {}", id.0),
+                SitesOf::License(id) => format!("license {}", id.0),
+            };
+            let name = format!("sites of {whose} {}", ctx.viewer()?.horizon());
+            let window = ctx.window(PageArgs { first, after, last, before }, &name)?;
+            let page = ctx.links()?.load_one(Sites(of, window)).await?.unwrap_or_default();
+            let total = Total::of(move |ctx| {
+                async move { Ok(ctx.links()?.load_one(SiteCount(of)).await?.unwrap_or(0)) }.boxed()
+            });
+            Ok(page.into_connection(total, page::plain))
+        })
+        .await
     }
 
     /// The custom attributes of which the person has a value, by name; at most 100. Those that are not userVisible are
     /// shown to the person and to administrators only.
     #[graphql(complexity = "ATTRIBUTES_OF_A_USER * child_complexity")]
     async fn attributes(&self, ctx: &Context<'_>) -> Result<Vec<Attribute>> {
-        let links = ctx.links()?;
-        let attributes = links.load_one(AttributesOfUser(self.id)).await?.unwrap_or_default();
-        links.loader().show_attributes(attributes.len())?;
-        Ok(attributes.to_vec())
+        located(ctx, async {
+            let links = ctx.links()?;
+            let attributes = links.load_one(AttributesOfUser(self.id)).await?.unwrap_or_default();
+            links.loader().show_attributes(attributes.len())?;
+            Ok(attributes.to_vec())
+        })
+        .await
     }
 
     /// The rights of administrators. Shown to administrators; to the person, only whether he is a superuser; null for
@@ -226,20 +239,26 @@ impl user::Model {
     /// How the mail stands by which the person is to take the account into use; null where none was asked for. Shown to
     /// administrators, null for everybody else.
     async fn invitation(&self, ctx: &Context<'_>) -> Result<Option<invitation::Model>> {
-        match ctx.viewer()?.may(Action::SeeInvitations) {
-            Ok(()) => Ok(ctx.links()?.load_one(InvitationOfUser(self.id)).await?),
-            Err(_) => Ok(None),
-        }
+        located(ctx, async {
+            match ctx.viewer()?.may(Action::SeeInvitations) {
+                Ok(()) => Ok(ctx.links()?.load_one(InvitationOfUser(self.id)).await?),
+                Err(_) => Ok(None),
+            }
+        })
+        .await
     }
 
     /// The person's sessions that have not ended, newest first; at most 20. Shown to the person and to administrators,
     /// null for everybody else.
     #[graphql(complexity = "SESSIONS_OF_A_USER * child_complexity")]
     async fn sessions(&self, ctx: &Context<'_>) -> Result<Option<Vec<session::Model>>> {
-        if !ctx.viewer()?.sees_sessions(self) {
-            return Ok(None);
-        }
-        Ok(Some(ctx.links()?.load_one(SessionsOfUser(self.id)).await?.unwrap_or_default()))
+        located(ctx, async {
+            if !ctx.viewer()?.sees_sessions(self) {
+                return Ok(None);
+            }
+            Ok(Some(ctx.links()?.load_one(SessionsOfUser(self.id)).await?.unwrap_or_default()))
+        })
+        .await
     }
 }
 
@@ -248,11 +267,14 @@ async fn groups(
     ctx: &Context<'_>,
     is_meant: fn(GroupRole) -> bool,
 ) -> Result<Vec<Arc<group::Model>>> {
-    let links = ctx.links()?;
-    let belongings = links.load_one(GroupsOfUser(person.id)).await?.unwrap_or_default();
-    let meant = belongings.iter().filter(|belonging| is_meant(belonging.role));
-    links.loader().show_groups(meant.clone().count())?;
-    Ok(meant.map(|belonging| Arc::clone(&belonging.group)).collect())
+    located(ctx, async {
+        let links = ctx.links()?;
+        let belongings = links.load_one(GroupsOfUser(person.id)).await?.unwrap_or_default();
+        let meant = belongings.iter().filter(|belonging| is_meant(belonging.role));
+        links.loader().show_groups(meant.clone().count())?;
+        Ok(meant.map(|belonging| Arc::clone(&belonging.group)).collect())
+    })
+    .await
 }
 
 /// How many groups a person is taken to belong to when the cost of a document is measured.
