@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_graphql::parser::types::ExecutableDocument;
-use async_graphql::{Name, Pos, Request, Response, ServerError, Value};
+use async_graphql::{Pos, Request, Response, ServerError};
 use poem::Route;
 
 use crate::access::{Asking, Viewer};
@@ -19,7 +19,7 @@ use crate::password::Hasher;
 use crate::scalar::Id;
 use crate::schema::{self, RosterSchema};
 use crate::server::{Application, Caller, Refusal};
-use crate::{page, pages, playground, server, session, user};
+use crate::{introspection, pages, playground, server, session, user};
 
 /// A running directory; cheap to clone.
 #[derive(Clone)]
@@ -67,9 +67,9 @@ impl App {
 /// What is to be known of a document before it is run.
 pub struct Reading {
     named: Arc<Named>,
-    /// The variables for the size of a page that may be left out.
-    sizes: Vec<Name>,
     has_many_credentials: bool,
+    /// Where it asks what the schema is.
+    descriptions: Vec<introspection::Asked>,
 }
 
 impl Application for App {
@@ -78,8 +78,8 @@ impl Application for App {
     fn read(&self, document: &ExecutableDocument) -> Reading {
         Reading {
             named: Arc::new(Named::in_document(document)),
-            sizes: page::sizes_in(document),
             has_many_credentials: schema::has_many_credentials(document),
+            descriptions: introspection::descriptions(document),
         }
     }
 
@@ -96,15 +96,15 @@ impl Application for App {
             language: caller.language,
             request_id: Some(caller.request_id),
         };
-        for size in &reading.sizes {
-            request.variables.entry(size.clone()).or_insert(Value::Null);
-        }
         let named = Arc::clone(&reading.named);
+        let operation = request.operation_name.clone();
         let files = Files::new(std::mem::take(&mut request.uploads));
         let idle = self.rules.lifetime.idle;
         let (links, loads) = gather(Links::new(self.db.clone(), Arc::clone(&asking), Arc::clone(&named), idle));
         let request = request.data(asking).data(client).data(named).data(links).data(files);
-        Ok(loads.run(self.schema.execute(request)).await)
+        let mut response = loads.run(self.schema.execute(request)).await;
+        introspection::undescribe(&mut response, operation.as_deref(), &reading.descriptions);
+        Ok(response)
     }
 
     async fn admits_upload(&self, caller: &Caller) -> Result<(), Refusal> {
@@ -130,7 +130,7 @@ impl Application for App {
     }
 
     fn sdl(&self) -> String {
-        self.schema.sdl()
+        schema::sdl_of(&self.schema)
     }
 
     async fn ready(&self) -> bool {

@@ -4,10 +4,8 @@ mod connection;
 mod cursor;
 mod order;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
-use async_graphql::Name;
-use async_graphql::parser::types::{ExecutableDocument, Selection, SelectionSet};
 use sea_orm::sea_query::{
     Alias, Asterisk, Condition, Expr, ExprTrait, IntoIden, Order as Direction, Query, SelectStatement, UnionType,
     WindowStatement,
@@ -260,40 +258,6 @@ pub fn cost(first: Option<i32>, last: Option<i32>, of_node: usize) -> usize {
     let asked = first.or(last).and_then(|size| u64::try_from(size).ok()).unwrap_or(DEFAULT_SIZE);
     let nodes = usize::try_from(asked.clamp(1, LARGEST_SIZE)).unwrap_or(usize::MAX);
     nodes.saturating_mul(of_node).saturating_add(1)
-}
-
-/// The variables for `first` or `last` that may be left out: to the cost of a document async-graphql then takes them for
-/// faults. For a page size, absent and null are the same.
-#[must_use]
-pub fn sizes_in(document: &ExecutableDocument) -> Vec<Name> {
-    fn sizes(set: &SelectionSet, names: &mut HashSet<String>) {
-        for selection in &set.items {
-            match &selection.node {
-                Selection::Field(field) => {
-                    let arguments = field.node.arguments.iter();
-                    let of_size = arguments.filter(|(name, _)| matches!(name.node.as_str(), "first" | "last"));
-                    let texts = of_size.map(|(_, value)| value.node.to_string());
-                    names.extend(texts.filter_map(|text| text.strip_prefix('$').map(str::to_owned)));
-                    sizes(&field.node.selection_set.node, names);
-                }
-                Selection::InlineFragment(fragment) => sizes(&fragment.node.selection_set.node, names),
-                Selection::FragmentSpread(_) => {}
-            }
-        }
-    }
-    let mut names = HashSet::new();
-    for (_, operation) in document.operations.iter() {
-        sizes(&operation.node.selection_set.node, &mut names);
-    }
-    for fragment in document.fragments.values() {
-        sizes(&fragment.node.selection_set.node, &mut names);
-    }
-    let defined = document.operations.iter().flat_map(|(_, operation)| &operation.node.variable_definitions);
-    let may_be_left_out = defined.filter(|variable| {
-        let may_be = variable.node.var_type.node.nullable && variable.node.default_value.is_none();
-        may_be && names.contains(variable.node.name.node.as_str())
-    });
-    may_be_left_out.map(|variable| variable.node.name.node.clone()).collect()
 }
 
 /// The condition that a folded name has a text in it; none where nothing is asked for.
