@@ -23,7 +23,7 @@ use crate::password::Hasher;
 use crate::scalar::Id;
 use crate::schema::{self, RosterSchema};
 use crate::server::{Application, Caller, Refusal};
-use crate::{pages, playground, server, session, user};
+use crate::{introspection, pages, playground, server, session, user};
 
 /// A running directory; cheap to clone.
 #[derive(Clone)]
@@ -99,6 +99,8 @@ pub struct Reading {
     /// The size of what it shows of the schema, where that is small enough.
     introspection: Result<Size, Error>,
     credential_uses: CredentialUses,
+    /// Where it asks what the schema is.
+    descriptions: Vec<introspection::Asked>,
 }
 
 impl Application for App {
@@ -109,6 +111,7 @@ impl Application for App {
             named: Arc::new(Named::in_document(document)),
             introspection: self.costs.introspection(document),
             credential_uses: CredentialUses::in_document(document),
+            descriptions: introspection::descriptions(document),
         }
     }
 
@@ -132,14 +135,16 @@ impl Application for App {
             request_id: Some(caller.request_id),
         };
         let named = Arc::clone(&reading.named);
+        let operation = request.operation_name.clone();
         let files = Files::new(std::mem::take(&mut request.uploads));
         let idle = self.rules.lifetime.idle;
         let db = self.db.within(budget.clone());
         let (links, loads) = gather(Links::new(db.clone(), Arc::clone(&asking), Arc::clone(&named), idle));
         let request = request.data(asking).data(client).data(named).data(links).data(files).data(db);
-        let response = loads.run(self.schema.execute(request.data(budget.clone()))).await;
+        let mut response = loads.run(self.schema.execute(request.data(budget.clone()))).await;
         let size = Size::of(&response.data);
         within(&budget, size, is_mutation).map_err(refusal)?;
+        introspection::undescribe(&mut response, operation.as_deref(), &reading.descriptions);
         Ok(response)
     }
 
@@ -169,7 +174,7 @@ impl Application for App {
     }
 
     fn sdl(&self) -> String {
-        self.schema.sdl()
+        schema::sdl_of(&self.schema)
     }
 
     async fn ready(&self) -> bool {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Enum, ErrorExtensionValues, SimpleObject};
+use async_graphql::{Context, Enum, ErrorExtensionValues, PathSegment, ServerError, SimpleObject, Value};
 use sea_orm::sqlx::Error as Sqlx;
 use sea_orm::sqlx::sqlite::SqliteError;
 use sea_orm::{DbErr, RuntimeErr};
@@ -188,4 +188,28 @@ impl From<Error> for async_graphql::Error {
         extensions.set("code", code);
         Self { message, source: None, extensions: Some(extensions) }
     }
+}
+
+/// The member of an error's extensions in which a field says where it stands, until the error becomes an answer.
+pub const PATH: &str = "path";
+
+/// Does the work of a field that stands inside an object. async-graphql gives an error that goes up the path of each thing
+/// that it passes, up to the outermost list; this one knows its own.
+///
+/// # Errors
+/// Those of the work.
+pub async fn located<T>(
+    ctx: &Context<'_>,
+    work: impl Future<Output = async_graphql::Result<T>>,
+) -> async_graphql::Result<T> {
+    work.await.map_err(|mut error| {
+        let path = ctx.set_error_path(ServerError::new("", None)).path;
+        let segments = path.into_iter().map(|segment| match segment {
+            PathSegment::Field(name) => Value::String(name),
+            PathSegment::Index(place) => Value::from(place),
+        });
+        let extensions = error.extensions.get_or_insert_with(ErrorExtensionValues::default);
+        extensions.set(PATH, Value::List(segments.collect()));
+        error
+    })
 }

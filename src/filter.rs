@@ -1,7 +1,7 @@
 //! The comparisons that a filter makes, as input and as conditions of SQL, which say the same on every database. Each use
 //! of a list's filter is one [`Reading`], which collects what is wrong with it.
 
-use async_graphql::{ID, InputObject};
+use async_graphql::{ID, InputObject, InputType, MaybeUndefined};
 use chrono::{DateTime, Datelike, SubsecRound, TimeDelta, Utc};
 use sea_orm::sea_query::{Condition, Expr, ExprTrait, Func, SimpleExpr};
 use sea_orm::{ColumnTrait, Value};
@@ -14,6 +14,8 @@ use crate::sql;
 const MOST_CONDITIONS: usize = 50;
 /// How many values a comparison names at most.
 const MOST_VALUES: usize = 100;
+/// What is wrong with null.
+pub const NULL: &str = "null compares with nothing; leave it out, or find what has no value with `isNull: true`.";
 /// The most characters of a text that is compared.
 const LONGEST: usize = 250;
 
@@ -22,26 +24,26 @@ const LONGEST: usize = 250;
 #[derive(Clone, Debug, Default, InputObject)]
 pub struct StringFilter {
     /// It is this.
-    pub eq: Option<String>,
+    pub eq: MaybeUndefined<String>,
     /// It is one of these, at most 100; of none it is none.
     #[graphql(name = "in")]
-    pub one_of: Option<Vec<String>>,
+    pub one_of: MaybeUndefined<Vec<String>>,
     /// This is somewhere in it; `%` and `_` stand for themselves.
-    pub contains: Option<String>,
+    pub contains: MaybeUndefined<String>,
     /// It begins with this.
-    pub starts_with: Option<String>,
+    pub starts_with: MaybeUndefined<String>,
     /// It ends with this.
-    pub ends_with: Option<String>,
+    pub ends_with: MaybeUndefined<String>,
     /// Whether there is none.
-    pub is_null: Option<bool>,
+    pub is_null: MaybeUndefined<bool>,
     /// It comes before this, letter by letter in the order of Unicode.
-    pub lt: Option<String>,
+    pub lt: MaybeUndefined<String>,
     /// It comes before this, or is this.
-    pub lte: Option<String>,
+    pub lte: MaybeUndefined<String>,
     /// It comes after this.
-    pub gt: Option<String>,
+    pub gt: MaybeUndefined<String>,
     /// It comes after this, or is this.
-    pub gte: Option<String>,
+    pub gte: MaybeUndefined<String>,
     /// Whether case, accents and forms of one letter count.
     #[graphql(default = false)]
     pub case_sensitive: bool,
@@ -52,46 +54,46 @@ pub struct StringFilter {
 #[graphql(name = "IDFilter")]
 pub struct IdFilter {
     /// It is this.
-    pub eq: Option<ID>,
+    pub eq: MaybeUndefined<ID>,
     /// It is one of these, at most 100; of none it is none.
     #[graphql(name = "in")]
-    pub one_of: Option<Vec<ID>>,
+    pub one_of: MaybeUndefined<Vec<ID>>,
     /// Whether there is none.
-    pub is_null: Option<bool>,
+    pub is_null: MaybeUndefined<bool>,
 }
 
 /// Compares a date; all that is said must hold.
 #[derive(Clone, Copy, Debug, Default, InputObject)]
 pub struct DateFilter {
     /// It is this day.
-    pub eq: Option<Date>,
+    pub eq: MaybeUndefined<Date>,
     /// It is before this day.
-    pub lt: Option<Date>,
+    pub lt: MaybeUndefined<Date>,
     /// It is this day or before.
-    pub lte: Option<Date>,
+    pub lte: MaybeUndefined<Date>,
     /// It is after this day.
-    pub gt: Option<Date>,
+    pub gt: MaybeUndefined<Date>,
     /// It is this day or after.
-    pub gte: Option<Date>,
+    pub gte: MaybeUndefined<Date>,
     /// Whether there is none.
-    pub is_null: Option<bool>,
+    pub is_null: MaybeUndefined<bool>,
 }
 
 /// Compares an instant; all that is said must hold.
 #[derive(Clone, Copy, Debug, Default, InputObject)]
 pub struct DateTimeFilter {
     /// It is this instant.
-    pub eq: Option<DateTime<Utc>>,
+    pub eq: MaybeUndefined<DateTime<Utc>>,
     /// It is before this instant.
-    pub lt: Option<DateTime<Utc>>,
+    pub lt: MaybeUndefined<DateTime<Utc>>,
     /// It is this instant or before.
-    pub lte: Option<DateTime<Utc>>,
+    pub lte: MaybeUndefined<DateTime<Utc>>,
     /// It is after this instant.
-    pub gt: Option<DateTime<Utc>>,
+    pub gt: MaybeUndefined<DateTime<Utc>>,
     /// It is this instant or after.
-    pub gte: Option<DateTime<Utc>>,
+    pub gte: MaybeUndefined<DateTime<Utc>>,
     /// Whether there is none.
-    pub is_null: Option<bool>,
+    pub is_null: MaybeUndefined<bool>,
 }
 
 /// Brings a text into the form in which it is compared.
@@ -148,6 +150,18 @@ impl Reading {
         self.faults.push(format!("{path}: {rule}"));
     }
 
+    /// What is given, if anything; null is a fault, because nothing compares with it.
+    pub fn given<T: InputType>(&mut self, path: &str, field: &str, given: MaybeUndefined<T>) -> Option<T> {
+        match given {
+            MaybeUndefined::Undefined => None,
+            MaybeUndefined::Null => {
+                self.fault(&format!("{path}.{field}"), NULL);
+                None
+            }
+            MaybeUndefined::Value(value) => Some(value),
+        }
+    }
+
     /// Notes a comparison that is made elsewhere.
     pub fn count(&mut self) {
         self.conditions += 1;
@@ -171,8 +185,8 @@ impl Reading {
         let (equal, compared) = if case_sensitive { (&text.stored, &text.bytes) } else { (&text.key, &text.key) };
         let form = |form: Form| if case_sensitive { str::to_owned } else { form };
         let (whole, part) = (form(text.whole), form(text.part));
-        let mut short = |operator: &str, given: Option<String>, form: Form| {
-            let given = given.inspect(|_| self.conditions += 1)?;
+        let mut short = |operator: &str, given: MaybeUndefined<String>, form: Form| {
+            let given = self.given(path, operator, given).inspect(|_| self.conditions += 1)?;
             if given.chars().count() > LONGEST {
                 self.fault(&format!("{path}.{operator}"), format_args!("at most {LONGEST} characters."));
             }
@@ -190,6 +204,7 @@ impl Reading {
             .add_option(short("gte", gte, whole).map(|value| compared.clone().gte(value)))
             .add_option(short("startsWith", starts_with, part).map(|value| sql::starts_with(compared.clone(), &value)));
         let (contains, ends_with) = (short("contains", contains, part), short("endsWith", ends_with, part));
+        let (one_of, is_null) = (self.given(path, "in", one_of), self.given(path, "isNull", is_null));
         let one_of = self.values(&format!("{path}.in"), one_of, |reading, path, value| {
             if value.chars().count() > LONGEST {
                 reading.fault(path, format_args!("at most {LONGEST} characters."));
@@ -217,6 +232,8 @@ impl Reading {
         is_null: impl FnOnce() -> SimpleExpr,
     ) -> Condition {
         let IdFilter { eq, one_of, is_null: null } = filter;
+        let (eq, one_of) = (self.given(path, "eq", eq), self.given(path, "in", one_of));
+        let null = self.given(path, "isNull", null);
         let parse = |reading: &mut Self, path: &str, id: ID| {
             let id = Id::parse(&id);
             if id.is_none() {
@@ -237,15 +254,20 @@ impl Reading {
     }
 
     /// The condition that a date meets a filter.
-    pub fn date(&mut self, filter: DateFilter, column: impl ColumnTrait) -> Condition {
+    pub fn date(&mut self, path: &str, filter: DateFilter, column: impl ColumnTrait) -> Condition {
         let DateFilter { eq, lt, lte, gt, gte, is_null } = filter;
-        let value = |date: Option<Date>| date.map(|date| Value::from(date.0));
-        self.ordered(&column, [value(eq), value(lt), value(lte), value(gt), value(gte)], is_null)
+        let named = [("eq", eq), ("lt", lt), ("lte", lte), ("gt", gt), ("gte", gte)];
+        let values = named.map(|(field, date)| self.given(path, field, date).map(|date| Value::from(date.0)));
+        let is_null = self.given(path, "isNull", is_null);
+        self.ordered(&column, values, is_null)
     }
 
     /// The condition that an instant meets a filter.
     pub fn instant(&mut self, path: &str, filter: DateTimeFilter, column: impl ColumnTrait) -> Condition {
         let DateTimeFilter { eq, lt, lte, gt, gte, is_null } = filter;
+        let named = [("eq", eq), ("lt", lt), ("lte", lte), ("gt", gt), ("gte", gte)];
+        let [eq, lt, lte, gt, gte] = named.map(|(field, instant)| self.given(path, field, instant));
+        let is_null = self.given(path, "isNull", is_null);
         let mut value = |instant: Option<DateTime<Utc>>, up: bool| {
             let instant = instant?;
             // No stored instant lies between two microseconds.

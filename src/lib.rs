@@ -14,7 +14,8 @@
 //! - [`demo`] makes a hospital group, [`import`] loads real people, [`account`] makes the first administrator, [`doctor`]
 //!   says how everything is set
 //!
-//! The API, merged in [`schema`] from the features. No feature uses another; what two of them share is below:
+//! The API, merged in [`schema`] from the features, with [`introspection`] of what it is. No feature uses another; what two
+//! of them share is below:
 //! - [`user`], [`group`], [`institution`], [`site_access`], [`license`], [`attribute`], [`session`], [`api_key`]: in each,
 //!   `mod.rs` is what can be done, by which rules and in one transaction; `query.rs` and `mutation.rs` are how the API shows it
 //! - [`audit`] is what all of them commit by: each write with its event, in a chain that can be verified
@@ -74,6 +75,7 @@ pub mod group;
 pub mod heavy;
 pub mod import;
 pub mod institution;
+pub mod introspection;
 pub mod key;
 pub mod language;
 pub mod license;

@@ -8,9 +8,11 @@ use async_graphql::{Context, ID, Interface, Object, Result};
 use crate::access::Allowed;
 use crate::budget::Item;
 use crate::context::{Answer, ContextExt, answer};
-use crate::entity::{api_key, audit_event, group, institution, license, session, user};
+use crate::entity::{api_key, attribute_definition, audit_event, group, institution, license, session, user};
 use crate::error::Error;
-use crate::loader::{ApiKeyById, AuditEventById, GroupById, InstitutionById, LicenseById, SessionById, UserById};
+use crate::loader::{
+    ApiKeyById, AttributeDefinitionById, AuditEventById, GroupById, InstitutionById, LicenseById, SessionById, UserById,
+};
 use crate::scalar::Id;
 
 /// How many ids `nodes` takes.
@@ -28,6 +30,7 @@ pub enum Node {
     Session(session::Model),
     ApiKey(api_key::Model),
     AuditEvent(audit_event::Model),
+    AttributeDefinition(attribute_definition::Model),
 }
 
 #[derive(Default)]
@@ -61,7 +64,7 @@ impl NodeQuery {
 
 async fn find(ctx: &Context<'_>, ids: &[Id]) -> Result<HashMap<Id, Node>, Error> {
     let links = ctx.links()?;
-    let (users, groups, institutions, licenses, sessions, api_keys, events) = futures_util::try_join!(
+    let (users, groups, institutions, licenses, sessions, api_keys, events, definitions) = futures_util::try_join!(
         links.load_many(ids.iter().copied().map(UserById)),
         links.load_many(ids.iter().copied().map(GroupById)),
         links.load_many(ids.iter().copied().map(InstitutionById)),
@@ -69,6 +72,7 @@ async fn find(ctx: &Context<'_>, ids: &[Id]) -> Result<HashMap<Id, Node>, Error>
         links.load_many(ids.iter().copied().map(SessionById)),
         links.load_many(ids.iter().copied().map(ApiKeyById)),
         links.load_many(ids.iter().copied().map(AuditEventById)),
+        links.load_many(ids.iter().copied().map(AttributeDefinitionById)),
     )?;
     let mut found = HashMap::new();
     found.extend(users.into_iter().map(|(key, row)| (key.0, Node::User(row))));
@@ -78,5 +82,6 @@ async fn find(ctx: &Context<'_>, ids: &[Id]) -> Result<HashMap<Id, Node>, Error>
     found.extend(sessions.into_iter().map(|(key, row)| (key.0, Node::Session(row))));
     found.extend(api_keys.into_iter().map(|(key, row)| (key.0, Node::ApiKey(row))));
     found.extend(events.into_iter().map(|(key, row)| (key.0, Node::AuditEvent(row))));
+    found.extend(definitions.into_iter().map(|(key, row)| (key.0, Node::AttributeDefinition(row))));
     Ok(found)
 }

@@ -4,7 +4,9 @@ use std::collections::HashSet;
 
 use async_graphql::parser::parse_schema;
 use async_graphql::parser::types::{TypeKind, TypeSystemDefinition};
-use async_graphql::{EmptySubscription, Interface, Json, MergedObject, SDLExportOptions, Schema, SchemaBuilder};
+use async_graphql::{
+    EmptySubscription, Interface, Json, MergedObject, SDLExportOptions, Schema, SchemaBuilder, ValidationMode,
+};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
@@ -110,6 +112,8 @@ pub fn build() -> SchemaBuilder<Query, Mutation, EmptySubscription> {
         .override_output_type_description::<DateTime<Utc>>(
             "An instant in UTC as RFC 3339 writes it, such as `2026-01-31T09:30:00.123456+00:00`.",
         )
+        // The server has validated each document, by all the rules of the specification.
+        .validation_mode(ValidationMode::Fast)
         .disable_suggestions()
 }
 
@@ -144,5 +148,30 @@ pub fn check() -> Result<(), Error> {
 /// The schema in the schema definition language, as `schema.graphql` has it.
 #[must_use]
 pub fn sdl() -> String {
-    build().finish().sdl_with_options(SDLExportOptions::new().sorted_fields().sorted_arguments().sorted_enum_items())
+    sdl_of(&build().finish())
 }
+
+/// A schema in the schema definition language; it says what introspection says.
+#[must_use]
+pub fn sdl_of(schema: &RosterSchema) -> String {
+    let options = SDLExportOptions::new().sorted_fields().sorted_arguments().sorted_enum_items().include_specified_by();
+    let mut lines = Vec::new();
+    for line in schema.sdl_with_options(options).lines() {
+        if line.starts_with("directive @") {
+            // Its description comes before, between two lines of quotes.
+            lines.pop();
+            while lines.pop().is_some_and(|line| line != QUOTES) {}
+        } else if line == "schema {" {
+            lines.extend(DIRECTIVES.lines().chain([line]).map(str::to_owned));
+        } else {
+            lines.push(line.to_owned());
+        }
+    }
+    lines.join("\n") + "\n"
+}
+
+/// What begins and ends a description.
+const QUOTES: &str = "\"\"\"";
+/// The directives as introspection has them. async-graphql writes them without the descriptions of their arguments, and not
+/// all of them.
+const DIRECTIVES: &str = include_str!("introspection/directives.graphql");

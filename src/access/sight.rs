@@ -53,6 +53,12 @@ impl Viewer {
         self.in_license(license::Column::Id)
     }
 
+    /// The definitions of custom attributes that the viewer sees.
+    #[must_use]
+    pub fn sees_attribute_definitions(&self) -> Condition {
+        self.in_license(attribute_definition::Column::LicenseId)
+    }
+
     /// The people whose sessions the viewer sees.
     #[must_use]
     pub fn sees_sessions_of(&self) -> Condition {

@@ -6,6 +6,7 @@ use crate::access::Allowed;
 use crate::budget::Item;
 use crate::context::ContextExt;
 use crate::entity::{api_key, user};
+use crate::error::located;
 use crate::loader::UserById;
 use crate::scalar::Id;
 
@@ -32,6 +33,6 @@ impl ApiKeyQuery {
 impl api_key::Model {
     /// Who made it, and for whom the program acts.
     async fn created_by(&self, ctx: &Context<'_>) -> Result<Option<user::Model>> {
-        Ok(ctx.links()?.load_one(UserById(self.user_id)).await?)
+        located(ctx, async { Ok(ctx.links()?.load_one(UserById(self.user_id)).await?) }).await
     }
 }

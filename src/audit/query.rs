@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Context, ID, InputObject, Json, Object, Result, SimpleObject};
+use async_graphql::{Context, ID, InputObject, InputType, Json, MaybeUndefined, Object, Result, SimpleObject};
 use chrono::{DateTime, Datelike, Utc};
 use sea_orm::sea_query::Condition;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
@@ -14,8 +14,9 @@ use crate::budget::Item;
 use crate::context::ContextExt;
 use crate::entity::audit_event::{self, AuditAction, MOST_CHANGES, SubjectType};
 use crate::entity::{api_key, user};
-use crate::error::Error;
-use crate::loader::{ApiKeyById, GroupById, InstitutionById, LicenseById, UserById};
+use crate::error::{Error, located};
+use crate::filter::NULL;
+use crate::loader::{ApiKeyById, AttributeDefinitionById, GroupById, InstitutionById, LicenseById, UserById};
 use crate::node::Node;
 use crate::page::{self, Connection, Order, PageArgs, Total};
 use crate::scalar::Id;
@@ -24,20 +25,20 @@ use crate::sql::held_against;
 /// How many actions a filter names at most.
 const MOST_ACTIONS: usize = 100;
 
-/// Which audit events: those that meet every condition.
+/// Which audit events: those that meet every condition. A field that is null is an error.
 #[derive(InputObject)]
 pub struct AuditFilter {
     /// Only what was done to the person, group, institution, license, API key or definition of an attribute of this id, even
     /// if it is gone.
-    subject: Option<ID>,
+    subject: MaybeUndefined<ID>,
     /// Only what the person of this id did.
-    actor: Option<ID>,
+    actor: MaybeUndefined<ID>,
     /// Only these actions, at most 100.
-    action: Option<Vec<AuditAction>>,
+    action: MaybeUndefined<Vec<AuditAction>>,
     /// Only what was done at this instant or later.
-    since: Option<DateTime<Utc>>,
+    since: MaybeUndefined<DateTime<Utc>>,
     /// Only what was done before this instant.
-    until: Option<DateTime<Utc>>,
+    until: MaybeUndefined<DateTime<Utc>>,
 }
 
 /// A field as it was and as it is.
@@ -92,6 +93,11 @@ impl Wanted {
     fn new(filter: AuditFilter) -> Result<Self, Error> {
         let AuditFilter { subject, actor, action, since, until } = filter;
         let mut faults = Vec::new();
+        let subject = given("subject", subject, &mut faults);
+        let actor = given("actor", actor, &mut faults);
+        let action = given("action", action, &mut faults);
+        let since = given("since", since, &mut faults);
+        let until = given("until", until, &mut faults);
         let mut id = |name: &str, given: Option<ID>| {
             let id = Id::parse(&given?);
             if id.is_none() {
@@ -152,33 +158,44 @@ impl audit_event::Model {
 
     /// Who did it; null for the command line, for who was not signed in, and for whom the viewer cannot see.
     async fn actor(&self, ctx: &Context<'_>) -> Result<Option<user::Model>> {
-        match self.actor_id {
-            Some(id) => Ok(ctx.links()?.load_one(UserById(id)).await?),
-            None => Ok(None),
-        }
+        located(ctx, async {
+            match self.actor_id {
+                Some(id) => Ok(ctx.links()?.load_one(UserById(id)).await?),
+                None => Ok(None),
+            }
+        })
+        .await
     }
 
     /// The API key by which the actor did it; null where it was none, was revoked, or is not for the viewer to see.
     async fn api_key(&self, ctx: &Context<'_>) -> Result<Option<api_key::Model>> {
-        match self.api_key_id {
-            Some(id) => Ok(ctx.links()?.load_one(ApiKeyById(id)).await?),
-            None => Ok(None),
-        }
+        located(ctx, async {
+            match self.api_key_id {
+                Some(id) => Ok(ctx.links()?.load_one(ApiKeyById(id)).await?),
+                None => Ok(None),
+            }
+        })
+        .await
     }
 
-    /// What it was done to; null where that is gone, the viewer cannot see it, or it is the definition of an attribute.
+    /// What it was done to; null where that is gone, or the viewer cannot see it.
     async fn subject(&self, ctx: &Context<'_>) -> Result<Option<Node>> {
-        let (links, id) = (ctx.links()?, self.subject_id);
-        Ok(match self.subject_type {
-            SubjectType::User => links.load_one(UserById(id)).await?.map(Node::User),
-            SubjectType::Group => links.load_one(GroupById(id)).await?.map(Node::Group),
-            SubjectType::Institution => {
-                links.load_one(InstitutionById(id)).await?.map(Arc::unwrap_or_clone).map(Node::Institution)
-            }
-            SubjectType::License => links.load_one(LicenseById(id)).await?.map(Node::License),
-            SubjectType::ApiKey => links.load_one(ApiKeyById(id)).await?.map(Node::ApiKey),
-            SubjectType::Attribute => None,
+        located(ctx, async {
+            let (links, id) = (ctx.links()?, self.subject_id);
+            Ok(match self.subject_type {
+                SubjectType::User => links.load_one(UserById(id)).await?.map(Node::User),
+                SubjectType::Group => links.load_one(GroupById(id)).await?.map(Node::Group),
+                SubjectType::Institution => {
+                    links.load_one(InstitutionById(id)).await?.map(Arc::unwrap_or_clone).map(Node::Institution)
+                }
+                SubjectType::License => links.load_one(LicenseById(id)).await?.map(Node::License),
+                SubjectType::ApiKey => links.load_one(ApiKeyById(id)).await?.map(Node::ApiKey),
+                SubjectType::Attribute => {
+                    links.load_one(AttributeDefinitionById(id)).await?.map(Node::AttributeDefinition)
+                }
+            })
         })
+        .await
     }
 
     /// The id of what it was done to, even if that is gone.
@@ -188,20 +205,31 @@ impl audit_event::Model {
 
     /// The fields that changed, at most 200; none where the person has been erased.
     async fn changes(&self, ctx: &Context<'_>) -> Result<Vec<Item<FieldChange>>> {
-        let viewer = ctx.viewer()?;
-        let changes = self.changes.as_deref().map(serde_json::from_str::<Vec<Change>>).transpose();
-        let changes = changes.map_err(Error::internal)?.unwrap_or_default();
-        let subject = (self.subject_type, self.subject_id);
-        let shown = changes.into_iter().take(MOST_CHANGES).map(|Change { field, before, after }| {
-            let is_seen = viewer.sees_change(self.license_id, subject, &field);
-            let value = |value: Option<Value>| value.filter(|_| is_seen).map(Json);
-            FieldChange { before: value(before), after: value(after), field }
-        });
-        Ok(Item::list(shown))
+        located(ctx, async {
+            let viewer = ctx.viewer()?;
+            let changes = self.changes.as_deref().map(serde_json::from_str::<Vec<Change>>).transpose();
+            let changes = changes.map_err(Error::internal)?.unwrap_or_default();
+            let subject = (self.subject_type, self.subject_id);
+            let shown = changes.into_iter().take(MOST_CHANGES).map(|Change { field, before, after }| {
+                let is_seen = viewer.sees_change(self.license_id, subject, &field);
+                let value = |value: Option<Value>| value.filter(|_| is_seen).map(Json);
+                FieldChange { before: value(before), after: value(after), field }
+            });
+            Ok(Item::list(shown))
+        })
+        .await
     }
 
     /// The id of the request by which it was done, as its response and the log have it; null for the command line.
     async fn request_id(&self) -> Option<&str> {
         self.request_id.as_deref()
     }
+}
+
+/// What is given for a field of the filter; null is a fault.
+fn given<T: InputType>(field: &str, given: MaybeUndefined<T>, faults: &mut Vec<String>) -> Option<T> {
+    if given.is_null() {
+        faults.push(format!("filter.{field}: {NULL}"));
+    }
+    given.take()
 }

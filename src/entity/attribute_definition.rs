@@ -26,8 +26,8 @@ pub enum AttributeKind {
 #[sea_orm(table_name = "attribute_definitions")]
 #[graphql(name = "AttributeDefinition")]
 pub struct Model {
+    /// The definition's id, a UUID.
     #[sea_orm(primary_key, auto_increment = false)]
-    #[graphql(skip)]
     pub id: Id,
     #[graphql(skip)]
     pub license_id: Id,

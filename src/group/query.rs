@@ -10,6 +10,7 @@ use crate::access::Allowed;
 use crate::context::{Answer, ContextExt, answer};
 use crate::entity::membership::GroupRole;
 use crate::entity::{group, user};
+use crate::error::located;
 use crate::loader::{GroupById, Member, MemberCountOfGroup, MembersOfGroup};
 use crate::page::{self, Connection, Order, PageArgs, Total};
 use crate::scalar::Id;
@@ -86,15 +87,18 @@ impl group::Model {
         #[graphql(desc = "How many, from the end: 1 to 100.")] last: Option<i32>,
         #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
     ) -> Result<MemberConnection> {
-        let name = format!("members of group {} {}", self.id.0, ctx.viewer()?.horizon());
-        let window = ctx.window(PageArgs { first, after, last, before }, &name)?;
-        let page = ctx.links()?.load_one(MembersOfGroup(self.id, window)).await?.unwrap_or_default();
-        let id = self.id;
-        let total = Total::of(move |ctx| {
-            async move { Ok(ctx.links()?.load_one(MemberCountOfGroup(id)).await?.unwrap_or(0)) }.boxed()
-        });
-        Ok(page.into_connection(total, |member: Member| {
-            (member.user, Membership { role: member.role, joined_at: member.joined_at })
-        }))
+        located(ctx, async {
+            let name = format!("members of group {} {}", self.id.0, ctx.viewer()?.horizon());
+            let window = ctx.window(PageArgs { first, after, last, before }, &name)?;
+            let page = ctx.links()?.load_one(MembersOfGroup(self.id, window)).await?.unwrap_or_default();
+            let id = self.id;
+            let total = Total::of(move |ctx| {
+                async move { Ok(ctx.links()?.load_one(MemberCountOfGroup(id)).await?.unwrap_or(0)) }.boxed()
+            });
+            Ok(page.into_connection(total, |member: Member| {
+                (member.user, Membership { role: member.role, joined_at: member.joined_at })
+            }))
+        })
+        .await
     }
 }

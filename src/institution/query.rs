@@ -9,7 +9,7 @@ use sea_orm::{EntityTrait, QueryFilter};
 use crate::access::Allowed;
 use crate::context::{Answer, ContextExt, answer};
 use crate::entity::{institution, license, user};
-use crate::error::Error;
+use crate::error::{Error, located};
 use crate::loader::{InstitutionById, LicenseById, UserCountOfInstitution, UsersOfInstitution};
 use crate::page::{self, Connection, Order, PageArgs, Total};
 use crate::scalar::Id;
@@ -64,8 +64,11 @@ impl institution::Model {
 
     /// The license that the institution belongs to.
     async fn license(&self, ctx: &Context<'_>) -> Result<license::Model> {
-        let license = ctx.links()?.load_one(LicenseById(self.license_id)).await?;
-        Ok(license.ok_or_else(|| Error::internal("an institution without a license"))?)
+        located(ctx, async {
+            let license = ctx.links()?.load_one(LicenseById(self.license_id)).await?;
+            Ok(license.ok_or_else(|| Error::internal("an institution without a license"))?)
+        })
+        .await
     }
 
     /// The people who belong to the institution, by last name, first name and id. Inactive people are left out.
@@ -77,13 +80,16 @@ impl institution::Model {
         #[graphql(desc = "How many, from the end: 1 to 100.")] last: Option<i32>,
         #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
     ) -> Result<Connection<user::Model>> {
-        let name = format!("people of institution {} {}", self.id.0, ctx.viewer()?.horizon());
-        let window = ctx.window(PageArgs { first, after, last, before }, &name)?;
-        let page = ctx.links()?.load_one(UsersOfInstitution(self.id, window)).await?.unwrap_or_default();
-        let id = self.id;
-        let total = Total::of(move |ctx| {
-            async move { Ok(ctx.links()?.load_one(UserCountOfInstitution(id)).await?.unwrap_or(0)) }.boxed()
-        });
-        Ok(page.into_connection(total, page::plain))
+        located(ctx, async {
+            let name = format!("people of institution {} {}", self.id.0, ctx.viewer()?.horizon());
+            let window = ctx.window(PageArgs { first, after, last, before }, &name)?;
+            let page = ctx.links()?.load_one(UsersOfInstitution(self.id, window)).await?.unwrap_or_default();
+            let id = self.id;
+            let total = Total::of(move |ctx| {
+                async move { Ok(ctx.links()?.load_one(UserCountOfInstitution(id)).await?.unwrap_or(0)) }.boxed()
+            });
+            Ok(page.into_connection(total, page::plain))
+        })
+        .await
     }
 }

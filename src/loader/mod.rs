@@ -18,7 +18,9 @@ use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, Que
 
 pub use self::group::{Member, MemberCountOfGroup, MembersOfGroup};
 pub use self::institution::{UserCountOfInstitution, UsersOfInstitution};
-pub use self::node::{ApiKeyById, AuditEventById, GroupById, InstitutionById, LicenseById, SessionById, UserById};
+pub use self::node::{
+    ApiKeyById, AttributeDefinitionById, AuditEventById, GroupById, InstitutionById, LicenseById, SessionById, UserById,
+};
 pub use self::site::{SiteCount, Sites};
 pub use self::user::{AttributesOfUser, Belonging, DevicesOfUser, GroupsOfUser, InvitationOfUser, SessionsOfUser};
 use crate::access::Asking;

@@ -8,7 +8,7 @@ use sea_orm::{ConnectionTrait, EntityTrait, QueryFilter};
 
 use super::Links;
 use crate::access::Action;
-use crate::entity::{api_key, audit_event, group, institution, license, session, user};
+use crate::entity::{api_key, attribute_definition, audit_event, group, institution, license, session, user};
 use crate::error::Error;
 use crate::scalar::Id;
 use crate::sql::{held_against, one_of};
@@ -40,6 +40,10 @@ pub struct ApiKeyById(pub Id);
 /// An audit event by id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct AuditEventById(pub Id);
+
+/// The definition of a custom attribute by id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct AttributeDefinitionById(pub Id);
 
 impl Loader<UserById> for Links {
     type Value = user::Model;
@@ -128,5 +132,22 @@ impl Loader<AuditEventById> for Links {
         let seen = self.asking.viewer().sees_audit_events();
         let rows = self.by_id::<audit_event::Entity>(audit_event::Column::Id, ids, seen).await?;
         Ok(rows.into_iter().map(|row| (AuditEventById(row.id), row)).collect())
+    }
+}
+
+impl Loader<AttributeDefinitionById> for Links {
+    type Value = attribute_definition::Model;
+    type Error = Error;
+
+    async fn load(
+        &self,
+        keys: &[AttributeDefinitionById],
+    ) -> Result<HashMap<AttributeDefinitionById, attribute_definition::Model>, Error> {
+        let db = self.db.read();
+        let ids = keys.iter().map(|key| key.0);
+        let of_ids = one_of(db.get_database_backend(), attribute_definition::Column::Id, ids);
+        let seen = held_against(self.asking.viewer().sees_attribute_definitions());
+        let rows = attribute_definition::Entity::find().filter(of_ids).filter(seen).all(db).await?;
+        Ok(rows.into_iter().map(|row| (AttributeDefinitionById(row.id), row)).collect())
     }
 }

@@ -13,7 +13,7 @@ use super::cursor::Cursor;
 use super::{Page, count};
 use crate::budget::Item;
 use crate::db::Db;
-use crate::error::Error;
+use crate::error::{Error, located};
 
 /// A node without anything else on its edge.
 pub fn plain<N>(node: N) -> (N, EmptyFields) {
@@ -57,7 +57,7 @@ impl Total {
 impl Total {
     /// How many there are in all, on every page together. Counted only when it is selected.
     async fn total_count(&self, ctx: &Context<'_>) -> async_graphql::Result<i32> {
-        Ok((self.0)(ctx).await?)
+        located(ctx, async { Ok((self.0)(ctx).await?) }).await
     }
 }
 

@@ -22,6 +22,8 @@ pub const MAX_NESTING: usize = 32;
 pub const MAX_ALIASES: usize = 30;
 pub const MAX_ROOT_FIELDS: usize = 10;
 pub const MAX_DIRECTIVES: usize = 50;
+/// Variables, each as often as there are operations: validation asks each operation for every one that it may reach.
+pub const MAX_VARIABLES: usize = 50_000;
 /// What validation walks, which visits every selection set by itself; a tree as wide and deep as allowed stays below.
 const MAX_WALK: usize = 20 * MAX_FIELDS;
 
@@ -36,6 +38,7 @@ pub enum TooLarge {
     Aliases,
     RootFields,
     Directives,
+    Variables,
     FragmentCycle,
 }
 
@@ -50,6 +53,7 @@ impl fmt::Display for TooLarge {
             Self::Aliases => (MAX_ALIASES, "aliases, fragments expanded"),
             Self::RootFields => (MAX_ROOT_FIELDS, "root fields"),
             Self::Directives => (MAX_DIRECTIVES, "directives, fragments expanded"),
+            Self::Variables => (MAX_VARIABLES, "variables, each counted for every operation,"),
             Self::FragmentCycle => return f.write_str("A fragment of the document spreads itself"),
         };
         write!(f, "The document is too large: at most {bound} {what} are allowed")
@@ -91,7 +95,7 @@ fn skip_line(text: &[u8]) -> &[u8] {
 
 /// What follows a string whose opening quote is gone. A block string that does not end is not skipped, because the
 /// parser then reads an empty string and goes on inside.
-fn skip_string(text: &[u8]) -> &[u8] {
+pub fn skip_string(text: &[u8]) -> &[u8] {
     if let Some(mut block) = text.strip_prefix(b"\"\"") {
         while let Some((_, tail)) = block.split_first() {
             if let Some(after) = block.strip_prefix(b"\"\"\"") {
@@ -132,6 +136,15 @@ pub fn measure(document: &ExecutableDocument) -> Result<(), TooLarge> {
         fields = fields.saturating_add(size.fields);
     }
     if fields > MAX_FIELDS || measure.walk > MAX_WALK { Err(TooLarge::Fields) } else { Ok(()) }
+}
+
+/// Checks how many variables a text may have in the document that it is.
+///
+/// # Errors
+/// That it has too many.
+pub fn check_variables(text: &str, document: &ExecutableDocument) -> Result<(), TooLarge> {
+    let (variables, operations) = (text.matches('$').count(), document.operations.iter().count());
+    if variables.saturating_mul(operations) > MAX_VARIABLES { Err(TooLarge::Variables) } else { Ok(()) }
 }
 
 /// The operation that would run, and its name; none if the name fits none, or is missing where it is needed.

@@ -1,17 +1,19 @@
 //! Documents that were sent before: most callers send the same few again and again, and to parse, measure and look through
 //! one costs more than to run a small one. What it does to whom is decided with each request all the same.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_graphql::parser::{
-    parse_query, parse_schema,
-    types::{BaseType, ExecutableDocument, OperationType, Type, TypeSystemDefinition},
+    parse_query,
+    types::{ExecutableDocument, OperationType},
 };
 
 use super::{
     document::{self, TooLarge},
     response::{Refusal, shorten},
+    spacing::tidy,
+    validation::{self, Demand, Schema},
 };
 
 /// How many bytes of documents are kept; parsed, each takes some twenty times as much.
@@ -21,15 +23,17 @@ const MOST: usize = 1_024;
 /// A longer document is not kept.
 const LONGEST: usize = 16 * 1024;
 
-/// A document that is small and well formed, and what the application has found out of it.
+/// A document that is small, well formed and legal, and what the application has found out of it.
 pub struct Document<R> {
     pub parsed: ExecutableDocument,
+    /// Where its variables must not be null.
+    pub demands: Vec<Demand>,
     pub reading: R,
 }
 
 /// The documents that were sent of late.
 pub struct Documents<R> {
-    types: Types,
+    pub schema: &'static Schema,
     kept: Mutex<Kept<R>>,
 }
 
@@ -47,7 +51,7 @@ impl<R> Documents<R> {
     /// Where the schema cannot be read.
     pub fn of(sdl: &str) -> std::io::Result<Self> {
         let kept = Kept { young: HashMap::new(), old: HashMap::new(), bytes_of_young: 0 };
-        Ok(Self { types: Types::of(sdl)?, kept: Mutex::new(kept) })
+        Ok(Self { schema: validation::schema(sdl)?, kept: Mutex::new(kept) })
     }
 
     /// The document of a text; `read` looks through one that is new.
@@ -58,9 +62,10 @@ impl<R> Documents<R> {
         if let Some(known) = self.kept.lock().unwrap_or_else(PoisonError::into_inner).find(text) {
             return Ok(known);
         }
-        let parsed = parse(text)?;
-        self.types.check(&parsed)?;
-        let new = Arc::new(Document { reading: read(&parsed), parsed });
+        let tidy = tidy(text);
+        let parsed = parse(&tidy)?;
+        let demands = validation::check(self.schema, &tidy)?;
+        let new = Arc::new(Document { reading: read(&parsed), parsed, demands });
         if text.len() <= LONGEST && !may_hold_secret(text, &new.parsed) {
             self.kept.lock().unwrap_or_else(PoisonError::into_inner).keep(text.to_owned(), Arc::clone(&new));
         }
@@ -94,43 +99,6 @@ impl<R> Kept<R> {
     }
 }
 
-/// The names of the types of a schema, because async-graphql panics when the default of a list names none of them.
-struct Types(HashSet<String>);
-
-impl Types {
-    fn of(sdl: &str) -> std::io::Result<Self> {
-        let definitions = parse_schema(sdl).map_err(std::io::Error::other)?.definitions;
-        let named = definitions.into_iter().filter_map(|definition| match definition {
-            TypeSystemDefinition::Type(definition) => Some(definition.node.name.node.to_string()),
-            _ => None,
-        });
-        let built_in = ["Int", "Float", "String", "Boolean", "ID"].map(str::to_owned);
-        Ok(Self(named.chain(built_in).collect()))
-    }
-
-    fn check(&self, document: &ExecutableDocument) -> Result<(), Refusal> {
-        let operations = document.operations.iter();
-        for definition in operations.flat_map(|(_, operation)| &operation.node.variable_definitions) {
-            let name = innermost(&definition.node.var_type.node);
-            if !self.0.contains(name) {
-                let message = format!("Unknown type \"{name}\"");
-                let refusal = Refusal::bad_document("GRAPHQL_VALIDATION_FAILED", message);
-                return Err(Refusal { locations: vec![definition.pos], ..refusal });
-            }
-        }
-        Ok(())
-    }
-}
-
-fn innermost(mut of: &Type) -> &str {
-    loop {
-        match &of.base {
-            BaseType::List(inner) => of = inner,
-            BaseType::Named(name) => return name,
-        }
-    }
-}
-
 fn parse(query: &str) -> Result<ExecutableDocument, Refusal> {
     let too_large = |error: TooLarge| Refusal::bad_document("DOCUMENT_TOO_LARGE", error.to_string());
     document::check_text(query).map_err(too_large)?;
@@ -139,6 +107,7 @@ fn parse(query: &str) -> Result<ExecutableDocument, Refusal> {
         Refusal { locations: error.positions().collect(), ..Refusal::bad_document("GRAPHQL_PARSE_FAILED", message) }
     })?;
     document::measure(&document).map_err(too_large)?;
+    document::check_variables(query, &document).map_err(too_large)?;
     Ok(document)
 }
 
@@ -153,7 +122,7 @@ mod tests {
     use super::*;
 
     fn documents() -> Documents<usize> {
-        Documents::of("type Query { a: Int }").unwrap()
+        Documents::of("type Query { a: Int } type Mutation { a(password: String): Int }").unwrap()
     }
 
     /// How many documents are kept, and how many bytes of text.

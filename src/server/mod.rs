@@ -12,7 +12,10 @@ mod proxy;
 mod request;
 mod response;
 mod socket;
+mod spacing;
 mod upload;
+mod validation;
+mod variables;
 
 use std::{io::Result, net::IpAddr, sync::Arc, time::Duration};
 
@@ -208,8 +211,9 @@ fn routes<A: Application>(app: &A, graphql: GraphQl<A>, playground: bool) -> Rou
         async move { health(&request, app.ready().await) }
     });
     let pictures = Pictures { app: app.clone(), proxies: Arc::clone(&graphql.proxies) };
-    let route = app.pages(Route::new()).at("/graphql", graphql).at("/health/live", live).at("/health/ready", ready);
-    let route = route.at(picture::ROUTE, pictures);
+    let graphql = Arc::new(graphql);
+    let route = app.pages(Route::new()).at("/graphql", Arc::clone(&graphql)).at("/graphql/", graphql);
+    let route = route.at("/health/live", live).at("/health/ready", ready).at(picture::ROUTE, pictures);
     if playground { app.playground(route) } else { route }
 }
 
@@ -318,10 +322,14 @@ fn caller(request: &Request, request_id: &str, proxies: &Proxies) -> std::result
     })
 }
 
-/// The bearer token; none if there is no Authorization at all, an error if there is anything but one well-formed token.
+/// The bearer token; none if there is no Authorization or an empty one, an error if there is anything else but one
+/// well-formed token.
 fn token(headers: &HeaderMap) -> std::result::Result<Option<String>, Refusal> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let Some(value) = values.next() else { return Ok(None) };
+    if is_empty(value) && headers.get_all(header::AUTHORIZATION).iter().count() == 1 {
+        return Ok(None);
+    }
     let is_well_formed =
         |token: &str| (1..=MAX_TOKEN).contains(&token.len()) && token.bytes().all(|byte| byte.is_ascii_graphic());
     let token = value
@@ -332,4 +340,10 @@ fn token(headers: &HeaderMap) -> std::result::Result<Option<String>, Refusal> {
         .map(|(_, token)| token.trim_matches(' '))
         .filter(|token| is_well_formed(token) && values.next().is_none());
     token.map(|token| Some(token.to_owned())).ok_or_else(Refusal::unauthenticated)
+}
+
+/// What a front end sends that has no token: nothing, or the scheme alone.
+fn is_empty(authorization: &HeaderValue) -> bool {
+    let value = authorization.as_bytes().trim_ascii();
+    value.is_empty() || value.eq_ignore_ascii_case(b"bearer")
 }

@@ -2,10 +2,7 @@
 
 use std::sync::Arc;
 
-use async_graphql::{
-    Variables,
-    parser::types::{OperationDefinition, OperationType},
-};
+use async_graphql::{Variables, parser::types::OperationType};
 use poem::{
     Request,
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
@@ -18,6 +15,7 @@ use super::{
     Application, body, document,
     known::{Document, Documents},
     response::Refusal,
+    variables,
 };
 use crate::scalar::Id;
 use crate::share::Share;
@@ -122,9 +120,13 @@ fn from_query(query: &str) -> Result<Parameters, Refusal> {
 }
 
 fn parameters(mut members: Map<String, Value>) -> Result<Parameters, Refusal> {
-    object(members.remove("extensions"), "extensions")?; // none is known here, so none is read
+    let extensions = object(members.remove("extensions"), "extensions")?; // beside a query none is read
+    let query = string(members.remove("query"), "query")?.unwrap_or_default();
+    if query.is_empty() && extensions.get("persistedQuery").is_some_and(Value::is_object) {
+        return Err(Refusal::persisted_query_not_supported());
+    }
     Ok(Parameters {
-        query: string(members.remove("query"), "query")?.unwrap_or_default(),
+        query,
         operation_name: string(members.remove("operationName"), "operationName")?,
         variables: object(members.remove("variables"), "variables")?,
     })
@@ -212,27 +214,15 @@ pub fn prepare<A: Application>(
         }
         _ => {}
     }
+    let mut parsed = document.parsed.clone();
+    let mut values = Map::new();
     if let Some((_, operation)) = selected {
-        check_variables(operation, &variables)?;
+        values = variables::coerce(documents.schema, operation, &document.demands, variables)?;
+        variables::leave_out(&mut parsed, operation, &values);
     }
     let operation = selected.and_then(|(name, _)| name).map(str::to_owned);
-    let mut request = async_graphql::Request::new(query).variables(Variables::from_json(Value::Object(variables)));
+    let mut request = async_graphql::Request::new(query).variables(Variables::from_json(Value::Object(values)));
     request.operation_name = operation_name;
-    request.set_parsed_query(document.parsed.clone());
+    request.set_parsed_query(parsed);
     Ok(Prepared { request, document, is_mutation: kind == Some(OperationType::Mutation), operation, turn: None })
-}
-
-/// async-graphql would find out only when it runs the field that needs the variable.
-fn check_variables(operation: &OperationDefinition, variables: &Map<String, Value>) -> Result<(), Refusal> {
-    for definition in &operation.variable_definitions {
-        let variable = &definition.node;
-        let value = variables.get(variable.name.node.as_str());
-        let is_missing = value.map_or(variable.default_value.is_none(), Value::is_null);
-        if is_missing && !variable.var_type.node.nullable {
-            let message = format!("The variable ${} is required", variable.name.node);
-            let refusal = Refusal::bad_document("BAD_USER_INPUT", message);
-            return Err(Refusal { locations: vec![definition.pos], ..refusal });
-        }
-    }
-    Ok(())
 }

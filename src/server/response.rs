@@ -3,15 +3,17 @@
 
 use std::{borrow::Cow, collections::BTreeMap};
 
-use async_graphql::{ErrorExtensionValues, Pos, ServerError, Value};
+use async_graphql::{ErrorExtensionValues, PathSegment, Pos, ServerError, Value};
 use poem::{
     Response,
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
 };
 use serde::Serialize;
 
+use crate::error::PATH;
+
 /// Errors of one answer; a hostile document can earn thousands.
-const MAX_ERRORS: usize = 20;
+pub const MAX_ERRORS: usize = 20;
 const MAX_MESSAGE: usize = 200;
 const INTERNAL: &str = "INTERNAL";
 
@@ -78,13 +80,15 @@ impl Wish {
     }
 }
 
-/// A request that is not run: one error, its status and its headers.
+/// A request that is not run: its error, its status and its headers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Refusal {
     pub status: StatusCode,
     pub code: &'static str,
     pub message: Cow<'static, str>,
     pub locations: Vec<Pos>,
+    /// What else is wrong with the same document.
+    pub others: Vec<Self>,
     /// The fault is in the document or its variables, which `application/json` answers with 200.
     pub of_document: bool,
     pub header: Option<Box<(HeaderName, HeaderValue)>>,
@@ -92,7 +96,15 @@ pub struct Refusal {
 
 impl Refusal {
     pub fn new(status: StatusCode, code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, code, message: message.into(), locations: Vec::new(), of_document: false, header: None }
+        Self {
+            status,
+            code,
+            message: message.into(),
+            locations: Vec::new(),
+            others: Vec::new(),
+            of_document: false,
+            header: None,
+        }
     }
 
     pub fn bad_request(message: impl Into<Cow<'static, str>>) -> Self {
@@ -104,11 +116,25 @@ impl Refusal {
         Self { of_document: true, ..Self::new(StatusCode::BAD_REQUEST, code, message) }
     }
 
+    /// The first of several, with the others; none of none.
+    pub fn of_all(refusals: impl IntoIterator<Item = Self>) -> Option<Self> {
+        let mut refusals = refusals.into_iter();
+        let first = refusals.next()?;
+        Some(Self { others: refusals.take(MAX_ERRORS - 1).collect(), ..first })
+    }
+
     /// A token that is malformed, unknown or no longer valid. Who sends none is merely anonymous.
     #[must_use]
     pub fn unauthenticated() -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "UNAUTHENTICATED", "The access token is not valid")
             .with(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
+    }
+
+    /// A document that is named by its hash. The words, the code and the status are those of Apollo Server, by which
+    /// clients know to send the document itself.
+    #[must_use]
+    pub fn persisted_query_not_supported() -> Self {
+        Self::new(StatusCode::OK, "PERSISTED_QUERY_NOT_SUPPORTED", "PersistedQueryNotSupported")
     }
 
     #[must_use]
@@ -164,15 +190,21 @@ impl Refusal {
 
     #[must_use]
     pub fn into_response(self, media: Media, request_id: &str) -> Response {
-        let mut error = ServerError::new(shorten(&self.message), None);
-        error.locations = self.locations;
-        mark(&mut error, self.code, request_id);
         let status = if self.of_document && media == Media::Json { StatusCode::OK } else { self.status };
-        let mut response = json(status, media, &Body { errors: &[error], data: None, extensions: None });
+        let errors: Vec<ServerError> =
+            std::iter::once(&self).chain(&self.others).map(|refusal| refusal.error(request_id)).collect();
+        let mut response = json(status, media, &Body { errors: &errors, data: None, extensions: None });
         if let Some(header) = self.header {
             response.headers_mut().insert(header.0, header.1);
         }
         response
+    }
+
+    fn error(&self, request_id: &str) -> ServerError {
+        let mut error = ServerError::new(shorten(&self.message), None);
+        error.locations.clone_from(&self.locations);
+        mark(&mut error, self.code, request_id);
+        error
     }
 }
 
@@ -206,8 +238,11 @@ pub fn outcome(mut outcome: async_graphql::Response, media: Media, request_id: &
     response
 }
 
-/// Gives an error its code. One that ran into somebody else's error says nothing but INTERNAL and the request's id.
+/// Puts an error where it says that it stands, and gives it its code. One that ran into somebody else's error says nothing but INTERNAL and the request's id.
 fn settle(error: &mut ServerError, refused: bool, request_id: &str) {
+    if let Some(path) = error.extensions.as_mut().and_then(path_of) {
+        error.path = path;
+    }
     let code = match error.extensions.as_ref().and_then(|extensions| extensions.get("code")) {
         Some(Value::String(code)) if code != INTERNAL => return,
         None if is_of_input(error) => "BAD_USER_INPUT",
@@ -224,6 +259,18 @@ fn settle(error: &mut ServerError, refused: bool, request_id: &str) {
         error.message = shorten(error.message.get(..end).unwrap_or_default());
     }
     mark(error, code, request_id);
+}
+
+/// The path that a field has put among the extensions of its error, which is taken out of them.
+fn path_of(extensions: &mut ErrorExtensionValues) -> Option<Vec<PathSegment>> {
+    let Some(Value::List(segments)) = extensions.get(PATH).cloned() else { return None };
+    extensions.unset(PATH);
+    let segment = |segment| match segment {
+        Value::String(name) => Some(PathSegment::Field(name)),
+        Value::Number(place) => place.as_u64().and_then(|place| usize::try_from(place).ok()).map(PathSegment::Index),
+        _ => None,
+    };
+    segments.into_iter().map(segment).collect()
 }
 
 /// A value that did not fit its type. async-graphql finds some while it validates and some only while it runs, and

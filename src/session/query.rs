@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 
 use crate::context::ContextExt;
 use crate::entity::{device, session};
+use crate::error::located;
 use crate::scalar::Id;
 
 /// A sign-in that lasts until it is ended, or unused for too long.
@@ -42,7 +43,7 @@ impl session::Model {
 
     /// Whether this is the session that asks.
     async fn is_current(&self, ctx: &Context<'_>) -> async_graphql::Result<bool> {
-        Ok(ctx.viewer()?.signed_in()?.session_id() == Some(self.id))
+        located(ctx, async { Ok(ctx.viewer()?.signed_in()?.session_id() == Some(self.id)) }).await
     }
 }
 

@@ -19,7 +19,7 @@ use crate::entity::attribute_value::Attribute;
 use crate::entity::membership::GroupRole;
 use crate::entity::user::AdminRights;
 use crate::entity::{device, group, institution, invitation, license, session, user};
-use crate::error::Error;
+use crate::error::{Error, located};
 use crate::loader::{
     AttributesOfUser, DevicesOfUser, GroupsOfUser, InstitutionById, InvitationOfUser, LicenseById, SessionsOfUser,
     SiteCount, Sites, UserById,
@@ -157,16 +157,22 @@ impl user::Model {
 
     /// The institution that the person belongs to.
     async fn institution(&self, ctx: &Context<'_>) -> Result<Option<Arc<institution::Model>>> {
-        match self.institution_id {
-            Some(id) => Ok(ctx.links()?.load_one(InstitutionById(id)).await?),
-            None => Ok(None),
-        }
+        located(ctx, async {
+            match self.institution_id {
+                Some(id) => Ok(ctx.links()?.load_one(InstitutionById(id)).await?),
+                None => Ok(None),
+            }
+        })
+        .await
     }
 
     /// The license that the person belongs to.
     async fn license(&self, ctx: &Context<'_>) -> Result<license::Model> {
-        let license = ctx.links()?.load_one(LicenseById(self.license_id)).await?;
-        Ok(license.ok_or_else(|| Error::internal("a person without a license"))?)
+        located(ctx, async {
+            let license = ctx.links()?.load_one(LicenseById(self.license_id)).await?;
+            Ok(license.ok_or_else(|| Error::internal("a person without a license"))?)
+        })
+        .await
     }
 
     /// The groups that the person belongs to, by name; at most 200.
@@ -189,26 +195,33 @@ impl user::Model {
         #[graphql(desc = "How many, from the end: 1 to 100.")] last: Option<i32>,
         #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
     ) -> Result<Connection<institution::Model>> {
-        let of = sites_of(self);
-        let whose = match of {
-            SitesOf::Person(id) => format!("person {}", id.0),
-            SitesOf::License(id) => format!("license {}", id.0),
-        };
-        let name = format!("sites of {whose} {}", ctx.viewer()?.horizon());
-        let window = ctx.window(PageArgs { first, after, last, before }, &name)?;
-        let page = ctx.links()?.load_one(Sites(of, window)).await?.unwrap_or_default();
-        let total =
-            Total::of(move |ctx| async move { Ok(ctx.links()?.load_one(SiteCount(of)).await?.unwrap_or(0)) }.boxed());
-        Ok(page.into_connection(total, page::plain))
+        located(ctx, async {
+            let of = sites_of(self);
+            let whose = match of {
+                SitesOf::Person(id) => format!("person {}", id.0),
+                SitesOf::License(id) => format!("license {}", id.0),
+            };
+            let name = format!("sites of {whose} {}", ctx.viewer()?.horizon());
+            let window = ctx.window(PageArgs { first, after, last, before }, &name)?;
+            let page = ctx.links()?.load_one(Sites(of, window)).await?.unwrap_or_default();
+            let total = Total::of(move |ctx| {
+                async move { Ok(ctx.links()?.load_one(SiteCount(of)).await?.unwrap_or(0)) }.boxed()
+            });
+            Ok(page.into_connection(total, page::plain))
+        })
+        .await
     }
 
     /// The custom attributes of which the person has a value, by name; at most 100. Those that are not userVisible are
     /// shown to the person and to administrators only.
     async fn attributes(&self, ctx: &Context<'_>) -> Result<Vec<Item<Attribute>>> {
-        let links = ctx.links()?;
-        let attributes = links.load_one(AttributesOfUser(self.id)).await?.unwrap_or_default();
-        links.loader().show_attributes(attributes.len())?;
-        Ok(Item::list(attributes.iter().cloned()))
+        located(ctx, async {
+            let links = ctx.links()?;
+            let attributes = links.load_one(AttributesOfUser(self.id)).await?.unwrap_or_default();
+            links.loader().show_attributes(attributes.len())?;
+            Ok(Item::list(attributes.iter().cloned()))
+        })
+        .await
     }
 
     /// The rights of administrators. Shown to administrators; to the person, only whether he is a superuser; null for
@@ -225,29 +238,39 @@ impl user::Model {
     /// How the mail stands by which the person is to take the account into use; null where none was asked for. Shown to
     /// administrators, null for everybody else.
     async fn invitation(&self, ctx: &Context<'_>) -> Result<Option<invitation::Model>> {
-        match ctx.viewer()?.may(Action::SeeInvitations) {
-            Ok(()) => Ok(ctx.links()?.load_one(InvitationOfUser(self.id)).await?),
-            Err(_) => Ok(None),
-        }
+        located(ctx, async {
+            match ctx.viewer()?.may(Action::SeeInvitations) {
+                Ok(()) => Ok(ctx.links()?.load_one(InvitationOfUser(self.id)).await?),
+                Err(_) => Ok(None),
+            }
+        })
+        .await
     }
 
     /// The person's sessions that have not ended, newest first; at most 20. Shown to the person and to administrators,
     /// null for everybody else.
     async fn sessions(&self, ctx: &Context<'_>) -> Result<Option<Vec<Item<session::Model>>>> {
-        if !ctx.viewer()?.sees_sessions(self) {
-            return Ok(None);
-        }
-        let sessions = ctx.links()?.load_one(SessionsOfUser(self.id)).await?.unwrap_or_default();
-        Ok(Some(Item::list(sessions)))
+        located(ctx, async {
+            if !ctx.viewer()?.sees_sessions(self) {
+                return Ok(None);
+            }
+            let sessions = ctx.links()?.load_one(SessionsOfUser(self.id)).await?.unwrap_or_default();
+            Ok(Some(Item::list(sessions)))
+        })
+        .await
     }
 
     /// The user's devices that may sign in with a PIN, last used first; at most 20. Null unless the viewer is the user or an
     /// administrator.
     async fn devices(&self, ctx: &Context<'_>) -> Result<Option<Vec<Item<device::Model>>>> {
-        if !ctx.viewer()?.sees_sessions(self) {
-            return Ok(None);
-        }
-        Ok(Some(Item::list(ctx.links()?.load_one(DevicesOfUser(self.id)).await?.unwrap_or_default())))
+        located(ctx, async {
+            if !ctx.viewer()?.sees_sessions(self) {
+                return Ok(None);
+            }
+            let devices = ctx.links()?.load_one(DevicesOfUser(self.id)).await?.unwrap_or_default();
+            Ok(Some(Item::list(devices)))
+        })
+        .await
     }
 }
 
@@ -256,11 +279,14 @@ async fn groups(
     ctx: &Context<'_>,
     is_meant: fn(GroupRole) -> bool,
 ) -> Result<Vec<Item<Arc<group::Model>>>> {
-    let links = ctx.links()?;
-    let belongings = links.load_one(GroupsOfUser(person.id)).await?.unwrap_or_default();
-    let meant = belongings.iter().filter(|belonging| is_meant(belonging.role));
-    links.loader().show_groups(meant.clone().count())?;
-    Ok(Item::list(meant.map(|belonging| Arc::clone(&belonging.group))))
+    located(ctx, async {
+        let links = ctx.links()?;
+        let belongings = links.load_one(GroupsOfUser(person.id)).await?.unwrap_or_default();
+        let meant = belongings.iter().filter(|belonging| is_meant(belonging.role));
+        links.loader().show_groups(meant.clone().count())?;
+        Ok(Item::list(meant.map(|belonging| Arc::clone(&belonging.group))))
+    })
+    .await
 }
 
 /// The most characters of a text by which a person is looked up.

@@ -1,6 +1,6 @@
 //! Whom a filter means, as a condition of SQL.
 
-use async_graphql::{Json, MaybeUndefined};
+use async_graphql::{InputType, Json, MaybeUndefined};
 use sea_orm::sea_query::{BinOper, Condition, Expr, ExprTrait, IntoCondition, Query, SimpleExpr};
 use sea_orm::{ColumnTrait, DatabaseBackend, IdenStatic};
 use serde_json::Value;
@@ -93,7 +93,9 @@ impl Asked<'_> {
             return Ok(Found { condition: Condition::all(), are_few: false });
         }
         let mut filter = filter;
-        let (and, or, not) = (filter.and.take(), filter.or.take(), filter.not.take());
+        let and = self.reading.given(path, "and", std::mem::take(&mut filter.and));
+        let or = self.reading.given(path, "or", std::mem::take(&mut filter.or));
+        let not = self.reading.given(path, "not", std::mem::take(&mut filter.not));
         let Found { mut condition, mut are_few } = self.own(filter, path)?;
         if let Some(parts) = and {
             for part in self.joined(parts, path, "and", depth)? {
@@ -117,6 +119,11 @@ impl Asked<'_> {
     fn joined(&mut self, parts: Vec<UserFilter>, path: &str, by: &str, depth: usize) -> Result<Vec<Found>, Error> {
         let parts = parts.into_iter().enumerate();
         parts.map(|(place, part)| self.read(part, &format!("{path}.{by}.{place}"), depth + 1)).collect()
+    }
+
+    /// What is given for a field, as [`Reading::given`] has it.
+    fn given<T: InputType>(&mut self, path: &str, column: user::Column, given: MaybeUndefined<T>) -> Option<T> {
+        self.reading.given(path, &column.field(), given)
     }
 
     /// What a filter says itself, beside the filters in it.
@@ -184,26 +191,33 @@ impl Asked<'_> {
         ];
         let mut condition = Condition::all().add(texts.condition).add(ids.condition);
         for (column, filter) in instants {
-            let Some(filter) = filter else { continue };
+            let Some(filter) = self.given(path, column, filter) else { continue };
             self.viewer.may_filter(column)?;
             condition = condition.add(self.reading.instant(&at(path, column), filter, column));
         }
-        if let Some(filter) = birth_date {
+        if let Some(filter) = self.given(path, user::Column::BirthDate, birth_date) {
             self.viewer.may_filter(user::Column::BirthDate)?;
-            condition = condition.add(self.reading.date(filter, user::Column::BirthDate));
+            let path = at(path, user::Column::BirthDate);
+            condition = condition.add(self.reading.date(&path, filter, user::Column::BirthDate));
         }
         for (column, wanted) in truths {
             self.viewer.may_filter(column)?;
+            let wanted = self.given(path, column, wanted);
             condition = condition.add_option(self.reading.truth(wanted, column));
         }
-        let roles = role.map(|roles| roles.into_iter().map(Role::place).collect());
+        let roles = self.given(path, user::Column::Role, role);
+        let roles = roles.map(|roles| roles.into_iter().map(Role::place).collect());
+        let user_type = self.given(path, user::Column::UserType, user_type);
+        let gender = self.given(path, user::Column::Gender, gender);
         let chosen = [
             self.reading.one_of(&at(path, user::Column::Role), roles, user::Column::RoleKey),
             self.reading.one_of(&at(path, user::Column::UserType), user_type, user::Column::UserType),
             self.reading.one_of(&at(path, user::Column::Gender), gender, user::Column::Gender),
         ];
         condition = chosen.into_iter().fold(condition, Condition::add_option);
+        let attribute = self.reading.given(path, "attribute", attribute);
         let attribute = self.attribute(&format!("{path}.attribute"), attribute)?;
+        let invitation = self.reading.given(path, "invitation", invitation);
         let invitation = self.invitation(&format!("{path}.invitation"), invitation)?;
         condition = condition.add(attribute.condition).add(invitation.condition);
         let are_few = texts.are_few || ids.are_few || attribute.are_few || invitation.are_few;
@@ -252,16 +266,16 @@ impl Asked<'_> {
     fn texts<const N: usize>(
         &mut self,
         path: &str,
-        filters: [(user::Column, Option<StringFilter>); N],
+        filters: [(user::Column, MaybeUndefined<StringFilter>); N],
     ) -> Result<Found, Error> {
         let (mut condition, mut are_few) = (Condition::all(), false);
         for (column, filter) in filters {
-            let Some(filter) = filter else { continue };
+            let Some(filter) = self.given(path, column, filter) else { continue };
             self.viewer.may_filter(column)?;
             if matches!(column, user::Column::Username | user::Column::Email | user::Column::ExternalId) {
-                are_few |= filter.eq.is_some() || filter.one_of.is_some();
+                are_few |= filter.eq.is_value() || filter.one_of.is_value();
             }
-            if let Some(found) = self.in_search_index(column, filter.contains.as_deref()) {
+            if let Some(found) = self.in_search_index(column, filter.contains.value().map(String::as_str)) {
                 are_few = true;
                 condition = condition.add(found);
             }
@@ -289,12 +303,14 @@ impl Asked<'_> {
     fn ids(
         &mut self,
         path: &str,
-        id: Option<IdFilter>,
-        institution: Option<IdFilter>,
-        group: Option<IdFilter>,
-        site: Option<IdFilter>,
+        id: MaybeUndefined<IdFilter>,
+        institution: MaybeUndefined<IdFilter>,
+        group: MaybeUndefined<IdFilter>,
+        site: MaybeUndefined<IdFilter>,
     ) -> Result<Found, Error> {
-        let names_some = |filter: &&IdFilter| filter.eq.is_some() || filter.one_of.is_some();
+        let named = [("id", id), ("institution", institution), ("group", group), ("site", site)];
+        let [id, institution, group, site] = named.map(|(name, filter)| self.reading.given(path, name, filter));
+        let names_some = |filter: &&IdFilter| filter.eq.is_value() || filter.one_of.is_value();
         let are_few = [&id, &institution, &group].into_iter().flatten().any(|filter| names_some(&filter));
         let mut condition = Condition::all();
         for (name, column, filter) in

@@ -1,0 +1,33 @@
+// Tells how an answer to the query of introspection differs from a schema, both ways; nothing where they are the same.
+//
+//     node introspected.js schema.graphql < answer.json
+//
+// With `--query` it writes the query.
+
+import { readFileSync } from 'node:fs';
+import { argv, stdout } from 'node:process';
+import { diff } from '@graphql-inspector/core';
+import { buildClientSchema, buildSchema, getIntrospectionQuery, lexicographicSortSchema, printSchema } from 'graphql';
+
+const EVERYTHING = { schemaDescription: true, specifiedByUrl: true, directiveIsRepeatable: true, inputValueDeprecation: true, oneOf: true };
+
+if (argv[2] === '--query') {
+  stdout.write(getIntrospectionQuery(EVERYTHING));
+} else {
+  const written = buildSchema(readFileSync(argv[2], 'utf8'));
+  const { data } = JSON.parse(readFileSync(0, 'utf8'));
+  const served = buildClientSchema(data);
+  const changes = [...(await diff(written, served)), ...(await diff(served, written))].map(({ message }) => message);
+  const texts = [written, served].map((schema) => printSchema(lexicographicSortSchema(schema)).split('\n'));
+  const other = texts[0].findIndex((line, place) => line !== texts[1][place]);
+  if (other >= 0) changes.push(`printed, line ${other + 1}: ${texts[0][other]} | ${texts[1][other]}`);
+  // graphql-js prints neither of them where they are the same as its own.
+  for (const [mine, theirs] of [[written, served], [served, written]]) {
+    for (const directive of mine.getDirectives()) {
+      const same = theirs.getDirective(directive.name);
+      const text = (each) => each && JSON.stringify([each.locations.toSorted(), each.isRepeatable, each.args.map((one) => [one.name, String(one.type), one.defaultValue])]);
+      if (text(directive) !== text(same)) changes.push(`@${directive.name}: ${text(directive)} | ${text(same)}`);
+    }
+  }
+  for (const change of changes) stdout.write(`${change}\n`);
+}

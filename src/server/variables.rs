@@ -1,0 +1,257 @@
+//! The values of variables: "Coercing Variable Values" of the GraphQL specification (6.1.2), and what becomes of a
+//! document where a variable has none (6.4.1).
+
+use std::collections::HashSet;
+
+use async_graphql::parser::types::{
+    BaseType, Directive, DocumentOperations, ExecutableDocument, OperationDefinition, Selection, SelectionSet, Type,
+};
+use async_graphql::{Name, Positioned};
+use async_graphql_value::Value as Written;
+use bluejay_core::definition::{
+    BaseInputTypeReference, EnumTypeDefinition, EnumValueDefinition, InputFieldsDefinition, InputObjectTypeDefinition,
+    InputType, InputTypeReference, InputValueDefinition, SchemaDefinition,
+};
+use bluejay_core::{AsIter, BuiltinScalarDefinition};
+use serde_json::{Map, Number, Value};
+
+use super::response::{MAX_ERRORS, Refusal};
+use super::validation::{self, Demand, InputObject, Schema};
+
+/// The values that an enum or a fault names at most.
+const MOST_NAMES: usize = 10;
+
+/// Brings the values of an operation's variables into the form of their types, defaults included; what the operation does
+/// not define is left out.
+///
+/// # Errors
+/// Everything that is wrong with them.
+pub fn coerce(
+    schema: &Schema,
+    operation: &OperationDefinition,
+    demands: &[Demand],
+    mut given: Map<String, Value>,
+) -> Result<Map<String, Value>, Refusal> {
+    let mut values = Map::new();
+    let mut faults = Vec::new();
+    for definition in &operation.variable_definitions {
+        let variable = &definition.node;
+        let name = variable.name.node.as_str();
+        let mut coercion = Coercion { schema, faults: Vec::new() };
+        let default = || variable.default_value.as_ref()?.node.clone().into_json().ok();
+        let value = given.remove(name).or_else(default);
+        let value = value.map(|value| coercion.of_type(&variable.var_type.node, value, &format!("${name}")));
+        let mut demanded = demands.iter().filter(|demand| demand.variable == name);
+        let fault = match &value {
+            None if !variable.var_type.node.nullable => Some("is required"),
+            None if demanded.any(|demand| demand.given) => Some("is required where it is used"),
+            Some(Value::Null) if coercion.faults.is_empty() && demanded.next().is_some() => {
+                Some("must not be null where it is used")
+            }
+            _ => None,
+        };
+        coercion.faults.extend(fault.map(|fault| format!("The variable ${name} {fault}")));
+        let refusal =
+            |message| Refusal { locations: vec![definition.pos], ..Refusal::bad_document("BAD_USER_INPUT", message) };
+        faults.extend(coercion.faults.into_iter().map(refusal));
+        values.extend(value.map(|value| (name.to_owned(), value)));
+    }
+    Refusal::of_all(faults).map_or(Ok(values), Err)
+}
+
+struct Coercion<'a> {
+    schema: &'a Schema,
+    faults: Vec<String>,
+}
+
+impl Coercion<'_> {
+    fn fault(&mut self, path: &str, rule: impl std::fmt::Display) -> Value {
+        if self.faults.len() < MAX_ERRORS {
+            self.faults.push(format!("{path}: {rule}"));
+        }
+        Value::Null
+    }
+
+    /// A value of a type as a document writes it.
+    fn of_type(&mut self, wanted: &Type, value: Value, path: &str) -> Value {
+        match (&wanted.base, value) {
+            (_, Value::Null) if wanted.nullable => Value::Null,
+            (_, Value::Null) => self.fault(path, format_args!("must not be null, a {wanted} is expected")),
+            (BaseType::List(inner), Value::Array(items)) => {
+                let items = items.into_iter().enumerate();
+                items.map(|(place, item)| self.of_type(inner, item, &format!("{path}.{place}"))).collect()
+            }
+            (BaseType::List(inner), value) => Value::Array(vec![self.of_type(inner, value, path)]),
+            (BaseType::Named(name), value) => match validation::input_type(self.schema, name) {
+                Some(base) => self.of_base(base, value, path),
+                None => self.fault(path, format_args!("there is no input type {name}")),
+            },
+        }
+    }
+
+    /// A value of a type as the schema writes it.
+    fn of_input(&mut self, wanted: &<Schema as SchemaDefinition>::InputType, value: Value, path: &str) -> Value {
+        let schema = self.schema;
+        let reference = wanted.as_ref(schema);
+        match (reference, value) {
+            (reference, Value::Null) if !reference.is_required() => Value::Null,
+            (_, Value::Null) => {
+                self.fault(path, format_args!("must not be null, a {} is expected", wanted.display_name()))
+            }
+            (InputTypeReference::List(inner, _), Value::Array(items)) => {
+                let items = items.into_iter().enumerate();
+                items.map(|(place, item)| self.of_input(inner, item, &format!("{path}.{place}"))).collect()
+            }
+            (InputTypeReference::List(inner, _), value) => Value::Array(vec![self.of_input(inner, value, path)]),
+            (InputTypeReference::Base(base, _), value) => self.of_base(base, value, path),
+        }
+    }
+
+    fn of_base(&mut self, base: BaseInputTypeReference<Schema>, value: Value, path: &str) -> Value {
+        match base {
+            BaseInputTypeReference::BuiltinScalar(scalar) => match scalar_of(scalar, value) {
+                Some(value) => value,
+                None => self.fault(path, expected(scalar)),
+            },
+            // Whether it is one is for the scalar to say.
+            BaseInputTypeReference::CustomScalar(_) => value,
+            BaseInputTypeReference::Enum(of) => {
+                let mut names = of.enum_value_definitions().iter().map(EnumValueDefinition::name);
+                if value.as_str().is_some_and(|given| names.any(|name| name == given)) {
+                    return value;
+                }
+                let names: Vec<&str> = of.enum_value_definitions().iter().map(EnumValueDefinition::name).collect();
+                let some = if names.len() > MOST_NAMES { String::new() } else { format!(": {}", names.join(", ")) };
+                self.fault(path, format_args!("must be a value of the enum {}{some}", of.name()))
+            }
+            BaseInputTypeReference::InputObject(of) => match value {
+                Value::Object(members) => self.of_object(of, members, path),
+                _ => self.fault(path, format_args!("must be an object, a {}", of.name())),
+            },
+        }
+    }
+
+    fn of_object(&mut self, object: &InputObject, members: Map<String, Value>, path: &str) -> Value {
+        let fields = object.input_field_definitions();
+        if validation::is_one_of(object) && !(members.len() == 1 && !members.values().any(Value::is_null)) {
+            return self
+                .fault(path, format_args!("exactly one field of {} must be given, and not null", object.name()));
+        }
+        for field in fields.iter().filter(|field| field.is_required()) {
+            if !members.contains_key(field.name()) {
+                let wanted = field.r#type().display_name();
+                self.fault(&format!("{path}.{}", field.name()), format_args!("is required, a {wanted} is expected"));
+            }
+        }
+        let mut coerced = Map::new();
+        for (name, value) in members {
+            let path = format!("{path}.{name}");
+            let value = match fields.get(&name) {
+                Some(field) => self.of_input(field.r#type(), value, &path),
+                None => self.fault(&path, format_args!("{} has no such field", object.name())),
+            };
+            coerced.insert(name, value);
+        }
+        Value::Object(coerced)
+    }
+}
+
+/// JSON tells no whole number from one that has a point: 20.0 is 20.
+fn whole(value: &Value) -> Option<i64> {
+    #[expect(clippy::cast_possible_truncation, reason = "whole, and below 2^53")]
+    let of_float = |float: f64| (float.fract() == 0.0 && float.abs() < 9_007_199_254_740_992.0).then_some(float as i64);
+    value.as_i64().or_else(|| value.as_f64().and_then(of_float))
+}
+
+fn scalar_of(scalar: BuiltinScalarDefinition, value: Value) -> Option<Value> {
+    match scalar {
+        BuiltinScalarDefinition::Int if value.is_number() => {
+            whole(&value).and_then(|number| i32::try_from(number).ok()).map(Value::from)
+        }
+        BuiltinScalarDefinition::Float => value.as_f64().and_then(Number::from_f64).map(Value::Number),
+        BuiltinScalarDefinition::ID if value.is_number() => {
+            whole(&value).map(|number| Value::String(number.to_string()))
+        }
+        BuiltinScalarDefinition::ID | BuiltinScalarDefinition::String => value.is_string().then_some(value),
+        BuiltinScalarDefinition::Boolean => value.is_boolean().then_some(value),
+        BuiltinScalarDefinition::Int => None,
+    }
+}
+
+fn expected(scalar: BuiltinScalarDefinition) -> &'static str {
+    match scalar {
+        BuiltinScalarDefinition::Int => "must be an Int, a whole number from -2147483648 to 2147483647",
+        BuiltinScalarDefinition::Float => "must be a Float, a number",
+        BuiltinScalarDefinition::ID => "must be an ID, a text",
+        BuiltinScalarDefinition::String => "must be a String",
+        BuiltinScalarDefinition::Boolean => "must be a Boolean, true or false",
+    }
+}
+
+/// Takes out of a document the arguments and input fields that use a variable without a value, so that their defaults hold.
+pub fn leave_out(document: &mut ExecutableDocument, operation: &OperationDefinition, values: &Map<String, Value>) {
+    let names = operation.variable_definitions.iter().map(|definition| definition.node.name.node.as_str());
+    let absent: HashSet<&str> = names.filter(|name| !values.contains_key(*name)).collect();
+    if absent.is_empty() {
+        return;
+    }
+    match &mut document.operations {
+        DocumentOperations::Single(operation) => {
+            of_selections(&mut operation.node.selection_set.node, &absent);
+        }
+        DocumentOperations::Multiple(operations) => {
+            for operation in operations.values_mut() {
+                of_selections(&mut operation.node.selection_set.node, &absent);
+            }
+        }
+    }
+    for fragment in document.fragments.values_mut() {
+        of_selections(&mut fragment.node.selection_set.node, &absent);
+    }
+}
+
+fn of_selections(set: &mut SelectionSet, absent: &HashSet<&str>) {
+    for selection in &mut set.items {
+        match &mut selection.node {
+            Selection::Field(field) => {
+                of_arguments(&mut field.node.arguments, absent);
+                of_directives(&mut field.node.directives, absent);
+                of_selections(&mut field.node.selection_set.node, absent);
+            }
+            Selection::FragmentSpread(spread) => of_directives(&mut spread.node.directives, absent),
+            Selection::InlineFragment(fragment) => {
+                of_directives(&mut fragment.node.directives, absent);
+                of_selections(&mut fragment.node.selection_set.node, absent);
+            }
+        }
+    }
+}
+
+fn of_directives(directives: &mut [Positioned<Directive>], absent: &HashSet<&str>) {
+    for directive in directives {
+        of_arguments(&mut directive.node.arguments, absent);
+    }
+}
+
+fn of_arguments(arguments: &mut Vec<(Positioned<Name>, Positioned<Written>)>, absent: &HashSet<&str>) {
+    arguments.retain_mut(|(_, value)| stays(&mut value.node, absent));
+}
+
+fn stays(value: &mut Written, absent: &HashSet<&str>) -> bool {
+    match value {
+        Written::Variable(name) => !absent.contains(name.as_str()),
+        Written::List(items) => {
+            for item in items {
+                if !stays(item, absent) {
+                    *item = Written::Null;
+                }
+            }
+            true
+        }
+        Written::Object(members) => {
+            members.retain(|_, value| stays(value, absent));
+            true
+        }
+        _ => true,
+    }
+}

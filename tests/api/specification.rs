@@ -1,0 +1,393 @@
+//! GraphQL as the specification has it: which documents and variables are refused, what defaults are, where errors stand,
+//! and what introspection says. graphql-js is the judge.
+
+use serde_json::{Value, json};
+
+use crate::app::App;
+use crate::node;
+use crate::wire::Wire;
+
+const RULES: &str = include_str!("specification/rules.txt");
+const SCHEMA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/schema.graphql");
+
+/// Whether nothing of a request is run for what is wrong with its document or variables, rather than for its size.
+fn is_refused(answer: &Value) -> bool {
+    let code = answer["errors"][0]["extensions"]["code"].as_str().unwrap_or_default();
+    answer.get("data").is_none()
+        && ["GRAPHQL_PARSE_FAILED", "GRAPHQL_VALIDATION_FAILED", "BAD_USER_INPUT"].contains(&code)
+}
+
+/// The kind of each document of the table, and the document.
+fn documents() -> Vec<(&'static str, &'static str)> {
+    let lines = RULES.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    lines.map(|line| line.split_once(": ").unwrap()).collect()
+}
+
+#[tokio::test]
+async fn each_rule_of_the_specification_is_kept() {
+    let app = App::on_sqlite().await;
+    let mut wrong = Vec::new();
+    for (kind, query) in documents() {
+        // What is good is not run, for its variables have no values.
+        let operation = (kind == "good").then_some("no_operation_has_this_name");
+        let body = json!({ "query": query, "operationName": operation });
+        let (status, answer) = app.anonymous().post(&body).await;
+        let code = answer["errors"][0]["extensions"]["code"].as_str().unwrap_or("no error");
+        let expected = match kind {
+            "bad" => "GRAPHQL_VALIDATION_FAILED",
+            "value" => "BAD_USER_INPUT",
+            "syntax" => "GRAPHQL_PARSE_FAILED",
+            _ => code,
+        };
+        if code != expected || (kind == "good") == is_refused(&answer) {
+            wrong.push(format!("{kind}: {query}\n{answer}"));
+        } else if kind != "good" {
+            let errors = answer["errors"].as_array().unwrap();
+            assert!(status == 400 && !errors.is_empty() && errors.len() <= 20, "{query}: {answer}");
+            for error in errors {
+                let line = error["locations"][0]["line"].as_u64();
+                assert!(line.is_some_and(|line| line > 0) && error.get("path").is_none(), "{query}: {answer}");
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn graphql_js_judges_the_table_alike() {
+    let lines: Vec<String> = documents().iter().map(|(_, query)| json!(query).to_string()).collect();
+    let Some(judged) = node::run("documents.js", &[SCHEMA], &lines.join("\n")) else { return };
+    let judged: Vec<Value> = judged.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(judged.len(), lines.len());
+    for ((kind, query), judged) in documents().iter().zip(judged) {
+        assert_eq!(judged["refused"], *kind != "good", "{query}: {judged}");
+    }
+}
+
+#[tokio::test]
+async fn what_graphql_js_refuses_is_refused_and_nothing_else() {
+    let Some(requests) = node::run("documents.js", &[SCHEMA, "20260101", "3600"], "") else { return };
+    let app = App::on_sqlite().await;
+    let (mut asked, mut refused, mut too_large, mut of_uses) = (0, 0, 0, 0);
+    let mut wrong = Vec::new();
+    for request in requests.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()) {
+        let mut body = json!({ "query": request["query"] });
+        match request.get("variables") {
+            Some(variables) => body["variables"] = variables.clone(),
+            // Validated, and not run.
+            None => body["operationName"] = json!("no_operation_has_this_name"),
+        }
+        let answer = app.anonymous().post(&body).await.1;
+        let error = &answer["errors"][0];
+        asked += 1;
+        if error["extensions"]["code"] == "DOCUMENT_TOO_LARGE" {
+            too_large += 1;
+        } else if error["message"].as_str().is_some_and(|message| message.ends_with(" where it is used")) {
+            // graphql-js finds a null that comes where none may come when it runs the field.
+            of_uses += 1;
+        } else {
+            refused += usize::from(is_refused(&answer));
+            if request["refused"] != is_refused(&answer) {
+                wrong.push(format!("{request:#}\n{answer}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {asked}:\n{}", wrong.len(), wrong[..wrong.len().min(10)].join("\n"));
+    assert!(asked >= 3_600 && refused > asked / 3 && refused < asked * 9 / 10, "{refused} of {asked}");
+    assert!(too_large + of_uses < asked / 10, "not compared: {too_large}, {of_uses}");
+}
+
+#[tokio::test]
+async fn what_is_refused_is_not_repeated() {
+    let app = App::on_sqlite().await;
+    let secret = "seven-brass-otters";
+    for query in [
+        format!("mutation {{ login(input: {{ login: \"a\", password: [\"{secret}\"] }}) {{ success }} }}"),
+        format!("mutation {{ login(input: \"{secret}\") {{ success }} }}"),
+        format!("mutation {{ login(input: {{ login: \"a\", password: \"{secret}\", x: 1 }}) {{ success }} }}"),
+        format!("query ($a: Int = \"{secret}\") {{ users(first: $a) {{ totalCount }} }}"),
+        format!("{{ users(first: \"{secret}\") {{ totalCount }} }}"),
+        format!("{{ viewer {{ id(a: \"{secret}\") }} viewer {{ id }} }}"),
+    ] {
+        let answer = app.anonymous().ask(&query, json!({})).await;
+        assert!(is_refused(&answer) && !answer.to_string().contains(secret), "{query}: {answer}");
+    }
+    let query = "mutation ($i: LoginInput!) { login(input: $i) { success } }";
+    for input in [json!(secret), json!({ "login": [secret] }), json!({ "login": { "a": secret }, "password": 1 })] {
+        let answer = app.anonymous().ask(query, json!({ "i": input })).await;
+        assert!(is_refused(&answer) && !answer.to_string().contains(secret), "{answer}");
+    }
+}
+
+on_every_database! {
+    async fn an_unknown_field_of_an_input_is_refused_whatever_variables_are_given(app: App) {
+        let chief = app.license_admin().await;
+        let user = app.user().await;
+        let literal = "mutation ($id: ID!, $n: String, $d: String = \"x\") {
+            updateUser(input: { id: $id, nickname: \"written\", dryRn: true, position: $n, phone: $d }) { success } }";
+        let by_variable = "mutation ($i: UpdateUserInput!) { updateUser(input: $i) { success } }";
+        let input = json!({ "id": user.id(), "nickname": "written", "dryRn": true });
+        for (query, variables) in [
+            (literal, json!({ "id": user.id() })),
+            (literal, json!({ "id": user.id(), "n": "x" })),
+            (literal, json!({ "id": user.id(), "n": null })),
+            (by_variable, json!({ "i": input })),
+        ] {
+            let answer = chief.ask(query, variables).await;
+            assert!(is_refused(&answer) && answer.to_string().contains("dryRn"), "{answer}");
+        }
+        let query = "query ($f: UserFilter, $by: UserBy!) { users(filter: $f) { totalCount } user(by: $by) { id } }";
+        for (filter, by) in [
+            (json!({ "and": [{ "lastNam": { "eq": "x" } }] }), json!({ "id": user.id() })),
+            (json!({ "lastName": { "equals": "x" } }), json!({ "id": user.id() })),
+            (json!({}), json!({ "id": user.id(), "username": null })),
+            (json!({}), json!({ "id": user.id(), "username": "a" })),
+            (json!({}), json!({})),
+            (json!("x"), json!({ "id": user.id() })),
+        ] {
+            let answer = chief.ask(query, json!({ "f": filter, "by": by })).await;
+            assert!(is_refused(&answer), "{filter} {by}: {answer}");
+        }
+        let all = json!({ "f": { "nothing": 1, "role": "NOBODY" }, "by": 7, "more": 1 });
+        let answer = chief.ask(query, all).await;
+        assert_eq!(answer["errors"].as_array().unwrap().len(), 3, "{answer}");
+        for by in ["id: $a", "username: $a", "email: $a"] {
+            let query = format!("query ($a: {}) {{ user(by: {{ {by} }}) {{ id }} }}", if by == "id: $a" { "ID" } else { "String" });
+            for variables in [json!({}), json!({ "a": null })] {
+                assert!(is_refused(&chief.ask(&query, variables).await), "{query}");
+            }
+        }
+        let nickname = chief.data("query ($id: ID!) { user(by: { id: $id }) { nickname } }", json!({ "id": user.id() })).await;
+        assert!(nickname["user"]["nickname"].is_null(), "{nickname}");
+    }
+
+    async fn a_variable_that_is_not_given_leaves_the_default(app: App) {
+        let chief = app.license_admin().await;
+        let active = chief.data("{ users { totalCount } }", json!({})).await["users"]["totalCount"].clone();
+        let gone = app.user().await;
+        chief.change("setActive", "", json!({ "id": gone.id(), "active": false })).await;
+        for query in [
+            "query ($x: Boolean) { users(includeInactive: $x, first: 1) { totalCount } }",
+            "query ($x: Boolean, $f: Int, $l: Int) { users(includeInactive: $x, first: $f, last: $l) { totalCount } }",
+            "query Q($x: Boolean) { ...A } query R($x: Boolean) { ...A } fragment A on Query { users(includeInactive: $x) { totalCount } }",
+            "query ($x: Boolean) { ... on Query { users(includeInactive: $x) { totalCount } } }",
+            "query ($x: Boolean, $w: String) { users(includeInactive: $x, filter: { firstName: { contains: $w } }) { totalCount } }",
+            "query ($x: Boolean, $w: UserFilter) { users(includeInactive: $x, filter: { and: [{}], not: { id: { eq: \"018f3f3e-0000-7000-8000-000000000000\" } } }) { totalCount } a: users(filter: $w) { totalCount } }",
+            "query ($x: Boolean, $s: Boolean = true) { users(includeInactive: $x) { totalCount @include(if: $s) } }",
+        ] {
+            let body = json!({ "query": query, "operationName": query.contains("query R").then_some("R") });
+            let (status, answer) = chief.post(&body).await;
+            assert_eq!((status, &answer["data"]["users"]["totalCount"]), (200, &active), "{query}: {answer}");
+        }
+        let search = "query ($x: Boolean, $q: String!) { searchUsers(query: $q, includeInactive: $x) { totalCount } }";
+        let found = chief.data("{ searchUsers(query: \"tester\") { totalCount } }", json!({})).await;
+        assert_eq!(chief.data(search, json!({ "q": "tester" })).await, found);
+        let skipped = "query ($s: Boolean = true) { viewer { id @skip(if: $s) firstName } }";
+        let viewer = chief.data(skipped, json!({})).await;
+        assert!(viewer["viewer"].get("id").is_none(), "the default of a variable counts for a directive: {viewer}");
+        for variables in [json!({}), json!({ "q": null })] {
+            assert!(is_refused(&chief.ask("query ($q: String!) { searchUsers(query: $q) { totalCount } }", variables).await));
+        }
+        let null = chief.ask("query ($x: Boolean) { users(includeInactive: $x) { totalCount } }", json!({ "x": null })).await;
+        assert!(is_refused(&null), "{null}");
+    }
+
+    async fn a_whole_number_is_an_int_however_json_writes_it(app: App) {
+        let user = app.user().await;
+        let wire = Wire(app.address);
+        let token = format!("Authorization: Bearer {}\r\n", user.token.as_ref().unwrap());
+        let query = "query($n:Int){users(first:$n){nodes{id}}}";
+        for (number, is_good) in [
+            ("20", true), ("20.0", true), ("2e1", true), ("20.5", false), ("1e400", false), ("\"20\"", false), ("true", false), ("2147483648", false),
+            ("2147483648.0", false), ("-0.0", true), ("[20]", false), ("{}", false),
+        ] {
+            let body = format!("{{\"query\":{},\"variables\":{{\"n\":{number}}}}}", json!(query));
+            let answer = wire.post(&token, body.as_bytes()).await;
+            let is_refused = is_refused(&answer.json()) || answer.status == 400;
+            assert_eq!(!is_refused, is_good, "{number}: {}", answer.body);
+        }
+        let chief = app.license_admin().await;
+        let token = format!("Authorization: Bearer {}\r\n", chief.token.as_ref().unwrap());
+        let query = "mutation($i:CreateInstitutionInput!){createInstitution(input:$i){success errors{path} institution{numBeds}}}";
+        let body = |beds: &str| format!("{{\"query\":{},\"variables\":{{\"i\":{{\"name\":\"A\",\"kind\":\"HOSPITAL\",\"country\":\"AU\",\"numBeds\":{beds}}}}}}}", json!(query));
+        let answer = wire.post(&token, body("40.0").as_bytes()).await.json();
+        assert_eq!(answer["data"]["createInstitution"]["institution"]["numBeds"], 40, "{answer}");
+        assert!(is_refused(&wire.post(&token, body("40.5").as_bytes()).await.json()));
+    }
+
+    async fn a_comparison_with_null_is_an_error_that_names_the_field(app: App) {
+        let chief = app.license_admin().await;
+        let users = "query ($f: UserFilter) { users(filter: $f) { totalCount } }";
+        let events = "query ($f: AuditFilter) { auditEvents(filter: $f) { totalCount } }";
+        let definition = crate::definition::Definition::of_roster();
+        let mut tried = 0;
+        for (query, input) in [(users, "UserFilter"), (events, "AuditFilter")] {
+            let of = |name: &str| match &definition.0[name].kind {
+                async_graphql::parser::types::TypeKind::InputObject(input) => input.fields.clone(),
+                _ => Vec::new(),
+            };
+            for field in of(input) {
+                let name = field.node.name.node.to_string();
+                let mut cases = vec![(format!("filter.{name}"), json!({ &name: null }))];
+                let inner = crate::definition::innermost(&field.node.ty.node);
+                if inner.ends_with("Filter") && inner != "UserFilter" && inner != "AttributeFilter" {
+                    for compared in of(inner).iter().filter(|compared| compared.node.ty.node.nullable) {
+                        let compared = compared.node.name.node.to_string();
+                        cases.push((format!("filter.{name}.{compared}"), json!({ &name: { &compared: null } })));
+                    }
+                }
+                for (path, filter) in cases {
+                    let answer = chief.ask(query, json!({ "f": filter })).await;
+                    let error = &answer["errors"][0];
+                    let message = error["message"].as_str().unwrap_or_default();
+                    assert_eq!(error["extensions"]["code"], "BAD_USER_INPUT", "{filter}: {answer}");
+                    assert!(message.contains(&path) && message.contains("isNull"), "{filter}: {answer}");
+                    tried += 1;
+                }
+            }
+        }
+        assert!(tried > 120, "{tried}");
+        let deep = json!({ "or": [{ "not": { "email": { "eq": null, "contains": null } } }] });
+        let answer = chief.ask(users, json!({ "f": deep })).await.to_string();
+        assert!(answer.contains("filter.or.0.not.email.eq") && answer.contains("filter.or.0.not.email.contains"), "{answer}");
+        let literal = "query ($e: String) { users(filter: { email: { eq: $e } }) { totalCount } }";
+        assert_eq!(chief.refused(literal, json!({ "e": null })).await, "BAD_USER_INPUT");
+        assert_eq!(chief.refused("{ users(filter: { email: { eq: null } }) { totalCount } }", json!({})).await, "BAD_USER_INPUT");
+        let all = chief.data("{ users { totalCount } }", json!({})).await;
+        assert_eq!(chief.data(literal, json!({})).await, all, "a variable that is not given is absent");
+        assert_eq!(chief.data(users, json!({ "f": null })).await, all);
+    }
+
+    async fn a_persisted_query_is_not_supported_and_the_document_is_asked_for(app: App) {
+        let wire = Wire(app.address);
+        let extensions = json!({ "persistedQuery": { "version": 1, "sha256Hash": "ecf4edb46db40b5132295c0291d62fb65d6759a9eedfa4d5d612dd5ec54a6b38" } });
+        for accept in ["", "Accept: application/json\r\n", "Accept: application/graphql-response+json,application/json;q=0.9\r\n"] {
+            for query in [json!({ "extensions": extensions }), json!({ "extensions": extensions, "query": "", "variables": {} }), json!({ "extensions": extensions, "query": null })] {
+                let answer = wire.post(accept, query.to_string().as_bytes()).await;
+                let expected = json!({ "errors": [{ "message": "PersistedQueryNotSupported", "extensions": { "code": "PERSISTED_QUERY_NOT_SUPPORTED" } }] });
+                assert_eq!((answer.status, answer.json()), (200, expected), "{accept}");
+            }
+            let both = json!({ "extensions": extensions, "query": "{ __typename }" });
+            let answer = wire.post(accept, both.to_string().as_bytes()).await;
+            assert_eq!(answer.json(), json!({ "data": { "__typename": "Query" } }));
+        }
+        let encoded = extensions.to_string().replace('"', "%22").replace('{', "%7B").replace('}', "%7D");
+        let answer = wire.get(&format!("/graphql?extensions={encoded}")).await;
+        assert_eq!((answer.status, answer.code().as_str()), (200, "PERSISTED_QUERY_NOT_SUPPORTED"));
+        let answer = wire.get(&format!("/graphql?query=%7B__typename%7D&extensions={encoded}")).await;
+        assert_eq!(answer.json(), json!({ "data": { "__typename": "Query" } }));
+        for other in [json!({}), json!({ "extensions": {} }), json!({ "extensions": { "persistedQuery": null } })] {
+            assert_eq!(wire.post("", other.to_string().as_bytes()).await.code(), "BAD_REQUEST");
+        }
+    }
+
+    async fn an_empty_authorization_is_no_credential(app: App) {
+        let wire = Wire(app.address);
+        let body = br#"{"query":"{ viewer { id } }"}"#;
+        for header in ["Authorization:\r\n", "Authorization: \r\n", "Authorization: Bearer\r\n", "authorization: bearer  \r\n"] {
+            assert_eq!(wire.post(header, body).await.json(), json!({ "data": { "viewer": null } }), "{header}");
+        }
+        for header in ["Authorization: Bearer x\r\n", "Authorization: Basic\r\n", "Authorization: x\r\n", "Authorization:\r\nAuthorization:\r\n", "Authorization: Bearer Bearer\r\n"] {
+            assert_eq!(wire.post(header, body).await.status, 401, "{header}");
+        }
+    }
+
+    async fn an_error_stands_at_the_field_that_failed(app: App) {
+        let chief = app.license_admin().await;
+        let group = chief.change("createGroup", "group { id }", json!({ "name": "Ward" })).await["group"]["id"].clone();
+        let member = json!({ "groupId": group, "userId": chief.id(), "role": "OWNER" });
+        let _ = chief.ask("mutation ($i: SetGroupMemberInput!) { setGroupMember(input: $i) { success } }", json!({ "i": member })).await;
+        let id = chief.id();
+        for (query, path) in [
+            ("{ users(first: 1) { nodes { sites(first: 0) { totalCount } } } }".to_owned(), json!(["users", "nodes", 0, "sites"])),
+            ("{ a: users(first: 1) { b: nodes { c: sites(first: 0) { totalCount } } } }".to_owned(), json!(["a", "b", 0, "c"])),
+            ("{ users(first: 1) { edges { node { ... on User { x: sites(last: 500) { totalCount } } } } } }".to_owned(), json!(["users", "edges", 0, "node", "x"])),
+            ("{ viewer { ...A } } fragment A on User { s: sites(after: \"x\") { totalCount } }".to_owned(), json!(["viewer", "s"])),
+            (format!("{{ nodes(ids: [\"018f3f3e-0000-7000-8000-000000000000\", \"{id}\"]) {{ ... on User {{ sites(first: -1) {{ totalCount }} }} }} }}"), json!(["nodes", 1, "sites"])),
+            ("{ groups { nodes { m: members(first: 0) { totalCount } } } }".to_owned(), json!(["groups", "nodes", 0, "m"])),
+            (format!("mutation {{ u: updateUser(input: {{ id: \"{id}\", nickname: \"x\" }}) {{ user {{ t: sites(first: 0) {{ totalCount }} }} }} }}"), json!(["u", "user", "t"])),
+            ("{ users(first: 1, after: \"x\") { totalCount } }".to_owned(), json!(["users"])),
+            ("{ u: users(filter: { birthDate: { eq: \"x\" } }) { totalCount } }".to_owned(), json!(["u"])),
+            ("{ n: nodes(ids: [\"x\"]) { id } }".to_owned(), json!(["n"])),
+        ] {
+            let answer = chief.ask(&query, json!({})).await;
+            assert_eq!(answer["errors"][0]["path"], path, "{query}: {answer}");
+            assert_eq!(answer["errors"][0]["extensions"], json!({ "code": "BAD_USER_INPUT" }), "{query}: {answer}");
+        }
+    }
+
+    async fn the_definition_of_an_attribute_is_a_node(app: App) {
+        let (chief, user, stranger) = (app.license_admin().await, app.user().await, app.stranger().await);
+        let input = json!({ "name": "birthplace", "label": "Place of birth", "kind": "STRING" });
+        let made = chief.change("defineAttribute", "definition { id name }", input).await["definition"].clone();
+        let id = &made["id"];
+        let listed = user.data("{ attributeDefinitions { id name } }", json!({})).await;
+        assert_eq!(listed["attributeDefinitions"], json!([made]));
+        let node = "query ($id: ID!) { node(id: $id) { id __typename ... on AttributeDefinition { name } } nodes(ids: [$id, $id]) { id } }";
+        for caller in [&chief, &user] {
+            let found = caller.data(node, json!({ "id": id })).await;
+            assert_eq!(found["node"], json!({ "id": id, "__typename": "AttributeDefinition", "name": "birthplace" }));
+            assert_eq!(found["nodes"], json!([{ "id": id }, { "id": id }]));
+        }
+        let hidden = stranger.data(node, json!({ "id": id })).await;
+        assert_eq!(hidden, json!({ "node": null, "nodes": [null, null] }));
+        let event = "query ($id: ID!) { auditEvents(filter: { subject: $id }) { nodes { subjectId subject { id ... on AttributeDefinition { name } } } } }";
+        let event = chief.data(event, json!({ "id": id })).await;
+        assert_eq!(event["auditEvents"]["nodes"], json!([{ "subjectId": id, "subject": { "id": id, "name": "birthplace" } }]));
+        chief.change("removeAttribute", "", json!({ "name": "birthplace" })).await;
+        assert!(chief.data(node, json!({ "id": id })).await["node"].is_null());
+    }
+}
+
+#[tokio::test]
+async fn variables_that_many_operations_are_asked_for_are_too_many() {
+    let app = App::on_sqlite().await;
+    let operations = |count: usize| (0..count).map(|n| format!("query a{n} {{ ...A }} ")).collect::<String>();
+    let uses = |count: usize| "$a ".repeat(count);
+    let document = |operations: &str, uses: &str| {
+        format!("{operations} fragment A on Query {{ users(filter: {{ role: [{uses}] }}) {{ totalCount }} }}")
+    };
+    for (count, of_each, code) in [
+        (600, 4_500, "DOCUMENT_TOO_LARGE"),
+        (100, 501, "DOCUMENT_TOO_LARGE"),
+        (100, 400, "GRAPHQL_VALIDATION_FAILED"),
+        (1, 8_000, "GRAPHQL_VALIDATION_FAILED"),
+    ] {
+        let answer = app.anonymous().ask(&document(&operations(count), &uses(of_each)), json!({})).await;
+        assert_eq!(answer["errors"][0]["extensions"]["code"], code, "{count} {of_each}: {answer}");
+        assert!(answer["errors"].as_array().unwrap().len() <= 20);
+    }
+}
+
+#[tokio::test]
+async fn the_address_may_end_with_a_slash() {
+    let app = App::on_sqlite().await;
+    let wire = Wire(app.address);
+    let answer =
+        wire.send("POST", "/graphql/", "Content-Type: application/json\r\n", br#"{"query":"{ __typename }"}"#).await;
+    assert_eq!((answer.status, answer.json()), (200, json!({ "data": { "__typename": "Query" } })));
+    let answer = wire.get("/graphql/?query=%7B__typename%7D").await;
+    assert_eq!((answer.status, answer.json()), (200, json!({ "data": { "__typename": "Query" } })));
+    assert_eq!(wire.send("DELETE", "/graphql/", "", b"").await.status, 405);
+    assert_eq!(wire.get("/graphql//").await.status, 404);
+}
+
+#[tokio::test]
+async fn introspection_says_what_the_committed_schema_says() {
+    let Some(query) = node::run("introspected.js", &["--query"], "") else { return };
+    let app = App::on_sqlite().await;
+    let answer = app.anonymous().ask(&query, json!({})).await;
+    assert_eq!(node::run("introspected.js", &[SCHEMA], &answer.to_string()).as_deref(), Some(""));
+}
+
+#[tokio::test]
+async fn the_schema_has_not_the_description_of_its_type_under_whatever_name() {
+    let app = App::on_sqlite().await;
+    let query = "query A { a: __schema { ...D } } query B { a: __type(name: \"User\") { b: description } }
+        fragment D on __Schema { b: description queryType { b: description } }";
+    let asked = |name: &str| json!({ "query": query, "operationName": name });
+    let of_schema = app.anonymous().post(&asked("A")).await.1["data"]["a"].clone();
+    let of_type = app.anonymous().post(&asked("B")).await.1["data"]["a"]["b"].clone();
+    assert!(of_schema["b"].is_null() && of_schema["queryType"]["b"].is_string(), "{of_schema}");
+    assert!(of_type.is_string(), "{of_type}");
+}
