@@ -23,7 +23,7 @@ use async_graphql::{Request as Query, Response as Outcome, parser::types::Execut
 use ipnet::IpNet;
 use poem::{
     Endpoint, Request, Response, Route, Server, endpoint,
-    http::{HeaderMap, Method, StatusCode, header},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
 };
 use tokio::{
     net::TcpListener,
