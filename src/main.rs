@@ -104,7 +104,7 @@ async fn open(settings: &Settings, default_dir: &str) -> anyhow::Result<Db> {
             format!("--database-url {} (DATABASE_URL)", db::without_password(&database.url))
         }
         _ if settings.database_url_in_file.is_some() => {
-            format!("--database-url-file (DATABASE_URL_FILE): {}", doctor::without_password(&database.url))
+            format!("--database-url-file (DATABASE_URL_FILE): {}", db::without_password(&database.url))
         }
         Some(dir) => format!("--data-dir {} (ROSTER_DATA_DIR)", dir.display()),
         None => format!("--data-dir {default_dir}, the default (ROSTER_DATA_DIR)"),

@@ -5,7 +5,7 @@ use futures_util::future::join_all;
 use roster::entity::membership::GroupRole;
 use roster::entity::user::{Role, UserFields};
 use roster::entity::{api_key, audit_event, device, session, user};
-use roster::schema::CREDENTIALS;
+use roster::credential_use::ALWAYS as CREDENTIALS;
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter};
 use serde_json::{Value, json};
 
