@@ -123,9 +123,10 @@ impl SearchQuery {
         let total = i32::try_from(ranked.len()).unwrap_or(i32::MAX);
         let page = page::of_ranked(ranked, &window, Ranked::place, Ranked::comes_after)?;
         let ids: Vec<Id> = page.rows().map(|ranked| ranked.id).collect();
-        let people = match ids.is_empty() {
-            true => Vec::new(),
-            false => ctx.links()?.loader().by_id::<user::Entity>(user::Column::Id, ids, among.seen).await?,
+        let people = if ids.is_empty() {
+            Vec::new()
+        } else {
+            ctx.links()?.loader().by_id::<user::Entity>(user::Column::Id, ids, among.seen).await?
         };
         let mut people: HashMap<Id, user::Model> = people.into_iter().map(|person| (person.id, person)).collect();
         let page = page.filter_map(|ranked| Some((people.remove(&ranked.id)?, ranked)));
