@@ -104,11 +104,11 @@ pub async fn settle_registrations(transaction: &DatabaseTransaction) -> Result<(
         let key = text::canonical_email(&row.email);
         if registration::Entity::find_by_id(&key).one(transaction).await?.is_some() {
             registration::Entity::delete_by_id(&row.email_key).exec(transaction).await?;
-            continue;
+        } else {
+            let renamed =
+                registration::Entity::update_many().col_expr(registration::Column::EmailKey, Expr::value(key.as_str()));
+            renamed.filter(registration::Column::EmailKey.eq(row.email_key)).exec(transaction).await?;
         }
-        let renamed =
-            registration::Entity::update_many().col_expr(registration::Column::EmailKey, Expr::value(key.as_str()));
-        renamed.filter(registration::Column::EmailKey.eq(row.email_key)).exec(transaction).await?;
     }
     Ok(())
 }

@@ -92,10 +92,10 @@ impl LimitedListener {
     async fn next_admitted(&self) -> (TcpStream, SocketAddr, Arc<Connection>) {
         loop {
             let (stream, peer) = self.next().await;
-            match self.connections.admit(peer.ip()) {
-                Some(connection) => return (stream, peer, connection),
-                None => tracing::debug!(%peer, "there is no room for a connection"),
+            if let Some(connection) = self.connections.admit(peer.ip()) {
+                return (stream, peer, connection);
             }
+            tracing::debug!(%peer, "there is no room for a connection");
         }
     }
 }
@@ -125,7 +125,7 @@ impl Acceptor for LimitedListener {
         }
         let local = connection.address();
         let stream = Stream {
-            stream,
+            socket: stream,
             timeouts: self.timeouts,
             read_by: Box::pin(sleep(self.timeouts.request + GRACE)),
             write_by: Box::pin(sleep_until(Instant::now())),
@@ -142,7 +142,7 @@ impl Acceptor for LimitedListener {
 
 /// The bytes of a connection, which ends itself when its peer keeps it waiting or it has to make room for another.
 pub struct Stream {
-    stream: TcpStream,
+    socket: TcpStream,
     timeouts: Timeouts,
     read_by: Pin<Box<Sleep>>,
     write_by: Pin<Box<Sleep>>,
@@ -220,7 +220,7 @@ impl Stream {
         let mut buffer = [0; DISCARD_BUFFER];
         while discarded < MAX_DISCARDED {
             let mut read = ReadBuf::new(&mut buffer);
-            match Pin::new(&mut self.stream).poll_read(cx, &mut read) {
+            match Pin::new(&mut self.socket).poll_read(cx, &mut read) {
                 Poll::Ready(Ok(())) if !read.filled().is_empty() => discarded += read.filled().len(),
                 Poll::Ready(_) => return Poll::Ready(()),
                 Poll::Pending => {
@@ -246,7 +246,7 @@ impl AsyncRead for Stream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<Result<()>> {
         let this = &mut *self;
         let before = buf.filled().len();
-        let read = match Pin::new(&mut this.stream).poll_read(cx, buf) {
+        let read = match Pin::new(&mut this.socket).poll_read(cx, buf) {
             Poll::Ready(Ok(())) => match buf.filled().get(before..) {
                 None | Some([]) => {
                     this.connection.peer_gone();
@@ -265,7 +265,7 @@ impl AsyncRead for Stream {
 impl AsyncWrite for Stream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize>> {
         let this = &mut *self;
-        let written = match Pin::new(&mut this.stream).poll_write(cx, bytes) {
+        let written = match Pin::new(&mut this.socket).poll_write(cx, bytes) {
             Poll::Ready(Ok(count)) => {
                 this.was_written(bytes, count);
                 Ok(count)
@@ -284,7 +284,7 @@ impl AsyncWrite for Stream {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        Pin::new(&mut self.socket).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
@@ -292,7 +292,7 @@ impl AsyncWrite for Stream {
         let discarded = if let Some(discarded) = this.discarded {
             discarded
         } else {
-            ready!(Pin::new(&mut this.stream).poll_shutdown(cx))?;
+            ready!(Pin::new(&mut this.socket).poll_shutdown(cx))?;
             this.read_by.as_mut().reset(Instant::now() + this.timeouts.request);
             0
         };

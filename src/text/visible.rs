@@ -107,11 +107,9 @@ fn is_mark(c: char) -> bool {
     GeneralCategoryGroup::Mark.contains(GeneralCategory::for_char(c))
 }
 
-fn is_emoji(nearest_first: impl Iterator<Item = char>) -> bool {
-    nearest_first
-        .skip_while(|c| *c == EMOJI_STYLE || EmojiModifier::for_char(*c))
-        .next()
-        .is_some_and(ExtendedPictographic::for_char)
+fn is_emoji(mut nearest_first: impl Iterator<Item = char>) -> bool {
+    let is_passed = |c: char| c == EMOJI_STYLE || EmojiModifier::for_char(c);
+    nearest_first.find(|c| !is_passed(*c)).is_some_and(ExtendedPictographic::for_char)
 }
 
 fn is_tag(c: char) -> bool {
@@ -119,10 +117,14 @@ fn is_tag(c: char) -> bool {
 }
 
 /// Whether a tag is of a flag: a black flag, a few tags, and the one that ends them (Unicode Technical Standard 51).
-fn is_of_flag(before: impl Iterator<Item = char> + Clone, mut after: impl Iterator<Item = char>, tag: char) -> bool {
+fn is_of_flag(
+    mut before: impl Iterator<Item = char> + Clone,
+    mut after: impl Iterator<Item = char>,
+    tag: char,
+) -> bool {
     let is_part = |c: &char| is_tag(*c) && *c != CANCEL_TAG;
     let parts = before.clone().take_while(is_part).count();
-    let is_after_flag = before.skip(parts).next() == Some(BLACK_FLAG) && parts <= LONGEST_FLAG;
+    let is_after_flag = before.nth(parts) == Some(BLACK_FLAG) && parts <= LONGEST_FLAG;
     let is_ended = if tag == CANCEL_TAG { parts > 0 } else { after.find(|c| !is_part(c)) == Some(CANCEL_TAG) };
     is_after_flag && is_ended
 }

@@ -139,7 +139,7 @@ impl Site {
 }
 
 async fn limited(max_connections: usize, max_connections_per_address: usize) -> Site {
-    let request_deadline = Duration::from_secs(60);
+    let request_deadline = Duration::from_mins(1);
     let limits = Settings { max_connections, max_connections_per_address, request_deadline, ..settings() };
     Site::start_with(limits, true).await
 }

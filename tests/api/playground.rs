@@ -157,20 +157,24 @@ async fn a_slow_or_absent_server_is_said_so() {
 #[tokio::test]
 async fn everything_fits_a_small_window() {
     let Some(browser) = Browser::start().await else { return };
-    let (app, _) = with_ada().await;
-    browser.open(&app.url()).await;
-    browser.see(".graphiql-container", "FirstLook").await;
-    for (width, height) in [(1280, 800), (800, 600), (500, 800)] {
-        browser.resize(width, height).await;
-        let outside = browser
-            .run(
-                "return [...document.querySelectorAll('#bar *, #graphiql')].filter(element => {
-                    const { left, right, bottom } = element.getBoundingClientRect();
-                    return left < 0 || right > innerWidth || bottom > innerHeight;
-                }).map(element => element.outerHTML.slice(0, 80))",
-            )
-            .await;
-        assert_eq!(outside, serde_json::json!([]), "at {width} x {height}");
+    let (app, token) = with_ada().await;
+    for (address, shown) in [(app.url(), "#signed-out"), (format!("{}/#token={token}", app.url()), "#offer")] {
+        browser.open("about:blank").await;
+        browser.open(&address).await;
+        browser.see(".graphiql-container", "FirstLook").await;
+        browser.see(shown, "Sign in").await;
+        for (width, height) in [(1280, 800), (800, 600), (500, 800)] {
+            browser.resize(width, height).await;
+            let outside = browser
+                .run(
+                    "return [...document.querySelectorAll('#bar *, #graphiql')].filter(element => {
+                        const { left, right, bottom } = element.getBoundingClientRect();
+                        return left < 0 || right > innerWidth || bottom > innerHeight;
+                    }).map(element => element.outerHTML.slice(0, 80))",
+                )
+                .await;
+            assert_eq!(outside, serde_json::json!([]), "{shown} at {width} x {height}");
+        }
     }
 }
 
