@@ -134,8 +134,10 @@ impl Application for App {
     }
 
     async fn ready(&self) -> bool {
-        match self.db.pending_migrations().await {
-            Ok(pending) => pending == 0,
+        let is_ready =
+            async { Ok::<_, Error>(self.db.pending_migrations().await? == 0 && self.db.is_writable().await?) };
+        match is_ready.await {
+            Ok(is_ready) => is_ready,
             Err(error) => {
                 tracing::warn!(?error, "not ready");
                 false

@@ -357,9 +357,8 @@ impl TypedValueParser for DatabaseUrl {
     type Value = String;
 
     fn parse_ref(&self, command: &clap::Command, _: Option<&clap::Arg>, value: &OsStr) -> clap::error::Result<String> {
-        value.to_str().filter(|url| db::is_usable(url)).map(str::to_owned).ok_or_else(|| {
-            let message = "invalid value for '--database-url <URL>' (DATABASE_URL): \
-                           expected postgres://user:password@host/database or sqlite:///path/to/file\n";
+        db::check_url(value.to_str().unwrap_or_default()).map_err(|fault| {
+            let message = format!("invalid value for '--database-url <URL>' (DATABASE_URL): {fault}\n");
             command.clone().error(ErrorKind::ValueValidation, message)
         })
     }

@@ -1,6 +1,9 @@
 //! The database: SQLite in a file or PostgreSQL, behind the same few calls.
 
+mod postgres;
 mod reader;
+mod sqlite;
+mod url;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -11,22 +14,20 @@ use std::time::Duration;
 
 use migration::{Migrator, MigratorTrait};
 use sea_orm::sqlx::postgres::PgConnectOptions;
-use sea_orm::sqlx::sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sea_orm::sqlx::sqlite::SqliteConnectOptions;
 use sea_orm::{
-    AccessMode, ConnectOptions, ConnectionTrait, Database, DatabaseBackend, DatabaseConnection, DatabaseTransaction,
+    AccessMode, ConnectionTrait, Database, DatabaseBackend, DatabaseConnection, DatabaseTransaction, DbErr,
     IsolationLevel, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
 };
 
 pub use self::reader::Reader;
-use crate::error::Error;
+use self::sqlite::WriteAheadLog;
+pub use self::url::{check_url, without_password};
+use crate::error::{Error, is_disconnect};
 use crate::word_index;
 
 /// How long a statement waits for a connection. Longer than that, the caller is better served by an error.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// How many rows of an answer SQLite may be ahead of whoever reads them: it works on a thread of its own, which is to sleep
-/// as seldom as may be.
-const ROWS_AHEAD: usize = 1_024;
 
 /// Which database, and how many connections.
 #[derive(Clone, Debug)]
@@ -44,6 +45,10 @@ pub struct Db {
     /// For what reads in several statements at one moment.
     moments: DatabaseConnection,
     writer: DatabaseConnection,
+    /// Of SQLite.
+    log: Option<Arc<WriteAheadLog>>,
+    /// How many each pool has at most.
+    connections: u32,
     meter: Meter,
 }
 
@@ -72,26 +77,28 @@ impl Db {
     /// Connects, and on SQLite makes the file if there is none.
     ///
     /// # Errors
-    /// `Unavailable` where the database cannot be reached.
+    /// `Unavailable`, with the reason, where the database cannot be reached; `Internal` for one that cannot hold every name.
     pub async fn connect(settings: &Settings) -> Result<Self, Error> {
         let meter = Meter::default();
         let (reader, mut moments, mut writer) = if is_postgres(&settings.url) {
-            let pool = Database::connect(postgres(settings)).await?;
             let options = PgConnectOptions::from_str(&settings.url).map_err(Error::internal)?;
-            let reader = Reader::postgres(tuned(options), settings.connections, meter.clone());
+            let reader = Reader::postgres(postgres::tuned(options), settings.connections, meter.clone());
+            postgres::check_encoding(&reader).await?;
+            let pool = Database::connect(postgres::pool(settings)).await?;
             (reader, pool.clone(), pool)
         } else {
-            let writer = Database::connect(sqlite(&settings.url, 1, false)).await?;
+            let writer = Database::connect(sqlite::pool(&settings.url, 1, false)).await?;
             let options = SqliteConnectOptions::from_str(&settings.url).map_err(Error::internal)?;
-            let reader = Reader::sqlite(opened(options, true), settings.connections, meter.clone());
-            let mut moments = sqlite(&settings.url, 1, true);
+            let reader = Reader::sqlite(sqlite::opened(options, true), settings.connections, meter.clone());
+            let mut moments = sqlite::pool(&settings.url, 1, true);
             (reader, Database::connect(moments.connect_lazy(true).clone()).await?, writer)
         };
         for pool in [&mut moments, &mut writer] {
             let meter = meter.clone();
             pool.set_metric_callback(move |done| meter.note(done.elapsed, &done.statement.sql));
         }
-        Ok(Self { reader, moments, writer, meter })
+        let log = file_of(&settings.url).map(|file| Arc::new(WriteAheadLog::of(&file)));
+        Ok(Self { reader, moments, writer, log, connections: settings.connections, meter })
     }
 
     /// Connects and brings the tables up to date; a directory for the file of SQLite is made if there is none.
@@ -124,7 +131,7 @@ impl Db {
                 .await?;
         }
         let is_behind = !Migrator::get_pending_migrations(&transaction).await?.is_empty();
-        Migrator::up(&transaction, None).await?;
+        Migrator::up(&transaction, None).await.map_err(explain)?;
         if is_behind {
             word_index::derive_anew(&transaction).await?;
         }
@@ -156,11 +163,41 @@ impl Db {
     /// # Errors
     /// `Unavailable` where no connection comes free in time.
     pub async fn begin(&self) -> Result<DatabaseTransaction, Error> {
-        let options = TransactionOptions {
+        if let Some(log) = self.log.as_ref().filter(|log| log.is_long()) {
+            log.empty(&self.reader, &self.writer).await?;
+        }
+        let options = || TransactionOptions {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..TransactionOptions::default()
         };
-        Ok(self.writer.begin_with_options(options).await?)
+        self.begin_on(&self.writer, options).await
+    }
+
+    /// Removes from the write-ahead log of SQLite what was erased from the tables; at the next write, if somebody still reads
+    /// from it.
+    ///
+    /// # Errors
+    /// Whatever the database says.
+    pub async fn checkpoint(&self) -> Result<(), Error> {
+        let Some(log) = &self.log else { return Ok(()) };
+        if !log.empty(&self.reader, &self.writer).await? {
+            log.empty_soon();
+        }
+        Ok(())
+    }
+
+    /// Whether the database takes writes: not a standby of PostgreSQL, nor a SQLite file on a file system that is read-only.
+    ///
+    /// # Errors
+    /// `Unavailable` where the database cannot be reached.
+    pub async fn is_writable(&self) -> Result<bool, Error> {
+        let Some(log) = &self.log else {
+            let shown = "SELECT current_setting('transaction_read_only')";
+            let row = self.writer.query_one_raw(Statement::from_string(DatabaseBackend::Postgres, shown)).await?;
+            let is_read_only: Option<String> = row.map(|row| row.try_get_by_index(0)).transpose()?;
+            return Ok(is_read_only.as_deref() == Some("off"));
+        };
+        log.is_writable().map_err(Error::internal)
     }
 
     /// Begins a transaction that only reads, and all of it as it is at one moment. It keeps nobody from writing.
@@ -168,22 +205,39 @@ impl Db {
     /// # Errors
     /// `Unavailable` where no connection comes free in time.
     pub async fn snapshot(&self) -> Result<DatabaseTransaction, Error> {
-        let options = if self.is_postgres() {
-            TransactionOptions {
-                isolation_level: Some(IsolationLevel::RepeatableRead),
-                access_mode: Some(AccessMode::ReadOnly),
-                ..TransactionOptions::default()
-            }
-        } else {
-            TransactionOptions {
-                sqlite_transaction_mode: Some(SqliteTransactionMode::Deferred),
-                ..TransactionOptions::default()
+        let options = || {
+            if self.is_postgres() {
+                TransactionOptions {
+                    isolation_level: Some(IsolationLevel::RepeatableRead),
+                    access_mode: Some(AccessMode::ReadOnly),
+                    ..TransactionOptions::default()
+                }
+            } else {
+                TransactionOptions {
+                    sqlite_transaction_mode: Some(SqliteTransactionMode::Deferred),
+                    ..TransactionOptions::default()
+                }
             }
         };
-        Ok(self.moments.begin_with_options(options).await?)
+        self.begin_on(&self.moments, options).await
     }
 
-    /// Tells the planner how much there is of what, after much of it was written at once.
+    /// Begins a transaction. Connections that the database has closed meanwhile are replaced: nothing was done on them.
+    async fn begin_on(
+        &self,
+        pool: &DatabaseConnection,
+        options: impl Fn() -> TransactionOptions,
+    ) -> Result<DatabaseTransaction, Error> {
+        for _ in 0..self.connections {
+            match pool.begin_with_options(options()).await {
+                Err(error) if is_disconnect(&error) => tracing::debug!(%error, "a connection is replaced"),
+                begun => return Ok(begun?),
+            }
+        }
+        Ok(pool.begin_with_options(options()).await?)
+    }
+
+    /// Tells the planner how much there is of what in our tables, after much of it was written at once.
     ///
     /// # Errors
     /// Whatever the database says.
@@ -195,7 +249,10 @@ impl Db {
         }
         let transaction = self.begin().await?;
         transaction.execute_unprepared("SET LOCAL statement_timeout = 0").await?;
-        transaction.execute_unprepared("ANALYZE").await?;
+        let tables = Statement::from_string(DatabaseBackend::Postgres, postgres::LIST_TABLES);
+        let tables = transaction.query_one_raw(tables).await?;
+        let tables: String = tables.map(|row| row.try_get_by_index(0)).transpose()?.unwrap_or_default();
+        transaction.execute_unprepared(&format!("ANALYZE {tables}")).await?;
         Ok(transaction.commit().await?)
     }
 
@@ -222,16 +279,23 @@ impl Db {
     }
 }
 
+/// Says what is to be done about an error of a migration, where that is known.
+fn explain(error: DbErr) -> Error {
+    let text = error.to_string();
+    let hint = if text.contains("already exists") {
+        "another program uses this database; give Roster a database or a schema of its own"
+    } else if text.contains("gin_trgm_ops") {
+        "the extension pg_trgm is in a schema outside search_path; move it (ALTER EXTENSION pg_trgm SET SCHEMA ...) or add its schema"
+    } else {
+        return error.into();
+    };
+    Error::internal(format!("{text}: {hint}"))
+}
+
 /// Whether a URL names a PostgreSQL database.
 #[must_use]
 pub fn is_postgres(url: &str) -> bool {
     url.starts_with("postgres:") || url.starts_with("postgresql:")
-}
-
-/// Whether a URL names a database that can be served: the two pools of one in memory would be two databases.
-#[must_use]
-pub fn is_usable(url: &str) -> bool {
-    if is_postgres(url) { PgConnectOptions::from_str(url).is_ok() } else { file_of(url).is_some() }
 }
 
 /// The URL of a SQLite file.
@@ -293,56 +357,4 @@ fn take_turn(database: &Path) -> std::io::Result<File> {
     let lock = File::create(database.with_extension("lock"))?;
     lock.lock()?;
     Ok(lock)
-}
-
-fn postgres(settings: &Settings) -> ConnectOptions {
-    let mut options = ConnectOptions::new(settings.url.clone());
-    options
-        .max_connections(settings.connections)
-        .acquire_timeout(ACQUIRE_TIMEOUT)
-        .connect_timeout(ACQUIRE_TIMEOUT)
-        .test_before_acquire(false)
-        .sqlx_logging(false)
-        .map_sqlx_postgres_opts(tuned);
-    options
-}
-
-fn tuned(options: PgConnectOptions) -> PgConnectOptions {
-    options.application_name("roster").options([
-        ("statement_timeout", "5s"),
-        ("idle_in_transaction_session_timeout", "10s"),
-        ("timezone", "UTC"),
-        // What is asked for often is in memory, where one page is as near as the next.
-        ("random_page_cost", "1.1"),
-    ])
-}
-
-fn sqlite(url: &str, connections: u32, query_only: bool) -> ConnectOptions {
-    let mut options = ConnectOptions::new(url.to_owned());
-    options
-        .max_connections(connections)
-        .acquire_timeout(ACQUIRE_TIMEOUT)
-        .test_before_acquire(false)
-        .idle_timeout(None::<Duration>)
-        .max_lifetime(None::<Duration>)
-        .sqlx_logging(false)
-        .map_sqlx_sqlite_opts(move |options| opened(options, query_only));
-    options
-}
-
-fn opened(options: SqliteConnectOptions, query_only: bool) -> SqliteConnectOptions {
-    let options = options
-        .create_if_missing(true)
-        .busy_timeout(Duration::from_secs(5))
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
-        .auto_vacuum(SqliteAutoVacuum::None)
-        .foreign_keys(true)
-        .row_buffer_size(ROWS_AHEAD)
-        .pragma("cache_size", "-4096")
-        .pragma("journal_size_limit", "67108864")
-        .pragma("temp_store", "MEMORY")
-        .optimize_on_close(!query_only, None);
-    // What is erased is overwritten, not only forgotten.
-    if query_only { options.pragma("query_only", "ON") } else { options.pragma("secure_delete", "ON") }
 }

@@ -48,17 +48,3 @@ pub async fn parameters(db: &Db) -> Result<Vec<(&'static str, String)>, Error> {
 async fn ask(db: &Db, backend: DatabaseBackend, sql: String) -> Result<Option<sea_orm::QueryResult>, Error> {
     Ok(db.write().query_one_raw(Statement::from_string(backend, sql)).await?)
 }
-
-/// A database's URL without the password in it.
-#[must_use]
-pub fn without_password(url: &str) -> String {
-    let Ok(mut parsed) = url::Url::parse(url) else { return url.to_owned() };
-    let in_query = parsed.query_pairs().any(|(name, _)| name == "password");
-    if in_query {
-        let mut pairs: Vec<(String, String)> = parsed.query_pairs().into_owned().collect();
-        pairs.iter_mut().filter(|(name, _)| name == "password").for_each(|(_, value)| "***".clone_into(value));
-        parsed.query_pairs_mut().clear().extend_pairs(pairs);
-    }
-    let before_host = parsed.password().is_some() && parsed.set_password(Some("***")).is_ok();
-    if before_host || in_query { parsed.to_string() } else { url.to_owned() }
-}

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use async_graphql::{Enum, ErrorExtensionValues, SimpleObject};
+use sea_orm::sqlx::Error as Sqlx;
+use sea_orm::sqlx::sqlite::SqliteError;
 use sea_orm::{DbErr, RuntimeErr};
 
 /// What is wrong with a value that the caller gave.
@@ -94,19 +96,47 @@ impl Error {
 
 impl From<DbErr> for Error {
     fn from(error: DbErr) -> Self {
-        let unreachable = matches!(error, DbErr::ConnectionAcquire(_) | DbErr::Conn(_))
-            || matches!(&error, DbErr::Exec(RuntimeErr::SqlxError(e)) | DbErr::Query(RuntimeErr::SqlxError(e))
-                if matches!(**e, sea_orm::sqlx::Error::Io(_) | sea_orm::sqlx::Error::PoolTimedOut | sea_orm::sqlx::Error::PoolClosed)
-                    || is_passing(e));
-        if unreachable { Self::Unavailable(Arc::new(error)) } else { Self::Internal(Arc::new(error)) }
+        let is_unreachable = matches!(error, DbErr::ConnectionAcquire(_) | DbErr::Conn(_));
+        if is_unreachable || sqlx_error(&error).is_some_and(is_passing) {
+            Self::Unavailable(Arc::new(error))
+        } else {
+            Self::Internal(Arc::new(error))
+        }
     }
 }
 
-/// What PostgreSQL says when another attempt may succeed: cancelled for taking too long, shut down, a deadlock, a conflict
-/// (Appendix A of its manual).
-fn is_passing(error: &sea_orm::sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(sea_orm::sqlx::error::DatabaseError::code);
-    code.is_some_and(|code| matches!(&*code, "57014" | "57P01" | "57P02" | "57P03" | "40P01" | "40001"))
+/// Whether an error says that a connection was closed by the database, or on the way to it.
+#[must_use]
+pub fn is_disconnect(error: &DbErr) -> bool {
+    sqlx_error(error).is_some_and(|error| match error {
+        Sqlx::Io(_) => true,
+        Sqlx::Database(error) => error.code().is_some_and(|code| matches!(&*code, "57P01" | "57P02" | "57P03")),
+        _ => false,
+    })
+}
+
+fn sqlx_error(error: &DbErr) -> Option<&Sqlx> {
+    match error {
+        DbErr::Conn(RuntimeErr::SqlxError(error))
+        | DbErr::Exec(RuntimeErr::SqlxError(error))
+        | DbErr::Query(RuntimeErr::SqlxError(error)) => Some(error),
+        _ => None,
+    }
+}
+
+/// Whether another attempt may succeed later: the connection is gone, or the database says so.
+fn is_passing(error: &Sqlx) -> bool {
+    match error {
+        Sqlx::Io(_) | Sqlx::PoolTimedOut | Sqlx::PoolClosed => true,
+        Sqlx::Database(error) => error.code().is_some_and(|code| match error.try_downcast_ref::<SqliteError>() {
+            // Busy, locked, read-only, an error of the disk, full, a file that cannot be opened (its extended codes end
+            // in these, https://sqlite.org/rescode.html).
+            Some(_) => code.parse().is_ok_and(|code: u32| matches!(code & 0xff, 5 | 6 | 8 | 10 | 13 | 14)),
+            // Read-only, cancelled for taking too long, shut down, a deadlock, a conflict (Appendix A of PostgreSQL's manual).
+            None => matches!(&*code, "25006" | "57014" | "57P01" | "57P02" | "57P03" | "40P01" | "40001"),
+        }),
+        _ => false,
+    }
 }
 
 /// For the command line, which shows the cause.

@@ -98,7 +98,7 @@ async fn open(settings: &Settings, default_dir: &str) -> anyhow::Result<Db> {
     let database = settings.database(default_dir);
     Db::open(&database).await.map_err(anyhow::Error::from).with_context(|| match &settings.data_dir {
         _ if settings.database_url.is_some() => {
-            format!("--database-url {} (DATABASE_URL)", doctor::without_password(&database.url))
+            format!("--database-url {} (DATABASE_URL)", db::without_password(&database.url))
         }
         Some(dir) => format!("--data-dir {} (ROSTER_DATA_DIR)", dir.display()),
         None => format!("--data-dir {default_dir}, the default (ROSTER_DATA_DIR)"),
@@ -385,7 +385,7 @@ async fn verify(settings: &Settings) -> anyhow::Result<()> {
     if let Some(file) = db::missing_file(&database.url) {
         anyhow::bail!("there is no {}", file.display());
     }
-    let at = || doctor::without_password(&database.url);
+    let at = || db::without_password(&database.url);
     let db = Db::connect(&database).await.map_err(anyhow::Error::from).with_context(at)?;
     let pending = db.pending_migrations().await?;
     anyhow::ensure!(pending == 0, "the tables are not up to date: {pending} migrations are pending");
@@ -437,7 +437,7 @@ async fn examine(settings: &Settings) -> anyhow::Result<()> {
     }
     println!("log                   {}", settings.log);
     println!("database connections  {}", settings.database_connections);
-    println!("database              {}", doctor::without_password(&database.url));
+    println!("database              {}", db::without_password(&database.url));
     if db::missing_file(&database.url).is_some() {
         println!("There is no file yet; the first start makes it.");
         println!("migrations            {} pending", db::migrations());

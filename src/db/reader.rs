@@ -19,6 +19,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::{ACQUIRE_TIMEOUT, Meter};
+use crate::error::is_disconnect;
 
 const LIMIT: &str = " LIMIT ";
 /// How long a connection may lie unused.
@@ -52,6 +53,15 @@ impl Reader {
     /// The same to PostgreSQL.
     pub(super) fn postgres(options: PgConnectOptions, most: u32, meter: Meter) -> Self {
         Self { pool: Pool::Postgres(Connections::new(options.disable_statement_logging(), most)), meter }
+    }
+
+    /// Waits until nobody reads, at most for so long; until the returned permit is dropped nobody begins to.
+    pub(super) async fn pause(&self, most: Duration) -> Option<OwnedSemaphorePermit> {
+        let (places, count) = match &self.pool {
+            Pool::Sqlite(connections) => (Arc::clone(&connections.places), connections.most),
+            Pool::Postgres(connections) => (Arc::clone(&connections.places), connections.most),
+        };
+        timeout(most, places.acquire_many_owned(count)).await.ok()?.ok()
     }
 
     /// Ends the connections; nothing can be read any more.
@@ -106,6 +116,7 @@ impl ConnectionTrait for Reader {
 /// Connections to one kind of database.
 struct Connections<C: Connection> {
     options: C::Options,
+    most: u32,
     /// For each connection that there may be.
     places: Arc<Semaphore>,
     /// Those that nobody uses, since when, the last one last.
@@ -115,7 +126,7 @@ struct Connections<C: Connection> {
 impl<C: Connection + 'static> Connections<C> {
     fn new(options: C::Options, most: u32) -> Arc<Self> {
         let places = Arc::new(Semaphore::new(most as usize));
-        Arc::new(Self { options, places, idle: Mutex::default() })
+        Arc::new(Self { options, most, places, idle: Mutex::default() })
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<(C, Instant)>> {
@@ -137,16 +148,17 @@ impl<C: Connection + 'static> Connections<C> {
                 .map_err(timed_out)?
                 .map_err(|_| DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed))?,
         };
-        let kept = self.idle().pop();
+        let kept = self.idle().pop().filter(|(_, since)| since.elapsed() < LONGEST_IDLE);
+        let is_new = kept.is_none();
         let connection = match kept {
-            Some((connection, since)) if since.elapsed() < LONGEST_IDLE => connection,
+            Some((connection, _)) => connection,
             // Whatever lies between may have forgotten it.
-            _ => timeout(ACQUIRE_TIMEOUT, self.options.connect())
+            None => timeout(ACQUIRE_TIMEOUT, self.options.connect())
                 .await
                 .map_err(timed_out)?
                 .map_err(|error| DbErr::Conn(RuntimeErr::SqlxError(error.into())))?,
         };
-        Ok(Lent { connection: Some(connection), from: Arc::clone(self), place: Some(place), is_done: false })
+        Ok(Lent { connection: Some(connection), is_new, from: Arc::clone(self), place: Some(place), is_done: false })
     }
 
     async fn close(&self) {
@@ -170,33 +182,55 @@ where
     ExecResult: From<D::QueryResult>,
 {
     async fn all(self: &Arc<Self>, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        let mut lent = self.lend().await?;
-        let mut rows = Vec::new();
-        let mut steps = lent.connection()?.fetch_many(query(statement));
-        while let Some(step) = steps.try_next().await.map_err(failed)? {
-            rows.extend(step.right().map(QueryResult::from));
-            if rows.len() == 1 {
-                // SQLite sends from another thread: who asks for the next row at once has to be woken for each.
-                tokio::task::yield_now().await;
+        self.run(statement, async |connection, statement| {
+            let mut rows = Vec::new();
+            let mut steps = connection.fetch_many(query(statement));
+            while let Some(step) = steps.try_next().await? {
+                rows.extend(step.right().map(QueryResult::from));
+                if rows.len() == 1 {
+                    // SQLite sends from another thread: who asks for the next row at once has to be woken for each.
+                    tokio::task::yield_now().await;
+                }
             }
-        }
-        drop(steps);
-        lent.is_done = true;
-        Ok(rows)
+            Ok(rows)
+        })
+        .await
     }
 
     async fn one(self: &Arc<Self>, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
-        let mut lent = self.lend().await?;
-        let row = lent.connection()?.fetch_optional(query(statement)).await.map_err(failed)?;
-        lent.is_done = true;
-        Ok(row.map(QueryResult::from))
+        let row = self.run(statement, async |connection, statement| connection.fetch_optional(query(statement)).await);
+        Ok(row.await?.map(QueryResult::from))
     }
 
     async fn execute(self: &Arc<Self>, statement: Statement) -> Result<ExecResult, DbErr> {
-        let mut lent = self.lend().await?;
-        let result = lent.connection()?.execute(query(statement)).await.map_err(failed)?;
-        lent.is_done = true;
-        Ok(ExecResult::from(result))
+        let result = self.run(statement, async |connection, statement| connection.execute(query(statement)).await);
+        result.await.map(ExecResult::from)
+    }
+
+    /// Runs a statement; once more where the database has closed the connection since it was last used. It only reads, so that it
+    /// may be run twice.
+    async fn run<T>(
+        self: &Arc<Self>,
+        statement: Statement,
+        run: impl AsyncFn(&mut C, Statement) -> Result<T, sqlx::Error>,
+    ) -> Result<T, DbErr> {
+        loop {
+            let mut lent = self.lend().await?;
+            match run(lent.connection()?, statement.clone()).await {
+                Ok(done) => {
+                    lent.is_done = true;
+                    return Ok(done);
+                }
+                Err(error) => {
+                    let (error, is_new) = (failed(error), lent.is_new);
+                    if is_new || !is_disconnect(&error) {
+                        return Err(error);
+                    }
+                    // Neither do the others answer, if the database was started again.
+                    self.idle().clear();
+                }
+            }
+        }
     }
 }
 
@@ -263,6 +297,7 @@ fn failed(error: sqlx::Error) -> DbErr {
 /// A connection in use.
 struct Lent<C: Connection + 'static> {
     connection: Option<C>,
+    is_new: bool,
     from: Arc<Connections<C>>,
     place: Option<OwnedSemaphorePermit>,
     /// Whether the answer was read to its end.

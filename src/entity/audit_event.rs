@@ -38,7 +38,7 @@ pub enum AuditAction {
     EmailChangeRequested,
     /// A person has shown that mail to another address arrives, which has taken the place of the old one.
     EmailChanged,
-    /// A mail could not be sent for a day, and was given up.
+    /// An email was refused permanently by the mail server, or could not be sent for a day.
     MailFailed,
     /// A person signed in.
     SignedIn,

@@ -15,7 +15,7 @@ pub enum InvitationState {
     Queued,
     /// The mail was handed over to the mail server; its link has not been used yet.
     Sent,
-    /// The mail could not be sent for a day, and is not tried any more.
+    /// The mail server refused the mail permanently, or the mail could not be sent for a day. It is not retried.
     Failed,
     /// The link is not of use any more: its time was over, or a deactivation, a new password or a new address ended it.
     Expired,

@@ -10,6 +10,7 @@ use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart};
 use lettre::{Address, Message};
 
+use super::SendError;
 use super::smtp::Smtp;
 use crate::db;
 use crate::language::Language;
@@ -58,21 +59,23 @@ impl Carrier {
     /// Sends a mail. The same one sent again has the same Message-ID.
     ///
     /// # Errors
-    /// Why it has not left, for administrators: one line of at most 500 characters, without our password.
-    pub async fn carry(&self, mail: &Outgoing<'_>) -> Result<(), String> {
+    /// Why it has not left, for administrators: one line of at most 500 characters, without our password. The error is
+    /// permanent if the same mail would be refused again.
+    pub async fn carry(&self, mail: &Outgoing<'_>) -> Result<(), SendError> {
         let outcome = async {
-            let message = self.message(mail)?;
+            let message = self.message(mail).map_err(SendError::permanent)?;
             match &self.way {
                 Way::Smtp(smtp) => smtp.send(message.envelope(), &message.formatted()).await,
                 Way::Folder(folder) => {
                     let file = folder.join(format!("{}.eml", mail.id.0));
-                    keep(folder.clone(), file.clone(), message.formatted()).await?;
+                    let kept = keep(folder.clone(), file.clone(), message.formatted()).await;
+                    kept.map_err(SendError::passing)?;
                     tracing::info!(file = %file.display(), "a mail became a file");
                     Ok(())
                 }
             }
         };
-        outcome.await.map_err(|reason| one_line(&reason))
+        outcome.await.map_err(|error: SendError| SendError { reason: one_line(&error.reason), ..error })
     }
 
     fn message(&self, mail: &Outgoing<'_>) -> Result<Message, String> {

@@ -21,6 +21,27 @@ use crate::link as links;
 use crate::scalar::{Id, Url, now};
 use crate::token;
 
+/// Why a mail was not sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SendError {
+    /// The reason, for administrators.
+    pub reason: String,
+    /// Whether another attempt is of no use.
+    pub is_permanent: bool,
+}
+
+impl SendError {
+    /// An error of this mail, which another attempt would meet again.
+    fn permanent(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), is_permanent: true }
+    }
+
+    /// An error after which another attempt may succeed.
+    fn passing(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), is_permanent: false }
+    }
+}
+
 /// By what mails are written that a request causes.
 #[derive(Clone, Copy)]
 pub struct Desk<'a> {

@@ -14,6 +14,7 @@ use sea_orm::{
 };
 use tokio::sync::watch;
 
+use super::SendError;
 use super::carrier::{Carrier, Outgoing};
 use super::letter::{self, Letter};
 use super::preparing::{Prepared, Preparing};
@@ -41,7 +42,7 @@ const SPARE: TimeDelta = TimeDelta::seconds(30);
 const FIRST_PAUSE: TimeDelta = TimeDelta::seconds(2);
 /// The longest pause.
 const LONGEST_PAUSE: TimeDelta = TimeDelta::minutes(15);
-/// After so long, and so many tries, a mail is given up.
+/// After so long, and so many tries, a mail is given up that the server neither takes nor refuses for good.
 const PATIENCE: TimeDelta = TimeDelta::days(1);
 const FEWEST_TRIES: i32 = 10;
 
@@ -138,7 +139,7 @@ impl Postman {
         match preparing.prepare(mail.clone()).await {
             Ok(Some(prepared)) => match self.send(&prepared).await {
                 Ok(()) => self.note_sent(&prepared.mail).await?,
-                Err(reason) => self.note_failure(&prepared.mail, reason).await?,
+                Err(error) => self.note_failure(&prepared.mail, error).await?,
             },
             Ok(None) => {
                 mail::Entity::delete_by_id(mail.id).exec(self.db.write()).await?;
@@ -146,7 +147,7 @@ impl Postman {
             Err(error @ Error::Unavailable(_)) => return Err(error),
             Err(error) => {
                 tracing::error!(?error, mail = %mail.id.0, "a mail could not be prepared");
-                self.note_failure(&mail, "it could not be prepared".to_owned()).await?;
+                self.note_failure(&mail, SendError::passing("it could not be prepared")).await?;
             }
         }
         Ok(true)
@@ -167,7 +168,7 @@ impl Postman {
         Ok(mail::Model::find_by_statement(claim).one(self.db.write()).await?)
     }
 
-    async fn send(&self, prepared: &Prepared) -> Result<(), String> {
+    async fn send(&self, prepared: &Prepared) -> Result<(), SendError> {
         let Prepared { mail, name, organisation, language, link } = prepared;
         let url = link.as_ref().map(|link| links::url(&self.public_url, link.purpose, Some(*language), &link.token));
         let link =
@@ -175,7 +176,7 @@ impl Postman {
         let letter = Letter { kind: mail.kind, language: *language, name: name.as_deref(), organisation, link };
         let written = letter.write().map_err(|error| {
             tracing::error!(?error, "a mail could not be written");
-            "it could not be written".to_owned()
+            SendError::passing("it could not be written")
         })?;
         let outgoing = Outgoing {
             id: mail.id,
@@ -187,7 +188,8 @@ impl Postman {
             written_at: mail.created_at,
         };
         // A server may quote what it does not like.
-        self.carrier.carry(&outgoing).await.map_err(|reason| token::masked(&reason))?;
+        let carried = self.carrier.carry(&outgoing).await;
+        carried.map_err(|error| SendError { reason: token::masked(&error.reason), ..error })?;
         if self.shows_links {
             let kind = text::camel(&format!("{:?}", mail.kind));
             tracing::info!(to = mail.address, link = url, "mail: {kind}");
@@ -230,8 +232,9 @@ impl Postman {
         audit::commit(transaction, None).await
     }
 
-    async fn note_failure(&self, mail: &mail::Model, reason: String) -> Result<(), Error> {
-        let is_over = mail.created_at + PATIENCE <= now() && mail.tries >= FEWEST_TRIES;
+    async fn note_failure(&self, mail: &mail::Model, error: SendError) -> Result<(), Error> {
+        let SendError { reason, is_permanent } = error;
+        let is_over = is_permanent || mail.created_at + PATIENCE <= now() && mail.tries >= FEWEST_TRIES;
         tracing::warn!(mail = %mail.id.0, tries = mail.tries, gave_up = is_over, reason, "a mail was not sent");
         let transaction = self.begin_for(mail).await?;
         let failed_at = is_over.then(now);

@@ -13,6 +13,7 @@ use lettre::transport::smtp::client::{AsyncSmtpConnection, TlsParameters};
 use lettre::transport::smtp::extension::ClientId;
 use tokio::time::timeout;
 
+use super::SendError;
 use super::relay::{Authority, Encryption, Relay, tls_with};
 
 /// A server looks through a mail before it says that it has it: who does not wait for that sends it once more (RFC 5321,
@@ -20,6 +21,8 @@ use super::relay::{Authority, Encryption, Relay, tls_with};
 pub const TAKES_LONGER: u32 = 10;
 /// How long taking leave of the server may take.
 const LEAVE: Duration = Duration::from_secs(3);
+/// Authentication required (RFC 4954, section 6): the fault is in our settings, not in the mail.
+const AUTHENTICATION_REQUIRED: &str = "530";
 
 /// A mail server; cheap to clone.
 #[derive(Clone)]
@@ -49,10 +52,12 @@ impl Smtp {
     ///
     /// # Errors
     /// Why the server has not taken it, without our password in it. One that did not say so in time may have taken it all
-    /// the same.
-    pub async fn send(&self, envelope: &Envelope, mail: &[u8]) -> Result<(), String> {
+    /// the same. The error is permanent if the server refuses this mail by a code of 500 or above (RFC 5321, section
+    /// 4.2.1); a server that refuses the connection or the login may take the mail later.
+    pub async fn send(&self, envelope: &Envelope, mail: &[u8]) -> Result<(), SendError> {
         let line = &self.0;
-        let mut connection = line.within(1, "was not ready", line.connect()).await?;
+        let connected = line.within(1, "was not ready", line.connect()).await;
+        let mut connection = connected.map_err(|error| SendError { is_permanent: false, ..error })?;
         line.within(TAKES_LONGER, "has not taken it", connection.send(envelope, mail)).await?;
         // The mail is the server's; whatever it says to that changes nothing.
         tokio::spawn(async move { timeout(LEAVE, connection.abort()).await });
@@ -66,11 +71,16 @@ impl Line {
         times: u32,
         what: &str,
         step: impl Future<Output = Result<T, Error>>,
-    ) -> Result<T, String> {
+    ) -> Result<T, SendError> {
         let deadline = self.deadline * times;
         match timeout(deadline, step).await {
-            Ok(outcome) => outcome.map_err(|error| self.reason(&error)),
-            Err(_) => Err(format!("the mail server {what} within {} s", deadline.as_secs())),
+            Ok(outcome) => outcome.map_err(|error| {
+                let is_refused = error.is_client() || error.is_permanent();
+                let is_permanent =
+                    is_refused && error.status().is_none_or(|code| code.to_string() != AUTHENTICATION_REQUIRED);
+                SendError { reason: self.reason(&error), is_permanent }
+            }),
+            Err(_) => Err(SendError::passing(format!("the mail server {what} within {} s", deadline.as_secs()))),
         }
     }
 

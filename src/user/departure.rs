@@ -91,5 +91,9 @@ pub async fn delete(db: &Db, viewer: &Viewer, id: &str) -> Result<Erased, Error>
     word_index::follow(&transaction, [(Some(&old), None)]).await?;
     let event = Entry::new(AuditAction::UserDeleted, &old).by(&viewer);
     audit::commit(transaction, passed_on.events.into_iter().chain([event])).await?;
+    // Whether it succeeds does not change that the user is erased.
+    if let Err(error) = db.checkpoint().await {
+        tracing::warn!(?error, "what was erased is still in the write-ahead log");
+    }
     Ok(Erased { id, groups_passed_on: passed_on.groups })
 }

@@ -206,16 +206,6 @@ on_every_database! {
         assert_eq!(chief.change("createUser", "", again).await["success"], json!(true));
     }
 
-    async fn the_last_owner_of_a_group_is_not_erased(app: App) {
-        let owner = app.user().await;
-        let group = owner.change("createGroup", "group { id }", json!({ "name": "Ward" })).await["group"]["id"].clone();
-        let chief = app.license_admin().await;
-        assert_eq!(chief.faults("deleteUser", json!({ "id": owner.id() })).await, ["NOT_ALLOWED input.id"]);
-        assert_eq!(status(&owner).await, 200);
-        chief.change("setGroupMember", "", json!({ "groupId": group, "userId": app.user().await.id(), "role": "OWNER" })).await;
-        assert_eq!(chief.change("deleteUser", "id", json!({ "id": owner.id() })).await["success"], json!(true));
-    }
-
     async fn an_account_is_taken_into_use_by_a_link_once(app: App) {
         let fields = UserFields { username: Given("ada".to_owned()), email: Given("ada@x.example".to_owned()), ..UserFields::default() };
         let id = app.create("Ada", app.license, fields, async_graphql::MaybeUndefined::Undefined).await.id;

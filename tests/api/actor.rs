@@ -24,7 +24,7 @@ const ENDINGS: [(&str, &str); 4] = [
     ("session over", "UPDATE sessions SET expires_at = created_at WHERE user_id = $1"),
     (
         "license over",
-        "UPDATE licenses SET expires_on = starts_on, starts_on = '2001-01-01' WHERE id = (SELECT license_id FROM users WHERE id = $1)",
+        "UPDATE licenses SET starts_on = '2001-01-01', expires_on = '2001-01-02' WHERE id = (SELECT license_id FROM users WHERE id = $1)",
     ),
 ];
 

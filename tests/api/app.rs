@@ -195,6 +195,11 @@ impl App {
         Self { db, address, license, other_license, client, root, postman, dir, _stop: stop }
     }
 
+    /// The folder of its files.
+    pub fn dir(&self) -> &std::path::Path {
+        self.dir.path()
+    }
+
     /// `http://127.0.0.1:port`
     pub fn url(&self) -> String {
         format!("http://{}", self.address)

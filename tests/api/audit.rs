@@ -1133,7 +1133,7 @@ on_every_database! {
         let herself = Caller { app: &app, id: Id::parse(&id).unwrap(), token: login["token"].as_str().map(str::to_owned) };
         herself.change("updateUser", "", json!({ "id": id, "nickname": "Zephyrchen" })).await;
         let group = new_group(&herself).await.0;
-        herself.change("setGroupMember", "", json!({ "groupId": group, "userId": chief.id(), "role": "OWNER" })).await;
+        herself.change("setGroupMember", "", json!({ "groupId": group, "userId": chief.id(), "role": "MEMBER" })).await;
         chief.change("setActive", "", json!({ "id": id, "active": false, "reason": "Unauffindbarkeit" })).await;
         let values: Vec<String> = personal.as_object().unwrap().values().map(|value| value.as_str().unwrap().to_owned())
             .chain(["Zephyrchen", "Unauffindbarkeit"].map(str::to_owned)).collect();

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use roster::language::Language;
+use roster::mail::SendError;
 use roster::mail::carrier::{Carrier, Outgoing, Way, sender};
 use roster::mail::relay::{Authority, Relay};
 use roster::mail::smtp::Smtp as Line;
@@ -40,7 +41,7 @@ fn mail(to: &str) -> Outgoing<'_> {
 
 /// Why a mail did not leave, as it is shown to administrators.
 async fn reason(carrier: &Carrier, mail: &Outgoing<'_>) -> String {
-    let reason = carrier.carry(mail).await.expect_err("it left");
+    let reason = carrier.carry(mail).await.expect_err("it left").reason;
     let fits = !reason.is_empty() && reason.chars().count() <= 500 && !reason.contains(char::is_control);
     assert!(fits && !reason.contains("hunter"), "{reason:?}");
     reason
@@ -140,8 +141,10 @@ async fn a_wrong_password_is_told_without_it() {
         let refused = reason(&carrier_to(&wrong, authority, 60), &mail("ann@example.org")).await;
         assert_eq!(refused, "the mail server answers 535 5.7.8 wrong: *** ***");
         let none = server.url().replace(&format!("roster:{PASSWORD}@"), "");
-        let refused = reason(&carrier_to(&none, authority, 60), &mail("ann@example.org")).await;
-        assert!(refused.contains("530"), "{refused}");
+        for (url, code) in [(wrong, "535"), (none, "530")] {
+            let error = carrier_to(&url, authority, 60).carry(&mail("ann@example.org")).await.unwrap_err();
+            assert!(error.reason.contains(code) && !error.is_permanent, "a wrong setting of ours: {error:?}");
+        }
         assert_eq!(server.mails().len(), 1);
     }
 }
@@ -150,14 +153,16 @@ async fn a_wrong_password_is_told_without_it() {
 async fn a_server_that_takes_no_mail_is_quoted() {
     let Some(server) = Smtp::start(Options::default()) else { return };
     let carrier = carrier_to(&server.url(), None, 60);
-    for (behaviour, expected) in [
-        (Behaviour::Busy, "the mail server answers 421 4.3.2 too busy"),
-        (Behaviour::Refuse, "the mail server answers 451 4.3.0 try again later"),
-        (Behaviour::Reject, "the mail server answers 550 5.1.1 nobody has this address"),
-        (Behaviour::Spurn, "the mail server answers 554 5.6.0 nobody wants to read this"),
+    for (behaviour, expected, is_permanent) in [
+        (Behaviour::Busy, "the mail server answers 421 4.3.2 too busy", false),
+        (Behaviour::Closed, "the mail server answers 554 5.3.2 no mail today", false),
+        (Behaviour::Refuse, "the mail server answers 451 4.3.0 try again later", false),
+        (Behaviour::Reject, "the mail server answers 550 5.1.1 nobody has this address", true),
+        (Behaviour::Spurn, "the mail server answers 554 5.6.0 nobody wants to read this", true),
     ] {
         server.behave(behaviour);
-        assert_eq!(reason(&carrier, &mail("ann@example.org")).await, expected);
+        let error = carrier.carry(&mail("ann@example.org")).await.unwrap_err();
+        assert_eq!(error, SendError { reason: expected.to_owned(), is_permanent });
     }
     server.behave(Behaviour::Ok);
     carrier.carry(&mail("ann@example.org")).await.unwrap();

@@ -193,7 +193,8 @@ on_every_database! {
         let people = namesakes(&app, 113).await;
         crowd::memberships(&app, &people.iter().map(|person| id(person)).collect::<Vec<_>>(), &[id(&group)], GroupRole::Member).await;
         let list = List(format!("group(id: \"{group}\") {{ members"));
-        owner.change("setGroupMember", "", json!({ "groupId": group, "userId": people[0], "role": "OWNER" })).await;
+        let handed_on = json!({ "groupId": group, "userId": people[0], "role": "OWNER" });
+        assert_eq!(owner.change("setGroupMember", "", handed_on).await["success"], json!(true));
         owner.change("removeGroupMember", "", json!({ "groupId": group, "userId": owner.id() })).await;
         list.is(&owner, &people).await;
         assert_eq!(list.page(&owner, "first: 1", "totalCount").await["totalCount"], json!(113));

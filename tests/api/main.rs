@@ -1,6 +1,7 @@
 //! What Roster promises, as sentences, through the front door: over HTTP, on every database.
 
 #![cfg(test)]
+#![expect(clippy::disallowed_methods, reason = "tests write past the verbs")]
 
 #[macro_use]
 mod app;
@@ -18,6 +19,7 @@ mod command_line;
 mod connections;
 mod contract;
 mod crowd;
+mod database;
 mod definition;
 mod demo;
 mod durability;

@@ -47,6 +47,8 @@ pub enum Behaviour {
     Busy,
     /// Every recipient is put off with 451.
     Refuse,
+    /// Every connection is refused with 554.
+    Closed,
     /// Every recipient is refused with 550.
     Reject,
     /// Every mail is refused with 554, once all of it is there.
@@ -155,6 +157,7 @@ impl Smtp {
             Behaviour::Ok => "ok".to_owned(),
             Behaviour::Down => "down".to_owned(),
             Behaviour::Busy => "busy".to_owned(),
+            Behaviour::Closed => "closed".to_owned(),
             Behaviour::Refuse => "refuse".to_owned(),
             Behaviour::Reject => "reject".to_owned(),
             Behaviour::Spurn => "spurn".to_owned(),

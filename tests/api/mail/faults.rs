@@ -126,8 +126,37 @@ async fn survives(home: Home, seconds: &str, faults: &[(Behaviour, &str)]) {
 
 in_every_home! {
     async fn every_mail_arrives_after_the_mail_server_was_down_or_refused_it(home: Home) {
-        use Behaviour::{Busy, Down, Refuse, Reject, Spurn};
-        survives(home, "2", &[(Down, "refused"), (Busy, "421"), (Refuse, "451"), (Reject, "550"), (Spurn, "554")]).await;
+        use Behaviour::{Busy, Closed, Down, Refuse};
+        survives(home, "2", &[(Down, "refused"), (Busy, "421"), (Closed, "554"), (Refuse, "451")]).await;
+    }
+
+    async fn a_mail_that_is_refused_permanently_fails_at_once(home: Home) {
+        let Some(smtp) = Smtp::start(Options::default()) else { return };
+        let home = home.with_admin().await;
+        let server = home.serve(&["--smtp-url", &smtp.url(), "--smtp-seconds", "2"]).await;
+        let (root, db) = (server.sign_in(ADMIN).await, home.db().await);
+        let mut failed = Vec::new();
+        for (behaviour, words) in [
+            (Behaviour::Reject, "550 5.1.1 nobody has this address"),
+            (Behaviour::Spurn, "554 5.6.0 nobody wants to read this"),
+        ] {
+            smtp.behave(behaviour);
+            let person = enter(&root, 1).await.remove(0);
+            let told = until(|| async {
+                tokio::time::sleep(ASKS_EVERY).await;
+                let (state, error) = invitation(&root, &person).await;
+                (state == "FAILED").then_some(error)
+            });
+            assert_eq!(told.await.unwrap().unwrap(), format!("the mail server answers {words}"));
+            assert_eq!(mail::Entity::find().count(db.read()).await.unwrap(), 0, "it is not retried");
+            failed.push(person);
+        }
+        let found = "{ users(filter: { invitation: [FAILED] }) { nodes { id } } }";
+        let found = root.data(found, json!({})).await["users"]["nodes"].clone();
+        let found: HashSet<&str> = found.as_array().unwrap().iter().filter_map(|user| user["id"].as_str()).collect();
+        assert_eq!(found, failed.iter().filter_map(Value::as_str).collect());
+        let events = root.data("{ auditEvents(filter: { action: [MAIL_FAILED] }) { totalCount } }", json!({})).await;
+        assert_eq!(events["auditEvents"]["totalCount"], 2);
     }
 
     async fn every_mail_arrives_after_the_mail_server_hung_or_was_too_slow(home: Home) {

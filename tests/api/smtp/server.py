@@ -58,6 +58,10 @@ class Connection(SMTP):
             await self.push("421 4.3.2 too busy")
             self.transport.close()
             return
+        if behaviour.name == "closed":
+            await self.push("554 5.3.2 no mail today")
+            self.transport.close()
+            return
         await super()._handle_client()
 
     async def push(self, status):

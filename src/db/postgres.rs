@@ -1,0 +1,59 @@
+//! PostgreSQL: how its connections are made, and what it must be like.
+
+use std::time::Duration;
+
+use sea_orm::sqlx::postgres::PgConnectOptions;
+use sea_orm::{ConnectOptions, ConnectionTrait, DatabaseBackend, Statement};
+
+use super::{ACQUIRE_TIMEOUT, Reader, Settings};
+use crate::error::Error;
+
+/// A connection that nobody has used for so long is asked whether it still answers, before it is used.
+const TESTED_WHEN_IDLE_FOR: Duration = Duration::from_secs(1);
+
+pub(super) fn pool(settings: &Settings) -> ConnectOptions {
+    let mut options = ConnectOptions::new(settings.url.clone());
+    options
+        .max_connections(settings.connections)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .connect_timeout(ACQUIRE_TIMEOUT)
+        .connect_lazy(true)
+        .test_before_acquire(false)
+        .test_before_acquire_if_idle_for(TESTED_WHEN_IDLE_FOR)
+        .sqlx_logging(false)
+        .map_sqlx_postgres_opts(tuned);
+    options
+}
+
+pub(super) fn tuned(options: PgConnectOptions) -> PgConnectOptions {
+    options.application_name("roster").options([
+        ("statement_timeout", "5s"),
+        ("idle_in_transaction_session_timeout", "10s"),
+        ("timezone", "UTC"),
+        // The locks that transactions take are chosen for it; a stricter default of the database would make them fail.
+        ("default_transaction_isolation", "read committed"),
+        // What is asked for often is in memory, where one page is as near as the next.
+        ("random_page_cost", "1.1"),
+    ])
+}
+
+/// Checks that the database can hold every name.
+///
+/// # Errors
+/// `Internal` for another encoding than UTF-8; `Unavailable` with the reason if the database cannot be reached.
+pub(super) async fn check_encoding(reader: &Reader) -> Result<(), Error> {
+    let shown = Statement::from_string(DatabaseBackend::Postgres, "SELECT current_setting('server_encoding')");
+    let row = reader.query_one_raw(shown).await?;
+    let encoding: String = row.map(|row| row.try_get_by_index(0)).transpose()?.unwrap_or_default();
+    if encoding == "UTF8" {
+        return Ok(());
+    }
+    Err(Error::internal(format!(
+        "the encoding of the database is {encoding}, expected UTF8: CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0"
+    )))
+}
+
+/// The statement that tells the planner about all tables of ours.
+pub(super) const LIST_TABLES: &str = "\
+SELECT coalesce(string_agg(format('%I.%I', schemaname, tablename), ', '), '') FROM pg_tables
+WHERE schemaname = current_schema() AND pg_has_role(tableowner, 'USAGE')";

@@ -1,0 +1,196 @@
+//! The URL of a database: what it may say, and how it is shown.
+
+use std::path::Path;
+use std::str::FromStr;
+
+use sea_orm::sqlx::postgres::PgConnectOptions;
+use url::Url;
+
+use super::{file_of, is_postgres};
+
+/// The parameters of a PostgreSQL URL that have a meaning, by the names of libpq (PostgreSQL's manual, section 34.1.2).
+const PARAMETERS: [&str; 13] = [
+    "application_name",
+    "dbname",
+    "host",
+    "hostaddr",
+    "options",
+    "password",
+    "port",
+    "sslcert",
+    "sslkey",
+    "sslmode",
+    "sslrootcert",
+    "statement-cache-capacity",
+    "user",
+];
+const SSL_MODES: [&str; 6] = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"];
+const FILES: [&str; 3] = ["sslrootcert", "sslcert", "sslkey"];
+const EXPECTED: &str = "expected postgres://user:password@host/database or sqlite:///path/to/file";
+const ENCODE: &str =
+    "percent-encode special characters in the user name and the password, such as %40 for @, %2F for / and %25 for %";
+/// How alike an unknown word must be to a known one to be taken for a typo of it, from 0 to 1.
+const LIKELY_TYPO: f64 = 0.8;
+
+/// Checks the URL of a database; returns it in the form in which it is used.
+///
+/// # Errors
+/// What is wrong and what is expected, without the password.
+pub fn check_url(url: &str) -> Result<String, String> {
+    if !is_postgres(url) {
+        return file_of(url).map(|_| url.to_owned()).ok_or_else(|| EXPECTED.to_owned());
+    }
+    let url = with_host(url);
+    if is_ambiguous(&url) {
+        return Err(ENCODE.to_owned());
+    }
+    let parsed = Url::parse(&url).map_err(|error| format!("{error}; {EXPECTED}; {ENCODE}"))?;
+    if parsed.host_str().is_some_and(|host| host.contains(',')) {
+        return Err(format!("one host only; {EXPECTED}"));
+    }
+    let faults: Vec<String> = parsed.query_pairs().filter_map(|(name, value)| fault_of(&name, &value)).collect();
+    if !faults.is_empty() {
+        return Err(faults.join("; "));
+    }
+    PgConnectOptions::from_str(&url).map_err(|_| EXPECTED.to_owned())?;
+    Ok(url)
+}
+
+/// A URL without the password in it. Of one that is malformed, everything is hidden that may be part of the password.
+#[must_use]
+pub fn without_password(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("//") else { return url.to_owned() };
+    match Url::parse(url) {
+        Ok(parsed) if !is_ambiguous(url) => without_parsed_password(url, parsed),
+        _ => match rest.rsplit_once('@') {
+            Some((login, host)) => {
+                let user = login.split(':').next().unwrap_or_default();
+                format!("{scheme}//{user}:***@{host}")
+            }
+            None => format!("{scheme}//***"),
+        },
+    }
+}
+
+fn without_parsed_password(url: &str, mut parsed: Url) -> String {
+    let in_query = parsed.query_pairs().any(|(name, _)| name == "password");
+    if in_query {
+        let mut pairs: Vec<(String, String)> = parsed.query_pairs().into_owned().collect();
+        pairs.iter_mut().filter(|(name, _)| name == "password").for_each(|(_, value)| "***".clone_into(value));
+        parsed.query_pairs_mut().clear().extend_pairs(pairs);
+    }
+    let before_host = parsed.password().is_some() && parsed.set_password(Some("***")).is_ok();
+    if before_host || in_query { parsed.to_string() } else { url.to_owned() }
+}
+
+/// The URL with a host: libpq takes one without, `postgres://user@/database?host=/run/postgresql`, if the query names it.
+fn with_host(url: &str) -> String {
+    match url.split_once("@/") {
+        Some((login, path))
+            if !login.trim_start_matches("postgresql://").trim_start_matches("postgres://").contains('/') =>
+        {
+            format!("{login}@localhost/{path}")
+        }
+        _ => url.to_owned(),
+    }
+}
+
+/// Whether a special character of the login is not encoded, so that what looks like the host may be part of the password.
+fn is_ambiguous(url: &str) -> bool {
+    let Some((_, rest)) = url.split_once("//") else { return false };
+    let before_query = rest.split('?').next().unwrap_or_default();
+    let is_encoded = |text: &str| {
+        let mut parts = text.split('%');
+        parts.next();
+        parts.all(|part| part.chars().take(2).filter(char::is_ascii_hexdigit).count() == 2)
+    };
+    let login = before_query.rsplit_once('@').map_or("", |(login, _)| login);
+    login.contains(['@', '/']) || !is_encoded(login) || url.contains('#')
+}
+
+/// What is wrong with a parameter of a PostgreSQL URL.
+fn fault_of(name: &str, value: &str) -> Option<String> {
+    if !PARAMETERS.contains(&name) && !name.starts_with("options[") {
+        let likeness = |known: &&str| strsim::jaro_winkler(known, name);
+        let likely = PARAMETERS.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+        return Some(match likely.filter(|known| likeness(known) > LIKELY_TYPO) {
+            Some(known) => format!("unknown parameter {name:?}; did you mean {known:?}?"),
+            None => format!("unknown parameter {name:?}; expected one of {}", PARAMETERS.join(", ")),
+        });
+    }
+    if name == "sslmode" && !SSL_MODES.contains(&value) {
+        return Some(format!("sslmode: {value:?} is unknown; expected one of {}", SSL_MODES.join(", ")));
+    }
+    if FILES.contains(&name) {
+        let hint = if name == "sslrootcert" { "; leave it out for the authorities that browsers trust" } else { "" };
+        return std::fs::File::open(Path::new(value)).err().map(|error| format!("{name}: {value}: {error}{hint}"));
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_url_is_told_without_its_password() {
+        let cases = [
+            ("postgres://roster:p@ss/w:rd%1@127.0.0.1:5432/roster", "percent-encode"),
+            ("postgres://roster:p%4@127.0.0.1/roster", "percent-encode"),
+            ("postgres://roster:se#ret@127.0.0.1/roster", "percent-encode"),
+            ("postgres://roster:se/ret@127.0.0.1/roster", "percent-encode"),
+            ("postgres://roster:se?ret@127.0.0.1/roster", "percent-encode"),
+            ("postgresql://roster:100%ret@127.0.0.1/roster", "percent-encode"),
+            ("postgres://h/db?sslmod=verify-full", "did you mean \"sslmode\"?"),
+            ("postgres://h/db?sslmode=required", "sslmode: \"required\" is unknown; expected one of disable,"),
+            ("postgres://h/db?sslrootcert=system", "sslrootcert: system: "),
+            ("postgres://h/db?sslcert=/none&wait=1", "sslcert: /none: "),
+            ("postgres://h/db?connections=1", "expected one of application_name,"),
+            ("postgres://a,b/db", "one host only"),
+            ("host=a dbname=b", "expected postgres://"),
+            ("mysql://h/db", "expected postgres://"),
+        ];
+        for (url, expected) in cases {
+            let fault = check_url(url).unwrap_err();
+            assert!(fault.contains(expected), "{url}: {fault}");
+            assert!(!fault.contains("ss/w") && !fault.contains("ret"), "{url}: {fault}");
+        }
+        let all = check_url("postgres://h/db?sslmod=x&sslmode=y").unwrap_err();
+        assert!(all.contains("sslmod\"") && all.contains("\"y\""), "{all}");
+    }
+
+    #[test]
+    fn a_good_url_is_taken() {
+        for url in [
+            "postgres://h/db",
+            "postgresql://roster@h:5432/db?sslmode=verify-full&application_name=a@b",
+            "postgres://roster:p%40ss%2Fw%3Ard%251@127.0.0.1:5432/roster",
+            "postgres:///db?host=/run/postgresql&port=5433&user=roster",
+            "postgresql://roster@%2Frun%2Fpostgresql:5433/db",
+            "postgres://h/db?options[search_path]=roster",
+            "sqlite:///var/lib/roster/roster.db",
+        ] {
+            assert_eq!(check_url(url).as_deref(), Ok(url));
+        }
+        let libpq = "postgres://roster:se%2Fret@/db?host=/run/postgresql";
+        assert_eq!(check_url(libpq).as_deref(), Ok("postgres://roster:se%2Fret@localhost/db?host=/run/postgresql"));
+    }
+
+    #[test]
+    fn a_password_is_hidden_however_it_is_written() {
+        for (url, shown) in [
+            ("postgres://roster:secret@h/db", "postgres://roster:***@h/db"),
+            ("postgres://roster:s@cr/e:t%1@h:1/db", "postgres://roster:***@h:1/db"),
+            ("postgres://roster:s@cret@h/db", "postgres://roster:***@h/db"),
+            ("postgres://roster:se#cret@h/db", "postgres://roster:***@h/db"),
+            ("postgres://roster:se?cret@h/db", "postgres://roster:***@h/db"),
+            ("postgres://roster:[@h/db", "postgres://roster:***@h/db"),
+            ("postgres://h/db?user=roster&password=secret", "postgres://h/db?user=roster&password=***"),
+            ("postgres://h:port/db?password=secret", "postgres://***"),
+            ("postgres://roster@h/db?application_name=a@b", "postgres://roster@h/db?application_name=a@b"),
+            ("sqlite:///var/lib/roster.db", "sqlite:///var/lib/roster.db"),
+        ] {
+            assert_eq!(without_password(url), shown, "{url}");
+        }
+    }
+}

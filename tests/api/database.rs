@@ -1,0 +1,255 @@
+//! Databases as they are: connections that were closed, other defaults, other encodings, other tenants.
+
+use futures_util::future::join_all;
+use sea_orm::{ConnectionTrait as _, Database};
+use serde_json::{Value, json};
+
+use crate::app::{App, Caller};
+use crate::postgres;
+use crate::process::Home;
+use crate::wire::Wire;
+
+const CREATE: &str = "mutation ($input: CreateUserInput!) { createUser(input: $input) { success user { id } } }";
+
+async fn create(caller: &Caller<'_>, name: &str) -> Value {
+    let input = json!({ "firstName": "Ann", "lastName": name, "username": name });
+    caller.ask(CREATE, json!({ "input": input })).await
+}
+
+fn is_created(answer: &Value) -> bool {
+    answer["data"]["createUser"]["success"] == true
+}
+
+/// Creates so many users, at once.
+async fn create_at_once(caller: &Caller<'_>, prefix: &str, count: usize) {
+    let all =
+        join_all((0..count).map(|number| async move { create(caller, &format!("{prefix}{number}")).await })).await;
+    assert!(all.iter().all(is_created), "{all:#?}");
+}
+
+/// Runs a statement on the database of a directory, over a connection of its own.
+async fn on_database(app: &App, statement: &str) {
+    let name: String = app
+        .db
+        .read()
+        .query_one_raw(sea_orm::Statement::from_string(sea_orm::DatabaseBackend::Postgres, "SELECT current_database()"))
+        .await
+        .unwrap()
+        .unwrap()
+        .try_get_by_index(0)
+        .unwrap();
+    let admin = Database::connect(postgres::server().unwrap().admin_url()).await.unwrap();
+    admin.execute_unprepared(&statement.replace("{database}", &name)).await.unwrap();
+    admin.close().await.unwrap();
+}
+
+const DROP_CONNECTIONS: &str =
+    "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = '{database}'";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_fails_after_the_database_dropped_its_connections() {
+    let Some(app) = App::on_postgres().await else { return };
+    let root = app.superuser().await;
+    for round in 0..3 {
+        create_at_once(&root, &format!("warm{round}-"), 8).await;
+        on_database(&app, DROP_CONNECTIONS).await;
+        for number in 0..8 {
+            let created = create(&root, &format!("after{round}-{number}")).await;
+            assert!(is_created(&created), "{created:#}");
+            root.data("{ users { totalCount } auditEvents(first: 1) { nodes { id } } }", json!({})).await;
+        }
+        on_database(&app, DROP_CONNECTIONS).await;
+        create_at_once(&root, &format!("again{round}-"), 8).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn writes_succeed_whatever_isolation_is_the_default_of_the_database() {
+    for isolation in ["serializable", "repeatable read"] {
+        let setting = format!("default_transaction_isolation = '{isolation}'");
+        let Some(app) = App::on_postgres_with(&[&setting]).await else { return };
+        let root = app.superuser().await;
+        let group = root.change("createGroup", "group { id }", json!({ "name": "Ward" })).await["group"]["id"].clone();
+        for round in 0..4 {
+            create_at_once(&root, &format!("round{round}-"), 6).await;
+            let update = |number| {
+                root.change("updateGroup", "success", json!({ "id": group, "name": format!("Ward {number}") }))
+            };
+            join_all((0..6).map(update)).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_has_become_read_only_is_not_ready_and_answers_reads() {
+    let Some(app) = App::on_postgres().await else { return };
+    let root = app.superuser().await;
+    let status = async |path: &str| Wire(app.address).get(path).await.status;
+    create_at_once(&root, "before", 1).await;
+    on_database(&app, "ALTER DATABASE {database} SET default_transaction_read_only = on").await;
+    on_database(&app, DROP_CONNECTIONS).await;
+    let refused = create(&root, "meanwhile").await;
+    assert_eq!(refused["errors"][0]["extensions"]["code"], "UNAVAILABLE", "{refused:#}");
+    root.data("{ users { totalCount } }", json!({})).await;
+    assert_eq!((status("/health/ready").await, status("/health/live").await), (503, 200));
+    on_database(&app, "ALTER DATABASE {database} RESET default_transaction_read_only").await;
+    on_database(&app, DROP_CONNECTIONS).await;
+    create_at_once(&root, "after", 1).await;
+    assert_eq!(status("/health/ready").await, 200);
+}
+
+/// Makes a database with the given options; returns its URL.
+async fn database_with(name: &str, options: &str) -> Option<String> {
+    let url = postgres::server()?.admin_url();
+    let admin = Database::connect(url.clone()).await.unwrap();
+    admin.execute_unprepared(&format!("CREATE DATABASE {name} {options}")).await.unwrap();
+    admin.close().await.unwrap();
+    Some(format!("{}/{name}", url.strip_suffix("/postgres").unwrap()))
+}
+
+#[tokio::test]
+async fn a_database_that_cannot_hold_every_name_is_refused() {
+    for encoding in ["LATIN1", "SQL_ASCII"] {
+        let options = format!("ENCODING '{encoding}' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'");
+        let name = format!("with_{}", encoding.to_lowercase());
+        let Some(url) = database_with(&name, &options).await else { return };
+        for command in [&["serve", "--listen", "127.0.0.1:0"][..], &["migrate"], &["doctor"]] {
+            let refused = Home::on_sqlite().run(&[command, &["--database-url", &url]].concat()).await;
+            assert_eq!(refused.code, 1, "{command:?}: {refused:?}");
+            assert!(refused.err.contains(encoding) && refused.err.contains("expected UTF8"), "{refused:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn tables_of_another_program_are_left_alone() {
+    let Some(url) = database_with("of_another_program", "").await else { return };
+    let other = Database::connect(&url).await.unwrap();
+    other.execute_unprepared("CREATE TABLE users (id int); INSERT INTO users VALUES (7)").await.unwrap();
+    let refused = Home::on_sqlite().run(&["migrate", "--database-url", &url]).await;
+    assert_eq!(refused.code, 1);
+    assert!(refused.err.contains("another program uses this database"), "{refused:?}");
+    assert_eq!(other.execute_unprepared("DELETE FROM users WHERE id = 7").await.unwrap().rows_affected(), 1);
+    let by_schema = format!("{url}?options[search_path]=roster");
+    other.execute_unprepared("CREATE SCHEMA roster; CREATE EXTENSION pg_trgm SCHEMA roster").await.unwrap();
+    let migrated = Home::on_sqlite().run(&["migrate", "--database-url", &by_schema]).await;
+    assert_eq!(migrated.code, 0, "{migrated:?}");
+    other.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_owner_of_the_database_who_is_no_superuser_imports_without_warnings() {
+    let Some(url) = database_with("of_an_owner", "").await else { return };
+    let admin = Database::connect(&url).await.unwrap();
+    // Extensions that are trusted may be made by an owner; this one is there already.
+    admin
+        .execute_unprepared(
+            "CREATE ROLE owner LOGIN; ALTER DATABASE of_an_owner OWNER TO owner; GRANT ALL ON SCHEMA public TO owner",
+        )
+        .await
+        .unwrap();
+    admin.execute_unprepared("CREATE TABLE of_somebody_else (id int)").await.unwrap();
+    admin.close().await.unwrap();
+    let home = Home::on_sqlite();
+    let line = json!({ "user": { "firstName": "Ann", "lastName": "Lee", "username": "ann" } });
+    std::fs::write(home.path("people.ndjson"), line.to_string()).unwrap();
+    let url = url.replace("roster@", "owner@");
+    let imported = home.run(&["import", "people.ndjson", "--database-url", &url, "--log", "warn"]).await;
+    assert_eq!(imported.code, 0, "{imported:?}");
+    assert!(!imported.err.contains("WARN"), "{imported:?}");
+}
+
+#[tokio::test]
+async fn a_port_that_nobody_listens_on_is_told_from_a_database_that_is_slow() {
+    let home = Home::on_sqlite();
+    for command in [&["serve", "--listen", "127.0.0.1:0"][..], &["migrate"], &["doctor"]] {
+        let url = ["--database-url", "postgres://roster@127.0.0.1:1/roster"];
+        let refused = home.run(&[command, &url].concat()).await;
+        assert_eq!(refused.code, 1, "{command:?}: {refused:?}");
+        assert!(refused.err.contains("refused") && !refused.err.contains("timed out"), "{refused:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_database_url_never_shows_the_password() {
+    let home = Home::on_sqlite();
+    for command in ["serve", "doctor", "migrate"] {
+        let url = "postgres://roster:p@ss/w:rd%1@127.0.0.1:1/roster";
+        let refused = home.run(&[command, "--database-url", url]).await;
+        assert_eq!(refused.code, 2, "{refused:?}");
+        assert!(refused.err.contains("--database-url") && refused.err.contains("percent-encode"), "{refused:?}");
+        assert!(!format!("{}{}", refused.out, refused.err).contains("w:rd"), "{refused:?}");
+    }
+}
+
+fn files_of(dir: &std::path::Path) -> Vec<u8> {
+    let files = std::fs::read_dir(dir)
+        .unwrap()
+        .flatten()
+        .filter(|file| file.file_name().to_string_lossy().contains("roster.db"));
+    files.flat_map(|file| std::fs::read(file.path()).unwrap()).collect()
+}
+
+fn has(bytes: &[u8], text: &str) -> bool {
+    bytes.windows(text.len()).any(|part| part == text.as_bytes())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_log_of_sqlite_stays_short_while_many_read() {
+    /// The limit is 16 MiB; writes that have begun before it is reached add to it.
+    const LONGEST: u64 = 32 << 20;
+    const READERS: usize = 3;
+    const BATCHES: usize = 40;
+    /// Takes long enough that there is always somebody who reads.
+    const SLOW: &str = "WITH RECURSIVE counted (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM counted WHERE n < 20000) \
+                        SELECT count(*) FROM counted, (SELECT 1 FROM users LIMIT 1)";
+    let app = App::on_sqlite().await;
+    let root = app.superuser().await;
+    let log = app.dir().join("roster.db-wal");
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let readers = (0..READERS).map(|_| {
+        let (db, stopped) = (app.db.clone(), stopped.clone());
+        tokio::spawn(async move {
+            while !*stopped.borrow() {
+                let slow = sea_orm::Statement::from_string(sea_orm::DatabaseBackend::Sqlite, SLOW);
+                db.read().query_one_raw(slow).await.unwrap();
+            }
+        })
+    });
+    let readers = join_all(readers.collect::<Vec<_>>());
+    let writer = async {
+        let mut longest = 0;
+        for batch in 0..BATCHES {
+            create_at_once(&root, &format!("batch{batch}-"), 8).await;
+            longest = longest.max(std::fs::metadata(&log).unwrap().len());
+        }
+        stop.send_replace(true);
+        longest
+    };
+    let longest = writer.await;
+    assert!(readers.await.iter().all(Result::is_ok));
+    println!("the write-ahead log had {longest} bytes at most");
+    assert!(longest <= LONGEST, "{longest}");
+}
+
+#[tokio::test]
+async fn who_is_erased_is_not_in_the_files_of_sqlite() {
+    let app = App::on_sqlite().await;
+    let root = app.superuser().await;
+    let id = create(&root, "quaxolotlfrix").await["data"]["createUser"]["user"]["id"].clone();
+    assert!(has(&files_of(app.dir()), "quaxolotlfrix"));
+    // Somebody who reads at one moment does not get to keep it either: the next write removes it.
+    let moment = app.db.snapshot().await.unwrap();
+    moment
+        .query_one_raw(sea_orm::Statement::from_string(sea_orm::DatabaseBackend::Sqlite, "SELECT 1 FROM users"))
+        .await
+        .unwrap();
+    root.change("deleteUser", "success", json!({ "id": id })).await;
+    drop(moment);
+    root.change("createGroup", "success", json!({ "name": "Ward" })).await;
+    assert!(!has(&files_of(app.dir()), "quaxolotlfrix"));
+
+    let id = create(&root, "quaxolotlfrox").await["data"]["createUser"]["user"]["id"].clone();
+    root.change("deleteUser", "success", json!({ "id": id })).await;
+    assert!(!has(&files_of(app.dir()), "quaxolotlfrox"));
+}
