@@ -7,6 +7,7 @@
 
 mod place;
 mod sight;
+mod sign_in;
 mod table;
 mod viewer;
 
@@ -19,37 +20,20 @@ pub use self::place::{SitesOf, sites_of};
 pub use self::sight::{
     active_in_valid_license, active_license_admins, active_superusers, administrators, in_force, of_license,
 };
+pub use self::sign_in::lets_in;
+use self::sign_in::{SECRETS, SIGN_IN_FIELDS, refuse_key, sign_in_fields};
 pub use self::table::{Action, OWN_FIELDS, ROOT_FIELDS, Reach, action_of, reach};
 use self::viewer::Rank;
 pub use self::viewer::{Asking, Means, Person, SignedIn, Viewer};
 use crate::entity::attribute_definition;
 use crate::entity::audit_event::SubjectType;
 use crate::entity::license;
-use crate::entity::membership::GroupRole;
 use crate::entity::user::{self, AdminRights, Privacy, Role};
 use crate::error::Error;
 use crate::scalar::{Date, Id};
 
-/// What proves who somebody is.
-const SECRETS: [&str; 2] = ["password", "pin"];
-
 /// How a field begins that is a custom attribute.
 pub const ATTRIBUTES: &str = "attributes.";
-
-/// The fields that let somebody sign in as a person: the secrets, and the address to which links go that set them.
-const SIGN_IN_FIELDS: [&str; 3] = ["password", "pin", "email"];
-
-/// Whether a change of a person, with the fields that its input gave, could let somebody else in as that person.
-#[must_use]
-pub fn lets_in(old: &user::Model, new: &user::Model, given: &[&str]) -> bool {
-    !sign_in_fields(old, new, given).is_empty()
-}
-
-/// The given fields that could let somebody else in; an address that stays as it is does not.
-fn sign_in_fields<'a>(old: &user::Model, new: &user::Model, given: &[&'a str]) -> Vec<&'a str> {
-    let changes = |field: &str| SIGN_IN_FIELDS.contains(&field) && (field != "email" || old.email != new.email);
-    given.iter().copied().filter(|field| changes(field)).collect()
-}
 
 /// What the viewer may do to a person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, SimpleObject)]
@@ -221,44 +205,6 @@ impl Viewer {
         viewer.may_give(&user::Model::blank(new.id, new.license_id), new)
     }
 
-    /// Whether the viewer may do what lets somebody in as a person: set the password, the PIN or the e-mail address, or send
-    /// a link. It takes every right that the person holds. `holds_more` is whether the person was given access to an
-    /// institution that the viewer was not.
-    ///
-    /// # Errors
-    /// `Forbidden`, naming the right that is missing.
-    pub fn may_let_in(&self, person: &user::Model, holds_more: bool) -> Result<(), Error> {
-        let viewer = self.signed_in()?;
-        if viewer.session_id().is_none() {
-            return refuse("An API key lets nobody in; sign in.");
-        }
-        viewer.may_give(&user::Model::blank(person.id, person.license_id), person)?;
-        if holds_more && viewer.rank < Rank::LicenseAdmin && !viewer.full_site_access {
-            return refuse("Only who holds every right of a person may let anybody in as that person: sites.");
-        }
-        Ok(())
-    }
-
-    /// Whether the viewer may send a person the link that takes the account into use; see [`Viewer::may_let_in`].
-    ///
-    /// # Errors
-    /// `Forbidden`.
-    pub fn may_invite(&self, person: &user::Model, holds_more: bool) -> Result<(), Error> {
-        self.may_to(Action::Invite, person)?;
-        self.may_let_in(person, holds_more)
-    }
-
-    /// Whether the viewer may send invitations at all, as a field asks for.
-    ///
-    /// # Errors
-    /// `Forbidden`, naming the field.
-    pub fn may_send_invitations(&self, field: &str) -> Result<(), Error> {
-        match self.signed_in()?.session_id() {
-            Some(_) => self.may(Action::Invite),
-            None => refuse_key(field),
-        }
-    }
-
     /// Whether the viewer may change a person from `old` to `new`, where `given` are the fields that the input has, and
     /// `attributes` the custom attributes; `holds_more` is as [`Viewer::may_let_in`] has it.
     ///
@@ -301,56 +247,6 @@ impl Viewer {
             self.may_let_in(old, holds_more)?;
         }
         viewer.may_give(old, new)
-    }
-
-    /// Whether the viewer, who is `own` in the group, may change somebody there from one role to another; `None` is no
-    /// membership.
-    ///
-    /// # Errors
-    /// `Forbidden`.
-    pub fn may_change_members(
-        &self,
-        own: Option<GroupRole>,
-        from: Option<GroupRole>,
-        to: Option<GroupRole>,
-    ) -> Result<(), Error> {
-        self.may(Action::ChangeMembers)?;
-        let of_owner = from == Some(GroupRole::Owner) || to == Some(GroupRole::Owner);
-        if own == Some(GroupRole::Owner) && !self.administers_groups() && from.is_none() && of_owner {
-            return refuse("Only administrators make somebody an owner who is not a member of the group yet.");
-        }
-        let allowed = match own {
-            _ if self.administers_groups() => true,
-            Some(GroupRole::Owner) => true,
-            Some(GroupRole::Manager) => !of_owner,
-            Some(GroupRole::Member) | None => false,
-        };
-        if allowed {
-            return Ok(());
-        }
-        refuse("Only the group's managers choose its members, and only its owners its owners.")
-    }
-
-    /// Whether the viewer, who is `own` in the group, may end the membership of a person there, who is `from` in it.
-    /// Everybody may leave.
-    ///
-    /// # Errors
-    /// `Forbidden`.
-    pub fn may_remove_member(
-        &self,
-        own: Option<GroupRole>,
-        person_id: Id,
-        from: Option<GroupRole>,
-    ) -> Result<(), Error> {
-        self.may(Action::ChangeMembers)?;
-        if self.signed_in()?.user_id == person_id { Ok(()) } else { self.may_change_members(own, from, None) }
-    }
-
-    /// Whether the viewer administers all groups that they see, and may own and give away as many as they like.
-    #[must_use]
-    pub fn administers_groups(&self) -> bool {
-        self.signed_in().is_ok_and(|viewer| viewer.rights.is_group_admin)
-            || !matches!(self.reach(Action::ChangeMembers), Reach::Nothing | Reach::Own)
     }
 
     /// Whether the viewer may make an API key of a role.
@@ -426,10 +322,6 @@ pub fn is_active_superuser(person: &user::Model) -> bool {
 #[must_use]
 pub fn is_active_license_admin(person: &user::Model) -> bool {
     person.is_active && person.role == Role::LicenseAdmin
-}
-
-fn refuse_key<T>(fields: &str) -> Result<T, Error> {
-    refuse(&format!("An API key sets no secrets and lets nobody in: {fields}. Sign in."))
 }
 
 fn refuse<T>(why: &str) -> Result<T, Error> {

@@ -36,6 +36,56 @@ impl Viewer {
         refuse("Only the group's owners and administrators change or delete it.")
     }
 
+    /// Whether the viewer, who is `own` in the group, may change somebody there from one role to another; `None` is no
+    /// membership.
+    ///
+    /// # Errors
+    /// `Forbidden`.
+    pub fn may_change_members(
+        &self,
+        own: Option<GroupRole>,
+        from: Option<GroupRole>,
+        to: Option<GroupRole>,
+    ) -> Result<(), Error> {
+        self.may(Action::ChangeMembers)?;
+        let of_owner = from == Some(GroupRole::Owner) || to == Some(GroupRole::Owner);
+        if own == Some(GroupRole::Owner) && !self.administers_groups() && from.is_none() && of_owner {
+            return refuse("Only administrators make somebody an owner who is not a member of the group yet.");
+        }
+        let allowed = match own {
+            _ if self.administers_groups() => true,
+            Some(GroupRole::Owner) => true,
+            Some(GroupRole::Manager) => !of_owner,
+            Some(GroupRole::Member) | None => false,
+        };
+        if allowed {
+            return Ok(());
+        }
+        refuse("Only the group's managers choose its members, and only its owners its owners.")
+    }
+
+    /// Whether the viewer, who is `own` in the group, may end the membership of a person there, who is `from` in it.
+    /// Everybody may leave.
+    ///
+    /// # Errors
+    /// `Forbidden`.
+    pub fn may_remove_member(
+        &self,
+        own: Option<GroupRole>,
+        person_id: Id,
+        from: Option<GroupRole>,
+    ) -> Result<(), Error> {
+        self.may(Action::ChangeMembers)?;
+        if self.signed_in()?.user_id == person_id { Ok(()) } else { self.may_change_members(own, from, None) }
+    }
+
+    /// Whether the viewer administers all groups that they see, and may own and give away as many as they like.
+    #[must_use]
+    pub fn administers_groups(&self) -> bool {
+        self.signed_in().is_ok_and(|viewer| viewer.rights.is_group_admin)
+            || !matches!(self.reach(Action::ChangeMembers), Reach::Nothing | Reach::Own)
+    }
+
     /// Whether the viewer may change and delete an institution, access to which was granted to him or not.
     ///
     /// # Errors

@@ -13,7 +13,7 @@ pub enum Action {
     SeeViewer,
     /// End the session that asks; change one's own password and PIN.
     UseOwnAccount,
-    /// End sessions of a person.
+    /// End sessions of a person, and forget devices.
     EndSessions,
     /// Look at people, groups, institutions and the license.
     ReadDirectory,
