@@ -155,7 +155,7 @@ pub fn sdl() -> String {
 #[must_use]
 pub fn sdl_of(schema: &RosterSchema) -> String {
     let options = SDLExportOptions::new().sorted_fields().sorted_arguments().sorted_enum_items().include_specified_by();
-    let mut lines = Vec::new();
+    let mut lines: Vec<String> = Vec::new();
     for line in schema.sdl_with_options(options).lines() {
         if line.starts_with("directive @") {
             // Its description comes before, between two lines of quotes.
