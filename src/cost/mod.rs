@@ -38,12 +38,14 @@ const KEY: usize = 5;
 
 /// How many items lists have that are not pages, where the cost of a document is measured: the most that there can be where
 /// that is a few, otherwise what is usual.
-const LISTS: [(&str, &str, usize); 9] = [
+const LISTS: [(&str, &str, usize); 11] = [
     ("User", "groups", 5),
     ("User", "groupsOwned", 5),
     ("User", "attributes", 5),
     ("User", "sessions", 20),
     ("User", "devices", 20),
+    ("SetActivePayload", "groupsPassedOn", 50),
+    ("DeleteUserPayload", "groupsPassedOn", 50),
     ("AuditEvent", "changes", 10),
     ("Query", "apiKeys", 100),
     ("Query", "attributeDefinitions", 100),
