@@ -141,7 +141,7 @@ impl Application for App {
         let db = self.db.within(budget.clone());
         let (links, loads) = gather(Links::new(db.clone(), Arc::clone(&asking), Arc::clone(&named), idle));
         let request = request.data(asking).data(client).data(named).data(links).data(files).data(db);
-        let mut response = loads.run(self.schema.execute(request.data(budget.clone()))).await;
+        let mut response = Box::pin(loads.run(self.schema.execute(request.data(budget.clone())))).await;
         let size = Size::of(&response.data);
         within(&budget, size, is_mutation).map_err(refusal)?;
         introspection::undescribe(&mut response, operation.as_deref(), &reading.descriptions);

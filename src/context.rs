@@ -186,7 +186,8 @@ pub type Answer<T> = Option<async_graphql::Result<T>>;
 /// error would take the fields beside it along.
 pub async fn answer<T>(ctx: &Context<'_>, work: impl Future<Output = async_graphql::Result<Option<T>>>) -> Answer<T> {
     match action_of(ctx.field().name()).and_then(|action| ctx.viewer()?.may(action)) {
-        Ok(()) => work.await.transpose(),
+        // Mutations are large, and what holds them is moved about on the stack.
+        Ok(()) => Box::pin(work).await.transpose(),
         Err(error) => Some(Err(error.into())),
     }
 }

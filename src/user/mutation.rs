@@ -162,7 +162,7 @@ impl UserMutation {
             let outcome = {
                 let by_mail = (ctx.desk()?, ctx.ways()?);
                 let (db, viewer, logins) = (ctx.db()?, ctx.viewer()?, Logins::of(&input.fields));
-                logins.guard(db, viewer, super::create(db, ctx.hasher()?, viewer, by_mail, input)).await
+                logins.guard(db, viewer, Box::pin(super::create(db, ctx.hasher()?, viewer, by_mail, input))).await
             };
             UserPayload::of(outcome, |created| match created {
                 Some(user) => UserPayload::done(format!("{} was entered.", user.name()), Some(user)),
