@@ -1,8 +1,9 @@
 //! What is found out about a mail when it is its turn: whom it is for, and whether it is still of use.
 
-use sea_orm::sea_query::{Condition, Expr};
+use sea_orm::sea_query::{Condition, Expr, ExprTrait};
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, JoinType, QueryFilter, QuerySelect, RelationTrait,
+    ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, JoinType, QueryFilter, QuerySelect, QueryTrait,
+    RelationTrait,
 };
 
 use crate::access::active_in_valid_license;
@@ -12,7 +13,9 @@ use crate::db::Db;
 use crate::entity::audit_event::AuditAction;
 use crate::entity::link::Purpose;
 use crate::entity::mail::{self, Kind};
-use crate::entity::{attribute_definition, attribute_value, credential, invitation, license, link, registration, user};
+use crate::entity::{
+    attribute_definition, attribute_value, audit_event, credential, invitation, license, link, registration, user,
+};
 use crate::error::Error;
 use crate::key::Key;
 use crate::language::Language;
@@ -143,15 +146,29 @@ impl Preparing<'_> {
     }
 
     async fn active_owner(&self, address: &str) -> Result<Option<Id>, Error> {
-        // A password that was never set is not lost: the first one is chosen by an invitation.
-        let has_password = credential::Column::UserId.is_not_null();
+        // What a program has entered is taken into use once a person has sent an invitation.
+        let entered_by_key = audit_event::Entity::find()
+            .select_only()
+            .column(audit_event::Column::SubjectId)
+            .filter(audit_event::Column::Action.eq(AuditAction::UserCreated))
+            .filter(audit_event::Column::ApiKeyId.is_not_null())
+            .filter(
+                Expr::col((audit_event::Entity, audit_event::Column::SubjectId))
+                    .equals((user::Entity, user::Column::Id)),
+            );
+        let is_let_in = Condition::any()
+            .add(user::Column::HasActivated.eq(true))
+            .add(credential::Column::UserId.is_not_null())
+            .add(invitation::Column::UserId.is_not_null())
+            .add(Expr::exists(entered_by_key.into_query()).not());
         let found = user::Entity::find()
             .select_only()
             .column(user::Column::Id)
             .join(JoinType::InnerJoin, user::Relation::License.def())
             .join_rev(JoinType::LeftJoin, credential::Relation::User.def())
             .filter(user::Column::EmailKey.eq(text::canonical_email(address)))
-            .filter(Condition::any().add(user::Column::HasActivated.eq(true)).add(has_password))
+            .join_rev(JoinType::LeftJoin, invitation::Relation::User.def())
+            .filter(is_let_in)
             .filter(active_in_valid_license())
             .into_tuple()
             .one(self.db.read())
