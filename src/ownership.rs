@@ -37,8 +37,9 @@ pub struct PassedOn {
 }
 
 /// Gives another owner to each group of which a user is the last one; for an erasure the last owner whoever is active, for a
-/// deactivation the last active one. See [`successor`] for who it is. A group in which there is nobody else, and that no
-/// administrator has room for, goes with the user who is erased.
+/// deactivation the last active one. See [`successor`] for who it is, then [`administrator`], then the longest member. Where
+/// nobody else belongs to a group, it stays with the user who is deactivated and, if no administrator has room for it, goes
+/// with the user who is erased.
 ///
 /// # Errors
 /// Whatever the database says.
@@ -52,11 +53,13 @@ pub async fn pass_on(
     for group in without_other_owner(transaction, leaving.id, cause).await? {
         let found = match successor(transaction, &group, leaving.id).await? {
             Some(found) => Some(found),
-            None => administrator(transaction, actor, &group, leaving.id).await?,
-        };
-        let found = match found {
-            Some(found) => Some(found),
-            None => longest_member(transaction, group.id, leaving.id).await?,
+            None => {
+                let member = longest_member(transaction, group.id, leaving.id).await?;
+                if member.is_none() && cause == Cause::Deactivation {
+                    continue;
+                }
+                administrator(transaction, actor, &group, leaving.id).await?.or(member)
+            }
         };
         match found {
             Some(found) => {

@@ -260,9 +260,9 @@ impl UserMutation {
     }
 
     /// Activates or deactivates a person; may be repeated. Deactivating ends every session and API key at once and hides
-    /// the person, and keeps everything else; activating brings none of them back. Groups of which the person was the last
-    /// active owner get another owner: a manager, else an administrator, else the longest member. Administrators only, not
-    /// for themselves.
+    /// the person, and keeps everything else; activating brings none of them back. Groups with other members of which the
+    /// person was the last active owner get another owner: a manager, else an administrator, else the longest member.
+    /// Administrators only, not for themselves.
     async fn set_active(
         &self,
         ctx: &Context<'_>,
