@@ -48,7 +48,8 @@ impl Seat<'_> {
             }
             for (email, lets_in) in [(format!("new.{}", guest.email), true), (guest.email.clone(), false)] {
                 // An address that stays as it is lets nobody in.
-                let field = if lets_in || self.viewer.rank() == 0 { "email" } else { "nickname" };
+                let is_user = self.viewer.person.is_none() || self.viewer.rank() == 0;
+                let field = if lets_in || is_user { "email" } else { "nickname" };
                 let expected = self.viewer.updates(&guest.target, field, Change::Plain);
                 let expected = if lets_in { self.viewer.lets_in(expected, *holds_sites) } else { expected };
                 let input = format!("id: \"{}\", email: \"{email}\", dryRun: true", guest.id.0);
