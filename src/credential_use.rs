@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 use std::convert::Infallible;
 
-use async_graphql::parser::types::{
-    ExecutableDocument, Field, OperationDefinition, OperationType, Selection, SelectionSet,
-};
+use async_graphql::parser::types::{ExecutableDocument, Field, OperationDefinition, OperationType};
 use async_graphql::{Name, Value, Variables};
+
+use crate::selection;
 
 /// The mutations that compute with secrets, or write to whoever is named.
 pub const ALWAYS: [&str; 8] = [
@@ -58,25 +58,13 @@ impl Operation {
             Some((definition.node.name.node.clone(), default.node.clone()))
         });
         let mut read = Self { defaults: defaults.collect(), ..Self::default() };
-        read.add(document, &operation.selection_set.node);
+        for field in selection::fields(document, &operation.selection_set.node) {
+            read.add(field);
+        }
         read
     }
 
-    fn add(&mut self, document: &ExecutableDocument, set: &SelectionSet) {
-        for selection in &set.items {
-            match &selection.node {
-                Selection::Field(field) => self.add_field(&field.node),
-                Selection::InlineFragment(fragment) => self.add(document, &fragment.node.selection_set.node),
-                Selection::FragmentSpread(spread) => {
-                    if let Some(fragment) = document.fragments.get(&spread.node.fragment_name.node) {
-                        self.add(document, &fragment.node.selection_set.node);
-                    }
-                }
-            }
-        }
-    }
-
-    fn add_field(&mut self, field: &Field) {
+    fn add(&mut self, field: &Field) {
         let name = field.name.node.as_str();
         self.always += usize::from(ALWAYS.contains(&name));
         if WITH_SECRET.contains(&name) {

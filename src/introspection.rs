@@ -1,8 +1,10 @@
 //! What introspection says of the schema itself. async-graphql gives it the description of the type `__Schema`; it has
 //! none, because the schema definition language of async-graphql has no place for one.
 
-use async_graphql::parser::types::{ExecutableDocument, Field, Selection, SelectionSet};
+use async_graphql::parser::types::{ExecutableDocument, Field, SelectionSet};
 use async_graphql::{Name, Response, Value};
+
+use crate::selection;
 
 /// Where an operation asks for the description of the schema: the response keys of `__schema` and of `description` in it.
 pub struct Asked {
@@ -16,32 +18,23 @@ pub struct Asked {
 pub fn descriptions(document: &ExecutableDocument) -> Vec<Asked> {
     let mut found = Vec::new();
     for (name, operation) in document.operations.iter() {
-        each(document, &operation.node.selection_set.node, "__schema", &mut |schema| {
-            each(document, &schema.selection_set.node, "description", &mut |description| {
+        for schema in named(document, &operation.node.selection_set.node, "__schema") {
+            for description in named(document, &schema.selection_set.node, "description") {
                 let (schema, description) = (schema.response_key(), description.response_key());
                 let (schema, description) = (schema.node.clone(), description.node.clone());
                 found.push(Asked { operation: name.cloned(), schema, description });
-            });
-        });
+            }
+        }
     }
     found
 }
 
-/// Calls back for each field of a name in a selection set, fragments included. A document has few of them, for it has been
-/// measured.
-fn each<'a>(document: &'a ExecutableDocument, set: &'a SelectionSet, name: &str, call: &mut dyn FnMut(&'a Field)) {
-    for selection in &set.items {
-        match &selection.node {
-            Selection::Field(field) if field.node.name.node == name => call(&field.node),
-            Selection::Field(_) => {}
-            Selection::InlineFragment(fragment) => each(document, &fragment.node.selection_set.node, name, call),
-            Selection::FragmentSpread(spread) => {
-                if let Some(fragment) = document.fragments.get(&spread.node.fragment_name.node) {
-                    each(document, &fragment.node.selection_set.node, name, call);
-                }
-            }
-        }
-    }
+fn named<'a>(
+    document: &'a ExecutableDocument,
+    set: &'a SelectionSet,
+    name: &'static str,
+) -> impl Iterator<Item = &'a Field> {
+    selection::fields(document, set).into_iter().filter(move |field| field.name.node == name)
 }
 
 /// Takes the description of its type from the schema in the answer to an operation, the only one if it has no name.

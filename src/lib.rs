@@ -6,7 +6,8 @@
 //! - [`app`] is what HTTP serves: who is asking, and what resolvers need to answer; [`credential_use`] counts the mutations of
 //!   a request that compute with secrets
 //! - [`cost`] tells what a document may cost before it is run, [`budget`] counts what a request takes while it is answered,
-//!   and [`heavy`] lets each caller have only a few requests under way that cost much
+//!   and [`heavy`] lets each caller have only a few requests under way that cost much; [`selection`] has the fields that a document
+//!   selects
 //! - [`server`] is HTTP: one request at a time, its limits, deadlines and answers
 //! - [`playground`] is `GraphiQL`, every byte of it in the binary; [`pages`] are those that links lead to
 //!
@@ -96,6 +97,7 @@ pub mod profile;
 pub mod registration;
 pub mod scalar;
 pub mod schema;
+pub mod selection;
 pub mod server;
 pub mod session;
 pub mod share;

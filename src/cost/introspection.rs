@@ -6,11 +6,12 @@ use std::collections::{BTreeMap, HashMap};
 use async_graphql::Value;
 use async_graphql::parser::parse_schema;
 use async_graphql::parser::types::{
-    BaseType, ExecutableDocument, Field, FieldDefinition, InputValueDefinition, Selection, SelectionSet, Type,
-    TypeDefinition, TypeKind, TypeSystemDefinition,
+    BaseType, ExecutableDocument, Field, FieldDefinition, InputValueDefinition, SelectionSet, Type, TypeDefinition,
+    TypeKind, TypeSystemDefinition,
 };
 
 use crate::budget::Size;
+use crate::selection;
 
 /// The types that every schema has, which its definition does not name.
 const BUILT_IN: &str = include_str!("introspection.graphql");
@@ -168,6 +169,7 @@ impl Introspection {
     }
 
     /// The size of the answer to a root field, which is `__schema` or `__type`; none where too many lists are in one another.
+    #[must_use]
     pub fn size(&self, document: &ExecutableDocument, field: &Field) -> Option<Size> {
         // Whichever type is asked for, it is one of them; as all of them, it is not larger than they are.
         let from = match field.name.node.as_str() {
@@ -195,18 +197,8 @@ impl Introspection {
         lists: usize,
         size: &mut Size,
     ) -> Option<()> {
-        for selection in &set.items {
-            match &selection.node {
-                Selection::Field(field) => self.step(document, &field.node, from, lists, size)?,
-                Selection::InlineFragment(inline) => {
-                    self.walk(document, &inline.node.selection_set.node, from, lists, size)?;
-                }
-                Selection::FragmentSpread(spread) => {
-                    if let Some(fragment) = document.fragments.get(&spread.node.fragment_name.node) {
-                        self.walk(document, &fragment.node.selection_set.node, from, lists, size)?;
-                    }
-                }
-            }
+        for field in selection::fields(document, set) {
+            self.step(document, field, from, lists, size)?;
         }
         Some(())
     }

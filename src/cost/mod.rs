@@ -17,6 +17,7 @@ pub use self::introspection::Introspection;
 use crate::budget::{Limit, Size};
 use crate::error::Error;
 use crate::page::{DEFAULT_SIZE, LARGEST_SIZE};
+use crate::selection;
 
 /// What a document may cost.
 pub const MOST: usize = 50_000;
@@ -118,30 +119,18 @@ impl Costs {
     }
 
     fn introspect(&self, document: &ExecutableDocument, set: &SelectionSet, total: &mut Size) -> Result<(), Error> {
-        for selection in &set.items {
-            match &selection.node {
-                Selection::Field(field) if matches!(field.node.name.node.as_str(), "__schema" | "__type") => {
-                    let size = self.introspection.size(document, &field.node).ok_or_else(|| {
-                        let most = introspection::MOST_LISTS;
-                        too_large(&format!(
-                            "at most {most} of the lists fields, interfaces, possibleTypes and inputFields inside one another"
-                        ))
-                    })?;
-                    total.fields = total.fields.saturating_add(size.fields);
-                    total.bytes = total.bytes.saturating_add(size.bytes);
-                    if total.fields > MOST || total.bytes > Limit::Bytes.most() {
-                        return Err(too_large(&format!("at most {MOST} fields about the schema")));
-                    }
-                }
-                Selection::Field(_) => {}
-                Selection::InlineFragment(inline) => {
-                    self.introspect(document, &inline.node.selection_set.node, total)?;
-                }
-                Selection::FragmentSpread(spread) => {
-                    if let Some(fragment) = document.fragments.get(&spread.node.fragment_name.node) {
-                        self.introspect(document, &fragment.node.selection_set.node, total)?;
-                    }
-                }
+        let fields = selection::fields(document, set).into_iter();
+        for field in fields.filter(|field| matches!(field.name.node.as_str(), "__schema" | "__type")) {
+            let size = self.introspection.size(document, field).ok_or_else(|| {
+                let most = introspection::MOST_LISTS;
+                too_large(&format!(
+                    "at most {most} of the lists fields, interfaces, possibleTypes and inputFields inside one another"
+                ))
+            })?;
+            total.fields = total.fields.saturating_add(size.fields);
+            total.bytes = total.bytes.saturating_add(size.bytes);
+            if total.fields > MOST || total.bytes > Limit::Bytes.most() {
+                return Err(too_large(&format!("at most {MOST} fields about the schema")));
             }
         }
         Ok(())
