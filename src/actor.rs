@@ -7,7 +7,6 @@
 
 use std::ops::Deref;
 
-use chrono::{DateTime, Utc};
 use sea_orm::sea_query::{Condition, Expr};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DatabaseBackend, DatabaseTransaction, EntityName, EntityTrait, FromQueryResult,
@@ -181,7 +180,7 @@ async fn read(transaction: &DatabaseTransaction, viewer: &Viewer, lock: Lock) ->
         };
         // The user's row first, as whoever ends a session does. The weakest lock of the session keeps it from being
         // ended, but not from being marked as used.
-        statement.sql += &format!(r#" FOR {strength} OF "users" FOR KEY SHARE OF "{table}""#);
+        statement.sql = format!(r#"{} FOR {strength} OF "users" FOR KEY SHARE OF "{table}""#, statement.sql);
     }
     let found = Found::find_by_statement(statement).one(transaction).await?;
     let Found { own, key_role } = found.ok_or(Error::Unauthenticated)?;
@@ -206,9 +205,5 @@ fn with_api_key(select: Select<user::Entity>, id: Id) -> Select<user::Entity> {
         .column_as(api_key::Column::Role, "key_role")
         .join_rev(JoinType::InnerJoin, api_key::Relation::User.def())
         .filter(api_key::Column::Id.eq(id))
-        .filter(lasts_at(now()))
-}
-
-fn lasts_at(instant: DateTime<Utc>) -> Condition {
-    Condition::any().add(api_key::Column::ExpiresAt.is_null()).add(api_key::Column::ExpiresAt.gt(instant))
+        .filter(api_key::alive())
 }

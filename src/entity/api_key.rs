@@ -2,10 +2,11 @@
 
 use async_graphql::SimpleObject;
 use chrono::{DateTime, Utc};
+use sea_orm::Condition;
 use sea_orm::entity::prelude::*;
 
 use super::user::Role;
-use crate::scalar::Id;
+use crate::scalar::{Id, now};
 
 /// A key by which a program acts for the person who made it, with the rank of the key's role and never more than the
 /// person's own. It cannot sign in, sets no
@@ -37,6 +38,12 @@ pub struct Model {
     pub last_used_at: Option<DateTime<Utc>>,
     /// When it ends; null where it does not.
     pub expires_at: Option<DateTime<Utc>>,
+}
+
+/// The condition that a key has not ended.
+#[must_use]
+pub fn alive() -> Condition {
+    Condition::any().add(Column::ExpiresAt.is_null()).add(Column::ExpiresAt.gt(now()))
 }
 
 /// How many API keys a license has at most.

@@ -94,7 +94,6 @@ async fn find_session(db: &Db, lifetime: Lifetime, token: &str) -> Result<Option
 }
 
 async fn find_api_key(db: &Db, token: &str) -> Result<Option<Found>, Error> {
-    let lasting = api_key::Column::ExpiresAt.is_null();
     let select = api_key::Entity::find()
         .select_only()
         .column(api_key::Column::Id)
@@ -103,7 +102,7 @@ async fn find_api_key(db: &Db, token: &str) -> Result<Option<Found>, Error> {
         .column(api_key::Column::UserId)
         .join(JoinType::InnerJoin, api_key::Relation::User.def())
         .filter(api_key::Column::TokenHash.eq(token::hash(token)))
-        .filter(lasting.or(api_key::Column::ExpiresAt.gt(now())));
+        .filter(api_key::alive());
     find(db, select).await
 }
 
