@@ -65,8 +65,8 @@ pub async fn create_administrator(
     new.has_activated = password.is_some();
     let welcome = if password.is_some() { Welcome::Nothing } else { Welcome::Link };
     let secrets = Secrets { password: password.map(Some).into(), ..Secrets::default() };
-    let hashes = secrets.hashed(hasher, &Viewer::Anonymous).await?;
-    let token = people::insert(db, (db.begin().await?, None), &new, hashes, &[], welcome).await?;
+    let stored = secrets.hashed(hasher, &Viewer::Anonymous).await?;
+    let token = people::insert(db, (db.begin().await?, None), &new, stored, &[], welcome).await?;
     Ok((new, token))
 }
 

@@ -51,15 +51,14 @@ pub async fn pass_on(
 ) -> Result<PassedOn, Error> {
     let mut passed_on = PassedOn::default();
     for group in without_other_owner(transaction, leaving.id, cause).await? {
-        let found = match successor(transaction, &group, leaving.id).await? {
-            Some(found) => Some(found),
-            None => {
-                let member = longest_member(transaction, group.id, leaving.id).await?;
-                if member.is_none() && cause == Cause::Deactivation {
-                    continue;
-                }
-                administrator(transaction, actor, &group, leaving.id).await?.or(member)
+        let found = if let Some(found) = successor(transaction, &group, leaving.id).await? {
+            Some(found)
+        } else {
+            let member = longest_member(transaction, group.id, leaving.id).await?;
+            if member.is_none() && cause == Cause::Deactivation {
+                continue;
             }
+            administrator(transaction, actor, &group, leaving.id).await?.or(member)
         };
         match found {
             Some(found) => {
@@ -88,10 +87,8 @@ pub async fn pass_on_to_member(
     group: &group::Model,
     leaving: Id,
 ) -> Result<Option<Entry>, Error> {
-    let found = match successor(transaction, group, leaving).await? {
-        Some(found) => Some(found),
-        None => longest_member(transaction, group.id, leaving).await?,
-    };
+    let found = successor(transaction, group, leaving).await?;
+    let found = if found.is_some() { found } else { longest_member(transaction, group.id, leaving).await? };
     match found {
         Some(found) => appoint(transaction, actor, group, found).await.map(Some),
         None => Ok(None),

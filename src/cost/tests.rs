@@ -50,7 +50,7 @@ fn lists_of_the_schema_do_not_multiply() {
     for text in refused {
         assert!(introspection(text).is_err(), "{text}");
     }
-    let aliases: String = (0..30).map(|n| format!("a{n}: types {{ ...T }} ")).collect();
+    let aliases = (0..30).map(|n| format!("a{n}: types {{ ...T }}")).collect::<Vec<_>>().join(" ");
     let text = format!(
         "{{ __schema {{ {aliases} }} }} fragment T on __Type {{ name fields {{ name args {{ name }} type {{ name }} }} }}"
     );

@@ -112,6 +112,7 @@ impl Window {
     }
 
     /// The page of each of several windows of one part, made of the rows of the one [around](Self::around) them.
+    #[must_use]
     pub fn pages<'a, R: Clone>(windows: &[&'a Self], rows: Vec<(Vec<Value>, R)>) -> Vec<(&'a Self, Page<R>)> {
         let Some((last, others)) = windows.split_last() else { return Vec::new() };
         let of_others = others.iter().map(|window| {

@@ -169,7 +169,7 @@ impl Hasher {
             return Ok(());
         }
         let known = known.iter().map(|word| (*word).to_owned()).collect();
-        if !self.turn(user).await?.is_strong(normalize(password), known).await? {
+        if !self.turn(user).await?.judge(normalize(password), known).await? {
             form.fault(
                 field,
                 ErrorCode::Invalid,
@@ -202,7 +202,7 @@ impl Turn {
         self.run(move |key| hash::make(key, normalize(&secret).as_bytes())).await
     }
 
-    async fn is_strong(self, password: String, known: Vec<String>) -> Result<bool, Error> {
+    async fn judge(self, password: String, known: Vec<String>) -> Result<bool, Error> {
         self.run(move |_| {
             tracing::debug!(target: "roster::hash", "a strength is computed");
             Ok(strength::is_strong(&password, &known))
@@ -237,7 +237,7 @@ pub struct Imported {
 }
 
 /// Reads a password hash of another system; `None` where that system says that there is no password: nothing, or what
-/// begins with `!` (Django, shadow) or `*` (shadow, WordPress), which no hash does.
+/// begins with `!` (Django, shadow) or `*` (shadow, `WordPress`), which no hash does.
 ///
 /// # Errors
 /// Why it cannot be verified at sign-in, for people: of no known format, damaged, or asking for unbounded work.

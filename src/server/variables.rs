@@ -133,7 +133,7 @@ impl Coercion<'_> {
 
     fn of_object(&mut self, object: &InputObject, members: Map<String, Value>, path: &str) -> Value {
         let fields = object.input_field_definitions();
-        if validation::is_one_of(object) && !(members.len() == 1 && !members.values().any(Value::is_null)) {
+        if validation::is_one_of(object) && (members.len() != 1 || members.values().any(Value::is_null)) {
             return self
                 .fault(path, format_args!("exactly one field of {} must be given, and not null", object.name()));
         }

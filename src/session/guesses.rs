@@ -78,12 +78,11 @@ impl Gate<'_> {
         let account = self.find(login).await?;
         let user = account.as_ref().map_or(Id(uuid::Uuid::nil()), |account| account.person.id);
         let device = device::Entity::find().filter(this_device(user, device_token)).one(self.db.read()).await?;
-        let guesser = match device {
-            Some(device) => Guesser::Known { user, device: Counter::of_device(device.id) },
-            None => {
-                self.check_address().await?;
-                self.stranger(login, account.as_ref())
-            }
+        let guesser = if let Some(device) = device {
+            Guesser::Known { user, device: Counter::of_device(device.id) }
+        } else {
+            self.check_address().await?;
+            self.stranger(login, account.as_ref())
         };
         Ok((account, guesser))
     }

@@ -97,9 +97,9 @@ pub async fn create(
     let given = form.given().to_vec();
     finish(db.read(), None, &new, form).await?;
 
-    let hashes = secrets.hashed(hasher, viewer).await?;
+    let stored = secrets.hashed(hasher, viewer).await?;
     let (transaction, actor) = begin_creating(db, viewer, &new, &given).await?;
-    insert(db, (transaction, Some(&actor)), &new, hashes, &attributes, welcome).await?;
+    insert(db, (transaction, Some(&actor)), &new, stored, &attributes, welcome).await?;
     Ok(Some(new))
 }
 

@@ -87,8 +87,8 @@ on_every_database! {
             let cursors = |edges: &[Value]| edges.iter().map(|edge| json!({ "cursor": edge["cursor"] })).collect::<Vec<_>>();
             for n in 0..14 {
                 let (first, last) = (&group[format!("first{n}")], &group[format!("last{n}")]);
-                assert_eq!(first["nodes"], json!(ids(&all[..n + 1])));
-                assert_eq!(first["edges"], json!(cursors(&all[..n + 1])));
+                assert_eq!(first["nodes"], json!(ids(&all[..=n])));
+                assert_eq!(first["edges"], json!(cursors(&all[..=n])));
                 assert_eq!(first["pageInfo"], json!({ "hasNextPage": true, "hasPreviousPage": false }));
                 let rest = all.len().saturating_sub(n + 20);
                 assert_eq!(last["nodes"], json!(ids(&all[rest..])));
@@ -107,10 +107,10 @@ on_every_database! {
         let names = |count: usize| each(count, |n| format!("n{n}: name "));
         for query in [
             format!("{{ users(first: 100) {{ nodes {{ groups {{ {} }} }} }} }}", names(12)),
-            format!("{{ users(first: 100) {{ nodes {{ id groups {{ id name createdAt }} b: groups {{ id name }} c: groups {{ id name createdAt }} d: groups {{ id }} }} }} }}"),
+            "{ users(first: 100) { nodes { id groups { id name createdAt } b: groups { id name } c: groups { id name createdAt } d: groups { id } } } }".to_string(),
         ] {
             let (status, answer) = user.post(&json!({ "query": query })).await;
-            assert_eq!((status, &answer["errors"][0]["extensions"]["code"]), (400, &json!("ANSWER_TOO_LARGE")), "{}", &answer.to_string()[..300]);
+            assert_eq!((status, &answer["errors"][0]["extensions"]["code"]), (400, &json!("ANSWER_TOO_LARGE")), "{}", answer["errors"]);
             assert!(answer.get("data").is_none() && answer.to_string().len() < 1_000, "nothing of it is sent");
         }
         user.data(&format!("{{ users(first: 100) {{ nodes {{ groups {{ {} }} }} }} }}", names(2)), json!({})).await;
@@ -146,6 +146,6 @@ on_every_database! {
         let codes: Vec<&str> = answers.iter().filter_map(|answer| answer.pointer("/errors/0/extensions/code").and_then(Value::as_str)).collect();
         assert!(codes.iter().all(|code| *code == "RATE_LIMITED"), "{codes:?}");
         assert!((40..64).contains(&codes.len()), "one at a time, some wait, the rest is refused: {}", codes.len());
-        tokio::time::timeout(Duration::from_secs(60), bob.data(dear, json!({}))).await.unwrap();
+        tokio::time::timeout(Duration::from_mins(1), bob.data(dear, json!({}))).await.unwrap();
     }
 }

@@ -8,7 +8,7 @@ use crate::app::PASSWORD;
 use crate::process::{ADMIN, Ended, Home, Process};
 
 /// Hashes of the password of everybody, by Django, passlib, crypt(3) and PHP's functions, in the notations of Keycloak,
-/// LDAP servers and WordPress.
+/// LDAP servers and `WordPress`.
 const FOREIGN: [(&str, &str); 19] = [
     ("django-odd", "pbkdf2_sha256$1001$seasalt$mlqZ2TUjlmlth7JV2kgDrPN3bzT4jRoDOZUEsEPYhyI="),
     ("django-sha1", "pbkdf2_sha1$2600$seasalt$/uvYSbdrCQRgeJrI1nHMlnxjdMk="),

@@ -277,7 +277,7 @@ on_every_database! {
         let admin = app.admin().await;
         let person = r#"firstName: "A", lastName: "B""#;
         let create = |n: usize, rest: &str| format!(r#"a{n}: createUser(input: {{ {person}, username: "a{n}", dryRun: true {rest} }}) {{ success }}"#);
-        let literal = format!(r#"mutation {{ {} {} }}"#, create(1, r#", password: "x""#), create(2, r#", pin: "0000""#));
+        let literal = format!(r"mutation {{ {} {} }}", create(1, r#", password: "x""#), create(2, r#", pin: "0000""#));
         let mixed = format!(r#"mutation {{ {} setPin(input: {{ pin: "0000" }}) {{ success }} }}"#, create(1, r#", password: "x""#));
         let nested = format!("mutation ($p: String) {{ {} {} }}", create(1, ", password: $p"), create(2, ", password: $p"));
         let whole = "mutation ($i: CreateUserInput!, $u: UpdateUserInput!) { a: createUser(input: $i) { success } b: updateUser(input: $u) { success } }";

@@ -22,14 +22,14 @@ const WARD: &str = "vic.tim@ward.example";
 const SPELLINGS: [&str; 5] =
     [WARD, "VIC.TIM@WARD.EXAMPLE", "v\u{131}c.tim@ward.example", "\u{ff56}ic.tim@ward.example", "Vic.Tim@Ward.Example"];
 
-fn new_person(said: Value) -> Value {
+fn new_person(said: &Value) -> Value {
     let mut input = json!({ "firstName": "Vic", "lastName": "Tim", "sendRegistrationEmail": false });
     input.as_object_mut().unwrap().extend(said.as_object().unwrap().clone());
     input
 }
 
 async fn entered(caller: &Caller<'_>, said: Value) -> Value {
-    let payload = caller.change("createUser", "user { id version }", new_person(said)).await;
+    let payload = caller.change("createUser", "user { id version }", new_person(&said)).await;
     assert_eq!(payload["success"], json!(true), "{payload:#}");
     payload["user"].clone()
 }
@@ -76,13 +76,13 @@ on_every_database! {
             let another = entered(by, json!({ "email": format!("{}@example.org", Id::new().0) })).await;
             for email in SPELLINGS {
                 for dry_run in [false, true] {
-                    let input = new_person(json!({ "email": email, "dryRun": dry_run }));
+                    let input = new_person(&json!({ "email": email, "dryRun": dry_run }));
                     assert_eq!(by.faults("createUser", input).await, ["TAKEN input.email"], "{email}");
                     let input = json!({ "id": another["id"], "email": email, "dryRun": dry_run });
                     assert_eq!(by.faults("updateUser", input).await, ["TAKEN input.email"], "{email}");
                 }
             }
-            let input = new_person(json!({ "email": WARD, "username": WARD, "nickname": "x".repeat(51) }));
+            let input = new_person(&json!({ "email": WARD, "username": WARD, "nickname": "x".repeat(51) }));
             assert_eq!(by.faults("createUser", input).await, ["TAKEN input.email", "TAKEN input.username", "TOO_LONG input.nickname"]);
         }
         assert_eq!(signs_in(&app, WARD).await.as_deref(), victim["id"].as_str());
@@ -96,7 +96,7 @@ on_every_database! {
             let another = entered(by, json!({ "email": format!("{}@example.org", Id::new().0) })).await;
             for username in SPELLINGS {
                 for dry_run in [false, true] {
-                    let input = new_person(json!({ "username": username, "dryRun": dry_run }));
+                    let input = new_person(&json!({ "username": username, "dryRun": dry_run }));
                     assert_eq!(by.faults("createUser", input).await, ["TAKEN input.username"], "{username}");
                     let input = json!({ "id": another["id"], "username": username, "dryRun": dry_run });
                     assert_eq!(by.faults("updateUser", input).await, ["TAKEN input.username"], "{username}");
@@ -111,7 +111,7 @@ on_every_database! {
         let chief = app.license_admin().await;
         entered(&chief, json!({ "username": "ann@münchen.example" })).await;
         for email in ["ann@xn--mnchen-3ya.example", "Ann@MÜNCHEN.example"] {
-            assert_eq!(chief.faults("createUser", new_person(json!({ "email": email }))).await, ["TAKEN input.email"]);
+            assert_eq!(chief.faults("createUser", new_person(&json!({ "email": email }))).await, ["TAKEN input.email"]);
             let query = "query ($name: String!) { user(by: { username: $name }) { username } \
                 users(filter: { username: { eq: $name } }) { totalCount } resolveUsers(keys: [$name]) { status } }";
             let found = chief.data(query, json!({ "name": email })).await;
@@ -151,14 +151,14 @@ on_every_database! {
     async fn a_login_of_who_is_inactive_is_kept(app: App) {
         let chief = app.license_admin().await;
         entered(&chief, json!({ "username": WARD, "isActive": false })).await;
-        assert_eq!(chief.faults("createUser", new_person(json!({ "email": WARD }))).await, ["TAKEN input.email"]);
+        assert_eq!(chief.faults("createUser", new_person(&json!({ "email": WARD }))).await, ["TAKEN input.email"]);
     }
 
     async fn of_parallel_creations_of_one_login_as_either_one_succeeds(app: App) {
         let chief = app.license_admin().await;
         let attempts = (0..40).map(|n| {
             let field = if n % 2 == 0 { "username" } else { "email" };
-            let input = new_person(json!({ field: SPELLINGS[n / 2 % 5] }));
+            let input = new_person(&json!({ field: SPELLINGS[n / 2 % 5] }));
             let chief = &chief;
             async move { (field, chief.change("createUser", "", input).await) }
         });
@@ -193,24 +193,24 @@ on_every_database! {
         let chief = app.license_admin().await;
         let strauss = entered(&chief, json!({ "username": "strauß1", "email": "gregor@großfeld.example", "password": PASSWORD })).await;
         for username in ["STRAUẞ1", "STRAUSS1", "Strauß1", "strauss1"] {
-            assert_eq!(chief.faults("createUser", new_person(json!({ "username": username }))).await, ["TAKEN input.username"], "{username}");
+            assert_eq!(chief.faults("createUser", new_person(&json!({ "username": username }))).await, ["TAKEN input.username"], "{username}");
             assert_eq!(signs_in(&app, username).await.as_deref(), strauss["id"].as_str(), "{username}");
         }
         assert_eq!(signs_in(&app, "stra\u{200b}uß1").await.as_deref(), strauss["id"].as_str(), "copied from a page");
         for email in ["GREGOR@GROẞFELD.example", "gregor@GROSSFELD.example"] {
-            assert_eq!(chief.faults("createUser", new_person(json!({ "email": email }))).await, ["TAKEN input.email"], "{email}");
+            assert_eq!(chief.faults("createUser", new_person(&json!({ "email": email }))).await, ["TAKEN input.email"], "{email}");
         }
         entered(&chief, json!({ "email": "GROẞ@x.example" })).await;
         for email in ["groß@x.example", "gross@x.example", "GROSS@x.example"] {
-            assert_eq!(chief.faults("createUser", new_person(json!({ "email": email }))).await, ["TAKEN input.email"], "{email}");
+            assert_eq!(chief.faults("createUser", new_person(&json!({ "email": email }))).await, ["TAKEN input.email"], "{email}");
         }
         entered(&chief, json!({ "username": "σίσυφος" })).await;
-        assert_eq!(chief.faults("createUser", new_person(json!({ "username": "ΣΊΣΥΦΟΣ" }))).await, ["TAKEN input.username"]);
+        assert_eq!(chief.faults("createUser", new_person(&json!({ "username": "ΣΊΣΥΦΟΣ" }))).await, ["TAKEN input.username"]);
     }
 }
 
 async fn imported(home: &Home, lines: &[Value], arguments: &[&str]) -> Ended {
-    let file: String = lines.iter().map(|line| format!("{}\n", json!({ "user": line }))).collect();
+    let file = lines.iter().map(|line| json!({ "user": line }).to_string()).collect::<Vec<_>>().join("\n");
     std::fs::write(home.path("logins.ndjson"), file).unwrap();
     home.run(&[&["import", "logins.ndjson"][..], arguments].concat()).await
 }
@@ -261,7 +261,7 @@ in_every_home! {
         for round in 0..10 {
             let login = format!("both{round}@ward.example");
             let enter = |caller: &process::Caller, field: &str| {
-                let (caller, input) = (caller.clone(), new_person(json!({ field: login })));
+                let (caller, input) = (caller.clone(), new_person(&json!({ field: login })));
                 async move { caller.data(query, json!({ "input": input })).await["createUser"].clone() }
             };
             let payloads = join_all([enter(&first, "username"), enter(&second, "email"), enter(&second, "username"), enter(&first, "email")]).await;
@@ -344,8 +344,8 @@ async fn who(server: &Process, login: &str) -> Option<String> {
     server.login(login, PASSWORD).await["user"]["id"].as_str().map(str::to_owned)
 }
 
-fn some_id(person: &user::Model) -> Option<String> {
-    Some(person.id.0.to_string())
+fn id_of(person: &user::Model) -> String {
+    person.id.0.to_string()
 }
 
 /// The faults of a mutation, each as `CODE field`; none where it succeeds.
@@ -420,7 +420,7 @@ in_every_home! {
             ("σασ@x.example", &alone),
             ("OWN@x.example", &own),
         ] {
-            assert_eq!(who(&server, login).await, some_id(person), "{login}");
+            assert_eq!(who(&server, login).await, Some(id_of(person)), "{login}");
         }
 
         let root = server.sign_in(ADMIN).await;
@@ -435,7 +435,7 @@ in_every_home! {
             assert!(faults(&root, "updateUser", same).await.is_empty());
         }
         for (field, login) in [("username", WARD), ("email", WARD), ("username", "STRAUẞ1"), ("email", "gross@x.example")] {
-            assert_eq!(faults(&root, "createUser", new_person(json!({ field: login }))).await, [format!("TAKEN input.{field}")], "{login}");
+            assert_eq!(faults(&root, "createUser", new_person(&json!({ field: login }))).await, [format!("TAKEN input.{field}")], "{login}");
         }
 
         for person in [&capital, &small] {
@@ -448,13 +448,13 @@ in_every_home! {
 
         // Each is mended by another login, or by an erasure; what is free then is that of the other one.
         assert!(faults(&root, "updateUser", json!({ "id": by_address.id.0, "email": "tim@ward.example" })).await.is_empty());
-        assert_eq!(who(&server, WARD).await, some_id(&by_username));
-        assert_eq!(faults(&root, "createUser", new_person(json!({ "email": WARD }))).await, ["TAKEN input.email"]);
+        assert_eq!(who(&server, WARD).await, Some(id_of(&by_username)));
+        assert_eq!(faults(&root, "createUser", new_person(&json!({ "email": WARD }))).await, ["TAKEN input.email"]);
         assert_eq!(faults(&root, "updateUser", json!({ "id": by_address.id.0, "email": WARD })).await, ["TAKEN input.email"]);
         assert!(faults(&root, "updateUser", json!({ "id": capital.id.0, "username": "strauss2" })).await.is_empty());
-        assert_eq!(who(&server, "STRAUẞ1").await, some_id(&small));
+        assert_eq!(who(&server, "STRAUẞ1").await, Some(id_of(&small)));
         assert!(faults(&root, "deleteUser", json!({ "id": small_address.id.0 })).await.is_empty());
-        assert_eq!(who(&server, "GROẞ@x.example").await, some_id(&capital_address));
+        assert_eq!(who(&server, "GROẞ@x.example").await, Some(id_of(&capital_address)));
         let doctor = home.run(&["doctor"]).await;
         assert!(doctor.out.contains("duplicate logins      0\n"), "{}", doctor.out);
     }

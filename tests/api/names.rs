@@ -200,7 +200,7 @@ in_every_home! {
         let lines: Vec<Value> = BLANK.iter().chain(&HIDING).map(|name| person(name))
             .chain([json!({ "group": { "name": "\u{2800}" } }), json!({ "institution": { "name": "Ward\u{202e}", "kind": "HOSPITAL", "country": "AU" } })])
             .collect();
-        let file: String = lines.iter().map(|line| format!("{line}\n")).collect();
+        let file = lines.iter().map(Value::to_string).collect::<Vec<_>>().join("\n");
         std::fs::write(home.path("names.ndjson"), file).unwrap();
         let ended = home.run(&["import", "names.ndjson", "--dry-run"]).await;
         assert_eq!(ended.code, 1, "{ended:?}");

@@ -342,7 +342,7 @@ on_every_database! {
 #[tokio::test]
 async fn variables_that_many_operations_are_asked_for_are_too_many() {
     let app = App::on_sqlite().await;
-    let operations = |count: usize| (0..count).map(|n| format!("query a{n} {{ ...A }} ")).collect::<String>();
+    let operations = |count: usize| (0..count).map(|n| format!("query a{n} {{ ...A }}")).collect::<Vec<_>>().join(" ");
     let uses = |count: usize| "$a ".repeat(count);
     let document = |operations: &str, uses: &str| {
         format!("{operations} fragment A on Query {{ users(filter: {{ role: [{uses}] }}) {{ totalCount }} }}")

@@ -17,7 +17,7 @@ const TAKES: usize = 72;
 /// How many bytes of its 24 bcrypt stores.
 const GIVES: usize = 23;
 const BASE64: GeneralPurpose = GeneralPurpose::new(&BCRYPT, NO_PAD.with_decode_allow_trailing_bits(true));
-/// What PHP's `trim` takes away, and with it WordPress of every password.
+/// What PHP's `trim` takes away, and with it `WordPress` of every password.
 const TRIMMED: &[char] = &[' ', '\t', '\n', '\r', '\0', '\u{b}'];
 
 pub struct Bcrypt {
@@ -32,7 +32,7 @@ enum Input {
     Secret,
     /// The hexadecimal digits of its SHA-256, as by Django's `BCryptSHA256PasswordHasher`.
     Sha256,
-    /// The base64 of its HMAC-SHA-384, as by WordPress from 6.8 on.
+    /// The base64 of its HMAC-SHA-384, as by `WordPress` from 6.8 on.
     WordPress,
 }
 

@@ -54,7 +54,7 @@ impl Algorithm {
 }
 
 fn of<D: Digest>(parts: [&[u8]; 2]) -> Vec<u8> {
-    parts.iter().fold(D::new(), |digest, part| digest.chain_update(part)).finalize().to_vec()
+    parts.iter().fold(D::new(), sha2::Digest::chain_update).finalize().to_vec()
 }
 
 impl SaltedDigest {

@@ -25,7 +25,7 @@ pub(super) fn number<T: FromStr>(text: &str) -> Option<T> {
     Some(text).filter(|text| text.bytes().all(|byte| byte.is_ascii_digit())).and_then(|text| text.parse().ok())
 }
 
-/// The bytes of base64, padded or not, with `.` in the place of `+` as passlib and OpenLDAP write it.
+/// The bytes of base64, padded or not, with `.` in the place of `+` as passlib and `OpenLDAP` write it.
 pub(super) fn base64(text: &str) -> Result<Vec<u8>, Unreadable> {
     BASE64.decode(text.replace('.', "+")).map_err(|_| Unreadable::Damaged)
 }

@@ -1,4 +1,4 @@
-//! Hashes with an LDAP scheme before them (RFC 2307), as OpenLDAP, 389 Directory Server, Dovecot and others write them.
+//! Hashes with an LDAP scheme before them (RFC 2307), as `OpenLDAP`, 389 Directory Server, Dovecot and others write them.
 
 use super::digest::{Algorithm, ldap, salted_ldap};
 use super::pbkdf2::{self, Digest};

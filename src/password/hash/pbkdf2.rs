@@ -1,4 +1,4 @@
-//! PBKDF2 in every notation: PHC strings, passlib's, Django's, OpenLDAP's and those of 389 Directory Server.
+//! PBKDF2 in every notation: PHC strings, passlib's, Django's, `OpenLDAP`'s and those of 389 Directory Server.
 
 use ::pbkdf2::pbkdf2_hmac;
 use sha1::Sha1;
@@ -85,7 +85,7 @@ pub(super) fn django(digest: Digest, rest: &str) -> Result<PasswordHash, Unreada
     checked(digest, number(rounds), salt.as_bytes().to_vec(), output)
 }
 
-/// `iterations$salt$output` as OpenLDAP has it, or everything in one, as 389 Directory Server does.
+/// `iterations$salt$output` as `OpenLDAP` has it, or everything in one, as 389 Directory Server does.
 pub(super) fn ldap(digest: Digest, rest: &str) -> Result<PasswordHash, Unreadable> {
     if rest.contains('$') {
         let [rounds, salt, output] = fields(rest)?;

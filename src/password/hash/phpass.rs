@@ -1,4 +1,4 @@
-//! phpass' portable hashes: `$P$` of WordPress before 6.8 and others, `$H$` of phpBB.
+//! phpass' portable hashes: `$P$` of `WordPress` before 6.8 and others, `$H$` of phpBB.
 
 use md5::{Digest, Md5};
 use subtle::ConstantTimeEq;

@@ -27,8 +27,8 @@ pub const KNOWN: [&str; 21] = [
     "$2y$06$M5FWLX26YYC36VxEhYIUAeQsHhPfGGGyUd/jW5fI0UkNv/CbEMg2y",
 ];
 
-/// Of the same secret, made by Django 5.2, passlib 1.7, the crypt(3) of Debian (libxcrypt), slappasswd of OpenLDAP 2.5 and its
-/// modules, PHP 8.2 and the functions of WordPress; and in the notations of Keycloak and 389 Directory Server.
+/// Of the same secret, made by Django 5.2, passlib 1.7, the crypt(3) of Debian (libxcrypt), slappasswd of `OpenLDAP` 2.5 and its
+/// modules, PHP 8.2 and the functions of `WordPress`; and in the notations of Keycloak and 389 Directory Server.
 pub const OF_OTHER_SYSTEMS: [(&str, Option<&str>); 63] = [
     ("pbkdf2_sha256$1001$seasalt$GqzriB2NzWzaZcYR4AhxMo6GBU+r3QqyXdImWHOBeRE=", None),
     ("pbkdf2_sha256$1$seasalt$mJQ8D8xVBAKQGCo0t0n+NSPS2a0gQhVtjuC9LdL9WiM=", None),

@@ -308,6 +308,15 @@ pub async fn seats(app: &App) -> Vec<Seat<'_>> {
     seats
 }
 
+async fn store_devices(app: &App, known: &[Known]) {
+    let devices = known.iter().filter_map(|known| Some((known.id, known.device?)));
+    let rows = devices.map(|(user_id, id)| {
+        let token_hash = id.0.as_bytes().to_vec();
+        device::Model { id, user_id, token_hash, last_used_at: now() }.into_active_model().reset_all()
+    });
+    device::Entity::insert_many(rows).exec_without_returning(app.db.write()).await.unwrap();
+}
+
 pub async fn seat<'a>(
     app: &'a App,
     n: usize,
@@ -365,12 +374,7 @@ pub async fn seat<'a>(
     let rows = sessions.map(|row| row.into_active_model().reset_all());
     session::Entity::insert_many(rows).exec_without_returning(app.db.write()).await.unwrap();
 
-    let devices = known.iter().filter_map(|known| Some((known.id, known.device?)));
-    let rows = devices.map(|(user_id, id)| {
-        let token_hash = id.0.as_bytes().to_vec();
-        device::Model { id, user_id, token_hash, last_used_at: now() }.into_active_model().reset_all()
-    });
-    device::Entity::insert_many(rows).exec_without_returning(app.db.write()).await.unwrap();
+    store_devices(app, &known).await;
 
     let mut groups = Vec::new();
     let (own_id, is_somebody) = (own.as_ref().map(|own| own.id), own.is_some());

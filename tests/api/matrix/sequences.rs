@@ -73,7 +73,7 @@ impl Deed {
     fn field(&self) -> &'static str {
         match self {
             Self::Enter(..) => "createUser",
-            Self::Change(..) => "updateUser",
+            Self::Change(..) | Self::LetIn(..) => "updateUser",
             Self::Switch(..) => "setActive",
             Self::Erase(_) => "deleteUser",
             Self::Join(_, _, Some(_)) => "setGroupMember",
@@ -83,7 +83,6 @@ impl Deed {
             Self::Revoke(_) => "revokeApiKey",
             Self::EndSessions(_) => "endSessions",
             Self::Unlock(_) => "unlockUser",
-            Self::LetIn(..) => "updateUser",
             Self::Site(_, _, true) => "grantSiteAccess",
             Self::Site(_, _, false) => "revokeSiteAccess",
         }
@@ -118,11 +117,14 @@ impl Deed {
     /// Whose row it changes.
     fn target(&self) -> Option<Id> {
         match self {
-            Self::LetIn(id, ..) | Self::Site(id, ..) => Some(*id),
-            Self::Change(id, ..) | Self::Switch(id, _) | Self::Erase(id) | Self::EndSessions(id) | Self::Unlock(id) => {
-                Some(*id)
-            }
-            Self::Join(_, id, _) => Some(*id),
+            Self::LetIn(id, ..)
+            | Self::Site(id, ..)
+            | Self::Change(id, ..)
+            | Self::Switch(id, _)
+            | Self::Erase(id)
+            | Self::EndSessions(id)
+            | Self::Unlock(id)
+            | Self::Join(_, id, _) => Some(*id),
             _ => None,
         }
     }
