@@ -1,14 +1,17 @@
 //! The application behind the HTTP server: who is asking, and what resolvers need to answer.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_graphql::parser::types::{ExecutableDocument, OperationType};
 use async_graphql::{Pos, Request, Response, ServerError};
+use ipnet::IpNet;
 use poem::Route;
 
 use crate::access::{Asking, Viewer};
 use crate::avatar::{Store, Studio};
 use crate::budget::{Budget, Limit, Size};
+use crate::client_network::client_network;
 use crate::columns::Named;
 use crate::context::{Client, Files, PublicUrl, Rules, Ways};
 use crate::cost::{self, Costs};
@@ -16,14 +19,30 @@ use crate::credential_use::{self, CredentialUses};
 use crate::db::Db;
 use crate::error::Error;
 use crate::gather::gather;
-use crate::heavy::{HeavyRequests, Turn, Who};
 use crate::loader::Links;
 use crate::page::Seal;
 use crate::password::Hasher;
 use crate::scalar::Id;
 use crate::schema::{self, RosterSchema};
 use crate::server::{Application, Caller, Refusal};
+use crate::share::{Share, ShareLimits, Shares};
 use crate::{introspection, pages, playground, server, session, user};
+
+/// Whose requests that cost much are counted together.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Who {
+    /// A user, whichever sessions and keys they use.
+    User(Id),
+    /// Everybody who comes from a network without signing in.
+    Network(IpNet),
+}
+
+/// How many requests that cost much one caller may have: under way on half of the processors, so that the other half is left to
+/// everybody else.
+fn heavy_requests() -> ShareLimits {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    ShareLimits { at_once: (processors / 2).max(1), waiting: 16, patience: Duration::from_secs(3) }
+}
 
 /// A running directory; cheap to clone.
 #[derive(Clone)]
@@ -32,7 +51,7 @@ pub struct App {
     rules: Rules,
     schema: RosterSchema,
     costs: Arc<Costs>,
-    heavy: HeavyRequests,
+    heavy: Shares<Who>,
     shortest_password: usize,
 }
 
@@ -48,7 +67,7 @@ impl App {
         let schema = schema::build().data(db.clone()).data(hasher).data(rules).data(seal);
         let schema = schema.data(Studio::default()).data(ways).data(PublicUrl(public_url)).finish();
         let costs = Arc::new(Costs::of(&schema::sdl())?);
-        Ok(Self { db, rules, schema, costs, heavy: HeavyRequests::of_this_machine(), shortest_password })
+        Ok(Self { db, rules, schema, costs, heavy: Shares::new(heavy_requests()), shortest_password })
     }
 
     /// Who is asking, read afresh with each request.
@@ -75,13 +94,16 @@ impl App {
         cost::check(cost).map(|()| cost)
     }
 
-    /// A turn of the caller, where a request costs so much that it needs one.
-    async fn turn(&self, viewer: &Viewer, caller: &Caller, cost: usize) -> Result<Option<Turn>, Refusal> {
+    /// A place for the caller, where a request costs so much that it needs one.
+    async fn place(&self, viewer: &Viewer, caller: &Caller, cost: usize) -> Result<Option<Share<Who>>, Refusal> {
         if cost < cost::HEAVY {
             return Ok(None);
         }
-        let who = viewer.signed_in().map_or(Who::Address(caller.address), |viewer| Who::User(viewer.user_id));
-        self.heavy.turn(who).await.map(Some).map_err(|_| Refusal::too_many())
+        let who = match viewer {
+            Viewer::SignedIn(viewer) => Who::User(viewer.user_id),
+            Viewer::Anonymous => Who::Network(client_network(caller.address)),
+        };
+        self.heavy.take(who).await.map(Some).ok_or_else(Refusal::too_many)
     }
 
     /// Somebody who is signed in.
@@ -125,7 +147,7 @@ impl Application for App {
         }
         let budget = Budget::default();
         let cost = self.cost(&mut request, reading, &budget).map_err(refusal)?;
-        let _turn = self.turn(&viewer, &caller, cost).await?;
+        let _place = self.place(&viewer, &caller, cost).await?;
         let is_mutation = is_mutation(&mut request);
         let asking = Arc::new(Asking::new(viewer));
         let client = Client {

@@ -14,6 +14,7 @@ use chrono::TimeDelta;
 use sea_orm::{ConnectionTrait, Statement, Value};
 use sha2::{Digest, Sha256};
 
+use crate::client_network::client_network;
 use crate::db::Db;
 use crate::entity::mail::Kind;
 use crate::error::Error;
@@ -100,13 +101,10 @@ impl Counter {
         Self::new("foreign logins", user.0.as_bytes())
     }
 
-    /// Of a network address. Of IPv6 the first 64 bits count, for the rest is the caller's to choose.
+    /// Of the [network](client_network) that an address counts as.
     #[must_use]
     pub fn of_address(address: IpAddr) -> Self {
-        match address.to_canonical() {
-            IpAddr::V4(address) => Self::new("address", &address.octets()),
-            IpAddr::V6(address) => Self::new("address", address.octets().first_chunk::<8>().unwrap_or(&[0; 8])),
-        }
+        Self::new("address", client_network(address).to_string().as_bytes())
     }
 
     /// Of the mails of a kind that go to an address because somebody asked for them. It comes blinded, whether there is such

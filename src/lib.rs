@@ -6,8 +6,7 @@
 //! - [`app`] is what HTTP serves: who is asking, and what resolvers need to answer; [`credential_use`] counts the mutations of
 //!   a request that compute with secrets
 //! - [`cost`] tells what a document may cost before it is run, [`budget`] counts what a request takes while it is answered,
-//!   and [`heavy`] lets each caller have only a few requests under way that cost much; [`selection`] has the fields that a document
-//!   selects
+//!   [`selection`] has the fields that a document selects
 //! - [`server`] is HTTP: one request at a time, its limits, deadlines and answers
 //! - [`playground`] is `GraphiQL`, every byte of it in the binary; [`pages`] are those that links lead to
 //!
@@ -37,8 +36,9 @@
 //! - [`login`] keeps usernames and e-mail addresses apart, which are one namespace
 //! - [`loader`] has the links between tables, [`gather`] runs them, [`page`] reads a keyset page of any table,
 //!   [`columns`] only what is shown of a row; [`filter`] makes conditions of comparisons
+//! - [`client_network`] says by what limits tell clients apart that have not signed in
 //! - [`password`] hashes apart from everything else, with a [`key`] that lies outside the database, and reads the hashes of other
-//!   systems; [`share`] bounds what one user has under way; [`db`] is SQLite or PostgreSQL behind the same few calls;
+//!   systems; [`share`] bounds what one caller has under way; [`db`] is SQLite or PostgreSQL behind the same few calls;
 //!   [`private_file`] makes files that only their owner reads
 //!
 //! What is stored, by which rules, in which words:
@@ -57,6 +57,7 @@ pub mod attribute;
 pub mod audit;
 pub mod avatar;
 pub mod budget;
+pub mod client_network;
 pub mod columns;
 pub mod config;
 pub mod context;
@@ -73,7 +74,6 @@ pub mod filter;
 pub mod form;
 pub mod gather;
 pub mod group;
-pub mod heavy;
 pub mod import;
 pub mod institution;
 pub mod introspection;

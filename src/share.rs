@@ -1,66 +1,125 @@
-//! Fair shares: how much of something one user has under way at once.
+//! Fair shares: how much of something each caller has under way at once, so that one who asks for much waits for their own, and
+//! nobody else does.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-/// The work under way, counted by key; cheap to clone.
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+
+/// The shares of all callers, told apart by key; cheap to clone.
 #[derive(Clone)]
 pub struct Shares<K> {
-    limit: usize,
-    taken: Arc<Mutex<HashMap<K, usize>>>,
+    limits: ShareLimits,
+    queues: Arc<Mutex<HashMap<K, Arc<Queue>>>>,
 }
 
-/// One place of a key's share, given back when dropped.
+/// How much each caller may have.
+#[derive(Clone, Copy, Debug)]
+pub struct ShareLimits {
+    /// What is under way at once.
+    pub at_once: usize,
+    /// What waits for that; more is refused at once.
+    pub waiting: usize,
+    /// How long it waits.
+    pub patience: Duration,
+}
+
+/// The places of one caller. Who waits longest is next.
+struct Queue {
+    under_way: Arc<Semaphore>,
+    admitted: Arc<Semaphore>,
+}
+
+/// A place, until it is dropped.
 pub struct Share<K: Eq + Hash> {
-    shares: Shares<K>,
+    _under_way: OwnedSemaphorePermit,
+    _admitted: OwnedSemaphorePermit,
+    _guest: Guest<K>,
+}
+
+/// The part of a caller in the map, who is forgotten with the last place.
+struct Guest<K: Eq + Hash> {
     key: K,
+    queue: Option<Arc<Queue>>,
+    shares: Shares<K>,
 }
 
 impl<K: Eq + Hash + Clone> Shares<K> {
-    /// Shares of `limit` places for each key.
+    /// Shares of which each has the same limits.
     #[must_use]
-    pub fn new(limit: usize) -> Self {
-        Self { limit, taken: Arc::default() }
+    pub fn new(limits: ShareLimits) -> Self {
+        Self { limits, queues: Arc::default() }
     }
 
-    /// A place for a key; none if its share is used up.
-    #[must_use]
-    pub fn take(&self, key: K) -> Option<Share<K>> {
-        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = taken.entry(key.clone()).or_insert(0);
-        if *count >= self.limit {
-            return None;
-        }
-        *count += 1;
-        Some(Share { shares: self.clone(), key })
+    /// A place for a caller, waited for in order; `None` where too many wait already, or none becomes free in time.
+    pub async fn take(&self, key: K) -> Option<Share<K>> {
+        let guest = self.guest(key);
+        let queue = guest.queue.clone()?;
+        let admitted = Arc::clone(&queue.admitted).try_acquire_owned().ok()?;
+        let under_way = timeout(self.limits.patience, Arc::clone(&queue.under_way).acquire_owned()).await.ok()?.ok()?;
+        Some(Share { _under_way: under_way, _admitted: admitted, _guest: guest })
+    }
+
+    fn guest(&self, key: K) -> Guest<K> {
+        let ShareLimits { at_once, waiting, .. } = self.limits;
+        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        let queue = queues.entry(key.clone()).or_insert_with(|| {
+            let [under_way, admitted] = [at_once, at_once + waiting].map(|places| Arc::new(Semaphore::new(places)));
+            Arc::new(Queue { under_way, admitted })
+        });
+        Guest { key, queue: Some(Arc::clone(queue)), shares: self.clone() }
     }
 }
 
-impl<K: Eq + Hash> Drop for Share<K> {
+impl<K: Eq + Hash> Drop for Guest<K> {
     fn drop(&mut self) {
-        let mut taken = self.shares.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = taken.get_mut(&self.key) {
-            *count -= 1;
-            if *count == 0 {
-                taken.remove(&self.key);
-            }
+        let mut queues = self.shares.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        self.queue = None;
+        // Nobody else: the map itself holds the last part.
+        if queues.get(&self.key).is_some_and(|queue| Arc::strong_count(queue) == 1) {
+            queues.remove(&self.key);
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use futures_util::future::join_all;
+
     use super::*;
 
-    #[test]
-    fn each_key_has_its_own_share_and_gives_it_back() {
-        let shares = Shares::new(2);
-        let (one, _two) = (shares.take("ada").unwrap(), shares.take("ada").unwrap());
-        assert!(shares.take("ada").is_none());
-        assert!(shares.take("bob").is_some());
+    #[tokio::test]
+    async fn a_caller_has_so_many_under_way_and_waits_for_the_rest() {
+        let shares = Shares::new(ShareLimits { at_once: 2, waiting: 3, patience: Duration::ZERO });
+        let two = (shares.take("ada").await.unwrap(), shares.take("ada").await.unwrap());
+        assert!(join_all((0..9).map(|_| shares.take("ada"))).await.iter().all(Option::is_none), "none comes in time");
+        let other = shares.take("bob").await;
+        assert!(other.is_some(), "somebody else does not wait");
+
+        let shares = Shares { limits: ShareLimits { patience: Duration::from_mins(1), ..shares.limits }, ..shares };
+        let waiting: Vec<_> = (0..3)
+            .map(|_| {
+                let shares = shares.clone();
+                tokio::spawn(async move { shares.take("ada").await.is_some() })
+            })
+            .collect();
+        tokio::task::yield_now().await;
+        assert!(shares.take("ada").await.is_none(), "no more wait");
+        drop(two);
+        assert!(join_all(waiting).await.into_iter().all(Result::unwrap), "whoever waits is next");
+        drop(other);
+        assert!(shares.queues.lock().unwrap().is_empty(), "callers are forgotten");
+    }
+
+    #[tokio::test]
+    async fn nobody_waits_where_that_is_the_limit() {
+        let shares = Shares::new(ShareLimits { at_once: 1, waiting: 0, patience: Duration::from_mins(1) });
+        let one = shares.take("ada").await;
+        assert!(shares.take("ada").await.is_none());
         drop(one);
-        assert!(shares.take("ada").is_some());
-        assert_eq!(shares.taken.lock().unwrap().len(), 1, "a key without work is forgotten");
+        assert!(shares.take("ada").await.is_some());
     }
 }

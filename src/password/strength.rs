@@ -85,7 +85,6 @@ mod tests {
             "!@#$%^&*()_+",
             "password1234",
             "p4$$w0rd1!p4$$w0rd1!",
-            "@@@@{{{{!!!!||||((((",
             "P@s$w0rd!",
             "ada.lovelace@example.org",
         ];

@@ -9,7 +9,7 @@ mod connection;
 
 use std::{
     collections::HashMap,
-    net::{IpAddr, Ipv6Addr},
+    net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -19,12 +19,11 @@ use poem::{Addr, Request};
 
 use self::connection::microseconds;
 pub use self::connection::{Connection, Phase};
+use crate::client_network::client_network;
 
 /// Connections beyond the limit, for health alone.
 pub const RESERVED: usize = 32;
 const RESERVED_PER_ADDRESS: usize = 8;
-/// The part of an IPv6 address that is one subscriber's (RFC 6177 gives sites at least as much).
-const IPV6_SUBSCRIBER_BITS: u8 = 64;
 /// How often the log says that connections are closed to make room.
 const WARN_INTERVAL: Duration = Duration::from_mins(1);
 
@@ -122,13 +121,7 @@ impl ConnectionRegistry {
         if self.limits.exempt.iter().any(|network| network.contains(&peer)) {
             return None;
         }
-        Some(match peer {
-            IpAddr::V4(_) => IpNet::from(peer),
-            IpAddr::V6(address) => {
-                let bits = address.to_bits() >> (128 - IPV6_SUBSCRIBER_BITS) << (128 - IPV6_SUBSCRIBER_BITS);
-                IpNet::from(IpAddr::V6(Ipv6Addr::from_bits(bits)))
-            }
-        })
+        Some(client_network(peer))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -157,8 +150,8 @@ impl State {
     fn close_one(&mut self, is_candidate: impl Fn(&Connection) -> bool, now: u64) -> bool {
         loop {
             let candidates = self.open.values().filter(|connection| is_candidate(connection));
-            let ranked = candidates.filter_map(|connection| Some((connection.rank(now)?, connection)));
-            let Some(((_, seen), connection)) = ranked.min_by_key(|(rank, _)| *rank) else { return false };
+            let ranked = candidates.filter_map(|connection| Some((connection.closing_order(now)?, connection)));
+            let Some(((_, seen), connection)) = ranked.min_by_key(|(order, _)| *order) else { return false };
             // Unless a request has just come in.
             if connection.close(seen, now) {
                 let connection = Arc::clone(connection);

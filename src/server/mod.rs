@@ -51,7 +51,7 @@ pub use self::{
 };
 use crate::language::Language;
 use crate::scalar::Id;
-use crate::share::Shares;
+use crate::share::{ShareLimits, Shares};
 
 /// Where everything about health is.
 const HEALTH: &str = "/health/";
@@ -61,7 +61,7 @@ const MAX_TOKEN: usize = 1024;
 /// Requests with a file that are read or worked on at once; each is kept in memory as a whole.
 const MAX_UPLOADS: usize = 16;
 /// Those of one user.
-const MAX_UPLOADS_OF_ONE: usize = 1;
+const UPLOADS_OF_ONE: ShareLimits = ShareLimits { at_once: 1, waiting: 0, patience: Duration::ZERO };
 
 /// How the server treats its connections.
 #[derive(Clone, Debug)]
@@ -165,7 +165,7 @@ pub async fn serve<A: Application>(
         proxies: Arc::new(Proxies::new(settings.trusted_proxies)),
         mutations: Arc::clone(&mutations),
         uploads: Arc::new(Semaphore::new(MAX_UPLOADS)),
-        uploads_of_users: Shares::new(MAX_UPLOADS_OF_ONE),
+        uploads_of_users: Shares::new(UPLOADS_OF_ONE),
     };
     let routes = routes(&app, graphql, settings.playground);
     let frame = Frame { inner: routes, connections: listener.connections(), deadline: settings.request_deadline };
@@ -276,7 +276,7 @@ impl<A: Application> GraphQl<A> {
         }
         upload::check(request.headers())?;
         let user = self.app.admits_upload(caller).await?;
-        let share = self.uploads_of_users.take(user).ok_or_else(Refusal::one_at_a_time)?;
+        let share = self.uploads_of_users.take(user).await.ok_or_else(Refusal::one_at_a_time)?;
         let turn = Arc::clone(&self.uploads).try_acquire_owned().map_err(|_| Refusal::overloaded(1))?;
         Ok(Prepared { turn: Some((share, turn)), ..upload::read(request, &self.app, &self.documents).await? })
     }

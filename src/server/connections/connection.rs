@@ -75,9 +75,9 @@ impl Connection {
 
     /// Its place among the connections that may be closed, with what it was when that was found out; the first goes first.
     /// None if it may not be closed.
-    pub fn rank(&self, now: u64) -> Option<(Rank, u64)> {
+    pub fn closing_order(&self, now: u64) -> Option<(ClosingOrder, u64)> {
         let word = self.phase.load(Ordering::Acquire);
-        Some((rank(word, now)?, word))
+        Some((closing_order(word, now)?, word))
     }
 
     /// In whose stead the local address tells a request its connection.
@@ -171,10 +171,10 @@ impl Connection {
 }
 
 /// Whether it is recent, whether a request is under way, and since when the peer is waited for.
-type Rank = (bool, bool, u64);
+type ClosingOrder = (bool, bool, u64);
 
 /// The place of a connection among those that may be closed, the first first; none if it may not.
-pub fn rank(word: u64, now: u64) -> Option<Rank> {
+pub fn closing_order(word: u64, now: u64) -> Option<ClosingOrder> {
     let phase = Phase::of(word);
     let since = word ^ phase.since(0);
     let is_recent = Duration::from_micros(now.saturating_sub(since)) < RECENT;
