@@ -2,15 +2,16 @@
 //! asks for, it ends soon after it is over a limit.
 
 use std::borrow::Cow;
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
 
 use async_graphql::parser::types::Field;
 use async_graphql::registry::Registry;
 use async_graphql::{
     ContainerType, ContextSelectionSet, Error as GraphQlError, OutputType, Positioned, ServerResult, Value,
 };
-use tokio::task::coop::consume_budget;
 
 use crate::error::Error;
 
@@ -56,9 +57,18 @@ impl Limit {
     }
 }
 
+/// After how many items of lists others get their turn.
+const ITEMS_AT_A_TIME: usize = 128;
+
 /// What one request has taken so far; cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub struct Budget(Arc<[AtomicUsize; 4]>);
+pub struct Budget(Arc<Taken>);
+
+#[derive(Debug, Default)]
+struct Taken {
+    counters: [AtomicUsize; 4],
+    items: AtomicUsize,
+}
 
 impl Budget {
     /// Takes from it.
@@ -92,8 +102,19 @@ impl Budget {
         self.counter(limit).load(Ordering::Relaxed)
     }
 
+    /// Begins an item of a list: now and then the task yields first, so that others get their turn and the deadline holds.
+    ///
+    /// # Errors
+    /// As [`Budget::check`].
+    async fn begin_item(&self) -> Result<(), Error> {
+        if self.0.items.fetch_add(1, Ordering::Relaxed) % ITEMS_AT_A_TIME == ITEMS_AT_A_TIME - 1 {
+            yield_at_once().await;
+        }
+        self.check()
+    }
+
     fn counter(&self, limit: Limit) -> &AtomicUsize {
-        let [statements, values, fields, bytes] = &*self.0;
+        let [statements, values, fields, bytes] = &self.0.counters;
         match limit {
             Limit::Statements => statements,
             Limit::Values => values,
@@ -101,6 +122,21 @@ impl Budget {
             Limit::Bytes => bytes,
         }
     }
+}
+
+/// Yields, and asks for the next turn while it still has this one: what waits for the task to need something, such as the
+/// [loaders](crate::gather), can tell by that that it needs nothing.
+async fn yield_at_once() {
+    let mut has_yielded = false;
+    poll_fn(|context| {
+        if has_yielded {
+            return Poll::Ready(());
+        }
+        has_yielded = true;
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// How large a part of an answer is.
@@ -155,7 +191,7 @@ impl Size {
 }
 
 /// An item of a list in an answer. It is counted once it is resolved, and none is resolved any more once the request has taken
-/// too much. In between the task yields, so that others get their turn and the deadline holds.
+/// too much.
 #[derive(Clone, Debug)]
 pub struct Item<T>(pub T);
 
@@ -186,8 +222,9 @@ impl<T: OutputType> OutputType for Item<T> {
     async fn resolve(&self, ctx: &ContextSelectionSet<'_>, field: &Positioned<Field>) -> ServerResult<Value> {
         let failed = |error: Error| ctx.set_error_path(GraphQlError::from(error).into_server_error(field.pos));
         let budget = ctx.data_opt::<Budget>();
-        consume_budget().await;
-        budget.map_or(Ok(()), Budget::check).map_err(failed)?;
+        if let Some(budget) = budget {
+            budget.begin_item().await.map_err(failed)?;
+        }
         let value = self.0.resolve(ctx, field).await?;
         if let Some(budget) = budget {
             let size = Size::of_item(&value);

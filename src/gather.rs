@@ -3,13 +3,17 @@
 //! A loader that waits for a timer or on another thread may start while resolvers are still asking, and then needs
 //! another statement for the late ones; and it would go on for a caller who has left.
 
+use std::future::poll_fn;
 use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use async_graphql::dataloader::DataLoader;
 use async_graphql::runtime::Timer;
 use futures_util::StreamExt;
-use futures_util::future::{BoxFuture, Either, FutureExt, ready, select};
+use futures_util::future::{BoxFuture, FutureExt, ready};
 use futures_util::stream::FuturesUnordered;
 use futures_util::task::{FutureObj, Spawn, SpawnError};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -31,25 +35,43 @@ pub fn gather(links: Links) -> (DataLoader<Links>, Loads) {
 }
 
 impl Loads {
-    /// Runs `request` to its end and, whenever it waits, the loads that it has begun.
+    /// Runs `request` to its end and, whenever it waits, the loads that it has begun. A request that merely yields does not
+    /// wait: what it asks for before it does is loaded together.
     pub async fn run<T>(mut self, request: impl Future<Output = T>) -> T {
         let mut request = pin!(request);
         let mut running = FuturesUnordered::new();
-        loop {
-            let progress = async {
-                tokio::select! {
-                    Some(load) = self.0.recv() => Some(load),
-                    Some(()) = running.next() => None,
-                    else => std::future::pending().await,
+        poll_fn(|context| {
+            let turn = Arc::new(Turn { waker: context.waker().clone(), is_next: AtomicBool::new(false) });
+            if let Poll::Ready(done) = request.as_mut().poll(&mut Context::from_waker(&Waker::from(Arc::clone(&turn))))
+            {
+                return Poll::Ready(done);
+            }
+            if !turn.is_next.load(Ordering::Acquire) {
+                while let Poll::Ready(Some(load)) = self.0.poll_recv(context) {
+                    running.push(load);
                 }
-            };
-            // The request goes first: what it asks for in one turn is loaded together.
-            let begun = match select(request.as_mut(), pin!(progress)).await {
-                Either::Left((done, _)) => return done,
-                Either::Right((begun, _)) => begun,
-            };
-            running.extend(begun);
-        }
+            }
+            while let Poll::Ready(Some(())) = running.poll_next_unpin(context) {}
+            Poll::Pending
+        })
+        .await
+    }
+}
+
+/// One turn of a request, and whether it has asked for the next one already.
+struct Turn {
+    waker: Waker,
+    is_next: AtomicBool,
+}
+
+impl Wake for Turn {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.is_next.store(true, Ordering::Release);
+        self.waker.wake_by_ref();
     }
 }
 
