@@ -12,20 +12,22 @@ use crate::db::Db;
 use crate::entity::audit_event::AuditAction;
 use crate::entity::user::{self, UserFields};
 use crate::error::{Error, ErrorCode};
+use crate::form::rule::LONGEST_EMAIL;
 use crate::text;
 
 /// The logins that an input gives, in their canonical forms.
 pub(super) struct Logins(Vec<String>);
 
 impl Logins {
-    /// Reads them; what is left out or null is none.
+    /// Reads them; what is left out, null or too long is none.
     pub(super) fn of(fields: &UserFields) -> Self {
         let given = [&fields.username, &fields.email].into_iter().filter_map(|login| match login {
             MaybeUndefined::Value(login) => Some(login.trim()),
             MaybeUndefined::Null | MaybeUndefined::Undefined => None,
         });
+        let possible = given.filter(|login| login.chars().count() <= LONGEST_EMAIL);
         Self(
-            given
+            possible
                 .flat_map(|login| text::former_logins(login).into_iter().chain([text::canonical_login(login)]))
                 .collect(),
         )
