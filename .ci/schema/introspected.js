@@ -17,7 +17,9 @@ if (argv[2] === '--query') {
   const written = buildSchema(readFileSync(argv[2], 'utf8'));
   const { data } = JSON.parse(readFileSync(0, 'utf8'));
   const served = buildClientSchema(data);
-  const changes = [...(await diff(written, served)), ...(await diff(served, written))].map(({ message }) => message);
+  // What directives are applied stands in the text of a schema only.
+  const reread = buildSchema(printSchema(served));
+  const changes = [...(await diff(written, reread)), ...(await diff(reread, written))].map(({ message }) => message);
   const texts = [written, served].map((schema) => printSchema(lexicographicSortSchema(schema)).split('\n'));
   const other = texts[0].findIndex((line, place) => line !== texts[1][place]);
   if (other >= 0) changes.push(`printed, line ${other + 1}: ${texts[0][other]} | ${texts[1][other]}`);

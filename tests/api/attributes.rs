@@ -307,8 +307,8 @@ on_every_database! {
         for caller in [&ada, &admin, &root] {
             assert_eq!(caller.data(query, json!({ "id": ada.id() })).await["auditEvents"]["nodes"][0]["changes"], told);
         }
-        let data = chief.data("{ auditEvents(filter: { action: [ATTRIBUTE_DEFINED, ATTRIBUTE_CHANGED] }) { nodes { action subject { id } changes { field before after } } } }", json!({})).await;
-        assert_eq!(data["auditEvents"]["nodes"][0], json!({ "action": "ATTRIBUTE_CHANGED", "subject": null, "changes": [{ "field": "userVisible", "before": true, "after": false }] }));
+        let data = chief.data("{ auditEvents(filter: { action: [ATTRIBUTE_DEFINED, ATTRIBUTE_CHANGED] }) { nodes { action subject { ... on AttributeDefinition { name } } changes { field before after } } } }", json!({})).await;
+        assert_eq!(data["auditEvents"]["nodes"][0], json!({ "action": "ATTRIBUTE_CHANGED", "subject": { "name": "open" }, "changes": [{ "field": "userVisible", "before": true, "after": false }] }));
         assert_eq!(data["auditEvents"]["nodes"].as_array().unwrap().len(), 3);
     }
 

@@ -861,12 +861,12 @@ on_every_database! {
             let shown = page(&chief, "(first: 1)").await["edges"][0]["node"].clone();
             assert_eq!((&shown["id"], &shown["requestId"]), (&json!(event.id.0), &json!(request_id)));
             assert_eq!((&shown["subjectId"], &shown["changes"].as_array().unwrap().len()), (&json!(event.subject_id.0), &told.len()));
-            let is_gone = ["deleteUser", "deleteGroup", "deleteInstitution", "revokeApiKey"].contains(&mutation.as_str());
+            let is_gone = ["deleteUser", "deleteGroup", "deleteInstitution", "revokeApiKey", "removeAttribute"].contains(&mutation.as_str());
             let kind = match subject.0 {
                 SubjectType::User => "User", SubjectType::Group => "Group", SubjectType::Institution => "Institution",
-                SubjectType::ApiKey => "ApiKey", SubjectType::License => "License", SubjectType::Attribute => "no node",
+                SubjectType::ApiKey => "ApiKey", SubjectType::License => "License", SubjectType::Attribute => "AttributeDefinition",
             };
-            let subject = if is_gone || subject.0 == SubjectType::Attribute { Value::Null } else { json!({ "__typename": kind, "id": event.subject_id.0 }) };
+            let subject = if is_gone { Value::Null } else { json!({ "__typename": kind, "id": event.subject_id.0 }) };
             assert_eq!((&shown["subject"], &shown["actor"]["id"]), (&subject, &json!(actor.0)), "{mutation}: {shown:#}");
             is_whole(&app).await;
         }

@@ -24,7 +24,7 @@ fn fields_of(type_name: &str) -> Vec<String> {
         "users" | "members" => format!("{name} {{ totalCount edges {{ cursor node {{ fullName }} }} }}"),
         "adminRights" => "adminRights { isSuperuser isGroupAdmin }".to_owned(),
         "attributes" => "attributes { name label value }".to_owned(),
-        "sessions" => "sessions { id }".to_owned(),
+        "sessions" | "devices" => format!("{name} {{ id }}"),
         "invitation" => "invitation { state }".to_owned(),
         "viewerCan" => "viewerCan { update setActive delete seePrivate seeAdminRights }".to_owned(),
         _ => name.to_owned(),

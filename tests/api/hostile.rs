@@ -18,11 +18,12 @@ use crate::work::Work;
 
 /// The work that a request may cost which is refused: so many thousandths of the reference work, the caller's part included, who
 /// writes up to a megabyte. What blows up costs thousands of times as much.
-const REFUSAL: u64 = 20_000;
+const REFUSAL: u64 = 100_000;
 /// The same of a request that is answered after all.
 const ANSWER: u64 = 200_000;
-/// The statements that a request may cost which is refused: who is asking, and what its arguments name.
-const STATEMENTS_OF_REFUSAL: u64 = 6;
+/// The statements that a request may cost which is refused: who is asking, at first and in the transaction of a mutation, and
+/// what its arguments name.
+const STATEMENTS_OF_REFUSAL: u64 = 10;
 
 /// How many callers send mutated requests at once.
 const AT_ONCE: usize = 6;

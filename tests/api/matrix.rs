@@ -42,7 +42,8 @@ impl Seat<'_> {
     }
 
     async fn write(&mut self, world: &World) {
-        let mut cells = self.joinings(world);
+        let mut cells = self.invitations();
+        cells.extend(self.joinings(world));
         cells.extend(self.places());
         cells.extend(self.definitions());
         cells.extend(self.keys());

@@ -18,7 +18,7 @@ use crate::postgres;
 pub const ADMIN: &str = "root@alder.example.org";
 
 /// How long anything may take on a machine that is busy with other tests.
-const PATIENCE: Duration = Duration::from_mins(1);
+const PATIENCE: Duration = Duration::from_mins(5);
 
 /// Runs each test once on a SQLite file and once on a PostgreSQL database, where it is installed.
 macro_rules! in_every_home {

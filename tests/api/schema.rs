@@ -170,11 +170,17 @@ on_every_database! {
             };
             Some(id)
         };
-        for ask in Definition::of_roster().asks(3, &ids) {
-            if ask.field == "logout" {
+        let definition = Definition::of_roster();
+        for (deep, flat) in definition.asks(3, &ids).into_iter().zip(definition.asks(2, &ids)) {
+            if deep.field == "logout" {
                 continue; // the others still need the session
             }
-            let answer = chief.ask(&ask.query, ask.variables.clone()).await;
+            let mut ask = deep;
+            let mut answer = chief.ask(&ask.query, ask.variables.clone()).await;
+            if answer["errors"][0]["extensions"]["code"] == "DOCUMENT_TOO_LARGE" {
+                ask = flat;
+                answer = chief.ask(&ask.query, ask.variables.clone()).await;
+            }
             assert!(answer.get("errors").is_none(), "{}\n{:#}\n{answer:#}", ask.query, ask.variables);
             assert!(!answer["data"][&ask.field].is_null(), "{}\n{answer:#}", ask.query);
         }

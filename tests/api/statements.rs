@@ -202,7 +202,7 @@ on_every_database! {
         assert_eq!(one.0, hundred.0);
         let found: Vec<Value> = hundred.1["nodes"].as_array().unwrap().iter().map(|node| node["id"].clone()).collect();
         assert_eq!(found, ids, "in the order of the ids");
-        assert_eq!(cost(&user, "query ($id: ID!) { node(id: $id) { id } }", json!({ "id": people[0].0 })).await.0, 7, "the token and six tables");
+        assert_eq!(cost(&user, "query ($id: ID!) { node(id: $id) { id } }", json!({ "id": people[0].0 })).await.0, 8, "the token and seven tables");
     }
 
     async fn a_person_by_id_costs_two_statements_and_the_viewer_too(app: App) {

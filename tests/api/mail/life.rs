@@ -70,6 +70,8 @@ in_every_home! {
         browser.open(&invited).await;
         assert_eq!(browser.run("return location.hash").await, "", "the secret is gone from the address");
         choose_password(&browser, PASSWORD).await;
+        browser.see("#offer", "This link signs you in as Ada Byron").await;
+        browser.click("#offer button").await;
         browser.see("#who", "Signed in as Ada Byron").await;
         assert_eq!(browser.run("return location.pathname + location.hash").await, "/");
         let query = "query ($id: ID!) { user(by: { id: $id }) { hasActivated emailVerified invitation { state lastError } } }";

@@ -70,6 +70,10 @@ enum Deed {
 }
 
 impl Deed {
+    fn sets_secret(&self) -> bool {
+        matches!(self, Self::LetIn(_, "password" | "pin", _))
+    }
+
     fn field(&self) -> &'static str {
         match self {
             Self::Enter(..) => "createUser",
@@ -447,7 +451,16 @@ impl<'a> Watch<'a> {
             actors.push(self.actor().await);
         }
         let share = total.div_ceil(actors.len());
-        let plans: Vec<Vec<Deed>> = actors.iter().map(|actor| (0..share).map(|_| self.deed(actor)).collect()).collect();
+        let plans: Vec<Vec<Deed>> = actors
+            .iter()
+            .map(|actor| {
+                let mut plan: Vec<Deed> = (0..share).map(|_| self.deed(actor)).collect();
+                // A document sets one secret at most.
+                let mut sets_secret = false;
+                plan.retain(|deed| !deed.sets_secret() || !std::mem::replace(&mut sets_secret, true));
+                plan
+            })
+            .collect();
         let entering = if self.dice.one_in(5) { Some(self.somebody('A')) } else { None };
         let enter = async {
             let Some(id) = entering else { return };

@@ -120,7 +120,7 @@ const ALLOWED: [(&str, &str, &str); 6] = [
         "the first superuser is made by the command line, before there is a viewer",
     ),
     ("account.rs", "Value(Role::LicenseAdmin)", "the same of the first administrator of a license"),
-    ("user/filter.rs", "pub is_staff: Option<bool>", "who is looked for"),
+    ("user/filter.rs", "pub is_staff: MaybeUndefined<bool>", "who is looked for"),
     ("user/wanted.rs", "is_active, is_staff, has_activated", "the same"),
     ("user/wanted.rs", "Column::IsStaff, is_staff", "the same"),
 ];

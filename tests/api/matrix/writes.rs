@@ -221,6 +221,15 @@ impl Seat<'_> {
         cells
     }
 
+    /// Invitations of people with access to sites, while the viewer has access to what was granted at the beginning.
+    pub fn invitations(&self) -> Vec<Cell> {
+        let invite = |(guest, holds_sites): &(Known, bool)| {
+            let expected = self.viewer.lets_in(self.viewer.invites(&guest.target), *holds_sites);
+            Cell::change("resendActivation", &format!("id: \"{}\"", guest.id.0), &self.who(guest), expected)
+        };
+        self.guests.iter().map(invite).collect()
+    }
+
     /// Unlocking, ending sessions, deactivating and back, erasing: of each target, in this order.
     pub fn switchings(&self) -> Vec<Cell> {
         let mut cells = Vec::new();
@@ -246,11 +255,6 @@ impl Seat<'_> {
                 // Whom nobody has any more is not found, and nothing else.
                 cells.push(Cell::change("deleteUser", &id, &who, NOT_FOUND));
             }
-        }
-        for (guest, holds_sites) in &self.guests {
-            let expected = self.viewer.lets_in(self.viewer.invites(&guest.target), *holds_sites);
-            let id = format!("id: \"{}\"", guest.id.0);
-            cells.push(Cell::change("resendActivation", &id, &self.who(guest), expected));
         }
         for field in ["unlockUser", "resendActivation", "setActive", "deleteUser", "endSessions", "forgetDevice"] {
             let id = Id::new().0;
