@@ -8,7 +8,8 @@
 // refuses the request before it runs it) and `why`. With `variables` the document is legal, and they are judged.
 
 import { readFileSync } from 'node:fs';
-import { argv, stdout } from 'node:process';
+import { argv, stdin, stdout } from 'node:process';
+import { text as readAll } from 'node:stream/consumers';
 import {
   GraphQLError,
   Kind,
@@ -582,7 +583,7 @@ if (process.argv[1] === import.meta.filename) {
     for (const line of lines(sdl, Number(seed), Number(count))) stdout.write(`${JSON.stringify(line)}\n`);
   } else {
     const schema = buildSchema(sdl);
-    for (const line of readFileSync(0, 'utf8').split('\n').filter(Boolean)) {
+    for (const line of (await readAll(stdin)).split('\n').filter(Boolean)) {
       const why = faults(schema, JSON.parse(line));
       stdout.write(`${JSON.stringify({ query: JSON.parse(line), refused: why !== null, why })}\n`);
     }

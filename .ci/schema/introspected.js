@@ -5,7 +5,8 @@
 // With `--query` it writes the query.
 
 import { readFileSync } from 'node:fs';
-import { argv, stdout } from 'node:process';
+import { argv, stdin, stdout } from 'node:process';
+import { text as readAll } from 'node:stream/consumers';
 import { diff } from '@graphql-inspector/core';
 import { buildClientSchema, buildSchema, getIntrospectionQuery, lexicographicSortSchema, printSchema } from 'graphql';
 
@@ -15,7 +16,7 @@ if (argv[2] === '--query') {
   stdout.write(getIntrospectionQuery(EVERYTHING));
 } else {
   const written = buildSchema(readFileSync(argv[2], 'utf8'));
-  const { data } = JSON.parse(readFileSync(0, 'utf8'));
+  const { data } = JSON.parse(await readAll(stdin));
   const served = buildClientSchema(data);
   // What directives are applied stands in the text of a schema only.
   const reread = buildSchema(printSchema(served));

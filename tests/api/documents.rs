@@ -186,7 +186,7 @@ async fn stock(db: &Db) -> Stock {
         membership::Entity::insert_many(rows).exec_without_returning(db.write()).await.unwrap();
     }
     db.survey().await.unwrap();
-    let some = people.iter().step_by(people.len() / 1_000);
+    let some = people.iter().step_by((people.len() / 1_000).max(1));
     let words = some.clone().flat_map(|person| {
         [person.first_name.clone(), person.last_name.clone()].into_iter().chain(person.email.clone())
     });
@@ -204,8 +204,8 @@ async fn stock(db: &Db) -> Stock {
 fn dearest(stock: &Stock) -> Vec<(String, Value)> {
     let group = &stock.groups[0];
     let members = |first: usize| format!("members(first: {first}) {{ totalCount }}");
-    let windows = each(27, |n| format!("a{n}: {} ", members(n + 1)));
-    let ends = each(12, |n| {
+    let windows = each(22, |n| format!("a{n}: {} ", members(n + 1)));
+    let ends = each(11, |n| {
         format!("a{n}: members(first: {0}) {{ totalCount }} z{n}: members(last: {0}) {{ totalCount }} ", n + 1)
     });
     let everything = "id username email firstName lastName fullName nickname position phone website gender role userType dateJoined modifiedAt institution { name } groups { name description }";
