@@ -16,6 +16,8 @@ use crate::writer::{SLEEPERS, VARIANTS, Writer, address_of};
 pub struct Tokens {
     pub reader: String,
     pub writer: String,
+    /// Of a user with the same rights as the reader.
+    pub other: String,
 }
 
 /// Names to guess at: of people who have a password, and of people who have none.
@@ -79,7 +81,7 @@ pub fn logins(walk: &Walk) -> Logins {
 }
 
 /// W1 to W4.
-fn questions(address: SocketAddr, token: &str, walk: &Walk) -> [Arc<Workload>; 4] {
+pub fn questions(address: SocketAddr, token: &str, walk: &Walk) -> [Arc<Workload>; 4] {
     let links = "institution { id name } groups { id name }";
     let by_id = format!("query($id: ID!) {{ user(by: {{id: $id}}) {{ {FIELDS} {links} }} }}");
     let person = |person: &Person| {

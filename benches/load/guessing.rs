@@ -19,7 +19,7 @@ const GUESSERS: usize = 64;
 /// How long who was refused waits before the next guess: the machine that guesses is the one that is measured.
 const PAUSE: Duration = Duration::from_millis(50);
 /// How many read meanwhile.
-const READERS: usize = 4;
+pub const READERS: usize = 4;
 /// How many times each kind of guess is timed.
 const SAMPLES: usize = 300;
 
@@ -49,16 +49,18 @@ impl Bench<'_> {
         Ok(())
     }
 
-    async fn read(&self, reads: &Arc<Workload>, span: Duration) -> Result<Measured> {
+    /// Reads for some time on connections of their own.
+    pub async fn read(&self, reads: &Arc<Workload>, span: Duration) -> Result<Measured> {
+        Ok(drive(reads, self.readers().await?, span, false).await?.latencies(span))
+    }
+
+    /// The connections of those who read.
+    pub async fn readers(&self) -> Result<Vec<Connection>> {
         let mut connections = Vec::new();
         for _ in 0..READERS {
             connections.push(Connection::open(self.server.address).await?);
         }
-        let driven = drive(reads, connections, span, false).await?;
-        let mut latencies = driven.latencies;
-        latencies.sort_unstable();
-        let cpu = [Duration::ZERO; 3];
-        Ok(Measured { latencies, limited: driven.limited, late: driven.late, elapsed: span, cpu })
+        Ok(connections)
     }
 
     /// Compares the times of wrong guesses by rank: how often one at a name that is somebody's takes longer than one at a

@@ -5,10 +5,10 @@
 //! a write, a read and a look for two line ends.
 
 use std::io::ErrorKind;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use anyhow::{Context as _, Result, bail};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 /// One connection, for one request after the other.
 pub struct Connection {
@@ -21,32 +21,64 @@ pub struct Connection {
 pub struct Answer<'a> {
     pub status: u16,
     pub body: &'a str,
+    /// Whether the server closes the connection.
+    pub closes: bool,
+}
+
+/// The head of an answer.
+struct Head {
+    status: u16,
+    /// The length of the body.
+    length: usize,
+    closes: bool,
 }
 
 impl Connection {
     pub async fn open(address: SocketAddr) -> Result<Self> {
-        let stream = TcpStream::connect(address).await?;
+        Self::over(TcpStream::connect(address).await?)
+    }
+
+    /// Opens a connection from another IPv4 address of this machine.
+    pub async fn open_from(source: IpAddr, address: SocketAddr) -> Result<Self> {
+        let socket = TcpSocket::new_v4()?;
+        // Thousands of connections that linger after their end would use up the ports of the address.
+        socket.set_zero_linger()?;
+        socket.bind(SocketAddr::new(source, 0))?;
+        Self::over(socket.connect(address).await?)
+    }
+
+    fn over(stream: TcpStream) -> Result<Self> {
         stream.set_nodelay(true)?;
         Ok(Self { stream, buffer: vec![0; 64 * 1024], filled: 0 })
     }
 
     /// Sends a request and reads its answer to the end.
     pub async fn ask(&mut self, request: &[u8]) -> Result<Answer<'_>> {
-        self.write(request).await?;
+        // The server may refuse a request before it has read all of it; a connection that is gone cannot be read either.
+        let _ = self.write(request).await;
         self.filled = 0;
-        let (status, from, to) = loop {
+        let (Head { status, length, closes }, from) = loop {
             self.read().await?;
             let read = self.buffer.get(..self.filled).unwrap_or_default();
             if let Some(end) = read.windows(4).position(|four| four == b"\r\n\r\n") {
-                let (status, length) = read_head(read.get(..end).unwrap_or_default())?;
-                break (status, end + 4, end + 4 + length);
+                break (read_head(read.get(..end).unwrap_or_default())?, end + 4);
             }
         };
+        let to = from + length;
         while self.filled < to {
             self.read().await?;
         }
         let body = self.buffer.get(from..to).unwrap_or_default();
-        Ok(Answer { status, body: std::str::from_utf8(body)? })
+        Ok(Answer { status, body: std::str::from_utf8(body)?, closes })
+    }
+
+    /// Sends a part of a request, and waits until the server closes the connection.
+    pub async fn hold(mut self, part: &[u8]) {
+        // The server may close the connection at any time.
+        let _ = self.write(part).await;
+        while self.read().await.is_ok() {
+            self.filled = 0;
+        }
     }
 
     async fn write(&self, mut rest: &[u8]) -> Result<()> {
@@ -95,13 +127,16 @@ pub fn post_to(address: SocketAddr, path: &str, token: &str, body: &str) -> Vec<
     .into_bytes()
 }
 
-/// Status and length of the body.
-fn read_head(head: &[u8]) -> Result<(u16, usize)> {
+fn read_head(head: &[u8]) -> Result<Head> {
     let mut lines = std::str::from_utf8(head)?.split("\r\n");
-    let status = lines.next().and_then(|line| line.split(' ').nth(1)).context("no status line")?;
-    let length = lines
-        .filter_map(|line| line.split_once(':'))
-        .find_map(|(name, value)| name.eq_ignore_ascii_case("content-length").then(|| value.trim()))
-        .context("an answer without Content-Length")?;
-    Ok((status.parse()?, length.parse()?))
+    let status = lines.next().and_then(|line| line.split(' ').nth(1)).context("no status line")?.parse()?;
+    let (mut length, mut closes) = (None, false);
+    for (name, value) in lines.filter_map(|line| line.split_once(':')) {
+        if name.eq_ignore_ascii_case("content-length") {
+            length = Some(value.trim().parse()?);
+        } else if name.eq_ignore_ascii_case("connection") {
+            closes = value.trim().eq_ignore_ascii_case("close");
+        }
+    }
+    Ok(Head { status, length: length.context("an answer without Content-Length")?, closes })
 }

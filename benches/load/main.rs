@@ -3,6 +3,7 @@
 //!     cargo bench --bench load                                        # 100,000 people, every workload
 //!     cargo bench --bench load -- --only W1,W4 --seconds 1 --users 10000 --database sqlite
 //!     cargo bench --bench load -- --only search,search-all            # every kind of search, one at a time
+//!     cargo bench --bench load -- --only hostile                      # reads while the server is attacked
 //!     cargo bench --bench load -- --growth --concurrency 16           # 10,000, 100,000 and 1,000,000 people
 //!     cargo bench --bench load -- --growth --concurrency 16 --picture benches/speed.svg --markdown
 //!
@@ -20,11 +21,14 @@
 #![allow(clippy::print_stdout, reason = "a bench prints what it has found")]
 #![allow(clippy::indexing_slicing, reason = "what JSON does not have is null")]
 
+mod attacks;
 mod bare;
 mod directory;
 mod everyday;
+mod expensive;
 mod figures;
 mod guessing;
+mod hostile;
 mod http;
 mod kinds;
 mod machine;
@@ -70,8 +74,9 @@ struct Arguments {
     #[arg(long, default_value_t = 3.0)]
     seconds: f64,
     /// What to measure beside the floors: token (typename with a token to check), W1 to W5, W4-short (words of two
-    /// letters), W8, update, login, flood (reads while many guess passwords), rank (what the time of a guess tells), search
-    /// (every kind of search) and search-all (the same, of all licenses). All but the last one where nothing is said.
+    /// letters), W8, update, login, flood (reads while many guess passwords), rank (what the time of a guess tells), hostile
+    /// (reads while anonymous callers send 100,000 hostile requests and a user the most expensive queries), search (every
+    /// kind of search) and search-all (the same, of all licenses). All but the last one where nothing is said.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     #[arg(long, default_value = "both")]
@@ -180,7 +185,14 @@ async fn run(arguments: &Arguments, users: u32, postgres: Option<&Postgres>) -> 
     let figures = ask(&bench, &tokens).await?;
     let memory = machine::memory(bench.server.pid())?;
     println!("{} MB resident at the end, {} MB at most", memory.0, memory.1);
-    bench.server.stop()?;
+    let wants_hostile = bench.is_wanted("hostile");
+    let Bench { server, bare, .. } = bench;
+    server.stop()?;
+    if wants_hostile {
+        // With the default limit of wrong secrets, and open to everybody who registers.
+        let server = Server::start(place, &["serve", "--registration", "DEMO-0001"])?;
+        Bench { arguments, server, bare, database: postgres }.hostile(&tokens).await.context("hostile")?;
+    }
     Ok(Round { database, users, loading, start, memory, figures })
 }
 
@@ -252,5 +264,5 @@ async fn first_answer(server: &Server, tokens: &Tokens) -> Result<()> {
 fn read_tokens(file: &Path) -> Result<Tokens> {
     let tokens: serde_json::Value = serde_json::from_slice(&std::fs::read(file)?)?;
     let token = |kind: &str| tokens[kind].as_str().map(str::to_owned).context("a token is missing");
-    Ok(Tokens { reader: token("user")?, writer: token("superuser")? })
+    Ok(Tokens { reader: token("user")?, writer: token("superuser")?, other: token("group_owner")? })
 }

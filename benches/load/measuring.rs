@@ -126,12 +126,19 @@ impl Driven {
         }
     }
 
-    fn join(&mut self, other: Self) {
+    pub fn join(&mut self, other: Self) {
         let Self { connections, latencies, limited, late } = other;
         self.connections.extend(connections);
         self.latencies.extend(latencies);
         self.limited += limited;
         self.late += late;
+    }
+
+    /// The latencies over some time, without what they cost.
+    pub fn latencies(self, elapsed: Duration) -> Measured {
+        let Self { mut latencies, limited, late, .. } = self;
+        latencies.sort_unstable();
+        Measured { latencies, limited, late, elapsed, cpu: [Duration::ZERO; 3] }
     }
 }
 

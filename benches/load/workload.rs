@@ -147,7 +147,7 @@ pub fn bare(address: SocketAddr, path: &str, token: &str, body: &Value) -> Reque
     Request { bytes: post_to(address, path, token, &body.to_string()), begins: r#"{"data":{""#.to_owned() }
 }
 
-fn in_turn<T>(list: &[T], turn: usize) -> Result<&T> {
+pub fn in_turn<T>(list: &[T], turn: usize) -> Result<&T> {
     list.get(turn % list.len().max(1)).context("a workload without requests")
 }
 

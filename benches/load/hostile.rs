@@ -1,0 +1,278 @@
+//! The cost, to everybody else, of hostile requests of anonymous callers and of the most expensive queries of one user.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use crate::attacks::{self, Hostile};
+use crate::everyday::{Tokens, questions};
+use crate::figures::Measured;
+use crate::guessing::READERS;
+use crate::http::Connection;
+use crate::measuring::{Bench, Driven, drive};
+use crate::walk::walk;
+use crate::workload::{Workload, in_turn};
+use crate::{expensive, machine, table};
+
+/// The number of hostile requests.
+const REQUESTS: usize = 100_000;
+/// The number of connections that send hostile requests.
+const CALLERS: usize = 32;
+/// The number of connections that are opened and send no whole request: more than one address may have open.
+const HELD: usize = 600;
+/// The time after which a held connection is opened again.
+const REOPEN: Duration = Duration::from_secs(1);
+/// The number of expensive queries under way.
+const EXPENSIVE: usize = 64;
+/// The time for which a refused user waits: the load generator shares the machine with the server.
+const PAUSE: Duration = Duration::from_millis(50);
+/// The longest time that the answer to a hostile request may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// The time for which the readers read until they check whether the attack is over.
+const STEP: Duration = Duration::from_millis(500);
+/// The time between two requests for the health of the server.
+const HEALTH_INTERVAL: Duration = Duration::from_millis(100);
+
+/// The addresses of the attackers. The readers have another one, so that its limits are not used up.
+const CALLER: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
+const HOLDER: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 3));
+const USER: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 4));
+
+/// The number of answers of each status.
+type Statuses = BTreeMap<u16, usize>;
+
+/// The answers to the attackers.
+#[derive(Default)]
+struct Counts {
+    hostile: Statuses,
+    expensive: Statuses,
+    /// The connections that were held.
+    held: usize,
+}
+
+/// The requests of the attackers.
+struct Attack {
+    address: SocketAddr,
+    hostile: Vec<Hostile>,
+    unfinished: Vec<Vec<u8>>,
+    expensive: Vec<Vec<u8>>,
+    /// The number of hostile requests that have been begun.
+    begun: AtomicUsize,
+    counts: Mutex<Counts>,
+}
+
+/// The health of the server during the attack.
+struct Health {
+    answers: usize,
+    worst: Duration,
+}
+
+impl Bench<'_> {
+    /// Reads on an idle server, and the same reads while it is attacked.
+    pub async fn hostile(&self, tokens: &Tokens) -> Result<()> {
+        let (address, span) = (self.server.address, Duration::from_secs_f64(self.arguments.seconds));
+        let walk = walk(&mut Connection::open(address).await?, address, &tokens.reader).await?;
+        let [reads, ..] = questions(address, &tokens.reader, &walk);
+        self.read(&reads, span / 3).await?; // the server has just started
+        let idle = self.read(&reads, span).await?;
+        let expensive = expensive::requests(address, &tokens.other, &walk).await?;
+        // On a thread of its own, so that the readers do not wait for the attackers.
+        let attack = std::thread::spawn(move || attack(address, expensive));
+        let (attacked, health) = tokio::try_join!(self.read_during(&reads, &attack), watch_health(address, &attack))?;
+        let counts = attack.join().map_err(|_| anyhow!("the attack panicked"))??;
+        self.print_attack([&idle, &attacked], &counts, &health)
+    }
+
+    /// Reads until the attack is over.
+    async fn read_during(&self, reads: &Arc<Workload>, attack: &JoinHandle<Result<Counts>>) -> Result<Measured> {
+        let began = Instant::now();
+        let mut driven = Driven { connections: self.readers().await?, ..Driven::default() };
+        while !attack.is_finished() {
+            let connections = std::mem::take(&mut driven.connections);
+            driven.join(drive(reads, connections, STEP, false).await?);
+        }
+        Ok(driven.latencies(began.elapsed()))
+    }
+
+    fn print_attack(&self, [idle, attacked]: [&Measured; 2], counts: &Counts, health: &Health) -> Result<()> {
+        let (resident, highest) = machine::memory(self.server.pid())?;
+        let p99 = [idle, attacked].map(|measured| measured.percentile(99));
+        let [idle, during] = p99;
+        println!(
+            "hostile: {READERS} read; p99 {idle:.2} ms idle, {during:.2} ms under attack: {:.2} times (target: less than 3){}",
+            during / idle,
+            table::refusals(attacked.limited, attacked.late),
+        );
+        println!(
+            "    {REQUESTS} hostile requests in {:.1} s, by status {}; {} connections without a whole request",
+            attacked.elapsed.as_secs_f64(),
+            list(&counts.hostile),
+            counts.held,
+        );
+        println!("    {EXPENSIVE} expensive queries at a time, by status {}", list(&counts.expensive));
+        println!(
+            "    /health/live answered {} times within {:.1} ms; {resident} MB resident, {highest} MB at most (target: 300)",
+            health.answers,
+            health.worst.as_secs_f64() * 1e3,
+        );
+        Ok(())
+    }
+}
+
+fn list(statuses: &Statuses) -> String {
+    statuses.iter().map(|(status, count)| format!("{status}: {count}")).collect::<Vec<_>>().join(", ")
+}
+
+/// Requests the health of the server until the attack is over, each time on a new connection.
+async fn watch_health(address: SocketAddr, attack: &JoinHandle<Result<Counts>>) -> Result<Health> {
+    let request = format!("GET /health/live HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    let mut health = Health { answers: 0, worst: Duration::ZERO };
+    while !attack.is_finished() {
+        let began = Instant::now();
+        let mut connection = Connection::open(address).await.context("/health/live")?;
+        let answer = connection.ask(request.as_bytes()).await.context("/health/live")?;
+        health.worst = health.worst.max(began.elapsed());
+        health.answers += 1;
+        ensure!(answer.status == 200, "/health/live: {} {}", answer.status, answer.body);
+        sleep(HEALTH_INTERVAL).await;
+    }
+    Ok(health)
+}
+
+/// Attacks the server until all hostile requests are answered.
+#[tokio::main(flavor = "current_thread")]
+async fn attack(address: SocketAddr, expensive: Vec<Vec<u8>>) -> Result<Counts> {
+    let attack = Arc::new(Attack {
+        address,
+        hostile: attacks::requests(),
+        unfinished: attacks::unfinished(),
+        expensive,
+        begun: AtomicUsize::new(0),
+        counts: Mutex::default(),
+    });
+    let (mut callers, mut others) = (JoinSet::new(), JoinSet::new());
+    for _ in 0..CALLERS {
+        callers.spawn(Caller { attack: Arc::clone(&attack), kept: None, request: Vec::new() }.send_all());
+    }
+    for turn in 0..EXPENSIVE {
+        others.spawn(send_expensive(Arc::clone(&attack), turn));
+    }
+    for turn in 0..HELD {
+        others.spawn(hold(Arc::clone(&attack), turn));
+    }
+    loop {
+        tokio::select! {
+            caller = callers.join_next() => match caller {
+                Some(caller) => caller??,
+                None => break,
+            },
+            Some(other) = others.join_next() => match other?? {},
+        }
+    }
+    Ok(std::mem::take(&mut *attack.counts()))
+}
+
+impl Attack {
+    fn counts(&self) -> MutexGuard<'_, Counts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An anonymous caller, who sends one hostile request after the other.
+struct Caller {
+    attack: Arc<Attack>,
+    /// The connection, unless the server has closed it.
+    kept: Option<Connection>,
+    request: Vec<u8>,
+}
+
+/// The answer to a hostile request.
+struct Reply {
+    status: u16,
+    closes: bool,
+    fault: Option<String>,
+}
+
+impl Caller {
+    async fn send_all(mut self) -> Result<()> {
+        let attack = Arc::clone(&self.attack);
+        loop {
+            let number = attack.begun.fetch_add(1, Ordering::Relaxed);
+            if number >= REQUESTS {
+                return Ok(());
+            }
+            let hostile = in_turn(&attack.hostile, number)?;
+            hostile.write(number, &mut self.request);
+            let status = self.send(hostile).await.context(hostile.name)?;
+            *attack.counts().hostile.entry(status).or_default() += 1;
+        }
+    }
+
+    /// Sends the request, and keeps the connection if the server does.
+    async fn send(&mut self, hostile: &Hostile) -> Result<u16> {
+        let answered = match self.kept.take() {
+            Some(connection) => self.ask(connection, hostile).await?.ok(),
+            None => None,
+        };
+        let (connection, reply) = match answered {
+            Some(answered) => answered,
+            // A connection that was kept may have been closed before the request.
+            None => self.ask(Connection::open_from(CALLER, self.attack.address).await?, hostile).await??,
+        };
+        if let Some(fault) = reply.fault {
+            bail!(fault);
+        }
+        self.kept = (!reply.closes).then_some(connection);
+        Ok(reply.status)
+    }
+
+    /// Sends the request on a connection. The outer error is that the answer takes too long, the inner one that the
+    /// connection was closed without an answer.
+    async fn ask(&self, mut connection: Connection, hostile: &Hostile) -> Result<Result<(Connection, Reply)>> {
+        let answer = timeout(PATIENCE, connection.ask(&self.request)).await.context("no answer in time")?;
+        let reply =
+            answer.map(|answer| Reply { status: answer.status, closes: answer.closes, fault: hostile.fault(&answer) });
+        Ok(reply.map(|reply| (connection, reply)))
+    }
+}
+
+/// Sends one expensive query after the other.
+async fn send_expensive(attack: Arc<Attack>, mut turn: usize) -> Result<Infallible> {
+    let mut connection = Connection::open_from(USER, attack.address).await?;
+    loop {
+        let request = in_turn(&attack.expensive, turn)?;
+        let answer = connection.ask(request).await.context("an expensive query")?;
+        let is_right = match answer.status {
+            400 => answer.body.contains(r#""ANSWER_TOO_LARGE""#),
+            status => matches!(status, 200 | 429 | 503 | 504),
+        };
+        let status = answer.status;
+        ensure!(is_right, "{status} {} to {}", answer.body, String::from_utf8_lossy(request));
+        *attack.counts().expensive.entry(status).or_default() += 1;
+        if matches!(status, 429 | 503) {
+            sleep(PAUSE).await;
+        }
+        turn += 1;
+    }
+}
+
+/// Holds a connection without a whole request, and opens it again each time the server closes it.
+async fn hold(attack: Arc<Attack>, turn: usize) -> Result<Infallible> {
+    let part = in_turn(&attack.unfinished, turn)?;
+    loop {
+        // The server may have no room for it at the moment.
+        if let Ok(connection) = Connection::open_from(HOLDER, attack.address).await {
+            attack.counts().held += 1;
+            connection.hold(part).await;
+        }
+        sleep(REOPEN).await;
+    }
+}
