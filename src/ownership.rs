@@ -37,9 +37,10 @@ pub struct PassedOn {
 }
 
 /// Gives another owner to each group of which a user is the last one; for an erasure the last owner whoever is active, for a
-/// deactivation the last active one. See [`successor`] for who it is, then [`administrator`], then the longest member. Where
-/// nobody else belongs to a group, it stays with the user who is deactivated and, if no administrator has room for it, goes
-/// with the user who is erased.
+/// deactivation the last active one: to the manager who has belonged to it for longest, else to an administrator among its
+/// members, else to the actor or a license administrator with room for it, else to the member who has belonged to it for
+/// longest. Where nobody else belongs to a group, it stays with the user who is deactivated and, if no administrator has room
+/// for it, goes with the user who is erased.
 ///
 /// # Errors
 /// Whatever the database says.
