@@ -36,7 +36,8 @@ fn bombs() -> Vec<String> {
             "{{ __schema {{ {wide} }} }} fragment T on __Type {{ fields {{ name args {{ name type {{ name ofType {{ name }} }} }} type {{ name ofType {{ name }} }} }} }}"
         ),
         format!("{{ {} }}", each(9, |n| format!("a{n}: __schema {{ ...S }} ")))
-            + "fragment S on __Schema { types { fields { name type { name fields { name } ofType { name fields { name type { name kind } } } } } } }",
+            + &format!(" fragment S on __Schema {{ {} }}", each(6, |n| format!("b{n}: types {{ ...T }} ")))
+            + " fragment T on __Type { fields { name args { name } type { name } } }",
     ]
 }
 
