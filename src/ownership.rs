@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use sea_orm::sea_query::{Expr, LockBehavior, LockType, Order, SimpleExpr};
+use sea_orm::sea_query::{Expr, ExprTrait, LockBehavior, LockType, Order, SimpleExpr};
 use sea_orm::{
     ActiveEnum, ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, EntityTrait,
     FromQueryResult, IntoActiveModel, JoinType, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
@@ -14,7 +14,7 @@ use crate::access::administrators;
 use crate::actor::Actor;
 use crate::audit::{Change, Entry, difference};
 use crate::entity::audit_event::AuditAction;
-use crate::entity::membership::{self, GroupRole, MOST_GROUPS_OF_A_USER};
+use crate::entity::membership::{self, GroupRole, MOST_GROUPS_OF_A_USER, MOST_GROUPS_OWNED_BY_A_USER};
 use crate::entity::{group, user};
 use crate::error::Error;
 use crate::scalar::{Id, now};
@@ -52,10 +52,11 @@ pub async fn pass_on(
 ) -> Result<PassedOn, Error> {
     let mut passed_on = PassedOn::default();
     for group in without_other_owner(transaction, leaving.id, cause).await? {
-        let found = if let Some(found) = successor(transaction, &group, leaving.id).await? {
+        let members = members(group.id, leaving.id);
+        let found = if let Some(found) = successor(transaction, members.clone()).await? {
             Some(found)
         } else {
-            let member = longest_member(transaction, group.id, leaving.id).await?;
+            let member = longest(members, transaction).await?;
             if member.is_none() && cause == Cause::Deactivation {
                 continue;
             }
@@ -77,8 +78,9 @@ pub async fn pass_on(
     Ok(passed_on)
 }
 
-/// Who takes over when the last owner leaves a group of their own accord: as [`pass_on`] has it, but of the members only.
-/// Returns the name of the new owner, with the event; none where there is nobody else.
+/// Makes another owner when the last one leaves a group of their own accord: as [`pass_on`] has it, but of the members only, and
+/// only of those who may own one more group, or leaving would be a way to fill up somebody else's quota. Returns the event; none
+/// where there is nobody.
 ///
 /// # Errors
 /// Whatever the database says.
@@ -88,8 +90,9 @@ pub async fn pass_on_to_member(
     group: &group::Model,
     leaving: Id,
 ) -> Result<Option<Entry>, Error> {
-    let found = successor(transaction, group, leaving).await?;
-    let found = if found.is_some() { found } else { longest_member(transaction, group.id, leaving).await? };
+    let candidates = members(group.id, leaving).filter(may_own_one_more(group.id));
+    let found = successor(transaction, candidates.clone()).await?;
+    let found = if found.is_some() { found } else { longest(candidates, transaction).await? };
     match found {
         Some(found) => appoint(transaction, actor, group, found).await.map(Some),
         None => Ok(None),
@@ -151,11 +154,10 @@ struct Successor {
 /// The manager who has belonged to the group for longest, or else the administrator among its members who has.
 async fn successor(
     transaction: &DatabaseTransaction,
-    group: &group::Model,
-    leaving: Id,
+    members: Select<membership::Entity>,
 ) -> Result<Option<Successor>, Error> {
     let is_manager = membership::Column::Role.eq(GroupRole::Manager);
-    let found = members(group.id, leaving)
+    let found = members
         .filter(Condition::any().add(is_manager.clone()).add(administrators()))
         .order_by(first(is_manager), Order::Asc);
     longest(found, transaction).await
@@ -166,12 +168,20 @@ fn first(condition: SimpleExpr) -> SimpleExpr {
     Expr::case(condition, 0).finally(1).into()
 }
 
-async fn longest_member(
-    transaction: &DatabaseTransaction,
-    group_id: Id,
-    leaving: Id,
-) -> Result<Option<Successor>, Error> {
-    longest(members(group_id, leaving), transaction).await
+/// Administrators, and those members of a group who own fewer groups than a user may.
+fn may_own_one_more(group_id: Id) -> Condition {
+    let of_group = membership::Entity::find()
+        .select_only()
+        .column(membership::Column::UserId)
+        .filter(membership::Column::GroupId.eq(group_id));
+    let with_all = membership::Entity::find()
+        .select_only()
+        .column(membership::Column::UserId)
+        .filter(membership::Column::Role.eq(GroupRole::Owner))
+        .filter(membership::Column::UserId.in_subquery(of_group.into_query()))
+        .group_by(membership::Column::UserId)
+        .having(membership::Column::GroupId.count().gte(MOST_GROUPS_OWNED_BY_A_USER));
+    Condition::any().add(administrators()).add(membership::Column::UserId.not_in_subquery(with_all.into_query()))
 }
 
 fn members(group_id: Id, leaving: Id) -> Select<membership::Entity> {

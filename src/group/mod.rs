@@ -217,7 +217,7 @@ impl Change {
         let passed_on =
             ownership::pass_on_to_member(&self.transaction, &self.actor, &self.group, self.person.id).await?;
         if passed_on.is_none() {
-            let message = "Nobody else belongs to the group; delete it instead.";
+            let message = "Nobody else in the group may own one more; delete it instead, or ask an administrator.";
             return Err(Error::rejected("userId", ErrorCode::NotAllowed, message));
         }
         Ok(passed_on)

@@ -511,6 +511,11 @@ on_every_database! {
         let group = new_group(&other).await;
         other.change("setGroupMember", "", member(&group, &owner.id(), "MEMBER")).await;
         assert_eq!(other.faults("setGroupMember", member(&group, &owner.id(), "OWNER")).await, ["NOT_ALLOWED input.userId"]);
+        let leaving = json!({ "groupId": group, "userId": other.id() });
+        assert_eq!(other.faults("removeGroupMember", leaving.clone()).await, ["NOT_ALLOWED input.userId"], "not by leaving either");
+        other.change("setGroupMember", "", member(&group, &admin.id(), "MEMBER")).await;
+        assert_eq!(other.change("removeGroupMember", "", leaving).await["success"], json!(true));
+        assert_eq!(role_in(&admin, &group, &admin.id()).await, json!("OWNER"));
         assert_eq!(admin.change("setGroupMember", "", member(&group, &owner.id(), "OWNER")).await["success"], json!(true));
     }
 
