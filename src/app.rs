@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use async_graphql::parser::types::{ExecutableDocument, OperationType};
 use async_graphql::{Pos, Request, Response, ServerError};
-use ipnet::IpNet;
 use poem::Route;
 
 use crate::access::{Asking, Viewer};
@@ -25,17 +24,8 @@ use crate::password::Hasher;
 use crate::scalar::Id;
 use crate::schema::{self, RosterSchema};
 use crate::server::{Application, Caller, Refusal};
-use crate::share::{Share, ShareLimits, Shares};
+use crate::share::{Share, ShareLimits, Shares, Who};
 use crate::{introspection, pages, playground, server, session, user};
-
-/// Whose requests that cost much are counted together.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-enum Who {
-    /// A user, whichever sessions and keys they use.
-    User(Id),
-    /// Everybody who comes from a network without signing in.
-    Network(IpNet),
-}
 
 /// How many requests that cost much one caller may have: under way on half of the processors, so that the other half is left to
 /// everybody else.
@@ -95,14 +85,10 @@ impl App {
     }
 
     /// A place for the caller, where a request costs so much that it needs one.
-    async fn place(&self, viewer: &Viewer, caller: &Caller, cost: usize) -> Result<Option<Share<Who>>, Refusal> {
+    async fn place(&self, who: Who, cost: usize) -> Result<Option<Share<Who>>, Refusal> {
         if cost < cost::HEAVY {
             return Ok(None);
         }
-        let who = match viewer {
-            Viewer::SignedIn(viewer) => Who::User(viewer.user_id),
-            Viewer::Anonymous => Who::Network(client_network(caller.address)),
-        };
         self.heavy.take(who).await.map(Some).ok_or_else(Refusal::too_many)
     }
 
@@ -147,7 +133,8 @@ impl Application for App {
         }
         let budget = Budget::default();
         let cost = self.cost(&mut request, reading, &budget).map_err(refusal)?;
-        let _place = self.place(&viewer, &caller, cost).await?;
+        let who = who(&viewer, &caller);
+        let _place = self.place(who, cost).await?;
         let is_mutation = is_mutation(&mut request);
         let asking = Arc::new(Asking::new(viewer));
         let client = Client {
@@ -160,7 +147,7 @@ impl Application for App {
         let operation = request.operation_name.clone();
         let files = Files::new(std::mem::take(&mut request.uploads));
         let idle = self.rules.lifetime.idle;
-        let db = self.db.within(budget.clone());
+        let db = self.db.within(budget.clone(), who);
         let (links, loads) = gather(Links::new(db.clone(), Arc::clone(&asking), Arc::clone(&named), idle));
         let request = request.data(asking).data(client).data(named).data(links).data(files).data(db);
         let mut response = Box::pin(loads.run(self.schema.execute(request.data(budget.clone())))).await;
@@ -217,6 +204,13 @@ impl Application for App {
 
     fn playground(&self, route: Route) -> Route {
         playground::add_to(route)
+    }
+}
+
+fn who(viewer: &Viewer, caller: &Caller) -> Who {
+    match viewer {
+        Viewer::SignedIn(viewer) => Who::User(viewer.user_id),
+        Viewer::Anonymous => Who::Network(client_network(caller.address)),
     }
 }
 

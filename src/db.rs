@@ -26,6 +26,7 @@ use self::sqlite::WriteAheadLog;
 pub use self::url::{check_url, without_password};
 use crate::budget::Budget;
 use crate::error::{Error, is_disconnect};
+use crate::share::Who;
 use crate::{login, private_file, word_index};
 
 /// How long a statement waits for a connection. Longer than that, the caller is better served by an error.
@@ -161,10 +162,11 @@ impl Db {
         Ok(Migrator::get_pending_migrations_read_only(&self.moments).await?.len())
     }
 
-    /// The same database for one request, which reads no more than its budget has.
+    /// The same database for one request, which reads no more than its budget has, on no more connections at once than its
+    /// caller may have.
     #[must_use]
-    pub fn within(&self, budget: Budget) -> Self {
-        Self { reader: self.reader.within(budget), ..self.clone() }
+    pub fn within(&self, budget: Budget, who: Who) -> Self {
+        Self { reader: self.reader.within(budget, who), ..self.clone() }
     }
 
     /// A connection to read from.

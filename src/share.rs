@@ -6,8 +6,20 @@ use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use ipnet::IpNet;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
+
+use crate::scalar::Id;
+
+/// Whose requests are counted together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Who {
+    /// A user, whichever sessions and keys they use.
+    User(Id),
+    /// Everybody who comes from a network without signing in.
+    Network(IpNet),
+}
 
 /// The shares of all callers, told apart by key; cheap to clone.
 #[derive(Clone)]

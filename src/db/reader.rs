@@ -20,9 +20,14 @@ use tokio::time::timeout;
 
 use super::{ACQUIRE_TIMEOUT, Meter};
 use crate::budget::{Budget, Limit};
-use crate::error::is_disconnect;
+use crate::error::{Error, is_disconnect};
+use crate::share::{Share, ShareLimits, Shares, Who};
 
 const LIMIT: &str = " LIMIT ";
+/// How long a statement waits for others of its caller; a request has a deadline of its own.
+const PATIENCE_OF_ONE: Duration = Duration::from_secs(10);
+/// How many statements of one caller wait; those of a request that need nothing of one another are few.
+const MOST_WAITING_OF_ONE: usize = 1_000;
 /// How long a connection may lie unused.
 const LONGEST_IDLE: Duration = Duration::from_mins(10);
 
@@ -31,8 +36,10 @@ const LONGEST_IDLE: Duration = Duration::from_mins(10);
 pub struct Reader {
     pool: Pool,
     meter: Meter,
-    /// What the request may take by whose hand this is; none where nobody counts.
-    budget: Option<Budget>,
+    /// The connections that each caller has at once: half of them, so that others read beside one who asks for much.
+    shares: Shares<Who>,
+    /// What the request may take by whose hand this is, and who asks; none where nobody counts.
+    request: Option<(Budget, Who)>,
 }
 
 impl fmt::Debug for Reader {
@@ -50,17 +57,31 @@ enum Pool {
 impl Reader {
     /// So many connections to SQLite, each made when it is first needed.
     pub(super) fn sqlite(options: SqliteConnectOptions, most: u32, meter: Meter) -> Self {
-        Self { pool: Pool::Sqlite(Connections::new(options.disable_statement_logging(), most)), meter, budget: None }
+        Self::new(Pool::Sqlite(Connections::new(options.disable_statement_logging(), most)), most, meter)
     }
 
     /// The same to PostgreSQL.
     pub(super) fn postgres(options: PgConnectOptions, most: u32, meter: Meter) -> Self {
-        Self { pool: Pool::Postgres(Connections::new(options.disable_statement_logging(), most)), meter, budget: None }
+        Self::new(Pool::Postgres(Connections::new(options.disable_statement_logging(), most)), most, meter)
     }
 
-    /// A handle that takes from a budget.
-    pub(super) fn within(&self, budget: Budget) -> Self {
-        Self { budget: Some(budget), ..self.clone() }
+    fn new(pool: Pool, most: u32, meter: Meter) -> Self {
+        let at_once = (most as usize / 2).max(1);
+        let limits = ShareLimits { at_once, waiting: MOST_WAITING_OF_ONE, patience: PATIENCE_OF_ONE };
+        Self { pool, meter, shares: Shares::new(limits), request: None }
+    }
+
+    /// A handle for one request, which takes from a budget and from the share of its caller.
+    pub(super) fn within(&self, budget: Budget, who: Who) -> Self {
+        Self { request: Some((budget, who)), ..self.clone() }
+    }
+
+    /// A place for one statement; none where nobody counts.
+    async fn place(&self) -> Result<Option<Share<Who>>, DbErr> {
+        let Some((budget, who)) = &self.request else { return Ok(None) };
+        budget.charge(Limit::Statements, 1).map_err(spent(Limit::Statements)).map_err(failed)?;
+        let share = self.shares.take(*who).await;
+        share.map(Some).ok_or(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout))
     }
 
     /// Waits until nobody reads, at most for so long; until the returned permit is dropped nobody begins to.
@@ -84,8 +105,8 @@ impl Reader {
 /// Runs a statement on whichever database it is, and notes it.
 macro_rules! run {
     ($reader:expr, $method:ident, $statement:expr $(, $more:expr)?) => {{
-        let Reader { pool, meter, budget } = $reader;
-        charge(budget.as_ref(), Limit::Statements, 1).map_err(failed)?;
+        let _place = $reader.place().await?;
+        let Reader { pool, meter, .. } = $reader;
         let (begun, sql) = (Instant::now(), Meter::text(&$statement));
         let done = match pool {
             Pool::Sqlite(connections) => connections.$method($statement $(, $more)?).await,
@@ -98,8 +119,11 @@ macro_rules! run {
 
 /// Takes from a budget, if there is one. The answer is given up once it is spent, whatever becomes of the error.
 fn charge(budget: Option<&Budget>, limit: Limit, count: usize) -> Result<(), sqlx::Error> {
-    let spent = |_| sqlx::Error::Decode(format!("too many {}", limit.name()).into());
-    budget.map_or(Ok(()), |budget| budget.charge(limit, count)).map_err(spent)
+    budget.map_or(Ok(()), |budget| budget.charge(limit, count)).map_err(spent(limit))
+}
+
+fn spent(limit: Limit) -> impl Fn(Error) -> sqlx::Error {
+    move |_| sqlx::Error::Decode(format!("too many {}", limit.name()).into())
 }
 
 #[async_trait::async_trait]
@@ -124,7 +148,7 @@ impl ConnectionTrait for Reader {
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        run!(self, all, statement, self.budget.as_ref())
+        run!(self, all, statement, self.request.as_ref().map(|(budget, _)| budget))
     }
 }
 

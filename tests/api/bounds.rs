@@ -1,8 +1,15 @@
 //! What a request may cost, whatever its document is.
 
+use std::pin::pin;
 use std::time::Duration;
 
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use roster::budget::Budget;
 use roster::entity::membership::GroupRole;
+use roster::scalar::Id;
+use roster::share::Who;
+use sea_orm::{ConnectionTrait, Statement};
 use serde_json::{Value, json};
 
 use crate::app::{App, Caller};
@@ -145,5 +152,27 @@ on_every_database! {
         assert!(codes.iter().all(|code| *code == "RATE_LIMITED"), "{codes:?}");
         assert!((1..64).contains(&codes.len()), "one at a time, some wait, the rest is refused: {}", codes.len());
         tokio::time::timeout(Duration::from_mins(1), bob.data(dear, json!({}))).await.unwrap();
+    }
+
+    async fn who_reads_much_leaves_connections_to_others(app: App) {
+        const SLOW: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000) SELECT count(*) FROM n";
+        let read = |who: Who, sql: &str| {
+            let db = app.db.within(Budget::default(), who);
+            let statement = Statement::from_string(db.read().get_database_backend(), sql);
+            async move { db.read().query_one_raw(statement).await.unwrap().unwrap() }
+        };
+        let (ann, bob) = (Who::User(Id::new()), Who::User(Id::new()));
+        let mut slow: FuturesUnordered<_> = (0..16).map(|_| read(ann, SLOW)).collect();
+        let mut quick = pin!(read(bob, "SELECT 1"));
+        let mut done = 0;
+        loop {
+            tokio::select! {
+                _ = &mut quick => break,
+                Some(_) = slow.next() => done += 1,
+            }
+        }
+        assert!(done < 8, "{done} of 16 statements came first");
+        done += slow.count().await;
+        assert_eq!(done, 16, "and each is answered");
     }
 }
