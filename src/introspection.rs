@@ -6,6 +6,10 @@ use async_graphql::{Name, Response, Value};
 
 use crate::selection;
 
+/// The types of introspection (4.2 of the GraphQL specification, September 2025), which are in every schema though its
+/// definition does not name them.
+pub const TYPES: &str = include_str!("introspection/types.graphql");
+
 /// Where an operation asks for the description of the schema: the response keys of `__schema` and of `description` in it.
 pub struct Asked {
     operation: Option<Name>,

@@ -11,10 +11,10 @@ use async_graphql::parser::types::{
 };
 
 use crate::budget::Size;
-use crate::selection;
+use crate::{introspection, selection};
 
-/// The types that every schema has, which its definition does not name.
-const BUILT_IN: &str = include_str!("introspection.graphql");
+/// The scalars that every schema has, which its definition does not name.
+const SCALARS: &str = include_str!("scalars.graphql");
 /// The fields that lead to lists which lead back to types.
 const LISTS: [&str; 4] = ["fields", "interfaces", "possibleTypes", "inputFields"];
 /// How many of [`LISTS`] may stand in one another; graphql-js (`MaxIntrospectionDepthRule`) and apollo-compiler allow as many.
@@ -22,6 +22,10 @@ const LISTS: [&str; 4] = ["fields", "interfaces", "possibleTypes", "inputFields"
 pub const MOST_LISTS: usize = 2;
 /// What a value that is no text takes: `false`, a kind, null.
 const SHORT: usize = 18;
+/// What a field that leads to other parts takes without them: null, or an empty list.
+const NOTHING: usize = 5;
+/// What stands around each of these parts: braces, and a comma in a list.
+const AROUND: usize = 3;
 
 /// What is shown of one part of a schema: a type, field, argument, value or directive.
 #[derive(Default)]
@@ -48,8 +52,9 @@ impl Introspection {
     /// # Errors
     /// Where it cannot be parsed.
     pub fn of(sdl: &str) -> Result<Self, async_graphql::parser::Error> {
-        let definitions =
-            parse_schema(sdl)?.definitions.into_iter().chain(parse_schema(BUILT_IN)?.definitions).collect::<Vec<_>>();
+        let mut definitions = parse_schema(sdl)?.definitions;
+        definitions.extend(parse_schema(introspection::TYPES)?.definitions);
+        definitions.extend(parse_schema(SCALARS)?.definitions);
         let mut schema = Self { parts: vec![Part::default()], types: HashMap::new(), root: 0 };
         let mut directives = Vec::new();
         for definition in &definitions {
@@ -216,14 +221,16 @@ impl Introspection {
         if lists > MOST_LISTS {
             return None;
         }
+        let leads_on = !field.selection_set.node.items.is_empty();
         let mut to = Counts::new();
         for (part, count) in from {
             let Some(part) = self.parts.get(*part) else { continue };
             size.fields = size.fields.saturating_add(*count);
             let key = field.response_key().node.len() + 4;
-            let shown = key + part.texts.get(name).copied().unwrap_or(SHORT);
+            let shown = key + if leads_on { NOTHING } else { part.texts.get(name).copied().unwrap_or(SHORT) };
             size.bytes = size.bytes.saturating_add(count.saturating_mul(shown));
             for next in part.links.get(name).into_iter().flatten() {
+                size.bytes = size.bytes.saturating_add(count.saturating_mul(AROUND));
                 let known = to.entry(*next).or_default();
                 *known = known.saturating_add(*count);
             }

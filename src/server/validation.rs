@@ -22,13 +22,12 @@ use bluejay_validator::executable::document::{Analyzer, BuiltinRules, Error, Orc
 use bluejay_validator::value::input_coercion::Error as Misfit;
 
 use super::response::{self, Refusal};
+use crate::introspection;
 
 /// The types of a schema.
 pub type Schema = definition::SchemaDefinition<'static>;
 /// An input object of a schema.
 pub type InputObject = <Schema as SchemaDefinition>::InputObjectTypeDefinition;
-
-const INTROSPECTION: &str = include_str!("introspection.graphql");
 
 /// A variable that may be null by its type, in a place where no null may come.
 #[derive(Debug, PartialEq, Eq)]
@@ -63,7 +62,7 @@ pub fn schema(sdl: &str) -> io::Result<&'static Schema> {
 /// other names, and documents are read with the names exchanged.
 fn with_introspection(sdl: &str) -> String {
     let fields = exchanged("type Query {\n__schema: __Schema!\n__type(name: String!): __Type\n");
-    format!("{}\n{}", sdl.replacen("type Query {", &fields, 1), exchanged(INTROSPECTION))
+    format!("{}\n{}", sdl.replacen("type Query {", &fields, 1), exchanged(introspection::TYPES))
 }
 
 /// A text in which `__Type` and the like are called `_0Type`, and the other way round: as long as before.

@@ -52,7 +52,7 @@ const TRIES: usize = 50;
 impl Author {
     pub fn new(stock: Stock, seed: u64) -> Self {
         let mut definition = Definition::of_roster();
-        let built_in = include_str!("../../src/cost/introspection.graphql");
+        let built_in = [roster::introspection::TYPES, include_str!("../../src/cost/scalars.graphql")].concat();
         let built_in = async_graphql::parser::parse_schema(built_in).unwrap().definitions;
         let types = built_in.into_iter().filter_map(|definition| match definition {
             TypeSystemDefinition::Type(of) => Some((of.node.name.node.to_string(), of.node)),
