@@ -4,6 +4,7 @@ mod postgres;
 mod reader;
 mod sqlite;
 mod url;
+mod writer;
 
 use std::fs::File;
 use std::io::ErrorKind;
@@ -24,8 +25,10 @@ use sea_orm::{
 pub use self::reader::Reader;
 use self::sqlite::WriteAheadLog;
 pub use self::url::{check_url, without_password};
+pub use self::writer::Writer;
+use self::writer::retry;
 use crate::budget::Budget;
-use crate::error::{Error, is_disconnect};
+use crate::error::Error;
 use crate::share::Who;
 use crate::{login, private_file, word_index};
 
@@ -47,9 +50,7 @@ pub struct Db {
     reader: Reader,
     /// For what reads in several statements at one moment.
     moments: DatabaseConnection,
-    writer: DatabaseConnection,
-    /// Of SQLite.
-    log: Option<Arc<WriteAheadLog>>,
+    writer: Writer,
     /// How many each pool has at most.
     connections: u32,
     meter: Meter,
@@ -103,8 +104,9 @@ impl Db {
             let meter = meter.clone();
             pool.set_metric_callback(move |done| meter.note(done.elapsed, &done.statement.sql));
         }
-        let log = file_of(&settings.url).map(|file| Arc::new(WriteAheadLog::of(&file)));
-        Ok(Self { reader, moments, writer, log, connections: settings.connections, meter })
+        let log = file_of(&settings.url).map(|file| (Arc::new(WriteAheadLog::of(&file)), reader.clone()));
+        let writer = Writer { pool: writer, log, connections: settings.connections };
+        Ok(Self { reader, moments, writer, connections: settings.connections, meter })
     }
 
     /// Connects and brings the tables up to date; a directory for the file of SQLite is made if there is none.
@@ -114,14 +116,14 @@ impl Db {
     pub async fn open(settings: &Settings) -> Result<Self, Error> {
         // Several processes that make one file at once would trip over each other before they could take turns.
         let turn = match file_of(&settings.url) {
-            Some(file) => {
-                let turn = take_turn(&file).map_err(Error::internal)?;
-                narrow(&file);
-                Some(turn)
-            }
+            Some(file) => Some((take_turn(&file).map_err(Error::internal)?, file)),
             None => None,
         };
         let db = Self::connect(settings).await?;
+        // What is no database stays as it is.
+        if let Some((_, file)) = &turn {
+            narrow(file);
+        }
         db.migrate().await?;
         drop(turn);
         Ok(db)
@@ -177,7 +179,7 @@ impl Db {
 
     /// A connection to write single statements with; several belong in a transaction.
     #[must_use]
-    pub fn write(&self) -> &DatabaseConnection {
+    pub fn write(&self) -> &Writer {
         &self.writer
     }
 
@@ -186,14 +188,12 @@ impl Db {
     /// # Errors
     /// `Unavailable` where no connection comes free in time.
     pub async fn begin(&self) -> Result<DatabaseTransaction, Error> {
-        if let Some(log) = self.log.as_ref().filter(|log| log.is_long()) {
-            log.empty(&self.reader, &self.writer).await?;
-        }
+        self.writer.make_room().await?;
         let options = || TransactionOptions {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..TransactionOptions::default()
         };
-        self.begin_on(&self.writer, options).await
+        self.begin_on(&self.writer.pool, options).await
     }
 
     /// Removes from the write-ahead log of SQLite what was erased from the tables; at the next write, if somebody still reads
@@ -202,8 +202,8 @@ impl Db {
     /// # Errors
     /// Whatever the database says.
     pub async fn checkpoint(&self) -> Result<(), Error> {
-        let Some(log) = &self.log else { return Ok(()) };
-        if !log.empty(&self.reader, &self.writer).await? {
+        let Some((log, reader)) = &self.writer.log else { return Ok(()) };
+        if !log.empty(reader, &self.writer.pool).await? {
             log.empty_soon();
         }
         Ok(())
@@ -214,7 +214,7 @@ impl Db {
     /// # Errors
     /// `Unavailable` where the database cannot be reached.
     pub async fn is_writable(&self) -> Result<bool, Error> {
-        let Some(log) = &self.log else {
+        let Some((log, _)) = &self.writer.log else {
             let shown = "SELECT current_setting('transaction_read_only')";
             let row = self.writer.query_one_raw(Statement::from_string(DatabaseBackend::Postgres, shown)).await?;
             let is_read_only: Option<String> = row.map(|row| row.try_get_by_index(0)).transpose()?;
@@ -251,13 +251,7 @@ impl Db {
         pool: &DatabaseConnection,
         options: impl Fn() -> TransactionOptions,
     ) -> Result<DatabaseTransaction, Error> {
-        for _ in 0..self.connections {
-            match pool.begin_with_options(options()).await {
-                Err(error) if is_disconnect(&error) => tracing::debug!(%error, "a connection is replaced"),
-                begun => return Ok(begun?),
-            }
-        }
-        Ok(pool.begin_with_options(options()).await?)
+        Ok(retry(self.connections, || pool.begin_with_options(options())).await?)
     }
 
     /// Tells the planner how much there is of what in our tables, after much of it was written at once.
@@ -298,7 +292,7 @@ impl Db {
     pub async fn close(self) -> Result<(), Error> {
         self.reader.close().await;
         self.moments.close().await?;
-        Ok(self.writer.close().await?)
+        Ok(self.writer.pool.close().await?)
     }
 }
 

@@ -5,11 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use sea_orm::sqlx::sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
-use sea_orm::{ConnectOptions, ConnectionTrait, DatabaseConnection};
+use sea_orm::{ConnectOptions, ConnectionTrait, DatabaseConnection, DbErr};
 use tokio::sync::Mutex;
 
 use super::{ACQUIRE_TIMEOUT, Reader};
-use crate::error::Error;
 
 /// How many rows of an answer SQLite may be ahead of whoever reads them: it works on a thread of its own, which is to sleep
 /// as seldom as may be.
@@ -77,7 +76,7 @@ impl WriteAheadLog {
 
     /// Moves everything in the log to the database file and empties it, while new readers wait; false if somebody who has
     /// been reading for longer is in the way, or another checkpoint is under way.
-    pub(super) async fn empty(&self, reader: &Reader, writer: &DatabaseConnection) -> Result<bool, Error> {
+    pub(super) async fn empty(&self, reader: &Reader, writer: &DatabaseConnection) -> Result<bool, DbErr> {
         let Ok(_under_way) = self.under_way.try_lock() else { return Ok(false) };
         let _paused = reader.pause(PAUSE).await;
         // Nobody waits long for who reads at one moment for minutes; the timeout is that of `opened` afterwards.

@@ -193,6 +193,8 @@ fn of(kind: Kind, to: (Option<Id>, &str), seed: Option<Vec<u8>>, language: Langu
 }
 
 async fn post(db: &impl ConnectionTrait, mail: mail::Model) -> Result<(), Error> {
-    mail::Entity::insert(mail.into_active_model().reset_all()).exec_without_returning(db).await?;
+    // Whoever writes outside of a transaction may do so twice.
+    let mail = mail::Entity::insert(mail.into_active_model().reset_all()).on_conflict_do_nothing();
+    mail.exec_without_returning(db).await?;
     Ok(())
 }

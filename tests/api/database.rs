@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 use sea_orm::{ConnectionTrait as _, Database};
 use serde_json::{Value, json};
 
-use crate::app::{App, Caller};
+use crate::app::{App, Caller, PASSWORD, faults_of};
 use crate::postgres;
 use crate::process::Home;
 use crate::wire::Wire;
@@ -60,6 +60,31 @@ async fn nothing_fails_after_the_database_dropped_its_connections() {
         }
         on_database(&app, DROP_CONNECTIONS).await;
         create_at_once(&root, &format!("again{round}-"), 8).await;
+    }
+}
+
+/// Counters and mails are written by single statements, outside of a transaction.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_single_statement_is_written_after_the_database_dropped_its_connections() {
+    let Some(app) = App::on_postgres().await else { return };
+    let nobody = app.anonymous();
+    let sign_in = async |number: usize| {
+        let input = json!({ "login": format!("nobody{number}"), "password": PASSWORD });
+        faults_of(&nobody.change("login", "", input).await)
+    };
+    let reset = async |number: usize| {
+        nobody.change("requestPasswordReset", "", json!({ "email": format!("nobody{number}@x.example") })).await
+    };
+    for round in 0..3 {
+        // All connections were used a moment ago.
+        join_all((0..8).map(|number| reset(8 * round + number))).await;
+        on_database(&app, DROP_CONNECTIONS).await;
+        let answers = join_all((0..4).map(|number| reset(100 + 8 * round + number))).await;
+        assert!(answers.iter().all(|answer| answer["success"] == true), "{answers:#?}");
+        on_database(&app, DROP_CONNECTIONS).await;
+        for number in 0..4 {
+            assert_eq!(sign_in(8 * round + number).await, ["INVALID_CREDENTIALS input"]);
+        }
     }
 }
 

@@ -305,7 +305,9 @@ async fn of_before(db: &Db, license: Id, username: Option<&str>, email: Option<&
 async fn earlier(home: &Home) -> Db {
     std::fs::create_dir_all(home.path("roster-data")).unwrap();
     let db = home.db().await;
-    Migrator::up(db.write(), Some(STEPS_BEFORE)).await.unwrap();
+    let transaction = db.begin().await.unwrap();
+    Migrator::up(&transaction, Some(STEPS_BEFORE)).await.unwrap();
+    transaction.commit().await.unwrap();
     db
 }
 

@@ -33,7 +33,9 @@ fn is_new(column: Column) -> bool {
 
 async fn people_of_an_earlier_version_are_found_by_what_is_new(settings: Settings) {
     let db = Db::connect(&settings).await.unwrap();
-    Migrator::up(db.write(), Some(STEPS_BEFORE_FILTERS)).await.unwrap();
+    let transaction = db.begin().await.unwrap();
+    Migrator::up(&transaction, Some(STEPS_BEFORE_FILTERS)).await.unwrap();
+    transaction.commit().await.unwrap();
     let license = license::Model {
         id: Id::new(),
         number: "1".to_owned(),

@@ -1,0 +1,74 @@
+//! The connections for single statements that write. Several statements belong in a transaction ([`super::Db::begin`]).
+
+use std::sync::Arc;
+
+use sea_orm::{ConnectionTrait, DatabaseBackend, DatabaseConnection, DbErr, ExecResult, QueryResult, Statement};
+
+use super::Reader;
+use super::sqlite::WriteAheadLog;
+use crate::error::is_disconnect;
+
+/// A handle to the connections for writing; cheap to clone.
+///
+/// A statement is sent again on another connection if the database has closed the one that it was sent on. Such a statement may
+/// have been carried out, so that each of them must be one that may run twice.
+#[derive(Clone, Debug)]
+pub struct Writer {
+    pub(super) pool: DatabaseConnection,
+    /// Of SQLite, with the connections that read from it.
+    pub(super) log: Option<(Arc<WriteAheadLog>, Reader)>,
+    /// The number of connections of the pool: so many may have been closed.
+    pub(super) connections: u32,
+}
+
+impl Writer {
+    /// Empties the write-ahead log of SQLite if it has become long.
+    pub(super) async fn make_room(&self) -> Result<(), DbErr> {
+        if let Some((log, reader)) = self.log.as_ref().filter(|(log, _)| log.is_long()) {
+            log.empty(reader, &self.pool).await?;
+        }
+        Ok(())
+    }
+
+    async fn run<T, F: Future<Output = Result<T, DbErr>>>(&self, send: impl Fn() -> F) -> Result<T, DbErr> {
+        self.make_room().await?;
+        retry(self.connections, send).await
+    }
+}
+
+/// Does `work` with a pool, and again for each of its connections that the database has closed meanwhile.
+pub(super) async fn retry<T, F: Future<Output = Result<T, DbErr>>>(
+    connections: u32,
+    work: impl Fn() -> F,
+) -> Result<T, DbErr> {
+    for _ in 0..connections {
+        match work().await {
+            Err(error) if is_disconnect(&error) => tracing::debug!(%error, "a connection is replaced"),
+            done => return done,
+        }
+    }
+    work().await
+}
+
+#[async_trait::async_trait]
+impl ConnectionTrait for Writer {
+    fn get_database_backend(&self) -> DatabaseBackend {
+        self.pool.get_database_backend()
+    }
+
+    async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+        self.run(|| self.pool.execute_raw(statement.clone())).await
+    }
+
+    async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
+        self.run(|| self.pool.execute_unprepared(sql)).await
+    }
+
+    async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        self.run(|| self.pool.query_one_raw(statement.clone())).await
+    }
+
+    async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        self.run(|| self.pool.query_all_raw(statement.clone())).await
+    }
+}
