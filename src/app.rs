@@ -25,6 +25,7 @@ use crate::scalar::Id;
 use crate::schema::{self, RosterSchema};
 use crate::server::{Application, Caller, Refusal};
 use crate::share::{Share, ShareLimits, Shares, Who};
+use crate::user::LoginInputs;
 use crate::{introspection, pages, playground, server, session, user};
 
 /// How many requests that cost much one caller may have: under way on half of the processors, so that the other half is left to
@@ -55,7 +56,8 @@ impl App {
         let seal = Seal::new(hasher.key());
         let shortest_password = hasher.shortest();
         let schema = schema::build().data(db.clone()).data(hasher).data(rules).data(seal);
-        let schema = schema.data(Studio::default()).data(ways).data(PublicUrl(public_url)).finish();
+        let schema =
+            schema.data(Studio::default()).data(LoginInputs::default()).data(ways).data(PublicUrl(public_url)).finish();
         let costs = Arc::new(Costs::of(&schema::sdl())?);
         Ok(Self { db, rules, schema, costs, heavy: Shares::new(heavy_requests()), shortest_password })
     }
@@ -150,7 +152,8 @@ impl Application for App {
         let db = self.db.within(budget.clone(), who);
         let (links, loads) = gather(Links::new(db.clone(), Arc::clone(&asking), Arc::clone(&named), idle));
         let request = request.data(asking).data(client).data(named).data(links).data(files).data(db);
-        let mut response = Box::pin(loads.run(self.schema.execute(request.data(budget.clone())))).await;
+        let mut response =
+            Box::pin(loads.run(budget.in_turns(self.schema.execute(request.data(budget.clone()))))).await;
         let size = Size::of(&response.data);
         within(&budget, size, is_mutation).map_err(refusal)?;
         introspection::undescribe(&mut response, operation.as_deref(), &reading.descriptions);

@@ -19,6 +19,7 @@ use crate::next_url::NextUrls;
 use crate::page::{PageArgs, Window};
 use crate::password::Hasher;
 use crate::scalar::{Id, Upload};
+use crate::user::LoginInputs;
 
 /// Where a request comes from.
 #[derive(Clone, Debug, Default)]
@@ -95,6 +96,9 @@ pub trait ContextExt {
     /// What hashes passwords.
     fn hasher(&self) -> Result<&Hasher, Error>;
 
+    /// The inputs with usernames or e-mail addresses that are under way.
+    fn login_inputs(&self) -> Result<&LoginInputs, Error>;
+
     /// By what mails are written.
     fn desk(&self) -> Result<Desk<'_>, Error>;
 
@@ -142,6 +146,10 @@ impl ContextExt for Context<'_> {
     }
 
     fn hasher(&self) -> Result<&Hasher, Error> {
+        attached(self)
+    }
+
+    fn login_inputs(&self) -> Result<&LoginInputs, Error> {
         attached(self)
     }
 

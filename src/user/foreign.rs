@@ -1,6 +1,8 @@
 //! Usernames and e-mail addresses are one namespace across licenses, so that a login means one person. TAKEN therefore tells
 //! that somebody has a login whom the viewer may not see. Each such answer is recorded, and after a few there are no more.
 
+use std::time::Duration;
+
 use async_graphql::MaybeUndefined;
 use sea_orm::sea_query::Condition;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
@@ -13,24 +15,41 @@ use crate::entity::audit_event::AuditAction;
 use crate::entity::user::{self, UserFields};
 use crate::error::{Error, ErrorCode};
 use crate::form::rule::LONGEST_EMAIL;
+use crate::scalar::Id;
+use crate::share::{ShareLimits, Shares};
 use crate::text;
 
-/// The logins that an input gives, in their canonical forms.
-pub(super) struct Logins(Vec<String>);
+/// The inputs with logins that one viewer has under way: so many may learn more than is allowed, for they began before others
+/// were counted.
+const INPUTS_OF_ONE: ShareLimits = ShareLimits { at_once: 4, waiting: 1_000, patience: Duration::from_secs(10) };
+
+/// The inputs with logins that are under way.
+pub struct LoginInputs(Shares<Id>);
+
+impl Default for LoginInputs {
+    fn default() -> Self {
+        Self(Shares::new(INPUTS_OF_ONE))
+    }
+}
+
+/// The logins that an input gives.
+pub(super) struct Logins {
+    /// In their canonical forms.
+    canonical: Vec<String>,
+    /// Whether the input is only tried out.
+    is_dry_run: bool,
+}
 
 impl Logins {
     /// Reads them; what is left out, null or too long is none.
-    pub(super) fn of(fields: &UserFields) -> Self {
+    pub(super) fn of(fields: &UserFields, is_dry_run: bool) -> Self {
         let given = [&fields.username, &fields.email].into_iter().filter_map(|login| match login {
             MaybeUndefined::Value(login) => Some(login.trim()),
             MaybeUndefined::Null | MaybeUndefined::Undefined => None,
         });
         let possible = given.filter(|login| login.chars().count() <= LONGEST_EMAIL);
-        Self(
-            possible
-                .flat_map(|login| text::former_logins(login).into_iter().chain([text::canonical_login(login)]))
-                .collect(),
-        )
+        let forms = |login| text::former_logins(login).into_iter().chain([text::canonical_login(login)]);
+        Self { canonical: possible.flat_map(forms).collect(), is_dry_run }
     }
 
     /// Does `work`, which may answer that a login is taken. An answer that tells of a login of another license is counted
@@ -41,17 +60,23 @@ impl Logins {
     #[expect(clippy::disallowed_methods, reason = "what a user tried is recorded, whatever has become of the user")]
     pub(super) async fn guard<T>(
         self,
-        db: &Db,
-        viewer: &Viewer,
+        inputs: &LoginInputs,
+        (db, viewer): (&Db, &Viewer),
         work: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
         let signed_in = viewer.signed_in()?;
         let user_id = signed_in.user_id;
-        if !self.0.is_empty() {
-            attempt::check_foreign_logins(db, user_id).await?;
+        if self.canonical.is_empty() {
+            return work.await;
         }
+        let _place = inputs.0.take(user_id).await.ok_or_else(too_many)?;
+        attempt::check_foreign_logins(db, user_id).await?;
         let outcome = work.await;
         if !matches!(&outcome, Err(error) if is_of_login(error)) || !self.are_foreign(db, viewer).await? {
+            if self.is_dry_run || outcome.is_err() {
+                // Of many at once, most had begun before others were counted; that a login is free is an answer, too.
+                attempt::check_foreign_logins(db, user_id).await?;
+            }
             return outcome;
         }
         let counted = attempt::count_foreign_login(db, user_id).await;
@@ -65,11 +90,16 @@ impl Logins {
 
     /// Whether one of them belongs to somebody whom the viewer may not see.
     async fn are_foreign(&self, db: &Db, viewer: &Viewer) -> Result<bool, Error> {
-        let named = [user::Column::UsernameKey, user::Column::EmailKey].map(|column| column.is_in(self.0.clone()));
+        let named =
+            [user::Column::UsernameKey, user::Column::EmailKey].map(|column| column.is_in(self.canonical.clone()));
         let named = named.into_iter().fold(Condition::any(), Condition::add);
         let owners = user::Entity::find().filter(named).all(db.read()).await?;
         Ok(owners.iter().any(|owner| viewer.may_to(Action::ReadDirectory, owner).is_err()))
     }
+}
+
+fn too_many() -> Error {
+    Error::RateLimited("You change too many users at once; try again.".to_owned())
 }
 
 /// Whether a fault says that a username or an address is taken.

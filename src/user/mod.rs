@@ -20,6 +20,7 @@ use sea_orm::{
     PaginatorTrait, QueryFilter, SqlErr,
 };
 
+pub use self::foreign::LoginInputs;
 use self::mutation::{CreateUserInput, UpdateUserInput};
 use self::secrets::{Hashes, Secrets};
 use crate::access::{

@@ -275,6 +275,22 @@ on_every_database! {
         assert_eq!(events(&app, AuditAction::ForeignLoginFound).await, before);
     }
 
+    async fn logins_that_are_tried_at_once_are_told_apart_no_more_often(app: App) {
+        for n in 0..100 {
+            app.create("Bob", app.other_license, named(&format!("bob{n}")), Undefined).await;
+        }
+        let admin = app.admin().await;
+        let trial = async |n: usize| {
+            let login = if n % 2 == 0 { format!("bob{n}") } else { format!("free{n}") };
+            let input = json!({ "firstName": "A", "lastName": "B", "username": login, "dryRun": true });
+            admin.ask("mutation ($i: CreateUserInput!) { createUser(input: $i) { success } }", json!({ "i": input })).await
+        };
+        let answers = join_all((0..100).map(trial)).await;
+        let told = answers.iter().filter(|answer| answer.get("errors").is_none()).count();
+        // Twenty that are taken, as many that are free, and what was under way when the last of them was counted.
+        assert!((20..=60).contains(&told), "{told} of 100");
+    }
+
     async fn one_request_sets_one_secret_wherever_it_stands(app: App) {
         let admin = app.admin().await;
         let person = r#"firstName: "A", lastName: "B""#;
