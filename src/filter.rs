@@ -2,12 +2,12 @@
 //! of a list's filter is one [`Reading`], which collects what is wrong with it.
 
 use async_graphql::{ID, InputObject, InputType, MaybeUndefined};
-use chrono::{DateTime, Datelike, SubsecRound, TimeDelta, Utc};
+use chrono::{Datelike, SubsecRound, TimeDelta};
 use sea_orm::sea_query::{Condition, Expr, ExprTrait, Func, SimpleExpr};
 use sea_orm::{ColumnTrait, Value};
 
 use crate::error::Error;
-use crate::scalar::{Date, Id};
+use crate::scalar::{Date, Id, Instant};
 use crate::sql;
 
 /// How many comparisons a filter makes at most.
@@ -83,15 +83,15 @@ pub struct DateFilter {
 #[derive(Clone, Copy, Debug, Default, InputObject)]
 pub struct DateTimeFilter {
     /// It is this instant.
-    pub eq: MaybeUndefined<DateTime<Utc>>,
+    pub eq: MaybeUndefined<Instant>,
     /// It is before this instant.
-    pub lt: MaybeUndefined<DateTime<Utc>>,
+    pub lt: MaybeUndefined<Instant>,
     /// It is this instant or before.
-    pub lte: MaybeUndefined<DateTime<Utc>>,
+    pub lte: MaybeUndefined<Instant>,
     /// It is after this instant.
-    pub gt: MaybeUndefined<DateTime<Utc>>,
+    pub gt: MaybeUndefined<Instant>,
     /// It is this instant or after.
-    pub gte: MaybeUndefined<DateTime<Utc>>,
+    pub gte: MaybeUndefined<Instant>,
     /// Whether there is none.
     pub is_null: MaybeUndefined<bool>,
 }
@@ -268,8 +268,8 @@ impl Reading {
         let named = [("eq", eq), ("lt", lt), ("lte", lte), ("gt", gt), ("gte", gte)];
         let [eq, lt, lte, gt, gte] = named.map(|(field, instant)| self.given(path, field, instant));
         let is_null = self.given(path, "isNull", is_null);
-        let mut value = |instant: Option<DateTime<Utc>>, up: bool| {
-            let instant = instant?;
+        let mut value = |instant: Option<Instant>, up: bool| {
+            let Instant(instant) = instant?;
             // No stored instant lies between two microseconds.
             let below = instant.trunc_subsecs(6);
             let above = if below == instant { below } else { below + TimeDelta::microseconds(1) };
@@ -281,7 +281,7 @@ impl Reading {
             Some(Value::from(compared))
         };
         let values = [value(eq, false), value(lt, true), value(lte, false), value(gt, false), value(gte, true)];
-        let is_none = eq.is_some_and(|instant| instant.trunc_subsecs(6) != instant);
+        let is_none = eq.is_some_and(|Instant(instant)| instant.trunc_subsecs(6) != instant);
         let nothing = is_none.then(|| Expr::val(1).eq(0));
         self.ordered(&column, values, is_null).add_option(nothing)
     }

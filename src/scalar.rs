@@ -206,6 +206,42 @@ impl InputType for DateText {
     }
 }
 
+/// An instant that is given. In the API it is the scalar of [`DateTime<Utc>`], whose own errors do not say what is expected.
+#[derive(Clone, Copy, Debug)]
+pub struct Instant(pub DateTime<Utc>);
+
+impl Instant {
+    /// What an instant looks like.
+    pub const EXPECTED: &str = "expected a date, a time and its offset from UTC, such as \"2019-03-01T10:00:00+02:00\"";
+}
+
+impl InputType for Instant {
+    type RawValueType = Self;
+
+    fn type_name() -> Cow<'static, str> {
+        <DateTime<Utc> as InputType>::type_name()
+    }
+
+    fn create_type_info(registry: &mut Registry) -> String {
+        <DateTime<Utc> as InputType>::create_type_info(registry)
+    }
+
+    fn parse(value: Option<Value>) -> InputValueResult<Self> {
+        match value {
+            Some(Value::String(text)) => text.parse().map(Self).map_err(|_| InputValueError::custom(Self::EXPECTED)),
+            other => Err(InputValueError::expected_type(other.unwrap_or_default())),
+        }
+    }
+
+    fn to_value(&self) -> Value {
+        <DateTime<Utc> as InputType>::to_value(&self.0)
+    }
+
+    fn as_raw_value(&self) -> Option<&Self> {
+        Some(self)
+    }
+}
+
 /// A file that was sent beside the document. Its content is the request's ([`crate::context::Files`]); here is only that there
 /// is one. async-graphql's own type takes the number of a file from whoever writes one, and panics where there is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

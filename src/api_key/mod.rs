@@ -17,7 +17,7 @@ use crate::entity::audit_event::AuditAction;
 use crate::entity::license;
 use crate::error::{Error, ErrorCode};
 use crate::form::{Form, rule};
-use crate::scalar::{Id, now};
+use crate::scalar::{Id, Instant, now};
 use crate::token::{self, Kind};
 use mutation::CreateApiKeyInput;
 
@@ -47,7 +47,7 @@ pub async fn create(db: &Db, viewer: &Viewer, input: CreateApiKeyInput) -> Resul
     let mut new = blank.clone();
     let mut form = Form::creating();
     form.required("name", MaybeUndefined::Value(input.name), &mut new.name, rule::text(100));
-    new.expires_at = input.expires_at.map(|instant| instant.trunc_subsecs(6));
+    new.expires_at = input.expires_at.map(|Instant(instant)| instant.trunc_subsecs(6));
     if new.expires_at.is_some_and(|instant| !is_to_come(instant)) {
         form.fault("expiresAt", ErrorCode::Invalid, "An instant to come, before the year 10000.");
     }

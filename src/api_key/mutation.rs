@@ -1,12 +1,12 @@
 //! createApiKey, revokeApiKey.
 
 use async_graphql::{Context, ID, InputObject, Object};
-use chrono::{DateTime, Utc};
 
 use crate::context::{Answer, ContextExt, answer};
 use crate::entity::api_key;
 use crate::entity::user::Role;
 use crate::payload::payload;
+use crate::scalar::Instant;
 
 /// An API key to be made.
 #[derive(InputObject)]
@@ -17,7 +17,7 @@ pub struct CreateApiKeyInput {
     #[graphql(default_with = "Role::User")]
     pub role: Role,
     /// When it ends; never where nothing is said.
-    pub expires_at: Option<DateTime<Utc>>,
+    pub expires_at: Option<Instant>,
 }
 
 /// The API key to be revoked.

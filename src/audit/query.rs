@@ -19,7 +19,7 @@ use crate::filter::NULL;
 use crate::loader::{ApiKeyById, AttributeDefinitionById, GroupById, InstitutionById, LicenseById, UserById};
 use crate::node::Node;
 use crate::page::{self, Connection, Order, PageArgs, Total};
-use crate::scalar::Id;
+use crate::scalar::{Id, Instant};
 use crate::sql::held_against;
 
 /// How many actions a filter names at most.
@@ -36,9 +36,9 @@ pub struct AuditFilter {
     /// Only these actions, at most 100.
     action: MaybeUndefined<Vec<AuditAction>>,
     /// Only what was done at this instant or later.
-    since: MaybeUndefined<DateTime<Utc>>,
+    since: MaybeUndefined<Instant>,
     /// Only what was done before this instant.
-    until: MaybeUndefined<DateTime<Utc>>,
+    until: MaybeUndefined<Instant>,
 }
 
 /// A field as it was and as it is.
@@ -96,8 +96,8 @@ impl Wanted {
         let subject = given("subject", subject, &mut faults);
         let actor = given("actor", actor, &mut faults);
         let action = given("action", action, &mut faults);
-        let since = given("since", since, &mut faults);
-        let until = given("until", until, &mut faults);
+        let since = given("since", since, &mut faults).map(|Instant(instant)| instant);
+        let until = given("until", until, &mut faults).map(|Instant(instant)| instant);
         let mut id = |name: &str, given: Option<ID>| {
             let id = Id::parse(&given?);
             if id.is_none() {

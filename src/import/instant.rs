@@ -3,8 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
-/// What an instant must look like.
-const EXPECTED: &str = "expected a date, a time and its offset from UTC, such as \"2019-03-01T10:00:00+02:00\"";
+use crate::scalar::Instant;
 
 /// Reads an instant with its offset from UTC: RFC 3339, and with a blank for the `T` or the offset cut short, as
 /// PostgreSQL writes it (`2019-03-01 10:00:00+02`).
@@ -12,11 +11,11 @@ const EXPECTED: &str = "expected a date, a time and its offset from UTC, such as
 /// # Errors
 /// The form that is expected.
 pub(super) fn parse(value: &Value) -> Result<DateTime<Utc>, String> {
-    let text = value.as_str().ok_or(EXPECTED)?.trim();
+    let text = value.as_str().ok_or(Instant::EXPECTED)?.trim();
     let spaced = text.replacen(['T', 't'], " ", 1);
     let read =
         DateTime::parse_from_rfc3339(text).or_else(|_| DateTime::parse_from_str(&spaced, "%Y-%m-%d %H:%M:%S%.f%#z"));
-    read.map(|instant| instant.to_utc()).map_err(|_| EXPECTED.to_owned())
+    read.map(|instant| instant.to_utc()).map_err(|_| Instant::EXPECTED.to_owned())
 }
 
 #[cfg(test)]
