@@ -40,7 +40,7 @@ async fn first_group(address: SocketAddr, token: &str) -> Result<String> {
 
 /// Pages within pages.
 fn pages(group: &str) -> Vec<String> {
-    let windows = each(27, |n| format!("a{n}: members(first: {}) {{ totalCount }} ", n + 1));
+    let windows = each(22, |n| format!("a{n}: members(first: {}) {{ totalCount }} ", n + 1));
     let both_ends = "x: members(first: 100) { totalCount nodes { id } } y: members(last: 100) { nodes { id } }";
     let groups = each(10, |n| format!("g{n}: group(id: \"{group}\") {{ {both_ends} }} "));
     let members = "members(first: 3) { totalCount nodes { id firstName lastName groups { name } } }";

@@ -13,6 +13,7 @@ use clap::{Arg, ArgMatches, Command};
 
 use crate::db;
 use crate::mail::relay::Relay;
+use crate::private_file;
 
 /// The most bytes of a file with a secret.
 const MAX_FILE: u64 = 64 * 1024;
@@ -61,7 +62,7 @@ impl<T: Clone + Send + Sync + 'static> TypedValueParser for Secret<T> {
     }
 }
 
-/// Warnings about the secrets that were given as flags.
+/// Warnings about the secrets that other users of the machine can read: those given as flags, and files open to them.
 pub fn exposed(matches: &ArgMatches) -> Vec<String> {
     let is_flag = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
     let value = |id: &str| matches.try_get_one::<String>(id).ok().flatten();
@@ -81,9 +82,26 @@ pub fn exposed(matches: &ArgMatches) -> Vec<String> {
         ),
     ];
     let exposed = secrets.into_iter().filter(|(is_exposed, ..)| *is_exposed);
-    exposed
-        .map(|(_, what, instead)| {
-            format!("{what} is shown to every user of this machine by the list of processes; use {instead}")
-        })
-        .collect()
+    let exposed = exposed.map(|(_, what, instead)| {
+        format!("{what} is shown to every user of this machine by the list of processes; use {instead}")
+    });
+    exposed.chain(open_files(matches)).collect()
+}
+
+/// Warnings about the files with secrets that others than their owner may read. They may belong to somebody else, who mounts
+/// them: their modes are not changed.
+fn open_files(matches: &ArgMatches) -> impl Iterator<Item = String> {
+    let flags = [
+        ("key_file", "--key-file"),
+        ("database_url_in_file", "--database-url-file"),
+        ("smtp_url_in_file", "--smtp-url-file"),
+    ];
+    flags.into_iter().filter_map(|(id, flag)| {
+        let file = Path::new(matches.try_get_raw(id).ok().flatten()?.next()?);
+        let mode = private_file::mode_for_others(file)?;
+        Some(format!(
+            "{flag} {}: other users can read this file, whose mode is {mode:04o}; expected 0600",
+            file.display()
+        ))
+    })
 }

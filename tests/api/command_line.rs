@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::app::PASSWORD;
-use crate::process::{ADMIN, Caller, Home, Process, until};
+use crate::process::{ADMIN, Caller, Home, Process, mode, set_mode, until};
 
 /// A request whose body is still to come, after the server has asked for it.
 async fn request_in_flight(server: &Process, caller: &Caller, body: &str) -> TcpStream {
@@ -529,9 +529,16 @@ async fn a_server_listens_at_a_name_at_a_port_and_everywhere() {
 #[tokio::test]
 async fn a_secret_may_come_from_a_file_and_a_flag_that_shows_it_is_warned_of() {
     let home = Home::on_sqlite();
-    std::fs::write(home.path("database"), "sqlite://elsewhere/roster.db\n").unwrap();
-    std::fs::write(home.path("relay"), " smtps://ann:hunter-2@mail.example.org\r\n").unwrap();
-    std::fs::write(home.path("wrong"), "mysql://roster:hunter-2@127.0.0.1/roster").unwrap();
+    let key = "A".repeat(43);
+    for (name, secret) in [
+        ("database", "sqlite://elsewhere/roster.db\n"),
+        ("relay", " smtps://ann:hunter-2@mail.example.org\r\n"),
+        ("wrong", "mysql://roster:hunter-2@127.0.0.1/roster"),
+        ("key", &key),
+    ] {
+        std::fs::write(home.path(name), secret).unwrap();
+        set_mode(&home.path(name), 0o600);
+    }
     let variables = [("DATABASE_URL_FILE", "database"), ("ROSTER_SMTP_URL_FILE", "relay")];
     let mut migrated = home.start(home.command(&["migrate"]).envs(variables), "");
     assert_eq!((migrated.code().await, migrated.err().as_str()), (0, ""));
@@ -548,7 +555,15 @@ async fn a_secret_may_come_from_a_file_and_a_flag_that_shows_it_is_warned_of() {
         assert!(!wrong.err.contains("hunter"), "{wrong:?}");
     }
 
-    let key = "A".repeat(43);
+    for (flag, name) in [("--database-url-file", "database"), ("--smtp-url-file", "relay"), ("--key-file", "key")] {
+        for (mode, is_open) in [(0o644, true), (0o640, true), (0o604, true), (0o600, false), (0o400, false)] {
+            set_mode(&home.path(name), mode);
+            let doctor = home.run(&["doctor", flag, name]).await;
+            let warning = format!("{flag} {name}: other users can read this file, whose mode is {mode:04o}");
+            assert_eq!(doctor.err.contains(&warning), is_open, "{mode:o} {doctor:?}");
+        }
+    }
+
     let shown = [
         ["--key", &key],
         ["--smtp-url", "smtps://ann:hunter-2@mail.example.org"],
@@ -567,6 +582,18 @@ async fn a_secret_may_come_from_a_file_and_a_flag_that_shows_it_is_warned_of() {
     }
     let mut by_variable = home.start(home.command(&["doctor"]).env("ROSTER_KEY", &key), "");
     assert_eq!((by_variable.code().await, by_variable.err().as_str()), (0, ""));
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_database_stays_as_it_is() {
+    let home = Home::on_sqlite();
+    std::fs::create_dir(home.path("roster-data")).unwrap();
+    let file = home.path("roster-data/roster.db");
+    std::fs::write(&file, "Anything but a database.\n".repeat(100)).unwrap();
+    set_mode(&file, 0o644);
+    let refused = home.run(&["--listen", "127.0.0.1:0"]).await;
+    assert!(refused.code == 1 && refused.err.contains("file is not a database"), "{refused:?}");
+    assert_eq!((mode(&file), std::fs::read(&file).unwrap().len()), (0o644, 2_500));
 }
 
 #[tokio::test]

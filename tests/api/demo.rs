@@ -1,14 +1,13 @@
 //! `roster demo`: a hospital group to try things out on, the same for everybody.
 
 use std::collections::{BTreeMap, HashSet};
-use std::os::unix::fs::PermissionsExt as _;
 
 use roster::entity::user::{self, Gender, Role, UserType};
 use roster::entity::{attribute_definition, attribute_value, credential, group, institution, license, membership};
 use sea_orm::{EntityTrait as _, QueryOrder as _};
 use serde_json::{Map, Value, json};
 
-use crate::process::{Home, Process};
+use crate::process::{Home, Process, mode, set_mode};
 
 async fn demo(home: &Home, arguments: &[&str]) -> Process {
     // In the folder where the other commands look, so that a test can look there too.
@@ -47,8 +46,7 @@ fn filled(people: &[user::Model]) -> BTreeMap<&'static str, usize> {
 in_every_home! {
     async fn each_viewer_of_the_demonstration_has_a_token_that_works(home: Home) {
         let server = demo(&home, &["--seed", "7", "--tokens", "tokens.json"]).await;
-        let mode = std::fs::metadata(home.path("tokens.json")).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o600);
+        assert_eq!(mode(&home.path("tokens.json")), 0o600);
         let tokens = tokens(&home);
         let mut licenses = HashSet::new();
         for (kind, token) in &tokens {
@@ -205,10 +203,9 @@ async fn the_demonstration_keeps_to_a_folder_of_its_own() {
 async fn tokens_are_never_left_to_be_read_by_others() {
     let home = Home::on_sqlite();
     std::fs::write(home.path("tokens.json"), "{}").unwrap();
-    std::fs::set_permissions(home.path("tokens.json"), std::fs::Permissions::from_mode(0o644)).unwrap();
+    set_mode(&home.path("tokens.json"), 0o644);
     drop(demo(&home, &["--tokens", "tokens.json"]).await);
-    let mode = std::fs::metadata(home.path("tokens.json")).unwrap().permissions().mode();
-    assert_eq!(mode & 0o777, 0o600);
+    assert_eq!(mode(&home.path("tokens.json")), 0o600);
     let refused =
         home.run(&["demo", "--users", "10", "--tokens", "nowhere/tokens.json", "--listen", "127.0.0.1:0"]).await;
     assert_eq!(refused.code, 1);

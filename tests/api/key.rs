@@ -56,19 +56,10 @@ fn files(dir: &Path) -> Vec<(String, Vec<u8>)> {
 
 #[cfg(unix)]
 mod modes {
-    use std::os::unix::fs::PermissionsExt as _;
     use std::process::Command;
 
     use super::*;
-    use crate::process::until;
-
-    fn mode(path: &Path) -> u32 {
-        fs::metadata(path).unwrap().permissions().mode() & 0o7777
-    }
-
-    fn set_mode(path: &Path, mode: u32) {
-        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
-    }
+    use crate::process::{mode, set_mode, until};
 
     /// Every file and directory below a directory.
     fn below(dir: &Path) -> Vec<std::path::PathBuf> {

@@ -1,8 +1,9 @@
 //! The real program, run as somebody would run it: in a folder of its own, with nothing of our environment.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::future::Future;
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -274,6 +275,15 @@ impl Caller {
         assert!(answer.get("errors").is_none(), "{query}\n{answer:#}\n{}", read(&self.log));
         answer["data"].clone()
     }
+}
+
+/// Who may do what with a file or directory.
+pub fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o7777
+}
+
+pub fn set_mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
 }
 
 /// Asks again and again until there is an answer, or none for too long.
