@@ -23,16 +23,14 @@ use crate::page::Seal;
 use crate::password::Hasher;
 use crate::scalar::Id;
 use crate::schema::{self, RosterSchema};
-use crate::server::{Application, Caller, Refusal};
+use crate::server::{Answer, Application, Caller, Refusal};
 use crate::share::{Share, ShareLimits, Shares, Who};
 use crate::user::LoginInputs;
-use crate::{introspection, pages, playground, server, session, user};
+use crate::{background, introspection, pages, playground, server, session, user};
 
-/// How many requests that cost much one caller may have: under way on half of the processors, so that the other half is left to
-/// everybody else.
+/// How many requests that cost much one caller may have.
 fn heavy_requests() -> ShareLimits {
-    let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    ShareLimits { at_once: (processors / 2).max(1), waiting: 16, patience: Duration::from_secs(3) }
+    ShareLimits { at_once: background::threads(), waiting: 16, patience: Duration::from_secs(3) }
 }
 
 /// A running directory; cheap to clone.
@@ -88,7 +86,7 @@ impl App {
 
     /// A place for the caller, where a request costs so much that it needs one.
     async fn place(&self, who: Who, cost: usize) -> Result<Option<Share<Who>>, Refusal> {
-        if cost < cost::HEAVY {
+        if !is_heavy(cost) {
             return Ok(None);
         }
         self.heavy.take(who).await.map(Some).ok_or_else(Refusal::too_many)
@@ -101,6 +99,10 @@ impl App {
             viewer @ Viewer::SignedIn(_) => Ok(viewer),
         }
     }
+}
+
+fn is_heavy(cost: usize) -> bool {
+    cost >= cost::HEAVY
 }
 
 /// What is to be known of a document before it is run.
@@ -125,13 +127,13 @@ impl Application for App {
         }
     }
 
-    async fn answer(&self, caller: Caller, mut request: Request, reading: &Reading) -> Result<Response, Refusal> {
+    async fn answer(&self, caller: Caller, mut request: Request, reading: &Reading) -> Result<Answer, Refusal> {
         let viewer = self.viewer(&caller).await?;
         if reading.credential_uses.are_many(&request.variables) {
             let with_secret = credential_use::WITH_SECRET.map(|mutation| format!("{mutation} with a password or PIN"));
             let mutations = credential_use::ALWAYS.map(str::to_owned).into_iter().chain(with_secret);
             let message = format!("{}: only one of them in a request.", mutations.collect::<Vec<_>>().join(", "));
-            return Ok(refused(Error::BadInput(message)));
+            return Ok(refused(Error::BadInput(message)).into());
         }
         let budget = Budget::default();
         let cost = self.cost(&mut request, reading, &budget).map_err(refusal)?;
@@ -149,15 +151,20 @@ impl Application for App {
         let operation = request.operation_name.clone();
         let files = Files::new(std::mem::take(&mut request.uploads));
         let idle = self.rules.lifetime.idle;
-        let db = self.db.within(budget.clone(), who);
+        let db = if is_heavy(cost) { &self.db.in_background() } else { &self.db };
+        let db = db.within(budget.clone(), who);
         let (links, loads) = gather(Links::new(db.clone(), Arc::clone(&asking), Arc::clone(&named), idle));
         let request = request.data(asking).data(client).data(named).data(links).data(files).data(db);
-        let mut response =
-            Box::pin(loads.run(budget.in_turns(self.schema.execute(request.data(budget.clone()))))).await;
-        let size = Size::of(&response.data);
+        let (schema, taken) = (self.schema.clone(), budget.clone());
+        let executed = Box::pin(async move {
+            let request = request.data(taken.clone());
+            let response = loads.run(taken.in_turns(schema.execute(request))).await;
+            (Size::of(&response.data), response)
+        });
+        let (size, mut response) = if is_heavy(cost) { background::run(executed).await } else { executed.await };
         within(&budget, size, is_mutation).map_err(refusal)?;
         introspection::undescribe(&mut response, operation.as_deref(), &reading.descriptions);
-        Ok(response)
+        Ok(Answer { bytes: size.bytes, response })
     }
 
     async fn admits_upload(&self, caller: &Caller) -> Result<Id, Refusal> {

@@ -48,6 +48,8 @@ pub struct Settings {
 #[derive(Clone, Debug)]
 pub struct Db {
     reader: Reader,
+    /// For what takes long: these connections are made and used in the [background](crate::background) alone.
+    background: Reader,
     /// For what reads in several statements at one moment.
     moments: DatabaseConnection,
     writer: Writer,
@@ -84,29 +86,35 @@ impl Db {
     /// `Unavailable`, with the reason, where the database cannot be reached; `Internal` for one that cannot hold every name.
     pub async fn connect(settings: &Settings) -> Result<Self, Error> {
         let meter = Meter::default();
-        let (reader, mut moments, mut writer) = if is_postgres(&settings.url) {
+        let in_background = settings.connections.div_ceil(2);
+        let (reader, background, mut moments, mut writer) = if is_postgres(&settings.url) {
             let options = PgConnectOptions::from_str(&settings.url).map_err(Error::internal)?;
-            let reader = Reader::postgres(postgres::tuned(options), settings.connections, meter.clone());
+            let options = postgres::tuned(options);
+            let reader = Reader::postgres(options.clone(), settings.connections, meter.clone());
+            let background = Reader::postgres(options, in_background, meter.clone());
             postgres::check_encoding(&reader).await?;
             let pool = Database::connect(postgres::pool(settings)).await?;
-            (reader, pool.clone(), pool)
+            (reader, background, pool.clone(), pool)
         } else {
             if let Some(file) = missing_file(&settings.url) {
                 make_file(&file).map_err(Error::internal)?;
             }
             let writer = Database::connect(sqlite::pool(&settings.url, 1, false)).await?;
             let options = SqliteConnectOptions::from_str(&settings.url).map_err(Error::internal)?;
-            let reader = Reader::sqlite(sqlite::opened(options, true), settings.connections, meter.clone());
+            let options = sqlite::opened(options, true);
+            let reader = Reader::sqlite(options.clone(), settings.connections, meter.clone());
+            let background = Reader::sqlite(options, in_background, meter.clone());
             let mut moments = sqlite::pool(&settings.url, 1, true);
-            (reader, Database::connect(moments.connect_lazy(true).clone()).await?, writer)
+            (reader, background, Database::connect(moments.connect_lazy(true).clone()).await?, writer)
         };
         for pool in [&mut moments, &mut writer] {
             let meter = meter.clone();
             pool.set_metric_callback(move |done| meter.note(done.elapsed, &done.statement.sql));
         }
-        let log = file_of(&settings.url).map(|file| (Arc::new(WriteAheadLog::of(&file)), reader.clone()));
+        let readers = [&reader, &background].map(Clone::clone);
+        let log = file_of(&settings.url).map(|file| (Arc::new(WriteAheadLog::of(&file)), readers));
         let writer = Writer { pool: writer, log, connections: settings.connections };
-        Ok(Self { reader, moments, writer, connections: settings.connections, meter })
+        Ok(Self { reader, background, moments, writer, connections: settings.connections, meter })
     }
 
     /// Connects and brings the tables up to date; a directory for the file of SQLite is made if there is none.
@@ -171,6 +179,13 @@ impl Db {
         Self { reader: self.reader.within(budget, who), ..self.clone() }
     }
 
+    /// The same database for a request that takes long and runs in the [background](crate::background): it keeps no connection from
+    /// the others.
+    #[must_use]
+    pub fn in_background(&self) -> Self {
+        Self { reader: self.background.clone(), ..self.clone() }
+    }
+
     /// A connection to read from.
     #[must_use]
     pub fn read(&self) -> &Reader {
@@ -202,8 +217,8 @@ impl Db {
     /// # Errors
     /// Whatever the database says.
     pub async fn checkpoint(&self) -> Result<(), Error> {
-        let Some((log, reader)) = &self.writer.log else { return Ok(()) };
-        if !log.empty(reader, &self.writer.pool).await? {
+        let Some((log, readers)) = &self.writer.log else { return Ok(()) };
+        if !log.empty(readers, &self.writer.pool).await? {
             log.empty_soon();
         }
         Ok(())
@@ -291,6 +306,7 @@ impl Db {
     /// Whatever the database says.
     pub async fn close(self) -> Result<(), Error> {
         self.reader.close().await;
+        self.background.close().await;
         self.moments.close().await?;
         Ok(self.writer.pool.close().await?)
     }

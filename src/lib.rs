@@ -56,6 +56,7 @@ pub mod attempt;
 pub mod attribute;
 pub mod audit;
 pub mod avatar;
+pub mod background;
 pub mod budget;
 pub mod client_network;
 pub mod columns;

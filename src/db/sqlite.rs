@@ -76,9 +76,10 @@ impl WriteAheadLog {
 
     /// Moves everything in the log to the database file and empties it, while new readers wait; false if somebody who has
     /// been reading for longer is in the way, or another checkpoint is under way.
-    pub(super) async fn empty(&self, reader: &Reader, writer: &DatabaseConnection) -> Result<bool, DbErr> {
+    pub(super) async fn empty(&self, readers: &[Reader; 2], writer: &DatabaseConnection) -> Result<bool, DbErr> {
         let Ok(_under_way) = self.under_way.try_lock() else { return Ok(false) };
-        let _paused = reader.pause(PAUSE).await;
+        let [some, others] = readers;
+        let _paused = tokio::join!(some.pause(PAUSE), others.pause(PAUSE));
         // Nobody waits long for who reads at one moment for minutes; the timeout is that of `opened` afterwards.
         let checkpoint = "PRAGMA busy_timeout = 50; PRAGMA wal_checkpoint(TRUNCATE); PRAGMA busy_timeout = 5000";
         writer.execute_unprepared(checkpoint).await?;

@@ -16,7 +16,7 @@ use crate::error::is_disconnect;
 pub struct Writer {
     pub(super) pool: DatabaseConnection,
     /// Of SQLite, with the connections that read from it.
-    pub(super) log: Option<(Arc<WriteAheadLog>, Reader)>,
+    pub(super) log: Option<(Arc<WriteAheadLog>, [Reader; 2])>,
     /// The number of connections of the pool: so many may have been closed.
     pub(super) connections: u32,
 }
@@ -24,8 +24,8 @@ pub struct Writer {
 impl Writer {
     /// Empties the write-ahead log of SQLite if it has become long.
     pub(super) async fn make_room(&self) -> Result<(), DbErr> {
-        if let Some((log, reader)) = self.log.as_ref().filter(|(log, _)| log.is_long()) {
-            log.empty(reader, &self.pool).await?;
+        if let Some((log, readers)) = self.log.as_ref().filter(|(log, _)| log.is_long()) {
+            log.empty(readers, &self.pool).await?;
         }
         Ok(())
     }

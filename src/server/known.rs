@@ -2,7 +2,7 @@
 //! one costs more than to run a small one. What it does to whom is decided with each request all the same.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_graphql::parser::{
     parse_query,
@@ -31,10 +31,16 @@ pub struct Document<R> {
     pub reading: R,
 }
 
-/// The documents that were sent of late.
+/// The documents that were sent of late; cheap to clone.
 pub struct Documents<R> {
     pub schema: &'static Schema,
-    kept: Mutex<Kept<R>>,
+    kept: Arc<Mutex<Kept<R>>>,
+}
+
+impl<R> Clone for Documents<R> {
+    fn clone(&self) -> Self {
+        Self { schema: self.schema, kept: Arc::clone(&self.kept) }
+    }
 }
 
 /// Two generations: what is asked for of the old one moves to the young one and, once that is full, the rest goes.
@@ -51,7 +57,16 @@ impl<R> Documents<R> {
     /// Where the schema cannot be read.
     pub fn of(sdl: &str) -> std::io::Result<Self> {
         let kept = Kept { young: HashMap::new(), old: HashMap::new(), bytes_of_young: 0 };
-        Ok(Self { schema: validation::schema(sdl)?, kept: Mutex::new(kept) })
+        Ok(Self { schema: validation::schema(sdl)?, kept: Arc::new(Mutex::new(kept)) })
+    }
+
+    /// Whether a document was sent of late.
+    pub fn knows(&self, text: &str) -> bool {
+        self.kept().find(text).is_some()
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept<R>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The document of a text; `read` looks through one that is new.
@@ -59,7 +74,7 @@ impl<R> Documents<R> {
     /// # Errors
     /// What is wrong with it: nothing of it is kept then.
     pub fn find(&self, text: &str, read: impl FnOnce(&ExecutableDocument) -> R) -> Result<Arc<Document<R>>, Refusal> {
-        if let Some(known) = self.kept.lock().unwrap_or_else(PoisonError::into_inner).find(text) {
+        if let Some(known) = self.kept().find(text) {
             return Ok(known);
         }
         let tidy = tidy(text);
@@ -67,7 +82,7 @@ impl<R> Documents<R> {
         let demands = validation::check(self.schema, &tidy)?;
         let new = Arc::new(Document { reading: read(&parsed), parsed, demands });
         if text.len() <= LONGEST && !may_hold_secret(text, &new.parsed) {
-            self.kept.lock().unwrap_or_else(PoisonError::into_inner).keep(text.to_owned(), Arc::clone(&new));
+            self.kept().keep(text.to_owned(), Arc::clone(&new));
         }
         Ok(new)
     }

@@ -35,11 +35,10 @@ use tracing::Instrument;
 use self::{
     connections::Limits,
     frame::{Frame, OperationName, id_of},
-    known::Documents,
     listener::{LimitedListener, Timeouts},
     picture::Pictures,
     proxy::Proxies,
-    request::Prepared,
+    request::{Prepared, Reader},
     response::Media,
 };
 pub use self::{
@@ -49,6 +48,7 @@ pub use self::{
     response::Refusal,
     socket::{allow_descriptors, bind, listen},
 };
+use crate::background;
 use crate::language::Language;
 use crate::scalar::Id;
 use crate::share::{ShareLimits, Shares};
@@ -62,6 +62,8 @@ const MAX_TOKEN: usize = 1024;
 const MAX_UPLOADS: usize = 16;
 /// Those of one user.
 const UPLOADS_OF_ONE: ShareLimits = ShareLimits { at_once: 1, waiting: 0, patience: Duration::ZERO };
+/// An answer of more bytes is written in the background.
+const LONG_ANSWER: usize = 64 * 1024;
 
 /// How the server treats its connections.
 #[derive(Clone, Debug)]
@@ -90,6 +92,20 @@ pub struct Caller {
     pub request_id: String,
 }
 
+/// What a request came to that was run.
+pub struct Answer {
+    pub response: Outcome,
+    /// About how many bytes it has.
+    pub bytes: usize,
+}
+
+/// A short one.
+impl From<Outcome> for Answer {
+    fn from(response: Outcome) -> Self {
+        Self { response, bytes: 0 }
+    }
+}
+
 /// What HTTP needs to know of the program behind it.
 pub trait Application: Clone + Send + Sync + 'static {
     /// What it finds out of a document before anything is run.
@@ -104,7 +120,7 @@ pub trait Application: Clone + Send + Sync + 'static {
         caller: Caller,
         query: Query,
         reading: &Self::Reading,
-    ) -> impl Future<Output = std::result::Result<Outcome, Refusal>> + Send;
+    ) -> impl Future<Output = std::result::Result<Answer, Refusal>> + Send;
 
     /// Whether the caller may send a file at all, asked before any of it is kept; returns the id of the user.
     fn admits_upload(&self, caller: &Caller) -> impl Future<Output = std::result::Result<Id, Refusal>> + Send {
@@ -158,10 +174,9 @@ pub async fn serve<A: Application>(
     };
     let listener = LimitedListener::new(listener, limits, timeouts)?;
     let mutations = Arc::new(RwLock::new(()));
-    let documents = Documents::of(&app.sdl())?;
     let graphql = GraphQl {
         app: app.clone(),
-        documents,
+        reader: Reader::new(app.clone())?,
         proxies: Arc::new(Proxies::new(settings.trusted_proxies)),
         mutations: Arc::clone(&mutations),
         uploads: Arc::new(Semaphore::new(MAX_UPLOADS)),
@@ -231,7 +246,7 @@ fn health(request: &Request, well: bool) -> Response {
 
 struct GraphQl<A: Application> {
     app: A,
-    documents: Documents<A::Reading>,
+    reader: Reader<A>,
     proxies: Arc<Proxies>,
     /// Held shared by each mutation under way.
     mutations: Arc<RwLock<()>>,
@@ -259,7 +274,10 @@ impl<A: Application> Endpoint for GraphQl<A> {
         };
         let operation = prepared.operation.take();
         let mut response = match self.run(caller, prepared).await {
-            Ok(outcome) => response::outcome(outcome, media, &id),
+            Ok(Answer { response, bytes }) if bytes > LONG_ANSWER => {
+                background::run(async move { response::outcome(response, media, &id) }).await
+            }
+            Ok(Answer { response, .. }) => response::outcome(response, media, &id),
             Err(refusal) => refusal.into_response(media, &id),
         };
         if let Some(name) = operation {
@@ -272,18 +290,18 @@ impl<A: Application> Endpoint for GraphQl<A> {
 impl<A: Application> GraphQl<A> {
     async fn read(&self, request: &mut Request, caller: &Caller) -> std::result::Result<Prepared<A::Reading>, Refusal> {
         if !upload::is_meant(request) {
-            return request::read(request, &self.app, &self.documents).await;
+            return request::read(request, &self.reader, caller.address).await;
         }
         upload::check(request.headers())?;
         let user = self.app.admits_upload(caller).await?;
         let share = self.uploads_of_users.take(user).await.ok_or_else(Refusal::one_at_a_time)?;
         let turn = Arc::clone(&self.uploads).try_acquire_owned().map_err(|_| Refusal::overloaded(1))?;
-        Ok(Prepared { turn: Some((share, turn)), ..upload::read(request, &self.app, &self.documents).await? })
+        Ok(Prepared { turn: Some((share, turn)), ..upload::read(request, &self.reader, caller.address).await? })
     }
 
     /// A query ends when its caller goes. A mutation is a task of its own, because to drop it in the middle of sqlx's
     /// `begin` would leave an open transaction in the pool.
-    async fn run(&self, caller: Caller, prepared: Prepared<A::Reading>) -> std::result::Result<Outcome, Refusal> {
+    async fn run(&self, caller: Caller, prepared: Prepared<A::Reading>) -> std::result::Result<Answer, Refusal> {
         if !prepared.is_mutation {
             return self.app.answer(caller, prepared.request, &prepared.document.reading).await;
         }

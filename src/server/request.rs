@@ -1,8 +1,9 @@
 //! From an HTTP request to a GraphQL request that is small, well formed and parsed once.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use async_graphql::{Variables, parser::types::OperationType};
+use ipnet::IpNet;
 use poem::{
     Request,
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
@@ -17,9 +18,17 @@ use super::{
     response::Refusal,
     variables,
 };
+use crate::background;
+use crate::client_network::client_network;
 use crate::scalar::Id;
-use crate::share::Share;
+use crate::share::{Share, ShareLimits, Shares};
 
+/// A longer body is read in the background.
+const LONG_BODY: usize = 16 * 1024;
+/// A document of more bytes that was not sent of late is checked in the background.
+const LONG_DOCUMENT: usize = 2 * 1024;
+/// What is read in the background for one network.
+const OF_ONE_NETWORK: ShareLimits = ShareLimits { at_once: 1, waiting: 256, patience: Duration::from_secs(10) };
 /// Objects in the JSON of a request, however deep.
 const MAX_OBJECTS: usize = 1_000;
 /// How async-graphql marks an uploaded file in variables; a caller who writes it asks for a file that is not there.
@@ -37,20 +46,38 @@ pub struct Prepared<R> {
     pub turn: Option<(Share<Id>, OwnedSemaphorePermit)>,
 }
 
-/// Reads and checks a request; nothing of it is run.
+/// Reads requests. What may take long of it is done in the background, as much for each network as for another.
+pub struct Reader<A: Application> {
+    app: A,
+    documents: Documents<A::Reading>,
+    networks: Shares<IpNet>,
+}
+
+impl<A: Application> Clone for Reader<A> {
+    fn clone(&self) -> Self {
+        Self { app: self.app.clone(), documents: self.documents.clone(), networks: self.networks.clone() }
+    }
+}
+
+/// Reads and checks a request that comes from an address; nothing of it is run.
 pub async fn read<A: Application>(
     request: &mut Request,
-    app: &A,
-    documents: &Documents<A::Reading>,
+    reader: &Reader<A>,
+    from: IpAddr,
 ) -> Result<Prepared<A::Reading>, Refusal> {
     match *request.method() {
         Method::GET => {
             let parameters = from_query(request.uri().query().unwrap_or_default())?;
-            prepare(parameters, true, app, documents)
+            reader.prepare(parameters, true, from).await
         }
         Method::POST => {
             check_content(request.headers())?;
-            prepare(from_json(&body::read(request).await?, "The body")?, false, app, documents)
+            let body = body::read(request).await?;
+            if body.len() <= LONG_BODY {
+                return reader.prepare(from_json(&body, "The body")?, false, from).await;
+            }
+            let read = move |reader: &Reader<A>| reader.prepare_at_once(from_json(&body, "The body")?, false);
+            reader.in_background(from, read).await
         }
         _ => Err(Refusal::method(ALLOW)),
     }
@@ -187,42 +214,71 @@ fn object(value: Option<Value>, name: &str) -> Result<Map<String, Value>, Refusa
     }
 }
 
-pub fn prepare<A: Application>(
-    parameters: Parameters,
-    by_get: bool,
-    app: &A,
-    documents: &Documents<A::Reading>,
-) -> Result<Prepared<A::Reading>, Refusal> {
-    let Parameters { query, operation_name, variables } = parameters;
-    if query.is_empty() {
-        return Err(Refusal::bad_request("The query is missing"));
+impl<A: Application> Reader<A> {
+    /// For an application.
+    ///
+    /// # Errors
+    /// Where its schema cannot be read.
+    pub fn new(app: A) -> std::io::Result<Self> {
+        Ok(Self { documents: Documents::of(&app.sdl())?, app, networks: Shares::new(OF_ONE_NETWORK) })
     }
-    // The escape is looked for in the text, so that the literals of the document need no walk of their own.
-    if query.contains('\0') || query.contains("\\u0000") || query.contains(UPLOAD_MARK) {
-        return Err(Refusal::bad_request("query: a text holds U+0000 or the mark of an upload"));
-    }
-    let document = documents.find(&query, |parsed| app.read(parsed))?;
-    let selected = document::selected(&document.parsed, operation_name.as_deref());
-    let kind = selected.map(|(_, operation)| operation.ty);
-    match kind {
-        Some(OperationType::Mutation) if by_get => {
-            let message = "A mutation must be sent by POST";
-            return Err(Refusal { message: message.into(), ..Refusal::method("POST") });
+
+    /// Checks what a caller has sent from an address.
+    pub async fn prepare(
+        &self,
+        parameters: Parameters,
+        by_get: bool,
+        from: IpAddr,
+    ) -> Result<Prepared<A::Reading>, Refusal> {
+        let query = &parameters.query;
+        if query.len() <= LONG_DOCUMENT || self.documents.knows(query) {
+            return self.prepare_at_once(parameters, by_get);
         }
-        Some(OperationType::Subscription) => {
-            return Err(Refusal::bad_request("A subscription needs a WebSocket, not a single request"));
+        self.in_background(from, move |reader| reader.prepare_at_once(parameters, by_get)).await
+    }
+
+    async fn in_background(
+        &self,
+        from: IpAddr,
+        work: impl FnOnce(&Self) -> Result<Prepared<A::Reading>, Refusal> + Send + 'static,
+    ) -> Result<Prepared<A::Reading>, Refusal> {
+        let _place = self.networks.take(client_network(from)).await.ok_or_else(Refusal::too_many)?;
+        let reader = self.clone();
+        background::run(async move { work(&reader) }).await
+    }
+
+    fn prepare_at_once(&self, parameters: Parameters, by_get: bool) -> Result<Prepared<A::Reading>, Refusal> {
+        let Parameters { query, operation_name, variables } = parameters;
+        if query.is_empty() {
+            return Err(Refusal::bad_request("The query is missing"));
         }
-        _ => {}
+        // The escape is looked for in the text, so that the literals of the document need no walk of their own.
+        if query.contains('\0') || query.contains("\\u0000") || query.contains(UPLOAD_MARK) {
+            return Err(Refusal::bad_request("query: a text holds U+0000 or the mark of an upload"));
+        }
+        let document = self.documents.find(&query, |parsed| self.app.read(parsed))?;
+        let selected = document::selected(&document.parsed, operation_name.as_deref());
+        let kind = selected.map(|(_, operation)| operation.ty);
+        match kind {
+            Some(OperationType::Mutation) if by_get => {
+                let message = "A mutation must be sent by POST";
+                return Err(Refusal { message: message.into(), ..Refusal::method("POST") });
+            }
+            Some(OperationType::Subscription) => {
+                return Err(Refusal::bad_request("A subscription needs a WebSocket, not a single request"));
+            }
+            _ => {}
+        }
+        let mut parsed = document.parsed.clone();
+        let mut values = Map::new();
+        if let Some((_, operation)) = selected {
+            values = variables::coerce(self.documents.schema, operation, &document.demands, variables)?;
+            variables::leave_out(&mut parsed, operation, &values);
+        }
+        let operation = selected.and_then(|(name, _)| name).map(str::to_owned);
+        let mut request = async_graphql::Request::new(query).variables(Variables::from_json(Value::Object(values)));
+        request.operation_name = operation_name;
+        request.set_parsed_query(parsed);
+        Ok(Prepared { request, document, is_mutation: kind == Some(OperationType::Mutation), operation, turn: None })
     }
-    let mut parsed = document.parsed.clone();
-    let mut values = Map::new();
-    if let Some((_, operation)) = selected {
-        values = variables::coerce(documents.schema, operation, &document.demands, variables)?;
-        variables::leave_out(&mut parsed, operation, &values);
-    }
-    let operation = selected.and_then(|(name, _)| name).map(str::to_owned);
-    let mut request = async_graphql::Request::new(query).variables(Variables::from_json(Value::Object(values)));
-    request.operation_name = operation_name;
-    request.set_parsed_query(parsed);
-    Ok(Prepared { request, document, is_mutation: kind == Some(OperationType::Mutation), operation, turn: None })
 }

@@ -2,6 +2,7 @@
 //! (<https://github.com/jaydenseric/graphql-multipart-request-spec>), as much of it as one file needs.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 
 use async_graphql::UploadValue;
 use futures_util::stream;
@@ -14,8 +15,7 @@ use serde_json::{Map, Value};
 
 use super::{
     Application, body,
-    known::Documents,
-    request::{self, Parameters, Prepared},
+    request::{self, Parameters, Prepared, Reader},
     response::Refusal,
 };
 use crate::scalar::Upload;
@@ -51,17 +51,17 @@ pub fn check(headers: &HeaderMap) -> Result<(), Refusal> {
 /// Reads and checks a request with a file; nothing of it is run.
 ///
 /// # Errors
-/// 400 for what is malformed, 413 for what is too large; as [`request::prepare`].
+/// 400 for what is malformed, 413 for what is too large; as [`Reader::prepare`].
 pub async fn read<A: Application>(
     request: &mut Request,
-    app: &A,
-    documents: &Documents<A::Reading>,
+    reader: &Reader<A>,
+    from: IpAddr,
 ) -> Result<Prepared<A::Reading>, Refusal> {
     let content_type = request.header(header::CONTENT_TYPE).unwrap_or_default();
     let boundary = multer::parse_boundary(content_type).map_err(|_| malformed())?;
     let body = body::read(request).await?;
     let (parameters, file) = parse(body, boundary).await?;
-    let mut prepared = request::prepare(parameters, false, app, documents)?;
+    let mut prepared = reader.prepare(parameters, false, from).await?;
     if !prepared.is_mutation {
         return Err(Refusal::bad_request("A query is sent as application/json"));
     }

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use async_graphql::parser::types::ExecutableDocument;
 use async_graphql::{
-    Context, Error, ErrorExtensions as _, InputObject, InputValueError, InputValueResult, Object, Request, Response,
-    Scalar, ScalarType, Schema, Subscription, Value,
+    Context, Error, ErrorExtensions as _, InputObject, InputValueError, InputValueResult, Object, Request, Scalar,
+    ScalarType, Schema, Subscription, Value,
 };
-use roster::server::{Application, Caller, Refusal, Settings, serve};
+use roster::server::{Answer, Application, Caller, Refusal, Settings, serve};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -74,13 +74,13 @@ impl Application for Toy {
 
     fn read(&self, _: &ExecutableDocument) {}
 
-    async fn answer(&self, caller: Caller, query: Request, (): &()) -> Result<Response, Refusal> {
+    async fn answer(&self, caller: Caller, query: Request, (): &()) -> Result<Answer, Refusal> {
         match caller.token.as_deref() {
             Some("bad") => return Err(Refusal::unauthenticated()),
             Some("busy") => return Err(Refusal::overloaded(1)),
             _ => {}
         }
-        Ok(self.schema.execute(query.data(caller).data(Arc::clone(&self.counts))).await)
+        Ok(self.schema.execute(query.data(caller).data(Arc::clone(&self.counts))).await.into())
     }
 
     fn sdl(&self) -> String {

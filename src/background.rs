@@ -1,0 +1,89 @@
+//! Threads for what takes long. They give way to the threads that answer everybody else: the system runs them while nobody else
+//! wants the processor, and a little of the time otherwise.
+
+use std::panic::resume_unwind;
+use std::sync::LazyLock;
+
+use tokio::runtime::{Builder, Runtime};
+use tokio::task::JoinSet;
+use tracing::Instrument;
+
+/// How much the threads give way, from 0 to 19 (POSIX nice): of a processor that others want all the time, they get a tenth.
+/// What they start, such as the threads of connections to SQLite, gives way like them.
+const NICENESS: i32 = 10;
+
+/// None where the system gives no threads.
+static THREADS: LazyLock<Option<Runtime>> = LazyLock::new(|| match start() {
+    Ok(threads) => Some(threads),
+    Err(error) => {
+        tracing::warn!(%error, "what takes long runs at the priority of everything else");
+        None
+    }
+});
+
+/// How many requests of one caller may run here at once: half of the processors, the other half is left to everybody else.
+#[must_use]
+pub fn threads() -> usize {
+    (std::thread::available_parallelism().map_or(1, usize::from) / 2).max(1)
+}
+
+fn start() -> std::io::Result<Runtime> {
+    Builder::new_multi_thread()
+        .worker_threads(threads())
+        .thread_name("background")
+        .on_thread_start(give_way)
+        .enable_all()
+        .build()
+}
+
+fn give_way() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::nice(NICENESS) {
+        tracing::warn!(%error, "what takes long runs at the priority of everything else");
+    }
+}
+
+/// Does `work` on these threads; it ends with its caller.
+pub async fn run<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
+    let Some(threads) = &*THREADS else { return work.await };
+    let mut task = JoinSet::new();
+    task.spawn_on(work.in_current_span(), threads.handle());
+    match task.join_next().await {
+        Some(Ok(done)) => done,
+        Some(Err(error)) if error.is_panic() => resume_unwind(error.into_panic()),
+        // The threads end with the process.
+        _ => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn work_runs_on_threads_that_give_way_and_ends_with_its_caller() {
+        let name = run(async { std::thread::current().name().map(str::to_owned) }).await;
+        assert_eq!(name.as_deref(), Some("background"));
+        #[cfg(target_os = "linux")]
+        assert_eq!(run(async { rustix::process::getpriority_process(None) }).await.ok(), Some(NICENESS));
+
+        let held = Arc::new(());
+        let kept = Arc::clone(&held);
+        let work = run(async move {
+            std::future::pending::<()>().await;
+            drop(kept);
+        });
+        assert!(tokio::time::timeout(std::time::Duration::ZERO, work).await.is_err());
+        while Arc::strong_count(&held) > 1 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "of the work")]
+    async fn a_panic_is_the_callers() {
+        run(async { panic!("a panic of the work") }).await
+    }
+}
