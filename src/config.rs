@@ -238,8 +238,8 @@ pub struct Settings {
     #[arg(long = "database-url-file", env = "DATABASE_URL_FILE", global = true, value_name = "FILE",
           value_parser = Secret::in_file(database_url), conflicts_with = "database_url")]
     pub database_url_in_file: Option<String>,
-    /// Connections to the database for reading, and half as many again for expensive requests; on PostgreSQL as many for
-    /// writing, on SQLite one.
+    /// Connections to the database for reading; on PostgreSQL as many again for writing and half as many for expensive requests,
+    /// on SQLite one, and one for each two processors.
     #[arg(long, env = "ROSTER_DATABASE_CONNECTIONS", default_value_t = 4, global = true, value_name = "N",
           value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub database_connections: u32,

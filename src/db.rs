@@ -30,7 +30,7 @@ use self::writer::retry;
 use crate::budget::Budget;
 use crate::error::Error;
 use crate::share::Who;
-use crate::{login, private_file, word_index};
+use crate::{background, login, private_file, word_index};
 
 /// How long a statement waits for a connection. Longer than that, the caller is better served by an error.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -86,12 +86,11 @@ impl Db {
     /// `Unavailable`, with the reason, where the database cannot be reached; `Internal` for one that cannot hold every name.
     pub async fn connect(settings: &Settings) -> Result<Self, Error> {
         let meter = Meter::default();
-        let in_background = settings.connections.div_ceil(2);
         let (reader, background, mut moments, mut writer) = if is_postgres(&settings.url) {
             let options = PgConnectOptions::from_str(&settings.url).map_err(Error::internal)?;
             let options = postgres::tuned(options);
             let reader = Reader::postgres(options.clone(), settings.connections, meter.clone());
-            let background = Reader::postgres(options, in_background, meter.clone());
+            let background = Reader::postgres(options, settings.connections.div_ceil(2), meter.clone());
             postgres::check_encoding(&reader).await?;
             let pool = Database::connect(postgres::pool(settings)).await?;
             (reader, background, pool.clone(), pool)
@@ -103,7 +102,8 @@ impl Db {
             let options = SqliteConnectOptions::from_str(&settings.url).map_err(Error::internal)?;
             let options = sqlite::opened(options, true);
             let reader = Reader::sqlite(options.clone(), settings.connections, meter.clone());
-            let background = Reader::sqlite(options, in_background, meter.clone());
+            // Each keeps a processor busy.
+            let background = Reader::sqlite(options, u32::try_from(background::threads()).unwrap_or(1), meter.clone());
             let mut moments = sqlite::pool(&settings.url, 1, true);
             (reader, background, Database::connect(moments.connect_lazy(true).clone()).await?, writer)
         };

@@ -78,8 +78,9 @@ impl WriteAheadLog {
     /// been reading for longer is in the way, or another checkpoint is under way.
     pub(super) async fn empty(&self, readers: &[Reader; 2], writer: &DatabaseConnection) -> Result<bool, DbErr> {
         let Ok(_under_way) = self.under_way.try_lock() else { return Ok(false) };
-        let [some, others] = readers;
-        let _paused = tokio::join!(some.pause(PAUSE), others.pause(PAUSE));
+        let [usual, background] = readers;
+        // What takes long is waited for first: meanwhile everybody else reads on.
+        let _paused = (background.pause(PAUSE).await, usual.pause(PAUSE).await);
         // Nobody waits long for who reads at one moment for minutes; the timeout is that of `opened` afterwards.
         let checkpoint = "PRAGMA busy_timeout = 50; PRAGMA wal_checkpoint(TRUNCATE); PRAGMA busy_timeout = 5000";
         writer.execute_unprepared(checkpoint).await?;
