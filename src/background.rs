@@ -84,6 +84,6 @@ mod tests {
     #[tokio::test]
     #[should_panic(expected = "of the work")]
     async fn a_panic_is_the_callers() {
-        run(async { panic!("a panic of the work") }).await
+        run(async { panic!("a panic of the work") }).await;
     }
 }

@@ -36,6 +36,9 @@ const MUTATION: usize = 500;
 const PER_PARENT: usize = 5;
 /// A key whose user is looked for.
 const KEY: usize = 5;
+/// A field that an introspection shows. The usual one of tools costs much by that: nothing else runs while a part of the schema is
+/// shown.
+pub const SHOWN: usize = 2;
 
 /// How many items lists have that are not pages, where the cost of a document is measured: the most that there can be where
 /// that is a few, otherwise what is usual.

@@ -680,6 +680,25 @@ on_every_database! {
         }
     }
 
+    async fn an_instant_that_is_none_is_told_what_one_looks_like(app: App) {
+        let chief = app.license_admin().await;
+        for text in ["2020-01-01", "2019-03-01 10:00:00", "yesterday", "", "2019-02-30T10:00:00Z"] {
+            for (query, variables) in [
+                ("query ($t: DateTime) { users(filter: { dateJoined: { gte: $t } }) { totalCount } }".to_owned(), json!({ "t": text })),
+                (format!("{{ users(filter: {{ lastLogin: {{ lt: \"{text}\" }} }}) {{ totalCount }} }}"), json!({})),
+                ("query ($f: AuditFilter) { auditEvents(filter: $f) { totalCount } }".to_owned(), json!({ "f": { "since": text } })),
+                ("mutation ($t: DateTime) { createApiKey(input: { name: \"A\", expiresAt: $t }) { success } }".to_owned(), json!({ "t": text })),
+            ] {
+                let answer = chief.ask(&query, variables).await;
+                let error = &answer["errors"][0];
+                let message = error["message"].as_str().unwrap();
+                assert!(message.contains("expected a date, a time and its offset from UTC, such as \"2019-03-01T10:00:00+02:00\""), "{message}");
+                assert_eq!(error["extensions"]["code"], "BAD_USER_INPUT");
+            }
+        }
+        chief.data("{ users(filter: { dateJoined: { gte: \"2019-03-01 10:00:00+02:00\" } }) { totalCount } }", json!({})).await;
+    }
+
     async fn a_search_is_narrowed_by_a_filter(app: App) {
         let town = Town::new(&app, 60).await;
         let chief = app.license_admin().await;
