@@ -223,7 +223,9 @@ impl Caller {
             match reply {
                 Ok(Reply { status, fault, .. }) => {
                     *counts.hostile.entry(status).or_default() += 1;
-                    fault.into_iter().for_each(|fault| drop(counts.faults.insert(hostile.name, fault)));
+                    if let Some(fault) = fault {
+                        counts.faults.insert(hostile.name, fault);
+                    }
                 }
                 Err(error) => drop(counts.faults.insert(hostile.name, format!("{error:#}"))),
             }

@@ -281,7 +281,7 @@ on_every_database! {
         }
         let admin = app.admin().await;
         let trial = async |n: usize| {
-            let login = if n % 2 == 0 { format!("bob{n}") } else { format!("free{n}") };
+            let login = if n.is_multiple_of(2) { format!("bob{n}") } else { format!("free{n}") };
             let input = json!({ "firstName": "A", "lastName": "B", "username": login, "dryRun": true });
             admin.ask("mutation ($i: CreateUserInput!) { createUser(input: $i) { success } }", json!({ "i": input })).await
         };

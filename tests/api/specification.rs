@@ -308,7 +308,7 @@ on_every_database! {
         let member = json!({ "groupId": group, "userId": chief.id(), "role": "OWNER" });
         let _ = chief.ask("mutation ($i: SetGroupMemberInput!) { setGroupMember(input: $i) { success } }", json!({ "i": member })).await;
         let id = chief.id();
-        chief.change("createInstitution", "", json!({ "name": "Clinic" })).await;
+        chief.change("createInstitution", "", json!({ "name": "Clinic", "kind": "HOSPITAL", "country": "AU" })).await;
         for (query, path) in [
             ("{ institutions { nodes { x: users(first: 0) { totalCount } } } }".to_owned(), json!(["institutions", "nodes", 0, "x"])),
             ("{ users(first: 1) { nodes { sites(first: 0) { totalCount } } } }".to_owned(), json!(["users", "nodes", 0, "sites"])),
