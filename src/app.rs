@@ -80,8 +80,7 @@ impl App {
         // What cannot be parsed or has no such operation is refused when it is run.
         let Ok(document) = request.parsed_query() else { return Ok(0) };
         let Some((_, operation)) = server::selected(document, name.as_deref()) else { return Ok(0) };
-        let cost =
-            self.costs.cost(document, operation, &variables).saturating_add(schema.fields.saturating_mul(cost::SHOWN));
+        let cost = self.costs.cost(document, operation, &variables).saturating_add(cost::of_introspection(schema));
         cost::check(cost).map(|()| cost)
     }
 

@@ -38,7 +38,7 @@ const PER_PARENT: usize = 5;
 const KEY: usize = 5;
 /// A field that an introspection shows. The usual one of tools costs much by that: nothing else runs while a part of the schema is
 /// shown.
-pub const SHOWN: usize = 2;
+const SHOWN: usize = 2;
 
 /// How many items lists have that are not pages, where the cost of a document is measured: the most that there can be where
 /// that is a few, otherwise what is usual.
@@ -155,6 +155,12 @@ impl Costs {
 /// That a document is too large.
 fn too_large(rule: &str) -> Error {
     Error::DocumentTooLarge(format!("The document is too large: {rule} are allowed."))
+}
+
+/// What an introspection costs that shows so much.
+#[must_use]
+pub const fn of_introspection(shown: Size) -> usize {
+    shown.fields.saturating_mul(SHOWN)
 }
 
 /// Refuses what costs too much.

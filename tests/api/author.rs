@@ -89,7 +89,7 @@ impl Author {
         let schema = self.costs.introspection(&document).ok()?;
         let (_, operation) = roster::server::selected(&document, None)?;
         let cost = self.costs.cost(&document, operation, &Variables::from_json(variables.clone()));
-        Some(cost + schema.fields)
+        Some(cost + cost::of_introspection(schema))
     }
 
     fn root(&mut self, number: usize) -> String {
