@@ -48,13 +48,11 @@ pub struct Settings {
 #[derive(Clone, Debug)]
 pub struct Db {
     reader: Reader,
-    /// For what takes long: these connections are made and used in the [background](crate::background) alone.
+    /// For what takes long: these connections are made and used in the [`background`] alone.
     background: Reader,
     /// For what reads in several statements at one moment.
     moments: DatabaseConnection,
     writer: Writer,
-    /// How many each pool has at most.
-    connections: u32,
     meter: Meter,
 }
 
@@ -112,9 +110,9 @@ impl Db {
             pool.set_metric_callback(move |done| meter.note(done.elapsed, &done.statement.sql));
         }
         let readers = [&reader, &background].map(Clone::clone);
-        let log = file_of(&settings.url).map(|file| (Arc::new(WriteAheadLog::of(&file)), readers));
+        let log = file_of(&settings.url).map(|file| Arc::new(WriteAheadLog::of(&file, readers)));
         let writer = Writer { pool: writer, log, connections: settings.connections };
-        Ok(Self { reader, background, moments, writer, connections: settings.connections, meter })
+        Ok(Self { reader, background, moments, writer, meter })
     }
 
     /// Connects and brings the tables up to date; a directory for the file of SQLite is made if there is none.
@@ -123,13 +121,11 @@ impl Db {
     /// `Unavailable` where the database cannot be reached; whatever the database says.
     pub async fn open(settings: &Settings) -> Result<Self, Error> {
         // Several processes that make one file at once would trip over each other before they could take turns.
-        let turn = match file_of(&settings.url) {
-            Some(file) => Some((take_turn(&file).map_err(Error::internal)?, file)),
-            None => None,
-        };
+        let file = file_of(&settings.url);
+        let turn = file.as_deref().map(take_turn).transpose().map_err(Error::internal)?;
         let db = Self::connect(settings).await?;
         // What is no database stays as it is.
-        if let Some((_, file)) = &turn {
+        if let Some(file) = &file {
             narrow(file);
         }
         db.migrate().await?;
@@ -179,7 +175,7 @@ impl Db {
         Self { reader: self.reader.within(budget, who), ..self.clone() }
     }
 
-    /// The same database for a request that takes long and runs in the [background](crate::background): it keeps no connection from
+    /// The same database for a request that takes long and runs in the [`background`]: it keeps no connection from
     /// the others.
     #[must_use]
     pub fn in_background(&self) -> Self {
@@ -203,12 +199,11 @@ impl Db {
     /// # Errors
     /// `Unavailable` where no connection comes free in time.
     pub async fn begin(&self) -> Result<DatabaseTransaction, Error> {
-        self.writer.make_room().await?;
         let options = || TransactionOptions {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..TransactionOptions::default()
         };
-        self.begin_on(&self.writer.pool, options).await
+        Ok(self.writer.run(|| self.writer.pool.begin_with_options(options())).await?)
     }
 
     /// Removes from the write-ahead log of SQLite what was erased from the tables; at the next write, if somebody still reads
@@ -217,8 +212,8 @@ impl Db {
     /// # Errors
     /// Whatever the database says.
     pub async fn checkpoint(&self) -> Result<(), Error> {
-        let Some((log, readers)) = &self.writer.log else { return Ok(()) };
-        if !log.empty(readers, &self.writer.pool).await? {
+        let Some(log) = &self.writer.log else { return Ok(()) };
+        if !log.empty(&self.writer.pool).await? {
             log.empty_soon();
         }
         Ok(())
@@ -229,7 +224,7 @@ impl Db {
     /// # Errors
     /// `Unavailable` where the database cannot be reached.
     pub async fn is_writable(&self) -> Result<bool, Error> {
-        let Some((log, _)) = &self.writer.log else {
+        let Some(log) = &self.writer.log else {
             let shown = "SELECT current_setting('transaction_read_only')";
             let row = self.writer.query_one_raw(Statement::from_string(DatabaseBackend::Postgres, shown)).await?;
             let is_read_only: Option<String> = row.map(|row| row.try_get_by_index(0)).transpose()?;
@@ -257,16 +252,7 @@ impl Db {
                 }
             }
         };
-        self.begin_on(&self.moments, options).await
-    }
-
-    /// Begins a transaction. Connections that the database has closed meanwhile are replaced: nothing was done on them.
-    async fn begin_on(
-        &self,
-        pool: &DatabaseConnection,
-        options: impl Fn() -> TransactionOptions,
-    ) -> Result<DatabaseTransaction, Error> {
-        Ok(retry(self.connections, || pool.begin_with_options(options())).await?)
+        Ok(retry(self.writer.connections, || self.moments.begin_with_options(options())).await?)
     }
 
     /// Tells the planner how much there is of what in our tables, after much of it was written at once.

@@ -53,16 +53,18 @@ pub(super) fn opened(options: SqliteConnectOptions, query_only: bool) -> SqliteC
 #[derive(Debug)]
 pub(super) struct WriteAheadLog {
     file: PathBuf,
+    /// The connections that read from it: the usual ones, and those of the background.
+    readers: [Reader; 2],
     /// The length at which the log is emptied.
     limit: AtomicU64,
     under_way: Mutex<()>,
 }
 
 impl WriteAheadLog {
-    pub(super) fn of(database: &Path) -> Self {
+    pub(super) fn of(database: &Path, readers: [Reader; 2]) -> Self {
         let mut file = database.as_os_str().to_owned();
         file.push("-wal");
-        Self { file: file.into(), limit: LONGEST_LOG.into(), under_way: Mutex::default() }
+        Self { file: file.into(), readers, limit: LONGEST_LOG.into(), under_way: Mutex::default() }
     }
 
     fn len(&self) -> u64 {
@@ -76,9 +78,9 @@ impl WriteAheadLog {
 
     /// Moves everything in the log to the database file and empties it, while new readers wait; false if somebody who has
     /// been reading for longer is in the way, or another checkpoint is under way.
-    pub(super) async fn empty(&self, readers: &[Reader; 2], writer: &DatabaseConnection) -> Result<bool, DbErr> {
+    pub(super) async fn empty(&self, writer: &DatabaseConnection) -> Result<bool, DbErr> {
         let Ok(_under_way) = self.under_way.try_lock() else { return Ok(false) };
-        let [usual, background] = readers;
+        let [usual, background] = &self.readers;
         // What takes long is waited for first: meanwhile everybody else reads on.
         let _paused = (background.pause(PAUSE).await, usual.pause(PAUSE).await);
         // Nobody waits long for who reads at one moment for minutes; the timeout is that of `opened` afterwards.

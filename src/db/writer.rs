@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use sea_orm::{ConnectionTrait, DatabaseBackend, DatabaseConnection, DbErr, ExecResult, QueryResult, Statement};
 
-use super::Reader;
 use super::sqlite::WriteAheadLog;
 use crate::error::is_disconnect;
 
@@ -15,22 +14,23 @@ use crate::error::is_disconnect;
 #[derive(Clone, Debug)]
 pub struct Writer {
     pub(super) pool: DatabaseConnection,
-    /// Of SQLite, with the connections that read from it.
-    pub(super) log: Option<(Arc<WriteAheadLog>, [Reader; 2])>,
+    /// Of SQLite.
+    pub(super) log: Option<Arc<WriteAheadLog>>,
     /// The number of connections of the pool: so many may have been closed.
     pub(super) connections: u32,
 }
 
 impl Writer {
     /// Empties the write-ahead log of SQLite if it has become long.
-    pub(super) async fn make_room(&self) -> Result<(), DbErr> {
-        if let Some((log, readers)) = self.log.as_ref().filter(|(log, _)| log.is_long()) {
-            log.empty(readers, &self.pool).await?;
+    async fn make_room(&self) -> Result<(), DbErr> {
+        if let Some(log) = self.log.as_ref().filter(|log| log.is_long()) {
+            log.empty(&self.pool).await?;
         }
         Ok(())
     }
 
-    async fn run<T, F: Future<Output = Result<T, DbErr>>>(&self, send: impl Fn() -> F) -> Result<T, DbErr> {
+    /// Sends something to the database, again for each connection that it has closed meanwhile.
+    pub(super) async fn run<T, F: Future<Output = Result<T, DbErr>>>(&self, send: impl Fn() -> F) -> Result<T, DbErr> {
         self.make_room().await?;
         retry(self.connections, send).await
     }
