@@ -1,9 +1,9 @@
 //! What one request may take, counted while it is answered: whatever its document is, and however much there is of what it
 //! asks for, it ends soon after it is over a limit.
 
+mod turns;
+
 use std::borrow::Cow;
-use std::future::poll_fn;
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -13,9 +13,7 @@ use async_graphql::{
     ContainerType, ContextSelectionSet, Error as GraphQlError, OutputType, Positioned, ServerResult, Value,
 };
 
-use tokio::sync::Semaphore;
-use tokio::task::unconstrained;
-
+use self::turns::Turns;
 use crate::error::Error;
 
 /// What is counted.
@@ -60,26 +58,14 @@ impl Limit {
     }
 }
 
-/// The items of lists that are resolved before other tasks get their turn.
-const ITEMS_OF_A_TURN: usize = 128;
-
 /// What one request has taken so far; cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Budget(Arc<Taken>);
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Taken {
     counters: [AtomicUsize; 4],
-    /// A permit for each item that may still be begun in this turn.
-    turn: Semaphore,
-    /// The permits that are not used yet, though an item may have one already.
-    unused: AtomicUsize,
-}
-
-impl Default for Taken {
-    fn default() -> Self {
-        Self { counters: Default::default(), turn: Semaphore::new(0), unused: AtomicUsize::new(0) }
-    }
+    turns: Turns,
 }
 
 impl Budget {
@@ -114,21 +100,9 @@ impl Budget {
         self.counter(limit).load(Ordering::Relaxed)
     }
 
-    /// Runs a request in turns of so many items, between which other tasks run and the deadline of the request holds. At the end
-    /// of a turn that is not its last one the request asks for the next while it still has this one: what waits for it to need
-    /// something, such as the [loaders](crate::gather), can tell by that that it needs nothing.
-    pub async fn in_turns<T>(&self, request: impl Future<Output = T>) -> T {
-        let mut request = pin!(request);
-        let Taken { turn, unused, .. } = &*self.0;
-        poll_fn(|context| {
-            turn.add_permits(ITEMS_OF_A_TURN.saturating_sub(unused.swap(ITEMS_OF_A_TURN, Ordering::Relaxed)));
-            let polled = request.as_mut().poll(context);
-            if polled.is_pending() && unused.load(Ordering::Relaxed) == 0 {
-                context.waker().wake_by_ref();
-            }
-            polled
-        })
-        .await
+    /// Runs a request in turns, between which other tasks run and the deadline of the request holds.
+    pub fn in_turns<T>(&self, request: impl Future<Output = T>) -> impl Future<Output = T> {
+        self.0.turns.run(request)
     }
 
     /// Begins an item of a list, in this turn or a later one.
@@ -136,11 +110,7 @@ impl Budget {
     /// # Errors
     /// As [`Budget::check`].
     async fn begin_item(&self) -> Result<(), Error> {
-        // Tokio's own budget for a turn would have every item of a list ask for the next one by itself.
-        if let Ok(permit) = unconstrained(self.0.turn.acquire()).await {
-            permit.forget();
-            self.0.unused.fetch_sub(1, Ordering::Relaxed);
-        }
+        self.0.turns.begin_item().await;
         self.check()
     }
 
@@ -254,74 +224,5 @@ impl<T: OutputType> OutputType for Item<T> {
 impl<T: ContainerType> ContainerType for Item<T> {
     async fn resolve_field(&self, ctx: &async_graphql::Context<'_>) -> ServerResult<Option<Value>> {
         self.0.resolve_field(ctx).await
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::task::{Context as Turn, Poll, Waker};
-
-    use async_graphql::{Context, EmptyMutation, EmptySubscription, Object, Request, Result, Schema};
-
-    use super::*;
-
-    /// Counts the items that are resolved.
-    struct Counted(Arc<AtomicUsize>);
-
-    #[Object]
-    impl Counted {
-        async fn number(&self) -> usize {
-            self.0.fetch_add(1, Ordering::Relaxed)
-        }
-
-        async fn items(&self, count: usize) -> Vec<Item<Self>> {
-            items(&self.0, count)
-        }
-    }
-
-    fn items(resolved: &Arc<AtomicUsize>, count: usize) -> Vec<Item<Counted>> {
-        Item::list((0..count).map(|_| Counted(Arc::clone(resolved))))
-    }
-
-    struct Query;
-
-    #[Object]
-    impl Query {
-        async fn items(&self, context: &Context<'_>, count: usize) -> Result<Vec<Item<Counted>>> {
-            Ok(items(context.data()?, count))
-        }
-    }
-
-    /// The most items that are resolved before others get their turn, and all of them.
-    fn resolved_in_one_turn(document: &str) -> (usize, usize) {
-        let resolved = Arc::new(AtomicUsize::new(0));
-        let schema = Schema::build(Query, EmptyMutation, EmptySubscription).data(Arc::clone(&resolved)).finish();
-        let budget = Budget::default();
-        let mut answer = pin!(budget.in_turns(schema.execute(Request::new(document).data(budget.clone()))));
-        let (mut most, mut before) = (0, 0);
-        loop {
-            let turn = answer.as_mut().poll(&mut Turn::from_waker(Waker::noop()));
-            let all = resolved.load(Ordering::Relaxed);
-            most = most.max(all - before);
-            before = all;
-            if let Poll::Ready(answer) = turn {
-                assert_eq!(answer.errors, []);
-                return (most, all);
-            }
-        }
-    }
-
-    #[test]
-    fn others_get_their_turn_during_a_long_list() {
-        for (document, count) in [
-            ("{ items(count: 20000) { number } }", 20_000),
-            ("{ items(count: 100) { items(count: 200) { number } } }", 20_000),
-            ("{ items(count: 200) { number items(count: 1) { items(count: 100) { number } } } }", 20_200),
-            ("{ a: items(count: 10000) { number } b: items(count: 10000) { number } }", 20_000),
-        ] {
-            let (most, all) = resolved_in_one_turn(document);
-            assert_eq!(all, count, "{document}");
-            assert!(most <= ITEMS_OF_A_TURN, "{most} of {document}");
-        }
     }
 }
