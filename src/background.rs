@@ -21,7 +21,7 @@ static THREADS: LazyLock<Option<Runtime>> = LazyLock::new(|| match start() {
     }
 });
 
-/// How many requests of one caller may run here at once: half of the processors, the other half is left to everybody else.
+/// Half of the processors: the other half is left to everybody else.
 #[must_use]
 pub fn threads() -> usize {
     (std::thread::available_parallelism().map_or(1, usize::from) / 2).max(1)
@@ -31,16 +31,20 @@ fn start() -> std::io::Result<Runtime> {
     Builder::new_multi_thread()
         .worker_threads(threads())
         .thread_name("background")
-        .on_thread_start(give_way)
+        .on_thread_start(|| give_way(NICENESS))
         .enable_all()
         .build()
 }
 
-fn give_way() {
+/// Lowers the priority of the thread that calls it by so much.
+pub fn give_way(niceness: i32) {
     #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::process::nice(NICENESS) {
-        tracing::warn!(%error, "what takes long runs at the priority of everything else");
+    if let Err(error) = rustix::process::nice(niceness) {
+        let thread = std::thread::current();
+        tracing::warn!(%error, thread = thread.name(), "a thread runs at the priority of everything else");
     }
+    #[cfg(not(target_os = "linux"))]
+    let _ = niceness;
 }
 
 /// Does `work` on these threads; it ends with its caller.

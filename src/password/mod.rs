@@ -16,6 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use self::hash::PasswordHash;
 pub use self::normal::normalize;
 use self::pool::Pool;
+use crate::background;
 use crate::error::{Error, ErrorCode};
 use crate::form::Form;
 use crate::key::Key;
@@ -34,9 +35,9 @@ const ADMITTED: usize = 18;
 /// How many of them may be of one signed-in user, so that nobody fills the queue alone; more of the same user wait for these.
 const OF_ONE_USER: ShareLimits = ShareLimits { at_once: 4, waiting: 60, patience: Duration::from_secs(10) };
 
-/// How many hashes are computed at once: on half of the cores, so that who reads finds another one free.
+/// How many hashes are computed at once.
 fn at_once() -> usize {
-    std::thread::available_parallelism().map_or(1, |cores| cores.get() / 2).clamp(1, ADMITTED)
+    background::threads().min(ADMITTED)
 }
 
 /// Computes and verifies the hashes of passwords and PINs, a few at a time; cheap to clone.

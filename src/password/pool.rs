@@ -8,6 +8,7 @@ use std::thread;
 
 use tokio::sync::oneshot;
 
+use crate::background::give_way;
 use crate::error::Error;
 
 /// How much the threads give way, from 0 to 19 (POSIX nice). They get about a third of what others get of a processor that all
@@ -47,10 +48,7 @@ impl Pool {
 }
 
 fn work(receiver: &Mutex<Receiver<Job>>) {
-    #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::process::nice(NICENESS) {
-        tracing::warn!(%error, "hashes are computed at the priority of everything else");
-    }
+    give_way(NICENESS);
     loop {
         let job = receiver.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(job) = job else { return };
