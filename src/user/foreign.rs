@@ -61,7 +61,8 @@ impl Logins {
     pub(super) async fn guard<T>(
         self,
         inputs: &LoginInputs,
-        (db, viewer): (&Db, &Viewer),
+        db: &Db,
+        viewer: &Viewer,
         work: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
         let signed_in = viewer.signed_in()?;

@@ -162,13 +162,8 @@ impl UserMutation {
             let outcome = {
                 let by_mail = (ctx.desk()?, ctx.ways()?);
                 let (db, viewer, logins) = (ctx.db()?, ctx.viewer()?, Logins::of(&input.fields, input.dry_run));
-                logins
-                    .guard(
-                        ctx.login_inputs()?,
-                        (db, viewer),
-                        Box::pin(super::create(db, ctx.hasher()?, viewer, by_mail, input)),
-                    )
-                    .await
+                let create = Box::pin(super::create(db, ctx.hasher()?, viewer, by_mail, input));
+                logins.guard(ctx.login_inputs()?, db, viewer, create).await
             };
             UserPayload::of(outcome, |created| match created {
                 Some(user) => UserPayload::done(format!("{} was entered.", user.name()), Some(user)),
@@ -233,12 +228,8 @@ impl UserMutation {
                 let (db, hasher, viewer) = (ctx.db()?, ctx.hasher()?, ctx.viewer()?);
                 let logins = Logins::of(&input.fields, input.dry_run);
                 let language = ctx.client()?.language;
-                Box::pin(logins.guard(
-                    ctx.login_inputs()?,
-                    (db, viewer),
-                    super::update(db, hasher, viewer, language, input),
-                ))
-                .await
+                let update = super::update(db, hasher, viewer, language, input);
+                Box::pin(logins.guard(ctx.login_inputs()?, db, viewer, update)).await
             };
             UserPayload::of(outcome, |updated| match updated {
                 Updated::Done(user) => UserPayload::done(format!("{} was changed.", user.name()), Some(user)),
