@@ -86,7 +86,7 @@ impl App {
 
     /// A place for the caller, where a request costs so much that it needs one.
     async fn place(&self, who: Who, cost: usize) -> Result<Option<Share<Who>>, Refusal> {
-        if !is_heavy(cost) {
+        if cost < cost::HEAVY {
             return Ok(None);
         }
         self.heavy.take(who).await.map(Some).ok_or_else(Refusal::too_many)
@@ -99,10 +99,6 @@ impl App {
             viewer @ Viewer::SignedIn(_) => Ok(viewer),
         }
     }
-}
-
-fn is_heavy(cost: usize) -> bool {
-    cost >= cost::HEAVY
 }
 
 /// What is to be known of a document before it is run.
@@ -138,7 +134,7 @@ impl Application for App {
         let budget = Budget::default();
         let cost = self.cost(&mut request, reading, &budget).map_err(refusal)?;
         let who = who(&viewer, &caller);
-        let _place = self.place(who, cost).await?;
+        let place = self.place(who, cost).await?;
         let is_mutation = is_mutation(&mut request);
         let asking = Arc::new(Asking::new(viewer));
         let client = Client {
@@ -151,7 +147,7 @@ impl Application for App {
         let operation = request.operation_name.clone();
         let files = Files::new(std::mem::take(&mut request.uploads));
         let idle = self.rules.lifetime.idle;
-        let db = if is_heavy(cost) { &self.db.in_background() } else { &self.db };
+        let db = if place.is_some() { &self.db.in_background() } else { &self.db };
         let db = db.within(budget.clone(), who);
         let (links, loads) = gather(Links::new(db.clone(), Arc::clone(&asking), Arc::clone(&named), idle));
         let request = request.data(asking).data(client).data(named).data(links).data(files).data(db);
@@ -161,7 +157,7 @@ impl Application for App {
             let response = loads.run(taken.in_turns(schema.execute(request))).await;
             (Size::of(&response.data), response)
         });
-        let (size, mut response) = if is_heavy(cost) { background::run(executed).await } else { executed.await };
+        let (size, mut response) = if place.is_some() { background::run(executed).await } else { executed.await };
         within(&budget, size, is_mutation).map_err(refusal)?;
         introspection::undescribe(&mut response, operation.as_deref(), &reading.descriptions);
         Ok(Answer { bytes: size.bytes, response })
