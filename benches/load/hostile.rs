@@ -220,15 +220,14 @@ impl Caller {
             hostile.write(number, &mut self.request);
             let reply = self.send(hostile).await;
             let mut counts = attack.counts();
-            match reply {
+            let fault = match reply {
                 Ok(Reply { status, fault, .. }) => {
                     *counts.hostile.entry(status).or_default() += 1;
-                    if let Some(fault) = fault {
-                        counts.faults.insert(hostile.name, fault);
-                    }
+                    fault
                 }
-                Err(error) => drop(counts.faults.insert(hostile.name, format!("{error:#}"))),
-            }
+                Err(error) => Some(format!("{error:#}")),
+            };
+            counts.faults.extend(fault.map(|fault| (hostile.name, fault)));
         }
     }
 
