@@ -154,9 +154,7 @@ async fn watch_health(address: SocketAddr, attack: &JoinHandle<Result<Counts>>) 
 /// Attacks the server until all hostile requests are answered.
 #[tokio::main(flavor = "current_thread")]
 async fn attack(address: SocketAddr, expensive: Vec<Vec<u8>>) -> Result<Counts> {
-    // Attackers have machines of their own; here they share the processors with those whom they attack.
-    #[cfg(target_os = "linux")]
-    rustix::process::nice(19)?;
+    machine::run_only_when_idle()?;
     let attack = Arc::new(Attack {
         address,
         hostile: attacks::requests(),

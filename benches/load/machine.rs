@@ -2,7 +2,10 @@
 
 use std::fs;
 use std::io;
+use std::process::Command;
 use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
 
 /// The clock tick of /proc, which is 10 ms on every machine whatever the kernel's own is.
 const TICK: Duration = Duration::from_millis(10);
@@ -20,6 +23,16 @@ pub fn description() -> String {
 pub fn load_average() -> String {
     let averages = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     averages.split(' ').take(3).collect::<Vec<_>>().join(" ")
+}
+
+/// Gives the calling thread the processors only while no other thread wants them: it stands for callers that have machines of their
+/// own.
+pub fn run_only_when_idle() -> Result<()> {
+    let thread = fs::read_link("/proc/thread-self")?;
+    let thread = thread.file_name().context("the thread has no id")?;
+    let status = Command::new("chrt").args(["--idle", "--pid", "0"]).arg(thread).status().context("chrt")?;
+    ensure!(status.success(), "chrt: {status}");
+    Ok(())
 }
 
 /// The processor time that all processes together have taken, user and system.
