@@ -16,12 +16,12 @@ use sea_orm::{
 use crate::access::{Means, SignedIn, Viewer, active_in_valid_license, is_same_license};
 use crate::audit::Subject;
 use crate::db::Db;
+use crate::db::conditions::{Lock, waits_in_line};
 use crate::entity::user::Role;
 use crate::entity::{api_key, session, user};
 use crate::error::{Error, ErrorCode};
-use crate::form::Form;
 use crate::scalar::{Id, now};
-use crate::sql::{Lock, waits_in_line};
+use crate::validation::Form;
 
 /// A viewer as they are in the transaction of a mutation. There is no other way to get one than to begin it.
 #[derive(Clone, Debug)]

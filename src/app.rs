@@ -8,25 +8,31 @@ use async_graphql::{Pos, Request, Response, ServerError};
 use poem::Route;
 
 use crate::access::{Asking, Viewer};
+use crate::auth::password::Hasher;
+use crate::auth::policy::{Rules, Ways};
+use crate::auth::throttle::LoginInputs;
 use crate::avatar::{Store, Studio};
 use crate::budget::{Budget, Limit, Size};
-use crate::client_network::client_network;
-use crate::columns::Named;
-use crate::context::{Client, Files, PublicUrl, Rules, Ways};
-use crate::cost::{self, Costs};
-use crate::credential_use::{self, CredentialUses};
+use crate::client::Client;
+use crate::client::client_network;
 use crate::db::Db;
 use crate::error::Error;
-use crate::gather::gather;
-use crate::loader::Links;
-use crate::page::Seal;
-use crate::password::Hasher;
+use crate::graphql::batching::gather;
+use crate::graphql::context::{Files, PublicUrl};
+use crate::graphql::cost::{self, Costs};
+use crate::graphql::credential_use::{self, CredentialUses};
+use crate::graphql::loader::Links;
+use crate::graphql::pagination::Seal;
+use crate::graphql::projection::Named;
+use crate::http;
+use crate::http::introspection;
+use crate::http::{Answer, Application, Caller, Refusal};
 use crate::scalar::Id;
 use crate::schema::{self, RosterSchema};
-use crate::server::{Answer, Application, Caller, Refusal};
 use crate::share::{Share, ShareLimits, Shares, Who};
-use crate::user::LoginInputs;
-use crate::{background, introspection, pages, playground, server, session, user};
+use crate::web::pages;
+use crate::web::playground;
+use crate::{background, session, user};
 
 /// How many requests that cost much one caller may have.
 fn heavy_requests() -> ShareLimits {
@@ -79,7 +85,7 @@ impl App {
         let (name, variables) = (request.operation_name.clone(), request.variables.clone());
         // What cannot be parsed or has no such operation is refused when it is run.
         let Ok(document) = request.parsed_query() else { return Ok(0) };
-        let Some((_, operation)) = server::selected(document, name.as_deref()) else { return Ok(0) };
+        let Some((_, operation)) = http::selected(document, name.as_deref()) else { return Ok(0) };
         let cost = self.costs.cost(document, operation, &variables).saturating_add(cost::of_introspection(schema));
         cost::check(cost).map(|()| cost)
     }
@@ -175,17 +181,17 @@ impl Application for App {
         caller: Caller,
         id: &str,
         holds: impl Fn(&str) -> bool + Send,
-    ) -> Result<server::Picture, Refusal> {
+    ) -> Result<http::Picture, Refusal> {
         let viewer = self.signed_in(&caller).await?;
         let internal = |error| failed(error, &caller, "a picture could not be read");
         let id = Id::parse(id).ok_or_else(Refusal::not_found)?;
         let hash = user::avatar::hash(&self.db, &viewer, id).await.map_err(internal)?.ok_or_else(Refusal::not_found)?;
         if holds(&hash) {
-            return Ok(server::Picture { hash, content: None });
+            return Ok(http::Picture { hash, content: None });
         }
         let found = Store::read(&self.db, id).await.map_err(internal)?.ok_or_else(Refusal::not_found)?;
         // Of the content itself: it may have been replaced between the two looks.
-        Ok(server::Picture { hash: found.hash(), content: Some((found.content_type.name(), found.content)) })
+        Ok(http::Picture { hash: found.hash(), content: Some((found.content_type.name(), found.content)) })
     }
 
     fn sdl(&self) -> String {
@@ -223,7 +229,7 @@ fn who(viewer: &Viewer, caller: &Caller) -> Who {
 fn is_mutation(request: &mut Request) -> bool {
     let name = request.operation_name.clone();
     let document = request.parsed_query().ok();
-    document.and_then(|document| server::kind(document, name.as_deref())) == Some(OperationType::Mutation)
+    document.and_then(|document| http::kind(document, name.as_deref())) == Some(OperationType::Mutation)
 }
 
 /// Checks that a request has taken no more than it may, and that its answer is no larger than it may be: otherwise a part of it is

@@ -1,12 +1,12 @@
 //! The database: SQLite in a file or PostgreSQL, behind the same few calls.
 
+pub mod conditions;
 mod postgres;
 mod reader;
 mod sqlite;
 mod url;
 mod writer;
 
-use std::fs::File;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -14,12 +14,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use migration::{Migrator, MigratorTrait};
 use sea_orm::sqlx::postgres::PgConnectOptions;
 use sea_orm::sqlx::sqlite::SqliteConnectOptions;
 use sea_orm::{
-    AccessMode, ConnectionTrait, Database, DatabaseBackend, DatabaseConnection, DatabaseTransaction, DbErr,
-    IsolationLevel, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
+    AccessMode, ConnectionTrait, Database, DatabaseBackend, DatabaseConnection, DatabaseTransaction, IsolationLevel,
+    SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
 };
 
 pub use self::reader::Reader;
@@ -30,7 +29,7 @@ use self::writer::retry;
 use crate::budget::Budget;
 use crate::error::Error;
 use crate::share::Who;
-use crate::{background, login, private_file, word_index};
+use crate::{background, private_file};
 
 /// How long a statement waits for a connection. Longer than that, the caller is better served by an error.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -51,7 +50,7 @@ pub struct Db {
     /// For what takes long: these connections are made and used in the [`background`] alone.
     background: Reader,
     /// For what reads in several statements at one moment.
-    moments: DatabaseConnection,
+    pub(crate) moments: DatabaseConnection,
     writer: Writer,
     meter: Meter,
 }
@@ -113,59 +112,6 @@ impl Db {
         let log = file_of(&settings.url).map(|file| Arc::new(WriteAheadLog::of(&file, readers)));
         let writer = Writer { pool: writer, log, connections: settings.connections };
         Ok(Self { reader, background, moments, writer, meter })
-    }
-
-    /// Connects and brings the tables up to date; a directory for the file of SQLite is made if there is none.
-    ///
-    /// # Errors
-    /// `Unavailable` where the database cannot be reached; whatever the database says.
-    pub async fn open(settings: &Settings) -> Result<Self, Error> {
-        // Several processes that make one file at once would trip over each other before they could take turns.
-        let file = file_of(&settings.url);
-        let turn = file.as_deref().map(take_turn).transpose().map_err(Error::internal)?;
-        let db = Self::connect(settings).await?;
-        // What is no database stays as it is.
-        if let Some(file) = &file {
-            narrow(file);
-        }
-        db.migrate().await?;
-        drop(turn);
-        Ok(db)
-    }
-
-    /// Brings the tables to the newest step of their history, and what is derived in them up to date. Of several processes
-    /// that start at once, one does it and the others wait.
-    ///
-    /// # Errors
-    /// Whatever the database says.
-    #[expect(clippy::disallowed_methods, reason = "the tables are nobody's data")]
-    pub async fn migrate(&self) -> Result<(), Error> {
-        let transaction = self.begin().await?;
-        if transaction.get_database_backend() == DatabaseBackend::Postgres {
-            transaction
-                .execute_unprepared("SET LOCAL statement_timeout = 0; SELECT pg_advisory_xact_lock(7305804402)")
-                .await?;
-        }
-        let is_behind = !Migrator::get_pending_migrations(&transaction).await?.is_empty();
-        Migrator::up(&transaction, None).await.map_err(explain)?;
-        if is_behind {
-            word_index::derive_anew(&transaction).await?;
-        }
-        let duplicates = if is_behind { login::duplicates(&transaction).await? } else { login::Duplicates::default() };
-        transaction.commit().await?;
-        if duplicates.count > 0 {
-            tracing::warn!("{} logins mean two users each; change one of each two", duplicates.count);
-            duplicates.lines().for_each(|line| tracing::warn!("{line}"));
-        }
-        Ok(())
-    }
-
-    /// How many steps of the history are still to be done.
-    ///
-    /// # Errors
-    /// Whatever the database says.
-    pub async fn pending_migrations(&self) -> Result<usize, Error> {
-        Ok(Migrator::get_pending_migrations_read_only(&self.moments).await?.len())
     }
 
     /// The same database for one request, which reads no more than its budget has, on no more connections at once than its
@@ -298,19 +244,6 @@ impl Db {
     }
 }
 
-/// Says what is to be done about an error of a migration, where that is known.
-fn explain(error: DbErr) -> Error {
-    let text = error.to_string();
-    let hint = if text.contains("already exists") {
-        "another program uses this database; give Roster a database or a schema of its own"
-    } else if text.contains("gin_trgm_ops") {
-        "the extension pg_trgm is in a schema outside search_path; move it (ALTER EXTENSION pg_trgm SET SCHEMA ...) or add its schema"
-    } else {
-        return error.into();
-    };
-    Error::internal(format!("{text}: {hint}"))
-}
-
 /// Whether a URL names a PostgreSQL database.
 #[must_use]
 pub fn is_postgres(url: &str) -> bool {
@@ -331,12 +264,6 @@ pub fn missing_file(url: &str) -> Option<PathBuf> {
     file_of(url).filter(|file| !file.exists())
 }
 
-/// How many steps the history of the tables has.
-#[must_use]
-pub fn migrations() -> usize {
-    Migrator::migrations().len()
-}
-
 /// The file of a SQLite database; none for one in memory and for PostgreSQL.
 #[must_use]
 pub fn file_of(url: &str) -> Option<PathBuf> {
@@ -353,23 +280,4 @@ fn make_file(database: &Path) -> std::io::Result<()> {
         Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
         _ => Ok(()),
     }
-}
-
-/// Keeps others from a database file that is there already, and from those beside it.
-fn narrow(database: &Path) {
-    for suffix in ["", "-wal", "-shm", "-journal"] {
-        let mut file = database.as_os_str().to_owned();
-        file.push(suffix);
-        private_file::narrow(Path::new(&file));
-    }
-}
-
-/// Waits for the lock beside a database file; it is held until the returned file is dropped.
-fn take_turn(database: &Path) -> std::io::Result<File> {
-    if let Some(dir) = database.parent().filter(|dir| !dir.as_os_str().is_empty()) {
-        private_file::make_dir(dir)?;
-    }
-    let lock = private_file::open_or_make(&database.with_extension("lock"))?;
-    lock.lock()?;
-    Ok(lock)
 }

@@ -7,9 +7,9 @@ use sea_orm::{
     ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
 };
 
+use crate::db::conditions::any_of;
 use crate::entity::{link, login, registration, user};
 use crate::scalar::Id;
-use crate::sql::any_of;
 use crate::text;
 
 /// How many people are read at once to be looked through.

@@ -13,12 +13,12 @@ use serde_json::Value;
 use crate::access::administrators;
 use crate::actor::Actor;
 use crate::audit::{Change, Entry, difference};
+use crate::db::conditions::one_of;
 use crate::entity::audit_event::AuditAction;
 use crate::entity::membership::{self, GroupRole, MOST_GROUPS_OF_A_USER, MOST_GROUPS_OWNED_BY_A_USER};
 use crate::entity::{group, user};
 use crate::error::Error;
 use crate::scalar::{Id, now};
-use crate::sql::one_of;
 
 /// Why a user does not own groups any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -242,7 +242,7 @@ impl InputType for Instant {
     }
 }
 
-/// A file that was sent beside the document. Its content is the request's ([`crate::context::Files`]); here is only that there
+/// A file that was sent beside the document. Its content is the request's ([`crate::graphql::context::Files`]); here is only that there
 /// is one. async-graphql's own type takes the number of a file from whoever writes one, and panics where there is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Upload;

@@ -15,19 +15,19 @@ use crate::api_key::mutation::{ApiKeyMutation, ApiKeyPayload, CreateApiKeyPayloa
 use crate::api_key::query::ApiKeyQuery;
 use crate::attribute::mutation::{AttributeDefinitionPayload, AttributeMutation};
 use crate::attribute::query::AttributeQuery;
-use crate::audit::query::AuditQuery;
-use crate::columns::is_accounted_for;
+use crate::audit_event::query::AuditQuery;
 use crate::entity::{audit_event, group, institution, user};
 use crate::error::{Error, MutationError};
+use crate::graphql::node::NodeQuery;
+use crate::graphql::pagination::Connection;
+use crate::graphql::payload::{ReceiptPayload, UserPayload};
+use crate::graphql::projection::is_accounted_for;
 use crate::group::mutation::{DeleteGroupPayload, GroupMutation, GroupPayload};
 use crate::group::query::{GroupQuery, MemberConnection};
 use crate::institution::mutation::{DeleteInstitutionPayload, InstitutionMutation, InstitutionPayload};
 use crate::institution::query::InstitutionQuery;
 use crate::license::query::LicenseQuery;
-use crate::node::NodeQuery;
-use crate::page::Connection;
-use crate::payload::{ReceiptPayload, UserPayload};
-use crate::session::by_mail::ByMailMutation;
+use crate::session::email_mutation::ByMailMutation;
 use crate::session::mutation::{EndSessionsPayload, LoginPayload, LogoutPayload, SessionMutation};
 use crate::site_access::mutation::SiteAccessMutation;
 use crate::user::mutation::{DeleteUserPayload, SetActivePayload, UserMutation};
@@ -174,4 +174,4 @@ pub fn sdl_of(schema: &RosterSchema) -> String {
 const QUOTES: &str = "\"\"\"";
 /// The directives as introspection has them. async-graphql writes them without the descriptions of their arguments, and not
 /// all of them.
-const DIRECTIVES: &str = include_str!("introspection/directives.graphql");
+const DIRECTIVES: &str = include_str!("http/introspection/directives.graphql");

@@ -61,7 +61,7 @@ impl Bare {
         let asked: Value = serde_json::from_slice(body)?;
         let text = |name: &str| asked[name].as_str().unwrap_or_default();
         let id = || Uuid::parse_str(text("id"));
-        let license = self.0.license_of(&roster::token::hash(token)).await?.context("nobody is signed in")?;
+        let license = self.0.license_of(&roster::auth::token::hash(token)).await?.context("nobody is signed in")?;
         let answer = match path {
             "/person" => json_of("user", &self.0.person(license, id()?).await?)?,
             "/page" => json_of("users", &self.0.page(license).await?)?,

@@ -94,6 +94,6 @@ fn lookups() -> Vec<String> {
     vec![
         format!("query ($keys: [String!]!) {{ {resolved} }}"),
         format!("query ($ids: [ID!]!) {{ {nodes} }}"),
-        include_str!("../../src/cost/full_introspection.graphql").to_owned(),
+        include_str!("../../src/graphql/cost/full_introspection.graphql").to_owned(),
     ]
 }

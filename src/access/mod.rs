@@ -5,26 +5,26 @@
 //! Below them and in `place.rs` stand the few rules that no table can say. Ranks: user < administrator < license
 //! administrator < superuser.
 
-mod place;
-mod sight;
+mod policy;
+mod resources;
 mod sign_in;
-mod table;
 mod viewer;
+mod visibility;
 
 use std::sync::Arc;
 
 use async_graphql::{Context, Guard, SimpleObject};
 use sea_orm::ModelTrait;
 
-pub use self::place::{SitesOf, sites_of};
-pub use self::sight::{
-    active_in_valid_license, active_license_admins, active_superusers, administrators, in_force, of_license,
-};
+pub use self::policy::{Action, OWN_FIELDS, ROOT_FIELDS, Reach, action_of, reach};
+pub use self::resources::{SitesOf, sites_of};
 pub use self::sign_in::lets_in;
 use self::sign_in::{SECRETS, SIGN_IN_FIELDS, refuse_key, sign_in_fields};
-pub use self::table::{Action, OWN_FIELDS, ROOT_FIELDS, Reach, action_of, reach};
 use self::viewer::Rank;
 pub use self::viewer::{Asking, Means, Person, SignedIn, Viewer};
+pub use self::visibility::{
+    active_in_valid_license, active_license_admins, active_superusers, administrators, in_force, of_license,
+};
 use crate::entity::attribute_definition;
 use crate::entity::audit_event::SubjectType;
 use crate::entity::license;

@@ -1,5 +1,6 @@
 //! API keys: programs that act for the person who made them.
 
+pub mod input;
 pub mod mutation;
 pub mod query;
 
@@ -11,15 +12,15 @@ use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel, PaginatorTrait, Qu
 use crate::access::{Action, Viewer, of_license};
 use crate::actor;
 use crate::audit::{self, Entry, difference};
+use crate::auth::token::{self, Kind};
 use crate::db::Db;
 use crate::entity::api_key::{self, MOST_KEYS_OF_A_LICENSE};
 use crate::entity::audit_event::AuditAction;
 use crate::entity::license;
 use crate::error::{Error, ErrorCode};
-use crate::form::{Form, rule};
 use crate::scalar::{Id, Instant, now};
-use crate::token::{self, Kind};
-use mutation::CreateApiKeyInput;
+use crate::validation::{Form, rule};
+use input::CreateApiKeyInput;
 
 /// How many characters of the secret are kept, to tell keys from each other: the prefix, and 30 of 256 random bits.
 const SHOWN: usize = 9;

@@ -1,31 +1,11 @@
 //! createApiKey, revokeApiKey.
 
-use async_graphql::{Context, ID, InputObject, Object};
+use async_graphql::{Context, Object};
 
-use crate::context::{Answer, ContextExt, answer};
+use super::input::{CreateApiKeyInput, RevokeApiKeyInput};
 use crate::entity::api_key;
-use crate::entity::user::Role;
-use crate::payload::payload;
-use crate::scalar::Instant;
-
-/// An API key to be made.
-#[derive(InputObject)]
-pub struct CreateApiKeyInput {
-    /// What it is for; at most 100 characters.
-    pub name: String,
-    /// What it may do at most: nothing above one's own rank.
-    #[graphql(default_with = "Role::User")]
-    pub role: Role,
-    /// When it ends; never where nothing is said.
-    pub expires_at: Option<Instant>,
-}
-
-/// The API key to be revoked.
-#[derive(InputObject)]
-pub struct RevokeApiKeyInput {
-    /// Which.
-    pub id: ID,
-}
+use crate::graphql::context::{Answer, ContextExt, answer};
+use crate::graphql::payload::payload;
 
 payload! {
     /// The outcome of making an API key.

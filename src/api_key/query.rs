@@ -4,10 +4,10 @@ use async_graphql::{ComplexObject, Context, ID, Object, Result};
 
 use crate::access::Allowed;
 use crate::budget::Item;
-use crate::context::ContextExt;
 use crate::entity::{api_key, user};
 use crate::error::located;
-use crate::loader::UserById;
+use crate::graphql::context::ContextExt;
+use crate::graphql::loader::UserById;
 use crate::scalar::Id;
 
 #[derive(Default)]

@@ -1,5 +1,6 @@
 //! What can be done with the definitions of custom attributes; the values are a part of people.
 
+pub mod input;
 pub mod mutation;
 pub mod query;
 
@@ -11,22 +12,22 @@ use sea_orm::{
 
 use crate::access::{Action, Viewer, of_license};
 use crate::actor::{self, Actor};
+use crate::attribute_values;
 use crate::audit::{self, Change, Entry, difference};
 use crate::db::Db;
 use crate::entity::attribute_definition::{self, DefineAttributeInput, MOST_DEFINITIONS, is_name};
 use crate::entity::audit_event::AuditAction;
 use crate::entity::{attribute_value, license};
 use crate::error::{Error, ErrorCode};
-use crate::form::Form;
-use crate::profile;
 use crate::scalar::{Id, now};
+use crate::validation::Form;
 
 /// The definitions of the viewer's license by name; at most 100.
 ///
 /// # Errors
 /// `Unauthenticated`; whatever the database says.
 pub async fn list(db: &Db, viewer: &Viewer) -> Result<Vec<attribute_definition::Model>, Error> {
-    let definitions = profile::definitions(db.read(), viewer.signed_in()?.license_id).await?;
+    let definitions = attribute_values::definitions(db.read(), viewer.signed_in()?.license_id).await?;
     Ok(definitions.into_values().collect())
 }
 
@@ -93,7 +94,7 @@ async fn enter(
 pub async fn define_all(db: &Db, license_id: Id, new: Vec<attribute_definition::Model>) -> Result<(), Error> {
     let transaction = db.begin().await?;
     take_turns(&transaction, license_id).await?;
-    if new.is_empty() || !profile::definitions(&transaction, license_id).await?.is_empty() {
+    if new.is_empty() || !attribute_values::definitions(&transaction, license_id).await?.is_empty() {
         return Ok(());
     }
     let blank = attribute_definition::Model::blank(Id::new(), license_id);

@@ -1,17 +1,11 @@
 //! defineAttribute, removeAttribute.
 
-use async_graphql::{Context, InputObject, Object};
+use async_graphql::{Context, Object};
 
-use crate::context::{Answer, ContextExt, answer};
+use super::input::RemoveAttributeInput;
 use crate::entity::attribute_definition::{self, DefineAttributeInput};
-use crate::payload::payload;
-
-/// The attribute to be removed.
-#[derive(InputObject)]
-pub struct RemoveAttributeInput {
-    /// Its name.
-    pub name: String,
-}
+use crate::graphql::context::{Answer, ContextExt, answer};
+use crate::graphql::payload::payload;
 
 payload! {
     /// The outcome of a change of the definition of an attribute.

@@ -4,8 +4,8 @@ use async_graphql::{Context, Object, Result};
 
 use crate::access::Allowed;
 use crate::budget::Item;
-use crate::context::ContextExt;
 use crate::entity::attribute_definition;
+use crate::graphql::context::ContextExt;
 
 #[derive(Default)]
 pub struct AttributeQuery;

@@ -1,7 +1,6 @@
 //! The audit trail: each committed write appends one event in its own transaction, and each event carries the hash of the
 //! one before.
 
-pub mod query;
 pub mod verify;
 
 use chrono::{DateTime, Utc};

@@ -10,11 +10,11 @@ use sea_orm::{
 
 use super::{Head, hash_of, hash_of_changes};
 use crate::db::Db;
+use crate::db::conditions::one_of;
 use crate::entity::audit_event::{self, SubjectType};
 use crate::entity::{tombstone, user};
 use crate::error::Error;
 use crate::scalar::Id;
-use crate::sql::one_of;
 
 /// How many events are read at once.
 const CHUNK: u64 = 1_000;

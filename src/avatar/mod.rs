@@ -1,13 +1,13 @@
 //! Pictures of people: what is made of a file that was sent, and where pictures are kept.
 
 mod picture;
+mod processor;
 mod store;
-mod studio;
 
 use sha2::{Digest, Sha256};
 
+pub use self::processor::Studio;
 pub use self::store::Store;
-pub use self::studio::Studio;
 use crate::entity::avatar::ContentType;
 use crate::scalar::{Id, Url};
 

@@ -28,7 +28,7 @@ impl Default for Turns {
 impl Turns {
     /// Runs a request in turns of so many items, between which other tasks run and the deadline of the request holds. At the end
     /// of a turn that is not its last one the request asks for the next while it still has this one: what waits for it to need
-    /// something, such as the [loaders](crate::gather), can tell by that that it needs nothing.
+    /// something, such as the [loaders](crate::graphql::batching), can tell by that that it needs nothing.
     pub(super) async fn run<T>(&self, request: impl Future<Output = T>) -> T {
         let mut request = pin!(request);
         poll_fn(|context| {

@@ -4,8 +4,8 @@ use async_graphql::{Enum, InputObject, MaybeUndefined, SimpleObject};
 use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;
 
-use crate::form::{Fault, Form, rule};
 use crate::scalar::{Id, now};
+use crate::validation::{Fault, Form, rule};
 
 /// What kind of value an attribute has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, Enum)]

@@ -6,9 +6,9 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::attribute_definition::AttributeKind;
-use crate::form::{Blank, Fault, rule};
 use crate::scalar::{Date, Id};
 use crate::text;
+use crate::validation::{Blank, Fault, rule};
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "attribute_values")]

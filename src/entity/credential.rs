@@ -9,7 +9,7 @@ use crate::scalar::Id;
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub user_id: Id,
-    /// As [`crate::password`] makes it, or reads it from elsewhere.
+    /// As [`crate::auth::password`] makes it, or reads it from elsewhere.
     pub password_hash: String,
 }
 

@@ -5,9 +5,9 @@ use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;
 use serde::Deserialize;
 
-use crate::form::{Form, rule};
 use crate::scalar::{Id, now};
 use crate::text;
+use crate::validation::{Form, rule};
 
 /// A group of people, such as a ward, a laboratory or a project.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, SimpleObject)]

@@ -5,9 +5,9 @@ use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;
 use serde::Deserialize;
 
-use crate::form::{Form, rule};
 use crate::scalar::{Id, now};
 use crate::text;
+use crate::validation::{Form, rule};
 
 /// What kind of house an institution is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, Enum, Deserialize)]

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;
 
-use crate::language::Language;
+use crate::i18n::language::Language;
 use crate::scalar::Id;
 
 /// What a mail is about.

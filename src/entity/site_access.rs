@@ -6,8 +6,8 @@ use sea_orm::sea_query::{Condition, Query};
 use sea_orm::{DatabaseBackend, QuerySelect, QueryTrait};
 
 use super::{institution, user};
+use crate::db::conditions::one_of;
 use crate::scalar::Id;
-use crate::sql::one_of;
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "site_access")]

@@ -1,5 +1,6 @@
 //! What can be done with groups.
 
+pub mod input;
 pub mod mutation;
 pub mod query;
 
@@ -9,7 +10,7 @@ use sea_orm::{
 };
 use serde_json::Value;
 
-use self::mutation::UpdateGroupInput;
+use self::input::UpdateGroupInput;
 use crate::access::{Action, Viewer};
 use crate::actor::{self, Actor, Both};
 use crate::audit::{self, Change as Changed, Entry, difference};
@@ -19,10 +20,10 @@ use crate::entity::group::GroupFields;
 use crate::entity::membership::{GroupRole, MOST_GROUPS_OF_A_USER, MOST_GROUPS_OWNED_BY_A_USER};
 use crate::entity::{group, membership, user};
 use crate::error::{Error, ErrorCode};
-use crate::form::Form;
+use crate::graphql::payload::Updated;
 use crate::ownership;
-use crate::payload::Updated;
 use crate::scalar::{Id, now};
+use crate::validation::Form;
 
 /// Makes a group in the viewer's license; the viewer becomes its owner.
 ///

@@ -7,12 +7,12 @@ use futures_util::FutureExt;
 use sea_orm::{EntityTrait, QueryFilter};
 
 use crate::access::Allowed;
-use crate::context::{Answer, ContextExt, answer};
 use crate::entity::membership::GroupRole;
 use crate::entity::{group, user};
 use crate::error::located;
-use crate::loader::{GroupById, Member, MemberCountOfGroup, MembersOfGroup};
-use crate::page::{self, Connection, Order, PageArgs, Total};
+use crate::graphql::context::{Answer, ContextExt, answer};
+use crate::graphql::loader::{GroupById, Member, MemberCountOfGroup, MembersOfGroup};
+use crate::graphql::pagination::{self, Connection, Order, PageArgs, Total};
 use crate::scalar::Id;
 
 /// What the edge between a group and a member says.
@@ -67,12 +67,13 @@ impl GroupQuery {
         #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
     ) -> Result<Connection<group::Model>> {
         let (db, viewer) = (ctx.db()?, ctx.viewer()?);
-        let name_has = page::name_has(name_contains.as_deref(), group::Column::NameKey, db.is_postgres())?;
+        let name_has = pagination::name_has(name_contains.as_deref(), group::Column::NameKey, db.is_postgres())?;
         let name = format!("groups {} {}", viewer.horizon(), name_contains.unwrap_or_default());
         let window = ctx.window(PageArgs { first, after, last, before }, &name)?;
         let select = group::Entity::find().filter(viewer.sees_groups()).filter(name_has);
-        let page = page::read(db.read(), select.clone(), &ctx.named()?.columns(), &Order::default(), &window).await?;
-        Ok(page.into_connection(Total::of_list(select), page::plain))
+        let page =
+            pagination::read(db.read(), select.clone(), &ctx.named()?.columns(), &Order::default(), &window).await?;
+        Ok(page.into_connection(Total::of_list(select), pagination::plain))
     }
 }
 

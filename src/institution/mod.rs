@@ -1,5 +1,6 @@
 //! What can be done with institutions.
 
+pub mod input;
 pub mod mutation;
 pub mod query;
 
@@ -8,7 +9,7 @@ use sea_orm::{
     PaginatorTrait, QueryFilter, QuerySelect, SqlErr,
 };
 
-use self::mutation::UpdateInstitutionInput;
+use self::input::UpdateInstitutionInput;
 use crate::access::{Action, Viewer, of_license};
 use crate::actor::{self, Actor};
 use crate::audit::{self, Entry, difference};
@@ -17,9 +18,9 @@ use crate::entity::audit_event::AuditAction;
 use crate::entity::institution::{self, InstitutionCore, InstitutionFields};
 use crate::entity::{site_access, user};
 use crate::error::{Error, ErrorCode};
-use crate::form::Form;
-use crate::payload::Updated;
+use crate::graphql::payload::Updated;
 use crate::scalar::{Id, now};
+use crate::validation::Form;
 
 const TAKEN: &str = "This external id is taken.";
 

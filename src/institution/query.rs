@@ -7,11 +7,11 @@ use futures_util::FutureExt;
 use sea_orm::{EntityTrait, QueryFilter};
 
 use crate::access::Allowed;
-use crate::context::{Answer, ContextExt, answer};
 use crate::entity::{institution, license, user};
 use crate::error::{Error, located};
-use crate::loader::{InstitutionById, LicenseById, UserCountOfInstitution, UsersOfInstitution};
-use crate::page::{self, Connection, Order, PageArgs, Total};
+use crate::graphql::context::{Answer, ContextExt, answer};
+use crate::graphql::loader::{InstitutionById, LicenseById, UserCountOfInstitution, UsersOfInstitution};
+use crate::graphql::pagination::{self, Connection, Order, PageArgs, Total};
 use crate::scalar::Id;
 
 #[derive(Default)]
@@ -43,12 +43,13 @@ impl InstitutionQuery {
         #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
     ) -> Result<Connection<institution::Model>> {
         let (db, viewer) = (ctx.db()?, ctx.viewer()?);
-        let name_has = page::name_has(name_contains.as_deref(), institution::Column::NameKey, db.is_postgres())?;
+        let name_has = pagination::name_has(name_contains.as_deref(), institution::Column::NameKey, db.is_postgres())?;
         let name = format!("institutions {} {}", viewer.horizon(), name_contains.unwrap_or_default());
         let window = ctx.window(PageArgs { first, after, last, before }, &name)?;
         let select = institution::Entity::find().filter(viewer.sees_institutions()).filter(name_has);
-        let page = page::read(db.read(), select.clone(), &ctx.named()?.columns(), &Order::default(), &window).await?;
-        Ok(page.into_connection(Total::of_list(select), page::plain))
+        let page =
+            pagination::read(db.read(), select.clone(), &ctx.named()?.columns(), &Order::default(), &window).await?;
+        Ok(page.into_connection(Total::of_list(select), pagination::plain))
     }
 }
 
@@ -88,7 +89,7 @@ impl institution::Model {
             let total = Total::of(move |ctx| {
                 async move { Ok(ctx.links()?.load_one(UserCountOfInstitution(id)).await?.unwrap_or(0)) }.boxed()
             });
-            Ok(page.into_connection(total, page::plain))
+            Ok(page.into_connection(total, pagination::plain))
         })
         .await
     }

@@ -1,7 +1,6 @@
 //! Licenses: made by whoever runs the server, looked at by everybody in them.
 
 pub mod query;
-pub mod report;
 
 use std::collections::HashMap;
 
@@ -16,8 +15,8 @@ use crate::entity::audit_event::AuditAction;
 use crate::entity::license::{self, LicenseKind};
 use crate::entity::user;
 use crate::error::{Error, ErrorCode};
-use crate::form::{Form, rule};
 use crate::scalar::{Date, Id};
+use crate::validation::{Form, rule};
 
 /// What is said of a license that is to be made.
 #[derive(Clone, Debug)]

@@ -2,9 +2,9 @@
 
 use async_graphql::{Context, ID, Object};
 
-use crate::context::{Answer, ContextExt, answer};
 use crate::entity::license;
-use crate::loader::LicenseById;
+use crate::graphql::context::{Answer, ContextExt, answer};
+use crate::graphql::loader::LicenseById;
 use crate::scalar::Id;
 
 #[derive(Default)]

@@ -1,25 +1,25 @@
-//! Mail to people: what is written in the transaction that causes it, and sent after it by the [`postman`].
+//! Mail to people: what is written in the transaction that causes it, and sent after it by the [`worker`].
 
-pub mod carrier;
-pub mod letter;
-pub mod postman;
-mod preparing;
-pub mod relay;
+mod prepare;
 pub mod smtp;
+pub mod smtp_url;
+pub mod template;
+pub mod transport;
+pub mod worker;
 
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{ActiveModelTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, Iterable};
 
 use crate::audit::Change;
+use crate::auth::one_time_link as links;
+use crate::auth::server_key::Key;
+use crate::auth::token;
 use crate::entity::link::Purpose;
 use crate::entity::mail::{self, Kind};
 use crate::entity::{invitation, link, registration, user};
 use crate::error::Error;
-use crate::key::Key;
-use crate::language::Language;
-use crate::link as links;
+use crate::i18n::language::Language;
 use crate::scalar::{Id, Url, now};
-use crate::token;
 
 /// Why a mail was not sent.
 #[derive(Clone, Debug, PartialEq, Eq)]

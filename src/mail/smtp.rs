@@ -14,7 +14,7 @@ use lettre::transport::smtp::extension::ClientId;
 use tokio::time::timeout;
 
 use super::SendError;
-use super::relay::{Authority, Encryption, Relay, tls_with};
+use super::smtp_url::{Authority, Encryption, Relay, tls_with};
 
 /// A server looks through a mail before it says that it has it: who does not wait for that sends it once more (RFC 5321,
 /// section 4.5.3.2.6, asks for ten minutes).

@@ -2,17 +2,17 @@
 
 use async_graphql::MaybeUndefined::Value as Given;
 
-use super::opening::{Opened, Proof};
-use super::refusal::expired;
+use super::errors::expired;
 use super::sign_in::Gate;
+use super::start::{Opened, Proof};
+use crate::auth::one_time_link;
+use crate::auth::pending_registration;
 use crate::entity::link::Purpose;
 use crate::entity::user::UserFields;
 use crate::entity::{registration as registrations, user};
 use crate::error::Error;
-use crate::form::Form;
-use crate::link;
-use crate::registration;
 use crate::scalar::Url;
+use crate::validation::Form;
 
 /// Sets the password of whom a link lets in, and signs the person in; who has registered himself is entered by it. The link
 /// works once.
@@ -20,8 +20,8 @@ use crate::scalar::Url;
 /// # Errors
 /// `Rejected` for a link that is not, or no longer, of any use, and for a weak password; `RateLimited`.
 pub async fn activate(gate: &Gate<'_>, token: String, password: String) -> Result<Opened, Error> {
-    let Some(found) = link::find(gate.db, Purpose::Activation, &token).await? else {
-        let registration = registration::find(gate.db, &token).await?;
+    let Some(found) = one_time_link::find(gate.db, Purpose::Activation, &token).await? else {
+        let registration = pending_registration::find(gate.db, &token).await?;
         // It may have been stopped since.
         let registration = registration.filter(|found| Some(found.license_id) == gate.ways.registration);
         let registration = registration.ok_or_else(expired)?;

@@ -2,18 +2,18 @@
 
 use sea_orm::{ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter, QuerySelect};
 
-use super::opening::this_device;
-use super::refusal::locked;
+use super::errors::locked;
 use super::sign_in::{Account, Gate, counted_as};
-use crate::attempt::{self, Counter, Standing};
+use super::start::this_device;
 use crate::audit::{self, Entry};
+use crate::auth::password::Hasher;
+use crate::auth::throttle::{self, Counter, Standing};
+use crate::auth::token;
 use crate::db::Db;
 use crate::entity::audit_event::AuditAction;
 use crate::entity::{device, user};
 use crate::error::Error;
-use crate::password::Hasher;
 use crate::scalar::Id;
-use crate::token;
 
 /// Who tries to sign in, as far as attempts are counted.
 pub(super) enum Guesser {
@@ -53,7 +53,7 @@ impl Guesser {
     /// Refuses a device or a login that is locked. Costs neither a turn nor a write.
     pub(super) async fn check_lock(&self, db: &Db) -> Result<(), Error> {
         let (Self::Known { device: counter, .. } | Self::Stranger { login: counter, .. }) = self;
-        if attempt::is_locked(db, counter).await? { Err(locked()) } else { Ok(()) }
+        if throttle::is_locked(db, counter).await? { Err(locked()) } else { Ok(()) }
     }
 }
 
@@ -104,8 +104,8 @@ impl Gate<'_> {
     pub(super) async fn count(&self, guesser: &Guesser) -> Result<Attempt, Error> {
         let attempt = self.count_by_address(guesser).await?;
         let (shown, silent) = match guesser {
-            Guesser::Known { device, .. } => (attempt::count_of_account(self.db, device).await?, Standing::Allowed),
-            Guesser::Stranger { login, person } => attempt::count_of_stranger(self.db, login, person).await?,
+            Guesser::Known { device, .. } => (throttle::count_of_account(self.db, device).await?, Standing::Allowed),
+            Guesser::Stranger { login, person } => throttle::count_of_stranger(self.db, login, person).await?,
         };
         if shown == Standing::Locked {
             return Err(locked());
@@ -123,7 +123,7 @@ impl Gate<'_> {
             return Ok(Attempt::default());
         };
         let counter = Counter::of_address(address);
-        let standing = attempt::count_of_address(self.db, &counter, self.rules.most_wrong_of_address).await?;
+        let standing = throttle::count_of_address(self.db, &counter, self.rules.most_wrong_of_address).await?;
         Ok(Attempt { exhausts_address: standing == Standing::Last, ..Attempt::default() })
     }
 
@@ -131,15 +131,15 @@ impl Gate<'_> {
     pub(super) async fn take_back(&self, guesser: &Guesser) -> Result<(), Error> {
         let (login, person) = match guesser {
             Guesser::Known { device, .. } => {
-                attempt::forget(self.db.write(), device).await?;
+                throttle::forget(self.db.write(), device).await?;
                 return Ok(());
             }
             Guesser::Stranger { login, person } => (login, person),
         };
         if let Some(address) = self.client.ip_address {
-            attempt::take_back(self.db, &Counter::of_address(address)).await?;
+            throttle::take_back(self.db, &Counter::of_address(address)).await?;
         }
-        attempt::forget_both(self.db, login, person).await
+        throttle::forget_both(self.db, login, person).await
     }
 
     /// Says in the log, once, that an address has no more attempts, for programs that keep such addresses out.
@@ -167,7 +167,7 @@ impl Gate<'_> {
 
     async fn check_address(&self) -> Result<(), Error> {
         let Some(address) = self.client.ip_address else { return Ok(()) };
-        attempt::check_address(self.db, &Counter::of_address(address), self.rules.most_wrong_of_address).await
+        throttle::check_address(self.db, &Counter::of_address(address), self.rules.most_wrong_of_address).await
     }
 }
 
@@ -193,7 +193,7 @@ pub(super) async fn forget(
     let counters = [Counter::of_person(person.id), Counter::of_owner(person.id)].into_iter();
     let mut forgotten = false;
     for counter in counters.chain(of_logins).chain(devices.into_iter().map(Counter::of_device)) {
-        forgotten |= attempt::forget(transaction, &counter).await?;
+        forgotten |= throttle::forget(transaction, &counter).await?;
     }
     Ok(forgotten)
 }

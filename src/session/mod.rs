@@ -1,16 +1,17 @@
 //! Signing in and staying signed in.
 
 pub mod activation;
-pub mod address;
-pub mod by_mail;
+pub mod credentials;
+pub mod email_change;
+pub mod email_mutation;
+pub mod errors;
 mod guesses;
+pub mod input;
 pub mod mutation;
-pub mod opening;
+pub mod password_reset;
 pub mod query;
-pub mod refusal;
-pub mod reset;
-pub mod secret;
 pub mod sign_in;
+pub mod start;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::sea_query::{Expr, ExprTrait};
@@ -19,21 +20,21 @@ use sea_orm::{
     RelationTrait, Select,
 };
 
-pub use self::opening::open;
+pub use self::start::open;
 use crate::access::{Action, Means, Person, SignedIn, Viewer, active_in_valid_license};
 use crate::actor;
 use crate::audit::{self, Change, Entry};
-use crate::context::Lifetime;
-use crate::credential;
+use crate::auth::credential;
+use crate::auth::policy::Lifetime;
+use crate::auth::token::{self, Kind};
 use crate::db::Db;
 use crate::entity::audit_event::AuditAction;
 use crate::entity::session::MOST_SESSIONS_OF_A_USER;
 use crate::entity::user::Role;
 use crate::entity::{api_key, device, session, user};
 use crate::error::{Error, ErrorCode};
-use crate::form::Form;
 use crate::scalar::{Id, now};
-use crate::token::{self, Kind};
+use crate::validation::Form;
 
 /// How often the last use of a session or key is written at most.
 const SEEN_EVERY: TimeDelta = TimeDelta::minutes(1);

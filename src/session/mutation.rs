@@ -1,86 +1,25 @@
 //! login, activateAccount, logout, endSessions, forgetDevice, changePassword, setPin, unlockUser.
 
-use async_graphql::{Context, ID, InputObject, Object};
+use async_graphql::{Context, Object};
 use chrono::{DateTime, Utc};
 
-use super::opening::Opened;
+use super::Ended;
+use super::Ending;
+use super::activation;
+use super::credentials;
+use super::input::{
+    ActivateAccountInput, ChangePasswordInput, EndSessionsInput, ForgetDeviceInput, LoginInput, SetPinInput,
+    UnlockUserInput,
+};
 use super::sign_in::Gate;
-use super::{Ended, Ending, activation, secret};
+use super::start::Opened;
 use crate::access::{Means, SignedIn};
-use crate::context::{Answer, ContextExt, answer};
 use crate::entity::user;
 use crate::error::{Error, ErrorCode};
-use crate::form::Form;
-use crate::payload::{ReceiptPayload, UserPayload, payload};
-use crate::scalar::{Id, Url};
-
-/// Who signs in, and by what: a password, or a PIN on a device that has signed in by password before.
-#[derive(InputObject)]
-pub struct LoginInput {
-    /// The username or e-mail address.
-    pub login: String,
-    /// The password.
-    pub password: Option<String>,
-    /// The PIN; only together with the device's token.
-    pub pin: Option<String>,
-    /// The token that the last sign-in by password on this device returned. It is remembered for 30 days from its last use.
-    /// Send it with a password too: wrong secrets of strangers do not count against a known device.
-    pub device_token: Option<String>,
-}
-
-/// Which sessions are to end.
-#[derive(InputObject)]
-pub struct EndSessionsInput {
-    /// Whose; the viewer's own where nobody is named. Those of others are for administrators to end.
-    pub user_id: Option<ID>,
-    /// Which, at most 100; all of them where none is named.
-    pub session_ids: Option<Vec<Id>>,
-    /// Whether the session that asks ends too.
-    #[graphql(default = false)]
-    pub include_current: bool,
-}
-
-/// The device to forget.
-#[derive(InputObject)]
-pub struct ForgetDeviceInput {
-    /// The device's id.
-    pub id: ID,
-}
-
-/// One's own new password.
-#[derive(InputObject)]
-pub struct ChangePasswordInput {
-    /// The password as it is.
-    pub current_password: String,
-    /// The password as it is to be: at least 12 characters where nothing else is set, at most 128, hard to guess.
-    pub new_password: String,
-    /// Whether the viewer's API keys are revoked too. Defaults to `false`.
-    #[graphql(default = false)]
-    pub revoke_api_keys: bool,
-}
-
-/// A link, and the password to be set by it.
-#[derive(InputObject)]
-pub struct ActivateAccountInput {
-    /// The token of the link: what stands behind its `#`.
-    pub token: String,
-    /// The password: at least 12 characters where nothing else is set, at most 128, hard to guess.
-    pub password: String,
-}
-
-/// One's own PIN.
-#[derive(InputObject)]
-pub struct SetPinInput {
-    /// Four digits; null removes the PIN.
-    pub pin: Option<String>,
-}
-
-/// Who is to be let in again.
-#[derive(InputObject)]
-pub struct UnlockUserInput {
-    /// Who.
-    pub id: ID,
-}
+use crate::graphql::context::{Answer, ContextExt, answer};
+use crate::graphql::payload::{ReceiptPayload, UserPayload, payload};
+use crate::scalar::Url;
+use crate::validation::Form;
 
 payload! {
     /// The outcome of signing in.
@@ -211,7 +150,7 @@ impl SessionMutation {
     ) -> Answer<UserPayload> {
         answer(ctx, async {
             let ChangePasswordInput { current_password: current, new_password: new, revoke_api_keys } = input;
-            let outcome = secret::change_password(&gate(ctx)?, ctx.viewer()?, current, new, revoke_api_keys).await;
+            let outcome = credentials::change_password(&gate(ctx)?, ctx.viewer()?, current, new, revoke_api_keys).await;
             UserPayload::of(outcome, |(user, keys)| {
                 let keys = if revoke_api_keys { format!(" API keys revoked: {keys}.") } else { String::new() };
                 UserPayload::done(format!("Your password was changed.{keys}"), Some(user))
@@ -227,7 +166,7 @@ impl SessionMutation {
         #[graphql(desc = "The PIN.")] input: SetPinInput,
     ) -> Answer<UserPayload> {
         answer(ctx, async {
-            let outcome = secret::change_pin(&gate(ctx)?, ctx.viewer()?, input.pin).await;
+            let outcome = credentials::change_pin(&gate(ctx)?, ctx.viewer()?, input.pin).await;
             UserPayload::of(outcome, |user| {
                 let state = if user.has_pin { "set" } else { "removed" };
                 UserPayload::done(format!("Your PIN was {state}."), Some(user))
@@ -244,7 +183,7 @@ impl SessionMutation {
         #[graphql(desc = "Who.")] input: UnlockUserInput,
     ) -> Answer<UserPayload> {
         answer(ctx, async {
-            let outcome = secret::unlock(&gate(ctx)?, ctx.viewer()?, &input.id).await;
+            let outcome = credentials::unlock(&gate(ctx)?, ctx.viewer()?, &input.id).await;
             UserPayload::of(outcome, |user| {
                 UserPayload::done(format!("{} can sign in again.", user.name()), Some(user))
             })

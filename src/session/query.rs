@@ -3,9 +3,9 @@
 use async_graphql::{Context, Object};
 use chrono::{DateTime, Utc};
 
-use crate::context::ContextExt;
 use crate::entity::{device, session};
 use crate::error::located;
+use crate::graphql::context::ContextExt;
 use crate::scalar::Id;
 
 /// A sign-in that lasts until it is ended, or unused for too long.

@@ -3,22 +3,23 @@
 use sea_orm::sea_query::{Condition, Expr, ExprTrait};
 use sea_orm::{ColumnTrait, EntityTrait, FromQueryResult, JoinType, QueryFilter, QuerySelect, RelationTrait};
 
-use super::opening::{self, Opened, Proof};
-use super::refusal::{LOCKED, inactive, pin_is_off, wrong};
+use super::errors::{LOCKED, inactive, pin_is_off, wrong};
+use super::start::{self, Opened, Proof};
 use crate::access::is_active_in_valid_license;
-use crate::attempt::{self, Counter, Standing};
-use crate::context::{Client, Rules, Ways};
+use crate::auth::password::{Hasher, Verdict};
+use crate::auth::policy::{Rules, Ways};
+use crate::auth::throttle::{self, Counter, Standing};
+use crate::auth::token;
+use crate::client::Client;
 use crate::db::Db;
 use crate::entity::audit_event::AuditAction;
 use crate::entity::mail::Kind;
 use crate::entity::pin::MOST_WRONG_PINS;
 use crate::entity::{credential, license, pin, user};
 use crate::error::{Error, ErrorCode};
-use crate::form::Form;
-use crate::password::{Hasher, Verdict};
 use crate::scalar::{Date, Id};
 use crate::text;
-use crate::token;
+use crate::validation::Form;
 
 /// The most characters that a username or an address has; what is longer is nobody's, and not looked for.
 const LONGEST_LOGIN: usize = 250;
@@ -123,11 +124,11 @@ impl Gate<'_> {
     pub async fn prove(&self, person: &user::Model, password: String, field: &str) -> Result<String, Error> {
         let locked = || Error::rejected(field, ErrorCode::Locked, LOCKED);
         let counter = Counter::of_owner(person.id);
-        if attempt::is_locked(self.db, &counter).await? {
+        if throttle::is_locked(self.db, &counter).await? {
             return Err(locked());
         }
         let turn = self.hasher.turn(Some(person.id)).await?;
-        if attempt::count_of_account(self.db, &counter).await? == Standing::Locked {
+        if throttle::count_of_account(self.db, &counter).await? == Standing::Locked {
             return Err(locked());
         }
         let credential = credential::Entity::find_by_id(person.id).one(self.db.read()).await?;
@@ -136,7 +137,7 @@ impl Gate<'_> {
         let Some(hash) = hash.filter(|_| verdict != Verdict::Wrong) else {
             return Err(Error::rejected(field, ErrorCode::InvalidCredentials, "The password is wrong."));
         };
-        attempt::forget(self.db.write(), &counter).await?;
+        throttle::forget(self.db.write(), &counter).await?;
         Ok(hash)
     }
 
@@ -153,7 +154,7 @@ impl Gate<'_> {
     ) -> Result<String, Error> {
         let (mut form, user) = (Form::creating(), Some(person.id));
         if self.hasher.check_form(&mut form, "password", &password) {
-            attempt::count_of_link(self.db, &token::hash(link_token)).await?;
+            throttle::count_of_link(self.db, &token::hash(link_token)).await?;
             self.hasher.check(&mut form, ("password", &password), &person.known_words(), user).await?;
         }
         form.finish()?;
@@ -167,7 +168,7 @@ impl Gate<'_> {
     pub(super) async fn may_write_to(&self, what: Kind, address: &str) -> Result<bool, Error> {
         let mailbox = self.hasher.blind(&text::canonical_email(address));
         let from = (self.client.ip_address, self.rules.most_wrong_of_address);
-        attempt::may_write_to(self.db, (what, &mailbox), from).await
+        throttle::may_write_to(self.db, (what, &mailbox), from).await
     }
 
     /// Counts a mail of a kind to an address that a signed-in user asks for; false where it has had enough of them.
@@ -176,11 +177,11 @@ impl Gate<'_> {
     /// `RateLimited` where the user asked for too many.
     pub(super) async fn may_write_for(&self, user: Id, what: Kind, address: &str) -> Result<bool, Error> {
         let mailbox = self.hasher.blind(&text::canonical_email(address));
-        attempt::may_write_for(self.db, (what, &mailbox), user).await
+        throttle::may_write_for(self.db, (what, &mailbox), user).await
     }
 
     pub(super) async fn begin(&self, person: user::Model, proof: Proof) -> Result<Opened, Error> {
-        opening::begin(self.db, self.rules.lifetime, self.client, person, proof).await
+        start::begin(self.db, self.rules.lifetime, self.client, person, proof).await
     }
 
     /// Counts an attempt by PIN; returns how many were wrong, this one included.

@@ -1,11 +1,12 @@
 //! Who may access the data of which institution.
 
+pub mod input;
 pub mod mutation;
 
 use sea_orm::{ActiveModelTrait, DatabaseTransaction, EntityTrait, IntoActiveModel};
 use serde_json::Value;
 
-use self::mutation::SiteAccessInput;
+use self::input::SiteAccessInput;
 use crate::access::Viewer;
 use crate::actor::{self, Actor, Both};
 use crate::audit::{self, Change, Entry};
@@ -13,8 +14,8 @@ use crate::db::Db;
 use crate::entity::audit_event::AuditAction;
 use crate::entity::{institution, site_access, user};
 use crate::error::Error;
-use crate::form::Form;
 use crate::scalar::{Id, now};
+use crate::validation::Form;
 
 /// Gives a person access to the data of an institution; may be repeated.
 ///

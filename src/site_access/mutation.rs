@@ -1,18 +1,10 @@
 //! grantSiteAccess, revokeSiteAccess.
 
-use async_graphql::{Context, ID, InputObject, Object};
+use async_graphql::{Context, Object};
 
-use crate::context::{Answer, ContextExt, answer};
-use crate::payload::UserPayload;
-
-/// Who, and the data of which institution.
-#[derive(InputObject)]
-pub struct SiteAccessInput {
-    /// The person.
-    pub user_id: ID,
-    /// The institution, of the person's license.
-    pub institution_id: ID,
-}
+use super::input::SiteAccessInput;
+use crate::graphql::context::{Answer, ContextExt, answer};
+use crate::graphql::payload::UserPayload;
 
 #[derive(Default)]
 pub struct SiteAccessMutation;

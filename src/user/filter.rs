@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::entity::invitation::InvitationState;
 use crate::entity::user::{Gender, Role, UserType};
-use crate::filter::{DateFilter, DateTimeFilter, IdFilter, StringFilter};
+use crate::graphql::filter::{DateFilter, DateTimeFilter, IdFilter, StringFilter};
 
 /// Which people: those who meet everything that is said. At most 5 filters deep, 100 filters and 50 comparisons in all. A
 /// field that is null is an error.

@@ -1,36 +1,19 @@
 //! Usernames and e-mail addresses are one namespace across licenses, so that a login means one person. TAKEN therefore tells
 //! that somebody has a login whom the viewer may not see. Each such answer is recorded, and after a few there are no more.
 
-use std::time::Duration;
-
 use async_graphql::MaybeUndefined;
 use sea_orm::sea_query::Condition;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 
 use crate::access::{Action, Viewer};
-use crate::attempt;
 use crate::audit::{self, Entry};
+use crate::auth::throttle::{self, LoginInputs};
 use crate::db::Db;
 use crate::entity::audit_event::AuditAction;
 use crate::entity::user::{self, UserFields};
 use crate::error::{Error, ErrorCode};
-use crate::form::rule::LONGEST_EMAIL;
-use crate::scalar::Id;
-use crate::share::{ShareLimits, Shares};
 use crate::text;
-
-/// The inputs with logins that one viewer has under way: so many may learn more than is allowed, for they began before others
-/// were counted.
-const INPUTS_OF_ONE: ShareLimits = ShareLimits { at_once: 4, waiting: 1_000, patience: Duration::from_secs(10) };
-
-/// The inputs with logins that are under way.
-pub struct LoginInputs(Shares<Id>);
-
-impl Default for LoginInputs {
-    fn default() -> Self {
-        Self(Shares::new(INPUTS_OF_ONE))
-    }
-}
+use crate::validation::rule::LONGEST_EMAIL;
 
 /// The logins that an input gives.
 pub(super) struct Logins {
@@ -71,16 +54,16 @@ impl Logins {
             return work.await;
         }
         let _place = inputs.0.take(user_id).await.ok_or_else(too_many)?;
-        attempt::check_foreign_logins(db, user_id).await?;
+        throttle::check_foreign_logins(db, user_id).await?;
         let outcome = work.await;
         if !matches!(&outcome, Err(error) if is_of_login(error)) || !self.are_foreign(db, viewer).await? {
             if self.is_dry_run || outcome.is_err() {
                 // Of many at once, most had begun before others were counted; that a login is free is an answer, too.
-                attempt::check_foreign_logins(db, user_id).await?;
+                throttle::check_foreign_logins(db, user_id).await?;
             }
             return outcome;
         }
-        let counted = attempt::count_foreign_login(db, user_id).await;
+        let counted = throttle::count_foreign_login(db, user_id).await;
         if let Some(person) = user::Entity::find_by_id(user_id).one(db.read()).await? {
             let event = Entry::new(AuditAction::ForeignLoginFound, &person);
             let event = event.by_person(user_id, signed_in.request_id.clone());

@@ -5,12 +5,14 @@ use async_graphql::{ID, MaybeUndefined};
 use sea_orm::EntityTrait;
 
 use super::Welcome;
-use super::mutation::RegisterUserInput;
+use super::input::RegisterUserInput;
 use crate::access::{Viewer, is_in_force};
 use crate::actor;
-use crate::attempt;
 use crate::audit::{self, Entry};
-use crate::context::{Client, Rules, Ways};
+use crate::auth::password::Hasher;
+use crate::auth::policy::{Rules, Ways};
+use crate::auth::throttle;
+use crate::client::Client;
 use crate::db::Db;
 use crate::entity::audit_event::AuditAction;
 use crate::entity::link::Purpose;
@@ -18,10 +20,9 @@ use crate::entity::mail::Kind;
 use crate::entity::user::UserFields;
 use crate::entity::{license, link, site_access, user};
 use crate::error::{Error, ErrorCode};
-use crate::form::Form;
 use crate::mail::Desk;
-use crate::password::Hasher;
 use crate::scalar::Url;
+use crate::validation::Form;
 
 const NOT_ALLOWED: &str = "This server does not let people register themselves; ask an administrator.";
 
@@ -144,7 +145,7 @@ pub async fn register(
     form.finish()?;
     let mailbox = hasher.blind(new.email_key.as_deref().unwrap_or_default());
     let from = (client.ip_address, rules.most_wrong_of_address);
-    if !attempt::may_write_to(db, (Kind::Registration, &mailbox), from).await? {
+    if !throttle::may_write_to(db, (Kind::Registration, &mailbox), from).await? {
         return Ok(());
     }
     let transaction = db.begin().await?;

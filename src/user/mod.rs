@@ -1,17 +1,18 @@
 //! What can be done with people.
 
 pub mod avatar;
-pub mod departure;
 pub mod filter;
+pub mod filter_sql;
 mod foreign;
+pub mod input;
 pub mod invitation;
+pub mod lifecycle;
 pub mod mutation;
 pub mod order;
 pub mod query;
 pub mod resolve;
 pub mod search;
 pub mod secrets;
-pub mod wanted;
 
 use async_graphql::MaybeUndefined;
 use sea_orm::sea_query::{Condition, IntoCondition};
@@ -20,31 +21,30 @@ use sea_orm::{
     PaginatorTrait, QueryFilter, SqlErr,
 };
 
-pub use self::foreign::LoginInputs;
-use self::mutation::{CreateUserInput, UpdateUserInput};
+use self::input::{CreateUserInput, UpdateUserInput};
 use self::secrets::{Hashes, Secrets};
 use crate::access::{
     self, Action, Viewer, active_license_admins, active_superusers, is_active_license_admin, is_active_superuser,
     of_license,
 };
 use crate::actor::{self, Actor};
+use crate::attribute_values::{self, Definitions, Item, Profile};
 use crate::audit::{self, Entry, difference};
-use crate::context::Ways;
+use crate::auth::one_time_link;
+use crate::auth::password::Hasher;
+use crate::auth::policy::Ways;
 use crate::db::Db;
 use crate::entity::audit_event::AuditAction;
 use crate::entity::user::Names;
 use crate::entity::{institution, site_access, user};
 use crate::error::{Error, ErrorCode};
-use crate::form::Form;
-use crate::language::Language;
-use crate::link;
+use crate::graphql::payload;
+use crate::i18n::language::Language;
 use crate::login;
 use crate::mail::{self, Desk};
-use crate::password::Hasher;
-use crate::payload;
-use crate::profile::{self, Definitions, Item, Profile};
 use crate::scalar::{Id, Url, now};
-use crate::word_index;
+use crate::search_index;
+use crate::validation::Form;
 
 /// Enters a person into the viewer's license; none where that was only tried out.
 ///
@@ -78,8 +78,8 @@ pub async fn create(
     new.has_activated = secrets.password.is_value();
     secrets.lay_over(&mut new);
     viewer.may_create(&new, form.given())?;
-    let attributes = profile::of_list(attributes, &mut form);
-    let definitions = profile::definitions(db.read(), new.license_id).await?;
+    let attributes = attribute_values::of_list(attributes, &mut form);
+    let definitions = attribute_values::definitions(db.read(), new.license_id).await?;
     let mut profile = Profile::default();
     profile.lay_over(&attributes, &definitions, &mut form);
     profile.require(&definitions, &mut form);
@@ -142,7 +142,7 @@ pub async fn insert(
     // As they are defined by now; what everybody must have was judged before.
     let (mut profile, mut form) = (Profile::default(), Form::creating());
     let names: Vec<String> = attributes.iter().map(|item| item.name.clone()).collect();
-    profile.lay_over(attributes, &profile::hold(&transaction, new.license_id, &names).await?, &mut form);
+    profile.lay_over(attributes, &attribute_values::hold(&transaction, new.license_id, &names).await?, &mut form);
     form.finish()?;
     if let Err(error) =
         user::Entity::insert(new.clone().into_active_model().reset_all()).exec_without_returning(&transaction).await
@@ -150,7 +150,7 @@ pub async fn insert(
         drop(transaction);
         return Err(explain(db, None, new, error).await);
     }
-    word_index::follow(&transaction, [(None, Some(new))]).await?;
+    search_index::follow(&transaction, [(None, Some(new))]).await?;
     let changes = difference(&user::Model::blank(new.id, new.license_id), new);
     let secrets = hashes.stored(&transaction, new.id).await?;
     let event = Entry::new(AuditAction::UserCreated, new).with(changes).with(secrets).with(profile.changes());
@@ -158,10 +158,10 @@ pub async fn insert(
         Some(actor) => event.by(actor),
         None => event,
     };
-    profile::store(&transaction, &[(new.id, profile)]).await?;
+    attribute_values::store(&transaction, &[(new.id, profile)]).await?;
     let token = match welcome {
         Welcome::Nothing => None,
-        Welcome::Link => Some(link::make(&transaction, new).await?),
+        Welcome::Link => Some(one_time_link::make(&transaction, new).await?),
         Welcome::Mail(desk, next_url) => {
             desk.invite(&transaction, new, next_url).await?;
             None
@@ -189,10 +189,10 @@ pub async fn update(
     let expected = input.expected_version;
     let is_stale = |old: &user::Model| expected.is_some_and(|version| version != old.version);
     let old = find(db.read(), viewer, id).await?;
-    let names = profile::names(&input.attributes);
+    let names = attribute_values::names(&input.attributes);
     let definitions = match names.as_slice() {
         [] => Definitions::new(),
-        _ => profile::definitions(db.read(), old.license_id).await?,
+        _ => attribute_values::definitions(db.read(), old.license_id).await?,
     };
     let Changed { new, secrets, profile } =
         changed(db.read(), Some(hasher), viewer, &old, &input, &definitions).await?;
@@ -206,7 +206,7 @@ pub async fn update(
     let to_store = if input.dry_run { Hashes::default() } else { secrets.hashed(hasher, viewer).await? };
 
     let (transaction, viewer, old) = actor::begin_on_known(db, viewer, "id", id).await?;
-    let definitions = profile::hold(&transaction, old.license_id, &names).await?;
+    let definitions = attribute_values::hold(&transaction, old.license_id, &names).await?;
     if is_stale(&old) {
         return Ok(Updated::Stale(old));
     }
@@ -230,14 +230,14 @@ pub async fn update(
     new.modified_at = now();
     new.version = old.version + 1;
     if new.email_key != old.email_key {
-        link::revoke(&transaction, &[id]).await?;
+        one_time_link::revoke(&transaction, &[id]).await?;
     }
     if let Err(error) = new.clone().into_active_model().reset_all().update(&transaction).await {
         drop(transaction);
         return Err(explain(db, Some(&old), &new, error).await);
     }
-    word_index::follow(&transaction, [(Some(&old), Some(&new))]).await?;
-    profile::store(&transaction, &[(id, profile)]).await?;
+    search_index::follow(&transaction, [(Some(&old), Some(&new))]).await?;
+    attribute_values::store(&transaction, &[(id, profile)]).await?;
     audit::commit(transaction, [event]).await?;
     Ok(Updated::Done(new))
 }
@@ -275,7 +275,7 @@ async fn changed(
     new.email_verified = old.email_verified && new.email_key == old.email_key;
     let secrets = Secrets { password: form.secret("password", password), pin: form.secret("pin", pin) };
     secrets.lay_over(&mut new);
-    let attributes = profile::of_list(attributes, &mut form);
+    let attributes = attribute_values::of_list(attributes, &mut form);
     let mut profile = Profile::read(connection, old.id, &attributes).await?;
     profile.lay_over(&attributes, definitions, &mut form);
     let lets_in = access::lets_in(old, &new, form.given());

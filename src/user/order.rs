@@ -6,7 +6,7 @@ use sea_orm::{ColumnTrait, IdenStatic};
 use crate::access::Viewer;
 use crate::entity::user;
 use crate::error::Error;
-use crate::page::{Nulls, Order, SortKey};
+use crate::graphql::pagination::{Nulls, Order, SortKey};
 
 /// What people are sorted by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]

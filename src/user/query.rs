@@ -9,22 +9,22 @@ use sea_orm::sea_query::ExprTrait;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 
 use super::filter::UserFilter;
+use super::filter_sql::Wanted;
 use super::order::{self, UserOrder};
-use super::wanted::Wanted;
 use crate::access::{Action, Allowed, SitesOf, UserPermissions, of_license, sites_of};
 use crate::avatar;
 use crate::budget::Item;
-use crate::context::{Answer, ContextExt, answer};
 use crate::entity::attribute_value::Attribute;
 use crate::entity::membership::GroupRole;
 use crate::entity::user::AdminRights;
 use crate::entity::{device, group, institution, invitation, license, session, user};
 use crate::error::{Error, located};
-use crate::loader::{
+use crate::graphql::context::{Answer, ContextExt, answer};
+use crate::graphql::loader::{
     AttributesOfUser, DevicesOfUser, GroupsOfUser, InstitutionById, InvitationOfUser, LicenseById, SessionsOfUser,
     SiteCount, Sites, UserById,
 };
-use crate::page::{self, Connection, PageArgs, Total};
+use crate::graphql::pagination::{self, Connection, PageArgs, Total};
 use crate::scalar::{Date, Id, Url};
 use crate::text;
 
@@ -115,8 +115,8 @@ impl UserQuery {
         let name = format!("users {} {include_inactive} {} {order_by:?}", viewer.horizon(), wanted.name);
         let window = ctx.window(PageArgs { first, after, last, before }, &name)?;
         let select = user::Entity::find().filter(wanted.among(viewer.lists_users(include_inactive)));
-        let page = page::read(db.read(), select.clone(), &ctx.named()?.columns(), &order, &window).await?;
-        Ok(page.into_connection(Total::of_list(select), page::plain))
+        let page = pagination::read(db.read(), select.clone(), &ctx.named()?.columns(), &order, &window).await?;
+        Ok(page.into_connection(Total::of_list(select), pagination::plain))
     }
 }
 
@@ -207,7 +207,7 @@ impl user::Model {
             let total = Total::of(move |ctx| {
                 async move { Ok(ctx.links()?.load_one(SiteCount(of)).await?.unwrap_or(0)) }.boxed()
             });
-            Ok(page.into_connection(total, page::plain))
+            Ok(page.into_connection(total, pagination::plain))
         })
         .await
     }

@@ -8,13 +8,13 @@ use sea_orm::{ConnectionTrait, EntityTrait, QueryFilter, QueryTrait};
 
 use crate::access::{Allowed, Viewer, is_same_license, of_license};
 use crate::budget::Item;
-use crate::columns::{Columns, Shown};
-use crate::context::ContextExt;
 use crate::db::Db;
+use crate::db::conditions::{any_of, held_against, one_of};
 use crate::entity::user;
 use crate::error::Error;
+use crate::graphql::context::ContextExt;
+use crate::graphql::projection::{Columns, Shown};
 use crate::scalar::Id;
-use crate::sql::{any_of, held_against, one_of};
 use crate::text;
 
 /// How many keys are resolved at once.

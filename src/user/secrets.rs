@@ -5,12 +5,12 @@ use sea_orm::DatabaseTransaction;
 
 use crate::access::Viewer;
 use crate::audit::Change;
-use crate::credential;
+use crate::auth::credential;
+use crate::auth::password::Hasher;
 use crate::entity::user;
 use crate::error::Error;
-use crate::form::{Form, rule};
-use crate::password::Hasher;
 use crate::scalar::Id;
+use crate::validation::{Form, rule};
 
 /// A password and a PIN to be set, or removed where they are null, as they were given.
 #[derive(Default)]

@@ -47,7 +47,7 @@ async fn activate(app: &App, token: &str, password: &str) -> Value {
 }
 
 async fn link_of_ada(app: &App) -> String {
-    roster::account::new_link(&app.db, "ADA@x.example").await.unwrap()
+    roster::cli::admin::new_link(&app.db, "ADA@x.example").await.unwrap()
 }
 
 on_every_database! {
@@ -102,7 +102,7 @@ on_every_database! {
             signed_in(&app).await;
         }
         let dead = session::Entity::update_many().col_expr(session::Column::LastSeenAt, Expr::value(now() - TimeDelta::hours(13)));
-        let others = session::Column::TokenHash.ne(roster::token::hash(me.token.as_deref().unwrap()));
+        let others = session::Column::TokenHash.ne(roster::auth::token::hash(me.token.as_deref().unwrap()));
         dead.filter(session::Column::UserId.eq(id)).filter(others).exec(app.db.write()).await.unwrap();
         assert_eq!(me.data("{ viewer { sessions { isCurrent } } }", json!({})).await["viewer"]["sessions"], json!([{ "isCurrent": true }]));
         signed_in(&app).await;

@@ -2,10 +2,10 @@
 
 use async_graphql::MaybeUndefined::{Undefined, Value as Given};
 use futures_util::future::join_all;
-use roster::credential_use::ALWAYS as CREDENTIALS;
 use roster::entity::membership::GroupRole;
 use roster::entity::user::{Role, UserFields};
 use roster::entity::{api_key, audit_event, device, session, user};
+use roster::graphql::credential_use::ALWAYS as CREDENTIALS;
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter};
 use serde_json::{Value, json};
 

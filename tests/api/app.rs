@@ -8,22 +8,24 @@ use async_graphql::MaybeUndefined::{self, Value as Given};
 use chrono::TimeDelta;
 use mailparse::MailHeaderMap;
 use roster::access::{Means, SignedIn, Viewer};
-use roster::account;
 use roster::app::App as Application;
-use roster::context::{Client, Lifetime, Rules, Ways};
+use roster::auth::password::{Hasher, SHORTEST};
+use roster::auth::policy::{Lifetime, Rules, Ways};
+use roster::auth::redirect::{Allowed, NextUrls};
+use roster::auth::server_key::Key;
+use roster::cli::admin;
+use roster::client::Client;
 use roster::db::{Db, Settings};
 use roster::entity::session as stored_session;
 use roster::entity::user::{self, AdminRightsInput, Role, UserFields};
-use roster::key::Key;
-use roster::language::Language;
+use roster::http;
+use roster::i18n::language::Language;
 use roster::mail::Desk;
-use roster::mail::carrier::{Carrier, Way, sender};
-use roster::mail::postman::Postman;
-use roster::next_url::{Allowed, NextUrls};
-use roster::password::{Hasher, SHORTEST};
+use roster::mail::transport::{Carrier, Way, sender};
+use roster::mail::worker::Postman;
 use roster::scalar::{Id, now};
-use roster::user::mutation::CreateUserInput;
-use roster::{license, server, session};
+use roster::user::input::CreateUserInput;
+use roster::{license, session};
 use sea_orm::{ActiveModelTrait, ConnectionTrait, EntityTrait, IntoActiveModel};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -171,14 +173,14 @@ impl App {
         let names = ("Root".to_owned(), "Alder".to_owned());
         let password = PASSWORD.to_owned();
         let email = "root@alder.example.org".to_owned();
-        let place = (license, account::Administers::Everything);
-        let root = account::create_administrator(&db, &hasher(), place, names, email, Some(password)).await.unwrap().0;
+        let place = (license, admin::Administers::Everything);
+        let root = admin::create_administrator(&db, &hasher(), place, names, email, Some(password)).await.unwrap().0;
         let root = SignedIn::new(&(&root).into(), Means::Session(Id::new()), None);
 
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
-        let settings = server::Settings {
+        let settings = http::Settings {
             max_connections: 200,
             max_connections_per_address: 200,
             trusted_proxies: Vec::new(),
@@ -191,7 +193,7 @@ impl App {
         };
         let ways = Ways { next_urls: next_urls(), registration: Some(license) };
         let app = Application::new(db.clone(), RULES, hasher(), PUBLIC_URL.to_owned(), ways).unwrap();
-        tokio::spawn(server::serve(app, listener, settings, stopped));
+        tokio::spawn(http::serve(app, listener, settings, stopped));
         let sender = sender("Roster <roster@people.example.org>").unwrap();
         let carrier = Carrier::new(sender, Way::Folder(dir.path().join(MAIL)));
         let postman = Postman::new(db.clone(), &Key::from(KEY), PUBLIC_URL, carrier, TimeDelta::minutes(1));

@@ -2,9 +2,9 @@
 
 use async_graphql::MaybeUndefined::{Undefined, Value as Given};
 use futures_util::future::join_all;
+use roster::attribute_values;
 use roster::entity::user::{self, AdminRightsInput, Role, UserFields};
 use roster::entity::{attribute_definition, attribute_value, audit_event};
-use roster::profile;
 use roster::scalar::Id;
 use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter, QueryOrder};
 use serde_json::{Value, json};
@@ -452,7 +452,7 @@ on_every_database! {
             };
             let mine = chief.change("updateUser", "", json!({ "id": ada.id(), "nickname": format!("N{round}") }));
             tokio::join!(join_all(given), entered, change, remove, mine);
-            let definitions = profile::definitions(app.db.read(), app.license).await.unwrap();
+            let definitions = attribute_values::definitions(app.db.read(), app.license).await.unwrap();
             let values = attribute_value::Entity::find().all(app.db.read()).await.unwrap();
             for value in values {
                 let kind = definitions["badge"].kind;
@@ -499,9 +499,9 @@ on_every_database! {
         define(&chief, "badge", "INTEGER", json!({ "userVisible": false })).await;
         give(&chief, &ada.id(), json!([{ "name": "birthplace", "value": "Épinal" }, { "name": "badge", "value": 7 }])).await;
         give(&chief, &bob.id(), item("birthplace", "é".repeat(1_000))).await;
-        let definitions = profile::definitions(app.db.read(), app.license).await.unwrap();
+        let definitions = attribute_values::definitions(app.db.read(), app.license).await.unwrap();
         let found = async |name: &str, value: Value| {
-            let condition = profile::equals(&definitions[name], &value).ok().unwrap();
+            let condition = attribute_values::equals(&definitions[name], &value).ok().unwrap();
             let found = user::Entity::find().filter(condition).all(app.db.read()).await.unwrap();
             found.into_iter().map(|person| person.id).collect::<Vec<Id>>()
         };
@@ -512,7 +512,7 @@ on_every_database! {
         assert_eq!(found("badge", json!(70)).await, []);
         let everybody = user::Entity::find().count(app.db.read()).await.unwrap();
         assert_eq!(found("badge", Value::Null).await.len() as u64, everybody - 1, "null: who has none");
-        assert!(profile::equals(&definitions["badge"], &json!("7")).is_err());
+        assert!(attribute_values::equals(&definitions["badge"], &json!("7")).is_err());
     }
 }
 

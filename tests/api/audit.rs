@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use roster::access::{Means, SignedIn, Viewer};
 use roster::audit;
 use roster::audit::verify::{Verdict, verify};
-use roster::context::Client;
+use roster::client::Client;
 use roster::db::{Db, Settings};
 use roster::entity::attribute_definition::MOST_DEFINITIONS;
 use roster::entity::audit_event::{self, AuditAction, Column, MOST_CHANGES, SubjectType};
@@ -126,7 +126,7 @@ async fn define(caller: &Caller<'_>, name: &str) {
 async fn new_link(app: &App, id: Id) -> String {
     let person = user::Entity::find_by_id(id).one(app.db.read()).await.unwrap().unwrap();
     let transaction = app.db.begin().await.unwrap();
-    let token = roster::link::make(&transaction, &person).await.unwrap();
+    let token = roster::auth::one_time_link::make(&transaction, &person).await.unwrap();
     audit::commit(transaction, []).await.unwrap();
     token
 }
@@ -392,7 +392,7 @@ pub async fn done<'a>(app: &'a App, mutation: &str) -> Done<'a> {
             define(&chief, "badge").await;
             let badge = json!({ "id": ada.id(), "attributes": [{ "name": "badge", "value": "7" }] });
             chief.change("updateUser", "", badge).await;
-            let id = roster::profile::definitions(app.db.read(), app.license).await.unwrap()["badge"].id;
+            let id = roster::attribute_values::definitions(app.db.read(), app.license).await.unwrap()["badge"].id;
             let subject = (SubjectType::Attribute, Some(id));
             let changes = vec![("name", json!("badge"), Value::Null), ("values", json!(1), Value::Null)];
             (chief, json!({ "name": "badge" }), AuditAction::AttributeRemoved, subject, changes)
@@ -1284,7 +1284,7 @@ on_every_database! {
         for n in 0..2_300 {
             writeln!(records, "{}", json!({ "user": { "firstName": "Ann", "lastName": "Moss", "username": format!("ann{n}") } })).unwrap();
         }
-        roster::import::load(&app.db, app.license, records.as_bytes(), |_| ()).await.unwrap();
+        roster::cli::import::load(&app.db, app.license, records.as_bytes(), |_| ()).await.unwrap();
         is_whole(&app).await;
         disarm(&app).await;
         sql(&app, "UPDATE audit_events SET request_id = 'x' WHERE seq = 2201").await;
@@ -1337,7 +1337,7 @@ on_every_database! {
         assert!(made > before);
         let person = user::Entity::find_by_id(chief.id).one(app.db.read()).await.unwrap().unwrap();
         let transaction = app.db.begin().await.unwrap();
-        roster::link::make(&transaction, &person).await.unwrap();
+        roster::auth::one_time_link::make(&transaction, &person).await.unwrap();
         drop(transaction);
         assert_eq!((length(&app).await, link::Entity::find().count(app.db.read()).await.unwrap()), (made, 0));
         is_whole(&app).await;

@@ -4,7 +4,7 @@
 use async_graphql::Variables;
 use async_graphql::parser::parse_query;
 use async_graphql::parser::types::{FieldDefinition, TypeDefinition, TypeSystemDefinition};
-use roster::cost::{self, Costs};
+use roster::graphql::cost::{self, Costs};
 use serde_json::{Map, Value, json};
 
 use crate::definition::{Definition, innermost};
@@ -52,7 +52,8 @@ const TRIES: usize = 50;
 impl Author {
     pub fn new(stock: Stock, seed: u64) -> Self {
         let mut definition = Definition::of_roster();
-        let built_in = [roster::introspection::TYPES, include_str!("../../src/cost/scalars.graphql")].concat();
+        let built_in =
+            [roster::http::introspection::TYPES, include_str!("../../src/graphql/cost/scalars.graphql")].concat();
         let built_in = async_graphql::parser::parse_schema(built_in).unwrap().definitions;
         let types = built_in.into_iter().filter_map(|definition| match definition {
             TypeSystemDefinition::Type(of) => Some((of.node.name.node.to_string(), of.node)),
@@ -83,11 +84,11 @@ impl Author {
 
     /// What a document costs; none where it is not legal.
     pub fn cost(&self, query: &str, variables: &Value) -> Option<usize> {
-        roster::server::check_text(query).ok()?;
+        roster::http::check_text(query).ok()?;
         let document = parse_query(query).unwrap_or_else(|error| panic!("{error}\n{query}"));
-        roster::server::measure(&document).ok()?;
+        roster::http::measure(&document).ok()?;
         let schema = self.costs.introspection(&document).ok()?;
-        let (_, operation) = roster::server::selected(&document, None)?;
+        let (_, operation) = roster::http::selected(&document, None)?;
         let cost = self.costs.cost(&document, operation, &Variables::from_json(variables.clone()));
         Some(cost + cost::of_introspection(schema))
     }

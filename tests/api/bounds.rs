@@ -65,7 +65,7 @@ on_every_database! {
     }
 
     async fn introspections_of_tools_are_answered(app: App) {
-        let full = include_str!("../../src/cost/full_introspection.graphql");
+        let full = include_str!("../../src/graphql/cost/full_introspection.graphql");
         let data = app.anonymous().data(full, json!({})).await;
         assert!(data["__schema"]["types"].as_array().unwrap().len() > 40);
         // Together with the largest page.

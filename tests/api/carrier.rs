@@ -6,11 +6,11 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
-use roster::language::Language;
+use roster::i18n::language::Language;
 use roster::mail::SendError;
-use roster::mail::carrier::{Carrier, Outgoing, Way, sender};
-use roster::mail::relay::{Authority, Relay};
 use roster::mail::smtp::Smtp as Line;
+use roster::mail::smtp_url::{Authority, Relay};
+use roster::mail::transport::{Carrier, Outgoing, Way, sender};
 use roster::scalar::Id;
 
 use crate::process::until;

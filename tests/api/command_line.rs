@@ -97,7 +97,7 @@ in_every_home! {
             let migrated = home.run(&["migrate"]).await;
             assert_eq!((migrated.code, migrated.out.trim(), migrated.err.trim()), (0, "The tables are up to date.", ""));
         }
-        assert_eq!(column(&home, "SELECT version FROM seaql_migrations").await.len(), roster::db::migrations());
+        assert_eq!(column(&home, "SELECT version FROM seaql_migrations").await.len(), roster::startup::migrations());
     }
 
     async fn five_servers_that_start_at_once_migrate_once(home: Home) {
@@ -183,7 +183,7 @@ in_every_home! {
     async fn the_doctor_looks_at_an_empty_place_and_changes_nothing(home: Home) {
         let doctor = home.run(&["doctor"]).await;
         assert_eq!(doctor.code, 0, "{}", doctor.err);
-        let pending = format!("{} pending", roster::db::migrations());
+        let pending = format!("{} pending", roster::startup::migrations());
         assert!(doctor.out.contains(&pending), "{}", doctor.out);
         assert!(!home.path("roster-data/roster.db").exists());
         if !home.is_sqlite() {

@@ -1,16 +1,16 @@
 //! Many rows at once, where a test needs more than the verbs make in reasonable time.
 
 use async_graphql::MaybeUndefined::Value as Given;
+use roster::attribute_values;
 use roster::audit::{self, Entry};
 use roster::entity::audit_event::AuditAction;
 use roster::entity::group::GroupFields;
 use roster::entity::membership::GroupRole;
 use roster::entity::user::{Names, UserFields};
 use roster::entity::{attribute_value, group, license, membership, user};
-use roster::form::Form;
-use roster::profile;
 use roster::scalar::{Date, Id, now};
-use roster::word_index;
+use roster::search_index;
+use roster::validation::Form;
 use sea_orm::sea_query::Expr;
 use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
 
@@ -46,7 +46,7 @@ pub async fn store(app: &App, people: Vec<user::Model>) -> Vec<Id> {
         let rows = some.iter().cloned().map(|person| person.into_active_model().reset_all());
         user::Entity::insert_many(rows).exec_without_returning(&transaction).await.unwrap();
     }
-    word_index::follow(&transaction, people.iter().map(|person| (None, Some(person)))).await.unwrap();
+    search_index::follow(&transaction, people.iter().map(|person| (None, Some(person)))).await.unwrap();
     audit::commit(transaction, []).await.unwrap();
     ids
 }
@@ -93,7 +93,7 @@ pub async fn memberships(app: &App, users: &[Id], groups: &[Id], role: GroupRole
 
 /// Gives people a value, a text, of every attribute of their license.
 pub async fn attributes(app: &App, users: &[Id], license: Id, value: &str) {
-    let definitions = profile::definitions(app.db.read(), license).await.unwrap();
+    let definitions = attribute_values::definitions(app.db.read(), license).await.unwrap();
     let pairs = users.iter().flat_map(|user| definitions.values().map(|definition| (*user, definition)));
     let rows: Vec<attribute_value::ActiveModel> = pairs
         .map(|(user_id, definition)| attribute_value::Model {

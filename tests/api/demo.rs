@@ -177,8 +177,9 @@ async fn one_seed_makes_the_same_people_everywhere_and_another_one_others() {
     for (home, seed) in homes.iter().zip(["7", "7", "8", "7"]) {
         drop(demo(home, &["--seed", seed]).await);
         let db = home.db().await;
-        let mut values =
-            roster::profile::values(db.read(), people(home).await.iter().map(|person| person.id)).await.unwrap();
+        let mut values = roster::attribute_values::values(db.read(), people(home).await.iter().map(|person| person.id))
+            .await
+            .unwrap();
         let mut known = |person: user::Model| {
             (person.id, person.name(), person.email, person.date_joined, values.remove(&person.id))
         };

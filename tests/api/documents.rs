@@ -60,7 +60,7 @@ async fn documents_are_answered_with_bounded_work(home: Home, count: usize) {
     let mut taken = Vec::new();
     for (query, variables) in dearest {
         let cost = author.cost(&query, &variables).unwrap_or_else(|| panic!("not legal: {query}"));
-        assert!(cost <= roster::cost::MOST, "{cost}: {query}");
+        assert!(cost <= roster::graphql::cost::MOST, "{cost}: {query}");
         for caller in callers.iter().take(2) {
             let document = Written { query: query.clone(), variables: variables.clone(), cost };
             taken.push(answer(&server, caller, document).await);
@@ -232,7 +232,7 @@ fn dearest(stock: &Stock) -> Vec<(String, Value)> {
         (format!("{{ {} }}", each(10, |n| format!("e{n}: auditEvents(first: 100, filter: {{ action: [LOGIN_FAILED, USER_DELETED] }}) {{ totalCount nodes {{ id actor {{ id }} changes {{ field before after }} }} }} ")).replace("first: 100", "first: 50")), json!({})),
         (format!("query ($keys: [String!]!) {{ {} }}", each(5, |n| format!("r{n}: resolveUsers(keys: $keys) {{ key status user {{ id }} }} "))), json!({ "keys": stock.words.iter().take(1_000).collect::<Vec<_>>() })),
         (format!("query ($ids: [ID!]!) {{ {} }}", each(10, |n| format!("n{n}: nodes(ids: $ids) {{ id ... on User {{ {everything} }} }} "))), json!({ "ids": stock.users.iter().take(100).collect::<Vec<_>>() })),
-        (include_str!("../../src/cost/full_introspection.graphql").to_owned(), json!({})),
+        (include_str!("../../src/graphql/cost/full_introspection.graphql").to_owned(), json!({})),
         ("{ __schema { types { name fields { name description type { name fields { name type { name ofType { name } } } } } } } }".to_owned(), json!({})),
         (format!("{{ institutions(first: 100) {{ nodes {{ {} }} }} }}", each(10, |n| format!("a{n}: users(first: {}) {{ totalCount }} ", n + 1))), json!({})),
         ("{ users(first: 100) { nodes { sites(first: 10) { totalCount nodes { name users(first: 3) { totalCount } } } } } }".to_owned(), json!({})),

@@ -4,9 +4,9 @@ use async_graphql::MaybeUndefined::{Null, Undefined, Value as Given};
 use chrono::{DateTime, TimeZone, Utc};
 use roster::entity::membership::GroupRole;
 use roster::entity::user::{self, Gender, Names, Role, UserFields, UserType};
-use roster::form::Form;
 use roster::scalar::{Date, Id};
 use roster::text::{canonical, canonical_email, fold};
+use roster::validation::Form;
 use serde_json::{Map, Value, json};
 
 use crate::app::{App, Caller};

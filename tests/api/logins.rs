@@ -372,7 +372,7 @@ in_every_home! {
         let alone = of_before(&db, here, Some("ΣΑΣ"), Some("ΣΑΣ@x.example")).await;
         let own = of_before(&db, here, Some("own@x.example"), Some("Own@x.example")).await;
         assert_eq!(alone.email_key.as_deref(), Some("σας@x.example"));
-        link::Entity::insert(roster::link::of(&alone, Purpose::Activation, "rol_x").into_active_model().reset_all())
+        link::Entity::insert(roster::auth::one_time_link::of(&alone, Purpose::Activation, "rol_x").into_active_model().reset_all())
             .exec_without_returning(db.write()).await.unwrap();
         for (n, email) in ["ΣΟΣ@x.example", "GROẞER@x.example", "großer@x.example"].into_iter().enumerate() {
             register_before(&db, here, n.try_into().unwrap(), email).await;

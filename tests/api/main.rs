@@ -37,6 +37,7 @@ mod import;
 mod instances;
 mod institutions;
 mod key;
+mod layout;
 mod licenses;
 mod lists;
 mod logins;

@@ -1,11 +1,11 @@
 //! The pages that links lead to, over HTTP and in a real browser.
 
 use async_graphql::MaybeUndefined::{Undefined, Value as Given};
+use roster::auth::one_time_link;
 use roster::entity::link::Purpose;
 use roster::entity::user::UserFields;
-use roster::language::Language;
-use roster::link;
-use roster::words::Words;
+use roster::i18n::language::Language;
+use roster::i18n::messages::Words;
 use serde_json::{Value, json};
 
 use crate::app::{App, PASSWORD};
@@ -17,7 +17,7 @@ const BUTTON: &str = "#form button";
 
 /// A link to a page, in a language.
 fn url(app: &App, purpose: Purpose, language: Language, token: &str) -> String {
-    link::url(&app.url(), purpose, Some(language), token)
+    one_time_link::url(&app.url(), purpose, Some(language), token)
 }
 
 /// Opens a link, by a way that is no mere step within the page.
@@ -62,7 +62,7 @@ async fn a_link_leads_to_a_page_that_sets_the_password_in_the_language_of_the_pe
         let email = format!("ada@{}.example", language.tag());
         let fields = UserFields { email: Given(email.clone()), ..UserFields::default() };
         app.create("Ada", app.license, fields, Undefined).await;
-        let token = roster::account::new_link(&app.db, &email).await.unwrap();
+        let token = roster::cli::admin::new_link(&app.db, &email).await.unwrap();
 
         open(&browser, &url(&app, Purpose::Activation, language, &token)).await;
         let bare = format!("{}/activate?lang={}", app.url(), language.tag());

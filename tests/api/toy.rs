@@ -9,7 +9,7 @@ use async_graphql::{
     Context, Error, ErrorExtensions as _, InputObject, InputValueError, InputValueResult, Object, Request, Scalar,
     ScalarType, Schema, Subscription, Value,
 };
-use roster::server::{Answer, Application, Caller, Refusal, Settings, serve};
+use roster::http::{Answer, Application, Caller, Refusal, Settings, serve};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;

@@ -10,9 +10,9 @@ use roster::entity::group::GroupFields;
 use roster::entity::license::LicenseKind;
 use roster::entity::user::{self, Column, Names, Role, UserFields};
 use roster::entity::{attribute_definition, attribute_value, audit_event, group, institution, license, search_word};
-use roster::form::Form;
 use roster::scalar::{Date, Id};
-use roster::word_index;
+use roster::search_index;
+use roster::validation::Form;
 use sea_orm::sea_query::{Expr, ExprTrait, Query};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, Iterable, ModelTrait, QueryFilter,
@@ -129,7 +129,7 @@ async fn store_with_old_keys(db: &Db) -> (license::Model, user::Model, group::Mo
         .exec_without_returning(&transaction)
         .await
         .unwrap();
-    word_index::follow(&transaction, [(None, Some(&old_person))]).await.unwrap();
+    search_index::follow(&transaction, [(None, Some(&old_person))]).await.unwrap();
     let old_group = group::Model { name_key: "station–sud".to_owned(), ..group.clone() };
     group::Entity::insert(old_group.into_active_model().reset_all())
         .exec_without_returning(&transaction)
@@ -178,7 +178,7 @@ async fn what_was_folded_by_an_earlier_version_is_folded_anew(settings: Settings
     assert_eq!(value.value_key, "علي");
     let words = search_word::Entity::find().all(db.read()).await.unwrap();
     let words: BTreeSet<&str> = words.iter().map(|word| word.word.as_str()).collect();
-    assert_eq!(words, word_index::words(&person.search_key));
+    assert_eq!(words, search_index::words(&person.search_key));
     assert!(audit_event::Entity::find().one(db.read()).await.unwrap().is_none());
     db.close().await.unwrap();
 }

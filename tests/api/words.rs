@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use futures_util::FutureExt;
 use futures_util::future::join_all;
 use roster::entity::{search_hit, search_key, search_word, user};
-use roster::word_index;
+use roster::search_index;
 use sea_orm::EntityTrait;
 use serde_json::json;
 
@@ -18,8 +18,8 @@ pub async fn check(app: &App) {
     let expected: BTreeSet<_> = people
         .iter()
         .flat_map(|person| {
-            let of_person = |word: &str| (word.to_owned(), word_index::short(person.license_id), person.id);
-            word_index::words(&person.search_key).into_iter().map(of_person).collect::<Vec<_>>()
+            let of_person = |word: &str| (word.to_owned(), search_index::short(person.license_id), person.id);
+            search_index::words(&person.search_key).into_iter().map(of_person).collect::<Vec<_>>()
         })
         .collect();
     let words = search_word::Entity::find().all(app.db.read()).await.unwrap();

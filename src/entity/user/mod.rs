@@ -10,9 +10,9 @@ use serde::Deserialize;
 
 pub use self::rights::{AdminRights, AdminRightsInput};
 use crate::error::ErrorCode;
-use crate::form::{Form, rule};
 use crate::scalar::{Date, DateText, Id, Url, now};
 use crate::text;
+use crate::validation::{Form, rule};
 
 /// A person's gender, as far as it is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, Enum, Deserialize)]

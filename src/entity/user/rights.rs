@@ -5,7 +5,7 @@ use sea_orm::FromQueryResult;
 use serde::Deserialize;
 
 use super::Model;
-use crate::form::Form;
+use crate::validation::Form;
 
 /// The rights of administrators beyond their role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, SimpleObject, FromQueryResult)]

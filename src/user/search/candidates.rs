@@ -6,13 +6,13 @@ use sea_orm::{
     QuerySelect, QueryTrait,
 };
 
-use super::meant::{MANY, Meant};
+use super::terms::{MANY, Meant};
 use crate::db::Db;
+use crate::db::conditions::{all_rows, any_of, contains, has_one, starts_with};
 use crate::entity::user::{self, Column};
 use crate::entity::{search_hit, search_word};
 use crate::scalar::Id;
-use crate::sql::{all_rows, any_of, contains, has_one, starts_with};
-use crate::word_index;
+use crate::search_index;
 
 /// How many people are read by the beginning of a name.
 const BY_NAME: u64 = 100;
@@ -72,7 +72,7 @@ impl Among<'_> {
     }
 
     fn of_license(&self) -> Option<SimpleExpr> {
-        self.license_id.map(|id| search_hit::Column::License.eq(word_index::short(id)))
+        self.license_id.map(|id| search_hit::Column::License.eq(search_index::short(id)))
     }
 
     fn any_word(&self, ids: Vec<i32>) -> SimpleExpr {

@@ -8,9 +8,9 @@
 //! 3. Those who have such words (`candidates`), by the word that fewest have.
 
 mod candidates;
-mod fit;
-mod meant;
 mod query;
+mod score;
+mod terms;
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -20,14 +20,14 @@ use async_graphql::{Context, Object, OutputType, Result};
 use futures_util::FutureExt;
 use sea_orm::Value;
 
-pub use self::fit::UserSearchField;
+pub use self::score::UserSearchField;
 use super::filter::UserFilter;
-use super::wanted::Wanted;
+use super::filter_sql::Wanted;
 use crate::access::{Action, Allowed};
-use crate::context::ContextExt;
 use crate::entity::user;
 use crate::error::Error;
-use crate::page::{self, Connection, PageArgs, Total};
+use crate::graphql::context::ContextExt;
+use crate::graphql::pagination::{self, Connection, PageArgs, Total};
 use crate::scalar::Id;
 use candidates::{Among, Candidate};
 
@@ -121,7 +121,7 @@ impl SearchQuery {
         let among = Among { db, license_id: viewer.license_of_lists(), is_narrowed, seen };
         let ranked = rank(&among, &words).await?;
         let total = i32::try_from(ranked.len()).unwrap_or(i32::MAX);
-        let page = page::of_ranked(ranked, &window, Ranked::place, Ranked::comes_after)?;
+        let page = pagination::of_ranked(ranked, &window, Ranked::place, Ranked::comes_after)?;
         let ids: Vec<Id> = page.rows().map(|ranked| ranked.id).collect();
         let people = if ids.is_empty() {
             Vec::new()
@@ -132,7 +132,7 @@ impl SearchQuery {
         let page = page.filter_map(|ranked| Some((people.remove(&ranked.id)?, ranked)));
         let total = Total::of(move |_| async move { Ok(total) }.boxed());
         Ok(page.into_connection(total, |(person, ranked)| {
-            let fields = fit::matched(&ranked.search_key, &words);
+            let fields = score::matched(&ranked.search_key, &words);
             (person, Match { score: ranked.score, fields })
         }))
     }
@@ -176,7 +176,7 @@ async fn rank(among: &Among<'_>, words: &[String]) -> Result<Vec<Ranked>, Error>
     let mut ranked: HashMap<Id, Ranked> = HashMap::new();
     let mut judge = |candidates: Vec<Candidate>| {
         for Candidate { id, search_key } in candidates {
-            if let Some(score) = fit::score(&search_key, words) {
+            if let Some(score) = score::score(&search_key, words) {
                 ranked.insert(id, Ranked { id, search_key, score });
             }
         }
@@ -184,7 +184,7 @@ async fn rank(among: &Among<'_>, words: &[String]) -> Result<Vec<Ranked>, Error>
     };
     // Of all licenses there is no index of first names.
     if judge(candidates::by_name(among, words).await?) < ENOUGH || among.license_id.is_none() {
-        let meant = meant::meant(among.db, among.license_id, words).await?;
+        let meant = terms::meant(among.db, among.license_id, words).await?;
         judge(candidates::by_words(among, words, &meant).await?);
     }
     let mut ranked: Vec<Ranked> = ranked.into_values().collect();

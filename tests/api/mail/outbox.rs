@@ -2,12 +2,12 @@
 
 use async_graphql::MaybeUndefined::{Undefined, Value as Given};
 use chrono::TimeDelta;
+use roster::auth::server_key::Key;
+use roster::auth::token;
 use roster::entity::audit_event::AuditAction;
 use roster::entity::user::UserFields;
 use roster::entity::{audit_event, link, mail};
-use roster::key::Key;
 use roster::scalar::now;
-use roster::token;
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter};
 use serde_json::{Value, json};

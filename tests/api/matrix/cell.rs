@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
 
-use roster::credential_use;
+use roster::graphql::credential_use;
 use roster::scalar::Id;
 use serde_json::{Value, json};
 

@@ -8,8 +8,8 @@ use roster::entity::user::{Names, Role, UserFields};
 use roster::entity::{
     api_key, attribute_definition, device, institution, invitation, license, membership, session, site_access, user,
 };
-use roster::form::Form;
 use roster::scalar::{Date, DateText, Id, now};
+use roster::validation::Form;
 use sea_orm::sea_query::Expr;
 use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter};
 use serde_json::json;

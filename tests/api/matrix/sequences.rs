@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use async_graphql::MaybeUndefined::Undefined;
 use futures_util::future::join_all;
-use roster::context::Client;
+use roster::client::Client;
 use roster::entity::membership::GroupRole;
 use roster::entity::user::{Role, UserFields};
 use roster::entity::{membership, session as sessions, site_access, user};

@@ -113,20 +113,20 @@ const DECIDES: [&str; 22] = [
 
 /// What looks like a decision and is none.
 const ALLOWED: [(&str, &str, &str); 6] = [
-    ("api_key/mutation.rs", "default_with = \"Role::User\"", "what an input says where it says nothing"),
+    ("api_key/input.rs", "default_with = \"Role::User\"", "what an input says where it says nothing"),
     (
-        "account.rs",
+        "cli/admin.rs",
         "new.is_superuser = administers",
         "the first superuser is made by the command line, before there is a viewer",
     ),
-    ("account.rs", "Value(Role::LicenseAdmin)", "the same of the first administrator of a license"),
+    ("cli/admin.rs", "Value(Role::LicenseAdmin)", "the same of the first administrator of a license"),
     ("user/filter.rs", "pub is_staff: MaybeUndefined<bool>", "who is looked for"),
-    ("user/wanted.rs", "is_active, is_staff, has_activated", "the same"),
-    ("user/wanted.rs", "Column::IsStaff, is_staff", "the same"),
+    ("user/filter_sql.rs", "is_active, is_staff, has_activated", "the same"),
+    ("user/filter_sql.rs", "Column::IsStaff, is_staff", "the same"),
 ];
 
 /// Where a role or a license may be looked at: where it is decided, stored, or invented.
-const ELSEWHERE: [&str; 3] = ["access", "entity", "demo"];
+const ELSEWHERE: [&str; 3] = ["access", "entity", "cli/demo"];
 
 #[test]
 fn nothing_outside_access_compares_a_role_a_rank_or_a_license() {

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 
 use async_graphql::MaybeUndefined::{Undefined, Value as Given};
 use roster::entity::user::{self, Names, UserFields};
-use roster::form::Form;
 use roster::scalar::Id;
 use roster::text::fold;
+use roster::validation::Form;
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 

@@ -1,0 +1,11 @@
+//! Credentials and what surrounds them: passwords, tokens, one-time links, throttling, redirects and the server key.
+
+pub mod credential;
+pub mod one_time_link;
+pub mod password;
+pub mod pending_registration;
+pub mod policy;
+pub mod redirect;
+pub mod server_key;
+pub mod throttle;
+pub mod token;

@@ -1,0 +1,149 @@
+//! Where people may be sent on to. A session's token goes with them, behind the `#`: an address that reads as one place and
+//! leads to another would hand it out.
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
+use url::{Host, Origin};
+
+use crate::scalar::Url;
+use crate::validation::Fault;
+
+/// The most characters of an address.
+const MOST: usize = 1_000;
+
+const FORM: &str = "A plain http(s) address, such as https://www.example.org/welcome: without a user, without a part \
+                    behind #, and without spaces, .. or encoded slashes in it.";
+
+/// An address under which people may be sent on to: an origin, and below which path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Allowed {
+    origin: Origin,
+    /// Without the slash at its end.
+    path: String,
+}
+
+impl Allowed {
+    /// Reads `http(s)://host[:port][/path]`.
+    ///
+    /// # Errors
+    /// What is expected, where it is something else.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let url = read(text).filter(|url| url.query().is_none());
+        let url = url.ok_or("expected http(s)://host[:port][/path], as a browser shows it, and nothing else")?;
+        Ok(Self { origin: url.origin(), path: url.path().trim_end_matches('/').to_owned() })
+    }
+
+    fn covers(&self, url: &url::Url) -> bool {
+        let below = url.path().strip_prefix(&self.path);
+        self.origin == url.origin() && below.is_some_and(|below| below.is_empty() || below.starts_with('/'))
+    }
+}
+
+impl fmt::Display for Allowed {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}{}", self.origin.ascii_serialization(), self.path)
+    }
+}
+
+/// The addresses under which people may be sent on to.
+#[derive(Clone, Debug)]
+pub struct NextUrls(Vec<Allowed>);
+
+impl NextUrls {
+    /// These and no others.
+    #[must_use]
+    pub fn new(allowed: Vec<Allowed>) -> Self {
+        Self(allowed)
+    }
+
+    /// The address as a browser writes it, if people may be sent on to it.
+    ///
+    /// # Errors
+    /// The rule, where they may not.
+    pub fn check(&self, text: &str) -> Result<Url, Fault> {
+        if text.chars().count() > MOST {
+            return Err(Fault::too_long(MOST));
+        }
+        let url = read(text).ok_or_else(|| Fault::invalid(FORM))?;
+        if !self.0.iter().any(|allowed| allowed.covers(&url)) {
+            return Err(Fault::invalid("An address to which this server may send people on."));
+        }
+        if url.as_str().len() > MOST { Err(Fault::too_long(MOST)) } else { Ok(Url(url.into())) }
+    }
+}
+
+impl fmt::Display for NextUrls {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let allowed: Vec<String> = self.0.iter().map(ToString::to_string).collect();
+        formatter.write_str(&allowed.join(", "))
+    }
+}
+
+/// Reads an address that says what it is: what a browser, or the server it leads to, would take for something else than
+/// what is written is not read.
+fn read(text: &str) -> Option<url::Url> {
+    if !text.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'\\' | b'#')) {
+        return None;
+    }
+    let (scheme, rest) = text.split_once("://").filter(|(scheme, _)| matches!(*scheme, "http" | "https"))?;
+    let authority = rest.split(['/', '?']).next()?;
+    let path = rest.strip_prefix(authority)?.split('?').next()?;
+    let url = url::Url::parse(text).ok()?;
+    let same_path = url.path() == if path.is_empty() { "/" } else { path };
+    (url.scheme() == scheme && is_origin_of(authority, &url) && same_path && is_plain(path)).then_some(url)
+}
+
+/// Whether an authority is a host as it will be asked for, with its port or without the usual one.
+fn is_origin_of(authority: &str, url: &url::Url) -> bool {
+    let is_name = match url.host() {
+        // A name that ends with a dot is the same host under another origin.
+        Some(Host::Domain(name)) => {
+            let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+            name.split('.').all(|label| !label.is_empty() && label.bytes().all(is_letter))
+        }
+        Some(Host::Ipv4(_) | Host::Ipv6(_)) => true,
+        None => false,
+    };
+    let (Some(host), Some(port), true) = (url.host_str(), url.port_or_known_default(), is_name) else { return false };
+    let with_port = authority.strip_prefix(host).and_then(|rest| rest.strip_prefix(':'));
+    (authority == host && url.port().is_none()) || (port != 0 && with_port == Some(port.to_string().as_str()))
+}
+
+/// Whether every server reads the segments of a path alike.
+fn is_plain(path: &str) -> bool {
+    let mut segments = path.strip_prefix('/').unwrap_or_default().split('/').peekable();
+    while let Some(segment) = segments.next() {
+        let is_last = segments.peek().is_none();
+        // Many servers answer `//host` or `/path//host` by sending on to the host, and the browser takes the token along.
+        if (segment.is_empty() && !is_last) || !is_plain_segment(segment) {
+            return false;
+        }
+    }
+    true
+}
+
+fn is_plain_segment(segment: &str) -> bool {
+    // `..;x` is `..` to some servers.
+    let is_step = segment == "." || [".;", ".%", ".."].iter().any(|step| segment.starts_with(step));
+    let mut bytes = segment.bytes();
+    while let Some(byte) = bytes.next() {
+        let is_allowed = match byte {
+            b'%' => decoded(bytes.next(), bytes.next())
+                .is_some_and(|byte| !byte.is_ascii_control() && !matches!(byte, b'/' | b'\\' | b'.' | b'%')),
+            // What a path may hold (RFC 3986, section 3.3); browsers differ in what they make of the rest.
+            _ => byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@".contains(&byte),
+        };
+        if !is_allowed {
+            return false;
+        }
+    }
+    !is_step
+}
+
+fn decoded(high: Option<u8>, low: Option<u8>) -> Option<u8> {
+    let digit = |byte: Option<u8>| char::from(byte?).to_digit(16);
+    u8::try_from(digit(high)? * 16 + digit(low)?).ok()
+}

@@ -1,0 +1,320 @@
+//! Counters of wrong secrets and of what else is guessed at. They live in the database, each counted by one atomic
+//! statement, so that parallel guesses and several instances count together.
+//!
+//! Who may be an attacker is told from who is known, so that strangers keep nobody out:
+//! - Strangers are counted by login as typed, by the person that the login means, and by network address. Only the first
+//!   of these shows as LOCKED: it depends on the text alone, and behaves alike for logins of somebody and of nobody.
+//! - A device that has signed in before is counted by itself, as are a signed-in user and the holder of a link.
+
+mod mails;
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use sea_orm::{ConnectionTrait, Statement, Value};
+use sha2::{Digest, Sha256};
+
+use crate::client::client_network;
+use crate::db::Db;
+use crate::entity::mail::Kind;
+use crate::error::Error;
+use crate::scalar::{Id, now};
+use crate::share::{ShareLimits, Shares};
+
+pub use self::mails::{may_write_for, may_write_to};
+
+/// Wrong secrets count together for so long, and so long a lock lasts.
+const WITHIN: TimeDelta = TimeDelta::minutes(15);
+/// So many wrong secrets lock an account.
+const MOST_OF_ACCOUNT: i32 = 10;
+/// So many passwords are judged for the holder of one link within that time.
+const MOST_OF_LINK: i32 = 20;
+/// So many logins of other licenses may one user hit upon within that time.
+const MOST_FOREIGN_LOGINS: i32 = 20;
+
+/// An attempt is counted before its secret is looked at: of many at once, no more get through than are allowed. A counter
+/// whose time is over begins anew. That of an account runs on with every attempt until it locks ($4), so that no quarter
+/// of an hour has more of them than are allowed; that of an address, behind which may be a whole house, does not.
+const COUNT: &str = "\
+INSERT INTO attempts AS counted (subject, wrong, since) VALUES ($1, 1, $2)
+ON CONFLICT (subject) DO UPDATE SET
+    wrong = CASE WHEN counted.since <= $3 THEN 1 ELSE counted.wrong + 1 END,
+    since = CASE WHEN counted.since <= $3 OR counted.wrong < $4 THEN $2 ELSE counted.since END
+RETURNING wrong";
+/// The same for the login and the person of one attempt, in this order, so that nobody waits in a circle.
+const COUNT_BOTH: &str = "\
+INSERT INTO attempts AS counted (subject, wrong, since) VALUES ($5, 1, $2), ($1, 1, $2)
+ON CONFLICT (subject) DO UPDATE SET
+    wrong = CASE WHEN counted.since <= $3 THEN 1 ELSE counted.wrong + 1 END,
+    since = CASE WHEN counted.since <= $3 OR counted.wrong < $4 THEN $2 ELSE counted.since END
+RETURNING subject, wrong";
+const LOOK: &str = "SELECT wrong FROM attempts WHERE subject = $1 AND since > $2";
+const TAKE_BACK: &str = "UPDATE attempts SET wrong = wrong - 1 WHERE subject = $1 AND wrong > 0";
+const FORGET: &str = "DELETE FROM attempts WHERE subject = $1";
+const FORGET_BOTH: &str = "DELETE FROM attempts WHERE subject IN ($1, $2)";
+const FORGET_OLD: &str = "DELETE FROM attempts WHERE since <= $1";
+
+/// The inputs with logins that one viewer has under way: so many may learn more than is allowed, for they began before others
+/// were counted.
+const INPUTS_OF_ONE: ShareLimits = ShareLimits { at_once: 4, waiting: 1_000, patience: Duration::from_secs(10) };
+
+/// The inputs with logins that are under way.
+pub struct LoginInputs(pub Shares<Id>);
+
+impl Default for LoginInputs {
+    fn default() -> Self {
+        Self(Shares::new(INPUTS_OF_ONE))
+    }
+}
+
+/// Whose wrong secrets are counted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Counter(Vec<u8>);
+
+impl Counter {
+    /// Of a person.
+    #[must_use]
+    pub fn of_person(id: Id) -> Self {
+        Self::new("person", id.0.as_bytes())
+    }
+
+    /// Of a person who is signed in and proves that he knows his password.
+    #[must_use]
+    pub fn of_owner(id: Id) -> Self {
+        Self::new("owner", id.0.as_bytes())
+    }
+
+    /// Of a login as it was typed, whether or not it is somebody's. It comes blinded, for what is typed there may be a
+    /// password.
+    #[must_use]
+    pub fn of_login(blinded: &[u8]) -> Self {
+        Self::new("login", blinded)
+    }
+
+    /// In the place of [`Counter::of_person`] for a login that is nobody's, so that the same work is done.
+    #[must_use]
+    pub fn of_nobody(blinded: &[u8]) -> Self {
+        Self::new("nobody", blinded)
+    }
+
+    /// Of a device that has signed in by password before.
+    #[must_use]
+    pub fn of_device(id: Id) -> Self {
+        Self::new("device", id.0.as_bytes())
+    }
+
+    /// Of whoever holds a link that lets in, by the hash of its token.
+    #[must_use]
+    pub fn of_link(token_hash: &[u8]) -> Self {
+        Self::new("link", token_hash)
+    }
+
+    /// Of the logins of other licenses that a user hits upon.
+    #[must_use]
+    pub fn of_foreign_logins(user: Id) -> Self {
+        Self::new("foreign logins", user.0.as_bytes())
+    }
+
+    /// Of the [network](client_network) that an address counts as.
+    #[must_use]
+    pub fn of_address(address: IpAddr) -> Self {
+        Self::new("address", client_network(address).to_string().as_bytes())
+    }
+
+    /// Of the mails of a kind that go to an address because somebody asked for them. It comes blinded, whether there is such
+    /// an address or not. Each kind has its own: who asks for one keeps nobody from another.
+    #[must_use]
+    pub fn of_mailbox(what: Kind, blinded: &[u8]) -> Self {
+        Self::new(&format!("mailbox {what:?}"), blinded)
+    }
+
+    /// Of the mails that are asked for from a network address, told apart as by [`Counter::of_address`].
+    #[must_use]
+    pub fn of_mails_from(address: IpAddr) -> Self {
+        let Self(address) = Self::of_address(address);
+        Self::new("mails", &address)
+    }
+
+    /// Of the mails that a signed-in user asks for.
+    #[must_use]
+    pub fn of_mails_of(user: Id) -> Self {
+        Self::new("mails of user", user.0.as_bytes())
+    }
+
+    fn new(kind: &str, whose: &[u8]) -> Self {
+        let hash = Sha256::new().chain_update(kind).chain_update([0]).chain_update(whose).finalize();
+        Self(hash.iter().take(16).copied().collect())
+    }
+}
+
+/// How an attempt stands before its secret is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    Allowed,
+    /// Allowed, and the next one is not.
+    Last,
+    Locked,
+}
+
+impl Standing {
+    fn of_account(wrong: i32) -> Self {
+        match wrong.cmp(&MOST_OF_ACCOUNT) {
+            std::cmp::Ordering::Less => Self::Allowed,
+            std::cmp::Ordering::Equal => Self::Last,
+            std::cmp::Ordering::Greater => Self::Locked,
+        }
+    }
+}
+
+/// Whether an account is locked already; counts nothing.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn is_locked(db: &Db, counter: &Counter) -> Result<bool, Error> {
+    Ok(look(db, counter).await? >= MOST_OF_ACCOUNT)
+}
+
+/// Counts an attempt to sign in to an account.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn count_of_account(db: &Db, counter: &Counter) -> Result<Standing, Error> {
+    Ok(Standing::of_account(count(db, counter, MOST_OF_ACCOUNT).await?))
+}
+
+/// Counts an attempt of a stranger to sign in by a login as a person; returns how the login stands, and the person.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn count_of_stranger(db: &Db, login: &Counter, person: &Counter) -> Result<(Standing, Standing), Error> {
+    let (now, expired) = (now(), now() - WITHIN);
+    let values = [person.0.clone().into(), now.into(), expired.into(), MOST_OF_ACCOUNT.into(), login.0.clone().into()];
+    let rows = db.write().query_all_raw(statement(db.write(), COUNT_BOTH, values)).await?;
+    let (mut of_login, mut of_person) = (None, None);
+    for row in rows {
+        let subject: Vec<u8> = row.try_get("", "subject")?;
+        let wrong: i32 = row.try_get("", "wrong")?;
+        *(if subject == login.0 { &mut of_login } else { &mut of_person }) = Some(wrong);
+    }
+    let (of_login, of_person) = of_login.zip(of_person).ok_or_else(|| Error::internal("an attempt was not counted"))?;
+    // By the login alone: the work must not tell whether the person was counted before.
+    clear_old(db, of_login).await?;
+    Ok((Standing::of_account(of_login), Standing::of_account(of_person)))
+}
+
+/// Refuses an address that has had as many attempts as are allowed; counts nothing.
+///
+/// # Errors
+/// `RateLimited`; whatever the database says.
+pub async fn check_address(db: &Db, counter: &Counter, most: u32) -> Result<(), Error> {
+    if i64::from(look(db, counter).await?) >= i64::from(most) { Err(too_many()) } else { Ok(()) }
+}
+
+/// Counts an attempt from an address, where `most` are allowed.
+///
+/// # Errors
+/// `RateLimited` where there were too many; whatever the database says.
+pub async fn count_of_address(db: &Db, counter: &Counter, most: u32) -> Result<Standing, Error> {
+    match i64::from(count(db, counter, 0).await?).cmp(&i64::from(most)) {
+        std::cmp::Ordering::Less => Ok(Standing::Allowed),
+        std::cmp::Ordering::Equal => Ok(Standing::Last),
+        std::cmp::Ordering::Greater => Err(too_many()),
+    }
+}
+
+/// Counts a password that is to be judged for the holder of a link.
+///
+/// # Errors
+/// `RateLimited` where there were too many; whatever the database says.
+pub async fn count_of_link(db: &Db, token_hash: &[u8]) -> Result<(), Error> {
+    if count(db, &Counter::of_link(token_hash), MOST_OF_LINK).await? > MOST_OF_LINK {
+        let message = "Too many passwords were tried with this link; try again in a quarter of an hour.";
+        return Err(Error::RateLimited(message.to_owned()));
+    }
+    Ok(())
+}
+
+/// Refuses a user who has hit upon as many logins of other licenses as are allowed; counts nothing.
+///
+/// # Errors
+/// `RateLimited`; whatever the database says.
+pub async fn check_foreign_logins(db: &Db, user: Id) -> Result<(), Error> {
+    let found = look(db, &Counter::of_foreign_logins(user)).await?;
+    if found >= MOST_FOREIGN_LOGINS { Err(too_many_taken()) } else { Ok(()) }
+}
+
+/// Counts a login of another license that a user hit upon.
+///
+/// # Errors
+/// `RateLimited` where there were too many; whatever the database says.
+pub async fn count_foreign_login(db: &Db, user: Id) -> Result<(), Error> {
+    let found = count(db, &Counter::of_foreign_logins(user), MOST_FOREIGN_LOGINS).await?;
+    if found > MOST_FOREIGN_LOGINS { Err(too_many_taken()) } else { Ok(()) }
+}
+
+fn too_many() -> Error {
+    let message = "Too many wrong secrets came from your network address; try again in a quarter of an hour.";
+    Error::RateLimited(message.to_owned())
+}
+
+fn too_many_taken() -> Error {
+    let message = "Too many usernames and e-mail addresses were taken; try again in a quarter of an hour.";
+    Error::RateLimited(message.to_owned())
+}
+
+/// How much is counted at the moment.
+async fn look(db: &Db, counter: &Counter) -> Result<i32, Error> {
+    let values = [counter.0.clone().into(), (now() - WITHIN).into()];
+    let row = db.read().query_one_raw(statement(db.read(), LOOK, values)).await?;
+    Ok(row.map_or(Ok(0), |row| row.try_get("", "wrong"))?)
+}
+
+async fn count(db: &Db, counter: &Counter, locked_from: i32) -> Result<i32, Error> {
+    let (now, expired) = (now(), now() - WITHIN);
+    let values = [counter.0.clone().into(), now.into(), expired.into(), locked_from.into()];
+    let row = db.write().query_one_raw(statement(db.write(), COUNT, values)).await?;
+    let wrong: i32 = row.ok_or_else(|| Error::internal("an attempt was not counted"))?.try_get("", "wrong")?;
+    clear_old(db, wrong).await?;
+    Ok(wrong)
+}
+
+/// Whoever begins a counter clears away those that are over.
+async fn clear_old(db: &Db, wrong: i32) -> Result<(), Error> {
+    if wrong == 1 {
+        db.write().execute_raw(statement(db.write(), FORGET_OLD, [(now() - WITHIN).into()])).await?;
+    }
+    Ok(())
+}
+
+/// Takes an attempt back whose secret was right.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn take_back(db: &Db, counter: &Counter) -> Result<(), Error> {
+    db.write().execute_raw(statement(db.write(), TAKE_BACK, [counter.0.clone().into()])).await?;
+    Ok(())
+}
+
+/// Begins a counter anew; false where nothing was counted.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn forget(db: &impl ConnectionTrait, counter: &Counter) -> Result<bool, Error> {
+    let statement = Statement::from_sql_and_values(db.get_database_backend(), FORGET, [counter.0.clone().into()]);
+    Ok(db.execute_raw(statement).await?.rows_affected() > 0)
+}
+
+/// Begins the counters of a login and a person anew.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn forget_both(db: &Db, login: &Counter, person: &Counter) -> Result<(), Error> {
+    let values = [login.0.clone().into(), person.0.clone().into()];
+    db.write().execute_raw(statement(db.write(), FORGET_BOTH, values)).await?;
+    Ok(())
+}
+
+fn statement<const N: usize>(db: &impl ConnectionTrait, sql: &str, values: [Value; N]) -> Statement {
+    Statement::from_sql_and_values(db.get_database_backend(), sql, values)
+}

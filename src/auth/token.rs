@@ -1,0 +1,105 @@
+//! Bearer tokens: 256 random bits behind a prefix that secret scanners recognise, stored as SHA-256.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::Mac;
+use rand::TryRng;
+use sha2::{Digest, Sha256};
+
+use crate::auth::server_key::{Key, authenticated};
+use crate::error::Error;
+
+/// What a token is for, as its prefix says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Session,
+    Device,
+    ApiKey,
+    Link,
+}
+
+/// The longest token that is looked at.
+const LONGEST: usize = 100;
+
+impl Kind {
+    const fn prefix(self) -> &'static str {
+        match self {
+            Self::Session => "ros_",
+            Self::Device => "rod_",
+            Self::ApiKey => "rok_",
+            Self::Link => "rol_",
+        }
+    }
+
+    /// The kind that a text claims to be of; none for what is no token.
+    #[must_use]
+    pub fn of(token: &str) -> Option<Self> {
+        if token.len() > LONGEST {
+            return None;
+        }
+        [Self::Session, Self::Device, Self::ApiKey, Self::Link]
+            .into_iter()
+            .find(|kind| token.starts_with(kind.prefix()))
+    }
+}
+
+/// A new token.
+///
+/// # Errors
+/// `Internal` where the system has no randomness.
+pub fn new(kind: Kind) -> Result<String, Error> {
+    Ok(written(kind, &random()?))
+}
+
+/// What the token of a link that goes by mail is made of: it may be stored until the mail is sent.
+///
+/// # Errors
+/// `Internal` where the system has no randomness.
+pub fn seed() -> Result<Vec<u8>, Error> {
+    random().map(Vec::from)
+}
+
+/// The token of a link that goes by mail: the same for the same seed, and nothing to who has the seed but not the key.
+#[must_use]
+pub fn of_seed(key: &Key, seed: &[u8]) -> String {
+    written(Kind::Link, &authenticated(&key.of_links(), seed).finalize().into_bytes())
+}
+
+fn random() -> Result<[u8; 32], Error> {
+    let mut secret = [0; 32];
+    rand::rngs::SysRng.try_fill_bytes(&mut secret).map_err(Error::internal)?;
+    Ok(secret)
+}
+
+fn written(kind: Kind, secret: &[u8]) -> String {
+    format!("{}{}", kind.prefix(), URL_SAFE_NO_PAD.encode(secret))
+}
+
+/// A text without the tokens of links that stand in it, whole or cut off.
+#[must_use]
+pub fn masked(text: &str) -> String {
+    let prefix = Kind::Link.prefix();
+    let is_of_token = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    let mut parts = text.split(prefix);
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |masked, part| masked + prefix + "***" + part.trim_start_matches(is_of_token))
+}
+
+/// What is stored of a token.
+#[must_use]
+pub fn hash(token: &str) -> Vec<u8> {
+    Sha256::digest(token.as_bytes()).to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_token_of_a_link_stands_in_a_masked_text() {
+        let token = new(Kind::Link).unwrap();
+        let text = format!("554 blocked: https://x.example/reset?lang=en#{token}; see rol_abc and {token}");
+        assert_eq!(masked(&text), "554 blocked: https://x.example/reset?lang=en#rol_***; see rol_*** and rol_***");
+        assert_eq!(masked("451 try again"), "451 try again");
+    }
+}

@@ -1,0 +1,73 @@
+//! Where files become pictures: beside the threads that answer requests, one at a time, because a picture may be large
+//! however small its file is.
+
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
+
+use super::LARGEST_FILE;
+use super::Picture;
+use super::picture;
+use crate::error::{Error, ErrorCode};
+
+/// How many files have a picture made of them at once; some take a few hundred MB.
+const AT_ONCE: usize = 1;
+/// How many have a picture made or wait for it, before the next is refused.
+const ADMITTED: usize = 8;
+
+/// Makes pictures of files; cheap to clone.
+#[derive(Clone)]
+pub struct Studio {
+    running: Arc<Semaphore>,
+    admitted: Arc<Semaphore>,
+}
+
+impl Default for Studio {
+    fn default() -> Self {
+        Self { running: Arc::new(Semaphore::new(AT_ONCE)), admitted: Arc::new(Semaphore::new(ADMITTED)) }
+    }
+}
+
+impl Studio {
+    /// The picture that is made of a file, which the field `field` gave.
+    ///
+    /// # Errors
+    /// `Rejected` for what is too large or no PNG or JPEG; `RateLimited` at once where too many wait already.
+    pub async fn develop(&self, field: &str, file: Vec<u8>) -> Result<Picture, Error> {
+        if file.len() > LARGEST_FILE {
+            return Err(Error::rejected(field, ErrorCode::TooLong, "At most 2 MB."));
+        }
+        let busy = || Error::RateLimited("Too many pictures at this moment; try again in a few seconds.".to_owned());
+        let admitted = Arc::clone(&self.admitted).try_acquire_owned().map_err(|_| busy())?;
+        let running = Arc::clone(&self.running).acquire_owned().await.map_err(Error::internal)?;
+        let work = spawn_blocking(move || {
+            let made = picture::of_file(&file);
+            // Not before: who goes away leaves a picture behind that is still made.
+            drop((running, admitted));
+            made
+        });
+        let made = work.await.unwrap_or_else(|error| {
+            tracing::error!(%error, "a picture could not be made of a file");
+            Err("This picture cannot be read; try to save it anew.")
+        });
+        made.map_err(|why| Error::rejected(field, ErrorCode::Invalid, why))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn of_too_many_at_once_some_are_refused() {
+        let mut file = std::io::Cursor::new(Vec::new());
+        image::GrayImage::new(3_000, 3_000).write_to(&mut file, image::ImageFormat::Png).unwrap();
+        let (studio, file) = (Studio::default(), file.into_inner());
+        let all = (0..ADMITTED + 3).map(|_| studio.develop("avatar", file.clone()));
+        let done = futures_util::future::join_all(all).await;
+        assert_eq!(done.iter().filter(|made| matches!(made, Err(Error::RateLimited(_)))).count(), 3);
+        assert_eq!(done.iter().filter(|made| made.is_ok()).count(), ADMITTED);
+        assert!(studio.develop("avatar", file).await.is_ok(), "and later there is room again");
+    }
+}

@@ -1,0 +1,48 @@
+//! `roster admin`: creates or recovers administrators.
+
+use super::admin::{self, Administers};
+use super::config::{AdminCreate, AdminLink, Settings};
+use super::open::{DATA_DIR, check_key, open, open_with_key};
+use crate::auth::one_time_link;
+use crate::entity::link::Purpose;
+use crate::license;
+
+pub async fn create_admin(settings: &Settings, admin: AdminCreate) -> anyhow::Result<()> {
+    check_key(settings, DATA_DIR)?;
+    let (db, hasher) = open_with_key(settings, DATA_DIR).await?;
+    let license = license::the_one(&db, admin.license.as_deref(), &admin.holder).await?;
+    let password = if admin.password_stdin { Some(read_password()?) } else { None };
+    let names = (admin.first_name, admin.last_name);
+    let (administers, what) = if admin.license_admin {
+        (Administers::License, format!("administers license {}", license.number))
+    } else {
+        (Administers::Everything, "may do everything".to_owned())
+    };
+    let place = (license.id, administers);
+    let (user, token) = admin::create_administrator(&db, &hasher, place, names, admin.email, password).await?;
+    db.close().await?;
+    println!("{} now {what}, and signs in with {}.", user.name(), user.email.unwrap_or_default());
+    if let Some(token) = token {
+        show_link(settings, &token);
+    }
+    Ok(())
+}
+
+pub async fn link_admin(settings: &Settings, admin: &AdminLink) -> anyhow::Result<()> {
+    let db = open(settings, DATA_DIR).await?;
+    let token = admin::new_link(&db, &admin.email).await?;
+    db.close().await?;
+    show_link(settings, &token);
+    Ok(())
+}
+
+fn show_link(settings: &Settings, token: &str) {
+    println!("The password is set by this link, once, within 14 days, while the server runs:");
+    println!("    {}", one_time_link::url(&settings.public_url(&settings.listen), Purpose::Activation, None, token));
+}
+
+fn read_password() -> anyhow::Result<String> {
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line)?;
+    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
+}

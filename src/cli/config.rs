@@ -1,0 +1,442 @@
+//! Every setting: its flag, its environment variable, its default and what it does.
+
+mod environment;
+mod listen;
+mod mail;
+mod secret;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::BoolishValueParser;
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use ipnet::IpNet;
+use tracing_subscriber::filter::LevelFilter;
+
+use crate::auth::password::{self, Hasher};
+use crate::auth::policy::{Lifetime, Rules};
+use crate::auth::redirect::{Allowed, NextUrls};
+use crate::auth::server_key::{self, Key};
+use crate::db;
+use crate::http;
+use crate::scalar::Date;
+
+pub use self::listen::Listen;
+pub use self::mail::Mail;
+use self::secret::Secret;
+
+/// A user directory for hospitals, institutes and platforms, served as a GraphQL API.
+#[derive(Debug, Parser)]
+#[command(version, about, propagate_version = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    #[command(flatten)]
+    pub settings: Settings,
+}
+
+impl Cli {
+    /// Reads the command line and the environment, and returns with them what the log is to warn of. A wrong setting ends
+    /// the process with exit code 2.
+    #[must_use]
+    pub fn read() -> (Self, Vec<String>) {
+        let command = Self::command();
+        let mut warnings = environment::unknown(&command, std::env::vars_os().map(|(name, _)| name));
+        let mut command = environment::without_empty(command);
+        let matches = command.get_matches_mut();
+        warnings.extend(secret::exposed(&matches));
+        match Self::from_arg_matches(&matches) {
+            Ok(cli) => (cli, warnings),
+            Err(error) => error.format(&mut command).exit(),
+        }
+    }
+}
+
+/// What to do; `serve` where nothing is said.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve the directory (the default).
+    Serve,
+    /// Serve a synthetic hospital group to try things out on; its database must hold nobody else.
+    Demo(Demo),
+    /// Write the schema in the schema definition language to standard output.
+    Schema,
+    /// Bring the database's tables up to date, and nothing else.
+    Migrate,
+    /// Load people, groups and institutions from a file of NDJSON; may be repeated.
+    Import(Import),
+    /// What needs no administrator to be there.
+    #[command(subcommand)]
+    Admin(Admin),
+    /// The licenses: each is a tenant with its own people, groups and institutions.
+    #[command(subcommand)]
+    License(License),
+    /// The audit trail.
+    #[command(subcommand)]
+    Audit(Audit),
+    /// Say how everything is set: settings, database and its parameters, migrations.
+    Doctor,
+}
+
+/// The synthetic hospital group.
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// How many people.
+    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(10..=5_000_000))]
+    pub users: u32,
+    /// Another number, other people.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Also write the bearer tokens to this file: a JSON object, kind of viewer -> token.
+    #[arg(long, value_name = "FILE")]
+    pub tokens: Option<PathBuf>,
+}
+
+/// A file to load.
+#[derive(Debug, Args)]
+pub struct Import {
+    /// NDJSON in UTF-8: one object a line, {"institution": {...}}, {"group": {...}} or {"user": {...}}. `-` is standard
+    /// input. A bad line keeps the whole file out; a user whose password hash cannot be used is loaded without it.
+    pub file: PathBuf,
+    /// Check every line and write nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// The number of the license to load into; needed only where there are several.
+    #[arg(long, value_name = "NUMBER")]
+    pub license: Option<String>,
+}
+
+/// What needs no administrator to be there.
+#[derive(Debug, Subcommand)]
+pub enum Admin {
+    /// Make an administrator who may do everything, and a link by which he sets his password.
+    Create(AdminCreate),
+    /// Make a new link by which somebody who is there already sets the password.
+    Link(AdminLink),
+}
+
+/// Who is to get a link.
+#[derive(Debug, Args)]
+pub struct AdminLink {
+    /// The e-mail address.
+    #[arg(long)]
+    pub email: String,
+}
+
+/// The licenses.
+#[derive(Debug, Subcommand)]
+pub enum License {
+    /// Make a license.
+    Create(LicenseCreate),
+    /// Give a license another last day, later or earlier, or none. It counts at once, while a server runs.
+    Extend(LicenseExtend),
+    /// Show every license: number, holder, kind, first and last day, whether it has expired, and how many people it has.
+    List,
+}
+
+/// The license to be made.
+#[derive(Debug, Args)]
+pub struct LicenseCreate {
+    /// Its number, unique; at most 50 characters.
+    #[arg(long)]
+    pub number: String,
+    /// Who holds it; at most 200 characters.
+    #[arg(long)]
+    pub holder: String,
+    /// Whether an organisation holds it, or a single person or household.
+    #[arg(long, default_value = "commercial")]
+    pub kind: Kind,
+    /// The first day on which it is valid; before, its people cannot sign in. [default: today]
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = day)]
+    pub starts_on: Option<Date>,
+    /// The last day on which it is valid. [default: it has no end]
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = day)]
+    pub expires_on: Option<Date>,
+}
+
+/// The license that is to last until another day.
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("end").required(true).args(["expires_on", "no_end"]))]
+pub struct LicenseExtend {
+    /// Its number.
+    #[arg(long)]
+    pub number: String,
+    /// The last day on which it is valid (UTC).
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = day)]
+    pub expires_on: Option<Date>,
+    /// It has no end.
+    #[arg(long)]
+    pub no_end: bool,
+}
+
+/// Who holds a license.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Kind {
+    Commercial,
+    Private,
+}
+
+/// The audit trail.
+#[derive(Debug, Subcommand)]
+pub enum Audit {
+    /// Check that nobody has changed the audit trail, event by event; a server may run meanwhile. Every fault is named and
+    /// ends with exit code 1.
+    Verify,
+}
+
+/// The administrator to be made.
+#[derive(Debug, Args)]
+pub struct AdminCreate {
+    /// The e-mail address to sign in with.
+    #[arg(long)]
+    pub email: String,
+    /// The first name.
+    #[arg(long)]
+    pub first_name: String,
+    /// The last name.
+    #[arg(long)]
+    pub last_name: String,
+    /// The number of the license to belong to, as `license create` gave it; needed only where there are several.
+    #[arg(long, value_name = "NUMBER")]
+    pub license: Option<String>,
+    /// Administer the license alone, instead of everything in every license.
+    #[arg(long)]
+    pub license_admin: bool,
+    /// Read the password from standard input instead of making a link.
+    #[arg(long)]
+    pub password_stdin: bool,
+    /// Who holds the license, should there be none yet.
+    #[arg(long, default_value = "This organisation")]
+    pub holder: String,
+}
+
+/// How lines of the log are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+/// Settings, each by flag or environment variable.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Settings")]
+pub struct Settings {
+    /// Where to listen: an address or a host name with a port, or a port of 127.0.0.1 alone.
+    #[arg(long, env = "ROSTER_LISTEN", default_value = "127.0.0.1:8000", global = true, value_name = "ADDRESS:PORT",
+          value_parser = Listen::parse)]
+    pub listen: Listen,
+    /// Where the SQLite file is kept; made if there is none. [default: roster-data, and roster-demo for demo]
+    #[arg(long, env = "ROSTER_DATA_DIR", global = true, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    #[arg(
+        help = "postgres://user:password@host/database or sqlite:///path/to/file [default: a SQLite file in the data directory]"
+    )]
+    #[arg(long, env = "DATABASE_URL", global = true, value_name = "URL",
+          value_parser = Secret::value(database_url), hide_env_values = true)]
+    pub database_url: Option<String>,
+    /// The file that holds the database's URL, instead of --database-url; its password is then in no list of processes.
+    /// [default: none]
+    #[arg(long = "database-url-file", env = "DATABASE_URL_FILE", global = true, value_name = "FILE",
+          value_parser = Secret::in_file(database_url), conflicts_with = "database_url")]
+    pub database_url_in_file: Option<String>,
+    /// Connections to the database for reading; on PostgreSQL as many again for writing and half as many for expensive requests,
+    /// on SQLite one, and one for each two processors.
+    #[arg(long, env = "ROSTER_DATABASE_CONNECTIONS", default_value_t = 4, global = true, value_name = "N",
+          value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub database_connections: u32,
+    /// HTTP connections that may be open at once. For one more, the one that has been idle for the longest is closed.
+    #[arg(long, env = "ROSTER_MAX_CONNECTIONS", default_value_t = 1_000, global = true, value_name = "N",
+          value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub max_connections: u32,
+    /// HTTP connections that one IPv4 address, or one /64 of IPv6, may have open at once; trusted proxies are exempt.
+    /// [default: half of --max-connections]
+    #[arg(long, env = "ROSTER_MAX_CONNECTIONS_PER_ADDRESS", global = true, value_name = "N",
+          value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub max_connections_per_address: Option<u32>,
+    /// Proxies whose X-Forwarded-For is believed, addresses or networks such as 10.0.0.0/8, separated by commas.
+    /// [default: none]
+    #[arg(long, env = "ROSTER_TRUSTED_PROXIES", global = true, value_name = "NETWORKS", value_delimiter = ',',
+          value_parser = http::network)]
+    pub trusted_proxies: Vec<IpNet>,
+    /// Seconds that a whole request may take.
+    #[arg(long, env = "ROSTER_REQUEST_SECONDS", default_value_t = 10, global = true, value_name = "SECONDS",
+          value_parser = clap::value_parser!(u64).range(1..=300))]
+    pub request_seconds: u64,
+    #[arg(
+        help = "The address at which people reach the server, for links [default: http:// and what --listen says, localhost for 0.0.0.0 and [::]]"
+    )]
+    #[arg(long, env = "ROSTER_PUBLIC_URL", global = true, value_name = "URL", value_parser = public_url)]
+    pub public_url: Option<String>,
+    /// Addresses under which people may be sent on to after they have chosen a password, such as
+    /// `https://app.example.org/welcome`, separated by commas. Their session goes with them. [default: the public URL]
+    #[arg(long, env = "ROSTER_NEXT_URLS", global = true, value_name = "URLS", value_delimiter = ',', value_parser = Allowed::parse)]
+    pub next_urls: Vec<Allowed>,
+    /// The number of the license into which people may register themselves. [default: nobody may]
+    #[arg(long, env = "ROSTER_REGISTRATION", global = true, value_name = "NUMBER",
+          value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub registration: Option<String>,
+    #[command(flatten)]
+    pub mail: Mail,
+    /// Whether GraphiQL is served at /.
+    #[arg(long, env = "ROSTER_PLAYGROUND", default_value_t = true, global = true, value_name = "BOOL", action = clap::ArgAction::Set,
+          value_parser = BoolishValueParser::new())]
+    pub playground: bool,
+    /// Days after which a session ends, however much it is used.
+    #[arg(long, env = "ROSTER_SESSION_DAYS", default_value_t = 30, global = true, value_name = "DAYS",
+          value_parser = clap::value_parser!(u64).range(1..=365))]
+    pub session_days: u64,
+    /// Hours without use after which a session ends.
+    #[arg(long, env = "ROSTER_SESSION_IDLE_HOURS", default_value_t = 12, global = true, value_name = "HOURS",
+          value_parser = clap::value_parser!(u64).range(1..=8_760))]
+    pub session_idle_hours: u64,
+    /// Wrong secrets that may come from one network address within a quarter of an hour, and as many requests for mails.
+    #[arg(long, env = "ROSTER_WRONG_SECRETS_PER_ADDRESS", default_value_t = 100, global = true, value_name = "N",
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub wrong_secrets_per_address: u32,
+    /// The fewest characters of a new password.
+    #[arg(long, env = "ROSTER_PASSWORD_LENGTH", default_value_t = password::SHORTEST, global = true, value_name = "N",
+          value_parser = clap::value_parser!(u8).range(8..=64))]
+    pub password_length: u8,
+    /// The key that goes into every hash of a password: 32 bytes in base64. [default: what the key file holds]
+    #[arg(long, env = "ROSTER_KEY", global = true, value_name = "BASE64", value_parser = Secret::value(key_text),
+          hide_env_values = true, allow_hyphen_values = true)]
+    pub key: Option<Key>,
+    /// Where the key is kept; made if there is none. Belongs to the database and its backups, and is the same for all
+    /// who share it. [default: roster.key in the data directory]
+    #[arg(long, env = "ROSTER_KEY_FILE", global = true, value_name = "FILE")]
+    pub key_file: Option<PathBuf>,
+    /// What is logged: error, warn, info, debug, trace or off, or as `tracing` filters have it.
+    #[arg(long, env = "ROSTER_LOG", default_value = "info", global = true, value_name = "FILTER", value_parser = log_filter)]
+    pub log: String,
+    /// How it is logged.
+    #[arg(
+        long,
+        env = "ROSTER_LOG_FORMAT",
+        default_value = "text",
+        global = true,
+        value_name = "FORMAT",
+        ignore_case = true
+    )]
+    pub log_format: LogFormat,
+}
+
+impl Settings {
+    /// The database that is meant: the one that is named, or the SQLite file in the data directory.
+    #[must_use]
+    pub fn database(&self, default_dir: &str) -> db::Settings {
+        let url = self.database_url().map(str::to_owned);
+        let url = url.unwrap_or_else(|| db::url_of(&self.dir(default_dir).join("roster.db")));
+        db::Settings { url, connections: self.database_connections }
+    }
+
+    /// The URL of the database, if one is given.
+    #[must_use]
+    pub fn database_url(&self) -> Option<&str> {
+        self.database_url.as_deref().or(self.database_url_in_file.as_deref())
+    }
+
+    /// Where the key comes from: it is given, or in the file that is named, or in the one in the data directory.
+    #[must_use]
+    pub fn key(&self, default_dir: &str) -> server_key::Source {
+        match (&self.key, &self.key_file) {
+            (Some(key), _) => server_key::Source::Setting(key.clone()),
+            (None, Some(file)) => server_key::Source::File(file.clone()),
+            (None, None) => server_key::Source::File(self.dir(default_dir).join("roster.key")),
+        }
+    }
+
+    fn dir(&self, default_dir: &str) -> PathBuf {
+        self.data_dir.clone().unwrap_or_else(|| PathBuf::from(default_dir))
+    }
+
+    /// What hashes passwords, with a key.
+    #[must_use]
+    pub fn hasher(&self, key: Key) -> Hasher {
+        Hasher::new(key, self.password_length.into())
+    }
+
+    /// How many connections one network address may have open at once.
+    #[must_use]
+    pub fn max_connections_per_address(&self) -> u32 {
+        self.max_connections_per_address.unwrap_or_else(|| self.max_connections.div_ceil(2))
+    }
+
+    /// How the server treats its connections.
+    #[must_use]
+    pub fn server(&self) -> http::Settings {
+        http::Settings {
+            max_connections: self.max_connections as usize,
+            max_connections_per_address: self.max_connections_per_address() as usize,
+            trusted_proxies: self.trusted_proxies.clone(),
+            request_deadline: Duration::from_secs(self.request_seconds),
+            shutdown_grace: Duration::from_secs(4),
+            playground: self.playground,
+        }
+    }
+
+    /// The address at which people reach the server, which listens at `listen`.
+    #[must_use]
+    pub fn public_url(&self, listen: &Listen) -> String {
+        self.public_url.clone().unwrap_or_else(|| listen.url())
+    }
+
+    /// The addresses under which people may be sent on to.
+    #[must_use]
+    pub fn next_urls(&self, public_url: &str) -> NextUrls {
+        if !self.next_urls.is_empty() {
+            return NextUrls::new(self.next_urls.clone());
+        }
+        // As a browser writes it, which is how it will come. What cannot be written so allows nothing.
+        let public = url::Url::parse(public_url).ok();
+        NextUrls::new(public.and_then(|url| Allowed::parse(url.as_str()).ok()).into_iter().collect())
+    }
+
+    /// By what rules people sign in.
+    #[must_use]
+    pub fn rules(&self) -> Rules {
+        Rules { lifetime: self.lifetime(), most_wrong_of_address: self.wrong_secrets_per_address }
+    }
+
+    /// How long sessions last.
+    #[must_use]
+    pub fn lifetime(&self) -> Lifetime {
+        Lifetime {
+            absolute: Duration::from_secs(self.session_days * 24 * 60 * 60),
+            idle: Duration::from_secs(self.session_idle_hours * 60 * 60),
+        }
+    }
+}
+
+fn database_url(text: &str) -> Result<String, String> {
+    db::check_url(text)
+}
+
+fn key_text(text: &str) -> Result<Key, String> {
+    Key::parse(text).ok_or_else(|| "expected 32 bytes in base64".to_owned())
+}
+
+fn day(text: &str) -> Result<Date, String> {
+    Date::parse(text).ok_or_else(|| "expected a day, such as 2027-12-31".to_owned())
+}
+
+fn public_url(text: &str) -> Result<String, String> {
+    let url = url::Url::parse(text).map_err(|error| error.to_string())?;
+    let is_plain = matches!(url.scheme(), "http" | "https") && url.has_host() && url.query().is_none();
+    if is_plain && url.fragment().is_none() {
+        Ok(text.to_owned())
+    } else {
+        Err("expected http(s)://host/path".to_owned())
+    }
+}
+
+fn log_filter(text: &str) -> Result<String, String> {
+    // EnvFilter takes a word that is no level for the name of a module, and logs nothing else.
+    let is_known = |part: &str| part.contains(['=', '[', ':']) || part.trim().parse::<LevelFilter>().is_ok();
+    if let Some(unknown) = text.split(',').find(|part| !is_known(part)) {
+        return Err(format!("{unknown:?} is no level; expected error, warn, info, debug, trace, off or module=level"));
+    }
+    match tracing_subscriber::EnvFilter::try_new(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}

@@ -1,0 +1,103 @@
+//! Settings of mail.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use clap::Args;
+use lettre::Address;
+use lettre::message::Mailbox;
+use url::{Host, Url};
+
+use super::Settings;
+use super::secret::Secret;
+use crate::mail::smtp::{self, Smtp};
+use crate::mail::smtp_url::{Authority, Relay};
+use crate::mail::transport::{self, Carrier, Way};
+
+/// How mails leave, and from whom they come.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Settings")]
+pub struct Mail {
+    #[arg(
+        help = "The server that takes mails: smtps://user:password@host:465 or, for STARTTLS, smtp://user:password@host:587, \
+                which ?tls=opportunistic and ?tls=none do without [default: mails become files in the data directory, in mail]"
+    )]
+    #[arg(long, env = "ROSTER_SMTP_URL", global = true, value_name = "URL",
+          value_parser = Secret::value(relay_url), hide_env_values = true)]
+    pub smtp_url: Option<Relay>,
+    /// The file that holds the mail server's URL, instead of --smtp-url; its password is then in no list of processes.
+    /// [default: none]
+    #[arg(long = "smtp-url-file", env = "ROSTER_SMTP_URL_FILE", global = true, value_name = "FILE",
+          value_parser = Secret::in_file(relay_url), conflicts_with = "smtp_url")]
+    pub smtp_url_in_file: Option<Relay>,
+    /// Certificates, in PEM, of an authority that is believed beside the public ones about who the mail server is.
+    /// [default: none]
+    #[arg(long, env = "ROSTER_SMTP_CA", global = true, value_name = "FILE", value_parser = Authority::read)]
+    pub smtp_ca: Option<Authority>,
+    /// Seconds within which the mail server must be ready for a mail; for taking it, it has ten times as long.
+    #[arg(long, env = "ROSTER_SMTP_SECONDS", default_value_t = 60, global = true, value_name = "SECONDS",
+          value_parser = clap::value_parser!(u64).range(1..=600))]
+    pub smtp_seconds: u64,
+    #[arg(help = "From whom mails come, as Roster <roster@example.org> or the address alone \
+                [default: Roster <roster@HOST>, with the host of the public URL]")]
+    #[arg(long, env = "ROSTER_MAIL_FROM", global = true, value_name = "ADDRESS", value_parser = transport::sender)]
+    pub mail_from: Option<Mailbox>,
+}
+
+impl Mail {
+    /// The server that takes mails, if there is one.
+    #[must_use]
+    pub fn relay(&self) -> Option<&Relay> {
+        self.smtp_url.as_ref().or(self.smtp_url_in_file.as_ref())
+    }
+}
+
+impl Settings {
+    /// How mails leave.
+    ///
+    /// # Errors
+    /// The setting that cannot be used, and why.
+    pub fn carrier(&self, default_dir: &str, public_url: &str) -> Result<Carrier, String> {
+        let from = self.mail_from(public_url);
+        let way = match self.mail.relay() {
+            Some(relay) => {
+                let deadline = Duration::from_secs(self.mail.smtp_seconds);
+                let smtp = Smtp::new(relay.clone(), self.mail.smtp_ca.as_ref(), from.email.domain(), deadline);
+                Way::Smtp(smtp.map_err(|error| format!("--smtp-ca (ROSTER_SMTP_CA): {error}"))?)
+            }
+            None => Way::Folder(self.mail_dir(default_dir)),
+        };
+        Ok(Carrier::new(from, way))
+    }
+
+    /// How long sending a mail may take.
+    #[must_use]
+    pub fn mail_takes(&self) -> TimeDelta {
+        TimeDelta::seconds(i64::try_from(self.mail.smtp_seconds).unwrap_or(i64::MAX))
+            * (1 + smtp::TAKES_LONGER.cast_signed())
+    }
+
+    /// Where mails become files, if no server takes them.
+    #[must_use]
+    pub fn mail_dir(&self, default_dir: &str) -> PathBuf {
+        self.dir(default_dir).join("mail")
+    }
+
+    /// From whom mails come: `localhost` where the host of the public URL is none that an address may have.
+    #[must_use]
+    pub fn mail_from(&self, public_url: &str) -> Mailbox {
+        let of_public_url = || match Url::parse(public_url).ok()?.host()? {
+            Host::Domain(name) => Address::new("roster", name.trim_end_matches('.')).ok(),
+            Host::Ipv4(_) | Host::Ipv6(_) => None,
+        };
+        self.mail.mail_from.clone().unwrap_or_else(|| {
+            let address = of_public_url().unwrap_or_else(|| Address::new_dangerous("roster", "localhost"));
+            Mailbox::new(Some("Roster".to_owned()), address)
+        })
+    }
+}
+
+fn relay_url(text: &str) -> Result<Relay, String> {
+    Relay::parse(text).map_err(str::to_owned)
+}

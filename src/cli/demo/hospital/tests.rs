@@ -1,0 +1,207 @@
+use std::collections::{HashMap, HashSet};
+use std::fmt::Debug;
+
+use async_graphql::MaybeUndefined;
+
+use super::{Tenant, stars, tenants};
+use crate::cli::import::record::UserRecord;
+use crate::entity::membership::GroupRole;
+use crate::entity::user::Role;
+use crate::entity::{group, institution, user};
+use crate::scalar::Id;
+use crate::text;
+use crate::validation::Form;
+
+fn people(users: u32, seed: u64) -> Vec<UserRecord> {
+    tenants(users, seed).into_iter().flat_map(|tenant| tenant.users).collect()
+}
+
+fn laid(license: Id, record: UserRecord) -> user::Model {
+    let mut row = user::Model::blank(record.id.unwrap(), license);
+    let mut form = Form::creating();
+    let told = format!("{record:?}");
+    row.lay_over(record.names, record.fields, &mut form);
+    assert!(form.finish().is_ok(), "{told}");
+    row
+}
+
+fn rows(users: u32, seed: u64) -> Vec<user::Model> {
+    people(users, seed).into_iter().map(|record| laid(Id::new(), record)).collect()
+}
+
+fn given<T>(value: &MaybeUndefined<T>) -> Option<&T> {
+    value.as_opt_ref().flatten()
+}
+
+#[test]
+fn every_record_obeys_the_rules() {
+    for tenant in [1, 77].into_iter().flat_map(|seed| tenants(2_000, seed)) {
+        for record in tenant.institutions {
+            let mut form = Form::creating();
+            let told = format!("{record:?}");
+            institution::Model::blank(record.id.unwrap(), tenant.id).lay_over(record.core, record.fields, &mut form);
+            assert!(form.finish().is_ok(), "{told}");
+        }
+        for record in tenant.groups {
+            let mut form = Form::creating();
+            let told = format!("{record:?}");
+            group::Model::blank(record.id.unwrap(), tenant.id).lay_over(record.fields, &mut form);
+            assert!(form.finish().is_ok(), "{told}");
+        }
+        for record in tenant.users {
+            laid(tenant.id, record);
+        }
+    }
+}
+
+#[test]
+fn one_seed_makes_one_directory() {
+    let told = |seed| {
+        let tell =
+            |t: Tenant| format!("{} {:?} {:?} {:?}", t.id.0, t.institutions, t.groups, t.users.collect::<Vec<_>>());
+        tenants(500, seed).into_iter().map(tell).collect::<Vec<_>>()
+    };
+    assert_eq!(told(3), told(3));
+    assert_ne!(told(3), told(4));
+}
+
+#[test]
+fn a_larger_directory_holds_the_smaller_one() {
+    fn starts_with(large: Vec<impl Debug>, small: Vec<impl Debug>) {
+        let large: Vec<String> = large.into_iter().map(|record| format!("{record:?}")).collect();
+        let small: Vec<String> = small.into_iter().map(|record| format!("{record:?}")).collect();
+        assert!(large.starts_with(&small));
+    }
+    for (users, more) in [(10, 500), (500, 1_000), (1_000, 20_000)] {
+        for (small, large) in tenants(users, 5).into_iter().zip(tenants(more, 5)) {
+            assert_eq!(small.id, large.id);
+            starts_with(large.institutions, small.institutions);
+            starts_with(large.groups, small.groups);
+            starts_with(large.users.collect(), small.users.collect());
+        }
+    }
+}
+
+#[test]
+fn nothing_is_used_twice() {
+    let mut ids = HashSet::new();
+    for tenant in tenants(20_000, 1) {
+        let mut names = HashSet::new();
+        assert!(ids.insert(tenant.id));
+        for (id, name) in tenant
+            .institutions
+            .into_iter()
+            .map(|i| (i.id, i.core.name))
+            .chain(tenant.groups.into_iter().map(|g| (g.id, g.fields.name)))
+        {
+            assert!(ids.insert(id.unwrap()));
+            assert!(names.insert(text::fold(&name.take().unwrap())));
+        }
+    }
+    let (mut logins, mut numbers) = (HashSet::new(), HashSet::new());
+    for row in rows(20_000, 1) {
+        assert!(ids.insert(row.id), "{row:?}");
+        assert!(row.username.is_some() || row.email.is_some(), "{row:?}");
+        assert!(row.username.iter().chain(&row.email).all(|login| login.is_ascii()), "{row:?}");
+        assert!(row.username_key.into_iter().chain(row.email_key).all(|key| logins.insert(key)), "{:?}", row.id);
+        assert!(row.external_id.into_iter().all(|number| numbers.insert(number)), "{:?}", row.id);
+    }
+}
+
+#[test]
+fn every_group_has_an_owner_and_every_reference_leads_somewhere() {
+    for users in [1, 500, 5_000] {
+        for tenant in tenants(users, 2) {
+            let sites: HashSet<String> =
+                tenant.institutions.iter().map(|site| site.id.unwrap().0.to_string()).collect();
+            let mut owners: HashMap<String, u32> =
+                tenant.groups.iter().map(|group| (group.id.unwrap().0.to_string(), 0)).collect();
+            assert!(sites.len() >= 3 && !owners.is_empty());
+            for person in tenant.users {
+                assert!(person.institution.iter().all(|site| sites.contains(site)));
+                let mut seen = HashSet::new();
+                for group in person.groups {
+                    *owners.get_mut(&group.group).unwrap() += u32::from(group.role == GroupRole::Owner);
+                    assert!(seen.insert(group.group));
+                }
+            }
+            assert!(owners.values().all(|owners| *owners > 0));
+        }
+    }
+}
+
+#[test]
+fn the_directory_has_the_size_and_the_variety_that_was_asked_for() {
+    for (users, sites, groups) in [(500, 12..15, 36..45), (100_000, 45..56, 180..221)] {
+        let all = tenants(users, 1);
+        assert!(sites.contains(&all.iter().map(|tenant| tenant.institutions.len()).sum::<usize>()));
+        assert!(groups.contains(&all.iter().map(|tenant| tenant.groups.len()).sum::<usize>()));
+    }
+    let kinds: Vec<_> =
+        tenants(500, 1).into_iter().flat_map(|tenant| tenant.institutions).map(|site| site.core.kind).collect();
+    assert_eq!(kinds.iter().map(|kind| format!("{kind:?}")).collect::<HashSet<_>>().len(), 5);
+
+    let people = people(500, 1);
+    assert_eq!(people.len(), 500);
+    let share = people.iter().map(|person| person.groups.len()).sum::<usize>();
+    assert!((1_300..1_700).contains(&share), "{share}");
+    let filled = |given: &dyn Fn(&UserRecord) -> bool| people.iter().any(given) && !people.iter().all(given);
+    assert!(
+        filled(&|p| given(&p.fields.nickname).is_some()) && filled(&|p| given(&p.fields.certified_email).is_some())
+    );
+    assert!(filled(&|p| given(&p.fields.phone).is_some()) && filled(&|p| given(&p.fields.mobile).is_some()));
+    assert!(filled(&|p| given(&p.fields.birth_date).is_some()) && filled(&|p| given(&p.fields.gender).is_some()));
+    assert!(filled(&|p| given(&p.fields.user_type).is_some()) && filled(&|p| given(&p.fields.position).is_some()));
+    assert!(filled(&|p| given(&p.fields.website).is_some()) && filled(&|p| given(&p.fields.google_scholar).is_some()));
+    assert!(
+        filled(&|p| given(&p.fields.orcid_id).is_some()) && filled(&|p| given(&p.fields.atlas_preference).is_some())
+    );
+    assert!(filled(&|p| given(&p.fields.external_id).is_some()) && filled(&|p| given(&p.fields.is_staff).is_some()));
+    assert!(
+        filled(&|p| given(&p.fields.full_site_access).is_some())
+            && filled(&|p| given(&p.fields.admin_rights).is_some())
+    );
+    assert!(filled(&|p| given(&p.is_active) == Some(&false)) && filled(&|p| p.institution.is_some()));
+    assert!(filled(&|p| given(&p.fields.username).is_some()) && filled(&|p| given(&p.fields.email).is_some()));
+    let named: HashSet<_> = people.iter().map(|person| format!("{:?}", person.names)).collect();
+    assert!((470..500).contains(&named.len()), "some namesakes, but few: {}", named.len());
+}
+
+#[test]
+fn administrators_have_a_few_sites_of_their_license_and_nobody_else_has() {
+    let mut granted = 0;
+    for tenant in tenants(2_000, 1) {
+        let houses: HashSet<String> =
+            tenant.institutions.iter().filter_map(|house| house.id).map(|id| id.0.to_string()).collect();
+        for person in tenant.users {
+            let is_admin = given(&person.fields.role) == Some(&Role::Admin);
+            assert!(person.sites.is_empty() || (is_admin && person.sites.len() <= 3), "{person:?}");
+            assert!(person.sites.iter().all(|site| houses.contains(site)), "{person:?}");
+            granted += person.sites.len();
+        }
+    }
+    assert!(granted >= 10, "{granted}");
+}
+
+#[test]
+fn the_stars_are_in_the_first_license_with_their_rights() {
+    for seed in 0..50 {
+        let people = tenants(1, seed).remove(0).users;
+        let first: HashMap<Id, UserRecord> = people.map(|person| (person.id.unwrap(), person)).collect();
+        for star in stars(seed) {
+            let person = &first[&star.id];
+            let owns = person.groups.iter().filter(|group| group.role == GroupRole::Owner).count();
+            assert!(person.groups.len() >= 3 && person.institution.is_some() && person.is_active.is_undefined());
+            assert!(if star.kind == "group_owner" { owns >= 5 } else { owns == 0 || star.kind != "user" });
+            let row = laid(Id::new(), person.clone());
+            assert_eq!(row.is_superuser, star.kind == "superuser");
+            assert_eq!(row.role == Role::LicenseAdmin, star.kind == "license_admin");
+            assert_eq!(row.role == Role::Admin, star.kind == "admin");
+            assert_eq!(row.full_site_access, matches!(star.kind, "license_admin" | "admin"));
+            assert!(!row.is_staff);
+            if matches!(star.kind, "user" | "group_owner") {
+                assert!(!row.is_admin && !row.is_group_admin && !row.is_attributes_admin);
+            }
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! `roster demo`: fills a directory with invented users and serves it.
+
+use std::io::Write as _;
+
+use anyhow::Context as _;
+use indicatif::ProgressBar;
+
+use super::config::{Demo, Listen, Settings};
+use super::demo;
+use super::open::{DEMO_DIR, check_key, open_with_key};
+use super::progress::progress;
+use super::serve::{bind, run};
+
+pub async fn serve_demo(settings: &Settings, demo: &Demo) -> anyhow::Result<()> {
+    check_key(settings, DEMO_DIR)?;
+    let socket = bind(settings).await?;
+    let (db, hasher) = open_with_key(settings, DEMO_DIR).await?;
+    let bar = progress(u64::from(demo.users), "{msg} {wide_bar} {human_pos}/{human_len}, {per_sec}, {eta} left");
+    bar.set_message("Entering people");
+    demo::fill(&db, demo.users, demo.seed, |step| show(&bar, step)).await?;
+    bar.finish_and_clear();
+    let tokens = demo::sign_in(&db, demo.seed, settings.lifetime()).await?;
+    if let Some(file) = &demo.tokens {
+        let object: serde_json::Map<_, _> =
+            tokens.iter().map(|(kind, token)| ((*kind).to_owned(), token.clone().into())).collect();
+        write_secret(file, &serde_json::to_vec_pretty(&object)?)
+            .with_context(|| format!("--tokens {}", file.display()))?;
+    }
+    println!("A hospital group of {} people. Sign in as one of these by its bearer token:", demo.users);
+    for (kind, token) in &tokens {
+        println!("    {kind:<14} {token}");
+    }
+    println!("Ask it:");
+    let url = Listen::from(socket.local_addr()?).url();
+    let token = tokens.last().map_or("", |(_, token)| token.as_str());
+    println!("    {}", demo::first_request(&url, token));
+    if settings.playground {
+        println!("or sign in to the playground by this link: {url}/#token={token}");
+    }
+    run(settings, DEMO_DIR, (db, hasher), socket).await
+}
+
+/// Writes a file that only its owner can read.
+fn write_secret(path: &std::path::Path, content: &[u8]) -> std::io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path)?;
+    // It may have been there before, open to everybody.
+    #[cfg(unix)]
+    file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+    file.write_all(content)
+}
+
+/// Shows how far the entering of people is: by the bar, or in the log where nobody looks at a bar.
+fn show(bar: &ProgressBar, step: demo::Progress) {
+    const LOGGED_EVERY: u64 = 50_000;
+    match step {
+        demo::Progress::Entered(done) => {
+            if bar.is_hidden() && done / LOGGED_EVERY > bar.position() / LOGGED_EVERY {
+                let left = indicatif::HumanDuration(bar.eta());
+                tracing::info!("{done} people entered, {:.0} a second, {left} left", bar.per_sec());
+            }
+            bar.set_position(done);
+        }
+        demo::Progress::Indexing => {
+            bar.set_message("Making indexes");
+            tracing::info!("everybody is entered; making the indexes");
+        }
+    }
+}

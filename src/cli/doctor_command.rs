@@ -1,0 +1,94 @@
+//! `roster doctor`: prints the settings and the state of the database.
+
+use super::config::Settings;
+use super::doctor;
+use super::open::DATA_DIR;
+use crate::auth::server_key;
+use crate::db::{self, Db};
+use crate::{private_file, startup};
+
+/// A file or directory, and whether others than its owner may do anything with it.
+fn with_exposure(path: &std::path::Path) -> String {
+    format!("{}{}", path.display(), exposure(path))
+}
+
+fn exposure(path: &std::path::Path) -> String {
+    let mode = private_file::mode_for_others(path);
+    mode.map(|mode| format!("; open to other users of this machine (mode {mode:04o})")).unwrap_or_default()
+}
+
+fn exposure_of_key(source: &server_key::Source) -> String {
+    match source {
+        server_key::Source::File(file) => exposure(file),
+        server_key::Source::Setting(_) => String::new(),
+    }
+}
+
+fn examine_mail(settings: &Settings) {
+    let mail = &settings.mail;
+    match mail.relay() {
+        Some(relay) => println!("mail                  {relay}, {} s each", mail.smtp_seconds),
+        None => println!("mail                  files in {}", settings.mail_dir(DATA_DIR).display()),
+    }
+    if let Some(authority) = &mail.smtp_ca {
+        println!("mail authority        {}", authority.file().display());
+    }
+    println!("mail from             {}", settings.mail_from(&settings.public_url(&settings.listen)));
+    println!("next URLs             {}", settings.next_urls(&settings.public_url(&settings.listen)));
+    println!("registration          {}", settings.registration.as_deref().unwrap_or("nobody may"));
+}
+
+pub async fn examine(settings: &Settings) -> anyhow::Result<()> {
+    println!("listen                {}", settings.listen);
+    println!("playground            {}", settings.playground);
+    let (connections, of_address) = (settings.max_connections, settings.max_connections_per_address());
+    println!("max connections       {connections}, {of_address} for each address");
+    let proxies: Vec<String> = settings.trusted_proxies.iter().map(ToString::to_string).collect();
+    println!("trusted proxies       {}", if proxies.is_empty() { "none".to_owned() } else { proxies.join(", ") });
+    println!("request deadline      {} s", settings.request_seconds);
+    println!("sessions              {} days, {} hours without use", settings.session_days, settings.session_idle_hours);
+    println!("password length       {}", settings.password_length);
+    examine_mail(settings);
+    let database = settings.database(DATA_DIR);
+    println!("data directory        {}", with_exposure(settings.data_dir.as_deref().unwrap_or(DATA_DIR.as_ref())));
+    let source = settings.key(DATA_DIR);
+    let key = source.find();
+    match &key {
+        Ok(Some(_)) => println!("key                   {source}{}", exposure_of_key(&source)),
+        Ok(None) => println!("key                   {source}; there is none yet, the first start makes it"),
+        Err(error) => println!("key                   {source}: {error}"),
+    }
+    println!("log                   {}", settings.log);
+    println!("database connections  {}", settings.database_connections);
+    println!("database              {}", db::without_password(&database.url));
+    if db::missing_file(&database.url).is_some() {
+        println!("There is no file yet; the first start makes it.");
+        println!("migrations            {} pending", startup::migrations());
+        return Ok(());
+    }
+    if let Some(file) = db::file_of(&database.url) {
+        println!("database file         {}", with_exposure(&file));
+    }
+    let db = Db::connect(&database).await?;
+    for (name, value) in doctor::parameters(&db).await? {
+        println!("{name:<21} {value}");
+    }
+    let pending = db.pending_migrations().await?;
+    println!("migrations            {pending} pending");
+    if let (Ok(Some(key)), 0) = (key, pending) {
+        let fits = match server_key::known_to(&db).await? {
+            Some(known) if known == key.fingerprint() => "this one",
+            Some(_) => "another one",
+            None => "none yet",
+        };
+        println!("key of the database   {fits}");
+    }
+    if pending == 0 {
+        let duplicates = doctor::duplicate_logins(&db).await?;
+        let advice = if duplicates.count == 0 { "" } else { "; change one login of each" };
+        println!("duplicate logins      {}{advice}", duplicates.count);
+        duplicates.lines().for_each(|line| println!("                      {line}"));
+        println!("weak password hashes  {}", doctor::weak_passwords(&db).await?);
+    }
+    Ok(())
+}

@@ -1,0 +1,260 @@
+//! Loading many people at once: every line checked by the rules of the API, written in chunks, and what is there already
+//! left as it is, so that a file may be loaded again.
+
+mod batch;
+mod format;
+mod instant;
+mod organisation;
+mod parse;
+pub mod record;
+mod report;
+mod source;
+mod users;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::io::BufRead;
+
+use sea_orm::{EntityTrait, QueryFilter, QuerySelect};
+
+use crate::access::of_license;
+use crate::db::Db;
+use crate::entity::{group, institution};
+use crate::error::{Error, MutationError};
+use crate::scalar::Id;
+use crate::text;
+pub use format::Foreign;
+use record::Record;
+pub use source::Source;
+
+/// How many lines are written in one transaction.
+const CHUNK: usize = 500;
+/// How much of a fault is shown, in characters.
+const LONGEST_FAULT: usize = 500;
+/// What some programs begin a text with.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
+/// A line that cannot be loaded, and everything that is wrong with it.
+#[derive(Debug)]
+pub struct BadLine {
+    /// Counted from 1.
+    pub number: u64,
+    /// Each fault as `path: message`.
+    pub faults: Vec<String>,
+}
+
+impl BadLine {
+    /// What the line gave is repeated as far as a terminal can bear it.
+    fn new(number: u64, faults: impl IntoIterator<Item = String>) -> Self {
+        let is_plain = |c: char| !text::is_control(c) && !text::is_invisible(c);
+        let plain = |c: char| if is_plain(c) { c } else { char::REPLACEMENT_CHARACTER };
+        let shown = |fault: String| fault.chars().take(LONGEST_FAULT).map(plain).collect();
+        Self { number, faults: faults.into_iter().map(shown).collect() }
+    }
+}
+
+/// What came of the lines that were read.
+#[derive(Debug, Default)]
+pub struct Tally {
+    pub created: u64,
+    pub changed: u64,
+    pub unchanged: u64,
+    pub bad: Vec<BadLine>,
+    /// Lines that are good but for a password hash that cannot be used; their users are loaded without it.
+    pub without_password: Vec<BadLine>,
+    /// How many weak password hashes were taken, by the names of their families.
+    pub weak_passwords: BTreeMap<&'static str, u64>,
+}
+
+/// Loads records into one license.
+pub struct Importer<'a> {
+    db: &'a Db,
+    license_id: Id,
+    write: bool,
+    institutions: Names,
+    groups: Names,
+    seen: users::Seen,
+    tally: Tally,
+}
+
+/// What records may refer to, by id and by name.
+#[derive(Default)]
+struct Names {
+    ids: HashSet<Id>,
+    by_name: HashMap<String, Vec<Id>>,
+    by_external_id: HashMap<String, Id>,
+}
+
+impl Names {
+    fn add(&mut self, id: Id, name: &str, external_id: Option<&str>) {
+        if !self.ids.insert(id) {
+            // It may have had another name, and another external id.
+            self.by_name.values_mut().for_each(|named| named.retain(|named| *named != id));
+            self.by_name.retain(|_, named| !named.is_empty());
+            self.by_external_id.retain(|_, other| *other != id);
+        }
+        self.by_name.entry(name.to_owned()).or_default().push(id);
+        if let Some(external_id) = external_id {
+            self.by_external_id.insert(external_id.to_owned(), id);
+        }
+    }
+
+    /// The only one of a name; none where there is none yet.
+    fn named(&self, name: &str) -> Result<Option<Id>, String> {
+        match self.by_name.get(name).map(Vec::as_slice) {
+            Some([id]) => Ok(Some(*id)),
+            Some(_) => Err(format!("Several are called {name:?}; say which by its id.")),
+            None => Ok(None),
+        }
+    }
+
+    /// The one that an id or a name stands for.
+    fn find(&self, reference: &str) -> Result<Id, String> {
+        if let Some(id) = Id::parse(reference).filter(|id| self.ids.contains(id)) {
+            return Ok(id);
+        }
+        self.named(reference)?.ok_or_else(|| format!("There is none with the id or name {reference:?}."))
+    }
+
+    /// The one that an id, a name or, where nothing has that name, an external id stands for.
+    fn find_by_any(&self, reference: &str) -> Result<Id, String> {
+        self.find(reference).or_else(|fault| self.by_external_id.get(reference).copied().ok_or(fault))
+    }
+}
+
+/// Reads a whole file without writing anything.
+///
+/// # Errors
+/// What the file or the database says.
+pub async fn check(db: &Db, license_id: Id, file: impl BufRead, progress: impl Fn(u64)) -> anyhow::Result<Tally> {
+    let mut importer = Importer::new(db, license_id, false).await?;
+    importer.read(file, progress).await?;
+    Ok(importer.tally)
+}
+
+/// Reads a file and writes what it says. Lines that are bad are left out and reported.
+///
+/// # Errors
+/// What the file or the database says.
+pub async fn load(db: &Db, license_id: Id, file: impl BufRead, progress: impl Fn(u64)) -> anyhow::Result<Tally> {
+    let mut importer = Importer::new(db, license_id, true).await?;
+    importer.read(file, progress).await?;
+    Ok(importer.tally)
+}
+
+/// Writes records that were made, not read.
+///
+/// # Errors
+/// What the database says.
+pub async fn load_records(
+    db: &Db,
+    license_id: Id,
+    records: impl Iterator<Item = Record>,
+    progress: impl Fn(u64),
+) -> Result<Tally, Error> {
+    let mut importer = Importer::new(db, license_id, true).await?;
+    let mut chunk = Vec::with_capacity(CHUNK);
+    let mut number = 0;
+    for record in records {
+        number += 1;
+        chunk.push((number, record));
+        if chunk.len() == CHUNK {
+            importer.take(std::mem::take(&mut chunk)).await?;
+            progress(number);
+        }
+    }
+    importer.take(chunk).await?;
+    progress(number);
+    Ok(importer.tally)
+}
+
+impl<'a> Importer<'a> {
+    async fn new(db: &'a Db, license_id: Id, write: bool) -> Result<Self, Error> {
+        let mut institutions = Names::default();
+        let known: Vec<(Id, String, Option<String>)> = institution::Entity::find()
+            .select_only()
+            .columns([institution::Column::Id, institution::Column::Name, institution::Column::ExternalId])
+            .filter(of_license(institution::Column::LicenseId, license_id))
+            .into_tuple()
+            .all(db.read())
+            .await?;
+        for (id, name, external_id) in known {
+            institutions.add(id, &name, external_id.as_deref());
+        }
+        let mut groups = Names::default();
+        let known: Vec<(Id, String)> = group::Entity::find()
+            .select_only()
+            .columns([group::Column::Id, group::Column::Name])
+            .filter(of_license(group::Column::LicenseId, license_id))
+            .into_tuple()
+            .all(db.read())
+            .await?;
+        for (id, name) in known {
+            groups.add(id, &name, None);
+        }
+        Ok(Self { db, license_id, write, institutions, groups, seen: users::Seen::default(), tally: Tally::default() })
+    }
+
+    async fn read(&mut self, mut file: impl BufRead, progress: impl Fn(u64)) -> anyhow::Result<()> {
+        let (mut number, mut bytes, mut chunk) = (0, 0, Vec::with_capacity(CHUNK));
+        let mut text = Vec::new();
+        loop {
+            text.clear();
+            let read = file.read_until(b'\n', &mut text)?;
+            if read == 0 {
+                break;
+            }
+            number += 1;
+            bytes += read as u64;
+            let line = if number == 1 { text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&text) } else { &text };
+            if line.trim_ascii().is_empty() {
+                continue;
+            }
+            match parse::parse(line) {
+                Ok(record) => chunk.push((number, record)),
+                Err(faults) => self.tally.bad.push(BadLine::new(number, faults)),
+            }
+            if chunk.len() == CHUNK {
+                self.take(std::mem::take(&mut chunk)).await?;
+                progress(bytes);
+            }
+        }
+        self.take(chunk).await?;
+        progress(bytes);
+        self.tally.bad.sort_by_key(|line| line.number);
+        self.tally.without_password.sort_by_key(|line| line.number);
+        Ok(())
+    }
+
+    /// Takes records in their order: what people refer to comes before them, within a chunk too.
+    async fn take(&mut self, chunk: Vec<(u64, Record)>) -> Result<(), Error> {
+        let mut people = Vec::with_capacity(chunk.len());
+        for (number, record) in chunk {
+            match record {
+                Record::User(record) => people.push((number, *record)),
+                Record::Institution(record) => self.take_institution(number, record).await?,
+                Record::Group(record) => self.take_group(number, record).await?,
+            }
+        }
+        self.take_people(people).await
+    }
+
+    fn reject(&mut self, number: u64, error: Error) -> Result<(), Error> {
+        self.reject_with(number, error, None)
+    }
+
+    /// Notes why a line is bad: what an error says, and a fault that was found besides.
+    fn reject_with(&mut self, number: u64, error: Error, more: Option<String>) -> Result<(), Error> {
+        match error {
+            Error::Rejected(faults) => {
+                self.tally.bad.push(BadLine::new(number, faults.iter().map(fault_text).chain(more)));
+                Ok(())
+            }
+            other => Err(other),
+        }
+    }
+}
+
+fn fault_text(fault: &MutationError) -> String {
+    let path: Vec<&str> = fault.path.iter().skip(1).map(String::as_str).collect();
+    format!("{}: {}", path.join("."), fault.message)
+}

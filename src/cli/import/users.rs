@@ -1,0 +1,355 @@
+//! People: each record held against the rules, the file so far and the database.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use chrono::{DateTime, Datelike, SubsecRound, Utc};
+use sea_orm::sea_query::Condition;
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+
+use super::record::UserRecord;
+use super::{BadLine, Importer};
+use crate::access::{is_active_license_admin, is_active_superuser, is_same_license, of_license};
+use crate::attribute_values::{self, Definitions, Profile, Values};
+use crate::auth::password::{self, Imported};
+use crate::db::conditions::one_of;
+use crate::entity::membership::MOST_GROUPS_OF_A_USER;
+use crate::entity::{credential, membership, site_access, tombstone, user};
+use crate::error::{Error, ErrorCode};
+use crate::login;
+use crate::scalar::{Id, now};
+use crate::text;
+use crate::validation::Form;
+
+/// The unique values that the file has given so far, and whose they are.
+#[derive(Default)]
+pub struct Seen {
+    ids: HashSet<(&'static str, Id)>,
+    values: HashMap<String, Id>,
+}
+
+impl Seen {
+    /// Whether somebody else of the file has the value already; otherwise it is his from now on.
+    fn taken(&mut self, kind: &str, value: Option<&str>, id: Id) -> bool {
+        value.is_some_and(|value| *self.values.entry(format!("{kind} {value}")).or_insert(id) != id)
+    }
+}
+
+/// A person as he is to be, and what hangs on him.
+pub(super) struct Person {
+    pub(super) row: user::Model,
+    pub(super) old: Option<user::Model>,
+    pub(super) password: Option<Imported>,
+    pub(super) memberships: Vec<membership::Model>,
+    pub(super) grants: Vec<site_access::Model>,
+    pub(super) profile: Profile,
+}
+
+/// What the database knows of the people of a chunk.
+#[derive(Default)]
+pub(super) struct Known {
+    people: Vec<user::Model>,
+    by_id: HashMap<Id, usize>,
+    by_external_id: HashMap<String, usize>,
+    by_email: HashMap<String, usize>,
+    by_username: HashMap<String, usize>,
+    /// To whom the usernames and e-mail addresses belong.
+    logins: HashMap<String, Id>,
+    memberships: HashMap<(Id, Id), membership::Model>,
+    grants: HashSet<(Id, Id)>,
+    pub(super) passwords: HashMap<Id, String>,
+    definitions: Definitions,
+    values: BTreeMap<Id, Values>,
+    /// Who was erased. A file from before that knows their ids must not bring them back.
+    erased: HashSet<Id>,
+}
+
+impl Importer<'_> {
+    #[expect(clippy::disallowed_methods, reason = "the command line has no actor")]
+    pub(super) async fn take_people(&mut self, records: Vec<(u64, UserRecord)>) -> Result<(), Error> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        let records: Vec<_> =
+            records.into_iter().map(|(number, record)| (number, self.draft(&record), record)).collect();
+        // What is held against the database is written in the same transaction, so that nobody changes it in between.
+        let transaction = if self.write { Some(self.db.begin().await?) } else { None };
+        // People are locked before definitions, as everywhere.
+        let mut known = match &transaction {
+            Some(transaction) => self.known(transaction, &records).await?,
+            None => self.known(self.db.read(), &records).await?,
+        };
+        known.definitions = match &transaction {
+            Some(transaction) => attribute_values::hold_all(transaction, self.license_id).await?,
+            None => attribute_values::definitions(self.db.read(), self.license_id).await?,
+        };
+        let mut people = Vec::with_capacity(records.len());
+        for (number, draft, record) in records {
+            let (password, fault) = read_password(record.password_hash.as_deref());
+            match (self.person(known.find(&record, &draft), record, password, &known), fault) {
+                (Ok(person), fault) => {
+                    people.push(person);
+                    self.tally.without_password.extend(fault.map(|fault| BadLine::new(number, [fault])));
+                }
+                (Err(error), fault) => self.reject_with(number, error, fault)?,
+            }
+        }
+        self.write_people(transaction, people, &known).await?;
+        if self.write {
+            // From now on the database knows them.
+            self.seen.values.clear();
+        }
+        Ok(())
+    }
+
+    /// What the database knows of the people that the records are, or may be.
+    async fn known(
+        &self,
+        db: &impl ConnectionTrait,
+        records: &[(u64, user::Model, UserRecord)],
+    ) -> Result<Known, Error> {
+        let drafts = || records.iter().map(|(_, draft, _)| draft);
+        let ids = records.iter().filter_map(|(_, _, record)| record.id);
+        let external_ids = drafts().filter_map(|draft| draft.external_id.as_deref());
+        let emails = drafts().filter_map(|draft| draft.email.as_deref()).flat_map(forms);
+        let usernames = drafts().filter_map(|draft| draft.username.as_deref()).flat_map(forms);
+        let of_license = of_license(user::Column::LicenseId, self.license_id);
+        let conditions = [
+            Condition::all().add(one_of(db.get_database_backend(), user::Column::Id, ids)),
+            Condition::all().add(user::Column::ExternalId.is_in(external_ids)).add(of_license),
+            Condition::all().add(user::Column::EmailKey.is_in(emails)),
+            Condition::all().add(user::Column::UsernameKey.is_in(usernames)),
+        ];
+        let keys = drafts().flat_map(|draft| [&draft.username_key, &draft.email_key]).flatten().cloned().collect();
+        let mut known = Known::default();
+        // One statement for each key, so that each is found by its index.
+        for condition in conditions {
+            let people = user::Entity::find().filter(condition).order_by_asc(user::Column::Id).lock_exclusive();
+            for person in people.all(db).await? {
+                known.add(person, self.license_id);
+            }
+        }
+        known.logins = login::holders(db, keys).await?;
+        let ids = records.iter().filter_map(|(_, _, record)| record.id);
+        let of_ids = one_of(db.get_database_backend(), tombstone::Column::UserId, ids);
+        known.erased =
+            tombstone::Entity::find().filter(of_ids).all(db).await?.into_iter().map(|row| row.user_id).collect();
+        let ids = || known.people.iter().map(|person| person.id);
+        let of_people = one_of(db.get_database_backend(), membership::Column::UserId, ids());
+        let memberships = membership::Entity::find().filter(of_people).all(db).await?;
+        let of_people = one_of(db.get_database_backend(), site_access::Column::UserId, ids());
+        let grants = site_access::Entity::find().filter(of_people).all(db).await?;
+        let of_people = one_of(db.get_database_backend(), credential::Column::UserId, ids());
+        let passwords = credential::Entity::find().filter(of_people).all(db).await?;
+        if records.iter().any(|(_, _, record)| !record.attributes.is_empty()) {
+            known.values = attribute_values::values(db, ids()).await?;
+        }
+        known.memberships = memberships.into_iter().map(|row| ((row.user_id, row.group_id), row)).collect();
+        known.grants = grants.into_iter().map(|row| (row.user_id, row.institution_id)).collect();
+        known.passwords = passwords.into_iter().map(|row| (row.user_id, row.password_hash)).collect();
+        Ok(known)
+    }
+
+    /// The person of a record, as far as it tells by what he may be known.
+    fn draft(&self, record: &UserRecord) -> user::Model {
+        let mut draft = user::Model::blank(record.id.unwrap_or_default(), self.license_id);
+        draft.lay_over(record.names.clone(), record.fields.clone(), &mut Form::creating());
+        draft
+    }
+
+    fn person(
+        &mut self,
+        old: Option<user::Model>,
+        record: UserRecord,
+        password: Option<Imported>,
+        known: &Known,
+    ) -> Result<Person, Error> {
+        let mut form = if old.is_some() { Form::changing() } else { Form::importing() };
+        if old.as_ref().is_some_and(|old| !is_same_license(old.license_id, self.license_id)) {
+            return Err(Error::rejected("id", ErrorCode::Taken, "This id is taken."));
+        }
+        if record.id.is_some_and(|id| known.erased.contains(&id)) {
+            return Err(Error::rejected("id", ErrorCode::NotAllowed, "The person of this id was erased."));
+        }
+        let mut row = old.clone().unwrap_or_else(|| user::Model::blank(record.id.unwrap_or_default(), self.license_id));
+        row.lay_over(record.names, record.fields, &mut form);
+        form.value("isActive", record.is_active, &mut row.is_active);
+        let loses = |rules: fn(&user::Model) -> bool| old.as_ref().is_some_and(|old| rules(old) && !rules(&row));
+        if loses(is_active_superuser) || loses(is_active_license_admin) {
+            let message =
+                "An import takes no rights from who rules a license or everything; do it in the directory itself.";
+            form.fault("role", ErrorCode::NotAllowed, message);
+        }
+        row.email_verified &= old.as_ref().is_none_or(|old| old.email_key == row.email_key);
+        match record.date_joined.map(|joined| joined.trunc_subsecs(6)) {
+            Some(joined) if is_storable(joined) => row.date_joined = joined,
+            Some(_) => form.fault("dateJoined", ErrorCode::Invalid, "An instant from the year 1900 to the year 9999."),
+            None => {}
+        }
+        match record.institution.as_deref().map(|reference| self.institutions.find_by_any(reference)) {
+            Some(Ok(id)) => row.institution_id = Some(id),
+            Some(Err(message)) => form.fault("institution", ErrorCode::NotFound, message),
+            None if row.institution_id.is_some_and(|id| !self.institutions.ids.contains(&id)) => {
+                form.fault("institutionId", ErrorCode::NotFound, "There is no such institution.");
+            }
+            None => {}
+        }
+        row.has_activated |= record.has_activated || password.is_some();
+        let misspelt = form.has_fault_of("username") || form.has_fault_of("email");
+        if row.username.is_none() && row.email.is_none() && !misspelt {
+            form.fault("email", ErrorCode::Required, "There must be a username or an e-mail address.");
+        }
+        let memberships = self.memberships(&row, &record.groups, known, &mut form);
+        let grants = self.grants(&row, &record.sites, known, &mut form);
+        let mut profile = Profile::of(known.values.get(&row.id).cloned().unwrap_or_default());
+        profile.lay_over(&attribute_values::of_record(record.attributes), &known.definitions, &mut form);
+        if old.is_none() {
+            profile.require(&known.definitions, &mut form);
+        }
+        self.note_taken(&row, old.as_ref(), known, &mut form);
+        self.note_seen(row.id, "person", &mut form);
+        form.finish()?;
+        Ok(Person { row, old, password, memberships, grants, profile })
+    }
+
+    /// The memberships that are new or change.
+    fn memberships(
+        &self,
+        person: &user::Model,
+        references: &[super::record::GroupReference],
+        known: &Known,
+        form: &mut Form,
+    ) -> Vec<membership::Model> {
+        let mut groups: HashSet<Id> =
+            known.memberships.keys().filter(|key| key.0 == person.id).map(|key| key.1).collect();
+        let (mut changed, mut last) = (Vec::new(), HashSet::new());
+        // Of several roles in one group the last one counts.
+        for reference in references.iter().rev() {
+            match self.groups.find(&reference.group) {
+                Err(message) => form.fault("groups", ErrorCode::NotFound, message),
+                Ok(group_id) if !last.insert(group_id) => {}
+                Ok(group_id) => {
+                    let old = known.memberships.get(&(person.id, group_id));
+                    groups.insert(group_id);
+                    if old.is_none_or(|old| old.role != reference.role) {
+                        let joined_at = old.map_or(person.date_joined, |old| old.joined_at);
+                        changed.push(membership::Model {
+                            user_id: person.id,
+                            group_id,
+                            role: reference.role,
+                            joined_at,
+                        });
+                    }
+                }
+            }
+        }
+        if groups.len() as u64 > MOST_GROUPS_OF_A_USER {
+            form.fault(
+                "groups",
+                ErrorCode::NotAllowed,
+                format!("Nobody belongs to more than {MOST_GROUPS_OF_A_USER} groups."),
+            );
+        }
+        changed
+    }
+
+    /// The access to sites that is new. What a person was given before stays, whether the file names it or not.
+    fn grants(
+        &self,
+        person: &user::Model,
+        references: &[String],
+        known: &Known,
+        form: &mut Form,
+    ) -> Vec<site_access::Model> {
+        let (mut new, mut named) = (Vec::new(), HashSet::new());
+        for reference in references {
+            match self.institutions.find_by_any(reference) {
+                Err(message) => form.fault("sites", ErrorCode::NotFound, message),
+                Ok(id) if named.insert(id) && !known.grants.contains(&(person.id, id)) => {
+                    new.push(site_access::Model { user_id: person.id, institution_id: id, granted_at: now() });
+                }
+                Ok(_) => {}
+            }
+        }
+        new
+    }
+
+    pub(super) fn note_seen(&mut self, id: Id, what: &'static str, form: &mut Form) {
+        if !self.seen.ids.insert((what, id)) {
+            form.fault("id", ErrorCode::Taken, format!("An earlier line of the file is about the same {what}."));
+        }
+    }
+
+    fn note_taken(&mut self, row: &user::Model, old: Option<&user::Model>, known: &Known, form: &mut Form) {
+        let other = |found: Option<&user::Model>| found.is_some_and(|found| found.id != row.id);
+        let mut is_taken = |key: fn(&user::Model) -> Option<&str>| {
+            let changed = key(row).filter(|_| old.is_none_or(|old| key(old) != key(row)));
+            let is_held = changed.and_then(|key| known.logins.get(key)).is_some_and(|holder_id| *holder_id != row.id);
+            is_held || self.seen.taken("login", changed, row.id)
+        };
+        if is_taken(|person| person.email_key.as_deref()) {
+            form.fault("email", ErrorCode::Taken, "This e-mail address is taken.");
+        }
+        if is_taken(|person| person.username_key.as_deref()) {
+            form.fault("username", ErrorCode::Taken, "This username is taken.");
+        }
+        let external_id = row.external_id.as_deref();
+        if other(known.at(&known.by_external_id, external_id)) || self.seen.taken("externalId", external_id, row.id) {
+            form.fault("externalId", ErrorCode::Taken, "This external id is taken.");
+        }
+    }
+}
+
+impl Known {
+    fn add(&mut self, person: user::Model, license_id: Id) {
+        if self.by_id.contains_key(&person.id) {
+            return;
+        }
+        let place = self.people.len();
+        self.by_id.insert(person.id, place);
+        if is_same_license(person.license_id, license_id) {
+            self.by_external_id.extend(person.external_id.clone().map(|id| (id, place)));
+        }
+        self.by_email.extend(person.email_key.clone().map(|key| (key, place)));
+        self.by_username.extend(person.username_key.clone().map(|key| (key, place)));
+        self.people.push(person);
+    }
+
+    fn at(&self, places: &HashMap<String, usize>, key: Option<&str>) -> Option<&user::Model> {
+        self.people.get(*places.get(key?)?)
+    }
+
+    /// Who a record is: by id, then by external id, and where it has neither by e-mail address or username.
+    fn find(&self, record: &UserRecord, draft: &user::Model) -> Option<user::Model> {
+        let by_id = record.id.and_then(|id| self.people.get(*self.by_id.get(&id)?));
+        let by_external_id = || self.at(&self.by_external_id, draft.external_id.as_deref());
+        let by_login = || {
+            let nameless = record.id.is_none() && draft.external_id.is_none();
+            let of =
+                |places, login: Option<&str>| forms(login?).into_iter().find_map(|form| self.at(places, Some(&form)));
+            let found = of(&self.by_email, draft.email.as_deref());
+            let found = found.or_else(|| of(&self.by_username, draft.username.as_deref()));
+            found.filter(|_| nameless)
+        };
+        by_id.or_else(by_external_id).or_else(by_login).cloned()
+    }
+}
+
+/// The keys that a login may have, the former ones first: of two people whose logins have become one, each is known by the own.
+fn forms(login: &str) -> [String; 3] {
+    let [username, email] = text::former_logins(login);
+    [username, email, text::canonical_login(login)]
+}
+
+/// The password of a record, or what is wrong with its hash.
+fn read_password(hash: Option<&str>) -> (Option<Imported>, Option<String>) {
+    match hash.map(password::read_imported) {
+        None => (None, None),
+        Some(Ok(password)) => (password, None),
+        Some(Err(fault)) => (None, Some(format!("passwordHash: {fault}"))),
+    }
+}
+
+/// PostgreSQL holds no year that has five digits, and SQLite would not sort it among the others.
+fn is_storable(instant: DateTime<Utc>) -> bool {
+    (1900..=9999).contains(&instant.year())
+}

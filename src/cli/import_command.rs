@@ -1,0 +1,48 @@
+//! `roster import`: loads users, groups and institutions from a file.
+
+use anyhow::Context as _;
+
+use super::config::{Import, Settings};
+use super::import;
+use super::open::{DATA_DIR, check_key, open_with_key};
+use super::progress::progress;
+use crate::license;
+use crate::scalar::Id;
+
+pub async fn load(settings: &Settings, import: &Import) -> anyhow::Result<()> {
+    let name = || import.file.display().to_string();
+    let source = import::Source::open(&import.file).with_context(name)?;
+    if let Some(foreign) = source.foreign_format().with_context(name)? {
+        anyhow::bail!("{}: {foreign}", name());
+    }
+    let size = source.size()?;
+    check_key(settings, DATA_DIR)?;
+    let (db, _) = open_with_key(settings, DATA_DIR).await?;
+    let license = async || license::the_one(&db, import.license.as_deref(), "This organisation").await;
+    // The license that a first import makes is made once its file is known to be good.
+    let is_first = import.license.is_none() && license::list(&db).await?.is_empty();
+    let license_id = if is_first { Id::new() } else { license().await?.id };
+
+    let bar = progress(size, "{msg} {wide_bar} {bytes}/{total_bytes} {eta}");
+    bar.set_message("Checking");
+    let checked = import::check(&db, license_id, source.lines()?, |done| bar.set_position(done)).await?;
+    if import.dry_run || !checked.bad.is_empty() {
+        bar.finish_and_clear();
+        return report(&checked, "would be");
+    }
+    bar.set_message("Writing");
+    let loaded = import::load(&db, license().await?.id, source.lines()?, |done| bar.set_position(done)).await?;
+    bar.finish_and_clear();
+    db.survey().await?;
+    db.close().await?;
+    report(&loaded, "were")
+}
+
+fn report(tally: &import::Tally, were: &str) -> anyhow::Result<()> {
+    tally.faults().for_each(|fault| eprintln!("{fault}"));
+    if tally.bad.is_empty() {
+        println!("{}", tally.summary(were));
+        return Ok(());
+    }
+    anyhow::bail!("{} bad lines; nothing was written.", tally.bad.len())
+}

@@ -1,0 +1,63 @@
+//! What the command line says of licenses.
+
+use crate::entity::license::{LicenseKind, Model};
+use crate::license::Extended;
+use crate::scalar::Date;
+
+const HEADS: [&str; 7] = ["NUMBER", "HOLDER", "KIND", "FIRST DAY", "LAST DAY", "EXPIRED", "PEOPLE"];
+
+/// What is said of a license that was made.
+#[must_use]
+pub fn made(license: &Model) -> String {
+    let Model { number, holder, starts_on, expires_on, .. } = license;
+    format!(
+        "License {number} of {holder} was made; it starts on {} and {}.\n\
+         Its first administrator: roster admin create --license {number} --license-admin --email ... --first-name ... --last-name ...",
+        starts_on.0,
+        end(*expires_on),
+    )
+}
+
+/// What is said of a license whose last day was to be changed.
+#[must_use]
+pub fn extended(Extended { license, before }: &Extended) -> String {
+    let (number, now) = (&license.number, end(license.expires_on));
+    if license.expires_on == *before {
+        return format!("License {number} {now} already; nothing was changed.");
+    }
+    let over = if license.has_expired() { " That day is over: its people are shut out." } else { "" };
+    match before {
+        Some(before) => format!("License {number} {now}; until now that was {}.{over}", before.0),
+        None => format!("License {number} {now}; until now it had no end.{over}"),
+    }
+}
+
+/// Licenses with the number of their people as a table.
+#[must_use]
+pub fn table(licenses: Vec<(Model, i64)>) -> String {
+    let mut rows = vec![HEADS.map(str::to_owned)];
+    rows.extend(licenses.into_iter().map(|(license, people)| {
+        let expired = if license.has_expired() { "yes" } else { "no" };
+        let kind = match license.kind {
+            LicenseKind::Commercial => "commercial",
+            LicenseKind::Private => "private",
+        };
+        let last = license.expires_on.map_or_else(|| "none".to_owned(), |last| last.0.to_string());
+        let first = license.starts_on.0.to_string();
+        [license.number, license.holder, kind.to_owned(), first, last, expired.to_owned(), people.to_string()]
+    }));
+    let mut widths = [0; 7];
+    for row in &rows {
+        widths.iter_mut().zip(row).for_each(|(width, cell)| *width = cell.chars().count().max(*width));
+    }
+    let line = |row: [String; 7]| {
+        let cells: Vec<String> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        cells.join("  ").trim_end().to_owned()
+    };
+    let lines: Vec<String> = rows.into_iter().map(line).collect();
+    lines.join("\n")
+}
+
+fn end(last: Option<Date>) -> String {
+    last.map_or_else(|| "has no end".to_owned(), |last| format!("ends on {}", last.0))
+}

@@ -1,0 +1,21 @@
+//! The commands of the binary.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line prints")]
+
+pub mod admin;
+pub mod admin_command;
+pub mod audit_command;
+pub mod config;
+pub mod demo;
+pub mod demo_command;
+pub mod doctor;
+pub mod doctor_command;
+pub mod import;
+pub mod import_command;
+pub mod license;
+pub mod license_command;
+pub mod migrate_command;
+pub mod open;
+mod progress;
+pub mod schema_command;
+pub mod serve;

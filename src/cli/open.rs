@@ -1,0 +1,73 @@
+//! Opens the database of a command, with the key that its secrets were made with.
+
+use std::fmt;
+
+use anyhow::Context as _;
+
+use super::config::Settings;
+use crate::auth::password::Hasher;
+use crate::auth::server_key;
+use crate::db::{self, Db};
+use crate::private_file;
+
+/// Where the file is kept where nothing is said.
+pub(super) const DATA_DIR: &str = "roster-data";
+
+/// Where the demonstration keeps its own.
+pub(super) const DEMO_DIR: &str = "roster-demo";
+
+const ANOTHER_KEY: &str = "the passwords in this database were set with another key; give that one, as ROSTER_KEY or as a \
+                           copy of the other instance's key file at --key-file (ROSTER_KEY_FILE)";
+
+/// A setting that cannot be used, and why.
+#[derive(Debug)]
+pub struct WrongSetting(pub(super) String);
+
+impl fmt::Display for WrongSetting {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for WrongSetting {}
+
+pub(super) async fn open(settings: &Settings, default_dir: &str) -> anyhow::Result<Db> {
+    let database = settings.database(default_dir);
+    Db::open(&database).await.map_err(anyhow::Error::from).with_context(|| match &settings.data_dir {
+        _ if settings.database_url.is_some() => {
+            format!("--database-url {} (DATABASE_URL)", db::without_password(&database.url))
+        }
+        _ if settings.database_url_in_file.is_some() => {
+            format!("--database-url-file (DATABASE_URL_FILE): {}", db::without_password(&database.url))
+        }
+        Some(dir) => format!("--data-dir {} (ROSTER_DATA_DIR)", dir.display()),
+        None => format!("--data-dir {default_dir}, the default (ROSTER_DATA_DIR)"),
+    })
+}
+
+/// Opens the database with the key that its secrets were made with.
+pub(super) async fn open_with_key(settings: &Settings, default_dir: &str) -> anyhow::Result<(Db, Hasher)> {
+    let db = open(settings, default_dir).await?;
+    let source = settings.key(default_dir);
+    if let (None, server_key::Source::File(file)) = (&settings.key_file, &source) {
+        private_file::narrow(file);
+    }
+    // Where a key is known already, a new one would be of no use. It is asked first, because others may start as well.
+    let is_known = server_key::known_to(&db).await?.is_some();
+    let key = if is_known { source.find() } else { source.find_or_make().map(Some) };
+    match key.map_err(|error| unusable(&source, error))? {
+        Some(key) if server_key::claim(&db, &key).await? => Ok((db, settings.hasher(key))),
+        _ => Err(unusable(&source, ANOTHER_KEY).into()),
+    }
+}
+
+/// Refuses a key that cannot be used, before anything else happens.
+pub(super) fn check_key(settings: &Settings, default_dir: &str) -> anyhow::Result<()> {
+    let source = settings.key(default_dir);
+    source.find().map_err(|error| unusable(&source, error))?;
+    Ok(())
+}
+
+fn unusable(source: &server_key::Source, why: impl fmt::Display) -> WrongSetting {
+    WrongSetting(format!("{source}: {why}"))
+}

@@ -1,0 +1,8 @@
+//! The progress bar of a command that takes long.
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+pub(super) fn progress(length: u64, template: &str) -> ProgressBar {
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(length).with_style(style)
+}

@@ -1,0 +1,9 @@
+//! `roster schema`: prints the schema of the API.
+
+use std::io::Write as _;
+
+use crate::schema;
+
+pub fn write_schema() -> anyhow::Result<()> {
+    Ok(std::io::stdout().write_all(schema::sdl().as_bytes())?)
+}

@@ -1,0 +1,127 @@
+//! Serves the API until the process is told to stop.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::net::TcpSocket;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::admin;
+use super::config::{Listen, Settings};
+use super::open::{DATA_DIR, DEMO_DIR, WrongSetting, check_key, open_with_key};
+use crate::app::App;
+use crate::auth::password::Hasher;
+use crate::auth::policy::Ways;
+use crate::db::Db;
+use crate::mail::worker::Postman;
+use crate::scalar::Id;
+use crate::{http, license};
+
+/// How long a mail that is being sent may keep a stop waiting; not longer than the last requests may.
+const LAST_MAIL: Duration = Duration::from_secs(7);
+
+pub async fn serve(settings: &Settings) -> anyhow::Result<()> {
+    check_key(settings, DATA_DIR)?;
+    let socket = bind(settings).await?;
+    let (db, hasher) = open_with_key(settings, DATA_DIR).await?;
+    if !admin::has_superuser(&db).await? {
+        println!("There is no administrator yet. Make the first one, from another terminal or before the next start:");
+        let dir = settings.data_dir.as_ref().map(|dir| format!(" --data-dir {}", dir.display())).unwrap_or_default();
+        println!("    roster{dir} admin create --email you@example.org --first-name Your --last-name Name");
+    }
+    run(settings, DATA_DIR, (db, hasher), socket).await
+}
+
+/// Takes the port. Nobody can connect to it until everything else has been found to be right.
+pub(super) async fn bind(settings: &Settings) -> anyhow::Result<TcpSocket> {
+    check_public_url(settings)?;
+    let setting = || format!("--listen {} (ROSTER_LISTEN)", settings.listen);
+    let addresses = settings.listen.resolve().await.map_err(|error| WrongSetting(format!("{}: {error}", setting())))?;
+    let mut failed = None;
+    for address in addresses {
+        match http::bind(address) {
+            Ok(socket) => return Ok(socket),
+            Err(error) => failed = Some(error),
+        }
+    }
+    let unknown = || std::io::Error::other("the name has no address");
+    Err(failed.unwrap_or_else(unknown)).with_context(setting)
+}
+
+/// Links in mails need an address that their readers can reach.
+fn check_public_url(settings: &Settings) -> Result<(), WrongSetting> {
+    if settings.mail.relay().is_some() && settings.public_url.is_none() && settings.listen.is_unspecified() {
+        let why = "--public-url (ROSTER_PUBLIC_URL): needed with --smtp-url, for the links in mails";
+        return Err(WrongSetting(why.to_owned()));
+    }
+    Ok(())
+}
+
+pub(super) async fn run(
+    settings: &Settings,
+    default_dir: &str,
+    (db, hasher): (Db, Hasher),
+    socket: TcpSocket,
+) -> anyhow::Result<()> {
+    let listen = Listen::from(socket.local_addr()?);
+    let public_url = settings.public_url(&listen);
+    let registration = registration(settings, &db).await?;
+    let ways = Ways { next_urls: settings.next_urls(&public_url), registration };
+    let postman = postman(settings, default_dir, &public_url, (db.clone(), &hasher))?;
+    // Before anybody can know that the server is there, and stop it.
+    let stopped = http::stop_signal()?;
+    let listener = http::listen(socket).with_context(|| format!("--listen {} (ROSTER_LISTEN)", settings.listen))?;
+    http::allow_descriptors(settings.max_connections as usize);
+    println!(
+        "Roster listens on {url}/graphql{playground}{everywhere}",
+        url = listen.url(),
+        playground = if settings.playground { format!(", playground on {}/", listen.url()) } else { String::new() },
+        everywhere = if listen.is_unspecified() { ", at every address of this machine" } else { "" },
+    );
+    if settings.mail.relay().is_none() {
+        println!("Mails become files in {}.", settings.mail_dir(default_dir).display());
+    }
+    let app = App::new(db.clone(), settings.rules(), hasher, public_url, ways)?;
+    let (stop, no_more) = watch::channel(false);
+    let posting = tokio::spawn(postman.run(no_more.clone()));
+    let stopped = async move {
+        stopped.await;
+        stop.send_replace(true);
+    };
+    tokio::try_join!(http::serve(app, listener, settings.server(), stopped), finish(posting, no_more))?;
+    tokio::time::timeout(Duration::from_secs(2), db.close()).await.context("the database took too long to close")??;
+    Ok(())
+}
+
+/// Lets the mail that is being sent when the server is stopped be finished, while the last requests are.
+async fn finish(mut posting: JoinHandle<()>, mut stopped: watch::Receiver<bool>) -> std::io::Result<()> {
+    let _ = stopped.wait_for(|stopped| *stopped).await;
+    if tokio::time::timeout(LAST_MAIL, &mut posting).await.is_err() {
+        tracing::warn!("a mail was still under way when the server stopped; it may be sent twice");
+        posting.abort();
+    }
+    Ok(())
+}
+
+/// Who sends the mails.
+fn postman(
+    settings: &Settings,
+    default_dir: &str,
+    public_url: &str,
+    (db, hasher): (Db, &Hasher),
+) -> anyhow::Result<Postman> {
+    let sends = settings.mail.relay().is_some();
+    let carrier = settings.carrier(default_dir, public_url).map_err(WrongSetting)?;
+    let postman = Postman::new(db, hasher.key(), public_url, carrier, settings.mail_takes());
+    // Of a demonstration whose mails nobody gets.
+    Ok(if default_dir == DEMO_DIR && !sends { postman.who_shows_links() } else { postman })
+}
+
+/// The license in which people may register themselves.
+async fn registration(settings: &Settings, db: &Db) -> anyhow::Result<Option<Id>> {
+    let Some(number) = &settings.registration else { return Ok(None) };
+    let license = license::find(db, number).await?;
+    let unknown = || WrongSetting(format!("--registration {number} (ROSTER_REGISTRATION): there is no such license"));
+    Ok(Some(license.ok_or_else(unknown)?.id))
+}

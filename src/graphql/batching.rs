@@ -1,0 +1,94 @@
+//! Runs the loaders of a request inside the request itself: each as soon as every resolver has said what it needs.
+//!
+//! A loader that waits for a timer or on another thread may start while resolvers are still asking, and then needs
+//! another statement for the late ones; and it would go on for a caller who has left.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
+
+use async_graphql::dataloader::DataLoader;
+use async_graphql::runtime::Timer;
+use futures_util::StreamExt;
+use futures_util::future::{BoxFuture, FutureExt, ready};
+use futures_util::stream::FuturesUnordered;
+use futures_util::task::{FutureObj, Spawn, SpawnError};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use crate::graphql::loader::Links;
+
+/// How many keys one statement takes; SQLite has 32,766 places for values, and the keys are padded to a power of two.
+const MOST_KEYS: usize = 16_384;
+
+/// The loads that a request has begun.
+pub struct Loads(UnboundedReceiver<FutureObj<'static, ()>>);
+
+/// The loaders of a request, and the loads that they begin, to be [run](Loads::run) beside the request.
+#[must_use]
+pub fn gather(links: Links) -> (DataLoader<Links>, Loads) {
+    let (sender, receiver) = unbounded_channel();
+    let loader = DataLoader::new(links, Within(sender), AtOnce).max_batch_size(MOST_KEYS);
+    (loader, Loads(receiver))
+}
+
+impl Loads {
+    /// Runs `request` to its end and, whenever it waits, the loads that it has begun. A request that merely yields does not
+    /// wait: what it asks for before it does is loaded together.
+    pub async fn run<T>(mut self, request: impl Future<Output = T>) -> T {
+        let mut request = pin!(request);
+        let mut running = FuturesUnordered::new();
+        poll_fn(|context| {
+            let turn = Arc::new(Turn { waker: context.waker().clone(), is_next: AtomicBool::new(false) });
+            if let Poll::Ready(done) = request.as_mut().poll(&mut Context::from_waker(&Waker::from(Arc::clone(&turn))))
+            {
+                return Poll::Ready(done);
+            }
+            if !turn.is_next.load(Ordering::Acquire) {
+                while let Poll::Ready(Some(load)) = self.0.poll_recv(context) {
+                    running.push(load);
+                }
+            }
+            while let Poll::Ready(Some(())) = running.poll_next_unpin(context) {}
+            Poll::Pending
+        })
+        .await
+    }
+}
+
+/// One turn of a request, and whether it has asked for the next one already.
+struct Turn {
+    waker: Waker,
+    is_next: AtomicBool,
+}
+
+impl Wake for Turn {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.is_next.store(true, Ordering::Release);
+        self.waker.wake_by_ref();
+    }
+}
+
+/// Hands what is spawned to the request.
+struct Within(UnboundedSender<FutureObj<'static, ()>>);
+
+impl Spawn for Within {
+    fn spawn_obj(&self, load: FutureObj<'static, ()>) -> Result<(), SpawnError> {
+        self.0.send(load).map_err(|_| SpawnError::shutdown())
+    }
+}
+
+/// Does not wait: loads begin when the request itself has to wait.
+struct AtOnce;
+
+impl Timer for AtOnce {
+    fn delay(&self, _: Duration) -> BoxFuture<'static, ()> {
+        ready(()).boxed()
+    }
+}

@@ -1,0 +1,315 @@
+//! What a document may cost, told before anything of it is run: each field as often as it can come in the answer when every page
+//! is full, and what lists, counts and searches cost beside their fields. What depends on how much there is, and no document tells,
+//! is bounded by the [`budget`](crate::budget).
+
+mod introspection;
+
+use std::collections::HashMap;
+
+use async_graphql::parser::parse_schema;
+use async_graphql::parser::types::{
+    BaseType, ExecutableDocument, Field, OperationDefinition, OperationType, Selection, SelectionSet, Type, TypeKind,
+    TypeSystemDefinition,
+};
+use async_graphql::{Value, Variables};
+
+pub use self::introspection::Introspection;
+use crate::budget::{Limit, Size};
+use crate::error::Error;
+use crate::graphql::pagination::{DEFAULT_SIZE, LARGEST_SIZE};
+use crate::http::selection;
+
+/// What a document may cost.
+pub const MOST: usize = 50_000;
+/// From here on a request is one of those of which a caller may have only a few under way.
+pub const HEAVY: usize = 10_000;
+
+/// A statement that finds rows by an index.
+const STATEMENT: usize = 20;
+/// A statement that may look at everybody: a count, a filter, an order of one's own.
+const SCAN: usize = 1_000;
+/// A search, of at most five statements.
+const SEARCH: usize = 2_500;
+/// A change, with its event.
+const MUTATION: usize = 500;
+/// A page or a count of the list of each of many parents, for each of them.
+const PER_PARENT: usize = 5;
+/// A key whose user is looked for.
+const KEY: usize = 5;
+/// A field that an introspection shows. The usual one of tools costs much by that: nothing else runs while a part of the schema is
+/// shown.
+const SHOWN: usize = 2;
+
+/// How many items lists have that are not pages, where the cost of a document is measured: the most that there can be where
+/// that is a few, otherwise what is usual.
+const LISTS: [(&str, &str, usize); 11] = [
+    ("User", "groups", 5),
+    ("User", "groupsOwned", 5),
+    ("User", "attributes", 5),
+    ("User", "sessions", 20),
+    ("User", "devices", 20),
+    ("SetActivePayload", "groupsPassedOn", 50),
+    ("DeleteUserPayload", "groupsPassedOn", 50),
+    ("AuditEvent", "changes", 10),
+    ("Query", "apiKeys", 100),
+    ("Query", "attributeDefinitions", 100),
+    ("UserSearchMatch", "matchedFields", 5),
+];
+/// The faults that a payload has, where its cost is measured.
+const FAULTS: usize = 10;
+/// Lists whose items answer to those of an argument.
+const ANSWERS: [(&str, &str, &str); 2] = [("Query", "nodes", "ids"), ("Query", "resolveUsers", "keys")];
+/// The most of them that are looked at; more are refused when they are read.
+const MOST_ANSWERS: usize = 1_000;
+
+/// Where fields of composite types lead.
+struct Target {
+    type_name: String,
+    is_list: bool,
+}
+
+/// What documents of a schema cost.
+pub struct Costs {
+    targets: HashMap<String, HashMap<String, Target>>,
+    introspection: Introspection,
+}
+
+impl Costs {
+    /// Those of a schema in its own language.
+    ///
+    /// # Errors
+    /// `Internal` where it cannot be parsed, or has a list of which the length is not known; it names them.
+    pub fn of(sdl: &str) -> Result<Self, Error> {
+        let definitions = parse_schema(sdl).map_err(Error::internal)?.definitions;
+        let mut targets: HashMap<String, HashMap<String, Target>> = HashMap::new();
+        for definition in definitions {
+            let TypeSystemDefinition::Type(definition) = definition else { continue };
+            let fields = match definition.node.kind {
+                TypeKind::Object(object) => object.fields,
+                TypeKind::Interface(interface) => interface.fields,
+                _ => continue,
+            };
+            let fields =
+                fields.into_iter().map(|field| (field.node.name.node.to_string(), target(&field.node.ty.node)));
+            targets.insert(definition.node.name.node.to_string(), fields.collect());
+        }
+        let is_composite = |target: &Target| targets.contains_key(&target.type_name);
+        let lists = targets.iter().flat_map(|(of, fields)| fields.iter().map(move |(name, target)| (of, name, target)));
+        let unknown = lists.filter(|(_, _, target)| target.is_list && is_composite(target));
+        let unknown: Vec<String> = unknown
+            .filter(|(of, field, _)| length(of, field).is_none())
+            .map(|(of, field, _)| format!("{of}.{field}"))
+            .collect();
+        if !unknown.is_empty() {
+            return Err(Error::internal(format!("how long are {}?", unknown.join(", "))));
+        }
+        let introspection = Introspection::of(sdl).map_err(Error::internal)?;
+        Ok(Self { targets, introspection })
+    }
+
+    /// The size of what a document shows of the schema itself, in whichever of its operations that is most.
+    ///
+    /// # Errors
+    /// `DocumentTooLarge` where its lists are too deep in one another, or the answer would be too large.
+    pub fn introspection(&self, document: &ExecutableDocument) -> Result<Size, Error> {
+        let mut most = Size::default();
+        for (_, operation) in document.operations.iter() {
+            let mut size = Size::default();
+            self.introspect(document, &operation.node.selection_set.node, &mut size)?;
+            most = Size { fields: most.fields.max(size.fields), bytes: most.bytes.max(size.bytes) };
+        }
+        Ok(most)
+    }
+
+    fn introspect(&self, document: &ExecutableDocument, set: &SelectionSet, total: &mut Size) -> Result<(), Error> {
+        let fields = selection::fields(document, set).into_iter();
+        for field in fields.filter(|field| matches!(field.name.node.as_str(), "__schema" | "__type")) {
+            let size = self.introspection.size(document, field).ok_or_else(|| {
+                let most = introspection::MOST_LISTS;
+                too_large(&format!(
+                    "at most {most} of the lists fields, interfaces, possibleTypes and inputFields inside one another"
+                ))
+            })?;
+            total.fields = total.fields.saturating_add(size.fields);
+            total.bytes = total.bytes.saturating_add(size.bytes);
+            if total.fields > MOST || total.bytes > Limit::Bytes.most() {
+                return Err(too_large(&format!("at most {MOST} fields about the schema")));
+            }
+        }
+        Ok(())
+    }
+
+    /// What an operation costs with its variables, beside what it shows of the schema.
+    #[must_use]
+    pub fn cost(&self, document: &ExecutableDocument, operation: &OperationDefinition, given: &Variables) -> usize {
+        let root = match operation.ty {
+            OperationType::Mutation => "Mutation",
+            _ => "Query",
+        };
+        let mut walk = Walk { costs: self, document, operation, given, total: 0 };
+        walk.set(&operation.selection_set.node, root, 1, 1);
+        walk.total
+    }
+}
+
+/// That a document is too large.
+fn too_large(rule: &str) -> Error {
+    Error::DocumentTooLarge(format!("The document is too large: {rule} are allowed."))
+}
+
+/// What an introspection costs that shows so much.
+#[must_use]
+pub const fn of_introspection(shown: Size) -> usize {
+    shown.fields.saturating_mul(SHOWN)
+}
+
+/// Refuses what costs too much.
+///
+/// # Errors
+/// `DocumentTooLarge`, naming the cost and the limit.
+pub fn check(cost: usize) -> Result<(), Error> {
+    if cost <= MOST {
+        return Ok(());
+    }
+    let rule = "every field as often as it can come in the answer, and more for counts, filters and searches";
+    Err(Error::DocumentTooLarge(format!(
+        "The document is too large: it costs {cost} ({rule}), and at most {MOST} is allowed; ask for smaller pages."
+    )))
+}
+
+fn target(of: &Type) -> Target {
+    match &of.base {
+        BaseType::Named(name) => Target { type_name: name.to_string(), is_list: false },
+        BaseType::List(inner) => Target { is_list: true, ..target(inner) },
+    }
+}
+
+/// How long a list is taken to be.
+enum Length {
+    Fixed(usize),
+    OfPage,
+    OfArgument(&'static str),
+}
+
+fn length(of: &str, field: &str) -> Option<Length> {
+    if of.ends_with("Connection") && matches!(field, "nodes" | "edges") {
+        return Some(Length::OfPage);
+    }
+    if of.ends_with("Payload") && field == "errors" {
+        return Some(Length::Fixed(FAULTS));
+    }
+    let answers = ANSWERS.iter().find(|(type_name, name, _)| (*type_name, *name) == (of, field));
+    let fixed = || LISTS.iter().find(|(type_name, name, _)| (*type_name, *name) == (of, field));
+    match answers {
+        Some((_, _, argument)) => Some(Length::OfArgument(argument)),
+        None => fixed().map(|(_, _, length)| Length::Fixed(*length)),
+    }
+}
+
+/// One measure of an operation.
+struct Walk<'a> {
+    costs: &'a Costs,
+    document: &'a ExecutableDocument,
+    operation: &'a OperationDefinition,
+    given: &'a Variables,
+    total: usize,
+}
+
+impl<'a> Walk<'a> {
+    /// Adds a selection of a type that comes so many times; `page` is the size of the page that it is of.
+    fn set(&mut self, set: &'a SelectionSet, of: &'a str, times: usize, page: usize) {
+        for selection in &set.items {
+            match &selection.node {
+                Selection::Field(field) => self.field(&field.node, of, times, page),
+                Selection::InlineFragment(inline) => {
+                    let on = inline.node.type_condition.as_ref().map_or(of, |on| on.node.on.node.as_str());
+                    self.set(&inline.node.selection_set.node, on, times, page);
+                }
+                Selection::FragmentSpread(spread) => {
+                    if let Some(fragment) = self.document.fragments.get(&spread.node.fragment_name.node) {
+                        let on = fragment.node.type_condition.node.on.node.as_str();
+                        self.set(&fragment.node.selection_set.node, on, times, page);
+                    }
+                }
+            }
+        }
+    }
+
+    fn field(&mut self, field: &'a Field, of: &'a str, times: usize, page: usize) {
+        let name = field.name.node.as_str();
+        self.add(times);
+        let costs = self.costs;
+        let Some(target) = costs.targets.get(of).and_then(|fields| fields.get(name)) else { return };
+        let is_connection = target.type_name.ends_with("Connection");
+        self.beside(field, of, times, is_connection, !field.selection_set.node.items.is_empty());
+        let (times, page) = match length(of, name) {
+            Some(Length::OfPage) => (times.saturating_mul(page), page),
+            Some(Length::Fixed(length)) => (times.saturating_mul(length), page),
+            Some(Length::OfArgument(argument)) => (times.saturating_mul(self.items(field, argument)), page),
+            None if is_connection => (times, self.page(field)),
+            None => (times, page),
+        };
+        self.set(&field.selection_set.node, &target.type_name, times, page);
+    }
+
+    /// Adds what a field costs beside what it shows.
+    fn beside(&mut self, field: &Field, of: &str, times: usize, is_connection: bool, is_composite: bool) {
+        let name = field.name.node.as_str();
+        let has = |argument: &str| !matches!(self.argument(field, argument), None | Some(Value::Null));
+        let cost = match (of, name) {
+            ("Query", "searchUsers") => SEARCH + if has("filter") { SCAN } else { 0 },
+            ("Query", _) if ["filter", "orderBy", "nameContains"].into_iter().any(has) => SCAN,
+            ("Query", "node" | "nodes") => 7 * STATEMENT,
+            ("Query", "resolveUsers") => STATEMENT + self.items(field, "keys").saturating_mul(KEY),
+            ("Query", _) => STATEMENT,
+            ("Mutation", _) => MUTATION,
+            (_, "totalCount") => SCAN.saturating_add(times.saturating_mul(PER_PARENT)),
+            // A place in a list is found among all that are in it.
+            _ if is_connection && (has("after") || has("before")) => {
+                SCAN.saturating_add(times.saturating_mul(PER_PARENT))
+            }
+            _ if is_connection => STATEMENT.saturating_add(times.saturating_mul(PER_PARENT)),
+            _ if is_composite && !of.ends_with("Connection") && !of.ends_with("Payload") => STATEMENT,
+            _ => 0,
+        };
+        self.add(cost);
+    }
+
+    fn add(&mut self, cost: usize) {
+        self.total = self.total.saturating_add(cost);
+    }
+
+    /// The value of an argument, variables and their defaults filled in.
+    fn argument(&self, field: &Field, name: &str) -> Option<Value> {
+        let value = field.get_argument(name)?.node.clone();
+        let variable = |name: async_graphql::Name| {
+            let definitions = self.operation.variable_definitions.iter();
+            let default = || {
+                let definition = definitions.into_iter().find(|definition| definition.node.name.node == name)?;
+                definition.node.default_value.as_ref().map(|value| value.node.clone())
+            };
+            Ok::<_, std::convert::Infallible>(self.given.get(&name).cloned().or_else(default).unwrap_or_default())
+        };
+        value.into_const_with(variable).ok()
+    }
+
+    /// How many rows a page has.
+    fn page(&self, field: &Field) -> usize {
+        let asked = ["first", "last"].into_iter().find_map(|name| match self.argument(field, name)? {
+            Value::Number(number) => number.as_u64(),
+            _ => None,
+        });
+        usize::try_from(asked.unwrap_or(DEFAULT_SIZE).clamp(1, LARGEST_SIZE)).unwrap_or(usize::MAX)
+    }
+
+    /// How many items an argument has; one that is not a list stands for a list of it.
+    fn items(&self, field: &Field, argument: &str) -> usize {
+        match self.argument(field, argument) {
+            Some(Value::List(items)) => items.len().min(MOST_ANSWERS),
+            _ => 1,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

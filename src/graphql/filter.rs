@@ -1,0 +1,340 @@
+//! The comparisons that a filter makes, as input and as conditions of SQL, which say the same on every database. Each use
+//! of a list's filter is one [`Reading`], which collects what is wrong with it.
+
+use async_graphql::{ID, InputObject, InputType, MaybeUndefined};
+use chrono::{Datelike, SubsecRound, TimeDelta};
+use sea_orm::sea_query::{Condition, Expr, ExprTrait, Func, SimpleExpr};
+use sea_orm::{ColumnTrait, Value};
+
+use crate::db::conditions;
+use crate::error::Error;
+use crate::scalar::{Date, Id, Instant};
+
+/// How many comparisons a filter makes at most.
+const MOST_CONDITIONS: usize = 50;
+/// How many values a comparison names at most.
+const MOST_VALUES: usize = 100;
+/// What is wrong with null.
+pub const NULL: &str = "null compares with nothing; leave it out, or find what has no value with `isNull: true`.";
+/// The most characters of a text that is compared.
+const LONGEST: usize = 250;
+
+/// Compares a text; all that is said must hold. By default, case does not count; in names and positions, accents and forms of one
+/// letter or sign do not count either, as in `searchUsers`. Each text has at most 250 characters.
+#[derive(Clone, Debug, Default, InputObject)]
+pub struct StringFilter {
+    /// It is this.
+    pub eq: MaybeUndefined<String>,
+    /// It is one of these, at most 100; of none it is none.
+    #[graphql(name = "in")]
+    pub one_of: MaybeUndefined<Vec<String>>,
+    /// This is somewhere in it; `%` and `_` stand for themselves.
+    pub contains: MaybeUndefined<String>,
+    /// It begins with this.
+    pub starts_with: MaybeUndefined<String>,
+    /// It ends with this.
+    pub ends_with: MaybeUndefined<String>,
+    /// Whether there is none.
+    pub is_null: MaybeUndefined<bool>,
+    /// It comes before this, letter by letter in the order of Unicode.
+    pub lt: MaybeUndefined<String>,
+    /// It comes before this, or is this.
+    pub lte: MaybeUndefined<String>,
+    /// It comes after this.
+    pub gt: MaybeUndefined<String>,
+    /// It comes after this, or is this.
+    pub gte: MaybeUndefined<String>,
+    /// Whether case, accents and forms of one letter count.
+    #[graphql(default = false)]
+    pub case_sensitive: bool,
+}
+
+/// Compares an id; all that is said must hold.
+#[derive(Clone, Debug, Default, InputObject)]
+#[graphql(name = "IDFilter")]
+pub struct IdFilter {
+    /// It is this.
+    pub eq: MaybeUndefined<ID>,
+    /// It is one of these, at most 100; of none it is none.
+    #[graphql(name = "in")]
+    pub one_of: MaybeUndefined<Vec<ID>>,
+    /// Whether there is none.
+    pub is_null: MaybeUndefined<bool>,
+}
+
+/// Compares a date; all that is said must hold.
+#[derive(Clone, Copy, Debug, Default, InputObject)]
+pub struct DateFilter {
+    /// It is this day.
+    pub eq: MaybeUndefined<Date>,
+    /// It is before this day.
+    pub lt: MaybeUndefined<Date>,
+    /// It is this day or before.
+    pub lte: MaybeUndefined<Date>,
+    /// It is after this day.
+    pub gt: MaybeUndefined<Date>,
+    /// It is this day or after.
+    pub gte: MaybeUndefined<Date>,
+    /// Whether there is none.
+    pub is_null: MaybeUndefined<bool>,
+}
+
+/// Compares an instant; all that is said must hold.
+#[derive(Clone, Copy, Debug, Default, InputObject)]
+pub struct DateTimeFilter {
+    /// It is this instant.
+    pub eq: MaybeUndefined<Instant>,
+    /// It is before this instant.
+    pub lt: MaybeUndefined<Instant>,
+    /// It is this instant or before.
+    pub lte: MaybeUndefined<Instant>,
+    /// It is after this instant.
+    pub gt: MaybeUndefined<Instant>,
+    /// It is this instant or after.
+    pub gte: MaybeUndefined<Instant>,
+    /// Whether there is none.
+    pub is_null: MaybeUndefined<bool>,
+}
+
+/// Brings a text into the form in which it is compared.
+pub type Form = fn(&str) -> String;
+
+/// A text as it is stored, and the form in which it is compared.
+pub struct Text {
+    stored: Expr,
+    /// The same, compared byte by byte.
+    bytes: Expr,
+    key: Expr,
+    whole: Form,
+    part: Form,
+}
+
+impl Text {
+    /// A text beside which its key is stored; `whole` and `part` bring what is looked for into the form of the key.
+    pub fn keyed(stored: impl ColumnTrait, key: impl ColumnTrait, (whole, part): (Form, Form), postgres: bool) -> Self {
+        let key = Expr::col(key.as_column_ref());
+        Self { bytes: bytes_of(&stored, postgres), stored: Expr::col(stored.as_column_ref()), key, whole, part }
+    }
+
+    /// A text that has no key: only the letters A to Z are compared whatever their case.
+    pub fn plain(stored: impl ColumnTrait, postgres: bool) -> Self {
+        let bytes = bytes_of(&stored, postgres);
+        let key = Func::lower(bytes.clone()).into();
+        let (whole, part) = (str::to_ascii_lowercase as Form, str::to_ascii_lowercase as _);
+        Self { stored: Expr::col(stored.as_column_ref()), bytes, key, whole, part }
+    }
+}
+
+/// A column without the collation that PostgreSQL may have given it; SQLite gives none.
+fn bytes_of(column: &impl ColumnTrait, postgres: bool) -> Expr {
+    let column = Expr::col(column.as_column_ref());
+    if postgres { Expr::cust_with_exprs("$1 COLLATE \"C\"", [column]) } else { column }
+}
+
+/// One use of a filter: what is wrong with it, and how much it asks for.
+pub struct Reading {
+    postgres: bool,
+    faults: Vec<String>,
+    conditions: usize,
+}
+
+impl Reading {
+    /// The begin of a filter's use.
+    #[must_use]
+    pub fn new(postgres: bool) -> Self {
+        Self { postgres, faults: Vec::new(), conditions: 0 }
+    }
+
+    /// Notes what is wrong.
+    pub fn fault(&mut self, path: &str, rule: impl std::fmt::Display) {
+        self.faults.push(format!("{path}: {rule}"));
+    }
+
+    /// What is given, if anything; null is a fault, because nothing compares with it.
+    pub fn given<T: InputType>(&mut self, path: &str, field: &str, given: MaybeUndefined<T>) -> Option<T> {
+        match given {
+            MaybeUndefined::Undefined => None,
+            MaybeUndefined::Null => {
+                self.fault(&format!("{path}.{field}"), NULL);
+                None
+            }
+            MaybeUndefined::Value(value) => Some(value),
+        }
+    }
+
+    /// Notes a comparison that is made elsewhere.
+    pub fn count(&mut self) {
+        self.conditions += 1;
+    }
+
+    /// Ends the use; returns how many comparisons were made.
+    ///
+    /// # Errors
+    /// `BadInput` with everything that is wrong.
+    pub fn finish(mut self) -> Result<usize, Error> {
+        if self.conditions > MOST_CONDITIONS {
+            self.fault("filter", format_args!("at most {MOST_CONDITIONS} conditions."));
+        }
+        if self.faults.is_empty() { Ok(self.conditions) } else { Err(Error::BadInput(self.faults.join(" "))) }
+    }
+
+    /// The condition that a text meets a filter.
+    pub fn text(&mut self, path: &str, filter: StringFilter, text: &Text) -> Condition {
+        let StringFilter { eq, one_of, contains, starts_with, ends_with, is_null, lt, lte, gt, gte, case_sensitive } =
+            filter;
+        let (equal, compared) = if case_sensitive { (&text.stored, &text.bytes) } else { (&text.key, &text.key) };
+        let form = |form: Form| if case_sensitive { str::to_owned } else { form };
+        let (whole, part) = (form(text.whole), form(text.part));
+        let mut short = |operator: &str, given: MaybeUndefined<String>, form: Form| {
+            let given = self.given(path, operator, given).inspect(|_| self.conditions += 1)?;
+            if given.chars().count() > LONGEST {
+                self.fault(&format!("{path}.{operator}"), format_args!("at most {LONGEST} characters."));
+            }
+            Some(form(&given))
+        };
+        // What is the same has the same key, and the key has an index.
+        let of_key = |value: &String| case_sensitive.then(|| text.key.clone().eq((text.whole)(value)));
+        let eq = short("eq", eq, whole);
+        let condition = Condition::all()
+            .add_option(eq.as_ref().and_then(of_key))
+            .add_option(eq.map(|value| equal.clone().eq(value)))
+            .add_option(short("lt", lt, whole).map(|value| compared.clone().lt(value)))
+            .add_option(short("lte", lte, whole).map(|value| compared.clone().lte(value)))
+            .add_option(short("gt", gt, whole).map(|value| compared.clone().gt(value)))
+            .add_option(short("gte", gte, whole).map(|value| compared.clone().gte(value)))
+            .add_option(
+                short("startsWith", starts_with, part).map(|value| conditions::starts_with(compared.clone(), &value)),
+            );
+        let (contains, ends_with) = (short("contains", contains, part), short("endsWith", ends_with, part));
+        let (one_of, is_null) = (self.given(path, "in", one_of), self.given(path, "isNull", is_null));
+        let one_of = self.values(&format!("{path}.in"), one_of, |reading, path, value| {
+            if value.chars().count() > LONGEST {
+                reading.fault(path, format_args!("at most {LONGEST} characters."));
+            }
+            Some(whole(&value))
+        });
+        let of_keys = |values: &Vec<String>| {
+            case_sensitive.then(|| text.key.clone().is_in(values.iter().map(|value| (text.whole)(value))))
+        };
+        condition
+            .add_option(one_of.as_ref().and_then(of_keys))
+            .add_option(one_of.map(|values| equal.clone().is_in(values)))
+            .add_option(contains.map(|value| conditions::contains(compared.clone(), &value, self.postgres)))
+            .add_option(ends_with.map(|value| conditions::ends_with(compared.clone(), &value, self.postgres)))
+            .add_option(self.null(is_null, &text.stored))
+    }
+
+    /// The condition that an id meets a filter: it is one of the given ones, which `is_one_of` says, and there is one or
+    /// none, which `is_null` says.
+    pub fn id(
+        &mut self,
+        path: &str,
+        filter: IdFilter,
+        is_one_of: impl Fn(Vec<Id>) -> SimpleExpr,
+        is_null: impl FnOnce() -> SimpleExpr,
+    ) -> Condition {
+        let IdFilter { eq, one_of, is_null: null } = filter;
+        let (eq, one_of) = (self.given(path, "eq", eq), self.given(path, "in", one_of));
+        let null = self.given(path, "isNull", null);
+        let parse = |reading: &mut Self, path: &str, id: ID| {
+            let id = Id::parse(&id);
+            if id.is_none() {
+                reading.fault(path, "this is not an id.");
+            }
+            id
+        };
+        let eq = eq.and_then(|id| {
+            self.conditions += 1;
+            parse(self, &format!("{path}.eq"), id)
+        });
+        let one_of = self.values(&format!("{path}.in"), one_of, parse);
+        self.conditions += usize::from(null.is_some());
+        Condition::all()
+            .add_option(eq.map(|id| is_one_of(vec![id])))
+            .add_option(one_of.map(is_one_of))
+            .add_option(null.map(|null| if null { is_null() } else { is_null().not() }))
+    }
+
+    /// The condition that a date meets a filter.
+    pub fn date(&mut self, path: &str, filter: DateFilter, column: impl ColumnTrait) -> Condition {
+        let DateFilter { eq, lt, lte, gt, gte, is_null } = filter;
+        let named = [("eq", eq), ("lt", lt), ("lte", lte), ("gt", gt), ("gte", gte)];
+        let values = named.map(|(field, date)| self.given(path, field, date).map(|date| Value::from(date.0)));
+        let is_null = self.given(path, "isNull", is_null);
+        self.ordered(&column, values, is_null)
+    }
+
+    /// The condition that an instant meets a filter.
+    pub fn instant(&mut self, path: &str, filter: DateTimeFilter, column: impl ColumnTrait) -> Condition {
+        let DateTimeFilter { eq, lt, lte, gt, gte, is_null } = filter;
+        let named = [("eq", eq), ("lt", lt), ("lte", lte), ("gt", gt), ("gte", gte)];
+        let [eq, lt, lte, gt, gte] = named.map(|(field, instant)| self.given(path, field, instant));
+        let is_null = self.given(path, "isNull", is_null);
+        let mut value = |instant: Option<Instant>, up: bool| {
+            let Instant(instant) = instant?;
+            // No stored instant lies between two microseconds.
+            let below = instant.trunc_subsecs(6);
+            let above = if below == instant { below } else { below + TimeDelta::microseconds(1) };
+            let compared = if up { above } else { below };
+            if !(1..10_000).contains(&compared.year()) {
+                self.fault(path, "an instant from the year 1 to the year 9999.");
+                return None;
+            }
+            Some(Value::from(compared))
+        };
+        let values = [value(eq, false), value(lt, true), value(lte, false), value(gt, false), value(gte, true)];
+        let is_none = eq.is_some_and(|Instant(instant)| instant.trunc_subsecs(6) != instant);
+        let nothing = is_none.then(|| Expr::val(1).eq(0));
+        self.ordered(&column, values, is_null).add_option(nothing)
+    }
+
+    /// The condition that a value is one of several.
+    pub fn one_of<V: Into<Value>>(
+        &mut self,
+        path: &str,
+        values: Option<Vec<V>>,
+        column: impl ColumnTrait,
+    ) -> Option<SimpleExpr> {
+        self.values(path, values, |_, _, value| Some(value)).map(|values| column.is_in(values))
+    }
+
+    /// The condition that something is so, or not.
+    pub fn truth(&mut self, wanted: Option<bool>, column: impl ColumnTrait) -> Option<SimpleExpr> {
+        self.conditions += usize::from(wanted.is_some());
+        wanted.map(|wanted| column.eq(wanted))
+    }
+
+    fn ordered(&mut self, column: &impl ColumnTrait, values: [Option<Value>; 5], is_null: Option<bool>) -> Condition {
+        self.conditions += values.iter().flatten().count();
+        let [eq, lt, lte, gt, gte] = values;
+        let stored = Expr::col(column.as_column_ref());
+        Condition::all()
+            .add_option(eq.map(|value| column.eq(value)))
+            .add_option(lt.map(|value| column.lt(value)))
+            .add_option(lte.map(|value| column.lte(value)))
+            .add_option(gt.map(|value| column.gt(value)))
+            .add_option(gte.map(|value| column.gte(value)))
+            .add_option(self.null(is_null, &stored))
+    }
+
+    fn null(&mut self, wanted: Option<bool>, stored: &Expr) -> Option<SimpleExpr> {
+        self.conditions += usize::from(wanted.is_some());
+        wanted.map(|wanted| if wanted { stored.clone().is_null() } else { stored.clone().is_not_null() })
+    }
+
+    /// Several values, each as `read` finds it.
+    pub fn values<V, T>(
+        &mut self,
+        path: &str,
+        values: Option<Vec<V>>,
+        read: impl Fn(&mut Self, &str, V) -> Option<T>,
+    ) -> Option<Vec<T>> {
+        let values = values?;
+        self.conditions += 1;
+        if values.len() > MOST_VALUES {
+            self.fault(path, format_args!("at most {MOST_VALUES} values."));
+            return None;
+        }
+        Some(values.into_iter().filter_map(|value| read(self, path, value)).collect())
+    }
+}

@@ -1,0 +1,62 @@
+//! Who belongs to institutions.
+
+use std::collections::HashMap;
+
+use async_graphql::dataloader::Loader;
+use sea_orm::{ConnectionTrait, EntityTrait, QueryFilter, Select};
+
+use super::{Links, by_part};
+use crate::db::conditions::{held_against, one_of};
+use crate::entity::user;
+use crate::error::Error;
+use crate::graphql::pagination::{self, Page, Window};
+use crate::scalar::Id;
+
+/// One page of the people of an institution.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct UsersOfInstitution(pub Id, pub Window);
+
+/// How many people an institution has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct UserCountOfInstitution(pub Id);
+
+impl Links {
+    fn people(&self, institutions: impl IntoIterator<Item = Id>) -> Select<user::Entity> {
+        let backend = self.db.read().get_database_backend();
+        user::Entity::find()
+            .filter(one_of(backend, user::Column::InstitutionId, institutions))
+            .filter(held_against(self.asking.viewer().lists_users(false)))
+    }
+}
+
+impl Loader<UsersOfInstitution> for Links {
+    type Value = Page<user::Model>;
+    type Error = Error;
+
+    async fn load(&self, keys: &[UsersOfInstitution]) -> Result<HashMap<UsersOfInstitution, Page<user::Model>>, Error> {
+        let mut pages = HashMap::new();
+        for (part, institutions) in by_part(keys.iter().map(|key| (&key.1, key.0))) {
+            let columns = self.named.columns();
+            let select = columns.narrow(self.people(institutions.keys().copied()));
+            let parent = user::Column::InstitutionId;
+            let read = pagination::read_per_parent(self.db.read(), select, &columns, parent, &part, |_, user| Ok(user))
+                .await?;
+            let of_institutions = super::pages(institutions, read).into_iter();
+            pages.extend(
+                of_institutions
+                    .map(|(institution, window, page)| (UsersOfInstitution(institution, window.clone()), page)),
+            );
+        }
+        Ok(pages)
+    }
+}
+
+impl Loader<UserCountOfInstitution> for Links {
+    type Value = i32;
+    type Error = Error;
+
+    async fn load(&self, keys: &[UserCountOfInstitution]) -> Result<HashMap<UserCountOfInstitution, i32>, Error> {
+        let counts = self.counts(self.people(keys.iter().map(|key| key.0)), user::Column::InstitutionId).await?;
+        Ok(counts.into_iter().map(|(institution, count)| (UserCountOfInstitution(institution), count)).collect())
+    }
+}

@@ -1,0 +1,162 @@
+//! The links between tables: a key type and a loader for each, so that a page of people costs one statement a link.
+//!
+//! Every loader is narrowed to what the viewer sees; what lies outside is not found.
+
+mod group;
+mod institution;
+mod node;
+mod site;
+mod user;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use sea_orm::sea_query::{Alias, Condition, Expr};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryResult, QueryTrait, Select};
+
+pub use self::group::{Member, MemberCountOfGroup, MembersOfGroup};
+pub use self::institution::{UserCountOfInstitution, UsersOfInstitution};
+pub use self::node::{
+    ApiKeyById, AttributeDefinitionById, AuditEventById, GroupById, InstitutionById, LicenseById, SessionById, UserById,
+};
+pub use self::site::{SiteCount, Sites};
+pub use self::user::{AttributesOfUser, Belonging, DevicesOfUser, GroupsOfUser, InvitationOfUser, SessionsOfUser};
+use crate::access::Asking;
+use crate::db::Db;
+use crate::db::conditions::{held_against, one_of};
+use crate::error::Error;
+use crate::graphql::pagination::{Page, RowsOfParents, Window};
+use crate::graphql::projection::{Named, Shown};
+use crate::scalar::Id;
+
+/// The loaders of one request.
+pub struct Links {
+    db: Db,
+    asking: Arc<Asking>,
+    named: Arc<Named>,
+    idle: Duration,
+    groups_shown: AtomicUsize,
+    attributes_shown: AtomicUsize,
+    comparisons: AtomicUsize,
+}
+
+/// How many groups of people one answer has at most.
+const MOST_GROUPS_SHOWN: usize = 50_000;
+/// How many custom attributes of people one answer has at most.
+const MOST_ATTRIBUTES_SHOWN: usize = 20_000;
+/// How many comparisons the filters of one request make at most.
+const MOST_COMPARISONS: usize = 100;
+
+impl Links {
+    /// Loaders that see what the viewer sees, and read what the request names; sessions end when unused for so long.
+    #[must_use]
+    pub fn new(db: Db, asking: Arc<Asking>, named: Arc<Named>, idle: Duration) -> Self {
+        let [groups_shown, attributes_shown, comparisons] = std::array::from_fn(|_| AtomicUsize::new(0));
+        Self { db, asking, named, idle, groups_shown, attributes_shown, comparisons }
+    }
+
+    /// Notes that groups are about to be shown. How many people have is not known before they are read, so that the cost of
+    /// a document cannot bound it.
+    ///
+    /// # Errors
+    /// `BadInput` where one request is shown too many.
+    pub fn show_groups(&self, count: usize) -> Result<(), Error> {
+        spend(&self.groups_shown, count, MOST_GROUPS_SHOWN, || {
+            format!("groups: the answer would have more than {MOST_GROUPS_SHOWN} groups; ask for fewer people at once.")
+        })
+    }
+
+    /// Notes that custom attributes are about to be shown, as of groups.
+    ///
+    /// # Errors
+    /// `BadInput` where one request is shown too many.
+    pub fn show_attributes(&self, count: usize) -> Result<(), Error> {
+        spend(&self.attributes_shown, count, MOST_ATTRIBUTES_SHOWN, || {
+            format!(
+                "attributes: the answer would have more than {MOST_ATTRIBUTES_SHOWN}; ask for fewer people at once."
+            )
+        })
+    }
+
+    /// Notes that a filter is about to compare: some comparisons look at everybody.
+    ///
+    /// # Errors
+    /// `BadInput` where the filters of one request make too many.
+    pub fn compare(&self, count: usize) -> Result<(), Error> {
+        spend(&self.comparisons, count, MOST_COMPARISONS, || {
+            format!("filter: at most {MOST_COMPARISONS} conditions in all the filters of a request.")
+        })
+    }
+
+    /// Those of the rows of some ids that are seen, in any order.
+    ///
+    /// # Errors
+    /// Whatever the database says.
+    pub async fn by_id<E: Shown>(
+        &self,
+        column: E::Column,
+        ids: Vec<Id>,
+        seen: Condition,
+    ) -> Result<Vec<E::Model>, Error> {
+        let db = self.db.read();
+        let columns = self.named.columns::<E>();
+        let of_ids = one_of(db.get_database_backend(), column, ids);
+        let select = columns.narrow(E::find()).filter(of_ids).filter(held_against(seen));
+        let blank = E::unread();
+        let rows = db.query_all(&QueryTrait::into_query(select)).await?;
+        Ok(rows.iter().map(|row| columns.read(row, &blank)).collect::<Result<_, _>>()?)
+    }
+
+    /// How many rows of `select` belong to each parent.
+    async fn counts<E: EntityTrait>(
+        &self,
+        select: Select<E>,
+        parent: impl ColumnTrait,
+    ) -> Result<HashMap<Id, i32>, Error> {
+        let mut statement = QueryTrait::into_query(select);
+        statement.clear_selects().clear_order_by();
+        statement.expr_as(Expr::col(parent.as_column_ref()), Alias::new("parent_id"));
+        statement.expr_as(Expr::cust("COUNT(*)"), Alias::new("total"));
+        statement.add_group_by([Expr::col(parent.as_column_ref())]);
+        let rows = self.db.read().query_all(&statement).await?;
+        let count = |row: QueryResult| {
+            let total: i64 = row.try_get("", "total")?;
+            Ok((row.try_get("", "parent_id")?, i32::try_from(total).unwrap_or(i32::MAX)))
+        };
+        Ok(rows.into_iter().map(count).collect::<Result<_, DbErr>>()?)
+    }
+}
+
+/// Takes from what one request may have.
+fn spend(spent: &AtomicUsize, count: usize, most: usize, message: impl FnOnce() -> String) -> Result<(), Error> {
+    let sum = spent.fetch_add(count, Ordering::Relaxed).saturating_add(count);
+    if sum <= most { Ok(()) } else { Err(Error::BadInput(message())) }
+}
+
+/// The windows that are asked for of the lists of parents.
+type WindowsOfParents<'a> = HashMap<Id, Vec<&'a Window>>;
+
+/// What is to be read of the lists of parents, each window by a statement of its own. All windows of one part of a list are read
+/// at once, by the largest of them, because to find the rows costs more than to read them; parents with the same share a statement.
+fn by_part<'a>(keys: impl Iterator<Item = (&'a Window, Id)>) -> HashMap<Window, WindowsOfParents<'a>> {
+    let mut asked: HashMap<(Window, Id), Vec<&Window>> = HashMap::new();
+    for (window, parent) in keys {
+        asked.entry((window.part(), parent)).or_default().push(window);
+    }
+    let mut read: HashMap<Window, WindowsOfParents<'_>> = HashMap::new();
+    for ((part, parent), windows) in asked {
+        read.entry(Window::around(part, &windows)).or_default().insert(parent, windows);
+    }
+    read
+}
+
+/// The pages of windows, by parent, made of what was read of their lists.
+fn pages<'a, R: Clone>(asked: WindowsOfParents<'a>, mut read: RowsOfParents<R>) -> Vec<(Id, &'a Window, Page<R>)> {
+    let of_parent = |(parent, windows): (Id, Vec<&'a Window>)| {
+        let pages = read.remove(&parent).map(|rows| Window::pages(&windows, rows)).unwrap_or_default();
+        pages.into_iter().map(move |(window, page)| (parent, window, page))
+    };
+    asked.into_iter().flat_map(of_parent).collect()
+}

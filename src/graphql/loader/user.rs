@@ -1,0 +1,194 @@
+//! What people have.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::Arc;
+
+use async_graphql::Json;
+use async_graphql::dataloader::Loader;
+use sea_orm::sea_query::SimpleExpr;
+use sea_orm::{
+    ConnectionTrait, EntityTrait, JoinType, QueryFilter, QueryOrder, QuerySelect, QueryTrait, RelationTrait, Select,
+};
+
+use super::{Links, MOST_ATTRIBUTES_SHOWN};
+use crate::db::conditions::{held_against, one_of};
+use crate::entity::attribute_definition::{self, AttributeKind};
+use crate::entity::attribute_value::{self, Attribute};
+use crate::entity::membership::{self, GroupRole};
+use crate::entity::{device, group, invitation, session};
+use crate::error::Error;
+use crate::graphql::projection::Shown;
+use crate::scalar::Id;
+
+/// The groups of a person, each with what the person is in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct GroupsOfUser(pub Id);
+
+/// The sessions of a person that have not ended, newest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SessionsOfUser(pub Id);
+
+/// The remembered devices of a user, last used first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct DevicesOfUser(pub Id);
+
+/// How the mail stands by which a person is to take the account into use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct InvitationOfUser(pub Id);
+
+/// What a person has of the custom attributes that the viewer sees, by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct AttributesOfUser(pub Id);
+
+/// A group, which is one for all who belong to it, and what somebody is in it.
+#[derive(Clone, Debug)]
+pub struct Belonging {
+    pub group: Arc<group::Model>,
+    pub role: GroupRole,
+}
+
+impl Links {
+    pub(super) fn sessions(&self, meant: SimpleExpr) -> Select<session::Entity> {
+        session::Entity::find()
+            .join(JoinType::InnerJoin, session::Relation::User.def())
+            .filter(meant)
+            .filter(held_against(self.asking.viewer().sees_sessions_of()))
+            .filter(session::alive(self.idle))
+    }
+}
+
+impl Loader<GroupsOfUser> for Links {
+    type Value = Arc<Vec<Belonging>>;
+    type Error = Error;
+
+    async fn load(&self, keys: &[GroupsOfUser]) -> Result<HashMap<GroupsOfUser, Arc<Vec<Belonging>>>, Error> {
+        let db = self.db.read();
+        let of_users = one_of(db.get_database_backend(), membership::Column::UserId, keys.iter().map(|key| key.0));
+        let columns = self.named.columns::<group::Entity>();
+        let select = columns
+            .narrow(group::Entity::find())
+            .join_rev(JoinType::InnerJoin, membership::Relation::Group.def())
+            .filter(of_users)
+            .filter(held_against(self.asking.viewer().sees_groups()))
+            .column_as(membership::Column::UserId, "member_id")
+            .column_as(membership::Column::Role, "member_role");
+        let blank = group::Entity::unread();
+        let (member_id, member_role) = (columns.count(), columns.count() + 1);
+        let mut known: HashMap<Id, Arc<group::Model>> = HashMap::new();
+        let mut groups: HashMap<GroupsOfUser, Vec<Belonging>> = HashMap::with_capacity(keys.len());
+        for row in db.query_all(&QueryTrait::into_query(select)).await? {
+            let group = match known.entry(row.try_get_by_index(0)?) {
+                Entry::Occupied(group) => Arc::clone(group.get()),
+                Entry::Vacant(place) => Arc::clone(place.insert(Arc::new(columns.read(&row, &blank)?))),
+            };
+            let belonging = Belonging { group, role: row.try_get_by_index(member_role)? };
+            groups.entry(GroupsOfUser(row.try_get_by_index(member_id)?)).or_default().push(belonging);
+        }
+        for belongings in groups.values_mut() {
+            belongings.sort_by(|a, b| (&a.group.name_key, a.group.id).cmp(&(&b.group.name_key, b.group.id)));
+        }
+        Ok(groups.into_iter().map(|(user, belongings)| (user, Arc::new(belongings))).collect())
+    }
+}
+
+impl Loader<SessionsOfUser> for Links {
+    type Value = Vec<session::Model>;
+    type Error = Error;
+
+    async fn load(&self, keys: &[SessionsOfUser]) -> Result<HashMap<SessionsOfUser, Vec<session::Model>>, Error> {
+        let db = self.db.read();
+        let of_users = one_of(db.get_database_backend(), session::Column::UserId, keys.iter().map(|key| key.0));
+        let rows = self
+            .sessions(of_users)
+            .order_by_desc(session::Column::CreatedAt)
+            .order_by_desc(session::Column::Id)
+            .all(db)
+            .await?;
+        let mut sessions: HashMap<SessionsOfUser, Vec<session::Model>> = HashMap::new();
+        for row in rows {
+            sessions.entry(SessionsOfUser(row.user_id)).or_default().push(row);
+        }
+        Ok(sessions)
+    }
+}
+
+impl Loader<DevicesOfUser> for Links {
+    type Value = Vec<device::Model>;
+    type Error = Error;
+
+    async fn load(&self, keys: &[DevicesOfUser]) -> Result<HashMap<DevicesOfUser, Vec<device::Model>>, Error> {
+        let db = self.db.read();
+        let of_users = one_of(db.get_database_backend(), device::Column::UserId, keys.iter().map(|key| key.0));
+        let rows = device::Entity::find()
+            .join(JoinType::InnerJoin, device::Relation::User.def())
+            .filter(of_users)
+            .filter(held_against(self.asking.viewer().sees_sessions_of()))
+            .filter(device::remembered())
+            .order_by_desc(device::Column::LastUsedAt)
+            .order_by_desc(device::Column::Id)
+            .all(db)
+            .await?;
+        let mut devices: HashMap<DevicesOfUser, Vec<device::Model>> = HashMap::new();
+        for row in rows {
+            devices.entry(DevicesOfUser(row.user_id)).or_default().push(row);
+        }
+        Ok(devices)
+    }
+}
+
+impl Loader<InvitationOfUser> for Links {
+    type Value = invitation::Model;
+    type Error = Error;
+
+    async fn load(&self, keys: &[InvitationOfUser]) -> Result<HashMap<InvitationOfUser, invitation::Model>, Error> {
+        let db = self.db.read();
+        let of_users = one_of(db.get_database_backend(), invitation::Column::UserId, keys.iter().map(|key| key.0));
+        let invitations = invitation::Entity::find()
+            .join(JoinType::InnerJoin, invitation::Relation::User.def())
+            .filter(of_users)
+            .filter(held_against(self.asking.viewer().sees_invitations_of()))
+            .all(db)
+            .await?;
+        Ok(invitations.into_iter().map(|invitation| (InvitationOfUser(invitation.user_id), invitation)).collect())
+    }
+}
+
+impl Loader<AttributesOfUser> for Links {
+    type Value = Arc<Vec<Attribute>>;
+    type Error = Error;
+
+    async fn load(&self, keys: &[AttributesOfUser]) -> Result<HashMap<AttributesOfUser, Arc<Vec<Attribute>>>, Error> {
+        let db = self.db.read();
+        let of_users = one_of(db.get_database_backend(), attribute_value::Column::UserId, keys.iter().map(|key| key.0));
+        let rows: Vec<(Id, String, String, AttributeKind, String)> = attribute_value::Entity::find()
+            .join(JoinType::InnerJoin, attribute_value::Relation::Definition.def())
+            .select_only()
+            .column(attribute_value::Column::UserId)
+            .columns([
+                attribute_definition::Column::Name,
+                attribute_definition::Column::Label,
+                attribute_definition::Column::Kind,
+            ])
+            .column(attribute_value::Column::Value)
+            .filter(of_users)
+            .filter(held_against(self.asking.viewer().sees_attributes()))
+            // More are refused when they are to be shown; those need not be read.
+            .limit(MOST_ATTRIBUTES_SHOWN as u64 + 1)
+            .into_tuple()
+            .all(db)
+            .await?;
+        if rows.len() > MOST_ATTRIBUTES_SHOWN {
+            self.show_attributes(rows.len())?;
+        }
+        let mut attributes: HashMap<AttributesOfUser, Vec<Attribute>> = HashMap::new();
+        for (user_id, name, label, kind, value) in rows {
+            let value = Json(kind.shown(&value));
+            attributes.entry(AttributesOfUser(user_id)).or_default().push(Attribute { name, label, value });
+        }
+        for attributes in attributes.values_mut() {
+            attributes.sort_by(|a, b| a.name.cmp(&b.name));
+        }
+        Ok(attributes.into_iter().map(|(user, attributes)| (user, Arc::new(attributes))).collect())
+    }
+}

@@ -1,0 +1,87 @@
+//! node, nodes: whatever has an id, by its id.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use async_graphql::{Context, ID, Interface, Object, Result};
+
+use crate::access::Allowed;
+use crate::budget::Item;
+use crate::entity::{api_key, attribute_definition, audit_event, group, institution, license, session, user};
+use crate::error::Error;
+use crate::graphql::context::{Answer, ContextExt, answer};
+use crate::graphql::loader::{
+    ApiKeyById, AttributeDefinitionById, AuditEventById, GroupById, InstitutionById, LicenseById, SessionById, UserById,
+};
+use crate::scalar::Id;
+
+/// How many ids `nodes` takes.
+const MOST_IDS: usize = 100;
+
+/// Whatever has an id of its own; ids are unique across all types.
+#[derive(Clone, Interface)]
+#[expect(clippy::large_enum_variant, reason = "made and shown at once, never kept")]
+#[graphql(field(name = "id", ty = "Id", desc = "The id, a UUID."))]
+pub enum Node {
+    User(user::Model),
+    Group(group::Model),
+    Institution(institution::Model),
+    License(license::Model),
+    Session(session::Model),
+    ApiKey(api_key::Model),
+    AuditEvent(audit_event::Model),
+    AttributeDefinition(attribute_definition::Model),
+}
+
+#[derive(Default)]
+pub struct NodeQuery;
+
+#[Object]
+impl NodeQuery {
+    /// Whatever has this id; null where there is nothing, or nothing that the viewer can see.
+    async fn node(&self, ctx: &Context<'_>, #[graphql(desc = "The id.")] id: ID) -> Answer<Node> {
+        answer(ctx, async {
+            let id = Id::given("id", &id)?;
+            Ok(find(ctx, &[id]).await?.remove(&id))
+        })
+        .await
+    }
+
+    /// Whatever has these ids, in their order; null in the place of each that the viewer cannot see. At most 100.
+    #[graphql(guard = "Allowed")]
+    async fn nodes(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The ids; at most 100.")] ids: Vec<Id>,
+    ) -> Result<Vec<Option<Item<Node>>>> {
+        if ids.len() > MOST_IDS {
+            return Err(Error::BadInput(format!("ids: at most {MOST_IDS}.")).into());
+        }
+        let found = find(ctx, &ids).await?;
+        Ok(ids.iter().map(|id| found.get(id).cloned().map(Item)).collect())
+    }
+}
+
+async fn find(ctx: &Context<'_>, ids: &[Id]) -> Result<HashMap<Id, Node>, Error> {
+    let links = ctx.links()?;
+    let (users, groups, institutions, licenses, sessions, api_keys, events, definitions) = futures_util::try_join!(
+        links.load_many(ids.iter().copied().map(UserById)),
+        links.load_many(ids.iter().copied().map(GroupById)),
+        links.load_many(ids.iter().copied().map(InstitutionById)),
+        links.load_many(ids.iter().copied().map(LicenseById)),
+        links.load_many(ids.iter().copied().map(SessionById)),
+        links.load_many(ids.iter().copied().map(ApiKeyById)),
+        links.load_many(ids.iter().copied().map(AuditEventById)),
+        links.load_many(ids.iter().copied().map(AttributeDefinitionById)),
+    )?;
+    let mut found = HashMap::new();
+    found.extend(users.into_iter().map(|(key, row)| (key.0, Node::User(row))));
+    found.extend(groups.into_iter().map(|(key, row)| (key.0, Node::Group(row))));
+    found.extend(institutions.into_iter().map(|(key, row)| (key.0, Node::Institution(Arc::unwrap_or_clone(row)))));
+    found.extend(licenses.into_iter().map(|(key, row)| (key.0, Node::License(row))));
+    found.extend(sessions.into_iter().map(|(key, row)| (key.0, Node::Session(row))));
+    found.extend(api_keys.into_iter().map(|(key, row)| (key.0, Node::ApiKey(row))));
+    found.extend(events.into_iter().map(|(key, row)| (key.0, Node::AuditEvent(row))));
+    found.extend(definitions.into_iter().map(|(key, row)| (key.0, Node::AttributeDefinition(row))));
+    Ok(found)
+}

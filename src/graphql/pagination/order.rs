@@ -1,0 +1,255 @@
+//! The order of a list, and what lies before and after a place in it, as conditions that an index can follow.
+
+use chrono::{DateTime, Utc};
+use sea_orm::sea_query::{Condition, Expr, ExprTrait, NullOrdering, Order as Direction, OrderedStatement, SimpleExpr};
+use sea_orm::{ColumnTrait, ColumnType, EntityTrait, ModelTrait, Value};
+
+use super::cursor::Position;
+use crate::entity::{audit_event, group, institution, user};
+use crate::graphql::projection::Shown;
+use crate::scalar::Id;
+
+/// One of the columns that a list is ordered by.
+#[derive(Clone, Copy, Debug)]
+pub struct SortKey<C> {
+    pub column: C,
+    pub descending: bool,
+    /// Where the rows without a value go; none where each has one.
+    pub nulls: Option<Nulls>,
+}
+
+/// Where rows without a value go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Nulls {
+    First,
+    Last,
+}
+
+/// The order of a list: the last key is unique, so that each row has one place.
+#[derive(Clone, Debug)]
+pub struct Order<E: EntityTrait>(Vec<SortKey<E::Column>>);
+
+/// A table that is listed in one order where no other is asked for.
+pub trait Listed: Shown {
+    /// What it is ordered by; the last one is unique, and none is nullable.
+    const ORDER: &'static [SortKey<Self::Column>];
+}
+
+impl Listed for user::Entity {
+    const ORDER: &'static [SortKey<user::Column>] = &[
+        SortKey::ascending(user::Column::LastNameKey),
+        SortKey::ascending(user::Column::FirstNameKey),
+        SortKey::ascending(user::Column::Id),
+    ];
+}
+
+impl Listed for group::Entity {
+    const ORDER: &'static [SortKey<group::Column>] =
+        &[SortKey::ascending(group::Column::NameKey), SortKey::ascending(group::Column::Id)];
+}
+
+impl Listed for institution::Entity {
+    const ORDER: &'static [SortKey<institution::Column>] =
+        &[SortKey::ascending(institution::Column::NameKey), SortKey::ascending(institution::Column::Id)];
+}
+
+impl Listed for audit_event::Entity {
+    const ORDER: &'static [SortKey<audit_event::Column>] = &[SortKey::descending(audit_event::Column::Seq)];
+}
+
+/// Which of its rows a part of a list has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// All of them.
+    Whole,
+    /// Those with a value in the first key.
+    With,
+    /// Those without one.
+    Without,
+}
+
+impl<E: Listed> Default for Order<E> {
+    fn default() -> Self {
+        Self(E::ORDER.to_vec())
+    }
+}
+
+impl<E: EntityTrait> Order<E> {
+    /// The order by these keys, of which the last is unique.
+    #[must_use]
+    pub fn by(keys: Vec<SortKey<E::Column>>) -> Self {
+        Self(keys)
+    }
+
+    /// The columns that it goes by.
+    pub fn columns(&self) -> impl Iterator<Item = E::Column> + '_ {
+        self.0.iter().map(|key| key.column)
+    }
+
+    /// The other way round.
+    #[must_use]
+    pub fn reversed(&self) -> Self {
+        Self(self.0.iter().map(SortKey::reversed).collect())
+    }
+
+    /// Where a row stands.
+    pub fn position(&self, row: &E::Model) -> Vec<Value> {
+        self.columns().map(|column| row.get(column)).collect()
+    }
+
+    /// Puts the rows of a statement, or of a window, in order.
+    pub fn apply(&self, statement: &mut impl OrderedStatement) {
+        for key in &self.0 {
+            let column = key.column.as_column_ref();
+            // Where nulls go is said only where there are some: an index is followed as it is.
+            match key.nulls {
+                Some(Nulls::First) => statement.order_by_with_nulls(column, key.direction(), NullOrdering::First),
+                Some(Nulls::Last) => statement.order_by_with_nulls(column, key.direction(), NullOrdering::Last),
+                None => statement.order_by(column, key.direction()),
+            };
+        }
+    }
+
+    /// The parts of the list, one after the other. Where the first key can be null, the rows without a value are a part of
+    /// their own, so that an index has each part in order wherever it keeps nulls.
+    #[must_use]
+    pub fn parts(&self) -> &'static [Part] {
+        match self.0.first().and_then(|key| key.nulls) {
+            None => &[Part::Whole],
+            Some(Nulls::First) => &[Part::Without, Part::With],
+            Some(Nulls::Last) => &[Part::With, Part::Without],
+        }
+    }
+
+    /// The order within a part: the first key has a value in each of its rows, or in none.
+    #[must_use]
+    pub fn within(&self, part: Part) -> Self {
+        let mut keys = self.0.clone();
+        if let (Part::With | Part::Without, Some(first)) = (part, keys.first_mut()) {
+            first.nulls = None;
+        }
+        Self(keys)
+    }
+
+    /// The rows of a part.
+    #[must_use]
+    pub fn rows(&self, part: Part) -> Condition {
+        let first = self.0.first().map(SortKey::col);
+        Condition::all().add_option(match part {
+            Part::Whole => None,
+            Part::With => first.map(ExprTrait::is_not_null),
+            Part::Without => first.map(ExprTrait::is_null),
+        })
+    }
+
+    /// The rows of a part that come after a place in the list; none where the place is not one of this list.
+    #[must_use]
+    pub fn after(&self, part: Part, place: &Position) -> Option<Condition> {
+        let values: Vec<Option<Value>> =
+            self.0.iter().zip(place).map(|(key, text)| key.value(text.as_deref())).collect::<Option<_>>()?;
+        if values.len() != self.0.len() || place.len() != self.0.len() {
+            return None;
+        }
+        let at_value = values.first().is_some_and(Option::is_some);
+        let is_in_part = part == Part::Whole || at_value == (part == Part::With);
+        if !is_in_part {
+            let before_it = self.parts().first() != Some(&part);
+            return Some(if before_it { Condition::all() } else { Condition::any().add(Expr::val(1).eq(0)) });
+        }
+        let order = self.within(part);
+        let keys: Vec<_> = order.0.iter().copied().zip(values).skip(usize::from(part == Part::Without)).collect();
+        Some(beyond(&keys))
+    }
+}
+
+/// The rows whose keys come after these values.
+fn beyond<C: ColumnTrait>(keys: &[(SortKey<C>, Option<Value>)]) -> Condition {
+    let is_plain = |(key, _): &(SortKey<C>, Option<Value>)| {
+        key.nulls.is_none() && keys.first().is_some_and(|(first, _)| first.descending == key.descending)
+    };
+    if let (Some((first, _)), true) = (keys.first(), keys.iter().all(is_plain)) {
+        // A row value lets an index find the place at once.
+        let columns = Expr::tuple(keys.iter().map(|(key, _)| key.col()));
+        let values = Expr::tuple(keys.iter().filter_map(|(_, value)| value.clone()).map(Expr::val));
+        return Condition::all().add(if first.descending { columns.lt(values) } else { columns.gt(values) });
+    }
+    let mut any = Condition::any();
+    let mut same = Condition::all();
+    for (key, value) in keys {
+        if let Some(after) = key.after(value.as_ref()) {
+            any = any.add(same.clone().add(after));
+        }
+        same = same.add(key.at(value.as_ref()));
+    }
+    // It follows from the rest, but an index needs to be told where to begin.
+    let begin = keys.first().and_then(|(key, value)| key.from(value.as_ref()));
+    Condition::all().add_option(begin).add(any)
+}
+
+impl<C> SortKey<C> {
+    /// From the lowest to the highest, of values that are never null.
+    pub const fn ascending(column: C) -> Self {
+        Self { column, descending: false, nulls: None }
+    }
+
+    /// From the highest to the lowest, of values that are never null.
+    pub const fn descending(column: C) -> Self {
+        Self { column, descending: true, nulls: None }
+    }
+}
+
+impl<C: ColumnTrait> SortKey<C> {
+    fn reversed(&self) -> Self {
+        let nulls = self.nulls.map(|nulls| match nulls {
+            Nulls::First => Nulls::Last,
+            Nulls::Last => Nulls::First,
+        });
+        Self { descending: !self.descending, nulls, ..*self }
+    }
+
+    fn direction(&self) -> Direction {
+        if self.descending { Direction::Desc } else { Direction::Asc }
+    }
+
+    fn col(&self) -> Expr {
+        Expr::col(self.column.as_column_ref())
+    }
+
+    fn at(&self, value: Option<&Value>) -> SimpleExpr {
+        match value {
+            Some(value) => self.col().eq(value.clone()),
+            None => self.col().is_null(),
+        }
+    }
+
+    /// The rows with a later value; none where there is no later one.
+    fn after(&self, value: Option<&Value>) -> Option<SimpleExpr> {
+        let Some(value) = value.cloned() else {
+            return (self.nulls == Some(Nulls::First)).then(|| self.col().is_not_null());
+        };
+        let later = if self.descending { self.col().lt(value) } else { self.col().gt(value) };
+        Some(if self.nulls == Some(Nulls::Last) { later.or(self.col().is_null()) } else { later })
+    }
+
+    /// The rows with this value or a later one, where none is without.
+    fn from(&self, value: Option<&Value>) -> Option<SimpleExpr> {
+        let value = value.filter(|_| self.nulls.is_none())?.clone();
+        Some(if self.descending { self.col().lte(value) } else { self.col().gte(value) })
+    }
+
+    /// The value that a text in a cursor stands for; none where it stands for none.
+    #[expect(clippy::option_option, reason = "null is a value here")]
+    fn value(&self, text: Option<&str>) -> Option<Option<Value>> {
+        let Some(text) = text else { return Some(None) };
+        let value = match self.column.def().get_column_type() {
+            ColumnType::Uuid => Value::from(Id::parse(text)?.0),
+            ColumnType::Integer => Value::from(text.parse::<i32>().ok()?),
+            ColumnType::BigInteger => Value::from(text.parse::<i64>().ok()?),
+            ColumnType::TimestampWithTimeZone => {
+                Value::from(DateTime::parse_from_rfc3339(text).ok()?.with_timezone(&Utc))
+            }
+            _ => Value::from(text),
+        };
+        Some(Some(value))
+    }
+}

@@ -1,0 +1,95 @@
+//! The typed outcome of a mutation.
+
+/// Declares the payload of a mutation: `success`, `message` and `errors` as the interface `MutationPayload` has them,
+/// and what else the mutation returns. Payloads are made by `done` or from an error of the caller's by `of`.
+macro_rules! payload {
+    ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* }) => {
+        $(#[$doc])*
+        #[derive(async_graphql::SimpleObject)]
+        pub struct $name {
+            /// Whether it was done; if not, nothing has changed.
+            pub success: bool,
+            /// A sentence that the person at the screen can be shown.
+            pub message: String,
+            /// Every fault of the input, at most 100; empty on success.
+            pub errors: Vec<$crate::error::MutationError>,
+            $($(#[$field_doc])* pub $field: $type,)*
+        }
+
+        impl $name {
+            /// The payload of what was done.
+            pub fn done(message: impl Into<String>, $($field: $type),*) -> Self {
+                Self { success: true, message: message.into(), errors: Vec::new(), $($field),* }
+            }
+
+            /// The payload of what was not done, for these faults of the input.
+            pub fn refused(errors: Vec<$crate::error::MutationError>) -> Self {
+                Self {
+                    success: false,
+                    message: $crate::graphql::payload::summary(&errors),
+                    errors,
+                    $($field: Default::default()),*
+                }
+            }
+
+            /// The payload of an outcome: `done` makes it of what was done, the faults of the input make the other.
+            ///
+            /// # Errors
+            /// What the caller cannot mend by another input.
+            pub fn of<T>(
+                outcome: Result<T, $crate::error::Error>,
+                done: impl FnOnce(T) -> Self,
+            ) -> async_graphql::Result<Option<Self>> {
+                match outcome {
+                    Ok(value) => Ok(Some(done(value))),
+                    Err($crate::error::Error::Rejected(errors)) => Ok(Some(Self::refused(errors))),
+                    Err(error) => Err(error.into()),
+                }
+            }
+        }
+    };
+}
+
+pub(crate) use payload;
+
+use crate::entity::user;
+use crate::error::{ErrorCode, MutationError};
+
+payload! {
+    /// The outcome of a change of a person.
+    UserPayload {
+        /// The person as it is now; null where nothing was done.
+        user: Option<user::Model>,
+    }
+}
+
+payload! {
+    /// The outcome of what shows nothing.
+    ReceiptPayload {}
+}
+
+/// What became of a change that may be tried out, and is made for one version of a row.
+pub enum Updated<M> {
+    /// The row as it is now.
+    Done(M),
+    /// It was only tried out, and would have been done; the row as it still is.
+    Possible(M),
+    /// The row has changed since the caller read it; as it is now.
+    Stale(M),
+}
+
+/// The fault of a change that was made for another version.
+#[must_use]
+pub fn stale(what: &str) -> Vec<MutationError> {
+    let message = format!("Somebody else has changed this {what} meanwhile; look at it again.");
+    vec![MutationError::at("expectedVersion", ErrorCode::Conflict, message)]
+}
+
+/// The faults of an input in one sentence.
+#[must_use]
+pub fn summary(errors: &[MutationError]) -> String {
+    match errors {
+        [only] => only.message.clone(),
+        several => format!("Nothing was changed: {} values need another look.", several.len()),
+    }
+}

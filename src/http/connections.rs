@@ -1,0 +1,201 @@
+//! The open connections: how many there may be in all and from one network address, and which one is closed to make room
+//! for another.
+//!
+//! A connection on which the server waits for the peer may be closed; one on which the peer waits for the server never
+//! is. An address that has used up its share loses a connection of its own. Beyond the limit a few places are reserved,
+//! on which nothing but health is answered.
+
+mod connection;
+
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use ipnet::IpNet;
+use poem::{Addr, Request};
+
+use self::connection::microseconds;
+pub use self::connection::{Connection, Phase};
+use crate::client::client_network;
+
+/// Connections beyond the limit, for health alone.
+pub const RESERVED: usize = 32;
+const RESERVED_PER_ADDRESS: usize = 8;
+/// How often the log says that connections are closed to make room.
+const WARN_INTERVAL: Duration = Duration::from_mins(1);
+
+/// How many connections there may be.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    pub max: usize,
+    /// From one IPv4 address, or one /64 of IPv6.
+    pub max_per_address: usize,
+    /// The networks to which the limit per address does not apply.
+    pub exempt: Vec<IpNet>,
+}
+
+/// The open connections of a server; cheap to clone.
+#[derive(Clone)]
+pub struct ConnectionRegistry {
+    limits: Arc<Limits>,
+    state: Arc<Mutex<State>>,
+    started: Instant,
+}
+
+struct State {
+    open: HashMap<u64, Arc<Connection>>,
+    last_id: u64,
+    general: Pool,
+    reserved: Pool,
+    closed_for_room: u64,
+    warned: Option<Instant>,
+}
+
+/// A number of places, and how they are shared.
+struct Pool {
+    max: usize,
+    max_per_address: usize,
+    used: usize,
+    per_address: HashMap<IpNet, usize>,
+}
+
+impl ConnectionRegistry {
+    pub fn new(limits: Limits) -> Self {
+        let pool = |max, max_per_address| Pool { max, max_per_address, used: 0, per_address: HashMap::new() };
+        let state = State {
+            open: HashMap::new(),
+            last_id: 0,
+            general: pool(limits.max, limits.max_per_address),
+            reserved: pool(RESERVED, RESERVED_PER_ADDRESS),
+            closed_for_room: 0,
+            warned: None,
+        };
+        Self { limits: Arc::new(limits), state: Arc::new(Mutex::new(state)), started: Instant::now() }
+    }
+
+    /// Registers a connection from an address, and closes another one where that makes room for it. None if there is no
+    /// room: on every connection that it could take the place of, a request is being worked on.
+    pub fn admit(&self, peer: IpAddr) -> Option<Arc<Connection>> {
+        let network = self.share_of(peer);
+        let now = microseconds(self.started);
+        let mut state = self.lock();
+        let is_reserved = !state.make_room(false, network, now);
+        if is_reserved && !state.make_room(true, network, now) {
+            return None;
+        }
+        state.last_id = state.last_id.wrapping_add(1);
+        let connection = Arc::new(Connection::new(state.last_id, network, is_reserved, self.started));
+        state.pool(is_reserved).take(network);
+        state.open.insert(connection.id, Arc::clone(&connection));
+        Some(connection)
+    }
+
+    /// Closes the connection that has kept the server waiting for the longest; false if there is none.
+    pub fn close_one(&self) -> bool {
+        self.lock().close_one(|_| true, microseconds(self.started))
+    }
+
+    /// Forgets a connection that has ended.
+    pub fn remove(&self, connection: &Connection) {
+        connection.peer_gone();
+        let mut state = self.lock();
+        if state.open.remove(&connection.id).is_some() && connection.phase() != Phase::Closing {
+            state.pool(connection.is_reserved).give_back(connection.network);
+        }
+    }
+
+    /// The connection that a request came by.
+    pub fn connection_of(&self, request: &Request) -> Option<Arc<Connection>> {
+        match &**request.local_addr() {
+            Addr::Custom(_, id) => self.lock().open.get(&id.parse().ok()?).cloned(),
+            _ => None,
+        }
+    }
+
+    /// By what the limit per address counts a peer.
+    fn share_of(&self, peer: IpAddr) -> Option<IpNet> {
+        let peer = peer.to_canonical();
+        if self.limits.exempt.iter().any(|network| network.contains(&peer)) {
+            return None;
+        }
+        Some(client_network(peer))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn pool(&mut self, is_reserved: bool) -> &mut Pool {
+        if is_reserved { &mut self.reserved } else { &mut self.general }
+    }
+
+    /// Sees to it that a pool has a place for a connection; false if it has none.
+    fn make_room(&mut self, is_reserved: bool, network: Option<IpNet>, now: u64) -> bool {
+        let pool = self.pool(is_reserved);
+        let has_share_left = !pool.is_used_up_by(network);
+        if has_share_left && pool.used < pool.max {
+            return true;
+        }
+        let is_candidate = |connection: &Connection| {
+            connection.is_reserved == is_reserved && (has_share_left || connection.network == network)
+        };
+        self.close_one(is_candidate, now)
+    }
+
+    fn close_one(&mut self, is_candidate: impl Fn(&Connection) -> bool, now: u64) -> bool {
+        loop {
+            let candidates = self.open.values().filter(|connection| is_candidate(connection));
+            let ranked = candidates.filter_map(|connection| Some((connection.closing_order(now)?, connection)));
+            let Some(((_, seen), connection)) = ranked.min_by_key(|(order, _)| *order) else { return false };
+            // Unless a request has just come in.
+            if connection.close(seen, now) {
+                let connection = Arc::clone(connection);
+                self.pool(connection.is_reserved).give_back(connection.network);
+                self.note_closed();
+                return true;
+            }
+        }
+    }
+
+    fn note_closed(&mut self) {
+        self.closed_for_room += 1;
+        if self.warned.is_none_or(|warned| warned.elapsed() > WARN_INTERVAL) {
+            self.warned = Some(Instant::now());
+            let (used, total) = (self.general.used, self.closed_for_room);
+            tracing::warn!(connections = used, total, "connections are closed to make room for others");
+        }
+    }
+}
+
+impl Pool {
+    fn is_used_up_by(&self, network: Option<IpNet>) -> bool {
+        let used = network.and_then(|network| self.per_address.get(&network)).copied().unwrap_or(0);
+        network.is_some() && used >= self.max_per_address
+    }
+
+    fn take(&mut self, network: Option<IpNet>) {
+        self.used += 1;
+        if let Some(network) = network {
+            *self.per_address.entry(network).or_default() += 1;
+        }
+    }
+
+    fn give_back(&mut self, network: Option<IpNet>) {
+        self.used = self.used.saturating_sub(1);
+        let Some(network) = network else { return };
+        if let Some(used) = self.per_address.get_mut(&network) {
+            *used = used.saturating_sub(1);
+            if *used == 0 {
+                self.per_address.remove(&network);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

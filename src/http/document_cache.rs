@@ -1,0 +1,196 @@
+//! Documents that were sent before: most callers send the same few again and again, and to parse, measure and look through
+//! one costs more than to run a small one. What it does to whom is decided with each request all the same.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_graphql::parser::{
+    parse_query,
+    types::{ExecutableDocument, OperationType},
+};
+
+use super::{
+    document_limits::{self, TooLarge},
+    response::{Refusal, shorten},
+    spacing::tidy,
+    validation::{self, Demand, Schema},
+};
+
+/// How many bytes of documents are kept; parsed, each takes some twenty times as much.
+const MOST_BYTES: usize = 256 * 1024;
+/// How many documents are kept.
+const MOST: usize = 1_024;
+/// A longer document is not kept.
+const LONGEST: usize = 16 * 1024;
+
+/// A document that is small, well formed and legal, and what the application has found out of it.
+pub struct Document<R> {
+    pub parsed: ExecutableDocument,
+    /// Where its variables must not be null.
+    pub demands: Vec<Demand>,
+    pub reading: R,
+}
+
+/// The documents that were sent of late; cheap to clone.
+pub struct Documents<R> {
+    pub schema: &'static Schema,
+    kept: Arc<Mutex<Kept<R>>>,
+}
+
+impl<R> Clone for Documents<R> {
+    fn clone(&self) -> Self {
+        Self { schema: self.schema, kept: Arc::clone(&self.kept) }
+    }
+}
+
+/// Two generations: what is asked for of the old one moves to the young one and, once that is full, the rest goes.
+struct Kept<R> {
+    young: HashMap<String, Arc<Document<R>>>,
+    old: HashMap<String, Arc<Document<R>>>,
+    bytes_of_young: usize,
+}
+
+impl<R> Documents<R> {
+    /// None yet, of a schema.
+    ///
+    /// # Errors
+    /// Where the schema cannot be read.
+    pub fn of(sdl: &str) -> std::io::Result<Self> {
+        let kept = Kept { young: HashMap::new(), old: HashMap::new(), bytes_of_young: 0 };
+        Ok(Self { schema: validation::schema(sdl)?, kept: Arc::new(Mutex::new(kept)) })
+    }
+
+    /// Whether a document was sent of late.
+    pub fn knows(&self, text: &str) -> bool {
+        self.kept().find(text).is_some()
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept<R>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The document of a text; `read` looks through one that is new.
+    ///
+    /// # Errors
+    /// What is wrong with it: nothing of it is kept then.
+    pub fn find(&self, text: &str, read: impl FnOnce(&ExecutableDocument) -> R) -> Result<Arc<Document<R>>, Refusal> {
+        if let Some(known) = self.kept().find(text) {
+            return Ok(known);
+        }
+        let tidy = tidy(text);
+        let parsed = parse(&tidy)?;
+        let demands = validation::check(self.schema, &tidy)?;
+        let new = Arc::new(Document { reading: read(&parsed), parsed, demands });
+        if text.len() <= LONGEST && !may_hold_secret(text, &new.parsed) {
+            self.kept().keep(text.to_owned(), Arc::clone(&new));
+        }
+        Ok(new)
+    }
+}
+
+/// Whether a password may stand in a document itself: nothing of one is kept.
+fn may_hold_secret(text: &str, document: &ExecutableDocument) -> bool {
+    let mut operations = document.operations.iter();
+    text.contains('"') && operations.any(|(_, operation)| operation.node.ty == OperationType::Mutation)
+}
+
+impl<R> Kept<R> {
+    fn find(&mut self, text: &str) -> Option<Arc<Document<R>>> {
+        if let Some(known) = self.young.get(text) {
+            return Some(Arc::clone(known));
+        }
+        let (text, known) = self.old.remove_entry(text)?;
+        self.keep(text, Arc::clone(&known));
+        Some(known)
+    }
+
+    fn keep(&mut self, text: String, document: Arc<Document<R>>) {
+        if self.bytes_of_young + text.len() > MOST_BYTES / 2 || self.young.len() >= MOST / 2 {
+            self.old = std::mem::take(&mut self.young);
+            self.bytes_of_young = 0;
+        }
+        self.bytes_of_young += text.len();
+        self.young.insert(text, document);
+    }
+}
+
+fn parse(query: &str) -> Result<ExecutableDocument, Refusal> {
+    let too_large = |error: TooLarge| Refusal::bad_document("DOCUMENT_TOO_LARGE", error.to_string());
+    document_limits::check_text(query).map_err(too_large)?;
+    let document = parse_query(query).map_err(|error| {
+        let message = format!("The query cannot be parsed: {}", reason(&error.to_string()));
+        Refusal { locations: error.positions().collect(), ..Refusal::bad_document("GRAPHQL_PARSE_FAILED", message) }
+    })?;
+    document_limits::measure(&document).map_err(too_large)?;
+    document_limits::check_variables(query, &document).map_err(too_large)?;
+    Ok(document)
+}
+
+/// The parser draws the line of the source and what it expected beneath; only the latter is passed on.
+fn reason(message: &str) -> String {
+    let expected = message.lines().rev().find_map(|line| line.trim_start().strip_prefix("= "));
+    shorten(expected.or_else(|| message.lines().next()).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn documents() -> Documents<usize> {
+        Documents::of("type Query { a: Int } type Mutation { a(password: String): Int }").unwrap()
+    }
+
+    /// How many documents are kept, and how many bytes of text.
+    fn size(documents: &Documents<usize>) -> (usize, usize) {
+        let kept = documents.kept.lock().unwrap();
+        let texts = kept.young.keys().chain(kept.old.keys());
+        (texts.clone().count(), texts.map(String::len).sum())
+    }
+
+    #[test]
+    fn a_document_is_read_once() {
+        let documents = documents();
+        for turn in 0..3 {
+            let found = documents.find("{ a }", |_| turn).ok().unwrap();
+            assert_eq!(found.reading, 0);
+        }
+        assert_eq!(documents.find("{ a a }", |_| 7).ok().unwrap().reading, 7);
+    }
+
+    #[test]
+    fn what_is_refused_or_may_hold_a_password_is_not_kept() {
+        let documents = documents();
+        let deep = format!("{}a{}", "{ a ".repeat(20), "}".repeat(20));
+        documents.find("mutation { a(password: \"seven-brass-otters\") }", |_| 0).ok().unwrap();
+        for refused in ["{ a", "query($a: Nothing) { a }", deep.as_str()] {
+            assert!(documents.find(refused, |_| 0).is_err(), "{refused}");
+        }
+        assert_eq!(size(&documents), (0, 0));
+    }
+
+    #[test]
+    fn no_more_is_kept_than_may_be() {
+        let documents = documents();
+        for number in 0..3 * MOST {
+            documents.find(&format!("{{ a }} # {number}"), |_| 0).ok().unwrap();
+            assert!(size(&documents).0 <= MOST);
+        }
+        for number in 0..100 {
+            documents.find(&format!("{{ a }} # {number} {}", "x".repeat(LONGEST - 20)), |_| 0).ok().unwrap();
+            assert!(size(&documents).1 <= MOST_BYTES);
+        }
+        let before = size(&documents);
+        documents.find(&format!("{{ a }} # {}", "x".repeat(LONGEST)), |_| 0).ok().unwrap();
+        assert_eq!(size(&documents), before);
+    }
+
+    #[test]
+    fn what_is_asked_for_again_and_again_stays() {
+        let documents = documents();
+        documents.find("{ a }", |_| 1).ok().unwrap();
+        for number in 0..2 * MOST {
+            documents.find(&format!("{{ a }} # {number}"), |_| 0).ok().unwrap();
+            assert_eq!(documents.find("{ a }", |_| 2).ok().unwrap().reading, 1);
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! What introspection says of the schema itself. async-graphql gives it the description of the type `__Schema`; it has
+//! none, because the schema definition language of async-graphql has no place for one.
+
+use async_graphql::parser::types::{ExecutableDocument, Field, SelectionSet};
+use async_graphql::{Name, Response, Value};
+
+use crate::http::selection;
+
+/// The types of introspection (4.2 of the GraphQL specification, September 2025), which are in every schema though its
+/// definition does not name them.
+pub const TYPES: &str = include_str!("introspection/types.graphql");
+
+/// Where an operation asks for the description of the schema: the response keys of `__schema` and of `description` in it.
+pub struct Asked {
+    operation: Option<Name>,
+    schema: Name,
+    description: Name,
+}
+
+/// Where the operations of a document ask for the description of the schema.
+#[must_use]
+pub fn descriptions(document: &ExecutableDocument) -> Vec<Asked> {
+    let mut found = Vec::new();
+    for (name, operation) in document.operations.iter() {
+        for schema in named(document, &operation.node.selection_set.node, "__schema") {
+            for description in named(document, &schema.selection_set.node, "description") {
+                let (schema, description) = (schema.response_key(), description.response_key());
+                let (schema, description) = (schema.node.clone(), description.node.clone());
+                found.push(Asked { operation: name.cloned(), schema, description });
+            }
+        }
+    }
+    found
+}
+
+fn named<'a>(
+    document: &'a ExecutableDocument,
+    set: &'a SelectionSet,
+    name: &'static str,
+) -> impl Iterator<Item = &'a Field> {
+    selection::fields(document, set).into_iter().filter(move |field| field.name.node == name)
+}
+
+/// Takes the description of its type from the schema in the answer to an operation, the only one if it has no name.
+pub fn undescribe(response: &mut Response, operation: Option<&str>, asked: &[Asked]) {
+    let Value::Object(data) = &mut response.data else { return };
+    for asked in asked.iter().filter(|asked| operation.is_none() || asked.operation.as_deref() == operation) {
+        let Some(Value::Object(schema)) = data.get_mut(&asked.schema) else { continue };
+        if let Some(text) = schema.get_mut(&asked.description) {
+            *text = Value::Null;
+        }
+    }
+}

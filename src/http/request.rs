@@ -1,0 +1,285 @@
+//! From an HTTP request to a GraphQL request that is small, well formed and parsed once.
+
+use std::{net::IpAddr, sync::Arc, time::Duration};
+
+use async_graphql::{Variables, parser::types::OperationType};
+use ipnet::IpNet;
+use poem::{
+    Request,
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
+};
+use serde_json::{Map, Value};
+use tokio::sync::OwnedSemaphorePermit;
+use url::form_urlencoded;
+
+use super::{
+    Application, body,
+    document_cache::{Document, Documents},
+    document_limits,
+    response::Refusal,
+    variables,
+};
+use crate::background;
+use crate::client::client_network;
+use crate::scalar::Id;
+use crate::share::{Share, ShareLimits, Shares};
+
+/// A longer body is read in the background.
+const LONG_BODY: usize = 16 * 1024;
+/// A document of more bytes that was not sent of late is checked in the background.
+const LONG_DOCUMENT: usize = 2 * 1024;
+/// What is read in the background for one network.
+const OF_ONE_NETWORK: ShareLimits = ShareLimits { at_once: 1, waiting: 256, patience: Duration::from_secs(10) };
+/// Objects in the JSON of a request, however deep.
+const MAX_OBJECTS: usize = 1_000;
+/// How async-graphql marks an uploaded file in variables; a caller who writes it asks for a file that is not there.
+const UPLOAD_MARK: &str = "#__graphql_file__:";
+pub const ALLOW: &str = "GET, POST";
+
+/// A request that may be run.
+pub struct Prepared<R> {
+    pub request: async_graphql::Request,
+    pub document: Arc<Document<R>>,
+    pub is_mutation: bool,
+    /// The name of the operation, for the log.
+    pub operation: Option<String>,
+    /// Among the requests with a file; none without one.
+    pub turn: Option<(Share<Id>, OwnedSemaphorePermit)>,
+}
+
+/// Reads requests. What may take long of it is done in the background, as much for each network as for another.
+pub struct Reader<A: Application> {
+    app: A,
+    documents: Documents<A::Reading>,
+    networks: Shares<IpNet>,
+}
+
+impl<A: Application> Clone for Reader<A> {
+    fn clone(&self) -> Self {
+        Self { app: self.app.clone(), documents: self.documents.clone(), networks: self.networks.clone() }
+    }
+}
+
+/// Reads and checks a request that comes from an address; nothing of it is run.
+pub async fn read<A: Application>(
+    request: &mut Request,
+    reader: &Reader<A>,
+    from: IpAddr,
+) -> Result<Prepared<A::Reading>, Refusal> {
+    match *request.method() {
+        Method::GET => {
+            let parameters = from_query(request.uri().query().unwrap_or_default())?;
+            reader.prepare(parameters, true, from).await
+        }
+        Method::POST => {
+            check_content(request.headers())?;
+            let body = body::read(request).await?;
+            if body.len() <= LONG_BODY {
+                return reader.prepare(from_json(&body, "The body")?, false, from).await;
+            }
+            let read = move |reader: &Reader<A>| reader.prepare_at_once(from_json(&body, "The body")?, false);
+            reader.in_background(from, read).await
+        }
+        _ => Err(Refusal::method(ALLOW)),
+    }
+}
+
+fn check_content(headers: &HeaderMap) -> Result<(), Refusal> {
+    let mut types = headers.get_all(header::CONTENT_TYPE).iter().map(|value| value.to_str().unwrap_or_default());
+    let is_json = types.next().is_some_and(is_json) && types.next().is_none();
+    if is_json && is_plain(headers) { Ok(()) } else { Err(unsupported()) }
+}
+
+/// Whether the body is as it was before it was sent.
+pub fn is_plain(headers: &HeaderMap) -> bool {
+    let mut encodings = headers.get_all(header::CONTENT_ENCODING).iter();
+    encodings.all(|encoding| encoding.as_bytes().eq_ignore_ascii_case(b"identity"))
+}
+
+pub fn unsupported() -> Refusal {
+    let message = "Send the request as application/json (a file as multipart/form-data), in UTF-8 and not compressed";
+    Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", message)
+        .with(HeaderName::from_static("accept-post"), HeaderValue::from_static("application/json, multipart/form-data"))
+}
+
+fn is_json(content_type: &str) -> bool {
+    let mut parts = content_type.split(';').map(|part| part.trim().to_ascii_lowercase());
+    parts.next().is_some_and(|name| name == "application/json")
+        && parts.all(|part| match part.strip_prefix("charset=") {
+            Some(charset) => charset.trim_matches('"') == "utf-8",
+            None => true,
+        })
+}
+
+/// What a caller may send; other members of the JSON object are ignored.
+pub struct Parameters {
+    query: String,
+    operation_name: Option<String>,
+    pub variables: Map<String, Value>,
+}
+
+pub fn from_json(text: &[u8], what: &str) -> Result<Parameters, Refusal> {
+    let text = std::str::from_utf8(text).map_err(|_| Refusal::bad_request(format!("{what}: not valid UTF-8")))?;
+    match parse_json(text, what)? {
+        Value::Object(members) => parameters(members),
+        Value::Array(_) => Err(Refusal::bad_request("Batches are not supported; send one request at a time")),
+        _ => Err(Refusal::bad_request(format!("{what}: must be a JSON object"))),
+    }
+}
+
+fn from_query(query: &str) -> Result<Parameters, Refusal> {
+    let mut members = Map::new();
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        // What is not UTF-8 comes out of the decoder as U+FFFD.
+        if name.contains('\u{fffd}') || value.contains('\u{fffd}') {
+            return Err(Refusal::bad_request("The address is not valid UTF-8"));
+        }
+        let value = match name.as_ref() {
+            "variables" | "extensions" if value.is_empty() => Value::Null,
+            "variables" => parse_json(&value, "variables")?,
+            "extensions" => parse_json(&value, "extensions")?,
+            _ => Value::String(value.into_owned()),
+        };
+        if members.insert(name.into_owned(), value).is_some() {
+            return Err(Refusal::bad_request("A parameter of the address is given twice"));
+        }
+    }
+    parameters(members)
+}
+
+fn parameters(mut members: Map<String, Value>) -> Result<Parameters, Refusal> {
+    let extensions = object(members.remove("extensions"), "extensions")?; // beside a query none is read
+    let query = string(members.remove("query"), "query")?.unwrap_or_default();
+    if query.is_empty() && extensions.get("persistedQuery").is_some_and(Value::is_object) {
+        return Err(Refusal::persisted_query_not_supported());
+    }
+    Ok(Parameters {
+        query,
+        operation_name: string(members.remove("operationName"), "operationName")?,
+        variables: object(members.remove("variables"), "variables")?,
+    })
+}
+
+/// The reader stops at 128 levels and refuses lone surrogates; its own messages may repeat the source.
+pub fn parse_json(text: &str, what: &str) -> Result<Value, Refusal> {
+    let value = serde_json::from_str(text).map_err(|error| {
+        let (line, column) = (error.line(), error.column());
+        Refusal::bad_request(format!("{what}: not valid JSON at line {line}, column {column}"))
+    })?;
+    if objects_in(&value) > MAX_OBJECTS {
+        return Err(Refusal::bad_request(format!("{what}: at most {MAX_OBJECTS} objects in it are allowed")));
+    }
+    if is_clean(&value) {
+        Ok(value)
+    } else {
+        Err(Refusal::bad_request(format!("{what}: a text holds U+0000 or the mark of an upload")))
+    }
+}
+
+/// An object of two bytes may stand for an input of many fields, of each of which something is kept.
+fn objects_in(value: &Value) -> usize {
+    match value {
+        Value::Array(items) => items.iter().map(objects_in).sum(),
+        Value::Object(members) => 1 + members.values().map(objects_in).sum::<usize>(),
+        _ => 0,
+    }
+}
+
+fn is_clean(value: &Value) -> bool {
+    match value {
+        Value::String(text) => is_clean_text(text),
+        Value::Array(items) => items.iter().all(is_clean),
+        Value::Object(members) => members.iter().all(|(name, member)| is_clean_text(name) && is_clean(member)),
+        _ => true,
+    }
+}
+
+/// No database keeps U+0000: the one refuses it, the other cuts at it.
+fn is_clean_text(text: &str) -> bool {
+    !text.contains('\0') && !text.starts_with(UPLOAD_MARK)
+}
+
+fn string(value: Option<Value>, name: &str) -> Result<Option<String>, Refusal> {
+    match value {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text).filter(|text| !text.is_empty())),
+        Some(_) => Err(Refusal::bad_request(format!("{name} must be a string"))),
+    }
+}
+
+fn object(value: Option<Value>, name: &str) -> Result<Map<String, Value>, Refusal> {
+    match value {
+        None | Some(Value::Null) => Ok(Map::new()),
+        Some(Value::Object(members)) => Ok(members),
+        Some(_) => Err(Refusal::bad_request(format!("{name} must be a JSON object"))),
+    }
+}
+
+impl<A: Application> Reader<A> {
+    /// For an application.
+    ///
+    /// # Errors
+    /// Where its schema cannot be read.
+    pub fn new(app: A) -> std::io::Result<Self> {
+        Ok(Self { documents: Documents::of(&app.sdl())?, app, networks: Shares::new(OF_ONE_NETWORK) })
+    }
+
+    /// Checks what a caller has sent from an address.
+    pub async fn prepare(
+        &self,
+        parameters: Parameters,
+        by_get: bool,
+        from: IpAddr,
+    ) -> Result<Prepared<A::Reading>, Refusal> {
+        let query = &parameters.query;
+        if query.len() <= LONG_DOCUMENT || self.documents.knows(query) {
+            return self.prepare_at_once(parameters, by_get);
+        }
+        self.in_background(from, move |reader| reader.prepare_at_once(parameters, by_get)).await
+    }
+
+    async fn in_background(
+        &self,
+        from: IpAddr,
+        work: impl FnOnce(&Self) -> Result<Prepared<A::Reading>, Refusal> + Send + 'static,
+    ) -> Result<Prepared<A::Reading>, Refusal> {
+        let _place = self.networks.take(client_network(from)).await.ok_or_else(Refusal::too_many)?;
+        let reader = self.clone();
+        background::run(async move { work(&reader) }).await
+    }
+
+    fn prepare_at_once(&self, parameters: Parameters, by_get: bool) -> Result<Prepared<A::Reading>, Refusal> {
+        let Parameters { query, operation_name, variables } = parameters;
+        if query.is_empty() {
+            return Err(Refusal::bad_request("The query is missing"));
+        }
+        // The escape is looked for in the text, so that the literals of the document need no walk of their own.
+        if query.contains('\0') || query.contains("\\u0000") || query.contains(UPLOAD_MARK) {
+            return Err(Refusal::bad_request("query: a text holds U+0000 or the mark of an upload"));
+        }
+        let document = self.documents.find(&query, |parsed| self.app.read(parsed))?;
+        let selected = document_limits::selected(&document.parsed, operation_name.as_deref());
+        let kind = selected.map(|(_, operation)| operation.ty);
+        match kind {
+            Some(OperationType::Mutation) if by_get => {
+                let message = "A mutation must be sent by POST";
+                return Err(Refusal { message: message.into(), ..Refusal::method("POST") });
+            }
+            Some(OperationType::Subscription) => {
+                return Err(Refusal::bad_request("A subscription needs a WebSocket, not a single request"));
+            }
+            _ => {}
+        }
+        let mut parsed = document.parsed.clone();
+        let mut values = Map::new();
+        if let Some((_, operation)) = selected {
+            values = variables::coerce(self.documents.schema, operation, &document.demands, variables)?;
+            variables::leave_out(&mut parsed, operation, &values);
+        }
+        let operation = selected.and_then(|(name, _)| name).map(str::to_owned);
+        let mut request = async_graphql::Request::new(query).variables(Variables::from_json(Value::Object(values)));
+        request.operation_name = operation_name;
+        request.set_parsed_query(parsed);
+        Ok(Prepared { request, document, is_mutation: kind == Some(OperationType::Mutation), operation, turn: None })
+    }
+}

@@ -1,0 +1,129 @@
+//! How a document is written. What GraphQL ignores may stand between any two tokens, and a character beyond U+FFFF has two
+//! escapes; the parsers want `$` beside its name, a type in one piece, and such a character itself.
+
+use std::borrow::Cow;
+
+use super::document_limits::skip_string;
+
+/// A document as the parsers want it: with the marks of variables and types beside what they belong to (`$ a: [ Int ! ]` is `$a: [Int!]`; what
+/// was between comes before `$` and `[`, and after `!` and `]`) and without the escapes that they do not know.
+pub fn tidy(text: &str) -> Cow<'_, str> {
+    let mut tidied = Vec::with_capacity(text.len());
+    let (mut held, mut gap) = (Vec::new(), Vec::new());
+    let mut rest = text.as_bytes();
+    while let Some((&first, after)) = rest.split_first() {
+        let length = length_of_token(rest, after);
+        let (token, tail) = rest.split_at(length.min(rest.len()));
+        rest = tail;
+        match first {
+            b' ' | b'\t' | b'\n' | b'\r' | b',' | b'#' => gap.extend_from_slice(token),
+            _ if token == BYTE_ORDER_MARK => gap.extend_from_slice(token),
+            b'$' | b'[' => {
+                tidied.append(&mut gap);
+                held.push(first);
+            }
+            b'!' | b']' => {
+                tidied.append(&mut held);
+                tidied.push(first);
+            }
+            _ => {
+                tidied.append(&mut gap);
+                tidied.append(&mut held);
+                let is_string = first == b'"' && !token.starts_with(b"\"\"\"");
+                if is_string { extend_plain(&mut tidied, token) } else { tidied.extend_from_slice(token) }
+            }
+        }
+    }
+    tidied.append(&mut held);
+    tidied.append(&mut gap);
+    String::from_utf8(tidied).map_or(Cow::Borrowed(text), Cow::Owned)
+}
+
+/// Adds a string, with the characters in the place of surrogate pairs and of escapes in braces.
+fn extend_plain(text: &mut Vec<u8>, string: &[u8]) {
+    let mut rest = string;
+    while let Some((&first, after)) = rest.split_first() {
+        rest = match (first, escaped(rest)) {
+            (_, Some((character, tail))) => {
+                match u16::try_from(u32::from(character)) {
+                    Ok(unit) => text.extend_from_slice(format!("\\u{unit:04x}").as_bytes()),
+                    Err(_) => text.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
+                }
+                tail
+            }
+            (b'\\', None) => {
+                let (pair, tail) = rest.split_at(rest.len().min(2));
+                text.extend_from_slice(pair);
+                tail
+            }
+            _ => {
+                text.push(first);
+                after
+            }
+        };
+    }
+}
+
+/// The character of a surrogate pair or of an escape in braces at the beginning of a text, and what follows. U+0000 is
+/// left, for no text may hold it.
+fn escaped(text: &[u8]) -> Option<(char, &[u8])> {
+    let after = text.strip_prefix(b"\\u")?;
+    if let Some(braced) = after.strip_prefix(b"{") {
+        let end = braced.iter().position(|byte| !byte.is_ascii_hexdigit())?;
+        let (digits, tail) = braced.split_at(end);
+        let character = char::from_u32(hexadecimal(digits)?).filter(|character| *character != '\0')?;
+        return Some((character, tail.strip_prefix(b"}")?));
+    }
+    let (high, tail) = after.split_at_checked(4)?;
+    let (low, tail) = tail.strip_prefix(b"\\u")?.split_at_checked(4)?;
+    let units = [high, low].map(|digits| hexadecimal(digits).and_then(|unit| u16::try_from(unit).ok()));
+    let [Some(high @ 0xd800..=0xdbff), Some(low)] = units else { return None };
+    let character = char::decode_utf16([high, low]).next()?.ok()?;
+    Some((character, tail))
+}
+
+fn hexadecimal(digits: &[u8]) -> Option<u32> {
+    let digits =
+        std::str::from_utf8(digits).ok().filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()))?;
+    u32::from_str_radix(digits, 16).ok()
+}
+
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
+/// How many bytes of a text are a string, a comment with the end of its line, or a byte order mark; or 1.
+fn length_of_token(text: &[u8], after: &[u8]) -> usize {
+    match text.first() {
+        Some(b'"') => text.len() - skip_string(after).len(),
+        Some(b'#') => text.iter().position(|byte| matches!(byte, b'\n' | b'\r')).map_or(text.len(), |end| end + 1),
+        _ if text.starts_with(BYTE_ORDER_MARK) => BYTE_ORDER_MARK.len(),
+        _ => 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::tidy;
+
+    #[test]
+    fn marks_stand_beside_what_they_belong_to() {
+        for (text, expected) in [
+            (
+                "query ( $ , a : [ [ Int ! ] ! ] ! = [ 1 , 2 ] ) { b }",
+                "query (  , $a :   [[Int!]!]!      =  [1 , 2]  ) { b }",
+            ),
+            ("($\u{feff}a: [\n# x ]\nInt #!\n!])", "(\u{feff}$a: \n# x ]\n[Int!] #!\n)"),
+            ("{ a(b: \"$ c [ ! \", d: \"\"\"$ \" [ e ]\"\"\") }", "{ a(b: \"$ c [ ! \", d: \"\"\"$ \" [ e ]\"\"\") }"),
+            ("# $ a [ ! \n{ a }", "# $ a [ ! \n{ a }"),
+            ("{ a } # $", "{ a } # $"),
+            ("$ [ é", "  $[é"),
+            (r#""\ud83d\uDE00 \u{1F600} \u{e9} \u{22}""#, "\"\u{1f600} \u{1f600} \\u00e9 \\u0022\""),
+            (
+                r#""\\u{1F600} \u{0} \u{d800} \ud83d \u{} \u{110000} \u00e9""#,
+                r#""\\u{1F600} \u{0} \u{d800} \ud83d \u{} \u{110000} \u00e9""#,
+            ),
+            ("\"\"\"\\u{e9}\"\"\"", "\"\"\"\\u{e9}\"\"\""),
+        ] {
+            assert_eq!(tidy(text), expected);
+        }
+    }
+}

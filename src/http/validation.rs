@@ -1,0 +1,232 @@
+//! Whether a document is legal: chapter 5 of the GraphQL specification, asked once for each document. async-graphql's own
+//! rules leave some of it out, so it is run without them.
+
+use std::collections::HashMap;
+use std::io;
+use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
+
+use async_graphql::Pos;
+use bluejay_core::definition::{BaseInputTypeReference, TypeDefinitionReference};
+use bluejay_core::definition::{
+    DirectiveLocation, HasDirectives, InputFieldsDefinition, InputObjectTypeDefinition, InputType, InputTypeReference,
+    InputValueDefinition, SchemaDefinition,
+};
+use bluejay_core::{AsIter, Directive, Value as _, ValueReference};
+use bluejay_parser::ast::Parse;
+use bluejay_parser::ast::definition::{self, DefinitionDocument};
+use bluejay_parser::ast::executable::ExecutableDocument;
+use bluejay_parser::{Error as Fault, HasSpan, ast};
+use bluejay_validator::executable::Cache;
+use bluejay_validator::executable::document::{Analyzer, BuiltinRules, Error, Orchestrator, Path, Visitor};
+use bluejay_validator::value::input_coercion::Error as Misfit;
+
+use super::response::{self, Refusal};
+use crate::http::introspection;
+
+/// The types of a schema.
+pub type Schema = definition::SchemaDefinition<'static>;
+/// An input object of a schema.
+pub type InputObject = <Schema as SchemaDefinition>::InputObjectTypeDefinition;
+
+/// A variable that may be null by its type, in a place where no null may come.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Demand {
+    pub variable: String,
+    /// Whether the variable must be given as well: nothing else takes its place.
+    pub given: bool,
+}
+
+/// Reads a schema. What is read stays for as long as the process, once for each schema.
+///
+/// # Errors
+/// Where it is not well formed.
+pub fn schema(sdl: &str) -> io::Result<&'static Schema> {
+    static KNOWN: Mutex<Option<HashMap<String, &'static Schema>>> = Mutex::new(None);
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let known = known.get_or_insert_default();
+    if let Some(schema) = known.get(sdl) {
+        return Ok(schema);
+    }
+    let text: &'static str = Box::leak(with_introspection(sdl).into_boxed_str());
+    let parsed = DefinitionDocument::parse(text).result;
+    let document: &'static DefinitionDocument =
+        Box::leak(Box::new(parsed.map_err(|faults| io::Error::other(format!("{faults:?}")))?));
+    let schema = Schema::try_from(document).map_err(|faults| io::Error::other(format!("{faults:?}")))?;
+    let schema: &'static Schema = Box::leak(Box::new(schema));
+    known.insert(sdl.to_owned(), schema);
+    Ok(schema)
+}
+
+/// A schema with the types of introspection. bluejay has its own, in which the newest fields are missing, so these go by
+/// other names, and documents are read with the names exchanged.
+fn with_introspection(sdl: &str) -> String {
+    let fields = exchanged("type Query {\n__schema: __Schema!\n__type(name: String!): __Type\n");
+    format!("{}\n{}", sdl.replacen("type Query {", &fields, 1), exchanged(introspection::TYPES))
+}
+
+/// A text in which `__Type` and the like are called `_0Type`, and the other way round: as long as before.
+fn exchanged(text: &str) -> String {
+    let mut exchanged = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('_') {
+        exchanged.push_str(before);
+        let is_type = |name: &str| name.starts_with(|first: char| first.is_ascii_uppercase());
+        let (mark, tail) = match (after.strip_prefix('_'), after.strip_prefix('0')) {
+            (Some(name), _) if is_type(name) => ("_0", name),
+            (_, Some(name)) if is_type(name) => ("__", name),
+            _ => ("_", after),
+        };
+        exchanged.push_str(mark);
+        rest = tail;
+    }
+    exchanged.push_str(rest);
+    exchanged
+}
+
+/// Checks a document, which must be small; returns where its variables must not be null.
+///
+/// # Errors
+/// Every fault of it.
+pub fn check(schema: &Schema, text: &str) -> Result<Vec<Demand>, Refusal> {
+    let text = exchanged(text);
+    let text = text.as_str();
+    let parsed = ExecutableDocument::parse(text).result;
+    let document =
+        parsed.map_err(|faults| refusal(text, faults.into_iter().map(|fault| ("GRAPHQL_PARSE_FAILED", fault))))?;
+    let cache = Cache::new(&document, schema);
+    let (errors, found) =
+        Orchestrator::<_, _, (BuiltinRules<_, _>, Findings)>::validate_and_analyze(&document, schema, &cache);
+    // Whether such a variable is null is known when its value is.
+    let errors = errors.filter(|error| !matches!(error, Error::InvalidOneOfVariableUsage { .. }));
+    let faults: Vec<_> =
+        errors.map(|error| (found.code(&error), Fault::from(error))).take(response::MAX_ERRORS).collect();
+    if faults.is_empty() { Ok(found.demands) } else { Err(refusal(text, faults)) }
+}
+
+fn refusal(text: &str, faults: impl IntoIterator<Item = (&'static str, Fault)>) -> Refusal {
+    let faults = faults.into_iter().map(|(code, fault)| {
+        let message = exchanged(fault.message());
+        let located = Fault::into_graphql_errors(text, [fault]);
+        let locations = located.into_iter().flat_map(|error| error.locations);
+        let locations = locations.map(|at| Pos { line: at.line, column: at.col }).collect();
+        Refusal { locations, ..Refusal::bad_document(code, message) }
+    });
+    Refusal::of_all(faults).unwrap_or_else(Refusal::internal)
+}
+
+/// What is found in a document beside its faults.
+struct Findings<'a> {
+    schema: &'a Schema,
+    demands: Vec<Demand>,
+    /// Where the values of arguments of directives stand.
+    of_directives: Vec<Range<usize>>,
+}
+
+impl<'a> Findings<'a> {
+    /// A single value of an argument that does not fit has the code that it would have in a variable.
+    fn code(&self, error: &Error<'a, ExecutableDocument<'a>, Schema>) -> &'static str {
+        let is_single = match error {
+            Error::InvalidVariableValue(Misfit::NoImplicitConversion { value, input_type_name, .. }) => {
+                let base = input_type(self.schema, input_type_name.trim_matches(['[', ']', '!']));
+                let is_object = matches!(base, Some(BaseInputTypeReference::InputObject(_)));
+                !is_object && !self.of_directives.contains(&value.span().byte_range())
+            }
+            Error::InvalidVariableValue(
+                Misfit::IntegerOutOfRange { .. } | Misfit::NonFiniteFloat { .. } | Misfit::NoEnumMemberWithName { .. },
+            ) => true,
+            _ => false,
+        };
+        if is_single { "BAD_USER_INPUT" } else { "GRAPHQL_VALIDATION_FAILED" }
+    }
+
+    fn of_value(&mut self, value: &'a ast::VariableValue<'a>, wanted: InputTypeReference<'a, Schema>, alone: bool) {
+        match (value.as_ref(), wanted) {
+            (ValueReference::Variable(variable), wanted) if wanted.is_required() => {
+                self.demands.push(Demand { variable: variable.name().to_owned(), given: alone });
+            }
+            (ValueReference::List(items), InputTypeReference::List(inner, _)) => {
+                for item in items.iter() {
+                    self.of_value(item, inner.as_ref(self.schema), true);
+                }
+            }
+            (ValueReference::Object(members), wanted) => {
+                for (name, value) in AsIter::iter(members) {
+                    self.of_member(name.as_ref(), value, wanted);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn of_member(&mut self, name: &str, value: &'a ast::VariableValue<'a>, wanted: InputTypeReference<'a, Schema>) {
+        let BaseInputTypeReference::InputObject(object) = wanted.base(self.schema) else { return };
+        let Some(field) = object.input_field_definitions().get(name) else { return };
+        match value.as_ref() {
+            ValueReference::Variable(variable) if is_one_of(object) => {
+                self.demands.push(Demand { variable: variable.name().to_owned(), given: true });
+            }
+            _ => self.of_value(value, field.r#type().as_ref(self.schema), false),
+        }
+    }
+}
+
+impl<'a> Visitor<'a, ExecutableDocument<'a>, Schema> for Findings<'a> {
+    fn new(
+        _: &'a ExecutableDocument<'a>,
+        schema: &'a Schema,
+        _: &'a Cache<'a, ExecutableDocument<'a>, Schema>,
+    ) -> Self {
+        Self { schema, demands: Vec::new(), of_directives: Vec::new() }
+    }
+
+    fn visit_variable_directive(&mut self, directive: &'a ast::VariableDirective<'a>, _: DirectiveLocation) {
+        let Some(arguments) = directive.arguments() else { return };
+        for argument in AsIter::iter(arguments) {
+            self.of_directives.push(argument.value().span().byte_range());
+        }
+    }
+
+    fn visit_variable_argument(
+        &mut self,
+        argument: &'a ast::VariableArgument<'a>,
+        definition: &'a <Schema as SchemaDefinition>::InputValueDefinition,
+        _: &Path<'a, ExecutableDocument<'a>>,
+    ) {
+        self.of_value(argument.value(), definition.r#type().as_ref(self.schema), false);
+    }
+}
+
+impl<'a> Analyzer<'a, ExecutableDocument<'a>, Schema> for Findings<'a> {
+    type Output = Self;
+
+    fn into_output(self) -> Self {
+        self
+    }
+}
+
+/// Whether exactly one field of an input object must be given.
+pub fn is_one_of(object: &InputObject) -> bool {
+    object.directives().is_some_and(|directives| directives.iter().any(|directive| directive.name() == "oneOf"))
+}
+
+/// The input type of a name.
+pub fn input_type<'a>(schema: &'a Schema, name: &str) -> Option<BaseInputTypeReference<'a, Schema>> {
+    schema.get_type_definition(name).and_then(|of: TypeDefinitionReference<'a, Schema>| of.try_into().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_introspection_are_exchanged_and_nothing_else_is() {
+        for (text, expected) in [
+            ("... on __Type { __typename }", "... on _0Type { __typename }"),
+            ("_0Type __TypeKind __ _ _0 ___A a__B \u{e9}__C", "__Type _0TypeKind __ _ _0 __0A a_0B \u{e9}_0C"),
+        ] {
+            assert_eq!(exchanged(text), expected);
+            assert_eq!(exchanged(&exchanged(text)), text);
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! What is found out about a mail when it is its turn: whom it is for, and whether it is still of use.
+
+use sea_orm::sea_query::{Condition, Expr, ExprTrait};
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, JoinType, QueryFilter, QuerySelect, QueryTrait,
+    RelationTrait,
+};
+
+use crate::access::active_in_valid_license;
+use crate::audit::{self, Entry};
+use crate::auth::credential::lock_if_active;
+use crate::auth::one_time_link as links;
+use crate::auth::server_key::Key;
+use crate::auth::token;
+use crate::db::Db;
+use crate::entity::audit_event::AuditAction;
+use crate::entity::link::Purpose;
+use crate::entity::mail::{self, Kind};
+use crate::entity::{
+    attribute_definition, attribute_value, audit_event, credential, invitation, license, link, registration, user,
+};
+use crate::error::Error;
+use crate::i18n::language::Language;
+use crate::scalar::{Id, now};
+use crate::text;
+
+/// The custom attribute by which a person chooses a language.
+const LOCALE: &str = "locale";
+
+/// A mail that is of use, with all that stands in it.
+pub struct Prepared {
+    pub mail: mail::Model,
+    /// Of whom it is, as people read it; none where that is not known to be so.
+    pub name: Option<String>,
+    /// In whose name it is written.
+    pub organisation: String,
+    pub language: Language,
+    pub link: Option<Link>,
+}
+
+/// The link in a mail.
+pub struct Link {
+    pub purpose: Purpose,
+    pub token: String,
+}
+
+/// Prepares mails with a key.
+pub struct Preparing<'a> {
+    pub db: &'a Db,
+    pub key: &'a Key,
+}
+
+impl Preparing<'_> {
+    /// Finds out what stands in a mail; none where it is of no use any more.
+    ///
+    /// # Errors
+    /// Whatever the database says.
+    pub async fn prepare(&self, mail: mail::Model) -> Result<Option<Prepared>, Error> {
+        match mail.kind {
+            Kind::Invitation => self.with_link(mail, Purpose::Activation).await,
+            Kind::PasswordReset => match self.find_owner(mail).await? {
+                Some(mail) => self.with_link(mail, Purpose::PasswordReset).await,
+                None => Ok(None),
+            },
+            Kind::EmailConfirmation => self.confirmation(mail).await,
+            Kind::Registration => self.registration(mail).await,
+            Kind::AddressTaken
+            | Kind::EmailChangeRequested
+            | Kind::PasswordChanged
+            | Kind::PinChanged
+            | Kind::EmailChanged => self.to_person(mail, None).await,
+        }
+    }
+
+    async fn with_link(&self, mail: mail::Model, purpose: Purpose) -> Result<Option<Prepared>, Error> {
+        let token = self.token(&mail);
+        if !self.renew(&mail, purpose, &token).await? {
+            return Ok(None);
+        }
+        self.to_person(mail, Some(Link { purpose, token })).await
+    }
+
+    /// A link lives from when it is sent, however long that took; false where it is dead. It takes turns with whatever
+    /// kills it.
+    #[expect(clippy::disallowed_methods, reason = "the mail worker has no actor")]
+    async fn renew(&self, mail: &mail::Model, purpose: Purpose, token: &str) -> Result<bool, Error> {
+        let Some(user_id) = mail.user_id else { return Ok(false) };
+        let transaction = self.db.begin().await?;
+        let person = lock_if_active(&transaction, user_id).await?;
+        if person.is_none() || !links::begin_anew(&transaction, purpose, token).await? {
+            return Ok(false);
+        }
+        invitation::Entity::update_many()
+            .col_expr(invitation::Column::ExpiresAt, Expr::value(now() + purpose.lives()))
+            .filter(invitation::Column::UserId.eq(user_id))
+            .filter(invitation::Column::MailId.eq(mail.id))
+            .exec(&transaction)
+            .await?;
+        audit::commit(transaction, None).await?;
+        Ok(true)
+    }
+
+    async fn to_person(&self, mail: mail::Model, link: Option<Link>) -> Result<Option<Prepared>, Error> {
+        let Some(user_id) = mail.user_id else { return Ok(None) };
+        let reader: Option<(String, String, String)> = user::Entity::find_by_id(user_id)
+            .select_only()
+            .columns([user::Column::FirstName, user::Column::LastName])
+            .column(license::Column::Holder)
+            .join(JoinType::InnerJoin, user::Relation::License.def())
+            .into_tuple()
+            .one(self.db.read())
+            .await?;
+        let Some((first_name, last_name, organisation)) = reader else { return Ok(None) };
+        let locale: Option<String> = attribute_value::Entity::find()
+            .select_only()
+            .column(attribute_value::Column::Value)
+            .join(JoinType::InnerJoin, attribute_value::Relation::Definition.def())
+            .filter(attribute_value::Column::UserId.eq(user_id))
+            .filter(attribute_definition::Column::Name.eq(LOCALE))
+            .into_tuple()
+            .one(self.db.read())
+            .await?;
+        let name = Some(format!("{first_name} {last_name}"));
+        let language = locale.and_then(|locale| Language::of_tag(&locale)).unwrap_or(mail.language);
+        Ok(Some(Prepared { mail, name, organisation, language, link }))
+    }
+
+    /// Finds whose lost password it is, and makes the link. From then on the mail is that person's, and goes to the address
+    /// that is stored.
+    #[expect(clippy::disallowed_methods, reason = "the mail worker has no actor")]
+    async fn find_owner(&self, mail: mail::Model) -> Result<Option<mail::Model>, Error> {
+        if mail.user_id.is_some() {
+            return Ok(Some(mail));
+        }
+        let Some(found) = self.active_owner(&mail.address).await? else { return Ok(None) };
+        let transaction = self.db.begin().await?;
+        let Some(person) = lock_if_active(&transaction, found).await? else { return Ok(None) };
+        let Some(address) = person.email.clone() else { return Ok(None) };
+        let new = links::of(&person, Purpose::PasswordReset, &self.token(&mail));
+        links::put(&transaction, link::Model { is_mailed: true, ..new }).await?;
+        let mail = mail::Model { user_id: Some(person.id), address, ..mail };
+        mail.clone().into_active_model().reset_all().update(&transaction).await?;
+        let event = Entry::new(AuditAction::LinkCreated, &person).in_request(mail.request_id.clone());
+        audit::commit(transaction, [event]).await?;
+        Ok(Some(mail))
+    }
+
+    async fn active_owner(&self, address: &str) -> Result<Option<Id>, Error> {
+        // What a program has entered is taken into use once a person has sent an invitation.
+        let entered_by_key = audit_event::Entity::find()
+            .select_only()
+            .column(audit_event::Column::SubjectId)
+            .filter(audit_event::Column::Action.eq(AuditAction::UserCreated))
+            .filter(audit_event::Column::ApiKeyId.is_not_null())
+            .filter(
+                Expr::col((audit_event::Entity, audit_event::Column::SubjectId))
+                    .equals((user::Entity, user::Column::Id)),
+            );
+        let is_let_in = Condition::any()
+            .add(user::Column::HasActivated.eq(true))
+            .add(credential::Column::UserId.is_not_null())
+            .add(invitation::Column::UserId.is_not_null())
+            .add(Expr::exists(entered_by_key.into_query()).not());
+        let found = user::Entity::find()
+            .select_only()
+            .column(user::Column::Id)
+            .join(JoinType::InnerJoin, user::Relation::License.def())
+            .join_rev(JoinType::LeftJoin, credential::Relation::User.def())
+            .filter(user::Column::EmailKey.eq(text::canonical_email(address)))
+            .join_rev(JoinType::LeftJoin, invitation::Relation::User.def())
+            .filter(is_let_in)
+            .filter(active_in_valid_license())
+            .into_tuple()
+            .one(self.db.read())
+            .await?;
+        Ok(found)
+    }
+
+    async fn confirmation(&self, mail: mail::Model) -> Result<Option<Prepared>, Error> {
+        let token = self.token(&mail);
+        if !self.renew(&mail, Purpose::EmailChange, &token).await? {
+            return Ok(None);
+        }
+        match self.owner_of_address(&mail).await? {
+            Some(owner) if Some(owner.id) != mail.user_id => {
+                links::revoke_one(self.db.write(), &token).await?;
+                self.address_taken(mail, owner).await
+            }
+            _ => self.to_person(mail, Some(Link { purpose: Purpose::EmailChange, token })).await,
+        }
+    }
+
+    async fn registration(&self, mail: mail::Model) -> Result<Option<Prepared>, Error> {
+        let token = self.token(&mail);
+        let renewed = registration::Entity::update_many()
+            .col_expr(registration::Column::ExpiresAt, Expr::value(now() + Purpose::Activation.lives()))
+            .filter(registration::Column::TokenHash.eq(token::hash(&token)))
+            .exec_with_returning(self.db.write())
+            .await?;
+        let Some(registration) = renewed.into_iter().next() else { return Ok(None) };
+        if let Some(owner) = self.owner_of_address(&mail).await? {
+            return self.address_taken(mail, owner).await;
+        }
+        let license = license::Entity::find_by_id(registration.license_id).one(self.db.read()).await?;
+        let link = Some(Link { purpose: Purpose::Activation, token });
+        // The name was typed by somebody of whom nothing is known: no mail of ours is to say whatever he likes.
+        Ok(license.map(|license| Prepared {
+            language: mail.language,
+            mail,
+            name: None,
+            organisation: license.holder,
+            link,
+        }))
+    }
+
+    /// Who has the address of a mail already.
+    async fn owner_of_address(&self, mail: &mail::Model) -> Result<Option<user::Model>, Error> {
+        let by_address = user::Column::EmailKey.eq(text::canonical_email(&mail.address));
+        Ok(user::Entity::find().filter(by_address).one(self.db.read()).await?)
+    }
+
+    /// Makes of a mail to an address that belongs to somebody one that tells him, as it is stored; who is inactive is not
+    /// told.
+    async fn address_taken(&self, mail: mail::Model, owner: user::Model) -> Result<Option<Prepared>, Error> {
+        let Some(address) = owner.email.filter(|_| owner.is_active) else { return Ok(None) };
+        let mail = mail::Model { kind: Kind::AddressTaken, user_id: Some(owner.id), address, seed: None, ..mail };
+        mail.clone().into_active_model().reset_all().update(self.db.write()).await?;
+        self.to_person(mail, None).await
+    }
+
+    fn token(&self, mail: &mail::Model) -> String {
+        token::of_seed(self.key, mail.seed.as_deref().unwrap_or_default())
+    }
+}

@@ -1,0 +1,270 @@
+//! How a mail leaves: by SMTP, or into a folder.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use chrono::{DateTime, Utc};
+use lettre::address::Envelope;
+use lettre::message::header::{HeaderName, HeaderValue};
+use lettre::message::{Mailbox, MultiPart};
+use lettre::{Address, Message};
+
+use super::SendError;
+use super::smtp::Smtp;
+use crate::i18n::language::Language;
+use crate::private_file;
+use crate::scalar::Id;
+
+/// The most characters of why a mail did not leave.
+const MOST_OF_A_REASON: usize = 500;
+
+/// Who sends mails, and by what way they leave; cheap to clone.
+#[derive(Clone)]
+pub struct Carrier {
+    from: Mailbox,
+    way: Way,
+}
+
+/// By what way mails leave.
+#[derive(Clone)]
+pub enum Way {
+    /// They are given to a mail server.
+    Smtp(Smtp),
+    /// Each becomes a file, `ID.eml`, in a folder that is made if there is none.
+    Folder(PathBuf),
+}
+
+/// A mail on its way out.
+#[derive(Clone, Copy, Debug)]
+pub struct Outgoing<'a> {
+    /// By which the mail is known, however often it is sent.
+    pub id: Id,
+    /// One address, without a name.
+    pub to: &'a str,
+    pub subject: &'a str,
+    pub text: &'a str,
+    pub html: &'a str,
+    pub language: Language,
+    pub written_at: DateTime<Utc>,
+}
+
+impl Carrier {
+    /// Mails of a sender, by a way.
+    #[must_use]
+    pub fn new(from: Mailbox, way: Way) -> Self {
+        Self { from, way }
+    }
+
+    /// Sends a mail. The same one sent again has the same Message-ID.
+    ///
+    /// # Errors
+    /// Why it has not left, for administrators: one line of at most 500 characters, without our password. The error is
+    /// permanent if the same mail would be refused again.
+    pub async fn carry(&self, mail: &Outgoing<'_>) -> Result<(), SendError> {
+        let outcome = async {
+            let message = self.message(mail).map_err(SendError::permanent)?;
+            match &self.way {
+                Way::Smtp(smtp) => smtp.send(message.envelope(), &message.formatted()).await,
+                Way::Folder(folder) => {
+                    let file = folder.join(format!("{}.eml", mail.id.0));
+                    let kept = keep(folder.clone(), file.clone(), message.formatted()).await;
+                    kept.map_err(SendError::passing)?;
+                    tracing::info!(file = %file.display(), "a mail became a file");
+                    Ok(())
+                }
+            }
+        };
+        outcome.await.map_err(|error: SendError| SendError { reason: one_line(&error.reason), ..error })
+    }
+
+    fn message(&self, mail: &Outgoing<'_>) -> Result<Message, String> {
+        let to = address(mail.to)?;
+        if mail.subject.contains(char::is_control) {
+            return Err("the subject has line breaks or control characters".to_owned());
+        }
+        let recipients = Envelope::new(Some(self.from.email.clone()), vec![to.clone()]);
+        Message::builder()
+            .envelope(recipients.map_err(|error| error.to_string())?)
+            .date(mail.written_at.into())
+            .from(self.from.clone())
+            .to(Mailbox::new(None, to))
+            .subject(mail.subject)
+            .message_id(Some(format!("<{}@{}>", mail.id.0, self.from.email.domain())))
+            .raw_header(header("Content-Language", mail.language.tag()))
+            // Nobody's absence is answered to it (RFC 3834).
+            .raw_header(header("Auto-Submitted", "auto-generated"))
+            .multipart(MultiPart::alternative_plain_html(lines(mail.text), lines(mail.html)))
+            .map_err(|error| error.to_string())
+    }
+}
+
+/// Text with no other control characters than ends of lines: a lone CR ends a mail for some servers.
+fn lines(text: &str) -> String {
+    let unix = text.replace("\r\n", "\n").replace('\r', "\n");
+    unix.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect()
+}
+
+fn header(name: &'static str, value: &str) -> HeaderValue {
+    HeaderValue::new(HeaderName::new_from_ascii_str(name), value.to_owned())
+}
+
+/// One address: the local part as it is, the domain in its ASCII form.
+fn address(text: &str) -> Result<Address, String> {
+    let parts = text.rsplit_once('@').filter(|_| !text.contains(char::is_control));
+    let address = parts.and_then(|(local, domain)| Address::new(local, idna::domain_to_ascii(domain).ok()?).ok());
+    address.ok_or_else(|| "this is not an e-mail address".to_owned())
+}
+
+/// Who mails are from, as `Roster <roster@example.org>` or `roster@example.org`.
+///
+/// # Errors
+/// What is expected, where it is something else.
+pub fn sender(text: &str) -> Result<Mailbox, String> {
+    let text = text.trim();
+    let (name, bare) = match text.strip_suffix('>').and_then(|rest| rest.rsplit_once('<')) {
+        Some((name, bare)) => (name.trim(), bare),
+        None => ("", text),
+    };
+    let name = name.strip_prefix('"').and_then(|name| name.strip_suffix('"')).unwrap_or(name);
+    let is_name = !name.contains(|c: char| c.is_control() || matches!(c, '<' | '>' | '"' | '\\'));
+    // Not every server knows how to pass on other letters before the @.
+    let email = address(bare).ok().filter(|email| is_name && email.user().is_ascii());
+    let email = email.ok_or("expected an address, such as Roster <roster@example.org>")?;
+    Ok(Mailbox::new((!name.is_empty()).then(|| name.to_owned()), email))
+}
+
+/// Puts a mail into a folder, whole or not at all, where only its owner reads it: it may hold a link that lets somebody in.
+async fn keep(folder: PathBuf, file: PathBuf, mail: Vec<u8>) -> Result<(), String> {
+    let kept = tokio::task::spawn_blocking(move || {
+        write(&folder, &file, &mail).map_err(|error| format!("{}: {error}", file.display()))
+    });
+    kept.await.map_err(|error| error.to_string())?
+}
+
+fn write(folder: &Path, file: &Path, mail: &[u8]) -> io::Result<()> {
+    private_file::make_dir(folder)?;
+    let draft = folder.join(format!(".draft-{}", Id::new().0));
+    let written = private_file::make(&draft).and_then(|mut open| open.write_all(mail).and_then(|()| open.sync_all()));
+    let renamed = written.and_then(|()| fs::rename(&draft, file));
+    if renamed.is_err() {
+        // It may not be there; why it is not is what matters.
+        let _ = fs::remove_file(&draft);
+    }
+    renamed
+}
+
+/// A reason in one line that can be shown.
+fn one_line(reason: &str) -> String {
+    let line: String = reason.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let words: Vec<&str> = line.split_whitespace().collect();
+    words.join(" ").chars().take(MOST_OF_A_REASON).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_one_address_or_none() {
+        let good = [
+            ("ann@example.org", "ann@example.org"),
+            ("Ann+x@EXAMPLE.org", "Ann+x@example.org"),
+            ("ann@münchen.example", "ann@xn--mnchen-3ya.example"),
+            ("jürgen@example.org", "jürgen@example.org"),
+            ("\"quoted, local\"@example.org", "\"quoted, local\"@example.org"),
+            ("o'neil@example.org", "o'neil@example.org"),
+        ];
+        for (text, expected) in good {
+            assert_eq!(address(text).unwrap().as_ref() as &str, expected, "{text}");
+        }
+        for text in [
+            "",
+            "@",
+            "ann",
+            "ann@",
+            "@example.org",
+            "ann@example.org\r\n",
+            "ann@example.org\r\nBcc: eve@example.org",
+            "ann\r\nRCPT TO:<eve@example.org>@example.org",
+            "\"ann\r\nbcc\"@example.org",
+            "\"ann\tbcc\"@example.org",
+            "ann@example.org\0",
+            "ann\u{85}@example.org",
+            "ann@example.org,eve@example.org",
+            "ann@example.org, eve@example.org",
+            "ann@example.org;eve@example.org",
+            "ann@example.org eve@example.org",
+            "ann@eve@example.org",
+            "ann@example.org>,<eve@example.org",
+            "Ann <ann@example.org>",
+            "<ann@example.org>",
+            "ann@example.org (Ann)",
+            "ann@example.org> SIZE=1",
+            "ann@example.org，eve@example.org",
+            "ann@example＠example.org",
+            "ann@example\u{2028}.org",
+            "group: ann@example.org;",
+            "ann @example.org",
+            "ann@ example.org",
+            "ann@exam ple.org",
+            "a..b@example.org",
+            "ann@example..org",
+        ] {
+            assert!(address(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_sender_has_a_name_or_none() {
+        let from = |text: &str| sender(text).map(|mailbox| (mailbox.name, mailbox.email.to_string()));
+        let named = |name: &str| Ok((Some(name.to_owned()), "a@example.org".to_owned()));
+        assert_eq!(from("Roster <a@example.org>"), named("Roster"));
+        assert_eq!(from(" \"Roster, Inc.\"<a@Example.org> "), named("Roster, Inc."));
+        assert_eq!(from("Annuaire d\u{e9}mo <a@example.org>"), named("Annuaire d\u{e9}mo"));
+        assert_eq!(from("a@example.org"), Ok((None, "a@example.org".to_owned())));
+        assert_eq!(from("<a@example.org>"), Ok((None, "a@example.org".to_owned())));
+        assert_eq!(from("a@m\u{fc}nchen.example").unwrap().1, "a@xn--mnchen-3ya.example");
+        for text in [
+            "",
+            "Roster",
+            "a@example.org, b@example.org",
+            "A <a@example.org>, B <b@example.org>",
+            "A <a@example.org> B",
+            "A\r\nBcc: b@example.org <a@example.org>",
+            "A <<a@example.org>>",
+            "\u{e4}@example.org",
+        ] {
+            assert!(sender(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_reason_is_one_line() {
+        assert_eq!(one_line(" 550 no\r\n\tsuch\u{1b}[2J\u{85}person "), "550 no such [2J person");
+        assert_eq!(one_line(&"é".repeat(600)).chars().count(), 500);
+    }
+
+    #[test]
+    fn a_subject_adds_no_header() {
+        let from = sender("Roster <roster@example.org>").unwrap();
+        let carrier = Carrier::new(from, Way::Folder(PathBuf::new()));
+        let mail = |subject| {
+            let mail = Outgoing {
+                id: Id::new(),
+                to: "ann@example.org",
+                subject,
+                text: "Text",
+                html: "<p>Text</p>",
+                language: Language::French,
+                written_at: DateTime::UNIX_EPOCH,
+            };
+            carrier.message(&mail).map(|message| String::from_utf8(message.formatted()).unwrap())
+        };
+        assert!(mail("Hello\r\nBcc: eve@example.org").is_err());
+        assert!(mail("Hello\nBcc: eve@example.org").is_err());
+        let long = format!("Hello: {} Bcc: eve@example.org", "é ".repeat(200));
+        let head = mail(&long).unwrap();
+        assert!(head.lines().all(|line| line.len() < 100 && !line.to_lowercase().starts_with("bcc")), "{head}");
+    }
+}

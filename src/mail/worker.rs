@@ -1,0 +1,305 @@
+//! Who sends the mails that wait. Any number of instances may: each takes a mail for itself before it sends it, and until
+//! the time is over that this may take nobody else does. A mail is sent twice only where the server dies between handing it
+//! over and noting that, or the database is away for as long.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::future::join_all;
+use sea_orm::sea_query::Expr;
+use sea_orm::{
+    ActiveEnum, ColumnTrait, ConnectionTrait, DatabaseBackend, DatabaseTransaction, EntityTrait, FromQueryResult,
+    JoinType, QueryFilter, QuerySelect, RelationTrait, Statement,
+};
+use tokio::sync::watch;
+
+use super::SendError;
+use super::prepare::{Prepared, Preparing};
+use super::template::{self, Letter};
+use super::transport::{Carrier, Outgoing};
+use crate::audit::{self, Change, Entry};
+use crate::auth::one_time_link as links;
+use crate::auth::server_key::Key;
+use crate::auth::token;
+use crate::db::Db;
+use crate::entity::audit_event::AuditAction;
+use crate::entity::mail;
+use crate::entity::{invitation, license, registration, user};
+use crate::error::Error;
+use crate::scalar::{Id, now};
+use crate::text;
+
+/// How many mails are sent at once.
+const AT_ONCE: usize = 2;
+/// How often it is looked whether a mail waits.
+const LOOKS_EVERY: Duration = Duration::from_secs(1);
+/// How often registrations are cleared away that nobody has confirmed.
+const CLEARS_EVERY: Duration = Duration::from_hours(1);
+/// How long after the time for sending it a mail may be taken by somebody else.
+const SPARE: TimeDelta = TimeDelta::seconds(30);
+/// The pause after the first try that failed; after each other twice as long.
+const FIRST_PAUSE: TimeDelta = TimeDelta::seconds(2);
+/// The longest pause.
+const LONGEST_PAUSE: TimeDelta = TimeDelta::minutes(15);
+/// After so long, and so many tries, a mail is given up that the server neither takes nor refuses for good.
+const PATIENCE: TimeDelta = TimeDelta::days(1);
+const FEWEST_TRIES: i32 = 10;
+
+/// Takes the mail that waits longest. That it still waits is asked twice, for two may find the same one.
+const CLAIM: &str = "\
+UPDATE mails SET next_try_at = $2, tries = tries + 1
+WHERE id = (SELECT id FROM mails WHERE next_try_at <= $1 ORDER BY next_try_at, id LIMIT 1) AND next_try_at <= $1
+RETURNING *";
+/// The same where rows can be locked: those that others are taking are passed over.
+const CLAIM_UNLOCKED: &str = "\
+UPDATE mails SET next_try_at = $2, tries = tries + 1
+WHERE id = (SELECT id FROM mails WHERE next_try_at <= $1 ORDER BY next_try_at, id LIMIT 1 FOR UPDATE SKIP LOCKED)
+RETURNING *";
+
+/// Sends the mails that wait; cheap to clone.
+#[derive(Clone)]
+pub struct Postman {
+    db: Db,
+    key: Arc<Key>,
+    public_url: Arc<str>,
+    carrier: Carrier,
+    /// How long sending one mail may take.
+    takes: TimeDelta,
+    /// Whether what stands in a link is written to the log: of a demonstration, where nobody gets mail.
+    shows_links: bool,
+}
+
+impl Postman {
+    /// Who sends the mails of a directory, whose links begin with its public address, by a carrier that needs at most so
+    /// long for one.
+    #[must_use]
+    pub fn new(db: Db, key: &Key, public_url: &str, carrier: Carrier, takes: TimeDelta) -> Self {
+        Self { db, key: Arc::new(key.clone()), public_url: public_url.into(), carrier, takes, shows_links: false }
+    }
+
+    /// The same, who writes links to the log as well.
+    #[must_use]
+    pub fn who_shows_links(self) -> Self {
+        Self { shows_links: true, ..self }
+    }
+
+    /// Sends what waits until `stopped`; a mail that is being sent then is finished.
+    pub async fn run(self, stopped: watch::Receiver<bool>) {
+        let senders = (0..AT_ONCE).map(|_| self.keep_sending(stopped.clone()));
+        tokio::join!(join_all(senders), self.clear_on(stopped.clone()));
+    }
+
+    /// Sends on, whatever becomes of a mail.
+    async fn keep_sending(&self, stopped: watch::Receiver<bool>) {
+        loop {
+            let (sender, stopped) = (self.clone(), stopped.clone());
+            match tokio::spawn(async move { sender.send_on(stopped).await }).await {
+                Ok(()) => return,
+                Err(error) => tracing::error!(%error, "a mail ended its sender; another one takes over"),
+            }
+        }
+    }
+
+    async fn send_on(&self, mut stopped: watch::Receiver<bool>) {
+        while !*stopped.borrow() {
+            match self.send_next().await {
+                Ok(true) => continue,
+                Ok(false) => {}
+                Err(Error::Unavailable(cause)) => tracing::warn!(%cause, "mails cannot be sent"),
+                Err(error) => tracing::error!(?error, "mails cannot be sent"),
+            }
+            let _ = tokio::time::timeout(LOOKS_EVERY, stopped.wait_for(|stopped| *stopped)).await;
+        }
+    }
+
+    async fn clear_on(&self, mut stopped: watch::Receiver<bool>) {
+        while !*stopped.borrow() {
+            let over = registration::Column::ExpiresAt.lte(now());
+            if let Err(error) = registration::Entity::delete_many().filter(over).exec(self.db.write()).await {
+                tracing::warn!(?error, "old registrations were not cleared away");
+            }
+            let _ = tokio::time::timeout(CLEARS_EVERY, stopped.wait_for(|stopped| *stopped)).await;
+        }
+    }
+
+    /// Sends everything that waits.
+    ///
+    /// # Errors
+    /// Whatever the database says.
+    pub async fn send_all(&self) -> Result<(), Error> {
+        while self.send_next().await? {}
+        Ok(())
+    }
+
+    /// Sends one mail, or notes why it could not be sent; false where none waits.
+    async fn send_next(&self) -> Result<bool, Error> {
+        let Some(mail) = self.claim().await? else { return Ok(false) };
+        let preparing = Preparing { db: &self.db, key: &self.key };
+        match preparing.prepare(mail.clone()).await {
+            Ok(Some(prepared)) => match self.send(&prepared).await {
+                Ok(()) => self.note_sent(&prepared.mail).await?,
+                Err(error) => self.note_failure(&prepared.mail, error).await?,
+            },
+            Ok(None) => {
+                mail::Entity::delete_by_id(mail.id).exec(self.db.write()).await?;
+            }
+            Err(error @ Error::Unavailable(_)) => return Err(error),
+            Err(error) => {
+                tracing::error!(?error, mail = %mail.id.0, "a mail could not be prepared");
+                self.note_failure(&mail, SendError::passing("it could not be prepared")).await?;
+            }
+        }
+        Ok(true)
+    }
+
+    async fn claim(&self) -> Result<Option<mail::Model>, Error> {
+        let now = now();
+        // Looked at first, because to claim takes the turn of who writes.
+        let waits = mail::Entity::find().select_only().column(mail::Column::Id);
+        let waits = waits.filter(mail::Column::NextTryAt.lte(now)).limit(1);
+        if waits.into_tuple::<Id>().one(self.db.read()).await?.is_none() {
+            return Ok(None);
+        }
+        let backend = self.db.write().get_database_backend();
+        let claim = if backend == DatabaseBackend::Postgres { CLAIM_UNLOCKED } else { CLAIM };
+        let until = now + self.takes + SPARE;
+        let claim = Statement::from_sql_and_values(backend, claim, [now.into(), until.into()]);
+        Ok(mail::Model::find_by_statement(claim).one(self.db.write()).await?)
+    }
+
+    async fn send(&self, prepared: &Prepared) -> Result<(), SendError> {
+        let Prepared { mail, name, organisation, language, link } = prepared;
+        let url = link.as_ref().map(|link| links::url(&self.public_url, link.purpose, Some(*language), &link.token));
+        let link =
+            link.as_ref().zip(url.as_deref()).map(|(link, url)| template::Link { url, lives: link.purpose.lives() });
+        let letter = Letter { kind: mail.kind, language: *language, name: name.as_deref(), organisation, link };
+        let written = letter.write().map_err(|error| {
+            tracing::error!(?error, "a mail could not be written");
+            SendError::passing("it could not be written")
+        })?;
+        let outgoing = Outgoing {
+            id: mail.id,
+            to: &mail.address,
+            subject: &written.subject,
+            text: &written.text,
+            html: &written.html,
+            language: *language,
+            written_at: mail.created_at,
+        };
+        // A server may quote what it does not like.
+        let carried = self.carrier.carry(&outgoing).await;
+        carried.map_err(|error| SendError { reason: token::masked(&error.reason), ..error })?;
+        if self.shows_links {
+            let kind = text::camel(&format!("{:?}", mail.kind));
+            tracing::info!(to = mail.address, link = url, "mail: {kind}");
+        }
+        Ok(())
+    }
+
+    /// Begins to note what became of a mail. The person goes first, as for who erases him.
+    #[expect(clippy::disallowed_methods, reason = "the mail worker has no actor")]
+    async fn begin_for(&self, mail: &mail::Model) -> Result<DatabaseTransaction, Error> {
+        let transaction = self.db.begin().await?;
+        if let Some(user_id) = mail.user_id {
+            let person = user::Entity::find_by_id(user_id).select_only().column(user::Column::Id);
+            person.lock_exclusive().into_tuple::<Id>().one(&transaction).await?;
+        }
+        Ok(transaction)
+    }
+
+    /// Notes that a mail was sent; where that fails, again and again until somebody else may take the mail.
+    async fn note_sent(&self, mail: &mail::Model) -> Result<(), Error> {
+        loop {
+            match self.try_to_note_sent(mail).await {
+                Err(error) if now() < mail.next_try_at => {
+                    tracing::warn!(mail = %mail.id.0, ?error, "that a mail was sent cannot be noted yet");
+                    tokio::time::sleep(LOOKS_EVERY).await;
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn try_to_note_sent(&self, mail: &mail::Model) -> Result<(), Error> {
+        let transaction = self.begin_for(mail).await?;
+        mail::Entity::delete_by_id(mail.id).exec(&transaction).await?;
+        let sent = [
+            (invitation::Column::SentAt, Expr::value(Some(now()))),
+            (invitation::Column::LastError, Expr::value(None::<String>)),
+        ];
+        note(&transaction, mail, sent).await?;
+        audit::commit(transaction, None).await
+    }
+
+    async fn note_failure(&self, mail: &mail::Model, error: SendError) -> Result<(), Error> {
+        let SendError { reason, is_permanent } = error;
+        let is_over = is_permanent || mail.created_at + PATIENCE <= now() && mail.tries >= FEWEST_TRIES;
+        tracing::warn!(mail = %mail.id.0, tries = mail.tries, gave_up = is_over, reason, "a mail was not sent");
+        let transaction = self.begin_for(mail).await?;
+        let failed_at = is_over.then(now);
+        let failure = [
+            (invitation::Column::FailedAt, Expr::value(failed_at)),
+            (invitation::Column::LastError, Expr::value(Some(reason.clone()))),
+        ];
+        note(&transaction, mail, failure).await?;
+        let event = if is_over {
+            given_up(&transaction, mail, reason).await?
+        } else {
+            mail::Entity::update_many()
+                .col_expr(mail::Column::NextTryAt, Expr::value(next_try(mail.tries)))
+                .filter(mail::Column::Id.eq(mail.id))
+                .exec(&transaction)
+                .await?;
+            None
+        };
+        audit::commit(transaction, event).await
+    }
+}
+
+/// Notes how the invitation stands of which a mail is, if it is of the newest one.
+async fn note<const N: usize>(
+    transaction: &DatabaseTransaction,
+    mail: &mail::Model,
+    values: [(invitation::Column, Expr); N],
+) -> Result<(), Error> {
+    let Some(user_id) = mail.user_id else { return Ok(()) };
+    let change = values
+        .into_iter()
+        .fold(invitation::Entity::update_many(), |change, (column, value)| change.col_expr(column, value));
+    let newest = change.filter(invitation::Column::UserId.eq(user_id)).filter(invitation::Column::MailId.eq(mail.id));
+    newest.exec(transaction).await?;
+    Ok(())
+}
+
+/// Gives a mail up; returns what the audit trail says of it, if nobody else was quicker.
+async fn given_up(
+    transaction: &DatabaseTransaction,
+    mail: &mail::Model,
+    reason: String,
+) -> Result<Option<Entry>, Error> {
+    if mail::Entity::delete_by_id(mail.id).exec(transaction).await?.rows_affected == 0 {
+        return Ok(None);
+    }
+    let event = if let Some(user_id) = mail.user_id {
+        let person = user::Entity::find_by_id(user_id).one(transaction).await?;
+        // Servers name addresses in their reasons: those of people go with them when they are erased.
+        let reason = Change::of("reason", None, Some(reason.into()));
+        person.map(|person| Entry::new(AuditAction::MailFailed, &person).with([reason]))
+    } else {
+        // Somebody who wants to register himself.
+        let license = license::Entity::find()
+            .join_rev(JoinType::InnerJoin, registration::Relation::License.def())
+            .filter(registration::Column::EmailKey.eq(text::canonical_email(&mail.address)))
+            .one(transaction)
+            .await?;
+        license.map(|license| Entry::new(AuditAction::MailFailed, &license))
+    };
+    let kind = Change::of("mail", None, Some(mail.kind.to_value().into()));
+    Ok(event.map(|event| event.with([kind])))
+}
+
+fn next_try(tries: i32) -> DateTime<Utc> {
+    let doublings = u32::try_from(tries).unwrap_or(1).saturating_sub(1).min(16);
+    now() + (FIRST_PAUSE * 2_i32.saturating_pow(doublings)).min(LONGEST_PAUSE)
+}

@@ -1,0 +1,118 @@
+//! By what a word is found.
+
+use std::collections::BTreeSet;
+
+use sea_orm::sea_query::{Condition, Expr};
+
+use super::pieces;
+use crate::db::conditions;
+use crate::entity::search_key::Column;
+use crate::text::is_letter;
+
+/// How a key begins that is the word itself, what is inside of it, and what is left of it by a slip.
+const BEGIN: char = '^';
+const INSIDE: char = '*';
+const SLIPPED: char = '~';
+/// How many characters of a word a key has.
+const LONGEST: usize = 24;
+/// What is inside of a word is found if it begins within so many letters.
+const LETTERS: usize = 64;
+/// Slips are looked for in so many letters from the beginning, as in the algorithm `SymSpell`: more than two slips long, so that two
+/// words that differ by two at most have a form in common.
+const SLIPS_WITHIN: usize = 7;
+
+/// How many slips are forgiven in a word of so many letters.
+#[must_use]
+pub fn allowed_slips(letters: usize) -> usize {
+    match letters {
+        0..=3 => 0,
+        4..=7 => 1,
+        _ => 2,
+    }
+}
+
+/// The keys of the words that begin with a piece.
+#[must_use]
+pub fn begins(piece: &str) -> Condition {
+    conditions::starts_with(Expr::col(Column::Key), &key(BEGIN, piece))
+}
+
+/// The keys of the words that have a piece inside, not at the beginning.
+#[must_use]
+pub fn inside(piece: &str) -> Condition {
+    conditions::starts_with(Expr::col(Column::Key), &key(INSIDE, piece))
+}
+
+/// The keys of the words that may be a piece with as many slips as are forgiven; none where none are.
+#[must_use]
+pub fn slipped(piece: &str) -> Vec<String> {
+    let letters = piece.chars().count();
+    let allowed = if piece.chars().all(is_letter) { allowed_slips(letters) } else { 0 };
+    if allowed == 0 { Vec::new() } else { slips(piece, allowed).into_iter().map(|left| key(SLIPPED, &left)).collect() }
+}
+
+/// Every key of a word.
+pub(super) fn of_word(word: &str) -> BTreeSet<String> {
+    let mut keys = BTreeSet::from([key(BEGIN, word)]);
+    keys.extend(
+        word.char_indices().take(LETTERS).skip(1).filter_map(|(at, _)| word.get(at..)).map(|rest| key(INSIDE, rest)),
+    );
+    for run in pieces(word).filter(|run| run.chars().all(is_letter)) {
+        let slipped = match run.chars().count() {
+            0..=2 => continue,
+            3..=5 => slips(run, 1),
+            _ => slips(run, 2),
+        };
+        keys.extend(slipped.into_iter().map(|left| key(SLIPPED, &left)));
+    }
+    keys
+}
+
+fn key(kind: char, text: &str) -> String {
+    std::iter::once(kind).chain(text.chars().take(LONGEST)).collect()
+}
+
+/// What is left of the beginning of a word without any of its letters, up to so many.
+fn slips(word: &str, count: usize) -> BTreeSet<String> {
+    let mut left = BTreeSet::from([word.chars().take(SLIPS_WITHIN).collect::<String>()]);
+    for _ in 0..count {
+        let shorter: Vec<String> = left.iter().flat_map(|text| without_one(text)).collect();
+        left.extend(shorter);
+    }
+    left
+}
+
+fn without_one(text: &str) -> impl Iterator<Item = String> {
+    (0..text.chars().count())
+        .map(|gone| text.chars().enumerate().filter(|(at, _)| *at != gone).map(|(_, c)| c).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_is_found_by_its_beginning_what_is_inside_and_what_a_slip_leaves() {
+        let keys = of_word("anna");
+        let expected = ["*a", "*na", "*nna", "^anna", "~ana", "~ann", "~anna", "~nna"];
+        assert_eq!(keys.into_iter().collect::<Vec<_>>(), expected);
+        assert_eq!(of_word("42").into_iter().collect::<Vec<_>>(), ["*2", "^42"]);
+    }
+
+    #[test]
+    fn two_words_with_slips_have_a_key_in_common() {
+        for (typed, meant) in [
+            ("jonh", "john"),
+            ("smyth", "smith"),
+            ("ohn", "john"),
+            ("jhon", "john"),
+            ("katharrina", "katarina"),
+            ("shmidtt", "schmidt"),
+            ("mihcaeljon", "michaeljohn"),
+        ] {
+            let keys = of_word(meant);
+            let is_found = slipped(typed).iter().any(|key| keys.contains(key));
+            assert_eq!(is_found, typed.len() > 3, "{typed} {meant}");
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! The words that people are searched by: who has which, and by what a word is found although it is written in part, or with
+//! a slip.
+//!
+//! A directory has far fewer words than people. What is typed is therefore looked for among the words, and only then people
+//! among those who have them; both are ranges of ordinary indexes, which take the same short time however many people there are,
+//! and are the same on every database.
+
+mod keys;
+mod rebuild;
+mod update;
+
+use std::collections::BTreeSet;
+
+use sea_orm::ColumnTrait;
+use sea_orm::sea_query::{Condition, Query, SimpleExpr, UnionType};
+
+use crate::entity::user::{Column, SEARCH_LINES};
+use crate::entity::{search_hit, search_key};
+use crate::scalar::Id;
+use crate::text::is_letter;
+
+pub use self::keys::{allowed_slips, begins, inside, slipped};
+pub use self::rebuild::derive_anew;
+pub use self::update::follow;
+
+/// The words of a search key, each once.
+#[must_use]
+pub fn words(search_key: &str) -> BTreeSet<&str> {
+    let mut words = BTreeSet::new();
+    for (line, column) in search_key.split('\n').zip(SEARCH_LINES) {
+        if !matches!(column, Column::Email | Column::CertifiedEmail) {
+            words.extend(pieces(line));
+            continue;
+        }
+        // Of a domain many have all of it, so that it is one word; a full stop is in each.
+        let at = line.rfind('@').unwrap_or(line.len());
+        let (local, domain) = line.split_at_checked(at).unwrap_or((line, ""));
+        words.extend(pieces(local).filter(|piece| *piece != "."));
+        words.extend(Some(domain).filter(|domain| !domain.is_empty()));
+    }
+    words
+}
+
+/// What a text is made of: runs of letters, runs of digits, and each other sign by itself.
+pub fn pieces(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        rest = rest.trim_start();
+        let first = rest.chars().next()?;
+        let end =
+            rest.char_indices().find(|(at, c)| *at > 0 && !is_one_run(first, *c)).map_or(rest.len(), |(at, _)| at);
+        let (piece, others) = rest.split_at_checked(end)?;
+        rest = others;
+        Some(piece)
+    })
+}
+
+fn is_one_run(first: char, next: char) -> bool {
+    (is_letter(first) && is_letter(next)) || (first.is_numeric() && next.is_numeric())
+}
+
+/// That a person has a word with a piece in it; of which license is said for the sake of speed.
+#[must_use]
+pub fn of_people_with(piece: &str, license_id: Option<Id>) -> SimpleExpr {
+    let words = |keys: Condition| {
+        Query::select().column(search_key::Column::WordId).from(search_key::Entity).cond_where(keys).to_owned()
+    };
+    let all = words(begins(piece)).union(UnionType::All, words(inside(piece))).to_owned();
+    let mut people = Query::select();
+    people.column(search_hit::Column::UserId).from(search_hit::Entity);
+    people.and_where(search_hit::Column::WordId.in_subquery(all));
+    people.and_where_option(license_id.map(|id| search_hit::Column::License.eq(short(id))));
+    Column::Id.in_subquery(people)
+}
+
+/// The short form of a license's id by which hits are kept together. Two licenses that share one cost each other time, and nothing
+/// else: whom a viewer sees is decided by the people themselves.
+#[must_use]
+pub fn short(license_id: Id) -> i32 {
+    let [.., a, b, c, d] = license_id.0.into_bytes();
+    i32::from_be_bytes([a, b, c, d])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_falls_into_runs_of_letters_and_of_digits_and_signs() {
+        let all = |text| pieces(text).collect::<Vec<_>>();
+        assert_eq!(all("o'brien smith42_b"), ["o", "'", "brien", "smith", "42", "_", "b"]);
+        assert_eq!(all(" 小明\t王"), ["小明", "王"]);
+        assert_eq!(all(""), [""; 0]);
+    }
+
+    #[test]
+    fn the_domain_of_an_address_is_one_word() {
+        let key = "ann.s\nann\nsmith-lee\nann.smith7@mail.example.org\n\n\nsmithlee";
+        let expected = ["-", ".", "7", "@mail.example.org", "ann", "lee", "s", "smith", "smithlee"];
+        assert_eq!(words(key).into_iter().collect::<Vec<_>>(), expected);
+    }
+}

@@ -1,0 +1,274 @@
+//! How a session begins: what was verified is looked at once more, under the lock by which sign-ins and what ends them take
+//! turns.
+
+use chrono::{DateTime, Utc};
+use sea_orm::sea_query::{Condition, Expr};
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
+    QuerySelect, SqlErr,
+};
+
+use super::end_oldest;
+use super::errors::{expired, inactive, wrong};
+use crate::audit::{self, Change, Entry, difference};
+use crate::auth::credential::{lock_if_active, set_password, store_password};
+use crate::auth::one_time_link;
+use crate::auth::pending_registration;
+use crate::auth::policy::Lifetime;
+use crate::auth::token::{self, Kind};
+use crate::client::Client;
+use crate::db::Db;
+use crate::entity::audit_event::AuditAction;
+use crate::entity::device::{MOST_DEVICES_OF_A_USER, REMEMBERED};
+use crate::entity::mail::Kind as Notice;
+use crate::entity::{credential, device, invitation, pin, session, user};
+use crate::error::{Error, ErrorCode};
+use crate::i18n::language::Language;
+use crate::mail;
+use crate::scalar::{Id, Url, now};
+use crate::search_index;
+
+/// A session that has just begun. The tokens are shown this once.
+pub struct Opened {
+    pub id: Id,
+    pub user: user::Model,
+    pub token: String,
+    pub device_token: Option<String>,
+    pub expires_at: DateTime<Utc>,
+    /// Where the person is sent on to.
+    pub next_url: Option<Url>,
+}
+
+/// What was found right. It takes long to verify a secret: it must be the person's still when the session begins.
+pub(super) enum Proof {
+    /// Nothing; whoever runs the server lets somebody in.
+    None,
+    Password {
+        verified: String,
+        upgraded: Option<String>,
+        device_token: Option<String>,
+    },
+    Pin {
+        verified: String,
+        device_token: String,
+    },
+    /// A link by which the password is set.
+    Link {
+        token: String,
+        password_hash: String,
+        is_mailed: bool,
+    },
+    /// A link by which somebody is entered who has registered himself.
+    Registration {
+        token: String,
+        password_hash: String,
+    },
+}
+
+/// Begins a session for a person, who need not prove anything.
+///
+/// # Errors
+/// `Rejected` with INACTIVE where the person is not active; whatever the database says.
+pub async fn open(db: &Db, lifetime: Lifetime, client: &Client, person: user::Model) -> Result<Opened, Error> {
+    begin(db, lifetime, client, person, Proof::None).await
+}
+
+/// Begins a session for a person who may have one.
+#[expect(clippy::disallowed_methods, reason = "who signs in is not signed in yet")]
+pub(super) async fn begin(
+    db: &Db,
+    lifetime: Lifetime,
+    client: &Client,
+    person: user::Model,
+    proof: Proof,
+) -> Result<Opened, Error> {
+    let now = now();
+    let token = token::new(Kind::Session)?;
+    let session = session::Model {
+        id: Id::new(),
+        user_id: person.id,
+        token_hash: token::hash(&token),
+        created_at: now,
+        last_seen_at: now,
+        expires_at: now + lifetime.absolute,
+        user_agent: client.user_agent.as_ref().map(|agent| agent.chars().take(200).collect()),
+        ip_address: client.ip_address.map(|address| address.to_string()),
+    };
+    let (id, expires_at) = (session.id, session.expires_at);
+    let transaction = db.begin().await?;
+    let mut person = take_turn(&transaction, person, &proof).await?;
+    let (action, changes) = match &proof {
+        Proof::Link { .. } => (AuditAction::AccountActivated, vec![Change::of_secret("password")]),
+        Proof::Registration { .. } => (AuditAction::UserCreated, vec![Change::of_secret("password")]),
+        Proof::None | Proof::Password { .. } | Proof::Pin { .. } => (AuditAction::SignedIn, Vec::new()),
+    };
+    let before = match &proof {
+        Proof::Registration { .. } => user::Model::blank(person.id, person.license_id),
+        _ => person.clone(),
+    };
+    let device_token = honour(&transaction, client.language, &mut person, proof).await?;
+    session.into_active_model().reset_all().insert(&transaction).await?;
+    end_oldest(&transaction, lifetime, person.id).await?;
+    person.last_login = Some(now);
+    user::Entity::update_many()
+        .col_expr(user::Column::LastLogin, Expr::value(person.last_login))
+        .col_expr(user::Column::HasActivated, Expr::value(person.has_activated))
+        .col_expr(user::Column::EmailVerified, Expr::value(person.email_verified))
+        .col_expr(user::Column::ModifiedAt, Expr::value(person.modified_at))
+        .col_expr(user::Column::Version, Expr::value(person.version))
+        .filter(user::Column::Id.eq(person.id))
+        .exec(&transaction)
+        .await?;
+    let event = Entry::new(action, &person).by_person(person.id, client.request_id.clone());
+    audit::commit(transaction, [event.with(changes).with(difference(&before, &person))]).await?;
+    Ok(Opened { id, user: person, token, device_token, expires_at, next_url: None })
+}
+
+/// The person's row goes first: it is the lock under which sign-ins and what ends them take turns. What it says may have
+/// changed since the secret was looked at. Who is not there yet is entered.
+async fn take_turn(
+    transaction: &DatabaseTransaction,
+    person: user::Model,
+    proof: &Proof,
+) -> Result<user::Model, Error> {
+    if let Proof::Registration { token, .. } = proof {
+        if !pending_registration::consume(transaction, token).await? {
+            return Err(expired());
+        }
+        let inserted = person.clone().into_active_model().reset_all().insert(transaction).await;
+        let new = match inserted {
+            Err(error) if matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_))) => {
+                let message = "Somebody has this address by now, as the own one or as a username.";
+                return Err(Error::rejected("token", ErrorCode::Taken, message));
+            }
+            inserted => inserted?,
+        };
+        search_index::follow(transaction, [(None, Some(&new))]).await?;
+        return Ok(new);
+    }
+    lock_if_active(transaction, person.id).await?.ok_or_else(inactive)
+}
+
+/// Makes sure that what was verified is the person's still, and does what follows from it; returns the token of a new
+/// device.
+async fn honour(
+    transaction: &DatabaseTransaction,
+    language: Language,
+    person: &mut user::Model,
+    proof: Proof,
+) -> Result<Option<String>, Error> {
+    let user_id = person.id;
+    match proof {
+        Proof::None => Ok(None),
+        Proof::Password { verified, upgraded, device_token } => {
+            let current = credential::Entity::find_by_id(user_id).one(transaction).await?;
+            if current.is_none_or(|current| current.password_hash != verified) {
+                return Err(wrong());
+            }
+            if let Some(upgraded) = upgraded {
+                store_password(transaction, user_id, upgraded).await?;
+            }
+            forget_wrong_pins(transaction, user_id).await?;
+            if let Some(device_token) = device_token
+                && touch(transaction, user_id, &device_token).await?
+            {
+                return Ok(Some(device_token));
+            }
+            remember(transaction, user_id).await.map(Some)
+        }
+        Proof::Pin { verified, device_token } => {
+            let current = pin::Entity::find_by_id(user_id).one(transaction).await?;
+            let is_still_right = current.is_some_and(|current| current.pin_hash == verified);
+            if !is_still_right || !touch(transaction, user_id, &device_token).await? {
+                return Err(wrong());
+            }
+            forget_wrong_pins(transaction, user_id).await?;
+            Ok(None)
+        }
+        Proof::Link { token, password_hash, is_mailed } => {
+            set_by_link(transaction, language, person, &token, password_hash).await?;
+            person.email_verified |= is_mailed;
+            remember(transaction, user_id).await.map(Some)
+        }
+        Proof::Registration { token: _, password_hash } => {
+            store_password(transaction, user_id, password_hash).await?;
+            remember(transaction, user_id).await.map(Some)
+        }
+    }
+}
+
+/// Sets the password of whom a link lets in, which is used up; the person has taken the account into use by it.
+pub(super) async fn set_by_link(
+    transaction: &DatabaseTransaction,
+    language: Language,
+    person: &mut user::Model,
+    token: &str,
+    password_hash: String,
+) -> Result<(), Error> {
+    if !one_time_link::consume(transaction, person.id, token).await? {
+        return Err(expired());
+    }
+    if credential::Entity::find_by_id(person.id).one(transaction).await?.is_some() {
+        mail::tell(transaction, person, Notice::PasswordChanged, language).await?;
+    }
+    set_password(transaction, person.id, Some(password_hash), None).await?;
+    forget_wrong_pins(transaction, person.id).await?;
+    invitation::Entity::update_many()
+        .col_expr(invitation::Column::AcceptedAt, Expr::value(Some(now())))
+        .filter(invitation::Column::UserId.eq(person.id))
+        .filter(invitation::Column::AcceptedAt.is_null())
+        .exec(transaction)
+        .await?;
+    (person.has_activated, person.modified_at, person.version) = (true, now(), person.version + 1);
+    Ok(())
+}
+
+async fn forget_wrong_pins(transaction: &DatabaseTransaction, user_id: Id) -> Result<(), Error> {
+    pin::Entity::update_many()
+        .col_expr(pin::Column::Wrong, Expr::value(0))
+        .filter(pin::Column::UserId.eq(user_id))
+        .filter(pin::Column::Wrong.gt(0))
+        .exec(transaction)
+        .await?;
+    Ok(())
+}
+
+/// Notes the use of a device; false where it is not, or no longer, one of the person's.
+async fn touch(transaction: &DatabaseTransaction, user_id: Id, device_token: &str) -> Result<bool, Error> {
+    let noted = device::Entity::update_many()
+        .col_expr(device::Column::LastUsedAt, Expr::value(now()))
+        .filter(this_device(user_id, device_token))
+        .exec(transaction)
+        .await?;
+    Ok(noted.rows_affected > 0)
+}
+
+/// Remembers a new device, and of too many forgets those that were not used for longest.
+async fn remember(transaction: &DatabaseTransaction, user_id: Id) -> Result<String, Error> {
+    let device_token = token::new(Kind::Device)?;
+    let new = device::Model { id: Id::new(), user_id, token_hash: token::hash(&device_token), last_used_at: now() };
+    new.into_active_model().reset_all().insert(transaction).await?;
+    let beyond: Vec<Id> = device::Entity::find()
+        .select_only()
+        .column(device::Column::Id)
+        .filter(device::Column::UserId.eq(user_id))
+        .order_by_desc(device::Column::LastUsedAt)
+        .order_by_desc(device::Column::Id)
+        .offset(MOST_DEVICES_OF_A_USER)
+        .limit(MOST_DEVICES_OF_A_USER)
+        .into_tuple()
+        .all(transaction)
+        .await?;
+    if !beyond.is_empty() {
+        device::Entity::delete_many().filter(device::Column::Id.is_in(beyond)).exec(transaction).await?;
+    }
+    Ok(device_token)
+}
+
+/// The device of a token, if it is one of the person's and still remembered.
+pub(super) fn this_device(user_id: Id, device_token: &str) -> Condition {
+    Condition::all()
+        .add(device::Column::TokenHash.eq(token::hash(device_token)))
+        .add(device::Column::UserId.eq(user_id))
+        .add(device::Column::LastUsedAt.gt(now() - REMEMBERED))
+}

@@ -1,0 +1,393 @@
+//! Whom a filter means, as a condition of SQL.
+
+use async_graphql::{InputType, Json, MaybeUndefined};
+use sea_orm::sea_query::{BinOper, Condition, Expr, ExprTrait, IntoCondition, Query, SimpleExpr};
+use sea_orm::{ColumnTrait, DatabaseBackend, IdenStatic};
+use serde_json::Value;
+
+use super::filter::{AttributeFilter, UserFilter};
+use crate::access::{Action, Viewer};
+use crate::attribute_values::{self, Definitions};
+use crate::db::Db;
+use crate::db::conditions::held_against;
+use crate::entity::invitation::{self, InvitationState};
+use crate::entity::membership;
+use crate::entity::site_access::{accesses_any, accesses_one_of};
+use crate::entity::user::{self, Role};
+use crate::error::Error;
+use crate::graphql::filter::{Form, IdFilter, Reading, StringFilter, Text};
+use crate::scalar::Id;
+use crate::search_index;
+use crate::text;
+
+/// How deep a filter is nested at most, the outermost included.
+const DEEPEST: usize = 5;
+/// So many letters in a row are few people's, more often than not; a digit tells as much as two of them.
+const LEAST_TELLING: usize = 3;
+/// Of addresses, shorter pieces are everybody's, as `com` and `org` are.
+const LEAST_TELLING_OF_ADDRESS: usize = 4;
+
+/// People who meet a filter.
+pub struct Wanted {
+    /// What tells the list from others.
+    pub name: String,
+    /// How many comparisons it makes.
+    pub comparisons: usize,
+    pub condition: Condition,
+    /// Whether they are few enough to be found by what the filter says, rather than by their license.
+    pub are_few: bool,
+}
+
+impl Wanted {
+    /// Reads a filter; none is met by everybody.
+    ///
+    /// # Errors
+    /// `BadInput` with everything that is wrong; `Forbidden` for what is private.
+    pub async fn new(db: &Db, viewer: &Viewer, filter: Option<Box<UserFilter>>) -> Result<Self, Error> {
+        let Some(filter) = filter else {
+            return Ok(Self { name: String::new(), comparisons: 0, condition: Condition::all(), are_few: false });
+        };
+        if filter.is_too_large() {
+            return Err(Error::BadInput("filter: at most 100 filters in one.".to_owned()));
+        }
+        let definitions = if filter.names_attribute() {
+            attribute_values::definitions(db.read(), viewer.signed_in()?.license_id).await?
+        } else {
+            Definitions::new()
+        };
+        let defined: Vec<Id> = definitions.values().map(|definition| definition.id).collect();
+        let name = format!("{filter:?} {defined:?}");
+        let mut reading = Reading::new(db.is_postgres());
+        let mut asked = Asked { viewer, definitions, postgres: db.is_postgres(), reading: &mut reading };
+        let Found { condition, are_few } = asked.read(*filter, "filter", 1)?;
+        let comparisons = reading.finish()?;
+        Ok(Self { name, comparisons, condition, are_few })
+    }
+
+    /// Those of them whom a condition leaves.
+    #[must_use]
+    pub fn among(self, seen: Condition) -> Condition {
+        let seen = if self.are_few { held_against(seen).into() } else { seen };
+        Condition::all().add(seen).add(self.condition)
+    }
+}
+
+/// What a part of a filter comes to.
+struct Found {
+    condition: Condition,
+    are_few: bool,
+}
+
+/// A filter that is being read.
+struct Asked<'a> {
+    viewer: &'a Viewer,
+    definitions: Definitions,
+    postgres: bool,
+    reading: &'a mut Reading,
+}
+
+impl Asked<'_> {
+    fn read(&mut self, filter: UserFilter, path: &str, depth: usize) -> Result<Found, Error> {
+        if depth > DEEPEST {
+            self.reading.fault(path, format_args!("at most {DEEPEST} filters deep."));
+            return Ok(Found { condition: Condition::all(), are_few: false });
+        }
+        let mut filter = filter;
+        let and = self.reading.given(path, "and", std::mem::take(&mut filter.and));
+        let or = self.reading.given(path, "or", std::mem::take(&mut filter.or));
+        let not = self.reading.given(path, "not", std::mem::take(&mut filter.not));
+        let Found { mut condition, mut are_few } = self.own(filter, path)?;
+        if let Some(parts) = and {
+            for part in self.joined(parts, path, "and", depth)? {
+                are_few |= part.are_few;
+                condition = condition.add(part.condition);
+            }
+        }
+        if let Some(parts) = or {
+            let parts = self.joined(parts, path, "or", depth)?;
+            are_few |= !parts.is_empty() && parts.iter().all(|part| part.are_few);
+            let any = parts.into_iter().fold(Condition::any(), |any, part| any.add(part.condition));
+            condition = condition.add(if any.is_empty() { Condition::all().add(Expr::val(1).eq(0)) } else { any });
+        }
+        if let Some(part) = not {
+            let part = self.read(*part, &format!("{path}.not"), depth + 1)?;
+            condition = condition.add(is_not_true(part.condition));
+        }
+        Ok(Found { condition, are_few })
+    }
+
+    fn joined(&mut self, parts: Vec<UserFilter>, path: &str, by: &str, depth: usize) -> Result<Vec<Found>, Error> {
+        let parts = parts.into_iter().enumerate();
+        parts.map(|(place, part)| self.read(part, &format!("{path}.{by}.{place}"), depth + 1)).collect()
+    }
+
+    /// What is given for a field, as [`Reading::given`] has it.
+    fn given<T: InputType>(&mut self, path: &str, column: user::Column, given: MaybeUndefined<T>) -> Option<T> {
+        self.reading.given(path, &column.field(), given)
+    }
+
+    /// What a filter says itself, beside the filters in it.
+    fn own(&mut self, filter: UserFilter, path: &str) -> Result<Found, Error> {
+        let UserFilter {
+            and: _,
+            or: _,
+            not: _,
+            id,
+            username,
+            email,
+            certified_email,
+            first_name,
+            last_name,
+            nickname,
+            position,
+            phone,
+            mobile,
+            external_id,
+            orcid_id,
+            website,
+            is_active,
+            is_staff,
+            has_activated,
+            invitation,
+            role,
+            user_type,
+            gender,
+            birth_date,
+            date_joined,
+            modified_at,
+            last_login,
+            institution,
+            group,
+            site,
+            attribute,
+        } = filter;
+        let texts = self.texts(
+            path,
+            [
+                (user::Column::Username, username),
+                (user::Column::Email, email),
+                (user::Column::CertifiedEmail, certified_email),
+                (user::Column::FirstName, first_name),
+                (user::Column::LastName, last_name),
+                (user::Column::Nickname, nickname),
+                (user::Column::Position, position),
+                (user::Column::Phone, phone),
+                (user::Column::Mobile, mobile),
+                (user::Column::ExternalId, external_id),
+                (user::Column::OrcidId, orcid_id),
+                (user::Column::Website, website),
+            ],
+        )?;
+        let ids = self.ids(path, id, institution, group, site)?;
+        let instants = [
+            (user::Column::DateJoined, date_joined),
+            (user::Column::ModifiedAt, modified_at),
+            (user::Column::LastLogin, last_login),
+        ];
+        let truths = [
+            (user::Column::IsActive, is_active),
+            (user::Column::IsStaff, is_staff),
+            (user::Column::HasActivated, has_activated),
+        ];
+        let mut condition = Condition::all().add(texts.condition).add(ids.condition);
+        for (column, filter) in instants {
+            let Some(filter) = self.given(path, column, filter) else { continue };
+            self.viewer.may_filter(column)?;
+            condition = condition.add(self.reading.instant(&at(path, column), filter, column));
+        }
+        if let Some(filter) = self.given(path, user::Column::BirthDate, birth_date) {
+            self.viewer.may_filter(user::Column::BirthDate)?;
+            let path = at(path, user::Column::BirthDate);
+            condition = condition.add(self.reading.date(&path, filter, user::Column::BirthDate));
+        }
+        for (column, wanted) in truths {
+            self.viewer.may_filter(column)?;
+            let wanted = self.given(path, column, wanted);
+            condition = condition.add_option(self.reading.truth(wanted, column));
+        }
+        let roles = self.given(path, user::Column::Role, role);
+        let roles = roles.map(|roles| roles.into_iter().map(Role::place).collect());
+        let user_type = self.given(path, user::Column::UserType, user_type);
+        let gender = self.given(path, user::Column::Gender, gender);
+        let chosen = [
+            self.reading.one_of(&at(path, user::Column::Role), roles, user::Column::RoleKey),
+            self.reading.one_of(&at(path, user::Column::UserType), user_type, user::Column::UserType),
+            self.reading.one_of(&at(path, user::Column::Gender), gender, user::Column::Gender),
+        ];
+        condition = chosen.into_iter().fold(condition, Condition::add_option);
+        let attribute = self.reading.given(path, "attribute", attribute);
+        let attribute = self.attribute(&format!("{path}.attribute"), attribute)?;
+        let invitation = self.reading.given(path, "invitation", invitation);
+        let invitation = self.invitation(&format!("{path}.invitation"), invitation)?;
+        condition = condition.add(attribute.condition).add(invitation.condition);
+        let are_few = texts.are_few || ids.are_few || attribute.are_few || invitation.are_few;
+        Ok(Found { condition, are_few })
+    }
+
+    fn invitation(&mut self, path: &str, states: Option<Vec<InvitationState>>) -> Result<Found, Error> {
+        let Some(states) = self.reading.values(path, states, |_, _, state| Some(state)) else {
+            return Ok(Found { condition: Condition::all(), are_few: false });
+        };
+        self.viewer.may(Action::SeeInvitations)?;
+        let any = states.iter().fold(Condition::any(), |any, state| any.add(state.condition()));
+        let stands = if any.is_empty() { Condition::all().add(Expr::val(1).eq(0)) } else { any };
+        // A mail waits for seconds, and few cannot be sent; of the others there may be as many as people.
+        let are_few = states.iter().all(|state| matches!(state, InvitationState::Queued | InvitationState::Failed));
+        let invited = if are_few { found_by_invitation(stands) } else { has_invitation(stands) };
+        Ok(Found { condition: Condition::all().add(invited), are_few })
+    }
+
+    fn attribute(&mut self, path: &str, filter: Option<AttributeFilter>) -> Result<Found, Error> {
+        let everybody = Found { condition: Condition::all(), are_few: false };
+        let Some(AttributeFilter { name, value }) = filter else { return Ok(everybody) };
+        self.viewer.may(Action::FilterPrivate)?;
+        self.reading.count();
+        let value = match value {
+            MaybeUndefined::Undefined => {
+                self.reading.fault(&format!("{path}.value"), "a value, or null.");
+                return Ok(everybody);
+            }
+            MaybeUndefined::Null => Value::Null,
+            MaybeUndefined::Value(Json(value)) => value,
+        };
+        let Some(definition) = self.definitions.get(&name) else {
+            self.reading.fault(&format!("{path}.name"), "there is no such attribute.");
+            return Ok(everybody);
+        };
+        match attribute_values::equals(definition, &value) {
+            Ok(equals) => Ok(Found { condition: Condition::all().add(equals), are_few: value != Value::Null }),
+            Err(fault) => {
+                self.reading.fault(&format!("{path}.value"), fault.rule());
+                Ok(everybody)
+            }
+        }
+    }
+
+    fn texts<const N: usize>(
+        &mut self,
+        path: &str,
+        filters: [(user::Column, MaybeUndefined<StringFilter>); N],
+    ) -> Result<Found, Error> {
+        let (mut condition, mut are_few) = (Condition::all(), false);
+        for (column, filter) in filters {
+            let Some(filter) = self.given(path, column, filter) else { continue };
+            self.viewer.may_filter(column)?;
+            if matches!(column, user::Column::Username | user::Column::Email | user::Column::ExternalId) {
+                are_few |= filter.eq.is_value() || filter.one_of.is_value();
+            }
+            if let Some(found) = self.in_search_index(column, filter.contains.value().map(String::as_str)) {
+                are_few = true;
+                condition = condition.add(found);
+            }
+            let text = text_of(column, self.postgres);
+            condition = condition.add(self.reading.text(&at(path, column), filter, &text));
+        }
+        Ok(Found { condition, are_few })
+    }
+
+    /// What follows from a part of one of the searched texts, and is found by the index for searching.
+    fn in_search_index(&self, column: user::Column, part: Option<&str>) -> Option<Condition> {
+        let is_searched = user::SEARCHED.iter().any(|searched| searched.as_str() == column.as_str());
+        let part = text::fold(part.filter(|_| is_searched)?);
+        // Addresses are compared with their domain as DNS has it, and searched as they were given.
+        let is_address = matches!(column, user::Column::Email | user::Column::CertifiedEmail);
+        if is_address && part.contains("xn--") {
+            return None;
+        }
+        let telling = |piece: &str| piece.chars().map(|c| if c.is_numeric() { 2 } else { 1 }).sum::<usize>();
+        let piece = search_index::pieces(&part).max_by_key(|piece| telling(piece))?;
+        let tells = telling(piece) >= if is_address { LEAST_TELLING_OF_ADDRESS } else { LEAST_TELLING };
+        tells.then(|| search_index::of_people_with(piece, self.viewer.license_of_lists()).into_condition())
+    }
+
+    fn ids(
+        &mut self,
+        path: &str,
+        id: MaybeUndefined<IdFilter>,
+        institution: MaybeUndefined<IdFilter>,
+        group: MaybeUndefined<IdFilter>,
+        site: MaybeUndefined<IdFilter>,
+    ) -> Result<Found, Error> {
+        let named = [("id", id), ("institution", institution), ("group", group), ("site", site)];
+        let [id, institution, group, site] = named.map(|(name, filter)| self.reading.given(path, name, filter));
+        let names_some = |filter: &&IdFilter| filter.eq.is_value() || filter.one_of.is_value();
+        let are_few = [&id, &institution, &group].into_iter().flatten().any(|filter| names_some(&filter));
+        let mut condition = Condition::all();
+        for (name, column, filter) in
+            [("id", user::Column::Id, id), ("institution", user::Column::InstitutionId, institution)]
+        {
+            let Some(filter) = filter else { continue };
+            self.viewer.may_filter(column)?;
+            let path = format!("{path}.{name}");
+            condition = condition.add(self.reading.id(&path, filter, |ids| column.is_in(ids), || column.is_null()));
+        }
+        if let Some(filter) = group {
+            condition = condition.add(self.reading.id(&format!("{path}.group"), filter, in_groups, in_no_group));
+        }
+        if let Some(filter) = site {
+            self.viewer.may_filter(user::Column::FullSiteAccess)?;
+            let backend = if self.postgres { DatabaseBackend::Postgres } else { DatabaseBackend::Sqlite };
+            let accesses = |sites: Vec<Id>| accesses_one_of(backend, &sites).into();
+            let accesses_none = || is_not_true(accesses_any());
+            condition = condition.add(self.reading.id(&format!("{path}.site"), filter, accesses, accesses_none));
+        }
+        Ok(Found { condition, are_few })
+    }
+}
+
+/// The way to a field of a filter.
+fn at(path: &str, column: user::Column) -> String {
+    format!("{path}.{}", column.field())
+}
+
+/// How a text is compared.
+fn text_of(column: user::Column, postgres: bool) -> Text {
+    let login: (Form, Form) = (text::canonical_login, text::canonical);
+    let address: (Form, Form) = (text::canonical_email, text::canonical);
+    let name: (Form, Form) = (text::fold, text::fold);
+    let (key, form) = match column {
+        user::Column::Username => (user::Column::UsernameKey, login),
+        user::Column::Email => (user::Column::EmailKey, login),
+        user::Column::CertifiedEmail => (user::Column::CertifiedEmailKey, address),
+        user::Column::FirstName => (user::Column::FirstNameKey, name),
+        user::Column::LastName => (user::Column::LastNameKey, name),
+        user::Column::Nickname => (user::Column::NicknameKey, name),
+        user::Column::Position => (user::Column::PositionKey, name),
+        other => return Text::plain(other, postgres),
+    };
+    Text::keyed(column, key, form, postgres)
+}
+
+/// That something does not hold, or is not known to.
+fn is_not_true(condition: Condition) -> SimpleExpr {
+    SimpleExpr::from(condition).binary(BinOper::IsNot, SimpleExpr::Constant(true.into()))
+}
+
+fn found_by_invitation(stands: Condition) -> SimpleExpr {
+    let mut invited = Query::select();
+    invited.column(invitation::Column::UserId).from(invitation::Entity).cond_where(stands);
+    user::Column::Id.in_subquery(invited)
+}
+
+fn has_invitation(stands: Condition) -> SimpleExpr {
+    let mut invitation = Query::select();
+    let person = Expr::col(user::Column::Id.as_column_ref());
+    invitation.expr(Expr::val(1)).from(invitation::Entity).cond_where(stands);
+    invitation.and_where(Expr::col(invitation::Column::UserId.as_column_ref()).eq(person));
+    Expr::exists(invitation)
+}
+
+fn in_groups(groups: Vec<Id>) -> SimpleExpr {
+    let mut members = Query::select();
+    members.column(membership::Column::UserId).from(membership::Entity);
+    members.and_where(membership::Column::GroupId.is_in(groups));
+    user::Column::Id.in_subquery(members)
+}
+
+fn in_no_group() -> SimpleExpr {
+    let mut member = Query::select();
+    member.expr(Expr::val(1)).from(membership::Entity);
+    let person = Expr::col(user::Column::Id.as_column_ref());
+    member.and_where(Expr::col(membership::Column::UserId.as_column_ref()).eq(person));
+    Expr::exists(member).not()
+}

@@ -1,0 +1,218 @@
+//! Which words of the directory may be meant by what was typed.
+
+use sea_orm::sea_query::{
+    Alias, Asterisk, Condition, Expr, ExprTrait, Func, Order, Query, SelectStatement, SimpleExpr,
+};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, QueryResult};
+
+use super::score;
+use crate::db::Db;
+use crate::db::conditions::{all_rows, any_of, has_one, starts_with};
+use crate::entity::{search_hit, search_key, search_word};
+use crate::scalar::Id;
+use crate::search_index;
+use crate::text::is_of_word;
+
+/// How many words are looked at that begin with a piece, or have it inside.
+const WORDS: u64 = 32;
+/// How many that may be a piece with slips; most of them turn out to have more of them.
+const SLIPPED_WORDS: u64 = 128;
+/// How many keys are looked at, some of which may be of words that nobody has whom the viewer sees.
+const KEYS: u64 = 4_000;
+/// How many pieces of a query are looked up; the rest of it is held against whom these find.
+const PIECES: usize = 4;
+/// People who have a word are counted up to so many.
+pub const MANY: u64 = 101;
+
+/// In which way a word is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Found {
+    /// It begins so, or is the same.
+    Begins,
+    Inside,
+    /// It is the same but for slips.
+    Slipped,
+}
+
+/// A word of the directory.
+#[derive(Clone, Debug)]
+pub struct Word {
+    pub id: i32,
+    pub text: String,
+    /// How many people have it, up to [`MANY`].
+    pub people: u64,
+    /// The nearest first: the word itself, what begins so, what has it inside, what it is but for slips; of each, domains last.
+    nearness: (Found, bool, usize, bool),
+}
+
+/// What a piece of a query may mean, the nearest first.
+pub struct Meant {
+    pub words: Vec<Word>,
+    /// Whether there is nothing else that it may mean.
+    is_all: bool,
+}
+
+impl Meant {
+    /// How many people may be meant, at least.
+    #[must_use]
+    pub fn people(&self) -> u64 {
+        let people = self.words.iter().map(|word| word.people).sum();
+        if self.is_all { people } else { Ord::max(people, MANY) }
+    }
+
+    /// The less, the fewer people may be meant. How many have a common domain is not counted to the end, but they are many.
+    pub fn rarity(&self) -> (bool, u64) {
+        (self.words.iter().any(|word| word.people >= MANY && is_domain(&word.text)), self.people())
+    }
+}
+
+/// The longest pieces of the words of a query, each once; signs only of words that are nothing else.
+fn pieces(words: &[String]) -> Vec<&str> {
+    let mut pieces: Vec<&str> = Vec::new();
+    for word in words {
+        let is_sign = |piece: &&str| !piece.chars().all(is_of_word);
+        let has_others = search_index::pieces(word).any(|piece| !is_sign(&piece));
+        pieces.extend(search_index::pieces(word).filter(|piece| !has_others || !is_sign(piece)));
+    }
+    pieces.sort_by_key(|piece| std::cmp::Reverse(piece.chars().count()));
+    let mut longest: Vec<&str> = Vec::new();
+    for piece in pieces {
+        if !longest.contains(&piece) {
+            longest.push(piece);
+        }
+    }
+    longest.truncate(PIECES);
+    longest
+}
+
+/// What the longest pieces of the words may mean in a license, or anywhere; one of them may mean nothing.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn meant(db: &Db, license_id: Option<Id>, words: &[String]) -> Result<Vec<Meant>, DbErr> {
+    let pieces = pieces(words);
+    let license = license_id.map(search_index::short);
+    let mut found = Query::select();
+    let arms = (0..).zip(&pieces).flat_map(|(place, piece)| arms(db, license, place, piece));
+    let Some(all) = all_rows(arms) else { return Ok(Vec::new()) };
+    found.column(Asterisk).expr_as(people(license), Alias::new("people")).from_subquery(all, Alias::new("found"));
+    let rows = db.read().query_all(&found).await?;
+    let mut meant: Vec<Meant> = pieces.iter().map(|_| Meant { words: Vec::new(), is_all: true }).collect();
+    let mut counts = vec![[0_u64; 3]; pieces.len()];
+    for row in rows {
+        let (place, kind): (i32, i32) = (row.try_get("", "piece")?, row.try_get("", "kind")?);
+        let place = usize::try_from(place).unwrap_or_default();
+        if let Some(count) = counts.get_mut(place).and_then(|counts| counts.get_mut(usize::try_from(kind).ok()?)) {
+            *count += 1;
+        }
+        let (Some(piece), Some(meant)) = (pieces.get(place), meant.get_mut(place)) else { continue };
+        let word = word(&row, kind, piece)?;
+        meant.words.extend(word.filter(|word| meant.words.iter().all(|known| known.id != word.id)));
+    }
+    for (meant, [begin, inside, slipped]) in meant.iter_mut().zip(counts) {
+        meant.is_all = begin < WORDS && inside < WORDS && slipped < SLIPPED_WORDS;
+        meant.words.sort_by(|a, b| (a.nearness, &a.text).cmp(&(b.nearness, &b.text)));
+    }
+    Ok(meant)
+}
+
+fn word(row: &QueryResult, kind: i32, piece: &str) -> Result<Option<Word>, DbErr> {
+    let text: String = row.try_get("", "word")?;
+    let (length, is_domain) = (text.chars().count(), is_domain(&text));
+    let nearness = match kind {
+        0 => Some((Found::Begins, is_domain, length, false)),
+        1 => Some((Found::Inside, is_domain, 0, false)),
+        _ => {
+            let is_other = text.chars().next() != piece.chars().next();
+            score::slips(&text, piece).map(|slips| (Found::Slipped, is_domain, slips, is_other))
+        }
+    };
+    let people: i64 = row.try_get("", "people")?;
+    let id = row.try_get("", "id")?;
+    Ok(nearness.map(|nearness| Word { id, text, people: u64::try_from(people).unwrap_or_default(), nearness }))
+}
+
+fn is_domain(word: &str) -> bool {
+    word.starts_with('@')
+}
+
+/// The words that begin with a piece, that have it inside, and that it may be but for slips.
+fn arms(db: &Db, license: Option<i32>, place: i32, piece: &str) -> Vec<SelectStatement> {
+    let of_kind = |kind: i32, keys: SelectStatement, limit: u64| {
+        let mut words = Query::select();
+        let word_id = (Alias::new("keys"), search_key::Column::WordId);
+        words
+            .expr_as(Expr::val(place), Alias::new("piece"))
+            .expr_as(Expr::val(kind), Alias::new("kind"))
+            .expr_as(search_word::Column::Id.into_expr(), Alias::new("id"))
+            .expr_as(search_word::Column::Word.into_expr(), Alias::new("word"))
+            .from_subquery(keys, Alias::new("keys"))
+            .inner_join(search_word::Entity, search_word::Column::Id.into_expr().equals(word_id))
+            .limit(limit);
+        if let Some(license) = license {
+            words.and_where(has_one(hits(license)));
+        }
+        words
+    };
+    let in_order = |kind: i32, keys: Condition| {
+        let mut words = of_kind(kind, those(keys), WORDS);
+        for column in [search_key::Column::Key, search_key::Column::WordId] {
+            words.order_by((Alias::new("keys"), column), Order::Asc);
+        }
+        words
+    };
+    let mut arms = vec![in_order(0, search_index::begins(piece)), in_order(1, search_index::inside(piece))];
+    let slipped = search_index::slipped(piece);
+    if !slipped.is_empty() {
+        let keys = any_of(db.read().get_database_backend(), search_key::Column::Key, slipped);
+        let mut words = of_kind(2, those(Condition::all().add(keys)), SLIPPED_WORDS);
+        words.cond_where(is_as_long(piece));
+        arms.push(words.distinct().order_by(search_word::Column::Word.as_column_ref(), Order::Asc).to_owned());
+    }
+    arms
+}
+
+/// Whether a word is not much longer than a piece; a domain has several words in it, and a long piece may be the beginning of one.
+fn is_as_long(piece: &str) -> Condition {
+    let letters = piece.chars().count();
+    if letters >= score::LONG_ENOUGH_TO_GO_ON {
+        return Condition::all();
+    }
+    let longest = i32::try_from(letters + search_index::allowed_slips(letters)).unwrap_or(i32::MAX);
+    let length = Expr::expr(Func::char_length(search_word::Column::Word.into_expr()));
+    Condition::any().add(length.lte(longest)).add(starts_with(search_word::Column::Word.into_expr(), "@"))
+}
+
+/// The first of some keys, in order.
+fn those(keys: Condition) -> SelectStatement {
+    Query::select()
+        .columns([search_key::Column::Key, search_key::Column::WordId])
+        .from(search_key::Entity)
+        .cond_where(keys)
+        .order_by(search_key::Column::Key, Order::Asc)
+        .order_by(search_key::Column::WordId, Order::Asc)
+        .limit(KEYS)
+        .to_owned()
+}
+
+/// Whether somebody of a license has the word.
+fn hits(license: i32) -> SelectStatement {
+    Query::select()
+        .expr(Expr::val(1))
+        .from(search_hit::Entity)
+        .and_where(search_hit::Column::WordId.into_expr().equals(search_word::Column::Id.as_column_ref()))
+        .and_where(search_hit::Column::License.eq(license))
+        .to_owned()
+}
+
+/// How many people have the word that was found.
+fn people(license: Option<i32>) -> SimpleExpr {
+    let mut some = Query::select();
+    some.expr(Expr::val(1)).from(search_hit::Entity);
+    some.and_where(search_hit::Column::WordId.into_expr().equals((Alias::new("found"), Alias::new("id"))));
+    some.and_where_option(license.map(|license| search_hit::Column::License.eq(license)));
+    some.limit(MANY);
+    let mut count = Query::select();
+    count.expr(Expr::cust("COUNT(*)")).from_subquery(some, Alias::new("some"));
+    SimpleExpr::from(count)
+}

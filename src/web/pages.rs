@@ -1,0 +1,134 @@
+//! The pages that links lead to. A link's secret stands behind its `#`, which no browser sends: a look at the page, by a
+//! person or a mail scanner, uses nothing up.
+
+use askama::Template;
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use poem::http::{HeaderMap, StatusCode, header};
+use poem::{Request, Response, Route, endpoint::make_sync, get};
+use sea_orm::Iterable;
+use url::form_urlencoded;
+
+use crate::auth::one_time_link;
+use crate::auth::password::LONGEST;
+use crate::entity::link::Purpose;
+use crate::i18n::language::Language;
+use crate::i18n::messages::Words;
+
+/// Adds the pages, by GET and HEAD; a new password needs at least so many characters.
+#[must_use]
+pub fn add_to(route: Route, shortest_password: usize) -> Route {
+    Purpose::iter().fold(route, |route, purpose| {
+        route.at(
+            one_time_link::path(purpose),
+            get(make_sync(move |request| answer(&request, purpose, shortest_password))),
+        )
+    })
+}
+
+/// Under which message the page has its own words.
+fn message(purpose: Purpose) -> &'static str {
+    match purpose {
+        Purpose::Activation => "activate",
+        Purpose::PasswordReset => "reset",
+        Purpose::EmailChange => "confirm-email",
+    }
+}
+
+/// What the page sends once its button is pressed.
+fn query(purpose: Purpose) -> &'static str {
+    match purpose {
+        Purpose::Activation => {
+            "mutation ($input: ActivateAccountInput!) \
+             { done: activateAccount(input: $input) { success nextUrl token errors { code } } }"
+        }
+        Purpose::PasswordReset => {
+            "mutation ($input: ResetPasswordInput!) \
+             { done: resetPassword(input: $input) { success errors { code } } }"
+        }
+        Purpose::EmailChange => {
+            "mutation ($input: ConfirmEmailChangeInput!) \
+             { done: confirmEmailChange(input: $input) { success errors { code } } }"
+        }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "page.html")]
+struct Page<'a> {
+    purpose: Purpose,
+    words: &'a Words,
+    shortest: usize,
+    longest: usize,
+    nonce: &'a str,
+}
+
+impl Page<'_> {
+    fn sets_password(&self) -> bool {
+        self.purpose != Purpose::EmailChange
+    }
+
+    /// Whether the link may bring an address that somebody else has by now: the new one, or that of a registration.
+    fn brings_address(&self) -> bool {
+        self.purpose != Purpose::PasswordReset
+    }
+
+    fn query(&self) -> &'static str {
+        query(self.purpose)
+    }
+
+    /// What this page says, and no other.
+    fn own(&self, part: &str) -> String {
+        self.words.say(&format!("{}.{part}", message(self.purpose)))
+    }
+
+    /// A rule for the length of passwords.
+    fn rule(&self, part: &str) -> String {
+        let lengths = [("shortest", self.shortest.into()), ("longest", self.longest.into())];
+        self.words.say_of(&format!("password.{part}"), lengths)
+    }
+}
+
+/// A page runs its own script and no other, and is never kept.
+fn answer(request: &Request, purpose: Purpose, shortest: usize) -> Response {
+    let nonce = BASE64_STANDARD.encode(rand::random::<[u8; 16]>());
+    let language = language(request.uri().query(), request.headers());
+    let page = Page { purpose, words: Words::of(language), shortest, longest: LONGEST, nonce: &nonce };
+    let page = match page.render() {
+        Ok(page) => page,
+        Err(error) => {
+            tracing::error!(%error, ?purpose, "a page could not be written");
+            return Response::builder().status(StatusCode::INTERNAL_SERVER_ERROR).finish();
+        }
+    };
+    let policy = format!(
+        "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; connect-src 'self'; \
+         base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    );
+    Response::builder()
+        .content_type("text/html; charset=utf-8")
+        .header(header::CACHE_CONTROL, "no-store")
+        .header(header::CONTENT_LANGUAGE, language.tag())
+        .header(header::CONTENT_SECURITY_POLICY, policy)
+        .header(header::REFERRER_POLICY, "no-referrer")
+        .header(header::VARY, header::ACCEPT_LANGUAGE)
+        .header(header::X_CONTENT_TYPE_OPTIONS, "nosniff")
+        .body(page)
+}
+
+/// That of the link, or else the one that the browser prefers.
+fn language(query: Option<&str>, headers: &HeaderMap) -> Language {
+    let mut given = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+    let of_link = given.find(|(name, _)| name == "lang").and_then(|(_, tag)| Language::of_tag(&tag));
+    of_link.or_else(|| Language::of_headers(headers)).unwrap_or_default()
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// Every page in one text.
+    pub fn every_page_in(words: &Words) -> String {
+        let page = |purpose| Page { purpose, words, shortest: 12, longest: LONGEST, nonce: "" }.render().unwrap();
+        Purpose::iter().map(page).collect()
+    }
+}
