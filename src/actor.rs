@@ -14,9 +14,9 @@ use sea_orm::{
 };
 
 use crate::access::{Means, SignedIn, Viewer, active_in_valid_license, is_same_license};
-use crate::audit::Subject;
 use crate::db::Db;
 use crate::db::conditions::{Lock, waits_in_line};
+use crate::entity::subject::Subject;
 use crate::entity::user::Role;
 use crate::entity::{api_key, session, user};
 use crate::error::{Error, ErrorCode};

@@ -7,8 +7,8 @@ use chrono::{DateTime, Utc};
 use rand::TryRng;
 use sea_orm::sea_query::Expr;
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, FromQueryResult, IdenStatic,
-    IntoActiveModel, Iterable, ModelTrait, QueryFilter, Statement, Value as Stored,
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, FromQueryResult, IntoActiveModel,
+    Iterable, ModelTrait, QueryFilter, Statement, Value as Stored,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -17,10 +17,9 @@ use sha2::{Digest, Sha256};
 use crate::access::{Means, Viewer};
 use crate::actor::Actor;
 use crate::entity::audit_event::{self, AuditAction, SubjectType};
-use crate::entity::{api_key, attribute_definition, group, institution, license, user};
+use crate::entity::subject::Subject;
 use crate::error::Error;
 use crate::scalar::{Id, now};
-use crate::text;
 
 /// How many events one statement appends.
 const ROWS_AT_ONCE: usize = 500;
@@ -57,24 +56,6 @@ impl Change {
     #[must_use]
     pub fn of_secret(field: &str) -> Self {
         Self::of(field, None, None)
-    }
-}
-
-/// What things are done to.
-pub trait Subject: ModelTrait {
-    /// What kind of thing it is.
-    const TYPE: SubjectType;
-
-    /// Its id, and that of its license.
-    fn ids(&self) -> (Id, Id);
-
-    /// The field under which a column is recorded; none for what follows from other columns, or changes with each write.
-    #[must_use]
-    fn recorded_as(column: &<Self::Entity as EntityTrait>::Column) -> Option<String> {
-        let name = column.as_str();
-        let follows = name.ends_with("_key")
-            || matches!(name, "id" | "license_id" | "created_at" | "date_joined" | "modified_at" | "version");
-        (!follows).then(|| text::camel(name))
     }
 }
 
@@ -290,60 +271,4 @@ fn json_of(stored: Stored) -> Option<Value> {
 
 fn subject_type<S: Subject>(_: &S) -> SubjectType {
     S::TYPE
-}
-
-impl Subject for user::Model {
-    const TYPE: SubjectType = SubjectType::User;
-
-    fn ids(&self) -> (Id, Id) {
-        (self.id, self.license_id)
-    }
-
-    fn recorded_as(column: &user::Column) -> Option<String> {
-        let follows = matches!(
-            column,
-            user::Column::Id | user::Column::DateJoined | user::Column::ModifiedAt | user::Column::Version
-        );
-        (!follows && column.privacy() != user::Privacy::Internal).then(|| column.field())
-    }
-}
-
-impl Subject for group::Model {
-    const TYPE: SubjectType = SubjectType::Group;
-
-    fn ids(&self) -> (Id, Id) {
-        (self.id, self.license_id)
-    }
-}
-
-impl Subject for institution::Model {
-    const TYPE: SubjectType = SubjectType::Institution;
-
-    fn ids(&self) -> (Id, Id) {
-        (self.id, self.license_id)
-    }
-}
-
-impl Subject for license::Model {
-    const TYPE: SubjectType = SubjectType::License;
-
-    fn ids(&self) -> (Id, Id) {
-        (self.id, self.id)
-    }
-}
-
-impl Subject for api_key::Model {
-    const TYPE: SubjectType = SubjectType::ApiKey;
-
-    fn ids(&self) -> (Id, Id) {
-        (self.id, self.license_id)
-    }
-}
-
-impl Subject for attribute_definition::Model {
-    const TYPE: SubjectType = SubjectType::Attribute;
-
-    fn ids(&self) -> (Id, Id) {
-        (self.id, self.license_id)
-    }
 }

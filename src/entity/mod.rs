@@ -24,5 +24,6 @@ pub mod search_word;
 pub mod server_key;
 pub mod session;
 pub mod site_access;
+pub mod subject;
 pub mod tombstone;
 pub mod user;

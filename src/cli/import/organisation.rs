@@ -7,8 +7,9 @@ use sea_orm::{
 use super::Importer;
 use super::record::{GroupRecord, InstitutionRecord};
 use crate::access::is_same_license;
-use crate::audit::{self, Entry, Subject, difference};
+use crate::audit::{self, Entry, difference};
 use crate::entity::audit_event::AuditAction;
+use crate::entity::subject::Subject;
 use crate::entity::{group, institution};
 use crate::error::{Error, ErrorCode};
 use crate::scalar::{Id, now};
