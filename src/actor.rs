@@ -13,7 +13,7 @@ use sea_orm::{
     JoinType, PrimaryKeyTrait, QueryFilter, QuerySelect, QueryTrait, RelationTrait, Select,
 };
 
-use crate::access::{Means, SignedIn, Viewer, active_in_valid_license, is_same_license};
+use crate::access::{AuthMethod, SignedIn, Viewer, active_in_valid_license, is_same_license};
 use crate::db::Db;
 use crate::db::conditions::{Lock, waits_in_line};
 use crate::entity::subject::Subject;
@@ -21,7 +21,7 @@ use crate::entity::user::Role;
 use crate::entity::{api_key, session, user};
 use crate::error::{Error, ErrorCode};
 use crate::scalar::{Id, now};
-use crate::validation::Form;
+use crate::validation::Validator;
 
 /// A viewer as they are in the transaction of a mutation. There is no other way to get one than to begin it.
 #[derive(Clone, Debug)]
@@ -77,7 +77,7 @@ pub async fn begin_on(
     let before = if subject_first { lock_subject(&transaction, viewer, user_id).await? } else { None };
     let (actor, _) = read(&transaction, viewer, Lock::Shared).await?;
     let found = if subject_first { before } else { lock_subject(&transaction, viewer, user_id).await? };
-    let found = found.filter(|found| actor.finds_user(found));
+    let found = found.filter(|found| actor.can_see_user(found));
     Ok((transaction, actor, found))
 }
 
@@ -123,7 +123,7 @@ where
     let (transaction, actor, user) = begin_on(db, viewer, user_id).await?;
     let other = M::Entity::find_by_id(id).filter(seen(&actor)).lock_exclusive().one(&transaction).await?;
     let user = user.filter(|user| other.as_ref().is_none_or(|other| is_same_license(other.ids().1, user.license_id)));
-    let mut form = Form::changing();
+    let mut form = Validator::changing();
     if other.is_none() {
         form.fault(field, ErrorCode::NotFound, format!("There is no such {what}."));
     }
@@ -146,14 +146,14 @@ async fn lock_subject(
     user_id: Id,
 ) -> Result<Option<user::Model>, Error> {
     // By the rights that the viewer had when the request began; those of now are held against the row afterwards.
-    let found = user::Entity::find_by_id(user_id).filter(viewer.finds_users());
+    let found = user::Entity::find_by_id(user_id).filter(viewer.visible_users());
     let turn = waits_in_line(transaction.get_database_backend(), Lock::Exclusive, user_id);
     Ok(found.filter(turn).lock_exclusive().one(transaction).await?)
 }
 
 /// The actor's row, and the role of the API key that asks.
 #[derive(FromQueryResult)]
-struct Found {
+struct ActorRow {
     #[sea_orm(nested)]
     own: user::Model,
     key_role: Option<Role>,
@@ -168,8 +168,8 @@ async fn read(transaction: &DatabaseTransaction, viewer: &Viewer, lock: Lock) ->
         .filter(active_in_valid_license())
         .filter(waits_in_line(transaction.get_database_backend(), lock, *user_id));
     let (select, table) = match means {
-        Means::Session(id) => (with_session(select, *id), session::Entity.table_name()),
-        Means::ApiKey(id, _) => (with_api_key(select, *id), api_key::Entity.table_name()),
+        AuthMethod::Session(id) => (with_session(select, *id), session::Entity.table_name()),
+        AuthMethod::ApiKey(id, _) => (with_api_key(select, *id), api_key::Entity.table_name()),
     };
     let backend = transaction.get_database_backend();
     let mut statement = select.build(backend);
@@ -182,10 +182,10 @@ async fn read(transaction: &DatabaseTransaction, viewer: &Viewer, lock: Lock) ->
         // ended, but not from being marked as used.
         statement.sql = format!(r#"{} FOR {strength} OF "users" FOR KEY SHARE OF "{table}""#, statement.sql);
     }
-    let found = Found::find_by_statement(statement).one(transaction).await?;
-    let Found { own, key_role } = found.ok_or(Error::Unauthenticated)?;
+    let found = ActorRow::find_by_statement(statement).one(transaction).await?;
+    let ActorRow { own, key_role } = found.ok_or(Error::Unauthenticated)?;
     let means = match (means, key_role) {
-        (Means::ApiKey(id, _), Some(role)) => Means::ApiKey(*id, role),
+        (AuthMethod::ApiKey(id, _), Some(role)) => AuthMethod::ApiKey(*id, role),
         (means, _) => *means,
     };
     let actor = Actor(Viewer::SignedIn(SignedIn::new(&(&own).into(), means, request_id.clone())));

@@ -7,26 +7,26 @@ use async_graphql::parser::types::{ExecutableDocument, OperationType};
 use async_graphql::{Pos, Request, Response, ServerError};
 use poem::Route;
 
-use crate::access::{Asking, Viewer};
+use crate::access::{CurrentViewer, Viewer};
 use crate::auth::password::Hasher;
-use crate::auth::policy::{Rules, Ways};
+use crate::auth::policy::{SelfServicePolicy, SignInPolicy};
 use crate::auth::throttle::LoginInputs;
-use crate::avatar::{Store, Studio};
+use crate::avatar::{ImageProcessor, Store};
 use crate::budget::{Budget, Limit, Size};
 use crate::client::Client;
 use crate::client::client_network;
 use crate::db::Db;
 use crate::error::Error;
-use crate::graphql::batching::gather;
+use crate::graphql::batching::batch;
 use crate::graphql::context::{Files, PublicUrl};
 use crate::graphql::cost::{self, Costs};
 use crate::graphql::credential_use::{self, CredentialUses};
-use crate::graphql::loader::Links;
-use crate::graphql::pagination::Seal;
-use crate::graphql::projection::Named;
+use crate::graphql::loader::Loaders;
+use crate::graphql::pagination::CursorKey;
+use crate::graphql::projection::SelectedFields;
 use crate::http;
 use crate::http::introspection;
-use crate::http::{Answer, Application, Caller, Refusal};
+use crate::http::{Answer, Application, Caller, HttpError};
 use crate::scalar::Id;
 use crate::schema::{self, RosterSchema};
 use crate::share::{Share, ShareLimits, Shares, Who};
@@ -43,7 +43,7 @@ fn heavy_requests() -> ShareLimits {
 #[derive(Clone)]
 pub struct App {
     db: Db,
-    rules: Rules,
+    rules: SignInPolicy,
     schema: RosterSchema,
     costs: Arc<Costs>,
     heavy: Shares<Who>,
@@ -55,30 +55,40 @@ impl App {
     ///
     /// # Errors
     /// `Internal` where a field of the schema has no rule.
-    pub fn new(db: Db, rules: Rules, hasher: Hasher, public_url: String, ways: Ways) -> Result<Self, Error> {
+    pub fn new(
+        db: Db,
+        rules: SignInPolicy,
+        hasher: Hasher,
+        public_url: String,
+        ways: SelfServicePolicy,
+    ) -> Result<Self, Error> {
         schema::check()?;
-        let seal = Seal::new(hasher.key());
+        let seal = CursorKey::new(hasher.key());
         let shortest_password = hasher.shortest();
         let schema = schema::build().data(db.clone()).data(hasher).data(rules).data(seal);
-        let schema =
-            schema.data(Studio::default()).data(LoginInputs::default()).data(ways).data(PublicUrl(public_url)).finish();
+        let schema = schema
+            .data(ImageProcessor::default())
+            .data(LoginInputs::default())
+            .data(ways)
+            .data(PublicUrl(public_url))
+            .finish();
         let costs = Arc::new(Costs::of(&schema::sdl())?);
         Ok(Self { db, rules, schema, costs, heavy: Shares::new(heavy_requests()), shortest_password })
     }
 
     /// Who is asking, read afresh with each request.
-    async fn viewer(&self, caller: &Caller) -> Result<Viewer, Refusal> {
+    async fn viewer(&self, caller: &Caller) -> Result<Viewer, HttpError> {
         let Some(token) = &caller.token else { return Ok(Viewer::Anonymous) };
         let request_id = Some(caller.request_id.clone());
         match session::authenticate(&self.db, self.rules.lifetime, token, request_id).await {
             Ok(viewer) => Ok(Viewer::SignedIn(viewer)),
-            Err(Error::Unauthenticated) => Err(Refusal::unauthenticated()),
+            Err(Error::Unauthenticated) => Err(HttpError::unauthenticated()),
             Err(error) => Err(failed(error, caller, "a token could not be looked up")),
         }
     }
 
     /// What a request costs that is not too dear; what it shows of the schema is taken from the budget.
-    fn cost(&self, request: &mut Request, reading: &Reading, budget: &Budget) -> Result<usize, Error> {
+    fn cost(&self, request: &mut Request, reading: &DocumentInfo, budget: &Budget) -> Result<usize, Error> {
         let schema = reading.introspection.clone()?;
         budget.charge(Limit::Fields, schema.fields)?;
         budget.charge(Limit::Bytes, schema.bytes)?;
@@ -91,25 +101,25 @@ impl App {
     }
 
     /// A place for the caller, where a request costs so much that it needs one.
-    async fn place(&self, who: Who, cost: usize) -> Result<Option<Share<Who>>, Refusal> {
+    async fn place(&self, who: Who, cost: usize) -> Result<Option<Share<Who>>, HttpError> {
         if cost < cost::HEAVY {
             return Ok(None);
         }
-        self.heavy.take(who).await.map(Some).ok_or_else(Refusal::too_many)
+        self.heavy.take(who).await.map(Some).ok_or_else(HttpError::too_many)
     }
 
     /// Somebody who is signed in.
-    async fn signed_in(&self, caller: &Caller) -> Result<Viewer, Refusal> {
+    async fn signed_in(&self, caller: &Caller) -> Result<Viewer, HttpError> {
         match self.viewer(caller).await? {
-            Viewer::Anonymous => Err(Refusal::unauthenticated()),
+            Viewer::Anonymous => Err(HttpError::unauthenticated()),
             viewer @ Viewer::SignedIn(_) => Ok(viewer),
         }
     }
 }
 
 /// What is to be known of a document before it is run.
-pub struct Reading {
-    named: Arc<Named>,
+pub struct DocumentInfo {
+    named: Arc<SelectedFields>,
     /// The size of what it shows of the schema, where that is small enough.
     introspection: Result<Size, Error>,
     credential_uses: CredentialUses,
@@ -118,18 +128,18 @@ pub struct Reading {
 }
 
 impl Application for App {
-    type Reading = Reading;
+    type DocumentInfo = DocumentInfo;
 
-    fn read(&self, document: &ExecutableDocument) -> Reading {
-        Reading {
-            named: Arc::new(Named::in_document(document)),
+    fn read(&self, document: &ExecutableDocument) -> DocumentInfo {
+        DocumentInfo {
+            named: Arc::new(SelectedFields::in_document(document)),
             introspection: self.costs.introspection(document),
             credential_uses: CredentialUses::in_document(document),
             descriptions: introspection::descriptions(document),
         }
     }
 
-    async fn answer(&self, caller: Caller, mut request: Request, reading: &Reading) -> Result<Answer, Refusal> {
+    async fn answer(&self, caller: Caller, mut request: Request, reading: &DocumentInfo) -> Result<Answer, HttpError> {
         let viewer = self.viewer(&caller).await?;
         if reading.credential_uses.are_many(&request.variables) {
             let with_secret = credential_use::WITH_SECRET.map(|mutation| format!("{mutation} with a password or PIN"));
@@ -142,7 +152,7 @@ impl Application for App {
         let who = who(&viewer, &caller);
         let place = self.place(who, cost).await?;
         let is_mutation = is_mutation(&mut request);
-        let asking = Arc::new(Asking::new(viewer));
+        let asking = Arc::new(CurrentViewer::new(viewer));
         let client = Client {
             ip_address: Some(caller.address),
             user_agent: caller.user_agent,
@@ -155,7 +165,7 @@ impl Application for App {
         let idle = self.rules.lifetime.idle;
         let db = if place.is_some() { &self.db.in_background() } else { &self.db };
         let db = db.within(budget.clone(), who);
-        let (links, loads) = gather(Links::new(db.clone(), Arc::clone(&asking), Arc::clone(&named), idle));
+        let (links, loads) = batch(Loaders::new(db.clone(), Arc::clone(&asking), Arc::clone(&named), idle));
         let request = request.data(asking).data(client).data(named).data(links).data(files).data(db);
         let (schema, taken) = (self.schema.clone(), budget.clone());
         let executed = Box::pin(async move {
@@ -169,9 +179,9 @@ impl Application for App {
         Ok(Answer { bytes: size.bytes, response })
     }
 
-    async fn admits_upload(&self, caller: &Caller) -> Result<Id, Refusal> {
+    async fn admits_upload(&self, caller: &Caller) -> Result<Id, HttpError> {
         match self.viewer(caller).await? {
-            Viewer::Anonymous => Err(Refusal::unauthenticated()),
+            Viewer::Anonymous => Err(HttpError::unauthenticated()),
             Viewer::SignedIn(viewer) => Ok(viewer.user_id),
         }
     }
@@ -181,15 +191,16 @@ impl Application for App {
         caller: Caller,
         id: &str,
         holds: impl Fn(&str) -> bool + Send,
-    ) -> Result<http::Picture, Refusal> {
+    ) -> Result<http::Picture, HttpError> {
         let viewer = self.signed_in(&caller).await?;
         let internal = |error| failed(error, &caller, "a picture could not be read");
-        let id = Id::parse(id).ok_or_else(Refusal::not_found)?;
-        let hash = user::avatar::hash(&self.db, &viewer, id).await.map_err(internal)?.ok_or_else(Refusal::not_found)?;
+        let id = Id::parse(id).ok_or_else(HttpError::not_found)?;
+        let hash =
+            user::avatar::hash(&self.db, &viewer, id).await.map_err(internal)?.ok_or_else(HttpError::not_found)?;
         if holds(&hash) {
             return Ok(http::Picture { hash, content: None });
         }
-        let found = Store::read(&self.db, id).await.map_err(internal)?.ok_or_else(Refusal::not_found)?;
+        let found = Store::read(&self.db, id).await.map_err(internal)?.ok_or_else(HttpError::not_found)?;
         // Of the content itself: it may have been replaced between the two looks.
         Ok(http::Picture { hash: found.hash(), content: Some((found.content_type.name(), found.content)) })
     }
@@ -246,22 +257,22 @@ fn within(budget: &Budget, answer: Size, is_mutation: bool) -> Result<(), Error>
 }
 
 /// The refusal of a document, or of its answer, for its size.
-fn refusal(error: Error) -> Refusal {
+fn refusal(error: Error) -> HttpError {
     match error {
-        Error::DocumentTooLarge(message) => Refusal::bad_document("DOCUMENT_TOO_LARGE", message),
-        Error::AnswerTooLarge(message) => Refusal::bad_document("ANSWER_TOO_LARGE", message),
-        _ => Refusal::internal(),
+        Error::DocumentTooLarge(message) => HttpError::bad_document("DOCUMENT_TOO_LARGE", message),
+        Error::AnswerTooLarge(message) => HttpError::bad_document("ANSWER_TOO_LARGE", message),
+        _ => HttpError::internal(),
     }
 }
 
 /// The answer where it is not the caller's fault.
-fn failed(error: Error, caller: &Caller, what: &str) -> Refusal {
+fn failed(error: Error, caller: &Caller, what: &str) -> HttpError {
     if let Error::Unavailable(cause) = error {
         tracing::warn!(%cause, "the database cannot be reached");
-        return Refusal::overloaded(1);
+        return HttpError::overloaded(1);
     }
     tracing::error!(?error, request_id = caller.request_id, "{what}");
-    Refusal::internal()
+    HttpError::internal()
 }
 
 /// The answer to a document of which nothing is run.

@@ -21,7 +21,7 @@ use crate::entity::attribute_value::{self, AttributeInput};
 use crate::entity::user;
 use crate::error::{Error, ErrorCode};
 use crate::scalar::Id;
-use crate::validation::{Fault, Form};
+use crate::validation::{ValidationError, Validator};
 
 /// How many values one input gives at most.
 const MOST_GIVEN: usize = 100;
@@ -36,7 +36,7 @@ pub type Values = BTreeMap<Id, String>;
 
 /// A value as it was given, and where in the input its name and itself stand.
 #[derive(Clone, Debug)]
-pub struct Item {
+pub struct AttributeInputItem {
     pub name: String,
     value: MaybeUndefined<Value>,
     named_at: String,
@@ -51,7 +51,7 @@ pub fn names(given: &MaybeUndefined<Vec<AttributeInput>>) -> Vec<String> {
 }
 
 /// The values that an input has in a list; faults of the list itself go to the form.
-pub fn of_list(given: MaybeUndefined<Vec<AttributeInput>>, form: &mut Form) -> Vec<Item> {
+pub fn of_list(given: MaybeUndefined<Vec<AttributeInput>>, form: &mut Validator) -> Vec<AttributeInputItem> {
     let list = match given {
         Undefined => return Vec::new(),
         Null => {
@@ -64,7 +64,7 @@ pub fn of_list(given: MaybeUndefined<Vec<AttributeInput>>, form: &mut Form) -> V
         form.fault("attributes", ErrorCode::TooLong, format!("At most {MOST_GIVEN} attributes at once."));
         return Vec::new();
     }
-    let item = |(place, AttributeInput { name, value }): (usize, AttributeInput)| Item {
+    let item = |(place, AttributeInput { name, value }): (usize, AttributeInput)| AttributeInputItem {
         name,
         value: value.map_value(|json| json.0),
         named_at: format!("{ATTRIBUTES}{place}.name"),
@@ -75,11 +75,11 @@ pub fn of_list(given: MaybeUndefined<Vec<AttributeInput>>, form: &mut Form) -> V
 
 /// The values that a record has by name.
 #[must_use]
-pub fn of_record(given: BTreeMap<String, Value>) -> Vec<Item> {
+pub fn of_record(given: BTreeMap<String, Value>) -> Vec<AttributeInputItem> {
     let item = |(name, value): (String, Value)| {
         let place = format!("{ATTRIBUTES}{name}");
         let value = if value == Value::Null { Null } else { Given(value) };
-        Item { name, value, named_at: place.clone(), valued_at: place }
+        AttributeInputItem { name, value, named_at: place.clone(), valued_at: place }
     };
     given.into_iter().map(item).collect()
 }
@@ -147,7 +147,7 @@ pub async fn values(
 ///
 /// # Errors
 /// What is wrong with a value that is not of the attribute's kind.
-pub fn equals(definition: &attribute_definition::Model, value: &Value) -> Result<SimpleExpr, Fault> {
+pub fn equals(definition: &attribute_definition::Model, value: &Value) -> Result<SimpleExpr, ValidationError> {
     let key = match value {
         Value::Null => None,
         value => definition.kind.canonical(value)?.map(|text| definition.kind.key(&text)),
@@ -166,7 +166,7 @@ pub fn equals(definition: &attribute_definition::Model, value: &Value) -> Result
 
 /// The values of a person as they are and as an input would have them.
 #[derive(Clone, Debug, Default)]
-pub struct Profile {
+pub struct AttributeChanges {
     was: Values,
     is: Values,
     given: Vec<attribute_definition::Model>,
@@ -174,7 +174,7 @@ pub struct Profile {
     wrong: HashSet<Id>,
 }
 
-impl Profile {
+impl AttributeChanges {
     /// A person who has these values.
     #[must_use]
     pub fn of(values: Values) -> Self {
@@ -185,7 +185,7 @@ impl Profile {
     ///
     /// # Errors
     /// Whatever the database says.
-    pub async fn read(db: &impl ConnectionTrait, user_id: Id, given: &[Item]) -> Result<Self, Error> {
+    pub async fn read(db: &impl ConnectionTrait, user_id: Id, given: &[AttributeInputItem]) -> Result<Self, Error> {
         if given.is_empty() {
             return Ok(Self::default());
         }
@@ -205,7 +205,7 @@ impl Profile {
     }
 
     /// Lays what was given over the values; faults go to the form.
-    pub fn lay_over(&mut self, given: &[Item], definitions: &Definitions, form: &mut Form) {
+    pub fn apply(&mut self, given: &[AttributeInputItem], definitions: &Definitions, form: &mut Validator) {
         let mut named = HashSet::new();
         for item in given {
             let Some(definition) = definitions.get(&item.name) else {
@@ -225,11 +225,11 @@ impl Profile {
         }
     }
 
-    fn lay_one(&mut self, item: &Item, definition: &attribute_definition::Model, form: &mut Form) {
+    fn lay_one(&mut self, item: &AttributeInputItem, definition: &attribute_definition::Model, form: &mut Validator) {
         let text = match &item.value {
             Undefined => return form.fault(&item.valued_at, ErrorCode::Required, "Say what it is to be."),
             Null => None,
-            Given(value) => match form.obey(&item.valued_at, definition.kind.canonical(value)) {
+            Given(value) => match form.check(&item.valued_at, definition.kind.canonical(value)) {
                 None => return,
                 // What is blank of somebody new is not there, as in every other field.
                 Some(None) if form.is_creating() => return,
@@ -248,7 +248,7 @@ impl Profile {
     }
 
     /// Notes which attributes are missing that everybody new must have.
-    pub fn require(&self, definitions: &Definitions, form: &mut Form) {
+    pub fn require(&self, definitions: &Definitions, form: &mut Validator) {
         for definition in definitions.values().filter(|definition| definition.required) {
             if !self.is.contains_key(&definition.id) && !self.wrong.contains(&definition.id) {
                 let message = format!("The attribute {} is required.", definition.name);
@@ -290,7 +290,7 @@ impl Profile {
 ///
 /// # Errors
 /// Whatever the database says.
-pub async fn store(transaction: &DatabaseTransaction, people: &[(Id, Profile)]) -> Result<(), Error> {
+pub async fn store(transaction: &DatabaseTransaction, people: &[(Id, AttributeChanges)]) -> Result<(), Error> {
     for cleared in people.iter().filter_map(|(id, profile)| profile.cleared(*id)) {
         attribute_value::Entity::delete_many().filter(cleared).exec(transaction).await?;
     }

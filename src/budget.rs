@@ -179,16 +179,16 @@ impl Size {
 /// An item of a list in an answer. It is counted once it is resolved, and none is resolved any more once the request has taken
 /// too much.
 #[derive(Clone, Debug)]
-pub struct Item<T>(pub T);
+pub struct ListItem<T>(pub T);
 
-impl<T> Item<T> {
+impl<T> ListItem<T> {
     /// A list whose items are counted.
     pub fn list(items: impl IntoIterator<Item = T>) -> Vec<Self> {
         items.into_iter().map(Self).collect()
     }
 }
 
-impl<T: OutputType> OutputType for Item<T> {
+impl<T: OutputType> OutputType for ListItem<T> {
     fn type_name() -> Cow<'static, str> {
         T::type_name()
     }
@@ -221,7 +221,7 @@ impl<T: OutputType> OutputType for Item<T> {
     }
 }
 
-impl<T: ContainerType> ContainerType for Item<T> {
+impl<T: ContainerType> ContainerType for ListItem<T> {
     async fn resolve_field(&self, ctx: &async_graphql::Context<'_>) -> ServerResult<Option<Value>> {
         self.0.resolve_field(ctx).await
     }

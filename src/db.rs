@@ -36,7 +36,7 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Which database, and how many connections.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct DatabaseSettings {
     /// `sqlite:///path/to/file` or `postgres://...`.
     pub url: String,
     /// Connections for reading; on PostgreSQL there are as many for writing.
@@ -52,14 +52,14 @@ pub struct Db {
     /// For what reads in several statements at one moment.
     pub(crate) moments: DatabaseConnection,
     writer: Writer,
-    meter: Meter,
+    meter: StatementCounter,
 }
 
 /// Counts statements and traces them.
 #[derive(Clone, Debug, Default)]
-struct Meter(Arc<AtomicU64>);
+struct StatementCounter(Arc<AtomicU64>);
 
-impl Meter {
+impl StatementCounter {
     fn note(&self, elapsed: Duration, sql: &str) {
         self.0.fetch_add(1, Ordering::Relaxed);
         // The text has places for the values, never the values.
@@ -81,8 +81,8 @@ impl Db {
     ///
     /// # Errors
     /// `Unavailable`, with the reason, where the database cannot be reached; `Internal` for one that cannot hold every name.
-    pub async fn connect(settings: &Settings) -> Result<Self, Error> {
-        let meter = Meter::default();
+    pub async fn connect(settings: &DatabaseSettings) -> Result<Self, Error> {
+        let meter = StatementCounter::default();
         let (reader, background, mut moments, mut writer) = if is_postgres(&settings.url) {
             let options = PgConnectOptions::from_str(&settings.url).map_err(Error::internal)?;
             let options = postgres::tuned(options);
@@ -206,7 +206,7 @@ impl Db {
     /// # Errors
     /// Whatever the database says.
     #[expect(clippy::disallowed_methods, reason = "what the planner knows is nobody's data")]
-    pub async fn survey(&self) -> Result<(), Error> {
+    pub async fn analyze(&self) -> Result<(), Error> {
         if !self.is_postgres() {
             self.writer.execute_unprepared("ANALYZE; PRAGMA wal_checkpoint(TRUNCATE)").await?;
             return Ok(());

@@ -72,7 +72,11 @@ pub async fn holders(db: &impl ConnectionTrait, keys: Vec<String>) -> Result<Has
 ///
 /// # Errors
 /// Whatever the database says.
-pub async fn settle(transaction: &DatabaseTransaction, old: &user::Model, new: &mut user::Model) -> Result<(), DbErr> {
+pub async fn update_login_keys(
+    transaction: &DatabaseTransaction,
+    old: &user::Model,
+    new: &mut user::Model,
+) -> Result<(), DbErr> {
     let keys = [&new.username_key, &new.email_key].into_iter().flatten().cloned().collect();
     let holders = holders(transaction, keys).await?;
     let is_held = |key: &Option<String>| {

@@ -69,7 +69,7 @@ pub async fn pass_on(
             }
             None if cause == Cause::Erasure => {
                 group::Entity::delete_by_id(group.id).exec(transaction).await?;
-                let changes = difference(&group, &group::Model::blank(group.id, group.license_id));
+                let changes = difference(&group, &group::Model::empty(group.id, group.license_id));
                 passed_on.events.push(Entry::new(AuditAction::GroupDeleted, &group).by(actor).with(changes));
             }
             None => {}

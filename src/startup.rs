@@ -6,7 +6,7 @@ use std::path::Path;
 use migration::{Migrator, MigratorTrait};
 use sea_orm::{ConnectionTrait, DatabaseBackend, DbErr};
 
-use crate::db::{Db, Settings, file_of};
+use crate::db::{DatabaseSettings, Db, file_of};
 use crate::error::Error;
 use crate::{login, private_file, search_index};
 
@@ -15,7 +15,7 @@ impl Db {
     ///
     /// # Errors
     /// `Unavailable` where the database cannot be reached; whatever the database says.
-    pub async fn open(settings: &Settings) -> Result<Self, Error> {
+    pub async fn open(settings: &DatabaseSettings) -> Result<Self, Error> {
         // Several processes that make one file at once would trip over each other before they could take turns.
         let file = file_of(&settings.url);
         let turn = file.as_deref().map(take_turn).transpose().map_err(Error::internal)?;
@@ -43,9 +43,9 @@ impl Db {
                 .await?;
         }
         let is_behind = !Migrator::get_pending_migrations(&transaction).await?.is_empty();
-        Migrator::up(&transaction, None).await.map_err(explain)?;
+        Migrator::up(&transaction, None).await.map_err(map_migration_error)?;
         if is_behind {
-            search_index::derive_anew(&transaction).await?;
+            search_index::rebuild(&transaction).await?;
         }
         let duplicates = if is_behind { login::duplicates(&transaction).await? } else { login::Duplicates::default() };
         transaction.commit().await?;
@@ -72,7 +72,7 @@ pub fn migrations() -> usize {
 }
 
 /// Says what is to be done about an error of a migration, where that is known.
-fn explain(error: DbErr) -> Error {
+fn map_migration_error(error: DbErr) -> Error {
     let text = error.to_string();
     let hint = if text.contains("already exists") {
         "another program uses this database; give Roster a database or a schema of its own"

@@ -3,7 +3,7 @@ const find = id => document.getElementById(id)
 const form = find('form'), submit = find('submit'), outcome = find('outcome')
 const password = find('password'), again = find('again')
 const words = {}
-for (const word of find('words').content.children) words[word.dataset.of] = word.textContent
+for (const word of find('messages').content.children) words[word.dataset.of] = word.textContent
 
 // A link that somebody looks at over a shoulder, or finds in the history, is worth less without its secret.
 const token = location.hash.slice(1)

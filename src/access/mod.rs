@@ -1,7 +1,7 @@
 //! Who may see and change what: every decision, and nothing else in Roster compares a role, a rank or a license.
 //!
 //! [`reach`] in `table.rs` is the table: how far each action reaches for whom. The rest applies it: [`Viewer::may`] at a
-//! root field, before any row is known; [`Viewer::may_to`] to a person; the conditions of `sight.rs` to rows in SQL.
+//! root field, before any row is known; [`Viewer::may_on`] to a person; the conditions of `sight.rs` to rows in SQL.
 //! Below them and in `place.rs` stand the few rules that no table can say. Ranks: user < administrator < license
 //! administrator < superuser.
 
@@ -16,12 +16,12 @@ use std::sync::Arc;
 use async_graphql::{Context, Guard, SimpleObject};
 use sea_orm::ModelTrait;
 
-pub use self::policy::{Action, OWN_FIELDS, ROOT_FIELDS, Reach, action_of, reach};
+pub use self::policy::{Action, OWN_FIELDS, ROOT_FIELDS, Scope, action_of, reach};
 pub use self::resources::{SitesOf, sites_of};
 pub use self::sign_in::lets_in;
 use self::sign_in::{SECRETS, SIGN_IN_FIELDS, refuse_key, sign_in_fields};
 use self::viewer::Rank;
-pub use self::viewer::{Asking, Means, Person, SignedIn, Viewer};
+pub use self::viewer::{AuthMethod, CurrentViewer, SignedIn, Viewer, ViewerRow};
 pub use self::visibility::{
     active_in_valid_license, active_license_admins, active_superusers, administrators, in_force, of_license,
 };
@@ -53,7 +53,7 @@ pub struct UserPermissions {
 impl Viewer {
     /// How far an action reaches for the viewer.
     #[must_use]
-    pub fn reach(&self, action: Action) -> Reach {
+    pub fn scope(&self, action: Action) -> Scope {
         let [anonymous, user, admin, license_admin, superuser] = reach(action);
         match self {
             Self::Anonymous => anonymous,
@@ -71,10 +71,10 @@ impl Viewer {
     /// # Errors
     /// `Unauthenticated`, `Forbidden`.
     pub fn may(&self, action: Action) -> Result<(), Error> {
-        let reach = self.reach(action);
+        let reach = self.scope(action);
         let viewer = match (reach, self) {
-            (Reach::Nothing, Self::Anonymous) => return Err(Error::Unauthenticated),
-            (Reach::Nothing, _) => return refuse("Only administrators may do this."),
+            (Scope::Nothing, Self::Anonymous) => return Err(Error::Unauthenticated),
+            (Scope::Nothing, _) => return refuse("Only administrators may do this."),
             (_, Self::Anonymous) => return Ok(()),
             (_, Self::SignedIn(viewer)) => viewer,
         };
@@ -97,7 +97,7 @@ impl Viewer {
     ///
     /// # Errors
     /// `Unauthenticated`, `Forbidden`.
-    pub fn may_to(&self, action: Action, subject: &user::Model) -> Result<(), Error> {
+    pub fn may_on(&self, action: Action, subject: &user::Model) -> Result<(), Error> {
         self.may(action)?;
         let viewer = self.signed_in()?;
         let is_self = viewer.user_id == subject.id;
@@ -106,12 +106,12 @@ impl Viewer {
             return refuse("You may not do this to yourself.");
         }
         let in_license = viewer.license_id == subject.license_id;
-        match self.reach(action) {
-            Reach::All => Ok(()),
-            Reach::License if in_license => Ok(()),
-            Reach::Rank if in_license && Rank::of_user(subject) <= viewer.rank => Ok(()),
-            Reach::Rank | Reach::Own if is_self => Ok(()),
-            Reach::Rank if in_license => refuse("You may not do this to a person of higher rank."),
+        match self.scope(action) {
+            Scope::All => Ok(()),
+            Scope::License if in_license => Ok(()),
+            Scope::Rank if in_license && Rank::of_user(subject) <= viewer.rank => Ok(()),
+            Scope::Rank | Scope::Own if is_self => Ok(()),
+            Scope::Rank if in_license => refuse("You may not do this to a person of higher rank."),
             _ => refuse("You may not do this to this person."),
         }
     }
@@ -119,7 +119,7 @@ impl Viewer {
     /// What the viewer may do to a person.
     #[must_use]
     pub fn can(&self, subject: &user::Model) -> UserPermissions {
-        let may = |action| self.may_to(action, subject).is_ok();
+        let may = |action| self.may_on(action, subject).is_ok();
         UserPermissions {
             update: may(Action::UpdateUser),
             set_active: may(Action::SetActive),
@@ -131,21 +131,21 @@ impl Viewer {
 
     /// Whether private fields of a person are shown to the viewer.
     #[must_use]
-    pub fn sees_private(&self, subject: &user::Model) -> bool {
-        self.may_to(Action::SeePrivate, subject).is_ok()
+    pub fn can_see_private(&self, subject: &user::Model) -> bool {
+        self.may_on(Action::SeePrivate, subject).is_ok()
     }
 
     /// Whether the viewer sees the sessions of a person.
     #[must_use]
-    pub fn sees_sessions(&self, subject: &user::Model) -> bool {
-        self.may_to(Action::SeeSessions, subject).is_ok()
+    pub fn can_see_sessions(&self, subject: &user::Model) -> bool {
+        self.may_on(Action::SeeSessions, subject).is_ok()
     }
 
     /// The rights of a person as far as the viewer may see them: all for administrators, his own `isSuperuser` for
     /// everybody.
     #[must_use]
-    pub fn sees_rights(&self, subject: &user::Model) -> Option<AdminRights> {
-        if self.may_to(Action::SeeAdminRights, subject).is_ok() {
+    pub fn visible_rights(&self, subject: &user::Model) -> Option<AdminRights> {
+        if self.may_on(Action::SeeAdminRights, subject).is_ok() {
             return Some(subject.rights());
         }
         let is_self = self.signed_in().is_ok_and(|viewer| viewer.user_id == subject.id);
@@ -164,15 +164,15 @@ impl Viewer {
     }
 
     /// Whether the viewer sees what an audit event says of a field. That he sees the event is for
-    /// [`Viewer::sees_audit_events`] to say.
+    /// [`Viewer::visible_audit_events`] to say.
     #[must_use]
-    pub fn sees_change(&self, license_id: Id, subject: (SubjectType, Id), field: &str) -> bool {
+    pub fn can_see_change(&self, license_id: Id, subject: (SubjectType, Id), field: &str) -> bool {
         let Ok(viewer) = self.signed_in() else { return false };
-        let reaches = |action| match self.reach(action) {
-            Reach::All => true,
-            Reach::License | Reach::Rank => viewer.license_id == license_id,
-            Reach::Own => subject == (SubjectType::User, viewer.user_id),
-            Reach::Nothing => false,
+        let reaches = |action| match self.scope(action) {
+            Scope::All => true,
+            Scope::License | Scope::Rank => viewer.license_id == license_id,
+            Scope::Own => subject == (SubjectType::User, viewer.user_id),
+            Scope::Nothing => false,
         };
         let privacy = match subject.0 {
             SubjectType::User if field.starts_with(ATTRIBUTES) => Privacy::Private,
@@ -202,7 +202,7 @@ impl Viewer {
         if viewer.session_id().is_none() && !secrets.is_empty() {
             return refuse_key(&secrets.join(", "));
         }
-        viewer.may_give(&user::Model::blank(new.id, new.license_id), new)
+        viewer.may_give(&user::Model::empty(new.id, new.license_id), new)
     }
 
     /// Whether the viewer may change a person from `old` to `new`, where `given` are the fields that the input has, and
@@ -217,12 +217,12 @@ impl Viewer {
         given: &[&str],
         attributes: &[attribute_definition::Model],
     ) -> Result<(), Error> {
-        self.may_to(Action::UpdateUser, old)?;
+        self.may_on(Action::UpdateUser, old)?;
         let viewer = self.signed_in()?;
         let lets_in = sign_in_fields(old, new, given);
         let of_sign_in = given.iter().any(|field| SIGN_IN_FIELDS.contains(field));
         // Who is above the viewer can only be himself, asking by a key of a lower role.
-        if self.reach(Action::UpdateUser) == Reach::Own || Rank::of_user(old) > viewer.rank {
+        if self.scope(Action::UpdateUser) == Scope::Own || Rank::of_user(old) > viewer.rank {
             let fields = given.iter().filter(|field| !OWN_FIELDS.contains(field)).map(ToString::to_string);
             let attributes = attributes.iter().filter(|definition| !definition.user_editable);
             let attributes = attributes.map(|definition| format!("{ATTRIBUTES}{}", definition.name));
@@ -329,10 +329,10 @@ fn refuse<T>(why: &str) -> Result<T, Error> {
 }
 
 /// Lets a root field run only if its action is open to the viewer.
-pub struct Allowed;
+pub struct RequiresAction;
 
-impl Guard for Allowed {
+impl Guard for RequiresAction {
     async fn check(&self, ctx: &Context<'_>) -> async_graphql::Result<()> {
-        Ok(ctx.data::<Arc<Asking>>()?.viewer().may(action_of(ctx.field().name())?)?)
+        Ok(ctx.data::<Arc<CurrentViewer>>()?.viewer().may(action_of(ctx.field().name())?)?)
     }
 }

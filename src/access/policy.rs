@@ -63,7 +63,7 @@ pub enum Action {
 
 /// How far an action reaches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reach {
+pub enum Scope {
     /// To nothing: it is refused.
     Nothing,
     /// To the viewer himself, and what is his.
@@ -81,8 +81,8 @@ pub enum Reach {
 #[must_use]
 #[expect(clippy::match_same_arms, reason = "each action has a line of its own")]
 #[rustfmt::skip]
-pub const fn reach(action: Action) -> [Reach; 5] {
-    use Reach::{All, License, Nothing, Own, Rank};
+pub const fn reach(action: Action) -> [Scope; 5] {
+    use Scope::{All, License, Nothing, Own, Rank};
     match action {
         //                            anonymous user     ADMIN    LIC.ADMIN superuser
         Action::SignIn            => [All,      All,     All,     All,     All],

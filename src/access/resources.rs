@@ -1,7 +1,7 @@
 //! What may be done to a group, to an institution, and to who may access its data.
 
 use super::viewer::Rank;
-use super::{Action, Reach, Viewer, refuse};
+use super::{Action, Scope, Viewer, refuse};
 use crate::entity::membership::GroupRole;
 use crate::entity::user;
 use crate::error::Error;
@@ -30,7 +30,7 @@ impl Viewer {
     pub fn may_change_group(&self, own: Option<GroupRole>) -> Result<(), Error> {
         self.may(Action::ChangeGroup)?;
         let is_owner = own == Some(GroupRole::Owner);
-        if self.reach(Action::ChangeGroup) != Reach::Own || self.signed_in()?.rights.is_group_admin || is_owner {
+        if self.scope(Action::ChangeGroup) != Scope::Own || self.signed_in()?.rights.is_group_admin || is_owner {
             return Ok(());
         }
         refuse("Only the group's owners and administrators change or delete it.")
@@ -83,7 +83,7 @@ impl Viewer {
     #[must_use]
     pub fn administers_groups(&self) -> bool {
         self.signed_in().is_ok_and(|viewer| viewer.rights.is_group_admin)
-            || !matches!(self.reach(Action::ChangeMembers), Reach::Nothing | Reach::Own)
+            || !matches!(self.scope(Action::ChangeMembers), Scope::Nothing | Scope::Own)
     }
 
     /// Whether the viewer may change and delete an institution, access to which was granted to him or not.
@@ -101,9 +101,9 @@ impl Viewer {
     /// # Errors
     /// `Forbidden`.
     pub fn may_change_sites(&self, person: &user::Model, is_granted: bool) -> Result<(), Error> {
-        self.may_to(Action::ChangeSites, person)?;
+        self.may_on(Action::ChangeSites, person)?;
         // Above the viewer can only be himself by now, asking by a key of a lower role.
-        if self.reach(Action::ChangeSites) == Reach::Rank && Rank::of_user(person) > self.signed_in()?.rank {
+        if self.scope(Action::ChangeSites) == Scope::Rank && Rank::of_user(person) > self.signed_in()?.rank {
             return refuse("You may not do this to a person of higher rank.");
         }
         self.accesses_site(is_granted)

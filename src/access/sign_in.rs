@@ -35,7 +35,7 @@ impl Viewer {
         if viewer.session_id().is_none() {
             return refuse("An API key lets nobody in; sign in.");
         }
-        viewer.may_give(&user::Model::blank(person.id, person.license_id), person)?;
+        viewer.may_give(&user::Model::empty(person.id, person.license_id), person)?;
         if holds_more && viewer.rank < Rank::LicenseAdmin && !viewer.full_site_access {
             return refuse("Only who holds every right of a person may let anybody in as that person: sites.");
         }
@@ -47,7 +47,7 @@ impl Viewer {
     /// # Errors
     /// `Forbidden`.
     pub fn may_invite(&self, person: &user::Model, holds_more: bool) -> Result<(), Error> {
-        self.may_to(Action::Invite, person)?;
+        self.may_on(Action::Invite, person)?;
         self.may_let_in(person, holds_more)
     }
 

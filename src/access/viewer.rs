@@ -52,7 +52,7 @@ pub enum Viewer {
 
 /// By what a viewer is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Means {
+pub enum AuthMethod {
     /// The session of this id.
     Session(Id),
     /// The API key of this id and role: a program that acts for the person who made it.
@@ -61,7 +61,7 @@ pub enum Means {
 
 /// What of a person tells how far he reaches.
 #[derive(Clone, Copy, Debug, FromQueryResult)]
-pub struct Person {
+pub struct ViewerRow {
     pub user_id: Id,
     pub license_id: Id,
     pub role: Role,
@@ -71,7 +71,7 @@ pub struct Person {
     pub rights: AdminRights,
 }
 
-impl From<&user::Model> for Person {
+impl From<&user::Model> for ViewerRow {
     fn from(user: &user::Model) -> Self {
         Self {
             user_id: user.id,
@@ -88,7 +88,7 @@ impl From<&user::Model> for Person {
 #[derive(Clone, Debug)]
 pub struct SignedIn {
     pub user_id: Id,
-    pub means: Means,
+    pub means: AuthMethod,
     pub license_id: Id,
     pub rank: Rank,
     pub rights: AdminRights,
@@ -101,13 +101,13 @@ impl SignedIn {
     /// A person with a session, or a program with an API key of a role that the person made. The program has no rights
     /// beside the key's role, and no higher rank than the person has today.
     #[must_use]
-    pub fn new(person: &Person, means: Means, request_id: Option<String>) -> Self {
+    pub fn new(person: &ViewerRow, means: AuthMethod, request_id: Option<String>) -> Self {
         let rank = Rank::of(person.role, person.is_staff, person.rights);
         let (rank, rights) = match means {
-            Means::Session(_) => (rank, person.rights),
-            Means::ApiKey(_, role) => (Rank::of_role(role).min(rank), AdminRights::NONE),
+            AuthMethod::Session(_) => (rank, person.rights),
+            AuthMethod::ApiKey(_, role) => (Rank::of_role(role).min(rank), AdminRights::NONE),
         };
-        let Person { user_id, license_id, full_site_access, .. } = *person;
+        let ViewerRow { user_id, license_id, full_site_access, .. } = *person;
         Self { user_id, means, license_id, rank, rights, full_site_access, request_id }
     }
 
@@ -115,8 +115,8 @@ impl SignedIn {
     #[must_use]
     pub fn session_id(&self) -> Option<Id> {
         match self.means {
-            Means::Session(id) => Some(id),
-            Means::ApiKey(..) => None,
+            AuthMethod::Session(id) => Some(id),
+            AuthMethod::ApiKey(..) => None,
         }
     }
 }
@@ -136,12 +136,12 @@ impl Viewer {
 
 /// Who is asking in the course of one request: whoever signs in by it sees the rest of its answer with his own eyes.
 #[derive(Debug)]
-pub struct Asking {
+pub struct CurrentViewer {
     at_first: Viewer,
     since: OnceLock<Viewer>,
 }
 
-impl Asking {
+impl CurrentViewer {
     /// As the token says.
     #[must_use]
     pub fn new(viewer: Viewer) -> Self {

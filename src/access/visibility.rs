@@ -3,7 +3,7 @@
 use sea_orm::ColumnTrait;
 use sea_orm::sea_query::{Condition, Expr, ExprTrait, Query, SimpleExpr};
 
-use super::{Action, Reach, Viewer};
+use super::{Action, Scope, Viewer};
 use crate::entity::user::Role;
 use crate::entity::{api_key, attribute_definition, attribute_value, audit_event, group, institution, license, user};
 use crate::scalar::{Date, Id};
@@ -11,70 +11,70 @@ use crate::scalar::{Date, Id};
 impl Viewer {
     /// The people that the viewer sees in lists; inactive ones only where they are asked for.
     #[must_use]
-    pub fn lists_users(&self, include_inactive: bool) -> Condition {
+    pub fn listed_users(&self, include_inactive: bool) -> Condition {
         let license = self.in_license(user::Column::LicenseId);
         if include_inactive { license } else { license.add(user::Column::IsActive.eq(true)) }
     }
 
     /// The people that the viewer can look up one by one: administrators find inactive ones too, and everybody himself.
     #[must_use]
-    pub fn finds_users(&self) -> Condition {
-        self.lists_users(self.may(Action::ListInactive).is_ok())
+    pub fn visible_users(&self) -> Condition {
+        self.listed_users(self.may(Action::ListInactive).is_ok())
     }
 
     /// The same of a person whose row is at hand.
     #[must_use]
-    pub fn finds_user(&self, person: &user::Model) -> bool {
+    pub fn can_see_user(&self, person: &user::Model) -> bool {
         let Ok(viewer) = self.signed_in() else { return false };
-        let is_within = match self.reach(Action::ReadDirectory) {
-            Reach::All => true,
-            Reach::License | Reach::Rank => person.license_id == viewer.license_id,
-            Reach::Own => person.id == viewer.user_id,
-            Reach::Nothing => false,
+        let is_within = match self.scope(Action::ReadDirectory) {
+            Scope::All => true,
+            Scope::License | Scope::Rank => person.license_id == viewer.license_id,
+            Scope::Own => person.id == viewer.user_id,
+            Scope::Nothing => false,
         };
         is_within && (person.is_active || self.may(Action::ListInactive).is_ok())
     }
 
     /// The groups that the viewer sees.
     #[must_use]
-    pub fn sees_groups(&self) -> Condition {
+    pub fn visible_groups(&self) -> Condition {
         self.in_license(group::Column::LicenseId)
     }
 
     /// The institutions that the viewer sees.
     #[must_use]
-    pub fn sees_institutions(&self) -> Condition {
+    pub fn visible_institutions(&self) -> Condition {
         self.in_license(institution::Column::LicenseId)
     }
 
     /// The licenses that the viewer sees.
     #[must_use]
-    pub fn sees_licenses(&self) -> Condition {
+    pub fn visible_licenses(&self) -> Condition {
         self.in_license(license::Column::Id)
     }
 
     /// The definitions of custom attributes that the viewer sees.
     #[must_use]
-    pub fn sees_attribute_definitions(&self) -> Condition {
+    pub fn visible_attribute_definitions(&self) -> Condition {
         self.in_license(attribute_definition::Column::LicenseId)
     }
 
     /// The people whose sessions the viewer sees.
     #[must_use]
-    pub fn sees_sessions_of(&self) -> Condition {
+    pub fn visible_sessions(&self) -> Condition {
         self.within(Action::SeeSessions, user::Column::LicenseId, user::Column::Id)
     }
 
     /// The people whose invitations the viewer sees.
     #[must_use]
-    pub fn sees_invitations_of(&self) -> Condition {
+    pub fn visible_invitations(&self) -> Condition {
         self.within(Action::SeeInvitations, user::Column::LicenseId, user::Column::Id)
     }
 
     /// What the viewer sees of the custom attributes of people: what is visible to everybody, and all of those of whom he
     /// sees what is private. Values must be joined with their definitions.
     #[must_use]
-    pub fn sees_attributes(&self) -> Condition {
+    pub fn visible_attributes(&self) -> Condition {
         let visible = self.in_license(attribute_definition::Column::LicenseId);
         let license = attribute_definition::Column::LicenseId;
         Condition::any().add(visible.add(attribute_definition::Column::UserVisible.eq(true))).add(self.within(
@@ -86,13 +86,13 @@ impl Viewer {
 
     /// The API keys that the viewer sees and may revoke.
     #[must_use]
-    pub fn sees_api_keys(&self) -> Condition {
+    pub fn visible_api_keys(&self) -> Condition {
         self.within(Action::UseApiKeys, api_key::Column::LicenseId, api_key::Column::UserId)
     }
 
     /// The audit events that the viewer sees.
     #[must_use]
-    pub fn sees_audit_events(&self) -> Condition {
+    pub fn visible_audit_events(&self) -> Condition {
         self.within(Action::ReadAudit, audit_event::Column::LicenseId, audit_event::Column::SubjectId)
     }
 
@@ -108,27 +108,27 @@ impl Viewer {
 
     /// What a list shown to the viewer depends on: a cursor of another viewer's license is of another list.
     #[must_use]
-    pub fn horizon(&self) -> String {
-        self.horizon_of(Action::ReadDirectory)
+    pub fn visibility_scope(&self) -> String {
+        self.visibility_scope_of(Action::ReadDirectory)
     }
 
     /// The same of the audit trail, of which some see only what is about themselves.
     #[must_use]
-    pub fn horizon_of_audit(&self) -> String {
-        self.horizon_of(Action::ReadAudit)
+    pub fn audit_visibility_scope(&self) -> String {
+        self.visibility_scope_of(Action::ReadAudit)
     }
 
     /// The license whose people the viewer lists; none where they are of all licenses.
     #[must_use]
     pub fn license_of_lists(&self) -> Option<Id> {
         let viewer = self.signed_in().ok()?;
-        (self.reach(Action::ReadDirectory) != Reach::All).then_some(viewer.license_id)
+        (self.scope(Action::ReadDirectory) != Scope::All).then_some(viewer.license_id)
     }
 
-    fn horizon_of(&self, action: Action) -> String {
-        match (self.reach(action), self) {
-            (Reach::All, _) => "everything".to_owned(),
-            (Reach::Own, Self::SignedIn(viewer)) => format!("{} {}", viewer.license_id.0, viewer.user_id.0),
+    fn visibility_scope_of(&self, action: Action) -> String {
+        match (self.scope(action), self) {
+            (Scope::All, _) => "everything".to_owned(),
+            (Scope::Own, Self::SignedIn(viewer)) => format!("{} {}", viewer.license_id.0, viewer.user_id.0),
             (_, Self::SignedIn(viewer)) => viewer.license_id.0.to_string(),
             (_, Self::Anonymous) => "nothing".to_owned(),
         }
@@ -142,11 +142,11 @@ impl Viewer {
     /// The rows that an action reaches, by the columns that tell their license and whose they are.
     fn within(&self, action: Action, license: impl ColumnTrait, owner: impl ColumnTrait) -> Condition {
         let condition = Condition::all();
-        match (self.reach(action), self.signed_in()) {
-            (Reach::All, Ok(_)) => condition,
-            (Reach::License | Reach::Rank, Ok(viewer)) => condition.add(license.eq(viewer.license_id)),
-            (Reach::Own, Ok(viewer)) => condition.add(license.eq(viewer.license_id)).add(owner.eq(viewer.user_id)),
-            (Reach::Nothing, _) | (_, Err(_)) => condition.add(nothing()),
+        match (self.scope(action), self.signed_in()) {
+            (Scope::All, Ok(_)) => condition,
+            (Scope::License | Scope::Rank, Ok(viewer)) => condition.add(license.eq(viewer.license_id)),
+            (Scope::Own, Ok(viewer)) => condition.add(license.eq(viewer.license_id)).add(owner.eq(viewer.user_id)),
+            (Scope::Nothing, _) | (_, Err(_)) => condition.add(nothing()),
         }
     }
 }

@@ -12,14 +12,14 @@ use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel, PaginatorTrait, Qu
 use crate::access::{Action, Viewer, of_license};
 use crate::actor;
 use crate::audit::{self, Entry, difference};
-use crate::auth::token::{self, Kind};
+use crate::auth::token::{self, TokenKind};
 use crate::db::Db;
 use crate::entity::api_key::{self, MOST_KEYS_OF_A_LICENSE};
 use crate::entity::audit_event::AuditAction;
 use crate::entity::license;
 use crate::error::{Error, ErrorCode};
 use crate::scalar::{Id, Instant, now};
-use crate::validation::{Form, rule};
+use crate::validation::{Validator, rule};
 use input::CreateApiKeyInput;
 
 /// How many characters of the secret are kept, to tell keys from each other: the prefix, and 30 of 256 random bits.
@@ -32,7 +32,7 @@ const SHOWN: usize = 9;
 pub async fn create(db: &Db, viewer: &Viewer, input: CreateApiKeyInput) -> Result<(api_key::Model, String), Error> {
     viewer.may_create_api_key(input.role)?;
     let signed_in = viewer.signed_in()?;
-    let secret = token::new(Kind::ApiKey)?;
+    let secret = token::new(TokenKind::ApiKey)?;
     let blank = api_key::Model {
         id: Id::new(),
         user_id: signed_in.user_id,
@@ -46,7 +46,7 @@ pub async fn create(db: &Db, viewer: &Viewer, input: CreateApiKeyInput) -> Resul
         expires_at: None,
     };
     let mut new = blank.clone();
-    let mut form = Form::creating();
+    let mut form = Validator::creating();
     form.required("name", MaybeUndefined::Value(input.name), &mut new.name, rule::text(100));
     new.expires_at = input.expires_at.map(|Instant(instant)| instant.trunc_subsecs(6));
     if new.expires_at.is_some_and(|instant| !is_to_come(instant)) {
@@ -77,7 +77,7 @@ pub async fn create(db: &Db, viewer: &Viewer, input: CreateApiKeyInput) -> Resul
 pub async fn revoke(db: &Db, viewer: &Viewer, id: &str) -> Result<api_key::Model, Error> {
     let id = Id::of_input("id", id)?;
     let unknown = || Error::not_found("id", "API key");
-    let of_viewer = |viewer: &Viewer| api_key::Entity::find_by_id(id).filter(viewer.sees_api_keys());
+    let of_viewer = |viewer: &Viewer| api_key::Entity::find_by_id(id).filter(viewer.visible_api_keys());
     let found = of_viewer(viewer).one(db.read()).await?.ok_or_else(unknown)?;
     let (transaction, viewer, _) = actor::begin_on(db, viewer, found.user_id).await?;
     viewer.may(Action::UseApiKeys)?;
@@ -96,7 +96,7 @@ pub async fn list(db: &Db, viewer: &Viewer, license_id: Option<Id>) -> Result<Ve
     viewer.may(Action::UseApiKeys)?;
     let keys = api_key::Entity::find()
         .filter(of_license(api_key::Column::LicenseId, license_id))
-        .filter(viewer.sees_api_keys())
+        .filter(viewer.visible_api_keys())
         .order_by_asc(api_key::Column::CreatedAt)
         .order_by_asc(api_key::Column::Id)
         .limit(MOST_KEYS_OF_A_LICENSE);

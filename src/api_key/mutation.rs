@@ -4,7 +4,7 @@ use async_graphql::{Context, Object};
 
 use super::input::{CreateApiKeyInput, RevokeApiKeyInput};
 use crate::entity::api_key;
-use crate::graphql::context::{Answer, ContextExt, answer};
+use crate::graphql::context::{ContextExt, NullableField, authorized};
 use crate::graphql::payload::payload;
 
 payload! {
@@ -36,8 +36,8 @@ impl ApiKeyMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The key.")] input: CreateApiKeyInput,
-    ) -> Answer<CreateApiKeyPayload> {
-        answer(ctx, async {
+    ) -> NullableField<CreateApiKeyPayload> {
+        authorized(ctx, async {
             CreateApiKeyPayload::of(super::create(ctx.db()?, ctx.viewer()?, input).await, |(key, secret)| {
                 let message = format!("The key {} was made. Its secret is shown this once.", key.name);
                 CreateApiKeyPayload::done(message, Some(key), Some(secret))
@@ -51,8 +51,8 @@ impl ApiKeyMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which.")] input: RevokeApiKeyInput,
-    ) -> Answer<ApiKeyPayload> {
-        answer(ctx, async {
+    ) -> NullableField<ApiKeyPayload> {
+        authorized(ctx, async {
             ApiKeyPayload::of(super::revoke(ctx.db()?, ctx.viewer()?, &input.id).await, |key| {
                 ApiKeyPayload::done(format!("The key {} was revoked.", key.name), Some(key))
             })

@@ -2,8 +2,8 @@
 
 use async_graphql::{ComplexObject, Context, ID, Object, Result};
 
-use crate::access::Allowed;
-use crate::budget::Item;
+use crate::access::RequiresAction;
+use crate::budget::ListItem;
 use crate::entity::{api_key, user};
 use crate::error::located;
 use crate::graphql::context::ContextExt;
@@ -16,16 +16,16 @@ pub struct ApiKeyQuery;
 #[Object]
 impl ApiKeyQuery {
     /// The API keys of the license, oldest first; at most 100. Administrators see their own, license administrators all.
-    #[graphql(guard = "Allowed")]
+    #[graphql(guard = "RequiresAction")]
     async fn api_keys(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Of which license, for superusers; the viewer's own where nothing is said.")] license: Option<
             ID,
         >,
-    ) -> Result<Vec<Item<api_key::Model>>> {
+    ) -> Result<Vec<ListItem<api_key::Model>>> {
         let license = license.map(|id| Id::given("license", &id)).transpose()?;
-        Ok(Item::list(super::list(ctx.db()?, ctx.viewer()?, license).await?))
+        Ok(ListItem::list(super::list(ctx.db()?, ctx.viewer()?, license).await?))
     }
 }
 
@@ -33,6 +33,6 @@ impl ApiKeyQuery {
 impl api_key::Model {
     /// Who made it, and for whom the program acts.
     async fn created_by(&self, ctx: &Context<'_>) -> Result<Option<user::Model>> {
-        located(ctx, async { Ok(ctx.links()?.load_one(UserById(self.user_id)).await?) }).await
+        located(ctx, async { Ok(ctx.loaders()?.load_one(UserById(self.user_id)).await?) }).await
     }
 }

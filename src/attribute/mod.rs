@@ -20,7 +20,7 @@ use crate::entity::audit_event::AuditAction;
 use crate::entity::{attribute_value, license};
 use crate::error::{Error, ErrorCode};
 use crate::scalar::{Id, now};
-use crate::validation::Form;
+use crate::validation::Validator;
 
 /// The definitions of the viewer's license by name; at most 100.
 ///
@@ -47,13 +47,13 @@ pub async fn define(
     viewer.may(Action::DefineAttributes)?;
     take_turns(&transaction, license_id).await?;
     let old = find(&transaction, license_id, &input.name).await?;
-    let mut form = if old.is_some() { Form::changing() } else { Form::creating() };
-    let blank = attribute_definition::Model::blank(Id::new(), license_id);
+    let mut form = if old.is_some() { Validator::changing() } else { Validator::creating() };
+    let blank = attribute_definition::Model::empty(Id::new(), license_id);
     let mut new = old.clone().unwrap_or_else(|| blank.clone());
-    new.lay_over(input, &mut form);
+    new.apply(input, &mut form);
     let Some(old) = old else {
         form.finish()?;
-        return enter(transaction, &viewer, &blank, new).await;
+        return insert(transaction, &viewer, &blank, new).await;
     };
     if new.kind != old.kind && values_of(&old).count(&transaction).await? > 0 {
         form.fault("kind", ErrorCode::NotAllowed, "The kind stays as it is while anybody has a value.");
@@ -69,7 +69,7 @@ pub async fn define(
     Ok(new)
 }
 
-async fn enter(
+async fn insert(
     transaction: DatabaseTransaction,
     actor: &Actor,
     blank: &attribute_definition::Model,
@@ -97,7 +97,7 @@ pub async fn define_all(db: &Db, license_id: Id, new: Vec<attribute_definition::
     if new.is_empty() || !attribute_values::definitions(&transaction, license_id).await?.is_empty() {
         return Ok(());
     }
-    let blank = attribute_definition::Model::blank(Id::new(), license_id);
+    let blank = attribute_definition::Model::empty(Id::new(), license_id);
     let events: Vec<Entry> = new.iter().map(|new| made(&blank, new)).collect();
     let rows = new.into_iter().map(|new| new.into_active_model().reset_all());
     attribute_definition::Entity::insert_many(rows).exec_without_returning(&transaction).await?;

@@ -4,7 +4,7 @@ use async_graphql::{Context, Object};
 
 use super::input::RemoveAttributeInput;
 use crate::entity::attribute_definition::{self, DefineAttributeInput};
-use crate::graphql::context::{Answer, ContextExt, answer};
+use crate::graphql::context::{ContextExt, NullableField, authorized};
 use crate::graphql::payload::payload;
 
 payload! {
@@ -26,8 +26,8 @@ impl AttributeMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The attribute.")] input: DefineAttributeInput,
-    ) -> Answer<AttributeDefinitionPayload> {
-        answer(ctx, async {
+    ) -> NullableField<AttributeDefinitionPayload> {
+        authorized(ctx, async {
             let outcome = super::define(ctx.db()?, ctx.viewer()?, input).await;
             AttributeDefinitionPayload::of(outcome, |definition| {
                 let message = format!("The attribute {} is defined.", definition.name);
@@ -43,8 +43,8 @@ impl AttributeMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which.")] input: RemoveAttributeInput,
-    ) -> Answer<AttributeDefinitionPayload> {
-        answer(ctx, async {
+    ) -> NullableField<AttributeDefinitionPayload> {
+        authorized(ctx, async {
             let outcome = super::remove(ctx.db()?, ctx.viewer()?, &input.name).await;
             AttributeDefinitionPayload::of(outcome, |definition| {
                 let message = format!("The attribute {} was removed.", definition.name);

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::access::{Means, Viewer};
+use crate::access::{AuthMethod, Viewer};
 use crate::actor::Actor;
 use crate::entity::audit_event::{self, AuditAction, SubjectType};
 use crate::entity::subject::Subject;
@@ -97,8 +97,8 @@ impl Entry {
     pub fn by(self, actor: &Actor) -> Self {
         let Viewer::SignedIn(viewer) = &**actor else { return self };
         let api_key_id = match viewer.means {
-            Means::ApiKey(id, _) => Some(id),
-            Means::Session(_) => None,
+            AuthMethod::ApiKey(id, _) => Some(id),
+            AuthMethod::Session(_) => None,
         };
         Self { actor_id: Some(viewer.user_id), api_key_id, request_id: viewer.request_id.clone(), ..self }
     }

@@ -23,27 +23,27 @@ const MOST_FAULTS: usize = 100;
 
 /// What came of it.
 #[derive(Debug)]
-pub struct Verdict {
+pub struct VerificationReport {
     /// How many events there are.
     pub events: u64,
     /// The hash of the last one in hexadecimal, for whoever distrusts the database's administrator to keep elsewhere.
     pub hash: String,
     /// What is wrong, in the order of the events; the first hundred.
-    pub faults: Vec<Fault>,
+    pub faults: Vec<ChainError>,
     /// How many faults there are.
     pub found: u64,
 }
 
 /// Something that is not as it was written.
 #[derive(Debug)]
-pub struct Fault {
+pub struct ChainError {
     /// Which event; none for the trail as a whole.
     pub seq: Option<i64>,
     /// What is wrong.
     pub what: String,
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for ChainError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.seq {
             Some(seq) => write!(formatter, "event {seq}: {}", self.what),
@@ -56,13 +56,13 @@ impl fmt::Display for Fault {
 ///
 /// # Errors
 /// Whatever the database says.
-pub async fn verify(db: &Db) -> Result<Verdict, Error> {
+pub async fn verify(db: &Db) -> Result<VerificationReport, Error> {
     let snapshot = db.snapshot().await?;
     let mut chain = Chain::default();
     let mut last = None;
     loop {
         let rows = read(&snapshot, last).await?;
-        let events = rows.iter().map(Found::of).collect::<Result<Vec<_>, _>>()?;
+        let events = rows.iter().map(ChainErrors::of).collect::<Result<Vec<_>, _>>()?;
         let erased = erased(&snapshot, &events).await?;
         for event in &events {
             chain.add(event, &erased)?;
@@ -88,13 +88,13 @@ async fn read(snapshot: &DatabaseTransaction, after: Option<i64>) -> Result<Vec<
 }
 
 /// A row of the trail. Whoever tampers need not leave it one that can be read as an event.
-struct Found {
+struct ChainErrors {
     seq: i64,
     hash: Option<Vec<u8>>,
     event: Result<audit_event::Model, DbErr>,
 }
 
-impl Found {
+impl ChainErrors {
     fn of(row: &QueryResult) -> Result<Self, Error> {
         let event = audit_event::Model::from_query_result(row, "").and_then(|event| {
             // SQLite keeps an instant as text, in which more may be written than an instant has.
@@ -108,7 +108,7 @@ impl Found {
 }
 
 /// The people of these events who have been erased.
-async fn erased(snapshot: &DatabaseTransaction, events: &[Found]) -> Result<HashSet<Id>, Error> {
+async fn erased(snapshot: &DatabaseTransaction, events: &[ChainErrors]) -> Result<HashSet<Id>, Error> {
     let without = events.iter().filter_map(|found| found.event.as_ref().ok()).filter(|event| lacks_changes(event));
     let ids: HashSet<Id> = without.map(|event| event.subject_id).collect();
     if ids.is_empty() {
@@ -136,7 +136,7 @@ struct Chain {
     events: u64,
     seq: i64,
     hash: Option<Vec<u8>>,
-    faults: Vec<Fault>,
+    faults: Vec<ChainError>,
     found: u64,
 }
 
@@ -144,11 +144,11 @@ impl Chain {
     fn fault(&mut self, seq: Option<i64>, what: impl Into<String>) {
         self.found += 1;
         if self.faults.len() < MOST_FAULTS {
-            self.faults.push(Fault { seq, what: what.into() });
+            self.faults.push(ChainError { seq, what: what.into() });
         }
     }
 
-    fn add(&mut self, found: &Found, erased: &HashSet<Id>) -> Result<(), Error> {
+    fn add(&mut self, found: &ChainErrors, erased: &HashSet<Id>) -> Result<(), Error> {
         let expected = self.seq.saturating_add(1);
         if found.seq != expected {
             self.fault(Some(found.seq), format!("event {expected} should stand here"));
@@ -184,7 +184,7 @@ impl Chain {
         Ok(())
     }
 
-    fn end(mut self, head: Option<Head>) -> Verdict {
+    fn end(mut self, head: Option<Head>) -> VerificationReport {
         let hash = self.hash.take().unwrap_or_default();
         let fault = match head {
             Some(head) if head.seq != self.seq => {
@@ -200,6 +200,6 @@ impl Chain {
             self.fault(None, fault);
         }
         let hash = hash.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
-        Verdict { events: self.events, hash, faults: self.faults, found: self.found }
+        VerificationReport { events: self.events, hash, faults: self.faults, found: self.found }
     }
 }

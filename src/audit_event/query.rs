@@ -8,10 +8,10 @@ use sea_orm::sea_query::Condition;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use serde_json::Value;
 
-use crate::access::Allowed;
+use crate::access::RequiresAction;
 use crate::audit::Change;
-use crate::budget::Item;
-use crate::db::conditions::held_against;
+use crate::budget::ListItem;
+use crate::db::conditions::no_index_hint;
 use crate::entity::audit_event::{self, AuditAction, MOST_CHANGES, SubjectType};
 use crate::entity::{api_key, user};
 use crate::error::{Error, located};
@@ -19,7 +19,7 @@ use crate::graphql::context::ContextExt;
 use crate::graphql::filter::NULL;
 use crate::graphql::loader::{ApiKeyById, AttributeDefinitionById, GroupById, InstitutionById, LicenseById, UserById};
 use crate::graphql::node::Node;
-use crate::graphql::pagination::{self, Connection, Order, PageArgs, Total};
+use crate::graphql::pagination::{self, Connection, LazyCount, Order, PageArgs};
 use crate::scalar::{Id, Instant};
 
 /// How many actions a filter names at most.
@@ -58,7 +58,7 @@ pub struct AuditQuery;
 #[Object]
 impl AuditQuery {
     /// What was done, newest first. Everybody sees what was done to himself, administrators everything in their license.
-    #[graphql(guard = "Allowed")]
+    #[graphql(guard = "RequiresAction")]
     async fn audit_events(
         &self,
         ctx: &Context<'_>,
@@ -67,22 +67,23 @@ impl AuditQuery {
         #[graphql(desc = "Only what comes after this cursor, which is older.")] after: Option<String>,
     ) -> Result<Connection<audit_event::Model>> {
         let (db, viewer) = (ctx.db()?, ctx.viewer()?);
-        let wanted = filter.map(Wanted::new).transpose()?.unwrap_or_default();
-        let name = format!("audit events {} {wanted:?}", viewer.horizon_of_audit());
-        let window = ctx.window(PageArgs { first, after, last: None, before: None }, &name)?;
-        let seen = viewer.sees_audit_events();
+        let wanted = filter.map(CompiledFilter::new).transpose()?.unwrap_or_default();
+        let name = format!("audit events {} {wanted:?}", viewer.audit_visibility_scope());
+        let window = ctx.page_request(PageArgs { first, after, last: None, before: None }, &name)?;
+        let seen = viewer.visible_audit_events();
         // Of one thing or person there are few events, of the license many.
-        let seen = if wanted.is_of_one() { held_against(seen).into() } else { seen };
+        let seen = if wanted.is_of_one() { no_index_hint(seen).into() } else { seen };
         let select = audit_event::Entity::find().filter(seen).filter(wanted.condition());
         let page =
-            pagination::read(db.read(), select.clone(), &ctx.named()?.columns(), &Order::default(), &window).await?;
-        Ok(page.into_connection(Total::of_list(select), pagination::plain))
+            pagination::read(db.read(), select.clone(), &ctx.selected_fields()?.columns(), &Order::default(), &window)
+                .await?;
+        Ok(page.into_connection(LazyCount::of_list(select), pagination::plain))
     }
 }
 
 /// A filter that was found good. Its text is a part of the list's name.
 #[derive(Debug, Default)]
-struct Wanted {
+struct CompiledFilter {
     subject: Option<Id>,
     actor: Option<Id>,
     actions: Option<Vec<AuditAction>>,
@@ -90,7 +91,7 @@ struct Wanted {
     until: Option<DateTime<Utc>>,
 }
 
-impl Wanted {
+impl CompiledFilter {
     fn new(filter: AuditFilter) -> Result<Self, Error> {
         let AuditFilter { subject, actor, action, since, until } = filter;
         let mut faults = Vec::new();
@@ -161,7 +162,7 @@ impl audit_event::Model {
     async fn actor(&self, ctx: &Context<'_>) -> Result<Option<user::Model>> {
         located(ctx, async {
             match self.actor_id {
-                Some(id) => Ok(ctx.links()?.load_one(UserById(id)).await?),
+                Some(id) => Ok(ctx.loaders()?.load_one(UserById(id)).await?),
                 None => Ok(None),
             }
         })
@@ -172,7 +173,7 @@ impl audit_event::Model {
     async fn api_key(&self, ctx: &Context<'_>) -> Result<Option<api_key::Model>> {
         located(ctx, async {
             match self.api_key_id {
-                Some(id) => Ok(ctx.links()?.load_one(ApiKeyById(id)).await?),
+                Some(id) => Ok(ctx.loaders()?.load_one(ApiKeyById(id)).await?),
                 None => Ok(None),
             }
         })
@@ -182,7 +183,7 @@ impl audit_event::Model {
     /// What it was done to; null where that is gone, or the viewer cannot see it.
     async fn subject(&self, ctx: &Context<'_>) -> Result<Option<Node>> {
         located(ctx, async {
-            let (links, id) = (ctx.links()?, self.subject_id);
+            let (links, id) = (ctx.loaders()?, self.subject_id);
             Ok(match self.subject_type {
                 SubjectType::User => links.load_one(UserById(id)).await?.map(Node::User),
                 SubjectType::Group => links.load_one(GroupById(id)).await?.map(Node::Group),
@@ -205,18 +206,18 @@ impl audit_event::Model {
     }
 
     /// The fields that changed, at most 200; none where the person has been erased.
-    async fn changes(&self, ctx: &Context<'_>) -> Result<Vec<Item<FieldChange>>> {
+    async fn changes(&self, ctx: &Context<'_>) -> Result<Vec<ListItem<FieldChange>>> {
         located(ctx, async {
             let viewer = ctx.viewer()?;
             let changes = self.changes.as_deref().map(serde_json::from_str::<Vec<Change>>).transpose();
             let changes = changes.map_err(Error::internal)?.unwrap_or_default();
             let subject = (self.subject_type, self.subject_id);
             let shown = changes.into_iter().take(MOST_CHANGES).map(|Change { field, before, after }| {
-                let is_seen = viewer.sees_change(self.license_id, subject, &field);
+                let is_seen = viewer.can_see_change(self.license_id, subject, &field);
                 let value = |value: Option<Value>| value.filter(|_| is_seen).map(Json);
                 FieldChange { before: value(before), after: value(after), field }
             });
-            Ok(Item::list(shown))
+            Ok(ListItem::list(shown))
         })
         .await
     }

@@ -15,7 +15,7 @@ use crate::scalar::Id;
 
 /// What a person had who was shut out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ShutOut {
+pub struct RevokedAccess {
     pub sessions: i32,
     pub api_keys: i32,
     pub links: i32,
@@ -112,12 +112,12 @@ pub async fn end_sessions(
 ///
 /// # Errors
 /// Whatever the database says.
-pub async fn sign_out(transaction: &DatabaseTransaction, people: &[Id]) -> Result<ShutOut, Error> {
+pub async fn sign_out(transaction: &DatabaseTransaction, people: &[Id]) -> Result<RevokedAccess, Error> {
     let of_people = session::Column::UserId.is_in(people.iter().copied());
     let sessions = session::Entity::delete_many().filter(of_people).exec(transaction).await?.rows_affected;
     forget_devices(transaction, people).await?;
     let links = one_time_link::revoke(transaction, people).await?;
-    Ok(ShutOut { sessions: number(sessions), api_keys: 0, links: number(links) })
+    Ok(RevokedAccess { sessions: number(sessions), api_keys: 0, links: number(links) })
 }
 
 /// Ends everything by which people get in: sessions, API keys, links, devices. The password stays, for one who is activated
@@ -125,10 +125,10 @@ pub async fn sign_out(transaction: &DatabaseTransaction, people: &[Id]) -> Resul
 ///
 /// # Errors
 /// Whatever the database says.
-pub async fn shut_out(transaction: &DatabaseTransaction, people: &[Id]) -> Result<ShutOut, Error> {
+pub async fn shut_out(transaction: &DatabaseTransaction, people: &[Id]) -> Result<RevokedAccess, Error> {
     let of_people = api_key::Column::UserId.is_in(people.iter().copied());
     let api_keys = api_key::Entity::delete_many().filter(of_people).exec(transaction).await?.rows_affected;
-    Ok(ShutOut { api_keys: number(api_keys), ..sign_out(transaction, people).await? })
+    Ok(RevokedAccess { api_keys: number(api_keys), ..sign_out(transaction, people).await? })
 }
 
 /// Forgets the devices of some people: none of them signs in by PIN until it has seen the password again. Returns how many.

@@ -7,7 +7,7 @@ use sea_orm::{
 };
 
 use crate::access::active_in_valid_license;
-use crate::auth::token::{self, Kind};
+use crate::auth::token::{self, TokenKind};
 use crate::db::Db;
 use crate::entity::link::{self, Purpose};
 use crate::entity::{invitation, user};
@@ -17,7 +17,7 @@ use crate::scalar::{Id, Url, now};
 
 /// A link that is of use, and the person whom it lets in.
 #[derive(FromQueryResult)]
-pub struct Found {
+pub struct LinkOwner {
     #[sea_orm(nested)]
     pub person: user::Model,
     pub is_mailed: bool,
@@ -63,10 +63,10 @@ pub fn of(person: &user::Model, purpose: Purpose, token: &str) -> link::Model {
 ///
 /// # Errors
 /// Whatever the database says.
-pub async fn make(transaction: &DatabaseTransaction, person: &user::Model) -> Result<String, Error> {
-    let token = token::new(Kind::Link)?;
+pub async fn issue(transaction: &DatabaseTransaction, person: &user::Model) -> Result<String, Error> {
+    let token = token::new(TokenKind::Link)?;
     expire_invitations(transaction, &[person.id]).await?;
-    put(transaction, of(person, Purpose::Activation, &token)).await?;
+    upsert(transaction, of(person, Purpose::Activation, &token)).await?;
     Ok(token)
 }
 
@@ -87,7 +87,7 @@ async fn expire_invitations(transaction: &DatabaseTransaction, people: &[Id]) ->
 ///
 /// # Errors
 /// Whatever the database says.
-pub async fn put(transaction: &DatabaseTransaction, new: link::Model) -> Result<(), Error> {
+pub async fn upsert(transaction: &DatabaseTransaction, new: link::Model) -> Result<(), Error> {
     let replace = OnConflict::columns([link::Column::UserId, link::Column::Purpose])
         .update_columns(link::Column::iter())
         .to_owned();
@@ -100,8 +100,8 @@ pub async fn put(transaction: &DatabaseTransaction, new: link::Model) -> Result<
 ///
 /// # Errors
 /// Whatever the database says.
-pub async fn find(db: &Db, purpose: Purpose, secret: &str) -> Result<Option<Found>, Error> {
-    if Kind::of(secret) != Some(Kind::Link) {
+pub async fn find(db: &Db, purpose: Purpose, secret: &str) -> Result<Option<LinkOwner>, Error> {
+    if TokenKind::of(secret) != Some(TokenKind::Link) {
         return Ok(None);
     }
     let same_address = Expr::col((link::Entity, link::Column::EmailKey))
@@ -139,7 +139,7 @@ pub async fn consume(transaction: &DatabaseTransaction, user_id: Id, secret: &st
 ///
 /// # Errors
 /// Whatever the database says.
-pub async fn begin_anew(db: &impl ConnectionTrait, purpose: Purpose, token: &str) -> Result<bool, Error> {
+pub async fn renew(db: &impl ConnectionTrait, purpose: Purpose, token: &str) -> Result<bool, Error> {
     let renewed = link::Entity::update_many()
         .col_expr(link::Column::ExpiresAt, Expr::value(now() + purpose.lives()))
         .filter(link::Column::TokenHash.eq(token::hash(token)))

@@ -3,7 +3,7 @@
 use sea_orm::{ColumnTrait, DatabaseTransaction, EntityTrait, JoinType, QueryFilter, QuerySelect, RelationTrait};
 
 use crate::access::in_force;
-use crate::auth::token::{self, Kind};
+use crate::auth::token::{self, TokenKind};
 use crate::db::Db;
 use crate::entity::registration;
 use crate::error::Error;
@@ -14,7 +14,7 @@ use crate::scalar::now;
 /// # Errors
 /// Whatever the database says.
 pub async fn find(db: &Db, secret: &str) -> Result<Option<registration::Model>, Error> {
-    if Kind::of(secret) != Some(Kind::Link) {
+    if TokenKind::of(secret) != Some(TokenKind::Link) {
         return Ok(None);
     }
     let found = registration::Entity::find()

@@ -16,15 +16,15 @@ pub struct Lifetime {
 
 /// By what rules people sign in.
 #[derive(Clone, Copy, Debug)]
-pub struct Rules {
+pub struct SignInPolicy {
     pub lifetime: Lifetime,
     /// So many wrong secrets may come from one network address within a quarter of an hour, and as many requests for mails.
-    pub most_wrong_of_address: u32,
+    pub max_failures_per_address: u32,
 }
 
 /// What people may do who are not known yet, or not signed in.
 #[derive(Clone, Debug)]
-pub struct Ways {
+pub struct SelfServicePolicy {
     /// Where people may be sent on to once they have taken their account into use.
     pub next_urls: NextUrls,
     /// The license in which people may register themselves; none where nobody may.

@@ -9,7 +9,7 @@ use std::fmt;
 use url::{Host, Origin};
 
 use crate::scalar::Url;
-use crate::validation::Fault;
+use crate::validation::ValidationError;
 
 /// The most characters of an address.
 const MOST: usize = 1_000;
@@ -63,15 +63,15 @@ impl NextUrls {
     ///
     /// # Errors
     /// The rule, where they may not.
-    pub fn check(&self, text: &str) -> Result<Url, Fault> {
+    pub fn check(&self, text: &str) -> Result<Url, ValidationError> {
         if text.chars().count() > MOST {
-            return Err(Fault::too_long(MOST));
+            return Err(ValidationError::too_long(MOST));
         }
-        let url = read(text).ok_or_else(|| Fault::invalid(FORM))?;
+        let url = read(text).ok_or_else(|| ValidationError::invalid(FORM))?;
         if !self.0.iter().any(|allowed| allowed.covers(&url)) {
-            return Err(Fault::invalid("An address to which this server may send people on."));
+            return Err(ValidationError::invalid("An address to which this server may send people on."));
         }
-        if url.as_str().len() > MOST { Err(Fault::too_long(MOST)) } else { Ok(Url(url.into())) }
+        if url.as_str().len() > MOST { Err(ValidationError::too_long(MOST)) } else { Ok(Url(url.into())) }
     }
 }
 

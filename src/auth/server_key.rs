@@ -179,18 +179,18 @@ pub fn authenticated(key: &[u8; 32], message: &[u8]) -> Hmac<Sha256> {
 ///
 /// # Errors
 /// Whatever the database says.
-pub async fn claim(db: &Db, key: &Key) -> Result<bool, Error> {
+pub async fn bind(db: &Db, key: &Key) -> Result<bool, Error> {
     let row = server_key::Model { only_one: 1, fingerprint: key.fingerprint().to_vec() };
     let claim = server_key::Entity::insert(row.into_active_model().reset_all()).on_conflict_do_nothing();
     claim.exec_without_returning(db.write()).await?;
-    Ok(known_to(db).await?.is_some_and(|known| known == key.fingerprint()))
+    Ok(fingerprint_of(db).await?.is_some_and(|known| known == key.fingerprint()))
 }
 
 /// The fingerprint of the key that the secrets of a database were made with, if it knows one.
 ///
 /// # Errors
 /// Whatever the database says.
-pub async fn known_to(db: &Db) -> Result<Option<Vec<u8>>, Error> {
+pub async fn fingerprint_of(db: &Db) -> Result<Option<Vec<u8>>, Error> {
     let known = server_key::Entity::find().one(db.read()).await?;
     Ok(known.map(|known| known.fingerprint))
 }

@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 
 use crate::client::client_network;
 use crate::db::Db;
-use crate::entity::mail::Kind;
+use crate::entity::mail::MailKind;
 use crate::error::Error;
 use crate::scalar::{Id, now};
 use crate::share::{ShareLimits, Shares};
@@ -70,9 +70,9 @@ impl Default for LoginInputs {
 
 /// Whose wrong secrets are counted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Counter(Vec<u8>);
+pub struct ThrottleKey(Vec<u8>);
 
-impl Counter {
+impl ThrottleKey {
     /// Of a person.
     #[must_use]
     pub fn of_person(id: Id) -> Self {
@@ -92,7 +92,7 @@ impl Counter {
         Self::new("login", blinded)
     }
 
-    /// In the place of [`Counter::of_person`] for a login that is nobody's, so that the same work is done.
+    /// In the place of [`ThrottleKey::of_person`] for a login that is nobody's, so that the same work is done.
     #[must_use]
     pub fn of_nobody(blinded: &[u8]) -> Self {
         Self::new("nobody", blinded)
@@ -125,11 +125,11 @@ impl Counter {
     /// Of the mails of a kind that go to an address because somebody asked for them. It comes blinded, whether there is such
     /// an address or not. Each kind has its own: who asks for one keeps nobody from another.
     #[must_use]
-    pub fn of_mailbox(what: Kind, blinded: &[u8]) -> Self {
+    pub fn of_mailbox(what: MailKind, blinded: &[u8]) -> Self {
         Self::new(&format!("mailbox {what:?}"), blinded)
     }
 
-    /// Of the mails that are asked for from a network address, told apart as by [`Counter::of_address`].
+    /// Of the mails that are asked for from a network address, told apart as by [`ThrottleKey::of_address`].
     #[must_use]
     pub fn of_mails_from(address: IpAddr) -> Self {
         let Self(address) = Self::of_address(address);
@@ -150,14 +150,14 @@ impl Counter {
 
 /// How an attempt stands before its secret is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum ThrottleStatus {
     Allowed,
     /// Allowed, and the next one is not.
     Last,
     Locked,
 }
 
-impl Standing {
+impl ThrottleStatus {
     fn of_account(wrong: i32) -> Self {
         match wrong.cmp(&MOST_OF_ACCOUNT) {
             std::cmp::Ordering::Less => Self::Allowed,
@@ -171,23 +171,27 @@ impl Standing {
 ///
 /// # Errors
 /// Whatever the database says.
-pub async fn is_locked(db: &Db, counter: &Counter) -> Result<bool, Error> {
-    Ok(look(db, counter).await? >= MOST_OF_ACCOUNT)
+pub async fn is_locked(db: &Db, counter: &ThrottleKey) -> Result<bool, Error> {
+    Ok(failures(db, counter).await? >= MOST_OF_ACCOUNT)
 }
 
 /// Counts an attempt to sign in to an account.
 ///
 /// # Errors
 /// Whatever the database says.
-pub async fn count_of_account(db: &Db, counter: &Counter) -> Result<Standing, Error> {
-    Ok(Standing::of_account(count(db, counter, MOST_OF_ACCOUNT).await?))
+pub async fn count_of_account(db: &Db, counter: &ThrottleKey) -> Result<ThrottleStatus, Error> {
+    Ok(ThrottleStatus::of_account(count(db, counter, MOST_OF_ACCOUNT).await?))
 }
 
 /// Counts an attempt of a stranger to sign in by a login as a person; returns how the login stands, and the person.
 ///
 /// # Errors
 /// Whatever the database says.
-pub async fn count_of_stranger(db: &Db, login: &Counter, person: &Counter) -> Result<(Standing, Standing), Error> {
+pub async fn count_of_stranger(
+    db: &Db,
+    login: &ThrottleKey,
+    person: &ThrottleKey,
+) -> Result<(ThrottleStatus, ThrottleStatus), Error> {
     let (now, expired) = (now(), now() - WITHIN);
     let values = [person.0.clone().into(), now.into(), expired.into(), MOST_OF_ACCOUNT.into(), login.0.clone().into()];
     let rows = db.write().query_all_raw(statement(db.write(), COUNT_BOTH, values)).await?;
@@ -200,25 +204,25 @@ pub async fn count_of_stranger(db: &Db, login: &Counter, person: &Counter) -> Re
     let (of_login, of_person) = of_login.zip(of_person).ok_or_else(|| Error::internal("an attempt was not counted"))?;
     // By the login alone: the work must not tell whether the person was counted before.
     clear_old(db, of_login).await?;
-    Ok((Standing::of_account(of_login), Standing::of_account(of_person)))
+    Ok((ThrottleStatus::of_account(of_login), ThrottleStatus::of_account(of_person)))
 }
 
 /// Refuses an address that has had as many attempts as are allowed; counts nothing.
 ///
 /// # Errors
 /// `RateLimited`; whatever the database says.
-pub async fn check_address(db: &Db, counter: &Counter, most: u32) -> Result<(), Error> {
-    if i64::from(look(db, counter).await?) >= i64::from(most) { Err(too_many()) } else { Ok(()) }
+pub async fn check_address(db: &Db, counter: &ThrottleKey, most: u32) -> Result<(), Error> {
+    if i64::from(failures(db, counter).await?) >= i64::from(most) { Err(too_many()) } else { Ok(()) }
 }
 
 /// Counts an attempt from an address, where `most` are allowed.
 ///
 /// # Errors
 /// `RateLimited` where there were too many; whatever the database says.
-pub async fn count_of_address(db: &Db, counter: &Counter, most: u32) -> Result<Standing, Error> {
+pub async fn count_of_address(db: &Db, counter: &ThrottleKey, most: u32) -> Result<ThrottleStatus, Error> {
     match i64::from(count(db, counter, 0).await?).cmp(&i64::from(most)) {
-        std::cmp::Ordering::Less => Ok(Standing::Allowed),
-        std::cmp::Ordering::Equal => Ok(Standing::Last),
+        std::cmp::Ordering::Less => Ok(ThrottleStatus::Allowed),
+        std::cmp::Ordering::Equal => Ok(ThrottleStatus::Last),
         std::cmp::Ordering::Greater => Err(too_many()),
     }
 }
@@ -228,7 +232,7 @@ pub async fn count_of_address(db: &Db, counter: &Counter, most: u32) -> Result<S
 /// # Errors
 /// `RateLimited` where there were too many; whatever the database says.
 pub async fn count_of_link(db: &Db, token_hash: &[u8]) -> Result<(), Error> {
-    if count(db, &Counter::of_link(token_hash), MOST_OF_LINK).await? > MOST_OF_LINK {
+    if count(db, &ThrottleKey::of_link(token_hash), MOST_OF_LINK).await? > MOST_OF_LINK {
         let message = "Too many passwords were tried with this link; try again in a quarter of an hour.";
         return Err(Error::RateLimited(message.to_owned()));
     }
@@ -240,7 +244,7 @@ pub async fn count_of_link(db: &Db, token_hash: &[u8]) -> Result<(), Error> {
 /// # Errors
 /// `RateLimited`; whatever the database says.
 pub async fn check_foreign_logins(db: &Db, user: Id) -> Result<(), Error> {
-    let found = look(db, &Counter::of_foreign_logins(user)).await?;
+    let found = failures(db, &ThrottleKey::of_foreign_logins(user)).await?;
     if found >= MOST_FOREIGN_LOGINS { Err(too_many_taken()) } else { Ok(()) }
 }
 
@@ -249,7 +253,7 @@ pub async fn check_foreign_logins(db: &Db, user: Id) -> Result<(), Error> {
 /// # Errors
 /// `RateLimited` where there were too many; whatever the database says.
 pub async fn count_foreign_login(db: &Db, user: Id) -> Result<(), Error> {
-    let found = count(db, &Counter::of_foreign_logins(user), MOST_FOREIGN_LOGINS).await?;
+    let found = count(db, &ThrottleKey::of_foreign_logins(user), MOST_FOREIGN_LOGINS).await?;
     if found > MOST_FOREIGN_LOGINS { Err(too_many_taken()) } else { Ok(()) }
 }
 
@@ -264,13 +268,13 @@ fn too_many_taken() -> Error {
 }
 
 /// How much is counted at the moment.
-async fn look(db: &Db, counter: &Counter) -> Result<i32, Error> {
+async fn failures(db: &Db, counter: &ThrottleKey) -> Result<i32, Error> {
     let values = [counter.0.clone().into(), (now() - WITHIN).into()];
     let row = db.read().query_one_raw(statement(db.read(), LOOK, values)).await?;
     Ok(row.map_or(Ok(0), |row| row.try_get("", "wrong"))?)
 }
 
-async fn count(db: &Db, counter: &Counter, locked_from: i32) -> Result<i32, Error> {
+async fn count(db: &Db, counter: &ThrottleKey, locked_from: i32) -> Result<i32, Error> {
     let (now, expired) = (now(), now() - WITHIN);
     let values = [counter.0.clone().into(), now.into(), expired.into(), locked_from.into()];
     let row = db.write().query_one_raw(statement(db.write(), COUNT, values)).await?;
@@ -291,7 +295,7 @@ async fn clear_old(db: &Db, wrong: i32) -> Result<(), Error> {
 ///
 /// # Errors
 /// Whatever the database says.
-pub async fn take_back(db: &Db, counter: &Counter) -> Result<(), Error> {
+pub async fn uncount(db: &Db, counter: &ThrottleKey) -> Result<(), Error> {
     db.write().execute_raw(statement(db.write(), TAKE_BACK, [counter.0.clone().into()])).await?;
     Ok(())
 }
@@ -300,7 +304,7 @@ pub async fn take_back(db: &Db, counter: &Counter) -> Result<(), Error> {
 ///
 /// # Errors
 /// Whatever the database says.
-pub async fn forget(db: &impl ConnectionTrait, counter: &Counter) -> Result<bool, Error> {
+pub async fn reset(db: &impl ConnectionTrait, counter: &ThrottleKey) -> Result<bool, Error> {
     let statement = Statement::from_sql_and_values(db.get_database_backend(), FORGET, [counter.0.clone().into()]);
     Ok(db.execute_raw(statement).await?.rows_affected() > 0)
 }
@@ -309,7 +313,7 @@ pub async fn forget(db: &impl ConnectionTrait, counter: &Counter) -> Result<bool
 ///
 /// # Errors
 /// Whatever the database says.
-pub async fn forget_both(db: &Db, login: &Counter, person: &Counter) -> Result<(), Error> {
+pub async fn reset_both(db: &Db, login: &ThrottleKey, person: &ThrottleKey) -> Result<(), Error> {
     let values = [login.0.clone().into(), person.0.clone().into()];
     db.write().execute_raw(statement(db.write(), FORGET_BOTH, values)).await?;
     Ok(())

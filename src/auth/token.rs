@@ -11,7 +11,7 @@ use crate::error::Error;
 
 /// What a token is for, as its prefix says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum TokenKind {
     Session,
     Device,
     ApiKey,
@@ -21,7 +21,7 @@ pub enum Kind {
 /// The longest token that is looked at.
 const LONGEST: usize = 100;
 
-impl Kind {
+impl TokenKind {
     const fn prefix(self) -> &'static str {
         match self {
             Self::Session => "ros_",
@@ -47,7 +47,7 @@ impl Kind {
 ///
 /// # Errors
 /// `Internal` where the system has no randomness.
-pub fn new(kind: Kind) -> Result<String, Error> {
+pub fn new(kind: TokenKind) -> Result<String, Error> {
     Ok(written(kind, &random()?))
 }
 
@@ -62,7 +62,7 @@ pub fn seed() -> Result<Vec<u8>, Error> {
 /// The token of a link that goes by mail: the same for the same seed, and nothing to who has the seed but not the key.
 #[must_use]
 pub fn of_seed(key: &Key, seed: &[u8]) -> String {
-    written(Kind::Link, &authenticated(&key.of_links(), seed).finalize().into_bytes())
+    written(TokenKind::Link, &authenticated(&key.of_links(), seed).finalize().into_bytes())
 }
 
 fn random() -> Result<[u8; 32], Error> {
@@ -71,14 +71,14 @@ fn random() -> Result<[u8; 32], Error> {
     Ok(secret)
 }
 
-fn written(kind: Kind, secret: &[u8]) -> String {
+fn written(kind: TokenKind, secret: &[u8]) -> String {
     format!("{}{}", kind.prefix(), URL_SAFE_NO_PAD.encode(secret))
 }
 
 /// A text without the tokens of links that stand in it, whole or cut off.
 #[must_use]
 pub fn masked(text: &str) -> String {
-    let prefix = Kind::Link.prefix();
+    let prefix = TokenKind::Link.prefix();
     let is_of_token = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
     let mut parts = text.split(prefix);
     let first = parts.next().unwrap_or_default().to_owned();
@@ -97,7 +97,7 @@ mod tests {
 
     #[test]
     fn no_token_of_a_link_stands_in_a_masked_text() {
-        let token = new(Kind::Link).unwrap();
+        let token = new(TokenKind::Link).unwrap();
         let text = format!("554 blocked: https://x.example/reset?lang=en#{token}; see rol_abc and {token}");
         assert_eq!(masked(&text), "554 blocked: https://x.example/reset?lang=en#rol_***; see rol_*** and rol_***");
         assert_eq!(masked("451 try again"), "451 try again");

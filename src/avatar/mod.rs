@@ -6,7 +6,7 @@ mod store;
 
 use sha2::{Digest, Sha256};
 
-pub use self::processor::Studio;
+pub use self::processor::ImageProcessor;
 pub use self::store::Store;
 use crate::entity::avatar::ContentType;
 use crate::scalar::{Id, Url};

@@ -18,23 +18,23 @@ const ADMITTED: usize = 8;
 
 /// Makes pictures of files; cheap to clone.
 #[derive(Clone)]
-pub struct Studio {
+pub struct ImageProcessor {
     running: Arc<Semaphore>,
     admitted: Arc<Semaphore>,
 }
 
-impl Default for Studio {
+impl Default for ImageProcessor {
     fn default() -> Self {
         Self { running: Arc::new(Semaphore::new(AT_ONCE)), admitted: Arc::new(Semaphore::new(ADMITTED)) }
     }
 }
 
-impl Studio {
+impl ImageProcessor {
     /// The picture that is made of a file, which the field `field` gave.
     ///
     /// # Errors
     /// `Rejected` for what is too large or no PNG or JPEG; `RateLimited` at once where too many wait already.
-    pub async fn develop(&self, field: &str, file: Vec<u8>) -> Result<Picture, Error> {
+    pub async fn process(&self, field: &str, file: Vec<u8>) -> Result<Picture, Error> {
         if file.len() > LARGEST_FILE {
             return Err(Error::rejected(field, ErrorCode::TooLong, "At most 2 MB."));
         }
@@ -63,11 +63,11 @@ mod tests {
     async fn of_too_many_at_once_some_are_refused() {
         let mut file = std::io::Cursor::new(Vec::new());
         image::GrayImage::new(3_000, 3_000).write_to(&mut file, image::ImageFormat::Png).unwrap();
-        let (studio, file) = (Studio::default(), file.into_inner());
-        let all = (0..ADMITTED + 3).map(|_| studio.develop("avatar", file.clone()));
+        let (studio, file) = (ImageProcessor::default(), file.into_inner());
+        let all = (0..ADMITTED + 3).map(|_| studio.process("avatar", file.clone()));
         let done = futures_util::future::join_all(all).await;
         assert_eq!(done.iter().filter(|made| matches!(made, Err(Error::RateLimited(_)))).count(), 3);
         assert_eq!(done.iter().filter(|made| made.is_ok()).count(), ADMITTED);
-        assert!(studio.develop("avatar", file).await.is_ok(), "and later there is room again");
+        assert!(studio.process("avatar", file).await.is_ok(), "and later there is room again");
     }
 }

@@ -61,7 +61,7 @@ mod tests {
     use async_graphql::{Context, EmptyMutation, EmptySubscription, Object, Request, Result, Schema};
 
     use super::*;
-    use crate::budget::{Budget, Item};
+    use crate::budget::{Budget, ListItem};
 
     /// Counts the items that are resolved.
     struct Counted(Arc<AtomicUsize>);
@@ -72,20 +72,20 @@ mod tests {
             self.0.fetch_add(1, Ordering::Relaxed)
         }
 
-        async fn items(&self, count: usize) -> Vec<Item<Self>> {
+        async fn items(&self, count: usize) -> Vec<ListItem<Self>> {
             items(&self.0, count)
         }
     }
 
-    fn items(resolved: &Arc<AtomicUsize>, count: usize) -> Vec<Item<Counted>> {
-        Item::list((0..count).map(|_| Counted(Arc::clone(resolved))))
+    fn items(resolved: &Arc<AtomicUsize>, count: usize) -> Vec<ListItem<Counted>> {
+        ListItem::list((0..count).map(|_| Counted(Arc::clone(resolved))))
     }
 
     struct Query;
 
     #[Object]
     impl Query {
-        async fn items(&self, context: &Context<'_>, count: usize) -> Result<Vec<Item<Counted>>> {
+        async fn items(&self, context: &Context<'_>, count: usize) -> Result<Vec<ListItem<Counted>>> {
             Ok(items(context.data()?, count))
         }
     }

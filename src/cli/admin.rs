@@ -16,8 +16,8 @@ use crate::error::Error;
 use crate::scalar::Id;
 use crate::text;
 use crate::user::secrets::Secrets;
-use crate::user::{self as people, Welcome};
-use crate::validation::Form;
+use crate::user::{self as people, ActivationMethod};
+use crate::validation::Validator;
 
 /// Whether there is anybody who may do everything.
 ///
@@ -50,7 +50,7 @@ pub async fn create_administrator(
     email: String,
     password: Option<String>,
 ) -> Result<(user::Model, Option<String>), Error> {
-    let mut form = Form::creating();
+    let mut form = Validator::creating();
     let role = match administers {
         Administers::Everything => MaybeUndefined::Undefined,
         Administers::License => MaybeUndefined::Value(Role::LicenseAdmin),
@@ -63,7 +63,7 @@ pub async fn create_administrator(
     form.finish()?;
     new.is_superuser = administers == Administers::Everything;
     new.has_activated = password.is_some();
-    let welcome = if password.is_some() { Welcome::Nothing } else { Welcome::Link };
+    let welcome = if password.is_some() { ActivationMethod::Nothing } else { ActivationMethod::Link };
     let secrets = Secrets { password: password.map(Some).into(), ..Secrets::default() };
     let stored = secrets.hashed(hasher, &Viewer::Anonymous).await?;
     let token = people::insert(db, (db.begin().await?, None), &new, stored, &[], welcome).await?;
@@ -81,7 +81,7 @@ pub async fn new_link(db: &Db, email: &str) -> Result<String, Error> {
     let found = user::Entity::find().filter(by_address).lock_exclusive().one(&transaction).await?;
     let person = found.filter(|person| person.is_active);
     let person = person.ok_or_else(|| Error::BadInput(format!("there is nobody active with the address {email}")))?;
-    let token = one_time_link::make(&transaction, &person).await?;
+    let token = one_time_link::issue(&transaction, &person).await?;
     audit::commit(transaction, [Entry::new(AuditAction::LinkCreated, &person)]).await?;
     Ok(token)
 }

@@ -10,7 +10,7 @@ use crate::license;
 pub async fn create_admin(settings: &Settings, admin: AdminCreate) -> anyhow::Result<()> {
     check_key(settings, DATA_DIR)?;
     let (db, hasher) = open_with_key(settings, DATA_DIR).await?;
-    let license = license::the_one(&db, admin.license.as_deref(), &admin.holder).await?;
+    let license = license::resolve_or_create(&db, admin.license.as_deref(), &admin.holder).await?;
     let password = if admin.password_stdin { Some(read_password()?) } else { None };
     let names = (admin.first_name, admin.last_name);
     let (administers, what) = if admin.license_admin {

@@ -14,7 +14,7 @@ use ipnet::IpNet;
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::auth::password::{self, Hasher};
-use crate::auth::policy::{Lifetime, Rules};
+use crate::auth::policy::{Lifetime, SignInPolicy};
 use crate::auth::redirect::{Allowed, NextUrls};
 use crate::auth::server_key::{self, Key};
 use crate::db;
@@ -145,7 +145,7 @@ pub struct LicenseCreate {
     pub holder: String,
     /// Whether an organisation holds it, or a single person or household.
     #[arg(long, default_value = "commercial")]
-    pub kind: Kind,
+    pub kind: LicenseKindArgument,
     /// The first day on which it is valid; before, its people cannot sign in. [default: today]
     #[arg(long, value_name = "YYYY-MM-DD", value_parser = day)]
     pub starts_on: Option<Date>,
@@ -171,7 +171,7 @@ pub struct LicenseExtend {
 
 /// Who holds a license.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Kind {
+pub enum LicenseKindArgument {
     Commercial,
     Private,
 }
@@ -323,10 +323,10 @@ pub struct Settings {
 impl Settings {
     /// The database that is meant: the one that is named, or the SQLite file in the data directory.
     #[must_use]
-    pub fn database(&self, default_dir: &str) -> db::Settings {
+    pub fn database(&self, default_dir: &str) -> db::DatabaseSettings {
         let url = self.database_url().map(str::to_owned);
         let url = url.unwrap_or_else(|| db::url_of(&self.dir(default_dir).join("roster.db")));
-        db::Settings { url, connections: self.database_connections }
+        db::DatabaseSettings { url, connections: self.database_connections }
     }
 
     /// The URL of the database, if one is given.
@@ -363,8 +363,8 @@ impl Settings {
 
     /// How the server treats its connections.
     #[must_use]
-    pub fn server(&self) -> http::Settings {
-        http::Settings {
+    pub fn server(&self) -> http::ServerSettings {
+        http::ServerSettings {
             max_connections: self.max_connections as usize,
             max_connections_per_address: self.max_connections_per_address() as usize,
             trusted_proxies: self.trusted_proxies.clone(),
@@ -393,8 +393,8 @@ impl Settings {
 
     /// By what rules people sign in.
     #[must_use]
-    pub fn rules(&self) -> Rules {
-        Rules { lifetime: self.lifetime(), most_wrong_of_address: self.wrong_secrets_per_address }
+    pub fn rules(&self) -> SignInPolicy {
+        SignInPolicy { lifetime: self.lifetime(), max_failures_per_address: self.wrong_secrets_per_address }
     }
 
     /// How long sessions last.

@@ -76,7 +76,7 @@ pub async fn examine(settings: &Settings) -> anyhow::Result<()> {
     let pending = db.pending_migrations().await?;
     println!("migrations            {pending} pending");
     if let (Ok(Some(key)), 0) = (key, pending) {
-        let fits = match server_key::known_to(&db).await? {
+        let fits = match server_key::fingerprint_of(&db).await? {
             Some(known) if known == key.fingerprint() => "this one",
             Some(_) => "another one",
             None => "none yet",

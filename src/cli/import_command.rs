@@ -18,7 +18,7 @@ pub async fn load(settings: &Settings, import: &Import) -> anyhow::Result<()> {
     let size = source.size()?;
     check_key(settings, DATA_DIR)?;
     let (db, _) = open_with_key(settings, DATA_DIR).await?;
-    let license = async || license::the_one(&db, import.license.as_deref(), "This organisation").await;
+    let license = async || license::resolve_or_create(&db, import.license.as_deref(), "This organisation").await;
     // The license that a first import makes is made once its file is known to be good.
     let is_first = import.license.is_none() && license::list(&db).await?.is_empty();
     let license_id = if is_first { Id::new() } else { license().await?.id };
@@ -33,12 +33,12 @@ pub async fn load(settings: &Settings, import: &Import) -> anyhow::Result<()> {
     bar.set_message("Writing");
     let loaded = import::load(&db, license().await?.id, source.lines()?, |done| bar.set_position(done)).await?;
     bar.finish_and_clear();
-    db.survey().await?;
+    db.analyze().await?;
     db.close().await?;
     report(&loaded, "were")
 }
 
-fn report(tally: &import::Tally, were: &str) -> anyhow::Result<()> {
+fn report(tally: &import::ImportSummary, were: &str) -> anyhow::Result<()> {
     tally.faults().for_each(|fault| eprintln!("{fault}"));
     if tally.bad.is_empty() {
         println!("{}", tally.summary(were));

@@ -53,10 +53,10 @@ pub(super) async fn open_with_key(settings: &Settings, default_dir: &str) -> any
         private_file::narrow(file);
     }
     // Where a key is known already, a new one would be of no use. It is asked first, because others may start as well.
-    let is_known = server_key::known_to(&db).await?.is_some();
+    let is_known = server_key::fingerprint_of(&db).await?.is_some();
     let key = if is_known { source.find() } else { source.find_or_make().map(Some) };
     match key.map_err(|error| unusable(&source, error))? {
-        Some(key) if server_key::claim(&db, &key).await? => Ok((db, settings.hasher(key))),
+        Some(key) if server_key::bind(&db, &key).await? => Ok((db, settings.hasher(key))),
         _ => Err(unusable(&source, ANOTHER_KEY).into()),
     }
 }

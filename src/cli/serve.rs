@@ -12,9 +12,9 @@ use super::config::{Listen, Settings};
 use super::open::{DATA_DIR, DEMO_DIR, WrongSetting, check_key, open_with_key};
 use crate::app::App;
 use crate::auth::password::Hasher;
-use crate::auth::policy::Ways;
+use crate::auth::policy::SelfServicePolicy;
 use crate::db::Db;
-use crate::mail::worker::Postman;
+use crate::mail::worker::MailWorker;
 use crate::scalar::Id;
 use crate::{http, license};
 
@@ -67,7 +67,7 @@ pub(super) async fn run(
     let listen = Listen::from(socket.local_addr()?);
     let public_url = settings.public_url(&listen);
     let registration = registration(settings, &db).await?;
-    let ways = Ways { next_urls: settings.next_urls(&public_url), registration };
+    let ways = SelfServicePolicy { next_urls: settings.next_urls(&public_url), registration };
     let postman = postman(settings, default_dir, &public_url, (db.clone(), &hasher))?;
     // Before anybody can know that the server is there, and stop it.
     let stopped = http::stop_signal()?;
@@ -110,12 +110,12 @@ fn postman(
     default_dir: &str,
     public_url: &str,
     (db, hasher): (Db, &Hasher),
-) -> anyhow::Result<Postman> {
+) -> anyhow::Result<MailWorker> {
     let sends = settings.mail.relay().is_some();
     let carrier = settings.carrier(default_dir, public_url).map_err(WrongSetting)?;
-    let postman = Postman::new(db, hasher.key(), public_url, carrier, settings.mail_takes());
+    let postman = MailWorker::new(db, hasher.key(), public_url, carrier, settings.mail_takes());
     // Of a demonstration whose mails nobody gets.
-    Ok(if default_dir == DEMO_DIR && !sends { postman.who_shows_links() } else { postman })
+    Ok(if default_dir == DEMO_DIR && !sends { postman.showing_links() } else { postman })
 }
 
 /// The license in which people may register themselves.

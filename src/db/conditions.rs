@@ -36,14 +36,14 @@ where
 /// A condition for rows that are found by another one: the planner is not to look for rows by it, however small it
 /// believes the license to be.
 #[must_use]
-pub fn held_against(condition: Condition) -> SimpleExpr {
+pub fn no_index_hint(condition: Condition) -> SimpleExpr {
     SimpleExpr::from(condition).binary(BinOper::Is, SimpleExpr::Constant(true.into()))
 }
 
 /// The condition that a statement finds a row, asked for each row by itself. `EXISTS` is made a join by either database, which then
 /// reads all that the statement finds.
 #[must_use]
-pub fn has_one(mut rows: SelectStatement) -> SimpleExpr {
+pub fn exists_row(mut rows: SelectStatement) -> SimpleExpr {
     SimpleExpr::from(rows.limit(1).to_owned()).is_not_null()
 }
 

@@ -5,13 +5,13 @@ use std::time::Duration;
 use sea_orm::sqlx::postgres::PgConnectOptions;
 use sea_orm::{ConnectOptions, ConnectionTrait, DatabaseBackend, Statement};
 
-use super::{ACQUIRE_TIMEOUT, Reader, Settings};
+use super::{ACQUIRE_TIMEOUT, DatabaseSettings, Reader};
 use crate::error::Error;
 
 /// A connection that nobody has used for so long is asked whether it still answers, before it is used.
 const TESTED_WHEN_IDLE_FOR: Duration = Duration::from_secs(1);
 
-pub(super) fn pool(settings: &Settings) -> ConnectOptions {
+pub(super) fn pool(settings: &DatabaseSettings) -> ConnectOptions {
     let mut options = ConnectOptions::new(settings.url.clone());
     options
         .max_connections(settings.connections)

@@ -18,7 +18,7 @@ use sea_query_sqlx::SqlxValues;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
-use super::{ACQUIRE_TIMEOUT, Meter};
+use super::{ACQUIRE_TIMEOUT, StatementCounter};
 use crate::budget::{Budget, Limit};
 use crate::error::{Error, is_disconnect};
 use crate::share::{Share, ShareLimits, Shares, Who};
@@ -35,7 +35,7 @@ const LONGEST_IDLE: Duration = Duration::from_mins(10);
 #[derive(Clone)]
 pub struct Reader {
     pool: Pool,
-    meter: Meter,
+    meter: StatementCounter,
     /// The connections that each caller has at once: half of them, so that others read beside one who asks for much.
     shares: Shares<Who>,
     /// What the request may take by whose hand this is, and who asks; none where nobody counts.
@@ -56,16 +56,16 @@ enum Pool {
 
 impl Reader {
     /// So many connections to SQLite, each made when it is first needed.
-    pub(super) fn sqlite(options: SqliteConnectOptions, most: u32, meter: Meter) -> Self {
+    pub(super) fn sqlite(options: SqliteConnectOptions, most: u32, meter: StatementCounter) -> Self {
         Self::new(Pool::Sqlite(Connections::new(options.disable_statement_logging(), most)), most, meter)
     }
 
     /// The same to PostgreSQL.
-    pub(super) fn postgres(options: PgConnectOptions, most: u32, meter: Meter) -> Self {
+    pub(super) fn postgres(options: PgConnectOptions, most: u32, meter: StatementCounter) -> Self {
         Self::new(Pool::Postgres(Connections::new(options.disable_statement_logging(), most)), most, meter)
     }
 
-    fn new(pool: Pool, most: u32, meter: Meter) -> Self {
+    fn new(pool: Pool, most: u32, meter: StatementCounter) -> Self {
         let at_once = (most as usize / 2).max(1);
         let limits = ShareLimits { at_once, waiting: MOST_WAITING_OF_ONE, patience: PATIENCE_OF_ONE };
         Self { pool, meter, shares: Shares::new(limits), request: None }
@@ -107,7 +107,7 @@ macro_rules! run {
     ($reader:expr, $method:ident, $statement:expr $(, $more:expr)?) => {{
         let _place = $reader.place().await?;
         let Reader { pool, meter, .. } = $reader;
-        let (begun, sql) = (Instant::now(), Meter::text(&$statement));
+        let (begun, sql) = (Instant::now(), StatementCounter::text(&$statement));
         let done = match pool {
             Pool::Sqlite(connections) => connections.$method($statement $(, $more)?).await,
             Pool::Postgres(connections) => connections.$method($statement $(, $more)?).await,
@@ -178,7 +178,7 @@ impl<C: Connection + 'static> Connections<C> {
         }
     }
 
-    async fn lend(self: &Arc<Self>) -> Result<Lent<C>, DbErr> {
+    async fn lend(self: &Arc<Self>) -> Result<PooledConnection<C>, DbErr> {
         let timed_out = |_| DbErr::ConnectionAcquire(ConnAcquireErr::Timeout);
         let place = match Arc::clone(&self.places).try_acquire_owned() {
             Ok(place) => place,
@@ -197,7 +197,13 @@ impl<C: Connection + 'static> Connections<C> {
                 .map_err(timed_out)?
                 .map_err(|error| DbErr::Conn(RuntimeErr::SqlxError(error.into())))?,
         };
-        Ok(Lent { connection: Some(connection), is_new, from: Arc::clone(self), place: Some(place), is_done: false })
+        Ok(PooledConnection {
+            connection: Some(connection),
+            is_new,
+            from: Arc::clone(self),
+            place: Some(place),
+            is_done: false,
+        })
     }
 
     async fn close(&self) {
@@ -340,7 +346,7 @@ fn failed(error: sqlx::Error) -> DbErr {
 }
 
 /// A connection in use.
-struct Lent<C: Connection + 'static> {
+struct PooledConnection<C: Connection + 'static> {
     connection: Option<C>,
     is_new: bool,
     from: Arc<Connections<C>>,
@@ -349,7 +355,7 @@ struct Lent<C: Connection + 'static> {
     is_done: bool,
 }
 
-impl<C: Connection + 'static> Lent<C> {
+impl<C: Connection + 'static> PooledConnection<C> {
     /// What became of a statement; nothing where it is to be run once more, because the database has closed the connection since
     /// it was last used. It only reads, so that it may be run twice.
     fn settle<T>(&mut self, outcome: Result<T, sqlx::Error>) -> Option<Result<T, DbErr>> {
@@ -368,7 +374,7 @@ impl<C: Connection + 'static> Lent<C> {
     }
 }
 
-impl<C: Connection + 'static> Drop for Lent<C> {
+impl<C: Connection + 'static> Drop for PooledConnection<C> {
     fn drop(&mut self) {
         let Some(mut connection) = self.connection.take() else { return };
         if self.is_done {

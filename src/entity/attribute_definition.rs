@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;
 
 use crate::scalar::{Id, now};
-use crate::validation::{Fault, Form, rule};
+use crate::validation::{ValidationError, Validator, rule};
 
 /// What kind of value an attribute has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, Enum)]
@@ -81,7 +81,7 @@ pub struct DefineAttributeInput {
 impl Model {
     /// A definition of which nothing is known yet but its license.
     #[must_use]
-    pub fn blank(id: Id, license_id: Id) -> Self {
+    pub fn empty(id: Id, license_id: Id) -> Self {
         let now = now();
         Self {
             id,
@@ -98,7 +98,7 @@ impl Model {
     }
 
     /// Lays what was given over the row; faults go to the form.
-    pub fn lay_over(&mut self, given: DefineAttributeInput, form: &mut Form) {
+    pub fn apply(&mut self, given: DefineAttributeInput, form: &mut Validator) {
         let DefineAttributeInput { name, label, kind, required, user_editable, user_visible } = given;
         form.required("name", MaybeUndefined::Value(name), &mut self.name, rule_of_name);
         form.required("label", label, &mut self.label, rule::text(100));
@@ -110,11 +110,11 @@ impl Model {
 }
 
 /// A lower-case letter, then letters, digits and `_`: a name that every program can write.
-fn rule_of_name(name: &str) -> Result<String, Fault> {
+fn rule_of_name(name: &str) -> Result<String, ValidationError> {
     let name = rule::text(LONGEST_NAME)(name)?;
     let is_good = name.starts_with(|first: char| first.is_ascii_lowercase())
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-    if is_good { Ok(name) } else { Err(Fault::invalid("A lower-case letter, then letters, digits and _.")) }
+    if is_good { Ok(name) } else { Err(ValidationError::invalid("A lower-case letter, then letters, digits and _.")) }
 }
 
 /// Whether an attribute can have this name.

@@ -146,7 +146,7 @@ pub const MOST_CHANGES: usize = 200;
 impl Model {
     /// An event of which nothing is known.
     #[must_use]
-    pub fn blank(id: Id) -> Self {
+    pub fn empty(id: Id) -> Self {
         Self {
             seq: 0,
             id,

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::scalar::{Id, now};
 use crate::text;
-use crate::validation::{Form, rule};
+use crate::validation::{Validator, rule};
 
 /// A group of people, such as a ward, a laboratory or a project.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, SimpleObject)]
@@ -49,7 +49,7 @@ pub struct GroupFields {
 impl Model {
     /// A group of which nothing is known yet but its license.
     #[must_use]
-    pub fn blank(id: Id, license_id: Id) -> Self {
+    pub fn empty(id: Id, license_id: Id) -> Self {
         let now = now();
         Self {
             id,
@@ -64,7 +64,7 @@ impl Model {
     }
 
     /// Lays what was given over the row; faults go to the form.
-    pub fn lay_over(&mut self, fields: GroupFields, form: &mut Form) {
+    pub fn apply(&mut self, fields: GroupFields, form: &mut Validator) {
         let GroupFields { name, description } = fields;
         form.required("name", name, &mut self.name, rule::text(100));
         form.text("description", description, &mut self.description, rule::lines(1_000));

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::scalar::{Id, now};
 use crate::text;
-use crate::validation::{Form, rule};
+use crate::validation::{Validator, rule};
 
 /// What kind of house an institution is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, Enum, Deserialize)]
@@ -107,7 +107,7 @@ pub struct InstitutionCore {
 impl Model {
     /// An institution of which nothing is known yet but its license.
     #[must_use]
-    pub fn blank(id: Id, license_id: Id) -> Self {
+    pub fn empty(id: Id, license_id: Id) -> Self {
         let now = now();
         Self {
             id,
@@ -131,7 +131,7 @@ impl Model {
     }
 
     /// Lays what was given over the row; faults go to the form.
-    pub fn lay_over(&mut self, core: InstitutionCore, fields: InstitutionFields, form: &mut Form) {
+    pub fn apply(&mut self, core: InstitutionCore, fields: InstitutionFields, form: &mut Validator) {
         let InstitutionCore { name, kind, country } = core;
         let InstitutionFields { state, city, address, postcode, phone, email, num_beds, external_id } = fields;
         form.required("name", name, &mut self.name, rule::text(200));

@@ -9,7 +9,7 @@ use crate::scalar::Id;
 /// What a mail is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum Kind {
+pub enum MailKind {
     /// An administrator has entered the person: the link by which he takes the account into use.
     Invitation,
     /// Somebody wants to register himself: the link by which he shows that mail reaches him.
@@ -35,7 +35,7 @@ pub enum Kind {
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Id,
-    pub kind: Kind,
+    pub kind: MailKind,
     /// Whom it is about; none where that is not known yet, or nobody.
     pub user_id: Option<Id>,
     /// Where it goes; of a lost password the address that was given, until the person is found.

@@ -18,23 +18,23 @@ use futures_util::stream::FuturesUnordered;
 use futures_util::task::{FutureObj, Spawn, SpawnError};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use crate::graphql::loader::Links;
+use crate::graphql::loader::Loaders;
 
 /// How many keys one statement takes; SQLite has 32,766 places for values, and the keys are padded to a power of two.
 const MOST_KEYS: usize = 16_384;
 
 /// The loads that a request has begun.
-pub struct Loads(UnboundedReceiver<FutureObj<'static, ()>>);
+pub struct PendingLoads(UnboundedReceiver<FutureObj<'static, ()>>);
 
-/// The loaders of a request, and the loads that they begin, to be [run](Loads::run) beside the request.
+/// The loaders of a request, and the loads that they begin, to be [run](PendingLoads::run) beside the request.
 #[must_use]
-pub fn gather(links: Links) -> (DataLoader<Links>, Loads) {
+pub fn batch(links: Loaders) -> (DataLoader<Loaders>, PendingLoads) {
     let (sender, receiver) = unbounded_channel();
     let loader = DataLoader::new(links, Within(sender), AtOnce).max_batch_size(MOST_KEYS);
-    (loader, Loads(receiver))
+    (loader, PendingLoads(receiver))
 }
 
-impl Loads {
+impl PendingLoads {
     /// Runs `request` to its end and, whenever it waits, the loads that it has begun. A request that merely yields does not
     /// wait: what it asks for before it does is loaded together.
     pub async fn run<T>(mut self, request: impl Future<Output = T>) -> T {

@@ -5,18 +5,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_graphql::dataloader::DataLoader;
 use async_graphql::{Context, UploadValue};
 
-use crate::access::{Asking, Viewer, action_of};
+use crate::access::{CurrentViewer, Viewer, action_of};
 use crate::auth::password::Hasher;
-use crate::auth::policy::{Rules, Ways};
+use crate::auth::policy::{SelfServicePolicy, SignInPolicy};
 use crate::auth::throttle::LoginInputs;
-use crate::avatar::Studio;
+use crate::avatar::ImageProcessor;
 use crate::client::Client;
 use crate::db::Db;
 use crate::error::Error;
-use crate::graphql::loader::Links;
-use crate::graphql::pagination::{PageArgs, Window};
-use crate::graphql::projection::Named;
-use crate::mail::Desk;
+use crate::graphql::loader::Loaders;
+use crate::graphql::pagination::{PageArgs, PageRequest};
+use crate::graphql::projection::SelectedFields;
+use crate::mail::MailQueue;
 use crate::scalar::Upload;
 
 /// The address at which people reach the server; what it links to begins with it.
@@ -46,13 +46,13 @@ pub trait ContextExt {
     fn viewer(&self) -> Result<&Viewer, Error>;
 
     /// Who is asking, to be told of a sign-in.
-    fn asking(&self) -> Result<&Asking, Error>;
+    fn current_viewer(&self) -> Result<&CurrentViewer, Error>;
 
     /// The links between tables, narrowed to what the viewer sees.
-    fn links(&self) -> Result<&DataLoader<Links>, Error>;
+    fn loaders(&self) -> Result<&DataLoader<Loaders>, Error>;
 
     /// The fields that the request names.
-    fn named(&self) -> Result<&Named, Error>;
+    fn selected_fields(&self) -> Result<&SelectedFields, Error>;
 
     /// What hashes passwords.
     fn hasher(&self) -> Result<&Hasher, Error>;
@@ -61,13 +61,13 @@ pub trait ContextExt {
     fn login_inputs(&self) -> Result<&LoginInputs, Error>;
 
     /// By what mails are written.
-    fn desk(&self) -> Result<Desk<'_>, Error>;
+    fn mail_queue(&self) -> Result<MailQueue<'_>, Error>;
 
     /// What people may do who are not signed in.
-    fn ways(&self) -> Result<&Ways, Error>;
+    fn self_service(&self) -> Result<&SelfServicePolicy, Error>;
 
     /// What makes pictures of files.
-    fn studio(&self) -> Result<&Studio, Error>;
+    fn image_processor(&self) -> Result<&ImageProcessor, Error>;
 
     /// The content of a file that was sent, which is there once: no request has more than one file worked on.
     fn take_file(&self, upload: Upload) -> Result<Vec<u8>, Error>;
@@ -79,10 +79,10 @@ pub trait ContextExt {
     fn client(&self) -> Result<&Client, Error>;
 
     /// By what rules people sign in.
-    fn rules(&self) -> Result<Rules, Error>;
+    fn sign_in_policy(&self) -> Result<SignInPolicy, Error>;
 
-    /// Which part of a list is asked for, as [`Window::new`] checks it.
-    fn window(&self, args: PageArgs, list: &str) -> Result<Window, Error>;
+    /// Which part of a list is asked for, as [`PageRequest::new`] checks it.
+    fn page_request(&self, args: PageArgs, list: &str) -> Result<PageRequest, Error>;
 }
 
 impl ContextExt for Context<'_> {
@@ -91,19 +91,19 @@ impl ContextExt for Context<'_> {
     }
 
     fn viewer(&self) -> Result<&Viewer, Error> {
-        Ok(self.asking()?.viewer())
+        Ok(self.current_viewer()?.viewer())
     }
 
-    fn asking(&self) -> Result<&Asking, Error> {
-        attached::<Arc<Asking>>(self).map(Arc::as_ref)
+    fn current_viewer(&self) -> Result<&CurrentViewer, Error> {
+        attached::<Arc<CurrentViewer>>(self).map(Arc::as_ref)
     }
 
-    fn links(&self) -> Result<&DataLoader<Links>, Error> {
+    fn loaders(&self) -> Result<&DataLoader<Loaders>, Error> {
         attached(self)
     }
 
-    fn named(&self) -> Result<&Named, Error> {
-        attached::<Arc<Named>>(self).map(Arc::as_ref)
+    fn selected_fields(&self) -> Result<&SelectedFields, Error> {
+        attached::<Arc<SelectedFields>>(self).map(Arc::as_ref)
     }
 
     fn hasher(&self) -> Result<&Hasher, Error> {
@@ -114,15 +114,15 @@ impl ContextExt for Context<'_> {
         attached(self)
     }
 
-    fn desk(&self) -> Result<Desk<'_>, Error> {
-        Ok(Desk { key: self.hasher()?.key(), language: self.client()?.language })
+    fn mail_queue(&self) -> Result<MailQueue<'_>, Error> {
+        Ok(MailQueue { key: self.hasher()?.key(), language: self.client()?.language })
     }
 
-    fn ways(&self) -> Result<&Ways, Error> {
+    fn self_service(&self) -> Result<&SelfServicePolicy, Error> {
         attached(self)
     }
 
-    fn studio(&self) -> Result<&Studio, Error> {
+    fn image_processor(&self) -> Result<&ImageProcessor, Error> {
         attached(self)
     }
 
@@ -139,21 +139,24 @@ impl ContextExt for Context<'_> {
         attached(self)
     }
 
-    fn rules(&self) -> Result<Rules, Error> {
+    fn sign_in_policy(&self) -> Result<SignInPolicy, Error> {
         attached(self).copied()
     }
 
-    fn window(&self, args: PageArgs, list: &str) -> Result<Window, Error> {
-        Window::new(args, list, attached(self)?)
+    fn page_request(&self, args: PageArgs, list: &str) -> Result<PageRequest, Error> {
+        PageRequest::new(args, list, attached(self)?)
     }
 }
 
 /// The outcome of a root field that may be null: an error makes this field null, and no other.
-pub type Answer<T> = Option<async_graphql::Result<T>>;
+pub type NullableField<T> = Option<async_graphql::Result<T>>;
 
 /// Does `work` if the action behind the root field is open to the viewer. As a guard on the field does, but a guard's
 /// error would take the fields beside it along.
-pub async fn answer<T>(ctx: &Context<'_>, work: impl Future<Output = async_graphql::Result<Option<T>>>) -> Answer<T> {
+pub async fn authorized<T>(
+    ctx: &Context<'_>,
+    work: impl Future<Output = async_graphql::Result<Option<T>>>,
+) -> NullableField<T> {
     match action_of(ctx.field().name()).and_then(|action| ctx.viewer()?.may(action)) {
         // Mutations are large, and what holds them is moved about on the stack.
         Ok(()) => Box::pin(work).await.transpose(),

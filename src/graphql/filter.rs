@@ -1,5 +1,5 @@
 //! The comparisons that a filter makes, as input and as conditions of SQL, which say the same on every database. Each use
-//! of a list's filter is one [`Reading`], which collects what is wrong with it.
+//! of a list's filter is one [`FilterBuilder`], which collects what is wrong with it.
 
 use async_graphql::{ID, InputObject, InputType, MaybeUndefined};
 use chrono::{Datelike, SubsecRound, TimeDelta};
@@ -97,7 +97,7 @@ pub struct DateTimeFilter {
 }
 
 /// Brings a text into the form in which it is compared.
-pub type Form = fn(&str) -> String;
+pub type Normalizer = fn(&str) -> String;
 
 /// A text as it is stored, and the form in which it is compared.
 pub struct Text {
@@ -105,13 +105,18 @@ pub struct Text {
     /// The same, compared byte by byte.
     bytes: Expr,
     key: Expr,
-    whole: Form,
-    part: Form,
+    whole: Normalizer,
+    part: Normalizer,
 }
 
 impl Text {
     /// A text beside which its key is stored; `whole` and `part` bring what is looked for into the form of the key.
-    pub fn keyed(stored: impl ColumnTrait, key: impl ColumnTrait, (whole, part): (Form, Form), postgres: bool) -> Self {
+    pub fn keyed(
+        stored: impl ColumnTrait,
+        key: impl ColumnTrait,
+        (whole, part): (Normalizer, Normalizer),
+        postgres: bool,
+    ) -> Self {
         let key = Expr::col(key.as_column_ref());
         Self { bytes: bytes_of(&stored, postgres), stored: Expr::col(stored.as_column_ref()), key, whole, part }
     }
@@ -120,7 +125,7 @@ impl Text {
     pub fn plain(stored: impl ColumnTrait, postgres: bool) -> Self {
         let bytes = bytes_of(&stored, postgres);
         let key = Func::lower(bytes.clone()).into();
-        let (whole, part) = (str::to_ascii_lowercase as Form, str::to_ascii_lowercase as _);
+        let (whole, part) = (str::to_ascii_lowercase as Normalizer, str::to_ascii_lowercase as _);
         Self { stored: Expr::col(stored.as_column_ref()), bytes, key, whole, part }
     }
 }
@@ -132,13 +137,13 @@ fn bytes_of(column: &impl ColumnTrait, postgres: bool) -> Expr {
 }
 
 /// One use of a filter: what is wrong with it, and how much it asks for.
-pub struct Reading {
+pub struct FilterBuilder {
     postgres: bool,
     faults: Vec<String>,
     conditions: usize,
 }
 
-impl Reading {
+impl FilterBuilder {
     /// The begin of a filter's use.
     #[must_use]
     pub fn new(postgres: bool) -> Self {
@@ -183,9 +188,9 @@ impl Reading {
         let StringFilter { eq, one_of, contains, starts_with, ends_with, is_null, lt, lte, gt, gte, case_sensitive } =
             filter;
         let (equal, compared) = if case_sensitive { (&text.stored, &text.bytes) } else { (&text.key, &text.key) };
-        let form = |form: Form| if case_sensitive { str::to_owned } else { form };
+        let form = |form: Normalizer| if case_sensitive { str::to_owned } else { form };
         let (whole, part) = (form(text.whole), form(text.part));
-        let mut short = |operator: &str, given: MaybeUndefined<String>, form: Form| {
+        let mut short = |operator: &str, given: MaybeUndefined<String>, form: Normalizer| {
             let given = self.given(path, operator, given).inspect(|_| self.conditions += 1)?;
             if given.chars().count() > LONGEST {
                 self.fault(&format!("{path}.{operator}"), format_args!("at most {LONGEST} characters."));

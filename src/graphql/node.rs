@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use async_graphql::{Context, ID, Interface, Object, Result};
 
-use crate::access::Allowed;
-use crate::budget::Item;
+use crate::access::RequiresAction;
+use crate::budget::ListItem;
 use crate::entity::{api_key, attribute_definition, audit_event, group, institution, license, session, user};
 use crate::error::Error;
-use crate::graphql::context::{Answer, ContextExt, answer};
+use crate::graphql::context::{ContextExt, NullableField, authorized};
 use crate::graphql::loader::{
     ApiKeyById, AttributeDefinitionById, AuditEventById, GroupById, InstitutionById, LicenseById, SessionById, UserById,
 };
@@ -39,8 +39,8 @@ pub struct NodeQuery;
 #[Object]
 impl NodeQuery {
     /// Whatever has this id; null where there is nothing, or nothing that the viewer can see.
-    async fn node(&self, ctx: &Context<'_>, #[graphql(desc = "The id.")] id: ID) -> Answer<Node> {
-        answer(ctx, async {
+    async fn node(&self, ctx: &Context<'_>, #[graphql(desc = "The id.")] id: ID) -> NullableField<Node> {
+        authorized(ctx, async {
             let id = Id::given("id", &id)?;
             Ok(find(ctx, &[id]).await?.remove(&id))
         })
@@ -48,22 +48,22 @@ impl NodeQuery {
     }
 
     /// Whatever has these ids, in their order; null in the place of each that the viewer cannot see. At most 100.
-    #[graphql(guard = "Allowed")]
+    #[graphql(guard = "RequiresAction")]
     async fn nodes(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The ids; at most 100.")] ids: Vec<Id>,
-    ) -> Result<Vec<Option<Item<Node>>>> {
+    ) -> Result<Vec<Option<ListItem<Node>>>> {
         if ids.len() > MOST_IDS {
             return Err(Error::BadInput(format!("ids: at most {MOST_IDS}.")).into());
         }
         let found = find(ctx, &ids).await?;
-        Ok(ids.iter().map(|id| found.get(id).cloned().map(Item)).collect())
+        Ok(ids.iter().map(|id| found.get(id).cloned().map(ListItem)).collect())
     }
 }
 
 async fn find(ctx: &Context<'_>, ids: &[Id]) -> Result<HashMap<Id, Node>, Error> {
-    let links = ctx.links()?;
+    let links = ctx.loaders()?;
     let (users, groups, institutions, licenses, sessions, api_keys, events, definitions) = futures_util::try_join!(
         links.load_many(ids.iter().copied().map(UserById)),
         links.load_many(ids.iter().copied().map(GroupById)),

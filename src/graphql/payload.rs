@@ -71,11 +71,11 @@ payload! {
 /// What became of a change that may be tried out, and is made for one version of a row.
 pub enum Updated<M> {
     /// The row as it is now.
-    Done(M),
+    Saved(M),
     /// It was only tried out, and would have been done; the row as it still is.
-    Possible(M),
+    DryRun(M),
     /// The row has changed since the caller read it; as it is now.
-    Stale(M),
+    Conflict(M),
 }
 
 /// The fault of a change that was made for another version.

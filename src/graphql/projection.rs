@@ -17,27 +17,27 @@ use crate::scalar::Id;
 use crate::text;
 
 /// A table of which only some columns are read.
-pub trait Shown: EntityTrait {
+pub trait Projectable: EntityTrait {
     /// What every row is read with: what rights are decided by, and lists are ordered by.
-    const ALWAYS: &'static [Self::Column];
+    const REQUIRED_COLUMNS: &'static [Self::Column];
 
-    /// The fields of the type that are not columns, each with the columns that it is made of beside [`Self::ALWAYS`].
-    const MADE_OF: &'static [(&'static str, &'static [Self::Column])];
+    /// The fields of the type that are not columns, each with the columns that it is made of beside [`Self::REQUIRED_COLUMNS`].
+    const COMPUTED_FIELDS: &'static [(&'static str, &'static [Self::Column])];
 
     /// A row of which nothing has been read.
-    fn unread() -> Self::Model;
+    fn placeholder() -> Self::Model;
 
     /// Where those are kept that are behind the fields of a document.
-    fn kept(named: &Named) -> &OnceLock<Columns<Self>>;
+    fn kept(named: &SelectedFields) -> &OnceLock<Columns<Self>>;
 }
 
 /// The id in a row that has not been read.
 const NOBODY: Id = Id(Uuid::nil());
 
-impl Shown for user::Entity {
-    const ALWAYS: &'static [user::Column] =
+impl Projectable for user::Entity {
+    const REQUIRED_COLUMNS: &'static [user::Column] =
         &[user::Column::Id, user::Column::LicenseId, user::Column::LastNameKey, user::Column::FirstNameKey];
-    const MADE_OF: &'static [(&'static str, &'static [user::Column])] = &[
+    const COMPUTED_FIELDS: &'static [(&'static str, &'static [user::Column])] = &[
         ("fullName", &[user::Column::FirstName, user::Column::LastName]),
         ("avatarUrl", &[user::Column::Avatar]),
         ("institution", &[user::Column::InstitutionId]),
@@ -56,66 +56,67 @@ impl Shown for user::Entity {
         ("matchedFields", &[]),
     ];
 
-    fn unread() -> user::Model {
-        user::Model::blank(NOBODY, NOBODY)
+    fn placeholder() -> user::Model {
+        user::Model::empty(NOBODY, NOBODY)
     }
 
-    fn kept(named: &Named) -> &OnceLock<Columns<Self>> {
+    fn kept(named: &SelectedFields) -> &OnceLock<Columns<Self>> {
         &named.users
     }
 }
 
-impl Shown for group::Entity {
-    const ALWAYS: &'static [group::Column] = &[group::Column::Id, group::Column::LicenseId, group::Column::NameKey];
-    const MADE_OF: &'static [(&'static str, &'static [group::Column])] = &[("members", &[])];
+impl Projectable for group::Entity {
+    const REQUIRED_COLUMNS: &'static [group::Column] =
+        &[group::Column::Id, group::Column::LicenseId, group::Column::NameKey];
+    const COMPUTED_FIELDS: &'static [(&'static str, &'static [group::Column])] = &[("members", &[])];
 
-    fn unread() -> group::Model {
-        group::Model::blank(NOBODY, NOBODY)
+    fn placeholder() -> group::Model {
+        group::Model::empty(NOBODY, NOBODY)
     }
 
-    fn kept(named: &Named) -> &OnceLock<Columns<Self>> {
+    fn kept(named: &SelectedFields) -> &OnceLock<Columns<Self>> {
         &named.groups
     }
 }
 
-impl Shown for institution::Entity {
-    const ALWAYS: &'static [institution::Column] =
+impl Projectable for institution::Entity {
+    const REQUIRED_COLUMNS: &'static [institution::Column] =
         &[institution::Column::Id, institution::Column::LicenseId, institution::Column::NameKey];
-    const MADE_OF: &'static [(&'static str, &'static [institution::Column])] =
+    const COMPUTED_FIELDS: &'static [(&'static str, &'static [institution::Column])] =
         &[("displayName", &[institution::Column::Name, institution::Column::City]), ("license", &[]), ("users", &[])];
 
-    fn unread() -> institution::Model {
-        institution::Model::blank(NOBODY, NOBODY)
+    fn placeholder() -> institution::Model {
+        institution::Model::empty(NOBODY, NOBODY)
     }
 
-    fn kept(named: &Named) -> &OnceLock<Columns<Self>> {
+    fn kept(named: &SelectedFields) -> &OnceLock<Columns<Self>> {
         &named.institutions
     }
 }
 
-impl Shown for audit_event::Entity {
-    const ALWAYS: &'static [audit_event::Column] = &[
+impl Projectable for audit_event::Entity {
+    const REQUIRED_COLUMNS: &'static [audit_event::Column] = &[
         audit_event::Column::Seq,
         audit_event::Column::Id,
         audit_event::Column::LicenseId,
         audit_event::Column::SubjectType,
         audit_event::Column::SubjectId,
     ];
-    const MADE_OF: &'static [(&'static str, &'static [audit_event::Column])] =
+    const COMPUTED_FIELDS: &'static [(&'static str, &'static [audit_event::Column])] =
         &[("actor", &[audit_event::Column::ActorId]), ("apiKey", &[audit_event::Column::ApiKeyId]), ("subject", &[])];
 
-    fn unread() -> audit_event::Model {
-        audit_event::Model::blank(NOBODY)
+    fn placeholder() -> audit_event::Model {
+        audit_event::Model::empty(NOBODY)
     }
 
-    fn kept(named: &Named) -> &OnceLock<Columns<Self>> {
+    fn kept(named: &SelectedFields) -> &OnceLock<Columns<Self>> {
         &named.events
     }
 }
 
 /// The fields that a document names, of whatever type they are.
 #[derive(Default)]
-pub struct Named {
+pub struct SelectedFields {
     fields: HashSet<String>,
     users: OnceLock<Columns<user::Entity>>,
     groups: OnceLock<Columns<group::Entity>>,
@@ -123,7 +124,7 @@ pub struct Named {
     events: OnceLock<Columns<audit_event::Entity>>,
 }
 
-impl Named {
+impl SelectedFields {
     /// Every field of every operation and fragment.
     #[must_use]
     pub fn in_document(document: &ExecutableDocument) -> Self {
@@ -152,14 +153,16 @@ impl Named {
 
     /// The columns of a table that are behind these fields.
     #[must_use]
-    pub fn columns<E: Shown>(&self) -> Columns<E> {
+    pub fn columns<E: Projectable>(&self) -> Columns<E> {
         Columns(Arc::clone(&E::kept(self).get_or_init(|| self.find()).0))
     }
 
-    fn find<E: Shown>(&self) -> Columns<E> {
-        let made =
-            E::MADE_OF.iter().filter(|(field, _)| self.fields.contains(*field)).flat_map(|(_, columns)| *columns);
-        let needed: HashSet<&str> = E::ALWAYS.iter().chain(made).map(IdenStatic::as_str).collect();
+    fn find<E: Projectable>(&self) -> Columns<E> {
+        let made = E::COMPUTED_FIELDS
+            .iter()
+            .filter(|(field, _)| self.fields.contains(*field))
+            .flat_map(|(_, columns)| *columns);
+        let needed: HashSet<&str> = E::REQUIRED_COLUMNS.iter().chain(made).map(IdenStatic::as_str).collect();
         let is_needed =
             |column: &E::Column| needed.contains(column.as_str()) || self.fields.contains(&field_of(column));
         Columns(E::Column::iter().filter(is_needed).map(|column| (column, Kind::of(&column))).collect())
@@ -167,9 +170,9 @@ impl Named {
 }
 
 /// The columns of a table that are read, the id first.
-pub struct Columns<E: Shown>(Arc<[(E::Column, Kind)]>);
+pub struct Columns<E: Projectable>(Arc<[(E::Column, Kind)]>);
 
-impl<E: Shown> Columns<E> {
+impl<E: Projectable> Columns<E> {
     /// These columns and more.
     #[must_use]
     pub fn with(&self, more: impl Iterator<Item = E::Column>) -> Self {
@@ -267,15 +270,16 @@ fn field_of(column: &impl IdenStatic) -> String {
 
 /// Whether it is known what a field of a table's type is made of.
 #[must_use]
-pub fn is_accounted_for<E: Shown>(field: &str) -> bool {
-    E::Column::iter().any(|column| field_of(&column) == field) || E::MADE_OF.iter().any(|(name, _)| *name == field)
+pub fn is_accounted_for<E: Projectable>(field: &str) -> bool {
+    E::Column::iter().any(|column| field_of(&column) == field)
+        || E::COMPUTED_FIELDS.iter().any(|(name, _)| *name == field)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn unaccounted<E: Shown>(type_name: &str) -> Vec<String> {
+    fn unaccounted<E: Projectable>(type_name: &str) -> Vec<String> {
         let sdl = async_graphql::parser::parse_schema(crate::schema::sdl()).unwrap();
         let fields = sdl.definitions.iter().find_map(|definition| match definition {
             async_graphql::parser::types::TypeSystemDefinition::Type(definition)
@@ -294,9 +298,9 @@ mod tests {
 
     #[test]
     fn it_is_known_what_each_field_is_made_of() {
-        assert_eq!(unaccounted::<user::Entity>("User"), [""; 0], "name them in MADE_OF");
-        assert_eq!(unaccounted::<group::Entity>("Group"), [""; 0], "name them in MADE_OF");
-        assert_eq!(unaccounted::<institution::Entity>("Institution"), [""; 0], "name them in MADE_OF");
-        assert_eq!(unaccounted::<audit_event::Entity>("AuditEvent"), [""; 0], "name them in MADE_OF");
+        assert_eq!(unaccounted::<user::Entity>("User"), [""; 0], "name them in COMPUTED_FIELDS");
+        assert_eq!(unaccounted::<group::Entity>("Group"), [""; 0], "name them in COMPUTED_FIELDS");
+        assert_eq!(unaccounted::<institution::Entity>("Institution"), [""; 0], "name them in COMPUTED_FIELDS");
+        assert_eq!(unaccounted::<audit_event::Entity>("AuditEvent"), [""; 0], "name them in COMPUTED_FIELDS");
     }
 }

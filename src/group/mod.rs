@@ -23,7 +23,7 @@ use crate::error::{Error, ErrorCode};
 use crate::graphql::payload::Updated;
 use crate::ownership;
 use crate::scalar::{Id, now};
-use crate::validation::Form;
+use crate::validation::Validator;
 
 /// Makes a group in the viewer's license; the viewer becomes its owner.
 ///
@@ -31,14 +31,14 @@ use crate::validation::Form;
 /// `Rejected` with every fault of the input.
 pub async fn create(db: &Db, viewer: &Viewer, fields: GroupFields) -> Result<group::Model, Error> {
     let signed_in = viewer.signed_in()?;
-    let mut form = Form::creating();
-    let blank = group::Model::blank(Id::new(), signed_in.license_id);
+    let mut form = Validator::creating();
+    let blank = group::Model::empty(Id::new(), signed_in.license_id);
     let mut new = blank.clone();
-    new.lay_over(fields, &mut form);
+    new.apply(fields, &mut form);
     form.finish()?;
     let (transaction, viewer, own) = actor::begin_on_oneself(db, viewer).await?;
     viewer.may(Action::CreateGroup)?;
-    check_room(&transaction, own.id, "name").await?;
+    check_group_limit(&transaction, own.id, "name").await?;
     check_quota(&transaction, &viewer, own.id, "name").await?;
     new.clone().into_active_model().reset_all().insert(&transaction).await?;
     let owner = membership::Model { user_id: own.id, group_id: new.id, role: GroupRole::Owner, joined_at: now() };
@@ -56,25 +56,25 @@ pub async fn update(db: &Db, viewer: &Viewer, input: UpdateGroupInput) -> Result
     let UpdateGroupInput { id, expected_version, name, description, dry_run } = input;
     let (transaction, viewer) = actor::begin(db, viewer).await?;
     let old = lock_to_change(&transaction, &viewer, &id).await?;
-    let mut form = Form::changing();
+    let mut form = Validator::changing();
     let mut new = old.clone();
-    new.lay_over(GroupFields { name, description }, &mut form);
+    new.apply(GroupFields { name, description }, &mut form);
     form.finish()?;
     if expected_version.is_some_and(|version| version != old.version) {
-        return Ok(Updated::Stale(old));
+        return Ok(Updated::Conflict(old));
     }
     if dry_run {
-        return Ok(Updated::Possible(old));
+        return Ok(Updated::DryRun(old));
     }
     if new == old {
-        return Ok(Updated::Done(old));
+        return Ok(Updated::Saved(old));
     }
     let event = Entry::new(AuditAction::GroupUpdated, &new).by(&viewer).with(difference(&old, &new));
     new.modified_at = now();
     new.version = old.version + 1;
     new.clone().into_active_model().reset_all().update(&transaction).await?;
     audit::commit(transaction, [event]).await?;
-    Ok(Updated::Done(new))
+    Ok(Updated::Saved(new))
 }
 
 /// Deletes a group; who belonged to it stays.
@@ -85,7 +85,7 @@ pub async fn delete(db: &Db, viewer: &Viewer, id: &str) -> Result<group::Model, 
     let (transaction, viewer) = actor::begin(db, viewer).await?;
     let old = lock_to_change(&transaction, &viewer, id).await?;
     group::Entity::delete_by_id(old.id).exec(&transaction).await?;
-    let changes = difference(&old, &group::Model::blank(old.id, old.license_id));
+    let changes = difference(&old, &group::Model::empty(old.id, old.license_id));
     audit::commit(transaction, [Entry::new(AuditAction::GroupDeleted, &old).by(&viewer).with(changes)]).await?;
     Ok(old)
 }
@@ -93,7 +93,7 @@ pub async fn delete(db: &Db, viewer: &Viewer, id: &str) -> Result<group::Model, 
 /// Locks and reads the row of a group that the viewer may rename and delete. Under the lock nobody changes who owns it.
 async fn lock_to_change(transaction: &DatabaseTransaction, viewer: &Viewer, id: &str) -> Result<group::Model, Error> {
     let id = Id::of_input("id", id)?;
-    let found = group::Entity::find_by_id(id).filter(viewer.sees_groups()).lock_exclusive().one(transaction).await?;
+    let found = group::Entity::find_by_id(id).filter(viewer.visible_groups()).lock_exclusive().one(transaction).await?;
     let group = found.ok_or_else(|| Error::not_found("id", "group"))?;
     let own = membership::Entity::find_by_id((viewer.signed_in()?.user_id, id)).one(transaction).await?;
     viewer.may_change_group(own.map(|membership| membership.role))?;
@@ -123,12 +123,12 @@ pub async fn set_member(
     match &change.current {
         Some(current) if current.role == role => return Ok(change.group),
         Some(current) => {
-            change.keep_an_owner().await?;
+            change.ensure_owner_remains().await?;
             let changed = membership::Model { role, ..current.clone() };
             changed.into_active_model().reset_all().update(&change.transaction).await?;
         }
         None => {
-            check_room(&change.transaction, change.person.id, "userId").await?;
+            check_group_limit(&change.transaction, change.person.id, "userId").await?;
             let new =
                 membership::Model { user_id: change.person.id, group_id: change.group.id, role, joined_at: now() };
             new.into_active_model().reset_all().insert(&change.transaction).await?;
@@ -164,7 +164,7 @@ struct Change {
 
 impl Change {
     async fn begin(db: &Db, viewer: &Viewer, group_id: &str, user_id: &str) -> Result<Self, Error> {
-        let mut form = Form::changing();
+        let mut form = Validator::changing();
         let ids = (form.id("groupId", group_id), form.id("userId", user_id));
         form.finish()?;
         let (Some(group_id), Some(user_id)) = ids else {
@@ -173,7 +173,7 @@ impl Change {
 
         let group = ("groupId", "group", group_id);
         let Both { transaction, actor, user: person, other: group } =
-            actor::begin_on_both::<group::Model>(db, viewer, user_id, group, Viewer::sees_groups).await?;
+            actor::begin_on_both::<group::Model>(db, viewer, user_id, group, Viewer::visible_groups).await?;
         let current = membership::Entity::find_by_id((person.id, group.id)).one(&transaction).await?;
         let own = membership::Entity::find_by_id((actor.signed_in()?.user_id, group.id)).one(&transaction).await?;
         Ok(Self { transaction, actor, group, person, current, own: own.map(|membership| membership.role) })
@@ -209,7 +209,7 @@ impl Change {
     /// Lets the last owner leave by passing ownership on, and refuses to take the last owner away otherwise; the event of it.
     async fn pass_on_or_keep(&self) -> Result<Option<Entry>, Error> {
         if self.actor.signed_in()?.user_id != self.person.id {
-            self.keep_an_owner().await?;
+            self.ensure_owner_remains().await?;
             return Ok(None);
         }
         if !self.is_of_last_owner().await? {
@@ -225,7 +225,7 @@ impl Change {
     }
 
     /// Refuses to take the last owner away; a group always has one.
-    async fn keep_an_owner(&self) -> Result<(), Error> {
+    async fn ensure_owner_remains(&self) -> Result<(), Error> {
         if !self.is_of_last_owner().await? {
             return Ok(());
         }
@@ -251,7 +251,7 @@ async fn check_quota(transaction: &DatabaseTransaction, actor: &Actor, user_id: 
     Err(Error::rejected(field, ErrorCode::NotAllowed, message))
 }
 
-async fn check_room(transaction: &DatabaseTransaction, user_id: Id, field: &str) -> Result<(), Error> {
+async fn check_group_limit(transaction: &DatabaseTransaction, user_id: Id, field: &str) -> Result<(), Error> {
     let groups = membership::Entity::find().filter(membership::Column::UserId.eq(user_id)).count(transaction).await?;
     if groups < MOST_GROUPS_OF_A_USER {
         return Ok(());

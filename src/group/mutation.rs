@@ -4,7 +4,7 @@ use async_graphql::{Context, MaybeUndefined, Object};
 
 use super::input::{CreateGroupInput, DeleteGroupInput, RemoveGroupMemberInput, SetGroupMemberInput, UpdateGroupInput};
 use crate::entity::group::{self, GroupFields};
-use crate::graphql::context::{Answer, ContextExt, answer};
+use crate::graphql::context::{ContextExt, NullableField, authorized};
 use crate::graphql::payload::{Updated, payload, stale};
 use crate::scalar::Id;
 
@@ -35,8 +35,8 @@ impl GroupMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The group.")] input: CreateGroupInput,
-    ) -> Answer<GroupPayload> {
-        answer(ctx, async {
+    ) -> NullableField<GroupPayload> {
+        authorized(ctx, async {
             let fields = GroupFields { name: MaybeUndefined::Value(input.name), description: input.description };
             let outcome = super::create(ctx.db()?, ctx.viewer()?, fields).await;
             GroupPayload::of(outcome, |group| {
@@ -51,15 +51,17 @@ impl GroupMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "What is to change.")] input: UpdateGroupInput,
-    ) -> Answer<GroupPayload> {
-        answer(ctx, async {
+    ) -> NullableField<GroupPayload> {
+        authorized(ctx, async {
             let outcome = super::update(ctx.db()?, ctx.viewer()?, input).await;
             GroupPayload::of(outcome, |updated| match updated {
-                Updated::Done(group) => {
+                Updated::Saved(group) => {
                     GroupPayload::done(format!("The group {} was changed.", group.name), Some(group))
                 }
-                Updated::Possible(group) => GroupPayload::done("Nothing was changed; it would have been.", Some(group)),
-                Updated::Stale(group) => GroupPayload { group: Some(group), ..GroupPayload::refused(stale("group")) },
+                Updated::DryRun(group) => GroupPayload::done("Nothing was changed; it would have been.", Some(group)),
+                Updated::Conflict(group) => {
+                    GroupPayload { group: Some(group), ..GroupPayload::refused(stale("group")) }
+                }
             })
         })
         .await
@@ -70,8 +72,8 @@ impl GroupMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which group.")] input: DeleteGroupInput,
-    ) -> Answer<DeleteGroupPayload> {
-        answer(ctx, async {
+    ) -> NullableField<DeleteGroupPayload> {
+        authorized(ctx, async {
             let outcome = super::delete(ctx.db()?, ctx.viewer()?, &input.id).await;
             DeleteGroupPayload::of(outcome, |group| {
                 DeleteGroupPayload::done(format!("The group {} was deleted.", group.name), Some(group.id))
@@ -86,8 +88,8 @@ impl GroupMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Who, where, as what.")] input: SetGroupMemberInput,
-    ) -> Answer<GroupPayload> {
-        answer(ctx, async {
+    ) -> NullableField<GroupPayload> {
+        authorized(ctx, async {
             let outcome =
                 super::set_member(ctx.db()?, ctx.viewer()?, &input.group_id, &input.user_id, input.role).await;
             GroupPayload::of(outcome, |group| {
@@ -104,8 +106,8 @@ impl GroupMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Who, and where.")] input: RemoveGroupMemberInput,
-    ) -> Answer<GroupPayload> {
-        answer(ctx, async {
+    ) -> NullableField<GroupPayload> {
+        authorized(ctx, async {
             let outcome = super::remove_member(ctx.db()?, ctx.viewer()?, &input.group_id, &input.user_id).await;
             GroupPayload::of(outcome, |group| {
                 GroupPayload::done(format!("The members of {} were changed.", group.name), Some(group))

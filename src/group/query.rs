@@ -6,13 +6,13 @@ use chrono::{DateTime, Utc};
 use futures_util::FutureExt;
 use sea_orm::{EntityTrait, QueryFilter};
 
-use crate::access::Allowed;
+use crate::access::RequiresAction;
 use crate::entity::membership::GroupRole;
 use crate::entity::{group, user};
 use crate::error::located;
-use crate::graphql::context::{Answer, ContextExt, answer};
+use crate::graphql::context::{ContextExt, NullableField, authorized};
 use crate::graphql::loader::{GroupById, Member, MemberCountOfGroup, MembersOfGroup};
-use crate::graphql::pagination::{self, Connection, Order, PageArgs, Total};
+use crate::graphql::pagination::{self, Connection, LazyCount, Order, PageArgs};
 use crate::scalar::Id;
 
 /// What the edge between a group and a member says.
@@ -48,12 +48,16 @@ pub struct GroupQuery;
 #[Object]
 impl GroupQuery {
     /// One group; null where there is none, or none that the viewer can see.
-    async fn group(&self, ctx: &Context<'_>, #[graphql(desc = "The group's id.")] id: ID) -> Answer<group::Model> {
-        answer(ctx, async { Ok(ctx.links()?.load_one(GroupById(Id::given("id", &id)?)).await?) }).await
+    async fn group(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The group's id.")] id: ID,
+    ) -> NullableField<group::Model> {
+        authorized(ctx, async { Ok(ctx.loaders()?.load_one(GroupById(Id::given("id", &id)?)).await?) }).await
     }
 
     /// Groups by name and id.
-    #[graphql(guard = "Allowed")]
+    #[graphql(guard = "RequiresAction")]
     async fn groups(
         &self,
         ctx: &Context<'_>,
@@ -68,12 +72,13 @@ impl GroupQuery {
     ) -> Result<Connection<group::Model>> {
         let (db, viewer) = (ctx.db()?, ctx.viewer()?);
         let name_has = pagination::name_has(name_contains.as_deref(), group::Column::NameKey, db.is_postgres())?;
-        let name = format!("groups {} {}", viewer.horizon(), name_contains.unwrap_or_default());
-        let window = ctx.window(PageArgs { first, after, last, before }, &name)?;
-        let select = group::Entity::find().filter(viewer.sees_groups()).filter(name_has);
+        let name = format!("groups {} {}", viewer.visibility_scope(), name_contains.unwrap_or_default());
+        let window = ctx.page_request(PageArgs { first, after, last, before }, &name)?;
+        let select = group::Entity::find().filter(viewer.visible_groups()).filter(name_has);
         let page =
-            pagination::read(db.read(), select.clone(), &ctx.named()?.columns(), &Order::default(), &window).await?;
-        Ok(page.into_connection(Total::of_list(select), pagination::plain))
+            pagination::read(db.read(), select.clone(), &ctx.selected_fields()?.columns(), &Order::default(), &window)
+                .await?;
+        Ok(page.into_connection(LazyCount::of_list(select), pagination::plain))
     }
 }
 
@@ -89,12 +94,12 @@ impl group::Model {
         #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
     ) -> Result<MemberConnection> {
         located(ctx, async {
-            let name = format!("members of group {} {}", self.id.0, ctx.viewer()?.horizon());
-            let window = ctx.window(PageArgs { first, after, last, before }, &name)?;
-            let page = ctx.links()?.load_one(MembersOfGroup(self.id, window)).await?.unwrap_or_default();
+            let name = format!("members of group {} {}", self.id.0, ctx.viewer()?.visibility_scope());
+            let window = ctx.page_request(PageArgs { first, after, last, before }, &name)?;
+            let page = ctx.loaders()?.load_one(MembersOfGroup(self.id, window)).await?.unwrap_or_default();
             let id = self.id;
-            let total = Total::of(move |ctx| {
-                async move { Ok(ctx.links()?.load_one(MemberCountOfGroup(id)).await?.unwrap_or(0)) }.boxed()
+            let total = LazyCount::of(move |ctx| {
+                async move { Ok(ctx.loaders()?.load_one(MemberCountOfGroup(id)).await?.unwrap_or(0)) }.boxed()
             });
             Ok(page.into_connection(total, |member: Member| {
                 (member.user, Membership { role: member.role, joined_at: member.joined_at })

@@ -12,7 +12,7 @@ use super::{
     client_ip::Proxies,
     middleware::id_of,
     refuse,
-    response::{Media, Refusal},
+    response::{HttpError, Media},
 };
 use crate::http::etag;
 
@@ -44,9 +44,9 @@ impl<A: Application> Endpoint for Pictures<A> {
 }
 
 impl<A: Application> Pictures<A> {
-    async fn answer(&self, request: &Request, request_id: &str) -> std::result::Result<Response, Refusal> {
+    async fn answer(&self, request: &Request, request_id: &str) -> std::result::Result<Response, HttpError> {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            return Err(Refusal::method("GET, HEAD"));
+            return Err(HttpError::method("GET, HEAD"));
         }
         let caller = super::caller(request, request_id, &self.proxies)?;
         let id = request.raw_path_param("id").unwrap_or_default();

@@ -8,7 +8,7 @@ use poem::{
     http::{HeaderMap, StatusCode, header},
 };
 
-use super::{connections::Connection, response::Refusal, upload};
+use super::{connections::Connection, response::HttpError, upload};
 
 /// The most bytes of a JSON body.
 pub const MAX_JSON: usize = 256 * 1024;
@@ -25,18 +25,18 @@ const OF_JSON: Bounds = Bounds { kept: MAX_JSON, read: 1024 * 1024 };
 const OF_UPLOAD: Bounds = Bounds { kept: upload::MAX_BODY, read: 16 * 1024 * 1024 };
 
 fn bounds_of(request: &Request) -> Bounds {
-    if upload::is_meant(request) { OF_UPLOAD } else { OF_JSON }
+    if upload::is_multipart(request) { OF_UPLOAD } else { OF_JSON }
 }
 
 /// Reads a body.
 ///
 /// # Errors
 /// 413 for one that is too large, 400 for one that breaks off.
-pub async fn read(request: &mut Request) -> Result<Vec<u8>, Refusal> {
+pub async fn read(request: &mut Request) -> Result<Vec<u8>, HttpError> {
     let bounds = bounds_of(request);
     let too_large = || {
         let message = format!("The body is too large: at most {} bytes are allowed", bounds.kept);
-        Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE", message)
+        HttpError::new(StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE", message)
     };
     let most = if waits(request) { bounds.kept } else { bounds.read };
     if is_longer(request, most) {
@@ -46,7 +46,7 @@ pub async fn read(request: &mut Request) -> Result<Vec<u8>, Refusal> {
     let mut length = 0_usize;
     let mut chunks = pin!(request.take_body().into_bytes_stream());
     while let Some(chunk) = chunks.next().await {
-        let chunk = chunk.map_err(|_| Refusal::bad_request("The body cannot be read to its end"))?;
+        let chunk = chunk.map_err(|_| HttpError::bad_request("The body cannot be read to its end"))?;
         length = length.saturating_add(chunk.len());
         if length > bounds.read {
             return Err(too_large());

@@ -11,7 +11,7 @@ use async_graphql::parser::{
 
 use super::{
     document_limits::{self, TooLarge},
-    response::{Refusal, shorten},
+    response::{HttpError, shorten},
     spacing::tidy,
     validation::{self, Demand, Schema},
 };
@@ -32,12 +32,12 @@ pub struct Document<R> {
 }
 
 /// The documents that were sent of late; cheap to clone.
-pub struct Documents<R> {
+pub struct DocumentCache<R> {
     pub schema: &'static Schema,
     kept: Arc<Mutex<Kept<R>>>,
 }
 
-impl<R> Clone for Documents<R> {
+impl<R> Clone for DocumentCache<R> {
     fn clone(&self) -> Self {
         Self { schema: self.schema, kept: Arc::clone(&self.kept) }
     }
@@ -50,7 +50,7 @@ struct Kept<R> {
     bytes_of_young: usize,
 }
 
-impl<R> Documents<R> {
+impl<R> DocumentCache<R> {
     /// None yet, of a schema.
     ///
     /// # Errors
@@ -73,7 +73,7 @@ impl<R> Documents<R> {
     ///
     /// # Errors
     /// What is wrong with it: nothing of it is kept then.
-    pub fn find(&self, text: &str, read: impl FnOnce(&ExecutableDocument) -> R) -> Result<Arc<Document<R>>, Refusal> {
+    pub fn find(&self, text: &str, read: impl FnOnce(&ExecutableDocument) -> R) -> Result<Arc<Document<R>>, HttpError> {
         if let Some(known) = self.kept().find(text) {
             return Ok(known);
         }
@@ -114,12 +114,12 @@ impl<R> Kept<R> {
     }
 }
 
-fn parse(query: &str) -> Result<ExecutableDocument, Refusal> {
-    let too_large = |error: TooLarge| Refusal::bad_document("DOCUMENT_TOO_LARGE", error.to_string());
+fn parse(query: &str) -> Result<ExecutableDocument, HttpError> {
+    let too_large = |error: TooLarge| HttpError::bad_document("DOCUMENT_TOO_LARGE", error.to_string());
     document_limits::check_text(query).map_err(too_large)?;
     let document = parse_query(query).map_err(|error| {
         let message = format!("The query cannot be parsed: {}", reason(&error.to_string()));
-        Refusal { locations: error.positions().collect(), ..Refusal::bad_document("GRAPHQL_PARSE_FAILED", message) }
+        HttpError { locations: error.positions().collect(), ..HttpError::bad_document("GRAPHQL_PARSE_FAILED", message) }
     })?;
     document_limits::measure(&document).map_err(too_large)?;
     document_limits::check_variables(query, &document).map_err(too_large)?;
@@ -136,12 +136,12 @@ fn reason(message: &str) -> String {
 mod tests {
     use super::*;
 
-    fn documents() -> Documents<usize> {
-        Documents::of("type Query { a: Int } type Mutation { a(password: String): Int }").unwrap()
+    fn documents() -> DocumentCache<usize> {
+        DocumentCache::of("type Query { a: Int } type Mutation { a(password: String): Int }").unwrap()
     }
 
     /// How many documents are kept, and how many bytes of text.
-    fn size(documents: &Documents<usize>) -> (usize, usize) {
+    fn size(documents: &DocumentCache<usize>) -> (usize, usize) {
         let kept = documents.kept.lock().unwrap();
         let texts = kept.young.keys().chain(kept.old.keys());
         (texts.clone().count(), texts.map(String::len).sum())

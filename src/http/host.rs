@@ -7,20 +7,22 @@ use poem::{
     http::{HeaderValue, Version, header, uri::Authority},
 };
 
-use super::response::Refusal;
+use super::response::HttpError;
 
 /// Checks that a request names one host: in HTTP/1.1 exactly once, in HTTP/1.0 at most once.
 ///
 /// # Errors
 /// 400 for any other.
-pub fn check(request: &Request) -> Result<(), Refusal> {
+pub fn check(request: &Request) -> Result<(), HttpError> {
     let mut hosts = request.headers().get_all(header::HOST).iter();
     match (hosts.next(), hosts.next()) {
         (None, _) if request.version() < Version::HTTP_11 => Ok(()),
-        (None, _) => Err(Refusal::bad_request("Host: this header is required in HTTP/1.1, such as people.example.org")),
-        (Some(_), Some(_)) => Err(Refusal::bad_request("Host: this header must be given once")),
+        (None, _) => {
+            Err(HttpError::bad_request("Host: this header is required in HTTP/1.1, such as people.example.org"))
+        }
+        (Some(_), Some(_)) => Err(HttpError::bad_request("Host: this header must be given once")),
         (Some(host), None) if is_host(host) => Ok(()),
-        _ => Err(Refusal::bad_request("Host: must be a host name or an IP address, such as people.example.org:8000")),
+        _ => Err(HttpError::bad_request("Host: must be a host name or an IP address, such as people.example.org:8000")),
     }
 }
 

@@ -19,19 +19,19 @@ use super::{
     HEALTH, body,
     connections::{Connection, ConnectionRegistry},
     host,
-    response::{Media, Refusal, protect},
+    response::{HttpError, Media, security_headers},
 };
 
 const MAX_ID: usize = 64;
 const MAX_LOGGED: usize = 100;
 
-pub struct Frame<E> {
+pub struct Middleware<E> {
     pub inner: E,
     pub connections: ConnectionRegistry,
     pub deadline: Duration,
 }
 
-impl<E: Endpoint<Output = Response>> Endpoint for Frame<E> {
+impl<E: Endpoint<Output = Response>> Endpoint for Middleware<E> {
     type Output = Response;
 
     async fn call(&self, mut request: Request) -> Result<Response> {
@@ -39,9 +39,9 @@ impl<E: Endpoint<Output = Response>> Endpoint for Frame<E> {
         let media = Media::accepted(request.headers()).unwrap_or(Media::Json);
         let mut line = Line::begin(&request, &id);
         request.set_data(RequestId(id.clone()));
-        let Some(connection) = self.connections.connection_of(&request) else { return Err(gone()) };
+        let Some(connection) = self.connections.connection_of(&request) else { return Err(disconnected()) };
         if !connection.request_begun(body::is_announced(request.headers())) {
-            return Err(gone());
+            return Err(disconnected());
         }
         request.set_data(Arc::clone(&connection));
 
@@ -53,18 +53,18 @@ impl<E: Endpoint<Output = Response>> Endpoint for Frame<E> {
         let call = AssertUnwindSafe(timeout(self.deadline, call)).catch_unwind();
         let outcome = tokio::select! {
             outcome = call.instrument(span) => outcome,
-            () = connection.disconnected() => return Err(gone()),
+            () = connection.disconnected() => return Err(disconnected()),
         };
         let answer = match outcome {
             Ok(Ok(answer)) => answer,
-            Ok(Err(_)) => Err(Refusal::deadline()),
+            Ok(Err(_)) => Err(HttpError::deadline()),
             Err(_) => {
                 tracing::error!(request_id = id, "a request panicked");
-                Err(Refusal::internal())
+                Err(HttpError::internal())
             }
         };
         let mut response = answer.unwrap_or_else(|refusal| refusal.into_response(media, &id));
-        protect(response.headers_mut(), &id);
+        security_headers(response.headers_mut(), &id);
         // What is left of a body would cost more to read than another connection.
         if connection.is_reserved || connection.has_unread() {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -77,28 +77,28 @@ impl<E: Endpoint<Output = Response>> Endpoint for Frame<E> {
 }
 
 /// Nobody reads this.
-fn gone() -> poem::Error {
+fn disconnected() -> poem::Error {
     StatusCode::BAD_REQUEST.into()
 }
 
 /// Refuses what is not to be looked at any further.
-fn check(request: &Request, connection: &Connection) -> std::result::Result<(), Refusal> {
+fn check(request: &Request, connection: &Connection) -> std::result::Result<(), HttpError> {
     if connection.is_reserved && !request.uri().path().starts_with(HEALTH) {
-        return Err(Refusal::overloaded(1));
+        return Err(HttpError::overloaded(1));
     }
     host::check(request)
 }
 
 /// poem's own errors, whose text is never shown.
-fn of_poem(error: &poem::Error, request_id: &str) -> Refusal {
+fn of_poem(error: &poem::Error, request_id: &str) -> HttpError {
     match error.status() {
-        StatusCode::NOT_FOUND => Refusal::not_found(),
+        StatusCode::NOT_FOUND => HttpError::not_found(),
         status if status.is_client_error() => {
-            Refusal::new(status, "BAD_REQUEST", status.canonical_reason().unwrap_or("Bad request"))
+            HttpError::new(status, "BAD_REQUEST", status.canonical_reason().unwrap_or("Bad request"))
         }
         _ => {
             tracing::error!(request_id, %error, "a request failed");
-            Refusal::internal()
+            HttpError::internal()
         }
     }
 }

@@ -39,7 +39,7 @@ pub use self::{
     avatar::Picture,
     client_ip::network,
     document_limits::{TooLarge, check_text, kind, measure, selected},
-    response::Refusal,
+    response::HttpError,
     socket::{allow_descriptors, bind, listen},
 };
 use self::{
@@ -47,7 +47,7 @@ use self::{
     client_ip::Proxies,
     connections::Limits,
     listener::{LimitedListener, Timeouts},
-    middleware::{Frame, OperationName, id_of},
+    middleware::{Middleware, OperationName, id_of},
     request::{Prepared, Reader},
     response::Media,
 };
@@ -70,7 +70,7 @@ const LONG_ANSWER: usize = 64 * 1024;
 
 /// How the server treats its connections.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct ServerSettings {
     pub max_connections: usize,
     /// From one IPv4 address or one /64 of IPv6; trusted proxies are exempt.
     pub max_connections_per_address: usize,
@@ -112,23 +112,23 @@ impl From<Outcome> for Answer {
 /// What HTTP needs to know of the program behind it.
 pub trait Application: Clone + Send + Sync + 'static {
     /// What it finds out of a document before anything is run.
-    type Reading: Send + Sync + 'static;
+    type DocumentInfo: Send + Sync + 'static;
 
     /// Looks through a document, once for all the requests that send it.
-    fn read(&self, document: &ExecutableDocument) -> Self::Reading;
+    fn read(&self, document: &ExecutableDocument) -> Self::DocumentInfo;
 
     /// Decides who is asking, and runs the request.
     fn answer(
         &self,
         caller: Caller,
         query: Query,
-        reading: &Self::Reading,
-    ) -> impl Future<Output = std::result::Result<Answer, Refusal>> + Send;
+        reading: &Self::DocumentInfo,
+    ) -> impl Future<Output = std::result::Result<Answer, HttpError>> + Send;
 
     /// Whether the caller may send a file at all, asked before any of it is kept; returns the id of the user.
-    fn admits_upload(&self, caller: &Caller) -> impl Future<Output = std::result::Result<Id, Refusal>> + Send {
+    fn admits_upload(&self, caller: &Caller) -> impl Future<Output = std::result::Result<Id, HttpError>> + Send {
         let _ = caller;
-        async { Err(Refusal::unauthenticated()) }
+        async { Err(HttpError::unauthenticated()) }
     }
 
     /// The picture of the person of an id, without its content where the caller `holds` one of the same hash.
@@ -137,9 +137,9 @@ pub trait Application: Clone + Send + Sync + 'static {
         caller: Caller,
         id: &str,
         holds: impl Fn(&str) -> bool + Send,
-    ) -> impl Future<Output = std::result::Result<Picture, Refusal>> + Send {
+    ) -> impl Future<Output = std::result::Result<Picture, HttpError>> + Send {
         let _ = (caller, id, holds);
-        async { Err(Refusal::not_found()) }
+        async { Err(HttpError::not_found()) }
     }
 
     /// The schema, in its own language.
@@ -166,7 +166,7 @@ pub trait Application: Clone + Send + Sync + 'static {
 pub async fn serve<A: Application>(
     app: A,
     listener: TcpListener,
-    settings: Settings,
+    settings: ServerSettings,
     shutdown: impl Future<Output = ()>,
 ) -> Result<()> {
     let timeouts = Timeouts { request: settings.request_deadline, idle: IDLE };
@@ -186,7 +186,7 @@ pub async fn serve<A: Application>(
         uploads_of_users: Shares::new(UPLOADS_OF_ONE),
     };
     let routes = routes(&app, graphql, settings.playground);
-    let frame = Frame { inner: routes, connections: listener.connections(), deadline: settings.request_deadline };
+    let frame = Middleware { inner: routes, connections: listener.connections(), deadline: settings.request_deadline };
     Server::new_with_acceptor(listener)
         .run_with_graceful_shutdown(frame, shutdown, Some(settings.shutdown_grace))
         .await?;
@@ -237,7 +237,7 @@ fn routes<A: Application>(app: &A, graphql: GraphQl<A>, playground: bool) -> Rou
 
 fn health(request: &Request, well: bool) -> Response {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        return Refusal::method("GET, HEAD").into_response(Media::Json, &id_of(request));
+        return HttpError::method("GET, HEAD").into_response(Media::Json, &id_of(request));
     }
     let (status, body) = if well {
         (StatusCode::OK, r#"{"status":"ok"}"#)
@@ -264,7 +264,7 @@ impl<A: Application> Endpoint for GraphQl<A> {
         let id = id_of(&request);
         let Some(media) = Media::accepted(request.headers()) else {
             let message = "An answer is application/graphql-response+json or application/json";
-            let refusal = Refusal::new(StatusCode::NOT_ACCEPTABLE, "NOT_ACCEPTABLE", message);
+            let refusal = HttpError::new(StatusCode::NOT_ACCEPTABLE, "NOT_ACCEPTABLE", message);
             return Ok(refuse(&mut request, refusal, Media::Json, &id).await);
         };
         let read = match caller(&request, &id, &self.proxies) {
@@ -291,20 +291,24 @@ impl<A: Application> Endpoint for GraphQl<A> {
 }
 
 impl<A: Application> GraphQl<A> {
-    async fn read(&self, request: &mut Request, caller: &Caller) -> std::result::Result<Prepared<A::Reading>, Refusal> {
-        if !upload::is_meant(request) {
+    async fn read(
+        &self,
+        request: &mut Request,
+        caller: &Caller,
+    ) -> std::result::Result<Prepared<A::DocumentInfo>, HttpError> {
+        if !upload::is_multipart(request) {
             return request::read(request, &self.reader, caller.address).await;
         }
         upload::check(request.headers())?;
         let user = self.app.admits_upload(caller).await?;
-        let share = self.uploads_of_users.take(user).await.ok_or_else(Refusal::one_at_a_time)?;
-        let turn = Arc::clone(&self.uploads).try_acquire_owned().map_err(|_| Refusal::overloaded(1))?;
+        let share = self.uploads_of_users.take(user).await.ok_or_else(HttpError::one_at_a_time)?;
+        let turn = Arc::clone(&self.uploads).try_acquire_owned().map_err(|_| HttpError::overloaded(1))?;
         Ok(Prepared { turn: Some((share, turn)), ..upload::read(request, &self.reader, caller.address).await? })
     }
 
     /// A query ends when its caller goes. A mutation is a task of its own, because to drop it in the middle of sqlx's
     /// `begin` would leave an open transaction in the pool.
-    async fn run(&self, caller: Caller, prepared: Prepared<A::Reading>) -> std::result::Result<Answer, Refusal> {
+    async fn run(&self, caller: Caller, prepared: Prepared<A::DocumentInfo>) -> std::result::Result<Answer, HttpError> {
         if !prepared.is_mutation {
             return self.app.answer(caller, prepared.request, &prepared.document.reading).await;
         }
@@ -318,21 +322,21 @@ impl<A: Application> GraphQl<A> {
         };
         tokio::spawn(task.in_current_span()).await.unwrap_or_else(|_| {
             tracing::error!(request_id, "a mutation panicked");
-            Err(Refusal::internal())
+            Err(HttpError::internal())
         })
     }
 }
 
 /// Refuses a request of which the body may not have been read yet. Left unread it would cost the caller the connection.
-async fn refuse(request: &mut Request, refusal: Refusal, media: Media, request_id: &str) -> Response {
+async fn refuse(request: &mut Request, refusal: HttpError, media: Media, request_id: &str) -> Response {
     if refusal.status != StatusCode::PAYLOAD_TOO_LARGE {
         body::drain(request).await;
     }
     refusal.into_response(media, request_id)
 }
 
-fn caller(request: &Request, request_id: &str, proxies: &Proxies) -> std::result::Result<Caller, Refusal> {
-    let peer = request.remote_addr().as_socket_addr().ok_or_else(Refusal::internal)?;
+fn caller(request: &Request, request_id: &str, proxies: &Proxies) -> std::result::Result<Caller, HttpError> {
+    let peer = request.remote_addr().as_socket_addr().ok_or_else(HttpError::internal)?;
     let user_agent = request.header(header::USER_AGENT).map(|text| text.chars().take(MAX_USER_AGENT).collect());
     Ok(Caller {
         token: token(request.headers())?,
@@ -345,7 +349,7 @@ fn caller(request: &Request, request_id: &str, proxies: &Proxies) -> std::result
 
 /// The bearer token; none if there is no Authorization or an empty one, an error if there is anything else but one
 /// well-formed token.
-fn token(headers: &HeaderMap) -> std::result::Result<Option<String>, Refusal> {
+fn token(headers: &HeaderMap) -> std::result::Result<Option<String>, HttpError> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let Some(value) = values.next() else { return Ok(None) };
     if is_empty(value) && headers.get_all(header::AUTHORIZATION).iter().count() == 1 {
@@ -360,7 +364,7 @@ fn token(headers: &HeaderMap) -> std::result::Result<Option<String>, Refusal> {
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
         .map(|(_, token)| token.trim_matches(' '))
         .filter(|token| is_well_formed(token) && values.next().is_none());
-    token.map(|token| Some(token.to_owned())).ok_or_else(Refusal::unauthenticated)
+    token.map(|token| Some(token.to_owned())).ok_or_else(HttpError::unauthenticated)
 }
 
 /// What a front end sends that has no token: nothing, or the scheme alone.

@@ -14,9 +14,9 @@ use url::form_urlencoded;
 
 use super::{
     Application, body,
-    document_cache::{Document, Documents},
+    document_cache::{Document, DocumentCache},
     document_limits,
-    response::Refusal,
+    response::HttpError,
     variables,
 };
 use crate::background;
@@ -50,7 +50,7 @@ pub struct Prepared<R> {
 /// Reads requests. What may take long of it is done in the background, as much for each network as for another.
 pub struct Reader<A: Application> {
     app: A,
-    documents: Documents<A::Reading>,
+    documents: DocumentCache<A::DocumentInfo>,
     networks: Shares<IpNet>,
 }
 
@@ -65,7 +65,7 @@ pub async fn read<A: Application>(
     request: &mut Request,
     reader: &Reader<A>,
     from: IpAddr,
-) -> Result<Prepared<A::Reading>, Refusal> {
+) -> Result<Prepared<A::DocumentInfo>, HttpError> {
     match *request.method() {
         Method::GET => {
             let parameters = from_query(request.uri().query().unwrap_or_default())?;
@@ -80,11 +80,11 @@ pub async fn read<A: Application>(
             let read = move |reader: &Reader<A>| reader.prepare_at_once(from_json(&body, "The body")?, false);
             reader.in_background(from, read).await
         }
-        _ => Err(Refusal::method(ALLOW)),
+        _ => Err(HttpError::method(ALLOW)),
     }
 }
 
-fn check_content(headers: &HeaderMap) -> Result<(), Refusal> {
+fn check_content(headers: &HeaderMap) -> Result<(), HttpError> {
     let mut types = headers.get_all(header::CONTENT_TYPE).iter().map(|value| value.to_str().unwrap_or_default());
     let is_json = types.next().is_some_and(is_json) && types.next().is_none();
     if is_json && is_plain(headers) { Ok(()) } else { Err(unsupported()) }
@@ -96,9 +96,9 @@ pub fn is_plain(headers: &HeaderMap) -> bool {
     encodings.all(|encoding| encoding.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 
-pub fn unsupported() -> Refusal {
+pub fn unsupported() -> HttpError {
     let message = "Send the request as application/json (a file as multipart/form-data), in UTF-8 and not compressed";
-    Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", message)
+    HttpError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", message)
         .with(HeaderName::from_static("accept-post"), HeaderValue::from_static("application/json, multipart/form-data"))
 }
 
@@ -118,21 +118,21 @@ pub struct Parameters {
     pub variables: Map<String, Value>,
 }
 
-pub fn from_json(text: &[u8], what: &str) -> Result<Parameters, Refusal> {
-    let text = std::str::from_utf8(text).map_err(|_| Refusal::bad_request(format!("{what}: not valid UTF-8")))?;
+pub fn from_json(text: &[u8], what: &str) -> Result<Parameters, HttpError> {
+    let text = std::str::from_utf8(text).map_err(|_| HttpError::bad_request(format!("{what}: not valid UTF-8")))?;
     match parse_json(text, what)? {
         Value::Object(members) => parameters(members),
-        Value::Array(_) => Err(Refusal::bad_request("Batches are not supported; send one request at a time")),
-        _ => Err(Refusal::bad_request(format!("{what}: must be a JSON object"))),
+        Value::Array(_) => Err(HttpError::bad_request("Batches are not supported; send one request at a time")),
+        _ => Err(HttpError::bad_request(format!("{what}: must be a JSON object"))),
     }
 }
 
-fn from_query(query: &str) -> Result<Parameters, Refusal> {
+fn from_query(query: &str) -> Result<Parameters, HttpError> {
     let mut members = Map::new();
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
         // What is not UTF-8 comes out of the decoder as U+FFFD.
         if name.contains('\u{fffd}') || value.contains('\u{fffd}') {
-            return Err(Refusal::bad_request("The address is not valid UTF-8"));
+            return Err(HttpError::bad_request("The address is not valid UTF-8"));
         }
         let value = match name.as_ref() {
             "variables" | "extensions" if value.is_empty() => Value::Null,
@@ -141,17 +141,17 @@ fn from_query(query: &str) -> Result<Parameters, Refusal> {
             _ => Value::String(value.into_owned()),
         };
         if members.insert(name.into_owned(), value).is_some() {
-            return Err(Refusal::bad_request("A parameter of the address is given twice"));
+            return Err(HttpError::bad_request("A parameter of the address is given twice"));
         }
     }
     parameters(members)
 }
 
-fn parameters(mut members: Map<String, Value>) -> Result<Parameters, Refusal> {
+fn parameters(mut members: Map<String, Value>) -> Result<Parameters, HttpError> {
     let extensions = object(members.remove("extensions"), "extensions")?; // beside a query none is read
     let query = string(members.remove("query"), "query")?.unwrap_or_default();
     if query.is_empty() && extensions.get("persistedQuery").is_some_and(Value::is_object) {
-        return Err(Refusal::persisted_query_not_supported());
+        return Err(HttpError::persisted_query_not_supported());
     }
     Ok(Parameters {
         query,
@@ -161,18 +161,18 @@ fn parameters(mut members: Map<String, Value>) -> Result<Parameters, Refusal> {
 }
 
 /// The reader stops at 128 levels and refuses lone surrogates; its own messages may repeat the source.
-pub fn parse_json(text: &str, what: &str) -> Result<Value, Refusal> {
+pub fn parse_json(text: &str, what: &str) -> Result<Value, HttpError> {
     let value = serde_json::from_str(text).map_err(|error| {
         let (line, column) = (error.line(), error.column());
-        Refusal::bad_request(format!("{what}: not valid JSON at line {line}, column {column}"))
+        HttpError::bad_request(format!("{what}: not valid JSON at line {line}, column {column}"))
     })?;
     if objects_in(&value) > MAX_OBJECTS {
-        return Err(Refusal::bad_request(format!("{what}: at most {MAX_OBJECTS} objects in it are allowed")));
+        return Err(HttpError::bad_request(format!("{what}: at most {MAX_OBJECTS} objects in it are allowed")));
     }
     if is_clean(&value) {
         Ok(value)
     } else {
-        Err(Refusal::bad_request(format!("{what}: a text holds U+0000 or the mark of an upload")))
+        Err(HttpError::bad_request(format!("{what}: a text holds U+0000 or the mark of an upload")))
     }
 }
 
@@ -199,19 +199,19 @@ fn is_clean_text(text: &str) -> bool {
     !text.contains('\0') && !text.starts_with(UPLOAD_MARK)
 }
 
-fn string(value: Option<Value>, name: &str) -> Result<Option<String>, Refusal> {
+fn string(value: Option<Value>, name: &str) -> Result<Option<String>, HttpError> {
     match value {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => Ok(Some(text).filter(|text| !text.is_empty())),
-        Some(_) => Err(Refusal::bad_request(format!("{name} must be a string"))),
+        Some(_) => Err(HttpError::bad_request(format!("{name} must be a string"))),
     }
 }
 
-fn object(value: Option<Value>, name: &str) -> Result<Map<String, Value>, Refusal> {
+fn object(value: Option<Value>, name: &str) -> Result<Map<String, Value>, HttpError> {
     match value {
         None | Some(Value::Null) => Ok(Map::new()),
         Some(Value::Object(members)) => Ok(members),
-        Some(_) => Err(Refusal::bad_request(format!("{name} must be a JSON object"))),
+        Some(_) => Err(HttpError::bad_request(format!("{name} must be a JSON object"))),
     }
 }
 
@@ -221,7 +221,7 @@ impl<A: Application> Reader<A> {
     /// # Errors
     /// Where its schema cannot be read.
     pub fn new(app: A) -> std::io::Result<Self> {
-        Ok(Self { documents: Documents::of(&app.sdl())?, app, networks: Shares::new(OF_ONE_NETWORK) })
+        Ok(Self { documents: DocumentCache::of(&app.sdl())?, app, networks: Shares::new(OF_ONE_NETWORK) })
     }
 
     /// Checks what a caller has sent from an address.
@@ -230,7 +230,7 @@ impl<A: Application> Reader<A> {
         parameters: Parameters,
         by_get: bool,
         from: IpAddr,
-    ) -> Result<Prepared<A::Reading>, Refusal> {
+    ) -> Result<Prepared<A::DocumentInfo>, HttpError> {
         let query = &parameters.query;
         if query.len() <= LONG_DOCUMENT || self.documents.knows(query) {
             return self.prepare_at_once(parameters, by_get);
@@ -241,21 +241,21 @@ impl<A: Application> Reader<A> {
     async fn in_background(
         &self,
         from: IpAddr,
-        work: impl FnOnce(&Self) -> Result<Prepared<A::Reading>, Refusal> + Send + 'static,
-    ) -> Result<Prepared<A::Reading>, Refusal> {
-        let _place = self.networks.take(client_network(from)).await.ok_or_else(Refusal::too_many)?;
+        work: impl FnOnce(&Self) -> Result<Prepared<A::DocumentInfo>, HttpError> + Send + 'static,
+    ) -> Result<Prepared<A::DocumentInfo>, HttpError> {
+        let _place = self.networks.take(client_network(from)).await.ok_or_else(HttpError::too_many)?;
         let reader = self.clone();
         background::run(async move { work(&reader) }).await
     }
 
-    fn prepare_at_once(&self, parameters: Parameters, by_get: bool) -> Result<Prepared<A::Reading>, Refusal> {
+    fn prepare_at_once(&self, parameters: Parameters, by_get: bool) -> Result<Prepared<A::DocumentInfo>, HttpError> {
         let Parameters { query, operation_name, variables } = parameters;
         if query.is_empty() {
-            return Err(Refusal::bad_request("The query is missing"));
+            return Err(HttpError::bad_request("The query is missing"));
         }
         // The escape is looked for in the text, so that the literals of the document need no walk of their own.
         if query.contains('\0') || query.contains("\\u0000") || query.contains(UPLOAD_MARK) {
-            return Err(Refusal::bad_request("query: a text holds U+0000 or the mark of an upload"));
+            return Err(HttpError::bad_request("query: a text holds U+0000 or the mark of an upload"));
         }
         let document = self.documents.find(&query, |parsed| self.app.read(parsed))?;
         let selected = document_limits::selected(&document.parsed, operation_name.as_deref());
@@ -263,10 +263,10 @@ impl<A: Application> Reader<A> {
         match kind {
             Some(OperationType::Mutation) if by_get => {
                 let message = "A mutation must be sent by POST";
-                return Err(Refusal { message: message.into(), ..Refusal::method("POST") });
+                return Err(HttpError { message: message.into(), ..HttpError::method("POST") });
             }
             Some(OperationType::Subscription) => {
-                return Err(Refusal::bad_request("A subscription needs a WebSocket, not a single request"));
+                return Err(HttpError::bad_request("A subscription needs a WebSocket, not a single request"));
             }
             _ => {}
         }

@@ -33,7 +33,7 @@ impl Media {
             return Some(Self::GraphQl);
         }
         let ranges = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-        let (mut graphql, mut json) = (Wish::default(), Wish::default());
+        let (mut graphql, mut json) = (Preference::default(), Preference::default());
         for range in ranges.flat_map(|value| value.split(',')) {
             let mut parts = range.split(';').map(str::trim);
             let name = parts.next().unwrap_or_default().to_ascii_lowercase();
@@ -67,12 +67,12 @@ impl Media {
 
 /// How much a media type is wished for; the more precise range decides.
 #[derive(Default)]
-struct Wish {
+struct Preference {
     precision: u8,
     quality: f32,
 }
 
-impl Wish {
+impl Preference {
     fn note(&mut self, precision: u8, quality: f32) {
         if precision > 0 && precision >= self.precision {
             *self = Self { precision, quality };
@@ -82,7 +82,7 @@ impl Wish {
 
 /// A request that is not run: its error, its status and its headers.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Refusal {
+pub struct HttpError {
     pub status: StatusCode,
     pub code: &'static str,
     pub message: Cow<'static, str>,
@@ -94,7 +94,7 @@ pub struct Refusal {
     pub header: Option<Box<(HeaderName, HeaderValue)>>,
 }
 
-impl Refusal {
+impl HttpError {
     pub fn new(status: StatusCode, code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
         Self {
             status,
@@ -203,7 +203,7 @@ impl Refusal {
     fn error(&self, request_id: &str) -> ServerError {
         let mut error = ServerError::new(shorten(&self.message), None);
         error.locations.clone_from(&self.locations);
-        mark(&mut error, self.code, request_id);
+        set_code(&mut error, self.code, request_id);
         error
     }
 }
@@ -225,7 +225,7 @@ pub fn outcome(mut outcome: async_graphql::Response, media: Media, request_id: &
         outcome.data == Value::Null && outcome.is_err() && outcome.errors.iter().all(|error| error.path.is_empty());
     outcome.errors.truncate(MAX_ERRORS);
     for error in &mut outcome.errors {
-        settle(error, refused, request_id);
+        finalize_error(error, refused, request_id);
     }
     let body = Body {
         errors: &outcome.errors,
@@ -239,7 +239,7 @@ pub fn outcome(mut outcome: async_graphql::Response, media: Media, request_id: &
 }
 
 /// Puts an error where it says that it stands, and gives it its code. One that ran into somebody else's error says nothing but INTERNAL and the request's id.
-fn settle(error: &mut ServerError, refused: bool, request_id: &str) {
+fn finalize_error(error: &mut ServerError, refused: bool, request_id: &str) {
     if let Some(path) = error.extensions.as_mut().and_then(path_of) {
         error.path = path;
     }
@@ -258,7 +258,7 @@ fn settle(error: &mut ServerError, refused: bool, request_id: &str) {
         let end = error.message.find(", found ").unwrap_or(error.message.len());
         error.message = shorten(error.message.get(..end).unwrap_or_default());
     }
-    mark(error, code, request_id);
+    set_code(error, code, request_id);
 }
 
 /// The path that a field has put among the extensions of its error, which is taken out of them.
@@ -292,7 +292,7 @@ fn code_of_validation(message: &str) -> &'static str {
     }
 }
 
-fn mark(error: &mut ServerError, code: &str, request_id: &str) {
+fn set_code(error: &mut ServerError, code: &str, request_id: &str) {
     let extensions = error.extensions.get_or_insert_with(ErrorExtensionValues::default);
     extensions.set("code", code);
     if code == INTERNAL {
@@ -317,7 +317,7 @@ pub fn shorten(message: &str) -> String {
 }
 
 /// The headers that every answer carries. A page may have brought its own policy and its own caching.
-pub fn protect(headers: &mut HeaderMap, request_id: &str) {
+pub fn security_headers(headers: &mut HeaderMap, request_id: &str) {
     let always = [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),

@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 use super::{
     Application, body,
     request::{self, Parameters, Prepared, Reader},
-    response::Refusal,
+    response::HttpError,
 };
 use crate::scalar::Upload;
 
@@ -28,7 +28,7 @@ pub const MAX_BODY: usize = 2 * 1024 * 1024 + 3 * body::MAX_JSON;
 const PREFLIGHT: [&str; 2] = ["graphql-require-preflight", "apollo-require-preflight"];
 
 /// Whether a request means to send a file.
-pub fn is_meant(request: &Request) -> bool {
+pub fn is_multipart(request: &Request) -> bool {
     let essence = request.header(header::CONTENT_TYPE).and_then(|value| value.split(';').next());
     request.method() == Method::POST && essence.is_some_and(|it| it.trim().eq_ignore_ascii_case("multipart/form-data"))
 }
@@ -37,10 +37,10 @@ pub fn is_meant(request: &Request) -> bool {
 ///
 /// # Errors
 /// 400 without a header that no form can send, 415 for what is compressed or of two types.
-pub fn check(headers: &HeaderMap) -> Result<(), Refusal> {
+pub fn check(headers: &HeaderMap) -> Result<(), HttpError> {
     if !PREFLIGHT.iter().any(|name| headers.get(*name).is_some_and(|value| !value.is_empty())) {
         let message = "A request with a file needs the header GraphQL-Require-Preflight, of any value";
-        return Err(Refusal::bad_request(message));
+        return Err(HttpError::bad_request(message));
     }
     if headers.get_all(header::CONTENT_TYPE).iter().count() == 1 && request::is_plain(headers) {
         return Ok(());
@@ -56,20 +56,20 @@ pub async fn read<A: Application>(
     request: &mut Request,
     reader: &Reader<A>,
     from: IpAddr,
-) -> Result<Prepared<A::Reading>, Refusal> {
+) -> Result<Prepared<A::DocumentInfo>, HttpError> {
     let content_type = request.header(header::CONTENT_TYPE).unwrap_or_default();
     let boundary = multer::parse_boundary(content_type).map_err(|_| malformed())?;
     let body = body::read(request).await?;
     let (parameters, file) = parse(body, boundary).await?;
     let mut prepared = reader.prepare(parameters, false, from).await?;
     if !prepared.is_mutation {
-        return Err(Refusal::bad_request("A query is sent as application/json"));
+        return Err(HttpError::bad_request("A query is sent as application/json"));
     }
     prepared.request.uploads.extend(file);
     Ok(prepared)
 }
 
-async fn parse(body: Vec<u8>, boundary: String) -> Result<(Parameters, Option<UploadValue>), Refusal> {
+async fn parse(body: Vec<u8>, boundary: String) -> Result<(Parameters, Option<UploadValue>), HttpError> {
     let mut parts = Multipart::new(stream::iter([Ok::<_, Infallible>(body)]), boundary);
     let operations = text(next(&mut parts, "operations").await?, "operations").await?;
     let mut parameters = request::from_json(operations.as_bytes(), "operations")?;
@@ -82,53 +82,53 @@ async fn parse(body: Vec<u8>, boundary: String) -> Result<(Parameters, Option<Up
         }
     };
     if parts.next_field().await.map_err(|_| malformed())?.is_some() {
-        return Err(Refusal::bad_request("There is a part that the map does not name; at most one file can be sent"));
+        return Err(HttpError::bad_request("There is a part that the map does not name; at most one file can be sent"));
     }
     Ok((parameters, file))
 }
 
 /// The next part, which must have this name.
-async fn next(parts: &mut Multipart<'static>, name: &str) -> Result<Field<'static>, Refusal> {
+async fn next(parts: &mut Multipart<'static>, name: &str) -> Result<Field<'static>, HttpError> {
     let part = parts.next_field().await.map_err(|_| malformed())?;
     part.filter(|part| part.name() == Some(name)).ok_or_else(|| {
-        Refusal::bad_request("The parts must be operations, map, and the file that the map names, in this order")
+        HttpError::bad_request("The parts must be operations, map, and the file that the map names, in this order")
     })
 }
 
-async fn text(part: Field<'static>, name: &str) -> Result<String, Refusal> {
+async fn text(part: Field<'static>, name: &str) -> Result<String, HttpError> {
     let bytes = part.bytes().await.map_err(|_| malformed())?;
     if bytes.len() > body::MAX_JSON {
         let message = format!("{name}: at most {} bytes are allowed", body::MAX_JSON);
-        return Err(Refusal::bad_request(message));
+        return Err(HttpError::bad_request(message));
     }
-    String::from_utf8(bytes.into()).map_err(|_| Refusal::bad_request(format!("{name}: not valid UTF-8")))
+    String::from_utf8(bytes.into()).map_err(|_| HttpError::bad_request(format!("{name}: not valid UTF-8")))
 }
 
-async fn upload(part: Field<'static>) -> Result<UploadValue, Refusal> {
+async fn upload(part: Field<'static>) -> Result<UploadValue, HttpError> {
     // Neither the name nor the type is believed, so neither is kept.
     let content = part.bytes().await.map_err(|_| malformed())?;
     Ok(UploadValue { filename: String::new(), content_type: None, content })
 }
 
 /// The name of the file's part, and where the file stands: `variables`, and the way from there.
-fn entry(map: &str) -> Result<Option<(String, Vec<String>)>, Refusal> {
+fn entry(map: &str) -> Result<Option<(String, Vec<String>)>, HttpError> {
     let Value::Object(map) = request::parse_json(map, "map")? else {
-        return Err(Refusal::bad_request("map: must be a JSON object"));
+        return Err(HttpError::bad_request("map: must be a JSON object"));
     };
     let mut entries = map.into_iter();
     let Some((name, paths)) = entries.next() else { return Ok(None) };
     if entries.next().is_some() {
-        return Err(Refusal::bad_request("map: at most one file can be sent"));
+        return Err(HttpError::bad_request("map: at most one file can be sent"));
     }
     match paths.as_array().map(Vec::as_slice) {
         Some([Value::String(path)]) => Ok(Some((name, path.split('.').map(str::to_owned).collect()))),
-        _ => Err(Refusal::bad_request("map: a file stands in one place, [\"variables.input.avatar\"] for instance")),
+        _ => Err(HttpError::bad_request("map: a file stands in one place, [\"variables.input.avatar\"] for instance")),
     }
 }
 
 /// Writes the mark of the file where the operation has a null for it.
-fn put_mark(variables: &mut Map<String, Value>, path: &[String]) -> Result<(), Refusal> {
-    let nowhere = || Refusal::bad_request("map: the path must lead to a null in the variables of the operation");
+fn put_mark(variables: &mut Map<String, Value>, path: &[String]) -> Result<(), HttpError> {
+    let nowhere = || HttpError::bad_request("map: the path must lead to a null in the variables of the operation");
     let (root, way) = path.split_first().ok_or_else(nowhere)?;
     let (first, way) = way.split_first().filter(|_| root == "variables").ok_or_else(nowhere)?;
     let start = variables.get_mut(first);
@@ -146,6 +146,6 @@ fn put_mark(variables: &mut Map<String, Value>, path: &[String]) -> Result<(), R
     }
 }
 
-fn malformed() -> Refusal {
-    Refusal::bad_request("The body is not well-formed multipart/form-data")
+fn malformed() -> HttpError {
+    HttpError::bad_request("The body is not well-formed multipart/form-data")
 }

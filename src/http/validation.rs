@@ -21,7 +21,7 @@ use bluejay_validator::executable::Cache;
 use bluejay_validator::executable::document::{Analyzer, BuiltinRules, Error, Orchestrator, Path, Visitor};
 use bluejay_validator::value::input_coercion::Error as Misfit;
 
-use super::response::{self, Refusal};
+use super::response::{self, HttpError};
 use crate::http::introspection;
 
 /// The types of a schema.
@@ -88,7 +88,7 @@ fn exchanged(text: &str) -> String {
 ///
 /// # Errors
 /// Every fault of it.
-pub fn check(schema: &Schema, text: &str) -> Result<Vec<Demand>, Refusal> {
+pub fn check(schema: &Schema, text: &str) -> Result<Vec<Demand>, HttpError> {
     let text = exchanged(text);
     let text = text.as_str();
     let parsed = ExecutableDocument::parse(text).result;
@@ -104,15 +104,15 @@ pub fn check(schema: &Schema, text: &str) -> Result<Vec<Demand>, Refusal> {
     if faults.is_empty() { Ok(found.demands) } else { Err(refusal(text, faults)) }
 }
 
-fn refusal(text: &str, faults: impl IntoIterator<Item = (&'static str, Fault)>) -> Refusal {
+fn refusal(text: &str, faults: impl IntoIterator<Item = (&'static str, Fault)>) -> HttpError {
     let faults = faults.into_iter().map(|(code, fault)| {
         let message = exchanged(fault.message());
         let located = Fault::into_graphql_errors(text, [fault]);
         let locations = located.into_iter().flat_map(|error| error.locations);
         let locations = locations.map(|at| Pos { line: at.line, column: at.col }).collect();
-        Refusal { locations, ..Refusal::bad_document(code, message) }
+        HttpError { locations, ..HttpError::bad_document(code, message) }
     });
-    Refusal::of_all(faults).unwrap_or_else(Refusal::internal)
+    HttpError::of_all(faults).unwrap_or_else(HttpError::internal)
 }
 
 /// What is found in a document beside its faults.

@@ -15,7 +15,7 @@ use bluejay_core::definition::{
 use bluejay_core::{AsIter, BuiltinScalarDefinition};
 use serde_json::{Map, Number, Value};
 
-use super::response::{MAX_ERRORS, Refusal};
+use super::response::{HttpError, MAX_ERRORS};
 use super::validation::{self, Demand, InputObject, Schema};
 
 /// The values that an enum or a fault names at most.
@@ -31,7 +31,7 @@ pub fn coerce(
     operation: &OperationDefinition,
     demands: &[Demand],
     mut given: Map<String, Value>,
-) -> Result<Map<String, Value>, Refusal> {
+) -> Result<Map<String, Value>, HttpError> {
     let mut values = Map::new();
     let mut faults = Vec::new();
     for definition in &operation.variable_definitions {
@@ -51,12 +51,14 @@ pub fn coerce(
             _ => None,
         };
         coercion.faults.extend(fault.map(|fault| format!("The variable ${name} {fault}")));
-        let refusal =
-            |message| Refusal { locations: vec![definition.pos], ..Refusal::bad_document("BAD_USER_INPUT", message) };
+        let refusal = |message| HttpError {
+            locations: vec![definition.pos],
+            ..HttpError::bad_document("BAD_USER_INPUT", message)
+        };
         faults.extend(coercion.faults.into_iter().map(refusal));
         values.extend(value.map(|value| (name.to_owned(), value)));
     }
-    Refusal::of_all(faults).map_or(Ok(values), Err)
+    HttpError::of_all(faults).map_or(Ok(values), Err)
 }
 
 struct Coercion<'a> {

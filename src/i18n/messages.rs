@@ -7,20 +7,20 @@ use fluent_bundle::{FluentArgs, FluentResource, FluentValue};
 
 use crate::i18n::language::Language;
 
-static ENGLISH: LazyLock<Words> =
-    LazyLock::new(|| Words::read(Language::English, include_str!("../../locales/en.ftl").to_owned()));
-static FRENCH: LazyLock<Words> =
-    LazyLock::new(|| Words::read(Language::French, include_str!("../../locales/fr.ftl").to_owned()));
-static ITALIAN: LazyLock<Words> =
-    LazyLock::new(|| Words::read(Language::Italian, include_str!("../../locales/it.ftl").to_owned()));
+static ENGLISH: LazyLock<Messages> =
+    LazyLock::new(|| Messages::read(Language::English, include_str!("../../locales/en.ftl").to_owned()));
+static FRENCH: LazyLock<Messages> =
+    LazyLock::new(|| Messages::read(Language::French, include_str!("../../locales/fr.ftl").to_owned()));
+static ITALIAN: LazyLock<Messages> =
+    LazyLock::new(|| Messages::read(Language::Italian, include_str!("../../locales/it.ftl").to_owned()));
 
 /// The words of a language.
-pub struct Words {
+pub struct Messages {
     language: Language,
     bundle: FluentBundle<FluentResource>,
 }
 
-impl Words {
+impl Messages {
     /// Those of a language, which are read once.
     #[must_use]
     pub fn of(language: Language) -> &'static Self {
@@ -49,13 +49,13 @@ impl Words {
 
     /// Says what stands under a key, such as `invitation.subject`: a message and its attribute.
     #[must_use]
-    pub fn say(&self, key: &str) -> String {
-        self.say_of(key, [])
+    pub fn get(&self, key: &str) -> String {
+        self.get_with(key, [])
     }
 
     /// Says what stands under a key, with values for its variables. The values are taken as they are.
     #[must_use]
-    pub fn say_of<const N: usize>(&self, key: &str, values: [(&'static str, FluentValue<'_>); N]) -> String {
+    pub fn get_with<const N: usize>(&self, key: &str, values: [(&'static str, FluentValue<'_>); N]) -> String {
         let pattern = key
             .split_once('.')
             .and_then(|(message, attribute)| Some(self.bundle.get_message(message)?.get_attribute(attribute)?.value()));
@@ -124,7 +124,7 @@ pub(crate) mod tests {
     fn everything_can_be_said() {
         for (language, source) in SOURCES {
             let resource = FluentResource::try_new(source.to_owned()).map_err(|(_, faults)| faults).unwrap();
-            let words = Words::read(language, source.to_owned());
+            let words = Messages::read(language, source.to_owned());
             let mut twice = FluentBundle::<FluentResource>::new_concurrent(Vec::new());
             assert!(twice.add_resource(resource).is_ok(), "{language:?}");
             for (key, text) in entries(source) {
@@ -150,7 +150,7 @@ pub(crate) mod tests {
     }
 
     /// Words that say nothing but their own key.
-    fn keys() -> (Words, BTreeSet<String>) {
+    fn keys() -> (Messages, BTreeSet<String>) {
         let keys: BTreeSet<String> = entries(SOURCES[0].1).into_keys().collect();
         let mut source = String::new();
         for key in &keys {
@@ -160,7 +160,7 @@ pub(crate) mod tests {
             }
             source.extend(["    .", attribute, " = [", key, "]\n"]);
         }
-        (Words::read(Language::English, source), keys)
+        (Messages::read(Language::English, source), keys)
     }
 
     #[test]
@@ -174,8 +174,8 @@ pub(crate) mod tests {
     #[test]
     fn numbers_and_units_agree() {
         let lives = |language, count: i64, unit| {
-            let said =
-                Words::of(language).say_of("mail.lives", [("count", count.into()), ("unit", FluentValue::from(unit))]);
+            let said = Messages::of(language)
+                .get_with("mail.lives", [("count", count.into()), ("unit", FluentValue::from(unit))]);
             said.replace('\u{a0}', " ")
                 .rsplit_once(' ')
                 .map(|(start, unit)| format!("{} {unit}", start.rsplit_once(' ').unwrap().1))
@@ -214,8 +214,8 @@ pub(crate) mod tests {
 
     #[test]
     fn values_are_taken_as_they_are() {
-        let said =
-            Words::of(Language::English).say_of("mail.greeting-by-name", [("name", "{$name} { mail.regards }".into())]);
+        let said = Messages::of(Language::English)
+            .get_with("mail.greeting-by-name", [("name", "{$name} { mail.regards }".into())]);
         assert_eq!(said, "Hello {$name} { mail.regards },");
     }
 }

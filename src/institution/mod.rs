@@ -20,7 +20,7 @@ use crate::entity::{site_access, user};
 use crate::error::{Error, ErrorCode};
 use crate::graphql::payload::Updated;
 use crate::scalar::{Id, now};
-use crate::validation::Form;
+use crate::validation::Validator;
 
 const TAKEN: &str = "This external id is taken.";
 
@@ -35,17 +35,17 @@ pub async fn create(
     fields: InstitutionFields,
 ) -> Result<institution::Model, Error> {
     viewer.may(Action::CreateInstitution)?;
-    let mut form = Form::creating();
-    let blank = institution::Model::blank(Id::new(), viewer.signed_in()?.license_id);
+    let mut form = Validator::creating();
+    let blank = institution::Model::empty(Id::new(), viewer.signed_in()?.license_id);
     let mut new = blank.clone();
-    new.lay_over(core, fields, &mut form);
+    new.apply(core, fields, &mut form);
     if form.has_faults() && is_taken(db.read(), &new).await? {
         form.fault("externalId", ErrorCode::Taken, TAKEN);
     }
     form.finish()?;
     let (transaction, viewer) = actor::begin(db, viewer).await?;
     viewer.may(Action::CreateInstitution)?;
-    new.clone().into_active_model().reset_all().insert(&transaction).await.map_err(explain)?;
+    new.clone().into_active_model().reset_all().insert(&transaction).await.map_err(map_unique_violation)?;
     let event = Entry::new(AuditAction::InstitutionCreated, &new).by(&viewer).with(difference(&blank, &new));
     audit::commit(transaction, [event]).await?;
     Ok(new)
@@ -63,28 +63,28 @@ pub async fn update(
     let UpdateInstitutionInput { id, expected_version, name, kind, country, fields, dry_run } = input;
     let (transaction, viewer) = actor::begin(db, viewer).await?;
     let old = lock_to_change(&transaction, &viewer, &id).await?;
-    let mut form = Form::changing();
+    let mut form = Validator::changing();
     let mut new = old.clone();
-    new.lay_over(InstitutionCore { name, kind, country }, fields, &mut form);
+    new.apply(InstitutionCore { name, kind, country }, fields, &mut form);
     if (form.has_faults() || dry_run) && is_taken(&transaction, &new).await? {
         form.fault("externalId", ErrorCode::Taken, TAKEN);
     }
     form.finish()?;
     if expected_version.is_some_and(|version| version != old.version) {
-        return Ok(Updated::Stale(old));
+        return Ok(Updated::Conflict(old));
     }
     if dry_run {
-        return Ok(Updated::Possible(old));
+        return Ok(Updated::DryRun(old));
     }
     if new == old {
-        return Ok(Updated::Done(old));
+        return Ok(Updated::Saved(old));
     }
     let event = Entry::new(AuditAction::InstitutionUpdated, &new).by(&viewer).with(difference(&old, &new));
     new.modified_at = now();
     new.version = old.version + 1;
-    new.clone().into_active_model().reset_all().update(&transaction).await.map_err(explain)?;
+    new.clone().into_active_model().reset_all().update(&transaction).await.map_err(map_unique_violation)?;
     audit::commit(transaction, [event]).await?;
-    Ok(Updated::Done(new))
+    Ok(Updated::Saved(new))
 }
 
 /// Deletes an institution that nobody belongs to, with everybody's access to it.
@@ -102,7 +102,7 @@ pub async fn delete(db: &Db, viewer: &Viewer, id: &str) -> Result<institution::M
         return Err(Error::rejected("id", ErrorCode::NotAllowed, message));
     }
     institution::Entity::delete_by_id(old.id).exec(&transaction).await?;
-    let changes = difference(&old, &institution::Model::blank(old.id, old.license_id));
+    let changes = difference(&old, &institution::Model::empty(old.id, old.license_id));
     audit::commit(transaction, [Entry::new(AuditAction::InstitutionDeleted, &old).by(&viewer).with(changes)]).await?;
     Ok(old)
 }
@@ -114,7 +114,7 @@ async fn lock_to_change(
     id: &str,
 ) -> Result<institution::Model, Error> {
     let id = Id::of_input("id", id)?;
-    let seen = institution::Entity::find_by_id(id).filter(viewer.sees_institutions());
+    let seen = institution::Entity::find_by_id(id).filter(viewer.visible_institutions());
     let found = seen.lock_exclusive().one(transaction).await?;
     let institution = found.ok_or_else(|| Error::not_found("id", "institution"))?;
     viewer.may_change_institution(site_access::is_granted(transaction, viewer.signed_in()?.user_id, id).await?)?;
@@ -122,7 +122,7 @@ async fn lock_to_change(
 }
 
 /// Says which value broke the unique constraint: there is one.
-fn explain(error: DbErr) -> Error {
+fn map_unique_violation(error: DbErr) -> Error {
     match error.sql_err() {
         Some(SqlErr::UniqueConstraintViolation(_)) => Error::rejected("externalId", ErrorCode::Taken, TAKEN),
         _ => error.into(),

@@ -4,7 +4,7 @@ use async_graphql::{Context, MaybeUndefined, Object};
 
 use super::input::{CreateInstitutionInput, DeleteInstitutionInput, UpdateInstitutionInput};
 use crate::entity::institution::{self, InstitutionCore};
-use crate::graphql::context::{Answer, ContextExt, answer};
+use crate::graphql::context::{ContextExt, NullableField, authorized};
 use crate::graphql::payload::{Updated, payload, stale};
 use crate::scalar::Id;
 
@@ -34,8 +34,8 @@ impl InstitutionMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The institution.")] input: CreateInstitutionInput,
-    ) -> Answer<InstitutionPayload> {
-        answer(ctx, async {
+    ) -> NullableField<InstitutionPayload> {
+        authorized(ctx, async {
             let core = InstitutionCore {
                 name: MaybeUndefined::Value(input.name),
                 kind: MaybeUndefined::Value(input.kind),
@@ -54,17 +54,17 @@ impl InstitutionMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "What is to change.")] input: UpdateInstitutionInput,
-    ) -> Answer<InstitutionPayload> {
-        answer(ctx, async {
+    ) -> NullableField<InstitutionPayload> {
+        authorized(ctx, async {
             let outcome = super::update(ctx.db()?, ctx.viewer()?, input).await;
             InstitutionPayload::of(outcome, |updated| match updated {
-                Updated::Done(institution) => {
+                Updated::Saved(institution) => {
                     InstitutionPayload::done(format!("{} was changed.", institution.name), Some(institution))
                 }
-                Updated::Possible(institution) => {
+                Updated::DryRun(institution) => {
                     InstitutionPayload::done("Nothing was changed; it would have been.", Some(institution))
                 }
-                Updated::Stale(institution) => InstitutionPayload {
+                Updated::Conflict(institution) => InstitutionPayload {
                     institution: Some(institution),
                     ..InstitutionPayload::refused(stale("institution"))
                 },
@@ -79,8 +79,8 @@ impl InstitutionMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which institution.")] input: DeleteInstitutionInput,
-    ) -> Answer<DeleteInstitutionPayload> {
-        answer(ctx, async {
+    ) -> NullableField<DeleteInstitutionPayload> {
+        authorized(ctx, async {
             let outcome = super::delete(ctx.db()?, ctx.viewer()?, &input.id).await;
             DeleteInstitutionPayload::of(outcome, |institution| {
                 DeleteInstitutionPayload::done(format!("{} was deleted.", institution.name), Some(institution.id))

@@ -6,12 +6,12 @@ use async_graphql::{ComplexObject, Context, ID, Object, Result};
 use futures_util::FutureExt;
 use sea_orm::{EntityTrait, QueryFilter};
 
-use crate::access::Allowed;
+use crate::access::RequiresAction;
 use crate::entity::{institution, license, user};
 use crate::error::{Error, located};
-use crate::graphql::context::{Answer, ContextExt, answer};
+use crate::graphql::context::{ContextExt, NullableField, authorized};
 use crate::graphql::loader::{InstitutionById, LicenseById, UserCountOfInstitution, UsersOfInstitution};
-use crate::graphql::pagination::{self, Connection, Order, PageArgs, Total};
+use crate::graphql::pagination::{self, Connection, LazyCount, Order, PageArgs};
 use crate::scalar::Id;
 
 #[derive(Default)]
@@ -24,12 +24,12 @@ impl InstitutionQuery {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The institution's id.")] id: ID,
-    ) -> Answer<Arc<institution::Model>> {
-        answer(ctx, async { Ok(ctx.links()?.load_one(InstitutionById(Id::given("id", &id)?)).await?) }).await
+    ) -> NullableField<Arc<institution::Model>> {
+        authorized(ctx, async { Ok(ctx.loaders()?.load_one(InstitutionById(Id::given("id", &id)?)).await?) }).await
     }
 
     /// Institutions by name and id.
-    #[graphql(guard = "Allowed")]
+    #[graphql(guard = "RequiresAction")]
     async fn institutions(
         &self,
         ctx: &Context<'_>,
@@ -44,12 +44,13 @@ impl InstitutionQuery {
     ) -> Result<Connection<institution::Model>> {
         let (db, viewer) = (ctx.db()?, ctx.viewer()?);
         let name_has = pagination::name_has(name_contains.as_deref(), institution::Column::NameKey, db.is_postgres())?;
-        let name = format!("institutions {} {}", viewer.horizon(), name_contains.unwrap_or_default());
-        let window = ctx.window(PageArgs { first, after, last, before }, &name)?;
-        let select = institution::Entity::find().filter(viewer.sees_institutions()).filter(name_has);
+        let name = format!("institutions {} {}", viewer.visibility_scope(), name_contains.unwrap_or_default());
+        let window = ctx.page_request(PageArgs { first, after, last, before }, &name)?;
+        let select = institution::Entity::find().filter(viewer.visible_institutions()).filter(name_has);
         let page =
-            pagination::read(db.read(), select.clone(), &ctx.named()?.columns(), &Order::default(), &window).await?;
-        Ok(page.into_connection(Total::of_list(select), pagination::plain))
+            pagination::read(db.read(), select.clone(), &ctx.selected_fields()?.columns(), &Order::default(), &window)
+                .await?;
+        Ok(page.into_connection(LazyCount::of_list(select), pagination::plain))
     }
 }
 
@@ -66,7 +67,7 @@ impl institution::Model {
     /// The license that the institution belongs to.
     async fn license(&self, ctx: &Context<'_>) -> Result<license::Model> {
         located(ctx, async {
-            let license = ctx.links()?.load_one(LicenseById(self.license_id)).await?;
+            let license = ctx.loaders()?.load_one(LicenseById(self.license_id)).await?;
             Ok(license.ok_or_else(|| Error::internal("an institution without a license"))?)
         })
         .await
@@ -82,12 +83,12 @@ impl institution::Model {
         #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
     ) -> Result<Connection<user::Model>> {
         located(ctx, async {
-            let name = format!("people of institution {} {}", self.id.0, ctx.viewer()?.horizon());
-            let window = ctx.window(PageArgs { first, after, last, before }, &name)?;
-            let page = ctx.links()?.load_one(UsersOfInstitution(self.id, window)).await?.unwrap_or_default();
+            let name = format!("people of institution {} {}", self.id.0, ctx.viewer()?.visibility_scope());
+            let window = ctx.page_request(PageArgs { first, after, last, before }, &name)?;
+            let page = ctx.loaders()?.load_one(UsersOfInstitution(self.id, window)).await?.unwrap_or_default();
             let id = self.id;
-            let total = Total::of(move |ctx| {
-                async move { Ok(ctx.links()?.load_one(UserCountOfInstitution(id)).await?.unwrap_or(0)) }.boxed()
+            let total = LazyCount::of(move |ctx| {
+                async move { Ok(ctx.loaders()?.load_one(UserCountOfInstitution(id)).await?.unwrap_or(0)) }.boxed()
             });
             Ok(page.into_connection(total, pagination::plain))
         })

@@ -16,11 +16,11 @@ use crate::entity::license::{self, LicenseKind};
 use crate::entity::user;
 use crate::error::{Error, ErrorCode};
 use crate::scalar::{Date, Id};
-use crate::validation::{Form, rule};
+use crate::validation::{Validator, rule};
 
 /// What is said of a license that is to be made.
 #[derive(Clone, Debug)]
-pub struct Terms {
+pub struct NewLicense {
     pub number: String,
     pub holder: String,
     pub kind: LicenseKind,
@@ -43,10 +43,10 @@ pub struct Extended {
 /// # Errors
 /// `Rejected` with every fault of the terms.
 #[expect(clippy::disallowed_methods, reason = "the command line has no actor")]
-pub async fn enter(db: &Db, terms: Terms) -> Result<license::Model, Error> {
-    let Terms { number, holder, kind, starts_on, expires_on } = terms;
+pub async fn create(db: &Db, terms: NewLicense) -> Result<license::Model, Error> {
+    let NewLicense { number, holder, kind, starts_on, expires_on } = terms;
     let starts_on = starts_on.unwrap_or_else(Date::today);
-    let mut form = Form::creating();
+    let mut form = Validator::creating();
     let mut new =
         license::Model { id: Id::new(), number: String::new(), kind, holder: String::new(), starts_on, expires_on };
     form.required("number", MaybeUndefined::Value(number), &mut new.number, rule::text(50));
@@ -89,7 +89,7 @@ pub async fn extend(db: &Db, number: &str, expires_on: Option<Date>) -> Result<E
     let old = of_number.lock_exclusive().one(&transaction).await?.ok_or_else(|| unknown(number))?;
     let new = license::Model { expires_on, ..old.clone() };
     let before = old.expires_on;
-    let mut form = Form::changing();
+    let mut form = Validator::changing();
     check_end(&new, &mut form);
     form.finish()?;
     if new == old {
@@ -122,7 +122,7 @@ pub async fn list_with_people(db: &Db) -> Result<Vec<(license::Model, i64)>, Err
 
 const TAKEN: &str = "This number is taken.";
 
-fn check_end(license: &license::Model, form: &mut Form) {
+fn check_end(license: &license::Model, form: &mut Validator) {
     if license.expires_on.is_some_and(|last| last < license.starts_on) {
         let message = format!("The last day is before the first, {}.", license.starts_on.0);
         form.fault("expiresOn", ErrorCode::Invalid, message);
@@ -141,7 +141,7 @@ fn unknown(number: &str) -> Error {
 /// # Errors
 /// Whatever the database says, such as that the number is taken.
 #[expect(clippy::disallowed_methods, reason = "the command line has no actor")]
-pub async fn create(db: &Db, id: Id, number: &str, holder: &str) -> Result<license::Model, Error> {
+pub async fn create_first(db: &Db, id: Id, number: &str, holder: &str) -> Result<license::Model, Error> {
     let new = license::Model {
         id,
         number: number.to_owned(),
@@ -162,13 +162,13 @@ pub async fn create(db: &Db, id: Id, number: &str, holder: &str) -> Result<licen
 ///
 /// # Errors
 /// `BadInput` where the number is unknown, or several licenses could be meant.
-pub async fn the_one(db: &Db, number: Option<&str>, holder: &str) -> Result<license::Model, Error> {
+pub async fn resolve_or_create(db: &Db, number: Option<&str>, holder: &str) -> Result<license::Model, Error> {
     if let Some(number) = number {
         return find(db, number).await?.ok_or_else(|| unknown(number));
     }
     let mut licenses = list(db).await?;
     match (licenses.pop(), licenses.is_empty()) {
-        (None, _) => create(db, Id::new(), "1", holder).await,
+        (None, _) => create_first(db, Id::new(), "1", holder).await,
         (Some(only), true) => Ok(only),
         (Some(_), false) => Err(Error::BadInput(
             "there are several licenses; name one by --license NUMBER (`roster license list` shows them)".to_owned(),

@@ -3,7 +3,7 @@
 use async_graphql::{Context, ID, Object};
 
 use crate::entity::license;
-use crate::graphql::context::{Answer, ContextExt, answer};
+use crate::graphql::context::{ContextExt, NullableField, authorized};
 use crate::graphql::loader::LicenseById;
 use crate::scalar::Id;
 
@@ -17,7 +17,7 @@ impl LicenseQuery {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The license's id.")] id: ID,
-    ) -> Answer<license::Model> {
-        answer(ctx, async { Ok(ctx.links()?.load_one(LicenseById(Id::given("id", &id)?)).await?) }).await
+    ) -> NullableField<license::Model> {
+        authorized(ctx, async { Ok(ctx.loaders()?.load_one(LicenseById(Id::given("id", &id)?)).await?) }).await
     }
 }

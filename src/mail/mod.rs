@@ -15,7 +15,7 @@ use crate::auth::one_time_link as links;
 use crate::auth::server_key::Key;
 use crate::auth::token;
 use crate::entity::link::Purpose;
-use crate::entity::mail::{self, Kind};
+use crate::entity::mail::{self, MailKind};
 use crate::entity::{invitation, link, registration, user};
 use crate::error::Error;
 use crate::i18n::language::Language;
@@ -44,14 +44,14 @@ impl SendError {
 
 /// By what mails are written that a request causes.
 #[derive(Clone, Copy)]
-pub struct Desk<'a> {
+pub struct MailQueue<'a> {
     /// With which the tokens of links are made.
     pub key: &'a Key,
     /// What the one who asks reads.
     pub language: Language,
 }
 
-impl Desk<'_> {
+impl MailQueue<'_> {
     /// Sends a person the link by which the account is taken into use, in the place of an older one; nothing to who has no
     /// address.
     ///
@@ -67,9 +67,9 @@ impl Desk<'_> {
         let seed = token::seed()?;
         let link = links::of(person, Purpose::Activation, &token::of_seed(self.key, &seed));
         let link = link::Model { is_mailed: true, next_url, ..link };
-        let mail = of(Kind::Invitation, (Some(person.id), address), Some(seed), self.language);
+        let mail = of(MailKind::Invitation, (Some(person.id), address), Some(seed), self.language);
         invitation::Model::queued(person.id, mail.id, link.expires_at).put(transaction).await?;
-        links::put(transaction, link).await?;
+        links::upsert(transaction, link).await?;
         post(transaction, mail).await
     }
 
@@ -86,9 +86,9 @@ impl Desk<'_> {
         let seed = token::seed()?;
         let link = links::of(person, Purpose::EmailChange, &token::of_seed(self.key, &seed));
         let to = (Some(person.id), new_email.as_str());
-        post(transaction, of(Kind::EmailConfirmation, to, Some(seed), self.language)).await?;
-        links::put(transaction, link::Model { is_mailed: true, new_email: Some(new_email), ..link }).await?;
-        tell(transaction, person, Kind::EmailChangeRequested, self.language).await
+        post(transaction, of(MailKind::EmailConfirmation, to, Some(seed), self.language)).await?;
+        links::upsert(transaction, link::Model { is_mailed: true, new_email: Some(new_email), ..link }).await?;
+        notify(transaction, person, MailKind::EmailChangeRequested, self.language).await
     }
 
     /// Sends somebody who wants to register himself the link by which he shows that mail reaches him; an older one of the
@@ -106,7 +106,7 @@ impl Desk<'_> {
             return Err(Error::internal("a registration without an address"));
         };
         let seed = token::seed()?;
-        post(transaction, of(Kind::Registration, (None, &email), Some(seed.clone()), self.language)).await?;
+        post(transaction, of(MailKind::Registration, (None, &email), Some(seed.clone()), self.language)).await?;
         let registration = registration::Model {
             email_key,
             license_id: new.license_id,
@@ -129,10 +129,10 @@ impl Desk<'_> {
 ///
 /// # Errors
 /// Whatever the database says.
-pub async fn tell(
+pub async fn notify(
     transaction: &DatabaseTransaction,
     person: &user::Model,
-    what: Kind,
+    what: MailKind,
     language: Language,
 ) -> Result<(), Error> {
     let Some(address) = &person.email else { return Ok(()) };
@@ -143,20 +143,20 @@ pub async fn tell(
 ///
 /// # Errors
 /// Whatever the database says.
-pub async fn tell_of(
+pub async fn notify_of(
     transaction: &DatabaseTransaction,
     old: &user::Model,
     new: &user::Model,
     secrets: &[Change],
     language: Language,
 ) -> Result<(), Error> {
-    for (secret, kind) in [("password", Kind::PasswordChanged), ("pin", Kind::PinChanged)] {
+    for (secret, kind) in [("password", MailKind::PasswordChanged), ("pin", MailKind::PinChanged)] {
         if secrets.iter().any(|change| change.field == secret) {
-            tell(transaction, old, kind, language).await?;
+            notify(transaction, old, kind, language).await?;
         }
     }
     if new.email_key != old.email_key {
-        tell(transaction, old, Kind::EmailChanged, language).await?;
+        notify(transaction, old, MailKind::EmailChanged, language).await?;
     }
     Ok(())
 }
@@ -171,12 +171,12 @@ pub async fn look_up(
     address: &str,
     (language, request_id): (Language, Option<String>),
 ) -> Result<(), Error> {
-    let mail = of(Kind::PasswordReset, (None, address), Some(token::seed()?), language);
+    let mail = of(MailKind::PasswordReset, (None, address), Some(token::seed()?), language);
     post(db, mail::Model { request_id, ..mail }).await
 }
 
 /// A mail that waits to be sent: whom it is about, if that is known, and where it goes.
-fn of(kind: Kind, to: (Option<Id>, &str), seed: Option<Vec<u8>>, language: Language) -> mail::Model {
+fn of(kind: MailKind, to: (Option<Id>, &str), seed: Option<Vec<u8>>, language: Language) -> mail::Model {
     let now = now();
     mail::Model {
         id: Id::new(),

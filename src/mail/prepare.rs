@@ -15,7 +15,7 @@ use crate::auth::token;
 use crate::db::Db;
 use crate::entity::audit_event::AuditAction;
 use crate::entity::link::Purpose;
-use crate::entity::mail::{self, Kind};
+use crate::entity::mail::{self, MailKind};
 use crate::entity::{
     attribute_definition, attribute_value, audit_event, credential, invitation, license, link, registration, user,
 };
@@ -57,18 +57,18 @@ impl Preparing<'_> {
     /// Whatever the database says.
     pub async fn prepare(&self, mail: mail::Model) -> Result<Option<Prepared>, Error> {
         match mail.kind {
-            Kind::Invitation => self.with_link(mail, Purpose::Activation).await,
-            Kind::PasswordReset => match self.find_owner(mail).await? {
+            MailKind::Invitation => self.with_link(mail, Purpose::Activation).await,
+            MailKind::PasswordReset => match self.find_owner(mail).await? {
                 Some(mail) => self.with_link(mail, Purpose::PasswordReset).await,
                 None => Ok(None),
             },
-            Kind::EmailConfirmation => self.confirmation(mail).await,
-            Kind::Registration => self.registration(mail).await,
-            Kind::AddressTaken
-            | Kind::EmailChangeRequested
-            | Kind::PasswordChanged
-            | Kind::PinChanged
-            | Kind::EmailChanged => self.to_person(mail, None).await,
+            MailKind::EmailConfirmation => self.confirmation(mail).await,
+            MailKind::Registration => self.registration(mail).await,
+            MailKind::AddressTaken
+            | MailKind::EmailChangeRequested
+            | MailKind::PasswordChanged
+            | MailKind::PinChanged
+            | MailKind::EmailChanged => self.to_person(mail, None).await,
         }
     }
 
@@ -87,7 +87,7 @@ impl Preparing<'_> {
         let Some(user_id) = mail.user_id else { return Ok(false) };
         let transaction = self.db.begin().await?;
         let person = lock_if_active(&transaction, user_id).await?;
-        if person.is_none() || !links::begin_anew(&transaction, purpose, token).await? {
+        if person.is_none() || !links::renew(&transaction, purpose, token).await? {
             return Ok(false);
         }
         invitation::Entity::update_many()
@@ -137,7 +137,7 @@ impl Preparing<'_> {
         let Some(person) = lock_if_active(&transaction, found).await? else { return Ok(None) };
         let Some(address) = person.email.clone() else { return Ok(None) };
         let new = links::of(&person, Purpose::PasswordReset, &self.token(&mail));
-        links::put(&transaction, link::Model { is_mailed: true, ..new }).await?;
+        links::upsert(&transaction, link::Model { is_mailed: true, ..new }).await?;
         let mail = mail::Model { user_id: Some(person.id), address, ..mail };
         mail.clone().into_active_model().reset_all().update(&transaction).await?;
         let event = Entry::new(AuditAction::LinkCreated, &person).in_request(mail.request_id.clone());
@@ -223,7 +223,7 @@ impl Preparing<'_> {
     /// told.
     async fn address_taken(&self, mail: mail::Model, owner: user::Model) -> Result<Option<Prepared>, Error> {
         let Some(address) = owner.email.filter(|_| owner.is_active) else { return Ok(None) };
-        let mail = mail::Model { kind: Kind::AddressTaken, user_id: Some(owner.id), address, seed: None, ..mail };
+        let mail = mail::Model { kind: MailKind::AddressTaken, user_id: Some(owner.id), address, seed: None, ..mail };
         mail.clone().into_active_model().reset_all().update(self.db.write()).await?;
         self.to_person(mail, None).await
     }

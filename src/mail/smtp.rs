@@ -14,7 +14,7 @@ use lettre::transport::smtp::extension::ClientId;
 use tokio::time::timeout;
 
 use super::SendError;
-use super::smtp_url::{Authority, Encryption, Relay, tls_with};
+use super::smtp_url::{CustomCa, Encryption, SmtpUrl, tls_with};
 
 /// A server looks through a mail before it says that it has it: who does not wait for that sends it once more (RFC 5321,
 /// section 4.5.3.2.6, asks for ten minutes).
@@ -29,7 +29,7 @@ const AUTHENTICATION_REQUIRED: &str = "530";
 pub struct Smtp(Arc<Line>);
 
 struct Line {
-    relay: Relay,
+    relay: SmtpUrl,
     tls: TlsParameters,
     /// As whom it greets the server.
     name: ClientId,
@@ -43,7 +43,7 @@ impl Smtp {
     ///
     /// # Errors
     /// Where an authority's certificate cannot be used.
-    pub fn new(relay: Relay, authority: Option<&Authority>, domain: &str, deadline: Duration) -> Result<Self, String> {
+    pub fn new(relay: SmtpUrl, authority: Option<&CustomCa>, domain: &str, deadline: Duration) -> Result<Self, String> {
         let tls = tls_with(&relay.host, authority)?;
         Ok(Self(Arc::new(Line { relay, tls, name: name_of(domain), deadline })))
     }
@@ -85,7 +85,7 @@ impl Line {
     }
 
     async fn connect(&self) -> Result<AsyncSmtpConnection, Error> {
-        let Relay { host, port, encryption, login } = &self.relay;
+        let SmtpUrl { host, port, encryption, login } = &self.relay;
         let tls = (*encryption == Encryption::Always).then(|| self.tls.clone());
         // A name may have several addresses, the first of them out of reach.
         let each = Some(self.deadline / 4);

@@ -10,7 +10,7 @@ use url::Url;
 
 /// Where mails are given away.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Relay {
+pub struct SmtpUrl {
     /// A name in its ASCII form, or an IP address.
     pub host: String,
     pub port: u16,
@@ -37,7 +37,7 @@ pub struct Login {
     pub password: String,
 }
 
-impl Relay {
+impl SmtpUrl {
     /// Reads `smtps://user:password@host:465` or `smtp://user:password@host:587?tls=required|opportunistic|none`.
     ///
     /// # Errors
@@ -87,7 +87,7 @@ impl Encryption {
 }
 
 /// Without the password.
-impl fmt::Display for Relay {
+impl fmt::Display for SmtpUrl {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (scheme, query) = match self.encryption {
             Encryption::Always => ("smtps", ""),
@@ -105,7 +105,7 @@ impl fmt::Display for Relay {
 }
 
 /// Without the password.
-impl fmt::Debug for Relay {
+impl fmt::Debug for SmtpUrl {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, formatter)
     }
@@ -142,12 +142,12 @@ fn is_here(host: &str) -> bool {
 
 /// Who, beside the public ones, is believed about who a server is: the certificates of a file.
 #[derive(Clone, Debug)]
-pub struct Authority {
+pub struct CustomCa {
     file: PathBuf,
     certificates: Certificate,
 }
 
-impl Authority {
+impl CustomCa {
     /// Reads a file of PEM.
     ///
     /// # Errors
@@ -173,7 +173,7 @@ impl Authority {
 ///
 /// # Errors
 /// Where an authority's certificate cannot be used.
-pub fn tls_with(host: &str, authority: Option<&Authority>) -> Result<TlsParameters, String> {
+pub fn tls_with(host: &str, authority: Option<&CustomCa>) -> Result<TlsParameters, String> {
     let mut tls = TlsParameters::builder(host.to_owned());
     if let Some(authority) = authority {
         tls = tls.add_root_certificate(authority.certificates.clone());
@@ -205,13 +205,13 @@ mod tests {
             ),
         ];
         for (text, expected) in good {
-            let relay = Relay::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+            let relay = SmtpUrl::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
             assert_eq!(relay.to_string(), expected, "{text}");
             assert!(!format!("{relay:?} {:?}", relay.login).contains("secret"));
         }
-        let relay = Relay::parse("smtps://a%40b:s%3Ae%2Fc+%C3%A9@mail.example.org").unwrap();
+        let relay = SmtpUrl::parse("smtps://a%40b:s%3Ae%2Fc+%C3%A9@mail.example.org").unwrap();
         assert_eq!(relay.login, Some(Login { user: "a@b".to_owned(), password: "s:e/c+é".to_owned() }));
-        assert_eq!(Relay::parse("smtp://[::1]").unwrap().host, "::1");
+        assert_eq!(SmtpUrl::parse("smtp://[::1]").unwrap().host, "::1");
     }
 
     #[test]
@@ -250,7 +250,7 @@ mod tests {
             "smtp://ann:secret@localhost.example.org?tls=none",
             "smtp://ann:secret@127.0.0.1.example.org?tls=none",
         ] {
-            let error = Relay::parse(text).map(|relay| relay.to_string()).expect_err(text);
+            let error = SmtpUrl::parse(text).map(|relay| relay.to_string()).expect_err(text);
             assert!(!error.contains("secret"), "{text}");
         }
     }

@@ -4,18 +4,18 @@ use askama::Template;
 use chrono::TimeDelta;
 use fluent_bundle::FluentValue;
 
-use crate::entity::mail::Kind;
+use crate::entity::mail::MailKind;
 use crate::error::Error;
 use crate::i18n::language::Language;
-use crate::i18n::messages::Words;
+use crate::i18n::messages::Messages;
 use crate::text::is_invisible;
 
 /// So many characters are written on a line of plain text, where its words allow it.
 const LINE: usize = 76;
 
 /// To whom, and what about.
-pub struct Letter<'a> {
-    pub kind: Kind,
+pub struct EmailTemplate<'a> {
+    pub kind: MailKind,
     pub language: Language,
     /// Who is greeted; nobody is by a name that a stranger may have chosen.
     pub name: Option<&'a str>,
@@ -42,45 +42,45 @@ pub struct Written {
     pub html: String,
 }
 
-impl Letter<'_> {
+impl EmailTemplate<'_> {
     /// Writes it.
     ///
     /// # Errors
     /// `Internal` where a mail of its kind leads somewhere, and no link is given.
     pub fn write(&self) -> Result<Written, Error> {
-        self.write_in(Words::of(self.language))
+        self.write_in(Messages::of(self.language))
     }
 
-    fn write_in(&self, words: &Words) -> Result<Written, Error> {
+    fn write_in(&self, words: &Messages) -> Result<Written, Error> {
         let message = message(self.kind);
         let organisation = one_line(self.organisation);
         let part = |name: &str| {
-            one_line(&words.say_of(&format!("{message}.{name}"), [("organisation", organisation.as_str().into())]))
+            one_line(&words.get_with(&format!("{message}.{name}"), [("organisation", organisation.as_str().into())]))
         };
-        let sheet = Sheet {
+        let sheet = TemplateContext {
             tag: words.language().tag(),
             subject: part("subject"),
             greeting: self.greeting(words),
             reason: part("reason"),
             action: self.action(words, part)?,
             otherwise: part("otherwise"),
-            regards: words.say("mail.regards"),
+            regards: words.get("mail.regards"),
             organisation: organisation.clone(),
         };
         let text = Plain { sheet: &sheet }.render().map_err(Error::internal)?;
-        let html = Page { sheet: &sheet }.render().map_err(Error::internal)?;
+        let html = HtmlPage { sheet: &sheet }.render().map_err(Error::internal)?;
         Ok(Written { text: wrapped(&text), html, subject: sheet.subject })
     }
 
-    fn greeting(&self, words: &Words) -> String {
-        let is_known = !matches!(self.kind, Kind::Registration | Kind::EmailConfirmation);
+    fn greeting(&self, words: &Messages) -> String {
+        let is_known = !matches!(self.kind, MailKind::Registration | MailKind::EmailConfirmation);
         match self.name.map(one_line).filter(|name| is_known && !name.is_empty()) {
-            Some(name) => words.say_of("mail.greeting-by-name", [("name", name.into())]),
-            None => words.say("mail.greeting"),
+            Some(name) => words.get_with("mail.greeting-by-name", [("name", name.into())]),
+            None => words.get("mail.greeting"),
         }
     }
 
-    fn action(&self, words: &Words, part: impl Fn(&str) -> String) -> Result<Option<Action<'_>>, Error> {
+    fn action(&self, words: &Messages, part: impl Fn(&str) -> String) -> Result<Option<Action<'_>>, Error> {
         if !leads_somewhere(self.kind) {
             return Ok(None);
         }
@@ -88,13 +88,13 @@ impl Letter<'_> {
             return Err(Error::internal(format!("a mail about {:?} needs a link", self.kind)));
         };
         let (count, unit) = span(*lives);
-        let lives = words.say_of("mail.lives", [("count", count.into()), ("unit", FluentValue::from(unit))]);
+        let lives = words.get_with("mail.lives", [("count", count.into()), ("unit", FluentValue::from(unit))]);
         Ok(Some(Action { label: part("action"), url, lives }))
     }
 }
 
 /// What a mail says, part by part.
-struct Sheet<'a> {
+struct TemplateContext<'a> {
     tag: &'static str,
     subject: String,
     greeting: String,
@@ -114,38 +114,38 @@ struct Action<'a> {
 #[derive(Template)]
 #[template(path = "mail.txt")]
 struct Plain<'a> {
-    sheet: &'a Sheet<'a>,
+    sheet: &'a TemplateContext<'a>,
 }
 
 #[derive(Template)]
 #[template(path = "mail.html")]
-struct Page<'a> {
-    sheet: &'a Sheet<'a>,
+struct HtmlPage<'a> {
+    sheet: &'a TemplateContext<'a>,
 }
 
 /// Under which message a kind has its words.
-fn message(kind: Kind) -> &'static str {
+fn message(kind: MailKind) -> &'static str {
     match kind {
-        Kind::Invitation => "invitation",
-        Kind::Registration => "registration",
-        Kind::AddressTaken => "address-taken",
-        Kind::PasswordReset => "password-reset",
-        Kind::EmailConfirmation => "email-confirmation",
-        Kind::EmailChangeRequested => "email-change-requested",
-        Kind::PasswordChanged => "password-changed",
-        Kind::PinChanged => "pin-changed",
-        Kind::EmailChanged => "email-changed",
+        MailKind::Invitation => "invitation",
+        MailKind::Registration => "registration",
+        MailKind::AddressTaken => "address-taken",
+        MailKind::PasswordReset => "password-reset",
+        MailKind::EmailConfirmation => "email-confirmation",
+        MailKind::EmailChangeRequested => "email-change-requested",
+        MailKind::PasswordChanged => "password-changed",
+        MailKind::PinChanged => "pin-changed",
+        MailKind::EmailChanged => "email-changed",
     }
 }
 
-fn leads_somewhere(kind: Kind) -> bool {
+fn leads_somewhere(kind: MailKind) -> bool {
     match kind {
-        Kind::Invitation | Kind::Registration | Kind::PasswordReset | Kind::EmailConfirmation => true,
-        Kind::AddressTaken
-        | Kind::EmailChangeRequested
-        | Kind::PasswordChanged
-        | Kind::PinChanged
-        | Kind::EmailChanged => false,
+        MailKind::Invitation | MailKind::Registration | MailKind::PasswordReset | MailKind::EmailConfirmation => true,
+        MailKind::AddressTaken
+        | MailKind::EmailChangeRequested
+        | MailKind::PasswordChanged
+        | MailKind::PinChanged
+        | MailKind::EmailChanged => false,
     }
 }
 

@@ -21,14 +21,14 @@ const MOST_OF_A_REASON: usize = 500;
 
 /// Who sends mails, and by what way they leave; cheap to clone.
 #[derive(Clone)]
-pub struct Carrier {
+pub struct Transport {
     from: Mailbox,
-    way: Way,
+    way: Destination,
 }
 
 /// By what way mails leave.
 #[derive(Clone)]
-pub enum Way {
+pub enum Destination {
     /// They are given to a mail server.
     Smtp(Smtp),
     /// Each becomes a file, `ID.eml`, in a folder that is made if there is none.
@@ -49,10 +49,10 @@ pub struct Outgoing<'a> {
     pub written_at: DateTime<Utc>,
 }
 
-impl Carrier {
+impl Transport {
     /// Mails of a sender, by a way.
     #[must_use]
-    pub fn new(from: Mailbox, way: Way) -> Self {
+    pub fn new(from: Mailbox, way: Destination) -> Self {
         Self { from, way }
     }
 
@@ -61,12 +61,12 @@ impl Carrier {
     /// # Errors
     /// Why it has not left, for administrators: one line of at most 500 characters, without our password. The error is
     /// permanent if the same mail would be refused again.
-    pub async fn carry(&self, mail: &Outgoing<'_>) -> Result<(), SendError> {
+    pub async fn send(&self, mail: &Outgoing<'_>) -> Result<(), SendError> {
         let outcome = async {
             let message = self.message(mail).map_err(SendError::permanent)?;
             match &self.way {
-                Way::Smtp(smtp) => smtp.send(message.envelope(), &message.formatted()).await,
-                Way::Folder(folder) => {
+                Destination::Smtp(smtp) => smtp.send(message.envelope(), &message.formatted()).await,
+                Destination::Folder(folder) => {
                     let file = folder.join(format!("{}.eml", mail.id.0));
                     let kept = keep(folder.clone(), file.clone(), message.formatted()).await;
                     kept.map_err(SendError::passing)?;
@@ -248,7 +248,7 @@ mod tests {
     #[test]
     fn a_subject_adds_no_header() {
         let from = sender("Roster <roster@example.org>").unwrap();
-        let carrier = Carrier::new(from, Way::Folder(PathBuf::new()));
+        let carrier = Transport::new(from, Destination::Folder(PathBuf::new()));
         let mail = |subject| {
             let mail = Outgoing {
                 id: Id::new(),

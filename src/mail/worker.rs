@@ -16,8 +16,8 @@ use tokio::sync::watch;
 
 use super::SendError;
 use super::prepare::{Prepared, Preparing};
-use super::template::{self, Letter};
-use super::transport::{Carrier, Outgoing};
+use super::template::{self, EmailTemplate};
+use super::transport::{Outgoing, Transport};
 use crate::audit::{self, Change, Entry};
 use crate::auth::one_time_link as links;
 use crate::auth::server_key::Key;
@@ -52,35 +52,35 @@ UPDATE mails SET next_try_at = $2, tries = tries + 1
 WHERE id = (SELECT id FROM mails WHERE next_try_at <= $1 ORDER BY next_try_at, id LIMIT 1) AND next_try_at <= $1
 RETURNING *";
 /// The same where rows can be locked: those that others are taking are passed over.
-const CLAIM_UNLOCKED: &str = "\
+const CLAIM_SKIP_LOCKED: &str = "\
 UPDATE mails SET next_try_at = $2, tries = tries + 1
 WHERE id = (SELECT id FROM mails WHERE next_try_at <= $1 ORDER BY next_try_at, id LIMIT 1 FOR UPDATE SKIP LOCKED)
 RETURNING *";
 
 /// Sends the mails that wait; cheap to clone.
 #[derive(Clone)]
-pub struct Postman {
+pub struct MailWorker {
     db: Db,
     key: Arc<Key>,
     public_url: Arc<str>,
-    carrier: Carrier,
+    carrier: Transport,
     /// How long sending one mail may take.
     takes: TimeDelta,
     /// Whether what stands in a link is written to the log: of a demonstration, where nobody gets mail.
     shows_links: bool,
 }
 
-impl Postman {
+impl MailWorker {
     /// Who sends the mails of a directory, whose links begin with its public address, by a carrier that needs at most so
     /// long for one.
     #[must_use]
-    pub fn new(db: Db, key: &Key, public_url: &str, carrier: Carrier, takes: TimeDelta) -> Self {
+    pub fn new(db: Db, key: &Key, public_url: &str, carrier: Transport, takes: TimeDelta) -> Self {
         Self { db, key: Arc::new(key.clone()), public_url: public_url.into(), carrier, takes, shows_links: false }
     }
 
     /// The same, who writes links to the log as well.
     #[must_use]
-    pub fn who_shows_links(self) -> Self {
+    pub fn showing_links(self) -> Self {
         Self { shows_links: true, ..self }
     }
 
@@ -162,7 +162,7 @@ impl Postman {
             return Ok(None);
         }
         let backend = self.db.write().get_database_backend();
-        let claim = if backend == DatabaseBackend::Postgres { CLAIM_UNLOCKED } else { CLAIM };
+        let claim = if backend == DatabaseBackend::Postgres { CLAIM_SKIP_LOCKED } else { CLAIM };
         let until = now + self.takes + SPARE;
         let claim = Statement::from_sql_and_values(backend, claim, [now.into(), until.into()]);
         Ok(mail::Model::find_by_statement(claim).one(self.db.write()).await?)
@@ -173,7 +173,7 @@ impl Postman {
         let url = link.as_ref().map(|link| links::url(&self.public_url, link.purpose, Some(*language), &link.token));
         let link =
             link.as_ref().zip(url.as_deref()).map(|(link, url)| template::Link { url, lives: link.purpose.lives() });
-        let letter = Letter { kind: mail.kind, language: *language, name: name.as_deref(), organisation, link };
+        let letter = EmailTemplate { kind: mail.kind, language: *language, name: name.as_deref(), organisation, link };
         let written = letter.write().map_err(|error| {
             tracing::error!(?error, "a mail could not be written");
             SendError::passing("it could not be written")
@@ -188,7 +188,7 @@ impl Postman {
             written_at: mail.created_at,
         };
         // A server may quote what it does not like.
-        let carried = self.carrier.carry(&outgoing).await;
+        let carried = self.carrier.send(&outgoing).await;
         carried.map_err(|error| SendError { reason: token::masked(&error.reason), ..error })?;
         if self.shows_links {
             let kind = text::camel(&format!("{:?}", mail.kind));

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use sea_orm::sea_query::{Condition, Expr};
 
-use super::pieces;
+use super::tokens;
 use crate::db::conditions;
 use crate::entity::search_key::Column;
 use crate::text::is_letter;
@@ -23,7 +23,7 @@ const SLIPS_WITHIN: usize = 7;
 
 /// How many slips are forgiven in a word of so many letters.
 #[must_use]
-pub fn allowed_slips(letters: usize) -> usize {
+pub fn allowed_typos(letters: usize) -> usize {
     match letters {
         0..=3 => 0,
         4..=7 => 1,
@@ -45,10 +45,14 @@ pub fn inside(piece: &str) -> Condition {
 
 /// The keys of the words that may be a piece with as many slips as are forgiven; none where none are.
 #[must_use]
-pub fn slipped(piece: &str) -> Vec<String> {
+pub fn typo_variants(piece: &str) -> Vec<String> {
     let letters = piece.chars().count();
-    let allowed = if piece.chars().all(is_letter) { allowed_slips(letters) } else { 0 };
-    if allowed == 0 { Vec::new() } else { slips(piece, allowed).into_iter().map(|left| key(SLIPPED, &left)).collect() }
+    let allowed = if piece.chars().all(is_letter) { allowed_typos(letters) } else { 0 };
+    if allowed == 0 {
+        Vec::new()
+    } else {
+        deletions(piece, allowed).into_iter().map(|left| key(SLIPPED, &left)).collect()
+    }
 }
 
 /// Every key of a word.
@@ -57,11 +61,11 @@ pub(super) fn of_word(word: &str) -> BTreeSet<String> {
     keys.extend(
         word.char_indices().take(LETTERS).skip(1).filter_map(|(at, _)| word.get(at..)).map(|rest| key(INSIDE, rest)),
     );
-    for run in pieces(word).filter(|run| run.chars().all(is_letter)) {
+    for run in tokens(word).filter(|run| run.chars().all(is_letter)) {
         let slipped = match run.chars().count() {
             0..=2 => continue,
-            3..=5 => slips(run, 1),
-            _ => slips(run, 2),
+            3..=5 => deletions(run, 1),
+            _ => deletions(run, 2),
         };
         keys.extend(slipped.into_iter().map(|left| key(SLIPPED, &left)));
     }
@@ -73,7 +77,7 @@ fn key(kind: char, text: &str) -> String {
 }
 
 /// What is left of the beginning of a word without any of its letters, up to so many.
-fn slips(word: &str, count: usize) -> BTreeSet<String> {
+fn deletions(word: &str, count: usize) -> BTreeSet<String> {
     let mut left = BTreeSet::from([word.chars().take(SLIPS_WITHIN).collect::<String>()]);
     for _ in 0..count {
         let shorter: Vec<String> = left.iter().flat_map(|text| without_one(text)).collect();
@@ -111,7 +115,7 @@ mod tests {
             ("mihcaeljon", "michaeljohn"),
         ] {
             let keys = of_word(meant);
-            let is_found = slipped(typed).iter().any(|key| keys.contains(key));
+            let is_found = typo_variants(typed).iter().any(|key| keys.contains(key));
             assert_eq!(is_found, typed.len() > 3, "{typed} {meant}");
         }
     }

@@ -19,9 +19,9 @@ use crate::entity::{search_hit, search_key};
 use crate::scalar::Id;
 use crate::text::is_letter;
 
-pub use self::keys::{allowed_slips, begins, inside, slipped};
-pub use self::rebuild::derive_anew;
-pub use self::update::follow;
+pub use self::keys::{allowed_typos, begins, inside, typo_variants};
+pub use self::rebuild::rebuild;
+pub use self::update::update;
 
 /// The words of a search key, each once.
 #[must_use]
@@ -29,20 +29,20 @@ pub fn words(search_key: &str) -> BTreeSet<&str> {
     let mut words = BTreeSet::new();
     for (line, column) in search_key.split('\n').zip(SEARCH_LINES) {
         if !matches!(column, Column::Email | Column::CertifiedEmail) {
-            words.extend(pieces(line));
+            words.extend(tokens(line));
             continue;
         }
         // Of a domain many have all of it, so that it is one word; a full stop is in each.
         let at = line.rfind('@').unwrap_or(line.len());
         let (local, domain) = line.split_at_checked(at).unwrap_or((line, ""));
-        words.extend(pieces(local).filter(|piece| *piece != "."));
+        words.extend(tokens(local).filter(|piece| *piece != "."));
         words.extend(Some(domain).filter(|domain| !domain.is_empty()));
     }
     words
 }
 
 /// What a text is made of: runs of letters, runs of digits, and each other sign by itself.
-pub fn pieces(text: &str) -> impl Iterator<Item = &str> {
+pub fn tokens(text: &str) -> impl Iterator<Item = &str> {
     let mut rest = text;
     std::iter::from_fn(move || {
         rest = rest.trim_start();
@@ -87,7 +87,7 @@ mod tests {
 
     #[test]
     fn a_text_falls_into_runs_of_letters_and_of_digits_and_signs() {
-        let all = |text| pieces(text).collect::<Vec<_>>();
+        let all = |text| tokens(text).collect::<Vec<_>>();
         assert_eq!(all("o'brien smith42_b"), ["o", "'", "brien", "smith", "42", "_", "b"]);
         assert_eq!(all(" 小明\t王"), ["小明", "王"]);
         assert_eq!(all(""), [""; 0]);

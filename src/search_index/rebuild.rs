@@ -7,7 +7,7 @@ use sea_orm::{
     ModelTrait, QueryFilter, QueryOrder, QuerySelect, Value,
 };
 
-use super::follow;
+use super::update;
 use crate::entity::{attribute_definition, attribute_value, group, institution, search_hit, user};
 use crate::login;
 use crate::scalar::Id;
@@ -22,15 +22,15 @@ const ROWS_AT_ONCE: u64 = 500;
 ///
 /// # Errors
 /// Whatever the database says.
-pub async fn derive_anew(transaction: &DatabaseTransaction) -> Result<(), DbErr> {
+pub async fn rebuild(transaction: &DatabaseTransaction) -> Result<(), DbErr> {
     login::settle_registrations(transaction).await?;
-    derive_groups(transaction).await?;
-    derive_institutions(transaction).await?;
-    derive_attribute_values(transaction).await?;
-    derive_users(transaction).await
+    rebuild_groups(transaction).await?;
+    rebuild_institutions(transaction).await?;
+    rebuild_attribute_values(transaction).await?;
+    rebuild_users(transaction).await
 }
 
-async fn derive_users(transaction: &DatabaseTransaction) -> Result<(), DbErr> {
+async fn rebuild_users(transaction: &DatabaseTransaction) -> Result<(), DbErr> {
     let is_entered = search_hit::Entity::find().one(transaction).await?.is_some();
     let mut last = None;
     loop {
@@ -41,16 +41,16 @@ async fn derive_users(transaction: &DatabaseTransaction) -> Result<(), DbErr> {
         last = Some(end.id);
         let mut changes: Vec<_> = people.into_iter().map(|old| (derived(&old), old)).collect();
         for (new, old) in changes.iter_mut().filter(|(new, old)| new != old) {
-            login::settle(transaction, old, new).await?;
+            login::update_login_keys(transaction, old, new).await?;
             if new != old {
                 new.clone().into_active_model().reset_all().update(transaction).await?;
             }
         }
-        follow(transaction, changes.iter().map(|(new, old)| (Some(old).filter(|_| is_entered), Some(new)))).await?;
+        update(transaction, changes.iter().map(|(new, old)| (Some(old).filter(|_| is_entered), Some(new)))).await?;
     }
 }
 
-async fn derive_groups(transaction: &DatabaseTransaction) -> Result<(), DbErr> {
+async fn rebuild_groups(transaction: &DatabaseTransaction) -> Result<(), DbErr> {
     update_rows::<group::Entity>(transaction, Condition::all(), group::Column::Id, |group| {
         let name_key = text::fold(&group.name);
         (group.name_key != name_key)
@@ -59,7 +59,7 @@ async fn derive_groups(transaction: &DatabaseTransaction) -> Result<(), DbErr> {
     .await
 }
 
-async fn derive_institutions(transaction: &DatabaseTransaction) -> Result<(), DbErr> {
+async fn rebuild_institutions(transaction: &DatabaseTransaction) -> Result<(), DbErr> {
     update_rows::<institution::Entity>(transaction, Condition::all(), institution::Column::Id, |site| {
         let name_key = text::fold(&site.name);
         (site.name_key != name_key)
@@ -68,7 +68,7 @@ async fn derive_institutions(transaction: &DatabaseTransaction) -> Result<(), Db
     .await
 }
 
-async fn derive_attribute_values(transaction: &DatabaseTransaction) -> Result<(), DbErr> {
+async fn rebuild_attribute_values(transaction: &DatabaseTransaction) -> Result<(), DbErr> {
     for definition in attribute_definition::Entity::find().all(transaction).await? {
         let of_definition = attribute_value::Column::DefinitionId.eq(definition.id).into_condition();
         update_rows::<attribute_value::Entity>(transaction, of_definition, attribute_value::Column::UserId, |value| {
@@ -107,6 +107,6 @@ where
 
 fn derived(old: &user::Model) -> user::Model {
     let mut new = old.clone();
-    new.derive_rest();
+    new.update_derived();
     new
 }

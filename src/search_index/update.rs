@@ -18,20 +18,20 @@ use crate::scalar::Id;
 const ROWS_AT_ONCE: usize = 2_000;
 
 /// A word of somebody.
-type Hit<'a> = (&'a str, i32, Id);
+type Posting<'a> = (&'a str, i32, Id);
 
 /// Follows changes of people, each as he was and as he is; whoever was not there before, or is no more, has no words then. Words
 /// that nobody has any more are forgotten.
 ///
 /// # Errors
 /// Whatever the database says.
-pub async fn follow<'a>(
+pub async fn update<'a>(
     transaction: &DatabaseTransaction,
     changes: impl IntoIterator<Item = (Option<&'a user::Model>, Option<&'a user::Model>)>,
 ) -> Result<(), DbErr> {
-    let (mut come, mut gone): (Vec<Hit<'a>>, Vec<Hit<'a>>) = (Vec::new(), Vec::new());
+    let (mut come, mut gone): (Vec<Posting<'a>>, Vec<Posting<'a>>) = (Vec::new(), Vec::new());
     for (before, after) in changes {
-        let (had, has) = (hits(before), hits(after));
+        let (had, has) = (postings(before), postings(after));
         come.extend(has.difference(&had));
         gone.extend(had.difference(&has));
     }
@@ -42,7 +42,7 @@ pub async fn follow<'a>(
     // Nobody forgets a word while another person gets it.
     let lock = if gone.is_empty() { LockType::KeyShare } else { LockType::Update };
     let mut known = look_up(transaction, &all, lock).await?;
-    learn(transaction, come.iter().map(|(word, ..)| *word), &mut known).await?;
+    insert_missing(transaction, come.iter().map(|(word, ..)| *word), &mut known).await?;
     let rows: Vec<_> = come.iter().filter_map(|hit| row(hit, &known)).collect();
     for rows in rows.chunks(ROWS_AT_ONCE) {
         let rows = rows.iter().cloned().map(IntoActiveModel::into_active_model);
@@ -55,16 +55,16 @@ pub async fn follow<'a>(
         let Some(row) = row(hit, &known) else { continue };
         search_hit::Entity::delete_by_id((row.word_id, row.license, row.user_id)).exec(transaction).await?;
     }
-    forget(transaction, gone.iter().filter_map(|(word, ..)| known.get(*word).copied()).collect()).await
+    prune(transaction, gone.iter().filter_map(|(word, ..)| known.get(*word).copied()).collect()).await
 }
 
-fn hits(person: Option<&user::Model>) -> BTreeSet<Hit<'_>> {
+fn postings(person: Option<&user::Model>) -> BTreeSet<Posting<'_>> {
     let Some(person) = person else { return BTreeSet::new() };
     let (license, id) = (short(person.license_id), person.id);
     words(&person.search_key).into_iter().map(|word| (word, license, id)).collect()
 }
 
-fn row(hit: &Hit<'_>, known: &BTreeMap<String, i32>) -> Option<search_hit::Model> {
+fn row(hit: &Posting<'_>, known: &BTreeMap<String, i32>) -> Option<search_hit::Model> {
     let (word, license, user_id) = *hit;
     Some(search_hit::Model { word_id: *known.get(word)?, license, user_id })
 }
@@ -87,14 +87,14 @@ async fn look_up(
 
 /// Enters words that are not known yet, with their keys. What somebody else enters at the same moment is looked up, and may be
 /// forgotten again until then.
-async fn learn(
+async fn insert_missing(
     transaction: &DatabaseTransaction,
     words: impl Iterator<Item = &str>,
     known: &mut BTreeMap<String, i32>,
 ) -> Result<(), DbErr> {
     let mut missing: BTreeSet<&str> = words.filter(|word| !known.contains_key(*word)).collect();
     while !missing.is_empty() {
-        known.extend(enter(transaction, &missing).await?);
+        known.extend(insert(transaction, &missing).await?);
         missing.retain(|word| !known.contains_key(*word));
         if !missing.is_empty() {
             known.extend(look_up(transaction, &missing, LockType::KeyShare).await?);
@@ -105,7 +105,7 @@ async fn learn(
 }
 
 /// Enters those of the words that nobody has entered, with their keys; returns them with their ids.
-async fn enter(transaction: &DatabaseTransaction, words: &BTreeSet<&str>) -> Result<BTreeMap<String, i32>, DbErr> {
+async fn insert(transaction: &DatabaseTransaction, words: &BTreeSet<&str>) -> Result<BTreeMap<String, i32>, DbErr> {
     let mut entered: BTreeMap<String, i32> = BTreeMap::new();
     for words in words.iter().copied().collect::<Vec<_>>().chunks(ROWS_AT_ONCE) {
         let rows = words.iter().map(|word| search_word::ActiveModel {
@@ -132,7 +132,7 @@ fn rows_of(word: &str, word_id: i32) -> impl Iterator<Item = search_key::Model> 
 }
 
 /// Forgets those of the words that nobody has.
-async fn forget(transaction: &DatabaseTransaction, ids: BTreeSet<i32>) -> Result<(), DbErr> {
+async fn prune(transaction: &DatabaseTransaction, ids: BTreeSet<i32>) -> Result<(), DbErr> {
     let holders = Query::select()
         .expr(Expr::val(1))
         .from(search_hit::Entity)

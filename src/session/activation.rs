@@ -3,8 +3,8 @@
 use async_graphql::MaybeUndefined::Value as Given;
 
 use super::errors::expired;
-use super::sign_in::Gate;
-use super::start::{Opened, Proof};
+use super::sign_in::Authenticator;
+use super::start::{NewSession, VerifiedCredential};
 use crate::auth::one_time_link;
 use crate::auth::pending_registration;
 use crate::entity::link::Purpose;
@@ -12,45 +12,45 @@ use crate::entity::user::UserFields;
 use crate::entity::{registration as registrations, user};
 use crate::error::Error;
 use crate::scalar::Url;
-use crate::validation::Form;
+use crate::validation::Validator;
 
 /// Sets the password of whom a link lets in, and signs the person in; who has registered himself is entered by it. The link
 /// works once.
 ///
 /// # Errors
 /// `Rejected` for a link that is not, or no longer, of any use, and for a weak password; `RateLimited`.
-pub async fn activate(gate: &Gate<'_>, token: String, password: String) -> Result<Opened, Error> {
+pub async fn activate(gate: &Authenticator<'_>, token: String, password: String) -> Result<NewSession, Error> {
     let Some(found) = one_time_link::find(gate.db, Purpose::Activation, &token).await? else {
         let registration = pending_registration::find(gate.db, &token).await?;
         // It may have been stopped since.
         let registration = registration.filter(|found| Some(found.license_id) == gate.ways.registration);
         let registration = registration.ok_or_else(expired)?;
-        return enter(gate, registration, token, password).await;
+        return insert_registration(gate, registration, token, password).await;
     };
     let password_hash = gate.hash_of_new(&token, password, &found.person).await?;
-    let proof = Proof::Link { token, password_hash, is_mailed: found.is_mailed };
+    let proof = VerifiedCredential::Link { token, password_hash, is_mailed: found.is_mailed };
     let opened = gate.begin(found.person, proof).await?;
-    Ok(Opened { next_url: still_allowed(gate, found.next_url), ..opened })
+    Ok(NewSession { next_url: still_allowed(gate, found.next_url), ..opened })
 }
 
-async fn enter(
-    gate: &Gate<'_>,
+async fn insert_registration(
+    gate: &Authenticator<'_>,
     registration: registrations::Model,
     token: String,
     password: String,
-) -> Result<Opened, Error> {
+) -> Result<NewSession, Error> {
     let registrations::Model { license_id, first_name, last_name, email, next_url, .. } = registration;
-    let mut form = Form::creating();
+    let mut form = Validator::creating();
     let fields = UserFields { email: Given(email), ..UserFields::default() };
     let mut person = user::Model::addressed(license_id, (first_name, last_name), fields, &mut form);
     form.finish()?;
     (person.has_activated, person.email_verified) = (true, true);
     let password_hash = gate.hash_of_new(&token, password, &person).await?;
-    let opened = gate.begin(person, Proof::Registration { token, password_hash }).await?;
-    Ok(Opened { next_url: still_allowed(gate, next_url), ..opened })
+    let opened = gate.begin(person, VerifiedCredential::Registration { token, password_hash }).await?;
+    Ok(NewSession { next_url: still_allowed(gate, next_url), ..opened })
 }
 
 /// Where the person is sent on to, if the server allows it still.
-fn still_allowed(gate: &Gate<'_>, next_url: Option<Url>) -> Option<Url> {
+fn still_allowed(gate: &Authenticator<'_>, next_url: Option<Url>) -> Option<Url> {
     next_url.and_then(|url| gate.ways.next_urls.check(&url.0).ok())
 }

@@ -3,20 +3,20 @@
 use sea_orm::{ActiveModelTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, IntoActiveModel};
 
 use super::guesses;
-use super::sign_in::Gate;
+use super::sign_in::Authenticator;
 use crate::access::{Action, Viewer};
 use crate::actor::{self, Actor};
 use crate::audit::{self, Change, Entry, difference};
 use crate::auth::credential::{revoke_api_keys, set_password, set_pin};
 use crate::db::Db;
 use crate::entity::audit_event::AuditAction;
-use crate::entity::mail::Kind;
+use crate::entity::mail::MailKind;
 use crate::entity::pin::MOST_WRONG_PINS;
 use crate::entity::{credential, pin, user};
 use crate::error::{Error, ErrorCode};
 use crate::mail;
 use crate::scalar::{Id, now};
-use crate::validation::{Form, rule};
+use crate::validation::{Validator, rule};
 
 /// Changes the viewer's own password, who must know the present one. Every other session ends, and the viewer's API keys
 /// where that is asked for; returns how many.
@@ -24,7 +24,7 @@ use crate::validation::{Form, rule};
 /// # Errors
 /// `Rejected` for a wrong or a weak password; `RateLimited`.
 pub async fn change_password(
-    gate: &Gate<'_>,
+    gate: &Authenticator<'_>,
     viewer: &Viewer,
     current: String,
     new: String,
@@ -33,12 +33,12 @@ pub async fn change_password(
     viewer.may(Action::UseOwnAccount)?;
     let signed_in = viewer.signed_in()?;
     let person = find(gate.db.read(), signed_in.user_id).await?;
-    let mut form = Form::changing();
+    let mut form = Validator::changing();
     gate.hasher.check_form(&mut form, "newPassword", &new);
     form.finish()?;
     let verified = gate.prove(&person, current, "currentPassword").await?;
     // Only for who has the right to it: how hard it is to guess takes as long to compute as a hash.
-    let mut form = Form::changing();
+    let mut form = Validator::changing();
     let (user, known) = (Some(person.id), person.known_words());
     gate.hasher.check(&mut form, ("newPassword", &new), &known, user).await?;
     form.finish()?;
@@ -46,7 +46,7 @@ pub async fn change_password(
 
     let (transaction, viewer, old) = begin_proven(gate.db, viewer, &verified, "currentPassword").await?;
     set_password(&transaction, old.id, Some(password_hash), signed_in.session_id()).await?;
-    mail::tell(&transaction, &old, Kind::PasswordChanged, gate.client.language).await?;
+    mail::notify(&transaction, &old, MailKind::PasswordChanged, gate.client.language).await?;
     let new = user::Model { modified_at: now(), version: old.version + 1, ..old };
     new.clone().into_active_model().reset_all().update(&transaction).await?;
     let event = Entry::new(AuditAction::PasswordChanged, &new).by(&viewer).with([Change::of_secret("password")]);
@@ -60,11 +60,11 @@ pub async fn change_password(
 ///
 /// # Errors
 /// `Rejected` for what is no PIN; `RateLimited`.
-pub async fn change_pin(gate: &Gate<'_>, viewer: &Viewer, pin: Option<String>) -> Result<user::Model, Error> {
+pub async fn change_pin(gate: &Authenticator<'_>, viewer: &Viewer, pin: Option<String>) -> Result<user::Model, Error> {
     viewer.may(Action::UseOwnAccount)?;
-    let mut form = Form::changing();
+    let mut form = Validator::changing();
     let pin = match pin {
-        Some(pin) => form.obey("pin", rule::pin(&pin)),
+        Some(pin) => form.check("pin", rule::pin(&pin)),
         None => None,
     };
     form.finish()?;
@@ -81,7 +81,7 @@ pub async fn change_pin(gate: &Gate<'_>, viewer: &Viewer, pin: Option<String>) -
     if !set_pin(&transaction, user_id, pin_hash).await? {
         return Ok(old);
     }
-    mail::tell(&transaction, &old, Kind::PinChanged, gate.client.language).await?;
+    mail::notify(&transaction, &old, MailKind::PinChanged, gate.client.language).await?;
     let new = user::Model { has_pin, modified_at: now(), version: old.version + 1, ..old.clone() };
     new.clone().into_active_model().reset_all().update(&transaction).await?;
     let event = Entry::new(AuditAction::PinChanged, &new).by(&viewer);
@@ -94,10 +94,10 @@ pub async fn change_pin(gate: &Gate<'_>, viewer: &Viewer, pin: Option<String>) -
 ///
 /// # Errors
 /// `Rejected` for an unknown id; `Forbidden`.
-pub async fn unlock(gate: &Gate<'_>, viewer: &Viewer, id: &str) -> Result<user::Model, Error> {
+pub async fn unlock(gate: &Authenticator<'_>, viewer: &Viewer, id: &str) -> Result<user::Model, Error> {
     let id = Id::of_input("id", id)?;
     let (transaction, viewer, person) = actor::begin_on_known(gate.db, viewer, "id", id).await?;
-    viewer.may_to(Action::UnlockUser, &person)?;
+    viewer.may_on(Action::UnlockUser, &person)?;
     let forgotten = guesses::forget(&transaction, gate.hasher, &person).await?;
     let event = Entry::new(AuditAction::UserUnlocked, &person).by(&viewer);
     audit::commit(transaction, forgotten.then_some(event)).await?;

@@ -4,7 +4,7 @@ use sea_orm::{ActiveModelTrait, IntoActiveModel, SqlErr};
 
 use super::credentials::{begin_proven, find};
 use super::errors::expired;
-use super::sign_in::Gate;
+use super::sign_in::Authenticator;
 use crate::access::{Action, Viewer};
 use crate::audit::{self, Entry, difference};
 use crate::auth::credential::lock_if_active;
@@ -13,36 +13,41 @@ use crate::client::Client;
 use crate::db::Db;
 use crate::entity::audit_event::AuditAction;
 use crate::entity::link::Purpose;
-use crate::entity::mail::Kind;
+use crate::entity::mail::MailKind;
 use crate::entity::user;
 use crate::error::{Error, ErrorCode};
-use crate::mail::{self, Desk};
+use crate::mail::{self, MailQueue};
 use crate::scalar::now;
 use crate::search_index;
-use crate::validation::{Form, rule};
+use crate::validation::{Validator, rule};
 
 /// Sends the link by which a new address takes the place of the viewer's present one, which is told. Whether somebody
 /// else has the address is found when the mail is to be sent: he gets another one then.
 ///
 /// # Errors
 /// `Rejected` for what is no address, or no other one, and for a wrong password; `RateLimited`.
-pub async fn request(gate: &Gate<'_>, viewer: &Viewer, new_email: &str, password: String) -> Result<(), Error> {
+pub async fn request(
+    gate: &Authenticator<'_>,
+    viewer: &Viewer,
+    new_email: &str,
+    password: String,
+) -> Result<(), Error> {
     viewer.may(Action::UseOwnAccount)?;
     let user_id = viewer.signed_in()?.user_id;
     let person = find(gate.db.read(), user_id).await?;
-    let mut form = Form::changing();
-    let new_email = form.obey("newEmail", rule::email(rule::LONGEST_EMAIL)(new_email.trim())).unwrap_or_default();
+    let mut form = Validator::changing();
+    let new_email = form.check("newEmail", rule::email(rule::LONGEST_EMAIL)(new_email.trim())).unwrap_or_default();
     if Some(&new_email) == person.email.as_ref() {
         form.fault("newEmail", ErrorCode::Invalid, "This is your address already.");
     }
     form.finish()?;
     let verified = gate.prove(&person, password, "currentPassword").await?;
-    if !gate.may_write_for(user_id, Kind::EmailConfirmation, &new_email).await? {
+    if !gate.may_write_for(user_id, MailKind::EmailConfirmation, &new_email).await? {
         return Ok(());
     }
 
     let (transaction, viewer, person) = begin_proven(gate.db, viewer, &verified, "currentPassword").await?;
-    let desk = Desk { key: gate.hasher.key(), language: gate.client.language };
+    let desk = MailQueue { key: gate.hasher.key(), language: gate.client.language };
     desk.ask_to_confirm(&transaction, &person, new_email).await?;
     audit::commit(transaction, [Entry::new(AuditAction::EmailChangeRequested, &person).by(&viewer)]).await
 }
@@ -63,7 +68,7 @@ pub async fn confirm(db: &Db, client: &Client, token: &str) -> Result<user::Mode
     // Those that went to the old address are of no more use.
     one_time_link::revoke(&transaction, &[old.id]).await?;
     let mut new = user::Model { email: Some(new_email), email_verified: true, ..old.clone() };
-    new.derive_rest();
+    new.update_derived();
     new.keep_logins_of(&old);
     (new.modified_at, new.version) = (now(), old.version + 1);
     match new.clone().into_active_model().reset_all().update(&transaction).await {
@@ -76,8 +81,8 @@ pub async fn confirm(db: &Db, client: &Client, token: &str) -> Result<user::Mode
         }
         updated => updated?,
     };
-    search_index::follow(&transaction, [(Some(&old), Some(&new))]).await?;
-    mail::tell(&transaction, &old, Kind::EmailChanged, client.language).await?;
+    search_index::update(&transaction, [(Some(&old), Some(&new))]).await?;
+    mail::notify(&transaction, &old, MailKind::EmailChanged, client.language).await?;
     let event = Entry::new(AuditAction::EmailChanged, &new).by_person(new.id, client.request_id.clone());
     audit::commit(transaction, [event.with(difference(&old, &new))]).await?;
     Ok(new)

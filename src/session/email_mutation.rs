@@ -3,10 +3,10 @@
 use async_graphql::{Context, InputObject, Object};
 
 use super::email_change;
-use super::mutation::gate;
+use super::mutation::authenticator;
 use super::password_reset;
 use crate::access::Action;
-use crate::graphql::context::{Answer, ContextExt, answer};
+use crate::graphql::context::{ContextExt, NullableField, authorized};
 use crate::graphql::payload::{ReceiptPayload, UserPayload};
 
 /// Whose password is lost.
@@ -53,9 +53,9 @@ impl ByMailMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Whose.")] input: RequestPasswordResetInput,
-    ) -> Answer<ReceiptPayload> {
-        answer(ctx, async {
-            ReceiptPayload::of(password_reset::request(&gate(ctx)?, &input.email).await, |()| {
+    ) -> NullableField<ReceiptPayload> {
+        authorized(ctx, async {
+            ReceiptPayload::of(password_reset::request(&authenticator(ctx)?, &input.email).await, |()| {
                 ReceiptPayload::done("If there is an account with this address, a mail is on its way to it.")
             })
         })
@@ -68,10 +68,10 @@ impl ByMailMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The link and the password.")] input: ResetPasswordInput,
-    ) -> Answer<ReceiptPayload> {
-        answer(ctx, async {
+    ) -> NullableField<ReceiptPayload> {
+        authorized(ctx, async {
             let ResetPasswordInput { token, password } = input;
-            ReceiptPayload::of(password_reset::reset(&gate(ctx)?, &token, password).await, |()| {
+            ReceiptPayload::of(password_reset::reset(&authenticator(ctx)?, &token, password).await, |()| {
                 ReceiptPayload::done("Your password was set; sign in with it.")
             })
         })
@@ -85,10 +85,11 @@ impl ByMailMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The new address and the present password.")] input: RequestEmailChangeInput,
-    ) -> Answer<ReceiptPayload> {
-        answer(ctx, async {
+    ) -> NullableField<ReceiptPayload> {
+        authorized(ctx, async {
             let RequestEmailChangeInput { new_email, current_password } = input;
-            let outcome = email_change::request(&gate(ctx)?, ctx.viewer()?, &new_email, current_password).await;
+            let outcome =
+                email_change::request(&authenticator(ctx)?, ctx.viewer()?, &new_email, current_password).await;
             ReceiptPayload::of(outcome, |()| {
                 ReceiptPayload::done("A mail is on its way to the new address; the link in it confirms it.")
             })
@@ -102,11 +103,11 @@ impl ByMailMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The link.")] input: ConfirmEmailChangeInput,
-    ) -> Answer<UserPayload> {
-        answer(ctx, async {
+    ) -> NullableField<UserPayload> {
+        authorized(ctx, async {
             let viewer = ctx.viewer()?;
             UserPayload::of(email_change::confirm(ctx.db()?, ctx.client()?, &input.token).await, |person| {
-                let seen = viewer.may_to(Action::ReadDirectory, &person).is_ok();
+                let seen = viewer.may_on(Action::ReadDirectory, &person).is_ok();
                 UserPayload::done("Your e-mail address was changed.", seen.then_some(person))
             })
         })

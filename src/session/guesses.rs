@@ -3,11 +3,11 @@
 use sea_orm::{ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter, QuerySelect};
 
 use super::errors::locked;
-use super::sign_in::{Account, Gate, counted_as};
+use super::sign_in::{Account, Authenticator, counted_as};
 use super::start::this_device;
 use crate::audit::{self, Entry};
 use crate::auth::password::Hasher;
-use crate::auth::throttle::{self, Counter, Standing};
+use crate::auth::throttle::{self, ThrottleKey, ThrottleStatus};
 use crate::auth::token;
 use crate::db::Db;
 use crate::entity::audit_event::AuditAction;
@@ -19,9 +19,9 @@ use crate::scalar::Id;
 pub(super) enum Guesser {
     /// Somebody on a device that has signed in as this user before. Strangers keep nobody out who has one: neither their
     /// network address nor the lock of the login counts.
-    Known { user: Id, device: Counter },
+    Known { user: Id, device: ThrottleKey },
     /// Anybody else, with the counters of the login as typed and of the person that it means.
-    Stranger { login: Counter, person: Counter },
+    Stranger { login: ThrottleKey, person: ThrottleKey },
 }
 
 /// How an attempt stands before its secret is looked at.
@@ -57,7 +57,7 @@ impl Guesser {
     }
 }
 
-impl Gate<'_> {
+impl Authenticator<'_> {
     /// Finds the account of a login, and whether the device is known there. The same statements are run whether or not
     /// there is somebody.
     ///
@@ -68,7 +68,7 @@ impl Gate<'_> {
         login: &str,
         device_token: Option<&str>,
     ) -> Result<(Option<Account>, Guesser), Error> {
-        let device_token = device_token.filter(|token| token::Kind::of(token) == Some(token::Kind::Device));
+        let device_token = device_token.filter(|token| token::TokenKind::of(token) == Some(token::TokenKind::Device));
         let Some(device_token) = device_token else {
             self.check_address().await?;
             let account = self.find(login).await?;
@@ -79,7 +79,7 @@ impl Gate<'_> {
         let user = account.as_ref().map_or(Id(uuid::Uuid::nil()), |account| account.person.id);
         let device = device::Entity::find().filter(this_device(user, device_token)).one(self.db.read()).await?;
         let guesser = if let Some(device) = device {
-            Guesser::Known { user, device: Counter::of_device(device.id) }
+            Guesser::Known { user, device: ThrottleKey::of_device(device.id) }
         } else {
             self.check_address().await?;
             self.stranger(login, account.as_ref())
@@ -88,12 +88,12 @@ impl Gate<'_> {
     }
 
     fn stranger(&self, login: &str, account: Option<&Account>) -> Guesser {
-        let blinded = self.hasher.blind(&counted_as(login));
+        let blinded = self.hasher.pseudonymize(&counted_as(login));
         let person = match account {
-            Some(account) => Counter::of_person(account.person.id),
-            None => Counter::of_nobody(&blinded),
+            Some(account) => ThrottleKey::of_person(account.person.id),
+            None => ThrottleKey::of_nobody(&blinded),
         };
-        Guesser::Stranger { login: Counter::of_login(&blinded), person }
+        Guesser::Stranger { login: ThrottleKey::of_login(&blinded), person }
     }
 
     /// Counts an attempt by password. It is counted before its secret is looked at, and by who has a turn: of many at once,
@@ -104,14 +104,16 @@ impl Gate<'_> {
     pub(super) async fn count(&self, guesser: &Guesser) -> Result<Attempt, Error> {
         let attempt = self.count_by_address(guesser).await?;
         let (shown, silent) = match guesser {
-            Guesser::Known { device, .. } => (throttle::count_of_account(self.db, device).await?, Standing::Allowed),
+            Guesser::Known { device, .. } => {
+                (throttle::count_of_account(self.db, device).await?, ThrottleStatus::Allowed)
+            }
             Guesser::Stranger { login, person } => throttle::count_of_stranger(self.db, login, person).await?,
         };
-        if shown == Standing::Locked {
+        if shown == ThrottleStatus::Locked {
             return Err(locked());
         }
-        let locks = shown == Standing::Last || silent == Standing::Last;
-        Ok(Attempt { locks, is_void: silent == Standing::Locked, ..attempt })
+        let locks = shown == ThrottleStatus::Last || silent == ThrottleStatus::Last;
+        Ok(Attempt { locks, is_void: silent == ThrottleStatus::Locked, ..attempt })
     }
 
     /// Counts an attempt by its address alone, if it is a stranger's.
@@ -122,24 +124,24 @@ impl Gate<'_> {
         let (Guesser::Stranger { .. }, Some(address)) = (guesser, self.client.ip_address) else {
             return Ok(Attempt::default());
         };
-        let counter = Counter::of_address(address);
-        let standing = throttle::count_of_address(self.db, &counter, self.rules.most_wrong_of_address).await?;
-        Ok(Attempt { exhausts_address: standing == Standing::Last, ..Attempt::default() })
+        let counter = ThrottleKey::of_address(address);
+        let standing = throttle::count_of_address(self.db, &counter, self.rules.max_failures_per_address).await?;
+        Ok(Attempt { exhausts_address: standing == ThrottleStatus::Last, ..Attempt::default() })
     }
 
     /// Takes the attempt of a right password back: it begins the counters of its login, person or device anew.
     pub(super) async fn take_back(&self, guesser: &Guesser) -> Result<(), Error> {
         let (login, person) = match guesser {
             Guesser::Known { device, .. } => {
-                throttle::forget(self.db.write(), device).await?;
+                throttle::reset(self.db.write(), device).await?;
                 return Ok(());
             }
             Guesser::Stranger { login, person } => (login, person),
         };
         if let Some(address) = self.client.ip_address {
-            throttle::take_back(self.db, &Counter::of_address(address)).await?;
+            throttle::uncount(self.db, &ThrottleKey::of_address(address)).await?;
         }
-        throttle::forget_both(self.db, login, person).await
+        throttle::reset_both(self.db, login, person).await
     }
 
     /// Says in the log, once, that an address has no more attempts, for programs that keep such addresses out.
@@ -167,7 +169,7 @@ impl Gate<'_> {
 
     async fn check_address(&self) -> Result<(), Error> {
         let Some(address) = self.client.ip_address else { return Ok(()) };
-        throttle::check_address(self.db, &Counter::of_address(address), self.rules.most_wrong_of_address).await
+        throttle::check_address(self.db, &ThrottleKey::of_address(address), self.rules.max_failures_per_address).await
     }
 }
 
@@ -189,11 +191,11 @@ pub(super) async fn forget(
         .all(transaction)
         .await?;
     let logins = [person.username.as_deref(), person.email.as_deref()].into_iter().flatten();
-    let of_logins = logins.map(|login| Counter::of_login(&hasher.blind(&counted_as(login))));
-    let counters = [Counter::of_person(person.id), Counter::of_owner(person.id)].into_iter();
+    let of_logins = logins.map(|login| ThrottleKey::of_login(&hasher.pseudonymize(&counted_as(login))));
+    let counters = [ThrottleKey::of_person(person.id), ThrottleKey::of_owner(person.id)].into_iter();
     let mut forgotten = false;
-    for counter in counters.chain(of_logins).chain(devices.into_iter().map(Counter::of_device)) {
-        forgotten |= throttle::forget(transaction, &counter).await?;
+    for counter in counters.chain(of_logins).chain(devices.into_iter().map(ThrottleKey::of_device)) {
+        forgotten |= throttle::reset(transaction, &counter).await?;
     }
     Ok(forgotten)
 }

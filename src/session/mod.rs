@@ -20,13 +20,13 @@ use sea_orm::{
     RelationTrait, Select,
 };
 
-pub use self::start::open;
-use crate::access::{Action, Means, Person, SignedIn, Viewer, active_in_valid_license};
+pub use self::start::start;
+use crate::access::{Action, AuthMethod, SignedIn, Viewer, ViewerRow, active_in_valid_license};
 use crate::actor;
 use crate::audit::{self, Change, Entry};
 use crate::auth::credential;
 use crate::auth::policy::Lifetime;
-use crate::auth::token::{self, Kind};
+use crate::auth::token::{self, TokenKind};
 use crate::db::Db;
 use crate::entity::audit_event::AuditAction;
 use crate::entity::session::MOST_SESSIONS_OF_A_USER;
@@ -34,7 +34,7 @@ use crate::entity::user::Role;
 use crate::entity::{api_key, device, session, user};
 use crate::error::{Error, ErrorCode};
 use crate::scalar::{Id, now};
-use crate::validation::Form;
+use crate::validation::Validator;
 
 /// How often the last use of a session or key is written at most.
 const SEEN_EVERY: TimeDelta = TimeDelta::minutes(1);
@@ -43,12 +43,12 @@ const MOST_ITEMS: usize = 100;
 
 /// The columns that tell who is asking and what he may do.
 #[derive(FromQueryResult)]
-struct Found {
+struct SessionOwner {
     id: Id,
     seen_at: Option<DateTime<Utc>>,
     key_role: Option<Role>,
     #[sea_orm(nested)]
-    person: Person,
+    person: ViewerRow,
 }
 
 /// Who holds a token, read afresh: the session or key has not ended, the person is active, the license has not expired.
@@ -61,10 +61,10 @@ pub async fn authenticate(
     token: &str,
     request_id: Option<String>,
 ) -> Result<SignedIn, Error> {
-    let found = match Kind::of(token) {
-        Some(Kind::Session) => find_session(db, lifetime, token).await?,
-        Some(Kind::ApiKey) => find_api_key(db, token).await?,
-        Some(Kind::Device | Kind::Link) | None => None,
+    let found = match TokenKind::of(token) {
+        Some(TokenKind::Session) => find_session(db, lifetime, token).await?,
+        Some(TokenKind::ApiKey) => find_api_key(db, token).await?,
+        Some(TokenKind::Device | TokenKind::Link) | None => None,
     };
     let found = found.ok_or(Error::Unauthenticated)?;
     if found.seen_at.is_none_or(|seen_at| seen_at + SEEN_EVERY < now()) {
@@ -77,11 +77,11 @@ pub async fn authenticate(
             }
         });
     }
-    let means = found.key_role.map_or(Means::Session(found.id), |role| Means::ApiKey(found.id, role));
+    let means = found.key_role.map_or(AuthMethod::Session(found.id), |role| AuthMethod::ApiKey(found.id, role));
     Ok(SignedIn::new(&found.person, means, request_id))
 }
 
-async fn find_session(db: &Db, lifetime: Lifetime, token: &str) -> Result<Option<Found>, Error> {
+async fn find_session(db: &Db, lifetime: Lifetime, token: &str) -> Result<Option<SessionOwner>, Error> {
     let select = session::Entity::find()
         .select_only()
         .column(session::Column::Id)
@@ -94,7 +94,7 @@ async fn find_session(db: &Db, lifetime: Lifetime, token: &str) -> Result<Option
     find(db, select).await
 }
 
-async fn find_api_key(db: &Db, token: &str) -> Result<Option<Found>, Error> {
+async fn find_api_key(db: &Db, token: &str) -> Result<Option<SessionOwner>, Error> {
     let select = api_key::Entity::find()
         .select_only()
         .column(api_key::Column::Id)
@@ -107,13 +107,13 @@ async fn find_api_key(db: &Db, token: &str) -> Result<Option<Found>, Error> {
     find(db, select).await
 }
 
-async fn find<E: EntityTrait>(db: &Db, select: Select<E>) -> Result<Option<Found>, Error> {
+async fn find<E: EntityTrait>(db: &Db, select: Select<E>) -> Result<Option<SessionOwner>, Error> {
     let found = select
         .columns([user::Column::LicenseId, user::Column::Role, user::Column::IsStaff, user::Column::FullSiteAccess])
         .columns(user::RIGHTS)
         .join(JoinType::InnerJoin, user::Relation::License.def())
         .filter(active_in_valid_license())
-        .into_model::<Found>()
+        .into_model::<SessionOwner>()
         .one(db.read())
         .await?;
     Ok(found)
@@ -176,7 +176,7 @@ pub async fn end(db: &Db, viewer: &Viewer) -> Result<(), Error> {
 }
 
 /// Which sessions of whom are to end.
-pub struct Ending {
+pub struct EndSessionsRequest {
     /// Whose; the viewer's where nobody is named.
     pub user_id: Option<String>,
     /// Which; all where none is named.
@@ -196,9 +196,9 @@ pub struct Ended {
 ///
 /// # Errors
 /// `Rejected` for an unknown person; `Forbidden`.
-pub async fn end_sessions(db: &Db, viewer: &Viewer, ending: Ending) -> Result<Ended, Error> {
+pub async fn end_sessions(db: &Db, viewer: &Viewer, ending: EndSessionsRequest) -> Result<Ended, Error> {
     let signed_in = viewer.signed_in()?;
-    let mut form = Form::changing();
+    let mut form = Validator::changing();
     let user_id = match &ending.user_id {
         Some(text) => form.id("userId", text),
         None => Some(signed_in.user_id),
@@ -209,7 +209,7 @@ pub async fn end_sessions(db: &Db, viewer: &Viewer, ending: Ending) -> Result<En
     form.finish()?;
     let user_id = user_id.unwrap_or(signed_in.user_id);
     let (transaction, viewer, person) = actor::begin_on_known(db, viewer, "userId", user_id).await?;
-    viewer.may_to(Action::EndSessions, &person)?;
+    viewer.may_on(Action::EndSessions, &person)?;
     let spared = signed_in.session_id().filter(|_| !ending.include_current);
     let ended = credential::end_sessions(&transaction, user_id, ending.sessions.as_deref(), spared).await?;
     let is_idle = ending.sessions.is_some() && ended == 0;
@@ -229,12 +229,12 @@ pub async fn forget_device(db: &Db, viewer: &Viewer, id: &str) -> Result<(), Err
     let unknown = || Error::not_found("id", "device");
     let seen = |viewer: &Viewer| {
         let of_user = device::Entity::find_by_id(id).join(JoinType::InnerJoin, device::Relation::User.def());
-        of_user.filter(viewer.sees_sessions_of())
+        of_user.filter(viewer.visible_sessions())
     };
     let found = seen(viewer).one(db.read()).await?.ok_or_else(unknown)?;
     let (transaction, viewer, person) = actor::begin_on(db, viewer, found.user_id).await?;
     let person = person.ok_or_else(unknown)?;
-    viewer.may_to(Action::EndSessions, &person)?;
+    viewer.may_on(Action::EndSessions, &person)?;
     if device::Entity::delete_by_id(id).exec(&transaction).await?.rows_affected == 0 {
         return Err(unknown());
     }

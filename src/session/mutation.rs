@@ -3,23 +3,23 @@
 use async_graphql::{Context, Object};
 use chrono::{DateTime, Utc};
 
+use super::EndSessionsRequest;
 use super::Ended;
-use super::Ending;
 use super::activation;
 use super::credentials;
 use super::input::{
     ActivateAccountInput, ChangePasswordInput, EndSessionsInput, ForgetDeviceInput, LoginInput, SetPinInput,
     UnlockUserInput,
 };
-use super::sign_in::Gate;
-use super::start::Opened;
-use crate::access::{Means, SignedIn};
+use super::sign_in::Authenticator;
+use super::start::NewSession;
+use crate::access::{AuthMethod, SignedIn};
 use crate::entity::user;
 use crate::error::{Error, ErrorCode};
-use crate::graphql::context::{Answer, ContextExt, answer};
+use crate::graphql::context::{ContextExt, NullableField, authorized};
 use crate::graphql::payload::{ReceiptPayload, UserPayload, payload};
 use crate::scalar::Url;
-use crate::validation::Form;
+use crate::validation::Validator;
 
 payload! {
     /// The outcome of signing in.
@@ -66,9 +66,9 @@ impl SessionMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Who signs in, and by what.")] input: LoginInput,
-    ) -> Answer<LoginPayload> {
-        answer(ctx, async {
-            let gate = gate(ctx)?;
+    ) -> NullableField<LoginPayload> {
+        authorized(ctx, async {
+            let gate = authenticator(ctx)?;
             let outcome = match of_one_secret(input) {
                 Ok((login, Secret::Password(password, device))) => {
                     Box::pin(gate.by_password(&login, password, device)).await
@@ -88,9 +88,9 @@ impl SessionMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The link and the password.")] input: ActivateAccountInput,
-    ) -> Answer<LoginPayload> {
-        answer(ctx, async {
-            let gate = gate(ctx)?;
+    ) -> NullableField<LoginPayload> {
+        authorized(ctx, async {
+            let gate = authenticator(ctx)?;
             let outcome = Box::pin(activation::activate(&gate, input.token, input.password)).await;
             welcome(ctx, outcome)
         })
@@ -98,8 +98,8 @@ impl SessionMutation {
     }
 
     /// Ends the session that asks. Open to everybody who is signed in.
-    async fn logout(&self, ctx: &Context<'_>) -> Answer<LogoutPayload> {
-        answer(ctx, async {
+    async fn logout(&self, ctx: &Context<'_>) -> NullableField<LogoutPayload> {
+        authorized(ctx, async {
             LogoutPayload::of(super::end(ctx.db()?, ctx.viewer()?).await, |()| {
                 LogoutPayload::done("You are signed out.")
             })
@@ -113,10 +113,10 @@ impl SessionMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which.")] input: EndSessionsInput,
-    ) -> Answer<EndSessionsPayload> {
-        answer(ctx, async {
+    ) -> NullableField<EndSessionsPayload> {
+        authorized(ctx, async {
             let EndSessionsInput { user_id, session_ids, include_current } = input;
-            let ending = Ending { user_id: user_id.map(|id| id.0), sessions: session_ids, include_current };
+            let ending = EndSessionsRequest { user_id: user_id.map(|id| id.0), sessions: session_ids, include_current };
             EndSessionsPayload::of(super::end_sessions(ctx.db()?, ctx.viewer()?, ending).await, |ended| {
                 let Ended { sessions, devices } = ended;
                 let message = format!("Sessions ended: {sessions}. Devices forgotten: {devices}.");
@@ -132,8 +132,8 @@ impl SessionMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The device.")] input: ForgetDeviceInput,
-    ) -> Answer<ReceiptPayload> {
-        answer(ctx, async {
+    ) -> NullableField<ReceiptPayload> {
+        authorized(ctx, async {
             ReceiptPayload::of(super::forget_device(ctx.db()?, ctx.viewer()?, &input.id).await, |()| {
                 ReceiptPayload::done("The device was forgotten.")
             })
@@ -147,10 +147,11 @@ impl SessionMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The present password and the new one.")] input: ChangePasswordInput,
-    ) -> Answer<UserPayload> {
-        answer(ctx, async {
+    ) -> NullableField<UserPayload> {
+        authorized(ctx, async {
             let ChangePasswordInput { current_password: current, new_password: new, revoke_api_keys } = input;
-            let outcome = credentials::change_password(&gate(ctx)?, ctx.viewer()?, current, new, revoke_api_keys).await;
+            let outcome =
+                credentials::change_password(&authenticator(ctx)?, ctx.viewer()?, current, new, revoke_api_keys).await;
             UserPayload::of(outcome, |(user, keys)| {
                 let keys = if revoke_api_keys { format!(" API keys revoked: {keys}.") } else { String::new() };
                 UserPayload::done(format!("Your password was changed.{keys}"), Some(user))
@@ -164,9 +165,9 @@ impl SessionMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The PIN.")] input: SetPinInput,
-    ) -> Answer<UserPayload> {
-        answer(ctx, async {
-            let outcome = credentials::change_pin(&gate(ctx)?, ctx.viewer()?, input.pin).await;
+    ) -> NullableField<UserPayload> {
+        authorized(ctx, async {
+            let outcome = credentials::change_pin(&authenticator(ctx)?, ctx.viewer()?, input.pin).await;
             UserPayload::of(outcome, |user| {
                 let state = if user.has_pin { "set" } else { "removed" };
                 UserPayload::done(format!("Your PIN was {state}."), Some(user))
@@ -181,9 +182,9 @@ impl SessionMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Who.")] input: UnlockUserInput,
-    ) -> Answer<UserPayload> {
-        answer(ctx, async {
-            let outcome = credentials::unlock(&gate(ctx)?, ctx.viewer()?, &input.id).await;
+    ) -> NullableField<UserPayload> {
+        authorized(ctx, async {
+            let outcome = credentials::unlock(&authenticator(ctx)?, ctx.viewer()?, &input.id).await;
             UserPayload::of(outcome, |user| {
                 UserPayload::done(format!("{} can sign in again.", user.name()), Some(user))
             })
@@ -193,11 +194,11 @@ impl SessionMutation {
 }
 
 /// The payload of a sign-in; who has signed in is the viewer from now on.
-fn welcome(ctx: &Context<'_>, outcome: Result<Opened, Error>) -> async_graphql::Result<Option<LoginPayload>> {
+fn welcome(ctx: &Context<'_>, outcome: Result<NewSession, Error>) -> async_graphql::Result<Option<LoginPayload>> {
     if let Ok(opened) = &outcome {
         let request_id = ctx.client()?.request_id.clone();
         let person = (&opened.user).into();
-        ctx.asking()?.signs_in(SignedIn::new(&person, Means::Session(opened.id), request_id));
+        ctx.current_viewer()?.signs_in(SignedIn::new(&person, AuthMethod::Session(opened.id), request_id));
     }
     LoginPayload::of(outcome, |opened| {
         let message = format!("Welcome, {}.", opened.user.name());
@@ -214,7 +215,7 @@ enum Secret {
 
 fn of_one_secret(input: LoginInput) -> Result<(String, Secret), Error> {
     let LoginInput { login, password, pin, device_token } = input;
-    let mut form = Form::creating();
+    let mut form = Validator::creating();
     let secret = match (password, pin, device_token) {
         (Some(password), None, device_token) => Some(Secret::Password(password, device_token)),
         (None, Some(pin), Some(device_token)) => Some(Secret::Pin(pin, device_token)),
@@ -236,6 +237,12 @@ fn of_one_secret(input: LoginInput) -> Result<(String, Secret), Error> {
     Ok((login, secret))
 }
 
-pub(super) fn gate<'a>(ctx: &'a Context<'_>) -> Result<Gate<'a>, Error> {
-    Ok(Gate { db: ctx.db()?, hasher: ctx.hasher()?, rules: ctx.rules()?, client: ctx.client()?, ways: ctx.ways()? })
+pub(super) fn authenticator<'a>(ctx: &'a Context<'_>) -> Result<Authenticator<'a>, Error> {
+    Ok(Authenticator {
+        db: ctx.db()?,
+        hasher: ctx.hasher()?,
+        rules: ctx.sign_in_policy()?,
+        client: ctx.client()?,
+        ways: ctx.self_service()?,
+    })
 }

@@ -4,30 +4,30 @@ use sea_orm::{ActiveModelTrait, IntoActiveModel};
 
 use super::errors::expired;
 use super::guesses;
-use super::sign_in::Gate;
+use super::sign_in::Authenticator;
 use super::start::set_by_link;
 use crate::audit::{self, Change, Entry, difference};
 use crate::auth::credential::lock_if_active;
 use crate::auth::one_time_link;
 use crate::entity::audit_event::AuditAction;
 use crate::entity::link::Purpose;
-use crate::entity::mail::Kind;
+use crate::entity::mail::MailKind;
 use crate::entity::user;
 use crate::error::Error;
 use crate::mail;
-use crate::validation::{Form, rule};
+use crate::validation::{Validator, rule};
 
 /// Sends a link by which a lost password is replaced to whoever has an address. The same is done whether or not there is
 /// anybody.
 ///
 /// # Errors
 /// `Rejected` for what is no address; `RateLimited` where too many mails were asked for.
-pub async fn request(gate: &Gate<'_>, email: &str) -> Result<(), Error> {
-    let mut form = Form::changing();
-    let email = form.obey("email", rule::email(rule::LONGEST_EMAIL)(email.trim()));
+pub async fn request(gate: &Authenticator<'_>, email: &str) -> Result<(), Error> {
+    let mut form = Validator::changing();
+    let email = form.check("email", rule::email(rule::LONGEST_EMAIL)(email.trim()));
     form.finish()?;
     let email = email.unwrap_or_default();
-    if gate.may_write_to(Kind::PasswordReset, &email).await? {
+    if gate.may_write_to(MailKind::PasswordReset, &email).await? {
         let asked = (gate.client.language, gate.client.request_id.clone());
         mail::look_up(gate.db.write(), &email, asked).await?;
     }
@@ -39,7 +39,7 @@ pub async fn request(gate: &Gate<'_>, email: &str) -> Result<(), Error> {
 /// # Errors
 /// `Rejected` for a link that is not, or no longer, of any use, and for a weak password; `RateLimited`.
 #[expect(clippy::disallowed_methods, reason = "a link lets in whoever has it")]
-pub async fn reset(gate: &Gate<'_>, token: &str, password: String) -> Result<(), Error> {
+pub async fn reset(gate: &Authenticator<'_>, token: &str, password: String) -> Result<(), Error> {
     let found = one_time_link::find(gate.db, Purpose::PasswordReset, token).await?.ok_or_else(expired)?;
     let password_hash = gate.hash_of_new(token, password, &found.person).await?;
     let transaction = gate.db.begin().await?;

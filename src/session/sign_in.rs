@@ -4,33 +4,33 @@ use sea_orm::sea_query::{Condition, Expr, ExprTrait};
 use sea_orm::{ColumnTrait, EntityTrait, FromQueryResult, JoinType, QueryFilter, QuerySelect, RelationTrait};
 
 use super::errors::{LOCKED, inactive, pin_is_off, wrong};
-use super::start::{self, Opened, Proof};
+use super::start::{self, NewSession, VerifiedCredential};
 use crate::access::is_active_in_valid_license;
-use crate::auth::password::{Hasher, Verdict};
-use crate::auth::policy::{Rules, Ways};
-use crate::auth::throttle::{self, Counter, Standing};
+use crate::auth::password::{Hasher, Verification};
+use crate::auth::policy::{SelfServicePolicy, SignInPolicy};
+use crate::auth::throttle::{self, ThrottleKey, ThrottleStatus};
 use crate::auth::token;
 use crate::client::Client;
 use crate::db::Db;
 use crate::entity::audit_event::AuditAction;
-use crate::entity::mail::Kind;
+use crate::entity::mail::MailKind;
 use crate::entity::pin::MOST_WRONG_PINS;
 use crate::entity::{credential, license, pin, user};
 use crate::error::{Error, ErrorCode};
 use crate::scalar::{Date, Id};
 use crate::text;
-use crate::validation::Form;
+use crate::validation::Validator;
 
 /// The most characters that a username or an address has; what is longer is nobody's, and not looked for.
 const LONGEST_LOGIN: usize = 250;
 
 /// What it takes to let somebody in.
-pub struct Gate<'a> {
+pub struct Authenticator<'a> {
     pub db: &'a Db,
     pub hasher: &'a Hasher,
-    pub rules: Rules,
+    pub rules: SignInPolicy,
     pub client: &'a Client,
-    pub ways: &'a Ways,
+    pub ways: &'a SelfServicePolicy,
 }
 
 /// A person with what the sign-in is held against.
@@ -44,7 +44,7 @@ pub(super) struct Account {
     expires_on: Option<Date>,
 }
 
-impl Gate<'_> {
+impl Authenticator<'_> {
     /// Signs a person in by username or e-mail address and password. The device of the `device_token`, or a new one, may
     /// then sign in by PIN.
     ///
@@ -58,14 +58,14 @@ impl Gate<'_> {
         login: &str,
         password: String,
         device_token: Option<String>,
-    ) -> Result<Opened, Error> {
+    ) -> Result<NewSession, Error> {
         let (account, guesser) = self.admit(login, device_token.as_deref()).await?;
         guesser.check_lock(self.db).await?;
         let turn = self.hasher.turn(guesser.user()).await?;
         let attempt = self.count(&guesser).await?;
         let hash = account.as_ref().and_then(|account| account.password_hash.clone());
         let verdict = turn.verify(password.clone(), hash.clone()).await?;
-        let is_right = verdict != Verdict::Wrong && !attempt.is_void;
+        let is_right = verdict != Verification::Wrong && !attempt.is_void;
         let (account, verified) = match (account, hash) {
             (Some(account), Some(hash)) if is_right => (account, hash),
             (account, _) => {
@@ -80,17 +80,17 @@ impl Gate<'_> {
         check_active(&account)?;
         let upgraded = match verdict {
             // Where too many wait, it is left to the next sign-in.
-            Verdict::Outdated => self.hasher.hash(password, guesser.user()).await.ok(),
-            Verdict::Right | Verdict::Wrong => None,
+            Verification::Outdated => self.hasher.hash(password, guesser.user()).await.ok(),
+            Verification::Right | Verification::Wrong => None,
         };
-        self.begin(account.person, Proof::Password { verified, upgraded, device_token }).await
+        self.begin(account.person, VerifiedCredential::Password { verified, upgraded, device_token }).await
     }
 
     /// Signs a person in by username or e-mail address and PIN, on a device that the token stands for.
     ///
     /// # Errors
-    /// As [`Gate::by_password`]; `Rejected` with LOCKED where the PIN is switched off.
-    pub async fn by_pin(&self, login: &str, pin: String, device_token: String) -> Result<Opened, Error> {
+    /// As [`Authenticator::by_password`]; `Rejected` with LOCKED where the PIN is switched off.
+    pub async fn by_pin(&self, login: &str, pin: String, device_token: String) -> Result<NewSession, Error> {
         let (account, guesser) = self.admit(login, Some(&device_token)).await?;
         let turn = self.hasher.turn(guesser.user()).await?;
         let attempt = self.count_by_address(&guesser).await?;
@@ -102,7 +102,7 @@ impl Gate<'_> {
         }
         let verdict = turn.verify_pin(pin, hash.clone()).await?;
         let (account, verified) = match (account, hash) {
-            (Some(account), Some(hash)) if verdict != Verdict::Wrong => (account, hash),
+            (Some(account), Some(hash)) if verdict != Verification::Wrong => (account, hash),
             (account, _) => {
                 self.note_wrong(&attempt);
                 if let (Some(account), MOST_WRONG_PINS) = (account, wrong_so_far) {
@@ -112,7 +112,7 @@ impl Gate<'_> {
             }
         };
         check_active(&account)?;
-        self.begin(account.person, Proof::Pin { verified, device_token }).await
+        self.begin(account.person, VerifiedCredential::Pin { verified, device_token }).await
     }
 
     /// Makes sure that who is signed in knows the own password; returns its hash. Wrong ones are counted apart from those
@@ -123,21 +123,21 @@ impl Gate<'_> {
     /// something computed at once.
     pub async fn prove(&self, person: &user::Model, password: String, field: &str) -> Result<String, Error> {
         let locked = || Error::rejected(field, ErrorCode::Locked, LOCKED);
-        let counter = Counter::of_owner(person.id);
+        let counter = ThrottleKey::of_owner(person.id);
         if throttle::is_locked(self.db, &counter).await? {
             return Err(locked());
         }
         let turn = self.hasher.turn(Some(person.id)).await?;
-        if throttle::count_of_account(self.db, &counter).await? == Standing::Locked {
+        if throttle::count_of_account(self.db, &counter).await? == ThrottleStatus::Locked {
             return Err(locked());
         }
         let credential = credential::Entity::find_by_id(person.id).one(self.db.read()).await?;
         let hash = credential.map(|credential| credential.password_hash);
         let verdict = turn.verify(password, hash.clone()).await?;
-        let Some(hash) = hash.filter(|_| verdict != Verdict::Wrong) else {
+        let Some(hash) = hash.filter(|_| verdict != Verification::Wrong) else {
             return Err(Error::rejected(field, ErrorCode::InvalidCredentials, "The password is wrong."));
         };
-        throttle::forget(self.db.write(), &counter).await?;
+        throttle::reset(self.db.write(), &counter).await?;
         Ok(hash)
     }
 
@@ -152,7 +152,7 @@ impl Gate<'_> {
         password: String,
         person: &user::Model,
     ) -> Result<String, Error> {
-        let (mut form, user) = (Form::creating(), Some(person.id));
+        let (mut form, user) = (Validator::creating(), Some(person.id));
         if self.hasher.check_form(&mut form, "password", &password) {
             throttle::count_of_link(self.db, &token::hash(link_token)).await?;
             self.hasher.check(&mut form, ("password", &password), &person.known_words(), user).await?;
@@ -165,9 +165,9 @@ impl Gate<'_> {
     ///
     /// # Errors
     /// `RateLimited` where too many were asked for from the network address.
-    pub(super) async fn may_write_to(&self, what: Kind, address: &str) -> Result<bool, Error> {
-        let mailbox = self.hasher.blind(&text::canonical_email(address));
-        let from = (self.client.ip_address, self.rules.most_wrong_of_address);
+    pub(super) async fn may_write_to(&self, what: MailKind, address: &str) -> Result<bool, Error> {
+        let mailbox = self.hasher.pseudonymize(&text::canonical_email(address));
+        let from = (self.client.ip_address, self.rules.max_failures_per_address);
         throttle::may_write_to(self.db, (what, &mailbox), from).await
     }
 
@@ -175,12 +175,12 @@ impl Gate<'_> {
     ///
     /// # Errors
     /// `RateLimited` where the user asked for too many.
-    pub(super) async fn may_write_for(&self, user: Id, what: Kind, address: &str) -> Result<bool, Error> {
-        let mailbox = self.hasher.blind(&text::canonical_email(address));
+    pub(super) async fn may_write_for(&self, user: Id, what: MailKind, address: &str) -> Result<bool, Error> {
+        let mailbox = self.hasher.pseudonymize(&text::canonical_email(address));
         throttle::may_write_for(self.db, (what, &mailbox), user).await
     }
 
-    pub(super) async fn begin(&self, person: user::Model, proof: Proof) -> Result<Opened, Error> {
+    pub(super) async fn begin(&self, person: user::Model, proof: VerifiedCredential) -> Result<NewSession, Error> {
         start::begin(self.db, self.rules.lifetime, self.client, person, proof).await
     }
 

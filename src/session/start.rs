@@ -15,12 +15,12 @@ use crate::auth::credential::{lock_if_active, set_password, store_password};
 use crate::auth::one_time_link;
 use crate::auth::pending_registration;
 use crate::auth::policy::Lifetime;
-use crate::auth::token::{self, Kind};
+use crate::auth::token::{self, TokenKind};
 use crate::client::Client;
 use crate::db::Db;
 use crate::entity::audit_event::AuditAction;
 use crate::entity::device::{MOST_DEVICES_OF_A_USER, REMEMBERED};
-use crate::entity::mail::Kind as Notice;
+use crate::entity::mail::MailKind as Notice;
 use crate::entity::{credential, device, invitation, pin, session, user};
 use crate::error::{Error, ErrorCode};
 use crate::i18n::language::Language;
@@ -29,7 +29,7 @@ use crate::scalar::{Id, Url, now};
 use crate::search_index;
 
 /// A session that has just begun. The tokens are shown this once.
-pub struct Opened {
+pub struct NewSession {
     pub id: Id,
     pub user: user::Model,
     pub token: String,
@@ -40,7 +40,7 @@ pub struct Opened {
 }
 
 /// What was found right. It takes long to verify a secret: it must be the person's still when the session begins.
-pub(super) enum Proof {
+pub(super) enum VerifiedCredential {
     /// Nothing; whoever runs the server lets somebody in.
     None,
     Password {
@@ -69,8 +69,8 @@ pub(super) enum Proof {
 ///
 /// # Errors
 /// `Rejected` with INACTIVE where the person is not active; whatever the database says.
-pub async fn open(db: &Db, lifetime: Lifetime, client: &Client, person: user::Model) -> Result<Opened, Error> {
-    begin(db, lifetime, client, person, Proof::None).await
+pub async fn start(db: &Db, lifetime: Lifetime, client: &Client, person: user::Model) -> Result<NewSession, Error> {
+    begin(db, lifetime, client, person, VerifiedCredential::None).await
 }
 
 /// Begins a session for a person who may have one.
@@ -80,10 +80,10 @@ pub(super) async fn begin(
     lifetime: Lifetime,
     client: &Client,
     person: user::Model,
-    proof: Proof,
-) -> Result<Opened, Error> {
+    proof: VerifiedCredential,
+) -> Result<NewSession, Error> {
     let now = now();
-    let token = token::new(Kind::Session)?;
+    let token = token::new(TokenKind::Session)?;
     let session = session::Model {
         id: Id::new(),
         user_id: person.id,
@@ -96,17 +96,19 @@ pub(super) async fn begin(
     };
     let (id, expires_at) = (session.id, session.expires_at);
     let transaction = db.begin().await?;
-    let mut person = take_turn(&transaction, person, &proof).await?;
+    let mut person = lock_user(&transaction, person, &proof).await?;
     let (action, changes) = match &proof {
-        Proof::Link { .. } => (AuditAction::AccountActivated, vec![Change::of_secret("password")]),
-        Proof::Registration { .. } => (AuditAction::UserCreated, vec![Change::of_secret("password")]),
-        Proof::None | Proof::Password { .. } | Proof::Pin { .. } => (AuditAction::SignedIn, Vec::new()),
+        VerifiedCredential::Link { .. } => (AuditAction::AccountActivated, vec![Change::of_secret("password")]),
+        VerifiedCredential::Registration { .. } => (AuditAction::UserCreated, vec![Change::of_secret("password")]),
+        VerifiedCredential::None | VerifiedCredential::Password { .. } | VerifiedCredential::Pin { .. } => {
+            (AuditAction::SignedIn, Vec::new())
+        }
     };
     let before = match &proof {
-        Proof::Registration { .. } => user::Model::blank(person.id, person.license_id),
+        VerifiedCredential::Registration { .. } => user::Model::empty(person.id, person.license_id),
         _ => person.clone(),
     };
-    let device_token = honour(&transaction, client.language, &mut person, proof).await?;
+    let device_token = redeem(&transaction, client.language, &mut person, proof).await?;
     session.into_active_model().reset_all().insert(&transaction).await?;
     end_oldest(&transaction, lifetime, person.id).await?;
     person.last_login = Some(now);
@@ -121,17 +123,17 @@ pub(super) async fn begin(
         .await?;
     let event = Entry::new(action, &person).by_person(person.id, client.request_id.clone());
     audit::commit(transaction, [event.with(changes).with(difference(&before, &person))]).await?;
-    Ok(Opened { id, user: person, token, device_token, expires_at, next_url: None })
+    Ok(NewSession { id, user: person, token, device_token, expires_at, next_url: None })
 }
 
 /// The person's row goes first: it is the lock under which sign-ins and what ends them take turns. What it says may have
 /// changed since the secret was looked at. Who is not there yet is entered.
-async fn take_turn(
+async fn lock_user(
     transaction: &DatabaseTransaction,
     person: user::Model,
-    proof: &Proof,
+    proof: &VerifiedCredential,
 ) -> Result<user::Model, Error> {
-    if let Proof::Registration { token, .. } = proof {
+    if let VerifiedCredential::Registration { token, .. } = proof {
         if !pending_registration::consume(transaction, token).await? {
             return Err(expired());
         }
@@ -143,7 +145,7 @@ async fn take_turn(
             }
             inserted => inserted?,
         };
-        search_index::follow(transaction, [(None, Some(&new))]).await?;
+        search_index::update(transaction, [(None, Some(&new))]).await?;
         return Ok(new);
     }
     lock_if_active(transaction, person.id).await?.ok_or_else(inactive)
@@ -151,16 +153,16 @@ async fn take_turn(
 
 /// Makes sure that what was verified is the person's still, and does what follows from it; returns the token of a new
 /// device.
-async fn honour(
+async fn redeem(
     transaction: &DatabaseTransaction,
     language: Language,
     person: &mut user::Model,
-    proof: Proof,
+    proof: VerifiedCredential,
 ) -> Result<Option<String>, Error> {
     let user_id = person.id;
     match proof {
-        Proof::None => Ok(None),
-        Proof::Password { verified, upgraded, device_token } => {
+        VerifiedCredential::None => Ok(None),
+        VerifiedCredential::Password { verified, upgraded, device_token } => {
             let current = credential::Entity::find_by_id(user_id).one(transaction).await?;
             if current.is_none_or(|current| current.password_hash != verified) {
                 return Err(wrong());
@@ -170,29 +172,29 @@ async fn honour(
             }
             forget_wrong_pins(transaction, user_id).await?;
             if let Some(device_token) = device_token
-                && touch(transaction, user_id, &device_token).await?
+                && touch_device(transaction, user_id, &device_token).await?
             {
                 return Ok(Some(device_token));
             }
-            remember(transaction, user_id).await.map(Some)
+            register_device(transaction, user_id).await.map(Some)
         }
-        Proof::Pin { verified, device_token } => {
+        VerifiedCredential::Pin { verified, device_token } => {
             let current = pin::Entity::find_by_id(user_id).one(transaction).await?;
             let is_still_right = current.is_some_and(|current| current.pin_hash == verified);
-            if !is_still_right || !touch(transaction, user_id, &device_token).await? {
+            if !is_still_right || !touch_device(transaction, user_id, &device_token).await? {
                 return Err(wrong());
             }
             forget_wrong_pins(transaction, user_id).await?;
             Ok(None)
         }
-        Proof::Link { token, password_hash, is_mailed } => {
+        VerifiedCredential::Link { token, password_hash, is_mailed } => {
             set_by_link(transaction, language, person, &token, password_hash).await?;
             person.email_verified |= is_mailed;
-            remember(transaction, user_id).await.map(Some)
+            register_device(transaction, user_id).await.map(Some)
         }
-        Proof::Registration { token: _, password_hash } => {
+        VerifiedCredential::Registration { token: _, password_hash } => {
             store_password(transaction, user_id, password_hash).await?;
-            remember(transaction, user_id).await.map(Some)
+            register_device(transaction, user_id).await.map(Some)
         }
     }
 }
@@ -209,7 +211,7 @@ pub(super) async fn set_by_link(
         return Err(expired());
     }
     if credential::Entity::find_by_id(person.id).one(transaction).await?.is_some() {
-        mail::tell(transaction, person, Notice::PasswordChanged, language).await?;
+        mail::notify(transaction, person, Notice::PasswordChanged, language).await?;
     }
     set_password(transaction, person.id, Some(password_hash), None).await?;
     forget_wrong_pins(transaction, person.id).await?;
@@ -234,7 +236,7 @@ async fn forget_wrong_pins(transaction: &DatabaseTransaction, user_id: Id) -> Re
 }
 
 /// Notes the use of a device; false where it is not, or no longer, one of the person's.
-async fn touch(transaction: &DatabaseTransaction, user_id: Id, device_token: &str) -> Result<bool, Error> {
+async fn touch_device(transaction: &DatabaseTransaction, user_id: Id, device_token: &str) -> Result<bool, Error> {
     let noted = device::Entity::update_many()
         .col_expr(device::Column::LastUsedAt, Expr::value(now()))
         .filter(this_device(user_id, device_token))
@@ -244,8 +246,8 @@ async fn touch(transaction: &DatabaseTransaction, user_id: Id, device_token: &st
 }
 
 /// Remembers a new device, and of too many forgets those that were not used for longest.
-async fn remember(transaction: &DatabaseTransaction, user_id: Id) -> Result<String, Error> {
-    let device_token = token::new(Kind::Device)?;
+async fn register_device(transaction: &DatabaseTransaction, user_id: Id) -> Result<String, Error> {
+    let device_token = token::new(TokenKind::Device)?;
     let new = device::Model { id: Id::new(), user_id, token_hash: token::hash(&device_token), last_used_at: now() };
     new.into_active_model().reset_all().insert(transaction).await?;
     let beyond: Vec<Id> = device::Entity::find()

@@ -15,14 +15,14 @@ use crate::entity::audit_event::AuditAction;
 use crate::entity::{institution, site_access, user};
 use crate::error::Error;
 use crate::scalar::{Id, now};
-use crate::validation::Form;
+use crate::validation::Validator;
 
 /// Gives a person access to the data of an institution; may be repeated.
 ///
 /// # Errors
 /// `Rejected` for ids that name nothing; `Forbidden`.
 pub async fn grant(db: &Db, viewer: &Viewer, input: &SiteAccessInput) -> Result<user::Model, Error> {
-    let Found { transaction, actor, person, institution_id, is_granted } = begin(db, viewer, input).await?;
+    let SiteGrant { transaction, actor, person, institution_id, is_granted } = begin(db, viewer, input).await?;
     if is_granted {
         return Ok(person);
     }
@@ -39,7 +39,7 @@ pub async fn grant(db: &Db, viewer: &Viewer, input: &SiteAccessInput) -> Result<
 /// # Errors
 /// `Rejected` for ids that name nothing; `Forbidden`.
 pub async fn revoke(db: &Db, viewer: &Viewer, input: &SiteAccessInput) -> Result<user::Model, Error> {
-    let Found { transaction, actor, person, institution_id, is_granted } = begin(db, viewer, input).await?;
+    let SiteGrant { transaction, actor, person, institution_id, is_granted } = begin(db, viewer, input).await?;
     if !is_granted {
         return Ok(person);
     }
@@ -51,7 +51,7 @@ pub async fn revoke(db: &Db, viewer: &Viewer, input: &SiteAccessInput) -> Result
 }
 
 /// A change of a person's access to an institution, under way: both rows are locked.
-struct Found {
+struct SiteGrant {
     transaction: DatabaseTransaction,
     actor: Actor,
     person: user::Model,
@@ -60,8 +60,8 @@ struct Found {
     is_granted: bool,
 }
 
-async fn begin(db: &Db, viewer: &Viewer, input: &SiteAccessInput) -> Result<Found, Error> {
-    let mut form = Form::changing();
+async fn begin(db: &Db, viewer: &Viewer, input: &SiteAccessInput) -> Result<SiteGrant, Error> {
+    let mut form = Validator::changing();
     let ids = (form.id("userId", &input.user_id), form.id("institutionId", &input.institution_id));
     form.finish()?;
     let (Some(user_id), Some(institution_id)) = ids else {
@@ -69,12 +69,12 @@ async fn begin(db: &Db, viewer: &Viewer, input: &SiteAccessInput) -> Result<Foun
     };
     let site = ("institutionId", "institution", institution_id);
     let both: Both<institution::Model> =
-        actor::begin_on_both(db, viewer, user_id, site, Viewer::sees_institutions).await?;
+        actor::begin_on_both(db, viewer, user_id, site, Viewer::visible_institutions).await?;
     let Both { transaction, actor, user: person, .. } = both;
     let own = site_access::is_granted(&transaction, actor.signed_in()?.user_id, institution_id).await?;
     actor.may_change_sites(&person, own)?;
     let is_granted = site_access::is_granted(&transaction, person.id, institution_id).await?;
-    Ok(Found { transaction, actor, person, institution_id, is_granted })
+    Ok(SiteGrant { transaction, actor, person, institution_id, is_granted })
 }
 
 fn value(id: Id) -> Value {

@@ -3,7 +3,7 @@
 use async_graphql::{Context, Object};
 
 use super::input::SiteAccessInput;
-use crate::graphql::context::{Answer, ContextExt, answer};
+use crate::graphql::context::{ContextExt, NullableField, authorized};
 use crate::graphql::payload::UserPayload;
 
 #[derive(Default)]
@@ -18,8 +18,8 @@ impl SiteAccessMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Who, and the data of which institution.")] input: SiteAccessInput,
-    ) -> Answer<UserPayload> {
-        answer(ctx, async {
+    ) -> NullableField<UserPayload> {
+        authorized(ctx, async {
             let outcome = super::grant(ctx.db()?, ctx.viewer()?, &input).await;
             UserPayload::of(outcome, |user| {
                 UserPayload::done(format!("{} has access to the institution.", user.name()), Some(user))
@@ -34,8 +34,8 @@ impl SiteAccessMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Who, and the data of which institution.")] input: SiteAccessInput,
-    ) -> Answer<UserPayload> {
-        answer(ctx, async {
+    ) -> NullableField<UserPayload> {
+        authorized(ctx, async {
             let outcome = super::revoke(ctx.db()?, ctx.viewer()?, &input).await;
             UserPayload::of(outcome, |user| {
                 UserPayload::done(

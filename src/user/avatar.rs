@@ -7,7 +7,7 @@ use super::find;
 use crate::access::{Action, Viewer};
 use crate::actor;
 use crate::audit::{self, Entry, difference};
-use crate::avatar::{Picture, Store, Studio};
+use crate::avatar::{ImageProcessor, Picture, Store};
 use crate::db::Db;
 use crate::entity::audit_event::AuditAction;
 use crate::entity::user;
@@ -23,21 +23,21 @@ const NOTHING_GIVEN: &str = "There must be a file, or null, which removes the pi
 /// `Rejected` for an unknown id and a file that is no picture; `Forbidden`; `RateLimited` where too many are sent at once.
 pub async fn set(
     db: &Db,
-    studio: &Studio,
+    studio: &ImageProcessor,
     viewer: &Viewer,
     id: &str,
     file: MaybeUndefined<Vec<u8>>,
 ) -> Result<user::Model, Error> {
     let id = Id::of_input("id", id)?;
-    viewer.may_to(Action::UpdateUser, &find(db.read(), viewer, id).await?)?;
+    viewer.may_on(Action::UpdateUser, &find(db.read(), viewer, id).await?)?;
     let picture = match file {
         MaybeUndefined::Undefined => return Err(Error::rejected("avatar", ErrorCode::Required, NOTHING_GIVEN)),
         MaybeUndefined::Null => None,
-        MaybeUndefined::Value(file) => Some(studio.develop("avatar", file).await?),
+        MaybeUndefined::Value(file) => Some(studio.process("avatar", file).await?),
     };
 
     let (transaction, viewer, old) = actor::begin_on_known(db, viewer, "id", id).await?;
-    viewer.may_to(Action::UpdateUser, &old)?;
+    viewer.may_on(Action::UpdateUser, &old)?;
     let mut new = user::Model { avatar: picture.as_ref().map(Picture::hash), ..old.clone() };
     if new == old {
         return Ok(old);
@@ -59,7 +59,7 @@ pub async fn set(
 /// # Errors
 /// Whatever the database says.
 pub async fn hash(db: &Db, viewer: &Viewer, id: Id) -> Result<Option<String>, Error> {
-    let seen = user::Entity::find_by_id(id).filter(viewer.finds_users());
+    let seen = user::Entity::find_by_id(id).filter(viewer.visible_users());
     let found = seen.select_only().column(user::Column::Avatar).into_tuple::<Option<String>>().one(db.read()).await?;
     Ok(found.flatten())
 }

@@ -9,13 +9,13 @@ use super::filter::{AttributeFilter, UserFilter};
 use crate::access::{Action, Viewer};
 use crate::attribute_values::{self, Definitions};
 use crate::db::Db;
-use crate::db::conditions::held_against;
+use crate::db::conditions::no_index_hint;
 use crate::entity::invitation::{self, InvitationState};
 use crate::entity::membership;
 use crate::entity::site_access::{accesses_any, accesses_one_of};
 use crate::entity::user::{self, Role};
 use crate::error::Error;
-use crate::graphql::filter::{Form, IdFilter, Reading, StringFilter, Text};
+use crate::graphql::filter::{FilterBuilder, IdFilter, Normalizer, StringFilter, Text};
 use crate::scalar::Id;
 use crate::search_index;
 use crate::text;
@@ -28,7 +28,7 @@ const LEAST_TELLING: usize = 3;
 const LEAST_TELLING_OF_ADDRESS: usize = 4;
 
 /// People who meet a filter.
-pub struct Wanted {
+pub struct CompiledFilter {
     /// What tells the list from others.
     pub name: String,
     /// How many comparisons it makes.
@@ -38,7 +38,7 @@ pub struct Wanted {
     pub are_few: bool,
 }
 
-impl Wanted {
+impl CompiledFilter {
     /// Reads a filter; none is met by everybody.
     ///
     /// # Errors
@@ -57,9 +57,9 @@ impl Wanted {
         };
         let defined: Vec<Id> = definitions.values().map(|definition| definition.id).collect();
         let name = format!("{filter:?} {defined:?}");
-        let mut reading = Reading::new(db.is_postgres());
-        let mut asked = Asked { viewer, definitions, postgres: db.is_postgres(), reading: &mut reading };
-        let Found { condition, are_few } = asked.read(*filter, "filter", 1)?;
+        let mut reading = FilterBuilder::new(db.is_postgres());
+        let mut asked = FilterCompiler { viewer, definitions, postgres: db.is_postgres(), reading: &mut reading };
+        let MatchingIds { condition, are_few } = asked.read(*filter, "filter", 1)?;
         let comparisons = reading.finish()?;
         Ok(Self { name, comparisons, condition, are_few })
     }
@@ -67,36 +67,36 @@ impl Wanted {
     /// Those of them whom a condition leaves.
     #[must_use]
     pub fn among(self, seen: Condition) -> Condition {
-        let seen = if self.are_few { held_against(seen).into() } else { seen };
+        let seen = if self.are_few { no_index_hint(seen).into() } else { seen };
         Condition::all().add(seen).add(self.condition)
     }
 }
 
 /// What a part of a filter comes to.
-struct Found {
+struct MatchingIds {
     condition: Condition,
     are_few: bool,
 }
 
 /// A filter that is being read.
-struct Asked<'a> {
+struct FilterCompiler<'a> {
     viewer: &'a Viewer,
     definitions: Definitions,
     postgres: bool,
-    reading: &'a mut Reading,
+    reading: &'a mut FilterBuilder,
 }
 
-impl Asked<'_> {
-    fn read(&mut self, filter: UserFilter, path: &str, depth: usize) -> Result<Found, Error> {
+impl FilterCompiler<'_> {
+    fn read(&mut self, filter: UserFilter, path: &str, depth: usize) -> Result<MatchingIds, Error> {
         if depth > DEEPEST {
             self.reading.fault(path, format_args!("at most {DEEPEST} filters deep."));
-            return Ok(Found { condition: Condition::all(), are_few: false });
+            return Ok(MatchingIds { condition: Condition::all(), are_few: false });
         }
         let mut filter = filter;
         let and = self.reading.given(path, "and", std::mem::take(&mut filter.and));
         let or = self.reading.given(path, "or", std::mem::take(&mut filter.or));
         let not = self.reading.given(path, "not", std::mem::take(&mut filter.not));
-        let Found { mut condition, mut are_few } = self.own(filter, path)?;
+        let MatchingIds { mut condition, mut are_few } = self.own(filter, path)?;
         if let Some(parts) = and {
             for part in self.joined(parts, path, "and", depth)? {
                 are_few |= part.are_few;
@@ -113,21 +113,27 @@ impl Asked<'_> {
             let part = self.read(*part, &format!("{path}.not"), depth + 1)?;
             condition = condition.add(is_not_true(part.condition));
         }
-        Ok(Found { condition, are_few })
+        Ok(MatchingIds { condition, are_few })
     }
 
-    fn joined(&mut self, parts: Vec<UserFilter>, path: &str, by: &str, depth: usize) -> Result<Vec<Found>, Error> {
+    fn joined(
+        &mut self,
+        parts: Vec<UserFilter>,
+        path: &str,
+        by: &str,
+        depth: usize,
+    ) -> Result<Vec<MatchingIds>, Error> {
         let parts = parts.into_iter().enumerate();
         parts.map(|(place, part)| self.read(part, &format!("{path}.{by}.{place}"), depth + 1)).collect()
     }
 
-    /// What is given for a field, as [`Reading::given`] has it.
+    /// What is given for a field, as [`FilterBuilder::given`] has it.
     fn given<T: InputType>(&mut self, path: &str, column: user::Column, given: MaybeUndefined<T>) -> Option<T> {
         self.reading.given(path, &column.field(), given)
     }
 
     /// What a filter says itself, beside the filters in it.
-    fn own(&mut self, filter: UserFilter, path: &str) -> Result<Found, Error> {
+    fn own(&mut self, filter: UserFilter, path: &str) -> Result<MatchingIds, Error> {
         let UserFilter {
             and: _,
             or: _,
@@ -221,12 +227,12 @@ impl Asked<'_> {
         let invitation = self.invitation(&format!("{path}.invitation"), invitation)?;
         condition = condition.add(attribute.condition).add(invitation.condition);
         let are_few = texts.are_few || ids.are_few || attribute.are_few || invitation.are_few;
-        Ok(Found { condition, are_few })
+        Ok(MatchingIds { condition, are_few })
     }
 
-    fn invitation(&mut self, path: &str, states: Option<Vec<InvitationState>>) -> Result<Found, Error> {
+    fn invitation(&mut self, path: &str, states: Option<Vec<InvitationState>>) -> Result<MatchingIds, Error> {
         let Some(states) = self.reading.values(path, states, |_, _, state| Some(state)) else {
-            return Ok(Found { condition: Condition::all(), are_few: false });
+            return Ok(MatchingIds { condition: Condition::all(), are_few: false });
         };
         self.viewer.may(Action::SeeInvitations)?;
         let any = states.iter().fold(Condition::any(), |any, state| any.add(state.condition()));
@@ -234,11 +240,11 @@ impl Asked<'_> {
         // A mail waits for seconds, and few cannot be sent; of the others there may be as many as people.
         let are_few = states.iter().all(|state| matches!(state, InvitationState::Queued | InvitationState::Failed));
         let invited = if are_few { found_by_invitation(stands) } else { has_invitation(stands) };
-        Ok(Found { condition: Condition::all().add(invited), are_few })
+        Ok(MatchingIds { condition: Condition::all().add(invited), are_few })
     }
 
-    fn attribute(&mut self, path: &str, filter: Option<AttributeFilter>) -> Result<Found, Error> {
-        let everybody = Found { condition: Condition::all(), are_few: false };
+    fn attribute(&mut self, path: &str, filter: Option<AttributeFilter>) -> Result<MatchingIds, Error> {
+        let everybody = MatchingIds { condition: Condition::all(), are_few: false };
         let Some(AttributeFilter { name, value }) = filter else { return Ok(everybody) };
         self.viewer.may(Action::FilterPrivate)?;
         self.reading.count();
@@ -255,7 +261,7 @@ impl Asked<'_> {
             return Ok(everybody);
         };
         match attribute_values::equals(definition, &value) {
-            Ok(equals) => Ok(Found { condition: Condition::all().add(equals), are_few: value != Value::Null }),
+            Ok(equals) => Ok(MatchingIds { condition: Condition::all().add(equals), are_few: value != Value::Null }),
             Err(fault) => {
                 self.reading.fault(&format!("{path}.value"), fault.rule());
                 Ok(everybody)
@@ -267,7 +273,7 @@ impl Asked<'_> {
         &mut self,
         path: &str,
         filters: [(user::Column, MaybeUndefined<StringFilter>); N],
-    ) -> Result<Found, Error> {
+    ) -> Result<MatchingIds, Error> {
         let (mut condition, mut are_few) = (Condition::all(), false);
         for (column, filter) in filters {
             let Some(filter) = self.given(path, column, filter) else { continue };
@@ -282,7 +288,7 @@ impl Asked<'_> {
             let text = text_of(column, self.postgres);
             condition = condition.add(self.reading.text(&at(path, column), filter, &text));
         }
-        Ok(Found { condition, are_few })
+        Ok(MatchingIds { condition, are_few })
     }
 
     /// What follows from a part of one of the searched texts, and is found by the index for searching.
@@ -295,7 +301,7 @@ impl Asked<'_> {
             return None;
         }
         let telling = |piece: &str| piece.chars().map(|c| if c.is_numeric() { 2 } else { 1 }).sum::<usize>();
-        let piece = search_index::pieces(&part).max_by_key(|piece| telling(piece))?;
+        let piece = search_index::tokens(&part).max_by_key(|piece| telling(piece))?;
         let tells = telling(piece) >= if is_address { LEAST_TELLING_OF_ADDRESS } else { LEAST_TELLING };
         tells.then(|| search_index::of_people_with(piece, self.viewer.license_of_lists()).into_condition())
     }
@@ -307,7 +313,7 @@ impl Asked<'_> {
         institution: MaybeUndefined<IdFilter>,
         group: MaybeUndefined<IdFilter>,
         site: MaybeUndefined<IdFilter>,
-    ) -> Result<Found, Error> {
+    ) -> Result<MatchingIds, Error> {
         let named = [("id", id), ("institution", institution), ("group", group), ("site", site)];
         let [id, institution, group, site] = named.map(|(name, filter)| self.reading.given(path, name, filter));
         let names_some = |filter: &&IdFilter| filter.eq.is_value() || filter.one_of.is_value();
@@ -331,7 +337,7 @@ impl Asked<'_> {
             let accesses_none = || is_not_true(accesses_any());
             condition = condition.add(self.reading.id(&format!("{path}.site"), filter, accesses, accesses_none));
         }
-        Ok(Found { condition, are_few })
+        Ok(MatchingIds { condition, are_few })
     }
 }
 
@@ -342,9 +348,9 @@ fn at(path: &str, column: user::Column) -> String {
 
 /// How a text is compared.
 fn text_of(column: user::Column, postgres: bool) -> Text {
-    let login: (Form, Form) = (text::canonical_login, text::canonical);
-    let address: (Form, Form) = (text::canonical_email, text::canonical);
-    let name: (Form, Form) = (text::fold, text::fold);
+    let login: (Normalizer, Normalizer) = (text::canonical_login, text::canonical);
+    let address: (Normalizer, Normalizer) = (text::canonical_email, text::canonical);
+    let name: (Normalizer, Normalizer) = (text::fold, text::fold);
     let (key, form) = match column {
         user::Column::Username => (user::Column::UsernameKey, login),
         user::Column::Email => (user::Column::EmailKey, login),

@@ -78,7 +78,7 @@ impl Logins {
             [user::Column::UsernameKey, user::Column::EmailKey].map(|column| column.is_in(self.canonical.clone()));
         let named = named.into_iter().fold(Condition::any(), Condition::add);
         let owners = user::Entity::find().filter(named).all(db.read()).await?;
-        Ok(owners.iter().any(|owner| viewer.may_to(Action::ReadDirectory, owner).is_err()))
+        Ok(owners.iter().any(|owner| viewer.may_on(Action::ReadDirectory, owner).is_err()))
     }
 }
 

@@ -4,35 +4,35 @@
 use async_graphql::{ID, MaybeUndefined};
 use sea_orm::EntityTrait;
 
-use super::Welcome;
+use super::ActivationMethod;
 use super::input::RegisterUserInput;
 use crate::access::{Viewer, is_in_force};
 use crate::actor;
 use crate::audit::{self, Entry};
 use crate::auth::password::Hasher;
-use crate::auth::policy::{Rules, Ways};
+use crate::auth::policy::{SelfServicePolicy, SignInPolicy};
 use crate::auth::throttle;
 use crate::client::Client;
 use crate::db::Db;
 use crate::entity::audit_event::AuditAction;
 use crate::entity::link::Purpose;
-use crate::entity::mail::Kind;
+use crate::entity::mail::MailKind;
 use crate::entity::user::UserFields;
 use crate::entity::{license, link, site_access, user};
 use crate::error::{Error, ErrorCode};
-use crate::mail::Desk;
+use crate::mail::MailQueue;
 use crate::scalar::Url;
-use crate::validation::Form;
+use crate::validation::Validator;
 
 const NOT_ALLOWED: &str = "This server does not let people register themselves; ask an administrator.";
 
 /// What an input says of the mail to a new person.
-pub struct Wish {
+pub struct InvitationOptions {
     pub mail: MaybeUndefined<bool>,
     pub next_url: MaybeUndefined<String>,
 }
 
-impl Wish {
+impl InvitationOptions {
     /// Whether the viewer may have the mail sent, if it is asked for.
     ///
     /// # Errors
@@ -49,9 +49,9 @@ impl Wish {
         self,
         new: &user::Model,
         is_invited: bool,
-        (desk, ways): (Desk<'a>, &Ways),
-        form: &mut Form,
-    ) -> Welcome<'a> {
+        (desk, ways): (MailQueue<'a>, &SelfServicePolicy),
+        form: &mut Validator,
+    ) -> ActivationMethod<'a> {
         let mut next_url = None::<Url>;
         form.text("registrationEmailNextUrl", self.next_url, &mut next_url, |text| {
             ways.next_urls.check(text).map(|url| url.0)
@@ -75,7 +75,7 @@ impl Wish {
         if next_url.is_some() && !mails {
             form.fault("registrationEmailNextUrl", ErrorCode::NotAllowed, "This takes sendRegistrationEmail.");
         }
-        if mails { Welcome::Mail(desk, next_url) } else { Welcome::Nothing }
+        if mails { ActivationMethod::Mail(desk, next_url) } else { ActivationMethod::Nothing }
     }
 }
 
@@ -87,11 +87,11 @@ impl Wish {
 pub async fn resend(
     db: &Db,
     viewer: &Viewer,
-    (desk, ways): (Desk<'_>, &Ways),
+    (desk, ways): (MailQueue<'_>, &SelfServicePolicy),
     id: &ID,
     given: MaybeUndefined<String>,
 ) -> Result<user::Model, Error> {
-    let mut form = Form::changing();
+    let mut form = Validator::changing();
     let id = form.id("id", id);
     let (mut next_url, keeps) = (None::<Url>, given.is_undefined());
     form.text("nextUrl", given, &mut next_url, |text| ways.next_urls.check(text).map(|url| url.0));
@@ -129,23 +129,23 @@ pub async fn resend(
 pub async fn register(
     db: &Db,
     hasher: &Hasher,
-    (client, rules): (&Client, Rules),
-    (desk, ways): (Desk<'_>, &Ways),
+    (client, rules): (&Client, SignInPolicy),
+    (desk, ways): (MailQueue<'_>, &SelfServicePolicy),
     input: RegisterUserInput,
 ) -> Result<(), Error> {
     let forbidden = || Error::Forbidden(NOT_ALLOWED.to_owned());
     let id = ways.registration.ok_or_else(forbidden)?;
     let license = license::Entity::find_by_id(id).one(db.read()).await?.filter(is_in_force).ok_or_else(forbidden)?;
     let RegisterUserInput { first_name, last_name, email, next_url } = input;
-    let mut form = Form::creating();
+    let mut form = Validator::creating();
     let fields = UserFields { email: MaybeUndefined::Value(email), ..UserFields::default() };
     let new = user::Model::addressed(license.id, (first_name, last_name), fields, &mut form);
     let mut next = None;
     form.text("nextUrl", next_url, &mut next, |text| ways.next_urls.check(text).map(|url| url.0));
     form.finish()?;
-    let mailbox = hasher.blind(new.email_key.as_deref().unwrap_or_default());
-    let from = (client.ip_address, rules.most_wrong_of_address);
-    if !throttle::may_write_to(db, (Kind::Registration, &mailbox), from).await? {
+    let mailbox = hasher.pseudonymize(new.email_key.as_deref().unwrap_or_default());
+    let from = (client.ip_address, rules.max_failures_per_address);
+    if !throttle::may_write_to(db, (MailKind::Registration, &mailbox), from).await? {
         return Ok(());
     }
     let transaction = db.begin().await?;

@@ -2,12 +2,12 @@
 
 use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel};
 
+use super::ensure_administrator_remains;
 use super::input::SetActiveInput;
-use super::keep_an_administrator;
 use crate::access::{Action, Viewer};
 use crate::actor;
 use crate::audit::{self, Change, Entry, difference};
-use crate::auth::credential::{self, ShutOut};
+use crate::auth::credential::{self, RevokedAccess};
 use crate::db::Db;
 use crate::entity::audit_event::AuditAction;
 use crate::entity::{group, tombstone, user};
@@ -15,15 +15,15 @@ use crate::error::Error;
 use crate::ownership::{self, Cause, PassedOn};
 use crate::scalar::{Id, now};
 use crate::search_index;
-use crate::validation::{Form, rule};
+use crate::validation::{Validator, rule};
 
 /// The most characters of a reason.
 const LONGEST_REASON: usize = 500;
 
 /// What ended when a person was activated or deactivated.
-pub struct Switched {
+pub struct ActivationChange {
     pub person: user::Model,
-    pub ended: ShutOut,
+    pub ended: RevokedAccess,
     /// The groups that have another owner now.
     pub groups_passed_on: Vec<group::Model>,
 }
@@ -39,25 +39,25 @@ pub struct Erased {
 ///
 /// # Errors
 /// `Rejected` for an unknown id, a bad reason and for the last administrator; `Forbidden`.
-pub async fn set_active(db: &Db, viewer: &Viewer, input: SetActiveInput) -> Result<Switched, Error> {
-    let mut form = Form::changing();
+pub async fn set_active(db: &Db, viewer: &Viewer, input: SetActiveInput) -> Result<ActivationChange, Error> {
+    let mut form = Validator::changing();
     let id = form.id("id", &input.id);
     let mut reason = None::<String>;
     form.text("reason", input.reason, &mut reason, rule::lines(LONGEST_REASON));
     form.finish()?;
     let id = id.ok_or_else(|| Error::internal("an id that is none passed the form"))?;
     let (transaction, viewer, old) = actor::begin_on_known(db, viewer, "id", id).await?;
-    viewer.may_to(Action::SetActive, &old)?;
+    viewer.may_on(Action::SetActive, &old)?;
     let new = user::Model { is_active: input.active, ..old.clone() };
-    keep_an_administrator(&transaction, &old, &new).await?;
-    let ended = if input.active { ShutOut::default() } else { credential::shut_out(&transaction, &[id]).await? };
+    ensure_administrator_remains(&transaction, &old, &new).await?;
+    let ended = if input.active { RevokedAccess::default() } else { credential::shut_out(&transaction, &[id]).await? };
     let PassedOn { groups: groups_passed_on, events } = if input.active {
         PassedOn::default()
     } else {
         ownership::pass_on(&transaction, &viewer, &old, Cause::Deactivation).await?
     };
-    if new == old && ended == ShutOut::default() && events.is_empty() {
-        return Ok(Switched { person: old, ended, groups_passed_on });
+    if new == old && ended == RevokedAccess::default() && events.is_empty() {
+        return Ok(ActivationChange { person: old, ended, groups_passed_on });
     }
     let action = if input.active { AuditAction::UserActivated } else { AuditAction::UserDeactivated };
     let reason = reason.map(|reason| Change::of("reason", None, Some(reason.into())));
@@ -65,7 +65,7 @@ pub async fn set_active(db: &Db, viewer: &Viewer, input: SetActiveInput) -> Resu
     let new = user::Model { modified_at: now(), version: old.version + 1, ..new };
     new.clone().into_active_model().reset_all().update(&transaction).await?;
     audit::commit(transaction, [event].into_iter().chain(events)).await?;
-    Ok(Switched { person: new, ended, groups_passed_on })
+    Ok(ActivationChange { person: new, ended, groups_passed_on })
 }
 
 /// Erases a person: the row with all that hangs on it, and what the audit trail says of the person. A tombstone keeps the
@@ -76,8 +76,8 @@ pub async fn set_active(db: &Db, viewer: &Viewer, input: SetActiveInput) -> Resu
 pub async fn delete(db: &Db, viewer: &Viewer, id: &str) -> Result<Erased, Error> {
     let id = Id::of_input("id", id)?;
     let (transaction, viewer, old) = actor::begin_on_known(db, viewer, "id", id).await?;
-    viewer.may_to(Action::DeleteUser, &old)?;
-    keep_an_administrator(&transaction, &old, &user::Model { is_active: false, ..old.clone() }).await?;
+    viewer.may_on(Action::DeleteUser, &old)?;
+    ensure_administrator_remains(&transaction, &old, &user::Model { is_active: false, ..old.clone() }).await?;
     let passed_on = ownership::pass_on(&transaction, &viewer, &old, Cause::Erasure).await?;
     let tombstone = tombstone::Model {
         user_id: id,
@@ -88,7 +88,7 @@ pub async fn delete(db: &Db, viewer: &Viewer, id: &str) -> Result<Erased, Error>
     tombstone.into_active_model().reset_all().insert(&transaction).await?;
     audit::erase(&transaction, id).await?;
     user::Entity::delete_by_id(id).exec(&transaction).await?;
-    search_index::follow(&transaction, [(Some(&old), None)]).await?;
+    search_index::update(&transaction, [(Some(&old), None)]).await?;
     let event = Entry::new(AuditAction::UserDeleted, &old).by(&viewer);
     audit::commit(transaction, passed_on.events.into_iter().chain([event])).await?;
     // Whether it succeeds does not change that the user is erased.

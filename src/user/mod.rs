@@ -28,23 +28,23 @@ use crate::access::{
     of_license,
 };
 use crate::actor::{self, Actor};
-use crate::attribute_values::{self, Definitions, Item, Profile};
+use crate::attribute_values::{self, AttributeChanges, AttributeInputItem, Definitions};
 use crate::audit::{self, Entry, difference};
 use crate::auth::one_time_link;
 use crate::auth::password::Hasher;
-use crate::auth::policy::Ways;
+use crate::auth::policy::SelfServicePolicy;
 use crate::db::Db;
 use crate::entity::audit_event::AuditAction;
-use crate::entity::user::Names;
+use crate::entity::user::UserNames;
 use crate::entity::{institution, site_access, user};
 use crate::error::{Error, ErrorCode};
 use crate::graphql::payload;
 use crate::i18n::language::Language;
 use crate::login;
-use crate::mail::{self, Desk};
+use crate::mail::{self, MailQueue};
 use crate::scalar::{Id, Url, now};
 use crate::search_index;
-use crate::validation::Form;
+use crate::validation::Validator;
 
 /// Enters a person into the viewer's license; none where that was only tried out.
 ///
@@ -54,7 +54,7 @@ pub async fn create(
     db: &Db,
     hasher: &Hasher,
     viewer: &Viewer,
-    (desk, ways): (Desk<'_>, &Ways),
+    (desk, ways): (MailQueue<'_>, &SelfServicePolicy),
     input: CreateUserInput,
 ) -> Result<Option<user::Model>, Error> {
     let CreateUserInput {
@@ -69,21 +69,22 @@ pub async fn create(
         registration_email_next_url,
         dry_run,
     } = input;
-    let mut form = Form::creating();
-    let mut new = user::Model::blank(Id::new(), viewer.signed_in()?.license_id);
-    let names = Names { first_name: MaybeUndefined::Value(first_name), last_name: MaybeUndefined::Value(last_name) };
-    new.lay_over(names, fields, &mut form);
+    let mut form = Validator::creating();
+    let mut new = user::Model::empty(Id::new(), viewer.signed_in()?.license_id);
+    let names =
+        UserNames { first_name: MaybeUndefined::Value(first_name), last_name: MaybeUndefined::Value(last_name) };
+    new.apply(names, fields, &mut form);
     form.value("isActive", is_active, &mut new.is_active);
     let secrets = Secrets { password: form.secret("password", password), pin: form.secret("pin", pin) };
     new.has_activated = secrets.password.is_value();
-    secrets.lay_over(&mut new);
+    secrets.apply(&mut new);
     viewer.may_create(&new, form.given())?;
     let attributes = attribute_values::of_list(attributes, &mut form);
     let definitions = attribute_values::definitions(db.read(), new.license_id).await?;
-    let mut profile = Profile::default();
-    profile.lay_over(&attributes, &definitions, &mut form);
+    let mut profile = AttributeChanges::default();
+    profile.apply(&attributes, &definitions, &mut form);
     profile.require(&definitions, &mut form);
-    let wish = invitation::Wish { mail: send_registration_email, next_url: registration_email_next_url };
+    let wish = invitation::InvitationOptions { mail: send_registration_email, next_url: registration_email_next_url };
     wish.check(viewer)?;
     let invites = viewer.may(Action::Invite).is_ok() && !secrets.password.is_value();
     let welcome = wish.read(&new, invites, (desk, ways), &mut form);
@@ -91,7 +92,7 @@ pub async fn create(
     check(db.read(), &new, &mut form).await?;
     if dry_run {
         let (transaction, _) = begin_creating(db, viewer, &new, form.given()).await?;
-        note_taken(&transaction, None, &new, &mut form).await?;
+        collect_conflicts(&transaction, None, &new, &mut form).await?;
         form.finish()?;
         return Ok(None);
     }
@@ -105,13 +106,13 @@ pub async fn create(
 }
 
 /// By what a new person takes the account into use.
-pub enum Welcome<'a> {
+pub enum ActivationMethod<'a> {
     /// By what he has, or nothing yet.
     Nothing,
     /// By a link that whoever runs the server hands over.
     Link,
     /// By a link that goes by mail, and from there on to an address.
-    Mail(Desk<'a>, Option<Url>),
+    Mail(MailQueue<'a>, Option<Url>),
 }
 
 /// Begins the transaction in which a viewer enters a person, with the rights that the viewer has by then.
@@ -136,22 +137,22 @@ pub async fn insert(
     (transaction, actor): (DatabaseTransaction, Option<&Actor>),
     new: &user::Model,
     hashes: Hashes,
-    attributes: &[Item],
-    welcome: Welcome<'_>,
+    attributes: &[AttributeInputItem],
+    welcome: ActivationMethod<'_>,
 ) -> Result<Option<String>, Error> {
     // As they are defined by now; what everybody must have was judged before.
-    let (mut profile, mut form) = (Profile::default(), Form::creating());
+    let (mut profile, mut form) = (AttributeChanges::default(), Validator::creating());
     let names: Vec<String> = attributes.iter().map(|item| item.name.clone()).collect();
-    profile.lay_over(attributes, &attribute_values::hold(&transaction, new.license_id, &names).await?, &mut form);
+    profile.apply(attributes, &attribute_values::hold(&transaction, new.license_id, &names).await?, &mut form);
     form.finish()?;
     if let Err(error) =
         user::Entity::insert(new.clone().into_active_model().reset_all()).exec_without_returning(&transaction).await
     {
         drop(transaction);
-        return Err(explain(db, None, new, error).await);
+        return Err(map_unique_violation(db, None, new, error).await);
     }
-    search_index::follow(&transaction, [(None, Some(new))]).await?;
-    let changes = difference(&user::Model::blank(new.id, new.license_id), new);
+    search_index::update(&transaction, [(None, Some(new))]).await?;
+    let changes = difference(&user::Model::empty(new.id, new.license_id), new);
     let secrets = hashes.stored(&transaction, new.id).await?;
     let event = Entry::new(AuditAction::UserCreated, new).with(changes).with(secrets).with(profile.changes());
     let event = match actor {
@@ -160,9 +161,9 @@ pub async fn insert(
     };
     attribute_values::store(&transaction, &[(new.id, profile)]).await?;
     let token = match welcome {
-        Welcome::Nothing => None,
-        Welcome::Link => Some(one_time_link::make(&transaction, new).await?),
-        Welcome::Mail(desk, next_url) => {
+        ActivationMethod::Nothing => None,
+        ActivationMethod::Link => Some(one_time_link::issue(&transaction, new).await?),
+        ActivationMethod::Mail(desk, next_url) => {
             desk.invite(&transaction, new, next_url).await?;
             None
         }
@@ -197,10 +198,10 @@ pub async fn update(
     let Changed { new, secrets, profile } =
         changed(db.read(), Some(hasher), viewer, &old, &input, &definitions).await?;
     if is_stale(&old) {
-        return Ok(Updated::Stale(old));
+        return Ok(Updated::Conflict(old));
     }
     if new == old && secrets.are_absent() && profile.is_unchanged() {
-        return Ok(if input.dry_run { Updated::Possible(old) } else { Updated::Done(old) });
+        return Ok(if input.dry_run { Updated::DryRun(old) } else { Updated::Saved(old) });
     }
     // Hashing takes long: it is done before the row is locked, and only for input that was good so far.
     let to_store = if input.dry_run { Hashes::default() } else { secrets.hashed(hasher, viewer).await? };
@@ -208,23 +209,23 @@ pub async fn update(
     let (transaction, viewer, old) = actor::begin_on_known(db, viewer, "id", id).await?;
     let definitions = attribute_values::hold(&transaction, old.license_id, &names).await?;
     if is_stale(&old) {
-        return Ok(Updated::Stale(old));
+        return Ok(Updated::Conflict(old));
     }
     // The secrets have been judged; whether they are strong is not computed again while others wait.
     let Changed { mut new, profile, .. } = changed(&transaction, None, &viewer, &old, &input, &definitions).await?;
-    keep_an_administrator(&transaction, &old, &new).await?;
+    ensure_administrator_remains(&transaction, &old, &new).await?;
     if input.dry_run {
-        let mut form = Form::changing();
-        note_taken(&transaction, Some(&old), &new, &mut form).await?;
+        let mut form = Validator::changing();
+        collect_conflicts(&transaction, Some(&old), &new, &mut form).await?;
         form.finish()?;
-        return Ok(Updated::Possible(old));
+        return Ok(Updated::DryRun(old));
     }
     let secrets = to_store.stored(&transaction, id).await?;
     if new == old && secrets.is_empty() && profile.is_unchanged() {
-        return Ok(Updated::Done(old));
+        return Ok(Updated::Saved(old));
     }
     let changes = difference(&old, &new);
-    mail::tell_of(&transaction, &old, &new, &secrets, language).await?;
+    mail::notify_of(&transaction, &old, &new, &secrets, language).await?;
     let event = Entry::new(AuditAction::UserUpdated, &new).by(&viewer).with(changes).with(secrets);
     let event = event.with(profile.changes());
     new.modified_at = now();
@@ -234,19 +235,19 @@ pub async fn update(
     }
     if let Err(error) = new.clone().into_active_model().reset_all().update(&transaction).await {
         drop(transaction);
-        return Err(explain(db, Some(&old), &new, error).await);
+        return Err(map_unique_violation(db, Some(&old), &new, error).await);
     }
-    search_index::follow(&transaction, [(Some(&old), Some(&new))]).await?;
+    search_index::update(&transaction, [(Some(&old), Some(&new))]).await?;
     attribute_values::store(&transaction, &[(id, profile)]).await?;
     audit::commit(transaction, [event]).await?;
-    Ok(Updated::Done(new))
+    Ok(Updated::Saved(new))
 }
 
 /// What an input would make of a person.
 struct Changed {
     new: user::Model,
     secrets: Secrets,
-    profile: Profile,
+    profile: AttributeChanges,
 }
 
 /// The person as the input would have it, and what it does to secrets and attributes.
@@ -269,15 +270,15 @@ async fn changed(
         attributes,
         dry_run: _,
     } = input.clone();
-    let mut form = Form::changing();
+    let mut form = Validator::changing();
     let mut new = old.clone();
-    new.lay_over(Names { first_name, last_name }, fields, &mut form);
+    new.apply(UserNames { first_name, last_name }, fields, &mut form);
     new.email_verified = old.email_verified && new.email_key == old.email_key;
     let secrets = Secrets { password: form.secret("password", password), pin: form.secret("pin", pin) };
-    secrets.lay_over(&mut new);
+    secrets.apply(&mut new);
     let attributes = attribute_values::of_list(attributes, &mut form);
-    let mut profile = Profile::read(connection, old.id, &attributes).await?;
-    profile.lay_over(&attributes, definitions, &mut form);
+    let mut profile = AttributeChanges::read(connection, old.id, &attributes).await?;
+    profile.apply(&attributes, definitions, &mut form);
     let lets_in = access::lets_in(old, &new, form.given());
     let holds_more = lets_in && site_access::holds_more(connection, old.id, viewer.signed_in()?.user_id).await?;
     viewer.may_update((old, holds_more), &new, form.given(), profile.given())?;
@@ -290,12 +291,12 @@ async fn changed(
 }
 
 async fn find(db: &impl ConnectionTrait, viewer: &Viewer, id: Id) -> Result<user::Model, Error> {
-    let found = user::Entity::find_by_id(id).filter(viewer.finds_users()).one(db).await?;
+    let found = user::Entity::find_by_id(id).filter(viewer.visible_users()).one(db).await?;
     found.ok_or_else(|| Error::not_found("id", "person"))
 }
 
 /// The rules that take more than one value, or another table.
-async fn check(db: &impl ConnectionTrait, new: &user::Model, form: &mut Form) -> Result<(), Error> {
+async fn check(db: &impl ConnectionTrait, new: &user::Model, form: &mut Validator) -> Result<(), Error> {
     let blamed = form.has_fault_of("username") || form.has_fault_of("email");
     if new.username.is_none() && new.email.is_none() && !blamed {
         form.fault("email", ErrorCode::Required, "There must be a username or an e-mail address.");
@@ -314,16 +315,16 @@ async fn finish(
     db: &impl ConnectionTrait,
     old: Option<&user::Model>,
     new: &user::Model,
-    mut form: Form,
+    mut form: Validator,
 ) -> Result<(), Error> {
     if form.has_faults() {
-        note_taken(db, old, new, &mut form).await?;
+        collect_conflicts(db, old, new, &mut form).await?;
     }
     form.finish()
 }
 
 /// Says which value broke a constraint, or all of them.
-async fn explain(db: &Db, old: Option<&user::Model>, new: &user::Model, error: sea_orm::DbErr) -> Error {
+async fn map_unique_violation(db: &Db, old: Option<&user::Model>, new: &user::Model, error: sea_orm::DbErr) -> Error {
     match error.sql_err() {
         Some(SqlErr::UniqueConstraintViolation(_)) => {}
         // It was there when the input was checked.
@@ -332,19 +333,19 @@ async fn explain(db: &Db, old: Option<&user::Model>, new: &user::Model, error: s
         }
         _ => return error.into(),
     }
-    let mut form = Form::changing();
-    match note_taken(db.read(), old, new, &mut form).await.and_then(|()| form.finish()) {
+    let mut form = Validator::changing();
+    match collect_conflicts(db.read(), old, new, &mut form).await.and_then(|()| form.finish()) {
         Ok(()) => error.into(),
         Err(explained) => explained,
     }
 }
 
 /// Notes what somebody else has. A login that stays as it is was given before, and is not asked about again.
-async fn note_taken(
+async fn collect_conflicts(
     db: &impl ConnectionTrait,
     old: Option<&user::Model>,
     new: &user::Model,
-    form: &mut Form,
+    form: &mut Validator,
 ) -> Result<(), Error> {
     let external = new.external_id.as_ref().map(|id| {
         let of_license = of_license(user::Column::LicenseId, new.license_id);
@@ -372,7 +373,7 @@ async fn note_taken(
 }
 
 /// The last active superuser, and the last active license administrator of a license, stay what they are.
-async fn keep_an_administrator(
+async fn ensure_administrator_remains(
     transaction: &DatabaseTransaction,
     old: &user::Model,
     new: &user::Model,

@@ -7,11 +7,11 @@ use super::input::{
     CreateUserInput, DeleteUserInput, RegisterUserInput, ResendActivationInput, SetActiveInput, SetUserAvatarInput,
     UpdateUserInput,
 };
-use super::lifecycle::{self, Erased, Switched};
+use super::lifecycle::{self, ActivationChange, Erased};
 use super::{Updated, avatar, invitation};
 use crate::entity::group;
 use crate::entity::user::{self};
-use crate::graphql::context::{Answer, ContextExt, answer};
+use crate::graphql::context::{ContextExt, NullableField, authorized};
 use crate::graphql::payload::{self, ReceiptPayload, UserPayload, payload};
 use crate::scalar::Id;
 
@@ -53,10 +53,10 @@ impl UserMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The person.")] input: CreateUserInput,
-    ) -> Answer<UserPayload> {
-        answer(ctx, async {
+    ) -> NullableField<UserPayload> {
+        authorized(ctx, async {
             let outcome = {
-                let by_mail = (ctx.desk()?, ctx.ways()?);
+                let by_mail = (ctx.mail_queue()?, ctx.self_service()?);
                 let (db, viewer, logins) = (ctx.db()?, ctx.viewer()?, Logins::of(&input.fields, input.dry_run));
                 let create = Box::pin(super::create(db, ctx.hasher()?, viewer, by_mail, input));
                 logins.guard(ctx.login_inputs()?, db, viewer, create).await
@@ -76,10 +76,10 @@ impl UserMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Who, and where to go on from there.")] input: ResendActivationInput,
-    ) -> Answer<ReceiptPayload> {
-        answer(ctx, async {
+    ) -> NullableField<ReceiptPayload> {
+        authorized(ctx, async {
             let ResendActivationInput { id, next_url } = input;
-            let by_mail = (ctx.desk()?, ctx.ways()?);
+            let by_mail = (ctx.mail_queue()?, ctx.self_service()?);
             let outcome = invitation::resend(ctx.db()?, ctx.viewer()?, by_mail, &id, next_url).await;
             ReceiptPayload::of(outcome, |person| {
                 ReceiptPayload::done(format!("A mail to {} is on its way.", person.name()))
@@ -96,11 +96,11 @@ impl UserMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Who.")] input: RegisterUserInput,
-    ) -> Answer<ReceiptPayload> {
-        answer(ctx, async {
-            let by_mail = (ctx.desk()?, ctx.ways()?);
+    ) -> NullableField<ReceiptPayload> {
+        authorized(ctx, async {
+            let by_mail = (ctx.mail_queue()?, ctx.self_service()?);
             let outcome = {
-                let who = (ctx.client()?, ctx.rules()?);
+                let who = (ctx.client()?, ctx.sign_in_policy()?);
                 invitation::register(ctx.db()?, ctx.hasher()?, who, by_mail, input).await
             };
             ReceiptPayload::of(outcome, |()| {
@@ -118,8 +118,8 @@ impl UserMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "What is to change.")] input: UpdateUserInput,
-    ) -> Answer<UserPayload> {
-        answer(ctx, async {
+    ) -> NullableField<UserPayload> {
+        authorized(ctx, async {
             let outcome = {
                 let (db, hasher, viewer) = (ctx.db()?, ctx.hasher()?, ctx.viewer()?);
                 let logins = Logins::of(&input.fields, input.dry_run);
@@ -128,9 +128,9 @@ impl UserMutation {
                 Box::pin(logins.guard(ctx.login_inputs()?, db, viewer, update)).await
             };
             UserPayload::of(outcome, |updated| match updated {
-                Updated::Done(user) => UserPayload::done(format!("{} was changed.", user.name()), Some(user)),
-                Updated::Possible(user) => UserPayload::done("Nothing was changed; it would have been.", Some(user)),
-                Updated::Stale(user) => {
+                Updated::Saved(user) => UserPayload::done(format!("{} was changed.", user.name()), Some(user)),
+                Updated::DryRun(user) => UserPayload::done("Nothing was changed; it would have been.", Some(user)),
+                Updated::Conflict(user) => {
                     UserPayload { user: Some(user), ..UserPayload::refused(payload::stale("person")) }
                 }
             })
@@ -145,10 +145,10 @@ impl UserMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Whose, and the picture.")] input: SetUserAvatarInput,
-    ) -> Answer<UserPayload> {
-        answer(ctx, async {
+    ) -> NullableField<UserPayload> {
+        authorized(ctx, async {
             let file = input.avatar.map_value(|upload| ctx.take_file(upload)).transpose()?;
-            let outcome = avatar::set(ctx.db()?, ctx.studio()?, ctx.viewer()?, &input.id, file).await;
+            let outcome = avatar::set(ctx.db()?, ctx.image_processor()?, ctx.viewer()?, &input.id, file).await;
             UserPayload::of(outcome, |user| {
                 let state = if user.avatar.is_some() { "has this picture" } else { "has no picture" };
                 UserPayload::done(format!("{} {state} now.", user.name()), Some(user))
@@ -165,10 +165,10 @@ impl UserMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Who, and which way.")] input: SetActiveInput,
-    ) -> Answer<SetActivePayload> {
-        answer(ctx, async {
+    ) -> NullableField<SetActivePayload> {
+        authorized(ctx, async {
             let outcome = lifecycle::set_active(ctx.db()?, ctx.viewer()?, input).await;
-            SetActivePayload::of(outcome, |Switched { person, ended, groups_passed_on }| {
+            SetActivePayload::of(outcome, |ActivationChange { person, ended, groups_passed_on }| {
                 let state = if person.is_active { "active" } else { "inactive" };
                 let message = format!("{} is {state}.{}", person.name(), passed_on(&groups_passed_on));
                 let ended = (ended.sessions, ended.links, ended.api_keys);
@@ -185,8 +185,8 @@ impl UserMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Who.")] input: DeleteUserInput,
-    ) -> Answer<DeleteUserPayload> {
-        answer(ctx, async {
+    ) -> NullableField<DeleteUserPayload> {
+        authorized(ctx, async {
             let outcome = lifecycle::delete(ctx.db()?, ctx.viewer()?, &input.id).await;
             DeleteUserPayload::of(outcome, |Erased { id, groups_passed_on }| {
                 let message = format!("The person was erased.{}", passed_on(&groups_passed_on));

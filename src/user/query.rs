@@ -9,22 +9,22 @@ use sea_orm::sea_query::ExprTrait;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 
 use super::filter::UserFilter;
-use super::filter_sql::Wanted;
+use super::filter_sql::CompiledFilter;
 use super::order::{self, UserOrder};
-use crate::access::{Action, Allowed, SitesOf, UserPermissions, of_license, sites_of};
+use crate::access::{Action, RequiresAction, SitesOf, UserPermissions, of_license, sites_of};
 use crate::avatar;
-use crate::budget::Item;
+use crate::budget::ListItem;
 use crate::entity::attribute_value::Attribute;
 use crate::entity::membership::GroupRole;
 use crate::entity::user::AdminRights;
 use crate::entity::{device, group, institution, invitation, license, session, user};
 use crate::error::{Error, located};
-use crate::graphql::context::{Answer, ContextExt, answer};
+use crate::graphql::context::{ContextExt, NullableField, authorized};
 use crate::graphql::loader::{
     AttributesOfUser, DevicesOfUser, GroupsOfUser, InstitutionById, InvitationOfUser, LicenseById, SessionsOfUser,
     SiteCount, Sites, UserById,
 };
-use crate::graphql::pagination::{self, Connection, PageArgs, Total};
+use crate::graphql::pagination::{self, Connection, LazyCount, PageArgs};
 use crate::scalar::{Date, Id, Url};
 use crate::text;
 
@@ -50,7 +50,7 @@ impl UserQuery {
     /// Who is asking; null where nobody is signed in.
     async fn viewer(&self, ctx: &Context<'_>) -> Result<Option<user::Model>> {
         match ctx.viewer()?.signed_in() {
-            Ok(viewer) => Ok(ctx.links()?.load_one(UserById(viewer.user_id)).await?),
+            Ok(viewer) => Ok(ctx.loaders()?.load_one(UserById(viewer.user_id)).await?),
             Err(_) => Ok(None),
         }
     }
@@ -60,11 +60,11 @@ impl UserQuery {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "By what the person is looked up.")] by: UserBy,
-    ) -> Answer<user::Model> {
-        answer(ctx, async {
+    ) -> NullableField<user::Model> {
+        authorized(ctx, async {
             let viewer = ctx.viewer()?;
             let condition = match by {
-                UserBy::Id(id) => return Ok(ctx.links()?.load_one(UserById(Id::given("by.id", &id)?)).await?),
+                UserBy::Id(id) => return Ok(ctx.loaders()?.load_one(UserById(Id::given("by.id", &id)?)).await?),
                 UserBy::Username(name) => {
                     user::Column::UsernameKey.eq(text::canonical_login(short("by.username", &name)?))
                 }
@@ -77,14 +77,15 @@ impl UserQuery {
                     user::Column::ExternalId.eq(short("by.externalId", &id)?).and(of_license)
                 }
             };
-            let found = user::Entity::find().filter(condition).filter(viewer.finds_users()).one(ctx.db()?.read()).await;
+            let found =
+                user::Entity::find().filter(condition).filter(viewer.visible_users()).one(ctx.db()?.read()).await;
             Ok(found.map_err(Error::from)?)
         })
         .await
     }
 
     /// People who meet a filter, in an order: by last name, first name and id where nothing is said.
-    #[graphql(guard = "Allowed")]
+    #[graphql(guard = "RequiresAction")]
     #[expect(clippy::too_many_arguments, reason = "each is an argument of the field")]
     async fn users(
         &self,
@@ -110,13 +111,14 @@ impl UserQuery {
         }
         let order_by = order_by.unwrap_or_default();
         let order = order::read(viewer, &order_by)?;
-        let wanted = Wanted::new(db, viewer, filter).await?;
-        ctx.links()?.loader().compare(wanted.comparisons)?;
-        let name = format!("users {} {include_inactive} {} {order_by:?}", viewer.horizon(), wanted.name);
-        let window = ctx.window(PageArgs { first, after, last, before }, &name)?;
-        let select = user::Entity::find().filter(wanted.among(viewer.lists_users(include_inactive)));
-        let page = pagination::read(db.read(), select.clone(), &ctx.named()?.columns(), &order, &window).await?;
-        Ok(page.into_connection(Total::of_list(select), pagination::plain))
+        let wanted = CompiledFilter::new(db, viewer, filter).await?;
+        ctx.loaders()?.loader().compare(wanted.comparisons)?;
+        let name = format!("users {} {include_inactive} {} {order_by:?}", viewer.visibility_scope(), wanted.name);
+        let window = ctx.page_request(PageArgs { first, after, last, before }, &name)?;
+        let select = user::Entity::find().filter(wanted.among(viewer.listed_users(include_inactive)));
+        let page =
+            pagination::read(db.read(), select.clone(), &ctx.selected_fields()?.columns(), &order, &window).await?;
+        Ok(page.into_connection(LazyCount::of_list(select), pagination::plain))
     }
 }
 
@@ -159,7 +161,7 @@ impl user::Model {
     async fn institution(&self, ctx: &Context<'_>) -> Result<Option<Arc<institution::Model>>> {
         located(ctx, async {
             match self.institution_id {
-                Some(id) => Ok(ctx.links()?.load_one(InstitutionById(id)).await?),
+                Some(id) => Ok(ctx.loaders()?.load_one(InstitutionById(id)).await?),
                 None => Ok(None),
             }
         })
@@ -169,19 +171,19 @@ impl user::Model {
     /// The license that the person belongs to.
     async fn license(&self, ctx: &Context<'_>) -> Result<license::Model> {
         located(ctx, async {
-            let license = ctx.links()?.load_one(LicenseById(self.license_id)).await?;
+            let license = ctx.loaders()?.load_one(LicenseById(self.license_id)).await?;
             Ok(license.ok_or_else(|| Error::internal("a person without a license"))?)
         })
         .await
     }
 
     /// The groups that the person belongs to, by name; at most 200.
-    async fn groups(&self, ctx: &Context<'_>) -> Result<Vec<Item<Arc<group::Model>>>> {
+    async fn groups(&self, ctx: &Context<'_>) -> Result<Vec<ListItem<Arc<group::Model>>>> {
         groups(self, ctx, |_| true).await
     }
 
     /// The groups that the person owns, by name; at most 200.
-    async fn groups_owned(&self, ctx: &Context<'_>) -> Result<Vec<Item<Arc<group::Model>>>> {
+    async fn groups_owned(&self, ctx: &Context<'_>) -> Result<Vec<ListItem<Arc<group::Model>>>> {
         groups(self, ctx, |role| role == GroupRole::Owner).await
     }
 
@@ -201,11 +203,11 @@ impl user::Model {
                 SitesOf::Person(id) => format!("person {}", id.0),
                 SitesOf::License(id) => format!("license {}", id.0),
             };
-            let name = format!("sites of {whose} {}", ctx.viewer()?.horizon());
-            let window = ctx.window(PageArgs { first, after, last, before }, &name)?;
-            let page = ctx.links()?.load_one(Sites(of, window)).await?.unwrap_or_default();
-            let total = Total::of(move |ctx| {
-                async move { Ok(ctx.links()?.load_one(SiteCount(of)).await?.unwrap_or(0)) }.boxed()
+            let name = format!("sites of {whose} {}", ctx.viewer()?.visibility_scope());
+            let window = ctx.page_request(PageArgs { first, after, last, before }, &name)?;
+            let page = ctx.loaders()?.load_one(Sites(of, window)).await?.unwrap_or_default();
+            let total = LazyCount::of(move |ctx| {
+                async move { Ok(ctx.loaders()?.load_one(SiteCount(of)).await?.unwrap_or(0)) }.boxed()
             });
             Ok(page.into_connection(total, pagination::plain))
         })
@@ -214,12 +216,12 @@ impl user::Model {
 
     /// The custom attributes of which the person has a value, by name; at most 100. Those that are not userVisible are
     /// shown to the person and to administrators only.
-    async fn attributes(&self, ctx: &Context<'_>) -> Result<Vec<Item<Attribute>>> {
+    async fn attributes(&self, ctx: &Context<'_>) -> Result<Vec<ListItem<Attribute>>> {
         located(ctx, async {
-            let links = ctx.links()?;
+            let links = ctx.loaders()?;
             let attributes = links.load_one(AttributesOfUser(self.id)).await?.unwrap_or_default();
             links.loader().show_attributes(attributes.len())?;
-            Ok(Item::list(attributes.iter().cloned()))
+            Ok(ListItem::list(attributes.iter().cloned()))
         })
         .await
     }
@@ -227,7 +229,7 @@ impl user::Model {
     /// The rights of administrators. Shown to administrators; to the person, only whether he is a superuser; null for
     /// everybody else.
     async fn admin_rights(&self, ctx: &Context<'_>) -> Result<Option<AdminRights>> {
-        Ok(ctx.viewer()?.sees_rights(self))
+        Ok(ctx.viewer()?.visible_rights(self))
     }
 
     /// What the viewer may do to the person.
@@ -240,7 +242,7 @@ impl user::Model {
     async fn invitation(&self, ctx: &Context<'_>) -> Result<Option<invitation::Model>> {
         located(ctx, async {
             match ctx.viewer()?.may(Action::SeeInvitations) {
-                Ok(()) => Ok(ctx.links()?.load_one(InvitationOfUser(self.id)).await?),
+                Ok(()) => Ok(ctx.loaders()?.load_one(InvitationOfUser(self.id)).await?),
                 Err(_) => Ok(None),
             }
         })
@@ -249,26 +251,26 @@ impl user::Model {
 
     /// The person's sessions that have not ended, newest first; at most 20. Shown to the person and to administrators,
     /// null for everybody else.
-    async fn sessions(&self, ctx: &Context<'_>) -> Result<Option<Vec<Item<session::Model>>>> {
+    async fn sessions(&self, ctx: &Context<'_>) -> Result<Option<Vec<ListItem<session::Model>>>> {
         located(ctx, async {
-            if !ctx.viewer()?.sees_sessions(self) {
+            if !ctx.viewer()?.can_see_sessions(self) {
                 return Ok(None);
             }
-            let sessions = ctx.links()?.load_one(SessionsOfUser(self.id)).await?.unwrap_or_default();
-            Ok(Some(Item::list(sessions)))
+            let sessions = ctx.loaders()?.load_one(SessionsOfUser(self.id)).await?.unwrap_or_default();
+            Ok(Some(ListItem::list(sessions)))
         })
         .await
     }
 
     /// The user's devices that may sign in with a PIN, last used first; at most 20. Null unless the viewer is the user or an
     /// administrator.
-    async fn devices(&self, ctx: &Context<'_>) -> Result<Option<Vec<Item<device::Model>>>> {
+    async fn devices(&self, ctx: &Context<'_>) -> Result<Option<Vec<ListItem<device::Model>>>> {
         located(ctx, async {
-            if !ctx.viewer()?.sees_sessions(self) {
+            if !ctx.viewer()?.can_see_sessions(self) {
                 return Ok(None);
             }
-            let devices = ctx.links()?.load_one(DevicesOfUser(self.id)).await?.unwrap_or_default();
-            Ok(Some(Item::list(devices)))
+            let devices = ctx.loaders()?.load_one(DevicesOfUser(self.id)).await?.unwrap_or_default();
+            Ok(Some(ListItem::list(devices)))
         })
         .await
     }
@@ -278,13 +280,13 @@ async fn groups(
     person: &user::Model,
     ctx: &Context<'_>,
     is_meant: fn(GroupRole) -> bool,
-) -> Result<Vec<Item<Arc<group::Model>>>> {
+) -> Result<Vec<ListItem<Arc<group::Model>>>> {
     located(ctx, async {
-        let links = ctx.links()?;
+        let links = ctx.loaders()?;
         let belongings = links.load_one(GroupsOfUser(person.id)).await?.unwrap_or_default();
         let meant = belongings.iter().filter(|belonging| is_meant(belonging.role));
         links.loader().show_groups(meant.clone().count())?;
-        Ok(Item::list(meant.map(|belonging| Arc::clone(&belonging.group))))
+        Ok(ListItem::list(meant.map(|belonging| Arc::clone(&belonging.group))))
     })
     .await
 }
@@ -301,5 +303,5 @@ fn short<'a>(argument: &str, text: &'a str) -> Result<&'a str, Error> {
 }
 
 fn private<T>(person: &user::Model, ctx: &Context<'_>, value: Option<T>) -> Result<Option<T>, Error> {
-    Ok(if ctx.viewer()?.sees_private(person) { value } else { None })
+    Ok(if ctx.viewer()?.can_see_private(person) { value } else { None })
 }

@@ -6,14 +6,14 @@ use async_graphql::{Context, Enum, Object, Result, SimpleObject};
 use sea_orm::sea_query::{Condition, SimpleExpr};
 use sea_orm::{ConnectionTrait, EntityTrait, QueryFilter, QueryTrait};
 
-use crate::access::{Allowed, Viewer, is_same_license, of_license};
-use crate::budget::Item;
+use crate::access::{RequiresAction, Viewer, is_same_license, of_license};
+use crate::budget::ListItem;
 use crate::db::Db;
-use crate::db::conditions::{any_of, held_against, one_of};
+use crate::db::conditions::{any_of, no_index_hint, one_of};
 use crate::entity::user;
 use crate::error::Error;
 use crate::graphql::context::ContextExt;
-use crate::graphql::projection::{Columns, Shown};
+use crate::graphql::projection::{Columns, Projectable};
 use crate::scalar::Id;
 use crate::text;
 
@@ -51,15 +51,15 @@ pub struct ResolveQuery;
 impl ResolveQuery {
     /// Whom keys mean, in their order: each an id, a username, an e-mail address or, for administrators, an id in another
     /// system, without saying which. At most 1,000. Administrators find inactive people too.
-    #[graphql(guard = "Allowed")]
+    #[graphql(guard = "RequiresAction")]
     async fn resolve_users(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "At most 1,000 keys of at most 250 characters each.")] keys: Vec<String>,
-    ) -> Result<Vec<Item<ResolvedUser>>> {
+    ) -> Result<Vec<ListItem<ResolvedUser>>> {
         check(&keys)?;
-        let found = Meant::find(ctx.db()?, ctx.viewer()?, &keys, &ctx.named()?.columns()).await?;
-        Ok(Item::list(keys.into_iter().map(|key| found.of(key))))
+        let found = MatchedUsers::find(ctx.db()?, ctx.viewer()?, &keys, &ctx.selected_fields()?.columns()).await?;
+        Ok(ListItem::list(keys.into_iter().map(|key| found.of(key))))
     }
 }
 
@@ -88,14 +88,14 @@ impl Forms {
 }
 
 /// Everybody whom one of the keys means.
-struct Meant {
+struct MatchedUsers {
     people: HashMap<Id, user::Model>,
     by_username: HashMap<String, Id>,
     by_email: HashMap<String, Id>,
     by_external_id: HashMap<String, Id>,
 }
 
-impl Meant {
+impl MatchedUsers {
     /// Finds them in one statement.
     async fn find(db: &Db, viewer: &Viewer, keys: &[String], shown: &Columns<user::Entity>) -> Result<Self, Error> {
         let forms: Vec<Forms> = keys.iter().map(|key| Forms::of(key)).collect();
@@ -106,8 +106,8 @@ impl Meant {
         let license_id = viewer.signed_in()?.license_id;
         let select = select
             .filter(any_key(db, &forms, by_external_id.then_some(license_id)))
-            .filter(held_against(viewer.finds_users()));
-        let blank = user::Entity::unread();
+            .filter(no_index_hint(viewer.visible_users()));
+        let blank = user::Entity::placeholder();
         let mut meant = Self {
             people: HashMap::new(),
             by_username: HashMap::new(),

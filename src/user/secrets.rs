@@ -10,7 +10,7 @@ use crate::auth::password::Hasher;
 use crate::entity::user;
 use crate::error::Error;
 use crate::scalar::Id;
-use crate::validation::{Form, rule};
+use crate::validation::{Validator, rule};
 
 /// A password and a PIN to be set, or removed where they are null, as they were given.
 #[derive(Default)]
@@ -41,11 +41,11 @@ impl Secrets {
         &self,
         hasher: &Hasher,
         viewer: &Viewer,
-        form: &mut Form,
+        form: &mut Validator,
         person: &user::Model,
     ) -> Result<(), Error> {
         if let MaybeUndefined::Value(pin) = &self.pin {
-            form.obey("pin", rule::pin(pin));
+            form.check("pin", rule::pin(pin));
         }
         if let MaybeUndefined::Value(password) = &self.password {
             hasher.check(form, ("password", password), &person.known_words(), user_of(viewer)).await?;
@@ -54,7 +54,7 @@ impl Secrets {
     }
 
     /// What of them is shown.
-    pub fn lay_over(&self, person: &mut user::Model) {
+    pub fn apply(&self, person: &mut user::Model) {
         if !self.pin.is_undefined() {
             person.has_pin = self.pin.is_value();
         }

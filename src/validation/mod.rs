@@ -10,9 +10,9 @@ use crate::scalar::{DateText, Id};
 use crate::text;
 
 /// Why a value breaks its rule.
-pub struct Fault(ErrorCode, String);
+pub struct ValidationError(ErrorCode, String);
 
-impl Fault {
+impl ValidationError {
     /// A value that has not the form which its field asks for.
     pub fn invalid(message: impl Into<String>) -> Self {
         Self(ErrorCode::Invalid, message.into())
@@ -36,14 +36,14 @@ const MOST_FAULTS: usize = 100;
 
 /// The faults found in one input so far, and the names of the fields that it gave.
 #[derive(Default)]
-pub struct Form {
+pub struct Validator {
     creating: bool,
     null_is_absent: bool,
     faults: Vec<MutationError>,
     given: Vec<&'static str>,
 }
 
-impl Form {
+impl Validator {
     /// The form of something new: null is a fault in each field, as there is nothing to clear.
     #[must_use]
     pub fn creating() -> Self {
@@ -107,7 +107,7 @@ impl Form {
         field: &'static str,
         value: MaybeUndefined<String>,
         target: &mut Option<T>,
-        rule: impl FnOnce(&str) -> Result<String, Fault>,
+        rule: impl FnOnce(&str) -> Result<String, ValidationError>,
     ) {
         self.optional(field, value.map_value(|text| text.trim().to_owned()), target, |text| rule(&text).map(T::from));
     }
@@ -118,7 +118,7 @@ impl Form {
         field: &'static str,
         value: MaybeUndefined<V>,
         target: &mut Option<T>,
-        rule: impl FnOnce(V) -> Result<T, Fault>,
+        rule: impl FnOnce(V) -> Result<T, ValidationError>,
     ) {
         self.note(field, &value);
         match value {
@@ -128,7 +128,7 @@ impl Form {
             Null => *target = None,
             Value(value) if value.is_blank() => *target = None,
             Value(value) => {
-                if let Some(value) = self.obey(field, rule(value)) {
+                if let Some(value) = self.check(field, rule(value)) {
                     *target = Some(value);
                 }
             }
@@ -141,7 +141,7 @@ impl Form {
         field: &'static str,
         value: MaybeUndefined<String>,
         target: &mut String,
-        rule: impl FnOnce(&str) -> Result<String, Fault>,
+        rule: impl FnOnce(&str) -> Result<String, ValidationError>,
     ) {
         self.note(field, &value);
         match value {
@@ -150,7 +150,7 @@ impl Form {
             Null => self.null(field),
             Value(text) if text.is_blank() => self.fault(field, ErrorCode::Required, "This field is required."),
             Value(text) => {
-                if let Some(text) = self.obey(field, rule(text.trim())) {
+                if let Some(text) = self.check(field, rule(text.trim())) {
                     *target = text;
                 }
             }
@@ -207,7 +207,7 @@ impl Form {
     /// The id that a text stands for; a text that is no UUID is a fault.
     pub fn id(&mut self, field: &'static str, text: &str) -> Option<Id> {
         let id = rule::id(text);
-        self.obey(field, id)
+        self.check(field, id)
     }
 
     fn note<T>(&mut self, field: &'static str, value: &MaybeUndefined<T>) {
@@ -221,10 +221,10 @@ impl Form {
     }
 
     /// What a rule makes of a value; none where it breaks the rule, which is a fault.
-    pub fn obey<T>(&mut self, field: &str, outcome: Result<T, Fault>) -> Option<T> {
+    pub fn check<T>(&mut self, field: &str, outcome: Result<T, ValidationError>) -> Option<T> {
         match outcome {
             Ok(value) => Some(value),
-            Err(Fault(code, message)) => {
+            Err(ValidationError(code, message)) => {
                 self.fault(field, code, message);
                 None
             }

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use chrono::NaiveDate;
 use unicode_normalization::UnicodeNormalization;
 
-use super::Fault;
+use super::ValidationError;
 use super::country::is_country;
 use crate::error::ErrorCode;
 use crate::scalar::{Date, DateText, Id, Upload};
@@ -18,28 +18,28 @@ pub const LONGEST_EMAIL: usize = 250;
 
 /// One line of text of at most `most` characters, without control characters and without invisible ones but for those that the
 /// script needs.
-pub fn text(most: usize) -> impl Fn(&str) -> Result<String, Fault> {
+pub fn text(most: usize) -> impl Fn(&str) -> Result<String, ValidationError> {
     move |text| {
         if text.chars().count() > most {
-            return Err(Fault::too_long(most));
+            return Err(ValidationError::too_long(most));
         }
         if text.starts_with(Upload::MARK) {
-            return Err(Fault::invalid("A text, not a file."));
+            return Err(ValidationError::invalid("A text, not a file."));
         }
         if text.contains(text::is_control) {
-            return Err(Fault::invalid("Line breaks and control characters are not allowed."));
+            return Err(ValidationError::invalid("Line breaks and control characters are not allowed."));
         }
         if let Some(stray) = text::stray_invisible(text) {
             let message =
                 format!("Invisible characters and direction marks are not allowed (found U+{:04X}).", u32::from(stray));
-            return Err(Fault::invalid(message));
+            return Err(ValidationError::invalid(message));
         }
         Ok(text.to_owned())
     }
 }
 
 /// Text of any number of lines, of at most `most` characters.
-pub fn lines(most: usize) -> impl Fn(&str) -> Result<String, Fault> {
+pub fn lines(most: usize) -> impl Fn(&str) -> Result<String, ValidationError> {
     move |text| {
         self::text(most)(&text.replace(['\r', '\n', '\t'], " "))?;
         Ok(text.to_owned())
@@ -47,19 +47,19 @@ pub fn lines(most: usize) -> impl Fn(&str) -> Result<String, Fault> {
 }
 
 /// Letters, digits and `. @ + - _`, at most 30 characters.
-pub fn username(name: &str) -> Result<String, Fault> {
+pub fn username(name: &str) -> Result<String, ValidationError> {
     let allowed = |c: char| c.is_alphanumeric() || matches!(c, '.' | '@' | '+' | '-' | '_');
     let name = self::text(30)(name)?;
     // Composed, because a letter typed as letter and accent is one letter.
     if name.nfc().all(allowed) {
         Ok(name)
     } else {
-        Err(Fault::invalid("Only letters, digits and . @ + - _ are allowed."))
+        Err(ValidationError::invalid("Only letters, digits and . @ + - _ are allowed."))
     }
 }
 
 /// One e-mail address (RFC 5321 and 6531, no display name, no address literal) of at most `most` characters.
-pub fn email(most: usize) -> impl Fn(&str) -> Result<String, Fault> {
+pub fn email(most: usize) -> impl Fn(&str) -> Result<String, ValidationError> {
     move |address| {
         let address = self::text(most)(address)?;
         let options = email_address::Options::default().without_display_text().without_domain_literal();
@@ -69,23 +69,23 @@ pub fn email(most: usize) -> impl Fn(&str) -> Result<String, Fault> {
             && address
                 .rsplit_once('@')
                 .is_some_and(|(_, domain)| idna::domain_to_ascii(&text::canonical(domain)).is_ok());
-        if valid { Ok(address) } else { Err(Fault::invalid("This is not an e-mail address.")) }
+        if valid { Ok(address) } else { Err(ValidationError::invalid("This is not an e-mail address.")) }
     }
 }
 
 /// A telephone number as people write it, at most 20 characters.
-pub fn phone(number: &str) -> Result<String, Fault> {
+pub fn phone(number: &str) -> Result<String, ValidationError> {
     let number = self::text(20)(number)?;
     if number.chars().any(|c| c.is_ascii_digit()) {
         Ok(number)
     } else {
-        Err(Fault::invalid("This is not a telephone number."))
+        Err(ValidationError::invalid("This is not a telephone number."))
     }
 }
 
 /// An absolute http or https URL of at most 200 characters; `www.example.org` becomes `http://www.example.org`.
-pub fn web_address(address: &str) -> Result<String, Fault> {
-    let invalid = || Fault::invalid("This is not a web address, such as https://www.example.org.");
+pub fn web_address(address: &str) -> Result<String, ValidationError> {
+    let invalid = || ValidationError::invalid("This is not a web address, such as https://www.example.org.");
     // Browsers read a backslash as a slash, and two of them as the begin of an address.
     if address.starts_with('/') || address.contains('\\') {
         return Err(invalid());
@@ -99,66 +99,69 @@ pub fn web_address(address: &str) -> Result<String, Fault> {
 }
 
 /// An ORCID iD, bare or as a URL, at most 100 characters; its last character is the checksum of ISO 7064 MOD 11-2.
-pub fn orcid(text: &str) -> Result<String, Fault> {
+pub fn orcid(text: &str) -> Result<String, ValidationError> {
     let text = self::text(100)(text)?;
     let bare =
         ["https://orcid.org/", "http://orcid.org/", "orcid.org/"].iter().find_map(|prefix| text.strip_prefix(prefix));
     let bare = bare.unwrap_or(&text);
     let groups: Vec<&str> = bare.split('-').collect();
     let digits: Vec<u32> = bare.chars().filter_map(|c| if c == 'X' { Some(10) } else { c.to_digit(10) }).collect();
-    let Some((check, body)) = digits.split_last() else { return Err(Fault::invalid("This is not an ORCID iD.")) };
+    let Some((check, body)) = digits.split_last() else {
+        return Err(ValidationError::invalid("This is not an ORCID iD."));
+    };
     let well_formed =
         groups.len() == 4 && groups.iter().all(|group| group.len() == 4) && digits.len() == 16 && !body.contains(&10);
     let total = body.iter().fold(0, |total, digit| (total + digit) * 2 % 11);
     match (well_formed, (12 - total) % 11 == *check) {
         (true, true) => Ok(text),
-        (true, false) => Err(Fault::invalid("This ORCID iD is mistyped: its checksum does not match.")),
-        _ => Err(Fault::invalid("This is not an ORCID iD, such as 0000-0002-1825-0097.")),
+        (true, false) => Err(ValidationError::invalid("This ORCID iD is mistyped: its checksum does not match.")),
+        _ => Err(ValidationError::invalid("This is not an ORCID iD, such as 0000-0002-1825-0097.")),
     }
 }
 
 /// A day from 1900-01-01 to today.
-pub fn birth_date(given: &DateText) -> Result<Date, Fault> {
-    let date = Date::parse(given.0.trim()).ok_or_else(|| Fault::invalid("This is not a date, such as 1980-07-08."))?;
+pub fn birth_date(given: &DateText) -> Result<Date, ValidationError> {
+    let date = Date::parse(given.0.trim())
+        .ok_or_else(|| ValidationError::invalid("This is not a date, such as 1980-07-08."))?;
     let earliest = NaiveDate::from_ymd_opt(1900, 1, 1);
     if earliest.is_some_and(|earliest| date.0 >= earliest) && date <= Date::today() {
         Ok(date)
     } else {
-        Err(Fault::invalid("A day from 1900-01-01 to today."))
+        Err(ValidationError::invalid("A day from 1900-01-01 to today."))
     }
 }
 
 /// A country's two letters (ISO 3166-1 alpha-2), in either case.
-pub fn country(code: &str) -> Result<String, Fault> {
+pub fn country(code: &str) -> Result<String, ValidationError> {
     let code = code.to_ascii_uppercase();
     if is_country(&code) {
         Ok(code)
     } else {
-        Err(Fault::invalid("Two letters that ISO 3166-1 has for a country, such as AU."))
+        Err(ValidationError::invalid("Two letters that ISO 3166-1 has for a country, such as AU."))
     }
 }
 
 /// A whole number from `least` to `most`.
-pub fn between(least: i32, most: i32) -> impl Fn(i32) -> Result<i32, Fault> {
+pub fn between(least: i32, most: i32) -> impl Fn(i32) -> Result<i32, ValidationError> {
     move |number| match number {
-        n if n < least => Err(Fault(ErrorCode::TooShort, format!("At least {least}."))),
-        n if n > most => Err(Fault(ErrorCode::TooLong, format!("At most {most}."))),
+        n if n < least => Err(ValidationError(ErrorCode::TooShort, format!("At least {least}."))),
+        n if n > most => Err(ValidationError(ErrorCode::TooLong, format!("At most {most}."))),
         n => Ok(n),
     }
 }
 
 /// A PIN: exactly four ASCII digits.
-pub fn pin(digits: &str) -> Result<String, Fault> {
+pub fn pin(digits: &str) -> Result<String, ValidationError> {
     if digits.len() == 4 && digits.bytes().all(|byte| byte.is_ascii_digit()) {
         Ok(digits.to_owned())
     } else {
-        Err(Fault::invalid("Exactly four digits."))
+        Err(ValidationError::invalid("Exactly four digits."))
     }
 }
 
 /// An id, as the directory gives it out.
-pub fn id(text: &str) -> Result<Id, Fault> {
-    Id::parse(text).ok_or_else(|| Fault::invalid("This is not an id."))
+pub fn id(text: &str) -> Result<Id, ValidationError> {
+    Id::parse(text).ok_or_else(|| ValidationError::invalid("This is not an id."))
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use crate::auth::one_time_link;
 use crate::auth::password::LONGEST;
 use crate::entity::link::Purpose;
 use crate::i18n::language::Language;
-use crate::i18n::messages::Words;
+use crate::i18n::messages::Messages;
 
 /// Adds the pages, by GET and HEAD; a new password needs at least so many characters.
 #[must_use]
@@ -54,15 +54,15 @@ fn query(purpose: Purpose) -> &'static str {
 
 #[derive(Template)]
 #[template(path = "page.html")]
-struct Page<'a> {
+struct LinkPage<'a> {
     purpose: Purpose,
-    words: &'a Words,
+    messages: &'a Messages,
     shortest: usize,
     longest: usize,
     nonce: &'a str,
 }
 
-impl Page<'_> {
+impl LinkPage<'_> {
     fn sets_password(&self) -> bool {
         self.purpose != Purpose::EmailChange
     }
@@ -78,13 +78,13 @@ impl Page<'_> {
 
     /// What this page says, and no other.
     fn own(&self, part: &str) -> String {
-        self.words.say(&format!("{}.{part}", message(self.purpose)))
+        self.messages.get(&format!("{}.{part}", message(self.purpose)))
     }
 
     /// A rule for the length of passwords.
     fn rule(&self, part: &str) -> String {
         let lengths = [("shortest", self.shortest.into()), ("longest", self.longest.into())];
-        self.words.say_of(&format!("password.{part}"), lengths)
+        self.messages.get_with(&format!("password.{part}"), lengths)
     }
 }
 
@@ -92,7 +92,7 @@ impl Page<'_> {
 fn answer(request: &Request, purpose: Purpose, shortest: usize) -> Response {
     let nonce = BASE64_STANDARD.encode(rand::random::<[u8; 16]>());
     let language = language(request.uri().query(), request.headers());
-    let page = Page { purpose, words: Words::of(language), shortest, longest: LONGEST, nonce: &nonce };
+    let page = LinkPage { purpose, messages: Messages::of(language), shortest, longest: LONGEST, nonce: &nonce };
     let page = match page.render() {
         Ok(page) => page,
         Err(error) => {
@@ -127,8 +127,9 @@ pub(crate) mod tests {
     use super::*;
 
     /// Every page in one text.
-    pub fn every_page_in(words: &Words) -> String {
-        let page = |purpose| Page { purpose, words, shortest: 12, longest: LONGEST, nonce: "" }.render().unwrap();
+    pub fn every_page_in(messages: &Messages) -> String {
+        let page =
+            |purpose| LinkPage { purpose, messages, shortest: 12, longest: LONGEST, nonce: "" }.render().unwrap();
         Purpose::iter().map(page).collect()
     }
 }

@@ -7,22 +7,22 @@ use std::time::Duration;
 use async_graphql::MaybeUndefined::{self, Value as Given};
 use chrono::TimeDelta;
 use mailparse::MailHeaderMap;
-use roster::access::{Means, SignedIn, Viewer};
+use roster::access::{AuthMethod, SignedIn, Viewer};
 use roster::app::App as Application;
 use roster::auth::password::{Hasher, SHORTEST};
-use roster::auth::policy::{Lifetime, Rules, Ways};
+use roster::auth::policy::{Lifetime, SelfServicePolicy, SignInPolicy};
 use roster::auth::redirect::{Allowed, NextUrls};
 use roster::auth::server_key::Key;
 use roster::cli::admin;
 use roster::client::Client;
-use roster::db::{Db, Settings};
+use roster::db::{DatabaseSettings, Db};
 use roster::entity::session as stored_session;
 use roster::entity::user::{self, AdminRightsInput, Role, UserFields};
 use roster::http;
 use roster::i18n::language::Language;
-use roster::mail::Desk;
-use roster::mail::transport::{Carrier, Way, sender};
-use roster::mail::worker::Postman;
+use roster::mail::MailQueue;
+use roster::mail::transport::{Destination, Transport, sender};
+use roster::mail::worker::MailWorker;
 use roster::scalar::{Id, now};
 use roster::user::input::CreateUserInput;
 use roster::{license, session};
@@ -38,7 +38,7 @@ pub const PASSWORD: &str = "seven-brass-otters-waltz";
 
 pub const LIFETIME: Lifetime = Lifetime { absolute: Duration::from_hours(30 * 24), idle: Duration::from_hours(12) };
 
-pub const RULES: Rules = Rules { lifetime: LIFETIME, most_wrong_of_address: 100 };
+pub const RULES: SignInPolicy = SignInPolicy { lifetime: LIFETIME, max_failures_per_address: 100 };
 
 /// How many connections every directory has for reading, and on PostgreSQL for writing.
 pub const CONNECTIONS: u32 = 4;
@@ -94,7 +94,7 @@ pub struct App {
     pub other_license: Id,
     client: reqwest::Client,
     root: SignedIn,
-    postman: Postman,
+    postman: MailWorker,
     dir: Arc<tempfile::TempDir>,
     _stop: oneshot::Sender<()>,
 }
@@ -140,7 +140,7 @@ impl App {
     pub async fn on_sqlite() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}", dir.path().join("roster.db").display());
-        let db = Db::open(&Settings { url, connections: CONNECTIONS }).await.unwrap();
+        let db = Db::open(&DatabaseSettings { url, connections: CONNECTIONS }).await.unwrap();
         Self::serve(db, Arc::new(dir)).await
     }
 
@@ -150,7 +150,7 @@ impl App {
         let server = postgres::server()?;
         let template = TEMPLATE.get_or_init(|| migrated(server)).await;
         let url = server.fresh_database_from(template).await;
-        let db = Db::open(&Settings { url, connections: CONNECTIONS }).await.unwrap();
+        let db = Db::open(&DatabaseSettings { url, connections: CONNECTIONS }).await.unwrap();
         Some(Self::serve(db, Arc::new(tempfile::tempdir().unwrap())).await)
     }
 
@@ -158,29 +158,29 @@ impl App {
     pub async fn on_postgres_with(settings: &[&str]) -> Option<Self> {
         let url = postgres::server()?.fresh_database().await;
         let name = url.rsplit('/').next().unwrap();
-        let db = Db::open(&Settings { url: url.clone(), connections: 1 }).await.unwrap();
+        let db = Db::open(&DatabaseSettings { url: url.clone(), connections: 1 }).await.unwrap();
         for setting in settings {
             db.write().execute_unprepared(&format!("ALTER DATABASE {name} SET {setting}")).await.unwrap();
         }
         db.close().await.unwrap();
-        let db = Db::open(&Settings { url, connections: CONNECTIONS }).await.unwrap();
+        let db = Db::open(&DatabaseSettings { url, connections: CONNECTIONS }).await.unwrap();
         Some(Self::serve(db, Arc::new(tempfile::tempdir().unwrap())).await)
     }
 
     async fn serve(db: Db, dir: Arc<tempfile::TempDir>) -> Self {
-        let license = license::create(&db, Id::new(), "A-1", "Alder Hospital").await.unwrap().id;
-        let other_license = license::create(&db, Id::new(), "B-2", "Birch Institute").await.unwrap().id;
+        let license = license::create_first(&db, Id::new(), "A-1", "Alder Hospital").await.unwrap().id;
+        let other_license = license::create_first(&db, Id::new(), "B-2", "Birch Institute").await.unwrap().id;
         let names = ("Root".to_owned(), "Alder".to_owned());
         let password = PASSWORD.to_owned();
         let email = "root@alder.example.org".to_owned();
         let place = (license, admin::Administers::Everything);
         let root = admin::create_administrator(&db, &hasher(), place, names, email, Some(password)).await.unwrap().0;
-        let root = SignedIn::new(&(&root).into(), Means::Session(Id::new()), None);
+        let root = SignedIn::new(&(&root).into(), AuthMethod::Session(Id::new()), None);
 
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
-        let settings = http::Settings {
+        let settings = http::ServerSettings {
             max_connections: 200,
             max_connections_per_address: 200,
             trusted_proxies: Vec::new(),
@@ -191,12 +191,12 @@ impl App {
         let stopped = async {
             let _ = stopped.await;
         };
-        let ways = Ways { next_urls: next_urls(), registration: Some(license) };
+        let ways = SelfServicePolicy { next_urls: next_urls(), registration: Some(license) };
         let app = Application::new(db.clone(), RULES, hasher(), PUBLIC_URL.to_owned(), ways).unwrap();
         tokio::spawn(http::serve(app, listener, settings, stopped));
         let sender = sender("Roster <roster@people.example.org>").unwrap();
-        let carrier = Carrier::new(sender, Way::Folder(dir.path().join(MAIL)));
-        let postman = Postman::new(db.clone(), &Key::from(KEY), PUBLIC_URL, carrier, TimeDelta::minutes(1));
+        let carrier = Transport::new(sender, Destination::Folder(dir.path().join(MAIL)));
+        let postman = MailWorker::new(db.clone(), &Key::from(KEY), PUBLIC_URL, carrier, TimeDelta::minutes(1));
         let client = reqwest::Client::new();
         Self { db, address, license, other_license, client, root, postman, dir, _stop: stop }
     }
@@ -260,9 +260,9 @@ impl App {
         if fields.email.is_undefined() && fields.username.is_undefined() {
             fields.email = Given(format!("{}@example.org", Id::new().0));
         }
-        let ways = Ways { next_urls: next_urls(), registration: None };
+        let ways = SelfServicePolicy { next_urls: next_urls(), registration: None };
         let key = Key::from(KEY);
-        let desk = Desk { key: &key, language: Language::English };
+        let desk = MailQueue { key: &key, language: Language::English };
         let input = CreateUserInput {
             first_name: name.to_owned(),
             last_name: "Tester".to_owned(),
@@ -278,7 +278,8 @@ impl App {
         // Only for as long as it takes, so that no test meets it.
         let session = self.session_of_root();
         let id = session.id;
-        let root = Viewer::SignedIn(SignedIn { means: Means::Session(id), license_id: license, ..self.root.clone() });
+        let root =
+            Viewer::SignedIn(SignedIn { means: AuthMethod::Session(id), license_id: license, ..self.root.clone() });
         session.into_active_model().reset_all().insert(self.db.write()).await.unwrap();
         let made = roster::user::create(&self.db, &hasher(), &root, (desk, &ways), input).await.unwrap().unwrap();
         stored_session::Entity::delete_by_id(id).exec(self.db.write()).await.unwrap();
@@ -333,7 +334,7 @@ impl App {
     /// A session for a person.
     pub async fn sign_in(&self, user: user::Model) -> Caller<'_> {
         let id = user.id;
-        let opened = session::open(&self.db, LIFETIME, &Client::default(), user).await.unwrap();
+        let opened = session::start(&self.db, LIFETIME, &Client::default(), user).await.unwrap();
         Caller { app: self, id, token: Some(opened.token) }
     }
 }
@@ -433,6 +434,6 @@ fn document(mutation: &str, selection: &str) -> String {
 
 async fn migrated(server: &Postgres) -> String {
     let url = server.fresh_database().await;
-    Db::open(&Settings { url: url.clone(), connections: 1 }).await.unwrap().close().await.unwrap();
+    Db::open(&DatabaseSettings { url: url.clone(), connections: 1 }).await.unwrap().close().await.unwrap();
     url.rsplit('/').next().unwrap().to_owned()
 }

@@ -75,7 +75,7 @@ async fn definer(app: &App) -> Caller<'_> {
 /// Stores definitions of the first license.
 async fn defined(app: &App, names: impl Iterator<Item = String>) {
     for name in names {
-        let blank = attribute_definition::Model::blank(Id::new(), app.license);
+        let blank = attribute_definition::Model::empty(Id::new(), app.license);
         let new = attribute_definition::Model { label: name.clone(), name, ..blank };
         new.into_active_model().reset_all().insert(app.db.write()).await.unwrap();
     }

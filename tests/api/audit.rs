@@ -6,11 +6,11 @@ use std::fmt::Write as _;
 use async_graphql::MaybeUndefined::{Undefined, Value as Given};
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::join_all;
-use roster::access::{Means, SignedIn, Viewer};
+use roster::access::{AuthMethod, SignedIn, Viewer};
 use roster::audit;
-use roster::audit::verify::{Verdict, verify};
+use roster::audit::verify::{VerificationReport, verify};
 use roster::client::Client;
-use roster::db::{Db, Settings};
+use roster::db::{DatabaseSettings, Db};
 use roster::entity::attribute_definition::MOST_DEFINITIONS;
 use roster::entity::audit_event::{self, AuditAction, Column, MOST_CHANGES, SubjectType};
 use roster::entity::group::GroupFields;
@@ -126,7 +126,7 @@ async fn define(caller: &Caller<'_>, name: &str) {
 async fn new_link(app: &App, id: Id) -> String {
     let person = user::Entity::find_by_id(id).one(app.db.read()).await.unwrap().unwrap();
     let transaction = app.db.begin().await.unwrap();
-    let token = roster::auth::one_time_link::make(&transaction, &person).await.unwrap();
+    let token = roster::auth::one_time_link::issue(&transaction, &person).await.unwrap();
     audit::commit(transaction, []).await.unwrap();
     token
 }
@@ -799,7 +799,7 @@ async fn with_full_event(app: &App) -> i64 {
     full.seq
 }
 
-async fn verified(app: &App) -> Verdict {
+async fn verified(app: &App) -> VerificationReport {
     verify(&app.db).await.unwrap()
 }
 
@@ -818,7 +818,7 @@ async fn another_handle(app: &App) -> Db {
     } else {
         format!("sqlite://{}", file_of(app).await)
     };
-    Db::connect(&Settings { url, connections: 4 }).await.unwrap()
+    Db::connect(&DatabaseSettings { url, connections: 4 }).await.unwrap()
 }
 
 /// The file of a SQLite database.
@@ -1305,8 +1305,8 @@ on_every_database! {
             let db = if n % 2 == 0 { app.db.clone() } else { other.clone() };
             let person = person.clone();
             tokio::spawn(async move {
-                let opened = roster::session::open(&db, LIFETIME, &Client::default(), person.clone()).await.unwrap();
-                let viewer = SignedIn::new(&(&person).into(), Means::Session(opened.id), Some(format!("task-{n}")));
+                let opened = roster::session::start(&db, LIFETIME, &Client::default(), person.clone()).await.unwrap();
+                let viewer = SignedIn::new(&(&person).into(), AuthMethod::Session(opened.id), Some(format!("task-{n}")));
                 let viewer = Viewer::SignedIn(viewer);
                 for m in 0..10 {
                     let fields = GroupFields { name: Given(format!("Ward {n}.{m}")), ..GroupFields::default() };
@@ -1337,7 +1337,7 @@ on_every_database! {
         assert!(made > before);
         let person = user::Entity::find_by_id(chief.id).one(app.db.read()).await.unwrap().unwrap();
         let transaction = app.db.begin().await.unwrap();
-        roster::auth::one_time_link::make(&transaction, &person).await.unwrap();
+        roster::auth::one_time_link::issue(&transaction, &person).await.unwrap();
         drop(transaction);
         assert_eq!((length(&app).await, link::Entity::find().count(app.db.read()).await.unwrap()), (made, 0));
         is_whole(&app).await;
@@ -1528,7 +1528,7 @@ async fn who_is_erased_is_gone_from_the_file_of_sqlite() {
         ids.push(id);
     }
     let file = file_of(&app).await;
-    app.db.survey().await.unwrap();
+    app.db.analyze().await.unwrap();
     let traces = [
         "Zephyrinella",
         "Quartermainl",

@@ -9,8 +9,8 @@ use chrono::{DateTime, Utc};
 use roster::i18n::language::Language;
 use roster::mail::SendError;
 use roster::mail::smtp::Smtp as Line;
-use roster::mail::smtp_url::{Authority, Relay};
-use roster::mail::transport::{Carrier, Outgoing, Way, sender};
+use roster::mail::smtp_url::{CustomCa, SmtpUrl};
+use roster::mail::transport::{Destination, Outgoing, Transport, sender};
 use roster::scalar::Id;
 
 use crate::process::until;
@@ -19,12 +19,12 @@ use crate::smtp::{Behaviour, Encryption, Options, Smtp};
 const PASSWORD: &str = "hunter-2-hunter";
 const LOGIN: Option<(&str, &str)> = Some(("roster", PASSWORD));
 
-fn carrier_to(url: &str, authority: Option<&Smtp>, seconds: u64) -> Carrier {
+fn carrier_to(url: &str, authority: Option<&Smtp>, seconds: u64) -> Transport {
     let from = sender("Roster <roster@people.example.org>").unwrap();
-    let authority = authority.map(|server| Authority::read(server.authority().to_str().unwrap()).unwrap());
-    let relay = Relay::parse(url).unwrap();
+    let authority = authority.map(|server| CustomCa::read(server.authority().to_str().unwrap()).unwrap());
+    let relay = SmtpUrl::parse(url).unwrap();
     let line = Line::new(relay, authority.as_ref(), from.email.domain(), Duration::from_secs(seconds));
-    Carrier::new(from, Way::Smtp(line.unwrap()))
+    Transport::new(from, Destination::Smtp(line.unwrap()))
 }
 
 fn mail(to: &str) -> Outgoing<'_> {
@@ -40,8 +40,8 @@ fn mail(to: &str) -> Outgoing<'_> {
 }
 
 /// Why a mail did not leave, as it is shown to administrators.
-async fn reason(carrier: &Carrier, mail: &Outgoing<'_>) -> String {
-    let reason = carrier.carry(mail).await.expect_err("it left").reason;
+async fn reason(carrier: &Transport, mail: &Outgoing<'_>) -> String {
+    let reason = carrier.send(mail).await.expect_err("it left").reason;
     let fits = !reason.is_empty() && reason.chars().count() <= 500 && !reason.contains(char::is_control);
     assert!(fits && !reason.contains("hunter"), "{reason:?}");
     reason
@@ -52,7 +52,7 @@ async fn a_mail_arrives_as_it_was_written() {
     let Some(server) = Smtp::start(Options::default()) else { return };
     let carrier = carrier_to(&server.url(), None, 60);
     let outgoing = mail("zoe@EXAMPLE.org");
-    carrier.carry(&outgoing).await.unwrap();
+    carrier.send(&outgoing).await.unwrap();
     let mails = server.until(1).await;
     let received = &mails[0];
     assert_eq!(received.from, "roster@people.example.org");
@@ -84,7 +84,7 @@ async fn a_mail_that_is_sent_again_is_known_by_its_id() {
     let Some(server) = Smtp::start(Options::default()) else { return };
     let outgoing = mail("ann@example.org");
     for _ in 0..2 {
-        carrier_to(&server.url(), None, 60).carry(&outgoing).await.unwrap();
+        carrier_to(&server.url(), None, 60).send(&outgoing).await.unwrap();
     }
     let mails = server.until(2).await;
     assert_eq!(mails[0].header("Message-ID"), mails[1].header("Message-ID"));
@@ -94,9 +94,9 @@ async fn a_mail_that_is_sent_again_is_known_by_its_id() {
 async fn encryption_is_checked_against_the_authority() {
     for encryption in [Encryption::StartTls, Encryption::Always] {
         let Some(server) = Smtp::start(Options { encryption, login: LOGIN, utf8: false }) else { return };
-        carrier_to(&server.url(), Some(&server), 60).carry(&mail("ann@example.org")).await.unwrap();
+        carrier_to(&server.url(), Some(&server), 60).send(&mail("ann@example.org")).await.unwrap();
         let by_address = server.url().replace("@localhost:", "@127.0.0.1:");
-        carrier_to(&by_address, Some(&server), 60).carry(&mail("ann@example.org")).await.unwrap();
+        carrier_to(&by_address, Some(&server), 60).send(&mail("ann@example.org")).await.unwrap();
         let mails = server.until(2).await;
         assert!(mails.iter().all(|mail| mail.encrypted && mail.signed_in), "{mails:#?}");
 
@@ -119,12 +119,12 @@ async fn without_the_encryption_that_is_asked_for_nothing_is_sent() {
     reason(&carrier_to(&wrapped, None, 2), &mail("ann@example.org")).await;
     assert!(server.mails().is_empty());
     let opportunistic = server.url().replace("none", "opportunistic");
-    carrier_to(&opportunistic, None, 60).carry(&mail("ann@example.org")).await.unwrap();
+    carrier_to(&opportunistic, None, 60).send(&mail("ann@example.org")).await.unwrap();
     assert!(!server.until(1).await[0].encrypted);
 
     let Some(server) = Smtp::start(Options { encryption: Encryption::StartTls, ..Options::default() }) else { return };
     let opportunistic = server.url() + "?tls=opportunistic";
-    carrier_to(&opportunistic, Some(&server), 60).carry(&mail("ann@example.org")).await.unwrap();
+    carrier_to(&opportunistic, Some(&server), 60).send(&mail("ann@example.org")).await.unwrap();
     assert!(server.until(1).await[0].encrypted);
     let never = reason(&carrier_to(&(server.url() + "?tls=none"), None, 60), &mail("ann@example.org")).await;
     assert!(never.contains("530"), "{never}");
@@ -135,14 +135,14 @@ async fn a_wrong_password_is_told_without_it() {
     for encryption in [Encryption::Never, Encryption::StartTls, Encryption::Always] {
         let Some(server) = Smtp::start(Options { encryption, login: LOGIN, utf8: false }) else { return };
         let authority = (encryption != Encryption::Never).then_some(&server);
-        carrier_to(&server.url(), authority, 60).carry(&mail("ann@example.org")).await.unwrap();
+        carrier_to(&server.url(), authority, 60).send(&mail("ann@example.org")).await.unwrap();
         // What this server says repeats the password, in every form that it got it in.
         let wrong = server.url().replace(PASSWORD, "hunter-3-%22%3C");
         let refused = reason(&carrier_to(&wrong, authority, 60), &mail("ann@example.org")).await;
         assert_eq!(refused, "the mail server answers 535 5.7.8 wrong: *** ***");
         let none = server.url().replace(&format!("roster:{PASSWORD}@"), "");
         for (url, code) in [(wrong, "535"), (none, "530")] {
-            let error = carrier_to(&url, authority, 60).carry(&mail("ann@example.org")).await.unwrap_err();
+            let error = carrier_to(&url, authority, 60).send(&mail("ann@example.org")).await.unwrap_err();
             assert!(error.reason.contains(code) && !error.is_permanent, "a wrong setting of ours: {error:?}");
         }
         assert_eq!(server.mails().len(), 1);
@@ -161,11 +161,11 @@ async fn a_server_that_takes_no_mail_is_quoted() {
         (Behaviour::Spurn, "the mail server answers 554 5.6.0 nobody wants to read this", true),
     ] {
         server.behave(behaviour);
-        let error = carrier.carry(&mail("ann@example.org")).await.unwrap_err();
+        let error = carrier.send(&mail("ann@example.org")).await.unwrap_err();
         assert_eq!(error, SendError { reason: expected.to_owned(), is_permanent });
     }
     server.behave(Behaviour::Ok);
-    carrier.carry(&mail("ann@example.org")).await.unwrap();
+    carrier.send(&mail("ann@example.org")).await.unwrap();
     assert_eq!(server.until(1).await.len(), 1);
 }
 
@@ -184,7 +184,7 @@ async fn a_server_that_is_slow_has_its_time_and_no_more() {
         assert!(expected.contains(&taken), "{behaviour:?}: {taken:?}");
     }
     server.behave(Behaviour::Ok);
-    carrier.carry(&mail("eve@example.org")).await.unwrap();
+    carrier.send(&mail("eve@example.org")).await.unwrap();
     let recipients: Vec<_> = server.until(2).await.into_iter().flat_map(|mail| mail.recipients).collect();
     assert_eq!(recipients, ["bob@example.org", "eve@example.org"]);
 }
@@ -206,7 +206,7 @@ async fn each_mail_has_a_connection_of_its_own_which_ends() {
     let Some(server) = Smtp::start(Options::default()) else { return };
     let carrier = carrier_to(&server.url(), None, 20);
     for count in 1..=3 {
-        carrier.carry(&mail("ann@example.org")).await.unwrap();
+        carrier.send(&mail("ann@example.org")).await.unwrap();
         assert_eq!(server.connections().0, count);
     }
     until(|| async { (server.connections().1 == 0).then_some(()) }).await.expect("an end");
@@ -216,8 +216,8 @@ async fn each_mail_has_a_connection_of_its_own_which_ends() {
 async fn letters_beyond_ascii_reach_who_has_them_in_his_address() {
     let Some(server) = Smtp::start(Options { utf8: true, ..Options::default() }) else { return };
     let carrier = carrier_to(&server.url(), None, 60);
-    carrier.carry(&mail("zoë@MÜNCHEN.example")).await.unwrap();
-    carrier.carry(&mail("zoe@münchen.example")).await.unwrap();
+    carrier.send(&mail("zoë@MÜNCHEN.example")).await.unwrap();
+    carrier.send(&mail("zoe@münchen.example")).await.unwrap();
     let mails = server.until(2).await;
     assert_eq!(mails[0].recipients, ["zoë@xn--mnchen-3ya.example"]);
     assert_eq!(mails[0].header("To"), "zoë@xn--mnchen-3ya.example");
@@ -227,7 +227,7 @@ async fn letters_beyond_ascii_reach_who_has_them_in_his_address() {
     let carrier = carrier_to(&server.url(), None, 60);
     let refused = reason(&carrier, &mail("zoë@example.org")).await;
     assert!(refused.contains("SMTPUTF8"), "{refused}");
-    carrier.carry(&mail("zoe@münchen.example")).await.unwrap();
+    carrier.send(&mail("zoe@münchen.example")).await.unwrap();
     assert_eq!(server.until(1).await[0].recipients, ["zoe@xn--mnchen-3ya.example"]);
 }
 
@@ -266,7 +266,7 @@ async fn whatever_an_address_is_no_mail_has_two_recipients() {
         "-ann@example.org",
         "|eve@example.org",
     ] {
-        let outcome = carrier.carry(&mail(to)).await;
+        let outcome = carrier.send(&mail(to)).await;
         assert_eq!(server.mails().len(), sent.len() + usize::from(outcome.is_ok()), "{to:?}");
         if outcome.is_ok() {
             sent.push(to);
@@ -303,7 +303,7 @@ async fn no_text_ends_a_mail_or_begins_another() {
     let texts = ["\r\n.\r\n", "\n.\n", "\r.\r", "\n.\r\n", "\r\n.\n", "\r.\r\n", "\r\n.\r", "\0.\r\n", "."];
     for end in texts {
         let text = format!("Hello{end}{envelope}{end}RCPT TO:<ann@example.org>{end}DATA{end}");
-        carrier.carry(&Outgoing { text: &text, html: &text, ..mail("ann@example.org") }).await.unwrap();
+        carrier.send(&Outgoing { text: &text, html: &text, ..mail("ann@example.org") }).await.unwrap();
     }
     let mails = server.until(texts.len()).await;
     assert_eq!(mails.len(), texts.len());
@@ -318,14 +318,14 @@ async fn no_text_ends_a_mail_or_begins_another() {
 async fn without_a_server_each_mail_is_a_private_file() {
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().join("below/mail");
-    let carrier = Carrier::new(sender("roster@people.example.org").unwrap(), Way::Folder(folder.clone()));
+    let carrier = Transport::new(sender("roster@people.example.org").unwrap(), Destination::Folder(folder.clone()));
     let outgoing: Vec<_> = (0..20).map(|_| mail("zoë@MÜNCHEN.example")).collect();
     for mail in &outgoing {
-        carrier.carry(mail).await.unwrap();
+        carrier.send(mail).await.unwrap();
     }
     // The same one again is still one.
-    carrier.carry(&outgoing[0]).await.unwrap();
-    assert!(carrier.carry(&mail("ann@example.org\r\nBcc: eve@example.org")).await.is_err());
+    carrier.send(&outgoing[0]).await.unwrap();
+    assert!(carrier.send(&mail("ann@example.org\r\nBcc: eve@example.org")).await.is_err());
     let mut names: Vec<_> =
         fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
@@ -339,7 +339,8 @@ async fn without_a_server_each_mail_is_a_private_file() {
         let text = fs::read_to_string(&file).unwrap();
         assert!(text.contains("To: zoë@xn--mnchen-3ya.example\r\n") && text.trim_end().ends_with("--"), "{text}");
     }
-    let blocked = Carrier::new(sender("roster@people.example.org").unwrap(), Way::Folder(dir.path().join("file/mail")));
+    let blocked =
+        Transport::new(sender("roster@people.example.org").unwrap(), Destination::Folder(dir.path().join("file/mail")));
     fs::write(dir.path().join("file"), "").unwrap();
     assert!(reason(&blocked, &mail("ann@example.org")).await.contains("file/mail"));
 }

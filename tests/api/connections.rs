@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
 
-use roster::http::Settings;
+use roster::http::ServerSettings;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
@@ -17,7 +17,7 @@ const BOUND: Duration = Duration::from_secs(5);
 const POST: &str = "POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n";
 
 async fn impatient() -> Site {
-    Site::start_with(Settings { request_deadline: Duration::from_millis(300), ..settings() }, true).await
+    Site::start_with(ServerSettings { request_deadline: Duration::from_millis(300), ..settings() }, true).await
 }
 
 fn ask(query: &str) -> Vec<u8> {
@@ -140,7 +140,7 @@ impl Site {
 
 async fn limited(max_connections: usize, max_connections_per_address: usize) -> Site {
     let request_deadline = Duration::from_mins(1);
-    let limits = Settings { max_connections, max_connections_per_address, request_deadline, ..settings() };
+    let limits = ServerSettings { max_connections, max_connections_per_address, request_deadline, ..settings() };
     Site::start_with(limits, true).await
 }
 
@@ -301,7 +301,7 @@ async fn health_is_answered_when_every_place_is_taken_by_requests_under_way() {
 #[tokio::test]
 async fn trusted_proxies_have_no_share() {
     let trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()];
-    let limits = Settings { max_connections: 10, max_connections_per_address: 2, trusted_proxies, ..settings() };
+    let limits = ServerSettings { max_connections: 10, max_connections_per_address: 2, trusted_proxies, ..settings() };
     let site = Site::start_with(limits, true).await;
     let mut streams = Vec::new();
     for _ in 0..10 {
@@ -392,7 +392,8 @@ async fn a_stop_lets_requests_finish_and_closes_the_idle() {
 
 #[tokio::test]
 async fn a_stop_does_not_wait_for_ever() {
-    let mut site = Site::start_with(Settings { shutdown_grace: Duration::from_millis(300), ..settings() }, true).await;
+    let mut site =
+        Site::start_with(ServerSettings { shutdown_grace: Duration::from_millis(300), ..settings() }, true).await;
     let mut busy = site.wire.connect().await;
     busy.write_all(&ask("{slow(ms:60000)}")).await.unwrap();
     until(|| site.counts.begun.load(SeqCst) == 1).await;

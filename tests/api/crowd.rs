@@ -6,11 +6,11 @@ use roster::audit::{self, Entry};
 use roster::entity::audit_event::AuditAction;
 use roster::entity::group::GroupFields;
 use roster::entity::membership::GroupRole;
-use roster::entity::user::{Names, UserFields};
+use roster::entity::user::{UserFields, UserNames};
 use roster::entity::{attribute_value, group, license, membership, user};
 use roster::scalar::{Date, Id, now};
 use roster::search_index;
-use roster::validation::Form;
+use roster::validation::Validator;
 use sea_orm::sea_query::Expr;
 use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
 
@@ -19,11 +19,11 @@ use crate::app::App;
 /// A person as the verbs would store it, with an address made up.
 pub fn model(license: Id, first: &str, last: &str) -> user::Model {
     let id = Id::new();
-    let mut person = user::Model::blank(id, license);
-    let names = Names { first_name: Given(first.to_owned()), last_name: Given(last.to_owned()) };
+    let mut person = user::Model::empty(id, license);
+    let names = UserNames { first_name: Given(first.to_owned()), last_name: Given(last.to_owned()) };
     let fields = UserFields { email: Given(format!("{}@crowd.example", id.0)), ..UserFields::default() };
-    let mut form = Form::creating();
-    person.lay_over(names, fields, &mut form);
+    let mut form = Validator::creating();
+    person.apply(names, fields, &mut form);
     form.finish().unwrap();
     person
 }
@@ -46,7 +46,7 @@ pub async fn store(app: &App, people: Vec<user::Model>) -> Vec<Id> {
         let rows = some.iter().cloned().map(|person| person.into_active_model().reset_all());
         user::Entity::insert_many(rows).exec_without_returning(&transaction).await.unwrap();
     }
-    search_index::follow(&transaction, people.iter().map(|person| (None, Some(person)))).await.unwrap();
+    search_index::update(&transaction, people.iter().map(|person| (None, Some(person)))).await.unwrap();
     audit::commit(transaction, []).await.unwrap();
     ids
 }
@@ -54,7 +54,7 @@ pub async fn store(app: &App, people: Vec<user::Model>) -> Vec<Id> {
 /// Records that people were entered, as the verbs would.
 pub async fn record(app: &App, people: &[user::Model]) {
     let entered = people.iter().map(|person| {
-        let changes = audit::difference(&user::Model::blank(person.id, person.license_id), person);
+        let changes = audit::difference(&user::Model::empty(person.id, person.license_id), person);
         Entry::new(AuditAction::UserCreated, person).with(changes)
     });
     audit::commit(app.db.begin().await.unwrap(), entered).await.unwrap();
@@ -68,8 +68,8 @@ pub async fn people(app: &App, names: &[(&str, &str)]) -> Vec<Id> {
 /// Stores groups of a license that nobody belongs to.
 pub async fn groups(app: &App, license: Id, names: impl IntoIterator<Item = String>) -> Vec<Id> {
     let group = |name: String| {
-        let mut new = group::Model::blank(Id::new(), license);
-        new.lay_over(GroupFields { name: Given(name), ..GroupFields::default() }, &mut Form::creating());
+        let mut new = group::Model::empty(Id::new(), license);
+        new.apply(GroupFields { name: Given(name), ..GroupFields::default() }, &mut Validator::creating());
         new
     };
     let groups: Vec<group::Model> = names.into_iter().map(group).collect();

@@ -185,7 +185,7 @@ async fn stock(db: &Db) -> Stock {
         let rows = rows.map(|row| row.into_active_model().reset_all());
         membership::Entity::insert_many(rows).exec_without_returning(db.write()).await.unwrap();
     }
-    db.survey().await.unwrap();
+    db.analyze().await.unwrap();
     let some = people.iter().step_by((people.len() / 1_000).max(1));
     let words = some.clone().flat_map(|person| {
         [person.first_name.clone(), person.last_name.clone()].into_iter().chain(person.email.clone())

@@ -3,10 +3,10 @@
 use async_graphql::MaybeUndefined::{Null, Undefined, Value as Given};
 use chrono::{DateTime, TimeZone, Utc};
 use roster::entity::membership::GroupRole;
-use roster::entity::user::{self, Gender, Names, Role, UserFields, UserType};
+use roster::entity::user::{self, Gender, Role, UserFields, UserNames, UserType};
 use roster::scalar::{Date, Id};
 use roster::text::{canonical, canonical_email, fold};
-use roster::validation::Form;
+use roster::validation::Validator;
 use serde_json::{Map, Value, json};
 
 use crate::app::{App, Caller};
@@ -119,10 +119,10 @@ fn resident(license: Id, n: usize, institutions: &[Id]) -> user::Model {
         values.get(n % (values.len() + 1)).copied()
     }
     let given = |text: Option<&str>| text.map_or(Undefined, |text| Given(text.to_owned()));
-    let mut person = user::Model::blank(Id::new(), license);
+    let mut person = user::Model::empty(Id::new(), license);
     let first = ["Ann", "ANN", "Änne", "Zoë", "ß", "O'Hara", "李", "a%b", "a_b", "Émile"][n % 10];
     let last = ["Berg", "berg", "Ångström", "Zuse", "van Dam", "\\Back", "Đinh"][n % 7];
-    let names = Names { first_name: Given(first.to_owned()), last_name: Given(last.to_owned()) };
+    let names = UserNames { first_name: Given(first.to_owned()), last_name: Given(last.to_owned()) };
     let username = (n % 3 != 0).then(|| format!("{}{n}", ["Käthe", "mike", "x.y"][n % 3]));
     let email = (n % 3 == 0 || n % 4 == 0)
         .then(|| format!("{}{n}@{}", ["Ann", "bob"][n % 2], ["x.example", "MÜNCHEN.example"][n % 2]));
@@ -149,8 +149,8 @@ fn resident(license: Id, n: usize, institutions: &[Id]) -> user::Model {
         is_staff: Given(n % 6 == 0),
         ..UserFields::default()
     };
-    let mut form = Form::importing();
-    person.lay_over(names, fields, &mut form);
+    let mut form = Validator::importing();
+    person.apply(names, fields, &mut form);
     form.finish().unwrap();
     person.is_active = n % 9 != 0;
     person.has_activated = n % 2 == 0;

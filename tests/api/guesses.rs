@@ -59,7 +59,7 @@ async fn refused(app: &App, login: &str, device: &Value) -> String {
 
 /// Uses up what the address of every test may have of wrong secrets.
 async fn exhaust_the_address(app: &App) {
-    for n in 0..RULES.most_wrong_of_address {
+    for n in 0..RULES.max_failures_per_address {
         guess(app, &format!("nobody{n}"), 1).await;
     }
     assert_eq!(refused(app, "nobody", &Value::Null).await, "RATE_LIMITED");

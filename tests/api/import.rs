@@ -223,7 +223,7 @@ in_every_home! {
         assert_eq!((new.position.as_deref(), new.version), (Some("Head Doctor"), 2));
         assert!(new.modified_at > old.modified_at);
         let mut restored = user::Model { position: old.position.clone(), version: 1, modified_at: old.modified_at, ..new.clone() };
-        restored.derive_rest();
+        restored.update_derived();
         assert_eq!(&restored, old);
         assert!(before.1 == after.1 && before.4 == after.4 && before.5 == after.5);
         let groups: Vec<_> = after.2.iter().filter(|group| group.version == 2).map(|group| group.name.as_str()).collect();
@@ -370,7 +370,7 @@ in_every_home! {
     async fn what_belongs_to_another_license_is_unknown_or_taken(home: Home) {
         imported(&home, good_file()).await;
         let db = home.db().await;
-        let other = roster::license::create(&db, Id::new(), "B-2", "Birch Institute").await.unwrap();
+        let other = roster::license::create_first(&db, Id::new(), "B-2", "Birch Institute").await.unwrap();
         let file = lines(&[
             json!({ "institution": { "id": HOSPITAL, "name": "Ours", "kind": "HOSPITAL", "country": "AU" } }),
             json!({ "group": { "id": WARD, "name": "Ours" } }),

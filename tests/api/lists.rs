@@ -7,7 +7,7 @@ use roster::entity::membership::GroupRole;
 use roster::entity::user::{Role, UserFields};
 use roster::entity::{institution, user};
 use roster::scalar::Id;
-use roster::validation::Form;
+use roster::validation::Validator;
 use sea_orm::sea_query::Expr;
 use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
 use serde_json::{Value, json};
@@ -112,13 +112,13 @@ async fn namesakes(app: &App, count: usize) -> Vec<String> {
 }
 
 async fn site(app: &App, license: Id, name: &str) -> institution::Model {
-    let mut new = institution::Model::blank(Id::new(), license);
+    let mut new = institution::Model::empty(Id::new(), license);
     let core = institution::InstitutionCore {
         name: Given(name.to_owned()),
         kind: Given(institution::InstitutionKind::Hospital),
         country: Given("AU".to_owned()),
     };
-    new.lay_over(core, institution::InstitutionFields::default(), &mut Form::creating());
+    new.apply(core, institution::InstitutionFields::default(), &mut Validator::creating());
     institution::Entity::insert(new.clone().into_active_model().reset_all())
         .exec_without_returning(app.db.write())
         .await

@@ -285,11 +285,11 @@ fn former_key(login: &str) -> String {
 
 /// Somebody of an earlier directory, by username and address.
 async fn of_before(db: &Db, license: Id, username: Option<&str>, email: Option<&str>) -> user::Model {
-    let mut person = user::Model::blank(Id::new(), license);
+    let mut person = user::Model::empty(Id::new(), license);
     person.first_name = "Ann".to_owned();
     person.last_name = "Berg".to_owned();
     (person.username, person.email) = (username.map(str::to_owned), email.map(str::to_owned));
-    person.derive_rest();
+    person.update_derived();
     (person.username_key, person.email_key) = (username.map(former_key), email.map(former_key));
     let row = person.clone().into_active_model().reset_all();
     user::Entity::insert(row).exec_without_returning(db.write()).await.unwrap();

@@ -5,7 +5,7 @@ use roster::auth::one_time_link;
 use roster::entity::link::Purpose;
 use roster::entity::user::UserFields;
 use roster::i18n::language::Language;
-use roster::i18n::messages::Words;
+use roster::i18n::messages::Messages;
 use serde_json::{Value, json};
 
 use crate::app::{App, PASSWORD};
@@ -58,7 +58,7 @@ async fn a_link_leads_to_a_page_that_sets_the_password_in_the_language_of_the_pe
     let app = App::on_sqlite().await;
     browser.resize(360, 640).await;
     for language in Language::ALL {
-        let words = Words::of(language);
+        let words = Messages::of(language);
         let email = format!("ada@{}.example", language.tag());
         let fields = UserFields { email: Given(email.clone()), ..UserFields::default() };
         app.create("Ada", app.license, fields, Undefined).await;
@@ -67,7 +67,7 @@ async fn a_link_leads_to_a_page_that_sets_the_password_in_the_language_of_the_pe
         open(&browser, &url(&app, Purpose::Activation, language, &token)).await;
         let bare = format!("{}/activate?lang={}", app.url(), language.tag());
         assert_eq!(browser.run("return location.href").await, bare, "the secret is gone");
-        browser.see("h1", &words.say("activate.title")).await;
+        browser.see("h1", &words.get("activate.title")).await;
         browser.see("#rules", "12").await;
         for (password, again, key, field) in [
             (PASSWORD, "another", "password.different", "again"),
@@ -75,13 +75,13 @@ async fn a_link_leads_to_a_page_that_sets_the_password_in_the_language_of_the_pe
             ("password1234", "password1234", "password.easy", "password"),
         ] {
             fill_in(&browser, password, again).await;
-            let said = words.say_of(key, [("shortest", 12.into())]);
+            let said = words.get_with(key, [("shortest", 12.into())]);
             browser.see(&format!("#{field}-fault"), &said).await;
             let state = "const at = document.activeElement; return [at.id, at.ariaInvalid]";
             assert_eq!(browser.run(state).await, json!([field, "true"]), "the first fault is gone to");
         }
         fill_in(&browser, PASSWORD, PASSWORD).await;
-        browser.see(OUTCOME, &words.say("activate.done")).await;
+        browser.see(OUTCOME, &words.get("activate.done")).await;
         assert_eq!(browser.console().await, [""; 0]);
         for address in browser.loaded().await {
             assert!(address.starts_with(&app.url()), "loaded {address}");
@@ -91,7 +91,7 @@ async fn a_link_leads_to_a_page_that_sets_the_password_in_the_language_of_the_pe
 
         open(&browser, &url(&app, Purpose::Activation, language, &token)).await;
         fill_in(&browser, PASSWORD, PASSWORD).await;
-        browser.see(OUTCOME, &words.say("activate.expired")).await;
+        browser.see(OUTCOME, &words.get("activate.expired")).await;
     }
 }
 
@@ -118,7 +118,7 @@ async fn every_page_fits_a_telephone_and_can_be_used_with_a_finger() {
 async fn a_lost_password_is_replaced() {
     let Some(browser) = Browser::start().await else { return };
     let app = App::on_sqlite().await;
-    let words = Words::of(Language::French);
+    let words = Messages::of(Language::French);
     let refused = |code| json!({ "data": { "done": { "success": false, "errors": [{ "code": code }] } } });
     open(&browser, &url(&app, Purpose::PasswordReset, Language::French, "rol_x")).await;
     for (code, key) in
@@ -127,7 +127,7 @@ async fn a_lost_password_is_replaced() {
         answer(&browser, Some(&refused(code))).await;
         fill_in(&browser, PASSWORD, PASSWORD).await;
         let lengths = [("shortest", 12.into()), ("longest", 128.into())];
-        browser.see("#password-fault", &words.say_of(key, lengths)).await;
+        browser.see("#password-fault", &words.get_with(key, lengths)).await;
     }
     for (given, key) in [
         (Some(json!({ "data": null, "errors": [{ "extensions": { "code": "RATE_LIMITED" } }] })), "page.busy"),
@@ -138,12 +138,12 @@ async fn a_lost_password_is_replaced() {
     ] {
         answer(&browser, given.as_ref()).await;
         fill_in(&browser, PASSWORD, PASSWORD).await;
-        browser.see(OUTCOME, &words.say(key)).await;
+        browser.see(OUTCOME, &words.get(key)).await;
         assert_eq!(browser.run("return document.activeElement.id").await, "submit", "and it can be tried again");
     }
     answer(&browser, Some(&json!({ "data": { "done": { "success": true, "errors": [] } } }))).await;
     fill_in(&browser, PASSWORD, PASSWORD).await;
-    browser.see(OUTCOME, &words.say("reset.done")).await;
+    browser.see(OUTCOME, &words.get("reset.done")).await;
     assert_eq!(browser.run("return document.activeElement.id").await, "outcome");
     let sent = asked(&browser).await;
     assert_eq!(sent[0]["body"]["variables"], json!({ "input": { "token": "rol_x", "password": PASSWORD } }));
@@ -152,11 +152,11 @@ async fn a_lost_password_is_replaced() {
     open(&browser, &url(&app, Purpose::PasswordReset, Language::French, "rol_x")).await;
     answer(&browser, Some(&refused("EXPIRED"))).await;
     fill_in(&browser, PASSWORD, PASSWORD).await;
-    browser.see(OUTCOME, &words.say("reset.expired")).await;
+    browser.see(OUTCOME, &words.get("reset.expired")).await;
     open(&browser, &url(&app, Purpose::Activation, Language::French, "rol_x")).await;
     answer(&browser, Some(&refused("TAKEN"))).await;
     fill_in(&browser, PASSWORD, PASSWORD).await;
-    browser.see(OUTCOME, &words.say("activate.taken")).await;
+    browser.see(OUTCOME, &words.get("activate.taken")).await;
     assert_eq!(browser.run("return document.querySelector('#form')").await, Value::Null);
 }
 
@@ -164,7 +164,7 @@ async fn a_lost_password_is_replaced() {
 async fn an_address_is_confirmed_by_a_button_that_works_once() {
     let Some(browser) = Browser::start().await else { return };
     let app = App::on_sqlite().await;
-    let words = Words::of(Language::Italian);
+    let words = Messages::of(Language::Italian);
     let cases = [
         (json!({ "success": true, "errors": [] }), "confirm-email.done"),
         (json!({ "success": false, "errors": [{ "code": "EXPIRED" }] }), "confirm-email.expired"),
@@ -176,7 +176,7 @@ async fn an_address_is_confirmed_by_a_button_that_works_once() {
         let twice = "const button = document.querySelector('#submit'); button.click(); button.click()
                      button.form.dispatchEvent(new SubmitEvent('submit', { cancelable: true }))";
         browser.run(twice).await;
-        browser.see(OUTCOME, &words.say(key)).await;
+        browser.see(OUTCOME, &words.get(key)).await;
         let sent = asked(&browser).await;
         assert_eq!(sent.as_array().unwrap().len(), 1);
         assert_eq!(sent[0]["body"]["variables"], json!({ "input": { "token": "rol_x" } }));
@@ -208,12 +208,12 @@ async fn who_is_awaited_elsewhere_is_sent_on_with_the_session() {
 async fn a_link_without_its_end_says_so_and_a_whole_one_in_the_same_tab_is_taken() {
     let Some(browser) = Browser::start().await else { return };
     let app = App::on_sqlite().await;
-    let words = Words::of(Language::French);
+    let words = Messages::of(Language::French);
     open(&browser, &url(&app, Purpose::PasswordReset, Language::French, "")).await;
-    browser.see(OUTCOME, &words.say("page.incomplete")).await;
+    browser.see(OUTCOME, &words.get("page.incomplete")).await;
     assert_eq!(browser.run("return document.querySelector('#form')").await, Value::Null);
     browser.open(&url(&app, Purpose::PasswordReset, Language::French, "rol_x")).await;
-    browser.see(BUTTON, &words.say("password.submit")).await;
+    browser.see(BUTTON, &words.get("password.submit")).await;
 }
 
 #[tokio::test]

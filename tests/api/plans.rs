@@ -190,7 +190,7 @@ async fn crowd_of_a_license(app: &App) -> (String, String) {
             person.position = (n % 3 > 0).then(|| format!("Nurse {n}"));
             person.role = if n == 7 { Role::Admin } else { Role::User };
             person.institution_id = Id::parse(&institution).filter(|_| n == 11);
-            person.derive_rest();
+            person.update_derived();
             person
         })
         .collect();

@@ -9,7 +9,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use roster::db::{Db, Settings};
+use roster::db::{DatabaseSettings, Db};
 use serde_json::{Value, json};
 
 use crate::app::PASSWORD;
@@ -137,7 +137,9 @@ impl Home {
     /// The database that the program uses.
     pub async fn db(&self) -> Db {
         let file = || format!("sqlite://{}", self.path("roster-data/roster.db").display());
-        Db::connect(&Settings { url: self.database.clone().unwrap_or_else(file), connections: 2 }).await.unwrap()
+        Db::connect(&DatabaseSettings { url: self.database.clone().unwrap_or_else(file), connections: 2 })
+            .await
+            .unwrap()
     }
 }
 

@@ -16,7 +16,7 @@ async fn whoever_is_no_trusted_proxy_says_in_vain_for_whom_he_asks() {
     for trusted in ["", "203.0.113.0/24", "::/0"] {
         let networks = trusted.split(',').filter(|text| !text.is_empty()).map(|text| text.parse().unwrap());
         let trusted_proxies = networks.collect();
-        let site = Site::start_with(roster::http::Settings { trusted_proxies, ..settings() }, true).await;
+        let site = Site::start_with(roster::http::ServerSettings { trusted_proxies, ..settings() }, true).await;
         let forged = "X-Forwarded-For: 203.0.113.9\r\nForwarded: for=203.0.113.9\r\nX-Real-IP: 203.0.113.9\r\n";
         assert_eq!(address(&site, forged).await, "127.0.0.1", "{trusted}");
     }
@@ -25,7 +25,7 @@ async fn whoever_is_no_trusted_proxy_says_in_vain_for_whom_he_asks() {
 #[tokio::test]
 async fn behind_trusted_proxies_the_caller_is_the_last_that_is_none() {
     let trusted_proxies = ["127.0.0.0/8", "10.0.0.0/8"].map(|network| network.parse().unwrap()).to_vec();
-    let site = Site::start_with(roster::http::Settings { trusted_proxies, ..settings() }, true).await;
+    let site = Site::start_with(roster::http::ServerSettings { trusted_proxies, ..settings() }, true).await;
     let cases = [
         ("", "127.0.0.1"),
         ("X-Forwarded-For: 203.0.113.9\r\n", "203.0.113.9"),

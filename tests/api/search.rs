@@ -223,14 +223,14 @@ on_every_database! {
         let domain = |mut person: user::Model, active: bool| {
             person.email = Some(format!("{}@hospital.example", person.id.0));
             person.is_active = active;
-            person.derive_rest();
+            person.update_derived();
             person
         };
         let gone = (0..300).map(|n| domain(crowd::model(app.license, "Gone", &format!("Before {n}")), false));
         let here = (0..30).map(|n| domain(crowd::model(app.license, "Here", &format!("Garcia {n}")), true));
         let mut people: Vec<user::Model> = gone.chain(here).collect();
         people.last_mut().unwrap().position = Some("Librarian".to_owned());
-        people.iter_mut().for_each(user::Model::derive_rest);
+        people.iter_mut().for_each(user::Model::update_derived);
         crowd::store(&app, people).await;
         for query in ["hospital", "ospital", "hopsital", "garzia", "hospital garcia", "heer garzia"] {
             assert_eq!(found(&chief, query).await.len(), 30, "{query}");

@@ -118,7 +118,7 @@ on_every_database! {
 
     async fn too_many_wrong_secrets_from_one_address_are_refused_whosever_they_are(app: App) {
         person(&app, "ada").await;
-        for n in 0..RULES.most_wrong_of_address {
+        for n in 0..RULES.max_failures_per_address {
             assert_eq!(faults_of(&by_password(&app, &format!("nobody{n}"), "not-the-password").await), ["INVALID_CREDENTIALS input"]);
         }
         let document = "mutation { login(input: { login: \"ada\", password: \"seven-brass-otters-waltz\" }) { success } }";
@@ -129,7 +129,7 @@ on_every_database! {
 
     async fn right_passwords_are_not_counted_against_their_address(app: App) {
         person(&app, "ada").await;
-        for _ in 0..RULES.most_wrong_of_address / 4 {
+        for _ in 0..RULES.max_failures_per_address / 4 {
             assert_eq!(by_password(&app, "ada", PASSWORD).await["success"], json!(true));
         }
         let wrong = app.db.read().query_one_raw(sea_orm::Statement::from_string(app.db.read().get_database_backend(), "SELECT COALESCE(SUM(wrong), 0) AS n FROM attempts")).await.unwrap().unwrap();

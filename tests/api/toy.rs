@@ -9,7 +9,7 @@ use async_graphql::{
     Context, Error, ErrorExtensions as _, InputObject, InputValueError, InputValueResult, Object, Request, Scalar,
     ScalarType, Schema, Subscription, Value,
 };
-use roster::http::{Answer, Application, Caller, Refusal, Settings, serve};
+use roster::http::{Answer, Application, Caller, HttpError, ServerSettings, serve};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -37,7 +37,7 @@ impl Site {
         Self::start_with(settings(), true).await
     }
 
-    pub async fn start_with(settings: Settings, ready: bool) -> Self {
+    pub async fn start_with(settings: ServerSettings, ready: bool) -> Self {
         let counts = Arc::new(Counts::default());
         let app = Toy { schema: Schema::new(Query, Mutation, Ticks), counts: Arc::clone(&counts), ready };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -51,8 +51,8 @@ impl Site {
     }
 }
 
-pub fn settings() -> Settings {
-    Settings {
+pub fn settings() -> ServerSettings {
+    ServerSettings {
         max_connections: 100,
         max_connections_per_address: 100,
         trusted_proxies: Vec::new(),
@@ -70,14 +70,14 @@ struct Toy {
 }
 
 impl Application for Toy {
-    type Reading = ();
+    type DocumentInfo = ();
 
     fn read(&self, _: &ExecutableDocument) {}
 
-    async fn answer(&self, caller: Caller, query: Request, (): &()) -> Result<Answer, Refusal> {
+    async fn answer(&self, caller: Caller, query: Request, (): &()) -> Result<Answer, HttpError> {
         match caller.token.as_deref() {
-            Some("bad") => return Err(Refusal::unauthenticated()),
-            Some("busy") => return Err(Refusal::overloaded(1)),
+            Some("bad") => return Err(HttpError::unauthenticated()),
+            Some("busy") => return Err(HttpError::overloaded(1)),
             _ => {}
         }
         Ok(self.schema.execute(query.data(caller).data(Arc::clone(&self.counts))).await.into())

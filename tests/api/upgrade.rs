@@ -4,15 +4,15 @@ use std::collections::BTreeSet;
 
 use async_graphql::MaybeUndefined::Value as Given;
 use migration::{Migrator, MigratorTrait};
-use roster::db::{Db, Settings};
+use roster::db::{DatabaseSettings, Db};
 use roster::entity::attribute_definition::AttributeKind;
 use roster::entity::group::GroupFields;
 use roster::entity::license::LicenseKind;
-use roster::entity::user::{self, Column, Names, Role, UserFields};
+use roster::entity::user::{self, Column, Role, UserFields, UserNames};
 use roster::entity::{attribute_definition, attribute_value, audit_event, group, institution, license, search_word};
 use roster::scalar::{Date, Id};
 use roster::search_index;
-use roster::validation::Form;
+use roster::validation::Validator;
 use sea_orm::sea_query::{Expr, ExprTrait, Query};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, Iterable, ModelTrait, QueryFilter,
@@ -31,7 +31,7 @@ fn is_new(column: Column) -> bool {
     )
 }
 
-async fn people_of_an_earlier_version_are_found_by_what_is_new(settings: Settings) {
+async fn people_of_an_earlier_version_are_found_by_what_is_new(settings: DatabaseSettings) {
     let db = Db::connect(&settings).await.unwrap();
     let transaction = db.begin().await.unwrap();
     Migrator::up(&transaction, Some(STEPS_BEFORE_FILTERS)).await.unwrap();
@@ -51,8 +51,8 @@ async fn people_of_an_earlier_version_are_found_by_what_is_new(settings: Setting
     let mut people = Vec::new();
     // More than are looked through at once.
     for n in 0..1_003 {
-        let mut person = user::Model::blank(Id::new(), license.id);
-        let names = Names { first_name: Given("Ann".to_owned()), last_name: Given(format!("Berg {n}")) };
+        let mut person = user::Model::empty(Id::new(), license.id);
+        let names = UserNames { first_name: Given("Ann".to_owned()), last_name: Given(format!("Berg {n}")) };
         let fields = UserFields {
             username: Given(format!("u{n}")),
             nickname: Given(format!("Änn{n}")),
@@ -61,7 +61,7 @@ async fn people_of_an_earlier_version_are_found_by_what_is_new(settings: Setting
             role: Given([Role::User, Role::Admin, Role::LicenseAdmin][n % 3]),
             ..UserFields::default()
         };
-        person.lay_over(names, fields, &mut Form::creating());
+        person.apply(names, fields, &mut Validator::creating());
         let columns: Vec<Column> = Column::iter().filter(|column| !is_new(*column)).collect();
         let values: Vec<Expr> = columns.iter().map(|column| Expr::val(person.get(*column))).collect();
         let mut insert = Query::insert();
@@ -102,19 +102,19 @@ async fn store_with_old_keys(db: &Db) -> (license::Model, user::Model, group::Mo
         .exec_without_returning(db.write())
         .await
         .unwrap();
-    let mut person = user::Model::blank(Id::new(), license.id);
-    let names = Names { first_name: Given("राम".to_owned()), last_name: Given("O’Shea".to_owned()) };
+    let mut person = user::Model::empty(Id::new(), license.id);
+    let names = UserNames { first_name: Given("राम".to_owned()), last_name: Given("O’Shea".to_owned()) };
     let fields =
         UserFields {
             username: Given("ram".to_owned()), nickname: Given("スズキ".to_owned()), ..UserFields::default()
         };
-    person.lay_over(names, fields, &mut Form::creating());
-    let mut group = group::Model::blank(Id::new(), license.id);
-    group.lay_over(
+    person.apply(names, fields, &mut Validator::creating());
+    let mut group = group::Model::empty(Id::new(), license.id);
+    group.apply(
         GroupFields { name: Given("Station–Süd".to_owned()), ..GroupFields::default() },
-        &mut Form::creating(),
+        &mut Validator::creating(),
     );
-    let mut site = institution::Model::blank(Id::new(), license.id);
+    let mut site = institution::Model::empty(Id::new(), license.id);
     site.name = "張 Clinic".to_owned();
     site.name_key = "张 clinic".to_owned();
     let old_person = user::Model {
@@ -129,7 +129,7 @@ async fn store_with_old_keys(db: &Db) -> (license::Model, user::Model, group::Mo
         .exec_without_returning(&transaction)
         .await
         .unwrap();
-    search_index::follow(&transaction, [(None, Some(&old_person))]).await.unwrap();
+    search_index::update(&transaction, [(None, Some(&old_person))]).await.unwrap();
     let old_group = group::Model { name_key: "station–sud".to_owned(), ..group.clone() };
     group::Entity::insert(old_group.into_active_model().reset_all())
         .exec_without_returning(&transaction)
@@ -144,12 +144,12 @@ async fn store_with_old_keys(db: &Db) -> (license::Model, user::Model, group::Mo
     (license, person, group, site)
 }
 
-async fn what_was_folded_by_an_earlier_version_is_folded_anew(settings: Settings) {
+async fn what_was_folded_by_an_earlier_version_is_folded_anew(settings: DatabaseSettings) {
     let db = Db::open(&settings).await.unwrap();
     let (license, person, group, site) = store_with_old_keys(&db).await;
     let definition = attribute_definition::Model {
         kind: AttributeKind::String,
-        ..attribute_definition::Model::blank(Id::new(), license.id)
+        ..attribute_definition::Model::empty(Id::new(), license.id)
     };
     attribute_definition::Entity::insert(definition.clone().into_active_model().reset_all())
         .exec_without_returning(db.write())
@@ -187,26 +187,26 @@ async fn what_was_folded_by_an_earlier_version_is_folded_anew(settings: Settings
 async fn text_is_folded_anew_on_sqlite() {
     let dir = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}", dir.path().join("roster.db").display());
-    what_was_folded_by_an_earlier_version_is_folded_anew(Settings { url, connections: 2 }).await;
+    what_was_folded_by_an_earlier_version_is_folded_anew(DatabaseSettings { url, connections: 2 }).await;
 }
 
 #[tokio::test]
 async fn text_is_folded_anew_on_postgres() {
     let Some(server) = postgres::server() else { return };
     let url = server.fresh_database().await;
-    what_was_folded_by_an_earlier_version_is_folded_anew(Settings { url, connections: 2 }).await;
+    what_was_folded_by_an_earlier_version_is_folded_anew(DatabaseSettings { url, connections: 2 }).await;
 }
 
 #[tokio::test]
 async fn on_sqlite() {
     let dir = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}", dir.path().join("roster.db").display());
-    people_of_an_earlier_version_are_found_by_what_is_new(Settings { url, connections: 2 }).await;
+    people_of_an_earlier_version_are_found_by_what_is_new(DatabaseSettings { url, connections: 2 }).await;
 }
 
 #[tokio::test]
 async fn on_postgres() {
     let Some(server) = postgres::server() else { return };
     let url = server.fresh_database().await;
-    people_of_an_earlier_version_are_found_by_what_is_new(Settings { url, connections: 2 }).await;
+    people_of_an_earlier_version_are_found_by_what_is_new(DatabaseSettings { url, connections: 2 }).await;
 }

@@ -21,7 +21,7 @@ use crate::background;
 use crate::error::{Error, ErrorCode};
 use crate::scalar::Id;
 use crate::share::{Share, ShareLimits, Shares};
-use crate::validation::Form;
+use crate::validation::Validator;
 
 /// The fewest characters of a password where nothing else is set.
 pub const SHORTEST: u8 = 12;
@@ -53,14 +53,14 @@ pub struct Hasher {
 
 /// The turn of one who waited to have a hash computed. Until it is used or dropped nobody else has it, so that what is
 /// done before the hash, such as counting the attempt, is done for no more at once than are computed.
-pub struct Turn {
+pub struct HashPermit {
     hasher: Hasher,
     permits: (OwnedSemaphorePermit, OwnedSemaphorePermit, Option<Share<Id>>),
 }
 
 /// What has become of a secret that was held against a hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Verification {
     /// It is another one, or there is no hash that could be used.
     Wrong,
     /// It is the one that was hashed.
@@ -99,7 +99,7 @@ impl Hasher {
     ///
     /// # Errors
     /// `RateLimited` at once where too many wait already; where it is a user, after they have waited for a while.
-    pub async fn turn(&self, user: Option<Id>) -> Result<Turn, Error> {
+    pub async fn turn(&self, user: Option<Id>) -> Result<HashPermit, Error> {
         let refuse = |why: &str| Error::RateLimited(format!("Too many {why}; try again in a few seconds."));
         let share = match user {
             Some(user) => {
@@ -111,7 +111,7 @@ impl Hasher {
         let admitted = Arc::clone(&self.admitted).try_acquire_owned();
         let admitted = admitted.map_err(|_| refuse("people are signing in at this moment"))?;
         let running = Arc::clone(&self.running).acquire_owned().await.map_err(Error::internal)?;
-        Ok(Turn { hasher: self.clone(), permits: (running, admitted, share) })
+        Ok(HashPermit { hasher: self.clone(), permits: (running, admitted, share) })
     }
 
     /// The threads, which begin with the first hash.
@@ -133,7 +133,7 @@ impl Hasher {
 
     /// What only who has the key can tell to be made of a text.
     #[must_use]
-    pub fn blind(&self, text: &str) -> [u8; 32] {
+    pub fn pseudonymize(&self, text: &str) -> [u8; 32] {
         Sha256::new()
             .chain_update("roster login")
             .chain_update(self.key.as_bytes())
@@ -143,7 +143,7 @@ impl Hasher {
     }
 
     /// Checks the length and the characters of a new password; faults go to the form. Returns whether they are right.
-    pub fn check_form(&self, form: &mut Form, field: &'static str, password: &str) -> bool {
+    pub fn check_form(&self, form: &mut Validator, field: &'static str, password: &str) -> bool {
         let password = normalize(password);
         let has_controls = password.chars().any(char::is_control);
         if has_controls {
@@ -167,7 +167,7 @@ impl Hasher {
     /// As [`Hasher::turn`].
     pub async fn check(
         &self,
-        form: &mut Form,
+        form: &mut Validator,
         (field, password): (&'static str, &str),
         known: &[&str],
         user: Option<Id>,
@@ -176,7 +176,7 @@ impl Hasher {
             return Ok(());
         }
         let known = known.iter().map(|word| (*word).to_owned()).collect();
-        if !self.turn(user).await?.judge(normalize(password), known).await? {
+        if !self.turn(user).await?.is_strong(normalize(password), known).await? {
             form.fault(
                 field,
                 ErrorCode::Invalid,
@@ -187,21 +187,21 @@ impl Hasher {
     }
 }
 
-impl Turn {
+impl HashPermit {
     /// Whether a password is the one that was hashed, in its normal form or in one that another program may have hashed.
     /// Without a hash the same work is done in vain, so that the time does not tell whether there is an account.
     ///
     /// # Errors
     /// `Internal` where it cannot be computed.
-    pub async fn verify(self, password: String, hash: Option<String>) -> Result<Verdict, Error> {
+    pub async fn verify(self, password: String, hash: Option<String>) -> Result<Verification, Error> {
         self.run(move |key| verify(key, &normal::forms(&password), hash.as_deref())).await
     }
 
-    /// Whether a PIN is the one that was hashed, as [`Turn::verify`], but in no other form than it was given in.
+    /// Whether a PIN is the one that was hashed, as [`HashPermit::verify`], but in no other form than it was given in.
     ///
     /// # Errors
     /// `Internal` where it cannot be computed.
-    pub async fn verify_pin(self, pin: String, hash: Option<String>) -> Result<Verdict, Error> {
+    pub async fn verify_pin(self, pin: String, hash: Option<String>) -> Result<Verification, Error> {
         self.run(move |key| verify(key, &normal::only(pin), hash.as_deref())).await
     }
 
@@ -209,7 +209,7 @@ impl Turn {
         self.run(move |key| hash::make(key, normalize(&secret).as_bytes())).await
     }
 
-    async fn judge(self, password: String, known: Vec<String>) -> Result<bool, Error> {
+    async fn is_strong(self, password: String, known: Vec<String>) -> Result<bool, Error> {
         self.run(move |_| {
             tracing::debug!(target: "roster::hash", "a strength is computed");
             Ok(strength::is_strong(&password, &known))
@@ -277,7 +277,7 @@ pub fn is_keyed(hash: &str) -> bool {
 }
 
 /// Computes as many hashes as a wrong secret has forms, whatever is wrong; one for a secret that is too long to have any.
-fn verify(key: &Key, forms: &[String], hash: Option<&str>) -> Result<Verdict, Error> {
+fn verify(key: &Key, forms: &[String], hash: Option<&str>) -> Result<Verification, Error> {
     let nobodys = [String::new()];
     let (forms, hash) = if forms.is_empty() { (&nobodys[..], None) } else { (forms, hash) };
     let stored = match hash.map(|hash| PasswordHash::read(hash).map_err(|fault| fault.message(hash))) {
@@ -292,10 +292,10 @@ fn verify(key: &Key, forms: &[String], hash: Option<&str>) -> Result<Verdict, Er
         if stored.is_of(form.as_bytes(), key)? {
             // The first form is the one that is hashed today.
             let is_current = place == 0 && stored.is_current(key);
-            return Ok(if is_current { Verdict::Right } else { Verdict::Outdated });
+            return Ok(if is_current { Verification::Right } else { Verification::Outdated });
         }
     }
-    Ok(Verdict::Wrong)
+    Ok(Verification::Wrong)
 }
 
 #[cfg(test)]
@@ -315,15 +315,15 @@ mod tests {
         let long = "x".repeat(LONGEST_SECRET + 1);
         let of_long = hasher.hash(long.clone(), None).await.unwrap();
         let cases = [
-            ("0042", Some(ours.as_str()), Verdict::Right),
-            ("42", Some(&ours), Verdict::Wrong),
-            ("l\u{e8}tmein", Some(foreign), Verdict::Outdated),
-            ("letmein", Some(foreign), Verdict::Wrong),
-            ("l\u{e8}tmein", Some(&greedy), Verdict::Wrong),
-            ("0042", Some("0042"), Verdict::Wrong),
-            ("0042", None, Verdict::Wrong),
-            ("", None, Verdict::Wrong),
-            (&long, Some(&of_long), Verdict::Wrong),
+            ("0042", Some(ours.as_str()), Verification::Right),
+            ("42", Some(&ours), Verification::Wrong),
+            ("l\u{e8}tmein", Some(foreign), Verification::Outdated),
+            ("letmein", Some(foreign), Verification::Wrong),
+            ("l\u{e8}tmein", Some(&greedy), Verification::Wrong),
+            ("0042", Some("0042"), Verification::Wrong),
+            ("0042", None, Verification::Wrong),
+            ("", None, Verification::Wrong),
+            (&long, Some(&of_long), Verification::Wrong),
         ];
         for (secret, hash, expected) in cases {
             let turn = hasher.turn(None).await.unwrap();
@@ -353,7 +353,7 @@ mod tests {
     #[tokio::test]
     async fn a_password_has_the_length_that_is_set() {
         let faults = async |shortest: usize, password: &str| {
-            let mut form = Form::creating();
+            let mut form = Validator::creating();
             let hasher = Hasher::new(Key::from([7; 32]), shortest);
             hasher.check(&mut form, ("password", password), &[], None).await.unwrap();
             form.has_faults()

@@ -1,6 +1,6 @@
 use super::*;
 use crate::error::{Error, ErrorCode};
-use crate::validation::Form;
+use crate::validation::Validator;
 
 fn next_urls() -> NextUrls {
     let allowed = [
@@ -346,8 +346,8 @@ fn what_is_allowed_is_an_origin_and_a_path() {
 #[test]
 fn the_longest_address_has_a_thousand_characters() {
     let code = |text: &str| {
-        let mut form = Form::default();
-        let url = form.obey("nextUrl", next_urls().check(text));
+        let mut form = Validator::default();
+        let url = form.check("nextUrl", next_urls().check(text));
         match form.finish() {
             Ok(()) => Ok(url.unwrap().0),
             Err(Error::Rejected(faults)) => Err(faults.first().unwrap().code),

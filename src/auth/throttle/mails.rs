@@ -2,9 +2,9 @@
 
 use std::net::IpAddr;
 
-use super::{Counter, count};
+use super::{ThrottleKey, count};
 use crate::db::Db;
-use crate::entity::mail::Kind;
+use crate::entity::mail::MailKind;
 use crate::error::Error;
 use crate::scalar::Id;
 
@@ -18,12 +18,12 @@ const MOST_MAILS_OF_USER: i32 = 10;
 ///
 /// # Errors
 /// `RateLimited` where the user asked for too many; whatever the database says.
-pub async fn may_write_for(db: &Db, (what, mailbox): (Kind, &[u8]), user: Id) -> Result<bool, Error> {
-    if count(db, &Counter::of_mails_of(user), 0).await? > MOST_MAILS_OF_USER {
+pub async fn may_write_for(db: &Db, (what, mailbox): (MailKind, &[u8]), user: Id) -> Result<bool, Error> {
+    if count(db, &ThrottleKey::of_mails_of(user), 0).await? > MOST_MAILS_OF_USER {
         let message = "You have asked for too many mails; try again in a quarter of an hour.";
         return Err(Error::RateLimited(message.to_owned()));
     }
-    Ok(count(db, &Counter::of_mailbox(what, mailbox), 0).await? <= MOST_MAILS_TO_MAILBOX)
+    Ok(count(db, &ThrottleKey::of_mailbox(what, mailbox), 0).await? <= MOST_MAILS_TO_MAILBOX)
 }
 
 /// Counts a mail of a kind to an address, blinded, that somebody at a network address asks for, from which `most` are
@@ -33,14 +33,14 @@ pub async fn may_write_for(db: &Db, (what, mailbox): (Kind, &[u8]), user: Id) ->
 /// `RateLimited` where too many were asked for from there; whatever the database says.
 pub async fn may_write_to(
     db: &Db,
-    (what, mailbox): (Kind, &[u8]),
+    (what, mailbox): (MailKind, &[u8]),
     (from, most): (Option<IpAddr>, u32),
 ) -> Result<bool, Error> {
     if let Some(from) = from
-        && i64::from(count(db, &Counter::of_mails_from(from), 0).await?) > i64::from(most)
+        && i64::from(count(db, &ThrottleKey::of_mails_from(from), 0).await?) > i64::from(most)
     {
         let message = "Too many mails were asked for from your network address; try again in a quarter of an hour.";
         return Err(Error::RateLimited(message.to_owned()));
     }
-    Ok(count(db, &Counter::of_mailbox(what, mailbox), 0).await? <= MOST_MAILS_TO_MAILBOX)
+    Ok(count(db, &ThrottleKey::of_mailbox(what, mailbox), 0).await? <= MOST_MAILS_TO_MAILBOX)
 }

@@ -12,8 +12,8 @@ use url::{Host, Url};
 use super::Settings;
 use super::secret::Secret;
 use crate::mail::smtp::{self, Smtp};
-use crate::mail::smtp_url::{Authority, Relay};
-use crate::mail::transport::{self, Carrier, Way};
+use crate::mail::smtp_url::{CustomCa, SmtpUrl};
+use crate::mail::transport::{self, Destination, Transport};
 
 /// How mails leave, and from whom they come.
 #[derive(Clone, Debug, Args)]
@@ -25,16 +25,16 @@ pub struct Mail {
     )]
     #[arg(long, env = "ROSTER_SMTP_URL", global = true, value_name = "URL",
           value_parser = Secret::value(relay_url), hide_env_values = true)]
-    pub smtp_url: Option<Relay>,
+    pub smtp_url: Option<SmtpUrl>,
     /// The file that holds the mail server's URL, instead of --smtp-url; its password is then in no list of processes.
     /// [default: none]
     #[arg(long = "smtp-url-file", env = "ROSTER_SMTP_URL_FILE", global = true, value_name = "FILE",
           value_parser = Secret::in_file(relay_url), conflicts_with = "smtp_url")]
-    pub smtp_url_in_file: Option<Relay>,
+    pub smtp_url_in_file: Option<SmtpUrl>,
     /// Certificates, in PEM, of an authority that is believed beside the public ones about who the mail server is.
     /// [default: none]
-    #[arg(long, env = "ROSTER_SMTP_CA", global = true, value_name = "FILE", value_parser = Authority::read)]
-    pub smtp_ca: Option<Authority>,
+    #[arg(long, env = "ROSTER_SMTP_CA", global = true, value_name = "FILE", value_parser = CustomCa::read)]
+    pub smtp_ca: Option<CustomCa>,
     /// Seconds within which the mail server must be ready for a mail; for taking it, it has ten times as long.
     #[arg(long, env = "ROSTER_SMTP_SECONDS", default_value_t = 60, global = true, value_name = "SECONDS",
           value_parser = clap::value_parser!(u64).range(1..=600))]
@@ -48,7 +48,7 @@ pub struct Mail {
 impl Mail {
     /// The server that takes mails, if there is one.
     #[must_use]
-    pub fn relay(&self) -> Option<&Relay> {
+    pub fn relay(&self) -> Option<&SmtpUrl> {
         self.smtp_url.as_ref().or(self.smtp_url_in_file.as_ref())
     }
 }
@@ -58,17 +58,17 @@ impl Settings {
     ///
     /// # Errors
     /// The setting that cannot be used, and why.
-    pub fn carrier(&self, default_dir: &str, public_url: &str) -> Result<Carrier, String> {
+    pub fn carrier(&self, default_dir: &str, public_url: &str) -> Result<Transport, String> {
         let from = self.mail_from(public_url);
         let way = match self.mail.relay() {
             Some(relay) => {
                 let deadline = Duration::from_secs(self.mail.smtp_seconds);
                 let smtp = Smtp::new(relay.clone(), self.mail.smtp_ca.as_ref(), from.email.domain(), deadline);
-                Way::Smtp(smtp.map_err(|error| format!("--smtp-ca (ROSTER_SMTP_CA): {error}"))?)
+                Destination::Smtp(smtp.map_err(|error| format!("--smtp-ca (ROSTER_SMTP_CA): {error}"))?)
             }
-            None => Way::Folder(self.mail_dir(default_dir)),
+            None => Destination::Folder(self.mail_dir(default_dir)),
         };
-        Ok(Carrier::new(from, way))
+        Ok(Transport::new(from, way))
     }
 
     /// How long sending a mail may take.
@@ -98,6 +98,6 @@ impl Settings {
     }
 }
 
-fn relay_url(text: &str) -> Result<Relay, String> {
-    Relay::parse(text).map_err(str::to_owned)
+fn relay_url(text: &str) -> Result<SmtpUrl, String> {
+    SmtpUrl::parse(text).map_err(str::to_owned)
 }

@@ -12,7 +12,7 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Command};
 
 use crate::db;
-use crate::mail::smtp_url::Relay;
+use crate::mail::smtp_url::SmtpUrl;
 use crate::private_file;
 
 /// The most bytes of a file with a secret.
@@ -67,7 +67,7 @@ pub fn exposed(matches: &ArgMatches) -> Vec<String> {
     let is_flag = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
     let value = |id: &str| matches.try_get_one::<String>(id).ok().flatten();
     let has_password = |url: &String| db::without_password(url) != *url;
-    let relay = matches.try_get_one::<Relay>("smtp_url").ok().flatten();
+    let relay = matches.try_get_one::<SmtpUrl>("smtp_url").ok().flatten();
     let secrets = [
         (is_flag("key"), "--key", "ROSTER_KEY or --key-file"),
         (

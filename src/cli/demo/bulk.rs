@@ -31,7 +31,7 @@ const CAREFUL: &str = "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 10
 
 /// An index that was put off.
 #[derive(FromQueryResult)]
-struct PutOff {
+struct DeferredIndex {
     name: String,
     sql: String,
 }
@@ -54,7 +54,7 @@ pub async fn begin(db: &Db, users: u64) -> Result<(), Error> {
              INSERT INTO {TABLE} {indexes}"
         ))
         .await?;
-    for PutOff { name, .. } in listed(&transaction).await? {
+    for DeferredIndex { name, .. } in listed(&transaction).await? {
         transaction.execute_unprepared(&format!("DROP INDEX IF EXISTS {name}")).await?;
     }
     commit(transaction).await?;
@@ -84,7 +84,7 @@ pub async fn is_under_way(db: &Db) -> Result<bool, Error> {
 /// Whatever the database says.
 #[expect(clippy::disallowed_methods, reason = "indexes are nobody's data")]
 pub async fn end(db: &Db) -> Result<(), Error> {
-    for PutOff { name, sql } in listed(db.read()).await? {
+    for DeferredIndex { name, sql } in listed(db.read()).await? {
         let transaction = db.begin().await?;
         take_time(&transaction).await?;
         transaction.execute_unprepared(&sql).await?;
@@ -98,9 +98,9 @@ pub async fn end(db: &Db) -> Result<(), Error> {
     Ok(())
 }
 
-async fn listed(db: &impl ConnectionTrait) -> Result<Vec<PutOff>, Error> {
+async fn listed(db: &impl ConnectionTrait) -> Result<Vec<DeferredIndex>, Error> {
     let all = Statement::from_string(db.get_database_backend(), format!("SELECT name, sql FROM {TABLE} ORDER BY name"));
-    Ok(PutOff::find_by_statement(all).all(db).await?)
+    Ok(DeferredIndex::find_by_statement(all).all(db).await?)
 }
 
 /// Lets a transaction's statements take longer than those of requests may.
@@ -119,18 +119,18 @@ async fn commit(transaction: DatabaseTransaction) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::db::{Settings, url_of};
+    use crate::db::{DatabaseSettings, url_of};
 
     async fn indexes(db: &Db) -> Vec<(String, String)> {
         let all = Statement::from_string(db.read().get_database_backend(), format!("{SQLITE} ORDER BY name"));
-        let found = PutOff::find_by_statement(all).all(db.read()).await.unwrap();
+        let found = DeferredIndex::find_by_statement(all).all(db.read()).await.unwrap();
         found.into_iter().map(|index| (index.name, index.sql)).collect()
     }
 
     #[tokio::test]
     async fn what_is_put_off_is_made_again_by_the_next_start() {
         let folder = tempfile::tempdir().unwrap();
-        let settings = Settings { url: url_of(&folder.path().join("roster.db")), connections: 1 };
+        let settings = DatabaseSettings { url: url_of(&folder.path().join("roster.db")), connections: 1 };
         let db = Db::open(&settings).await.unwrap();
         let before = indexes(&db).await;
         assert!(before.len() > 10, "{before:?}");

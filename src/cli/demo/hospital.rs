@@ -15,7 +15,7 @@ use std::sync::Arc;
 use rand::{Rng, SeedableRng};
 use uuid::Builder;
 
-use self::names::{Dice, Names};
+use self::names::{DemoRng, Names};
 use self::person::People;
 use self::stars::STARS;
 use crate::cli::import::record::{GroupRecord, InstitutionRecord, UserRecord};
@@ -93,7 +93,7 @@ fn tenant(
         institutions: institutions.iter().filter_map(|institution| institution.id).collect(),
         groups: groups.iter().filter_map(|group| group.id).zip(owners).collect(),
     };
-    let id = source.id(Kind::License, license.into());
+    let id = source.id(SiteKind::License, license.into());
     Tenant {
         id,
         attributes: attributes::definitions(source, license, id),
@@ -119,7 +119,7 @@ fn license_of(index: u32) -> u32 {
 
 /// What an id is of.
 #[derive(Clone, Copy)]
-enum Kind {
+enum SiteKind {
     License = 1,
     Institution = 2,
     Group = 3,
@@ -133,24 +133,24 @@ struct Source(u64);
 
 impl Source {
     fn new(seed: u64) -> Self {
-        Self(Dice::seed_from_u64(seed).next_u64())
+        Self(DemoRng::seed_from_u64(seed).next_u64())
     }
 
     /// The chance of one thing, which owes nothing to any other.
-    fn dice(self, kind: Kind, index: u64) -> Dice {
-        Dice::seed_from_u64(self.0 ^ ((kind as u64) << 56) ^ index)
+    fn rng(self, kind: SiteKind, index: u64) -> DemoRng {
+        DemoRng::seed_from_u64(self.0 ^ ((kind as u64) << 56) ^ index)
     }
 
     /// An id that looks as if things had been entered second by second from the start of 2015.
-    fn id(self, kind: Kind, index: u64) -> Id {
+    fn id(self, kind: SiteKind, index: u64) -> Id {
         const START: u64 = 1_420_070_400_000;
         let mut bits = [0; 10];
-        self.dice(kind, !index).fill_bytes(&mut bits);
+        self.rng(kind, !index).fill_bytes(&mut bits);
         Id(Builder::from_unix_timestamp_millis(START + index * 1000, &bits).into_uuid())
     }
 
     fn person(self, index: u32) -> Id {
-        self.id(Kind::Person, index.into())
+        self.id(SiteKind::Person, index.into())
     }
 }
 

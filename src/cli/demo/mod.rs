@@ -45,15 +45,15 @@ pub async fn fill(db: &Db, users: u32, seed: u64, progress: impl Fn(Progress)) -
                 bulk::begin(db, users.into()).await?;
                 is_bulk = bulk::is_under_way(db).await?;
             }
-            enter(db, tenant, |here| progress(Progress::Entered(done + here))).await?;
-            db.survey().await?;
+            insert(db, tenant, |here| progress(Progress::Entered(done + here))).await?;
+            db.analyze().await?;
         }
         done += size;
     }
     if is_bulk {
         progress(Progress::Indexing);
         bulk::end(db).await?;
-        db.survey().await?;
+        db.analyze().await?;
     }
     Ok(())
 }
@@ -65,9 +65,9 @@ async fn is_filled(db: &Db, tenant: &Tenant) -> Result<bool, Error> {
     Ok(is_there || tombstone::Entity::find_by_id(last).one(db.read()).await?.is_some())
 }
 
-async fn enter(db: &Db, tenant: Tenant, progress: impl Fn(u64)) -> Result<(), Error> {
+async fn insert(db: &Db, tenant: Tenant, progress: impl Fn(u64)) -> Result<(), Error> {
     if license::find(db, tenant.number).await?.is_none() {
-        license::create(db, tenant.id, tenant.number, tenant.holder).await?;
+        license::create_first(db, tenant.id, tenant.number, tenant.holder).await?;
     }
     attribute::define_all(db, tenant.id, tenant.attributes).await?;
     let places = u64::try_from(tenant.institutions.len() + tenant.groups.len()).unwrap_or_default();
@@ -95,7 +95,7 @@ pub async fn sign_in(db: &Db, seed: u64, lifetime: Lifetime) -> Result<Vec<(&'st
         let person = user::Entity::find_by_id(star.id).one(db.read()).await?;
         // Whoever was deactivated since the last start stays so.
         if let Some(person) = person.filter(|person| person.is_active) {
-            let opened = session::open(db, lifetime, &Client::default(), person).await?;
+            let opened = session::start(db, lifetime, &Client::default(), person).await?;
             tokens.push((star.kind, opened.token));
         }
     }

@@ -5,8 +5,8 @@ use sea_orm::{ActiveEnum, ActiveModelTrait, DatabaseTransaction, EntityTrait, In
 use serde_json::Value;
 
 use super::Importer;
-use super::users::{Known, Person};
-use crate::attribute_values::{self, Profile};
+use super::users::{ExistingRows, ImportedUser};
+use crate::attribute_values::{self, AttributeChanges};
 use crate::audit::{self, Change, Entry, difference};
 use crate::auth::credential;
 use crate::auth::one_time_link;
@@ -29,7 +29,7 @@ struct Batch {
     passwords: Vec<stored::Model>,
     memberships: Vec<membership::Model>,
     grants: Vec<site_access::Model>,
-    profiles: Vec<(Id, Profile)>,
+    profiles: Vec<(Id, AttributeChanges)>,
     /// Whose password was set.
     signed_out: Vec<Id>,
     deactivated: Vec<Id>,
@@ -42,8 +42,8 @@ impl Importer<'_> {
     pub(super) async fn write_people(
         &mut self,
         transaction: Option<DatabaseTransaction>,
-        people: Vec<Person>,
-        known: &Known,
+        people: Vec<ImportedUser>,
+        known: &ExistingRows,
     ) -> Result<(), Error> {
         let mut batch = Batch::default();
         for person in people {
@@ -67,7 +67,7 @@ impl Importer<'_> {
             row.clone().into_active_model().reset_all().update(&transaction).await?;
         }
         let new = created.iter().map(|row| (None, Some(row)));
-        search_index::follow(&transaction, new.chain(changed.iter().map(|(old, row)| (Some(old), Some(row))))).await?;
+        search_index::update(&transaction, new.chain(changed.iter().map(|(old, row)| (Some(old), Some(row))))).await?;
         if !signed_out.is_empty() {
             credential::sign_out(&transaction, &signed_out).await?;
         }
@@ -85,8 +85,8 @@ impl Importer<'_> {
     }
 
     /// Finds out what is to be written of a person.
-    fn sort(&mut self, person: Person, known: &Known, batch: &mut Batch) {
-        let Person { mut row, old, password, memberships: joined, grants, profile } = person;
+    fn sort(&mut self, person: ImportedUser, known: &ExistingRows, batch: &mut Batch) {
+        let ImportedUser { mut row, old, password, memberships: joined, grants, profile } = person;
         let id = row.id;
         // Whoever has signed in here, or set a password here, has left the one of the file behind.
         let password = password.filter(|password| {
@@ -94,7 +94,7 @@ impl Importer<'_> {
         });
         let changes = match &old {
             Some(old) => difference(old, &row),
-            None => difference(&user::Model::blank(id, row.license_id), &row),
+            None => difference(&user::Model::empty(id, row.license_id), &row),
         };
         let changes = changes
             .into_iter()

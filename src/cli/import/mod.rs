@@ -54,7 +54,7 @@ impl BadLine {
 
 /// What came of the lines that were read.
 #[derive(Debug, Default)]
-pub struct Tally {
+pub struct ImportSummary {
     pub created: u64,
     pub changed: u64,
     pub unchanged: u64,
@@ -70,21 +70,21 @@ pub struct Importer<'a> {
     db: &'a Db,
     license_id: Id,
     write: bool,
-    institutions: Names,
-    groups: Names,
-    seen: users::Seen,
-    tally: Tally,
+    institutions: NameIndex,
+    groups: NameIndex,
+    seen: users::SeenKeys,
+    tally: ImportSummary,
 }
 
 /// What records may refer to, by id and by name.
 #[derive(Default)]
-struct Names {
+struct NameIndex {
     ids: HashSet<Id>,
     by_name: HashMap<String, Vec<Id>>,
     by_external_id: HashMap<String, Id>,
 }
 
-impl Names {
+impl NameIndex {
     fn add(&mut self, id: Id, name: &str, external_id: Option<&str>) {
         if !self.ids.insert(id) {
             // It may have had another name, and another external id.
@@ -125,7 +125,12 @@ impl Names {
 ///
 /// # Errors
 /// What the file or the database says.
-pub async fn check(db: &Db, license_id: Id, file: impl BufRead, progress: impl Fn(u64)) -> anyhow::Result<Tally> {
+pub async fn check(
+    db: &Db,
+    license_id: Id,
+    file: impl BufRead,
+    progress: impl Fn(u64),
+) -> anyhow::Result<ImportSummary> {
     let mut importer = Importer::new(db, license_id, false).await?;
     importer.read(file, progress).await?;
     Ok(importer.tally)
@@ -135,7 +140,12 @@ pub async fn check(db: &Db, license_id: Id, file: impl BufRead, progress: impl F
 ///
 /// # Errors
 /// What the file or the database says.
-pub async fn load(db: &Db, license_id: Id, file: impl BufRead, progress: impl Fn(u64)) -> anyhow::Result<Tally> {
+pub async fn load(
+    db: &Db,
+    license_id: Id,
+    file: impl BufRead,
+    progress: impl Fn(u64),
+) -> anyhow::Result<ImportSummary> {
     let mut importer = Importer::new(db, license_id, true).await?;
     importer.read(file, progress).await?;
     Ok(importer.tally)
@@ -150,7 +160,7 @@ pub async fn load_records(
     license_id: Id,
     records: impl Iterator<Item = Record>,
     progress: impl Fn(u64),
-) -> Result<Tally, Error> {
+) -> Result<ImportSummary, Error> {
     let mut importer = Importer::new(db, license_id, true).await?;
     let mut chunk = Vec::with_capacity(CHUNK);
     let mut number = 0;
@@ -169,7 +179,7 @@ pub async fn load_records(
 
 impl<'a> Importer<'a> {
     async fn new(db: &'a Db, license_id: Id, write: bool) -> Result<Self, Error> {
-        let mut institutions = Names::default();
+        let mut institutions = NameIndex::default();
         let known: Vec<(Id, String, Option<String>)> = institution::Entity::find()
             .select_only()
             .columns([institution::Column::Id, institution::Column::Name, institution::Column::ExternalId])
@@ -180,7 +190,7 @@ impl<'a> Importer<'a> {
         for (id, name, external_id) in known {
             institutions.add(id, &name, external_id.as_deref());
         }
-        let mut groups = Names::default();
+        let mut groups = NameIndex::default();
         let known: Vec<(Id, String)> = group::Entity::find()
             .select_only()
             .columns([group::Column::Id, group::Column::Name])
@@ -191,7 +201,15 @@ impl<'a> Importer<'a> {
         for (id, name) in known {
             groups.add(id, &name, None);
         }
-        Ok(Self { db, license_id, write, institutions, groups, seen: users::Seen::default(), tally: Tally::default() })
+        Ok(Self {
+            db,
+            license_id,
+            write,
+            institutions,
+            groups,
+            seen: users::SeenKeys::default(),
+            tally: ImportSummary::default(),
+        })
     }
 
     async fn read(&mut self, mut file: impl BufRead, progress: impl Fn(u64)) -> anyhow::Result<()> {

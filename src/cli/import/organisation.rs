@@ -13,7 +13,7 @@ use crate::entity::subject::Subject;
 use crate::entity::{group, institution};
 use crate::error::{Error, ErrorCode};
 use crate::scalar::{Id, now};
-use crate::validation::Form;
+use crate::validation::Validator;
 
 impl Importer<'_> {
     pub(super) async fn take_institution(&mut self, number: u64, record: InstitutionRecord) -> Result<(), Error> {
@@ -31,10 +31,10 @@ impl Importer<'_> {
         if old.as_ref().is_some_and(|old| !is_same_license(old.license_id, self.license_id)) {
             return self.reject(number, Error::rejected("id", ErrorCode::Taken, "This id is taken."));
         }
-        let mut form = if old.is_some() { Form::changing() } else { Form::importing() };
-        let blank = institution::Model::blank(known.unwrap_or_default(), self.license_id);
+        let mut form = if old.is_some() { Validator::changing() } else { Validator::importing() };
+        let blank = institution::Model::empty(known.unwrap_or_default(), self.license_id);
         let mut row = old.clone().unwrap_or_else(|| blank.clone());
-        row.lay_over(record.core, record.fields, &mut form);
+        row.apply(record.core, record.fields, &mut form);
         if by_external_id.is_some_and(|id| id != row.id) {
             form.fault("externalId", ErrorCode::Taken, "This external id is taken.");
         }
@@ -65,10 +65,10 @@ impl Importer<'_> {
         if old.as_ref().is_some_and(|old| !is_same_license(old.license_id, self.license_id)) {
             return self.reject(number, Error::rejected("id", ErrorCode::Taken, "This id is taken."));
         }
-        let mut form = if old.is_some() { Form::changing() } else { Form::importing() };
-        let blank = group::Model::blank(known.unwrap_or_default(), self.license_id);
+        let mut form = if old.is_some() { Validator::changing() } else { Validator::importing() };
+        let blank = group::Model::empty(known.unwrap_or_default(), self.license_id);
         let mut row = old.clone().unwrap_or_else(|| blank.clone());
-        row.lay_over(record.fields, &mut form);
+        row.apply(record.fields, &mut form);
         self.note_seen(row.id, "group", &mut form);
         if let Err(error) = form.finish() {
             return self.reject(number, error);

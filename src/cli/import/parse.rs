@@ -9,7 +9,7 @@ use super::instant;
 use super::record::{GroupRecord, InstitutionRecord, Record, UserRecord};
 use crate::entity::group::GroupFields;
 use crate::entity::institution::InstitutionFields;
-use crate::entity::user::{Names, UserFields};
+use crate::entity::user::{UserFields, UserNames};
 
 type Faults = Vec<String>;
 
@@ -51,7 +51,7 @@ fn group(mut members: Members) -> Result<Record, Faults> {
 fn user(mut members: Members) -> Result<Record, Faults> {
     let record = UserRecord {
         id: members.take("id"),
-        names: Names { first_name: members.given("firstName"), last_name: members.given("lastName") },
+        names: UserNames { first_name: members.given("firstName"), last_name: members.given("lastName") },
         is_active: members.given("isActive"),
         attributes: members.take("attributes").unwrap_or_default(),
         institution: members.take("institution"),

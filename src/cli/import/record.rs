@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::entity::group::GroupFields;
 use crate::entity::institution::{InstitutionCore, InstitutionFields};
 use crate::entity::membership::GroupRole;
-use crate::entity::user::{Names, UserFields};
+use crate::entity::user::{UserFields, UserNames};
 use crate::scalar::Id;
 
 /// What a line says.
@@ -40,7 +40,7 @@ pub struct GroupRecord {
 #[derive(Clone, Debug, Default)]
 pub struct UserRecord {
     pub id: Option<Id>,
-    pub names: Names,
+    pub names: UserNames,
     pub fields: UserFields,
     pub is_active: MaybeUndefined<bool>,
     /// Values of custom attributes by name; null clears one.

@@ -1,9 +1,9 @@
 //! What an import says at its end.
 
-use super::{BadLine, Tally};
+use super::{BadLine, ImportSummary};
 use crate::auth::password::counted;
 
-impl Tally {
+impl ImportSummary {
     /// Every fault with the number of its line, in the order of the lines.
     pub fn faults(&self) -> impl Iterator<Item = String> {
         let mut lines: Vec<&BadLine> = self.bad.iter().chain(&self.without_password).collect();

@@ -9,7 +9,7 @@ use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder
 use super::record::UserRecord;
 use super::{BadLine, Importer};
 use crate::access::{is_active_license_admin, is_active_superuser, is_same_license, of_license};
-use crate::attribute_values::{self, Definitions, Profile, Values};
+use crate::attribute_values::{self, AttributeChanges, Definitions, Values};
 use crate::auth::password::{self, Imported};
 use crate::db::conditions::one_of;
 use crate::entity::membership::MOST_GROUPS_OF_A_USER;
@@ -18,16 +18,16 @@ use crate::error::{Error, ErrorCode};
 use crate::login;
 use crate::scalar::{Id, now};
 use crate::text;
-use crate::validation::Form;
+use crate::validation::Validator;
 
 /// The unique values that the file has given so far, and whose they are.
 #[derive(Default)]
-pub struct Seen {
+pub struct SeenKeys {
     ids: HashSet<(&'static str, Id)>,
     values: HashMap<String, Id>,
 }
 
-impl Seen {
+impl SeenKeys {
     /// Whether somebody else of the file has the value already; otherwise it is his from now on.
     fn taken(&mut self, kind: &str, value: Option<&str>, id: Id) -> bool {
         value.is_some_and(|value| *self.values.entry(format!("{kind} {value}")).or_insert(id) != id)
@@ -35,18 +35,18 @@ impl Seen {
 }
 
 /// A person as he is to be, and what hangs on him.
-pub(super) struct Person {
+pub(super) struct ImportedUser {
     pub(super) row: user::Model,
     pub(super) old: Option<user::Model>,
     pub(super) password: Option<Imported>,
     pub(super) memberships: Vec<membership::Model>,
     pub(super) grants: Vec<site_access::Model>,
-    pub(super) profile: Profile,
+    pub(super) profile: AttributeChanges,
 }
 
 /// What the database knows of the people of a chunk.
 #[derive(Default)]
-pub(super) struct Known {
+pub(super) struct ExistingRows {
     people: Vec<user::Model>,
     by_id: HashMap<Id, usize>,
     by_external_id: HashMap<String, usize>,
@@ -106,7 +106,7 @@ impl Importer<'_> {
         &self,
         db: &impl ConnectionTrait,
         records: &[(u64, user::Model, UserRecord)],
-    ) -> Result<Known, Error> {
+    ) -> Result<ExistingRows, Error> {
         let drafts = || records.iter().map(|(_, draft, _)| draft);
         let ids = records.iter().filter_map(|(_, _, record)| record.id);
         let external_ids = drafts().filter_map(|draft| draft.external_id.as_deref());
@@ -120,7 +120,7 @@ impl Importer<'_> {
             Condition::all().add(user::Column::UsernameKey.is_in(usernames)),
         ];
         let keys = drafts().flat_map(|draft| [&draft.username_key, &draft.email_key]).flatten().cloned().collect();
-        let mut known = Known::default();
+        let mut known = ExistingRows::default();
         // One statement for each key, so that each is found by its index.
         for condition in conditions {
             let people = user::Entity::find().filter(condition).order_by_asc(user::Column::Id).lock_exclusive();
@@ -151,8 +151,8 @@ impl Importer<'_> {
 
     /// The person of a record, as far as it tells by what he may be known.
     fn draft(&self, record: &UserRecord) -> user::Model {
-        let mut draft = user::Model::blank(record.id.unwrap_or_default(), self.license_id);
-        draft.lay_over(record.names.clone(), record.fields.clone(), &mut Form::creating());
+        let mut draft = user::Model::empty(record.id.unwrap_or_default(), self.license_id);
+        draft.apply(record.names.clone(), record.fields.clone(), &mut Validator::creating());
         draft
     }
 
@@ -161,17 +161,17 @@ impl Importer<'_> {
         old: Option<user::Model>,
         record: UserRecord,
         password: Option<Imported>,
-        known: &Known,
-    ) -> Result<Person, Error> {
-        let mut form = if old.is_some() { Form::changing() } else { Form::importing() };
+        known: &ExistingRows,
+    ) -> Result<ImportedUser, Error> {
+        let mut form = if old.is_some() { Validator::changing() } else { Validator::importing() };
         if old.as_ref().is_some_and(|old| !is_same_license(old.license_id, self.license_id)) {
             return Err(Error::rejected("id", ErrorCode::Taken, "This id is taken."));
         }
         if record.id.is_some_and(|id| known.erased.contains(&id)) {
             return Err(Error::rejected("id", ErrorCode::NotAllowed, "The person of this id was erased."));
         }
-        let mut row = old.clone().unwrap_or_else(|| user::Model::blank(record.id.unwrap_or_default(), self.license_id));
-        row.lay_over(record.names, record.fields, &mut form);
+        let mut row = old.clone().unwrap_or_else(|| user::Model::empty(record.id.unwrap_or_default(), self.license_id));
+        row.apply(record.names, record.fields, &mut form);
         form.value("isActive", record.is_active, &mut row.is_active);
         let loses = |rules: fn(&user::Model) -> bool| old.as_ref().is_some_and(|old| rules(old) && !rules(&row));
         if loses(is_active_superuser) || loses(is_active_license_admin) {
@@ -200,15 +200,15 @@ impl Importer<'_> {
         }
         let memberships = self.memberships(&row, &record.groups, known, &mut form);
         let grants = self.grants(&row, &record.sites, known, &mut form);
-        let mut profile = Profile::of(known.values.get(&row.id).cloned().unwrap_or_default());
-        profile.lay_over(&attribute_values::of_record(record.attributes), &known.definitions, &mut form);
+        let mut profile = AttributeChanges::of(known.values.get(&row.id).cloned().unwrap_or_default());
+        profile.apply(&attribute_values::of_record(record.attributes), &known.definitions, &mut form);
         if old.is_none() {
             profile.require(&known.definitions, &mut form);
         }
-        self.note_taken(&row, old.as_ref(), known, &mut form);
+        self.collect_conflicts(&row, old.as_ref(), known, &mut form);
         self.note_seen(row.id, "person", &mut form);
         form.finish()?;
-        Ok(Person { row, old, password, memberships, grants, profile })
+        Ok(ImportedUser { row, old, password, memberships, grants, profile })
     }
 
     /// The memberships that are new or change.
@@ -216,8 +216,8 @@ impl Importer<'_> {
         &self,
         person: &user::Model,
         references: &[super::record::GroupReference],
-        known: &Known,
-        form: &mut Form,
+        known: &ExistingRows,
+        form: &mut Validator,
     ) -> Vec<membership::Model> {
         let mut groups: HashSet<Id> =
             known.memberships.keys().filter(|key| key.0 == person.id).map(|key| key.1).collect();
@@ -257,8 +257,8 @@ impl Importer<'_> {
         &self,
         person: &user::Model,
         references: &[String],
-        known: &Known,
-        form: &mut Form,
+        known: &ExistingRows,
+        form: &mut Validator,
     ) -> Vec<site_access::Model> {
         let (mut new, mut named) = (Vec::new(), HashSet::new());
         for reference in references {
@@ -273,13 +273,19 @@ impl Importer<'_> {
         new
     }
 
-    pub(super) fn note_seen(&mut self, id: Id, what: &'static str, form: &mut Form) {
+    pub(super) fn note_seen(&mut self, id: Id, what: &'static str, form: &mut Validator) {
         if !self.seen.ids.insert((what, id)) {
             form.fault("id", ErrorCode::Taken, format!("An earlier line of the file is about the same {what}."));
         }
     }
 
-    fn note_taken(&mut self, row: &user::Model, old: Option<&user::Model>, known: &Known, form: &mut Form) {
+    fn collect_conflicts(
+        &mut self,
+        row: &user::Model,
+        old: Option<&user::Model>,
+        known: &ExistingRows,
+        form: &mut Validator,
+    ) {
         let other = |found: Option<&user::Model>| found.is_some_and(|found| found.id != row.id);
         let mut is_taken = |key: fn(&user::Model) -> Option<&str>| {
             let changed = key(row).filter(|_| old.is_none_or(|old| key(old) != key(row)));
@@ -299,7 +305,7 @@ impl Importer<'_> {
     }
 }
 
-impl Known {
+impl ExistingRows {
     fn add(&mut self, person: user::Model, license_id: Id) {
         if self.by_id.contains_key(&person.id) {
             return;

@@ -12,7 +12,7 @@ pub use self::rights::{AdminRights, AdminRightsInput};
 use crate::error::ErrorCode;
 use crate::scalar::{Date, DateText, Id, Url, now};
 use crate::text;
-use crate::validation::{Form, rule};
+use crate::validation::{Validator, rule};
 
 /// A person's gender, as far as it is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, Enum, Deserialize)]
@@ -302,7 +302,7 @@ pub const OF_RANK: [Column; 4] = [Column::Role, Column::IsStaff, Column::IsSuper
 
 /// A person's names.
 #[derive(Clone, Debug, Default)]
-pub struct Names {
+pub struct UserNames {
     pub first_name: MaybeUndefined<String>,
     pub last_name: MaybeUndefined<String>,
 }
@@ -358,7 +358,7 @@ pub struct UserFields {
 impl Model {
     /// A person of whom nothing is known yet but the license.
     #[must_use]
-    pub fn blank(id: Id, license_id: Id) -> Self {
+    pub fn empty(id: Id, license_id: Id) -> Self {
         let now = now();
         Self {
             id,
@@ -418,12 +418,12 @@ impl Model {
         license_id: Id,
         (first_name, last_name): (String, String),
         fields: UserFields,
-        form: &mut Form,
+        form: &mut Validator,
     ) -> Self {
-        let mut new = Self::blank(Id::new(), license_id);
+        let mut new = Self::empty(Id::new(), license_id);
         let names =
-            Names { first_name: MaybeUndefined::Value(first_name), last_name: MaybeUndefined::Value(last_name) };
-        new.lay_over(names, fields, form);
+            UserNames { first_name: MaybeUndefined::Value(first_name), last_name: MaybeUndefined::Value(last_name) };
+        new.apply(names, fields, form);
         if new.email.is_none() && !form.has_fault_of("email") {
             form.fault("email", ErrorCode::Required, "This field is required.");
         }
@@ -431,8 +431,8 @@ impl Model {
     }
 
     /// Lays what was given over the row; faults go to the form.
-    pub fn lay_over(&mut self, names: Names, fields: UserFields, form: &mut Form) {
-        let Names { first_name, last_name } = names;
+    pub fn apply(&mut self, names: UserNames, fields: UserFields, form: &mut Validator) {
+        let UserNames { first_name, last_name } = names;
         let UserFields {
             username,
             email,
@@ -481,7 +481,7 @@ impl Model {
         form.value("isStaff", is_staff, &mut self.is_staff);
         form.value("fullSiteAccess", full_site_access, &mut self.full_site_access);
         self.lay_rights_over(admin_rights, form);
-        self.derive_rest();
+        self.update_derived();
         self.keep_logins_of(&before);
     }
 
@@ -497,7 +497,7 @@ impl Model {
     }
 
     /// What follows from the rest: the forms in which values are compared, and the access of a license administrator.
-    pub fn derive_rest(&mut self) {
+    pub fn update_derived(&mut self) {
         self.username_key = self.username.as_deref().map(text::canonical_login);
         self.email_key = self.email.as_deref().map(text::canonical_login);
         self.first_name_key = text::fold(&self.first_name);

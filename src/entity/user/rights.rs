@@ -5,7 +5,7 @@ use sea_orm::FromQueryResult;
 use serde::Deserialize;
 
 use super::Model;
-use crate::validation::Form;
+use crate::validation::Validator;
 
 /// The rights of administrators beyond their role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, SimpleObject, FromQueryResult)]
@@ -95,7 +95,7 @@ impl Model {
         }
     }
 
-    pub(super) fn lay_rights_over(&mut self, given: MaybeUndefined<AdminRightsInput>, form: &mut Form) {
+    pub(super) fn lay_rights_over(&mut self, given: MaybeUndefined<AdminRightsInput>, form: &mut Validator) {
         let mut rights = AdminRightsInput::default();
         form.value("adminRights", given, &mut rights);
         form.value("adminRights.isSuperuser", rights.is_superuser, &mut self.is_superuser);

@@ -16,7 +16,7 @@ use async_graphql::{Value, Variables};
 pub use self::introspection::Introspection;
 use crate::budget::{Limit, Size};
 use crate::error::Error;
-use crate::graphql::pagination::{DEFAULT_SIZE, LARGEST_SIZE};
+use crate::graphql::pagination::{DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE};
 use crate::http::selection;
 
 /// What a document may cost.
@@ -299,7 +299,7 @@ impl<'a> Walk<'a> {
             Value::Number(number) => number.as_u64(),
             _ => None,
         });
-        usize::try_from(asked.unwrap_or(DEFAULT_SIZE).clamp(1, LARGEST_SIZE)).unwrap_or(usize::MAX)
+        usize::try_from(asked.unwrap_or(DEFAULT_PAGE_SIZE).clamp(1, MAX_PAGE_SIZE)).unwrap_or(usize::MAX)
     }
 
     /// How many items an argument has; one that is not a list stands for a list of it.

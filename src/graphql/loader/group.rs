@@ -6,17 +6,17 @@ use async_graphql::dataloader::Loader;
 use chrono::{DateTime, Utc};
 use sea_orm::{ConnectionTrait, EntityTrait, JoinType, QueryFilter, QueryResult, QuerySelect, RelationTrait, Select};
 
-use super::{Links, by_part};
-use crate::db::conditions::{held_against, one_of};
+use super::{Loaders, by_part};
+use crate::db::conditions::{no_index_hint, one_of};
 use crate::entity::membership::{self, GroupRole};
 use crate::entity::user;
 use crate::error::Error;
-use crate::graphql::pagination::{self, Page, Window};
+use crate::graphql::pagination::{self, Page, PageRequest};
 use crate::scalar::Id;
 
 /// One page of the members of a group.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct MembersOfGroup(pub Id, pub Window);
+pub struct MembersOfGroup(pub Id, pub PageRequest);
 
 /// How many members a group has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -30,17 +30,17 @@ pub struct Member {
     pub joined_at: DateTime<Utc>,
 }
 
-impl Links {
+impl Loaders {
     fn members(&self, groups: impl IntoIterator<Item = Id>) -> Select<user::Entity> {
         let backend = self.db.read().get_database_backend();
         user::Entity::find()
             .join_rev(JoinType::InnerJoin, membership::Relation::User.def())
             .filter(one_of(backend, membership::Column::GroupId, groups))
-            .filter(held_against(self.asking.viewer().lists_users(false)))
+            .filter(no_index_hint(self.asking.viewer().listed_users(false)))
     }
 }
 
-impl Loader<MembersOfGroup> for Links {
+impl Loader<MembersOfGroup> for Loaders {
     type Value = Page<Member>;
     type Error = Error;
 
@@ -64,7 +64,7 @@ impl Loader<MembersOfGroup> for Links {
     }
 }
 
-impl Loader<MemberCountOfGroup> for Links {
+impl Loader<MemberCountOfGroup> for Loaders {
     type Value = i32;
     type Error = Error;
 

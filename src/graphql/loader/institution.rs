@@ -5,31 +5,31 @@ use std::collections::HashMap;
 use async_graphql::dataloader::Loader;
 use sea_orm::{ConnectionTrait, EntityTrait, QueryFilter, Select};
 
-use super::{Links, by_part};
-use crate::db::conditions::{held_against, one_of};
+use super::{Loaders, by_part};
+use crate::db::conditions::{no_index_hint, one_of};
 use crate::entity::user;
 use crate::error::Error;
-use crate::graphql::pagination::{self, Page, Window};
+use crate::graphql::pagination::{self, Page, PageRequest};
 use crate::scalar::Id;
 
 /// One page of the people of an institution.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct UsersOfInstitution(pub Id, pub Window);
+pub struct UsersOfInstitution(pub Id, pub PageRequest);
 
 /// How many people an institution has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct UserCountOfInstitution(pub Id);
 
-impl Links {
+impl Loaders {
     fn people(&self, institutions: impl IntoIterator<Item = Id>) -> Select<user::Entity> {
         let backend = self.db.read().get_database_backend();
         user::Entity::find()
             .filter(one_of(backend, user::Column::InstitutionId, institutions))
-            .filter(held_against(self.asking.viewer().lists_users(false)))
+            .filter(no_index_hint(self.asking.viewer().listed_users(false)))
     }
 }
 
-impl Loader<UsersOfInstitution> for Links {
+impl Loader<UsersOfInstitution> for Loaders {
     type Value = Page<user::Model>;
     type Error = Error;
 
@@ -51,7 +51,7 @@ impl Loader<UsersOfInstitution> for Links {
     }
 }
 
-impl Loader<UserCountOfInstitution> for Links {
+impl Loader<UserCountOfInstitution> for Loaders {
     type Value = i32;
     type Error = Error;
 

@@ -22,20 +22,22 @@ pub use self::node::{
     ApiKeyById, AttributeDefinitionById, AuditEventById, GroupById, InstitutionById, LicenseById, SessionById, UserById,
 };
 pub use self::site::{SiteCount, Sites};
-pub use self::user::{AttributesOfUser, Belonging, DevicesOfUser, GroupsOfUser, InvitationOfUser, SessionsOfUser};
-use crate::access::Asking;
+pub use self::user::{
+    AttributesOfUser, DevicesOfUser, GroupMembership, GroupsOfUser, InvitationOfUser, SessionsOfUser,
+};
+use crate::access::CurrentViewer;
 use crate::db::Db;
-use crate::db::conditions::{held_against, one_of};
+use crate::db::conditions::{no_index_hint, one_of};
 use crate::error::Error;
-use crate::graphql::pagination::{Page, RowsOfParents, Window};
-use crate::graphql::projection::{Named, Shown};
+use crate::graphql::pagination::{Page, PageRequest, RowsOfParents};
+use crate::graphql::projection::{Projectable, SelectedFields};
 use crate::scalar::Id;
 
 /// The loaders of one request.
-pub struct Links {
+pub struct Loaders {
     db: Db,
-    asking: Arc<Asking>,
-    named: Arc<Named>,
+    asking: Arc<CurrentViewer>,
+    named: Arc<SelectedFields>,
     idle: Duration,
     groups_shown: AtomicUsize,
     attributes_shown: AtomicUsize,
@@ -49,10 +51,10 @@ const MOST_ATTRIBUTES_SHOWN: usize = 20_000;
 /// How many comparisons the filters of one request make at most.
 const MOST_COMPARISONS: usize = 100;
 
-impl Links {
+impl Loaders {
     /// Loaders that see what the viewer sees, and read what the request names; sessions end when unused for so long.
     #[must_use]
-    pub fn new(db: Db, asking: Arc<Asking>, named: Arc<Named>, idle: Duration) -> Self {
+    pub fn new(db: Db, asking: Arc<CurrentViewer>, named: Arc<SelectedFields>, idle: Duration) -> Self {
         let [groups_shown, attributes_shown, comparisons] = std::array::from_fn(|_| AtomicUsize::new(0));
         Self { db, asking, named, idle, groups_shown, attributes_shown, comparisons }
     }
@@ -63,7 +65,7 @@ impl Links {
     /// # Errors
     /// `BadInput` where one request is shown too many.
     pub fn show_groups(&self, count: usize) -> Result<(), Error> {
-        spend(&self.groups_shown, count, MOST_GROUPS_SHOWN, || {
+        charge(&self.groups_shown, count, MOST_GROUPS_SHOWN, || {
             format!("groups: the answer would have more than {MOST_GROUPS_SHOWN} groups; ask for fewer people at once.")
         })
     }
@@ -73,7 +75,7 @@ impl Links {
     /// # Errors
     /// `BadInput` where one request is shown too many.
     pub fn show_attributes(&self, count: usize) -> Result<(), Error> {
-        spend(&self.attributes_shown, count, MOST_ATTRIBUTES_SHOWN, || {
+        charge(&self.attributes_shown, count, MOST_ATTRIBUTES_SHOWN, || {
             format!(
                 "attributes: the answer would have more than {MOST_ATTRIBUTES_SHOWN}; ask for fewer people at once."
             )
@@ -85,7 +87,7 @@ impl Links {
     /// # Errors
     /// `BadInput` where the filters of one request make too many.
     pub fn compare(&self, count: usize) -> Result<(), Error> {
-        spend(&self.comparisons, count, MOST_COMPARISONS, || {
+        charge(&self.comparisons, count, MOST_COMPARISONS, || {
             format!("filter: at most {MOST_COMPARISONS} conditions in all the filters of a request.")
         })
     }
@@ -94,7 +96,7 @@ impl Links {
     ///
     /// # Errors
     /// Whatever the database says.
-    pub async fn by_id<E: Shown>(
+    pub async fn by_id<E: Projectable>(
         &self,
         column: E::Column,
         ids: Vec<Id>,
@@ -103,8 +105,8 @@ impl Links {
         let db = self.db.read();
         let columns = self.named.columns::<E>();
         let of_ids = one_of(db.get_database_backend(), column, ids);
-        let select = columns.narrow(E::find()).filter(of_ids).filter(held_against(seen));
-        let blank = E::unread();
+        let select = columns.narrow(E::find()).filter(of_ids).filter(no_index_hint(seen));
+        let blank = E::placeholder();
         let rows = db.query_all(&QueryTrait::into_query(select)).await?;
         Ok(rows.iter().map(|row| columns.read(row, &blank)).collect::<Result<_, _>>()?)
     }
@@ -130,32 +132,32 @@ impl Links {
 }
 
 /// Takes from what one request may have.
-fn spend(spent: &AtomicUsize, count: usize, most: usize, message: impl FnOnce() -> String) -> Result<(), Error> {
+fn charge(spent: &AtomicUsize, count: usize, most: usize, message: impl FnOnce() -> String) -> Result<(), Error> {
     let sum = spent.fetch_add(count, Ordering::Relaxed).saturating_add(count);
     if sum <= most { Ok(()) } else { Err(Error::BadInput(message())) }
 }
 
 /// The windows that are asked for of the lists of parents.
-type WindowsOfParents<'a> = HashMap<Id, Vec<&'a Window>>;
+type WindowsOfParents<'a> = HashMap<Id, Vec<&'a PageRequest>>;
 
 /// What is to be read of the lists of parents, each window by a statement of its own. All windows of one part of a list are read
 /// at once, by the largest of them, because to find the rows costs more than to read them; parents with the same share a statement.
-fn by_part<'a>(keys: impl Iterator<Item = (&'a Window, Id)>) -> HashMap<Window, WindowsOfParents<'a>> {
-    let mut asked: HashMap<(Window, Id), Vec<&Window>> = HashMap::new();
+fn by_part<'a>(keys: impl Iterator<Item = (&'a PageRequest, Id)>) -> HashMap<PageRequest, WindowsOfParents<'a>> {
+    let mut asked: HashMap<(PageRequest, Id), Vec<&PageRequest>> = HashMap::new();
     for (window, parent) in keys {
         asked.entry((window.part(), parent)).or_default().push(window);
     }
-    let mut read: HashMap<Window, WindowsOfParents<'_>> = HashMap::new();
+    let mut read: HashMap<PageRequest, WindowsOfParents<'_>> = HashMap::new();
     for ((part, parent), windows) in asked {
-        read.entry(Window::around(part, &windows)).or_default().insert(parent, windows);
+        read.entry(PageRequest::around(part, &windows)).or_default().insert(parent, windows);
     }
     read
 }
 
 /// The pages of windows, by parent, made of what was read of their lists.
-fn pages<'a, R: Clone>(asked: WindowsOfParents<'a>, mut read: RowsOfParents<R>) -> Vec<(Id, &'a Window, Page<R>)> {
-    let of_parent = |(parent, windows): (Id, Vec<&'a Window>)| {
-        let pages = read.remove(&parent).map(|rows| Window::pages(&windows, rows)).unwrap_or_default();
+fn pages<'a, R: Clone>(asked: WindowsOfParents<'a>, mut read: RowsOfParents<R>) -> Vec<(Id, &'a PageRequest, Page<R>)> {
+    let of_parent = |(parent, windows): (Id, Vec<&'a PageRequest>)| {
+        let pages = read.remove(&parent).map(|rows| PageRequest::pages(&windows, rows)).unwrap_or_default();
         pages.into_iter().map(move |(window, page)| (parent, window, page))
     };
     asked.into_iter().flat_map(of_parent).collect()

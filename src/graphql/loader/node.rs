@@ -6,9 +6,9 @@ use std::sync::Arc;
 use async_graphql::dataloader::Loader;
 use sea_orm::{ConnectionTrait, EntityTrait, QueryFilter};
 
-use super::Links;
+use super::Loaders;
 use crate::access::Action;
-use crate::db::conditions::{held_against, one_of};
+use crate::db::conditions::{no_index_hint, one_of};
 use crate::entity::{api_key, attribute_definition, audit_event, group, institution, license, session, user};
 use crate::error::Error;
 use crate::scalar::Id;
@@ -45,55 +45,55 @@ pub struct AuditEventById(pub Id);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct AttributeDefinitionById(pub Id);
 
-impl Loader<UserById> for Links {
+impl Loader<UserById> for Loaders {
     type Value = user::Model;
     type Error = Error;
 
     async fn load(&self, keys: &[UserById]) -> Result<HashMap<UserById, user::Model>, Error> {
         let ids = keys.iter().map(|key| key.0).collect();
-        let rows = self.by_id::<user::Entity>(user::Column::Id, ids, self.asking.viewer().finds_users()).await?;
+        let rows = self.by_id::<user::Entity>(user::Column::Id, ids, self.asking.viewer().visible_users()).await?;
         Ok(rows.into_iter().map(|row| (UserById(row.id), row)).collect())
     }
 }
 
-impl Loader<GroupById> for Links {
+impl Loader<GroupById> for Loaders {
     type Value = group::Model;
     type Error = Error;
 
     async fn load(&self, keys: &[GroupById]) -> Result<HashMap<GroupById, group::Model>, Error> {
         let ids = keys.iter().map(|key| key.0).collect();
-        let rows = self.by_id::<group::Entity>(group::Column::Id, ids, self.asking.viewer().sees_groups()).await?;
+        let rows = self.by_id::<group::Entity>(group::Column::Id, ids, self.asking.viewer().visible_groups()).await?;
         Ok(rows.into_iter().map(|row| (GroupById(row.id), row)).collect())
     }
 }
 
-impl Loader<InstitutionById> for Links {
+impl Loader<InstitutionById> for Loaders {
     type Value = Arc<institution::Model>;
     type Error = Error;
 
     async fn load(&self, keys: &[InstitutionById]) -> Result<HashMap<InstitutionById, Arc<institution::Model>>, Error> {
         let ids = keys.iter().map(|key| key.0).collect();
         let rows = self
-            .by_id::<institution::Entity>(institution::Column::Id, ids, self.asking.viewer().sees_institutions())
+            .by_id::<institution::Entity>(institution::Column::Id, ids, self.asking.viewer().visible_institutions())
             .await?;
         Ok(rows.into_iter().map(|row| (InstitutionById(row.id), Arc::new(row))).collect())
     }
 }
 
-impl Loader<LicenseById> for Links {
+impl Loader<LicenseById> for Loaders {
     type Value = license::Model;
     type Error = Error;
 
     async fn load(&self, keys: &[LicenseById]) -> Result<HashMap<LicenseById, license::Model>, Error> {
         let db = self.db.read();
         let of_ids = one_of(db.get_database_backend(), license::Column::Id, keys.iter().map(|key| key.0));
-        let seen = held_against(self.asking.viewer().sees_licenses());
+        let seen = no_index_hint(self.asking.viewer().visible_licenses());
         let rows = license::Entity::find().filter(of_ids).filter(seen).all(db).await?;
         Ok(rows.into_iter().map(|row| (LicenseById(row.id), row)).collect())
     }
 }
 
-impl Loader<SessionById> for Links {
+impl Loader<SessionById> for Loaders {
     type Value = session::Model;
     type Error = Error;
 
@@ -105,7 +105,7 @@ impl Loader<SessionById> for Links {
     }
 }
 
-impl Loader<ApiKeyById> for Links {
+impl Loader<ApiKeyById> for Loaders {
     type Value = api_key::Model;
     type Error = Error;
 
@@ -117,25 +117,25 @@ impl Loader<ApiKeyById> for Links {
         }
         let db = self.db.read();
         let of_ids = one_of(db.get_database_backend(), api_key::Column::Id, keys.iter().map(|key| key.0));
-        let seen = held_against(viewer.sees_api_keys());
+        let seen = no_index_hint(viewer.visible_api_keys());
         let rows = api_key::Entity::find().filter(of_ids).filter(seen).all(db).await?;
         Ok(rows.into_iter().map(|row| (ApiKeyById(row.id), row)).collect())
     }
 }
 
-impl Loader<AuditEventById> for Links {
+impl Loader<AuditEventById> for Loaders {
     type Value = audit_event::Model;
     type Error = Error;
 
     async fn load(&self, keys: &[AuditEventById]) -> Result<HashMap<AuditEventById, audit_event::Model>, Error> {
         let ids = keys.iter().map(|key| key.0).collect();
-        let seen = self.asking.viewer().sees_audit_events();
+        let seen = self.asking.viewer().visible_audit_events();
         let rows = self.by_id::<audit_event::Entity>(audit_event::Column::Id, ids, seen).await?;
         Ok(rows.into_iter().map(|row| (AuditEventById(row.id), row)).collect())
     }
 }
 
-impl Loader<AttributeDefinitionById> for Links {
+impl Loader<AttributeDefinitionById> for Loaders {
     type Value = attribute_definition::Model;
     type Error = Error;
 
@@ -146,7 +146,7 @@ impl Loader<AttributeDefinitionById> for Links {
         let db = self.db.read();
         let ids = keys.iter().map(|key| key.0);
         let of_ids = one_of(db.get_database_backend(), attribute_definition::Column::Id, ids);
-        let seen = held_against(self.asking.viewer().sees_attribute_definitions());
+        let seen = no_index_hint(self.asking.viewer().visible_attribute_definitions());
         let rows = attribute_definition::Entity::find().filter(of_ids).filter(seen).all(db).await?;
         Ok(rows.into_iter().map(|row| (AttributeDefinitionById(row.id), row)).collect())
     }

@@ -5,28 +5,28 @@ use std::collections::HashMap;
 use async_graphql::dataloader::Loader;
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, JoinType, QueryFilter, QuerySelect, RelationTrait, Select};
 
-use super::{Links, by_part};
+use super::{Loaders, by_part};
 use crate::access::SitesOf;
-use crate::db::conditions::{held_against, one_of};
+use crate::db::conditions::{no_index_hint, one_of};
 use crate::entity::{institution, site_access};
 use crate::error::Error;
-use crate::graphql::pagination::{self, Page, Window};
+use crate::graphql::pagination::{self, Page, PageRequest};
 use crate::scalar::Id;
 
 /// One page of the sites of a person, or of everybody with access to every site of a license.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Sites(pub SitesOf, pub Window);
+pub struct Sites(pub SitesOf, pub PageRequest);
 
 /// How many sites a person has, or everybody with access to every site of a license.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SiteCount(pub SitesOf);
 
-impl Links {
+impl Loaders {
     fn sites_of_licenses(&self, licenses: Vec<Id>) -> Select<institution::Entity> {
         let backend = self.db.read().get_database_backend();
         institution::Entity::find()
             .filter(one_of(backend, institution::Column::LicenseId, licenses))
-            .filter(held_against(self.asking.viewer().sees_institutions()))
+            .filter(no_index_hint(self.asking.viewer().visible_institutions()))
     }
 
     fn sites_of_people(&self, people: Vec<Id>) -> Select<institution::Entity> {
@@ -34,7 +34,7 @@ impl Links {
         institution::Entity::find()
             .join_rev(JoinType::InnerJoin, site_access::Relation::Institution.def())
             .filter(one_of(backend, site_access::Column::UserId, people))
-            .filter(held_against(self.asking.viewer().sees_institutions()))
+            .filter(no_index_hint(self.asking.viewer().visible_institutions()))
     }
 
     /// The pages of the lists of one kind, told by the column of the rows of `select` that says whose they are.
@@ -59,7 +59,7 @@ impl Links {
     }
 }
 
-impl Loader<Sites> for Links {
+impl Loader<Sites> for Loaders {
     type Value = Page<institution::Model>;
     type Error = Error;
 
@@ -72,7 +72,7 @@ impl Loader<Sites> for Links {
     }
 }
 
-impl Loader<SiteCount> for Links {
+impl Loader<SiteCount> for Loaders {
     type Value = i32;
     type Error = Error;
 

@@ -11,14 +11,14 @@ use sea_orm::{
     ConnectionTrait, EntityTrait, JoinType, QueryFilter, QueryOrder, QuerySelect, QueryTrait, RelationTrait, Select,
 };
 
-use super::{Links, MOST_ATTRIBUTES_SHOWN};
-use crate::db::conditions::{held_against, one_of};
+use super::{Loaders, MOST_ATTRIBUTES_SHOWN};
+use crate::db::conditions::{no_index_hint, one_of};
 use crate::entity::attribute_definition::{self, AttributeKind};
 use crate::entity::attribute_value::{self, Attribute};
 use crate::entity::membership::{self, GroupRole};
 use crate::entity::{device, group, invitation, session};
 use crate::error::Error;
-use crate::graphql::projection::Shown;
+use crate::graphql::projection::Projectable;
 use crate::scalar::Id;
 
 /// The groups of a person, each with what the person is in it.
@@ -43,26 +43,26 @@ pub struct AttributesOfUser(pub Id);
 
 /// A group, which is one for all who belong to it, and what somebody is in it.
 #[derive(Clone, Debug)]
-pub struct Belonging {
+pub struct GroupMembership {
     pub group: Arc<group::Model>,
     pub role: GroupRole,
 }
 
-impl Links {
+impl Loaders {
     pub(super) fn sessions(&self, meant: SimpleExpr) -> Select<session::Entity> {
         session::Entity::find()
             .join(JoinType::InnerJoin, session::Relation::User.def())
             .filter(meant)
-            .filter(held_against(self.asking.viewer().sees_sessions_of()))
+            .filter(no_index_hint(self.asking.viewer().visible_sessions()))
             .filter(session::alive(self.idle))
     }
 }
 
-impl Loader<GroupsOfUser> for Links {
-    type Value = Arc<Vec<Belonging>>;
+impl Loader<GroupsOfUser> for Loaders {
+    type Value = Arc<Vec<GroupMembership>>;
     type Error = Error;
 
-    async fn load(&self, keys: &[GroupsOfUser]) -> Result<HashMap<GroupsOfUser, Arc<Vec<Belonging>>>, Error> {
+    async fn load(&self, keys: &[GroupsOfUser]) -> Result<HashMap<GroupsOfUser, Arc<Vec<GroupMembership>>>, Error> {
         let db = self.db.read();
         let of_users = one_of(db.get_database_backend(), membership::Column::UserId, keys.iter().map(|key| key.0));
         let columns = self.named.columns::<group::Entity>();
@@ -70,19 +70,19 @@ impl Loader<GroupsOfUser> for Links {
             .narrow(group::Entity::find())
             .join_rev(JoinType::InnerJoin, membership::Relation::Group.def())
             .filter(of_users)
-            .filter(held_against(self.asking.viewer().sees_groups()))
+            .filter(no_index_hint(self.asking.viewer().visible_groups()))
             .column_as(membership::Column::UserId, "member_id")
             .column_as(membership::Column::Role, "member_role");
-        let blank = group::Entity::unread();
+        let blank = group::Entity::placeholder();
         let (member_id, member_role) = (columns.count(), columns.count() + 1);
         let mut known: HashMap<Id, Arc<group::Model>> = HashMap::new();
-        let mut groups: HashMap<GroupsOfUser, Vec<Belonging>> = HashMap::with_capacity(keys.len());
+        let mut groups: HashMap<GroupsOfUser, Vec<GroupMembership>> = HashMap::with_capacity(keys.len());
         for row in db.query_all(&QueryTrait::into_query(select)).await? {
             let group = match known.entry(row.try_get_by_index(0)?) {
                 Entry::Occupied(group) => Arc::clone(group.get()),
                 Entry::Vacant(place) => Arc::clone(place.insert(Arc::new(columns.read(&row, &blank)?))),
             };
-            let belonging = Belonging { group, role: row.try_get_by_index(member_role)? };
+            let belonging = GroupMembership { group, role: row.try_get_by_index(member_role)? };
             groups.entry(GroupsOfUser(row.try_get_by_index(member_id)?)).or_default().push(belonging);
         }
         for belongings in groups.values_mut() {
@@ -92,7 +92,7 @@ impl Loader<GroupsOfUser> for Links {
     }
 }
 
-impl Loader<SessionsOfUser> for Links {
+impl Loader<SessionsOfUser> for Loaders {
     type Value = Vec<session::Model>;
     type Error = Error;
 
@@ -113,7 +113,7 @@ impl Loader<SessionsOfUser> for Links {
     }
 }
 
-impl Loader<DevicesOfUser> for Links {
+impl Loader<DevicesOfUser> for Loaders {
     type Value = Vec<device::Model>;
     type Error = Error;
 
@@ -123,7 +123,7 @@ impl Loader<DevicesOfUser> for Links {
         let rows = device::Entity::find()
             .join(JoinType::InnerJoin, device::Relation::User.def())
             .filter(of_users)
-            .filter(held_against(self.asking.viewer().sees_sessions_of()))
+            .filter(no_index_hint(self.asking.viewer().visible_sessions()))
             .filter(device::remembered())
             .order_by_desc(device::Column::LastUsedAt)
             .order_by_desc(device::Column::Id)
@@ -137,7 +137,7 @@ impl Loader<DevicesOfUser> for Links {
     }
 }
 
-impl Loader<InvitationOfUser> for Links {
+impl Loader<InvitationOfUser> for Loaders {
     type Value = invitation::Model;
     type Error = Error;
 
@@ -147,14 +147,14 @@ impl Loader<InvitationOfUser> for Links {
         let invitations = invitation::Entity::find()
             .join(JoinType::InnerJoin, invitation::Relation::User.def())
             .filter(of_users)
-            .filter(held_against(self.asking.viewer().sees_invitations_of()))
+            .filter(no_index_hint(self.asking.viewer().visible_invitations()))
             .all(db)
             .await?;
         Ok(invitations.into_iter().map(|invitation| (InvitationOfUser(invitation.user_id), invitation)).collect())
     }
 }
 
-impl Loader<AttributesOfUser> for Links {
+impl Loader<AttributesOfUser> for Loaders {
     type Value = Arc<Vec<Attribute>>;
     type Error = Error;
 
@@ -172,7 +172,7 @@ impl Loader<AttributesOfUser> for Links {
             ])
             .column(attribute_value::Column::Value)
             .filter(of_users)
-            .filter(held_against(self.asking.viewer().sees_attributes()))
+            .filter(no_index_hint(self.asking.viewer().visible_attributes()))
             // More are refused when they are to be shown; those need not be read.
             .limit(MOST_ATTRIBUTES_SHOWN as u64 + 1)
             .into_tuple()

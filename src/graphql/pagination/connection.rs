@@ -11,7 +11,7 @@ use sea_orm::{EntityTrait, Select};
 
 use super::cursor::Cursor;
 use super::{Page, count};
-use crate::budget::Item;
+use crate::budget::ListItem;
 use crate::db::Db;
 use crate::error::{Error, located};
 
@@ -22,14 +22,14 @@ pub fn plain<N>(node: N) -> (N, EmptyFields) {
 
 /// A connection whose nodes are rows, with edges that may say more and a total that is counted when it is asked for.
 pub type Connection<N, F = EmptyFields, C = DefaultConnectionName, E = DefaultEdgeName> =
-    RelayConnection<Cursor, Item<N>, Total, F, C, E>;
+    RelayConnection<Cursor, ListItem<N>, LazyCount, F, C, E>;
 
 /// The number of all rows of a list.
-pub struct Total(Box<Count>);
+pub struct LazyCount(Box<Count>);
 
 type Count = dyn for<'a> Fn(&'a Context<'a>) -> BoxFuture<'a, Result<i32, Error>> + Send + Sync;
 
-impl Total {
+impl LazyCount {
     /// How many rows a list has.
     #[must_use]
     pub fn of_list<E: EntityTrait>(list: Select<E>) -> Self {
@@ -54,7 +54,7 @@ impl Total {
 
 /// The number of all rows of a list.
 #[Object]
-impl Total {
+impl LazyCount {
     /// How many there are in all, on every page together. Counted only when it is selected.
     async fn total_count(&self, ctx: &Context<'_>) -> async_graphql::Result<i32> {
         located(ctx, async { Ok((self.0)(ctx).await?) }).await
@@ -63,7 +63,7 @@ impl Total {
 
 impl<R> Page<R> {
     /// The page as a connection; `edge` tells a row's node and what else the edge says.
-    pub fn into_connection<N, F, C, E>(self, total: Total, edge: impl Fn(R) -> (N, F)) -> Connection<N, F, C, E>
+    pub fn into_connection<N, F, C, E>(self, total: LazyCount, edge: impl Fn(R) -> (N, F)) -> Connection<N, F, C, E>
     where
         N: OutputType,
         F: ObjectType,
@@ -73,7 +73,7 @@ impl<R> Page<R> {
         let mut connection = RelayConnection::with_additional_fields(self.has_previous, self.has_next, total);
         connection.edges.extend(self.rows.into_iter().map(|(cursor, row)| {
             let (node, fields) = edge(row);
-            Edge::with_additional_fields(cursor, Item(node), fields)
+            Edge::with_additional_fields(cursor, ListItem(node), fields)
         }));
         connection
     }

@@ -17,11 +17,11 @@ const CODE: usize = 12;
 
 /// What makes the cursors of every list.
 #[derive(Clone)]
-pub struct Seal([u8; 32]);
+pub struct CursorKey([u8; 32]);
 
 /// What makes the cursors of one list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Mark([u8; 32]);
+pub struct ListFingerprint([u8; 32]);
 
 /// The place of a row: what it is ordered by, as text; none is null.
 pub type Position = Vec<Option<String>>;
@@ -29,11 +29,11 @@ pub type Position = Vec<Option<String>>;
 /// The place of a row in a list.
 #[derive(Clone)]
 pub struct Cursor {
-    pub(super) mark: Mark,
+    pub(super) mark: ListFingerprint,
     pub(super) position: Vec<Value>,
 }
 
-impl Seal {
+impl CursorKey {
     /// What makes cursors with a server's key; servers with the same key understand each other's.
     #[must_use]
     pub fn new(key: &Key) -> Self {
@@ -42,12 +42,12 @@ impl Seal {
 
     /// What makes the cursors of the list of a name.
     #[must_use]
-    pub fn of(&self, list: &str) -> Mark {
-        Mark(authenticated(&self.0, list.as_bytes()).finalize().into_bytes().into())
+    pub fn of(&self, list: &str) -> ListFingerprint {
+        ListFingerprint(authenticated(&self.0, list.as_bytes()).finalize().into_bytes().into())
     }
 }
 
-impl Mark {
+impl ListFingerprint {
     /// The place that a cursor of this list stands for; none for any other text.
     #[must_use]
     pub fn read(&self, cursor: &str) -> Option<Position> {
@@ -75,9 +75,9 @@ impl Mark {
 impl CursorType for Cursor {
     type Error = Infallible;
 
-    /// Not used: whether a cursor is of the list that is asked for is checked by [`Mark::read`].
+    /// Not used: whether a cursor is of the list that is asked for is checked by [`ListFingerprint::read`].
     fn decode_cursor(_: &str) -> Result<Self, Infallible> {
-        Ok(Self { mark: Mark::default(), position: Vec::new() })
+        Ok(Self { mark: ListFingerprint::default(), position: Vec::new() })
     }
 
     fn encode_cursor(&self) -> String {

@@ -12,11 +12,11 @@ use sea_orm::sea_query::{
 };
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryResult, QueryTrait, Select, Value};
 
-pub use self::connection::{Connection, Total, plain};
-pub use self::cursor::Seal;
-use self::cursor::{Cursor, Mark, Position};
-use self::order::Part;
-pub use self::order::{Listed, Nulls, Order, SortKey};
+pub use self::connection::{Connection, LazyCount, plain};
+pub use self::cursor::CursorKey;
+use self::cursor::{Cursor, ListFingerprint, Position};
+use self::order::NullPartition;
+pub use self::order::{DefaultOrder, Nulls, Order, SortKey};
 use crate::db::Reader;
 use crate::db::conditions;
 use crate::error::Error;
@@ -25,9 +25,9 @@ use crate::scalar::Id;
 use crate::text;
 
 /// How many rows a page has where nothing is said.
-pub const DEFAULT_SIZE: u64 = 50;
+pub const DEFAULT_PAGE_SIZE: u64 = 50;
 /// How many rows a page may have.
-pub const LARGEST_SIZE: u64 = 100;
+pub const MAX_PAGE_SIZE: u64 = 100;
 
 /// The four arguments by which a connection is paged.
 #[derive(Clone, Debug, Default)]
@@ -40,8 +40,8 @@ pub struct PageArgs {
 
 /// Which part of a list is asked for, checked.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Window {
-    mark: Mark,
+pub struct PageRequest {
+    mark: ListFingerprint,
     size: u64,
     backward: bool,
     after: Option<Position>,
@@ -56,19 +56,19 @@ pub struct Page<R> {
     has_next: bool,
 }
 
-impl Window {
+impl PageRequest {
     /// Checks the arguments. `list` says which list it is, with everything that its rows depend on: a cursor of another
     /// list is an error.
     ///
     /// # Errors
     /// `BadInput` with every argument that is wrong.
-    pub fn new(args: PageArgs, list: &str, seal: &Seal) -> Result<Self, Error> {
+    pub fn new(args: PageArgs, list: &str, seal: &CursorKey) -> Result<Self, Error> {
         let mut faults = Vec::new();
         let mut size = |name: &str, given: Option<i32>| match given.map(u64::try_from) {
-            Some(Ok(size @ 1..=LARGEST_SIZE)) => Some(size),
+            Some(Ok(size @ 1..=MAX_PAGE_SIZE)) => Some(size),
             None => None,
             Some(_) => {
-                faults.push(format!("{name}: a number from 1 to {LARGEST_SIZE}."));
+                faults.push(format!("{name}: a number from 1 to {MAX_PAGE_SIZE}."));
                 None
             }
         };
@@ -91,7 +91,7 @@ impl Window {
         }
         Ok(Self {
             mark,
-            size: sizes.0.or(sizes.1).unwrap_or(DEFAULT_SIZE),
+            size: sizes.0.or(sizes.1).unwrap_or(DEFAULT_PAGE_SIZE),
             backward: args.last.is_some(),
             after,
             before,
@@ -101,7 +101,7 @@ impl Window {
     /// The same part of whatever list, however much of it: windows of several lists have it in common.
     #[must_use]
     pub fn part(&self) -> Self {
-        Self { mark: Mark::default(), size: 0, ..self.clone() }
+        Self { mark: ListFingerprint::default(), size: 0, ..self.clone() }
     }
 
     /// The smallest window that has several of one part in it.
@@ -130,7 +130,7 @@ impl Window {
     }
 
     /// The rows of a part of a list that lie between the cursors.
-    fn between<E: EntityTrait>(&self, order: &Order<E>, part: Part) -> Result<Condition, Error> {
+    fn between<E: EntityTrait>(&self, order: &Order<E>, part: NullPartition) -> Result<Condition, Error> {
         let damaged = || Error::BadInput("after, before: this is not a cursor of this list.".to_owned());
         let after = self.after.as_ref().map(|place| order.after(part, place).ok_or_else(damaged));
         let before = self.before.as_ref().map(|place| order.reversed().after(part, place).ok_or_else(damaged));
@@ -157,16 +157,16 @@ impl Window {
 ///
 /// # Errors
 /// `BadInput` for a cursor that is damaged; whatever the database says.
-pub async fn read<E: Listed>(
+pub async fn read<E: DefaultOrder>(
     db: &Reader,
     select: Select<E>,
     columns: &Columns<E>,
     order: &Order<E>,
-    window: &Window,
+    window: &PageRequest,
 ) -> Result<Page<E::Model>, Error> {
     let columns = columns.with(order.columns());
     let statement = statement(&columns.narrow(select), order, window)?;
-    let blank = E::unread();
+    let blank = E::placeholder();
     let rows = db.query_all(&statement).await?;
     let rows = rows.iter().map(|row| columns.read(row, &blank).map(|model| (order.position(&model), model)));
     Ok(window.page(rows.collect::<Result<_, _>>()?))
@@ -179,7 +179,7 @@ pub async fn read<E: Listed>(
 /// `BadInput` for a cursor that is damaged.
 pub fn of_ranked<R>(
     ranked: Vec<R>,
-    window: &Window,
+    window: &PageRequest,
     place: impl Fn(&R) -> Vec<Value>,
     comes_after: impl Fn(&R, &[Option<String>]) -> Option<bool>,
 ) -> Result<Page<R>, Error> {
@@ -198,9 +198,13 @@ pub fn of_ranked<R>(
 }
 
 /// The rows of a page and one more, in the direction of the window; each part of the list is read by its own index scan.
-fn statement<E: Listed>(select: &Select<E>, order: &Order<E>, window: &Window) -> Result<SelectStatement, Error> {
+fn statement<E: DefaultOrder>(
+    select: &Select<E>,
+    order: &Order<E>,
+    window: &PageRequest,
+) -> Result<SelectStatement, Error> {
     let direction = window.direction(order);
-    let rows_of = |part: Part| {
+    let rows_of = |part: NullPartition| {
         let mut rows = QueryTrait::into_query(select.clone().filter(window.between(order, part)?));
         direction.within(part).apply(&mut rows);
         rows.limit(window.size + 1);
@@ -234,16 +238,16 @@ pub type RowsOfParents<R> = HashMap<Id, Vec<(Vec<Value>, R)>>;
 ///
 /// # Errors
 /// As [`read`].
-pub async fn read_per_parent<E: Listed, R>(
+pub async fn read_per_parent<E: DefaultOrder, R>(
     db: &Reader,
     select: Select<E>,
     columns: &Columns<E>,
     parent: impl ColumnTrait,
-    window: &Window,
+    window: &PageRequest,
     row: impl Fn(&QueryResult, E::Model) -> Result<R, DbErr>,
 ) -> Result<RowsOfParents<R>, Error> {
     let order = Order::<E>::default();
-    let mut inner = QueryTrait::into_query(select.filter(window.between(&order, Part::Whole)?));
+    let mut inner = QueryTrait::into_query(select.filter(window.between(&order, NullPartition::Whole)?));
     let mut over = WindowStatement::partition_by(parent.as_column_ref());
     window.direction(&order).apply(&mut over);
     inner.expr_as(Expr::col(parent.as_column_ref()), Alias::new("parent_id"));
@@ -253,7 +257,7 @@ pub async fn read_per_parent<E: Listed, R>(
     statement.and_where(Expr::col(Alias::new("place")).lte(window.size + 1));
     statement.order_by(Alias::new("parent_id"), Direction::Asc).order_by(Alias::new("place"), Direction::Asc);
 
-    let blank = E::unread();
+    let blank = E::placeholder();
     let mut rows: RowsOfParents<R> = HashMap::new();
     for found in db.query_all(&statement).await? {
         let parent: Id = found.try_get("", "parent_id")?;

@@ -6,7 +6,7 @@ use sea_orm::{ColumnTrait, ColumnType, EntityTrait, ModelTrait, Value};
 
 use super::cursor::Position;
 use crate::entity::{audit_event, group, institution, user};
-use crate::graphql::projection::Shown;
+use crate::graphql::projection::Projectable;
 use crate::scalar::Id;
 
 /// One of the columns that a list is ordered by.
@@ -30,12 +30,12 @@ pub enum Nulls {
 pub struct Order<E: EntityTrait>(Vec<SortKey<E::Column>>);
 
 /// A table that is listed in one order where no other is asked for.
-pub trait Listed: Shown {
+pub trait DefaultOrder: Projectable {
     /// What it is ordered by; the last one is unique, and none is nullable.
     const ORDER: &'static [SortKey<Self::Column>];
 }
 
-impl Listed for user::Entity {
+impl DefaultOrder for user::Entity {
     const ORDER: &'static [SortKey<user::Column>] = &[
         SortKey::ascending(user::Column::LastNameKey),
         SortKey::ascending(user::Column::FirstNameKey),
@@ -43,23 +43,23 @@ impl Listed for user::Entity {
     ];
 }
 
-impl Listed for group::Entity {
+impl DefaultOrder for group::Entity {
     const ORDER: &'static [SortKey<group::Column>] =
         &[SortKey::ascending(group::Column::NameKey), SortKey::ascending(group::Column::Id)];
 }
 
-impl Listed for institution::Entity {
+impl DefaultOrder for institution::Entity {
     const ORDER: &'static [SortKey<institution::Column>] =
         &[SortKey::ascending(institution::Column::NameKey), SortKey::ascending(institution::Column::Id)];
 }
 
-impl Listed for audit_event::Entity {
+impl DefaultOrder for audit_event::Entity {
     const ORDER: &'static [SortKey<audit_event::Column>] = &[SortKey::descending(audit_event::Column::Seq)];
 }
 
 /// Which of its rows a part of a list has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
+pub enum NullPartition {
     /// All of them.
     Whole,
     /// Those with a value in the first key.
@@ -68,7 +68,7 @@ pub enum Part {
     Without,
 }
 
-impl<E: Listed> Default for Order<E> {
+impl<E: DefaultOrder> Default for Order<E> {
     fn default() -> Self {
         Self(E::ORDER.to_vec())
     }
@@ -113,19 +113,19 @@ impl<E: EntityTrait> Order<E> {
     /// The parts of the list, one after the other. Where the first key can be null, the rows without a value are a part of
     /// their own, so that an index has each part in order wherever it keeps nulls.
     #[must_use]
-    pub fn parts(&self) -> &'static [Part] {
+    pub fn parts(&self) -> &'static [NullPartition] {
         match self.0.first().and_then(|key| key.nulls) {
-            None => &[Part::Whole],
-            Some(Nulls::First) => &[Part::Without, Part::With],
-            Some(Nulls::Last) => &[Part::With, Part::Without],
+            None => &[NullPartition::Whole],
+            Some(Nulls::First) => &[NullPartition::Without, NullPartition::With],
+            Some(Nulls::Last) => &[NullPartition::With, NullPartition::Without],
         }
     }
 
     /// The order within a part: the first key has a value in each of its rows, or in none.
     #[must_use]
-    pub fn within(&self, part: Part) -> Self {
+    pub fn within(&self, part: NullPartition) -> Self {
         let mut keys = self.0.clone();
-        if let (Part::With | Part::Without, Some(first)) = (part, keys.first_mut()) {
+        if let (NullPartition::With | NullPartition::Without, Some(first)) = (part, keys.first_mut()) {
             first.nulls = None;
         }
         Self(keys)
@@ -133,31 +133,32 @@ impl<E: EntityTrait> Order<E> {
 
     /// The rows of a part.
     #[must_use]
-    pub fn rows(&self, part: Part) -> Condition {
+    pub fn rows(&self, part: NullPartition) -> Condition {
         let first = self.0.first().map(SortKey::col);
         Condition::all().add_option(match part {
-            Part::Whole => None,
-            Part::With => first.map(ExprTrait::is_not_null),
-            Part::Without => first.map(ExprTrait::is_null),
+            NullPartition::Whole => None,
+            NullPartition::With => first.map(ExprTrait::is_not_null),
+            NullPartition::Without => first.map(ExprTrait::is_null),
         })
     }
 
     /// The rows of a part that come after a place in the list; none where the place is not one of this list.
     #[must_use]
-    pub fn after(&self, part: Part, place: &Position) -> Option<Condition> {
+    pub fn after(&self, part: NullPartition, place: &Position) -> Option<Condition> {
         let values: Vec<Option<Value>> =
             self.0.iter().zip(place).map(|(key, text)| key.value(text.as_deref())).collect::<Option<_>>()?;
         if values.len() != self.0.len() || place.len() != self.0.len() {
             return None;
         }
         let at_value = values.first().is_some_and(Option::is_some);
-        let is_in_part = part == Part::Whole || at_value == (part == Part::With);
+        let is_in_part = part == NullPartition::Whole || at_value == (part == NullPartition::With);
         if !is_in_part {
             let before_it = self.parts().first() != Some(&part);
             return Some(if before_it { Condition::all() } else { Condition::any().add(Expr::val(1).eq(0)) });
         }
         let order = self.within(part);
-        let keys: Vec<_> = order.0.iter().copied().zip(values).skip(usize::from(part == Part::Without)).collect();
+        let keys: Vec<_> =
+            order.0.iter().copied().zip(values).skip(usize::from(part == NullPartition::Without)).collect();
         Some(beyond(&keys))
     }
 }

@@ -17,15 +17,15 @@ const HOSTILE: [&str; 9] = [
     "&lt;b&gt; &amp;",
 ];
 
-fn letter(kind: Kind, language: Language, name: &'static str) -> Letter<'static> {
+fn letter(kind: MailKind, language: Language, name: &'static str) -> EmailTemplate<'static> {
     let link = leads_somewhere(kind).then_some(Link { url: URL, lives: TimeDelta::days(14) });
-    Letter { kind, language, name: Some(name), organisation: name, link }
+    EmailTemplate { kind, language, name: Some(name), organisation: name, link }
 }
 
 /// Every mail, of every kind, in one text.
-pub fn every_letter_in(words: &Words) -> String {
+pub fn every_letter_in(words: &Messages) -> String {
     let mut said = String::new();
-    for kind in Kind::iter() {
+    for kind in MailKind::iter() {
         for name in ["Ada", ""] {
             let written = letter(kind, words.language(), name).write_in(words).unwrap();
             said.push_str(&written.subject);
@@ -50,7 +50,7 @@ fn shown(html: &str) -> Vec<String> {
 
 #[test]
 fn every_mail_has_a_subject_on_one_line_and_its_link_where_there_is_one() {
-    for kind in Kind::iter() {
+    for kind in MailKind::iter() {
         for language in Language::ALL {
             let written = letter(kind, language, "Ada Tester").write().unwrap();
             assert!(!written.subject.is_empty() && !written.subject.contains(char::is_control), "{}", written.subject);
@@ -69,7 +69,7 @@ fn every_mail_has_a_subject_on_one_line_and_its_link_where_there_is_one() {
 
 #[test]
 fn both_bodies_say_the_same_words() {
-    for kind in Kind::iter() {
+    for kind in MailKind::iter() {
         for language in Language::ALL {
             for name in HOSTILE.into_iter().chain(["Ada Tester"]) {
                 let written = letter(kind, language, name).write().unwrap();
@@ -82,7 +82,7 @@ fn both_bodies_say_the_same_words() {
 
 #[test]
 fn what_people_call_themselves_is_text_and_stays_on_its_line() {
-    for kind in Kind::iter() {
+    for kind in MailKind::iter() {
         for language in Language::ALL {
             let plain = letter(kind, language, "Ada Tester").write().unwrap();
             for name in HOSTILE {
@@ -104,12 +104,13 @@ fn what_people_call_themselves_is_text_and_stays_on_its_line() {
 
 #[test]
 fn no_line_is_too_long_for_a_mail_server() {
-    for kind in Kind::iter() {
+    for kind in MailKind::iter() {
         for language in Language::ALL {
             for letter_of in ["\u{1f3e5}", "w", "w ", "\u{df}\u{a0}"] {
                 let name: String = letter_of.chars().cycle().take(101).collect();
                 let organisation: String = letter_of.chars().cycle().take(200).collect();
-                let letter = Letter { name: Some(&name), organisation: &organisation, ..letter(kind, language, "") };
+                let letter =
+                    EmailTemplate { name: Some(&name), organisation: &organisation, ..letter(kind, language, "") };
                 let Written { text, html, .. } = letter.write().unwrap();
                 assert!(text.lines().all(|line| line.len() <= 998), "{text}");
                 assert!(text.lines().all(|line| line.chars().count() <= LINE || !line.contains(' ')), "{text}");
@@ -121,22 +122,25 @@ fn no_line_is_too_long_for_a_mail_server() {
 
 #[test]
 fn a_name_that_a_stranger_may_have_typed_is_not_repeated() {
-    for kind in [Kind::Registration, Kind::EmailConfirmation] {
-        let written = Letter { organisation: "Alder", ..letter(kind, Language::English, "Mallory") }.write().unwrap();
+    for kind in [MailKind::Registration, MailKind::EmailConfirmation] {
+        let written =
+            EmailTemplate { organisation: "Alder", ..letter(kind, Language::English, "Mallory") }.write().unwrap();
         assert!(!written.text.contains("Mallory") && !written.html.contains("Mallory"));
         assert!(written.text.starts_with("Hello,\n"), "{}", written.text);
     }
-    let written = letter(Kind::Invitation, Language::French, "Ada").write().unwrap();
+    let written = letter(MailKind::Invitation, Language::French, "Ada").write().unwrap();
     assert!(written.text.starts_with("Bonjour Ada,\n"), "{}", written.text);
 }
 
 #[test]
 fn a_mail_that_leads_nowhere_has_no_link_and_one_that_does_needs_it() {
     let link = || Some(Link { url: URL, lives: TimeDelta::hours(1) });
-    let notice = Letter { link: link(), ..letter(Kind::PinChanged, Language::English, "Ada") }.write().unwrap();
+    let notice =
+        EmailTemplate { link: link(), ..letter(MailKind::PinChanged, Language::English, "Ada") }.write().unwrap();
     assert!(!notice.text.contains(URL) && !notice.html.contains("href"));
-    assert!(Letter { link: None, ..letter(Kind::PasswordReset, Language::English, "Ada") }.write().is_err());
-    let reset = Letter { link: link(), ..letter(Kind::PasswordReset, Language::English, "Ada") }.write().unwrap();
+    assert!(EmailTemplate { link: None, ..letter(MailKind::PasswordReset, Language::English, "Ada") }.write().is_err());
+    let reset =
+        EmailTemplate { link: link(), ..letter(MailKind::PasswordReset, Language::English, "Ada") }.write().unwrap();
     assert!(reset.text.contains("valid for 1\u{a0}hour."), "{}", reset.text);
 }
 

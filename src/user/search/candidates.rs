@@ -6,9 +6,9 @@ use sea_orm::{
     QuerySelect, QueryTrait,
 };
 
-use super::terms::{MANY, Meant};
+use super::terms::{MANY, TermMatches};
 use crate::db::Db;
-use crate::db::conditions::{all_rows, any_of, contains, has_one, starts_with};
+use crate::db::conditions::{all_rows, any_of, contains, exists_row, starts_with};
 use crate::entity::user::{self, Column};
 use crate::entity::{search_hit, search_word};
 use crate::scalar::Id;
@@ -28,7 +28,7 @@ const TOGETHER: usize = 6_000;
 const NEAREST: usize = 8;
 
 /// Among whom is searched.
-pub struct Among<'a> {
+pub struct SearchScope<'a> {
     pub db: &'a Db,
     /// The license whose people they are; none where they are of all.
     pub license_id: Option<Id>,
@@ -44,7 +44,7 @@ pub struct Candidate {
     pub search_key: String,
 }
 
-impl Among<'_> {
+impl SearchScope<'_> {
     fn backend(&self) -> DatabaseBackend {
         self.db.read().get_database_backend()
     }
@@ -94,7 +94,7 @@ impl Among<'_> {
 ///
 /// # Errors
 /// Whatever the database says.
-pub async fn by_name(among: &Among<'_>, words: &[String]) -> Result<Vec<Candidate>, DbErr> {
+pub async fn by_name(among: &SearchScope<'_>, words: &[String]) -> Result<Vec<Candidate>, DbErr> {
     let mut longest: Vec<&String> = words.iter().collect();
     longest.sort_by_key(|word| std::cmp::Reverse(word.chars().count()));
     let last = |word: &str| starts_with(Expr::col(Column::LastNameKey.as_column_ref()), word);
@@ -136,7 +136,11 @@ pub async fn by_name(among: &Among<'_>, words: &[String]) -> Result<Vec<Candidat
 ///
 /// # Errors
 /// Whatever the database says.
-pub async fn by_words(among: &Among<'_>, words: &[String], meant: &[Meant]) -> Result<Vec<Candidate>, DbErr> {
+pub async fn by_words(
+    among: &SearchScope<'_>,
+    words: &[String],
+    meant: &[TermMatches],
+) -> Result<Vec<Candidate>, DbErr> {
     let mut parts = Vec::new();
     if let [word] = words {
         for column in [Column::UsernameKey, Column::EmailKey] {
@@ -145,7 +149,7 @@ pub async fn by_words(among: &Among<'_>, words: &[String], meant: &[Meant]) -> R
         }
     }
     if meant.iter().all(|meant| !meant.words.is_empty()) {
-        let mut meant: Vec<&Meant> = meant.iter().collect();
+        let mut meant: Vec<&TermMatches> = meant.iter().collect();
         meant.sort_by_key(|meant| meant.rarity());
         if let [rarest, others @ ..] = meant.as_slice() {
             parts.extend(having(among, rarest, others));
@@ -159,7 +163,7 @@ pub async fn by_words(among: &Among<'_>, words: &[String], meant: &[Meant]) -> R
 
 /// Those who have the words that a piece may mean, as many as are read, the nearest words first. Of the nearest that too many have,
 /// those who also have what each of the others may mean.
-fn having(among: &Among<'_>, meant: &Meant, others: &[&Meant]) -> Vec<SelectStatement> {
+fn having(among: &SearchScope<'_>, meant: &TermMatches, others: &[&TermMatches]) -> Vec<SelectStatement> {
     let mut left = among.most();
     let mut whole = Vec::new();
     let mut common = None;
@@ -183,7 +187,7 @@ fn having(among: &Among<'_>, meant: &Meant, others: &[&Meant]) -> Vec<SelectStat
 }
 
 /// Those of the people of a statement who also have what each piece may mean.
-fn all(among: &Among<'_>, mut people: SelectStatement, others: &[&Meant]) -> SelectStatement {
+fn all(among: &SearchScope<'_>, mut people: SelectStatement, others: &[&TermMatches]) -> SelectStatement {
     let one = |column: search_hit::Column| (Alias::new("one"), column);
     let most = others.iter().map(|other| other.words.len().min(NEAREST)).max().unwrap_or(1);
     people.column(search_hit::Column::License).limit((TOGETHER / most.max(1)) as u64);
@@ -196,13 +200,13 @@ fn all(among: &Among<'_>, mut people: SelectStatement, others: &[&Meant]) -> Sel
         for column in [search_hit::Column::License, search_hit::Column::UserId] {
             has.and_where(column.into_expr().equals(one(column)));
         }
-        all.and_where(has_one(has));
+        all.and_where(exists_row(has));
     }
     all.order_by(one(search_hit::Column::UserId), Order::Asc).limit(among.most()).to_owned()
 }
 
 /// Those whose first and last name are words that the pieces may mean.
-fn named(among: &Among<'_>, meant: &[&Meant]) -> SelectStatement {
+fn named(among: &SearchScope<'_>, meant: &[&TermMatches]) -> SelectStatement {
     let words = meant.iter().flat_map(|meant| meant.words.iter().take(NEAREST));
     let words: Vec<String> = words.map(|word| word.text.clone()).collect();
     let is_one = |column| any_of(among.backend(), column, words.clone());

@@ -22,14 +22,14 @@ use sea_orm::Value;
 
 pub use self::score::UserSearchField;
 use super::filter::UserFilter;
-use super::filter_sql::Wanted;
-use crate::access::{Action, Allowed};
+use super::filter_sql::CompiledFilter;
+use crate::access::{Action, RequiresAction};
 use crate::entity::user;
 use crate::error::Error;
 use crate::graphql::context::ContextExt;
-use crate::graphql::pagination::{self, Connection, PageArgs, Total};
+use crate::graphql::pagination::{self, Connection, LazyCount, PageArgs};
 use crate::scalar::Id;
-use candidates::{Among, Candidate};
+use candidates::{Candidate, SearchScope};
 
 /// If so many people are found by the beginnings of their names, nobody else is looked for.
 const ENOUGH: usize = 100;
@@ -89,7 +89,7 @@ impl SearchQuery {
     /// umlauts spelled out.
     ///
     /// Of very many who fit, those are ranked whose names begin with the words, and some hundreds at most.
-    #[graphql(guard = "Allowed")]
+    #[graphql(guard = "RequiresAction")]
     async fn search_users(
         &self,
         ctx: &Context<'_>,
@@ -113,12 +113,13 @@ impl SearchQuery {
         let words = query::words(&query)?;
         let db = ctx.db()?;
         let is_narrowed = filter.is_some();
-        let wanted = Wanted::new(db, viewer, filter).await?;
-        ctx.links()?.loader().compare(wanted.comparisons)?;
-        let list = format!("search {} {include_inactive} {} {}", viewer.horizon(), words.join(" "), wanted.name);
-        let window = ctx.window(PageArgs { first, after, last: None, before: None }, &list)?;
-        let seen = wanted.among(viewer.lists_users(include_inactive));
-        let among = Among { db, license_id: viewer.license_of_lists(), is_narrowed, seen };
+        let wanted = CompiledFilter::new(db, viewer, filter).await?;
+        ctx.loaders()?.loader().compare(wanted.comparisons)?;
+        let list =
+            format!("search {} {include_inactive} {} {}", viewer.visibility_scope(), words.join(" "), wanted.name);
+        let window = ctx.page_request(PageArgs { first, after, last: None, before: None }, &list)?;
+        let seen = wanted.among(viewer.listed_users(include_inactive));
+        let among = SearchScope { db, license_id: viewer.license_of_lists(), is_narrowed, seen };
         let ranked = rank(&among, &words).await?;
         let total = i32::try_from(ranked.len()).unwrap_or(i32::MAX);
         let page = pagination::of_ranked(ranked, &window, Ranked::place, Ranked::comes_after)?;
@@ -126,11 +127,11 @@ impl SearchQuery {
         let people = if ids.is_empty() {
             Vec::new()
         } else {
-            ctx.links()?.loader().by_id::<user::Entity>(user::Column::Id, ids, among.seen).await?
+            ctx.loaders()?.loader().by_id::<user::Entity>(user::Column::Id, ids, among.seen).await?
         };
         let mut people: HashMap<Id, user::Model> = people.into_iter().map(|person| (person.id, person)).collect();
         let page = page.filter_map(|ranked| Some((people.remove(&ranked.id)?, ranked)));
-        let total = Total::of(move |_| async move { Ok(total) }.boxed());
+        let total = LazyCount::of(move |_| async move { Ok(total) }.boxed());
         Ok(page.into_connection(total, |(person, ranked)| {
             let fields = score::matched(&ranked.search_key, &words);
             (person, Match { score: ranked.score, fields })
@@ -172,7 +173,7 @@ fn points(score: f64) -> i64 {
 }
 
 /// Everybody who is found, the best first.
-async fn rank(among: &Among<'_>, words: &[String]) -> Result<Vec<Ranked>, Error> {
+async fn rank(among: &SearchScope<'_>, words: &[String]) -> Result<Vec<Ranked>, Error> {
     let mut ranked: HashMap<Id, Ranked> = HashMap::new();
     let mut judge = |candidates: Vec<Candidate>| {
         for Candidate { id, search_key } in candidates {
@@ -184,7 +185,7 @@ async fn rank(among: &Among<'_>, words: &[String]) -> Result<Vec<Ranked>, Error>
     };
     // Of all licenses there is no index of first names.
     if judge(candidates::by_name(among, words).await?) < ENOUGH || among.license_id.is_none() {
-        let meant = terms::meant(among.db, among.license_id, words).await?;
+        let meant = terms::match_terms(among.db, among.license_id, words).await?;
         judge(candidates::by_words(among, words, &meant).await?);
     }
     let mut ranked: Vec<Ranked> = ranked.into_values().collect();

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use async_graphql::Enum;
 use strsim::osa_distance;
 
-use crate::search_index::allowed_slips;
+use crate::search_index::allowed_typos;
 use crate::text::{is_letter, is_of_word};
 
 /// A field in which words are searched.
@@ -60,8 +60,8 @@ pub fn score(search_key: &str, words: &[String]) -> Option<f64> {
         let by = |fits: fn(&str, &str) -> f64| {
             lines(search_key).map(|(_, weight, text)| weight * fits(text, word)).fold(0.0, f64::max)
         };
-        let best = by(found);
-        let best = if best > 0.0 { best } else { by(slipped) };
+        let best = by(score_match);
+        let best = if best > 0.0 { best } else { by(score_typos) };
         if best == 0.0 {
             return None;
         }
@@ -76,9 +76,9 @@ pub fn matched(search_key: &str, words: &[String]) -> Vec<UserSearchField> {
     let mut fields = BTreeSet::new();
     for word in words {
         let with = |fits: fn(&str, &str) -> f64| lines(search_key).filter(move |(_, _, text)| fits(text, word) > 0.0);
-        let found_in: Vec<_> = with(found).map(|(field, ..)| field).collect();
+        let found_in: Vec<_> = with(score_match).map(|(field, ..)| field).collect();
         if found_in.is_empty() {
-            fields.extend(with(slipped).map(|(field, ..)| field));
+            fields.extend(with(score_typos).map(|(field, ..)| field));
         } else {
             fields.extend(found_in);
         }
@@ -93,7 +93,7 @@ fn lines(search_key: &str) -> impl Iterator<Item = (UserSearchField, f64, &str)>
 }
 
 /// How well a word fits a text that has it.
-fn found(text: &str, word: &str) -> f64 {
+fn score_match(text: &str, word: &str) -> f64 {
     let fits = text.match_indices(word).map(|(at, _)| {
         let (before, after) = (text.get(..at).unwrap_or_default(), text.get(at + word.len()..).unwrap_or_default());
         let begins = !before.chars().next_back().is_some_and(is_of_word);
@@ -110,14 +110,14 @@ fn found(text: &str, word: &str) -> f64 {
 }
 
 /// How well a word with slips fits a text.
-fn slipped(text: &str, word: &str) -> f64 {
+fn score_typos(text: &str, word: &str) -> f64 {
     let letters = word.chars().count();
     let told = word.chars().filter(|c| is_of_word(*c)).count();
-    let allowed = if word.chars().any(is_letter) { allowed_slips(told) } else { 0 };
+    let allowed = if word.chars().any(is_letter) { allowed_typos(told) } else { 0 };
     if allowed == 0 {
         return 0.0;
     }
-    parts_of(text).map(|part| slips_fit(part, word, letters, allowed)).fold(0.0, f64::max)
+    parts_of(text).map(|part| score_of_typos(part, word, letters, allowed)).fold(0.0, f64::max)
 }
 
 /// What a word may be but for slips: what stands between spaces, both sides of an `@` in it, and each run of letters and digits.
@@ -130,8 +130,8 @@ fn parts_of(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-fn slips_fit(part: &str, word: &str, letters: usize, allowed: usize) -> f64 {
-    let Some(slips) = slips_between(part, word, letters, allowed) else { return 0.0 };
+fn score_of_typos(part: &str, word: &str, letters: usize, allowed: usize) -> f64 {
+    let Some(slips) = typos_between(part, word, letters, allowed) else { return 0.0 };
     let (slips, goes_on) = slips;
     let further = f64::from(u32::try_from(slips.saturating_sub(1)).unwrap_or(u32::MAX));
     let is_other = part.chars().next() != word.chars().next();
@@ -143,7 +143,7 @@ fn slips_fit(part: &str, word: &str, letters: usize, allowed: usize) -> f64 {
 
 /// How many slips (optimal string alignment: a letter more, less, another, or two exchanged) lie between a word and a part of a
 /// text, and whether the part goes on after it; none where there are more than allowed.
-fn slips_between(part: &str, word: &str, letters: usize, allowed: usize) -> Option<(usize, bool)> {
+fn typos_between(part: &str, word: &str, letters: usize, allowed: usize) -> Option<(usize, bool)> {
     let length = part.chars().count();
     if length + allowed < letters || length == 0 {
         return None;
@@ -167,10 +167,10 @@ fn slips_between(part: &str, word: &str, letters: usize, allowed: usize) -> Opti
 
 /// How many slips lie between what was typed and a word of the directory, if no more than are forgiven.
 #[must_use]
-pub fn slips(word: &str, typed: &str) -> Option<usize> {
+pub fn typos(word: &str, typed: &str) -> Option<usize> {
     let letters = typed.chars().count();
     let runs = word.split(|c: char| !is_of_word(c));
-    let slips = runs.filter_map(|run| slips_between(run, typed, letters, allowed_slips(letters)));
+    let slips = runs.filter_map(|run| typos_between(run, typed, letters, allowed_typos(letters)));
     slips.map(|(slips, goes_on)| slips + usize::from(goes_on)).min()
 }
 
@@ -226,7 +226,7 @@ mod tests {
             ("muhlenberg", "mulen", false),
             ("4711", "4712", false),
         ] {
-            let fits = found(text, word) > 0.0 || slipped(text, word) > 0.0;
+            let fits = score_match(text, word) > 0.0 || score_typos(text, word) > 0.0;
             assert_eq!(fits, is_found || text.contains(word), "{text} {word}");
         }
     }

@@ -7,7 +7,7 @@ use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, QueryResult};
 
 use super::score;
 use crate::db::Db;
-use crate::db::conditions::{all_rows, any_of, has_one, starts_with};
+use crate::db::conditions::{all_rows, any_of, exists_row, starts_with};
 use crate::entity::{search_hit, search_key, search_word};
 use crate::scalar::Id;
 use crate::search_index;
@@ -26,7 +26,7 @@ pub const MANY: u64 = 101;
 
 /// In which way a word is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Found {
+enum KeyKind {
     /// It begins so, or is the same.
     Begins,
     Inside,
@@ -42,17 +42,17 @@ pub struct Word {
     /// How many people have it, up to [`MANY`].
     pub people: u64,
     /// The nearest first: the word itself, what begins so, what has it inside, what it is but for slips; of each, domains last.
-    nearness: (Found, bool, usize, bool),
+    nearness: (KeyKind, bool, usize, bool),
 }
 
 /// What a piece of a query may mean, the nearest first.
-pub struct Meant {
+pub struct TermMatches {
     pub words: Vec<Word>,
     /// Whether there is nothing else that it may mean.
     is_all: bool,
 }
 
-impl Meant {
+impl TermMatches {
     /// How many people may be meant, at least.
     #[must_use]
     pub fn people(&self) -> u64 {
@@ -67,12 +67,12 @@ impl Meant {
 }
 
 /// The longest pieces of the words of a query, each once; signs only of words that are nothing else.
-fn pieces(words: &[String]) -> Vec<&str> {
+fn tokens(words: &[String]) -> Vec<&str> {
     let mut pieces: Vec<&str> = Vec::new();
     for word in words {
         let is_sign = |piece: &&str| !piece.chars().all(is_of_word);
-        let has_others = search_index::pieces(word).any(|piece| !is_sign(&piece));
-        pieces.extend(search_index::pieces(word).filter(|piece| !has_others || !is_sign(piece)));
+        let has_others = search_index::tokens(word).any(|piece| !is_sign(&piece));
+        pieces.extend(search_index::tokens(word).filter(|piece| !has_others || !is_sign(piece)));
     }
     pieces.sort_by_key(|piece| std::cmp::Reverse(piece.chars().count()));
     let mut longest: Vec<&str> = Vec::new();
@@ -89,15 +89,15 @@ fn pieces(words: &[String]) -> Vec<&str> {
 ///
 /// # Errors
 /// Whatever the database says.
-pub async fn meant(db: &Db, license_id: Option<Id>, words: &[String]) -> Result<Vec<Meant>, DbErr> {
-    let pieces = pieces(words);
+pub async fn match_terms(db: &Db, license_id: Option<Id>, words: &[String]) -> Result<Vec<TermMatches>, DbErr> {
+    let pieces = tokens(words);
     let license = license_id.map(search_index::short);
     let mut found = Query::select();
     let arms = (0..).zip(&pieces).flat_map(|(place, piece)| arms(db, license, place, piece));
     let Some(all) = all_rows(arms) else { return Ok(Vec::new()) };
     found.column(Asterisk).expr_as(people(license), Alias::new("people")).from_subquery(all, Alias::new("found"));
     let rows = db.read().query_all(&found).await?;
-    let mut meant: Vec<Meant> = pieces.iter().map(|_| Meant { words: Vec::new(), is_all: true }).collect();
+    let mut meant: Vec<TermMatches> = pieces.iter().map(|_| TermMatches { words: Vec::new(), is_all: true }).collect();
     let mut counts = vec![[0_u64; 3]; pieces.len()];
     for row in rows {
         let (place, kind): (i32, i32) = (row.try_get("", "piece")?, row.try_get("", "kind")?);
@@ -120,11 +120,11 @@ fn word(row: &QueryResult, kind: i32, piece: &str) -> Result<Option<Word>, DbErr
     let text: String = row.try_get("", "word")?;
     let (length, is_domain) = (text.chars().count(), is_domain(&text));
     let nearness = match kind {
-        0 => Some((Found::Begins, is_domain, length, false)),
-        1 => Some((Found::Inside, is_domain, 0, false)),
+        0 => Some((KeyKind::Begins, is_domain, length, false)),
+        1 => Some((KeyKind::Inside, is_domain, 0, false)),
         _ => {
             let is_other = text.chars().next() != piece.chars().next();
-            score::slips(&text, piece).map(|slips| (Found::Slipped, is_domain, slips, is_other))
+            score::typos(&text, piece).map(|slips| (KeyKind::Slipped, is_domain, slips, is_other))
         }
     };
     let people: i64 = row.try_get("", "people")?;
@@ -150,7 +150,7 @@ fn arms(db: &Db, license: Option<i32>, place: i32, piece: &str) -> Vec<SelectSta
             .inner_join(search_word::Entity, search_word::Column::Id.into_expr().equals(word_id))
             .limit(limit);
         if let Some(license) = license {
-            words.and_where(has_one(hits(license)));
+            words.and_where(exists_row(hits(license)));
         }
         words
     };
@@ -162,7 +162,7 @@ fn arms(db: &Db, license: Option<i32>, place: i32, piece: &str) -> Vec<SelectSta
         words
     };
     let mut arms = vec![in_order(0, search_index::begins(piece)), in_order(1, search_index::inside(piece))];
-    let slipped = search_index::slipped(piece);
+    let slipped = search_index::typo_variants(piece);
     if !slipped.is_empty() {
         let keys = any_of(db.read().get_database_backend(), search_key::Column::Key, slipped);
         let mut words = of_kind(2, those(Condition::all().add(keys)), SLIPPED_WORDS);
@@ -178,7 +178,7 @@ fn is_as_long(piece: &str) -> Condition {
     if letters >= score::LONG_ENOUGH_TO_GO_ON {
         return Condition::all();
     }
-    let longest = i32::try_from(letters + search_index::allowed_slips(letters)).unwrap_or(i32::MAX);
+    let longest = i32::try_from(letters + search_index::allowed_typos(letters)).unwrap_or(i32::MAX);
     let length = Expr::expr(Func::char_length(search_word::Column::Word.into_expr()));
     Condition::any().add(length.lte(longest)).add(starts_with(search_word::Column::Word.into_expr(), "@"))
 }

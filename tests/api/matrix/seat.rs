@@ -4,12 +4,12 @@ use async_graphql::MaybeUndefined::Value as Given;
 use chrono::{Days, TimeDelta};
 use roster::entity::institution::{InstitutionCore, InstitutionFields, InstitutionKind};
 use roster::entity::membership::GroupRole;
-use roster::entity::user::{Names, Role, UserFields};
+use roster::entity::user::{Role, UserFields, UserNames};
 use roster::entity::{
     api_key, attribute_definition, device, institution, invitation, license, membership, session, site_access, user,
 };
 use roster::scalar::{Date, DateText, Id, now};
-use roster::validation::Form;
+use roster::validation::Validator;
 use sea_orm::sea_query::Expr;
 use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter};
 use serde_json::json;
@@ -177,8 +177,8 @@ pub fn row(license: Id, person: &Person, first: &str, last: &str, n: usize) -> u
         external_id: Given(format!("QX-{n}")),
         ..person.fields()
     };
-    let mut form = Form::changing();
-    row.lay_over(Names::default(), fields, &mut form);
+    let mut form = Validator::changing();
+    row.apply(UserNames::default(), fields, &mut form);
     form.finish().unwrap();
     row.is_active = person.is_active;
     row.last_login = Some(now());
@@ -214,11 +214,11 @@ pub fn new_key(user_id: Id, license_id: Id) -> api_key::Model {
 }
 
 pub async fn house(app: &App, license: Id, name: String) -> Id {
-    let mut new = institution::Model::blank(Id::new(), license);
+    let mut new = institution::Model::empty(Id::new(), license);
     let core =
         InstitutionCore { name: Given(name), kind: Given(InstitutionKind::Hospital), country: Given("AU".to_owned()) };
-    let mut form = Form::creating();
-    new.lay_over(core, InstitutionFields::default(), &mut form);
+    let mut form = Validator::creating();
+    new.apply(core, InstitutionFields::default(), &mut form);
     form.finish().unwrap();
     let id = new.id;
     new.into_active_model().reset_all().insert(app.db.write()).await.unwrap();
@@ -252,7 +252,7 @@ pub async fn signed_in<'a>(app: &'a App, license: Id, person: &Person, n: usize)
 pub async fn define_attributes(app: &App) {
     for license in [app.license, app.other_license] {
         for (name, user_editable, user_visible) in ATTRIBUTES {
-            let blank = attribute_definition::Model::blank(Id::new(), license);
+            let blank = attribute_definition::Model::empty(Id::new(), license);
             let name = name.to_owned();
             let new =
                 attribute_definition::Model { name: name.clone(), label: name, user_editable, user_visible, ..blank };

@@ -303,7 +303,7 @@ impl<'a> Watch<'a> {
     /// Somebody with a session.
     async fn signed_in(&self, id: Id) -> Actor {
         let row = user::Entity::find_by_id(id).one(self.app.db.read()).await.unwrap().unwrap();
-        let token = session::open(&self.app.db, LIFETIME, &Client::default(), row).await.unwrap().token;
+        let token = session::start(&self.app.db, LIFETIME, &Client::default(), row).await.unwrap().token;
         Actor { id, key: None, token }
     }
 
@@ -467,7 +467,7 @@ impl<'a> Watch<'a> {
             let row = user::Entity::find_by_id(id).one(self.app.db.read()).await.unwrap();
             let Some(row) = row else { return };
             // Who is inactive by now is refused; nobody else is.
-            let _ = session::open(&self.app.db, LIFETIME, &Client::default(), row).await;
+            let _ = session::start(&self.app.db, LIFETIME, &Client::default(), row).await;
         };
         let asks = join_all(actors.iter().zip(&plans).map(|(actor, plan)| self.ask(actor, plan)));
         let (answers, ()) = tokio::join!(asks, enter);
@@ -1001,7 +1001,7 @@ on_every_database! {
 
     async fn of_two_license_administrators_who_remove_each_other_at_the_same_moment_one_stays(app: App) {
         for round in 0..50 {
-            let license = license::create(&app.db, Id::new(), &format!("R-{round}"), "Rowan").await.unwrap().id;
+            let license = license::create_first(&app.db, Id::new(), &format!("R-{round}"), "Rowan").await.unwrap().id;
             let fields = || UserFields { ..USER.role("LICENSE_ADMIN").fields() };
             let one = app.sign_in(app.create("One", license, fields(), Undefined).await).await;
             let other = app.sign_in(app.create("Other", license, fields(), Undefined).await).await;

@@ -3,14 +3,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use roster::access::{Action, ROOT_FIELDS, Reach, reach};
+use roster::access::{Action, ROOT_FIELDS, Scope, reach};
 
 /// The table, and whether an action is in it: one that is not keeps the tests from compiling.
 macro_rules! table {
     ($($action:ident: $anonymous:ident $user:ident $admin:ident $license_admin:ident $superuser:ident,)*) => {
-        const TABLE: &[(Action, [Reach; 5])] = &[$((
+        const TABLE: &[(Action, [Scope; 5])] = &[$((
             Action::$action,
-            [Reach::$anonymous, Reach::$user, Reach::$admin, Reach::$license_admin, Reach::$superuser],
+            [Scope::$anonymous, Scope::$user, Scope::$admin, Scope::$license_admin, Scope::$superuser],
         ),)*];
 
         const fn is_listed(action: Action) -> bool {
@@ -51,13 +51,13 @@ table! {
 }
 
 /// The wider, the more.
-fn width(reach: Reach) -> u8 {
+fn width(reach: Scope) -> u8 {
     match reach {
-        Reach::Nothing => 0,
-        Reach::Own => 1,
-        Reach::Rank => 2,
-        Reach::License => 3,
-        Reach::All => 4,
+        Scope::Nothing => 0,
+        Scope::Own => 1,
+        Scope::Rank => 2,
+        Scope::License => 3,
+        Scope::All => 4,
     }
 }
 
@@ -81,7 +81,7 @@ fn no_action_reaches_less_far_for_a_higher_rank() {
 #[test]
 fn nothing_is_open_to_anonymous_callers_but_signing_in_and_asking_who_they_are() {
     let open: Vec<Action> =
-        TABLE.iter().filter(|(_, row)| row[0] != Reach::Nothing).map(|(action, _)| *action).collect();
+        TABLE.iter().filter(|(_, row)| row[0] != Scope::Nothing).map(|(action, _)| *action).collect();
     assert_eq!(open, [Action::SignIn, Action::SeeViewer]);
 }
 
@@ -91,7 +91,7 @@ const DECIDES: [&str; 22] = [
     "Role::LicenseAdmin",
     "Role::User",
     "Rank",
-    "Reach",
+    "Scope",
     ".rank",
     ".rights",
     "is_superuser",

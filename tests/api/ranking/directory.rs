@@ -4,10 +4,10 @@
 use std::collections::BTreeSet;
 
 use async_graphql::MaybeUndefined::{Undefined, Value as Given};
-use roster::entity::user::{self, Names, UserFields};
+use roster::entity::user::{self, UserFields, UserNames};
 use roster::scalar::Id;
 use roster::text::fold;
-use roster::validation::Form;
+use roster::validation::Validator;
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
@@ -71,10 +71,10 @@ impl Person {
             certified_email: given(&self.certified_email),
             ..UserFields::default()
         };
-        let names = Names { first_name: Given(self.first.clone()), last_name: Given(self.last.clone()) };
-        let mut person = user::Model::blank(Id::new(), license);
-        let mut form = Form::creating();
-        person.lay_over(names, fields, &mut form);
+        let names = UserNames { first_name: Given(self.first.clone()), last_name: Given(self.last.clone()) };
+        let mut person = user::Model::empty(Id::new(), license);
+        let mut form = Validator::creating();
+        person.apply(names, fields, &mut form);
         form.finish().unwrap();
         person
     }

@@ -6,8 +6,8 @@ use rand::RngExt;
 use rand::seq::IndexedRandom;
 use serde_json::Value;
 
-use super::names::{Dice, Name};
-use super::{Kind, Source};
+use super::names::{DemoRng, Name};
+use super::{SiteKind, Source};
 use crate::entity::attribute_definition::{AttributeKind, Model};
 use crate::scalar::Id;
 
@@ -20,25 +20,25 @@ pub fn definitions(source: Source, license: u32, license_id: Id) -> Vec<Model> {
             kind,
             user_editable,
             user_visible,
-            ..Model::blank(source.id(Kind::Attribute, u64::from(license) * 10_000 + nth), license_id)
+            ..Model::empty(source.id(SiteKind::Attribute, u64::from(license) * 10_000 + nth), license_id)
         };
     (0..).zip(DEFINED).map(definition).collect()
 }
 
 /// What is told of one person.
-pub fn values(name: &Name, dice: &mut Dice) -> BTreeMap<String, Value> {
+pub fn values(name: &Name, rng: &mut DemoRng) -> BTreeMap<String, Value> {
     let mut values = BTreeMap::new();
-    let (city, country) = PLACES.choose(dice).copied().unwrap_or(("Port Callan", "AU"));
-    let home = PLACES.choose(dice).map_or(city, |(home, _)| home);
-    let called = format!("{}{}", name.first_ascii, dice.random_range(1..100));
+    let (city, country) = PLACES.choose(rng).copied().unwrap_or(("Port Callan", "AU"));
+    let home = PLACES.choose(rng).map_or(city, |(home, _)| home);
+    let called = format!("{}{}", name.first_ascii, rng.random_range(1..100));
     for (attribute, percent, value) in [
         ("birthplace", 70, Value::from(city)),
         ("birthcountry", 75, country.into()),
         ("preferred_username", 40, called.into()),
         ("address_city", 65, home.into()),
-        ("badge", 85, dice.random_range(1_000..100_000).into()),
+        ("badge", 85, rng.random_range(1_000..100_000).into()),
     ] {
-        if dice.random_ratio(percent, 100) {
+        if rng.random_ratio(percent, 100) {
             values.insert(attribute.to_owned(), value);
         }
     }

@@ -5,17 +5,17 @@ use chrono::{Days, NaiveDate};
 use rand::RngExt;
 use rand::seq::IndexedRandom;
 
-use super::names::{Dice, Name};
+use super::names::{DemoRng, Name};
 use super::place::maybe;
 use super::stars::StarPerson;
 use crate::entity::user::{AdminRightsInput, Gender, Role, UserFields, UserType};
 use crate::scalar::DateText;
 
 /// What is told of one person; the institution is told apart.
-pub fn fields(star: Option<&StarPerson>, name: &Name, role: Role, index: u32, dice: &mut Dice) -> UserFields {
-    let (username, email) = logins(star, name, index, dice);
-    let (user_type, positions) = WORK.choose(dice).copied().unwrap_or((UserType::Clinician, &["Nurse"]));
-    let position = star.map(|star| star.position).or_else(|| positions.choose(dice).copied());
+pub fn fields(star: Option<&StarPerson>, name: &Name, role: Role, index: u32, rng: &mut DemoRng) -> UserFields {
+    let (username, email) = logins(star, name, index, rng);
+    let (user_type, positions) = WORK.choose(rng).copied().unwrap_or((UserType::Clinician, &["Nurse"]));
+    let position = star.map(|star| star.position).or_else(|| positions.choose(rng).copied());
     let user_type = star.map_or(user_type, |star| star.user_type);
     let slug: String = name.last_ascii.chars().take(MOST_LETTERS).collect();
     let slug = format!("{slug}{index}");
@@ -29,25 +29,25 @@ pub fn fields(star: Option<&StarPerson>, name: &Name, role: Role, index: u32, di
     UserFields {
         username,
         email,
-        nickname: maybe(dice, 20, |dice| NICKNAMES.choose(dice).copied().unwrap_or("Sunny").to_owned()),
-        certified_email: maybe(dice, 12, |_| format!("{slug}@certified.example.org")),
-        phone: maybe(dice, likely(60), |dice| number(&PHONES, dice)),
-        mobile: maybe(dice, likely(55), |dice| number(&MOBILES, dice)),
-        birth_date: maybe(dice, likely(75), birth_date),
-        gender: maybe(dice, likely(92), |_| if name.is_womans { Gender::Female } else { Gender::Male }),
-        user_type: maybe(dice, likely(95), |_| user_type),
-        position: maybe(dice, likely(85), |_| position.unwrap_or("Nurse").to_owned()),
-        website: maybe(dice, 10, |dice| website(&slug, dice)),
-        google_scholar: maybe(dice, 8, |dice| {
-            format!("https://scholar.example.org/citations?user={:012x}", dice.random_range(0..1_u64 << 48))
+        nickname: maybe(rng, 20, |rng| NICKNAMES.choose(rng).copied().unwrap_or("Sunny").to_owned()),
+        certified_email: maybe(rng, 12, |_| format!("{slug}@certified.example.org")),
+        phone: maybe(rng, likely(60), |rng| number(&PHONES, rng)),
+        mobile: maybe(rng, likely(55), |rng| number(&MOBILES, rng)),
+        birth_date: maybe(rng, likely(75), birth_date),
+        gender: maybe(rng, likely(92), |_| if name.is_womans { Gender::Female } else { Gender::Male }),
+        user_type: maybe(rng, likely(95), |_| user_type),
+        position: maybe(rng, likely(85), |_| position.unwrap_or("Nurse").to_owned()),
+        website: maybe(rng, 10, |rng| website(&slug, rng)),
+        google_scholar: maybe(rng, 8, |rng| {
+            format!("https://scholar.example.org/citations?user={:012x}", rng.random_range(0..1_u64 << 48))
         }),
-        orcid_id: maybe(dice, 15, orcid),
-        atlas_preference: maybe(dice, 12, |dice| ATLASES.choose(dice).copied().unwrap_or("MNI152").to_owned()),
-        external_id: maybe(dice, likely(70), |dice| external_id(index, dice)),
+        orcid_id: maybe(rng, 15, orcid),
+        atlas_preference: maybe(rng, 12, |rng| ATLASES.choose(rng).copied().unwrap_or("MNI152").to_owned()),
+        external_id: maybe(rng, likely(70), |rng| external_id(index, rng)),
         role: if role == Role::User { Undefined } else { Value(role) },
-        is_staff: maybe(dice, if star.is_some() { 0 } else { 2 }, |_| true),
-        full_site_access: maybe(dice, sites, |_| true),
-        admin_rights: rights(star, role, dice),
+        is_staff: maybe(rng, if star.is_some() { 0 } else { 2 }, |_| true),
+        full_site_access: maybe(rng, sites, |_| true),
+        admin_rights: rights(star, role, rng),
         // A field that is new has nothing to show here until somebody gives it something.
         ..UserFields::default()
     }
@@ -59,26 +59,26 @@ fn logins(
     star: Option<&StarPerson>,
     name: &Name,
     index: u32,
-    dice: &mut Dice,
+    rng: &mut DemoRng,
 ) -> (MaybeUndefined<String>, MaybeUndefined<String>) {
     let (first, last) = (name.first_ascii.as_str(), name.last_ascii.as_str());
     if star.is_some() {
         let login = format!("{first}.{last}");
         return (Value(login.clone()), Value(format!("{login}@example.org")));
     }
-    let stem: String = match dice.random_range(0..10) {
+    let stem: String = match rng.random_range(0..10) {
         0 => "u000".to_owned(),
         1..4 => format!("{first}_{last}"),
         _ => format!("{}{last}", first.get(..1).unwrap_or_default()),
     };
     let stem: String = stem.chars().take(20).collect();
-    let domain = DOMAINS.choose(dice).copied().unwrap_or("example.org");
+    let domain = DOMAINS.choose(rng).copied().unwrap_or("example.org");
     let local: String = format!("{first}.{last}").chars().take(MOST_LETTERS).collect();
     let address = format!("{local}{index}@{domain}");
-    let typed = |text: String, dice: &mut Dice| if dice.random_ratio(1, 12) { capitalised(&text) } else { text };
-    let username = typed(format!("{stem}{index}"), dice);
-    let email = typed(address, dice);
-    match dice.random_range(0..100) {
+    let typed = |text: String, rng: &mut DemoRng| if rng.random_ratio(1, 12) { capitalised(&text) } else { text };
+    let username = typed(format!("{stem}{index}"), rng);
+    let email = typed(address, rng);
+    match rng.random_range(0..100) {
         0..5 => (Value(username), Undefined),
         5..12 => (Undefined, Value(email)),
         _ => (Value(username), Value(email)),
@@ -96,18 +96,18 @@ fn capitalised(text: &str) -> String {
     text.chars().map(letter).collect()
 }
 
-fn number(beginnings: &[&str], dice: &mut Dice) -> String {
-    format!("{}{:02}", beginnings.choose(dice).copied().unwrap_or("+1 212 555 01"), dice.random_range(0..100))
+fn number(beginnings: &[&str], rng: &mut DemoRng) -> String {
+    format!("{}{:02}", beginnings.choose(rng).copied().unwrap_or("+1 212 555 01"), rng.random_range(0..100))
 }
 
-fn birth_date(dice: &mut Dice) -> DateText {
+fn birth_date(rng: &mut DemoRng) -> DateText {
     let first = NaiveDate::from_ymd_opt(1938, 1, 1).unwrap_or_default();
-    let day = first.checked_add_days(Days::new(dice.random_range(0..25_500))).unwrap_or(first);
+    let day = first.checked_add_days(Days::new(rng.random_range(0..25_500))).unwrap_or(first);
     DateText(day.to_string())
 }
 
-fn website(slug: &str, dice: &mut Dice) -> String {
-    match dice.random_range(0..3) {
+fn website(slug: &str, rng: &mut DemoRng) -> String {
+    match rng.random_range(0..3) {
         0 => format!("www.example.org/~{slug}"),
         1 => format!("http://people.example.net/{slug}"),
         _ => format!("https://{slug}.example.com/"),
@@ -115,8 +115,8 @@ fn website(slug: &str, dice: &mut Dice) -> String {
 }
 
 /// An ORCID iD out of a block that is given to nobody, with the checksum of ISO 7064 MOD 11-2.
-fn orcid(dice: &mut Dice) -> String {
-    let body = format!("00099{:010}", dice.random_range(0..10_000_000_000_u64));
+fn orcid(rng: &mut DemoRng) -> String {
+    let body = format!("00099{:010}", rng.random_range(0..10_000_000_000_u64));
     let total = body.chars().filter_map(|c| c.to_digit(10)).fold(0, |total, digit| (total + digit) * 2 % 11);
     let check = match (12 - total) % 11 {
         10 => "X".to_owned(),
@@ -125,25 +125,25 @@ fn orcid(dice: &mut Dice) -> String {
     let whole = body + &check;
     let parts: Vec<&str> = (0..16).step_by(4).filter_map(|start| whole.get(start..start + 4)).collect();
     let bare = parts.join("-");
-    if dice.random_ratio(2, 5) { format!("https://orcid.org/{bare}") } else { bare }
+    if rng.random_ratio(2, 5) { format!("https://orcid.org/{bare}") } else { bare }
 }
 
-fn external_id(index: u32, dice: &mut Dice) -> String {
-    match dice.random_range(0..3) {
+fn external_id(index: u32, rng: &mut DemoRng) -> String {
+    match rng.random_range(0..3) {
         0 => format!("MRN-{index:07}"),
         1 => format!("{index:06}"),
         _ => format!("hr:{index}"),
     }
 }
 
-fn rights(star: Option<&StarPerson>, role: Role, dice: &mut Dice) -> MaybeUndefined<AdminRightsInput> {
+fn rights(star: Option<&StarPerson>, role: Role, rng: &mut DemoRng) -> MaybeUndefined<AdminRightsInput> {
     let is_superuser = star.is_some_and(|star| star.kind == "superuser");
     let has_some =
-        dice.random_ratio(if role == Role::User { 2 } else { 60 }, 100) && star.is_none_or(|star| star.kind == "admin");
+        rng.random_ratio(if role == Role::User { 2 } else { 60 }, 100) && star.is_none_or(|star| star.kind == "admin");
     if !is_superuser && !has_some {
         return Undefined;
     }
-    let mut right = |percent| maybe(dice, percent, |_| true);
+    let mut right = |percent| maybe(rng, percent, |_| true);
     Value(AdminRightsInput {
         is_superuser: if is_superuser { Value(true) } else { Undefined },
         is_admin: right(15),

@@ -9,7 +9,7 @@ use rand::seq::IndexedRandom;
 use crate::text;
 
 /// Where the chance comes from: a named generator, which rand promises to keep as it is on every machine.
-pub type Dice = Xoshiro256PlusPlus;
+pub type DemoRng = Xoshiro256PlusPlus;
 
 /// The name of one person.
 #[derive(Clone, Debug)]
@@ -34,14 +34,14 @@ impl Names {
     }
 
     /// The name of somebody.
-    pub fn draw(&self, dice: &mut Dice) -> Name {
-        let mut left = dice.random_range(0..self.0.iter().map(|culture| culture.share).sum::<u32>().max(1));
+    pub fn draw(&self, rng: &mut DemoRng) -> Name {
+        let mut left = rng.random_range(0..self.0.iter().map(|culture| culture.share).sum::<u32>().max(1));
         let drawn = self.0.iter().find(|culture| {
             let found = left < culture.share;
             left = left.saturating_sub(culture.share);
             found
         });
-        drawn.map_or_else(|| Word::read("Doe").name(), |culture| culture.draw(dice))
+        drawn.map_or_else(|| Word::read("Doe").name(), |culture| culture.draw(rng))
     }
 }
 
@@ -61,10 +61,10 @@ impl Culture {
         Self { share, women: words(women), men: words(men), last: words(last), two_first, two_last }
     }
 
-    fn draw(&self, dice: &mut Dice) -> Name {
-        let is_womans = dice.random_ratio(11, 20);
-        let first = draw(if is_womans { &self.women } else { &self.men }, self.two_first, any, dice);
-        let last = draw(&self.last, self.two_last, frequent, dice);
+    fn draw(&self, rng: &mut DemoRng) -> Name {
+        let is_womans = rng.random_ratio(11, 20);
+        let first = draw(if is_womans { &self.women } else { &self.men }, self.two_first, any, rng);
+        let last = draw(&self.last, self.two_last, frequent, rng);
         Name { first: first.shown, last: last.shown, first_ascii: first.ascii, last_ascii: last.ascii, is_womans }
     }
 }
@@ -96,9 +96,9 @@ type Double = (u32, &'static str);
 /// The most characters that a name may have.
 const LONGEST: usize = 50;
 
-fn draw(words: &[Word], (percent, joint): Double, one: One, dice: &mut Dice) -> Word {
-    let word = one(words, dice);
-    let second = if dice.random_ratio(percent, 100) { one(words, dice) } else { None };
+fn draw(words: &[Word], (percent, joint): Double, one: One, rng: &mut DemoRng) -> Word {
+    let word = one(words, rng);
+    let second = if rng.random_ratio(percent, 100) { one(words, rng) } else { None };
     match (word, second) {
         (Some(one), Some(two)) if one.shown != two.shown => {
             let shown = format!("{}{joint}{}", one.shown, two.shown);
@@ -114,17 +114,17 @@ fn draw(words: &[Word], (percent, joint): Double, one: One, dice: &mut Dice) -> 
 }
 
 /// How one is drawn from a list.
-type One = for<'a> fn(&'a [Word], &mut Dice) -> Option<&'a Word>;
+type One = for<'a> fn(&'a [Word], &mut DemoRng) -> Option<&'a Word>;
 
 /// One of the list, each as often as any other.
-fn any<'a>(words: &'a [Word], dice: &mut Dice) -> Option<&'a Word> {
-    words.choose(dice)
+fn any<'a>(words: &'a [Word], rng: &mut DemoRng) -> Option<&'a Word> {
+    words.choose(rng)
 }
 
 /// One of the list, the first ones more often: the last of a range drawn at random itself.
-fn frequent<'a>(words: &'a [Word], dice: &mut Dice) -> Option<&'a Word> {
-    let last = dice.random_range(0..words.len().max(1));
-    words.get(dice.random_range(0..=last))
+fn frequent<'a>(words: &'a [Word], rng: &mut DemoRng) -> Option<&'a Word> {
+    let last = rng.random_range(0..words.len().max(1));
+    words.get(rng.random_range(0..=last))
 }
 
 /// The names of one culture, between commas; where the script is not Latin, `name=transliteration`.

@@ -3,8 +3,8 @@
 use async_graphql::MaybeUndefined::{self, Undefined, Value};
 use rand::RngExt;
 
-use super::names::Dice;
-use super::{Kind, Source};
+use super::names::DemoRng;
+use super::{SiteKind, Source};
 use crate::cli::import::record::{GroupRecord, InstitutionRecord};
 use crate::entity::group::GroupFields;
 use crate::entity::institution::{InstitutionCore, InstitutionFields, InstitutionKind};
@@ -23,7 +23,7 @@ pub fn open_institutions(rank: u32) -> usize {
 fn institution(source: Source, license: u32, nth: u32) -> InstitutionRecord {
     let number = license * 10_000 + nth;
     let (at, shift) = (nth as usize, license as usize);
-    let mut dice = source.dice(Kind::Institution, number.into());
+    let mut rng = source.rng(SiteKind::Institution, number.into());
     let (kind, pattern, most_beds) =
         cycled(&KINDS, shift + at).unwrap_or((InstitutionKind::Hospital, "# Hospital", 900));
     let (country, state, city, prefix) =
@@ -31,7 +31,7 @@ fn institution(source: Source, license: u32, nth: u32) -> InstitutionRecord {
     let patron = cycled(&PATRONS, shift * 11 + at).unwrap_or("St Brigid");
     let some = |value: String| if value.is_empty() { Undefined } else { Value(value) };
     InstitutionRecord {
-        id: Some(source.id(Kind::Institution, number.into())),
+        id: Some(source.id(SiteKind::Institution, number.into())),
         core: InstitutionCore {
             name: Value(format!("{}, {city}", pattern.replace('#', patron))),
             kind: Value(kind),
@@ -40,12 +40,12 @@ fn institution(source: Source, license: u32, nth: u32) -> InstitutionRecord {
         fields: InstitutionFields {
             state: some(state.to_owned()),
             city: Value(city.to_owned()),
-            address: Value(format!("{} {}", dice.random_range(1..200), cycled(&STREETS, at).unwrap_or("High Street"))),
-            postcode: maybe(&mut dice, 90, |dice| dice.random_range(1000..99_999).to_string()),
-            phone: maybe(&mut dice, 90, |dice| format!("{prefix}{}", dice.random_range(1000..9999))),
-            email: maybe(&mut dice, 85, |_| format!("desk{number}@sites.example.org")),
-            num_beds: if most_beds == 0 { Undefined } else { Value(dice.random_range(most_beds / 10..=most_beds)) },
-            external_id: maybe(&mut dice, 80, |_| format!("SITE-{number:05}")),
+            address: Value(format!("{} {}", rng.random_range(1..200), cycled(&STREETS, at).unwrap_or("High Street"))),
+            postcode: maybe(&mut rng, 90, |rng| rng.random_range(1000..99_999).to_string()),
+            phone: maybe(&mut rng, 90, |rng| format!("{prefix}{}", rng.random_range(1000..9999))),
+            email: maybe(&mut rng, 85, |_| format!("desk{number}@sites.example.org")),
+            num_beds: if most_beds == 0 { Undefined } else { Value(rng.random_range(most_beds / 10..=most_beds)) },
+            external_id: maybe(&mut rng, 80, |_| format!("SITE-{number:05}")),
         },
     }
 }
@@ -71,18 +71,18 @@ fn group(source: Source, license: u32, nth: u32) -> GroupRecord {
     let team = cycled(&TEAMS, round).unwrap_or("Ward");
     let again = round / TEAMS.len();
     let name = if again == 0 { format!("{unit} {team}") } else { format!("{unit} {team} {}", again + 1) };
-    let mut dice = source.dice(Kind::Group, number.into());
+    let mut rng = source.rng(SiteKind::Group, number.into());
     let description =
-        maybe(&mut dice, 75, |_| format!("The {} for {}, all sites.", team.to_lowercase(), unit.to_lowercase()));
+        maybe(&mut rng, 75, |_| format!("The {} for {}, all sites.", team.to_lowercase(), unit.to_lowercase()));
     GroupRecord {
-        id: Some(source.id(Kind::Group, number.into())),
+        id: Some(source.id(SiteKind::Group, number.into())),
         fields: GroupFields { name: Value(name), description },
     }
 }
 
 /// A value that so many of a hundred have.
-pub fn maybe<T>(dice: &mut Dice, percent: u32, value: impl FnOnce(&mut Dice) -> T) -> MaybeUndefined<T> {
-    if dice.random_ratio(percent, 100) { Value(value(dice)) } else { Undefined }
+pub fn maybe<T>(rng: &mut DemoRng, percent: u32, value: impl FnOnce(&mut DemoRng) -> T) -> MaybeUndefined<T> {
+    if rng.random_ratio(percent, 100) { Value(value(rng)) } else { Undefined }
 }
 
 /// The nth of a list that starts again at its end.

@@ -10,17 +10,17 @@ use crate::entity::user::Role;
 use crate::entity::{group, institution, user};
 use crate::scalar::Id;
 use crate::text;
-use crate::validation::Form;
+use crate::validation::Validator;
 
 fn people(users: u32, seed: u64) -> Vec<UserRecord> {
     tenants(users, seed).into_iter().flat_map(|tenant| tenant.users).collect()
 }
 
 fn laid(license: Id, record: UserRecord) -> user::Model {
-    let mut row = user::Model::blank(record.id.unwrap(), license);
-    let mut form = Form::creating();
+    let mut row = user::Model::empty(record.id.unwrap(), license);
+    let mut form = Validator::creating();
     let told = format!("{record:?}");
-    row.lay_over(record.names, record.fields, &mut form);
+    row.apply(record.names, record.fields, &mut form);
     assert!(form.finish().is_ok(), "{told}");
     row
 }
@@ -37,15 +37,15 @@ fn given<T>(value: &MaybeUndefined<T>) -> Option<&T> {
 fn every_record_obeys_the_rules() {
     for tenant in [1, 77].into_iter().flat_map(|seed| tenants(2_000, seed)) {
         for record in tenant.institutions {
-            let mut form = Form::creating();
+            let mut form = Validator::creating();
             let told = format!("{record:?}");
-            institution::Model::blank(record.id.unwrap(), tenant.id).lay_over(record.core, record.fields, &mut form);
+            institution::Model::empty(record.id.unwrap(), tenant.id).apply(record.core, record.fields, &mut form);
             assert!(form.finish().is_ok(), "{told}");
         }
         for record in tenant.groups {
-            let mut form = Form::creating();
+            let mut form = Validator::creating();
             let told = format!("{record:?}");
-            group::Model::blank(record.id.unwrap(), tenant.id).lay_over(record.fields, &mut form);
+            group::Model::empty(record.id.unwrap(), tenant.id).apply(record.fields, &mut form);
             assert!(form.finish().is_ok(), "{told}");
         }
         for record in tenant.users {
