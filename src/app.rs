@@ -175,7 +175,7 @@ impl Application for App {
         });
         let (size, mut response) = if place.is_some() { background::run(executed).await } else { executed.await };
         within(&budget, size, is_mutation).map_err(refusal)?;
-        introspection::undescribe(&mut response, operation.as_deref(), &reading.descriptions);
+        introspection::describe(&mut response, operation.as_deref(), &reading.descriptions);
         Ok(Answer { bytes: size.bytes, response })
     }
 

@@ -16,7 +16,7 @@ const NICENESS: i32 = 10;
 static THREADS: LazyLock<Option<Runtime>> = LazyLock::new(|| match start() {
     Ok(threads) => Some(threads),
     Err(error) => {
-        tracing::warn!(%error, "what takes long runs at the priority of everything else");
+        tracing::warn!(%error, "failed to start background threads; expensive requests run at normal priority");
         None
     }
 });
@@ -41,7 +41,7 @@ pub fn give_way(niceness: i32) {
     #[cfg(target_os = "linux")]
     if let Err(error) = rustix::process::nice(niceness) {
         let thread = std::thread::current();
-        tracing::warn!(%error, thread = thread.name(), "a thread runs at the priority of everything else");
+        tracing::warn!(%error, thread = thread.name(), "failed to lower the priority of a thread");
     }
     #[cfg(not(target_os = "linux"))]
     let _ = niceness;

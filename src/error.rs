@@ -7,45 +7,45 @@ use sea_orm::sqlx::Error as Sqlx;
 use sea_orm::sqlx::sqlite::SqliteError;
 use sea_orm::{DbErr, RuntimeErr};
 
-/// What is wrong with a value that the caller gave.
+/// The reason why an input was rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 pub enum ErrorCode {
-    /// The value is needed and was not given, or is blank.
+    /// The value is required but is missing or blank.
     Required,
-    /// The field may be left out, but not be null.
+    /// The field can be omitted but must not be null.
     NullNotAllowed,
-    /// The value is longer or larger than it may be.
+    /// The value is too long or too large.
     TooLong,
-    /// The value is shorter or smaller than it may be.
+    /// The value is too short or too small.
     TooShort,
-    /// The value has not the form that its field asks for.
+    /// The value does not have the format that its field requires.
     Invalid,
-    /// Another one has this value already.
+    /// The value is already in use.
     Taken,
-    /// There is nothing by this id that the caller can see.
+    /// Nothing with this ID or name exists, or the viewer cannot see it.
     NotFound,
-    /// The row has changed since the caller read it.
+    /// The object has changed since the viewer read it.
     Conflict,
     /// The login or the secret is wrong.
     InvalidCredentials,
-    /// Sign-in is locked for a while, after too many wrong secrets.
+    /// Sign-in is temporarily locked after too many wrong secrets.
     Locked,
     /// The account is deactivated, or its license has expired.
     Inactive,
     /// The link or token is no longer valid.
     Expired,
-    /// A rule of the directory forbids the change, whoever asks for it.
+    /// A rule of the directory forbids the change, regardless of the viewer's rights.
     NotAllowed,
 }
 
-/// One fault of an input. A payload lists all of them at once.
+/// An error in the input of a mutation. A payload lists all errors at once.
 #[derive(Clone, Debug, PartialEq, Eq, SimpleObject)]
 pub struct MutationError {
-    /// What is wrong, for programs.
+    /// The error code, for programs.
     pub code: ErrorCode,
-    /// Where it is wrong: the way from the mutation's arguments to the value, such as `["input", "email"]`.
+    /// The path from the mutation's arguments to the invalid value, such as `["input", "email"]`.
     pub path: Vec<String>,
-    /// What is wrong, for people.
+    /// The error message, for users.
     pub message: String,
 }
 

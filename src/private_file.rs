@@ -55,7 +55,7 @@ pub fn narrow(path: &Path) {
         let narrowed = std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(FILE_MODE));
         let (file, mode) = (path.display(), format!("{mode:04o}"));
         match narrowed {
-            Ok(()) => tracing::warn!(%file, mode, "other users could read this file; its mode is 0600 now"),
+            Ok(()) => tracing::warn!(%file, mode, "other users could read this file; changed its mode to 0600"),
             Err(error) => tracing::warn!(%file, mode, %error, "other users can read this file"),
         }
     }

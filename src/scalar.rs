@@ -113,7 +113,7 @@ impl InputType for Id {
     }
 }
 
-/// A calendar date as ISO 8601 writes it, such as `1980-07-08`.
+/// A calendar date in ISO 8601 format, such as `1980-07-08`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, DeriveValueType)]
 #[serde(transparent)]
 pub struct Date(pub NaiveDate);
@@ -133,7 +133,7 @@ impl Date {
     }
 }
 
-/// A calendar date as ISO 8601 writes it, such as `1980-07-08`.
+/// A calendar date in ISO 8601 format, such as `1980-07-08`.
 #[Scalar(name = "Date", specified_by_url = "https://www.rfc-editor.org/rfc/rfc3339#section-5.6")]
 impl ScalarType for Date {
     fn parse(value: Value) -> InputValueResult<Self> {
@@ -145,6 +145,22 @@ impl ScalarType for Date {
 
     fn to_value(&self) -> Value {
         Value::String(self.0.to_string())
+    }
+}
+
+/// A JSON value of any kind: string, number, boolean, list or object.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Json(pub serde_json::Value);
+
+/// A JSON value of any kind: string, number, boolean, list or object.
+#[Scalar(name = "JSON", specified_by_url = "https://www.rfc-editor.org/rfc/rfc8259")]
+impl ScalarType for Json {
+    fn parse(value: Value) -> InputValueResult<Self> {
+        Ok(Self(value.into_json()?))
+    }
+
+    fn to_value(&self) -> Value {
+        Value::from_json(self.0.clone()).unwrap_or_default()
     }
 }
 
@@ -252,8 +268,8 @@ impl Upload {
     pub const MARK: &str = "#__graphql_file__:0";
 }
 
-/// A file, sent as the GraphQL multipart request specification has it: null in the variables of the operation, and the
-/// file in a part of its own. One in a request.
+/// A file, sent as defined by the GraphQL multipart request specification: null in the operation's variables, and the file in a
+/// separate part. At most one file per request.
 #[Scalar(name = "Upload", specified_by_url = "https://github.com/jaydenseric/graphql-multipart-request-spec")]
 impl ScalarType for Upload {
     fn parse(value: Value) -> InputValueResult<Self> {

@@ -5,10 +5,9 @@ use std::collections::HashSet;
 use async_graphql::parser::parse_schema;
 use async_graphql::parser::types::{TypeKind, TypeSystemDefinition};
 use async_graphql::{
-    EmptySubscription, Interface, Json, MergedObject, SDLExportOptions, Schema, SchemaBuilder, ValidationMode,
+    EmptySubscription, Interface, MergedObject, SDLExportOptions, Schema, SchemaBuilder, ValidationMode,
 };
 use chrono::{DateTime, Utc};
-use serde_json::Value;
 
 use crate::access::ROOT_FIELDS;
 use crate::api_key::mutation::{ApiKeyMutation, ApiKeyPayload, CreateApiKeyPayload};
@@ -24,6 +23,7 @@ use crate::graphql::payload::{ReceiptPayload, UserPayload};
 use crate::graphql::projection::is_accounted_for;
 use crate::group::mutation::{DeleteGroupPayload, GroupMutation, GroupPayload};
 use crate::group::query::{GroupQuery, MemberConnection};
+use crate::http::introspection;
 use crate::institution::mutation::{DeleteInstitutionPayload, InstitutionMutation, InstitutionPayload};
 use crate::institution::query::InstitutionQuery;
 use crate::license::query::LicenseQuery;
@@ -35,7 +35,7 @@ use crate::user::query::UserQuery;
 use crate::user::resolve::ResolveQuery;
 use crate::user::search::{SearchConnection, SearchQuery};
 
-/// What can be asked.
+/// Root query type.
 #[derive(MergedObject, Default)]
 pub struct Query(
     UserQuery,
@@ -50,8 +50,8 @@ pub struct Query(
     NodeQuery,
 );
 
-/// What can be changed. Every payload says whether it was done and, if not, every fault of the input at once. Not signed
-/// in, not allowed, over a limit: a top-level error with `extensions.code`.
+/// Root mutation type. Every payload says whether the mutation succeeded and, if not, lists all errors of the input at once. A
+/// request that is not signed in, not allowed or over a limit gets a top-level error with `extensions.code`.
 #[derive(MergedObject, Default)]
 pub struct Mutation(
     UserMutation,
@@ -64,15 +64,15 @@ pub struct Mutation(
     ApiKeyMutation,
 );
 
-/// What every payload says.
+/// The fields that every mutation payload has.
 #[derive(Interface)]
 #[graphql(
-    field(name = "success", ty = "&bool", desc = "Whether it was done; if not, nothing has changed."),
-    field(name = "message", ty = "&String", desc = "A sentence that the person at the screen can be shown."),
+    field(name = "success", ty = "&bool", desc = "Whether the mutation succeeded. If not, nothing has changed."),
+    field(name = "message", ty = "&String", desc = "A message that can be shown to the user."),
     field(
         name = "errors",
         ty = "&Vec<MutationError>",
-        desc = "Every fault of the input, at most 100; empty on success."
+        desc = "The errors of the input, all at once, at most 100. Empty on success."
     )
 )]
 pub enum MutationPayload {
@@ -100,17 +100,14 @@ pub type RosterSchema = Schema<Query, Mutation, EmptySubscription>;
 pub fn build() -> SchemaBuilder<Query, Mutation, EmptySubscription> {
     Schema::build(Query::default(), Mutation::default(), EmptySubscription)
         .register_output_type::<MutationPayload>()
-        .override_output_type_description::<Connection<user::Model>>("A page of people.")
-        .override_output_type_description::<SearchConnection>("A page of people who were searched for.")
+        .override_output_type_description::<Connection<user::Model>>("A page of users.")
+        .override_output_type_description::<SearchConnection>("A page of user search results.")
         .override_output_type_description::<MemberConnection>("A page of the members of a group.")
         .override_output_type_description::<Connection<group::Model>>("A page of groups.")
         .override_output_type_description::<Connection<institution::Model>>("A page of institutions.")
         .override_output_type_description::<Connection<audit_event::Model>>("A page of audit events.")
-        .override_output_type_description::<Json<Value>>(
-            "A value of any kind as JSON writes it: text, number, truth, list or object.",
-        )
         .override_output_type_description::<DateTime<Utc>>(
-            "An instant in UTC as RFC 3339 writes it, such as `2026-01-31T09:30:00.123456+00:00`.",
+            "A date and time in UTC, in RFC 3339 format, such as `2026-01-31T09:30:00.123456+00:00`.",
         )
         // The server has validated each document, by all the rules of the specification.
         .validation_mode(ValidationMode::Fast)
@@ -162,7 +159,8 @@ pub fn sdl_of(schema: &RosterSchema) -> String {
             lines.pop();
             while lines.pop().is_some_and(|line| line != QUOTES) {}
         } else if line == "schema {" {
-            lines.extend(DIRECTIVES.lines().chain([line]).map(str::to_owned));
+            let described = [QUOTES, introspection::DESCRIPTION, QUOTES, line];
+            lines.extend(DIRECTIVES.lines().chain(described).map(str::to_owned));
         } else {
             lines.push(line.to_owned());
         }

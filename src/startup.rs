@@ -50,7 +50,7 @@ impl Db {
         let duplicates = if is_behind { login::duplicates(&transaction).await? } else { login::Duplicates::default() };
         transaction.commit().await?;
         if duplicates.count > 0 {
-            tracing::warn!("{} logins mean two users each; change one of each two", duplicates.count);
+            tracing::warn!("{} logins identify two users each; change one login of each pair", duplicates.count);
             duplicates.lines().for_each(|line| tracing::warn!("{line}"));
         }
         Ok(())

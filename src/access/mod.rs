@@ -35,18 +35,18 @@ use crate::scalar::{Date, Id};
 /// How a field begins that is a custom attribute.
 pub const ATTRIBUTES: &str = "attributes.";
 
-/// What the viewer may do to a person.
+/// The viewer's permissions on a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, SimpleObject)]
 pub struct UserPermissions {
-    /// Change at least some fields.
+    /// Whether the viewer can change at least some fields of the user.
     pub update: bool,
-    /// Activate and deactivate.
+    /// Whether the viewer can activate and deactivate the user.
     pub set_active: bool,
-    /// Erase.
+    /// Whether the viewer can erase the user.
     pub delete: bool,
-    /// See private fields.
+    /// Whether the viewer can see the user's private fields.
     pub see_private: bool,
-    /// See all rights of administrators.
+    /// Whether the viewer can see all administrator rights of the user.
     pub see_admin_rights: bool,
 }
 
@@ -116,7 +116,7 @@ impl Viewer {
         }
     }
 
-    /// What the viewer may do to a person.
+    /// The viewer's permissions on a user.
     #[must_use]
     pub fn can(&self, subject: &user::Model) -> UserPermissions {
         let may = |action| self.may_on(action, subject).is_ok();

@@ -4,21 +4,21 @@ use crate::entity::user::Role;
 use crate::scalar::Instant;
 use async_graphql::{ID, InputObject};
 
-/// An API key to be made.
+/// Input of `createApiKey`.
 #[derive(InputObject)]
 pub struct CreateApiKeyInput {
-    /// What it is for; at most 100 characters.
+    /// The purpose of the API key. At most 100 characters.
     pub name: String,
-    /// What it may do at most: nothing above one's own rank.
+    /// The highest role that the API key can act with. Cannot exceed the viewer's own rank. Defaults to `USER`.
     #[graphql(default_with = "Role::User")]
     pub role: Role,
-    /// When it ends; never where nothing is said.
+    /// The date and time when the API key expires. By default, it never expires.
     pub expires_at: Option<Instant>,
 }
 
-/// The API key to be revoked.
+/// Input of `revokeApiKey`.
 #[derive(InputObject)]
 pub struct RevokeApiKeyInput {
-    /// Which.
+    /// Identifies the target of the mutation.
     pub id: ID,
 }

@@ -8,19 +8,19 @@ use crate::graphql::context::{ContextExt, NullableField, authorized};
 use crate::graphql::payload::payload;
 
 payload! {
-    /// The outcome of making an API key.
+    /// Payload of `createApiKey`.
     CreateApiKeyPayload {
-        /// The key; null where nothing was done.
+        /// The created API key. Null if no key was created.
         api_key: Option<api_key::Model>,
-        /// The secret, to be sent as `Authorization: Bearer ...`. It is shown this once.
+        /// The API key's secret, to be sent as `Authorization: Bearer ...`. Shown only once.
         secret: Option<String>,
     }
 }
 
 payload! {
-    /// The outcome of a change of an API key.
+    /// Payload of `revokeApiKey`.
     ApiKeyPayload {
-        /// The key as it was; null where nothing was done.
+        /// The API key as it was before it was revoked. Null if nothing was done.
         api_key: Option<api_key::Model>,
     }
 }
@@ -30,12 +30,12 @@ pub struct ApiKeyMutation;
 
 #[Object]
 impl ApiKeyMutation {
-    /// Makes a key by which a program acts for the viewer, with at most the key's role. It ends with the account, and a
-    /// license has at most 100. Administrators only.
+    /// Creates an API key that lets a program act for the viewer, with at most the key's role. The key ends with the viewer's
+    /// account. At most 100 per license. Administrators only.
     async fn create_api_key(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The key.")] input: CreateApiKeyInput,
+        #[graphql(desc = "The API key.")] input: CreateApiKeyInput,
     ) -> NullableField<CreateApiKeyPayload> {
         authorized(ctx, async {
             CreateApiKeyPayload::of(super::create(ctx.db()?, ctx.viewer()?, input).await, |(key, secret)| {
@@ -46,11 +46,12 @@ impl ApiKeyMutation {
         .await
     }
 
-    /// Revokes a key at once, for good. Administrators their own, license administrators every one of the license.
+    /// Revokes an API key immediately and permanently. Administrators may revoke their own keys, license administrators every
+    /// key of the license.
     async fn revoke_api_key(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which.")] input: RevokeApiKeyInput,
+        #[graphql(desc = "Identifies the target of the mutation.")] input: RevokeApiKeyInput,
     ) -> NullableField<ApiKeyPayload> {
         authorized(ctx, async {
             ApiKeyPayload::of(super::revoke(ctx.db()?, ctx.viewer()?, &input.id).await, |key| {

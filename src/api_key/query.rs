@@ -15,12 +15,13 @@ pub struct ApiKeyQuery;
 
 #[Object]
 impl ApiKeyQuery {
-    /// The API keys of the license, oldest first; at most 100. Administrators see their own, license administrators all.
+    /// The API keys of the license, oldest first. At most 100. Administrators see their own keys, and license administrators
+    /// see all keys.
     #[graphql(guard = "RequiresAction")]
     async fn api_keys(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Of which license, for superusers; the viewer's own where nothing is said.")] license: Option<
+        #[graphql(desc = "The ID of the license. Superusers only. Defaults to the viewer's license.")] license: Option<
             ID,
         >,
     ) -> Result<Vec<ListItem<api_key::Model>>> {
@@ -31,7 +32,7 @@ impl ApiKeyQuery {
 
 #[ComplexObject]
 impl api_key::Model {
-    /// Who made it, and for whom the program acts.
+    /// The user who created the API key, and for whom the program acts.
     async fn created_by(&self, ctx: &Context<'_>) -> Result<Option<user::Model>> {
         located(ctx, async { Ok(ctx.loaders()?.load_one(UserById(self.user_id)).await?) }).await
     }

@@ -2,9 +2,9 @@
 
 use async_graphql::InputObject;
 
-/// The attribute to be removed.
+/// Input of `removeAttribute`.
 #[derive(InputObject)]
 pub struct RemoveAttributeInput {
-    /// Its name.
+    /// The name.
     pub name: String,
 }

@@ -8,9 +8,9 @@ use crate::graphql::context::{ContextExt, NullableField, authorized};
 use crate::graphql::payload::payload;
 
 payload! {
-    /// The outcome of a change of the definition of an attribute.
+    /// Payload of `defineAttribute` and `removeAttribute`.
     AttributeDefinitionPayload {
-        /// The definition as it is now, or as it was where it was removed; null where nothing was done.
+        /// The definition as it is now, or as it was before it was removed. Null if nothing was done.
         definition: Option<attribute_definition::Model>,
     }
 }
@@ -20,8 +20,8 @@ pub struct AttributeMutation;
 
 #[Object]
 impl AttributeMutation {
-    /// Defines a custom attribute of the people of the viewer's license, or changes the one of this name; may be repeated. A
-    /// license defines at most 100. For license administrators, and administrators with the right isAttributesAdmin.
+    /// Defines a custom attribute for the users of the viewer's license, or changes the attribute with this name. Idempotent.
+    /// At most 100 per license. License administrators, and administrators with the right `isAttributesAdmin`, only.
     async fn define_attribute(
         &self,
         ctx: &Context<'_>,
@@ -37,12 +37,12 @@ impl AttributeMutation {
         .await
     }
 
-    /// Removes a custom attribute for good, with everybody's values. For license administrators, and administrators with
-    /// the right isAttributesAdmin.
+    /// Removes a custom attribute permanently, with every user's value. License administrators, and administrators with the
+    /// right `isAttributesAdmin`, only.
     async fn remove_attribute(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which.")] input: RemoveAttributeInput,
+        #[graphql(desc = "Identifies the target of the mutation.")] input: RemoveAttributeInput,
     ) -> NullableField<AttributeDefinitionPayload> {
         authorized(ctx, async {
             let outcome = super::remove(ctx.db()?, ctx.viewer()?, &input.name).await;

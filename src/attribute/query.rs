@@ -12,7 +12,7 @@ pub struct AttributeQuery;
 
 #[Object]
 impl AttributeQuery {
-    /// The custom attributes that the viewer's license defines, by name; at most 100.
+    /// The custom attributes that the viewer's license defines, sorted by name. At most 100.
     #[graphql(guard = "RequiresAction")]
     async fn attribute_definitions(&self, ctx: &Context<'_>) -> Result<Vec<ListItem<attribute_definition::Model>>> {
         Ok(ListItem::list(super::list(ctx.db()?, ctx.viewer()?).await?))

@@ -151,10 +151,10 @@ impl Chain {
     fn add(&mut self, found: &ChainErrors, erased: &HashSet<Id>) -> Result<(), Error> {
         let expected = self.seq.saturating_add(1);
         if found.seq != expected {
-            self.fault(Some(found.seq), format!("event {expected} should stand here"));
+            self.fault(Some(found.seq), format!("expected event {expected} here"));
         }
         match &found.event {
-            Err(error) => self.fault(Some(found.seq), format!("it cannot be read as an event: {error}")),
+            Err(error) => self.fault(Some(found.seq), format!("the row is not a valid event: {error}")),
             Ok(event) => self.check(event, erased)?,
         }
         self.events += 1;
@@ -167,19 +167,19 @@ impl Chain {
         let seq = Some(event.seq);
         let before = if self.events == 0 { Some(Vec::new()) } else { self.hash.clone() };
         if before.is_some_and(|before| before != event.previous) {
-            self.fault(seq, "what it has of the one before is not that one's hash");
+            self.fault(seq, "the previous hash does not match the hash of the preceding event");
         }
         if hash_of(event)? != event.hash {
-            self.fault(seq, "its hash is not that of what it says");
+            self.fault(seq, "the hash does not match the event");
         }
         if lacks_changes(event) {
             if event.subject_type != SubjectType::User || !erased.contains(&event.subject_id) {
-                self.fault(seq, "its changes are gone, and nobody was erased");
+                self.fault(seq, "the changes were removed, but no user was erased");
             }
         } else if event.changes.is_some() != event.salt.is_some()
             || hash_of_changes(event.changes.as_deref(), event.salt.as_deref()) != event.changes_hash
         {
-            self.fault(seq, "its changes are not those that were written");
+            self.fault(seq, "the changes do not match their hash");
         }
         Ok(())
     }
@@ -188,10 +188,10 @@ impl Chain {
         let hash = self.hash.take().unwrap_or_default();
         let fault = match head {
             Some(head) if head.seq != self.seq => {
-                Some(format!("the head of the trail is event {}, but the last one is event {}", head.seq, self.seq))
+                Some(format!("the head of the trail points to event {}, but the last event is {}", head.seq, self.seq))
             }
             Some(head) if head.hash != hash => {
-                Some("the head of the trail has not the hash of the last event".to_owned())
+                Some("the hash in the head of the trail does not match the last event".to_owned())
             }
             Some(_) => None,
             None => Some("the head of the trail is missing".to_owned()),

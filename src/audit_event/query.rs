@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Context, ID, InputObject, InputType, Json, MaybeUndefined, Object, Result, SimpleObject};
+use async_graphql::{Context, ID, InputObject, InputType, MaybeUndefined, Object, Result, SimpleObject};
 use chrono::{DateTime, Datelike, Utc};
 use sea_orm::sea_query::Condition;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
@@ -20,36 +20,36 @@ use crate::graphql::filter::NULL;
 use crate::graphql::loader::{ApiKeyById, AttributeDefinitionById, GroupById, InstitutionById, LicenseById, UserById};
 use crate::graphql::node::Node;
 use crate::graphql::pagination::{self, Connection, LazyCount, Order, PageArgs};
-use crate::scalar::{Id, Instant};
+use crate::scalar::{Id, Instant, Json};
 
 /// How many actions a filter names at most.
 const MOST_ACTIONS: usize = 100;
 
-/// Which audit events: those that meet every condition. A field that is null is an error.
+/// Filters audit events. An event must meet every condition. A field that is null is an error.
 #[derive(InputObject)]
 pub struct AuditFilter {
-    /// Only what was done to the person, group, institution, license, API key or definition of an attribute of this id, even
-    /// if it is gone.
+    /// The ID of the user, group, institution, license, API key or attribute definition on which the action was performed,
+    /// even if it no longer exists.
     subject: MaybeUndefined<ID>,
-    /// Only what the person of this id did.
+    /// The ID of the user who performed the action.
     actor: MaybeUndefined<ID>,
-    /// Only these actions, at most 100.
+    /// The actions to include. At most 100.
     action: MaybeUndefined<Vec<AuditAction>>,
-    /// Only what was done at this instant or later.
+    /// The earliest time of the action, inclusive.
     since: MaybeUndefined<Instant>,
-    /// Only what was done before this instant.
+    /// The latest time of the action, exclusive.
     until: MaybeUndefined<Instant>,
 }
 
-/// A field as it was and as it is.
+/// The change of a field, with the values before and after.
 #[derive(SimpleObject)]
 pub struct FieldChange {
-    /// The field, such as `birthDate`, `adminRights.isAdmin` or `attributes.birthplace`.
+    /// The name of the field, such as `birthDate`, `adminRights.isAdmin` or `attributes.birthplace`.
     field: String,
-    /// What it was; null where it was empty, is a secret, or is not for the viewer to see.
-    before: Option<Json<Value>>,
-    /// What it became; null where it was emptied, is a secret, or is not for the viewer to see.
-    after: Option<Json<Value>>,
+    /// The previous value. Null if it was empty, is a secret, or is not visible to the viewer.
+    before: Option<Json>,
+    /// The new value. Null if it is empty, is a secret, or is not visible to the viewer.
+    after: Option<Json>,
 }
 
 #[derive(Default)]
@@ -57,14 +57,16 @@ pub struct AuditQuery;
 
 #[Object]
 impl AuditQuery {
-    /// What was done, newest first. Everybody sees what was done to himself, administrators everything in their license.
+    /// The audit events, newest first. Users see the events about themselves. Administrators see all events in their license.
     #[graphql(guard = "RequiresAction")]
     async fn audit_events(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which; all that the viewer sees where nothing is said.")] filter: Option<AuditFilter>,
-        #[graphql(desc = "How many, from the newest: 1 to 100; 50 where nothing is said.")] first: Option<i32>,
-        #[graphql(desc = "Only what comes after this cursor, which is older.")] after: Option<String>,
+        #[graphql(desc = "The conditions that the events must meet. Defaults to all events that the viewer can see.")]
+        filter: Option<AuditFilter>,
+        #[graphql(desc = "The number of events to return, starting with the newest: 1 to 100. Defaults to `50`.")]
+        first: Option<i32>,
+        #[graphql(desc = "Returns only events after this cursor, which are older.")] after: Option<String>,
     ) -> Result<Connection<audit_event::Model>> {
         let (db, viewer) = (ctx.db()?, ctx.viewer()?);
         let wanted = filter.map(CompiledFilter::new).transpose()?.unwrap_or_default();
@@ -140,25 +142,26 @@ impl CompiledFilter {
     }
 }
 
-/// Something that was done. Events are never changed; of a person who is erased only the values go.
+/// An action recorded in the audit trail. Events are never changed, except that the values of an erased user are removed.
 #[Object(name = "AuditEvent")]
 impl audit_event::Model {
-    /// The event's id, a UUID.
+    /// The ID of the event, a UUID.
     pub async fn id(&self) -> Id {
         self.id
     }
 
-    /// When it was done.
+    /// The date and time of the action.
     async fn at(&self) -> DateTime<Utc> {
         self.at
     }
 
-    /// What was done.
+    /// The action that an audit event records.
     async fn action(&self) -> AuditAction {
         self.action
     }
 
-    /// Who did it; null for the command line, for who was not signed in, and for whom the viewer cannot see.
+    /// The user who performed the action. Null for the command line, if nobody was signed in, or if the viewer cannot see the
+    /// user.
     async fn actor(&self, ctx: &Context<'_>) -> Result<Option<user::Model>> {
         located(ctx, async {
             match self.actor_id {
@@ -169,7 +172,8 @@ impl audit_event::Model {
         .await
     }
 
-    /// The API key by which the actor did it; null where it was none, was revoked, or is not for the viewer to see.
+    /// The API key with which the actor performed the action. Null if none was used, it was revoked, or the viewer cannot see
+    /// it.
     async fn api_key(&self, ctx: &Context<'_>) -> Result<Option<api_key::Model>> {
         located(ctx, async {
             match self.api_key_id {
@@ -180,7 +184,7 @@ impl audit_event::Model {
         .await
     }
 
-    /// What it was done to; null where that is gone, or the viewer cannot see it.
+    /// The object on which the action was performed. Null if it no longer exists or the viewer cannot see it.
     async fn subject(&self, ctx: &Context<'_>) -> Result<Option<Node>> {
         located(ctx, async {
             let (links, id) = (ctx.loaders()?, self.subject_id);
@@ -200,12 +204,12 @@ impl audit_event::Model {
         .await
     }
 
-    /// The id of what it was done to, even if that is gone.
+    /// The ID of the object on which the action was performed, even if the object no longer exists.
     async fn subject_id(&self) -> Id {
         self.subject_id
     }
 
-    /// The fields that changed, at most 200; none where the person has been erased.
+    /// The fields that changed, at most 200. Empty if the user has been erased.
     async fn changes(&self, ctx: &Context<'_>) -> Result<Vec<ListItem<FieldChange>>> {
         located(ctx, async {
             let viewer = ctx.viewer()?;
@@ -222,7 +226,7 @@ impl audit_event::Model {
         .await
     }
 
-    /// The id of the request by which it was done, as its response and the log have it; null for the command line.
+    /// The ID of the request that performed the action, as in its response and the log. Null for the command line.
     async fn request_id(&self) -> Option<&str> {
         self.request_id.as_deref()
     }

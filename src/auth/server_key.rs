@@ -140,7 +140,7 @@ impl Source {
 fn read(path: &Path) -> io::Result<Key> {
     let mut text = String::new();
     fs::File::open(path)?.take(MOST_OF_A_FILE).read_to_string(&mut text)?;
-    Key::parse(&text).ok_or_else(|| io::Error::new(ErrorKind::InvalidData, "32 bytes in base64 are expected there"))
+    Key::parse(&text).ok_or_else(|| io::Error::new(ErrorKind::InvalidData, "expected 32 bytes in base64"))
 }
 
 /// Makes the file at one go, whole and durable, unless another process has been quicker.

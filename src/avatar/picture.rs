@@ -46,7 +46,7 @@ pub(super) fn of_file(file: &[u8]) -> Result<Picture, &'static str> {
     let mut image = square(image);
     image.apply_orientation(orientation);
     let content = encode(&plain(image), content_type).map_err(|error| {
-        tracing::error!(%error, "a picture cannot be written");
+        tracing::error!(%error, "failed to encode an image");
         BROKEN
     })?;
     Ok(Picture { content_type, content })
@@ -56,7 +56,7 @@ fn decode(file: &[u8], format: ImageFormat) -> Result<(DynamicImage, Orientation
     let broken = |error: image::ImageError| match error {
         image::ImageError::Limits(_) => TOO_LARGE,
         error => {
-            tracing::debug!(%error, "a picture cannot be decoded");
+            tracing::debug!(%error, "failed to decode an image");
             BROKEN
         }
     };

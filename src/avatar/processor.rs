@@ -48,7 +48,7 @@ impl ImageProcessor {
             made
         });
         let made = work.await.unwrap_or_else(|error| {
-            tracing::error!(%error, "a picture could not be made of a file");
+            tracing::error!(%error, "failed to process an image");
             Err("This picture cannot be read; try to save it anew.")
         });
         made.map_err(|why| Error::rejected(field, ErrorCode::Invalid, why))

@@ -80,7 +80,8 @@ pub async fn new_link(db: &Db, email: &str) -> Result<String, Error> {
     let by_address = user::Column::EmailKey.eq(text::canonical_login(email.trim()));
     let found = user::Entity::find().filter(by_address).lock_exclusive().one(&transaction).await?;
     let person = found.filter(|person| person.is_active);
-    let person = person.ok_or_else(|| Error::BadInput(format!("there is nobody active with the address {email}")))?;
+    let person =
+        person.ok_or_else(|| Error::BadInput(format!("there is no active user with the email address {email}")))?;
     let token = one_time_link::issue(&transaction, &person).await?;
     audit::commit(transaction, [Entry::new(AuditAction::LinkCreated, &person)]).await?;
     Ok(token)

@@ -16,12 +16,12 @@ pub async fn create_admin(settings: &Settings, admin: AdminCreate) -> anyhow::Re
     let (administers, what) = if admin.license_admin {
         (Administers::License, format!("administers license {}", license.number))
     } else {
-        (Administers::Everything, "may do everything".to_owned())
+        (Administers::Everything, "is a superuser".to_owned())
     };
     let place = (license.id, administers);
     let (user, token) = admin::create_administrator(&db, &hasher, place, names, admin.email, password).await?;
     db.close().await?;
-    println!("{} now {what}, and signs in with {}.", user.name(), user.email.unwrap_or_default());
+    println!("{} now {what} and signs in with {}.", user.name(), user.email.unwrap_or_default());
     if let Some(token) = token {
         show_link(settings, &token);
     }
@@ -37,7 +37,7 @@ pub async fn link_admin(settings: &Settings, admin: &AdminLink) -> anyhow::Resul
 }
 
 fn show_link(settings: &Settings, token: &str) {
-    println!("The password is set by this link, once, within 14 days, while the server runs:");
+    println!("Open this link to set the password. It works once, within 14 days, while the server is running:");
     println!("    {}", one_time_link::url(&settings.public_url(&settings.listen), Purpose::Activation, None, token));
 }
 

@@ -10,21 +10,24 @@ use crate::db::{self, Db};
 pub async fn verify(settings: &Settings) -> anyhow::Result<()> {
     let database = settings.database(DATA_DIR);
     if let Some(file) = db::missing_file(&database.url) {
-        anyhow::bail!("there is no {}", file.display());
+        anyhow::bail!("the database file {} does not exist", file.display());
     }
     let at = || db::without_password(&database.url);
     let db = Db::connect(&database).await.map_err(anyhow::Error::from).with_context(at)?;
     let pending = db.pending_migrations().await?;
-    anyhow::ensure!(pending == 0, "the tables are not up to date: {pending} migrations are pending");
+    anyhow::ensure!(
+        pending == 0,
+        "the tables are not up to date: {pending} migrations are pending; run `roster migrate`"
+    );
     let verdict = audit::verify::verify(&db).await?;
     db.close().await?;
     if verdict.found > 0 {
         verdict.faults.iter().for_each(|fault| eprintln!("{fault}"));
-        anyhow::bail!("the audit trail is not as it was written; faults: {}", verdict.found);
+        anyhow::bail!("audit trail verification failed: {} problems", verdict.found);
     }
     match verdict.events {
-        0 => println!("There are no events."),
-        events => println!("{events} events, unbroken; the last one's hash is {}", verdict.hash),
+        0 => println!("The audit trail has no events."),
+        events => println!("Verified {events} events. Hash of the last event: {}", verdict.hash),
     }
     Ok(())
 }

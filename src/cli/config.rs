@@ -52,165 +52,166 @@ impl Cli {
     }
 }
 
-/// What to do; `serve` where nothing is said.
+/// The command to run. Defaults to `serve`.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Serve the directory (the default).
     Serve,
-    /// Serve a synthetic hospital group to try things out on; its database must hold nobody else.
+    /// Serve a synthetic hospital group for trying things out. Its database must not hold other licenses.
     Demo(Demo),
-    /// Write the schema in the schema definition language to standard output.
+    /// Print the GraphQL schema (SDL) to standard output.
     Schema,
-    /// Bring the database's tables up to date, and nothing else.
+    /// Apply pending database migrations and exit.
     Migrate,
-    /// Load people, groups and institutions from a file of NDJSON; may be repeated.
+    /// Import users, groups and institutions from an NDJSON file. May be repeated: existing records are updated.
     Import(Import),
-    /// What needs no administrator to be there.
+    /// Create or recover administrators.
     #[command(subcommand)]
     Admin(Admin),
-    /// The licenses: each is a tenant with its own people, groups and institutions.
+    /// Manage licenses. Each license is a tenant with its own users, groups and institutions.
     #[command(subcommand)]
     License(License),
-    /// The audit trail.
+    /// Verify the audit trail.
     #[command(subcommand)]
     Audit(Audit),
-    /// Say how everything is set: settings, database and its parameters, migrations.
+    /// Show the effective settings, the database with its parameters, and pending migrations. Changes nothing.
     Doctor,
 }
 
-/// The synthetic hospital group.
+/// Options of `roster demo`.
 #[derive(Debug, Args)]
 pub struct Demo {
-    /// How many people.
+    /// Number of users, from 10 to 5,000,000.
     #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(10..=5_000_000))]
     pub users: u32,
-    /// Another number, other people.
+    /// Seed of the random generator; the same seed gives the same users.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// Also write the bearer tokens to this file: a JSON object, kind of viewer -> token.
+    /// Also write the bearer tokens to FILE: a JSON object from the kind of viewer to the token.
     #[arg(long, value_name = "FILE")]
     pub tokens: Option<PathBuf>,
 }
 
-/// A file to load.
+/// Options of `roster import`.
 #[derive(Debug, Args)]
 pub struct Import {
-    /// NDJSON in UTF-8: one object a line, {"institution": {...}}, {"group": {...}} or {"user": {...}}. `-` is standard
-    /// input. A bad line keeps the whole file out; a user whose password hash cannot be used is loaded without it.
+    /// NDJSON file in UTF-8, one object per line: {"institution": {...}}, {"group": {...}} or {"user": {...}}. `-` reads
+    /// standard input. If any line is invalid, nothing is imported; a user whose password hash cannot be used is imported
+    /// without it.
     pub file: PathBuf,
-    /// Check every line and write nothing.
+    /// Check every line without writing anything.
     #[arg(long)]
     pub dry_run: bool,
-    /// The number of the license to load into; needed only where there are several.
+    /// Number of the license to import into. Required only if there are several licenses.
     #[arg(long, value_name = "NUMBER")]
     pub license: Option<String>,
 }
 
-/// What needs no administrator to be there.
+/// Create or recover administrators.
 #[derive(Debug, Subcommand)]
 pub enum Admin {
-    /// Make an administrator who may do everything, and a link by which he sets his password.
+    /// Create a superuser, and print a one-time link for setting the password.
     Create(AdminCreate),
-    /// Make a new link by which somebody who is there already sets the password.
+    /// Print a new one-time link with which an existing active user sets a password.
     Link(AdminLink),
 }
 
-/// Who is to get a link.
+/// Options of `roster admin link`.
 #[derive(Debug, Args)]
 pub struct AdminLink {
-    /// The e-mail address.
+    /// The user's email address.
     #[arg(long)]
     pub email: String,
 }
 
-/// The licenses.
+/// Manage licenses.
 #[derive(Debug, Subcommand)]
 pub enum License {
-    /// Make a license.
+    /// Create a license.
     Create(LicenseCreate),
-    /// Give a license another last day, later or earlier, or none. It counts at once, while a server runs.
+    /// Change or remove the last day of a license. Takes effect at once, also on a running server.
     Extend(LicenseExtend),
-    /// Show every license: number, holder, kind, first and last day, whether it has expired, and how many people it has.
+    /// List all licenses: number, holder, kind, first and last day, whether expired, and number of users.
     List,
 }
 
-/// The license to be made.
+/// Options of `roster license create`.
 #[derive(Debug, Args)]
 pub struct LicenseCreate {
-    /// Its number, unique; at most 50 characters.
+    /// Unique number of the license, at most 50 characters.
     #[arg(long)]
     pub number: String,
-    /// Who holds it; at most 200 characters.
+    /// Holder of the license, at most 200 characters.
     #[arg(long)]
     pub holder: String,
-    /// Whether an organisation holds it, or a single person or household.
+    /// Kind of the license: commercial for an organisation, private for an individual or a household.
     #[arg(long, default_value = "commercial")]
     pub kind: LicenseKindArgument,
-    /// The first day on which it is valid; before, its people cannot sign in. [default: today]
+    /// First day on which the license is valid (UTC). Before it, users of the license cannot sign in. [default: today]
     #[arg(long, value_name = "YYYY-MM-DD", value_parser = day)]
     pub starts_on: Option<Date>,
-    /// The last day on which it is valid. [default: it has no end]
+    /// Last day on which the license is valid (UTC). [default: none, the license never expires]
     #[arg(long, value_name = "YYYY-MM-DD", value_parser = day)]
     pub expires_on: Option<Date>,
 }
 
-/// The license that is to last until another day.
+/// Options of `roster license extend`.
 #[derive(Debug, Args)]
 #[command(group = clap::ArgGroup::new("end").required(true).args(["expires_on", "no_end"]))]
 pub struct LicenseExtend {
-    /// Its number.
+    /// Number of the license.
     #[arg(long)]
     pub number: String,
-    /// The last day on which it is valid (UTC).
+    /// New last day on which the license is valid (UTC).
     #[arg(long, value_name = "YYYY-MM-DD", value_parser = day)]
     pub expires_on: Option<Date>,
-    /// It has no end.
+    /// Remove the last day: the license never expires.
     #[arg(long)]
     pub no_end: bool,
 }
 
-/// Who holds a license.
+/// The kind of holder of a license.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LicenseKindArgument {
     Commercial,
     Private,
 }
 
-/// The audit trail.
+/// Verify the audit trail.
 #[derive(Debug, Subcommand)]
 pub enum Audit {
-    /// Check that nobody has changed the audit trail, event by event; a server may run meanwhile. Every fault is named and
-    /// ends with exit code 1.
+    /// Verify the hash chain of the audit trail, event by event. A server may run at the same time. Lists the first 100
+    /// problems; the exit code is 1 if there are any.
     Verify,
 }
 
-/// The administrator to be made.
+/// Options of `roster admin create`.
 #[derive(Debug, Args)]
 pub struct AdminCreate {
-    /// The e-mail address to sign in with.
+    /// Email address to sign in with.
     #[arg(long)]
     pub email: String,
-    /// The first name.
+    /// The user's first name.
     #[arg(long)]
     pub first_name: String,
-    /// The last name.
+    /// The user's last name.
     #[arg(long)]
     pub last_name: String,
-    /// The number of the license to belong to, as `license create` gave it; needed only where there are several.
+    /// Number of the license to which the administrator belongs. Required only if there are several licenses.
     #[arg(long, value_name = "NUMBER")]
     pub license: Option<String>,
-    /// Administer the license alone, instead of everything in every license.
+    /// Create an administrator of this license only, instead of a superuser of every license.
     #[arg(long)]
     pub license_admin: bool,
-    /// Read the password from standard input instead of making a link.
+    /// Read the password from standard input instead of printing a link.
     #[arg(long)]
     pub password_stdin: bool,
-    /// Who holds the license, should there be none yet.
+    /// Holder of the first license, which is created if there is none yet.
     #[arg(long, default_value = "This organisation")]
     pub holder: String,
 }
 
-/// How lines of the log are written.
+/// Format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
     Text,
@@ -221,67 +222,67 @@ pub enum LogFormat {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Settings")]
 pub struct Settings {
-    /// Where to listen: an address or a host name with a port, or a port of 127.0.0.1 alone.
+    /// Where to listen: an address or a host name with a port, or only a port of 127.0.0.1.
     #[arg(long, env = "ROSTER_LISTEN", default_value = "127.0.0.1:8000", global = true, value_name = "ADDRESS:PORT",
           value_parser = Listen::parse)]
     pub listen: Listen,
-    /// Where the SQLite file is kept; made if there is none. [default: roster-data, and roster-demo for demo]
+    /// Directory of the SQLite file, the server key and emails. Created if missing. [default: roster-data; roster-demo for demo]
     #[arg(long, env = "ROSTER_DATA_DIR", global = true, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
     #[arg(
-        help = "postgres://user:password@host/database or sqlite:///path/to/file [default: a SQLite file in the data directory]"
+        help = "URL of the database: postgres://user:password@host/database or sqlite:///path/to/file [default: a SQLite file in the data directory]"
     )]
     #[arg(long, env = "DATABASE_URL", global = true, value_name = "URL",
           value_parser = Secret::value(database_url), hide_env_values = true)]
     pub database_url: Option<String>,
-    /// The file that holds the database's URL, instead of --database-url; its password is then in no list of processes.
+    /// File that holds the URL of the database, instead of --database-url. Keeps the password out of the list of processes.
     /// [default: none]
     #[arg(long = "database-url-file", env = "DATABASE_URL_FILE", global = true, value_name = "FILE",
           value_parser = Secret::in_file(database_url), conflicts_with = "database_url")]
     pub database_url_in_file: Option<String>,
-    /// Connections to the database for reading; on PostgreSQL as many again for writing and half as many for expensive requests,
-    /// on SQLite one, and one for each two processors.
+    /// Number of database connections for reading. PostgreSQL: as many again for writing, and half as many for expensive
+    /// requests. SQLite: one for writing, and one per two processors for expensive requests.
     #[arg(long, env = "ROSTER_DATABASE_CONNECTIONS", default_value_t = 4, global = true, value_name = "N",
           value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub database_connections: u32,
-    /// HTTP connections that may be open at once. For one more, the one that has been idle for the longest is closed.
+    /// Maximum number of open HTTP connections. For one more, the connection that has been idle longest is closed.
     #[arg(long, env = "ROSTER_MAX_CONNECTIONS", default_value_t = 1_000, global = true, value_name = "N",
           value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub max_connections: u32,
-    /// HTTP connections that one IPv4 address, or one /64 of IPv6, may have open at once; trusted proxies are exempt.
+    /// Maximum number of open HTTP connections from one IPv4 address or one IPv6 /64 network. Trusted proxies are exempt.
     /// [default: half of --max-connections]
     #[arg(long, env = "ROSTER_MAX_CONNECTIONS_PER_ADDRESS", global = true, value_name = "N",
           value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub max_connections_per_address: Option<u32>,
-    /// Proxies whose X-Forwarded-For is believed, addresses or networks such as 10.0.0.0/8, separated by commas.
+    /// Proxies whose X-Forwarded-For is trusted: addresses, or networks such as 10.0.0.0/8, separated by commas.
     /// [default: none]
     #[arg(long, env = "ROSTER_TRUSTED_PROXIES", global = true, value_name = "NETWORKS", value_delimiter = ',',
           value_parser = http::network)]
     pub trusted_proxies: Vec<IpNet>,
-    /// Seconds that a whole request may take.
+    /// Maximum duration of a request, in seconds.
     #[arg(long, env = "ROSTER_REQUEST_SECONDS", default_value_t = 10, global = true, value_name = "SECONDS",
           value_parser = clap::value_parser!(u64).range(1..=300))]
     pub request_seconds: u64,
     #[arg(
-        help = "The address at which people reach the server, for links [default: http:// and what --listen says, localhost for 0.0.0.0 and [::]]"
+        help = "URL at which users reach the server, for links [default: http:// and the value of --listen, with localhost for 0.0.0.0 and [::]]"
     )]
     #[arg(long, env = "ROSTER_PUBLIC_URL", global = true, value_name = "URL", value_parser = public_url)]
     pub public_url: Option<String>,
-    /// Addresses under which people may be sent on to after they have chosen a password, such as
-    /// `https://app.example.org/welcome`, separated by commas. Their session goes with them. [default: the public URL]
+    /// URLs to which users may be redirected after choosing a password, such as `https://app.example.org/welcome`, separated
+    /// by commas. URLs below them are allowed too. The session token is passed on. [default: the public URL]
     #[arg(long, env = "ROSTER_NEXT_URLS", global = true, value_name = "URLS", value_delimiter = ',', value_parser = Allowed::parse)]
     pub next_urls: Vec<Allowed>,
-    /// The number of the license into which people may register themselves. [default: nobody may]
+    /// Number of the license in which visitors may register themselves. [default: none, registration is disabled]
     #[arg(long, env = "ROSTER_REGISTRATION", global = true, value_name = "NUMBER",
           value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub registration: Option<String>,
     #[command(flatten)]
     pub mail: Mail,
-    /// Whether GraphiQL is served at /.
+    /// Whether to serve GraphiQL at /.
     #[arg(long, env = "ROSTER_PLAYGROUND", default_value_t = true, global = true, value_name = "BOOL", action = clap::ArgAction::Set,
           value_parser = BoolishValueParser::new())]
     pub playground: bool,
-    /// Days after which a session ends, however much it is used.
+    /// Maximum lifetime of a session, in days, however much it is used.
     #[arg(long, env = "ROSTER_SESSION_DAYS", default_value_t = 30, global = true, value_name = "DAYS",
           value_parser = clap::value_parser!(u64).range(1..=365))]
     pub session_days: u64,
@@ -289,26 +290,26 @@ pub struct Settings {
     #[arg(long, env = "ROSTER_SESSION_IDLE_HOURS", default_value_t = 12, global = true, value_name = "HOURS",
           value_parser = clap::value_parser!(u64).range(1..=8_760))]
     pub session_idle_hours: u64,
-    /// Wrong secrets that may come from one network address within a quarter of an hour, and as many requests for mails.
+    /// Maximum number of wrong passwords and PINs from one network address within 15 minutes, and of requests for emails.
     #[arg(long, env = "ROSTER_WRONG_SECRETS_PER_ADDRESS", default_value_t = 100, global = true, value_name = "N",
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub wrong_secrets_per_address: u32,
-    /// The fewest characters of a new password.
+    /// Minimum length of a new password, in characters.
     #[arg(long, env = "ROSTER_PASSWORD_LENGTH", default_value_t = password::SHORTEST, global = true, value_name = "N",
           value_parser = clap::value_parser!(u8).range(8..=64))]
     pub password_length: u8,
-    /// The key that goes into every hash of a password: 32 bytes in base64. [default: what the key file holds]
+    /// Server key, which goes into every password hash: 32 bytes in base64. [default: the content of the key file]
     #[arg(long, env = "ROSTER_KEY", global = true, value_name = "BASE64", value_parser = Secret::value(key_text),
           hide_env_values = true, allow_hyphen_values = true)]
     pub key: Option<Key>,
-    /// Where the key is kept; made if there is none. Belongs to the database and its backups, and is the same for all
-    /// who share it. [default: roster.key in the data directory]
+    /// File of the server key. Created if missing. Back it up as well as the database; instances that share a database need
+    /// the same key. [default: roster.key in the data directory]
     #[arg(long, env = "ROSTER_KEY_FILE", global = true, value_name = "FILE")]
     pub key_file: Option<PathBuf>,
-    /// What is logged: error, warn, info, debug, trace or off, or as `tracing` filters have it.
+    /// Log level (error, warn, info, debug, trace or off), or a filter of the `tracing` crate: info,roster::sql=trace.
     #[arg(long, env = "ROSTER_LOG", default_value = "info", global = true, value_name = "FILTER", value_parser = log_filter)]
     pub log: String,
-    /// How it is logged.
+    /// Log format.
     #[arg(
         long,
         env = "ROSTER_LOG_FORMAT",
@@ -416,7 +417,7 @@ fn key_text(text: &str) -> Result<Key, String> {
 }
 
 fn day(text: &str) -> Result<Date, String> {
-    Date::parse(text).ok_or_else(|| "expected a day, such as 2027-12-31".to_owned())
+    Date::parse(text).ok_or_else(|| "expected a date, such as 2027-12-31".to_owned())
 }
 
 fn public_url(text: &str) -> Result<String, String> {
@@ -433,7 +434,9 @@ fn log_filter(text: &str) -> Result<String, String> {
     // EnvFilter takes a word that is no level for the name of a module, and logs nothing else.
     let is_known = |part: &str| part.contains(['=', '[', ':']) || part.trim().parse::<LevelFilter>().is_ok();
     if let Some(unknown) = text.split(',').find(|part| !is_known(part)) {
-        return Err(format!("{unknown:?} is no level; expected error, warn, info, debug, trace, off or module=level"));
+        return Err(format!(
+            "unknown level {unknown:?}; expected error, warn, info, debug, trace, off or module=level"
+        ));
     }
     match tracing_subscriber::EnvFilter::try_new(text) {
         Ok(_) => Ok(text.to_owned()),

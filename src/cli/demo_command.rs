@@ -16,7 +16,7 @@ pub async fn serve_demo(settings: &Settings, demo: &Demo) -> anyhow::Result<()> 
     let socket = bind(settings).await?;
     let (db, hasher) = open_with_key(settings, DEMO_DIR).await?;
     let bar = progress(u64::from(demo.users), "{msg} {wide_bar} {human_pos}/{human_len}, {per_sec}, {eta} left");
-    bar.set_message("Entering people");
+    bar.set_message("Creating users");
     demo::fill(&db, demo.users, demo.seed, |step| show(&bar, step)).await?;
     bar.finish_and_clear();
     let tokens = demo::sign_in(&db, demo.seed, settings.lifetime()).await?;
@@ -26,16 +26,16 @@ pub async fn serve_demo(settings: &Settings, demo: &Demo) -> anyhow::Result<()> 
         write_secret(file, &serde_json::to_vec_pretty(&object)?)
             .with_context(|| format!("--tokens {}", file.display()))?;
     }
-    println!("A hospital group of {} people. Sign in as one of these by its bearer token:", demo.users);
+    println!("Demo hospital group with {} users. Bearer tokens by kind of viewer:", demo.users);
     for (kind, token) in &tokens {
         println!("    {kind:<14} {token}");
     }
-    println!("Ask it:");
+    println!("Send a request:");
     let url = Listen::from(socket.local_addr()?).url();
     let token = tokens.last().map_or("", |(_, token)| token.as_str());
     println!("    {}", demo::first_request(&url, token));
     if settings.playground {
-        println!("or sign in to the playground by this link: {url}/#token={token}");
+        println!("Or open the playground and sign in as the same user: {url}/#token={token}");
     }
     run(settings, DEMO_DIR, (db, hasher), socket).await
 }
@@ -60,13 +60,13 @@ fn show(bar: &ProgressBar, step: demo::Progress) {
         demo::Progress::Entered(done) => {
             if bar.is_hidden() && done / LOGGED_EVERY > bar.position() / LOGGED_EVERY {
                 let left = indicatif::HumanDuration(bar.eta());
-                tracing::info!("{done} people entered, {:.0} a second, {left} left", bar.per_sec());
+                tracing::info!("created {done} users, {:.0} per second, {left} left", bar.per_sec());
             }
             bar.set_position(done);
         }
         demo::Progress::Indexing => {
-            bar.set_message("Making indexes");
-            tracing::info!("everybody is entered; making the indexes");
+            bar.set_message("Building indexes");
+            tracing::info!("all users are created; building indexes");
         }
     }
 }

@@ -94,7 +94,7 @@ pub async fn weak_passwords(db: &Db) -> Result<String, Error> {
     Ok(match password::counted(&families) {
         None => "none".to_owned(),
         Some(counts) => format!(
-            "{counts}; each is replaced when its user signs in. Send a password reset to those who do not, or deactivate them."
+            "{counts}; each is replaced when its user signs in. Send password resets to users who do not sign in, or deactivate them."
         ),
     })
 }

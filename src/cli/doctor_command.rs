@@ -27,27 +27,27 @@ fn exposure_of_key(source: &server_key::Source) -> String {
 fn examine_mail(settings: &Settings) {
     let mail = &settings.mail;
     match mail.relay() {
-        Some(relay) => println!("mail                  {relay}, {} s each", mail.smtp_seconds),
+        Some(relay) => println!("mail                  {relay}, timeout {} s", mail.smtp_seconds),
         None => println!("mail                  files in {}", settings.mail_dir(DATA_DIR).display()),
     }
     if let Some(authority) = &mail.smtp_ca {
-        println!("mail authority        {}", authority.file().display());
+        println!("mail CA               {}", authority.file().display());
     }
     println!("mail from             {}", settings.mail_from(&settings.public_url(&settings.listen)));
     println!("next URLs             {}", settings.next_urls(&settings.public_url(&settings.listen)));
-    println!("registration          {}", settings.registration.as_deref().unwrap_or("nobody may"));
+    println!("registration          {}", settings.registration.as_deref().unwrap_or("disabled"));
 }
 
 pub async fn examine(settings: &Settings) -> anyhow::Result<()> {
     println!("listen                {}", settings.listen);
     println!("playground            {}", settings.playground);
     let (connections, of_address) = (settings.max_connections, settings.max_connections_per_address());
-    println!("max connections       {connections}, {of_address} for each address");
+    println!("max connections       {connections}, {of_address} per address");
     let proxies: Vec<String> = settings.trusted_proxies.iter().map(ToString::to_string).collect();
     println!("trusted proxies       {}", if proxies.is_empty() { "none".to_owned() } else { proxies.join(", ") });
     println!("request deadline      {} s", settings.request_seconds);
     println!("sessions              {} days, {} hours without use", settings.session_days, settings.session_idle_hours);
-    println!("password length       {}", settings.password_length);
+    println!("password length       at least {} characters", settings.password_length);
     examine_mail(settings);
     let database = settings.database(DATA_DIR);
     println!("data directory        {}", with_exposure(settings.data_dir.as_deref().unwrap_or(DATA_DIR.as_ref())));
@@ -55,14 +55,14 @@ pub async fn examine(settings: &Settings) -> anyhow::Result<()> {
     let key = source.find();
     match &key {
         Ok(Some(_)) => println!("key                   {source}{}", exposure_of_key(&source)),
-        Ok(None) => println!("key                   {source}; there is none yet, the first start makes it"),
+        Ok(None) => println!("key                   {source}; missing, created at the first start"),
         Err(error) => println!("key                   {source}: {error}"),
     }
     println!("log                   {}", settings.log);
-    println!("database connections  {}", settings.database_connections);
+    println!("database connections  {} for reading", settings.database_connections);
     println!("database              {}", db::without_password(&database.url));
     if db::missing_file(&database.url).is_some() {
-        println!("There is no file yet; the first start makes it.");
+        println!("database file         missing, created at the first start");
         println!("migrations            {} pending", startup::migrations());
         return Ok(());
     }
@@ -77,15 +77,15 @@ pub async fn examine(settings: &Settings) -> anyhow::Result<()> {
     println!("migrations            {pending} pending");
     if let (Ok(Some(key)), 0) = (key, pending) {
         let fits = match server_key::fingerprint_of(&db).await? {
-            Some(known) if known == key.fingerprint() => "this one",
-            Some(_) => "another one",
+            Some(known) if known == key.fingerprint() => "matches",
+            Some(_) => "does not match",
             None => "none yet",
         };
         println!("key of the database   {fits}");
     }
     if pending == 0 {
         let duplicates = doctor::duplicate_logins(&db).await?;
-        let advice = if duplicates.count == 0 { "" } else { "; change one login of each" };
+        let advice = if duplicates.count == 0 { "" } else { "; change one login of each pair" };
         println!("duplicate logins      {}{advice}", duplicates.count);
         duplicates.lines().for_each(|line| println!("                      {line}"));
         println!("weak password hashes  {}", doctor::weak_passwords(&db).await?);

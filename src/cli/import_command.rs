@@ -44,5 +44,5 @@ fn report(tally: &import::ImportSummary, were: &str) -> anyhow::Result<()> {
         println!("{}", tally.summary(were));
         return Ok(());
     }
-    anyhow::bail!("{} bad lines; nothing was written.", tally.bad.len())
+    anyhow::bail!("{} invalid lines; nothing was written.", tally.bad.len())
 }

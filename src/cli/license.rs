@@ -4,15 +4,15 @@ use crate::entity::license::{LicenseKind, Model};
 use crate::license::Extended;
 use crate::scalar::Date;
 
-const HEADS: [&str; 7] = ["NUMBER", "HOLDER", "KIND", "FIRST DAY", "LAST DAY", "EXPIRED", "PEOPLE"];
+const HEADS: [&str; 7] = ["NUMBER", "HOLDER", "KIND", "FIRST DAY", "LAST DAY", "EXPIRED", "USERS"];
 
 /// What is said of a license that was made.
 #[must_use]
 pub fn made(license: &Model) -> String {
     let Model { number, holder, starts_on, expires_on, .. } = license;
     format!(
-        "License {number} of {holder} was made; it starts on {} and {}.\n\
-         Its first administrator: roster admin create --license {number} --license-admin --email ... --first-name ... --last-name ...",
+        "Created license {number} of {holder}; it starts on {} and {}.\n\
+         To create its first administrator: roster admin create --license {number} --license-admin --email ... --first-name ... --last-name ...",
         starts_on.0,
         end(*expires_on),
     )
@@ -23,12 +23,12 @@ pub fn made(license: &Model) -> String {
 pub fn extended(Extended { license, before }: &Extended) -> String {
     let (number, now) = (&license.number, end(license.expires_on));
     if license.expires_on == *before {
-        return format!("License {number} {now} already; nothing was changed.");
+        return format!("License {number} already {now}; nothing was changed.");
     }
-    let over = if license.has_expired() { " That day is over: its people are shut out." } else { "" };
+    let over = if license.has_expired() { " That day has passed: its users no longer have access." } else { "" };
     match before {
-        Some(before) => format!("License {number} {now}; until now that was {}.{over}", before.0),
-        None => format!("License {number} {now}; until now it had no end.{over}"),
+        Some(before) => format!("License {number} now {now}; previously it ended on {}.{over}", before.0),
+        None => format!("License {number} now {now}; previously it had no end date.{over}"),
     }
 }
 
@@ -59,5 +59,5 @@ pub fn table(licenses: Vec<(Model, i64)>) -> String {
 }
 
 fn end(last: Option<Date>) -> String {
-    last.map_or_else(|| "has no end".to_owned(), |last| format!("ends on {}", last.0))
+    last.map_or_else(|| "has no end date".to_owned(), |last| format!("ends on {}", last.0))
 }

@@ -10,7 +10,7 @@ pub async fn migrate(settings: &Settings) -> anyhow::Result<()> {
     db.close().await?;
     println!("The tables are up to date.");
     if duplicates.count > 0 {
-        println!("duplicate logins: {}; change one login of each", duplicates.count);
+        println!("duplicate logins: {}; change one login of each pair", duplicates.count);
         duplicates.lines().for_each(|line| println!("{line}"));
     }
     Ok(())

@@ -16,8 +16,8 @@ pub(super) const DATA_DIR: &str = "roster-data";
 /// Where the demonstration keeps its own.
 pub(super) const DEMO_DIR: &str = "roster-demo";
 
-const ANOTHER_KEY: &str = "the passwords in this database were set with another key; give that one, as ROSTER_KEY or as a \
-                           copy of the other instance's key file at --key-file (ROSTER_KEY_FILE)";
+const ANOTHER_KEY: &str = "the passwords in this database were hashed with another key; use that key, as ROSTER_KEY or as \
+                           a copy of the other instance's key file at --key-file (ROSTER_KEY_FILE)";
 
 /// A setting that cannot be used, and why.
 #[derive(Debug)]

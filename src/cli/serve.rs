@@ -26,7 +26,7 @@ pub async fn serve(settings: &Settings) -> anyhow::Result<()> {
     let socket = bind(settings).await?;
     let (db, hasher) = open_with_key(settings, DATA_DIR).await?;
     if !admin::has_superuser(&db).await? {
-        println!("There is no administrator yet. Make the first one, from another terminal or before the next start:");
+        println!("There is no administrator yet. Create the first one, in another terminal or before the next start:");
         let dir = settings.data_dir.as_ref().map(|dir| format!(" --data-dir {}", dir.display())).unwrap_or_default();
         println!("    roster{dir} admin create --email you@example.org --first-name Your --last-name Name");
     }
@@ -45,14 +45,14 @@ pub(super) async fn bind(settings: &Settings) -> anyhow::Result<TcpSocket> {
             Err(error) => failed = Some(error),
         }
     }
-    let unknown = || std::io::Error::other("the name has no address");
+    let unknown = || std::io::Error::other("the host name has no address");
     Err(failed.unwrap_or_else(unknown)).with_context(setting)
 }
 
 /// Links in mails need an address that their readers can reach.
 fn check_public_url(settings: &Settings) -> Result<(), WrongSetting> {
     if settings.mail.relay().is_some() && settings.public_url.is_none() && settings.listen.is_unspecified() {
-        let why = "--public-url (ROSTER_PUBLIC_URL): needed with --smtp-url, for the links in mails";
+        let why = "--public-url (ROSTER_PUBLIC_URL): required with --smtp-url if the server listens on all addresses, for the links in emails";
         return Err(WrongSetting(why.to_owned()));
     }
     Ok(())
@@ -77,10 +77,10 @@ pub(super) async fn run(
         "Roster listens on {url}/graphql{playground}{everywhere}",
         url = listen.url(),
         playground = if settings.playground { format!(", playground on {}/", listen.url()) } else { String::new() },
-        everywhere = if listen.is_unspecified() { ", at every address of this machine" } else { "" },
+        everywhere = if listen.is_unspecified() { ", on all addresses of this machine" } else { "" },
     );
     if settings.mail.relay().is_none() {
-        println!("Mails become files in {}.", settings.mail_dir(default_dir).display());
+        println!("No SMTP server configured: emails are written to {}.", settings.mail_dir(default_dir).display());
     }
     let app = App::new(db.clone(), settings.rules(), hasher, public_url, ways)?;
     let (stop, no_more) = watch::channel(false);
@@ -90,7 +90,7 @@ pub(super) async fn run(
         stop.send_replace(true);
     };
     tokio::try_join!(http::serve(app, listener, settings.server(), stopped), finish(posting, no_more))?;
-    tokio::time::timeout(Duration::from_secs(2), db.close()).await.context("the database took too long to close")??;
+    tokio::time::timeout(Duration::from_secs(2), db.close()).await.context("closing the database timed out")??;
     Ok(())
 }
 
@@ -98,7 +98,7 @@ pub(super) async fn run(
 async fn finish(mut posting: JoinHandle<()>, mut stopped: watch::Receiver<bool>) -> std::io::Result<()> {
     let _ = stopped.wait_for(|stopped| *stopped).await;
     if tokio::time::timeout(LAST_MAIL, &mut posting).await.is_err() {
-        tracing::warn!("a mail was still under way when the server stopped; it may be sent twice");
+        tracing::warn!("an email was still being sent when the server stopped; it may be sent twice");
         posting.abort();
     }
     Ok(())

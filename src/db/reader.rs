@@ -211,7 +211,7 @@ impl<C: Connection + 'static> Connections<C> {
         let idle = std::mem::take(&mut *self.idle());
         for (connection, _) in idle {
             if let Err(error) = connection.close().await {
-                tracing::debug!(%error, "a connection did not close in good order");
+                tracing::debug!(%error, "failed to close a connection cleanly");
             }
         }
     }

@@ -43,7 +43,7 @@ pub(super) async fn retry<T, F: Future<Output = Result<T, DbErr>>>(
 ) -> Result<T, DbErr> {
     for _ in 0..connections {
         match work().await {
-            Err(error) if is_disconnect(&error) => tracing::debug!(%error, "a connection is replaced"),
+            Err(error) if is_disconnect(&error) => tracing::debug!(%error, "replacing a closed connection"),
             done => return done,
         }
     }

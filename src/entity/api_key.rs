@@ -8,35 +8,34 @@ use sea_orm::entity::prelude::*;
 use super::user::Role;
 use crate::scalar::{Id, now};
 
-/// A key by which a program acts for the person who made it, with the rank of the key's role and never more than the
-/// person's own. It cannot sign in, sets no
-/// passwords, PINs or e-mail addresses, sends no invitations and makes no keys.
+/// A key with which a program acts for the user who created it. It has the rank of the key's role, but never a higher
+/// rank than the user's own. It cannot sign in, set passwords, PINs or email addresses, send invitations, or create keys.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, SimpleObject)]
 #[sea_orm(table_name = "api_keys")]
 #[graphql(name = "ApiKey", complex)]
 pub struct Model {
-    /// The key's id, a UUID. It is no secret.
+    /// The ID of the API key, a UUID. It is not a secret.
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Id,
     #[graphql(skip)]
     pub user_id: Id,
     #[graphql(skip)]
     pub license_id: Id,
-    /// What it is for.
+    /// A description of the purpose.
     pub name: String,
-    /// What it may do at most.
+    /// The highest role with which the API key can act.
     pub role: Role,
-    /// The first characters of the secret, by which it is told from others.
+    /// The first characters of the secret, which distinguish the API key from others.
     pub prefix: String,
     /// SHA-256 of the secret, which itself is shown once and kept nowhere.
     #[graphql(skip)]
     #[sea_orm(column_type = "VarBinary(StringLen::None)")]
     pub token_hash: Vec<u8>,
-    /// When it was made.
+    /// The date and time when the object was created.
     pub created_at: DateTime<Utc>,
-    /// When it was last used, to the minute; null where it never was.
+    /// The date and time when the API key was last used, to the minute. Null if it was never used.
     pub last_used_at: Option<DateTime<Utc>>,
-    /// When it ends; null where it does not.
+    /// The date and time when the API key expires. Null if it never expires.
     pub expires_at: Option<DateTime<Utc>>,
 }
 

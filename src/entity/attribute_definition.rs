@@ -7,7 +7,7 @@ use sea_orm::entity::prelude::*;
 use crate::scalar::{Id, now};
 use crate::validation::{ValidationError, Validator, rule};
 
-/// What kind of value an attribute has.
+/// The kind of value that an attribute has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, Enum)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum AttributeKind {
@@ -15,33 +15,34 @@ pub enum AttributeKind {
     String,
     /// True or false.
     Boolean,
-    /// A calendar date, written as the text `YYYY-MM-DD`.
+    /// A calendar date, written as a `YYYY-MM-DD` string.
     Date,
-    /// A whole number from -9,007,199,254,740,991 to 9,007,199,254,740,991, which every JSON reader holds exactly.
+    /// A whole number from -9,007,199,254,740,991 to 9,007,199,254,740,991, the range that every JSON parser represents
+    /// exactly.
     Integer,
 }
 
-/// A custom attribute that the people of a license may have.
+/// A custom attribute that the users of a license can have.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, SimpleObject)]
 #[sea_orm(table_name = "attribute_definitions")]
 #[graphql(name = "AttributeDefinition")]
 pub struct Model {
-    /// The definition's id, a UUID.
+    /// The ID of the definition, a UUID.
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Id,
     #[graphql(skip)]
     pub license_id: Id,
-    /// The name by which values are given, such as `birthplace`; unique within the license.
+    /// The name by which values are set, such as `birthplace`. Unique within the license.
     pub name: String,
-    /// What people are shown in its place, such as `Place of birth`.
+    /// The label that is displayed instead of the name, such as `Place of birth`.
     pub label: String,
-    /// What kind of value it has.
+    /// The kind of value that the attribute has.
     pub kind: AttributeKind,
-    /// Whether nobody new is entered without it, and nobody who has it can lose it.
+    /// Whether a value must be given when a user is created, and an existing value cannot be cleared.
     pub required: bool,
-    /// Whether everybody may change his own.
+    /// Whether users may change their own value.
     pub user_editable: bool,
-    /// Whether it is shown to whoever sees the person; otherwise it is private.
+    /// Whether the value is visible to every viewer that can see the user. If not, it is private.
     pub user_visible: bool,
     #[graphql(skip)]
     pub created_at: DateTime<Utc>,
@@ -60,21 +61,23 @@ pub const MOST_DEFINITIONS: u64 = 100;
 /// The most characters of a name.
 const LONGEST_NAME: usize = 50;
 
-/// An attribute to be defined, or what is to change of the one that has this name: what is absent stays as it is.
+/// Input of `defineAttribute`. Changes the attribute with the given name, or defines a new one. When an attribute is changed,
+/// absent fields stay unchanged.
 #[derive(Clone, Debug, InputObject)]
 pub struct DefineAttributeInput {
-    /// The name by which values are given: a lower-case letter, then letters, digits and `_`; at most 50 characters.
+    /// The attribute's name, used to set values. A lowercase letter, followed by letters, digits and `_`. At most 50
+    /// characters.
     pub name: String,
-    /// What people are shown in its place; at most 100 characters. Needed for a new one.
+    /// The label that is displayed instead of the name. At most 100 characters. Required for a new attribute.
     pub label: MaybeUndefined<String>,
-    /// What kind of value it has. Needed for a new one, and stays as it is while anybody has a value.
+    /// The kind of value. Required for a new attribute. Cannot change while any user has a value.
     pub kind: MaybeUndefined<AttributeKind>,
-    /// Whether nobody new is entered without it, and nobody who has it can lose it; false where nothing is said.
+    /// Whether new users must have a value and existing values cannot be removed. Defaults to `false` for a new attribute.
     pub required: MaybeUndefined<bool>,
-    /// Whether everybody may change his own; false where nothing is said.
+    /// Whether users can change their own value. Defaults to `false` for a new attribute.
     pub user_editable: MaybeUndefined<bool>,
-    /// Whether it is shown to whoever sees the person, or else only to the person and administrators; true where nothing
-    /// is said.
+    /// Whether every viewer that can see the user can see the value. If `false`, only the user and administrators can see it.
+    /// Defaults to `true` for a new attribute.
     pub user_visible: MaybeUndefined<bool>,
 }
 

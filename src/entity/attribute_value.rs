@@ -1,12 +1,12 @@
 //! What people have of the attributes that their license defines.
 
-use async_graphql::{InputObject, Json, MaybeUndefined, SimpleObject};
+use async_graphql::{InputObject, MaybeUndefined, SimpleObject};
 use sea_orm::entity::prelude::*;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::attribute_definition::AttributeKind;
-use crate::scalar::{Date, Id};
+use crate::scalar::{Date, Id, Json};
 use crate::text;
 use crate::validation::{Blank, ValidationError, rule};
 
@@ -35,25 +35,25 @@ pub enum Relation {
 
 impl ActiveModelBehavior for ActiveModel {}
 
-/// What a person has of a custom attribute.
+/// The value that a user has for a custom attribute.
 #[derive(Clone, Debug, SimpleObject)]
 pub struct Attribute {
     /// The name of the attribute.
     pub name: String,
-    /// What people are shown in its place.
+    /// The label that is displayed instead of the name.
     pub label: String,
-    /// The value: a text, a boolean, a date as the text `YYYY-MM-DD`, or a whole number, as the attribute's kind says.
-    pub value: Json<Value>,
+    /// The value: a string, a boolean, a date as a `YYYY-MM-DD` string, or a whole number, depending on the attribute's kind.
+    pub value: Json,
 }
 
-/// What is to be known of a person by a custom attribute.
+/// The value of a custom attribute.
 #[derive(Clone, Debug, InputObject)]
 pub struct AttributeInput {
-    /// The name of the attribute, as `attributeDefinitions` has it.
+    /// The name of the attribute, as listed by `attributeDefinitions`.
     pub name: String,
-    /// The value: a text, a boolean, a date as the text `YYYY-MM-DD`, or a whole number, as the attribute's kind says.
+    /// The value: a string, a boolean, a date as a `YYYY-MM-DD` string, or a whole number, depending on the attribute's kind.
     /// Null clears it.
-    pub value: MaybeUndefined<Json<Value>>,
+    pub value: MaybeUndefined<Json>,
 }
 
 /// The most characters of a text.

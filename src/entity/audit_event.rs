@@ -6,79 +6,79 @@ use sea_orm::entity::prelude::*;
 
 use crate::scalar::Id;
 
-/// What was done.
+/// The action that an audit event records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, Enum)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum AuditAction {
-    /// A license was made.
+    /// A license was created.
     LicenseCreated,
-    /// The last day of a license became another one.
+    /// The last day of a license was changed.
     LicenseExtended,
-    /// A person was entered.
+    /// A user was created.
     UserCreated,
-    /// A person was changed.
+    /// A user was updated.
     UserUpdated,
-    /// A person was activated.
+    /// A user was activated.
     UserActivated,
-    /// A person was deactivated; sessions and API keys ended.
+    /// A user was deactivated. Their sessions and API keys were ended.
     UserDeactivated,
-    /// A person was erased.
+    /// A user was erased.
     UserDeleted,
-    /// A person who was locked out was let in again.
+    /// A user who was locked out was unlocked.
     UserUnlocked,
-    /// A person took the account into use, by a link.
+    /// A user activated their account with a link.
     AccountActivated,
-    /// A link was made that lets a person in.
+    /// A link with which a user can set a password was created.
     LinkCreated,
-    /// Somebody asked to register himself in a license; he is entered once he has shown that mail reaches him.
+    /// A visitor asked to register in a license. The user is created once the visitor confirms the email address.
     RegistrationRequested,
-    /// A person set a new password by a link, in the place of a lost one.
+    /// A user set a new password with a link, to replace a lost one.
     PasswordReset,
-    /// A person asked for another e-mail address.
+    /// A user requested a change of their email address.
     EmailChangeRequested,
-    /// A person has shown that mail to another address arrives, which has taken the place of the old one.
+    /// A user confirmed another email address, which replaced the old one.
     EmailChanged,
     /// An email was refused permanently by the mail server, or could not be sent for a day.
     MailFailed,
-    /// A person signed in.
+    /// A user signed in.
     SignedIn,
-    /// A person signed out.
+    /// A user signed out.
     SignedOut,
-    /// Sign-in by password was locked after too many wrong ones.
+    /// Sign-in by password was locked after too many wrong passwords.
     SignInLocked,
-    /// The PIN was switched off after too many wrong ones.
+    /// A user's PIN was switched off after too many wrong PINs.
     PinLocked,
-    /// Sessions of a person were ended.
+    /// Sessions of a user were ended.
     SessionsEnded,
-    /// A device of a user was forgotten, which no longer signs in with a PIN.
+    /// A user's device was forgotten. It no longer signs in with a PIN.
     DeviceForgotten,
-    /// A person changed the own password.
+    /// A user changed their password.
     PasswordChanged,
-    /// A person set or removed the own PIN.
+    /// A user set or removed their PIN.
     PinChanged,
-    /// A user tried to give a username or email address that somebody of another license has. Neither is recorded.
+    /// A user tried to set a username or email address that belongs to a user of another license. Neither is recorded.
     ForeignLoginFound,
-    /// A group was made.
+    /// A group was created.
     GroupCreated,
-    /// Somebody became a member of a group, or something else in it.
+    /// A user became a member of a group, or their role in it changed.
     GroupMemberSet,
-    /// Somebody left a group.
+    /// A user left a group or was removed from it.
     GroupMemberRemoved,
-    /// A group was changed.
+    /// A group was updated.
     GroupUpdated,
     /// A group was deleted.
     GroupDeleted,
-    /// An institution was entered.
+    /// An institution was created.
     InstitutionCreated,
-    /// An institution was changed.
+    /// An institution was updated.
     InstitutionUpdated,
     /// An institution was deleted.
     InstitutionDeleted,
-    /// A person was given access to the data of an institution.
+    /// A user was granted access to the data of an institution.
     SiteAccessGranted,
-    /// A person's access to the data of an institution was taken back.
+    /// A user's access to the data of an institution was revoked.
     SiteAccessRevoked,
-    /// An API key was made.
+    /// An API key was created.
     ApiKeyCreated,
     /// An API key was revoked.
     ApiKeyRevoked,
@@ -86,7 +86,7 @@ pub enum AuditAction {
     AttributeDefined,
     /// The definition of a custom attribute was changed.
     AttributeChanged,
-    /// A custom attribute was removed, with everybody's values.
+    /// A custom attribute was removed, together with the values of all users.
     AttributeRemoved,
 }
 

@@ -9,27 +9,27 @@ use crate::scalar::{Id, now};
 use crate::text;
 use crate::validation::{Validator, rule};
 
-/// A group of people, such as a ward, a laboratory or a project.
+/// A group of users, such as a ward, a laboratory or a project.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, SimpleObject)]
 #[sea_orm(table_name = "groups")]
 #[graphql(name = "Group", complex)]
 pub struct Model {
-    /// The group's id, a UUID.
+    /// The group's ID, a UUID.
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Id,
     #[graphql(skip)]
     pub license_id: Id,
-    /// Its name.
+    /// The name.
     pub name: String,
     #[graphql(skip)]
     pub name_key: String,
-    /// What it is for.
+    /// A description of the purpose.
     pub description: Option<String>,
-    /// When it was made.
+    /// The date and time when the object was created.
     pub created_at: DateTime<Utc>,
-    /// When its name or description last changed.
+    /// The time when the name or description of the group last changed.
     pub modified_at: DateTime<Utc>,
-    /// Grows with every change of its name or description.
+    /// The version of the group, which increases with every change of its name or description.
     pub version: i32,
 }
 

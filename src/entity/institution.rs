@@ -9,7 +9,7 @@ use crate::scalar::{Id, now};
 use crate::text;
 use crate::validation::{Validator, rule};
 
-/// What kind of house an institution is.
+/// The kind of an institution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, Enum, Deserialize)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
@@ -26,45 +26,45 @@ pub enum InstitutionKind {
     Research,
 }
 
-/// An institution, also called a site: a house that people work in.
+/// An institution where users work, also called a site.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, SimpleObject)]
 #[sea_orm(table_name = "institutions")]
 #[graphql(name = "Institution", complex)]
 pub struct Model {
-    /// The institution's id, a UUID.
+    /// The institution's ID, a UUID.
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Id,
     #[graphql(skip)]
     pub license_id: Id,
-    /// Its name.
+    /// The name.
     pub name: String,
     #[graphql(skip)]
     pub name_key: String,
-    /// What kind of house it is.
+    /// The kind of institution.
     pub kind: InstitutionKind,
-    /// The country it lies in, as ISO 3166-1 alpha-2 has it, such as `AU`.
+    /// The country of the institution, as an ISO 3166-1 alpha-2 code such as `AU`.
     pub country: String,
-    /// The state or province it lies in.
+    /// The state or province of the institution.
     pub state: Option<String>,
-    /// The city or suburb it lies in.
+    /// The city or suburb of the institution.
     pub city: Option<String>,
-    /// Street and number.
+    /// The street and number.
     pub address: Option<String>,
     /// The postal code.
     pub postcode: Option<String>,
     /// A telephone number.
     pub phone: Option<String>,
-    /// An e-mail address.
+    /// The institution's email address.
     pub email: Option<String>,
-    /// How many beds it has.
+    /// The number of beds in the institution.
     pub num_beds: Option<i32>,
-    /// Its id in another system; unique within the license.
+    /// The institution's ID in another system. Unique within the license.
     pub external_id: Option<String>,
-    /// When it was entered.
+    /// The time when the institution was created.
     pub created_at: DateTime<Utc>,
-    /// When it last changed.
+    /// The time when the institution last changed.
     pub modified_at: DateTime<Utc>,
-    /// Grows with every change.
+    /// The version of the institution, which increases with every change.
     pub version: i32,
 }
 
@@ -77,21 +77,21 @@ impl ActiveModelBehavior for ActiveModel {}
 #[derive(Clone, Debug, Default, InputObject, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct InstitutionFields {
-    /// The state or province it lies in; at most 100 characters.
+    /// The state or province of the institution. At most 100 characters.
     pub state: MaybeUndefined<String>,
-    /// The city or suburb it lies in; at most 100 characters.
+    /// The city or suburb of the institution. At most 100 characters.
     pub city: MaybeUndefined<String>,
-    /// Street and number; at most 200 characters.
+    /// The street and number. At most 200 characters.
     pub address: MaybeUndefined<String>,
-    /// The postal code; at most 20 characters.
+    /// The postal code. At most 20 characters.
     pub postcode: MaybeUndefined<String>,
-    /// A telephone number; at most 20 characters.
+    /// The telephone number. At most 20 characters.
     pub phone: MaybeUndefined<String>,
-    /// An e-mail address; at most 250 characters.
+    /// The institution's email address. At most 250 characters.
     pub email: MaybeUndefined<String>,
-    /// How many beds it has, from 0 to 100,000.
+    /// The number of beds, from 0 to 100,000.
     pub num_beds: MaybeUndefined<i32>,
-    /// Its id in another system; at most 250 characters, unique within the license.
+    /// The institution's ID in another system. At most 250 characters. Unique within the license.
     pub external_id: MaybeUndefined<String>,
 }
 

@@ -8,22 +8,22 @@ use sea_orm::{ConnectionTrait, DbErr, IntoActiveModel, Iterable};
 
 use crate::scalar::{Id, now};
 
-/// How an invitation stands.
+/// The state of an invitation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, EnumIter)]
 pub enum InvitationState {
-    /// The mail waits to be sent, for the first time or, where there is an error, once more.
+    /// The email is waiting to be sent for the first time or, after an error, to be retried.
     Queued,
-    /// The mail was handed over to the mail server; its link has not been used yet.
+    /// The email was handed over to the mail server. Its link has not been used yet.
     Sent,
-    /// The mail server refused the mail permanently, or the mail could not be sent for a day. It is not retried.
+    /// The mail server refused the email permanently, or the email could not be sent for a day. It is not retried.
     Failed,
-    /// The link is not of use any more: its time was over, or a deactivation, a new password or a new address ended it.
+    /// The link is no longer valid: it expired, or a deactivation, a new password or a new email address ended it.
     Expired,
-    /// The person has chosen a password by a link, this or another one.
+    /// The user has set a password by a link, this or another one.
     Accepted,
 }
 
-/// How the mail stands by which a person is to take the account into use.
+/// The status of the user's invitation email.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, SimpleObject)]
 #[sea_orm(table_name = "invitations")]
 #[graphql(name = "Invitation", complex)]
@@ -34,15 +34,15 @@ pub struct Model {
     /// The mail of which the rest tells.
     #[graphql(skip)]
     pub mail_id: Id,
-    /// When the mail was handed over to the mail server; null while it was not.
+    /// The time when the email was handed over to the mail server. Null if it has not been handed over.
     pub sent_at: Option<DateTime<Utc>>,
-    /// Why the mail could not be sent, as of the last try; null where it was, or was not tried yet.
+    /// The reason why the email could not be sent, as of the last attempt. Null if it was sent or not attempted yet.
     pub last_error: Option<String>,
     #[graphql(skip)]
     pub failed_at: Option<DateTime<Utc>>,
     #[graphql(skip)]
     pub accepted_at: Option<DateTime<Utc>>,
-    /// When the link ends, or ended.
+    /// The time when the link expires or expired.
     pub expires_at: DateTime<Utc>,
 }
 
@@ -56,7 +56,7 @@ impl ActiveModelBehavior for ActiveModel {}
 
 #[ComplexObject]
 impl Model {
-    /// How it stands.
+    /// The state of the invitation.
     async fn state(&self) -> InvitationState {
         InvitationState::iter().find(|state| self.is(*state)).unwrap_or(InvitationState::Queued)
     }

@@ -5,34 +5,34 @@ use sea_orm::entity::prelude::*;
 
 use crate::scalar::{Date, Id};
 
-/// Who holds a license.
+/// The kind of holder of a license.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, Enum)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum LicenseKind {
-    /// An organisation.
+    /// An organization.
     Commercial,
-    /// A single person or household.
+    /// An individual or a household.
     Private,
 }
 
-/// A license: one tenant of the directory, with its own people, groups and institutions. Licenses are managed from
-/// the command line only.
+/// A license: one tenant of the directory, with its own users, groups and institutions. Licenses are managed only from the
+/// command line.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, SimpleObject)]
 #[sea_orm(table_name = "licenses")]
 #[graphql(name = "License", complex)]
 pub struct Model {
-    /// The license's id, a UUID.
+    /// The license's ID, a UUID.
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Id,
-    /// The license's number, unique.
+    /// The license's number. Unique.
     pub number: String,
-    /// Whether an organisation or a person holds it.
+    /// The kind of holder: an organization, or an individual or household.
     pub kind: LicenseKind,
-    /// Who holds it.
+    /// The holder of the license.
     pub holder: String,
-    /// The first day on which it is valid (UTC); before, its people cannot sign in.
+    /// The first day on which the license is valid (UTC). Users of the license cannot sign in before it.
     pub starts_on: Date,
-    /// The last day on which it is valid; null where it has no end.
+    /// The last day on which the license is valid. Null if it does not expire.
     pub expires_on: Option<Date>,
 }
 
@@ -43,13 +43,13 @@ impl ActiveModelBehavior for ActiveModel {}
 
 #[ComplexObject]
 impl Model {
-    /// Number, holder and last day in one text: `NUMBER/holder/2027-12-31`.
+    /// The number, holder and last day of the license in one text: `NUMBER/holder/2027-12-31`.
     pub async fn name(&self) -> String {
         let end = self.expires_on.map(|date| date.0.to_string()).unwrap_or_default();
         format!("{}/{}/{end}", self.number, self.holder)
     }
 
-    /// Whether its last day is over (UTC). The people of an expired license cannot sign in.
+    /// Whether the last day of the license has passed (UTC). Users of an expired license cannot sign in.
     pub async fn is_expired(&self) -> bool {
         self.has_expired()
     }

@@ -7,12 +7,12 @@ use serde::Deserialize;
 
 use crate::scalar::Id;
 
-/// What somebody is in a group.
+/// The role of a user in a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, Enum, Deserialize)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum GroupRole {
-    /// Owns the group: chooses its owners, managers and members. When its last owner leaves, somebody else becomes one.
+    /// Owns the group and chooses its owners, managers and members. When the last owner leaves, another user becomes an owner.
     Owner,
     /// Chooses the group's managers and members.
     Manager,

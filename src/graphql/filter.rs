@@ -19,80 +19,80 @@ pub const NULL: &str = "null compares with nothing; leave it out, or find what h
 /// The most characters of a text that is compared.
 const LONGEST: usize = 250;
 
-/// Compares a text; all that is said must hold. By default, case does not count; in names and positions, accents and forms of one
-/// letter or sign do not count either, as in `searchUsers`. Each text has at most 250 characters.
+/// Conditions on a text. All given conditions must hold. By default, case is ignored. In names and positions, accents and forms
+/// of one letter or sign are ignored too, as in `searchUsers`. Each text has at most 250 characters.
 #[derive(Clone, Debug, Default, InputObject)]
 pub struct StringFilter {
-    /// It is this.
+    /// Equal to this value.
     pub eq: MaybeUndefined<String>,
-    /// It is one of these, at most 100; of none it is none.
+    /// Equal to one of these values, at most 100. An empty list matches nothing.
     #[graphql(name = "in")]
     pub one_of: MaybeUndefined<Vec<String>>,
-    /// This is somewhere in it; `%` and `_` stand for themselves.
+    /// Text that the value must contain. `%` and `_` are plain characters.
     pub contains: MaybeUndefined<String>,
-    /// It begins with this.
+    /// Text that the value must begin with.
     pub starts_with: MaybeUndefined<String>,
-    /// It ends with this.
+    /// Text that the value must end with.
     pub ends_with: MaybeUndefined<String>,
-    /// Whether there is none.
+    /// Whether there is no value.
     pub is_null: MaybeUndefined<bool>,
-    /// It comes before this, letter by letter in the order of Unicode.
+    /// Text that the value must come before, compared letter by letter in Unicode order.
     pub lt: MaybeUndefined<String>,
-    /// It comes before this, or is this.
+    /// Text that the value must come before or equal.
     pub lte: MaybeUndefined<String>,
-    /// It comes after this.
+    /// Text that the value must come after.
     pub gt: MaybeUndefined<String>,
-    /// It comes after this, or is this.
+    /// Text that the value must come after or equal.
     pub gte: MaybeUndefined<String>,
-    /// Whether case, accents and forms of one letter count.
-    #[graphql(default = false)]
-    pub case_sensitive: bool,
+    /// Whether case, accents and forms of one letter are compared. Defaults to `false`.
+    #[graphql(default_with = "Some(false)")]
+    pub case_sensitive: Option<bool>,
 }
 
-/// Compares an id; all that is said must hold.
+/// Compares an ID. All fields that are set must match.
 #[derive(Clone, Debug, Default, InputObject)]
 #[graphql(name = "IDFilter")]
 pub struct IdFilter {
-    /// It is this.
+    /// Equal to this value.
     pub eq: MaybeUndefined<ID>,
-    /// It is one of these, at most 100; of none it is none.
+    /// Equal to one of these values, at most 100. An empty list matches nothing.
     #[graphql(name = "in")]
     pub one_of: MaybeUndefined<Vec<ID>>,
-    /// Whether there is none.
+    /// Whether there is no value.
     pub is_null: MaybeUndefined<bool>,
 }
 
-/// Compares a date; all that is said must hold.
+/// Conditions on a date. All given conditions must hold.
 #[derive(Clone, Copy, Debug, Default, InputObject)]
 pub struct DateFilter {
-    /// It is this day.
+    /// The date is equal to this date.
     pub eq: MaybeUndefined<Date>,
-    /// It is before this day.
+    /// The date is before this date.
     pub lt: MaybeUndefined<Date>,
-    /// It is this day or before.
+    /// The date is on or before this date.
     pub lte: MaybeUndefined<Date>,
-    /// It is after this day.
+    /// The date is after this date.
     pub gt: MaybeUndefined<Date>,
-    /// It is this day or after.
+    /// The date is on or after this date.
     pub gte: MaybeUndefined<Date>,
-    /// Whether there is none.
+    /// Whether there is no value.
     pub is_null: MaybeUndefined<bool>,
 }
 
-/// Compares an instant; all that is said must hold.
+/// Conditions on a date and time. All given conditions must hold.
 #[derive(Clone, Copy, Debug, Default, InputObject)]
 pub struct DateTimeFilter {
-    /// It is this instant.
+    /// The time is equal to this time.
     pub eq: MaybeUndefined<Instant>,
-    /// It is before this instant.
+    /// The time is before this time.
     pub lt: MaybeUndefined<Instant>,
-    /// It is this instant or before.
+    /// The time is at or before this time.
     pub lte: MaybeUndefined<Instant>,
-    /// It is after this instant.
+    /// The time is after this time.
     pub gt: MaybeUndefined<Instant>,
-    /// It is this instant or after.
+    /// The time is at or after this time.
     pub gte: MaybeUndefined<Instant>,
-    /// Whether there is none.
+    /// Whether there is no value.
     pub is_null: MaybeUndefined<bool>,
 }
 
@@ -187,6 +187,7 @@ impl FilterBuilder {
     pub fn text(&mut self, path: &str, filter: StringFilter, text: &Text) -> Condition {
         let StringFilter { eq, one_of, contains, starts_with, ends_with, is_null, lt, lte, gt, gte, case_sensitive } =
             filter;
+        let case_sensitive = case_sensitive.unwrap_or_default();
         let (equal, compared) = if case_sensitive { (&text.stored, &text.bytes) } else { (&text.key, &text.key) };
         let form = |form: Normalizer| if case_sensitive { str::to_owned } else { form };
         let (whole, part) = (form(text.whole), form(text.part));

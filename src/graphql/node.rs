@@ -18,10 +18,10 @@ use crate::scalar::Id;
 /// How many ids `nodes` takes.
 const MOST_IDS: usize = 100;
 
-/// Whatever has an id of its own; ids are unique across all types.
+/// An object with its own ID. IDs are unique across all types.
 #[derive(Clone, Interface)]
 #[expect(clippy::large_enum_variant, reason = "made and shown at once, never kept")]
-#[graphql(field(name = "id", ty = "Id", desc = "The id, a UUID."))]
+#[graphql(field(name = "id", ty = "Id", desc = "The object's ID, a UUID."))]
 pub enum Node {
     User(user::Model),
     Group(group::Model),
@@ -38,8 +38,8 @@ pub struct NodeQuery;
 
 #[Object]
 impl NodeQuery {
-    /// Whatever has this id; null where there is nothing, or nothing that the viewer can see.
-    async fn node(&self, ctx: &Context<'_>, #[graphql(desc = "The id.")] id: ID) -> NullableField<Node> {
+    /// An object by its ID. Null if it does not exist or the viewer cannot see it.
+    async fn node(&self, ctx: &Context<'_>, #[graphql(desc = "The object's ID.")] id: ID) -> NullableField<Node> {
         authorized(ctx, async {
             let id = Id::given("id", &id)?;
             Ok(find(ctx, &[id]).await?.remove(&id))
@@ -47,12 +47,13 @@ impl NodeQuery {
         .await
     }
 
-    /// Whatever has these ids, in their order; null in the place of each that the viewer cannot see. At most 100.
+    /// Objects by their IDs, in the order of the input. Null in place of each object that does not exist or that the viewer
+    /// cannot see. At most 100.
     #[graphql(guard = "RequiresAction")]
     async fn nodes(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The ids; at most 100.")] ids: Vec<Id>,
+        #[graphql(desc = "The IDs of the objects. At most 100.")] ids: Vec<Id>,
     ) -> Result<Vec<Option<ListItem<Node>>>> {
         if ids.len() > MOST_IDS {
             return Err(Error::BadInput(format!("ids: at most {MOST_IDS}.")).into());

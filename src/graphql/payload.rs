@@ -7,11 +7,11 @@ macro_rules! payload {
         $(#[$doc])*
         #[derive(async_graphql::SimpleObject)]
         pub struct $name {
-            /// Whether it was done; if not, nothing has changed.
+            /// Whether the mutation succeeded. If not, nothing has changed.
             pub success: bool,
-            /// A sentence that the person at the screen can be shown.
+            /// A message that can be shown to the user.
             pub message: String,
-            /// Every fault of the input, at most 100; empty on success.
+            /// The errors of the input, all at once, at most 100. Empty on success.
             pub errors: Vec<$crate::error::MutationError>,
             $($(#[$field_doc])* pub $field: $type,)*
         }
@@ -56,15 +56,15 @@ use crate::entity::user;
 use crate::error::{ErrorCode, MutationError};
 
 payload! {
-    /// The outcome of a change of a person.
+    /// Payload of the mutations that create or change a user.
     UserPayload {
-        /// The person as it is now; null where nothing was done.
+        /// The user as it is now. Null if nothing was done.
         user: Option<user::Model>,
     }
 }
 
 payload! {
-    /// The outcome of what shows nothing.
+    /// Payload of mutations that return no object.
     ReceiptPayload {}
 }
 

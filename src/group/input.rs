@@ -3,55 +3,55 @@
 use crate::entity::membership::GroupRole;
 use async_graphql::{ID, InputObject, MaybeUndefined};
 
-/// A group to be made.
+/// Input of `createGroup`.
 #[derive(InputObject)]
 pub struct CreateGroupInput {
-    /// Its name; at most 100 characters.
+    /// The group's name. At most 100 characters.
     pub name: String,
-    /// What it is for; at most 1,000 characters.
+    /// The group's purpose. At most 1,000 characters.
     pub description: MaybeUndefined<String>,
 }
 
-/// What is to change of a group: what is absent stays as it is, null clears the description.
+/// Input of `updateGroup`. Absent fields stay unchanged; null clears `description`.
 #[derive(InputObject)]
 pub struct UpdateGroupInput {
     /// The group.
     pub id: ID,
-    /// The version of the group that the change was made for: if it is not the present one, nothing is changed, the fault
-    /// is CONFLICT, and the payload has the group as it is now.
+    /// The version of the group that the change is based on. If it is not the current version, nothing is changed, the error is
+    /// `CONFLICT`, and the payload contains the current group.
     pub expected_version: Option<i32>,
-    /// Its name; at most 100 characters.
+    /// The group's name. At most 100 characters.
     pub name: MaybeUndefined<String>,
-    /// What it is for; at most 1,000 characters.
+    /// The group's purpose. At most 1,000 characters.
     pub description: MaybeUndefined<String>,
-    /// Whether only to try it out: everything is checked, and nothing changed.
+    /// Whether this is a dry run: the input is validated, but nothing is saved. Defaults to `false`.
     #[graphql(default = false)]
     pub dry_run: bool,
 }
 
-/// The group to be deleted.
+/// Input of `deleteGroup`.
 #[derive(InputObject)]
 pub struct DeleteGroupInput {
     /// The group.
     pub id: ID,
 }
 
-/// Who is to belong to which group, and as what.
+/// Input of `setGroupMember`.
 #[derive(InputObject)]
 pub struct SetGroupMemberInput {
     /// The group.
     pub group_id: ID,
-    /// The person.
+    /// The user.
     pub user_id: ID,
-    /// What the person is to be in the group.
+    /// The user's role in the group.
     pub role: GroupRole,
 }
 
-/// Who is to leave which group.
+/// Input of `removeGroupMember`.
 #[derive(InputObject)]
 pub struct RemoveGroupMemberInput {
     /// The group.
     pub group_id: ID,
-    /// The person.
+    /// The user.
     pub user_id: ID,
 }

@@ -9,18 +9,18 @@ use crate::graphql::payload::{Updated, payload, stale};
 use crate::scalar::Id;
 
 payload! {
-    /// The outcome of a change of a group.
+    /// Payload of `createGroup`, `updateGroup`, `setGroupMember` and `removeGroupMember`.
     GroupPayload {
-        /// The group as it is now; null where nothing was done.
+        /// The group in its current state. Null if the mutation failed, except with `CONFLICT`.
         group: Option<group::Model>,
     }
 }
 
 payload! {
-    /// The outcome of deleting a group.
+    /// Payload of `deleteGroup`.
     DeleteGroupPayload {
-        /// The id of the group that was deleted; null where nothing was done.
-        id: Option<Id>,
+        /// The ID of the deleted group. Null if no group was deleted.
+        deleted_group_id: Option<Id>,
     }
 }
 
@@ -29,8 +29,8 @@ pub struct GroupMutation;
 
 #[Object]
 impl GroupMutation {
-    /// Makes a group; whoever makes it becomes its owner. Open to everybody who is signed in; a user owns at most 50 groups
-    /// unless they administer groups.
+    /// Creates a group with the viewer as its owner. Open to every signed-in user. A user owns at most 50 groups, unless they
+    /// administer groups.
     async fn create_group(
         &self,
         ctx: &Context<'_>,
@@ -46,11 +46,11 @@ impl GroupMutation {
         .await
     }
 
-    /// Changes the name and the description of a group. Its owners and administrators may.
+    /// Updates the name and the description of a group. Owners of the group and administrators only.
     async fn update_group(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "What is to change.")] input: UpdateGroupInput,
+        #[graphql(desc = "The changes to make.")] input: UpdateGroupInput,
     ) -> NullableField<GroupPayload> {
         authorized(ctx, async {
             let outcome = super::update(ctx.db()?, ctx.viewer()?, input).await;
@@ -67,11 +67,11 @@ impl GroupMutation {
         .await
     }
 
-    /// Deletes a group, for good; the people who belonged to it stay. Its owners and administrators may.
+    /// Deletes a group permanently. Its members are not deleted. Owners of the group and administrators only.
     async fn delete_group(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which group.")] input: DeleteGroupInput,
+        #[graphql(desc = "The group.")] input: DeleteGroupInput,
     ) -> NullableField<DeleteGroupPayload> {
         authorized(ctx, async {
             let outcome = super::delete(ctx.db()?, ctx.viewer()?, &input.id).await;
@@ -82,12 +82,13 @@ impl GroupMutation {
         .await
     }
 
-    /// Makes somebody a member of a group, or changes what he is in it; may be repeated. The group's managers and owners
-    /// and administrators may; only its owners, of its members, and administrators choose owners.
+    /// Adds a user to a group, or changes the user's role in it. May be repeated. Managers and owners of the group, and
+    /// administrators only. Owners of the group may make its members owners; administrators may make any user an owner.
+    /// Managers may not choose owners.
     async fn set_group_member(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Who, where, as what.")] input: SetGroupMemberInput,
+        #[graphql(desc = "The user, the group and the user's role in it.")] input: SetGroupMemberInput,
     ) -> NullableField<GroupPayload> {
         authorized(ctx, async {
             let outcome =
@@ -99,13 +100,13 @@ impl GroupMutation {
         .await
     }
 
-    /// Ends somebody's membership of a group; may be repeated. The group's managers and owners and administrators may, and
-    /// everybody may leave: when the last owner does, a manager becomes the owner, else an administrator among the members,
-    /// else the longest member.
+    /// Removes a user from a group. Idempotent. Managers and owners of the group and administrators may remove users, and every
+    /// member may leave. When the last owner leaves, a manager becomes the owner, else an administrator among the members, else
+    /// the longest-standing member.
     async fn remove_group_member(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Who, and where.")] input: RemoveGroupMemberInput,
+        #[graphql(desc = "The user and the group.")] input: RemoveGroupMemberInput,
     ) -> NullableField<GroupPayload> {
         authorized(ctx, async {
             let outcome = super::remove_member(ctx.db()?, ctx.viewer()?, &input.group_id, &input.user_id).await;

@@ -18,9 +18,9 @@ use crate::scalar::Id;
 /// What the edge between a group and a member says.
 #[derive(SimpleObject)]
 pub struct Membership {
-    /// What the person is in the group.
+    /// The user's role in the group.
     role: GroupRole,
-    /// Since when the person belongs to the group.
+    /// The time when the user joined the group.
     joined_at: DateTime<Utc>,
 }
 
@@ -47,28 +47,31 @@ pub struct GroupQuery;
 
 #[Object]
 impl GroupQuery {
-    /// One group; null where there is none, or none that the viewer can see.
+    /// A group by its ID. Null if it does not exist or the viewer cannot see it.
     async fn group(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The group's id.")] id: ID,
+        #[graphql(desc = "The group's ID.")] id: ID,
     ) -> NullableField<group::Model> {
         authorized(ctx, async { Ok(ctx.loaders()?.load_one(GroupById(Id::given("id", &id)?)).await?) }).await
     }
 
-    /// Groups by name and id.
+    /// Groups, sorted by name and ID.
     #[graphql(guard = "RequiresAction")]
     async fn groups(
         &self,
         ctx: &Context<'_>,
         #[graphql(
-            desc = "Only groups with this in their name, whatever the case and accents; at most 200 characters."
+            desc = "Returns only groups whose name contains this text, ignoring case and accents. At most 200 characters."
         )]
         name_contains: Option<String>,
-        #[graphql(desc = "How many, from the beginning: 1 to 100; 50 where nothing is said.")] first: Option<i32>,
-        #[graphql(desc = "Only what comes after this cursor.")] after: Option<String>,
-        #[graphql(desc = "How many, from the end: 1 to 100.")] last: Option<i32>,
-        #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
+        #[graphql(
+            desc = "The number of items to return from the beginning of the list, from 1 to 100. Defaults to `50`."
+        )]
+        first: Option<i32>,
+        #[graphql(desc = "Returns the elements in the list that come after this cursor.")] after: Option<String>,
+        #[graphql(desc = "The number of items to return from the end of the list, from 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "Returns the elements in the list that come before this cursor.")] before: Option<String>,
     ) -> Result<Connection<group::Model>> {
         let (db, viewer) = (ctx.db()?, ctx.viewer()?);
         let name_has = pagination::name_has(name_contains.as_deref(), group::Column::NameKey, db.is_postgres())?;
@@ -84,14 +87,17 @@ impl GroupQuery {
 
 #[ComplexObject]
 impl group::Model {
-    /// The people who belong to the group, by last name, first name and id. Inactive people are left out.
+    /// The group's members, sorted by last name, first name and ID. Inactive users are omitted.
     async fn members(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "How many, from the beginning: 1 to 100; 50 where nothing is said.")] first: Option<i32>,
-        #[graphql(desc = "Only what comes after this cursor.")] after: Option<String>,
-        #[graphql(desc = "How many, from the end: 1 to 100.")] last: Option<i32>,
-        #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
+        #[graphql(
+            desc = "The number of items to return from the beginning of the list, from 1 to 100. Defaults to `50`."
+        )]
+        first: Option<i32>,
+        #[graphql(desc = "Returns the elements in the list that come after this cursor.")] after: Option<String>,
+        #[graphql(desc = "The number of items to return from the end of the list, from 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "Returns the elements in the list that come before this cursor.")] before: Option<String>,
     ) -> Result<MemberConnection> {
         located(ctx, async {
             let name = format!("members of group {} {}", self.id.0, ctx.viewer()?.visibility_scope());

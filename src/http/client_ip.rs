@@ -38,7 +38,7 @@ impl Proxies {
         if headers.contains_key(FORWARDED_FOR) && !is_trusted && self.is_new(peer, Instant::now()) {
             tracing::warn!(
                 %peer,
-                "X-Forwarded-For is ignored, as the peer is no trusted proxy; if it is yours, name it in --trusted-proxies"
+                "X-Forwarded-For is ignored, because the peer is not a trusted proxy; if it is yours, add it to --trusted-proxies"
             );
         }
         address(peer, headers, &self.trusted)

@@ -167,7 +167,7 @@ impl State {
         if self.warned.is_none_or(|warned| warned.elapsed() > WARN_INTERVAL) {
             self.warned = Some(Instant::now());
             let (used, total) = (self.general.used, self.closed_for_room);
-            tracing::warn!(connections = used, total, "connections are closed to make room for others");
+            tracing::warn!(connections = used, total, "closing connections to make room for new ones");
         }
     }
 }

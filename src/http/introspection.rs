@@ -1,5 +1,4 @@
-//! What introspection says of the schema itself. async-graphql gives it the description of the type `__Schema`; it has
-//! none, because the schema definition language of async-graphql has no place for one.
+//! The description of the schema in introspection. async-graphql gives it that of the type `__Schema`.
 
 use async_graphql::parser::types::{ExecutableDocument, Field, SelectionSet};
 use async_graphql::{Name, Response, Value};
@@ -9,6 +8,10 @@ use crate::http::selection;
 /// The types of introspection (4.2 of the GraphQL specification, September 2025), which are in every schema though its
 /// definition does not name them.
 pub const TYPES: &str = include_str!("introspection/types.graphql");
+
+/// The description of the schema.
+pub const DESCRIPTION: &str =
+    "Roster, a user directory. Sign in with `login`, then send the token as `Authorization: Bearer`.";
 
 /// Where an operation asks for the description of the schema: the response keys of `__schema` and of `description` in it.
 pub struct Asked {
@@ -41,13 +44,13 @@ fn named<'a>(
     selection::fields(document, set).into_iter().filter(move |field| field.name.node == name)
 }
 
-/// Takes the description of its type from the schema in the answer to an operation, the only one if it has no name.
-pub fn undescribe(response: &mut Response, operation: Option<&str>, asked: &[Asked]) {
+/// Gives the schema its description in the response to an operation, the only one if it has no name.
+pub fn describe(response: &mut Response, operation: Option<&str>, asked: &[Asked]) {
     let Value::Object(data) = &mut response.data else { return };
     for asked in asked.iter().filter(|asked| operation.is_none() || asked.operation.as_deref() == operation) {
         let Some(Value::Object(schema)) = data.get_mut(&asked.schema) else { continue };
         if let Some(text) = schema.get_mut(&asked.description) {
-            *text = Value::Null;
+            *text = DESCRIPTION.into();
         }
     }
 }

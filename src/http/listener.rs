@@ -79,7 +79,7 @@ impl LimitedListener {
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
                     if !failed {
-                        tracing::warn!(%error, "connections cannot be accepted");
+                        tracing::warn!(%error, "failed to accept connections");
                     }
                     failed = true;
                     sleep(if self.connections.close_one() { SHORT_PAUSE } else { PAUSE }).await;
@@ -95,7 +95,7 @@ impl LimitedListener {
             if let Some(connection) = self.connections.admit(peer.ip()) {
                 return (stream, peer, connection);
             }
-            tracing::debug!(%peer, "there is no room for a connection");
+            tracing::debug!(%peer, "the connection limit is reached; closing a new connection");
         }
     }
 }
@@ -121,7 +121,7 @@ impl Acceptor for LimitedListener {
         let descriptor = Arc::clone(&self.descriptors).acquire_owned().await.map_err(Error::other)?;
         let (stream, peer, connection) = self.next_admitted().await;
         if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "TCP_NODELAY is not set"); // the peer has gone already
+            tracing::debug!(%error, "failed to set TCP_NODELAY"); // the peer has gone already
         }
         let local = connection.address();
         let stream = Stream {

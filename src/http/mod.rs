@@ -192,7 +192,7 @@ pub async fn serve<A: Application>(
         .await?;
     // Mutations whose callers have gone hold the lock still.
     if timeout(settings.shutdown_grace, mutations.write()).await.is_err() {
-        tracing::warn!("a mutation was still under way when the server stopped");
+        tracing::warn!("a mutation was still running when the server stopped");
     }
     Ok(())
 }

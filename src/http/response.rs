@@ -303,7 +303,7 @@ fn set_code(error: &mut ServerError, code: &str, request_id: &str) {
 fn json(status: StatusCode, media: Media, body: &Body) -> Response {
     let (status, bytes) = serde_json::to_vec(body).map_or_else(
         |error| {
-            tracing::error!(%error, "an answer cannot be written as JSON");
+            tracing::error!(%error, "failed to serialize a response as JSON");
             (StatusCode::INTERNAL_SERVER_ERROR, b"{}".to_vec())
         },
         |bytes| (status, bytes),

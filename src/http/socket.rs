@@ -47,7 +47,7 @@ pub fn allow_descriptors(max_connections: usize) {
         let set = setrlimit(Resource::Nofile, Rlimit { current: Some(raised), maximum: limit.maximum });
         if raised < needed || set.is_err() {
             let open_files = limit.maximum.unwrap_or(raised);
-            tracing::warn!(open_files, needed, "too few files may be open for --max-connections");
+            tracing::warn!(open_files, needed, "the limit of open files is too low for --max-connections");
         }
     }
     #[cfg(not(unix))]

@@ -60,13 +60,13 @@ impl Messages {
             .split_once('.')
             .and_then(|(message, attribute)| Some(self.bundle.get_message(message)?.get_attribute(attribute)?.value()));
         let Some(pattern) = pattern else {
-            tracing::error!(key, ?self.language, "there are no words for this");
+            tracing::error!(key, ?self.language, "missing translation");
             return key.to_owned();
         };
         let mut faults = Vec::new();
         let said = self.bundle.format_pattern(pattern, Some(&FluentArgs::from_iter(values)), &mut faults).into_owned();
         if !faults.is_empty() {
-            tracing::error!(key, ?self.language, ?faults, "these words lack something");
+            tracing::error!(key, ?self.language, ?faults, "failed to format a translation");
         }
         said
     }

@@ -3,41 +3,41 @@
 use crate::entity::institution::{InstitutionFields, InstitutionKind};
 use async_graphql::{ID, InputObject, MaybeUndefined};
 
-/// An institution to be entered.
+/// Input of `createInstitution`.
 #[derive(InputObject)]
 pub struct CreateInstitutionInput {
-    /// Its name; at most 200 characters.
+    /// The institution's name. At most 200 characters.
     pub name: String,
-    /// What kind of house it is.
+    /// The kind of institution.
     pub kind: InstitutionKind,
-    /// The country it lies in, as ISO 3166-1 alpha-2 has it, such as `AU`.
+    /// The country of the institution, as an ISO 3166-1 alpha-2 code such as `AU`.
     pub country: String,
     #[graphql(flatten)]
     pub fields: InstitutionFields,
 }
 
-/// What is to change of an institution: what is absent stays as it is, null clears a field that is optional.
+/// Input of `updateInstitution`. Absent fields stay unchanged; null clears optional fields.
 #[derive(InputObject)]
 pub struct UpdateInstitutionInput {
     /// The institution.
     pub id: ID,
-    /// The version of the institution that the change was made for: if it is not the present one, nothing is changed, the
-    /// fault is CONFLICT, and the payload has the institution as it is now.
+    /// The version of the institution that the change is based on. If it is not the current version, nothing is changed, the
+    /// error is `CONFLICT`, and the payload contains the current institution.
     pub expected_version: Option<i32>,
-    /// Its name; at most 200 characters.
+    /// The institution's name. At most 200 characters.
     pub name: MaybeUndefined<String>,
-    /// What kind of house it is.
+    /// The kind of institution.
     pub kind: MaybeUndefined<InstitutionKind>,
-    /// The country it lies in, as ISO 3166-1 alpha-2 has it, such as `AU`.
+    /// The country of the institution, as an ISO 3166-1 alpha-2 code such as `AU`.
     pub country: MaybeUndefined<String>,
     #[graphql(flatten)]
     pub fields: InstitutionFields,
-    /// Whether only to try it out: everything is checked, and nothing changed.
+    /// Whether this is a dry run: the input is validated, but nothing is saved. Defaults to `false`.
     #[graphql(default = false)]
     pub dry_run: bool,
 }
 
-/// The institution to be deleted.
+/// Input of `deleteInstitution`.
 #[derive(InputObject)]
 pub struct DeleteInstitutionInput {
     /// The institution.

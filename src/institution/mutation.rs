@@ -9,18 +9,18 @@ use crate::graphql::payload::{Updated, payload, stale};
 use crate::scalar::Id;
 
 payload! {
-    /// The outcome of a change of an institution.
+    /// Payload of `createInstitution` and `updateInstitution`.
     InstitutionPayload {
-        /// The institution as it is now; null where nothing was done.
+        /// The institution in its current state. Null if the mutation failed, except with `CONFLICT`.
         institution: Option<institution::Model>,
     }
 }
 
 payload! {
-    /// The outcome of deleting an institution.
+    /// Payload of `deleteInstitution`.
     DeleteInstitutionPayload {
-        /// The id of the institution that was deleted; null where nothing was done.
-        id: Option<Id>,
+        /// The ID of the deleted institution. Null if no institution was deleted.
+        deleted_institution_id: Option<Id>,
     }
 }
 
@@ -29,7 +29,7 @@ pub struct InstitutionMutation;
 
 #[Object]
 impl InstitutionMutation {
-    /// Enters an institution into the viewer's license. For administrators with access to every site.
+    /// Creates an institution in the viewer's license. Administrators with access to every site only.
     async fn create_institution(
         &self,
         ctx: &Context<'_>,
@@ -49,11 +49,11 @@ impl InstitutionMutation {
         .await
     }
 
-    /// Changes an institution. For administrators with access to it, and those above them.
+    /// Updates an institution. Administrators with access to the institution, license administrators and superusers only.
     async fn update_institution(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "What is to change.")] input: UpdateInstitutionInput,
+        #[graphql(desc = "The changes to make.")] input: UpdateInstitutionInput,
     ) -> NullableField<InstitutionPayload> {
         authorized(ctx, async {
             let outcome = super::update(ctx.db()?, ctx.viewer()?, input).await;
@@ -73,12 +73,12 @@ impl InstitutionMutation {
         .await
     }
 
-    /// Deletes an institution, for good, with everybody's access to it. Refused while people belong to it, inactive ones
-    /// too. For administrators with access to it, and those above them.
+    /// Deletes an institution permanently, with every user's access to it. Refused while users belong to it, including inactive
+    /// users. Administrators with access to the institution, license administrators and superusers only.
     async fn delete_institution(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which institution.")] input: DeleteInstitutionInput,
+        #[graphql(desc = "The institution.")] input: DeleteInstitutionInput,
     ) -> NullableField<DeleteInstitutionPayload> {
         authorized(ctx, async {
             let outcome = super::delete(ctx.db()?, ctx.viewer()?, &input.id).await;

@@ -19,28 +19,31 @@ pub struct InstitutionQuery;
 
 #[Object]
 impl InstitutionQuery {
-    /// One institution; null where there is none, or none that the viewer can see.
+    /// An institution by its ID. Null if it does not exist or the viewer cannot see it.
     async fn institution(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The institution's id.")] id: ID,
+        #[graphql(desc = "The institution's ID.")] id: ID,
     ) -> NullableField<Arc<institution::Model>> {
         authorized(ctx, async { Ok(ctx.loaders()?.load_one(InstitutionById(Id::given("id", &id)?)).await?) }).await
     }
 
-    /// Institutions by name and id.
+    /// Institutions, sorted by name and ID.
     #[graphql(guard = "RequiresAction")]
     async fn institutions(
         &self,
         ctx: &Context<'_>,
         #[graphql(
-            desc = "Only institutions with this in their name, whatever the case and accents; at most 200 characters."
+            desc = "Returns only institutions whose name contains this text, ignoring case and accents. At most 200 characters."
         )]
         name_contains: Option<String>,
-        #[graphql(desc = "How many, from the beginning: 1 to 100; 50 where nothing is said.")] first: Option<i32>,
-        #[graphql(desc = "Only what comes after this cursor.")] after: Option<String>,
-        #[graphql(desc = "How many, from the end: 1 to 100.")] last: Option<i32>,
-        #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
+        #[graphql(
+            desc = "The number of items to return from the beginning of the list, from 1 to 100. Defaults to `50`."
+        )]
+        first: Option<i32>,
+        #[graphql(desc = "Returns the elements in the list that come after this cursor.")] after: Option<String>,
+        #[graphql(desc = "The number of items to return from the end of the list, from 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "Returns the elements in the list that come before this cursor.")] before: Option<String>,
     ) -> Result<Connection<institution::Model>> {
         let (db, viewer) = (ctx.db()?, ctx.viewer()?);
         let name_has = pagination::name_has(name_contains.as_deref(), institution::Column::NameKey, db.is_postgres())?;
@@ -56,7 +59,7 @@ impl InstitutionQuery {
 
 #[ComplexObject]
 impl institution::Model {
-    /// The name with the city, as sites are told apart: `St George Hospital / Kogarah`.
+    /// The name with the city, which tells sites apart, such as `St George Hospital / Kogarah`.
     async fn display_name(&self) -> String {
         match &self.city {
             Some(city) => format!("{} / {city}", self.name),
@@ -73,14 +76,17 @@ impl institution::Model {
         .await
     }
 
-    /// The people who belong to the institution, by last name, first name and id. Inactive people are left out.
+    /// The users that belong to the institution, ordered by last name, first name and ID. Inactive users are excluded.
     async fn users(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "How many, from the beginning: 1 to 100; 50 where nothing is said.")] first: Option<i32>,
-        #[graphql(desc = "Only what comes after this cursor.")] after: Option<String>,
-        #[graphql(desc = "How many, from the end: 1 to 100.")] last: Option<i32>,
-        #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
+        #[graphql(
+            desc = "The number of items to return from the beginning of the list, from 1 to 100. Defaults to `50`."
+        )]
+        first: Option<i32>,
+        #[graphql(desc = "Returns the elements in the list that come after this cursor.")] after: Option<String>,
+        #[graphql(desc = "The number of items to return from the end of the list, from 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "Returns the elements in the list that come before this cursor.")] before: Option<String>,
     ) -> Result<Connection<user::Model>> {
         located(ctx, async {
             let name = format!("people of institution {} {}", self.id.0, ctx.viewer()?.visibility_scope());

@@ -124,15 +124,15 @@ const TAKEN: &str = "This number is taken.";
 
 fn check_end(license: &license::Model, form: &mut Validator) {
     if license.expires_on.is_some_and(|last| last < license.starts_on) {
-        let message = format!("The last day is before the first, {}.", license.starts_on.0);
+        let message = format!("The last day is before the first day, {}.", license.starts_on.0);
         form.fault("expiresOn", ErrorCode::Invalid, message);
     }
 }
 
 fn unknown(number: &str) -> Error {
     Error::BadInput(format!(
-        "there is no license with the number {number}; `roster license list` shows those that there are, and \
-         `roster license create` makes one"
+        "there is no license with the number {number}; `roster license list` lists all licenses, and \
+         `roster license create` creates one"
     ))
 }
 
@@ -171,7 +171,8 @@ pub async fn resolve_or_create(db: &Db, number: Option<&str>, holder: &str) -> R
         (None, _) => create_first(db, Id::new(), "1", holder).await,
         (Some(only), true) => Ok(only),
         (Some(_), false) => Err(Error::BadInput(
-            "there are several licenses; name one by --license NUMBER (`roster license list` shows them)".to_owned(),
+            "there are several licenses; choose one with --license NUMBER (`roster license list` lists them)"
+                .to_owned(),
         )),
     }
 }

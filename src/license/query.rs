@@ -12,11 +12,11 @@ pub struct LicenseQuery;
 
 #[Object]
 impl LicenseQuery {
-    /// One license; null where there is none, or none that the viewer can see.
+    /// A license by its ID. Null if it does not exist or the viewer cannot see it.
     async fn license(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The license's id.")] id: ID,
+        #[graphql(desc = "The license's ID.")] id: ID,
     ) -> NullableField<license::Model> {
         authorized(ctx, async { Ok(ctx.loaders()?.load_one(LicenseById(Id::given("id", &id)?)).await?) }).await
     }

@@ -58,7 +58,7 @@ impl Smtp {
         let line = &self.0;
         let connected = line.within(1, "was not ready", line.connect()).await;
         let mut connection = connected.map_err(|error| SendError { is_permanent: false, ..error })?;
-        line.within(TAKES_LONGER, "has not taken it", connection.send(envelope, mail)).await?;
+        line.within(TAKES_LONGER, "did not accept the email", connection.send(envelope, mail)).await?;
         // The mail is the server's; whatever it says to that changes nothing.
         tokio::spawn(async move { timeout(LEAVE, connection.abort()).await });
         Ok(())

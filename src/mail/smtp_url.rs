@@ -63,10 +63,10 @@ impl SmtpUrl {
             (user, Some(password)) if !user.is_empty() && !password.is_empty() => {
                 Some(Login { user: decoded(user).ok_or(FORM)?, password: decoded(password).ok_or(FORM)? })
             }
-            _ => return Err("expected a user and a password, or neither"),
+            _ => return Err("expected both a user and a password, or neither"),
         };
         if login.is_some() && !encryption.is_certain() && !is_here(&host) {
-            return Err("a password is sent over encrypted connections only, or to this machine");
+            return Err("a password requires an encrypted connection, or a mail server on this machine");
         }
         if port == 0 { Err(FORM) } else { Ok(Self { host, port, encryption, login }) }
     }

@@ -70,7 +70,7 @@ impl Transport {
                     let file = folder.join(format!("{}.eml", mail.id.0));
                     let kept = keep(folder.clone(), file.clone(), message.formatted()).await;
                     kept.map_err(SendError::passing)?;
-                    tracing::info!(file = %file.display(), "a mail became a file");
+                    tracing::info!(file = %file.display(), "wrote an email to a file");
                     Ok(())
                 }
             }
@@ -113,7 +113,7 @@ fn header(name: &'static str, value: &str) -> HeaderValue {
 fn address(text: &str) -> Result<Address, String> {
     let parts = text.rsplit_once('@').filter(|_| !text.contains(char::is_control));
     let address = parts.and_then(|(local, domain)| Address::new(local, idna::domain_to_ascii(domain).ok()?).ok());
-    address.ok_or_else(|| "this is not an e-mail address".to_owned())
+    address.ok_or_else(|| "this is not an email address".to_owned())
 }
 
 /// Who mails are from, as `Roster <roster@example.org>` or `roster@example.org`.

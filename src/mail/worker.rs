@@ -96,7 +96,7 @@ impl MailWorker {
             let (sender, stopped) = (self.clone(), stopped.clone());
             match tokio::spawn(async move { sender.send_on(stopped).await }).await {
                 Ok(()) => return,
-                Err(error) => tracing::error!(%error, "a mail ended its sender; another one takes over"),
+                Err(error) => tracing::error!(%error, "a mail sender failed; starting another one"),
             }
         }
     }
@@ -106,8 +106,8 @@ impl MailWorker {
             match self.send_next().await {
                 Ok(true) => continue,
                 Ok(false) => {}
-                Err(Error::Unavailable(cause)) => tracing::warn!(%cause, "mails cannot be sent"),
-                Err(error) => tracing::error!(?error, "mails cannot be sent"),
+                Err(Error::Unavailable(cause)) => tracing::warn!(%cause, "failed to send emails"),
+                Err(error) => tracing::error!(?error, "failed to send emails"),
             }
             let _ = tokio::time::timeout(LOOKS_EVERY, stopped.wait_for(|stopped| *stopped)).await;
         }
@@ -117,7 +117,7 @@ impl MailWorker {
         while !*stopped.borrow() {
             let over = registration::Column::ExpiresAt.lte(now());
             if let Err(error) = registration::Entity::delete_many().filter(over).exec(self.db.write()).await {
-                tracing::warn!(?error, "old registrations were not cleared away");
+                tracing::warn!(?error, "failed to delete expired registrations");
             }
             let _ = tokio::time::timeout(CLEARS_EVERY, stopped.wait_for(|stopped| *stopped)).await;
         }
@@ -146,8 +146,8 @@ impl MailWorker {
             }
             Err(error @ Error::Unavailable(_)) => return Err(error),
             Err(error) => {
-                tracing::error!(?error, mail = %mail.id.0, "a mail could not be prepared");
-                self.note_failure(&mail, SendError::passing("it could not be prepared")).await?;
+                tracing::error!(?error, mail = %mail.id.0, "failed to prepare an email");
+                self.note_failure(&mail, SendError::passing("the email could not be prepared")).await?;
             }
         }
         Ok(true)
@@ -175,8 +175,8 @@ impl MailWorker {
             link.as_ref().zip(url.as_deref()).map(|(link, url)| template::Link { url, lives: link.purpose.lives() });
         let letter = EmailTemplate { kind: mail.kind, language: *language, name: name.as_deref(), organisation, link };
         let written = letter.write().map_err(|error| {
-            tracing::error!(?error, "a mail could not be written");
-            SendError::passing("it could not be written")
+            tracing::error!(?error, "failed to render an email");
+            SendError::passing("the email could not be rendered")
         })?;
         let outgoing = Outgoing {
             id: mail.id,
@@ -192,7 +192,7 @@ impl MailWorker {
         carried.map_err(|error| SendError { reason: token::masked(&error.reason), ..error })?;
         if self.shows_links {
             let kind = text::camel(&format!("{:?}", mail.kind));
-            tracing::info!(to = mail.address, link = url, "mail: {kind}");
+            tracing::info!(to = mail.address, link = url, "email: {kind}");
         }
         Ok(())
     }
@@ -213,7 +213,7 @@ impl MailWorker {
         loop {
             match self.try_to_note_sent(mail).await {
                 Err(error) if now() < mail.next_try_at => {
-                    tracing::warn!(mail = %mail.id.0, ?error, "that a mail was sent cannot be noted yet");
+                    tracing::warn!(mail = %mail.id.0, ?error, "failed to record that an email was sent; retrying");
                     tokio::time::sleep(LOOKS_EVERY).await;
                 }
                 outcome => return outcome,
@@ -235,7 +235,7 @@ impl MailWorker {
     async fn note_failure(&self, mail: &mail::Model, error: SendError) -> Result<(), Error> {
         let SendError { reason, is_permanent } = error;
         let is_over = is_permanent || mail.created_at + PATIENCE <= now() && mail.tries >= FEWEST_TRIES;
-        tracing::warn!(mail = %mail.id.0, tries = mail.tries, gave_up = is_over, reason, "a mail was not sent");
+        tracing::warn!(mail = %mail.id.0, tries = mail.tries, gave_up = is_over, reason, "failed to send an email");
         let transaction = self.begin_for(mail).await?;
         let failed_at = is_over.then(now);
         let failure = [

@@ -9,35 +9,35 @@ use crate::access::Action;
 use crate::graphql::context::{ContextExt, NullableField, authorized};
 use crate::graphql::payload::{ReceiptPayload, UserPayload};
 
-/// Whose password is lost.
+/// Input of `requestPasswordReset`.
 #[derive(InputObject)]
 pub struct RequestPasswordResetInput {
-    /// The e-mail address of the account, in any spelling; at most 250 characters.
+    /// The email address of the account, in any spelling. At most 250 characters.
     pub email: String,
 }
 
-/// A link, and the password to be set by it.
+/// The token of a link and the password to set with it.
 #[derive(InputObject)]
 pub struct ResetPasswordInput {
-    /// The token of the link: what stands behind its `#`.
+    /// The token of the link: the part of its URL after the `#`.
     pub token: String,
-    /// The password: at least 12 characters where nothing else is set, at most 128, hard to guess.
+    /// The new password. At least 12 characters by default (a server setting), at most 128, and hard to guess.
     pub password: String,
 }
 
-/// One's own new address.
+/// Input of `requestEmailChange`.
 #[derive(InputObject)]
 pub struct RequestEmailChangeInput {
-    /// The address as it is to be; at most 250 characters.
+    /// The new email address. At most 250 characters.
     pub new_email: String,
-    /// The password as it is.
+    /// The viewer's current password.
     pub current_password: String,
 }
 
-/// A link by which a new address is confirmed.
+/// Input of `confirmEmailChange`: the link that confirms a new email address.
 #[derive(InputObject)]
 pub struct ConfirmEmailChangeInput {
-    /// The token of the link: what stands behind its `#`.
+    /// The token of the link: the part of its URL after the `#`.
     pub token: String,
 }
 
@@ -46,13 +46,13 @@ pub struct ByMailMutation;
 
 #[Object]
 impl ByMailMutation {
-    /// Sends a link by which a lost password is replaced to the person of an address; it works once, for an hour. The
-    /// answer is the same whether or not there is anybody. Of the requests for one address within 15 minutes 3 are heard, and
-    /// the rest is passed over; too many from one network address are `RATE_LIMITED`. Open to everybody.
+    /// Sends a password reset link to the user with the given email address. The link works once, within one hour. The answer
+    /// is the same whether or not there is such a user. At most 3 requests for one address within 15 minutes are handled; the
+    /// rest are ignored. Too many requests from one network address are `RATE_LIMITED`. Open to everyone.
     async fn request_password_reset(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Whose.")] input: RequestPasswordResetInput,
+        #[graphql(desc = "The email address of the account.")] input: RequestPasswordResetInput,
     ) -> NullableField<ReceiptPayload> {
         authorized(ctx, async {
             ReceiptPayload::of(password_reset::request(&authenticator(ctx)?, &input.email).await, |()| {
@@ -62,12 +62,12 @@ impl ByMailMutation {
         .await
     }
 
-    /// Sets the password of the person whom a link lets in, who was sent it for having lost the old one. Every session
-    /// ends, and nobody is signed in. Open to everybody.
+    /// Sets a new password by a link that was sent to the user to replace a lost one. Every session of the user ends, and the
+    /// user is not signed in. Open to everyone.
     async fn reset_password(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The link and the password.")] input: ResetPasswordInput,
+        #[graphql(desc = "The token of the link and the new password.")] input: ResetPasswordInput,
     ) -> NullableField<ReceiptPayload> {
         authorized(ctx, async {
             let ResetPasswordInput { token, password } = input;
@@ -78,13 +78,13 @@ impl ByMailMutation {
         .await
     }
 
-    /// Asks for another e-mail address: a link goes to the new one, which takes the place of the present one when it is
-    /// used within two hours; the present one is told. A change of the password stops it. At most 3 mails within 15
-    /// minutes go to one address. Open to everybody who is signed in and knows the own password.
+    /// Requests a change of the viewer's email address. A link is sent to the new address, which replaces the current one when
+    /// the link is used within two hours. The current address is notified. A change of password cancels the request. At most 3
+    /// emails within 15 minutes are sent to one address. Open to every signed-in user, with their password.
     async fn request_email_change(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The new address and the present password.")] input: RequestEmailChangeInput,
+        #[graphql(desc = "The new email address and the current password.")] input: RequestEmailChangeInput,
     ) -> NullableField<ReceiptPayload> {
         authorized(ctx, async {
             let RequestEmailChangeInput { new_email, current_password } = input;
@@ -97,12 +97,13 @@ impl ByMailMutation {
         .await
     }
 
-    /// Confirms a new e-mail address by the link that went to it; the old one is told. Sessions go on. TAKEN if the address is another user's
-    /// by now, as an e-mail address or a username. The person is shown to who is signed in and sees him. Open to everybody.
+    /// Confirms a new email address by the link that was sent to it. The old address is notified. Sessions continue. `TAKEN` if
+    /// the address is another user's email address or username by now. The payload contains the user only if the viewer is
+    /// signed in and can see the user. Open to everyone.
     async fn confirm_email_change(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The link.")] input: ConfirmEmailChangeInput,
+        #[graphql(desc = "The token of the link.")] input: ConfirmEmailChangeInput,
     ) -> NullableField<UserPayload> {
         authorized(ctx, async {
             let viewer = ctx.viewer()?;

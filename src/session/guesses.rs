@@ -148,7 +148,7 @@ impl Authenticator<'_> {
     pub(super) fn note_wrong(&self, attempt: &Attempt) {
         if let (true, Some(address)) = (attempt.exhausts_address, self.client.ip_address) {
             let address = address.to_canonical();
-            tracing::warn!(code = "RATE_LIMITED", %address, "too many wrong secrets came from a network address");
+            tracing::warn!(code = "RATE_LIMITED", %address, "too many wrong passwords or PINs from a network address");
         }
     }
 
@@ -162,7 +162,7 @@ impl Authenticator<'_> {
                 Err(error) => Err(error),
             };
             if let Err(error) = recorded {
-                tracing::error!(?error, "a lock was not recorded");
+                tracing::error!(?error, "failed to record a lock");
             }
         });
     }

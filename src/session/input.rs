@@ -3,70 +3,71 @@
 use crate::scalar::Id;
 use async_graphql::{ID, InputObject};
 
-/// Who signs in, and by what: a password, or a PIN on a device that has signed in by password before.
+/// Input of `login`: a username or email address with a password, or with a PIN on a device that has signed in with a password
+/// before.
 #[derive(InputObject)]
 pub struct LoginInput {
-    /// The username or e-mail address.
+    /// The username or email address.
     pub login: String,
     /// The password.
     pub password: Option<String>,
-    /// The PIN; only together with the device's token.
+    /// The PIN. Requires `deviceToken`.
     pub pin: Option<String>,
-    /// The token that the last sign-in by password on this device returned. It is remembered for 30 days from its last use.
-    /// Send it with a password too: wrong secrets of strangers do not count against a known device.
+    /// The token returned by the last sign-in with a password on this device. It is remembered for 30 days from its last use.
+    /// Send it with a password too: wrong secrets from unknown devices do not count against a known device.
     pub device_token: Option<String>,
 }
 
-/// Which sessions are to end.
+/// Input of `endSessions`.
 #[derive(InputObject)]
 pub struct EndSessionsInput {
-    /// Whose; the viewer's own where nobody is named. Those of others are for administrators to end.
+    /// The ID of the user whose sessions end. Defaults to the viewer. Administrators only for other users.
     pub user_id: Option<ID>,
-    /// Which, at most 100; all of them where none is named.
+    /// The IDs of the sessions to end. At most 100. By default, all of the user's sessions.
     pub session_ids: Option<Vec<Id>>,
-    /// Whether the session that asks ends too.
+    /// Whether to end the viewer's current session too. Defaults to `false`.
     #[graphql(default = false)]
     pub include_current: bool,
 }
 
-/// The device to forget.
+/// Input of `forgetDevice`.
 #[derive(InputObject)]
 pub struct ForgetDeviceInput {
-    /// The device's id.
+    /// The device's ID.
     pub id: ID,
 }
 
-/// One's own new password.
+/// Input of `changePassword`, which sets the viewer's own password.
 #[derive(InputObject)]
 pub struct ChangePasswordInput {
-    /// The password as it is.
+    /// The viewer's current password.
     pub current_password: String,
-    /// The password as it is to be: at least 12 characters where nothing else is set, at most 128, hard to guess.
+    /// The viewer's new password. At least 12 characters by default (a server setting), at most 128, and hard to guess.
     pub new_password: String,
     /// Whether the viewer's API keys are revoked too. Defaults to `false`.
     #[graphql(default = false)]
     pub revoke_api_keys: bool,
 }
 
-/// A link, and the password to be set by it.
+/// The token of a link and the password to set with it.
 #[derive(InputObject)]
 pub struct ActivateAccountInput {
-    /// The token of the link: what stands behind its `#`.
+    /// The token of the link: the part of its URL after the `#`.
     pub token: String,
-    /// The password: at least 12 characters where nothing else is set, at most 128, hard to guess.
+    /// The new password. At least 12 characters by default (a server setting), at most 128, and hard to guess.
     pub password: String,
 }
 
-/// One's own PIN.
+/// Input of `setPin`.
 #[derive(InputObject)]
 pub struct SetPinInput {
-    /// Four digits; null removes the PIN.
+    /// The PIN of four digits. Null removes the PIN.
     pub pin: Option<String>,
 }
 
-/// Who is to be let in again.
+/// Input of `unlockUser`.
 #[derive(InputObject)]
 pub struct UnlockUserInput {
-    /// Who.
+    /// The user.
     pub id: ID,
 }

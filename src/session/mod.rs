@@ -73,7 +73,7 @@ pub async fn authenticate(
         tokio::spawn(async move {
             let noted = if is_key { note_use_of_key(&db, id).await } else { note_use(&db, id).await };
             if let Err(error) = noted {
-                tracing::warn!(?error, "the last use of a token was not noted");
+                tracing::warn!(?error, "failed to record the last use of a token");
             }
         });
     }
@@ -181,7 +181,7 @@ pub struct EndSessionsRequest {
     pub user_id: Option<String>,
     /// Which; all where none is named.
     pub sessions: Option<Vec<Id>>,
-    /// Whether the session that asks ends too.
+    /// Whether to end the viewer's current session too. Defaults to `false`.
     pub include_current: bool,
 }
 

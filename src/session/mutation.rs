@@ -22,31 +22,31 @@ use crate::scalar::Url;
 use crate::validation::Validator;
 
 payload! {
-    /// The outcome of signing in.
+    /// Payload of `login` and `activateAccount`.
     LoginPayload {
-        /// Who signed in.
+        /// The user that signed in.
         user: Option<user::Model>,
-        /// The bearer token of the new session, to be sent as `Authorization: Bearer ...`. It is shown this once.
+        /// The bearer token of the new session, to be sent as `Authorization: Bearer ...`. Shown only once.
         token: Option<String>,
-        /// The token by which this device may sign in by PIN, after a sign-in by password. It is shown this once.
+        /// The token that lets this device sign in with a PIN, after a sign-in with a password. Shown only once.
         device_token: Option<String>,
-        /// When the session ends at the latest.
+        /// The time when the session ends at the latest.
         expires_at: Option<DateTime<Utc>>,
-        /// Where to go on from here, after `activateAccount`: what `registrationEmailNextUrl` or `nextUrl` said. A page
-        /// that goes there puts the token behind its `#`.
+        /// The URL to continue at after `activateAccount`, as given in `registrationEmailNextUrl` or `nextUrl`. A page that
+        /// redirects there appends the session token after `#`.
         next_url: Option<Url>,
     }
 }
 
 payload! {
-    /// The outcome of signing out.
+    /// Payload of `logout`.
     LogoutPayload {}
 }
 
 payload! {
-    /// The outcome of ending sessions.
+    /// Payload of `endSessions`.
     EndSessionsPayload {
-        /// How many ended.
+        /// The number of sessions that were ended.
         sessions_ended: i32,
         /// The number of devices that were forgotten.
         devices_forgotten: i32,
@@ -58,14 +58,14 @@ pub struct SessionMutation;
 
 #[Object]
 impl SessionMutation {
-    /// Signs a person in by username or e-mail address, with a password or a PIN. Unknown login and wrong secret get the
-    /// same answer. Ten wrong passwords for a login within 15 minutes lock sign-in by it for 15 minutes (`LOCKED`); after ten
-    /// for a user by several logins, the right one gets the answer to a wrong one as long. Neither keeps a device out whose
-    /// `deviceToken` is valid, which is counted by itself. Open to everybody.
+    /// Signs a user in by username or email address, with a password or a PIN. An unknown login and a wrong secret get the same
+    /// answer. Ten wrong passwords for a login within 15 minutes lock sign-in with it for 15 minutes (`LOCKED`). After ten
+    /// wrong passwords for a user by several logins, the right password gets the answer to a wrong one for as long. Neither
+    /// applies to a device with a valid `deviceToken`, which is counted separately. Open to everyone.
     async fn login(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Who signs in, and by what.")] input: LoginInput,
+        #[graphql(desc = "The login, with a password or a PIN.")] input: LoginInput,
     ) -> NullableField<LoginPayload> {
         authorized(ctx, async {
             let gate = authenticator(ctx)?;
@@ -81,13 +81,13 @@ impl SessionMutation {
         .await
     }
 
-    /// Sets the password of the person whom a link lets in, and signs the person in; who has registered himself is
-    /// entered by it, or TAKEN if the address is another user's by now, as an e-mail address or a username. A link works once; it dies
-    /// with a newer one, a deactivation, and a change of password or e-mail address. Open to everybody.
+    /// Sets the password of the user that the link was issued for, and signs the user in. For a visitor that registered, it
+    /// creates the user first, or fails with `TAKEN` if the address is another user's email address or username by now. A link
+    /// works once. A newer link, a deactivation, or a change of password or email address invalidates it. Open to everyone.
     async fn activate_account(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The link and the password.")] input: ActivateAccountInput,
+        #[graphql(desc = "The token of the link and the new password.")] input: ActivateAccountInput,
     ) -> NullableField<LoginPayload> {
         authorized(ctx, async {
             let gate = authenticator(ctx)?;
@@ -97,7 +97,7 @@ impl SessionMutation {
         .await
     }
 
-    /// Ends the session that asks. Open to everybody who is signed in.
+    /// Ends the current session. Open to every signed-in user.
     async fn logout(&self, ctx: &Context<'_>) -> NullableField<LogoutPayload> {
         authorized(ctx, async {
             LogoutPayload::of(super::end(ctx.db()?, ctx.viewer()?).await, |()| {
@@ -107,12 +107,12 @@ impl SessionMutation {
         .await
     }
 
-    /// Ends sessions, on every device or on some: one's own, or for administrators those of people up to their rank. The
-    /// user's devices are forgotten as well: none of them signs in with a PIN until it has signed in with the password.
+    /// Ends some or all sessions of the viewer or, for administrators, of a user up to their rank. The user's devices are
+    /// forgotten as well: none of them can sign in with a PIN until it has signed in with the password.
     async fn end_sessions(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which.")] input: EndSessionsInput,
+        #[graphql(desc = "Identifies the target of the mutation.")] input: EndSessionsInput,
     ) -> NullableField<EndSessionsPayload> {
         authorized(ctx, async {
             let EndSessionsInput { user_id, session_ids, include_current } = input;
@@ -126,8 +126,8 @@ impl SessionMutation {
         .await
     }
 
-    /// Forgets a device of the viewer or, for administrators, of a user up to their rank: it no longer signs in with a PIN
-    /// until it has signed in with the password. Its sessions go on.
+    /// Forgets a device of the viewer or, for administrators, of a user up to their rank. The device cannot sign in with a PIN
+    /// until it has signed in with the password. Its sessions continue.
     async fn forget_device(
         &self,
         ctx: &Context<'_>,
@@ -141,12 +141,12 @@ impl SessionMutation {
         .await
     }
 
-    /// Changes one's own password. Every other session ends, and no device signs in by PIN until it has seen the new
-    /// password. API keys go on unless `revokeApiKeys` is set. Open to everybody who is signed in.
+    /// Changes the viewer's password. Every other session ends, and no device can sign in with a PIN until it has signed in
+    /// with the new password. API keys stay valid unless `revokeApiKeys` is set. Open to every signed-in user.
     async fn change_password(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The present password and the new one.")] input: ChangePasswordInput,
+        #[graphql(desc = "The current password and the new one.")] input: ChangePasswordInput,
     ) -> NullableField<UserPayload> {
         authorized(ctx, async {
             let ChangePasswordInput { current_password: current, new_password: new, revoke_api_keys } = input;
@@ -160,7 +160,7 @@ impl SessionMutation {
         .await
     }
 
-    /// Sets or removes one's own PIN. Open to everybody who is signed in.
+    /// Sets or removes the viewer's PIN. Available to every signed-in user.
     async fn set_pin(
         &self,
         ctx: &Context<'_>,
@@ -176,12 +176,12 @@ impl SessionMutation {
         .await
     }
 
-    /// Lets a person sign in again at once, by every login and on every device, who was locked out by wrong passwords; may be
-    /// repeated. Administrators only, not for themselves.
+    /// Unlocks a user who was locked out by wrong passwords. The user can sign in again at once, by every login and on every
+    /// device. May be repeated. Administrators only, and not for themselves.
     async fn unlock_user(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Who.")] input: UnlockUserInput,
+        #[graphql(desc = "The user.")] input: UnlockUserInput,
     ) -> NullableField<UserPayload> {
         authorized(ctx, async {
             let outcome = credentials::unlock(&authenticator(ctx)?, ctx.viewer()?, &input.id).await;

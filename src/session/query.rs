@@ -8,60 +8,60 @@ use crate::error::located;
 use crate::graphql::context::ContextExt;
 use crate::scalar::Id;
 
-/// A sign-in that lasts until it is ended, or unused for too long.
+/// A session of a signed-in user. It lasts until it is ended or expires, or is unused for too long.
 #[Object(name = "Session")]
 impl session::Model {
-    /// The session's id, a UUID. It is no token.
+    /// The session's ID, a UUID. It is not a token.
     pub async fn id(&self) -> Id {
         self.id
     }
 
-    /// When the person signed in.
+    /// The date and time when the user signed in.
     async fn created_at(&self) -> DateTime<Utc> {
         self.created_at
     }
 
-    /// When it was last used, to the minute.
+    /// The date and time when the session was last used, to the minute.
     async fn last_seen_at(&self) -> DateTime<Utc> {
         self.last_seen_at
     }
 
-    /// When it ends at the latest.
+    /// The date and time when the session ends at the latest.
     async fn expires_at(&self) -> DateTime<Utc> {
         self.expires_at
     }
 
-    /// The program that signed in, in its own words.
+    /// The program that signed in, as it identified itself.
     async fn user_agent(&self) -> Option<&str> {
         self.user_agent.as_deref()
     }
 
-    /// The network address that it was signed in from.
+    /// The network address from which the user signed in.
     async fn ip_address(&self) -> Option<&str> {
         self.ip_address.as_deref()
     }
 
-    /// Whether this is the session that asks.
+    /// Whether this is the session of the current request.
     async fn is_current(&self, ctx: &Context<'_>) -> async_graphql::Result<bool> {
         located(ctx, async { Ok(ctx.viewer()?.signed_in()?.session_id() == Some(self.id)) }).await
     }
 }
 
-/// A device that has signed in with a password, and may sign in with a PIN.
+/// A device that has signed in with a password and may sign in with a PIN.
 #[Object(name = "Device")]
 impl device::Model {
-    /// The device's id, a UUID. It is not a token.
+    /// The device's ID, a UUID. It is not a token.
     pub async fn id(&self) -> Id {
         self.id
     }
 
-    /// When the device first signed in.
+    /// The time when the device first signed in.
     #[graphql(name = "createdAt")]
     async fn first_used_at(&self) -> DateTime<Utc> {
         self.created_at()
     }
 
-    /// When the device last signed in. It is forgotten 30 days later.
+    /// The time when the device last signed in. The device is forgotten 30 days later.
     async fn last_used_at(&self) -> DateTime<Utc> {
         self.last_used_at
     }

@@ -2,11 +2,11 @@
 
 use async_graphql::{ID, InputObject};
 
-/// Who, and the data of which institution.
+/// Input of `grantSiteAccess` and `revokeSiteAccess`: the user and the institution.
 #[derive(InputObject)]
 pub struct SiteAccessInput {
-    /// The person.
+    /// The user.
     pub user_id: ID,
-    /// The institution, of the person's license.
+    /// The ID of the institution, which must be in the user's license.
     pub institution_id: ID,
 }

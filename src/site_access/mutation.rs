@@ -11,13 +11,14 @@ pub struct SiteAccessMutation;
 
 #[Object]
 impl SiteAccessMutation {
-    /// Gives a person access to the data of an institution; may be repeated. With access to every site already, it counts
-    /// once that ends. For administrators with access to the institution, to people of no higher rank, and for those above
-    /// them.
+    /// Grants a user access to the data of an institution. Idempotent. For a user with access to every site, the grant takes
+    /// effect once that access ends. Administrators with access to the institution, for users of no higher rank; license
+    /// administrators and superusers without these conditions.
     async fn grant_site_access(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Who, and the data of which institution.")] input: SiteAccessInput,
+        #[graphql(desc = "Input of `grantSiteAccess` and `revokeSiteAccess`: the user and the institution.")]
+        input: SiteAccessInput,
     ) -> NullableField<UserPayload> {
         authorized(ctx, async {
             let outcome = super::grant(ctx.db()?, ctx.viewer()?, &input).await;
@@ -28,12 +29,14 @@ impl SiteAccessMutation {
         .await
     }
 
-    /// Takes back what `grantSiteAccess` gave; may be repeated. It takes nothing from a person with access to every site.
-    /// For administrators with access to the institution, from people of no higher rank, and for those above them.
+    /// Revokes access that was granted by `grantSiteAccess`. Idempotent. A user with access to every site loses no access.
+    /// Administrators with access to the institution, for users of no higher rank; license administrators and superusers
+    /// without these conditions.
     async fn revoke_site_access(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Who, and the data of which institution.")] input: SiteAccessInput,
+        #[graphql(desc = "Input of `grantSiteAccess` and `revokeSiteAccess`: the user and the institution.")]
+        input: SiteAccessInput,
     ) -> NullableField<UserPayload> {
         authorized(ctx, async {
             let outcome = super::revoke(ctx.db()?, ctx.viewer()?, &input).await;

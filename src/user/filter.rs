@@ -1,87 +1,87 @@
 //! Which people, as input: `UserFilter`.
 
-use async_graphql::{InputObject, Json, MaybeUndefined};
-use serde_json::Value;
+use async_graphql::{InputObject, MaybeUndefined};
 
 use crate::entity::invitation::InvitationState;
 use crate::entity::user::{Gender, Role, UserType};
 use crate::graphql::filter::{DateFilter, DateTimeFilter, IdFilter, StringFilter};
+use crate::scalar::Json;
 
-/// Which people: those who meet everything that is said. At most 5 filters deep, 100 filters and 50 comparisons in all. A
-/// field that is null is an error.
+/// A filter for users. A user must match every field that is set. At most 5 levels deep, with 100 filters and 50 comparisons in
+/// total. A field that is null is an error.
 #[derive(Clone, Debug, Default, InputObject)]
 pub struct UserFilter {
-    /// All of these hold; at most 100.
+    /// Filters that must all match. At most 100.
     pub and: MaybeUndefined<Vec<UserFilter>>,
-    /// At least one of these holds; at most 100, and of none nobody.
+    /// Filters of which at least one must match. At most 100. An empty list matches no user.
     pub or: MaybeUndefined<Vec<UserFilter>>,
-    /// This does not hold. What is not known holds not.
+    /// A filter that must not match. A comparison with an unknown value counts as not matching.
     pub not: MaybeUndefined<Box<UserFilter>>,
-    /// The person's id.
+    /// The user's ID.
     pub id: MaybeUndefined<IdFilter>,
-    /// The username.
+    /// The user's username.
     pub username: MaybeUndefined<StringFilter>,
-    /// The e-mail address, its domain in the form that DNS has of it: `xn--mnchen-3ya.example` for `münchen.example`.
+    /// The user's email address. Its domain is compared in its DNS form: `xn--mnchen-3ya.example` for `münchen.example`.
     pub email: MaybeUndefined<StringFilter>,
-    /// The legal (certified) mail address, compared as the other one.
+    /// The user's certified (legal) email address, compared in the same way as `email`.
     pub certified_email: MaybeUndefined<StringFilter>,
-    /// The first name or names.
+    /// The user's first name or names.
     pub first_name: MaybeUndefined<StringFilter>,
-    /// The last name or names.
+    /// The user's last name or names.
     pub last_name: MaybeUndefined<StringFilter>,
-    /// What the person is called by others.
+    /// The user's nickname.
     pub nickname: MaybeUndefined<StringFilter>,
-    /// The position held.
+    /// The user's position.
     pub position: MaybeUndefined<StringFilter>,
-    /// A telephone number. Of its letters only A to Z are compared whatever their case.
+    /// The user's phone number. Case is ignored only for the letters A to Z.
     pub phone: MaybeUndefined<StringFilter>,
-    /// A mobile telephone number, compared as the other one. Private: administrators only.
+    /// The user's mobile phone number, compared in the same way as `phone`. Private: administrators only.
     pub mobile: MaybeUndefined<StringFilter>,
-    /// The id in another system. Of its letters only A to Z are compared whatever their case. Private: administrators only.
+    /// The user's ID in another system. Case is ignored only for the letters A to Z. Private: administrators only.
     pub external_id: MaybeUndefined<StringFilter>,
-    /// The ORCID iD, as it was given.
+    /// The user's ORCID iD, as it was given.
     pub orcid_id: MaybeUndefined<StringFilter>,
-    /// The own web page. Of its letters only A to Z are compared whatever their case.
+    /// The URL of the user's own web page. Case is ignored only for the letters A to Z.
     pub website: MaybeUndefined<StringFilter>,
-    /// Whether the person can sign in. Inactive people are listed only with `includeInactive`.
+    /// Whether the user can sign in. Inactive users are listed only with `includeInactive`.
     pub is_active: MaybeUndefined<bool>,
-    /// Whether the person is staff.
+    /// Whether the user is staff.
     pub is_staff: MaybeUndefined<bool>,
-    /// Whether the account has been taken into use.
+    /// Whether the user's account has been activated.
     pub has_activated: MaybeUndefined<bool>,
-    /// How the mail stands by which the account is to be taken into use: one of these; at most 100. Administrators only.
+    /// The status of the user's invitation email, one of these. At most 100. Administrators only.
     pub invitation: MaybeUndefined<Vec<InvitationState>>,
-    /// One of these roles; at most 100.
+    /// The user's role, one of these. At most 100.
     pub role: MaybeUndefined<Vec<Role>>,
-    /// One of these kinds of work; at most 100.
+    /// The kind of work that the user does, one of these. At most 100.
     pub user_type: MaybeUndefined<Vec<UserType>>,
-    /// One of these genders; at most 100.
+    /// The user's gender, one of these. At most 100.
     pub gender: MaybeUndefined<Vec<Gender>>,
-    /// The date of birth. Private: administrators only.
+    /// The user's date of birth. Private: administrators only.
     pub birth_date: MaybeUndefined<DateFilter>,
-    /// When the person was entered into the directory.
+    /// The date and time when the user joined the directory.
     pub date_joined: MaybeUndefined<DateTimeFilter>,
-    /// When anything of the person last changed.
+    /// The date and time of the last change to a field or attribute of the user.
     pub modified_at: MaybeUndefined<DateTimeFilter>,
-    /// When the person last signed in. Private: administrators only.
+    /// The date and time of the user's last sign-in. Private: administrators only.
     pub last_login: MaybeUndefined<DateTimeFilter>,
-    /// The institution that the person belongs to.
+    /// The institution that the user belongs to.
     pub institution: MaybeUndefined<IdFilter>,
-    /// A group that the person belongs to.
+    /// A group that the user belongs to.
     pub group: MaybeUndefined<IdFilter>,
-    /// A site, which is an institution, whose data the person may access.
+    /// A site (an institution) whose data the user can access.
     pub site: MaybeUndefined<IdFilter>,
     /// The value of a custom attribute of the viewer's license. Administrators only.
     pub attribute: MaybeUndefined<AttributeFilter>,
 }
 
-/// Compares the value of a custom attribute.
+/// Filters users by the value of a custom attribute.
 #[derive(Clone, Debug, InputObject)]
 pub struct AttributeFilter {
-    /// The name of the attribute, as `attributeDefinitions` has it.
+    /// The name of the attribute, as listed by `attributeDefinitions`.
     pub name: String,
-    /// It is this: texts whatever their case and accents. With null, there is none.
-    pub value: MaybeUndefined<Json<Value>>,
+    /// The value to match. Strings are compared ignoring case and accents. If null, matches users without a value.
+    pub value: MaybeUndefined<Json>,
 }
 
 /// How many filters one is made of at most, itself included.

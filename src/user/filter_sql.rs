@@ -1,6 +1,6 @@
 //! Whom a filter means, as a condition of SQL.
 
-use async_graphql::{InputType, Json, MaybeUndefined};
+use async_graphql::{InputType, MaybeUndefined};
 use sea_orm::sea_query::{BinOper, Condition, Expr, ExprTrait, IntoCondition, Query, SimpleExpr};
 use sea_orm::{ColumnTrait, DatabaseBackend, IdenStatic};
 use serde_json::Value;
@@ -16,7 +16,7 @@ use crate::entity::site_access::{accesses_any, accesses_one_of};
 use crate::entity::user::{self, Role};
 use crate::error::Error;
 use crate::graphql::filter::{FilterBuilder, IdFilter, Normalizer, StringFilter, Text};
-use crate::scalar::Id;
+use crate::scalar::{Id, Json};
 use crate::search_index;
 use crate::text;
 

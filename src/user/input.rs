@@ -5,109 +5,111 @@ use crate::entity::user::UserFields;
 use crate::scalar::Upload;
 use async_graphql::{ID, InputObject, MaybeUndefined};
 
-/// A person to be entered.
+/// Input of `createUser`.
 #[derive(Clone, InputObject)]
 pub struct CreateUserInput {
-    /// The first name or names; at most 50 characters, at least one of them visible.
+    /// The user's first name or names. At most 50 characters, at least one of them visible.
     pub first_name: String,
-    /// The last name or names; at most 50 characters, at least one of them visible.
+    /// The user's last name or names. At most 50 characters, at least one of them visible.
     pub last_name: String,
-    /// The password: hard to guess, at most 128 characters, and at least 12 where the server is not set otherwise.
+    /// The user's password. Must be hard to guess. At least 12 characters unless the server is configured otherwise, and at
+    /// most 128.
     pub password: MaybeUndefined<String>,
-    /// A PIN of four digits, the second way to sign in.
+    /// The user's PIN, a second way to sign in. Exactly four digits.
     pub pin: MaybeUndefined<String>,
-    /// Whether the person can sign in; true where nothing is said.
+    /// Whether the user can sign in. Defaults to `true`.
     pub is_active: MaybeUndefined<bool>,
     #[graphql(flatten)]
     pub fields: UserFields,
-    /// Values of custom attributes, at most 100, each named once.
+    /// The values of custom attributes. At most 100, and each attribute at most once.
     pub attributes: MaybeUndefined<Vec<AttributeInput>>,
-    /// Whether the person is sent a link by which to choose a password and take the account into use, which works for 14
-    /// days. It takes an e-mail address. Where nothing is said, true for who has an address, no password, and is active; not by
-    /// an API key, which may not ask for it.
+    /// Whether to send the user an invitation email with a link to choose a password and activate the account. The link is
+    /// valid for 14 days. Requires an email address. Defaults to `true` for an active user with an email address and no
+    /// password, otherwise to `false`. An API key cannot request the email, and its default is `false`.
     pub send_registration_email: MaybeUndefined<bool>,
-    /// Where the person is sent on to from there, signed in: an address that the server allows, at most 1,000 characters.
-    /// Only together with the mail.
+    /// The URL to which the user is redirected, signed in, after using the link in the invitation email. Must be allowed by the
+    /// server. At most 1,000 characters. Only allowed if the invitation email is sent.
     pub registration_email_next_url: MaybeUndefined<String>,
-    /// Whether only to try it out: everything is checked, and nothing changed.
+    /// Whether this is a dry run: the input is validated, but nothing is saved. Defaults to `false`.
     #[graphql(default = false)]
     pub dry_run: bool,
 }
 
-/// What is to change of a person: what is absent stays as it is, null clears a field that is optional.
+/// Input of `updateUser`. Absent fields stay unchanged; null clears optional fields.
 #[derive(Clone, InputObject)]
 pub struct UpdateUserInput {
-    /// Who.
+    /// The user.
     pub id: ID,
-    /// The version of the person that the change was made for: if it is not the present one, nothing is changed, the fault
-    /// is CONFLICT, and the payload has the person as it is now.
+    /// The version of the user that the change is based on. If it is not the current version, nothing is changed, the error is
+    /// `CONFLICT`, and the payload contains the current user.
     pub expected_version: Option<i32>,
-    /// The first name or names; at most 50 characters, at least one of them visible.
+    /// The user's first name or names. At most 50 characters, at least one of them visible.
     pub first_name: MaybeUndefined<String>,
-    /// The last name or names; at most 50 characters, at least one of them visible.
+    /// The user's last name or names. At most 50 characters, at least one of them visible.
     pub last_name: MaybeUndefined<String>,
-    /// A new password: hard to guess, at most 128 characters, and at least 12 where the server is not set otherwise. Null
-    /// removes it. Ends the person's sessions. Not for oneself.
+    /// A new password that is hard to guess. At most 128 characters, and at least 12 unless the server is configured otherwise.
+    /// Null removes the password. Setting or removing it ends the user's sessions. Viewers cannot change their own password
+    /// this way.
     pub password: MaybeUndefined<String>,
-    /// A new PIN of four digits. Null removes it. Not for oneself.
+    /// A new PIN of four digits. Null removes the PIN. Viewers cannot change their own PIN this way.
     pub pin: MaybeUndefined<String>,
     #[graphql(flatten)]
     pub fields: UserFields,
-    /// Values of custom attributes, at most 100, each named once; those that are not named stay as they are.
+    /// The values of custom attributes. At most 100, each named once. Attributes that are not named stay unchanged.
     pub attributes: MaybeUndefined<Vec<AttributeInput>>,
-    /// Whether only to try it out: everything is checked, and nothing changed.
+    /// Whether this is a dry run: the input is validated, but nothing is saved. Defaults to `false`.
     #[graphql(default = false)]
     pub dry_run: bool,
 }
 
-/// Who is to be sent the link once more.
+/// Input of `resendActivation`.
 #[derive(InputObject)]
 pub struct ResendActivationInput {
-    /// Who.
+    /// The user.
     pub id: ID,
-    /// Where the person is sent on to from there, signed in: an address that the server allows, at most 1,000 characters.
-    /// Where nothing is said, as it was in the last mail; null for nowhere.
+    /// The URL to which the user is redirected, signed in, after using the link. The server must allow it. At most 1,000
+    /// characters. Defaults to the URL of the previous email. Null means no redirect.
     pub next_url: MaybeUndefined<String>,
 }
 
-/// Who registers himself.
+/// Input of `registerUser`.
 #[derive(InputObject)]
 pub struct RegisterUserInput {
-    /// The first name or names; at most 50 characters, at least one of them visible.
+    /// The user's first name or names. At most 50 characters, at least one of them visible.
     pub first_name: String,
-    /// The last name or names; at most 50 characters, at least one of them visible.
+    /// The user's last name or names. At most 50 characters, at least one of them visible.
     pub last_name: String,
-    /// The e-mail address, at most 250 characters.
+    /// The email address. At most 250 characters.
     pub email: String,
-    /// Where the person is sent on to once the link in the mail was used, signed in: an address that the server allows,
-    /// at most 1,000 characters.
+    /// The URL to which the user is redirected, signed in, after using the link in the email. The server must allow it. At most
+    /// 1,000 characters.
     pub next_url: MaybeUndefined<String>,
 }
 
-/// Whose picture is to be set, and to what.
+/// Input of `setUserAvatar`.
 #[derive(InputObject)]
 pub struct SetUserAvatarInput {
-    /// Who.
+    /// The user.
     pub id: ID,
-    /// The picture: a PNG or JPEG of at most 2 MB (2,097,152 bytes), 10,000 pixels on each side and 40 million
-    /// altogether. Null removes it.
+    /// The picture, a PNG or JPEG file of at most 2 MB (2,097,152 bytes). At most 10,000 pixels on each side and 40 million
+    /// pixels in total. Null removes the picture.
     pub avatar: MaybeUndefined<Upload>,
 }
 
-/// Who is to be activated or deactivated.
+/// Input of `setActive`.
 #[derive(InputObject)]
 pub struct SetActiveInput {
-    /// Who.
+    /// The user.
     pub id: ID,
-    /// True to let the person sign in, false to shut the person out.
+    /// Whether the user can sign in: `true` activates the user, `false` deactivates the user.
     pub active: bool,
-    /// Why, for the audit trail; at most 500 characters.
+    /// The reason for the change, for the audit trail. At most 500 characters.
     pub reason: MaybeUndefined<String>,
 }
 
-/// Who is to be erased.
+/// Input of `deleteUser`.
 #[derive(InputObject)]
 pub struct DeleteUserInput {
-    /// Who.
+    /// The user.
     pub id: ID,
 }

@@ -93,7 +93,7 @@ pub async fn delete(db: &Db, viewer: &Viewer, id: &str) -> Result<Erased, Error>
     audit::commit(transaction, passed_on.events.into_iter().chain([event])).await?;
     // Whether it succeeds does not change that the user is erased.
     if let Err(error) = db.checkpoint().await {
-        tracing::warn!(?error, "what was erased is still in the write-ahead log");
+        tracing::warn!(?error, "erased data is still in the write-ahead log");
     }
     Ok(Erased { id, groups_passed_on: passed_on.groups })
 }

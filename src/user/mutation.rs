@@ -16,27 +16,27 @@ use crate::graphql::payload::{self, ReceiptPayload, UserPayload, payload};
 use crate::scalar::Id;
 
 payload! {
-    /// The outcome of activating or deactivating a person.
+    /// Payload of `setActive`.
     SetActivePayload {
-        /// The person as it is now; null where nothing was done.
+        /// The user as it is now. Null if nothing was done.
         user: Option<user::Model>,
-        /// How many of the person's sessions ended.
+        /// The number of the user's sessions that were ended.
         sessions_ended: i32,
-        /// How many links were revoked that would have let the person in.
+        /// The number of links that were revoked and would have let the user sign in.
         links_revoked: i32,
-        /// How many of the person's API keys were revoked.
+        /// The number of the user's API keys that were revoked.
         keys_revoked: i32,
-        /// The groups of which a deactivated user was the last active owner, and that have another owner now; at most 200.
+        /// The groups whose last active owner was the deactivated user, and that have another owner now. At most 200.
         groups_passed_on: Vec<group::Model>,
     }
 }
 
 payload! {
-    /// The outcome of erasing a person.
+    /// Payload of `deleteUser`.
     DeleteUserPayload {
-        /// The id of who was erased; null where nothing was done.
-        id: Option<Id>,
-        /// The groups of which the user was the last owner, and that have another owner now; at most 200.
+        /// The ID of the erased user. Null if no user was erased.
+        deleted_user_id: Option<Id>,
+        /// The groups of which the user was the last owner and that have another owner now. At most 200.
         groups_passed_on: Vec<group::Model>,
     }
 }
@@ -46,13 +46,13 @@ pub struct UserMutation;
 
 #[Object]
 impl UserMutation {
-    /// Enters a person into the viewer's license. Administrators only, and for no more rights than they hold. An API key sets
-    /// no password and no PIN. After 20 usernames or e-mail addresses within 15 minutes that are taken in other licenses, an
-    /// input with either is `RATE_LIMITED`, here and in `updateUser`, also when only tried out.
+    /// Creates a user in the viewer's license. Administrators only, with no more rights than they hold. An API key cannot set a
+    /// password or a PIN. After 20 usernames or email addresses within 15 minutes that are taken in other licenses, an input
+    /// with either is `RATE_LIMITED`. This limit is shared with `updateUser` and includes dry runs.
     async fn create_user(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The person.")] input: CreateUserInput,
+        #[graphql(desc = "The user.")] input: CreateUserInput,
     ) -> NullableField<UserPayload> {
         authorized(ctx, async {
             let outcome = {
@@ -69,13 +69,13 @@ impl UserMutation {
         .await
     }
 
-    /// Sends a person once more the link by which to choose a password and take the account into use; an older one works
-    /// no more. Only who is active, has an e-mail address and has not taken the account into use. Administrators only,
-    /// for people whose every right they hold, sites included. Not by an API key.
+    /// Resends the link by which a user chooses a password and activates the account. Older links stop working. The user must
+    /// be active, have an email address and not have activated the account yet. Administrators only, for users whose every
+    /// right they hold, sites included. Not available to API keys.
     async fn resend_activation(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Who, and where to go on from there.")] input: ResendActivationInput,
+        #[graphql(desc = "The user, and the URL to continue at afterwards.")] input: ResendActivationInput,
     ) -> NullableField<ReceiptPayload> {
         authorized(ctx, async {
             let ResendActivationInput { id, next_url } = input;
@@ -88,14 +88,14 @@ impl UserMutation {
         .await
     }
 
-    /// Asks to be entered into the directory: a mail goes to the address, and who uses the link in it chooses a password
-    /// and is entered and signed in. Until then the person is in no directory. Custom attributes are not asked for, even
-    /// if they are required. The answer is the same whether or not somebody has the address already; of the
-    /// requests for one address within 15 minutes 3 are heard. FORBIDDEN unless the server allows it. Open to everybody.
+    /// Requests registration in the directory. An email is sent to the address; the visitor sets a password by its link, and is
+    /// then created as a user and signed in. Until then the visitor is not in the directory. Custom attributes are not asked
+    /// for, even if they are required. The answer is the same whether or not a user has the address already. At most 3 requests
+    /// for one address within 15 minutes are handled. `FORBIDDEN` unless the server allows registration. Open to everyone.
     async fn register_user(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Who.")] input: RegisterUserInput,
+        #[graphql(desc = "The user.")] input: RegisterUserInput,
     ) -> NullableField<ReceiptPayload> {
         authorized(ctx, async {
             let by_mail = (ctx.mail_queue()?, ctx.self_service()?);
@@ -110,14 +110,15 @@ impl UserMutation {
         .await
     }
 
-    /// Changes a person. Everybody may change his own profile: names, nickname, position, phone, mobile, birthDate,
-    /// gender, website, googleScholar, orcidId, atlasPreference, certifiedEmail, and the custom attributes that are
-    /// userEditable. The rest is for administrators; password, PIN and e-mail address of people whose every right they hold,
-    /// sites included, and not by an API key.
+    /// Updates a user. Users may update these fields of their own profile: `firstName`, `lastName`, `nickname`, `position`,
+    /// `phone`, `mobile`, `birthDate`, `gender`, `website`, `googleScholar`, `orcidId`, `atlasPreference` and `certifiedEmail`.
+    /// They may also update custom attributes that are `userEditable`. Only administrators may update anything else.
+    /// Administrators may change the password, PIN and email address only of users whose every right they hold, sites included.
+    /// An API key may not change them.
     async fn update_user(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "What is to change.")] input: UpdateUserInput,
+        #[graphql(desc = "The changes to make.")] input: UpdateUserInput,
     ) -> NullableField<UserPayload> {
         authorized(ctx, async {
             let outcome = {
@@ -138,13 +139,13 @@ impl UserMutation {
         .await
     }
 
-    /// Sets or removes the picture of a person. It is cut to the square in its middle, made no larger than 512 pixels, and
-    /// written anew without whatever else is in the file, such as where it was taken. Everybody may set his own; that of
-    /// others is for administrators.
+    /// Sets or removes a user's picture. The picture is cropped to the square in its center and scaled down to at most 512
+    /// pixels. It is re-encoded without any other data of the file, such as where it was taken. Users may set their own
+    /// picture. Only administrators may set the picture of other users.
     async fn set_user_avatar(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Whose, and the picture.")] input: SetUserAvatarInput,
+        #[graphql(desc = "The user and the picture.")] input: SetUserAvatarInput,
     ) -> NullableField<UserPayload> {
         authorized(ctx, async {
             let file = input.avatar.map_value(|upload| ctx.take_file(upload)).transpose()?;
@@ -157,14 +158,14 @@ impl UserMutation {
         .await
     }
 
-    /// Activates or deactivates a person; may be repeated. Deactivating ends every session and API key at once and hides
-    /// the person, and keeps everything else; activating brings none of them back. Groups with other members of which the
-    /// person was the last active owner get another owner: a manager, else an administrator, else the longest member.
-    /// Administrators only, not for themselves.
+    /// Activates or deactivates a user. Idempotent. Deactivating ends every session and API key at once, hides the user, and
+    /// keeps everything else. Activating restores no session or API key. Groups with other members of which the user was the
+    /// last active owner get another owner: a manager, else an administrator, else the longest-standing member. Administrators
+    /// only, and not for themselves.
     async fn set_active(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Who, and which way.")] input: SetActiveInput,
+        #[graphql(desc = "The user, and whether to activate or deactivate them.")] input: SetActiveInput,
     ) -> NullableField<SetActivePayload> {
         authorized(ctx, async {
             let outcome = lifecycle::set_active(ctx.db()?, ctx.viewer()?, input).await;
@@ -178,13 +179,13 @@ impl UserMutation {
         .await
     }
 
-    /// Erases a person, for good: the person, memberships, sessions, API keys, and what the audit trail says of the person.
-    /// Username and e-mail address are free again. Groups of which the person was the last owner get another owner: a
-    /// manager, else an administrator, else the longest member. Administrators only, not for themselves.
+    /// Erases a user permanently: the user, their memberships, sessions and API keys, and what the audit trail says about them.
+    /// The username and email address become available again. Groups of which the user was the last owner get another owner: a
+    /// manager, else an administrator, else the longest-standing member. Administrators only, and not for themselves.
     async fn delete_user(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Who.")] input: DeleteUserInput,
+        #[graphql(desc = "The user.")] input: DeleteUserInput,
     ) -> NullableField<DeleteUserPayload> {
         authorized(ctx, async {
             let outcome = lifecycle::delete(ctx.db()?, ctx.viewer()?, &input.id).await;

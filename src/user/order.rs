@@ -8,57 +8,57 @@ use crate::entity::user;
 use crate::error::Error;
 use crate::graphql::pagination::{Nulls, Order, SortKey};
 
-/// What people are sorted by.
+/// The fields by which users can be ordered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 pub enum UserOrderField {
-    /// The username.
+    /// The user's username.
     Username,
-    /// The e-mail address.
+    /// The user's email address.
     Email,
-    /// The first name.
+    /// The user's first name.
     FirstName,
-    /// The last name.
+    /// The user's last name.
     LastName,
-    /// The role, from USER by ADMIN to `LICENSE_ADMIN`.
+    /// The user's role, in the order `USER`, `ADMIN`, `LICENSE_ADMIN`.
     Role,
-    /// The position held.
+    /// The user's position.
     Position,
-    /// When the person was entered.
+    /// The date and time when the user joined the directory.
     DateJoined,
-    /// When anything of the person last changed.
+    /// The date and time of the last change to a field or attribute of the user.
     ModifiedAt,
-    /// When the person last signed in. Private: administrators only.
+    /// The date and time of the user's last sign-in. Private: administrators only.
     LastLogin,
 }
 
-/// Which way things are sorted.
+/// The direction in which a list is sorted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[graphql(name = "OrderDirection")]
 pub enum OrderDirection {
-    /// From the lowest to the highest.
+    /// Ascending order, from the lowest to the highest value.
     Asc,
-    /// From the highest to the lowest.
+    /// Descending order, from the highest to the lowest value.
     Desc,
 }
 
-/// Where those go who have no value, whichever way the others are sorted.
+/// The position of missing values in a sorted list, in either sort direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 pub enum NullsOrder {
-    /// Before all others.
+    /// Before all other values.
     First,
-    /// After all others.
+    /// After all other values.
     Last,
 }
 
-/// One of the things that people are sorted by. Text is compared whatever the case and, in names and positions, the accents.
+/// Ordering options for users. Text is compared ignoring case and, in names and positions, accents.
 #[derive(Clone, Copy, Debug, InputObject)]
 pub struct UserOrder {
-    /// By what.
+    /// The field to order users by.
     pub field: UserOrderField,
-    /// Which way.
+    /// The ordering direction. Defaults to `ASC`.
     #[graphql(default_with = "OrderDirection::Asc")]
     pub direction: OrderDirection,
-    /// Where those go who have no value.
+    /// The position of users without a value. Defaults to `LAST`.
     #[graphql(default_with = "NullsOrder::Last")]
     pub nulls: NullsOrder,
 }

@@ -28,17 +28,16 @@ use crate::graphql::pagination::{self, Connection, LazyCount, PageArgs};
 use crate::scalar::{Date, Id, Url};
 use crate::text;
 
-/// By what a person is looked up: exactly one of these.
+/// Identifies a user. Exactly one field must be set.
 #[derive(OneofObject)]
 pub enum UserBy {
-    /// The person's id.
+    /// The user's ID.
     Id(ID),
-    /// The username, in any case; at most 250 characters.
+    /// The user's username, ignoring case. At most 250 characters.
     Username(String),
-    /// The e-mail address, in any case; at most 250 characters.
+    /// The user's email address, ignoring case. At most 250 characters.
     Email(String),
-    /// The id in another system, within the viewer's license; at most 250 characters. Administrators only, for it is
-    /// private.
+    /// The user's ID in another system, within the viewer's license. At most 250 characters. Private: administrators only.
     ExternalId(String),
 }
 
@@ -47,7 +46,7 @@ pub struct UserQuery;
 
 #[Object]
 impl UserQuery {
-    /// Who is asking; null where nobody is signed in.
+    /// The signed-in user. Null if no user is signed in.
     async fn viewer(&self, ctx: &Context<'_>) -> Result<Option<user::Model>> {
         match ctx.viewer()?.signed_in() {
             Ok(viewer) => Ok(ctx.loaders()?.load_one(UserById(viewer.user_id)).await?),
@@ -55,11 +54,11 @@ impl UserQuery {
         }
     }
 
-    /// One person; null where there is none, or none that the viewer can see. Administrators find inactive people too.
+    /// A user. Null if the user does not exist or the viewer cannot see them. Administrators also find inactive users.
     async fn user(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "By what the person is looked up.")] by: UserBy,
+        #[graphql(desc = "The ID, username, email address or external ID that identifies the user.")] by: UserBy,
     ) -> NullableField<user::Model> {
         authorized(ctx, async {
             let viewer = ctx.viewer()?;
@@ -84,26 +83,30 @@ impl UserQuery {
         .await
     }
 
-    /// People who meet a filter, in an order: by last name, first name and id where nothing is said.
+    /// The users that match a filter. Sorted by last name, first name and ID by default.
     #[graphql(guard = "RequiresAction")]
     #[expect(clippy::too_many_arguments, reason = "each is an argument of the field")]
     async fn users(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which; everybody whom the viewer sees where nothing is said.")] filter: Option<
-            Box<UserFilter>,
-        >,
+        #[graphql(desc = "The conditions that the users must meet. Defaults to all users that the viewer can see.")]
+        filter: Option<Box<UserFilter>>,
         #[graphql(
-            desc = "By what they are sorted, the first one first: at most 9, each field once. By last name, first \
-                    name and id where nothing is said."
+            desc = "The sort fields, the most significant first. At most 9, each field once. Defaults to last name, first name and ID."
         )]
         order_by: Option<Vec<UserOrder>>,
-        #[graphql(default = false, desc = "Whether inactive people are listed too. Administrators only.")]
+        #[graphql(
+            default = false,
+            desc = "Whether inactive users are listed too. Administrators only. Defaults to `false`."
+        )]
         include_inactive: bool,
-        #[graphql(desc = "How many, from the beginning: 1 to 100; 50 where nothing is said.")] first: Option<i32>,
-        #[graphql(desc = "Only what comes after this cursor.")] after: Option<String>,
-        #[graphql(desc = "How many, from the end: 1 to 100.")] last: Option<i32>,
-        #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
+        #[graphql(
+            desc = "The number of items to return from the beginning of the list, from 1 to 100. Defaults to `50`."
+        )]
+        first: Option<i32>,
+        #[graphql(desc = "Returns the elements in the list that come after this cursor.")] after: Option<String>,
+        #[graphql(desc = "The number of items to return from the end of the list, from 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "Returns the elements in the list that come before this cursor.")] before: Option<String>,
     ) -> Result<Connection<user::Model>> {
         let (db, viewer) = (ctx.db()?, ctx.viewer()?);
         if include_inactive {
@@ -124,40 +127,40 @@ impl UserQuery {
 
 #[ComplexObject]
 impl user::Model {
-    /// First and last name.
+    /// The user's first and last name.
     async fn full_name(&self) -> String {
         self.name()
     }
 
-    /// A mobile telephone number. Private: shown to the person and to administrators, null for everybody else.
+    /// The user's mobile phone number. Private: null unless the viewer is the user or an administrator.
     async fn mobile(&self, ctx: &Context<'_>) -> Result<Option<&str>> {
         Ok(private(self, ctx, self.mobile.as_deref())?)
     }
 
-    /// The date of birth. Private: shown to the person and to administrators, null for everybody else.
+    /// The user's date of birth. Private: null unless the viewer is the user or an administrator.
     async fn birth_date(&self, ctx: &Context<'_>) -> Result<Option<Date>> {
         Ok(private(self, ctx, self.birth_date)?)
     }
 
-    /// The person's id in another system, unique within the license. Private: shown to the person and to
-    /// administrators, null for everybody else.
+    /// The user's ID in another system, unique within the license. Private: null unless the viewer is the user or an
+    /// administrator.
     async fn external_id(&self, ctx: &Context<'_>) -> Result<Option<&str>> {
         Ok(private(self, ctx, self.external_id.as_deref())?)
     }
 
-    /// When the person last signed in. Private: shown to the person and to administrators, null for everybody else.
+    /// The date and time of the user's last sign-in. Private: null unless the viewer is the user or an administrator.
     async fn last_login(&self, ctx: &Context<'_>) -> Result<Option<DateTime<Utc>>> {
         Ok(private(self, ctx, self.last_login)?)
     }
 
-    /// Where the person's picture is: PNG or JPEG, a square of at most 512 pixels, for whoever asks with the token he asks
-    /// with here. Another address after each change; null where there is none.
+    /// The URL of the user's picture, a square PNG or JPEG of at most 512 pixels. Requests for it need the same token as
+    /// requests to the API. The URL changes whenever the picture changes. Null if the user has no picture.
     async fn avatar_url(&self, ctx: &Context<'_>) -> Result<Option<Url>> {
         let public_url = ctx.public_url()?;
         Ok(self.avatar.as_ref().map(|hash| avatar::url(public_url, self.id, hash)))
     }
 
-    /// The institution that the person belongs to.
+    /// The institution that the user belongs to.
     async fn institution(&self, ctx: &Context<'_>) -> Result<Option<Arc<institution::Model>>> {
         located(ctx, async {
             match self.institution_id {
@@ -168,7 +171,7 @@ impl user::Model {
         .await
     }
 
-    /// The license that the person belongs to.
+    /// The license that the user belongs to.
     async fn license(&self, ctx: &Context<'_>) -> Result<license::Model> {
         located(ctx, async {
             let license = ctx.loaders()?.load_one(LicenseById(self.license_id)).await?;
@@ -177,25 +180,28 @@ impl user::Model {
         .await
     }
 
-    /// The groups that the person belongs to, by name; at most 200.
+    /// The groups that the user belongs to, sorted by name. At most 200.
     async fn groups(&self, ctx: &Context<'_>) -> Result<Vec<ListItem<Arc<group::Model>>>> {
         groups(self, ctx, |_| true).await
     }
 
-    /// The groups that the person owns, by name; at most 200.
+    /// The groups that the user owns, sorted by name. At most 200.
     async fn groups_owned(&self, ctx: &Context<'_>) -> Result<Vec<ListItem<Arc<group::Model>>>> {
         groups(self, ctx, |role| role == GroupRole::Owner).await
     }
 
-    /// The institutions whose data the person may access, by name and id: with `fullSiteAccess` all of the license, else
-    /// those that were granted. A cursor is of no use any more once that changes.
+    /// The institutions whose data the user can access, sorted by name and ID. With `fullSiteAccess`, these are all
+    /// institutions of the license; otherwise, those that were granted. Cursors become invalid when `fullSiteAccess` changes.
     async fn sites(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "How many, from the beginning: 1 to 100; 50 where nothing is said.")] first: Option<i32>,
-        #[graphql(desc = "Only what comes after this cursor.")] after: Option<String>,
-        #[graphql(desc = "How many, from the end: 1 to 100.")] last: Option<i32>,
-        #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
+        #[graphql(
+            desc = "The number of items to return from the beginning of the list, from 1 to 100. Defaults to `50`."
+        )]
+        first: Option<i32>,
+        #[graphql(desc = "Returns the elements in the list that come after this cursor.")] after: Option<String>,
+        #[graphql(desc = "The number of items to return from the end of the list, from 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "Returns the elements in the list that come before this cursor.")] before: Option<String>,
     ) -> Result<Connection<institution::Model>> {
         located(ctx, async {
             let of = sites_of(self);
@@ -214,8 +220,8 @@ impl user::Model {
         .await
     }
 
-    /// The custom attributes of which the person has a value, by name; at most 100. Those that are not userVisible are
-    /// shown to the person and to administrators only.
+    /// The custom attributes for which the user has a value, sorted by name. At most 100. Attributes that are not `userVisible`
+    /// are visible only to the user and to administrators.
     async fn attributes(&self, ctx: &Context<'_>) -> Result<Vec<ListItem<Attribute>>> {
         located(ctx, async {
             let links = ctx.loaders()?;
@@ -226,19 +232,19 @@ impl user::Model {
         .await
     }
 
-    /// The rights of administrators. Shown to administrators; to the person, only whether he is a superuser; null for
-    /// everybody else.
+    /// The user's administrator rights. Administrators see all of them; users see only their own `isSuperuser`. Null for other
+    /// viewers.
     async fn admin_rights(&self, ctx: &Context<'_>) -> Result<Option<AdminRights>> {
         Ok(ctx.viewer()?.visible_rights(self))
     }
 
-    /// What the viewer may do to the person.
+    /// The viewer's permissions on the user.
     async fn viewer_can(&self, ctx: &Context<'_>) -> Result<UserPermissions> {
         Ok(ctx.viewer()?.can(self))
     }
 
-    /// How the mail stands by which the person is to take the account into use; null where none was asked for. Shown to
-    /// administrators, null for everybody else.
+    /// The status of the user's invitation email. Null if no invitation was requested, or if the viewer is not an
+    /// administrator.
     async fn invitation(&self, ctx: &Context<'_>) -> Result<Option<invitation::Model>> {
         located(ctx, async {
             match ctx.viewer()?.may(Action::SeeInvitations) {
@@ -249,8 +255,8 @@ impl user::Model {
         .await
     }
 
-    /// The person's sessions that have not ended, newest first; at most 20. Shown to the person and to administrators,
-    /// null for everybody else.
+    /// The user's sessions that have not ended, newest first. At most 20. Null unless the viewer is the user or an
+    /// administrator.
     async fn sessions(&self, ctx: &Context<'_>) -> Result<Option<Vec<ListItem<session::Model>>>> {
         located(ctx, async {
             if !ctx.viewer()?.can_see_sessions(self) {

@@ -22,25 +22,25 @@ const MOST_KEYS: usize = 1_000;
 /// The most characters of a key.
 const LONGEST_KEY: usize = 250;
 
-/// What has become of a key.
+/// The result of resolving a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 pub enum ResolveStatus {
-    /// It means one person.
+    /// The key identifies one user.
     Matched,
-    /// It means several, such as one by the username and another by the external id.
+    /// The key identifies several users, such as one by username and another by external ID.
     Ambiguous,
-    /// It means nobody whom the viewer can see.
+    /// The key identifies no user that the viewer can see.
     Missing,
 }
 
-/// A key, and whom it means.
+/// A key and the user that it identifies.
 #[derive(SimpleObject)]
 pub struct ResolvedUser {
     /// The key as it was given.
     key: String,
-    /// Whether it means one person, several or none.
+    /// Whether the key identifies one user, several users or none.
     status: ResolveStatus,
-    /// The person, where it means one.
+    /// The user that the key identifies. Null unless the key identifies exactly one user.
     user: Option<user::Model>,
 }
 
@@ -49,13 +49,14 @@ pub struct ResolveQuery;
 
 #[Object]
 impl ResolveQuery {
-    /// Whom keys mean, in their order: each an id, a username, an e-mail address or, for administrators, an id in another
-    /// system, without saying which. At most 1,000. Administrators find inactive people too.
+    /// Resolves each key to a user, in the order of the input. A key is an ID, a username, an email address or, for
+    /// administrators, an ID in another system. The kind of key need not be given. At most 1,000 keys. Administrators also find
+    /// inactive users.
     #[graphql(guard = "RequiresAction")]
     async fn resolve_users(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "At most 1,000 keys of at most 250 characters each.")] keys: Vec<String>,
+        #[graphql(desc = "The keys to resolve. At most 1,000 keys of at most 250 characters each.")] keys: Vec<String>,
     ) -> Result<Vec<ListItem<ResolvedUser>>> {
         check(&keys)?;
         let found = MatchedUsers::find(ctx.db()?, ctx.viewer()?, &keys, &ctx.selected_fields()?.columns()).await?;

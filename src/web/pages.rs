@@ -96,7 +96,7 @@ fn answer(request: &Request, purpose: Purpose, shortest: usize) -> Response {
     let page = match page.render() {
         Ok(page) => page,
         Err(error) => {
-            tracing::error!(%error, ?purpose, "a page could not be written");
+            tracing::error!(%error, ?purpose, "failed to render a page");
             return Response::builder().status(StatusCode::INTERNAL_SERVER_ERROR).finish();
         }
     };

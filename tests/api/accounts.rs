@@ -191,7 +191,7 @@ on_every_database! {
         let chief = app.license_admin().await;
         chief.change("setGroupMember", "", json!({ "groupId": group, "userId": id.0, "role": "MEMBER" })).await;
         assert_eq!(me.change_refused("deleteUser", json!({ "id": app.user().await.id() })).await, "FORBIDDEN");
-        assert_eq!(chief.change("deleteUser", "id", json!({ "id": id.0 })).await["id"], json!(id.0));
+        assert_eq!(chief.change("deleteUser", "deletedUserId", json!({ "id": id.0 })).await["deletedUserId"], json!(id.0));
         assert_eq!(status(&me).await, 401);
         assert_eq!(chief.faults("deleteUser", json!({ "id": id.0 })).await, ["NOT_FOUND input.id"]);
 

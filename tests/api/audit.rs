@@ -1600,14 +1600,14 @@ in_every_home! {
         assert_eq!((verified.code, verified.err.as_str()), (0, ""));
         let db = home.db().await;
         let last = trail(&db).await.pop().unwrap();
-        assert_eq!(verified.out.trim(), format!("3 events, unbroken; the last one's hash is {}", hex(&last.hash)));
+        assert_eq!(verified.out.trim(), format!("Verified 3 events. Hash of the last event: {}", hex(&last.hash)));
         let (on, backend) = if home.is_sqlite() { ("", DatabaseBackend::Sqlite) } else { (" ON audit_events", DatabaseBackend::Postgres) };
         for change in [format!("DROP TRIGGER audit_events_update{on}"), "UPDATE audit_events SET request_id = 'forged' WHERE seq = 2".to_owned()] {
             db.write().execute_raw(Statement::from_string(backend, change)).await.unwrap();
         }
         let verified = home.run(&["audit", "verify"]).await;
         assert_eq!((verified.code, verified.out.as_str()), (1, ""));
-        assert!(verified.err.contains("event 2: ") && verified.err.contains("faults: 1"), "{}", verified.err);
+        assert!(verified.err.contains("event 2: ") && verified.err.contains("failed: 1 problems"), "{}", verified.err);
         server.sign_in(crate::process::ADMIN).await;
         db.close().await.unwrap();
     }
@@ -1615,7 +1615,7 @@ in_every_home! {
     async fn a_directory_of_yesterday_is_not_verified(home: Home) {
         assert_eq!(home.run(&["migrate"]).await.code, 0);
         let empty = home.run(&["audit", "verify"]).await;
-        assert_eq!((empty.code, empty.out.trim()), (0, "There are no events."));
+        assert_eq!((empty.code, empty.out.trim()), (0, "The audit trail has no events."));
         let db = home.db().await;
         db.write().execute_unprepared("DELETE FROM seaql_migrations WHERE version LIKE '%_trail'").await.unwrap();
         db.close().await.unwrap();

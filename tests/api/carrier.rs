@@ -173,7 +173,8 @@ async fn a_server_that_takes_no_mail_is_quoted() {
 async fn a_server_that_is_slow_has_its_time_and_no_more() {
     let Some(server) = Smtp::start(Options::default()) else { return };
     let carrier = carrier_to(&server.url(), None, 1);
-    for (behaviour, seconds, why) in [(Behaviour::Mute, 1, "was not ready"), (Behaviour::Late, 10, "has not taken it")]
+    for (behaviour, seconds, why) in
+        [(Behaviour::Mute, 1, "was not ready"), (Behaviour::Late, 10, "did not accept the email")]
     {
         server.behave(behaviour);
         let start = Instant::now();

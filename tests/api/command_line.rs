@@ -319,7 +319,7 @@ async fn the_doctor_says_how_mails_leave_and_never_the_password() {
         "mail files in roster-data/mail",
         "mail from Roster <roster@localhost>",
         "next URLs http://127.0.0.1:8000",
-        "registration nobody may",
+        "registration disabled",
     ];
     assert_eq!(said(&[]).await, unset);
     let set = [
@@ -329,7 +329,7 @@ async fn the_doctor_says_how_mails_leave_and_never_the_password() {
         "--registration=A-1",
     ];
     let expected = [
-        "mail smtps://ann:***@mail.example.org:465, 7 s each",
+        "mail smtps://ann:***@mail.example.org:465, timeout 7 s",
         "mail from Roster <roster@people.example.org>",
         "next URLs https://people.example.org/roster",
         "registration A-1",
@@ -432,16 +432,16 @@ const SETTINGS: [(&str, &str, &str); 26] = [
     ("--session-days", "ROSTER_SESSION_DAYS", "30"),
     ("--session-idle-hours", "ROSTER_SESSION_IDLE_HOURS", "12"),
     ("--wrong-secrets-per-address", "ROSTER_WRONG_SECRETS_PER_ADDRESS", "100"),
-    ("--public-url", "ROSTER_PUBLIC_URL", "http:// and what --listen says"),
+    ("--public-url", "ROSTER_PUBLIC_URL", "http:// and the value of --listen"),
     ("--next-urls", "ROSTER_NEXT_URLS", "the public URL"),
-    ("--registration", "ROSTER_REGISTRATION", "nobody may"),
-    ("--smtp-url", "ROSTER_SMTP_URL", "mails become files in the data directory, in mail"),
+    ("--registration", "ROSTER_REGISTRATION", "none, registration is disabled"),
+    ("--smtp-url", "ROSTER_SMTP_URL", "none, emails are written to mail in the data directory"),
     ("--smtp-url-file", "ROSTER_SMTP_URL_FILE", "none"),
     ("--smtp-ca", "ROSTER_SMTP_CA", "none"),
     ("--smtp-seconds", "ROSTER_SMTP_SECONDS", "60"),
     ("--mail-from", "ROSTER_MAIL_FROM", "Roster <roster@HOST>, with the host of the public URL"),
     ("--password-length", "ROSTER_PASSWORD_LENGTH", "12"),
-    ("--key", "ROSTER_KEY", "what the key file holds"),
+    ("--key", "ROSTER_KEY", "the content of the key file"),
     ("--key-file", "ROSTER_KEY_FILE", "roster.key in the data directory"),
     ("--log", "ROSTER_LOG", "info"),
     ("--log-format", "ROSTER_LOG_FORMAT", "text"),
@@ -518,7 +518,7 @@ async fn a_server_listens_at_a_name_at_a_port_and_everywhere() {
     ] {
         let server = home.start(&mut home.command(&["--listen", listen]), "");
         server.says(&format!("Roster listens on {url}")).await;
-        assert_eq!(server.out().contains("at every address of this machine"), everywhere, "{}", server.out());
+        assert_eq!(server.out().contains("on all addresses of this machine"), everywhere, "{}", server.out());
         assert_eq!(server.status_of("/health/live").await, 200, "{listen}");
     }
     let names = ["--email", "ada@example.org", "--first-name", "Ada", "--last-name", "Byron"];
@@ -559,7 +559,7 @@ async fn a_secret_may_come_from_a_file_and_a_flag_that_shows_it_is_warned_of() {
         for (mode, is_open) in [(0o644, true), (0o640, true), (0o604, true), (0o600, false), (0o400, false)] {
             set_mode(&home.path(name), mode);
             let doctor = home.run(&["doctor", flag, name]).await;
-            let warning = format!("{flag} {name}: other users can read this file, whose mode is {mode:04o}");
+            let warning = format!("{flag} {name}: other users can read this file (mode {mode:04o})");
             assert_eq!(doctor.err.contains(&warning), is_open, "{mode:o} {doctor:?}");
         }
     }

@@ -142,7 +142,7 @@ in_every_home! {
                 assert!(!fault.contains(secret), "{fault}");
             }
             assert!(ended.out.contains(&format!("7 {were} created")), "{ended:?}");
-            assert!(ended.out.contains(&format!("6 {were} loaded without the password")), "{ended:?}");
+            assert!(ended.out.contains(&format!("6 {were} imported without a password")), "{ended:?}");
         }
         assert_eq!(user::Entity::find().all(home.db().await.read()).await.unwrap().len(), 7);
         assert_eq!(hashes(&home).await, [FOREIGN[0].1]);

@@ -284,7 +284,7 @@ on_every_database! {
         for caller in [owner.clone(), app.admin().await, group_admin, app.license_admin().await, app.superuser().await] {
             let another = group_of(&owner).await;
             assert_eq!(caller.change("updateGroup", "", json!({ "id": another, "name": "Other" })).await["success"], json!(true));
-            assert_eq!(caller.change("deleteGroup", "id", json!({ "id": another })).await["id"], json!(another));
+            assert_eq!(caller.change("deleteGroup", "deletedGroupId", json!({ "id": another })).await["deletedGroupId"], json!(another));
         }
     }
 
@@ -305,8 +305,8 @@ on_every_database! {
         let (owner, other) = (app.user().await, app.user().await);
         let group = group_of(&owner).await;
         app.admin().await.change("setGroupMember", "", member(&group, &other, "OWNER")).await;
-        let payload = owner.change("deleteGroup", "id", json!({ "id": group })).await;
-        assert_eq!(payload["id"], json!(group));
+        let payload = owner.change("deleteGroup", "deletedGroupId", json!({ "id": group })).await;
+        assert_eq!(payload["deletedGroupId"], json!(group));
         let seen = "query ($id: ID!, $user: ID!) { group(id: $id) { id } node(id: $id) { id } groups { totalCount } user(by: { id: $user }) { groups { id } groupsOwned { id } } }";
         let data = owner.data(seen, json!({ "id": group, "user": other.id() })).await;
         assert_eq!(data, json!({ "group": null, "node": null, "groups": { "totalCount": 0 }, "user": { "groups": [], "groupsOwned": [] } }));

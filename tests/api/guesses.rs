@@ -422,13 +422,13 @@ in_every_home! {
             server.caller(None).try_ask("mutation ($l: String!) { login(input: { login: $l, password: \"wrong\" }) { success } }", &json!({ "l": format!("nobody{n}") })).await.unwrap();
         }
         let log = server.err();
-        let lines: Vec<&str> = log.lines().filter(|line| line.contains("too many wrong secrets came from a network address")).collect();
+        let lines: Vec<&str> = log.lines().filter(|line| line.contains("too many wrong passwords or PINs from a network address")).collect();
         assert_eq!(lines.len(), 1, "{log}");
         assert!(lines[0].contains("RATE_LIMITED") && lines[0].contains("127.0.0.1"), "{lines:?}");
     }
 
     async fn the_log_warns_once_of_a_proxy_that_is_not_trusted(home: Home) {
-        let warnings = |server: &Process| server.err().matches("name it in --trusted-proxies").count();
+        let warnings = |server: &Process| server.err().matches("add it to --trusted-proxies").count();
         for (arguments, expected) in [(&[][..], 1), (&["--trusted-proxies", "127.0.0.1"], 0)] {
             let server = home.serve(arguments).await;
             for n in 0..5 {

@@ -363,7 +363,7 @@ in_every_home! {
             ("line 25: owner: ", "unknown field"),
             ("line 26: name: ", "required"),
             ("line 27: name: ", "Several"),
-            ("line 29: id: ", "same person"),
+            ("line 29: id: ", "same user"),
         ]);
     }
 
@@ -396,10 +396,10 @@ in_every_home! {
             ("line 1: id: ", "taken"),
             ("line 2: id: ", "taken"),
             ("line 3: id: ", "taken"),
-            ("line 4: institution: ", "none"),
+            ("line 4: institution: ", "Nothing has the id"),
             ("line 5: institutionId: ", "no such institution"),
-            ("line 6: institution: ", "none"),
-            ("line 7: groups: ", "none"),
+            ("line 6: institution: ", "Nothing has the id"),
+            ("line 7: groups: ", "Nothing has the id"),
             ("line 8: ", "taken"),
         ]);
         assert!(snapshot(&db).await == before);
@@ -442,7 +442,7 @@ in_every_home! {
             ("line 5: externalId: ", "taken"),
             ("line 7: externalId: ", "taken"),
             ("line 9: username: ", "taken"),
-            ("line 11: id: ", "same person"),
+            ("line 11: id: ", "same user"),
         ]);
     }
 

@@ -169,8 +169,8 @@ on_every_database! {
         chief.change("revokeSiteAccess", "", granted(&admin, &house)).await;
         assert_eq!(admin.change_refused("updateInstitution", input(&house)).await, "FORBIDDEN", "from the next request on");
         chief.change("grantSiteAccess", "", granted(&admin, &house)).await;
-        assert_eq!(admin.change("deleteInstitution", "id", json!({ "id": house })).await["id"], json!(house));
-        assert_eq!(everywhere.change("deleteInstitution", "id", json!({ "id": other })).await["id"], json!(other));
+        assert_eq!(admin.change("deleteInstitution", "deletedInstitutionId", json!({ "id": house })).await["deletedInstitutionId"], json!(house));
+        assert_eq!(everywhere.change("deleteInstitution", "deletedInstitutionId", json!({ "id": other })).await["deletedInstitutionId"], json!(other));
     }
 
     async fn an_institution_is_deleted_once_nobody_belongs_to_it(app: App) {
@@ -181,13 +181,13 @@ on_every_database! {
         chief.change("setActive", "", json!({ "id": gone.id(), "active": false })).await;
         chief.change("grantSiteAccess", "", granted(&user, &house)).await;
         for (count, person) in [("2 people belong", &one), ("1 person belongs", &gone)] {
-            let refused = chief.change("deleteInstitution", "id", json!({ "id": house })).await;
-            assert_eq!((faults_of(&refused), &refused["id"]), (vec!["NOT_ALLOWED input.id".to_owned()], &Value::Null));
+            let refused = chief.change("deleteInstitution", "deletedInstitutionId", json!({ "id": house })).await;
+            assert_eq!((faults_of(&refused), &refused["deletedInstitutionId"]), (vec!["NOT_ALLOWED input.id".to_owned()], &Value::Null));
             assert!(refused["message"].as_str().unwrap().starts_with(count), "{refused:#}");
             chief.change("updateUser", "", json!({ "id": person.id(), "institutionId": null })).await;
         }
-        let payload = chief.change("deleteInstitution", "id", json!({ "id": house })).await;
-        assert_eq!((&payload["success"], &payload["id"]), (&json!(true), &json!(house)));
+        let payload = chief.change("deleteInstitution", "deletedInstitutionId", json!({ "id": house })).await;
+        assert_eq!((&payload["success"], &payload["deletedInstitutionId"]), (&json!(true), &json!(house)));
         let data = user.data("query ($id: ID!) { institution(id: $id) { id } viewer { sites { totalCount } } }", json!({ "id": house })).await;
         assert_eq!(data, json!({ "institution": null, "viewer": { "sites": { "totalCount": 0 } } }));
         assert_eq!(chief.faults("deleteInstitution", json!({ "id": house })).await, ["NOT_FOUND input.id"]);

@@ -215,7 +215,7 @@ in_every_home! {
             must_refuse(&ended(by_setting).await, "--key (ROSTER_KEY)");
         }
         let doctor = ended(home.start(home.command(&["doctor"]).env("ROSTER_KEY", key()), "")).await;
-        assert!(doctor.code == 0 && is_key_of_database(&doctor, "another one"), "{doctor:?}");
+        assert!(doctor.code == 0 && is_key_of_database(&doctor, "does not match"), "{doctor:?}");
         assert!(!home.path("other").exists());
         fs::create_dir(home.path("other")).unwrap();
         fs::copy(home.path(FILE), home.path("other/roster.key")).unwrap();
@@ -238,7 +238,7 @@ in_every_home! {
             let server = begin_with(&home, &URL_SAFE_NO_PAD.encode(KEY));
         server.says("Roster listens on").await;
         let doctor = ended(home.start(home.command(&["doctor"]).env("ROSTER_KEY", key()), "")).await;
-        assert!(doctor.out.contains("--key (ROSTER_KEY)") && is_key_of_database(&doctor, "this one"), "{doctor:?}");
+        assert!(doctor.out.contains("--key (ROSTER_KEY)") && is_key_of_database(&doctor, "matches"), "{doctor:?}");
         assert!(!doctor.out.contains(&key()), "{doctor:?}");
     }
 
@@ -315,7 +315,7 @@ async fn a_key_file_that_is_of_no_use_is_named_before_anything_listens() {
     }
     assert!(!home.path("roster-data").exists() && !home.path("roster-demo").exists());
     let doctor = home.run(&["doctor"]).await;
-    assert!(doctor.out.contains("the first start makes it"), "{doctor:?}");
+    assert!(doctor.out.contains("missing, created at the first start"), "{doctor:?}");
 }
 
 #[tokio::test]

@@ -223,7 +223,7 @@ in_every_home! {
         let own = json!({ "firstName": "Own", "lastName": "Both", "username": "own@ward.example", "email": "own@ward.example" });
         for arguments in [&["--dry-run"][..], &[]] {
             for (lines, fault) in [
-                (vec![username.clone(), own.clone(), address.clone()], "line 3: email: This e-mail address is taken."),
+                (vec![username.clone(), own.clone(), address.clone()], "line 3: email: This email address is taken."),
                 (vec![address.clone(), own.clone(), username.clone()], "line 3: username: This username is taken."),
                 (vec![json!({ "firstName": "Root", "lastName": "Two", "username": ADMIN })], "line 1: username: This username is taken."),
             ] {
@@ -237,7 +237,7 @@ in_every_home! {
         }
         for arguments in [&["--dry-run"][..], &[]] {
             let ended = imported(&home, std::slice::from_ref(&address), arguments).await;
-            assert_eq!((ended.code, ended.err.lines().next()), (1, Some("line 1: email: This e-mail address is taken.")), "{ended:?}");
+            assert_eq!((ended.code, ended.err.lines().next()), (1, Some("line 1: email: This email address is taken.")), "{ended:?}");
         }
         let ended = imported(&home, &[own, username], &[]).await;
         assert_eq!((ended.code, ended.out.trim()), (0, "0 were created, 0 changed, 2 unchanged."), "{ended:?}");
@@ -471,7 +471,7 @@ in_every_home! {
         }
         db.close().await.unwrap();
         let server = home.serve(&[]).await;
-        assert!(server.err().contains("25 logins mean two users each"), "{}", server.err());
+        assert!(server.err().contains("25 logins identify two users each"), "{}", server.err());
         assert_eq!(server.err().matches("belongs to user").count(), 20);
         assert!(server.err().contains("and 5 more"), "{}", server.err());
         drop(server);

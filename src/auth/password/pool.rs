@@ -53,7 +53,7 @@ fn work(receiver: &Mutex<Receiver<Job>>) {
         let job = receiver.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(job) = job else { return };
         if catch_unwind(AssertUnwindSafe(job)).is_err() {
-            tracing::error!("a hash could not be computed");
+            tracing::error!("failed to compute a hash");
         }
     }
 }

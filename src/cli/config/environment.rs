@@ -24,8 +24,8 @@ pub fn unknown(command: &Command, variables: impl Iterator<Item = OsString>) -> 
         .collect();
     unknown.sort();
     let warning = |name: String| match nearest(&name, &known) {
-        Some(nearest) => format!("the variable {name} is not a setting; did you mean {nearest}?"),
-        None => format!("the variable {name} is not a setting; `roster --help` lists them"),
+        Some(nearest) => format!("the environment variable {name} is not a setting; did you mean {nearest}?"),
+        None => format!("the environment variable {name} is not a setting; `roster --help` lists the settings"),
     };
     unknown.into_iter().map(warning).collect()
 }

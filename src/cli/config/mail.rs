@@ -15,31 +15,32 @@ use crate::mail::smtp::{self, Smtp};
 use crate::mail::smtp_url::{CustomCa, SmtpUrl};
 use crate::mail::transport::{self, Destination, Transport};
 
-/// How mails leave, and from whom they come.
+/// Settings of outgoing emails.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Settings")]
 pub struct Mail {
     #[arg(
-        help = "The server that takes mails: smtps://user:password@host:465 or, for STARTTLS, smtp://user:password@host:587, \
-                which ?tls=opportunistic and ?tls=none do without [default: mails become files in the data directory, in mail]"
+        help = "URL of the mail server: smtps://user:password@host:465, or smtp://user:password@host:587 with STARTTLS, which \
+                ?tls=opportunistic makes optional and ?tls=none turns off [default: none, emails are written to mail in the \
+                data directory]"
     )]
     #[arg(long, env = "ROSTER_SMTP_URL", global = true, value_name = "URL",
           value_parser = Secret::value(relay_url), hide_env_values = true)]
     pub smtp_url: Option<SmtpUrl>,
-    /// The file that holds the mail server's URL, instead of --smtp-url; its password is then in no list of processes.
+    /// File that holds the URL of the mail server, instead of --smtp-url. Keeps the password out of the list of processes.
     /// [default: none]
     #[arg(long = "smtp-url-file", env = "ROSTER_SMTP_URL_FILE", global = true, value_name = "FILE",
           value_parser = Secret::in_file(relay_url), conflicts_with = "smtp_url")]
     pub smtp_url_in_file: Option<SmtpUrl>,
-    /// Certificates, in PEM, of an authority that is believed beside the public ones about who the mail server is.
+    /// PEM file with the certificates of an authority to trust for the mail server, besides the public ones.
     /// [default: none]
     #[arg(long, env = "ROSTER_SMTP_CA", global = true, value_name = "FILE", value_parser = CustomCa::read)]
     pub smtp_ca: Option<CustomCa>,
-    /// Seconds within which the mail server must be ready for a mail; for taking it, it has ten times as long.
+    /// Seconds within which the mail server must be ready for an email. It has ten times as long to accept the email.
     #[arg(long, env = "ROSTER_SMTP_SECONDS", default_value_t = 60, global = true, value_name = "SECONDS",
           value_parser = clap::value_parser!(u64).range(1..=600))]
     pub smtp_seconds: u64,
-    #[arg(help = "From whom mails come, as Roster <roster@example.org> or the address alone \
+    #[arg(help = "Sender of emails: Roster <roster@example.org>, or only the address \
                 [default: Roster <roster@HOST>, with the host of the public URL]")]
     #[arg(long, env = "ROSTER_MAIL_FROM", global = true, value_name = "ADDRESS", value_parser = transport::sender)]
     pub mail_from: Option<Mailbox>,

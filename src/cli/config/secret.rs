@@ -83,7 +83,7 @@ pub fn exposed(matches: &ArgMatches) -> Vec<String> {
     ];
     let exposed = secrets.into_iter().filter(|(is_exposed, ..)| *is_exposed);
     let exposed = exposed.map(|(_, what, instead)| {
-        format!("{what} is shown to every user of this machine by the list of processes; use {instead}")
+        format!("every user of this machine can see {what} in the list of processes; use {instead}")
     });
     exposed.chain(open_files(matches)).collect()
 }
@@ -99,9 +99,6 @@ fn open_files(matches: &ArgMatches) -> impl Iterator<Item = String> {
     flags.into_iter().filter_map(|(id, flag)| {
         let file = Path::new(matches.try_get_raw(id).ok().flatten()?.next()?);
         let mode = private_file::mode_for_others(file)?;
-        Some(format!(
-            "{flag} {}: other users can read this file, whose mode is {mode:04o}; expected 0600",
-            file.display()
-        ))
+        Some(format!("{flag} {}: other users can read this file (mode {mode:04o}); expected mode 0600", file.display()))
     })
 }

@@ -32,8 +32,7 @@ pub async fn fill(db: &Db, users: u32, seed: u64, progress: impl Fn(Progress)) -
     let others =
         license::list(db).await?.into_iter().any(|license| tenants.iter().all(|tenant| tenant.id != license.id));
     if others {
-        let message =
-            "this directory holds others than the people of this demonstration and seed; name another by --data-dir";
+        let message = "this database holds licenses other than those of the demo with this seed; choose another one with --data-dir or --database-url";
         return Err(Error::BadInput(message.to_owned()));
     }
     let (mut done, mut is_bulk) = (0, bulk::is_under_way(db).await?);
@@ -79,7 +78,7 @@ async fn insert(db: &Db, tenant: Tenant, progress: impl Fn(u64)) -> Result<(), E
     match tally.bad.first() {
         Some(bad) => {
             let faults = bad.faults.join("; ");
-            Err(Error::internal(format!("record {} of the demonstration: {faults}", bad.number)))
+            Err(Error::internal(format!("demo record {}: {faults}", bad.number)))
         }
         None => Ok(()),
     }

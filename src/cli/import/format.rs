@@ -29,31 +29,33 @@ impl fmt::Display for Foreign {
         let (is, advice) = match self {
             Self::Compressed => ("is compressed or an archive", "Unpack it first."),
             Self::Utf16 => (
-                "is UTF-16, as PowerShell's > and the Unicode of Windows programs write it",
-                "Save it as UTF-8, for instance by: Get-Content FILE | Out-File -Encoding utf8 NEW",
+                "is encoded in UTF-16, as PowerShell's > and many Windows programs write it",
+                "Convert it to UTF-8, for example with: Get-Content FILE | Out-File -Encoding utf8 NEW",
             ),
-            Self::Utf32 => ("is UTF-32", "Save it as UTF-8, for instance by: iconv -f UTF-32 -t UTF-8 FILE > NEW"),
+            Self::Utf32 => {
+                ("is encoded in UTF-32", "Convert it to UTF-8, for example with: iconv -f UTF-32 -t UTF-8 FILE > NEW")
+            }
             Self::Latin1 => (
-                "is not UTF-8, but Latin-1, Windows-1252 or another encoding of one byte for each character",
-                "Save it as UTF-8, for instance by: iconv -f WINDOWS-1252 -t UTF-8 FILE > NEW",
+                "is not UTF-8, but Latin-1, Windows-1252 or another single-byte encoding",
+                "Convert it to UTF-8, for example with: iconv -f WINDOWS-1252 -t UTF-8 FILE > NEW",
             ),
             Self::CarriageReturns => (
-                "ends its lines with a carriage return alone",
-                "Write line feeds, for instance by: tr '\\r' '\\n' < FILE > NEW",
+                "ends its lines with only a carriage return",
+                "Convert them to line feeds, for example with: tr '\\r' '\\n' < FILE > NEW",
             ),
-            Self::Array => ("is one JSON array", "Write one object a line, for instance by: jq -c '.[]' FILE > NEW"),
+            Self::Array => ("is one JSON array", "Write one object per line, for example with: jq -c '.[]' FILE > NEW"),
             Self::SeveralLines => (
-                "has JSON objects that go over several lines",
-                "Write one object a line, for instance by: jq -c . FILE > NEW",
+                "has JSON objects that span several lines",
+                "Write one object per line, for example with: jq -c . FILE > NEW",
             ),
-            Self::Ldif => ("looks like LDIF", "Write one JSON object for each entry."),
-            Self::Csv => ("looks like CSV", "Write one JSON object for each row."),
-            Self::Other => ("has no line that begins an object", "Write one JSON object a line."),
+            Self::Ldif => ("looks like LDIF", "Write one JSON object per entry."),
+            Self::Csv => ("looks like CSV", "Write one JSON object per row."),
+            Self::Other => ("has no line that starts with a JSON object", "Write one JSON object per line."),
         };
         write!(
             formatter,
-            "the file {is}; expected newline-delimited JSON in UTF-8, one object a line, such as {{\"user\": {{\"firstName\": \
-             \"Fred\", \"lastName\": \"Moss\", \"email\": \"fred@example.org\"}}}} (README, \"Load your people\"). {advice}"
+            "the file {is}; expected newline-delimited JSON in UTF-8, one object per line, such as {{\"user\": {{\"firstName\": \
+             \"Fred\", \"lastName\": \"Moss\", \"email\": \"fred@example.org\"}}}} (docs/getting-started.md, \"Load your users\"). {advice}"
         )
     }
 }

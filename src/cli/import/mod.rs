@@ -102,7 +102,7 @@ impl NameIndex {
     fn named(&self, name: &str) -> Result<Option<Id>, String> {
         match self.by_name.get(name).map(Vec::as_slice) {
             Some([id]) => Ok(Some(*id)),
-            Some(_) => Err(format!("Several are called {name:?}; say which by its id.")),
+            Some(_) => Err(format!("Several have the name {name:?}; refer to one by its id.")),
             None => Ok(None),
         }
     }
@@ -112,7 +112,7 @@ impl NameIndex {
         if let Some(id) = Id::parse(reference).filter(|id| self.ids.contains(id)) {
             return Ok(id);
         }
-        self.named(reference)?.ok_or_else(|| format!("There is none with the id or name {reference:?}."))
+        self.named(reference)?.ok_or_else(|| format!("Nothing has the id or name {reference:?}."))
     }
 
     /// The one that an id, a name or, where nothing has that name, an external id stands for.

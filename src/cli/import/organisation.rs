@@ -114,7 +114,7 @@ impl Importer<'_> {
         let transaction = self.db.begin().await?;
         let (id, _) = row.ids();
         if old.is_some() && M::Entity::find_by_id(id).lock_exclusive().one(&transaction).await? != old {
-            let message = "Somebody changed it meanwhile, in the running directory; import the file once more.";
+            let message = "The record was changed during the import; import the file again.";
             return Err(Error::rejected("id", ErrorCode::Conflict, message));
         }
         let action = if old.is_some() { updated } else { created };

@@ -19,7 +19,7 @@ type Faults = Vec<String>;
 /// Every fault as `member: message`.
 pub fn parse(text: &[u8]) -> Result<Record, Faults> {
     let text = std::str::from_utf8(text)
-        .map_err(|error| vec![format!("not UTF-8 from its byte {} on", error.valid_up_to() + 1)])?;
+        .map_err(|error| vec![format!("not UTF-8: invalid byte at position {}", error.valid_up_to() + 1)])?;
     let line: Value = serde_json::from_str(text).map_err(|error| vec![format!("not JSON: {error}")])?;
     let expected = || vec!["expected an object with one member: institution, group or user".to_owned()];
     let Value::Object(line) = line else { return Err(expected()) };

@@ -19,15 +19,15 @@ impl ImportSummary {
             vec![format!("{} {were} created, {} changed, {} unchanged.", self.created, self.changed, self.unchanged)];
         if !self.without_password.is_empty() {
             summary.push(format!(
-                "{} {were} loaded without the password of the file, whose hash cannot be used. These users set one by an \
-                 activation link or a password reset.",
+                "{} {were} imported without a password, because the hash in the file cannot be used. These users set one with \
+                 an activation link or a password reset.",
                 self.without_password.len()
             ));
         }
         if let Some(counts) = counted(&self.weak_passwords) {
             summary.push(format!(
-                "Weak password hashes that {were} taken: {counts}. Each is replaced when its user signs in; `roster doctor` \
-                 counts those that are left."
+                "Weak password hashes that {were} imported: {counts}. Each is replaced when its user signs in; `roster doctor` \
+                 counts the remaining ones."
             ));
         }
         summary.join("\n")

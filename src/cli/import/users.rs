@@ -168,7 +168,7 @@ impl Importer<'_> {
             return Err(Error::rejected("id", ErrorCode::Taken, "This id is taken."));
         }
         if record.id.is_some_and(|id| known.erased.contains(&id)) {
-            return Err(Error::rejected("id", ErrorCode::NotAllowed, "The person of this id was erased."));
+            return Err(Error::rejected("id", ErrorCode::NotAllowed, "The user with this id was erased."));
         }
         let mut row = old.clone().unwrap_or_else(|| user::Model::empty(record.id.unwrap_or_default(), self.license_id));
         row.apply(record.names, record.fields, &mut form);
@@ -176,13 +176,13 @@ impl Importer<'_> {
         let loses = |rules: fn(&user::Model) -> bool| old.as_ref().is_some_and(|old| rules(old) && !rules(&row));
         if loses(is_active_superuser) || loses(is_active_license_admin) {
             let message =
-                "An import takes no rights from who rules a license or everything; do it in the directory itself.";
+                "An import cannot demote or deactivate a superuser or a license administrator; use the API instead.";
             form.fault("role", ErrorCode::NotAllowed, message);
         }
         row.email_verified &= old.as_ref().is_none_or(|old| old.email_key == row.email_key);
         match record.date_joined.map(|joined| joined.trunc_subsecs(6)) {
             Some(joined) if is_storable(joined) => row.date_joined = joined,
-            Some(_) => form.fault("dateJoined", ErrorCode::Invalid, "An instant from the year 1900 to the year 9999."),
+            Some(_) => form.fault("dateJoined", ErrorCode::Invalid, "Must be in the years 1900 to 9999."),
             None => {}
         }
         match record.institution.as_deref().map(|reference| self.institutions.find_by_any(reference)) {
@@ -196,7 +196,7 @@ impl Importer<'_> {
         row.has_activated |= record.has_activated || password.is_some();
         let misspelt = form.has_fault_of("username") || form.has_fault_of("email");
         if row.username.is_none() && row.email.is_none() && !misspelt {
-            form.fault("email", ErrorCode::Required, "There must be a username or an e-mail address.");
+            form.fault("email", ErrorCode::Required, "A username or an email address is required.");
         }
         let memberships = self.memberships(&row, &record.groups, known, &mut form);
         let grants = self.grants(&row, &record.sites, known, &mut form);
@@ -206,7 +206,7 @@ impl Importer<'_> {
             profile.require(&known.definitions, &mut form);
         }
         self.collect_conflicts(&row, old.as_ref(), known, &mut form);
-        self.note_seen(row.id, "person", &mut form);
+        self.note_seen(row.id, "user", &mut form);
         form.finish()?;
         Ok(ImportedUser { row, old, password, memberships, grants, profile })
     }
@@ -246,7 +246,7 @@ impl Importer<'_> {
             form.fault(
                 "groups",
                 ErrorCode::NotAllowed,
-                format!("Nobody belongs to more than {MOST_GROUPS_OF_A_USER} groups."),
+                format!("A user belongs to at most {MOST_GROUPS_OF_A_USER} groups."),
             );
         }
         changed
@@ -293,7 +293,7 @@ impl Importer<'_> {
             is_held || self.seen.taken("login", changed, row.id)
         };
         if is_taken(|person| person.email_key.as_deref()) {
-            form.fault("email", ErrorCode::Taken, "This e-mail address is taken.");
+            form.fault("email", ErrorCode::Taken, "This email address is taken.");
         }
         if is_taken(|person| person.username_key.as_deref()) {
             form.fault("username", ErrorCode::Taken, "This username is taken.");

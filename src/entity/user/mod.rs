@@ -14,7 +14,7 @@ use crate::scalar::{Date, DateText, Id, Url, now};
 use crate::text;
 use crate::validation::{Validator, rule};
 
-/// A person's gender, as far as it is known.
+/// A user's gender, as far as it is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, Enum, Deserialize)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
@@ -23,35 +23,35 @@ pub enum Gender {
     Male,
     /// Female; `F` in MOST.
     Female,
-    /// Not known, or not said; `U` in MOST.
+    /// Unknown or not stated; `U` in MOST.
     Unknown,
 }
 
-/// What kind of work a person does.
+/// The kind of work that a user does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, Enum, Deserialize)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum UserType {
-    /// Administration; `AD` in MOST.
+    /// Administrative staff; `AD` in MOST.
     Administrative,
     /// Technical staff; `TE` in MOST.
     Technician,
     /// Clinical staff; `CL` in MOST.
     Clinician,
-    /// Students and everybody else; `ST` in MOST.
+    /// Students and all other users; `ST` in MOST.
     Student,
 }
 
-/// What a person may do in the directory of the license.
+/// A role, which determines what a user may do in the directory of the license.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, Enum, Deserialize)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Role {
-    /// Administers everything in the license.
+    /// An administrator of everything in the license.
     LicenseAdmin,
-    /// Administers people, groups and sites up to his own rank.
+    /// An administrator of users, groups and sites, up to their own rank.
     Admin,
-    /// Sees the directory and edits his own profile.
+    /// A user who can see the directory and edit their own profile.
     User,
 }
 
@@ -73,41 +73,43 @@ impl Role {
     }
 }
 
-/// A person in the directory.
+/// A user in the directory.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, SimpleObject)]
 #[sea_orm(table_name = "users")]
 #[graphql(name = "User", complex)]
 pub struct Model {
-    /// The person's id, a UUID.
+    /// The user's ID, a UUID.
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Id,
     #[graphql(skip)]
     pub license_id: Id,
-    /// A name to sign in with: letters, digits and `. @ + - _`. Unique among all usernames and e-mail addresses, ignoring case.
+    /// The user's username, which can be used to sign in. It consists of letters, digits and `. @ + - _`. Unique among all
+    /// usernames and email addresses, ignoring case.
     pub username: Option<String>,
     #[graphql(skip)]
     pub username_key: Option<String>,
-    /// The e-mail address, which is also a name to sign in with. Unique among all usernames and e-mail addresses, ignoring case.
+    /// The user's email address, which can also be used to sign in. Unique among all usernames and email addresses, ignoring
+    /// case.
     pub email: Option<String>,
     #[graphql(skip)]
     pub email_key: Option<String>,
-    /// Whether the person has shown that mail to the address arrives.
+    /// Whether the user has shown that email sent to their address arrives.
     pub email_verified: bool,
-    /// The first name or names.
+    /// The user's first name or names.
     pub first_name: String,
     #[graphql(skip)]
     pub first_name_key: String,
-    /// The last name or names.
+    /// The user's last name or names.
     pub last_name: String,
     #[graphql(skip)]
     pub last_name_key: String,
     #[graphql(skip)]
     pub search_key: String,
-    /// What the person is called by others.
+    /// The user's nickname.
     pub nickname: Option<String>,
     #[graphql(skip)]
     pub nickname_key: Option<String>,
-    /// The legal (certified) mail address.
+    /// The user's certified (legal) email address.
     pub certified_email: Option<String>,
     #[graphql(skip)]
     pub certified_email_key: Option<String>,
@@ -115,44 +117,45 @@ pub struct Model {
     pub phone: Option<String>,
     #[graphql(skip)]
     pub mobile: Option<String>,
-    /// The person's own web page.
+    /// The URL of the user's own web page.
     pub website: Option<Url>,
     #[graphql(skip)]
     pub birth_date: Option<Date>,
     /// The hash of the picture; none where there is none. It stands here so that a picture is linked to without being read.
     #[graphql(skip)]
     pub avatar: Option<String>,
-    /// The person's gender, as far as it is known.
+    /// The user's gender, as far as it is known.
     pub gender: Gender,
-    /// What kind of work the person does.
+    /// The kind of work that the user does.
     pub user_type: UserType,
-    /// The position held, such as Doctor or Nurse.
+    /// The user's position, such as Doctor or Nurse.
     pub position: Option<String>,
     #[graphql(skip)]
     pub position_key: Option<String>,
-    /// The person's page at Google Scholar.
+    /// The URL of the user's Google Scholar page.
     pub google_scholar: Option<Url>,
-    /// The person's ORCID iD, bare or as a URL, as it was given.
+    /// The user's ORCID iD, bare or as a URL, as it was given.
     pub orcid_id: Option<String>,
-    /// The brain atlas that the person prefers, by its short name.
+    /// The short name of the brain atlas that the user prefers.
     pub atlas_preference: Option<String>,
     #[graphql(skip)]
     pub external_id: Option<String>,
     #[graphql(skip)]
     pub institution_id: Option<Id>,
-    /// What the person may do in the directory.
+    /// The user's role in the directory.
     pub role: Role,
     #[graphql(skip)]
     pub role_key: i32,
-    /// Whether the person is staff, which gives the rank of an administrator.
+    /// Whether the user is staff, which gives the rank of an administrator.
     pub is_staff: bool,
-    /// Whether the person can sign in. Inactive people are kept, but hidden.
+    /// Whether the user can sign in. Inactive users are kept, but hidden.
     pub is_active: bool,
-    /// Whether the account has been taken into use: a password was set by its activation link or when it was created.
+    /// Whether the user's account has been activated: a password was set by its activation link or when the account was
+    /// created.
     pub has_activated: bool,
     /// Whether a PIN is set.
     pub has_pin: bool,
-    /// Whether the person may access the data of every institution of the license; always true for a license administrator.
+    /// Whether the user can access the data of every institution of the license. Always true for license administrators.
     pub full_site_access: bool,
     #[graphql(skip)]
     pub is_superuser: bool,
@@ -170,13 +173,13 @@ pub struct Model {
     pub is_attributes_admin: bool,
     #[graphql(skip)]
     pub is_contact_form_email_receiver: bool,
-    /// When the person was entered into the directory.
+    /// The date and time when the user joined the directory.
     pub date_joined: DateTime<Utc>,
-    /// When a field or attribute of the person last changed; groups and sites are not counted.
+    /// The date and time of the last change to a field or attribute of the user. Changes to groups and sites do not count.
     pub modified_at: DateTime<Utc>,
     #[graphql(skip)]
     pub last_login: Option<DateTime<Utc>>,
-    /// Grows with every change of a field or attribute; groups and sites are not counted.
+    /// The user's version, which increases with every change to a field or attribute. Changes to groups and sites do not count.
     pub version: i32,
 }
 
@@ -311,47 +314,49 @@ pub struct UserNames {
 #[derive(Clone, Debug, Default, InputObject, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct UserFields {
-    /// A name to sign in with: letters, digits and `. @ + - _`, at most 30 characters. Unique among all usernames and e-mail addresses of
-    /// every license, ignoring case: TAKEN if another user has it as either.
+    /// The username, used to sign in. Letters, digits and `. @ + - _`. At most 30 characters. Unique among the usernames and
+    /// email addresses of all licenses, ignoring case. `TAKEN` if it is another user's username or email address.
     pub username: MaybeUndefined<String>,
-    /// The e-mail address, at most 250 characters. Unique among all usernames and e-mail addresses of every license, ignoring case: TAKEN
-    /// if another user has it as either. There must be a username or an e-mail address.
+    /// The user's email address. At most 250 characters. Unique among the usernames and email addresses of all licenses,
+    /// ignoring case. `TAKEN` if it is another user's username or email address. A user must have a username or an email
+    /// address.
     pub email: MaybeUndefined<String>,
-    /// What the person is called by others; at most 50 characters.
+    /// The user's nickname. At most 50 characters.
     pub nickname: MaybeUndefined<String>,
-    /// The legal (certified) mail address; at most 255 characters.
+    /// The user's legal (certified) email address. At most 255 characters.
     pub certified_email: MaybeUndefined<String>,
-    /// A telephone number; at most 20 characters.
+    /// The telephone number. At most 20 characters.
     pub phone: MaybeUndefined<String>,
-    /// A mobile telephone number; at most 20 characters. Private.
+    /// The user's mobile telephone number. At most 20 characters. Private.
     pub mobile: MaybeUndefined<String>,
-    /// The date of birth, from 1900-01-01 to today. Private.
+    /// The user's date of birth, from 1900-01-01 to today. Private.
     pub birth_date: MaybeUndefined<DateText>,
-    /// The person's gender; UNKNOWN where nothing is said.
+    /// The user's gender. Defaults to `UNKNOWN` for a new user.
     pub gender: MaybeUndefined<Gender>,
-    /// What kind of work the person does; STUDENT where nothing is said.
+    /// The user's type of work. Defaults to `STUDENT` for a new user.
     pub user_type: MaybeUndefined<UserType>,
-    /// The position held, such as Doctor or Nurse; at most 100 characters.
+    /// The user's position, such as Doctor or Nurse. At most 100 characters.
     pub position: MaybeUndefined<String>,
-    /// The person's own web page, http or https, at most 200 characters; `www.example.org` becomes `http://www.example.org`.
+    /// The `http` or `https` URL of the user's website. At most 200 characters. `www.example.org` becomes
+    /// `http://www.example.org`.
     pub website: MaybeUndefined<String>,
-    /// The person's page at Google Scholar, at most 200 characters.
+    /// The URL of the user's Google Scholar page. At most 200 characters.
     pub google_scholar: MaybeUndefined<String>,
-    /// The person's ORCID iD, bare or as a URL; its checksum is verified.
+    /// The user's ORCID iD, bare or as a URL. Its checksum is verified.
     pub orcid_id: MaybeUndefined<String>,
-    /// The brain atlas that the person prefers, by its short name; at most 7 characters.
+    /// The short name of the user's preferred brain atlas. At most 7 characters.
     pub atlas_preference: MaybeUndefined<String>,
-    /// The person's id in another system, at most 250 characters; unique within the license. Private.
+    /// The user's ID in another system. At most 250 characters. Unique within the license. Private.
     pub external_id: MaybeUndefined<String>,
-    /// The institution that the person belongs to, one of the same license.
+    /// The ID of the user's institution. The institution must belong to the same license as the user.
     pub institution_id: MaybeUndefined<async_graphql::ID>,
-    /// What the person may do in the directory; USER where nothing is said.
+    /// The user's role, which determines their rights in the directory. Defaults to `USER` for a new user.
     pub role: MaybeUndefined<Role>,
-    /// Whether the person is staff, which gives the rank of an administrator.
+    /// Whether the user is staff, which gives the rank of an administrator.
     pub is_staff: MaybeUndefined<bool>,
-    /// Whether the person may access the data of every institution of the license.
+    /// Whether the user can access the data of every institution of the license.
     pub full_site_access: MaybeUndefined<bool>,
-    /// The rights of administrators. Set by administrators only.
+    /// The user's administrator rights. Administrators only.
     pub admin_rights: MaybeUndefined<AdminRightsInput>,
 }
 
@@ -524,7 +529,7 @@ impl Model {
         ]
     }
 
-    /// First and last name.
+    /// The user's first and last name.
     #[must_use]
     pub fn name(&self) -> String {
         format!("{} {}", self.first_name, self.last_name)

@@ -7,24 +7,24 @@ use serde::Deserialize;
 use super::Model;
 use crate::validation::Validator;
 
-/// The rights of administrators beyond their role.
+/// The administrative rights of a user, beyond their role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, SimpleObject, FromQueryResult)]
 pub struct AdminRights {
-    /// May do everything, in every license.
+    /// Whether the user may do everything, in every license.
     pub is_superuser: bool,
-    /// Has the rank of an administrator.
+    /// Whether the user has the rank of an administrator.
     pub is_admin: bool,
-    /// Administers projects.
+    /// Whether the user administers projects.
     pub is_project_admin: bool,
-    /// Administers the groups of the license.
+    /// Whether the user administers the groups of the license.
     pub is_group_admin: bool,
-    /// Administers taxonomies.
+    /// Whether the user administers taxonomies.
     pub is_taxonomies_admin: bool,
-    /// Administers resources.
+    /// Whether the user administers resources.
     pub is_resources_admin: bool,
-    /// Defines custom attributes.
+    /// Whether the user may define custom attributes.
     pub is_attributes_admin: bool,
-    /// Receives what visitors write in the contact form.
+    /// Whether the user receives the messages that visitors write in the contact form.
     pub is_contact_form_email_receiver: bool,
 }
 
@@ -57,25 +57,25 @@ impl AdminRights {
     }
 }
 
-/// The rights of administrators to change; a right that is left out stays as it is.
+/// The administrative rights to change. A right that is left out stays unchanged.
 #[derive(Clone, Debug, Default, InputObject, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct AdminRightsInput {
-    /// May do everything, in every license. Set by superusers only.
+    /// Whether the user may do everything, in every license. Set by superusers only.
     pub is_superuser: MaybeUndefined<bool>,
-    /// Has the rank of an administrator.
+    /// Whether the user has the rank of an administrator.
     pub is_admin: MaybeUndefined<bool>,
-    /// Administers projects.
+    /// Whether the user administers projects.
     pub is_project_admin: MaybeUndefined<bool>,
-    /// Administers the groups of the license.
+    /// Whether the user administers the groups of the license.
     pub is_group_admin: MaybeUndefined<bool>,
-    /// Administers taxonomies.
+    /// Whether the user administers taxonomies.
     pub is_taxonomies_admin: MaybeUndefined<bool>,
-    /// Administers resources.
+    /// Whether the user administers resources.
     pub is_resources_admin: MaybeUndefined<bool>,
-    /// Defines custom attributes.
+    /// Whether the user may define custom attributes.
     pub is_attributes_admin: MaybeUndefined<bool>,
-    /// Receives what visitors write in the contact form.
+    /// Whether the user receives the messages that visitors write in the contact form.
     pub is_contact_form_email_receiver: MaybeUndefined<bool>,
 }
 

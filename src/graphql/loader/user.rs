@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
-use async_graphql::Json;
 use async_graphql::dataloader::Loader;
 use sea_orm::sea_query::SimpleExpr;
 use sea_orm::{
@@ -19,7 +18,7 @@ use crate::entity::membership::{self, GroupRole};
 use crate::entity::{device, group, invitation, session};
 use crate::error::Error;
 use crate::graphql::projection::Projectable;
-use crate::scalar::Id;
+use crate::scalar::{Id, Json};
 
 /// The groups of a person, each with what the person is in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -33,7 +32,7 @@ pub struct SessionsOfUser(pub Id);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct DevicesOfUser(pub Id);
 
-/// How the mail stands by which a person is to take the account into use.
+/// The status of the user's invitation email.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct InvitationOfUser(pub Id);
 

@@ -55,7 +55,7 @@ impl LazyCount {
 /// The number of all rows of a list.
 #[Object]
 impl LazyCount {
-    /// How many there are in all, on every page together. Counted only when it is selected.
+    /// The total number of items on all pages. Counted only if it is selected.
     async fn total_count(&self, ctx: &Context<'_>) -> async_graphql::Result<i32> {
         located(ctx, async { Ok((self.0)(ctx).await?) }).await
     }

@@ -37,7 +37,7 @@ const ENOUGH: usize = 100;
 /// `UserSearchConnection` and `UserSearchEdge`.
 pub struct SearchName;
 
-/// A page of people who were searched for.
+/// A page of user search results.
 pub type SearchConnection = Connection<user::Model, Match, SearchName, SearchName>;
 
 impl ConnectionNameType for SearchName {
@@ -60,10 +60,11 @@ pub struct Match {
 
 #[Object(name = "UserSearchMatch")]
 impl Match {
-    /// How well the person fits, from 0 to 1: the mean of the words, of which each counts by the field where it fits best. 1 is
-    /// a whole field, 0.95 one of its words, 0.85 its beginning, 0.8 the beginning of one of its words, 0.6 a part; 0.45 is a word
-    /// with a slip, less 0.1 for a second one or if the word goes on, and 0.05 if its first letter is another. In addresses it is nine
-    /// tenths of that, in another way to write a name 0.97.
+    /// The relevance of the user, from 0 to 1. It is the mean of the scores of the words, each taken from the field that it
+    /// matches best. A whole field scores 1, one of its words 0.95, its beginning 0.85, the beginning of one of its words 0.8,
+    /// and any other part 0.6. A word with a typo scores 0.45, minus 0.1 for a second typo, 0.1 if the matched word continues,
+    /// and 0.05 if its first letter differs. Scores are multiplied by 0.9 in email addresses, and by 0.97 in alternative
+    /// spellings of a name.
     async fn score(&self) -> f64 {
         self.score
     }
@@ -79,32 +80,37 @@ pub struct SearchQuery;
 
 #[Object]
 impl SearchQuery {
-    /// The users in whom every word of the query is found, in any order: as a part of the username, first name, last name, e-mail or
-    /// certified e-mail address. A word of four letters or more may have one typo (a letter more, less or another, or two
-    /// exchanged), from eight letters two. The best fit comes first, then last name, first name and id.
+    /// The users that match every word of the query, in any order. A word matches as a part of the username, first name, last
+    /// name, email address or certified email address. A word of four or more letters may have one typo, and a word of eight or
+    /// more letters two. A typo is an added, missing or different letter, or two letters swapped. The best matches come first,
+    /// then users are sorted by last name, first name and ID.
     ///
-    /// Case, accents and optional vowel points do not count. These are equal: the forms of an Arabic or Persian letter, apostrophes,
-    /// dashes, digits of all scripts, hiragana and katakana, simplified, traditional and Japanese forms of a Chinese character. Marks
-    /// that are letters count, such as vowel signs. Names are also found by their usual spellings in Latin letters, and with
-    /// umlauts spelled out.
+    /// Case, accents and optional vowel points are ignored. Forms of an Arabic or Persian letter, of apostrophes, of dashes,
+    /// and of digits in all scripts are equal. Hiragana equals katakana. Simplified, traditional and Japanese forms of a
+    /// Chinese character are equal. Marks that are letters, such as vowel signs, are not ignored. Names are also found by their
+    /// usual spellings in Latin letters, and with umlauts spelled out.
     ///
-    /// Of very many who fit, those are ranked whose names begin with the words, and some hundreds at most.
+    /// If very many users match, only users whose names begin with the words are ranked, and at most some hundreds of users.
     #[graphql(guard = "RequiresAction")]
     async fn search_users(
         &self,
         ctx: &Context<'_>,
         #[graphql(
-            desc = "One or more words, at most 200 characters. Quotation marks, brackets, commas, semicolons and slashes separate \
-                  words like spaces; an e-mail address is one word. `%` and `_` stand for themselves."
+            desc = "One or more words. At most 200 characters. Quotation marks, brackets, commas, semicolons and slashes separate words, as spaces do. An email address is one word. `%` and `_` are plain characters."
         )]
         query: String,
-        #[graphql(desc = "Among whom; everybody whom the viewer sees where nothing is said.")] filter: Option<
-            Box<UserFilter>,
-        >,
-        #[graphql(default = false, desc = "Whether inactive people are found too. Administrators only.")]
+        #[graphql(desc = "The conditions that the users must meet. Defaults to all users that the viewer can see.")]
+        filter: Option<Box<UserFilter>>,
+        #[graphql(
+            default = false,
+            desc = "Whether inactive users are found too. Administrators only. Defaults to `false`."
+        )]
         include_inactive: bool,
-        #[graphql(desc = "How many, from the beginning: 1 to 100; 50 where nothing is said.")] first: Option<i32>,
-        #[graphql(desc = "Only what comes after this cursor.")] after: Option<String>,
+        #[graphql(
+            desc = "The number of items to return from the beginning of the list, from 1 to 100. Defaults to `50`."
+        )]
+        first: Option<i32>,
+        #[graphql(desc = "Returns the elements in the list that come after this cursor.")] after: Option<String>,
     ) -> Result<SearchConnection> {
         let viewer = ctx.viewer()?;
         if include_inactive {

@@ -8,18 +8,18 @@ use strsim::osa_distance;
 use crate::search_index::allowed_typos;
 use crate::text::{is_letter, is_of_word};
 
-/// A field in which words are searched.
+/// A field that `searchUsers` searches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Enum)]
 pub enum UserSearchField {
-    /// The username.
+    /// The user's username.
     Username,
-    /// The first name.
+    /// The user's first name.
     FirstName,
-    /// The last name.
+    /// The user's last name.
     LastName,
-    /// The e-mail address.
+    /// The user's email address.
     Email,
-    /// The certified e-mail address.
+    /// The user's certified email address.
     CertifiedEmail,
 }
 

@@ -163,7 +163,7 @@ in_every_home! {
         let faults = [
             (Behaviour::Mute, "was not ready within 1 s"),
             (Behaviour::Slow(Duration::from_millis(600)), "was not ready within 1 s"),
-            (Behaviour::Hang, "has not taken it within 10 s"),
+            (Behaviour::Hang, "did not accept the email within 10 s"),
         ];
         survives(home, "1", &faults).await;
     }
@@ -309,7 +309,7 @@ async fn a_mail_that_leaves_while_the_database_is_away_is_sent_once() {
 
     take_away(&name).await;
     smtp.behave(Behaviour::Ok);
-    until(|| async { server.err().contains("was sent cannot be noted yet").then_some(()) })
+    until(|| async { server.err().contains("failed to record that an email was sent").then_some(()) })
         .await
         .expect("nobody to tell");
     let asked = root.try_ask("{ viewer { id } }", &json!({})).await.unwrap();

@@ -58,7 +58,7 @@ impl World {
         let mut at = self.dice.below(total);
         if self.known["User"].len() > CROWD && self.dice.one_in(5) {
             let id = self.any_unguarded();
-            return ask(Who::Fixed(0), "deleteUser", "id", json!({ "id": id }));
+            return ask(Who::Fixed(0), "deleteUser", "deletedUserId", json!({ "id": id }));
         }
         for &(weight, name, text, make) in DEEDS {
             if at < weight {

@@ -31,8 +31,8 @@ impl Unreadable {
             .map_or_else(|| "without a prefix".to_owned(), |prefix| format!("\"{prefix}\""));
         match self {
             Self::Unknown => format!("a password hash of an unknown format ({format}); {EXPECTED}"),
-            Self::Damaged => format!("a damaged password hash ({format}): not what this format asks for"),
-            Self::TooMuch => format!("a password hash that asks for too much work ({format}); {MOST}"),
+            Self::Damaged => format!("a damaged password hash ({format}): it does not follow its format"),
+            Self::TooMuch => format!("a password hash that takes too much work ({format}); {MOST}"),
         }
     }
 }
