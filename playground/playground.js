@@ -14,13 +14,13 @@
 #   All fields    the book on the left
 
 query FirstLook {
-  # Who is asking?
+  # The user who is signed in.
   viewer {
     fullName
     role
   }
 
-  # The first five people whom you may see.
+  # The first five users that you can see.
   # For more, add pageInfo { endCursor },
   # and give that as users(first: 5, after: "…").
   users(first: 5) {

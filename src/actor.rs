@@ -92,7 +92,7 @@ pub async fn begin_on_known(
     user_id: Id,
 ) -> Result<(DatabaseTransaction, Actor, user::Model), Error> {
     let (transaction, actor, found) = begin_on(db, viewer, user_id).await?;
-    Ok((transaction, actor, found.ok_or_else(|| Error::not_found(field, "person"))?))
+    Ok((transaction, actor, found.ok_or_else(|| Error::not_found(field, "user"))?))
 }
 
 /// What a mutation changes that has to do with a user and with something else.
@@ -128,10 +128,10 @@ where
         form.fault(field, ErrorCode::NotFound, format!("There is no such {what}."));
     }
     if user.is_none() {
-        form.fault("userId", ErrorCode::NotFound, "There is no such person.");
+        form.fault("userId", ErrorCode::NotFound, "There is no such user.");
     }
     form.finish()?;
-    let (user, other) = user.zip(other).ok_or_else(|| Error::internal("a missing row passed the form"))?;
+    let (user, other) = user.zip(other).ok_or_else(|| Error::internal("a missing row passed validation"))?;
     Ok(Both { transaction, actor, user, other })
 }
 

@@ -83,7 +83,7 @@ impl App {
         match session::authenticate(&self.db, self.rules.lifetime, token, request_id).await {
             Ok(viewer) => Ok(Viewer::SignedIn(viewer)),
             Err(Error::Unauthenticated) => Err(HttpError::unauthenticated()),
-            Err(error) => Err(failed(error, caller, "a token could not be looked up")),
+            Err(error) => Err(failed(error, caller, "failed to look up an access token")),
         }
     }
 
@@ -144,7 +144,10 @@ impl Application for App {
         if reading.credential_uses.are_many(&request.variables) {
             let with_secret = credential_use::WITH_SECRET.map(|mutation| format!("{mutation} with a password or PIN"));
             let mutations = credential_use::ALWAYS.map(str::to_owned).into_iter().chain(with_secret);
-            let message = format!("{}: only one of them in a request.", mutations.collect::<Vec<_>>().join(", "));
+            let message = format!(
+                "{}: at most one of these mutations is allowed per request.",
+                mutations.collect::<Vec<_>>().join(", ")
+            );
             return Ok(refused(Error::BadInput(message)).into());
         }
         let budget = Budget::default();
@@ -193,7 +196,7 @@ impl Application for App {
         holds: impl Fn(&str) -> bool + Send,
     ) -> Result<http::Picture, HttpError> {
         let viewer = self.signed_in(&caller).await?;
-        let internal = |error| failed(error, &caller, "a picture could not be read");
+        let internal = |error| failed(error, &caller, "failed to read a picture");
         let id = Id::parse(id).ok_or_else(HttpError::not_found)?;
         let hash =
             user::avatar::hash(&self.db, &viewer, id).await.map_err(internal)?.ok_or_else(HttpError::not_found)?;
@@ -215,7 +218,7 @@ impl Application for App {
         match is_ready.await {
             Ok(is_ready) => is_ready,
             Err(error) => {
-                tracing::warn!(?error, "not ready");
+                tracing::warn!(?error, "the readiness check failed");
                 false
             }
         }
@@ -250,7 +253,7 @@ fn within(budget: &Budget, answer: Size, is_mutation: bool) -> Result<(), Error>
     let done = budget.check().and_then(|()| rest(Limit::Fields, answer.fields));
     done.and_then(|()| rest(Limit::Bytes, answer.bytes)).map_err(|error| match error {
         Error::AnswerTooLarge(message) if is_mutation => {
-            Error::AnswerTooLarge(format!("{message} A change may have been made all the same."))
+            Error::AnswerTooLarge(format!("{message} Changes may still have been saved."))
         }
         error => error,
     })

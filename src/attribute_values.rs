@@ -61,7 +61,7 @@ pub fn of_list(given: MaybeUndefined<Vec<AttributeInput>>, form: &mut Validator)
         Given(list) => list,
     };
     if list.len() > MOST_GIVEN {
-        form.fault("attributes", ErrorCode::TooLong, format!("At most {MOST_GIVEN} attributes at once."));
+        form.fault("attributes", ErrorCode::TooLong, format!("Must contain at most {MOST_GIVEN} attributes."));
         return Vec::new();
     }
     let item = |(place, AttributeInput { name, value }): (usize, AttributeInput)| AttributeInputItem {
@@ -209,11 +209,11 @@ impl AttributeChanges {
         let mut named = HashSet::new();
         for item in given {
             let Some(definition) = definitions.get(&item.name) else {
-                form.fault(&item.named_at, ErrorCode::NotFound, "There is no attribute of this name.");
+                form.fault(&item.named_at, ErrorCode::NotFound, "There is no attribute with this name.");
                 continue;
             };
             if !named.insert(definition.id) {
-                form.fault(&item.named_at, ErrorCode::Invalid, "This attribute was named before.");
+                form.fault(&item.named_at, ErrorCode::Invalid, "Each attribute can be given only once.");
                 continue;
             }
             self.given.push(definition.clone());
@@ -227,7 +227,7 @@ impl AttributeChanges {
 
     fn lay_one(&mut self, item: &AttributeInputItem, definition: &attribute_definition::Model, form: &mut Validator) {
         let text = match &item.value {
-            Undefined => return form.fault(&item.valued_at, ErrorCode::Required, "Say what it is to be."),
+            Undefined => return form.fault(&item.valued_at, ErrorCode::Required, "This field is required."),
             Null => None,
             Given(value) => match form.check(&item.valued_at, definition.kind.canonical(value)) {
                 None => return,

@@ -50,10 +50,10 @@ impl Limit {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Statements => "SQL statements for one request",
-            Self::Values => "values read from the database for one request",
-            Self::Fields => "fields in one answer",
-            Self::Bytes => "bytes in one answer",
+            Self::Statements => "SQL statements per request",
+            Self::Values => "values read from the database per request",
+            Self::Fields => "fields per response",
+            Self::Bytes => "bytes per response",
         }
     }
 }
@@ -87,7 +87,7 @@ impl Budget {
         match Limit::ALL.iter().find(|limit| exceeded(limit)) {
             None => Ok(()),
             Some(limit) => Err(Error::AnswerTooLarge(format!(
-                "The answer is too large: at most {} {} are allowed; ask for less at once.",
+                "The response is too large: at most {} {} are allowed; request less data at once.",
                 limit.most(),
                 limit.name()
             ))),

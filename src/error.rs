@@ -175,7 +175,7 @@ impl From<Error> for async_graphql::Error {
             Error::BadInput(what) => ("BAD_USER_INPUT", what),
             Error::Unavailable(cause) => {
                 tracing::warn!(%cause, "the database cannot be reached");
-                ("UNAVAILABLE", "The directory cannot be reached at the moment; try again.".to_owned())
+                ("UNAVAILABLE", "The service is temporarily unavailable; try again later.".to_owned())
             }
             Error::Rejected(faults) => {
                 let texts: Vec<&str> = faults.iter().map(|fault| fault.message.as_str()).collect();

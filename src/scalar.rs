@@ -36,7 +36,7 @@ impl Id {
     /// # Errors
     /// `Rejected`, naming the field, where it is not a UUID.
     pub fn of_input(field: &str, text: &str) -> Result<Self, Error> {
-        Self::parse(text).ok_or_else(|| Error::rejected(field, ErrorCode::Invalid, "This is not an id."))
+        Self::parse(text).ok_or_else(|| Error::rejected(field, ErrorCode::Invalid, "Must be a valid ID (a UUID)."))
     }
 
     /// The id that an argument of a query gives.
@@ -44,7 +44,7 @@ impl Id {
     /// # Errors
     /// `BadInput`, naming the argument, where it is not a UUID.
     pub fn given(argument: &str, id: &ID) -> Result<Self, Error> {
-        Self::parse(id).ok_or_else(|| Error::BadInput(format!("{argument}: this is not an id.")))
+        Self::parse(id).ok_or_else(|| Error::BadInput(format!("{argument}: must be a valid ID (a UUID).")))
     }
 }
 
@@ -99,7 +99,7 @@ impl InputType for Id {
 
     fn parse(value: Option<Value>) -> InputValueResult<Self> {
         match value {
-            Some(Value::String(text)) => Self::parse(&text).ok_or_else(|| InputValueError::custom("not an id")),
+            Some(Value::String(text)) => Self::parse(&text).ok_or_else(|| InputValueError::custom("expected a UUID")),
             other => Err(InputValueError::expected_type(other.unwrap_or_default())),
         }
     }
@@ -138,7 +138,9 @@ impl Date {
 impl ScalarType for Date {
     fn parse(value: Value) -> InputValueResult<Self> {
         match &value {
-            Value::String(text) => Self::parse(text).ok_or_else(|| InputValueError::custom("not a date, YYYY-MM-DD")),
+            Value::String(text) => {
+                Self::parse(text).ok_or_else(|| InputValueError::custom("expected a date in the format YYYY-MM-DD"))
+            }
             _ => Err(InputValueError::expected_type(value)),
         }
     }
@@ -181,7 +183,7 @@ impl ScalarType for Url {
     fn parse(value: Value) -> InputValueResult<Self> {
         match value {
             Value::String(text) if url::Url::parse(&text).is_ok() => Ok(Self(text)),
-            _ => Err(InputValueError::custom("not an absolute URL")),
+            _ => Err(InputValueError::custom("expected an absolute URL")),
         }
     }
 
@@ -275,7 +277,7 @@ impl ScalarType for Upload {
     fn parse(value: Value) -> InputValueResult<Self> {
         match value {
             Value::String(text) if text == Self::MARK => Ok(Self),
-            _ => Err(InputValueError::custom("not a file that was sent as a part of a multipart request")),
+            _ => Err(InputValueError::custom("expected a file sent as a part of a multipart request")),
         }
     }
 

@@ -138,11 +138,22 @@ pub fn check() -> Result<(), Error> {
     if faults.is_empty() {
         Ok(())
     } else {
-        Err(Error::internal(format!("no rule, or no field: {}", faults.join(", "))))
+        Err(Error::internal(format!(
+            "root fields without an access rule, or access rules without a root field: {}",
+            faults.join(", ")
+        )))
     }
 }
 
-/// The schema in the schema definition language, as `schema.graphql` has it.
+/// The schema in the schema definition language, as `schema.graphql` has it: with a description of its own, which
+/// async-graphql's parser does not read.
+#[must_use]
+pub fn described_sdl() -> String {
+    let described = format!("{QUOTES}\n{}\n{QUOTES}\nschema {{", introspection::DESCRIPTION);
+    sdl().replacen("\nschema {", &format!("\n{described}"), 1)
+}
+
+/// The schema in the schema definition language.
 #[must_use]
 pub fn sdl() -> String {
     sdl_of(&build().finish())
@@ -159,8 +170,7 @@ pub fn sdl_of(schema: &RosterSchema) -> String {
             lines.pop();
             while lines.pop().is_some_and(|line| line != QUOTES) {}
         } else if line == "schema {" {
-            let described = [QUOTES, introspection::DESCRIPTION, QUOTES, line];
-            lines.extend(DIRECTIVES.lines().chain(described).map(str::to_owned));
+            lines.extend(introspection::DIRECTIVES.lines().chain([line]).map(str::to_owned));
         } else {
             lines.push(line.to_owned());
         }
@@ -170,6 +180,3 @@ pub fn sdl_of(schema: &RosterSchema) -> String {
 
 /// What begins and ends a description.
 const QUOTES: &str = "\"\"\"";
-/// The directives as introspection has them. async-graphql writes them without the descriptions of their arguments, and not
-/// all of them.
-const DIRECTIVES: &str = include_str!("http/introspection/directives.graphql");

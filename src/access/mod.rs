@@ -85,7 +85,7 @@ impl Viewer {
             return refuse("An API key cannot do this; sign in.");
         }
         if action == Action::CreateInstitution && viewer.rank == Rank::Admin && !viewer.full_site_access {
-            return refuse("Only administrators with access to every site may enter institutions.");
+            return refuse("Only administrators with access to every site may create institutions.");
         }
         if action == Action::DefineAttributes && viewer.rank == Rank::Admin && !viewer.rights.is_attributes_admin {
             return refuse("Only administrators with the right isAttributesAdmin may define attributes.");
@@ -111,8 +111,8 @@ impl Viewer {
             Scope::License if in_license => Ok(()),
             Scope::Rank if in_license && Rank::of_user(subject) <= viewer.rank => Ok(()),
             Scope::Rank | Scope::Own if is_self => Ok(()),
-            Scope::Rank if in_license => refuse("You may not do this to a person of higher rank."),
-            _ => refuse("You may not do this to this person."),
+            Scope::Rank if in_license => refuse("You may not do this to a user of higher rank."),
+            _ => refuse("You may not do this to this user."),
         }
     }
 
@@ -234,7 +234,9 @@ impl Viewer {
         }
         if viewer.user_id == old.id {
             if of_sign_in {
-                return refuse("Your own password, PIN and e-mail address do not change this way.");
+                return refuse(
+                    "Your own password, PIN and email address cannot be changed this way; use `changePassword`, `setPin` or `requestEmailChange`.",
+                );
             }
             let changes_rank = user::OF_RANK.iter().any(|column| old.get(*column) != new.get(*column));
             if viewer.rank < Rank::LicenseAdmin && changes_rank {
@@ -256,7 +258,7 @@ impl Viewer {
     pub fn may_create_api_key(&self, role: Role) -> Result<(), Error> {
         self.may(Action::UseApiKeys)?;
         if Rank::of_role(role) > self.signed_in()?.rank {
-            return refuse("An API key has no higher rank than who makes it.");
+            return refuse("An API key cannot have a higher rank than the user who creates it.");
         }
         Ok(())
     }
@@ -265,7 +267,7 @@ impl Viewer {
 impl SignedIn {
     /// Nobody gives a right that he does not hold.
     fn may_give(&self, old: &user::Model, new: &user::Model) -> Result<(), Error> {
-        let refuse = |what: &str| refuse(&format!("You may not give or take what you do not hold yourself: {what}."));
+        let refuse = |what: &str| refuse(&format!("You may not grant or revoke rights that you do not hold: {what}."));
         if self.rank < Rank::Superuser && old.is_superuser != new.is_superuser {
             return refuse("adminRights.isSuperuser");
         }

@@ -189,5 +189,5 @@ pub const OWN_FIELDS: [&str; 13] = [
 /// `Internal` for a field that has no rule; the server does not start with one.
 pub fn action_of(root_field: &str) -> Result<Action, Error> {
     let rule = ROOT_FIELDS.iter().find(|(field, _)| *field == root_field);
-    rule.map(|(_, action)| *action).ok_or_else(|| Error::internal(format!("{root_field} has no rule")))
+    rule.map(|(_, action)| *action).ok_or_else(|| Error::internal(format!("{root_field} has no access rule")))
 }

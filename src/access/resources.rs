@@ -33,7 +33,7 @@ impl Viewer {
         if self.scope(Action::ChangeGroup) != Scope::Own || self.signed_in()?.rights.is_group_admin || is_owner {
             return Ok(());
         }
-        refuse("Only the group's owners and administrators change or delete it.")
+        refuse("Only the group's owners and administrators may update or delete it.")
     }
 
     /// Whether the viewer, who is `own` in the group, may change somebody there from one role to another; `None` is no
@@ -50,7 +50,7 @@ impl Viewer {
         self.may(Action::ChangeMembers)?;
         let of_owner = from == Some(GroupRole::Owner) || to == Some(GroupRole::Owner);
         if own == Some(GroupRole::Owner) && !self.administers_groups() && from.is_none() && of_owner {
-            return refuse("Only administrators make somebody an owner who is not a member of the group yet.");
+            return refuse("Only administrators may make a user an owner who is not yet a member of the group.");
         }
         let allowed = match own {
             _ if self.administers_groups() => true,
@@ -61,7 +61,9 @@ impl Viewer {
         if allowed {
             return Ok(());
         }
-        refuse("Only the group's managers choose its members, and only its owners its owners.")
+        refuse(
+            "Only the group's managers and owners may change its members, and only its owners may change its owners.",
+        )
     }
 
     /// Whether the viewer, who is `own` in the group, may end the membership of a person there, who is `from` in it.
@@ -104,7 +106,7 @@ impl Viewer {
         self.may_on(Action::ChangeSites, person)?;
         // Above the viewer can only be himself by now, asking by a key of a lower role.
         if self.scope(Action::ChangeSites) == Scope::Rank && Rank::of_user(person) > self.signed_in()?.rank {
-            return refuse("You may not do this to a person of higher rank.");
+            return refuse("You may not do this to a user of higher rank.");
         }
         self.accesses_site(is_granted)
     }

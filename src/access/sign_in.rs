@@ -33,11 +33,13 @@ impl Viewer {
     pub fn may_let_in(&self, person: &user::Model, holds_more: bool) -> Result<(), Error> {
         let viewer = self.signed_in()?;
         if viewer.session_id().is_none() {
-            return refuse("An API key lets nobody in; sign in.");
+            return refuse("An API key cannot set credentials or send links; sign in.");
         }
         viewer.may_give(&user::Model::empty(person.id, person.license_id), person)?;
         if holds_more && viewer.rank < Rank::LicenseAdmin && !viewer.full_site_access {
-            return refuse("Only who holds every right of a person may let anybody in as that person: sites.");
+            return refuse(
+                "You may set credentials of a user, or send them a link, only if you hold all of their rights: sites.",
+            );
         }
         Ok(())
     }
@@ -65,5 +67,5 @@ impl Viewer {
 
 /// Refuses what no API key does, naming the fields.
 pub(super) fn refuse_key<T>(fields: &str) -> Result<T, Error> {
-    refuse(&format!("An API key sets no secrets and lets nobody in: {fields}. Sign in."))
+    refuse(&format!("An API key cannot set credentials or send links: {fields}. Sign in."))
 }

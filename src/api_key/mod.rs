@@ -50,7 +50,7 @@ pub async fn create(db: &Db, viewer: &Viewer, input: CreateApiKeyInput) -> Resul
     form.required("name", MaybeUndefined::Value(input.name), &mut new.name, rule::text(100));
     new.expires_at = input.expires_at.map(|Instant(instant)| instant.trunc_subsecs(6));
     if new.expires_at.is_some_and(|instant| !is_to_come(instant)) {
-        form.fault("expiresAt", ErrorCode::Invalid, "An instant to come, before the year 10000.");
+        form.fault("expiresAt", ErrorCode::Invalid, "Must be in the future and before the year 10000.");
     }
     form.finish()?;
 
@@ -60,7 +60,7 @@ pub async fn create(db: &Db, viewer: &Viewer, input: CreateApiKeyInput) -> Resul
     license::Entity::find_by_id(new.license_id).lock(LockType::NoKeyUpdate).one(&transaction).await?;
     let of_license = of_license(api_key::Column::LicenseId, new.license_id);
     if api_key::Entity::find().filter(of_license).count(&transaction).await? >= MOST_KEYS_OF_A_LICENSE {
-        let message = format!("A license has at most {MOST_KEYS_OF_A_LICENSE} API keys; revoke one first.");
+        let message = format!("A license can have at most {MOST_KEYS_OF_A_LICENSE} API keys; revoke one first.");
         return Err(Error::rejected("name", ErrorCode::NotAllowed, message));
     }
     new.clone().into_active_model().reset_all().insert(&transaction).await?;

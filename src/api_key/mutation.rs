@@ -39,7 +39,7 @@ impl ApiKeyMutation {
     ) -> NullableField<CreateApiKeyPayload> {
         authorized(ctx, async {
             CreateApiKeyPayload::of(super::create(ctx.db()?, ctx.viewer()?, input).await, |(key, secret)| {
-                let message = format!("The key {} was made. Its secret is shown this once.", key.name);
+                let message = format!("The API key {} was created. Its secret is shown only once.", key.name);
                 CreateApiKeyPayload::done(message, Some(key), Some(secret))
             })
         })
@@ -55,7 +55,7 @@ impl ApiKeyMutation {
     ) -> NullableField<ApiKeyPayload> {
         authorized(ctx, async {
             ApiKeyPayload::of(super::revoke(ctx.db()?, ctx.viewer()?, &input.id).await, |key| {
-                ApiKeyPayload::done(format!("The key {} was revoked.", key.name), Some(key))
+                ApiKeyPayload::done(format!("The API key {} was revoked.", key.name), Some(key))
             })
         })
         .await

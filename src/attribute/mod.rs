@@ -56,7 +56,11 @@ pub async fn define(
         return insert(transaction, &viewer, &blank, new).await;
     };
     if new.kind != old.kind && values_of(&old).count(&transaction).await? > 0 {
-        form.fault("kind", ErrorCode::NotAllowed, "The kind stays as it is while anybody has a value.");
+        form.fault(
+            "kind",
+            ErrorCode::NotAllowed,
+            "The kind cannot be changed while any user has a value of the attribute.",
+        );
     }
     form.finish()?;
     if new == old {
@@ -77,7 +81,7 @@ async fn insert(
 ) -> Result<attribute_definition::Model, Error> {
     let of_license = of_license(attribute_definition::Column::LicenseId, new.license_id);
     if attribute_definition::Entity::find().filter(of_license).count(&transaction).await? >= MOST_DEFINITIONS {
-        let message = format!("A license defines at most {MOST_DEFINITIONS} attributes; remove one first.");
+        let message = format!("A license can define at most {MOST_DEFINITIONS} attributes; remove one first.");
         return Err(Error::rejected("name", ErrorCode::NotAllowed, message));
     }
     let event = made(blank, &new).by(actor);

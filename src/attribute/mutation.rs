@@ -30,7 +30,7 @@ impl AttributeMutation {
         authorized(ctx, async {
             let outcome = super::define(ctx.db()?, ctx.viewer()?, input).await;
             AttributeDefinitionPayload::of(outcome, |definition| {
-                let message = format!("The attribute {} is defined.", definition.name);
+                let message = format!("The attribute {} was defined.", definition.name);
                 AttributeDefinitionPayload::done(message, Some(definition))
             })
         })

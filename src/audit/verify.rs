@@ -194,7 +194,7 @@ impl Chain {
                 Some("the hash in the head of the trail does not match the last event".to_owned())
             }
             Some(_) => None,
-            None => Some("the head of the trail is missing".to_owned()),
+            None => Some("the head of the audit trail is missing".to_owned()),
         };
         if let Some(fault) = fault {
             self.fault(None, fault);

@@ -105,21 +105,21 @@ impl CompiledFilter {
         let mut id = |name: &str, given: Option<ID>| {
             let id = Id::parse(&given?);
             if id.is_none() {
-                faults.push(format!("filter.{name}: this is not an id."));
+                faults.push(format!("filter.{name}: must be a valid ID (a UUID)."));
             }
             id
         };
         let (subject, actor) = (id("subject", subject), id("actor", actor));
         if action.as_ref().is_some_and(|actions| actions.len() > MOST_ACTIONS) {
-            faults.push(format!("filter.action: at most {MOST_ACTIONS}."));
+            faults.push(format!("filter.action: must contain at most {MOST_ACTIONS} actions."));
         }
         for (name, instant) in [("since", since), ("until", until)] {
             if instant.is_some_and(|instant| !(1..10_000).contains(&instant.year())) {
-                faults.push(format!("filter.{name}: an instant from the year 1 to the year 9999."));
+                faults.push(format!("filter.{name}: must be a time from the year 1 to the year 9999."));
             }
         }
         if since.zip(until).is_some_and(|(since, until)| since >= until) {
-            faults.push("filter.until: an instant after filter.since.".to_owned());
+            faults.push("filter.until: must be later than filter.since.".to_owned());
         }
         if !faults.is_empty() {
             return Err(Error::BadInput(faults.join(" ")));

@@ -14,8 +14,8 @@ use crate::validation::ValidationError;
 /// The most characters of an address.
 const MOST: usize = 1_000;
 
-const FORM: &str = "A plain http(s) address, such as https://www.example.org/welcome: without a user, without a part \
-                    behind #, and without spaces, .. or encoded slashes in it.";
+const FORM: &str = "Must be a plain http(s) URL, such as https://www.example.org/welcome, without user information, a \
+                    fragment (#), spaces, .. or encoded slashes.";
 
 /// An address under which people may be sent on to: an origin, and below which path.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,7 +69,7 @@ impl NextUrls {
         }
         let url = read(text).ok_or_else(|| ValidationError::invalid(FORM))?;
         if !self.0.iter().any(|allowed| allowed.covers(&url)) {
-            return Err(ValidationError::invalid("An address to which this server may send people on."));
+            return Err(ValidationError::invalid("Must be a URL to which this server is allowed to redirect."));
         }
         if url.as_str().len() > MOST { Err(ValidationError::too_long(MOST)) } else { Ok(Url(url.into())) }
     }

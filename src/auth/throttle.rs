@@ -233,7 +233,7 @@ pub async fn count_of_address(db: &Db, counter: &ThrottleKey, most: u32) -> Resu
 /// `RateLimited` where there were too many; whatever the database says.
 pub async fn count_of_link(db: &Db, token_hash: &[u8]) -> Result<(), Error> {
     if count(db, &ThrottleKey::of_link(token_hash), MOST_OF_LINK).await? > MOST_OF_LINK {
-        let message = "Too many passwords were tried with this link; try again in a quarter of an hour.";
+        let message = "Too many passwords were tried with this link; try again in 15 minutes.";
         return Err(Error::RateLimited(message.to_owned()));
     }
     Ok(())
@@ -258,12 +258,12 @@ pub async fn count_foreign_login(db: &Db, user: Id) -> Result<(), Error> {
 }
 
 fn too_many() -> Error {
-    let message = "Too many wrong secrets came from your network address; try again in a quarter of an hour.";
+    let message = "Too many wrong passwords or PINs came from your network address; try again in 15 minutes.";
     Error::RateLimited(message.to_owned())
 }
 
 fn too_many_taken() -> Error {
-    let message = "Too many usernames and e-mail addresses were taken; try again in a quarter of an hour.";
+    let message = "Too many of the usernames and email addresses that you entered were taken; try again in 15 minutes.";
     Error::RateLimited(message.to_owned())
 }
 

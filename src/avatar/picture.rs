@@ -25,9 +25,10 @@ const MOST_SCANS: usize = 32;
 /// The quality of a JPEG that is written, of 100.
 const QUALITY: u8 = 85;
 
-const UNKNOWN: &str = "This is no PNG or JPEG picture.";
-const BROKEN: &str = "This picture is damaged, or only a part of it arrived.";
-const TOO_LARGE: &str = "This picture has too many pixels: at most 10,000 on each side, and 40 million altogether.";
+const UNKNOWN: &str = "This is not a PNG or JPEG picture.";
+const BROKEN: &str = "This picture is damaged or incomplete.";
+const TOO_LARGE: &str =
+    "This picture has too many pixels: at most 10,000 on each side and 40 million in total are allowed.";
 
 /// The picture of a file, whatever its name is.
 ///

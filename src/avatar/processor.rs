@@ -36,9 +36,10 @@ impl ImageProcessor {
     /// `Rejected` for what is too large or no PNG or JPEG; `RateLimited` at once where too many wait already.
     pub async fn process(&self, field: &str, file: Vec<u8>) -> Result<Picture, Error> {
         if file.len() > LARGEST_FILE {
-            return Err(Error::rejected(field, ErrorCode::TooLong, "At most 2 MB."));
+            return Err(Error::rejected(field, ErrorCode::TooLong, "Must be at most 2 MB."));
         }
-        let busy = || Error::RateLimited("Too many pictures at this moment; try again in a few seconds.".to_owned());
+        let busy =
+            || Error::RateLimited("Too many pictures are being processed; try again in a few seconds.".to_owned());
         let admitted = Arc::clone(&self.admitted).try_acquire_owned().map_err(|_| busy())?;
         let running = Arc::clone(&self.running).acquire_owned().await.map_err(Error::internal)?;
         let work = spawn_blocking(move || {
@@ -49,7 +50,7 @@ impl ImageProcessor {
         });
         let made = work.await.unwrap_or_else(|error| {
             tracing::error!(%error, "failed to process an image");
-            Err("This picture cannot be read; try to save it anew.")
+            Err("This picture cannot be read; save it again in a picture editor and retry.")
         });
         made.map_err(|why| Error::rejected(field, ErrorCode::Invalid, why))
     }

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use indicatif::ProgressBar;
 
 use super::config::{Demo, Listen, Settings};
-use super::demo;
+use super::demo::{self, DemoViewer};
 use super::open::{DEMO_DIR, check_key, open_with_key};
 use super::progress::progress;
 use super::serve::{bind, run};
@@ -19,25 +19,35 @@ pub async fn serve_demo(settings: &Settings, demo: &Demo) -> anyhow::Result<()> 
     bar.set_message("Creating users");
     demo::fill(&db, demo.users, demo.seed, |step| show(&bar, step)).await?;
     bar.finish_and_clear();
-    let tokens = demo::sign_in(&db, demo.seed, settings.lifetime()).await?;
+    let viewers = demo::sign_in(&db, &hasher, demo.seed, settings.lifetime()).await?;
     if let Some(file) = &demo.tokens {
         let object: serde_json::Map<_, _> =
-            tokens.iter().map(|(kind, token)| ((*kind).to_owned(), token.clone().into())).collect();
+            viewers.iter().map(|viewer| (viewer.kind.to_owned(), viewer.token.clone().into())).collect();
         write_secret(file, &serde_json::to_vec_pretty(&object)?)
             .with_context(|| format!("--tokens {}", file.display()))?;
     }
-    println!("Demo hospital group with {} users. Bearer tokens by kind of viewer:", demo.users);
-    for (kind, token) in &tokens {
-        println!("    {kind:<14} {token}");
+    println!("Meridian Hospital Group, a demo with {} users. Viewers, with their bearer tokens:", demo.users);
+    for DemoViewer { kind, email, token, .. } in &viewers {
+        println!("    {kind:<14} {token}  {email}");
     }
-    println!("Send a request:");
-    let url = Listen::from(socket.local_addr()?).url();
-    let token = tokens.last().map_or("", |(_, token)| token.as_str());
-    println!("    {}", demo::first_request(&url, token));
-    if settings.playground {
-        println!("Or open the playground and sign in as the same user: {url}/#token={token}");
-    }
+    println!("They sign in with the password {}", demo::password(&hasher));
+    print_examples(settings, &Listen::from(socket.local_addr()?).url(), &viewers);
     run(settings, DEMO_DIR, (db, hasher), socket).await
+}
+
+/// Prints the variables that the examples of the documentation use, a first request and a link to the playground.
+fn print_examples(settings: &Settings, url: &str, viewers: &[DemoViewer]) {
+    let Some(administrator) = viewers.iter().find(|viewer| viewer.kind == "license_admin") else { return };
+    let user_id = viewers.last().unwrap_or(administrator).user_id.0;
+    println!("The license administrator, for the examples of the documentation:");
+    println!("    export URL={url}");
+    println!("    export TOKEN={}", administrator.token);
+    println!("    export USER_ID={user_id}");
+    println!("Send a request:");
+    println!("    {}", demo::first_request(url, &administrator.token));
+    if settings.playground {
+        println!("Or open the playground and sign in as the same user: {url}/#token={}", administrator.token);
+    }
 }
 
 /// Writes a file that only its owner can read.

@@ -5,5 +5,5 @@ use std::io::Write as _;
 use crate::schema;
 
 pub fn write_schema() -> anyhow::Result<()> {
-    Ok(std::io::stdout().write_all(schema::sdl().as_bytes())?)
+    Ok(std::io::stdout().write_all(schema::described_sdl().as_bytes())?)
 }

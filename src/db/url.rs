@@ -46,7 +46,7 @@ pub fn check_url(url: &str) -> Result<String, String> {
     }
     let parsed = Url::parse(&url).map_err(|error| format!("{error}; {EXPECTED}; {ENCODE}"))?;
     if parsed.host_str().is_some_and(|host| host.contains(',')) {
-        return Err(format!("one host only; {EXPECTED}"));
+        return Err(format!("only one host is allowed; {EXPECTED}"));
     }
     let faults: Vec<String> = parsed.query_pairs().filter_map(|(name, value)| fault_of(&name, &value)).collect();
     if !faults.is_empty() {
@@ -122,7 +122,8 @@ fn fault_of(name: &str, value: &str) -> Option<String> {
         return Some(format!("sslmode: {value:?} is unknown; expected one of {}", SSL_MODES.join(", ")));
     }
     if FILES.contains(&name) {
-        let hint = if name == "sslrootcert" { "; leave it out for the authorities that browsers trust" } else { "" };
+        let hint =
+            if name == "sslrootcert" { "; omit it to use the certificate authorities that browsers trust" } else { "" };
         return std::fs::File::open(Path::new(value)).err().map(|error| format!("{name}: {value}: {error}{hint}"));
     }
     None

@@ -117,7 +117,11 @@ fn rule_of_name(name: &str) -> Result<String, ValidationError> {
     let name = rule::text(LONGEST_NAME)(name)?;
     let is_good = name.starts_with(|first: char| first.is_ascii_lowercase())
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-    if is_good { Ok(name) } else { Err(ValidationError::invalid("A lower-case letter, then letters, digits and _.")) }
+    if is_good {
+        Ok(name)
+    } else {
+        Err(ValidationError::invalid("Must be a lowercase letter, followed by letters, digits or _."))
+    }
 }
 
 /// Whether an attribute can have this name.

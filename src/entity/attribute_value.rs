@@ -74,18 +74,18 @@ impl AttributeKind {
         match (self, value) {
             (Self::String | Self::Date, Value::String(text)) if text.is_blank() => Ok(None),
             (Self::String, Value::String(text)) => rule::text(LONGEST_TEXT)(text.trim()).map(Some),
-            (Self::String, _) => Err(ValidationError::invalid("A text.")),
+            (Self::String, _) => Err(ValidationError::invalid("Must be a string.")),
             (Self::Boolean, Value::Bool(truth)) => Ok(Some(truth.to_string())),
-            (Self::Boolean, _) => Err(ValidationError::invalid("True or false.")),
+            (Self::Boolean, _) => Err(ValidationError::invalid("Must be true or false.")),
             (Self::Date, Value::String(text)) => {
                 let text = text.trim();
                 let date = Date::parse(text).map(|date| date.0.to_string()).filter(|date| date == text);
-                date.map(Some).ok_or_else(|| ValidationError::invalid("A date, such as 1980-07-08."))
+                date.map(Some).ok_or_else(|| ValidationError::invalid("Must be a date, such as 1980-07-08."))
             }
-            (Self::Date, _) => Err(ValidationError::invalid("A date, such as 1980-07-08.")),
+            (Self::Date, _) => Err(ValidationError::invalid("Must be a date, such as 1980-07-08.")),
             (Self::Integer, value) => {
                 let number = value.as_i64().filter(|number| number.unsigned_abs() <= LARGEST_NUMBER.unsigned_abs());
-                let message = || format!("A whole number from -{LARGEST_NUMBER} to {LARGEST_NUMBER}.");
+                let message = || format!("Must be an integer from -{LARGEST_NUMBER} to {LARGEST_NUMBER}.");
                 number.map(|number| Some(number.to_string())).ok_or_else(|| ValidationError::invalid(message()))
             }
         }

@@ -128,7 +128,9 @@ impl ContextExt for Context<'_> {
 
     fn take_file(&self, _: Upload) -> Result<Vec<u8>, Error> {
         let taken = attached::<Files>(self)?.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        taken.ok_or_else(|| Error::BadInput("A file is used once in a request, and sent with it.".to_owned()))
+        taken.ok_or_else(|| {
+            Error::BadInput("The file must be sent with the request and can be used only once in it.".to_owned())
+        })
     }
 
     fn public_url(&self) -> Result<&str, Error> {
@@ -165,5 +167,6 @@ pub async fn authorized<T>(
 }
 
 fn attached<'a, T: Send + Sync + 'static>(ctx: &Context<'a>) -> Result<&'a T, Error> {
-    ctx.data_opt::<T>().ok_or_else(|| Error::internal(format!("{} is not attached", std::any::type_name::<T>())))
+    ctx.data_opt::<T>()
+        .ok_or_else(|| Error::internal(format!("{} is missing from the context", std::any::type_name::<T>())))
 }

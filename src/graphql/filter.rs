@@ -15,7 +15,7 @@ const MOST_CONDITIONS: usize = 50;
 /// How many values a comparison names at most.
 const MOST_VALUES: usize = 100;
 /// What is wrong with null.
-pub const NULL: &str = "null compares with nothing; leave it out, or find what has no value with `isNull: true`.";
+pub const NULL: &str = "must not be null; omit it, or use `isNull: true` to match missing values.";
 /// The most characters of a text that is compared.
 const LONGEST: usize = 250;
 
@@ -178,7 +178,7 @@ impl FilterBuilder {
     /// `BadInput` with everything that is wrong.
     pub fn finish(mut self) -> Result<usize, Error> {
         if self.conditions > MOST_CONDITIONS {
-            self.fault("filter", format_args!("at most {MOST_CONDITIONS} conditions."));
+            self.fault("filter", format_args!("must contain at most {MOST_CONDITIONS} conditions."));
         }
         if self.faults.is_empty() { Ok(self.conditions) } else { Err(Error::BadInput(self.faults.join(" "))) }
     }
@@ -194,7 +194,7 @@ impl FilterBuilder {
         let mut short = |operator: &str, given: MaybeUndefined<String>, form: Normalizer| {
             let given = self.given(path, operator, given).inspect(|_| self.conditions += 1)?;
             if given.chars().count() > LONGEST {
-                self.fault(&format!("{path}.{operator}"), format_args!("at most {LONGEST} characters."));
+                self.fault(&format!("{path}.{operator}"), format_args!("must be at most {LONGEST} characters."));
             }
             Some(form(&given))
         };
@@ -215,7 +215,7 @@ impl FilterBuilder {
         let (one_of, is_null) = (self.given(path, "in", one_of), self.given(path, "isNull", is_null));
         let one_of = self.values(&format!("{path}.in"), one_of, |reading, path, value| {
             if value.chars().count() > LONGEST {
-                reading.fault(path, format_args!("at most {LONGEST} characters."));
+                reading.fault(path, format_args!("must be at most {LONGEST} characters."));
             }
             Some(whole(&value))
         });
@@ -245,7 +245,7 @@ impl FilterBuilder {
         let parse = |reading: &mut Self, path: &str, id: ID| {
             let id = Id::parse(&id);
             if id.is_none() {
-                reading.fault(path, "this is not an id.");
+                reading.fault(path, "must be a valid ID (a UUID).");
             }
             id
         };
@@ -283,7 +283,7 @@ impl FilterBuilder {
             let above = if below == instant { below } else { below + TimeDelta::microseconds(1) };
             let compared = if up { above } else { below };
             if !(1..10_000).contains(&compared.year()) {
-                self.fault(path, "an instant from the year 1 to the year 9999.");
+                self.fault(path, "must be a time from the year 1 to the year 9999.");
                 return None;
             }
             Some(Value::from(compared))
@@ -338,7 +338,7 @@ impl FilterBuilder {
         let values = values?;
         self.conditions += 1;
         if values.len() > MOST_VALUES {
-            self.fault(path, format_args!("at most {MOST_VALUES} values."));
+            self.fault(path, format_args!("must contain at most {MOST_VALUES} values."));
             return None;
         }
         Some(values.into_iter().filter_map(|value| read(self, path, value)).collect())

@@ -56,7 +56,7 @@ impl NodeQuery {
         #[graphql(desc = "The IDs of the objects. At most 100.")] ids: Vec<Id>,
     ) -> Result<Vec<Option<ListItem<Node>>>> {
         if ids.len() > MOST_IDS {
-            return Err(Error::BadInput(format!("ids: at most {MOST_IDS}.")).into());
+            return Err(Error::BadInput(format!("ids: must contain at most {MOST_IDS} IDs.")).into());
         }
         let found = find(ctx, &ids).await?;
         Ok(ids.iter().map(|id| found.get(id).cloned().map(ListItem)).collect())

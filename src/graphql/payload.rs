@@ -81,7 +81,7 @@ pub enum Updated<M> {
 /// The fault of a change that was made for another version.
 #[must_use]
 pub fn stale(what: &str) -> Vec<MutationError> {
-    let message = format!("Somebody else has changed this {what} meanwhile; look at it again.");
+    let message = format!("This {what} has changed since you read it; review the current values and try again.");
     vec![MutationError::at("expectedVersion", ErrorCode::Conflict, message)]
 }
 
@@ -90,6 +90,6 @@ pub fn stale(what: &str) -> Vec<MutationError> {
 pub fn summary(errors: &[MutationError]) -> String {
     match errors {
         [only] => only.message.clone(),
-        several => format!("Nothing was changed: {} values need another look.", several.len()),
+        several => format!("Nothing was saved: {} values are invalid.", several.len()),
     }
 }

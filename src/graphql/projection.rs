@@ -257,7 +257,7 @@ impl Kind {
         let value = match (row.try_as_sqlite_row(), row.try_as_pg_row()) {
             (Some(row), _) => decoded!(self, row, index),
             (_, Some(row)) => decoded!(self, row, index),
-            _ => return Err(DbErr::Type("a row of another database".to_owned())),
+            _ => return Err(DbErr::Type("a row of an unsupported database".to_owned())),
         };
         value.map_err(|error| DbErr::Query(RuntimeErr::SqlxError(error.into())))
     }

@@ -168,7 +168,7 @@ impl Change {
         let ids = (form.id("groupId", group_id), form.id("userId", user_id));
         form.finish()?;
         let (Some(group_id), Some(user_id)) = ids else {
-            return Err(Error::internal("an id that is none passed the form"));
+            return Err(Error::internal("an invalid ID passed validation"));
         };
 
         let group = ("groupId", "group", group_id);
@@ -218,7 +218,8 @@ impl Change {
         let passed_on =
             ownership::pass_on_to_member(&self.transaction, &self.actor, &self.group, self.person.id).await?;
         if passed_on.is_none() {
-            let message = "Nobody else in the group may own one more; delete it instead, or ask an administrator.";
+            let message =
+                "No other member of the group can own another group; delete the group, or ask an administrator.";
             return Err(Error::rejected("userId", ErrorCode::NotAllowed, message));
         }
         Ok(passed_on)
@@ -229,7 +230,7 @@ impl Change {
         if !self.is_of_last_owner().await? {
             return Ok(());
         }
-        let message = format!("{} is the group's last owner; make somebody else an owner first.", self.person.name());
+        let message = format!("{} is the group's last owner; make another user an owner first.", self.person.name());
         Err(Error::rejected("userId", ErrorCode::NotAllowed, message))
     }
 }
@@ -246,7 +247,7 @@ async fn check_quota(transaction: &DatabaseTransaction, actor: &Actor, user_id: 
         return Ok(());
     }
     let message = format!(
-        "A user owns at most {MOST_GROUPS_OWNED_BY_A_USER} groups; delete one, pass one on, or ask an administrator."
+        "A user can own at most {MOST_GROUPS_OWNED_BY_A_USER} groups; delete or transfer one, or ask an administrator."
     );
     Err(Error::rejected(field, ErrorCode::NotAllowed, message))
 }
@@ -259,6 +260,6 @@ async fn check_group_limit(transaction: &DatabaseTransaction, user_id: Id, field
     Err(Error::rejected(
         field,
         ErrorCode::NotAllowed,
-        format!("Nobody belongs to more than {MOST_GROUPS_OF_A_USER} groups."),
+        format!("A user can belong to at most {MOST_GROUPS_OF_A_USER} groups."),
     ))
 }

@@ -40,7 +40,7 @@ impl GroupMutation {
             let fields = GroupFields { name: MaybeUndefined::Value(input.name), description: input.description };
             let outcome = super::create(ctx.db()?, ctx.viewer()?, fields).await;
             GroupPayload::of(outcome, |group| {
-                GroupPayload::done(format!("The group {} was made.", group.name), Some(group))
+                GroupPayload::done(format!("The group {} was created.", group.name), Some(group))
             })
         })
         .await
@@ -56,9 +56,11 @@ impl GroupMutation {
             let outcome = super::update(ctx.db()?, ctx.viewer()?, input).await;
             GroupPayload::of(outcome, |updated| match updated {
                 Updated::Saved(group) => {
-                    GroupPayload::done(format!("The group {} was changed.", group.name), Some(group))
+                    GroupPayload::done(format!("The group {} was updated.", group.name), Some(group))
                 }
-                Updated::DryRun(group) => GroupPayload::done("Nothing was changed; it would have been.", Some(group)),
+                Updated::DryRun(group) => {
+                    GroupPayload::done("Dry run: the input is valid; nothing was saved.", Some(group))
+                }
                 Updated::Conflict(group) => {
                     GroupPayload { group: Some(group), ..GroupPayload::refused(stale("group")) }
                 }
@@ -94,7 +96,7 @@ impl GroupMutation {
             let outcome =
                 super::set_member(ctx.db()?, ctx.viewer()?, &input.group_id, &input.user_id, input.role).await;
             GroupPayload::of(outcome, |group| {
-                GroupPayload::done(format!("The members of {} were changed.", group.name), Some(group))
+                GroupPayload::done(format!("The members of {} were updated.", group.name), Some(group))
             })
         })
         .await
@@ -111,7 +113,7 @@ impl GroupMutation {
         authorized(ctx, async {
             let outcome = super::remove_member(ctx.db()?, ctx.viewer()?, &input.group_id, &input.user_id).await;
             GroupPayload::of(outcome, |group| {
-                GroupPayload::done(format!("The members of {} were changed.", group.name), Some(group))
+                GroupPayload::done(format!("The members of {} were updated.", group.name), Some(group))
             })
         })
         .await

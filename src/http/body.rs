@@ -46,7 +46,7 @@ pub async fn read(request: &mut Request) -> Result<Vec<u8>, HttpError> {
     let mut length = 0_usize;
     let mut chunks = pin!(request.take_body().into_bytes_stream());
     while let Some(chunk) = chunks.next().await {
-        let chunk = chunk.map_err(|_| HttpError::bad_request("The body cannot be read to its end"))?;
+        let chunk = chunk.map_err(|_| HttpError::bad_request("The body is incomplete or malformed"))?;
         length = length.saturating_add(chunk.len());
         if length > bounds.read {
             return Err(too_large());

@@ -67,7 +67,7 @@ impl Proxies {
 pub fn network(text: &str) -> Result<IpNet, &'static str> {
     let text = text.trim();
     let network = text.parse().or_else(|_| text.parse().map(|address: IpAddr| IpNet::from(address)));
-    match network.map_err(|_| "expected an address or a network, such as 10.0.0.0/8")? {
+    match network.map_err(|_| "expected an IP address or a network, such as 10.0.0.0/8")? {
         IpNet::V6(network) if network.prefix_len() >= MAPPED => Ok(network
             .addr()
             .to_ipv4_mapped()

@@ -46,14 +46,14 @@ impl fmt::Display for TooLarge {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (bound, what) = match self {
             Self::Bytes => (MAX_BYTES, "bytes"),
-            Self::Brackets => (MAX_BRACKETS, "brackets inside one another"),
-            Self::Fields => (MAX_FIELDS, "fields, fragments expanded"),
-            Self::Depth => (MAX_DEPTH, "fields inside one another"),
-            Self::Nesting => (MAX_NESTING, "selections and fragments inside one another"),
-            Self::Aliases => (MAX_ALIASES, "aliases, fragments expanded"),
+            Self::Brackets => (MAX_BRACKETS, "nested brackets"),
+            Self::Fields => (MAX_FIELDS, "fields (with fragments expanded)"),
+            Self::Depth => (MAX_DEPTH, "nested fields"),
+            Self::Nesting => (MAX_NESTING, "nested selections and fragments"),
+            Self::Aliases => (MAX_ALIASES, "aliases (with fragments expanded)"),
             Self::RootFields => (MAX_ROOT_FIELDS, "root fields"),
-            Self::Directives => (MAX_DIRECTIVES, "directives, fragments expanded"),
-            Self::Variables => (MAX_VARIABLES, "variables, each counted for every operation,"),
+            Self::Directives => (MAX_DIRECTIVES, "directives (with fragments expanded)"),
+            Self::Variables => (MAX_VARIABLES, "variables (each counted for every operation)"),
             Self::FragmentCycle => return f.write_str("A fragment of the document spreads itself"),
         };
         write!(f, "The document is too large: at most {bound} {what} are allowed")

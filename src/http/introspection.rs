@@ -9,6 +9,10 @@ use crate::http::selection;
 /// definition does not name them.
 pub const TYPES: &str = include_str!("introspection/types.graphql");
 
+/// The directives as introspection has them. async-graphql writes them without the descriptions of their arguments, and not
+/// all of them.
+pub const DIRECTIVES: &str = include_str!("introspection/directives.graphql");
+
 /// The description of the schema.
 pub const DESCRIPTION: &str =
     "Roster, a user directory. Sign in with `login`, then send the token as `Authorization: Bearer`.";

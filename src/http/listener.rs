@@ -165,7 +165,7 @@ struct State {
 }
 
 fn makes_room() -> Error {
-    Error::new(ErrorKind::ConnectionAborted, "the connection has to make room for another")
+    Error::new(ErrorKind::ConnectionAborted, "the connection was closed to admit another")
 }
 
 impl Stream {

@@ -263,7 +263,7 @@ impl<A: Application> Endpoint for GraphQl<A> {
     async fn call(&self, mut request: Request) -> poem::Result<Response> {
         let id = id_of(&request);
         let Some(media) = Media::accepted(request.headers()) else {
-            let message = "An answer is application/graphql-response+json or application/json";
+            let message = "Accept: must allow application/graphql-response+json or application/json";
             let refusal = HttpError::new(StatusCode::NOT_ACCEPTABLE, "NOT_ACCEPTABLE", message);
             return Ok(refuse(&mut request, refusal, Media::Json, &id).await);
         };

@@ -132,7 +132,7 @@ fn from_query(query: &str) -> Result<Parameters, HttpError> {
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
         // What is not UTF-8 comes out of the decoder as U+FFFD.
         if name.contains('\u{fffd}') || value.contains('\u{fffd}') {
-            return Err(HttpError::bad_request("The address is not valid UTF-8"));
+            return Err(HttpError::bad_request("The query string is not valid UTF-8"));
         }
         let value = match name.as_ref() {
             "variables" | "extensions" if value.is_empty() => Value::Null,
@@ -141,7 +141,7 @@ fn from_query(query: &str) -> Result<Parameters, HttpError> {
             _ => Value::String(value.into_owned()),
         };
         if members.insert(name.into_owned(), value).is_some() {
-            return Err(HttpError::bad_request("A parameter of the address is given twice"));
+            return Err(HttpError::bad_request("A parameter of the query string is given twice"));
         }
     }
     parameters(members)
@@ -167,12 +167,12 @@ pub fn parse_json(text: &str, what: &str) -> Result<Value, HttpError> {
         HttpError::bad_request(format!("{what}: not valid JSON at line {line}, column {column}"))
     })?;
     if objects_in(&value) > MAX_OBJECTS {
-        return Err(HttpError::bad_request(format!("{what}: at most {MAX_OBJECTS} objects in it are allowed")));
+        return Err(HttpError::bad_request(format!("{what}: must contain at most {MAX_OBJECTS} objects")));
     }
     if is_clean(&value) {
         Ok(value)
     } else {
-        Err(HttpError::bad_request(format!("{what}: a text holds U+0000 or the mark of an upload")))
+        Err(HttpError::bad_request(format!("{what}: strings must not contain U+0000 or start with the upload marker")))
     }
 }
 
@@ -255,7 +255,7 @@ impl<A: Application> Reader<A> {
         }
         // The escape is looked for in the text, so that the literals of the document need no walk of their own.
         if query.contains('\0') || query.contains("\\u0000") || query.contains(UPLOAD_MARK) {
-            return Err(HttpError::bad_request("query: a text holds U+0000 or the mark of an upload"));
+            return Err(HttpError::bad_request("query: must not contain U+0000 or the upload marker"));
         }
         let document = self.documents.find(&query, |parsed| self.app.read(parsed))?;
         let selected = document_limits::selected(&document.parsed, operation_name.as_deref());
@@ -266,7 +266,7 @@ impl<A: Application> Reader<A> {
                 return Err(HttpError { message: message.into(), ..HttpError::method("POST") });
             }
             Some(OperationType::Subscription) => {
-                return Err(HttpError::bad_request("A subscription needs a WebSocket, not a single request"));
+                return Err(HttpError::bad_request("A subscription requires a WebSocket, not a single request"));
             }
             _ => {}
         }

@@ -139,7 +139,7 @@ impl HttpError {
 
     #[must_use]
     pub fn not_found() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", "There is nothing at this address")
+        Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", "There is no resource at this URL")
     }
 
     #[must_use]
@@ -152,14 +152,14 @@ impl HttpError {
     /// Too much to do at the moment, or the database is away.
     #[must_use]
     pub fn overloaded(retry_after_seconds: u64) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE", "The server is busy, try again later")
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE", "The server is busy; try again later")
             .with(header::RETRY_AFTER, HeaderValue::from(retry_after_seconds))
     }
 
     /// A second request with a file while the user's first is still under way.
     #[must_use]
     pub fn one_at_a_time() -> Self {
-        let message = "You are sending another file already; one at a time is taken of each user";
+        let message = "You are already uploading a file; a user can upload only one file at a time";
         Self::new(StatusCode::TOO_MANY_REQUESTS, "RATE_LIMITED", message)
             .with(header::RETRY_AFTER, HeaderValue::from_static("1"))
     }
@@ -167,14 +167,14 @@ impl HttpError {
     /// The caller has more under way than one may have.
     #[must_use]
     pub fn too_many() -> Self {
-        let message = "Too many requests of yours that cost much are under way; wait for some of them";
+        let message = "Too many of your expensive requests are running; wait until some of them have finished";
         Self::new(StatusCode::TOO_MANY_REQUESTS, "RATE_LIMITED", message)
             .with(header::RETRY_AFTER, HeaderValue::from_static("1"))
     }
 
     #[must_use]
     pub fn deadline() -> Self {
-        let message = "The request took too long; a change may have been made all the same";
+        let message = "The request took too long; changes may still have been saved";
         Self::new(StatusCode::GATEWAY_TIMEOUT, "DEADLINE_EXCEEDED", message)
     }
 

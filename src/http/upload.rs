@@ -39,7 +39,7 @@ pub fn is_multipart(request: &Request) -> bool {
 /// 400 without a header that no form can send, 415 for what is compressed or of two types.
 pub fn check(headers: &HeaderMap) -> Result<(), HttpError> {
     if !PREFLIGHT.iter().any(|name| headers.get(*name).is_some_and(|value| !value.is_empty())) {
-        let message = "A request with a file needs the header GraphQL-Require-Preflight, of any value";
+        let message = "A request with a file requires the header GraphQL-Require-Preflight, with any value";
         return Err(HttpError::bad_request(message));
     }
     if headers.get_all(header::CONTENT_TYPE).iter().count() == 1 && request::is_plain(headers) {
@@ -63,7 +63,7 @@ pub async fn read<A: Application>(
     let (parameters, file) = parse(body, boundary).await?;
     let mut prepared = reader.prepare(parameters, false, from).await?;
     if !prepared.is_mutation {
-        return Err(HttpError::bad_request("A query is sent as application/json"));
+        return Err(HttpError::bad_request("A query must be sent as application/json"));
     }
     prepared.request.uploads.extend(file);
     Ok(prepared)
@@ -82,7 +82,7 @@ async fn parse(body: Vec<u8>, boundary: String) -> Result<(Parameters, Option<Up
         }
     };
     if parts.next_field().await.map_err(|_| malformed())?.is_some() {
-        return Err(HttpError::bad_request("There is a part that the map does not name; at most one file can be sent"));
+        return Err(HttpError::bad_request("Each file must be named in the map; at most one file can be sent"));
     }
     Ok((parameters, file))
 }
@@ -91,7 +91,7 @@ async fn parse(body: Vec<u8>, boundary: String) -> Result<(Parameters, Option<Up
 async fn next(parts: &mut Multipart<'static>, name: &str) -> Result<Field<'static>, HttpError> {
     let part = parts.next_field().await.map_err(|_| malformed())?;
     part.filter(|part| part.name() == Some(name)).ok_or_else(|| {
-        HttpError::bad_request("The parts must be operations, map, and the file that the map names, in this order")
+        HttpError::bad_request("The parts must be operations, map, and the file named in the map, in this order")
     })
 }
 
@@ -122,7 +122,9 @@ fn entry(map: &str) -> Result<Option<(String, Vec<String>)>, HttpError> {
     }
     match paths.as_array().map(Vec::as_slice) {
         Some([Value::String(path)]) => Ok(Some((name, path.split('.').map(str::to_owned).collect()))),
-        _ => Err(HttpError::bad_request("map: a file stands in one place, [\"variables.input.avatar\"] for instance")),
+        _ => Err(HttpError::bad_request(
+            "map: must map the file to exactly one path, such as [\"variables.input.avatar\"]",
+        )),
     }
 }
 

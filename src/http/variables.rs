@@ -78,7 +78,7 @@ impl Coercion<'_> {
     fn of_type(&mut self, wanted: &Type, value: Value, path: &str) -> Value {
         match (&wanted.base, value) {
             (_, Value::Null) if wanted.nullable => Value::Null,
-            (_, Value::Null) => self.fault(path, format_args!("must not be null, a {wanted} is expected")),
+            (_, Value::Null) => self.fault(path, format_args!("must not be null (expected {wanted})")),
             (BaseType::List(inner), Value::Array(items)) => {
                 let items = items.into_iter().enumerate();
                 items.map(|(place, item)| self.of_type(inner, item, &format!("{path}.{place}"))).collect()
@@ -86,7 +86,7 @@ impl Coercion<'_> {
             (BaseType::List(inner), value) => Value::Array(vec![self.of_type(inner, value, path)]),
             (BaseType::Named(name), value) => match validation::input_type(self.schema, name) {
                 Some(base) => self.of_base(base, value, path),
-                None => self.fault(path, format_args!("there is no input type {name}")),
+                None => self.fault(path, format_args!("the input type {name} does not exist")),
             },
         }
     }
@@ -97,9 +97,7 @@ impl Coercion<'_> {
         let reference = wanted.as_ref(schema);
         match (reference, value) {
             (reference, Value::Null) if !reference.is_required() => Value::Null,
-            (_, Value::Null) => {
-                self.fault(path, format_args!("must not be null, a {} is expected", wanted.display_name()))
-            }
+            (_, Value::Null) => self.fault(path, format_args!("must not be null (expected {})", wanted.display_name())),
             (InputTypeReference::List(inner, _), Value::Array(items)) => {
                 let items = items.into_iter().enumerate();
                 items.map(|(place, item)| self.of_input(inner, item, &format!("{path}.{place}"))).collect()
@@ -128,7 +126,7 @@ impl Coercion<'_> {
             }
             BaseInputTypeReference::InputObject(of) => match value {
                 Value::Object(members) => self.of_object(of, members, path),
-                _ => self.fault(path, format_args!("must be an object, a {}", of.name())),
+                _ => self.fault(path, format_args!("must be an object of the type {}", of.name())),
             },
         }
     }
@@ -136,13 +134,15 @@ impl Coercion<'_> {
     fn of_object(&mut self, object: &InputObject, members: Map<String, Value>, path: &str) -> Value {
         let fields = object.input_field_definitions();
         if validation::is_one_of(object) && (members.len() != 1 || members.values().any(Value::is_null)) {
-            return self
-                .fault(path, format_args!("exactly one field of {} must be given, and not null", object.name()));
+            return self.fault(
+                path,
+                format_args!("exactly one field of {} must be given, and it must not be null", object.name()),
+            );
         }
         for field in fields.iter().filter(|field| field.is_required()) {
             if !members.contains_key(field.name()) {
                 let wanted = field.r#type().display_name();
-                self.fault(&format!("{path}.{}", field.name()), format_args!("is required, a {wanted} is expected"));
+                self.fault(&format!("{path}.{}", field.name()), format_args!("is required (expected {wanted})"));
             }
         }
         let mut coerced = Map::new();
@@ -182,11 +182,11 @@ fn scalar_of(scalar: BuiltinScalarDefinition, value: Value) -> Option<Value> {
 
 fn expected(scalar: BuiltinScalarDefinition) -> &'static str {
     match scalar {
-        BuiltinScalarDefinition::Int => "must be an Int, a whole number from -2147483648 to 2147483647",
-        BuiltinScalarDefinition::Float => "must be a Float, a number",
-        BuiltinScalarDefinition::ID => "must be an ID, a text",
+        BuiltinScalarDefinition::Int => "must be an Int (an integer from -2147483648 to 2147483647)",
+        BuiltinScalarDefinition::Float => "must be a Float (a number)",
+        BuiltinScalarDefinition::ID => "must be an ID (a string or an integer)",
         BuiltinScalarDefinition::String => "must be a String",
-        BuiltinScalarDefinition::Boolean => "must be a Boolean, true or false",
+        BuiltinScalarDefinition::Boolean => "must be a Boolean (true or false)",
     }
 }
 

@@ -22,7 +22,7 @@ use crate::graphql::payload::Updated;
 use crate::scalar::{Id, now};
 use crate::validation::Validator;
 
-const TAKEN: &str = "This external id is taken.";
+const TAKEN: &str = "This external ID is taken.";
 
 /// Enters an institution into the viewer's license.
 ///
@@ -97,8 +97,9 @@ pub async fn delete(db: &Db, viewer: &Viewer, id: &str) -> Result<institution::M
     // Whoever puts somebody into it holds its row, so that nobody comes in after they are counted.
     let people = user::Entity::find().filter(user::Column::InstitutionId.eq(old.id)).count(&transaction).await?;
     if people > 0 {
-        let belong = if people == 1 { "1 person belongs".to_owned() } else { format!("{people} people belong") };
-        let message = format!("{belong} to {}, inactive ones counted; put them elsewhere first.", old.name);
+        let belong = if people == 1 { "1 user belongs".to_owned() } else { format!("{people} users belong") };
+        let message =
+            format!("{belong} to {}, including inactive users; move them to another institution first.", old.name);
         return Err(Error::rejected("id", ErrorCode::NotAllowed, message));
     }
     institution::Entity::delete_by_id(old.id).exec(&transaction).await?;

@@ -43,7 +43,7 @@ impl InstitutionMutation {
             };
             let outcome = super::create(ctx.db()?, ctx.viewer()?, core, input.fields).await;
             InstitutionPayload::of(outcome, |institution| {
-                InstitutionPayload::done(format!("{} was entered.", institution.name), Some(institution))
+                InstitutionPayload::done(format!("{} was created.", institution.name), Some(institution))
             })
         })
         .await
@@ -59,10 +59,10 @@ impl InstitutionMutation {
             let outcome = super::update(ctx.db()?, ctx.viewer()?, input).await;
             InstitutionPayload::of(outcome, |updated| match updated {
                 Updated::Saved(institution) => {
-                    InstitutionPayload::done(format!("{} was changed.", institution.name), Some(institution))
+                    InstitutionPayload::done(format!("{} was updated.", institution.name), Some(institution))
                 }
                 Updated::DryRun(institution) => {
-                    InstitutionPayload::done("Nothing was changed; it would have been.", Some(institution))
+                    InstitutionPayload::done("Dry run: the input is valid; nothing was saved.", Some(institution))
                 }
                 Updated::Conflict(institution) => InstitutionPayload {
                     institution: Some(institution),

@@ -120,7 +120,7 @@ pub async fn list_with_people(db: &Db) -> Result<Vec<(license::Model, i64)>, Err
     Ok(licenses.into_iter().map(|license| (license.clone(), counts.get(&license.id).copied().unwrap_or(0))).collect())
 }
 
-const TAKEN: &str = "This number is taken.";
+const TAKEN: &str = "This license number is taken.";
 
 fn check_end(license: &license::Model, form: &mut Validator) {
     if license.expires_on.is_some_and(|last| last < license.starts_on) {

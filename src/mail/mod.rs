@@ -103,7 +103,7 @@ impl MailQueue<'_> {
         next_url: Option<Url>,
     ) -> Result<(), Error> {
         let user::Model { email: Some(email), email_key: Some(email_key), .. } = new.clone() else {
-            return Err(Error::internal("a registration without an address"));
+            return Err(Error::internal("a registration without an email address"));
         };
         let seed = token::seed()?;
         post(transaction, of(MailKind::Registration, (None, &email), Some(seed.clone()), self.language)).await?;

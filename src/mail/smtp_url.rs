@@ -44,7 +44,7 @@ impl SmtpUrl {
     /// What is expected, which says nothing of what was given.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         const FORM: &str = "expected smtps://user:password@host:465 or smtp://user:password@host:587, \
-                            also with ?tls=opportunistic or ?tls=none";
+                            the latter optionally with ?tls=opportunistic or ?tls=none";
         let url = Url::parse(text).map_err(|_| FORM)?;
         if !matches!(url.path(), "" | "/") || url.fragment().is_some() {
             return Err(FORM);
@@ -159,7 +159,7 @@ impl CustomCa {
         let authority = certificates.map(|certificates| Self { file: file.into(), certificates });
         authority
             .filter(|authority| tls_with("localhost", Some(authority)).is_ok())
-            .ok_or_else(|| "expected certificates in PEM".to_owned())
+            .ok_or_else(|| "expected certificates in PEM format".to_owned())
     }
 
     /// The file that it was read from.

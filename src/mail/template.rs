@@ -85,7 +85,7 @@ impl EmailTemplate<'_> {
             return Ok(None);
         }
         let Some(Link { url, lives }) = &self.link else {
-            return Err(Error::internal(format!("a mail about {:?} needs a link", self.kind)));
+            return Err(Error::internal(format!("an email of the kind {:?} requires a link", self.kind)));
         };
         let (count, unit) = span(*lives);
         let lives = words.get_with("mail.lives", [("count", count.into()), ("unit", FluentValue::from(unit))]);

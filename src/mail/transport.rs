@@ -81,7 +81,7 @@ impl Transport {
     fn message(&self, mail: &Outgoing<'_>) -> Result<Message, String> {
         let to = address(mail.to)?;
         if mail.subject.contains(char::is_control) {
-            return Err("the subject has line breaks or control characters".to_owned());
+            return Err("the subject contains line breaks or control characters".to_owned());
         }
         let recipients = Envelope::new(Some(self.from.email.clone()), vec![to.clone()]);
         Message::builder()
@@ -130,7 +130,7 @@ pub fn sender(text: &str) -> Result<Mailbox, String> {
     let is_name = !name.contains(|c: char| c.is_control() || matches!(c, '<' | '>' | '"' | '\\'));
     // Not every server knows how to pass on other letters before the @.
     let email = address(bare).ok().filter(|email| is_name && email.user().is_ascii());
-    let email = email.ok_or("expected an address, such as Roster <roster@example.org>")?;
+    let email = email.ok_or("expected an email address, such as Roster <roster@example.org>")?;
     Ok(Mailbox::new((!name.is_empty()).then(|| name.to_owned()), email))
 }
 

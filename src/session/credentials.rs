@@ -108,7 +108,7 @@ pub async fn unlock(gate: &Authenticator<'_>, viewer: &Viewer, id: &str) -> Resu
 async fn check_pin_is_on(db: &impl ConnectionTrait, user_id: Id) -> Result<(), Error> {
     let current = pin::Entity::find_by_id(user_id).one(db).await?;
     if current.is_some_and(|current| current.wrong >= MOST_WRONG_PINS) {
-        let message = "The PIN is switched off after too many wrong ones; sign in with your password first.";
+        let message = "The PIN is disabled after too many wrong PINs; sign in with your password first.";
         return Err(Error::rejected("pin", ErrorCode::Locked, message));
     }
     Ok(())

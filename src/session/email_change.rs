@@ -38,7 +38,7 @@ pub async fn request(
     let mut form = Validator::changing();
     let new_email = form.check("newEmail", rule::email(rule::LONGEST_EMAIL)(new_email.trim())).unwrap_or_default();
     if Some(&new_email) == person.email.as_ref() {
-        form.fault("newEmail", ErrorCode::Invalid, "This is your address already.");
+        form.fault("newEmail", ErrorCode::Invalid, "This is already your email address.");
     }
     form.finish()?;
     let verified = gate.prove(&person, password, "currentPassword").await?;
@@ -59,7 +59,7 @@ pub async fn request(
 #[expect(clippy::disallowed_methods, reason = "a link lets in whoever has it")]
 pub async fn confirm(db: &Db, client: &Client, token: &str) -> Result<user::Model, Error> {
     let found = one_time_link::find(db, Purpose::EmailChange, token).await?.ok_or_else(expired)?;
-    let new_email = found.new_email.ok_or_else(|| Error::internal("a link without its new address"))?;
+    let new_email = found.new_email.ok_or_else(|| Error::internal("an email change link without a new address"))?;
     let transaction = db.begin().await?;
     let old = lock_if_active(&transaction, found.person.id).await?.ok_or_else(expired)?;
     if !one_time_link::consume(&transaction, old.id, token).await? {
@@ -76,7 +76,7 @@ pub async fn confirm(db: &Db, client: &Client, token: &str) -> Result<user::Mode
             return Err(Error::rejected(
                 "token",
                 ErrorCode::Taken,
-                "Somebody else has this address by now, as the own one or as a username.",
+                "Another user now has this address as their email address or username.",
             ));
         }
         updated => updated?,

@@ -56,7 +56,7 @@ impl ByMailMutation {
     ) -> NullableField<ReceiptPayload> {
         authorized(ctx, async {
             ReceiptPayload::of(password_reset::request(&authenticator(ctx)?, &input.email).await, |()| {
-                ReceiptPayload::done("If there is an account with this address, a mail is on its way to it.")
+                ReceiptPayload::done("If an account with this address exists, an email will be sent to it.")
             })
         })
         .await
@@ -91,7 +91,9 @@ impl ByMailMutation {
             let outcome =
                 email_change::request(&authenticator(ctx)?, ctx.viewer()?, &new_email, current_password).await;
             ReceiptPayload::of(outcome, |()| {
-                ReceiptPayload::done("A mail is on its way to the new address; the link in it confirms it.")
+                ReceiptPayload::done(
+                    "An email will be sent to the new address; follow the link in it to confirm the address.",
+                )
             })
         })
         .await
@@ -109,7 +111,7 @@ impl ByMailMutation {
             let viewer = ctx.viewer()?;
             UserPayload::of(email_change::confirm(ctx.db()?, ctx.client()?, &input.token).await, |person| {
                 let seen = viewer.may_on(Action::ReadDirectory, &person).is_ok();
-                UserPayload::done("Your e-mail address was changed.", seen.then_some(person))
+                UserPayload::done("Your email address was changed.", seen.then_some(person))
             })
         })
         .await

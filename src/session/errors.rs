@@ -3,12 +3,12 @@
 use crate::error::{Error, ErrorCode, MutationError};
 
 /// What is said of an account that is locked.
-pub const LOCKED: &str = "Too many wrong passwords; try again in a quarter of an hour, or ask an administrator.";
+pub const LOCKED: &str = "Too many wrong passwords; try again in 15 minutes, or ask an administrator.";
 
 /// One answer for an unknown login, a wrong secret, and no secret set.
 #[must_use]
 pub fn wrong() -> Error {
-    refused(ErrorCode::InvalidCredentials, "The login or the secret is wrong.")
+    refused(ErrorCode::InvalidCredentials, "The username, email address, password or PIN is wrong.")
 }
 
 /// For who knows the right secret, but is nobody.
@@ -26,13 +26,13 @@ pub fn locked() -> Error {
 /// After too many wrong PINs.
 #[must_use]
 pub fn pin_is_off() -> Error {
-    refused(ErrorCode::Locked, "The PIN is switched off after too many wrong ones; sign in with your password.")
+    refused(ErrorCode::Locked, "The PIN is disabled after too many wrong PINs; sign in with your password.")
 }
 
 /// For a dead link, and the slower one of two who use a link at once.
 #[must_use]
 pub fn expired() -> Error {
-    Error::rejected("token", ErrorCode::Expired, "This link is no longer valid; ask for a new one.")
+    Error::rejected("token", ErrorCode::Expired, "This link is no longer valid; request a new one.")
 }
 
 fn refused(code: ErrorCode, message: &str) -> Error {

@@ -204,7 +204,7 @@ pub async fn end_sessions(db: &Db, viewer: &Viewer, ending: EndSessionsRequest) 
         None => Some(signed_in.user_id),
     };
     if ending.sessions.as_ref().is_some_and(|ids| ids.len() > MOST_ITEMS) {
-        form.fault("sessionIds", ErrorCode::TooLong, format!("At most {MOST_ITEMS}."));
+        form.fault("sessionIds", ErrorCode::TooLong, format!("Must contain at most {MOST_ITEMS} items."));
     }
     form.finish()?;
     let user_id = user_id.unwrap_or(signed_in.user_id);

@@ -220,20 +220,20 @@ fn of_one_secret(input: LoginInput) -> Result<(String, Secret), Error> {
         (Some(password), None, device_token) => Some(Secret::Password(password, device_token)),
         (None, Some(pin), Some(device_token)) => Some(Secret::Pin(pin, device_token)),
         (None, Some(_), None) => {
-            form.fault("deviceToken", ErrorCode::Required, "A PIN signs in only with the token of a known device.");
+            form.fault("deviceToken", ErrorCode::Required, "A PIN can be used only with the token of a known device.");
             None
         }
         (Some(_), Some(_), _) => {
-            form.fault("pin", ErrorCode::Invalid, "Either a password or a PIN, not both.");
+            form.fault("pin", ErrorCode::Invalid, "Give either a password or a PIN, not both.");
             None
         }
         (None, None, _) => {
-            form.fault("password", ErrorCode::Required, "The password is missing.");
+            form.fault("password", ErrorCode::Required, "A password or a PIN is required.");
             None
         }
     };
     form.finish()?;
-    let secret = secret.ok_or_else(|| Error::internal("a sign-in without a secret passed the form"))?;
+    let secret = secret.ok_or_else(|| Error::internal("a sign-in without a password or PIN passed validation"))?;
     Ok((login, secret))
 }
 

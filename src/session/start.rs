@@ -140,7 +140,7 @@ async fn lock_user(
         let inserted = person.clone().into_active_model().reset_all().insert(transaction).await;
         let new = match inserted {
             Err(error) if matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_))) => {
-                let message = "Somebody has this address by now, as the own one or as a username.";
+                let message = "Another user now has this address as their email address or username.";
                 return Err(Error::rejected("token", ErrorCode::Taken, message));
             }
             inserted => inserted?,

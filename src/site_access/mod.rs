@@ -65,7 +65,7 @@ async fn begin(db: &Db, viewer: &Viewer, input: &SiteAccessInput) -> Result<Site
     let ids = (form.id("userId", &input.user_id), form.id("institutionId", &input.institution_id));
     form.finish()?;
     let (Some(user_id), Some(institution_id)) = ids else {
-        return Err(Error::internal("an id that is none passed the form"));
+        return Err(Error::internal("an invalid ID passed validation"));
     };
     let site = ("institutionId", "institution", institution_id);
     let both: Both<institution::Model> =

@@ -23,7 +23,7 @@ impl SiteAccessMutation {
         authorized(ctx, async {
             let outcome = super::grant(ctx.db()?, ctx.viewer()?, &input).await;
             UserPayload::of(outcome, |user| {
-                UserPayload::done(format!("{} has access to the institution.", user.name()), Some(user))
+                UserPayload::done(format!("{} now has access to the institution.", user.name()), Some(user))
             })
         })
         .await
@@ -41,10 +41,7 @@ impl SiteAccessMutation {
         authorized(ctx, async {
             let outcome = super::revoke(ctx.db()?, ctx.viewer()?, &input).await;
             UserPayload::of(outcome, |user| {
-                UserPayload::done(
-                    format!("What access {} was given to the institution was taken back.", user.name()),
-                    Some(user),
-                )
+                UserPayload::done(format!("The access of {} to the institution was revoked.", user.name()), Some(user))
             })
         })
         .await

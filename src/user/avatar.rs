@@ -14,7 +14,7 @@ use crate::entity::user;
 use crate::error::{Error, ErrorCode};
 use crate::scalar::{Id, now};
 
-const NOTHING_GIVEN: &str = "There must be a file, or null, which removes the picture.";
+const NOTHING_GIVEN: &str = "Must be a file, or null to remove the picture.";
 
 /// Sets the picture of a person to what is made of a file, or removes it. Who asks without the right to has no file
 /// looked at.

@@ -48,7 +48,7 @@ impl CompiledFilter {
             return Ok(Self { name: String::new(), comparisons: 0, condition: Condition::all(), are_few: false });
         };
         if filter.is_too_large() {
-            return Err(Error::BadInput("filter: at most 100 filters in one.".to_owned()));
+            return Err(Error::BadInput("filter: must contain at most 100 nested filters.".to_owned()));
         }
         let definitions = if filter.names_attribute() {
             attribute_values::definitions(db.read(), viewer.signed_in()?.license_id).await?
@@ -89,7 +89,7 @@ struct FilterCompiler<'a> {
 impl FilterCompiler<'_> {
     fn read(&mut self, filter: UserFilter, path: &str, depth: usize) -> Result<MatchingIds, Error> {
         if depth > DEEPEST {
-            self.reading.fault(path, format_args!("at most {DEEPEST} filters deep."));
+            self.reading.fault(path, format_args!("must be nested at most {DEEPEST} levels deep."));
             return Ok(MatchingIds { condition: Condition::all(), are_few: false });
         }
         let mut filter = filter;
@@ -250,7 +250,7 @@ impl FilterCompiler<'_> {
         self.reading.count();
         let value = match value {
             MaybeUndefined::Undefined => {
-                self.reading.fault(&format!("{path}.value"), "a value, or null.");
+                self.reading.fault(&format!("{path}.value"), "must be a value or null.");
                 return Ok(everybody);
             }
             MaybeUndefined::Null => Value::Null,

@@ -83,7 +83,7 @@ impl Logins {
 }
 
 fn too_many() -> Error {
-    Error::RateLimited("You change too many users at once; try again.".to_owned())
+    Error::RateLimited("Too many of your requests are changing users; try again.".to_owned())
 }
 
 /// Whether a fault says that a username or an address is taken.

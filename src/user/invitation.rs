@@ -24,7 +24,7 @@ use crate::mail::MailQueue;
 use crate::scalar::Url;
 use crate::validation::Validator;
 
-const NOT_ALLOWED: &str = "This server does not let people register themselves; ask an administrator.";
+const NOT_ALLOWED: &str = "Self-registration is disabled on this server; ask an administrator for an account.";
 
 /// What an input says of the mail to a new person.
 pub struct InvitationOptions {
@@ -60,11 +60,11 @@ impl InvitationOptions {
         let mut mails = new.email.is_some() && new.is_active && is_invited;
         form.value("sendRegistrationEmail", self.mail, &mut mails);
         let hindrance = if new.email.is_none() && !form.has_fault_of("email") {
-            Some("This takes an e-mail address.")
+            Some("A registration email requires an email address.")
         } else if new.is_active {
             None
         } else {
-            Some("Who is inactive gets no mail.")
+            Some("A registration email cannot be sent to an inactive user.")
         };
         match hindrance {
             Some(hindrance) if mails && !is_default => {
@@ -73,7 +73,11 @@ impl InvitationOptions {
             _ => {}
         }
         if next_url.is_some() && !mails {
-            form.fault("registrationEmailNextUrl", ErrorCode::NotAllowed, "This takes sendRegistrationEmail.");
+            form.fault(
+                "registrationEmailNextUrl",
+                ErrorCode::NotAllowed,
+                "Allowed only if a registration email is sent (`sendRegistrationEmail`).",
+            );
         }
         if mails { ActivationMethod::Mail(desk, next_url) } else { ActivationMethod::Nothing }
     }
@@ -96,16 +100,17 @@ pub async fn resend(
     let (mut next_url, keeps) = (None::<Url>, given.is_undefined());
     form.text("nextUrl", given, &mut next_url, |text| ways.next_urls.check(text).map(|url| url.0));
     form.finish()?;
-    let id = id.ok_or_else(|| Error::internal("an id that is none passed the form"))?;
+    let id = id.ok_or_else(|| Error::internal("an invalid ID passed validation"))?;
     let (transaction, viewer, person) = actor::begin_on_known(db, viewer, "id", id).await?;
     let holds_more = site_access::holds_more(&transaction, id, viewer.signed_in()?.user_id).await?;
     viewer.may_invite(&person, holds_more)?;
     let hindrance = match &person {
-        user::Model { is_active: false, .. } => Some((ErrorCode::Inactive, "is inactive; activate him first.")),
-        user::Model { email: None, .. } => Some((ErrorCode::NotAllowed, "has no e-mail address.")),
-        user::Model { has_activated: true, .. } => {
-            Some((ErrorCode::NotAllowed, "has taken the account into use; a lost password is reset."))
-        }
+        user::Model { is_active: false, .. } => Some((ErrorCode::Inactive, "is inactive; activate the user first.")),
+        user::Model { email: None, .. } => Some((ErrorCode::NotAllowed, "has no email address.")),
+        user::Model { has_activated: true, .. } => Some((
+            ErrorCode::NotAllowed,
+            "has already activated the account; use `requestPasswordReset` if the password is lost.",
+        )),
         _ => None,
     };
     if let Some((code, hindrance)) = hindrance {

@@ -45,7 +45,7 @@ pub async fn set_active(db: &Db, viewer: &Viewer, input: SetActiveInput) -> Resu
     let mut reason = None::<String>;
     form.text("reason", input.reason, &mut reason, rule::lines(LONGEST_REASON));
     form.finish()?;
-    let id = id.ok_or_else(|| Error::internal("an id that is none passed the form"))?;
+    let id = id.ok_or_else(|| Error::internal("an invalid ID passed validation"))?;
     let (transaction, viewer, old) = actor::begin_on_known(db, viewer, "id", id).await?;
     viewer.may_on(Action::SetActive, &old)?;
     let new = user::Model { is_active: input.active, ..old.clone() };

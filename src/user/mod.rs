@@ -292,14 +292,14 @@ async fn changed(
 
 async fn find(db: &impl ConnectionTrait, viewer: &Viewer, id: Id) -> Result<user::Model, Error> {
     let found = user::Entity::find_by_id(id).filter(viewer.visible_users()).one(db).await?;
-    found.ok_or_else(|| Error::not_found("id", "person"))
+    found.ok_or_else(|| Error::not_found("id", "user"))
 }
 
 /// The rules that take more than one value, or another table.
 async fn check(db: &impl ConnectionTrait, new: &user::Model, form: &mut Validator) -> Result<(), Error> {
     let blamed = form.has_fault_of("username") || form.has_fault_of("email");
     if new.username.is_none() && new.email.is_none() && !blamed {
-        form.fault("email", ErrorCode::Required, "There must be a username or an e-mail address.");
+        form.fault("email", ErrorCode::Required, "A username or an email address is required.");
     }
     if let Some(id) = new.institution_id {
         let of_license = of_license(institution::Column::LicenseId, new.license_id);
@@ -359,8 +359,8 @@ async fn collect_conflicts(
     let email = login(|person| person.email_key.as_ref());
     let keys = [
         ("username", "username", username),
-        ("email", "e-mail address", email),
-        ("externalId", "external id", external),
+        ("email", "email address", email),
+        ("externalId", "external ID", external),
     ];
     // One statement for each, so that each is found by its index; a key that is not given names nobody.
     for (field, what, key) in keys {
@@ -393,7 +393,11 @@ async fn ensure_administrator_remains(
         }
         let others = user::Entity::find().filter(peers).filter(user::Column::Id.ne(old.id));
         if others.count(transaction).await? == 0 {
-            return Err(Error::rejected("id", ErrorCode::NotAllowed, format!("{} is {what}.", old.name())));
+            return Err(Error::rejected(
+                "id",
+                ErrorCode::NotAllowed,
+                format!("{} is {what} and cannot be deactivated, demoted or deleted.", old.name()),
+            ));
         }
     }
     Ok(())

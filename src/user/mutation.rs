@@ -62,8 +62,8 @@ impl UserMutation {
                 logins.guard(ctx.login_inputs()?, db, viewer, create).await
             };
             UserPayload::of(outcome, |created| match created {
-                Some(user) => UserPayload::done(format!("{} was entered.", user.name()), Some(user)),
-                None => UserPayload::done("Nothing was entered; it would have been.", None),
+                Some(user) => UserPayload::done(format!("{} was created.", user.name()), Some(user)),
+                None => UserPayload::done("Dry run: the input is valid; nothing was saved.", None),
             })
         })
         .await
@@ -82,7 +82,7 @@ impl UserMutation {
             let by_mail = (ctx.mail_queue()?, ctx.self_service()?);
             let outcome = invitation::resend(ctx.db()?, ctx.viewer()?, by_mail, &id, next_url).await;
             ReceiptPayload::of(outcome, |person| {
-                ReceiptPayload::done(format!("A mail to {} is on its way.", person.name()))
+                ReceiptPayload::done(format!("An invitation email to {} will be sent shortly.", person.name()))
             })
         })
         .await
@@ -104,7 +104,7 @@ impl UserMutation {
                 invitation::register(ctx.db()?, ctx.hasher()?, who, by_mail, input).await
             };
             ReceiptPayload::of(outcome, |()| {
-                ReceiptPayload::done("A mail is on its way to this address; the link in it leads on.")
+                ReceiptPayload::done("An email will be sent to this address; follow the link in it to continue.")
             })
         })
         .await
@@ -129,10 +129,12 @@ impl UserMutation {
                 Box::pin(logins.guard(ctx.login_inputs()?, db, viewer, update)).await
             };
             UserPayload::of(outcome, |updated| match updated {
-                Updated::Saved(user) => UserPayload::done(format!("{} was changed.", user.name()), Some(user)),
-                Updated::DryRun(user) => UserPayload::done("Nothing was changed; it would have been.", Some(user)),
+                Updated::Saved(user) => UserPayload::done(format!("{} was updated.", user.name()), Some(user)),
+                Updated::DryRun(user) => {
+                    UserPayload::done("Dry run: the input is valid; nothing was saved.", Some(user))
+                }
                 Updated::Conflict(user) => {
-                    UserPayload { user: Some(user), ..UserPayload::refused(payload::stale("person")) }
+                    UserPayload { user: Some(user), ..UserPayload::refused(payload::stale("user")) }
                 }
             })
         })
@@ -151,8 +153,8 @@ impl UserMutation {
             let file = input.avatar.map_value(|upload| ctx.take_file(upload)).transpose()?;
             let outcome = avatar::set(ctx.db()?, ctx.image_processor()?, ctx.viewer()?, &input.id, file).await;
             UserPayload::of(outcome, |user| {
-                let state = if user.avatar.is_some() { "has this picture" } else { "has no picture" };
-                UserPayload::done(format!("{} {state} now.", user.name()), Some(user))
+                let state = if user.avatar.is_some() { "set" } else { "removed" };
+                UserPayload::done(format!("The picture of {} was {state}.", user.name()), Some(user))
             })
         })
         .await
@@ -171,7 +173,7 @@ impl UserMutation {
             let outcome = lifecycle::set_active(ctx.db()?, ctx.viewer()?, input).await;
             SetActivePayload::of(outcome, |ActivationChange { person, ended, groups_passed_on }| {
                 let state = if person.is_active { "active" } else { "inactive" };
-                let message = format!("{} is {state}.{}", person.name(), passed_on(&groups_passed_on));
+                let message = format!("{} is now {state}.{}", person.name(), passed_on(&groups_passed_on));
                 let ended = (ended.sessions, ended.links, ended.api_keys);
                 SetActivePayload::done(message, Some(person), ended.0, ended.1, ended.2, groups_passed_on)
             })
@@ -190,7 +192,7 @@ impl UserMutation {
         authorized(ctx, async {
             let outcome = lifecycle::delete(ctx.db()?, ctx.viewer()?, &input.id).await;
             DeleteUserPayload::of(outcome, |Erased { id, groups_passed_on }| {
-                let message = format!("The person was erased.{}", passed_on(&groups_passed_on));
+                let message = format!("The user was deleted.{}", passed_on(&groups_passed_on));
                 DeleteUserPayload::done(message, Some(id), groups_passed_on)
             })
         })
@@ -202,7 +204,7 @@ impl UserMutation {
 fn passed_on(groups: &[group::Model]) -> String {
     match groups {
         [] => String::new(),
-        [only] => format!(" The group {} has another owner now.", only.name),
-        several => format!(" {} groups have another owner now.", several.len()),
+        [only] => format!(" The group {} has a new owner.", only.name),
+        several => format!(" {} groups have a new owner.", several.len()),
     }
 }

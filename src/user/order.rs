@@ -102,7 +102,7 @@ pub fn read(viewer: &Viewer, asked: &[UserOrder]) -> Result<Order<user::Entity>,
         let (shown, column) = field.columns();
         viewer.may_filter(shown)?;
         if has(&keys, column) {
-            return Err(Error::BadInput(format!("orderBy.{place}.field: each field only once.")));
+            return Err(Error::BadInput(format!("orderBy.{place}.field: each field can be given only once.")));
         }
         let nulls = match nulls {
             NullsOrder::First => Nulls::First,

@@ -175,7 +175,7 @@ impl user::Model {
     async fn license(&self, ctx: &Context<'_>) -> Result<license::Model> {
         located(ctx, async {
             let license = ctx.loaders()?.load_one(LicenseById(self.license_id)).await?;
-            Ok(license.ok_or_else(|| Error::internal("a person without a license"))?)
+            Ok(license.ok_or_else(|| Error::internal("a user without a license"))?)
         })
         .await
     }
@@ -303,7 +303,7 @@ const LONGEST_KEY: usize = 250;
 fn short<'a>(argument: &str, text: &'a str) -> Result<&'a str, Error> {
     let text = text.trim();
     if text.chars().count() > LONGEST_KEY {
-        return Err(Error::BadInput(format!("{argument}: at most {LONGEST_KEY} characters.")));
+        return Err(Error::BadInput(format!("{argument}: must be at most {LONGEST_KEY} characters.")));
     }
     Ok(text)
 }

@@ -66,10 +66,10 @@ impl ResolveQuery {
 
 fn check(keys: &[String]) -> Result<(), Error> {
     if keys.len() > MOST_KEYS {
-        return Err(Error::BadInput(format!("keys: at most {MOST_KEYS}.")));
+        return Err(Error::BadInput(format!("keys: must contain at most {MOST_KEYS} keys.")));
     }
     match keys.iter().position(|key| key.chars().count() > LONGEST_KEY) {
-        Some(place) => Err(Error::BadInput(format!("keys.{place}: at most {LONGEST_KEY} characters."))),
+        Some(place) => Err(Error::BadInput(format!("keys.{place}: must be at most {LONGEST_KEY} characters."))),
         None => Ok(()),
     }
 }

@@ -21,7 +21,7 @@ impl ValidationError {
     /// A text of more than `most` characters.
     #[must_use]
     pub fn too_long(most: usize) -> Self {
-        Self(ErrorCode::TooLong, format!("At most {most} characters."))
+        Self(ErrorCode::TooLong, format!("Must be at most {most} characters."))
     }
 
     /// What the rule asks for, for people.
@@ -217,7 +217,7 @@ impl Validator {
     }
 
     fn null(&mut self, field: &str) {
-        self.fault(field, ErrorCode::NullNotAllowed, "This field may be left out, but not be null.");
+        self.fault(field, ErrorCode::NullNotAllowed, "This field can be omitted, but must not be null.");
     }
 
     /// What a rule makes of a value; none where it breaks the rule, which is a fault.

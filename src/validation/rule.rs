@@ -24,7 +24,7 @@ pub fn text(most: usize) -> impl Fn(&str) -> Result<String, ValidationError> {
             return Err(ValidationError::too_long(most));
         }
         if text.starts_with(Upload::MARK) {
-            return Err(ValidationError::invalid("A text, not a file."));
+            return Err(ValidationError::invalid("Must be a string, not a file."));
         }
         if text.contains(text::is_control) {
             return Err(ValidationError::invalid("Line breaks and control characters are not allowed."));
@@ -69,7 +69,7 @@ pub fn email(most: usize) -> impl Fn(&str) -> Result<String, ValidationError> {
             && address
                 .rsplit_once('@')
                 .is_some_and(|(_, domain)| idna::domain_to_ascii(&text::canonical(domain)).is_ok());
-        if valid { Ok(address) } else { Err(ValidationError::invalid("This is not an e-mail address.")) }
+        if valid { Ok(address) } else { Err(ValidationError::invalid("Must be a valid email address.")) }
     }
 }
 
@@ -79,13 +79,13 @@ pub fn phone(number: &str) -> Result<String, ValidationError> {
     if number.chars().any(|c| c.is_ascii_digit()) {
         Ok(number)
     } else {
-        Err(ValidationError::invalid("This is not a telephone number."))
+        Err(ValidationError::invalid("Must be a phone number with at least one digit."))
     }
 }
 
 /// An absolute http or https URL of at most 200 characters; `www.example.org` becomes `http://www.example.org`.
 pub fn web_address(address: &str) -> Result<String, ValidationError> {
-    let invalid = || ValidationError::invalid("This is not a web address, such as https://www.example.org.");
+    let invalid = || ValidationError::invalid("Must be an http(s) URL, such as https://www.example.org.");
     // Browsers read a backslash as a slash, and two of them as the begin of an address.
     if address.starts_with('/') || address.contains('\\') {
         return Err(invalid());
@@ -107,27 +107,27 @@ pub fn orcid(text: &str) -> Result<String, ValidationError> {
     let groups: Vec<&str> = bare.split('-').collect();
     let digits: Vec<u32> = bare.chars().filter_map(|c| if c == 'X' { Some(10) } else { c.to_digit(10) }).collect();
     let Some((check, body)) = digits.split_last() else {
-        return Err(ValidationError::invalid("This is not an ORCID iD."));
+        return Err(ValidationError::invalid("Must be an ORCID iD, such as 0000-0002-1825-0097."));
     };
     let well_formed =
         groups.len() == 4 && groups.iter().all(|group| group.len() == 4) && digits.len() == 16 && !body.contains(&10);
     let total = body.iter().fold(0, |total, digit| (total + digit) * 2 % 11);
     match (well_formed, (12 - total) % 11 == *check) {
         (true, true) => Ok(text),
-        (true, false) => Err(ValidationError::invalid("This ORCID iD is mistyped: its checksum does not match.")),
-        _ => Err(ValidationError::invalid("This is not an ORCID iD, such as 0000-0002-1825-0097.")),
+        (true, false) => Err(ValidationError::invalid("This ORCID iD has a typo: its checksum does not match.")),
+        _ => Err(ValidationError::invalid("Must be an ORCID iD, such as 0000-0002-1825-0097.")),
     }
 }
 
 /// A day from 1900-01-01 to today.
 pub fn birth_date(given: &DateText) -> Result<Date, ValidationError> {
-    let date = Date::parse(given.0.trim())
-        .ok_or_else(|| ValidationError::invalid("This is not a date, such as 1980-07-08."))?;
+    let date =
+        Date::parse(given.0.trim()).ok_or_else(|| ValidationError::invalid("Must be a date, such as 1980-07-08."))?;
     let earliest = NaiveDate::from_ymd_opt(1900, 1, 1);
     if earliest.is_some_and(|earliest| date.0 >= earliest) && date <= Date::today() {
         Ok(date)
     } else {
-        Err(ValidationError::invalid("A day from 1900-01-01 to today."))
+        Err(ValidationError::invalid("Must be a date from 1900-01-01 to today."))
     }
 }
 
@@ -137,15 +137,15 @@ pub fn country(code: &str) -> Result<String, ValidationError> {
     if is_country(&code) {
         Ok(code)
     } else {
-        Err(ValidationError::invalid("Two letters that ISO 3166-1 has for a country, such as AU."))
+        Err(ValidationError::invalid("Must be a two-letter country code of ISO 3166-1, such as AU."))
     }
 }
 
 /// A whole number from `least` to `most`.
 pub fn between(least: i32, most: i32) -> impl Fn(i32) -> Result<i32, ValidationError> {
     move |number| match number {
-        n if n < least => Err(ValidationError(ErrorCode::TooShort, format!("At least {least}."))),
-        n if n > most => Err(ValidationError(ErrorCode::TooLong, format!("At most {most}."))),
+        n if n < least => Err(ValidationError(ErrorCode::TooShort, format!("Must be at least {least}."))),
+        n if n > most => Err(ValidationError(ErrorCode::TooLong, format!("Must be at most {most}."))),
         n => Ok(n),
     }
 }
@@ -155,13 +155,13 @@ pub fn pin(digits: &str) -> Result<String, ValidationError> {
     if digits.len() == 4 && digits.bytes().all(|byte| byte.is_ascii_digit()) {
         Ok(digits.to_owned())
     } else {
-        Err(ValidationError::invalid("Exactly four digits."))
+        Err(ValidationError::invalid("Must be exactly four digits."))
     }
 }
 
 /// An id, as the directory gives it out.
 pub fn id(text: &str) -> Result<Id, ValidationError> {
-    Id::parse(text).ok_or_else(|| ValidationError::invalid("This is not an id."))
+    Id::parse(text).ok_or_else(|| ValidationError::invalid("Must be a valid ID (a UUID)."))
 }
 
 #[cfg(test)]

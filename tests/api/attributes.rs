@@ -400,8 +400,8 @@ on_every_database! {
         }
         for (filter, message) in [
             (is("nothing", json!(1)), "filter.attribute.name: there is no such attribute."),
-            (is("badge", json!("7")), "filter.attribute.value: A whole number from -9007199254740991 to 9007199254740991."),
-            (json!({ "not": { "attribute": { "name": "badge" } } }), "filter.not.attribute.value: a value, or null."),
+            (is("badge", json!("7")), "filter.attribute.value: Must be an integer from -9007199254740991 to 9007199254740991."),
+            (json!({ "not": { "attribute": { "name": "badge" } } }), "filter.not.attribute.value: must be a value or null."),
         ] {
             let answer = chief.ask(query, json!({ "filter": filter })).await;
             assert_eq!(answer["errors"][0]["message"], json!(message));
@@ -565,8 +565,8 @@ in_every_home! {
         let refused = import(bad).await;
         assert_eq!(refused.code, 1);
         let found: Vec<&str> = refused.err.lines().filter(|line| line.starts_with("line ")).collect();
-        let expected = ["line 1: attributes: The attribute badge", "line 2: attributes.badge: A whole", "line 2: attributes.shoe: There is no", "line 3: attributes.badge: This field",
-            "line 4: attributes: The attribute badge", "line 5: attributes: ", "line 6: attributes.birthplace: At most"];
+        let expected = ["line 1: attributes: The attribute badge", "line 2: attributes.badge: Must be an integer", "line 2: attributes.shoe: There is no", "line 3: attributes.badge: This field",
+            "line 4: attributes: The attribute badge", "line 5: attributes: ", "line 6: attributes.birthplace: Must be at most"];
         assert!(found.len() == expected.len() && found.iter().zip(expected).all(|(line, start)| line.starts_with(start)), "{found:#?}");
         assert_eq!(import(good).await.out.trim(), "0 were created, 2 changed, 1 unchanged.");
     }

@@ -89,7 +89,7 @@ in_every_home! {
         assert_eq!(home.run_with(&arguments, PASSWORD).await.code, 0);
         let taken = home.run_with(&arguments, PASSWORD).await;
         assert_eq!(taken.code, 1);
-        assert!(taken.err.contains("email: This e-mail address is taken."), "{}", taken.err);
+        assert!(taken.err.contains("email: This email address is taken."), "{}", taken.err);
     }
 
     async fn migrating_twice_does_no_more_than_once(home: Home) {

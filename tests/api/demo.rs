@@ -71,6 +71,18 @@ in_every_home! {
         assert_eq!(licenses.len(), 1, "the viewers are of one license");
     }
 
+    async fn the_viewers_of_the_demonstration_sign_in_with_the_password_that_is_printed(home: Home) {
+        let server = demo(&home, &[]).await;
+        let out = server.out();
+        let password = out.lines().find_map(|line| line.strip_prefix("They sign in with the password ")).unwrap();
+        let emails = out.lines().filter_map(|line| line.strip_prefix("    ")?.split_once("ros_")?.1.split_once("  "));
+        let emails: Vec<&str> = emails.map(|(_, email)| email).collect();
+        assert_eq!(emails.len(), 5, "{out}");
+        for email in emails {
+            assert_eq!(server.login(email, password).await["success"], json!(true), "{email}");
+        }
+    }
+
     async fn the_first_request_that_is_printed_works_as_it_is(home: Home) {
         let server = demo(&home, &[]).await;
         let out = server.out();
@@ -120,7 +132,7 @@ in_every_home! {
         }
         assert!(institution::Entity::find().all(db.read()).await.unwrap().len() > licenses.len());
         let credentials = credential::Entity::find().all(db.read()).await.unwrap();
-        assert_eq!(credentials, [], "nobody has a password that others could know");
+        assert_eq!(credentials.len(), 5, "nobody but the viewers has a password");
         let definitions = attribute_definition::Entity::find().all(db.read()).await.unwrap();
         assert!(definitions.len() > licenses.len());
         let values = attribute_value::Entity::find().all(db.read()).await.unwrap();

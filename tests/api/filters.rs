@@ -599,15 +599,15 @@ on_every_database! {
             admin.data(query, json!({ "filter": good })).await;
         }
         let bad = [
-            (nested(6), "filter.not.not.not.not.not: at most 5 filters deep."),
-            (wide(51), "filter: at most 50 conditions."),
-            (json!({ "and": (vec![json!({}); 101]) }), "filter: at most 100 filters in one."),
-            (json!({ "username": { "in": (vec!["x"; 101]) } }), "filter.username.in: at most 100 values."),
-            (json!({ "id": { "in": (vec![Id::new().0; 101]) } }), "filter.id.in: at most 100 values."),
-            (json!({ "role": (vec!["USER"; 101]) }), "filter.role: at most 100 values."),
-            (json!({ "or": [{ "firstName": { "startsWith": long } }] }), "filter.or.0.firstName.startsWith: at most 250 characters."),
-            (json!({ "group": { "eq": "7" }, "lastName": { "in": [long] } }), "filter.lastName.in: at most 250 characters. filter.group.eq: this is not an id."),
-            (json!({ "dateJoined": { "lt": "+20000-01-01T00:00:00Z" } }), "filter.dateJoined: an instant from the year 1 to the year 9999."),
+            (nested(6), "filter.not.not.not.not.not: must be nested at most 5 levels deep."),
+            (wide(51), "filter: must contain at most 50 conditions."),
+            (json!({ "and": (vec![json!({}); 101]) }), "filter: must contain at most 100 nested filters."),
+            (json!({ "username": { "in": (vec!["x"; 101]) } }), "filter.username.in: must contain at most 100 values."),
+            (json!({ "id": { "in": (vec![Id::new().0; 101]) } }), "filter.id.in: must contain at most 100 values."),
+            (json!({ "role": (vec!["USER"; 101]) }), "filter.role: must contain at most 100 values."),
+            (json!({ "or": [{ "firstName": { "startsWith": long } }] }), "filter.or.0.firstName.startsWith: must be at most 250 characters."),
+            (json!({ "group": { "eq": "7" }, "lastName": { "in": [long] } }), "filter.lastName.in: must be at most 250 characters. filter.group.eq: must be a valid ID (a UUID)."),
+            (json!({ "dateJoined": { "lt": "+20000-01-01T00:00:00Z" } }), "filter.dateJoined: must be a time from the year 1 to the year 9999."),
         ];
         for (filter, message) in bad {
             let answer = admin.ask(query, json!({ "filter": filter })).await;
@@ -618,16 +618,16 @@ on_every_database! {
         let ten: Vec<String> = (0..10).map(|n| format!("f{n}: users(filter: $filter) {{ totalCount }}")).collect();
         let document = format!("query ($filter: UserFilter) {{ {} }}", ten.join(" "));
         let answer = admin.ask(&document, json!({ "filter": wide(11) })).await;
-        let refused = answer["errors"].as_array().unwrap().iter().all(|error| error["message"] == "filter: at most 100 conditions in all the filters of a request.");
+        let refused = answer["errors"].as_array().unwrap().iter().all(|error| error["message"] == "filter: the filters of a request must contain at most 100 conditions in total.");
         assert!(refused, "{answer:#}");
         let unfolding = (0..3).fold(json!({}), |inner, _| json!({ "and": (vec![inner; 11]) }));
         let (status, answer) = admin.post(&json!({ "query": query, "variables": { "filter": unfolding } })).await;
-        assert_eq!((status, &answer["errors"][0]["message"]), (400, &json!("The body: at most 1000 objects in it are allowed")));
+        assert_eq!((status, &answer["errors"][0]["message"]), (400, &json!("The body: must contain at most 1000 objects")));
         let literal = format!("{{ users(filter: {{ and: [{}] }}) {{ totalCount }} }}", "{}".repeat(5_000));
         assert_eq!(admin.refused(&literal, json!({})).await, "BAD_USER_INPUT");
         let twice = json!([{ "field": "ROLE" }, { "field": "EMAIL" }, { "field": "ROLE", "direction": "DESC" }]);
         let answer = admin.ask(query, json!({ "order": twice })).await;
-        assert_eq!(answer["errors"][0]["message"], "orderBy.2.field: each field only once.");
+        assert_eq!(answer["errors"][0]["message"], "orderBy.2.field: each field can be given only once.");
     }
 
     async fn what_is_private_can_be_neither_filtered_nor_sorted_by_others(app: App) {

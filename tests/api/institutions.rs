@@ -180,7 +180,7 @@ on_every_database! {
         let (one, gone) = (app.person("One", into.clone()).await, app.person("Gone", into).await);
         chief.change("setActive", "", json!({ "id": gone.id(), "active": false })).await;
         chief.change("grantSiteAccess", "", granted(&user, &house)).await;
-        for (count, person) in [("2 people belong", &one), ("1 person belongs", &gone)] {
+        for (count, person) in [("2 users belong", &one), ("1 user belongs", &gone)] {
             let refused = chief.change("deleteInstitution", "deletedInstitutionId", json!({ "id": house })).await;
             assert_eq!((faults_of(&refused), &refused["deletedInstitutionId"]), (vec!["NOT_ALLOWED input.id".to_owned()], &Value::Null));
             assert!(refused["message"].as_str().unwrap().starts_with(count), "{refused:#}");

@@ -333,8 +333,8 @@ async fn a_setting_says_how_short_a_password_may_be() {
         "Byron",
     ];
     let refused = home.run_with(&create, "zyG4!wq3x").await;
-    assert!(refused.code == 1 && refused.err.contains("At least 12 characters."), "{refused:?}");
+    assert!(refused.code == 1 && refused.err.contains("Must be at least 12 characters."), "{refused:?}");
     let refused = home.run_with(&[&create[..], &["--password-length", "10"]].concat(), "zyG4!wq3x").await;
-    assert!(refused.code == 1 && refused.err.contains("At least 10 characters."), "{refused:?}");
+    assert!(refused.code == 1 && refused.err.contains("Must be at least 10 characters."), "{refused:?}");
     assert_eq!(home.run_with(&[&create[..], &["--password-length", "8"]].concat(), "zyG4!wq3x").await.code, 0);
 }

@@ -91,9 +91,9 @@ in_every_home! {
             assert!(bad.err.contains(field), "{field}: {}", bad.err);
         }
         let taken = home.run(&["license", "create", "--number", &"é".repeat(50), "--holder", &"x".repeat(201)]).await;
-        assert!(taken.code == 1 && taken.err.contains("number: This number is taken.") && taken.err.contains("holder: At most 200"), "{taken:?}");
+        assert!(taken.code == 1 && taken.err.contains("number: This license number is taken.") && taken.err.contains("holder: Must be at most 200"), "{taken:?}");
         let taken = home.run(&["license", "create", "--number", &"é".repeat(50), "--holder", "Other"]).await;
-        assert!(taken.code == 1 && taken.err.contains("number: This number is taken."), "{taken:?}");
+        assert!(taken.code == 1 && taken.err.contains("number: This license number is taken."), "{taken:?}");
         let unknown = home.run(&["license", "extend", "--number", "L-9", "--no-end"]).await;
         assert!(unknown.code == 1 && unknown.err.contains("L-9") && unknown.err.contains("license list"), "{unknown:?}");
         let early = home.run(&["license", "extend", "--number", &"é".repeat(50), "--expires-on", "2020-01-01"]).await;

@@ -250,7 +250,7 @@ in_every_home! {
         let names = ["--first-name", "Ada", "--last-name", "Byron"];
         let made = home.run(&[&["admin", "create", "--email", "Vic.Tim@ward.example"][..], &names].concat()).await;
         assert_eq!(made.code, 1, "{made:?}");
-        assert!(made.err.contains("email: This e-mail address is taken."), "{made:?}");
+        assert!(made.err.contains("email: This email address is taken."), "{made:?}");
     }
 
     async fn two_servers_give_one_login_to_one_person(home: Home) {

@@ -24,6 +24,7 @@ mod crowd;
 mod database;
 mod definition;
 mod demo;
+mod docs;
 mod documents;
 mod durability;
 mod filters;

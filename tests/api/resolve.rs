@@ -89,9 +89,9 @@ on_every_database! {
         let user = app.user().await;
         let id = Id::new().0.to_string();
         let answer = user.ask(QUERY, json!({ "keys": vec![id; 1_001] })).await;
-        assert_eq!(answer["errors"][0]["message"], "keys: at most 1000.");
+        assert_eq!(answer["errors"][0]["message"], "keys: must contain at most 1000 keys.");
         let answer = user.ask(QUERY, json!({ "keys": ["a", "b".repeat(251)] })).await;
-        assert_eq!(answer["errors"][0]["message"], "keys.1: at most 250 characters.");
+        assert_eq!(answer["errors"][0]["message"], "keys.1: must be at most 250 characters.");
         assert_eq!(app.anonymous().refused(QUERY, json!({ "keys": ["a"] })).await, "UNAUTHENTICATED");
     }
 }

@@ -21,13 +21,80 @@ const OPEN: [&str; 7] = [
 #[test]
 fn the_committed_schema_is_the_one_that_is_served() {
     let committed = include_str!("../../schema.graphql");
-    let served = roster::schema::sdl();
+    let served = roster::schema::described_sdl();
     let differing = committed.lines().zip(served.lines()).enumerate().find(|(_, (old, new))| old != new);
     assert!(
         committed == served,
         "schema.graphql is not the schema that is served; `cargo run -- schema > schema.graphql` writes it. \
          The first difference: {differing:?}"
     );
+}
+
+/// Words of descriptions that have a plainer one: what a user is called, and who is meant.
+const AVOIDED: [&str; 14] = [
+    "he",
+    "him",
+    "his",
+    "she",
+    "her",
+    "person",
+    "people",
+    "persons",
+    "somebody",
+    "everybody",
+    "whoever",
+    "e-mail",
+    "slip",
+    "faults",
+];
+/// Words that begin a question, or a riddle.
+const QUESTIONS: [&str; 6] = ["What ", "Who ", "Which ", "By what ", "How ", "Where "];
+/// The words of a sentence that is still read in one go.
+const LONGEST_SENTENCE: usize = 40;
+
+/// What is wrong with the English of a description.
+fn fault_of(text: &str) -> Option<String> {
+    let words: Vec<&str> = text.split(|c: char| !c.is_alphanumeric() && !"-'`".contains(c)).collect();
+    if let Some(word) = words.iter().find(|word| AVOIDED.contains(&word.to_lowercase().as_str())) {
+        return Some(format!("says `{word}`"));
+    }
+    let sentences: Vec<&str> = text.split(['.', ';', ':']).map(str::trim).collect();
+    if let Some(word) = QUESTIONS.iter().find(|word| sentences.iter().any(|one| one.starts_with(*word))) {
+        return Some(format!("begins a sentence with `{word}`"));
+    }
+    if sentences.iter().any(|one| one.split_whitespace().count() > LONGEST_SENTENCE) {
+        return Some("has a long sentence".to_owned());
+    }
+    if text.contains("where nothing is said") || text.contains("where none") {
+        return Some("says `by default` or `null if` in other words".to_owned());
+    }
+    (!text.trim_end().ends_with(['.', ':', '`'])).then(|| "has no full stop".to_owned())
+}
+
+#[test]
+fn descriptions_are_plain_sentences() {
+    let text = roster::schema::sdl();
+    let descriptions =
+        text.split("\"\"\"").skip(1).step_by(2).map(|one| one.split_whitespace().collect::<Vec<_>>().join(" "));
+    // Of async-graphql.
+    let foreign = [
+        "A cursor for use in pagination",
+        "The item at the end of the edge",
+        "Information about pagination in a connection",
+        "When paginating forwards, are there more items?",
+        "When paginating backwards, are there more items?",
+        "When paginating backwards, the cursor to continue.",
+        "When paginating forwards, the cursor to continue.",
+    ];
+    let of_directives = roster::http::introspection::DIRECTIVES;
+    let faults: Vec<String> = descriptions
+        .filter(|one| !foreign.contains(&one.as_str()) && !of_directives.contains(one.as_str()))
+        .filter_map(|one| fault_of(&one).map(|fault| format!("{fault}: {one}")))
+        .collect();
+    assert!(faults.is_empty(), "{faults:#?}");
+    for bad in ["What the person does.", "The user's e-mail.", "No stop", "Null where none is."] {
+        assert!(fault_of(bad).is_some(), "{bad}");
+    }
 }
 
 #[test]

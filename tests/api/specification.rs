@@ -82,7 +82,9 @@ async fn what_graphql_js_refuses_is_refused_and_nothing_else() {
         asked += 1;
         if error["extensions"]["code"] == "DOCUMENT_TOO_LARGE" {
             too_large += 1;
-        } else if error["message"].as_str().is_some_and(|message| message.ends_with(": only one of them in a request."))
+        } else if error["message"]
+            .as_str()
+            .is_some_and(|message| message.ends_with(": at most one of these mutations is allowed per request."))
         {
             // A rule of Roster's own.
             of_uses += 1;

@@ -104,12 +104,12 @@ impl Hasher {
         let share = match user {
             Some(user) => {
                 let share = self.of_users.take(user).await;
-                Some(share.ok_or_else(|| refuse("of your requests set or check a password or PIN at this moment"))?)
+                Some(share.ok_or_else(|| refuse("of your requests are setting or checking a password or PIN"))?)
             }
             None => None,
         };
         let admitted = Arc::clone(&self.admitted).try_acquire_owned();
-        let admitted = admitted.map_err(|_| refuse("people are signing in at this moment"))?;
+        let admitted = admitted.map_err(|_| refuse("users are signing in at the moment"))?;
         let running = Arc::clone(&self.running).acquire_owned().await.map_err(Error::internal)?;
         Ok(HashPermit { hasher: self.clone(), permits: (running, admitted, share) })
     }
@@ -151,10 +151,10 @@ impl Hasher {
         }
         let length = password.chars().count();
         if length < self.shortest {
-            form.fault(field, ErrorCode::TooShort, format!("At least {} characters.", self.shortest));
+            form.fault(field, ErrorCode::TooShort, format!("Must be at least {} characters.", self.shortest));
         }
         if length > LONGEST {
-            form.fault(field, ErrorCode::TooLong, format!("At most {LONGEST} characters."));
+            form.fault(field, ErrorCode::TooLong, format!("Must be at most {LONGEST} characters."));
         }
         !has_controls && (self.shortest..=LONGEST).contains(&length)
     }
@@ -177,11 +177,7 @@ impl Hasher {
         }
         let known = known.iter().map(|word| (*word).to_owned()).collect();
         if !self.turn(user).await?.is_strong(normalize(password), known).await? {
-            form.fault(
-                field,
-                ErrorCode::Invalid,
-                "This password is easy to guess; use a few words that do not belong together.",
-            );
+            form.fault(field, ErrorCode::Invalid, "This password is too easy to guess; use several unrelated words.");
         }
         Ok(())
     }

@@ -42,7 +42,7 @@ impl Pool {
             // Nobody listens any more where the caller has gone.
             let _ = sender.send(job());
         });
-        self.0.send(job).map_err(|_| Error::internal("no thread computes hashes any more"))?;
+        self.0.send(job).map_err(|_| Error::internal("the password hashing threads have stopped"))?;
         receiver.await.map_err(Error::internal)?
     }
 }

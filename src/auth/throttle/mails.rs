@@ -20,7 +20,7 @@ const MOST_MAILS_OF_USER: i32 = 10;
 /// `RateLimited` where the user asked for too many; whatever the database says.
 pub async fn may_write_for(db: &Db, (what, mailbox): (MailKind, &[u8]), user: Id) -> Result<bool, Error> {
     if count(db, &ThrottleKey::of_mails_of(user), 0).await? > MOST_MAILS_OF_USER {
-        let message = "You have asked for too many mails; try again in a quarter of an hour.";
+        let message = "You have requested too many emails; try again in 15 minutes.";
         return Err(Error::RateLimited(message.to_owned()));
     }
     Ok(count(db, &ThrottleKey::of_mailbox(what, mailbox), 0).await? <= MOST_MAILS_TO_MAILBOX)
@@ -39,7 +39,7 @@ pub async fn may_write_to(
     if let Some(from) = from
         && i64::from(count(db, &ThrottleKey::of_mails_from(from), 0).await?) > i64::from(most)
     {
-        let message = "Too many mails were asked for from your network address; try again in a quarter of an hour.";
+        let message = "Too many emails were requested from your network address; try again in 15 minutes.";
         return Err(Error::RateLimited(message.to_owned()));
     }
     Ok(count(db, &ThrottleKey::of_mailbox(what, mailbox), 0).await? <= MOST_MAILS_TO_MAILBOX)

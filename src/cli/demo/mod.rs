@@ -6,12 +6,16 @@ mod hospital;
 use sea_orm::EntityTrait;
 
 use self::hospital::Tenant;
+use crate::auth::credential::store_password;
+use crate::auth::password::Hasher;
 use crate::auth::policy::Lifetime;
+use crate::auth::token;
 use crate::cli::import::{self, record::Record};
 use crate::client::Client;
 use crate::db::Db;
-use crate::entity::{tombstone, user};
+use crate::entity::{credential, tombstone, user};
 use crate::error::Error;
+use crate::scalar::Id;
 use crate::{attribute, license, session};
 
 /// How far the entering of people is.
@@ -84,21 +88,51 @@ async fn insert(db: &Db, tenant: Tenant, progress: impl Fn(u64)) -> Result<(), E
     }
 }
 
-/// A new session for one viewer of each kind who is active: kind and bearer token.
+/// A user of the demo who stands for a kind of viewer, signed in.
+pub struct DemoViewer {
+    pub kind: &'static str,
+    pub user_id: Id,
+    pub email: String,
+    pub token: String,
+}
+
+/// Starts a session for one active viewer of each kind, from the highest rank to the lowest. Each gets the password that
+/// [`password`] tells, unless it has one.
 ///
 /// # Errors
 /// Whatever the database says.
-pub async fn sign_in(db: &Db, seed: u64, lifetime: Lifetime) -> Result<Vec<(&'static str, String)>, Error> {
-    let mut tokens = Vec::new();
+pub async fn sign_in(db: &Db, hasher: &Hasher, seed: u64, lifetime: Lifetime) -> Result<Vec<DemoViewer>, Error> {
+    let mut viewers = Vec::new();
     for star in hospital::stars(seed) {
-        let person = user::Entity::find_by_id(star.id).one(db.read()).await?;
+        let user = user::Entity::find_by_id(star.id).one(db.read()).await?;
         // Whoever was deactivated since the last start stays so.
-        if let Some(person) = person.filter(|person| person.is_active) {
-            let opened = session::start(db, lifetime, &Client::default(), person).await?;
-            tokens.push((star.kind, opened.token));
+        if let Some(user) = user.filter(|user| user.is_active) {
+            give_password(db, hasher, star.id).await?;
+            let email = user.email.clone().unwrap_or_default();
+            let session = session::start(db, lifetime, &Client::default(), user).await?;
+            viewers.push(DemoViewer { kind: star.kind, user_id: star.id, email, token: session.token });
         }
     }
-    Ok(tokens)
+    Ok(viewers)
+}
+
+#[expect(clippy::disallowed_methods, reason = "the command line has no actor")]
+async fn give_password(db: &Db, hasher: &Hasher, user_id: Id) -> Result<(), Error> {
+    if credential::Entity::find_by_id(user_id).one(db.read()).await?.is_some() {
+        return Ok(());
+    }
+    let hash = hasher.hash(password(hasher), None).await?;
+    let transaction = db.begin().await?;
+    store_password(&transaction, user_id, hash).await?;
+    Ok(transaction.commit().await?)
+}
+
+/// The first password of the viewers: another one for each server key, and the same at each start.
+#[must_use]
+pub fn password(hasher: &Hasher) -> String {
+    const LENGTH: usize = 20;
+    let token = token::of_seed(hasher.key(), b"password of the viewers of the demo");
+    token.chars().rev().take(LENGTH).collect()
 }
 
 /// A first request to the server at a URL, ready to be pasted into a shell.

@@ -101,7 +101,7 @@ impl Costs {
             .map(|(of, field, _)| format!("{of}.{field}"))
             .collect();
         if !unknown.is_empty() {
-            return Err(Error::internal(format!("how long are {}?", unknown.join(", "))));
+            return Err(Error::internal(format!("no maximum length is defined for the lists {}", unknown.join(", "))));
         }
         let introspection = Introspection::of(sdl).map_err(Error::internal)?;
         Ok(Self { targets, introspection })
@@ -126,14 +126,12 @@ impl Costs {
         for field in fields.filter(|field| matches!(field.name.node.as_str(), "__schema" | "__type")) {
             let size = self.introspection.size(document, field).ok_or_else(|| {
                 let most = introspection::MOST_LISTS;
-                too_large(&format!(
-                    "at most {most} of the lists fields, interfaces, possibleTypes and inputFields inside one another"
-                ))
+                too_large(&format!("at most {most} nested lists of fields, interfaces, possibleTypes and inputFields"))
             })?;
             total.fields = total.fields.saturating_add(size.fields);
             total.bytes = total.bytes.saturating_add(size.bytes);
             if total.fields > MOST || total.bytes > Limit::Bytes.most() {
-                return Err(too_large(&format!("at most {MOST} fields about the schema")));
+                return Err(too_large(&format!("at most {MOST} introspection fields")));
             }
         }
         Ok(())
@@ -171,9 +169,10 @@ pub fn check(cost: usize) -> Result<(), Error> {
     if cost <= MOST {
         return Ok(());
     }
-    let rule = "every field as often as it can come in the answer, and more for counts, filters and searches";
+    let rule =
+        "each field times its maximum number of occurrences in the response, and more for counts, filters and searches";
     Err(Error::DocumentTooLarge(format!(
-        "The document is too large: it costs {cost} ({rule}), and at most {MOST} is allowed; ask for smaller pages."
+        "The document is too large: its cost is {cost} ({rule}), and at most {MOST} is allowed; request smaller pages."
     )))
 }
 

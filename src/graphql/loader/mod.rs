@@ -66,7 +66,9 @@ impl Loaders {
     /// `BadInput` where one request is shown too many.
     pub fn show_groups(&self, count: usize) -> Result<(), Error> {
         charge(&self.groups_shown, count, MOST_GROUPS_SHOWN, || {
-            format!("groups: the answer would have more than {MOST_GROUPS_SHOWN} groups; ask for fewer people at once.")
+            format!(
+                "groups: the response must contain at most {MOST_GROUPS_SHOWN} groups; request fewer users at once."
+            )
         })
     }
 
@@ -77,7 +79,7 @@ impl Loaders {
     pub fn show_attributes(&self, count: usize) -> Result<(), Error> {
         charge(&self.attributes_shown, count, MOST_ATTRIBUTES_SHOWN, || {
             format!(
-                "attributes: the answer would have more than {MOST_ATTRIBUTES_SHOWN}; ask for fewer people at once."
+                "attributes: the response must contain at most {MOST_ATTRIBUTES_SHOWN} attributes; request fewer users at once."
             )
         })
     }
@@ -88,7 +90,7 @@ impl Loaders {
     /// `BadInput` where the filters of one request make too many.
     pub fn compare(&self, count: usize) -> Result<(), Error> {
         charge(&self.comparisons, count, MOST_COMPARISONS, || {
-            format!("filter: at most {MOST_COMPARISONS} conditions in all the filters of a request.")
+            format!("filter: the filters of a request must contain at most {MOST_COMPARISONS} conditions in total.")
         })
     }
 

@@ -36,7 +36,8 @@ impl LazyCount {
         Self::of(move |ctx| {
             let list = list.clone();
             async move {
-                let db = ctx.data_opt::<Db>().ok_or_else(|| Error::internal("the database is not attached"))?;
+                let db =
+                    ctx.data_opt::<Db>().ok_or_else(|| Error::internal("the database is missing from the context"))?;
                 count(db.read(), list).await
             }
             .boxed()

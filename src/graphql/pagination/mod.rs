@@ -68,7 +68,7 @@ impl PageRequest {
             Some(Ok(size @ 1..=MAX_PAGE_SIZE)) => Some(size),
             None => None,
             Some(_) => {
-                faults.push(format!("{name}: a number from 1 to {MAX_PAGE_SIZE}."));
+                faults.push(format!("{name}: must be a number from 1 to {MAX_PAGE_SIZE}."));
                 None
             }
         };
@@ -78,13 +78,13 @@ impl PageRequest {
             let given = given?;
             let position = mark.read(&given);
             if position.is_none() {
-                faults.push(format!("{name}: this is not a cursor of this list."));
+                faults.push(format!("{name}: must be a cursor of this list, with the same filter and order."));
             }
             position
         };
         let (after, before) = (position("after", args.after), position("before", args.before));
         if args.first.is_some() && args.last.is_some() {
-            faults.push("first, last: only one of the two.".to_owned());
+            faults.push("first, last: at most one of them can be given.".to_owned());
         }
         if !faults.is_empty() {
             return Err(Error::BadInput(faults.join(" ")));
@@ -131,7 +131,9 @@ impl PageRequest {
 
     /// The rows of a part of a list that lie between the cursors.
     fn between<E: EntityTrait>(&self, order: &Order<E>, part: NullPartition) -> Result<Condition, Error> {
-        let damaged = || Error::BadInput("after, before: this is not a cursor of this list.".to_owned());
+        let damaged = || {
+            Error::BadInput("after, before: must be a cursor of this list, with the same filter and order.".to_owned())
+        };
         let after = self.after.as_ref().map(|place| order.after(part, place).ok_or_else(damaged));
         let before = self.before.as_ref().map(|place| order.reversed().after(part, place).ok_or_else(damaged));
         Ok(order.rows(part).add_option(after.transpose()?).add_option(before.transpose()?))
@@ -187,8 +189,9 @@ pub fn of_ranked<R>(
     for row in ranked {
         let is_wanted = match &window.after {
             None => true,
-            Some(after) => comes_after(&row, after)
-                .ok_or_else(|| Error::BadInput("after: this is not a cursor of this list.".to_owned()))?,
+            Some(after) => comes_after(&row, after).ok_or_else(|| {
+                Error::BadInput("after: must be a cursor of this list, with the same filter and order.".to_owned())
+            })?,
         };
         if is_wanted {
             rest.push((place(&row), row));
@@ -286,7 +289,7 @@ pub async fn count<E: EntityTrait>(db: &Reader, select: Select<E>) -> Result<i32
 pub fn name_has(text: Option<&str>, name_key: impl ColumnTrait, postgres: bool) -> Result<Condition, Error> {
     let Some(text) = text else { return Ok(Condition::all()) };
     if text.chars().count() > 200 {
-        return Err(Error::BadInput("nameContains: at most 200 characters.".to_owned()));
+        return Err(Error::BadInput("nameContains: must be at most 200 characters.".to_owned()));
     }
     Ok(Condition::all().add(conditions::contains(
         Expr::col(name_key.as_column_ref()),

@@ -25,7 +25,7 @@ const PAIRED: &str = "'*_-~=";
 /// `BadInput` for a query without a word, or of more than 200 characters.
 pub fn words(query: &str) -> Result<Vec<String>, Error> {
     if query.chars().count() > LONGEST_QUERY {
-        return Err(Error::BadInput(format!("query: at most {LONGEST_QUERY} characters.")));
+        return Err(Error::BadInput(format!("query: must be at most {LONGEST_QUERY} characters.")));
     }
     let mut words: Vec<String> = Vec::new();
     for chunk in query.split(|c: char| c.is_whitespace() || c.is_control() || c == '\u{200b}').map(fold) {
@@ -45,7 +45,7 @@ pub fn words(query: &str) -> Result<Vec<String>, Error> {
         }
     }
     if once.is_empty() {
-        return Err(Error::BadInput("query: at least one word.".to_owned()));
+        return Err(Error::BadInput("query: must contain at least one word.".to_owned()));
     }
     Ok(once)
 }
