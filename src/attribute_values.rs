@@ -85,9 +85,6 @@ pub fn of_record(given: BTreeMap<String, Value>) -> Vec<AttributeInputItem> {
 }
 
 /// What a license defines, by name; at most 100.
-///
-/// # Errors
-/// Whatever the database says.
 pub async fn definitions(db: &impl ConnectionTrait, license_id: Id) -> Result<Definitions, Error> {
     let found = attribute_definition::Entity::find()
         .filter(of_license(attribute_definition::Column::LicenseId, license_id))
@@ -96,9 +93,6 @@ pub async fn definitions(db: &impl ConnectionTrait, license_id: Id) -> Result<De
 }
 
 /// The definitions of some names, which stay as they are until the transaction ends.
-///
-/// # Errors
-/// Whatever the database says.
 pub async fn hold(transaction: &DatabaseTransaction, license_id: Id, names: &[String]) -> Result<Definitions, Error> {
     // Only what can be a name goes to the database.
     let names: Vec<&String> = names.iter().filter(|name| attribute_definition::is_name(name)).collect();
@@ -110,9 +104,6 @@ pub async fn hold(transaction: &DatabaseTransaction, license_id: Id, names: &[St
 }
 
 /// Everything that a license defines, which stays as it is until the transaction ends.
-///
-/// # Errors
-/// Whatever the database says.
 pub async fn hold_all(transaction: &DatabaseTransaction, license_id: Id) -> Result<Definitions, Error> {
     Ok(by_name(held(license_id).all(transaction).await?))
 }
@@ -127,9 +118,6 @@ fn by_name(definitions: Vec<attribute_definition::Model>) -> Definitions {
 }
 
 /// The values of people; nothing of who has none.
-///
-/// # Errors
-/// Whatever the database says.
 pub async fn values(
     db: &impl ConnectionTrait,
     people: impl IntoIterator<Item = Id>,
@@ -182,9 +170,6 @@ impl AttributeChanges {
     }
 
     /// A person as stored; who is given nothing is not read.
-    ///
-    /// # Errors
-    /// Whatever the database says.
     pub async fn read(db: &impl ConnectionTrait, user_id: Id, given: &[AttributeInputItem]) -> Result<Self, Error> {
         if given.is_empty() {
             return Ok(Self::default());
@@ -287,9 +272,6 @@ impl AttributeChanges {
 }
 
 /// Stores what differs of people whose rows are locked.
-///
-/// # Errors
-/// Whatever the database says.
 pub async fn store(transaction: &DatabaseTransaction, people: &[(Id, AttributeChanges)]) -> Result<(), Error> {
     for cleared in people.iter().filter_map(|(id, profile)| profile.cleared(*id)) {
         attribute_value::Entity::delete_many().filter(cleared).exec(transaction).await?;

@@ -154,9 +154,6 @@ impl Db {
 
     /// Removes from the write-ahead log of SQLite what was erased from the tables; at the next write, if somebody still reads
     /// from it.
-    ///
-    /// # Errors
-    /// Whatever the database says.
     pub async fn checkpoint(&self) -> Result<(), Error> {
         let Some(log) = &self.writer.log else { return Ok(()) };
         if !log.empty(&self.writer.pool).await? {
@@ -202,9 +199,6 @@ impl Db {
     }
 
     /// Tells the planner how much there is of what in our tables, after much of it was written at once.
-    ///
-    /// # Errors
-    /// Whatever the database says.
     #[expect(clippy::disallowed_methods, reason = "what the planner knows is nobody's data")]
     pub async fn analyze(&self) -> Result<(), Error> {
         if !self.is_postgres() {
@@ -233,9 +227,6 @@ impl Db {
     }
 
     /// Ends every connection; on SQLite the write-ahead log is folded into the file.
-    ///
-    /// # Errors
-    /// Whatever the database says.
     pub async fn close(self) -> Result<(), Error> {
         self.reader.close().await;
         self.background.close().await;

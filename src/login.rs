@@ -55,9 +55,6 @@ pub fn belongs(key: &str) -> SimpleExpr {
 }
 
 /// To whom logins belong, by their keys; nothing of those that are free.
-///
-/// # Errors
-/// Whatever the database says.
 pub async fn holders(db: &impl ConnectionTrait, keys: Vec<String>) -> Result<HashMap<String, Id>, DbErr> {
     if keys.is_empty() {
         return Ok(HashMap::new());
@@ -69,9 +66,6 @@ pub async fn holders(db: &impl ConnectionTrait, keys: Vec<String>) -> Result<Has
 
 /// Makes the keys of a person's logins those of today where they are free; where somebody else has one, the person keeps the former,
 /// and signs in by it as before. Links that are bound to the address follow it.
-///
-/// # Errors
-/// Whatever the database says.
 pub async fn update_login_keys(
     transaction: &DatabaseTransaction,
     old: &user::Model,
@@ -99,9 +93,6 @@ pub async fn update_login_keys(
 }
 
 /// Makes the keys of the addresses of those who want to register those of today. Of two that have become one, the one that had the key already stays.
-///
-/// # Errors
-/// Whatever the database says.
 pub async fn settle_registrations(transaction: &DatabaseTransaction) -> Result<(), DbErr> {
     let stale = |row: &registration::Model| row.email_key != text::canonical_email(&row.email);
     for row in registration::Entity::find().all(transaction).await?.into_iter().filter(stale) {
@@ -118,9 +109,6 @@ pub async fn settle_registrations(transaction: &DatabaseTransaction) -> Result<(
 }
 
 /// Finds every login that means two people, in an order that stays the same.
-///
-/// # Errors
-/// Whatever the database says.
 pub async fn duplicates(db: &impl ConnectionTrait) -> Result<Duplicates, DbErr> {
     let mut found = Duplicates::default();
     let mut last = None;

@@ -41,9 +41,6 @@ pub struct PassedOn {
 /// members, else to the actor or a license administrator with room for it, else to the member who has belonged to it for
 /// longest. Where nobody else belongs to a group, it stays with the user who is deactivated and, if no administrator has room
 /// for it, goes with the user who is erased.
-///
-/// # Errors
-/// Whatever the database says.
 pub async fn pass_on(
     transaction: &DatabaseTransaction,
     actor: &Actor,
@@ -81,9 +78,6 @@ pub async fn pass_on(
 /// Makes another owner when the last one leaves a group of their own accord: as [`pass_on`] has it, but of the members only, and
 /// only of those who may own one more group, or leaving would be a way to fill up somebody else's quota. Returns the event; none
 /// where there is nobody.
-///
-/// # Errors
-/// Whatever the database says.
 pub async fn pass_on_to_member(
     transaction: &DatabaseTransaction,
     actor: &Actor,

@@ -31,9 +31,6 @@ impl Db {
 
     /// Brings the tables to the newest step of their history, and what is derived in them up to date. Of several processes
     /// that start at once, one does it and the others wait.
-    ///
-    /// # Errors
-    /// Whatever the database says.
     #[expect(clippy::disallowed_methods, reason = "the tables are nobody's data")]
     pub async fn migrate(&self) -> Result<(), Error> {
         let transaction = self.begin().await?;
@@ -57,9 +54,6 @@ impl Db {
     }
 
     /// How many steps of the history are still to be done.
-    ///
-    /// # Errors
-    /// Whatever the database says.
     pub async fn pending_migrations(&self) -> Result<usize, Error> {
         Ok(Migrator::get_pending_migrations_read_only(&self.moments).await?.len())
     }

@@ -91,9 +91,6 @@ async fn insert(
 }
 
 /// Defines attributes that were made, not given, in a license that has none; where it has some, nothing is done.
-///
-/// # Errors
-/// Whatever the database says.
 #[expect(clippy::disallowed_methods, reason = "the command line has no actor")]
 pub async fn define_all(db: &Db, license_id: Id, new: Vec<attribute_definition::Model>) -> Result<(), Error> {
     let transaction = db.begin().await?;

@@ -124,9 +124,6 @@ impl Entry {
 }
 
 /// Commits a transaction with the events of what it did: all of it is kept, or nothing.
-///
-/// # Errors
-/// Whatever the database says.
 #[expect(clippy::disallowed_methods, reason = "the one place where a write is committed, with its event")]
 pub async fn commit(transaction: DatabaseTransaction, entries: impl IntoIterator<Item = Entry>) -> Result<(), Error> {
     append(&transaction, entries.into_iter().collect()).await?;
@@ -134,9 +131,6 @@ pub async fn commit(transaction: DatabaseTransaction, entries: impl IntoIterator
 }
 
 /// Erases what the trail says of a person who has a tombstone; that something was done, when and by whom, stays.
-///
-/// # Errors
-/// Whatever the database says.
 pub async fn erase(transaction: &DatabaseTransaction, user_id: Id) -> Result<(), Error> {
     audit_event::Entity::update_many()
         .col_expr(audit_event::Column::Changes, Expr::value(None::<String>))

@@ -53,9 +53,6 @@ impl fmt::Display for ChainError {
 }
 
 /// Reads the whole trail, as it is at one moment, and finds whatever was changed in it.
-///
-/// # Errors
-/// Whatever the database says.
 pub async fn verify(db: &Db) -> Result<VerificationReport, Error> {
     let snapshot = db.snapshot().await?;
     let mut chain = Chain::default();

@@ -23,9 +23,6 @@ pub struct RevokedAccess {
 
 /// Locks and reads the row of a person, who must not have been shut out since: it is the lock under which what lets a person
 /// in and what shuts him out take turns. None where the person is not active any more, or not there.
-///
-/// # Errors
-/// Whatever the database says.
 pub async fn lock_if_active(transaction: &DatabaseTransaction, user_id: Id) -> Result<Option<user::Model>, Error> {
     let active = user::Entity::find_by_id(user_id).filter(user::Column::IsActive.eq(true));
     let turn = waits_in_line(transaction.get_database_backend(), Lock::Exclusive, user_id);
@@ -35,9 +32,6 @@ pub async fn lock_if_active(transaction: &DatabaseTransaction, user_id: Id) -> R
 /// Sets the password. Whoever knew the old one is to gain nothing by it any more: every session but the `spared` one ends
 /// and every link, and no device takes the PIN until it has seen the new password; API keys go on. Returns how many sessions ended; none
 /// where no password was to be removed.
-///
-/// # Errors
-/// Whatever the database says.
 pub async fn set_password(
     transaction: &DatabaseTransaction,
     user_id: Id,
@@ -58,9 +52,6 @@ pub async fn set_password(
 }
 
 /// Stores the hash of a password, whatever was there before.
-///
-/// # Errors
-/// Whatever the database says.
 pub async fn store_password(
     transaction: &DatabaseTransaction,
     user_id: Id,
@@ -74,9 +65,6 @@ pub async fn store_password(
 }
 
 /// Sets or removes the PIN; false where there was none to remove.
-///
-/// # Errors
-/// Whatever the database says.
 pub async fn set_pin(transaction: &DatabaseTransaction, user_id: Id, pin_hash: Option<String>) -> Result<bool, Error> {
     let Some(pin_hash) = pin_hash else {
         return Ok(pin::Entity::delete_by_id(user_id).exec(transaction).await?.rows_affected > 0);
@@ -89,9 +77,6 @@ pub async fn set_pin(transaction: &DatabaseTransaction, user_id: Id, pin_hash: O
 }
 
 /// Ends sessions of a person, all or those of the given ids, but the `spared` one; returns how many.
-///
-/// # Errors
-/// Whatever the database says.
 pub async fn end_sessions(
     transaction: &DatabaseTransaction,
     user_id: Id,
@@ -109,9 +94,6 @@ pub async fn end_sessions(
 }
 
 /// Signs people out everywhere: ends their sessions and links, and forgets their devices. Their API keys go on.
-///
-/// # Errors
-/// Whatever the database says.
 pub async fn sign_out(transaction: &DatabaseTransaction, people: &[Id]) -> Result<RevokedAccess, Error> {
     let of_people = session::Column::UserId.is_in(people.iter().copied());
     let sessions = session::Entity::delete_many().filter(of_people).exec(transaction).await?.rows_affected;
@@ -122,9 +104,6 @@ pub async fn sign_out(transaction: &DatabaseTransaction, people: &[Id]) -> Resul
 
 /// Ends everything by which people get in: sessions, API keys, links, devices. The password stays, for one who is activated
 /// again.
-///
-/// # Errors
-/// Whatever the database says.
 pub async fn shut_out(transaction: &DatabaseTransaction, people: &[Id]) -> Result<RevokedAccess, Error> {
     let of_people = api_key::Column::UserId.is_in(people.iter().copied());
     let api_keys = api_key::Entity::delete_many().filter(of_people).exec(transaction).await?.rows_affected;
@@ -132,18 +111,12 @@ pub async fn shut_out(transaction: &DatabaseTransaction, people: &[Id]) -> Resul
 }
 
 /// Forgets the devices of some people: none of them signs in by PIN until it has seen the password again. Returns how many.
-///
-/// # Errors
-/// Whatever the database says.
 pub async fn forget_devices(transaction: &DatabaseTransaction, people: &[Id]) -> Result<i32, Error> {
     let of_people = device::Column::UserId.is_in(people.iter().copied());
     Ok(number(device::Entity::delete_many().filter(of_people).exec(transaction).await?.rows_affected))
 }
 
 /// Revokes every API key of a user, whose row is locked; returns them as they were, oldest first.
-///
-/// # Errors
-/// Whatever the database says.
 pub async fn revoke_api_keys(transaction: &DatabaseTransaction, user_id: Id) -> Result<Vec<api_key::Model>, Error> {
     let of_user = api_key::Column::UserId.eq(user_id);
     let keys = api_key::Entity::find().filter(of_user.clone()).order_by_asc(api_key::Column::Id);

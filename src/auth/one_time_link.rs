@@ -60,9 +60,6 @@ pub fn of(person: &user::Model, purpose: Purpose, token: &str) -> link::Model {
 
 /// Makes a link by which a person takes the account into use, for whoever runs the server to hand over; returns its token,
 /// which is shown this once.
-///
-/// # Errors
-/// Whatever the database says.
 pub async fn issue(transaction: &DatabaseTransaction, person: &user::Model) -> Result<String, Error> {
     let token = token::new(TokenKind::Link)?;
     expire_invitations(transaction, &[person.id]).await?;
@@ -84,9 +81,6 @@ async fn expire_invitations(transaction: &DatabaseTransaction, people: &[Id]) ->
 }
 
 /// Stores a link in the place of an older one.
-///
-/// # Errors
-/// Whatever the database says.
 pub async fn upsert(transaction: &DatabaseTransaction, new: link::Model) -> Result<(), Error> {
     let replace = OnConflict::columns([link::Column::UserId, link::Column::Purpose])
         .update_columns(link::Column::iter())
@@ -97,9 +91,6 @@ pub async fn upsert(transaction: &DatabaseTransaction, new: link::Model) -> Resu
 }
 
 /// Whom a link lets in, if it is still of use.
-///
-/// # Errors
-/// Whatever the database says.
 pub async fn find(db: &Db, purpose: Purpose, secret: &str) -> Result<Option<LinkOwner>, Error> {
     if TokenKind::of(secret) != Some(TokenKind::Link) {
         return Ok(None);
@@ -123,9 +114,6 @@ pub async fn find(db: &Db, purpose: Purpose, secret: &str) -> Result<Option<Link
 }
 
 /// Uses a link up; false where somebody was quicker, or it is dead.
-///
-/// # Errors
-/// Whatever the database says.
 pub async fn consume(transaction: &DatabaseTransaction, user_id: Id, secret: &str) -> Result<bool, Error> {
     let used = link::Entity::delete_many()
         .filter(link::Column::TokenHash.eq(token::hash(secret)))
@@ -136,9 +124,6 @@ pub async fn consume(transaction: &DatabaseTransaction, user_id: Id, secret: &st
 }
 
 /// Lets a link live from now on for as long as such links live, because it is about to be sent; false where it is dead.
-///
-/// # Errors
-/// Whatever the database says.
 pub async fn renew(db: &impl ConnectionTrait, purpose: Purpose, token: &str) -> Result<bool, Error> {
     let renewed = link::Entity::update_many()
         .col_expr(link::Column::ExpiresAt, Expr::value(now() + purpose.lives()))
@@ -150,18 +135,12 @@ pub async fn renew(db: &impl ConnectionTrait, purpose: Purpose, token: &str) -> 
 }
 
 /// Ends a link that is of no more use.
-///
-/// # Errors
-/// Whatever the database says.
 pub async fn revoke_one(db: &impl ConnectionTrait, token: &str) -> Result<(), Error> {
     link::Entity::delete_many().filter(link::Column::TokenHash.eq(token::hash(token))).exec(db).await?;
     Ok(())
 }
 
 /// Ends every link of some people, and with them their invitations; returns how many links there were.
-///
-/// # Errors
-/// Whatever the database says.
 pub async fn revoke(transaction: &DatabaseTransaction, people: &[Id]) -> Result<u64, Error> {
     expire_invitations(transaction, people).await?;
     let of_people = link::Column::UserId.is_in(people.iter().copied());

@@ -10,9 +10,6 @@ use crate::error::Error;
 use crate::scalar::now;
 
 /// Who is to be entered by a link, if it is still of use.
-///
-/// # Errors
-/// Whatever the database says.
 pub async fn find(db: &Db, secret: &str) -> Result<Option<registration::Model>, Error> {
     if TokenKind::of(secret) != Some(TokenKind::Link) {
         return Ok(None);
@@ -28,9 +25,6 @@ pub async fn find(db: &Db, secret: &str) -> Result<Option<registration::Model>, 
 }
 
 /// Uses a link up; false where somebody was quicker, or it is dead.
-///
-/// # Errors
-/// Whatever the database says.
 pub async fn consume(transaction: &DatabaseTransaction, secret: &str) -> Result<bool, Error> {
     let of_token = registration::Column::TokenHash.eq(token::hash(secret));
     Ok(registration::Entity::delete_many().filter(of_token).exec(transaction).await?.rows_affected > 0)

@@ -176,9 +176,6 @@ pub fn authenticated(key: &[u8; 32], message: &[u8]) -> Hmac<Sha256> {
 }
 
 /// Whether the secrets of a database were made with a key; one that knows no key yet takes this one for its own.
-///
-/// # Errors
-/// Whatever the database says.
 pub async fn bind(db: &Db, key: &Key) -> Result<bool, Error> {
     let row = server_key::Model { only_one: 1, fingerprint: key.fingerprint().to_vec() };
     let claim = server_key::Entity::insert(row.into_active_model().reset_all()).on_conflict_do_nothing();
@@ -187,9 +184,6 @@ pub async fn bind(db: &Db, key: &Key) -> Result<bool, Error> {
 }
 
 /// The fingerprint of the key that the secrets of a database were made with, if it knows one.
-///
-/// # Errors
-/// Whatever the database says.
 pub async fn fingerprint_of(db: &Db) -> Result<Option<Vec<u8>>, Error> {
     let known = server_key::Entity::find().one(db.read()).await?;
     Ok(known.map(|known| known.fingerprint))

@@ -168,25 +168,16 @@ impl ThrottleStatus {
 }
 
 /// Whether an account is locked already; counts nothing.
-///
-/// # Errors
-/// Whatever the database says.
 pub async fn is_locked(db: &Db, counter: &ThrottleKey) -> Result<bool, Error> {
     Ok(failures(db, counter).await? >= MOST_OF_ACCOUNT)
 }
 
 /// Counts an attempt to sign in to an account.
-///
-/// # Errors
-/// Whatever the database says.
 pub async fn count_of_account(db: &Db, counter: &ThrottleKey) -> Result<ThrottleStatus, Error> {
     Ok(ThrottleStatus::of_account(count(db, counter, MOST_OF_ACCOUNT).await?))
 }
 
 /// Counts an attempt of a stranger to sign in by a login as a person; returns how the login stands, and the person.
-///
-/// # Errors
-/// Whatever the database says.
 pub async fn count_of_stranger(
     db: &Db,
     login: &ThrottleKey,
@@ -292,27 +283,18 @@ async fn clear_old(db: &Db, wrong: i32) -> Result<(), Error> {
 }
 
 /// Takes an attempt back whose secret was right.
-///
-/// # Errors
-/// Whatever the database says.
 pub async fn uncount(db: &Db, counter: &ThrottleKey) -> Result<(), Error> {
     db.write().execute_raw(statement(db.write(), TAKE_BACK, [counter.0.clone().into()])).await?;
     Ok(())
 }
 
 /// Begins a counter anew; false where nothing was counted.
-///
-/// # Errors
-/// Whatever the database says.
 pub async fn reset(db: &impl ConnectionTrait, counter: &ThrottleKey) -> Result<bool, Error> {
     let statement = Statement::from_sql_and_values(db.get_database_backend(), FORGET, [counter.0.clone().into()]);
     Ok(db.execute_raw(statement).await?.rows_affected() > 0)
 }
 
 /// Begins the counters of a login and a person anew.
-///
-/// # Errors
-/// Whatever the database says.
 pub async fn reset_both(db: &Db, login: &ThrottleKey, person: &ThrottleKey) -> Result<(), Error> {
     let values = [login.0.clone().into(), person.0.clone().into()];
     db.write().execute_raw(statement(db.write(), FORGET_BOTH, values)).await?;

@@ -20,9 +20,6 @@ use crate::user::{self as people, ActivationMethod};
 use crate::validation::Validator;
 
 /// Whether there is anybody who may do everything.
-///
-/// # Errors
-/// Whatever the database says.
 pub async fn has_superuser(db: &Db) -> Result<bool, Error> {
     Ok(user::Entity::find().filter(active_superusers()).one(db.read()).await?.is_some())
 }

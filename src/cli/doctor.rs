@@ -30,9 +30,6 @@ const PARAMETERS: [&str; 8] = [
 ];
 
 /// The parameters of the live connection that matter here, by name.
-///
-/// # Errors
-/// Whatever the database says.
 pub async fn parameters(db: &Db) -> Result<Vec<(&'static str, String)>, Error> {
     let mut found = Vec::new();
     if db.is_postgres() {
@@ -56,9 +53,6 @@ pub async fn parameters(db: &Db) -> Result<Vec<(&'static str, String)>, Error> {
 }
 
 /// Every login that means two users, in a directory from before usernames and e-mail addresses were one namespace.
-///
-/// # Errors
-/// Whatever the database says.
 pub async fn duplicate_logins(db: &Db) -> Result<Duplicates, Error> {
     Ok(login::duplicates(db.read()).await?)
 }
@@ -68,9 +62,6 @@ async fn ask(db: &Db, backend: DatabaseBackend, sql: String) -> Result<Option<se
 }
 
 /// How many password hashes of other systems are weak and still stored, by family, and what to do about them.
-///
-/// # Errors
-/// Whatever the database says.
 pub async fn weak_passwords(db: &Db) -> Result<String, Error> {
     let mut families: BTreeMap<&'static str, u64> = BTreeMap::new();
     let mut last = None;

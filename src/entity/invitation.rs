@@ -82,9 +82,6 @@ impl Model {
     }
 
     /// Stores it in the place of an older one.
-    ///
-    /// # Errors
-    /// Whatever the database says.
     pub async fn put(self, db: &impl ConnectionTrait) -> Result<(), DbErr> {
         let replace = OnConflict::column(Column::UserId).update_columns(Column::iter()).to_owned();
         Entity::insert(self.into_active_model().reset_all()).on_conflict(replace).exec_without_returning(db).await?;

@@ -32,17 +32,11 @@ pub enum Relation {
 impl ActiveModelBehavior for ActiveModel {}
 
 /// Whether a person was given access to an institution.
-///
-/// # Errors
-/// Whatever the database says.
 pub async fn is_granted(db: &impl ConnectionTrait, user_id: Id, institution_id: Id) -> Result<bool, DbErr> {
     Ok(Entity::find_by_id((user_id, institution_id)).one(db).await?.is_some())
 }
 
 /// Whether a person was given access to an institution that another was not given access to.
-///
-/// # Errors
-/// Whatever the database says.
 pub async fn holds_more(db: &impl ConnectionTrait, user_id: Id, than: Id) -> Result<bool, DbErr> {
     let others = Entity::find().select_only().column(Column::InstitutionId).filter(Column::UserId.eq(than));
     let more = Entity::find()

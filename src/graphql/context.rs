@@ -37,7 +37,6 @@ impl Files {
 
 /// The request as resolvers see it. Each of these fails only where the server forgot to attach what is asked for,
 /// but for a file, which may have been taken.
-#[expect(clippy::missing_errors_doc, reason = "said once, above")]
 pub trait ContextExt {
     /// The database.
     fn db(&self) -> Result<&Db, Error>;

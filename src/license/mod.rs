@@ -103,9 +103,6 @@ pub async fn extend(db: &Db, number: &str, expires_on: Option<Date>) -> Result<E
 }
 
 /// Every license by number, each with how many people belong to it, inactive ones too.
-///
-/// # Errors
-/// Whatever the database says.
 pub async fn list_with_people(db: &Db) -> Result<Vec<(license::Model, i64)>, Error> {
     let licenses = license::Entity::find().order_by_asc(license::Column::Number).all(db.read()).await?;
     let counts: Vec<(Id, i64)> = user::Entity::find()
@@ -178,17 +175,11 @@ pub async fn resolve_or_create(db: &Db, number: Option<&str>, holder: &str) -> R
 }
 
 /// The license of a number.
-///
-/// # Errors
-/// Whatever the database says.
 pub async fn find(db: &Db, number: &str) -> Result<Option<license::Model>, Error> {
     Ok(license::Entity::find().filter(license::Column::Number.eq(number)).one(db.read()).await?)
 }
 
 /// The first hundred licenses by number.
-///
-/// # Errors
-/// Whatever the database says.
 pub async fn list(db: &Db) -> Result<Vec<license::Model>, Error> {
     Ok(license::Entity::find().order_by_asc(license::Column::Number).limit(100).all(db.read()).await?)
 }

@@ -54,9 +54,6 @@ pub struct MailQueue<'a> {
 impl MailQueue<'_> {
     /// Sends a person the link by which the account is taken into use, in the place of an older one; nothing to who has no
     /// address.
-    ///
-    /// # Errors
-    /// Whatever the database says.
     pub async fn invite(
         &self,
         transaction: &DatabaseTransaction,
@@ -74,9 +71,6 @@ impl MailQueue<'_> {
     }
 
     /// Sends the link by which a new address takes the place of a person's present one, which is told.
-    ///
-    /// # Errors
-    /// Whatever the database says.
     pub async fn ask_to_confirm(
         &self,
         transaction: &DatabaseTransaction,
@@ -93,9 +87,6 @@ impl MailQueue<'_> {
 
     /// Sends somebody who wants to register himself the link by which he shows that mail reaches him; an older one of the
     /// same address is of no more use.
-    ///
-    /// # Errors
-    /// Whatever the database says.
     pub async fn register(
         &self,
         transaction: &DatabaseTransaction,
@@ -126,9 +117,6 @@ impl MailQueue<'_> {
 }
 
 /// Tells a person what has changed; nothing to who has no address.
-///
-/// # Errors
-/// Whatever the database says.
 pub async fn notify(
     transaction: &DatabaseTransaction,
     person: &user::Model,
@@ -140,9 +128,6 @@ pub async fn notify(
 }
 
 /// Tells a person, as he was, which of his secrets an administrator has changed, and that his address has.
-///
-/// # Errors
-/// Whatever the database says.
 pub async fn notify_of(
     transaction: &DatabaseTransaction,
     old: &user::Model,
@@ -163,9 +148,6 @@ pub async fn notify_of(
 
 /// Notes that somebody has lost the password of an address. Who that is, and whether there is anybody, is found when the
 /// mail is to be sent, so that nobody who asks can tell.
-///
-/// # Errors
-/// Whatever the database says.
 pub async fn look_up(
     db: &impl ConnectionTrait,
     address: &str,

@@ -52,9 +52,6 @@ pub struct Preparing<'a> {
 
 impl Preparing<'_> {
     /// Finds out what stands in a mail; none where it is of no use any more.
-    ///
-    /// # Errors
-    /// Whatever the database says.
     pub async fn prepare(&self, mail: mail::Model) -> Result<Option<Prepared>, Error> {
         match mail.kind {
             MailKind::Invitation => self.with_link(mail, Purpose::Activation).await,

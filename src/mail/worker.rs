@@ -124,9 +124,6 @@ impl MailWorker {
     }
 
     /// Sends everything that waits.
-    ///
-    /// # Errors
-    /// Whatever the database says.
     pub async fn send_all(&self) -> Result<(), Error> {
         while self.send_next().await? {}
         Ok(())

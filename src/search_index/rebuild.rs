@@ -19,9 +19,6 @@ const ROWS_AT_ONCE: u64 = 500;
 /// Derives again what follows from the rest wherever it is not up to date, as after a migration that brought a new column for it, or
 /// with another rule of folding, and enters the words of all users where there are none yet. A login that somebody else has keeps
 /// its former key.
-///
-/// # Errors
-/// Whatever the database says.
 pub async fn rebuild(transaction: &DatabaseTransaction) -> Result<(), DbErr> {
     login::settle_registrations(transaction).await?;
     rebuild_groups(transaction).await?;

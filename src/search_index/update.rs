@@ -22,9 +22,6 @@ type Posting<'a> = (&'a str, i32, Id);
 
 /// Follows changes of people, each as he was and as he is; whoever was not there before, or is no more, has no words then. Words
 /// that nobody has any more are forgotten.
-///
-/// # Errors
-/// Whatever the database says.
 pub async fn update<'a>(
     transaction: &DatabaseTransaction,
     changes: impl IntoIterator<Item = (Option<&'a user::Model>, Option<&'a user::Model>)>,

@@ -175,9 +175,6 @@ impl Authenticator<'_> {
 
 /// Begins every counter of a person anew: those of each login, of the devices, and of the person; false where nothing was
 /// counted.
-///
-/// # Errors
-/// Whatever the database says.
 pub(super) async fn forget(
     transaction: &DatabaseTransaction,
     hasher: &Hasher,

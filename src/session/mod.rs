@@ -165,9 +165,6 @@ async fn end_oldest(db: &impl ConnectionTrait, lifetime: Lifetime, user_id: Id) 
 }
 
 /// Signs the viewer out: ends the session that asks.
-///
-/// # Errors
-/// Whatever the database says.
 pub async fn end(db: &Db, viewer: &Viewer) -> Result<(), Error> {
     let Some(session_id) = viewer.signed_in()?.session_id() else { return Ok(()) };
     let (transaction, viewer, person) = actor::begin_on_oneself(db, viewer).await?;

@@ -55,9 +55,6 @@ pub async fn set(
 }
 
 /// The hash of the picture of a person, as far as the viewer sees him; none where there is no picture, or nobody.
-///
-/// # Errors
-/// Whatever the database says.
 pub async fn hash(db: &Db, viewer: &Viewer, id: Id) -> Result<Option<String>, Error> {
     let seen = user::Entity::find_by_id(id).filter(viewer.visible_users());
     let found = seen.select_only().column(user::Column::Avatar).into_tuple::<Option<String>>().one(db.read()).await?;

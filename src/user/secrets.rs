@@ -76,9 +76,6 @@ impl Secrets {
 
 impl Hashes {
     /// Stores the hashes; returns what changed by it. To remove what is not there changes nothing.
-    ///
-    /// # Errors
-    /// Whatever the database says.
     pub async fn stored(self, transaction: &DatabaseTransaction, id: Id) -> Result<Vec<Change>, Error> {
         let mut changes = Vec::new();
         let password = !self.password.is_undefined();

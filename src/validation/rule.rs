@@ -1,6 +1,5 @@
 //! The rules of single values. Each is given trimmed text and returns what is stored, or the fault.
 
-#![expect(clippy::missing_errors_doc, reason = "said once, above")]
 
 use std::str::FromStr;
 

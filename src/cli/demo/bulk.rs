@@ -37,9 +37,6 @@ struct DeferredIndex {
 }
 
 /// Puts the indexes off where most of so many people are still missing.
-///
-/// # Errors
-/// Whatever the database says.
 #[expect(clippy::disallowed_methods, reason = "indexes are nobody's data")]
 pub async fn begin(db: &Db, users: u64) -> Result<(), Error> {
     let there = user::Entity::find().count(db.read()).await?;
@@ -65,9 +62,6 @@ pub async fn begin(db: &Db, users: u64) -> Result<(), Error> {
 }
 
 /// Whether indexes are put off, now or by a start that did not end well.
-///
-/// # Errors
-/// Whatever the database says.
 pub async fn is_under_way(db: &Db) -> Result<bool, Error> {
     let tables = if db.is_postgres() {
         "SELECT tablename FROM pg_tables WHERE schemaname = current_schema() AND tablename"
@@ -79,9 +73,6 @@ pub async fn is_under_way(db: &Db) -> Result<bool, Error> {
 }
 
 /// Makes the indexes that were put off, one by one.
-///
-/// # Errors
-/// Whatever the database says.
 #[expect(clippy::disallowed_methods, reason = "indexes are nobody's data")]
 pub async fn end(db: &Db) -> Result<(), Error> {
     for DeferredIndex { name, sql } in listed(db.read()).await? {

@@ -98,9 +98,6 @@ pub struct DemoViewer {
 
 /// Starts a session for one active viewer of each kind, from the highest rank to the lowest. Each gets the password that
 /// [`password`] tells, unless it has one.
-///
-/// # Errors
-/// Whatever the database says.
 pub async fn sign_in(db: &Db, hasher: &Hasher, seed: u64, lifetime: Lifetime) -> Result<Vec<DemoViewer>, Error> {
     let mut viewers = Vec::new();
     for star in hospital::stars(seed) {

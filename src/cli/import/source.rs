@@ -11,9 +11,6 @@ pub struct Source(File);
 
 impl Source {
     /// Opens a file; `-` is standard input. A pipe can be read only once, so it is copied to a file that nobody else sees.
-    ///
-    /// # Errors
-    /// Whatever the system says.
     pub fn open(path: &Path) -> io::Result<Self> {
         if path.as_os_str() == "-" {
             return Self::copy(&mut io::stdin().lock());
@@ -30,17 +27,11 @@ impl Source {
     }
 
     /// Its size in bytes.
-    ///
-    /// # Errors
-    /// Whatever the system says.
     pub fn size(&self) -> io::Result<u64> {
         Ok(self.0.metadata()?.len())
     }
 
     /// Reads it from its beginning.
-    ///
-    /// # Errors
-    /// Whatever the system says.
     pub fn lines(&self) -> io::Result<impl BufRead> {
         let mut file = &self.0;
         file.seek(SeekFrom::Start(0))?;
@@ -48,9 +39,6 @@ impl Source {
     }
 
     /// The format of the file, if it is not the one that an import reads.
-    ///
-    /// # Errors
-    /// Whatever the system says.
     pub fn foreign_format(&self) -> io::Result<Option<Foreign>> {
         format::recognize(self.lines()?)
     }

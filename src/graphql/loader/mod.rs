@@ -95,9 +95,6 @@ impl Loaders {
     }
 
     /// Those of the rows of some ids that are seen, in any order.
-    ///
-    /// # Errors
-    /// Whatever the database says.
     pub async fn by_id<E: Projectable>(
         &self,
         column: E::Column,

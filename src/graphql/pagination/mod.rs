@@ -271,9 +271,6 @@ pub async fn read_per_parent<E: DefaultOrder, R>(
 }
 
 /// Counts the rows of a list, without its page.
-///
-/// # Errors
-/// Whatever the database says.
 pub async fn count<E: EntityTrait>(db: &Reader, select: Select<E>) -> Result<i32, Error> {
     let mut statement = QueryTrait::into_query(select);
     statement.clear_selects().clear_order_by().expr_as(Expr::cust("COUNT(*)"), Alias::new("total"));

@@ -91,9 +91,6 @@ impl SearchScope<'_> {
 }
 
 /// Those whose last and first names begin with the longest words; of a single word also those who have it in any field.
-///
-/// # Errors
-/// Whatever the database says.
 pub async fn by_name(among: &SearchScope<'_>, words: &[String]) -> Result<Vec<Candidate>, DbErr> {
     let mut longest: Vec<&String> = words.iter().collect();
     longest.sort_by_key(|word| std::cmp::Reverse(word.chars().count()));
@@ -133,9 +130,6 @@ pub async fn by_name(among: &SearchScope<'_>, words: &[String]) -> Result<Vec<Ca
 }
 
 /// Those who have what the words may mean, by the piece that fewest people have, and those whose login begins with the only word.
-///
-/// # Errors
-/// Whatever the database says.
 pub async fn by_words(
     among: &SearchScope<'_>,
     words: &[String],

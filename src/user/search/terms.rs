@@ -86,9 +86,6 @@ fn tokens(words: &[String]) -> Vec<&str> {
 }
 
 /// What the longest pieces of the words may mean in a license, or anywhere; one of them may mean nothing.
-///
-/// # Errors
-/// Whatever the database says.
 pub async fn match_terms(db: &Db, license_id: Option<Id>, words: &[String]) -> Result<Vec<TermMatches>, DbErr> {
     let pieces = tokens(words);
     let license = license_id.map(search_index::short);
