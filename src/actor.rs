@@ -1,9 +1,9 @@
-//! The actor of a mutation: whoever asked for it, locked and read again in the mutation's own transaction, so that a
-//! mutation has the rights that its actor has when it commits.
+//! The actor of a mutation: its viewer, locked and read again in the mutation's own transaction, so that a mutation has the
+//! rights that its actor has when it commits.
 //!
 //! Features begin their transactions here and nowhere else. On PostgreSQL every transaction locks in one order: the rows of
-//! users by id, then licenses, attribute definitions, groups and institutions, then the end of the audit trail. Whatever
-//! ends a session or an API key, or takes a right away, holds its owner's row exclusively.
+//! users by ID, then licenses, attribute definitions, groups and institutions, then the end of the audit trail. A transaction
+//! that ends a session or an API key, or revokes a right, locks its owner's row exclusively.
 
 use std::ops::Deref;
 
@@ -23,7 +23,7 @@ use crate::error::{Error, ErrorCode};
 use crate::scalar::{Id, now};
 use crate::validation::Validator;
 
-/// A viewer as they are in the transaction of a mutation. There is no other way to get one than to begin it.
+/// The viewer as of the transaction of a mutation. Beginning such a transaction is the only way to get one.
 #[derive(Clone, Debug)]
 pub struct Actor(Viewer);
 
@@ -38,8 +38,8 @@ impl Deref for Actor {
 /// Begins a mutation's transaction: locks and reads its actor.
 ///
 /// # Errors
-/// `Unauthenticated` where the session or the API key has ended, the actor is not active or gone, or the license is not in
-/// force.
+/// `Unauthenticated` if the session or the API key has ended, the actor is inactive or no longer exists, or the license is not
+/// in force.
 pub async fn begin(db: &Db, viewer: &Viewer) -> Result<(DatabaseTransaction, Actor), Error> {
     let transaction = begin_unread(db).await?;
     let (actor, _) = read(&transaction, viewer, Lock::Shared).await?;
@@ -56,8 +56,8 @@ pub async fn begin_on_oneself(db: &Db, viewer: &Viewer) -> Result<(DatabaseTrans
     Ok((transaction, actor, own))
 }
 
-/// Begins a mutation that changes a user; returns the user's row as well, locked, or none where the actor sees nobody of
-/// this id.
+/// Begins a mutation that changes a user; returns the user's row as well, locked, or `None` if the actor can see no user with
+/// this ID.
 ///
 /// # Errors
 /// As [`begin`].
@@ -72,7 +72,7 @@ pub async fn begin_on(
         return Ok((transaction, actor, Some(own)));
     }
     let transaction = begin_unread(db).await?;
-    // By id, so that two who change each other do not wait for each other.
+    // Locks by ID, so that two users who change each other do not deadlock.
     let subject_first = user_id < own_id;
     let before = if subject_first { lock_subject(&transaction, viewer, user_id).await? } else { None };
     let (actor, _) = read(&transaction, viewer, Lock::Shared).await?;
@@ -81,10 +81,10 @@ pub async fn begin_on(
     Ok((transaction, actor, found))
 }
 
-/// The same of a user who must be there; `field` is the one that named the user.
+/// Begins a mutation as [`begin_on`] does, and requires that the user exists; `field` is the input field that names the user.
 ///
 /// # Errors
-/// As [`begin`]; `Rejected` where the actor sees nobody of this id.
+/// As [`begin`]; `Rejected` if the actor can see no user with this ID.
 pub async fn begin_on_known(
     db: &Db,
     viewer: &Viewer,
@@ -95,7 +95,7 @@ pub async fn begin_on_known(
     Ok((transaction, actor, found.ok_or_else(|| Error::not_found(field, "user"))?))
 }
 
-/// What a mutation changes that has to do with a user and with something else.
+/// The rows locked by a mutation that changes the relation of a user to another object.
 pub struct Both<M> {
     pub transaction: DatabaseTransaction,
     pub actor: Actor,
@@ -103,11 +103,12 @@ pub struct Both<M> {
     pub other: M,
 }
 
-/// Begins a mutation that changes what a user has to do with something else of the same license: locks and reads both.
-/// `what` has the field that named the other one, what it is called and its id; `seen` says which of them a viewer sees.
+/// Begins a mutation that changes the relation of a user to another object of the same license: locks and reads both. The tuple
+/// has the input field that names the other object, what the object is called, and its ID; `seen` is the condition for the
+/// objects that a viewer can see.
 ///
 /// # Errors
-/// As [`begin`]; `Rejected`, naming the fields, where there is no such user or other one.
+/// As [`begin`]; `Rejected`, naming the fields, if the user or the other object does not exist.
 pub async fn begin_on_both<M>(
     db: &Db,
     viewer: &Viewer,
@@ -145,13 +146,14 @@ async fn lock_subject(
     viewer: &Viewer,
     user_id: Id,
 ) -> Result<Option<user::Model>, Error> {
-    // By the rights that the viewer had when the request began; those of now are held against the row afterwards.
+    // Filters by the rights that the viewer had when the request began; the current rights are checked against the row
+    // afterwards.
     let found = user::Entity::find_by_id(user_id).filter(viewer.visible_users());
     let turn = waits_in_line(transaction.get_database_backend(), Lock::Exclusive, user_id);
     Ok(found.filter(turn).lock_exclusive().one(transaction).await?)
 }
 
-/// The actor's row, and the role of the API key that asks.
+/// The actor's row, and the role of the API key if the request uses one.
 #[derive(FromQueryResult)]
 struct ActorRow {
     #[sea_orm(nested)]
@@ -159,8 +161,9 @@ struct ActorRow {
     key_role: Option<Role>,
 }
 
-/// Locks and reads the actor: shared, so that other mutations of the same actor go on beside it, or exclusively, because the
-/// mutation changes the actor's own row or what hangs on it; with what they are known by and the license, in one statement.
+/// Locks and reads the actor, with the session or API key and the license, in one statement. The lock is shared, so that other
+/// mutations of the same actor run concurrently, or exclusive if the mutation changes the actor's own row or rows that depend
+/// on it.
 async fn read(transaction: &DatabaseTransaction, viewer: &Viewer, lock: Lock) -> Result<(Actor, user::Model), Error> {
     let SignedIn { user_id, means, request_id, .. } = viewer.signed_in()?;
     let select = user::Entity::find_by_id(*user_id)
@@ -178,8 +181,8 @@ async fn read(transaction: &DatabaseTransaction, viewer: &Viewer, lock: Lock) ->
             Lock::Shared => "SHARE",
             Lock::Exclusive => "UPDATE",
         };
-        // The user's row first, as whoever ends a session does. The weakest lock of the session keeps it from being
-        // ended, but not from being marked as used.
+        // Locks the user's row first, as every transaction that ends a session does. The weakest lock on the session keeps it
+        // from being ended, but not from being marked as used.
         statement.sql = format!(r#"{} FOR {strength} OF "users" FOR KEY SHARE OF "{table}""#, statement.sql);
     }
     let found = ActorRow::find_by_statement(statement).one(transaction).await?;

@@ -1,4 +1,4 @@
-//! The application behind the HTTP server: who is asking, and what resolvers need to answer.
+//! The application behind the HTTP server: authenticates the caller and gives resolvers what they need.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,12 +34,12 @@ use crate::web::pages;
 use crate::web::playground;
 use crate::{background, session, user};
 
-/// How many requests that cost much one caller may have.
+/// Returns the limits for the expensive requests of one caller.
 fn heavy_requests() -> ShareLimits {
     ShareLimits { at_once: background::threads(), waiting: 16, patience: Duration::from_secs(3) }
 }
 
-/// A running directory; cheap to clone.
+/// The running application; cheap to clone.
 #[derive(Clone)]
 pub struct App {
     db: Db,
@@ -51,10 +51,10 @@ pub struct App {
 }
 
 impl App {
-    /// A directory over a database whose tables are up to date, which people reach at its public address.
+    /// Creates an application that serves a database with up-to-date tables at its public URL.
     ///
     /// # Errors
-    /// `Internal` where a field of the schema has no rule.
+    /// `Internal` if a field of the schema has no rule.
     pub fn new(
         db: Db,
         rules: SignInPolicy,
@@ -76,7 +76,7 @@ impl App {
         Ok(Self { db, rules, schema, costs, heavy: Shares::new(heavy_requests()), shortest_password })
     }
 
-    /// Who is asking, read afresh with each request.
+    /// Returns the viewer, read from the database for each request.
     async fn viewer(&self, caller: &Caller) -> Result<Viewer, HttpError> {
         let Some(token) = &caller.token else { return Ok(Viewer::Anonymous) };
         let request_id = Some(caller.request_id.clone());
@@ -87,20 +87,20 @@ impl App {
         }
     }
 
-    /// What a request costs that is not too dear; what it shows of the schema is taken from the budget.
+    /// Returns the cost of a request unless it is too high, and charges its introspection to the budget.
     fn cost(&self, request: &mut Request, reading: &DocumentInfo, budget: &Budget) -> Result<usize, Error> {
         let schema = reading.introspection.clone()?;
         budget.charge(Limit::Fields, schema.fields)?;
         budget.charge(Limit::Bytes, schema.bytes)?;
         let (name, variables) = (request.operation_name.clone(), request.variables.clone());
-        // What cannot be parsed or has no such operation is refused when it is run.
+        // A document that cannot be parsed or has no such operation is refused when it is executed.
         let Ok(document) = request.parsed_query() else { return Ok(0) };
         let Some((_, operation)) = http::selected(document, name.as_deref()) else { return Ok(0) };
         let cost = self.costs.cost(document, operation, &variables).saturating_add(cost::of_introspection(schema));
         cost::check(cost).map(|()| cost)
     }
 
-    /// A place for the caller, where a request costs so much that it needs one.
+    /// Waits for a slot of the caller if a request is expensive; other requests need none.
     async fn place(&self, who: Who, cost: usize) -> Result<Option<Share<Who>>, HttpError> {
         if cost < cost::HEAVY {
             return Ok(None);
@@ -108,7 +108,7 @@ impl App {
         self.heavy.take(who).await.map(Some).ok_or_else(HttpError::too_many)
     }
 
-    /// Somebody who is signed in.
+    /// Returns the viewer if they are signed in; otherwise fails with 401.
     async fn signed_in(&self, caller: &Caller) -> Result<Viewer, HttpError> {
         match self.viewer(caller).await? {
             Viewer::Anonymous => Err(HttpError::unauthenticated()),
@@ -117,13 +117,13 @@ impl App {
     }
 }
 
-/// What is to be known of a document before it is run.
+/// The facts about a document that are collected before execution.
 pub struct DocumentInfo {
     named: Arc<SelectedFields>,
-    /// The size of what it shows of the schema, where that is small enough.
+    /// The size of its introspection, or the error if that is too large.
     introspection: Result<Size, Error>,
     credential_uses: CredentialUses,
-    /// Where it asks what the schema is.
+    /// The places where it selects the description of the schema.
     descriptions: Vec<introspection::Asked>,
 }
 
@@ -204,7 +204,7 @@ impl Application for App {
             return Ok(http::Picture { hash, content: None });
         }
         let found = Store::read(&self.db, id).await.map_err(internal)?.ok_or_else(HttpError::not_found)?;
-        // Of the content itself: it may have been replaced between the two looks.
+        // The hash is that of the content itself, which may have been replaced between the two reads.
         Ok(http::Picture { hash: found.hash(), content: Some((found.content_type.name(), found.content)) })
     }
 
@@ -246,7 +246,7 @@ fn is_mutation(request: &mut Request) -> bool {
     document.and_then(|document| http::kind(document, name.as_deref())) == Some(OperationType::Mutation)
 }
 
-/// Checks that a request has taken no more than it may, and that its answer is no larger than it may be: otherwise a part of it is
+/// Checks that a request has not exceeded its budget and that its response is not too large. Otherwise a part of the response is
 /// missing, and none of it is sent.
 fn within(budget: &Budget, answer: Size, is_mutation: bool) -> Result<(), Error> {
     let rest = |limit, size: usize| budget.charge(limit, size.saturating_sub(budget.taken(limit)));
@@ -259,7 +259,7 @@ fn within(budget: &Budget, answer: Size, is_mutation: bool) -> Result<(), Error>
     })
 }
 
-/// The refusal of a document, or of its answer, for its size.
+/// Returns the HTTP error for a document, or its response, that is too large.
 fn refusal(error: Error) -> HttpError {
     match error {
         Error::DocumentTooLarge(message) => HttpError::bad_document("DOCUMENT_TOO_LARGE", message),
@@ -268,7 +268,7 @@ fn refusal(error: Error) -> HttpError {
     }
 }
 
-/// The answer where it is not the caller's fault.
+/// Logs an error that the caller did not cause, and returns the HTTP error for it.
 fn failed(error: Error, caller: &Caller, what: &str) -> HttpError {
     if let Error::Unavailable(cause) = error {
         tracing::warn!(%cause, "the database cannot be reached");
@@ -278,7 +278,7 @@ fn failed(error: Error, caller: &Caller, what: &str) -> HttpError {
     HttpError::internal()
 }
 
-/// The answer to a document of which nothing is run.
+/// Returns the response to a document of which nothing was executed.
 fn refused(error: Error) -> Response {
     let error = async_graphql::Error::from(error).into_server_error(Pos::default());
     Response::from_errors(vec![ServerError { locations: Vec::new(), ..error }])

@@ -1,7 +1,7 @@
-//! What a person is by the attributes that the license defines: read from an input, held against the definitions, stored
-//! as one step of a transaction of somebody else's.
+//! Values of custom attributes: reads them from an input, checks them against the definitions, and stores them as one step of a
+//! transaction that the caller has begun.
 //!
-//! Definitions are locked before people, by everybody.
+//! Every transaction locks users before definitions.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -23,18 +23,18 @@ use crate::error::{Error, ErrorCode};
 use crate::scalar::Id;
 use crate::validation::{ValidationError, Validator};
 
-/// How many values one input gives at most.
+/// The maximum number of values in one input.
 const MOST_GIVEN: usize = 100;
-/// How many rows one statement inserts: SQLite takes 32,766 values.
+/// The maximum number of rows that one statement inserts. SQLite allows 32,766 values in a statement.
 const ROWS_AT_ONCE: usize = 2_000;
 
-/// What a license defines, by name.
+/// The attribute definitions of a license, by name.
 pub type Definitions = BTreeMap<String, attribute_definition::Model>;
 
-/// The values of a person, each the one text that stands for it, by their definitions.
+/// The values of a user in their canonical text form, by the ID of the definition.
 pub type Values = BTreeMap<Id, String>;
 
-/// A value as it was given, and where in the input its name and itself stand.
+/// A value as given, and the paths of its name and of the value in the input.
 #[derive(Clone, Debug)]
 pub struct AttributeInputItem {
     pub name: String,
@@ -43,14 +43,14 @@ pub struct AttributeInputItem {
     valued_at: String,
 }
 
-/// The names that an input has in a list.
+/// Returns the attribute names in an input.
 #[must_use]
 pub fn names(given: &MaybeUndefined<Vec<AttributeInput>>) -> Vec<String> {
     let list = given.as_opt_ref().flatten().map(Vec::as_slice).unwrap_or_default();
     list.iter().take(MOST_GIVEN).map(|item| item.name.clone()).collect()
 }
 
-/// The values that an input has in a list; faults of the list itself go to the form.
+/// Returns the values in an input. Adds errors of the list itself to `form`.
 pub fn of_list(given: MaybeUndefined<Vec<AttributeInput>>, form: &mut Validator) -> Vec<AttributeInputItem> {
     let list = match given {
         Undefined => return Vec::new(),
@@ -73,7 +73,7 @@ pub fn of_list(given: MaybeUndefined<Vec<AttributeInput>>, form: &mut Validator)
     list.into_iter().enumerate().map(item).collect()
 }
 
-/// The values that a record has by name.
+/// Returns the values in a record, which has them by name.
 #[must_use]
 pub fn of_record(given: BTreeMap<String, Value>) -> Vec<AttributeInputItem> {
     let item = |(name, value): (String, Value)| {
@@ -84,7 +84,7 @@ pub fn of_record(given: BTreeMap<String, Value>) -> Vec<AttributeInputItem> {
     given.into_iter().map(item).collect()
 }
 
-/// What a license defines, by name; at most 100.
+/// Returns the attribute definitions of a license, by name. At most 100.
 pub async fn definitions(db: &impl ConnectionTrait, license_id: Id) -> Result<Definitions, Error> {
     let found = attribute_definition::Entity::find()
         .filter(of_license(attribute_definition::Column::LicenseId, license_id))
@@ -92,9 +92,9 @@ pub async fn definitions(db: &impl ConnectionTrait, license_id: Id) -> Result<De
     Ok(by_name(found.all(db).await?))
 }
 
-/// The definitions of some names, which stay as they are until the transaction ends.
+/// Returns the definitions with the given names, locked against changes until the transaction ends.
 pub async fn hold(transaction: &DatabaseTransaction, license_id: Id, names: &[String]) -> Result<Definitions, Error> {
-    // Only what can be a name goes to the database.
+    // Only valid names are sent to the database.
     let names: Vec<&String> = names.iter().filter(|name| attribute_definition::is_name(name)).collect();
     if names.is_empty() {
         return Ok(Definitions::new());
@@ -103,7 +103,7 @@ pub async fn hold(transaction: &DatabaseTransaction, license_id: Id, names: &[St
     Ok(by_name(held(license_id).filter(of_names).all(transaction).await?))
 }
 
-/// Everything that a license defines, which stays as it is until the transaction ends.
+/// Returns all definitions of a license, locked against changes until the transaction ends.
 pub async fn hold_all(transaction: &DatabaseTransaction, license_id: Id) -> Result<Definitions, Error> {
     Ok(by_name(held(license_id).all(transaction).await?))
 }
@@ -117,7 +117,7 @@ fn by_name(definitions: Vec<attribute_definition::Model>) -> Definitions {
     definitions.into_iter().map(|definition| (definition.name.clone(), definition)).collect()
 }
 
-/// The values of people; nothing of who has none.
+/// Returns the values of users, by user ID. Users without a value are absent.
 pub async fn values(
     db: &impl ConnectionTrait,
     people: impl IntoIterator<Item = Id>,
@@ -130,11 +130,11 @@ pub async fn values(
     Ok(values)
 }
 
-/// The condition that a person has a value of an attribute; null means that the person has none. Texts are compared
-/// whatever their case and accents.
+/// Returns the condition that a user has a value of an attribute; null means that the user has none. Strings are compared
+/// ignoring case and accents.
 ///
 /// # Errors
-/// What is wrong with a value that is not of the attribute's kind.
+/// [`ValidationError`] for a value that is not of the attribute's kind.
 pub fn equals(definition: &attribute_definition::Model, value: &Value) -> Result<SimpleExpr, ValidationError> {
     let key = match value {
         Value::Null => None,
@@ -152,24 +152,24 @@ pub fn equals(definition: &attribute_definition::Model, value: &Value) -> Result
     })
 }
 
-/// The values of a person as they are and as an input would have them.
+/// The values of a user before and after an input.
 #[derive(Clone, Debug, Default)]
 pub struct AttributeChanges {
     was: Values,
     is: Values,
     given: Vec<attribute_definition::Model>,
-    /// What was said of these is wrong, so that it need not be said that they are missing.
+    /// The attributes whose given values are invalid, so that they are not reported as missing as well.
     wrong: HashSet<Id>,
 }
 
 impl AttributeChanges {
-    /// A person who has these values.
+    /// Returns the changes of a user with these values, still without a change.
     #[must_use]
     pub fn of(values: Values) -> Self {
         Self { is: values.clone(), was: values, ..Self::default() }
     }
 
-    /// A person as stored; who is given nothing is not read.
+    /// Reads the stored values of a user. Reads nothing if no value is given.
     pub async fn read(db: &impl ConnectionTrait, user_id: Id, given: &[AttributeInputItem]) -> Result<Self, Error> {
         if given.is_empty() {
             return Ok(Self::default());
@@ -177,19 +177,19 @@ impl AttributeChanges {
         Ok(Self::of(values(db, [user_id]).await?.remove(&user_id).unwrap_or_default()))
     }
 
-    /// The attributes that were given, value or null.
+    /// Returns the definitions of the attributes that were given, with a value or null.
     #[must_use]
     pub fn given(&self) -> &[attribute_definition::Model] {
         &self.given
     }
 
-    /// Whether the input leaves every value as it is.
+    /// Returns whether the input leaves every value unchanged.
     #[must_use]
     pub fn is_unchanged(&self) -> bool {
         self.was == self.is
     }
 
-    /// Lays what was given over the values; faults go to the form.
+    /// Applies the given values. Adds errors to `form`.
     pub fn apply(&mut self, given: &[AttributeInputItem], definitions: &Definitions, form: &mut Validator) {
         let mut named = HashSet::new();
         for item in given {
@@ -216,7 +216,7 @@ impl AttributeChanges {
             Null => None,
             Given(value) => match form.check(&item.valued_at, definition.kind.canonical(value)) {
                 None => return,
-                // What is blank of somebody new is not there, as in every other field.
+                // A blank value of a new user counts as absent, as in every other field.
                 Some(None) if form.is_creating() => return,
                 Some(text) => text,
             },
@@ -232,7 +232,7 @@ impl AttributeChanges {
         }
     }
 
-    /// Notes which attributes are missing that everybody new must have.
+    /// Adds an error for each required attribute that a new user lacks.
     pub fn require(&self, definitions: &Definitions, form: &mut Validator) {
         for definition in definitions.values().filter(|definition| definition.required) {
             if !self.is.contains_key(&definition.id) && !self.wrong.contains(&definition.id) {
@@ -242,7 +242,7 @@ impl AttributeChanges {
         }
     }
 
-    /// What differs, for the audit trail: `attributes.name` as it was and as it is.
+    /// Returns the changes for the audit trail: `attributes.name` with the values before and after.
     #[must_use]
     pub fn changes(&self) -> Vec<Change> {
         let changed =
@@ -254,7 +254,7 @@ impl AttributeChanges {
         changed.map(change).collect()
     }
 
-    /// The values of a person that are to be stored anew.
+    /// Returns the rows of a user that are to be inserted or updated.
     fn stored(&self, user_id: Id) -> impl Iterator<Item = attribute_value::Model> {
         self.given.iter().filter_map(move |definition| {
             let value = self.is.get(&definition.id).filter(|value| self.was.get(&definition.id) != Some(value))?;
@@ -263,7 +263,7 @@ impl AttributeChanges {
         })
     }
 
-    /// The values of a person that are to go.
+    /// Returns the condition for the rows of a user that are to be deleted. `None` if there are none.
     fn cleared(&self, user_id: Id) -> Option<Condition> {
         let gone: Vec<Id> = self.was.keys().filter(|id| !self.is.contains_key(id)).copied().collect();
         let of_user = Condition::all().add(attribute_value::Column::UserId.eq(user_id));
@@ -271,7 +271,7 @@ impl AttributeChanges {
     }
 }
 
-/// Stores what differs of people whose rows are locked.
+/// Stores the changed values of users whose rows are locked.
 pub async fn store(transaction: &DatabaseTransaction, people: &[(Id, AttributeChanges)]) -> Result<(), Error> {
     for cleared in people.iter().filter_map(|(id, profile)| profile.cleared(*id)) {
         attribute_value::Entity::delete_many().filter(cleared).exec(transaction).await?;

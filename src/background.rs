@@ -1,5 +1,5 @@
-//! Threads for what takes long. They give way to the threads that answer everybody else: the system runs them while nobody else
-//! wants the processor, and a little of the time otherwise.
+//! Threads for work that takes long, at a low priority: the system runs them while no other thread needs the processor, and for a
+//! small part of the time otherwise.
 
 use std::panic::resume_unwind;
 use std::sync::LazyLock;
@@ -8,11 +8,11 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinSet;
 use tracing::Instrument;
 
-/// How much the threads give way, from 0 to 19 (POSIX nice): of a processor that others want all the time, they get a tenth.
-/// What they start, such as the threads of connections to SQLite, gives way like them.
+/// The niceness of the threads, from 0 to 19 (POSIX nice). On a processor that other threads use all the time, they get a tenth.
+/// Threads that they start, such as those of SQLite connections, inherit it.
 const NICENESS: i32 = 10;
 
-/// None where the system gives no threads.
+/// `None` if the system cannot start threads.
 static THREADS: LazyLock<Option<Runtime>> = LazyLock::new(|| match start() {
     Ok(threads) => Some(threads),
     Err(error) => {
@@ -21,7 +21,7 @@ static THREADS: LazyLock<Option<Runtime>> = LazyLock::new(|| match start() {
     }
 });
 
-/// Half of the processors: the other half is left to everybody else.
+/// Returns the number of threads: half of the processors, at least one. The other half is left to all other requests.
 #[must_use]
 pub fn threads() -> usize {
     (std::thread::available_parallelism().map_or(1, usize::from) / 2).max(1)
@@ -36,7 +36,7 @@ fn start() -> std::io::Result<Runtime> {
         .build()
 }
 
-/// Lowers the priority of the thread that calls it by so much.
+/// Increases the niceness of the calling thread by this much.
 pub fn give_way(niceness: i32) {
     #[cfg(target_os = "linux")]
     if let Err(error) = rustix::process::nice(niceness) {
@@ -47,7 +47,7 @@ pub fn give_way(niceness: i32) {
     let _ = niceness;
 }
 
-/// Does `work` on these threads; it ends with its caller.
+/// Runs `work` on these threads; it is canceled when the returned future is dropped. A panic of `work` continues in the caller.
 pub async fn run<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
     let Some(threads) = &*THREADS else { return work.await };
     let mut task = JoinSet::new();

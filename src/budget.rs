@@ -1,5 +1,5 @@
-//! What one request may take, counted while it is answered: whatever its document is, and however much there is of what it
-//! asks for, it ends soon after it is over a limit.
+//! The budget of one request, counted during execution: whatever the document is, and however much data it selects, the request
+//! ends soon after it exceeds a limit.
 
 mod turns;
 
@@ -16,33 +16,33 @@ use async_graphql::{
 use self::turns::Turns;
 use crate::error::Error;
 
-/// What is counted.
+/// The quantities that are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Limit {
-    /// Statements that read.
+    /// SQL statements that read.
     Statements,
-    /// Values of the rows that these statements return.
+    /// Values in the rows that these statements return.
     Values,
-    /// Fields of the answer.
+    /// Fields in the response.
     Fields,
-    /// Bytes of the answer.
+    /// Bytes in the response.
     Bytes,
 }
 
 impl Limit {
     const ALL: [Self; 4] = [Self::Statements, Self::Values, Self::Fields, Self::Bytes];
 
-    /// The most of it that one request may take.
+    /// Returns the maximum for one request.
     #[must_use]
     pub const fn most(self) -> usize {
         match self {
-            // Ten root fields with ten links each.
+            // Ten root fields with ten relations each.
             Self::Statements => 100,
             // A value takes up to 150 bytes of memory while its statement is read.
             Self::Values => 300_000,
-            // A hundred users with everything, each in the most groups that a user may have, are 130,000.
+            // A page of 100 users with all fields, each user in as many groups as allowed, has 130,000.
             Self::Fields => 200_000,
-            // Such a page is 6 MiB, the introspection of the schema a half.
+            // Such a page has 6 MiB, the introspection of the schema half a MiB.
             Self::Bytes => 8 * 1024 * 1024,
         }
     }
@@ -58,7 +58,7 @@ impl Limit {
     }
 }
 
-/// What one request has taken so far; cheap to clone.
+/// The usage of one request so far; cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Budget(Arc<Taken>);
 
@@ -69,19 +69,19 @@ struct Taken {
 }
 
 impl Budget {
-    /// Takes from it.
+    /// Adds to the usage.
     ///
     /// # Errors
-    /// `AnswerTooLarge` once more was taken than there is; from then on always.
+    /// `AnswerTooLarge` once a limit is exceeded, and on every later call.
     pub fn charge(&self, limit: Limit, count: usize) -> Result<(), Error> {
         self.counter(limit).fetch_add(count, Ordering::Relaxed);
         self.check()
     }
 
-    /// Whether the request is within its limits still.
+    /// Checks that the request is still within its limits.
     ///
     /// # Errors
-    /// `AnswerTooLarge` where it is not, naming the limit.
+    /// `AnswerTooLarge` if not; the message names the limit.
     pub fn check(&self) -> Result<(), Error> {
         let exceeded = |limit: &Limit| self.taken(*limit) > limit.most();
         match Limit::ALL.iter().find(|limit| exceeded(limit)) {
@@ -94,13 +94,13 @@ impl Budget {
         }
     }
 
-    /// How much was taken.
+    /// Returns the usage so far.
     #[must_use]
     pub fn taken(&self, limit: Limit) -> usize {
         self.counter(limit).load(Ordering::Relaxed)
     }
 
-    /// Runs a request in turns, between which other tasks run and the deadline of the request holds.
+    /// Runs a request in turns; between them other tasks run and the deadline of the request is checked.
     pub fn in_turns<T>(&self, request: impl Future<Output = T>) -> impl Future<Output = T> {
         self.0.turns.run(request)
     }
@@ -125,16 +125,16 @@ impl Budget {
     }
 }
 
-/// How large a part of an answer is.
+/// The size of a part of a response.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Size {
     pub fields: usize,
-    /// As JSON, about: what is escaped counts once.
+    /// Approximate length as JSON: an escaped character counts as one.
     pub bytes: usize,
 }
 
 impl Size {
-    /// The size of a whole value.
+    /// Returns the size of a whole value.
     #[must_use]
     pub fn of(value: &Value) -> Self {
         let mut size = Self::default();
@@ -142,7 +142,7 @@ impl Size {
         size
     }
 
-    /// The size of an item of a list, without the items of the lists in it.
+    /// Returns the size of a list item, without the items of lists inside it.
     #[must_use]
     fn of_item(value: &Value) -> Self {
         let mut size = Self::default();
@@ -176,13 +176,13 @@ impl Size {
     }
 }
 
-/// An item of a list in an answer. It is counted once it is resolved, and none is resolved any more once the request has taken
-/// too much.
+/// A list item in a response. It is counted once it is resolved; after the request has exceeded its budget, no more items are
+/// resolved.
 #[derive(Clone, Debug)]
 pub struct ListItem<T>(pub T);
 
 impl<T> ListItem<T> {
-    /// A list whose items are counted.
+    /// Makes a list whose items are counted.
     pub fn list(items: impl IntoIterator<Item = T>) -> Vec<Self> {
         items.into_iter().map(Self).collect()
     }

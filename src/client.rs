@@ -1,4 +1,4 @@
-//! The client that sends a request, and the network that limits count it by.
+//! The client that sends a request, and the network by which limits count it.
 
 use std::net::IpAddr;
 
@@ -6,22 +6,23 @@ use ipnet::IpNet;
 
 use crate::i18n::language::Language;
 
-/// Where a request comes from.
+/// The sender of a request.
 #[derive(Clone, Debug, Default)]
 pub struct Client {
     pub ip_address: Option<IpAddr>,
     pub user_agent: Option<String>,
-    /// What the one who asks reads, of the languages that Roster writes.
+    /// The language that the client prefers, of those that Roster supports.
     pub language: Language,
-    /// By which its traces are found in the log.
+    /// The ID of the request in the log.
     pub request_id: Option<String>,
 }
 
-/// The part of an IPv6 address that is one subscriber's (RFC 6177 gives sites at least as much); the rest is theirs to
-/// choose.
+/// The length of the prefix of an IPv6 address that identifies a subscriber (RFC 6177 gives sites at least as much); the
+/// subscriber chooses the rest.
 const IPV6_SUBSCRIBER_BITS: u8 = 64;
 
-/// The network that an address counts as: the address itself of IPv4, also where it is mapped into IPv6, and its /64 of IPv6.
+/// Returns the network that an address counts as: an IPv4 address itself, also if it is mapped into IPv6, or the /64 of an IPv6
+/// address.
 #[must_use]
 pub fn client_network(address: IpAddr) -> IpNet {
     let address = address.to_canonical();

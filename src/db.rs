@@ -1,4 +1,4 @@
-//! The database: SQLite in a file or PostgreSQL, behind the same few calls.
+//! The database: SQLite in a file or PostgreSQL, behind one interface.
 
 pub mod conditions;
 mod postgres;
@@ -31,15 +31,15 @@ use crate::error::Error;
 use crate::share::Who;
 use crate::{background, private_file};
 
-/// How long a statement waits for a connection. Longer than that, the caller is better served by an error.
+/// The timeout of waiting for a connection. After it, an error serves the caller better.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Which database, and how many connections.
+/// The URL of the database, and the number of connections.
 #[derive(Clone, Debug)]
 pub struct DatabaseSettings {
     /// `sqlite:///path/to/file` or `postgres://...`.
     pub url: String,
-    /// Connections for reading; on PostgreSQL there are as many for writing.
+    /// The number of connections for reading; on PostgreSQL there are as many again for writing.
     pub connections: u32,
 }
 
@@ -47,26 +47,26 @@ pub struct DatabaseSettings {
 #[derive(Clone, Debug)]
 pub struct Db {
     reader: Reader,
-    /// For what takes long: these connections are made and used in the [`background`] alone.
+    /// Connections for reading that long-running requests use, only in the [`background`].
     background: Reader,
-    /// For what reads in several statements at one moment.
+    /// Connections for transactions that read several statements from one snapshot.
     pub(crate) moments: DatabaseConnection,
     writer: Writer,
     meter: StatementCounter,
 }
 
-/// Counts statements and traces them.
+/// A counter of statements, which also traces them.
 #[derive(Clone, Debug, Default)]
 struct StatementCounter(Arc<AtomicU64>);
 
 impl StatementCounter {
     fn note(&self, elapsed: Duration, sql: &str) {
         self.0.fetch_add(1, Ordering::Relaxed);
-        // The text has places for the values, never the values.
+        // The text has placeholders for the values, never the values.
         tracing::trace!(target: "roster::sql", ?elapsed, sql);
     }
 
-    /// The text of a statement that is about to be given away, where it is traced; else nothing.
+    /// Returns the text of a statement before the statement is moved; empty if statements are not traced.
     fn text(statement: &Statement) -> String {
         if tracing::enabled!(target: "roster::sql", tracing::Level::TRACE) {
             statement.sql.clone()
@@ -77,10 +77,10 @@ impl StatementCounter {
 }
 
 impl Db {
-    /// Connects, and on SQLite makes the file if there is none.
+    /// Connects to the database. On SQLite, creates the file if it does not exist.
     ///
     /// # Errors
-    /// `Unavailable`, with the reason, where the database cannot be reached; `Internal` for one that cannot hold every name.
+    /// `Unavailable` with the reason if the database cannot be reached; `Internal` if its encoding is not UTF-8.
     pub async fn connect(settings: &DatabaseSettings) -> Result<Self, Error> {
         let meter = StatementCounter::default();
         let (reader, background, mut moments, mut writer) = if is_postgres(&settings.url) {
@@ -99,7 +99,7 @@ impl Db {
             let options = SqliteConnectOptions::from_str(&settings.url).map_err(Error::internal)?;
             let options = sqlite::opened(options, true);
             let reader = Reader::sqlite(options.clone(), settings.connections, meter.clone());
-            // Each keeps a processor busy.
+            // Each thread of the background keeps one processor busy.
             let background = Reader::sqlite(options, u32::try_from(background::threads()).unwrap_or(1), meter.clone());
             let mut moments = sqlite::pool(&settings.url, 1, true);
             (reader, background, Database::connect(moments.connect_lazy(true).clone()).await?, writer)
@@ -114,36 +114,34 @@ impl Db {
         Ok(Self { reader, background, moments, writer, meter })
     }
 
-    /// The same database for one request, which reads no more than its budget has, on no more connections at once than its
-    /// caller may have.
+    /// Returns a handle for one request, limited by the budget of the request and by the share of connections of its caller.
     #[must_use]
     pub fn within(&self, budget: Budget, who: Who) -> Self {
         Self { reader: self.reader.within(budget, who), ..self.clone() }
     }
 
-    /// The same database for a request that takes long and runs in the [`background`]: it keeps no connection from
-    /// the others.
+    /// Returns a handle for a long-running request in the [`background`], which takes no connections from other requests.
     #[must_use]
     pub fn in_background(&self) -> Self {
         Self { reader: self.background.clone(), ..self.clone() }
     }
 
-    /// A connection to read from.
+    /// Returns the connections for reading.
     #[must_use]
     pub fn read(&self) -> &Reader {
         &self.reader
     }
 
-    /// A connection to write single statements with; several belong in a transaction.
+    /// Returns the connections for writing single statements; several statements belong in a transaction.
     #[must_use]
     pub fn write(&self) -> &Writer {
         &self.writer
     }
 
-    /// Begins a transaction that may write. On SQLite it takes the write lock at once, so that it never fails half-way.
+    /// Begins a transaction that may write. On SQLite it takes the write lock at once, so that it cannot fail halfway.
     ///
     /// # Errors
-    /// `Unavailable` where no connection comes free in time.
+    /// `Unavailable` if no connection becomes available in time.
     pub async fn begin(&self) -> Result<DatabaseTransaction, Error> {
         let options = || TransactionOptions {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
@@ -152,8 +150,7 @@ impl Db {
         Ok(self.writer.run(|| self.writer.pool.begin_with_options(options())).await?)
     }
 
-    /// Removes from the write-ahead log of SQLite what was erased from the tables; at the next write, if somebody still reads
-    /// from it.
+    /// Removes erased data from the write-ahead log of SQLite; at the next write if the log is still being read.
     pub async fn checkpoint(&self) -> Result<(), Error> {
         let Some(log) = &self.writer.log else { return Ok(()) };
         if !log.empty(&self.writer.pool).await? {
@@ -162,10 +159,10 @@ impl Db {
         Ok(())
     }
 
-    /// Whether the database takes writes: not a standby of PostgreSQL, nor a SQLite file on a file system that is read-only.
+    /// Returns whether the database accepts writes: not a standby of PostgreSQL, nor a SQLite file on a read-only file system.
     ///
     /// # Errors
-    /// `Unavailable` where the database cannot be reached.
+    /// `Unavailable` if the database cannot be reached.
     pub async fn is_writable(&self) -> Result<bool, Error> {
         let Some(log) = &self.writer.log else {
             let shown = "SELECT current_setting('transaction_read_only')";
@@ -176,10 +173,10 @@ impl Db {
         log.is_writable().map_err(Error::internal)
     }
 
-    /// Begins a transaction that only reads, and all of it as it is at one moment. It keeps nobody from writing.
+    /// Begins a read-only transaction on one snapshot of the database. It does not block writers.
     ///
     /// # Errors
-    /// `Unavailable` where no connection comes free in time.
+    /// `Unavailable` if no connection becomes available in time.
     pub async fn snapshot(&self) -> Result<DatabaseTransaction, Error> {
         let options = || {
             if self.is_postgres() {
@@ -198,7 +195,7 @@ impl Db {
         Ok(retry(self.writer.connections, || self.moments.begin_with_options(options())).await?)
     }
 
-    /// Tells the planner how much there is of what in our tables, after much of it was written at once.
+    /// Updates the planner's statistics of our tables. Necessary after many rows were written at once.
     #[expect(clippy::disallowed_methods, reason = "what the planner knows is nobody's data")]
     pub async fn analyze(&self) -> Result<(), Error> {
         if !self.is_postgres() {
@@ -214,19 +211,19 @@ impl Db {
         Ok(transaction.commit().await?)
     }
 
-    /// How many statements were sent since the start.
+    /// Returns the number of statements sent since the start.
     #[must_use]
     pub fn statements(&self) -> u64 {
         self.meter.0.load(Ordering::Relaxed)
     }
 
-    /// Whether this is PostgreSQL.
+    /// Returns whether the database is PostgreSQL.
     #[must_use]
     pub fn is_postgres(&self) -> bool {
         self.reader.get_database_backend() == DatabaseBackend::Postgres
     }
 
-    /// Ends every connection; on SQLite the write-ahead log is folded into the file.
+    /// Closes all connections. On SQLite, the write-ahead log is moved to the database file.
     pub async fn close(self) -> Result<(), Error> {
         self.reader.close().await;
         self.background.close().await;
@@ -235,27 +232,27 @@ impl Db {
     }
 }
 
-/// Whether a URL names a PostgreSQL database.
+/// Returns whether a URL names a PostgreSQL database.
 #[must_use]
 pub fn is_postgres(url: &str) -> bool {
     url.starts_with("postgres:") || url.starts_with("postgresql:")
 }
 
-/// The URL of a SQLite file.
+/// Returns the URL of a SQLite file.
 #[must_use]
 pub fn url_of(file: &Path) -> String {
-    // Not from the working folder: the first part of that way would be read as the name of a host.
+    // Absolute, because the first part of a relative path would be parsed as a host name.
     let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
     format!("sqlite://{}", file.display().to_string().replace('%', "%25").replace('?', "%3F"))
 }
 
-/// The file of a SQLite database that is still to be made.
+/// Returns the file of a SQLite database if it does not exist yet.
 #[must_use]
 pub fn missing_file(url: &str) -> Option<PathBuf> {
     file_of(url).filter(|file| !file.exists())
 }
 
-/// The file of a SQLite database; none for one in memory and for PostgreSQL.
+/// Returns the file of a SQLite database; `None` for one in memory and for PostgreSQL.
 #[must_use]
 pub fn file_of(url: &str) -> Option<PathBuf> {
     let in_memory = |url: &str| url.contains(":memory:") || url.contains("mode=memory");
@@ -264,10 +261,11 @@ pub fn file_of(url: &str) -> Option<PathBuf> {
     (!file.as_os_str().is_empty()).then_some(file)
 }
 
-/// Makes the file of a SQLite database. SQLite would make it by the umask; those beside it get the mode that it has.
+/// Creates the file of a SQLite database. SQLite would create it with the mode of the umask, and creates the files beside it with
+/// the mode of this one.
 fn make_file(database: &Path) -> std::io::Result<()> {
     match private_file::make(database) {
-        // Another process has been quicker.
+        // Another process created it first.
         Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
         _ => Ok(()),
     }

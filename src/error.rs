@@ -1,4 +1,4 @@
-//! What can go wrong, and the only way for it to become a GraphQL error.
+//! Errors: their codes, and the only conversion into GraphQL errors.
 
 use std::sync::Arc;
 
@@ -50,49 +50,49 @@ pub struct MutationError {
 }
 
 impl MutationError {
-    /// A fault of one field of the argument `input`; a field of a field is written `outer.inner`.
+    /// Creates an error of one field of the argument `input`. The name of a nested field is `outer.inner`.
     pub fn at(field: &str, code: ErrorCode, message: impl Into<String>) -> Self {
         let path = std::iter::once("input").chain(field.split('.')).map(str::to_owned).collect();
         Self { code, path, message: message.into() }
     }
 }
 
-/// Why something was not done. It is not `Display`, so that only the conversion below makes a GraphQL error of it.
+/// An error of an operation. It is not `Display`, so that only the conversion below turns it into a GraphQL error.
 #[derive(Clone, Debug)]
 pub enum Error {
-    /// Nobody is signed in.
+    /// The caller is not signed in.
     Unauthenticated,
-    /// The viewer lacks the right; the text says to what.
+    /// The viewer lacks a right; the text names it.
     Forbidden(String),
-    /// Too much is asked at once.
+    /// Too many requests, or too much work at once.
     RateLimited(String),
-    /// The document asks for more than one may; the text names the limit.
+    /// The document exceeds a limit; the text names it.
     DocumentTooLarge(String),
-    /// The answer would be larger than one may be; the text names the limit.
+    /// The response exceeds a limit; the text names it.
     AnswerTooLarge(String),
-    /// An argument of a query is wrong; the text names it and the rule.
+    /// An argument of a query is invalid; the text names the argument and the rule.
     BadInput(String),
-    /// The input of a mutation is wrong; the payload shows these.
+    /// The input of a mutation is invalid; the payload lists these errors.
     Rejected(Vec<MutationError>),
-    /// The database cannot be reached now.
+    /// The database cannot be reached at present.
     Unavailable(Arc<dyn std::error::Error + Send + Sync>),
-    /// Our fault; the cause is for the log alone.
+    /// An internal error; its cause is written only to the log.
     Internal(Arc<dyn std::error::Error + Send + Sync>),
 }
 
 impl Error {
-    /// One fault of one field of a mutation's input.
+    /// Creates an error of one field of a mutation's input.
     pub fn rejected(field: &str, code: ErrorCode, message: impl Into<String>) -> Self {
         Self::Rejected(vec![MutationError::at(field, code, message)])
     }
 
-    /// The answer to an id that names nothing the viewer can see.
+    /// Creates the error for an id of an object that does not exist or that the viewer cannot see.
     #[must_use]
     pub fn not_found(field: &str, what: &str) -> Self {
         Self::rejected(field, ErrorCode::NotFound, format!("There is no such {what}."))
     }
 
-    /// A fault of ours.
+    /// Creates an internal error.
     pub fn internal(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Internal(Arc::from(cause.into()))
     }
@@ -109,7 +109,7 @@ impl From<DbErr> for Error {
     }
 }
 
-/// Whether an error says that a connection was closed by the database, or on the way to it.
+/// Returns whether an error means that the connection was closed, by the database or on the way to it.
 #[must_use]
 pub fn is_disconnect(error: &DbErr) -> bool {
     sqlx_error(error).is_some_and(|error| match error {
@@ -128,15 +128,15 @@ fn sqlx_error(error: &DbErr) -> Option<&Sqlx> {
     }
 }
 
-/// Whether another attempt may succeed later: the connection is gone, or the database says so.
+/// Returns whether a later attempt may succeed: the connection is lost, or the database reports a temporary error.
 fn is_passing(error: &Sqlx) -> bool {
     match error {
         Sqlx::Io(_) | Sqlx::PoolTimedOut | Sqlx::PoolClosed => true,
         Sqlx::Database(error) => error.code().is_some_and(|code| match error.try_downcast_ref::<SqliteError>() {
-            // Busy, locked, read-only, an error of the disk, full, a file that cannot be opened (its extended codes end
-            // in these, https://sqlite.org/rescode.html).
+            // Busy, locked, read-only, disk error, full, file cannot be opened (extended codes have these in their low byte,
+            // https://sqlite.org/rescode.html).
             Some(_) => code.parse().is_ok_and(|code: u32| matches!(code & 0xff, 5 | 6 | 8 | 10 | 13 | 14)),
-            // Read-only, cancelled for taking too long, shut down, a deadlock, a conflict (Appendix A of PostgreSQL's manual).
+            // Read-only, cancelled by a timeout, shut down, deadlock, serialization failure (Appendix A of PostgreSQL's manual).
             None => matches!(&*code, "25006" | "57014" | "57P01" | "57P02" | "57P03" | "40P01" | "40001"),
         }),
         _ => false,
@@ -181,7 +181,7 @@ impl From<Error> for async_graphql::Error {
                 let texts: Vec<&str> = faults.iter().map(|fault| fault.message.as_str()).collect();
                 ("BAD_USER_INPUT", texts.join(" "))
             }
-            // No code: the server masks and logs whatever has none.
+            // No code: the server masks and logs errors without one.
             Error::Internal(cause) => return Self::new(cause.to_string()),
         };
         let mut extensions = ErrorExtensionValues::default();
@@ -190,11 +190,11 @@ impl From<Error> for async_graphql::Error {
     }
 }
 
-/// The member of an error's extensions in which a field says where it stands, until the error becomes an answer.
+/// The error extension that holds the path of the field until the error is part of a response.
 pub const PATH: &str = "path";
 
-/// Does the work of a field that stands inside an object. async-graphql gives an error that goes up the path of each thing
-/// that it passes, up to the outermost list; this one knows its own.
+/// Runs the work of a field inside an object, and records the field's path in its errors. async-graphql sets the path of an error
+/// anew in each field that it propagates through, up to the outermost list; so the path of this field would be lost.
 ///
 /// # Errors
 /// Those of the work.

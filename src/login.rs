@@ -1,4 +1,4 @@
-//! Usernames and e-mail addresses are one namespace: what somebody signs in by is nobody else's, as either.
+//! Logins: usernames and email addresses in one namespace. A login belongs to one user only, as either.
 
 use std::collections::HashMap;
 
@@ -12,12 +12,12 @@ use crate::entity::{link, login, registration, user};
 use crate::scalar::Id;
 use crate::text;
 
-/// How many people are read at once to be looked through.
+/// The number of users read at once in the search for duplicates.
 const ROWS_AT_ONCE: u64 = 2_000;
-/// How many duplicates are listed.
+/// The most duplicates that are listed.
 const LISTED: usize = 20;
 
-/// A login that somebody had before the namespace was one, and that is another person's as well.
+/// A login that a user had before usernames and email addresses became one namespace, and that belongs to another user as well.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Duplicate {
     pub user_id: Id,
@@ -28,7 +28,7 @@ pub struct Duplicate {
     pub holder_id: Id,
 }
 
-/// Every duplicate, of which the first 20 are listed.
+/// All duplicates, of which the first 20 are listed.
 #[derive(Debug, Default)]
 pub struct Duplicates {
     pub count: u64,
@@ -36,7 +36,7 @@ pub struct Duplicates {
 }
 
 impl Duplicates {
-    /// A line for each that is listed, and one for the rest.
+    /// Returns a line for each listed duplicate, and one for the number of the others.
     pub fn lines(&self) -> impl Iterator<Item = String> {
         let line = |Duplicate { user_id, field, login, holder_id }: &Duplicate| {
             format!("{field} {login:?} of user {} belongs to user {}", user_id.0, holder_id.0)
@@ -46,7 +46,7 @@ impl Duplicates {
     }
 }
 
-/// The condition that a person is the one to whom a login belongs.
+/// Returns the condition that a user is the one to whom a login belongs.
 #[must_use]
 pub fn belongs(key: &str) -> SimpleExpr {
     let mut holder = Query::select();
@@ -54,7 +54,7 @@ pub fn belongs(key: &str) -> SimpleExpr {
     user::Column::Id.in_subquery(holder)
 }
 
-/// To whom logins belong, by their keys; nothing of those that are free.
+/// Returns the user to whom each login key belongs. Keys that are free are missing from the result.
 pub async fn holders(db: &impl ConnectionTrait, keys: Vec<String>) -> Result<HashMap<String, Id>, DbErr> {
     if keys.is_empty() {
         return Ok(HashMap::new());
@@ -64,8 +64,8 @@ pub async fn holders(db: &impl ConnectionTrait, keys: Vec<String>) -> Result<Has
     Ok(rows.into_iter().map(|row| (row.key, row.user_id)).collect())
 }
 
-/// Makes the keys of a person's logins those of today where they are free; where somebody else has one, the person keeps the former,
-/// and signs in by it as before. Links that are bound to the address follow it.
+/// Changes the keys of a user's logins to their current form if that is free. If another user has the key, the user keeps the
+/// former one and signs in by it as before. Links that are bound to the email address are updated with it.
 pub async fn update_login_keys(
     transaction: &DatabaseTransaction,
     old: &user::Model,
@@ -92,7 +92,8 @@ pub async fn update_login_keys(
     Ok(())
 }
 
-/// Makes the keys of the addresses of those who want to register those of today. Of two that have become one, the one that had the key already stays.
+/// Changes the email keys of pending registrations to their current form. If two keys become the same, the registration that
+/// already had the key remains.
 pub async fn settle_registrations(transaction: &DatabaseTransaction) -> Result<(), DbErr> {
     let stale = |row: &registration::Model| row.email_key != text::canonical_email(&row.email);
     for row in registration::Entity::find().all(transaction).await?.into_iter().filter(stale) {
@@ -108,7 +109,7 @@ pub async fn settle_registrations(transaction: &DatabaseTransaction) -> Result<(
     Ok(())
 }
 
-/// Finds every login that means two people, in an order that stays the same.
+/// Finds every login that identifies two users, in a stable order.
 pub async fn duplicates(db: &impl ConnectionTrait) -> Result<Duplicates, DbErr> {
     let mut found = Duplicates::default();
     let mut last = None;

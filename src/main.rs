@@ -20,10 +20,10 @@ use roster::cli::serve::serve;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// What libraries say at their ordinary level is said in other words here.
+/// Log levels of libraries whose `info` messages repeat ours.
 const QUIET: &str = "poem=warn,sea_orm_migration=warn,sqlx=warn";
 
-/// With what clap ends the process too.
+/// The exit code of an invalid setting, the same as clap's.
 const WRONG_SETTING: u8 = 2;
 
 #[tokio::main]

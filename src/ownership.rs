@@ -1,4 +1,4 @@
-//! Groups that lose their last owner: ownership passes on to somebody else.
+//! Group ownership: passes groups that lose their last owner on to another user.
 
 use std::collections::HashSet;
 
@@ -20,27 +20,27 @@ use crate::entity::{group, user};
 use crate::error::Error;
 use crate::scalar::{Id, now};
 
-/// Why a user does not own groups any more.
+/// The reason why a user no longer owns groups.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
-    /// The user is about to be erased, and the memberships with the user.
+    /// The user is about to be erased, together with their memberships.
     Erasure,
-    /// The user is about to be deactivated, and stays in the groups.
+    /// The user is about to be deactivated, and remains in the groups.
     Deactivation,
 }
 
-/// The groups that have another owner now, with the events of it.
+/// The groups that have a new owner, and the events of all changes.
 #[derive(Default)]
 pub struct PassedOn {
     pub groups: Vec<group::Model>,
     pub events: Vec<Entry>,
 }
 
-/// Gives another owner to each group of which a user is the last one; for an erasure the last owner whoever is active, for a
-/// deactivation the last active one: to the manager who has belonged to it for longest, else to an administrator among its
-/// members, else to the actor or a license administrator with room for it, else to the member who has belonged to it for
-/// longest. Where nobody else belongs to a group, it stays with the user who is deactivated and, if no administrator has room
-/// for it, goes with the user who is erased.
+/// Makes another user the owner of each group whose last owner is leaving. For an erasure, every other owner counts, active or
+/// not; for a deactivation, only active ones do. The new owner is the manager who has been a member for longest, else an
+/// administrator among the members, else the actor or a license administrator with room for the group, else the member who has
+/// been one for longest. A group without other members stays with a user who is deactivated; with a user who is erased, it is
+/// deleted if no administrator has room for it.
 pub async fn pass_on(
     transaction: &DatabaseTransaction,
     actor: &Actor,
@@ -75,9 +75,9 @@ pub async fn pass_on(
     Ok(passed_on)
 }
 
-/// Makes another owner when the last one leaves a group of their own accord: as [`pass_on`] has it, but of the members only, and
-/// only of those who may own one more group, or leaving would be a way to fill up somebody else's quota. Returns the event; none
-/// where there is nobody.
+/// Makes another member the owner when the last owner leaves a group voluntarily: in the order of [`pass_on`], but only among
+/// members, and only among those who may own one more group. Otherwise leaving would be a way to fill up another user's quota.
+/// Returns the event; `None` if no member qualifies.
 pub async fn pass_on_to_member(
     transaction: &DatabaseTransaction,
     actor: &Actor,
@@ -93,8 +93,8 @@ pub async fn pass_on_to_member(
     }
 }
 
-/// Locks the groups of a user, so that nobody else becomes an owner there meanwhile; returns those that would lose their
-/// last owner.
+/// Locks the groups of a user, so that no other user becomes an owner there meanwhile; returns those that would lose their last
+/// owner.
 async fn without_other_owner(
     transaction: &DatabaseTransaction,
     leaving: Id,
@@ -102,7 +102,7 @@ async fn without_other_owner(
 ) -> Result<Vec<group::Model>, Error> {
     let of_user = membership::Entity::find().filter(membership::Column::UserId.eq(leaving));
     let owned = of_user.clone().filter(membership::Column::Role.eq(GroupRole::Owner));
-    // Whoever is erased may become an owner until then by somebody else's leaving; all groups are locked.
+    // A user who is to be erased may still become an owner when another user leaves a group, so all groups are locked.
     let locked = if cause == Cause::Erasure { of_user } else { owned.clone() };
     let locked = locked.select_only().column(membership::Column::GroupId).into_query();
     let groups = group::Entity::find()
@@ -138,14 +138,14 @@ async fn group_ids(
     Ok(ids.into_iter().collect())
 }
 
-/// Who becomes the owner of a group, and what they are in it so far.
+/// The next owner of a group, and their current role in it.
 #[derive(FromQueryResult)]
 struct Successor {
     user_id: Id,
     role: Option<GroupRole>,
 }
 
-/// The manager who has belonged to the group for longest, or else the administrator among its members who has.
+/// Returns the manager who has been in the group for longest, or else the administrator among the members who has.
 async fn successor(
     transaction: &DatabaseTransaction,
     members: Select<membership::Entity>,
@@ -157,12 +157,12 @@ async fn successor(
     longest(found, transaction).await
 }
 
-/// By which the rows that meet a condition come before the others.
+/// Returns an order in which the rows that meet a condition come first.
 fn first(condition: SimpleExpr) -> SimpleExpr {
     Expr::case(condition, 0).finally(1).into()
 }
 
-/// Administrators, and those members of a group who own fewer groups than a user may.
+/// Returns the condition for administrators, and for members of a group who own fewer groups than the limit.
 fn may_own_one_more(group_id: Id) -> Condition {
     let of_group = membership::Entity::find()
         .select_only()
@@ -196,8 +196,8 @@ async fn longest(
     Ok(members.into_model().one(transaction).await?)
 }
 
-/// The actor, if the actor administers the license of the group, or else a license administrator, who do not belong to the
-/// group and belong to fewer groups than they may.
+/// Returns the actor if they administer the license of the group, or else a license administrator. Either is not a member of
+/// the group and belongs to fewer groups than the limit.
 async fn administrator(
     transaction: &DatabaseTransaction,
     actor: &Actor,
@@ -212,7 +212,7 @@ async fn administrator(
         .order_by_asc(user::Column::DateJoined)
         .order_by_asc(user::Column::Id)
         .limit(MOST_CANDIDATES)
-        // People are locked before groups elsewhere: whoever is locked now is passed over, and nobody waits in a circle.
+        // Users are locked before groups elsewhere. Skipping users who are locked now prevents deadlocks.
         .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
     for candidate in candidates.all(transaction).await? {
         let of_candidate = membership::Entity::find().filter(membership::Column::UserId.eq(candidate.id));
@@ -223,7 +223,7 @@ async fn administrator(
     Ok(None)
 }
 
-/// How many administrators are asked for room for one more group.
+/// The number of administrators who are checked for room for one more group.
 const MOST_CANDIDATES: u64 = 10;
 
 async fn appoint(

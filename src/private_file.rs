@@ -1,20 +1,20 @@
-//! Files and directories with data about people: nobody but their owner reads them, whatever the umask is.
+//! Files and directories with personal data or secrets: only their owner can read them, whatever the umask is.
 
 use std::fs::{DirBuilder, File};
 use std::io::{ErrorKind, Result};
 use std::path::Path;
 
-/// Who may read a file that is private.
+/// The mode of a private file.
 #[cfg(unix)]
 const FILE_MODE: u32 = 0o600;
-/// Everybody but the owner.
+/// The permission bits of all users but the owner.
 #[cfg(unix)]
 const OTHERS: u32 = 0o077;
 
-/// Makes a directory, and those above it, if there is none.
+/// Creates a directory and its missing parents.
 ///
 /// # Errors
-/// What the system says.
+/// Those of the file system.
 pub fn make_dir(dir: &Path) -> Result<()> {
     let mut builder = DirBuilder::new();
     #[cfg(unix)]
@@ -22,10 +22,10 @@ pub fn make_dir(dir: &Path) -> Result<()> {
     builder.recursive(true).create(dir)
 }
 
-/// Makes a file, which must not be there yet, and opens it for writing.
+/// Creates a file, which must not exist, and opens it for writing.
 ///
 /// # Errors
-/// What the system says.
+/// `AlreadyExists`, and others of the file system.
 pub fn make(path: &Path) -> Result<File> {
     let mut options = File::options();
     options.write(true).create_new(true);
@@ -34,10 +34,10 @@ pub fn make(path: &Path) -> Result<File> {
     options.open(path)
 }
 
-/// Opens a file for writing; it is made if there is none.
+/// Opens a file for writing; creates it if it does not exist.
 ///
 /// # Errors
-/// What the system says.
+/// Those of the file system.
 pub fn open_or_make(path: &Path) -> Result<File> {
     match make(path) {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
@@ -48,7 +48,7 @@ pub fn open_or_make(path: &Path) -> Result<File> {
     }
 }
 
-/// Takes away from everybody but its owner what they may do with a file, if there is one, and says so in the log.
+/// Removes the access of users other than the owner from a file, if it exists, and logs a warning.
 pub fn narrow(path: &Path) {
     #[cfg(unix)]
     if let Some(mode) = mode_for_others(path) {
@@ -63,7 +63,7 @@ pub fn narrow(path: &Path) {
     let _ = path;
 }
 
-/// The mode of a file or directory of which others than its owner may do anything; none if they may not.
+/// Returns the mode of a file or directory if users other than its owner have any access; otherwise `None`.
 #[must_use]
 pub fn mode_for_others(path: &Path) -> Option<u32> {
     #[cfg(unix)]

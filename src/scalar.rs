@@ -1,4 +1,4 @@
-//! Values that are one Rust type in the column, in the API and in import files.
+//! Scalars: values with one Rust type in the database, in the API and in import files.
 
 use std::borrow::Cow;
 
@@ -13,36 +13,36 @@ use uuid::Uuid;
 
 use crate::error::{Error, ErrorCode};
 
-/// The id of a row, and of the object that shows it: a UUID of version 7 (RFC 9562), so that ids sort by age.
+/// The id of a row and its GraphQL object: a UUID of version 7 (RFC 9562), so that ids sort by age.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, DeriveValueType)]
 #[serde(transparent)]
 pub struct Id(pub Uuid);
 
 impl Id {
-    /// A new id, larger than every one that this process made before.
+    /// Creates an id that is larger than all ids created by this process before.
     #[must_use]
     pub fn new() -> Self {
         Self(Uuid::now_v7())
     }
 
-    /// The id that a text stands for, or `None` where the text is not a UUID.
+    /// Parses an id; `None` if the text is not a UUID.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         Uuid::try_parse(text).ok().map(Self)
     }
 
-    /// The id that a field of a mutation's input gives.
+    /// Parses an id in a field of a mutation's input.
     ///
     /// # Errors
-    /// `Rejected`, naming the field, where it is not a UUID.
+    /// `Rejected`, with the field, if the text is not a UUID.
     pub fn of_input(field: &str, text: &str) -> Result<Self, Error> {
         Self::parse(text).ok_or_else(|| Error::rejected(field, ErrorCode::Invalid, "Must be a valid ID (a UUID)."))
     }
 
-    /// The id that an argument of a query gives.
+    /// Parses an id in an argument of a query.
     ///
     /// # Errors
-    /// `BadInput`, naming the argument, where it is not a UUID.
+    /// `BadInput`, with the argument, if the text is not a UUID.
     pub fn given(argument: &str, id: &ID) -> Result<Self, Error> {
         Self::parse(id).ok_or_else(|| Error::BadInput(format!("{argument}: must be a valid ID (a UUID).")))
     }
@@ -119,13 +119,13 @@ impl InputType for Id {
 pub struct Date(pub NaiveDate);
 
 impl Date {
-    /// Today's date in UTC.
+    /// Returns today's date in UTC.
     #[must_use]
     pub fn today() -> Self {
         Self(Utc::now().date_naive())
     }
 
-    /// The date that a text of the form `YYYY-MM-DD` stands for.
+    /// Parses a date of the form `YYYY-MM-DD`; `None` if it is invalid.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let well_formed = text.len() == 10 && text.bytes().all(|byte| byte == b'-' || byte.is_ascii_digit());
@@ -192,7 +192,8 @@ impl ScalarType for Url {
     }
 }
 
-/// A date as it was given: whether it is one is for the form to say, beside every other fault of the same input.
+/// A date that is not validated yet. The validator parses it, so that an invalid date is reported with the other errors of the
+/// input.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(transparent)]
 pub struct DateText(pub String);
@@ -224,12 +225,12 @@ impl InputType for DateText {
     }
 }
 
-/// An instant that is given. In the API it is the scalar of [`DateTime<Utc>`], whose own errors do not say what is expected.
+/// An instant in an input. In the API it is the scalar of [`DateTime<Utc>`], whose own errors do not state the expected format.
 #[derive(Clone, Copy, Debug)]
 pub struct Instant(pub DateTime<Utc>);
 
 impl Instant {
-    /// What an instant looks like.
+    /// The expected format of an instant.
     pub const EXPECTED: &str = "expected a date, a time and its offset from UTC, such as \"2019-03-01T10:00:00+02:00\"";
 }
 
@@ -260,13 +261,14 @@ impl InputType for Instant {
     }
 }
 
-/// A file that was sent beside the document. Its content is the request's ([`crate::graphql::context::Files`]); here is only that there
-/// is one. async-graphql's own type takes the number of a file from whoever writes one, and panics where there is none.
+/// A file uploaded with the document. This only marks its place; the content is in the request's
+/// [`crate::graphql::context::Files`]. async-graphql's own type accepts the number of a file from any client, and panics if there
+/// is no such file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Upload;
 
 impl Upload {
-    /// What the server writes into the variables in place of the file, as async-graphql does.
+    /// The value that the server writes into the variables in place of the file, as async-graphql does.
     pub const MARK: &str = "#__graphql_file__:0";
 }
 
@@ -286,7 +288,7 @@ impl ScalarType for Upload {
     }
 }
 
-/// The present instant, cut to microseconds so that SQLite and PostgreSQL hold the same value.
+/// Returns the current instant, truncated to microseconds so that SQLite and PostgreSQL store the same value.
 #[must_use]
 pub fn now() -> DateTime<Utc> {
     Utc::now().trunc_subsecs(6)

@@ -1,4 +1,4 @@
-//! The API as a whole, merged from the features.
+//! The GraphQL schema, merged from the features.
 
 use std::collections::HashSet;
 
@@ -92,10 +92,10 @@ pub enum MutationPayload {
     ApiKey(ApiKeyPayload),
 }
 
-/// The schema that is served.
+/// The type of the schema that is served.
 pub type RosterSchema = Schema<Query, Mutation, EmptySubscription>;
 
-/// The schema, to be finished with what its resolvers need.
+/// Returns the builder of the schema, to which the data of the resolvers is still to be added.
 #[must_use]
 pub fn build() -> SchemaBuilder<Query, Mutation, EmptySubscription> {
     Schema::build(Query::default(), Mutation::default(), EmptySubscription)
@@ -109,13 +109,13 @@ pub fn build() -> SchemaBuilder<Query, Mutation, EmptySubscription> {
         .override_output_type_description::<DateTime<Utc>>(
             "A date and time in UTC, in RFC 3339 format, such as `2026-01-31T09:30:00.123456+00:00`.",
         )
-        // The server has validated each document, by all the rules of the specification.
+        // The server has already validated each document by all rules of the specification.
         .validation_mode(ValidationMode::Fast)
         .disable_suggestions()
 }
 
-/// Makes sure that each root field has a rule, and each rule a root field; that of each field of a person it is known
-/// what it is made of.
+/// Checks that each root field has an access rule, that each access rule has a root field, and that the columns behind each field
+/// of `User` are known.
 ///
 /// # Errors
 /// `Internal`, naming the fields.
@@ -145,28 +145,28 @@ pub fn check() -> Result<(), Error> {
     }
 }
 
-/// The schema in the schema definition language, as `schema.graphql` has it: with a description of its own, which
-/// async-graphql's parser does not read.
+/// Returns the schema in the schema definition language, as in `schema.graphql`: with the description of the schema, which
+/// async-graphql's parser does not accept.
 #[must_use]
 pub fn described_sdl() -> String {
     let described = format!("{QUOTES}\n{}\n{QUOTES}\nschema {{", introspection::DESCRIPTION);
     sdl().replacen("\nschema {", &format!("\n{described}"), 1)
 }
 
-/// The schema in the schema definition language.
+/// Returns the schema in the schema definition language.
 #[must_use]
 pub fn sdl() -> String {
     sdl_of(&build().finish())
 }
 
-/// A schema in the schema definition language; it says what introspection says.
+/// Returns a schema in the schema definition language; its content is the same as in introspection.
 #[must_use]
 pub fn sdl_of(schema: &RosterSchema) -> String {
     let options = SDLExportOptions::new().sorted_fields().sorted_arguments().sorted_enum_items().include_specified_by();
     let mut lines: Vec<String> = Vec::new();
     for line in schema.sdl_with_options(options).lines() {
         if line.starts_with("directive @") {
-            // Its description comes before, between two lines of quotes.
+            // The description comes before the directive, between two lines of quotes.
             lines.pop();
             while lines.pop().is_some_and(|line| line != QUOTES) {}
         } else if line == "schema {" {
@@ -178,5 +178,5 @@ pub fn sdl_of(schema: &RosterSchema) -> String {
     lines.join("\n") + "\n"
 }
 
-/// What begins and ends a description.
+/// The delimiter of a description.
 const QUOTES: &str = "\"\"\"";

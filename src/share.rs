@@ -1,5 +1,5 @@
-//! Fair shares: how much of something each caller has under way at once, so that one who asks for much waits for their own, and
-//! nobody else does.
+//! Fair shares: a limit on what each caller may have under way at once, so that a caller with many requests waits for their own,
+//! and no other caller does.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -12,47 +12,47 @@ use tokio::time::timeout;
 
 use crate::scalar::Id;
 
-/// Whose requests are counted together.
+/// The caller that requests are counted for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Who {
-    /// A user, whichever sessions and keys they use.
+    /// A user, whichever sessions and API keys they use.
     User(Id),
-    /// Everybody who comes from a network without signing in.
+    /// All anonymous clients of a network.
     Network(IpNet),
 }
 
-/// The shares of all callers, told apart by key; cheap to clone.
+/// The shares of all callers, by key; cheap to clone.
 #[derive(Clone)]
 pub struct Shares<K> {
     limits: ShareLimits,
     queues: Arc<Mutex<HashMap<K, Arc<Queue>>>>,
 }
 
-/// How much each caller may have.
+/// The limits of each caller.
 #[derive(Clone, Copy, Debug)]
 pub struct ShareLimits {
-    /// What is under way at once.
+    /// Maximum number of tasks under way at once.
     pub at_once: usize,
-    /// What waits for that; more is refused at once.
+    /// Maximum number of tasks that wait for a slot; more are refused at once.
     pub waiting: usize,
-    /// How long it waits.
+    /// Maximum time that a task waits for a slot.
     pub patience: Duration,
 }
 
-/// The places of one caller. Who waits longest is next.
+/// The slots of one caller, in first-in, first-out order.
 struct Queue {
     under_way: Arc<Semaphore>,
     admitted: Arc<Semaphore>,
 }
 
-/// A place, until it is dropped.
+/// A slot of a caller, freed when it is dropped.
 pub struct Share<K: Eq + Hash> {
     _under_way: OwnedSemaphorePermit,
     _admitted: OwnedSemaphorePermit,
     _guest: Guest<K>,
 }
 
-/// The part of a caller in the map, who is forgotten with the last place.
+/// The entry of a caller in the map, removed with the caller's last slot.
 struct Guest<K: Eq + Hash> {
     key: K,
     queue: Option<Arc<Queue>>,
@@ -60,13 +60,13 @@ struct Guest<K: Eq + Hash> {
 }
 
 impl<K: Eq + Hash + Clone> Shares<K> {
-    /// Shares of which each has the same limits.
+    /// Creates shares with the same limits for each caller.
     #[must_use]
     pub fn new(limits: ShareLimits) -> Self {
         Self { limits, queues: Arc::default() }
     }
 
-    /// A place for a caller, waited for in order; `None` where too many wait already, or none becomes free in time.
+    /// Waits in order for a slot of a caller. Returns `None` if too many tasks wait already, or if no slot becomes free in time.
     pub async fn take(&self, key: K) -> Option<Share<K>> {
         let guest = self.guest(key);
         let queue = guest.queue.clone()?;
@@ -90,7 +90,7 @@ impl<K: Eq + Hash> Drop for Guest<K> {
     fn drop(&mut self) {
         let mut queues = self.shares.queues.lock().unwrap_or_else(PoisonError::into_inner);
         self.queue = None;
-        // Nobody else: the map itself holds the last part.
+        // No other task uses the entry: the map holds the last reference.
         if queues.get(&self.key).is_some_and(|queue| Arc::strong_count(queue) == 1) {
             queues.remove(&self.key);
         }

@@ -1,4 +1,4 @@
-//! Opens the database and brings its tables up to date, with whatever is derived in them.
+//! Opens the database and applies pending migrations, with the data that is derived in the tables.
 
 use std::fs::File;
 use std::path::Path;
@@ -11,16 +11,16 @@ use crate::error::Error;
 use crate::{login, private_file, search_index};
 
 impl Db {
-    /// Connects and brings the tables up to date; a directory for the file of SQLite is made if there is none.
+    /// Connects and applies pending migrations. Creates the directory of a SQLite file if it does not exist.
     ///
     /// # Errors
-    /// `Unavailable` where the database cannot be reached; whatever the database says.
+    /// `Unavailable` if the database cannot be reached.
     pub async fn open(settings: &DatabaseSettings) -> Result<Self, Error> {
-        // Several processes that make one file at once would trip over each other before they could take turns.
+        // Several processes that create one file at once would fail before they could wait for each other's transactions.
         let file = file_of(&settings.url);
         let turn = file.as_deref().map(take_turn).transpose().map_err(Error::internal)?;
         let db = Self::connect(settings).await?;
-        // What is no database stays as it is.
+        // Only after connecting: a file that is not a database stays unchanged.
         if let Some(file) = &file {
             narrow(file);
         }
@@ -29,8 +29,8 @@ impl Db {
         Ok(db)
     }
 
-    /// Brings the tables to the newest step of their history, and what is derived in them up to date. Of several processes
-    /// that start at once, one does it and the others wait.
+    /// Applies pending migrations and updates derived data. Of several processes that start at once, one does it while the others
+    /// wait.
     #[expect(clippy::disallowed_methods, reason = "the tables are nobody's data")]
     pub async fn migrate(&self) -> Result<(), Error> {
         let transaction = self.begin().await?;
@@ -53,19 +53,19 @@ impl Db {
         Ok(())
     }
 
-    /// How many steps of the history are still to be done.
+    /// Returns the number of pending migrations.
     pub async fn pending_migrations(&self) -> Result<usize, Error> {
         Ok(Migrator::get_pending_migrations_read_only(&self.moments).await?.len())
     }
 }
 
-/// How many steps the history of the tables has.
+/// Returns the number of all migrations.
 #[must_use]
 pub fn migrations() -> usize {
     Migrator::migrations().len()
 }
 
-/// Says what is to be done about an error of a migration, where that is known.
+/// Adds a hint to known errors of migrations.
 fn map_migration_error(error: DbErr) -> Error {
     let text = error.to_string();
     let hint = if text.contains("already exists") {
@@ -78,7 +78,7 @@ fn map_migration_error(error: DbErr) -> Error {
     Error::internal(format!("{text}: {hint}"))
 }
 
-/// Keeps others from a database file that is there already, and from those beside it.
+/// Removes the access of other users to an existing database file and the files beside it.
 fn narrow(database: &Path) {
     for suffix in ["", "-wal", "-shm", "-journal"] {
         let mut file = database.as_os_str().to_owned();
@@ -87,7 +87,8 @@ fn narrow(database: &Path) {
     }
 }
 
-/// Waits for the lock beside a database file; it is held until the returned file is dropped.
+/// Waits for the lock file beside a database file, and creates the directory if needed. The lock is held until the returned file
+/// is dropped.
 fn take_turn(database: &Path) -> std::io::Result<File> {
     if let Some(dir) = database.parent().filter(|dir| !dir.as_os_str().is_empty()) {
         private_file::make_dir(dir)?;

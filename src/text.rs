@@ -1,7 +1,6 @@
-//! The two forms in which text is compared: one to tell people apart, one to find them.
+//! Normalized forms of text: one that identifies users, one that finds them.
 //!
-//! Both are made here and stored, because the databases' own `lower()` and `LIKE` differ from each other and from
-//! locale to locale.
+//! Both are computed here and stored, because `lower()` and `LIKE` differ between the databases and between locales.
 
 mod case;
 mod fold;
@@ -16,7 +15,7 @@ pub use self::login::{canonical, canonical_email, canonical_login, former_logins
 pub use self::spelling::{spellings, spellings_of_last};
 pub use self::visible::{is_blank, is_control, is_empty, is_invisible, stray_invisible};
 
-/// The name in the schema of what is called `name` in the database: `first_name` is `firstName`.
+/// Returns the name in the schema of a database name: `first_name` becomes `firstName`.
 #[must_use]
 pub fn camel(name: &str) -> String {
     let mut words = name.split('_');

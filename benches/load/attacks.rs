@@ -1,13 +1,13 @@
-//! The requests of anonymous callers who mean harm, or whose program is broken.
+//! Requests of anonymous callers that attack the server, or whose program is broken.
 
 use serde_json::{Value, json};
 
 use crate::http::Answer;
 
-/// Stands for the number of a request, which makes its document, login or token different from all others.
+/// Placeholder for the number of a request, which makes its document, login or token different from all others.
 const NUMBER: &str = "########";
 
-/// The head of a request to /graphql, as far as its length.
+/// The head of a request to /graphql, up to its length.
 const POST: &str = "POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n";
 
 /// A hostile request.
@@ -45,7 +45,7 @@ impl Hostile {
         }
     }
 
-    /// The fault of an answer. None if it is 4xx, 503, or 200 with errors that are the caller's fault.
+    /// Returns the error in an answer. None if it is 4xx, 503, or 200 with errors that the caller caused.
     pub fn fault(&self, answer: &Answer<'_>) -> Option<String> {
         let is_right = match answer.status {
             200 if answer.body.contains(r#""INTERNAL""#) => false,
@@ -57,12 +57,12 @@ impl Hostile {
     }
 }
 
-/// One request of every kind.
+/// Returns one request of every kind.
 pub fn requests() -> Vec<Hostile> {
     [introspections(), documents(), mutations(), bodies(), heads()].into_iter().flatten().collect()
 }
 
-/// Requests that are never finished, on connections that are held open.
+/// Returns requests that are never finished, for connections that are held open.
 pub fn unfinished() -> Vec<Vec<u8>> {
     let parts = [
         String::new(),
@@ -75,7 +75,7 @@ pub fn unfinished() -> Vec<Vec<u8>> {
     parts.map(String::into_bytes).to_vec()
 }
 
-/// Introspections that multiply.
+/// Returns introspection queries that multiply.
 fn introspections() -> Vec<Hostile> {
     let pairs = |count: usize| format!("{}name{}", "interfaces{possibleTypes{".repeat(count), "}}".repeat(count));
     let types = format!("{}name{}", "type{fields{".repeat(3), "}}".repeat(3));
@@ -93,7 +93,7 @@ fn introspections() -> Vec<Hostile> {
     .into()
 }
 
-/// Documents that would take long to check or to answer.
+/// Returns documents that would take long to check or to answer.
 fn documents() -> Vec<Hostile> {
     let bomb = |count: usize, times: usize| {
         let spreads = |n: usize| format!("...F{n} ").repeat(times);
@@ -128,7 +128,8 @@ fn documents() -> Vec<Hostile> {
     documents.chain([overlap.that_may_succeed()]).collect()
 }
 
-/// Mutations without the right to them. A request for an email succeeds whether or not the address is known.
+/// Returns mutations that the caller has no right to. A request for an email succeeds whether or not the address is
+/// known.
 fn mutations() -> Vec<Hostile> {
     let mutation = |name, input_type: &str, field: &str, input: &Value| {
         let query = format!("mutation($i:{input_type}!){{{field}(input:$i){{success errors{{code}}}}}}");
@@ -146,7 +147,7 @@ fn mutations() -> Vec<Hostile> {
     ]
 }
 
-/// Bodies that are not what they should be.
+/// Returns invalid bodies.
 fn bodies() -> Vec<Hostile> {
     let nested = format!(r#"{{"query":"{{viewer{{id}}}}","variables":{{"a":{}"#, "[".repeat(100_000));
     let objects = format!(r#"{{"query":"{{viewer{{id}}}}","variables":{{"a":[{{}}{}]}}}}"#, ",{}".repeat(80_000));
@@ -175,7 +176,7 @@ fn bodies() -> Vec<Hostile> {
     ]
 }
 
-/// Methods, paths and headers that are wrong.
+/// Returns requests with invalid methods, paths and headers.
 fn heads() -> Vec<Hostile> {
     let post = |name, headers: &str| {
         let head = format!("POST /graphql HTTP/1.1\r\n{headers}");
@@ -219,12 +220,12 @@ fn post_bytes(body: &[u8]) -> Vec<u8> {
     with_body(POST.trim_end(), body)
 }
 
-/// A request of a head without its last line end and a body.
+/// Returns a request made of a head, without its last line end, and a body.
 fn with_body(head: &str, body: &[u8]) -> Vec<u8> {
     [format!("{head}\r\nContent-Length: {}\r\n\r\n", body.len()).as_bytes(), body].concat()
 }
 
-/// The texts that numbers from zero make, one after the other.
+/// Returns the texts of the numbers from zero, one after the other.
 pub fn each(count: usize, text: impl Fn(usize) -> String) -> String {
     (0..count).map(text).collect()
 }

@@ -1,8 +1,8 @@
-//! What the machine gives at best: a bare server beside Roster, in a process of its own, so that its processor time can be
-//! told from that of the load generator.
+//! The bare server: the best that the machine can give. It runs beside Roster in a process of its own, so that its
+//! processor time can be told from that of the load generator.
 //!
-//! It answers with a constant, or with what hand-written SQL finds in the same database, as the same JSON. It speaks no
-//! GraphQL and knows no rules but the license; whose token it is, it finds out like Roster.
+//! It answers with a constant, or with the result of hand-written SQL in the same database, as the same JSON. It has no
+//! GraphQL and no rules but the license. It looks up a token like Roster does.
 
 use std::io::Read as _;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use crate::directory::{Directory, Place, json_of};
 
-/// Serves until there is no more to read from whoever started it.
+/// Serves until the end of the standard input, when the parent process has ended.
 #[tokio::main]
 pub async fn serve(url: &str) -> Result<()> {
     let bare = Bare(Arc::new(Directory::open(url).await?));
@@ -26,7 +26,7 @@ pub async fn serve(url: &str) -> Result<()> {
     println!("Roster listens on http://{}/", listener.local_addr()?);
     let (ended, end) = tokio::sync::oneshot::channel();
     std::thread::spawn(|| {
-        // Whoever started it has ended, well or not.
+        // The parent process has ended, with or without an error.
         let _ = std::io::stdin().read_to_end(&mut Vec::new());
         let _ = ended.send(());
     });

@@ -1,4 +1,4 @@
-//! The directory by hand: one statement for each question, its rows as the JSON that Roster answers.
+//! The directory by hand-written SQL: one statement for each question, its rows as the JSON that Roster answers.
 
 use std::collections::HashMap;
 use std::str::FromStr;
@@ -48,7 +48,7 @@ macro_rules! on {
     };
 }
 
-/// Where somebody stands in the order of names.
+/// The position of a user in the order of names.
 pub struct Place {
     pub last: String,
     pub first: String,
@@ -99,7 +99,7 @@ pub struct Nodes<T> {
 }
 
 impl Directory {
-    /// Connects as often as Roster does where nothing is said.
+    /// Opens as many connections as Roster does by default.
     pub async fn open(url: &str) -> Result<Self> {
         const CONNECTIONS: u32 = 4;
         if is_postgres(url) {
@@ -111,7 +111,7 @@ impl Directory {
         Ok(Self::Sqlite(pool.connect_with(options).await?))
     }
 
-    /// The license of whoever holds a token.
+    /// Returns the license of the user of a token.
     pub async fn license_of(&self, token_hash: &[u8]) -> Result<Option<Uuid>> {
         let now = Utc::now();
         let today = now.date_naive();
@@ -137,7 +137,7 @@ impl Directory {
         Ok(Nodes { nodes: rows.into_iter().map(|(id, username)| Username { id, username }).collect() })
     }
 
-    /// Those whose last name begins so.
+    /// Returns the users whose last name begins with a prefix.
     pub async fn called(&self, license: Uuid, prefix: &str) -> Result<Nodes<Called>> {
         let end = format!("{prefix}{}", char::MAX);
         let rows: Vec<(Uuid, String, String)> =
@@ -182,7 +182,7 @@ impl Person {
     }
 }
 
-/// What Roster answers to one root field.
+/// Returns Roster's answer to one root field.
 pub fn json_of(field: &str, value: &impl Serialize) -> Result<Vec<u8>> {
     Ok(serde_json::to_vec(&HashMap::from([("data", HashMap::from([(field, value)]))]))?)
 }

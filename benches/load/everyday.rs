@@ -1,4 +1,4 @@
-//! The everyday questions: people by id, pages, searches, changes; and beside those that read, the same by hand.
+//! The everyday workloads: users by ID, pages, searches and changes; and the same reads by hand-written SQL.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,34 +12,34 @@ use crate::walk::{PAGE, Person, Walk, head, spread};
 use crate::workload::{Request, Source, Workload, bare, request};
 use crate::writer::{SLEEPERS, VARIANTS, Writer, address_of};
 
-/// Those whose sessions are used, by the file that `demo --tokens` writes.
+/// The tokens of the sessions used, from the file that `demo --tokens` writes.
 pub struct Tokens {
     pub reader: String,
     pub writer: String,
-    /// Of a user with the same rights as the reader.
+    /// The token of another user with the same rights as the reader.
     pub other: String,
 }
 
-/// Names to guess at: of people who have a password, and of people who have none.
+/// The logins to guess at: of users with a password, and of users without one.
 pub struct Logins {
     pub with_password: Vec<String>,
     pub without_password: Vec<String>,
 }
 
-/// Where the two servers are.
+/// The addresses of the two servers.
 #[derive(Clone, Copy)]
 pub struct Addresses {
     pub roster: SocketAddr,
     pub bare: SocketAddr,
 }
 
-/// How many search terms of each kind there are.
+/// The number of search terms of each kind.
 const TERMS: usize = 64;
 
 const FIELDS: &str = "id username firstName lastName email position userType";
 
-/// All workloads in the order in which they are measured: what changes the data comes last. One that ends in `-sql` is the
-/// next one by hand.
+/// Returns all workloads in the order in which they are measured: those that change the data come last. One that ends in
+/// `-sql` is the next one by hand-written SQL.
 pub async fn workloads(addresses: Addresses, tokens: &Tokens, walk: &Walk) -> Result<Vec<Arc<Workload>>> {
     let mut connection = Connection::open(addresses.roster).await?;
     let write = Writer { address: addresses.roster, token: tokens.writer.clone() };
@@ -72,7 +72,7 @@ pub async fn workloads(addresses: Addresses, tokens: &Tokens, walk: &Walk) -> Re
     Ok(workloads)
 }
 
-/// Whom `flood` and `rank` guess at.
+/// Returns the logins that `rank` guesses at.
 pub fn logins(walk: &Walk) -> Logins {
     Logins {
         with_password: (0..SLEEPERS).map(address_of).collect(),
@@ -80,7 +80,7 @@ pub fn logins(walk: &Walk) -> Logins {
     }
 }
 
-/// W1 to W4.
+/// Returns W1 to W4.
 pub fn questions(address: SocketAddr, token: &str, walk: &Walk) -> [Arc<Workload>; 4] {
     let links = "institution { id name } groups { id name }";
     let by_id = format!("query($id: ID!) {{ user(by: {{id: $id}}) {{ {FIELDS} {links} }} }}");
@@ -99,7 +99,8 @@ pub fn questions(address: SocketAddr, token: &str, walk: &Walk) -> [Arc<Workload
     ]
 }
 
-/// The same by hand, as far as it can be done: whose last name begins so, instead of a search.
+/// Returns W1 to W4 by hand-written SQL, as far as it can do the same: instead of a search, the users whose last name
+/// begins with a prefix.
 fn by_hand(address: SocketAddr, token: &str, walk: &Walk) -> Result<[Arc<Workload>; 4]> {
     let person = |person: &Person| bare(address, "/person", token, &json!({"id": person.id}));
     let before = walk.before_deep()?;
@@ -121,8 +122,8 @@ fn search(address: SocketAddr, token: &str, term: &str) -> Request {
     request(address, token, query, &json!({"q": term}), r#"{"data":{"searchUsers":{"nodes":[{"id":""#)
 }
 
-/// Parts of names and addresses, by turns: the beginning of a last name, which many have; a last name without its first
-/// letter; the beginning of a first name and a last name; and one person's address.
+/// Returns parts of names and addresses, by turns: the beginning of a last name, which many users have; a last name
+/// without its first letter; the beginning of a first name with a last name; and one user's login up to the `@`.
 fn terms(people: &[Person]) -> Vec<String> {
     let long_enough =
         people.iter().filter(|person| person.first.chars().count() > 2 && person.last.chars().count() > 3);

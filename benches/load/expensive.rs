@@ -1,4 +1,4 @@
-//! The most expensive queries that are legal: each costs no more than a query may, and is expensive in its own way.
+//! The most expensive queries that are allowed: each costs no more than a query may, and is expensive in its own way.
 
 use std::net::SocketAddr;
 
@@ -13,7 +13,7 @@ use crate::walk::{Walk, head, spread};
 const USER: &str = "id username email firstName lastName fullName nickname position phone website gender role userType \
     dateJoined modifiedAt institution { name } groups { name description }";
 
-/// The requests, by the user of a token.
+/// Returns the requests, with the token of a user.
 pub async fn requests(address: SocketAddr, token: &str, walk: &Walk) -> Result<Vec<Vec<u8>>> {
     let group = first_group(address, token).await?;
     let terms: Vec<String> = spread(&walk.people, 40).map(|person| head(&person.last, 4)).collect();
@@ -38,7 +38,7 @@ async fn first_group(address: SocketAddr, token: &str) -> Result<String> {
     group.as_str().map(str::to_owned).with_context(|| format!("no group: {}", answer.body))
 }
 
-/// Pages within pages.
+/// Returns queries for pages within pages.
 fn pages(group: &str) -> Vec<String> {
     let windows = each(22, |n| format!("a{n}: members(first: {}) {{ totalCount }} ", n + 1));
     let both_ends = "x: members(first: 100) { totalCount nodes { id } } y: members(last: 100) { nodes { id } }";
@@ -54,7 +54,7 @@ fn pages(group: &str) -> Vec<String> {
     ]
 }
 
-/// A filter that no index helps.
+/// Returns a filter that no index supports.
 fn filter(n: usize) -> String {
     format!(
         "{{ or: [{{ email: {{ contains: \"q{n}x\" }} }}, {{ position: {{ endsWith: \"z{n}\" }} }}, \
@@ -62,7 +62,7 @@ fn filter(n: usize) -> String {
     )
 }
 
-/// Lists that are filtered and sorted without an index.
+/// Returns queries for lists that are filtered and sorted without an index.
 fn lists() -> Vec<String> {
     let by_position = "orderBy: [{ field: POSITION }, { field: EMAIL }]";
     let by_time = "orderBy: [{ field: MODIFIED_AT }, { field: POSITION, direction: DESC }]";
@@ -73,7 +73,7 @@ fn lists() -> Vec<String> {
     vec![format!("{{ {filtered} }}"), format!("{{ {sorted} }}")]
 }
 
-/// Searches for many words, and for single letters.
+/// Returns searches for many words, and for single letters.
 fn searches(term: &str) -> Vec<String> {
     let words = each(10, |n| {
         let term = term.replacen(' ', &format!(" {n}"), 1);
@@ -87,7 +87,7 @@ fn searches(term: &str) -> Vec<String> {
     vec![format!("{{ {words} }}"), format!("{{ {} }}", letters.collect::<String>())]
 }
 
-/// Many users by id or name, and the whole schema.
+/// Returns lookups of many users by ID or name, and an introspection of the whole schema.
 fn lookups() -> Vec<String> {
     let resolved = each(5, |n| format!("r{n}: resolveUsers(keys: $keys) {{ key status user {{ id }} }} "));
     let nodes = each(10, |n| format!("n{n}: nodes(ids: $ids) {{ id ... on User {{ {USER} }} }} "));

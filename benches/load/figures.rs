@@ -1,15 +1,15 @@
-//! What was found.
+//! The results of the measurements.
 
 use std::time::Duration;
 
-/// One database with so many people.
+/// The results for one database with a number of users.
 pub struct Round {
     pub database: Engine,
     pub users: u32,
     pub loading: Loading,
-    /// From the start of the process to the first answer.
+    /// The time from the start of the process to the first answer.
     pub start: Duration,
-    /// Of the server, in MB, at the end and at its highest.
+    /// The memory of the server in MB, at the end and at its highest.
     pub memory: (u64, u64),
     pub figures: Vec<Figure>,
 }
@@ -29,35 +29,35 @@ impl Engine {
     }
 }
 
-/// What it took to enter the people.
+/// The cost of creating the users.
 #[derive(Clone, Copy, Default)]
 pub struct Loading {
     pub took: Duration,
-    /// Of server and database.
+    /// The processor time of server and database.
     pub cpu: [Duration; 2],
-    /// Of the server, in MB, at its highest.
+    /// The highest memory of the server, in MB.
     pub memory: u64,
-    /// In MB.
+    /// The size of the database in MB.
     pub on_disk: u64,
 }
 
-/// One workload at one concurrency.
+/// The results of one workload at one concurrency.
 pub struct Figure {
     pub workload: &'static str,
     pub concurrency: usize,
     pub per_second: f64,
-    /// In milliseconds.
+    /// The latencies, in milliseconds.
     pub p50: f64,
     pub p99: f64,
     pub max: f64,
-    /// In microseconds a request.
+    /// The processor time, in microseconds per request.
     pub server: f64,
     pub database: f64,
     /// The processor time of everything else, in percent of one core.
     pub others: f64,
-    /// Refused because there were too many.
+    /// The number of requests that were refused because there were too many.
     pub limited: usize,
-    /// Given up because they took too long.
+    /// The number of requests that took too long.
     pub late: usize,
 }
 
@@ -67,14 +67,14 @@ impl Figure {
     }
 }
 
-/// What came of requests that were sent for some time, and what it cost.
+/// The outcome of sending requests for some time, and its cost.
 pub struct Measured {
-    /// Of those that were answered, sorted.
+    /// The latencies of the requests that were answered, sorted.
     pub latencies: Vec<Duration>,
     pub limited: usize,
     pub late: usize,
     pub elapsed: Duration,
-    /// Of server, database and everything else but the load generator.
+    /// The processor time of server, database and everything else but the load generator.
     pub cpu: [Duration; 3],
 }
 
@@ -101,12 +101,12 @@ impl Measured {
         (self.latencies.len() + self.late) as f64
     }
 
-    /// The share of each request, in microseconds.
+    /// Returns the share of each request in a time, in microseconds.
     fn each(&self, time: Duration) -> f64 {
         time.as_secs_f64() * 1e6 / self.requests()
     }
 
-    /// In milliseconds.
+    /// Returns a percentile of the latencies, in milliseconds.
     pub fn percentile(&self, percent: usize) -> f64 {
         let place = self.latencies.len().saturating_sub(1) * percent / 100;
         self.latencies.get(place).map_or(f64::NAN, |latency| latency.as_secs_f64() * 1e3)
@@ -114,7 +114,7 @@ impl Measured {
 }
 
 impl Round {
-    /// The figure of a workload at a concurrency, or at the only one at which it was measured.
+    /// Returns the figure of a workload at a concurrency, or at the only one at which it was measured.
     pub fn figure(&self, workload: &str, concurrency: usize) -> Option<&Figure> {
         let of_workload = || self.figures.iter().filter(|figure| figure.workload == workload);
         of_workload().find(|figure| figure.concurrency == concurrency).or_else(|| of_workload().next())

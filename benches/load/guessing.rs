@@ -1,4 +1,4 @@
-//! What guessing costs others, and whether the time of an answer tells who there is.
+//! The cost of password guessing to other users, and whether the time of an answer reveals which logins exist.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,24 +14,24 @@ use crate::machine;
 use crate::measuring::{Bench, drive};
 use crate::workload::Workload;
 
-/// How many guess at once.
+/// The number of concurrent guessers.
 const GUESSERS: usize = 64;
-/// How long who was refused waits before the next guess: the machine that guesses is the one that is measured.
+/// The pause of a guesser after a refusal: the load generator shares the machine with the server.
 const PAUSE: Duration = Duration::from_millis(50);
-/// How many read meanwhile.
+/// The number of concurrent readers.
 pub const READERS: usize = 4;
-/// How many times each kind of guess is timed.
+/// The number of timed guesses of each kind.
 const SAMPLES: usize = 300;
 
 const QUERY: &str = "mutation($i: LoginInput!) { login(input: $i) { success errors { code } } }";
 
 impl Bench<'_> {
-    /// Reads on an idle server, and the same reads while many guess passwords as fast as they can.
+    /// Reads from an idle server, and again while many guessers try passwords as fast as they can.
     pub async fn flood(&self, reads: &Arc<Workload>) -> Result<()> {
         let span = Duration::from_secs_f64(self.arguments.seconds);
         let idle = self.read(reads, span).await?;
         let (address, stop) = (self.server.address, Instant::now() + span * 2);
-        // On a thread of its own, so that who reads does not wait for who guesses before the server is even asked.
+        // On a thread of its own, so that a reader does not wait for the guessers before its request is even sent.
         let guessing = std::thread::spawn(move || guess_until(address, stop));
         tokio::time::sleep(span / 2).await;
         let flooded = self.read(reads, span).await?;
@@ -49,12 +49,12 @@ impl Bench<'_> {
         Ok(())
     }
 
-    /// Reads for some time on connections of their own.
+    /// Reads for some time on new connections.
     pub async fn read(&self, reads: &Arc<Workload>, span: Duration) -> Result<Measured> {
         Ok(drive(reads, self.readers().await?, span, false).await?.latencies(span))
     }
 
-    /// The connections of those who read.
+    /// Opens the connections of the readers.
     pub async fn readers(&self) -> Result<Vec<Connection>> {
         let mut connections = Vec::new();
         for _ in 0..READERS {
@@ -63,8 +63,8 @@ impl Bench<'_> {
         Ok(connections)
     }
 
-    /// Compares the times of wrong guesses by rank: how often one at a name that is somebody's takes longer than one at a
-    /// name that is nobody's. Half of the time is as good as not at all.
+    /// Compares the times of wrong guesses by rank: how often a guess at an existing login takes longer than one at an
+    /// unknown login. One half means that the time reveals nothing.
     pub async fn rank(&self, sleepers: &Arc<Workload>, logins: &Logins) -> Result<()> {
         let Logins { with_password, without_password } = logins;
         let mut connection = Connection::open(self.server.address).await?;
@@ -77,7 +77,7 @@ impl Bench<'_> {
             unknown.push(self.guess(&mut connection, &format!("nobody.{n}@bench.example.org")).await?);
             bare.push(self.guess(&mut connection, &of(without_password, n)?).await?);
             if n % with_password.len() == with_password.len() - 1 {
-                // The right password begins the count anew, before anybody is locked out.
+                // The right password resets the counter before a user is locked out.
                 for _ in 0..with_password.len() {
                     sleepers.ask(&mut connection, false).await?;
                 }
@@ -103,8 +103,8 @@ impl Bench<'_> {
     }
 }
 
-/// Guesses at names that are nobody's, each another one, or it would be locked and cost nothing. Returns how many guesses
-/// were hashed, and how many refused at once.
+/// Guesses at unknown logins, each time another one, because a locked login costs nothing. Returns the number of guesses
+/// that were hashed, and of those that were refused at once.
 #[tokio::main(flavor = "current_thread")]
 async fn guess_until(address: SocketAddr, stop: Instant) -> Result<(usize, usize)> {
     let mut guessers = tokio::task::JoinSet::new();
@@ -138,7 +138,7 @@ async fn guess_until(address: SocketAddr, stop: Instant) -> Result<(usize, usize
     Ok((looked_at, refused))
 }
 
-/// The Mann-Whitney statistic, from 0 to 1.
+/// Returns the Mann-Whitney statistic, from 0 to 1.
 #[allow(clippy::cast_precision_loss, reason = "there are not that many")]
 fn share_of_longer(ones: &[Duration], others: &[Duration]) -> f64 {
     let pairs = ones.iter().flat_map(|one| others.iter().map(move |other| one.cmp(other)));

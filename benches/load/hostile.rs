@@ -1,4 +1,4 @@
-//! The cost, to everybody else, of hostile requests of anonymous callers and of the most expensive queries of one user.
+//! The cost to other users of hostile requests by anonymous callers, and of the most expensive queries of one user.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -36,7 +36,7 @@ const EXPENSIVE: usize = 64;
 const PAUSE: Duration = Duration::from_millis(50);
 /// The longest time that the answer to a hostile request may take.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// The time for which the readers read until they check whether the attack is over.
+/// The time for which the readers read before they check whether the attack is over.
 const STEP: Duration = Duration::from_millis(500);
 /// The time between two requests for the health of the server.
 const HEALTH_INTERVAL: Duration = Duration::from_millis(100);
@@ -56,7 +56,7 @@ struct Counts {
     expensive: Statuses,
     /// The connections that were held.
     held: usize,
-    /// One wrong answer to each kind of request that had any.
+    /// One wrong answer for each kind of request that got any.
     faults: BTreeMap<&'static str, String>,
 }
 
@@ -78,7 +78,7 @@ struct Health {
 }
 
 impl Bench<'_> {
-    /// Reads on an idle server, and the same reads while it is attacked.
+    /// Reads from an idle server, and again while it is attacked.
     pub async fn hostile(&self, tokens: &Tokens) -> Result<()> {
         let (address, span) = (self.server.address, Duration::from_secs_f64(self.arguments.seconds));
         let walk = walk(&mut Connection::open(address).await?, address, &tokens.reader).await?;
@@ -191,7 +191,7 @@ impl Attack {
     }
 }
 
-/// An anonymous caller, who sends one hostile request after the other.
+/// An anonymous caller that sends one hostile request after the other.
 struct Caller {
     attack: Arc<Attack>,
     /// The connection, unless the server has closed it.
@@ -244,7 +244,7 @@ impl Caller {
         Ok(reply)
     }
 
-    /// Sends the request on a connection. The outer error is that the answer takes too long, the inner one that the
+    /// Sends the request on a connection. The outer error means that the answer takes too long, the inner one that the
     /// connection was closed without an answer.
     async fn ask(&self, mut connection: Connection, hostile: &Hostile) -> Result<Result<(Connection, Reply)>> {
         let answer = timeout(PATIENCE, connection.ask(&self.request)).await.context("no answer in time")?;
@@ -277,7 +277,7 @@ async fn send_expensive(attack: Arc<Attack>, mut turn: usize) -> Result<Infallib
 async fn hold(attack: Arc<Attack>, turn: usize) -> Result<Infallible> {
     let part = in_turn(&attack.unfinished, turn)?;
     loop {
-        // The server may have no room for it at the moment.
+        // The server may have no connection left for it at the moment.
         if let Ok(connection) = Connection::open_from(HOLDER, attack.address).await {
             attack.counts().held += 1;
             connection.hold(part).await;

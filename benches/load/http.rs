@@ -1,8 +1,8 @@
-//! The smallest client that does: HTTP/1.1 with kept-alive connections, nothing else.
+//! A minimal HTTP/1.1 client with keep-alive connections.
 //!
-//! The load generator shares the machine's cores with what it measures. A general client (a connection pool, header
-//! maps, a decoder, a task for each connection) would take as much of them as the cheap workloads do; this one takes
-//! a write, a read and a look for two line ends.
+//! The load generator shares the machine's cores with the server. A general client (a connection pool, header maps, a
+//! decoder, a task for each connection) would take as much processor time as the cheap workloads do; this one takes a
+//! write, a read and a search for two line ends.
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr};
@@ -17,7 +17,7 @@ pub struct Connection {
     filled: usize,
 }
 
-/// What a request was answered.
+/// The answer to a request.
 pub struct Answer<'a> {
     pub status: u16,
     pub body: &'a str,
@@ -54,7 +54,7 @@ impl Connection {
 
     /// Sends a request and reads its answer to the end.
     pub async fn ask(&mut self, request: &[u8]) -> Result<Answer<'_>> {
-        // The server may refuse a request before it has read all of it; a connection that is gone cannot be read either.
+        // The server may refuse a request before it has read all of it; if the connection is closed, the read fails too.
         let _ = self.write(request).await;
         self.filled = 0;
         let (Head { status, length, closes }, from) = loop {
@@ -111,12 +111,12 @@ impl Connection {
     }
 }
 
-/// A POST to /graphql, byte by byte; without a token, nobody is signed in.
+/// Returns a POST to /graphql as bytes. With an empty token it is anonymous.
 pub fn post(address: SocketAddr, token: &str, body: &str) -> Vec<u8> {
     post_to(address, "/graphql", token, body)
 }
 
-/// The same to another path.
+/// Returns a POST to another path as bytes.
 pub fn post_to(address: SocketAddr, path: &str, token: &str, body: &str) -> Vec<u8> {
     let bearer = if token.is_empty() { String::new() } else { format!("Authorization: Bearer {token}\r\n") };
     format!(

@@ -1,4 +1,4 @@
-//! What people type into a search field, well and badly, made of the people who are there.
+//! Kinds of search terms that users type, with and without mistakes, made from the users of the directory.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -16,18 +16,18 @@ pub struct Kind {
     pub requests: Vec<Request>,
 }
 
-/// How many different ones are wanted of each kind.
+/// The number of different searches wanted of each kind.
 const TERMS: usize = 120;
-/// The longest query that Roster takes, in characters.
+/// The longest query that Roster accepts, in characters.
 const LONGEST: usize = 200;
 
-/// Whom to search among, and what to show beside the first 20.
+/// The arguments that restrict a search, and the fields besides the first 20 users.
 const PLAIN: (&str, &str) = ("", "");
 const COUNTED: (&str, &str) = ("", "totalCount ");
 const BY_ROLE: (&str, &str) = (", filter: { role: [ADMIN] }", "");
 const BY_POSITION: (&str, &str) = (r#", filter: { position: { contains: "nurse" } }"#, "");
 
-/// All kinds but the deep page, which has to be walked to.
+/// Returns all kinds but the deep page, which needs the pages before it.
 pub fn kinds(address: SocketAddr, token: &str, people: &[Person]) -> Vec<Kind> {
     let threes = frequent(people.iter().map(|person| head(&fold(&person.last), 3)), 3);
     let surnames = frequent(people.iter().map(|person| person.last.clone()), 4);
@@ -77,7 +77,7 @@ pub fn kinds(address: SocketAddr, token: &str, people: &[Person]) -> Vec<Kind> {
 const SYMBOLS: [&str; 16] =
     ["%", "_", "%%", "\\", "'", "\"", "*", "(", "AND", "OR", "-", "+", "@", ".", "%_%", "\"\"\""];
 
-/// The most frequent first, those that are long enough.
+/// Returns the most frequent texts of at least so many letters, the most frequent first.
 fn frequent(texts: impl Iterator<Item = String>, letters: usize) -> Vec<String> {
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     for text in texts.filter(|text| text.chars().count() >= letters) {
@@ -101,7 +101,7 @@ fn is_latin_word(text: &str, letters: usize) -> bool {
     text.chars().count() >= letters && fold(text).chars().all(|c| c.is_ascii_alphabetic())
 }
 
-/// A word with other letters at some places.
+/// Returns a word with other letters at some places.
 fn mistyped(word: &str, places: &[usize]) -> String {
     let wrong = |(place, c): (usize, char)| match c {
         _ if !places.contains(&place) => c,
@@ -111,8 +111,8 @@ fn mistyped(word: &str, places: &[usize]) -> String {
     word.chars().enumerate().map(wrong).collect()
 }
 
-/// A name as it is written where the letters of its own script are missing: an umlaut by two letters, and what is not Latin
-/// as in the person's address.
+/// Returns a last name as typed without the letters of its script: an umlaut as two letters, and a name that is not Latin
+/// as in the user's email address.
 fn transliterated(person: &Person) -> Option<String> {
     if person.last.is_ascii() {
         return None;
@@ -141,12 +141,12 @@ fn in_another_script(person: &Person) -> Option<String> {
     (first.is_alphabetic() && first as u32 >= 0x0370).then(|| head(&person.last, 2))
 }
 
-/// Two letters that no name has beside each other.
+/// Returns pairs of letters that no name contains.
 fn pairs() -> Vec<String> {
     "qxzjvkw".chars().flat_map(|one| "qxzjvkwpfgbd".chars().map(move |two| format!("{one}{two}"))).collect()
 }
 
-/// 50 words of three letters, which is as much as a query can hold.
+/// Returns 50 words of three letters, which is as much as a query can hold.
 fn many_words(threes: &[String], turn: usize) -> String {
     let words: Vec<&str> = threes.iter().cycle().skip(turn).take(50).map(String::as_str).collect();
     head(&words.join(" "), LONGEST)

@@ -1,22 +1,22 @@
-//! The figures of the README: the release binary under load, over HTTP, on both databases.
+//! The load test: measures the release binary over HTTP, on both databases, for the figures of the README.
 //!
-//!     cargo bench --bench load                                        # 100,000 people, every workload
+//!     cargo bench --bench load                                        # 100,000 users, every workload
 //!     cargo bench --bench load -- --only W1,W4 --seconds 1 --users 10000 --database sqlite
 //!     cargo bench --bench load -- --only search,search-all            # every kind of search, one at a time
 //!     cargo bench --bench load -- --only hostile                      # reads while the server is attacked
-//!     cargo bench --bench load -- --growth --concurrency 16           # 10,000, 100,000 and 1,000,000 people
+//!     cargo bench --bench load -- --growth --concurrency 16           # 10,000, 100,000 and 1,000,000 users
 //!     cargo bench --bench load -- --growth --concurrency 16 --picture benches/speed.svg --markdown
 //!
-//! Enters the people of the demonstration, starts the server again, and measures each workload at each concurrency after
-//! a warm-up. Processor time is what to compare by: requests a second depend on what else the machine does, and here
-//! server, database and load generator share it. PostgreSQL is a private server made from the installed programs, durable
-//! as it comes, and its tables are vacuumed once after the load.
+//! Creates the users of the demo, restarts the server, and measures each workload at each concurrency after a warm-up.
+//! Compare by processor time: requests per second depend on the other load of the machine, and here server, database and
+//! load generator share it. PostgreSQL is a private server of the installed programs, with its default durability, and
+//! its tables are vacuumed once after the load.
 //!
-//! Three floors are measured in the same run, and each workload is compared with them: `poem` is a bare handler that answers
-//! with a constant, `typename` is Roster's `{ __typename }`, and `W1-sql` to `W4-sql` are bare handlers that answer the same
-//! with SQL by hand.
+//! Three floors are measured in the same run, and each workload is compared with them: `poem` is a bare handler that
+//! answers with a constant, `typename` is Roster's `{ __typename }`, and `W1-sql` to `W4-sql` are bare handlers that
+//! answer the same with hand-written SQL.
 //!
-//! An answer that is wrong ends the run; one that took the server too long is counted.
+//! A wrong answer ends the run; an answer that took the server too long is counted.
 
 #![allow(clippy::print_stdout, reason = "a bench prints what it has found")]
 #![allow(clippy::indexing_slicing, reason = "what JSON does not have is null")]
@@ -64,36 +64,37 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// Measures Roster under load.
 #[derive(Parser)]
 struct Arguments {
-    /// How many people the directory has; several sizes one after the other.
+    /// The number of users in the directory. Several numbers are measured one after the other.
     #[arg(long, value_delimiter = ',', default_value = "100000")]
     users: Vec<u32>,
-    /// The sizes 10,000, 100,000 and 1,000,000.
+    /// Measure 10,000, 100,000 and 1,000,000 users.
     #[arg(long, conflicts_with = "users")]
     growth: bool,
     /// Seconds for each measurement, after a warm-up of a third of that.
     #[arg(long, default_value_t = 3.0)]
     seconds: f64,
-    /// What to measure beside the floors: token (typename with a token to check), W1 to W5, W4-short (words of two
-    /// letters), W8, update, login, flood (reads while many guess passwords), rank (what the time of a guess tells), hostile
-    /// (reads while anonymous callers send 100,000 hostile requests and a user the most expensive queries), search (every
-    /// kind of search) and search-all (the same, of all licenses). All but the last one where nothing is said.
+    /// The workloads to measure besides the floors: token (typename with a token to check), W1 to W5, W4-short (words of
+    /// two letters), W8, update, login, flood (reads while many guess passwords), rank (whether the time of a guess
+    /// reveals a login), hostile (reads while anonymous callers send 100,000 hostile requests and a user the most
+    /// expensive queries), search (every kind of search) and search-all (the same, in all licenses). Defaults to all but
+    /// search-all.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     #[arg(long, default_value = "both")]
     database: Which,
-    /// How many requests are under way at a time.
+    /// The number of requests under way at a time.
     #[arg(long, value_delimiter = ',', default_value = "1,16,64")]
     concurrency: Vec<usize>,
-    /// Draws what was found into an SVG file.
+    /// Draw the results into an SVG file.
     #[arg(long)]
     picture: Option<PathBuf>,
-    /// Prints what was found as the table of the README.
+    /// Print the results as the table of the README.
     #[arg(long)]
     markdown: bool,
-    /// Serves as the bare server on a database; the bench starts itself so.
+    /// Serve as the bare server on a database. The bench starts itself with it.
     #[arg(long, hide = true)]
     bare: Option<String>,
-    /// Given by cargo bench.
+    /// Set by cargo bench.
     #[arg(long, hide = true)]
     bench: bool,
 }
@@ -128,7 +129,7 @@ fn main() -> Result<()> {
     measure(&arguments)
 }
 
-// On one thread, which leaves the other cores to what is measured.
+// On one thread, which leaves the other cores to the server and the database.
 #[tokio::main(flavor = "current_thread")]
 async fn measure(arguments: &Arguments) -> Result<()> {
     println!("{}", machine::description());
@@ -175,7 +176,7 @@ async fn run(arguments: &Arguments, users: u32, postgres: Option<&Postgres>) -> 
     );
 
     let began = Instant::now();
-    // Every guess of the flood is to be looked at, though all come from one address.
+    // Every guess of the flood must be hashed, although all come from one address.
     let server = Server::start(place, &["serve", "--wrong-secrets-per-address", "1000000"])?;
     first_answer(&server, &tokens).await?;
     let start = began.elapsed();
@@ -189,19 +190,19 @@ async fn run(arguments: &Arguments, users: u32, postgres: Option<&Postgres>) -> 
     let Bench { server, bare, .. } = bench;
     server.stop()?;
     if wants_hostile {
-        // With the default limit of wrong secrets, and open to everybody who registers.
+        // With the default limit of wrong secrets, and with registration open to everyone.
         let server = Server::start(place, &["serve", "--registration", "DEMO-0001"])?;
         Bench { arguments, server, bare, database: postgres }.hostile(&tokens).await.context("hostile")?;
     }
     Ok(Round { database, users, loading, start, memory, figures })
 }
 
-/// Asks everything that is wanted.
+/// Measures everything that is wanted.
 async fn ask(bench: &Bench<'_>, tokens: &Tokens) -> Result<Vec<figures::Figure>> {
     let addresses = Addresses { roster: bench.server.address, bare: bench.bare.address };
     let walk = walk::walk(&mut Connection::open(addresses.roster).await?, addresses.roster, &tokens.reader).await?;
     println!("{} people met; W3 is page {} of {}", walk.people.len(), walk.deep.0, walk::PAGE);
-    // Before anything is entered that was not there when the people were met.
+    // Before any user is created that the walk has not found.
     for (name, token) in [("search", &tokens.reader), ("search-all", &tokens.writer)] {
         if bench.is_wanted(name) && (name == "search" || !bench.arguments.only.is_empty()) {
             bench.search(name, addresses, token, &walk).await?;
@@ -219,7 +220,7 @@ async fn ask(bench: &Bench<'_>, tokens: &Tokens) -> Result<Vec<figures::Figure>>
     Ok(figures)
 }
 
-/// Enters the people and ends the server that did it.
+/// Creates the users, and stops the server that did it.
 async fn load(users: u32, place: Place<'_>, postgres: Option<&Postgres>) -> Result<(Tokens, Loading)> {
     let file = place.folder.join("tokens.json");
     let (users, file_name) = (users.to_string(), file.to_string_lossy());
@@ -242,7 +243,7 @@ async fn load(users: u32, place: Place<'_>, postgres: Option<&Postgres>) -> Resu
     Ok((tokens, Loading { took, cpu, memory, on_disk: on_disk / 1_000_000 }))
 }
 
-/// Brings a database of PostgreSQL to rest, and returns how large it is.
+/// Vacuums a PostgreSQL database, writes a checkpoint, and returns its size in bytes.
 async fn vacuum(url: &str) -> Result<u64> {
     let database = Database::connect(url).await?;
     database.execute_unprepared("VACUUM ANALYZE").await?;

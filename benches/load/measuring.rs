@@ -1,4 +1,4 @@
-//! Sending requests, and what they cost.
+//! Sending requests and measuring their cost.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,11 +14,11 @@ use crate::server::Server;
 use crate::workload::{Asked, Verdict, Workload};
 use crate::{Arguments, table};
 
-/// What is measured.
+/// The servers and the database that are measured.
 pub struct Bench<'a> {
     pub arguments: &'a Arguments,
     pub server: Server,
-    /// The bare server beside it.
+    /// The bare server beside Roster.
     pub bare: Server,
     pub database: Option<&'a Postgres>,
 }
@@ -29,7 +29,7 @@ impl Bench<'_> {
         only.is_empty() || only.iter().any(|wanted| wanted.eq_ignore_ascii_case(name))
     }
 
-    /// Measures whatever is wanted, after what it is compared with.
+    /// Measures every workload that is wanted, after the floors that it is compared with.
     pub async fn measure_all(&self, workloads: &[Arc<Workload>]) -> Result<Vec<Figure>> {
         let mut figures = Vec::new();
         let is_floor = |workload: &&Arc<Workload>| matches!(workload.name, "poem" | "typename");
@@ -70,13 +70,13 @@ impl Bench<'_> {
         }
     }
 
-    /// Begins to watch what a server costs.
+    /// Begins to watch the cost of a server.
     pub fn watch<'a>(&'a self, server: &'a Server) -> Result<Watch<'a>> {
         Ok(Watch { server, database: self.database, before: times(server, self.database)?, began: Instant::now() })
     }
 }
 
-/// What a server and the database had cost when something began.
+/// The cost of a server and the database at the beginning of a measurement.
 pub struct Watch<'a> {
     server: &'a Server,
     database: Option<&'a Postgres>,
@@ -85,7 +85,7 @@ pub struct Watch<'a> {
 }
 
 impl Watch<'_> {
-    /// What it has cost since then.
+    /// Returns the cost since then.
     pub fn measured(self, driven: Driven) -> Result<Measured> {
         let (elapsed, after) = (self.began.elapsed(), times(self.server, self.database)?);
         let [server, database, own, all] = [0, 1, 2, 3].map(|n| {
@@ -99,7 +99,7 @@ impl Watch<'_> {
     }
 }
 
-/// The processor time of a server, the database, this process, and everything.
+/// Returns the processor time of a server, the database, this process, and all processes.
 fn times(server: &Server, database: Option<&Postgres>) -> Result<[Duration; 4]> {
     let database = match database {
         Some(postgres) => machine::cpu_of_family(postgres.process()?)?,
@@ -108,7 +108,7 @@ fn times(server: &Server, database: Option<&Postgres>) -> Result<[Duration; 4]> 
     Ok([machine::cpu(server.pid())?, database, machine::cpu(std::process::id())?, machine::cpu_of_all()?])
 }
 
-/// What came of sending requests for some time.
+/// The outcome of sending requests for some time.
 #[derive(Default)]
 pub struct Driven {
     pub connections: Vec<Connection>,
@@ -134,7 +134,7 @@ impl Driven {
         self.late += late;
     }
 
-    /// The latencies over some time, without what they cost.
+    /// Returns the latencies over some time, without their cost.
     pub fn latencies(self, elapsed: Duration) -> Measured {
         let Self { mut latencies, limited, late, .. } = self;
         latencies.sort_unstable();
@@ -142,8 +142,8 @@ impl Driven {
     }
 }
 
-/// Sends one request after the other on each connection. Those that are refused because there are too many, and those that
-/// took the server too long, are counted apart.
+/// Sends one request after the other on each connection. Requests that are refused because there are too many, and those
+/// that took the server too long, are counted separately.
 pub async fn drive(
     workload: &Arc<Workload>,
     connections: Vec<Connection>,

@@ -1,4 +1,4 @@
-//! The figures as a picture for the README: text and shapes, light or dark as the reader has it.
+//! The figures as an SVG picture for the README, in the light or dark colors of the reader.
 
 use std::fmt::Write as _;
 
@@ -7,13 +7,13 @@ use crate::table::number;
 
 const WIDTH: f64 = 880.0;
 const MARGIN: f64 = 28.0;
-/// Where bars begin, and how long they may be.
+/// The left end of the bars, and their greatest length.
 const BARS: (f64, f64) = (248.0, 470.0);
 const ROW: f64 = 47.0;
 const BAR: f64 = 15.0;
-/// Where the bars' rows begin.
+/// The top of the first bar.
 const TOP: f64 = 122.0;
-/// How high the lines of growth may rise.
+/// The height of the lines of growth.
 const LINES: f64 = 230.0;
 
 const STYLE: &str = "<style>
@@ -29,7 +29,7 @@ svg { --page: #ffffff; --edge: #d1d9e0; --ink: #1f2328; --soft: #59636e; --grid:
 </style>
 ";
 
-/// What the bars show.
+/// The workloads that are shown as bars.
 const ROWS: [(&str, &str); 8] = [
     ("poem", "a bare handler, constant answer"),
     ("typename", "{ __typename }"),
@@ -41,11 +41,11 @@ const ROWS: [(&str, &str); 8] = [
     ("W5", "a person entered, durably"),
 ];
 
-/// What the lines show.
+/// The workloads that are shown as lines.
 const GROWING: [(&str, &str); 5] =
     [("W1", "a person"), ("W2", "50 people"), ("W3", "1,000th page"), ("W4", "search"), ("W5", "entering")];
 
-/// The picture of the rounds: bars of those with so many people at one concurrency, and lines where there are several sizes.
+/// Draws the rounds: bars of those with so many users at one concurrency, and lines if there are several sizes.
 pub fn draw(rounds: &[Round], users: u32, concurrency: usize) -> String {
     let shown: Vec<&Round> = rounds.iter().filter(|round| round.users == users).collect();
     let grows = rounds.iter().any(|round| round.users != users);
@@ -62,7 +62,7 @@ pub fn draw(rounds: &[Round], users: u32, concurrency: usize) -> String {
     )
 }
 
-/// What is drawn so far.
+/// The elements drawn so far.
 struct Picture(String);
 
 impl Picture {
@@ -81,7 +81,7 @@ impl Picture {
         let _ = writeln!(self.0, "<polyline class=\"{class}\" points=\"{}\"/>", points.join(" "));
     }
 
-    /// Returns where they end.
+    /// Draws the bars, and returns where they end.
     fn bars(&mut self, rounds: &[&Round], users: u32, concurrency: usize) -> f64 {
         self.text("title", (MARGIN, 36.0), "Processor time of a request");
         let of =
@@ -150,7 +150,7 @@ impl Picture {
         self.text("soft", (x + 16.0, 87.0), "the same by hand-written SQL (search: by prefix)");
     }
 
-    /// Returns where it ends.
+    /// Draws the lines of growth, and returns where they end.
     fn growth(&mut self, rounds: &[Round], concurrency: usize, top: f64) -> f64 {
         self.text("title", (MARGIN, top), "As the directory grows");
         self.text(
@@ -191,7 +191,7 @@ impl Picture {
         bottom + 20.0
     }
 
-    /// At the ends of lines, none upon another.
+    /// Draws the labels at the ends of lines, without overlap.
     fn labels(&mut self, mut labels: Vec<(f64, &str)>, x: f64) {
         labels.sort_by(|one, other| other.0.total_cmp(&one.0));
         let mut above = f64::MAX;
@@ -202,7 +202,7 @@ impl Picture {
     }
 }
 
-/// The figures of one workload, each with its database.
+/// Returns the figures of one workload, each with its database.
 fn of_rounds<'a>(
     rounds: &'a [&Round],
     name: &'a str,
@@ -211,7 +211,7 @@ fn of_rounds<'a>(
     rounds.iter().filter_map(move |round| Some((round.database, round.figure(name, concurrency)?)))
 }
 
-/// Where the scale ends: at the highest bar, unless that would leave no room for the others.
+/// Returns the end of the scale: the highest bar, unless that would leave no room for the others.
 fn limit(values: impl Iterator<Item = f64>) -> f64 {
     let mut sorted: Vec<f64> = values.collect();
     sorted.sort_by(f64::total_cmp);
@@ -220,7 +220,7 @@ fn limit(values: impl Iterator<Item = f64>) -> f64 {
     highest.min(usual * 1.5)
 }
 
-/// One, two or five times a power of ten, so that there are four to ten marks.
+/// Returns one, two or five times a power of ten, so that there are four to ten marks.
 fn step(limit: f64) -> f64 {
     let unit = 10_f64.powf((limit / 4.0).log10().floor());
     [5.0, 2.0].into_iter().map(|times| times * unit).find(|step| limit / step >= 4.0).unwrap_or(unit)

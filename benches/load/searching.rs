@@ -1,4 +1,4 @@
-//! Searches of every kind, one at a time: how long does who types wait?
+//! Searches of every kind, one at a time: the time that a user waits for the results.
 
 use std::time::{Duration, Instant};
 
@@ -14,15 +14,15 @@ use crate::walk::Walk;
 use crate::workload::{Verdict, count_of_nodes, request};
 use crate::{machine, table};
 
-/// No kind takes longer than so many times what a measurement takes, however slow its answers.
+/// The longest time for one kind, however slow its answers, in multiples of the time of a measurement.
 const PATIENCE: u32 = 4;
-/// How many pages before the deep one.
+/// The number of pages before the deep one.
 const PAGES_BEFORE: usize = 5;
-/// How many searches have a deep page.
+/// The number of searches with a deep page.
 const DEEP_SEARCHES: usize = 8;
 
 impl Bench<'_> {
-    /// Asks every search of every kind once, as whoever holds the token.
+    /// Sends every search of every kind once, with a token.
     pub async fn search(&self, name: &str, addresses: Addresses, token: &str, walk: &Walk) -> Result<()> {
         let mut kinds = kinds(addresses.roster, token, &walk.people);
         kinds.push(self.deep(addresses, token, &kinds).await?);
@@ -51,7 +51,7 @@ impl Bench<'_> {
         Ok(())
     }
 
-    /// What the answers took, and how many found somebody.
+    /// Sends all searches of a kind. Returns the cost of the answers, and the number of those that found a user.
     async fn ask_all(&self, kind: &Kind) -> Result<(Measured, usize)> {
         let end = Instant::now() + Duration::from_secs_f64(self.arguments.seconds) * PATIENCE;
         let mut connection = Connection::open(self.server.address).await?;
@@ -74,7 +74,7 @@ impl Bench<'_> {
         Ok((watch.measured(driven)?, found))
     }
 
-    /// The sixth page of searches that find many.
+    /// Returns the sixth page of searches that find many users.
     async fn deep(&self, addresses: Addresses, token: &str, kinds: &[Kind]) -> Result<Kind> {
         let common = kinds.iter().find(|kind| kind.name == "three letters").context("no such kind")?;
         let mut requests = Vec::new();

@@ -8,18 +8,18 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 
-/// Where Roster keeps its data.
+/// The place where Roster keeps its data.
 #[derive(Clone, Copy)]
 pub struct Place<'a> {
     pub folder: &'a Path,
-    /// None for SQLite in the folder.
+    /// The URL of PostgreSQL. None for SQLite in the folder.
     pub url: Option<&'a str>,
 }
 
-/// A server that listens; it is killed when it is dropped.
+/// A server that listens. It is killed when it is dropped.
 pub struct Server {
     pub address: SocketAddr,
-    /// From the start of the process until it listened.
+    /// The time from the start of the process until it listened.
     pub took: Duration,
     process: Child,
     _output: BufReader<ChildStdout>,
@@ -40,7 +40,7 @@ impl Server {
         Self::wait_for(command.stdin(Stdio::null()))
     }
 
-    /// Starts the bare server beside Roster, on the same database.
+    /// Starts the bare server, on the same database as Roster.
     pub fn start_bare(place: Place<'_>) -> Result<Self> {
         let url = place.url.map_or_else(|| roster::db::url_of(&place.folder.join("roster.db")), str::to_owned);
         let mut command = Command::new(std::env::current_exe()?);
@@ -65,7 +65,7 @@ impl Server {
         self.process.id()
     }
 
-    /// Lets it end in good order.
+    /// Terminates the server, and waits until it has shut down successfully.
     pub fn stop(mut self) -> Result<()> {
         Command::new("kill").args(["-s", "TERM"]).arg(self.pid().to_string()).status()?;
         let status = self.process.wait()?;
@@ -76,7 +76,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Fails where it has ended already.
+        // Fails if the process has ended already.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }

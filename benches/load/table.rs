@@ -1,13 +1,13 @@
-//! What was found, as text.
+//! The results as text.
 
 use crate::figures::{Engine, Figure, Round};
 
-/// The head of the table that [`print_last`] goes on with.
+/// The head of the table whose rows [`print_last`] prints.
 pub const HEAD: &str = "\
 workload      at a  requests       p50       p99  server us   db us     sum   times    times   times  others'
               time        /s        ms        ms   /request   /req.      us    poem typename  by SQL    CPU %";
 
-/// The last figure, beside the floors that were measured before it.
+/// Prints the last figure, compared with the floors that were measured before it.
 pub fn print_last(figures: &[Figure]) {
     let Some(last) = figures.last() else { return };
     let times = |floor: &str| {
@@ -34,13 +34,13 @@ pub fn print_last(figures: &[Figure]) {
     );
 }
 
-/// What was not answered, where there is such.
+/// Returns the numbers of refused and late requests as text. Empty if there are none.
 pub fn refusals(limited: usize, late: usize) -> String {
     let part = |count: usize, what: &str| if count > 0 { format!("  {count} {what}") } else { String::new() };
     part(limited, "refused") + &part(late, "took too long")
 }
 
-/// What it took to enter the people, and to start again.
+/// Prints the cost of creating the users, and of starting again.
 pub fn print_sizes(rounds: &[Round]) {
     println!(
         "\n{:<12}{:>10}{:>12}{:>10}{:>14}{:>16}{:>10}{:>12}",
@@ -65,7 +65,7 @@ pub fn print_sizes(rounds: &[Round]) {
     }
 }
 
-/// Each workload at each size: processor time, median and 99th percentile.
+/// Prints each workload at each size: processor time, median and 99th percentile.
 pub fn print_growth(rounds: &[Round], concurrency: usize) {
     for engine in [Engine::Sqlite, Engine::Postgres] {
         let of_engine: Vec<&Round> = rounds.iter().filter(|round| round.database == engine).collect();
@@ -83,12 +83,12 @@ pub fn print_growth(rounds: &[Round], concurrency: usize) {
     }
 }
 
-/// The concurrency at which a workload is shown.
+/// Returns the concurrency at which a workload is shown.
 fn fitting(round: &Round, figure: &Figure, concurrency: usize) -> usize {
     round.figure(figure.workload, concurrency).map_or(concurrency, |found| found.concurrency)
 }
 
-/// What the README calls each workload that it shows.
+/// The descriptions of the workloads that the README shows.
 const SHOWN: [(&str, &str); 8] = [
     ("typename", "`{ __typename }` without a token"),
     ("W1", "a person by id, with institution and groups"),
@@ -100,7 +100,7 @@ const SHOWN: [(&str, &str); 8] = [
     ("login", "sign-in by password (2 under way)"),
 ];
 
-/// The table of the README, of the rounds with so many people.
+/// Prints the table of the README, for the rounds with so many users.
 pub fn print_markdown(rounds: &[Round], users: u32, concurrency: usize) {
     let of = |engine| rounds.iter().find(|round| round.database == engine && round.users == users);
     println!("\n| | SQLite: a second, p50, p99 | CPU | PostgreSQL 15: a second, p50, p99 | CPU server + database |");
@@ -133,7 +133,7 @@ fn time(microseconds: f64) -> String {
     }
 }
 
-/// A number with three digits that count, and commas between thousands.
+/// Returns a number with three significant digits, and commas between thousands.
 #[allow(clippy::cast_possible_truncation, reason = "it is a small number")]
 pub fn number(value: f64) -> String {
     let unit = 10_f64.powi((value.max(1.0).log10().floor() as i32 - 2).max(0));

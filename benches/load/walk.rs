@@ -1,4 +1,4 @@
-//! The people of the directory, as far as requests need to know them.
+//! The users of the directory, as far as requests need to know them.
 
 use std::net::SocketAddr;
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::http::Connection;
 use crate::workload::request;
 
-/// Somebody who was met.
+/// A user found by the walk.
 pub struct Person {
     pub id: String,
     pub first: String,
@@ -18,13 +18,13 @@ pub struct Person {
 }
 
 impl Person {
-    /// What the person signs in with.
+    /// Returns the login of the user.
     pub fn login(&self) -> &str {
         self.email.as_deref().or(self.username.as_deref()).unwrap_or_default()
     }
 }
 
-/// What was found by walking through the directory.
+/// The result of walking through the list of users.
 pub struct Walk {
     pub people: Vec<Person>,
     /// The number of the deep page, and the cursor before it.
@@ -32,19 +32,19 @@ pub struct Walk {
 }
 
 impl Walk {
-    /// The last person before the deep page.
+    /// Returns the last user before the deep page.
     pub fn before_deep(&self) -> Result<&Person> {
         let (page, _) = self.deep;
         self.people.get(((page - 1) * PAGE).saturating_sub(1)).context("there is nobody before the deep page")
     }
 }
 
-/// How many people a page has.
+/// The number of users of a page.
 pub const PAGE: usize = 50;
-/// The page that is called deep.
+/// The number of the deep page.
 const DEEP: usize = 1_000;
 
-/// Goes through the list of people as far as the deep page, or as far as there are people.
+/// Walks through the list of users up to the deep page, or to the end of the list.
 pub async fn walk(connection: &mut Connection, address: SocketAddr, token: &str) -> Result<Walk> {
     let query = "query($first: Int, $after: String) { users(first: $first, after: $after) {
         nodes { id firstName lastName username email } pageInfo { endCursor hasNextPage } } }";
@@ -73,9 +73,9 @@ pub async fn walk(connection: &mut Connection, address: SocketAddr, token: &str)
     Ok(Walk { people, deep: (before / PAGE + 1, cursor) })
 }
 
-/// As many things as are wanted, from all over the list and not in its order.
+/// Returns as many items as are wanted, from all over the list and not in its order.
 pub fn spread<T>(list: &[T], wanted: usize) -> impl Iterator<Item = &T> {
-    // A prime that divides no length of a list here, so that each is met once before any is met again.
+    // A prime that divides no length of a list here, so that each item comes once before any comes again.
     (0..wanted.min(list.len())).filter_map(|n| list.get(n * 1_000_003 % list.len()))
 }
 

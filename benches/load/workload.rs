@@ -1,4 +1,4 @@
-//! What is asked, and what a right answer looks like.
+//! Workloads: the requests, and the check of their answers.
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
@@ -14,15 +14,15 @@ use crate::http::{Answer, Connection, post, post_to};
 #[derive(Clone)]
 pub struct Request {
     pub bytes: Vec<u8>,
-    /// How the body of a right answer begins.
+    /// The beginning of the body of a right answer.
     begins: String,
 }
 
-/// Who is asked.
+/// The server that requests are sent to.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Asked {
     Roster,
-    /// The bare server beside it.
+    /// The bare server beside Roster.
     Bare,
 }
 
@@ -30,30 +30,30 @@ pub enum Asked {
 pub struct Workload {
     pub name: &'static str,
     pub asked: Asked,
-    /// How many at once, where that is not for the command line to say.
+    /// The number of concurrent requests, if it does not depend on the command line.
     pub concurrency: Option<usize>,
     source: Source,
     next: AtomicUsize,
-    /// How many nodes a page has; none where it is not a page or varies.
+    /// The number of nodes of a page. None if the answer is not a page, or their number varies.
     nodes: Option<usize>,
 }
 
 pub enum Source {
     Ready(Vec<Request>),
-    /// Each different from all before it.
+    /// Each request is different from all before it.
     Fresh(Box<dyn Fn(usize) -> Request + Send + Sync>),
     Mixed(Vec<Arc<Workload>>),
 }
 
-/// What an answer is worth.
+/// The outcome of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     Right,
-    /// Refused because there are too many.
+    /// Refused because there are too many requests.
     Limited,
-    /// Given up because it took too long.
+    /// Ended because it took too long.
     Late,
-    /// Refused because of what was asked.
+    /// Refused because of an error in the request.
     Refused,
 }
 
@@ -67,7 +67,7 @@ impl Workload {
         Self::new(name, None, Source::Ready(requests))
     }
 
-    /// Requests to the bare server.
+    /// Returns requests to the bare server.
     pub fn bare(name: &'static str, requests: Vec<Request>) -> Arc<Self> {
         let (source, next) = (Source::Ready(requests), AtomicUsize::new(0));
         Arc::new(Self { name, asked: Asked::Bare, concurrency: None, source, next, nodes: None })
@@ -78,7 +78,7 @@ impl Workload {
         Arc::new(Self { name, asked: Asked::Roster, concurrency: None, source, next, nodes: Some(nodes) })
     }
 
-    /// Sends the next request and looks at its answer; with `closely` all of it is read.
+    /// Sends the next request and checks its answer; with `closely`, the whole answer.
     pub async fn ask(&self, connection: &mut Connection, closely: bool) -> Result<Verdict> {
         let request = self.request()?;
         let answer = connection.ask(&request.bytes).await?;
@@ -88,7 +88,7 @@ impl Workload {
         verdict.filter(|_| nodes_are_there).with_context(|| format!("{}: {}", self.name, request.complaint(&answer)))
     }
 
-    /// Fails where two workloads do not begin with the same answer.
+    /// Fails if the first answers of two workloads differ.
     pub async fn expect_same(&self, other: &Self, addresses: [SocketAddr; 2]) -> Result<()> {
         let mut answers = Vec::new();
         for (workload, address) in [self, other].into_iter().zip(addresses) {
@@ -113,7 +113,7 @@ impl Workload {
 }
 
 impl Request {
-    /// None for a wrong answer.
+    /// Returns the verdict on an answer. None if the answer is wrong.
     pub fn verdict(&self, answer: &Answer<'_>) -> Option<Verdict> {
         let has = |code: &str| answer.body.contains(&format!(r#""{code}""#));
         if answer.status == 200 && answer.body.starts_with(&self.begins) && !answer.body.contains(r#""errors":[{"#) {
@@ -127,7 +127,7 @@ impl Request {
         }
     }
 
-    /// What was asked, and the beginning of what was answered.
+    /// Returns the request and the beginning of its answer, for an error message.
     pub fn complaint(&self, answer: &Answer<'_>) -> String {
         let sent = String::from_utf8_lossy(&self.bytes);
         let sent = sent.split("\r\n\r\n").nth(1).unwrap_or_default();
@@ -136,13 +136,13 @@ impl Request {
     }
 }
 
-/// A document and its variables, for Roster.
+/// Returns a request to Roster, made of a document and its variables.
 pub fn request(address: SocketAddr, token: &str, query: &str, variables: &Value, begins: &str) -> Request {
     let body = json!({"query": query, "variables": variables}).to_string();
     Request { bytes: post(address, token, &body), begins: begins.to_owned() }
 }
 
-/// A question to the bare server, which is its path and what is to be known.
+/// Returns a request to the bare server, made of a path and the parameters.
 pub fn bare(address: SocketAddr, path: &str, token: &str, body: &Value) -> Request {
     Request { bytes: post_to(address, path, token, &body.to_string()), begins: r#"{"data":{""#.to_owned() }
 }

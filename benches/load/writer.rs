@@ -1,4 +1,4 @@
-//! Requests that change something.
+//! Requests that change data.
 
 use std::net::SocketAddr;
 
@@ -9,20 +9,20 @@ use crate::http::Connection;
 use crate::walk::{Person, spread};
 use crate::workload::{Request, Source, Verdict, request};
 
-/// How many different people are looked up and changed.
+/// The number of different users that are looked up and changed.
 pub const VARIANTS: usize = 8_192;
-/// How many people sign in, in turn.
+/// The number of users that sign in, in turn.
 pub const SLEEPERS: usize = 16;
 const PASSWORD: &str = "seven-brass-otters-waltz";
 
-/// Where the requests that change something come from.
+/// The source of requests that change data.
 pub struct Writer {
     pub address: SocketAddr,
     pub token: String,
 }
 
 impl Writer {
-    /// The same people twice over with other values, so that no update is without effect.
+    /// Returns updates of the same users twice, with different values, so that every update has an effect.
     pub fn updates(&self, people: &[Person]) -> Vec<Request> {
         let query = "mutation($i: UpdateUserInput!) { updateUser(input: $i) { success user { id position } } }";
         let update = |position: &'static str| {
@@ -42,7 +42,7 @@ impl Writer {
         }))
     }
 
-    /// Enters those who will sign in, and returns the requests by which they do.
+    /// Creates the users that will sign in, and returns the requests by which they do.
     pub async fn sleepers(&self, connection: &mut Connection) -> Result<Vec<Request>> {
         let query = "mutation($i: LoginInput!) { login(input: $i) { success token user { id } } }";
         let mut logins = Vec::new();

@@ -1,12 +1,12 @@
-//! The tables of Roster, as a history: one folder for each step, never edited once it is merged.
+//! Migrations: the history of the database schema, one folder for each step. A step is not edited once it is merged.
 //!
-//! A step is SQL, because what matters here (collation, row keys, full-text indexes) is what the two databases do
-//! differently; where one text serves both, there is one file.
+//! A step is SQL, because what matters here (collation, row keys, full-text indexes) differs between the two databases.
+//! If the same SQL serves both, there is one file.
 
 pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::prelude::*;
 
-/// One step of the history: its name, which also orders it, and its text for each database.
+/// One step of the history: its name, which also orders it, and its SQL for each database.
 #[derive(Clone, Copy)]
 struct Step {
     name: &'static str,
@@ -100,7 +100,7 @@ impl MigrationTrait for Step {
     }
 }
 
-/// Brings a database to the newest step. It takes no lock of its own: whoever runs it holds one.
+/// Migrates a database to the newest step. It takes no lock of its own: the caller must hold one.
 pub struct Migrator;
 
 impl MigratorTrait for Migrator {

@@ -1,9 +1,9 @@
-//! Who may see and change what: every decision, and nothing else in Roster compares a role, a rank or a license.
+//! Access control: every decision on what a viewer may see and change. No other module compares roles, ranks or licenses.
 //!
-//! [`reach`] in `table.rs` is the table: how far each action reaches for whom. The rest applies it: [`Viewer::may`] at a
-//! root field, before any row is known; [`Viewer::may_on`] to a person; the conditions of `sight.rs` to rows in SQL.
-//! Below them and in `place.rs` stand the few rules that no table can say. Ranks: user < administrator < license
-//! administrator < superuser.
+//! [`reach`] in `policy.rs` is the table of rights: the scope of each action for each rank. The rest applies it:
+//! [`Viewer::may`] at a root field, before any row is known; [`Viewer::may_on`] to a user; the conditions of `visibility.rs` to
+//! rows in SQL. The few rules that the table cannot express follow below and in `resources.rs` and `sign_in.rs`. Ranks: user <
+//! administrator < license administrator < superuser.
 
 mod policy;
 mod resources;
@@ -32,7 +32,7 @@ use crate::entity::user::{self, AdminRights, Privacy, Role};
 use crate::error::Error;
 use crate::scalar::{Date, Id};
 
-/// How a field begins that is a custom attribute.
+/// The prefix of the names of fields that are custom attributes.
 pub const ATTRIBUTES: &str = "attributes.";
 
 /// The viewer's permissions on a user.
@@ -51,7 +51,7 @@ pub struct UserPermissions {
 }
 
 impl Viewer {
-    /// How far an action reaches for the viewer.
+    /// Returns the scope of an action for the viewer.
     #[must_use]
     pub fn scope(&self, action: Action) -> Scope {
         let [anonymous, user, admin, license_admin, superuser] = reach(action);
@@ -66,10 +66,10 @@ impl Viewer {
         }
     }
 
-    /// Whether the action is open to the viewer, whatever it is done to.
+    /// Checks that the viewer may do the action at all, whatever it is done to.
     ///
     /// # Errors
-    /// `Unauthenticated`, `Forbidden`.
+    /// `Unauthenticated` or `Forbidden`.
     pub fn may(&self, action: Action) -> Result<(), Error> {
         let reach = self.scope(action);
         let viewer = match (reach, self) {
@@ -78,7 +78,7 @@ impl Viewer {
             (_, Self::Anonymous) => return Ok(()),
             (_, Self::SignedIn(viewer)) => viewer,
         };
-        // What proves who somebody is stays in the hands of people.
+        // Credentials and links prove a user's identity, so only a user with a session may change or send them.
         let is_personal =
             matches!(action, Action::UseOwnAccount | Action::EndSessions | Action::UseApiKeys | Action::Invite);
         if is_personal && viewer.session_id().is_none() {
@@ -93,10 +93,10 @@ impl Viewer {
         Ok(())
     }
 
-    /// Whether the viewer may do something to a person.
+    /// Checks that the viewer may do the action to a user.
     ///
     /// # Errors
-    /// `Unauthenticated`, `Forbidden`.
+    /// `Unauthenticated` or `Forbidden`.
     pub fn may_on(&self, action: Action, subject: &user::Model) -> Result<(), Error> {
         self.may(action)?;
         let viewer = self.signed_in()?;
@@ -116,7 +116,7 @@ impl Viewer {
         }
     }
 
-    /// The viewer's permissions on a user.
+    /// Returns the viewer's permissions on a user.
     #[must_use]
     pub fn can(&self, subject: &user::Model) -> UserPermissions {
         let may = |action| self.may_on(action, subject).is_ok();
@@ -129,20 +129,20 @@ impl Viewer {
         }
     }
 
-    /// Whether private fields of a person are shown to the viewer.
+    /// Returns whether the viewer can see the private fields of a user.
     #[must_use]
     pub fn can_see_private(&self, subject: &user::Model) -> bool {
         self.may_on(Action::SeePrivate, subject).is_ok()
     }
 
-    /// Whether the viewer sees the sessions of a person.
+    /// Returns whether the viewer can see the sessions of a user.
     #[must_use]
     pub fn can_see_sessions(&self, subject: &user::Model) -> bool {
         self.may_on(Action::SeeSessions, subject).is_ok()
     }
 
-    /// The rights of a person as far as the viewer may see them: all for administrators, his own `isSuperuser` for
-    /// everybody.
+    /// Returns the rights of a user as far as the viewer can see them: all for administrators, and `isSuperuser` of themselves
+    /// for every user.
     #[must_use]
     pub fn visible_rights(&self, subject: &user::Model) -> Option<AdminRights> {
         if self.may_on(Action::SeeAdminRights, subject).is_ok() {
@@ -152,10 +152,10 @@ impl Viewer {
         is_self.then_some(AdminRights { is_superuser: subject.is_superuser, ..AdminRights::NONE })
     }
 
-    /// Whether the viewer may look people up, filter or sort them by a column.
+    /// Checks that the viewer may look up, filter and sort users by a column.
     ///
     /// # Errors
-    /// `Forbidden`, for what is private.
+    /// `Unauthenticated`, or `Forbidden` if the column is private.
     pub fn may_filter(&self, column: user::Column) -> Result<(), Error> {
         match column.privacy() {
             Privacy::Open => self.may(Action::ReadDirectory),
@@ -163,8 +163,8 @@ impl Viewer {
         }
     }
 
-    /// Whether the viewer sees what an audit event says of a field. That he sees the event is for
-    /// [`Viewer::visible_audit_events`] to say.
+    /// Returns whether the viewer can see the values of a field in an audit event. Whether the viewer can see the event at all
+    /// is decided by [`Viewer::visible_audit_events`].
     #[must_use]
     pub fn can_see_change(&self, license_id: Id, subject: (SubjectType, Id), field: &str) -> bool {
         let Ok(viewer) = self.signed_in() else { return false };
@@ -183,7 +183,7 @@ impl Viewer {
             Privacy::Open => true,
             Privacy::Private => reaches(Action::SeePrivate),
             Privacy::Right => {
-                // As of `adminRights` itself: everybody sees whether he is a superuser.
+                // As for `adminRights` itself: every user can see whether they are a superuser.
                 let own = field == "adminRights.isSuperuser" && subject == (SubjectType::User, viewer.user_id);
                 own || reaches(Action::SeeAdminRights)
             }
@@ -191,10 +191,10 @@ impl Viewer {
         }
     }
 
-    /// Whether the viewer may enter a person as described, where `given` are the fields that the input has.
+    /// Checks that the viewer may create a user as described, where `given` are the fields of the input.
     ///
     /// # Errors
-    /// `Forbidden`, naming the fields, or the right that is missing.
+    /// `Unauthenticated`, or `Forbidden`, naming the fields or the missing right.
     pub fn may_create(&self, new: &user::Model, given: &[&str]) -> Result<(), Error> {
         self.may(Action::CreateUser)?;
         let viewer = self.signed_in()?;
@@ -205,11 +205,11 @@ impl Viewer {
         viewer.may_give(&user::Model::empty(new.id, new.license_id), new)
     }
 
-    /// Whether the viewer may change a person from `old` to `new`, where `given` are the fields that the input has, and
-    /// `attributes` the custom attributes; `holds_more` is as [`Viewer::may_let_in`] has it.
+    /// Checks that the viewer may change a user from `old` to `new`, where `given` are the fields of the input and `attributes`
+    /// its custom attributes; `holds_more` as in [`Viewer::may_let_in`].
     ///
     /// # Errors
-    /// `Forbidden`, naming the fields or the right.
+    /// `Unauthenticated`, or `Forbidden`, naming the fields or the missing right.
     pub fn may_update(
         &self,
         (old, holds_more): (&user::Model, bool),
@@ -221,7 +221,7 @@ impl Viewer {
         let viewer = self.signed_in()?;
         let lets_in = sign_in_fields(old, new, given);
         let of_sign_in = given.iter().any(|field| SIGN_IN_FIELDS.contains(field));
-        // Who is above the viewer can only be himself, asking by a key of a lower role.
+        // The only user above the viewer's rank who gets this far is the viewer, using an API key with a lower role.
         if self.scope(Action::UpdateUser) == Scope::Own || Rank::of_user(old) > viewer.rank {
             let fields = given.iter().filter(|field| !OWN_FIELDS.contains(field)).map(ToString::to_string);
             let attributes = attributes.iter().filter(|definition| !definition.user_editable);
@@ -251,10 +251,10 @@ impl Viewer {
         viewer.may_give(old, new)
     }
 
-    /// Whether the viewer may make an API key of a role.
+    /// Checks that the viewer may create an API key with a role.
     ///
     /// # Errors
-    /// `Forbidden` for a rank above his own.
+    /// `Unauthenticated`, or `Forbidden` if the role has a higher rank than the viewer.
     pub fn may_create_api_key(&self, role: Role) -> Result<(), Error> {
         self.may(Action::UseApiKeys)?;
         if Rank::of_role(role) > self.signed_in()?.rank {
@@ -265,7 +265,8 @@ impl Viewer {
 }
 
 impl SignedIn {
-    /// Nobody gives a right that he does not hold.
+    /// Checks that a change from `old` to `new` grants no right that the viewer does not hold. Only superusers grant or revoke
+    /// `isSuperuser`.
     fn may_give(&self, old: &user::Model, new: &user::Model) -> Result<(), Error> {
         let refuse = |what: &str| refuse(&format!("You may not grant or revoke rights that you do not hold: {what}."));
         if self.rank < Rank::Superuser && old.is_superuser != new.is_superuser {
@@ -282,7 +283,7 @@ impl SignedIn {
         }
         let held = self.rights.named();
         let gained = new.rights().named().into_iter().zip(old.rights().named()).zip(held);
-        // isAdmin is the rank of an administrator, and what isGroupAdmin may do every administrator may.
+        // isAdmin is the rank of an administrator, and every administrator may do what isGroupAdmin allows.
         let by_rank = |name: &str| matches!(name, "adminRights.isAdmin" | "adminRights.isGroupAdmin");
         match gained.into_iter().find(|(((name, new), (_, old)), (_, held))| *new && !old && !held && !by_rank(name)) {
             Some((((what, _), _), _)) => refuse(what),
@@ -291,19 +292,20 @@ impl SignedIn {
     }
 }
 
-/// Whether two things belong to one license: what is of another one is never linked to it.
+/// Returns whether two objects belong to the same license. Objects of different licenses are never linked.
 #[must_use]
 pub fn is_same_license(one: Id, other: Id) -> bool {
     one == other
 }
 
-/// Whether a person counts, whose license has this first and this last day: who does not is nobody.
+/// Returns whether a user is active and today is within the first and last day of their license. No other user can sign in or
+/// use a session.
 #[must_use]
 pub fn is_active_in_valid_license(person: &user::Model, (first, last): (Date, Option<Date>)) -> bool {
     person.is_active && is_today_within(first, last)
 }
 
-/// Whether a license has begun and not expired.
+/// Returns whether a license has begun and not expired.
 #[must_use]
 pub fn is_in_force(license: &license::Model) -> bool {
     is_today_within(license.starts_on, license.expires_on)
@@ -314,13 +316,13 @@ fn is_today_within(first: Date, last: Option<Date>) -> bool {
     first <= today && last.is_none_or(|last| last >= today)
 }
 
-/// Whether a person is a superuser who counts: the last one stays what he is.
+/// Returns whether a user is an active superuser. The last one must remain a superuser.
 #[must_use]
 pub fn is_active_superuser(person: &user::Model) -> bool {
     person.is_active && person.is_superuser
 }
 
-/// Whether a person is a license administrator who counts: the last one of a license stays what he is.
+/// Returns whether a user is an active license administrator. The last one of a license must remain one.
 #[must_use]
 pub fn is_active_license_admin(person: &user::Model) -> bool {
     person.is_active && person.role == Role::LicenseAdmin
@@ -330,7 +332,7 @@ fn refuse<T>(why: &str) -> Result<T, Error> {
     Err(Error::Forbidden(why.to_owned()))
 }
 
-/// Lets a root field run only if its action is open to the viewer.
+/// Guard of a root field: lets it run only if the viewer may do its action.
 pub struct RequiresAction;
 
 impl Guard for RequiresAction {

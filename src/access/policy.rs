@@ -1,83 +1,83 @@
-//! The table of rights: what can be asked for, and how far it reaches for whom.
+//! Table of rights: the actions, and the scope of each for each rank.
 
 #[cfg(doc)]
 use super::Viewer;
 use crate::error::Error;
 
-/// What can be asked for.
+/// An action that a viewer may or may not do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Sign in.
     SignIn,
-    /// See who is asking.
+    /// See the viewer of the request.
     SeeViewer,
-    /// End the session that asks; change one's own password and PIN.
+    /// End the session of the request; change the viewer's own password, PIN and email address.
     UseOwnAccount,
-    /// End sessions of a person, and forget devices.
+    /// End sessions of a user, and forget their devices.
     EndSessions,
-    /// Look at people, groups, institutions and the license.
+    /// See users, groups, institutions and the license.
     ReadDirectory,
-    /// List inactive people too, and find them.
+    /// List and look up inactive users too.
     ListInactive,
-    /// See private fields of a person.
+    /// See the private fields of a user.
     SeePrivate,
-    /// See what rights a person has.
+    /// See the administrator rights of a user.
     SeeAdminRights,
-    /// See the sessions of a person.
+    /// See the sessions of a user.
     SeeSessions,
-    /// Look people up, filter and sort them by what is private.
+    /// Look up, filter and sort users by private fields.
     FilterPrivate,
-    /// Enter people.
+    /// Create users.
     CreateUser,
-    /// Change people; which fields is for [`Viewer::may_update`] to say.
+    /// Change users; [`Viewer::may_update`] decides which fields.
     UpdateUser,
-    /// Activate and deactivate people.
+    /// Activate and deactivate users.
     SetActive,
-    /// Erase people.
+    /// Erase users.
     DeleteUser,
-    /// Let people sign in again who were locked out.
+    /// Unlock users who were locked out of signing in.
     UnlockUser,
-    /// Send people the link once more by which they take the account into use.
+    /// Send users the activation link again.
     Invite,
-    /// See how the mail stands by which people are to take the account into use, and find them by it.
+    /// See the status of invitation emails, and find users by it.
     SeeInvitations,
-    /// Make groups.
+    /// Create groups.
     CreateGroup,
-    /// Change who belongs to a group; which group is for [`Viewer::may_change_members`] to say.
+    /// Change the members of a group; [`Viewer::may_change_members`] decides which groups.
     ChangeMembers,
-    /// Rename and delete groups; which group is for [`Viewer::may_change_group`] to say.
+    /// Rename and delete groups; [`Viewer::may_change_group`] decides which groups.
     ChangeGroup,
-    /// Enter institutions; with access to which sites is for [`Viewer::may`] to say.
+    /// Create institutions; [`Viewer::may`] decides which site access is required.
     CreateInstitution,
-    /// Change and delete institutions; which one is for [`Viewer::may_change_institution`] to say.
+    /// Change and delete institutions; [`Viewer::may_change_institution`] decides which ones.
     ChangeInstitution,
-    /// Let people at the data of institutions, and not any more; of which one is for [`Viewer::may_change_sites`] to say.
+    /// Grant and revoke access to the data of institutions; [`Viewer::may_change_sites`] decides which ones.
     ChangeSites,
-    /// Define custom attributes; of administrators only who has that right, for [`Viewer::may`] to say.
+    /// Define custom attributes; administrators need the right for it, which [`Viewer::may`] checks.
     DefineAttributes,
-    /// See, make and revoke API keys.
+    /// See, create and revoke API keys.
     UseApiKeys,
     /// Read the audit trail.
     ReadAudit,
 }
 
-/// How far an action reaches.
+/// The scope of an action: how far it reaches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// To nothing: it is refused.
+    /// Nothing: the action is refused.
     Nothing,
-    /// To the viewer himself, and what is his.
+    /// The viewer and what belongs to them.
     Own,
-    /// To the viewer's license, but to nobody above the viewer's own rank.
+    /// The viewer's license, except users with a higher rank than the viewer.
     Rank,
-    /// To the viewer's license.
+    /// The viewer's license.
     License,
-    /// To everything.
+    /// Everything.
     All,
 }
 
-/// The table of rights: for each action how far it reaches for an anonymous caller, a user, an administrator, a license
-/// administrator and a superuser.
+/// Returns the scope of an action for an anonymous caller, a user, an administrator, a license administrator and a superuser.
+/// This is the table of rights.
 #[must_use]
 #[expect(clippy::match_same_arms, reason = "each action has a line of its own")]
 #[rustfmt::skip]
@@ -114,7 +114,7 @@ pub const fn reach(action: Action) -> [Scope; 5] {
     }
 }
 
-/// The action behind each root field. A root field that is not here keeps the server from starting.
+/// The action of each root field. The server does not start if a root field is missing here.
 pub const ROOT_FIELDS: &[(&str, Action)] = &[
     ("viewer", Action::SeeViewer),
     ("node", Action::ReadDirectory),
@@ -166,7 +166,7 @@ pub const ROOT_FIELDS: &[(&str, Action)] = &[
     ("revokeApiKey", Action::UseApiKeys),
 ];
 
-/// What everybody may change of himself, beside the custom attributes whose definition says so.
+/// The fields that every user may change of themselves, besides the custom attributes whose definition allows it.
 pub const OWN_FIELDS: [&str; 13] = [
     "firstName",
     "lastName",
@@ -183,10 +183,10 @@ pub const OWN_FIELDS: [&str; 13] = [
     "certifiedEmail",
 ];
 
-/// The action behind a root field.
+/// Returns the action of a root field.
 ///
 /// # Errors
-/// `Internal` for a field that has no rule; the server does not start with one.
+/// `Internal` if the field has no rule; the server does not start with such a field.
 pub fn action_of(root_field: &str) -> Result<Action, Error> {
     let rule = ROOT_FIELDS.iter().find(|(field, _)| *field == root_field);
     rule.map(|(_, action)| *action).ok_or_else(|| Error::internal(format!("{root_field} has no access rule")))

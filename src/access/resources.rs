@@ -1,4 +1,4 @@
-//! What may be done to a group, to an institution, and to who may access its data.
+//! Rights on groups, institutions and access to the data of institutions.
 
 use super::viewer::Rank;
 use super::{Action, Scope, Viewer, refuse};
@@ -7,26 +7,26 @@ use crate::entity::user;
 use crate::error::Error;
 use crate::scalar::Id;
 
-/// Whose list the sites of a person are.
+/// The list of sites that a user may access.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SitesOf {
-    /// The person's own: those that were granted.
+    /// The sites that were granted to a user.
     Person(Id),
-    /// That of everybody with access to every site of a license.
+    /// All sites of a license, for users with access to every site.
     License(Id),
 }
 
-/// The sites whose data a person may access.
+/// Returns the list of sites whose data a user may access.
 #[must_use]
 pub fn sites_of(person: &user::Model) -> SitesOf {
     if person.full_site_access { SitesOf::License(person.license_id) } else { SitesOf::Person(person.id) }
 }
 
 impl Viewer {
-    /// Whether the viewer, who is `own` in the group, may rename and delete it.
+    /// Checks that the viewer, whose role in the group is `own`, may rename and delete it.
     ///
     /// # Errors
-    /// `Forbidden`.
+    /// `Unauthenticated` or `Forbidden`.
     pub fn may_change_group(&self, own: Option<GroupRole>) -> Result<(), Error> {
         self.may(Action::ChangeGroup)?;
         let is_owner = own == Some(GroupRole::Owner);
@@ -36,11 +36,11 @@ impl Viewer {
         refuse("Only the group's owners and administrators may update or delete it.")
     }
 
-    /// Whether the viewer, who is `own` in the group, may change somebody there from one role to another; `None` is no
+    /// Checks that the viewer, whose role in the group is `own`, may change the role of a user there; `None` means no
     /// membership.
     ///
     /// # Errors
-    /// `Forbidden`.
+    /// `Unauthenticated` or `Forbidden`.
     pub fn may_change_members(
         &self,
         own: Option<GroupRole>,
@@ -66,11 +66,11 @@ impl Viewer {
         )
     }
 
-    /// Whether the viewer, who is `own` in the group, may end the membership of a person there, who is `from` in it.
-    /// Everybody may leave.
+    /// Checks that the viewer, whose role in the group is `own`, may end the membership of a user, whose role is `from`. Every
+    /// user may leave.
     ///
     /// # Errors
-    /// `Forbidden`.
+    /// `Unauthenticated` or `Forbidden`.
     pub fn may_remove_member(
         &self,
         own: Option<GroupRole>,
@@ -81,37 +81,39 @@ impl Viewer {
         if self.signed_in()?.user_id == person_id { Ok(()) } else { self.may_change_members(own, from, None) }
     }
 
-    /// Whether the viewer administers all groups that they see, and may own and give away as many as they like.
+    /// Returns whether the viewer administers all groups that they can see, and may own and give away any number of them.
     #[must_use]
     pub fn administers_groups(&self) -> bool {
         self.signed_in().is_ok_and(|viewer| viewer.rights.is_group_admin)
             || !matches!(self.scope(Action::ChangeMembers), Scope::Nothing | Scope::Own)
     }
 
-    /// Whether the viewer may change and delete an institution, access to which was granted to him or not.
+    /// Checks that the viewer may change and delete an institution; `is_granted` is whether access to it was granted to the
+    /// viewer.
     ///
     /// # Errors
-    /// `Forbidden`.
+    /// `Unauthenticated` or `Forbidden`.
     pub fn may_change_institution(&self, is_granted: bool) -> Result<(), Error> {
         self.may(Action::ChangeInstitution)?;
         self.accesses_site(is_granted)
     }
 
-    /// Whether the viewer may grant a person access to an institution and revoke it, access to which was granted to the
-    /// viewer himself or not.
+    /// Checks that the viewer may grant and revoke a user's access to an institution; `is_granted` is whether access to it was
+    /// granted to the viewer.
     ///
     /// # Errors
-    /// `Forbidden`.
+    /// `Unauthenticated` or `Forbidden`.
     pub fn may_change_sites(&self, person: &user::Model, is_granted: bool) -> Result<(), Error> {
         self.may_on(Action::ChangeSites, person)?;
-        // Above the viewer can only be himself by now, asking by a key of a lower role.
+        // The only user above the viewer's rank at this point is the viewer, using an API key with a lower role.
         if self.scope(Action::ChangeSites) == Scope::Rank && Rank::of_user(person) > self.signed_in()?.rank {
             return refuse("You may not do this to a user of higher rank.");
         }
         self.accesses_site(is_granted)
     }
 
-    /// Administrators answer for the sites that they have access to, those above them for every one.
+    /// Checks that the viewer is responsible for a site: administrators for the sites that they may access, license
+    /// administrators and superusers for all.
     fn accesses_site(&self, is_granted: bool) -> Result<(), Error> {
         let viewer = self.signed_in()?;
         if viewer.rank > Rank::Admin || viewer.full_site_access || is_granted {

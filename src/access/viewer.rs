@@ -1,4 +1,4 @@
-//! Who is asking.
+//! The viewer of a request, and their rank.
 
 use std::sync::OnceLock;
 
@@ -8,7 +8,7 @@ use crate::entity::user::{self, AdminRights, Role};
 use crate::error::Error;
 use crate::scalar::Id;
 
-/// How far a person's rights reach.
+/// The rank of a user: how far their rights reach.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Rank {
     User,
@@ -18,7 +18,7 @@ pub enum Rank {
 }
 
 impl Rank {
-    /// The rank that a role gives by itself.
+    /// Returns the rank that a role alone gives.
     #[must_use]
     pub fn of_role(role: Role) -> Self {
         match role {
@@ -28,7 +28,8 @@ impl Rank {
         }
     }
 
-    /// The rank that a role and rights give: `isAdmin` and `isStaff` give that of an administrator.
+    /// Returns the rank that a role and rights give: `isAdmin` and `isStaff` give the rank of an administrator, `isSuperuser`
+    /// that of a superuser.
     #[must_use]
     pub fn of(role: Role, is_staff: bool, rights: AdminRights) -> Self {
         match Self::of_role(role) {
@@ -43,23 +44,23 @@ impl Rank {
     }
 }
 
-/// Who is asking, as read from the database for this one request.
+/// The viewer of a request, read from the database for each request.
 #[derive(Clone, Debug)]
 pub enum Viewer {
     Anonymous,
     SignedIn(SignedIn),
 }
 
-/// By what a viewer is known.
+/// The way in which a viewer is authenticated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AuthMethod {
-    /// The session of this id.
+    /// The session with this ID.
     Session(Id),
-    /// The API key of this id and role: a program that acts for the person who made it.
+    /// The API key with this ID and role: a program that acts for the user who created the key.
     ApiKey(Id, Role),
 }
 
-/// What of a person tells how far he reaches.
+/// The columns of a user that determine their rights.
 #[derive(Clone, Copy, Debug, FromQueryResult)]
 pub struct ViewerRow {
     pub user_id: Id,
@@ -84,7 +85,7 @@ impl From<&user::Model> for ViewerRow {
     }
 }
 
-/// Somebody with a session or an API key that counts.
+/// A viewer with a valid session or API key.
 #[derive(Clone, Debug)]
 pub struct SignedIn {
     pub user_id: Id,
@@ -93,13 +94,13 @@ pub struct SignedIn {
     pub rank: Rank,
     pub rights: AdminRights,
     pub full_site_access: bool,
-    /// The request, for the audit trail; none where it comes from the command line.
+    /// The ID of the request, for the audit trail; `None` for the command line.
     pub request_id: Option<String>,
 }
 
 impl SignedIn {
-    /// A person with a session, or a program with an API key of a role that the person made. The program has no rights
-    /// beside the key's role, and no higher rank than the person has today.
+    /// Creates the viewer for a user with a session, or for a program with an API key of a role that the user created. The
+    /// program has no rights besides the key's role, and no higher rank than the user has now.
     #[must_use]
     pub fn new(person: &ViewerRow, means: AuthMethod, request_id: Option<String>) -> Self {
         let rank = Rank::of(person.role, person.is_staff, person.rights);
@@ -111,7 +112,7 @@ impl SignedIn {
         Self { user_id, means, license_id, rank, rights, full_site_access, request_id }
     }
 
-    /// The session that asks; none where an API key does.
+    /// Returns the session of the request; `None` if it uses an API key.
     #[must_use]
     pub fn session_id(&self) -> Option<Id> {
         match self.means {
@@ -122,10 +123,10 @@ impl SignedIn {
 }
 
 impl Viewer {
-    /// Who is signed in.
+    /// Returns the signed-in viewer.
     ///
     /// # Errors
-    /// `Unauthenticated` where nobody is.
+    /// `Unauthenticated` if the viewer is anonymous.
     pub fn signed_in(&self) -> Result<&SignedIn, Error> {
         match self {
             Self::Anonymous => Err(Error::Unauthenticated),
@@ -134,7 +135,8 @@ impl Viewer {
     }
 }
 
-/// Who is asking in the course of one request: whoever signs in by it sees the rest of its answer with his own eyes.
+/// The current viewer of a request. If the request signs a user in, the rest of its response is resolved with that user's
+/// rights.
 #[derive(Debug)]
 pub struct CurrentViewer {
     at_first: Viewer,
@@ -142,19 +144,19 @@ pub struct CurrentViewer {
 }
 
 impl CurrentViewer {
-    /// As the token says.
+    /// Starts with the viewer that the token identifies.
     #[must_use]
     pub fn new(viewer: Viewer) -> Self {
         Self { at_first: viewer, since: OnceLock::new() }
     }
 
-    /// Who is asking now.
+    /// Returns the current viewer.
     #[must_use]
     pub fn viewer(&self) -> &Viewer {
         self.since.get().unwrap_or(&self.at_first)
     }
 
-    /// Notes that somebody signed in. Only the first one of a request counts.
+    /// Records that the request signed a user in. Only the first sign-in of a request counts.
     pub fn signs_in(&self, viewer: SignedIn) {
         let _ = self.since.set(Viewer::SignedIn(viewer));
     }

@@ -1,4 +1,4 @@
-//! What a viewer sees, as conditions of SQL. Every list, link and lookup is narrowed by one of these.
+//! Visibility: the rows that a viewer can see, as SQL conditions. Every list, loader and lookup is restricted by one of these.
 
 use sea_orm::ColumnTrait;
 use sea_orm::sea_query::{Condition, Expr, ExprTrait, Query, SimpleExpr};
@@ -9,20 +9,21 @@ use crate::entity::{api_key, attribute_definition, attribute_value, audit_event,
 use crate::scalar::{Date, Id};
 
 impl Viewer {
-    /// The people that the viewer sees in lists; inactive ones only where they are asked for.
+    /// Returns the condition for the users that the viewer can see in lists; inactive users only if requested.
     #[must_use]
     pub fn listed_users(&self, include_inactive: bool) -> Condition {
         let license = self.in_license(user::Column::LicenseId);
         if include_inactive { license } else { license.add(user::Column::IsActive.eq(true)) }
     }
 
-    /// The people that the viewer can look up one by one: administrators find inactive ones too, and everybody himself.
+    /// Returns the condition for the users that the viewer can look up one by one: administrators find inactive users too, and
+    /// every viewer finds themselves.
     #[must_use]
     pub fn visible_users(&self) -> Condition {
         self.listed_users(self.may(Action::ListInactive).is_ok())
     }
 
-    /// The same of a person whose row is at hand.
+    /// Returns whether the viewer can look up a user whose row is already loaded; the same rule as [`Viewer::visible_users`].
     #[must_use]
     pub fn can_see_user(&self, person: &user::Model) -> bool {
         let Ok(viewer) = self.signed_in() else { return false };
@@ -35,44 +36,44 @@ impl Viewer {
         is_within && (person.is_active || self.may(Action::ListInactive).is_ok())
     }
 
-    /// The groups that the viewer sees.
+    /// Returns the condition for the groups that the viewer can see.
     #[must_use]
     pub fn visible_groups(&self) -> Condition {
         self.in_license(group::Column::LicenseId)
     }
 
-    /// The institutions that the viewer sees.
+    /// Returns the condition for the institutions that the viewer can see.
     #[must_use]
     pub fn visible_institutions(&self) -> Condition {
         self.in_license(institution::Column::LicenseId)
     }
 
-    /// The licenses that the viewer sees.
+    /// Returns the condition for the licenses that the viewer can see.
     #[must_use]
     pub fn visible_licenses(&self) -> Condition {
         self.in_license(license::Column::Id)
     }
 
-    /// The definitions of custom attributes that the viewer sees.
+    /// Returns the condition for the definitions of custom attributes that the viewer can see.
     #[must_use]
     pub fn visible_attribute_definitions(&self) -> Condition {
         self.in_license(attribute_definition::Column::LicenseId)
     }
 
-    /// The people whose sessions the viewer sees.
+    /// Returns the condition for the users whose sessions the viewer can see.
     #[must_use]
     pub fn visible_sessions(&self) -> Condition {
         self.within(Action::SeeSessions, user::Column::LicenseId, user::Column::Id)
     }
 
-    /// The people whose invitations the viewer sees.
+    /// Returns the condition for the users whose invitations the viewer can see.
     #[must_use]
     pub fn visible_invitations(&self) -> Condition {
         self.within(Action::SeeInvitations, user::Column::LicenseId, user::Column::Id)
     }
 
-    /// What the viewer sees of the custom attributes of people: what is visible to everybody, and all of those of whom he
-    /// sees what is private. Values must be joined with their definitions.
+    /// Returns the condition for the values of custom attributes that the viewer can see: those visible to all users, and all
+    /// values of users whose private fields the viewer can see. Values must be joined with their definitions.
     #[must_use]
     pub fn visible_attributes(&self) -> Condition {
         let visible = self.in_license(attribute_definition::Column::LicenseId);
@@ -84,19 +85,20 @@ impl Viewer {
         ))
     }
 
-    /// The API keys that the viewer sees and may revoke.
+    /// Returns the condition for the API keys that the viewer can see and revoke.
     #[must_use]
     pub fn visible_api_keys(&self) -> Condition {
         self.within(Action::UseApiKeys, api_key::Column::LicenseId, api_key::Column::UserId)
     }
 
-    /// The audit events that the viewer sees.
+    /// Returns the condition for the audit events that the viewer can see.
     #[must_use]
     pub fn visible_audit_events(&self) -> Condition {
         self.within(Action::ReadAudit, audit_event::Column::LicenseId, audit_event::Column::SubjectId)
     }
 
-    /// The license administrators of a license, and the viewer as an administrator of it.
+    /// Returns the condition for the license administrators of a license, and for the viewer if the viewer is an administrator
+    /// of that license.
     #[must_use]
     pub fn administers_license(&self, license_id: Id) -> Condition {
         let mut any = Condition::any().add(user::Column::Role.eq(Role::LicenseAdmin));
@@ -106,19 +108,20 @@ impl Viewer {
         Condition::all().add(user::Column::LicenseId.eq(license_id)).add(any)
     }
 
-    /// What a list shown to the viewer depends on: a cursor of another viewer's license is of another list.
+    /// Returns the scope that a list shown to the viewer depends on. A cursor is bound to it: a cursor of another viewer's
+    /// license belongs to a different list.
     #[must_use]
     pub fn visibility_scope(&self) -> String {
         self.visibility_scope_of(Action::ReadDirectory)
     }
 
-    /// The same of the audit trail, of which some see only what is about themselves.
+    /// Returns the scope that audit events shown to the viewer depend on; some viewers see only the events about themselves.
     #[must_use]
     pub fn audit_visibility_scope(&self) -> String {
         self.visibility_scope_of(Action::ReadAudit)
     }
 
-    /// The license whose people the viewer lists; none where they are of all licenses.
+    /// Returns the license whose users the viewer lists; `None` if the viewer lists the users of all licenses, or is anonymous.
     #[must_use]
     pub fn license_of_lists(&self) -> Option<Id> {
         let viewer = self.signed_in().ok()?;
@@ -135,11 +138,11 @@ impl Viewer {
     }
 
     fn in_license(&self, license: impl ColumnTrait) -> Condition {
-        // Who may read the directory reads all of his license, so that the second column is never asked for.
+        // A viewer who may read the directory may read their whole license, so the second column is never used.
         self.within(Action::ReadDirectory, license, license)
     }
 
-    /// The rows that an action reaches, by the columns that tell their license and whose they are.
+    /// Returns the condition for the rows within the scope of an action, by the columns with their license and their owner.
     fn within(&self, action: Action, license: impl ColumnTrait, owner: impl ColumnTrait) -> Condition {
         let condition = Condition::all();
         match (self.scope(action), self.signed_in()) {
@@ -151,19 +154,19 @@ impl Viewer {
     }
 }
 
-/// What belongs to a license, by the column that tells it: people refer only to what is of their own.
+/// Returns the condition that a row belongs to a license, by its license column. Users refer only to rows of their own license.
 #[must_use]
 pub fn of_license(column: impl ColumnTrait, license_id: Id) -> SimpleExpr {
     column.eq(license_id)
 }
 
-/// The people who count: active, in a license that has not expired. Both tables must be joined.
+/// Returns the condition for active users in a license that has begun and not expired. Both tables must be joined.
 #[must_use]
 pub fn active_in_valid_license() -> Condition {
     Condition::all().add(user::Column::IsActive.eq(true)).add(in_force())
 }
 
-/// The licenses that have begun and not expired. The table must be joined.
+/// Returns the condition for licenses that have begun and not expired. The table must be joined.
 #[must_use]
 pub fn in_force() -> Condition {
     let today = Date::today();
@@ -172,7 +175,7 @@ pub fn in_force() -> Condition {
     Condition::all().add(license::Column::StartsOn.lte(today)).add(not_over)
 }
 
-/// The people with the rank of an administrator or a higher one.
+/// Returns the condition for users with the rank of an administrator or a higher one.
 #[must_use]
 pub fn administrators() -> Condition {
     Condition::any()
@@ -182,7 +185,7 @@ pub fn administrators() -> Condition {
         .add(user::Column::IsSuperuser.eq(true))
 }
 
-/// The people of whom one must stay: active superusers in a license that has not expired.
+/// Returns the condition for active superusers in a license that has begun and not expired. At least one must remain.
 #[must_use]
 pub fn active_superusers() -> Condition {
     let mut valid = Query::select();
@@ -193,7 +196,7 @@ pub fn active_superusers() -> Condition {
         .add(user::Column::LicenseId.in_subquery(valid))
 }
 
-/// The active people of whom one must stay: license administrators of a license.
+/// Returns the condition for the active license administrators of a license. At least one must remain.
 #[must_use]
 pub fn active_license_admins(license_id: Id) -> Condition {
     Condition::all()
@@ -202,7 +205,7 @@ pub fn active_license_admins(license_id: Id) -> Condition {
         .add(user::Column::IsActive.eq(true))
 }
 
-/// The condition that no row meets.
+/// Returns a condition that no row meets.
 fn nothing() -> SimpleExpr {
     Expr::val(1).eq(0)
 }

@@ -1,4 +1,4 @@
-//! API keys: programs that act for the person who made them.
+//! API keys: tokens by which programs act for the user who created them.
 
 pub mod input;
 pub mod mutation;
@@ -22,13 +22,14 @@ use crate::scalar::{Id, Instant, now};
 use crate::validation::{Validator, rule};
 use input::CreateApiKeyInput;
 
-/// How many characters of the secret are kept, to tell keys from each other: the prefix, and 30 of 256 random bits.
+/// The number of stored characters of the secret, which tell keys apart: the prefix, and 30 of 256 random bits.
 const SHOWN: usize = 9;
 
-/// Makes a key for the viewer; returns it with its secret, which is shown this once.
+/// Creates an API key for the viewer. Returns it with its secret, which is shown only once.
 ///
 /// # Errors
-/// `Rejected` with every fault of the input, and for one key too many; `Forbidden` for a role above the viewer's own rank.
+/// `Rejected` with every error of the input, and with `NOT_ALLOWED` for one key too many; `Forbidden` for a role above
+/// the viewer's own rank.
 pub async fn create(db: &Db, viewer: &Viewer, input: CreateApiKeyInput) -> Result<(api_key::Model, String), Error> {
     viewer.may_create_api_key(input.role)?;
     let signed_in = viewer.signed_in()?;
@@ -70,10 +71,10 @@ pub async fn create(db: &Db, viewer: &Viewer, input: CreateApiKeyInput) -> Resul
     Ok((new, secret))
 }
 
-/// Revokes a key; returns it as it was.
+/// Revokes an API key, and returns it as it was.
 ///
 /// # Errors
-/// `Rejected` for an id that names no key the viewer may revoke.
+/// `Rejected` with `NOT_FOUND` if there is no such key that the viewer may revoke; `Forbidden`.
 pub async fn revoke(db: &Db, viewer: &Viewer, id: &str) -> Result<api_key::Model, Error> {
     let id = Id::of_input("id", id)?;
     let unknown = || Error::not_found("id", "API key");
@@ -87,10 +88,11 @@ pub async fn revoke(db: &Db, viewer: &Viewer, id: &str) -> Result<api_key::Model
     Ok(key)
 }
 
-/// The keys of a license that the viewer sees, oldest first; none of a license that he cannot see.
+/// Returns the API keys of a license that the viewer can see, oldest first; none if the viewer cannot see the license.
+/// Defaults to the viewer's license.
 ///
 /// # Errors
-/// `Forbidden`; whatever the database says.
+/// `Forbidden`.
 pub async fn list(db: &Db, viewer: &Viewer, license_id: Option<Id>) -> Result<Vec<api_key::Model>, Error> {
     let license_id = license_id.unwrap_or(viewer.signed_in()?.license_id);
     viewer.may(Action::UseApiKeys)?;

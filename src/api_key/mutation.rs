@@ -1,4 +1,4 @@
-//! createApiKey, revokeApiKey.
+//! Mutations: `createApiKey` and `revokeApiKey`.
 
 use async_graphql::{Context, Object};
 

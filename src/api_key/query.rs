@@ -1,4 +1,4 @@
-//! apiKeys, and who made a key.
+//! The query `apiKeys`, and the creator of a key.
 
 use async_graphql::{ComplexObject, Context, ID, Object, Result};
 

@@ -1,4 +1,4 @@
-//! What can be done with the definitions of custom attributes; the values are a part of people.
+//! Custom attributes: the definitions of a license. The values belong to the users, see [`attribute_values`].
 
 pub mod input;
 pub mod mutation;
@@ -22,20 +22,20 @@ use crate::error::{Error, ErrorCode};
 use crate::scalar::{Id, now};
 use crate::validation::Validator;
 
-/// The definitions of the viewer's license by name; at most 100.
+/// Returns the attribute definitions of the viewer's license, sorted by name. At most 100.
 ///
 /// # Errors
-/// `Unauthenticated`; whatever the database says.
+/// `Unauthenticated` if no user is signed in.
 pub async fn list(db: &Db, viewer: &Viewer) -> Result<Vec<attribute_definition::Model>, Error> {
     let definitions = attribute_values::definitions(db.read(), viewer.signed_in()?.license_id).await?;
     Ok(definitions.into_values().collect())
 }
 
-/// Defines an attribute in the viewer's license, or changes the one of this name.
+/// Defines an attribute in the viewer's license, or changes the attribute with this name.
 ///
 /// # Errors
-/// `Rejected` with every fault of the input, for one attribute too many, and for another kind while anybody has a value;
-/// `Forbidden`.
+/// `Rejected` with every error of the input, if the license already has the maximum number of attributes, or if the kind would
+/// change while any user has a value; `Forbidden`.
 pub async fn define(
     db: &Db,
     viewer: &Viewer,
@@ -90,7 +90,7 @@ async fn insert(
     Ok(new)
 }
 
-/// Defines attributes that were made, not given, in a license that has none; where it has some, nothing is done.
+/// Inserts generated definitions into a license that has none. Does nothing if the license has any.
 #[expect(clippy::disallowed_methods, reason = "the command line has no actor")]
 pub async fn define_all(db: &Db, license_id: Id, new: Vec<attribute_definition::Model>) -> Result<(), Error> {
     let transaction = db.begin().await?;
@@ -105,7 +105,7 @@ pub async fn define_all(db: &Db, license_id: Id, new: Vec<attribute_definition::
     audit::commit(transaction, events).await
 }
 
-/// Removes an attribute with everybody's values; returns it as it was.
+/// Removes an attribute with the values of all users. Returns the attribute as it was.
 ///
 /// # Errors
 /// `Rejected` for a name that the license does not define; `Forbidden`.
@@ -116,7 +116,7 @@ pub async fn remove(db: &Db, viewer: &Viewer, name: &str) -> Result<attribute_de
     let found = find(&transaction, viewer.signed_in()?.license_id, name).await?;
     let old = found.ok_or_else(|| Error::not_found("name", "attribute"))?;
     if transaction.get_database_backend() == DatabaseBackend::Postgres {
-        // Of very many people it may take longer than a statement has.
+        // With very many users, this may take longer than the usual timeout of a statement.
         transaction.execute_unprepared("SET LOCAL statement_timeout = '60s'").await?;
     }
     let values = values_of(&old).count(&transaction).await?;
@@ -127,21 +127,21 @@ pub async fn remove(db: &Db, viewer: &Viewer, name: &str) -> Result<attribute_de
     Ok(old)
 }
 
-/// Waits for others who define attributes in the license, so that all of them count what is there.
+/// Waits for other transactions that define attributes in the license, so that each counts all definitions.
 async fn take_turns(transaction: &DatabaseTransaction, license_id: Id) -> Result<(), Error> {
-    // Nobody who enters a person in the meantime is kept waiting: that takes a weaker lock of the license's row.
+    // This does not block transactions that create users: they take a weaker lock on the row of the license.
     license::Entity::find_by_id(license_id).lock(LockType::NoKeyUpdate).one(transaction).await?;
     Ok(())
 }
 
-/// The definition of a name, locked: who gives it a value waits.
+/// Returns the definition with a name, locked: transactions that set a value of it wait.
 async fn find(
     transaction: &impl ConnectionTrait,
     license_id: Id,
     name: &str,
 ) -> Result<Option<attribute_definition::Model>, Error> {
     let name = name.trim();
-    // Only what can be a name goes to the database.
+    // Only valid names are sent to the database.
     if !is_name(name) {
         return Ok(None);
     }
@@ -154,7 +154,7 @@ fn values_of(definition: &attribute_definition::Model) -> Select<attribute_value
     attribute_value::Entity::find().filter(attribute_value::Column::DefinitionId.eq(definition.id))
 }
 
-/// The event of a new definition, which says its kind whatever it is.
+/// Returns the audit event of a new definition. It always records the kind, even the default one.
 fn made(blank: &attribute_definition::Model, new: &attribute_definition::Model) -> Entry {
     let kind = audit::recorded(new, attribute_definition::Column::Kind);
     let like = attribute_definition::Model { kind: new.kind, ..blank.clone() };

@@ -1,4 +1,4 @@
-//! defineAttribute, removeAttribute.
+//! Mutations `defineAttribute` and `removeAttribute`.
 
 use async_graphql::{Context, Object};
 

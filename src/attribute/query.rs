@@ -1,4 +1,4 @@
-//! attributeDefinitions.
+//! Query `attributeDefinitions`.
 
 use async_graphql::{Context, Object, Result};
 

@@ -1,5 +1,5 @@
-//! The audit trail: each committed write appends one event in its own transaction, and each event carries the hash of the
-//! one before.
+//! Audit trail: every committed write appends its events in its own transaction, and each event contains the hash of the
+//! previous one.
 
 pub mod verify;
 
@@ -21,10 +21,10 @@ use crate::entity::subject::Subject;
 use crate::error::Error;
 use crate::scalar::{Id, now};
 
-/// How many events one statement appends.
+/// The number of events that one statement appends.
 const ROWS_AT_ONCE: usize = 500;
 
-/// What was done to what, by whom.
+/// An entry for the trail: an action, its subject, its actor and its changes.
 #[derive(Clone, Debug)]
 pub struct Entry {
     action: AuditAction,
@@ -36,7 +36,7 @@ pub struct Entry {
     changes: Vec<Change>,
 }
 
-/// A field as it was and as it is. A secret is named, without a value.
+/// The change of a field, with the values before and after. A secret is named, without its values.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
     pub field: String,
@@ -47,19 +47,19 @@ pub struct Change {
 }
 
 impl Change {
-    /// A field that got a value, or had one, or both.
+    /// Creates the change of a field that got a value, lost one, or both.
     pub fn of(field: &str, before: impl Into<Option<Value>>, after: impl Into<Option<Value>>) -> Self {
         Self { field: field.to_owned(), before: before.into(), after: after.into() }
     }
 
-    /// A secret that was set, changed or removed.
+    /// Creates the change of a secret that was set, changed or removed.
     #[must_use]
     pub fn of_secret(field: &str) -> Self {
         Self::of(field, None, None)
     }
 }
 
-/// What differs between two states of a thing.
+/// Returns the recorded fields that differ between two states of a row.
 pub fn difference<M: Subject>(old: &M, new: &M) -> Vec<Change> {
     let columns = <M::Entity as EntityTrait>::Column::iter();
     let changed = columns.filter_map(|column| {
@@ -72,13 +72,13 @@ pub fn difference<M: Subject>(old: &M, new: &M) -> Vec<Change> {
     changed.collect()
 }
 
-/// A column as the trail has it.
+/// Returns the value of a column as the trail records it.
 pub fn recorded<M: ModelTrait>(row: &M, column: <M::Entity as EntityTrait>::Column) -> Option<Value> {
     json_of(row.get(column))
 }
 
 impl Entry {
-    /// Something that was done by nobody who is signed in: by the command line, or in the course of a sign-in.
+    /// Creates an entry for an action without a signed-in user: by the command line, or during a sign-in.
     pub fn new(action: AuditAction, subject: &impl Subject) -> Self {
         let (id, license_id) = subject.ids();
         Self {
@@ -92,7 +92,7 @@ impl Entry {
         }
     }
 
-    /// The same, done by the actor of a mutation.
+    /// Sets the actor of the mutation that did it, with the API key and the request.
     #[must_use]
     pub fn by(self, actor: &Actor) -> Self {
         let Viewer::SignedIn(viewer) = &**actor else { return self };
@@ -103,19 +103,19 @@ impl Entry {
         Self { actor_id: Some(viewer.user_id), api_key_id, request_id: viewer.request_id.clone(), ..self }
     }
 
-    /// The same, done by a person in a request that had no viewer yet.
+    /// Sets the user who did it, in a request that had no viewer yet.
     #[must_use]
     pub fn by_person(self, person: Id, request_id: Option<String>) -> Self {
         Self { actor_id: Some(person), request_id, ..self }
     }
 
-    /// The same, in a request that has no viewer.
+    /// Sets the request that did it, which has no viewer.
     #[must_use]
     pub fn in_request(self, request_id: Option<String>) -> Self {
         Self { request_id, ..self }
     }
 
-    /// The same, with what it changed.
+    /// Adds changes.
     #[must_use]
     pub fn with(mut self, changes: impl IntoIterator<Item = Change>) -> Self {
         self.changes.extend(changes);
@@ -123,14 +123,14 @@ impl Entry {
     }
 }
 
-/// Commits a transaction with the events of what it did: all of it is kept, or nothing.
+/// Commits a transaction together with the events of what it did: both are saved, or neither.
 #[expect(clippy::disallowed_methods, reason = "the one place where a write is committed, with its event")]
 pub async fn commit(transaction: DatabaseTransaction, entries: impl IntoIterator<Item = Entry>) -> Result<(), Error> {
     append(&transaction, entries.into_iter().collect()).await?;
     Ok(transaction.commit().await?)
 }
 
-/// Erases what the trail says of a person who has a tombstone; that something was done, when and by whom, stays.
+/// Erases the changes that the trail records of a user who has a tombstone. The action, its time and its actor remain.
 pub async fn erase(transaction: &DatabaseTransaction, user_id: Id) -> Result<(), Error> {
     audit_event::Entity::update_many()
         .col_expr(audit_event::Column::Changes, Expr::value(None::<String>))
@@ -153,7 +153,7 @@ async fn append(transaction: &DatabaseTransaction, entries: Vec<Entry>) -> Resul
     if entries.is_empty() {
         return Ok(());
     }
-    // The last lock that a transaction takes, so that nobody waits in a circle. On SQLite it holds the only one anyway.
+    // The last lock that a transaction takes, which prevents deadlocks. On SQLite it holds the only write lock anyway.
     let lock = match transaction.get_database_backend() {
         sea_orm::DatabaseBackend::Postgres => "SELECT seq, hash FROM audit_head FOR UPDATE",
         _ => "SELECT seq, hash FROM audit_head",
@@ -206,7 +206,7 @@ fn event(entry: Entry, head: &Head, at: DateTime<Utc>) -> Result<audit_event::Mo
     Ok(event)
 }
 
-/// What the hash of an event covers, in the order in which it is written.
+/// The content that the hash of an event covers, in serialization order.
 #[derive(Serialize)]
 struct Sealed<'a> {
     version: u8,
@@ -224,7 +224,7 @@ struct Sealed<'a> {
     previous: &'a [u8],
 }
 
-/// SHA-256 of everything in an event but its changes, which it covers by their hash, and itself.
+/// Returns the SHA-256 of all fields of an event, except the hash itself and the changes, which are covered by their own hash.
 fn hash_of(event: &audit_event::Model) -> Result<Vec<u8>, Error> {
     let text = |stored: Stored| json_of(stored).unwrap_or(Value::Null);
     let sealed = Sealed {
@@ -252,7 +252,7 @@ fn hash_of_changes(changes: Option<&str>, salt: Option<&[u8]>) -> Option<Vec<u8>
 
 fn json_of(stored: Stored) -> Option<Value> {
     match stored {
-        // No text is stored blank: it is the name of what is not there yet.
+        // No text is stored empty: an empty text stands for a value that does not exist yet.
         Stored::String(text) => text.filter(|text| !text.is_empty()).map(Value::from),
         Stored::Uuid(id) => id.map(|id| id.to_string().into()),
         Stored::Bool(truth) => truth.map(Value::from),

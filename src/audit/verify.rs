@@ -1,4 +1,4 @@
-//! `roster audit verify`: whether the trail is what was written, event by event.
+//! `roster audit verify`: checks event by event that the trail is as it was written.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -16,30 +16,30 @@ use crate::entity::{tombstone, user};
 use crate::error::Error;
 use crate::scalar::Id;
 
-/// How many events are read at once.
+/// The number of events read at once.
 const CHUNK: u64 = 1_000;
-/// How many faults are listed.
+/// The most errors that are listed.
 const MOST_FAULTS: usize = 100;
 
-/// What came of it.
+/// The result of a verification.
 #[derive(Debug)]
 pub struct VerificationReport {
-    /// How many events there are.
+    /// The number of events.
     pub events: u64,
-    /// The hash of the last one in hexadecimal, for whoever distrusts the database's administrator to keep elsewhere.
+    /// The hash of the last event in hexadecimal. To be kept elsewhere if the administrator of the database is not trusted.
     pub hash: String,
-    /// What is wrong, in the order of the events; the first hundred.
+    /// The errors, in the order of the events; at most 100.
     pub faults: Vec<ChainError>,
-    /// How many faults there are.
+    /// The number of errors.
     pub found: u64,
 }
 
-/// Something that is not as it was written.
+/// An error in the trail: something that is not as it was written.
 #[derive(Debug)]
 pub struct ChainError {
-    /// Which event; none for the trail as a whole.
+    /// The number of the event; `None` for the trail as a whole.
     pub seq: Option<i64>,
-    /// What is wrong.
+    /// The description of the error.
     pub what: String,
 }
 
@@ -52,7 +52,7 @@ impl fmt::Display for ChainError {
     }
 }
 
-/// Reads the whole trail, as it is at one moment, and finds whatever was changed in it.
+/// Reads the whole trail in one snapshot and finds everything that was changed in it.
 pub async fn verify(db: &Db) -> Result<VerificationReport, Error> {
     let snapshot = db.snapshot().await?;
     let mut chain = Chain::default();
@@ -84,7 +84,7 @@ async fn read(snapshot: &DatabaseTransaction, after: Option<i64>) -> Result<Vec<
     Ok(snapshot.query_all(&QueryTrait::into_query(select)).await?)
 }
 
-/// A row of the trail. Whoever tampers need not leave it one that can be read as an event.
+/// A row of the trail. A row that was tampered with may not be readable as an event.
 struct ChainErrors {
     seq: i64,
     hash: Option<Vec<u8>>,
@@ -94,7 +94,7 @@ struct ChainErrors {
 impl ChainErrors {
     fn of(row: &QueryResult) -> Result<Self, Error> {
         let event = audit_event::Model::from_query_result(row, "").and_then(|event| {
-            // SQLite keeps an instant as text, in which more may be written than an instant has.
+            // SQLite stores an instant as text, which may contain more than an instant does.
             match row.try_get::<String>("", "at") {
                 Ok(text) if text != event.at.to_rfc3339() => Err(DbErr::Type(format!("at is {text}"))),
                 _ => Ok(event),
@@ -104,7 +104,7 @@ impl ChainErrors {
     }
 }
 
-/// The people of these events who have been erased.
+/// Returns the users who have been erased, of the subjects of these events.
 async fn erased(snapshot: &DatabaseTransaction, events: &[ChainErrors]) -> Result<HashSet<Id>, Error> {
     let without = events.iter().filter_map(|found| found.event.as_ref().ok()).filter(|event| lacks_changes(event));
     let ids: HashSet<Id> = without.map(|event| event.subject_id).collect();
@@ -115,7 +115,7 @@ async fn erased(snapshot: &DatabaseTransaction, events: &[ChainErrors]) -> Resul
     let of_people = one_of(backend, tombstone::Column::UserId, ids.iter().copied());
     let tombstones = tombstone::Entity::find().filter(of_people).all(snapshot).await?;
     let mut erased: HashSet<Id> = tombstones.into_iter().map(|tombstone| tombstone.user_id).collect();
-    // Whoever is still there was not erased, whatever a tombstone says.
+    // A user who still exists was not erased, whatever a tombstone says.
     let living = user::Entity::find().filter(one_of(backend, user::Column::Id, ids)).all(snapshot).await?;
     for person in living {
         erased.remove(&person.id);

@@ -1,3 +1,3 @@
-//! The audit trail in the API.
+//! Audit events: the API of the audit trail.
 
 pub mod query;

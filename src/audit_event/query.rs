@@ -1,4 +1,4 @@
-//! auditEvents, and what an event says.
+//! Audit event queries: `auditEvents` and the fields of an event.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ use crate::graphql::node::Node;
 use crate::graphql::pagination::{self, Connection, LazyCount, Order, PageArgs};
 use crate::scalar::{Id, Instant, Json};
 
-/// How many actions a filter names at most.
+/// The most actions in a filter.
 const MOST_ACTIONS: usize = 100;
 
 /// Filters audit events. An event must meet every condition. A field that is null is an error.
@@ -73,7 +73,7 @@ impl AuditQuery {
         let name = format!("audit events {} {wanted:?}", viewer.audit_visibility_scope());
         let window = ctx.page_request(PageArgs { first, after, last: None, before: None }, &name)?;
         let seen = viewer.visible_audit_events();
-        // Of one thing or person there are few events, of the license many.
+        // One subject or actor has few events, a license has many.
         let seen = if wanted.is_of_one() { no_index_hint(seen).into() } else { seen };
         let select = audit_event::Entity::find().filter(seen).filter(wanted.condition());
         let page =
@@ -83,7 +83,7 @@ impl AuditQuery {
     }
 }
 
-/// A filter that was found good. Its text is a part of the list's name.
+/// A validated filter. Its debug text is part of the name of the list to which cursors are bound.
 #[derive(Debug, Default)]
 struct CompiledFilter {
     subject: Option<Id>,
@@ -232,7 +232,7 @@ impl audit_event::Model {
     }
 }
 
-/// What is given for a field of the filter; null is a fault.
+/// Returns the value of a filter's field; null adds an error.
 fn given<T: InputType>(field: &str, given: MaybeUndefined<T>, faults: &mut Vec<String>) -> Option<T> {
     if given.is_null() {
         faults.push(format!("filter.{field}: {NULL}"));

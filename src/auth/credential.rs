@@ -1,5 +1,4 @@
-//! What a person proves by who he is: password, PIN, devices, sessions, API keys. Each change is one step of a transaction
-//! of somebody else's.
+//! Credentials of users: passwords, PINs, devices, sessions and API keys. Each change is one step of the caller's transaction.
 
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{
@@ -13,7 +12,7 @@ use crate::entity::{api_key, credential, device, pin, session, user};
 use crate::error::Error;
 use crate::scalar::Id;
 
-/// What a person had who was shut out.
+/// The numbers of sessions, API keys and links that were ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RevokedAccess {
     pub sessions: i32,
@@ -21,17 +20,17 @@ pub struct RevokedAccess {
     pub links: i32,
 }
 
-/// Locks and reads the row of a person, who must not have been shut out since: it is the lock under which what lets a person
-/// in and what shuts him out take turns. None where the person is not active any more, or not there.
+/// Locks and reads the row of a user who is still active. Everything that grants access to a user and everything that revokes
+/// it takes this lock, so that they run one after the other. `None` if the user is inactive or no longer exists.
 pub async fn lock_if_active(transaction: &DatabaseTransaction, user_id: Id) -> Result<Option<user::Model>, Error> {
     let active = user::Entity::find_by_id(user_id).filter(user::Column::IsActive.eq(true));
     let turn = waits_in_line(transaction.get_database_backend(), Lock::Exclusive, user_id);
     Ok(active.filter(turn).lock_exclusive().one(transaction).await?)
 }
 
-/// Sets the password. Whoever knew the old one is to gain nothing by it any more: every session but the `spared` one ends
-/// and every link, and no device takes the PIN until it has seen the new password; API keys go on. Returns how many sessions ended; none
-/// where no password was to be removed.
+/// Sets the password, or removes it if the hash is `None`. Knowledge of the old password must be of no more use: every session
+/// except `spared` and every link ends, and no device accepts the PIN until it has signed in with the new password. API keys
+/// remain valid. Returns the number of sessions that ended; `None` if there was no password to remove.
 pub async fn set_password(
     transaction: &DatabaseTransaction,
     user_id: Id,
@@ -51,7 +50,7 @@ pub async fn set_password(
     end_sessions(transaction, user_id, None, spared).await.map(Some)
 }
 
-/// Stores the hash of a password, whatever was there before.
+/// Stores the hash of a password and replaces an existing one.
 pub async fn store_password(
     transaction: &DatabaseTransaction,
     user_id: Id,
@@ -64,7 +63,7 @@ pub async fn store_password(
     Ok(())
 }
 
-/// Sets or removes the PIN; false where there was none to remove.
+/// Sets or removes the PIN; returns false if there was none to remove.
 pub async fn set_pin(transaction: &DatabaseTransaction, user_id: Id, pin_hash: Option<String>) -> Result<bool, Error> {
     let Some(pin_hash) = pin_hash else {
         return Ok(pin::Entity::delete_by_id(user_id).exec(transaction).await?.rows_affected > 0);
@@ -76,7 +75,7 @@ pub async fn set_pin(transaction: &DatabaseTransaction, user_id: Id, pin_hash: O
     Ok(true)
 }
 
-/// Ends sessions of a person, all or those of the given ids, but the `spared` one; returns how many.
+/// Ends sessions of a user, all or those with the given IDs, except `spared`; returns their number.
 pub async fn end_sessions(
     transaction: &DatabaseTransaction,
     user_id: Id,
@@ -93,7 +92,7 @@ pub async fn end_sessions(
     Ok(number(sessions.exec(transaction).await?.rows_affected))
 }
 
-/// Signs people out everywhere: ends their sessions and links, and forgets their devices. Their API keys go on.
+/// Signs users out everywhere: ends their sessions and links, and forgets their devices. API keys remain valid.
 pub async fn sign_out(transaction: &DatabaseTransaction, people: &[Id]) -> Result<RevokedAccess, Error> {
     let of_people = session::Column::UserId.is_in(people.iter().copied());
     let sessions = session::Entity::delete_many().filter(of_people).exec(transaction).await?.rows_affected;
@@ -102,21 +101,22 @@ pub async fn sign_out(transaction: &DatabaseTransaction, people: &[Id]) -> Resul
     Ok(RevokedAccess { sessions: number(sessions), api_keys: 0, links: number(links) })
 }
 
-/// Ends everything by which people get in: sessions, API keys, links, devices. The password stays, for one who is activated
-/// again.
+/// Ends everything by which users have access: sessions, API keys, links and devices. The password is kept, in case a user is
+/// activated again.
 pub async fn shut_out(transaction: &DatabaseTransaction, people: &[Id]) -> Result<RevokedAccess, Error> {
     let of_people = api_key::Column::UserId.is_in(people.iter().copied());
     let api_keys = api_key::Entity::delete_many().filter(of_people).exec(transaction).await?.rows_affected;
     Ok(RevokedAccess { api_keys: number(api_keys), ..sign_out(transaction, people).await? })
 }
 
-/// Forgets the devices of some people: none of them signs in by PIN until it has seen the password again. Returns how many.
+/// Forgets the devices of users: none of them accepts the PIN until it has signed in with the password again. Returns their
+/// number.
 pub async fn forget_devices(transaction: &DatabaseTransaction, people: &[Id]) -> Result<i32, Error> {
     let of_people = device::Column::UserId.is_in(people.iter().copied());
     Ok(number(device::Entity::delete_many().filter(of_people).exec(transaction).await?.rows_affected))
 }
 
-/// Revokes every API key of a user, whose row is locked; returns them as they were, oldest first.
+/// Revokes every API key of a user whose row is locked; returns the keys as they were, oldest first.
 pub async fn revoke_api_keys(transaction: &DatabaseTransaction, user_id: Id) -> Result<Vec<api_key::Model>, Error> {
     let of_user = api_key::Column::UserId.eq(user_id);
     let keys = api_key::Entity::find().filter(of_user.clone()).order_by_asc(api_key::Column::Id);

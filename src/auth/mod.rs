@@ -1,4 +1,4 @@
-//! Credentials and what surrounds them: passwords, tokens, one-time links, throttling, redirects and the server key.
+//! Authentication: credentials, passwords, tokens, one-time links, throttling, redirects and the server key.
 
 pub mod credential;
 pub mod one_time_link;

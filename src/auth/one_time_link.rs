@@ -1,4 +1,4 @@
-//! Links that let a person in once, each bound to the person, its purpose and the address that the person had.
+//! One-time links: let a user in once. Each is bound to the user, its purpose and the email address that the user had.
 
 use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
 use sea_orm::{
@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::i18n::language::Language;
 use crate::scalar::{Id, Url, now};
 
-/// A link that is of use, and the person whom it lets in.
+/// A valid link, and the user whom it lets in.
 #[derive(FromQueryResult)]
 pub struct LinkOwner {
     #[sea_orm(nested)]
@@ -25,7 +25,7 @@ pub struct LinkOwner {
     pub new_email: Option<String>,
 }
 
-/// The path of the page that links of a purpose lead to.
+/// Returns the path of the page to which links of a purpose lead.
 #[must_use]
 pub fn path(purpose: Purpose) -> &'static str {
     match purpose {
@@ -35,15 +35,15 @@ pub fn path(purpose: Purpose) -> &'static str {
     }
 }
 
-/// Where the link of a token leads, at the server's public address: to a page in a language or, without one, in that of the
-/// browser. No browser sends what stands behind the `#`.
+/// Returns the URL of a link with a token, at the server's public URL. The page has the given language or, without one, that of
+/// the browser. Browsers do not send the part after the `#`.
 #[must_use]
 pub fn url(public_url: &str, purpose: Purpose, language: Option<Language>, token: &str) -> String {
     let query = language.map(|language| format!("?lang={}", language.tag())).unwrap_or_default();
     format!("{}{}{query}#{token}", public_url.trim_end_matches('/'), path(purpose))
 }
 
-/// A link of a person, without what some have.
+/// Creates a link of a user, without the optional parts.
 #[must_use]
 pub fn of(person: &user::Model, purpose: Purpose, token: &str) -> link::Model {
     link::Model {
@@ -58,8 +58,8 @@ pub fn of(person: &user::Model, purpose: Purpose, token: &str) -> link::Model {
     }
 }
 
-/// Makes a link by which a person takes the account into use, for whoever runs the server to hand over; returns its token,
-/// which is shown this once.
+/// Issues an activation link for a user, to be handed over by the administrator of the server. Returns its token, which is
+/// shown only once.
 pub async fn issue(transaction: &DatabaseTransaction, person: &user::Model) -> Result<String, Error> {
     let token = token::new(TokenKind::Link)?;
     expire_invitations(transaction, &[person.id]).await?;
@@ -67,7 +67,7 @@ pub async fn issue(transaction: &DatabaseTransaction, person: &user::Model) -> R
     Ok(token)
 }
 
-/// Ends the invitations of some people that they have not accepted.
+/// Expires the invitations of users that have not been accepted.
 async fn expire_invitations(transaction: &DatabaseTransaction, people: &[Id]) -> Result<(), Error> {
     let now = now();
     invitation::Entity::update_many()
@@ -80,7 +80,7 @@ async fn expire_invitations(transaction: &DatabaseTransaction, people: &[Id]) ->
     Ok(())
 }
 
-/// Stores a link in the place of an older one.
+/// Stores a link and replaces an older one of the same user and purpose.
 pub async fn upsert(transaction: &DatabaseTransaction, new: link::Model) -> Result<(), Error> {
     let replace = OnConflict::columns([link::Column::UserId, link::Column::Purpose])
         .update_columns(link::Column::iter())
@@ -90,7 +90,8 @@ pub async fn upsert(transaction: &DatabaseTransaction, new: link::Model) -> Resu
     Ok(())
 }
 
-/// Whom a link lets in, if it is still of use.
+/// Returns the owner of a link that is still valid: it has not expired, the user's email address is the one to which it is
+/// bound, and the user is active in a license that is in force.
 pub async fn find(db: &Db, purpose: Purpose, secret: &str) -> Result<Option<LinkOwner>, Error> {
     if TokenKind::of(secret) != Some(TokenKind::Link) {
         return Ok(None);
@@ -113,7 +114,7 @@ pub async fn find(db: &Db, purpose: Purpose, secret: &str) -> Result<Option<Link
     Ok(found)
 }
 
-/// Uses a link up; false where somebody was quicker, or it is dead.
+/// Uses up a link; returns false if another request used it first, or if it no longer exists.
 pub async fn consume(transaction: &DatabaseTransaction, user_id: Id, secret: &str) -> Result<bool, Error> {
     let used = link::Entity::delete_many()
         .filter(link::Column::TokenHash.eq(token::hash(secret)))
@@ -123,7 +124,7 @@ pub async fn consume(transaction: &DatabaseTransaction, user_id: Id, secret: &st
     Ok(used.rows_affected > 0)
 }
 
-/// Lets a link live from now on for as long as such links live, because it is about to be sent; false where it is dead.
+/// Renews the lifetime of a link that is about to be sent; returns false if it no longer exists.
 pub async fn renew(db: &impl ConnectionTrait, purpose: Purpose, token: &str) -> Result<bool, Error> {
     let renewed = link::Entity::update_many()
         .col_expr(link::Column::ExpiresAt, Expr::value(now() + purpose.lives()))
@@ -134,13 +135,13 @@ pub async fn renew(db: &impl ConnectionTrait, purpose: Purpose, token: &str) -> 
     Ok(renewed.rows_affected > 0)
 }
 
-/// Ends a link that is of no more use.
+/// Deletes a link that is no longer needed.
 pub async fn revoke_one(db: &impl ConnectionTrait, token: &str) -> Result<(), Error> {
     link::Entity::delete_many().filter(link::Column::TokenHash.eq(token::hash(token))).exec(db).await?;
     Ok(())
 }
 
-/// Ends every link of some people, and with them their invitations; returns how many links there were.
+/// Deletes every link of users and expires their invitations; returns the number of links.
 pub async fn revoke(transaction: &DatabaseTransaction, people: &[Id]) -> Result<u64, Error> {
     expire_invitations(transaction, people).await?;
     let of_people = link::Column::UserId.is_in(people.iter().copied());

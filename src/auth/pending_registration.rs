@@ -1,4 +1,5 @@
-//! People who want to register themselves: kept apart, and entered once they have shown that mail reaches them.
+//! Pending registrations: users who register themselves are stored separately, and created once they have confirmed that they
+//! receive email.
 
 use sea_orm::{ColumnTrait, DatabaseTransaction, EntityTrait, JoinType, QueryFilter, QuerySelect, RelationTrait};
 
@@ -9,7 +10,7 @@ use crate::entity::registration;
 use crate::error::Error;
 use crate::scalar::now;
 
-/// Who is to be entered by a link, if it is still of use.
+/// Returns the registration of a link that is still valid: it has not expired, and the license is in force.
 pub async fn find(db: &Db, secret: &str) -> Result<Option<registration::Model>, Error> {
     if TokenKind::of(secret) != Some(TokenKind::Link) {
         return Ok(None);
@@ -24,7 +25,7 @@ pub async fn find(db: &Db, secret: &str) -> Result<Option<registration::Model>, 
     Ok(found)
 }
 
-/// Uses a link up; false where somebody was quicker, or it is dead.
+/// Uses up a link; returns false if another request used it first, or if it no longer exists.
 pub async fn consume(transaction: &DatabaseTransaction, secret: &str) -> Result<bool, Error> {
     let of_token = registration::Column::TokenHash.eq(token::hash(secret));
     Ok(registration::Entity::delete_many().filter(of_token).exec(transaction).await?.rows_affected > 0)

@@ -1,32 +1,32 @@
-//! How users sign in, and what visitors may do.
+//! Policies: the rules of signing in and of self-service.
 
 use std::time::Duration;
 
 use crate::auth::redirect::NextUrls;
 use crate::scalar::Id;
 
-/// How long sessions last.
+/// The lifetime of sessions.
 #[derive(Clone, Copy, Debug)]
 pub struct Lifetime {
-    /// From sign-in to the end, however much it is used.
+    /// The time from sign-in to the end, regardless of use.
     pub absolute: Duration,
-    /// From the last use to the end.
+    /// The time from the last use to the end.
     pub idle: Duration,
 }
 
-/// By what rules people sign in.
+/// The rules by which users sign in.
 #[derive(Clone, Copy, Debug)]
 pub struct SignInPolicy {
     pub lifetime: Lifetime,
-    /// So many wrong secrets may come from one network address within a quarter of an hour, and as many requests for mails.
+    /// The most wrong secrets from one network address within 15 minutes. The same limit applies to requests for emails.
     pub max_failures_per_address: u32,
 }
 
-/// What people may do who are not known yet, or not signed in.
+/// The rules for users who are not registered or not signed in.
 #[derive(Clone, Debug)]
 pub struct SelfServicePolicy {
-    /// Where people may be sent on to once they have taken their account into use.
+    /// The URLs to which users may be redirected after they have activated their account.
     pub next_urls: NextUrls,
-    /// The license in which people may register themselves; none where nobody may.
+    /// The license in which users may register themselves; `None` disables registration.
     pub registration: Option<Id>,
 }

@@ -1,5 +1,5 @@
-//! Where people may be sent on to. A session's token goes with them, behind the `#`: an address that reads as one place and
-//! leads to another would hand it out.
+//! Redirects: the URLs to which users may be redirected. The session's token is passed along after the `#`, so a URL that reads
+//! as one site and leads to another would disclose it.
 
 #[cfg(test)]
 mod tests;
@@ -11,25 +11,25 @@ use url::{Host, Origin};
 use crate::scalar::Url;
 use crate::validation::ValidationError;
 
-/// The most characters of an address.
+/// The most characters of a URL.
 const MOST: usize = 1_000;
 
 const FORM: &str = "Must be a plain http(s) URL, such as https://www.example.org/welcome, without user information, a \
                     fragment (#), spaces, .. or encoded slashes.";
 
-/// An address under which people may be sent on to: an origin, and below which path.
+/// An allowed prefix of redirect URLs: an origin, and the path at or below which they must be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Allowed {
     origin: Origin,
-    /// Without the slash at its end.
+    /// The path without its trailing slash.
     path: String,
 }
 
 impl Allowed {
-    /// Reads `http(s)://host[:port][/path]`.
+    /// Parses `http(s)://host[:port][/path]`.
     ///
     /// # Errors
-    /// What is expected, where it is something else.
+    /// A description of the expected form.
     pub fn parse(text: &str) -> Result<Self, String> {
         let url = read(text).filter(|url| url.query().is_none());
         let url = url.ok_or("expected http(s)://host[:port][/path], as a browser shows it, and nothing else")?;
@@ -48,21 +48,21 @@ impl fmt::Display for Allowed {
     }
 }
 
-/// The addresses under which people may be sent on to.
+/// The allowed prefixes of redirect URLs.
 #[derive(Clone, Debug)]
 pub struct NextUrls(Vec<Allowed>);
 
 impl NextUrls {
-    /// These and no others.
+    /// Allows URLs below these prefixes and no others.
     #[must_use]
     pub fn new(allowed: Vec<Allowed>) -> Self {
         Self(allowed)
     }
 
-    /// The address as a browser writes it, if people may be sent on to it.
+    /// Returns the URL as a browser writes it, if redirects to it are allowed.
     ///
     /// # Errors
-    /// The rule, where they may not.
+    /// `ValidationError` if the URL is too long, not plain, or not allowed.
     pub fn check(&self, text: &str) -> Result<Url, ValidationError> {
         if text.chars().count() > MOST {
             return Err(ValidationError::too_long(MOST));
@@ -82,8 +82,8 @@ impl fmt::Display for NextUrls {
     }
 }
 
-/// Reads an address that says what it is: what a browser, or the server it leads to, would take for something else than
-/// what is written is not read.
+/// Parses a URL that is unambiguous. Returns `None` if a browser, or the server of the URL, could read it as something other
+/// than what is written.
 fn read(text: &str) -> Option<url::Url> {
     if !text.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'\\' | b'#')) {
         return None;
@@ -96,7 +96,7 @@ fn read(text: &str) -> Option<url::Url> {
     (url.scheme() == scheme && is_origin_of(authority, &url) && same_path && is_plain(path)).then_some(url)
 }
 
-/// Whether an authority is a host as it will be asked for, with its port or without the usual one.
+/// Returns whether an authority is exactly the host that will be requested, with its port, or without the default one.
 fn is_origin_of(authority: &str, url: &url::Url) -> bool {
     let is_name = match url.host() {
         // A name that ends with a dot is the same host under another origin.
@@ -112,12 +112,12 @@ fn is_origin_of(authority: &str, url: &url::Url) -> bool {
     (authority == host && url.port().is_none()) || (port != 0 && with_port == Some(port.to_string().as_str()))
 }
 
-/// Whether every server reads the segments of a path alike.
+/// Returns whether every server reads the segments of a path alike.
 fn is_plain(path: &str) -> bool {
     let mut segments = path.strip_prefix('/').unwrap_or_default().split('/').peekable();
     while let Some(segment) = segments.next() {
         let is_last = segments.peek().is_none();
-        // Many servers answer `//host` or `/path//host` by sending on to the host, and the browser takes the token along.
+        // Many servers answer `//host` or `/path//host` with a redirect to that host, and the browser takes the token along.
         if (segment.is_empty() && !is_last) || !is_plain_segment(segment) {
             return false;
         }
@@ -126,14 +126,14 @@ fn is_plain(path: &str) -> bool {
 }
 
 fn is_plain_segment(segment: &str) -> bool {
-    // `..;x` is `..` to some servers.
+    // Some servers read `..;x` as `..`.
     let is_step = segment == "." || [".;", ".%", ".."].iter().any(|step| segment.starts_with(step));
     let mut bytes = segment.bytes();
     while let Some(byte) = bytes.next() {
         let is_allowed = match byte {
             b'%' => decoded(bytes.next(), bytes.next())
                 .is_some_and(|byte| !byte.is_ascii_control() && !matches!(byte, b'/' | b'\\' | b'.' | b'%')),
-            // What a path may hold (RFC 3986, section 3.3); browsers differ in what they make of the rest.
+            // The characters allowed in a path (RFC 3986, section 3.3). Browsers differ in how they read others.
             _ => byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@".contains(&byte),
         };
         if !is_allowed {

@@ -1,5 +1,5 @@
-//! The key that goes into every hash of a secret and lies outside the database: whoever has a copy of the one, but not of
-//! the other, guesses in vain.
+//! Server key: goes into every hash of a secret, and is stored outside the database. A copy of only one of the two is not
+//! enough to guess secrets.
 
 use std::fmt;
 use std::fs;
@@ -19,24 +19,24 @@ use crate::error::Error;
 use crate::private_file;
 use crate::scalar::Id;
 
-/// The most bytes that are read of a file which should hold 45.
+/// The most bytes that are read from a file, which should contain 45.
 const MOST_OF_A_FILE: u64 = 1024;
 
-/// 32 secret bytes.
+/// A server key: 32 secret bytes.
 #[derive(Clone)]
 pub struct Key([u8; 32]);
 
-/// Where the key comes from.
+/// The source of the key.
 #[derive(Clone, Debug)]
 pub enum Source {
-    /// It is given with the settings.
+    /// The key itself, from the settings.
     Setting(Key),
-    /// It lies in a file, which the first start makes.
+    /// A file with the key, which the first start creates.
     File(PathBuf),
 }
 
 impl Key {
-    /// Reads a key: 32 bytes in base64, standard or URL-safe, with or without padding.
+    /// Parses a key: 32 bytes in base64, standard or URL-safe, with or without padding.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim().replace('-', "+").replace('_', "/");
@@ -50,31 +50,31 @@ impl Key {
         Ok(Self(bytes))
     }
 
-    /// The secret itself.
+    /// Returns the secret bytes.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
 
-    /// The mark of hashes that were made with it.
+    /// Returns the ID of the key, which marks the hashes made with it.
     #[must_use]
     pub fn id(&self) -> [u8; 6] {
         self.derived("roster: key of a hash")
     }
 
-    /// What the database remembers it by.
+    /// Returns the fingerprint by which the database identifies the key.
     #[must_use]
     pub fn fingerprint(&self) -> [u8; 16] {
         self.derived("roster: key of a database")
     }
 
-    /// The key of what is given out to be given back, such as cursors.
+    /// Returns the key of values that clients receive and send back, such as cursors.
     #[must_use]
     pub fn of_cursors(&self) -> [u8; 32] {
         self.derived("roster: key of cursors")
     }
 
-    /// The key of the links that go by mail.
+    /// Returns the key of the links that are sent by email.
     #[must_use]
     pub fn of_links(&self) -> [u8; 32] {
         self.derived("roster: key of links")
@@ -94,7 +94,7 @@ impl From<[u8; 32]> for Key {
     }
 }
 
-/// Shows nothing of it.
+/// Shows nothing of the key.
 impl fmt::Debug for Key {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("Key")
@@ -111,10 +111,10 @@ impl fmt::Display for Source {
 }
 
 impl Source {
-    /// The key; none where its file is still to be made.
+    /// Returns the key; `None` if its file does not exist yet.
     ///
     /// # Errors
-    /// Where the file cannot be read, or holds something else.
+    /// An I/O error if the file cannot be read or does not contain a key.
     pub fn find(&self) -> io::Result<Option<Key>> {
         match self {
             Self::Setting(key) => Ok(Some(key.clone())),
@@ -125,10 +125,10 @@ impl Source {
         }
     }
 
-    /// The key; its file is made where there is none. Of several processes that start at once, all get the same.
+    /// Returns the key; creates its file if it does not exist. If several processes start at once, all get the same key.
     ///
     /// # Errors
-    /// Where the file cannot be read or made, or holds something else.
+    /// An I/O error if the file cannot be read or created, or does not contain a key.
     pub fn find_or_make(&self) -> io::Result<Key> {
         match self {
             Self::Setting(key) => Ok(key.clone()),
@@ -143,7 +143,7 @@ fn read(path: &Path) -> io::Result<Key> {
     Key::parse(&text).ok_or_else(|| io::Error::new(ErrorKind::InvalidData, "expected 32 bytes in base64"))
 }
 
-/// Makes the file at one go, whole and durable, unless another process has been quicker.
+/// Creates the file atomically, complete and durable, unless another process has created it first.
 fn make(path: &Path) -> io::Result<Key> {
     let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
     private_file::make_dir(dir)?;
@@ -154,7 +154,7 @@ fn make(path: &Path) -> io::Result<Key> {
         Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
         _ => {}
     }
-    // What is hashed with it outlives a power cut, and so must the key.
+    // Hashes made with the key survive a power failure, so the key must survive it too.
     #[cfg(unix)]
     fs::File::open(dir)?.sync_all()?;
     read(path)
@@ -166,16 +166,16 @@ fn write(path: &Path, key: &Key) -> io::Result<()> {
     file.sync_all()
 }
 
-/// HMAC-SHA-256 (RFC 2104) of a message, still to be finished.
+/// Returns the HMAC-SHA-256 (RFC 2104) of a message, not finalized yet.
 #[must_use]
 pub fn authenticated(key: &[u8; 32], message: &[u8]) -> Hmac<Sha256> {
-    // A shorter key is filled up with zeros.
+    // A key shorter than the block is padded with zeros.
     let mut block = [0; 64];
     block.iter_mut().zip(key).for_each(|(to, from)| *to = *from);
     Hmac::new(&block.into()).chain_update(message)
 }
 
-/// Whether the secrets of a database were made with a key; one that knows no key yet takes this one for its own.
+/// Returns whether the secrets of a database were made with a key. A database without a key is bound to this one.
 pub async fn bind(db: &Db, key: &Key) -> Result<bool, Error> {
     let row = server_key::Model { only_one: 1, fingerprint: key.fingerprint().to_vec() };
     let claim = server_key::Entity::insert(row.into_active_model().reset_all()).on_conflict_do_nothing();
@@ -183,7 +183,7 @@ pub async fn bind(db: &Db, key: &Key) -> Result<bool, Error> {
     Ok(fingerprint_of(db).await?.is_some_and(|known| known == key.fingerprint()))
 }
 
-/// The fingerprint of the key that the secrets of a database were made with, if it knows one.
+/// Returns the fingerprint of the key with which the secrets of a database were made, if it is bound to one.
 pub async fn fingerprint_of(db: &Db) -> Result<Option<Vec<u8>>, Error> {
     let known = server_key::Entity::find().one(db.read()).await?;
     Ok(known.map(|known| known.fingerprint))

@@ -1,10 +1,10 @@
-//! Counters of wrong secrets and of what else is guessed at. They live in the database, each counted by one atomic
+//! Throttling: counters of wrong secrets and other guesses. They are stored in the database, and each is counted by one atomic
 //! statement, so that parallel guesses and several instances count together.
 //!
-//! Who may be an attacker is told from who is known, so that strangers keep nobody out:
-//! - Strangers are counted by login as typed, by the person that the login means, and by network address. Only the first
-//!   of these shows as LOCKED: it depends on the text alone, and behaves alike for logins of somebody and of nobody.
-//! - A device that has signed in before is counted by itself, as are a signed-in user and the holder of a link.
+//! Possible attackers are told apart from known users, so that unknown clients lock no user out:
+//! - Unknown clients are counted by login as typed, by the user whom the login identifies, and by network address. Only the
+//!   first of these results in LOCKED: it depends on the text alone, and behaves alike for logins that exist and that do not.
+//! - A device that has signed in before has its own counter, and so do a signed-in user and the holder of a link.
 
 mod mails;
 
@@ -24,25 +24,26 @@ use crate::share::{ShareLimits, Shares};
 
 pub use self::mails::{may_write_for, may_write_to};
 
-/// Wrong secrets count together for so long, and so long a lock lasts.
+/// The time within which wrong secrets count together, and the duration of a lock.
 const WITHIN: TimeDelta = TimeDelta::minutes(15);
-/// So many wrong secrets lock an account.
+/// The number of wrong secrets that locks an account.
 const MOST_OF_ACCOUNT: i32 = 10;
-/// So many passwords are judged for the holder of one link within that time.
+/// The most passwords that are checked for the holder of one link within that time.
 const MOST_OF_LINK: i32 = 20;
-/// So many logins of other licenses may one user hit upon within that time.
+/// The most logins of other licenses that one user may encounter within that time.
 const MOST_FOREIGN_LOGINS: i32 = 20;
 
-/// An attempt is counted before its secret is looked at: of many at once, no more get through than are allowed. A counter
-/// whose time is over begins anew. That of an account runs on with every attempt until it locks ($4), so that no quarter
-/// of an hour has more of them than are allowed; that of an address, behind which may be a whole house, does not.
+/// Counts an attempt. It is counted before its secret is checked, so that no more of many parallel attempts get through than
+/// are allowed. A counter whose time is over starts again. The time of an account's counter is extended by every attempt until
+/// it locks ($4), so that no 15 minutes contain more attempts than are allowed; the time of an address's counter is not,
+/// because many users may share an address.
 const COUNT: &str = "\
 INSERT INTO attempts AS counted (subject, wrong, since) VALUES ($1, 1, $2)
 ON CONFLICT (subject) DO UPDATE SET
     wrong = CASE WHEN counted.since <= $3 THEN 1 ELSE counted.wrong + 1 END,
     since = CASE WHEN counted.since <= $3 OR counted.wrong < $4 THEN $2 ELSE counted.since END
 RETURNING wrong";
-/// The same for the login and the person of one attempt, in this order, so that nobody waits in a circle.
+/// The same for the login and the user of one attempt, in this order, which prevents deadlocks.
 const COUNT_BOTH: &str = "\
 INSERT INTO attempts AS counted (subject, wrong, since) VALUES ($5, 1, $2), ($1, 1, $2)
 ON CONFLICT (subject) DO UPDATE SET
@@ -55,8 +56,8 @@ const FORGET: &str = "DELETE FROM attempts WHERE subject = $1";
 const FORGET_BOTH: &str = "DELETE FROM attempts WHERE subject IN ($1, $2)";
 const FORGET_OLD: &str = "DELETE FROM attempts WHERE since <= $1";
 
-/// The inputs with logins that one viewer has under way: so many may learn more than is allowed, for they began before others
-/// were counted.
+/// The inputs with logins that one viewer may have under way. Up to this many may learn more than is allowed, because they
+/// began before the others were counted.
 const INPUTS_OF_ONE: ShareLimits = ShareLimits { at_once: 4, waiting: 1_000, patience: Duration::from_secs(10) };
 
 /// The inputs with logins that are under way.
@@ -68,75 +69,76 @@ impl Default for LoginInputs {
     }
 }
 
-/// Whose wrong secrets are counted.
+/// The key of a counter of wrong secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ThrottleKey(Vec<u8>);
 
 impl ThrottleKey {
-    /// Of a person.
+    /// Returns the key of a user.
     #[must_use]
     pub fn of_person(id: Id) -> Self {
         Self::new("person", id.0.as_bytes())
     }
 
-    /// Of a person who is signed in and proves that he knows his password.
+    /// Returns the key of a signed-in user who must enter their password again.
     #[must_use]
     pub fn of_owner(id: Id) -> Self {
         Self::new("owner", id.0.as_bytes())
     }
 
-    /// Of a login as it was typed, whether or not it is somebody's. It comes blinded, for what is typed there may be a
-    /// password.
+    /// Returns the key of a login as typed, whether or not it exists. The login is pseudonymized, because a password may be
+    /// typed in its place.
     #[must_use]
     pub fn of_login(blinded: &[u8]) -> Self {
         Self::new("login", blinded)
     }
 
-    /// In the place of [`ThrottleKey::of_person`] for a login that is nobody's, so that the same work is done.
+    /// Returns the key used in place of [`ThrottleKey::of_person`] for a login that does not exist, so that the same work is
+    /// done.
     #[must_use]
     pub fn of_nobody(blinded: &[u8]) -> Self {
         Self::new("nobody", blinded)
     }
 
-    /// Of a device that has signed in by password before.
+    /// Returns the key of a device that has signed in with the password before.
     #[must_use]
     pub fn of_device(id: Id) -> Self {
         Self::new("device", id.0.as_bytes())
     }
 
-    /// Of whoever holds a link that lets in, by the hash of its token.
+    /// Returns the key of the holder of a link that lets a user in, by the hash of its token.
     #[must_use]
     pub fn of_link(token_hash: &[u8]) -> Self {
         Self::new("link", token_hash)
     }
 
-    /// Of the logins of other licenses that a user hits upon.
+    /// Returns the key of the logins of other licenses that a user encounters.
     #[must_use]
     pub fn of_foreign_logins(user: Id) -> Self {
         Self::new("foreign logins", user.0.as_bytes())
     }
 
-    /// Of the [network](client_network) that an address counts as.
+    /// Returns the key of the [network](client_network) to which an address belongs.
     #[must_use]
     pub fn of_address(address: IpAddr) -> Self {
         Self::new("address", client_network(address).to_string().as_bytes())
     }
 
-    /// Of the mails of a kind that go to an address because somebody asked for them. It comes blinded, whether there is such
-    /// an address or not. Each kind has its own: who asks for one keeps nobody from another.
+    /// Returns the key of the emails of a kind that are requested for an email address. The address is pseudonymized, whether
+    /// or not it exists. Each kind has its own key, so that requests for one do not block another.
     #[must_use]
     pub fn of_mailbox(what: MailKind, blinded: &[u8]) -> Self {
         Self::new(&format!("mailbox {what:?}"), blinded)
     }
 
-    /// Of the mails that are asked for from a network address, told apart as by [`ThrottleKey::of_address`].
+    /// Returns the key of the emails that are requested from a network address, grouped as by [`ThrottleKey::of_address`].
     #[must_use]
     pub fn of_mails_from(address: IpAddr) -> Self {
         let Self(address) = Self::of_address(address);
         Self::new("mails", &address)
     }
 
-    /// Of the mails that a signed-in user asks for.
+    /// Returns the key of the emails that a signed-in user requests.
     #[must_use]
     pub fn of_mails_of(user: Id) -> Self {
         Self::new("mails of user", user.0.as_bytes())
@@ -148,11 +150,11 @@ impl ThrottleKey {
     }
 }
 
-/// How an attempt stands before its secret is looked at.
+/// The status of an attempt before its secret is checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ThrottleStatus {
     Allowed,
-    /// Allowed, and the next one is not.
+    /// Allowed, but the next one is not.
     Last,
     Locked,
 }
@@ -167,7 +169,7 @@ impl ThrottleStatus {
     }
 }
 
-/// Whether an account is locked already; counts nothing.
+/// Returns whether an account is locked already; counts nothing.
 pub async fn is_locked(db: &Db, counter: &ThrottleKey) -> Result<bool, Error> {
     Ok(failures(db, counter).await? >= MOST_OF_ACCOUNT)
 }
@@ -177,7 +179,8 @@ pub async fn count_of_account(db: &Db, counter: &ThrottleKey) -> Result<Throttle
     Ok(ThrottleStatus::of_account(count(db, counter, MOST_OF_ACCOUNT).await?))
 }
 
-/// Counts an attempt of a stranger to sign in by a login as a person; returns how the login stands, and the person.
+/// Counts an attempt of an unknown client to sign in to a user's account with a login. Returns the status of the login and that
+/// of the user.
 pub async fn count_of_stranger(
     db: &Db,
     login: &ThrottleKey,
@@ -193,23 +196,23 @@ pub async fn count_of_stranger(
         *(if subject == login.0 { &mut of_login } else { &mut of_person }) = Some(wrong);
     }
     let (of_login, of_person) = of_login.zip(of_person).ok_or_else(|| Error::internal("an attempt was not counted"))?;
-    // By the login alone: the work must not tell whether the person was counted before.
+    // Depends on the login alone: the amount of work must not reveal whether the user was counted before.
     clear_old(db, of_login).await?;
     Ok((ThrottleStatus::of_account(of_login), ThrottleStatus::of_account(of_person)))
 }
 
-/// Refuses an address that has had as many attempts as are allowed; counts nothing.
+/// Refuses an address that has reached its limit of attempts; counts nothing.
 ///
 /// # Errors
-/// `RateLimited`; whatever the database says.
+/// `RateLimited` if the limit is reached.
 pub async fn check_address(db: &Db, counter: &ThrottleKey, most: u32) -> Result<(), Error> {
     if i64::from(failures(db, counter).await?) >= i64::from(most) { Err(too_many()) } else { Ok(()) }
 }
 
-/// Counts an attempt from an address, where `most` are allowed.
+/// Counts an attempt from an address, of which `most` are allowed.
 ///
 /// # Errors
-/// `RateLimited` where there were too many; whatever the database says.
+/// `RateLimited` if there were more.
 pub async fn count_of_address(db: &Db, counter: &ThrottleKey, most: u32) -> Result<ThrottleStatus, Error> {
     match i64::from(count(db, counter, 0).await?).cmp(&i64::from(most)) {
         std::cmp::Ordering::Less => Ok(ThrottleStatus::Allowed),
@@ -218,10 +221,10 @@ pub async fn count_of_address(db: &Db, counter: &ThrottleKey, most: u32) -> Resu
     }
 }
 
-/// Counts a password that is to be judged for the holder of a link.
+/// Counts a password that is to be checked for the holder of a link.
 ///
 /// # Errors
-/// `RateLimited` where there were too many; whatever the database says.
+/// `RateLimited` if there were too many.
 pub async fn count_of_link(db: &Db, token_hash: &[u8]) -> Result<(), Error> {
     if count(db, &ThrottleKey::of_link(token_hash), MOST_OF_LINK).await? > MOST_OF_LINK {
         let message = "Too many passwords were tried with this link; try again in 15 minutes.";
@@ -230,19 +233,19 @@ pub async fn count_of_link(db: &Db, token_hash: &[u8]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Refuses a user who has hit upon as many logins of other licenses as are allowed; counts nothing.
+/// Refuses a user who has encountered as many logins of other licenses as are allowed; counts nothing.
 ///
 /// # Errors
-/// `RateLimited`; whatever the database says.
+/// `RateLimited` if the limit is reached.
 pub async fn check_foreign_logins(db: &Db, user: Id) -> Result<(), Error> {
     let found = failures(db, &ThrottleKey::of_foreign_logins(user)).await?;
     if found >= MOST_FOREIGN_LOGINS { Err(too_many_taken()) } else { Ok(()) }
 }
 
-/// Counts a login of another license that a user hit upon.
+/// Counts a login of another license that a user encountered.
 ///
 /// # Errors
-/// `RateLimited` where there were too many; whatever the database says.
+/// `RateLimited` if there were too many.
 pub async fn count_foreign_login(db: &Db, user: Id) -> Result<(), Error> {
     let found = count(db, &ThrottleKey::of_foreign_logins(user), MOST_FOREIGN_LOGINS).await?;
     if found > MOST_FOREIGN_LOGINS { Err(too_many_taken()) } else { Ok(()) }
@@ -258,7 +261,7 @@ fn too_many_taken() -> Error {
     Error::RateLimited(message.to_owned())
 }
 
-/// How much is counted at the moment.
+/// Returns the current count.
 async fn failures(db: &Db, counter: &ThrottleKey) -> Result<i32, Error> {
     let values = [counter.0.clone().into(), (now() - WITHIN).into()];
     let row = db.read().query_one_raw(statement(db.read(), LOOK, values)).await?;
@@ -274,7 +277,7 @@ async fn count(db: &Db, counter: &ThrottleKey, locked_from: i32) -> Result<i32, 
     Ok(wrong)
 }
 
-/// Whoever begins a counter clears away those that are over.
+/// Deletes expired counters whenever a new one starts.
 async fn clear_old(db: &Db, wrong: i32) -> Result<(), Error> {
     if wrong == 1 {
         db.write().execute_raw(statement(db.write(), FORGET_OLD, [(now() - WITHIN).into()])).await?;
@@ -282,19 +285,19 @@ async fn clear_old(db: &Db, wrong: i32) -> Result<(), Error> {
     Ok(())
 }
 
-/// Takes an attempt back whose secret was right.
+/// Takes back the count of an attempt whose secret was right.
 pub async fn uncount(db: &Db, counter: &ThrottleKey) -> Result<(), Error> {
     db.write().execute_raw(statement(db.write(), TAKE_BACK, [counter.0.clone().into()])).await?;
     Ok(())
 }
 
-/// Begins a counter anew; false where nothing was counted.
+/// Resets a counter; returns false if nothing was counted.
 pub async fn reset(db: &impl ConnectionTrait, counter: &ThrottleKey) -> Result<bool, Error> {
     let statement = Statement::from_sql_and_values(db.get_database_backend(), FORGET, [counter.0.clone().into()]);
     Ok(db.execute_raw(statement).await?.rows_affected() > 0)
 }
 
-/// Begins the counters of a login and a person anew.
+/// Resets the counters of a login and of a user.
 pub async fn reset_both(db: &Db, login: &ThrottleKey, person: &ThrottleKey) -> Result<(), Error> {
     let values = [login.0.clone().into(), person.0.clone().into()];
     db.write().execute_raw(statement(db.write(), FORGET_BOTH, values)).await?;

@@ -1,4 +1,4 @@
-//! Bearer tokens: 256 random bits behind a prefix that secret scanners recognise, stored as SHA-256.
+//! Bearer tokens: 256 random bits with a prefix that secret scanners recognize, stored as SHA-256.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use crate::auth::server_key::{Key, authenticated};
 use crate::error::Error;
 
-/// What a token is for, as its prefix says.
+/// The kind of a token, given by its prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenKind {
     Session,
@@ -18,7 +18,7 @@ pub enum TokenKind {
     Link,
 }
 
-/// The longest token that is looked at.
+/// The most bytes of a text that is read as a token.
 const LONGEST: usize = 100;
 
 impl TokenKind {
@@ -31,7 +31,7 @@ impl TokenKind {
         }
     }
 
-    /// The kind that a text claims to be of; none for what is no token.
+    /// Returns the kind of token that a text claims to be; `None` if it is not a token.
     #[must_use]
     pub fn of(token: &str) -> Option<Self> {
         if token.len() > LONGEST {
@@ -43,23 +43,23 @@ impl TokenKind {
     }
 }
 
-/// A new token.
+/// Creates a token.
 ///
 /// # Errors
-/// `Internal` where the system has no randomness.
+/// `Internal` if the system provides no randomness.
 pub fn new(kind: TokenKind) -> Result<String, Error> {
     Ok(written(kind, &random()?))
 }
 
-/// What the token of a link that goes by mail is made of: it may be stored until the mail is sent.
+/// Returns the seed of the token of an emailed link. It may be stored until the email is sent.
 ///
 /// # Errors
-/// `Internal` where the system has no randomness.
+/// `Internal` if the system provides no randomness.
 pub fn seed() -> Result<Vec<u8>, Error> {
     random().map(Vec::from)
 }
 
-/// The token of a link that goes by mail: the same for the same seed, and nothing to who has the seed but not the key.
+/// Returns the token of an emailed link. The same seed and key give the same token; the seed is useless without the key.
 #[must_use]
 pub fn of_seed(key: &Key, seed: &[u8]) -> String {
     written(TokenKind::Link, &authenticated(&key.of_links(), seed).finalize().into_bytes())
@@ -75,7 +75,7 @@ fn written(kind: TokenKind, secret: &[u8]) -> String {
     format!("{}{}", kind.prefix(), URL_SAFE_NO_PAD.encode(secret))
 }
 
-/// A text without the tokens of links that stand in it, whole or cut off.
+/// Returns a text with the tokens of links in it masked, whether complete or cut off.
 #[must_use]
 pub fn masked(text: &str) -> String {
     let prefix = TokenKind::Link.prefix();
@@ -85,7 +85,7 @@ pub fn masked(text: &str) -> String {
     parts.fold(first, |masked, part| masked + prefix + "***" + part.trim_start_matches(is_of_token))
 }
 
-/// What is stored of a token.
+/// Returns the hash of a token, which is what the database stores.
 #[must_use]
 pub fn hash(token: &str) -> Vec<u8> {
     Sha256::digest(token.as_bytes()).to_vec()

@@ -1,4 +1,4 @@
-//! Pictures of people: what is made of a file that was sent, and where pictures are kept.
+//! Avatars: processes uploaded images and stores the pictures of users.
 
 mod picture;
 mod processor;
@@ -11,13 +11,13 @@ pub use self::store::Store;
 use crate::entity::avatar::ContentType;
 use crate::scalar::{Id, Url};
 
-/// The most bytes of a file that is sent.
+/// The maximum size of an uploaded file, in bytes.
 pub const LARGEST_FILE: usize = 2 * 1024 * 1024;
 
-/// Where the server has the pictures, each by the id of its person.
+/// The path under which the server serves pictures, followed by the ID of the user.
 pub const PATH: &str = "/avatars/";
 
-/// A picture as it is kept: square, at most 512 pixels wide, and nothing in the file but pixels.
+/// A picture as it is stored: square, at most 512 pixels wide, and a file with nothing but pixels.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Picture {
     pub content_type: ContentType,
@@ -25,7 +25,7 @@ pub struct Picture {
 }
 
 impl Picture {
-    /// What tells it from every other picture: the first half of its SHA-256, in hexadecimal digits.
+    /// Returns the first half of the picture's SHA-256, in hexadecimal digits, which distinguishes it from every other picture.
     #[must_use]
     pub fn hash(&self) -> String {
         let head = Sha256::digest(&self.content).first_chunk().copied().unwrap_or_default();
@@ -33,7 +33,7 @@ impl Picture {
     }
 }
 
-/// The address of the picture of a person, at the server's public address. It is another one after each change.
+/// Returns the URL of a user's picture, below the server's public URL. It differs after each change of the picture.
 #[must_use]
 pub fn url(public_url: &str, user_id: Id, hash: &str) -> Url {
     Url(format!("{}{PATH}{}?v={hash}", public_url.trim_end_matches('/'), user_id.0))

@@ -1,5 +1,5 @@
-//! From a file that somebody sent to a picture: decoded within limits, turned as its camera was held, cut to the square
-//! in its middle, scaled down and written anew, so that nothing of the file is left but what it shows.
+//! Image processing: decodes an uploaded file within limits, scales it down, crops it to the square in its center, applies the
+//! orientation of the camera, and encodes it anew, so that nothing of the file is left but what it shows.
 
 use std::io::Cursor;
 
@@ -12,17 +12,17 @@ use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, ImageResult, L
 use super::Picture;
 use crate::entity::avatar::ContentType;
 
-/// The most pixels of the side of a picture that is kept.
+/// The maximum side of a stored picture, in pixels.
 const LARGEST_SIDE: u32 = 512;
-/// The most pixels of each side of a picture that is sent.
+/// The maximum length of each side of an uploaded picture, in pixels.
 const LONGEST_SIDE: u32 = 10_000;
-/// The most pixels of a picture that is sent.
+/// The maximum number of pixels of an uploaded picture.
 const MOST_PIXELS: u64 = 40_000_000;
-/// The most bytes that a decoder may take for pixels.
+/// The maximum number of bytes that a decoder may use for pixels.
 const MOST_BYTES: u64 = 256 * 1024 * 1024;
-/// The most scans of a JPEG: each is a walk over the whole picture, however few bytes it has.
+/// The maximum number of scans in a JPEG. Each is a pass over the whole picture, however few bytes it has.
 const MOST_SCANS: usize = 32;
-/// The quality of a JPEG that is written, of 100.
+/// The quality of an encoded JPEG, of 100.
 const QUALITY: u8 = 85;
 
 const UNKNOWN: &str = "This is not a PNG or JPEG picture.";
@@ -30,10 +30,10 @@ const BROKEN: &str = "This picture is damaged or incomplete.";
 const TOO_LARGE: &str =
     "This picture has too many pixels: at most 10,000 on each side and 40 million in total are allowed.";
 
-/// The picture of a file, whatever its name is.
+/// Converts a file into a picture. The format follows from the content, not from the name.
 ///
 /// # Errors
-/// Why there is none, for people.
+/// The reason, as a message for users.
 pub(super) fn of_file(file: &[u8]) -> Result<Picture, &'static str> {
     let (format, content_type) = if file.starts_with(b"\x89PNG\r\n\x1a\n") {
         (ImageFormat::Png, ContentType::Png)
@@ -76,8 +76,8 @@ fn decode(file: &[u8], format: ImageFormat) -> Result<(DynamicImage, Orientation
     Ok((DynamicImage::from_decoder(decoder).map_err(broken)?, orientation))
 }
 
-/// The square in the middle, no larger than it may be and never larger than it was. It is scaled before it is cut, so
-/// that nothing of the full size is copied.
+/// Scales and crops to the square in the center, at most [`LARGEST_SIDE`] pixels wide and never enlarged. Scales before it crops,
+/// so that nothing of the full size is copied.
 fn square(image: DynamicImage) -> DynamicImage {
     let (width, height) = (image.width(), image.height());
     let (shorter, side) = (width.min(height), width.min(height).min(LARGEST_SIDE));
@@ -91,7 +91,7 @@ fn square(image: DynamicImage) -> DynamicImage {
     image.crop_imm(left, top, side, side)
 }
 
-/// The same with eight bits for each channel, grey where it was grey.
+/// Converts to eight bits for each channel. Gray stays gray.
 fn plain(image: DynamicImage) -> DynamicImage {
     let color = image.color();
     match (color.has_color(), color.has_alpha()) {
@@ -111,7 +111,7 @@ fn encode(image: &DynamicImage, content_type: ContentType) -> ImageResult<Vec<u8
     Ok(content)
 }
 
-/// Whether a JPEG has an end, and not too many scans. The decoder would paint what is missing grey.
+/// Checks that a JPEG has an end and not too many scans. The decoder would fill missing parts with gray.
 fn check_jpeg(file: &[u8]) -> Result<(), &'static str> {
     let mut rest = file.get(2..).ok_or(BROKEN)?;
     let mut scans = 0;
@@ -119,7 +119,7 @@ fn check_jpeg(file: &[u8]) -> Result<(), &'static str> {
         rest = match rest {
             [0xff, 0xd9, ..] => return if scans > 0 { Ok(()) } else { Err(BROKEN) },
             [0xff, 0xff, ..] => rest.get(1..),
-            // What is coded has no segments: an 0xff in it, and where it may be taken up again.
+            // Encoded data has no segments: this is an escaped 0xff, or a marker at which decoding may restart.
             [0xff, 0x00 | 0xd0..=0xd7, ..] if scans > 0 => rest.get(2..),
             [0xff, marker, high, low, ..] => {
                 scans += usize::from(*marker == 0xda);

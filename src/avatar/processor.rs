@@ -1,5 +1,5 @@
-//! Where files become pictures: beside the threads that answer requests, one at a time, because a picture may be large
-//! however small its file is.
+//! Image processor: converts files into pictures apart from the threads that handle requests, and one at a time, because a
+//! picture may be large however small its file is.
 
 use std::sync::Arc;
 
@@ -11,12 +11,12 @@ use super::Picture;
 use super::picture;
 use crate::error::{Error, ErrorCode};
 
-/// How many files have a picture made of them at once; some take a few hundred MB.
+/// The number of files that are processed at the same time. Some take a few hundred MB of memory.
 const AT_ONCE: usize = 1;
-/// How many have a picture made or wait for it, before the next is refused.
+/// The number of files that are processed or wait, from which the next is refused.
 const ADMITTED: usize = 8;
 
-/// Makes pictures of files; cheap to clone.
+/// A processor that converts files into pictures. Cheap to clone.
 #[derive(Clone)]
 pub struct ImageProcessor {
     running: Arc<Semaphore>,
@@ -30,10 +30,10 @@ impl Default for ImageProcessor {
 }
 
 impl ImageProcessor {
-    /// The picture that is made of a file, which the field `field` gave.
+    /// Converts the file in `field` into a picture.
     ///
     /// # Errors
-    /// `Rejected` for what is too large or no PNG or JPEG; `RateLimited` at once where too many wait already.
+    /// `Rejected` if the file is too large, or not a PNG or JPEG; `RateLimited`, without a wait, if too many files wait already.
     pub async fn process(&self, field: &str, file: Vec<u8>) -> Result<Picture, Error> {
         if file.len() > LARGEST_FILE {
             return Err(Error::rejected(field, ErrorCode::TooLong, "Must be at most 2 MB."));
@@ -44,7 +44,7 @@ impl ImageProcessor {
         let running = Arc::clone(&self.running).acquire_owned().await.map_err(Error::internal)?;
         let work = spawn_blocking(move || {
             let made = picture::of_file(&file);
-            // Not before: who goes away leaves a picture behind that is still made.
+            // Not earlier: when a client disconnects, its picture is still being processed.
             drop((running, admitted));
             made
         });

@@ -1,4 +1,4 @@
-//! Where pictures are kept.
+//! Storage of pictures.
 
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{ActiveModelTrait, DatabaseTransaction, EntityTrait, IntoActiveModel};
@@ -9,13 +9,10 @@ use crate::entity::avatar;
 use crate::error::Error;
 use crate::scalar::Id;
 
-/// Keeps one picture of each person. That a person has one, and which, is said by the person's row, which the same
-/// transaction writes.
+/// A store with one picture for each user. The row of the user tells whether there is a picture, and which; the same transaction
+/// writes it.
 pub trait Store {
-    /// Keeps a picture in place of the one before.
-    ///
-    /// # Errors
-    /// Whatever the store says.
+    /// Stores a picture, in place of the previous one.
     fn put(
         &self,
         transaction: &DatabaseTransaction,
@@ -23,20 +20,14 @@ pub trait Store {
         picture: Picture,
     ) -> impl Future<Output = Result<(), Error>> + Send;
 
-    /// The picture of a person.
-    ///
-    /// # Errors
-    /// Whatever the store says.
+    /// Returns the picture of a user. `None` if the user has none.
     fn read(&self, user_id: Id) -> impl Future<Output = Result<Option<Picture>, Error>> + Send;
 
-    /// Keeps the picture no longer.
-    ///
-    /// # Errors
-    /// Whatever the store says.
+    /// Removes the picture of a user.
     fn remove(&self, transaction: &DatabaseTransaction, user_id: Id) -> impl Future<Output = Result<(), Error>> + Send;
 }
 
-/// In the database, where a backup has them and an erased person takes his along.
+/// The database as the store, so that backups include the pictures and erasing a user deletes the picture.
 impl Store for Db {
     async fn put(&self, transaction: &DatabaseTransaction, user_id: Id, picture: Picture) -> Result<(), Error> {
         let Picture { content_type, content } = picture;

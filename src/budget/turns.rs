@@ -1,4 +1,4 @@
-//! The turns of a request: however long its lists are, other tasks run in between.
+//! The turns of a request: other tasks run in between, however long its lists are.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -7,15 +7,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::Semaphore;
 use tokio::task::unconstrained;
 
-/// The items of lists that are resolved before other tasks get their turn.
+/// Number of list items that are resolved in one turn, before other tasks run.
 const ITEMS_OF_A_TURN: usize = 128;
 
 /// The turns of one request.
 #[derive(Debug)]
 pub(super) struct Turns {
-    /// A permit for each item that may still be begun in this turn.
+    /// A permit for each item that may still begin in this turn.
     permits: Semaphore,
-    /// The permits that are not used yet, though an item may have one already.
+    /// The number of permits that are not used yet, though an item may have acquired one already.
     unused: AtomicUsize,
 }
 
@@ -26,9 +26,9 @@ impl Default for Turns {
 }
 
 impl Turns {
-    /// Runs a request in turns of so many items, between which other tasks run and the deadline of the request holds. At the end
-    /// of a turn that is not its last one the request asks for the next while it still has this one: what waits for it to need
-    /// something, such as the [loaders](crate::graphql::batching), can tell by that that it needs nothing.
+    /// Runs a request in turns of [`ITEMS_OF_A_TURN`] items; between them other tasks run and the deadline of the request is
+    /// checked. At the end of each turn but the last, the request wakes itself during the turn. Code that waits until the request
+    /// needs something, such as the [loaders](crate::graphql::batching), can tell from this that it needs nothing yet.
     pub(super) async fn run<T>(&self, request: impl Future<Output = T>) -> T {
         let mut request = pin!(request);
         poll_fn(|context| {
@@ -45,7 +45,7 @@ impl Turns {
 
     /// Begins an item of a list, in this turn or a later one.
     pub(super) async fn begin_item(&self) {
-        // Tokio's own budget for a turn would have every item of a list ask for the next one by itself.
+        // With Tokio's own budget for a turn, every item of a list would wake the task by itself.
         if let Ok(permit) = unconstrained(self.permits.acquire()).await {
             permit.forget();
             self.unused.fetch_sub(1, Ordering::Relaxed);
@@ -90,7 +90,7 @@ mod tests {
         }
     }
 
-    /// The most items that are resolved before others get their turn, and all of them.
+    /// Returns the largest number of items that are resolved in one turn, and the number of all items.
     fn resolved_in_one_turn(document: &str) -> (usize, usize) {
         let resolved = Arc::new(AtomicUsize::new(0));
         let schema = Schema::build(Query, EmptyMutation, EmptySubscription).data(Arc::clone(&resolved)).finish();

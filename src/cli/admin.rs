@@ -1,4 +1,4 @@
-//! The first administrator, who comes from the command line.
+//! Creates and recovers administrators from the command line, before anyone can sign in.
 
 use async_graphql::MaybeUndefined;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
@@ -19,25 +19,25 @@ use crate::user::secrets::Secrets;
 use crate::user::{self as people, ActivationMethod};
 use crate::validation::Validator;
 
-/// Whether there is anybody who may do everything.
+/// Returns whether there is an active superuser.
 pub async fn has_superuser(db: &Db) -> Result<bool, Error> {
     Ok(user::Entity::find().filter(active_superusers()).one(db.read()).await?.is_some())
 }
 
-/// What an administrator administers.
+/// The scope of an administrator's rights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Administers {
-    /// Everything, in every license.
+    /// Every license: a superuser.
     Everything,
-    /// The license that he belongs to.
+    /// The license that the administrator belongs to.
     License,
 }
 
-/// Enters an administrator, before there is anybody who could. Without a password the person sets it by a link, of which
-/// the token is returned.
+/// Creates an administrator without a viewer, so that a new directory gets its first one. Without a password, the user sets one
+/// by a link, whose token is returned with the user.
 ///
 /// # Errors
-/// `Rejected` with every fault of what was given.
+/// `Rejected` with all validation errors.
 #[expect(clippy::disallowed_methods, reason = "the command line has no actor")]
 pub async fn create_administrator(
     db: &Db,
@@ -67,10 +67,10 @@ pub async fn create_administrator(
     Ok((new, token))
 }
 
-/// A new link for a person who is there already, by which the password is set; the token of it.
+/// Issues a new activation link, with which an existing active user sets a password, and returns its token.
 ///
 /// # Errors
-/// `BadInput` where nobody active has the address.
+/// `BadInput` if no active user has the email address.
 #[expect(clippy::disallowed_methods, reason = "the command line has no actor")]
 pub async fn new_link(db: &Db, email: &str) -> Result<String, Error> {
     let transaction = db.begin().await?;

@@ -1,4 +1,4 @@
-//! Every setting: its flag, its environment variable, its default and what it does.
+//! Settings: the flag, the environment variable, the default and the description of each.
 
 mod environment;
 mod listen;
@@ -36,7 +36,7 @@ pub struct Cli {
 }
 
 impl Cli {
-    /// Reads the command line and the environment, and returns with them what the log is to warn of. A wrong setting ends
+    /// Parses the command line and the environment. Returns with the settings the warnings to be logged. An invalid setting ends
     /// the process with exit code 2.
     #[must_use]
     pub fn read() -> (Self, Vec<String>) {
@@ -322,7 +322,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// The database that is meant: the one that is named, or the SQLite file in the data directory.
+    /// Returns the settings of the database: the URL that is set, or the SQLite file in the data directory.
     #[must_use]
     pub fn database(&self, default_dir: &str) -> db::DatabaseSettings {
         let url = self.database_url().map(str::to_owned);
@@ -330,13 +330,13 @@ impl Settings {
         db::DatabaseSettings { url, connections: self.database_connections }
     }
 
-    /// The URL of the database, if one is given.
+    /// Returns the URL of the database, if it is set.
     #[must_use]
     pub fn database_url(&self) -> Option<&str> {
         self.database_url.as_deref().or(self.database_url_in_file.as_deref())
     }
 
-    /// Where the key comes from: it is given, or in the file that is named, or in the one in the data directory.
+    /// Returns the source of the server key: the setting, the file that is set, or the file in the data directory.
     #[must_use]
     pub fn key(&self, default_dir: &str) -> server_key::Source {
         match (&self.key, &self.key_file) {
@@ -350,19 +350,19 @@ impl Settings {
         self.data_dir.clone().unwrap_or_else(|| PathBuf::from(default_dir))
     }
 
-    /// What hashes passwords, with a key.
+    /// Returns the password hasher with a server key.
     #[must_use]
     pub fn hasher(&self, key: Key) -> Hasher {
         Hasher::new(key, self.password_length.into())
     }
 
-    /// How many connections one network address may have open at once.
+    /// Returns the maximum number of open connections from one network address.
     #[must_use]
     pub fn max_connections_per_address(&self) -> u32 {
         self.max_connections_per_address.unwrap_or_else(|| self.max_connections.div_ceil(2))
     }
 
-    /// How the server treats its connections.
+    /// Returns the settings of the HTTP server.
     #[must_use]
     pub fn server(&self) -> http::ServerSettings {
         http::ServerSettings {
@@ -375,30 +375,31 @@ impl Settings {
         }
     }
 
-    /// The address at which people reach the server, which listens at `listen`.
+    /// Returns the URL at which users reach the server: the public URL, or by default the one derived from `listen`.
     #[must_use]
     pub fn public_url(&self, listen: &Listen) -> String {
         self.public_url.clone().unwrap_or_else(|| listen.url())
     }
 
-    /// The addresses under which people may be sent on to.
+    /// Returns the URLs to which users may be redirected: those that are set, or by default the public URL.
     #[must_use]
     pub fn next_urls(&self, public_url: &str) -> NextUrls {
         if !self.next_urls.is_empty() {
             return NextUrls::new(self.next_urls.clone());
         }
-        // As a browser writes it, which is how it will come. What cannot be written so allows nothing.
+        // Parsed and serialized, so that the URL has the form in which browsers send it. One that does not parse allows no
+        // redirects.
         let public = url::Url::parse(public_url).ok();
         NextUrls::new(public.and_then(|url| Allowed::parse(url.as_str()).ok()).into_iter().collect())
     }
 
-    /// By what rules people sign in.
+    /// Returns the rules of signing in.
     #[must_use]
     pub fn rules(&self) -> SignInPolicy {
         SignInPolicy { lifetime: self.lifetime(), max_failures_per_address: self.wrong_secrets_per_address }
     }
 
-    /// How long sessions last.
+    /// Returns the lifetime of sessions.
     #[must_use]
     pub fn lifetime(&self) -> Lifetime {
         Lifetime {
@@ -431,7 +432,7 @@ fn public_url(text: &str) -> Result<String, String> {
 }
 
 fn log_filter(text: &str) -> Result<String, String> {
-    // EnvFilter takes a word that is no level for the name of a module, and logs nothing else.
+    // EnvFilter treats a word that is not a level as the name of a module, and then logs nothing else.
     let is_known = |part: &str| part.contains(['=', '[', ':']) || part.trim().parse::<LevelFilter>().is_ok();
     if let Some(unknown) = text.split(',').find(|part| !is_known(part)) {
         return Err(format!(

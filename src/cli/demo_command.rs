@@ -1,4 +1,4 @@
-//! `roster demo`: fills a directory with invented users and serves it.
+//! `roster demo`: fills a directory with synthetic users and serves it.
 
 use std::io::Write as _;
 
@@ -57,13 +57,13 @@ fn write_secret(path: &std::path::Path, content: &[u8]) -> std::io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(path)?;
-    // It may have been there before, open to everybody.
+    // The file may have existed before, with a mode that lets others read it.
     #[cfg(unix)]
     file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
     file.write_all(content)
 }
 
-/// Shows how far the entering of people is: by the bar, or in the log where nobody looks at a bar.
+/// Shows the progress of creating users: in the bar, or in the log if the bar is hidden.
 fn show(bar: &ProgressBar, step: demo::Progress) {
     const LOGGED_EVERY: u64 = 50_000;
     match step {

@@ -1,4 +1,4 @@
-//! How the database is set, as it says itself.
+//! Checks of the database: its parameters, duplicate logins and weak password hashes.
 
 use std::collections::BTreeMap;
 
@@ -13,11 +13,11 @@ use crate::entity::credential;
 use crate::error::Error;
 use crate::login::{self, Duplicates};
 
-/// What SQLite is asked for.
+/// The parameters of SQLite that are shown.
 const PRAGMAS: [&str; 6] = ["journal_mode", "synchronous", "foreign_keys", "busy_timeout", "cache_size", "page_count"];
-/// How many stored hashes are read by one statement.
+/// The number of stored hashes that one statement reads.
 const HASHES_AT_ONCE: u64 = 5_000;
-/// What PostgreSQL is asked for.
+/// The parameters of PostgreSQL that are shown.
 const PARAMETERS: [&str; 8] = [
     "server_version",
     "fsync",
@@ -29,7 +29,7 @@ const PARAMETERS: [&str; 8] = [
     "server_encoding",
 ];
 
-/// The parameters of the live connection that matter here, by name.
+/// Returns the relevant parameters of the live connection, by name.
 pub async fn parameters(db: &Db) -> Result<Vec<(&'static str, String)>, Error> {
     let mut found = Vec::new();
     if db.is_postgres() {
@@ -52,7 +52,8 @@ pub async fn parameters(db: &Db) -> Result<Vec<(&'static str, String)>, Error> {
     Ok(found)
 }
 
-/// Every login that means two users, in a directory from before usernames and e-mail addresses were one namespace.
+/// Returns the logins that identify two users each. They exist only in directories from before usernames and email addresses were
+/// one namespace.
 pub async fn duplicate_logins(db: &Db) -> Result<Duplicates, Error> {
     Ok(login::duplicates(db.read()).await?)
 }
@@ -61,13 +62,13 @@ async fn ask(db: &Db, backend: DatabaseBackend, sql: String) -> Result<Option<se
     Ok(db.write().query_one_raw(Statement::from_string(backend, sql)).await?)
 }
 
-/// How many password hashes of other systems are weak and still stored, by family, and what to do about them.
+/// Describes how many weak password hashes of other systems are still stored, by family, and what to do about them.
 pub async fn weak_passwords(db: &Db) -> Result<String, Error> {
     let mut families: BTreeMap<&'static str, u64> = BTreeMap::new();
     let mut last = None;
     loop {
         let hashes = credential::Entity::find()
-            // Ours, the most of all, are never weak.
+            // Hashes made here are most of all, and are never weak.
             .filter(credential::Column::PasswordHash.not_like("$argon2id$%"))
             .filter(last.map_or_else(Condition::all, |last| Condition::all().add(credential::Column::UserId.gt(last))))
             .order_by_asc(credential::Column::UserId)

@@ -7,7 +7,7 @@ use crate::auth::server_key;
 use crate::db::{self, Db};
 use crate::{private_file, startup};
 
-/// A file or directory, and whether others than its owner may do anything with it.
+/// Returns the path of a file or directory, with a remark if users other than its owner may access it.
 fn with_exposure(path: &std::path::Path) -> String {
     format!("{}{}", path.display(), exposure(path))
 }

@@ -19,7 +19,7 @@ pub async fn load(settings: &Settings, import: &Import) -> anyhow::Result<()> {
     check_key(settings, DATA_DIR)?;
     let (db, _) = open_with_key(settings, DATA_DIR).await?;
     let license = async || license::resolve_or_create(&db, import.license.as_deref(), "This organisation").await;
-    // The license that a first import makes is made once its file is known to be good.
+    // If this is the first import, its license is created only after the file has been found valid.
     let is_first = import.license.is_none() && license::list(&db).await?.is_empty();
     let license_id = if is_first { Id::new() } else { license().await?.id };
 

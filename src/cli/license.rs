@@ -1,4 +1,4 @@
-//! What the command line says of licenses.
+//! The output of the license commands.
 
 use crate::entity::license::{LicenseKind, Model};
 use crate::license::Extended;
@@ -6,7 +6,7 @@ use crate::scalar::Date;
 
 const HEADS: [&str; 7] = ["NUMBER", "HOLDER", "KIND", "FIRST DAY", "LAST DAY", "EXPIRED", "USERS"];
 
-/// What is said of a license that was made.
+/// Describes a license that was created.
 #[must_use]
 pub fn made(license: &Model) -> String {
     let Model { number, holder, starts_on, expires_on, .. } = license;
@@ -18,7 +18,7 @@ pub fn made(license: &Model) -> String {
     )
 }
 
-/// What is said of a license whose last day was to be changed.
+/// Describes the change of the last day of a license.
 #[must_use]
 pub fn extended(Extended { license, before }: &Extended) -> String {
     let (number, now) = (&license.number, end(license.expires_on));
@@ -32,7 +32,7 @@ pub fn extended(Extended { license, before }: &Extended) -> String {
     }
 }
 
-/// Licenses with the number of their people as a table.
+/// Formats licenses with their number of users as a table.
 #[must_use]
 pub fn table(licenses: Vec<(Model, i64)>) -> String {
     let mut rows = vec![HEADS.map(str::to_owned)];

@@ -1,4 +1,4 @@
-//! `roster migrate`: brings the tables up to date.
+//! `roster migrate`: applies pending migrations.
 
 use super::config::Settings;
 use super::doctor;

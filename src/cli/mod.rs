@@ -1,4 +1,4 @@
-//! The commands of the binary.
+//! The command line: the commands of the binary and their settings.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line prints")]
 

@@ -1,4 +1,4 @@
-//! Opens the database of a command, with the key that its secrets were made with.
+//! Opens the database of a command, with the server key that its secrets were made with.
 
 use std::fmt;
 
@@ -10,16 +10,16 @@ use crate::auth::server_key;
 use crate::db::{self, Db};
 use crate::private_file;
 
-/// Where the file is kept where nothing is said.
+/// The default data directory.
 pub(super) const DATA_DIR: &str = "roster-data";
 
-/// Where the demonstration keeps its own.
+/// The default data directory of the demo.
 pub(super) const DEMO_DIR: &str = "roster-demo";
 
 const ANOTHER_KEY: &str = "the passwords in this database were hashed with another key; use that key, as ROSTER_KEY or as \
                            a copy of the other instance's key file at --key-file (ROSTER_KEY_FILE)";
 
-/// A setting that cannot be used, and why.
+/// A setting that cannot be used, and the reason.
 #[derive(Debug)]
 pub struct WrongSetting(pub(super) String);
 
@@ -45,14 +45,15 @@ pub(super) async fn open(settings: &Settings, default_dir: &str) -> anyhow::Resu
     })
 }
 
-/// Opens the database with the key that its secrets were made with.
+/// Opens the database with the server key that its secrets were made with.
 pub(super) async fn open_with_key(settings: &Settings, default_dir: &str) -> anyhow::Result<(Db, Hasher)> {
     let db = open(settings, default_dir).await?;
     let source = settings.key(default_dir);
     if let (None, server_key::Source::File(file)) = (&settings.key_file, &source) {
         private_file::narrow(file);
     }
-    // Where a key is known already, a new one would be of no use. It is asked first, because others may start as well.
+    // If the database has a key already, a new one would be useless. The database is checked before a key is created, because
+    // other processes may start at the same time.
     let is_known = server_key::fingerprint_of(&db).await?.is_some();
     let key = if is_known { source.find() } else { source.find_or_make().map(Some) };
     match key.map_err(|error| unusable(&source, error))? {
@@ -61,7 +62,7 @@ pub(super) async fn open_with_key(settings: &Settings, default_dir: &str) -> any
     }
 }
 
-/// Refuses a key that cannot be used, before anything else happens.
+/// Rejects a server key that cannot be used, before anything else happens.
 pub(super) fn check_key(settings: &Settings, default_dir: &str) -> anyhow::Result<()> {
     let source = settings.key(default_dir);
     source.find().map_err(|error| unusable(&source, error))?;

@@ -1,4 +1,4 @@
-//! The progress bar of a command that takes long.
+//! The progress bar of long-running commands.
 
 use indicatif::{ProgressBar, ProgressStyle};
 

@@ -1,4 +1,4 @@
-//! `roster schema`: prints the schema of the API.
+//! `roster schema`: prints the GraphQL schema.
 
 use std::io::Write as _;
 

@@ -1,4 +1,4 @@
-//! Serves the API until the process is told to stop.
+//! `roster serve`: serves the API until the process is stopped.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::mail::worker::MailWorker;
 use crate::scalar::Id;
 use crate::{http, license};
 
-/// How long a mail that is being sent may keep a stop waiting; not longer than the last requests may.
+/// The maximum time that an email being sent may delay the shutdown; not longer than the last requests may.
 const LAST_MAIL: Duration = Duration::from_secs(7);
 
 pub async fn serve(settings: &Settings) -> anyhow::Result<()> {
@@ -33,7 +33,7 @@ pub async fn serve(settings: &Settings) -> anyhow::Result<()> {
     run(settings, DATA_DIR, (db, hasher), socket).await
 }
 
-/// Takes the port. Nobody can connect to it until everything else has been found to be right.
+/// Binds the port. Nobody can connect to it until everything else has been checked.
 pub(super) async fn bind(settings: &Settings) -> anyhow::Result<TcpSocket> {
     check_public_url(settings)?;
     let setting = || format!("--listen {} (ROSTER_LISTEN)", settings.listen);
@@ -49,7 +49,8 @@ pub(super) async fn bind(settings: &Settings) -> anyhow::Result<TcpSocket> {
     Err(failed.unwrap_or_else(unknown)).with_context(setting)
 }
 
-/// Links in mails need an address that their readers can reach.
+/// Requires a public URL if emails are sent and the server listens on all addresses: the links in emails need an address that
+/// their recipients can reach.
 fn check_public_url(settings: &Settings) -> Result<(), WrongSetting> {
     if settings.mail.relay().is_some() && settings.public_url.is_none() && settings.listen.is_unspecified() {
         let why = "--public-url (ROSTER_PUBLIC_URL): required with --smtp-url if the server listens on all addresses, for the links in emails";
@@ -69,7 +70,7 @@ pub(super) async fn run(
     let registration = registration(settings, &db).await?;
     let ways = SelfServicePolicy { next_urls: settings.next_urls(&public_url), registration };
     let postman = postman(settings, default_dir, &public_url, (db.clone(), &hasher))?;
-    // Before anybody can know that the server is there, and stop it.
+    // Registered before anyone can know that the server is there and stop it.
     let stopped = http::stop_signal()?;
     let listener = http::listen(socket).with_context(|| format!("--listen {} (ROSTER_LISTEN)", settings.listen))?;
     http::allow_descriptors(settings.max_connections as usize);
@@ -94,7 +95,7 @@ pub(super) async fn run(
     Ok(())
 }
 
-/// Lets the mail that is being sent when the server is stopped be finished, while the last requests are.
+/// Waits for the email that is being sent when the server is stopped, while the last requests are finished.
 async fn finish(mut posting: JoinHandle<()>, mut stopped: watch::Receiver<bool>) -> std::io::Result<()> {
     let _ = stopped.wait_for(|stopped| *stopped).await;
     if tokio::time::timeout(LAST_MAIL, &mut posting).await.is_err() {
@@ -104,7 +105,7 @@ async fn finish(mut posting: JoinHandle<()>, mut stopped: watch::Receiver<bool>)
     Ok(())
 }
 
-/// Who sends the mails.
+/// Creates the worker that sends emails.
 fn postman(
     settings: &Settings,
     default_dir: &str,
@@ -114,11 +115,11 @@ fn postman(
     let sends = settings.mail.relay().is_some();
     let carrier = settings.carrier(default_dir, public_url).map_err(WrongSetting)?;
     let postman = MailWorker::new(db, hasher.key(), public_url, carrier, settings.mail_takes());
-    // Of a demonstration whose mails nobody gets.
+    // A demo that sends no emails writes the links to the log.
     Ok(if default_dir == DEMO_DIR && !sends { postman.showing_links() } else { postman })
 }
 
-/// The license in which people may register themselves.
+/// Returns the id of the license in which visitors may register themselves.
 async fn registration(settings: &Settings, db: &Db) -> anyhow::Result<Option<Id>> {
     let Some(number) = &settings.registration else { return Ok(None) };
     let license = license::find(db, number).await?;

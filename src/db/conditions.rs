@@ -1,4 +1,4 @@
-//! Conditions of SQL that say the same on every database, in the form that each finds rows by fastest.
+//! SQL conditions with the same meaning on every database, each in the form that the database evaluates fastest.
 
 use sea_orm::sea_query::extension::sqlite::SqliteExpr;
 use sea_orm::sea_query::postgres_array::NotU8;
@@ -9,18 +9,18 @@ use sea_orm::{ColumnTrait, DatabaseBackend, Value};
 
 use crate::scalar::Id;
 
-/// The condition that a column has one of some ids, as one text for any number of them, or nearly so: each new text
-/// costs the database a preparation.
+/// Returns the condition that a column has one of several ids. Its text is the same for any number of ids, or nearly so: the
+/// database has to prepare each new text.
 pub fn one_of(backend: DatabaseBackend, column: impl ColumnTrait, ids: impl IntoIterator<Item = Id>) -> SimpleExpr {
     any_of(backend, column, ids.into_iter().collect())
 }
 
-/// The same of any values.
+/// Returns the condition that a column has one of several values, as [`one_of`].
 pub fn any_of<V>(backend: DatabaseBackend, column: impl ColumnTrait, mut values: Vec<V>) -> SimpleExpr
 where
     V: Into<Value> + Clone + NotU8,
 {
-    // PostgreSQL plans an array anew each time, for it may have any length.
+    // PostgreSQL plans a statement with an array anew each time, because the array may have any length.
     if let [only] = values.as_slice() {
         return column.eq(only.clone());
     }
@@ -33,21 +33,21 @@ where
     column.is_in(values)
 }
 
-/// A condition for rows that are found by another one: the planner is not to look for rows by it, however small it
-/// believes the license to be.
+/// Wraps a condition so that the planner does not use an index for it. For rows that another condition finds, however small the
+/// planner estimates the license to be.
 #[must_use]
 pub fn no_index_hint(condition: Condition) -> SimpleExpr {
     SimpleExpr::from(condition).binary(BinOper::Is, SimpleExpr::Constant(true.into()))
 }
 
-/// The condition that a statement finds a row, asked for each row by itself. `EXISTS` is made a join by either database, which then
-/// reads all that the statement finds.
+/// Returns the condition that a statement finds a row, evaluated for each row of the outer statement. Both databases turn
+/// `EXISTS` into a join, which then reads all rows of the inner statement.
 #[must_use]
 pub fn exists_row(mut rows: SelectStatement) -> SimpleExpr {
     SimpleExpr::from(rows.limit(1).to_owned()).is_not_null()
 }
 
-/// The rows of several statements with the same columns, each with its own order and limit; none of no statements.
+/// Returns the union of several statements with the same columns, each with its own order and limit; `None` for no statements.
 #[must_use]
 pub fn all_rows(parts: impl IntoIterator<Item = SelectStatement>) -> Option<SelectStatement> {
     let mut parts = parts.into_iter().map(|part| {
@@ -58,27 +58,27 @@ pub fn all_rows(parts: impl IntoIterator<Item = SelectStatement>) -> Option<Sele
     Some(all.unions(parts.map(|part| (UnionType::All, part))).to_owned())
 }
 
-/// The condition that a text has `part` in it; every character of it stands for itself.
+/// Returns the condition that a text contains `part`. No character of `part` is a wildcard.
 #[must_use]
 pub fn contains(text: SimpleExpr, part: &str, postgres: bool) -> SimpleExpr {
     if postgres { text.like(format!("%{}%", like(part))) } else { text.glob(format!("*{}*", glob(part))) }
 }
 
-/// The condition that a text ends with `end`.
+/// Returns the condition that a text ends with `end`. No character of `end` is a wildcard.
 #[must_use]
 pub fn ends_with(text: SimpleExpr, end: &str, postgres: bool) -> SimpleExpr {
     if postgres { text.like(format!("%{}", like(end))) } else { text.glob(format!("*{}", glob(end))) }
 }
 
-/// The condition that a text begins with `begin`: as the range of the texts that do, because an index has it in one piece.
-/// The text must be compared byte by byte.
+/// Returns the condition that a text begins with `begin`, as a range, because an index finds a range in one scan. The text must
+/// be compared byte by byte.
 #[must_use]
 pub fn starts_with(text: SimpleExpr, begin: &str) -> Condition {
     let end = after_all_that_begin_with(begin);
     Condition::all().add(text.clone().gte(begin)).add_option(end.map(|end| text.lt(end)))
 }
 
-/// The lowest text above all those that begin like this one; none where there is no such text.
+/// Returns the lowest text above all texts with a prefix; `None` if there is no such text.
 fn after_all_that_begin_with(begin: &str) -> Option<String> {
     let mut letters: Vec<char> = begin.chars().collect();
     while let Some(last) = letters.pop() {
@@ -94,7 +94,7 @@ fn after_all_that_begin_with(begin: &str) -> Option<String> {
     None
 }
 
-/// A text within a pattern of PostgreSQL's LIKE, where every character of it stands for itself.
+/// Escapes a text for a pattern of PostgreSQL's LIKE.
 fn like(part: &str) -> String {
     let mut pattern = String::with_capacity(part.len());
     for c in part.chars() {
@@ -106,7 +106,7 @@ fn like(part: &str) -> String {
     pattern
 }
 
-/// The same of SQLite's GLOB. Its LIKE takes `a` for `A`.
+/// Escapes a text for a pattern of SQLite's GLOB. SQLite's LIKE ignores case.
 fn glob(part: &str) -> String {
     let mut pattern = String::with_capacity(part.len());
     for c in part.chars() {
@@ -118,17 +118,17 @@ fn glob(part: &str) -> String {
     pattern
 }
 
-/// How a row is locked.
+/// The mode of a row lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lock {
-    /// Together with others who lock it like this.
+    /// Shared with other shared locks.
     Shared,
-    /// Alone.
+    /// Exclusive of all other locks.
     Exclusive,
 }
 
-/// A condition that holds for every row, and on PostgreSQL waits in line before the row of this id is locked. The locks of
-/// rows do not queue there: whoever wants one alone would wait for as long as others share it in turns.
+/// Returns a condition that is true for every row. On PostgreSQL, it waits for an advisory lock before the row with this id is
+/// locked. Row locks of PostgreSQL do not queue: an exclusive lock would wait as long as transactions with shared locks overlap.
 #[must_use]
 pub fn waits_in_line(backend: DatabaseBackend, lock: Lock, id: Id) -> Condition {
     if backend != DatabaseBackend::Postgres {
@@ -138,7 +138,7 @@ pub fn waits_in_line(backend: DatabaseBackend, lock: Lock, id: Id) -> Condition 
         Lock::Shared => "pg_advisory_xact_lock_shared($1) IS NOT NULL",
         Lock::Exclusive => "pg_advisory_xact_lock($1) IS NOT NULL",
     };
-    // The half of a UUIDv7 that is random.
+    // The random half of a UUIDv7.
     let key = id.0.as_u64_pair().1.cast_signed();
     Condition::all().add(Expr::cust_with_values(wait, [key]))
 }

@@ -1,4 +1,4 @@
-//! PostgreSQL: how its connections are made, and what it must be like.
+//! PostgreSQL: options of the connections, and requirements of the database.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use sea_orm::{ConnectOptions, ConnectionTrait, DatabaseBackend, Statement};
 use super::{ACQUIRE_TIMEOUT, DatabaseSettings, Reader};
 use crate::error::Error;
 
-/// A connection that nobody has used for so long is asked whether it still answers, before it is used.
+/// A connection that has been idle for this long is tested before it is used.
 const TESTED_WHEN_IDLE_FOR: Duration = Duration::from_secs(1);
 
 pub(super) fn pool(settings: &DatabaseSettings) -> ConnectOptions {
@@ -30,14 +30,14 @@ pub(super) fn tuned(options: PgConnectOptions) -> PgConnectOptions {
         ("statement_timeout", "5s"),
         ("idle_in_transaction_session_timeout", "10s"),
         ("timezone", "UTC"),
-        // The locks that transactions take are chosen for it; a stricter default of the database would make them fail.
+        // Transactions choose their locks for this level; with a stricter default of the database they would fail.
         ("default_transaction_isolation", "read committed"),
-        // What is asked for often is in memory, where one page is as near as the next.
+        // Frequently read pages are in memory, where random access costs no more than sequential access.
         ("random_page_cost", "1.1"),
     ])
 }
 
-/// Checks that the database can hold every name.
+/// Checks that the encoding of the database can represent every name.
 ///
 /// # Errors
 /// `Internal` for another encoding than UTF-8; `Unavailable` with the reason if the database cannot be reached.
@@ -53,7 +53,7 @@ pub(super) async fn check_encoding(reader: &Reader) -> Result<(), Error> {
     )))
 }
 
-/// The statement that tells the planner about all tables of ours.
+/// The statement that lists all our tables, for `ANALYZE`.
 pub(super) const LIST_TABLES: &str = "\
 SELECT coalesce(string_agg(format('%I.%I', schemaname, tablename), ', '), '') FROM pg_tables
 WHERE schemaname = current_schema() AND pg_has_role(tableowner, 'USAGE')";

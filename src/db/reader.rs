@@ -1,5 +1,5 @@
-//! Connections that only read. Each goes from one statement straight to the next: the pool of sqlx asks the database after
-//! every use whether a connection is still well, which costs as much as a small statement.
+//! Connections for reading, without the pool of sqlx: it tests a connection after every use, which costs as much as a small
+//! statement.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,21 +24,22 @@ use crate::error::{Error, is_disconnect};
 use crate::share::{Share, ShareLimits, Shares, Who};
 
 const LIMIT: &str = " LIMIT ";
-/// How long a statement waits for others of its caller; a request has a deadline of its own.
+/// The timeout of waiting for other statements of the same caller. A request also has its own deadline.
 const PATIENCE_OF_ONE: Duration = Duration::from_secs(10);
-/// How many statements of one caller wait; those of a request that need nothing of one another are few.
+/// The maximum number of waiting statements of one caller. A request has only few statements that do not depend on one another.
 const MOST_WAITING_OF_ONE: usize = 1_000;
-/// How long a connection may lie unused.
+/// The maximum time that a connection may be idle before it is replaced.
 const LONGEST_IDLE: Duration = Duration::from_mins(10);
 
-/// A handle to the connections that only read; cheap to clone.
+/// A handle to the connections for reading; cheap to clone.
 #[derive(Clone)]
 pub struct Reader {
     pool: Pool,
     meter: StatementCounter,
-    /// The connections that each caller has at once: half of them, so that others read beside one who asks for much.
+    /// The number of connections that each caller may use at once: half of them, so that others can read while one caller asks
+    /// for much.
     shares: Shares<Who>,
-    /// What the request may take by whose hand this is, and who asks; none where nobody counts.
+    /// The budget and the caller of the request; `None` if statements are not limited.
     request: Option<(Budget, Who)>,
 }
 
@@ -55,12 +56,12 @@ enum Pool {
 }
 
 impl Reader {
-    /// So many connections to SQLite, each made when it is first needed.
+    /// Returns a reader with up to `most` connections to SQLite, each opened when it is first needed.
     pub(super) fn sqlite(options: SqliteConnectOptions, most: u32, meter: StatementCounter) -> Self {
         Self::new(Pool::Sqlite(Connections::new(options.disable_statement_logging(), most)), most, meter)
     }
 
-    /// The same to PostgreSQL.
+    /// Returns a reader with up to `most` connections to PostgreSQL, each opened when it is first needed.
     pub(super) fn postgres(options: PgConnectOptions, most: u32, meter: StatementCounter) -> Self {
         Self::new(Pool::Postgres(Connections::new(options.disable_statement_logging(), most)), most, meter)
     }
@@ -71,12 +72,12 @@ impl Reader {
         Self { pool, meter, shares: Shares::new(limits), request: None }
     }
 
-    /// A handle for one request, which takes from a budget and from the share of its caller.
+    /// Returns a handle for one request, limited by its budget and the share of its caller.
     pub(super) fn within(&self, budget: Budget, who: Who) -> Self {
         Self { request: Some((budget, who)), ..self.clone() }
     }
 
-    /// A place for one statement; none where nobody counts.
+    /// Charges a statement to the budget and takes it from the caller's share; `None` if statements are not limited.
     async fn place(&self) -> Result<Option<Share<Who>>, DbErr> {
         let Some((budget, who)) = &self.request else { return Ok(None) };
         budget.charge(Limit::Statements, 1).map_err(spent(Limit::Statements)).map_err(failed)?;
@@ -84,7 +85,8 @@ impl Reader {
         share.map(Some).ok_or(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout))
     }
 
-    /// Waits until nobody reads, at most for so long; until the returned permit is dropped nobody begins to.
+    /// Waits until no connection is in use, for at most a given time. No connection can be used until the returned permit is
+    /// dropped.
     pub(super) async fn pause(&self, most: Duration) -> Option<OwnedSemaphorePermit> {
         let (places, count) = match &self.pool {
             Pool::Sqlite(connections) => (Arc::clone(&connections.places), connections.most),
@@ -93,7 +95,7 @@ impl Reader {
         timeout(most, places.acquire_many_owned(count)).await.ok()?.ok()
     }
 
-    /// Ends the connections; nothing can be read any more.
+    /// Closes the connections. Statements fail afterwards.
     pub(super) async fn close(&self) {
         match &self.pool {
             Pool::Sqlite(connections) => connections.close().await,
@@ -102,7 +104,7 @@ impl Reader {
     }
 }
 
-/// Runs a statement on whichever database it is, and notes it.
+/// Runs a statement on the database of the reader, counts and traces it.
 macro_rules! run {
     ($reader:expr, $method:ident, $statement:expr $(, $more:expr)?) => {{
         let _place = $reader.place().await?;
@@ -117,7 +119,7 @@ macro_rules! run {
     }};
 }
 
-/// Takes from a budget, if there is one. The answer is given up once it is spent, whatever becomes of the error.
+/// Charges a budget, if there is one. Once it is spent, the request fails, whatever the caller does with the error.
 fn charge(budget: Option<&Budget>, limit: Limit, count: usize) -> Result<(), sqlx::Error> {
     budget.map_or(Ok(()), |budget| budget.charge(limit, count)).map_err(spent(limit))
 }
@@ -152,13 +154,13 @@ impl ConnectionTrait for Reader {
     }
 }
 
-/// Connections to one kind of database.
+/// A pool of connections to one type of database.
 struct Connections<C: Connection> {
     options: C::Options,
     most: u32,
-    /// For each connection that there may be.
+    /// One permit per connection of the pool.
     places: Arc<Semaphore>,
-    /// Those that nobody uses, since when, the last one last.
+    /// The idle connections and when they were last used, the most recent last.
     idle: Mutex<Vec<(C, Instant)>>,
 }
 
@@ -191,7 +193,7 @@ impl<C: Connection + 'static> Connections<C> {
         let is_new = kept.is_none();
         let connection = match kept {
             Some((connection, _)) => connection,
-            // Whatever lies between may have forgotten it.
+            // A firewall or proxy may have dropped a connection that was idle for longer.
             None => timeout(ACQUIRE_TIMEOUT, self.options.connect())
                 .await
                 .map_err(timed_out)?
@@ -257,7 +259,7 @@ where
     }
 }
 
-/// The rows of a statement, whose values are taken from a budget.
+/// Returns the rows of a statement, and charges their values to a budget.
 async fn rows<C, D>(
     connection: &mut C,
     statement: Statement,
@@ -278,7 +280,8 @@ where
             rows.push(QueryResult::from(row));
         }
         if rows.len() == 1 {
-            // SQLite sends from another thread: who asks for the next row at once has to be woken for each.
+            // SQLite sends rows from another thread: a reader that polls for the next row at once would have to be woken for
+            // each.
             tokio::task::yield_now().await;
         }
     }
@@ -290,12 +293,12 @@ where
     SqlxValues: IntoArguments<D>,
 {
     let statement = with_its_limits(statement);
-    // What is not a value is ours: sea-query writes it.
+    // Safe: sea-query writes the text, and all data is in the values.
     sqlx::query_with(AssertSqlSafe(statement.sql), SqlxValues(statement.values.unwrap_or(Values(Vec::new()))))
 }
 
-/// The statement with the numbers of rows that it and its parts end with in its text. As values they are part of what the planner
-/// looks at: SQLite prepares such a statement anew each time, and PostgreSQL plans it anew.
+/// Returns the statement with the limits of itself and its subqueries written into the text. A limit that is a value influences
+/// the plan: SQLite prepares such a statement anew each time, and PostgreSQL plans it anew.
 fn with_its_limits(statement: Statement) -> Statement {
     match statement.values.as_ref().and_then(|values| limits_written(&statement.sql, values)) {
         Some((sql, values)) => Statement { sql, values: Some(values), ..statement },
@@ -303,7 +306,8 @@ fn with_its_limits(statement: Statement) -> Statement {
     }
 }
 
-/// The text with the limits in it and the values that are left; none where there is no limit, or where a value has several places.
+/// Returns the text with the limits written into it, and the remaining values; `None` if there is no limit, or if the
+/// placeholders are not in the order of the values, such as one that is used twice.
 fn limits_written(sql: &str, values: &Values) -> Option<(String, Values)> {
     sql.contains(LIMIT).then_some(())?;
     let (mut text, mut rest) = (String::with_capacity(sql.len()), sql);
@@ -351,18 +355,18 @@ struct PooledConnection<C: Connection + 'static> {
     is_new: bool,
     from: Arc<Connections<C>>,
     place: Option<OwnedSemaphorePermit>,
-    /// Whether the answer was read to its end.
+    /// Whether the result was read to its end.
     is_done: bool,
 }
 
 impl<C: Connection + 'static> PooledConnection<C> {
-    /// What became of a statement; nothing where it is to be run once more, because the database has closed the connection since
-    /// it was last used. It only reads, so that it may be run twice.
+    /// Returns the result of a statement, or `None` if it must be retried because the database has closed the connection since
+    /// its last use. The retry is safe, as the statement only reads.
     fn settle<T>(&mut self, outcome: Result<T, sqlx::Error>) -> Option<Result<T, DbErr>> {
         self.is_done = outcome.is_ok();
         let outcome = outcome.map_err(failed);
         if !self.is_new && outcome.as_ref().is_err_and(is_disconnect) {
-            // Neither do the others answer, if the database was started again.
+            // If the database was restarted, the other idle connections are closed as well.
             self.from.idle().clear();
             return None;
         }
@@ -380,12 +384,12 @@ impl<C: Connection + 'static> Drop for PooledConnection<C> {
         if self.is_done {
             return self.from.keep(connection);
         }
-        // Its caller has gone, or it failed: it is of use again if it still answers.
+        // The caller was cancelled, or the statement failed: the connection is kept if it still responds.
         let (from, place) = (Arc::clone(&self.from), self.place.take());
         tokio::spawn(async move {
             match timeout(ACQUIRE_TIMEOUT, connection.ping()).await {
                 Ok(Ok(())) => from.keep(connection),
-                // Neither do the others, if the database was started again.
+                // If the database was restarted, the other idle connections are closed as well.
                 _ => from.idle().clear(),
             }
             drop(place);

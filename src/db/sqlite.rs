@@ -1,4 +1,4 @@
-//! SQLite in a file: how its connections are made, and how long its write-ahead log may get.
+//! SQLite in a file: options of the connections, and a limit on the size of the write-ahead log.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,12 +10,11 @@ use tokio::sync::Mutex;
 
 use super::{ACQUIRE_TIMEOUT, Reader};
 
-/// How many rows of an answer SQLite may be ahead of whoever reads them: it works on a thread of its own, which is to sleep
-/// as seldom as may be.
+/// The number of rows that SQLite may read ahead: it works on a thread of its own, which should sleep as seldom as possible.
 const ROWS_AHEAD: usize = 1_024;
-/// How many bytes the write-ahead log may have before the next write empties it.
+/// The size in bytes of the write-ahead log above which the next write empties it.
 const LONGEST_LOG: u64 = 16 << 20;
-/// How long readers may be held up for a checkpoint.
+/// The maximum time that a checkpoint blocks readers.
 const PAUSE: Duration = Duration::from_secs(1);
 
 pub(super) fn pool(url: &str, connections: u32, query_only: bool) -> ConnectOptions {
@@ -44,18 +43,18 @@ pub(super) fn opened(options: SqliteConnectOptions, query_only: bool) -> SqliteC
         .pragma("journal_size_limit", "67108864")
         .pragma("temp_store", "MEMORY")
         .optimize_on_close(!query_only, None);
-    // What is erased is overwritten, not only forgotten.
+    // Overwrites deleted data.
     if query_only { options.pragma("query_only", "ON") } else { options.pragma("secure_delete", "ON") }
 }
 
-/// The write-ahead log. SQLite starts it anew only at a moment when nobody reads from it, which under steady reading never
-/// comes, so that it would grow without bound.
+/// The write-ahead log. SQLite restarts it only when nothing reads from it. Under steady reading this never happens, so that the
+/// log would grow without limit.
 #[derive(Debug)]
 pub(super) struct WriteAheadLog {
     file: PathBuf,
-    /// The connections that read from it: the usual ones, and those of the background.
+    /// The connections that read from the log: the ordinary ones, and those of the background.
     readers: [Reader; 2],
-    /// The length at which the log is emptied.
+    /// The size in bytes above which the log is emptied.
     limit: AtomicU64,
     under_way: Mutex<()>,
 }
@@ -71,19 +70,20 @@ impl WriteAheadLog {
         std::fs::metadata(&self.file).map_or(0, |file| file.len())
     }
 
-    /// Whether the log is to be emptied before the next write.
+    /// Returns whether the log must be emptied before the next write.
     pub(super) fn is_long(&self) -> bool {
         self.len() > self.limit.load(Ordering::Relaxed)
     }
 
-    /// Moves everything in the log to the database file and empties it, while new readers wait; false if somebody who has
-    /// been reading for longer is in the way, or another checkpoint is under way.
+    /// Moves the whole log to the database file and empties it, while new readers wait. Returns false if a statement that has
+    /// been running for longer still reads from the log, or if another checkpoint is under way.
     pub(super) async fn empty(&self, writer: &DatabaseConnection) -> Result<bool, DbErr> {
         let Ok(_under_way) = self.under_way.try_lock() else { return Ok(false) };
         let [usual, background] = &self.readers;
-        // What takes long is waited for first: meanwhile everybody else reads on.
+        // Waits for the long-running statements first; the other readers continue meanwhile.
         let _paused = (background.pause(PAUSE).await, usual.pause(PAUSE).await);
-        // Nobody waits long for who reads at one moment for minutes; the timeout is that of `opened` afterwards.
+        // The short timeout avoids a long wait for a snapshot that is read for minutes; afterwards the timeout is that of
+        // `opened` again.
         let checkpoint = "PRAGMA busy_timeout = 50; PRAGMA wal_checkpoint(TRUNCATE); PRAGMA busy_timeout = 5000";
         writer.execute_unprepared(checkpoint).await?;
         let left = self.len();
@@ -91,14 +91,14 @@ impl WriteAheadLog {
         Ok(left == 0)
     }
 
-    /// Whether the file system takes writes.
+    /// Returns whether the file system accepts writes.
     pub(super) fn is_writable(&self) -> std::io::Result<bool> {
         let dir = self.file.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let flags = rustix::fs::statvfs(dir)?.f_flag;
         Ok(!flags.contains(rustix::fs::StatVfsMountFlags::RDONLY))
     }
 
-    /// Lets the next write try again to empty the log.
+    /// Makes the next write try again to empty the log.
     pub(super) fn empty_soon(&self) {
         self.limit.store(0, Ordering::Relaxed);
     }

@@ -1,4 +1,4 @@
-//! The URL of a database: what it may say, and how it is shown.
+//! URLs of databases: validation, and display without the password.
 
 use std::path::Path;
 use std::str::FromStr;
@@ -8,7 +8,7 @@ use url::Url;
 
 use super::{file_of, is_postgres};
 
-/// The parameters of a PostgreSQL URL that have a meaning, by the names of libpq (PostgreSQL's manual, section 34.1.2).
+/// The supported parameters of a PostgreSQL URL, by the names of libpq (PostgreSQL's manual, section 34.1.2).
 const PARAMETERS: [&str; 13] = [
     "application_name",
     "dbname",
@@ -29,13 +29,13 @@ const FILES: [&str; 3] = ["sslrootcert", "sslcert", "sslkey"];
 const EXPECTED: &str = "expected postgres://user:password@host/database or sqlite:///path/to/file";
 const ENCODE: &str =
     "percent-encode special characters in the user name and the password, such as %40 for @, %2F for / and %25 for %";
-/// How alike an unknown word must be to a known one to be taken for a typo of it, from 0 to 1.
+/// The least similarity of an unknown name to a known one for it to be taken for a typo, from 0 to 1.
 const LIKELY_TYPO: f64 = 0.8;
 
-/// Checks the URL of a database; returns it in the form in which it is used.
+/// Validates the URL of a database and returns it in the form in which it is used.
 ///
 /// # Errors
-/// What is wrong and what is expected, without the password.
+/// The error and the expected format, without the password.
 pub fn check_url(url: &str) -> Result<String, String> {
     if !is_postgres(url) {
         return file_of(url).map(|_| url.to_owned()).ok_or_else(|| EXPECTED.to_owned());
@@ -56,7 +56,7 @@ pub fn check_url(url: &str) -> Result<String, String> {
     Ok(url)
 }
 
-/// A URL without the password in it. Of one that is malformed, everything is hidden that may be part of the password.
+/// Returns a URL without its password. In a malformed URL, everything that may be part of the password is hidden.
 #[must_use]
 pub fn without_password(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("//") else { return url.to_owned() };
@@ -83,7 +83,8 @@ fn without_parsed_password(url: &str, mut parsed: Url) -> String {
     if before_host || in_query { parsed.to_string() } else { url.to_owned() }
 }
 
-/// The URL with a host: libpq takes one without, `postgres://user@/database?host=/run/postgresql`, if the query names it.
+/// Returns the URL with a host: libpq accepts one without a host if the query has it, as in
+/// `postgres://user@/database?host=/run/postgresql`.
 fn with_host(url: &str) -> String {
     match url.split_once("@/") {
         Some((login, path))
@@ -95,7 +96,7 @@ fn with_host(url: &str) -> String {
     }
 }
 
-/// Whether a special character of the login is not encoded, so that what looks like the host may be part of the password.
+/// Returns whether the login has a special character that is not encoded, so that the apparent host may be part of the password.
 fn is_ambiguous(url: &str) -> bool {
     let Some((_, rest)) = url.split_once("//") else { return false };
     let before_query = rest.split('?').next().unwrap_or_default();
@@ -108,7 +109,7 @@ fn is_ambiguous(url: &str) -> bool {
     login.contains(['@', '/']) || !is_encoded(login) || url.contains('#')
 }
 
-/// What is wrong with a parameter of a PostgreSQL URL.
+/// Returns the error of a parameter of a PostgreSQL URL, if it has one.
 fn fault_of(name: &str, value: &str) -> Option<String> {
     if !PARAMETERS.contains(&name) && !name.starts_with("options[") {
         let likeness = |known: &&str| strsim::jaro_winkler(known, name);

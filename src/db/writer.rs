@@ -1,4 +1,4 @@
-//! The connections for single statements that write. Several statements belong in a transaction ([`super::Db::begin`]).
+//! Connections for writing single statements. Several statements belong in a transaction ([`super::Db::begin`]).
 
 use std::sync::Arc;
 
@@ -9,19 +9,19 @@ use crate::error::is_disconnect;
 
 /// A handle to the connections for writing; cheap to clone.
 ///
-/// A statement is sent again on another connection if the database has closed the one that it was sent on. Such a statement may
-/// have been carried out, so that each of them must be one that may run twice.
+/// A statement is retried on another connection if the database has closed its connection. The first attempt may have succeeded,
+/// so every statement must be safe to run twice.
 #[derive(Clone, Debug)]
 pub struct Writer {
     pub(super) pool: DatabaseConnection,
-    /// Of SQLite.
+    /// The write-ahead log of SQLite.
     pub(super) log: Option<Arc<WriteAheadLog>>,
     /// The number of connections of the pool: so many may have been closed.
     pub(super) connections: u32,
 }
 
 impl Writer {
-    /// Empties the write-ahead log of SQLite if it has become long.
+    /// Empties the write-ahead log of SQLite if it is too long.
     async fn make_room(&self) -> Result<(), DbErr> {
         if let Some(log) = self.log.as_ref().filter(|log| log.is_long()) {
             log.empty(&self.pool).await?;
@@ -29,14 +29,14 @@ impl Writer {
         Ok(())
     }
 
-    /// Sends something to the database, again for each connection that it has closed meanwhile.
+    /// Sends a statement, and retries it once for each connection of the pool if the database has closed its connection.
     pub(super) async fn run<T, F: Future<Output = Result<T, DbErr>>>(&self, send: impl Fn() -> F) -> Result<T, DbErr> {
         self.make_room().await?;
         retry(self.connections, send).await
     }
 }
 
-/// Does `work` with a pool, and again for each of its connections that the database has closed meanwhile.
+/// Does `work` with a pool, and retries it once for each connection of the pool if the database has closed the connection.
 pub(super) async fn retry<T, F: Future<Output = Result<T, DbErr>>>(
     connections: u32,
     work: impl Fn() -> F,

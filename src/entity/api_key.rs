@@ -1,4 +1,4 @@
-//! API keys: programs that act for the person who made them.
+//! API keys: tokens with which programs act for the user who created them.
 
 use async_graphql::SimpleObject;
 use chrono::{DateTime, Utc};
@@ -27,7 +27,7 @@ pub struct Model {
     pub role: Role,
     /// The first characters of the secret, which distinguish the API key from others.
     pub prefix: String,
-    /// SHA-256 of the secret, which itself is shown once and kept nowhere.
+    /// SHA-256 of the secret, which is shown once and stored nowhere.
     #[graphql(skip)]
     #[sea_orm(column_type = "VarBinary(StringLen::None)")]
     pub token_hash: Vec<u8>,
@@ -39,13 +39,13 @@ pub struct Model {
     pub expires_at: Option<DateTime<Utc>>,
 }
 
-/// The condition that a key has not ended.
+/// Returns the condition that an API key has not expired.
 #[must_use]
 pub fn alive() -> Condition {
     Condition::any().add(Column::ExpiresAt.is_null()).add(Column::ExpiresAt.gt(now()))
 }
 
-/// How many API keys a license has at most.
+/// The maximum number of API keys of a license.
 pub const MOST_KEYS_OF_A_LICENSE: u64 = 100;
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

@@ -1,4 +1,4 @@
-//! What a license wants to know of its people beside the fields that everybody has: custom attributes.
+//! Definitions of custom attributes: fields that a license defines for its users, besides those that every user has.
 
 use async_graphql::{Enum, InputObject, MaybeUndefined, SimpleObject};
 use chrono::{DateTime, Utc};
@@ -55,10 +55,10 @@ pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-/// How many attributes a license defines at most, and so how many a person has.
+/// The maximum number of attributes that a license defines, and so of a user's attributes.
 pub const MOST_DEFINITIONS: u64 = 100;
 
-/// The most characters of a name.
+/// The maximum length of a name, in characters.
 const LONGEST_NAME: usize = 50;
 
 /// Input of `defineAttribute`. Changes the attribute with the given name, or defines a new one. When an attribute is changed,
@@ -82,7 +82,7 @@ pub struct DefineAttributeInput {
 }
 
 impl Model {
-    /// A definition of which nothing is known yet but its license.
+    /// Returns a definition of a license without a name and with the default of every other field.
     #[must_use]
     pub fn empty(id: Id, license_id: Id) -> Self {
         let now = now();
@@ -100,7 +100,7 @@ impl Model {
         }
     }
 
-    /// Lays what was given over the row; faults go to the form.
+    /// Applies the given values to the row. Adds errors to `form`.
     pub fn apply(&mut self, given: DefineAttributeInput, form: &mut Validator) {
         let DefineAttributeInput { name, label, kind, required, user_editable, user_visible } = given;
         form.required("name", MaybeUndefined::Value(name), &mut self.name, rule_of_name);
@@ -112,7 +112,7 @@ impl Model {
     }
 }
 
-/// A lower-case letter, then letters, digits and `_`: a name that every program can write.
+/// Checks that a name is a lowercase letter, followed by letters, digits and `_`, so that every program can write it.
 fn rule_of_name(name: &str) -> Result<String, ValidationError> {
     let name = rule::text(LONGEST_NAME)(name)?;
     let is_good = name.starts_with(|first: char| first.is_ascii_lowercase())
@@ -124,7 +124,7 @@ fn rule_of_name(name: &str) -> Result<String, ValidationError> {
     }
 }
 
-/// Whether an attribute can have this name.
+/// Returns whether an attribute can have this name.
 #[must_use]
 pub fn is_name(text: &str) -> bool {
     rule_of_name(text).is_ok()

@@ -1,4 +1,4 @@
-//! What people have of the attributes that their license defines.
+//! Values of custom attributes, one row for each user and attribute.
 
 use async_graphql::{InputObject, MaybeUndefined, SimpleObject};
 use sea_orm::entity::prelude::*;
@@ -17,9 +17,9 @@ pub struct Model {
     pub user_id: Id,
     #[sea_orm(primary_key, auto_increment = false)]
     pub definition_id: Id,
-    /// The one text that stands for the value, by its kind.
+    /// The value in the canonical text form of its kind.
     pub value: String,
-    /// What values are found by.
+    /// The key by which values are found.
     pub value_key: String,
 }
 
@@ -56,20 +56,20 @@ pub struct AttributeInput {
     pub value: MaybeUndefined<Json>,
 }
 
-/// The most characters of a text.
+/// The maximum length of a string, in characters.
 const LONGEST_TEXT: usize = 1_000;
-/// The largest whole number that every JSON reader holds exactly, 2^53 - 1 (RFC 8259, section 6).
+/// The largest integer that every JSON parser represents exactly, 2^53 - 1 (RFC 8259, section 6).
 const LARGEST_NUMBER: i64 = 9_007_199_254_740_991;
 
-/// The most characters of a text that is its own key; the rest of a longer one is told by its hash. An index of
-/// PostgreSQL takes 2,704 bytes.
+/// The maximum length of a string that is its own key, in characters. A longer one is cut and followed by its hash, because an
+/// index of PostgreSQL allows 2,704 bytes.
 const LONGEST_KEY: usize = 250;
 
 impl AttributeKind {
-    /// The one text that stands for a value of this kind; none for a text that is blank.
+    /// Returns the canonical text form of a value of this kind. `None` for a blank text.
     ///
     /// # Errors
-    /// What is wrong with a value that is not of this kind.
+    /// [`ValidationError`] for a value that is not of this kind.
     pub fn canonical(self, value: &Value) -> Result<Option<String>, ValidationError> {
         match (self, value) {
             (Self::String | Self::Date, Value::String(text)) if text.is_blank() => Ok(None),
@@ -91,7 +91,7 @@ impl AttributeKind {
         }
     }
 
-    /// The value that a stored text stands for.
+    /// Returns the value of a stored text.
     #[must_use]
     pub fn shown(self, stored: &str) -> Value {
         match self {
@@ -101,7 +101,7 @@ impl AttributeKind {
         }
     }
 
-    /// What a stored text is found by: a text whatever its case and accents, everything else as it is.
+    /// Returns the key by which a stored text is found: strings ignore case and accents, other kinds stay unchanged.
     #[must_use]
     pub fn key(self, stored: &str) -> String {
         if self != Self::String {

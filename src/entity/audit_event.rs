@@ -1,4 +1,4 @@
-//! The audit trail: one row for each thing that was done.
+//! Audit trail: one row for each action.
 
 use async_graphql::Enum;
 use chrono::{DateTime, Utc};
@@ -90,7 +90,7 @@ pub enum AuditAction {
     AttributeRemoved,
 }
 
-/// What kind of thing something was done to.
+/// The kind of the subject of an audit event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum SubjectType {
@@ -105,7 +105,7 @@ pub enum SubjectType {
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "audit_events")]
 pub struct Model {
-    /// 1 for the first event, one more for each that follows.
+    /// The number of the event: 1 for the first, increasing by 1.
     #[sea_orm(primary_key, auto_increment = false)]
     pub seq: i64,
     pub id: Id,
@@ -113,21 +113,21 @@ pub struct Model {
     pub license_id: Id,
     pub at: DateTime<Utc>,
     pub action: AuditAction,
-    /// Who did it; none for the command line and for who is not signed in.
+    /// The user who acted. `None` for the command line and if no user was signed in.
     pub actor_id: Option<Id>,
-    /// The key by which the actor did it.
+    /// The API key with which the actor acted.
     pub api_key_id: Option<Id>,
     pub subject_type: SubjectType,
     pub subject_id: Id,
     pub request_id: Option<String>,
-    /// A JSON array of `{field, before, after}`; none where nothing changed, or where it was erased with the person.
+    /// A JSON array of `{field, before, after}`. `None` if nothing changed, or if the changes were erased with the user.
     pub changes: Option<String>,
     #[sea_orm(column_type = "VarBinary(StringLen::None)", nullable)]
     pub salt: Option<Vec<u8>>,
-    /// SHA-256 of salt and changes.
+    /// SHA-256 of the salt and the changes.
     #[sea_orm(column_type = "VarBinary(StringLen::None)", nullable)]
     pub changes_hash: Option<Vec<u8>>,
-    /// The hash of the event before; empty for the first.
+    /// The hash of the previous event. Empty for the first.
     #[sea_orm(column_type = "VarBinary(StringLen::None)")]
     pub previous: Vec<u8>,
     #[sea_orm(column_type = "VarBinary(StringLen::None)")]
@@ -139,12 +139,11 @@ pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-/// How many changes an event has at most: every column of its subject, every attribute of a person, and a few that are
-/// neither.
+/// The maximum number of changes in an event: every column of its subject, every attribute of a user, and a few that are neither.
 pub const MOST_CHANGES: usize = 200;
 
 impl Model {
-    /// An event of which nothing is known.
+    /// Returns an event with placeholders in every field.
     #[must_use]
     pub fn empty(id: Id) -> Self {
         Self {

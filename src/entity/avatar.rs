@@ -1,10 +1,10 @@
-//! Pictures of people.
+//! Pictures of users.
 
 use sea_orm::entity::prelude::*;
 
 use crate::scalar::Id;
 
-/// What a picture is stored and served as.
+/// The media type in which a picture is stored and served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text")]
 pub enum ContentType {
@@ -15,7 +15,7 @@ pub enum ContentType {
 }
 
 impl ContentType {
-    /// Its name among media types.
+    /// Returns the name of the media type.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -31,7 +31,7 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub user_id: Id,
     pub content_type: ContentType,
-    /// The file, as [`crate::avatar`] made it.
+    /// The file, as created by [`crate::avatar`].
     pub content: Vec<u8>,
 }
 

@@ -1,4 +1,4 @@
-//! The secrets by which a person signs in, apart from everything that is ever shown.
+//! Credentials: the hashes of passwords, in a table apart from everything that is ever shown.
 
 use sea_orm::entity::prelude::*;
 
@@ -9,7 +9,7 @@ use crate::scalar::Id;
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub user_id: Id,
-    /// As [`crate::auth::password`] makes it, or reads it from elsewhere.
+    /// The hash of the password, as [`crate::auth::password`] creates it, or reads it from another system.
     pub password_hash: String,
 }
 

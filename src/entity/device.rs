@@ -1,4 +1,4 @@
-//! Devices on which somebody has signed in by password, and may now by PIN.
+//! Devices on which a user has signed in with the password, and can now sign in with the PIN.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::entity::prelude::*;
@@ -18,19 +18,19 @@ pub struct Model {
     pub last_used_at: DateTime<Utc>,
 }
 
-/// How many devices of a person are remembered; with one more the longest unused is forgotten.
+/// The maximum number of remembered devices of a user. With one more, the one that was not used for longest is forgotten.
 pub const MOST_DEVICES_OF_A_USER: u64 = 20;
-/// How long a device is remembered after its last use.
+/// The time for which a device is remembered after its last use.
 pub const REMEMBERED: TimeDelta = TimeDelta::days(30);
 
-/// The devices that are still remembered.
+/// Returns the condition that a device is still remembered.
 #[must_use]
 pub fn remembered() -> Condition {
     Condition::all().add(Column::LastUsedAt.gt(now() - REMEMBERED))
 }
 
 impl Model {
-    /// When the device signed in first: its id is a UUIDv7, which tells.
+    /// Returns the time of the first sign-in on the device, which its ID contains, a UUIDv7.
     #[must_use]
     pub fn created_at(&self) -> DateTime<Utc> {
         let (seconds, nanos) = self.id.0.get_timestamp().map(|timestamp| timestamp.to_unix()).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Groups of people, such as a ward, a laboratory or a project.
+//! Groups of users, such as a ward, a laboratory or a project.
 
 use async_graphql::{MaybeUndefined, SimpleObject};
 use chrono::{DateTime, Utc};
@@ -38,7 +38,7 @@ pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-/// What can be said of a group.
+/// The fields of a group in an input.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct GroupFields {
@@ -47,7 +47,7 @@ pub struct GroupFields {
 }
 
 impl Model {
-    /// A group of which nothing is known yet but its license.
+    /// Returns a group of a license without a name and with the default of every other field.
     #[must_use]
     pub fn empty(id: Id, license_id: Id) -> Self {
         let now = now();
@@ -63,7 +63,7 @@ impl Model {
         }
     }
 
-    /// Lays what was given over the row; faults go to the form.
+    /// Applies the given values to the row. Adds errors to `form`.
     pub fn apply(&mut self, fields: GroupFields, form: &mut Validator) {
         let GroupFields { name, description } = fields;
         form.required("name", name, &mut self.name, rule::text(100));

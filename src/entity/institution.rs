@@ -1,4 +1,4 @@
-//! Institutions, also called sites: the houses that people work in.
+//! Institutions, also called sites: the places where users work.
 
 use async_graphql::{Enum, InputObject, MaybeUndefined, SimpleObject};
 use chrono::{DateTime, Utc};
@@ -73,7 +73,7 @@ pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-/// What can be said of an institution.
+/// The optional fields of an institution in an input.
 #[derive(Clone, Debug, Default, InputObject, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct InstitutionFields {
@@ -95,7 +95,7 @@ pub struct InstitutionFields {
     pub external_id: MaybeUndefined<String>,
 }
 
-/// What an institution must have.
+/// The required fields of an institution in an input.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct InstitutionCore {
@@ -105,7 +105,7 @@ pub struct InstitutionCore {
 }
 
 impl Model {
-    /// An institution of which nothing is known yet but its license.
+    /// Returns an institution of a license without a name and with the default of every other field.
     #[must_use]
     pub fn empty(id: Id, license_id: Id) -> Self {
         let now = now();
@@ -130,7 +130,7 @@ impl Model {
         }
     }
 
-    /// Lays what was given over the row; faults go to the form.
+    /// Applies the given values to the row. Adds errors to `form`.
     pub fn apply(&mut self, core: InstitutionCore, fields: InstitutionFields, form: &mut Validator) {
         let InstitutionCore { name, kind, country } = core;
         let InstitutionFields { state, city, address, postcode, phone, email, num_beds, external_id } = fields;

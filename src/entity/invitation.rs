@@ -1,4 +1,4 @@
-//! How the mail stands by which a person is to take the account into use: one row for each person who was sent one.
+//! Invitations: the status of the email by which a user activates the account, one row for each user who was sent one.
 
 use async_graphql::{ComplexObject, Enum, SimpleObject};
 use chrono::{DateTime, Utc};
@@ -31,7 +31,7 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     #[graphql(skip)]
     pub user_id: Id,
-    /// The mail of which the rest tells.
+    /// The email that the other columns describe.
     #[graphql(skip)]
     pub mail_id: Id,
     /// The time when the email was handed over to the mail server. Null if it has not been handed over.
@@ -63,7 +63,7 @@ impl Model {
 }
 
 impl Model {
-    /// An invitation whose mail waits to be sent.
+    /// Returns an invitation whose email waits to be sent.
     #[must_use]
     pub fn queued(user_id: Id, mail_id: Id, expires_at: DateTime<Utc>) -> Self {
         Self { user_id, mail_id, sent_at: None, last_error: None, failed_at: None, accepted_at: None, expires_at }
@@ -81,7 +81,7 @@ impl Model {
         }
     }
 
-    /// Stores it in the place of an older one.
+    /// Stores the invitation, in place of an older one.
     pub async fn put(self, db: &impl ConnectionTrait) -> Result<(), DbErr> {
         let replace = OnConflict::column(Column::UserId).update_columns(Column::iter()).to_owned();
         Entity::insert(self.into_active_model().reset_all()).on_conflict(replace).exec_without_returning(db).await?;
@@ -90,7 +90,7 @@ impl Model {
 }
 
 impl InvitationState {
-    /// The invitations that stand so.
+    /// Returns the condition that an invitation is in this state.
     #[must_use]
     pub fn condition(self) -> Condition {
         let open = Condition::all().add(Column::AcceptedAt.is_null());

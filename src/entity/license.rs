@@ -1,4 +1,4 @@
-//! Licenses: the tenants. Everybody but a superuser stays inside his own.
+//! Licenses: the tenants. Every user except a superuser is confined to their own license.
 
 use async_graphql::{ComplexObject, Enum, SimpleObject};
 use sea_orm::entity::prelude::*;
@@ -56,7 +56,7 @@ impl Model {
 }
 
 impl Model {
-    /// Whether its last day is over (UTC).
+    /// Returns whether the last day of the license has passed (UTC).
     #[must_use]
     pub fn has_expired(&self) -> bool {
         self.expires_on.is_some_and(|last| last < Date::today())

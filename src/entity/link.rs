@@ -1,24 +1,24 @@
-//! Links that let a person in once.
+//! One-time links, by which a user activates the account, replaces a lost password or confirms a new email address.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::entity::prelude::*;
 
 use crate::scalar::{Id, Url};
 
-/// What a link is for.
+/// The purpose of a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Purpose {
-    /// To set the first password, or one in the place of a lost one, and sign in.
+    /// Sets the first password, or replaces a lost one, and signs in.
     Activation,
-    /// To set a password in the place of a lost one, without signing in.
+    /// Replaces a lost password, without signing in.
     PasswordReset,
-    /// To show that mail to a new address arrives, which then takes the place of the old one.
+    /// Shows that email to a new address arrives, which then replaces the old address.
     EmailChange,
 }
 
 impl Purpose {
-    /// How long a link lives.
+    /// Returns the time for which a link is valid.
     #[must_use]
     pub const fn lives(self) -> TimeDelta {
         match self {
@@ -39,14 +39,14 @@ pub struct Model {
     /// SHA-256 of the token in the link.
     #[sea_orm(column_type = "VarBinary(StringLen::None)")]
     pub token_hash: Vec<u8>,
-    /// The person's address when the link was made; it dies with the address.
+    /// The key of the user's email address when the link was created. The link is invalid once the address changes.
     pub email_key: Option<String>,
     pub expires_at: DateTime<Utc>,
-    /// Whether it went by mail, so that who has it has shown that mail to the address arrives.
+    /// Whether the link was sent by email, so that its use shows that email to the address arrives.
     pub is_mailed: bool,
-    /// Where the person is sent on to.
+    /// The URL to which the user is redirected.
     pub next_url: Option<Url>,
-    /// The address that is to take the place of the present one.
+    /// The address that is to replace the current one.
     pub new_email: Option<String>,
 }
 

@@ -1,4 +1,5 @@
-//! Every username and e-mail address of anybody, in the form in which they are compared. The database keeps it as people are.
+//! Usernames and email addresses of all users, in the form in which they are compared. Triggers of the database keep the rows in
+//! step with `users`.
 
 use sea_orm::entity::prelude::*;
 

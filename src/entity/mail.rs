@@ -1,4 +1,4 @@
-//! Mails that are still to be sent.
+//! Mail queue: emails that are still to be sent.
 
 use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;
@@ -6,27 +6,27 @@ use sea_orm::entity::prelude::*;
 use crate::i18n::language::Language;
 use crate::scalar::Id;
 
-/// What a mail is about.
+/// The kind of an email.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum MailKind {
-    /// An administrator has entered the person: the link by which he takes the account into use.
+    /// Tells a user that an administrator has created them; has the link that activates the account.
     Invitation,
-    /// Somebody wants to register himself: the link by which he shows that mail reaches him.
+    /// Answers a request to register; has the link by which the visitor confirms the email address.
     Registration,
-    /// Somebody asked to register with, or change to, an address that belongs to the person already.
+    /// Tells a user that a request asked to register with, or change to, the address that the user already has.
     AddressTaken,
-    /// The link by which a lost password is replaced.
+    /// Has the link by which a lost password is replaced.
     PasswordReset,
-    /// To the new address: the link by which it becomes the person's.
+    /// To the new address: has the link by which it becomes the user's address.
     EmailConfirmation,
-    /// To the old address: another one is about to take its place.
+    /// To the old address: it is about to be replaced.
     EmailChangeRequested,
     /// The password was changed or removed.
     PasswordChanged,
     /// The PIN was set, changed or removed.
     PinChanged,
-    /// To the old address: another one has taken its place.
+    /// To the old address: it was replaced.
     EmailChanged,
 }
 
@@ -36,21 +36,21 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Id,
     pub kind: MailKind,
-    /// Whom it is about; none where that is not known yet, or nobody.
+    /// The user that the email is about. `None` if the user is not known yet, or if there is none.
     pub user_id: Option<Id>,
-    /// Where it goes; of a lost password the address that was given, until the person is found.
+    /// The recipient's address. For a lost password, the address that was given, until the user is found.
     pub address: String,
-    /// In which it is written, where the person has not chosen one.
+    /// The language of the email, unless the user has chosen one.
     pub language: Language,
-    /// Of which, with the server's key, the token of its link is made.
+    /// The seed from which, with the server key, the token of the link is made.
     #[sea_orm(column_type = "VarBinary(StringLen::None)", nullable)]
     pub seed: Option<Vec<u8>>,
-    /// The request that asked for it; none where that stands in the event of what caused it.
+    /// The request that asked for the email. `None` if the audit event of its cause has the request.
     pub request_id: Option<String>,
     pub created_at: DateTime<Utc>,
-    /// When it may be sent; while it is being sent, when somebody else may.
+    /// The time from which the email may be sent; while it is being sent, the time from which another worker may send it.
     pub next_try_at: DateTime<Utc>,
-    /// How often it was begun to be sent.
+    /// The number of attempts to send the email, including the current one.
     pub tries: i32,
 }
 

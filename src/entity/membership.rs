@@ -1,4 +1,4 @@
-//! Who belongs to which group, and as what.
+//! Memberships: the groups that a user belongs to, and the role in each.
 
 use async_graphql::Enum;
 use chrono::{DateTime, Utc};
@@ -31,10 +31,10 @@ pub struct Model {
     pub joined_at: DateTime<Utc>,
 }
 
-/// How many groups one person may belong to.
+/// The maximum number of groups that a user can belong to.
 pub const MOST_GROUPS_OF_A_USER: u64 = 200;
 
-/// How many groups a user may own who does not administer groups.
+/// The maximum number of groups that a user can own without the right to administer groups.
 pub const MOST_GROUPS_OWNED_BY_A_USER: u64 = 50;
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
@@ -47,7 +47,7 @@ pub enum Relation {
 
 impl ActiveModelBehavior for ActiveModel {}
 
-/// Who owns a group beside a person; a group always has an owner.
+/// Returns the owners of a group other than a user. A group always has an owner.
 #[must_use]
 pub fn other_owners(group_id: Id, user_id: Id) -> Select<Entity> {
     Entity::find()

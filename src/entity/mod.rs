@@ -1,5 +1,5 @@
-//! What is stored: one file for each table. The row is the GraphQL object, and an enum is both the column and the
-//! GraphQL enum. Tables with a secret in them show only what they name.
+//! Entities: one file for each table. A row is also the GraphQL object, and an enum is both the type of a column and the GraphQL
+//! enum. Secrets, such as the hashes of tokens, are not fields of these objects.
 
 pub mod api_key;
 pub mod attribute_definition;

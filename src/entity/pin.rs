@@ -9,13 +9,13 @@ use crate::scalar::Id;
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub user_id: Id,
-    /// In the PHC string format.
+    /// The hash in the PHC string format.
     pub pin_hash: String,
-    /// How many wrong PINs were given since the last right secret.
+    /// The number of wrong PINs since the last correct secret.
     pub wrong: i32,
 }
 
-/// With so many wrong PINs the PIN is switched off until the next sign-in by password.
+/// The number of wrong PINs that switches the PIN off until the next sign-in with the password.
 pub const MOST_WRONG_PINS: i32 = 5;
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

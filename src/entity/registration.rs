@@ -1,4 +1,4 @@
-//! People who want to register themselves, until they have shown that mail reaches them.
+//! Registrations: visitors who asked to register and have not shown yet that email to their address arrives.
 
 use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;
@@ -10,7 +10,7 @@ use crate::scalar::{Id, Url};
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub email_key: String,
-    /// The license that the person will belong to.
+    /// The license that the user will belong to.
     pub license_id: Id,
     pub email: String,
     pub first_name: String,
@@ -18,7 +18,7 @@ pub struct Model {
     /// SHA-256 of the token in the link.
     #[sea_orm(column_type = "VarBinary(StringLen::None)")]
     pub token_hash: Vec<u8>,
-    /// Where the person is sent on to.
+    /// The URL to which the user is redirected.
     pub next_url: Option<Url>,
     pub expires_at: DateTime<Utc>,
 }

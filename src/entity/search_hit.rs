@@ -1,4 +1,4 @@
-//! Who has which of the words that people are searched by.
+//! Search hits: the words of each user.
 
 use sea_orm::entity::prelude::*;
 
@@ -9,7 +9,7 @@ use crate::scalar::Id;
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub word_id: i32,
-    /// A short form of the license's id.
+    /// The short form of the license's ID.
     #[sea_orm(primary_key, auto_increment = false)]
     pub license: i32,
     #[sea_orm(primary_key, auto_increment = false)]

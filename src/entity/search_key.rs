@@ -1,4 +1,5 @@
-//! By what words are found: their beginnings, what is inside of them, and what is left of them by a slip.
+//! Search keys, by which words are found: their beginnings, their inner parts, and what is left of them without the letters of a
+//! typo.
 
 use sea_orm::entity::prelude::*;
 

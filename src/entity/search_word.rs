@@ -1,4 +1,4 @@
-//! Words that people are searched by.
+//! Search words: the words by which users are found.
 
 use sea_orm::entity::prelude::*;
 
@@ -7,7 +7,7 @@ use sea_orm::entity::prelude::*;
 pub struct Model {
     #[sea_orm(primary_key)]
     pub id: i32,
-    /// Folded; as somebody has it.
+    /// The folded form of a word that at least one user has.
     pub word: String,
 }
 

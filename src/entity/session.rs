@@ -1,4 +1,4 @@
-//! Sign-ins that last.
+//! Sessions: the results of sign-ins.
 
 use std::time::Duration;
 
@@ -14,25 +14,25 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Id,
     pub user_id: Id,
-    /// SHA-256 of the bearer token; the token itself is shown once and kept nowhere.
+    /// SHA-256 of the bearer token, which is shown once and stored nowhere.
     #[sea_orm(column_type = "VarBinary(StringLen::None)")]
     pub token_hash: Vec<u8>,
     pub created_at: DateTime<Utc>,
-    /// Written at most once a minute.
+    /// The time of the last use, written at most once a minute.
     pub last_seen_at: DateTime<Utc>,
     pub expires_at: DateTime<Utc>,
     pub user_agent: Option<String>,
     pub ip_address: Option<String>,
 }
 
-/// The sessions that have not ended, where so long without use ends one.
+/// Returns the condition that a session has not ended. A session also ends after the time `idle` without use.
 #[must_use]
 pub fn alive(idle: Duration) -> Condition {
     let now = now();
     Condition::all().add(Column::ExpiresAt.gt(now)).add(Column::LastSeenAt.gt(now - idle))
 }
 
-/// How many sessions one person may have; with one more the oldest ends.
+/// The maximum number of sessions of a user. With one more, the oldest ends.
 pub const MOST_SESSIONS_OF_A_USER: u64 = 20;
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

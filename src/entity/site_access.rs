@@ -1,4 +1,5 @@
-//! Who was given access to the data of which institution. Whoever has access to every site of the license needs none of these.
+//! Site access: the institutions whose data a user was granted access to. Users with access to every site of the license need no
+//! rows.
 
 use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;
@@ -31,12 +32,12 @@ pub enum Relation {
 
 impl ActiveModelBehavior for ActiveModel {}
 
-/// Whether a person was given access to an institution.
+/// Returns whether a user was granted access to an institution.
 pub async fn is_granted(db: &impl ConnectionTrait, user_id: Id, institution_id: Id) -> Result<bool, DbErr> {
     Ok(Entity::find_by_id((user_id, institution_id)).one(db).await?.is_some())
 }
 
-/// Whether a person was given access to an institution that another was not given access to.
+/// Returns whether a user was granted access to an institution that the user `than` was not granted access to.
 pub async fn holds_more(db: &impl ConnectionTrait, user_id: Id, than: Id) -> Result<bool, DbErr> {
     let others = Entity::find().select_only().column(Column::InstitutionId).filter(Column::UserId.eq(than));
     let more = Entity::find()
@@ -45,8 +46,8 @@ pub async fn holds_more(db: &impl ConnectionTrait, user_id: Id, than: Id) -> Res
     Ok(more.one(db).await?.is_some())
 }
 
-/// The people who may access the data of at least one of some institutions: to whom it was granted, and who has access to
-/// every site of its license. A condition for rows of `users`, to which nothing needs to be joined.
+/// Returns the condition that a user may access the data of at least one of some institutions: either it was granted, or the user
+/// has access to every site of the license that an institution belongs to. The condition is for rows of `users`, without a join.
 #[must_use]
 pub fn accesses_one_of(backend: DatabaseBackend, institutions: &[Id]) -> Condition {
     let granted = Entity::find().select_only().column(Column::UserId);
@@ -59,7 +60,7 @@ pub fn accesses_one_of(backend: DatabaseBackend, institutions: &[Id]) -> Conditi
     Condition::any().add(user::Column::Id.in_subquery(granted.into_query())).add(everywhere)
 }
 
-/// The people who may access the data of any institution at all; a condition as [`accesses_one_of`] is.
+/// Returns the condition that a user may access the data of any institution, of the same form as [`accesses_one_of`].
 #[must_use]
 pub fn accesses_any() -> Condition {
     let mut granted = Query::select();

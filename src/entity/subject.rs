@@ -1,4 +1,4 @@
-//! The rows that the audit trail records changes of.
+//! Subjects: the rows whose changes the audit trail records.
 
 use sea_orm::{EntityTrait, IdenStatic, ModelTrait};
 
@@ -7,15 +7,16 @@ use super::{api_key, attribute_definition, group, institution, license, user};
 use crate::scalar::Id;
 use crate::text;
 
-/// What things are done to.
+/// A row whose changes the audit trail records.
 pub trait Subject: ModelTrait {
-    /// What kind of thing it is.
+    /// The kind of the subject.
     const TYPE: SubjectType;
 
-    /// Its id, and that of its license.
+    /// Returns the ID of the row, and that of its license.
     fn ids(&self) -> (Id, Id);
 
-    /// The field under which a column is recorded; none for what follows from other columns, or changes with each write.
+    /// Returns the field under which a column is recorded. `None` for a column that is derived from others, or changes with each
+    /// write.
     #[must_use]
     fn recorded_as(column: &<Self::Entity as EntityTrait>::Column) -> Option<String> {
         let name = column.as_str();

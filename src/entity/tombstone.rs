@@ -1,4 +1,4 @@
-//! What is left of people who were erased.
+//! Tombstones: the remains of users who were erased.
 
 use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;

@@ -1,7 +1,7 @@
-//! Runs the loaders of a request inside the request itself: each as soon as every resolver has said what it needs.
+//! Batching: runs the loaders of a request inside the request itself, each as soon as every resolver has asked for what it needs.
 //!
-//! A loader that waits for a timer or on another thread may start while resolvers are still asking, and then needs
-//! another statement for the late ones; and it would go on for a caller who has left.
+//! A loader that waits for a timer or on another thread may start while resolvers are still asking, and then needs another
+//! statement for the late ones; it would also go on after the caller has disconnected.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -20,13 +20,14 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::graphql::loader::Loaders;
 
-/// How many keys one statement takes; SQLite has 32,766 places for values, and the keys are padded to a power of two.
+/// Maximum number of keys in one statement: SQLite has 32,766 bind parameters, and the number of keys is padded to a power of
+/// two.
 const MOST_KEYS: usize = 16_384;
 
 /// The loads that a request has begun.
 pub struct PendingLoads(UnboundedReceiver<FutureObj<'static, ()>>);
 
-/// The loaders of a request, and the loads that they begin, to be [run](PendingLoads::run) beside the request.
+/// Creates the data loader of a request, and its pending loads, which must be [run](PendingLoads::run) together with the request.
 #[must_use]
 pub fn batch(links: Loaders) -> (DataLoader<Loaders>, PendingLoads) {
     let (sender, receiver) = unbounded_channel();
@@ -35,8 +36,8 @@ pub fn batch(links: Loaders) -> (DataLoader<Loaders>, PendingLoads) {
 }
 
 impl PendingLoads {
-    /// Runs `request` to its end and, whenever it waits, the loads that it has begun. A request that merely yields does not
-    /// wait: what it asks for before it does is loaded together.
+    /// Runs `request` to its end and, whenever it waits, the loads that it has begun. A request that merely yields does not wait:
+    /// everything that it asks for before it waits is loaded together.
     pub async fn run<T>(mut self, request: impl Future<Output = T>) -> T {
         let mut request = pin!(request);
         let mut running = FuturesUnordered::new();
@@ -58,7 +59,7 @@ impl PendingLoads {
     }
 }
 
-/// One turn of a request, and whether it has asked for the next one already.
+/// One poll of a request; records whether the request has already woken itself for the next one.
 struct Turn {
     waker: Waker,
     is_next: AtomicBool,
@@ -75,7 +76,7 @@ impl Wake for Turn {
     }
 }
 
-/// Hands what is spawned to the request.
+/// Spawns loads into the request.
 struct Within(UnboundedSender<FutureObj<'static, ()>>);
 
 impl Spawn for Within {
@@ -84,7 +85,7 @@ impl Spawn for Within {
     }
 }
 
-/// Does not wait: loads begin when the request itself has to wait.
+/// A timer that does not wait: loads begin when the request itself has to wait.
 struct AtOnce;
 
 impl Timer for AtOnce {

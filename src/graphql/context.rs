@@ -1,4 +1,4 @@
-//! What every resolver may ask for.
+//! The request context of resolvers.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -19,68 +19,71 @@ use crate::graphql::projection::SelectedFields;
 use crate::mail::MailQueue;
 use crate::scalar::Upload;
 
-/// The address at which people reach the server; what it links to begins with it.
+/// The URL at which users reach the server; links begin with it.
 #[derive(Clone, Debug)]
 pub struct PublicUrl(pub String);
 
-/// The file that came with a request, until a resolver takes it.
+/// The uploaded file of a request, until a resolver takes it.
 #[derive(Default)]
 pub struct Files(Mutex<Option<Vec<u8>>>);
 
 impl Files {
-    /// What the server read; one file, whatever its name is.
+    /// Keeps the first of the uploads that the server read; its name does not matter.
     #[must_use]
     pub fn new(uploads: Vec<UploadValue>) -> Self {
         Self(Mutex::new(uploads.into_iter().next().map(|upload| upload.content.into())))
     }
 }
 
-/// The request as resolvers see it. Each of these fails only where the server forgot to attach what is asked for,
-/// but for a file, which may have been taken.
+/// Access to the data of a request. Each method fails with `Internal` if the server did not attach the data to the request;
+/// [`take_file`](Self::take_file) and [`page_request`](Self::page_request) also have errors of the input.
 pub trait ContextExt {
-    /// The database.
+    /// Returns the database.
     fn db(&self) -> Result<&Db, Error>;
 
-    /// Who is asking.
+    /// Returns the viewer.
     fn viewer(&self) -> Result<&Viewer, Error>;
 
-    /// Who is asking, to be told of a sign-in.
+    /// Returns the viewer as a value that a sign-in in the same request changes.
     fn current_viewer(&self) -> Result<&CurrentViewer, Error>;
 
-    /// The links between tables, narrowed to what the viewer sees.
+    /// Returns the loaders of related rows, limited to what the viewer sees.
     fn loaders(&self) -> Result<&DataLoader<Loaders>, Error>;
 
-    /// The fields that the request names.
+    /// Returns the fields that the request selects.
     fn selected_fields(&self) -> Result<&SelectedFields, Error>;
 
-    /// What hashes passwords.
+    /// Returns the hasher of passwords.
     fn hasher(&self) -> Result<&Hasher, Error>;
 
-    /// The inputs with usernames or e-mail addresses that are under way.
+    /// Returns the shares that limit the inputs with usernames or email addresses under way.
     fn login_inputs(&self) -> Result<&LoginInputs, Error>;
 
-    /// By what mails are written.
+    /// Returns the queue to which emails are written.
     fn mail_queue(&self) -> Result<MailQueue<'_>, Error>;
 
-    /// What people may do who are not signed in.
+    /// Returns what users may do without being signed in.
     fn self_service(&self) -> Result<&SelfServicePolicy, Error>;
 
-    /// What makes pictures of files.
+    /// Returns the processor that makes images from files.
     fn image_processor(&self) -> Result<&ImageProcessor, Error>;
 
-    /// The content of a file that was sent, which is there once: no request has more than one file worked on.
+    /// Returns the content of the uploaded file. It can be taken once: at most one file is processed for each request.
+    ///
+    /// # Errors
+    /// `BadInput` if there is no file, or it has already been taken.
     fn take_file(&self, upload: Upload) -> Result<Vec<u8>, Error>;
 
-    /// The address at which people reach the server.
+    /// Returns the URL at which users reach the server.
     fn public_url(&self) -> Result<&str, Error>;
 
-    /// Where the request comes from.
+    /// Returns the client that sent the request.
     fn client(&self) -> Result<&Client, Error>;
 
-    /// By what rules people sign in.
+    /// Returns the rules for signing in.
     fn sign_in_policy(&self) -> Result<SignInPolicy, Error>;
 
-    /// Which part of a list is asked for, as [`PageRequest::new`] checks it.
+    /// Returns the page request for a list, validated by [`PageRequest::new`].
     fn page_request(&self, args: PageArgs, list: &str) -> Result<PageRequest, Error>;
 }
 
@@ -149,17 +152,17 @@ impl ContextExt for Context<'_> {
     }
 }
 
-/// The outcome of a root field that may be null: an error makes this field null, and no other.
+/// The result of a nullable root field: an error makes only this field null.
 pub type NullableField<T> = Option<async_graphql::Result<T>>;
 
-/// Does `work` if the action behind the root field is open to the viewer. As a guard on the field does, but a guard's
-/// error would take the fields beside it along.
+/// Runs `work` if the viewer may perform the action of the root field. A guard on the field checks the same, but its error would
+/// make the other root fields null as well.
 pub async fn authorized<T>(
     ctx: &Context<'_>,
     work: impl Future<Output = async_graphql::Result<Option<T>>>,
 ) -> NullableField<T> {
     match action_of(ctx.field().name()).and_then(|action| ctx.viewer()?.may(action)) {
-        // Mutations are large, and what holds them is moved about on the stack.
+        // The futures of mutations are large, and would be moved on the stack if they were not boxed.
         Ok(()) => Box::pin(work).await.transpose(),
         Err(error) => Some(Err(error.into())),
     }

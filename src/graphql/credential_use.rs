@@ -1,4 +1,4 @@
-//! How many mutations of a request compute with secrets: one is allowed, or one request could go through a list.
+//! Limits the mutations of a request that check or change secrets to one. With more, one request could try a list of passwords.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -8,7 +8,7 @@ use async_graphql::{Name, Value, Variables};
 
 use crate::http::selection;
 
-/// The mutations that compute with secrets, or write to whoever is named.
+/// The mutations that always hash or check secrets, or send an email to the user or address in their input.
 pub const ALWAYS: [&str; 8] = [
     "login",
     "activateAccount",
@@ -19,24 +19,24 @@ pub const ALWAYS: [&str; 8] = [
     "requestPasswordReset",
     "registerUser",
 ];
-/// The mutations that compute with secrets if their input has one, also to try it out.
+/// The mutations that hash a secret if their input has one, also as a dry run.
 pub const WITH_SECRET: [&str; 2] = ["createUser", "updateUser"];
 /// The fields of their input that are secrets.
 const SECRETS: [&str; 2] = ["password", "pin"];
 
-/// The mutations of a document that compute with secrets, or may.
+/// The mutations of a document that use secrets, or may use them.
 pub struct CredentialUses(Vec<Operation>);
 
 #[derive(Default)]
 struct Operation {
     always: usize,
-    /// The mutations that do so if their input has a secret.
+    /// The mutations that use a secret if their input has one.
     with_secret: Vec<Field>,
     defaults: HashMap<Name, Value>,
 }
 
 impl CredentialUses {
-    /// Looks through a document.
+    /// Collects the mutations of a document.
     #[must_use]
     pub fn in_document(document: &ExecutableDocument) -> Self {
         let mutations =
@@ -44,7 +44,7 @@ impl CredentialUses {
         Self(mutations.map(|(_, operation)| Operation::read(document, &operation.node)).collect())
     }
 
-    /// Whether there are two in one operation, under whatever aliases.
+    /// Returns whether one operation uses secrets more than once, under whatever aliases.
     #[must_use]
     pub fn are_many(&self, variables: &Variables) -> bool {
         self.0.iter().any(|operation| operation.count(variables) > 1)
@@ -76,7 +76,7 @@ impl Operation {
         self.always + self.with_secret.iter().filter(|field| self.has_secret(field, variables)).count()
     }
 
-    /// Whether the input of a mutation has a secret, in the document or in a variable.
+    /// Returns whether the input of a mutation has a secret, in the document or in a variable.
     fn has_secret(&self, field: &Field, variables: &Variables) -> bool {
         let value_of = |name: Name| -> Result<Value, Infallible> {
             Ok(variables.get(&name).or_else(|| self.defaults.get(&name)).cloned().unwrap_or_default())

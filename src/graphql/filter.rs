@@ -1,5 +1,5 @@
-//! The comparisons that a filter makes, as input and as conditions of SQL, which say the same on every database. Each use
-//! of a list's filter is one [`FilterBuilder`], which collects what is wrong with it.
+//! Filters: the input types of conditions, and their SQL, which means the same on every database. Each use of the filter of a
+//! list is one [`FilterBuilder`], which collects the errors.
 
 use async_graphql::{ID, InputObject, InputType, MaybeUndefined};
 use chrono::{Datelike, SubsecRound, TimeDelta};
@@ -10,13 +10,13 @@ use crate::db::conditions;
 use crate::error::Error;
 use crate::scalar::{Date, Id, Instant};
 
-/// How many comparisons a filter makes at most.
+/// Maximum number of conditions in one filter.
 const MOST_CONDITIONS: usize = 50;
-/// How many values a comparison names at most.
+/// Maximum number of values in one condition.
 const MOST_VALUES: usize = 100;
-/// What is wrong with null.
+/// The error message for null.
 pub const NULL: &str = "must not be null; omit it, or use `isNull: true` to match missing values.";
-/// The most characters of a text that is compared.
+/// Maximum number of characters of a text in a condition.
 const LONGEST: usize = 250;
 
 /// Conditions on a text. All given conditions must hold. By default, case is ignored. In names and positions, accents and forms
@@ -96,13 +96,13 @@ pub struct DateTimeFilter {
     pub is_null: MaybeUndefined<bool>,
 }
 
-/// Brings a text into the form in which it is compared.
+/// Converts a text to the form in which it is compared.
 pub type Normalizer = fn(&str) -> String;
 
-/// A text as it is stored, and the form in which it is compared.
+/// A text column as it is stored, and in the form in which it is compared.
 pub struct Text {
     stored: Expr,
-    /// The same, compared byte by byte.
+    /// The stored text, compared byte by byte.
     bytes: Expr,
     key: Expr,
     whole: Normalizer,
@@ -110,7 +110,8 @@ pub struct Text {
 }
 
 impl Text {
-    /// A text beside which its key is stored; `whole` and `part` bring what is looked for into the form of the key.
+    /// Creates a text whose key is stored in another column; `whole` and `part` convert values and parts of values to the form of
+    /// the key.
     pub fn keyed(
         stored: impl ColumnTrait,
         key: impl ColumnTrait,
@@ -121,7 +122,7 @@ impl Text {
         Self { bytes: bytes_of(&stored, postgres), stored: Expr::col(stored.as_column_ref()), key, whole, part }
     }
 
-    /// A text that has no key: only the letters A to Z are compared whatever their case.
+    /// Creates a text without a key: case is ignored only for the letters A to Z.
     pub fn plain(stored: impl ColumnTrait, postgres: bool) -> Self {
         let bytes = bytes_of(&stored, postgres);
         let key = Func::lower(bytes.clone()).into();
@@ -130,13 +131,13 @@ impl Text {
     }
 }
 
-/// A column without the collation that PostgreSQL may have given it; SQLite gives none.
+/// Returns a column without the collation that PostgreSQL may have given it; SQLite has none.
 fn bytes_of(column: &impl ColumnTrait, postgres: bool) -> Expr {
     let column = Expr::col(column.as_column_ref());
     if postgres { Expr::cust_with_exprs("$1 COLLATE \"C\"", [column]) } else { column }
 }
 
-/// One use of a filter: what is wrong with it, and how much it asks for.
+/// The conversion of one filter to SQL, with its errors and the number of its conditions.
 pub struct FilterBuilder {
     postgres: bool,
     faults: Vec<String>,
@@ -144,18 +145,18 @@ pub struct FilterBuilder {
 }
 
 impl FilterBuilder {
-    /// The begin of a filter's use.
+    /// Begins a filter.
     #[must_use]
     pub fn new(postgres: bool) -> Self {
         Self { postgres, faults: Vec::new(), conditions: 0 }
     }
 
-    /// Notes what is wrong.
+    /// Adds an error.
     pub fn fault(&mut self, path: &str, rule: impl std::fmt::Display) {
         self.faults.push(format!("{path}: {rule}"));
     }
 
-    /// What is given, if anything; null is a fault, because nothing compares with it.
+    /// Returns the value if it is given. Null is an error, because no value compares with it.
     pub fn given<T: InputType>(&mut self, path: &str, field: &str, given: MaybeUndefined<T>) -> Option<T> {
         match given {
             MaybeUndefined::Undefined => None,
@@ -167,15 +168,15 @@ impl FilterBuilder {
         }
     }
 
-    /// Notes a comparison that is made elsewhere.
+    /// Counts a condition that is made elsewhere.
     pub fn count(&mut self) {
         self.conditions += 1;
     }
 
-    /// Ends the use; returns how many comparisons were made.
+    /// Ends the filter and returns the number of its conditions.
     ///
     /// # Errors
-    /// `BadInput` with everything that is wrong.
+    /// `BadInput` with all errors of the filter.
     pub fn finish(mut self) -> Result<usize, Error> {
         if self.conditions > MOST_CONDITIONS {
             self.fault("filter", format_args!("must contain at most {MOST_CONDITIONS} conditions."));
@@ -183,7 +184,7 @@ impl FilterBuilder {
         if self.faults.is_empty() { Ok(self.conditions) } else { Err(Error::BadInput(self.faults.join(" "))) }
     }
 
-    /// The condition that a text meets a filter.
+    /// Returns the condition for a text.
     pub fn text(&mut self, path: &str, filter: StringFilter, text: &Text) -> Condition {
         let StringFilter { eq, one_of, contains, starts_with, ends_with, is_null, lt, lte, gt, gte, case_sensitive } =
             filter;
@@ -198,7 +199,7 @@ impl FilterBuilder {
             }
             Some(form(&given))
         };
-        // What is the same has the same key, and the key has an index.
+        // Equal texts have equal keys, and the key has an index.
         let of_key = |value: &String| case_sensitive.then(|| text.key.clone().eq((text.whole)(value)));
         let eq = short("eq", eq, whole);
         let condition = Condition::all()
@@ -230,8 +231,8 @@ impl FilterBuilder {
             .add_option(self.null(is_null, &text.stored))
     }
 
-    /// The condition that an id meets a filter: it is one of the given ones, which `is_one_of` says, and there is one or
-    /// none, which `is_null` says.
+    /// Returns the condition for an ID. `is_one_of` returns the expression for IDs that are one of the given ones, `is_null` that
+    /// for missing IDs.
     pub fn id(
         &mut self,
         path: &str,
@@ -261,7 +262,7 @@ impl FilterBuilder {
             .add_option(null.map(|null| if null { is_null() } else { is_null().not() }))
     }
 
-    /// The condition that a date meets a filter.
+    /// Returns the condition for a date.
     pub fn date(&mut self, path: &str, filter: DateFilter, column: impl ColumnTrait) -> Condition {
         let DateFilter { eq, lt, lte, gt, gte, is_null } = filter;
         let named = [("eq", eq), ("lt", lt), ("lte", lte), ("gt", gt), ("gte", gte)];
@@ -270,7 +271,7 @@ impl FilterBuilder {
         self.ordered(&column, values, is_null)
     }
 
-    /// The condition that an instant meets a filter.
+    /// Returns the condition for a date and time.
     pub fn instant(&mut self, path: &str, filter: DateTimeFilter, column: impl ColumnTrait) -> Condition {
         let DateTimeFilter { eq, lt, lte, gt, gte, is_null } = filter;
         let named = [("eq", eq), ("lt", lt), ("lte", lte), ("gt", gt), ("gte", gte)];
@@ -278,7 +279,7 @@ impl FilterBuilder {
         let is_null = self.given(path, "isNull", is_null);
         let mut value = |instant: Option<Instant>, up: bool| {
             let Instant(instant) = instant?;
-            // No stored instant lies between two microseconds.
+            // Stored times are whole microseconds: none lies between two of them.
             let below = instant.trunc_subsecs(6);
             let above = if below == instant { below } else { below + TimeDelta::microseconds(1) };
             let compared = if up { above } else { below };
@@ -294,7 +295,7 @@ impl FilterBuilder {
         self.ordered(&column, values, is_null).add_option(nothing)
     }
 
-    /// The condition that a value is one of several.
+    /// Returns the condition that a value is one of several.
     pub fn one_of<V: Into<Value>>(
         &mut self,
         path: &str,
@@ -304,7 +305,7 @@ impl FilterBuilder {
         self.values(path, values, |_, _, value| Some(value)).map(|values| column.is_in(values))
     }
 
-    /// The condition that something is so, or not.
+    /// Returns the condition that a column is true, or false.
     pub fn truth(&mut self, wanted: Option<bool>, column: impl ColumnTrait) -> Option<SimpleExpr> {
         self.conditions += usize::from(wanted.is_some());
         wanted.map(|wanted| column.eq(wanted))
@@ -328,7 +329,8 @@ impl FilterBuilder {
         wanted.map(|wanted| if wanted { stored.clone().is_null() } else { stored.clone().is_not_null() })
     }
 
-    /// Several values, each as `read` finds it.
+    /// Counts a condition on several values and returns them, each converted by `read`; values for which that is `None` are left
+    /// out. If there are more than 100, adds an error and returns `None`.
     pub fn values<V, T>(
         &mut self,
         path: &str,

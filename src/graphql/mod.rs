@@ -1,4 +1,4 @@
-//! What every resolver stands on: the request context, payloads, nodes, projection, filters, pagination, loaders, costs.
+//! The foundation of every resolver: request context, payloads, nodes, projection, filters, pagination, loaders and costs.
 
 pub mod batching;
 pub mod context;

@@ -1,4 +1,4 @@
-//! node, nodes: whatever has an id, by its id.
+//! The queries `node` and `nodes`: any object by its ID.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::graphql::loader::{
 };
 use crate::scalar::Id;
 
-/// How many ids `nodes` takes.
+/// Maximum number of IDs in `nodes`.
 const MOST_IDS: usize = 100;
 
 /// An object with its own ID. IDs are unique across all types.

@@ -1,7 +1,7 @@
-//! The typed outcome of a mutation.
+//! Payloads: the typed results of mutations.
 
-/// Declares the payload of a mutation: `success`, `message` and `errors` as the interface `MutationPayload` has them,
-/// and what else the mutation returns. Payloads are made by `done` or from an error of the caller's by `of`.
+/// Declares the payload of a mutation: `success`, `message` and `errors` as in the interface `MutationPayload`, and the
+/// additional fields of the mutation. `done` creates the payload of a success, `of` that of a result.
 macro_rules! payload {
     ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* }) => {
         $(#[$doc])*
@@ -17,12 +17,12 @@ macro_rules! payload {
         }
 
         impl $name {
-            /// The payload of what was done.
+            /// Creates the payload of a success.
             pub fn done(message: impl Into<String>, $($field: $type),*) -> Self {
                 Self { success: true, message: message.into(), errors: Vec::new(), $($field),* }
             }
 
-            /// The payload of what was not done, for these faults of the input.
+            /// Creates the payload of a mutation that was rejected because of these errors in the input.
             pub fn refused(errors: Vec<$crate::error::MutationError>) -> Self {
                 Self {
                     success: false,
@@ -32,10 +32,10 @@ macro_rules! payload {
                 }
             }
 
-            /// The payload of an outcome: `done` makes it of what was done, the faults of the input make the other.
+            /// Creates the payload of a result: by `done` from a success, or from the errors of the input.
             ///
             /// # Errors
-            /// What the caller cannot mend by another input.
+            /// Errors that another input would not avoid.
             pub fn of<T>(
                 outcome: Result<T, $crate::error::Error>,
                 done: impl FnOnce(T) -> Self,
@@ -68,24 +68,24 @@ payload! {
     ReceiptPayload {}
 }
 
-/// What became of a change that may be tried out, and is made for one version of a row.
+/// The result of a change that can be a dry run and expects one version of a row.
 pub enum Updated<M> {
-    /// The row as it is now.
+    /// The row after the change.
     Saved(M),
-    /// It was only tried out, and would have been done; the row as it still is.
+    /// Dry run: the change is valid; the unchanged row.
     DryRun(M),
-    /// The row has changed since the caller read it; as it is now.
+    /// The row has changed since the caller read it; its current state.
     Conflict(M),
 }
 
-/// The fault of a change that was made for another version.
+/// Returns the error for a change that expects another version.
 #[must_use]
 pub fn stale(what: &str) -> Vec<MutationError> {
     let message = format!("This {what} has changed since you read it; review the current values and try again.");
     vec![MutationError::at("expectedVersion", ErrorCode::Conflict, message)]
 }
 
-/// The faults of an input in one sentence.
+/// Summarizes the errors of an input in one sentence.
 #[must_use]
 pub fn summary(errors: &[MutationError]) -> String {
     match errors {

@@ -1,4 +1,4 @@
-//! Which columns are read: those behind the fields that a request names, so that a row costs what is shown of it.
+//! Projection: reads only the columns behind the fields that a request selects, so that a row costs as much as is returned of it.
 
 use std::collections::HashSet;
 use std::sync::{Arc, OnceLock};
@@ -18,20 +18,20 @@ use crate::text;
 
 /// A table of which only some columns are read.
 pub trait Projectable: EntityTrait {
-    /// What every row is read with: what rights are decided by, and lists are ordered by.
+    /// The columns that are read of every row: access rules and the order of lists need them.
     const REQUIRED_COLUMNS: &'static [Self::Column];
 
-    /// The fields of the type that are not columns, each with the columns that it is made of beside [`Self::REQUIRED_COLUMNS`].
+    /// The fields of the type that are not columns, each with the columns that it needs beside [`Self::REQUIRED_COLUMNS`].
     const COMPUTED_FIELDS: &'static [(&'static str, &'static [Self::Column])];
 
-    /// A row of which nothing has been read.
+    /// Returns a row of which nothing has been read.
     fn placeholder() -> Self::Model;
 
-    /// Where those are kept that are behind the fields of a document.
+    /// Returns the cached columns behind the fields of a document.
     fn kept(named: &SelectedFields) -> &OnceLock<Columns<Self>>;
 }
 
-/// The id in a row that has not been read.
+/// The ID in a row that has not been read.
 const NOBODY: Id = Id(Uuid::nil());
 
 impl Projectable for user::Entity {
@@ -51,7 +51,7 @@ impl Projectable for user::Entity {
         ("sites", &[user::Column::FullSiteAccess]),
         ("adminRights", &user::RIGHTS),
         ("viewerCan", &user::OF_RANK),
-        // Of the edge between a search and a person.
+        // Fields of the edge between a search and a user.
         ("score", &[]),
         ("matchedFields", &[]),
     ];
@@ -114,7 +114,7 @@ impl Projectable for audit_event::Entity {
     }
 }
 
-/// The fields that a document names, of whatever type they are.
+/// The names of the fields that a document selects, on any type.
 #[derive(Default)]
 pub struct SelectedFields {
     fields: HashSet<String>,
@@ -125,7 +125,7 @@ pub struct SelectedFields {
 }
 
 impl SelectedFields {
-    /// Every field of every operation and fragment.
+    /// Collects the fields of all operations and fragments.
     #[must_use]
     pub fn in_document(document: &ExecutableDocument) -> Self {
         let mut named = Self::default();
@@ -151,7 +151,7 @@ impl SelectedFields {
         }
     }
 
-    /// The columns of a table that are behind these fields.
+    /// Returns the columns of a table that are behind these fields.
     #[must_use]
     pub fn columns<E: Projectable>(&self) -> Columns<E> {
         Columns(Arc::clone(&E::kept(self).get_or_init(|| self.find()).0))
@@ -169,11 +169,11 @@ impl SelectedFields {
     }
 }
 
-/// The columns of a table that are read, the id first.
+/// The columns of a table that are read, the ID first.
 pub struct Columns<E: Projectable>(Arc<[(E::Column, Kind)]>);
 
 impl<E: Projectable> Columns<E> {
-    /// These columns and more.
+    /// Returns these columns and additional ones.
     #[must_use]
     pub fn with(&self, more: impl Iterator<Item = E::Column>) -> Self {
         let mut columns = self.0.to_vec();
@@ -185,7 +185,7 @@ impl<E: Projectable> Columns<E> {
         Self(columns.into())
     }
 
-    /// How many they are.
+    /// Returns the number of columns.
     #[must_use]
     pub fn count(&self) -> usize {
         self.0.len()
@@ -197,10 +197,10 @@ impl<E: Projectable> Columns<E> {
         select.select_only().columns(self.0.iter().map(|(column, _)| *column))
     }
 
-    /// The row, with a blank in the place of what was not read.
+    /// Returns the row, with the values of `blank` for the columns that were not read.
     ///
     /// # Errors
-    /// `Type` where a value is not of its column's type.
+    /// `Query` if a value does not have the type of its column.
     pub fn read(&self, row: &QueryResult, blank: &E::Model) -> Result<E::Model, DbErr> {
         let mut model = blank.clone();
         for (index, (column, kind)) in self.0.iter().enumerate() {
@@ -210,7 +210,7 @@ impl<E: Projectable> Columns<E> {
     }
 }
 
-/// A value of a row of either database. `SeaORM` makes an error of each null first, and then nothing of the error.
+/// Decodes a value in a row of either database. `SeaORM` would first make an error of each null, and then ignore that error.
 macro_rules! decoded {
     ($kind:expr, $row:expr, $index:expr) => {
         match $kind {
@@ -226,7 +226,7 @@ macro_rules! decoded {
     };
 }
 
-/// What kind of value a column holds.
+/// The type of value that a column holds.
 #[derive(Clone, Copy)]
 enum Kind {
     Text,
@@ -263,12 +263,12 @@ impl Kind {
     }
 }
 
-/// The name in the schema of the field that a column is shown as.
+/// Returns the name of a column's field in the schema.
 fn field_of(column: &impl IdenStatic) -> String {
     text::camel(column.as_str())
 }
 
-/// Whether it is known what a field of a table's type is made of.
+/// Returns whether the columns behind a field of a table's type are known.
 #[must_use]
 pub fn is_accounted_for<E: Projectable>(field: &str) -> bool {
     E::Column::iter().any(|column| field_of(&column) == field)

@@ -1,4 +1,4 @@
-//! What can be done with groups.
+//! Groups: creates, updates and deletes them, and changes their members.
 
 pub mod input;
 pub mod mutation;
@@ -25,10 +25,10 @@ use crate::ownership;
 use crate::scalar::{Id, now};
 use crate::validation::Validator;
 
-/// Makes a group in the viewer's license; the viewer becomes its owner.
+/// Creates a group in the viewer's license, with the viewer as its owner.
 ///
 /// # Errors
-/// `Rejected` with every fault of the input.
+/// `Rejected` with every error of the input, and with `NOT_ALLOWED` for one group too many; `Forbidden`.
 pub async fn create(db: &Db, viewer: &Viewer, fields: GroupFields) -> Result<group::Model, Error> {
     let signed_in = viewer.signed_in()?;
     let mut form = Validator::creating();
@@ -48,10 +48,10 @@ pub async fn create(db: &Db, viewer: &Viewer, fields: GroupFields) -> Result<gro
     Ok(new)
 }
 
-/// Changes a group's name and description: what is absent stays, null clears.
+/// Updates a group's name and description. An absent value stays unchanged; null clears it.
 ///
 /// # Errors
-/// `Rejected` with every fault of the input; `Forbidden`.
+/// `Rejected` with every error of the input; `Forbidden`.
 pub async fn update(db: &Db, viewer: &Viewer, input: UpdateGroupInput) -> Result<Updated<group::Model>, Error> {
     let UpdateGroupInput { id, expected_version, name, description, dry_run } = input;
     let (transaction, viewer) = actor::begin(db, viewer).await?;
@@ -77,10 +77,10 @@ pub async fn update(db: &Db, viewer: &Viewer, input: UpdateGroupInput) -> Result
     Ok(Updated::Saved(new))
 }
 
-/// Deletes a group; who belonged to it stays.
+/// Deletes a group. Its members are not deleted.
 ///
 /// # Errors
-/// `Rejected` for an id that names nothing; `Forbidden`.
+/// `Rejected` with `NOT_FOUND` for an unknown ID; `Forbidden`.
 pub async fn delete(db: &Db, viewer: &Viewer, id: &str) -> Result<group::Model, Error> {
     let (transaction, viewer) = actor::begin(db, viewer).await?;
     let old = lock_to_change(&transaction, &viewer, id).await?;
@@ -90,7 +90,8 @@ pub async fn delete(db: &Db, viewer: &Viewer, id: &str) -> Result<group::Model, 
     Ok(old)
 }
 
-/// Locks and reads the row of a group that the viewer may rename and delete. Under the lock nobody changes who owns it.
+/// Locks and reads the row of a group that the viewer may update and delete. Under the lock the group's owners cannot
+/// change.
 async fn lock_to_change(transaction: &DatabaseTransaction, viewer: &Viewer, id: &str) -> Result<group::Model, Error> {
     let id = Id::of_input("id", id)?;
     let found = group::Entity::find_by_id(id).filter(viewer.visible_groups()).lock_exclusive().one(transaction).await?;
@@ -100,10 +101,11 @@ async fn lock_to_change(transaction: &DatabaseTransaction, viewer: &Viewer, id: 
     Ok(group)
 }
 
-/// Makes somebody a member of a group, or changes what he is in it.
+/// Adds a user to a group, or changes the user's role in it.
 ///
 /// # Errors
-/// `Rejected` for ids that name nothing, for one group too many and for the last owner; `Forbidden`.
+/// `Rejected` with `NOT_FOUND` for unknown IDs, and with `NOT_ALLOWED` for one group too many and for the last owner;
+/// `Forbidden`.
 pub async fn set_member(
     db: &Db,
     viewer: &Viewer,
@@ -137,11 +139,11 @@ pub async fn set_member(
     change.commit(AuditAction::GroupMemberSet, Some(role), None).await
 }
 
-/// Ends somebody's membership of a group; may be repeated. When the last owner leaves, ownership passes on to another member.
+/// Removes a user from a group. May be repeated. When the last owner leaves, ownership passes to another member.
 ///
 /// # Errors
-/// `Rejected` for ids that name nothing, for the last owner, whom somebody else would remove, and for one who leaves a group
-/// without other members; `Forbidden`.
+/// `Rejected` with `NOT_FOUND` for unknown IDs, and with `NOT_ALLOWED` if another user would remove the last owner, or if
+/// the last owner would leave and no other member can own the group; `Forbidden`.
 pub async fn remove_member(db: &Db, viewer: &Viewer, group_id: &str, user_id: &str) -> Result<group::Model, Error> {
     let change = Change::begin(db, viewer, group_id, user_id).await?;
     let from = change.current.as_ref().map(|membership| membership.role);
@@ -152,7 +154,8 @@ pub async fn remove_member(db: &Db, viewer: &Viewer, group_id: &str, user_id: &s
     change.commit(AuditAction::GroupMemberRemoved, None, passed_on).await
 }
 
-/// A change of who belongs to a group, under way: the rows of person and group are locked, so that changes of either take turns.
+/// A change of a group's members in progress. The rows of user and group are locked, so that changes of either are
+/// serialized.
 struct Change {
     transaction: DatabaseTransaction,
     actor: Actor,
@@ -179,7 +182,7 @@ impl Change {
         Ok(Self { transaction, actor, group, person, current, own: own.map(|membership| membership.role) })
     }
 
-    /// Commits the change with its event, after one of what it took before; returns the group.
+    /// Commits the change with its event, after the event `before` if there is one. Returns the group.
     async fn commit(
         self,
         action: AuditAction,
@@ -206,7 +209,7 @@ impl Change {
         Ok(membership::other_owners(self.group.id, self.person.id).count(&self.transaction).await? == 0)
     }
 
-    /// Lets the last owner leave by passing ownership on, and refuses to take the last owner away otherwise; the event of it.
+    /// Passes ownership on if the last owner leaves, and returns the event; otherwise refuses to remove the last owner.
     async fn pass_on_or_keep(&self) -> Result<Option<Entry>, Error> {
         if self.actor.signed_in()?.user_id != self.person.id {
             self.ensure_owner_remains().await?;
@@ -225,7 +228,7 @@ impl Change {
         Ok(passed_on)
     }
 
-    /// Refuses to take the last owner away; a group always has one.
+    /// Refuses to remove the last owner, with `NOT_ALLOWED`: a group always has one.
     async fn ensure_owner_remains(&self) -> Result<(), Error> {
         if !self.is_of_last_owner().await? {
             return Ok(());
@@ -235,7 +238,7 @@ impl Change {
     }
 }
 
-/// Refuses one group too many to own, unless the actor administers groups.
+/// Refuses one owned group too many, with `NOT_ALLOWED`, unless the actor administers groups.
 async fn check_quota(transaction: &DatabaseTransaction, actor: &Actor, user_id: Id, field: &str) -> Result<(), Error> {
     if actor.administers_groups() {
         return Ok(());

@@ -1,4 +1,4 @@
-//! createGroup, updateGroup, deleteGroup, setGroupMember, removeGroupMember.
+//! Mutations: `createGroup`, `updateGroup`, `deleteGroup`, `setGroupMember` and `removeGroupMember`.
 
 use async_graphql::{Context, MaybeUndefined, Object};
 

@@ -1,4 +1,4 @@
-//! group, groups; and a group's members.
+//! Queries: `group` and `groups`, and the members of a group.
 
 use async_graphql::connection::{ConnectionNameType, EdgeNameType};
 use async_graphql::{ComplexObject, Context, ID, Object, OutputType, Result, SimpleObject};
@@ -15,7 +15,7 @@ use crate::graphql::loader::{GroupById, Member, MemberCountOfGroup, MembersOfGro
 use crate::graphql::pagination::{self, Connection, LazyCount, Order, PageArgs};
 use crate::scalar::Id;
 
-/// What the edge between a group and a member says.
+/// The fields of the edge between a group and a member.
 #[derive(SimpleObject)]
 pub struct Membership {
     /// The user's role in the group.
@@ -24,7 +24,7 @@ pub struct Membership {
     joined_at: DateTime<Utc>,
 }
 
-/// `GroupMemberConnection` and `GroupMemberEdge`.
+/// The type names `GroupMemberConnection` and `GroupMemberEdge`.
 pub struct MemberName;
 
 /// A page of a group's members.

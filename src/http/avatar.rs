@@ -1,4 +1,4 @@
-//! Pictures of people, under the same rights as the people.
+//! Avatars: the images of users, under the same access rules as the users.
 
 use std::sync::Arc;
 
@@ -18,11 +18,11 @@ use crate::http::etag;
 
 pub const ROUTE: &str = "/avatars/:id";
 
-/// A picture as the application has it.
+/// An avatar from the application.
 pub struct Picture {
-    /// What tells it from every other picture.
+    /// The hash that identifies the image.
     pub hash: String,
-    /// Its media type and the file; none where the caller holds it already.
+    /// The media type and the content; `None` if the caller already has it.
     pub content: Option<(&'static str, Vec<u8>)>,
 }
 
@@ -52,8 +52,8 @@ impl<A: Application> Pictures<A> {
         let id = request.raw_path_param("id").unwrap_or_default();
         let holds = |hash: &str| etag::holds(request.headers(), &quoted(hash));
         let Picture { hash, content } = self.app.picture(caller, id, holds).await?;
-        // Kept by nobody but the caller, and shown by him only after he asked again: rights may have changed meanwhile,
-        // and to ask costs little.
+        // Only the caller may cache the response, and must revalidate it each time: rights may have changed meanwhile, and the
+        // request is cheap.
         let response = Response::builder()
             .header(header::ETAG, quoted(&hash))
             .header(header::CACHE_CONTROL, "private, no-cache")

@@ -1,4 +1,4 @@
-//! The body of a request: kept within a bound, and read beyond it, so that its sender can finish and see the answer.
+//! The body of a request: read beyond the limit up to which it is kept, so that its sender can finish and read the response.
 
 use std::{pin::pin, sync::Arc};
 
@@ -10,18 +10,18 @@ use poem::{
 
 use super::{connections::Connection, response::HttpError, upload};
 
-/// The most bytes of a JSON body.
+/// Maximum number of bytes of a JSON body.
 pub const MAX_JSON: usize = 256 * 1024;
 
 struct Bounds {
-    /// What is kept of a body; a larger one is refused.
+    /// Maximum number of bytes that are kept; a larger body is refused.
     kept: usize,
-    /// What is read of a body, kept or not.
+    /// Maximum number of bytes that are read, kept or not.
     read: usize,
 }
 
 const OF_JSON: Bounds = Bounds { kept: MAX_JSON, read: 1024 * 1024 };
-/// A photograph as it comes from a camera is too large, and whoever sends one is to be told so.
+/// A photo straight from a camera is too large; its sender should receive the error that says so.
 const OF_UPLOAD: Bounds = Bounds { kept: upload::MAX_BODY, read: 16 * 1024 * 1024 };
 
 fn bounds_of(request: &Request) -> Bounds {
@@ -31,7 +31,7 @@ fn bounds_of(request: &Request) -> Bounds {
 /// Reads a body.
 ///
 /// # Errors
-/// 413 for one that is too large, 400 for one that breaks off.
+/// 413 if it is too large, 400 if it is incomplete.
 pub async fn read(request: &mut Request) -> Result<Vec<u8>, HttpError> {
     let bounds = bounds_of(request);
     let too_large = || {
@@ -61,7 +61,7 @@ pub async fn read(request: &mut Request) -> Result<Vec<u8>, HttpError> {
     if length > bounds.kept { Err(too_large()) } else { Ok(body) }
 }
 
-/// Reads what is left of the body of a request that is refused, if it is not too large.
+/// Reads the rest of the body of a refused request, unless it is too large.
 pub async fn drain(request: &mut Request) {
     let most = bounds_of(request).read;
     if waits(request) || is_longer(request, most) {
@@ -79,7 +79,7 @@ pub async fn drain(request: &mut Request) {
     note_received(request);
 }
 
-/// Whether a body comes after these headers.
+/// Returns whether a body follows these headers.
 pub fn is_announced(headers: &HeaderMap) -> bool {
     let length = headers.get(header::CONTENT_LENGTH);
     headers.contains_key(header::TRANSFER_ENCODING) || length.is_some_and(|length| length.as_bytes() != b"0")
@@ -91,12 +91,12 @@ fn note_received(request: &Request) {
     }
 }
 
-/// Whether the sender asks before he sends.
+/// Returns whether the sender waits for a response before it sends the body (`Expect`).
 fn waits(request: &Request) -> bool {
     request.headers().contains_key(header::EXPECT)
 }
 
-/// Whether the sender says that there is more.
+/// Returns whether the sender announces more than this many bytes.
 fn is_longer(request: &Request, most: usize) -> bool {
     let told = request.header(header::CONTENT_LENGTH).and_then(|length| length.parse::<usize>().ok());
     told.is_some_and(|length| length > most)

@@ -1,4 +1,4 @@
-//! Who is behind a proxy: what it says of that is believed only where it is one of ours.
+//! The address of a client behind a proxy: X-Forwarded-For is trusted only if it comes from a trusted proxy.
 
 use std::{
     collections::HashMap,
@@ -11,27 +11,28 @@ use ipnet::{IpNet, Ipv4Net};
 use poem::http::{HeaderMap, HeaderValue};
 
 const FORWARDED_FOR: &str = "x-forwarded-for";
-/// What precedes an IPv4 address in an IPv6 address, in bits.
+/// The length of the prefix of IPv6 addresses that contain an IPv4 address, in bits.
 const MAPPED: u8 = 96;
-/// A peer that is not trusted is warned of once within that time.
+/// The time within which at most one warning about an untrusted peer is logged.
 const WARN_EVERY: Duration = Duration::from_hours(1);
-/// How many such peers are remembered; of more, none is warned of, so that nobody fills the log.
+/// Maximum number of peers that are remembered; with more, no warning is logged for the others, so that no client can fill the
+/// log.
 const MOST_WARNED: usize = 100;
 
-/// The proxies whose X-Forwarded-For is believed.
+/// The proxies whose X-Forwarded-For is trusted.
 pub struct Proxies {
     trusted: Vec<IpNet>,
     warned: Mutex<HashMap<IpAddr, Instant>>,
 }
 
 impl Proxies {
-    /// Those of some networks.
+    /// Creates proxies from their networks.
     pub fn new(trusted: Vec<IpNet>) -> Self {
         Self { trusted, warned: Mutex::default() }
     }
 
-    /// The address that a request comes from, as [`address`] finds it. A peer that forwards and is not trusted is warned of
-    /// in the log: a proxy that is not named makes one address of everybody behind it.
+    /// Returns the address that a request comes from, as [`address`] does. If an untrusted peer sends X-Forwarded-For, a warning
+    /// is logged: a proxy that is not configured makes all clients behind it share one address.
     pub fn address(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let peer = peer.to_canonical();
         let is_trusted = self.trusted.iter().any(|network| network.contains(&peer));
@@ -60,10 +61,10 @@ impl Proxies {
     }
 }
 
-/// Reads a network, or one address.
+/// Parses a network or a single address.
 ///
 /// # Errors
-/// For people, where it is neither.
+/// A message for users if the text is neither.
 pub fn network(text: &str) -> Result<IpNet, &'static str> {
     let text = text.trim();
     let network = text.parse().or_else(|_| text.parse().map(|address: IpAddr| IpNet::from(address)));
@@ -77,8 +78,8 @@ pub fn network(text: &str) -> Result<IpNet, &'static str> {
     }
 }
 
-/// The address that a request comes from: the peer or, where that is a trusted proxy, the last one that it and those
-/// before it have forwarded for and that is no such proxy itself. What stands before that may have been made up.
+/// Returns the address that a request comes from: the peer or, if that is a trusted proxy, the last forwarded address that is not
+/// a trusted proxy itself. Addresses before that one may be forged.
 fn address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
     let is_trusted = |address: IpAddr| trusted.iter().any(|network| network.contains(&address));
     let lines: Vec<&HeaderValue> = headers.get_all(FORWARDED_FOR).iter().collect();
@@ -94,7 +95,7 @@ fn address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
     last
 }
 
-/// One entry of the header: an address, with or without a port; one of IPv6 may be in brackets.
+/// Parses one entry of the header: an address, with or without a port; an IPv6 address may be in brackets.
 fn entry(text: &str) -> Option<IpAddr> {
     let text = text.trim();
     let with_port = || text.parse().ok().map(|address: SocketAddr| address.ip());

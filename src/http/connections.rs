@@ -1,9 +1,9 @@
-//! The open connections: how many there may be in all and from one network address, and which one is closed to make room
-//! for another.
+//! The registry of open connections: limits them in total and for each network address, and chooses the connection that is closed
+//! to make room for another.
 //!
-//! A connection on which the server waits for the peer may be closed; one on which the peer waits for the server never
-//! is. An address that has used up its share loses a connection of its own. Beyond the limit a few places are reserved,
-//! on which nothing but health is answered.
+//! A connection may be closed while the server waits for the peer, but never while the peer waits for the server. If an address
+//! has used up its share, one of its own connections is closed. Beyond the limit, a few connections are reserved for health
+//! checks only.
 
 mod connection;
 
@@ -21,17 +21,17 @@ use self::connection::microseconds;
 pub use self::connection::{Connection, Phase};
 use crate::client::client_network;
 
-/// Connections beyond the limit, for health alone.
+/// Number of connections beyond the limit, for health checks only.
 pub const RESERVED: usize = 32;
 const RESERVED_PER_ADDRESS: usize = 8;
-/// How often the log says that connections are closed to make room.
+/// Minimum time between two log messages about connections that are closed to make room.
 const WARN_INTERVAL: Duration = Duration::from_mins(1);
 
-/// How many connections there may be.
+/// The limits on open connections.
 #[derive(Clone, Debug)]
 pub struct Limits {
     pub max: usize,
-    /// From one IPv4 address, or one /64 of IPv6.
+    /// Maximum number of connections from one IPv4 address or one /64 of IPv6.
     pub max_per_address: usize,
     /// The networks to which the limit per address does not apply.
     pub exempt: Vec<IpNet>,
@@ -54,7 +54,7 @@ struct State {
     warned: Option<Instant>,
 }
 
-/// A number of places, and how they are shared.
+/// A number of slots for connections, and their use by each address.
 struct Pool {
     max: usize,
     max_per_address: usize,
@@ -76,8 +76,8 @@ impl ConnectionRegistry {
         Self { limits: Arc::new(limits), state: Arc::new(Mutex::new(state)), started: Instant::now() }
     }
 
-    /// Registers a connection from an address, and closes another one where that makes room for it. None if there is no
-    /// room: on every connection that it could take the place of, a request is being worked on.
+    /// Registers a connection from an address, and closes another one if that makes room. Returns `None` if there is no room:
+    /// every connection that it could replace is executing a request.
     pub fn admit(&self, peer: IpAddr) -> Option<Arc<Connection>> {
         let network = self.share_of(peer);
         let now = microseconds(self.started);
@@ -93,12 +93,12 @@ impl ConnectionRegistry {
         Some(connection)
     }
 
-    /// Closes the connection that has kept the server waiting for the longest; false if there is none.
+    /// Closes the connection that has kept the server waiting for the longest time; returns whether there was one.
     pub fn close_one(&self) -> bool {
         self.lock().close_one(|_| true, microseconds(self.started))
     }
 
-    /// Forgets a connection that has ended.
+    /// Removes a connection that has ended.
     pub fn remove(&self, connection: &Connection) {
         connection.peer_gone();
         let mut state = self.lock();
@@ -107,7 +107,7 @@ impl ConnectionRegistry {
         }
     }
 
-    /// The connection that a request came by.
+    /// Returns the connection of a request.
     pub fn connection_of(&self, request: &Request) -> Option<Arc<Connection>> {
         match &**request.local_addr() {
             Addr::Custom(_, id) => self.lock().open.get(&id.parse().ok()?).cloned(),
@@ -115,7 +115,7 @@ impl ConnectionRegistry {
         }
     }
 
-    /// By what the limit per address counts a peer.
+    /// Returns the network as which the limit per address counts a peer; `None` if the limit does not apply.
     fn share_of(&self, peer: IpAddr) -> Option<IpNet> {
         let peer = peer.to_canonical();
         if self.limits.exempt.iter().any(|network| network.contains(&peer)) {
@@ -134,7 +134,7 @@ impl State {
         if is_reserved { &mut self.reserved } else { &mut self.general }
     }
 
-    /// Sees to it that a pool has a place for a connection; false if it has none.
+    /// Makes room for a connection in a pool; returns whether there is a free slot.
     fn make_room(&mut self, is_reserved: bool, network: Option<IpNet>, now: u64) -> bool {
         let pool = self.pool(is_reserved);
         let has_share_left = !pool.is_used_up_by(network);
@@ -152,7 +152,7 @@ impl State {
             let candidates = self.open.values().filter(|connection| is_candidate(connection));
             let ranked = candidates.filter_map(|connection| Some((connection.closing_order(now)?, connection)));
             let Some(((_, seen), connection)) = ranked.min_by_key(|(order, _)| *order) else { return false };
-            // Unless a request has just come in.
+            // Fails if a request has arrived meanwhile.
             if connection.close(seen, now) {
                 let connection = Arc::clone(connection);
                 self.pool(connection.is_reserved).give_back(connection.network);

@@ -1,5 +1,5 @@
-//! Documents that were sent before: most callers send the same few again and again, and to parse, measure and look through
-//! one costs more than to run a small one. What it does to whom is decided with each request all the same.
+//! The cache of documents. Most callers send the same few documents again and again, and parsing, measuring and analyzing one
+//! costs more than executing a small one. Access rules are checked for each request nevertheless.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,22 +16,22 @@ use super::{
     validation::{self, Demand, Schema},
 };
 
-/// How many bytes of documents are kept; parsed, each takes some twenty times as much.
+/// Maximum number of bytes of cached documents; a parsed document takes about twenty times as much memory.
 const MOST_BYTES: usize = 256 * 1024;
-/// How many documents are kept.
+/// Maximum number of cached documents.
 const MOST: usize = 1_024;
-/// A longer document is not kept.
+/// Maximum number of bytes of a cached document; a longer one is not cached.
 const LONGEST: usize = 16 * 1024;
 
-/// A document that is small, well formed and legal, and what the application has found out of it.
+/// A document that is small, well formed and valid, and what the application has found out about it.
 pub struct Document<R> {
     pub parsed: ExecutableDocument,
-    /// Where its variables must not be null.
+    /// The variables that must not be null in some places.
     pub demands: Vec<Demand>,
     pub reading: R,
 }
 
-/// The documents that were sent of late; cheap to clone.
+/// The documents that were sent recently; cheap to clone.
 pub struct DocumentCache<R> {
     pub schema: &'static Schema,
     kept: Arc<Mutex<Kept<R>>>,
@@ -43,7 +43,8 @@ impl<R> Clone for DocumentCache<R> {
     }
 }
 
-/// Two generations: what is asked for of the old one moves to the young one and, once that is full, the rest goes.
+/// Two generations: a document of the old one that is requested moves to the young one. Once the young one is full, it becomes
+/// the old one, and the rest of the old one is dropped.
 struct Kept<R> {
     young: HashMap<String, Arc<Document<R>>>,
     old: HashMap<String, Arc<Document<R>>>,
@@ -51,16 +52,16 @@ struct Kept<R> {
 }
 
 impl<R> DocumentCache<R> {
-    /// None yet, of a schema.
+    /// Creates an empty cache for a schema.
     ///
     /// # Errors
-    /// Where the schema cannot be read.
+    /// If the schema cannot be parsed.
     pub fn of(sdl: &str) -> std::io::Result<Self> {
         let kept = Kept { young: HashMap::new(), old: HashMap::new(), bytes_of_young: 0 };
         Ok(Self { schema: validation::schema(sdl)?, kept: Arc::new(Mutex::new(kept)) })
     }
 
-    /// Whether a document was sent of late.
+    /// Returns whether a document is cached.
     pub fn knows(&self, text: &str) -> bool {
         self.kept().find(text).is_some()
     }
@@ -69,10 +70,10 @@ impl<R> DocumentCache<R> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The document of a text; `read` looks through one that is new.
+    /// Returns the document with this text; `read` analyzes one that is not cached.
     ///
     /// # Errors
-    /// What is wrong with it: nothing of it is kept then.
+    /// The errors of the document, which is not cached then.
     pub fn find(&self, text: &str, read: impl FnOnce(&ExecutableDocument) -> R) -> Result<Arc<Document<R>>, HttpError> {
         if let Some(known) = self.kept().find(text) {
             return Ok(known);
@@ -88,7 +89,7 @@ impl<R> DocumentCache<R> {
     }
 }
 
-/// Whether a password may stand in a document itself: nothing of one is kept.
+/// Returns whether the document itself may contain a password; such a document is not cached.
 fn may_hold_secret(text: &str, document: &ExecutableDocument) -> bool {
     let mut operations = document.operations.iter();
     text.contains('"') && operations.any(|(_, operation)| operation.node.ty == OperationType::Mutation)
@@ -126,7 +127,8 @@ fn parse(query: &str) -> Result<ExecutableDocument, HttpError> {
     Ok(document)
 }
 
-/// The parser draws the line of the source and what it expected beneath; only the latter is passed on.
+/// Returns the reason from an error message of the parser. The parser draws the line of the source and, below it, what it
+/// expected; only the latter is returned.
 fn reason(message: &str) -> String {
     let expected = message.lines().rev().find_map(|line| line.trim_start().strip_prefix("= "));
     shorten(expected.or_else(|| message.lines().next()).unwrap_or_default())
@@ -140,7 +142,7 @@ mod tests {
         DocumentCache::of("type Query { a: Int } type Mutation { a(password: String): Int }").unwrap()
     }
 
-    /// How many documents are kept, and how many bytes of text.
+    /// Returns the number of cached documents and of the bytes of their texts.
     fn size(documents: &DocumentCache<usize>) -> (usize, usize) {
         let kept = documents.kept.lock().unwrap();
         let texts = kept.young.keys().chain(kept.old.keys());

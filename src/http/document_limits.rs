@@ -1,5 +1,5 @@
-//! The measure of a document before anything is run: async-graphql's own checks walk every fragment again at every
-//! spread, so a few hundred bytes keep it busy for a minute. Here each fragment is measured once.
+//! The limits on a document, checked before execution. async-graphql's own checks walk every fragment again at every spread, so a
+//! document of a few hundred bytes keeps them busy for a minute. Here each fragment is measured once.
 
 use std::{collections::HashMap, fmt};
 
@@ -12,22 +12,24 @@ use async_graphql::{
 };
 
 pub const MAX_BYTES: usize = 32 * 1024;
-/// Brackets in brackets, literals included: the parser and the drop of what it made recurse on them.
+/// Maximum nesting of brackets, including those of literals: the parser, and the drop of its result, recurse on them.
 pub const MAX_BRACKETS: usize = 64;
-/// Fields, fragment spreads and inline fragments, counted as often as they would be expanded.
+/// Maximum number of fields, fragment spreads and inline fragments, each counted as often as it occurs with fragments expanded.
 pub const MAX_FIELDS: usize = 2_000;
 pub const MAX_DEPTH: usize = 15;
-/// Selection sets in one another, fragments included; async-graphql refuses more as well.
+/// Maximum nesting of selection sets, including those of fragments; async-graphql refuses more as well.
 pub const MAX_NESTING: usize = 32;
 pub const MAX_ALIASES: usize = 30;
 pub const MAX_ROOT_FIELDS: usize = 10;
 pub const MAX_DIRECTIVES: usize = 50;
-/// Variables, each as often as there are operations: validation asks each operation for every one that it may reach.
+/// Maximum number of variables, each counted once for each operation: validation checks in each operation every variable that it
+/// may reach.
 pub const MAX_VARIABLES: usize = 50_000;
-/// What validation walks, which visits every selection set by itself; a tree as wide and deep as allowed stays below.
+/// Maximum number of selections that validation visits; it walks every selection set by itself. A tree as wide and as deep as
+/// allowed stays below the limit.
 const MAX_WALK: usize = 20 * MAX_FIELDS;
 
-/// Why a document is refused.
+/// The reason why a document is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TooLarge {
     Bytes,
@@ -63,7 +65,7 @@ impl fmt::Display for TooLarge {
 /// Checks the text before it is parsed, because the parser recurses on brackets.
 ///
 /// # Errors
-/// Which limit it is over.
+/// The limit that is exceeded.
 pub fn check_text(text: &str) -> Result<(), TooLarge> {
     if text.len() > MAX_BYTES {
         return Err(TooLarge::Bytes);
@@ -93,8 +95,8 @@ fn skip_line(text: &[u8]) -> &[u8] {
     text.get(end..).unwrap_or_default()
 }
 
-/// What follows a string whose opening quote is gone. A block string that does not end is not skipped, because the
-/// parser then reads an empty string and goes on inside.
+/// Returns the text after a string, given the text after its opening quote. A block string without an end is not skipped, because
+/// the parser then reads an empty string and continues inside.
 pub fn skip_string(text: &[u8]) -> &[u8] {
     if let Some(mut block) = text.strip_prefix(b"\"\"") {
         while let Some((_, tail)) = block.split_first() {
@@ -117,10 +119,10 @@ pub fn skip_string(text: &[u8]) -> &[u8] {
     rest
 }
 
-/// Measures every operation and fragment of a document, whichever of them would run.
+/// Measures all operations and fragments of a document, whichever would be executed.
 ///
 /// # Errors
-/// Which limit it is over.
+/// The limit that is exceeded.
 pub fn measure(document: &ExecutableDocument) -> Result<(), TooLarge> {
     let mut measure = Measure { fragments: &document.fragments, known: HashMap::new(), walk: 0 };
     for (name, fragment) in &document.fragments {
@@ -138,16 +140,17 @@ pub fn measure(document: &ExecutableDocument) -> Result<(), TooLarge> {
     if fields > MAX_FIELDS || measure.walk > MAX_WALK { Err(TooLarge::Fields) } else { Ok(()) }
 }
 
-/// Checks how many variables a text may have in the document that it is.
+/// Checks the number of variables that a document with this text may have.
 ///
 /// # Errors
-/// That it has too many.
+/// `Variables` if there are too many.
 pub fn check_variables(text: &str, document: &ExecutableDocument) -> Result<(), TooLarge> {
     let (variables, operations) = (text.matches('$').count(), document.operations.iter().count());
     if variables.saturating_mul(operations) > MAX_VARIABLES { Err(TooLarge::Variables) } else { Ok(()) }
 }
 
-/// The operation that would run, and its name; none if the name fits none, or is missing where it is needed.
+/// Returns the operation that would be executed, and its name; `None` if no operation has the name, or if the name is missing but
+/// required.
 #[must_use]
 pub fn selected<'a>(
     document: &'a ExecutableDocument,
@@ -164,13 +167,13 @@ pub fn selected<'a>(
     }
 }
 
-/// The kind of the operation that would run.
+/// Returns the type of the operation that would be executed.
 #[must_use]
 pub fn kind(document: &ExecutableDocument, operation_name: Option<&str>) -> Option<OperationType> {
     selected(document, operation_name).map(|(_, operation)| operation.ty)
 }
 
-/// What a selection set comes to, fragments expanded.
+/// The size of a selection set with fragments expanded.
 #[derive(Clone, Copy, Default)]
 struct Size {
     fields: usize,
@@ -182,7 +185,7 @@ struct Size {
 }
 
 impl Size {
-    /// Adds what stands beside the rest on the same level.
+    /// Adds the size of another selection on the same level.
     fn beside(&mut self, other: Self) {
         self.fields = self.fields.saturating_add(other.fields);
         self.depth = self.depth.max(other.depth);
@@ -206,7 +209,7 @@ impl Size {
 
 struct Measure<'a> {
     fragments: &'a HashMap<Name, Positioned<FragmentDefinition>>,
-    /// None while a fragment is being measured: to meet it again then is a cycle.
+    /// The sizes of fragments. `None` while a fragment is being measured: meeting it again then is a cycle.
     known: HashMap<&'a str, Option<Size>>,
     walk: usize,
 }
@@ -268,7 +271,7 @@ impl<'a> Measure<'a> {
                 let fragments = self.fragments;
                 match fragments.get_key_value(&spread.node.fragment_name.node) {
                     Some((name, fragment)) => self.fragment(name, fragment, level)?,
-                    None => Size::default(), // validation names the fragment that is missing
+                    None => Size::default(), // validation reports the missing fragment
                 }
             }
         };

@@ -1,8 +1,8 @@
-//! Entity tags, by which a caller says what he already has (RFC 9110, 8.8.3).
+//! Entity tags: tell whether the caller already has a resource (RFC 9110, 8.8.3).
 
 use poem::http::{HeaderMap, header};
 
-/// Whether the caller already has the content of this tag, which is written with its quotation marks.
+/// Returns whether the caller already has the content with this tag, which includes its quotation marks.
 #[must_use]
 pub fn holds(headers: &HeaderMap, etag: &str) -> bool {
     headers

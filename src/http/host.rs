@@ -1,4 +1,4 @@
-//! The Host header (RFC 9112, 3.2).
+//! Validation of the Host header (RFC 9112, 3.2).
 
 use std::net::Ipv6Addr;
 
@@ -12,7 +12,7 @@ use super::response::HttpError;
 /// Checks that a request names one host: in HTTP/1.1 exactly once, in HTTP/1.0 at most once.
 ///
 /// # Errors
-/// 400 for any other.
+/// 400 if not.
 pub fn check(request: &Request) -> Result<(), HttpError> {
     let mut hosts = request.headers().get_all(header::HOST).iter();
     match (hosts.next(), hosts.next()) {
@@ -26,7 +26,7 @@ pub fn check(request: &Request) -> Result<(), HttpError> {
     }
 }
 
-/// Whether this is a host with or without a port (RFC 9110, 7.2; RFC 3986, 3.2).
+/// Returns whether this is a host with or without a port (RFC 9110, 7.2; RFC 3986, 3.2).
 fn is_host(value: &HeaderValue) -> bool {
     let Some(authority) = value.to_str().ok().and_then(|text| text.parse::<Authority>().ok()) else { return false };
     let host = authority.host();

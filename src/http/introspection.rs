@@ -1,30 +1,30 @@
-//! The description of the schema in introspection. async-graphql gives it that of the type `__Schema`.
+//! The description of the schema in introspection. async-graphql returns that of the type `__Schema` instead.
 
 use async_graphql::parser::types::{ExecutableDocument, Field, SelectionSet};
 use async_graphql::{Name, Response, Value};
 
 use crate::http::selection;
 
-/// The types of introspection (4.2 of the GraphQL specification, September 2025), which are in every schema though its
+/// The types of introspection (4.2 of the GraphQL specification, September 2025), which are in every schema although its
 /// definition does not name them.
 pub const TYPES: &str = include_str!("introspection/types.graphql");
 
-/// The directives as introspection has them. async-graphql writes them without the descriptions of their arguments, and not
-/// all of them.
+/// The directives as in introspection. async-graphql exports them without the descriptions of their arguments, and not all of
+/// them.
 pub const DIRECTIVES: &str = include_str!("introspection/directives.graphql");
 
 /// The description of the schema.
 pub const DESCRIPTION: &str =
     "Roster, a user directory. Sign in with `login`, then send the token as `Authorization: Bearer`.";
 
-/// Where an operation asks for the description of the schema: the response keys of `__schema` and of `description` in it.
+/// A place where an operation selects the description of the schema: the response keys of `__schema` and of `description` in it.
 pub struct Asked {
     operation: Option<Name>,
     schema: Name,
     description: Name,
 }
 
-/// Where the operations of a document ask for the description of the schema.
+/// Returns the places where the operations of a document select the description of the schema.
 #[must_use]
 pub fn descriptions(document: &ExecutableDocument) -> Vec<Asked> {
     let mut found = Vec::new();
@@ -48,7 +48,7 @@ fn named<'a>(
     selection::fields(document, set).into_iter().filter(move |field| field.name.node == name)
 }
 
-/// Gives the schema its description in the response to an operation, the only one if it has no name.
+/// Sets the description of the schema in the response to an operation; without a name, to the only operation.
 pub fn describe(response: &mut Response, operation: Option<&str>, asked: &[Asked]) {
     let Value::Object(data) = &mut response.data else { return };
     for asked in asked.iter().filter(|asked| operation.is_none() || asked.operation.as_deref() == operation) {

@@ -1,5 +1,5 @@
-//! Accepts connections, and limits how long each may keep the server waiting. poem gives hyper no timer, so the deadlines
-//! are kept here, by the connection itself.
+//! The listener: accepts connections, and limits how long each may keep the server waiting. poem gives hyper no timer, so each
+//! connection enforces its own deadlines.
 
 use std::{
     io::{Error, ErrorKind, Result},
@@ -24,35 +24,35 @@ use tokio::{
 
 use super::connections::{Connection, ConnectionRegistry, Limits, RESERVED};
 
-/// How long to wait when a connection cannot be accepted, for want of file descriptors most likely.
+/// The pause after a connection cannot be accepted, most likely for lack of file descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
-/// The same, where a connection was closed to make room.
+/// The same, if a connection was closed to make room.
 const SHORT_PAUSE: Duration = Duration::from_millis(1);
-/// Left to the answer that the handler gives when the deadline of a request is over.
+/// The time left to the handler to respond after the deadline of a request.
 const GRACE: Duration = Duration::from_secs(1);
-/// Connections that have to make room and have not ended yet; they do as soon as their task runs.
+/// Maximum number of connections that are being closed and have not ended yet; each ends as soon as its task runs.
 const MAX_CLOSING: usize = 64;
-/// The most bytes that are read and thrown away after an answer to a request that was not read to its end.
+/// Maximum number of bytes that are read and discarded after the response to a request that was not read to its end.
 const MAX_DISCARDED: usize = 64 * 1024 * 1024;
 const DISCARD_BUFFER: usize = 16 * 1024;
 /// HTTP/2 is refused: its frames would need deadlines of another kind.
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0";
 const SWITCHING_PROTOCOLS: &[u8] = b"HTTP/1.1 101";
 
-/// How long a connection may keep the server waiting.
+/// The timeouts of a connection.
 #[derive(Clone, Copy, Debug)]
 pub struct Timeouts {
-    /// From the first byte of a request to the first of its answer, and for each write to make progress.
+    /// From the first byte of a request to the first byte of its response, and for each write to make progress.
     pub request: Duration,
     /// Between two requests, and before the first.
     pub idle: Duration,
 }
 
-/// Accepts TCP connections, a limited number at once.
+/// A listener that accepts a limited number of TCP connections.
 pub struct LimitedListener {
     listener: TcpListener,
     local: SocketAddr,
-    /// Bounds the file descriptors, those of connections that are closing included.
+    /// Limits the file descriptors, including those of connections that are being closed.
     descriptors: Arc<Semaphore>,
     timeouts: Timeouts,
     connections: ConnectionRegistry,
@@ -70,7 +70,7 @@ impl LimitedListener {
         self.connections.clone()
     }
 
-    /// The next connection. poem's loop would spin on an error, so it is waited out here.
+    /// Returns the next connection. poem's loop would spin on an error, so this waits instead.
     async fn next(&self) -> (TcpStream, SocketAddr) {
         let mut failed = false;
         loop {
@@ -88,7 +88,7 @@ impl LimitedListener {
         }
     }
 
-    /// The next connection for which there is room; the others are closed.
+    /// Returns the next connection for which there is room; closes the others.
     async fn next_admitted(&self) -> (TcpStream, SocketAddr, Arc<Connection>) {
         loop {
             let (stream, peer) = self.next().await;
@@ -121,7 +121,7 @@ impl Acceptor for LimitedListener {
         let descriptor = Arc::clone(&self.descriptors).acquire_owned().await.map_err(Error::other)?;
         let (stream, peer, connection) = self.next_admitted().await;
         if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "failed to set TCP_NODELAY"); // the peer has gone already
+            tracing::debug!(%error, "failed to set TCP_NODELAY"); // the peer has already disconnected
         }
         let local = connection.address();
         let stream = Stream {
@@ -140,7 +140,8 @@ impl Acceptor for LimitedListener {
     }
 }
 
-/// The bytes of a connection, which ends itself when its peer keeps it waiting or it has to make room for another.
+/// The byte stream of a connection. It ends when the peer keeps it waiting for too long, or when the connection is closed to make
+/// room.
 pub struct Stream {
     socket: TcpStream,
     timeouts: Timeouts,
@@ -148,7 +149,7 @@ pub struct Stream {
     write_by: Pin<Box<Sleep>>,
     state: State,
     preface: &'static [u8],
-    /// Bytes that were thrown away after the last answer; none as long as the connection is not being shut down.
+    /// The number of bytes discarded after the last response; `None` while the connection is not being shut down.
     discarded: Option<usize>,
     connection: Arc<Connection>,
     connections: ConnectionRegistry,
@@ -156,11 +157,11 @@ pub struct Stream {
 }
 
 struct State {
-    /// Bytes were read since the last were written.
+    /// Whether bytes have been read since the last write.
     in_request: bool,
-    /// A write waits for the peer.
+    /// Whether a write waits for the peer.
     in_write: bool,
-    /// The connection speaks another protocol now (WebSocket), which has its own rules of who speaks when.
+    /// Whether the connection has changed to another protocol (WebSocket), with its own rules for which side sends when.
     upgraded: bool,
 }
 
@@ -190,7 +191,7 @@ impl Stream {
                 return Err(makes_room());
             }
         } else if now >= self.read_by.deadline() {
-            return Err(ErrorKind::TimedOut.into()); // a peer so eager that a read never has to wait
+            return Err(ErrorKind::TimedOut.into()); // the peer sends so fast that a read never has to wait
         }
         Ok(())
     }
@@ -205,7 +206,7 @@ impl Stream {
         }
     }
 
-    /// Ready when the connection has to make room or a deadline is over, and why.
+    /// Returns ready, with the reason, when the connection is being closed or its deadline is over.
     fn poll_end(connection: &Connection, deadline: &mut Pin<Box<Sleep>>, cx: &mut Context<'_>) -> Poll<Error> {
         if connection.poll_closing(cx).is_ready() {
             return Poll::Ready(makes_room());
@@ -214,8 +215,8 @@ impl Stream {
         Poll::Ready(ErrorKind::TimedOut.into())
     }
 
-    /// Reads what the peer still sends, for some time and up to some size, and throws it away. A socket that is closed
-    /// with unread bytes is reset, and the peer may lose an answer that it has not read yet (RFC 9112, 9.6).
+    /// Reads and discards what the peer still sends, for a limited time and up to a limited size. Closing a socket with unread
+    /// bytes resets it, and the peer may lose a response that it has not read yet (RFC 9112, 9.6).
     fn poll_discard(&mut self, mut discarded: usize, cx: &mut Context<'_>) -> Poll<()> {
         let mut buffer = [0; DISCARD_BUFFER];
         while discarded < MAX_DISCARDED {
@@ -255,7 +256,7 @@ impl AsyncRead for Stream {
                 Some(bytes) => this.was_read(bytes),
             },
             Poll::Ready(Err(error)) => Err(error),
-            // The clock is asked only now, so that whoever waits is woken by it.
+            // The timer is polled only now, so that it wakes a task that waits.
             Poll::Pending => Err(ready!(Self::poll_end(&this.connection, &mut this.read_by, cx))),
         };
         Poll::Ready(read.inspect_err(|_| this.connection.peer_gone()))

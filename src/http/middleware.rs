@@ -1,4 +1,5 @@
-//! What is around every request: its id, its deadline, a net for panics, the headers of the answer, a line of log.
+//! The middleware around every request: its ID, its deadline, the handling of panics, the headers of the response, and a log
+//! line.
 
 use std::{
     panic::AssertUnwindSafe,
@@ -65,7 +66,7 @@ impl<E: Endpoint<Output = Response>> Endpoint for Middleware<E> {
         };
         let mut response = answer.unwrap_or_else(|refusal| refusal.into_response(media, &id));
         security_headers(response.headers_mut(), &id);
-        // What is left of a body would cost more to read than another connection.
+        // Reading the rest of a body would cost more than another connection.
         if connection.is_reserved || connection.has_unread() {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
@@ -76,12 +77,12 @@ impl<E: Endpoint<Output = Response>> Endpoint for Middleware<E> {
     }
 }
 
-/// Nobody reads this.
+/// Returns an error for a peer that has disconnected, which is never sent.
 fn disconnected() -> poem::Error {
     StatusCode::BAD_REQUEST.into()
 }
 
-/// Refuses what is not to be looked at any further.
+/// Refuses a request that must not be processed further.
 fn check(request: &Request, connection: &Connection) -> std::result::Result<(), HttpError> {
     if connection.is_reserved && !request.uri().path().starts_with(HEALTH) {
         return Err(HttpError::overloaded(1));
@@ -89,7 +90,7 @@ fn check(request: &Request, connection: &Connection) -> std::result::Result<(), 
     host::check(request)
 }
 
-/// poem's own errors, whose text is never shown.
+/// Converts an error of poem, whose text is never sent.
 fn of_poem(error: &poem::Error, request_id: &str) -> HttpError {
     match error.status() {
         StatusCode::NOT_FOUND => HttpError::not_found(),
@@ -103,7 +104,7 @@ fn of_poem(error: &poem::Error, request_id: &str) -> HttpError {
     }
 }
 
-/// The request's id, as the frame writes it into the request.
+/// The ID of a request, set by the middleware.
 #[derive(Clone)]
 struct RequestId(String);
 
@@ -111,11 +112,11 @@ pub fn id_of(request: &Request) -> String {
     request.data::<RequestId>().map(|id| id.0.clone()).unwrap_or_default()
 }
 
-/// The name of the operation, as the answer carries it back to the log.
+/// The name of the operation, which the response carries to the log.
 #[derive(Clone)]
 pub struct OperationName(pub String);
 
-/// The id that the caller gave the request: for the log, beside ours, because two callers may give the same.
+/// Returns the ID that the caller gave the request. It is logged beside the server's own, because two callers may send the same.
 fn client_request_id(headers: &HeaderMap) -> Option<String> {
     let mut ids = headers.get_all("x-request-id").iter();
     let id = ids.next().filter(|_| ids.next().is_none())?.to_str().ok()?;
@@ -123,7 +124,7 @@ fn client_request_id(headers: &HeaderMap) -> Option<String> {
     (is_plain && (1..=MAX_ID).contains(&id.len())).then(|| id.to_owned())
 }
 
-/// The line that a request leaves in the log, also when its caller goes before the answer.
+/// The log line of a request, written even if its caller disconnects before the response.
 struct Line {
     method: Method,
     path: String,
@@ -153,7 +154,7 @@ impl Drop for Line {
         tracing::info!(
             method = self.method.as_str().get(..MAX_LOGGED).unwrap_or(self.method.as_str()),
             path = self.path,
-            status = self.status.map(|status| status.as_u16()), // none: the caller went away
+            status = self.status.map(|status| status.as_u16()), // `None` if the caller disconnected
             milliseconds = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX),
             request_id = self.request_id,
             client_request_id = self.client_request_id,

@@ -1,4 +1,5 @@
-//! HTTP: who is asking, /graphql, the playground, health; one deadline and one line of log around each request.
+//! The HTTP server: authentication headers, `/graphql`, the playground and health checks; one deadline and one log line for each
+//! request.
 
 mod avatar;
 mod body;
@@ -56,68 +57,68 @@ use crate::i18n::language::Language;
 use crate::scalar::Id;
 use crate::share::{ShareLimits, Shares};
 
-/// Where everything about health is.
+/// The path prefix of the health checks.
 const HEALTH: &str = "/health/";
 const IDLE: Duration = Duration::from_secs(75);
 const MAX_USER_AGENT: usize = 256;
 const MAX_TOKEN: usize = 1024;
-/// Requests with a file that are read or worked on at once; each is kept in memory as a whole.
+/// Maximum number of requests with a file that are read or executed at once; each is kept in memory as a whole.
 const MAX_UPLOADS: usize = 16;
-/// Those of one user.
+/// The limit for the requests with a file of one user.
 const UPLOADS_OF_ONE: ShareLimits = ShareLimits { at_once: 1, waiting: 0, patience: Duration::ZERO };
-/// An answer of more bytes is written in the background.
+/// A response with more bytes than this is serialized in the background.
 const LONG_ANSWER: usize = 64 * 1024;
 
-/// How the server treats its connections.
+/// The limits and timeouts of the server.
 #[derive(Clone, Debug)]
 pub struct ServerSettings {
     pub max_connections: usize,
-    /// From one IPv4 address or one /64 of IPv6; trusted proxies are exempt.
+    /// Maximum number of connections from one IPv4 address or one /64 of IPv6; trusted proxies are exempt.
     pub max_connections_per_address: usize,
-    /// Whose X-Forwarded-For is believed.
+    /// The networks of the proxies whose X-Forwarded-For is trusted.
     pub trusted_proxies: Vec<IpNet>,
-    /// For a whole request, the reading of its body included.
+    /// The deadline for a whole request, including the reading of its body.
     pub request_deadline: Duration,
-    /// How long a stop waits for the requests under way.
+    /// The time that a shutdown waits for the requests under way.
     pub shutdown_grace: Duration,
     pub playground: bool,
 }
 
-/// Who sent a request, as far as HTTP tells. Not Debug: it holds a secret.
+/// The sender of a request, as far as HTTP tells. Not `Debug`, because it holds a secret.
 #[derive(Clone)]
 pub struct Caller {
     pub token: Option<String>,
-    /// Where the request comes from: the other end of the socket, or whoever is behind it where that is a trusted proxy.
+    /// The address that the request comes from: the peer of the socket or, if that is a trusted proxy, the client behind it.
     pub address: IpAddr,
     pub user_agent: Option<String>,
-    /// What the caller reads best, of the languages that Roster writes.
+    /// The language that the caller prefers, of those that Roster supports.
     pub language: Language,
     pub request_id: String,
 }
 
-/// What a request came to that was run.
+/// The result of a request that was executed.
 pub struct Answer {
     pub response: Outcome,
-    /// About how many bytes it has.
+    /// The approximate number of bytes of the response.
     pub bytes: usize,
 }
 
-/// A short one.
+/// A short response, which is serialized at once.
 impl From<Outcome> for Answer {
     fn from(response: Outcome) -> Self {
         Self { response, bytes: 0 }
     }
 }
 
-/// What HTTP needs to know of the program behind it.
+/// The interface between the HTTP server and the application behind it.
 pub trait Application: Clone + Send + Sync + 'static {
-    /// What it finds out of a document before anything is run.
+    /// The facts about a document that the application collects before execution.
     type DocumentInfo: Send + Sync + 'static;
 
-    /// Looks through a document, once for all the requests that send it.
+    /// Analyzes a document, once for all requests that send it.
     fn read(&self, document: &ExecutableDocument) -> Self::DocumentInfo;
 
-    /// Decides who is asking, and runs the request.
+    /// Authenticates the caller and executes the request.
     fn answer(
         &self,
         caller: Caller,
@@ -125,13 +126,13 @@ pub trait Application: Clone + Send + Sync + 'static {
         reading: &Self::DocumentInfo,
     ) -> impl Future<Output = std::result::Result<Answer, HttpError>> + Send;
 
-    /// Whether the caller may send a file at all, asked before any of it is kept; returns the id of the user.
+    /// Checks whether the caller may send a file at all, before any of it is kept, and returns the user's ID.
     fn admits_upload(&self, caller: &Caller) -> impl Future<Output = std::result::Result<Id, HttpError>> + Send {
         let _ = caller;
         async { Err(HttpError::unauthenticated()) }
     }
 
-    /// The picture of the person of an id, without its content where the caller `holds` one of the same hash.
+    /// Returns the avatar of the user with this ID, without its content if the caller `holds` one with the same hash.
     fn picture(
         &self,
         caller: Caller,
@@ -142,13 +143,13 @@ pub trait Application: Clone + Send + Sync + 'static {
         async { Err(HttpError::not_found()) }
     }
 
-    /// The schema, in its own language.
+    /// Returns the schema in the schema definition language.
     fn sdl(&self) -> String;
 
-    /// Whether requests can be answered: the database is there, and migrated.
+    /// Returns whether requests can be answered: the database is available and migrated.
     fn ready(&self) -> impl Future<Output = bool> + Send;
 
-    /// Adds the pages that links lead to.
+    /// Adds the pages that one-time links lead to.
     fn pages(&self, route: Route) -> Route {
         route
     }
@@ -159,10 +160,7 @@ pub trait Application: Clone + Send + Sync + 'static {
     }
 }
 
-/// Serves until `shutdown`, then lets the requests under way finish.
-///
-/// # Errors
-/// What the listener says.
+/// Serves requests until `shutdown` resolves, then lets the requests under way finish.
 pub async fn serve<A: Application>(
     app: A,
     listener: TcpListener,
@@ -190,17 +188,14 @@ pub async fn serve<A: Application>(
     Server::new_with_acceptor(listener)
         .run_with_graceful_shutdown(frame, shutdown, Some(settings.shutdown_grace))
         .await?;
-    // Mutations whose callers have gone hold the lock still.
+    // Mutations whose callers have disconnected still hold the lock.
     if timeout(settings.shutdown_grace, mutations.write()).await.is_err() {
         tracing::warn!("a mutation was still running when the server stopped");
     }
     Ok(())
 }
 
-/// Watches from now on for what tells the process to stop, SIGTERM or ctrl-c; the returned future resolves then.
-///
-/// # Errors
-/// What the system says.
+/// Starts to watch for the signals that stop the process, SIGTERM or Ctrl-C; the returned future resolves on the first one.
 pub fn stop_signal() -> Result<impl Future<Output = ()>> {
     #[cfg(unix)]
     {
@@ -251,7 +246,7 @@ struct GraphQl<A: Application> {
     app: A,
     reader: Reader<A>,
     proxies: Arc<Proxies>,
-    /// Held shared by each mutation under way.
+    /// Held as a shared lock by each mutation under way.
     mutations: Arc<RwLock<()>>,
     uploads: Arc<Semaphore>,
     uploads_of_users: Shares<Id>,
@@ -306,8 +301,8 @@ impl<A: Application> GraphQl<A> {
         Ok(Prepared { turn: Some((share, turn)), ..upload::read(request, &self.reader, caller.address).await? })
     }
 
-    /// A query ends when its caller goes. A mutation is a task of its own, because to drop it in the middle of sqlx's
-    /// `begin` would leave an open transaction in the pool.
+    /// Executes a request. A query ends when its caller disconnects. A mutation runs as a task of its own, because dropping it in
+    /// the middle of sqlx's `begin` would leave an open transaction in the pool.
     async fn run(&self, caller: Caller, prepared: Prepared<A::DocumentInfo>) -> std::result::Result<Answer, HttpError> {
         if !prepared.is_mutation {
             return self.app.answer(caller, prepared.request, &prepared.document.reading).await;
@@ -327,7 +322,8 @@ impl<A: Application> GraphQl<A> {
     }
 }
 
-/// Refuses a request of which the body may not have been read yet. Left unread it would cost the caller the connection.
+/// Responds with an error to a request whose body may not have been read yet. If the body stayed unread, the caller would lose
+/// the connection.
 async fn refuse(request: &mut Request, refusal: HttpError, media: Media, request_id: &str) -> Response {
     if refusal.status != StatusCode::PAYLOAD_TOO_LARGE {
         body::drain(request).await;
@@ -347,7 +343,7 @@ fn caller(request: &Request, request_id: &str, proxies: &Proxies) -> std::result
     })
 }
 
-/// The bearer token; none if there is no Authorization or an empty one, an error if there is anything else but one
+/// Returns the bearer token. `None` if the Authorization header is missing or empty; an error if it is anything but one
 /// well-formed token.
 fn token(headers: &HeaderMap) -> std::result::Result<Option<String>, HttpError> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
@@ -367,7 +363,7 @@ fn token(headers: &HeaderMap) -> std::result::Result<Option<String>, HttpError> 
     token.map(|token| Some(token.to_owned())).ok_or_else(HttpError::unauthenticated)
 }
 
-/// What a front end sends that has no token: nothing, or the scheme alone.
+/// Returns whether the Authorization header is what a front end without a token sends: nothing, or the scheme alone.
 fn is_empty(authorization: &HeaderValue) -> bool {
     let value = authorization.as_bytes().trim_ascii();
     value.is_empty() || value.eq_ignore_ascii_case(b"bearer")

@@ -1,4 +1,4 @@
-//! From an HTTP request to a GraphQL request that is small, well formed and parsed once.
+//! Conversion of an HTTP request to a GraphQL request that is small, well formed and parsed once.
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
@@ -24,30 +24,31 @@ use crate::client::client_network;
 use crate::scalar::Id;
 use crate::share::{Share, ShareLimits, Shares};
 
-/// A longer body is read in the background.
+/// Maximum number of bytes of a body that is not parsed in the background.
 const LONG_BODY: usize = 16 * 1024;
-/// A document of more bytes that was not sent of late is checked in the background.
+/// Maximum number of bytes of a document that is not checked in the background, unless it is cached.
 const LONG_DOCUMENT: usize = 2 * 1024;
-/// What is read in the background for one network.
+/// The limits for the work in the background for one network.
 const OF_ONE_NETWORK: ShareLimits = ShareLimits { at_once: 1, waiting: 256, patience: Duration::from_secs(10) };
-/// Objects in the JSON of a request, however deep.
+/// Maximum number of objects in the JSON of a request, at any depth.
 const MAX_OBJECTS: usize = 1_000;
-/// How async-graphql marks an uploaded file in variables; a caller who writes it asks for a file that is not there.
+/// The prefix by which async-graphql marks an uploaded file in variables; a caller who sends it refers to a file that does not
+/// exist.
 const UPLOAD_MARK: &str = "#__graphql_file__:";
 pub const ALLOW: &str = "GET, POST";
 
-/// A request that may be run.
+/// A request that is ready for execution.
 pub struct Prepared<R> {
     pub request: async_graphql::Request,
     pub document: Arc<Document<R>>,
     pub is_mutation: bool,
     /// The name of the operation, for the log.
     pub operation: Option<String>,
-    /// Among the requests with a file; none without one.
+    /// The slot of a request with a file; `None` without a file.
     pub turn: Option<(Share<Id>, OwnedSemaphorePermit)>,
 }
 
-/// Reads requests. What may take long of it is done in the background, as much for each network as for another.
+/// Reads requests. Work that may take long is done in the background, with the same limit for each network.
 pub struct Reader<A: Application> {
     app: A,
     documents: DocumentCache<A::DocumentInfo>,
@@ -60,7 +61,7 @@ impl<A: Application> Clone for Reader<A> {
     }
 }
 
-/// Reads and checks a request that comes from an address; nothing of it is run.
+/// Reads and checks a request from an address, without executing it.
 pub async fn read<A: Application>(
     request: &mut Request,
     reader: &Reader<A>,
@@ -90,7 +91,7 @@ fn check_content(headers: &HeaderMap) -> Result<(), HttpError> {
     if is_json && is_plain(headers) { Ok(()) } else { Err(unsupported()) }
 }
 
-/// Whether the body is as it was before it was sent.
+/// Returns whether the body is sent without compression.
 pub fn is_plain(headers: &HeaderMap) -> bool {
     let mut encodings = headers.get_all(header::CONTENT_ENCODING).iter();
     encodings.all(|encoding| encoding.as_bytes().eq_ignore_ascii_case(b"identity"))
@@ -111,7 +112,7 @@ fn is_json(content_type: &str) -> bool {
         })
 }
 
-/// What a caller may send; other members of the JSON object are ignored.
+/// The parameters of a request; other members of the JSON object are ignored.
 pub struct Parameters {
     query: String,
     operation_name: Option<String>,
@@ -130,7 +131,7 @@ pub fn from_json(text: &[u8], what: &str) -> Result<Parameters, HttpError> {
 fn from_query(query: &str) -> Result<Parameters, HttpError> {
     let mut members = Map::new();
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-        // What is not UTF-8 comes out of the decoder as U+FFFD.
+        // Bytes that are not UTF-8 are decoded as U+FFFD.
         if name.contains('\u{fffd}') || value.contains('\u{fffd}') {
             return Err(HttpError::bad_request("The query string is not valid UTF-8"));
         }
@@ -148,7 +149,7 @@ fn from_query(query: &str) -> Result<Parameters, HttpError> {
 }
 
 fn parameters(mut members: Map<String, Value>) -> Result<Parameters, HttpError> {
-    let extensions = object(members.remove("extensions"), "extensions")?; // beside a query none is read
+    let extensions = object(members.remove("extensions"), "extensions")?; // ignored if there is a query
     let query = string(members.remove("query"), "query")?.unwrap_or_default();
     if query.is_empty() && extensions.get("persistedQuery").is_some_and(Value::is_object) {
         return Err(HttpError::persisted_query_not_supported());
@@ -160,7 +161,8 @@ fn parameters(mut members: Map<String, Value>) -> Result<Parameters, HttpError> 
     })
 }
 
-/// The reader stops at 128 levels and refuses lone surrogates; its own messages may repeat the source.
+/// Parses JSON. The parser stops at a depth of 128 and refuses lone surrogates. Its own messages may repeat the source, so they
+/// are not used.
 pub fn parse_json(text: &str, what: &str) -> Result<Value, HttpError> {
     let value = serde_json::from_str(text).map_err(|error| {
         let (line, column) = (error.line(), error.column());
@@ -176,7 +178,8 @@ pub fn parse_json(text: &str, what: &str) -> Result<Value, HttpError> {
     }
 }
 
-/// An object of two bytes may stand for an input of many fields, of each of which something is kept.
+/// Counts the objects in a value. An object of two bytes may stand for an input of many fields, and some memory is kept for each
+/// of them.
 fn objects_in(value: &Value) -> usize {
     match value {
         Value::Array(items) => items.iter().map(objects_in).sum(),
@@ -194,7 +197,8 @@ fn is_clean(value: &Value) -> bool {
     }
 }
 
-/// No database keeps U+0000: the one refuses it, the other cuts at it.
+/// Returns whether a text has neither U+0000 nor the upload marker. No database stores U+0000: one refuses it, the other
+/// truncates the text there.
 fn is_clean_text(text: &str) -> bool {
     !text.contains('\0') && !text.starts_with(UPLOAD_MARK)
 }
@@ -216,15 +220,15 @@ fn object(value: Option<Value>, name: &str) -> Result<Map<String, Value>, HttpEr
 }
 
 impl<A: Application> Reader<A> {
-    /// For an application.
+    /// Creates a reader for an application.
     ///
     /// # Errors
-    /// Where its schema cannot be read.
+    /// If its schema cannot be parsed.
     pub fn new(app: A) -> std::io::Result<Self> {
         Ok(Self { documents: DocumentCache::of(&app.sdl())?, app, networks: Shares::new(OF_ONE_NETWORK) })
     }
 
-    /// Checks what a caller has sent from an address.
+    /// Checks the parameters of a request from an address.
     pub async fn prepare(
         &self,
         parameters: Parameters,
@@ -253,7 +257,7 @@ impl<A: Application> Reader<A> {
         if query.is_empty() {
             return Err(HttpError::bad_request("The query is missing"));
         }
-        // The escape is looked for in the text, so that the literals of the document need no walk of their own.
+        // The text is searched for the escape, so that the literals of the document need not be walked.
         if query.contains('\0') || query.contains("\\u0000") || query.contains(UPLOAD_MARK) {
             return Err(HttpError::bad_request("query: must not contain U+0000 or the upload marker"));
         }

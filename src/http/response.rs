@@ -1,4 +1,4 @@
-//! From an outcome to an HTTP answer, as "GraphQL over HTTP" has it: the media type that the caller accepts, an honest
+//! Conversion of a result to an HTTP response, as in "GraphQL over HTTP": the media type that the caller accepts, an accurate
 //! status, and a code in every error.
 
 use std::{borrow::Cow, collections::BTreeMap};
@@ -12,22 +12,22 @@ use serde::Serialize;
 
 use crate::error::PATH;
 
-/// Errors of one answer; a hostile document can earn thousands.
+/// Maximum number of errors in one response; a hostile document can cause thousands.
 pub const MAX_ERRORS: usize = 20;
 const MAX_MESSAGE: usize = 200;
 const INTERNAL: &str = "INTERNAL";
 
-/// The media type of an answer.
+/// The media type of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Media {
-    /// `application/graphql-response+json`: the status tells whether the request was run.
+    /// `application/graphql-response+json`: the status tells whether the request was executed.
     GraphQl,
-    /// `application/json`: whatever a well-formed request comes to is 200.
+    /// `application/json`: the status is 200 for every well-formed request.
     Json,
 }
 
 impl Media {
-    /// What the caller accepts; none if we have nothing acceptable.
+    /// Returns the media type that the caller accepts; `None` if it is none of these.
     pub fn accepted(headers: &HeaderMap) -> Option<Self> {
         if !headers.contains_key(header::ACCEPT) {
             return Some(Self::GraphQl);
@@ -65,7 +65,7 @@ impl Media {
     }
 }
 
-/// How much a media type is wished for; the more precise range decides.
+/// The preference for a media type, decided by the most precise range.
 #[derive(Default)]
 struct Preference {
     precision: u8,
@@ -80,16 +80,16 @@ impl Preference {
     }
 }
 
-/// A request that is not run: its error, its status and its headers.
+/// The error of a request that is not executed: its code, status and headers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HttpError {
     pub status: StatusCode,
     pub code: &'static str,
     pub message: Cow<'static, str>,
     pub locations: Vec<Pos>,
-    /// What else is wrong with the same document.
+    /// Other errors in the same document.
     pub others: Vec<Self>,
-    /// The fault is in the document or its variables, which `application/json` answers with 200.
+    /// Whether the error is in the document or its variables; with `application/json` its status is 200.
     pub of_document: bool,
     pub header: Option<Box<(HeaderName, HeaderValue)>>,
 }
@@ -111,27 +111,28 @@ impl HttpError {
         Self::new(StatusCode::BAD_REQUEST, "BAD_REQUEST", message)
     }
 
-    /// A document that cannot be run, or variables that do not fit it.
+    /// Creates the error for a document that cannot be executed, or for variables that do not match it.
     pub fn bad_document(code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
         Self { of_document: true, ..Self::new(StatusCode::BAD_REQUEST, code, message) }
     }
 
-    /// The first of several, with the others; none of none.
+    /// Combines several errors into the first one, with the others attached; `None` if there are none.
     pub fn of_all(refusals: impl IntoIterator<Item = Self>) -> Option<Self> {
         let mut refusals = refusals.into_iter();
         let first = refusals.next()?;
         Some(Self { others: refusals.take(MAX_ERRORS - 1).collect(), ..first })
     }
 
-    /// A token that is malformed, unknown or no longer valid. Who sends none is merely anonymous.
+    /// Returns the error for a token that is malformed, unknown or no longer valid. A request without a token is merely
+    /// anonymous.
     #[must_use]
     pub fn unauthenticated() -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "UNAUTHENTICATED", "The access token is not valid")
             .with(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
     }
 
-    /// A document that is named by its hash. The words, the code and the status are those of Apollo Server, by which
-    /// clients know to send the document itself.
+    /// Returns the error for a document that is given by its hash. The message, the code and the status are those of Apollo
+    /// Server, which tell clients to send the document itself.
     #[must_use]
     pub fn persisted_query_not_supported() -> Self {
         Self::new(StatusCode::OK, "PERSISTED_QUERY_NOT_SUPPORTED", "PersistedQueryNotSupported")
@@ -149,14 +150,14 @@ impl HttpError {
             .with(header::ALLOW, HeaderValue::from_static(allow))
     }
 
-    /// Too much to do at the moment, or the database is away.
+    /// Returns the error for too much load, or for a database that is unavailable.
     #[must_use]
     pub fn overloaded(retry_after_seconds: u64) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE", "The server is busy; try again later")
             .with(header::RETRY_AFTER, HeaderValue::from(retry_after_seconds))
     }
 
-    /// A second request with a file while the user's first is still under way.
+    /// Returns the error for a second request with a file while the user's first is still under way.
     #[must_use]
     pub fn one_at_a_time() -> Self {
         let message = "You are already uploading a file; a user can upload only one file at a time";
@@ -164,7 +165,7 @@ impl HttpError {
             .with(header::RETRY_AFTER, HeaderValue::from_static("1"))
     }
 
-    /// The caller has more under way than one may have.
+    /// Returns the error for a caller with too many expensive requests under way.
     #[must_use]
     pub fn too_many() -> Self {
         let message = "Too many of your expensive requests are running; wait until some of them have finished";
@@ -218,9 +219,9 @@ struct Body<'a> {
     extensions: Option<&'a BTreeMap<String, Value>>,
 }
 
-/// What a request that was handed to the schema came to.
+/// Returns the response for the result of a request that was passed to the schema.
 pub fn outcome(mut outcome: async_graphql::Response, media: Media, request_id: &str) -> Response {
-    // Before anything is run errors have no path, and there is no data to speak of.
+    // Before execution, errors have no path, and there is no data.
     let refused =
         outcome.data == Value::Null && outcome.is_err() && outcome.errors.iter().all(|error| error.path.is_empty());
     outcome.errors.truncate(MAX_ERRORS);
@@ -238,7 +239,8 @@ pub fn outcome(mut outcome: async_graphql::Response, media: Media, request_id: &
     response
 }
 
-/// Puts an error where it says that it stands, and gives it its code. One that ran into somebody else's error says nothing but INTERNAL and the request's id.
+/// Sets the path of an error to the one in its extensions, and sets its code. An internal error keeps nothing but the code
+/// `INTERNAL` and the request ID.
 fn finalize_error(error: &mut ServerError, refused: bool, request_id: &str) {
     if let Some(path) = error.extensions.as_mut().and_then(path_of) {
         error.path = path;
@@ -261,7 +263,7 @@ fn finalize_error(error: &mut ServerError, refused: bool, request_id: &str) {
     set_code(error, code, request_id);
 }
 
-/// The path that a field has put among the extensions of its error, which is taken out of them.
+/// Removes the path that a field has put into the extensions of its error, and returns it.
 fn path_of(extensions: &mut ErrorExtensionValues) -> Option<Vec<PathSegment>> {
     let Some(Value::List(segments)) = extensions.get(PATH).cloned() else { return None };
     extensions.unset(PATH);
@@ -273,8 +275,8 @@ fn path_of(extensions: &mut ErrorExtensionValues) -> Option<Vec<PathSegment>> {
     segments.into_iter().map(segment).collect()
 }
 
-/// A value that did not fit its type. async-graphql finds some while it validates and some only while it runs, and
-/// tells neither by a type; what comes from a resolver by `?` has a source.
+/// Returns whether an error is about a value of the wrong type. async-graphql finds some of them during validation and some only
+/// during execution, and has no type for either; an error that a resolver returns by `?` has a source.
 fn is_of_input(error: &ServerError) -> bool {
     let starts = ["Invalid value for argument ", "Expected input type \"", "Failed to parse \""];
     error.source.is_none() && starts.iter().any(|start| error.message.starts_with(start))
@@ -311,12 +313,12 @@ fn json(status: StatusCode, media: Media, body: &Body) -> Response {
     Response::builder().status(status).header(header::CONTENT_TYPE, media.content_type()).body(bytes)
 }
 
-/// One line of a bounded length.
+/// Returns a message as one line of limited length.
 pub fn shorten(message: &str) -> String {
     message.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MAX_MESSAGE).collect()
 }
 
-/// The headers that every answer carries. A page may have brought its own policy and its own caching.
+/// Adds the headers that every response has. A page may have set a policy and caching of its own.
 pub fn security_headers(headers: &mut HeaderMap, request_id: &str) {
     let always = [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),

@@ -1,9 +1,9 @@
-//! What a selection set selects.
+//! The fields of selection sets.
 
 use async_graphql::parser::types::{ExecutableDocument, Field, Selection, SelectionSet};
 
-/// The fields of a selection set, those of its fragments in their place. The document must have been measured: fragments that
-/// spread one another multiply.
+/// Returns the fields of a selection set, with fragments expanded in place. The document must have been measured, because the
+/// fields of fragments that spread one another multiply.
 #[must_use]
 pub fn fields<'a>(document: &'a ExecutableDocument, set: &'a SelectionSet) -> Vec<&'a Field> {
     let mut found = Vec::with_capacity(set.items.len());

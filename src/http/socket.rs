@@ -4,35 +4,29 @@ use std::{io::Result, net::SocketAddr};
 
 use tokio::net::{TcpListener, TcpSocket};
 
-/// Connections that the system keeps until they are accepted.
+/// Maximum number of connections that the system keeps until they are accepted.
 const BACKLOG: u32 = 1024;
-/// File descriptors for everything but connections over HTTP.
+/// Number of file descriptors for everything but HTTP connections.
 #[cfg(unix)]
 const OTHER_DESCRIPTORS: u64 = 512;
 
-/// Takes a port, without taking connections yet.
-///
-/// # Errors
-/// What the system says.
+/// Binds a port without accepting connections yet.
 pub fn bind(address: SocketAddr) -> Result<TcpSocket> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-    // A server that starts again gets its port although connections of the last one linger.
+    // A server that restarts gets its port although connections of the previous process linger.
     #[cfg(not(windows))]
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     Ok(socket)
 }
 
-/// Takes connections from now on.
-///
-/// # Errors
-/// What the system says.
+/// Starts to accept connections.
 pub fn listen(socket: TcpSocket) -> Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// Raises the number of files that the process may have open to what so many connections need, as far as it may be
-/// raised, and warns if that is not far enough.
+/// Raises the limit on open files of the process to what this many connections need, as far as the system allows, and logs a
+/// warning if that is not enough.
 pub fn allow_descriptors(max_connections: usize) {
     #[cfg(unix)]
     {

@@ -1,12 +1,14 @@
-//! How a document is written. What GraphQL ignores may stand between any two tokens, and a character beyond U+FFFF has two
-//! escapes; the parsers want `$` beside its name, a type in one piece, and such a character itself.
+//! Normalization of the spacing and escapes in a document. In GraphQL, ignored characters may stand between any two tokens, and a
+//! character above U+FFFF has two escapes. The parsers require `$` next to its name, a type without gaps, and such a character
+//! itself.
 
 use std::borrow::Cow;
 
 use super::document_limits::skip_string;
 
-/// A document as the parsers want it: with the marks of variables and types beside what they belong to (`$ a: [ Int ! ]` is `$a: [Int!]`; what
-/// was between comes before `$` and `[`, and after `!` and `]`) and without the escapes that they do not know.
+/// Returns the document as the parsers require it: with the punctuation of variables and types next to its operand, and without
+/// the escapes that they do not know. `$ a: [ Int ! ]` becomes `$a: [Int!]`; ignored characters move before `$` and `[`, and
+/// after `!` and `]`.
 pub fn tidy(text: &str) -> Cow<'_, str> {
     let mut tidied = Vec::with_capacity(text.len());
     let (mut held, mut gap) = (Vec::new(), Vec::new());
@@ -39,7 +41,7 @@ pub fn tidy(text: &str) -> Cow<'_, str> {
     String::from_utf8(tidied).map_or(Cow::Borrowed(text), Cow::Owned)
 }
 
-/// Adds a string, with the characters in the place of surrogate pairs and of escapes in braces.
+/// Appends a string, with surrogate pairs and escapes in braces replaced by their characters.
 fn extend_plain(text: &mut Vec<u8>, string: &[u8]) {
     let mut rest = string;
     while let Some((&first, after)) = rest.split_first() {
@@ -64,8 +66,8 @@ fn extend_plain(text: &mut Vec<u8>, string: &[u8]) {
     }
 }
 
-/// The character of a surrogate pair or of an escape in braces at the beginning of a text, and what follows. U+0000 is
-/// left, for no text may hold it.
+/// Returns the character of a surrogate pair or of an escape in braces at the beginning of a text, and the text after it. U+0000
+/// stays escaped, because no text may contain it.
 fn escaped(text: &[u8]) -> Option<(char, &[u8])> {
     let after = text.strip_prefix(b"\\u")?;
     if let Some(braced) = after.strip_prefix(b"{") {
@@ -90,7 +92,7 @@ fn hexadecimal(digits: &[u8]) -> Option<u32> {
 
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
-/// How many bytes of a text are a string, a comment with the end of its line, or a byte order mark; or 1.
+/// Returns the length in bytes of a string, a comment with the end of its line, or a byte order mark; 1 for anything else.
 fn length_of_token(text: &[u8], after: &[u8]) -> usize {
     match text.first() {
         Some(b'"') => text.len() - skip_string(after).len(),

@@ -1,5 +1,5 @@
-//! A mutation with a file: the GraphQL multipart request specification
-//! (<https://github.com/jaydenseric/graphql-multipart-request-spec>), as much of it as one file needs.
+//! Mutations with a file: the GraphQL multipart request specification
+//! (<https://github.com/jaydenseric/graphql-multipart-request-spec>), as far as one file needs it.
 
 use std::convert::Infallible;
 use std::net::IpAddr;
@@ -20,23 +20,23 @@ use super::{
 };
 use crate::scalar::Upload;
 
-/// A file of 2 MB and a little more, so that whoever comes close is told by the mutation; the operation and the map, each
-/// as large as a JSON body may be; the lines between the parts.
+/// Maximum number of bytes of a body: a file of 2 MiB and a little more, so that the mutation itself can refuse a file just above
+/// its limit; the operation and the map, each as large as a JSON body may be; and the lines between the parts.
 pub const MAX_BODY: usize = 2 * 1024 * 1024 + 3 * body::MAX_JSON;
-/// One of these tells that a browser has asked first whether the page may send this: without it, any page could send a
-/// form in the name of whoever looks at it.
+/// The headers of which one is required. It shows that the browser has sent a preflight request: without it, any page could send
+/// a form on behalf of the user who opens it.
 const PREFLIGHT: [&str; 2] = ["graphql-require-preflight", "apollo-require-preflight"];
 
-/// Whether a request means to send a file.
+/// Returns whether a request is meant to send a file.
 pub fn is_multipart(request: &Request) -> bool {
     let essence = request.header(header::CONTENT_TYPE).and_then(|value| value.split(';').next());
     request.method() == Method::POST && essence.is_some_and(|it| it.trim().eq_ignore_ascii_case("multipart/form-data"))
 }
 
-/// Checks the headers, before anything is read.
+/// Checks the headers, before the body is read.
 ///
 /// # Errors
-/// 400 without a header that no form can send, 415 for what is compressed or of two types.
+/// 400 without a header that no form can send, 415 for a body that is compressed or has two content types.
 pub fn check(headers: &HeaderMap) -> Result<(), HttpError> {
     if !PREFLIGHT.iter().any(|name| headers.get(*name).is_some_and(|value| !value.is_empty())) {
         let message = "A request with a file requires the header GraphQL-Require-Preflight, with any value";
@@ -48,10 +48,10 @@ pub fn check(headers: &HeaderMap) -> Result<(), HttpError> {
     Err(request::unsupported())
 }
 
-/// Reads and checks a request with a file; nothing of it is run.
+/// Reads and checks a request with a file, without executing it.
 ///
 /// # Errors
-/// 400 for what is malformed, 413 for what is too large; as [`Reader::prepare`].
+/// 400 if it is malformed, 413 if it is too large; otherwise as [`Reader::prepare`].
 pub async fn read<A: Application>(
     request: &mut Request,
     reader: &Reader<A>,
@@ -87,7 +87,7 @@ async fn parse(body: Vec<u8>, boundary: String) -> Result<(Parameters, Option<Up
     Ok((parameters, file))
 }
 
-/// The next part, which must have this name.
+/// Returns the next part, which must have this name.
 async fn next(parts: &mut Multipart<'static>, name: &str) -> Result<Field<'static>, HttpError> {
     let part = parts.next_field().await.map_err(|_| malformed())?;
     part.filter(|part| part.name() == Some(name)).ok_or_else(|| {
@@ -105,12 +105,12 @@ async fn text(part: Field<'static>, name: &str) -> Result<String, HttpError> {
 }
 
 async fn upload(part: Field<'static>) -> Result<UploadValue, HttpError> {
-    // Neither the name nor the type is believed, so neither is kept.
+    // Neither the name nor the type is trusted, so neither is kept.
     let content = part.bytes().await.map_err(|_| malformed())?;
     Ok(UploadValue { filename: String::new(), content_type: None, content })
 }
 
-/// The name of the file's part, and where the file stands: `variables`, and the way from there.
+/// Returns the name of the file's part and the path of the file: `variables`, and the path from there.
 fn entry(map: &str) -> Result<Option<(String, Vec<String>)>, HttpError> {
     let Value::Object(map) = request::parse_json(map, "map")? else {
         return Err(HttpError::bad_request("map: must be a JSON object"));
@@ -128,7 +128,7 @@ fn entry(map: &str) -> Result<Option<(String, Vec<String>)>, HttpError> {
     }
 }
 
-/// Writes the mark of the file where the operation has a null for it.
+/// Writes the marker of the file at the null that the operation has for it.
 fn put_mark(variables: &mut Map<String, Value>, path: &[String]) -> Result<(), HttpError> {
     let nowhere = || HttpError::bad_request("map: the path must lead to a null in the variables of the operation");
     let (root, way) = path.split_first().ok_or_else(nowhere)?;

@@ -1,5 +1,5 @@
-//! Whether a document is legal: chapter 5 of the GraphQL specification, asked once for each document. async-graphql's own
-//! rules leave some of it out, so it is run without them.
+//! Validation of documents by chapter 5 of the GraphQL specification, once for each document. async-graphql's own rules leave
+//! some of it out, so it runs without them.
 
 use std::collections::HashMap;
 use std::io;
@@ -29,18 +29,18 @@ pub type Schema = definition::SchemaDefinition<'static>;
 /// An input object of a schema.
 pub type InputObject = <Schema as SchemaDefinition>::InputObjectTypeDefinition;
 
-/// A variable that may be null by its type, in a place where no null may come.
+/// A variable whose type is nullable, used where null is not allowed.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Demand {
     pub variable: String,
-    /// Whether the variable must be given as well: nothing else takes its place.
+    /// Whether the variable must also be given, because no default applies.
     pub given: bool,
 }
 
-/// Reads a schema. What is read stays for as long as the process, once for each schema.
+/// Parses a schema. The result is kept until the process ends, once for each schema.
 ///
 /// # Errors
-/// Where it is not well formed.
+/// If the schema is not well formed.
 pub fn schema(sdl: &str) -> io::Result<&'static Schema> {
     static KNOWN: Mutex<Option<HashMap<String, &'static Schema>>> = Mutex::new(None);
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
@@ -58,14 +58,14 @@ pub fn schema(sdl: &str) -> io::Result<&'static Schema> {
     Ok(schema)
 }
 
-/// A schema with the types of introspection. bluejay has its own, in which the newest fields are missing, so these go by
-/// other names, and documents are read with the names exchanged.
+/// Returns a schema with the types of introspection. bluejay has its own, which lack the newest fields; so these have other
+/// names, and documents are parsed with the names exchanged.
 fn with_introspection(sdl: &str) -> String {
     let fields = exchanged("type Query {\n__schema: __Schema!\n__type(name: String!): __Type\n");
     format!("{}\n{}", sdl.replacen("type Query {", &fields, 1), exchanged(introspection::TYPES))
 }
 
-/// A text in which `__Type` and the like are called `_0Type`, and the other way round: as long as before.
+/// Returns a text of the same length in which names such as `__Type` and `_0Type` are exchanged.
 fn exchanged(text: &str) -> String {
     let mut exchanged = String::with_capacity(text.len());
     let mut rest = text;
@@ -84,10 +84,10 @@ fn exchanged(text: &str) -> String {
     exchanged
 }
 
-/// Checks a document, which must be small; returns where its variables must not be null.
+/// Validates a document, which must be small. Returns the variables that must not be null.
 ///
 /// # Errors
-/// Every fault of it.
+/// All errors of the document.
 pub fn check(schema: &Schema, text: &str) -> Result<Vec<Demand>, HttpError> {
     let text = exchanged(text);
     let text = text.as_str();
@@ -97,7 +97,7 @@ pub fn check(schema: &Schema, text: &str) -> Result<Vec<Demand>, HttpError> {
     let cache = Cache::new(&document, schema);
     let (errors, found) =
         Orchestrator::<_, _, (BuiltinRules<_, _>, Findings)>::validate_and_analyze(&document, schema, &cache);
-    // Whether such a variable is null is known when its value is.
+    // Whether such a variable is null is checked together with its value.
     let errors = errors.filter(|error| !matches!(error, Error::InvalidOneOfVariableUsage { .. }));
     let faults: Vec<_> =
         errors.map(|error| (found.code(&error), Fault::from(error))).take(response::MAX_ERRORS).collect();
@@ -115,16 +115,16 @@ fn refusal(text: &str, faults: impl IntoIterator<Item = (&'static str, Fault)>) 
     HttpError::of_all(faults).unwrap_or_else(HttpError::internal)
 }
 
-/// What is found in a document beside its faults.
+/// The findings in a document besides its errors.
 struct Findings<'a> {
     schema: &'a Schema,
     demands: Vec<Demand>,
-    /// Where the values of arguments of directives stand.
+    /// The positions of the values of arguments of directives.
     of_directives: Vec<Range<usize>>,
 }
 
 impl<'a> Findings<'a> {
-    /// A single value of an argument that does not fit has the code that it would have in a variable.
+    /// Returns the code of an error. A single value of an argument with the wrong type has the same code as in a variable.
     fn code(&self, error: &Error<'a, ExecutableDocument<'a>, Schema>) -> &'static str {
         let is_single = match error {
             Error::InvalidVariableValue(Misfit::NoImplicitConversion { value, input_type_name, .. }) => {
@@ -205,12 +205,12 @@ impl<'a> Analyzer<'a, ExecutableDocument<'a>, Schema> for Findings<'a> {
     }
 }
 
-/// Whether exactly one field of an input object must be given.
+/// Returns whether exactly one field of an input object must be given (`@oneOf`).
 pub fn is_one_of(object: &InputObject) -> bool {
     object.directives().is_some_and(|directives| directives.iter().any(|directive| directive.name() == "oneOf"))
 }
 
-/// The input type of a name.
+/// Returns the input type with this name.
 pub fn input_type<'a>(schema: &'a Schema, name: &str) -> Option<BaseInputTypeReference<'a, Schema>> {
     schema.get_type_definition(name).and_then(|of: TypeDefinitionReference<'a, Schema>| of.try_into().ok())
 }

@@ -1,5 +1,5 @@
-//! The values of variables: "Coercing Variable Values" of the GraphQL specification (6.1.2), and what becomes of a
-//! document where a variable has none (6.4.1).
+//! The values of variables: "Coercing Variable Values" of the GraphQL specification (6.1.2), and what a variable without a value
+//! means for a document (6.4.1).
 
 use std::collections::HashSet;
 
@@ -18,14 +18,14 @@ use serde_json::{Map, Number, Value};
 use super::response::{HttpError, MAX_ERRORS};
 use super::validation::{self, Demand, InputObject, Schema};
 
-/// The values that an enum or a fault names at most.
+/// Maximum number of values of an enum that an error lists.
 const MOST_NAMES: usize = 10;
 
-/// Brings the values of an operation's variables into the form of their types, defaults included; what the operation does
-/// not define is left out.
+/// Coerces the values of an operation's variables to their types, with defaults filled in. Variables that the operation does not
+/// define are dropped.
 ///
 /// # Errors
-/// Everything that is wrong with them.
+/// All errors of the values.
 pub fn coerce(
     schema: &Schema,
     operation: &OperationDefinition,
@@ -74,7 +74,7 @@ impl Coercion<'_> {
         Value::Null
     }
 
-    /// A value of a type as a document writes it.
+    /// Coerces a value to a type from a document.
     fn of_type(&mut self, wanted: &Type, value: Value, path: &str) -> Value {
         match (&wanted.base, value) {
             (_, Value::Null) if wanted.nullable => Value::Null,
@@ -91,7 +91,7 @@ impl Coercion<'_> {
         }
     }
 
-    /// A value of a type as the schema writes it.
+    /// Coerces a value to a type from the schema.
     fn of_input(&mut self, wanted: &<Schema as SchemaDefinition>::InputType, value: Value, path: &str) -> Value {
         let schema = self.schema;
         let reference = wanted.as_ref(schema);
@@ -113,7 +113,7 @@ impl Coercion<'_> {
                 Some(value) => value,
                 None => self.fault(path, expected(scalar)),
             },
-            // Whether it is one is for the scalar to say.
+            // The scalar itself checks its value.
             BaseInputTypeReference::CustomScalar(_) => value,
             BaseInputTypeReference::Enum(of) => {
                 let mut names = of.enum_value_definitions().iter().map(EnumValueDefinition::name);
@@ -158,7 +158,7 @@ impl Coercion<'_> {
     }
 }
 
-/// JSON tells no whole number from one that has a point: 20.0 is 20.
+/// Returns a number as an integer. JSON does not distinguish integers from numbers with a point: 20.0 is 20.
 fn whole(value: &Value) -> Option<i64> {
     #[expect(clippy::cast_possible_truncation, reason = "whole, and below 2^53")]
     let of_float = |float: f64| (float.fract() == 0.0 && float.abs() < 9_007_199_254_740_992.0).then_some(float as i64);
@@ -190,7 +190,7 @@ fn expected(scalar: BuiltinScalarDefinition) -> &'static str {
     }
 }
 
-/// Takes out of a document the arguments and input fields that use a variable without a value, so that their defaults hold.
+/// Removes from a document the arguments and input fields that use a variable without a value, so that their defaults apply.
 pub fn leave_out(document: &mut ExecutableDocument, operation: &OperationDefinition, values: &Map<String, Value>) {
     let names = operation.variable_definitions.iter().map(|definition| definition.node.name.node.as_str());
     let absent: HashSet<&str> = names.filter(|name| !values.contains_key(*name)).collect();

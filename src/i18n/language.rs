@@ -1,14 +1,14 @@
-//! The languages in which Roster writes to people: English, French and Italian.
+//! The languages of emails and pages: English, French and Italian.
 
 use std::cmp::Reverse;
 
 use poem::http::{HeaderMap, header};
 use sea_orm::entity::prelude::*;
 
-/// So many languages of a request are looked at.
+/// The number of languages of a request that are considered.
 const MOST_ACCEPTED: usize = 32;
 
-/// A language in which Roster writes to people.
+/// A language of emails and pages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text")]
 pub enum Language {
@@ -22,10 +22,10 @@ pub enum Language {
 }
 
 impl Language {
-    /// All of them.
+    /// All languages.
     pub const ALL: [Self; 3] = [Self::English, Self::French, Self::Italian];
 
-    /// Its tag (BCP 47), such as `fr`.
+    /// Returns the language tag (BCP 47), such as `fr`.
     #[must_use]
     pub fn tag(self) -> &'static str {
         match self {
@@ -35,25 +35,25 @@ impl Language {
         }
     }
 
-    /// The one of a locale such as `fr`, `fr-CH` or `fr_CH.UTF-8`, in any case.
+    /// Returns the language of a locale such as `fr`, `fr-CH` or `fr_CH.UTF-8`, regardless of case.
     #[must_use]
     pub fn of_tag(tag: &str) -> Option<Self> {
         let primary = tag.trim().split(['-', '_', '.', '@']).next()?;
         Self::ALL.into_iter().find(|language| language.tag().eq_ignore_ascii_case(primary))
     }
 
-    /// The one that suits best who sent a request with these headers, if any does.
+    /// Returns the language that the headers of a request prefer, if it is supported.
     #[must_use]
     pub fn of_headers(headers: &HeaderMap) -> Option<Self> {
         headers.get(header::ACCEPT_LANGUAGE)?.to_str().ok().and_then(Self::accepted)
     }
 
-    /// The one that suits best who sent this `Accept-Language` (RFC 9110): of the highest weight, and of several the
-    /// first. None where none of ours is wanted; what is malformed counts for nothing.
+    /// Returns the language that an `Accept-Language` header prefers (RFC 9110): of the highest weight, and the first of several.
+    /// `None` if no supported language is accepted; malformed parts are ignored.
     #[must_use]
     pub fn accepted(header: &str) -> Option<Self> {
         let ranges: Vec<(&str, u16)> = header.split(',').take(MOST_ACCEPTED).filter_map(range).collect();
-        // Of its own ranges, those of all languages only where it has none.
+        // A language has the weight of its own ranges, or that of `*` if it has none.
         let wanted = |language: Self| {
             let weights = |own: &dyn Fn(&str) -> bool| {
                 let places = ranges.iter().enumerate().filter(|(_, (name, _))| own(name));
@@ -67,7 +67,7 @@ impl Language {
     }
 }
 
-/// A language of `Accept-Language`, and its weight in thousandths.
+/// Parses a range of `Accept-Language`; its weight is in thousandths.
 fn range(text: &str) -> Option<(&str, u16)> {
     let Some((name, weight)) = text.split_once(';') else { return Some((text.trim(), 1000)) };
     let (q, value) = weight.split_once('=')?;

@@ -1,4 +1,4 @@
-//! What is said to people, in each language: `locales/` has the words, in the format of Fluent.
+//! Messages of emails and pages in each language, from the Fluent files in `locales/`.
 
 use std::sync::LazyLock;
 
@@ -14,14 +14,14 @@ static FRENCH: LazyLock<Messages> =
 static ITALIAN: LazyLock<Messages> =
     LazyLock::new(|| Messages::read(Language::Italian, include_str!("../../locales/it.ftl").to_owned()));
 
-/// The words of a language.
+/// The messages of a language.
 pub struct Messages {
     language: Language,
     bundle: FluentBundle<FluentResource>,
 }
 
 impl Messages {
-    /// Those of a language, which are read once.
+    /// Returns the messages of a language, which are parsed once.
     #[must_use]
     pub fn of(language: Language) -> &'static Self {
         match language {
@@ -31,29 +31,29 @@ impl Messages {
         }
     }
 
-    /// What does not parse is left out; a test holds that there is no such thing.
+    /// Parses the messages of a language. Invalid entries are left out; a test ensures that there are none.
     pub(crate) fn read(language: Language, text: String) -> Self {
         let resource = FluentResource::try_new(text).unwrap_or_else(|(resource, _)| resource);
         let mut bundle = FluentBundle::new_concurrent(vec![language.tag().parse().unwrap_or_default()]);
-        // Marks of direction around each value would show where a subject or a plain text is read.
+        // Direction marks around the values would be visible in subjects and in plain text.
         bundle.set_use_isolating(false);
         bundle.add_resource_overriding(resource);
         Self { language, bundle }
     }
 
-    /// Whose they are.
+    /// Returns the language of the messages.
     #[must_use]
     pub fn language(&self) -> Language {
         self.language
     }
 
-    /// Says what stands under a key, such as `invitation.subject`: a message and its attribute.
+    /// Returns the message with a key such as `invitation.subject`: a message and its attribute.
     #[must_use]
     pub fn get(&self, key: &str) -> String {
         self.get_with(key, [])
     }
 
-    /// Says what stands under a key, with values for its variables. The values are taken as they are.
+    /// Returns the message with a key, with values for its variables. The values are not escaped.
     #[must_use]
     pub fn get_with<const N: usize>(&self, key: &str, values: [(&'static str, FluentValue<'_>); N]) -> String {
         let pattern = key
@@ -86,7 +86,7 @@ pub(crate) mod tests {
         (Language::Italian, include_str!("../../locales/it.ftl")),
     ];
 
-    /// Every key of a file, with its text.
+    /// Returns each key of a file with its text.
     fn entries(source: &str) -> BTreeMap<String, String> {
         let (mut message, mut key, mut entries) = ("", String::new(), BTreeMap::new());
         for line in source.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
@@ -149,7 +149,7 @@ pub(crate) mod tests {
         }
     }
 
-    /// Words that say nothing but their own key.
+    /// Returns messages whose texts are their keys, and the keys.
     fn keys() -> (Messages, BTreeSet<String>) {
         let keys: BTreeSet<String> = entries(SOURCES[0].1).into_keys().collect();
         let mut source = String::new();

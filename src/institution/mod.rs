@@ -1,4 +1,4 @@
-//! What can be done with institutions.
+//! Institutions: creates, updates and deletes them.
 
 pub mod input;
 pub mod mutation;
@@ -24,10 +24,10 @@ use crate::validation::Validator;
 
 const TAKEN: &str = "This external ID is taken.";
 
-/// Enters an institution into the viewer's license.
+/// Creates an institution in the viewer's license.
 ///
 /// # Errors
-/// `Rejected` with every fault of the input; `Forbidden`.
+/// `Rejected` with every error of the input; `Forbidden`.
 pub async fn create(
     db: &Db,
     viewer: &Viewer,
@@ -51,10 +51,10 @@ pub async fn create(
     Ok(new)
 }
 
-/// Changes an institution: what is absent stays, null clears.
+/// Updates an institution. An absent value stays unchanged; null clears it.
 ///
 /// # Errors
-/// `Rejected` with every fault of the input; `Forbidden`.
+/// `Rejected` with every error of the input; `Forbidden`.
 pub async fn update(
     db: &Db,
     viewer: &Viewer,
@@ -87,14 +87,14 @@ pub async fn update(
     Ok(Updated::Saved(new))
 }
 
-/// Deletes an institution that nobody belongs to, with everybody's access to it.
+/// Deletes an institution that no user belongs to, with every user's access to it.
 ///
 /// # Errors
-/// `Rejected` for an id that names nothing, and while people belong to it; `Forbidden`.
+/// `Rejected` with `NOT_FOUND` for an unknown ID, and with `NOT_ALLOWED` while users belong to it; `Forbidden`.
 pub async fn delete(db: &Db, viewer: &Viewer, id: &str) -> Result<institution::Model, Error> {
     let (transaction, viewer) = actor::begin(db, viewer).await?;
     let old = lock_to_change(&transaction, &viewer, id).await?;
-    // Whoever puts somebody into it holds its row, so that nobody comes in after they are counted.
+    // A mutation that moves a user to the institution locks its row, so that no user is added after the count.
     let people = user::Entity::find().filter(user::Column::InstitutionId.eq(old.id)).count(&transaction).await?;
     if people > 0 {
         let belong = if people == 1 { "1 user belongs".to_owned() } else { format!("{people} users belong") };
@@ -108,7 +108,7 @@ pub async fn delete(db: &Db, viewer: &Viewer, id: &str) -> Result<institution::M
     Ok(old)
 }
 
-/// Locks and reads the row of an institution that the viewer may change. Under the lock nobody changes who has access to it.
+/// Locks and reads the row of an institution that the viewer may change. Under the lock the access to it cannot change.
 async fn lock_to_change(
     transaction: &DatabaseTransaction,
     viewer: &Actor,
@@ -122,7 +122,7 @@ async fn lock_to_change(
     Ok(institution)
 }
 
-/// Says which value broke the unique constraint: there is one.
+/// Maps a violation of the unique constraint, of which there is one, to `TAKEN`.
 fn map_unique_violation(error: DbErr) -> Error {
     match error.sql_err() {
         Some(SqlErr::UniqueConstraintViolation(_)) => Error::rejected("externalId", ErrorCode::Taken, TAKEN),
@@ -130,7 +130,7 @@ fn map_unique_violation(error: DbErr) -> Error {
     }
 }
 
-/// Whether the constraint would find the external id taken; asked only where there are other faults to be told with it.
+/// Whether the external ID violates the unique constraint. Called only for a dry run, or to report it with other errors.
 async fn is_taken(db: &impl ConnectionTrait, new: &institution::Model) -> Result<bool, Error> {
     let Some(external_id) = &new.external_id else { return Ok(false) };
     let others = institution::Entity::find()

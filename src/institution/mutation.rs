@@ -1,4 +1,4 @@
-//! createInstitution, updateInstitution, deleteInstitution.
+//! Mutations: `createInstitution`, `updateInstitution` and `deleteInstitution`.
 
 use async_graphql::{Context, MaybeUndefined, Object};
 

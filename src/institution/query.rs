@@ -1,4 +1,4 @@
-//! institution, institutions; and an institution's people.
+//! Queries: `institution` and `institutions`, and the users of an institution.
 
 use std::sync::Arc;
 

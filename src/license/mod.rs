@@ -1,4 +1,4 @@
-//! Licenses: made by whoever runs the server, looked at by everybody in them.
+//! Licenses: created by the operator of the server, visible to every user in them.
 
 pub mod query;
 
@@ -18,30 +18,30 @@ use crate::error::{Error, ErrorCode};
 use crate::scalar::{Date, Id};
 use crate::validation::{Validator, rule};
 
-/// What is said of a license that is to be made.
+/// The terms of a license to create.
 #[derive(Clone, Debug)]
 pub struct NewLicense {
     pub number: String,
     pub holder: String,
     pub kind: LicenseKind,
-    /// The first day; today where nothing is said.
+    /// The first day. Defaults to today.
     pub starts_on: Option<Date>,
-    /// The last day; without one it has no end.
+    /// The last day. By default, the license never expires.
     pub expires_on: Option<Date>,
 }
 
-/// A license whose last day was to be changed.
+/// The result of [`extend`].
 #[derive(Clone, Debug)]
 pub struct Extended {
     pub license: license::Model,
-    /// The last day that it had before.
+    /// The last day before the change.
     pub before: Option<Date>,
 }
 
-/// Makes a license on terms.
+/// Creates a license.
 ///
 /// # Errors
-/// `Rejected` with every fault of the terms.
+/// `Rejected` with every error of the terms.
 #[expect(clippy::disallowed_methods, reason = "the command line has no actor")]
 pub async fn create(db: &Db, terms: NewLicense) -> Result<license::Model, Error> {
     let NewLicense { number, holder, kind, starts_on, expires_on } = terms;
@@ -78,10 +78,10 @@ pub async fn create(db: &Db, terms: NewLicense) -> Result<license::Model, Error>
     Ok(new)
 }
 
-/// Gives a license another last day, later or earlier, or none.
+/// Sets the last day of a license, later or earlier; `None` removes it.
 ///
 /// # Errors
-/// `BadInput` where the number is unknown; `Rejected` for a day before the first.
+/// `BadInput` for an unknown number; `Rejected` with `INVALID` for a day before the first.
 #[expect(clippy::disallowed_methods, reason = "the command line has no actor")]
 pub async fn extend(db: &Db, number: &str, expires_on: Option<Date>) -> Result<Extended, Error> {
     let transaction = db.begin().await?;
@@ -102,7 +102,7 @@ pub async fn extend(db: &Db, number: &str, expires_on: Option<Date>) -> Result<E
     Ok(Extended { license: new, before })
 }
 
-/// Every license by number, each with how many people belong to it, inactive ones too.
+/// Returns every license, sorted by number, each with the number of its users, including inactive ones.
 pub async fn list_with_people(db: &Db) -> Result<Vec<(license::Model, i64)>, Error> {
     let licenses = license::Entity::find().order_by_asc(license::Column::Number).all(db.read()).await?;
     let counts: Vec<(Id, i64)> = user::Entity::find()
@@ -133,10 +133,10 @@ fn unknown(number: &str) -> Error {
     ))
 }
 
-/// Makes a license that starts today and has no end.
+/// Creates a license that starts today and never expires.
 ///
 /// # Errors
-/// Whatever the database says, such as that the number is taken.
+/// `Internal` if the number is taken.
 #[expect(clippy::disallowed_methods, reason = "the command line has no actor")]
 pub async fn create_first(db: &Db, id: Id, number: &str, holder: &str) -> Result<license::Model, Error> {
     let new = license::Model {
@@ -155,10 +155,10 @@ pub async fn create_first(db: &Db, id: Id, number: &str, holder: &str) -> Result
     Ok(new)
 }
 
-/// The license of a number or, where none is named, the only one there is; the first one is made for `holder`.
+/// Returns the license with the given number or, by default, the only license. If there is none, creates it for `holder`.
 ///
 /// # Errors
-/// `BadInput` where the number is unknown, or several licenses could be meant.
+/// `BadInput` if the number is unknown, or if no number is given and there are several licenses.
 pub async fn resolve_or_create(db: &Db, number: Option<&str>, holder: &str) -> Result<license::Model, Error> {
     if let Some(number) = number {
         return find(db, number).await?.ok_or_else(|| unknown(number));
@@ -174,12 +174,12 @@ pub async fn resolve_or_create(db: &Db, number: Option<&str>, holder: &str) -> R
     }
 }
 
-/// The license of a number.
+/// Returns the license with the given number, or `None`.
 pub async fn find(db: &Db, number: &str) -> Result<Option<license::Model>, Error> {
     Ok(license::Entity::find().filter(license::Column::Number.eq(number)).one(db.read()).await?)
 }
 
-/// The first hundred licenses by number.
+/// Returns the first 100 licenses, sorted by number.
 pub async fn list(db: &Db) -> Result<Vec<license::Model>, Error> {
     Ok(license::Entity::find().order_by_asc(license::Column::Number).limit(100).all(db.read()).await?)
 }

@@ -1,4 +1,4 @@
-//! license.
+//! The query `license`.
 
 use async_graphql::{Context, ID, Object};
 

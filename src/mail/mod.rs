@@ -1,4 +1,4 @@
-//! Mail to people: what is written in the transaction that causes it, and sent after it by the [`worker`].
+//! Emails: queued in the transaction that causes them, and sent afterwards by the [`worker`].
 
 mod prepare;
 pub mod smtp;
@@ -21,38 +21,38 @@ use crate::error::Error;
 use crate::i18n::language::Language;
 use crate::scalar::{Id, Url, now};
 
-/// Why a mail was not sent.
+/// The reason why an email was not sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SendError {
     /// The reason, for administrators.
     pub reason: String,
-    /// Whether another attempt is of no use.
+    /// Whether a retry is useless.
     pub is_permanent: bool,
 }
 
 impl SendError {
-    /// An error of this mail, which another attempt would meet again.
+    /// Creates an error of this email, which would recur in a retry.
     fn permanent(reason: impl Into<String>) -> Self {
         Self { reason: reason.into(), is_permanent: true }
     }
 
-    /// An error after which another attempt may succeed.
+    /// Creates an error after which a retry may succeed.
     fn passing(reason: impl Into<String>) -> Self {
         Self { reason: reason.into(), is_permanent: false }
     }
 }
 
-/// By what mails are written that a request causes.
+/// Queues the emails that a request causes.
 #[derive(Clone, Copy)]
 pub struct MailQueue<'a> {
-    /// With which the tokens of links are made.
+    /// The server key, from which the tokens of links are derived.
     pub key: &'a Key,
-    /// What the one who asks reads.
+    /// The language of the request.
     pub language: Language,
 }
 
 impl MailQueue<'_> {
-    /// Sends a person the link by which the account is taken into use, in the place of an older one; nothing to who has no
+    /// Queues an invitation with an activation link, which replaces an older one. Does nothing for a user without an email
     /// address.
     pub async fn invite(
         &self,
@@ -70,7 +70,7 @@ impl MailQueue<'_> {
         post(transaction, mail).await
     }
 
-    /// Sends the link by which a new address takes the place of a person's present one, which is told.
+    /// Queues an email to a new address with the link that confirms it, and a notification to the current address.
     pub async fn ask_to_confirm(
         &self,
         transaction: &DatabaseTransaction,
@@ -85,8 +85,8 @@ impl MailQueue<'_> {
         notify(transaction, person, MailKind::EmailChangeRequested, self.language).await
     }
 
-    /// Sends somebody who wants to register himself the link by which he shows that mail reaches him; an older one of the
-    /// same address is of no more use.
+    /// Queues an email with the link by which a visitor confirms their registration. It replaces an older registration of the
+    /// same address.
     pub async fn register(
         &self,
         transaction: &DatabaseTransaction,
@@ -116,7 +116,7 @@ impl MailQueue<'_> {
     }
 }
 
-/// Tells a person what has changed; nothing to who has no address.
+/// Queues a notification of a change. Does nothing for a user without an email address.
 pub async fn notify(
     transaction: &DatabaseTransaction,
     person: &user::Model,
@@ -127,7 +127,8 @@ pub async fn notify(
     post(transaction, of(what, (Some(person.id), address), None, language)).await
 }
 
-/// Tells a person, as he was, which of his secrets an administrator has changed, and that his address has.
+/// Queues notifications to the user's old address: of each secret that an administrator has changed, and of a change of the
+/// address.
 pub async fn notify_of(
     transaction: &DatabaseTransaction,
     old: &user::Model,
@@ -146,8 +147,8 @@ pub async fn notify_of(
     Ok(())
 }
 
-/// Notes that somebody has lost the password of an address. Who that is, and whether there is anybody, is found when the
-/// mail is to be sent, so that nobody who asks can tell.
+/// Queues an email for a lost password. The owner of the address, if there is one, is looked up only when the email is sent, so
+/// that the response does not reveal whether the address belongs to a user.
 pub async fn look_up(
     db: &impl ConnectionTrait,
     address: &str,
@@ -157,7 +158,7 @@ pub async fn look_up(
     post(db, mail::Model { request_id, ..mail }).await
 }
 
-/// A mail that waits to be sent: whom it is about, if that is known, and where it goes.
+/// Returns an email to be queued, to the address and the user, if the user is known.
 fn of(kind: MailKind, to: (Option<Id>, &str), seed: Option<Vec<u8>>, language: Language) -> mail::Model {
     let now = now();
     mail::Model {
@@ -175,7 +176,7 @@ fn of(kind: MailKind, to: (Option<Id>, &str), seed: Option<Vec<u8>>, language: L
 }
 
 async fn post(db: &impl ConnectionTrait, mail: mail::Model) -> Result<(), Error> {
-    // Whoever writes outside of a transaction may do so twice.
+    // Outside of a transaction, the statement may be run twice.
     let mail = mail::Entity::insert(mail.into_active_model().reset_all()).on_conflict_do_nothing();
     mail.exec_without_returning(db).await?;
     Ok(())

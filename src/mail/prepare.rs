@@ -1,4 +1,4 @@
-//! What is found out about a mail when it is its turn: whom it is for, and whether it is still of use.
+//! Prepares an email when it is about to be sent: finds its recipient, and whether it is still needed.
 
 use sea_orm::sea_query::{Condition, Expr, ExprTrait};
 use sea_orm::{
@@ -24,34 +24,34 @@ use crate::i18n::language::Language;
 use crate::scalar::{Id, now};
 use crate::text;
 
-/// The custom attribute by which a person chooses a language.
+/// The custom attribute with a user's language.
 const LOCALE: &str = "locale";
 
-/// A mail that is of use, with all that stands in it.
+/// An email that is still needed, with its content.
 pub struct Prepared {
     pub mail: mail::Model,
-    /// Of whom it is, as people read it; none where that is not known to be so.
+    /// The recipient's full name; `None` if it is not known to be correct.
     pub name: Option<String>,
-    /// In whose name it is written.
+    /// The holder of the license, in whose name the email is written.
     pub organisation: String,
     pub language: Language,
     pub link: Option<Link>,
 }
 
-/// The link in a mail.
+/// The link in an email.
 pub struct Link {
     pub purpose: Purpose,
     pub token: String,
 }
 
-/// Prepares mails with a key.
+/// Prepares emails, with the server key.
 pub struct Preparing<'a> {
     pub db: &'a Db,
     pub key: &'a Key,
 }
 
 impl Preparing<'_> {
-    /// Finds out what stands in a mail; none where it is of no use any more.
+    /// Returns the content of an email; `None` if it is no longer needed.
     pub async fn prepare(&self, mail: mail::Model) -> Result<Option<Prepared>, Error> {
         match mail.kind {
             MailKind::Invitation => self.with_link(mail, Purpose::Activation).await,
@@ -77,8 +77,8 @@ impl Preparing<'_> {
         self.to_person(mail, Some(Link { purpose, token })).await
     }
 
-    /// A link lives from when it is sent, however long that took; false where it is dead. It takes turns with whatever
-    /// kills it.
+    /// Restarts the lifetime of a link, which counts from when the email is sent, however long that took. Returns false if the
+    /// link is no longer valid. The lock on the user excludes transactions that revoke the link.
     #[expect(clippy::disallowed_methods, reason = "the mail worker has no actor")]
     async fn renew(&self, mail: &mail::Model, purpose: Purpose, token: &str) -> Result<bool, Error> {
         let Some(user_id) = mail.user_id else { return Ok(false) };
@@ -122,8 +122,8 @@ impl Preparing<'_> {
         Ok(Some(Prepared { mail, name, organisation, language, link }))
     }
 
-    /// Finds whose lost password it is, and makes the link. From then on the mail is that person's, and goes to the address
-    /// that is stored.
+    /// Finds the owner of a lost password and creates the link. From then on the email belongs to that user, and goes to the
+    /// stored address.
     #[expect(clippy::disallowed_methods, reason = "the mail worker has no actor")]
     async fn find_owner(&self, mail: mail::Model) -> Result<Option<mail::Model>, Error> {
         if mail.user_id.is_some() {
@@ -143,7 +143,8 @@ impl Preparing<'_> {
     }
 
     async fn active_owner(&self, address: &str) -> Result<Option<Id>, Error> {
-        // What a program has entered is taken into use once a person has sent an invitation.
+        // A user created with an API key who has not activated the account can reset the password only after an invitation was
+        // sent.
         let entered_by_key = audit_event::Entity::find()
             .select_only()
             .column(audit_event::Column::SubjectId)
@@ -200,7 +201,7 @@ impl Preparing<'_> {
         }
         let license = license::Entity::find_by_id(registration.license_id).one(self.db.read()).await?;
         let link = Some(Link { purpose: Purpose::Activation, token });
-        // The name was typed by somebody of whom nothing is known: no mail of ours is to say whatever he likes.
+        // The name was typed by an unknown visitor, who could make the email say anything.
         Ok(license.map(|license| Prepared {
             language: mail.language,
             mail,
@@ -210,14 +211,14 @@ impl Preparing<'_> {
         }))
     }
 
-    /// Who has the address of a mail already.
+    /// Returns the user who has the address of an email.
     async fn owner_of_address(&self, mail: &mail::Model) -> Result<Option<user::Model>, Error> {
         let by_address = user::Column::EmailKey.eq(text::canonical_email(&mail.address));
         Ok(user::Entity::find().filter(by_address).one(self.db.read()).await?)
     }
 
-    /// Makes of a mail to an address that belongs to somebody one that tells him, as it is stored; who is inactive is not
-    /// told.
+    /// Turns an email to an address that is taken into a notification of its owner, at the stored address. Returns `None` if the
+    /// owner is inactive.
     async fn address_taken(&self, mail: mail::Model, owner: user::Model) -> Result<Option<Prepared>, Error> {
         let Some(address) = owner.email.filter(|_| owner.is_active) else { return Ok(None) };
         let mail = mail::Model { kind: MailKind::AddressTaken, user_id: Some(owner.id), address, seed: None, ..mail };

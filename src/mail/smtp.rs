@@ -1,5 +1,5 @@
-//! Mails are given to a mail server, each over a connection of its own: one on which a mail was given up half-way would
-//! take the answer to that for the answer to the next.
+//! Sends emails to a mail server, each over its own connection: on a connection on which an email was given up halfway, the
+//! response to it would be taken for the response to the next one.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -16,12 +16,12 @@ use tokio::time::timeout;
 use super::SendError;
 use super::smtp_url::{CustomCa, Encryption, SmtpUrl, tls_with};
 
-/// A server looks through a mail before it says that it has it: who does not wait for that sends it once more (RFC 5321,
-/// section 4.5.3.2.6, asks for ten minutes).
+/// The factor by which a server may exceed the deadline in accepting an email. Servers inspect an email before they accept it,
+/// and a client that does not wait for that sends it again (RFC 5321, section 4.5.3.2.6, asks for ten minutes).
 pub const TAKES_LONGER: u32 = 10;
-/// How long taking leave of the server may take.
+/// The timeout of closing the connection.
 const LEAVE: Duration = Duration::from_secs(3);
-/// Authentication required (RFC 4954, section 6): the fault is in our settings, not in the mail.
+/// Authentication required (RFC 4954, section 6): the error is in our settings, not in the email.
 const AUTHENTICATION_REQUIRED: &str = "530";
 
 /// A mail server; cheap to clone.
@@ -31,35 +31,35 @@ pub struct Smtp(Arc<Line>);
 struct Line {
     relay: SmtpUrl,
     tls: TlsParameters,
-    /// As whom it greets the server.
+    /// The name by which the client introduces itself (EHLO).
     name: ClientId,
-    /// For reaching it, until it is ready for a mail.
+    /// The time within which the server must be ready for an email.
     deadline: Duration,
 }
 
 impl Smtp {
-    /// A server that is greeted with the name of a domain, and is to be reached within so long. For taking a mail it has
-    /// [`TAKES_LONGER`] times as long.
+    /// Creates a client that introduces itself with `domain`. The server must be ready within `deadline`, and has
+    /// [`TAKES_LONGER`] times as long to accept an email.
     ///
     /// # Errors
-    /// Where an authority's certificate cannot be used.
+    /// The certificates of `authority` cannot be used.
     pub fn new(relay: SmtpUrl, authority: Option<&CustomCa>, domain: &str, deadline: Duration) -> Result<Self, String> {
         let tls = tls_with(&relay.host, authority)?;
         Ok(Self(Arc::new(Line { relay, tls, name: name_of(domain), deadline })))
     }
 
-    /// Gives a mail to the server.
+    /// Sends an email to the server.
     ///
     /// # Errors
-    /// Why the server has not taken it, without our password in it. One that did not say so in time may have taken it all
-    /// the same. The error is permanent if the server refuses this mail by a code of 500 or above (RFC 5321, section
-    /// 4.2.1); a server that refuses the connection or the login may take the mail later.
+    /// The reason why the server has not accepted it, without our password. After a timeout, the server may still have accepted
+    /// it. The error is permanent if the server rejects this email with a code of 500 or above (RFC 5321, section 4.2.1); if it
+    /// rejects the connection or the login, it may accept the email later.
     pub async fn send(&self, envelope: &Envelope, mail: &[u8]) -> Result<(), SendError> {
         let line = &self.0;
         let connected = line.within(1, "was not ready", line.connect()).await;
         let mut connection = connected.map_err(|error| SendError { is_permanent: false, ..error })?;
         line.within(TAKES_LONGER, "did not accept the email", connection.send(envelope, mail)).await?;
-        // The mail is the server's; whatever it says to that changes nothing.
+        // The server has accepted the email; its response to QUIT does not matter.
         tokio::spawn(async move { timeout(LEAVE, connection.abort()).await });
         Ok(())
     }
@@ -87,7 +87,7 @@ impl Line {
     async fn connect(&self) -> Result<AsyncSmtpConnection, Error> {
         let SmtpUrl { host, port, encryption, login } = &self.relay;
         let tls = (*encryption == Encryption::Always).then(|| self.tls.clone());
-        // A name may have several addresses, the first of them out of reach.
+        // A host name may have several addresses, and the first ones may be unreachable.
         let each = Some(self.deadline / 4);
         let mut connection =
             AsyncSmtpConnection::connect_tokio1((host.as_str(), *port), each, &self.name, tls, None).await?;
@@ -106,7 +106,7 @@ impl Line {
         Ok(connection)
     }
 
-    /// What a server says may repeat what it was told.
+    /// Returns the reason of an error without our credentials, which a server may quote.
     fn reason(&self, error: &Error) -> String {
         let mut cause: &dyn std::error::Error = error;
         while let Some(deeper) = cause.source() {
@@ -126,7 +126,7 @@ impl Line {
     }
 }
 
-/// A domain as the name of who greets; an address stands in brackets there.
+/// Returns a domain as a client name; an address is written in brackets there.
 fn name_of(domain: &str) -> ClientId {
     let literal = domain.trim_start_matches('[').trim_end_matches(']');
     match literal.strip_prefix("IPv6:").unwrap_or(literal).parse() {

@@ -1,4 +1,4 @@
-//! The mail server that takes mails: where it is, how it is spoken to, and whom it believes us to be.
+//! The URL of a mail server: host, port, encryption and login.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -8,29 +8,29 @@ use lettre::transport::smtp::client::{Certificate, TlsParameters};
 use percent_encoding::percent_decode_str;
 use url::Url;
 
-/// Where mails are given away.
+/// The URL of a mail server.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SmtpUrl {
-    /// A name in its ASCII form, or an IP address.
+    /// A domain name in ASCII form, or an IP address.
     pub host: String,
     pub port: u16,
     pub encryption: Encryption,
     pub login: Option<Login>,
 }
 
-/// When a connection is encrypted.
+/// The encryption of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encryption {
-    /// From the first byte.
+    /// TLS from the first byte.
     Always,
-    /// By STARTTLS; without it nothing is sent.
+    /// STARTTLS; nothing is sent without it.
     Required,
-    /// By STARTTLS, where the server offers it.
+    /// STARTTLS if the server offers it.
     Opportunistic,
     Never,
 }
 
-/// What the server asks for before it takes mails.
+/// The user name and the password at the mail server.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Login {
     pub user: String,
@@ -38,10 +38,10 @@ pub struct Login {
 }
 
 impl SmtpUrl {
-    /// Reads `smtps://user:password@host:465` or `smtp://user:password@host:587?tls=required|opportunistic|none`.
+    /// Parses `smtps://user:password@host:465` or `smtp://user:password@host:587?tls=required|opportunistic|none`.
     ///
     /// # Errors
-    /// What is expected, which says nothing of what was given.
+    /// The expected format, which repeats nothing of the text.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         const FORM: &str = "expected smtps://user:password@host:465 or smtp://user:password@host:587, \
                             the latter optionally with ?tls=opportunistic or ?tls=none";
@@ -86,7 +86,7 @@ impl Encryption {
     }
 }
 
-/// Without the password.
+/// Shown without the password.
 impl fmt::Display for SmtpUrl {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (scheme, query) = match self.encryption {
@@ -104,21 +104,21 @@ impl fmt::Display for SmtpUrl {
     }
 }
 
-/// Without the password.
+/// Shown without the password.
 impl fmt::Debug for SmtpUrl {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, formatter)
     }
 }
 
-/// Without the password.
+/// Shown without the password.
 impl fmt::Debug for Login {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Login").field("user", &self.user).finish_non_exhaustive()
     }
 }
 
-/// A host in the form in which it is looked up and in which certificates have it.
+/// Returns the host in the form in which it is resolved and in which certificates have it.
 fn host_of(url: &Url) -> Option<String> {
     let host = decoded(url.host_str()?)?;
     let host = match host.strip_prefix('[') {
@@ -135,12 +135,12 @@ fn decoded(text: &str) -> Option<String> {
     (!decoded.contains('\0')).then(|| decoded.into_owned())
 }
 
-/// Whether nobody can listen on the way to a host.
+/// Returns whether a host is this machine, so that the connection cannot be intercepted.
 fn is_here(host: &str) -> bool {
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
 }
 
-/// Who, beside the public ones, is believed about who a server is: the certificates of a file.
+/// Certificates of an authority that is trusted besides the public ones, and their file.
 #[derive(Clone, Debug)]
 pub struct CustomCa {
     file: PathBuf,
@@ -148,10 +148,10 @@ pub struct CustomCa {
 }
 
 impl CustomCa {
-    /// Reads a file of PEM.
+    /// Reads a PEM file.
     ///
     /// # Errors
-    /// Where it cannot be read, or holds no certificate.
+    /// The file cannot be read, or holds no certificate.
     pub fn read(file: &str) -> Result<Self, String> {
         let pem = std::fs::read(file).map_err(|error| error.to_string())?;
         let has_one = pem.windows(27).any(|text| text == b"-----BEGIN CERTIFICATE-----");
@@ -162,17 +162,17 @@ impl CustomCa {
             .ok_or_else(|| "expected certificates in PEM format".to_owned())
     }
 
-    /// The file that it was read from.
+    /// Returns the path of the file.
     #[must_use]
     pub fn file(&self) -> &Path {
         &self.file
     }
 }
 
-/// How connections to a host are encrypted.
+/// Returns the TLS parameters of connections to a host.
 ///
 /// # Errors
-/// Where an authority's certificate cannot be used.
+/// The certificates of `authority` cannot be used.
 pub fn tls_with(host: &str, authority: Option<&CustomCa>) -> Result<TlsParameters, String> {
     let mut tls = TlsParameters::builder(host.to_owned());
     if let Some(authority) = authority {

@@ -1,4 +1,4 @@
-//! The text of a mail, in the language of whom it is for.
+//! The text of an email, in the recipient's language.
 
 use askama::Template;
 use chrono::TimeDelta;
@@ -10,43 +10,43 @@ use crate::i18n::language::Language;
 use crate::i18n::messages::Messages;
 use crate::text::is_invisible;
 
-/// So many characters are written on a line of plain text, where its words allow it.
+/// The maximum length of a line of plain text, except for longer words.
 const LINE: usize = 76;
 
-/// To whom, and what about.
+/// The input of an email: its kind, recipient and link.
 pub struct EmailTemplate<'a> {
     pub kind: MailKind,
     pub language: Language,
-    /// Who is greeted; nobody is by a name that a stranger may have chosen.
+    /// The name in the greeting; `None` if a stranger may have chosen it.
     pub name: Option<&'a str>,
     /// The holder of the license.
     pub organisation: &'a str,
-    /// Where the mail leads, if a mail of its kind does.
+    /// The link of the email, if emails of its kind have one.
     pub link: Option<Link<'a>>,
 }
 
-/// A link that works once.
+/// A one-time link.
 pub struct Link<'a> {
     pub url: &'a str,
-    /// For how long.
+    /// The lifetime of the link.
     pub lives: TimeDelta,
 }
 
-/// A mail as it is sent: both bodies say the same.
+/// An email to be sent; both bodies say the same.
 pub struct Written {
-    /// One line.
+    /// The subject, in one line.
     pub subject: String,
-    /// Plain text, in lines that every mail server takes.
+    /// The plain text, in lines of a length that every mail server accepts.
     pub text: String,
-    /// A whole page, with nothing in it that is elsewhere.
+    /// A whole HTML page without external resources.
     pub html: String,
 }
 
 impl EmailTemplate<'_> {
-    /// Writes it.
+    /// Renders the email.
     ///
     /// # Errors
-    /// `Internal` where a mail of its kind leads somewhere, and no link is given.
+    /// `Internal` if emails of its kind have a link and none is given.
     pub fn write(&self) -> Result<Written, Error> {
         self.write_in(Messages::of(self.language))
     }
@@ -93,7 +93,7 @@ impl EmailTemplate<'_> {
     }
 }
 
-/// What a mail says, part by part.
+/// The parts of an email, as the HTML template uses them.
 struct TemplateContext<'a> {
     tag: &'static str,
     subject: String,
@@ -123,7 +123,7 @@ struct HtmlPage<'a> {
     sheet: &'a TemplateContext<'a>,
 }
 
-/// Under which message a kind has its words.
+/// Returns the key of the messages of a kind.
 fn message(kind: MailKind) -> &'static str {
     match kind {
         MailKind::Invitation => "invitation",
@@ -149,7 +149,7 @@ fn leads_somewhere(kind: MailKind) -> bool {
     }
 }
 
-/// A time in the largest unit of which there are several, or one hour.
+/// Returns a duration as count and unit: in days from two days on, in hours from one hour on, otherwise in minutes.
 fn span(time: TimeDelta) -> (i64, &'static str) {
     match (time.num_days(), time.num_hours()) {
         (days @ 2.., _) => (days, "days"),
@@ -158,14 +158,14 @@ fn span(time: TimeDelta) -> (i64, &'static str) {
     }
 }
 
-/// Text that stays on its line and in its direction, whoever wrote it.
+/// Returns an untrusted text as one line, without control characters and invisible characters, which could change its direction.
 fn one_line(text: &str) -> String {
     let visible: String = text.chars().filter(|c| c.is_whitespace() || !(c.is_control() || is_invisible(*c))).collect();
     let breaks = |c: char| c.is_whitespace() && !matches!(c, '\u{a0}' | '\u{202f}');
     visible.split(breaks).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
-/// The text in lines of at most [`LINE`] characters; a word that is longer, such as a link, stays whole.
+/// Wraps a text into lines of at most [`LINE`] characters; a longer word, such as a link, stays whole.
 fn wrapped(text: &str) -> String {
     let mut wrapped = String::with_capacity(text.len() + text.len() / LINE);
     for line in text.lines() {

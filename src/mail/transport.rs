@@ -1,4 +1,4 @@
-//! How a mail leaves: by SMTP, or into a folder.
+//! The transport of emails: SMTP, or files in a folder.
 
 use std::fs;
 use std::io::{self, Write};
@@ -16,31 +16,31 @@ use crate::i18n::language::Language;
 use crate::private_file;
 use crate::scalar::Id;
 
-/// The most characters of why a mail did not leave.
+/// The maximum length of the reason of an error, in characters.
 const MOST_OF_A_REASON: usize = 500;
 
-/// Who sends mails, and by what way they leave; cheap to clone.
+/// The sender of emails and their destination; cheap to clone.
 #[derive(Clone)]
 pub struct Transport {
     from: Mailbox,
     way: Destination,
 }
 
-/// By what way mails leave.
+/// The destination of emails.
 #[derive(Clone)]
 pub enum Destination {
-    /// They are given to a mail server.
+    /// A mail server.
     Smtp(Smtp),
-    /// Each becomes a file, `ID.eml`, in a folder that is made if there is none.
+    /// A folder, in which each email becomes a file `ID.eml`. It is created if it does not exist.
     Folder(PathBuf),
 }
 
-/// A mail on its way out.
+/// An email to be sent.
 #[derive(Clone, Copy, Debug)]
 pub struct Outgoing<'a> {
-    /// By which the mail is known, however often it is sent.
+    /// The id of the email, the same for every attempt.
     pub id: Id,
-    /// One address, without a name.
+    /// The address of the recipient, without a name.
     pub to: &'a str,
     pub subject: &'a str,
     pub text: &'a str,
@@ -50,17 +50,17 @@ pub struct Outgoing<'a> {
 }
 
 impl Transport {
-    /// Mails of a sender, by a way.
+    /// Creates a transport.
     #[must_use]
     pub fn new(from: Mailbox, way: Destination) -> Self {
         Self { from, way }
     }
 
-    /// Sends a mail. The same one sent again has the same Message-ID.
+    /// Sends an email. It has the same Message-ID each time it is sent.
     ///
     /// # Errors
-    /// Why it has not left, for administrators: one line of at most 500 characters, without our password. The error is
-    /// permanent if the same mail would be refused again.
+    /// The reason for administrators, in one line of at most 500 characters, without our password. The error is permanent if the
+    /// same email would be rejected again.
     pub async fn send(&self, mail: &Outgoing<'_>) -> Result<(), SendError> {
         let outcome = async {
             let message = self.message(mail).map_err(SendError::permanent)?;
@@ -92,14 +92,14 @@ impl Transport {
             .subject(mail.subject)
             .message_id(Some(format!("<{}@{}>", mail.id.0, self.from.email.domain())))
             .raw_header(header("Content-Language", mail.language.tag()))
-            // Nobody's absence is answered to it (RFC 3834).
+            // Suppresses automatic replies (RFC 3834).
             .raw_header(header("Auto-Submitted", "auto-generated"))
             .multipart(MultiPart::alternative_plain_html(lines(mail.text), lines(mail.html)))
             .map_err(|error| error.to_string())
     }
 }
 
-/// Text with no other control characters than ends of lines: a lone CR ends a mail for some servers.
+/// Returns a text without control characters except line ends and tabs: a lone CR ends an email for some servers.
 fn lines(text: &str) -> String {
     let unix = text.replace("\r\n", "\n").replace('\r', "\n");
     unix.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect()
@@ -109,17 +109,17 @@ fn header(name: &'static str, value: &str) -> HeaderValue {
     HeaderValue::new(HeaderName::new_from_ascii_str(name), value.to_owned())
 }
 
-/// One address: the local part as it is, the domain in its ASCII form.
+/// Parses one address; its domain is converted to ASCII, the local part stays as it is.
 fn address(text: &str) -> Result<Address, String> {
     let parts = text.rsplit_once('@').filter(|_| !text.contains(char::is_control));
     let address = parts.and_then(|(local, domain)| Address::new(local, idna::domain_to_ascii(domain).ok()?).ok());
     address.ok_or_else(|| "this is not an email address".to_owned())
 }
 
-/// Who mails are from, as `Roster <roster@example.org>` or `roster@example.org`.
+/// Parses the sender of emails: `Roster <roster@example.org>` or `roster@example.org`.
 ///
 /// # Errors
-/// What is expected, where it is something else.
+/// The expected format.
 pub fn sender(text: &str) -> Result<Mailbox, String> {
     let text = text.trim();
     let (name, bare) = match text.strip_suffix('>').and_then(|rest| rest.rsplit_once('<')) {
@@ -128,13 +128,13 @@ pub fn sender(text: &str) -> Result<Mailbox, String> {
     };
     let name = name.strip_prefix('"').and_then(|name| name.strip_suffix('"')).unwrap_or(name);
     let is_name = !name.contains(|c: char| c.is_control() || matches!(c, '<' | '>' | '"' | '\\'));
-    // Not every server knows how to pass on other letters before the @.
+    // Not every server can forward local parts that are not ASCII.
     let email = address(bare).ok().filter(|email| is_name && email.user().is_ascii());
     let email = email.ok_or("expected an email address, such as Roster <roster@example.org>")?;
     Ok(Mailbox::new((!name.is_empty()).then(|| name.to_owned()), email))
 }
 
-/// Puts a mail into a folder, whole or not at all, where only its owner reads it: it may hold a link that lets somebody in.
+/// Writes an email into a folder, whole or not at all. Only the owner can read it, as it may hold a link that gives access.
 async fn keep(folder: PathBuf, file: PathBuf, mail: Vec<u8>) -> Result<(), String> {
     let kept = tokio::task::spawn_blocking(move || {
         write(&folder, &file, &mail).map_err(|error| format!("{}: {error}", file.display()))
@@ -148,13 +148,13 @@ fn write(folder: &Path, file: &Path, mail: &[u8]) -> io::Result<()> {
     let written = private_file::make(&draft).and_then(|mut open| open.write_all(mail).and_then(|()| open.sync_all()));
     let renamed = written.and_then(|()| fs::rename(&draft, file));
     if renamed.is_err() {
-        // It may not be there; why it is not is what matters.
+        // The draft may not exist; the first error is the one that matters.
         let _ = fs::remove_file(&draft);
     }
     renamed
 }
 
-/// A reason in one line that can be shown.
+/// Returns a reason as one printable line.
 fn one_line(reason: &str) -> String {
     let line: String = reason.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let words: Vec<&str> = line.split_whitespace().collect();

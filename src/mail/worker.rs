@@ -1,6 +1,6 @@
-//! Who sends the mails that wait. Any number of instances may: each takes a mail for itself before it sends it, and until
-//! the time is over that this may take nobody else does. A mail is sent twice only where the server dies between handing it
-//! over and noting that, or the database is away for as long.
+//! Sends queued emails. Any number of instances may run: each claims an email before sending it, and until the time that sending
+//! may take is over, no other instance sends it. An email is sent twice only if the server dies between handing it over and
+//! recording that, or if the database is unavailable for as long.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,67 +30,68 @@ use crate::error::Error;
 use crate::scalar::{Id, now};
 use crate::text;
 
-/// How many mails are sent at once.
+/// The number of emails that are sent at once.
 const AT_ONCE: usize = 2;
-/// How often it is looked whether a mail waits.
+/// The interval at which the queue is polled.
 const LOOKS_EVERY: Duration = Duration::from_secs(1);
-/// How often registrations are cleared away that nobody has confirmed.
+/// The interval at which expired registrations are deleted.
 const CLEARS_EVERY: Duration = Duration::from_hours(1);
-/// How long after the time for sending it a mail may be taken by somebody else.
+/// The time after the longest time of sending an email before another sender may claim it.
 const SPARE: TimeDelta = TimeDelta::seconds(30);
-/// The pause after the first try that failed; after each other twice as long.
+/// The delay after the first failed attempt; it doubles with each further one.
 const FIRST_PAUSE: TimeDelta = TimeDelta::seconds(2);
-/// The longest pause.
+/// The maximum delay.
 const LONGEST_PAUSE: TimeDelta = TimeDelta::minutes(15);
-/// After so long, and so many tries, a mail is given up that the server neither takes nor refuses for good.
+/// The least time and the least number of attempts after which an email is given up if the server neither accepts nor finally
+/// rejects it.
 const PATIENCE: TimeDelta = TimeDelta::days(1);
 const FEWEST_TRIES: i32 = 10;
 
-/// Takes the mail that waits longest. That it still waits is asked twice, for two may find the same one.
+/// Claims the email that has been waiting longest. The condition is repeated, because two senders may find the same email.
 const CLAIM: &str = "\
 UPDATE mails SET next_try_at = $2, tries = tries + 1
 WHERE id = (SELECT id FROM mails WHERE next_try_at <= $1 ORDER BY next_try_at, id LIMIT 1) AND next_try_at <= $1
 RETURNING *";
-/// The same where rows can be locked: those that others are taking are passed over.
+/// The same for databases with row locks: skips emails that other senders are claiming.
 const CLAIM_SKIP_LOCKED: &str = "\
 UPDATE mails SET next_try_at = $2, tries = tries + 1
 WHERE id = (SELECT id FROM mails WHERE next_try_at <= $1 ORDER BY next_try_at, id LIMIT 1 FOR UPDATE SKIP LOCKED)
 RETURNING *";
 
-/// Sends the mails that wait; cheap to clone.
+/// Sends queued emails; cheap to clone.
 #[derive(Clone)]
 pub struct MailWorker {
     db: Db,
     key: Arc<Key>,
     public_url: Arc<str>,
     carrier: Transport,
-    /// How long sending one mail may take.
+    /// The longest time that sending one email may take.
     takes: TimeDelta,
-    /// Whether what stands in a link is written to the log: of a demonstration, where nobody gets mail.
+    /// Whether links are written to the log: in a demo that sends no emails.
     shows_links: bool,
 }
 
 impl MailWorker {
-    /// Who sends the mails of a directory, whose links begin with its public address, by a carrier that needs at most so
-    /// long for one.
+    /// Creates a worker. The links in its emails begin with `public_url`; `takes` is the longest time that `carrier` needs for
+    /// one email.
     #[must_use]
     pub fn new(db: Db, key: &Key, public_url: &str, carrier: Transport, takes: TimeDelta) -> Self {
         Self { db, key: Arc::new(key.clone()), public_url: public_url.into(), carrier, takes, shows_links: false }
     }
 
-    /// The same, who writes links to the log as well.
+    /// Also writes links to the log.
     #[must_use]
     pub fn showing_links(self) -> Self {
         Self { shows_links: true, ..self }
     }
 
-    /// Sends what waits until `stopped`; a mail that is being sent then is finished.
+    /// Sends queued emails until `stopped`; an email that is being sent then is finished.
     pub async fn run(self, stopped: watch::Receiver<bool>) {
         let senders = (0..AT_ONCE).map(|_| self.keep_sending(stopped.clone()));
         tokio::join!(join_all(senders), self.clear_on(stopped.clone()));
     }
 
-    /// Sends on, whatever becomes of a mail.
+    /// Keeps sending, even if sending an email panics.
     async fn keep_sending(&self, stopped: watch::Receiver<bool>) {
         loop {
             let (sender, stopped) = (self.clone(), stopped.clone());
@@ -123,13 +124,13 @@ impl MailWorker {
         }
     }
 
-    /// Sends everything that waits.
+    /// Sends all emails that are due.
     pub async fn send_all(&self) -> Result<(), Error> {
         while self.send_next().await? {}
         Ok(())
     }
 
-    /// Sends one mail, or notes why it could not be sent; false where none waits.
+    /// Sends one email, or records why it could not be sent. Returns false if none is due.
     async fn send_next(&self) -> Result<bool, Error> {
         let Some(mail) = self.claim().await? else { return Ok(false) };
         let preparing = Preparing { db: &self.db, key: &self.key };
@@ -152,7 +153,7 @@ impl MailWorker {
 
     async fn claim(&self) -> Result<Option<mail::Model>, Error> {
         let now = now();
-        // Looked at first, because to claim takes the turn of who writes.
+        // Checked first, because claiming takes the write lock.
         let waits = mail::Entity::find().select_only().column(mail::Column::Id);
         let waits = waits.filter(mail::Column::NextTryAt.lte(now)).limit(1);
         if waits.into_tuple::<Id>().one(self.db.read()).await?.is_none() {
@@ -184,7 +185,7 @@ impl MailWorker {
             language: *language,
             written_at: mail.created_at,
         };
-        // A server may quote what it does not like.
+        // A server may quote the email, with the link, in its response.
         let carried = self.carrier.send(&outgoing).await;
         carried.map_err(|error| SendError { reason: token::masked(&error.reason), ..error })?;
         if self.shows_links {
@@ -194,7 +195,8 @@ impl MailWorker {
         Ok(())
     }
 
-    /// Begins to note what became of a mail. The person goes first, as for who erases him.
+    /// Begins a transaction that records the result of an email. The user is locked first, in the same order as when a user is
+    /// erased.
     #[expect(clippy::disallowed_methods, reason = "the mail worker has no actor")]
     async fn begin_for(&self, mail: &mail::Model) -> Result<DatabaseTransaction, Error> {
         let transaction = self.db.begin().await?;
@@ -205,7 +207,7 @@ impl MailWorker {
         Ok(transaction)
     }
 
-    /// Notes that a mail was sent; where that fails, again and again until somebody else may take the mail.
+    /// Records that an email was sent, and retries until another sender may claim the email.
     async fn note_sent(&self, mail: &mail::Model) -> Result<(), Error> {
         loop {
             match self.try_to_note_sent(mail).await {
@@ -254,7 +256,7 @@ impl MailWorker {
     }
 }
 
-/// Notes how the invitation stands of which a mail is, if it is of the newest one.
+/// Updates the invitation that an email belongs to, if it is the user's newest.
 async fn note<const N: usize>(
     transaction: &DatabaseTransaction,
     mail: &mail::Model,
@@ -269,7 +271,7 @@ async fn note<const N: usize>(
     Ok(())
 }
 
-/// Gives a mail up; returns what the audit trail says of it, if nobody else was quicker.
+/// Gives up an email and returns its audit event; `None` if another sender was first.
 async fn given_up(
     transaction: &DatabaseTransaction,
     mail: &mail::Model,
@@ -280,11 +282,11 @@ async fn given_up(
     }
     let event = if let Some(user_id) = mail.user_id {
         let person = user::Entity::find_by_id(user_id).one(transaction).await?;
-        // Servers name addresses in their reasons: those of people go with them when they are erased.
+        // Servers name addresses in their reasons. The event belongs to the user, so these are deleted when the user is erased.
         let reason = Change::of("reason", None, Some(reason.into()));
         person.map(|person| Entry::new(AuditAction::MailFailed, &person).with([reason]))
     } else {
-        // Somebody who wants to register himself.
+        // The email is for a registration.
         let license = license::Entity::find()
             .join_rev(JoinType::InnerJoin, registration::Relation::License.def())
             .filter(registration::Column::EmailKey.eq(text::canonical_email(&mail.address)))

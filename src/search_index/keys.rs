@@ -1,4 +1,4 @@
-//! By what a word is found.
+//! Keys by which a word is found.
 
 use std::collections::BTreeSet;
 
@@ -9,19 +9,20 @@ use crate::db::conditions;
 use crate::entity::search_key::Column;
 use crate::text::is_letter;
 
-/// How a key begins that is the word itself, what is inside of it, and what is left of it by a slip.
+/// The first character of a key that is the word itself, an inner part, or what is left of the word without the letters of a
+/// typo.
 const BEGIN: char = '^';
 const INSIDE: char = '*';
 const SLIPPED: char = '~';
-/// How many characters of a word a key has.
+/// The maximum number of characters of a word that a key has.
 const LONGEST: usize = 24;
-/// What is inside of a word is found if it begins within so many letters.
+/// The number of letters of a word within which an inner part must begin to be found.
 const LETTERS: usize = 64;
-/// Slips are looked for in so many letters from the beginning, as in the algorithm `SymSpell`: more than two slips long, so that two
-/// words that differ by two at most have a form in common.
+/// The number of letters from the beginning in which typos are looked for, as in the `SymSpell` algorithm. It is more than two
+/// typos, so that two words that differ by at most two have a form in common.
 const SLIPS_WITHIN: usize = 7;
 
-/// How many slips are forgiven in a word of so many letters.
+/// Returns the number of typos that are allowed in a word with this number of letters.
 #[must_use]
 pub fn allowed_typos(letters: usize) -> usize {
     match letters {
@@ -31,19 +32,19 @@ pub fn allowed_typos(letters: usize) -> usize {
     }
 }
 
-/// The keys of the words that begin with a piece.
+/// Returns the condition for the keys of words that begin with a token.
 #[must_use]
 pub fn begins(piece: &str) -> Condition {
     conditions::starts_with(Expr::col(Column::Key), &key(BEGIN, piece))
 }
 
-/// The keys of the words that have a piece inside, not at the beginning.
+/// Returns the condition for the keys of words that have a token inside, not at the beginning.
 #[must_use]
 pub fn inside(piece: &str) -> Condition {
     conditions::starts_with(Expr::col(Column::Key), &key(INSIDE, piece))
 }
 
-/// The keys of the words that may be a piece with as many slips as are forgiven; none where none are.
+/// Returns the keys of words that may equal a token but for the allowed number of typos. Empty if no typo is allowed.
 #[must_use]
 pub fn typo_variants(piece: &str) -> Vec<String> {
     let letters = piece.chars().count();
@@ -55,7 +56,7 @@ pub fn typo_variants(piece: &str) -> Vec<String> {
     }
 }
 
-/// Every key of a word.
+/// Returns all keys of a word.
 pub(super) fn of_word(word: &str) -> BTreeSet<String> {
     let mut keys = BTreeSet::from([key(BEGIN, word)]);
     keys.extend(
@@ -76,7 +77,7 @@ fn key(kind: char, text: &str) -> String {
     std::iter::once(kind).chain(text.chars().take(LONGEST)).collect()
 }
 
-/// What is left of the beginning of a word without any of its letters, up to so many.
+/// Returns what is left of the beginning of a word without up to `count` of its letters.
 fn deletions(word: &str, count: usize) -> BTreeSet<String> {
     let mut left = BTreeSet::from([word.chars().take(SLIPS_WITHIN).collect::<String>()]);
     for _ in 0..count {

@@ -1,9 +1,8 @@
-//! The words that people are searched by: who has which, and by what a word is found although it is written in part, or with
-//! a slip.
+//! Search index: the words of each user, and the keys by which a word is found if it is typed in part or with a typo.
 //!
-//! A directory has far fewer words than people. What is typed is therefore looked for among the words, and only then people
-//! among those who have them; both are ranges of ordinary indexes, which take the same short time however many people there are,
-//! and are the same on every database.
+//! A directory has far fewer words than users. A search therefore looks for words first, and then for users among those who have
+//! the words. Both are ranges of ordinary indexes, which take the same short time for any number of users, and are the same on
+//! every database.
 
 mod keys;
 mod rebuild;
@@ -23,7 +22,7 @@ pub use self::keys::{allowed_typos, begins, inside, typo_variants};
 pub use self::rebuild::rebuild;
 pub use self::update::update;
 
-/// The words of a search key, each once.
+/// Returns the distinct words of a search key.
 #[must_use]
 pub fn words(search_key: &str) -> BTreeSet<&str> {
     let mut words = BTreeSet::new();
@@ -32,7 +31,7 @@ pub fn words(search_key: &str) -> BTreeSet<&str> {
             words.extend(tokens(line));
             continue;
         }
-        // Of a domain many have all of it, so that it is one word; a full stop is in each.
+        // A domain is one word, because many users share all of it. Full stops are skipped, because every address has one.
         let at = line.rfind('@').unwrap_or(line.len());
         let (local, domain) = line.split_at_checked(at).unwrap_or((line, ""));
         words.extend(tokens(local).filter(|piece| *piece != "."));
@@ -41,7 +40,7 @@ pub fn words(search_key: &str) -> BTreeSet<&str> {
     words
 }
 
-/// What a text is made of: runs of letters, runs of digits, and each other sign by itself.
+/// Splits a text into tokens: runs of letters, runs of digits, and each other sign by itself.
 pub fn tokens(text: &str) -> impl Iterator<Item = &str> {
     let mut rest = text;
     std::iter::from_fn(move || {
@@ -59,7 +58,7 @@ fn is_one_run(first: char, next: char) -> bool {
     (is_letter(first) && is_letter(next)) || (first.is_numeric() && next.is_numeric())
 }
 
-/// That a person has a word with a piece in it; of which license is said for the sake of speed.
+/// Returns the condition that a user has a word with a token in it. The license only makes the statement faster.
 #[must_use]
 pub fn of_people_with(piece: &str, license_id: Option<Id>) -> SimpleExpr {
     let words = |keys: Condition| {
@@ -73,8 +72,8 @@ pub fn of_people_with(piece: &str, license_id: Option<Id>) -> SimpleExpr {
     Column::Id.in_subquery(people)
 }
 
-/// The short form of a license's id by which hits are kept together. Two licenses that share one cost each other time, and nothing
-/// else: whom a viewer sees is decided by the people themselves.
+/// Returns the short form of a license's ID by which rows of `search_hits` are grouped. Two licenses with the same short form
+/// cost each other time, and nothing else: the rows of `users` decide which users a viewer sees.
 #[must_use]
 pub fn short(license_id: Id) -> i32 {
     let [.., a, b, c, d] = license_id.0.into_bytes();

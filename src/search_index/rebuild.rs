@@ -1,4 +1,4 @@
-//! Brings what is derived up to date.
+//! Rebuilding of derived columns and of the search index.
 
 use sea_orm::ActiveValue::Set;
 use sea_orm::sea_query::{Condition, IntoCondition};
@@ -13,12 +13,11 @@ use crate::login;
 use crate::scalar::Id;
 use crate::text;
 
-/// How many people are read at once to be looked through.
+/// The number of rows that are read at once.
 const ROWS_AT_ONCE: u64 = 500;
 
-/// Derives again what follows from the rest wherever it is not up to date, as after a migration that brought a new column for it, or
-/// with another rule of folding, and enters the words of all users where there are none yet. A login that somebody else has keeps
-/// its former key.
+/// Rebuilds the derived columns that are not up to date, as after a migration that added one or a change of folding, and indexes
+/// the words of all users if the index is empty. If another user has the new key of a login, the login keeps its former key.
 pub async fn rebuild(transaction: &DatabaseTransaction) -> Result<(), DbErr> {
     login::settle_registrations(transaction).await?;
     rebuild_groups(transaction).await?;
@@ -78,7 +77,7 @@ async fn rebuild_attribute_values(transaction: &DatabaseTransaction) -> Result<(
     Ok(())
 }
 
-/// Updates those of some rows that a function changes; the id tells them apart.
+/// Updates those of the rows for which `change` returns an update. The column `id` is unique among the rows.
 async fn update_rows<E: EntityTrait>(
     transaction: &DatabaseTransaction,
     some: Condition,

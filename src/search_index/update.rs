@@ -1,4 +1,4 @@
-//! Keeps the words as people are.
+//! Updates of the search index.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,14 +14,14 @@ use crate::entity::user;
 use crate::entity::{search_hit, search_key, search_word};
 use crate::scalar::Id;
 
-/// How many rows a statement writes.
+/// The maximum number of rows that a statement writes.
 const ROWS_AT_ONCE: usize = 2_000;
 
-/// A word of somebody.
+/// A word of a user: the word, the short form of the license's ID, and the user's ID.
 type Posting<'a> = (&'a str, i32, Id);
 
-/// Follows changes of people, each as he was and as he is; whoever was not there before, or is no more, has no words then. Words
-/// that nobody has any more are forgotten.
+/// Updates the index for changes of users, each as the user was before and is after. `None` stands for a user who does not exist
+/// yet, or any more, and has no words. Deletes words that no user has any more.
 pub async fn update<'a>(
     transaction: &DatabaseTransaction,
     changes: impl IntoIterator<Item = (Option<&'a user::Model>, Option<&'a user::Model>)>,
@@ -36,7 +36,7 @@ pub async fn update<'a>(
         return Ok(());
     }
     let all: BTreeSet<&str> = come.iter().chain(&gone).map(|(word, ..)| *word).collect();
-    // Nobody forgets a word while another person gets it.
+    // A word is not deleted while another user gets it.
     let lock = if gone.is_empty() { LockType::KeyShare } else { LockType::Update };
     let mut known = look_up(transaction, &all, lock).await?;
     insert_missing(transaction, come.iter().map(|(word, ..)| *word), &mut known).await?;
@@ -66,7 +66,7 @@ fn row(hit: &Posting<'_>, known: &BTreeMap<String, i32>) -> Option<search_hit::M
     Some(search_hit::Model { word_id: *known.get(word)?, license, user_id })
 }
 
-/// The ids of those of the words that are known.
+/// Returns the IDs of the words that exist, and locks their rows.
 async fn look_up(
     transaction: &DatabaseTransaction,
     words: &BTreeSet<&str>,
@@ -82,8 +82,8 @@ async fn look_up(
     Ok(known)
 }
 
-/// Enters words that are not known yet, with their keys. What somebody else enters at the same moment is looked up, and may be
-/// forgotten again until then.
+/// Inserts the words that do not exist yet, with their keys. A word that another transaction inserts at the same time is looked
+/// up; it may have been deleted again by then, so this repeats.
 async fn insert_missing(
     transaction: &DatabaseTransaction,
     words: impl Iterator<Item = &str>,
@@ -101,7 +101,7 @@ async fn insert_missing(
     Ok(())
 }
 
-/// Enters those of the words that nobody has entered, with their keys; returns them with their ids.
+/// Inserts the words that no other transaction has inserted, with their keys. Returns the inserted words with their IDs.
 async fn insert(transaction: &DatabaseTransaction, words: &BTreeSet<&str>) -> Result<BTreeMap<String, i32>, DbErr> {
     let mut entered: BTreeMap<String, i32> = BTreeMap::new();
     for words in words.iter().copied().collect::<Vec<_>>().chunks(ROWS_AT_ONCE) {
@@ -128,7 +128,7 @@ fn rows_of(word: &str, word_id: i32) -> impl Iterator<Item = search_key::Model> 
     keys::of_word(word).into_iter().map(move |key| search_key::Model { key, word_id })
 }
 
-/// Forgets those of the words that nobody has.
+/// Deletes those of the words that no user has.
 async fn prune(transaction: &DatabaseTransaction, ids: BTreeSet<i32>) -> Result<(), DbErr> {
     let holders = Query::select()
         .expr(Expr::val(1))

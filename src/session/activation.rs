@@ -1,4 +1,4 @@
-//! Taking an account into use by a link.
+//! Activation of an account by a link.
 
 use async_graphql::MaybeUndefined::Value as Given;
 
@@ -14,15 +14,16 @@ use crate::error::Error;
 use crate::scalar::Url;
 use crate::validation::Validator;
 
-/// Sets the password of whom a link lets in, and signs the person in; who has registered himself is entered by it. The link
-/// works once.
+/// Sets the password of the user that the link was issued for, and signs the user in. For a visitor that registered,
+/// creates the user first. The link works once.
 ///
 /// # Errors
-/// `Rejected` for a link that is not, or no longer, of any use, and for a weak password; `RateLimited`.
+/// `Rejected` with `EXPIRED` for a link that is not, or no longer, valid, with `TAKEN` if another user has the address of
+/// a registration by now, and for a weak password; `RateLimited`.
 pub async fn activate(gate: &Authenticator<'_>, token: String, password: String) -> Result<NewSession, Error> {
     let Some(found) = one_time_link::find(gate.db, Purpose::Activation, &token).await? else {
         let registration = pending_registration::find(gate.db, &token).await?;
-        // It may have been stopped since.
+        // Registration may have been disabled since.
         let registration = registration.filter(|found| Some(found.license_id) == gate.ways.registration);
         let registration = registration.ok_or_else(expired)?;
         return insert_registration(gate, registration, token, password).await;
@@ -50,7 +51,7 @@ async fn insert_registration(
     Ok(NewSession { next_url: still_allowed(gate, next_url), ..opened })
 }
 
-/// Where the person is sent on to, if the server allows it still.
+/// Returns the URL to continue at, if the server still allows it.
 fn still_allowed(gate: &Authenticator<'_>, next_url: Option<Url>) -> Option<Url> {
     next_url.and_then(|url| gate.ways.next_urls.check(&url.0).ok())
 }

@@ -1,4 +1,4 @@
-//! The secrets of an account: one's own password and PIN, and the lock that guards them.
+//! Credentials: the viewer's own password and PIN, and unlocking of users.
 
 use sea_orm::{ActiveModelTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, IntoActiveModel};
 
@@ -18,8 +18,8 @@ use crate::mail;
 use crate::scalar::{Id, now};
 use crate::validation::{Validator, rule};
 
-/// Changes the viewer's own password, who must know the present one. Every other session ends, and the viewer's API keys
-/// where that is asked for; returns how many.
+/// Changes the viewer's own password, for which the current one is required. Ends every other session and, if requested,
+/// revokes the viewer's API keys. Returns the user and the number of revoked keys.
 ///
 /// # Errors
 /// `Rejected` for a wrong or a weak password; `RateLimited`.
@@ -37,7 +37,7 @@ pub async fn change_password(
     gate.hasher.check_form(&mut form, "newPassword", &new);
     form.finish()?;
     let verified = gate.prove(&person, current, "currentPassword").await?;
-    // Only for who has the right to it: how hard it is to guess takes as long to compute as a hash.
+    // Only after the current password was verified: estimating the strength takes as long as computing a hash.
     let mut form = Validator::changing();
     let (user, known) = (Some(person.id), person.known_words());
     gate.hasher.check(&mut form, ("newPassword", &new), &known, user).await?;
@@ -56,10 +56,10 @@ pub async fn change_password(
     Ok((new, keys.len()))
 }
 
-/// Sets the viewer's own PIN; none removes it.
+/// Sets the viewer's own PIN; `None` removes it.
 ///
 /// # Errors
-/// `Rejected` for what is no PIN; `RateLimited`.
+/// `Rejected` for an invalid PIN, and with `LOCKED` if the PIN is disabled; `RateLimited`.
 pub async fn change_pin(gate: &Authenticator<'_>, viewer: &Viewer, pin: Option<String>) -> Result<user::Model, Error> {
     viewer.may(Action::UseOwnAccount)?;
     let mut form = Validator::changing();
@@ -90,10 +90,10 @@ pub async fn change_pin(gate: &Authenticator<'_>, viewer: &Viewer, pin: Option<S
     Ok(new)
 }
 
-/// Lets a person sign in again who was locked out by wrong passwords; may be repeated.
+/// Unlocks a user who was locked out by wrong passwords. May be repeated.
 ///
 /// # Errors
-/// `Rejected` for an unknown id; `Forbidden`.
+/// `Rejected` with `NOT_FOUND` for an unknown ID; `Forbidden`.
 pub async fn unlock(gate: &Authenticator<'_>, viewer: &Viewer, id: &str) -> Result<user::Model, Error> {
     let id = Id::of_input("id", id)?;
     let (transaction, viewer, person) = actor::begin_on_known(gate.db, viewer, "id", id).await?;
@@ -104,7 +104,7 @@ pub async fn unlock(gate: &Authenticator<'_>, viewer: &Viewer, id: &str) -> Resu
     Ok(person)
 }
 
-/// Refuses a person whose PIN is switched off: another one must not switch it on.
+/// Refuses a user whose PIN is disabled: a new PIN must not enable it.
 async fn check_pin_is_on(db: &impl ConnectionTrait, user_id: Id) -> Result<(), Error> {
     let current = pin::Entity::find_by_id(user_id).one(db).await?;
     if current.is_some_and(|current| current.wrong >= MOST_WRONG_PINS) {
@@ -114,8 +114,8 @@ async fn check_pin_is_on(db: &impl ConnectionTrait, user_id: Id) -> Result<(), E
     Ok(())
 }
 
-/// Begins a mutation of the person who asks, whose password must be the one that was verified still; `field` is the one that
-/// gave it.
+/// Begins a mutation of the viewer, whose password must still be the verified one; `field` is the input field of the
+/// password.
 pub(super) async fn begin_proven(
     db: &Db,
     viewer: &Viewer,
@@ -130,7 +130,7 @@ pub(super) async fn begin_proven(
     Ok((transaction, actor, person))
 }
 
-/// The person who asks.
+/// Returns the row of the signed-in user.
 pub(super) async fn find(db: &impl ConnectionTrait, id: Id) -> Result<user::Model, Error> {
     user::Entity::find_by_id(id).one(db).await?.ok_or(Error::Unauthenticated)
 }

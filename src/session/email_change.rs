@@ -1,4 +1,4 @@
-//! Another e-mail address in the place of one's own.
+//! Change of the viewer's email address, confirmed by a link.
 
 use sea_orm::{ActiveModelTrait, IntoActiveModel, SqlErr};
 
@@ -21,11 +21,13 @@ use crate::scalar::now;
 use crate::search_index;
 use crate::validation::{Validator, rule};
 
-/// Sends the link by which a new address takes the place of the viewer's present one, which is told. Whether somebody
-/// else has the address is found when the mail is to be sent: he gets another one then.
+/// Sends a link that confirms the viewer's new email address, and notifies the current address. Whether another user has
+/// the new address is checked only when the email is sent; that user then gets a different email. Sends nothing, without
+/// an error, if too many emails went to the new address.
 ///
 /// # Errors
-/// `Rejected` for what is no address, or no other one, and for a wrong password; `RateLimited`.
+/// `Rejected` for an invalid address, for the current one (`INVALID`), and for a wrong password (`INVALID_CREDENTIALS`);
+/// `RateLimited`.
 pub async fn request(
     gate: &Authenticator<'_>,
     viewer: &Viewer,
@@ -52,10 +54,11 @@ pub async fn request(
     audit::commit(transaction, [Entry::new(AuditAction::EmailChangeRequested, &person).by(&viewer)]).await
 }
 
-/// Lets the address of a link take the place of the person's present one, which is told. The link works once.
+/// Replaces the user's email address with the one of the link, and notifies the old address. The link works once.
 ///
 /// # Errors
-/// `Rejected` for a link that is not, or no longer, of any use, and for an address that somebody else has by now.
+/// `Rejected` with `EXPIRED` for a link that is not, or no longer, valid, and with `TAKEN` if another user has the
+/// address by now.
 #[expect(clippy::disallowed_methods, reason = "a link lets in whoever has it")]
 pub async fn confirm(db: &Db, client: &Client, token: &str) -> Result<user::Model, Error> {
     let found = one_time_link::find(db, Purpose::EmailChange, token).await?.ok_or_else(expired)?;
@@ -65,7 +68,7 @@ pub async fn confirm(db: &Db, client: &Client, token: &str) -> Result<user::Mode
     if !one_time_link::consume(&transaction, old.id, token).await? {
         return Err(expired());
     }
-    // Those that went to the old address are of no more use.
+    // Links that were sent to the old address must not work any more.
     one_time_link::revoke(&transaction, &[old.id]).await?;
     let mut new = user::Model { email: Some(new_email), email_verified: true, ..old.clone() };
     new.update_derived();

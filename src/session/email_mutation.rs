@@ -1,4 +1,4 @@
-//! requestPasswordReset, resetPassword, requestEmailChange, confirmEmailChange.
+//! Mutations: `requestPasswordReset`, `resetPassword`, `requestEmailChange` and `confirmEmailChange`.
 
 use async_graphql::{Context, InputObject, Object};
 

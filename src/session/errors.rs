@@ -1,35 +1,35 @@
-//! What a sign-in is refused with.
+//! Errors of a sign-in.
 
 use crate::error::{Error, ErrorCode, MutationError};
 
-/// What is said of an account that is locked.
+/// The message for a locked account.
 pub const LOCKED: &str = "Too many wrong passwords; try again in 15 minutes, or ask an administrator.";
 
-/// One answer for an unknown login, a wrong secret, and no secret set.
+/// Returns the error for an unknown login, a wrong secret and a missing secret alike: `INVALID_CREDENTIALS`.
 #[must_use]
 pub fn wrong() -> Error {
     refused(ErrorCode::InvalidCredentials, "The username, email address, password or PIN is wrong.")
 }
 
-/// For who knows the right secret, but is nobody.
+/// Returns the error for the right secret of an inactive user or in an expired license: `INACTIVE`.
 #[must_use]
 pub fn inactive() -> Error {
     refused(ErrorCode::Inactive, "This account is deactivated; ask an administrator.")
 }
 
-/// After too many wrong passwords.
+/// Returns the error after too many wrong passwords: `LOCKED`.
 #[must_use]
 pub fn locked() -> Error {
     refused(ErrorCode::Locked, LOCKED)
 }
 
-/// After too many wrong PINs.
+/// Returns the error after too many wrong PINs: `LOCKED`.
 #[must_use]
 pub fn pin_is_off() -> Error {
     refused(ErrorCode::Locked, "The PIN is disabled after too many wrong PINs; sign in with your password.")
 }
 
-/// For a dead link, and the slower one of two who use a link at once.
+/// Returns the error for an invalid link, and for the slower of two requests that use the same link: `EXPIRED`.
 #[must_use]
 pub fn expired() -> Error {
     Error::rejected("token", ErrorCode::Expired, "This link is no longer valid; request a new one.")

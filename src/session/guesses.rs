@@ -1,4 +1,4 @@
-//! How attempts to sign in are counted: those of strangers apart from those of devices that are known.
+//! Counting of sign-in attempts: those of strangers separately from those of known devices.
 
 use sea_orm::{ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter, QuerySelect};
 
@@ -15,34 +15,34 @@ use crate::entity::{device, user};
 use crate::error::Error;
 use crate::scalar::Id;
 
-/// Who tries to sign in, as far as attempts are counted.
+/// The origin of a sign-in attempt, as far as it matters for counting.
 pub(super) enum Guesser {
-    /// Somebody on a device that has signed in as this user before. Strangers keep nobody out who has one: neither their
-    /// network address nor the lock of the login counts.
+    /// A device that has signed in as this user before. Strangers cannot lock it out: neither its network address nor the
+    /// lock of the login counts.
     Known { user: Id, device: ThrottleKey },
-    /// Anybody else, with the counters of the login as typed and of the person that it means.
+    /// Any other origin, with the counters of the login as typed and of the user that it identifies.
     Stranger { login: ThrottleKey, person: ThrottleKey },
 }
 
-/// How an attempt stands before its secret is looked at.
+/// The status of an attempt before its secret is checked.
 #[derive(Default)]
 pub(super) struct Attempt {
-    /// Whether sign-in is locked after this attempt if it is wrong.
+    /// Whether the attempt locks sign-in if it is wrong.
     pub(super) locks: bool,
-    /// Whether it is wrong whatever the secret is.
+    /// Whether the attempt fails whatever the secret is.
     ///
-    /// The lock that shows belongs to the login as typed, or LOCKED would tell that two logins are one person. Who guesses
-    /// at a person by several logins is stopped all the same: once they had as many wrong secrets together as lock one, a
-    /// stranger gets the answer to a wrong secret, for the same work, even to the right one. This ends like any lock: by
-    /// itself a quarter of an hour later, by a reset of the password, and by an administrator. Meanwhile the person signs
-    /// in on each device that is known.
+    /// The visible lock belongs to the login as typed; otherwise `LOCKED` would reveal that two logins belong to one
+    /// user. Guessing at a user by several logins is stopped all the same: once these logins together have had as many
+    /// wrong secrets as lock one, a stranger gets the answer to a wrong secret, for the same work, even to the right one.
+    /// This ends like any lock: after 15 minutes, with a password reset, or by an administrator. Meanwhile the user can
+    /// sign in on every known device.
     pub(super) is_void: bool,
-    /// Whether it is the last one that is allowed from its address.
+    /// Whether it is the last attempt allowed from its network address.
     exhausts_address: bool,
 }
 
 impl Guesser {
-    /// The user, if they are known.
+    /// Returns the user, if the device is known.
     pub(super) fn user(&self) -> Option<Id> {
         match self {
             Self::Known { user, .. } => Some(*user),
@@ -50,7 +50,7 @@ impl Guesser {
         }
     }
 
-    /// Refuses a device or a login that is locked. Costs neither a turn nor a write.
+    /// Refuses a device or a login that is locked, with `LOCKED`. Needs neither a hash permit nor a write.
     pub(super) async fn check_lock(&self, db: &Db) -> Result<(), Error> {
         let (Self::Known { device: counter, .. } | Self::Stranger { login: counter, .. }) = self;
         if throttle::is_locked(db, counter).await? { Err(locked()) } else { Ok(()) }
@@ -58,11 +58,11 @@ impl Guesser {
 }
 
 impl Authenticator<'_> {
-    /// Finds the account of a login, and whether the device is known there. The same statements are run whether or not
-    /// there is somebody.
+    /// Finds the account of a login, and whether the device is known to it. Runs the same statements whether or not the
+    /// account exists.
     ///
     /// # Errors
-    /// `RateLimited` for a stranger from an address that has had too many wrong secrets.
+    /// `RateLimited` for a stranger if the network address has had too many wrong secrets.
     pub(super) async fn admit(
         &self,
         login: &str,
@@ -96,11 +96,11 @@ impl Authenticator<'_> {
         Guesser::Stranger { login: ThrottleKey::of_login(&blinded), person }
     }
 
-    /// Counts an attempt by password. It is counted before its secret is looked at, and by who has a turn: of many at once,
-    /// no more get through than are allowed.
+    /// Counts an attempt to sign in with a password. It is counted before its secret is checked, and only with a hash
+    /// permit: of many attempts at once, no more get through than are allowed.
     ///
     /// # Errors
-    /// `RateLimited` where too many came from the address; `Rejected` with LOCKED.
+    /// `RateLimited` if too many came from the network address; `Rejected` with `LOCKED`.
     pub(super) async fn count(&self, guesser: &Guesser) -> Result<Attempt, Error> {
         let attempt = self.count_by_address(guesser).await?;
         let (shown, silent) = match guesser {
@@ -116,10 +116,10 @@ impl Authenticator<'_> {
         Ok(Attempt { locks, is_void: silent == ThrottleStatus::Locked, ..attempt })
     }
 
-    /// Counts an attempt by its address alone, if it is a stranger's.
+    /// Counts an attempt by its network address alone, if it is a stranger's.
     ///
     /// # Errors
-    /// `RateLimited` where too many came from there.
+    /// `RateLimited` if too many came from the address.
     pub(super) async fn count_by_address(&self, guesser: &Guesser) -> Result<Attempt, Error> {
         let (Guesser::Stranger { .. }, Some(address)) = (guesser, self.client.ip_address) else {
             return Ok(Attempt::default());
@@ -129,7 +129,7 @@ impl Authenticator<'_> {
         Ok(Attempt { exhausts_address: standing == ThrottleStatus::Last, ..Attempt::default() })
     }
 
-    /// Takes the attempt of a right password back: it begins the counters of its login, person or device anew.
+    /// Takes back the attempt of a right password: resets the counters of its login and user, or of its device.
     pub(super) async fn take_back(&self, guesser: &Guesser) -> Result<(), Error> {
         let (login, person) = match guesser {
             Guesser::Known { device, .. } => {
@@ -144,7 +144,7 @@ impl Authenticator<'_> {
         throttle::reset_both(self.db, login, person).await
     }
 
-    /// Says in the log, once, that an address has no more attempts, for programs that keep such addresses out.
+    /// Logs, once, that a network address has no attempts left, for programs that block such addresses.
     pub(super) fn note_wrong(&self, attempt: &Attempt) {
         if let (true, Some(address)) = (attempt.exhausts_address, self.client.ip_address) {
             let address = address.to_canonical();
@@ -152,7 +152,7 @@ impl Authenticator<'_> {
         }
     }
 
-    /// Records a lock. Not awaited: the answer must not take longer where there is somebody to be locked out.
+    /// Records a lock in the audit trail. Not awaited: the answer must not take longer if there is a user to lock out.
     #[expect(clippy::disallowed_methods, reason = "the server itself locks, for nobody who is signed in")]
     pub(super) fn record(&self, action: AuditAction, person: &user::Model) {
         let (db, entry) = (self.db.clone(), Entry::new(action, person).in_request(self.client.request_id.clone()));
@@ -173,7 +173,7 @@ impl Authenticator<'_> {
     }
 }
 
-/// Begins every counter of a person anew: those of each login, of the devices, and of the person; false where nothing was
+/// Resets every counter of a user: those of each login, of the devices, and of the user. Returns whether anything was
 /// counted.
 pub(super) async fn forget(
     transaction: &DatabaseTransaction,

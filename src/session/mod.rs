@@ -1,4 +1,4 @@
-//! Signing in and staying signed in.
+//! Sessions: sign-in and sign-out, credentials and devices.
 
 pub mod activation;
 pub mod credentials;
@@ -36,12 +36,12 @@ use crate::error::{Error, ErrorCode};
 use crate::scalar::{Id, now};
 use crate::validation::Validator;
 
-/// How often the last use of a session or key is written at most.
+/// The shortest time between two writes of the last use of a session or API key.
 const SEEN_EVERY: TimeDelta = TimeDelta::minutes(1);
-/// The most ids in a list that is given.
+/// The most IDs in a list of an input.
 const MOST_ITEMS: usize = 100;
 
-/// The columns that tell who is asking and what he may do.
+/// A valid session or API key, with the columns that identify the viewer and the viewer's rights.
 #[derive(FromQueryResult)]
 struct SessionOwner {
     id: Id,
@@ -51,10 +51,11 @@ struct SessionOwner {
     person: ViewerRow,
 }
 
-/// Who holds a token, read afresh: the session or key has not ended, the person is active, the license has not expired.
+/// Returns the user of a session token or API key, read afresh: the session or key has not ended, the user is active, and
+/// the license is valid.
 ///
 /// # Errors
-/// `Unauthenticated` where the token is not, or no longer, of any use.
+/// `Unauthenticated` if the token is not, or no longer, valid.
 pub async fn authenticate(
     db: &Db,
     lifetime: Lifetime,
@@ -69,7 +70,7 @@ pub async fn authenticate(
     let found = found.ok_or(Error::Unauthenticated)?;
     if found.seen_at.is_none_or(|seen_at| seen_at + SEEN_EVERY < now()) {
         let (db, id, is_key) = (db.clone(), found.id, found.key_role.is_some());
-        // Not awaited: a read does not wait for the writer's turn, nor fail with it.
+        // Not awaited: a read must neither wait for the writer nor fail with it.
         tokio::spawn(async move {
             let noted = if is_key { note_use_of_key(&db, id).await } else { note_use(&db, id).await };
             if let Err(error) = noted {
@@ -142,7 +143,7 @@ async fn note_use_of_key(db: &Db, id: Id) -> Result<(), Error> {
     Ok(())
 }
 
-/// Ends the oldest sessions of too many, and forgets those that have run out.
+/// Ends the user's oldest sessions beyond [`MOST_SESSIONS_OF_A_USER`], and deletes those that have expired.
 async fn end_oldest(db: &impl ConnectionTrait, lifetime: Lifetime, user_id: Id) -> Result<(), Error> {
     let of_person = session::Column::UserId.eq(user_id);
     let run_out = session::alive(lifetime.idle).not();
@@ -164,7 +165,7 @@ async fn end_oldest(db: &impl ConnectionTrait, lifetime: Lifetime, user_id: Id) 
     Ok(())
 }
 
-/// Signs the viewer out: ends the session that asks.
+/// Signs the viewer out: ends the session of the request. Does nothing for an API key.
 pub async fn end(db: &Db, viewer: &Viewer) -> Result<(), Error> {
     let Some(session_id) = viewer.signed_in()?.session_id() else { return Ok(()) };
     let (transaction, viewer, person) = actor::begin_on_oneself(db, viewer).await?;
@@ -172,27 +173,27 @@ pub async fn end(db: &Db, viewer: &Viewer) -> Result<(), Error> {
     audit::commit(transaction, [Entry::new(AuditAction::SignedOut, &person).by(&viewer)]).await
 }
 
-/// Which sessions of whom are to end.
+/// The sessions to end.
 pub struct EndSessionsRequest {
-    /// Whose; the viewer's where nobody is named.
+    /// The ID of the user whose sessions end. Defaults to the viewer.
     pub user_id: Option<String>,
-    /// Which; all where none is named.
+    /// The IDs of the sessions. Defaults to all sessions of the user.
     pub sessions: Option<Vec<Id>>,
     /// Whether to end the viewer's current session too. Defaults to `false`.
     pub include_current: bool,
 }
 
-/// How much ended.
+/// The numbers of ended sessions and forgotten devices.
 pub struct Ended {
     pub sessions: i32,
     pub devices: i32,
 }
 
-/// Ends sessions of the viewer or, for administrators, of somebody else, and forgets the devices on which they may go on by
-/// PIN; nothing is forgotten where none of the named sessions was there.
+/// Ends sessions of the viewer or, for administrators, of another user, and forgets the user's devices, which could sign
+/// in again with a PIN. If none of the given sessions exists, no device is forgotten.
 ///
 /// # Errors
-/// `Rejected` for an unknown person; `Forbidden`.
+/// `Rejected` with `NOT_FOUND` for an unknown user, and with `TOO_LONG` for more than 100 sessions; `Forbidden`.
 pub async fn end_sessions(db: &Db, viewer: &Viewer, ending: EndSessionsRequest) -> Result<Ended, Error> {
     let signed_in = viewer.signed_in()?;
     let mut form = Validator::changing();
@@ -217,10 +218,10 @@ pub async fn end_sessions(db: &Db, viewer: &Viewer, ending: EndSessionsRequest) 
     Ok(Ended { sessions: ended, devices })
 }
 
-/// Forgets a device of the viewer or, for administrators, of somebody else.
+/// Forgets a device of the viewer or, for administrators, of another user.
 ///
 /// # Errors
-/// `Rejected` for an id that names no device of somebody whom the viewer sees; `Forbidden`.
+/// `Rejected` with `NOT_FOUND` if there is no such device of a user whose sessions the viewer can see; `Forbidden`.
 pub async fn forget_device(db: &Db, viewer: &Viewer, id: &str) -> Result<(), Error> {
     let id = Id::of_input("id", id)?;
     let unknown = || Error::not_found("id", "device");

@@ -1,4 +1,5 @@
-//! login, activateAccount, logout, endSessions, forgetDevice, changePassword, setPin, unlockUser.
+//! Mutations: `login`, `activateAccount`, `logout`, `endSessions`, `forgetDevice`, `changePassword`, `setPin` and
+//! `unlockUser`.
 
 use async_graphql::{Context, Object};
 use chrono::{DateTime, Utc};
@@ -193,7 +194,7 @@ impl SessionMutation {
     }
 }
 
-/// The payload of a sign-in; who has signed in is the viewer from now on.
+/// Returns the payload of a sign-in, and makes the signed-in user the viewer of the rest of the request.
 fn welcome(ctx: &Context<'_>, outcome: Result<NewSession, Error>) -> async_graphql::Result<Option<LoginPayload>> {
     if let Ok(opened) = &outcome {
         let request_id = ctx.client()?.request_id.clone();
@@ -207,7 +208,7 @@ fn welcome(ctx: &Context<'_>, outcome: Result<NewSession, Error>) -> async_graph
     })
 }
 
-/// By what somebody signs in.
+/// The secret of a sign-in, with the device token.
 enum Secret {
     Password(String, Option<String>),
     Pin(String, String),

@@ -1,4 +1,4 @@
-//! A password in the place of a lost one.
+//! Password reset: a link replaces a lost password.
 
 use sea_orm::{ActiveModelTrait, IntoActiveModel};
 
@@ -17,11 +17,11 @@ use crate::error::Error;
 use crate::mail;
 use crate::validation::{Validator, rule};
 
-/// Sends a link by which a lost password is replaced to whoever has an address. The same is done whether or not there is
-/// anybody.
+/// Sends a password reset link to the user with the given email address. Does the same work whether or not there is such
+/// a user.
 ///
 /// # Errors
-/// `Rejected` for what is no address; `RateLimited` where too many mails were asked for.
+/// `Rejected` for an invalid address; `RateLimited` if too many emails were requested.
 pub async fn request(gate: &Authenticator<'_>, email: &str) -> Result<(), Error> {
     let mut form = Validator::changing();
     let email = form.check("email", rule::email(rule::LONGEST_EMAIL)(email.trim()));
@@ -34,10 +34,11 @@ pub async fn request(gate: &Authenticator<'_>, email: &str) -> Result<(), Error>
     Ok(())
 }
 
-/// Sets the password of whom a link lets in. It ends every session and signs nobody in; the link works once.
+/// Sets the password of the user that the link was sent to. Ends every session and does not sign the user in. The link
+/// works once.
 ///
 /// # Errors
-/// `Rejected` for a link that is not, or no longer, of any use, and for a weak password; `RateLimited`.
+/// `Rejected` with `EXPIRED` for a link that is not, or no longer, valid, and for a weak password; `RateLimited`.
 #[expect(clippy::disallowed_methods, reason = "a link lets in whoever has it")]
 pub async fn reset(gate: &Authenticator<'_>, token: &str, password: String) -> Result<(), Error> {
     let found = one_time_link::find(gate.db, Purpose::PasswordReset, token).await?.ok_or_else(expired)?;
@@ -46,7 +47,7 @@ pub async fn reset(gate: &Authenticator<'_>, token: &str, password: String) -> R
     let old = lock_if_active(&transaction, found.person.id).await?.ok_or_else(expired)?;
     let mut new = user::Model { email_verified: true, ..old.clone() };
     set_by_link(&transaction, gate.client.language, &mut new, token, password_hash).await?;
-    // Who was locked out by somebody's guesses gets in by the new password at once.
+    // A user who was locked out by another's guesses can sign in with the new password at once.
     guesses::forget(&transaction, gate.hasher, &new).await?;
     new.clone().into_active_model().reset_all().update(&transaction).await?;
     let event = Entry::new(AuditAction::PasswordReset, &new).by_person(new.id, gate.client.request_id.clone());

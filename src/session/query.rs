@@ -1,4 +1,4 @@
-//! Sessions and devices as the API shows them: everything but the token's hash.
+//! Sessions and devices in the API: everything but the hash of the token.
 
 use async_graphql::{Context, Object};
 use chrono::{DateTime, Utc};

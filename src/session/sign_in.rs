@@ -1,4 +1,4 @@
-//! Signing in: by password, or by PIN on a device that has seen the password.
+//! Sign-in: with a password, or with a PIN on a device that has signed in with the password.
 
 use sea_orm::sea_query::{Condition, Expr, ExprTrait};
 use sea_orm::{ColumnTrait, EntityTrait, FromQueryResult, JoinType, QueryFilter, QuerySelect, RelationTrait};
@@ -21,10 +21,10 @@ use crate::scalar::{Date, Id};
 use crate::text;
 use crate::validation::Validator;
 
-/// The most characters that a username or an address has; what is longer is nobody's, and not looked for.
+/// The most characters of a username or email address. A longer login belongs to no user, and is not looked up.
 const LONGEST_LOGIN: usize = 250;
 
-/// What it takes to let somebody in.
+/// The dependencies of a sign-in.
 pub struct Authenticator<'a> {
     pub db: &'a Db,
     pub hasher: &'a Hasher,
@@ -33,7 +33,7 @@ pub struct Authenticator<'a> {
     pub ways: &'a SelfServicePolicy,
 }
 
-/// A person with what the sign-in is held against.
+/// A user, with the data that a sign-in is checked against.
 #[derive(FromQueryResult)]
 pub(super) struct Account {
     #[sea_orm(nested)]
@@ -45,14 +45,14 @@ pub(super) struct Account {
 }
 
 impl Authenticator<'_> {
-    /// Signs a person in by username or e-mail address and password. The device of the `device_token`, or a new one, may
-    /// then sign in by PIN.
+    /// Signs a user in with a username or email address and a password. The device of `device_token`, or a new one, may
+    /// then sign in with a PIN.
     ///
     /// # Errors
-    /// `Rejected` with one and the same fault for an unknown login, a wrong password and no password set; with INACTIVE
-    /// where the password is right but the person inactive or the license expired; with LOCKED after too many wrong ones
-    /// for the login, or from the device. `RateLimited` where too many sign in at once, or too many wrong secrets came
-    /// from the address, unless the device is known.
+    /// `Rejected` with the same error, `INVALID_CREDENTIALS`, for an unknown login, a wrong password and a missing
+    /// password; with `INACTIVE` if the password is right but the user is inactive or the license has expired; with
+    /// `LOCKED` after too many wrong passwords for the login, or from the device. `RateLimited` if too many users sign in
+    /// at once, or if too many wrong secrets came from the network address, unless the device is known.
     pub async fn by_password(
         &self,
         login: &str,
@@ -79,17 +79,17 @@ impl Authenticator<'_> {
         self.take_back(&guesser).await?;
         check_active(&account)?;
         let upgraded = match verdict {
-            // Where too many wait, it is left to the next sign-in.
+            // If too many wait, the hash is upgraded at the next sign-in.
             Verification::Outdated => self.hasher.hash(password, guesser.user()).await.ok(),
             Verification::Right | Verification::Wrong => None,
         };
         self.begin(account.person, VerifiedCredential::Password { verified, upgraded, device_token }).await
     }
 
-    /// Signs a person in by username or e-mail address and PIN, on a device that the token stands for.
+    /// Signs a user in with a username or email address and a PIN, on the device of the token.
     ///
     /// # Errors
-    /// As [`Authenticator::by_password`]; `Rejected` with LOCKED where the PIN is switched off.
+    /// As [`Authenticator::by_password`]; `Rejected` with `LOCKED` if the PIN is disabled.
     pub async fn by_pin(&self, login: &str, pin: String, device_token: String) -> Result<NewSession, Error> {
         let (account, guesser) = self.admit(login, Some(&device_token)).await?;
         let turn = self.hasher.turn(guesser.user()).await?;
@@ -115,12 +115,12 @@ impl Authenticator<'_> {
         self.begin(account.person, VerifiedCredential::Pin { verified, device_token }).await
     }
 
-    /// Makes sure that who is signed in knows the own password; returns its hash. Wrong ones are counted apart from those
-    /// of a sign-in, so that nobody who guesses elsewhere keeps the person from it.
+    /// Checks that a signed-in user knows their own password, and returns its hash. Wrong passwords are counted
+    /// separately from those of a sign-in, so that guesses elsewhere cannot lock the user out here.
     ///
     /// # Errors
-    /// `Rejected` for a wrong password, naming `field`, and after too many of them; `RateLimited` where too many have
-    /// something computed at once.
+    /// `Rejected`, naming `field`, with `INVALID_CREDENTIALS` for a wrong password and with `LOCKED` after too many;
+    /// `RateLimited` if too many hashes are computed at once.
     pub async fn prove(&self, person: &user::Model, password: String, field: &str) -> Result<String, Error> {
         let locked = || Error::rejected(field, ErrorCode::Locked, LOCKED);
         let counter = ThrottleKey::of_owner(person.id);
@@ -141,11 +141,11 @@ impl Authenticator<'_> {
         Ok(hash)
     }
 
-    /// The hash of a new password of a person, set by the link of a token.
+    /// Checks a user's new password, which is set by the link of a token, and returns its hash.
     ///
     /// # Errors
-    /// `Rejected` for one that is too short, too long or easy to guess; `RateLimited`, also where too many were tried with
-    /// the link.
+    /// `Rejected` if the password is too short, too long or easy to guess; `RateLimited`, also if too many were tried
+    /// with the link.
     pub(super) async fn hash_of_new(
         &self,
         link_token: &str,
@@ -161,20 +161,22 @@ impl Authenticator<'_> {
         self.hasher.hash(password, user).await
     }
 
-    /// Counts a mail of a kind to an address that somebody asks for; false where it has had enough of them.
+    /// Counts an email to an address that an anonymous caller requests. Returns false if the address has had enough
+    /// emails of this kind.
     ///
     /// # Errors
-    /// `RateLimited` where too many were asked for from the network address.
+    /// `RateLimited` if too many were requested from the network address.
     pub(super) async fn may_write_to(&self, what: MailKind, address: &str) -> Result<bool, Error> {
         let mailbox = self.hasher.pseudonymize(&text::canonical_email(address));
         let from = (self.client.ip_address, self.rules.max_failures_per_address);
         throttle::may_write_to(self.db, (what, &mailbox), from).await
     }
 
-    /// Counts a mail of a kind to an address that a signed-in user asks for; false where it has had enough of them.
+    /// Counts an email to an address that a signed-in user requests. Returns false if the address has had enough emails
+    /// of this kind.
     ///
     /// # Errors
-    /// `RateLimited` where the user asked for too many.
+    /// `RateLimited` if the user requested too many.
     pub(super) async fn may_write_for(&self, user: Id, what: MailKind, address: &str) -> Result<bool, Error> {
         let mailbox = self.hasher.pseudonymize(&text::canonical_email(address));
         throttle::may_write_for(self.db, (what, &mailbox), user).await
@@ -184,7 +186,7 @@ impl Authenticator<'_> {
         start::begin(self.db, self.rules.lifetime, self.client, person, proof).await
     }
 
-    /// Counts an attempt by PIN; returns how many were wrong, this one included.
+    /// Counts an attempt with a PIN, and returns the number of wrong ones, this one included.
     async fn count_pin(&self, user_id: Id) -> Result<i32, Error> {
         let counted = pin::Entity::update_many()
             .col_expr(pin::Column::Wrong, Expr::col(pin::Column::Wrong).add(1))
@@ -195,7 +197,7 @@ impl Authenticator<'_> {
         counted.first().map(|pin| pin.wrong).ok_or_else(pin_is_off)
     }
 
-    /// Who signs in by a name, in one statement whoever it is.
+    /// Finds the account of a login, with one statement whether or not it exists.
     pub(super) async fn find(&self, login: &str) -> Result<Option<Account>, Error> {
         let login = shown(login);
         let key = text::canonical_login(login);
@@ -215,7 +217,8 @@ impl Authenticator<'_> {
             .into_model::<Account>()
             .all(self.db.read())
             .await?;
-        // In a directory from before usernames and addresses were one namespace, a login may mean two people: each signs in as before.
+        // In a directory from before usernames and email addresses were one namespace, a login may belong to two users:
+        // each signs in as before.
         let precedence = |person: &user::Model| {
             let (email, username) = (person.email_key.as_ref(), person.username_key.as_ref());
             let forms = [(email, &former_email), (username, &former_username), (email, &key), (username, &key)];
@@ -225,12 +228,12 @@ impl Authenticator<'_> {
     }
 }
 
-/// The form of a login under which wrong secrets are counted: two spellings of one login count together.
+/// Returns the form of a login under which wrong secrets are counted: two spellings of one login count together.
 pub(super) fn counted_as(login: &str) -> String {
     text::canonical_login(shown(login))
 }
 
-/// What is looked for; nothing in the place of what is too long.
+/// Returns the login to look up: trimmed, or empty if it is too long.
 fn shown(login: &str) -> &str {
     if login.chars().count() > LONGEST_LOGIN { "" } else { login.trim() }
 }

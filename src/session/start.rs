@@ -1,5 +1,5 @@
-//! How a session begins: what was verified is looked at once more, under the lock by which sign-ins and what ends them take
-//! turns.
+//! Start of a session: the verified credential is checked once more, under the lock that serializes sign-ins and whatever
+//! ends them.
 
 use chrono::{DateTime, Utc};
 use sea_orm::sea_query::{Condition, Expr};
@@ -28,20 +28,20 @@ use crate::mail;
 use crate::scalar::{Id, Url, now};
 use crate::search_index;
 
-/// A session that has just begun. The tokens are shown this once.
+/// A session that has just begun. Its tokens are shown only once.
 pub struct NewSession {
     pub id: Id,
     pub user: user::Model,
     pub token: String,
     pub device_token: Option<String>,
     pub expires_at: DateTime<Utc>,
-    /// Where the person is sent on to.
+    /// The URL to continue at.
     pub next_url: Option<Url>,
 }
 
-/// What was found right. It takes long to verify a secret: it must be the person's still when the session begins.
+/// A verified credential. Verification takes long: it must still be the user's credential when the session begins.
 pub(super) enum VerifiedCredential {
-    /// Nothing; whoever runs the server lets somebody in.
+    /// No credential: the operator of the server starts the session.
     None,
     Password {
         verified: String,
@@ -52,28 +52,28 @@ pub(super) enum VerifiedCredential {
         verified: String,
         device_token: String,
     },
-    /// A link by which the password is set.
+    /// A link that sets the password.
     Link {
         token: String,
         password_hash: String,
         is_mailed: bool,
     },
-    /// A link by which somebody is entered who has registered himself.
+    /// A link that creates a user who registered.
     Registration {
         token: String,
         password_hash: String,
     },
 }
 
-/// Begins a session for a person, who need not prove anything.
+/// Begins a session for a user without a credential.
 ///
 /// # Errors
-/// `Rejected` with INACTIVE where the person is not active; whatever the database says.
+/// `Rejected` with `INACTIVE` if the user is not active.
 pub async fn start(db: &Db, lifetime: Lifetime, client: &Client, person: user::Model) -> Result<NewSession, Error> {
     begin(db, lifetime, client, person, VerifiedCredential::None).await
 }
 
-/// Begins a session for a person who may have one.
+/// Begins a session for a user with a verified credential.
 #[expect(clippy::disallowed_methods, reason = "who signs in is not signed in yet")]
 pub(super) async fn begin(
     db: &Db,
@@ -126,8 +126,8 @@ pub(super) async fn begin(
     Ok(NewSession { id, user: person, token, device_token, expires_at, next_url: None })
 }
 
-/// The person's row goes first: it is the lock under which sign-ins and what ends them take turns. What it says may have
-/// changed since the secret was looked at. Who is not there yet is entered.
+/// Locks and reads the user's row, or inserts the user of a registration. This comes first: the row is the lock that
+/// serializes sign-ins and whatever ends them. It may have changed since the secret was verified.
 async fn lock_user(
     transaction: &DatabaseTransaction,
     person: user::Model,
@@ -151,8 +151,8 @@ async fn lock_user(
     lock_if_active(transaction, person.id).await?.ok_or_else(inactive)
 }
 
-/// Makes sure that what was verified is the person's still, and does what follows from it; returns the token of a new
-/// device.
+/// Checks that the verified credential is still the user's, and applies its effects. Returns the device token of a
+/// sign-in with a password or a link.
 async fn redeem(
     transaction: &DatabaseTransaction,
     language: Language,
@@ -199,7 +199,7 @@ async fn redeem(
     }
 }
 
-/// Sets the password of whom a link lets in, which is used up; the person has taken the account into use by it.
+/// Sets a user's password by a link, which is used up. This activates the account.
 pub(super) async fn set_by_link(
     transaction: &DatabaseTransaction,
     language: Language,
@@ -235,7 +235,7 @@ async fn forget_wrong_pins(transaction: &DatabaseTransaction, user_id: Id) -> Re
     Ok(())
 }
 
-/// Notes the use of a device; false where it is not, or no longer, one of the person's.
+/// Records the use of a device. Returns false if it is not, or no longer, one of the user's.
 async fn touch_device(transaction: &DatabaseTransaction, user_id: Id, device_token: &str) -> Result<bool, Error> {
     let noted = device::Entity::update_many()
         .col_expr(device::Column::LastUsedAt, Expr::value(now()))
@@ -245,7 +245,7 @@ async fn touch_device(transaction: &DatabaseTransaction, user_id: Id, device_tok
     Ok(noted.rows_affected > 0)
 }
 
-/// Remembers a new device, and of too many forgets those that were not used for longest.
+/// Registers a new device, and forgets the least recently used ones beyond the limit. Returns the device token.
 async fn register_device(transaction: &DatabaseTransaction, user_id: Id) -> Result<String, Error> {
     let device_token = token::new(TokenKind::Device)?;
     let new = device::Model { id: Id::new(), user_id, token_hash: token::hash(&device_token), last_used_at: now() };
@@ -267,7 +267,7 @@ async fn register_device(transaction: &DatabaseTransaction, user_id: Id) -> Resu
     Ok(device_token)
 }
 
-/// The device of a token, if it is one of the person's and still remembered.
+/// Returns the condition for the device of a token, if it is one of the user's and still remembered.
 pub(super) fn this_device(user_id: Id, device_token: &str) -> Condition {
     Condition::all()
         .add(device::Column::TokenHash.eq(token::hash(device_token)))

@@ -1,4 +1,4 @@
-//! Who may access the data of which institution.
+//! Access of users to the data of institutions.
 
 pub mod input;
 pub mod mutation;
@@ -17,10 +17,10 @@ use crate::error::Error;
 use crate::scalar::{Id, now};
 use crate::validation::Validator;
 
-/// Gives a person access to the data of an institution; may be repeated.
+/// Grants a user access to the data of an institution. May be repeated.
 ///
 /// # Errors
-/// `Rejected` for ids that name nothing; `Forbidden`.
+/// `Rejected` with `NOT_FOUND` for unknown IDs; `Forbidden`.
 pub async fn grant(db: &Db, viewer: &Viewer, input: &SiteAccessInput) -> Result<user::Model, Error> {
     let SiteGrant { transaction, actor, person, institution_id, is_granted } = begin(db, viewer, input).await?;
     if is_granted {
@@ -34,10 +34,10 @@ pub async fn grant(db: &Db, viewer: &Viewer, input: &SiteAccessInput) -> Result<
     Ok(person)
 }
 
-/// Takes back a person's access to the data of an institution; may be repeated.
+/// Revokes a user's access to the data of an institution. May be repeated.
 ///
 /// # Errors
-/// `Rejected` for ids that name nothing; `Forbidden`.
+/// `Rejected` with `NOT_FOUND` for unknown IDs; `Forbidden`.
 pub async fn revoke(db: &Db, viewer: &Viewer, input: &SiteAccessInput) -> Result<user::Model, Error> {
     let SiteGrant { transaction, actor, person, institution_id, is_granted } = begin(db, viewer, input).await?;
     if !is_granted {
@@ -50,13 +50,13 @@ pub async fn revoke(db: &Db, viewer: &Viewer, input: &SiteAccessInput) -> Result
     Ok(person)
 }
 
-/// A change of a person's access to an institution, under way: both rows are locked.
+/// A change of a user's access to an institution in progress. Both rows are locked.
 struct SiteGrant {
     transaction: DatabaseTransaction,
     actor: Actor,
     person: user::Model,
     institution_id: Id,
-    /// Whether the person was given access.
+    /// Whether the user has been granted access.
     is_granted: bool,
 }
 

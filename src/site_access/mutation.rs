@@ -1,4 +1,4 @@
-//! grantSiteAccess, revokeSiteAccess.
+//! Mutations: `grantSiteAccess` and `revokeSiteAccess`.
 
 use async_graphql::{Context, Object};
 

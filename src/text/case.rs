@@ -2,8 +2,8 @@
 
 use icu_casemap::CaseMapper;
 
-/// The full case folding of a text (Unicode 3.13, mappings C and F of `CaseFolding.txt`), taken of its upper case. So `ß`, `ẞ`,
-/// `SS` and `ss` are one, as are `σ`, `ς` and `Σ`, and `ı`, whose upper case is `I`, is `i`.
+/// Returns the full case folding of a text (Unicode 3.13, mappings C and F of `CaseFolding.txt`), applied to its upper case. So
+/// `ß`, `ẞ`, `SS` and `ss` are equal, as are `σ`, `ς` and `Σ`, and `ı`, whose upper case is `I`, equals `i`.
 #[must_use]
 pub fn fold_case(text: &str) -> String {
     CaseMapper::new().fold_string(&text.to_uppercase()).into_owned()

@@ -1,4 +1,4 @@
-//! The form in which text is searched, filtered and sorted.
+//! Folding: the form in which text is searched, filtered and sorted.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -12,13 +12,13 @@ use unicode_normalization::char::is_combining_mark;
 
 use super::fold_case;
 
-/// The scripts whose marks are accents, or vowel points that are usually left out (`Script_Extensions` of the Unicode Character
-/// Database; a mark of no script in particular is Inherited). The marks of other scripts are letters: vowel signs, viramas, tone
+/// Scripts whose marks are accents, or vowel points that are usually omitted (`Script_Extensions` of the Unicode Character
+/// Database; a mark of no particular script is Inherited). The marks of other scripts are letters: vowel signs, viramas, tone
 /// marks, the voicing of kana.
 const ACCENTED: [Script; 7] =
     [Script::Inherited, Script::Latin, Script::Greek, Script::Cyrillic, Script::Arabic, Script::Hebrew, Script::Syriac];
 
-/// What replaces a character: the lines of `foldings.txt` and the groups of `han.txt`.
+/// The replacements of characters: the lines of `foldings.txt` and the groups of `han.txt`.
 static FOLDINGS: LazyLock<HashMap<char, String>> = LazyLock::new(|| {
     let mut foldings = HashMap::new();
     for line in lines(include_str!("foldings.txt")) {
@@ -41,7 +41,7 @@ fn lines(file: &'static str) -> impl Iterator<Item = &'static str> {
     file.lines().filter(|line| !line.is_empty() && !line.starts_with('#'))
 }
 
-/// The character that stands for itself, or whose code point is written as `U+064A`.
+/// Parses a character, written as itself or as a code point such as `U+064A`.
 fn code_point(text: &str) -> Option<char> {
     match text.strip_prefix("U+") {
         Some(digits) => u32::from_str_radix(digits, 16).ok().and_then(char::from_u32),
@@ -49,9 +49,9 @@ fn code_point(text: &str) -> Option<char> {
     }
 }
 
-/// The form in which text is searched, filtered and sorted. Equal are: upper and lower case, letters with and without accents or vowel
-/// points, compatibility forms (NFKC), forms of one letter or sign (`foldings.txt`), hiragana and katakana, simplified and
-/// traditional Chinese characters (`han.txt`), and the decimal digits of all scripts. Invisible characters are left out.
+/// Returns the form in which text is searched, filtered and sorted. It ignores differences of case, accents and vowel points,
+/// compatibility forms (NFKC), forms of one letter or sign (`foldings.txt`), hiragana and katakana, simplified and traditional
+/// Chinese characters (`han.txt`), and the decimal digits of all scripts. Invisible characters are removed.
 #[must_use]
 pub fn fold(text: &str) -> String {
     if text.is_ascii() {
@@ -84,18 +84,18 @@ fn push_folded(c: char, folded: &mut String) {
     }
 }
 
-/// Whether a mark is an accent or a vowel point, not a letter.
+/// Returns whether a mark is an accent or a vowel point, not a letter.
 fn is_accent(c: char) -> bool {
     let of_script = |script: Script| ACCENTED.contains(&script);
     is_combining_mark(c) && ScriptWithExtensions::new().get_script_extensions_val(c).iter().any(of_script)
 }
 
-/// Whether a character shows nothing (`Default_Ignorable_Code_Point`, `Cc`).
+/// Returns whether a character is invisible (`Default_Ignorable_Code_Point`, `Cc`).
 fn is_left_out(c: char) -> bool {
     c.is_control() || (!c.is_ascii() && CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(c))
 }
 
-/// The hiragana of a katakana: the two blocks have the same order.
+/// Returns the hiragana of a katakana: the two blocks have the same order.
 fn as_hiragana(c: char) -> char {
     match c {
         '\u{30a1}'..='\u{30f6}' | '\u{30fd}' | '\u{30fe}' => char::from_u32(u32::from(c) - 0x60).unwrap_or(c),
@@ -103,13 +103,13 @@ fn as_hiragana(c: char) -> char {
     }
 }
 
-/// Whether a character is part of a word: a letter, a digit, or a mark that [`fold`] keeps, for it is a letter too.
+/// Returns whether a character is part of a word: a letter, a digit, or a mark that [`fold`] keeps because it is a letter.
 #[must_use]
 pub fn is_of_word(c: char) -> bool {
     c.is_alphanumeric() || is_letter(c)
 }
 
-/// Whether a character is a letter, or a mark that [`fold`] keeps.
+/// Returns whether a character is a letter, or a mark that [`fold`] keeps.
 #[must_use]
 pub fn is_letter(c: char) -> bool {
     c.is_alphabetic() || (!c.is_ascii() && is_combining_mark(c))
@@ -125,7 +125,7 @@ mod tests {
         for c in ('\0'..='\u{1ffff}').filter(is_alone) {
             let folded = fold(&c.to_string());
             assert_eq!(fold(&folded), folded, "U+{:04X}", u32::from(c));
-            // In upper case the iota below a letter is a letter of its own.
+            // In upper case, the iota subscript is a separate letter.
             if !c.nfkd().any(|part| part == '\u{345}') {
                 assert_eq!(fold(&c.to_uppercase().to_string()), folded, "U+{:04X}", u32::from(c));
             }

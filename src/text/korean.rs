@@ -1,9 +1,9 @@
-//! Korean names in Latin letters.
+//! Romanization of Korean names.
 //!
 //! By the Revised Romanization (Ministry of Culture and Tourism, 2000), by McCune-Reischauer without its diacritics, and with the
 //! English vowels that are common in passports (`young`, `hyun`, `soo`).
 
-/// The letters that a syllable begins with, by the Revised Romanization and by McCune-Reischauer at the beginning of a word.
+/// Initial consonants, by the Revised Romanization, and by McCune-Reischauer at the beginning of a word.
 const INITIALS: [(&str, &str); 19] = [
     ("g", "k"),
     ("kk", "kk"),
@@ -25,7 +25,7 @@ const INITIALS: [(&str, &str); 19] = [
     ("p", "p"),
     ("h", "h"),
 ];
-/// Its vowel, by the Revised Romanization, with English vowels, and by McCune-Reischauer.
+/// Vowels, by the Revised Romanization, with English vowels, and by McCune-Reischauer.
 const VOWELS: [(&str, &str, &str); 21] = [
     ("a", "a", "a"),
     ("ae", "ae", "ae"),
@@ -49,7 +49,7 @@ const VOWELS: [(&str, &str, &str); 21] = [
     ("ui", "ee", "ui"),
     ("i", "i", "i"),
 ];
-/// The letters that it ends with.
+/// Final consonants.
 const FINALS: [&str; 28] = [
     "", "k", "k", "k", "n", "n", "n", "t", "l", "k", "m", "l", "l", "l", "p", "l", "m", "p", "p", "t", "t", "ng", "t",
     "t", "k", "t", "p", "t",
@@ -58,16 +58,16 @@ const FINALS: [&str; 28] = [
 /// A syllable of Hangul.
 #[derive(Clone, Copy)]
 struct Syllable {
-    /// Its beginning, by the Revised Romanization and by McCune-Reischauer.
+    /// The initial consonant, by the Revised Romanization (`soft`) and by McCune-Reischauer (`hard`).
     soft: &'static str,
     hard: &'static str,
-    /// Its vowel, by the Revised Romanization, with English vowels, and by McCune-Reischauer.
+    /// The vowel, by the Revised Romanization, with English vowels, and by McCune-Reischauer.
     vowels: (&'static str, &'static str, &'static str),
     end: &'static str,
 }
 
 impl Syllable {
-    /// A precomposed syllable (Unicode Standard, section 3.12).
+    /// Decomposes a precomposed syllable (Unicode Standard, section 3.12).
     fn of(c: char) -> Option<Self> {
         let place = usize::try_from(u32::from(c).checked_sub(0xac00)?).ok()?;
         let (soft, hard) = *INITIALS.get(place / 588)?;
@@ -76,20 +76,20 @@ impl Syllable {
         Some(Self { soft, hard, vowels, end })
     }
 
-    /// By the Revised Romanization.
+    /// Returns the Revised Romanization.
     fn revised(self) -> String {
         let Self { soft, vowels: (vowel, ..), end, .. } = self;
         format!("{soft}{vowel}{end}")
     }
 
-    /// By McCune-Reischauer; inside of a name a syllable begins softly.
+    /// Returns the romanization by McCune-Reischauer; inside a name, the initial consonant is soft.
     fn reischauer(self, begins: bool) -> String {
         let Self { soft, hard, vowels: (.., vowel), end } = self;
         let initial = if begins { hard } else { soft };
         format!("{initial}{vowel}{end}").replace("si", "shi")
     }
 
-    /// With English vowels, with a soft and with a hard beginning.
+    /// Returns the romanizations with English vowels, with a soft and with a hard initial consonant.
     fn english(self) -> (String, String) {
         let Self { soft, hard, vowels: (_, vowel, _), end } = self;
         let vowel = match (soft, vowel, end) {
@@ -113,13 +113,13 @@ impl Syllable {
     }
 }
 
-/// The syllables of a text that has nothing else; none of any other.
+/// Returns the syllables of a text in Hangul; `None` if the text has other characters.
 fn syllables(name: &str) -> Option<Vec<Syllable>> {
     let syllables: Option<Vec<_>> = name.chars().filter(|c| !matches!(c, ' ' | '-')).map(Syllable::of).collect();
     syllables.filter(|syllables| !syllables.is_empty())
 }
 
-/// How a name in Hangul is written in Latin letters, its syllables joined by hyphens; nothing for any other name.
+/// Returns the romanizations of a name in Hangul, with hyphens between syllables; empty for any other name.
 pub(super) fn spellings(name: &str) -> Vec<String> {
     let Some(syllables) = syllables(name) else { return Vec::new() };
     let joined = |spell: &dyn Fn(usize, &Syllable) -> String| {

@@ -1,10 +1,10 @@
-//! When two logins are the same.
+//! Canonical forms of logins, which decide whether two logins are the same.
 
 use unicode_normalization::UnicodeNormalization;
 
 use super::{fold_case, is_invisible};
 
-/// The form in which text is compared where case does not matter, nor how its characters are encoded, nor what is invisible: as
+/// Returns the form in which text is compared regardless of case, of the encoding of characters and of invisible characters: as
 /// `toNFKC_Casefold` of Unicode 3.13, with [`fold_case`].
 #[must_use]
 pub fn canonical(text: &str) -> String {
@@ -12,22 +12,23 @@ pub fn canonical(text: &str) -> String {
     fold_case(&visible).nfkc().collect()
 }
 
-/// The canonical form of an e-mail address: the local part as [`canonical`] has it, the domain in its ASCII form
-/// (UTS 46), so that `Ann@MÜNCHEN.example` and `ann@xn--mnchen-3ya.example` are one.
+/// Returns the canonical form of an email address: the local part by [`canonical`], the domain in ASCII form (UTS 46), so that
+/// `Ann@MÜNCHEN.example` and `ann@xn--mnchen-3ya.example` are equal.
 #[must_use]
 pub fn canonical_email(address: &str) -> String {
     with_ascii_domain(address, canonical)
 }
 
-/// The form in which logins are compared, be they usernames or e-mail addresses: two of the same form are one login, and nobody has
-/// one that somebody else has as either.
+/// Returns the form in which logins are compared, both usernames and email addresses. Two logins with the same form are the same
+/// login, and no user may have a login that another user has as either.
 #[must_use]
 pub fn canonical_login(login: &str) -> String {
     canonical_email(login)
 }
 
-/// The forms that a login had as a username and as an e-mail address before case was folded fully and what is invisible was left
-/// out. Of two people whose logins have become one by that, one has the former until one of the logins is changed.
+/// Returns the forms that a login had as a username and as an email address before case was fully folded and invisible characters
+/// were removed. If the logins of two users have become one by that, one of the users keeps the former form until one of the
+/// logins is changed.
 #[must_use]
 pub fn former_logins(login: &str) -> [String; 2] {
     [formerly_canonical(login), with_ascii_domain(login, formerly_canonical)]
@@ -53,7 +54,7 @@ fn with_ascii_domain(address: &str, canonical: fn(&str) -> String) -> String {
 mod tests {
     use super::*;
 
-    /// All but those that have no case and no other form.
+    /// Returns all letters except those of scripts without case and without other forms.
     fn letters() -> impl Iterator<Item = char> {
         let is_syllable =
             |c: &char| matches!(c, '\u{3400}'..='\u{9fff}' | '\u{ac00}'..='\u{d7a3}' | '\u{17000}'..='\u{1cfff}');

@@ -1,4 +1,4 @@
-//! Other ways to write a name.
+//! Other spellings of names.
 
 use any_ascii::any_ascii;
 use deunicode::deunicode_with_tofu;
@@ -7,10 +7,10 @@ use wana_kana::ConvertJapanese;
 
 use super::{fold, korean};
 
-/// Family names with their usual spellings, a name a line.
+/// Family names and their usual spellings, one name per line.
 const FAMILY_NAMES: &str = include_str!("family_names.txt");
 
-/// Kana that Hepburn's system does not have, for foreign names (Cabinet notice 2 of 1991 on the writing of foreign words).
+/// Kana for foreign names that Hepburn's system does not have (Cabinet notice 2 of 1991 on the writing of foreign words).
 const FOREIGN_KANA: [(&str, &str); 24] = [
     ("ふぁ", "fa"),
     ("ふぃ", "fi"),
@@ -38,18 +38,18 @@ const FOREIGN_KANA: [(&str, &str); 24] = [
     ("くぁ", "kwa"),
 ];
 
-/// How many characters another way to write a name has at most: some signs are many letters in another script.
+/// The maximum length of a spelling, in characters: some signs are many letters in another script.
 const LONGEST_SPELLING: usize = 100;
 
-/// How a name may be written beside [`fold`], each way folded: umlauts spelt out (`Müller` is also `mueller`), other scripts in Latin
-/// letters (`Щербакова` is also `shcherbakova`), and what has several parts in one (`O'Brien` is also `obrien`).
+/// Returns the spellings of a name other than [`fold`], each folded: umlauts spelled out (`Müller` is also `mueller`), other
+/// scripts in Latin letters (`Щербакова` is also `shcherbakova`), and several parts joined (`O'Brien` is also `obrien`).
 #[must_use]
 pub fn spellings(name: &str) -> Vec<String> {
     Spellings::of(name).others
 }
 
-/// How a last name may be written beside [`fold`]: as [`spellings`], as Korean family names usually are, and in front of the first name
-/// where the two are written without a space between them.
+/// Returns the spellings of a last name other than [`fold`]: those of [`spellings`], the usual ones of Korean family names, and
+/// the last name before the first name if the two are written without a space.
 #[must_use]
 pub fn spellings_of_last(first: &str, last: &str) -> Vec<String> {
     let mut spellings = Spellings::of(last);
@@ -60,13 +60,13 @@ pub fn spellings_of_last(first: &str, last: &str) -> Vec<String> {
     spellings.others
 }
 
-/// How a folded family name is usually written; nothing for one that is not in the table.
+/// Returns the usual spellings of a folded family name; empty if it is not in the table.
 fn of_family(folded: &str) -> impl Iterator<Item = &'static str> {
     let line = FAMILY_NAMES.lines().find(|line| line.split(' ').next() == Some(folded));
     line.into_iter().flat_map(|line| line.split(' ').skip(1))
 }
 
-/// The other ways to write a name, each once.
+/// The other spellings of a name, each once.
 struct Spellings {
     folded: String,
     others: Vec<String>,
@@ -78,7 +78,7 @@ impl Spellings {
         spellings.add(&spellings.folded.clone());
         spellings.add(&fold(&spelt_out(name)));
         if !spellings.folded.is_ascii() {
-            // Two romanizations, for none has all that is usual; an apostrophe stands for a soft sign.
+            // Two transliterations, because neither has all usual spellings. An apostrophe stands for a soft sign.
             for latin in [deunicode_with_tofu(name, ""), any_ascii(name)] {
                 let latin = fold(latin.replace(['\'', '`', '"'], "").trim());
                 spellings.add(&latin.replace("iya", "ia").replace("iia", "ia"));
@@ -91,7 +91,7 @@ impl Spellings {
         spellings
     }
 
-    /// Adds a way, and the same in one word.
+    /// Adds a spelling, and the same as one word.
     fn add(&mut self, way: &str) {
         let one: String = way.chars().filter(|c| super::is_of_word(*c)).collect();
         for way in [way, &one] {
@@ -103,7 +103,7 @@ impl Spellings {
     }
 }
 
-/// Whether a letter is of Chinese, Japanese or Korean.
+/// Returns whether a character is Chinese, Japanese or Korean.
 fn is_written_together(c: char) -> bool {
     matches!(c, '\u{3005}'..='\u{3007}' | '\u{3040}'..='\u{30ff}' | '\u{3400}'..='\u{9fff}' | '\u{ac00}'..='\u{d7a3}' | '\u{f900}'..='\u{faff}' | '\u{ff66}'..='\u{ff9f}' | '\u{20000}'..='\u{3134f}')
 }
@@ -124,15 +124,15 @@ fn spelt_out(name: &str) -> String {
     spelt
 }
 
-/// How a name in hiragana is written in Latin letters: by Hepburn's system with long vowels doubled, and as in Japanese passports
-/// without them, with `h`, or with `m` before labials (Ministry of Foreign Affairs); and by Kunrei-shiki (ISO 3602). Nothing for any
-/// other name.
+/// Returns the romanizations of a name in hiragana: by Hepburn's system with long vowels doubled, and as in Japanese passports
+/// without them, with `h`, or with `m` before labials (Ministry of Foreign Affairs); and by Kunrei-shiki (ISO 3602). Empty for
+/// any other name.
 fn of_kana(folded: &str) -> Vec<String> {
     let is_kana = |c: char| matches!(c, '\u{3041}'..='\u{3096}' | '\u{3099}' | '\u{309a}' | 'ー' | '·' | '-' | ' ');
     if !folded.chars().all(is_kana) {
         return Vec::new();
     }
-    // What the crate makes of a sign of length depends on what stands around it.
+    // The crate's romanization of a length mark depends on its neighbours.
     let native = FOREIGN_KANA.iter().fold(folded.replace('ー', "="), |text, (kana, latin)| text.replace(kana, latin));
     let latin = native.to_romaji().replace('\'', "").replace("cch", "tch");
     let long = lengthened(&latin);
@@ -143,7 +143,7 @@ fn of_kana(folded: &str) -> Vec<String> {
     [long, short, with_h, labial].into_iter().chain(kunrei).collect()
 }
 
-/// A romanization whose signs of length are the vowels before them.
+/// Replaces each length mark of a romanization by the vowel before it.
 fn lengthened(latin: &str) -> String {
     let mut long = String::with_capacity(latin.len());
     for c in latin.chars() {
@@ -156,7 +156,7 @@ fn lengthened(latin: &str) -> String {
     long
 }
 
-/// A romanization by Hepburn's system in Kunrei-shiki.
+/// Converts a romanization by Hepburn's system to Kunrei-shiki.
 fn kunrei(hepburn: &str) -> String {
     const PAIRS: [(&str, &str); 9] = [
         ("shi", "si"),

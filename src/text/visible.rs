@@ -1,4 +1,4 @@
-//! What a text shows to who reads it, by the properties of its characters in the Unicode Character Database.
+//! The visibility of text, by the properties of its characters in the Unicode Character Database.
 
 use icu_properties::props::{
     BinaryProperty, DefaultIgnorableCodePoint, Emoji, EmojiModifier, EnumeratedProperty, ExtendedPictographic,
@@ -6,8 +6,8 @@ use icu_properties::props::{
     PrependedConcatenationMark, VariationSelector,
 };
 
-/// Symbols and letters whose glyph is empty: the Braille pattern without dots, the object replacement character, the null
-/// notehead of music, the blanks of Egyptian hieroglyphs. No property tells them from others of their kind.
+/// Symbols and letters with an empty glyph: the Braille pattern without dots, the object replacement character, the null notehead
+/// of music, the blanks of Egyptian hieroglyphs. No property distinguishes them from others of their kind.
 const EMPTY: [char; 5] = ['\u{2800}', '\u{fffc}', '\u{1d159}', '\u{13441}', '\u{13442}'];
 
 const ZERO_WIDTH_NON_JOINER: char = '\u{200c}';
@@ -18,18 +18,18 @@ const EMOJI_STYLE: char = '\u{fe0f}';
 const KEYCAP: char = '\u{20e3}';
 const BLACK_FLAG: char = '\u{1f3f4}';
 const CANCEL_TAG: char = '\u{e007f}';
-/// The longest code of a part of a country (ISO 3166-2), as flags have it.
+/// The maximum length of the code of a subdivision (ISO 3166-2) in a flag.
 const LONGEST_FLAG: usize = 6;
 
-/// Whether a character shows nothing and takes no room: soft hyphens, joiners, marks of direction, variation selectors, tags,
+/// Returns whether a character is invisible and takes no room: soft hyphens, joiners, direction marks, variation selectors, tags,
 /// fillers (`Default_Ignorable_Code_Point`).
 #[must_use]
 pub fn is_invisible(c: char) -> bool {
     DefaultIgnorableCodePoint::for_char(c)
 }
 
-/// Whether nothing of a text is to be seen: it is empty, or has only spaces, controls, marks without a letter, and characters
-/// that are invisible or have an empty glyph.
+/// Returns whether nothing of a text is visible: it is empty, or has only spaces, controls, marks without a letter, and
+/// characters that are invisible or have an empty glyph.
 #[must_use]
 pub fn is_blank(text: &str) -> bool {
     !text.chars().any(is_seen)
@@ -46,13 +46,13 @@ fn is_seen(c: char) -> bool {
         && !NoncharacterCodePoint::for_char(c)
 }
 
-/// Whether the glyph of a character is empty, though it takes room.
+/// Returns whether the glyph of a character is empty, though it takes room.
 #[must_use]
 pub fn is_empty(c: char) -> bool {
     EMPTY.contains(&c)
 }
 
-/// Whether a character controls instead of showing: line breaks of every kind, controls, and what is no character.
+/// Returns whether a character is a line break of any kind, a control character or a noncharacter.
 #[must_use]
 pub fn is_control(c: char) -> bool {
     let category = GeneralCategory::for_char(c);
@@ -60,8 +60,9 @@ pub fn is_control(c: char) -> bool {
     controls.contains(&category) || NoncharacterCodePoint::for_char(c)
 }
 
-/// The first invisible character of a text that is not needed where it stands. Needed are joiners between letters of scripts that
-/// join, and between emoji; variation selectors after emoji, ideographs and letters of scripts that have variants; the tags of a flag.
+/// Returns the first invisible character of a text that is not needed in its place. Needed are joiners between letters of scripts
+/// that join, and between emoji; variation selectors after emoji, ideographs and letters of scripts that have variants; the tags
+/// of a flag.
 #[must_use]
 pub fn stray_invisible(text: &str) -> Option<char> {
     text.char_indices().filter(|(_, c)| is_hidden(*c)).find(|(at, c)| !is_needed(text, *at, *c)).map(|(_, c)| c)
@@ -89,14 +90,15 @@ fn is_needed(text: &str, at: usize, c: char) -> bool {
     }
 }
 
-/// Whether the nearest character is a letter of a script in which letters join, passing over marks that let through.
+/// Returns whether the nearest character is a letter of a script in which letters join, skipping marks that do not affect
+/// joining.
 fn joins(mut nearest_first: impl Iterator<Item = char>) -> bool {
     let is_passed = |c: char| is_mark(c) && IndicSyllabicCategory::for_char(c) == IndicSyllabicCategory::Other;
     nearest_first.find(|c| !is_passed(*c)).is_some_and(is_joining)
 }
 
-/// Whether a character is a letter, or a mark on one, of a script whose letters join: by a line, as in Arabic (`Joining_Type`), or to one
-/// sign, as in Devanagari (`Indic_Syllabic_Category`).
+/// Returns whether a character is a letter, or a mark on one, of a script whose letters join: by a line, as in Arabic
+/// (`Joining_Type`), or into one sign, as in Devanagari (`Indic_Syllabic_Category`).
 fn is_joining(c: char) -> bool {
     let is_letter = GeneralCategoryGroup::Letter.contains(GeneralCategory::for_char(c)) || is_mark(c);
     let joins = ![JoiningType::NonJoining, JoiningType::Transparent].contains(&JoiningType::for_char(c));
@@ -116,7 +118,7 @@ fn is_tag(c: char) -> bool {
     matches!(c, '\u{e0030}'..='\u{e0039}' | '\u{e0061}'..='\u{e007a}' | CANCEL_TAG)
 }
 
-/// Whether a tag is of a flag: a black flag, a few tags, and the one that ends them (Unicode Technical Standard 51).
+/// Returns whether a tag belongs to a flag: a black flag, a few tags, and the cancel tag (Unicode Technical Standard 51).
 fn is_of_flag(
     mut before: impl Iterator<Item = char> + Clone,
     mut after: impl Iterator<Item = char>,

@@ -1,4 +1,4 @@
-//! The picture of a person.
+//! Pictures of users: sets and removes them.
 
 use async_graphql::MaybeUndefined;
 use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect};
@@ -16,11 +16,11 @@ use crate::scalar::{Id, now};
 
 const NOTHING_GIVEN: &str = "Must be a file, or null to remove the picture.";
 
-/// Sets the picture of a person to what is made of a file, or removes it. Who asks without the right to has no file
-/// looked at.
+/// Sets the user's picture to the processed file, or removes the picture. The file is processed only if the viewer has the right.
 ///
 /// # Errors
-/// `Rejected` for an unknown id and a file that is no picture; `Forbidden`; `RateLimited` where too many are sent at once.
+/// `Rejected` for an unknown ID and for a file that is not a picture; `Forbidden`; `RateLimited` if too many files are sent at
+/// once.
 pub async fn set(
     db: &Db,
     studio: &ImageProcessor,
@@ -54,7 +54,7 @@ pub async fn set(
     Ok(new)
 }
 
-/// The hash of the picture of a person, as far as the viewer sees him; none where there is no picture, or nobody.
+/// Returns the hash of a user's picture. `None` if there is no picture, or no user that the viewer can see.
 pub async fn hash(db: &Db, viewer: &Viewer, id: Id) -> Result<Option<String>, Error> {
     let seen = user::Entity::find_by_id(id).filter(viewer.visible_users());
     let found = seen.select_only().column(user::Column::Avatar).into_tuple::<Option<String>>().one(db.read()).await?;

@@ -1,4 +1,4 @@
-//! Which people, as input: `UserFilter`.
+//! Input of user filters: `UserFilter`.
 
 use async_graphql::{InputObject, MaybeUndefined};
 
@@ -84,11 +84,11 @@ pub struct AttributeFilter {
     pub value: MaybeUndefined<Json>,
 }
 
-/// How many filters one is made of at most, itself included.
+/// The maximum number of filters that a filter consists of, itself included.
 const MOST_FILTERS: usize = 100;
 
 impl UserFilter {
-    /// Whether it is made of too many filters to be looked through.
+    /// Returns whether the filter consists of too many filters to be compiled.
     #[must_use]
     pub fn is_too_large(&self) -> bool {
         let mut rest = vec![self];
@@ -103,13 +103,13 @@ impl UserFilter {
         false
     }
 
-    /// Whether it asks, at any depth, for a custom attribute.
+    /// Returns whether the filter compares a custom attribute, at any depth.
     #[must_use]
     pub fn names_attribute(&self) -> bool {
         self.attribute.value().is_some() || self.inside().any(Self::names_attribute)
     }
 
-    /// The filters in it.
+    /// Returns the filters directly inside this one.
     fn inside(&self) -> impl Iterator<Item = &Self> {
         let joined = [&self.and, &self.or].into_iter().filter_map(MaybeUndefined::value).flatten();
         joined.chain(self.not.value().map(AsRef::as_ref))

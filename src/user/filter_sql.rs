@@ -1,4 +1,4 @@
-//! Whom a filter means, as a condition of SQL.
+//! Compilation of user filters to SQL conditions.
 
 use async_graphql::{InputType, MaybeUndefined};
 use sea_orm::sea_query::{BinOper, Condition, Expr, ExprTrait, IntoCondition, Query, SimpleExpr};
@@ -20,29 +20,29 @@ use crate::scalar::{Id, Json};
 use crate::search_index;
 use crate::text;
 
-/// How deep a filter is nested at most, the outermost included.
+/// The maximum depth of nested filters, the outermost included.
 const DEEPEST: usize = 5;
-/// So many letters in a row are few people's, more often than not; a digit tells as much as two of them.
+/// The length from which a token is selective: most runs of so many letters belong to few users. A digit counts as two letters.
 const LEAST_TELLING: usize = 3;
-/// Of addresses, shorter pieces are everybody's, as `com` and `org` are.
+/// The same for addresses, in which almost every user has the shorter tokens, such as `com` and `org`.
 const LEAST_TELLING_OF_ADDRESS: usize = 4;
 
-/// People who meet a filter.
+/// A filter, compiled to a condition for users.
 pub struct CompiledFilter {
-    /// What tells the list from others.
+    /// The text that distinguishes a list with this filter from other lists.
     pub name: String,
-    /// How many comparisons it makes.
+    /// The number of comparisons.
     pub comparisons: usize,
     pub condition: Condition,
-    /// Whether they are few enough to be found by what the filter says, rather than by their license.
+    /// Whether so few users match that they are better found by the filter's own conditions than by their license.
     pub are_few: bool,
 }
 
 impl CompiledFilter {
-    /// Reads a filter; none is met by everybody.
+    /// Compiles a filter. Without a filter, every user matches.
     ///
     /// # Errors
-    /// `BadInput` with everything that is wrong; `Forbidden` for what is private.
+    /// `BadInput` with everything that is wrong; `Forbidden` for private fields.
     pub async fn new(db: &Db, viewer: &Viewer, filter: Option<Box<UserFilter>>) -> Result<Self, Error> {
         let Some(filter) = filter else {
             return Ok(Self { name: String::new(), comparisons: 0, condition: Condition::all(), are_few: false });
@@ -64,7 +64,7 @@ impl CompiledFilter {
         Ok(Self { name, comparisons, condition, are_few })
     }
 
-    /// Those of them whom a condition leaves.
+    /// Returns the condition for users who match both the filter and the condition `seen`.
     #[must_use]
     pub fn among(self, seen: Condition) -> Condition {
         let seen = if self.are_few { no_index_hint(seen).into() } else { seen };
@@ -72,13 +72,13 @@ impl CompiledFilter {
     }
 }
 
-/// What a part of a filter comes to.
+/// The condition of a part of a filter.
 struct MatchingIds {
     condition: Condition,
     are_few: bool,
 }
 
-/// A filter that is being read.
+/// The compiler of a filter.
 struct FilterCompiler<'a> {
     viewer: &'a Viewer,
     definitions: Definitions,
@@ -127,12 +127,12 @@ impl FilterCompiler<'_> {
         parts.map(|(place, part)| self.read(part, &format!("{path}.{by}.{place}"), depth + 1)).collect()
     }
 
-    /// What is given for a field, as [`FilterBuilder::given`] has it.
+    /// Returns the value that is given for a column, as [`FilterBuilder::given`].
     fn given<T: InputType>(&mut self, path: &str, column: user::Column, given: MaybeUndefined<T>) -> Option<T> {
         self.reading.given(path, &column.field(), given)
     }
 
-    /// What a filter says itself, beside the filters in it.
+    /// Compiles the conditions of a filter itself, without the filters inside it.
     fn own(&mut self, filter: UserFilter, path: &str) -> Result<MatchingIds, Error> {
         let UserFilter {
             and: _,
@@ -237,7 +237,7 @@ impl FilterCompiler<'_> {
         self.viewer.may(Action::SeeInvitations)?;
         let any = states.iter().fold(Condition::any(), |any, state| any.add(state.condition()));
         let stands = if any.is_empty() { Condition::all().add(Expr::val(1).eq(0)) } else { any };
-        // A mail waits for seconds, and few cannot be sent; of the others there may be as many as people.
+        // An email waits for seconds, and few cannot be sent. In the other states, there may be as many invitations as users.
         let are_few = states.iter().all(|state| matches!(state, InvitationState::Queued | InvitationState::Failed));
         let invited = if are_few { found_by_invitation(stands) } else { has_invitation(stands) };
         Ok(MatchingIds { condition: Condition::all().add(invited), are_few })
@@ -291,11 +291,12 @@ impl FilterCompiler<'_> {
         Ok(MatchingIds { condition, are_few })
     }
 
-    /// What follows from a part of one of the searched texts, and is found by the index for searching.
+    /// Returns a condition that follows from `contains` on a searched column and that the search index can answer. `None` if the
+    /// column is not searched, or if no token of the text is selective.
     fn in_search_index(&self, column: user::Column, part: Option<&str>) -> Option<Condition> {
         let is_searched = user::SEARCHED.iter().any(|searched| searched.as_str() == column.as_str());
         let part = text::fold(part.filter(|_| is_searched)?);
-        // Addresses are compared with their domain as DNS has it, and searched as they were given.
+        // Addresses are compared with their domain in its DNS form, but searched as they were given.
         let is_address = matches!(column, user::Column::Email | user::Column::CertifiedEmail);
         if is_address && part.contains("xn--") {
             return None;
@@ -341,12 +342,12 @@ impl FilterCompiler<'_> {
     }
 }
 
-/// The way to a field of a filter.
+/// Returns the path of a field of a filter.
 fn at(path: &str, column: user::Column) -> String {
     format!("{path}.{}", column.field())
 }
 
-/// How a text is compared.
+/// Returns the way in which the text of a column is compared.
 fn text_of(column: user::Column, postgres: bool) -> Text {
     let login: (Normalizer, Normalizer) = (text::canonical_login, text::canonical);
     let address: (Normalizer, Normalizer) = (text::canonical_email, text::canonical);
@@ -364,7 +365,7 @@ fn text_of(column: user::Column, postgres: bool) -> Text {
     Text::keyed(column, key, form, postgres)
 }
 
-/// That something does not hold, or is not known to.
+/// Returns the condition that another condition is false or unknown.
 fn is_not_true(condition: Condition) -> SimpleExpr {
     SimpleExpr::from(condition).binary(BinOper::IsNot, SimpleExpr::Constant(true.into()))
 }

@@ -1,5 +1,8 @@
-//! Usernames and e-mail addresses are one namespace across licenses, so that a login means one person. TAKEN therefore tells
-//! that somebody has a login whom the viewer may not see. Each such answer is recorded, and after a few there are no more.
+//! Logins of other licenses: limits how many a user can find out.
+//!
+//! Usernames and email addresses are one namespace across licenses, so that a login identifies one user. `TAKEN` therefore
+//! reveals that a user whom the viewer may not see has a login. Each such response is recorded, and after a few there are no
+//! more.
 
 use async_graphql::MaybeUndefined;
 use sea_orm::sea_query::Condition;
@@ -15,16 +18,16 @@ use crate::error::{Error, ErrorCode};
 use crate::text;
 use crate::validation::rule::LONGEST_EMAIL;
 
-/// The logins that an input gives.
+/// The logins in an input.
 pub(super) struct Logins {
-    /// In their canonical forms.
+    /// The logins in their canonical and former forms.
     canonical: Vec<String>,
-    /// Whether the input is only tried out.
+    /// Whether the input is a dry run.
     is_dry_run: bool,
 }
 
 impl Logins {
-    /// Reads them; what is left out, null or too long is none.
+    /// Reads the logins of an input. Skips those that are absent, null or too long.
     pub(super) fn of(fields: &UserFields, is_dry_run: bool) -> Self {
         let given = [&fields.username, &fields.email].into_iter().filter_map(|login| match login {
             MaybeUndefined::Value(login) => Some(login.trim()),
@@ -35,11 +38,11 @@ impl Logins {
         Self { canonical: possible.flat_map(forms).collect(), is_dry_run }
     }
 
-    /// Does `work`, which may answer that a login is taken. An answer that tells of a login of another license is counted
-    /// and recorded, without the login.
+    /// Runs `work`, which may fail because a login is taken. An error that reveals a login of another license is counted and
+    /// recorded, without the login.
     ///
     /// # Errors
-    /// Those of `work`; `RateLimited` for a viewer who has had too many such answers.
+    /// Those of `work`; `RateLimited` for a viewer who has had too many such errors, or has too many such inputs under way.
     #[expect(clippy::disallowed_methods, reason = "what a user tried is recorded, whatever has become of the user")]
     pub(super) async fn guard<T>(
         self,
@@ -58,7 +61,7 @@ impl Logins {
         let outcome = work.await;
         if !matches!(&outcome, Err(error) if is_of_login(error)) || !self.are_foreign(db, viewer).await? {
             if self.is_dry_run || outcome.is_err() {
-                // Of many at once, most had begun before others were counted; that a login is free is an answer, too.
+                // Of many concurrent inputs, most began before the others were counted. That a login is free is information, too.
                 throttle::check_foreign_logins(db, user_id).await?;
             }
             return outcome;
@@ -72,7 +75,7 @@ impl Logins {
         counted.and(outcome)
     }
 
-    /// Whether one of them belongs to somebody whom the viewer may not see.
+    /// Returns whether one of the logins belongs to a user whom the viewer may not see.
     async fn are_foreign(&self, db: &Db, viewer: &Viewer) -> Result<bool, Error> {
         let named =
             [user::Column::UsernameKey, user::Column::EmailKey].map(|column| column.is_in(self.canonical.clone()));
@@ -86,7 +89,7 @@ fn too_many() -> Error {
     Error::RateLimited("Too many of your requests are changing users; try again.".to_owned())
 }
 
-/// Whether a fault says that a username or an address is taken.
+/// Returns whether an error says that a username or an email address is taken.
 fn is_of_login(error: &Error) -> bool {
     let Error::Rejected(faults) = error else { return false };
     let is_login = |path: &[String]| matches!(path, [_, field] if field == "username" || field == "email");

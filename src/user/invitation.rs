@@ -1,5 +1,4 @@
-//! The mails by which people take their account into use: after an administrator has entered them, or because they want to
-//! register themselves.
+//! Activation emails: for users created by an administrator, and for visitors who want to register.
 
 use async_graphql::{ID, MaybeUndefined};
 use sea_orm::EntityTrait;
@@ -26,14 +25,14 @@ use crate::validation::Validator;
 
 const NOT_ALLOWED: &str = "Self-registration is disabled on this server; ask an administrator for an account.";
 
-/// What an input says of the mail to a new person.
+/// The options for the email to a new user, as given in an input.
 pub struct InvitationOptions {
     pub mail: MaybeUndefined<bool>,
     pub next_url: MaybeUndefined<String>,
 }
 
 impl InvitationOptions {
-    /// Whether the viewer may have the mail sent, if it is asked for.
+    /// Checks that the viewer may have the email sent, if the input asks for it.
     ///
     /// # Errors
     /// `Forbidden`, naming the field.
@@ -44,7 +43,8 @@ impl InvitationOptions {
         viewer.may_send_invitations("sendRegistrationEmail")
     }
 
-    /// Holds it against the person, who is invited unless something else is said, or not; faults go to the form.
+    /// Resolves the options for a new user. By default, the email is sent if `is_invited` is set and the user is active and has
+    /// an email address. Adds errors to `form`.
     pub fn read<'a>(
         self,
         new: &user::Model,
@@ -83,11 +83,11 @@ impl InvitationOptions {
     }
 }
 
-/// Sends a person the link once more by which the account is taken into use.
+/// Sends a user the activation link again.
 ///
 /// # Errors
-/// `Rejected` for an unknown id, for an address that is not allowed, and for who is inactive, has no address or needs no such
-/// link; `Forbidden`.
+/// `Rejected` for an unknown ID, for a URL that is not allowed, and for a user who is inactive, has no email address or has
+/// already activated the account; `Forbidden`.
 pub async fn resend(
     db: &Db,
     viewer: &Viewer,
@@ -125,11 +125,11 @@ pub async fn resend(
     Ok(person)
 }
 
-/// Sends somebody who wants to register himself the link by which he is entered. Whether the address belongs to somebody
-/// already is found when the mail is to be sent.
+/// Sends a visitor who wants to register the link by which the user is created. Whether the address already belongs to a user is
+/// determined when the email is about to be sent.
 ///
 /// # Errors
-/// `Rejected` with every fault of the input; `Forbidden` where nobody may register himself; `RateLimited`.
+/// `Rejected` with every error of the input; `Forbidden` if registration is disabled; `RateLimited`.
 #[expect(clippy::disallowed_methods, reason = "who registers is nobody yet")]
 pub async fn register(
     db: &Db,

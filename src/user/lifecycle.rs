@@ -1,4 +1,4 @@
-//! Shutting people out, letting them in again, and erasing them.
+//! Activation, deactivation and erasure of users.
 
 use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel};
 
@@ -17,10 +17,10 @@ use crate::scalar::{Id, now};
 use crate::search_index;
 use crate::validation::{Validator, rule};
 
-/// The most characters of a reason.
+/// The maximum length of a reason, in characters.
 const LONGEST_REASON: usize = 500;
 
-/// What ended when a person was activated or deactivated.
+/// The result of activating or deactivating a user.
 pub struct ActivationChange {
     pub person: user::Model,
     pub ended: RevokedAccess,
@@ -28,17 +28,17 @@ pub struct ActivationChange {
     pub groups_passed_on: Vec<group::Model>,
 }
 
-/// What became of an erasure.
+/// The result of erasing a user.
 pub struct Erased {
     pub id: Id,
     /// The groups that have another owner now.
     pub groups_passed_on: Vec<group::Model>,
 }
 
-/// Activates or deactivates a person; deactivating ends all by which the person gets in. It may be repeated.
+/// Activates or deactivates a user. Deactivating ends everything by which the user gets in. Idempotent.
 ///
 /// # Errors
-/// `Rejected` for an unknown id, a bad reason and for the last administrator; `Forbidden`.
+/// `Rejected` for an unknown ID, an invalid reason, and for the last administrator; `Forbidden`.
 pub async fn set_active(db: &Db, viewer: &Viewer, input: SetActiveInput) -> Result<ActivationChange, Error> {
     let mut form = Validator::changing();
     let id = form.id("id", &input.id);
@@ -68,11 +68,11 @@ pub async fn set_active(db: &Db, viewer: &Viewer, input: SetActiveInput) -> Resu
     Ok(ActivationChange { person: new, ended, groups_passed_on })
 }
 
-/// Erases a person: the row with all that hangs on it, and what the audit trail says of the person. A tombstone keeps the
-/// id, when, and by whom. Groups of which the person is the last owner get another one.
+/// Erases a user: the row with everything that depends on it, and what the audit trail says about the user. A tombstone keeps the
+/// ID, the license, the time, and the user who erased them. Groups of which the user is the last owner get another one.
 ///
 /// # Errors
-/// `Rejected` for an unknown id and for the last administrator; `Forbidden`.
+/// `Rejected` for an unknown ID and for the last administrator; `Forbidden`.
 pub async fn delete(db: &Db, viewer: &Viewer, id: &str) -> Result<Erased, Error> {
     let id = Id::of_input("id", id)?;
     let (transaction, viewer, old) = actor::begin_on_known(db, viewer, "id", id).await?;
@@ -91,7 +91,7 @@ pub async fn delete(db: &Db, viewer: &Viewer, id: &str) -> Result<Erased, Error>
     search_index::update(&transaction, [(Some(&old), None)]).await?;
     let event = Entry::new(AuditAction::UserDeleted, &old).by(&viewer);
     audit::commit(transaction, passed_on.events.into_iter().chain([event])).await?;
-    // Whether it succeeds does not change that the user is erased.
+    // The user is erased even if this fails.
     if let Err(error) = db.checkpoint().await {
         tracing::warn!(?error, "erased data is still in the write-ahead log");
     }

@@ -1,4 +1,4 @@
-//! What can be done with people.
+//! Users: creates and updates them. The submodules have the queries, the mutations and the other rules.
 
 pub mod avatar;
 pub mod filter;
@@ -46,10 +46,10 @@ use crate::scalar::{Id, Url, now};
 use crate::search_index;
 use crate::validation::Validator;
 
-/// Enters a person into the viewer's license; none where that was only tried out.
+/// Creates a user in the viewer's license. Returns `None` for a dry run.
 ///
 /// # Errors
-/// `Rejected` with every fault of the input; `Forbidden` for more rights than the viewer may give.
+/// `Rejected` with every error of the input; `Forbidden` for more rights than the viewer may give.
 pub async fn create(
     db: &Db,
     hasher: &Hasher,
@@ -105,17 +105,17 @@ pub async fn create(
     Ok(Some(new))
 }
 
-/// By what a new person takes the account into use.
+/// The means by which a new user activates the account.
 pub enum ActivationMethod<'a> {
-    /// By what he has, or nothing yet.
+    /// No link: the user has a password, or gets a link later.
     Nothing,
-    /// By a link that whoever runs the server hands over.
+    /// A link that the operator of the server hands over.
     Link,
-    /// By a link that goes by mail, and from there on to an address.
+    /// A link that is sent by email, and the URL to which it redirects afterwards.
     Mail(MailQueue<'a>, Option<Url>),
 }
 
-/// Begins the transaction in which a viewer enters a person, with the rights that the viewer has by then.
+/// Begins the transaction in which a viewer creates a user, with the rights that the viewer has by then.
 async fn begin_creating(
     db: &Db,
     viewer: &Viewer,
@@ -127,11 +127,11 @@ async fn begin_creating(
     Ok((transaction, actor))
 }
 
-/// Stores a person with secrets and attributes in a transaction that has begun, by its actor or by none, and makes a link if
-/// there is to be one; returns its token where it is to be shown.
+/// Inserts a user with secrets and attributes, and commits the transaction, which has begun with or without an actor. Creates a
+/// link if `welcome` asks for one, and returns its token if it is to be shown.
 ///
 /// # Errors
-/// `Rejected`, naming each value that another person has.
+/// `Rejected`, naming each value that another user has.
 pub async fn insert(
     db: &Db,
     (transaction, actor): (DatabaseTransaction, Option<&Actor>),
@@ -140,7 +140,7 @@ pub async fn insert(
     attributes: &[AttributeInputItem],
     welcome: ActivationMethod<'_>,
 ) -> Result<Option<String>, Error> {
-    // As they are defined by now; what everybody must have was judged before.
+    // Uses the definitions as they are now; whether required attributes are present was checked before.
     let (mut profile, mut form) = (AttributeChanges::default(), Validator::creating());
     let names: Vec<String> = attributes.iter().map(|item| item.name.clone()).collect();
     profile.apply(attributes, &attribute_values::hold(&transaction, new.license_id, &names).await?, &mut form);
@@ -172,13 +172,13 @@ pub async fn insert(
     Ok(token)
 }
 
-/// What became of a change.
+/// The result of an update.
 pub type Updated = payload::Updated<user::Model>;
 
-/// Changes a person: what is absent stays, null clears. A new password, or none any more, ends the person's sessions.
+/// Updates a user: absent fields stay unchanged, null clears. Setting or removing the password ends the user's sessions.
 ///
 /// # Errors
-/// `Rejected` with every fault of the input; `Forbidden`, naming the fields that the viewer may not change.
+/// `Rejected` with every error of the input; `Forbidden`, naming the fields that the viewer may not change.
 pub async fn update(
     db: &Db,
     hasher: &Hasher,
@@ -203,7 +203,7 @@ pub async fn update(
     if new == old && secrets.are_absent() && profile.is_unchanged() {
         return Ok(if input.dry_run { Updated::DryRun(old) } else { Updated::Saved(old) });
     }
-    // Hashing takes long: it is done before the row is locked, and only for input that was good so far.
+    // Hashing is slow: it is done before the row is locked, and only for input without errors so far.
     let to_store = if input.dry_run { Hashes::default() } else { secrets.hashed(hasher, viewer).await? };
 
     let (transaction, viewer, old) = actor::begin_on_known(db, viewer, "id", id).await?;
@@ -211,7 +211,7 @@ pub async fn update(
     if is_stale(&old) {
         return Ok(Updated::Conflict(old));
     }
-    // The secrets have been judged; whether they are strong is not computed again while others wait.
+    // The secrets were checked above; their strength is not computed again while other transactions wait.
     let Changed { mut new, profile, .. } = changed(&transaction, None, &viewer, &old, &input, &definitions).await?;
     ensure_administrator_remains(&transaction, &old, &new).await?;
     if input.dry_run {
@@ -243,14 +243,14 @@ pub async fn update(
     Ok(Updated::Saved(new))
 }
 
-/// What an input would make of a person.
+/// The result of applying an input to a user.
 struct Changed {
     new: user::Model,
     secrets: Secrets,
     profile: AttributeChanges,
 }
 
-/// The person as the input would have it, and what it does to secrets and attributes.
+/// Applies an input to a user, and returns the changed row with the changes of secrets and attributes.
 async fn changed(
     connection: &impl ConnectionTrait,
     hasher: Option<&Hasher>,
@@ -295,7 +295,7 @@ async fn find(db: &impl ConnectionTrait, viewer: &Viewer, id: Id) -> Result<user
     found.ok_or_else(|| Error::not_found("id", "user"))
 }
 
-/// The rules that take more than one value, or another table.
+/// Checks the rules that involve more than one value, or another table.
 async fn check(db: &impl ConnectionTrait, new: &user::Model, form: &mut Validator) -> Result<(), Error> {
     let blamed = form.has_fault_of("username") || form.has_fault_of("email");
     if new.username.is_none() && new.email.is_none() && !blamed {
@@ -310,7 +310,7 @@ async fn check(db: &impl ConnectionTrait, new: &user::Model, form: &mut Validato
     Ok(())
 }
 
-/// Ends a form. Where it has faults, those that only the database would have found are added, so that all come at once.
+/// Finishes a form. If it has errors, adds those that only the database would have found, so that all are returned at once.
 async fn finish(
     db: &impl ConnectionTrait,
     old: Option<&user::Model>,
@@ -323,11 +323,11 @@ async fn finish(
     form.finish()
 }
 
-/// Says which value broke a constraint, or all of them.
+/// Turns a violated constraint into errors that name the values, all of them at once.
 async fn map_unique_violation(db: &Db, old: Option<&user::Model>, new: &user::Model, error: sea_orm::DbErr) -> Error {
     match error.sql_err() {
         Some(SqlErr::UniqueConstraintViolation(_)) => {}
-        // It was there when the input was checked.
+        // The institution existed when the input was checked.
         Some(SqlErr::ForeignKeyConstraintViolation(_)) if new.institution_id.is_some() => {
             return Error::not_found("institutionId", "institution");
         }
@@ -340,7 +340,7 @@ async fn map_unique_violation(db: &Db, old: Option<&user::Model>, new: &user::Mo
     }
 }
 
-/// Notes what somebody else has. A login that stays as it is was given before, and is not asked about again.
+/// Adds an error for each value that another user has. A login that has not changed was accepted before and is not checked again.
 async fn collect_conflicts(
     db: &impl ConnectionTrait,
     old: Option<&user::Model>,
@@ -362,7 +362,7 @@ async fn collect_conflicts(
         ("email", "email address", email),
         ("externalId", "external ID", external),
     ];
-    // One statement for each, so that each is found by its index; a key that is not given names nobody.
+    // One statement for each, so that each uses its index. A key that is not given matches no user.
     for (field, what, key) in keys {
         let Some(key) = key else { continue };
         if user::Entity::find().filter(key).filter(user::Column::Id.ne(new.id)).one(db).await?.is_some() {
@@ -372,7 +372,7 @@ async fn collect_conflicts(
     Ok(())
 }
 
-/// The last active superuser, and the last active license administrator of a license, stay what they are.
+/// Ensures that the last active superuser, and the last active license administrator of a license, keep their rank.
 async fn ensure_administrator_remains(
     transaction: &DatabaseTransaction,
     old: &user::Model,
@@ -388,7 +388,7 @@ async fn ensure_administrator_remains(
     ];
     for (_, peers, what) in lost.into_iter().filter(|(lost, _, _)| *lost) {
         if transaction.get_database_backend() == DatabaseBackend::Postgres {
-            // Two who demote each other at the same moment must not both find the other still there.
+            // Two administrators who demote each other at the same time must not both find the other one still active.
             transaction.execute_unprepared("SELECT pg_advisory_xact_lock(7305804403)").await?;
         }
         let others = user::Entity::find().filter(peers).filter(user::Column::Id.ne(old.id));

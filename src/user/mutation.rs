@@ -1,4 +1,4 @@
-//! createUser, resendActivation, registerUser, updateUser, setUserAvatar, setActive, deleteUser.
+//! Mutations `createUser`, `resendActivation`, `registerUser`, `updateUser`, `setUserAvatar`, `setActive` and `deleteUser`.
 
 use async_graphql::{Context, Object};
 
@@ -200,7 +200,7 @@ impl UserMutation {
     }
 }
 
-/// Says of groups that they have another owner now.
+/// Returns a sentence which says that groups have another owner now. Empty if there are none.
 fn passed_on(groups: &[group::Model]) -> String {
     match groups {
         [] => String::new(),

@@ -1,4 +1,4 @@
-//! In which order people come: `UserOrder`.
+//! Order of lists of users: `UserOrder`.
 
 use async_graphql::{Enum, InputObject};
 use sea_orm::{ColumnTrait, IdenStatic};
@@ -64,7 +64,7 @@ pub struct UserOrder {
 }
 
 impl UserOrderField {
-    /// The column that is shown, and that by which people are sorted.
+    /// Returns the column that is shown, and the column by which users are sorted.
     fn columns(self) -> (user::Column, user::Column) {
         match self {
             Self::Username => (user::Column::Username, user::Column::UsernameKey),
@@ -79,7 +79,7 @@ impl UserOrderField {
         }
     }
 
-    /// By what those are sorted who are the same in this.
+    /// Returns the columns by which users with the same value are sorted.
     fn ties(self) -> &'static [user::Column] {
         match self {
             Self::FirstName | Self::LastName | Self::Role | Self::Position => {
@@ -90,11 +90,11 @@ impl UserOrderField {
     }
 }
 
-/// The order that is asked for; by last name, first name and id where none is. Who is the same in all that is said is sorted
-/// the way of the last thing.
+/// Returns the requested order; by last name, first name and ID if none is requested. Users with equal values in all fields are
+/// sorted in the direction of the last field.
 ///
 /// # Errors
-/// `BadInput` for a field that is named twice; `Forbidden` for what is private.
+/// `BadInput` for a field that is given twice; `Forbidden` for a private field.
 pub fn read(viewer: &Viewer, asked: &[UserOrder]) -> Result<Order<user::Entity>, Error> {
     let Some(last) = asked.last() else { return Ok(Order::default()) };
     let mut keys: Vec<SortKey<user::Column>> = Vec::new();

@@ -1,4 +1,4 @@
-//! viewer, user, users; and a person's links.
+//! Queries `viewer`, `user` and `users`, and the computed fields and links of `User`.
 
 use std::sync::Arc;
 
@@ -297,7 +297,7 @@ async fn groups(
     .await
 }
 
-/// The most characters of a text by which a person is looked up.
+/// The maximum length of a text that identifies a user, in characters.
 const LONGEST_KEY: usize = 250;
 
 fn short<'a>(argument: &str, text: &'a str) -> Result<&'a str, Error> {

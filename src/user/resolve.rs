@@ -1,4 +1,4 @@
-//! resolveUsers: whom the keys of other systems mean, many at once.
+//! Query `resolveUsers`: resolves many keys of other systems to users at once.
 
 use std::collections::{HashMap, HashSet};
 
@@ -17,9 +17,9 @@ use crate::graphql::projection::{Columns, Projectable};
 use crate::scalar::Id;
 use crate::text;
 
-/// How many keys are resolved at once.
+/// The maximum number of keys that are resolved at once.
 const MOST_KEYS: usize = 1_000;
-/// The most characters of a key.
+/// The maximum length of a key, in characters.
 const LONGEST_KEY: usize = 250;
 
 /// The result of resolving a key.
@@ -74,7 +74,7 @@ fn check(keys: &[String]) -> Result<(), Error> {
     }
 }
 
-/// The forms of a key by which somebody may be found.
+/// The forms of a key by which a user may be found.
 struct Forms {
     id: Option<Id>,
     login: String,
@@ -88,7 +88,7 @@ impl Forms {
     }
 }
 
-/// Everybody whom one of the keys means.
+/// The users that match at least one of the keys.
 struct MatchedUsers {
     people: HashMap<Id, user::Model>,
     by_username: HashMap<String, Id>,
@@ -97,7 +97,7 @@ struct MatchedUsers {
 }
 
 impl MatchedUsers {
-    /// Finds them in one statement.
+    /// Finds the users with one statement.
     async fn find(db: &Db, viewer: &Viewer, keys: &[String], shown: &Columns<user::Entity>) -> Result<Self, Error> {
         let forms: Vec<Forms> = keys.iter().map(|key| Forms::of(key)).collect();
         let by_external_id = viewer.may_filter(user::Column::ExternalId).is_ok();
@@ -149,7 +149,8 @@ impl MatchedUsers {
     }
 }
 
-/// The condition that one of the keys means somebody; external ids are those of a license, if they are looked at at all.
+/// Returns the condition that a user matches one of the keys. External IDs are those of the license `of`; if `None`, they are
+/// ignored.
 fn any_key(db: &Db, forms: &[Forms], of: Option<Id>) -> Condition {
     let backend = db.read().get_database_backend();
     let texts = |form: fn(&Forms) -> &String| forms.iter().map(form).cloned().collect::<Vec<_>>();
@@ -159,7 +160,7 @@ fn any_key(db: &Db, forms: &[Forms], of: Option<Id>) -> Condition {
     };
     let ids: Vec<Id> = forms.iter().filter_map(|forms| forms.id).collect();
     Condition::any()
-        // SQLite finds each by its index as long as none of them is always false.
+        // SQLite uses the index of each condition as long as none of them is always false.
         .add_option((!ids.is_empty()).then(|| one_of(backend, user::Column::Id, ids)))
         .add(any_of(backend, user::Column::UsernameKey, texts(|forms| &forms.login)))
         .add(any_of(backend, user::Column::EmailKey, texts(|forms| &forms.login)))

@@ -1,4 +1,4 @@
-//! What an input does to the secrets of a person.
+//! Passwords and PINs in an input.
 
 use async_graphql::MaybeUndefined;
 use sea_orm::DatabaseTransaction;
@@ -12,14 +12,14 @@ use crate::error::Error;
 use crate::scalar::Id;
 use crate::validation::{Validator, rule};
 
-/// A password and a PIN to be set, or removed where they are null, as they were given.
+/// A password and a PIN, as given. Null removes the secret.
 #[derive(Default)]
 pub struct Secrets {
     pub password: MaybeUndefined<String>,
     pub pin: MaybeUndefined<String>,
 }
 
-/// The same, hashed.
+/// A password and a PIN, hashed.
 #[derive(Default)]
 pub struct Hashes {
     password: MaybeUndefined<String>,
@@ -27,16 +27,17 @@ pub struct Hashes {
 }
 
 impl Secrets {
-    /// Whether nothing is said of either.
+    /// Returns whether neither is given.
     #[must_use]
     pub fn are_absent(&self) -> bool {
         self.password.is_undefined() && self.pin.is_undefined()
     }
 
-    /// Judges them on behalf of the viewer, the password beside what is known of the person; faults go to the form.
+    /// Checks the secrets on behalf of the viewer. A password must not be made of the user's names and logins. Adds errors to
+    /// `form`.
     ///
     /// # Errors
-    /// `RateLimited` where too many have something computed at once.
+    /// `RateLimited` if too many hashes and checks are computed at once.
     pub async fn check(
         &self,
         hasher: &Hasher,
@@ -53,17 +54,17 @@ impl Secrets {
         Ok(())
     }
 
-    /// What of them is shown.
+    /// Sets the columns of the user that show the secrets.
     pub fn apply(&self, person: &mut user::Model) {
         if !self.pin.is_undefined() {
             person.has_pin = self.pin.is_value();
         }
     }
 
-    /// Their hashes, computed on behalf of the viewer.
+    /// Returns the hashes, computed on behalf of the viewer.
     ///
     /// # Errors
-    /// `RateLimited` where too many have something computed at once.
+    /// `RateLimited` if too many hashes and checks are computed at once.
     pub async fn hashed(self, hasher: &Hasher, viewer: &Viewer) -> Result<Hashes, Error> {
         let user = user_of(viewer);
         let hash = async |secret| match secret {
@@ -75,7 +76,7 @@ impl Secrets {
 }
 
 impl Hashes {
-    /// Stores the hashes; returns what changed by it. To remove what is not there changes nothing.
+    /// Stores the hashes and returns the changes. Removing a secret that does not exist is no change.
     pub async fn stored(self, transaction: &DatabaseTransaction, id: Id) -> Result<Vec<Change>, Error> {
         let mut changes = Vec::new();
         let password = !self.password.is_undefined();
@@ -89,7 +90,7 @@ impl Hashes {
     }
 }
 
-/// On whose behalf the hasher works; none for the command line.
+/// Returns the user on whose behalf the hasher works. `None` for the command line.
 fn user_of(viewer: &Viewer) -> Option<Id> {
     viewer.signed_in().ok().map(|signed_in| signed_in.user_id)
 }

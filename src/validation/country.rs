@@ -1,7 +1,6 @@
-//! The countries that there are.
+//! Country codes.
 
-/// The two letters of every country, as ISO 3166-1 has them: `iso3166.tab` of the time zone database 2025b, in the public
-/// domain.
+/// The two-letter codes of all countries in ISO 3166-1: `iso3166.tab` of the time zone database 2025b, in the public domain.
 const CODES: &str = "\
     AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ \
     BL BM BN BO BQ BR BS BT BV BW BY BZ CA CC CD CF CG CH CI CK CL CM CN CO CR \
@@ -14,7 +13,7 @@ const CODES: &str = "\
     SJ SK SL SM SN SO SR SS ST SV SX SY SZ TC TD TF TG TH TJ TK TL TM TN TO TR \
     TT TV TW TZ UA UG UM US UY UZ VA VC VE VG VI VN VU WF WS YE YT ZA ZM ZW";
 
-/// Whether two capital letters stand for a country.
+/// Returns whether a code of two capital letters is assigned to a country.
 pub fn is_country(code: &str) -> bool {
     CODES.split(' ').any(|known| known == code)
 }
@@ -36,7 +35,7 @@ mod tests {
         for code in ["AU", "IE", "IT", "AX", "ZW", "SS", "CW"] {
             assert!(is_country(code), "{code}");
         }
-        // Never given out, no country, left to users, gone, or in small letters.
+        // Never assigned, not a country, user-assigned, withdrawn, or in lower case.
         for code in ["AA", "EU", "UK", "XK", "ZZ", "YU", "AN", "au", "", " ", "A", "AU AW"] {
             assert!(!is_country(code), "{code:?}");
         }

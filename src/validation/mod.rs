@@ -1,4 +1,4 @@
-//! Input as it is read: every field by its rule, every fault collected, so that the caller sees all of them at once.
+//! Validation of input: each field by its rule. All errors are collected, so that the caller sees them at once.
 
 mod country;
 pub mod rule;
@@ -9,32 +9,32 @@ use crate::error::{Error, ErrorCode, MutationError};
 use crate::scalar::{DateText, Id};
 use crate::text;
 
-/// Why a value breaks its rule.
+/// The error of a value that breaks its rule.
 pub struct ValidationError(ErrorCode, String);
 
 impl ValidationError {
-    /// A value that has not the form which its field asks for.
+    /// Creates an error for a value that does not have the format of its field.
     pub fn invalid(message: impl Into<String>) -> Self {
         Self(ErrorCode::Invalid, message.into())
     }
 
-    /// A text of more than `most` characters.
+    /// Creates an error for a text of more than `most` characters.
     #[must_use]
     pub fn too_long(most: usize) -> Self {
         Self(ErrorCode::TooLong, format!("Must be at most {most} characters."))
     }
 
-    /// What the rule asks for, for people.
+    /// Returns the message, which states the rule, for users.
     #[must_use]
     pub fn rule(&self) -> &str {
         &self.1
     }
 }
 
-/// How many faults of one input are told.
+/// The maximum number of errors reported for one input.
 const MOST_FAULTS: usize = 100;
 
-/// The faults found in one input so far, and the names of the fields that it gave.
+/// The errors found in an input so far, and the names of its fields.
 #[derive(Default)]
 pub struct Validator {
     creating: bool,
@@ -44,64 +44,64 @@ pub struct Validator {
 }
 
 impl Validator {
-    /// The form of something new: null is a fault in each field, as there is nothing to clear.
+    /// Creates a validator for a new object: null is an error in each field, as there is nothing to clear.
     #[must_use]
     pub fn creating() -> Self {
         Self { creating: true, ..Self::default() }
     }
 
-    /// The form of something new from a file: other systems write null where they know nothing.
+    /// Creates a validator for a new object from a file: null counts as absent, as other systems write null for unknown values.
     #[must_use]
     pub fn importing() -> Self {
         Self { creating: true, null_is_absent: true, ..Self::default() }
     }
 
-    /// The form of a change: absent leaves a field as it is, null clears it where it is optional.
+    /// Creates a validator for a change: an absent field is left unchanged, null clears an optional one.
     #[must_use]
     pub fn changing() -> Self {
         Self::default()
     }
 
-    /// The fields that the input gave, value or null, by their names in the schema.
+    /// Returns the fields that the input sets, to a value or null, by their names in the schema.
     #[must_use]
     pub fn given(&self) -> &[&'static str] {
         &self.given
     }
 
-    /// Notes a fault of a field. Of more faults than anybody reads the first ones are told.
+    /// Records an error of a field. Only the first 100 errors are kept.
     pub fn fault(&mut self, field: &str, code: ErrorCode, message: impl Into<String>) {
         if self.faults.len() < MOST_FAULTS {
             self.faults.push(MutationError::at(field, code, message));
         }
     }
 
-    /// How many faults were noted so far.
+    /// Returns the number of errors so far.
     #[must_use]
     pub fn faults(&self) -> usize {
         self.faults.len()
     }
 
-    /// Whether any fault was noted so far.
+    /// Returns whether there are errors so far.
     #[must_use]
     pub fn has_faults(&self) -> bool {
         !self.faults.is_empty()
     }
 
-    /// Whether a fault of a field was noted so far.
+    /// Returns whether a field has an error so far.
     #[must_use]
     pub fn has_fault_of(&self, field: &str) -> bool {
         self.faults.iter().any(|fault| fault.path.iter().skip(1).eq([field]))
     }
 
-    /// Every fault that was noted, or nothing if there was none.
+    /// Succeeds if there are no errors.
     ///
     /// # Errors
-    /// `Rejected` with the faults.
+    /// `Rejected` with all errors.
     pub fn finish(self) -> Result<(), Error> {
         if self.faults.is_empty() { Ok(()) } else { Err(Error::Rejected(self.faults)) }
     }
 
-    /// An optional text: trimmed, and null where it is blank.
+    /// Validates an optional text. It is trimmed; blank text counts as null.
     pub fn text<T: From<String>>(
         &mut self,
         field: &'static str,
@@ -112,7 +112,7 @@ impl Validator {
         self.optional(field, value.map_value(|text| text.trim().to_owned()), target, |text| rule(&text).map(T::from));
     }
 
-    /// An optional value; a blank text counts as null.
+    /// Validates an optional value; blank text counts as null.
     pub fn optional<V: Blank, T>(
         &mut self,
         field: &'static str,
@@ -135,7 +135,7 @@ impl Validator {
         }
     }
 
-    /// A text that must be there and not be blank; trimmed.
+    /// Validates a required text, which must not be blank. It is trimmed.
     pub fn required(
         &mut self,
         field: &'static str,
@@ -157,7 +157,7 @@ impl Validator {
         }
     }
 
-    /// A value of a type that admits no bad one, such as an enum; where it is absent the target keeps its value.
+    /// Takes a value of a type without invalid values, such as an enum. If it is absent, the target keeps its value.
     pub fn value<T>(&mut self, field: &'static str, value: MaybeUndefined<T>, target: &mut T) {
         self.note(field, &value);
         match value {
@@ -168,7 +168,7 @@ impl Validator {
         }
     }
 
-    /// The same, of something without which nothing new can be.
+    /// Takes a value as [`Self::value`]; it is required for a new object.
     pub fn needed<T>(&mut self, field: &'static str, value: MaybeUndefined<T>, target: &mut T) {
         if value.is_undefined() && self.creating {
             self.fault(field, ErrorCode::Required, "This field is required.");
@@ -176,7 +176,7 @@ impl Validator {
         self.value(field, value, target);
     }
 
-    /// Whether null clears the value in a place, which may be below a field; where there must be a value it is a fault.
+    /// Returns whether null clears the value at a path, which may be below a field. Records an error if a value is required.
     pub fn clears(&mut self, place: &str, is_needed: bool) -> bool {
         match self {
             Self { null_is_absent: true, .. } => false,
@@ -188,14 +188,14 @@ impl Validator {
         }
     }
 
-    /// Whether it is the form of something new.
+    /// Returns whether the object is new.
     #[must_use]
     pub fn is_creating(&self) -> bool {
         self.creating
     }
 
-    /// A secret, as it was given: neither trimmed nor taken for null where it is blank. Null removes it, where there can be
-    /// one already.
+    /// Takes a secret unchanged: it is not trimmed, and blank text does not count as null. Null removes an existing secret, and
+    /// is an error for a new object.
     pub fn secret(&mut self, field: &'static str, value: MaybeUndefined<String>) -> MaybeUndefined<String> {
         self.note(field, &value);
         if value.is_null() && self.creating {
@@ -204,7 +204,7 @@ impl Validator {
         value
     }
 
-    /// The id that a text stands for; a text that is no UUID is a fault.
+    /// Parses an id; records an error if the text is not a UUID.
     pub fn id(&mut self, field: &'static str, text: &str) -> Option<Id> {
         let id = rule::id(text);
         self.check(field, id)
@@ -220,7 +220,7 @@ impl Validator {
         self.fault(field, ErrorCode::NullNotAllowed, "This field can be omitted, but must not be null.");
     }
 
-    /// What a rule makes of a value; none where it breaks the rule, which is a fault.
+    /// Returns the value of a successful rule; otherwise records the error and returns `None`.
     pub fn check<T>(&mut self, field: &str, outcome: Result<T, ValidationError>) -> Option<T> {
         match outcome {
             Ok(value) => Some(value),
@@ -232,9 +232,9 @@ impl Validator {
     }
 }
 
-/// Whether a value says nothing.
+/// Values that may be blank.
 pub trait Blank {
-    /// True for a text that shows nothing.
+    /// Returns whether the value is a text with nothing visible.
     fn is_blank(&self) -> bool {
         false
     }

@@ -1,4 +1,4 @@
-//! The rules of single values. Each is given trimmed text and returns what is stored, or the fault.
+//! Validation rules of single values. Each takes trimmed text and returns the value to be stored, or an error.
 
 
 use std::str::FromStr;
@@ -12,11 +12,11 @@ use crate::error::ErrorCode;
 use crate::scalar::{Date, DateText, Id, Upload};
 use crate::text;
 
-/// The most characters of an e-mail address by which somebody signs in.
+/// The maximum length of an email address for signing in, in characters.
 pub const LONGEST_EMAIL: usize = 250;
 
-/// One line of text of at most `most` characters, without control characters and without invisible ones but for those that the
-/// script needs.
+/// Validates one line of text of at most `most` characters, without control characters, and without invisible characters except
+/// those that the script needs.
 pub fn text(most: usize) -> impl Fn(&str) -> Result<String, ValidationError> {
     move |text| {
         if text.chars().count() > most {
@@ -37,7 +37,7 @@ pub fn text(most: usize) -> impl Fn(&str) -> Result<String, ValidationError> {
     }
 }
 
-/// Text of any number of lines, of at most `most` characters.
+/// Validates text of any number of lines and at most `most` characters.
 pub fn lines(most: usize) -> impl Fn(&str) -> Result<String, ValidationError> {
     move |text| {
         self::text(most)(&text.replace(['\r', '\n', '\t'], " "))?;
@@ -45,7 +45,7 @@ pub fn lines(most: usize) -> impl Fn(&str) -> Result<String, ValidationError> {
     }
 }
 
-/// Letters, digits and `. @ + - _`, at most 30 characters.
+/// Validates a username: letters, digits and `. @ + - _`, at most 30 characters.
 pub fn username(name: &str) -> Result<String, ValidationError> {
     let allowed = |c: char| c.is_alphanumeric() || matches!(c, '.' | '@' | '+' | '-' | '_');
     let name = self::text(30)(name)?;
@@ -57,7 +57,7 @@ pub fn username(name: &str) -> Result<String, ValidationError> {
     }
 }
 
-/// One e-mail address (RFC 5321 and 6531, no display name, no address literal) of at most `most` characters.
+/// Validates an email address (RFC 5321 and 6531, no display name, no address literal) of at most `most` characters.
 pub fn email(most: usize) -> impl Fn(&str) -> Result<String, ValidationError> {
     move |address| {
         let address = self::text(most)(address)?;
@@ -72,7 +72,7 @@ pub fn email(most: usize) -> impl Fn(&str) -> Result<String, ValidationError> {
     }
 }
 
-/// A telephone number as people write it, at most 20 characters.
+/// Validates a phone number: at least one digit, at most 20 characters.
 pub fn phone(number: &str) -> Result<String, ValidationError> {
     let number = self::text(20)(number)?;
     if number.chars().any(|c| c.is_ascii_digit()) {
@@ -82,10 +82,10 @@ pub fn phone(number: &str) -> Result<String, ValidationError> {
     }
 }
 
-/// An absolute http or https URL of at most 200 characters; `www.example.org` becomes `http://www.example.org`.
+/// Validates an absolute http or https URL of at most 200 characters; `www.example.org` becomes `http://www.example.org`.
 pub fn web_address(address: &str) -> Result<String, ValidationError> {
     let invalid = || ValidationError::invalid("Must be an http(s) URL, such as https://www.example.org.");
-    // Browsers read a backslash as a slash, and two of them as the begin of an address.
+    // Browsers read a backslash as a slash, and two slashes as the beginning of a host.
     if address.starts_with('/') || address.contains('\\') {
         return Err(invalid());
     }
@@ -97,7 +97,7 @@ pub fn web_address(address: &str) -> Result<String, ValidationError> {
     if plain && host && !absolute.contains(char::is_whitespace) { Ok(absolute) } else { Err(invalid()) }
 }
 
-/// An ORCID iD, bare or as a URL, at most 100 characters; its last character is the checksum of ISO 7064 MOD 11-2.
+/// Validates an ORCID iD, bare or as a URL, at most 100 characters; its last character is the checksum of ISO 7064 MOD 11-2.
 pub fn orcid(text: &str) -> Result<String, ValidationError> {
     let text = self::text(100)(text)?;
     let bare =
@@ -118,7 +118,7 @@ pub fn orcid(text: &str) -> Result<String, ValidationError> {
     }
 }
 
-/// A day from 1900-01-01 to today.
+/// Validates a date of birth: a day from 1900-01-01 to today.
 pub fn birth_date(given: &DateText) -> Result<Date, ValidationError> {
     let date =
         Date::parse(given.0.trim()).ok_or_else(|| ValidationError::invalid("Must be a date, such as 1980-07-08."))?;
@@ -130,7 +130,7 @@ pub fn birth_date(given: &DateText) -> Result<Date, ValidationError> {
     }
 }
 
-/// A country's two letters (ISO 3166-1 alpha-2), in either case.
+/// Validates a two-letter country code (ISO 3166-1 alpha-2), in either case; returns it in upper case.
 pub fn country(code: &str) -> Result<String, ValidationError> {
     let code = code.to_ascii_uppercase();
     if is_country(&code) {
@@ -140,7 +140,7 @@ pub fn country(code: &str) -> Result<String, ValidationError> {
     }
 }
 
-/// A whole number from `least` to `most`.
+/// Returns a rule for an integer from `least` to `most`.
 pub fn between(least: i32, most: i32) -> impl Fn(i32) -> Result<i32, ValidationError> {
     move |number| match number {
         n if n < least => Err(ValidationError(ErrorCode::TooShort, format!("Must be at least {least}."))),
@@ -149,7 +149,7 @@ pub fn between(least: i32, most: i32) -> impl Fn(i32) -> Result<i32, ValidationE
     }
 }
 
-/// A PIN: exactly four ASCII digits.
+/// Validates a PIN: exactly four ASCII digits.
 pub fn pin(digits: &str) -> Result<String, ValidationError> {
     if digits.len() == 4 && digits.bytes().all(|byte| byte.is_ascii_digit()) {
         Ok(digits.to_owned())
@@ -158,7 +158,7 @@ pub fn pin(digits: &str) -> Result<String, ValidationError> {
     }
 }
 
-/// An id, as the directory gives it out.
+/// Validates an id.
 pub fn id(text: &str) -> Result<Id, ValidationError> {
     Id::parse(text).ok_or_else(|| ValidationError::invalid("Must be a valid ID (a UUID)."))
 }

@@ -1,5 +1,5 @@
-//! The pages that links lead to. A link's secret stands behind its `#`, which no browser sends: a look at the page, by a
-//! person or a mail scanner, uses nothing up.
+//! The pages that one-time links lead to. The secret of a link is behind its `#`, which browsers do not send: opening the page,
+//! by a user or by an email scanner, does not use up the link.
 
 use askama::Template;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
@@ -14,7 +14,7 @@ use crate::entity::link::Purpose;
 use crate::i18n::language::Language;
 use crate::i18n::messages::Messages;
 
-/// Adds the pages, by GET and HEAD; a new password needs at least so many characters.
+/// Adds the pages, for GET and HEAD; `shortest_password` is the minimum length of a new password.
 #[must_use]
 pub fn add_to(route: Route, shortest_password: usize) -> Route {
     Purpose::iter().fold(route, |route, purpose| {
@@ -25,7 +25,7 @@ pub fn add_to(route: Route, shortest_password: usize) -> Route {
     })
 }
 
-/// Under which message the page has its own words.
+/// Returns the prefix of the page's own messages.
 fn message(purpose: Purpose) -> &'static str {
     match purpose {
         Purpose::Activation => "activate",
@@ -34,7 +34,7 @@ fn message(purpose: Purpose) -> &'static str {
     }
 }
 
-/// What the page sends once its button is pressed.
+/// Returns the mutation that the page sends when its button is pressed.
 fn query(purpose: Purpose) -> &'static str {
     match purpose {
         Purpose::Activation => {
@@ -67,7 +67,8 @@ impl LinkPage<'_> {
         self.purpose != Purpose::EmailChange
     }
 
-    /// Whether the link may bring an address that somebody else has by now: the new one, or that of a registration.
+    /// Returns whether the link may bring an email address that another user has by now: the new address, or that of a
+    /// registration.
     fn brings_address(&self) -> bool {
         self.purpose != Purpose::PasswordReset
     }
@@ -76,19 +77,19 @@ impl LinkPage<'_> {
         query(self.purpose)
     }
 
-    /// What this page says, and no other.
+    /// Returns a message that only this page has.
     fn own(&self, part: &str) -> String {
         self.messages.get(&format!("{}.{part}", message(self.purpose)))
     }
 
-    /// A rule for the length of passwords.
+    /// Returns a rule for the length of passwords.
     fn rule(&self, part: &str) -> String {
         let lengths = [("shortest", self.shortest.into()), ("longest", self.longest.into())];
         self.messages.get_with(&format!("password.{part}"), lengths)
     }
 }
 
-/// A page runs its own script and no other, and is never kept.
+/// Returns a page. It runs only its own script and is never cached.
 fn answer(request: &Request, purpose: Purpose, shortest: usize) -> Response {
     let nonce = BASE64_STANDARD.encode(rand::random::<[u8; 16]>());
     let language = language(request.uri().query(), request.headers());
@@ -115,7 +116,7 @@ fn answer(request: &Request, purpose: Purpose, shortest: usize) -> Response {
         .body(page)
 }
 
-/// That of the link, or else the one that the browser prefers.
+/// Returns the language of the link or, without one, the language that the browser prefers.
 fn language(query: Option<&str>, headers: &HeaderMap) -> Language {
     let mut given = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
     let of_link = given.find(|(name, _)| name == "lang").and_then(|(_, tag)| Language::of_tag(&tag));
@@ -126,7 +127,7 @@ fn language(query: Option<&str>, headers: &HeaderMap) -> Language {
 pub(crate) mod tests {
     use super::*;
 
-    /// Every page in one text.
+    /// Returns all pages as one text.
     pub fn every_page_in(messages: &Messages) -> String {
         let page =
             |purpose| LinkPage { purpose, messages, shortest: 12, longest: LONGEST, nonce: "" }.render().unwrap();

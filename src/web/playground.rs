@@ -1,4 +1,4 @@
-//! The playground: `GraphiQL` and a bar to sign in with, every byte of it inside the binary.
+//! The playground: `GraphiQL` and a bar for signing in, embedded in the binary.
 
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD, Engine as _};
 use poem::http::{StatusCode, header};
@@ -12,7 +12,7 @@ const PAGE: &str = include_str!("../../playground/index.html");
 const CSS: &str = "text/css; charset=utf-8";
 const JS: &str = "text/javascript; charset=utf-8";
 
-/// Each file with its address and content type; `playground/README.md` says where they come from.
+/// The files, each with its path and content type; `playground/README.md` says where they come from.
 const FILES: [(&str, &str, &[u8]); 8] = [
     ("/playground/graphiql.min.css", CSS, include_bytes!("../../playground/graphiql.min.css")),
     ("/playground/graphiql.min.js", JS, include_bytes!("../../playground/graphiql.min.js")),
@@ -24,7 +24,7 @@ const FILES: [(&str, &str, &[u8]); 8] = [
     ("/playground/react.production.min.js", JS, include_bytes!("../../playground/react.production.min.js")),
 ];
 
-/// Adds the page at `/` and its files under `/playground/`, by GET and HEAD.
+/// Adds the page at `/` and its files under `/playground/`, for GET and HEAD.
 #[must_use]
 pub fn add_to(route: Route) -> Route {
     let route = route.at("/", get(make_sync(|_| page())));
@@ -56,7 +56,7 @@ impl Endpoint for File {
     }
 }
 
-/// A nonce is for one answer only, so the page has no `ETag`.
+/// Returns the page. It has no `ETag`, because its nonce is valid for one response only.
 fn page() -> Response {
     let nonce = BASE64_STANDARD.encode(rand::random::<[u8; 16]>());
     Response::builder()
@@ -68,7 +68,8 @@ fn page() -> Response {
         .body(PAGE.replace("{{nonce}}", &nonce))
 }
 
-/// Nothing but our own files; the nonce lets `GraphiQL`'s menus add the `<style>` that stops the page behind them from scrolling.
+/// Returns the content security policy. It allows only the server's own files; the nonce lets the menus of `GraphiQL` add the
+/// `<style>` that stops the page behind them from scrolling.
 fn policy(nonce: &str) -> String {
     [
         "default-src 'none'",

@@ -1,6 +1,6 @@
--- People, groups, institutions and licenses, and how people sign in.
--- Columns that end in _key are written by the application in one canonical form (see src/text.rs), compared byte by byte:
--- what is unique, found and sorted here is so on every database and under every locale.
+-- Users, groups, institutions and licenses, and the credentials of users.
+-- The application writes columns that end in _key in one canonical form (see src/text.rs). They are compared byte by
+-- byte, so that uniqueness, lookups and order are the same on every database and under every locale.
 
 CREATE EXTENSION IF NOT EXISTS pg_trgm;
 

@@ -1,6 +1,6 @@
--- People, groups, institutions and licenses, and how people sign in.
--- Columns that end in _key are written by the application in one canonical form (see src/text.rs), compared byte by byte:
--- what is unique, found and sorted here is so on every database and under every locale.
+-- Users, groups, institutions and licenses, and the credentials of users.
+-- The application writes columns that end in _key in one canonical form (see src/text.rs). They are compared byte by
+-- byte, so that uniqueness, lookups and order are the same on every database and under every locale.
 
 CREATE TABLE licenses (
     id          blob NOT NULL PRIMARY KEY,
@@ -45,7 +45,7 @@ CREATE TABLE groups (
 ) STRICT;
 CREATE INDEX groups_by_name ON groups (license_id, name_key, id);
 
--- seq is the row's place in the full-text index: an implicit rowid may change when the file is vacuumed.
+-- seq is the row's key in the full-text index: an implicit rowid may change when the file is vacuumed.
 CREATE TABLE users (
     seq                            integer PRIMARY KEY,
     id                             blob NOT NULL UNIQUE,

@@ -1,6 +1,6 @@
--- How people and programs prove who they are beside a password, what counts wrong guesses, and what was done by whom.
+-- Credentials besides the password (PINs, devices, API keys), counters of wrong secrets, and the audit trail.
 
--- "wrong" counts wrong PINs since the last right secret.
+-- "wrong" is the number of wrong PINs since the last right secret.
 CREATE TABLE pins (
     user_id  blob NOT NULL PRIMARY KEY REFERENCES users (id) ON DELETE CASCADE,
     pin_hash text NOT NULL,
@@ -30,7 +30,8 @@ CREATE TABLE api_keys (
 CREATE INDEX api_keys_of_license ON api_keys (license_id, created_at);
 CREATE INDEX api_keys_of_user ON api_keys (user_id);
 
--- Wrong secrets of an account or a network address. No reference to either: an account that is not there is counted too.
+-- Counters of wrong secrets of an account or a network address, without a reference to either: an account that does not
+-- exist is counted too.
 CREATE TABLE attempts (
     subject blob NOT NULL PRIMARY KEY,
     wrong   integer NOT NULL,
@@ -45,8 +46,8 @@ CREATE TABLE tombstones (
     deleted_by blob
 ) STRICT, WITHOUT ROWID;
 
--- Each event carries the hash of the one before (src/audit/mod.rs). The hash covers changes by their own, salted hash, so
--- that what was personal in them can be erased with the person, and the chain still holds.
+-- Each event contains the hash of the previous one (src/audit/mod.rs). The hash covers the changes by their own, salted
+-- hash, so that personal values in them can be erased with the user, and the chain stays valid.
 CREATE TABLE audit_events (
     seq          integer NOT NULL PRIMARY KEY,
     id           blob NOT NULL UNIQUE,
@@ -68,7 +69,7 @@ CREATE INDEX audit_events_of_license ON audit_events (license_id, seq);
 CREATE INDEX audit_events_of_subject ON audit_events (subject_id, seq);
 CREATE INDEX audit_events_of_actor ON audit_events (actor_id, seq);
 
--- The end of the chain: without it, nobody would miss the last event.
+-- The end of the chain: without it, the removal of the last event would go unnoticed.
 CREATE TABLE audit_head (
     only_one integer NOT NULL PRIMARY KEY CHECK (only_one = 1),
     seq      integer NOT NULL,

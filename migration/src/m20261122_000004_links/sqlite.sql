@@ -1,4 +1,4 @@
--- Links that let a person in once; a newer one takes the place of the older.
+-- One-time links that authenticate a user. A newer link replaces the older one of the same purpose.
 CREATE TABLE links (
     user_id    blob NOT NULL REFERENCES users (id) ON DELETE CASCADE,
     purpose    text NOT NULL,

@@ -1,4 +1,4 @@
--- Events go to the end or nowhere.
+-- An event is appended at the end of the chain or refused.
 CREATE OR REPLACE FUNCTION audit_events_appended() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF (SELECT min(seq) FROM added) <= (SELECT seq FROM audit_head) THEN

@@ -1,4 +1,5 @@
--- What people are filtered and sorted by. The new text keys are filled in by the application, which alone knows their form.
+-- Columns and indexes by which users are filtered and sorted. The application fills in the new text keys, because only it
+-- knows their form.
 ALTER TABLE users ADD COLUMN nickname_key text COLLATE "C";
 ALTER TABLE users ADD COLUMN certified_email_key text COLLATE "C";
 ALTER TABLE users ADD COLUMN position_key text COLLATE "C";

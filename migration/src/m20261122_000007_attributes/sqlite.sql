@@ -1,4 +1,4 @@
--- What a license wants to know of its people beside the columns of users, and what is known of each.
+-- Custom attributes, besides the columns of users: the definitions of a license, and the values of its users.
 CREATE TABLE attribute_definitions (
     id            blob NOT NULL PRIMARY KEY,
     license_id    blob NOT NULL REFERENCES licenses (id),

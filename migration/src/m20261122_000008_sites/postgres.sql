@@ -1,4 +1,4 @@
--- To the data of which institutions people were given access.
+-- The institutions to whose data users have been granted access.
 CREATE TABLE site_access (
     user_id        uuid NOT NULL REFERENCES users (id) ON DELETE CASCADE,
     institution_id uuid NOT NULL REFERENCES institutions (id) ON DELETE CASCADE,

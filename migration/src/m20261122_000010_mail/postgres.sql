@@ -1,12 +1,13 @@
--- What goes by mail, and what came of it.
+-- Outgoing email and its status.
 
--- A link is sent, or shown at the command line; from it people may be sent on; it may bring another address.
+-- A link is emailed, or shown at the command line. It may name the URL to continue at, and a new email address.
 ALTER TABLE links ADD COLUMN is_mailed boolean NOT NULL DEFAULT false;
 ALTER TABLE links ADD COLUMN next_url text;
 ALTER TABLE links ADD COLUMN new_email text;
 
--- Mails that are still to be sent; a row goes when its mail is sent, or given up. Who sends one moves next_try_at beyond the
--- time that it may take, so that nobody else sends it meanwhile. The token of a link is made of the seed and the server's key.
+-- Emails that are still to be sent. A row is deleted when its email was sent or given up. The sender of an email moves
+-- next_try_at beyond the time that sending may take, so that no other instance sends it meanwhile. The token of a link is
+-- derived from the seed and the server key.
 CREATE TABLE mails (
     id          uuid NOT NULL PRIMARY KEY,
     kind        text NOT NULL,
@@ -22,7 +23,7 @@ CREATE TABLE mails (
 CREATE INDEX mails_by_turn ON mails (next_try_at);
 CREATE INDEX mails_of_user ON mails (user_id);
 
--- How the mail stands by which a person is to take the account into use.
+-- The status of a user's invitation email.
 CREATE TABLE invitations (
     user_id     uuid NOT NULL PRIMARY KEY REFERENCES users (id) ON DELETE CASCADE,
     mail_id     uuid NOT NULL,
@@ -34,7 +35,7 @@ CREATE TABLE invitations (
 );
 CREATE INDEX invitations_open ON invitations (user_id) WHERE accepted_at IS NULL;
 
--- People who want to register themselves, until they have shown that mail reaches them: they are in no directory yet.
+-- Visitors that registered, until they have confirmed their email address. They are not users yet.
 CREATE TABLE registrations (
     email_key  text COLLATE "C" NOT NULL PRIMARY KEY,
     license_id uuid NOT NULL REFERENCES licenses (id),

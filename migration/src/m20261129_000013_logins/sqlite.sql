@@ -1,11 +1,11 @@
--- Every username and e-mail address of anybody, in the form in which they are compared: one namespace. The triggers keep it as people
--- are, so that no way of writing a person passes it by.
+-- Every username and email address of every user, in the form in which they are compared: one namespace. The triggers
+-- keep it in step with users, so that no way of writing a user bypasses it.
 CREATE TABLE logins (
     key     text NOT NULL PRIMARY KEY,
     user_id blob NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- Of a username that is another person's e-mail address, the address goes first, as when signing in.
+-- If a username is another user's email address, the email address takes precedence, as in sign-in.
 INSERT INTO logins (key, user_id) SELECT email_key, id FROM users WHERE email_key IS NOT NULL;
 INSERT OR IGNORE INTO logins (key, user_id) SELECT username_key, id FROM users WHERE username_key IS NOT NULL;
 
@@ -16,13 +16,13 @@ CREATE TRIGGER users_logins_insert AFTER INSERT ON users BEGIN
         SELECT NEW.email_key, NEW.id WHERE NEW.email_key IS NOT NULL;
 END;
 
--- Who changed something else keeps what was given before the namespace was one.
+-- A duplicate login from before this namespace is kept until the user's logins change.
 CREATE TRIGGER users_logins_update AFTER UPDATE OF username_key, email_key ON users
 WHEN OLD.username_key IS NOT NEW.username_key OR OLD.email_key IS NOT NEW.email_key BEGIN
     DELETE FROM logins
         WHERE key IN (OLD.username_key, OLD.email_key) AND user_id = OLD.id
         AND key IS NOT NEW.username_key AND key IS NOT NEW.email_key;
-    -- Whoever else was given it too has it alone from now on.
+    -- Another user with the same login has it alone from now on.
     INSERT OR IGNORE INTO logins (key, user_id)
         SELECT email_key, id FROM users WHERE email_key IN (OLD.username_key, OLD.email_key) AND id <> OLD.id
         UNION ALL

@@ -1,2 +1,2 @@
--- Text is folded by other rules. No table changes; whatever is derived from text is derived again after a step.
+-- Text is folded by new rules. No table changes: columns derived from text are derived again after a step.
 SELECT 1;

@@ -1,5 +1,5 @@
-//! Passwords and PINs: the rules for new passwords, and hashing on threads of its own, so that a flood of sign-ins does
-//! not slow down anybody who reads.
+//! Passwords and PINs: the rules for new passwords, and hashing on separate threads, so that a flood of sign-ins does not slow
+//! down other requests.
 
 mod hash;
 mod normal;
@@ -23,19 +23,20 @@ use crate::scalar::Id;
 use crate::share::{Share, ShareLimits, Shares};
 use crate::validation::Validator;
 
-/// The fewest characters of a password where nothing else is set.
+/// The default for the fewest characters of a password.
 pub const SHORTEST: u8 = 12;
 /// The most characters of a password.
 pub const LONGEST: usize = 128;
-/// The most bytes of a secret that is hashed; what is longer is nobody's.
+/// The most bytes of a secret that is hashed. No stored secret is longer.
 const LONGEST_SECRET: usize = 4096;
-/// How many have a hash computed or wait for it, before the next is refused; each of ours takes 19 MiB and a core for about
-/// 20 ms.
+/// The most hashes that are computed or waiting, before the next is refused. Each of Roster's own takes 19 MiB and one core for
+/// about 20 ms.
 const ADMITTED: usize = 18;
-/// How many of them may be of one signed-in user, so that nobody fills the queue alone; more of the same user wait for these.
+/// The most of them for one signed-in user, so that no user fills the queue alone; further ones of the same user wait for
+/// these.
 const OF_ONE_USER: ShareLimits = ShareLimits { at_once: 4, waiting: 60, patience: Duration::from_secs(10) };
 
-/// How many hashes are computed at once.
+/// Returns the number of hashes that are computed at once.
 fn at_once() -> usize {
     background::threads().min(ADMITTED)
 }
@@ -51,26 +52,26 @@ pub struct Hasher {
     pool: Arc<OnceLock<Pool>>,
 }
 
-/// The turn of one who waited to have a hash computed. Until it is used or dropped nobody else has it, so that what is
-/// done before the hash, such as counting the attempt, is done for no more at once than are computed.
+/// A permit to compute one hash. It is reserved until it is used or dropped, so that the work before the hash, such as counting
+/// the attempt, is done for no more attempts at once than hashes are computed.
 pub struct HashPermit {
     hasher: Hasher,
     permits: (OwnedSemaphorePermit, OwnedSemaphorePermit, Option<Share<Id>>),
 }
 
-/// What has become of a secret that was held against a hash.
+/// The result of verifying a secret against a hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verification {
-    /// It is another one, or there is no hash that could be used.
+    /// The secret is a different one, or there is no usable hash.
     Wrong,
-    /// It is the one that was hashed.
+    /// The secret is the one that was hashed.
     Right,
-    /// It is the one that was hashed, but not in the way in which it would be hashed today.
+    /// The secret is the one that was hashed, but a new hash would be made differently.
     Outdated,
 }
 
 impl Hasher {
-    /// What hashes with a key, and takes new passwords of at least so many characters.
+    /// Creates a hasher with a key, which accepts new passwords of at least `shortest` characters.
     #[must_use]
     pub fn new(key: Key, shortest: usize) -> Self {
         Self {
@@ -83,22 +84,22 @@ impl Hasher {
         }
     }
 
-    /// The key that goes into every hash.
+    /// Returns the key that goes into every hash.
     #[must_use]
     pub fn key(&self) -> &Key {
         &self.key
     }
 
-    /// The fewest characters of a new password.
+    /// Returns the fewest characters of a new password.
     #[must_use]
     pub fn shortest(&self) -> usize {
         self.shortest
     }
 
-    /// Waits for a turn, on behalf of a user if one is signed in.
+    /// Waits for a permit, on behalf of a user if one is signed in.
     ///
     /// # Errors
-    /// `RateLimited` at once where too many wait already; where it is a user, after they have waited for a while.
+    /// `RateLimited`: at once if too many are waiting already, or after a timeout if the user has too many under way.
     pub async fn turn(&self, user: Option<Id>) -> Result<HashPermit, Error> {
         let refuse = |why: &str| Error::RateLimited(format!("Too many {why}; try again in a few seconds."));
         let share = match user {
@@ -114,7 +115,7 @@ impl Hasher {
         Ok(HashPermit { hasher: self.clone(), permits: (running, admitted, share) })
     }
 
-    /// The threads, which begin with the first hash.
+    /// Returns the threads, which start with the first hash.
     fn pool(&self) -> Result<&Pool, Error> {
         if let Some(pool) = self.pool.get() {
             return Ok(pool);
@@ -123,7 +124,8 @@ impl Hasher {
         Ok(self.pool.get_or_init(|| pool))
     }
 
-    /// The hash of a password in its normal form, or of a PIN, as a PHC string, computed on behalf of a user if one is signed in.
+    /// Returns the hash of a normalized password, or of a PIN, as a PHC string, computed on behalf of a user if one is signed
+    /// in.
     ///
     /// # Errors
     /// As [`Hasher::turn`].
@@ -131,7 +133,7 @@ impl Hasher {
         self.turn(user).await?.hash(secret).await
     }
 
-    /// What only who has the key can tell to be made of a text.
+    /// Returns a value that only the server key links to a text.
     #[must_use]
     pub fn pseudonymize(&self, text: &str) -> [u8; 32] {
         Sha256::new()
@@ -142,7 +144,7 @@ impl Hasher {
             .into()
     }
 
-    /// Checks the length and the characters of a new password; faults go to the form. Returns whether they are right.
+    /// Checks the length and the characters of a new password; adds errors to the form. Returns whether they are valid.
     pub fn check_form(&self, form: &mut Validator, field: &'static str, password: &str) -> bool {
         let password = normalize(password);
         let has_controls = password.chars().any(char::is_control);
@@ -159,9 +161,9 @@ impl Hasher {
         !has_controls && (self.shortest..=LONGEST).contains(&length)
     }
 
-    /// Checks a new password on behalf of a user, if one is signed in: neither too short nor too long, hard to guess
-    /// (zxcvbn score of at least 3), and none of the `known` words, such as the person's names and addresses. Faults go to
-    /// the form. How hard it is to guess is computed on the threads of the hashes, in turn with them.
+    /// Checks a new password on behalf of a user, if one is signed in: neither too short nor too long, and hard to guess
+    /// (zxcvbn score of at least 3) even with the `known` words, such as the user's names and addresses. Adds errors to the
+    /// form. The strength is computed on the hashing threads, and waits for a permit as hashes do.
     ///
     /// # Errors
     /// As [`Hasher::turn`].
@@ -184,19 +186,19 @@ impl Hasher {
 }
 
 impl HashPermit {
-    /// Whether a password is the one that was hashed, in its normal form or in one that another program may have hashed.
-    /// Without a hash the same work is done in vain, so that the time does not tell whether there is an account.
+    /// Verifies a password against a hash, in its normal form or in one that another program may have hashed. Without a hash
+    /// the same work is done, so that the time does not reveal whether there is an account.
     ///
     /// # Errors
-    /// `Internal` where it cannot be computed.
+    /// `Internal` if the hash cannot be computed.
     pub async fn verify(self, password: String, hash: Option<String>) -> Result<Verification, Error> {
         self.run(move |key| verify(key, &normal::forms(&password), hash.as_deref())).await
     }
 
-    /// Whether a PIN is the one that was hashed, as [`HashPermit::verify`], but in no other form than it was given in.
+    /// Verifies a PIN against a hash, as [`HashPermit::verify`], but only in the form in which it was given.
     ///
     /// # Errors
-    /// `Internal` where it cannot be computed.
+    /// `Internal` if the hash cannot be computed.
     pub async fn verify_pin(self, pin: String, hash: Option<String>) -> Result<Verification, Error> {
         self.run(move |key| verify(key, &normal::only(pin), hash.as_deref())).await
     }
@@ -213,7 +215,7 @@ impl HashPermit {
         .await
     }
 
-    /// Does one piece of work on the threads.
+    /// Runs one job on the threads.
     async fn run<T: Send + 'static>(
         self,
         work: impl FnOnce(&Key) -> Result<T, Error> + Send + 'static,
@@ -222,7 +224,7 @@ impl HashPermit {
         let key = Arc::clone(&hasher.key);
         let job = move || {
             let result = work(&key);
-            // Not before: who goes away leaves a hash behind that is still computed.
+            // Not earlier: if the client disconnects, its hash is still being computed.
             drop(permits);
             result
         };
@@ -233,17 +235,18 @@ impl HashPermit {
 /// A password hash of another system that can be verified at sign-in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Imported {
-    /// As it is stored.
+    /// The hash as it is stored.
     pub hash: String,
     /// The name of its family, if that is a weak one.
     pub weakness: Option<&'static str>,
 }
 
-/// Reads a password hash of another system; `None` where that system says that there is no password: nothing, or what
-/// begins with `!` (Django, shadow) or `*` (shadow, `WordPress`), which no hash does.
+/// Reads a password hash of another system. `None` if it means that there is no password: an empty text, or one that begins
+/// with `!` (Django, shadow) or `*` (shadow, `WordPress`), as no hash does.
 ///
 /// # Errors
-/// Why it cannot be verified at sign-in, for people: of no known format, damaged, or asking for unbounded work.
+/// A message for users, which explains why the hash cannot be verified at sign-in: its format is unknown, it is damaged, or it
+/// asks for unbounded work.
 pub fn read_imported(text: &str) -> Result<Option<Imported>, String> {
     let text = text.trim();
     if text.is_empty() || text.starts_with(['!', '*']) {
@@ -253,26 +256,26 @@ pub fn read_imported(text: &str) -> Result<Option<Imported>, String> {
     Ok(Some(Imported { hash: text.to_owned(), weakness: read.weakness() }))
 }
 
-/// The name of the family of a stored hash, if that is a weak one: one that is replaced when its user signs in.
+/// Returns the name of the family of a stored hash, if that is a weak one. Such a hash is replaced when its user signs in.
 #[must_use]
 pub fn weakness(hash: &str) -> Option<&'static str> {
     PasswordHash::read(hash).ok()?.weakness()
 }
 
-/// The numbers of weak hashes with the names of their families; `None` without any.
+/// Returns the number of weak hashes of each family as text; `None` if there are none.
 #[must_use]
 pub fn counted(families: &BTreeMap<&'static str, u64>) -> Option<String> {
     let counts: Vec<String> = families.iter().map(|(family, count)| format!("{count} {family}")).collect();
     (!counts.is_empty()).then(|| counts.join(", "))
 }
 
-/// Whether a hash was made by Roster, with a key; those of other systems were not.
+/// Returns whether a hash was made by Roster, with the server key; hashes of other systems were not.
 #[must_use]
 pub fn is_keyed(hash: &str) -> bool {
     hash.contains(",keyid=")
 }
 
-/// Computes as many hashes as a wrong secret has forms, whatever is wrong; one for a secret that is too long to have any.
+/// Computes one hash for each form of a wrong secret, whatever is wrong; one for a secret that is too long to have any form.
 fn verify(key: &Key, forms: &[String], hash: Option<&str>) -> Result<Verification, Error> {
     let nobodys = [String::new()];
     let (forms, hash) = if forms.is_empty() { (&nobodys[..], None) } else { (forms, hash) };

@@ -1,24 +1,26 @@
-//! The one form in which passwords are compared, and the forms in which other programs may have hashed them.
+//! Password normalization: the form in which passwords are compared, and the forms in which other programs may have hashed
+//! them.
 
 use unicode_normalization::UnicodeNormalization;
 
 use super::LONGEST_SECRET;
 
-/// A password in its normal form, as RFC 8265 (section 4.2, `OpaqueString`) maps it: every space is U+0020, and characters
-/// are composed (NFC). Letters keep their case and width. What a Mac sends and what Windows sends is then one password.
+/// Returns the normal form of a password, as RFC 8265 (section 4.2, `OpaqueString`) defines it: every space is U+0020, and
+/// characters are composed (NFC). Letters keep their case and width. The same password from a Mac and from Windows is then
+/// equal.
 #[must_use]
 pub fn normalize(password: &str) -> String {
     password.chars().map(|c| if is_space(c) { ' ' } else { c }).nfc().collect()
 }
 
-/// The spaces of Unicode (general category Zs).
+/// Returns whether a character is a space in Unicode (general category Zs).
 fn is_space(c: char) -> bool {
     c.is_whitespace() && !c.is_control() && !matches!(c, '\u{2028}' | '\u{2029}')
 }
 
-/// The distinct forms of a password that are tried, at most four: the normal one, the bytes as they were sent, decomposed
-/// (NFD), and with compatibility characters replaced (NFKC). ASCII has one. How many there are depends on the password
-/// alone, not on whose it is.
+/// Returns the distinct forms of a password that are tried, at most four: the normal form, the bytes as they were sent,
+/// decomposed (NFD), and with compatibility characters replaced (NFKC). ASCII has one form. Their number depends on the
+/// password alone, not on the user.
 pub(super) fn forms(password: &str) -> Vec<String> {
     let forms = [normalize(password), password.to_owned(), password.nfd().collect(), password.nfkc().collect()];
     let mut distinct: Vec<String> = Vec::with_capacity(forms.len());
@@ -30,7 +32,7 @@ pub(super) fn forms(password: &str) -> Vec<String> {
     distinct
 }
 
-/// A secret as it was sent, as its only form.
+/// Returns a secret as it was sent, as its only form.
 pub(super) fn only(secret: String) -> Vec<String> {
     Some(secret).filter(|secret| secret.len() <= LONGEST_SECRET).into_iter().collect()
 }

@@ -1,5 +1,4 @@
-//! Threads that compute hashes: few, and in the last row. The system runs them when nobody who answers requests wants the
-//! processor.
+//! Hashing threads: few, and with low priority. The system runs them when no thread that answers requests needs the processor.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -11,17 +10,17 @@ use tokio::sync::oneshot;
 use crate::background::give_way;
 use crate::error::Error;
 
-/// How much the threads give way, from 0 to 19 (POSIX nice). They get about a third of what others get of a processor that all
-/// want: with less, who signs in on a busy machine would wait longer than a request may take.
+/// The niceness of the threads, from 0 to 19 (POSIX nice). They get about a third of what others get of a busy processor; with
+/// less, signing in on a busy machine would take longer than a request may.
 const NICENESS: i32 = 5;
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// Threads that end when the pool is dropped.
+/// A pool of threads, which end when the pool is dropped.
 pub(super) struct Pool(Sender<Job>);
 
 impl Pool {
-    /// Starts so many threads.
+    /// Starts a number of threads.
     pub(super) fn start(threads: usize) -> std::io::Result<Self> {
         let (sender, receiver) = channel::<Job>();
         let receiver = Arc::new(Mutex::new(receiver));
@@ -39,7 +38,7 @@ impl Pool {
     ) -> Result<T, Error> {
         let (sender, receiver) = oneshot::channel();
         let job: Job = Box::new(move || {
-            // Nobody listens any more where the caller has gone.
+            // The caller may have gone; the result is then dropped.
             let _ = sender.send(job());
         });
         self.0.send(job).map_err(|_| Error::internal("the password hashing threads have stopped"))?;

@@ -1,15 +1,15 @@
-//! How hard a password is to guess, estimated with bounded work.
+//! Password strength: estimates with bounded work how hard a password is to guess.
 
 use zxcvbn::Score;
 
-/// How many characters are judged. Work grows with the square of the length, and a password that is strong by its first
-/// characters is strong.
+/// The number of characters that are judged. The work grows with the square of the length, and a password whose first
+/// characters are strong is strong.
 const JUDGED: usize = 64;
-/// How many ways of reading substituted characters are tried. zxcvbn tries them all, each with a pass over its
-/// dictionaries: up to thousands for a password of 20 characters. All ten digits together have 16.
+/// The most readings of substituted characters that are tried. zxcvbn tries them all, each with a pass over its dictionaries:
+/// up to thousands for a password of 20 characters. All ten digits together have 16.
 const MOST_READINGS: usize = 16;
 
-/// Characters that are typed for a letter, as zxcvbn 3 has them.
+/// The characters that are typed in place of a letter, as in zxcvbn 3.
 const SUBSTITUTES: [(char, &[char]); 12] = [
     ('a', &['4', '@']),
     ('b', &['8']),
@@ -25,16 +25,16 @@ const SUBSTITUTES: [(char, &[char]); 12] = [
     ('z', &['2']),
 ];
 
-/// Whether a password is hard to guess (a zxcvbn score of at least 3) for somebody who knows some words, such as the
-/// user's names and addresses.
+/// Returns whether a password is hard to guess (a zxcvbn score of at least 3), even with known words such as the user's names
+/// and addresses.
 pub(super) fn is_strong(password: &str, known: &[String]) -> bool {
     let known: Vec<String> = known.iter().map(|word| head(word)).collect();
     let known: Vec<&str> = known.iter().map(String::as_str).collect();
     zxcvbn::zxcvbn(&judged(password), &known).score() >= Score::Three
 }
 
-/// The part of a password that is judged. With too many readings, each symbol that may stand for a letter is that letter,
-/// which only makes words easier to find; digits stay, for the sake of dates and sequences.
+/// Returns the part of a password that is judged. If it has too many readings, each symbol that may stand for a letter is
+/// replaced by that letter, which only makes words easier to find. Digits are kept, because of dates and sequences.
 fn judged(password: &str) -> String {
     let head = head(password);
     if readings(&head) <= MOST_READINGS {
@@ -48,8 +48,8 @@ fn head(text: &str) -> String {
     text.chars().take(JUDGED).collect()
 }
 
-/// At most how many readings zxcvbn tries: one of the characters for each letter, and twice as many for a character that
-/// stands for two letters.
+/// Returns an upper bound of the readings that zxcvbn tries: one of the characters for each letter, doubled for each character
+/// that stands for two letters.
 fn readings(text: &str) -> usize {
     let present = |c: &&char| text.contains(**c);
     let choices = SUBSTITUTES.iter().map(|(_, typed)| typed.iter().filter(present).count().max(1));

@@ -47,7 +47,7 @@ fn who_is_allowed_is_sent_on_to_what_a_browser_makes_of_it() {
     }
 }
 
-/// No absolute addresses of the web.
+/// Texts that are not absolute http(s) URLs.
 const NO_ADDRESSES: &[&str] = &[
     "",
     " ",
@@ -101,7 +101,7 @@ const NO_ADDRESSES: &[&str] = &[
     "feed:https://good.example/",
 ];
 
-/// Of other hosts.
+/// URLs with other hosts.
 const OTHER_HOSTS: &[&str] = &[
     "https://evil.example/",
     "https://good.example.evil.example/",
@@ -148,7 +148,7 @@ const OTHER_HOSTS: &[&str] = &[
     "https://good_.example/",
 ];
 
-/// Of hosts in other spellings.
+/// URLs with other spellings of a host.
 const OTHER_SPELLINGS: &[&str] = &[
     "https://ｇｏｏｄ.example/",
     "https://gооd.example/",
@@ -184,7 +184,7 @@ const OTHER_SPELLINGS: &[&str] = &[
     "http://192.0.2.1./a/b",
 ];
 
-/// Of other ports.
+/// URLs with other ports.
 const OTHER_PORTS: &[&str] = &[
     "https://good.example:80/",
     "https://good.example:444/",
@@ -204,7 +204,7 @@ const OTHER_PORTS: &[&str] = &[
     "http://[::1]:80/",
 ];
 
-/// Of other paths.
+/// URLs with other paths.
 const OTHER_PATHS: &[&str] = &[
     "https://app.example",
     "https://app.example/",
@@ -255,7 +255,7 @@ const OTHER_PATHS: &[&str] = &[
     "http://192.0.2.1/a/b/../../",
 ];
 
-/// With something behind the address, or in it.
+/// URLs with extra parts behind or inside them.
 const MORE_THAN_ADDRESSES: &[&str] = &[
     "https://good.example/#",
     "https://good.example/#x",

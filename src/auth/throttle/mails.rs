@@ -1,4 +1,4 @@
-//! Counters of the mails that are asked for.
+//! Throttling of emails: counters of the emails that are requested.
 
 use std::net::IpAddr;
 
@@ -8,16 +8,16 @@ use crate::entity::mail::MailKind;
 use crate::error::Error;
 use crate::scalar::Id;
 
-/// So many mails of a kind go to one address within a quarter of an hour because somebody asked for them; the others are passed over.
+/// The most emails of a kind that are sent to one address on request within 15 minutes; further ones are skipped.
 const MOST_MAILS_TO_MAILBOX: i32 = 3;
-/// So many mails may a signed-in user ask for within that time, whatever the addresses.
+/// The most emails that a signed-in user may request within that time, regardless of the addresses.
 const MOST_MAILS_OF_USER: i32 = 10;
 
-/// Counts a mail of a kind to an address, blinded, that a signed-in user asks for; false where the address has had enough
-/// of them.
+/// Counts an email of a kind to a pseudonymized address that a signed-in user requests; returns false if the address has
+/// received the most allowed.
 ///
 /// # Errors
-/// `RateLimited` where the user asked for too many; whatever the database says.
+/// `RateLimited` if the user requested too many.
 pub async fn may_write_for(db: &Db, (what, mailbox): (MailKind, &[u8]), user: Id) -> Result<bool, Error> {
     if count(db, &ThrottleKey::of_mails_of(user), 0).await? > MOST_MAILS_OF_USER {
         let message = "You have requested too many emails; try again in 15 minutes.";
@@ -26,11 +26,11 @@ pub async fn may_write_for(db: &Db, (what, mailbox): (MailKind, &[u8]), user: Id
     Ok(count(db, &ThrottleKey::of_mailbox(what, mailbox), 0).await? <= MOST_MAILS_TO_MAILBOX)
 }
 
-/// Counts a mail of a kind to an address, blinded, that somebody at a network address asks for, from which `most` are
-/// allowed; false where the address has had enough of them.
+/// Counts an email of a kind to a pseudonymized address that is requested from a network address, of which `most` are allowed;
+/// returns false if the email address has received the most allowed.
 ///
 /// # Errors
-/// `RateLimited` where too many were asked for from there; whatever the database says.
+/// `RateLimited` if too many were requested from the network address.
 pub async fn may_write_to(
     db: &Db,
     (what, mailbox): (MailKind, &[u8]),

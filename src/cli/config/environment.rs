@@ -1,4 +1,4 @@
-//! The variables of the environment.
+//! Environment variables: empty ones count as unset, unknown ones give a warning.
 
 use std::ffi::{OsStr, OsString};
 
@@ -6,16 +6,16 @@ use clap::builder::Resettable;
 use clap::{Arg, Command};
 
 const PREFIX: &str = "ROSTER_";
-/// How alike a variable must be to one that is known, for the one to be suggested for the other.
+/// The least similarity of an unknown variable to a known one for a suggestion, from 0 to 1.
 const ALIKE: f64 = 0.75;
 
-/// Treats variables that are empty as if they were not set: `${SMTP_URL:-}` in a compose file sets one so.
+/// Treats empty variables as unset: `${SMTP_URL:-}` in a compose file sets an empty one.
 pub fn without_empty(command: Command) -> Command {
     let is_empty = |arg: &Arg| arg.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
     command.mut_args(|arg| if is_empty(&arg) { arg.env(Resettable::Reset) } else { arg })
 }
 
-/// Warnings about variables that look like settings and are none.
+/// Returns a warning for each variable with the prefix of settings that is not a setting.
 pub fn unknown(command: &Command, variables: impl Iterator<Item = OsString>) -> Vec<String> {
     let known: Vec<&str> = command.get_arguments().filter_map(Arg::get_env).filter_map(OsStr::to_str).collect();
     let mut unknown: Vec<String> = variables
@@ -31,7 +31,7 @@ pub fn unknown(command: &Command, variables: impl Iterator<Item = OsString>) -> 
 }
 
 fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
-    // What all of them begin with says nothing.
+    // The prefix is common to all names and would make them look similar.
     let own = |name: &str| name.strip_prefix(PREFIX).unwrap_or(name).to_owned();
     let ranked = known.iter().map(|known| (strsim::normalized_damerau_levenshtein(&own(name), &own(known)), *known));
     let best = ranked.max_by(|(a, _), (b, _)| a.total_cmp(b))?;

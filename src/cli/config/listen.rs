@@ -1,4 +1,4 @@
-//! Where the server listens.
+//! The address that the server listens on.
 
 use std::fmt;
 use std::io;
@@ -9,7 +9,7 @@ use url::Host;
 const EXPECTED: &str = "expected an address and a port (127.0.0.1:8000, [::1]:8000), a host name and a port (localhost:8000), \
                         or a port (8000) of 127.0.0.1";
 
-/// A host, by its address or its name, and a port.
+/// A host, as an address or a name, and a port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Listen {
     Address(SocketAddr),
@@ -17,10 +17,10 @@ pub enum Listen {
 }
 
 impl Listen {
-    /// Reads `ADDRESS:PORT`, `NAME:PORT` or `PORT`.
+    /// Parses `ADDRESS:PORT`, `NAME:PORT` or `PORT`.
     ///
     /// # Errors
-    /// What is expected.
+    /// The expected format.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         if let Ok(port) = text.parse() {
             return Ok(Self::Address(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port)));
@@ -36,10 +36,10 @@ impl Listen {
         }
     }
 
-    /// The addresses to try, those of IPv4 first.
+    /// Returns the addresses to try, IPv4 first.
     ///
     /// # Errors
-    /// If the name is not known.
+    /// The host name cannot be resolved.
     pub async fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
         match self {
             Self::Address(address) => Ok(vec![*address]),
@@ -51,17 +51,17 @@ impl Listen {
         }
     }
 
-    /// Whether this is every address of the machine.
+    /// Returns whether this is the unspecified address: all addresses of the machine.
     #[must_use]
     pub fn is_unspecified(&self) -> bool {
         matches!(self, Self::Address(address) if address.ip().to_canonical().is_unspecified())
     }
 
-    /// The URL by which a browser on the same machine reaches the server, without a slash at the end.
+    /// Returns the URL by which a browser on the same machine reaches the server, without a trailing slash.
     #[must_use]
     pub fn url(&self) -> String {
         match self {
-            // No address of its own: what listens everywhere is also here.
+            // The unspecified address cannot be connected to; a server that listens on all addresses also listens on localhost.
             Self::Address(address) if self.is_unspecified() => format!("http://localhost:{}", address.port()),
             _ => format!("http://{self}"),
         }

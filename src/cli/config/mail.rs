@@ -1,4 +1,4 @@
-//! Settings of mail.
+//! Settings of outgoing emails.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -47,7 +47,7 @@ pub struct Mail {
 }
 
 impl Mail {
-    /// The server that takes mails, if there is one.
+    /// Returns the URL of the mail server, if one is set.
     #[must_use]
     pub fn relay(&self) -> Option<&SmtpUrl> {
         self.smtp_url.as_ref().or(self.smtp_url_in_file.as_ref())
@@ -55,10 +55,10 @@ impl Mail {
 }
 
 impl Settings {
-    /// How mails leave.
+    /// Returns the transport of emails: the mail server, or files in a folder if no server is set.
     ///
     /// # Errors
-    /// The setting that cannot be used, and why.
+    /// The setting that cannot be used, and the reason.
     pub fn carrier(&self, default_dir: &str, public_url: &str) -> Result<Transport, String> {
         let from = self.mail_from(public_url);
         let way = match self.mail.relay() {
@@ -72,20 +72,21 @@ impl Settings {
         Ok(Transport::new(from, way))
     }
 
-    /// How long sending a mail may take.
+    /// Returns the longest time that sending one email may take.
     #[must_use]
     pub fn mail_takes(&self) -> TimeDelta {
         TimeDelta::seconds(i64::try_from(self.mail.smtp_seconds).unwrap_or(i64::MAX))
             * (1 + smtp::TAKES_LONGER.cast_signed())
     }
 
-    /// Where mails become files, if no server takes them.
+    /// Returns the folder to which emails are written if no mail server is set.
     #[must_use]
     pub fn mail_dir(&self, default_dir: &str) -> PathBuf {
         self.dir(default_dir).join("mail")
     }
 
-    /// From whom mails come: `localhost` where the host of the public URL is none that an address may have.
+    /// Returns the sender of emails. Its default has the host of the public URL, or `localhost` if an email address cannot have
+    /// that host.
     #[must_use]
     pub fn mail_from(&self, public_url: &str) -> Mailbox {
         let of_public_url = || match Url::parse(public_url).ok()?.host()? {

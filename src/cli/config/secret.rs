@@ -1,5 +1,5 @@
-//! Settings that hold a secret: read without showing it, from a file too, and a warning where every user of the machine can
-//! read it.
+//! Settings that hold a secret. Their values never appear in error messages, they can be read from a file, and a warning is given
+//! if other users of the machine can read them.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -15,24 +15,24 @@ use crate::db;
 use crate::mail::smtp_url::SmtpUrl;
 use crate::private_file;
 
-/// The most bytes of a file with a secret.
+/// The maximum size in bytes of a file with a secret.
 const MAX_FILE: u64 = 64 * 1024;
 
-/// Reads a secret. What clap says of a wrong value would show it.
+/// Parser of a secret. The error message of clap for an invalid value would contain the value.
 #[derive(Clone)]
 pub struct Secret<T> {
-    /// Says of a wrong value what is expected, without repeating it.
+    /// Parses the value. Its error states the expected format and never repeats the value.
     parse: fn(&str) -> Result<T, String>,
     is_in_file: bool,
 }
 
 impl<T> Secret<T> {
-    /// The secret is the value.
+    /// Creates a parser for a setting whose value is the secret.
     pub fn value(parse: fn(&str) -> Result<T, String>) -> Self {
         Self { parse, is_in_file: false }
     }
 
-    /// The value names the file that holds the secret and nothing else.
+    /// Creates a parser for a setting whose value is the path of a file that holds only the secret.
     pub fn in_file(parse: fn(&str) -> Result<T, String>) -> Self {
         Self { parse, is_in_file: true }
     }
@@ -62,7 +62,7 @@ impl<T: Clone + Send + Sync + 'static> TypedValueParser for Secret<T> {
     }
 }
 
-/// Warnings about the secrets that other users of the machine can read: those given as flags, and files open to them.
+/// Returns a warning for each secret that other users of the machine can read: secrets given as flags, and files open to others.
 pub fn exposed(matches: &ArgMatches) -> Vec<String> {
     let is_flag = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
     let value = |id: &str| matches.try_get_one::<String>(id).ok().flatten();
@@ -88,8 +88,8 @@ pub fn exposed(matches: &ArgMatches) -> Vec<String> {
     exposed.chain(open_files(matches)).collect()
 }
 
-/// Warnings about the files with secrets that others than their owner may read. They may belong to somebody else, who mounts
-/// them: their modes are not changed.
+/// Returns a warning for each file with a secret that users other than its owner may access. The files may be mounted and belong
+/// to another user, so their modes are not changed.
 fn open_files(matches: &ArgMatches) -> impl Iterator<Item = String> {
     let flags = [
         ("key_file", "--key-file"),

@@ -1,5 +1,5 @@
-//! Entering very many people: the indexes that only reading needs are put off until everybody is there. Kept in order row by
-//! row, they would cost more than all the rest.
+//! Bulk insertion: the indexes that only reading needs are dropped and built again after all users are inserted. Maintaining them
+//! row by row would cost more than all the rest.
 
 use sea_orm::{
     ConnectionTrait, DatabaseBackend, DatabaseTransaction, EntityTrait, FromQueryResult, PaginatorTrait, Statement,
@@ -9,34 +9,34 @@ use crate::db::Db;
 use crate::entity::user;
 use crate::error::Error;
 
-/// From how many people on it is worth it.
+/// The number of missing users from which dropping the indexes pays off.
 const MANY: u64 = 20_000;
 
-/// The indexes of the tables that grow with the people, but for those that keep values unique.
+/// The indexes of the tables that grow with the users, except the unique ones.
 const SQLITE: &str = "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql LIKE 'CREATE INDEX %' \
     AND tbl_name IN ('users', 'memberships', 'attribute_values', 'audit_events')";
 const POSTGRES: &str = "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = current_schema() \
     AND indexdef LIKE 'CREATE INDEX %' AND tablename IN ('users', 'memberships', 'attribute_values', 'audit_events')";
 
-/// What was put off stands in the database, so that a start that does not end well leaves it to the next one.
+/// The table of dropped indexes. It is in the database, so that the next start builds them if this one does not end well.
 const TABLE: &str = "indexes_put_off";
 
-/// The writer's connection while there is nothing yet that a power cut could take from anybody: it waits for the disk at
-/// checkpoints alone, has more pages in memory, and sorts in files.
+/// Parameters of the writer's connection while there is no data yet that a power cut could lose: it waits for the disk only at
+/// checkpoints, has a larger page cache, and sorts in files.
 const HASTY: &str = "PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 16384; PRAGMA cache_size = -32768; \
     PRAGMA temp_store = FILE";
-/// As it was before.
+/// The parameters in normal operation.
 const CAREFUL: &str = "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 1000; PRAGMA cache_size = -4096; \
     PRAGMA temp_store = MEMORY";
 
-/// An index that was put off.
+/// A dropped index.
 #[derive(FromQueryResult)]
 struct DeferredIndex {
     name: String,
     sql: String,
 }
 
-/// Puts the indexes off where most of so many people are still missing.
+/// Drops the indexes if most of the users, and enough of them, are still missing.
 #[expect(clippy::disallowed_methods, reason = "indexes are nobody's data")]
 pub async fn begin(db: &Db, users: u64) -> Result<(), Error> {
     let there = user::Entity::find().count(db.read()).await?;
@@ -61,7 +61,7 @@ pub async fn begin(db: &Db, users: u64) -> Result<(), Error> {
     Ok(())
 }
 
-/// Whether indexes are put off, now or by a start that did not end well.
+/// Returns whether indexes are dropped, by this start or by one that did not end well.
 pub async fn is_under_way(db: &Db) -> Result<bool, Error> {
     let tables = if db.is_postgres() {
         "SELECT tablename FROM pg_tables WHERE schemaname = current_schema() AND tablename"
@@ -72,7 +72,7 @@ pub async fn is_under_way(db: &Db) -> Result<bool, Error> {
     Ok(db.read().query_one_raw(there).await?.is_some())
 }
 
-/// Makes the indexes that were put off, one by one.
+/// Builds the dropped indexes one by one.
 #[expect(clippy::disallowed_methods, reason = "indexes are nobody's data")]
 pub async fn end(db: &Db) -> Result<(), Error> {
     for DeferredIndex { name, sql } in listed(db.read()).await? {
@@ -94,7 +94,7 @@ async fn listed(db: &impl ConnectionTrait) -> Result<Vec<DeferredIndex>, Error> 
     Ok(DeferredIndex::find_by_statement(all).all(db).await?)
 }
 
-/// Lets a transaction's statements take longer than those of requests may.
+/// Removes the statement timeout for a transaction, as building an index may take longer than a request.
 async fn take_time(transaction: &DatabaseTransaction) -> Result<(), Error> {
     if transaction.get_database_backend() == DatabaseBackend::Postgres {
         transaction.execute_unprepared("SET LOCAL statement_timeout = 0").await?;

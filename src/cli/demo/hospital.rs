@@ -1,7 +1,7 @@
-//! A hospital group that does not exist: one seed makes the same people on every machine, however many are asked for.
+//! A fictional hospital group: one seed gives the same users on every machine, whatever their number.
 //!
-//! Whoever comes at a later place joins the groups and institutions that are there already, so that each record
-//! follows from the seed and its place alone, and a larger directory holds the smaller one.
+//! A user with a higher index joins the groups and institutions that exist before it. So each record follows from the seed and
+//! its index alone, and a larger directory contains the smaller one.
 
 mod attributes;
 mod fields;
@@ -22,7 +22,7 @@ use crate::cli::import::record::{GroupRecord, InstitutionRecord, UserRecord};
 use crate::entity::attribute_definition;
 use crate::scalar::Id;
 
-/// One license of the demonstration with everything in it.
+/// One license of the demo with everything in it.
 pub struct Tenant {
     pub id: Id,
     pub number: &'static str,
@@ -30,20 +30,20 @@ pub struct Tenant {
     pub attributes: Vec<attribute_definition::Model>,
     pub institutions: Vec<InstitutionRecord>,
     pub groups: Vec<GroupRecord>,
-    /// How many people there are.
+    /// The number of users.
     pub size: u32,
-    /// Who comes last.
+    /// The id of the last user.
     pub last: Option<Id>,
     pub users: Box<dyn Iterator<Item = UserRecord> + Send>,
 }
 
-/// A viewer whose token the demonstration prints; all are of the first license.
+/// A viewer whose token the demo prints. All are in the first license.
 pub struct Star {
     pub kind: &'static str,
     pub id: Id,
 }
 
-/// The fewest people that a directory can have: with them each license has somebody.
+/// The minimum number of users of a directory: with it, each license has a user.
 pub const FEWEST: u32 = 10;
 
 /// Number and holder of each license.
@@ -54,7 +54,7 @@ const LICENSES: [(&str, &str); 4] = [
     ("DEMO-0004", "Maison Aurélie Hospices"),
 ];
 
-/// The licenses and all that is in them, for `users` people, at least [`FEWEST`].
+/// Returns the licenses with all their records, for `users` users but at least [`FEWEST`].
 #[must_use]
 pub fn tenants(users: u32, seed: u64) -> Vec<Tenant> {
     let users = users.max(FEWEST);
@@ -65,7 +65,7 @@ pub fn tenants(users: u32, seed: u64) -> Vec<Tenant> {
         .collect()
 }
 
-/// The viewers whose tokens the demonstration prints, the mightiest first.
+/// Returns the viewers whose tokens the demo prints, from the highest rank to the lowest.
 #[must_use]
 pub fn stars(seed: u64) -> [Star; 5] {
     let source = Source::new(seed);
@@ -107,7 +107,8 @@ fn tenant(
     }
 }
 
-/// The license of the person at a place: six of ten people belong to the first one, two to the second.
+/// Returns the license of the user at an index. Six of ten users belong to the first license, two to the second, and one to each
+/// of the other two.
 fn license_of(index: u32) -> u32 {
     match index % 10 {
         5 | 8 => 1,
@@ -117,7 +118,7 @@ fn license_of(index: u32) -> u32 {
     }
 }
 
-/// What an id is of.
+/// The type of object that an id belongs to.
 #[derive(Clone, Copy)]
 enum SiteKind {
     License = 1,
@@ -127,7 +128,7 @@ enum SiteKind {
     Attribute = 5,
 }
 
-/// Where ids and chance come from.
+/// The source of ids and random numbers.
 #[derive(Clone, Copy)]
 struct Source(u64);
 
@@ -136,12 +137,12 @@ impl Source {
         Self(DemoRng::seed_from_u64(seed).next_u64())
     }
 
-    /// The chance of one thing, which owes nothing to any other.
+    /// Returns a random generator for one object, independent of all others.
     fn rng(self, kind: SiteKind, index: u64) -> DemoRng {
         DemoRng::seed_from_u64(self.0 ^ ((kind as u64) << 56) ^ index)
     }
 
-    /// An id that looks as if things had been entered second by second from the start of 2015.
+    /// Returns an id that looks as if one object had been created per second from the start of 2015.
     fn id(self, kind: SiteKind, index: u64) -> Id {
         const START: u64 = 1_420_070_400_000;
         let mut bits = [0; 10];

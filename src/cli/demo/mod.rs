@@ -1,4 +1,4 @@
-//! The demonstration: a synthetic hospital group, and a way in for each kind of viewer.
+//! The demo: a synthetic hospital group, and a signed-in user for each kind of viewer.
 
 mod bulk;
 mod hospital;
@@ -18,19 +18,19 @@ use crate::error::Error;
 use crate::scalar::Id;
 use crate::{attribute, license, session};
 
-/// How far the entering of people is.
+/// The progress of filling the directory.
 #[derive(Clone, Copy, Debug)]
 pub enum Progress {
-    /// So many are there.
+    /// The number of users created so far.
     Entered(u64),
-    /// Everybody is there, and is made quick to find.
+    /// All users are created; their indexes are being built.
     Indexing,
 }
 
-/// Enters the hospital group, or what is missing of it. Only a directory that holds nobody else is taken.
+/// Creates the hospital group, or the missing rest of it. The directory must not hold other licenses.
 ///
 /// # Errors
-/// `BadInput` where the directory belongs to others; whatever the database says.
+/// `BadInput` if the directory holds other licenses.
 pub async fn fill(db: &Db, users: u32, seed: u64, progress: impl Fn(Progress)) -> Result<(), Error> {
     let tenants = hospital::tenants(users, seed);
     let others =
@@ -42,7 +42,7 @@ pub async fn fill(db: &Db, users: u32, seed: u64, progress: impl Fn(Progress)) -
     let (mut done, mut is_bulk) = (0, bulk::is_under_way(db).await?);
     for tenant in tenants {
         let size = u64::from(tenant.size);
-        // Whatever was changed since the last start stays.
+        // Changes made since the last start are kept.
         if !is_filled(db, &tenant).await? {
             if !is_bulk {
                 bulk::begin(db, users.into()).await?;
@@ -61,7 +61,8 @@ pub async fn fill(db: &Db, users: u32, seed: u64, progress: impl Fn(Progress)) -
     Ok(())
 }
 
-/// Whether everybody of a license was entered: people come in their order, so that the last one tells, there or erased.
+/// Returns whether all users of a license were created. Users are created in order, so it is enough to look for the last one,
+/// existing or erased.
 async fn is_filled(db: &Db, tenant: &Tenant) -> Result<bool, Error> {
     let Some(last) = tenant.last else { return Ok(true) };
     let is_there = user::Entity::find_by_id(last).one(db.read()).await?.is_some();
@@ -88,7 +89,7 @@ async fn insert(db: &Db, tenant: Tenant, progress: impl Fn(u64)) -> Result<(), E
     }
 }
 
-/// A user of the demo who stands for a kind of viewer, signed in.
+/// A signed-in user of the demo who stands for a kind of viewer.
 pub struct DemoViewer {
     pub kind: &'static str,
     pub user_id: Id,
@@ -96,13 +97,13 @@ pub struct DemoViewer {
     pub token: String,
 }
 
-/// Starts a session for one active viewer of each kind, from the highest rank to the lowest. Each gets the password that
-/// [`password`] tells, unless it has one.
+/// Starts a session for one active viewer of each kind, from the highest rank to the lowest. A viewer without a password gets the
+/// one that [`password`] returns.
 pub async fn sign_in(db: &Db, hasher: &Hasher, seed: u64, lifetime: Lifetime) -> Result<Vec<DemoViewer>, Error> {
     let mut viewers = Vec::new();
     for star in hospital::stars(seed) {
         let user = user::Entity::find_by_id(star.id).one(db.read()).await?;
-        // Whoever was deactivated since the last start stays so.
+        // Users that were deactivated since the last start stay deactivated.
         if let Some(user) = user.filter(|user| user.is_active) {
             give_password(db, hasher, star.id).await?;
             let email = user.email.clone().unwrap_or_default();
@@ -124,7 +125,7 @@ async fn give_password(db: &Db, hasher: &Hasher, user_id: Id) -> Result<(), Erro
     Ok(transaction.commit().await?)
 }
 
-/// The first password of the viewers: another one for each server key, and the same at each start.
+/// Returns the first password of the viewers: different for each server key, and the same at each start.
 #[must_use]
 pub fn password(hasher: &Hasher) -> String {
     const LENGTH: usize = 20;
@@ -132,7 +133,7 @@ pub fn password(hasher: &Hasher) -> String {
     token.chars().rev().take(LENGTH).collect()
 }
 
-/// A first request to the server at a URL, ready to be pasted into a shell.
+/// Returns a first request to the server at a URL, as a shell command.
 #[must_use]
 pub fn first_request(url: &str, token: &str) -> String {
     let query = "{ viewer { fullName } users(first: 3) { totalCount nodes { fullName institution { name } groups { name } } } }";

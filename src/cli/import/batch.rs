@@ -1,4 +1,4 @@
-//! People who were found good, written in one transaction.
+//! Writes a chunk of valid users in one transaction.
 
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{ActiveEnum, ActiveModelTrait, DatabaseTransaction, EntityTrait, IntoActiveModel};
@@ -17,23 +17,23 @@ use crate::error::Error;
 use crate::scalar::{Id, now};
 use crate::search_index;
 
-/// How many rows one statement inserts: SQLite takes 32,766 values.
+/// The number of rows that one statement inserts: SQLite allows 32,766 values.
 const ROWS_AT_ONCE: usize = 500;
 
-/// What is to be written of a chunk of people.
+/// The changes of a chunk of users.
 #[derive(Default)]
 struct Batch {
     created: Vec<user::Model>,
-    /// As they were, and as they are to be.
+    /// The rows before and after the change.
     changed: Vec<(user::Model, user::Model)>,
     passwords: Vec<stored::Model>,
     memberships: Vec<membership::Model>,
     grants: Vec<site_access::Model>,
     profiles: Vec<(Id, AttributeChanges)>,
-    /// Whose password was set.
+    /// Users whose password was set.
     signed_out: Vec<Id>,
     deactivated: Vec<Id>,
-    /// Whose address is another one.
+    /// Users whose email address changed.
     moved: Vec<Id>,
     events: Vec<Entry>,
 }
@@ -84,11 +84,11 @@ impl Importer<'_> {
         audit::commit(transaction, events).await
     }
 
-    /// Finds out what is to be written of a person.
+    /// Sorts the changes of a user into the batch.
     fn sort(&mut self, person: ImportedUser, known: &ExistingRows, batch: &mut Batch) {
         let ImportedUser { mut row, old, password, memberships: joined, grants, profile } = person;
         let id = row.id;
-        // Whoever has signed in here, or set a password here, has left the one of the file behind.
+        // A user who has signed in here, or set a password here, keeps that password.
         let password = password.filter(|password| {
             known.passwords.get(&id).is_none_or(|stored| *stored != password.hash && !is_keyed(stored))
         });

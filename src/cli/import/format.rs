@@ -1,15 +1,15 @@
-//! Files that are something else than newline-delimited JSON in UTF-8, recognized as a whole, so that one sentence says
-//! so and not one for every line.
+//! Recognizes files in other formats than newline-delimited JSON in UTF-8, so that one message is given instead of one for each
+//! line.
 
 use std::fmt;
 use std::io::{self, BufRead};
 
 use super::BYTE_ORDER_MARK;
 
-/// How many bytes of a file and of a line are looked at for its format.
+/// The number of bytes of a line that are examined for its format.
 const HEAD: usize = 4096;
 
-/// What a file is instead.
+/// The format of a file that is not newline-delimited JSON in UTF-8.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Foreign {
     Compressed,
@@ -60,11 +60,11 @@ impl fmt::Display for Foreign {
     }
 }
 
-/// The format of a file that is no newline-delimited JSON in UTF-8. `None` for all that may be; what is wrong with single
-/// lines is found when they are read.
+/// Returns the format of a file that is not newline-delimited JSON in UTF-8, or `None` if it may be. Errors of single lines are
+/// found when the lines are read.
 ///
 /// # Errors
-/// What the file says.
+/// The file cannot be read.
 pub(super) fn recognize(mut file: impl BufRead) -> io::Result<Option<Foreign>> {
     if let Some(foreign) = by_first_bytes(file.fill_buf()?) {
         return Ok(Some(foreign));
@@ -86,7 +86,7 @@ pub(super) fn recognize(mut file: impl BufRead) -> io::Result<Option<Foreign>> {
     let mut first_lines = first_lines.iter().map(|line| String::from_utf8_lossy(line));
     let first = first_lines.next().unwrap_or_default();
     let by_lines = by_first_lines(&first, first_lines.next().as_deref());
-    // A file of which some lines are UTF-8 has single bad ones.
+    // A file with some lines in UTF-8 is UTF-8 with single invalid lines.
     let by_letters = (is_latin1 && !is_utf8 && first.starts_with('{')).then_some(Foreign::Latin1);
     let by_beginnings = (!has_objects && !first.is_empty()).then_some(Foreign::Other);
     Ok(by_lines.or(by_letters).or(by_beginnings))
@@ -106,7 +106,7 @@ fn by_first_bytes(bytes: &[u8]) -> Option<Foreign> {
     }
 }
 
-/// By its first two lines that are not blank.
+/// Recognizes a format by the first two lines that are not blank.
 fn by_first_lines(first: &str, second: Option<&str>) -> Option<Foreign> {
     let begins = |start: &str| first.get(..start.len()).is_some_and(|text| text.eq_ignore_ascii_case(start));
     let is_json = first.starts_with('{');
@@ -114,7 +114,7 @@ fn by_first_lines(first: &str, second: Option<&str>) -> Option<Foreign> {
     {
         return Some(Foreign::CarriageReturns);
     }
-    // An array within a line is a bad line; one that is all of the file goes on, or holds objects.
+    // An array within one line is an invalid line. An array that is the whole file continues on the next line, or holds objects.
     if first == "[" || first.trim_start_matches('[').trim_start().starts_with('{') && first.starts_with('[') {
         return Some(Foreign::Array);
     }
@@ -131,7 +131,7 @@ fn by_first_lines(first: &str, second: Option<&str>) -> Option<Foreign> {
     is_table.then_some(Foreign::Csv)
 }
 
-/// Whether a text is the beginning of a JSON value and not all of it.
+/// Returns whether a text is the beginning of a JSON value, but not a whole one.
 fn is_cut_off(text: &str) -> bool {
     serde_json::from_str::<serde_json::Value>(text).is_err_and(|error| error.is_eof())
 }

@@ -1,15 +1,15 @@
-//! Instants as other systems write them.
+//! Instants in the formats of other systems.
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use crate::scalar::Instant;
 
-/// Reads an instant with its offset from UTC: RFC 3339, and with a blank for the `T` or the offset cut short, as
+/// Parses an instant with its offset from UTC: RFC 3339, also with a blank instead of the `T` or a shortened offset, as
 /// PostgreSQL writes it (`2019-03-01 10:00:00+02`).
 ///
 /// # Errors
-/// The form that is expected.
+/// The expected format.
 pub(super) fn parse(value: &Value) -> Result<DateTime<Utc>, String> {
     let text = value.as_str().ok_or(Instant::EXPECTED)?.trim();
     let spaced = text.replacen(['T', 't'], " ", 1);

@@ -1,5 +1,5 @@
-//! Loading many people at once: every line checked by the rules of the API, written in chunks, and what is there already
-//! left as it is, so that a file may be loaded again.
+//! Bulk import: every line is validated by the rules of the API and written in chunks. Existing records that do not differ are
+//! left unchanged, so that a file may be imported again.
 
 mod batch;
 mod format;
@@ -26,24 +26,25 @@ pub use format::Foreign;
 use record::Record;
 pub use source::Source;
 
-/// How many lines are written in one transaction.
+/// The number of lines that are written in one transaction.
 const CHUNK: usize = 500;
-/// How much of a fault is shown, in characters.
+/// The maximum length of a validation error in the report, in characters.
 const LONGEST_FAULT: usize = 500;
-/// What some programs begin a text with.
+/// The byte order mark, with which some programs begin a text.
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
-/// A line that cannot be loaded, and everything that is wrong with it.
+/// An invalid line, with all its errors.
 #[derive(Debug)]
 pub struct BadLine {
-    /// Counted from 1.
+    /// The number of the line, counted from 1.
     pub number: u64,
-    /// Each fault as `path: message`.
+    /// The errors, each as `path: message`.
     pub faults: Vec<String>,
 }
 
 impl BadLine {
-    /// What the line gave is repeated as far as a terminal can bear it.
+    /// Creates an entry of the report. Errors may quote the line, so they are shortened, and control characters and invisible
+    /// characters are replaced.
     fn new(number: u64, faults: impl IntoIterator<Item = String>) -> Self {
         let is_plain = |c: char| !text::is_control(c) && !text::is_invisible(c);
         let plain = |c: char| if is_plain(c) { c } else { char::REPLACEMENT_CHARACTER };
@@ -52,20 +53,20 @@ impl BadLine {
     }
 }
 
-/// What came of the lines that were read.
+/// The result of the lines that were read.
 #[derive(Debug, Default)]
 pub struct ImportSummary {
     pub created: u64,
     pub changed: u64,
     pub unchanged: u64,
     pub bad: Vec<BadLine>,
-    /// Lines that are good but for a password hash that cannot be used; their users are loaded without it.
+    /// Lines that are valid except for a password hash that cannot be used; their users are imported without it.
     pub without_password: Vec<BadLine>,
-    /// How many weak password hashes were taken, by the names of their families.
+    /// The number of weak password hashes that were imported, by family.
     pub weak_passwords: BTreeMap<&'static str, u64>,
 }
 
-/// Loads records into one license.
+/// Imports records into one license.
 pub struct Importer<'a> {
     db: &'a Db,
     license_id: Id,
@@ -76,7 +77,7 @@ pub struct Importer<'a> {
     tally: ImportSummary,
 }
 
-/// What records may refer to, by id and by name.
+/// The objects that records may refer to, by id and by name.
 #[derive(Default)]
 struct NameIndex {
     ids: HashSet<Id>,
@@ -87,7 +88,7 @@ struct NameIndex {
 impl NameIndex {
     fn add(&mut self, id: Id, name: &str, external_id: Option<&str>) {
         if !self.ids.insert(id) {
-            // It may have had another name, and another external id.
+            // Its previous name and external id may have been different.
             self.by_name.values_mut().for_each(|named| named.retain(|named| *named != id));
             self.by_name.retain(|_, named| !named.is_empty());
             self.by_external_id.retain(|_, other| *other != id);
@@ -98,7 +99,7 @@ impl NameIndex {
         }
     }
 
-    /// The only one of a name; none where there is none yet.
+    /// Returns the only object with a name, or `None` if there is none.
     fn named(&self, name: &str) -> Result<Option<Id>, String> {
         match self.by_name.get(name).map(Vec::as_slice) {
             Some([id]) => Ok(Some(*id)),
@@ -107,7 +108,7 @@ impl NameIndex {
         }
     }
 
-    /// The one that an id or a name stands for.
+    /// Returns the object with an id or a name.
     fn find(&self, reference: &str) -> Result<Id, String> {
         if let Some(id) = Id::parse(reference).filter(|id| self.ids.contains(id)) {
             return Ok(id);
@@ -115,16 +116,16 @@ impl NameIndex {
         self.named(reference)?.ok_or_else(|| format!("Nothing has the id or name {reference:?}."))
     }
 
-    /// The one that an id, a name or, where nothing has that name, an external id stands for.
+    /// Returns the object with an id or a name, or with an external id if none has that name.
     fn find_by_any(&self, reference: &str) -> Result<Id, String> {
         self.find(reference).or_else(|fault| self.by_external_id.get(reference).copied().ok_or(fault))
     }
 }
 
-/// Reads a whole file without writing anything.
+/// Validates a whole file without writing anything.
 ///
 /// # Errors
-/// What the file or the database says.
+/// The file cannot be read, or the database fails.
 pub async fn check(
     db: &Db,
     license_id: Id,
@@ -136,10 +137,10 @@ pub async fn check(
     Ok(importer.tally)
 }
 
-/// Reads a file and writes what it says. Lines that are bad are left out and reported.
+/// Imports a file. Invalid lines are skipped and reported.
 ///
 /// # Errors
-/// What the file or the database says.
+/// The file cannot be read, or the database fails.
 pub async fn load(
     db: &Db,
     license_id: Id,
@@ -151,10 +152,7 @@ pub async fn load(
     Ok(importer.tally)
 }
 
-/// Writes records that were made, not read.
-///
-/// # Errors
-/// What the database says.
+/// Imports records that were generated instead of read from a file.
 pub async fn load_records(
     db: &Db,
     license_id: Id,
@@ -243,7 +241,7 @@ impl<'a> Importer<'a> {
         Ok(())
     }
 
-    /// Takes records in their order: what people refer to comes before them, within a chunk too.
+    /// Imports records in their order. Institutions and groups come before the users of the same chunk, which may refer to them.
     async fn take(&mut self, chunk: Vec<(u64, Record)>) -> Result<(), Error> {
         let mut people = Vec::with_capacity(chunk.len());
         for (number, record) in chunk {
@@ -260,7 +258,7 @@ impl<'a> Importer<'a> {
         self.reject_with(number, error, None)
     }
 
-    /// Notes why a line is bad: what an error says, and a fault that was found besides.
+    /// Records an invalid line, with the validation errors and one more if there is one.
     fn reject_with(&mut self, number: u64, error: Error, more: Option<String>) -> Result<(), Error> {
         match error {
             Error::Rejected(faults) => {

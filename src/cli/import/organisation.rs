@@ -1,4 +1,4 @@
-//! Institutions and groups: what people refer to.
+//! Imports institutions and groups, which users refer to.
 
 use sea_orm::{
     ActiveModelBehavior, ActiveModelTrait, EntityTrait, FromQueryResult, IntoActiveModel, PrimaryKeyTrait, QuerySelect,
@@ -82,7 +82,7 @@ impl Importer<'_> {
         .await
     }
 
-    /// Writes a row that is new, to be recorded as what differs from a blank one, or has changed.
+    /// Writes a row if it is new or changed. The audit event of a new row lists the differences from `blank`.
     #[expect(clippy::disallowed_methods, reason = "the command line has no actor")]
     async fn put<M, A>(
         &mut self,

@@ -1,4 +1,4 @@
-//! A line of text as a record, with every fault of its form.
+//! Parses a line into a record, with all errors of its format.
 
 use async_graphql::MaybeUndefined;
 use chrono::{DateTime, Utc};
@@ -13,10 +13,10 @@ use crate::entity::user::{UserFields, UserNames};
 
 type Faults = Vec<String>;
 
-/// The record that a line of JSON stands for: an object with one member, `institution`, `group` or `user`.
+/// Parses a line of JSON: an object with one member, `institution`, `group` or `user`.
 ///
 /// # Errors
-/// Every fault as `member: message`.
+/// Every error as `member: message`.
 pub fn parse(text: &[u8]) -> Result<Record, Faults> {
     let text = std::str::from_utf8(text)
         .map_err(|error| vec![format!("not UTF-8: invalid byte at position {}", error.valid_up_to() + 1)])?;
@@ -65,20 +65,20 @@ fn user(mut members: Members) -> Result<Record, Faults> {
     members.finish(Record::User(Box::new(record)))
 }
 
-/// The members of an object that have not been read yet, and the faults of those that have.
+/// The members of an object that have not been read yet, and the errors of those that have.
 struct Members {
     rest: Map<String, Value>,
     faults: Faults,
 }
 
 impl Members {
-    /// A member of its own type; `None` where it is absent or null.
+    /// Takes a member of any type; `None` if it is absent or null.
     fn take<T: DeserializeOwned>(&mut self, name: &str) -> Option<T> {
         let value = self.rest.remove(name)?;
         self.decode::<Option<T>>(name, value).flatten()
     }
 
-    /// A member that may be absent, null or a value.
+    /// Takes a member that may be absent, null or a value.
     fn given<T: DeserializeOwned>(&mut self, name: &str) -> MaybeUndefined<T> {
         match self.rest.remove(name) {
             None => MaybeUndefined::Undefined,
@@ -87,19 +87,19 @@ impl Members {
         }
     }
 
-    /// A member that is a text, or the JSON of what it is instead; `None` where it is absent or null.
+    /// Takes a member as text; a value of another type becomes its JSON. `None` if the member is absent or null.
     fn text(&mut self, name: &str) -> Option<String> {
         let value = self.rest.remove(name).filter(|value| !value.is_null())?;
         Some(value.as_str().map_or_else(|| value.to_string(), str::to_owned))
     }
 
-    /// A member that is an instant; `None` where it is absent or null.
+    /// Takes a member that is an instant; `None` if it is absent or null.
     fn instant(&mut self, name: &str) -> Option<DateTime<Utc>> {
         let value = self.rest.remove(name).filter(|value| !value.is_null())?;
         instant::parse(&value).map_err(|fault| self.faults.push(format!("{name}: {fault}"))).ok()
     }
 
-    /// All the rest at once. Where that fails, each by itself, for every fault to be found.
+    /// Takes all other members at once. If that fails, decodes each by itself, so that all errors are found.
     fn all<T: DeserializeOwned + Default>(&mut self) -> T {
         let rest = std::mem::take(&mut self.rest);
         if let Ok(fields) = serde_json::from_value(Value::Object(rest.clone())) {

@@ -1,4 +1,4 @@
-//! One line of an import file.
+//! The records of an import file, one per line.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::entity::membership::GroupRole;
 use crate::entity::user::{UserFields, UserNames};
 use crate::scalar::Id;
 
-/// What a line says.
+/// The content of a line.
 #[derive(Clone, Debug)]
 pub enum Record {
     Institution(InstitutionRecord),
@@ -21,7 +21,7 @@ pub enum Record {
     User(Box<UserRecord>),
 }
 
-/// An institution, by the fields of `CreateInstitutionInput`, and its id where it has one already.
+/// An institution, with the fields of `CreateInstitutionInput`, and its id if it has one already.
 #[derive(Clone, Debug, Default)]
 pub struct InstitutionRecord {
     pub id: Option<Id>,
@@ -29,14 +29,14 @@ pub struct InstitutionRecord {
     pub fields: InstitutionFields,
 }
 
-/// A group, by the fields of `CreateGroupInput`, and its id where it has one already.
+/// A group, with the fields of `CreateGroupInput`, and its id if it has one already.
 #[derive(Clone, Debug, Default)]
 pub struct GroupRecord {
     pub id: Option<Id>,
     pub fields: GroupFields,
 }
 
-/// A person, by the fields of `CreateUserInput`, and what only another system can know.
+/// A user, with the fields of `CreateUserInput` and values that only another system can have.
 #[derive(Clone, Debug, Default)]
 pub struct UserRecord {
     pub id: Option<Id>,
@@ -48,22 +48,22 @@ pub struct UserRecord {
     /// An institution of the same license, by id, name or external id.
     pub institution: Option<String>,
     pub groups: Vec<GroupReference>,
-    /// Institutions of the same license whose data the person may access, each by id, name or external id.
+    /// Institutions of the same license whose data the user may access, each by id, name or external id.
     pub sites: Vec<String>,
-    /// The hash of the password as another system stores it; what that is, [`crate::auth::password`] knows.
+    /// The password hash as another system stores it, in a format that [`crate::auth::password`] supports.
     pub password_hash: Option<String>,
     pub date_joined: Option<DateTime<Utc>>,
-    /// Whether the account is in use without a password that we know of. No file says so, only the demonstration.
+    /// Whether the account is in use without a password that is known here. Set only by the demo, never by a file.
     pub has_activated: bool,
 }
 
-/// A group that a person belongs to.
+/// A group that a user belongs to.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct GroupReference {
     /// A group of the same license, by id or name.
     pub group: String,
-    /// What the person is in it.
+    /// The user's role in the group.
     #[serde(default = "member")]
     pub role: GroupRole,
 }

@@ -1,18 +1,17 @@
-//! What an import says at its end.
+//! The report at the end of an import.
 
 use super::{BadLine, ImportSummary};
 use crate::auth::password::counted;
 
 impl ImportSummary {
-    /// Every fault with the number of its line, in the order of the lines.
+    /// Returns every error with the number of its line, in the order of the lines.
     pub fn faults(&self) -> impl Iterator<Item = String> {
         let mut lines: Vec<&BadLine> = self.bad.iter().chain(&self.without_password).collect();
         lines.sort_by_key(|line| line.number);
         lines.into_iter().flat_map(|line| line.faults.iter().map(|fault| format!("line {}: {fault}", line.number)))
     }
 
-    /// How many records were created and changed, and what is to be known of their passwords. `were` is `were` or
-    /// `would be`.
+    /// Describes how many records were created and changed, and problems with their passwords. `were` is `were` or `would be`.
     #[must_use]
     pub fn summary(&self, were: &str) -> String {
         let mut summary =

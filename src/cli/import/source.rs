@@ -1,4 +1,4 @@
-//! The file of an import: a path, a pipe or standard input, read as often as it takes.
+//! The source of an import: a file, a pipe or standard input, which can be read several times.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Seek, SeekFrom};
@@ -6,11 +6,11 @@ use std::path::Path;
 
 use super::format::{self, Foreign};
 
-/// An open file that can be read from its beginning again.
+/// An open file that can be read from the beginning again.
 pub struct Source(File);
 
 impl Source {
-    /// Opens a file; `-` is standard input. A pipe can be read only once, so it is copied to a file that nobody else sees.
+    /// Opens a file; `-` is standard input. A pipe can be read only once, so it is copied to an anonymous temporary file.
     pub fn open(path: &Path) -> io::Result<Self> {
         if path.as_os_str() == "-" {
             return Self::copy(&mut io::stdin().lock());
@@ -26,19 +26,19 @@ impl Source {
         Ok(Self(file))
     }
 
-    /// Its size in bytes.
+    /// Returns the size in bytes.
     pub fn size(&self) -> io::Result<u64> {
         Ok(self.0.metadata()?.len())
     }
 
-    /// Reads it from its beginning.
+    /// Returns a reader from the beginning.
     pub fn lines(&self) -> io::Result<impl BufRead> {
         let mut file = &self.0;
         file.seek(SeekFrom::Start(0))?;
         Ok(BufReader::new(file))
     }
 
-    /// The format of the file, if it is not the one that an import reads.
+    /// Returns the format of the file, if it is not the one that an import reads.
     pub fn foreign_format(&self) -> io::Result<Option<Foreign>> {
         format::recognize(self.lines()?)
     }

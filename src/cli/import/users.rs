@@ -1,4 +1,4 @@
-//! People: each record held against the rules, the file so far and the database.
+//! Imports users: each record is validated against the rules, the previous lines of the file and the database.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -20,7 +20,7 @@ use crate::scalar::{Id, now};
 use crate::text;
 use crate::validation::Validator;
 
-/// The unique values that the file has given so far, and whose they are.
+/// The unique values in the file so far, and the users that they belong to.
 #[derive(Default)]
 pub struct SeenKeys {
     ids: HashSet<(&'static str, Id)>,
@@ -28,13 +28,13 @@ pub struct SeenKeys {
 }
 
 impl SeenKeys {
-    /// Whether somebody else of the file has the value already; otherwise it is his from now on.
+    /// Returns whether another user of the file has the value already; otherwise reserves it for this one.
     fn taken(&mut self, kind: &str, value: Option<&str>, id: Id) -> bool {
         value.is_some_and(|value| *self.values.entry(format!("{kind} {value}")).or_insert(id) != id)
     }
 }
 
-/// A person as he is to be, and what hangs on him.
+/// A user after the import, with related rows.
 pub(super) struct ImportedUser {
     pub(super) row: user::Model,
     pub(super) old: Option<user::Model>,
@@ -44,7 +44,7 @@ pub(super) struct ImportedUser {
     pub(super) profile: AttributeChanges,
 }
 
-/// What the database knows of the people of a chunk.
+/// The rows of the database that the users of a chunk refer to or may conflict with.
 #[derive(Default)]
 pub(super) struct ExistingRows {
     people: Vec<user::Model>,
@@ -52,14 +52,14 @@ pub(super) struct ExistingRows {
     by_external_id: HashMap<String, usize>,
     by_email: HashMap<String, usize>,
     by_username: HashMap<String, usize>,
-    /// To whom the usernames and e-mail addresses belong.
+    /// The owners of usernames and email addresses.
     logins: HashMap<String, Id>,
     memberships: HashMap<(Id, Id), membership::Model>,
     grants: HashSet<(Id, Id)>,
     pub(super) passwords: HashMap<Id, String>,
     definitions: Definitions,
     values: BTreeMap<Id, Values>,
-    /// Who was erased. A file from before that knows their ids must not bring them back.
+    /// Erased users. An older file that has their ids must not bring them back.
     erased: HashSet<Id>,
 }
 
@@ -71,9 +71,9 @@ impl Importer<'_> {
         }
         let records: Vec<_> =
             records.into_iter().map(|(number, record)| (number, self.draft(&record), record)).collect();
-        // What is held against the database is written in the same transaction, so that nobody changes it in between.
+        // Records are compared with the database and written in the same transaction, so that it cannot change in between.
         let transaction = if self.write { Some(self.db.begin().await?) } else { None };
-        // People are locked before definitions, as everywhere.
+        // Users are locked before definitions, as everywhere.
         let mut known = match &transaction {
             Some(transaction) => self.known(transaction, &records).await?,
             None => self.known(self.db.read(), &records).await?,
@@ -95,13 +95,13 @@ impl Importer<'_> {
         }
         self.write_people(transaction, people, &known).await?;
         if self.write {
-            // From now on the database knows them.
+            // Later chunks find them in the database.
             self.seen.values.clear();
         }
         Ok(())
     }
 
-    /// What the database knows of the people that the records are, or may be.
+    /// Reads the rows of the users that the records identify or may conflict with.
     async fn known(
         &self,
         db: &impl ConnectionTrait,
@@ -121,7 +121,7 @@ impl Importer<'_> {
         ];
         let keys = drafts().flat_map(|draft| [&draft.username_key, &draft.email_key]).flatten().cloned().collect();
         let mut known = ExistingRows::default();
-        // One statement for each key, so that each is found by its index.
+        // One statement per key, so that each uses its index.
         for condition in conditions {
             let people = user::Entity::find().filter(condition).order_by_asc(user::Column::Id).lock_exclusive();
             for person in people.all(db).await? {
@@ -149,7 +149,7 @@ impl Importer<'_> {
         Ok(known)
     }
 
-    /// The person of a record, as far as it tells by what he may be known.
+    /// Returns the user of a record, complete enough to be identified.
     fn draft(&self, record: &UserRecord) -> user::Model {
         let mut draft = user::Model::empty(record.id.unwrap_or_default(), self.license_id);
         draft.apply(record.names.clone(), record.fields.clone(), &mut Validator::creating());
@@ -211,7 +211,7 @@ impl Importer<'_> {
         Ok(ImportedUser { row, old, password, memberships, grants, profile })
     }
 
-    /// The memberships that are new or change.
+    /// Returns the memberships that are new or change.
     fn memberships(
         &self,
         person: &user::Model,
@@ -222,7 +222,7 @@ impl Importer<'_> {
         let mut groups: HashSet<Id> =
             known.memberships.keys().filter(|key| key.0 == person.id).map(|key| key.1).collect();
         let (mut changed, mut last) = (Vec::new(), HashSet::new());
-        // Of several roles in one group the last one counts.
+        // The last of several roles in one group counts.
         for reference in references.iter().rev() {
             match self.groups.find(&reference.group) {
                 Err(message) => form.fault("groups", ErrorCode::NotFound, message),
@@ -252,7 +252,7 @@ impl Importer<'_> {
         changed
     }
 
-    /// The access to sites that is new. What a person was given before stays, whether the file names it or not.
+    /// Returns the access to sites that is new. Existing access is kept, even if the file does not list it.
     fn grants(
         &self,
         person: &user::Model,
@@ -324,7 +324,8 @@ impl ExistingRows {
         self.people.get(*places.get(key?)?)
     }
 
-    /// Who a record is: by id, then by external id, and where it has neither by e-mail address or username.
+    /// Returns the user that a record identifies: by id, then by external id, and if it has neither, by email address or
+    /// username.
     fn find(&self, record: &UserRecord, draft: &user::Model) -> Option<user::Model> {
         let by_id = record.id.and_then(|id| self.people.get(*self.by_id.get(&id)?));
         let by_external_id = || self.at(&self.by_external_id, draft.external_id.as_deref());
@@ -340,13 +341,14 @@ impl ExistingRows {
     }
 }
 
-/// The keys that a login may have, the former ones first: of two people whose logins have become one, each is known by the own.
+/// Returns the keys that a login may have, the former ones first: if the logins of two users have become one, each is identified
+/// by its own.
 fn forms(login: &str) -> [String; 3] {
     let [username, email] = text::former_logins(login);
     [username, email, text::canonical_login(login)]
 }
 
-/// The password of a record, or what is wrong with its hash.
+/// Returns the password of a record, or the reason why its hash cannot be used.
 fn read_password(hash: Option<&str>) -> (Option<Imported>, Option<String>) {
     match hash.map(password::read_imported) {
         None => (None, None),
@@ -355,7 +357,8 @@ fn read_password(hash: Option<&str>) -> (Option<Imported>, Option<String>) {
     }
 }
 
-/// PostgreSQL holds no year that has five digits, and SQLite would not sort it among the others.
+/// Returns whether both databases can store an instant: PostgreSQL rejects years of five digits, and SQLite would sort them
+/// wrongly.
 fn is_storable(instant: DateTime<Utc>) -> bool {
     (1900..=9999).contains(&instant.year())
 }

@@ -1,4 +1,4 @@
-//! People: what is stored of them, what the API shows, what may be given and by which rule. A new field is added here.
+//! Users: the columns, the viewers that may see each, the input fields and their rules. A new field is added here.
 
 mod rights;
 
@@ -56,13 +56,13 @@ pub enum Role {
 }
 
 impl Role {
-    /// Whether the role brings access to every site of the license with it.
+    /// Returns whether the role includes access to every site of the license.
     #[must_use]
     pub fn reaches_every_site(self) -> bool {
         self == Self::LicenseAdmin
     }
 
-    /// Where the role stands among the others, from the lowest, 0, to the highest.
+    /// Returns the position of the role in the order of roles. The lowest is 0.
     #[must_use]
     pub fn place(self) -> i32 {
         match self {
@@ -121,7 +121,8 @@ pub struct Model {
     pub website: Option<Url>,
     #[graphql(skip)]
     pub birth_date: Option<Date>,
-    /// The hash of the picture; none where there is none. It stands here so that a picture is linked to without being read.
+    /// The hash of the picture. `None` if the user has no picture. It is a column of this table so that the URL of the picture is
+    /// known without reading the picture.
     #[graphql(skip)]
     pub avatar: Option<String>,
     /// The user's gender, as far as it is known.
@@ -191,21 +192,20 @@ pub enum Relation {
 
 impl ActiveModelBehavior for ActiveModel {}
 
-/// Who sees a column; which viewers those are is for `access` to say.
+/// The privacy of a column. [`crate::access`] decides which viewers a level includes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Privacy {
-    /// Whoever sees the person.
+    /// Visible to every viewer that can see the user.
     Open,
-    /// The person and administrators.
+    /// Visible to the user and to administrators.
     Private,
-    /// Administrators: it is one of the rights.
+    /// Visible to administrators, as one of the administrator rights.
     Right,
-    /// Nobody: it is no field, but what a field is found or ordered by.
+    /// Visible to nobody: not a field, but a column by which users are found or sorted.
     Internal,
 }
 
 impl Column {
-    /// Who sees the column.
     #[must_use]
     pub const fn privacy(self) -> Privacy {
         match self {
@@ -258,14 +258,14 @@ impl Column {
         }
     }
 
-    /// The field of the API that shows the column, such as `birthDate` or `adminRights.isAdmin`.
+    /// Returns the GraphQL field that shows the column, such as `birthDate` or `adminRights.isAdmin`.
     #[must_use]
     pub fn field(self) -> String {
         let name = text::camel(self.as_str());
         if self.privacy() == Privacy::Right { format!("adminRights.{name}") } else { name }
     }
 
-    /// The column that a field of the API shows; none where it is no column.
+    /// Returns the column that a GraphQL field shows. `None` if the field is not a column.
     #[must_use]
     pub fn of_field(field: &str) -> Option<Self> {
         Self::iter().find(|column| column.field() == field)
@@ -284,12 +284,12 @@ pub const RIGHTS: [Column; 8] = [
     Column::IsContactFormEmailReceiver,
 ];
 
-/// The columns in which words are searched.
+/// The columns that are searched for words.
 pub const SEARCHED: [Column; 5] =
     [Column::Username, Column::FirstName, Column::LastName, Column::Email, Column::CertifiedEmail];
 
-/// What each line of a search key is made of: the searched columns, and the names as others would write them, with tabs
-/// between the ways.
+/// The column that each line of a search key is made of: the searched columns, then the first and last names in alternative
+/// spellings, separated by tabs.
 pub const SEARCH_LINES: [Column; 7] = [
     Column::Username,
     Column::FirstName,
@@ -300,17 +300,17 @@ pub const SEARCH_LINES: [Column; 7] = [
     Column::LastName,
 ];
 
-/// The columns that a person's rank is made of.
+/// The columns that determine a user's rank.
 pub const OF_RANK: [Column; 4] = [Column::Role, Column::IsStaff, Column::IsSuperuser, Column::IsAdmin];
 
-/// A person's names.
+/// The first and last name in an input.
 #[derive(Clone, Debug, Default)]
 pub struct UserNames {
     pub first_name: MaybeUndefined<String>,
     pub last_name: MaybeUndefined<String>,
 }
 
-/// What can be said of a person beside the names.
+/// The fields of a user in an input, besides the names.
 #[derive(Clone, Debug, Default, InputObject, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct UserFields {
@@ -361,7 +361,7 @@ pub struct UserFields {
 }
 
 impl Model {
-    /// A person of whom nothing is known yet but the license.
+    /// Returns a user of a license without names and with the default of every other field.
     #[must_use]
     pub fn empty(id: Id, license_id: Id) -> Self {
         let now = now();
@@ -418,7 +418,7 @@ impl Model {
         }
     }
 
-    /// A new person of a license with what is known of who must have an address; faults go to the form.
+    /// Returns a new user of a license, who must have an email address, from the given names and fields. Adds errors to `form`.
     pub fn addressed(
         license_id: Id,
         (first_name, last_name): (String, String),
@@ -435,7 +435,7 @@ impl Model {
         new
     }
 
-    /// Lays what was given over the row; faults go to the form.
+    /// Applies the given values to the row. Adds errors to `form`.
     pub fn apply(&mut self, names: UserNames, fields: UserFields, form: &mut Validator) {
         let UserNames { first_name, last_name } = names;
         let UserFields {
@@ -479,7 +479,7 @@ impl Model {
         form.text("atlasPreference", atlas_preference, &mut self.atlas_preference, rule::text(7));
         form.text("externalId", external_id, &mut self.external_id, rule::text(250));
         form.optional("institutionId", institution_id, &mut self.institution_id, |id| rule::id(&id));
-        // What came with the role goes with it.
+        // Site access that the former role included ends with that role.
         let came_with_role = self.role.reaches_every_site();
         form.value("role", role, &mut self.role);
         self.full_site_access &= !came_with_role || self.role.reaches_every_site();
@@ -490,8 +490,8 @@ impl Model {
         self.keep_logins_of(&before);
     }
 
-    /// Leaves the keys of logins that are as they were before as they were: of two that have become one by another way to fold case, one
-    /// has a former key.
+    /// Keeps the keys of logins that have not changed. The logins of two users may have become equal by a change in case folding;
+    /// one of the two then has a former key.
     pub fn keep_logins_of(&mut self, before: &Self) {
         if self.username == before.username {
             self.username_key.clone_from(&before.username_key);
@@ -501,7 +501,7 @@ impl Model {
         }
     }
 
-    /// What follows from the rest: the forms in which values are compared, and the access of a license administrator.
+    /// Updates the derived columns: the keys by which values are compared, and the site access of a license administrator.
     pub fn update_derived(&mut self) {
         self.username_key = self.username.as_deref().map(text::canonical_login);
         self.email_key = self.email.as_deref().map(text::canonical_login);
@@ -515,7 +515,7 @@ impl Model {
         self.full_site_access |= self.role.reaches_every_site();
     }
 
-    /// What is searched, folded: a line for each of [`SEARCH_LINES`], empty where there is nothing.
+    /// Returns the searched texts, folded: a line for each of [`SEARCH_LINES`], empty if there is no value.
     fn searched_lines(&self) -> [String; 7] {
         let folded = |text: Option<&str>| text.map(text::fold).unwrap_or_default();
         [
@@ -535,7 +535,7 @@ impl Model {
         format!("{} {}", self.first_name, self.last_name)
     }
 
-    /// What a password is not to be made of.
+    /// Returns the user's names and logins, of which a password must not be made.
     #[must_use]
     pub fn known_words(&self) -> Vec<&str> {
         let words =

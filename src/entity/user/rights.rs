@@ -1,4 +1,4 @@
-//! The rights of administrators beyond their role, each a column of the person.
+//! Administrator rights beyond the role, each a column of the user.
 
 use async_graphql::{InputObject, MaybeUndefined, SimpleObject};
 use sea_orm::FromQueryResult;
@@ -29,7 +29,7 @@ pub struct AdminRights {
 }
 
 impl AdminRights {
-    /// No right at all.
+    /// No rights.
     pub const NONE: Self = Self {
         is_superuser: false,
         is_admin: false,
@@ -41,7 +41,7 @@ impl AdminRights {
         is_contact_form_email_receiver: false,
     };
 
-    /// Each right by its field.
+    /// Returns each right with the name of its field.
     #[must_use]
     pub const fn named(self) -> [(&'static str, bool); 8] {
         [
@@ -80,7 +80,7 @@ pub struct AdminRightsInput {
 }
 
 impl Model {
-    /// The rights beyond the role.
+    /// Returns the rights beyond the role.
     #[must_use]
     pub fn rights(&self) -> AdminRights {
         AdminRights {

@@ -1,5 +1,5 @@
-//! The size of the answer to an introspection, told before anything of it is resolved: async-graphql resolves it without
-//! yielding and counts nothing of it, and the schema that it is about is known.
+//! The size of an introspection result, computed before anything is resolved: async-graphql resolves introspection without
+//! yielding and counts nothing of it, and the schema is known in advance.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -14,44 +14,44 @@ use crate::budget::Size;
 use crate::http::introspection;
 use crate::http::selection;
 
-/// The scalars that every schema has, which its definition does not name.
+/// The scalars that every schema has although its definition does not name them.
 const SCALARS: &str = include_str!("scalars.graphql");
-/// The fields that lead to lists which lead back to types.
+/// The fields that return lists from which types can be reached again.
 const LISTS: [&str; 4] = ["fields", "interfaces", "possibleTypes", "inputFields"];
-/// How many of [`LISTS`] may stand in one another; graphql-js (`MaxIntrospectionDepthRule`) and apollo-compiler allow as many.
-/// The introspections of `GraphiQL`, Relay, Apollo and code generators have one.
+/// Maximum nesting of [`LISTS`]; graphql-js (`MaxIntrospectionDepthRule`) and apollo-compiler have the same limit. The
+/// introspection queries of `GraphiQL`, Relay, Apollo and code generators have a nesting of one.
 pub const MOST_LISTS: usize = 2;
-/// What a value that is no text takes: `false`, a kind, null.
+/// The bytes of a value that is not a text: `false`, a kind or null.
 const SHORT: usize = 18;
-/// What a field that leads to other parts takes without them: null, or an empty list.
+/// The bytes of a field that leads to other parts, without these: null or an empty list.
 const NOTHING: usize = 5;
-/// What stands around each of these parts: braces, and a comma in a list.
+/// The additional bytes of each of these parts: braces, and a comma in a list.
 const AROUND: usize = 3;
 
-/// What is shown of one part of a schema: a type, field, argument, value or directive.
+/// One part of a schema: a type, field, argument, value or directive.
 #[derive(Default)]
 struct Part {
-    /// The parts that a field leads to.
+    /// The parts that each field leads to.
     links: HashMap<&'static str, Vec<usize>>,
-    /// The bytes of what a field shows.
+    /// The bytes that each field takes in the result.
     texts: HashMap<&'static str, usize>,
 }
 
-/// A schema, as an introspection walks through it.
+/// A schema as a graph that an introspection walks through.
 pub struct Introspection {
     parts: Vec<Part>,
     types: HashMap<String, usize>,
     root: usize,
 }
 
-/// How often parts come in an answer.
+/// The number of occurrences of each part in the result.
 type Counts = BTreeMap<usize, usize>;
 
 impl Introspection {
-    /// That of a schema in its own language.
+    /// Reads a schema in the schema definition language.
     ///
     /// # Errors
-    /// Where it cannot be parsed.
+    /// If the schema cannot be parsed.
     pub fn of(sdl: &str) -> Result<Self, async_graphql::parser::Error> {
         let mut definitions = parse_schema(sdl)?.definitions;
         definitions.extend(parse_schema(introspection::TYPES)?.definitions);
@@ -106,7 +106,7 @@ impl Introspection {
         new
     }
 
-    /// The part of a type, each of its lists and its being required a part of its own.
+    /// Returns the part of a type. Each list or non-null wrapper is a part of its own.
     fn referred(&mut self, of: &Type) -> usize {
         let inner = match &of.base {
             BaseType::Named(name) => self.named(name),
@@ -174,10 +174,10 @@ impl Introspection {
         }
     }
 
-    /// The size of the answer to a root field, which is `__schema` or `__type`; none where too many lists are in one another.
+    /// Returns the size of the result of a root field, `__schema` or `__type`; `None` if lists are nested too deeply.
     #[must_use]
     pub fn size(&self, document: &ExecutableDocument, field: &Field) -> Option<Size> {
-        // Whichever type is asked for, it is one of them; as all of them, it is not larger than they are.
+        // A type given by a variable is counted as all types: the result is not larger than that.
         let from = match field.name.node.as_str() {
             "__type" => self.types_of(field),
             _ => Counts::from([(self.root, 1)]),
@@ -187,7 +187,7 @@ impl Introspection {
         Some(size)
     }
 
-    /// The type of the name that is asked for, or, where that is a variable, all of them.
+    /// Returns the type with the requested name, or all types if the name is a variable.
     fn types_of(&self, field: &Field) -> Counts {
         match field.get_argument("name").and_then(|name| name.node.clone().into_const()) {
             Some(Value::String(name)) => self.types.get(&name).map(|part| (*part, 1)).into_iter().collect(),

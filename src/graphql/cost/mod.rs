@@ -1,5 +1,5 @@
-//! What a document may cost, told before anything of it is run: each field as often as it can come in the answer when every page
-//! is full, and what lists, counts and searches cost beside their fields. What depends on how much there is, and no document tells,
+//! The cost of a document, computed before execution: the number of times that each field can occur in the response if every page
+//! is full, and additional costs of lists, counts and searches. Work that depends on the amount of data, which no document tells,
 //! is bounded by the [`budget`](crate::budget).
 
 mod introspection;
@@ -19,29 +19,28 @@ use crate::error::Error;
 use crate::graphql::pagination::{DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE};
 use crate::http::selection;
 
-/// What a document may cost.
+/// Maximum cost of a document.
 pub const MOST: usize = 50_000;
-/// From here on a request is one of those of which a caller may have only a few under way.
+/// The cost from which a request is expensive: a caller may have only a few of those under way.
 pub const HEAVY: usize = 10_000;
 
-/// A statement that finds rows by an index.
+/// Cost of a statement that finds rows by an index.
 const STATEMENT: usize = 20;
-/// A statement that may look at everybody: a count, a filter, an order of one's own.
+/// Cost of a statement that may scan all users: a count, a filter or a custom order.
 const SCAN: usize = 1_000;
-/// A search, of at most five statements.
+/// Cost of a search, which takes at most five statements.
 const SEARCH: usize = 2_500;
-/// A change, with its event.
+/// Cost of a change with its audit event.
 const MUTATION: usize = 500;
-/// A page or a count of the list of each of many parents, for each of them.
+/// Cost, for each parent, of a page or a count of the lists of many parents.
 const PER_PARENT: usize = 5;
-/// A key whose user is looked for.
+/// Cost of a key that is resolved to a user.
 const KEY: usize = 5;
-/// A field that an introspection shows. The usual one of tools costs much by that: nothing else runs while a part of the schema is
-/// shown.
+/// Cost of a field in the result of an introspection query. The usual introspection of tools becomes expensive by that: nothing
+/// else runs while a part of the schema is resolved.
 const SHOWN: usize = 2;
 
-/// How many items lists have that are not pages, where the cost of a document is measured: the most that there can be where
-/// that is a few, otherwise what is usual.
+/// The assumed length of the lists that are not pages: the maximum if that is a small number, otherwise a usual length.
 const LISTS: [(&str, &str, usize); 11] = [
     ("User", "groups", 5),
     ("User", "groupsOwned", 5),
@@ -55,30 +54,30 @@ const LISTS: [(&str, &str, usize); 11] = [
     ("Query", "attributeDefinitions", 100),
     ("UserSearchMatch", "matchedFields", 5),
 ];
-/// The faults that a payload has, where its cost is measured.
+/// The assumed number of errors in a payload.
 const FAULTS: usize = 10;
-/// Lists whose items answer to those of an argument.
+/// Lists with one item for each item of an argument.
 const ANSWERS: [(&str, &str, &str); 2] = [("Query", "nodes", "ids"), ("Query", "resolveUsers", "keys")];
-/// The most of them that are looked at; more are refused when they are read.
+/// Maximum number of these items that are counted; more are refused when the argument is read.
 const MOST_ANSWERS: usize = 1_000;
 
-/// Where fields of composite types lead.
+/// The type of a field of an object or interface.
 struct Target {
     type_name: String,
     is_list: bool,
 }
 
-/// What documents of a schema cost.
+/// Computes the costs of documents for one schema.
 pub struct Costs {
     targets: HashMap<String, HashMap<String, Target>>,
     introspection: Introspection,
 }
 
 impl Costs {
-    /// Those of a schema in its own language.
+    /// Reads a schema in the schema definition language.
     ///
     /// # Errors
-    /// `Internal` where it cannot be parsed, or has a list of which the length is not known; it names them.
+    /// `Internal` if the schema cannot be parsed, or has a list of unknown length; the message names all such lists.
     pub fn of(sdl: &str) -> Result<Self, Error> {
         let definitions = parse_schema(sdl).map_err(Error::internal)?.definitions;
         let mut targets: HashMap<String, HashMap<String, Target>> = HashMap::new();
@@ -107,10 +106,10 @@ impl Costs {
         Ok(Self { targets, introspection })
     }
 
-    /// The size of what a document shows of the schema itself, in whichever of its operations that is most.
+    /// Returns the size of the introspection in a document: that of its operation with the most.
     ///
     /// # Errors
-    /// `DocumentTooLarge` where its lists are too deep in one another, or the answer would be too large.
+    /// `DocumentTooLarge` if the lists are nested too deeply, or the response would be too large.
     pub fn introspection(&self, document: &ExecutableDocument) -> Result<Size, Error> {
         let mut most = Size::default();
         for (_, operation) in document.operations.iter() {
@@ -137,7 +136,7 @@ impl Costs {
         Ok(())
     }
 
-    /// What an operation costs with its variables, beside what it shows of the schema.
+    /// Returns the cost of an operation with its variables, not counting introspection.
     #[must_use]
     pub fn cost(&self, document: &ExecutableDocument, operation: &OperationDefinition, given: &Variables) -> usize {
         let root = match operation.ty {
@@ -150,21 +149,21 @@ impl Costs {
     }
 }
 
-/// That a document is too large.
+/// Returns the error for a document that is too large.
 fn too_large(rule: &str) -> Error {
     Error::DocumentTooLarge(format!("The document is too large: {rule} are allowed."))
 }
 
-/// What an introspection costs that shows so much.
+/// Returns the cost of an introspection whose result has this size.
 #[must_use]
 pub const fn of_introspection(shown: Size) -> usize {
     shown.fields.saturating_mul(SHOWN)
 }
 
-/// Refuses what costs too much.
+/// Checks that a cost is within the limit.
 ///
 /// # Errors
-/// `DocumentTooLarge`, naming the cost and the limit.
+/// `DocumentTooLarge` if not; the message names the cost and the limit.
 pub fn check(cost: usize) -> Result<(), Error> {
     if cost <= MOST {
         return Ok(());
@@ -183,7 +182,7 @@ fn target(of: &Type) -> Target {
     }
 }
 
-/// How long a list is taken to be.
+/// The assumed length of a list.
 enum Length {
     Fixed(usize),
     OfPage,
@@ -205,7 +204,7 @@ fn length(of: &str, field: &str) -> Option<Length> {
     }
 }
 
-/// One measure of an operation.
+/// The computation of the cost of one operation.
 struct Walk<'a> {
     costs: &'a Costs,
     document: &'a ExecutableDocument,
@@ -215,7 +214,7 @@ struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    /// Adds a selection of a type that comes so many times; `page` is the size of the page that it is of.
+    /// Adds a selection on a type that occurs `times` times; `page` is the size of the page that it belongs to.
     fn set(&mut self, set: &'a SelectionSet, of: &'a str, times: usize, page: usize) {
         for selection in &set.items {
             match &selection.node {
@@ -251,7 +250,7 @@ impl<'a> Walk<'a> {
         self.set(&field.selection_set.node, &target.type_name, times, page);
     }
 
-    /// Adds what a field costs beside what it shows.
+    /// Adds the cost of a field beyond the fields in the response.
     fn beside(&mut self, field: &Field, of: &str, times: usize, is_connection: bool, is_composite: bool) {
         let name = field.name.node.as_str();
         let has = |argument: &str| !matches!(self.argument(field, argument), None | Some(Value::Null));
@@ -263,7 +262,7 @@ impl<'a> Walk<'a> {
             ("Query", _) => STATEMENT,
             ("Mutation", _) => MUTATION,
             (_, "totalCount") => SCAN.saturating_add(times.saturating_mul(PER_PARENT)),
-            // A place in a list is found among all that are in it.
+            // A position in a list is looked up among all rows of the list.
             _ if is_connection && (has("after") || has("before")) => {
                 SCAN.saturating_add(times.saturating_mul(PER_PARENT))
             }
@@ -278,7 +277,7 @@ impl<'a> Walk<'a> {
         self.total = self.total.saturating_add(cost);
     }
 
-    /// The value of an argument, variables and their defaults filled in.
+    /// Returns the value of an argument, with variables and their defaults filled in.
     fn argument(&self, field: &Field, name: &str) -> Option<Value> {
         let value = field.get_argument(name)?.node.clone();
         let variable = |name: async_graphql::Name| {
@@ -292,7 +291,7 @@ impl<'a> Walk<'a> {
         value.into_const_with(variable).ok()
     }
 
-    /// How many rows a page has.
+    /// Returns the number of rows on a page.
     fn page(&self, field: &Field) -> usize {
         let asked = ["first", "last"].into_iter().find_map(|name| match self.argument(field, name)? {
             Value::Number(number) => number.as_u64(),
@@ -301,7 +300,7 @@ impl<'a> Walk<'a> {
         usize::try_from(asked.unwrap_or(DEFAULT_PAGE_SIZE).clamp(1, MAX_PAGE_SIZE)).unwrap_or(usize::MAX)
     }
 
-    /// How many items an argument has; one that is not a list stands for a list of it.
+    /// Returns the number of items of an argument; a single value counts as a list of one item.
     fn items(&self, field: &Field, argument: &str) -> usize {
         match self.argument(field, argument) {
             Some(Value::List(items)) => items.len().min(MOST_ANSWERS),

@@ -2,7 +2,7 @@ use async_graphql::parser::parse_query;
 
 use super::*;
 
-/// What the standard introspection asks for, with every option of graphql-js.
+/// The standard introspection query, with every option of graphql-js.
 const FULL: &str = include_str!("full_introspection.graphql");
 
 fn costs() -> Costs {
@@ -32,7 +32,7 @@ async fn the_size_of_an_introspection_is_known_before() {
         let answer = schema.execute(text).await;
         assert!(answer.is_ok(), "{:?}", answer.errors);
         let (real, told) = (Size::of(&answer.data), introspection(text).unwrap());
-        // A few of the types that every schema has look otherwise.
+        // A few of the types that every schema has differ.
         assert!((real.fields * 99 / 100..=real.fields * 5 / 4 + 10).contains(&told.fields), "{real:?} {told:?} {text}");
         assert!((real.bytes..=real.bytes * 3 / 2 + 500).contains(&told.bytes), "{real:?} {told:?} {text}");
     }

@@ -1,4 +1,4 @@
-//! Who belongs to groups.
+//! Loaders of the members of groups.
 
 use std::collections::HashMap;
 
@@ -18,11 +18,11 @@ use crate::scalar::Id;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct MembersOfGroup(pub Id, pub PageRequest);
 
-/// How many members a group has.
+/// The number of members of a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct MemberCountOfGroup(pub Id);
 
-/// A person, and what the person is in a group.
+/// A user and their role in a group.
 #[derive(Clone, Debug)]
 pub struct Member {
     pub user: user::Model,

@@ -1,4 +1,4 @@
-//! Who belongs to institutions.
+//! Loaders of the users of institutions.
 
 use std::collections::HashMap;
 
@@ -12,11 +12,11 @@ use crate::error::Error;
 use crate::graphql::pagination::{self, Page, PageRequest};
 use crate::scalar::Id;
 
-/// One page of the people of an institution.
+/// One page of the users of an institution.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct UsersOfInstitution(pub Id, pub PageRequest);
 
-/// How many people an institution has.
+/// The number of users of an institution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct UserCountOfInstitution(pub Id);
 

@@ -1,6 +1,7 @@
-//! The links between tables: a key type and a loader for each, so that a page of people costs one statement a link.
+//! Loaders of related rows: a key type and a loader for each relation, so that a page of users costs one statement for each
+//! relation.
 //!
-//! Every loader is narrowed to what the viewer sees; what lies outside is not found.
+//! Every loader returns only rows that the viewer sees; others are not found.
 
 mod group;
 mod institution;
@@ -44,26 +45,27 @@ pub struct Loaders {
     comparisons: AtomicUsize,
 }
 
-/// How many groups of people one answer has at most.
+/// Maximum number of groups of users in one response.
 const MOST_GROUPS_SHOWN: usize = 50_000;
-/// How many custom attributes of people one answer has at most.
+/// Maximum number of custom attributes of users in one response.
 const MOST_ATTRIBUTES_SHOWN: usize = 20_000;
-/// How many comparisons the filters of one request make at most.
+/// Maximum number of conditions in the filters of one request.
 const MOST_COMPARISONS: usize = 100;
 
 impl Loaders {
-    /// Loaders that see what the viewer sees, and read what the request names; sessions end when unused for so long.
+    /// Creates loaders that return the rows that the viewer sees, with the columns of the selected fields. A session ends when it
+    /// has not been used for the time `idle`.
     #[must_use]
     pub fn new(db: Db, asking: Arc<CurrentViewer>, named: Arc<SelectedFields>, idle: Duration) -> Self {
         let [groups_shown, attributes_shown, comparisons] = std::array::from_fn(|_| AtomicUsize::new(0));
         Self { db, asking, named, idle, groups_shown, attributes_shown, comparisons }
     }
 
-    /// Notes that groups are about to be shown. How many people have is not known before they are read, so that the cost of
-    /// a document cannot bound it.
+    /// Counts groups that are about to be returned. The number of groups of a user is unknown until they are read, so the cost of
+    /// a document cannot limit it.
     ///
     /// # Errors
-    /// `BadInput` where one request is shown too many.
+    /// `BadInput` if one request would return too many.
     pub fn show_groups(&self, count: usize) -> Result<(), Error> {
         charge(&self.groups_shown, count, MOST_GROUPS_SHOWN, || {
             format!(
@@ -72,10 +74,10 @@ impl Loaders {
         })
     }
 
-    /// Notes that custom attributes are about to be shown, as of groups.
+    /// Counts custom attributes that are about to be returned; the limit has the same reason as that of groups.
     ///
     /// # Errors
-    /// `BadInput` where one request is shown too many.
+    /// `BadInput` if one request would return too many.
     pub fn show_attributes(&self, count: usize) -> Result<(), Error> {
         charge(&self.attributes_shown, count, MOST_ATTRIBUTES_SHOWN, || {
             format!(
@@ -84,17 +86,17 @@ impl Loaders {
         })
     }
 
-    /// Notes that a filter is about to compare: some comparisons look at everybody.
+    /// Counts the conditions of a filter that is about to be applied: some conditions are evaluated for every user.
     ///
     /// # Errors
-    /// `BadInput` where the filters of one request make too many.
+    /// `BadInput` if the filters of one request have too many.
     pub fn compare(&self, count: usize) -> Result<(), Error> {
         charge(&self.comparisons, count, MOST_COMPARISONS, || {
             format!("filter: the filters of a request must contain at most {MOST_COMPARISONS} conditions in total.")
         })
     }
 
-    /// Those of the rows of some ids that are seen, in any order.
+    /// Returns the rows with these IDs that match `seen`, in any order.
     pub async fn by_id<E: Projectable>(
         &self,
         column: E::Column,
@@ -110,7 +112,7 @@ impl Loaders {
         Ok(rows.iter().map(|row| columns.read(row, &blank)).collect::<Result<_, _>>()?)
     }
 
-    /// How many rows of `select` belong to each parent.
+    /// Returns the number of rows of `select` for each parent.
     async fn counts<E: EntityTrait>(
         &self,
         select: Select<E>,
@@ -130,17 +132,17 @@ impl Loaders {
     }
 }
 
-/// Takes from what one request may have.
+/// Adds to a counter of the request, and fails once it exceeds its limit.
 fn charge(spent: &AtomicUsize, count: usize, most: usize, message: impl FnOnce() -> String) -> Result<(), Error> {
     let sum = spent.fetch_add(count, Ordering::Relaxed).saturating_add(count);
     if sum <= most { Ok(()) } else { Err(Error::BadInput(message())) }
 }
 
-/// The windows that are asked for of the lists of parents.
+/// The requested pages of the lists of each parent.
 type WindowsOfParents<'a> = HashMap<Id, Vec<&'a PageRequest>>;
 
-/// What is to be read of the lists of parents, each window by a statement of its own. All windows of one part of a list are read
-/// at once, by the largest of them, because to find the rows costs more than to read them; parents with the same share a statement.
+/// Groups page requests into statements. All page requests for the same part of a list are read together, as the largest of them,
+/// because finding the rows costs more than reading them. Parents with the same page request share a statement.
 fn by_part<'a>(keys: impl Iterator<Item = (&'a PageRequest, Id)>) -> HashMap<PageRequest, WindowsOfParents<'a>> {
     let mut asked: HashMap<(PageRequest, Id), Vec<&PageRequest>> = HashMap::new();
     for (window, parent) in keys {
@@ -153,7 +155,7 @@ fn by_part<'a>(keys: impl Iterator<Item = (&'a PageRequest, Id)>) -> HashMap<Pag
     read
 }
 
-/// The pages of windows, by parent, made of what was read of their lists.
+/// Returns each requested page, with its parent, from the rows that were read.
 fn pages<'a, R: Clone>(asked: WindowsOfParents<'a>, mut read: RowsOfParents<R>) -> Vec<(Id, &'a PageRequest, Page<R>)> {
     let of_parent = |(parent, windows): (Id, Vec<&'a PageRequest>)| {
         let pages = read.remove(&parent).map(|rows| PageRequest::pages(&windows, rows)).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Whatever has an id, by its id.
+//! Loaders of nodes by ID.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,35 +13,35 @@ use crate::entity::{api_key, attribute_definition, audit_event, group, instituti
 use crate::error::Error;
 use crate::scalar::Id;
 
-/// A person by id.
+/// A user by ID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct UserById(pub Id);
 
-/// A group by id.
+/// A group by ID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct GroupById(pub Id);
 
-/// An institution by id.
+/// An institution by ID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct InstitutionById(pub Id);
 
-/// A license by id.
+/// A license by ID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct LicenseById(pub Id);
 
-/// A session by id.
+/// A session by ID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SessionById(pub Id);
 
-/// An API key by id.
+/// An API key by ID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ApiKeyById(pub Id);
 
-/// An audit event by id.
+/// An audit event by ID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct AuditEventById(pub Id);
 
-/// The definition of a custom attribute by id.
+/// The definition of a custom attribute by ID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct AttributeDefinitionById(pub Id);
 
@@ -111,7 +111,7 @@ impl Loader<ApiKeyById> for Loaders {
 
     async fn load(&self, keys: &[ApiKeyById]) -> Result<HashMap<ApiKeyById, api_key::Model>, Error> {
         let viewer = self.asking.viewer();
-        // Whoever may see none costs no statement.
+        // No statement is run for a viewer who may see no API keys.
         if viewer.may(Action::UseApiKeys).is_err() {
             return Ok(HashMap::new());
         }

@@ -1,4 +1,4 @@
-//! The institutions whose data people may access.
+//! Loaders of sites: the institutions whose data users may access.
 
 use std::collections::HashMap;
 
@@ -13,11 +13,11 @@ use crate::error::Error;
 use crate::graphql::pagination::{self, Page, PageRequest};
 use crate::scalar::Id;
 
-/// One page of the sites of a person, or of everybody with access to every site of a license.
+/// One page of the sites of a user, or of all users with access to every site of a license.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Sites(pub SitesOf, pub PageRequest);
 
-/// How many sites a person has, or everybody with access to every site of a license.
+/// The number of sites of a user, or of all users with access to every site of a license.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SiteCount(pub SitesOf);
 
@@ -37,7 +37,8 @@ impl Loaders {
             .filter(no_index_hint(self.asking.viewer().visible_institutions()))
     }
 
-    /// The pages of the lists of one kind, told by the column of the rows of `select` that says whose they are.
+    /// Reads the pages of the lists of one kind of parent. `whose` selects the keys of that kind, `of` makes a key from a
+    /// parent's ID, and `parent` is the column with that ID in the rows of `select`.
     async fn site_pages(
         &self,
         keys: &[Sites],

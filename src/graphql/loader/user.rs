@@ -1,4 +1,4 @@
-//! What people have.
+//! Loaders of what belongs to users: groups, sessions, devices, invitations and custom attributes.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -20,11 +20,11 @@ use crate::error::Error;
 use crate::graphql::projection::Projectable;
 use crate::scalar::{Id, Json};
 
-/// The groups of a person, each with what the person is in it.
+/// The groups of a user, each with the user's role in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct GroupsOfUser(pub Id);
 
-/// The sessions of a person that have not ended, newest first.
+/// The active sessions of a user, newest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SessionsOfUser(pub Id);
 
@@ -36,11 +36,11 @@ pub struct DevicesOfUser(pub Id);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct InvitationOfUser(pub Id);
 
-/// What a person has of the custom attributes that the viewer sees, by name.
+/// The custom attributes of a user that the viewer sees, by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct AttributesOfUser(pub Id);
 
-/// A group, which is one for all who belong to it, and what somebody is in it.
+/// A membership of a user: the group, which is shared by all its members, and the user's role in it.
 #[derive(Clone, Debug)]
 pub struct GroupMembership {
     pub group: Arc<group::Model>,
@@ -172,7 +172,7 @@ impl Loader<AttributesOfUser> for Loaders {
             .column(attribute_value::Column::Value)
             .filter(of_users)
             .filter(no_index_hint(self.asking.viewer().visible_attributes()))
-            // More are refused when they are to be shown; those need not be read.
+            // A result with more rows is refused, so the rest need not be read.
             .limit(MOST_ATTRIBUTES_SHOWN as u64 + 1)
             .into_tuple()
             .all(db)

@@ -1,4 +1,4 @@
-//! A page as a Relay connection, of which the total is counted when it is asked for.
+//! A page as a Relay connection, whose total is counted only if it is selected.
 
 use async_graphql::connection::{
     Connection as RelayConnection, ConnectionNameType, DefaultConnectionName, DefaultEdgeName, Edge, EdgeNameType,
@@ -15,22 +15,23 @@ use crate::budget::ListItem;
 use crate::db::Db;
 use crate::error::{Error, located};
 
-/// A node without anything else on its edge.
+/// Returns a node for an edge without additional fields.
 pub fn plain<N>(node: N) -> (N, EmptyFields) {
     (node, EmptyFields)
 }
 
-/// A connection whose nodes are rows, with edges that may say more and a total that is counted when it is asked for.
+/// A connection whose nodes are rows, with optional additional fields on its edges, and a total that is counted only if it is
+/// selected.
 pub type Connection<N, F = EmptyFields, C = DefaultConnectionName, E = DefaultEdgeName> =
     RelayConnection<Cursor, ListItem<N>, LazyCount, F, C, E>;
 
-/// The number of all rows of a list.
+/// The number of rows of a list, counted only if it is selected.
 pub struct LazyCount(Box<Count>);
 
 type Count = dyn for<'a> Fn(&'a Context<'a>) -> BoxFuture<'a, Result<i32, Error>> + Send + Sync;
 
 impl LazyCount {
-    /// How many rows a list has.
+    /// Creates a total that counts the rows of a list.
     #[must_use]
     pub fn of_list<E: EntityTrait>(list: Select<E>) -> Self {
         Self::of(move |ctx| {
@@ -44,7 +45,7 @@ impl LazyCount {
         })
     }
 
-    /// A total that `count` finds out, should anybody ask.
+    /// Creates a total that is computed by `count`.
     pub fn of<C>(count: C) -> Self
     where
         C: for<'a> Fn(&'a Context<'a>) -> BoxFuture<'a, Result<i32, Error>> + Send + Sync + 'static,
@@ -63,7 +64,7 @@ impl LazyCount {
 }
 
 impl<R> Page<R> {
-    /// The page as a connection; `edge` tells a row's node and what else the edge says.
+    /// Converts the page to a connection; `edge` returns the node of a row and the additional fields of its edge.
     pub fn into_connection<N, F, C, E>(self, total: LazyCount, edge: impl Fn(R) -> (N, F)) -> Connection<N, F, C, E>
     where
         N: OutputType,

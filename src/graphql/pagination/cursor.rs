@@ -1,6 +1,8 @@
-//! Cursors: the place of a row in one list. They are made with the server's key: one of another list, or one that was not
-//! given out, is found out, and what stands in them is not to be read, for a place may tell how much there is of what the
-//! viewer does not see. A code of the place is also what it is enciphered by, as in RFC 5297.
+//! Cursors: the position of a row in one list, encrypted and authenticated with the server key.
+//!
+//! A cursor of another list, or one that the server did not issue, is detected. The content cannot be read, because a position
+//! may tell how many rows exist that the viewer does not see. The authentication code of the position is also the initialization
+//! vector of its encryption, as in RFC 5297.
 
 use std::convert::Infallible;
 
@@ -12,21 +14,21 @@ use sea_orm::Value;
 
 use crate::auth::server_key::{Key, authenticated};
 
-/// How many bytes of the code stand in a cursor.
+/// The length of the authentication code in a cursor, in bytes.
 const CODE: usize = 12;
 
-/// What makes the cursors of every list.
+/// The key for the cursors of all lists.
 #[derive(Clone)]
 pub struct CursorKey([u8; 32]);
 
-/// What makes the cursors of one list.
+/// The key for the cursors of one list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ListFingerprint([u8; 32]);
 
-/// The place of a row: what it is ordered by, as text; none is null.
+/// The position of a row: the values that it is ordered by, as text; `None` is null.
 pub type Position = Vec<Option<String>>;
 
-/// The place of a row in a list.
+/// The position of a row in a list.
 #[derive(Clone)]
 pub struct Cursor {
     pub(super) mark: ListFingerprint,
@@ -34,13 +36,13 @@ pub struct Cursor {
 }
 
 impl CursorKey {
-    /// What makes cursors with a server's key; servers with the same key understand each other's.
+    /// Derives the key for cursors from a server key; servers with the same server key accept each other's cursors.
     #[must_use]
     pub fn new(key: &Key) -> Self {
         Self(key.of_cursors())
     }
 
-    /// What makes the cursors of the list of a name.
+    /// Derives the key for the cursors of the list with this name.
     #[must_use]
     pub fn of(&self, list: &str) -> ListFingerprint {
         ListFingerprint(authenticated(&self.0, list.as_bytes()).finalize().into_bytes().into())
@@ -48,7 +50,7 @@ impl CursorKey {
 }
 
 impl ListFingerprint {
-    /// The place that a cursor of this list stands for; none for any other text.
+    /// Returns the position in a cursor of this list; `None` for any other text.
     #[must_use]
     pub fn read(&self, cursor: &str) -> Option<Position> {
         let bytes = URL_SAFE_NO_PAD.decode(cursor).ok()?;
@@ -65,7 +67,7 @@ impl ListFingerprint {
         URL_SAFE_NO_PAD.encode([code, hidden].concat())
     }
 
-    /// What hides the place of a code, byte by byte without end.
+    /// Returns the keystream that encrypts the position with this code, as an endless sequence of bytes.
     fn mask(&self, code: &[u8]) -> impl Iterator<Item = u8> {
         let start = authenticated(&self.0, b"mask").chain_update(code);
         (0_u32..).flat_map(move |block| start.clone().chain_update(block.to_be_bytes()).finalize().into_bytes())
@@ -75,7 +77,7 @@ impl ListFingerprint {
 impl CursorType for Cursor {
     type Error = Infallible;
 
-    /// Not used: whether a cursor is of the list that is asked for is checked by [`ListFingerprint::read`].
+    /// Not used: [`ListFingerprint::read`] checks whether a cursor belongs to the requested list.
     fn decode_cursor(_: &str) -> Result<Self, Infallible> {
         Ok(Self { mark: ListFingerprint::default(), position: Vec::new() })
     }

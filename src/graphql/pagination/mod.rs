@@ -1,4 +1,4 @@
-//! One keyset page of any table as a Relay connection: of a whole list, or of many parents' lists in one statement.
+//! Pagination: keyset pages of any table as Relay connections, of one list or of the lists of many parents in one statement.
 
 mod connection;
 mod cursor;
@@ -24,12 +24,12 @@ use crate::graphql::projection::Columns;
 use crate::scalar::Id;
 use crate::text;
 
-/// How many rows a page has where nothing is said.
+/// The default number of rows on a page.
 pub const DEFAULT_PAGE_SIZE: u64 = 50;
-/// How many rows a page may have.
+/// Maximum number of rows on a page.
 pub const MAX_PAGE_SIZE: u64 = 100;
 
-/// The four arguments by which a connection is paged.
+/// The four pagination arguments of a connection.
 #[derive(Clone, Debug, Default)]
 pub struct PageArgs {
     pub first: Option<i32>,
@@ -38,7 +38,7 @@ pub struct PageArgs {
     pub before: Option<String>,
 }
 
-/// Which part of a list is asked for, checked.
+/// A validated request for a page of a list.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PageRequest {
     mark: ListFingerprint,
@@ -48,7 +48,7 @@ pub struct PageRequest {
     before: Option<Position>,
 }
 
-/// The rows of one page, each with its place.
+/// The rows of one page, each with its cursor.
 #[derive(Clone)]
 pub struct Page<R> {
     rows: Vec<(Cursor, R)>,
@@ -57,11 +57,11 @@ pub struct Page<R> {
 }
 
 impl PageRequest {
-    /// Checks the arguments. `list` says which list it is, with everything that its rows depend on: a cursor of another
-    /// list is an error.
+    /// Validates the pagination arguments. `list` identifies the list, with everything that its rows depend on: a cursor of
+    /// another list is an error.
     ///
     /// # Errors
-    /// `BadInput` with every argument that is wrong.
+    /// `BadInput` with all invalid arguments.
     pub fn new(args: PageArgs, list: &str, seal: &CursorKey) -> Result<Self, Error> {
         let mut faults = Vec::new();
         let mut size = |name: &str, given: Option<i32>| match given.map(u64::try_from) {
@@ -98,20 +98,20 @@ impl PageRequest {
         })
     }
 
-    /// The same part of whatever list, however much of it: windows of several lists have it in common.
+    /// Returns the request without its list and page size; it is equal for all requests for the same part of any list.
     #[must_use]
     pub fn part(&self) -> Self {
         Self { mark: ListFingerprint::default(), size: 0, ..self.clone() }
     }
 
-    /// The smallest window that has several of one part in it.
+    /// Returns the smallest request that contains all of `windows`, which must be requests for this part.
     #[must_use]
     pub fn around(part: Self, windows: &[&Self]) -> Self {
         let size = windows.iter().map(|window| window.size).max().unwrap_or_default();
         Self { size, ..part }
     }
 
-    /// The page of each of several windows of one part, made of the rows of the one [around](Self::around) them.
+    /// Returns the page of each of several requests for one part, made of the rows of the request [around](Self::around) them.
     #[must_use]
     pub fn pages<'a, R: Clone>(windows: &[&'a Self], rows: Vec<(Vec<Value>, R)>) -> Vec<(&'a Self, Page<R>)> {
         let Some((last, others)) = windows.split_last() else { return Vec::new() };
@@ -124,12 +124,12 @@ impl PageRequest {
         pages
     }
 
-    /// The order in which the rows are read.
+    /// Returns the order in which the rows are read.
     fn direction<E: EntityTrait>(&self, order: &Order<E>) -> Order<E> {
         if self.backward { order.reversed() } else { order.clone() }
     }
 
-    /// The rows of a part of a list that lie between the cursors.
+    /// Returns the condition for the rows of a part of the list that lie between the cursors.
     fn between<E: EntityTrait>(&self, order: &Order<E>, part: NullPartition) -> Result<Condition, Error> {
         let damaged = || {
             Error::BadInput("after, before: must be a cursor of this list, with the same filter and order.".to_owned())
@@ -139,7 +139,7 @@ impl PageRequest {
         Ok(order.rows(part).add_option(after.transpose()?).add_option(before.transpose()?))
     }
 
-    /// Makes the page of rows that were read in the window's direction, one more than the page holds if there is one.
+    /// Makes a page of rows that were read in the direction of the request: one row more than the page holds, if there is one.
     fn page<R>(&self, mut rows: Vec<(Vec<Value>, R)>) -> Page<R> {
         let size = usize::try_from(self.size).unwrap_or(usize::MAX);
         let more = rows.len() > size;
@@ -155,10 +155,10 @@ impl PageRequest {
     }
 }
 
-/// Reads one page of a list in its order, with these columns of each row.
+/// Reads one page of a list in this order, with these columns of each row.
 ///
 /// # Errors
-/// `BadInput` for a cursor that is damaged; whatever the database says.
+/// `BadInput` for a damaged cursor.
 pub async fn read<E: DefaultOrder>(
     db: &Reader,
     select: Select<E>,
@@ -174,11 +174,11 @@ pub async fn read<E: DefaultOrder>(
     Ok(window.page(rows.collect::<Result<_, _>>()?))
 }
 
-/// One page of a list that is in order already, from its beginning or after a cursor. `place` tells the place of a row, and
-/// `comes_after` whether a row comes after one, unless it is not one.
+/// Returns one page of a list that is already ordered, from its beginning or after a cursor. `place` returns the position of a
+/// row; `comes_after` returns whether a row comes after a position, or `None` if the position is invalid.
 ///
 /// # Errors
-/// `BadInput` for a cursor that is damaged.
+/// `BadInput` for a damaged cursor.
 pub fn of_ranked<R>(
     ranked: Vec<R>,
     window: &PageRequest,
@@ -200,7 +200,8 @@ pub fn of_ranked<R>(
     Ok(window.page(rest))
 }
 
-/// The rows of a page and one more, in the direction of the window; each part of the list is read by its own index scan.
+/// Returns the statement for the rows of a page and one more, in the direction of the request. Each part of the list is read by
+/// an index scan of its own.
 fn statement<E: DefaultOrder>(
     select: &Select<E>,
     order: &Order<E>,
@@ -233,11 +234,12 @@ fn statement<E: DefaultOrder>(
     Ok(statement)
 }
 
-/// The rows of the lists of several parents, each with its place.
+/// The rows of the list of each parent, each with its position.
 pub type RowsOfParents<R> = HashMap<Id, Vec<(Vec<Value>, R)>>;
 
-/// Reads the rows of a window, and one more, of the list of each of several parents, in one statement. `select` has the rows of all
-/// of them, first in each the given columns, `parent` tells whose they are, and `row` makes what is wanted of a row and its model.
+/// Reads the requested page, and one more row, of the list of each of several parents in one statement. `select` selects the rows
+/// of all parents, with the given columns first; `parent` is the column with the parent's ID; `row` makes the result from a row
+/// and its model.
 ///
 /// # Errors
 /// As [`read`].
@@ -270,7 +272,7 @@ pub async fn read_per_parent<E: DefaultOrder, R>(
     Ok(rows)
 }
 
-/// Counts the rows of a list, without its page.
+/// Counts the rows of a list, on all pages.
 pub async fn count<E: EntityTrait>(db: &Reader, select: Select<E>) -> Result<i32, Error> {
     let mut statement = QueryTrait::into_query(select);
     statement.clear_selects().clear_order_by().expr_as(Expr::cust("COUNT(*)"), Alias::new("total"));
@@ -279,7 +281,7 @@ pub async fn count<E: EntityTrait>(db: &Reader, select: Select<E>) -> Result<i32
     Ok(i32::try_from(total).unwrap_or(i32::MAX))
 }
 
-/// The condition that a folded name has a text in it; none where nothing is asked for.
+/// Returns the condition that a folded name contains a text; without a text, a condition that is always true.
 ///
 /// # Errors
 /// `BadInput` for a text of more than 200 characters.
@@ -302,12 +304,12 @@ impl<R> Default for Page<R> {
 }
 
 impl<R> Page<R> {
-    /// The rows in their order.
+    /// Returns the rows in order.
     pub fn rows(&self) -> impl Iterator<Item = &R> {
         self.rows.iter().map(|(_, row)| row)
     }
 
-    /// The page with something else in the place of each row, without those that are no more.
+    /// Returns the page with each row replaced by the result of `change`, without the rows for which that is `None`.
     #[must_use]
     pub fn filter_map<T>(self, mut change: impl FnMut(R) -> Option<T>) -> Page<T> {
         let rows = self.rows.into_iter().filter_map(|(cursor, row)| Some((cursor, change(row)?))).collect();

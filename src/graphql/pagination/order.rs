@@ -1,4 +1,4 @@
-//! The order of a list, and what lies before and after a place in it, as conditions that an index can follow.
+//! The order of a list, and the rows before and after a position in it, as conditions that an index can follow.
 
 use chrono::{DateTime, Utc};
 use sea_orm::sea_query::{Condition, Expr, ExprTrait, NullOrdering, Order as Direction, OrderedStatement, SimpleExpr};
@@ -14,24 +14,24 @@ use crate::scalar::Id;
 pub struct SortKey<C> {
     pub column: C,
     pub descending: bool,
-    /// Where the rows without a value go; none where each has one.
+    /// The position of rows without a value; `None` if each row has one.
     pub nulls: Option<Nulls>,
 }
 
-/// Where rows without a value go.
+/// The position of rows without a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Nulls {
     First,
     Last,
 }
 
-/// The order of a list: the last key is unique, so that each row has one place.
+/// The order of a list. The last key is unique, so that each row has one position.
 #[derive(Clone, Debug)]
 pub struct Order<E: EntityTrait>(Vec<SortKey<E::Column>>);
 
-/// A table that is listed in one order where no other is asked for.
+/// A table with a default order.
 pub trait DefaultOrder: Projectable {
-    /// What it is ordered by; the last one is unique, and none is nullable.
+    /// The default order; the last key is unique, and none is nullable.
     const ORDER: &'static [SortKey<Self::Column>];
 }
 
@@ -57,14 +57,14 @@ impl DefaultOrder for audit_event::Entity {
     const ORDER: &'static [SortKey<audit_event::Column>] = &[SortKey::descending(audit_event::Column::Seq)];
 }
 
-/// Which of its rows a part of a list has.
+/// A part of a list by the value of the first key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NullPartition {
-    /// All of them.
+    /// All rows.
     Whole,
-    /// Those with a value in the first key.
+    /// The rows with a value in the first key.
     With,
-    /// Those without one.
+    /// The rows without a value in the first key.
     Without,
 }
 
@@ -75,33 +75,33 @@ impl<E: DefaultOrder> Default for Order<E> {
 }
 
 impl<E: EntityTrait> Order<E> {
-    /// The order by these keys, of which the last is unique.
+    /// Creates the order by these keys, of which the last is unique.
     #[must_use]
     pub fn by(keys: Vec<SortKey<E::Column>>) -> Self {
         Self(keys)
     }
 
-    /// The columns that it goes by.
+    /// Returns the columns of the order.
     pub fn columns(&self) -> impl Iterator<Item = E::Column> + '_ {
         self.0.iter().map(|key| key.column)
     }
 
-    /// The other way round.
+    /// Returns the reversed order.
     #[must_use]
     pub fn reversed(&self) -> Self {
         Self(self.0.iter().map(SortKey::reversed).collect())
     }
 
-    /// Where a row stands.
+    /// Returns the position of a row.
     pub fn position(&self, row: &E::Model) -> Vec<Value> {
         self.columns().map(|column| row.get(column)).collect()
     }
 
-    /// Puts the rows of a statement, or of a window, in order.
+    /// Adds the order to a statement or a window.
     pub fn apply(&self, statement: &mut impl OrderedStatement) {
         for key in &self.0 {
             let column = key.column.as_column_ref();
-            // Where nulls go is said only where there are some: an index is followed as it is.
+            // The position of nulls is given only for nullable keys: otherwise the order must be that of the index.
             match key.nulls {
                 Some(Nulls::First) => statement.order_by_with_nulls(column, key.direction(), NullOrdering::First),
                 Some(Nulls::Last) => statement.order_by_with_nulls(column, key.direction(), NullOrdering::Last),
@@ -110,8 +110,8 @@ impl<E: EntityTrait> Order<E> {
         }
     }
 
-    /// The parts of the list, one after the other. Where the first key can be null, the rows without a value are a part of
-    /// their own, so that an index has each part in order wherever it keeps nulls.
+    /// Returns the parts of the list, in order. If the first key can be null, the rows without a value are a part of their own,
+    /// so that an index has each part in order wherever it keeps nulls.
     #[must_use]
     pub fn parts(&self) -> &'static [NullPartition] {
         match self.0.first().and_then(|key| key.nulls) {
@@ -121,7 +121,7 @@ impl<E: EntityTrait> Order<E> {
         }
     }
 
-    /// The order within a part: the first key has a value in each of its rows, or in none.
+    /// Returns the order within a part, in which the first key has a value in every row or in none.
     #[must_use]
     pub fn within(&self, part: NullPartition) -> Self {
         let mut keys = self.0.clone();
@@ -131,7 +131,7 @@ impl<E: EntityTrait> Order<E> {
         Self(keys)
     }
 
-    /// The rows of a part.
+    /// Returns the condition for the rows of a part.
     #[must_use]
     pub fn rows(&self, part: NullPartition) -> Condition {
         let first = self.0.first().map(SortKey::col);
@@ -142,7 +142,8 @@ impl<E: EntityTrait> Order<E> {
         })
     }
 
-    /// The rows of a part that come after a place in the list; none where the place is not one of this list.
+    /// Returns the condition for the rows of a part that come after a position in the list; `None` if the position is not one of
+    /// this list.
     #[must_use]
     pub fn after(&self, part: NullPartition, place: &Position) -> Option<Condition> {
         let values: Vec<Option<Value>> =
@@ -163,13 +164,13 @@ impl<E: EntityTrait> Order<E> {
     }
 }
 
-/// The rows whose keys come after these values.
+/// Returns the condition for the rows whose keys come after these values.
 fn beyond<C: ColumnTrait>(keys: &[(SortKey<C>, Option<Value>)]) -> Condition {
     let is_plain = |(key, _): &(SortKey<C>, Option<Value>)| {
         key.nulls.is_none() && keys.first().is_some_and(|(first, _)| first.descending == key.descending)
     };
     if let (Some((first, _)), true) = (keys.first(), keys.iter().all(is_plain)) {
-        // A row value lets an index find the place at once.
+        // With a row value, an index finds the position at once.
         let columns = Expr::tuple(keys.iter().map(|(key, _)| key.col()));
         let values = Expr::tuple(keys.iter().filter_map(|(_, value)| value.clone()).map(Expr::val));
         return Condition::all().add(if first.descending { columns.lt(values) } else { columns.gt(values) });
@@ -182,18 +183,18 @@ fn beyond<C: ColumnTrait>(keys: &[(SortKey<C>, Option<Value>)]) -> Condition {
         }
         same = same.add(key.at(value.as_ref()));
     }
-    // It follows from the rest, but an index needs to be told where to begin.
+    // Redundant, but an index needs a condition from which to begin.
     let begin = keys.first().and_then(|(key, value)| key.from(value.as_ref()));
     Condition::all().add_option(begin).add(any)
 }
 
 impl<C> SortKey<C> {
-    /// From the lowest to the highest, of values that are never null.
+    /// Creates a key from the lowest value to the highest, for values that are never null.
     pub const fn ascending(column: C) -> Self {
         Self { column, descending: false, nulls: None }
     }
 
-    /// From the highest to the lowest, of values that are never null.
+    /// Creates a key from the highest value to the lowest, for values that are never null.
     pub const fn descending(column: C) -> Self {
         Self { column, descending: true, nulls: None }
     }
@@ -223,7 +224,7 @@ impl<C: ColumnTrait> SortKey<C> {
         }
     }
 
-    /// The rows with a later value; none where there is no later one.
+    /// Returns the condition for the rows with a later value; `None` if there is no later value.
     fn after(&self, value: Option<&Value>) -> Option<SimpleExpr> {
         let Some(value) = value.cloned() else {
             return (self.nulls == Some(Nulls::First)).then(|| self.col().is_not_null());
@@ -232,13 +233,13 @@ impl<C: ColumnTrait> SortKey<C> {
         Some(if self.nulls == Some(Nulls::Last) { later.or(self.col().is_null()) } else { later })
     }
 
-    /// The rows with this value or a later one, where none is without.
+    /// Returns the condition for the rows with this value or a later one; `None` if the key is nullable.
     fn from(&self, value: Option<&Value>) -> Option<SimpleExpr> {
         let value = value.filter(|_| self.nulls.is_none())?.clone();
         Some(if self.descending { self.col().lte(value) } else { self.col().gte(value) })
     }
 
-    /// The value that a text in a cursor stands for; none where it stands for none.
+    /// Parses the value of the key from a text in a cursor; `None` if the text is not a value.
     #[expect(clippy::option_option, reason = "null is a value here")]
     fn value(&self, text: Option<&str>) -> Option<Option<Value>> {
         let Some(text) = text else { return Some(None) };

@@ -1,4 +1,4 @@
-//! One connection: who waits for whom on it.
+//! One connection, with the phase that tells which side waits for the other.
 
 use std::{
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
@@ -11,15 +11,16 @@ use ipnet::IpNet;
 use poem::{Addr, web::LocalAddr};
 use tokio::sync::watch;
 
-/// What has just been opened or answered is closed only after everything that has waited for longer.
+/// The time after its opening or its last response during which a connection is closed only after all that have waited for
+/// longer.
 const RECENT: Duration = Duration::from_secs(2);
 
 /// An open connection.
 pub struct Connection {
     pub id: u64,
-    /// Whose share it counts to; none for an address without a limit.
+    /// The network to whose share the connection counts; `None` for an address without a limit.
     pub network: Option<IpNet>,
-    /// Nothing but health is answered on it.
+    /// Whether the connection is reserved for health checks.
     pub is_reserved: bool,
     started: Instant,
     /// A [`Phase`] in the highest bits, and the microseconds after `started` at which it began.
@@ -29,18 +30,18 @@ pub struct Connection {
     disconnected: watch::Sender<bool>,
 }
 
-/// Who waits for whom.
+/// The phase of a connection: which side waits for the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
     /// No request has been received, or its head only in part.
     Idle,
-    /// The head of a request has been received, and its body is still to come.
+    /// The head of a request has been received; its body is still to come.
     Receiving,
-    /// The request is being worked on, or its answer is being written.
+    /// The request is being executed, or its response is being written.
     Working,
-    /// The peer does not read its answer.
+    /// The peer does not read its response.
     Sending,
-    /// It has to make room.
+    /// The connection is being closed to make room.
     Closing,
 }
 
@@ -73,14 +74,14 @@ impl Connection {
         }
     }
 
-    /// Its place among the connections that may be closed, with what it was when that was found out; the first goes first.
-    /// None if it may not be closed.
+    /// Returns the position of the connection in the closing order, lowest first, and the phase for which it was computed. `None`
+    /// if the connection must not be closed.
     pub fn closing_order(&self, now: u64) -> Option<(ClosingOrder, u64)> {
         let word = self.phase.load(Ordering::Acquire);
         Some((closing_order(word, now)?, word))
     }
 
-    /// In whose stead the local address tells a request its connection.
+    /// Returns the address by which a request finds its connection, in place of the local address.
     pub fn address(&self) -> LocalAddr {
         LocalAddr(Addr::Custom("connection", self.id.to_string().into()))
     }
@@ -89,65 +90,65 @@ impl Connection {
         Phase::of(self.phase.load(Ordering::Acquire))
     }
 
-    /// Bytes have come in; false if the connection has to make room.
+    /// Records that bytes have arrived; returns `false` if the connection is being closed.
     pub fn bytes_read(&self) -> bool {
         self.has_unread.store(true, Ordering::Release);
         self.enter(Phase::Idle, |phase| phase == Phase::Idle)
     }
 
-    /// The head of a request has come in; false if the connection has to make room.
+    /// Records that the head of a request has arrived; returns `false` if the connection is being closed.
     pub fn request_begun(&self, has_body: bool) -> bool {
         self.has_unread.store(has_body, Ordering::Release);
         self.enter(if has_body { Phase::Receiving } else { Phase::Working }, |_| true)
     }
 
-    /// The body of the request has come in to its end.
+    /// Records that the whole body of the request has arrived.
     pub fn body_received(&self) {
         self.has_unread.store(false, Ordering::Release);
         self.enter(Phase::Working, |phase| phase == Phase::Receiving);
     }
 
-    /// The request has its answer, which is still to be written.
+    /// Records that the request has a response, which is still to be written.
     pub fn answered(&self) {
         self.enter(Phase::Working, |_| true);
     }
 
-    /// What was to be written has been.
+    /// Records that everything has been written.
     pub fn bytes_written(&self) {
         self.enter(Phase::Idle, |phase| matches!(phase, Phase::Working | Phase::Sending));
     }
 
-    /// A write has to wait for the peer.
+    /// Records that a write has to wait for the peer.
     pub fn write_blocked(&self) {
         self.enter(Phase::Sending, |phase| phase == Phase::Working);
     }
 
-    /// Whether the peer may still be sending what nobody will read.
+    /// Returns whether the peer may still be sending bytes that will not be read.
     pub fn has_unread(&self) -> bool {
         self.has_unread.load(Ordering::Acquire)
     }
 
-    /// The peer has gone.
+    /// Records that the peer has disconnected.
     pub fn peer_gone(&self) {
         self.disconnected.send_replace(true);
     }
 
-    /// Resolves when the peer has gone.
+    /// Returns a future that resolves when the peer has disconnected.
     pub fn disconnected(&self) -> impl Future<Output = ()> + use<> {
         let mut disconnected = self.disconnected.subscribe();
         async move {
-            // Nobody sends any more once the connection is dropped.
+            // Fails if the connection is dropped, because nothing is sent after that.
             let _ = disconnected.wait_for(|is_gone| *is_gone).await;
         }
     }
 
-    /// Ready when the connection has to make room.
+    /// Returns ready when the connection is being closed.
     pub fn poll_closing(&self, cx: &Context<'_>) -> Poll<()> {
         self.closing.register(cx.waker());
         if self.phase() == Phase::Closing { Poll::Ready(()) } else { Poll::Pending }
     }
 
-    /// Enters a phase from those that are `left` for it; false if the connection has to make room.
+    /// Enters a phase if `is_left` returns `true` for the current one; returns `false` if the connection is being closed.
     fn enter(&self, phase: Phase, is_left: impl Fn(Phase) -> bool) -> bool {
         let next = phase.since(microseconds(self.started));
         let entered = self.phase.fetch_update(Ordering::AcqRel, Ordering::Acquire, |word| {
@@ -157,12 +158,12 @@ impl Connection {
         entered.map_or_else(|word| Phase::of(word) != Phase::Closing, |_| true)
     }
 
-    /// Closes the connection, unless it is no longer as it was seen.
+    /// Closes the connection unless its phase has changed since `seen`; returns whether it was closed.
     pub fn close(&self, seen: u64, now: u64) -> bool {
         let closing = Phase::Closing.since(now);
         let is_closed = self.phase.compare_exchange(seen, closing, Ordering::AcqRel, Ordering::Acquire).is_ok();
         if is_closed {
-            // Whatever still runs for it ends, so that its task comes to see that it is closed.
+            // End the request that is still running, so that the task of the connection notices that it is closed.
             self.peer_gone();
             self.closing.take().into_iter().for_each(Waker::wake);
         }
@@ -170,10 +171,10 @@ impl Connection {
     }
 }
 
-/// Whether it is recent, whether a request is under way, and since when the peer is waited for.
+/// Whether the phase is recent, whether a request is under way, and the time since which the server waits for the peer.
 type ClosingOrder = (bool, bool, u64);
 
-/// The place of a connection among those that may be closed, the first first; none if it may not.
+/// Returns the position of a connection in the closing order, lowest first; `None` if it must not be closed.
 pub fn closing_order(word: u64, now: u64) -> Option<ClosingOrder> {
     let phase = Phase::of(word);
     let since = word ^ phase.since(0);
@@ -185,7 +186,7 @@ pub fn closing_order(word: u64, now: u64) -> Option<ClosingOrder> {
     }
 }
 
-/// The microseconds since a moment.
+/// Returns the microseconds since a moment.
 pub fn microseconds(started: Instant) -> u64 {
     u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX)
 }

@@ -4,7 +4,7 @@ use async_graphql::parser::parse_query;
 
 use super::*;
 
-/// Runs in a thread with less stack than tokio gives its workers.
+/// Checks a document, in a thread with a smaller stack than that of tokio's workers.
 fn verdict(text: &str) -> Result<(), TooLarge> {
     let text = text.to_owned();
     let run = move || match check_text(&text) {
@@ -14,7 +14,8 @@ fn verdict(text: &str) -> Result<(), TooLarge> {
     std::thread::Builder::new().stack_size(1024 * 1024).spawn(run).unwrap().join().unwrap()
 }
 
-/// Fragments that each spread the next one `times`, so that the last is met `times` ^ `count` times.
+/// Returns a document of fragments that each spread the next one `times` times, so that the last one occurs `times` ^ `count`
+/// times.
 fn bomb(count: usize, times: usize, last: &str) -> String {
     let mut text = String::from("{ ...F0 }");
     for number in 0..count {

@@ -22,7 +22,7 @@ fn letter(kind: MailKind, language: Language, name: &'static str) -> EmailTempla
     EmailTemplate { kind, language, name: Some(name), organisation: name, link }
 }
 
-/// Every mail, of every kind, in one text.
+/// Returns all emails of all kinds in one text.
 pub fn every_letter_in(words: &Messages) -> String {
     let mut said = String::new();
     for kind in MailKind::iter() {
@@ -35,7 +35,7 @@ pub fn every_letter_in(words: &Messages) -> String {
     said
 }
 
-/// What a browser shows of a body: every tag is the end of a word.
+/// Returns the words that a browser shows of a body; every tag ends a word.
 fn shown(html: &str) -> Vec<String> {
     let body = html.split_once("<body").unwrap().1;
     let text: String = body.split('>').skip(1).map(|piece| piece.split('<').next().unwrap().to_owned() + " ").collect();

@@ -1,4 +1,4 @@
-//! Who may be meant: ranges of indexes, each of which ends after so many people.
+//! Search candidates: users from ranges of indexes, each with a limit.
 
 use sea_orm::sea_query::{Alias, Condition, Expr, ExprTrait, IntoCondition, Order, Query, SelectStatement, SimpleExpr};
 use sea_orm::{
@@ -14,30 +14,31 @@ use crate::entity::{search_hit, search_word};
 use crate::scalar::Id;
 use crate::search_index;
 
-/// How many people are read by the beginning of a name.
+/// The maximum number of users that are read by the beginning of a name.
 const BY_NAME: u64 = 100;
-/// How many are read by the words that they have.
+/// The maximum number of users that are read by their words.
 const BY_WORDS: u64 = 100;
-/// The same where a filter will drop most of them.
+/// The same if there is a filter, which will exclude most of them.
 const BY_WORDS_NARROWED: u64 = 1_000;
-/// For each who is read so many may be looked at who are not seen: inactive, or not what the filter wants.
+/// The number of rows that may be looked at for each user that is read, because some users are not visible: they are inactive, or
+/// the filter excludes them.
 const UNSEEN: u64 = 4;
-/// How often it is looked up whether somebody who has one common word has another.
+/// The maximum number of lookups whether a user who has one common word has another.
 const TOGETHER: usize = 6_000;
-/// How many of the words that a piece may mean are taken where pieces are looked at together.
+/// The number of words that are used of each term when terms are combined.
 const NEAREST: usize = 8;
 
-/// Among whom is searched.
+/// The users that are searched.
 pub struct SearchScope<'a> {
     pub db: &'a Db,
-    /// The license whose people they are; none where they are of all.
+    /// The license of the users. `None` for all licenses.
     pub license_id: Option<Id>,
     /// Whether there is a filter.
     pub is_narrowed: bool,
     pub seen: Condition,
 }
 
-/// Somebody who may be meant.
+/// A user who may match.
 #[derive(FromQueryResult)]
 pub struct Candidate {
     pub id: Id,
@@ -56,12 +57,12 @@ impl SearchScope<'_> {
         QueryTrait::into_query(people)
     }
 
-    /// Those of the people seen whom a statement for their ids finds.
+    /// Returns the visible users whose IDs a statement selects.
     fn found_by(&self, ids: SelectStatement) -> SelectStatement {
         self.people(Column::Id.in_subquery(ids).into_condition(), &[Column::Id], self.most())
     }
 
-    /// Who has one of the words; more of them than are read, for not all of them are seen.
+    /// Returns the users who have one of the words: more than are read, because not all of them are visible.
     fn hits(&self, words: impl Into<SimpleExpr>) -> SelectStatement {
         let mut hits = Query::select();
         hits.column(search_hit::Column::UserId).from(search_hit::Entity).and_where(words.into());
@@ -90,7 +91,8 @@ impl SearchScope<'_> {
     }
 }
 
-/// Those whose last and first names begin with the longest words; of a single word also those who have it in any field.
+/// Returns the users whose last and first names begin with the longest words. For a single word, also those who have it in any
+/// field.
 pub async fn by_name(among: &SearchScope<'_>, words: &[String]) -> Result<Vec<Candidate>, DbErr> {
     let mut longest: Vec<&String> = words.iter().collect();
     longest.sort_by_key(|word| std::cmp::Reverse(word.chars().count()));
@@ -116,7 +118,7 @@ pub async fn by_name(among: &SearchScope<'_>, words: &[String]) -> Result<Vec<Ca
         [long, short, others @ ..] => {
             let key = || Expr::col(Column::SearchKey.as_column_ref());
             let has = |word: &&String| contains(key(), word, among.db.is_postgres());
-            // Where the two are short, those who have all are too few among those to be looked at.
+            // If the two words are short, too few of the users in the range have all words: the others are not required here.
             let others =
                 others.iter().filter(|_| short.chars().count() > 2).map(has).fold(Condition::all(), Condition::add);
             parts.push(among.people(last(long).add(first(short)).add(others.clone()), &by_last, BY_NAME));
@@ -129,7 +131,8 @@ pub async fn by_name(among: &SearchScope<'_>, words: &[String]) -> Result<Vec<Ca
     among.read(parts).await
 }
 
-/// Those who have what the words may mean, by the piece that fewest people have, and those whose login begins with the only word.
+/// Returns the users who have the words that the query may mean, by the term that the fewest users match. For a single word, also
+/// those whose login begins with it.
 pub async fn by_words(
     among: &SearchScope<'_>,
     words: &[String],
@@ -155,8 +158,8 @@ pub async fn by_words(
     among.read(parts).await
 }
 
-/// Those who have the words that a piece may mean, as many as are read, the nearest words first. Of the nearest that too many have,
-/// those who also have what each of the others may mean.
+/// Returns statements for the users who have the words of a term, as many as are read, the nearest words first. Of the words that
+/// too many users have, only the nearest is used, for the users who also match each of the other terms.
 fn having(among: &SearchScope<'_>, meant: &TermMatches, others: &[&TermMatches]) -> Vec<SelectStatement> {
     let mut left = among.most();
     let mut whole = Vec::new();
@@ -180,7 +183,7 @@ fn having(among: &SearchScope<'_>, meant: &TermMatches, others: &[&TermMatches])
     parts
 }
 
-/// Those of the people of a statement who also have what each piece may mean.
+/// Returns those users of a statement who also match each of the other terms.
 fn all(among: &SearchScope<'_>, mut people: SelectStatement, others: &[&TermMatches]) -> SelectStatement {
     let one = |column: search_hit::Column| (Alias::new("one"), column);
     let most = others.iter().map(|other| other.words.len().min(NEAREST)).max().unwrap_or(1);
@@ -199,7 +202,7 @@ fn all(among: &SearchScope<'_>, mut people: SelectStatement, others: &[&TermMatc
     all.order_by(one(search_hit::Column::UserId), Order::Asc).limit(among.most()).to_owned()
 }
 
-/// Those whose first and last name are words that the pieces may mean.
+/// Returns the users whose first and last names are both words of the terms.
 fn named(among: &SearchScope<'_>, meant: &[&TermMatches]) -> SelectStatement {
     let words = meant.iter().flat_map(|meant| meant.words.iter().take(NEAREST));
     let words: Vec<String> = words.map(|word| word.text.clone()).collect();

@@ -1,11 +1,13 @@
-//! searchUsers: every word somewhere in the names and addresses, or nearly so, the best first.
+//! User search (`searchUsers`): finds the users whose names and addresses contain every word, or nearly so, the best matches
+//! first.
 //!
-//! Who is found does not depend on the database, and how long it takes hardly on how many people there are: candidates are
-//! read by ranges of indexes, each of which ends after so many, and only they are ranked (`fit`).
+//! The results do not depend on the database, and the time hardly depends on the number of users: candidates are read from ranges
+//! of indexes, each of which has a limit, and only candidates are ranked (`score`).
 //!
-//! 1. Those whose last and first names begin with the words. Where these are `ENOUGH` already, they are all.
-//! 2. What else the words may mean (`meant`): words of the directory that begin so, have it inside, or are the same but for slips.
-//! 3. Those who have such words (`candidates`), by the word that fewest have.
+//! 1. Reads users whose last and first names begin with the words. If there are `ENOUGH` of them, the search ends here.
+//! 2. Finds the words of the directory that the query may mean (`terms`): words that begin with a word of the query, contain it,
+//!    or equal it but for typos.
+//! 3. Reads users who have these words (`candidates`), by the word that the fewest users have.
 
 mod candidates;
 mod query;
@@ -31,10 +33,10 @@ use crate::graphql::pagination::{self, Connection, LazyCount, PageArgs};
 use crate::scalar::Id;
 use candidates::{Candidate, SearchScope};
 
-/// If so many people are found by the beginnings of their names, nobody else is looked for.
+/// The number of users found by the beginnings of their names from which no other candidates are read.
 const ENOUGH: usize = 100;
 
-/// `UserSearchConnection` and `UserSearchEdge`.
+/// The GraphQL type names `UserSearchConnection` and `UserSearchEdge`.
 pub struct SearchName;
 
 /// A page of user search results.
@@ -52,7 +54,7 @@ impl EdgeNameType for SearchName {
     }
 }
 
-/// What the edge between a search and a person says.
+/// The fields of an edge that tell how the user matches the search.
 pub struct Match {
     score: f64,
     fields: Vec<UserSearchField>,
@@ -145,7 +147,7 @@ impl SearchQuery {
     }
 }
 
-/// Somebody who was found.
+/// A user that was found.
 struct Ranked {
     id: Id,
     search_key: String,
@@ -153,7 +155,7 @@ struct Ranked {
 }
 
 impl Ranked {
-    /// By what it is ordered: the best first, then by last name, first name and id.
+    /// Returns the sort key: the best score first, then last name, first name and ID.
     fn key(&self) -> (Reverse<i64>, &str, &str, Id) {
         let mut lines = self.search_key.split('\n').skip(1);
         let first = lines.next().unwrap_or_default();
@@ -165,20 +167,20 @@ impl Ranked {
         vec![points.into(), last.into(), first.into(), id.0.into()]
     }
 
-    /// Whether it comes after a place in the list; none where the place is not one.
+    /// Returns whether the user comes after a position in the list. `None` if the position is invalid.
     fn comes_after(&self, place: &[Option<String>]) -> Option<bool> {
         let [Some(points), Some(last), Some(first), Some(id)] = place else { return None };
         Some(self.key() > (Reverse(points.parse().ok()?), last, first, Id::parse(id)?))
     }
 }
 
-/// A score as it is compared: equal to six digits is equal.
+/// Returns the score in the precision in which scores are compared: scores that are equal to six digits are equal.
 #[expect(clippy::cast_possible_truncation, reason = "it lies between 0 and a million")]
 fn points(score: f64) -> i64 {
     (score * 1e6).round() as i64
 }
 
-/// Everybody who is found, the best first.
+/// Returns all users that are found, the best matches first.
 async fn rank(among: &SearchScope<'_>, words: &[String]) -> Result<Vec<Ranked>, Error> {
     let mut ranked: HashMap<Id, Ranked> = HashMap::new();
     let mut judge = |candidates: Vec<Candidate>| {
@@ -189,7 +191,7 @@ async fn rank(among: &SearchScope<'_>, words: &[String]) -> Result<Vec<Ranked>, 
         }
         ranked.len()
     };
-    // Of all licenses there is no index of first names.
+    // No index has the first names of all licenses.
     if judge(candidates::by_name(among, words).await?) < ENOUGH || among.license_id.is_none() {
         let meant = terms::match_terms(among.db, among.license_id, words).await?;
         judge(candidates::by_words(among, words, &meant).await?);

@@ -1,4 +1,4 @@
-//! Reads the words of a query.
+//! Splitting of a query into words.
 
 use email_address::EmailAddress;
 use icu_properties::CodePointMapData;
@@ -7,22 +7,22 @@ use icu_properties::props::{GeneralCategory, GeneralCategoryGroup};
 use crate::error::Error;
 use crate::text::{fold, is_of_word};
 
-/// The most characters of a query.
+/// The maximum length of a query, in characters.
 const LONGEST_QUERY: usize = 200;
-/// How a link to an address begins.
+/// The prefix of a link to an email address.
 const MAILTO: &str = "mailto:";
-/// ASCII signs that stand around or between words; of an address they are part nevertheless.
+/// ASCII characters that surround or separate words. They are part of an email address nevertheless.
 const SEPARATORS: &str = "\"()[]{}<>,;/|!?&#";
-/// Signs that names and addresses have inside; by themselves they are no word.
+/// Characters that occur inside names and addresses. By themselves, they are not a word.
 const INNER: &str = ".-'@:·";
-/// Signs in pairs around a word.
+/// Characters that occur in pairs around a word.
 const PAIRED: &str = "'*_-~=";
 
-/// The words of a query in the form that [`fold`] gives them, each once. An address is one word; otherwise punctuation separates words
-/// like a space, unless it stands inside names, usernames or addresses.
+/// Returns the distinct words of a query, in the form that [`fold`] gives them. An email address is one word. Otherwise,
+/// punctuation separates words like a space, unless it is inside a name, a username or an address.
 ///
 /// # Errors
-/// `BadInput` for a query without a word, or of more than 200 characters.
+/// `BadInput` for a query without a word, or with more than 200 characters.
 pub fn words(query: &str) -> Result<Vec<String>, Error> {
     if query.chars().count() > LONGEST_QUERY {
         return Err(Error::BadInput(format!("query: must be at most {LONGEST_QUERY} characters.")));
@@ -50,7 +50,7 @@ pub fn words(query: &str) -> Result<Vec<String>, Error> {
     Ok(once)
 }
 
-/// The words of what stands between spaces.
+/// Splits a text without spaces into words.
 fn words_of(chunk: &str) -> Vec<String> {
     let chunk = chunk.trim_matches(is_separator);
     let address = chunk.strip_prefix(MAILTO).map_or(chunk, |link| link.split('?').next().unwrap_or(link));
@@ -59,7 +59,7 @@ fn words_of(chunk: &str) -> Vec<String> {
         return vec![address.to_owned()];
     }
     let mut words = Vec::new();
-    // An ellipsis is three full stops.
+    // Folding turns an ellipsis into three full stops.
     let chunk = split_points(address).replace("...", ",").replace("..", ",");
     for part in chunk.split(is_separator) {
         let part = part.strip_prefix(MAILTO).unwrap_or(part);
@@ -69,7 +69,7 @@ fn words_of(chunk: &str) -> Vec<String> {
     words
 }
 
-/// Whether a character separates words wherever it stands.
+/// Returns whether a character separates words wherever it occurs.
 fn is_separator(c: char) -> bool {
     const SEPARATING: GeneralCategoryGroup = GeneralCategoryGroup::Punctuation;
     match c {
@@ -79,7 +79,7 @@ fn is_separator(c: char) -> bool {
     }
 }
 
-/// A text in which points between the parts of a name are spaces; Catalan has one inside of a word, between two `l`.
+/// Replaces the middle dots between the parts of a name with commas. Catalan has one inside a word, between two `l`, which stays.
 fn split_points(text: &str) -> String {
     let mut split = String::with_capacity(text.len());
     let mut rest = text.chars().peekable();
@@ -90,7 +90,7 @@ fn split_points(text: &str) -> String {
     split
 }
 
-/// A word without the same signs before and behind it.
+/// Returns a word without the same characters before and after it.
 fn unpaired(word: &str) -> &str {
     let mut inner = word;
     while let Some(sign) = inner.chars().next().filter(|sign| PAIRED.contains(*sign)) {
@@ -101,7 +101,8 @@ fn unpaired(word: &str) -> &str {
     inner
 }
 
-/// Removes signs before a word that also stand behind a later one. A single quote is the same sign as an apostrophe.
+/// Removes characters before a word that also occur after a later one. A single quotation mark is the same character as an
+/// apostrophe.
 fn remove_pairs(words: &mut [String]) {
     for sign in PAIRED.chars() {
         let begin = words.iter().position(|word| word.starts_with(sign));

@@ -1,4 +1,4 @@
-//! How well people fit what was searched for. The scores are the same wherever people are kept, for nothing here asks a database.
+//! Scoring of search results. The scores do not depend on the database, because nothing here reads it.
 
 use std::collections::BTreeSet;
 
@@ -25,8 +25,8 @@ pub enum UserSearchField {
 
 use UserSearchField::{CertifiedEmail, Email, FirstName, LastName, Username};
 
-/// The lines of a search key: which field each is of, and what a word in it counts. What is only another way to write a name
-/// counts a little less than the name.
+/// The lines of a search key: the field of each, and the weight of a word in it. An alternative spelling of a name counts a
+/// little less than the name.
 const LINES: [(UserSearchField, f64); 7] = [
     (Username, 1.0),
     (FirstName, 1.0),
@@ -37,22 +37,22 @@ const LINES: [(UserSearchField, f64); 7] = [
     (LastName, 0.97),
 ];
 
-/// The word is all of the field, a word of it, its beginning, the beginning of one of its words, or a part.
+/// The scores of a word that is the whole field, a word of it, its beginning, the beginning of one of its words, or a part.
 const WHOLE: f64 = 1.0;
 const WORD: f64 = 0.95;
 const BEGINNING: f64 = 0.85;
 const BEGINNING_OF_WORD: f64 = 0.8;
 const PART: f64 = 0.6;
-/// The word is one of the field but for a slip; each further one, another first letter, and a word that goes on cost something.
+/// The score of a word with one typo. Each further typo, a different first letter, and a word that continues are subtracted.
 const SLIPPED: f64 = 0.45;
 const FURTHER_SLIP: f64 = 0.1;
 const OTHER_FIRST_LETTER: f64 = 0.05;
 const GOES_ON: f64 = 0.1;
-/// From so many letters on, a word with a slip may also be the beginning of a longer one.
+/// The number of letters from which a word with a typo may also be the beginning of a longer word.
 pub const LONG_ENOUGH_TO_GO_ON: usize = 6;
 
-/// How well the words are found in somebody's search key, from 0 to 1: the mean of the words, each by the field where it fits
-/// best; none where one of the words is not found.
+/// Returns the score of the words in a search key, from 0 to 1: the mean of the words, each by the field that it matches best.
+/// `None` if one of the words is not found.
 #[must_use]
 pub fn score(search_key: &str, words: &[String]) -> Option<f64> {
     let mut total = 0.0;
@@ -70,7 +70,7 @@ pub fn score(search_key: &str, words: &[String]) -> Option<f64> {
     Some(total / f64::from(u32::try_from(words.len()).ok()?))
 }
 
-/// The fields in which at least one of the words is found; by slips only where it is in none without.
+/// Returns the fields in which at least one of the words is found. A word with typos counts only if no field has it without.
 #[must_use]
 pub fn matched(search_key: &str, words: &[String]) -> Vec<UserSearchField> {
     let mut fields = BTreeSet::new();
@@ -86,13 +86,13 @@ pub fn matched(search_key: &str, words: &[String]) -> Vec<UserSearchField> {
     fields.into_iter().collect()
 }
 
-/// Each field with its text and what it counts; a name in another way is a text of its own.
+/// Returns each field with its text and its weight. An alternative spelling of a name is a text of its own.
 fn lines(search_key: &str) -> impl Iterator<Item = (UserSearchField, f64, &str)> {
     let lines = search_key.split('\n').zip(LINES);
     lines.flat_map(|(line, (field, weight))| line.split('\t').map(move |text| (field, weight, text)))
 }
 
-/// How well a word fits a text that has it.
+/// Returns the score of a word in a text that contains it. 0 if the text does not.
 fn score_match(text: &str, word: &str) -> f64 {
     let fits = text.match_indices(word).map(|(at, _)| {
         let (before, after) = (text.get(..at).unwrap_or_default(), text.get(at + word.len()..).unwrap_or_default());
@@ -109,7 +109,7 @@ fn score_match(text: &str, word: &str) -> f64 {
     fits.fold(0.0, f64::max)
 }
 
-/// How well a word with slips fits a text.
+/// Returns the score of a word with typos in a text. 0 if there are too many typos.
 fn score_typos(text: &str, word: &str) -> f64 {
     let letters = word.chars().count();
     let told = word.chars().filter(|c| is_of_word(*c)).count();
@@ -120,7 +120,8 @@ fn score_typos(text: &str, word: &str) -> f64 {
     parts_of(text).map(|part| score_of_typos(part, word, letters, allowed)).fold(0.0, f64::max)
 }
 
-/// What a word may be but for slips: what stands between spaces, both sides of an `@` in it, and each run of letters and digits.
+/// Returns the parts of a text that a word may be but for typos: each part between spaces, both sides of an `@` in it, and each
+/// run of letters and digits.
 fn parts_of(text: &str) -> impl Iterator<Item = &str> {
     text.split_whitespace().flat_map(|part| {
         let sides = part.contains('@').then(|| part.split('@')).into_iter().flatten();
@@ -141,8 +142,8 @@ fn score_of_typos(part: &str, word: &str, letters: usize, allowed: usize) -> f64
         - if goes_on { GOES_ON } else { 0.0 }
 }
 
-/// How many slips (optimal string alignment: a letter more, less, another, or two exchanged) lie between a word and a part of a
-/// text, and whether the part goes on after it; none where there are more than allowed.
+/// Returns the number of typos between a word and a part of a text, and whether the part continues after it. `None` if there are
+/// more typos than allowed. A typo is an added, missing or different letter, or two letters swapped (optimal string alignment).
 fn typos_between(part: &str, word: &str, letters: usize, allowed: usize) -> Option<(usize, bool)> {
     let length = part.chars().count();
     if length + allowed < letters || length == 0 {
@@ -165,7 +166,8 @@ fn typos_between(part: &str, word: &str, letters: usize, allowed: usize) -> Opti
     slips.min().filter(|slips| *slips <= allowed).map(|slips| (slips, true))
 }
 
-/// How many slips lie between what was typed and a word of the directory, if no more than are forgiven.
+/// Returns the number of typos between the typed text and a word of the directory, plus one if the word continues. `None` if
+/// there are more typos than allowed.
 #[must_use]
 pub fn typos(word: &str, typed: &str) -> Option<usize> {
     let letters = typed.chars().count();

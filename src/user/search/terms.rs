@@ -1,4 +1,4 @@
-//! Which words of the directory may be meant by what was typed.
+//! Search terms: the words of the directory that a query may mean.
 
 use sea_orm::sea_query::{
     Alias, Asterisk, Condition, Expr, ExprTrait, Func, Order, Query, SelectStatement, SimpleExpr,
@@ -13,24 +13,25 @@ use crate::scalar::Id;
 use crate::search_index;
 use crate::text::is_of_word;
 
-/// How many words are looked at that begin with a piece, or have it inside.
+/// The maximum number of words that begin with a token, and of words that have it inside.
 const WORDS: u64 = 32;
-/// How many that may be a piece with slips; most of them turn out to have more of them.
+/// The maximum number of words that are read because they may equal a token but for typos. Most of them have too many typos.
 const SLIPPED_WORDS: u64 = 128;
-/// How many keys are looked at, some of which may be of words that nobody has whom the viewer sees.
+/// The maximum number of keys that are read. Some may be of words that no user visible to the viewer has.
 const KEYS: u64 = 4_000;
-/// How many pieces of a query are looked up; the rest of it is held against whom these find.
+/// The maximum number of tokens of a query that are looked up. The rest of the query is compared only with the users that these
+/// find.
 const PIECES: usize = 4;
-/// People who have a word are counted up to so many.
+/// The number up to which the users who have a word are counted.
 pub const MANY: u64 = 101;
 
-/// In which way a word is found.
+/// The way in which a word matches a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum KeyKind {
-    /// It begins so, or is the same.
+    /// The word begins with the token, or equals it.
     Begins,
     Inside,
-    /// It is the same but for slips.
+    /// The word equals the token but for typos.
     Slipped,
 }
 
@@ -39,34 +40,36 @@ enum KeyKind {
 pub struct Word {
     pub id: i32,
     pub text: String,
-    /// How many people have it, up to [`MANY`].
+    /// The number of users who have the word, up to [`MANY`].
     pub people: u64,
-    /// The nearest first: the word itself, what begins so, what has it inside, what it is but for slips; of each, domains last.
+    /// The sort key, nearest first: the word itself, words that begin with the token, words that have it inside, words with
+    /// typos. In each group, domains come last.
     nearness: (KeyKind, bool, usize, bool),
 }
 
-/// What a piece of a query may mean, the nearest first.
+/// The words that a token of a query may mean, the nearest first.
 pub struct TermMatches {
     pub words: Vec<Word>,
-    /// Whether there is nothing else that it may mean.
+    /// Whether the words are complete, because no limit was reached.
     is_all: bool,
 }
 
 impl TermMatches {
-    /// How many people may be meant, at least.
+    /// Returns the minimum number of users who may match.
     #[must_use]
     pub fn people(&self) -> u64 {
         let people = self.words.iter().map(|word| word.people).sum();
         if self.is_all { people } else { Ord::max(people, MANY) }
     }
 
-    /// The less, the fewer people may be meant. How many have a common domain is not counted to the end, but they are many.
+    /// Returns a sort key that is lower if fewer users may match. The users with a common domain are not all counted, but they
+    /// are many.
     pub fn rarity(&self) -> (bool, u64) {
         (self.words.iter().any(|word| word.people >= MANY && is_domain(&word.text)), self.people())
     }
 }
 
-/// The longest pieces of the words of a query, each once; signs only of words that are nothing else.
+/// Returns the longest tokens of the words of a query, each once. Signs are included only for words that have nothing else.
 fn tokens(words: &[String]) -> Vec<&str> {
     let mut pieces: Vec<&str> = Vec::new();
     for word in words {
@@ -85,7 +88,7 @@ fn tokens(words: &[String]) -> Vec<&str> {
     longest
 }
 
-/// What the longest pieces of the words may mean in a license, or anywhere; one of them may mean nothing.
+/// Returns the words that the longest tokens may mean in a license, or in all licenses. A token may have no words.
 pub async fn match_terms(db: &Db, license_id: Option<Id>, words: &[String]) -> Result<Vec<TermMatches>, DbErr> {
     let pieces = tokens(words);
     let license = license_id.map(search_index::short);
@@ -133,7 +136,7 @@ fn is_domain(word: &str) -> bool {
     word.starts_with('@')
 }
 
-/// The words that begin with a piece, that have it inside, and that it may be but for slips.
+/// Returns statements for the words that begin with a token, have it inside, or equal it but for typos.
 fn arms(db: &Db, license: Option<i32>, place: i32, piece: &str) -> Vec<SelectStatement> {
     let of_kind = |kind: i32, keys: SelectStatement, limit: u64| {
         let mut words = Query::select();
@@ -169,7 +172,8 @@ fn arms(db: &Db, license: Option<i32>, place: i32, piece: &str) -> Vec<SelectSta
     arms
 }
 
-/// Whether a word is not much longer than a piece; a domain has several words in it, and a long piece may be the beginning of one.
+/// Returns the condition that a word is not much longer than a token. A domain may be, because it has several words in it; a long
+/// token may be the beginning of any word.
 fn is_as_long(piece: &str) -> Condition {
     let letters = piece.chars().count();
     if letters >= score::LONG_ENOUGH_TO_GO_ON {
@@ -180,7 +184,7 @@ fn is_as_long(piece: &str) -> Condition {
     Condition::any().add(length.lte(longest)).add(starts_with(search_word::Column::Word.into_expr(), "@"))
 }
 
-/// The first of some keys, in order.
+/// Returns the first of the keys that meet a condition, in order.
 fn those(keys: Condition) -> SelectStatement {
     Query::select()
         .columns([search_key::Column::Key, search_key::Column::WordId])
@@ -192,7 +196,7 @@ fn those(keys: Condition) -> SelectStatement {
         .to_owned()
 }
 
-/// Whether somebody of a license has the word.
+/// Returns a statement that finds a row if any user of a license has the word.
 fn hits(license: i32) -> SelectStatement {
     Query::select()
         .expr(Expr::val(1))
@@ -202,7 +206,7 @@ fn hits(license: i32) -> SelectStatement {
         .to_owned()
 }
 
-/// How many people have the word that was found.
+/// Returns the number of users who have the word that was found, up to [`MANY`].
 fn people(license: Option<i32>) -> SimpleExpr {
     let mut some = Query::select();
     some.expr(Expr::val(1)).from(search_hit::Entity);

@@ -1,4 +1,4 @@
-//! bcrypt, of the secret itself or of a digest of it.
+//! bcrypt hashes, of the secret itself or of a digest of it.
 
 use base64::Engine;
 use base64::alphabet::BCRYPT;
@@ -12,12 +12,12 @@ use super::{PasswordHash, Unreadable, bounded};
 use crate::error::Error;
 
 const MOST_COST: u32 = 15;
-/// How many bytes bcrypt takes of a secret, which ends with a zero byte where there is room for it.
+/// The number of bytes of a secret that bcrypt uses, including a zero byte at the end if there is room for it.
 const TAKES: usize = 72;
-/// How many bytes of its 24 bcrypt stores.
+/// The number of bytes that bcrypt stores of its 24.
 const GIVES: usize = 23;
 const BASE64: GeneralPurpose = GeneralPurpose::new(&BCRYPT, NO_PAD.with_decode_allow_trailing_bits(true));
-/// What PHP's `trim` takes away, and with it `WordPress` of every password.
+/// The characters that PHP's `trim` removes, and therefore `WordPress` from every password.
 const TRIMMED: &[char] = &[' ', '\t', '\n', '\r', '\0', '\u{b}'];
 
 pub struct Bcrypt {
@@ -27,12 +27,12 @@ pub struct Bcrypt {
     output: Vec<u8>,
 }
 
-/// What bcrypt is given.
+/// The input of bcrypt.
 enum Input {
     Secret,
-    /// The hexadecimal digits of its SHA-256, as by Django's `BCryptSHA256PasswordHasher`.
+    /// The hexadecimal digits of the secret's SHA-256, as in Django's `BCryptSHA256PasswordHasher`.
     Sha256,
-    /// The base64 of its HMAC-SHA-384, as by `WordPress` from 6.8 on.
+    /// The base64 of the secret's HMAC-SHA-384, as in `WordPress` from 6.8 on.
     WordPress,
 }
 
@@ -58,17 +58,17 @@ fn wordpress_input(secret: &[u8]) -> Result<String, Error> {
     Ok(STANDARD.encode(mac.chain_update(text.trim_matches(TRIMMED)).finalize().into_bytes()))
 }
 
-/// `$2b$12$`, then salt and output without anything between.
+/// Parses `$2b$12$`, followed by salt and output without a separator.
 pub(super) fn plain(text: &str) -> Result<PasswordHash, Unreadable> {
     read(text, Input::Secret)
 }
 
-/// `$2b$12$...`, of a digest.
+/// Parses `$2b$12$...`, of a digest.
 pub(super) fn django_sha256(text: &str) -> Result<PasswordHash, Unreadable> {
     read(text, Input::Sha256)
 }
 
-/// `2y$10$...`, which follows `$wp$`.
+/// Parses `2y$10$...`, which follows `$wp$`.
 pub(super) fn wordpress(rest: &str) -> Result<PasswordHash, Unreadable> {
     read(&format!("${rest}"), Input::WordPress)
 }

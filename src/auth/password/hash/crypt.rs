@@ -1,4 +1,4 @@
-//! Hashes of crypt(3): MD5 (`$1$`, and `$apr1$` of Apache), SHA-256 and SHA-512 (`$5$`, `$6$`), yescrypt (`$y$`).
+//! crypt(3) hashes: MD5 (`$1$`, and Apache's `$apr1$`), SHA-256 and SHA-512 (`$5$`, `$6$`), yescrypt (`$y$`).
 
 use argon2::password_hash::PasswordVerifier;
 use base64ct::{Base64ShaCrypt, Encoding};
@@ -8,14 +8,14 @@ use subtle::ConstantTimeEq;
 use super::encoding::{crypt_base64, fields, number};
 use super::{MOST_MEMORY, PasswordHash, Unreadable, bounded};
 
-/// The most bytes of a secret, as libxcrypt has it; the work grows with them.
+/// The most bytes of a secret, as in libxcrypt; the work grows with them.
 const LONGEST_SECRET: usize = 512;
-/// The rounds of `$5$` and `$6$`: fewer are written by nobody.
+/// The fewest rounds of `$5$` and `$6$`; no system writes fewer.
 const FEWEST_ROUNDS: u32 = 1_000;
 const MOST_ROUNDS: u32 = 1_000_000;
 const LONGEST_SALT: usize = 16;
 const LONGEST_MD5_SALT: usize = 8;
-/// The characters of yescrypt's parameters where none is given but mode, N and r.
+/// The length of yescrypt's parameters if only mode, N and r are given.
 const YESCRYPT_PARAMETERS: usize = 3;
 
 pub struct ShaCrypt(String);
@@ -40,12 +40,12 @@ impl Yescrypt {
     }
 }
 
-/// A secret as far as it is hashed, and whether that is all of it.
+/// Returns the part of a secret that is hashed, and whether that is all of it.
 pub(super) fn bounded_secret(secret: &[u8]) -> (&[u8], bool) {
     secret.get(..LONGEST_SECRET).filter(|part| part.len() < secret.len()).map_or((secret, true), |part| (part, false))
 }
 
-/// `$5$salt$output`, or `$5$rounds=N$salt$output`.
+/// Parses `$5$salt$output`, or `$5$rounds=N$salt$output`.
 pub(super) fn sha(text: &str) -> Result<PasswordHash, Unreadable> {
     let (length, (rounds, salt, output)) = match text.split('$').collect::<Vec<_>>()[..] {
         ["", name, rounds, salt, output] => (sha_length(name), (Some(rounds), salt, output)),
@@ -67,7 +67,7 @@ fn sha_length(name: &str) -> usize {
     if name == "5" { sha_crypt::BLOCK_SIZE_SHA256 } else { sha_crypt::BLOCK_SIZE_SHA512 }
 }
 
-/// `$y$parameters$salt$output`, with the parameters that crypt(3) writes.
+/// Parses `$y$parameters$salt$output`, with the parameters that crypt(3) writes.
 pub(super) fn yescrypt(text: &str) -> Result<PasswordHash, Unreadable> {
     let ["", _, parameters, salt, output] = fields(text)? else { return Err(Unreadable::Damaged) };
     let plain = parameters.len() == YESCRYPT_PARAMETERS && parameters.is_ascii();
@@ -81,7 +81,7 @@ pub(super) fn yescrypt(text: &str) -> Result<PasswordHash, Unreadable> {
     Ok(PasswordHash::Yescrypt(Yescrypt(text.to_owned())))
 }
 
-/// `salt$output`, which follow `$1$` or `$apr1$`.
+/// Parses `salt$output`, which follows `$1$` or `$apr1$`.
 pub(super) fn md5(name: &str, rest: &str) -> Result<PasswordHash, Unreadable> {
     let [salt, output] = fields(rest)?;
     if salt.len() > LONGEST_MD5_SALT {
@@ -95,7 +95,7 @@ pub(super) fn md5(name: &str, rest: &str) -> Result<PasswordHash, Unreadable> {
 impl Md5Crypt {
     pub(super) fn is_of(&self, secret: &[u8]) -> bool {
         let (secret, is_whole) = bounded_secret(secret);
-        // In the order in which crypt(3) writes the bytes.
+        // The order in which crypt(3) writes the bytes.
         let digest = self.digest(secret);
         let written = [12, 6, 0, 13, 7, 1, 14, 8, 2, 15, 9, 3, 5, 10, 4, 11];
         let output: Vec<u8> = written.iter().filter_map(|place| digest.get(*place).copied()).collect();
@@ -103,7 +103,7 @@ impl Md5Crypt {
         is_equal && is_whole
     }
 
-    /// Poul-Henning Kamp's construction, as in FreeBSD's `crypt-md5.c`: no crate that is kept up has it.
+    /// Returns the digest by Poul-Henning Kamp's construction, as in FreeBSD's `crypt-md5.c`; no maintained crate provides it.
     fn digest(&self, secret: &[u8]) -> Vec<u8> {
         let salt = &self.salt;
         let inner = Md5::new().chain_update(secret).chain_update(salt).chain_update(secret).finalize();

@@ -1,4 +1,5 @@
-//! A single digest of a secret, with or without a salt: weak, for it is guessed by the billion a second.
+//! Digest hashes: a single digest of a secret, with or without a salt. They are weak, because billions can be guessed per
+//! second.
 
 use md5::Md5;
 use sha1::Sha1;
@@ -23,7 +24,7 @@ pub(super) enum Algorithm {
     Sha512,
 }
 
-/// Where the salt stands.
+/// The position of the salt.
 enum Salt {
     None,
     Before(Vec<u8>),
@@ -31,7 +32,7 @@ enum Salt {
 }
 
 impl Algorithm {
-    /// How many bytes it gives.
+    /// Returns the number of bytes of the digest.
     fn length(self) -> usize {
         match self {
             Self::Md5 => 16,
@@ -67,7 +68,7 @@ impl SaltedDigest {
         self.output.ct_eq(&output).into()
     }
 
-    /// The name of the algorithm, and whether it is salted.
+    /// Returns the name of the algorithm, and whether it is salted.
     pub(super) fn family(&self) -> &'static str {
         match (self.algorithm, &self.salt) {
             (Algorithm::Md5, Salt::None) => "MD5",
@@ -84,7 +85,7 @@ impl SaltedDigest {
     }
 }
 
-/// `salt$hexadecimal`, the salt before the secret; it may be empty.
+/// Parses `salt$hexadecimal`, with the salt before the secret; it may be empty.
 pub(super) fn django(algorithm: Algorithm, rest: &str) -> Result<PasswordHash, Unreadable> {
     let [salt, output] = fields(rest)?;
     let output = unhex(output)?;
@@ -95,7 +96,7 @@ pub(super) fn django(algorithm: Algorithm, rest: &str) -> Result<PasswordHash, U
     Ok(PasswordHash::Digest(SaltedDigest { algorithm, salt, output }))
 }
 
-/// The base64 of the digest (RFC 2307).
+/// Parses the base64 of the digest (RFC 2307).
 pub(super) fn ldap(algorithm: Algorithm, rest: &str) -> Result<PasswordHash, Unreadable> {
     let output = base64(rest)?;
     if output.len() != algorithm.length() {
@@ -104,7 +105,7 @@ pub(super) fn ldap(algorithm: Algorithm, rest: &str) -> Result<PasswordHash, Unr
     Ok(PasswordHash::Digest(SaltedDigest { algorithm, salt: Salt::None, output }))
 }
 
-/// The base64 of the digest and the salt, which stands after the secret.
+/// Parses the base64 of the digest and the salt, which comes after the secret.
 pub(super) fn salted_ldap(algorithm: Algorithm, rest: &str) -> Result<PasswordHash, Unreadable> {
     let mut output = base64(rest)?;
     if output.len() <= algorithm.length() {

@@ -1,4 +1,4 @@
-//! Hashes as Django stores them: the name of a hasher, `$`, and what that hasher writes.
+//! Django hashes: the name of a hasher, `$`, and what that hasher writes.
 
 use super::digest::{self, Algorithm};
 use super::pbkdf2::{self, Digest};

@@ -1,4 +1,4 @@
-//! How hashes are written: fields, numbers, base64 and hexadecimal digits.
+//! Encodings of hashes: fields, numbers, base64 and hexadecimal digits.
 
 use std::str::FromStr;
 
@@ -15,27 +15,27 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// The fields that are separated by `$`, exactly so many.
+/// Splits a text into exactly `N` fields separated by `$`.
 pub(super) fn fields<const N: usize>(text: &str) -> Result<[&str; N], Unreadable> {
     text.split('$').collect::<Vec<_>>().try_into().map_err(|_| Unreadable::Damaged)
 }
 
-/// A number of decimal digits alone.
+/// Parses a number that consists of decimal digits only.
 pub(super) fn number<T: FromStr>(text: &str) -> Option<T> {
     Some(text).filter(|text| text.bytes().all(|byte| byte.is_ascii_digit())).and_then(|text| text.parse().ok())
 }
 
-/// The bytes of base64, padded or not, with `.` in the place of `+` as passlib and `OpenLDAP` write it.
+/// Decodes base64, padded or not, with `.` in place of `+` as passlib and `OpenLDAP` write it.
 pub(super) fn base64(text: &str) -> Result<Vec<u8>, Unreadable> {
     BASE64.decode(text.replace('.', "+")).map_err(|_| Unreadable::Damaged)
 }
 
-/// The bytes of the base64 of crypt(3), the lowest bits first.
+/// Decodes the base64 of crypt(3), which has the lowest bits first.
 pub(super) fn crypt_base64(text: &str, length: usize) -> Result<Vec<u8>, Unreadable> {
     Base64ShaCrypt::decode_vec(text).ok().filter(|bytes| bytes.len() == length).ok_or(Unreadable::Damaged)
 }
 
-/// The bytes of hexadecimal digits.
+/// Decodes hexadecimal digits.
 pub(super) fn unhex(text: &str) -> Result<Vec<u8>, Unreadable> {
     let digits: Option<Vec<u32>> = text.chars().map(|c| c.to_digit(16)).collect();
     let digits = digits.filter(|digits| digits.len() % 2 == 0).ok_or(Unreadable::Damaged)?;
@@ -43,7 +43,7 @@ pub(super) fn unhex(text: &str) -> Result<Vec<u8>, Unreadable> {
     digits.chunks(2).map(byte).collect::<Option<_>>().ok_or(Unreadable::Damaged)
 }
 
-/// The hexadecimal digits of bytes, in small letters.
+/// Encodes bytes as lowercase hexadecimal digits.
 pub(super) fn hex(bytes: &[u8]) -> String {
     bytes
         .iter()

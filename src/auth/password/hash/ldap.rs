@@ -1,4 +1,4 @@
-//! Hashes with an LDAP scheme before them (RFC 2307), as `OpenLDAP`, 389 Directory Server, Dovecot and others write them.
+//! LDAP hashes, prefixed by a scheme (RFC 2307), as `OpenLDAP`, 389 Directory Server, Dovecot and others write them.
 
 use super::digest::{Algorithm, ldap, salted_ldap};
 use super::pbkdf2::{self, Digest};
@@ -7,7 +7,7 @@ use super::{PasswordHash, Unreadable};
 /// The most characters of a scheme's name.
 const LONGEST_SCHEME: usize = 20;
 
-/// Reads what follows a scheme, whose name is written in capitals or not, with `-`, `_` or neither.
+/// Parses the text after a scheme. The scheme's name may be in any case, with `-`, `_` or neither.
 pub(super) fn read(scheme: &str, rest: &str) -> Result<PasswordHash, Unreadable> {
     if scheme.len() > LONGEST_SCHEME {
         return Err(Unreadable::Unknown);

@@ -1,5 +1,4 @@
-//! Stored hashes: ours, and those that users bring along from other systems, a file for each family. Computing one takes a
-//! long time.
+//! Stored hashes: Roster's own, and those imported from other systems, with one file for each family. Computing one takes long.
 
 mod bcrypt;
 mod crypt;
@@ -32,16 +31,16 @@ use crate::error::Error;
 
 /// The most bytes of a hash's text.
 const LONGEST: usize = 512;
-/// The most memory that a hash may ask for, in KiB.
+/// The most memory that a hash may require, in KiB.
 const MOST_MEMORY: u64 = 256 * 1024;
-/// How often that memory may be gone over, counted in KiB: about a second's work.
+/// The most memory that all passes of a hash may go over together, in KiB: about one second of work.
 const MOST_PASSED_OVER: u64 = 4 * MOST_MEMORY;
 /// The most bytes of a salt.
 const LONGEST_SALT: usize = 256;
-/// The fewest bytes of a hash's output, as the PHC string format has it; fewer would be met by chance.
+/// The fewest bytes of a hash's output, as in the PHC string format; a shorter output could match by chance.
 const SHORTEST_OUTPUT: usize = 10;
 
-/// A stored hash, read: how it is computed, and the result for the right secret.
+/// A parsed hash: how it is computed, and the result for the right secret.
 pub enum PasswordHash {
     Argon2(Argon2Hash),
     Scrypt(ScryptHash),
@@ -54,18 +53,18 @@ pub enum PasswordHash {
     Digest(SaltedDigest),
 }
 
-/// A new hash of a secret.
+/// Creates a new hash of a secret.
 ///
 /// # Errors
-/// `Internal` where the system has no memory or no randomness.
+/// `Internal` if the system provides no memory or no randomness.
 pub fn make(key: &Key, secret: &[u8]) -> Result<String, Error> {
     count();
     let hash = ours(key)?.hash_password(secret).map_err(|error| Error::internal(error.to_string()))?;
     Ok(hash.to_string())
 }
 
-/// How new hashes are made: OWASP's Argon2id, m=19456 KiB, t=2, p=1, which are the crate's defaults, with the key as
-/// Argon2's secret and the key's id as the mark of it.
+/// Returns the algorithm of new hashes: OWASP's Argon2id with m=19456 KiB, t=2, p=1, which are the crate's defaults, with the
+/// server key as Argon2's secret and the key's ID to mark it.
 fn ours(key: &Key) -> Result<Argon2<'_>, Error> {
     let params = KeyId::new(&key.id()).and_then(|id| ParamsBuilder::new().keyid(id).build());
     let argon =
@@ -73,17 +72,16 @@ fn ours(key: &Key) -> Result<Argon2<'_>, Error> {
     argon.map_err(|error| Error::internal(error.to_string()))
 }
 
-/// Says in the log that a hash is computed.
+/// Logs that a hash is computed.
 fn count() {
     tracing::debug!(target: "roster::hash", "a hash is computed");
 }
 
 impl PasswordHash {
-    /// Reads a hash; one that asks for more than bounded work is refused. Blanks and line breaks around it are no part
-    /// of it.
+    /// Parses a hash. A hash that asks for more than bounded work is refused. Whitespace and line breaks around it are ignored.
     ///
     /// # Errors
-    /// Why it cannot be used.
+    /// The reason why it cannot be used.
     pub fn read(text: &str) -> Result<Self, Unreadable> {
         let text = text.trim();
         if text.len() > LONGEST {
@@ -97,7 +95,7 @@ impl PasswordHash {
         if name.is_empty() { Self::read_modular(text) } else { django::read(name, rest) }
     }
 
-    /// Reads a hash of the form `$name$...`: a PHC string, or one of crypt(3) and its relatives.
+    /// Parses a hash of the form `$name$...`: a PHC string, or one of crypt(3) and its relatives.
     fn read_modular(text: &str) -> Result<Self, Unreadable> {
         let (name, rest) = text.strip_prefix('$').and_then(|text| text.split_once('$')).ok_or(Unreadable::Unknown)?;
         match name {
@@ -114,18 +112,18 @@ impl PasswordHash {
         }
     }
 
-    /// A hash that is nobody's and costs what ours do.
+    /// Returns a hash that matches no secret and costs as much as Roster's own.
     ///
     /// # Errors
-    /// None that could occur.
+    /// None occur in practice.
     pub fn dummy(key: &Key) -> Result<Self, Error> {
         Ok(Self::Argon2(Argon2Hash::dummy(ours(key)?.params().clone())))
     }
 
-    /// Whether it is the hash of a secret. Compared in constant time.
+    /// Returns whether it is the hash of a secret. Compared in constant time.
     ///
     /// # Errors
-    /// `Internal` where the system has no memory.
+    /// `Internal` if the system provides no memory.
     pub fn is_of(&self, secret: &[u8], key: &Key) -> Result<bool, Error> {
         count();
         match self {
@@ -141,13 +139,13 @@ impl PasswordHash {
         }
     }
 
-    /// Whether a new hash would be made in the same way.
+    /// Returns whether a new hash would be made in the same way.
     pub fn is_current(&self, key: &Key) -> bool {
         matches!(self, Self::Argon2(hash) if hash.is_current(key))
     }
 
-    /// The name of its family, if that is one whose hashes are guessed by the billion a second: those of a single digest,
-    /// and those built of MD5. `None` for all others.
+    /// Returns the name of its family, if hashes of that family can be guessed at a rate of billions per second: single
+    /// digests, and families based on MD5. `None` for all others.
     pub fn weakness(&self) -> Option<&'static str> {
         match self {
             Self::Digest(hash) => Some(hash.family()),
@@ -158,7 +156,7 @@ impl PasswordHash {
     }
 }
 
-/// `Ok` if the work that a hash asks for is bounded.
+/// Returns `Ok` if the work that a hash asks for is bounded.
 fn bounded(is_bounded: bool) -> Result<(), Unreadable> {
     if is_bounded { Ok(()) } else { Err(Unreadable::TooMuch) }
 }

@@ -1,4 +1,4 @@
-//! PBKDF2 in every notation: PHC strings, passlib's, Django's, `OpenLDAP`'s and those of 389 Directory Server.
+//! PBKDF2 hashes in every notation: PHC strings and those of passlib, Django, `OpenLDAP` and 389 Directory Server.
 
 use ::pbkdf2::pbkdf2_hmac;
 use sha1::Sha1;
@@ -10,7 +10,8 @@ use super::{LONGEST_SALT, PasswordHash, SHORTEST_OUTPUT, Unreadable, bounded};
 
 /// The most iterations, of all blocks of the output together.
 const MOST_ITERATIONS: u64 = 5_000_000;
-/// What 389 Directory Server packs into one base64 text: the iterations as a big-endian number, the salt, the output.
+/// The lengths of the parts that 389 Directory Server packs into one base64 text: the iterations as a big-endian number, the
+/// salt, the output.
 const PACKED_ITERATIONS: usize = 4;
 const PACKED_SALT: usize = 64;
 const PACKED_OUTPUT: usize = 256;
@@ -30,7 +31,7 @@ pub(super) enum Digest {
 }
 
 impl Digest {
-    /// How many bytes it gives.
+    /// Returns the number of bytes of the digest.
     fn length(self) -> usize {
         match self {
             Self::Sha1 => 20,
@@ -53,7 +54,7 @@ impl Pbkdf2 {
     }
 }
 
-/// `i=iterations,l=length$salt$output` as a PHC string has it, or `iterations$salt$output` as passlib does.
+/// Parses `i=iterations,l=length$salt$output` of a PHC string, or `iterations$salt$output` of passlib.
 pub(super) fn modular(name: &str, rest: &str) -> Result<PasswordHash, Unreadable> {
     let [parameters, salt, output] = fields(rest)?;
     let output = base64(output)?;
@@ -78,14 +79,14 @@ pub(super) fn modular(name: &str, rest: &str) -> Result<PasswordHash, Unreadable
     checked(digest, rounds, base64(salt)?, output)
 }
 
-/// `iterations$salt$output`, the salt as it is.
+/// Parses `iterations$salt$output`, with the salt as plain text.
 pub(super) fn django(digest: Digest, rest: &str) -> Result<PasswordHash, Unreadable> {
     let [rounds, salt, output] = fields(rest)?;
     let output = Some(base64(output)?).filter(|output| output.len() == digest.length()).ok_or(Unreadable::Damaged)?;
     checked(digest, number(rounds), salt.as_bytes().to_vec(), output)
 }
 
-/// `iterations$salt$output` as `OpenLDAP` has it, or everything in one, as 389 Directory Server does.
+/// Parses `iterations$salt$output` of `OpenLDAP`, or the packed form of 389 Directory Server.
 pub(super) fn ldap(digest: Digest, rest: &str) -> Result<PasswordHash, Unreadable> {
     if rest.contains('$') {
         let [rounds, salt, output] = fields(rest)?;

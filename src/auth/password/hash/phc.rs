@@ -1,4 +1,4 @@
-//! PHC strings of Argon2 and scrypt, and scrypt as Django writes it.
+//! PHC strings of Argon2 and scrypt, and scrypt hashes as Django writes them.
 
 use argon2::password_hash::phc;
 use argon2::{Algorithm, Argon2, Params, RECOMMENDED_SALT_LEN, Version};
@@ -10,7 +10,7 @@ use crate::auth::server_key::Key;
 use crate::error::Error;
 
 const MOST_LANES: u32 = 64;
-/// How many bytes Django's scrypt gives.
+/// The number of bytes of the output of Django's scrypt.
 const DJANGO_SCRYPT: usize = 64;
 
 pub struct Argon2Hash {
@@ -28,7 +28,7 @@ pub struct ScryptHash {
 }
 
 impl Argon2Hash {
-    /// One that is nobody's.
+    /// Returns a hash that matches no secret.
     pub(super) fn dummy(params: Params) -> Self {
         let (salt, output) = (vec![0; RECOMMENDED_SALT_LEN], vec![0; Params::DEFAULT_OUTPUT_LEN]);
         Self { algorithm: Algorithm::Argon2id, version: Version::V0x13, params, salt, output }
@@ -74,7 +74,7 @@ pub(super) fn argon2(text: &str) -> Result<PasswordHash, Unreadable> {
     let named = ["m", "t", "p"].iter().all(|name| hash.params.get(*name).is_some());
     let params = Params::try_from(&hash).ok().filter(|_| named).ok_or(Unreadable::Damaged)?;
     let algorithm = Algorithm::new(hash.algorithm.as_str()).map_err(|_| Unreadable::Damaged)?;
-    // Without a version it is the first one, which wrote none.
+    // A missing version means the first one, which did not write it.
     let version = Version::try_from(hash.version.unwrap_or(0x10)).map_err(|_| Unreadable::Damaged)?;
     let memory = u64::from(params.m_cost());
     bounded(
@@ -94,7 +94,7 @@ pub(super) fn scrypt(text: &str) -> Result<PasswordHash, Unreadable> {
     bounded_scrypt(parameter("ln"), parameter("r"), parameter("p"), salt, output)
 }
 
-/// `N$salt$r$p$output`
+/// Parses `N$salt$r$p$output`.
 pub(super) fn django_scrypt(rest: &str) -> Result<PasswordHash, Unreadable> {
     let [n, salt, r, p, output] = fields(rest)?;
     let log_n = number(n).filter(|n: &u64| n.is_power_of_two()).map(u64::ilog2);
@@ -111,7 +111,7 @@ fn bounded_scrypt(
 ) -> Result<PasswordHash, Unreadable> {
     let given = log_n.zip(r).zip(p).filter(|((log_n, r), p)| *log_n > 0 && *r > 0 && *p > 0);
     let ((log_n, r), p) = given.ok_or(Unreadable::Damaged)?;
-    // Before the crate is asked, which multiplies without looking.
+    // Checked before the crate is called, which multiplies without checking for overflow.
     let n = 1_u128.checked_shl(log_n).unwrap_or(u128::MAX);
     let passed_over = n.saturating_mul(u128::from(r)).saturating_mul(u128::from(p)).saturating_mul(128) / 1024;
     let memory = n.saturating_add(u128::from(p)).saturating_mul(u128::from(r)).saturating_mul(128) / 1024;
@@ -123,7 +123,7 @@ fn bounded_scrypt(
     Ok(PasswordHash::Scrypt(ScryptHash { params, salt, output }))
 }
 
-/// Without the padding that some systems, such as Keycloak, write and the PHC string format forbids.
+/// Returns a hash without the padding that some systems, such as Keycloak, write and the PHC string format forbids.
 fn unpadded(text: &str) -> String {
     text.split('$').map(|field| field.trim_end_matches('=')).collect::<Vec<_>>().join("$")
 }

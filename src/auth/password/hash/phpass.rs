@@ -1,4 +1,4 @@
-//! phpass' portable hashes: `$P$` of `WordPress` before 6.8 and others, `$H$` of phpBB.
+//! phpass hashes in the portable format: `$P$` of `WordPress` before 6.8 and others, `$H$` of phpBB.
 
 use md5::{Digest, Md5};
 use subtle::ConstantTimeEq;
@@ -10,7 +10,7 @@ use super::{PasswordHash, Unreadable, bounded};
 /// The digits of its base64, the lowest first.
 const DIGITS: &str = "./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 const SALT: usize = 8;
-/// The logarithms of the rounds that phpass knows, and of the most that are computed.
+/// The binary logarithms of the rounds that phpass allows, and of the most rounds that are computed.
 const LOG_ROUNDS: std::ops::RangeInclusive<usize> = 7..=30;
 const MOST_LOG_ROUNDS: usize = 20;
 
@@ -31,7 +31,7 @@ impl Phpass {
     }
 }
 
-/// A digit for the logarithm of the rounds, eight characters of salt, and the output.
+/// Parses a digit for the logarithm of the rounds, eight characters of salt, and the output.
 pub(super) fn read(rest: &str) -> Result<PasswordHash, Unreadable> {
     let (log_rounds, rest) = rest.split_at_checked(1).ok_or(Unreadable::Damaged)?;
     let log_rounds = DIGITS.find(log_rounds).filter(|log| LOG_ROUNDS.contains(log)).ok_or(Unreadable::Damaged)?;

@@ -1,4 +1,4 @@
-//! Hashes of other systems, damaged ones, and ones that ask for too much.
+//! Hashes of other systems, damaged hashes, and hashes that ask for too much work.
 
 use super::vectors::{KNOWN, OF_OTHER_SYSTEMS, SECRET};
 use super::*;
@@ -37,7 +37,7 @@ fn every_family_of_other_systems_is_verified_and_the_weak_ones_are_known_as_such
 
 #[test]
 fn a_long_secret_and_an_empty_one_are_hashed_as_elsewhere() {
-    // By passlib, of 200 times x and of nothing.
+    // Made by passlib, of 200 times x and of the empty text.
     let long = [
         "$1$a$NE88g1VJ6FWoLr8WhAtEc.",
         "$5$rounds=1000$a$EBK.rzXl/MHgRtUDriLpFLIXxcAlxbQ4UQoOZ0vrvq/",
@@ -48,7 +48,7 @@ fn a_long_secret_and_an_empty_one_are_hashed_as_elsewhere() {
         assert!(is_of(hash, &[b'x'; 200]) && !is_of(hash, &[b'x'; 199]), "{hash}");
     }
     assert!(is_of("$1$$qRPK7m23GJusamGpoGLby/", b"") && !is_of("$1$$qRPK7m23GJusamGpoGLby/", b"x"));
-    // WordPress trims what is typed.
+    // WordPress trims the password.
     let (wordpress, _) = OF_OTHER_SYSTEMS.iter().find(|(hash, _)| hash.starts_with("$wp$")).unwrap();
     assert!(is_of(wordpress, &[b" \t", SECRET, b"\n"].concat()));
 }
@@ -107,7 +107,7 @@ fn a_fault_names_the_format_and_never_the_hash() {
 
 #[test]
 fn published_vectors_are_met() {
-    // RFC 7914, section 12, and jBCrypt's tests.
+    // From RFC 7914, section 12, and jBCrypt's tests.
     let scrypt = [
         (
             "password",
@@ -129,7 +129,7 @@ fn published_vectors_are_met() {
     for (secret, hash) in bcrypt {
         assert!(is_of(hash, secret.as_bytes()), "{hash}");
     }
-    // bcrypt takes 72 bytes, and nothing of what follows.
+    // bcrypt uses 72 bytes, and ignores the rest.
     let long = "$2b$05$34t.W3ERW97hkRiJbAA20Oy93WKes8yUPgo2CtkZLI98o1FsLkcY.";
     assert!(is_of(long, &[b'x'; 72]) && is_of(long, &[b'x'; 73]) && !is_of(long, &[b'x'; 71]));
 }

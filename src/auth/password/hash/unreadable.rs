@@ -1,13 +1,13 @@
-//! Why a hash cannot be used, said without showing it.
+//! Errors of hashes that cannot be used, with messages that do not show the hash.
 
-/// Why a hash cannot be used.
+/// The reason why a hash cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unreadable {
-    /// It has no format that is known.
+    /// Its format is unknown.
     Unknown,
-    /// It has a known format, and not what that asks for.
+    /// Its format is known, but it does not follow that format.
     Damaged,
-    /// It asks for more work than is done for anybody.
+    /// It asks for more work than is allowed.
     TooMuch,
 }
 
@@ -17,14 +17,14 @@ const MOST: &str = "at most 256 MiB of memory, 5,000,000 iterations (1,000,000 f
                     salt of 256 bytes";
 /// The most characters of a prefix that is shown.
 const LONGEST_PREFIX: usize = 20;
-/// The fewest characters of a text of an unknown format of which a part is shown.
+/// The fewest characters of a text of unknown format of which a part is shown.
 const SHORTEST_HASH: usize = 20;
 
 impl Unreadable {
-    /// The sentence for people: what is wrong with a hash, its format but nothing more of it, and what is expected.
+    /// Returns a message for users: what is wrong with a hash, its format but nothing more of it, and what is expected.
     #[must_use]
     pub fn message(self, text: &str) -> String {
-        // A short text of no known format may be a password.
+        // A short text of unknown format may be a password.
         let shortest = if self == Self::Unknown { SHORTEST_HASH } else { 0 };
         let format = prefix(text)
             .filter(|_| text.trim().len() >= shortest)
@@ -37,7 +37,7 @@ impl Unreadable {
     }
 }
 
-/// The part of a hash that names its format.
+/// Returns the part of a hash that names its format.
 fn prefix(text: &str) -> Option<&str> {
     let text = text.trim();
     let (open, close) = match text.chars().next()? {

@@ -1,8 +1,8 @@
-//! Hashes of one secret, made by other systems.
+//! Test vectors: hashes of one secret, made by other systems.
 
 pub const SECRET: &[u8] = "l\u{e8}tmein".as_bytes();
 
-/// Of one secret, made by Django 5.2, argon2-cffi, passlib and the bcrypt of Python, and by Django's own tests.
+/// Hashes made by Django 5.2, argon2-cffi, passlib and Python's bcrypt, and from Django's own tests.
 pub const KNOWN: [&str; 21] = [
     "pbkdf2_sha256$29000$seasalt$OXvcmd5X4lstJYTdn4pNJCadC+PD0daYfoJ18IQ9vb0=",
     "pbkdf2_sha256$600000$seasalt$OAXyhAQ/4ZDA9V5RMExt3C1OwQdUpLZ99vm1McFlLRA=",
@@ -27,8 +27,8 @@ pub const KNOWN: [&str; 21] = [
     "$2y$06$M5FWLX26YYC36VxEhYIUAeQsHhPfGGGyUd/jW5fI0UkNv/CbEMg2y",
 ];
 
-/// Of the same secret, made by Django 5.2, passlib 1.7, the crypt(3) of Debian (libxcrypt), slappasswd of `OpenLDAP` 2.5 and its
-/// modules, PHP 8.2 and the functions of `WordPress`; and in the notations of Keycloak and 389 Directory Server.
+/// Hashes of the same secret, made by Django 5.2, passlib 1.7, the crypt(3) of Debian (libxcrypt), slappasswd of `OpenLDAP` 2.5
+/// and its modules, PHP 8.2 and the functions of `WordPress`; and in the notations of Keycloak and 389 Directory Server.
 pub const OF_OTHER_SYSTEMS: [(&str, Option<&str>); 63] = [
     ("pbkdf2_sha256$1001$seasalt$GqzriB2NzWzaZcYR4AhxMo6GBU+r3QqyXdImWHOBeRE=", None),
     ("pbkdf2_sha256$1$seasalt$mJQ8D8xVBAKQGCo0t0n+NSPS2a0gQhVtjuC9LdL9WiM=", None),

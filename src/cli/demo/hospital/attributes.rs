@@ -1,4 +1,4 @@
-//! What the hospital group wants to know of its people by custom attributes, and what is told of them.
+//! Custom attributes of the hospital group, and their values.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use super::{SiteKind, Source};
 use crate::entity::attribute_definition::{AttributeKind, Model};
 use crate::scalar::Id;
 
-/// The definitions of a license.
+/// Returns the attribute definitions of a license.
 pub fn definitions(source: Source, license: u32, license_id: Id) -> Vec<Model> {
     let definition =
         |(nth, (name, label, kind, user_editable, user_visible)): (u64, (&str, &str, _, bool, bool))| Model {
@@ -25,7 +25,7 @@ pub fn definitions(source: Source, license: u32, license_id: Id) -> Vec<Model> {
     (0..).zip(DEFINED).map(definition).collect()
 }
 
-/// What is told of one person.
+/// Returns the attribute values of one user.
 pub fn values(name: &Name, rng: &mut DemoRng) -> BTreeMap<String, Value> {
     let mut values = BTreeMap::new();
     let (city, country) = PLACES.choose(rng).copied().unwrap_or(("Port Callan", "AU"));
@@ -45,7 +45,7 @@ pub fn values(name: &Name, rng: &mut DemoRng) -> BTreeMap<String, Value> {
     values
 }
 
-/// Name, label, kind, whether everybody may change his own, and whether everybody sees it.
+/// Name, label, kind, whether users may change their own value, and whether all users see it.
 const DEFINED: [(&str, &str, AttributeKind, bool, bool); 5] = [
     ("address_city", "Home town", AttributeKind::String, true, false),
     ("badge", "Number of the badge", AttributeKind::Integer, false, true),
@@ -54,7 +54,7 @@ const DEFINED: [(&str, &str, AttributeKind, bool, bool); 5] = [
     ("preferred_username", "Preferred username", AttributeKind::String, true, true),
 ];
 
-/// Where people are born and live: city and country.
+/// Places of birth and residence: city and country.
 const PLACES: [(&str, &str); 10] = [
     ("Port Callan", "AU"),
     ("Ballymorra", "IE"),

@@ -1,4 +1,4 @@
-//! What is told of a person of the hospital group beside the names.
+//! Fields of the users of the hospital group, except their names.
 
 use async_graphql::MaybeUndefined::{self, Undefined, Value};
 use chrono::{Days, NaiveDate};
@@ -11,7 +11,7 @@ use super::stars::StarPerson;
 use crate::entity::user::{AdminRightsInput, Gender, Role, UserFields, UserType};
 use crate::scalar::DateText;
 
-/// What is told of one person; the institution is told apart.
+/// Returns the fields of one user, except the institution.
 pub fn fields(star: Option<&StarPerson>, name: &Name, role: Role, index: u32, rng: &mut DemoRng) -> UserFields {
     let (username, email) = logins(star, name, index, rng);
     let (user_type, positions) = WORK.choose(rng).copied().unwrap_or((UserType::Clinician, &["Nurse"]));
@@ -48,13 +48,13 @@ pub fn fields(star: Option<&StarPerson>, name: &Name, role: Role, index: u32, rn
         is_staff: maybe(rng, if star.is_some() { 0 } else { 2 }, |_| true),
         full_site_access: maybe(rng, sites, |_| true),
         admin_rights: rights(star, role, rng),
-        // A field that is new has nothing to show here until somebody gives it something.
+        // Fields that were added later stay empty here until the demo gives them values.
         ..UserFields::default()
     }
 }
 
-/// Username and e-mail address; every tenth person or so lacks the one or the other. Both end in the person's place,
-/// but for the stars, so that no two are alike.
+/// Returns username and email address; about every tenth user lacks one of them. Both end in the user's index, except those of
+/// the viewers that the demo prints, so that no two are equal.
 fn logins(
     star: Option<&StarPerson>,
     name: &Name,
@@ -85,7 +85,7 @@ fn logins(
     }
 }
 
-/// Each first letter of a word as a capital.
+/// Capitalizes the first letter of each word.
 fn capitalised(text: &str) -> String {
     let mut starts = true;
     let letter = |c: char| {
@@ -114,7 +114,7 @@ fn website(slug: &str, rng: &mut DemoRng) -> String {
     }
 }
 
-/// An ORCID iD out of a block that is given to nobody, with the checksum of ISO 7064 MOD 11-2.
+/// Returns an ORCID iD from an unassigned block, with the checksum of ISO 7064 MOD 11-2.
 fn orcid(rng: &mut DemoRng) -> String {
     let body = format!("00099{:010}", rng.random_range(0..10_000_000_000_u64));
     let total = body.chars().filter_map(|c| c.to_digit(10)).fold(0, |total, digit| (total + digit) * 2 % 11);
@@ -156,13 +156,13 @@ fn rights(star: Option<&StarPerson>, role: Role, rng: &mut DemoRng) -> MaybeUnde
     })
 }
 
-/// How many letters stand before the number in an address, whose parts may have 63 characters.
+/// The maximum number of letters before the number in an email address or a domain name, whose parts may have 63 characters.
 const MOST_LETTERS: usize = 48;
 
 const DOMAINS: [&str; 6] =
     ["example.org", "example.com", "example.net", "mail.example.org", "staff.example.com", "wards.example.net"];
 
-/// Numbers that are kept free for fiction, but for the last two digits.
+/// Phone numbers reserved for fiction, without their last two digits.
 const PHONES: [&str; 5] = ["+44 20 7946 00", "+61 3 5550 10", "+1 212 555 01", "+33 1 99 00 10 ", "(02) 5550-10"];
 const MOBILES: [&str; 4] = ["+44 7700 9001", "+61 491 5701", "+33 6 39 98 10 ", "+1 646 555 01"];
 

@@ -1,6 +1,5 @@
-//! The names of invented people, in many scripts. First and last names are drawn at random from lists of common ones of
-//! one script; the last names at
-//! the head of a list are the frequent ones, as in reality.
+//! Names of synthetic users, in many scripts. First and last names are drawn at random from lists of common names of one script;
+//! the last names at the head of a list are drawn more often, as they are more frequent in reality.
 
 use rand::RngExt;
 use rand::rngs::Xoshiro256PlusPlus;
@@ -8,10 +7,10 @@ use rand::seq::IndexedRandom;
 
 use crate::text;
 
-/// Where the chance comes from: a named generator, which rand promises to keep as it is on every machine.
+/// The random generator: a named one, because rand guarantees that its output is the same on every machine.
 pub type DemoRng = Xoshiro256PlusPlus;
 
-/// The name of one person.
+/// The name of one user.
 #[derive(Clone, Debug)]
 pub struct Name {
     pub first: String,
@@ -23,7 +22,7 @@ pub struct Name {
     pub is_womans: bool,
 }
 
-/// The names of all cultures, ready to draw from.
+/// The names of all cultures.
 pub struct Names(Vec<Culture>);
 
 impl Names {
@@ -33,7 +32,7 @@ impl Names {
         Self(LISTS.iter().map(Culture::read).collect())
     }
 
-    /// The name of somebody.
+    /// Draws a name.
     pub fn draw(&self, rng: &mut DemoRng) -> Name {
         let mut left = rng.random_range(0..self.0.iter().map(|culture| culture.share).sum::<u32>().max(1));
         let drawn = self.0.iter().find(|culture| {
@@ -69,7 +68,7 @@ impl Culture {
     }
 }
 
-/// One word of a name as it is written, and in ASCII.
+/// One word of a name, as written and in ASCII.
 #[derive(Clone)]
 struct Word {
     shown: String,
@@ -90,10 +89,10 @@ impl Word {
     }
 }
 
-/// How many of a hundred people have two such names, and what stands between the two.
+/// The percentage of users with two such names, and the separator between the two.
 type Double = (u32, &'static str);
 
-/// The most characters that a name may have.
+/// The maximum number of characters of a name.
 const LONGEST: usize = 50;
 
 fn draw(words: &[Word], (percent, joint): Double, one: One, rng: &mut DemoRng) -> Word {
@@ -113,23 +112,23 @@ fn draw(words: &[Word], (percent, joint): Double, one: One, rng: &mut DemoRng) -
     }
 }
 
-/// How one is drawn from a list.
+/// A function that draws a word from a list.
 type One = for<'a> fn(&'a [Word], &mut DemoRng) -> Option<&'a Word>;
 
-/// One of the list, each as often as any other.
+/// Draws a word; each is equally likely.
 fn any<'a>(words: &'a [Word], rng: &mut DemoRng) -> Option<&'a Word> {
     words.choose(rng)
 }
 
-/// One of the list, the first ones more often: the last of a range drawn at random itself.
+/// Draws a word; the first ones are more likely: the range is random itself.
 fn frequent<'a>(words: &'a [Word], rng: &mut DemoRng) -> Option<&'a Word> {
     let last = rng.random_range(0..words.len().max(1));
     words.get(rng.random_range(0..=last))
 }
 
-/// The names of one culture, between commas; where the script is not Latin, `name=transliteration`.
+/// The names of one culture, separated by commas; in scripts other than Latin as `name=transliteration`.
 struct List {
-    /// How many of the people are of it, compared with the others.
+    /// The share of users of this culture, relative to the others.
     share: u32,
     women: &'static str,
     men: &'static str,

@@ -1,4 +1,4 @@
-//! The people of the hospital group.
+//! Users of the hospital group.
 
 use std::sync::Arc;
 
@@ -18,19 +18,19 @@ use crate::entity::membership::GroupRole;
 use crate::entity::user::{Role, UserNames as GivenNames};
 use crate::scalar::Id;
 
-/// What the people of one license are made from.
+/// The data from which the users of one license are made.
 pub struct People {
     pub source: Source,
-    /// Whether the first of them is the license administrator.
+    /// Whether the first user is the license administrator.
     pub leads: bool,
     pub names: Arc<Names>,
     pub institutions: Vec<Id>,
-    /// Every group, and the rank of its owner.
+    /// The id of each group, and the rank of its owner.
     pub groups: Vec<(Id, u32)>,
 }
 
 impl People {
-    /// The person at a place of the directory, who is the `rank`th of the license.
+    /// Returns the user at an index of the directory, who is the `rank`th of the license.
     pub fn person(&self, rank: u32, index: u32) -> UserRecord {
         let mut rng = self.source.rng(SiteKind::Person, index.into());
         let star = STARS.iter().find(|star| star.index == index);
@@ -66,7 +66,7 @@ impl People {
         }
     }
 
-    /// The groups that the person founded, and up to six of those that were there already.
+    /// Returns the groups that the user founded, and up to six that existed before.
     fn memberships(&self, star: Option<&StarPerson>, rank: u32, rng: &mut DemoRng) -> Vec<GroupReference> {
         let there = self.groups.partition_point(|(_, owner)| *owner <= rank);
         let there = self.groups.get(..there).unwrap_or_default();
@@ -87,7 +87,7 @@ impl People {
     }
 }
 
-/// The sites that an administrator was given access to: up to three of those that were open.
+/// Returns the sites that an administrator has access to: up to three of those that were open.
 fn sites(star: Option<&StarPerson>, role: Role, open: &[Id], rng: &mut DemoRng) -> Vec<String> {
     if star.is_some() || role != Role::Admin {
         return Vec::new();

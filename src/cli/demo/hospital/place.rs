@@ -1,4 +1,4 @@
-//! The houses and the groups of the hospital group.
+//! The institutions and groups of the hospital group.
 
 use async_graphql::MaybeUndefined::{self, Undefined, Value};
 use rand::RngExt;
@@ -9,13 +9,13 @@ use crate::cli::import::record::{GroupRecord, InstitutionRecord};
 use crate::entity::group::GroupFields;
 use crate::entity::institution::{InstitutionCore, InstitutionFields, InstitutionKind};
 
-/// Those of a license of `size` people: three, and one more each time that the people grow as a square does.
+/// Returns the institutions of a license of `size` users: three, and more with the square root of the number of users.
 pub fn institutions(source: Source, license: u32, size: u32) -> Vec<InstitutionRecord> {
     let opens = |nth: u32| u64::from(nth.saturating_sub(2)).pow(2) * 225;
     (0..u32::MAX).take_while(|nth| opens(*nth) < size.into()).map(|nth| institution(source, license, nth)).collect()
 }
 
-/// How many of the institutions were open when the person of that rank came.
+/// Returns the number of institutions that were open when the user of a rank joined.
 pub fn open_institutions(rank: u32) -> usize {
     3 + (rank / 225).isqrt() as usize
 }
@@ -50,13 +50,13 @@ fn institution(source: Source, license: u32, nth: u32) -> InstitutionRecord {
     }
 }
 
-/// Those of a license of `size` people.
+/// Returns the groups of a license of `size` users.
 pub fn groups(source: Source, license: u32, size: u32) -> Vec<GroupRecord> {
     (0..).zip(owners(license, size)).map(|(nth, _)| group(source, license, nth)).collect()
 }
 
-/// The rank of the person who founded each group of a license of `size` people, and owns it. The first groups of the
-/// first license all belong to the star of rank 0.
+/// Returns, for each group of a license of `size` users, the rank of the user who founded and owns it. The first five groups of
+/// the first license belong to the group owner among the viewers, who has rank 0.
 pub fn owners(license: u32, size: u32) -> impl Iterator<Item = u32> {
     let founded = |nth: u64| nth + nth.pow(3) * (nth + 60) / 700;
     let owner = move |nth| if license == 0 && nth < 5 { 0 } else { u32::try_from(founded(nth)).unwrap_or(u32::MAX) };
@@ -80,17 +80,17 @@ fn group(source: Source, license: u32, nth: u32) -> GroupRecord {
     }
 }
 
-/// A value that so many of a hundred have.
+/// Returns a value with a probability in percent.
 pub fn maybe<T>(rng: &mut DemoRng, percent: u32, value: impl FnOnce(&mut DemoRng) -> T) -> MaybeUndefined<T> {
     if rng.random_ratio(percent, 100) { Value(value(rng)) } else { Undefined }
 }
 
-/// The nth of a list that starts again at its end.
+/// Returns the nth item of a list that is repeated endlessly.
 fn cycled<T: Copy>(list: &[T], nth: usize) -> Option<T> {
     list.get(nth % list.len().max(1)).copied()
 }
 
-/// Kind, name and most beds.
+/// Kind, name and maximum number of beds.
 const KINDS: [(InstitutionKind, &str, i32); 7] = [
     (InstitutionKind::Hospital, "# Hospital", 1400),
     (InstitutionKind::CareHome, "# House", 120),
@@ -127,7 +127,7 @@ const PATRONS: [&str; 23] = [
     "St Hilda",
 ];
 
-/// Country, state, city, and how a telephone number begins that is kept free for fiction.
+/// Country, state, city, and the beginning of a phone number reserved for fiction.
 const TOWNS: [(&str, &str, &str, &str); 24] = [
     ("AU", "Victoria", "Port Callan", "+61 3 5550 "),
     ("IE", "", "Ballymorra", "+353 20 910 "),

@@ -1,9 +1,9 @@
-//! The people by whom the directory is looked at.
+//! Users that stand for the kinds of viewers.
 
 use super::names::Name;
 use crate::entity::user::UserType;
 
-/// A person whose token the demonstration prints.
+/// A user whose token the demo prints.
 #[derive(Clone, Copy)]
 pub struct StarPerson {
     pub kind: &'static str,
@@ -26,7 +26,7 @@ impl StarPerson {
     }
 }
 
-/// They come first in the directory; the one at place 0 owns the first groups of the first license.
+/// The first users of the directory. The one at index 0 owns the first groups of the first license.
 pub const STARS: [StarPerson; 5] = [
     StarPerson {
         kind: "superuser",
