@@ -39,6 +39,9 @@ fn heavy_requests() -> ShareLimits {
     ShareLimits { at_once: background::threads(), waiting: 16, patience: Duration::from_secs(3) }
 }
 
+/// The long responses that one caller has under way: each is kept in memory until the caller has read it.
+const LONG_RESPONSES: ShareLimits = ShareLimits { at_once: 4, waiting: 8, patience: Duration::from_secs(3) };
+
 /// The running application; cheap to clone.
 #[derive(Clone)]
 pub struct App {
@@ -47,6 +50,7 @@ pub struct App {
     schema: RosterSchema,
     costs: Arc<Costs>,
     heavy: Shares<Who>,
+    sending: Shares<Who>,
     shortest_password: usize,
 }
 
@@ -73,7 +77,8 @@ impl App {
             .data(PublicUrl(public_url))
             .finish();
         let costs = Arc::new(Costs::of(&schema::sdl())?);
-        Ok(Self { db, rules, schema, costs, heavy: Shares::new(heavy_requests()), shortest_password })
+        let (heavy, sending) = (Shares::new(heavy_requests()), Shares::new(LONG_RESPONSES));
+        Ok(Self { db, rules, schema, costs, heavy, sending, shortest_password })
     }
 
     /// Returns the viewer, read from the database for each request.
@@ -106,6 +111,14 @@ impl App {
             return Ok(None);
         }
         self.heavy.take(who).await.map(Some).ok_or_else(HttpError::too_many)
+    }
+
+    /// Returns the permit of a long response, which is held until the caller has read it.
+    async fn place_to_send(&self, who: Who, bytes: usize, is_mutation: bool) -> Result<Option<Share<Who>>, HttpError> {
+        if bytes <= http::LONG_ANSWER {
+            return Ok(None);
+        }
+        self.sending.take(who).await.map(Some).ok_or_else(|| HttpError::unread(is_mutation))
     }
 
     /// Returns the viewer if they are signed in; otherwise fails with 401.
@@ -179,7 +192,8 @@ impl Application for App {
         let (size, mut response) = if place.is_some() { background::run(executed).await } else { executed.await };
         within(&budget, size, is_mutation).map_err(refusal)?;
         introspection::describe(&mut response, operation.as_deref(), &reading.descriptions);
-        Ok(Answer { bytes: size.bytes, response })
+        let sending = self.place_to_send(who, size.bytes, is_mutation).await?;
+        Ok(Answer { response, sending })
     }
 
     async fn admits_upload(&self, caller: &Caller) -> Result<Id, HttpError> {

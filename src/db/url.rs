@@ -148,7 +148,7 @@ mod tests {
             ("postgres://h/db?sslrootcert=system", "sslrootcert: system: "),
             ("postgres://h/db?sslcert=/none&wait=1", "sslcert: /none: "),
             ("postgres://h/db?connections=1", "expected one of application_name,"),
-            ("postgres://a,b/db", "one host only"),
+            ("postgres://a,b/db", "only one host"),
             ("host=a dbname=b", "expected postgres://"),
             ("mysql://h/db", "expected postgres://"),
         ];

@@ -55,7 +55,7 @@ use self::{
 use crate::background;
 use crate::i18n::language::Language;
 use crate::scalar::Id;
-use crate::share::{ShareLimits, Shares};
+use crate::share::{Share, ShareLimits, Shares, Who};
 
 /// The path prefix of the health checks.
 const HEALTH: &str = "/health/";
@@ -66,8 +66,8 @@ const MAX_TOKEN: usize = 1024;
 const MAX_UPLOADS: usize = 16;
 /// The limit for the requests with a file of one user.
 const UPLOADS_OF_ONE: ShareLimits = ShareLimits { at_once: 1, waiting: 0, patience: Duration::ZERO };
-/// A response with more bytes than this is serialized in the background.
-const LONG_ANSWER: usize = 64 * 1024;
+/// A response with more bytes than this is serialized in the background, and counted until it is read.
+pub const LONG_ANSWER: usize = 64 * 1024;
 
 /// The limits and timeouts of the server.
 #[derive(Clone, Debug)]
@@ -99,14 +99,14 @@ pub struct Caller {
 /// The result of a request that was executed.
 pub struct Answer {
     pub response: Outcome,
-    /// The approximate number of bytes of the response.
-    pub bytes: usize,
+    /// Held by a response of more than [`LONG_ANSWER`] bytes until it is read.
+    pub sending: Option<Share<Who>>,
 }
 
 /// A short response, which is serialized at once.
 impl From<Outcome> for Answer {
     fn from(response: Outcome) -> Self {
-        Self { response, bytes: 0 }
+        Self { response, sending: None }
     }
 }
 
@@ -272,8 +272,9 @@ impl<A: Application> Endpoint for GraphQl<A> {
         };
         let operation = prepared.operation.take();
         let mut response = match self.run(caller, prepared).await {
-            Ok(Answer { response, bytes }) if bytes > LONG_ANSWER => {
-                background::run(async move { response::outcome(response, media, &id) }).await
+            Ok(Answer { response, sending: Some(sending) }) => {
+                let response = background::run(async move { response::outcome(response, media, &id) }).await;
+                response::held(response, sending).await
             }
             Ok(Answer { response, .. }) => response::outcome(response, media, &id),
             Err(refusal) => refusal.into_response(media, &id),

@@ -1,9 +1,10 @@
 //! Conversion of a result to an HTTP response, as in "GraphQL over HTTP": the media type that the caller accepts, an accurate
 //! status, and a code in every error.
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::{borrow::Cow, collections::BTreeMap, io};
 
 use async_graphql::{ErrorExtensionValues, PathSegment, Pos, ServerError, Value};
+use futures_util::stream;
 use poem::{
     Response,
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
@@ -173,6 +174,15 @@ impl HttpError {
             .with(header::RETRY_AFTER, HeaderValue::from_static("1"))
     }
 
+    /// The caller has not read earlier responses yet.
+    #[must_use]
+    pub fn unread(is_mutation: bool) -> Self {
+        let end = if is_mutation { "; changes may still have been saved" } else { "" };
+        let message = format!("Too many of your large responses are still being sent; read them first{end}");
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "RATE_LIMITED", message)
+            .with(header::RETRY_AFTER, HeaderValue::from_static("1"))
+    }
+
     #[must_use]
     pub fn deadline() -> Self {
         let message = "The request took too long; changes may still have been saved";
@@ -237,6 +247,20 @@ pub fn outcome(mut outcome: async_graphql::Response, media: Media, request_id: &
     let mut response = json(status, media, &body);
     response.headers_mut().extend(outcome.http_headers);
     response
+}
+
+/// Sends a response in parts and holds `share` until all but the last parts are written, because a response that the caller does
+/// not read stays in memory.
+pub async fn held<T: Send + Sync + 'static>(response: Response, share: T) -> Response {
+    const PART: usize = 64 * 1024;
+    let (mut parts, body) = response.into_parts();
+    let Ok(bytes) = body.into_bytes().await else { return HttpError::internal().into_response(Media::Json, "") };
+    parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(bytes.len()));
+    let stream = stream::unfold((bytes, share), |(mut bytes, share)| async move {
+        let part = bytes.split_to(bytes.len().min(PART));
+        (!part.is_empty()).then_some((Ok::<_, io::Error>(part), (bytes, share)))
+    });
+    Response::from_parts(parts, poem::Body::from_bytes_stream(stream))
 }
 
 /// Sets the path of an error to the one in its extensions, and sets its code. An internal error keeps nothing but the code

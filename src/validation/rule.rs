@@ -1,6 +1,5 @@
 //! Validation rules of single values. Each takes trimmed text and returns the value to be stored, or an error.
 
-
 use std::str::FromStr;
 
 use chrono::NaiveDate;

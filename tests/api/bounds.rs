@@ -6,16 +6,20 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use roster::budget::Budget;
+use roster::entity::group;
 use roster::entity::membership::GroupRole;
 use roster::scalar::Id;
 use roster::share::Who;
-use sea_orm::{ConnectionTrait, Statement};
+use sea_orm::sea_query::Expr;
+use sea_orm::{ConnectionTrait, EntityTrait as _, Statement};
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt as _;
 
 use crate::app::{App, Caller};
 use crate::crowd;
 use crate::hostile::each;
-use crate::wire::Wire;
+use crate::process::until;
+use crate::wire::{self, Wire};
 
 /// The statements of a request, and its data.
 async fn statements(caller: &Caller<'_>, query: &str) -> (u64, Value) {
@@ -152,6 +156,27 @@ on_every_database! {
         assert!(codes.iter().all(|code| *code == "RATE_LIMITED"), "{codes:?}");
         assert!((1..64).contains(&codes.len()), "one at a time, some wait, the rest is refused: {}", codes.len());
         tokio::time::timeout(Duration::from_mins(1), bob.data(dear, json!({}))).await.unwrap();
+    }
+
+    async fn large_responses_that_are_not_read_are_few(app: App) {
+        let (ann, bob) = (app.user().await, app.admin().await);
+        crowd::groups(&app, app.license, (0..100).map(|n| format!("Ward {n}"))).await;
+        let long = group::Entity::update_many().col_expr(group::Column::Description, Expr::value("é".repeat(1_000)));
+        long.exec(app.db.write()).await.unwrap();
+        let query = format!("{{ groups(first: 100) {{ nodes {{ {} }} }} }}", each(29, |n| format!("a{n}: description ")));
+        let headers = format!("Content-Type: application/json\r\nAuthorization: Bearer {}\r\n", ann.token.clone().unwrap());
+        let request = wire::request("POST", "/graphql", &headers, json!({ "query": query }).to_string().as_bytes());
+        let mut unread = Vec::new();
+        for _ in 0..12 {
+            let mut stream = Wire(app.address).connect().await;
+            stream.write_all(&request).await.unwrap();
+            unread.push(stream);
+        }
+        let is_refused = async || ann.ask(&query, json!({})).await.pointer("/errors/0/extensions/code") == Some(&json!("RATE_LIMITED"));
+        assert!(until(async || is_refused().await.then_some(())).await.is_some(), "each is kept in memory");
+        bob.data(&query, json!({})).await;
+        drop(unread);
+        assert!(until(async || (!is_refused().await).then_some(())).await.is_some(), "whoever reads goes on");
     }
 
     async fn who_reads_much_leaves_connections_to_others(app: App) {
