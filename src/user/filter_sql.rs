@@ -15,7 +15,7 @@ use crate::entity::membership;
 use crate::entity::site_access::{accesses_any, accesses_one_of};
 use crate::entity::user::{self, Role};
 use crate::error::Error;
-use crate::graphql::filter::{FilterBuilder, IdFilter, Normalizer, StringFilter, Text};
+use crate::graphql::filter::{FilterBuilder, IdFilter, Normalizer, Text};
 use crate::scalar::{Id, Json};
 use crate::search_index;
 use crate::text;
@@ -35,7 +35,7 @@ pub struct CompiledFilter {
     pub comparisons: usize,
     pub condition: Condition,
     /// Whether so few users match that they are better found by the filter's own conditions than by their license.
-    pub are_few: bool,
+    pub is_selective: bool,
 }
 
 impl CompiledFilter {
@@ -45,7 +45,7 @@ impl CompiledFilter {
     /// `BadInput` with everything that is wrong; `Forbidden` for private fields.
     pub async fn new(db: &Db, viewer: &Viewer, filter: Option<Box<UserFilter>>) -> Result<Self, Error> {
         let Some(filter) = filter else {
-            return Ok(Self { name: String::new(), comparisons: 0, condition: Condition::all(), are_few: false });
+            return Ok(Self { name: String::new(), comparisons: 0, condition: Condition::all(), is_selective: false });
         };
         if filter.is_too_large() {
             return Err(Error::BadInput("filter: must contain at most 100 nested filters.".to_owned()));
@@ -55,19 +55,19 @@ impl CompiledFilter {
         } else {
             Definitions::new()
         };
-        let defined: Vec<Id> = definitions.values().map(|definition| definition.id).collect();
-        let name = format!("{filter:?} {defined:?}");
+        let defined: String = definitions.values().map(|definition| format!(" {}", definition.id.0)).collect();
+        let name = format!("{}{defined}", filter.to_value());
         let mut reading = FilterBuilder::new(db.is_postgres());
         let mut asked = FilterCompiler { viewer, definitions, postgres: db.is_postgres(), reading: &mut reading };
-        let MatchingIds { condition, are_few } = asked.read(*filter, "filter", 1)?;
+        let MatchingIds { condition, is_selective } = asked.read(*filter, "filter", 1)?;
         let comparisons = reading.finish()?;
-        Ok(Self { name, comparisons, condition, are_few })
+        Ok(Self { name, comparisons, condition, is_selective })
     }
 
     /// Returns the condition for users who match both the filter and the condition `seen`.
     #[must_use]
     pub fn among(self, seen: Condition) -> Condition {
-        let seen = if self.are_few { no_index_hint(seen).into() } else { seen };
+        let seen = if self.is_selective { no_index_hint(seen).into() } else { seen };
         Condition::all().add(seen).add(self.condition)
     }
 }
@@ -75,7 +75,13 @@ impl CompiledFilter {
 /// The condition of a part of a filter.
 struct MatchingIds {
     condition: Condition,
-    are_few: bool,
+    is_selective: bool,
+}
+
+impl From<Condition> for MatchingIds {
+    fn from(condition: Condition) -> Self {
+        Self { condition, is_selective: false }
+    }
 }
 
 /// The compiler of a filter.
@@ -90,22 +96,22 @@ impl FilterCompiler<'_> {
     fn read(&mut self, filter: UserFilter, path: &str, depth: usize) -> Result<MatchingIds, Error> {
         if depth > DEEPEST {
             self.reading.fault(path, format_args!("must be nested at most {DEEPEST} levels deep."));
-            return Ok(MatchingIds { condition: Condition::all(), are_few: false });
+            return Ok(MatchingIds { condition: Condition::all(), is_selective: false });
         }
         let mut filter = filter;
         let and = self.reading.given(path, "and", std::mem::take(&mut filter.and));
         let or = self.reading.given(path, "or", std::mem::take(&mut filter.or));
         let not = self.reading.given(path, "not", std::mem::take(&mut filter.not));
-        let MatchingIds { mut condition, mut are_few } = self.own(filter, path)?;
+        let MatchingIds { mut condition, mut is_selective } = self.own(filter, path)?;
         if let Some(parts) = and {
             for part in self.joined(parts, path, "and", depth)? {
-                are_few |= part.are_few;
+                is_selective |= part.is_selective;
                 condition = condition.add(part.condition);
             }
         }
         if let Some(parts) = or {
             let parts = self.joined(parts, path, "or", depth)?;
-            are_few |= !parts.is_empty() && parts.iter().all(|part| part.are_few);
+            is_selective |= !parts.is_empty() && parts.iter().all(|part| part.is_selective);
             let any = parts.into_iter().fold(Condition::any(), |any, part| any.add(part.condition));
             condition = condition.add(if any.is_empty() { Condition::all().add(Expr::val(1).eq(0)) } else { any });
         }
@@ -113,7 +119,7 @@ impl FilterCompiler<'_> {
             let part = self.read(*part, &format!("{path}.not"), depth + 1)?;
             condition = condition.add(is_not_true(part.condition));
         }
-        Ok(MatchingIds { condition, are_few })
+        Ok(MatchingIds { condition, is_selective })
     }
 
     fn joined(
@@ -132,119 +138,91 @@ impl FilterCompiler<'_> {
         self.reading.given(path, &column.field(), given)
     }
 
-    /// Compiles the conditions of a filter itself, without the filters inside it.
-    fn own(&mut self, filter: UserFilter, path: &str) -> Result<MatchingIds, Error> {
-        let UserFilter {
-            and: _,
-            or: _,
-            not: _,
-            id,
-            username,
-            email,
-            certified_email,
-            first_name,
-            last_name,
-            nickname,
-            position,
-            phone,
-            mobile,
-            external_id,
-            orcid_id,
-            website,
-            is_active,
-            is_staff,
-            has_activated,
-            invitation,
-            role,
-            user_type,
-            gender,
-            birth_date,
-            date_joined,
-            modified_at,
-            last_login,
-            institution,
-            group,
-            site,
-            attribute,
-        } = filter;
-        let texts = self.texts(
-            path,
-            [
-                (user::Column::Username, username),
-                (user::Column::Email, email),
-                (user::Column::CertifiedEmail, certified_email),
-                (user::Column::FirstName, first_name),
-                (user::Column::LastName, last_name),
-                (user::Column::Nickname, nickname),
-                (user::Column::Position, position),
-                (user::Column::Phone, phone),
-                (user::Column::Mobile, mobile),
-                (user::Column::ExternalId, external_id),
-                (user::Column::OrcidId, orcid_id),
-                (user::Column::Website, website),
-            ],
-        )?;
-        let ids = self.ids(path, id, institution, group, site)?;
-        let instants = [
-            (user::Column::DateJoined, date_joined),
-            (user::Column::ModifiedAt, modified_at),
-            (user::Column::LastLogin, last_login),
+    /// The condition of a filter's own fields, without the filters in it.
+    fn own(&mut self, mut filter: UserFilter, path: &str) -> Result<MatchingIds, Error> {
+        let (attribute, invitation) = (std::mem::take(&mut filter.attribute), std::mem::take(&mut filter.invitation));
+        let parts = [
+            self.texts(path, &mut filter)?,
+            self.ids(path, &mut filter)?,
+            self.times(path, &mut filter)?,
+            self.flags(path, &filter)?,
+            self.choices(path, filter),
+            self.attribute(path, attribute)?,
+            self.invitation(path, invitation)?,
         ];
-        let truths = [
-            (user::Column::IsActive, is_active),
-            (user::Column::IsStaff, is_staff),
-            (user::Column::HasActivated, has_activated),
-        ];
-        let mut condition = Condition::all().add(texts.condition).add(ids.condition);
-        for (column, filter) in instants {
-            let Some(filter) = self.given(path, column, filter) else { continue };
-            self.viewer.may_filter(column)?;
-            condition = condition.add(self.reading.instant(&at(path, column), filter, column));
-        }
-        if let Some(filter) = self.given(path, user::Column::BirthDate, birth_date) {
-            self.viewer.may_filter(user::Column::BirthDate)?;
-            let path = at(path, user::Column::BirthDate);
-            condition = condition.add(self.reading.date(&path, filter, user::Column::BirthDate));
-        }
-        for (column, wanted) in truths {
-            self.viewer.may_filter(column)?;
-            let wanted = self.given(path, column, wanted);
-            condition = condition.add_option(self.reading.truth(wanted, column));
-        }
-        let roles = self.given(path, user::Column::Role, role);
-        let roles = roles.map(|roles| roles.into_iter().map(Role::place).collect());
-        let user_type = self.given(path, user::Column::UserType, user_type);
-        let gender = self.given(path, user::Column::Gender, gender);
-        let chosen = [
-            self.reading.one_of(&at(path, user::Column::Role), roles, user::Column::RoleKey),
-            self.reading.one_of(&at(path, user::Column::UserType), user_type, user::Column::UserType),
-            self.reading.one_of(&at(path, user::Column::Gender), gender, user::Column::Gender),
-        ];
-        condition = chosen.into_iter().fold(condition, Condition::add_option);
-        let attribute = self.reading.given(path, "attribute", attribute);
-        let attribute = self.attribute(&format!("{path}.attribute"), attribute)?;
-        let invitation = self.reading.given(path, "invitation", invitation);
-        let invitation = self.invitation(&format!("{path}.invitation"), invitation)?;
-        condition = condition.add(attribute.condition).add(invitation.condition);
-        let are_few = texts.are_few || ids.are_few || attribute.are_few || invitation.are_few;
-        Ok(MatchingIds { condition, are_few })
+        let is_selective = parts.iter().any(|part| part.is_selective);
+        let condition = parts.into_iter().fold(Condition::all(), |all, part| all.add(part.condition));
+        Ok(MatchingIds { condition, is_selective })
     }
 
-    fn invitation(&mut self, path: &str, states: Option<Vec<InvitationState>>) -> Result<MatchingIds, Error> {
-        let Some(states) = self.reading.values(path, states, |_, _, state| Some(state)) else {
-            return Ok(MatchingIds { condition: Condition::all(), are_few: false });
+    fn times(&mut self, path: &str, filter: &mut UserFilter) -> Result<MatchingIds, Error> {
+        let instants = [
+            (user::Column::DateJoined, &mut filter.date_joined),
+            (user::Column::ModifiedAt, &mut filter.modified_at),
+            (user::Column::LastLogin, &mut filter.last_login),
+        ];
+        let mut condition = Condition::all();
+        for (column, given) in instants {
+            let Some(given) = self.given(path, column, std::mem::take(given)) else { continue };
+            self.viewer.may_filter(column)?;
+            condition = condition.add(self.reading.instant(&at(path, column), given, column));
+        }
+        let column = user::Column::BirthDate;
+        if let Some(given) = self.given(path, column, std::mem::take(&mut filter.birth_date)) {
+            self.viewer.may_filter(column)?;
+            condition = condition.add(self.reading.date(&at(path, column), given, column));
+        }
+        Ok(condition.into())
+    }
+
+    fn flags(&mut self, path: &str, filter: &UserFilter) -> Result<MatchingIds, Error> {
+        let flags = [
+            (user::Column::IsActive, filter.is_active),
+            (user::Column::IsStaff, filter.is_staff),
+            (user::Column::HasActivated, filter.has_activated),
+        ];
+        let mut condition = Condition::all();
+        for (column, given) in flags {
+            self.viewer.may_filter(column)?;
+            let given = self.given(path, column, given);
+            condition = condition.add_option(self.reading.truth(given, column));
+        }
+        Ok(condition.into())
+    }
+
+    fn choices(&mut self, path: &str, filter: UserFilter) -> MatchingIds {
+        let roles = self.given(path, user::Column::Role, filter.role);
+        let roles = roles.map(|roles| roles.into_iter().map(Role::place).collect());
+        let user_types = self.given(path, user::Column::UserType, filter.user_type);
+        let genders = self.given(path, user::Column::Gender, filter.gender);
+        let chosen = [
+            self.reading.one_of(&at(path, user::Column::Role), roles, user::Column::RoleKey),
+            self.reading.one_of(&at(path, user::Column::UserType), user_types, user::Column::UserType),
+            self.reading.one_of(&at(path, user::Column::Gender), genders, user::Column::Gender),
+        ];
+        chosen.into_iter().fold(Condition::all(), Condition::add_option).into()
+    }
+
+    fn invitation(&mut self, path: &str, states: MaybeUndefined<Vec<InvitationState>>) -> Result<MatchingIds, Error> {
+        let states = self.reading.given(path, "invitation", states);
+        let path = format!("{path}.invitation");
+        let Some(states) = self.reading.values(&path, states, |_, _, state| Some(state)) else {
+            return Ok(MatchingIds { condition: Condition::all(), is_selective: false });
         };
         self.viewer.may(Action::SeeInvitations)?;
         let any = states.iter().fold(Condition::any(), |any, state| any.add(state.condition()));
         let stands = if any.is_empty() { Condition::all().add(Expr::val(1).eq(0)) } else { any };
-        // An email waits for seconds, and few cannot be sent. In the other states, there may be as many invitations as users.
-        let are_few = states.iter().all(|state| matches!(state, InvitationState::Queued | InvitationState::Failed));
-        let invited = if are_few { found_by_invitation(stands) } else { has_invitation(stands) };
-        Ok(MatchingIds { condition: Condition::all().add(invited), are_few })
+        // A mail waits for seconds, and few cannot be sent; of the others there may be as many as people.
+        let is_selective =
+            states.iter().all(|state| matches!(state, InvitationState::Queued | InvitationState::Failed));
+        let invited = if is_selective { found_by_invitation(stands) } else { has_invitation(stands) };
+        Ok(MatchingIds { condition: Condition::all().add(invited), is_selective })
     }
 
-    fn attribute(&mut self, path: &str, filter: Option<AttributeFilter>) -> Result<MatchingIds, Error> {
-        let everybody = MatchingIds { condition: Condition::all(), are_few: false };
+    fn attribute(&mut self, path: &str, filter: MaybeUndefined<AttributeFilter>) -> Result<MatchingIds, Error> {
+        let everybody = MatchingIds::from(Condition::all());
+        let filter = self.reading.given(path, "attribute", filter);
+        let path = format!("{path}.attribute");
         let Some(AttributeFilter { name, value }) = filter else { return Ok(everybody) };
         self.viewer.may(Action::FilterPrivate)?;
         self.reading.count();
@@ -261,7 +239,9 @@ impl FilterCompiler<'_> {
             return Ok(everybody);
         };
         match attribute_values::equals(definition, &value) {
-            Ok(equals) => Ok(MatchingIds { condition: Condition::all().add(equals), are_few: value != Value::Null }),
+            Ok(equals) => {
+                Ok(MatchingIds { condition: Condition::all().add(equals), is_selective: value != Value::Null })
+            }
             Err(fault) => {
                 self.reading.fault(&format!("{path}.value"), fault.rule());
                 Ok(everybody)
@@ -269,26 +249,36 @@ impl FilterCompiler<'_> {
         }
     }
 
-    fn texts<const N: usize>(
-        &mut self,
-        path: &str,
-        filters: [(user::Column, MaybeUndefined<StringFilter>); N],
-    ) -> Result<MatchingIds, Error> {
-        let (mut condition, mut are_few) = (Condition::all(), false);
-        for (column, filter) in filters {
-            let Some(filter) = self.given(path, column, filter) else { continue };
+    fn texts(&mut self, path: &str, filter: &mut UserFilter) -> Result<MatchingIds, Error> {
+        let texts = [
+            (user::Column::Username, &mut filter.username),
+            (user::Column::Email, &mut filter.email),
+            (user::Column::CertifiedEmail, &mut filter.certified_email),
+            (user::Column::FirstName, &mut filter.first_name),
+            (user::Column::LastName, &mut filter.last_name),
+            (user::Column::Nickname, &mut filter.nickname),
+            (user::Column::Position, &mut filter.position),
+            (user::Column::Phone, &mut filter.phone),
+            (user::Column::Mobile, &mut filter.mobile),
+            (user::Column::ExternalId, &mut filter.external_id),
+            (user::Column::OrcidId, &mut filter.orcid_id),
+            (user::Column::Website, &mut filter.website),
+        ];
+        let (mut condition, mut is_selective) = (Condition::all(), false);
+        for (column, given) in texts {
+            let Some(filter) = self.given(path, column, std::mem::take(given)) else { continue };
             self.viewer.may_filter(column)?;
             if matches!(column, user::Column::Username | user::Column::Email | user::Column::ExternalId) {
-                are_few |= filter.eq.is_value() || filter.one_of.is_value();
+                is_selective |= filter.eq.is_value() || filter.one_of.is_value();
             }
             if let Some(found) = self.in_search_index(column, filter.contains.value().map(String::as_str)) {
-                are_few = true;
+                is_selective = true;
                 condition = condition.add(found);
             }
             let text = text_of(column, self.postgres);
             condition = condition.add(self.reading.text(&at(path, column), filter, &text));
         }
-        Ok(MatchingIds { condition, are_few })
+        Ok(MatchingIds { condition, is_selective })
     }
 
     /// Returns a condition that follows from `contains` on a searched column and that the search index can answer. `None` if the
@@ -307,18 +297,17 @@ impl FilterCompiler<'_> {
         tells.then(|| search_index::of_people_with(piece, self.viewer.license_of_lists()).into_condition())
     }
 
-    fn ids(
-        &mut self,
-        path: &str,
-        id: MaybeUndefined<IdFilter>,
-        institution: MaybeUndefined<IdFilter>,
-        group: MaybeUndefined<IdFilter>,
-        site: MaybeUndefined<IdFilter>,
-    ) -> Result<MatchingIds, Error> {
-        let named = [("id", id), ("institution", institution), ("group", group), ("site", site)];
-        let [id, institution, group, site] = named.map(|(name, filter)| self.reading.given(path, name, filter));
+    fn ids(&mut self, path: &str, filter: &mut UserFilter) -> Result<MatchingIds, Error> {
+        let named = [
+            ("id", &mut filter.id),
+            ("institution", &mut filter.institution),
+            ("group", &mut filter.group),
+            ("site", &mut filter.site),
+        ];
+        let [id, institution, group, site] =
+            named.map(|(name, given)| self.reading.given(path, name, std::mem::take(given)));
         let names_some = |filter: &&IdFilter| filter.eq.is_value() || filter.one_of.is_value();
-        let are_few = [&id, &institution, &group].into_iter().flatten().any(|filter| names_some(&filter));
+        let is_selective = [&id, &institution, &group].into_iter().flatten().any(|filter| names_some(&filter));
         let mut condition = Condition::all();
         for (name, column, filter) in
             [("id", user::Column::Id, id), ("institution", user::Column::InstitutionId, institution)]
@@ -338,7 +327,7 @@ impl FilterCompiler<'_> {
             let accesses_none = || is_not_true(accesses_any());
             condition = condition.add(self.reading.id(&format!("{path}.site"), filter, accesses, accesses_none));
         }
-        Ok(MatchingIds { condition, are_few })
+        Ok(MatchingIds { condition, is_selective })
     }
 }
 

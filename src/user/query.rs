@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use async_graphql::{ComplexObject, Context, ID, Object, OneofObject, Result};
+use async_graphql::{ComplexObject, Context, ID, InputType, Object, OneofObject, Result};
 use chrono::{DateTime, Utc};
 use futures_util::FutureExt;
 use sea_orm::sea_query::ExprTrait;
@@ -116,7 +116,8 @@ impl UserQuery {
         let order = order::read(viewer, &order_by)?;
         let wanted = CompiledFilter::new(db, viewer, filter).await?;
         ctx.loaders()?.loader().compare(wanted.comparisons)?;
-        let name = format!("users {} {include_inactive} {} {order_by:?}", viewer.visibility_scope(), wanted.name);
+        let scope = viewer.visibility_scope();
+        let name = format!("users {scope} {include_inactive} {} {}", wanted.name, order_by.to_value());
         let window = ctx.page_request(PageArgs { first, after, last, before }, &name)?;
         let select = user::Entity::find().filter(wanted.among(viewer.listed_users(include_inactive)));
         let page =

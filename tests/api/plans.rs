@@ -32,7 +32,7 @@ impl Sent {
 
 impl<S: tracing::Subscriber> Layer<S> for Sent {
     fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
-        if matches!(event.metadata().target(), "roster::db::conditions" | "sqlx::postgres::notice") {
+        if matches!(event.metadata().target(), "roster::sql" | "sqlx::postgres::notice") {
             event.record(&mut self.clone());
         }
     }
