@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::access::{ATTRIBUTES, of_license};
 use crate::audit::Change;
 use crate::db::conditions::one_of;
-use crate::entity::attribute_definition::{self, MOST_DEFINITIONS};
+use crate::entity::attribute_definition::{self, MAX_DEFINITIONS};
 use crate::entity::attribute_value::{self, AttributeInput};
 use crate::entity::user;
 use crate::error::{Error, ErrorCode};
@@ -24,7 +24,7 @@ use crate::scalar::Id;
 use crate::validation::{ValidationError, Validator};
 
 /// The maximum number of values in one input.
-const MOST_GIVEN: usize = 100;
+const MAX_GIVEN: usize = 100;
 /// The maximum number of rows that one statement inserts. SQLite allows 32,766 values in a statement.
 const ROWS_AT_ONCE: usize = 2_000;
 
@@ -47,7 +47,7 @@ pub struct AttributeInputItem {
 #[must_use]
 pub fn names(given: &MaybeUndefined<Vec<AttributeInput>>) -> Vec<String> {
     let list = given.as_opt_ref().flatten().map(Vec::as_slice).unwrap_or_default();
-    list.iter().take(MOST_GIVEN).map(|item| item.name.clone()).collect()
+    list.iter().take(MAX_GIVEN).map(|item| item.name.clone()).collect()
 }
 
 /// Returns the values in an input. Adds errors of the list itself to `form`.
@@ -60,8 +60,8 @@ pub fn of_list(given: MaybeUndefined<Vec<AttributeInput>>, form: &mut Validator)
         }
         Given(list) => list,
     };
-    if list.len() > MOST_GIVEN {
-        form.fault("attributes", ErrorCode::TooLong, format!("Must contain at most {MOST_GIVEN} attributes."));
+    if list.len() > MAX_GIVEN {
+        form.fault("attributes", ErrorCode::TooLong, format!("Must contain at most {MAX_GIVEN} attributes."));
         return Vec::new();
     }
     let item = |(place, AttributeInput { name, value }): (usize, AttributeInput)| AttributeInputItem {
@@ -88,7 +88,7 @@ pub fn of_record(given: BTreeMap<String, Value>) -> Vec<AttributeInputItem> {
 pub async fn definitions(db: &impl ConnectionTrait, license_id: Id) -> Result<Definitions, Error> {
     let found = attribute_definition::Entity::find()
         .filter(of_license(attribute_definition::Column::LicenseId, license_id))
-        .limit(MOST_DEFINITIONS);
+        .limit(MAX_DEFINITIONS);
     Ok(by_name(found.all(db).await?))
 }
 

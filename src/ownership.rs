@@ -15,7 +15,7 @@ use crate::actor::Actor;
 use crate::audit::{Change, Entry, difference};
 use crate::db::conditions::one_of;
 use crate::entity::audit_event::AuditAction;
-use crate::entity::membership::{self, GroupRole, MOST_GROUPS_OF_A_USER, MOST_GROUPS_OWNED_BY_A_USER};
+use crate::entity::membership::{self, GroupRole, MAX_GROUPS_OF_A_USER, MAX_GROUPS_OWNED_BY_A_USER};
 use crate::entity::{group, user};
 use crate::error::Error;
 use crate::scalar::{Id, now};
@@ -174,7 +174,7 @@ fn may_own_one_more(group_id: Id) -> Condition {
         .filter(membership::Column::Role.eq(GroupRole::Owner))
         .filter(membership::Column::UserId.in_subquery(of_group.into_query()))
         .group_by(membership::Column::UserId)
-        .having(membership::Column::GroupId.count().gte(MOST_GROUPS_OWNED_BY_A_USER));
+        .having(membership::Column::GroupId.count().gte(MAX_GROUPS_OWNED_BY_A_USER));
     Condition::any().add(administrators()).add(membership::Column::UserId.not_in_subquery(with_all.into_query()))
 }
 
@@ -211,12 +211,12 @@ async fn administrator(
         .order_by(first(user::Column::Id.eq(actor.signed_in()?.user_id)), Order::Asc)
         .order_by_asc(user::Column::DateJoined)
         .order_by_asc(user::Column::Id)
-        .limit(MOST_CANDIDATES)
+        .limit(MAX_CANDIDATES)
         // Users are locked before groups elsewhere. Skipping users who are locked now prevents deadlocks.
         .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
     for candidate in candidates.all(transaction).await? {
         let of_candidate = membership::Entity::find().filter(membership::Column::UserId.eq(candidate.id));
-        if of_candidate.count(transaction).await? < MOST_GROUPS_OF_A_USER {
+        if of_candidate.count(transaction).await? < MAX_GROUPS_OF_A_USER {
             return Ok(Some(Successor { user_id: candidate.id, role: None }));
         }
     }
@@ -224,7 +224,7 @@ async fn administrator(
 }
 
 /// The number of administrators who are checked for room for one more group.
-const MOST_CANDIDATES: u64 = 10;
+const MAX_CANDIDATES: u64 = 10;
 
 async fn appoint(
     transaction: &DatabaseTransaction,

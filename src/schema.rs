@@ -27,7 +27,7 @@ use crate::http::introspection;
 use crate::institution::mutation::{DeleteInstitutionPayload, InstitutionMutation, InstitutionPayload};
 use crate::institution::query::InstitutionQuery;
 use crate::license::query::LicenseQuery;
-use crate::session::email_mutation::ByMailMutation;
+use crate::session::email_mutation::EmailMutation;
 use crate::session::mutation::{EndSessionsPayload, LoginPayload, LogoutPayload, SessionMutation};
 use crate::site_access::mutation::SiteAccessMutation;
 use crate::user::mutation::{DeleteUserPayload, SetActivePayload, UserMutation};
@@ -56,7 +56,7 @@ pub struct Query(
 pub struct Mutation(
     UserMutation,
     SessionMutation,
-    ByMailMutation,
+    EmailMutation,
     GroupMutation,
     InstitutionMutation,
     SiteAccessMutation,

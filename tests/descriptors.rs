@@ -1,4 +1,4 @@
-//! The server without file descriptors. It has a process of its own, because it lowers the limit of the whole process.
+//! The server without file descriptors. A separate process, because it lowers the limit of the whole process.
 
 #![cfg(test)]
 #![cfg(target_os = "linux")]
@@ -29,7 +29,7 @@ fn ticks(stat: &File) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_descriptors_the_server_waits_and_comes_back() {
+async fn without_file_descriptors_the_server_waits_and_recovers() {
     let site = toy::Site::start().await;
     assert_eq!(site.wire.query("{hello}").await.json(), json!({"data": {"hello": "world"}}));
     let stat = File::open("/proc/self/stat").unwrap();
@@ -44,12 +44,12 @@ async fn without_descriptors_the_server_waits_and_comes_back() {
     }
     let before = ticks(&stat);
     sleep(Duration::from_secs(1)).await;
-    assert!(ticks(&stat) - before < 20, "it spins: {} ticks", ticks(&stat) - before);
+    assert!(ticks(&stat) - before < 20, "busy loop: {} ticks", ticks(&stat) - before);
 
     drop(clients);
     let began = Instant::now();
     while TcpStream::connect(site.wire.0).await.is_err() {
-        assert!(began.elapsed() < Duration::from_secs(5), "no descriptor came free");
+        assert!(began.elapsed() < Duration::from_secs(5), "no descriptor was freed");
         sleep(Duration::from_millis(20)).await;
     }
     assert_eq!(site.wire.query("{hello}").await.status, 200);

@@ -1,4 +1,4 @@
-//! What a request leaves in the log. It has a process of its own, because the log is the whole process's.
+//! The log of requests. A separate process, because the log is process-wide.
 
 #![cfg(test)]
 
@@ -40,7 +40,7 @@ impl Write for Log {
 }
 
 impl Log {
-    /// The log of this process, in all its detail.
+    /// The log of this process, at the most detailed level.
     fn begin() -> &'static Self {
         static LOG: OnceLock<Log> = OnceLock::new();
         LOG.get_or_init(|| {
@@ -63,7 +63,7 @@ impl Log {
 }
 
 #[tokio::test]
-async fn a_request_leaves_one_line_without_secrets() {
+async fn a_request_is_logged_in_one_line_without_secrets() {
     let log = Log::begin();
     let site = toy::Site::start().await;
     let query = r#"query Named($t:String!){echo(text:$t) x: echo(text:\"s3cret\")}"#;
@@ -92,12 +92,12 @@ async fn a_request_leaves_one_line_without_secrets() {
             "{line}"
         );
     }
-    assert!(text.contains("invalid digit"), "the original of a foreign error is logged");
+    assert!(text.contains("invalid digit"), "the text of a foreign error is logged");
     log.must_not_hold("s3cret");
 }
 
 #[tokio::test]
-async fn no_password_token_or_hash_is_logged_whatever_is_done_with_them() {
+async fn no_password_token_or_hash_is_logged() {
     const WRONG: &str = "wrong-brass-otters-waltz";
     let log = Log::begin();
     let app = app::App::on_sqlite().await;
@@ -115,7 +115,7 @@ async fn no_password_token_or_hash_is_logged_whatever_is_done_with_them() {
         assert_eq!(anonymous.faults("login", login(name, password)).await, ["INVALID_CREDENTIALS input"]);
         assert_eq!(hashes(), before + 1, "{name}");
     }
-    // By the forms of the password, and not by whose it is.
+    // The number of hashes depends on the password's forms, not on whether the user exists.
     for (name, password, forms) in [
         ("nobody", "br\u{fc}cke", 2),
         (address, "br\u{fc}cke", 2),
@@ -141,7 +141,7 @@ async fn no_password_token_or_hash_is_logged_whatever_is_done_with_them() {
     assert_eq!(root.faults("createUser", weak).await, ["INVALID input.password"]);
     root.data("mutation { logout { success } }", json!({})).await;
 
-    assert!(log.text().contains("milliseconds="), "nothing is logged");
+    assert!(log.text().contains("milliseconds="), "requests are logged");
     let secrets = [app::PASSWORD, WRONG, "nine-slate-herons", "four-amber-badgers", "password1234"];
     for secret in secrets.into_iter().chain([token.as_str(), "$argon2id$v="]) {
         log.must_not_hold(secret);

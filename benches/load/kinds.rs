@@ -19,7 +19,7 @@ pub struct Kind {
 /// The number of different searches wanted of each kind.
 const TERMS: usize = 120;
 /// The longest query that Roster accepts, in characters.
-const LONGEST: usize = 200;
+const MAX_QUERY_LENGTH: usize = 200;
 
 /// The arguments that restrict a search, and the fields besides the first 20 users.
 const PLAIN: (&str, &str) = ("", "");
@@ -149,10 +149,11 @@ fn pairs() -> Vec<String> {
 /// Returns 50 words of three letters, which is as much as a query can hold.
 fn many_words(threes: &[String], turn: usize) -> String {
     let words: Vec<&str> = threes.iter().cycle().skip(turn).take(50).map(String::as_str).collect();
-    head(&words.join(" "), LONGEST)
+    head(&words.join(" "), MAX_QUERY_LENGTH)
 }
 
 fn long_word(surnames: &[String], turn: usize) -> String {
-    let word: String = surnames.iter().cycle().skip(turn).take(LONGEST / 4).flat_map(|name| name.chars()).collect();
-    head(&word.replace(char::is_whitespace, ""), LONGEST)
+    let word: String =
+        surnames.iter().cycle().skip(turn).take(MAX_QUERY_LENGTH / 4).flat_map(|name| name.chars()).collect();
+    head(&word.replace(char::is_whitespace, ""), MAX_QUERY_LENGTH)
 }

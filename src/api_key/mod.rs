@@ -14,7 +14,7 @@ use crate::actor;
 use crate::audit::{self, Entry, difference};
 use crate::auth::token::{self, TokenKind};
 use crate::db::Db;
-use crate::entity::api_key::{self, MOST_KEYS_OF_A_LICENSE};
+use crate::entity::api_key::{self, MAX_KEYS_OF_A_LICENSE};
 use crate::entity::audit_event::AuditAction;
 use crate::entity::license;
 use crate::error::{Error, ErrorCode};
@@ -60,8 +60,8 @@ pub async fn create(db: &Db, viewer: &Viewer, input: CreateApiKeyInput) -> Resul
     // The license's row is the lock under which keys are counted.
     license::Entity::find_by_id(new.license_id).lock(LockType::NoKeyUpdate).one(&transaction).await?;
     let of_license = of_license(api_key::Column::LicenseId, new.license_id);
-    if api_key::Entity::find().filter(of_license).count(&transaction).await? >= MOST_KEYS_OF_A_LICENSE {
-        let message = format!("A license can have at most {MOST_KEYS_OF_A_LICENSE} API keys; revoke one first.");
+    if api_key::Entity::find().filter(of_license).count(&transaction).await? >= MAX_KEYS_OF_A_LICENSE {
+        let message = format!("A license can have at most {MAX_KEYS_OF_A_LICENSE} API keys; revoke one first.");
         return Err(Error::rejected("name", ErrorCode::NotAllowed, message));
     }
     new.clone().into_active_model().reset_all().insert(&transaction).await?;
@@ -101,7 +101,7 @@ pub async fn list(db: &Db, viewer: &Viewer, license_id: Option<Id>) -> Result<Ve
         .filter(viewer.visible_api_keys())
         .order_by_asc(api_key::Column::CreatedAt)
         .order_by_asc(api_key::Column::Id)
-        .limit(MOST_KEYS_OF_A_LICENSE);
+        .limit(MAX_KEYS_OF_A_LICENSE);
     Ok(keys.all(db.read()).await?)
 }
 

@@ -15,7 +15,7 @@ use crate::actor::{self, Actor};
 use crate::attribute_values;
 use crate::audit::{self, Change, Entry, difference};
 use crate::db::Db;
-use crate::entity::attribute_definition::{self, DefineAttributeInput, MOST_DEFINITIONS, is_name};
+use crate::entity::attribute_definition::{self, DefineAttributeInput, MAX_DEFINITIONS, is_name};
 use crate::entity::audit_event::AuditAction;
 use crate::entity::{attribute_value, license};
 use crate::error::{Error, ErrorCode};
@@ -80,8 +80,8 @@ async fn insert(
     new: attribute_definition::Model,
 ) -> Result<attribute_definition::Model, Error> {
     let of_license = of_license(attribute_definition::Column::LicenseId, new.license_id);
-    if attribute_definition::Entity::find().filter(of_license).count(&transaction).await? >= MOST_DEFINITIONS {
-        let message = format!("A license can define at most {MOST_DEFINITIONS} attributes; remove one first.");
+    if attribute_definition::Entity::find().filter(of_license).count(&transaction).await? >= MAX_DEFINITIONS {
+        let message = format!("A license can define at most {MAX_DEFINITIONS} attributes; remove one first.");
         return Err(Error::rejected("name", ErrorCode::NotAllowed, message));
     }
     let event = made(blank, &new).by(actor);

@@ -19,7 +19,7 @@ use crate::scalar::Id;
 /// The number of events read at once.
 const CHUNK: u64 = 1_000;
 /// The most errors that are listed.
-const MOST_FAULTS: usize = 100;
+const MAX_FAULTS: usize = 100;
 
 /// The result of a verification.
 #[derive(Debug)]
@@ -140,7 +140,7 @@ struct Chain {
 impl Chain {
     fn fault(&mut self, seq: Option<i64>, what: impl Into<String>) {
         self.found += 1;
-        if self.faults.len() < MOST_FAULTS {
+        if self.faults.len() < MAX_FAULTS {
             self.faults.push(ChainError { seq, what: what.into() });
         }
     }

@@ -12,7 +12,7 @@ use crate::access::RequiresAction;
 use crate::audit::Change;
 use crate::budget::ListItem;
 use crate::db::conditions::no_index_hint;
-use crate::entity::audit_event::{self, AuditAction, MOST_CHANGES, SubjectType};
+use crate::entity::audit_event::{self, AuditAction, MAX_CHANGES, SubjectType};
 use crate::entity::{api_key, user};
 use crate::error::{Error, located};
 use crate::graphql::context::ContextExt;
@@ -23,7 +23,7 @@ use crate::graphql::pagination::{self, Connection, LazyCount, Order, PageArgs};
 use crate::scalar::{Id, Instant, Json};
 
 /// The most actions in a filter.
-const MOST_ACTIONS: usize = 100;
+const MAX_ACTIONS: usize = 100;
 
 /// Filters audit events. An event must meet every condition. A field that is null is an error.
 #[derive(InputObject)]
@@ -110,8 +110,8 @@ impl CompiledFilter {
             id
         };
         let (subject, actor) = (id("subject", subject), id("actor", actor));
-        if action.as_ref().is_some_and(|actions| actions.len() > MOST_ACTIONS) {
-            faults.push(format!("filter.action: must contain at most {MOST_ACTIONS} actions."));
+        if action.as_ref().is_some_and(|actions| actions.len() > MAX_ACTIONS) {
+            faults.push(format!("filter.action: must contain at most {MAX_ACTIONS} actions."));
         }
         for (name, instant) in [("since", since), ("until", until)] {
             if instant.is_some_and(|instant| !(1..10_000).contains(&instant.year())) {
@@ -216,7 +216,7 @@ impl audit_event::Model {
             let changes = self.changes.as_deref().map(serde_json::from_str::<Vec<Change>>).transpose();
             let changes = changes.map_err(Error::internal)?.unwrap_or_default();
             let subject = (self.subject_type, self.subject_id);
-            let shown = changes.into_iter().take(MOST_CHANGES).map(|Change { field, before, after }| {
+            let shown = changes.into_iter().take(MAX_CHANGES).map(|Change { field, before, after }| {
                 let is_seen = viewer.can_see_change(self.license_id, subject, &field);
                 let value = |value: Option<Value>| value.filter(|_| is_seen).map(Json);
                 FieldChange { before: value(before), after: value(after), field }

@@ -12,7 +12,7 @@ use crate::scalar::Url;
 use crate::validation::ValidationError;
 
 /// The most characters of a URL.
-const MOST: usize = 1_000;
+const MAX_URL_LENGTH: usize = 1_000;
 
 const FORM: &str = "Must be a plain http(s) URL, such as https://www.example.org/welcome, without user information, a \
                     fragment (#), spaces, .. or encoded slashes.";
@@ -64,14 +64,18 @@ impl NextUrls {
     /// # Errors
     /// `ValidationError` if the URL is too long, not plain, or not allowed.
     pub fn check(&self, text: &str) -> Result<Url, ValidationError> {
-        if text.chars().count() > MOST {
-            return Err(ValidationError::too_long(MOST));
+        if text.chars().count() > MAX_URL_LENGTH {
+            return Err(ValidationError::too_long(MAX_URL_LENGTH));
         }
         let url = read(text).ok_or_else(|| ValidationError::invalid(FORM))?;
         if !self.0.iter().any(|allowed| allowed.covers(&url)) {
             return Err(ValidationError::invalid("Must be a URL to which this server is allowed to redirect."));
         }
-        if url.as_str().len() > MOST { Err(ValidationError::too_long(MOST)) } else { Ok(Url(url.into())) }
+        if url.as_str().len() > MAX_URL_LENGTH {
+            Err(ValidationError::too_long(MAX_URL_LENGTH))
+        } else {
+            Ok(Url(url.into()))
+        }
     }
 }
 

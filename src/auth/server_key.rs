@@ -20,7 +20,7 @@ use crate::private_file;
 use crate::scalar::Id;
 
 /// The most bytes that are read from a file, which should contain 45.
-const MOST_OF_A_FILE: u64 = 1024;
+const MAX_OF_A_FILE: u64 = 1024;
 
 /// A server key: 32 secret bytes.
 #[derive(Clone)]
@@ -139,7 +139,7 @@ impl Source {
 
 fn read(path: &Path) -> io::Result<Key> {
     let mut text = String::new();
-    fs::File::open(path)?.take(MOST_OF_A_FILE).read_to_string(&mut text)?;
+    fs::File::open(path)?.take(MAX_OF_A_FILE).read_to_string(&mut text)?;
     Key::parse(&text).ok_or_else(|| io::Error::new(ErrorKind::InvalidData, "expected 32 bytes in base64"))
 }
 

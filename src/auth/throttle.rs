@@ -27,11 +27,11 @@ pub use self::mails::{may_write_for, may_write_to};
 /// The time within which wrong secrets count together, and the duration of a lock.
 const WITHIN: TimeDelta = TimeDelta::minutes(15);
 /// The number of wrong secrets that locks an account.
-const MOST_OF_ACCOUNT: i32 = 10;
+const MAX_OF_ACCOUNT: i32 = 10;
 /// The most passwords that are checked for the holder of one link within that time.
-const MOST_OF_LINK: i32 = 20;
+const MAX_OF_LINK: i32 = 20;
 /// The most logins of other licenses that one user may encounter within that time.
-const MOST_FOREIGN_LOGINS: i32 = 20;
+const MAX_FOREIGN_LOGINS: i32 = 20;
 
 /// Counts an attempt. It is counted before its secret is checked, so that no more of many parallel attempts get through than
 /// are allowed. A counter whose time is over starts again. The time of an account's counter is extended by every attempt until
@@ -161,7 +161,7 @@ pub enum ThrottleStatus {
 
 impl ThrottleStatus {
     fn of_account(wrong: i32) -> Self {
-        match wrong.cmp(&MOST_OF_ACCOUNT) {
+        match wrong.cmp(&MAX_OF_ACCOUNT) {
             std::cmp::Ordering::Less => Self::Allowed,
             std::cmp::Ordering::Equal => Self::Last,
             std::cmp::Ordering::Greater => Self::Locked,
@@ -171,12 +171,12 @@ impl ThrottleStatus {
 
 /// Returns whether an account is locked already; counts nothing.
 pub async fn is_locked(db: &Db, counter: &ThrottleKey) -> Result<bool, Error> {
-    Ok(failures(db, counter).await? >= MOST_OF_ACCOUNT)
+    Ok(failures(db, counter).await? >= MAX_OF_ACCOUNT)
 }
 
 /// Counts an attempt to sign in to an account.
 pub async fn count_of_account(db: &Db, counter: &ThrottleKey) -> Result<ThrottleStatus, Error> {
-    Ok(ThrottleStatus::of_account(count(db, counter, MOST_OF_ACCOUNT).await?))
+    Ok(ThrottleStatus::of_account(count(db, counter, MAX_OF_ACCOUNT).await?))
 }
 
 /// Counts an attempt of an unknown client to sign in to a user's account with a login. Returns the status of the login and that
@@ -187,7 +187,7 @@ pub async fn count_of_stranger(
     person: &ThrottleKey,
 ) -> Result<(ThrottleStatus, ThrottleStatus), Error> {
     let (now, expired) = (now(), now() - WITHIN);
-    let values = [person.0.clone().into(), now.into(), expired.into(), MOST_OF_ACCOUNT.into(), login.0.clone().into()];
+    let values = [person.0.clone().into(), now.into(), expired.into(), MAX_OF_ACCOUNT.into(), login.0.clone().into()];
     let rows = db.write().query_all_raw(statement(db.write(), COUNT_BOTH, values)).await?;
     let (mut of_login, mut of_person) = (None, None);
     for row in rows {
@@ -226,7 +226,7 @@ pub async fn count_of_address(db: &Db, counter: &ThrottleKey, most: u32) -> Resu
 /// # Errors
 /// `RateLimited` if there were too many.
 pub async fn count_of_link(db: &Db, token_hash: &[u8]) -> Result<(), Error> {
-    if count(db, &ThrottleKey::of_link(token_hash), MOST_OF_LINK).await? > MOST_OF_LINK {
+    if count(db, &ThrottleKey::of_link(token_hash), MAX_OF_LINK).await? > MAX_OF_LINK {
         let message = "Too many passwords were tried with this link; try again in 15 minutes.";
         return Err(Error::RateLimited(message.to_owned()));
     }
@@ -239,7 +239,7 @@ pub async fn count_of_link(db: &Db, token_hash: &[u8]) -> Result<(), Error> {
 /// `RateLimited` if the limit is reached.
 pub async fn check_foreign_logins(db: &Db, user: Id) -> Result<(), Error> {
     let found = failures(db, &ThrottleKey::of_foreign_logins(user)).await?;
-    if found >= MOST_FOREIGN_LOGINS { Err(too_many_taken()) } else { Ok(()) }
+    if found >= MAX_FOREIGN_LOGINS { Err(too_many_taken()) } else { Ok(()) }
 }
 
 /// Counts a login of another license that a user encountered.
@@ -247,8 +247,8 @@ pub async fn check_foreign_logins(db: &Db, user: Id) -> Result<(), Error> {
 /// # Errors
 /// `RateLimited` if there were too many.
 pub async fn count_foreign_login(db: &Db, user: Id) -> Result<(), Error> {
-    let found = count(db, &ThrottleKey::of_foreign_logins(user), MOST_FOREIGN_LOGINS).await?;
-    if found > MOST_FOREIGN_LOGINS { Err(too_many_taken()) } else { Ok(()) }
+    let found = count(db, &ThrottleKey::of_foreign_logins(user), MAX_FOREIGN_LOGINS).await?;
+    if found > MAX_FOREIGN_LOGINS { Err(too_many_taken()) } else { Ok(()) }
 }
 
 fn too_many() -> Error {

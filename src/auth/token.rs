@@ -19,7 +19,7 @@ pub enum TokenKind {
 }
 
 /// The most bytes of a text that is read as a token.
-const LONGEST: usize = 100;
+const MAX_LENGTH: usize = 100;
 
 impl TokenKind {
     const fn prefix(self) -> &'static str {
@@ -34,7 +34,7 @@ impl TokenKind {
     /// Returns the kind of token that a text claims to be; `None` if it is not a token.
     #[must_use]
     pub fn of(token: &str) -> Option<Self> {
-        if token.len() > LONGEST {
+        if token.len() > MAX_LENGTH {
             return None;
         }
         [Self::Session, Self::Device, Self::ApiKey, Self::Link]

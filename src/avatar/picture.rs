@@ -15,13 +15,13 @@ use crate::entity::avatar::ContentType;
 /// The maximum side of a stored picture, in pixels.
 const LARGEST_SIDE: u32 = 512;
 /// The maximum length of each side of an uploaded picture, in pixels.
-const LONGEST_SIDE: u32 = 10_000;
+const MAX_SIDE_LENGTH: u32 = 10_000;
 /// The maximum number of pixels of an uploaded picture.
-const MOST_PIXELS: u64 = 40_000_000;
+const MAX_PIXELS: u64 = 40_000_000;
 /// The maximum number of bytes that a decoder may use for pixels.
-const MOST_BYTES: u64 = 256 * 1024 * 1024;
+const MAX_BYTES: u64 = 256 * 1024 * 1024;
 /// The maximum number of scans in a JPEG. Each is a pass over the whole picture, however few bytes it has.
-const MOST_SCANS: usize = 32;
+const MAX_SCANS: usize = 32;
 /// The quality of an encoded JPEG, of 100.
 const QUALITY: u8 = 85;
 
@@ -62,14 +62,14 @@ fn decode(file: &[u8], format: ImageFormat) -> Result<(DynamicImage, Orientation
         }
     };
     let mut limits = Limits::no_limits();
-    limits.max_image_width = Some(LONGEST_SIDE);
-    limits.max_image_height = Some(LONGEST_SIDE);
-    limits.max_alloc = Some(MOST_BYTES);
+    limits.max_image_width = Some(MAX_SIDE_LENGTH);
+    limits.max_image_height = Some(MAX_SIDE_LENGTH);
+    limits.max_alloc = Some(MAX_BYTES);
     let mut reader = ImageReader::with_format(Cursor::new(file), format);
     reader.limits(limits);
     let mut decoder = reader.into_decoder().map_err(broken)?;
     let (width, height) = decoder.dimensions();
-    if u64::from(width) * u64::from(height) > MOST_PIXELS || decoder.total_bytes() > MOST_BYTES {
+    if u64::from(width) * u64::from(height) > MAX_PIXELS || decoder.total_bytes() > MAX_BYTES {
         return Err(TOO_LARGE);
     }
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
@@ -130,7 +130,7 @@ fn check_jpeg(file: &[u8]) -> Result<(), &'static str> {
             _ => None,
         }
         .ok_or(BROKEN)?;
-        if scans > MOST_SCANS {
+        if scans > MAX_SCANS {
             return Err(BROKEN);
         }
     }

@@ -306,7 +306,7 @@ pub struct Settings {
     /// the same key. [default: roster.key in the data directory]
     #[arg(long, env = "ROSTER_KEY_FILE", global = true, value_name = "FILE")]
     pub key_file: Option<PathBuf>,
-    /// Log level (error, warn, info, debug, trace or off), or a filter of the `tracing` crate: info,roster::sql=trace.
+    /// Log level (error, warn, info, debug, trace or off), or a filter of the `tracing` crate: `info,roster::sql=trace`.
     #[arg(long, env = "ROSTER_LOG", default_value = "info", global = true, value_name = "FILTER", value_parser = log_filter)]
     pub log: String,
     /// Log format.

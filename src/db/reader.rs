@@ -27,9 +27,9 @@ const LIMIT: &str = " LIMIT ";
 /// The timeout of waiting for other statements of the same caller. A request also has its own deadline.
 const PATIENCE_OF_ONE: Duration = Duration::from_secs(10);
 /// The maximum number of waiting statements of one caller. A request has only few statements that do not depend on one another.
-const MOST_WAITING_OF_ONE: usize = 1_000;
+const MAX_WAITING_OF_ONE: usize = 1_000;
 /// The maximum time that a connection may be idle before it is replaced.
-const LONGEST_IDLE: Duration = Duration::from_mins(10);
+const MAX_IDLE: Duration = Duration::from_mins(10);
 
 /// A handle to the connections for reading; cheap to clone.
 #[derive(Clone)]
@@ -68,7 +68,7 @@ impl Reader {
 
     fn new(pool: Pool, most: u32, meter: StatementCounter) -> Self {
         let at_once = (most as usize / 2).max(1);
-        let limits = ShareLimits { at_once, waiting: MOST_WAITING_OF_ONE, patience: PATIENCE_OF_ONE };
+        let limits = ShareLimits { at_once, waiting: MAX_WAITING_OF_ONE, patience: PATIENCE_OF_ONE };
         Self { pool, meter, shares: Shares::new(limits), request: None }
     }
 
@@ -189,7 +189,7 @@ impl<C: Connection + 'static> Connections<C> {
                 .map_err(timed_out)?
                 .map_err(|_| DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed))?,
         };
-        let kept = self.idle().pop().filter(|(_, since)| since.elapsed() < LONGEST_IDLE);
+        let kept = self.idle().pop().filter(|(_, since)| since.elapsed() < MAX_IDLE);
         let is_new = kept.is_none();
         let connection = match kept {
             Some((connection, _)) => connection,

@@ -13,7 +13,7 @@ use super::{ACQUIRE_TIMEOUT, Reader};
 /// The number of rows that SQLite may read ahead: it works on a thread of its own, which should sleep as seldom as possible.
 const ROWS_AHEAD: usize = 1_024;
 /// The size in bytes of the write-ahead log above which the next write empties it.
-const LONGEST_LOG: u64 = 16 << 20;
+const MAX_LOG_LENGTH: u64 = 16 << 20;
 /// The maximum time that a checkpoint blocks readers.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -63,7 +63,7 @@ impl WriteAheadLog {
     pub(super) fn of(database: &Path, readers: [Reader; 2]) -> Self {
         let mut file = database.as_os_str().to_owned();
         file.push("-wal");
-        Self { file: file.into(), readers, limit: LONGEST_LOG.into(), under_way: Mutex::default() }
+        Self { file: file.into(), readers, limit: MAX_LOG_LENGTH.into(), under_way: Mutex::default() }
     }
 
     fn len(&self) -> u64 {
@@ -87,7 +87,7 @@ impl WriteAheadLog {
         let checkpoint = "PRAGMA busy_timeout = 50; PRAGMA wal_checkpoint(TRUNCATE); PRAGMA busy_timeout = 5000";
         writer.execute_unprepared(checkpoint).await?;
         let left = self.len();
-        self.limit.store(left + LONGEST_LOG, Ordering::Relaxed);
+        self.limit.store(left + MAX_LOG_LENGTH, Ordering::Relaxed);
         Ok(left == 0)
     }
 

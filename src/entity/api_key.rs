@@ -46,7 +46,7 @@ pub fn alive() -> Condition {
 }
 
 /// The maximum number of API keys of a license.
-pub const MOST_KEYS_OF_A_LICENSE: u64 = 100;
+pub const MAX_KEYS_OF_A_LICENSE: u64 = 100;
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {

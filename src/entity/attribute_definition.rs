@@ -56,10 +56,10 @@ pub enum Relation {}
 impl ActiveModelBehavior for ActiveModel {}
 
 /// The maximum number of attributes that a license defines, and so of a user's attributes.
-pub const MOST_DEFINITIONS: u64 = 100;
+pub const MAX_DEFINITIONS: u64 = 100;
 
 /// The maximum length of a name, in characters.
-const LONGEST_NAME: usize = 50;
+const MAX_NAME_LENGTH: usize = 50;
 
 /// Input of `defineAttribute`. Changes the attribute with the given name, or defines a new one. When an attribute is changed,
 /// absent fields stay unchanged.
@@ -114,7 +114,7 @@ impl Model {
 
 /// Checks that a name is a lowercase letter, followed by letters, digits and `_`, so that every program can write it.
 fn rule_of_name(name: &str) -> Result<String, ValidationError> {
-    let name = rule::text(LONGEST_NAME)(name)?;
+    let name = rule::text(MAX_NAME_LENGTH)(name)?;
     let is_good = name.starts_with(|first: char| first.is_ascii_lowercase())
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     if is_good {

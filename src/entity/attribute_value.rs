@@ -57,13 +57,13 @@ pub struct AttributeInput {
 }
 
 /// The maximum length of a string, in characters.
-const LONGEST_TEXT: usize = 1_000;
+const MAX_TEXT_LENGTH: usize = 1_000;
 /// The largest integer that every JSON parser represents exactly, 2^53 - 1 (RFC 8259, section 6).
 const LARGEST_NUMBER: i64 = 9_007_199_254_740_991;
 
 /// The maximum length of a string that is its own key, in characters. A longer one is cut and followed by its hash, because an
 /// index of PostgreSQL allows 2,704 bytes.
-const LONGEST_KEY: usize = 250;
+const MAX_KEY_LENGTH: usize = 250;
 
 impl AttributeKind {
     /// Returns the canonical text form of a value of this kind. `None` for a blank text.
@@ -73,7 +73,7 @@ impl AttributeKind {
     pub fn canonical(self, value: &Value) -> Result<Option<String>, ValidationError> {
         match (self, value) {
             (Self::String | Self::Date, Value::String(text)) if text.is_blank() => Ok(None),
-            (Self::String, Value::String(text)) => rule::text(LONGEST_TEXT)(text.trim()).map(Some),
+            (Self::String, Value::String(text)) => rule::text(MAX_TEXT_LENGTH)(text.trim()).map(Some),
             (Self::String, _) => Err(ValidationError::invalid("Must be a string.")),
             (Self::Boolean, Value::Bool(truth)) => Ok(Some(truth.to_string())),
             (Self::Boolean, _) => Err(ValidationError::invalid("Must be true or false.")),
@@ -108,7 +108,7 @@ impl AttributeKind {
             return stored.to_owned();
         }
         let folded = text::fold(stored);
-        match folded.char_indices().nth(LONGEST_KEY) {
+        match folded.char_indices().nth(MAX_KEY_LENGTH) {
             None => folded,
             Some((end, _)) => {
                 let start = folded.split_at(end).0.to_owned();
@@ -125,10 +125,10 @@ mod tests {
     #[test]
     fn a_long_text_has_a_short_key_of_its_own() {
         let kind = AttributeKind::String;
-        let widest = "\u{fdfa}".repeat(LONGEST_TEXT);
+        let widest = "\u{fdfa}".repeat(MAX_TEXT_LENGTH);
         let (one, other) = (kind.key(&widest), kind.key(&format!("{widest}x")));
         assert!(one.len() < 2_000 && one != other);
-        assert_eq!(kind.key(&"É".repeat(LONGEST_TEXT)), kind.key(&"e".repeat(LONGEST_TEXT)));
+        assert_eq!(kind.key(&"É".repeat(MAX_TEXT_LENGTH)), kind.key(&"e".repeat(MAX_TEXT_LENGTH)));
         assert_eq!(kind.key("Épinal"), "epinal");
     }
 }

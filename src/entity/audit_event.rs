@@ -140,7 +140,7 @@ pub enum Relation {}
 impl ActiveModelBehavior for ActiveModel {}
 
 /// The maximum number of changes in an event: every column of its subject, every attribute of a user, and a few that are neither.
-pub const MOST_CHANGES: usize = 200;
+pub const MAX_CHANGES: usize = 200;
 
 impl Model {
     /// Returns an event with placeholders in every field.

@@ -19,7 +19,7 @@ pub struct Model {
 }
 
 /// The maximum number of remembered devices of a user. With one more, the one that was not used for longest is forgotten.
-pub const MOST_DEVICES_OF_A_USER: u64 = 20;
+pub const MAX_DEVICES_OF_A_USER: u64 = 20;
 /// The time for which a device is remembered after its last use.
 pub const REMEMBERED: TimeDelta = TimeDelta::days(30);
 

@@ -32,10 +32,10 @@ pub struct Model {
 }
 
 /// The maximum number of groups that a user can belong to.
-pub const MOST_GROUPS_OF_A_USER: u64 = 200;
+pub const MAX_GROUPS_OF_A_USER: u64 = 200;
 
 /// The maximum number of groups that a user can own without the right to administer groups.
-pub const MOST_GROUPS_OWNED_BY_A_USER: u64 = 50;
+pub const MAX_GROUPS_OWNED_BY_A_USER: u64 = 50;
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {

@@ -16,7 +16,7 @@ pub struct Model {
 }
 
 /// The number of wrong PINs that switches the PIN off until the next sign-in with the password.
-pub const MOST_WRONG_PINS: i32 = 5;
+pub const MAX_WRONG_PINS: i32 = 5;
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {

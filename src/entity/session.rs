@@ -33,7 +33,7 @@ pub fn alive(idle: Duration) -> Condition {
 }
 
 /// The maximum number of sessions of a user. With one more, the oldest ends.
-pub const MOST_SESSIONS_OF_A_USER: u64 = 20;
+pub const MAX_SESSIONS_OF_A_USER: u64 = 20;
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {

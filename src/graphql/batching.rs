@@ -22,7 +22,7 @@ use crate::graphql::loader::Loaders;
 
 /// Maximum number of keys in one statement: SQLite has 32,766 bind parameters, and the number of keys is padded to a power of
 /// two.
-const MOST_KEYS: usize = 16_384;
+const MAX_KEYS: usize = 16_384;
 
 /// The loads that a request has begun.
 pub struct PendingLoads(UnboundedReceiver<FutureObj<'static, ()>>);
@@ -31,7 +31,7 @@ pub struct PendingLoads(UnboundedReceiver<FutureObj<'static, ()>>);
 #[must_use]
 pub fn batch(links: Loaders) -> (DataLoader<Loaders>, PendingLoads) {
     let (sender, receiver) = unbounded_channel();
-    let loader = DataLoader::new(links, Within(sender), AtOnce).max_batch_size(MOST_KEYS);
+    let loader = DataLoader::new(links, Within(sender), AtOnce).max_batch_size(MAX_KEYS);
     (loader, PendingLoads(receiver))
 }
 

@@ -11,13 +11,13 @@ use crate::error::Error;
 use crate::scalar::{Date, Id, Instant};
 
 /// Maximum number of conditions in one filter.
-const MOST_CONDITIONS: usize = 50;
+const MAX_CONDITIONS: usize = 50;
 /// Maximum number of values in one condition.
-const MOST_VALUES: usize = 100;
+const MAX_VALUES: usize = 100;
 /// The error message for null.
 pub const NULL: &str = "must not be null; omit it, or use `isNull: true` to match missing values.";
 /// Maximum number of characters of a text in a condition.
-const LONGEST: usize = 250;
+const MAX_TEXT_LENGTH: usize = 250;
 
 /// Conditions on a text. All given conditions must hold. By default, case is ignored. In names and positions, accents and forms
 /// of one letter or sign are ignored too, as in `searchUsers`. Each text has at most 250 characters.
@@ -178,8 +178,8 @@ impl FilterBuilder {
     /// # Errors
     /// `BadInput` with all errors of the filter.
     pub fn finish(mut self) -> Result<usize, Error> {
-        if self.conditions > MOST_CONDITIONS {
-            self.fault("filter", format_args!("must contain at most {MOST_CONDITIONS} conditions."));
+        if self.conditions > MAX_CONDITIONS {
+            self.fault("filter", format_args!("must contain at most {MAX_CONDITIONS} conditions."));
         }
         if self.faults.is_empty() { Ok(self.conditions) } else { Err(Error::BadInput(self.faults.join(" "))) }
     }
@@ -194,8 +194,11 @@ impl FilterBuilder {
         let (whole, part) = (form(text.whole), form(text.part));
         let mut short = |operator: &str, given: MaybeUndefined<String>, form: Normalizer| {
             let given = self.given(path, operator, given).inspect(|_| self.conditions += 1)?;
-            if given.chars().count() > LONGEST {
-                self.fault(&format!("{path}.{operator}"), format_args!("must be at most {LONGEST} characters."));
+            if given.chars().count() > MAX_TEXT_LENGTH {
+                self.fault(
+                    &format!("{path}.{operator}"),
+                    format_args!("must be at most {MAX_TEXT_LENGTH} characters."),
+                );
             }
             Some(form(&given))
         };
@@ -215,8 +218,8 @@ impl FilterBuilder {
         let (contains, ends_with) = (short("contains", contains, part), short("endsWith", ends_with, part));
         let (one_of, is_null) = (self.given(path, "in", one_of), self.given(path, "isNull", is_null));
         let one_of = self.values(&format!("{path}.in"), one_of, |reading, path, value| {
-            if value.chars().count() > LONGEST {
-                reading.fault(path, format_args!("must be at most {LONGEST} characters."));
+            if value.chars().count() > MAX_TEXT_LENGTH {
+                reading.fault(path, format_args!("must be at most {MAX_TEXT_LENGTH} characters."));
             }
             Some(whole(&value))
         });
@@ -339,8 +342,8 @@ impl FilterBuilder {
     ) -> Option<Vec<T>> {
         let values = values?;
         self.conditions += 1;
-        if values.len() > MOST_VALUES {
-            self.fault(path, format_args!("must contain at most {MOST_VALUES} values."));
+        if values.len() > MAX_VALUES {
+            self.fault(path, format_args!("must contain at most {MAX_VALUES} values."));
             return None;
         }
         Some(values.into_iter().filter_map(|value| read(self, path, value)).collect())

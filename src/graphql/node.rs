@@ -16,7 +16,7 @@ use crate::graphql::loader::{
 use crate::scalar::Id;
 
 /// Maximum number of IDs in `nodes`.
-const MOST_IDS: usize = 100;
+const MAX_IDS: usize = 100;
 
 /// An object with its own ID. IDs are unique across all types.
 #[derive(Clone, Interface)]
@@ -55,8 +55,8 @@ impl NodeQuery {
         ctx: &Context<'_>,
         #[graphql(desc = "The IDs of the objects. At most 100.")] ids: Vec<Id>,
     ) -> Result<Vec<Option<ListItem<Node>>>> {
-        if ids.len() > MOST_IDS {
-            return Err(Error::BadInput(format!("ids: must contain at most {MOST_IDS} IDs.")).into());
+        if ids.len() > MAX_IDS {
+            return Err(Error::BadInput(format!("ids: must contain at most {MAX_IDS} IDs.")).into());
         }
         let found = find(ctx, &ids).await?;
         Ok(ids.iter().map(|id| found.get(id).cloned().map(ListItem)).collect())

@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_known_what_each_field_is_made_of() {
+    fn each_field_names_its_columns() {
         assert_eq!(unaccounted::<user::Entity>("User"), [""; 0], "name them in COMPUTED_FIELDS");
         assert_eq!(unaccounted::<group::Entity>("Group"), [""; 0], "name them in COMPUTED_FIELDS");
         assert_eq!(unaccounted::<institution::Entity>("Institution"), [""; 0], "name them in COMPUTED_FIELDS");

@@ -17,7 +17,7 @@ use crate::audit::{self, Change as Changed, Entry, difference};
 use crate::db::Db;
 use crate::entity::audit_event::AuditAction;
 use crate::entity::group::GroupFields;
-use crate::entity::membership::{GroupRole, MOST_GROUPS_OF_A_USER, MOST_GROUPS_OWNED_BY_A_USER};
+use crate::entity::membership::{GroupRole, MAX_GROUPS_OF_A_USER, MAX_GROUPS_OWNED_BY_A_USER};
 use crate::entity::{group, membership, user};
 use crate::error::{Error, ErrorCode};
 use crate::graphql::payload::Updated;
@@ -246,23 +246,23 @@ async fn check_quota(transaction: &DatabaseTransaction, actor: &Actor, user_id: 
     let owned = membership::Entity::find()
         .filter(membership::Column::UserId.eq(user_id))
         .filter(membership::Column::Role.eq(GroupRole::Owner));
-    if owned.count(transaction).await? < MOST_GROUPS_OWNED_BY_A_USER {
+    if owned.count(transaction).await? < MAX_GROUPS_OWNED_BY_A_USER {
         return Ok(());
     }
     let message = format!(
-        "A user can own at most {MOST_GROUPS_OWNED_BY_A_USER} groups; delete or transfer one, or ask an administrator."
+        "A user can own at most {MAX_GROUPS_OWNED_BY_A_USER} groups; delete or transfer one, or ask an administrator."
     );
     Err(Error::rejected(field, ErrorCode::NotAllowed, message))
 }
 
 async fn check_group_limit(transaction: &DatabaseTransaction, user_id: Id, field: &str) -> Result<(), Error> {
     let groups = membership::Entity::find().filter(membership::Column::UserId.eq(user_id)).count(transaction).await?;
-    if groups < MOST_GROUPS_OF_A_USER {
+    if groups < MAX_GROUPS_OF_A_USER {
         return Ok(());
     }
     Err(Error::rejected(
         field,
         ErrorCode::NotAllowed,
-        format!("A user can belong to at most {MOST_GROUPS_OF_A_USER} groups."),
+        format!("A user can belong to at most {MAX_GROUPS_OF_A_USER} groups."),
     ))
 }

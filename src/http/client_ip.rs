@@ -17,7 +17,7 @@ const MAPPED: u8 = 96;
 const WARN_EVERY: Duration = Duration::from_hours(1);
 /// Maximum number of peers that are remembered; with more, no warning is logged for the others, so that no client can fill the
 /// log.
-const MOST_WARNED: usize = 100;
+const MAX_WARNED: usize = 100;
 
 /// The proxies whose X-Forwarded-For is trusted.
 pub struct Proxies {
@@ -50,10 +50,10 @@ impl Proxies {
         if warned.get(&peer).is_some_and(|at| now.duration_since(*at) < WARN_EVERY) {
             return false;
         }
-        if warned.len() >= MOST_WARNED {
+        if warned.len() >= MAX_WARNED {
             warned.retain(|_, at| now.duration_since(*at) < WARN_EVERY);
         }
-        if warned.len() >= MOST_WARNED {
+        if warned.len() >= MAX_WARNED {
             return false;
         }
         warned.insert(peer, now);
@@ -161,7 +161,7 @@ mod tests {
             proxies.is_new(peer(1), start) && !proxies.is_new(peer(1), later(59)) && proxies.is_new(peer(1), later(60))
         );
         let warned = (0..200).filter(|n| proxies.is_new(peer(*n), later(60))).count();
-        assert_eq!(warned, MOST_WARNED - 1);
+        assert_eq!(warned, MAX_WARNED - 1);
         assert!(!proxies.is_new(peer(250), later(119)) && proxies.is_new(peer(250), later(120)));
     }
 

@@ -17,11 +17,11 @@ use super::{
 };
 
 /// Maximum number of bytes of cached documents; a parsed document takes about twenty times as much memory.
-const MOST_BYTES: usize = 256 * 1024;
+const MAX_BYTES: usize = 256 * 1024;
 /// Maximum number of cached documents.
-const MOST: usize = 1_024;
+const MAX_DOCUMENTS: usize = 1_024;
 /// Maximum number of bytes of a cached document; a longer one is not cached.
-const LONGEST: usize = 16 * 1024;
+const MAX_DOCUMENT_LENGTH: usize = 16 * 1024;
 
 /// A document that is small, well formed and valid, and what the application has found out about it.
 pub struct Document<R> {
@@ -82,7 +82,7 @@ impl<R> DocumentCache<R> {
         let parsed = parse(&tidy)?;
         let demands = validation::check(self.schema, &tidy)?;
         let new = Arc::new(Document { reading: read(&parsed), parsed, demands });
-        if text.len() <= LONGEST && !may_hold_secret(text, &new.parsed) {
+        if text.len() <= MAX_DOCUMENT_LENGTH && !may_hold_secret(text, &new.parsed) {
             self.kept().keep(text.to_owned(), Arc::clone(&new));
         }
         Ok(new)
@@ -106,7 +106,7 @@ impl<R> Kept<R> {
     }
 
     fn keep(&mut self, text: String, document: Arc<Document<R>>) {
-        if self.bytes_of_young + text.len() > MOST_BYTES / 2 || self.young.len() >= MOST / 2 {
+        if self.bytes_of_young + text.len() > MAX_BYTES / 2 || self.young.len() >= MAX_DOCUMENTS / 2 {
             self.old = std::mem::take(&mut self.young);
             self.bytes_of_young = 0;
         }
@@ -173,16 +173,19 @@ mod tests {
     #[test]
     fn no_more_is_kept_than_may_be() {
         let documents = documents();
-        for number in 0..3 * MOST {
+        for number in 0..3 * MAX_DOCUMENTS {
             documents.find(&format!("{{ a }} # {number}"), |_| 0).ok().unwrap();
-            assert!(size(&documents).0 <= MOST);
+            assert!(size(&documents).0 <= MAX_DOCUMENTS);
         }
         for number in 0..100 {
-            documents.find(&format!("{{ a }} # {number} {}", "x".repeat(LONGEST - 20)), |_| 0).ok().unwrap();
-            assert!(size(&documents).1 <= MOST_BYTES);
+            documents
+                .find(&format!("{{ a }} # {number} {}", "x".repeat(MAX_DOCUMENT_LENGTH - 20)), |_| 0)
+                .ok()
+                .unwrap();
+            assert!(size(&documents).1 <= MAX_BYTES);
         }
         let before = size(&documents);
-        documents.find(&format!("{{ a }} # {}", "x".repeat(LONGEST)), |_| 0).ok().unwrap();
+        documents.find(&format!("{{ a }} # {}", "x".repeat(MAX_DOCUMENT_LENGTH)), |_| 0).ok().unwrap();
         assert_eq!(size(&documents), before);
     }
 
@@ -190,7 +193,7 @@ mod tests {
     fn what_is_asked_for_again_and_again_stays() {
         let documents = documents();
         documents.find("{ a }", |_| 1).ok().unwrap();
-        for number in 0..2 * MOST {
+        for number in 0..2 * MAX_DOCUMENTS {
             documents.find(&format!("{{ a }} # {number}"), |_| 0).ok().unwrap();
             assert_eq!(documents.find("{ a }", |_| 2).ok().unwrap().reading, 1);
         }

@@ -19,7 +19,7 @@ use super::response::{HttpError, MAX_ERRORS};
 use super::validation::{self, Demand, InputObject, Schema};
 
 /// Maximum number of values of an enum that an error lists.
-const MOST_NAMES: usize = 10;
+const MAX_NAMES: usize = 10;
 
 /// Coerces the values of an operation's variables to their types, with defaults filled in. Variables that the operation does not
 /// define are dropped.
@@ -121,7 +121,7 @@ impl Coercion<'_> {
                     return value;
                 }
                 let names: Vec<&str> = of.enum_value_definitions().iter().map(EnumValueDefinition::name).collect();
-                let some = if names.len() > MOST_NAMES { String::new() } else { format!(": {}", names.join(", ")) };
+                let some = if names.len() > MAX_NAMES { String::new() } else { format!(": {}", names.join(", ")) };
                 self.fault(path, format_args!("must be a value of the enum {}{some}", of.name()))
             }
             BaseInputTypeReference::InputObject(of) => match value {

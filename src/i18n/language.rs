@@ -6,7 +6,7 @@ use poem::http::{HeaderMap, header};
 use sea_orm::entity::prelude::*;
 
 /// The number of languages of a request that are considered.
-const MOST_ACCEPTED: usize = 32;
+const MAX_ACCEPTED: usize = 32;
 
 /// A language of emails and pages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum)]
@@ -52,7 +52,7 @@ impl Language {
     /// `None` if no supported language is accepted; malformed parts are ignored.
     #[must_use]
     pub fn accepted(header: &str) -> Option<Self> {
-        let ranges: Vec<(&str, u16)> = header.split(',').take(MOST_ACCEPTED).filter_map(range).collect();
+        let ranges: Vec<(&str, u16)> = header.split(',').take(MAX_ACCEPTED).filter_map(range).collect();
         // A language has the weight of its own ranges, or that of `*` if it has none.
         let wanted = |language: Self| {
             let weights = |own: &dyn Fn(&str) -> bool| {

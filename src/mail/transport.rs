@@ -17,7 +17,7 @@ use crate::private_file;
 use crate::scalar::Id;
 
 /// The maximum length of the reason of an error, in characters.
-const MOST_OF_A_REASON: usize = 500;
+const MAX_OF_A_REASON: usize = 500;
 
 /// The sender of emails and their destination; cheap to clone.
 #[derive(Clone)]
@@ -158,7 +158,7 @@ fn write(folder: &Path, file: &Path, mail: &[u8]) -> io::Result<()> {
 fn one_line(reason: &str) -> String {
     let line: String = reason.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let words: Vec<&str> = line.split_whitespace().collect();
-    words.join(" ").chars().take(MOST_OF_A_REASON).collect()
+    words.join(" ").chars().take(MAX_OF_A_REASON).collect()
 }
 
 #[cfg(test)]

@@ -41,7 +41,7 @@ const SPARE: TimeDelta = TimeDelta::seconds(30);
 /// The delay after the first failed attempt; it doubles with each further one.
 const FIRST_PAUSE: TimeDelta = TimeDelta::seconds(2);
 /// The maximum delay.
-const LONGEST_PAUSE: TimeDelta = TimeDelta::minutes(15);
+const MAX_PAUSE: TimeDelta = TimeDelta::minutes(15);
 /// The least time and the least number of attempts after which an email is given up if the server neither accepts nor finally
 /// rejects it.
 const PATIENCE: TimeDelta = TimeDelta::days(1);
@@ -300,5 +300,5 @@ async fn given_up(
 
 fn next_try(tries: i32) -> DateTime<Utc> {
     let doublings = u32::try_from(tries).unwrap_or(1).saturating_sub(1).min(16);
-    now() + (FIRST_PAUSE * 2_i32.saturating_pow(doublings)).min(LONGEST_PAUSE)
+    now() + (FIRST_PAUSE * 2_i32.saturating_pow(doublings)).min(MAX_PAUSE)
 }

@@ -15,7 +15,7 @@ const BEGIN: char = '^';
 const INSIDE: char = '*';
 const SLIPPED: char = '~';
 /// The maximum number of characters of a word that a key has.
-const LONGEST: usize = 24;
+const MAX_KEY_LENGTH: usize = 24;
 /// The number of letters of a word within which an inner part must begin to be found.
 const LETTERS: usize = 64;
 /// The number of letters from the beginning in which typos are looked for, as in the `SymSpell` algorithm. It is more than two
@@ -74,7 +74,7 @@ pub(super) fn of_word(word: &str) -> BTreeSet<String> {
 }
 
 fn key(kind: char, text: &str) -> String {
-    std::iter::once(kind).chain(text.chars().take(LONGEST)).collect()
+    std::iter::once(kind).chain(text.chars().take(MAX_KEY_LENGTH)).collect()
 }
 
 /// Returns what is left of the beginning of a word without up to `count` of its letters.

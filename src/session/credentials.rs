@@ -11,7 +11,7 @@ use crate::auth::credential::{revoke_api_keys, set_password, set_pin};
 use crate::db::Db;
 use crate::entity::audit_event::AuditAction;
 use crate::entity::mail::MailKind;
-use crate::entity::pin::MOST_WRONG_PINS;
+use crate::entity::pin::MAX_WRONG_PINS;
 use crate::entity::{credential, pin, user};
 use crate::error::{Error, ErrorCode};
 use crate::mail;
@@ -107,7 +107,7 @@ pub async fn unlock(gate: &Authenticator<'_>, viewer: &Viewer, id: &str) -> Resu
 /// Refuses a user whose PIN is disabled: a new PIN must not enable it.
 async fn check_pin_is_on(db: &impl ConnectionTrait, user_id: Id) -> Result<(), Error> {
     let current = pin::Entity::find_by_id(user_id).one(db).await?;
-    if current.is_some_and(|current| current.wrong >= MOST_WRONG_PINS) {
+    if current.is_some_and(|current| current.wrong >= MAX_WRONG_PINS) {
         let message = "The PIN is disabled after too many wrong PINs; sign in with your password first.";
         return Err(Error::rejected("pin", ErrorCode::Locked, message));
     }

@@ -38,7 +38,7 @@ pub async fn request(
     let user_id = viewer.signed_in()?.user_id;
     let person = find(gate.db.read(), user_id).await?;
     let mut form = Validator::changing();
-    let new_email = form.check("newEmail", rule::email(rule::LONGEST_EMAIL)(new_email.trim())).unwrap_or_default();
+    let new_email = form.check("newEmail", rule::email(rule::MAX_EMAIL_LENGTH)(new_email.trim())).unwrap_or_default();
     if Some(&new_email) == person.email.as_ref() {
         form.fault("newEmail", ErrorCode::Invalid, "This is already your email address.");
     }

@@ -42,10 +42,10 @@ pub struct ConfirmEmailChangeInput {
 }
 
 #[derive(Default)]
-pub struct ByMailMutation;
+pub struct EmailMutation;
 
 #[Object]
-impl ByMailMutation {
+impl EmailMutation {
     /// Sends a password reset link to the user with the given email address. The link works once, within one hour. The answer
     /// is the same whether or not there is such a user. At most 3 requests for one address within 15 minutes are handled; the
     /// rest are ignored. Too many requests from one network address are `RATE_LIMITED`. Open to everyone.

@@ -29,7 +29,7 @@ use crate::auth::policy::Lifetime;
 use crate::auth::token::{self, TokenKind};
 use crate::db::Db;
 use crate::entity::audit_event::AuditAction;
-use crate::entity::session::MOST_SESSIONS_OF_A_USER;
+use crate::entity::session::MAX_SESSIONS_OF_A_USER;
 use crate::entity::user::Role;
 use crate::entity::{api_key, device, session, user};
 use crate::error::{Error, ErrorCode};
@@ -39,7 +39,7 @@ use crate::validation::Validator;
 /// The shortest time between two writes of the last use of a session or API key.
 const SEEN_EVERY: TimeDelta = TimeDelta::minutes(1);
 /// The most IDs in a list of an input.
-const MOST_ITEMS: usize = 100;
+const MAX_ITEMS: usize = 100;
 
 /// A valid session or API key, with the columns that identify the viewer and the viewer's rights.
 #[derive(FromQueryResult)]
@@ -143,7 +143,7 @@ async fn note_use_of_key(db: &Db, id: Id) -> Result<(), Error> {
     Ok(())
 }
 
-/// Ends the user's oldest sessions beyond [`MOST_SESSIONS_OF_A_USER`], and deletes those that have expired.
+/// Ends the user's oldest sessions beyond [`MAX_SESSIONS_OF_A_USER`], and deletes those that have expired.
 async fn end_oldest(db: &impl ConnectionTrait, lifetime: Lifetime, user_id: Id) -> Result<(), Error> {
     let of_person = session::Column::UserId.eq(user_id);
     let run_out = session::alive(lifetime.idle).not();
@@ -154,8 +154,8 @@ async fn end_oldest(db: &impl ConnectionTrait, lifetime: Lifetime, user_id: Id) 
         .filter(session::Column::UserId.eq(user_id))
         .order_by_desc(session::Column::CreatedAt)
         .order_by_desc(session::Column::Id)
-        .offset(MOST_SESSIONS_OF_A_USER)
-        .limit(MOST_SESSIONS_OF_A_USER)
+        .offset(MAX_SESSIONS_OF_A_USER)
+        .limit(MAX_SESSIONS_OF_A_USER)
         .into_tuple()
         .all(db)
         .await?;
@@ -201,8 +201,8 @@ pub async fn end_sessions(db: &Db, viewer: &Viewer, ending: EndSessionsRequest) 
         Some(text) => form.id("userId", text),
         None => Some(signed_in.user_id),
     };
-    if ending.sessions.as_ref().is_some_and(|ids| ids.len() > MOST_ITEMS) {
-        form.fault("sessionIds", ErrorCode::TooLong, format!("Must contain at most {MOST_ITEMS} items."));
+    if ending.sessions.as_ref().is_some_and(|ids| ids.len() > MAX_ITEMS) {
+        form.fault("sessionIds", ErrorCode::TooLong, format!("Must contain at most {MAX_ITEMS} items."));
     }
     form.finish()?;
     let user_id = user_id.unwrap_or(signed_in.user_id);

@@ -24,7 +24,7 @@ use crate::validation::{Validator, rule};
 /// `Rejected` for an invalid address; `RateLimited` if too many emails were requested.
 pub async fn request(gate: &Authenticator<'_>, email: &str) -> Result<(), Error> {
     let mut form = Validator::changing();
-    let email = form.check("email", rule::email(rule::LONGEST_EMAIL)(email.trim()));
+    let email = form.check("email", rule::email(rule::MAX_EMAIL_LENGTH)(email.trim()));
     form.finish()?;
     let email = email.unwrap_or_default();
     if gate.may_write_to(MailKind::PasswordReset, &email).await? {

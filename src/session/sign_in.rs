@@ -14,7 +14,7 @@ use crate::client::Client;
 use crate::db::Db;
 use crate::entity::audit_event::AuditAction;
 use crate::entity::mail::MailKind;
-use crate::entity::pin::MOST_WRONG_PINS;
+use crate::entity::pin::MAX_WRONG_PINS;
 use crate::entity::{credential, license, pin, user};
 use crate::error::{Error, ErrorCode};
 use crate::scalar::{Date, Id};
@@ -22,7 +22,7 @@ use crate::text;
 use crate::validation::Validator;
 
 /// The most characters of a username or email address. A longer login belongs to no user, and is not looked up.
-const LONGEST_LOGIN: usize = 250;
+const MAX_LOGIN_LENGTH: usize = 250;
 
 /// The dependencies of a sign-in.
 pub struct Authenticator<'a> {
@@ -105,7 +105,7 @@ impl Authenticator<'_> {
             (Some(account), Some(hash)) if verdict != Verification::Wrong => (account, hash),
             (account, _) => {
                 self.note_wrong(&attempt);
-                if let (Some(account), MOST_WRONG_PINS) = (account, wrong_so_far) {
+                if let (Some(account), MAX_WRONG_PINS) = (account, wrong_so_far) {
                     self.record(AuditAction::PinLocked, &account.person);
                 }
                 return Err(wrong());
@@ -191,7 +191,7 @@ impl Authenticator<'_> {
         let counted = pin::Entity::update_many()
             .col_expr(pin::Column::Wrong, Expr::col(pin::Column::Wrong).add(1))
             .filter(pin::Column::UserId.eq(user_id))
-            .filter(pin::Column::Wrong.lt(MOST_WRONG_PINS))
+            .filter(pin::Column::Wrong.lt(MAX_WRONG_PINS))
             .exec_with_returning(self.db.write())
             .await?;
         counted.first().map(|pin| pin.wrong).ok_or_else(pin_is_off)
@@ -235,7 +235,7 @@ pub(super) fn counted_as(login: &str) -> String {
 
 /// Returns the login to look up: trimmed, or empty if it is too long.
 fn shown(login: &str) -> &str {
-    if login.chars().count() > LONGEST_LOGIN { "" } else { login.trim() }
+    if login.chars().count() > MAX_LOGIN_LENGTH { "" } else { login.trim() }
 }
 
 fn check_active(account: &Account) -> Result<(), Error> {

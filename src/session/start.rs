@@ -19,7 +19,7 @@ use crate::auth::token::{self, TokenKind};
 use crate::client::Client;
 use crate::db::Db;
 use crate::entity::audit_event::AuditAction;
-use crate::entity::device::{MOST_DEVICES_OF_A_USER, REMEMBERED};
+use crate::entity::device::{MAX_DEVICES_OF_A_USER, REMEMBERED};
 use crate::entity::mail::MailKind as Notice;
 use crate::entity::{credential, device, invitation, pin, session, user};
 use crate::error::{Error, ErrorCode};
@@ -256,8 +256,8 @@ async fn register_device(transaction: &DatabaseTransaction, user_id: Id) -> Resu
         .filter(device::Column::UserId.eq(user_id))
         .order_by_desc(device::Column::LastUsedAt)
         .order_by_desc(device::Column::Id)
-        .offset(MOST_DEVICES_OF_A_USER)
-        .limit(MOST_DEVICES_OF_A_USER)
+        .offset(MAX_DEVICES_OF_A_USER)
+        .limit(MAX_DEVICES_OF_A_USER)
         .into_tuple()
         .all(transaction)
         .await?;

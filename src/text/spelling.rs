@@ -39,7 +39,7 @@ const FOREIGN_KANA: [(&str, &str); 24] = [
 ];
 
 /// The maximum length of a spelling, in characters: some signs are many letters in another script.
-const LONGEST_SPELLING: usize = 100;
+const MAX_SPELLING_LENGTH: usize = 100;
 
 /// Returns the spellings of a name other than [`fold`], each folded: umlauts spelled out (`Müller` is also `mueller`), other
 /// scripts in Latin letters (`Щербакова` is also `shcherbakova`), and several parts joined (`O'Brien` is also `obrien`).
@@ -95,7 +95,7 @@ impl Spellings {
     fn add(&mut self, way: &str) {
         let one: String = way.chars().filter(|c| super::is_of_word(*c)).collect();
         for way in [way, &one] {
-            let way: String = way.chars().take(LONGEST_SPELLING).collect();
+            let way: String = way.chars().take(MAX_SPELLING_LENGTH).collect();
             if !way.is_empty() && way != self.folded && !self.others.contains(&way) {
                 self.others.push(way);
             }

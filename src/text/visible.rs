@@ -19,7 +19,7 @@ const KEYCAP: char = '\u{20e3}';
 const BLACK_FLAG: char = '\u{1f3f4}';
 const CANCEL_TAG: char = '\u{e007f}';
 /// The maximum length of the code of a subdivision (ISO 3166-2) in a flag.
-const LONGEST_FLAG: usize = 6;
+const MAX_FLAG_LENGTH: usize = 6;
 
 /// Returns whether a character is invisible and takes no room: soft hyphens, joiners, direction marks, variation selectors, tags,
 /// fillers (`Default_Ignorable_Code_Point`).
@@ -126,7 +126,7 @@ fn is_of_flag(
 ) -> bool {
     let is_part = |c: &char| is_tag(*c) && *c != CANCEL_TAG;
     let parts = before.clone().take_while(is_part).count();
-    let is_after_flag = before.nth(parts) == Some(BLACK_FLAG) && parts <= LONGEST_FLAG;
+    let is_after_flag = before.nth(parts) == Some(BLACK_FLAG) && parts <= MAX_FLAG_LENGTH;
     let is_ended = if tag == CANCEL_TAG { parts > 0 } else { after.find(|c| !is_part(c)) == Some(CANCEL_TAG) };
     is_after_flag && is_ended
 }

@@ -85,7 +85,7 @@ pub struct AttributeFilter {
 }
 
 /// The maximum number of filters that a filter consists of, itself included.
-const MOST_FILTERS: usize = 100;
+const MAX_FILTERS: usize = 100;
 
 impl UserFilter {
     /// Returns whether the filter consists of too many filters to be compiled.
@@ -95,10 +95,10 @@ impl UserFilter {
         let mut seen = 0;
         while let Some(filter) = rest.pop() {
             seen += 1;
-            if seen + rest.len() > MOST_FILTERS {
+            if seen + rest.len() > MAX_FILTERS {
                 return true;
             }
-            rest.extend(filter.inside().take(MOST_FILTERS));
+            rest.extend(filter.inside().take(MAX_FILTERS));
         }
         false
     }

@@ -55,8 +55,8 @@ impl CompiledFilter {
         } else {
             Definitions::new()
         };
-        let defined: String = definitions.values().map(|definition| format!(" {}", definition.id.0)).collect();
-        let name = format!("{}{defined}", filter.to_value());
+        let defined: Vec<String> = definitions.values().map(|definition| definition.id.0.to_string()).collect();
+        let name = format!("{} {}", filter.to_value(), defined.join(" "));
         let mut reading = FilterBuilder::new(db.is_postgres());
         let mut asked = FilterCompiler { viewer, definitions, postgres: db.is_postgres(), reading: &mut reading };
         let MatchingIds { condition, is_selective } = asked.read(*filter, "filter", 1)?;
@@ -146,7 +146,7 @@ impl FilterCompiler<'_> {
             self.ids(path, &mut filter)?,
             self.times(path, &mut filter)?,
             self.flags(path, &filter)?,
-            self.choices(path, filter),
+            self.choices(path, filter)?,
             self.attribute(path, attribute)?,
             self.invitation(path, invitation)?,
         ];
@@ -190,7 +190,10 @@ impl FilterCompiler<'_> {
         Ok(condition.into())
     }
 
-    fn choices(&mut self, path: &str, filter: UserFilter) -> MatchingIds {
+    fn choices(&mut self, path: &str, filter: UserFilter) -> Result<MatchingIds, Error> {
+        for column in [user::Column::Role, user::Column::UserType, user::Column::Gender] {
+            self.viewer.may_filter(column)?;
+        }
         let roles = self.given(path, user::Column::Role, filter.role);
         let roles = roles.map(|roles| roles.into_iter().map(Role::place).collect());
         let user_types = self.given(path, user::Column::UserType, filter.user_type);
@@ -200,7 +203,7 @@ impl FilterCompiler<'_> {
             self.reading.one_of(&at(path, user::Column::UserType), user_types, user::Column::UserType),
             self.reading.one_of(&at(path, user::Column::Gender), genders, user::Column::Gender),
         ];
-        chosen.into_iter().fold(Condition::all(), Condition::add_option).into()
+        Ok(chosen.into_iter().fold(Condition::all(), Condition::add_option).into())
     }
 
     fn invitation(&mut self, path: &str, states: MaybeUndefined<Vec<InvitationState>>) -> Result<MatchingIds, Error> {

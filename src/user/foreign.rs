@@ -16,7 +16,7 @@ use crate::entity::audit_event::AuditAction;
 use crate::entity::user::{self, UserFields};
 use crate::error::{Error, ErrorCode};
 use crate::text;
-use crate::validation::rule::LONGEST_EMAIL;
+use crate::validation::rule::MAX_EMAIL_LENGTH;
 
 /// The logins in an input.
 pub(super) struct Logins {
@@ -33,7 +33,7 @@ impl Logins {
             MaybeUndefined::Value(login) => Some(login.trim()),
             MaybeUndefined::Null | MaybeUndefined::Undefined => None,
         });
-        let possible = given.filter(|login| login.chars().count() <= LONGEST_EMAIL);
+        let possible = given.filter(|login| login.chars().count() <= MAX_EMAIL_LENGTH);
         let forms = |login| text::former_logins(login).into_iter().chain([text::canonical_login(login)]);
         Self { canonical: possible.flat_map(forms).collect(), is_dry_run }
     }

@@ -18,7 +18,7 @@ use crate::search_index;
 use crate::validation::{Validator, rule};
 
 /// The maximum length of a reason, in characters.
-const LONGEST_REASON: usize = 500;
+const MAX_REASON_LENGTH: usize = 500;
 
 /// The result of activating or deactivating a user.
 pub struct ActivationChange {
@@ -43,7 +43,7 @@ pub async fn set_active(db: &Db, viewer: &Viewer, input: SetActiveInput) -> Resu
     let mut form = Validator::changing();
     let id = form.id("id", &input.id);
     let mut reason = None::<String>;
-    form.text("reason", input.reason, &mut reason, rule::lines(LONGEST_REASON));
+    form.text("reason", input.reason, &mut reason, rule::lines(MAX_REASON_LENGTH));
     form.finish()?;
     let id = id.ok_or_else(|| Error::internal("an invalid ID passed validation"))?;
     let (transaction, viewer, old) = actor::begin_on_known(db, viewer, "id", id).await?;

@@ -299,12 +299,12 @@ async fn groups(
 }
 
 /// The maximum length of a text that identifies a user, in characters.
-const LONGEST_KEY: usize = 250;
+const MAX_KEY_LENGTH: usize = 250;
 
 fn short<'a>(argument: &str, text: &'a str) -> Result<&'a str, Error> {
     let text = text.trim();
-    if text.chars().count() > LONGEST_KEY {
-        return Err(Error::BadInput(format!("{argument}: must be at most {LONGEST_KEY} characters.")));
+    if text.chars().count() > MAX_KEY_LENGTH {
+        return Err(Error::BadInput(format!("{argument}: must be at most {MAX_KEY_LENGTH} characters.")));
     }
     Ok(text)
 }

@@ -18,9 +18,9 @@ use crate::scalar::Id;
 use crate::text;
 
 /// The maximum number of keys that are resolved at once.
-const MOST_KEYS: usize = 1_000;
+const MAX_KEYS: usize = 1_000;
 /// The maximum length of a key, in characters.
-const LONGEST_KEY: usize = 250;
+const MAX_KEY_LENGTH: usize = 250;
 
 /// The result of resolving a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
@@ -65,11 +65,11 @@ impl ResolveQuery {
 }
 
 fn check(keys: &[String]) -> Result<(), Error> {
-    if keys.len() > MOST_KEYS {
-        return Err(Error::BadInput(format!("keys: must contain at most {MOST_KEYS} keys.")));
+    if keys.len() > MAX_KEYS {
+        return Err(Error::BadInput(format!("keys: must contain at most {MAX_KEYS} keys.")));
     }
-    match keys.iter().position(|key| key.chars().count() > LONGEST_KEY) {
-        Some(place) => Err(Error::BadInput(format!("keys.{place}: must be at most {LONGEST_KEY} characters."))),
+    match keys.iter().position(|key| key.chars().count() > MAX_KEY_LENGTH) {
+        Some(place) => Err(Error::BadInput(format!("keys.{place}: must be at most {MAX_KEY_LENGTH} characters."))),
         None => Ok(()),
     }
 }

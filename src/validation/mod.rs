@@ -32,7 +32,7 @@ impl ValidationError {
 }
 
 /// The maximum number of errors reported for one input.
-const MOST_FAULTS: usize = 100;
+const MAX_FAULTS: usize = 100;
 
 /// The errors found in an input so far, and the names of its fields.
 #[derive(Default)]
@@ -70,7 +70,7 @@ impl Validator {
 
     /// Records an error of a field. Only the first 100 errors are kept.
     pub fn fault(&mut self, field: &str, code: ErrorCode, message: impl Into<String>) {
-        if self.faults.len() < MOST_FAULTS {
+        if self.faults.len() < MAX_FAULTS {
             self.faults.push(MutationError::at(field, code, message));
         }
     }

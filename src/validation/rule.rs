@@ -12,7 +12,7 @@ use crate::scalar::{Date, DateText, Id, Upload};
 use crate::text;
 
 /// The maximum length of an email address for signing in, in characters.
-pub const LONGEST_EMAIL: usize = 250;
+pub const MAX_EMAIL_LENGTH: usize = 250;
 
 /// Validates one line of text of at most `most` characters, without control characters, and without invisible characters except
 /// those that the script needs.

@@ -9,7 +9,7 @@ use sea_orm::Iterable;
 use url::form_urlencoded;
 
 use crate::auth::one_time_link;
-use crate::auth::password::LONGEST;
+use crate::auth::password::MAX_PASSWORD_LENGTH;
 use crate::entity::link::Purpose;
 use crate::i18n::language::Language;
 use crate::i18n::messages::Messages;
@@ -93,7 +93,8 @@ impl LinkPage<'_> {
 fn answer(request: &Request, purpose: Purpose, shortest: usize) -> Response {
     let nonce = BASE64_STANDARD.encode(rand::random::<[u8; 16]>());
     let language = language(request.uri().query(), request.headers());
-    let page = LinkPage { purpose, messages: Messages::of(language), shortest, longest: LONGEST, nonce: &nonce };
+    let page =
+        LinkPage { purpose, messages: Messages::of(language), shortest, longest: MAX_PASSWORD_LENGTH, nonce: &nonce };
     let page = match page.render() {
         Ok(page) => page,
         Err(error) => {
@@ -129,8 +130,9 @@ pub(crate) mod tests {
 
     /// Returns all pages as one text.
     pub fn every_page_in(messages: &Messages) -> String {
-        let page =
-            |purpose| LinkPage { purpose, messages, shortest: 12, longest: LONGEST, nonce: "" }.render().unwrap();
+        let page = |purpose| {
+            LinkPage { purpose, messages, shortest: 12, longest: MAX_PASSWORD_LENGTH, nonce: "" }.render().unwrap()
+        };
         Purpose::iter().map(page).collect()
     }
 }

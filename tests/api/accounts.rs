@@ -1,4 +1,4 @@
-//! The life of an account: taken into use by a link, its secrets changed, its sessions ended, shut out, erased.
+//! The life cycle of an account: activation by a link, changes of secrets, sessions, deactivation and erasure.
 
 use async_graphql::MaybeUndefined::Value as Given;
 use chrono::{TimeDelta, Utc};
@@ -14,7 +14,7 @@ use crate::app::{App, Caller, PASSWORD, faults_of};
 
 const ANOTHER: &str = "nine-copper-badgers-sing";
 
-/// Somebody with a name, an address and a password.
+/// A user with a username, an email address and a password.
 pub async fn ada(app: &App) -> Id {
     let fields = UserFields {
         username: Given("ada".to_owned()),
@@ -51,7 +51,7 @@ async fn link_of_ada(app: &App) -> String {
 }
 
 on_every_database! {
-    async fn a_new_password_ends_every_other_session_and_needs_the_old_one(app: App) {
+    async fn changing_the_password_requires_the_old_one_and_ends_other_sessions(app: App) {
         ada(&app).await;
         let (here, elsewhere) = (signed_in(&app).await, signed_in(&app).await);
         for (current, new, fault) in [
@@ -70,7 +70,7 @@ on_every_database! {
         assert_eq!(by_password(&app, ANOTHER).await["success"], json!(true));
     }
 
-    async fn who_guesses_the_present_password_from_a_session_is_locked_out(app: App) {
+    async fn guessing_the_current_password_in_a_session_locks_its_change(app: App) {
         ada(&app).await;
         let me = signed_in(&app).await;
         for _ in 0..10 {
@@ -79,12 +79,12 @@ on_every_database! {
         }
         let input = json!({ "currentPassword": PASSWORD, "newPassword": ANOTHER });
         assert_eq!(me.faults("changePassword", input.clone()).await, ["LOCKED input.currentPassword"]);
-        assert_eq!(by_password(&app, PASSWORD).await["success"], json!(true), "sign-in is another matter");
+        assert_eq!(by_password(&app, PASSWORD).await["success"], json!(true), "sign-in has its own counter");
         app.admin().await.change("unlockUser", "", json!({ "id": me.data("{ viewer { id } }", json!({})).await["viewer"]["id"] })).await;
         assert_eq!(me.change("changePassword", "", input).await["success"], json!(true));
     }
 
-    async fn nobody_who_guesses_elsewhere_keeps_a_person_from_a_new_password(app: App) {
+    async fn a_locked_login_does_not_prevent_changing_the_password(app: App) {
         ada(&app).await;
         let me = signed_in(&app).await;
         for _ in 0..10 {
@@ -95,7 +95,7 @@ on_every_database! {
         assert_eq!(me.change("changePassword", "", input).await["success"], json!(true));
     }
 
-    async fn sessions_that_ended_unused_are_not_listed_and_push_out_nobody(app: App) {
+    async fn expired_sessions_are_not_listed_and_displace_no_others(app: App) {
         let id = ada(&app).await;
         let me = signed_in(&app).await;
         for _ in 0..19 {
@@ -110,7 +110,7 @@ on_every_database! {
         assert_eq!(session::Entity::find().filter(session::Column::UserId.eq(id)).count(app.db.read()).await.unwrap(), 2);
     }
 
-    async fn an_administrator_does_not_change_his_own_rank(app: App) {
+    async fn administrators_cannot_change_their_own_rank(app: App) {
         let admin = app.admin().await;
         for input in [json!({ "isStaff": true }), json!({ "adminRights": { "isAdmin": true } }), json!({ "role": "USER" })] {
             let mut input = input;
@@ -120,7 +120,7 @@ on_every_database! {
         assert_eq!(admin.change("updateUser", "", json!({ "id": admin.id(), "role": "ADMIN", "isStaff": false, "nickname": "A" })).await["success"], json!(true));
     }
 
-    async fn access_that_came_with_a_role_goes_with_it(app: App) {
+    async fn site_access_that_comes_with_a_role_ends_with_it(app: App) {
         let (root, chief) = (app.superuser().await, app.license_admin().await);
         app.license_admin().await;
         let demoted = root.change("updateUser", "user { fullSiteAccess }", json!({ "id": chief.id(), "role": "ADMIN" })).await;
@@ -130,7 +130,7 @@ on_every_database! {
         assert_eq!(demoted["user"]["fullSiteAccess"], json!(true));
     }
 
-    async fn sessions_are_ended_by_their_owner_and_by_administrators(app: App) {
+    async fn users_and_administrators_can_end_sessions(app: App) {
         let id = ada(&app).await;
         let [one, two, three] = [signed_in(&app).await, signed_in(&app).await, signed_in(&app).await];
         let sessions = one.data("{ viewer { sessions { id isCurrent } } }", json!({})).await["viewer"]["sessions"].clone();
@@ -156,7 +156,7 @@ on_every_database! {
         assert_eq!(admin.faults("endSessions", json!({ "sessionIds": too_many, "userId": "x" })).await, ["INVALID input.userId", "TOO_LONG input.sessionIds"]);
     }
 
-    async fn deactivating_ends_all_by_which_a_person_gets_in_and_says_how_much(app: App) {
+    async fn deactivating_a_user_revokes_all_access_and_returns_the_counts(app: App) {
         let chief = app.license_admin().await;
         let fields = UserFields { username: Given("ada".to_owned()), email: Given("ada@x.example".to_owned()), role: Given(Role::Admin), ..UserFields::default() };
         let id = app.create("Ada", app.license, fields, Given(PASSWORD.to_owned())).await.id;
@@ -173,17 +173,17 @@ on_every_database! {
         assert_eq!(faults_of(&activate(&app, &link, ANOTHER).await), ["EXPIRED input.token"]);
         assert_eq!(faults_of(&by_password(&app, PASSWORD).await), ["INACTIVE input"]);
         let again = chief.change("setActive", selection, json!({ "id": id.0, "active": false })).await;
-        assert_eq!((&again["sessionsEnded"], &again["user"]["version"]), (&json!(0), &receipt["user"]["version"]), "it may be repeated");
+        assert_eq!((&again["sessionsEnded"], &again["user"]["version"]), (&json!(0), &receipt["user"]["version"]), "deactivating twice has no effect");
 
         let back = chief.change("setActive", selection, json!({ "id": id.0, "active": true })).await;
         assert_eq!((&back["user"]["isActive"], &back["sessionsEnded"]), (&json!(true), &json!(0)));
-        assert_eq!((status(&one).await, status(&two).await, status(&key).await), (401, 401, 401), "nothing is revived");
+        assert_eq!((status(&one).await, status(&two).await, status(&key).await), (401, 401, 401), "activating restores no session or key");
         assert_eq!(faults_of(&activate(&app, &link, ANOTHER).await), ["EXPIRED input.token"]);
-        assert_eq!(by_password(&app, PASSWORD).await["success"], json!(true), "but the password is right again");
+        assert_eq!(by_password(&app, PASSWORD).await["success"], json!(true), "the password works again");
         assert_eq!(chief.faults("setActive", json!({ "id": id.0, "active": true, "reason": "x".repeat(501) })).await, ["TOO_LONG input.reason"]);
     }
 
-    async fn an_erased_person_leaves_a_tombstone_and_free_names(app: App) {
+    async fn erasing_a_user_leaves_a_tombstone_and_frees_their_logins(app: App) {
         let id = ada(&app).await;
         let me = signed_in(&app).await;
         me.change("setPin", "", json!({ "pin": "1234" })).await;
@@ -206,7 +206,7 @@ on_every_database! {
         assert_eq!(chief.change("createUser", "", again).await["success"], json!(true));
     }
 
-    async fn an_account_is_taken_into_use_by_a_link_once(app: App) {
+    async fn a_link_activates_an_account_once(app: App) {
         let fields = UserFields { username: Given("ada".to_owned()), email: Given("ada@x.example".to_owned()), ..UserFields::default() };
         let id = app.create("Ada", app.license, fields, async_graphql::MaybeUndefined::Undefined).await.id;
         let token = link_of_ada(&app).await;
@@ -219,7 +219,7 @@ on_every_database! {
         assert_eq!(by_password(&app, PASSWORD).await["success"], json!(true));
     }
 
-    async fn of_fifty_who_use_one_link_at_once_one_gets_in(app: App) {
+    async fn one_of_fifty_concurrent_uses_of_a_link_succeeds(app: App) {
         ada(&app).await;
         let token = link_of_ada(&app).await;
         let document = "mutation ($input: ActivateAccountInput!) { activateAccount(input: $input) { success errors { code } } }";
@@ -231,7 +231,7 @@ on_every_database! {
         assert_eq!(session::Entity::find().count(app.db.read()).await.unwrap(), 1);
     }
 
-    async fn a_link_dies_with_a_newer_one_a_new_address_a_new_password_and_its_time(app: App) {
+    async fn links_end_with_a_newer_link_email_or_password_and_when_they_expire(app: App) {
         let id = ada(&app).await;
         let admin = app.admin().await;
         let dead = async |token: &str| assert_eq!(faults_of(&activate(&app, token, ANOTHER).await), ["EXPIRED input.token"]);
@@ -252,11 +252,11 @@ on_every_database! {
         for altered in [format!("{token}A"), token.to_uppercase(), token.replacen("rol_", "ros_", 1), token.chars().skip(1).collect(), String::new(), "x".repeat(5_000)] {
             dead(&altered).await;
         }
-        assert_eq!(status(&with_token(&app, &json!(token))).await, 401, "a link is no bearer token");
+        assert_eq!(status(&with_token(&app, &json!(token))).await, 401, "a link is not a bearer token");
         assert_eq!(activate(&app, &token, PASSWORD).await["success"], json!(true));
     }
 
-    async fn looking_at_the_page_of_a_link_uses_nothing_up(app: App) {
+    async fn opening_the_page_of_a_link_does_not_use_the_link(app: App) {
         ada(&app).await;
         let token = link_of_ada(&app).await;
         let client = reqwest::Client::new();
@@ -272,7 +272,7 @@ on_every_database! {
         assert_eq!(activate(&app, &token, PASSWORD).await["success"], json!(true));
     }
 
-    async fn a_key_acts_for_who_made_it_up_to_its_role(app: App) {
+    async fn an_api_key_acts_for_its_creator_up_to_its_role(app: App) {
         let admin = app.admin().await;
         let made = admin.change("createApiKey", "secret apiKey { id name role prefix lastUsedAt expiresAt createdBy { id } }", json!({ "name": " Import ", "role": "ADMIN" })).await;
         let secret = made["secret"].as_str().unwrap();
@@ -299,7 +299,7 @@ on_every_database! {
         assert_eq!(app.user().await.change_refused("createApiKey", json!({ "name": "Mine", "role": "USER" })).await, "FORBIDDEN");
     }
 
-    async fn a_key_has_no_higher_rank_than_who_made_it_has_today(app: App) {
+    async fn an_api_key_never_exceeds_the_current_rank_of_its_creator(app: App) {
         let admin = app.admin().await;
         let key = with_token(&app, &admin.change("createApiKey", "secret", json!({ "name": "Import", "role": "ADMIN" })).await["secret"]);
         assert!(key.data("{ users(includeInactive: true) { totalCount } }", json!({})).await.is_object());
@@ -313,7 +313,7 @@ on_every_database! {
         assert_eq!(key.data("query ($id: ID!) { user(by: { id: $id }) { id } }", found).await["user"], Value::Null);
     }
 
-    async fn keys_are_listed_and_revoked_by_who_made_them_and_by_license_administrators(app: App) {
+    async fn creators_and_license_administrators_list_and_revoke_api_keys(app: App) {
         let (admin, other, chief) = (app.admin().await, app.admin().await, app.license_admin().await);
         let made = admin.change("createApiKey", "secret apiKey { id }", json!({ "name": "Import" })).await;
         let id = made["apiKey"]["id"].clone();
@@ -328,13 +328,13 @@ on_every_database! {
         assert_eq!(other.faults("revokeApiKey", json!({ "id": id })).await, ["NOT_FOUND input.id"]);
         assert_eq!(status(&key).await, 200);
         let used = crate::process::until(|| async { admin.data("{ apiKeys { lastUsedAt } }", json!({})).await["apiKeys"][0]["lastUsedAt"].as_str().map(str::to_owned) }).await;
-        assert!(used.is_some(), "the last use is noted");
+        assert!(used.is_some(), "the last use is recorded");
         assert_eq!(chief.change("revokeApiKey", "apiKey { id }", json!({ "id": id })).await["apiKey"]["id"], id);
         assert_eq!(status(&key).await, 401);
         assert_eq!(chief.faults("revokeApiKey", json!({ "id": id })).await, ["NOT_FOUND input.id"]);
     }
 
-    async fn a_key_ends_when_it_was_to_end_and_a_license_has_a_hundred(app: App) {
+    async fn api_keys_expire_and_a_license_has_at_most_a_hundred(app: App) {
         let admin = app.admin().await;
         for expires_at in ["2020-01-01T00:00:00Z", "+012345-01-01T00:00:00Z"] {
             assert_eq!(admin.ask("mutation ($i: CreateApiKeyInput!) { createApiKey(input: $i) { success } }", json!({ "i": { "name": "A", "expiresAt": expires_at } })).await.pointer("/data/createApiKey/success"), Some(&json!(false)), "{expires_at}");
@@ -351,7 +351,7 @@ on_every_database! {
         assert_eq!(admin.faults("createApiKey", json!({ "name": "One more" })).await, ["NOT_ALLOWED input.name"]);
     }
 
-    async fn a_dry_run_finds_every_fault_and_changes_nothing(app: App) {
+    async fn a_dry_run_reports_every_error_and_changes_nothing(app: App) {
         let admin = app.admin().await;
         let new = json!({ "firstName": "Bo", "lastName": "Nobel", "email": "bo@x.example", "password": PASSWORD, "dryRun": true });
         let payload = admin.change("createUser", "user { id }", new.clone()).await;
@@ -370,7 +370,7 @@ on_every_database! {
         assert_eq!(by_password(&app, PASSWORD).await["success"], json!(true));
     }
 
-    async fn a_stale_version_is_a_conflict_with_the_person_as_he_is(app: App) {
+    async fn a_stale_version_is_a_conflict_that_returns_the_current_user(app: App) {
         let id = ada(&app).await;
         let admin = app.admin().await;
         assert_eq!(admin.change("updateUser", "", json!({ "id": id.0, "expectedVersion": 1, "nickname": "A" })).await["success"], json!(true));

@@ -1,4 +1,4 @@
-//! A mutation acts for who the actor is when it commits, and nobody gains through somebody else what they may not do.
+//! A mutation acts with the actor's rights at the time of its transaction, and no user gains rights through another.
 
 use async_graphql::MaybeUndefined::{Undefined, Value as Given};
 use futures_util::future::join_all;
@@ -13,11 +13,11 @@ use crate::app::{App, CONNECTIONS, Caller, PASSWORD, faults_of, input_of};
 use crate::audit;
 use crate::crowd;
 
-/// The mutations that whoever is not signed in may ask for, and that ignore a token.
+/// The mutations that anonymous callers can use, and that ignore a token.
 const PUBLIC: [&str; 6] =
     ["login", "activateAccount", "registerUser", "requestPasswordReset", "resetPassword", "confirmEmailChange"];
 
-/// What shuts a caller out, as whoever does it leaves the database.
+/// Ways in which a caller loses access, each as the SQL that has the same effect on the database.
 const ENDINGS: [(&str, &str); 4] = [
     ("deactivated", "UPDATE users SET is_active = FALSE WHERE id = $1"),
     ("signed out", "DELETE FROM sessions WHERE user_id = $1"),
@@ -28,9 +28,9 @@ const ENDINGS: [(&str, &str); 4] = [
     ),
 ];
 
-/// Asks a document while something happens to the caller: it happens in a transaction that commits once the caller was let
-/// in, and that the mutation waits for, because it has the last connection or a lock.
-async fn meanwhile(app: &App, caller: &Caller<'_>, body: &Value, sql: &str) -> (u16, Value) {
+/// Sends a document while SQL changes the caller in another transaction. That transaction commits once the caller is
+/// authenticated, and the mutation waits for it, because it holds the last connection or a lock.
+async fn post_during(app: &App, caller: &Caller<'_>, body: &Value, sql: &str) -> (u16, Value) {
     let is_of_user = sql.starts_with("UPDATE users") || sql.starts_with("DELETE");
     let mut others = Vec::new();
     if app.db.is_postgres() && !is_of_user {
@@ -64,7 +64,7 @@ fn body(mutation: &str, input: &Value) -> Value {
     json!({ "query": document, "variables": { "input": input } })
 }
 
-/// The codes of the top-level errors of a document, by alias; `done` and the fault's code where there is none.
+/// The outcome of each field of a document: the code of the top-level error or the validation error, or `done`.
 async fn outcomes(caller: &Caller<'_>, fields: &[&str]) -> Vec<String> {
     let parts: Vec<String> = fields.iter().enumerate().map(|(n, field)| format!("a{n}: {field}")).collect();
     let (_, answer) = caller.post(&json!({ "query": format!("mutation {{ {} }}", parts.join(" ")) })).await;
@@ -83,7 +83,7 @@ async fn outcomes(caller: &Caller<'_>, fields: &[&str]) -> Vec<String> {
     (0..fields.len()).map(outcome).collect()
 }
 
-fn entry(role: &str) -> String {
+fn create_user_field(role: &str) -> String {
     let address = roster::scalar::Id::new().0;
     format!(
         "createUser(input: {{ firstName: \"New\", lastName: \"Person\", email: \"{address}@x.example\", role: {role} }}) {{ success errors {{ code }} }}"
@@ -92,7 +92,7 @@ fn entry(role: &str) -> String {
 
 const WARD: &str = "createGroup(input: { name: \"Ward\" }) { success errors { code } }";
 
-async fn house(chief: &Caller<'_>) -> Value {
+async fn new_site(chief: &Caller<'_>) -> Value {
     let input = json!({ "name": "House", "kind": "HOSPITAL", "country": "AU" });
     chief.change("createInstitution", "institution { id }", input).await["institution"]["id"].clone()
 }
@@ -107,7 +107,7 @@ async fn key_of<'a>(caller: &Caller<'a>, role: &str) -> Caller<'a> {
     Caller { token: made["secret"].as_str().map(str::to_owned), ..caller.clone() }
 }
 
-/// Somebody with a password, a PIN and a username, and the token of a device that knows the person.
+/// Creates a user with a password, a PIN and a username. Returns the caller and a device token.
 async fn known_on_a_device<'a>(app: &'a App, name: &str, role: Role) -> (Caller<'a>, Value) {
     let fields = UserFields { username: Given(name.to_owned()), role: Given(role), ..UserFields::default() };
     app.create("Ada", app.license, fields, Given(PASSWORD.to_owned())).await;
@@ -145,7 +145,7 @@ async fn new_group(owner: &Caller<'_>) -> Value {
     owner.change("createGroup", "group { id }", json!({ "name": "Ward" })).await["group"]["id"].clone()
 }
 
-/// What somebody is in a group.
+/// The role of a user in a group.
 async fn role_in(caller: &Caller<'_>, group: &Value, user: &str) -> Value {
     let query = "query ($id: ID!) { group(id: $id) { members(first: 100) { edges { role node { id } } } } }";
     let data = caller.data(query, json!({ "id": group })).await;
@@ -154,16 +154,16 @@ async fn role_in(caller: &Caller<'_>, group: &Value, user: &str) -> Value {
 }
 
 on_every_database! {
-    async fn no_mutation_goes_on_for_who_is_shut_out_while_it_waits(app: App) {
+    async fn mutations_fail_if_the_caller_loses_access_while_they_wait(app: App) {
         for mutation in audit::mutations().iter().filter(|mutation| !PUBLIC.contains(&mutation.as_str())) {
             for (ending, sql) in ENDINGS {
                 let mut done = audit::done(&app, mutation).await;
                 if mutation == "requestEmailChange" {
-                    // Of many for one address not all are heard.
+                    // A new address each time, because repeated requests for one address are rate-limited.
                     done.input["newEmail"] = json!(format!("{}@x.example", roster::scalar::Id::new().0));
                 }
                 let before = events(&app).await;
-                let (status, answer) = meanwhile(&app, &done.by, &body(mutation, &done.input), sql).await;
+                let (status, answer) = post_during(&app, &done.by, &body(mutation, &done.input), sql).await;
                 let code = &answer["errors"][0]["extensions"]["code"];
                 assert_eq!((status, code), (200, &json!("UNAUTHENTICATED")), "{mutation}, {ending}: {answer:#}");
                 assert_eq!(events(&app).await, before, "{mutation}, {ending}");
@@ -172,7 +172,7 @@ on_every_database! {
         }
     }
 
-    async fn no_mutation_goes_on_with_a_key_that_is_revoked_or_over_while_it_waits(app: App) {
+    async fn mutations_fail_if_the_api_key_is_revoked_or_expires_while_they_wait(app: App) {
         let endings = [
             "DELETE FROM api_keys WHERE user_id = $1",
             "UPDATE api_keys SET expires_at = created_at WHERE user_id = $1",
@@ -189,14 +189,14 @@ on_every_database! {
             ] {
                 let key = key_of(&app.admin().await, "ADMIN").await;
                 let before = events(&app).await;
-                let (_, answer) = meanwhile(&app, &key, &body(mutation, &input), sql).await;
+                let (_, answer) = post_during(&app, &key, &body(mutation, &input), sql).await;
                 assert_eq!(answer["errors"][0]["extensions"]["code"], json!("UNAUTHENTICATED"), "{mutation}, {sql}: {answer:#}");
                 assert_eq!(events(&app).await, before);
             }
         }
     }
 
-    async fn a_mutation_has_the_rights_that_are_left_when_it_begins(app: App) {
+    async fn mutations_use_the_rights_that_the_actor_has_when_they_begin(app: App) {
         let user = app.user().await;
         for (mutation, input) in [
             ("createUser", json!({ "firstName": "A", "lastName": "B", "username": "abc" })),
@@ -213,43 +213,43 @@ on_every_database! {
             let chief = app.license_admin().await;
             let before = events(&app).await;
             let demote = "UPDATE users SET role = 'USER', full_site_access = FALSE WHERE id = $1";
-            let (_, answer) = meanwhile(&app, &chief, &body(mutation, &input), demote).await;
+            let (_, answer) = post_during(&app, &chief, &body(mutation, &input), demote).await;
             assert_eq!(answer["errors"][0]["extensions"]["code"], json!("FORBIDDEN"), "{mutation}: {answer:#}");
             assert_eq!(events(&app).await, before, "{mutation}");
         }
     }
 
-    async fn ten_people_in_one_document_are_entered_by_nobody_who_is_deactivated_before(app: App) {
+    async fn no_field_of_a_document_creates_users_after_the_caller_is_deactivated(app: App) {
         let admin = app.admin().await;
-        let parts: Vec<String> = (0..10).map(|n| format!("a{n}: {}", entry("ADMIN"))).collect();
+        let parts: Vec<String> = (0..10).map(|n| format!("a{n}: {}", create_user_field("ADMIN"))).collect();
         let people = user::Entity::find().count(app.db.read()).await.unwrap();
         let body = json!({ "query": format!("mutation {{ {} }}", parts.join(" ")) });
-        let (_, answer) = meanwhile(&app, &admin, &body, ENDINGS[0].1).await;
+        let (_, answer) = post_during(&app, &admin, &body, ENDINGS[0].1).await;
         let errors = answer["errors"].as_array().unwrap();
         assert_eq!(errors.len(), 10, "{answer:#}");
         assert!(errors.iter().all(|error| error["extensions"]["code"] == json!("UNAUTHENTICATED")), "{answer:#}");
         assert_eq!(user::Entity::find().count(app.db.read()).await.unwrap(), people);
     }
 
-    async fn who_signs_out_in_a_document_does_nothing_more_by_it(app: App) {
+    async fn mutations_after_a_sign_out_in_the_same_document_fail(app: App) {
         for ending in ["logout { success errors { code } }", "endSessions(input: { includeCurrent: true }) { success errors { code } }"] {
             let admin = app.admin().await;
-            let new = entry("USER");
+            let new = create_user_field("USER");
             let codes = outcomes(&admin, &[WARD, ending, WARD, &new, ending]).await;
             assert_eq!(codes, ["done", "done", "UNAUTHENTICATED", "UNAUTHENTICATED", "UNAUTHENTICATED"], "{ending}");
         }
     }
 
-    async fn who_lowers_the_own_role_in_a_document_has_the_lower_one_in_the_rest_of_it(app: App) {
+    async fn a_lowered_own_role_applies_to_the_rest_of_the_document(app: App) {
         app.license_admin().await;
         let chief = app.license_admin().await;
         let lower = format!("updateUser(input: {{ id: \"{}\", role: USER }}) {{ success errors {{ code }} }}", chief.id());
-        let parts = [entry("LICENSE_ADMIN"), lower.clone(), entry("USER"), lower.replace("USER", "LICENSE_ADMIN")];
+        let parts = [create_user_field("LICENSE_ADMIN"), lower.clone(), create_user_field("USER"), lower.replace("USER", "LICENSE_ADMIN")];
         let codes = outcomes(&chief, &[&parts[0], &parts[1], &parts[2], &parts[3], WARD]).await;
         assert_eq!(codes, ["done", "done", "FORBIDDEN", "FORBIDDEN", "done"]);
     }
 
-    async fn two_who_change_each_other_at_the_same_moment_both_do(app: App) {
+    async fn two_administrators_can_change_each_other_at_the_same_time(app: App) {
         let (one, other) = (app.admin().await, app.admin().await);
         for round in 0..20 {
             let change = |who: &Caller<'_>| json!({ "id": who.id(), "nickname": format!("N{round}") });
@@ -263,7 +263,7 @@ on_every_database! {
         }
     }
 
-    async fn one_program_writes_sixteen_at_a_time_and_deactivating_its_maker_stops_it(app: App) {
+    async fn deactivating_a_user_stops_concurrent_writes_with_their_api_key(app: App) {
         let (chief, admin) = (app.license_admin().await, app.admin().await);
         let key = key_of(&admin, "ADMIN").await;
         let write = async |n: usize| {
@@ -292,12 +292,12 @@ on_every_database! {
         let trail = audit_event::Entity::find().filter(audit_event::Column::ApiKeyId.is_not_null());
         let last = trail.all(app.db.read()).await.unwrap().iter().map(|event| event.seq).max().unwrap();
         let off = audit_event::Entity::find().filter(audit_event::Column::Action.eq("USER_DEACTIVATED"));
-        assert!(last < off.one(app.db.read()).await.unwrap().unwrap().seq, "nothing is written after it");
+        assert!(last < off.one(app.db.read()).await.unwrap().unwrap().seq, "an API key wrote after its user was deactivated");
     }
 
-    async fn who_lets_somebody_in_holds_the_sites_of_that_person(app: App) {
+    async fn changing_credentials_requires_access_to_the_sites_of_the_user(app: App) {
         let chief = app.license_admin().await;
-        let (house, other) = (house(&chief).await, house(&chief).await);
+        let (house, other) = (new_site(&chief).await, new_site(&chief).await);
         let everywhere = UserFields { role: Given(Role::Admin), full_site_access: Given(true), ..UserFields::default() };
         let (without, with, elsewhere, full) =
             (app.admin().await, app.admin().await, app.admin().await, app.person("Full", everywhere).await);
@@ -324,20 +324,21 @@ on_every_database! {
                     assert_eq!(caller.change(mutation, "", tried).await["success"], json!(true), "{input}");
                 }
             }
-            // What lets nobody in goes on, an address that stays as it is included.
+            // Other fields can change, and the input can contain an unchanged email address.
             let address = user::Entity::find().filter(user::Column::Id.eq(roster::scalar::Id::parse(&target).unwrap())).one(app.db.read()).await.unwrap().unwrap().email;
             let plain = json!({ "id": target, "nickname": "A", "email": address });
             assert_eq!(without.change("updateUser", "", plain).await["success"], json!(true));
         }
     }
 
-    async fn nobody_takes_a_detour_to_a_site(app: App) {
+    async fn site_access_cannot_be_gained_indirectly(app: App) {
         let chief = app.license_admin().await;
-        let house = house(&chief).await;
+        let house = new_site(&chief).await;
         let attacker = app.admin().await;
         let victim = app.admin().await;
         grant(&chief, &victim.id(), &house).await;
-        // By the password, by an own creature, by a key, by a key's creature, by taking the site away first.
+        // Setting the password, granting access, doing either as a user created for it or with an API key, and revoking
+        // the other user's access first.
         let password = json!({ "id": victim.id(), "password": "nine-velvet-comets-hum" });
         assert_eq!(attacker.change_refused("updateUser", password.clone()).await, "FORBIDDEN");
         let site = json!({ "userId": attacker.id(), "institutionId": house });
@@ -351,13 +352,13 @@ on_every_database! {
         assert_eq!(key.change_refused("updateUser", password.clone()).await, "FORBIDDEN");
         let taken = json!({ "userId": victim.id(), "institutionId": house });
         assert_eq!(attacker.change_refused("revokeSiteAccess", taken).await, "FORBIDDEN");
-        // Once the person holds no more than the attacker, there is nothing to gain.
+        // Once the user holds no more access than the attacker, there is nothing to gain.
         chief.change("revokeSiteAccess", "", json!({ "userId": victim.id(), "institutionId": house })).await;
         assert_eq!(attacker.change("updateUser", "", password).await["success"], json!(true));
         assert_eq!(attacker.change_refused("grantSiteAccess", site).await, "FORBIDDEN");
     }
 
-    async fn a_key_sets_no_secrets_and_lets_nobody_in(app: App) {
+    async fn api_keys_cannot_set_credentials_or_send_invitations(app: App) {
         for maker in [app.admin().await, app.license_admin().await, app.superuser().await] {
             let key = key_of(&maker, "ADMIN").await;
             let user = app.user().await;
@@ -381,7 +382,7 @@ on_every_database! {
         }
     }
 
-    async fn whom_a_key_enters_gets_no_mail_and_no_way_in(app: App) {
+    async fn users_created_with_an_api_key_get_no_email_and_cannot_sign_in(app: App) {
         let key = key_of(&app.admin().await, "ADMIN").await;
         app.mails().await;
         let input = json!({ "firstName": "A", "lastName": "B", "email": "evil@x.example" });
@@ -389,7 +390,7 @@ on_every_database! {
         assert_eq!(made["success"], json!(true), "{made:#}");
         app.anonymous().change("requestPasswordReset", "", json!({ "email": "evil@x.example" })).await;
         assert!(app.mails().await.is_empty());
-        // A person decides.
+        // An administrator with a session sends the invitation.
         let admin = app.admin().await;
         admin.change("resendActivation", "", json!({ "id": made["user"]["id"] })).await;
         assert_eq!(app.mails().await.len(), 1);
@@ -397,13 +398,13 @@ on_every_database! {
         assert_eq!(app.mails().await.len(), 1);
     }
 
-    async fn who_changes_the_password_may_revoke_the_own_keys_by_it(app: App) {
+    async fn changing_the_password_can_revoke_the_users_api_keys(app: App) {
         let (ada, _) = known_on_a_device(&app, "ada", Role::Admin).await;
         let other = key_of(&app.admin().await, "USER").await;
         key_of(&ada, "USER").await;
         let keys = async || api_key::Entity::find().filter(api_key::Column::UserId.eq(ada.id)).count(app.db.read()).await.unwrap();
         ada.change("changePassword", "", json!({ "currentPassword": PASSWORD, "newPassword": "nine-velvet-comets-hum" })).await;
-        assert_eq!(keys().await, 1, "keys go on unless something else is said");
+        assert_eq!(keys().await, 1, "by default, keys stay valid");
         let key = key_of(&ada, "ADMIN").await;
         let input = json!({ "currentPassword": "nine-velvet-comets-hum", "newPassword": PASSWORD, "revokeApiKeys": true });
         let done = ada.change("changePassword", "message", input).await;
@@ -437,11 +438,11 @@ on_every_database! {
         let (ada, device) = known_on_a_device(&app, "ada", Role::User).await;
         session::Entity::delete_many().filter(session::Column::UserId.eq(ada.id)).exec(app.db.write()).await.unwrap();
         let done = chief.change("endSessions", "sessionsEnded devicesForgotten", json!({ "userId": ada.id() })).await;
-        assert_eq!((&done["sessionsEnded"], &done["devicesForgotten"]), (&json!(0), &json!(1)), "devices outlive sessions");
+        assert_eq!((&done["sessionsEnded"], &done["devicesForgotten"]), (&json!(0), &json!(1)), "devices exist without sessions");
         assert!(!signs_in_by_pin(&app, "ada", &device).await);
     }
 
-    async fn devices_are_listed_and_forgotten_one_by_one(app: App) {
+    async fn devices_are_listed_and_can_be_forgotten_individually(app: App) {
         let (ada, first) = known_on_a_device(&app, "ada", Role::User).await;
         let (_, second) = sign_in_by_password(&app, "ada").await;
         let (chief, admin, user) = (app.license_admin().await, app.admin().await, app.user().await);
@@ -466,7 +467,7 @@ on_every_database! {
         assert_eq!(key.change_refused("forgetDevice", json!({ "id": of_boss[0]["id"] })).await, "FORBIDDEN");
     }
 
-    async fn everybody_leaves_every_group(app: App) {
+    async fn every_user_can_leave_every_group(app: App) {
         let (owner, user, chief) = (app.user().await, app.user().await, app.license_admin().await);
         for role in ["MEMBER", "MANAGER", "OWNER"] {
             let group = new_group(&owner).await;
@@ -476,7 +477,7 @@ on_every_database! {
                 assert_eq!(user.change("removeGroupMember", "", leaving(&group, &user.id())).await["success"], json!(true));
             }
             assert_eq!(role_in(&chief, &group, &user.id()).await, Value::Null);
-            // Who was made the last owner against the own will leaves as well.
+            // A user who was made the last owner can leave, too.
             owner.change("setGroupMember", "", member(&group, &user.id(), "MEMBER")).await;
             owner.change("setGroupMember", "", member(&group, &user.id(), "OWNER")).await;
             owner.change("setGroupMember", "", member(&group, &owner.id(), "MEMBER")).await;
@@ -487,7 +488,7 @@ on_every_database! {
         }
     }
 
-    async fn ownership_goes_to_members(app: App) {
+    async fn only_administrators_give_ownership_to_users_who_are_not_members(app: App) {
         let (owner, user, admin) = (app.user().await, app.user().await, app.admin().await);
         let (one, other) = (new_group(&owner).await, new_group(&owner).await);
         assert_eq!(owner.change_refused("setGroupMember", member(&one, &user.id(), "OWNER")).await, "FORBIDDEN");
@@ -496,7 +497,7 @@ on_every_database! {
         assert_eq!(admin.change("setGroupMember", "", member(&other, &user.id(), "OWNER")).await["success"], json!(true));
     }
 
-    async fn nobody_owns_more_than_50_groups_but_administrators(app: App) {
+    async fn only_administrators_can_own_more_than_50_groups(app: App) {
         let (owner, other, admin) = (app.user().await, app.user().await, app.admin().await);
         for caller in [&owner, &admin] {
             let groups = crowd::groups(&app, app.license, (0..49).map(|n| format!("Group {n:03}"))).await;
@@ -507,19 +508,19 @@ on_every_database! {
         assert_eq!(faults_of(&refused), ["NOT_ALLOWED input.name"]);
         assert!(refused["errors"][0]["message"].as_str().unwrap().contains("50"), "{refused:#}");
         assert_eq!(admin.change("createGroup", "", json!({ "name": "51" })).await["success"], json!(true));
-        // Nor is the quota filled up by somebody else.
+        // Other users cannot exceed the limit either.
         let group = new_group(&other).await;
         other.change("setGroupMember", "", member(&group, &owner.id(), "MEMBER")).await;
         assert_eq!(other.faults("setGroupMember", member(&group, &owner.id(), "OWNER")).await, ["NOT_ALLOWED input.userId"]);
         let leaving = json!({ "groupId": group, "userId": other.id() });
-        assert_eq!(other.faults("removeGroupMember", leaving.clone()).await, ["NOT_ALLOWED input.userId"], "not by leaving either");
+        assert_eq!(other.faults("removeGroupMember", leaving.clone()).await, ["NOT_ALLOWED input.userId"], "leaving cannot exceed the limit either");
         other.change("setGroupMember", "", member(&group, &admin.id(), "MEMBER")).await;
         assert_eq!(other.change("removeGroupMember", "", leaving).await["success"], json!(true));
         assert_eq!(role_in(&admin, &group, &admin.id()).await, json!("OWNER"));
         assert_eq!(admin.change("setGroupMember", "", member(&group, &owner.id(), "OWNER")).await["success"], json!(true));
     }
 
-    async fn who_is_erased_or_deactivated_leaves_groups_to_somebody_else(app: App) {
+    async fn groups_of_deleted_or_deactivated_users_get_another_owner(app: App) {
         for (mutation, more) in [("deleteUser", json!({})), ("setActive", json!({ "active": false }))] {
             let (chief, owner, first, second) = (app.license_admin().await, app.user().await, app.user().await, app.user().await);
             let admin = app.admin().await;
@@ -543,7 +544,7 @@ on_every_database! {
             for (group, successor) in [(managed, &second), (administered, &admin), (plain, &chief)] {
                 assert_eq!(role_in(&chief, group, &successor.id()).await, json!("OWNER"), "{mutation}");
             }
-            // Deactivation can be taken back, and what nobody else belongs to waits for it.
+            // Deactivation is reversible, so a group without other members keeps its owner.
             let kept = if is_erased { json!("OWNER") } else { Value::Null };
             assert_eq!(role_in(&chief, alone, &chief.id()).await, kept);
             let passed = audit_event::Entity::find()
@@ -553,7 +554,7 @@ on_every_database! {
         }
     }
 
-    async fn two_hundred_groups_keep_nobody_from_being_erased(app: App) {
+    async fn a_user_who_owns_two_hundred_groups_can_be_deleted(app: App) {
         let (chief, spammer, victim) = (app.license_admin().await, app.user().await, app.user().await);
         let groups = crowd::groups(&app, app.license, (0..200).map(|n| format!("Group {n:03}"))).await;
         crowd::memberships(&app, &[spammer.id], &groups, GroupRole::Owner).await;

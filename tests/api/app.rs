@@ -1,4 +1,4 @@
-//! A directory of its own for each test, and callers to ask it.
+//! A server with its own database for each test, and callers that send requests to it.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -33,32 +33,32 @@ use tokio::sync::{OnceCell, oneshot};
 
 use crate::postgres::{self, Postgres};
 
-/// The password of everybody who has one.
+/// The password of every user who has one.
 pub const PASSWORD: &str = "seven-brass-otters-waltz";
 
 pub const LIFETIME: Lifetime = Lifetime { absolute: Duration::from_hours(30 * 24), idle: Duration::from_hours(12) };
 
 pub const RULES: SignInPolicy = SignInPolicy { lifetime: LIFETIME, max_failures_per_address: 100 };
 
-/// How many connections every directory has for reading, and on PostgreSQL for writing.
+/// The number of database connections of each server for reading, and on PostgreSQL for writing.
 pub const CONNECTIONS: u32 = 4;
 
-/// Where people reach every directory, as far as its links tell.
+/// The public URL of each server, with which its links begin.
 pub const PUBLIC_URL: &str = "https://people.example.org/roster/";
 
-/// The folder in which the mails of a directory arrive.
+/// The folder in which the emails of a server arrive.
 const MAIL: &str = "mail";
 
-/// Where people may be sent on to from every directory.
+/// The URLs to which each server may redirect users.
 pub fn next_urls() -> NextUrls {
     let allowed = [PUBLIC_URL, "https://app.example.org/welcome"];
     NextUrls::new(allowed.map(|url| Allowed::parse(url).unwrap()).into())
 }
 
-/// The key of every directory.
+/// The server key of each server.
 pub const KEY: [u8; 32] = *b"the-key-of-every-test-directory!";
 
-/// What hashes with the key of every directory.
+/// A hasher with the server key of each server.
 pub fn hasher() -> Hasher {
     Hasher::new(Key::from(KEY), SHORTEST.into())
 }
@@ -86,7 +86,7 @@ macro_rules! on_every_database {
     )*};
 }
 
-/// A running directory with two licenses; people are made as a test needs them, by the real verbs.
+/// A running server with two licenses. Tests create users by the functions of the product.
 pub struct App {
     pub db: Db,
     pub address: SocketAddr,
@@ -99,7 +99,7 @@ pub struct App {
     _stop: oneshot::Sender<()>,
 }
 
-/// A mail that was sent.
+/// An email that was sent.
 #[derive(Clone, Debug)]
 pub struct Mail {
     pub to: String,
@@ -107,16 +107,16 @@ pub struct Mail {
     pub language: String,
     pub text: String,
     pub html: String,
-    /// Where it leads, if it leads somewhere.
+    /// The one-time link in the text, if any.
     pub link: Option<String>,
 }
 
 impl Mail {
-    /// Reads a mail as it is sent.
+    /// Parses an email as it is sent.
     pub fn parse(raw: &[u8]) -> Self {
         let mail = mailparse::parse_mail(raw).unwrap();
         let header = |name: &str| mail.headers.get_first_value(name).unwrap_or_default();
-        let [text, html] = mail.subparts.as_slice() else { panic!("two parts, not {}", mail.subparts.len()) };
+        let [text, html] = mail.subparts.as_slice() else { panic!("expected two parts, got {}", mail.subparts.len()) };
         let text = text.get_body().unwrap();
         let link = text.split_whitespace().find(|word| word.contains("#rol_")).map(str::to_owned);
         Self {
@@ -129,14 +129,14 @@ impl Mail {
         }
     }
 
-    /// What stands behind the `#` of its link.
+    /// The token of the link: the part after its `#`.
     pub fn token(&self) -> &str {
         self.link.as_ref().unwrap().split_once('#').unwrap().1
     }
 }
 
 impl App {
-    /// On a SQLite file of its own.
+    /// Starts a server with its own SQLite file.
     pub async fn on_sqlite() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}", dir.path().join("roster.db").display());
@@ -144,7 +144,7 @@ impl App {
         Self::serve(db, Arc::new(dir)).await
     }
 
-    /// On a PostgreSQL database of its own; none where PostgreSQL is not installed.
+    /// Starts a server with its own PostgreSQL database. `None` if PostgreSQL is not installed.
     pub async fn on_postgres() -> Option<Self> {
         static TEMPLATE: OnceCell<String> = OnceCell::const_new();
         let server = postgres::server()?;
@@ -154,7 +154,7 @@ impl App {
         Some(Self::serve(db, Arc::new(tempfile::tempdir().unwrap())).await)
     }
 
-    /// On a PostgreSQL database of its own with settings, each as `name = value`.
+    /// Starts a server with its own PostgreSQL database and database settings, each as `name = value`.
     pub async fn on_postgres_with(settings: &[&str]) -> Option<Self> {
         let url = postgres::server()?.fresh_database().await;
         let name = url.rsplit('/').next().unwrap();
@@ -201,7 +201,7 @@ impl App {
         Self { db, address, license, other_license, client, root, postman, dir, _stop: stop }
     }
 
-    /// The folder of its files.
+    /// The data directory of the server.
     pub fn dir(&self) -> &std::path::Path {
         self.dir.path()
     }
@@ -211,18 +211,18 @@ impl App {
         format!("http://{}", self.address)
     }
 
-    /// Nobody.
+    /// A caller without a token.
     pub fn anonymous(&self) -> Caller<'_> {
         Caller { app: self, id: Id::new(), token: None }
     }
 
-    /// Somebody who may do everything.
+    /// A superuser of the first license.
     pub async fn superuser(&self) -> Caller<'_> {
         let rights = AdminRightsInput { is_superuser: Given(true), ..AdminRightsInput::default() };
         self.person("Super", UserFields { admin_rights: Given(rights), ..UserFields::default() }).await
     }
 
-    /// Somebody who administers the first license.
+    /// A license administrator of the first license.
     pub async fn license_admin(&self) -> Caller<'_> {
         self.person("Chief", UserFields { role: Given(Role::LicenseAdmin), ..UserFields::default() }).await
     }
@@ -232,24 +232,25 @@ impl App {
         self.person("Admin", UserFields { role: Given(Role::Admin), ..UserFields::default() }).await
     }
 
-    /// Somebody of the first license.
+    /// A user of the first license.
     pub async fn user(&self) -> Caller<'_> {
         self.person("User", UserFields::default()).await
     }
 
-    /// Somebody of the other license.
+    /// A user of the other license.
     pub async fn stranger(&self) -> Caller<'_> {
         let user = self.create("Stranger", self.other_license, UserFields::default(), MaybeUndefined::Undefined).await;
         self.sign_in(user).await
     }
 
-    /// Somebody of the first license as described, signed in.
+    /// Creates a user of the first license with these fields, and signs them in.
     pub async fn person(&self, name: &str, fields: UserFields) -> Caller<'_> {
         let user = self.create(name, self.license, fields, MaybeUndefined::Undefined).await;
         self.sign_in(user).await
     }
 
-    /// Somebody of a license as described, not signed in. Without an address one is made up.
+    /// Creates a user of a license with these fields, not signed in. The email address is generated if `fields` has
+    /// neither an email address nor a username.
     pub async fn create(
         &self,
         name: &str,
@@ -275,7 +276,7 @@ impl App {
             registration_email_next_url: MaybeUndefined::Undefined,
             dry_run: false,
         };
-        // Only for as long as it takes, so that no test meets it.
+        // The session exists only during the call, so that no test sees it.
         let session = self.session_of_root();
         let id = session.id;
         let root =
@@ -300,12 +301,12 @@ impl App {
         }
     }
 
-    /// Sends the mails that wait.
+    /// Sends the queued emails.
     pub async fn send_mail(&self) {
         self.postman.send_all().await.unwrap();
     }
 
-    /// Sends the mails that wait, and gives back those that were sent since the last time, oldest first.
+    /// Sends the queued emails; returns those sent since the last call, oldest first.
     pub async fn mails(&self) -> Vec<Mail> {
         self.send_mail().await;
         let Ok(entries) = std::fs::read_dir(self.dir.path().join(MAIL)) else { return Vec::new() };
@@ -319,19 +320,19 @@ impl App {
         files.iter().map(read).collect()
     }
 
-    /// From now on no mail can be sent.
+    /// Makes sending emails fail from now on.
     pub fn break_mail(&self) {
         let folder = self.dir.path().join(MAIL);
         let _ = std::fs::remove_dir_all(&folder);
         std::fs::write(folder, "a file where the folder should be").unwrap();
     }
 
-    /// From now on mails can be sent again.
+    /// Makes sending emails work again.
     pub fn mend_mail(&self) {
         std::fs::remove_file(self.dir.path().join(MAIL)).unwrap();
     }
 
-    /// A session for a person.
+    /// Starts a session of a user.
     pub async fn sign_in(&self, user: user::Model) -> Caller<'_> {
         let id = user.id;
         let opened = session::start(&self.db, LIFETIME, &Client::default(), user).await.unwrap();
@@ -339,7 +340,7 @@ impl App {
     }
 }
 
-/// Somebody who asks the directory over HTTP.
+/// A client that sends requests to the server, as a user or anonymously.
 #[derive(Clone)]
 pub struct Caller<'a> {
     pub app: &'a App,
@@ -348,12 +349,12 @@ pub struct Caller<'a> {
 }
 
 impl Caller<'_> {
-    /// The id as the API has it.
+    /// The id of the user as the API represents it.
     pub fn id(&self) -> String {
         self.id.0.to_string()
     }
 
-    /// The answer to a document with variables, and its HTTP status.
+    /// Sends a request body; returns the HTTP status and the response.
     pub async fn post(&self, body: &Value) -> (u16, Value) {
         let mut request = self.app.client.post(format!("{}/graphql", self.app.url())).json(body);
         if let Some(token) = &self.token {
@@ -364,38 +365,38 @@ impl Caller<'_> {
         (status, response.json().await.unwrap())
     }
 
-    /// The answer to a document with variables, whatever it is.
+    /// Sends a document with variables; returns the response, with or without errors.
     pub async fn ask(&self, query: &str, variables: Value) -> Value {
         self.post(&json!({ "query": query, "variables": variables })).await.1
     }
 
-    /// The data of an answer that must have no errors.
+    /// Sends a document with variables; returns the data of the response, which must have no errors.
     pub async fn data(&self, query: &str, variables: Value) -> Value {
         let answer = self.ask(query, variables).await;
         assert!(answer.get("errors").is_none(), "{query}\n{answer:#}");
         answer.get("data").cloned().unwrap()
     }
 
-    /// The code of the first error of an answer that must have one.
+    /// Sends a document with variables; returns the code of the first error of the response, which must have one.
     pub async fn refused(&self, query: &str, variables: Value) -> String {
         let answer = self.ask(query, variables).await;
         let code = answer.pointer("/errors/0/extensions/code").and_then(Value::as_str);
         code.unwrap_or_else(|| panic!("{query}\n{answer:#}")).to_owned()
     }
 
-    /// The payload of a mutation with one argument `input`, which must come without top-level errors. `selection` is
-    /// what to select beside success, message and errors.
+    /// Sends a mutation; returns its payload. There must be no top-level errors. `selection` is selected in addition to
+    /// `success`, `message` and `errors`.
     pub async fn change(&self, mutation: &str, selection: &str, input: Value) -> Value {
         let data = self.data(&document(mutation, selection), json!({ "input": input })).await;
         data.get(mutation).cloned().unwrap()
     }
 
-    /// The code of the top-level error with which a mutation is refused.
+    /// Sends a mutation that must be rejected with a top-level error; returns the code of the error.
     pub async fn change_refused(&self, mutation: &str, input: Value) -> String {
         self.refused(&document(mutation, ""), json!({ "input": input })).await
     }
 
-    /// The faults of a mutation's payload, each as `CODE path.to.field`, sorted.
+    /// Sends a mutation that must fail; returns the errors of its payload, each as `CODE path.to.field`, sorted.
     pub async fn faults(&self, mutation: &str, input: Value) -> Vec<String> {
         let payload = self.change(mutation, "", input).await;
         assert_eq!(payload.get("success"), Some(&json!(false)), "{payload:#}");
@@ -403,7 +404,7 @@ impl Caller<'_> {
     }
 }
 
-/// The faults of a payload, each as `CODE path.to.field`, sorted.
+/// The errors of a payload, each as `CODE path.to.field`, sorted.
 pub fn faults_of(payload: &Value) -> Vec<String> {
     let errors = payload.get("errors").and_then(Value::as_array).cloned().unwrap_or_default();
     let text = |error: &Value| {
@@ -415,7 +416,7 @@ pub fn faults_of(payload: &Value) -> Vec<String> {
     faults
 }
 
-/// The type of the input of a mutation.
+/// The name of the input type of a mutation.
 pub fn input_of(mutation: &str) -> String {
     if ["grantSiteAccess", "revokeSiteAccess"].contains(&mutation) {
         return "SiteAccessInput".to_owned();

@@ -1,4 +1,4 @@
-//! Custom attributes: what a license wants to know of its people beside the fields that everybody has.
+//! Custom attributes: the values that a license defines for its users.
 
 use async_graphql::MaybeUndefined::{Undefined, Value as Given};
 use futures_util::future::join_all;
@@ -15,7 +15,7 @@ use crate::process::{ADMIN, Home};
 
 const DEFINITION: &str = "definition { name label kind required userEditable userVisible }";
 
-/// Defines an attribute, which must succeed.
+/// Defines an attribute and asserts success.
 async fn define(by: &Caller<'_>, name: &str, kind: &str, more: Value) {
     let mut input = json!({ "name": name, "label": name, "kind": kind });
     input.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -27,7 +27,7 @@ fn item(name: &str, value: impl Into<Value>) -> Value {
     json!([{ "name": name, "value": value.into() }])
 }
 
-/// Gives a person values, which must succeed.
+/// Sets attributes of a user and asserts success.
 async fn give(by: &Caller<'_>, to: &str, attributes: Value) -> Value {
     let payload = by
         .change(
@@ -40,13 +40,13 @@ async fn give(by: &Caller<'_>, to: &str, attributes: Value) -> Value {
     payload["user"].clone()
 }
 
-/// What a caller sees of the attributes of a person.
+/// The attributes of a user that are visible to a caller.
 async fn seen(by: &Caller<'_>, of: &str) -> Value {
     let query = "query ($id: ID!) { user(by: { id: $id }) { attributes { name value } } }";
     by.data(query, json!({ "id": of })).await["user"]["attributes"].clone()
 }
 
-/// The fields of somebody new, beside whatever else is said.
+/// The input of a new user with the given additional fields.
 fn new_person(said: Value) -> Value {
     let mut input = json!({ "firstName": "Ada", "lastName": "Byron", "email": format!("{}@example.org", Id::new().0) });
     if let Value::Object(said) = said {
@@ -72,7 +72,7 @@ async fn definer(app: &App) -> Caller<'_> {
     app.person("Definer", fields).await
 }
 
-/// Stores definitions of the first license.
+/// Inserts attribute definitions of the first license.
 async fn defined(app: &App, names: impl Iterator<Item = String>) {
     for name in names {
         let blank = attribute_definition::Model::empty(Id::new(), app.license);
@@ -82,7 +82,7 @@ async fn defined(app: &App, names: impl Iterator<Item = String>) {
 }
 
 on_every_database! {
-    async fn an_attribute_is_defined_and_changed_by_its_name(app: App) {
+    async fn attributes_are_defined_and_changed_by_name(app: App) {
         let (chief, user, stranger) = (app.license_admin().await, app.user().await, app.stranger().await);
         let input = json!({ "name": "birthplace", "label": " Place of birth ", "kind": "STRING" });
         let made = chief.change("defineAttribute", DEFINITION, input).await;
@@ -91,7 +91,7 @@ on_every_database! {
         let input = json!({ "name": "birthplace", "label": "Born in", "userEditable": true });
         let changed = chief.change("defineAttribute", DEFINITION, input).await;
         (expected["label"], expected["userEditable"]) = (json!("Born in"), json!(true));
-        assert_eq!(changed["definition"], expected, "what is absent stays");
+        assert_eq!(changed["definition"], expected, "absent fields stay unchanged");
         assert_eq!(chief.change("defineAttribute", DEFINITION, json!({ "name": "birthplace", "kind": "DATE" })).await["definition"]["kind"], json!("DATE"));
         define(&chief, "address_city", "STRING", json!({})).await;
         define(&chief, "badge", "INTEGER", json!({})).await;
@@ -102,7 +102,7 @@ on_every_database! {
         assert_eq!(stranger.data("{ attributeDefinitions { name } }", json!({})).await["attributeDefinitions"], json!([]));
     }
 
-    async fn a_definition_keeps_its_rules(app: App) {
+    async fn attribute_definitions_are_validated(app: App) {
         let chief = app.license_admin().await;
         let of = |name: &str| json!({ "name": name, "label": "A", "kind": "STRING" });
         for name in ["a", "a_1", "preferredUsername", "z9", &"a".repeat(50)] {
@@ -128,7 +128,7 @@ on_every_database! {
         }
     }
 
-    async fn those_who_administer_attributes_define_them_in_their_own_license(app: App) {
+    async fn attribute_administrators_define_attributes_in_their_own_license(app: App) {
         let input = json!({ "name": "badge", "label": "Badge", "kind": "INTEGER" });
         let rights = AdminRightsInput { is_attributes_admin: Given(true), ..AdminRightsInput::default() };
         let flagged = app.person("Flagged", UserFields { admin_rights: Given(rights), ..UserFields::default() }).await;
@@ -147,14 +147,14 @@ on_every_database! {
             assert_eq!(caller.change("defineAttribute", "", input.clone()).await["success"], json!(true));
         }
         let root_sees = root.data("{ attributeDefinitions { name } }", json!({})).await;
-        assert_eq!(root_sees["attributeDefinitions"], json!([{ "name": "badge" }]), "of his own license");
+        assert_eq!(root_sees["attributeDefinitions"], json!([{ "name": "badge" }]), "the superuser sees only the attributes of their own license");
         for caller in [&definer, &root] {
             assert_eq!(caller.change("removeAttribute", DEFINITION, json!({ "name": "badge" })).await["definition"]["label"], json!("Badge"));
             assert_eq!(caller.faults("removeAttribute", json!({ "name": "badge" })).await, ["NOT_FOUND input.name"]);
         }
     }
 
-    async fn the_kind_stays_while_anybody_has_a_value(app: App) {
+    async fn the_kind_of_an_attribute_with_values_cannot_change(app: App) {
         let (chief, user) = (app.license_admin().await, app.user().await);
         define(&chief, "badge", "INTEGER", json!({})).await;
         give(&chief, &user.id(), item("badge", 7)).await;
@@ -166,7 +166,7 @@ on_every_database! {
         assert_eq!(give(&chief, &user.id(), item("badge", "x")).await["attributes"], item("badge", "x"));
     }
 
-    async fn of_many_who_define_the_hundredth_attribute_at_once_one_succeeds(app: App) {
+    async fn concurrent_requests_cannot_exceed_100_attributes(app: App) {
         let chief = app.license_admin().await;
         defined(&app, (0..99).map(|n| format!("a{n}"))).await;
         let inputs = (0..8).map(|n| json!({ "name": format!("b{n}"), "label": "B", "kind": "DATE" }));
@@ -183,10 +183,10 @@ on_every_database! {
         assert_eq!(removed.iter().filter(|payload| payload["success"] == json!(true)).count(), 1);
         let input = json!({ "name": "c", "label": "C", "kind": "DATE" });
         let twice = join_all((0..6).map(|_| chief.change("defineAttribute", "", input.clone()))).await;
-        assert!(twice.iter().all(|payload| payload["success"] == json!(true)), "one makes it, the others find it");
+        assert!(twice.iter().all(|payload| payload["success"] == json!(true)), "one request creates the attribute, the others change it");
     }
 
-    async fn values_of_each_kind_keep_its_rule(app: App) {
+    async fn values_of_each_kind_are_validated(app: App) {
         let (chief, user) = (app.license_admin().await, app.user().await);
         for (name, kind) in [("text", "STRING"), ("truth", "BOOLEAN"), ("day", "DATE"), ("number", "INTEGER")] {
             define(&chief, name, kind, json!({})).await;
@@ -220,13 +220,13 @@ on_every_database! {
         }
         for (name, blank) in [("text", " \u{200b}"), ("text", "\u{301}"), ("text", "\u{2800}"), ("day", " ")] {
             let left = give(&chief, &user.id(), item(name, blank)).await;
-            assert!(left["attributes"].as_array().unwrap().iter().all(|one| one["name"] != json!(name)), "a blank text counts as null");
+            assert!(left["attributes"].as_array().unwrap().iter().all(|one| one["name"] != json!(name)), "blank text is treated as null");
         }
         let literal = format!("mutation {{ updateUser(input: {{ id: \"{}\", attributes: [{{ name: \"number\", value: 42 }}, {{ name: \"truth\", value: null }}] }}) {{ user {{ attributes {{ label value }} }} }} }}", user.id());
         assert_eq!(chief.data(&literal, json!({})).await["updateUser"]["user"]["attributes"], json!([{ "label": "number", "value": 42 }]));
     }
 
-    async fn every_fault_of_attributes_comes_beside_all_others(app: App) {
+    async fn attribute_errors_are_reported_together_with_all_others(app: App) {
         let (chief, user) = (app.license_admin().await, app.user().await);
         define(&chief, "badge", "INTEGER", json!({ "required": true })).await;
         define(&chief, "birthplace", "STRING", json!({ "required": true })).await;
@@ -250,10 +250,10 @@ on_every_database! {
         assert_eq!(seen(&chief, &user.id()).await, json!([]));
         let all: Vec<Value> = (0..100).map(|n| json!({ "name": format!("a{n}"), "value": n })).collect();
         let payload = chief.change("createUser", "", new_person(json!({ "lastName": "", "attributes": all }))).await;
-        assert_eq!(payload["errors"].as_array().unwrap().len(), 100, "as many as are promised");
+        assert_eq!(payload["errors"].as_array().unwrap().len(), 100, "at most 100 errors are returned");
     }
 
-    async fn whoever_is_new_has_what_is_required(app: App) {
+    async fn new_users_have_required_attributes(app: App) {
         let (chief, root) = (app.license_admin().await, app.superuser().await);
         let (old, other) = (app.user().await, app.stranger().await);
         define(&chief, "badge", "INTEGER", json!({ "required": true })).await;
@@ -272,19 +272,19 @@ on_every_database! {
             ["NULL_NOT_ALLOWED input.attributes", "REQUIRED input.attributes", "REQUIRED input.attributes"]);
         let both = json!([{ "name": "birthplace", "value": "Cork" }, { "name": "badge", "value": 7 }]);
         let made = chief.change("createUser", "user { id version attributes { name value } }", new_person(json!({ "attributes": both }))).await;
-        assert_eq!(made["user"]["attributes"], json!([{ "name": "badge", "value": 7 }, { "name": "birthplace", "value": "Cork" }]), "by name");
+        assert_eq!(made["user"]["attributes"], json!([{ "name": "badge", "value": 7 }, { "name": "birthplace", "value": "Cork" }]), "attributes are sorted by name");
         assert_eq!(made["user"]["version"], json!(1));
         let id = made["user"]["id"].as_str().unwrap();
         for cleared in [item("birthplace", Value::Null), item("birthplace", " ")] {
             assert_eq!(chief.faults("updateUser", json!({ "id": id, "attributes": cleared })).await, ["NULL_NOT_ALLOWED input.attributes.0.value"]);
         }
         let changed = chief.change("updateUser", "", json!({ "id": old.id(), "nickname": "Old" })).await;
-        assert_eq!(changed["success"], json!(true), "who was there before may go on without");
+        assert_eq!(changed["success"], json!(true), "existing users can lack required attributes");
         let elsewhere = json!({ "id": other.id(), "attributes": item("badge", 1) });
-        assert_eq!(root.faults("updateUser", elsewhere).await, ["NOT_FOUND input.attributes.0.name"], "another license defines its own");
+        assert_eq!(root.faults("updateUser", elsewhere).await, ["NOT_FOUND input.attributes.0.name"], "attributes belong to one license");
     }
 
-    async fn everybody_sees_what_is_visible_and_some_what_is_private(app: App) {
+    async fn all_users_see_visible_attributes_and_only_some_see_private_ones(app: App) {
         let (chief, admin, root) = (app.license_admin().await, app.admin().await, app.superuser().await);
         let (ada, bob, stranger) = (app.user().await, app.user().await, app.stranger().await);
         define(&chief, "open", "STRING", json!({})).await;
@@ -298,7 +298,7 @@ on_every_database! {
         assert_eq!(data["user"], Value::Null);
         let made = admin.change("createApiKey", "secret", json!({ "name": "Nightly", "role": "USER" })).await;
         let program = Caller { token: made["secret"].as_str().map(str::to_owned), ..admin.clone() };
-        assert_eq!(seen(&program, &ada.id()).await, visible, "a program has the rank of its key");
+        assert_eq!(seen(&program, &ada.id()).await, visible, "an API key has the rank of its role");
         define(&chief, "open", "STRING", json!({ "userVisible": false })).await;
         assert_eq!(seen(&bob, &ada.id()).await, json!([]));
 
@@ -312,7 +312,7 @@ on_every_database! {
         assert_eq!(data["auditEvents"]["nodes"].as_array().unwrap().len(), 3);
     }
 
-    async fn everybody_changes_his_own_where_the_definition_says_so(app: App) {
+    async fn users_change_their_own_editable_attributes(app: App) {
         let (chief, admin, ada, bob) = (app.license_admin().await, app.admin().await, app.user().await, app.user().await);
         define(&chief, "mine", "STRING", json!({ "userEditable": true, "userVisible": false })).await;
         define(&chief, "theirs", "STRING", json!({})).await;
@@ -335,7 +335,7 @@ on_every_database! {
         assert_eq!(program.change_refused("updateUser", json!({ "id": admin.id(), "attributes": item("theirs", "x") })).await, "FORBIDDEN");
     }
 
-    async fn a_change_of_attributes_is_a_change_of_the_person(app: App) {
+    async fn attribute_changes_count_as_changes_of_the_user(app: App) {
         let (chief, ada) = (app.license_admin().await, app.user().await);
         define(&chief, "badge", "INTEGER", json!({})).await;
         define(&chief, "vip", "BOOLEAN", json!({})).await;
@@ -345,7 +345,7 @@ on_every_database! {
         let selection = "user { version attributes { name value } }";
         let changed = chief.change("updateUser", selection, input).await;
         assert_eq!(changed["user"]["version"], json!(2), "{changed:#}");
-        assert_eq!(events(&app).await, count + 1, "one event");
+        assert_eq!(events(&app).await, count + 1, "one update writes one event");
         assert_eq!(last_changes(&app).await, json!([{ "field": "nickname", "after": "A" }, { "field": "attributes.badge", "after": 7 }, { "field": "attributes.vip", "after": false }]));
         let after = user::Entity::find_by_id(ada.id).one(app.db.read()).await.unwrap().unwrap();
         assert!(after.modified_at > before.modified_at);
@@ -358,8 +358,8 @@ on_every_database! {
             assert_eq!(give(&chief, &ada.id(), same).await, changed["user"]);
         }
         define(&chief, "empty", "DATE", json!({})).await;
-        assert_eq!(give(&chief, &ada.id(), item("empty", Value::Null)).await, changed["user"], "to clear what is not there changes nothing");
-        assert_eq!(events(&app).await, count + 2, "and the definition");
+        assert_eq!(give(&chief, &ada.id(), item("empty", Value::Null)).await, changed["user"], "clearing a missing value changes nothing");
+        assert_eq!(events(&app).await, count + 2, "only the definition wrote another event");
 
         let left = give(&chief, &ada.id(), json!([{ "name": "badge", "value": null }, { "name": "vip", "value": true }])).await;
         assert_eq!(left, json!({ "version": 3, "attributes": [{ "name": "vip", "value": true }] }));
@@ -369,7 +369,7 @@ on_every_database! {
         assert_eq!(won, 1);
     }
 
-    async fn administrators_find_people_by_an_attribute(app: App) {
+    async fn administrators_filter_users_by_attribute(app: App) {
         let (chief, ada, bob) = (app.license_admin().await, app.user().await, app.user().await);
         let stranger = app.stranger().await;
         define(&chief, "badge", "INTEGER", json!({})).await;
@@ -411,7 +411,7 @@ on_every_database! {
         assert_eq!(stranger.refused(query, json!({ "filter": is("badge", json!(7)) })).await, "FORBIDDEN");
     }
 
-    async fn with_an_attribute_go_everybodys_values(app: App) {
+    async fn removing_an_attribute_removes_its_values(app: App) {
         let (chief, ada, bob) = (app.license_admin().await, app.user().await, app.user().await);
         for name in ["badge", "floor"] {
             define(&chief, name, "INTEGER", json!({ "required": true })).await;
@@ -427,13 +427,13 @@ on_every_database! {
             assert_eq!(chief.data(query, json!({ "id": caller.id() })).await["user"]["version"], json!(version));
         }
         define(&chief, "badge", "STRING", json!({})).await;
-        assert_eq!(seen(&ada, &ada.id()).await, item("floor", 3), "nothing comes back");
+        assert_eq!(seen(&ada, &ada.id()).await, item("floor", 3), "a new attribute of the same name has no old values");
         let payload = chief.change("deleteUser", "", json!({ "id": bob.id() })).await;
         assert_eq!(payload["success"], json!(true));
-        assert_eq!(attribute_value::Entity::find().count(app.db.read()).await.unwrap(), 1, "who is erased leaves none");
+        assert_eq!(attribute_value::Entity::find().count(app.db.read()).await.unwrap(), 1, "deleting a user deletes their values");
     }
 
-    async fn values_that_are_given_while_an_attribute_changes_are_of_its_kind(app: App) {
+    async fn values_written_while_an_attribute_changes_match_its_kind(app: App) {
         let (chief, ada) = (app.license_admin().await, app.user().await);
         let people: Vec<Caller<'_>> = join_all((0..3).map(|_| app.user())).await;
         for round in 0..12 {
@@ -462,7 +462,7 @@ on_every_database! {
         }
     }
 
-    async fn the_attributes_of_a_page_cost_one_statement(app: App) {
+    async fn the_attributes_of_a_page_are_loaded_with_one_statement(app: App) {
         let people = crowd::store(&app, (0..60).map(|n| crowd::model(app.license, "Ann", &format!("Aa {n:03}"))).collect()).await;
         defined(&app, (0..40).map(|n| format!("a{n:02}"))).await;
         crowd::attributes(&app, &people, app.license, "Cork").await;
@@ -480,7 +480,7 @@ on_every_database! {
         }
     }
 
-    async fn an_answer_has_a_bounded_number_of_attributes(app: App) {
+    async fn the_number_of_attributes_in_a_response_is_limited(app: App) {
         let people = crowd::store(&app, (0..100).map(|n| crowd::model(app.license, "Ann", &format!("Aa {n:03}"))).collect()).await;
         defined(&app, (0..100).map(|n| format!("a{n:02}"))).await;
         crowd::attributes(&app, &people, app.license, "Cork").await;
@@ -493,7 +493,7 @@ on_every_database! {
         assert_eq!(user.refused(&ask(3), json!({})).await, "BAD_USER_INPUT");
     }
 
-    async fn people_are_found_by_an_attribute(app: App) {
+    async fn users_are_found_by_attribute_value(app: App) {
         let (chief, ada, bob) = (app.license_admin().await, app.user().await, app.user().await);
         define(&chief, "birthplace", "STRING", json!({})).await;
         define(&chief, "badge", "INTEGER", json!({ "userVisible": false })).await;
@@ -511,18 +511,18 @@ on_every_database! {
         assert_eq!(found("badge", json!(7)).await, [ada.id]);
         assert_eq!(found("badge", json!(70)).await, []);
         let everybody = user::Entity::find().count(app.db.read()).await.unwrap();
-        assert_eq!(found("badge", Value::Null).await.len() as u64, everybody - 1, "null: who has none");
+        assert_eq!(found("badge", Value::Null).await.len() as u64, everybody - 1, "null finds users without a value");
         assert!(attribute_values::equals(&definitions["badge"], &json!("7")).is_err());
     }
 }
 
-/// A file of one person for each of the given members.
+/// An import file with the given users.
 fn file(people: &[Value]) -> String {
     people.iter().map(|person| json!({ "user": person }).to_string() + "\n").collect()
 }
 
 in_every_home! {
-    async fn attributes_are_imported_by_the_same_rules(home: Home) {
+    async fn imported_attributes_follow_the_same_rules(home: Home) {
         let home = home.with_admin().await;
         let server = home.serve(&[]).await;
         let root = server.sign_in(ADMIN).await;

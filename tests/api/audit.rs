@@ -1,4 +1,4 @@
-//! The audit trail: what appends to it, who reads what of it, and that nobody rewrites it.
+//! The audit trail: the events that each mutation appends, who may read them, and that they cannot be changed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -11,8 +11,8 @@ use roster::audit;
 use roster::audit::verify::{VerificationReport, verify};
 use roster::client::Client;
 use roster::db::{DatabaseSettings, Db};
-use roster::entity::attribute_definition::MOST_DEFINITIONS;
-use roster::entity::audit_event::{self, AuditAction, Column, MOST_CHANGES, SubjectType};
+use roster::entity::attribute_definition::MAX_DEFINITIONS;
+use roster::entity::audit_event::{self, AuditAction, Column, MAX_CHANGES, SubjectType};
 use roster::entity::group::GroupFields;
 use roster::entity::user::UserFields;
 use roster::entity::{api_key, credential, device, group, institution, license, link, pin, session, tombstone, user};
@@ -31,7 +31,7 @@ use crate::process::Home;
 
 const EVENT: &str = "id at action actor { id } apiKey { id } subject { __typename id } subjectId changes { field before after } requestId";
 
-/// The whole trail as it is stored, oldest first.
+/// All events as stored, oldest first.
 async fn trail(db: &Db) -> Vec<audit_event::Model> {
     audit_event::Entity::find().order_by_asc(Column::Seq).all(db.read()).await.unwrap()
 }
@@ -40,7 +40,7 @@ async fn length(app: &App) -> usize {
     trail(&app.db).await.len()
 }
 
-/// The changes of an event by field, each as before and after.
+/// The changes of an event by field, each with the values before and after.
 fn changes(event: &audit_event::Model) -> BTreeMap<String, (Value, Value)> {
     let changes: Vec<Value> = serde_json::from_str(event.changes.as_deref().unwrap_or("[]")).unwrap();
     let part = |change: &Value, part: &str| change.get(part).cloned().unwrap_or_default();
@@ -50,7 +50,7 @@ fn changes(event: &audit_event::Model) -> BTreeMap<String, (Value, Value)> {
         .collect()
 }
 
-/// The answer to a mutation, and the id of the request.
+/// Sends a mutation; returns the response and the id of the request.
 async fn send(caller: &Caller<'_>, mutation: &str, input: &Value) -> (Value, String) {
     let name = input_of(mutation);
     let document = if input.is_null() {
@@ -68,18 +68,18 @@ async fn send(caller: &Caller<'_>, mutation: &str, input: &Value) -> (Value, Str
     (response.json().await.unwrap(), id)
 }
 
-/// What the trail must say of a mutation that was done.
+/// An effective mutation, with the event that it must append.
 pub struct Done<'a> {
     pub by: Caller<'a>,
     pub input: Value,
     action: AuditAction,
     actor: Id,
-    /// What it is done to; none where the mutation makes it.
+    /// The subject of the event. The id is `None` if the mutation creates the subject.
     subject: (SubjectType, Option<Id>),
     changes: Vec<(&'static str, Value, Value)>,
 }
 
-/// Somebody who can sign in, and does.
+/// A signed-in user who has a password.
 async fn ada(app: &App) -> Caller<'_> {
     let name = Id::new().0.simple().to_string();
     let fields = UserFields { username: Given(name.chars().skip(4).collect()), ..UserFields::default() };
@@ -91,7 +91,7 @@ async fn username(of: &Caller<'_>) -> String {
     of.data("{ viewer { username } }", json!({})).await["viewer"]["username"].as_str().unwrap().to_owned()
 }
 
-/// A device that may sign in with somebody's PIN.
+/// Stores a device on which a user may sign in with their PIN.
 async fn new_device(app: &App, of: &Caller<'_>) -> Id {
     let id = Id::new();
     let new = device::Model { id, user_id: of.id, token_hash: id.0.as_bytes().to_vec(), last_used_at: now() };
@@ -110,7 +110,7 @@ async fn new_house(caller: &Caller<'_>) -> Id {
     Id::parse(made["institution"]["id"].as_str().unwrap()).unwrap()
 }
 
-/// A key of the caller's with a role: its id, and the program that has it.
+/// Creates an API key with a role; returns its id and a caller that uses it.
 async fn new_key<'a>(caller: &Caller<'a>, role: &str) -> (Id, Caller<'a>) {
     let made = caller.change("createApiKey", "secret apiKey { id }", json!({ "name": "Rota", "role": role })).await;
     let id = Id::parse(made["apiKey"]["id"].as_str().unwrap()).unwrap();
@@ -122,7 +122,7 @@ async fn define(caller: &Caller<'_>, name: &str) {
     assert_eq!(caller.change("defineAttribute", "", input).await["success"], json!(true));
 }
 
-/// A link that activates a person.
+/// Issues an activation link for a user; returns its token.
 async fn new_link(app: &App, id: Id) -> String {
     let person = user::Entity::find_by_id(id).one(app.db.read()).await.unwrap().unwrap();
     let transaction = app.db.begin().await.unwrap();
@@ -131,7 +131,7 @@ async fn new_link(app: &App, id: Id) -> String {
     token
 }
 
-/// A link by which a person who can sign in sets another password.
+/// Requests a password reset for a user; returns the token of the link.
 async fn reset_link(app: &App, of: &Caller<'_>) -> String {
     let email = format!("{}@x.example", of.id());
     let give = user::Entity::update_many()
@@ -143,7 +143,7 @@ async fn reset_link(app: &App, of: &Caller<'_>) -> String {
     mails.iter().find(|mail| mail.to == email).unwrap().token().to_owned()
 }
 
-/// A mutation that changes something, and what the trail must say of it.
+/// A case in which a mutation changes something, with the event that it must append.
 #[expect(clippy::too_many_lines, reason = "a table of one case for each mutation")]
 pub async fn done<'a>(app: &'a App, mutation: &str) -> Done<'a> {
     let chief = app.license_admin().await;
@@ -413,14 +413,14 @@ pub async fn done<'a>(app: &'a App, mutation: &str) -> Done<'a> {
             let subject = (SubjectType::ApiKey, Some(key));
             (chief, json!({ "id": key.0 }), AuditAction::ApiKeyRevoked, subject, vec![])
         }
-        other => panic!("{other} has no case here: say what the trail is to say of it"),
+        other => panic!("{other} has no case here: add one with the event that it must append"),
     };
     Done { actor: by.id, by, input, action, subject, changes }
 }
 
-/// Mutations that change nothing: what is idempotent twice, what is only tried out, what is wrong, what is forbidden.
+/// Cases in which a mutation changes nothing: repeated, a dry run, invalid or forbidden.
 #[expect(clippy::too_many_lines, reason = "a table of some cases for each mutation")]
-async fn nothing<'a>(app: &'a App, mutation: &str) -> Vec<(&'static str, Caller<'a>, Value)> {
+async fn cases_without_effect<'a>(app: &'a App, mutation: &str) -> Vec<(&'static str, Caller<'a>, Value)> {
     let (chief, user, anonymous) = (app.license_admin().await, app.user().await, app.anonymous());
     let ada = ada(app).await;
     let nobody = Id::new().0;
@@ -696,19 +696,19 @@ async fn nothing<'a>(app: &'a App, mutation: &str) -> Vec<(&'static str, Caller<
                 ("anonymous", anonymous, json!({ "id": key.0 })),
             ]
         }
-        other => panic!("{other} has no case here: when does it change nothing?"),
+        other => panic!("{other} has no case here: add the inputs that change nothing"),
     }
 }
 
-/// Every mutation of the schema.
-/// What is done for who is not known, and so is nobody's deed.
+/// The mutations of anonymous callers whose events have no actor.
 const OF_STRANGERS: [&str; 2] = ["registerUser", "requestPasswordReset"];
 
+/// The names of all mutations of the schema.
 pub fn mutations() -> Vec<String> {
     Definition::of_roster().fields("Mutation").iter().map(|field| field.name.node.to_string()).collect()
 }
 
-/// A page of events as a caller sees it.
+/// A page of the events that a caller sees.
 async fn page(caller: &Caller<'_>, arguments: &str) -> Value {
     let query = format!(
         "{{ auditEvents{arguments} {{ totalCount pageInfo {{ hasNextPage hasPreviousPage startCursor endCursor }} edges {{ cursor node {{ {EVENT} }} }} nodes {{ id }} }} }}"
@@ -731,12 +731,12 @@ async fn seen(caller: &Caller<'_>) -> Vec<String> {
     }
 }
 
-/// What of the trail a caller is to see, newest first.
+/// The ids of the events that meet a condition, newest first.
 async fn expected(app: &App, is_seen: impl Fn(&audit_event::Model) -> bool) -> Vec<String> {
     trail(&app.db).await.iter().rev().filter(|event| is_seen(event)).map(|event| event.id.0.to_string()).collect()
 }
 
-/// Everything in the table, as a text in which bytes stand as they are and in hexadecimal.
+/// The whole table as text, with bytes both as they are and in hexadecimal.
 async fn raw(db: &Db) -> String {
     let mut text = String::new();
     for event in trail(db).await {
@@ -765,8 +765,8 @@ async fn text_of(app: &App, sql: &str) -> String {
     app.db.read().query_one_raw(statement).await.unwrap().unwrap().try_get_by_index(0).unwrap()
 }
 
-/// Takes away what keeps the database itself from changing the trail.
-async fn disarm(app: &App) {
+/// Drops the triggers that make the table append-only.
+async fn drop_triggers(app: &App) {
     let on = if app.db.is_postgres() { " ON audit_events" } else { "" };
     for trigger in ["audit_events_insert", "audit_events_update", "audit_events_delete"] {
         sql(app, &format!("DROP TRIGGER {trigger}{on}")).await;
@@ -776,14 +776,14 @@ async fn disarm(app: &App) {
     }
 }
 
-/// What makes the tombstone of somebody who is still there.
+/// The statement that inserts a tombstone of a user.
 fn tombstone_of(app: &App, id: Id) -> String {
     let uuid = |id: Id| if app.db.is_postgres() { format!("'{}'", id.0) } else { format!("x'{}'", id.0.simple()) };
     let (id, license) = (uuid(id), uuid(app.license));
     format!("INSERT INTO tombstones VALUES ({id}, {license}, '2026-01-01T00:00:00+00:00', NULL)")
 }
 
-/// A trail with an event in the middle that has something in every column; its place.
+/// Writes a trail with an event in the middle that has a value in every column; returns its `seq`.
 async fn with_full_event(app: &App) -> i64 {
     let chief = app.license_admin().await;
     let user = app.user().await;
@@ -803,14 +803,14 @@ async fn verified(app: &App) -> VerificationReport {
     verify(&app.db).await.unwrap()
 }
 
-async fn is_whole(app: &App) {
+async fn assert_intact(app: &App) {
     let verdict = verified(app).await;
     assert!(verdict.faults.is_empty() && verdict.found == 0, "{:?}", verdict.faults);
     assert_eq!(verdict.events, length(app).await as u64);
     assert_eq!(verdict.hash, trail(&app.db).await.pop().map(|event| hex(&event.hash)).unwrap_or_default());
 }
 
-/// The same database by other connections.
+/// Opens other connections to the same database.
 async fn another_handle(app: &App) -> Db {
     let url = if app.db.is_postgres() {
         let port = text_of(app, "SELECT inet_server_port()::text").await;
@@ -821,7 +821,7 @@ async fn another_handle(app: &App) -> Db {
     Db::connect(&DatabaseSettings { url, connections: 4 }).await.unwrap()
 }
 
-/// The file of a SQLite database.
+/// The path of the file of a SQLite database.
 async fn file_of(app: &App) -> String {
     text_of(app, "SELECT file FROM pragma_database_list WHERE name = 'main'").await
 }
@@ -831,7 +831,7 @@ fn contains(haystack: &[u8], needle: &str) -> bool {
 }
 
 on_every_database! {
-    async fn every_mutation_that_changes_something_appends_one_event_that_says_what(app: App) {
+    async fn each_effective_mutation_appends_one_event_with_its_changes(app: App) {
         let chief = app.license_admin().await;
         for mutation in mutations().into_iter().filter(|mutation| !OF_STRANGERS.contains(&mutation.as_str())) {
             let Done { by, input, action, actor, subject, changes: told } = done(&app, &mutation).await;
@@ -868,11 +868,11 @@ on_every_database! {
             };
             let subject = if is_gone { Value::Null } else { json!({ "__typename": kind, "id": event.subject_id.0 }) };
             assert_eq!((&shown["subject"], &shown["actor"]["id"]), (&subject, &json!(actor.0)), "{mutation}: {shown:#}");
-            is_whole(&app).await;
+            assert_intact(&app).await;
         }
     }
 
-    async fn what_strangers_ask_for_is_nobodys_deed(app: App) {
+    async fn registrations_and_password_resets_are_recorded_without_an_actor(app: App) {
         let ada = ada(&app).await;
         let give = json!({ "id": ada.id(), "email": "ada@x.example" });
         app.license_admin().await.change("updateUser", "", give).await;
@@ -890,9 +890,9 @@ on_every_database! {
         assert_eq!((link.action, link.subject_id, link.actor_id), (AuditAction::LinkCreated, ada.id, None));
     }
 
-    async fn what_changes_nothing_appends_nothing(app: App) {
+    async fn mutations_that_change_nothing_append_no_event(app: App) {
         for mutation in mutations() {
-            let cases = nothing(&app, &mutation).await;
+            let cases = cases_without_effect(&app, &mutation).await;
             assert!(!cases.is_empty());
             for (case, by, input) in cases {
                 let before = length(&app).await;
@@ -905,10 +905,10 @@ on_every_database! {
                 assert_eq!(success, succeeds.contains(&case), "{mutation}, {case}: {said}");
             }
         }
-        is_whole(&app).await;
+        assert_intact(&app).await;
     }
 
-    async fn a_lock_is_recorded_once_with_its_request_and_nobodys_deed(app: App) {
+    async fn a_lock_is_recorded_once_with_its_request_and_without_an_actor(app: App) {
         let ada = ada(&app).await;
         let name = username(&ada).await;
         ada.change("setPin", "", json!({ "pin": "0042" })).await;
@@ -926,11 +926,11 @@ on_every_database! {
             let trail = trail(&app.db).await;
             let [event] = &trail[before..] else { panic!("{:?}", &trail[before..]) };
             assert_eq!((event.action, event.actor_id, event.subject_id), (action, None, ada.id));
-            assert_eq!(event.request_id.as_ref(), Some(&requests[last - 1]), "the attempt that locked");
+            assert_eq!(event.request_id.as_ref(), Some(&requests[last - 1]), "the request of the attempt that locked");
         }
     }
 
-    async fn what_a_program_does_names_its_key(app: App) {
+    async fn events_of_a_program_name_its_api_key(app: App) {
         let chief = app.license_admin().await;
         let (key, program) = new_key(&chief, "ADMIN").await;
         let user = app.user().await;
@@ -941,14 +941,14 @@ on_every_database! {
         let node = shown(&chief).await;
         assert_eq!((&node["actor"]["id"], &node["apiKey"]["id"]), (&json!(chief.id()), &json!(key.0)));
         for caller in [&user, &app.admin().await, &program] {
-            assert_eq!(shown(caller).await["apiKey"], Value::Null, "whoever may not see the key");
+            assert_eq!(shown(caller).await["apiKey"], Value::Null, "viewers who may not see the API key");
         }
         chief.change("revokeApiKey", "", json!({ "id": key.0 })).await;
         let node = shown(&chief).await;
-        assert_eq!((&node["actor"]["id"], &node["apiKey"]), (&json!(chief.id()), &Value::Null), "it was revoked");
+        assert_eq!((&node["actor"]["id"], &node["apiKey"]), (&json!(chief.id()), &Value::Null), "the API key was revoked");
     }
 
-    async fn no_secret_is_in_the_trail(app: App) {
+    async fn the_trail_contains_no_secrets(app: App) {
         let chief = app.license_admin().await;
         let ada = ada(&app).await;
         let name = username(&ada).await;
@@ -982,13 +982,13 @@ on_every_database! {
         secrets.extend(hashes.iter().map(|hash| hex(hash)));
         secrets.extend(hashes.iter().map(|hash| format!("{hash:?}")));
         let trail = raw(&app.db).await;
-        assert!(trail.contains("password") && trail.contains("\"pin\""), "that they changed is there");
+        assert!(trail.contains("password") && trail.contains("\"pin\""), "the changes must be recorded without values");
         for secret in secrets {
             assert!(!trail.contains(&secret), "{secret}");
         }
     }
 
-    async fn everybody_sees_what_is_about_himself_and_administrators_their_license(app: App) {
+    async fn users_see_events_about_themselves_and_administrators_their_license(app: App) {
         let (root, chief, admin, ada, bob, stranger) =
             (app.superuser().await, app.license_admin().await, app.admin().await, app.user().await, app.user().await, app.stranger().await);
         for (subject, by) in [(&ada, &chief), (&bob, &chief), (&ada, &ada), (&stranger, &root), (&ada, &root)] {
@@ -1033,7 +1033,7 @@ on_every_database! {
         }
 
         let by_root = page(&stranger, "").await["edges"].as_array().unwrap().iter().map(|edge| edge["node"].clone()).find(|node| node["action"] == json!("USER_UPDATED")).unwrap();
-        assert_eq!((&by_root["actor"], &by_root["subject"]["id"]), (&Value::Null, &json!(stranger.id())), "who is of another license cannot be seen");
+        assert_eq!((&by_root["actor"], &by_root["subject"]["id"]), (&Value::Null, &json!(stranger.id())), "an actor of another license must be hidden");
 
         let cursor = page(&ada, "(first: 1)").await["pageInfo"]["endCursor"].clone();
         let of_license = page(&chief, "(first: 1)").await["pageInfo"]["endCursor"].clone();
@@ -1043,7 +1043,7 @@ on_every_database! {
         page(&admin, &format!("(after: {of_license})")).await;
     }
 
-    async fn what_is_private_is_shown_to_whom_it_is_shown_elsewhere(app: App) {
+    async fn private_changes_are_shown_only_to_viewers_who_may_see_the_field(app: App) {
         let (chief, ada) = (app.license_admin().await, app.user().await);
         let rights = json!({ "isGroupAdmin": true, "isProjectAdmin": true });
         let input = json!({ "id": ada.id(), "birthDate": "1980-07-08", "mobile": "0777", "externalId": "E-1", "phone": "1", "adminRights": rights });
@@ -1057,7 +1057,7 @@ on_every_database! {
         let mut own = all.clone();
         (own["adminRights.isGroupAdmin"], own["adminRights.isProjectAdmin"]) = (Value::Null, Value::Null);
         let (id, seen) = shown(&ada).await;
-        assert_eq!(json!(seen), own, "the names of the fields, and his own birth date");
+        assert_eq!(json!(seen), own, "own values, and of administrative rights only the names of the fields");
         for caller in [&chief, &app.admin().await, &app.superuser().await] {
             assert_eq!(json!(shown(caller).await.1), all);
         }
@@ -1066,7 +1066,7 @@ on_every_database! {
         assert!(rights.len() == 2 && rights.iter().all(|change| change["before"].is_null() && change["after"].is_null()), "{rights:?}");
     }
 
-    async fn keys_are_nodes_for_whom_they_are_listed(app: App) {
+    async fn api_keys_are_nodes_for_viewers_who_may_list_them(app: App) {
         let (chief, admin, user, stranger, root) = (app.license_admin().await, app.admin().await, app.user().await, app.stranger().await, app.superuser().await);
         let (of_chief, program) = new_key(&chief, "LICENSE_ADMIN").await;
         let (of_admin, _) = new_key(&admin, "ADMIN").await;
@@ -1082,7 +1082,7 @@ on_every_database! {
         }
     }
 
-    async fn the_database_itself_refuses_to_change_an_event(app: App) {
+    async fn the_database_refuses_to_change_or_delete_events(app: App) {
         with_full_event(&app).await;
         let before = trail(&app.db).await;
         let columns = "seq, id, license_id, at, action, actor_id, api_key_id, subject_type, subject_id, request_id, changes, salt, changes_hash, previous, hash";
@@ -1115,10 +1115,10 @@ on_every_database! {
             assert!(refused.contains("audit_events is append-only"), "{attempt}: {refused}");
             assert_eq!(trail(&app.db).await, before, "{attempt}");
         }
-        is_whole(&app).await;
+        assert_intact(&app).await;
     }
 
-    async fn who_is_erased_is_gone_from_the_trail_and_the_chain_holds(app: App) {
+    async fn erasing_a_user_removes_their_data_from_the_trail_and_keeps_the_chain(app: App) {
         let chief = app.license_admin().await;
         let personal = json!({
             "firstName": "Zephyrinella", "lastName": "Quartermainly", "username": "zephq77", "email": "zephyrinella@quartermainly.example",
@@ -1150,36 +1150,36 @@ on_every_database! {
             assert!(!after.contains(value), "{value}");
         }
         let events = trail(&app.db).await;
-        assert!(events.iter().zip(&hashes).all(|(event, hash)| event.hash == *hash), "nothing else of the chain changed");
+        assert!(events.iter().zip(&hashes).all(|(event, hash)| event.hash == *hash), "a hash of the chain changed");
         let subject = Id::parse(&id).unwrap();
         let of_her: Vec<&audit_event::Model> = events.iter().filter(|event| event.subject_id == subject).collect();
         assert_eq!(of_her.iter().map(|event| event.action).collect::<Vec<_>>(),
             [AuditAction::UserCreated, AuditAction::SignedIn, AuditAction::UserUpdated, AuditAction::UserDeactivated, AuditAction::UserDeleted]);
         assert!(of_her.iter().all(|event| event.changes.is_none() && event.salt.is_none()));
         let others = Id::parse(other["user"]["id"].as_str().unwrap()).unwrap();
-        assert!(events.iter().filter(|event| event.subject_id == others).all(|event| event.changes.is_some()), "of nobody else");
+        assert!(events.iter().filter(|event| event.subject_id == others).all(|event| event.changes.is_some()), "changes of another user were erased");
         let stone = tombstone::Entity::find_by_id(subject).one(app.db.read()).await.unwrap().unwrap();
         assert_eq!((stone.license_id, stone.deleted_by), (app.license, Some(chief.id)));
         assert!((Utc::now() - stone.deleted_at).abs() < TimeDelta::minutes(1));
-        is_whole(&app).await;
+        assert_intact(&app).await;
 
         let shown = page(&chief, &format!("(filter: {{ subject: \"{id}\" }})")).await;
         assert_eq!((&shown["totalCount"], &shown["edges"][0]["node"]["action"], &shown["edges"][0]["node"]["requestId"]), (&json!(5), &json!("USER_DELETED"), &json!(request_id)));
         assert!(shown["edges"].as_array().unwrap().iter().all(|edge| edge["node"]["changes"] == json!([]) && edge["node"]["subject"].is_null()));
         let deeds = page(&chief, &format!("(filter: {{ actor: \"{id}\" }})")).await;
-        assert_eq!(deeds["totalCount"], json!(4), "what she did is still there");
+        assert_eq!(deeds["totalCount"], json!(4), "events with the erased user as actor must remain");
         assert!(deeds["edges"].as_array().unwrap().iter().all(|edge| edge["node"]["actor"].is_null()));
 
         let again = chief.change("createUser", "user { id }", input).await;
-        assert_eq!(again["success"], json!(true), "e-mail, username and external id are free: {again:#}");
+        assert_eq!(again["success"], json!(true), "email, username and external id must be available again: {again:#}");
         let refused = app.db.write().execute_unprepared("UPDATE audit_events SET changes = 'x' WHERE changes IS NULL").await;
-        assert!(refused.unwrap_err().to_string().contains("append-only"), "the trail of who is erased may only lose");
+        assert!(refused.unwrap_err().to_string().contains("append-only"), "events of an erased user must not get changes");
     }
 
-    async fn any_single_change_is_found(app: App) {
+    async fn verification_finds_any_single_change(app: App) {
         let middle = with_full_event(&app).await;
-        is_whole(&app).await;
-        disarm(&app).await;
+        assert_intact(&app).await;
+        drop_triggers(&app).await;
         for table in ["audit_events", "audit_head"] {
             sql(&app, &format!("CREATE TABLE kept_{table} AS SELECT * FROM {table}")).await;
         }
@@ -1188,7 +1188,7 @@ on_every_database! {
         let restore = async || {
             sql(&app, &format!("DELETE FROM audit_events; INSERT INTO audit_events ({columns}) SELECT {columns} FROM kept_audit_events")).await;
             sql(&app, "DELETE FROM audit_head; INSERT INTO audit_head SELECT * FROM kept_audit_head").await;
-            is_whole(&app).await;
+            assert_intact(&app).await;
         };
         let finds = async |what: String, seq: Option<i64>| {
             let verdict = verified(&app).await;
@@ -1269,7 +1269,7 @@ on_every_database! {
             sql(&app, &change).await;
             finds(what.to_owned(), None).await;
         }
-        // A tombstone of somebody else's excuses nothing, nor one of somebody who is there; that of who is gone does.
+        // Erased changes are valid only with a tombstone of the subject itself, and only if the subject is deleted.
         sql(&app, &erased).await;
         sql(&app, &tombstone_of(&app, full.actor_id.unwrap())).await;
         assert_eq!(verified(&app).await.found, 1);
@@ -1279,14 +1279,14 @@ on_every_database! {
         assert_eq!(verified(&app).await.found, 0);
     }
 
-    async fn a_long_trail_is_read_to_its_end_and_faults_are_listed_up_to_a_hundred(app: App) {
+    async fn verification_reads_the_whole_trail_and_lists_at_most_100_problems(app: App) {
         let mut records = String::new();
         for n in 0..2_300 {
             writeln!(records, "{}", json!({ "user": { "firstName": "Ann", "lastName": "Moss", "username": format!("ann{n}") } })).unwrap();
         }
         roster::cli::import::load(&app.db, app.license, records.as_bytes(), |_| ()).await.unwrap();
-        is_whole(&app).await;
-        disarm(&app).await;
+        assert_intact(&app).await;
+        drop_triggers(&app).await;
         sql(&app, "UPDATE audit_events SET request_id = 'x' WHERE seq = 2201").await;
         let verdict = verified(&app).await;
         assert_eq!((verdict.found, verdict.faults[0].seq), (1, Some(2201)));
@@ -1317,20 +1317,20 @@ on_every_database! {
         let checks = async {
             for _ in 0..5 {
                 let verdict = verified(&app).await;
-                assert!(verdict.faults.is_empty(), "while others write: {:?}", verdict.faults);
+                assert!(verdict.faults.is_empty(), "during parallel writes: {:?}", verdict.faults);
             }
         };
         let (tasks, ()) = tokio::join!(join_all(tasks.collect::<Vec<_>>()), checks);
         assert!(tasks.iter().all(Result::is_ok), "{tasks:?}");
         let trail = trail(&app.db).await;
         assert_eq!(trail.len(), before + 88);
-        assert!(trail.windows(2).all(|pair| pair[0].at <= pair[1].at), "in the order of time");
-        is_whole(&app).await;
+        assert!(trail.windows(2).all(|pair| pair[0].at <= pair[1].at), "events must be ordered by time");
+        assert_intact(&app).await;
         assert!(verify(&other).await.unwrap().faults.is_empty());
         other.close().await.unwrap();
     }
 
-    async fn what_is_not_committed_leaves_no_event(app: App) {
+    async fn uncommitted_changes_leave_no_event(app: App) {
         let before = length(&app).await;
         let chief = app.license_admin().await;
         let made = length(&app).await;
@@ -1340,7 +1340,7 @@ on_every_database! {
         roster::auth::one_time_link::issue(&transaction, &person).await.unwrap();
         drop(transaction);
         assert_eq!((length(&app).await, link::Entity::find().count(app.db.read()).await.unwrap()), (made, 0));
-        is_whole(&app).await;
+        assert_intact(&app).await;
     }
 
     async fn events_are_paged_newest_first(app: App) {
@@ -1362,7 +1362,7 @@ on_every_database! {
                 if page["pageInfo"]["hasNextPage"] == json!(false) {
                     break;
                 }
-                // What is done meanwhile comes before the first page, and moves no other.
+                // An event that is appended meanwhile comes before the first page and does not shift the others.
                 caller.change("updateUser", "", json!({ "id": caller.id(), "nickname": "same" })).await;
                 arguments = format!("(first: 7, after: {})", page["pageInfo"]["endCursor"]);
                 if ids.len() == 7 {
@@ -1376,7 +1376,7 @@ on_every_database! {
         }
     }
 
-    async fn events_are_filtered_by_everything_at_once(app: App) {
+    async fn events_are_filtered_by_any_combination_of_fields(app: App) {
         let (chief, admin, ada, bob) = (app.license_admin().await, app.admin().await, app.user().await, app.user().await);
         for (by, of, nickname) in [(&chief, &ada, "A"), (&admin, &ada, "B"), (&chief, &bob, "C"), (&ada, &ada, "D")] {
             by.change("updateUser", "", json!({ "id": of.id(), "nickname": nickname })).await;
@@ -1396,7 +1396,7 @@ on_every_database! {
         assert_eq!(ids(json!({})).await, expect(&|_| true).await);
         assert_eq!(ids(json!({ "subject": ada.id() })).await, expect(&|event| event.subject_id == ada.id).await);
         assert_eq!(ids(json!({ "subject": group.0 })).await.len(), 1);
-        assert_eq!(ids(json!({ "subject": bob.id() })).await, expect(&|event| event.subject_id == bob.id).await, "even who is gone");
+        assert_eq!(ids(json!({ "subject": bob.id() })).await, expect(&|event| event.subject_id == bob.id).await, "a deleted subject");
         assert_eq!(ids(json!({ "subject": app.license.0 })).await.len(), 1);
         assert_eq!(ids(json!({ "actor": chief.id() })).await, expect(&|event| event.actor_id == Some(chief.id)).await);
         assert_eq!(ids(json!({ "actor": chief.id(), "subject": ada.id(), "action": ["USER_UPDATED"] })).await.len(), 1);
@@ -1404,18 +1404,18 @@ on_every_database! {
         assert_eq!(actions, expect(&|event| matches!(event.action, AuditAction::UserDeleted | AuditAction::GroupCreated)).await);
         assert_eq!(actions.len(), 2);
         assert_eq!(ids(json!({ "action": vec!["USER_DELETED"; 100] })).await.len(), 1);
-        assert_eq!(ids(json!({ "action": [] })).await.len(), 0, "none of no actions");
+        assert_eq!(ids(json!({ "action": [] })).await.len(), 0, "an empty list must match nothing");
         assert_eq!(ids(json!({ "since": at(2), "until": at(0) })).await, expect(&|event| event.at >= at(2) && event.at < at(0)).await);
-        assert_eq!(ids(json!({ "since": at(0) })).await.len(), 1, "that instant too");
-        assert_eq!(ids(json!({ "until": at(0) })).await.len() + 1, ids(json!({})).await.len(), "not that instant");
+        assert_eq!(ids(json!({ "since": at(0) })).await.len(), 1, "`since` must be inclusive");
+        assert_eq!(ids(json!({ "until": at(0) })).await.len() + 1, ids(json!({})).await.len(), "`until` must be exclusive");
         let elsewhere = at(2).with_timezone(&chrono::FixedOffset::east_opt(5 * 3600 + 1800).unwrap());
-        assert_eq!(ids(json!({ "since": elsewhere })).await.len(), 3, "in any zone");
+        assert_eq!(ids(json!({ "since": elsewhere })).await.len(), 3, "in any time zone");
         assert_eq!(ids(json!({ "since": "9999-12-31T23:59:59Z" })).await.len(), 0);
         assert_eq!(ids(json!({ "until": "0001-01-01T00:00:00Z" })).await.len(), 0);
         assert_eq!(ids(json!({ "subject": Id::new().0 })).await.len(), 0);
     }
 
-    async fn a_filter_that_is_wrong_is_refused_with_every_fault(app: App) {
+    async fn an_invalid_filter_is_rejected_with_every_error(app: App) {
         let chief = app.license_admin().await;
         let query = "query ($filter: AuditFilter, $first: Int, $after: String) { auditEvents(filter: $filter, first: $first, after: $after) { totalCount } }";
         let cases = [
@@ -1449,11 +1449,11 @@ on_every_database! {
         let cursor = page(&chief, "(first: 1)").await["pageInfo"]["endCursor"].clone();
         let users = chief.data("{ users(first: 1) { pageInfo { endCursor } } }", json!({})).await["users"]["pageInfo"]["endCursor"].clone();
         let filter = json!({ "action": ["SIGNED_IN"] });
-        assert_eq!(chief.refused(query, json!({ "after": cursor, "filter": filter, "first": 1 })).await, "BAD_USER_INPUT", "of another filter");
-        assert_eq!(chief.refused(query, json!({ "after": users, "first": 1 })).await, "BAD_USER_INPUT", "of another list");
+        assert_eq!(chief.refused(query, json!({ "after": cursor, "filter": filter, "first": 1 })).await, "BAD_USER_INPUT", "a cursor of another filter");
+        assert_eq!(chief.refused(query, json!({ "after": users, "first": 1 })).await, "BAD_USER_INPUT", "a cursor of another list");
     }
 
-    async fn a_page_costs_as_many_statements_for_fifty_events_as_for_one(app: App) {
+    async fn a_page_costs_statements_per_kind_of_subject_not_per_event(app: App) {
         let chief = app.license_admin().await;
         let (_, program) = new_key(&chief, "ADMIN").await;
         for n in 0..6 {
@@ -1472,13 +1472,13 @@ on_every_database! {
             let kinds: BTreeSet<String> = edges.iter().map(|edge| edge["node"]["subject"]["__typename"].to_string()).collect();
             (app.db.statements() - before, kinds.len())
         };
-        assert_eq!(cost(&chief, 1).await.0, 4, "the token, the event, its actor, its key");
+        assert_eq!(cost(&chief, 1).await.0, 4, "the session, the event, its actor and its API key");
         let all = expected(&app, |event| event.license_id == app.license).await.len();
-        assert_eq!(cost(&chief, 20).await, (6, 4), "and people, groups, institutions");
-        assert_eq!(cost(&chief, u32::try_from(all).unwrap()).await, (7, 5), "and the license");
+        assert_eq!(cost(&chief, 20).await, (6, 4), "also users, groups and institutions");
+        assert_eq!(cost(&chief, u32::try_from(all).unwrap()).await, (7, 5), "also the license");
     }
 
-    async fn a_field_of_an_event_is_the_same_alone_as_beside_all_others(app: App) {
+    async fn an_event_field_has_the_same_value_alone_and_with_all_others(app: App) {
         let chief = app.license_admin().await;
         with_full_event(&app).await;
         let fields = ["id", "at", "action", "actor { id }", "apiKey { id }", "subject { id }", "subjectId", "changes { field before after }", "requestId"];
@@ -1500,14 +1500,14 @@ on_every_database! {
 fn an_event_has_no_more_changes_than_are_shown() {
     let columns = [user::Column::iter().count(), group::Column::iter().count(), institution::Column::iter().count()];
     let others = [license::Column::iter().count(), api_key::Column::iter().count()];
-    // Beside its columns, a subject has at most: password, pin, reason, groups, sessions.
-    assert!(columns.into_iter().chain(others).all(|columns| columns + 5 <= MOST_CHANGES));
-    // And a person every attribute that the license defines.
-    assert!(columns[0] as u64 + 5 + MOST_DEFINITIONS <= MOST_CHANGES as u64);
+    // Besides its columns, a subject has at most: password, pin, reason, groups, sessions.
+    assert!(columns.into_iter().chain(others).all(|columns| columns + 5 <= MAX_CHANGES));
+    // A user also has every attribute that the license defines.
+    assert!(columns[0] as u64 + 5 + MAX_DEFINITIONS <= MAX_CHANGES as u64);
 }
 
 #[tokio::test]
-async fn who_is_erased_is_gone_from_the_file_of_sqlite() {
+async fn erasing_users_removes_their_data_from_the_sqlite_file() {
     let app = App::on_sqlite().await;
     let chief = app.license_admin().await;
     let mut ids = Vec::new();
@@ -1550,11 +1550,11 @@ async fn who_is_erased_is_gone_from_the_file_of_sqlite() {
         let left: Vec<&str> = traces.into_iter().filter(|trace| contains(&bytes, trace)).collect();
         assert!(left.is_empty(), "{file}: {left:?}");
     }
-    is_whole(&app).await;
+    assert_intact(&app).await;
 }
 
 in_every_home! {
-    async fn the_command_line_leaves_events_that_nobody_signed_in_did(home: Home) {
+    async fn events_of_the_command_line_have_no_actor(home: Home) {
         let home = home.with_admin().await;
         let people = [
             json!({ "institution": { "name": "St Brigid", "kind": "HOSPITAL", "country": "IE" } }),
@@ -1567,7 +1567,7 @@ in_every_home! {
         assert_eq!(dry.code, 0, "{dry:?}");
         let db = home.db().await;
         let made = [AuditAction::LicenseCreated, AuditAction::UserCreated];
-        assert_eq!(trail(&db).await.iter().map(|event| event.action).collect::<Vec<_>>(), made, "trying it out leaves none");
+        assert_eq!(trail(&db).await.iter().map(|event| event.action).collect::<Vec<_>>(), made, "a dry run must append no event");
         for _ in 0..2 {
             let loaded = home.run(&["import", "people.ndjson"]).await;
             assert_eq!(loaded.code, 0, "{loaded:?}");
@@ -1592,7 +1592,7 @@ in_every_home! {
         db.close().await.unwrap();
     }
 
-    async fn the_trail_is_verified_by_the_program_while_a_server_runs(home: Home) {
+    async fn audit_verify_checks_the_trail_while_a_server_runs(home: Home) {
         let home = home.with_admin().await;
         let server = home.serve(&[]).await;
         server.sign_in(crate::process::ADMIN).await;
@@ -1612,7 +1612,7 @@ in_every_home! {
         db.close().await.unwrap();
     }
 
-    async fn a_directory_of_yesterday_is_not_verified(home: Home) {
+    async fn audit_verify_rejects_a_database_with_pending_migrations(home: Home) {
         assert_eq!(home.run(&["migrate"]).await.code, 0);
         let empty = home.run(&["audit", "verify"]).await;
         assert_eq!((empty.code, empty.out.trim()), (0, "The audit trail has no events."));
@@ -1626,7 +1626,7 @@ in_every_home! {
 }
 
 #[tokio::test]
-async fn verifying_an_empty_place_makes_no_file() {
+async fn audit_verify_creates_no_database_file() {
     let home = Home::on_sqlite();
     let verified = home.run(&["audit", "verify"]).await;
     assert_eq!(verified.code, 1);

@@ -1,5 +1,5 @@
-//! Documents that are legal, made of the schema by a seed: aliases, fragments, nesting, counts, filters, searches, introspection,
-//! arguments and variables at their limits.
+//! Generates valid documents from the schema and a seed: aliases, fragments, nesting, counts, filters, searches,
+//! introspection, and arguments and variables at their limits.
 
 use async_graphql::Variables;
 use async_graphql::parser::parse_query;
@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use crate::definition::{Definition, innermost};
 use crate::hostile::Dice;
 
-/// The ids and texts that arguments are made of.
+/// The ids and texts used as argument values.
 pub struct Stock {
     pub users: Vec<String>,
     pub groups: Vec<String>,
@@ -27,7 +27,7 @@ pub struct Written {
     pub cost: usize,
 }
 
-/// Writes documents.
+/// Generates documents.
 pub struct Author {
     definition: Definition,
     costs: Costs,
@@ -36,7 +36,7 @@ pub struct Author {
     document: Draft,
 }
 
-/// A document that is being written.
+/// A document under construction.
 #[derive(Default)]
 struct Draft {
     fragments: Vec<String>,
@@ -46,7 +46,7 @@ struct Draft {
     fields: usize,
 }
 
-/// How many documents are tried until one is legal.
+/// The number of attempts to generate a valid document.
 const TRIES: usize = 50;
 
 impl Author {
@@ -64,9 +64,9 @@ impl Author {
         Self { definition, costs, stock, dice: Dice(seed), document: Draft::default() }
     }
 
-    /// A document that costs no more than it may.
+    /// Generates a document within the cost limit.
     pub fn write(&mut self) -> Written {
-        (0..TRIES).find_map(|_| self.attempt()).expect("one of many is legal")
+        (0..TRIES).find_map(|_| self.attempt()).expect("one of the attempts is valid")
     }
 
     fn attempt(&mut self) -> Option<Written> {
@@ -79,10 +79,10 @@ impl Author {
         let query = format!("query A{declared} {{ {} }} {}", texts.join(" "), fragments.join(" "));
         let variables = Value::Object(variables);
         let cost = self.cost(&query, &variables)?;
-        (cost <= cost::MOST).then_some(Written { query, variables, cost })
+        (cost <= cost::MAX_COST).then_some(Written { query, variables, cost })
     }
 
-    /// What a document costs; none where it is not legal.
+    /// The cost of a document. None if it is not valid.
     pub fn cost(&self, query: &str, variables: &Value) -> Option<usize> {
         roster::http::check_text(query).ok()?;
         let document = parse_query(query).unwrap_or_else(|error| panic!("{error}\n{query}"));
@@ -118,7 +118,7 @@ impl Author {
         format!("{name}{arguments} {selection}")
     }
 
-    /// A selection of some fields of a type, or of all; sometimes as a fragment.
+    /// A selection of some or all fields of a type, sometimes as a fragment.
     fn selection(&mut self, of: &str, depth: usize) -> String {
         let fields: Vec<FieldDefinition> = self.definition.fields(of).into_iter().cloned().collect();
         let share = *self.dice.choose(&[1, 2, 3, 6]);
@@ -146,7 +146,7 @@ impl Author {
         }
         if of == "Node" {
             for of in ["User", "Group", "Institution"] {
-                // One field of one name has one type, whatever the fragment.
+                // Fields with the same response name must have the same type in every fragment.
                 texts
                     .push(format!("... on {of} {{ x{of}: id {} }}", if of == "User" { "groups { name }" } else { "" }));
             }

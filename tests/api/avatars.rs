@@ -1,4 +1,4 @@
-//! Pictures of people: what is taken, what becomes of it, who sees it; and the requests that carry files.
+//! Pictures of users: which files are accepted, how they are processed, who sees them; and requests with files.
 
 use std::fmt::Write as _;
 use std::io::Cursor;
@@ -24,7 +24,7 @@ const WHITE: Rgb<u8> = Rgb([255, 255, 255]);
 const RED: Rgb<u8> = Rgb([255, 0, 0]);
 const BLUE: Rgb<u8> = Rgb([0, 0, 255]);
 
-/// A file of a format.
+/// Encodes an image in a format.
 fn file(image: impl Into<DynamicImage>, format: ImageFormat) -> Vec<u8> {
     let mut file = Cursor::new(Vec::new());
     image.into().write_to(&mut file, format).unwrap();
@@ -35,7 +35,7 @@ fn many_colours(width: u32, height: u32) -> RgbImage {
     RgbImage::from_fn(width, height, |x, y| Rgb([x, y, 7].map(|value| u8::try_from(value % 256).unwrap())))
 }
 
-/// A PNG, another one for each size.
+/// A PNG file, different for each size.
 pub fn png(width: u32, height: u32) -> Vec<u8> {
     file(many_colours(width, height), ImageFormat::Png)
 }
@@ -73,14 +73,14 @@ async fn post(caller: &Caller<'_>, headers: &str, body: &[u8]) -> Answer {
     Wire(caller.app.address).send("POST", "/graphql", &format!("{headers}{}", bearer(caller)), body).await
 }
 
-/// The answer to a file that is sent for a person.
+/// Uploads a picture of a user; returns the response.
 async fn upload(caller: &Caller<'_>, id: Id, file: &[u8]) -> Value {
     let answer = post(caller, HEADERS, &body(&id.0.to_string(), file)).await;
     assert_eq!(answer.status, 200, "{answer:?}");
     answer.json()
 }
 
-/// The faults of a file.
+/// Uploads a picture of the caller; returns the validation errors.
 async fn faults(caller: &Caller<'_>, file: &[u8]) -> Vec<String> {
     faults_of(&upload(caller, caller.id, file).await["data"]["setUserAvatar"])
 }
@@ -108,7 +108,7 @@ async fn get(caller: &Caller<'_>, id: Id) -> reqwest::Response {
     request.send().await.unwrap()
 }
 
-/// The picture of a person as it is served, its type and its file.
+/// The picture of a user as it is served: the image, its content type and its file.
 async fn served(caller: &Caller<'_>, id: Id) -> (DynamicImage, String, Vec<u8>) {
     let response = get(caller, id).await;
     assert_eq!(response.status(), 200);
@@ -117,8 +117,8 @@ async fn served(caller: &Caller<'_>, id: Id) -> (DynamicImage, String, Vec<u8>) 
     (image::load_from_memory(&file).unwrap(), content_type, file)
 }
 
-/// Sets a picture and takes a look at it.
-async fn developed(caller: &Caller<'_>, file: &[u8]) -> (DynamicImage, String, Vec<u8>) {
+/// Sets the caller's picture and gets it as it is served.
+async fn processed(caller: &Caller<'_>, file: &[u8]) -> (DynamicImage, String, Vec<u8>) {
     set(caller, caller.id, file).await;
     served(caller, caller.id).await
 }
@@ -136,12 +136,12 @@ fn chunk(kind: [u8; 4], content: &[u8]) -> Vec<u8> {
     [&u32::try_from(content.len()).unwrap().to_be_bytes(), named.as_slice(), &crc.to_be_bytes()].concat()
 }
 
-/// A PNG with chunks put in after its header.
+/// A PNG with chunks inserted after its header.
 fn with_chunks(png: &[u8], chunks: &[Vec<u8>]) -> Vec<u8> {
     [&png[..33], &chunks.concat(), &png[33..]].concat()
 }
 
-/// What a PNG of 8 bits says of itself, and nothing else.
+/// Only the header of a PNG with 8 bits per channel.
 fn header(width: u32, height: u32) -> Vec<u8> {
     let head = [&width.to_be_bytes(), &height.to_be_bytes(), [8_u8, 2, 0, 0].as_slice(), &[0]].concat();
     [b"\x89PNG\r\n\x1a\n".as_slice(), &chunk(*b"IHDR", &head)].concat()
@@ -153,7 +153,7 @@ fn segment(marker: u8, content: &[u8]) -> Vec<u8> {
     [&[0xff, marker], length.as_slice(), content].concat()
 }
 
-/// A JPEG that says how its camera was held, and where.
+/// A JPEG with Exif data: an orientation and a position.
 fn with_exif(jpeg: &[u8], orientation: u8) -> Vec<u8> {
     let mut exif = b"Exif\0\0MM\0\x2a\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0".to_vec();
     exif.extend([orientation, 0, 0, 0, 0, 0, 0]);
@@ -161,27 +161,27 @@ fn with_exif(jpeg: &[u8], orientation: u8) -> Vec<u8> {
     [&jpeg[..2], &segment(0xe1, &exif), &jpeg[2..]].concat()
 }
 
-/// A JPEG of 8 by 8 pixels with four inks, in which each ink has one value all over; 0 is all of it, as Adobe writes them.
-fn four_inks(inks: [i32; 4]) -> Vec<u8> {
+/// A CMYK JPEG of 8 by 8 pixels in one color. The values are inverted, as Adobe writes them: 0 is full ink.
+fn cmyk_jpeg(inks: [i32; 4]) -> Vec<u8> {
     let mut file = vec![0xff, 0xd8];
     file.extend(segment(0xee, b"Adobe\0\x64\0\0\0\0\0"));
     file.extend(segment(0xdb, &[vec![0], vec![8; 64]].concat()));
     let components: Vec<u8> = (1..=4).flat_map(|id| [id, 0x11, 0]).collect();
     file.extend(segment(0xc0, &[vec![8, 0, 8, 0, 8, 4], components].concat()));
-    // One code for each table: differences of eight bits, and the end of a block.
+    // Each Huffman table has one code: differences of eight bits, and the end of a block.
     let table = |class: u8, value: u8| segment(0xc4, &[vec![class, 1], vec![0; 15], vec![value]].concat());
     file.extend(table(0x00, 8));
     file.extend(table(0x10, 0));
     file.extend(segment(0xda, &[4, 1, 0, 2, 0, 3, 0, 4, 0, 0, 63, 0]));
     let mut bits = String::new();
     for ink in inks {
-        // Eight times the mean over the quantiser of eight; of eight bits it is never small.
+        // The DC difference: eight times the mean, divided by the quantizer of eight. It always takes eight bits.
         let difference = if ink >= 128 { 255 } else { -255 };
         let coded = if difference > 0 { difference } else { difference + 255 };
         write!(bits, "0{coded:08b}0").unwrap();
     }
     for bits in bits.as_bytes().chunks(8) {
-        // What is over is filled with ones.
+        // The last byte is padded with ones.
         let byte = (0..8).fold(0, |byte, n| byte << 1 | u8::from(bits.get(n) != Some(&b'0')));
         file.push(byte);
         if byte == 0xff {
@@ -193,7 +193,7 @@ fn four_inks(inks: [i32; 4]) -> Vec<u8> {
 }
 
 on_every_database! {
-    async fn a_picture_is_cut_to_the_square_in_its_middle_and_made_no_larger_than_512(app: App) {
+    async fn a_picture_is_cropped_to_a_centered_square_of_at_most_512_pixels(app: App) {
         let user = app.user().await;
         let framed = |width: u32, height: u32| RgbImage::from_fn(width, height, |x, y| {
             let side = width.min(height);
@@ -202,7 +202,7 @@ on_every_database! {
         });
         for (width, height, side) in [(900, 600, 512), (600, 1200, 512), (512, 512, 512), (40, 30, 30), (3, 700, 3), (1, 1, 1), (10_000, 1, 1), (513, 511, 511)] {
             for (format, kind) in [(ImageFormat::Png, "image/png"), (ImageFormat::Jpeg, "image/jpeg")] {
-                let (image, content_type, sent) = developed(&user, &file(framed(width, height), format)).await;
+                let (image, content_type, sent) = processed(&user, &file(framed(width, height), format)).await;
                 assert_eq!((image.width(), image.height(), content_type.as_str()), (side, side, kind), "{width}x{height}");
                 assert_eq!(image::guess_format(&sent).unwrap(), format);
                 let image = image.to_rgb8();
@@ -212,7 +212,7 @@ on_every_database! {
         }
     }
 
-    async fn every_kind_of_pixel_is_taken(app: App) {
+    async fn every_pixel_format_is_accepted(app: App) {
         let user = app.user().await;
         let base = DynamicImage::ImageRgb8(RgbImage::from_pixel(20, 10, Rgb([200, 100, 50])));
         let kinds: Vec<(DynamicImage, image::ColorType)> = vec![
@@ -226,38 +226,38 @@ on_every_database! {
         ];
         for (image, kept) in kinds {
             let expected = image.to_rgb8();
-            let (image, ..) = developed(&user, &file(image, ImageFormat::Png)).await;
+            let (image, ..) = processed(&user, &file(image, ImageFormat::Png)).await;
             assert_eq!(image.color(), kept);
             assert!(is_near(*image.to_rgb8().get_pixel(5, 5), *expected.get_pixel(5, 5)), "{kept:?}");
         }
-        let (image, ..) = developed(&user, &file(base.to_luma8(), ImageFormat::Jpeg)).await;
+        let (image, ..) = processed(&user, &file(base.to_luma8(), ImageFormat::Jpeg)).await;
         assert_eq!(image.color(), image::ColorType::L8);
         for (inks, shown) in [([255; 4], WHITE), ([255, 0, 0, 255], RED), ([0, 0, 255, 255], BLUE), ([255, 255, 255, 0], Rgb([0; 3]))] {
-            let (image, kind, _) = developed(&user, &four_inks(inks)).await;
+            let (image, kind, _) = processed(&user, &cmyk_jpeg(inks)).await;
             assert!(is_near(*image.to_rgb8().get_pixel(4, 4), shown), "{inks:?}: {:?}", image.to_rgb8().get_pixel(4, 4));
             assert_eq!(kind, "image/jpeg");
         }
     }
 
-    async fn a_picture_stands_upright_and_says_nothing_of_where_it_was_taken(app: App) {
+    async fn pictures_are_turned_upright_and_lose_their_metadata(app: App) {
         let user = app.user().await;
         let halves = RgbImage::from_fn(64, 64, |_, y| if y < 32 { RED } else { BLUE });
         let plain = file(halves, ImageFormat::Jpeg);
         for (orientation, red, blue) in [(1, (32, 16), (32, 48)), (3, (32, 48), (32, 16)), (6, (48, 32), (16, 32)), (8, (16, 32), (48, 32))] {
-            let (image, _, sent) = developed(&user, &with_exif(&plain, orientation)).await;
+            let (image, _, sent) = processed(&user, &with_exif(&plain, orientation)).await;
             let image = image.to_rgb8();
             let (at_red, at_blue) = (image.get_pixel(red.0, red.1), image.get_pixel(blue.0, blue.1));
             assert!(is_near(*at_red, RED) && is_near(*at_blue, BLUE), "{orientation}: {at_red:?} {at_blue:?}");
             assert!(!has(&sent, b"GPS") && !has(&sent, b"Exif"), "{orientation}");
         }
         let commented = with_chunks(&png(20, 20), &[chunk(*b"tEXt", b"Comment\0GPS-51.5N <script>")]);
-        let (_, _, sent) = developed(&user, &commented).await;
+        let (_, _, sent) = processed(&user, &commented).await;
         assert!(!has(&sent, b"GPS") && !has(&sent, b"script"));
-        let (_, kind, sent) = developed(&user, &[png(21, 21).as_slice(), b"<html><script>alert(1)</script>"].concat()).await;
+        let (_, kind, sent) = processed(&user, &[png(21, 21).as_slice(), b"<html><script>alert(1)</script>"].concat()).await;
         assert!(kind == "image/png" && !has(&sent, b"html"));
     }
 
-    async fn of_an_animation_the_first_picture_is_taken(app: App) {
+    async fn an_animation_becomes_its_first_frame(app: App) {
         let user = app.user().await;
         let still = file(RgbImage::from_pixel(8, 8, RED), ImageFormat::Png);
         let control = |sequence: u32| {
@@ -274,11 +274,11 @@ on_every_database! {
         let count = [2_u32, 0].map(u32::to_be_bytes).concat();
         let start = with_chunks(&still, &[chunk(*b"acTL", &count), control(0)]);
         let (frames, end) = start.split_at(start.len() - 12);
-        let (image, ..) = developed(&user, &[frames, &second, end].concat()).await;
+        let (image, ..) = processed(&user, &[frames, &second, end].concat()).await;
         assert!(is_near(*image.to_rgb8().get_pixel(4, 4), RED));
     }
 
-    async fn what_is_no_picture_or_a_bomb_is_a_fault(app: App) {
+    async fn invalid_images_and_decompression_bombs_are_validation_errors(app: App) {
         let user = app.user().await;
         let (whole_png, whole_jpeg) = (png(300, 300), jpeg(300, 300));
         let kept = set(&user, user.id, &whole_png).await;
@@ -324,11 +324,11 @@ on_every_database! {
         }
         let data = user.data("{ viewer { version avatarUrl } }", json!({})).await;
         assert!(data["viewer"]["version"] == 2 && data["viewer"]["avatarUrl"].as_str().unwrap().ends_with(&kept), "{data}");
-        let (image, ..) = developed(&user, &file(image::GrayImage::new(6_200, 6_200), ImageFormat::Png)).await;
-        assert_eq!(image.width(), 512, "as many pixels as are allowed, in a few bytes");
+        let (image, ..) = processed(&user, &file(image::GrayImage::new(6_200, 6_200), ImageFormat::Png)).await;
+        assert_eq!(image.width(), 512, "a small file with the most pixels that are allowed");
     }
 
-    async fn a_file_that_is_too_large_is_refused_and_its_sender_is_told(app: App) {
+    async fn files_over_the_size_limit_are_rejected_with_a_response(app: App) {
         let user = app.user().await;
         let largest = |size: usize| [png(9, 9), vec![0; size]].concat();
         let own = png(9, 9).len();
@@ -355,7 +355,7 @@ on_every_database! {
         assert_eq!(Wire(app.address).raw(asked_first.as_bytes()).await.status, 413);
     }
 
-    async fn a_picture_is_sent_again_only_where_it_has_changed(app: App) {
+    async fn a_picture_is_sent_again_only_if_it_changed(app: App) {
         let (user, wire) = (app.user().await, Wire(app.address));
         let hash = set(&user, user.id, &png(30, 20)).await;
         let etag = format!("\"{hash}\"");
@@ -377,14 +377,14 @@ on_every_database! {
         let answer = wire.send("GET", &path(user.id), &format!("If-None-Match: {etag}\r\n{}", bearer(&user)), b"").await;
         assert_eq!(answer.status, 200);
         let answer = wire.send("GET", &path(user.id), &format!("If-None-Match: {etag}\r\n"), b"").await;
-        assert_eq!(answer.status, 401, "whoever has it must still say who he is");
+        assert_eq!(answer.status, 401, "a cached picture must still require a token");
         for method in ["POST", "PUT", "DELETE", "OPTIONS"] {
             let answer = wire.send(method, &path(user.id), &bearer(&user), b"").await;
             assert_eq!((answer.status, answer.header("allow")), (405, Some("GET, HEAD")), "{method}");
         }
     }
 
-    async fn a_picture_is_seen_by_whoever_sees_the_person(app: App) {
+    async fn a_picture_is_visible_to_viewers_who_see_the_user(app: App) {
         let (user, colleague, admin, chief, stranger, root) =
             (app.user().await, app.user().await, app.admin().await, app.license_admin().await, app.stranger().await, app.superuser().await);
         set(&user, user.id, &png(30, 20)).await;
@@ -410,7 +410,7 @@ on_every_database! {
         assert_eq!((status(&admin, user.id).await, avatar::Entity::find().count(app.db.read()).await.unwrap()), (404, 0));
     }
 
-    async fn everybody_sets_his_own_picture_and_administrators_that_of_others(app: App) {
+    async fn users_set_their_own_picture_and_administrators_that_of_others(app: App) {
         let (user, colleague, admin, chief, stranger) = (app.user().await, app.user().await, app.admin().await, app.license_admin().await, app.stranger().await);
         let code = async |caller: &Caller<'_>, id: Id, file: &[u8]| {
             let answer = upload(caller, id, file).await;
@@ -418,7 +418,7 @@ on_every_database! {
             top.or_else(|| faults_of(&answer["data"]["setUserAvatar"]).first().cloned()).unwrap_or_else(|| "done".to_owned())
         };
         let good = png(5, 5);
-        // Who may not is told so, whatever the file is.
+        // A missing right is reported whether the file is valid or not.
         for file in [good.as_slice(), b"garbage"] {
             assert_eq!(code(&user, colleague.id, file).await, "FORBIDDEN");
             assert_eq!(code(&admin, chief.id, file).await, "FORBIDDEN");
@@ -436,7 +436,7 @@ on_every_database! {
         assert_eq!((answer.status, answer.code().as_str()), (401, "UNAUTHENTICATED"));
     }
 
-    async fn a_picture_is_replaced_and_removed_and_each_change_is_recorded(app: App) {
+    async fn replacing_and_removing_a_picture_is_recorded(app: App) {
         let (user, admin) = (app.user().await, app.admin().await);
         let state = "{ viewer { version modifiedAt avatarUrl } }";
         let blank = user.data(state, json!({})).await;
@@ -444,7 +444,7 @@ on_every_database! {
         let first = set(&user, user.id, &png(30, 20)).await;
         let one = user.data(state, json!({})).await;
         assert_eq!(set(&user, user.id, &png(30, 20)).await, first);
-        assert_eq!(user.data(state, json!({})).await, one, "the same picture again changes nothing");
+        assert_eq!(user.data(state, json!({})).await, one, "setting the same picture again must change nothing");
         assert_eq!(one["viewer"]["version"], 2);
         assert!(one["viewer"]["modifiedAt"].as_str() > blank["viewer"]["modifiedAt"].as_str());
         let second = set(&admin, user.id, &jpeg(30, 20)).await;
@@ -462,7 +462,7 @@ on_every_database! {
         ]));
     }
 
-    async fn the_address_of_a_picture_costs_no_statement(app: App) {
+    async fn the_avatar_url_costs_no_statement(app: App) {
         let user = app.user().await;
         for n in 1..=5 {
             let person = app.create("Ada", app.license, UserFields::default(), Undefined).await;
@@ -481,7 +481,7 @@ on_every_database! {
         assert_eq!(nodes.iter().filter(|node| node["avatarUrl"].is_string()).count(), 5);
     }
 
-    async fn a_file_is_used_once(app: App) {
+    async fn an_uploaded_file_can_be_used_only_once(app: App) {
         let (user, chief) = (app.user().await, app.license_admin().await);
         let query = "mutation ($file: Upload, $a: ID!, $b: ID!) { a: setUserAvatar(input: { id: $a, avatar: $file }) { success } b: setUserAvatar(input: { id: $b, avatar: $file }) { success } }";
         let operations = json!({ "query": query, "variables": { "file": null, "a": user.id(), "b": chief.id() } });
@@ -493,7 +493,7 @@ on_every_database! {
 }
 
 #[tokio::test]
-async fn files_that_one_user_sends_by_halves_keep_nobody_else_from_sending() {
+async fn unfinished_uploads_of_one_user_do_not_block_others() {
     let app = App::on_sqlite().await;
     let (slow, other) = (app.user().await, app.user().await);
     let whole = request("POST", "/graphql", &format!("{HEADERS}{}", bearer(&slow)), &body(&slow.id(), &png(5, 5)));
@@ -504,7 +504,7 @@ async fn files_that_one_user_sends_by_halves_keep_nobody_else_from_sending() {
         stream.write_all(first).await.unwrap();
         halves.push(stream);
     }
-    // Which of them came first is not known: the others are refused.
+    // One upload, it is unknown which, waits for its rest; all others are rejected.
     let refused = until(|| async {
         let answer = post(&slow, HEADERS, &body(&slow.id(), &png(5, 5))).await;
         (answer.status != 200).then_some(answer)
@@ -532,7 +532,7 @@ fn has(haystack: &[u8], needle: &[u8]) -> bool {
 }
 
 #[tokio::test]
-async fn a_file_is_taken_only_with_a_header_that_no_form_can_send() {
+async fn uploads_require_a_header_that_html_forms_cannot_send() {
     let app = App::on_sqlite().await;
     let user = app.user().await;
     let body = body(&user.id(), &png(5, 5));
@@ -553,7 +553,7 @@ async fn a_file_is_taken_only_with_a_header_that_no_form_can_send() {
 
 #[tokio::test]
 #[expect(clippy::too_many_lines, reason = "a table of one line for each way to be malformed")]
-async fn malformed_requests_with_a_file_are_400_without_an_echo() {
+async fn malformed_uploads_get_status_400_without_an_echo_of_the_input() {
     let app = App::on_sqlite().await;
     let user = app.user().await;
     let picture = png(5, 5);
@@ -656,7 +656,7 @@ async fn malformed_requests_with_a_file_are_400_without_an_echo() {
         let answer = post(&user, &headers, &whole).await;
         assert_eq!((answer.status, answer.code().as_str()), (400, "BAD_REQUEST"), "{line}: {answer:?}");
     }
-    // What is well formed in an unusual way is taken.
+    // Unusual but well-formed requests are accepted.
     let bare = [first.clone(), part("map", "", b"{}"), end.clone()].concat();
     let answer = post(&user, HEADERS, &bare).await;
     assert_eq!((answer.status, &answer.json()["data"]["setUserAvatar"]["success"]), (200, &json!(true)), "{answer:?}");
@@ -671,7 +671,7 @@ async fn malformed_requests_with_a_file_are_400_without_an_echo() {
 }
 
 #[tokio::test]
-async fn the_mark_of_a_file_is_no_file() {
+async fn the_placeholder_of_a_file_is_not_accepted_as_a_file() {
     let app = App::on_sqlite().await;
     let user = app.user().await;
     for mark in [
@@ -703,7 +703,7 @@ async fn the_mark_of_a_file_is_no_file() {
 }
 
 #[tokio::test]
-async fn no_altered_request_with_a_file_is_our_fault() {
+async fn altered_uploads_never_cause_an_internal_error() {
     let app = App::on_sqlite().await;
     let user = app.user().await;
     let mut dice = StdRng::seed_from_u64(7);
@@ -715,7 +715,7 @@ async fn no_altered_request_with_a_file_is_our_fault() {
     let (mut run, mut refused) = (0, 0);
     for n in 0..240 {
         let mut body = bodies[n % 3].clone();
-        // Half of the time what is changed is in the picture, which is most of the body, and half in what is around it.
+        // Half of the changes are anywhere in the body, which is mostly the picture, and half in the parts before it.
         let around = if n % 2 == 0 { body.len() } else { 900 };
         for _ in 0..dice.random_range(1..4) {
             let at = dice.random_range(0..around.min(body.len()));

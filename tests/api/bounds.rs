@@ -1,4 +1,4 @@
-//! What a request may cost, whatever its document is.
+//! Limits of the cost of a request, whatever its document is.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -21,15 +21,15 @@ use crate::hostile::each;
 use crate::process::until;
 use crate::wire::{self, Wire};
 
-/// The statements of a request, and its data.
+/// The number of statements of a request, and its data.
 async fn statements(caller: &Caller<'_>, query: &str) -> (u64, Value) {
     let before = caller.app.db.statements();
     let data = caller.data(query, json!({})).await;
     (caller.app.db.statements() - before, data)
 }
 
-/// Introspections that multiply, each in its own way.
-fn bombs() -> Vec<String> {
+/// Introspection queries whose results multiply, each in a different way.
+fn multiplying_introspections() -> Vec<String> {
     let pairs = |count: usize| format!("{}name{}", "interfaces { possibleTypes { ".repeat(count), "} }".repeat(count));
     let types = "type { fields { ".repeat(3) + "name" + &"} }".repeat(3);
     let fragments = each(4, |n| format!("fragment T{n} on __Type {{ fields {{ name type {{ ...T{} }} }} }} ", n + 1));
@@ -53,9 +53,9 @@ fn bombs() -> Vec<String> {
 }
 
 on_every_database! {
-    async fn an_introspection_that_multiplies_is_refused_whoever_sends_it_and_however(app: App) {
+    async fn multiplying_introspections_are_rejected_for_every_caller(app: App) {
         let people = [app.anonymous(), app.user().await, app.superuser().await];
-        for bomb in bombs() {
+        for bomb in multiplying_introspections() {
             assert!(bomb.len() < 2_000);
             for caller in &people {
                 let (status, answer) = caller.post(&json!({ "query": bomb })).await;
@@ -68,11 +68,11 @@ on_every_database! {
         assert_eq!(Wire(app.address).get("/health/live").await.status, 200);
     }
 
-    async fn introspections_of_tools_are_answered(app: App) {
+    async fn introspections_of_common_tools_are_accepted(app: App) {
         let full = include_str!("../../src/graphql/cost/full_introspection.graphql");
         let data = app.anonymous().data(full, json!({})).await;
         assert!(data["__schema"]["types"].as_array().unwrap().len() > 40);
-        // Together with the largest page.
+        // Also together with the largest page.
         let user = app.user().await;
         let page = full.replacen("query IntrospectionQuery {", "query IntrospectionQuery { users(first: 100) { totalCount edges { cursor node { ...User } } }", 1);
         let everything = "fragment User on User { id username email firstName lastName fullName nickname position phone mobile website birthDate externalId \
@@ -82,16 +82,16 @@ on_every_database! {
         user.data("{ __type(name: \"User\") { name fields { name type { name kind ofType { name kind } } } } }", json!({})).await;
     }
 
-    async fn windows_over_one_list_share_a_statement_and_a_count(app: App) {
+    async fn pages_of_one_list_share_a_statement_and_a_count(app: App) {
         let user = app.user().await;
         let people = crowd::people(&app, &[("Ann", "Lee"); 30]).await;
         let groups = crowd::groups(&app, app.license, (0..5).map(|n| format!("Ward {n}"))).await;
         crowd::memberships(&app, &people, &groups, GroupRole::Member).await;
         let windows = |kind: &str, first: usize| each(14, |n| format!("{kind}{n}: members({kind}: {}) {{ totalCount nodes {{ id }} edges {{ cursor }} pageInfo {{ hasNextPage hasPreviousPage }} }} ", n + first));
         let (one, all) = statements(&user, "{ groups { nodes { members(first: 30) { totalCount edges { cursor node { id } } } } } }").await;
-        assert_eq!(one, 4, "the token, the groups, their members, their number");
+        assert_eq!(one, 4, "the token, the groups, their members, the counts");
         let (many, data) = statements(&user, &format!("{{ groups(first: 10) {{ nodes {{ {} {} }} }} }}", windows("first", 1), windows("last", 20))).await;
-        assert_eq!(many, 5, "the token, the groups, their members from both ends, their number");
+        assert_eq!(many, 5, "the token, the groups, their members from both ends, the counts");
         for (group, all) in data["groups"]["nodes"].as_array().unwrap().iter().zip(all["groups"]["nodes"].as_array().unwrap()) {
             let all = all["members"]["edges"].as_array().unwrap();
             let ids = |edges: &[Value]| edges.iter().map(|edge| json!({ "id": edge["node"]["id"] })).collect::<Vec<_>>();
@@ -110,7 +110,7 @@ on_every_database! {
         }
     }
 
-    async fn an_answer_that_grows_too_large_is_given_up(app: App) {
+    async fn a_response_that_grows_too_large_is_an_error(app: App) {
         let user = app.user().await;
         let people = crowd::people(&app, &[("Ann", "Lee"); 100]).await;
         let groups = crowd::groups(&app, app.license, (0..150).map(|n| format!("Ward {n:03} {}", "x".repeat(80)))).await;
@@ -122,12 +122,12 @@ on_every_database! {
         ] {
             let (status, answer) = user.post(&json!({ "query": query })).await;
             assert_eq!((status, &answer["errors"][0]["extensions"]["code"]), (400, &json!("ANSWER_TOO_LARGE")), "{}", answer["errors"]);
-            assert!(answer.get("data").is_none() && answer.to_string().len() < 1_000, "nothing of it is sent");
+            assert!(answer.get("data").is_none() && answer.to_string().len() < 1_000, "no part of the data is sent");
         }
         user.data(&format!("{{ users(first: 100) {{ nodes {{ groups {{ {} }} }} }} }}", names(2)), json!({})).await;
     }
 
-    async fn a_request_reads_by_a_bounded_number_of_statements(app: App) {
+    async fn a_request_executes_a_limited_number_of_statements(app: App) {
         let admin = app.admin().await;
         let deep = "institution { name license { number } } license { number } groups { name members(first: 2) { nodes { groups { name } sites(first: 1) { totalCount } } } } sessions { id } attributes { name } sites(first: 1) { totalCount nodes { name } }";
         let roots = each(10, |n| format!("r{n}: users(first: 2, filter: {{ firstName: {{ startsWith: \"{n}\" }} }}) {{ totalCount nodes {{ {deep} }} }} "));
@@ -139,7 +139,7 @@ on_every_database! {
         assert!(app.db.statements() - before <= limit + 2);
     }
 
-    async fn a_caller_has_few_dear_requests_under_way_and_nobody_else_waits(app: App) {
+    async fn expensive_requests_are_limited_per_caller_and_delay_no_others(app: App) {
         let (ann, bob) = (app.user().await, app.admin().await);
         let people = crowd::people(&app, &[("Ann", "Lee"); 30]).await;
         let groups = crowd::groups(&app, app.license, (0..20).map(|n| format!("Ward {n}"))).await;
@@ -154,11 +154,11 @@ on_every_database! {
         let (answers, ()) = tokio::join!(futures_util::future::join_all(asked), light);
         let codes: Vec<&str> = answers.iter().filter_map(|answer| answer.pointer("/errors/0/extensions/code").and_then(Value::as_str)).collect();
         assert!(codes.iter().all(|code| *code == "RATE_LIMITED"), "{codes:?}");
-        assert!((1..64).contains(&codes.len()), "one at a time, some wait, the rest is refused: {}", codes.len());
+        assert!((1..64).contains(&codes.len()), "one runs, some wait, the others are rejected: {}", codes.len());
         tokio::time::timeout(Duration::from_mins(1), bob.data(dear, json!({}))).await.unwrap();
     }
 
-    async fn large_responses_that_are_not_read_are_few(app: App) {
+    async fn unread_large_responses_are_limited_per_caller(app: App) {
         let (ann, bob) = (app.user().await, app.admin().await);
         crowd::groups(&app, app.license, (0..100).map(|n| format!("Ward {n}"))).await;
         let long = group::Entity::update_many().col_expr(group::Column::Description, Expr::value("é".repeat(1_000)));
@@ -173,13 +173,13 @@ on_every_database! {
             unread.push(stream);
         }
         let is_refused = async || ann.ask(&query, json!({})).await.pointer("/errors/0/extensions/code") == Some(&json!("RATE_LIMITED"));
-        assert!(until(async || is_refused().await.then_some(())).await.is_some(), "each is kept in memory");
+        assert!(until(async || is_refused().await.then_some(())).await.is_some(), "unread responses are kept in memory");
         bob.data(&query, json!({})).await;
         drop(unread);
-        assert!(until(async || (!is_refused().await).then_some(())).await.is_some(), "whoever reads goes on");
+        assert!(until(async || (!is_refused().await).then_some(())).await.is_some(), "the limit ends when the connections are closed");
     }
 
-    async fn who_reads_much_leaves_connections_to_others(app: App) {
+    async fn a_busy_caller_leaves_database_connections_to_others(app: App) {
         const SLOW: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000) SELECT count(*) FROM n";
         let read = |who: Who, sql: &str| {
             let db = app.db.within(Budget::default(), who);
@@ -196,8 +196,8 @@ on_every_database! {
                 Some(_) = slow.next() => done += 1,
             }
         }
-        assert!(done < 8, "{done} of 16 statements came first");
+        assert!(done < 8, "{done} of 16 statements ran first");
         done += slow.count().await;
-        assert_eq!(done, 16, "and each is answered");
+        assert_eq!(done, 16, "every statement returns");
     }
 }

@@ -1,4 +1,4 @@
-//! A headless Chromium, driven over `WebDriver`, that can reach this machine and nothing else.
+//! A headless Chromium, driven over `WebDriver`, that can reach only this machine.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
@@ -12,10 +12,10 @@ use tokio::sync::{Mutex, MutexGuard};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The key under which `WebDriver` passes elements around.
+/// The key under which `WebDriver` passes element references.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
-/// One browser at a time: each is a dozen processes.
+/// Allows one browser at a time: each one is a dozen processes.
 static TURN: Mutex<()> = Mutex::const_new(());
 
 pub struct Browser {
@@ -29,7 +29,7 @@ pub struct Browser {
 }
 
 impl Browser {
-    /// None, with the reason printed, where Chromium or its driver is not installed.
+    /// Starts a browser. None, with the reason printed, if Chromium or its driver is not installed.
     pub async fn start() -> Option<Self> {
         let Some((chromium, driver)) = installed() else {
             let reason =
@@ -40,8 +40,8 @@ impl Browser {
         };
         let turn = TURN.lock().await;
         let (driver, port) =
-            tokio::task::spawn_blocking(move || start_driver(&driver)).await.expect("the driver starts");
-        let profile = tempfile::tempdir().expect("a folder for the profile");
+            tokio::task::spawn_blocking(move || start_driver(&driver)).await.expect("chromedriver starts");
+        let profile = tempfile::tempdir().expect("a profile directory");
         let mut browser = Self {
             http: reqwest::Client::builder().no_proxy().timeout(PATIENCE * 2).build().expect("an HTTP client"),
             driver,
@@ -63,12 +63,12 @@ impl Browser {
         self.ask("/window/rect", json!({ "width": width, "height": height })).await;
     }
 
-    /// Runs the body of a function in the page and gives back what it returns.
+    /// Runs the body of a function in the page and returns its result.
     pub async fn run(&self, script: &str) -> Value {
         self.ask("/execute/sync", json!({ "script": script, "args": [] })).await
     }
 
-    /// Clicks on an element as a person would: it has to be in sight.
+    /// Clicks on an element as a user would: it must be visible.
     pub async fn click(&self, css: &str) {
         let element = self.find(css).await;
         self.ask(&format!("/element/{element}/click"), json!({})).await;
@@ -80,7 +80,7 @@ impl Browser {
         self.ask(&format!("/element/{element}/value"), json!({ "text": text })).await;
     }
 
-    /// Waits until the element shows the text, and gives back everything it shows then.
+    /// Waits until the element shows the text, and returns the element's whole text.
     pub async fn see(&self, css: &str, text: &str) -> String {
         let script = format!("return document.querySelector({})?.innerText ?? ''", json!(css));
         let mut shown = String::new();
@@ -92,17 +92,17 @@ impl Browser {
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        panic!("{css} never showed {text:?}, but: {shown}\nconsole: {:#?}", self.console().await);
+        panic!("{css} did not show {text:?}; it shows: {shown}\nconsole: {:#?}", self.console().await);
     }
 
-    /// What went wrong in the page since the last look: refused by its policy, not found, not reachable, thrown.
+    /// Console errors in the page since the last call: policy violations, missing files, failed requests, exceptions.
     pub async fn console(&self) -> Vec<String> {
         let entries = self.ask("/se/log", json!({ "type": "browser" })).await;
         let severe = entries.as_array().into_iter().flatten().filter(|entry| entry["level"] == "SEVERE");
         severe.map(|entry| entry["message"].to_string()).collect()
     }
 
-    /// Every address the page loaded, itself included.
+    /// Every URL that the page loaded, including its own.
     pub async fn loaded(&self) -> Vec<String> {
         let names = self
             .run("return performance.getEntries().map(entry => entry.name).filter(name => name.includes(':'))")
@@ -110,20 +110,20 @@ impl Browser {
         names.as_array().expect("a list").iter().filter_map(|name| name.as_str().map(str::to_owned)).collect()
     }
 
-    /// Waits for the element, and gives back its `WebDriver` reference.
+    /// Waits for the element and returns its `WebDriver` reference.
     async fn find(&self, css: &str) -> String {
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {
             let found = self.ask("/elements", json!({ "using": "css selector", "value": css })).await;
             for element in found.as_array().into_iter().flatten() {
-                let element = element[ELEMENT].as_str().expect("a reference");
+                let element = element[ELEMENT].as_str().expect("an element reference");
                 if self.get(&format!("/element/{element}/displayed")).await == true {
                     return element.to_owned();
                 }
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        panic!("nothing to see at {css}; console: {:#?}", self.console().await);
+        panic!("no visible element matches {css}; console: {:#?}", self.console().await);
     }
 
     async fn ask(&self, path: &str, body: Value) -> Value {
@@ -142,7 +142,7 @@ impl Browser {
 }
 
 impl Drop for Browser {
-    /// The driver takes Chromium down with the session; killed first, it would leave it running.
+    /// Ends the session first, so that the driver also stops Chromium; killing the driver would leave Chromium running.
     fn drop(&mut self) {
         if !self.session.is_empty()
             && let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.port))
@@ -175,7 +175,7 @@ fn capabilities(chromium: &Path, profile: &Path) -> Value {
     } } })
 }
 
-/// Chromium and its driver, as paths.
+/// The paths of Chromium and its driver.
 fn installed() -> Option<(PathBuf, PathBuf)> {
     let folders: Vec<_> = std::env::split_paths(&std::env::var_os("PATH")?).collect();
     let find = |name: &str| folders.iter().map(|folder| folder.join(name)).find(|path| path.is_file());
@@ -183,7 +183,7 @@ fn installed() -> Option<(PathBuf, PathBuf)> {
     Some((chromium, find("chromedriver")?))
 }
 
-/// Starts the driver on a port of its own choice, which it prints.
+/// Starts the driver on a free port, which it prints.
 fn start_driver(driver: &Path) -> (Child, u16) {
     let mut child = Command::new(driver)
         .arg("--port=0")
@@ -191,15 +191,15 @@ fn start_driver(driver: &Path) -> (Child, u16) {
         .stderr(Stdio::null())
         .spawn()
         .expect("chromedriver starts");
-    let lines = BufReader::new(child.stdout.take().expect("its output")).lines();
+    let lines = BufReader::new(child.stdout.take().expect("chromedriver's output")).lines();
     let port = lines
         .map_while(Result::ok)
         .find_map(|line| line.split_once("started successfully on port ")?.1.trim_end_matches('.').parse().ok());
-    (child, port.expect("chromedriver says its port"))
+    (child, port.expect("chromedriver prints its port"))
 }
 
 async fn value(answer: reqwest::Result<reqwest::Response>) -> Value {
-    let mut answer: Value = answer.expect("the driver answers").json().await.expect("JSON");
+    let mut answer: Value = answer.expect("chromedriver responds").json().await.expect("JSON");
     let value = answer["value"].take();
     assert!(value.get("error").is_none(), "WebDriver: {value:#}");
     value

@@ -1,4 +1,4 @@
-//! How mails leave, to a real mail server and into a folder.
+//! Sending emails to a real mail server and into a folder.
 
 use std::fs;
 use std::net::TcpListener;
@@ -39,16 +39,16 @@ fn mail(to: &str) -> Outgoing<'_> {
     }
 }
 
-/// Why a mail did not leave, as it is shown to administrators.
+/// The reason why an email was not sent, as administrators see it.
 async fn reason(carrier: &Transport, mail: &Outgoing<'_>) -> String {
-    let reason = carrier.send(mail).await.expect_err("it left").reason;
+    let reason = carrier.send(mail).await.expect_err("the email was sent").reason;
     let fits = !reason.is_empty() && reason.chars().count() <= 500 && !reason.contains(char::is_control);
     assert!(fits && !reason.contains("hunter"), "{reason:?}");
     reason
 }
 
 #[tokio::test]
-async fn a_mail_arrives_as_it_was_written() {
+async fn an_email_arrives_unchanged() {
     let Some(server) = Smtp::start(Options::default()) else { return };
     let carrier = carrier_to(&server.url(), None, 60);
     let outgoing = mail("zoe@EXAMPLE.org");
@@ -80,7 +80,7 @@ async fn a_mail_arrives_as_it_was_written() {
 }
 
 #[tokio::test]
-async fn a_mail_that_is_sent_again_is_known_by_its_id() {
+async fn an_email_that_is_sent_again_keeps_its_message_id() {
     let Some(server) = Smtp::start(Options::default()) else { return };
     let outgoing = mail("ann@example.org");
     for _ in 0..2 {
@@ -91,7 +91,7 @@ async fn a_mail_that_is_sent_again_is_known_by_its_id() {
 }
 
 #[tokio::test]
-async fn encryption_is_checked_against_the_authority() {
+async fn tls_certificates_are_verified_against_the_configured_ca() {
     for encryption in [Encryption::StartTls, Encryption::Always] {
         let Some(server) = Smtp::start(Options { encryption, login: LOGIN, utf8: false }) else { return };
         carrier_to(&server.url(), Some(&server), 60).send(&mail("ann@example.org")).await.unwrap();
@@ -110,7 +110,7 @@ async fn encryption_is_checked_against_the_authority() {
 }
 
 #[tokio::test]
-async fn without_the_encryption_that_is_asked_for_nothing_is_sent() {
+async fn nothing_is_sent_without_the_required_encryption() {
     let Some(server) = Smtp::start(Options { login: LOGIN, ..Options::default() }) else { return };
     let required = server.url().replace("?tls=none", "");
     let refused = reason(&carrier_to(&required, None, 60), &mail("ann@example.org")).await;
@@ -131,26 +131,26 @@ async fn without_the_encryption_that_is_asked_for_nothing_is_sent() {
 }
 
 #[tokio::test]
-async fn a_wrong_password_is_told_without_it() {
+async fn an_authentication_error_does_not_contain_the_password() {
     for encryption in [Encryption::Never, Encryption::StartTls, Encryption::Always] {
         let Some(server) = Smtp::start(Options { encryption, login: LOGIN, utf8: false }) else { return };
         let authority = (encryption != Encryption::Never).then_some(&server);
         carrier_to(&server.url(), authority, 60).send(&mail("ann@example.org")).await.unwrap();
-        // What this server says repeats the password, in every form that it got it in.
+        // This server's response repeats the password in every form in which it received it.
         let wrong = server.url().replace(PASSWORD, "hunter-3-%22%3C");
         let refused = reason(&carrier_to(&wrong, authority, 60), &mail("ann@example.org")).await;
         assert_eq!(refused, "the mail server answers 535 5.7.8 wrong: *** ***");
         let none = server.url().replace(&format!("roster:{PASSWORD}@"), "");
         for (url, code) in [(wrong, "535"), (none, "530")] {
             let error = carrier_to(&url, authority, 60).send(&mail("ann@example.org")).await.unwrap_err();
-            assert!(error.reason.contains(code) && !error.is_permanent, "a wrong setting of ours: {error:?}");
+            assert!(error.reason.contains(code) && !error.is_permanent, "a local misconfiguration: {error:?}");
         }
         assert_eq!(server.mails().len(), 1);
     }
 }
 
 #[tokio::test]
-async fn a_server_that_takes_no_mail_is_quoted() {
+async fn errors_quote_the_response_of_the_mail_server() {
     let Some(server) = Smtp::start(Options::default()) else { return };
     let carrier = carrier_to(&server.url(), None, 60);
     for (behaviour, expected, is_permanent) in [
@@ -170,7 +170,7 @@ async fn a_server_that_takes_no_mail_is_quoted() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_slow_has_its_time_and_no_more() {
+async fn a_slow_mail_server_times_out() {
     let Some(server) = Smtp::start(Options::default()) else { return };
     let carrier = carrier_to(&server.url(), None, 1);
     for (behaviour, seconds, why) in
@@ -191,7 +191,7 @@ async fn a_server_that_is_slow_has_its_time_and_no_more() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_not_there_is_told_at_once() {
+async fn an_unreachable_mail_server_is_reported_at_once() {
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let carrier = carrier_to(&format!("smtp://{free}?tls=none"), None, 60);
     let start = Instant::now();
@@ -203,18 +203,18 @@ async fn a_server_that_is_not_there_is_told_at_once() {
 }
 
 #[tokio::test]
-async fn each_mail_has_a_connection_of_its_own_which_ends() {
+async fn each_email_uses_its_own_connection_which_is_closed() {
     let Some(server) = Smtp::start(Options::default()) else { return };
     let carrier = carrier_to(&server.url(), None, 20);
     for count in 1..=3 {
         carrier.send(&mail("ann@example.org")).await.unwrap();
         assert_eq!(server.connections().0, count);
     }
-    until(|| async { (server.connections().1 == 0).then_some(()) }).await.expect("an end");
+    until(|| async { (server.connections().1 == 0).then_some(()) }).await.expect("the connection is closed");
 }
 
 #[tokio::test]
-async fn letters_beyond_ascii_reach_who_has_them_in_his_address() {
+async fn addresses_beyond_ascii_are_delivered() {
     let Some(server) = Smtp::start(Options { utf8: true, ..Options::default() }) else { return };
     let carrier = carrier_to(&server.url(), None, 60);
     carrier.send(&mail("zoë@MÜNCHEN.example")).await.unwrap();
@@ -233,7 +233,7 @@ async fn letters_beyond_ascii_reach_who_has_them_in_his_address() {
 }
 
 #[tokio::test]
-async fn whatever_an_address_is_no_mail_has_two_recipients() {
+async fn no_address_adds_a_second_recipient() {
     let Some(server) = Smtp::start(Options { utf8: true, ..Options::default() }) else { return };
     let carrier = carrier_to(&server.url(), None, 60);
     let mut sent = Vec::new();
@@ -297,7 +297,7 @@ async fn whatever_an_address_is_no_mail_has_two_recipients() {
 }
 
 #[tokio::test]
-async fn no_text_ends_a_mail_or_begins_another() {
+async fn no_text_ends_an_email_or_starts_another() {
     let Some(server) = Smtp::start(Options::default()) else { return };
     let carrier = carrier_to(&server.url(), None, 60);
     let envelope = "MAIL FROM:<eve@example.org>";
@@ -311,12 +311,12 @@ async fn no_text_ends_a_mail_or_begins_another() {
     for mail in &mails {
         assert_eq!((mail.from.as_str(), mail.recipients.len()), ("roster@people.example.org", 1));
         let raw = String::from_utf8(mail.raw()).unwrap();
-        assert!(!raw.replace("\r\n", "").contains(char::is_control), "more than ends of lines: {raw:?}");
+        assert!(!raw.replace("\r\n", "").contains(char::is_control), "control characters besides line ends: {raw:?}");
     }
 }
 
 #[tokio::test]
-async fn without_a_server_each_mail_is_a_private_file() {
+async fn without_a_mail_server_each_email_is_a_private_file() {
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().join("below/mail");
     let carrier = Transport::new(sender("roster@people.example.org").unwrap(), Destination::Folder(folder.clone()));
@@ -324,7 +324,7 @@ async fn without_a_server_each_mail_is_a_private_file() {
     for mail in &outgoing {
         carrier.send(mail).await.unwrap();
     }
-    // The same one again is still one.
+    // Sending the same email again does not create another file.
     carrier.send(&outgoing[0]).await.unwrap();
     assert!(carrier.send(&mail("ann@example.org\r\nBcc: eve@example.org")).await.is_err());
     let mut names: Vec<_> =

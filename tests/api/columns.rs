@@ -1,4 +1,4 @@
-//! A row is read as far as it is shown; what is shown must not depend on it.
+//! Only the selected columns of a row are read; the values of fields do not depend on the selection.
 
 use async_graphql::MaybeUndefined::Value as Given;
 use async_graphql::parser::types::{TypeKind, TypeSystemDefinition};
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::app::App;
 
-/// The fields of a type, those of objects with a field of theirs selected.
+/// The fields of a type, with a selection for fields that are objects.
 fn fields_of(type_name: &str) -> Vec<String> {
     let document = async_graphql::parser::parse_schema(roster::schema::sdl()).unwrap();
     let object = document.definitions.into_iter().find_map(|definition| match definition {
@@ -32,7 +32,7 @@ fn fields_of(type_name: &str) -> Vec<String> {
     object.unwrap().fields.iter().map(|field| selection(&field.node.name.node)).collect()
 }
 
-/// Asks for each field by itself and for all at once, and compares.
+/// Queries each field alone and all fields at once, and compares the values.
 async fn compare(app: &App, list: &str, type_name: &str) {
     let caller = app.superuser().await;
     let ask = async |selection: &str| {
@@ -46,13 +46,13 @@ async fn compare(app: &App, list: &str, type_name: &str) {
         let name = field.split(' ').next().unwrap();
         let alone = ask(&field).await;
         for (alone, whole) in alone.iter().zip(&whole) {
-            assert_eq!(alone[name], whole[name], "{type_name}.{name} depends on what else is selected");
+            assert_eq!(alone[name], whole[name], "{type_name}.{name} depends on the selection");
         }
     }
 }
 
 on_every_database! {
-    async fn a_field_is_the_same_alone_as_beside_all_others(app: App) {
+    async fn the_value_of_a_field_does_not_depend_on_the_selection(app: App) {
         let group = app.license_admin().await.change("createGroup", "group { id }", json!({ "name": "Ward", "description": "Three" })).await;
         let institution = json!({ "name": "St Brigid", "kind": "HOSPITAL", "country": "IE", "city": "Cork", "numBeds": 3 });
         let institution = app.license_admin().await.change("createInstitution", "institution { id }", institution).await;

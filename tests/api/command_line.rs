@@ -1,4 +1,4 @@
-//! The command line: what the program says and does before, beside and after it serves.
+//! The command line: commands, settings, startup and shutdown.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::app::PASSWORD;
 use crate::process::{ADMIN, Caller, Home, Process, mode, set_mode, until};
 
-/// A request whose body is still to come, after the server has asked for it.
+/// Sends the head of a request and waits until the server asks for the body.
 async fn request_in_flight(server: &Process, caller: &Caller, body: &str) -> TcpStream {
     let mut stream = TcpStream::connect(server.address()).await.unwrap();
     let token = caller.token.as_ref().map_or(String::new(), |token| format!("Authorization: Bearer {token}\r\n"));
@@ -26,9 +26,9 @@ async fn request_in_flight(server: &Process, caller: &Caller, body: &str) -> Tcp
     stream
 }
 
-async fn is_closed_to_others(server: &Process) {
+async fn wait_until_port_is_closed(server: &Process) {
     let address = server.address();
-    until(|| async { TcpStream::connect(&address).await.is_err().then_some(()) }).await.expect("a closed door");
+    until(|| async { TcpStream::connect(&address).await.is_err().then_some(()) }).await.expect("a closed port");
 }
 
 async fn column(home: &Home, sql: &str) -> Vec<String> {
@@ -41,7 +41,7 @@ async fn column(home: &Home, sql: &str) -> Vec<String> {
 }
 
 in_every_home! {
-    async fn a_server_starts_with_nothing_configured_and_says_how_to_go_on(home: Home) {
+    async fn a_server_starts_without_configuration_and_prints_the_next_step(home: Home) {
         let server = home.serve(&[]).await;
         assert_eq!(home.path("roster-data/roster.db").exists(), home.is_sqlite());
         assert!(server.out().contains("roster admin create --email"), "{}", server.out());
@@ -52,7 +52,7 @@ in_every_home! {
         assert_eq!(server.err().matches("ERROR").count(), 0, "{}", server.err());
     }
 
-    async fn the_first_administrator_comes_from_the_command_line_and_signs_in(home: Home) {
+    async fn an_administrator_created_on_the_command_line_can_sign_in(home: Home) {
         let arguments = ["admin", "create", "--password-stdin", "--email", "ada@example.org", "--first-name", "Ada", "--last-name", "Byron"];
         let made = home.run_with(&arguments, &format!("{PASSWORD}\r\n")).await;
         assert_eq!(made.code, 0, "{}", made.err);
@@ -67,7 +67,7 @@ in_every_home! {
         assert_eq!(server.login("ada@example.org", "another-password-altogether").await["success"], json!(false));
     }
 
-    async fn a_running_server_gets_its_first_administrator_too(home: Home) {
+    async fn the_first_administrator_can_be_created_while_a_server_runs(home: Home) {
         let server = home.serve(&[]).await;
         let home = home.with_admin().await;
         let root = server.sign_in(ADMIN).await;
@@ -76,7 +76,7 @@ in_every_home! {
         drop(home);
     }
 
-    async fn a_bad_administrator_is_refused_with_every_fault(home: Home) {
+    async fn an_invalid_administrator_is_rejected_with_every_error(home: Home) {
         let arguments = ["admin", "create", "--password-stdin", "--email", "no address", "--first-name", " ", "--last-name", "Byron"];
         let refused = home.run_with(&arguments, "short").await;
         assert_eq!(refused.code, 1);
@@ -92,7 +92,7 @@ in_every_home! {
         assert!(taken.err.contains("email: This email address is taken."), "{}", taken.err);
     }
 
-    async fn migrating_twice_does_no_more_than_once(home: Home) {
+    async fn a_second_migration_changes_nothing(home: Home) {
         for _ in 0..2 {
             let migrated = home.run(&["migrate"]).await;
             assert_eq!((migrated.code, migrated.out.trim(), migrated.err.trim()), (0, "The tables are up to date.", ""));
@@ -122,7 +122,7 @@ in_every_home! {
         let idle = TcpStream::connect(server.address()).await.unwrap();
         server.signal("TERM");
         let start = Instant::now();
-        is_closed_to_others(&server).await;
+        wait_until_port_is_closed(&server).await;
         stream.write_all(body.as_bytes()).await.unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
@@ -132,7 +132,7 @@ in_every_home! {
         drop(idle);
     }
 
-    async fn a_change_in_flight_is_kept_after_sigterm(home: Home) {
+    async fn a_mutation_in_flight_is_committed_after_sigterm(home: Home) {
         let home = home.with_admin().await;
         let mut server = home.serve(&[]).await;
         let root = server.sign_in(ADMIN).await;
@@ -145,7 +145,7 @@ in_every_home! {
         let mut stream = request_in_flight(&server, &root, body).await;
         stream.write_all(body.as_bytes()).await.unwrap();
         server.signal("TERM");
-        is_closed_to_others(&server).await;
+        wait_until_port_is_closed(&server).await;
         lock.rollback().await.unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
@@ -154,7 +154,7 @@ in_every_home! {
         assert_eq!(column(&home, "SELECT name FROM groups").await, ["Ward"]);
     }
 
-    async fn a_stop_waits_for_nobody_longer_than_ten_seconds(home: Home) {
+    async fn shutdown_takes_less_than_ten_seconds(home: Home) {
         let mut server = home.serve(&[]).await;
         let stuck = request_in_flight(&server, &server.caller(None), "never sent").await;
         server.signal("TERM");
@@ -164,7 +164,7 @@ in_every_home! {
         drop(stuck);
     }
 
-    async fn the_doctor_says_how_everything_is_set(home: Home) {
+    async fn doctor_prints_the_configuration(home: Home) {
         assert_eq!(home.run(&["migrate"]).await.code, 0);
         let doctor = home.run(&["doctor", "--session-days", "7"]).await;
         assert_eq!(doctor.code, 0, "{}", doctor.err);
@@ -180,7 +180,7 @@ in_every_home! {
         }
     }
 
-    async fn the_doctor_looks_at_an_empty_place_and_changes_nothing(home: Home) {
+    async fn doctor_creates_no_database_and_no_tables(home: Home) {
         let doctor = home.run(&["doctor"]).await;
         assert_eq!(doctor.code, 0, "{}", doctor.err);
         let pending = format!("{} pending", roster::startup::migrations());
@@ -194,7 +194,7 @@ in_every_home! {
 }
 
 #[tokio::test]
-async fn a_wrong_setting_is_named_before_anything_happens() {
+async fn an_invalid_setting_is_named_before_anything_is_created() {
     let home = Home::on_sqlite();
     let wrong = [
         ("--listen", "ROSTER_LISTEN", "nowhere"),
@@ -263,7 +263,7 @@ async fn a_wrong_setting_is_named_before_anything_happens() {
             "{variable}={value}: {}",
             process.err()
         );
-        assert!(!(by_flag.err + &process.err()).contains("c2VjcmV0"), "a key or a password is shown");
+        assert!(!(by_flag.err + &process.err()).contains("c2VjcmV0"), "a key or a password was printed");
         assert_eq!((by_flag.out, process.out()), (String::new(), String::new()), "{flag}={value}");
     }
     for flag in
@@ -280,7 +280,7 @@ async fn a_wrong_setting_is_named_before_anything_happens() {
 }
 
 #[tokio::test]
-async fn the_password_of_the_database_is_never_shown() {
+async fn the_database_password_is_never_printed() {
     let home = Home::on_sqlite();
     let urls = [
         "postgres://roster:hunter-2-hunter@127.0.0.1:1/roster",
@@ -288,7 +288,7 @@ async fn the_password_of_the_database_is_never_shown() {
         "postgres://roster:hunter-2-hunter@127.0.0.1:port/roster",
         "mysql://roster:hunter-2-hunter@127.0.0.1:1/roster",
     ];
-    // All at once, for each waits a while for a database that is not there.
+    // All at the same time, since each waits a while for the unreachable database.
     let mut running = Vec::new();
     for url in urls {
         for command in ["doctor", "serve", "migrate", "help"] {
@@ -305,7 +305,7 @@ async fn the_password_of_the_database_is_never_shown() {
 }
 
 #[tokio::test]
-async fn the_doctor_says_how_mails_leave_and_never_the_password() {
+async fn doctor_prints_the_email_settings_without_the_password() {
     let home = Home::on_sqlite();
     let said = async |arguments: &[&str]| {
         let doctor = home.run(&[&["doctor"], arguments].concat()).await;
@@ -345,7 +345,7 @@ async fn the_doctor_says_how_mails_leave_and_never_the_password() {
 }
 
 #[tokio::test]
-async fn a_database_that_is_not_there_is_named() {
+async fn an_unreachable_database_is_named_in_the_error() {
     let home = Home::on_sqlite();
     let mut command = home.command(&["--listen", "127.0.0.1:0"]);
     let mut process = home.start(command.env("DATABASE_URL", "postgres://roster@127.0.0.1:1/roster"), "");
@@ -358,7 +358,7 @@ async fn a_database_that_is_not_there_is_named() {
 }
 
 #[tokio::test]
-async fn a_folder_may_be_called_anything() {
+async fn the_data_directory_can_have_any_name() {
     let home = Home::on_sqlite();
     let name = "50%20 of it? #1 \u{fc}";
     let server = home.begin(&["--data-dir", name]);
@@ -371,7 +371,7 @@ async fn a_folder_may_be_called_anything() {
 }
 
 #[tokio::test]
-async fn a_taken_port_is_named() {
+async fn a_port_in_use_is_named_in_the_error() {
     let home = Home::on_sqlite();
     let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = taken.local_addr().unwrap().to_string();
@@ -386,7 +386,7 @@ async fn a_taken_port_is_named() {
 }
 
 #[tokio::test]
-async fn settings_come_from_the_environment_and_flags_go_first() {
+async fn flags_take_precedence_over_environment_variables() {
     let home = Home::on_sqlite();
     let settings = [
         ("ROSTER_LISTEN", "127.0.0.1:0"),
@@ -413,11 +413,11 @@ async fn the_schema_command_prints_the_committed_schema() {
     let schema = home.run(&["schema"]).await;
     assert_eq!((schema.code, schema.err.as_str()), (0, ""));
     let committed = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/schema.graphql")).unwrap();
-    assert!(schema.out == committed, "schema.graphql is not what `roster schema` prints");
+    assert!(schema.out == committed, "schema.graphql differs from the output of `roster schema`");
     assert!(!home.path("roster-data").exists());
 }
 
-/// Every setting, its variable and its default as `--help` has them.
+/// Every setting with its variable and its default, as in `--help`.
 const SETTINGS: [(&str, &str, &str); 26] = [
     ("--listen", "ROSTER_LISTEN", "127.0.0.1:8000"),
     ("--data-dir", "ROSTER_DATA_DIR", "roster-data"),
@@ -448,7 +448,7 @@ const SETTINGS: [(&str, &str, &str); 26] = [
 ];
 
 #[tokio::test]
-async fn an_empty_variable_is_one_that_is_not_set() {
+async fn an_empty_variable_counts_as_not_set() {
     let home = Home::on_sqlite();
     let empty = SETTINGS.map(|(_, variable, _)| (variable, ""));
     let doctor = home.run(&["doctor"]).await;
@@ -459,7 +459,7 @@ async fn an_empty_variable_is_one_that_is_not_set() {
 }
 
 #[tokio::test]
-async fn a_boolean_may_be_written_as_people_write_it() {
+async fn booleans_are_accepted_in_all_common_spellings() {
     let home = Home::on_sqlite();
     let values = [
         ("1", true),
@@ -483,7 +483,7 @@ async fn a_boolean_may_be_written_as_people_write_it() {
 }
 
 #[tokio::test]
-async fn a_variable_that_is_no_setting_is_warned_of() {
+async fn unknown_variables_cause_a_warning() {
     let home = Home::on_sqlite();
     let unknown = [
         ("ROSTER_LISTNE", Some("ROSTER_LISTEN")),
@@ -508,7 +508,7 @@ async fn a_variable_that_is_no_setting_is_warned_of() {
 }
 
 #[tokio::test]
-async fn a_server_listens_at_a_name_at_a_port_and_everywhere() {
+async fn a_server_listens_on_a_host_name_a_port_or_all_addresses() {
     let home = Home::on_sqlite();
     for (listen, url, everywhere) in [
         ("localhost:0", "http://127.0.0.1:", false),
@@ -527,7 +527,7 @@ async fn a_server_listens_at_a_name_at_a_port_and_everywhere() {
 }
 
 #[tokio::test]
-async fn a_secret_may_come_from_a_file_and_a_flag_that_shows_it_is_warned_of() {
+async fn secrets_can_come_from_files_and_secrets_in_flags_cause_a_warning() {
     let home = Home::on_sqlite();
     let key = "A".repeat(43);
     for (name, secret) in [
@@ -585,7 +585,7 @@ async fn a_secret_may_come_from_a_file_and_a_flag_that_shows_it_is_warned_of() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_no_database_stays_as_it_is() {
+async fn a_file_that_is_not_a_database_is_left_unchanged() {
     let home = Home::on_sqlite();
     std::fs::create_dir(home.path("roster-data")).unwrap();
     let file = home.path("roster-data/roster.db");
@@ -611,7 +611,7 @@ async fn help_documents_each_setting_with_its_variable_and_default() {
         assert!(row.is_some_and(|row| row.contains(&format!("`{variable}`"))), "{flag} is not in README: {row:?}");
     }
     let named = help.out.matches("[env: ").count();
-    assert_eq!(named, SETTINGS.len(), "a setting that this test does not know");
+    assert_eq!(named, SETTINGS.len(), "a setting is missing in `SETTINGS`");
     for command in ["serve", "demo", "schema", "migrate", "import", "admin", "license", "audit", "doctor"] {
         assert!(help.out.contains(&format!("\n  {command} ")), "{command}");
         assert_eq!(home.run(&[command, "--help"]).await.code, 0);

@@ -1,4 +1,4 @@
-//! The schema keeps what clients were promised: `contract.graphql`, name by name.
+//! The schema fulfills the contract with clients, `contract.graphql`, name by name.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -8,7 +8,7 @@ use async_graphql::parser::types::{
     FieldDefinition, InputValueDefinition, TypeDefinition, TypeKind, TypeSystemDefinition,
 };
 
-/// What is promised and still to come: what is done by mail, and the subscription.
+/// Types of the contract that are not implemented yet: the subscription and its payload.
 const TO_COME: [&str; 3] = ["ChangeKind", "Subscription", "UserChange"];
 
 fn types(sdl: &str) -> HashMap<String, TypeDefinition> {
@@ -20,7 +20,7 @@ fn types(sdl: &str) -> HashMap<String, TypeDefinition> {
     types.collect()
 }
 
-/// What of the promised types the served ones do not have, each as the place where it is missing or other.
+/// The differences between the contract and the served schema, each named by its place.
 fn broken(promised: &HashMap<String, TypeDefinition>, served: &HashMap<String, TypeDefinition>) -> BTreeSet<String> {
     let mut broken = BTreeSet::new();
     for (name, promise) in promised {
@@ -77,7 +77,7 @@ fn compare_fields(
     }
 }
 
-/// Arguments, or the fields of an input. What is added may be left out.
+/// Compares arguments or input fields. Added ones must be optional.
 fn compare_values(
     place: &str,
     promised: &[Positioned<InputValueDefinition>],
@@ -109,7 +109,7 @@ fn compare_values(
 }
 
 #[test]
-fn the_schema_has_everything_that_was_promised() {
+fn the_schema_has_everything_in_the_contract() {
     let promised = types(include_str!("contract.graphql"));
     let served = types(&roster::schema::sdl());
     let to_come: BTreeSet<String> = TO_COME.iter().map(|place| (*place).to_owned()).collect();
@@ -117,7 +117,7 @@ fn the_schema_has_everything_that_was_promised() {
 }
 
 #[test]
-fn whatever_goes_or_changes_is_told() {
+fn every_removal_and_change_is_reported() {
     let promised = types(
         "type T implements N { a(x: Int, y: Int! = 1): [String!]! b: Int } interface N { b: Int }
          enum E { P Q } input I { a: String b: Int = 2 } scalar S type Gone { a: Int }",

@@ -1,4 +1,4 @@
-//! Many rows at once, where a test needs more than the verbs make in reasonable time.
+//! Inserts many rows at once, when a test needs more than mutations create in reasonable time.
 
 use async_graphql::MaybeUndefined::Value as Given;
 use roster::attribute_values;
@@ -16,7 +16,7 @@ use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, Query
 
 use crate::app::App;
 
-/// A person as the verbs would store it, with an address made up.
+/// A user as mutations would store it, with a generated email address.
 pub fn model(license: Id, first: &str, last: &str) -> user::Model {
     let id = Id::new();
     let mut person = user::Model::empty(id, license);
@@ -28,7 +28,7 @@ pub fn model(license: Id, first: &str, last: &str) -> user::Model {
     person
 }
 
-/// Lets a license begin on another day, by SQL, for nothing else does.
+/// Changes the first day of a license by SQL, since no command does.
 pub async fn backdate(app: &App, license: Id, first: Date) {
     license::Entity::update_many()
         .col_expr(license::Column::StartsOn, Expr::value(first))
@@ -38,7 +38,7 @@ pub async fn backdate(app: &App, license: Id, first: Date) {
         .unwrap();
 }
 
-/// Stores people; returns their ids.
+/// Stores users and returns their ids.
 pub async fn store(app: &App, people: Vec<user::Model>) -> Vec<Id> {
     let ids = people.iter().map(|person| person.id).collect();
     let transaction = app.db.begin().await.unwrap();
@@ -51,7 +51,7 @@ pub async fn store(app: &App, people: Vec<user::Model>) -> Vec<Id> {
     ids
 }
 
-/// Records that people were entered, as the verbs would.
+/// Records that users were created, as mutations would.
 pub async fn record(app: &App, people: &[user::Model]) {
     let entered = people.iter().map(|person| {
         let changes = audit::difference(&user::Model::empty(person.id, person.license_id), person);
@@ -60,12 +60,12 @@ pub async fn record(app: &App, people: &[user::Model]) {
     audit::commit(app.db.begin().await.unwrap(), entered).await.unwrap();
 }
 
-/// Stores people of the first license by first and last name; returns their ids.
+/// Stores users of the first license by first and last name, and returns their ids.
 pub async fn people(app: &App, names: &[(&str, &str)]) -> Vec<Id> {
     store(app, names.iter().map(|(first, last)| model(app.license, first, last)).collect()).await
 }
 
-/// Stores groups of a license that nobody belongs to.
+/// Stores groups of a license without members.
 pub async fn groups(app: &App, license: Id, names: impl IntoIterator<Item = String>) -> Vec<Id> {
     let group = |name: String| {
         let mut new = group::Model::empty(Id::new(), license);
@@ -79,7 +79,7 @@ pub async fn groups(app: &App, license: Id, names: impl IntoIterator<Item = Stri
     ids
 }
 
-/// Makes everybody a member of every group.
+/// Adds every user to every group.
 pub async fn memberships(app: &App, users: &[Id], groups: &[Id], role: GroupRole) {
     let pairs = users.iter().flat_map(|user| groups.iter().map(|group| (*user, *group)));
     let rows: Vec<membership::ActiveModel> = pairs
@@ -91,7 +91,7 @@ pub async fn memberships(app: &App, users: &[Id], groups: &[Id], role: GroupRole
     }
 }
 
-/// Gives people a value, a text, of every attribute of their license.
+/// Sets every attribute of the license to a text for each user.
 pub async fn attributes(app: &App, users: &[Id], license: Id, value: &str) {
     let definitions = attribute_values::definitions(app.db.read(), license).await.unwrap();
     let pairs = users.iter().flat_map(|user| definitions.values().map(|definition| (*user, definition)));

@@ -1,4 +1,4 @@
-//! Databases as they are: connections that were closed, other defaults, other encodings, other tenants.
+//! Real-world databases: closed connections, other defaults, other encodings, other tenants.
 
 use futures_util::future::join_all;
 use sea_orm::{ConnectionTrait as _, Database};
@@ -20,14 +20,14 @@ fn is_created(answer: &Value) -> bool {
     answer["data"]["createUser"]["success"] == true
 }
 
-/// Creates so many users, at once.
+/// Creates `count` users concurrently.
 async fn create_at_once(caller: &Caller<'_>, prefix: &str, count: usize) {
     let all =
         join_all((0..count).map(|number| async move { create(caller, &format!("{prefix}{number}")).await })).await;
     assert!(all.iter().all(is_created), "{all:#?}");
 }
 
-/// Runs a statement on the database of a directory, over a connection of its own.
+/// Runs a statement on the database of an app over a separate connection.
 async fn on_database(app: &App, statement: &str) {
     let name: String = app
         .db
@@ -47,7 +47,7 @@ const DROP_CONNECTIONS: &str =
     "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = '{database}'";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_fails_after_the_database_dropped_its_connections() {
+async fn requests_succeed_after_the_database_dropped_its_connections() {
     let Some(app) = App::on_postgres().await else { return };
     let root = app.superuser().await;
     for round in 0..3 {
@@ -63,9 +63,9 @@ async fn nothing_fails_after_the_database_dropped_its_connections() {
     }
 }
 
-/// Counters and mails are written by single statements, outside of a transaction.
+/// Counters and emails are written by single statements outside of a transaction.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_single_statement_is_written_after_the_database_dropped_its_connections() {
+async fn single_statements_succeed_after_the_database_dropped_its_connections() {
     let Some(app) = App::on_postgres().await else { return };
     let nobody = app.anonymous();
     let sign_in = async |number: usize| {
@@ -89,7 +89,7 @@ async fn a_single_statement_is_written_after_the_database_dropped_its_connection
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn writes_succeed_whatever_isolation_is_the_default_of_the_database() {
+async fn writes_succeed_under_any_default_isolation_level() {
     for isolation in ["serializable", "repeatable read"] {
         let setting = format!("default_transaction_isolation = '{isolation}'");
         let Some(app) = App::on_postgres_with(&[&setting]).await else { return };
@@ -106,7 +106,7 @@ async fn writes_succeed_whatever_isolation_is_the_default_of_the_database() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_database_that_has_become_read_only_is_not_ready_and_answers_reads() {
+async fn a_read_only_database_is_not_ready_but_serves_reads() {
     let Some(app) = App::on_postgres().await else { return };
     let root = app.superuser().await;
     let status = async |path: &str| Wire(app.address).get(path).await.status;
@@ -123,7 +123,7 @@ async fn a_database_that_has_become_read_only_is_not_ready_and_answers_reads() {
     assert_eq!(status("/health/ready").await, 200);
 }
 
-/// Makes a database with the given options; returns its URL.
+/// Creates a database with the given options and returns its URL.
 async fn database_with(name: &str, options: &str) -> Option<String> {
     let url = postgres::server()?.admin_url();
     let admin = Database::connect(url.clone()).await.unwrap();
@@ -133,7 +133,7 @@ async fn database_with(name: &str, options: &str) -> Option<String> {
 }
 
 #[tokio::test]
-async fn a_database_that_cannot_hold_every_name_is_refused() {
+async fn a_database_without_utf8_is_rejected() {
     for encoding in ["LATIN1", "SQL_ASCII"] {
         let options = format!("ENCODING '{encoding}' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'");
         let name = format!("with_{}", encoding.to_lowercase());
@@ -163,10 +163,10 @@ async fn tables_of_another_program_are_left_alone() {
 }
 
 #[tokio::test]
-async fn an_owner_of_the_database_who_is_no_superuser_imports_without_warnings() {
+async fn a_database_owner_without_superuser_rights_imports_without_warnings() {
     let Some(url) = database_with("of_an_owner", "").await else { return };
     let admin = Database::connect(&url).await.unwrap();
-    // Extensions that are trusted may be made by an owner; this one is there already.
+    // The owner may create trusted extensions; this one already exists.
     admin
         .execute_unprepared(
             "CREATE ROLE owner LOGIN; ALTER DATABASE of_an_owner OWNER TO owner; GRANT ALL ON SCHEMA public TO owner",
@@ -185,7 +185,7 @@ async fn an_owner_of_the_database_who_is_no_superuser_imports_without_warnings()
 }
 
 #[tokio::test]
-async fn a_port_that_nobody_listens_on_is_told_from_a_database_that_is_slow() {
+async fn a_refused_connection_is_not_reported_as_a_timeout() {
     let home = Home::on_sqlite();
     for command in [&["serve", "--listen", "127.0.0.1:0"][..], &["migrate"], &["doctor"]] {
         let url = ["--database-url", "postgres://roster@127.0.0.1:1/roster"];
@@ -196,7 +196,7 @@ async fn a_port_that_nobody_listens_on_is_told_from_a_database_that_is_slow() {
 }
 
 #[tokio::test]
-async fn a_wrong_database_url_never_shows_the_password() {
+async fn an_invalid_database_url_is_rejected_without_showing_the_password() {
     let home = Home::on_sqlite();
     for command in ["serve", "doctor", "migrate"] {
         let url = "postgres://roster:p@ss/w:rd%1@127.0.0.1:1/roster";
@@ -220,12 +220,12 @@ fn has(bytes: &[u8], text: &str) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_log_of_sqlite_stays_short_while_many_read() {
-    /// The limit is 16 MiB; writes that have begun before it is reached add to it.
+async fn the_write_ahead_log_of_sqlite_stays_short_under_constant_reads() {
+    /// The limit is 16 MiB; writes that began before it was reached add to it.
     const LONGEST: u64 = 32 << 20;
     const READERS: usize = 3;
     const BATCHES: usize = 40;
-    /// Takes long enough that there is always somebody who reads.
+    /// Slow enough that there is always a reader.
     const SLOW: &str = "WITH RECURSIVE counted (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM counted WHERE n < 20000) \
                         SELECT count(*) FROM counted, (SELECT 1 FROM users LIMIT 1)";
     let app = App::on_sqlite().await;
@@ -258,12 +258,12 @@ async fn the_log_of_sqlite_stays_short_while_many_read() {
 }
 
 #[tokio::test]
-async fn who_is_erased_is_not_in_the_files_of_sqlite() {
+async fn an_erased_user_is_not_in_the_files_of_sqlite() {
     let app = App::on_sqlite().await;
     let root = app.superuser().await;
     let id = create(&root, "quaxolotlfrix").await["data"]["createUser"]["user"]["id"].clone();
     assert!(has(&files_of(app.dir()), "quaxolotlfrix"));
-    // Somebody who reads at one moment does not get to keep it either: the next write removes it.
+    // A concurrent reader does not keep the data either: the next write removes it.
     let moment = app.db.snapshot().await.unwrap();
     moment
         .query_one_raw(sea_orm::Statement::from_string(sea_orm::DatabaseBackend::Sqlite, "SELECT 1 FROM users"))

@@ -1,4 +1,4 @@
-//! The schema as it is served, read back, and a valid request for each of its root fields.
+//! The types of the served schema, and a valid request for each of its root fields.
 
 use std::collections::HashMap;
 
@@ -19,7 +19,7 @@ pub struct Ask {
     pub variables: Value,
 }
 
-/// Where a text stands among the variables of a request.
+/// The path of a text in the variables of a request.
 pub type Place = Vec<String>;
 
 impl Definition {
@@ -35,11 +35,11 @@ impl Definition {
     pub fn object(&self, name: &str) -> &ObjectType {
         match &self.0[name].kind {
             TypeKind::Object(object) => object,
-            other => panic!("{name} is no object but {other:?}"),
+            other => panic!("{name} is not an object: {other:?}"),
         }
     }
 
-    /// The fields of an object or interface; none for other types.
+    /// The fields of an object or interface. Empty for other types.
     pub fn fields(&self, name: &str) -> Vec<&FieldDefinition> {
         match self.0.get(name).map(|definition| &definition.kind) {
             Some(TypeKind::Object(object)) => object.fields.iter().map(|field| &field.node).collect(),
@@ -54,8 +54,8 @@ impl Definition {
         queries.chain(self.fields("Mutation").into_iter().map(|field| (true, field))).collect()
     }
 
-    /// A valid request for each root field, with every argument that goes together and what it returns selected to a
-    /// depth. `ids` tells the id to give to a root field for an argument or input field of a name.
+    /// A valid request for each root field, with all arguments that are compatible with each other and a selection down
+    /// to `depth`. `ids` returns the id for an argument or input field of a root field.
     pub fn asks(&self, depth: usize, ids: &dyn Fn(&str, &str) -> Option<String>) -> Vec<Ask> {
         let fields = self.root_fields().into_iter();
         fields.map(|(is_mutation, field)| self.ask(is_mutation, field, depth, ids)).collect()
@@ -92,7 +92,7 @@ impl Definition {
         Ask { field: name, query, variables: Value::Object(variables) }
     }
 
-    /// A selection of everything in a type that needs no arguments, down to a depth.
+    /// A selection of every field that needs no arguments, down to a depth.
     fn selection(&self, name: &str, depth: usize) -> String {
         let fields = self.fields(name);
         if fields.is_empty() {
@@ -138,7 +138,7 @@ impl Definition {
                 TypeKind::Enum(values) => json!(values.values.last().unwrap().node.value.node.as_str()),
                 TypeKind::InputObject(input) => {
                     let mut members = Map::new();
-                    // What has its own kind in it, such as a filter, is given without.
+                    // Fields with the type of their own input, such as nested filters, are omitted.
                     let others = input.fields.iter().filter(|field| innermost(&field.node.ty.node) != inner);
                     for field in others {
                         let field = &field.node;
@@ -150,15 +150,15 @@ impl Definition {
                     if self.is_one_of(inner) {
                         members.retain(|name, _| name == "id");
                     }
-                    // It would have to be one that is defined.
+                    // Values of custom attributes would need a defined attribute.
                     members.remove("attribute");
-                    // A filter has room for one comparison of each field.
+                    // Each field of a filter takes one comparison.
                     if members.contains_key("eq") {
                         members.retain(|name, _| name == "eq");
                     }
                     Value::Object(members)
                 }
-                other => panic!("{name} cannot be given: {other:?}"),
+                other => panic!("no value for {name}: {other:?}"),
             },
         }
     }
@@ -167,8 +167,8 @@ impl Definition {
         self.0[name].directives.iter().any(|directive| directive.node.name.node == "oneOf")
     }
 
-    /// Each request once for each of its texts and ids, with the place where it stands. Of an input that takes exactly
-    /// one field, each is given in turn.
+    /// Each request once for each of its texts and ids, with the path of the text. For a oneOf input, each field is set
+    /// in turn.
     pub fn texts(&self, asks: &[Ask]) -> Vec<(Ask, Place)> {
         let mut found = Vec::new();
         for ask in asks {
@@ -217,7 +217,7 @@ impl Definition {
     }
 }
 
-/// A text that the rules of a field of this name allow; none for what is better left out.
+/// A valid text for a field of this name. None if the field is better omitted.
 fn text(name: &str) -> Option<String> {
     let text = match name {
         "after" | "before" | "username" => return None,
@@ -236,7 +236,7 @@ fn text(name: &str) -> Option<String> {
     Some(text.to_owned())
 }
 
-/// The name at the bottom of a type's lists.
+/// The name of the innermost type.
 pub fn innermost(ty: &Type) -> &str {
     match &ty.base {
         BaseType::List(inner) => innermost(inner),

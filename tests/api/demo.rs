@@ -1,4 +1,4 @@
-//! `roster demo`: a hospital group to try things out on, the same for everybody.
+//! `roster demo`: a hospital group with generated users, the same for everyone.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use crate::process::{Home, Process, mode, set_mode};
 
 async fn demo(home: &Home, arguments: &[&str]) -> Process {
-    // In the folder where the other commands look, so that a test can look there too.
+    // Uses the folder of the other commands, so that tests can read the database.
     home.serve(&[&["demo", "--data-dir", "roster-data", "--users", "200"][..], arguments].concat()).await
 }
 
@@ -22,7 +22,7 @@ fn tokens(home: &Home) -> Map<String, Value> {
     serde_json::from_slice(&std::fs::read(home.path("tokens.json")).unwrap()).unwrap()
 }
 
-/// How many people say something, for each field that can be empty.
+/// The number of users with a value, for each optional field.
 fn filled(people: &[user::Model]) -> BTreeMap<&'static str, usize> {
     let count = |has: &dyn Fn(&user::Model) -> bool| people.iter().filter(|person| has(person)).count();
     BTreeMap::from([
@@ -44,7 +44,7 @@ fn filled(people: &[user::Model]) -> BTreeMap<&'static str, usize> {
 }
 
 in_every_home! {
-    async fn each_viewer_of_the_demonstration_has_a_token_that_works(home: Home) {
+    async fn each_demo_viewer_has_a_valid_token(home: Home) {
         let server = demo(&home, &["--seed", "7", "--tokens", "tokens.json"]).await;
         assert_eq!(mode(&home.path("tokens.json")), 0o600);
         let tokens = tokens(&home);
@@ -68,10 +68,10 @@ in_every_home! {
         for kind in ["superuser", "license_admin", "admin", "user"] {
             assert!(tokens.contains_key(kind), "{kind}");
         }
-        assert_eq!(licenses.len(), 1, "the viewers are of one license");
+        assert_eq!(licenses.len(), 1, "the viewers have the same license");
     }
 
-    async fn the_viewers_of_the_demonstration_sign_in_with_the_password_that_is_printed(home: Home) {
+    async fn the_demo_viewers_sign_in_with_the_printed_password(home: Home) {
         let server = demo(&home, &[]).await;
         let out = server.out();
         let password = out.lines().find_map(|line| line.strip_prefix("They sign in with the password ")).unwrap();
@@ -83,7 +83,7 @@ in_every_home! {
         }
     }
 
-    async fn the_first_request_that_is_printed_works_as_it_is(home: Home) {
+    async fn the_printed_first_request_works_unchanged(home: Home) {
         let server = demo(&home, &[]).await;
         let out = server.out();
         let request = out.lines().map(str::trim).find(|line| line.starts_with("curl ")).unwrap_or_else(|| panic!("{out}"));
@@ -94,13 +94,13 @@ in_every_home! {
         assert_eq!(server.err().matches("ERROR").count(), 0, "{}", server.err());
     }
 
-    async fn the_demonstration_has_something_of_everything(home: Home) {
+    async fn the_demo_has_data_of_every_kind(home: Home) {
         drop(demo(&home, &["--seed", "7"]).await);
         let people = people(&home).await;
         assert_eq!(people.len(), 200);
         for (field, filled) in filled(&people) {
             let all = matches!(field, "email" | "username");
-            assert!(filled > 0 && (all || filled < people.len()), "{field} is given by {filled} of {}", people.len());
+            assert!(filled > 0 && (all || filled < people.len()), "{field} is set for {filled} of {}", people.len());
         }
         let some = |what: &str, is: &dyn Fn(&user::Model) -> bool| {
             let count = people.iter().filter(|person| is(person)).count();
@@ -132,14 +132,14 @@ in_every_home! {
         }
         assert!(institution::Entity::find().all(db.read()).await.unwrap().len() > licenses.len());
         let credentials = credential::Entity::find().all(db.read()).await.unwrap();
-        assert_eq!(credentials.len(), 5, "nobody but the viewers has a password");
+        assert_eq!(credentials.len(), 5, "only the viewers have a password");
         let definitions = attribute_definition::Entity::find().all(db.read()).await.unwrap();
         assert!(definitions.len() > licenses.len());
         let values = attribute_value::Entity::find().all(db.read()).await.unwrap();
         for definition in &definitions {
             let license = people.iter().filter(|person| person.license_id == definition.license_id).count();
             let filled = values.iter().filter(|value| value.definition_id == definition.id).count();
-            assert!(filled > 0 && filled < license, "{} is given by {filled} of {license}", definition.name);
+            assert!(filled > 0 && filled < license, "{} is set for {filled} of {license}", definition.name);
         }
         let memberships = membership::Entity::find().all(db.read()).await.unwrap();
         for group in group::Entity::find().all(db.read()).await.unwrap() {
@@ -148,7 +148,7 @@ in_every_home! {
         }
     }
 
-    async fn the_demonstration_started_again_adds_nobody(home: Home) {
+    async fn restarting_the_demo_adds_no_users(home: Home) {
         let arguments = ["--seed", "7", "--tokens", "tokens.json"];
         drop(demo(&home, &arguments).await);
         let without_sign_in = |people: Vec<user::Model>| -> Vec<user::Model> {
@@ -163,7 +163,7 @@ in_every_home! {
         server.caller(again["user"].as_str()).data("{ viewer { id } }", json!({})).await;
     }
 
-    async fn the_demonstration_refuses_a_directory_of_others(home: Home) {
+    async fn the_demo_rejects_a_directory_that_it_did_not_create(home: Home) {
         let home = home.with_admin().await;
         let before = people(&home).await;
         let refused = home.run(&["demo", "--data-dir", "roster-data", "--listen", "127.0.0.1:0"]).await;
@@ -172,7 +172,7 @@ in_every_home! {
         assert!(people(&home).await == before);
     }
 
-    async fn the_demonstration_refuses_one_of_another_seed(home: Home) {
+    async fn the_demo_rejects_a_directory_of_another_seed(home: Home) {
         drop(demo(&home, &["--seed", "7"]).await);
         let before = people(&home).await;
         let refused = home.run(&["demo", "--data-dir", "roster-data", "--seed", "8", "--listen", "127.0.0.1:0"]).await;
@@ -182,7 +182,7 @@ in_every_home! {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_seed_makes_the_same_people_everywhere_and_another_one_others() {
+async fn the_same_seed_creates_the_same_users_on_every_database() {
     let mut homes = vec![Home::on_sqlite(), Home::on_sqlite(), Home::on_sqlite()];
     homes.extend(Home::on_postgres().await);
     let mut names = Vec::new();
@@ -205,7 +205,7 @@ async fn one_seed_makes_the_same_people_everywhere_and_another_one_others() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_demonstration_keeps_to_a_folder_of_its_own() {
+async fn the_demo_uses_its_own_folder() {
     let home = Home::on_sqlite();
     drop(home.serve(&["demo", "--users", "10"]).await);
     assert!(home.path("roster-demo/roster.db").exists());
@@ -213,7 +213,7 @@ async fn the_demonstration_keeps_to_a_folder_of_its_own() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn tokens_are_never_left_to_be_read_by_others() {
+async fn the_token_file_is_readable_by_its_owner_only() {
     let home = Home::on_sqlite();
     std::fs::write(home.path("tokens.json"), "{}").unwrap();
     set_mode(&home.path("tokens.json"), 0o644);

@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 
 use crate::process::{Home, Process};
 
-/// A block of a page that is run.
+/// An executable block of a page.
 enum Block {
     Shell(String),
-    /// A request, and its variables.
+    /// A request and its variables.
     Request(String, Value),
 }
 
@@ -45,7 +45,7 @@ fn blocks(text: &str) -> Vec<Block> {
     found
 }
 
-/// The variables that the demo prints as lines to be pasted.
+/// The variables that the demo prints as `export` lines.
 fn exports(server: &Process) -> Vec<(String, String)> {
     let out = server.out();
     let exported = out.lines().filter_map(|line| line.trim().strip_prefix("export ")?.split_once('='));
@@ -80,15 +80,15 @@ async fn check(page: &Path) {
 }
 
 #[tokio::test]
-async fn what_the_documentation_shows_works() {
+async fn commands_and_requests_of_the_documentation_work() {
     for page in pages() {
         check(&page).await;
     }
 }
 
-/// Links within the repository lead to files that are there.
+/// Links within the repository lead to existing files.
 #[test]
-fn links_of_the_documentation_lead_somewhere() {
+fn links_of_the_documentation_lead_to_existing_files() {
     for page in pages() {
         let text = fs::read_to_string(&page).unwrap();
         for link in text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(link, _)| link) {

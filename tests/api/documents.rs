@@ -1,5 +1,5 @@
-//! Whatever legal document is sent, to answer it takes a bounded amount of work and memory: thousands are made of the schema by a
-//! seed and sent to the built program, with 20,000 users in it.
+//! Every valid document takes a bounded amount of work and memory: thousands are generated from the schema and a seed
+//! and sent to the built program, with 20,000 users in the database.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -18,25 +18,25 @@ use crate::process::{Caller, Home, Process};
 use crate::work;
 
 const USERS: usize = 20_000;
-/// How often the reference work may be done in the processor time of one document: a second of the optimised program on the machine
-/// where that was measured, and as much as the same work takes elsewhere and without optimisation.
-const MOST_WORK: u64 = 1_000;
-/// The most memory that one document may take, in KiB.
-const MOST_MEMORY: u64 = 64 * 1024;
+/// The limit for the processor time of one document, as a multiple of the reference work: one second of the optimized
+/// program on the machine where it was measured, and the equivalent on other machines and without optimization.
+const MAX_WORK: u64 = 1_000;
+/// The limit for the memory of one document, in KiB.
+const MAX_MEMORY: u64 = 64 * 1024;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_thousand_legal_documents_are_answered_with_bounded_work_on_sqlite() {
+async fn two_thousand_valid_documents_take_bounded_work_on_sqlite() {
     documents_are_answered_with_bounded_work(Home::on_sqlite(), 2_000).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_hundred_legal_documents_are_answered_with_bounded_work_on_postgres() {
+async fn two_hundred_valid_documents_take_bounded_work_on_postgres() {
     if let Some(home) = Home::on_postgres().await {
         documents_are_answered_with_bounded_work(home, 200).await;
     }
 }
 
-/// What a document took.
+/// The resources that a document took.
 struct Taken {
     document: Written,
     /// In units of the reference work.
@@ -55,12 +55,12 @@ async fn documents_are_answered_with_bounded_work(home: Home, count: usize) {
     println!("{USERS} users after {:?}", began.elapsed());
     let tokens: Value = serde_json::from_slice(&fs::read(home.path("tokens.json")).unwrap()).unwrap();
     let callers = ["user", "superuser", "license_admin"].map(|kind| server.caller(tokens[kind].as_str()));
-    let dearest = dearest(&stock);
+    let dearest = expensive_documents(&stock);
     let mut author = Author::new(stock, 0x9e37_79b9);
     let mut taken = Vec::new();
     for (query, variables) in dearest {
-        let cost = author.cost(&query, &variables).unwrap_or_else(|| panic!("not legal: {query}"));
-        assert!(cost <= roster::graphql::cost::MOST, "{cost}: {query}");
+        let cost = author.cost(&query, &variables).unwrap_or_else(|| panic!("not valid: {query}"));
+        assert!(cost <= roster::graphql::cost::MAX_COST, "{cost}: {query}");
         for caller in callers.iter().take(2) {
             let document = Written { query: query.clone(), variables: variables.clone(), cost };
             taken.push(answer(&server, caller, document).await);
@@ -74,7 +74,7 @@ async fn documents_are_answered_with_bounded_work(home: Home, count: usize) {
     report(&mut taken);
 }
 
-/// Prints the worst documents, and fails if one was too dear.
+/// Prints the most expensive documents, and fails if one exceeded a limit.
 fn report(taken: &mut [Taken]) {
     let mut worst = String::new();
     taken.sort_by_key(|taken| std::cmp::Reverse(taken.work));
@@ -85,24 +85,24 @@ fn report(taken: &mut [Taken]) {
     }
     println!("the most work:\n{worst}");
     let dearest: Vec<&Taken> =
-        taken.iter().filter(|taken| taken.work > MOST_WORK || taken.memory > MOST_MEMORY).collect();
+        taken.iter().filter(|taken| taken.work > MAX_WORK || taken.memory > MAX_MEMORY).collect();
     let refused = taken.iter().filter(|taken| taken.outcome == "ANSWER_TOO_LARGE").count();
     let mean = taken.iter().map(|taken| taken.work).sum::<u64>() / taken.len() as u64;
     let memory = taken.iter().map(|taken| taken.memory).max().unwrap_or_default();
     println!("mean {mean} units, at most {memory} KiB; {refused} answers were too large");
-    assert!(refused * 10 < taken.len(), "hardly anything was answered");
+    assert!(refused * 10 < taken.len(), "too many responses exceeded the size limit");
     let texts: Vec<String> = dearest
         .iter()
         .map(|taken| {
             format!("{} units, {} KiB: {} {}", taken.work, taken.memory, taken.document.query, taken.document.variables)
         })
         .collect();
-    assert!(texts.is_empty(), "too dear:\n{}", texts.join("\n").chars().take(20_000).collect::<String>());
+    assert!(texts.is_empty(), "over the limit:\n{}", texts.join("\n").chars().take(20_000).collect::<String>());
 }
 
 async fn answer(server: &Process, caller: &Caller, document: Written) -> Taken {
     let (work, memory) = (spent(server.id()), peak_memory(server.id()));
-    let answer = caller.try_ask(&document.query, &document.variables).await.expect("an answer");
+    let answer = caller.try_ask(&document.query, &document.variables).await.expect("a response");
     let codes: Vec<&str> = answer["errors"]
         .as_array()
         .into_iter()
@@ -129,7 +129,7 @@ fn spent(process: u32) -> u64 {
     fields.map(|ticks| ticks.parse::<u64>().unwrap_or_default() * 10).sum()
 }
 
-/// The memory of a process now, in KiB; what it takes most is counted from here.
+/// The current memory of a process, in KiB. Resets the peak.
 fn peak_memory(process: u32) -> u64 {
     let _ = fs::write(format!("/proc/{process}/clear_refs"), "5");
     status(process, "VmRSS:")
@@ -145,7 +145,7 @@ fn status(process: u32, name: &str) -> u64 {
     line.split_whitespace().next().unwrap_or_default().parse().unwrap_or_default()
 }
 
-/// What arguments are made of; the first group has everybody of the first license in it.
+/// The values used as arguments. Adds every user of the first license to the first group.
 async fn stock(db: &Db) -> Stock {
     let reader = db.read();
     let licenses: Vec<license::Model> =
@@ -200,8 +200,8 @@ async fn stock(db: &Db) -> Stock {
     }
 }
 
-/// Documents at the limits, each dear in its own way.
-fn dearest(stock: &Stock) -> Vec<(String, Value)> {
+/// Documents at the limits, each expensive in a different way.
+fn expensive_documents(stock: &Stock) -> Vec<(String, Value)> {
     let group = &stock.groups[0];
     let members = |first: usize| format!("members(first: {first}) {{ totalCount }}");
     let windows = each(22, |n| format!("a{n}: {} ", members(n + 1)));

@@ -1,4 +1,4 @@
-//! What was acknowledged is kept, and whole, however the server ends.
+//! Acknowledged writes are durable and complete, however the server ends.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -13,23 +13,23 @@ use crate::process::{ADMIN, Caller, Home, until};
 
 const ROUNDS: usize = 5;
 const WRITERS: usize = 8;
-/// How many writes are acknowledged in a round before the server is killed.
+/// The number of acknowledged writes in a round before the server is killed.
 const WRITES: usize = 60;
 
-/// What the server has said to be done.
+/// An acknowledged write.
 enum Done {
     Person { id: String, email: String, has_password: bool },
     Group { id: String },
 }
 
-/// Creates one thing after the other until the server is gone.
+/// Creates users and groups until the server is gone.
 async fn write(caller: Caller, writer: usize, count: Arc<AtomicUsize>) -> Vec<Done> {
     const PERSON: &str = "mutation ($input: CreateUserInput!) { done: createUser(input: $input) { success errors { message } thing: user { id } } }";
     const GROUP: &str = "mutation ($input: CreateGroupInput!) { done: createGroup(input: $input) { success errors { message } thing: group { id } } }";
     let mut done = Vec::new();
     for turn in writer.. {
         let email = format!("{}@example.org", Id::new().0);
-        // The administrator owns his groups, and nobody belongs to more than 200.
+        // Administrators own the groups they create, and a user belongs to at most 200 groups.
         let (is_group, has_password) = (turn % 17 == 0, turn % 5 == 0);
         let answer = if is_group {
             caller.try_ask(GROUP, &json!({ "input": { "name": email } })).await
@@ -50,8 +50,8 @@ async fn write(caller: Caller, writer: usize, count: Arc<AtomicUsize>) -> Vec<Do
     done
 }
 
-/// Rows that are there without what belongs to them.
-async fn halves(home: &Home) -> Vec<String> {
+/// Rows without the rows that belong to them.
+async fn incomplete_rows(home: &Home) -> Vec<String> {
     let db = home.db().await;
     let backend = if home.is_sqlite() { DatabaseBackend::Sqlite } else { DatabaseBackend::Postgres };
     let mut halves = Vec::new();
@@ -87,29 +87,29 @@ async fn ids_of(caller: &Caller, connection: &str, ids: &[&str]) -> HashSet<Stri
 }
 
 in_every_home! {
-    async fn nothing_acknowledged_is_lost_when_the_server_is_killed(home: Home) {
+    async fn no_acknowledged_write_is_lost_when_the_server_is_killed(home: Home) {
         let home = home.with_admin().await;
         let mut acknowledged = Vec::new();
         for round in 0..ROUNDS {
             let mut server = home.serve(&[]).await;
             let root = server.sign_in(ADMIN).await;
             let count = Arc::new(AtomicUsize::new(0));
-            // Each writer has a connection of its own, as clients have.
+            // Each writer has its own connection, as clients have.
             let writers: Vec<_> = (0..WRITERS)
                 .map(|writer| {
                     let caller = server.caller(root.token.as_deref());
                     tokio::spawn(write(caller, writer * 31 + round, Arc::clone(&count)))
                 })
                 .collect();
-            until(|| async { (count.load(Ordering::Relaxed) >= WRITES).then_some(()) }).await.expect("writes");
+            until(|| async { (count.load(Ordering::Relaxed) >= WRITES).then_some(()) }).await.expect("enough writes are acknowledged");
             server.signal("KILL");
-            assert_eq!(server.status().await.code(), None, "killed");
+            assert_eq!(server.status().await.code(), None, "the server was killed");
             let log = server.err();
             assert!(!log.contains("ERROR") && !log.contains("locked"), "{log}");
             for writer in writers {
                 acknowledged.extend(writer.await.unwrap());
             }
-            assert_eq!(halves(&home).await, [""; 0], "round {round}");
+            assert_eq!(incomplete_rows(&home).await, [""; 0], "round {round}");
         }
         assert!(acknowledged.len() >= ROUNDS * WRITES);
 
@@ -120,7 +120,7 @@ in_every_home! {
         assert!(!groups.is_empty());
         let found = ids_of(&root, "User", &people).await;
         let lost: Vec<_> = people.iter().filter(|id| !found.contains(**id)).collect();
-        assert!(lost.is_empty(), "{} of {} people are lost", lost.len(), people.len());
+        assert!(lost.is_empty(), "{} of {} users are lost", lost.len(), people.len());
         let found = ids_of(&root, "Group", &groups).await;
         assert!(groups.iter().all(|id| found.contains(*id)), "groups are lost");
         let mut signed_in = 0;
@@ -137,7 +137,7 @@ in_every_home! {
         assert_eq!(Value::Null, root.data("{ user(by: { email: \"nobody@example.org\" }) { id } }", json!({})).await["user"]);
     }
 
-    async fn an_import_that_is_killed_is_finished_by_another_run(home: Home) {
+    async fn an_import_completes_after_it_was_killed(home: Home) {
         let people: String = (0..4_000)
             .map(|number| json!({ "user": { "firstName": "A", "lastName": "B", "email": format!("p{number}@example.org") } }).to_string() + "\n")
             .collect();
@@ -150,7 +150,7 @@ in_every_home! {
             db.read().query_one_raw(statement).await.unwrap().unwrap().try_get_by_index(0).unwrap()
         };
         let mut import = home.start(&mut home.command(&["import", "people.ndjson"]), "");
-        until(|| async { (count().await > 0).then_some(()) }).await.expect("people");
+        until(|| async { (count().await > 0).then_some(()) }).await.expect("the import creates users");
         import.signal("KILL");
         import.status().await;
         let again = home.run(&["import", "people.ndjson"]).await;

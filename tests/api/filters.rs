@@ -1,4 +1,4 @@
-//! Filters and orders of people: each finds whom it says, in the order that it says, page by page.
+//! Filters and orders of the list of users, compared page by page with a second implementation in memory.
 
 use async_graphql::MaybeUndefined::{Null, Undefined, Value as Given};
 use chrono::{DateTime, TimeZone, Utc};
@@ -29,7 +29,7 @@ pub const TEXTS: [&str; 12] = [
 ];
 const SENSITIVE: [&str; 4] = ["mobile", "externalId", "birthDate", "lastLogin"];
 
-/// A person, the groups of the person, and the sites that the person may access.
+/// A user with their groups and the sites that they may access.
 struct Resident {
     row: user::Model,
     groups: Vec<Id>,
@@ -66,7 +66,7 @@ impl Resident {
     }
 }
 
-/// A town of people with all kinds of values, and with none.
+/// Users with all kinds of values and with missing values, and their institutions and groups.
 struct Town {
     people: Vec<Resident>,
     institutions: Vec<Id>,
@@ -103,7 +103,7 @@ impl Town {
         Self { people: residents, institutions, groups }
     }
 
-    /// The people who are meant, by the ids that the API has for them, in the order of the ids.
+    /// The ids of the users who meet a condition, sorted.
     fn ids(&self, is_meant: impl Fn(&Resident) -> bool) -> Vec<String> {
         let meant = self.people.iter().filter(|person| is_meant(person));
         let mut ids: Vec<String> = meant.map(|person| person.row.id.0.to_string()).collect();
@@ -112,7 +112,7 @@ impl Town {
     }
 }
 
-/// The n-th of the people: whatever n, the same values.
+/// The n-th user. The values depend only on `n`.
 #[expect(clippy::manual_is_multiple_of, reason = "one remainder reads like the other")]
 fn resident(license: Id, n: usize, institutions: &[Id]) -> user::Model {
     fn of<'a>(values: &[&'a str], n: usize) -> Option<&'a str> {
@@ -165,7 +165,7 @@ fn instant(n: usize) -> DateTime<Utc> {
     Utc.timestamp_opt(1_750_000_000 + i64::try_from(n).unwrap() / 2, micros * 1_000).unwrap()
 }
 
-/// Whether a person meets a filter: said a second time, of rows in memory.
+/// Whether a user meets a filter: a second implementation, for rows in memory.
 fn meets(person: &Resident, filter: &Value) -> bool {
     let all = |filters: &Value| filters.as_array().unwrap().iter().all(|filter| meets(person, filter));
     let any = |filters: &Value| filters.as_array().unwrap().iter().any(|filter| meets(person, filter));
@@ -257,7 +257,7 @@ fn text_meets(field: &str, stored: Option<&str>, filter: &Value) -> bool {
     })
 }
 
-/// A filter of random fields, operators and values that some of the people have.
+/// A filter of random fields and operators, with values that some of the users have.
 fn random_filter(town: &Town, dice: &mut Dice, depth: usize) -> Value {
     let mut filter = Map::new();
     let mut fields = 1 + dice.below(2);
@@ -348,7 +348,7 @@ fn random_range(value: &str, dice: &mut Dice) -> Value {
     }
 }
 
-/// The ids of everybody whom a filter finds, in the list's order, by one page of a hundred.
+/// The ids of the users that a filter finds, in the order of the list, in one page of 100.
 async fn found(caller: &Caller<'_>, town: &Town, filter: &Value) -> Vec<String> {
     let query = "query ($filter: UserFilter) {
         users(filter: $filter, includeInactive: true, first: 100) { totalCount nodes { id } }
@@ -361,7 +361,7 @@ async fn found(caller: &Caller<'_>, town: &Town, filter: &Value) -> Vec<String> 
     ids.filter(|id| residents.contains(id)).collect()
 }
 
-/// What people are sorted by, said a second time.
+/// A value by which users are sorted: a second implementation.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Sorted {
     Text(String),
@@ -433,7 +433,7 @@ fn compare(a: &user::Model, b: &user::Model, order: &[Value]) -> std::cmp::Order
     if last["direction"] == "DESC" { ties.reverse() } else { ties }
 }
 
-/// The ids of the list, walked by pages of a size.
+/// The ids of the list, collected in pages of a size.
 async fn walked(caller: &Caller<'_>, filter: &Value, order: &[Value], size: usize, forward: bool) -> Vec<String> {
     let query = "query ($filter: UserFilter, $order: [UserOrder!], $first: Int, $last: Int, $after: String, $before: String) {
         users(filter: $filter, orderBy: $order, includeInactive: true, first: $first, last: $last, after: $after, before: $before) {
@@ -460,7 +460,7 @@ async fn walked(caller: &Caller<'_>, filter: &Value, order: &[Value], size: usiz
 }
 
 on_every_database! {
-    async fn each_comparison_finds_whom_it_says(app: App) {
+    async fn each_operator_finds_the_matching_users(app: App) {
         let town = Town::new(&app, 60).await;
         let chief = app.license_admin().await;
         let id = town.people[7].row.id.0;
@@ -494,7 +494,7 @@ on_every_database! {
         }
     }
 
-    async fn text_is_compared_as_its_readers_do(app: App) {
+    async fn text_is_compared_by_the_rules_of_each_script(app: App) {
         let user = app.user().await;
         let names = [("राम", "O’Shea"), ("रमा", "Groẞ–Feld"), ("रीमा", "کریمی"), ("रोमी", "كريمي"), ("ปิติ", "ضحى ٤٢"), ("ปุตุ", "スズキ"), ("が", "張"), ("か", "Kaʻahumanu")];
         crowd::people(&app, &names).await;
@@ -513,7 +513,7 @@ on_every_database! {
         }
     }
 
-    async fn random_filters_find_whom_they_say(app: App) {
+    async fn random_filters_find_the_matching_users(app: App) {
         let town = Town::new(&app, 60).await;
         let chief = app.license_admin().await;
         let mut dice = Dice(20_261_122);
@@ -525,10 +525,10 @@ on_every_database! {
             some += usize::from(!ids.is_empty() && ids.len() < town.people.len());
             assert_eq!(ids, town.ids(|person| meets(person, &filter)), "{filter:#}");
         }
-        assert!(some > 200, "only {some} filters told people apart");
+        assert!(some > 200, "only {some} filters matched some of the users but not all");
     }
 
-    async fn any_order_is_walked_both_ways_by_pages_of_any_size(app: App) {
+    async fn any_order_can_be_paged_in_both_directions_with_any_page_size(app: App) {
         let town = Town::new(&app, 45).await;
         let chief = app.license_admin().await;
         let filter = json!({ "lastName": { "in": ["Berg", "Ångström", "Zuse", "van Dam", "\\Back", "Đinh"] } });
@@ -557,7 +557,7 @@ on_every_database! {
         }
     }
 
-    async fn a_walk_sees_everybody_once_while_others_come_and_go(app: App) {
+    async fn paging_returns_each_user_once_while_users_are_added_and_deleted(app: App) {
         let town = Town::new(&app, 40).await;
         let chief = app.license_admin().await;
         let order = vec![json!({ "field": "POSITION", "direction": "DESC" })];
@@ -574,7 +574,7 @@ on_every_database! {
                 break;
             }
             place = users["pageInfo"]["endCursor"].clone();
-            // The one whose place the cursor is goes, and others come before and after it.
+            // The user at the cursor is deleted, and others are added before and after the cursor.
             let last = seen.last().unwrap().clone();
             assert_eq!(chief.change("deleteUser", "", json!({ "id": last })).await["success"], true);
             gone.push(last);
@@ -589,7 +589,7 @@ on_every_database! {
         assert_eq!(town.people.len(), 40);
     }
 
-    async fn a_filter_has_bounds_and_says_everything_that_is_wrong(app: App) {
+    async fn filters_over_a_limit_are_rejected_with_every_error(app: App) {
         let admin = app.admin().await;
         let query = "query ($filter: UserFilter, $order: [UserOrder!]) { users(filter: $filter, orderBy: $order) { nodes { id } } }";
         let nested = |depth: usize| (1..depth).fold(json!({ "isStaff": true }), |inner, _| json!({ "not": inner }));
@@ -614,7 +614,7 @@ on_every_database! {
             assert_eq!(answer["errors"][0]["message"], message, "{answer:#}");
             assert_eq!(answer["errors"][0]["extensions"]["code"], "BAD_USER_INPUT");
         }
-        // Ten filters of ten, and an input that unfolds to very many.
+        // Ten filters with eleven conditions each, and an input with very many nested objects.
         let ten: Vec<String> = (0..10).map(|n| format!("f{n}: users(filter: $filter) {{ totalCount }}")).collect();
         let document = format!("query ($filter: UserFilter) {{ {} }}", ten.join(" "));
         let answer = admin.ask(&document, json!({ "filter": wide(11) })).await;
@@ -630,7 +630,7 @@ on_every_database! {
         assert_eq!(answer["errors"][0]["message"], "orderBy.2.field: each field can be given only once.");
     }
 
-    async fn what_is_private_can_be_neither_filtered_nor_sorted_by_others(app: App) {
+    async fn users_cannot_filter_or_sort_by_private_fields_of_others(app: App) {
         let (user, admin) = (app.user().await, app.admin().await);
         let query = "query ($filter: UserFilter, $order: [UserOrder!]) { users(filter: $filter, orderBy: $order) { totalCount } }";
         let search = "query ($filter: UserFilter) { searchUsers(query: \"tester\", filter: $filter) { totalCount } }";
@@ -680,7 +680,7 @@ on_every_database! {
         }
     }
 
-    async fn an_instant_that_is_none_is_told_what_one_looks_like(app: App) {
+    async fn an_invalid_time_is_rejected_with_an_example_of_a_valid_one(app: App) {
         let chief = app.license_admin().await;
         for text in ["2020-01-01", "2019-03-01 10:00:00", "yesterday", "", "2019-02-30T10:00:00Z"] {
             for (query, variables) in [

@@ -1,4 +1,4 @@
-//! Files that an import does not read: one sentence says what each is and what is expected.
+//! Files that an import cannot read: one sentence names the format of the file and the expected one.
 
 use roster::entity::user;
 use sea_orm::EntityTrait as _;
@@ -20,7 +20,7 @@ fn utf16(text: &str) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn one_sentence_says_what_a_file_is_and_what_is_expected() {
+async fn an_unsupported_file_is_named_in_one_sentence() {
     let home = Home::on_sqlite();
     let many = |line: &str| format!("{line}\n").repeat(50);
     let latin1 = |text: &str| text.chars().map(|c| u8::try_from(u32::from(c)).unwrap()).collect::<Vec<u8>>();
@@ -54,11 +54,11 @@ async fn one_sentence_says_what_a_file_is_and_what_is_expected() {
             assert!(sentence.contains(part), "{part}: {sentence}");
         }
     }
-    assert!(!home.path("roster-data").exists(), "nothing is made for a file that is not read");
+    assert!(!home.path("roster-data").exists(), "no data folder is created for an unreadable file");
 }
 
 #[tokio::test]
-async fn a_line_that_is_not_utf8_among_others_is_named() {
+async fn an_invalid_utf8_byte_is_reported_with_its_line() {
     let home = Home::on_sqlite();
     let ended =
         import(&home, [line("Ren\u{e9}").as_bytes(), b"\n{\"user\":{\"firstName\":\"Ren\xe9\"}}\n"].concat()).await;
@@ -67,7 +67,7 @@ async fn a_line_that_is_not_utf8_among_others_is_named() {
 }
 
 in_every_home! {
-    async fn standard_input_and_a_pipe_are_read_as_a_file_is(home: Home) {
+    async fn import_reads_standard_input_and_pipes(home: Home) {
         let ended = home.run_with(&["import", "-"], &(line("Ann") + "\n")).await;
         assert_eq!((ended.code, ended.out.trim(), ended.err.as_str()), (0, "1 were created, 0 changed, 0 unchanged.", ""), "{ended:?}");
         let ended = home.run_with(&["import", "/dev/stdin"], &line("Bo")).await;
@@ -78,7 +78,7 @@ in_every_home! {
         assert_eq!(names, ["Bo"]);
     }
 
-    async fn an_instant_is_taken_as_databases_write_it_or_its_form_is_told(home: Home) {
+    async fn import_accepts_timestamps_as_databases_write_them(home: Home) {
         let joined = |text: &str| {
             json!({ "user": { "firstName": "Ann", "lastName": "Oak", "email": "ann@example.org", "dateJoined": text } }).to_string()
         };

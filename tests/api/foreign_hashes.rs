@@ -1,4 +1,4 @@
-//! Passwords of other systems: each signs in once, and is ours from then on.
+//! Password hashes of other systems: each is replaced by Roster's own hash at the first sign-in.
 
 use roster::entity::{credential, user};
 use sea_orm::EntityTrait as _;
@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use crate::app::PASSWORD;
 use crate::process::{ADMIN, Ended, Home, Process};
 
-/// Hashes of the password of everybody, by Django, passlib, crypt(3) and PHP's functions, in the notations of Keycloak,
-/// LDAP servers and `WordPress`.
+/// Hashes of the test password by Django, passlib, crypt(3) and PHP, in the notations of Keycloak, LDAP servers and
+/// `WordPress`.
 const FOREIGN: [(&str, &str); 19] = [
     ("django-odd", "pbkdf2_sha256$1001$seasalt$mlqZ2TUjlmlth7JV2kgDrPN3bzT4jRoDOZUEsEPYhyI="),
     ("django-sha1", "pbkdf2_sha1$2600$seasalt$/uvYSbdrCQRgeJrI1nHMlnxjdMk="),
@@ -48,7 +48,7 @@ const FOREIGN: [(&str, &str); 19] = [
     ("wordpress", "$wp$2y$05$abcdefghijklmnopqrstuuaVLOVA7gje1h5l/Mybvqd1e6CyIEGR."),
     ("trailing-blanks", "$2y$05$abcdefghijklmnopqrstuu5mhhr/tjn4TNSO/BUCtjeDm2zZratpG \n"),
 ];
-/// The weak ones among them, as they are counted.
+/// The weak hashes among them, as `doctor` counts them.
 const WEAK: &str = "1 MD5 crypt, 1 phpass (MD5), 1 salted MD5, 1 salted SHA-1, 1 salted SHA-512";
 
 fn address(name: &str) -> String {
@@ -70,7 +70,7 @@ async fn hashes(home: &Home) -> Vec<String> {
     stored.into_iter().map(|row| row.password_hash).collect()
 }
 
-/// What the doctor says of weak hashes.
+/// The line of `roster doctor` about weak hashes.
 async fn weak(home: &Home) -> String {
     let doctor = home.run(&["doctor"]).await;
     assert_eq!(doctor.code, 0, "{doctor:?}");
@@ -83,7 +83,7 @@ async fn signs_in(server: &Process, name: &str, password: &str) -> bool {
 }
 
 in_every_home! {
-    async fn every_password_of_another_system_signs_in_and_is_then_stored_as_ours(home: Home) {
+    async fn password_hashes_of_other_systems_work_and_are_replaced_at_sign_in(home: Home) {
         let home = home.with_admin().await;
         let file: String = FOREIGN.iter().map(|(name, hash)| line(name, *hash)).collect();
         let ended = import(&home, &file).await;
@@ -100,19 +100,19 @@ in_every_home! {
             assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1,keyid="), "{hash}");
         }
         for (name, _) in FOREIGN {
-            assert!(signs_in(&server, name, PASSWORD).await, "{name}, by our hash");
+            assert!(signs_in(&server, name, PASSWORD).await, "{name}, by Roster's hash");
         }
         assert_eq!(weak(&home).await, "none");
     }
 
-    async fn a_mark_for_no_password_makes_a_user_without_one(home: Home) {
+    async fn a_marker_for_no_password_creates_a_user_without_one(home: Home) {
         let home = home.with_admin().await;
         let marks = ["!", "!kkTI0jN98DJX36TvESFnMfabbK1lCWOgVG4hGclX", "*", "!!", "", "  "];
         let file: String = marks.iter().enumerate().map(|(n, mark)| line(&format!("n{n}"), *mark)).collect();
         let ended = import(&home, &(file + &line("null", Value::Null))).await;
         assert_eq!((ended.code, ended.err.as_str()), (0, ""), "{ended:?}");
         assert_eq!(ended.out.trim(), "7 were created, 0 changed, 0 unchanged.", "{ended:?}");
-        assert_eq!(hashes(&home).await.len(), 1, "the administrator's");
+        assert_eq!(hashes(&home).await.len(), 1, "only the administrator has a hash");
         let server = home.serve(&[]).await;
         assert_eq!(server.login("n1@example.org", marks[1]).await["errors"], json!([{ "code": "INVALID_CREDENTIALS" }]));
         let root = server.sign_in(ADMIN).await;
@@ -120,7 +120,7 @@ in_every_home! {
         assert_eq!(user["user"]["hasActivated"], json!(false));
     }
 
-    async fn a_hash_that_cannot_be_used_is_a_fault_of_its_line_and_keeps_nobody_out(home: Home) {
+    async fn an_unusable_hash_is_reported_and_the_user_is_still_imported(home: Home) {
         let bad = [
             ("unknown", "$argon2x$v=19$m=512,t=2,p=1$c2Vhc2FsdC1zZWFzYWx0IQ$zKLRa838", "unknown format (\"$argon2x$\")"),
             ("plain", "hunter2", "unknown format (without a prefix)"),
@@ -146,17 +146,17 @@ in_every_home! {
         }
         assert_eq!(user::Entity::find().all(home.db().await.read()).await.unwrap().len(), 7);
         assert_eq!(hashes(&home).await, [FOREIGN[0].1]);
-        // With a fault of another kind the line is bad, and all of its faults are told.
+        // With another error, the line is not imported, and all of its errors are reported.
         let line_of_both = line("both", "hunter2").replace("Ann", " ");
         let ended = import(&home, &line_of_both).await;
         assert_eq!(ended.code, 1, "{ended:?}");
         assert!(ended.err.contains("line 1: firstName: ") && ended.err.contains("line 1: passwordHash: "), "{ended:?}");
-        // Nor does another kind of value.
+        // A value that is not a text does not prevent the import of the user either.
         let file = [json!(42), json!({ "value": "x", "salt": "y" }), json!(["a"]), json!(true)];
         let file: String = file.into_iter().enumerate().map(|(n, value)| line(&format!("value{n}"), value)).collect();
         let ended = import(&home, &file).await;
         assert_eq!((ended.code, ended.err.matches("passwordHash: a password hash of an unknown format").count()), (0, 4), "{ended:?}");
-        // The hash is brought along later.
+        // A later import adds the hash.
         let ended = import(&home, &line("damaged", FOREIGN[7].1)).await;
         assert_eq!((ended.code, ended.out.trim()), (0, "0 were created, 1 changed, 0 unchanged."), "{ended:?}");
         let server = home.serve(&[]).await;
@@ -164,10 +164,11 @@ in_every_home! {
         assert!(!signs_in(&server, "plain", "hunter2").await);
     }
 
-    async fn a_password_is_one_whatever_its_characters_are_composed_of(home: Home) {
+    async fn composed_and_decomposed_passwords_are_equal(home: Home) {
         let home = home.with_admin().await;
         let (composed, decomposed) = ("Br\u{fc}ckenpfeiler-\u{c4}pfel-19", "Bru\u{308}ckenpfeiler-A\u{308}pfel-19");
-        // Of the composed and the decomposed password, by bcrypt and by OpenLDAP, and of one that was folded by NFKC.
+        // Hashes of the composed and of the decomposed password by bcrypt and by OpenLDAP, and of a password normalized
+        // by NFKC.
         let file = [
             line("nfc", "$2b$05$abcdefghijklmnopqrstuuxzzdD/uBELhV/d8.tf8aCVRqSpSDYna"),
             line("nfd", "$2b$05$abcdefghijklmnopqrstuuMnN/jkUu0c/ugq6TB0tcCJxJbz7RHW."),
@@ -185,9 +186,9 @@ in_every_home! {
             ("ldap-nfd", composed, composed),
             ("nfkc", "\u{ff22}r\u{fc}ckenpfeiler-\u{fb01}sch-19", "\u{ff22}ru\u{308}ckenpfeiler-\u{fb01}sch-19"),
         ] {
-            assert!(!signs_in(&server, name, "Bruckenpfeiler-Apfel-19").await, "{name}: an accent counts");
-            assert!(signs_in(&server, name, first).await, "{name}, by the hash of the other system");
-            assert!(signs_in(&server, name, then).await, "{name}, by our hash");
+            assert!(!signs_in(&server, name, "Bruckenpfeiler-Apfel-19").await, "{name}: accents are significant");
+            assert!(signs_in(&server, name, first).await, "{name}, by the imported hash");
+            assert!(signs_in(&server, name, then).await, "{name}, by Roster's hash");
         }
         assert!(hashes(&home).await.iter().all(|hash| hash.contains(",keyid=")));
     }

@@ -1,4 +1,4 @@
-//! Groups and who belongs to them.
+//! Groups and their members.
 
 use async_graphql::MaybeUndefined::{Undefined, Value as Given};
 use futures_util::future::join_all;
@@ -12,7 +12,7 @@ use crate::crowd;
 
 const MEMBERS: &str = "group { id members { edges { role node { id } } } }";
 
-/// A new group of the caller's, by its id.
+/// Creates a group owned by the caller; returns its id.
 async fn group_of(caller: &Caller<'_>) -> String {
     let payload = caller.change("createGroup", "group { id }", json!({ "name": "Ward 7" })).await;
     payload["group"]["id"].as_str().unwrap().to_owned()
@@ -22,11 +22,11 @@ fn member(group: &str, person: &Caller<'_>, role: &str) -> Value {
     json!({ "groupId": group, "userId": person.id(), "role": role })
 }
 
-fn leaving(group: &str, person: &Caller<'_>) -> Value {
+fn member_ids(group: &str, person: &Caller<'_>) -> Value {
     json!({ "groupId": group, "userId": person.id() })
 }
 
-/// What somebody is in the group of a payload.
+/// The role of a user in the group of a payload. Null if none.
 fn role_of(payload: &Value, person: &Caller<'_>) -> Value {
     assert_eq!(payload["success"], json!(true), "{payload:#}");
     let edges = payload["group"]["members"]["edges"].as_array().unwrap();
@@ -34,7 +34,7 @@ fn role_of(payload: &Value, person: &Caller<'_>) -> Value {
 }
 
 on_every_database! {
-    async fn whoever_makes_a_group_owns_it(app: App) {
+    async fn the_creator_of_a_group_owns_it(app: App) {
         let user = app.user().await;
         let input = json!({ "name": " Ward 7 ", "description": "Nights" });
         let selection = "group { name description version members { totalCount edges { role node { id } } } }";
@@ -45,7 +45,7 @@ on_every_database! {
         assert_eq!(viewer["viewer"], json!({ "groups": [{ "name": "Ward 7" }], "groupsOwned": [{ "name": "Ward 7" }] }));
     }
 
-    async fn a_groups_name_and_description_keep_their_rules(app: App) {
+    async fn names_and_descriptions_of_groups_are_validated(app: App) {
         let user = app.user().await;
         let cases = [
             (json!({ "name": " " }), vec!["REQUIRED input.name"]),
@@ -59,7 +59,7 @@ on_every_database! {
         assert_eq!(payload["group"], json!({ "description": null }));
     }
 
-    async fn owners_and_administrators_choose_everybody(app: App) {
+    async fn owners_and_administrators_can_set_every_role(app: App) {
         let (owner, member_, admin) = (app.user().await, app.user().await, app.admin().await);
         let rights = AdminRightsInput { is_group_admin: Given(true), ..AdminRightsInput::default() };
         let group_admin = app.person("Groups", UserFields { admin_rights: Given(rights), ..UserFields::default() }).await;
@@ -69,12 +69,12 @@ on_every_database! {
                 let payload = caller.change("setGroupMember", MEMBERS, member(&group, &member_, role)).await;
                 assert_eq!(role_of(&payload, &member_), json!(role));
             }
-            let payload = caller.change("removeGroupMember", MEMBERS, leaving(&group, &member_)).await;
+            let payload = caller.change("removeGroupMember", MEMBERS, member_ids(&group, &member_)).await;
             assert_eq!(role_of(&payload, &member_), Value::Null);
         }
     }
 
-    async fn managers_choose_members_and_managers_but_no_owners(app: App) {
+    async fn managers_can_set_members_and_managers_but_not_owners(app: App) {
         let (owner, manager, somebody) = (app.user().await, app.user().await, app.user().await);
         let group = group_of(&owner).await;
         owner.change("setGroupMember", "", member(&group, &manager, "MANAGER")).await;
@@ -85,18 +85,18 @@ on_every_database! {
         for refused in [member(&group, &somebody, "OWNER"), member(&group, &manager, "OWNER"), member(&group, &owner, "MEMBER")] {
             assert_eq!(manager.change_refused("setGroupMember", refused).await, "FORBIDDEN");
         }
-        assert_eq!(manager.change_refused("removeGroupMember", leaving(&group, &owner)).await, "FORBIDDEN");
-        let payload = manager.change("removeGroupMember", MEMBERS, leaving(&group, &somebody)).await;
+        assert_eq!(manager.change_refused("removeGroupMember", member_ids(&group, &owner)).await, "FORBIDDEN");
+        let payload = manager.change("removeGroupMember", MEMBERS, member_ids(&group, &somebody)).await;
         assert_eq!(role_of(&payload, &somebody), Value::Null);
     }
 
-    async fn members_and_others_choose_nobody(app: App) {
+    async fn members_and_other_users_cannot_set_or_remove_members(app: App) {
         let (owner, member_, other) = (app.user().await, app.user().await, app.user().await);
         let group = group_of(&owner).await;
         owner.change("setGroupMember", "", member(&group, &member_, "MEMBER")).await;
         for caller in [&member_, &other] {
             assert_eq!(caller.change_refused("setGroupMember", member(&group, caller, "MANAGER")).await, "FORBIDDEN");
-            assert_eq!(caller.change_refused("removeGroupMember", leaving(&group, &owner)).await, "FORBIDDEN");
+            assert_eq!(caller.change_refused("removeGroupMember", member_ids(&group, &owner)).await, "FORBIDDEN");
         }
         assert_eq!(app.anonymous().change_refused("setGroupMember", member(&group, &other, "MEMBER")).await, "UNAUTHENTICATED");
     }
@@ -106,29 +106,29 @@ on_every_database! {
         let group = group_of(&owner).await;
         for caller in [&owner, &admin] {
             assert_eq!(caller.faults("setGroupMember", member(&group, &owner, "MEMBER")).await, ["NOT_ALLOWED input.userId"]);
-            assert_eq!(caller.faults("removeGroupMember", leaving(&group, &owner)).await, ["NOT_ALLOWED input.userId"]);
+            assert_eq!(caller.faults("removeGroupMember", member_ids(&group, &owner)).await, ["NOT_ALLOWED input.userId"]);
         }
         admin.change("setGroupMember", "", member(&group, &other, "OWNER")).await;
         let payload = owner.change("setGroupMember", MEMBERS, member(&group, &owner, "MEMBER")).await;
         assert_eq!(role_of(&payload, &owner), json!("MEMBER"));
-        assert_eq!(admin.faults("removeGroupMember", leaving(&group, &other)).await, ["NOT_ALLOWED input.userId"]);
-        assert_eq!(role_of(&other.change("removeGroupMember", MEMBERS, leaving(&group, &other)).await, &owner), json!("OWNER"));
+        assert_eq!(admin.faults("removeGroupMember", member_ids(&group, &other)).await, ["NOT_ALLOWED input.userId"]);
+        assert_eq!(role_of(&other.change("removeGroupMember", MEMBERS, member_ids(&group, &other)).await, &owner), json!("OWNER"));
     }
 
-    async fn two_owners_who_leave_at_once_leave_one(app: App) {
+    async fn one_of_two_owners_who_leave_at_once_stays(app: App) {
         let (one, other) = (app.user().await, app.user().await);
         for _ in 0..5 {
             let group = group_of(&one).await;
             for role in ["MEMBER", "OWNER"] {
                 one.change("setGroupMember", "", member(&group, &other, role)).await;
             }
-            tokio::join!(one.change("removeGroupMember", "", leaving(&group, &one)), other.change("removeGroupMember", "", leaving(&group, &other)));
+            tokio::join!(one.change("removeGroupMember", "", member_ids(&group, &one)), other.change("removeGroupMember", "", member_ids(&group, &other)));
             let data = one.data("query ($id: ID!) { group(id: $id) { members { totalCount } } }", json!({ "id": group })).await;
             assert_eq!(data["group"]["members"]["totalCount"], json!(1));
         }
     }
 
-    async fn a_membership_may_be_set_and_ended_twice(app: App) {
+    async fn setting_and_removing_a_member_are_idempotent(app: App) {
         let (owner, other) = (app.user().await, app.user().await);
         let group = group_of(&owner).await;
         let selection = "group { version members { edges { role joinedAt node { id } } } }";
@@ -139,11 +139,11 @@ on_every_database! {
             .find(|edge| edge["node"]["id"] == json!(other.id())).unwrap()["joinedAt"].clone();
         assert_eq!(joined(&promoted), joined(&first));
         for _ in 0..2 {
-            assert_eq!(owner.change("removeGroupMember", "", leaving(&group, &other)).await["success"], json!(true));
+            assert_eq!(owner.change("removeGroupMember", "", member_ids(&group, &other)).await["success"], json!(true));
         }
     }
 
-    async fn ids_that_name_nothing_are_all_said(app: App) {
+    async fn every_unknown_id_is_reported(app: App) {
         let (owner, stranger, root) = (app.user().await, app.stranger().await, app.superuser().await);
         let group = group_of(&owner).await;
         let nothing = Id::new().0.to_string();
@@ -165,7 +165,7 @@ on_every_database! {
         }
     }
 
-    async fn nobody_belongs_to_more_than_200_groups(app: App) {
+    async fn a_user_belongs_to_at_most_200_groups(app: App) {
         let (owner, busy) = (app.user().await, app.user().await);
         let group = group_of(&owner).await;
         let groups = crowd::groups(&app, app.license, (0..200).map(|n| format!("Group {n:03}"))).await;
@@ -176,16 +176,16 @@ on_every_database! {
         let data = busy.data("{ viewer { groups { id } groupsOwned { id } } groups(nameContains: \"more\") { totalCount } }", json!({})).await;
         assert_eq!(data["viewer"]["groups"].as_array().unwrap().len(), 200);
         assert_eq!(data["viewer"]["groupsOwned"].as_array().unwrap().len(), 200);
-        assert_eq!(data["groups"]["totalCount"], json!(0), "nothing is left of a group that was not made");
+        assert_eq!(data["groups"]["totalCount"], json!(0), "a group that was not created leaves no rows");
 
         let first = groups[0].0.to_string();
         app.admin().await.change("setGroupMember", "", member(&first, &owner, "OWNER")).await;
         assert_eq!(busy.change("setGroupMember", "", member(&first, &busy, "MEMBER")).await["success"], json!(true));
-        assert_eq!(owner.change("removeGroupMember", "", leaving(&first, &busy)).await["success"], json!(true));
+        assert_eq!(owner.change("removeGroupMember", "", member_ids(&first, &busy)).await["success"], json!(true));
         assert_eq!(owner.change("setGroupMember", "", member(&group, &busy, "MEMBER")).await["success"], json!(true));
     }
 
-    async fn an_answer_has_a_bounded_number_of_groups_of_people(app: App) {
+    async fn a_response_has_a_limited_number_of_groups_of_users(app: App) {
         let caller = app.user().await;
         let groups = crowd::groups(&app, app.license, (0..200).map(|n| format!("Group {n:03}"))).await;
         let people = crowd::people(&app, &[("Ann", "One"), ("Ben", "Two"), ("Cid", "Three"), ("Dot", "Four")]).await;
@@ -196,7 +196,7 @@ on_every_database! {
         assert_eq!(caller.refused(&ask(80), json!({})).await, "BAD_USER_INPUT");
     }
 
-    async fn of_many_who_add_the_200th_group_at_once_one_succeeds(app: App) {
+    async fn one_of_many_concurrent_200th_memberships_succeeds(app: App) {
         let (admin, busy) = (app.admin().await, app.user().await);
         let groups = crowd::groups(&app, app.license, (0..209).map(|n| format!("Group {n:03}"))).await;
         crowd::memberships(&app, &[busy.id], &groups[..199], GroupRole::Member).await;
@@ -206,7 +206,7 @@ on_every_database! {
         assert_eq!(payloads.iter().filter(|payload| faults_of(payload) == ["NOT_ALLOWED input.userId"]).count(), 9);
     }
 
-    async fn inactive_members_are_neither_shown_nor_counted(app: App) {
+    async fn inactive_members_are_neither_listed_nor_counted(app: App) {
         let (owner, chief) = (app.user().await, app.license_admin().await);
         let gone = app.create("Gone", app.license, UserFields::default(), Undefined).await;
         let group = group_of(&owner).await;
@@ -219,7 +219,7 @@ on_every_database! {
         assert_eq!(owner.faults("setGroupMember", json!({ "groupId": group, "userId": gone.id.0, "role": "MANAGER" })).await, ["NOT_FOUND input.userId"]);
     }
 
-    async fn a_change_leaves_what_it_does_not_name_and_null_clears(app: App) {
+    async fn updates_keep_omitted_fields_and_null_clears_a_field(app: App) {
         let owner = app.user().await;
         let group = group_of(&owner).await;
         let selection = "group { name description version createdAt modifiedAt }";
@@ -237,7 +237,7 @@ on_every_database! {
         assert_eq!(found["groups"]["nodes"], json!([{ "id": group, "name": "Étage 8" }]));
     }
 
-    async fn a_change_of_a_group_keeps_the_rules_and_says_every_fault(app: App) {
+    async fn updates_of_groups_are_validated_and_report_every_error(app: App) {
         let owner = app.user().await;
         let group = group_of(&owner).await;
         let cases = [
@@ -252,7 +252,7 @@ on_every_database! {
         }
     }
 
-    async fn of_many_changes_for_one_version_one_is_made_and_the_others_see_it(app: App) {
+    async fn one_of_many_concurrent_updates_of_one_version_succeeds(app: App) {
         let owner = app.user().await;
         let group = group_of(&owner).await;
         let changes = (0..10).map(|n| owner.change("updateGroup", "group { name version }", json!({ "id": group, "name": format!("Ward {n}x"), "expectedVersion": 1 })));
@@ -261,11 +261,11 @@ on_every_database! {
         assert_eq!(done.len(), 1);
         for payload in payloads.iter().filter(|payload| payload["success"] == json!(false)) {
             assert_eq!(faults_of(payload), ["CONFLICT input.expectedVersion"]);
-            assert_eq!(payload["group"], done[0]["group"], "the group as it is now");
+            assert_eq!(payload["group"], done[0]["group"], "the conflict returns the current group");
         }
     }
 
-    async fn owners_and_administrators_rename_and_delete_and_nobody_else(app: App) {
+    async fn only_owners_and_administrators_rename_and_delete_groups(app: App) {
         let (owner, manager, member_, other, stranger) = (app.user().await, app.user().await, app.user().await, app.user().await, app.stranger().await);
         let rights = AdminRightsInput { is_group_admin: Given(true), ..AdminRightsInput::default() };
         let group_admin = app.person("Groups", UserFields { admin_rights: Given(rights), ..UserFields::default() }).await;
@@ -275,7 +275,7 @@ on_every_database! {
         let renamed = json!({ "id": group, "name": "Other" });
         for caller in [&manager, &member_, &other] {
             assert_eq!(caller.change_refused("updateGroup", renamed.clone()).await, "FORBIDDEN");
-            assert_eq!(caller.change_refused("updateGroup", json!({ "id": group, "name": " " })).await, "FORBIDDEN", "before the input is looked at");
+            assert_eq!(caller.change_refused("updateGroup", json!({ "id": group, "name": " " })).await, "FORBIDDEN", "rights are checked before the input");
             assert_eq!(caller.change_refused("deleteGroup", json!({ "id": group })).await, "FORBIDDEN");
         }
         assert_eq!(stranger.faults("updateGroup", renamed.clone()).await, ["NOT_FOUND input.id"]);
@@ -288,7 +288,7 @@ on_every_database! {
         }
     }
 
-    async fn ownership_is_handed_on_by_making_another_an_owner(app: App) {
+    async fn owners_hand_over_a_group_by_making_another_user_an_owner(app: App) {
         let (old, new) = (app.user().await, app.user().await);
         let group = group_of(&old).await;
         for role in ["MEMBER", "OWNER"] {
@@ -301,7 +301,7 @@ on_every_database! {
         assert_eq!(new.change("updateGroup", "", input).await["success"], json!(true));
     }
 
-    async fn a_group_goes_with_its_memberships_and_its_people_stay(app: App) {
+    async fn deleting_a_group_deletes_its_memberships_and_keeps_its_users(app: App) {
         let (owner, other) = (app.user().await, app.user().await);
         let group = group_of(&owner).await;
         app.admin().await.change("setGroupMember", "", member(&group, &other, "OWNER")).await;
@@ -320,7 +320,7 @@ on_every_database! {
         assert_eq!(app.admin().await.change("deleteUser", "", json!({ "id": owner.id() })).await["success"], json!(true));
     }
 
-    async fn whoever_joins_a_group_while_it_is_deleted_is_in_none(app: App) {
+    async fn joining_a_group_while_it_is_deleted_leaves_no_membership(app: App) {
         let (owner, admin, other) = (app.user().await, app.admin().await, app.user().await);
         for _ in 0..10 {
             let group = group_of(&owner).await;
@@ -334,7 +334,7 @@ on_every_database! {
         }
     }
 
-    async fn groups_of_a_person_come_by_name(app: App) {
+    async fn groups_of_a_user_are_sorted_by_name(app: App) {
         let user = app.user().await;
         for name in ["zeta", "Ähre", "beta", "Alpha"] {
             user.change("createGroup", "", json!({ "name": name })).await;

@@ -1,4 +1,4 @@
-//! Who guesses is stopped, and keeps nobody else out; what a guess costs is counted, not timed.
+//! Guessing is stopped and does not lock out other users; the cost of a guess is counted, not timed.
 
 use async_graphql::MaybeUndefined::{Undefined, Value as Given};
 use chrono::TimeDelta;
@@ -14,7 +14,7 @@ use crate::app::{App, Caller, PASSWORD, RULES, faults_of};
 use crate::process::{self, ADMIN, Home, Process, until};
 
 const WRONG: &str = "not-the-password-at-all";
-/// It takes zxcvbn over a second if nothing bounds its work.
+/// A password for which zxcvbn takes over a second unless its work is limited.
 const COSTLY: &str = "4@8({[<369&#!1/|0$5+7%24@8({[<369&#!1/|0$5+7%24@8({[<369&#!1/|0$5+7%2";
 
 fn named(username: &str) -> UserFields {
@@ -25,7 +25,7 @@ fn named(username: &str) -> UserFields {
     }
 }
 
-async fn person(app: &App, username: &str) -> Id {
+async fn create_user(app: &App, username: &str) -> Id {
     app.create("Ada", app.license, named(username), Given(PASSWORD.to_owned())).await.id
 }
 
@@ -34,35 +34,35 @@ async fn by_password(app: &App, login: &str, password: &str, device: &Value) -> 
     app.anonymous().change("login", "token deviceToken", input).await
 }
 
-async fn stranger(app: &App, login: &str, password: &str) -> Value {
+async fn deviceless_sign_in(app: &App, login: &str, password: &str) -> Value {
     by_password(app, login, password, &Value::Null).await
 }
 
-/// Signs in for the first time: the session, and the token of the device.
+/// Signs in for the first time; returns the session and the device token.
 async fn first_sign_in<'a>(app: &'a App, login: &str) -> (Caller<'a>, Value) {
-    let payload = stranger(app, login, PASSWORD).await;
+    let payload = deviceless_sign_in(app, login, PASSWORD).await;
     assert_eq!(payload["success"], json!(true), "{payload:#}");
     (Caller { token: payload["token"].as_str().map(str::to_owned), ..app.anonymous() }, payload["deviceToken"].clone())
 }
 
 async fn guess(app: &App, login: &str, times: usize) {
     for _ in 0..times {
-        assert_eq!(faults_of(&stranger(app, login, WRONG).await), ["INVALID_CREDENTIALS input"], "{login}");
+        assert_eq!(faults_of(&deviceless_sign_in(app, login, WRONG).await), ["INVALID_CREDENTIALS input"], "{login}");
     }
 }
 
-/// The code with which a stranger's sign-in is refused as a whole.
-async fn refused(app: &App, login: &str, device: &Value) -> String {
+/// The code of the request error with which a sign-in fails.
+async fn refused_sign_in(app: &App, login: &str, device: &Value) -> String {
     let input = json!({ "login": login, "password": PASSWORD, "deviceToken": device });
     app.anonymous().change_refused("login", input).await
 }
 
-/// Uses up what the address of every test may have of wrong secrets.
-async fn exhaust_the_address(app: &App) {
+/// Uses up the wrong secrets that the network address of the tests may try.
+async fn exhaust_address_limit(app: &App) {
     for n in 0..RULES.max_failures_per_address {
         guess(app, &format!("nobody{n}"), 1).await;
     }
-    assert_eq!(refused(app, "nobody", &Value::Null).await, "RATE_LIMITED");
+    assert_eq!(refused_sign_in(app, "nobody", &Value::Null).await, "RATE_LIMITED");
 }
 
 async fn a_quarter_of_an_hour_passes(app: &App) {
@@ -76,17 +76,17 @@ async fn events(app: &App, action: AuditAction) -> u64 {
 }
 
 on_every_database! {
-    async fn no_answer_tells_that_two_logins_are_one_person(app: App) {
-        person(&app, "ada").await;
-        person(&app, "bob").await;
-        person(&app, "eve").await;
+    async fn responses_do_not_reveal_that_two_logins_identify_one_user(app: App) {
+        create_user(&app, "ada").await;
+        create_user(&app, "bob").await;
+        create_user(&app, "eve").await;
         let pairs = [["ada@x.example", "ada"], ["bob@x.example", "eve"], ["nobody@x.example", "nobody"], ["eve@x.example", "noone"]];
         for turns in [&[0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1][..], &[0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1]] {
             let mut seen = Vec::new();
             for pair in pairs {
                 let mut answers = Vec::new();
                 for turn in turns {
-                    answers.push(stranger(&app, pair[*turn], WRONG).await);
+                    answers.push(deviceless_sign_in(&app, pair[*turn], WRONG).await);
                 }
                 seen.push(answers);
             }
@@ -99,10 +99,10 @@ on_every_database! {
         }
     }
 
-    async fn a_guess_costs_the_same_statements_whether_or_not_there_is_somebody(app: App) {
-        person(&app, "ada").await;
+    async fn a_guess_takes_the_same_statements_for_known_and_unknown_logins(app: App) {
+        create_user(&app, "ada").await;
         app.create("Bare", app.license, named("bare"), Undefined).await;
-        // Whoever begins a counter clears away those that are over, that of this network address among them.
+        // Starting a counter deletes the expired ones, such as the one of this network address.
         guess(&app, "somebody", 1).await;
         let mut costs = Vec::new();
         for pair in [["ada", "ada@x.example"], ["bare", "bare@x.example"], ["nobody", "nobody@x.example"]] {
@@ -123,34 +123,34 @@ on_every_database! {
         assert!(costs.iter().all(|cost| *cost == costs[0]), "{costs:?}");
     }
 
-    async fn who_guesses_by_several_logins_of_a_person_is_stopped_without_a_sign(app: App) {
-        let id = person(&app, "ada").await;
+    async fn guesses_by_several_logins_of_a_user_lock_all_of_them_silently(app: App) {
+        let id = create_user(&app, "ada").await;
         let (_, device) = first_sign_in(&app, "ada").await;
         let before = events(&app, AuditAction::SignInLocked).await;
         guess(&app, "ada", 5).await;
         guess(&app, "ADA@x.example", 5).await;
-        let wrong = stranger(&app, "ada", WRONG).await;
+        let wrong = deviceless_sign_in(&app, "ada", WRONG).await;
         for login in ["ada", "ada@x.example"] {
-            assert_eq!(stranger(&app, login, PASSWORD).await, wrong, "the right password too: {login}");
+            assert_eq!(deviceless_sign_in(&app, login, PASSWORD).await, wrong, "the right password as well: {login}");
         }
         assert_eq!(faults_of(&wrong), ["INVALID_CREDENTIALS input"]);
-        until(|| async { (events(&app, AuditAction::SignInLocked).await == before + 1).then_some(()) }).await.expect("the lock is recorded");
+        until(|| async { (events(&app, AuditAction::SignInLocked).await == before + 1).then_some(()) }).await.expect("the audit event of the lock");
         assert_eq!(by_password(&app, "ada@x.example", PASSWORD, &device).await["success"], json!(true), "a known device signs in");
         app.admin().await.change("unlockUser", "", json!({ "id": id.0 })).await;
-        assert_eq!(stranger(&app, "ada", PASSWORD).await["success"], json!(true), "an administrator unlocks");
+        assert_eq!(deviceless_sign_in(&app, "ada", PASSWORD).await["success"], json!(true), "an administrator unlocks");
         guess(&app, "ada", 5).await;
         guess(&app, "ada@x.example", 5).await;
         a_quarter_of_an_hour_passes(&app).await;
-        assert_eq!(stranger(&app, "ada", PASSWORD).await["success"], json!(true), "and it ends by itself");
+        assert_eq!(deviceless_sign_in(&app, "ada", PASSWORD).await["success"], json!(true), "the lock expires");
     }
 
-    async fn unlocking_a_person_and_a_new_password_unlock_each_login(app: App) {
-        let id = person(&app, "ada").await;
+    async fn unlocking_a_user_or_resetting_the_password_unlocks_every_login(app: App) {
+        let id = create_user(&app, "ada").await;
         let (me, device) = first_sign_in(&app, "ada").await;
         let lock_everything = async || {
             for login in ["ada", "ada@x.example"] {
                 guess(&app, login, 10).await;
-                assert_eq!(faults_of(&stranger(&app, login, PASSWORD).await), ["LOCKED input"]);
+                assert_eq!(faults_of(&deviceless_sign_in(&app, login, PASSWORD).await), ["LOCKED input"]);
             }
         };
         lock_everything().await;
@@ -159,7 +159,7 @@ on_every_database! {
             me.faults("changePassword", json!({ "currentPassword": WRONG, "newPassword": "nine-copper-badgers-sing" })).await;
         }
         assert_eq!(faults_of(&by_password(&app, "ada", PASSWORD, &device).await), ["LOCKED input"]);
-        assert_eq!(me.data("{ viewer { id } }", json!({})).await["viewer"]["id"], json!(id.0), "sessions go on");
+        assert_eq!(me.data("{ viewer { id } }", json!({})).await["viewer"]["id"], json!(id.0), "sessions stay valid");
         app.admin().await.change("unlockUser", "", json!({ "id": id.0 })).await;
         for (login, device) in [("ada", &Value::Null), ("ada@x.example", &Value::Null), ("ada", &device)] {
             assert_eq!(by_password(&app, login, PASSWORD, device).await["success"], json!(true), "{login}");
@@ -171,31 +171,31 @@ on_every_database! {
         let new = json!({ "token": mail.token(), "password": "nine-copper-badgers-sing" });
         assert_eq!(app.anonymous().change("resetPassword", "", new).await["success"], json!(true));
         for login in ["ada", "ada@x.example"] {
-            assert_eq!(stranger(&app, login, "nine-copper-badgers-sing").await["success"], json!(true), "{login}");
+            assert_eq!(deviceless_sign_in(&app, login, "nine-copper-badgers-sing").await["success"], json!(true), "{login}");
         }
     }
 
-    async fn nobody_who_is_known_is_kept_out_by_strangers_at_the_same_address(app: App) {
-        person(&app, "ada").await;
-        person(&app, "bob").await;
+    async fn known_devices_and_sessions_ignore_the_limit_of_their_address(app: App) {
+        create_user(&app, "ada").await;
+        create_user(&app, "bob").await;
         let (me, device) = first_sign_in(&app, "ada").await;
         me.change("setPin", "", json!({ "pin": "0042" })).await;
-        exhaust_the_address(&app).await;
-        assert_eq!(refused(&app, "ada", &Value::Null).await, "RATE_LIMITED");
-        assert_eq!(refused(&app, "bob", &device).await, "RATE_LIMITED", "the device is known for another user only");
-        assert_eq!(refused(&app, "ada", &json!("rod_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")).await, "RATE_LIMITED");
+        exhaust_address_limit(&app).await;
+        assert_eq!(refused_sign_in(&app, "ada", &Value::Null).await, "RATE_LIMITED");
+        assert_eq!(refused_sign_in(&app, "bob", &device).await, "RATE_LIMITED", "the device is known for another user only");
+        assert_eq!(refused_sign_in(&app, "ada", &json!("rod_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")).await, "RATE_LIMITED");
         assert_eq!(by_password(&app, "ada", PASSWORD, &device).await["success"], json!(true));
         let by_pin = async |pin: &str| app.anonymous().change("login", "", json!({ "login": "ada", "pin": pin, "deviceToken": device })).await;
         assert_eq!(by_pin("0042").await["success"], json!(true));
-        assert_eq!(faults_of(&by_pin("0043").await), ["INVALID_CREDENTIALS input"], "also with a wrong secret");
+        assert_eq!(faults_of(&by_pin("0043").await), ["INVALID_CREDENTIALS input"], "a wrong PIN is not rate limited");
         assert_eq!(me.change("requestEmailChange", "", json!({ "newEmail": "a@y.example", "currentPassword": PASSWORD })).await["success"], json!(true));
         assert_eq!(me.change("setPin", "", json!({ "pin": "0044" })).await["success"], json!(true));
         let new = json!({ "currentPassword": PASSWORD, "newPassword": "nine-copper-badgers-sing" });
         assert_eq!(me.change("changePassword", "", new).await["success"], json!(true));
     }
 
-    async fn who_is_known_does_not_count_against_the_address_but_against_himself(app: App) {
-        person(&app, "ada").await;
+    async fn guesses_on_known_devices_do_not_count_against_their_address(app: App) {
+        create_user(&app, "ada").await;
         let (me, device) = first_sign_in(&app, "ada").await;
         let (_, other) = first_sign_in(&app, "ada").await;
         for _ in 0..10 {
@@ -206,22 +206,22 @@ on_every_database! {
         assert_eq!(faults_of(&by_password(&app, "ada", PASSWORD, &device).await), ["LOCKED input"]);
         let right = json!({ "currentPassword": PASSWORD, "newPassword": "nine-copper-badgers-sing" });
         assert_eq!(me.faults("changePassword", right).await, ["LOCKED input.currentPassword"]);
-        assert_eq!(by_password(&app, "ada", PASSWORD, &other).await["success"], json!(true), "another device is another guesser");
-        assert_eq!(stranger(&app, "ada", PASSWORD).await["success"], json!(true));
-        exhaust_the_address(&app).await;
+        assert_eq!(by_password(&app, "ada", PASSWORD, &other).await["success"], json!(true), "each device has its own counter");
+        assert_eq!(deviceless_sign_in(&app, "ada", PASSWORD).await["success"], json!(true));
+        exhaust_address_limit(&app).await;
     }
 
-    async fn a_login_that_strangers_have_locked_is_open_on_known_devices(app: App) {
-        person(&app, "ada").await;
+    async fn known_devices_sign_in_while_the_login_is_locked(app: App) {
+        create_user(&app, "ada").await;
         let (_, device) = first_sign_in(&app, "ada").await;
         guess(&app, "ada", 10).await;
-        assert_eq!(faults_of(&stranger(&app, "ada", PASSWORD).await), ["LOCKED input"]);
+        assert_eq!(faults_of(&deviceless_sign_in(&app, "ada", PASSWORD).await), ["LOCKED input"]);
         assert_eq!(by_password(&app, "ada", PASSWORD, &device).await["success"], json!(true));
-        assert_eq!(faults_of(&stranger(&app, "ada", PASSWORD).await), ["LOCKED input"], "for strangers it stays locked");
+        assert_eq!(faults_of(&deviceless_sign_in(&app, "ada", PASSWORD).await), ["LOCKED input"], "unknown devices stay locked out");
     }
 
-    async fn a_signed_in_user_asks_for_ten_mails_in_a_quarter_of_an_hour(app: App) {
-        person(&app, "ada").await;
+    async fn a_user_requests_at_most_ten_emails_per_quarter_hour(app: App) {
+        create_user(&app, "ada").await;
         let (me, _) = first_sign_in(&app, "ada").await;
         let ask = |n: usize| json!({ "newEmail": format!("a{n}@y.example"), "currentPassword": PASSWORD });
         for n in 0..10 {
@@ -230,7 +230,7 @@ on_every_database! {
         assert_eq!(me.change_refused("requestEmailChange", ask(10)).await, "RATE_LIMITED");
     }
 
-    async fn logins_of_other_licenses_are_found_twenty_times_at_most_and_each_is_recorded(app: App) {
+    async fn a_viewer_finds_at_most_twenty_logins_of_other_licenses(app: App) {
         let admin = app.admin().await;
         for n in 0..25 {
             let place = if n < 12 { app.other_license } else { app.license };
@@ -258,24 +258,24 @@ on_every_database! {
             assert_eq!(admin.change_refused("createUser", new(login.clone())).await, "RATE_LIMITED", "{login}");
         }
         assert_eq!(admin.change_refused("updateUser", json!({ "id": target.id.0, "username": "free" })).await, "RATE_LIMITED");
-        assert_eq!(admin.change("updateUser", "", json!({ "id": target.id.0, "position": "Chief" })).await["success"], json!(true), "what names no login goes on");
+        assert_eq!(admin.change("updateUser", "", json!({ "id": target.id.0, "position": "Chief" })).await["success"], json!(true), "updates without a login are not limited");
         let recorded = audit_event::Entity::find().filter(audit_event::Column::Action.eq(AuditAction::ForeignLoginFound));
         let recorded = recorded.all(app.db.read()).await.unwrap();
         assert!(recorded.iter().all(|event| (event.subject_id, event.actor_id, event.license_id, &event.changes) == (admin.id, Some(admin.id), app.license, &None)));
         let other = app.admin().await;
-        assert_eq!(other.faults("createUser", new(json!({ "username": "bob11" }))).await, ["TAKEN input.username"], "each viewer is counted alone");
+        assert_eq!(other.faults("createUser", new(json!({ "username": "bob11" }))).await, ["TAKEN input.username"], "each viewer has their own counter");
         a_quarter_of_an_hour_passes(&app).await;
         assert_eq!(admin.change("createUser", "", new(json!({ "username": "free" }))).await["success"], json!(true));
         let rights = AdminRightsInput { is_superuser: Given(true), ..AdminRightsInput::default() };
         let root = app.person("Root", UserFields { admin_rights: Given(rights), role: Given(Role::LicenseAdmin), ..UserFields::default() }).await;
         let before = events(&app, AuditAction::ForeignLoginFound).await;
         for _ in 0..25 {
-            assert_eq!(root.faults("createUser", new(json!({ "username": "bob1" }))).await, ["TAKEN input.username"], "who sees every license finds nothing new");
+            assert_eq!(root.faults("createUser", new(json!({ "username": "bob1" }))).await, ["TAKEN input.username"], "superusers see every license and are not limited");
         }
         assert_eq!(events(&app, AuditAction::ForeignLoginFound).await, before);
     }
 
-    async fn logins_that_are_tried_at_once_are_told_apart_no_more_often(app: App) {
+    async fn concurrent_probes_for_logins_of_other_licenses_are_limited(app: App) {
         for n in 0..100 {
             app.create("Bob", app.other_license, named(&format!("bob{n}")), Undefined).await;
         }
@@ -287,11 +287,11 @@ on_every_database! {
         };
         let answers = join_all((0..100).map(trial)).await;
         let told = answers.iter().filter(|answer| answer.get("errors").is_none()).count();
-        // Twenty that are taken, as many that are free, and what was under way when the last of them was counted.
+        // Twenty taken logins, as many free ones, and those in progress when the last one was counted.
         assert!((20..=60).contains(&told), "{told} of 100");
     }
 
-    async fn one_request_sets_one_secret_wherever_it_stands(app: App) {
+    async fn a_request_sets_at_most_one_password_or_pin(app: App) {
         let admin = app.admin().await;
         let person = r#"firstName: "A", lastName: "B""#;
         let create = |n: usize, rest: &str| format!(r#"a{n}: createUser(input: {{ {person}, username: "a{n}", dryRun: true {rest} }}) {{ success }}"#);
@@ -310,16 +310,16 @@ on_every_database! {
         }
         let without = format!("mutation ($p: String) {{ {} {} {} }}", create(1, ""), create(2, ", password: $p"), create(3, r#", password: "seven-brass-otters-waltz""#));
         let data = admin.data(&without, json!({})).await;
-        assert_eq!(data, json!({ "a1": { "success": true }, "a2": { "success": true }, "a3": { "success": true } }), "one of them has a secret");
+        assert_eq!(data, json!({ "a1": { "success": true }, "a2": { "success": true }, "a3": { "success": true } }), "only one of them sets a secret");
     }
 
-    async fn a_link_judges_twenty_passwords_in_a_quarter_of_an_hour(app: App) {
-        person(&app, "ada").await;
+    async fn a_link_checks_at_most_twenty_passwords_per_quarter_hour(app: App) {
+        create_user(&app, "ada").await;
         app.anonymous().change("requestPasswordReset", "", json!({ "email": "ada@x.example" })).await;
         let mail = app.mails().await.pop().unwrap();
         let reset = |password: &str| json!({ "token": mail.token(), "password": password });
         for _ in 0..25 {
-            assert_eq!(app.anonymous().faults("resetPassword", reset("short")).await, ["TOO_SHORT input.password"], "which costs nothing");
+            assert_eq!(app.anonymous().faults("resetPassword", reset("short")).await, ["TOO_SHORT input.password"], "short passwords are not counted");
         }
         for _ in 0..20 {
             assert_eq!(app.anonymous().faults("resetPassword", reset("password1234")).await, ["INVALID input.password"]);
@@ -330,8 +330,8 @@ on_every_database! {
     }
 }
 
-/// How many hashes and how many strengths a server has computed.
-fn computed(server: &Process) -> (usize, usize) {
+/// The numbers of hashes and of strengths that a server has computed.
+fn computed_counts(server: &Process) -> (usize, usize) {
     let log = server.err();
     (log.matches("a hash is computed").count(), log.matches("a strength is computed").count())
 }
@@ -351,7 +351,7 @@ fn code(answer: &Value, mutation: &str) -> String {
 }
 
 in_every_home! {
-    async fn nothing_is_computed_before_it_is_allowed(home: Home) {
+    async fn hashes_and_strengths_are_computed_only_after_cheaper_checks(home: Home) {
         let home = home.with_admin().await;
         let server = home.serve(&["--log", "roster::hash=debug"]).await;
         let (root, nobody) = (server.sign_in(ADMIN).await, server.caller(None));
@@ -359,9 +359,9 @@ in_every_home! {
         ask(&root, "createUser", user).await;
         let ada = server.sign_in("ada").await;
         let costs = async |caller: &process::Caller, mutation: &str, input: Value| {
-            let before = computed(&server);
+            let before = computed_counts(&server);
             let answer = ask(caller, mutation, input).await;
-            let after = computed(&server);
+            let after = computed_counts(&server);
             (code(&answer, mutation), after.0 - before.0, after.1 - before.1)
         };
         let change = |current: &str, new: &str| json!({ "currentPassword": current, "newPassword": new });
@@ -402,7 +402,7 @@ in_every_home! {
         }
     }
 
-    async fn of_a_hundred_strengths_at_once_most_are_refused_and_others_sign_in(home: Home) {
+    async fn concurrent_strength_checks_are_limited_and_do_not_block_sign_in(home: Home) {
         let home = home.with_admin().await;
         let server = home.serve(&["--log", "roster::hash=debug"]).await;
         let root = server.sign_in(ADMIN).await;
@@ -412,10 +412,10 @@ in_every_home! {
         assert_eq!(signed_in["success"], json!(true), "{signed_in}");
         let refused = answers.iter().filter(|answer| code(answer, "createUser") == "RATE_LIMITED").count();
         assert!(answers.iter().all(|answer| ["", "RATE_LIMITED"].contains(&code(answer, "createUser").as_str())));
-        assert_eq!(computed(&server).1, 100 - refused);
+        assert_eq!(computed_counts(&server).1, 100 - refused);
     }
 
-    async fn the_log_names_an_address_that_has_guessed_too_often_once(home: Home) {
+    async fn an_address_with_too_many_wrong_secrets_is_logged_once(home: Home) {
         let home = home.with_admin().await;
         let server = home.serve(&["--wrong-secrets-per-address", "3"]).await;
         for n in 0..8 {
@@ -427,7 +427,7 @@ in_every_home! {
         assert!(lines[0].contains("RATE_LIMITED") && lines[0].contains("127.0.0.1"), "{lines:?}");
     }
 
-    async fn the_log_warns_once_of_a_proxy_that_is_not_trusted(home: Home) {
+    async fn an_untrusted_proxy_is_logged_once(home: Home) {
         let warnings = |server: &Process| server.err().matches("add it to --trusted-proxies").count();
         for (arguments, expected) in [(&[][..], 1), (&["--trusted-proxies", "127.0.0.1"], 0)] {
             let server = home.serve(arguments).await;

@@ -1,5 +1,5 @@
-//! What callers send who mean no good, or whose program is broken: never a panic, a 5xx or a reset, always an answer
-//! with codes.
+//! Requests of attackers and broken programs: never a panic, a 5xx status or a reset connection, always a response with
+//! error codes.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -16,19 +16,19 @@ use crate::definition::{Ask, Definition};
 use crate::wire::{Answer, Wire, read_answer, request};
 use crate::work::Work;
 
-/// The work that a request may cost which is refused: so many thousandths of the reference work, the caller's part included, who
-/// writes up to a megabyte. What blows up costs thousands of times as much.
+/// The most work of a rejected request, in thousandths of the reference work. Includes the work of the caller, who
+/// writes up to a megabyte. A request that is not limited costs thousands of times as much.
 const REFUSAL: u64 = 100_000;
-/// The same of a request that is answered after all.
+/// The same for a request that is executed.
 const ANSWER: u64 = 200_000;
-/// The statements that a request may cost which is refused: who is asking, at first and in the transaction of a mutation, and
-/// what its arguments name.
+/// The most statements of a rejected request: for the viewer, at first and in the transaction of a mutation, and for
+/// the rows that the arguments name.
 const STATEMENTS_OF_REFUSAL: u64 = 10;
 
 /// How many callers send mutated requests at once.
 const AT_ONCE: usize = 6;
 
-/// Texts that trip programs. None is by chance a part of an address that the harness makes up.
+/// Strings that programs often fail on. None of them can be part of an email address that the tests generate.
 const ODD: [&str; 14] = [
     "",
     " \u{3000}\u{200b} ",
@@ -46,7 +46,7 @@ const ODD: [&str; 14] = [
     "-0.0e308",
 ];
 
-/// SQL and the query languages of full-text indexes, as attackers have it.
+/// Injections of SQL and of the query languages of full-text indexes.
 const SQL: [&str; 9] = [
     "' OR '1'='1",
     "'; UPDATE users SET first_name = 'pwned'; --",
@@ -59,7 +59,7 @@ const SQL: [&str; 9] = [
     "a NEAR(b) ^c + {d}",
 ];
 
-/// The ids that requests are about, none of them of a caller.
+/// The ids in the inputs of requests. None is the id of a caller.
 struct Ids {
     person: String,
     group: String,
@@ -110,15 +110,15 @@ async fn mutated_requests_do_no_harm(app: App, requests: usize) {
     let asks = Ids::make(&app, &chief).await.asks(2);
     let storms = (0..AT_ONCE as u64).map(|seed| {
         let mutator = Mutator { dice: Dice(0x9e37_79b9 + seed), asks: asks.clone(), tokens: Vec::new() };
-        storm(&app, mutator, requests.div_ceil(AT_ONCE))
+        send_mutated_requests(&app, mutator, requests.div_ceil(AT_ONCE))
     });
     let mut total = Tally::default();
     for tally in join_all(storms).await {
         total.add(&tally);
     }
     assert!(total.sent >= requests, "{total:?}");
-    assert!(total.ran * 12 > total.sent, "hardly anything was run: {total:?}");
-    assert!(total.refused.len() >= 8, "hardly anything was refused: {total:?}");
+    assert!(total.ran * 12 > total.sent, "too few requests ran: {total:?}");
+    assert!(total.refused.len() >= 8, "too few kinds of errors: {total:?}");
     println!("{} mutated requests in {:?}: {total:?}", total.sent, began.elapsed());
 
     let data = app.superuser().await.data("{ viewer { firstName } users { totalCount } }", json!({})).await;
@@ -130,9 +130,9 @@ async fn mutated_requests_do_no_harm(app: App, requests: usize) {
 #[derive(Debug, Default)]
 struct Tally {
     sent: usize,
-    /// Answers without errors.
+    /// The number of responses without errors.
     ran: usize,
-    /// Answers with errors, by the code of the first.
+    /// The number of responses with errors, by the code of the first error.
     refused: BTreeMap<String, usize>,
 }
 
@@ -147,14 +147,14 @@ impl Tally {
 }
 
 /// Sends mutated requests one after the other, on one connection for as long as the server keeps it.
-async fn storm(app: &App, mut mutator: Mutator, requests: usize) -> Tally {
+async fn send_mutated_requests(app: &App, mut mutator: Mutator, requests: usize) -> Tally {
     let wire = Wire(app.address);
     let people = [app.superuser().await.id, app.user().await.id];
     let mut tally = Tally::default();
     let mut stream = wire.connect().await;
     let mut last = String::new();
     for number in 0..requests {
-        // The requests end sessions, too.
+        // Some requests end the sessions.
         if number % 50 == 0 || last.starts_with("Answer { status: 401") {
             mutator.tokens = vec![None];
             for id in people {
@@ -178,13 +178,14 @@ async fn storm(app: &App, mut mutator: Mutator, requests: usize) -> Tally {
     tally
 }
 
-/// The server may answer before it has read everything, so what counts is that there is an answer.
+/// Sends a request and reads the response. A failed write is not an error, since the server may respond before it has
+/// read everything.
 async fn exchange(stream: &mut TcpStream, bytes: &[u8]) -> Result<Answer, String> {
     let sent = stream.write_all(bytes).await;
     read_answer(stream, false).await.map_err(|error| format!("{error} (sent: {sent:?})"))
 }
 
-/// The code of the first error of an answer, if it has errors; all must have codes, and none be our fault.
+/// The code of the first error of a response, if any. Checks that all errors have codes and that none is internal.
 fn check(answer: &Answer, sent: &[u8]) -> Option<String> {
     let sent = || shown(sent);
     assert!(answer.status < 500, "{answer:?}\n{}", sent());
@@ -204,7 +205,7 @@ fn shown(bytes: &[u8]) -> String {
     String::from_utf8_lossy(&bytes[..bytes.len().min(6_000)]).into_owned()
 }
 
-/// A generator of numbers that are the same on every run (`SplitMix64`).
+/// A random generator (`SplitMix64`). The same seed gives the same numbers.
 pub struct Dice(pub u64);
 
 impl Dice {
@@ -225,14 +226,14 @@ impl Dice {
     }
 }
 
-/// Makes requests that are nearly right.
+/// Generates requests that are nearly valid.
 struct Mutator {
     dice: Dice,
     asks: Vec<Ask>,
     tokens: Vec<Option<String>>,
 }
 
-/// What is put into documents.
+/// Strings that are inserted into documents.
 const PIECES: [&str; 40] = [
     "{",
     "}",
@@ -276,14 +277,14 @@ const PIECES: [&str; 40] = [
     "a: viewer { id }",
 ];
 
-/// Marks what is written into the JSON text afterwards, since no writer of JSON would.
+/// A placeholder for a lone surrogate, which no JSON serializer writes. Replaced in the serialized text.
 const SURROGATE: &str = "@lone-surrogate@";
 
 impl Mutator {
     fn request(&mut self) -> Vec<u8> {
         let mut ask = self.dice.choose(&self.asks).clone();
         while ["login", "logout"].contains(&ask.field.as_str()) && !self.dice.one_in(4) {
-            ask = self.dice.choose(&self.asks).clone(); // they cost a hash, and a session
+            ask = self.dice.choose(&self.asks).clone(); // usually not these: they cost a password hash or a session
         }
         let mut variables = ask.variables.clone();
         if ask.field != "login" && !self.dice.one_in(4) {
@@ -302,7 +303,7 @@ impl Mutator {
         self.envelope(&ask.query, &variables)
     }
 
-    /// The document with something of it lost, doubled, or put in.
+    /// The document with a part removed, repeated, swapped, inserted or changed.
     fn document(&mut self, query: &str) -> String {
         let mut tokens: Vec<String> =
             query.split_inclusive([' ', '{', '}', '(', ')', ':']).map(str::to_owned).collect();
@@ -404,7 +405,7 @@ impl Mutator {
         }
     }
 
-    /// The request as bytes, with headers that are mostly right.
+    /// The request as bytes, with mostly valid headers.
     fn envelope(&mut self, query: &str, variables: &Value) -> Vec<u8> {
         let mut headers = match self.dice.choose(&self.tokens.clone()) {
             Some(token) => format!("Authorization: Bearer {token}\r\n"),
@@ -452,7 +453,7 @@ impl Mutator {
 }
 
 on_every_database! {
-    async fn sql_in_a_text_is_a_text(app: App) {
+    async fn sql_in_a_string_is_never_executed(app: App) {
         let chief = app.superuser().await;
         let ids = Ids::make(&app, &chief).await;
         let everyone = "{ users(first: 100, includeInactive: true) { nodes { id firstName lastName email isActive version } } }";
@@ -460,7 +461,7 @@ on_every_database! {
         let before = bystander.data("{ viewer { firstName lastName email phone role version } }", json!({})).await;
         for (ask, place) in Definition::of_roster().texts(&ids.asks(1)) {
             if ask.field == "setActive" {
-                continue; // its only text is an id, and a valid one would shut somebody out
+                continue; // its only string is an id, and a valid one would deactivate a user
             }
             for sql in SQL {
                 let variables = with(&ask, &place, sql);
@@ -487,7 +488,7 @@ on_every_database! {
         assert!(!people.contains("\"pwned\""), "{people}");
     }
 
-    async fn a_text_that_is_far_too_long_is_an_error_at_once(app: App) {
+    async fn oversized_strings_are_rejected_with_little_work(app: App) {
         let chief = app.superuser().await;
         let ids = Ids::make(&app, &chief).await;
         let texts = Definition::of_roster().texts(&ids.asks(1));
@@ -506,12 +507,12 @@ on_every_database! {
                 }
             }
         }
-        assert!(accepted.is_empty(), "taken without an error: {accepted:#?}");
+        assert!(accepted.is_empty(), "accepted without an error: {accepted:#?}");
     }
 }
 
 #[tokio::test]
-async fn odd_texts_are_treated_alike_on_every_database() {
+async fn unusual_strings_give_the_same_results_on_every_database() {
     let sqlite = outcomes_of_odd_texts(App::on_sqlite().await).await;
     let Some(app) = App::on_postgres().await else { return };
     let postgres = outcomes_of_odd_texts(app).await;
@@ -521,7 +522,7 @@ async fn odd_texts_are_treated_alike_on_every_database() {
     }
 }
 
-/// What each odd text comes to in each place, without what differs from run to run.
+/// The result of each unusual string in each place, without parts that differ from run to run.
 async fn outcomes_of_odd_texts(app: App) -> Vec<String> {
     let chief = app.superuser().await;
     let ids = Ids::make(&app, &chief).await;
@@ -550,7 +551,7 @@ async fn outcomes_of_odd_texts(app: App) -> Vec<String> {
     outcomes
 }
 
-/// The texts of an answer that were given, not made up by the directory.
+/// The strings of a response that come from the input, not those that the server generates.
 fn texts_of(answer: &Value) -> Vec<String> {
     const GIVEN: [&str; 10] = [
         "firstName",
@@ -586,7 +587,7 @@ fn leave_out_password(variables: &mut Value) {
     }
 }
 
-/// The variables of a request with a text in one place. Passwords are left out elsewhere, for the time that they cost.
+/// The variables of a request with a string in one place. Passwords elsewhere are removed, since hashing takes time.
 fn with(ask: &Ask, place: &[String], text: &str) -> Value {
     let mut variables = ask.variables.clone();
     leave_out_password(&mut variables);
@@ -599,7 +600,7 @@ fn with(ask: &Ask, place: &[String], text: &str) -> Value {
     variables
 }
 
-/// The answer to a request that is to cost no more than so much work, and its HTTP status.
+/// The HTTP status and the response to a request. Checks that the request costs at most this much work.
 async fn with_little_work(caller: &Caller<'_>, body: &Value, what: &str, most: u64) -> (u16, Value) {
     let (statements, work) = (caller.app.db.statements(), Work::begin());
     let answer = caller.post(body).await;
@@ -609,13 +610,13 @@ async fn with_little_work(caller: &Caller<'_>, body: &Value, what: &str, most: u
     answer
 }
 
-/// The texts that numbers from zero make, one after the other.
+/// Concatenates the strings for the numbers from zero to `count - 1`.
 pub fn each(count: usize, text: impl Fn(usize) -> String) -> String {
     (0..count).map(text).collect::<Vec<_>>().concat()
 }
 
 #[tokio::test]
-async fn hostile_documents_are_refused_at_once() {
+async fn hostile_documents_are_rejected_with_little_work() {
     let app = App::on_sqlite().await;
     let caller = app.superuser().await;
     let bomb = |count: usize, times: usize| {
@@ -675,7 +676,7 @@ async fn hostile_documents_are_refused_at_once() {
 }
 
 #[tokio::test]
-async fn what_people_really_ask_passes() {
+async fn introspection_and_typical_queries_are_accepted() {
     let app = App::on_sqlite().await;
     let caller = app.user().await;
     let of_type = (0..9).fold(String::new(), |inner, _| format!("kind name ofType {{ {inner} kind name }}"));

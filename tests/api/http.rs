@@ -1,4 +1,4 @@
-//! HTTP: which requests are taken, and which status, headers and media type their answers have.
+//! HTTP: which requests are accepted, and the status, headers and media type of their responses.
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -14,7 +14,7 @@ const VIEWER: &[u8] = br#"{"query":"{viewer{id}}"}"#;
 const JSON: &str = "Content-Type: application/json\r\n";
 
 #[tokio::test]
-async fn a_query_is_answered_by_post_and_by_get() {
+async fn queries_work_by_post_and_by_get() {
     let site = Site::start().await;
     let answer = site.wire.query("{hello}").await;
     assert_eq!((answer.status, answer.json()), (200, json!({"data": {"hello": "world"}})));
@@ -29,7 +29,7 @@ async fn a_query_is_answered_by_post_and_by_get() {
 }
 
 #[tokio::test]
-async fn only_json_in_utf8_is_taken() {
+async fn only_json_in_utf8_is_accepted() {
     let app = App::on_sqlite().await;
     let wire = Wire(app.address);
     for good in ["application/json", "application/json; charset=utf-8", "Application/JSON;charset=\"UTF-8\"; x=y"] {
@@ -56,7 +56,7 @@ async fn only_json_in_utf8_is_taken() {
 }
 
 #[tokio::test]
-async fn mutations_are_taken_by_post_only_and_other_methods_not_at_all() {
+async fn mutations_require_post_and_other_methods_are_405() {
     let app = App::on_sqlite().await;
     let wire = Wire(app.address);
     for method in ["PUT", "DELETE", "PATCH", "OPTIONS", "HEAD", "TRACE", "FOO"] {
@@ -77,7 +77,7 @@ async fn mutations_are_taken_by_post_only_and_other_methods_not_at_all() {
 }
 
 #[tokio::test]
-async fn malformed_requests_are_400_without_an_echo() {
+async fn malformed_requests_are_400_and_not_echoed() {
     let app = App::on_sqlite().await;
     let wire = Wire(app.address);
     let (open, close) = ("[".repeat(100_000), "]".repeat(100_000));
@@ -136,7 +136,7 @@ async fn malformed_requests_are_400_without_an_echo() {
 }
 
 #[tokio::test]
-async fn a_body_too_large_is_413_with_and_without_a_length() {
+async fn too_large_bodies_are_413_with_and_without_a_content_length() {
     const POST: &str = "POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n";
     let app = App::on_sqlite().await;
     let wire = Wire(app.address);
@@ -158,15 +158,15 @@ async fn a_body_too_large_is_413_with_and_without_a_length() {
     assert_eq!(wire.raw(small.as_bytes()).await.status, 200);
 }
 
-/// As clients do that write all of a request before they read the first of its answer.
+/// Like a client that writes the whole request before it reads any of the response.
 async fn write_then_read(wire: Wire, bytes: &[u8]) -> Answer {
     let mut stream = wire.connect().await;
-    stream.write_all(bytes).await.expect("the whole body is taken");
-    read_answer(&mut stream, false).await.expect("an answer")
+    stream.write_all(bytes).await.expect("the whole body is accepted");
+    read_answer(&mut stream, false).await.expect("a response")
 }
 
 #[tokio::test]
-async fn a_client_that_writes_everything_first_reads_why_it_was_refused() {
+async fn clients_that_send_the_whole_body_first_still_read_the_error() {
     let app = App::on_sqlite().await;
     let wire = Wire(app.address);
     for size in [300_000, 3_000_000, 30_000_000] {
@@ -198,7 +198,7 @@ async fn a_client_that_writes_everything_first_reads_why_it_was_refused() {
 }
 
 #[tokio::test]
-async fn what_is_sent_after_a_refusal_is_read_up_to_a_limit() {
+async fn data_sent_after_an_error_response_is_read_up_to_a_limit() {
     const CHUNK: usize = 1024 * 1024;
     let app = App::on_sqlite().await;
     let mut stream = Wire(app.address).connect().await;
@@ -209,12 +209,12 @@ async fn what_is_sent_after_a_refusal_is_read_up_to_a_limit() {
     let mut written = 0;
     while stream.write_all(&vec![b'x'; CHUNK]).await.is_ok() {
         written += CHUNK;
-        assert!(written < 100 * CHUNK, "it is read for ever");
+        assert!(written < 100 * CHUNK, "the body is read without a limit");
     }
 }
 
 #[tokio::test]
-async fn urllib_sees_that_a_body_is_too_large() {
+async fn urllib_reads_the_413_of_a_too_large_body() {
     const SCRIPT: &str = "
 import sys, urllib.error, urllib.request
 request = urllib.request.Request(sys.argv[1], data=b'x' * 8_000_000, headers={'Content-Type': 'application/json'})
@@ -235,7 +235,7 @@ except urllib.error.HTTPError as error:
 }
 
 #[tokio::test]
-async fn documents_that_cannot_be_run_are_refused_with_a_code() {
+async fn documents_that_cannot_run_are_rejected_with_a_code() {
     let app = App::on_sqlite().await;
     let wire = Wire(app.address);
     let aliases = (0..31).map(|n| format!("a{n}:__typename ")).collect::<Vec<_>>().concat();
@@ -276,7 +276,7 @@ async fn documents_that_cannot_be_run_are_refused_with_a_code() {
 }
 
 #[tokio::test]
-async fn values_that_do_not_fit_are_told_from_foreign_errors() {
+async fn invalid_values_are_bad_user_input_and_not_internal_errors() {
     let site = Site::start().await;
     let answer = site.wire.query("{even(n:3)}").await;
     assert_eq!((answer.status, answer.code().as_str()), (200, "BAD_USER_INPUT"), "{}", answer.body);
@@ -294,7 +294,7 @@ async fn values_that_do_not_fit_are_told_from_foreign_errors() {
 }
 
 #[tokio::test]
-async fn a_foreign_error_says_nothing_but_internal_and_the_request_id() {
+async fn unexpected_errors_reveal_only_internal_and_the_request_id() {
     let site = Site::start().await;
     for query in ["{foreign hello}", "{foreignNonNull}"] {
         let answer = site.wire.query(query).await;
@@ -310,7 +310,7 @@ async fn a_foreign_error_says_nothing_but_internal_and_the_request_id() {
 }
 
 #[tokio::test]
-async fn the_answer_is_of_the_media_type_that_is_accepted() {
+async fn the_media_type_of_a_response_follows_the_accept_header() {
     let app = App::on_sqlite().await;
     let wire = Wire(app.address);
     let graphql = "application/graphql-response+json; charset=utf-8";
@@ -340,7 +340,7 @@ async fn the_answer_is_of_the_media_type_that_is_accepted() {
 }
 
 #[tokio::test]
-async fn a_bearer_token_is_taken_and_anything_else_is_401() {
+async fn bearer_tokens_are_accepted_and_other_credentials_are_401() {
     let site = Site::start().await;
     let body = br#"{"query":"{who}"}"#;
     for header in ["Authorization: Bearer abc.d-e_f", "authorization: bEaReR abc.d-e_f"] {
@@ -358,7 +358,7 @@ async fn a_bearer_token_is_taken_and_anything_else_is_401() {
     }
     for value in ["", "Bearer", "Bearer "] {
         let answer = site.wire.post(&format!("Authorization: {value}\r\n"), body).await;
-        assert_eq!(answer.json()["data"]["who"], "nobody", "an empty credential is none: {value}");
+        assert_eq!(answer.json()["data"]["who"], "nobody", "an empty credential is anonymous: {value}");
     }
     let answer = site.wire.post("Authorization: Bearer busy\r\n", body).await;
     assert_eq!((answer.status, answer.header("retry-after")), (503, Some("1")));
@@ -367,7 +367,7 @@ async fn a_bearer_token_is_taken_and_anything_else_is_401() {
 }
 
 #[tokio::test]
-async fn every_altered_token_is_refused() {
+async fn altered_tokens_are_401() {
     let app = App::on_sqlite().await;
     let wire = Wire(app.address);
     let token = app.user().await.token.clone().unwrap();
@@ -390,7 +390,7 @@ async fn every_altered_token_is_refused() {
 }
 
 #[tokio::test]
-async fn every_answer_carries_the_protecting_headers_and_an_id() {
+async fn every_response_has_security_headers_and_a_request_id() {
     let site = Site::start().await;
     let mut answers = Vec::new();
     for query in ["{hello}", "{", "{panics}", "{foreign}"] {
@@ -420,12 +420,12 @@ async fn every_answer_carries_the_protecting_headers_and_an_id() {
         let answer = site.wire.post(&format!("X-Request-Id: {given}\r\n"), body).await;
         let id = answer.header("x-request-id").unwrap().to_owned();
         assert_eq!((id.len(), answer.json()["data"]["idOfRequest"].as_str()), (36, Some(id.as_str())), "{given}");
-        assert!(ids.insert(id), "two requests have one id");
+        assert!(ids.insert(id), "two requests have the same id");
     }
 }
 
 #[tokio::test]
-async fn a_request_names_one_host() {
+async fn requests_with_an_invalid_or_repeated_host_are_400() {
     let site = Site::start().await;
     let body = r#"{"query":"{hello}"}"#;
     let post = format!("Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}", body.len());
@@ -460,7 +460,7 @@ async fn a_request_names_one_host() {
 }
 
 #[tokio::test]
-async fn health_says_little_and_unknown_addresses_are_404() {
+async fn health_returns_only_a_status_and_unknown_paths_are_404() {
     let app = App::on_sqlite().await;
     let wire = Wire(app.address);
     for path in ["/health/live", "/health/ready"] {
@@ -480,7 +480,7 @@ async fn health_says_little_and_unknown_addresses_are_404() {
 }
 
 #[tokio::test]
-async fn a_panic_is_one_500_and_the_connection_lives_on() {
+async fn a_panic_is_a_500_and_the_connection_stays_open() {
     let site = Site::start().await;
     for query in ["{panics}", "mutation{panics}"] {
         let answer = site.wire.query(query).await;
@@ -497,7 +497,7 @@ async fn a_panic_is_one_500_and_the_connection_lives_on() {
 }
 
 #[tokio::test]
-async fn a_broken_database_is_an_internal_error_without_a_word_of_sql() {
+async fn database_errors_are_internal_and_reveal_no_sql() {
     let app = App::on_sqlite().await;
     let (wire, caller) = (Wire(app.address), app.user().await);
     sea_orm::ConnectionTrait::execute_unprepared(app.db.write(), "DROP TABLE memberships").await.unwrap();
@@ -520,11 +520,11 @@ async fn a_broken_database_is_an_internal_error_without_a_word_of_sql() {
     assert_eq!((answer.status, answer.code().as_str()), (200, "INTERNAL"), "{}", answer.body);
     assert!(!answer.body.contains("memberships") && !answer.body.contains("INSERT"), "{}", answer.body);
     let data = caller.data("{ groups { totalCount } }", json!({})).await;
-    assert_eq!(data["groups"]["totalCount"], 0, "half of the mutation was kept");
+    assert_eq!(data["groups"]["totalCount"], 0, "a part of the mutation was saved");
 }
 
 #[tokio::test]
-async fn an_error_takes_its_own_field_and_no_other() {
+async fn an_error_nulls_only_its_own_field() {
     let app = App::on_sqlite().await;
     let user = app.user().await;
     let others = [

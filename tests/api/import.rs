@@ -1,4 +1,4 @@
-//! `roster import`: what is good is loaded once, what is bad is named, every fault of it.
+//! `roster import`: valid files are imported once, invalid lines are reported with every error.
 
 use roster::db::Db;
 use roster::entity::{credential, group, institution, license, membership, session, user};
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::app::PASSWORD;
 use crate::process::{ADMIN, Ended, Home};
 
-/// The password of everybody as Django hashes it, and as another system does.
+/// Hashes of `PASSWORD`, by Django and by another system.
 const OF_DJANGO: &str = "pbkdf2_sha256$29000$seasalt$MqiyVFTP6UUpjrpvJsxVXBlF/shrLYjOh7Qw2l+VN0I=";
 const OF_ANOTHER: &str =
     "$argon2id$v=19$m=512,t=2,p=2$c2Vhc2FsdC1zZWFzYWx0$WXkrfBx1JWpuGbIzoKP4Ql+rt4mCi2cTsPWgSwFvA/o";
@@ -19,7 +19,7 @@ const LAB: &str = "0192a000-0000-7000-8000-000000000002";
 const ANN: &str = "0192a000-0000-7000-8000-000000000011";
 const HOSPITAL: &str = "0192a000-0000-7000-8000-000000000021";
 
-/// Everything that an import writes.
+/// All rows that an import writes.
 type Snapshot = (
     Vec<license::Model>,
     Vec<institution::Model>,
@@ -54,14 +54,14 @@ async fn import_with(home: &Home, file: impl AsRef<[u8]>, arguments: &[&str]) ->
     home.run(&[&["import", "people.ndjson"][..], arguments].concat()).await
 }
 
-/// Imports a file that must be good, and returns what the program says of it.
+/// Imports a file that must be valid; returns the output of the program.
 async fn imported(home: &Home, file: impl AsRef<[u8]>) -> String {
     let ended = import(home, file).await;
     assert_eq!((ended.code, ended.err.as_str()), (0, ""), "{ended:?}");
     ended.out.trim().to_owned()
 }
 
-/// The lines that are named as bad, after a check that nothing was written.
+/// Imports a file that must be invalid; returns the reported errors. Checks that nothing was written.
 async fn refused(home: &Home, file: impl AsRef<[u8]>) -> Vec<String> {
     let db = home.db().await;
     let before = snapshot(&db).await;
@@ -76,8 +76,8 @@ async fn refused(home: &Home, file: impl AsRef<[u8]>) -> Vec<String> {
     faults.to_vec()
 }
 
-/// Checks that each fault is named where it is, in this order, and no other.
-fn assert_faults(found: &[String], expected: &[(&str, &str)]) {
+/// Checks that exactly these errors were reported, in this order.
+fn assert_errors(found: &[String], expected: &[(&str, &str)]) {
     let right = found.len() == expected.len()
         && found.iter().zip(expected).all(|(line, (start, part))| line.starts_with(start) && line.contains(part));
     assert!(right, "found {found:#?}\nexpected {expected:#?}");
@@ -109,7 +109,7 @@ fn good_file() -> String {
 }
 
 in_every_home! {
-    async fn a_good_file_becomes_a_directory(home: Home) {
+    async fn a_valid_file_is_imported_completely(home: Home) {
         let home = home.with_admin().await;
         assert_eq!(imported(&home, good_file()).await, "10 were created, 0 changed, 0 unchanged.");
         let server = home.serve(&[]).await;
@@ -143,7 +143,7 @@ in_every_home! {
         ] } }));
     }
 
-    async fn a_password_imported_works_at_sign_in(home: Home) {
+    async fn users_sign_in_with_imported_passwords(home: Home) {
         imported(&home, good_file()).await;
         let server = home.serve(&[]).await;
         let ann = server.login("ann@example.org", PASSWORD).await;
@@ -152,7 +152,7 @@ in_every_home! {
         assert_eq!(server.login("mike@example.org", PASSWORD).await["success"], json!(false));
     }
 
-    async fn the_second_run_of_a_file_changes_nothing(home: Home) {
+    async fn importing_a_file_twice_changes_nothing(home: Home) {
         let file = good_file();
         imported(&home, &file).await;
         let db = home.db().await;
@@ -161,7 +161,7 @@ in_every_home! {
         assert!(snapshot(&db).await == before);
     }
 
-    async fn a_person_is_given_the_sites_that_a_line_names(home: Home) {
+    async fn users_get_access_to_the_sites_on_their_line(home: Home) {
         let home = home.with_admin().await;
         let with = |sites: Value| {
             lines(&[
@@ -189,13 +189,13 @@ in_every_home! {
         let event = &seen["auditEvents"]["nodes"][0];
         assert_eq!((&event["action"], &event["changes"][0]["field"]), (&json!("USER_UPDATED"), &json!("sites")));
         assert_eq!(event["changes"].as_array().unwrap().len(), 1);
-        assert_eq!(event["changes"][0]["after"].as_array().unwrap().len(), 1, "what is new");
-        assert_faults(&refused(&home, with(json!(["Nowhere", "H-1", "H-9"]))).await, &[("line 4: sites: ", "Nowhere"), ("line 4: sites: ", "H-9")]);
+        assert_eq!(event["changes"][0]["after"].as_array().unwrap().len(), 1, "only the new site");
+        assert_errors(&refused(&home, with(json!(["Nowhere", "H-1", "H-9"]))).await, &[("line 4: sites: ", "Nowhere"), ("line 4: sites: ", "H-9")]);
         let faults = refused(&home, with(json!("H-1"))).await;
-        assert_faults(&faults, &[("line 4: sites: ", "sequence")]);
+        assert_errors(&faults, &[("line 4: sites: ", "sequence")]);
     }
 
-    async fn the_second_run_changes_nothing_where_a_group_is_named_twice_on_a_line(home: Home) {
+    async fn a_second_import_changes_nothing_if_a_line_names_a_group_twice(home: Home) {
         let groups = json!([{ "group": "Ward", "role": "OWNER" }, { "group": "Ward", "role": "MEMBER" }]);
         let file = lines(&[
             json!({ "group": { "name": "Ward" } }),
@@ -208,7 +208,7 @@ in_every_home! {
         assert!(snapshot(&db).await == before);
     }
 
-    async fn a_line_that_changed_changes_what_it_is_about_and_nothing_else(home: Home) {
+    async fn a_changed_line_updates_only_its_own_row(home: Home) {
         let file = good_file();
         imported(&home, &file).await;
         let db = home.db().await;
@@ -230,7 +230,7 @@ in_every_home! {
         assert_eq!(groups, ["Ward 1"]);
     }
 
-    async fn a_person_is_found_by_external_id_and_a_null_clears(home: Home) {
+    async fn users_are_found_by_external_id_and_null_clears_a_field(home: Home) {
         imported(&home, good_file()).await;
         let line = json!({ "user": { "externalId": "P-1", "position": null, "email": "new@example.org" } });
         assert_eq!(imported(&home, lines(&[line])).await, "0 were created, 1 changed, 0 unchanged.");
@@ -238,7 +238,7 @@ in_every_home! {
         assert_eq!((ann.position, ann.email.as_deref(), ann.first_name.as_str()), (None, Some("new@example.org"), "Ann"));
     }
 
-    async fn what_is_renamed_is_referred_to_by_its_new_name(home: Home) {
+    async fn a_renamed_institution_is_referenced_by_its_new_name(home: Home) {
         let house = |name: &str| format!(r#"{{"institution":{{"name":"{name}","kind":"HOSPITAL","country":"IE","externalId":"H-1"}}}}"#);
         let person = |house: &str| {
             format!(r#"{{"user":{{"firstName":"Ann","lastName":"Oak","email":"ann@example.org","institution":"{house}"}}}}"#)
@@ -248,7 +248,7 @@ in_every_home! {
         assert_eq!(refused(&home, format!("{}\n{}", house("New House"), person("Old House"))).await.len(), 1);
     }
 
-    async fn an_import_takes_no_rights_from_who_rules(home: Home) {
+    async fn an_import_cannot_demote_or_deactivate_a_license_administrator(home: Home) {
         let chief = |more: &str| format!(r#"{{"user":{{"firstName":"Ann","lastName":"Oak","email":"ann@example.org"{more}}}}}"#);
         imported(&home, chief(r#","role":"LICENSE_ADMIN""#)).await;
         for more in [r#","role":"USER""#, r#","isActive":false"#] {
@@ -256,7 +256,7 @@ in_every_home! {
         }
     }
 
-    async fn null_says_nothing_of_somebody_new(home: Home) {
+    async fn null_fields_of_a_new_user_count_as_not_set(home: Home) {
         imported(&home, r#"{"user":{"firstName":"Ann","lastName":"Oak","email":"ann@example.org","nickname":null,"role":null}}"#).await;
     }
 
@@ -275,14 +275,14 @@ in_every_home! {
         assert!(snapshot(&db).await == before);
     }
 
-    async fn a_bad_file_leaves_an_empty_directory_empty(home: Home) {
+    async fn an_invalid_file_writes_nothing_to_an_empty_database(home: Home) {
         let good = json!({ "user": { "firstName": "A", "lastName": "B", "email": "a@example.org" } });
         let bad = import(&home, format!("{good}\n{{}}\n")).await;
         assert_eq!(bad.code, 1);
         assert!(snapshot(&home.db().await).await == Snapshot::default(), "something was written");
     }
 
-    async fn each_bad_line_is_reported_with_its_number_and_every_fault(home: Home) {
+    async fn each_invalid_line_is_reported_with_its_number_and_every_error(home: Home) {
         imported(&home, good_file()).await;
         imported(&home, lines(&[
             json!({ "group": { "id": Id::new(), "name": "Twin" } }),
@@ -327,7 +327,7 @@ in_every_home! {
         ]
         .join("\n");
         let found = refused(&home, file).await;
-        assert_faults(&found, &[
+        assert_errors(&found, &[
             ("line 2: ", "not JSON"),
             ("line 3: ", "one member"),
             ("line 4: ", "one member"),
@@ -367,7 +367,7 @@ in_every_home! {
         ]);
     }
 
-    async fn what_belongs_to_another_license_is_unknown_or_taken(home: Home) {
+    async fn rows_of_another_license_are_unknown_or_taken(home: Home) {
         imported(&home, good_file()).await;
         let db = home.db().await;
         let other = roster::license::create_first(&db, Id::new(), "B-2", "Birch Institute").await.unwrap();
@@ -392,7 +392,7 @@ in_every_home! {
         let refused = import_with(&home, &file, &["--license", "B-2"]).await;
         assert_eq!(refused.code, 1);
         let found: Vec<String> = refused.err.lines().filter(|line| line.starts_with("line ")).map(str::to_owned).collect();
-        assert_faults(&found, &[
+        assert_errors(&found, &[
             ("line 1: id: ", "taken"),
             ("line 2: id: ", "taken"),
             ("line 3: id: ", "taken"),
@@ -410,7 +410,7 @@ in_every_home! {
         assert_eq!(after.3.iter().filter(|person| person.license_id == other.id).count(), 1);
     }
 
-    async fn what_only_the_database_would_find_is_found_before_anything_is_written(home: Home) {
+    async fn unique_violations_are_reported_before_anything_is_written(home: Home) {
         imported(&home, good_file()).await;
         let house = |more: Value| {
             let mut object = json!({ "name": "New House", "kind": "HOSPITAL", "country": "AU" });
@@ -436,7 +436,7 @@ in_every_home! {
             person("m@example.org", json!({ "id": one })),
             person("n@example.org", json!({ "id": one })),
         ]);
-        assert_faults(&refused(&home, file).await, &[
+        assert_errors(&refused(&home, file).await, &[
             ("line 2: externalId: ", "taken"),
             ("line 4: id: ", "same institution"),
             ("line 5: externalId: ", "taken"),
@@ -446,7 +446,7 @@ in_every_home! {
         ]);
     }
 
-    async fn two_lines_about_one_thing_are_a_fault(home: Home) {
+    async fn two_lines_for_the_same_row_are_an_error(home: Home) {
         let id = Id::new();
         let file = lines(&[
             json!({ "institution": { "id": id, "name": "House", "kind": "HOSPITAL", "country": "AU" } }),
@@ -455,10 +455,10 @@ in_every_home! {
             json!({ "group": { "name": "Ward", "description": "Of the House" } }),
         ]);
         assert_eq!(home.run(&["migrate"]).await.code, 0);
-        assert_faults(&refused(&home, file).await, &[("line 2: id: ", "An earlier line"), ("line 4: id: ", "An earlier line")]);
+        assert_errors(&refused(&home, file).await, &[("line 2: id: ", "An earlier line"), ("line 4: id: ", "An earlier line")]);
     }
 
-    async fn nobody_belongs_to_more_than_two_hundred_groups(home: Home) {
+    async fn a_user_belongs_to_at_most_200_groups(home: Home) {
         let groups = |count: usize| (0..count).map(|number| format!("Group {number}"));
         let person = |email: &str, names: Vec<String>| {
             let references: Vec<Value> = names.iter().map(|name| json!({ "group": name })).collect();
@@ -473,10 +473,10 @@ in_every_home! {
             person("most@example.org", vec!["Group 200".to_owned()]),
             person("same@example.org", groups(200).chain(groups(200)).collect()),
         ]);
-        assert_faults(&refused(&home, file).await, &[("line 1: groups: ", "200"), ("line 2: groups: ", "200")]);
+        assert_errors(&refused(&home, file).await, &[("line 1: groups: ", "200"), ("line 2: groups: ", "200")]);
     }
 
-    async fn the_form_of_the_text_does_not_matter(home: Home) {
+    async fn a_byte_order_mark_and_whitespace_between_lines_are_ignored(home: Home) {
         let person = |name: &str| json!({ "user": { "firstName": name, "lastName": "B", "email": format!("{name}@example.org") } });
         let file = format!("\u{feff}{}\r\n\r\n   \n\t{}  \r\n\n{}", person("a"), person("b"), person("c"));
         assert_eq!(imported(&home, &file).await, "3 were created, 0 changed, 0 unchanged.");
@@ -485,7 +485,7 @@ in_every_home! {
         assert_eq!(imported(&home, "\n\r\n").await, "0 were created, 0 changed, 0 unchanged.");
     }
 
-    async fn hostile_text_is_a_fault_and_never_a_crash(home: Home) {
+    async fn hostile_lines_are_errors_and_never_panic(home: Home) {
         imported(&home, good_file()).await;
         let long = "x".repeat(2_000_000);
         let deep = "[".repeat(100_000);
@@ -516,11 +516,11 @@ in_every_home! {
             assert!(named > 0, "line {number} is not named\n{found:#?}");
         }
         assert!(!found.iter().any(|line| line.starts_with("line 1: ")), "{found:#?}");
-        assert!(found.iter().all(|line| line.len() < 1_000), "a fault repeats what was given at length");
+        assert!(found.iter().all(|line| line.len() < 1_000), "an error repeats a long input");
         assert!(!found.iter().any(|line| line.contains(char::is_control)), "{found:#?}");
     }
 
-    async fn a_deactivation_that_is_imported_ends_sessions_and_links(home: Home) {
+    async fn an_imported_deactivation_ends_sessions_and_links(home: Home) {
         imported(&home, good_file()).await;
         let server = home.serve(&[]).await;
         let ann = server.sign_in("ann@example.org").await;
@@ -529,7 +529,7 @@ in_every_home! {
         imported(&home, lines(&[json!({ "user": { "id": ANN, "isActive": false } })])).await;
         imported(&home, lines(&[json!({ "user": { "id": ANN, "isActive": true } })])).await;
         let refused = ann.try_ask("{ viewer { id } }", &json!({})).await.unwrap();
-        assert_eq!(refused["errors"][0]["extensions"]["code"], "UNAUTHENTICATED", "reactivated: {refused:#}");
+        assert_eq!(refused["errors"][0]["extensions"]["code"], "UNAUTHENTICATED", "the session must not be valid after reactivation: {refused:#}");
         let activate = "mutation ($input: ActivateAccountInput!) { activateAccount(input: $input) { errors { code } } }";
         let input = json!({ "input": { "token": token, "password": "nine-copper-badgers-sing" } });
         assert_eq!(server.caller(None).data(activate, input).await["activateAccount"]["errors"][0]["code"], json!("EXPIRED"));
@@ -539,7 +539,7 @@ in_every_home! {
         assert_eq!(session::Entity::find().all(home.db().await.read()).await.unwrap().len(), 1);
     }
 
-    async fn a_password_of_a_file_counts_until_somebody_has_signed_in_here(home: Home) {
+    async fn imported_passwords_are_ignored_after_the_first_sign_in(home: Home) {
         let server = home.serve(&[]).await;
         imported(&home, lines(&[json!({ "user": { "id": ANN, "firstName": "Ann", "lastName": "Moss", "email": "ann@example.org", "passwordHash": OF_ANOTHER } })])).await;
         let file = lines(&[json!({ "user": { "id": ANN, "passwordHash": OF_DJANGO } })]);
@@ -553,7 +553,7 @@ in_every_home! {
         assert_eq!(server.login("ann@example.org", PASSWORD).await["success"], json!(true));
     }
 
-    async fn an_import_takes_neither_of_two_rules_from_who_has_both(home: Home) {
+    async fn an_import_cannot_demote_a_superuser_who_is_a_license_administrator(home: Home) {
         let home = home.with_admin().await;
         let server = home.serve(&[]).await;
         let root = server.sign_in(ADMIN).await;
@@ -566,7 +566,7 @@ in_every_home! {
         }
     }
 
-    async fn many_thousand_people_are_loaded_in_chunks(home: Home) {
+    async fn thousands_of_users_are_imported_in_chunks(home: Home) {
         let people: Vec<Value> = (0..2_345)
             .map(|number| json!({ "user": { "firstName": format!("F{number}"), "lastName": "L", "email": format!("p{number}@example.org"), "institution": "House" } }))
             .collect();
@@ -579,7 +579,7 @@ in_every_home! {
 }
 
 #[tokio::test]
-async fn a_file_that_is_not_there_is_named() {
+async fn a_missing_file_is_named_in_the_error() {
     let home = Home::on_sqlite();
     let missing = home.run(&["import", "missing.ndjson"]).await;
     assert_eq!(missing.code, 1);

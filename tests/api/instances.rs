@@ -1,4 +1,4 @@
-//! Two servers on one database: what ends on one has ended on the other, and what is counted is counted once.
+//! Two servers on one database: revocations take effect on both at once, and limits are counted once.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ use crate::app::PASSWORD;
 use crate::process::{ADMIN, Caller, Home, Process};
 
 const VIEWER: &str = "{ viewer { id } }";
-/// What only administrators may ask for.
+/// A query that only administrators may send.
 const INACTIVE: &str = "{ users(includeInactive: true) { totalCount } }";
 
 async fn two_servers(home: &Home, arguments: &[&str]) -> (Process, Process, Caller) {
@@ -25,8 +25,8 @@ async fn two_servers(home: &Home, arguments: &[&str]) -> (Process, Process, Call
     (one, two, root)
 }
 
-/// Enters somebody with the password of everybody; returns the id.
-async fn enter(root: &Caller, name: &str, role: &str) -> String {
+/// Creates a user with the test password and returns the id.
+async fn create_user(root: &Caller, name: &str, role: &str) -> String {
     let query = "mutation ($input: CreateUserInput!) { createUser(input: $input) { user { id } } }";
     let input = json!({ "firstName": "Ann", "lastName": name, "username": name, "role": role, "password": PASSWORD });
     root.data(query, json!({ "input": input })).await["createUser"]["user"]["id"].as_str().unwrap().to_owned()
@@ -40,8 +40,7 @@ async fn change(caller: &Caller, mutation: &str, input: Value) {
     assert_eq!(data[mutation]["success"], json!(true), "{mutation}");
 }
 
-/// Asks the same again and again, as several do at once, until told to stop: when each request began, and whether it was
-/// answered as it should be.
+/// Repeats a query concurrently until told to stop. Returns when each request began and whether it succeeded.
 fn ask_on(
     caller: &Caller,
     query: &'static str,
@@ -53,7 +52,7 @@ fn ask_on(
             let mut asked = Vec::new();
             while !*stop.borrow() {
                 let began = Instant::now();
-                let answer = caller.try_ask(query, &json!({})).await.expect("an answer");
+                let answer = caller.try_ask(query, &json!({})).await.expect("a response");
                 asked.push((began, answer.get("errors").is_none()));
             }
             asked
@@ -62,74 +61,74 @@ fn ask_on(
     (0..4).map(|_| ask()).collect()
 }
 
-/// Does something on one server while another answers the same question as fast as it can: no request that began after it
-/// was done is answered.
-async fn counts_at_once<F: Future<Output = ()>>(caller: &Caller, query: &'static str, what: impl FnOnce() -> F) {
+/// Makes a change on one server while a caller repeats a query on another: no request that began after the change
+/// succeeds.
+async fn takes_effect_at_once<F: Future<Output = ()>>(caller: &Caller, query: &'static str, what: impl FnOnce() -> F) {
     let (stop, stopped) = watch::channel(false);
     let asking = ask_on(caller, query, &stopped);
-    // Long enough for the question to be asked many times; nothing depends on how many.
+    // Long enough for many requests; nothing depends on their number.
     tokio::time::sleep(Duration::from_millis(200)).await;
     what().await;
     let done = Instant::now();
     tokio::time::sleep(Duration::from_millis(200)).await;
     stop.send(true).unwrap();
     let asked: Vec<(Instant, bool)> = join_all(asking).await.into_iter().flat_map(Result::unwrap).collect();
-    assert!(asked.iter().any(|(began, answered)| *began < done && *answered), "never answered");
+    assert!(asked.iter().any(|(began, answered)| *began < done && *answered), "no request succeeded before the change");
     let late = asked.iter().filter(|(began, _)| *began >= done).count();
-    assert!(late > 0, "never asked again");
+    assert!(late > 0, "no request was sent after the change");
     assert_eq!(asked.iter().filter(|(began, answered)| *began >= done && *answered).count(), 0, "of {late}");
 }
 
 in_every_home! {
-    async fn what_ends_on_one_instance_has_ended_on_the_other(home: Home) {
+    async fn revocations_on_one_instance_take_effect_on_the_other(home: Home) {
         let home = home.with_admin().await;
         let (one, two, root) = two_servers(&home, &[]).await;
-        let id = enter(&root, "ada", "ADMIN").await;
+        let id = create_user(&root, "ada", "ADMIN").await;
 
         let ada = two.sign_in("ada").await;
         let there = one.caller(ada.token.as_deref());
-        counts_at_once(&ada, VIEWER, || async { there.data("mutation { logout { success } }", json!({})).await; }).await;
+        takes_effect_at_once(&ada, VIEWER, || async { there.data("mutation { logout { success } }", json!({})).await; }).await;
 
         let ada = two.sign_in("ada").await;
         let key = ada.data("mutation { createApiKey(input: { name: \"A\", role: ADMIN }) { secret apiKey { id } } }", json!({})).await["createApiKey"].clone();
         let program = two.caller(key["secret"].as_str());
-        counts_at_once(&program, VIEWER, || change(&root, "revokeApiKey", json!({ "id": key["apiKey"]["id"] }))).await;
+        takes_effect_at_once(&program, VIEWER, || change(&root, "revokeApiKey", json!({ "id": key["apiKey"]["id"] }))).await;
 
-        counts_at_once(&ada, INACTIVE, || change(&root, "updateUser", json!({ "id": id, "role": "USER" }))).await;
+        takes_effect_at_once(&ada, INACTIVE, || change(&root, "updateUser", json!({ "id": id, "role": "USER" }))).await;
         assert!(ada.data(VIEWER, json!({})).await["viewer"].is_object());
 
-        counts_at_once(&ada, VIEWER, || change(&root, "setActive", json!({ "id": id, "active": false }))).await;
+        takes_effect_at_once(&ada, VIEWER, || change(&root, "setActive", json!({ "id": id, "active": false }))).await;
         change(&root, "setActive", json!({ "id": id, "active": true })).await;
-        assert!(ada.try_ask(VIEWER, &json!({})).await.unwrap().get("errors").is_some(), "reactivation revives nothing");
+        assert!(ada.try_ask(VIEWER, &json!({})).await.unwrap().get("errors").is_some(), "reactivation does not restore sessions");
 
         let ada = two.sign_in("ada").await;
-        counts_at_once(&ada, VIEWER, || change(&root, "updateUser", json!({ "id": id, "password": "nine-copper-badgers-sing" }))).await;
+        takes_effect_at_once(&ada, VIEWER, || change(&root, "updateUser", json!({ "id": id, "password": "nine-copper-badgers-sing" }))).await;
         change(&root, "updateUser", json!({ "id": id, "password": PASSWORD })).await;
         let ada = two.sign_in("ada").await;
-        counts_at_once(&ada, VIEWER, || change(&root, "deleteUser", json!({ "id": id }))).await;
+        takes_effect_at_once(&ada, VIEWER, || change(&root, "deleteUser", json!({ "id": id }))).await;
     }
 
-    async fn an_expired_license_shuts_everybody_out_at_once(home: Home) {
+    async fn an_expired_license_ends_access_on_every_instance_at_once(home: Home) {
         let home = home.with_admin().await;
         let (_one, two, _) = two_servers(&home, &[]).await;
         let root = two.sign_in(ADMIN).await;
         let db = home.db().await;
-        counts_at_once(&root, VIEWER, || async {
+        takes_effect_at_once(&root, VIEWER, || async {
             let yesterday = Date(Date::today().0.pred_opt().unwrap());
             let end = license::Entity::update_many().col_expr(license::Column::ExpiresOn, Expr::value(yesterday));
             end.filter(license::Column::Number.eq("1")).exec(db.write()).await.unwrap();
         }).await;
     }
 
-    async fn of_a_hundred_guesses_on_two_instances_ten_are_looked_at(home: Home) {
+    async fn ten_of_a_hundred_guesses_on_two_instances_are_checked(home: Home) {
         let home = home.with_admin().await;
         let (one, two, root) = two_servers(&home, &["--log", "roster::hash=debug", "--wrong-secrets-per-address", "1000"]).await;
-        enter(&root, "ada", "USER").await;
+        create_user(&root, "ada", "USER").await;
         let hashes = || [&one, &two].iter().map(|server| server.err().matches("a hash is computed").count()).sum::<usize>();
         let before = hashes();
         let (here, there) = (one.caller(None), two.caller(None));
         let guess = "mutation { login(input: { login: \"ada\", password: \"not-the-password\" }) { errors { code } } }";
-        // Whoever is told that too many sign in at once tries again, as somebody who guesses would.
+        // Retries when too many sign-ins are under way, as an attacker would.
         let insist = async |caller: &Caller| loop {
             let answer = caller.try_ask(guess, &json!({})).await.unwrap();
             if let Some(code) = answer.pointer("/data/login/errors/0/code") {
@@ -145,7 +144,7 @@ in_every_home! {
         assert_eq!(two.login("ada", PASSWORD).await["errors"][0]["code"], json!("LOCKED"));
     }
 
-    async fn a_thousand_forged_addresses_are_one(home: Home) {
+    async fn forged_client_addresses_do_not_evade_the_limit(home: Home) {
         let home = home.with_admin().await;
         let (one, two, _) = two_servers(&home, &["--wrong-secrets-per-address", "20"]).await;
         let client = reqwest::Client::new();
@@ -165,7 +164,7 @@ in_every_home! {
         assert_eq!(looked_at, 20);
     }
 
-    async fn of_fifty_who_use_one_link_on_two_instances_one_gets_in(home: Home) {
+    async fn a_link_works_once_across_two_instances(home: Home) {
         let home = home.with_admin().await;
         let (one, two, _) = two_servers(&home, &["--public-url", "https://people.example.org/roster/"]).await;
         let made = home.run(&["admin", "link", "--email", ADMIN, "--public-url", "https://people.example.org/roster/"]).await;
@@ -181,7 +180,7 @@ in_every_home! {
         assert_eq!(two.login(ADMIN, "nine-copper-badgers-sing").await["success"], json!(true));
     }
 
-    async fn the_first_administrator_sets_his_password_by_a_link(home: Home) {
+    async fn the_first_administrator_sets_their_password_by_a_link(home: Home) {
         let made = home.run(&["admin", "create", "--email", "ada@example.org", "--first-name", "Ada", "--last-name", "Byron"]).await;
         assert_eq!(made.code, 0, "{}", made.err);
         let token = made.out.split('#').nth(1).unwrap_or_else(|| panic!("{}", made.out)).trim().to_owned();

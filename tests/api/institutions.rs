@@ -21,8 +21,8 @@ fn hospital(said: Value) -> Value {
 
 const ALL: &str = "name kind country state city address postcode phone email numBeds externalId";
 
-/// A new institution by its id.
-async fn house_of(caller: &Caller<'_>) -> String {
+/// Creates an institution and returns its id.
+async fn create_institution(caller: &Caller<'_>) -> String {
     let payload = caller.change("createInstitution", "institution { id }", hospital(json!({}))).await;
     payload["institution"]["id"].as_str().unwrap().to_owned()
 }
@@ -32,7 +32,7 @@ fn granted(user: &Caller<'_>, house: &str) -> Value {
 }
 
 on_every_database! {
-    async fn an_institution_is_entered_with_every_field(app: App) {
+    async fn an_institution_is_created_with_every_field(app: App) {
         let chief = app.license_admin().await;
         let said = json!({ "name": "St George Hospital", "kind": "CARE_HOME", "country": "AU", "state": "NSW", "city": "Kogarah", "address": "Gray St",
             "postcode": "2217", "phone": "+61 2 9113 1111", "email": "desk@stgeorge.example", "numBeds": 0, "externalId": "007" });
@@ -48,12 +48,12 @@ on_every_database! {
         assert_eq!(read["institution"], payload["institution"]);
     }
 
-    async fn a_name_without_a_city_stands_alone(app: App) {
+    async fn the_display_name_without_a_city_is_the_name(app: App) {
         let payload = app.license_admin().await.change("createInstitution", "institution { displayName country }", hospital(json!({ "country": "au" }))).await;
         assert_eq!(payload["institution"], json!({ "displayName": "St George Hospital", "country": "AU" }));
     }
 
-    async fn every_fault_of_an_institution_comes_at_once(app: App) {
+    async fn all_errors_of_a_new_institution_are_reported_at_once(app: App) {
         let chief = app.license_admin().await;
         chief.change("createInstitution", "", hospital(json!({ "externalId": "7" }))).await;
         assert_eq!(chief.faults("createInstitution", hospital(json!({ "externalId": " 7 " }))).await, ["TAKEN input.externalId"]);
@@ -67,7 +67,7 @@ on_every_database! {
             ["TOO_LONG input.externalId", "TOO_LONG input.name", "TOO_LONG input.numBeds"]);
     }
 
-    async fn an_external_id_is_taken_within_the_license_only(app: App) {
+    async fn an_external_id_is_unique_within_the_license(app: App) {
         let chief = app.license_admin().await;
         let there = UserFields { role: Given(Role::LicenseAdmin), ..UserFields::default() };
         let there = app.sign_in(app.create("There", app.other_license, there, Undefined).await).await;
@@ -76,9 +76,9 @@ on_every_database! {
         }
     }
 
-    async fn a_country_is_one_that_there_is(app: App) {
+    async fn only_existing_countries_are_valid(app: App) {
         let chief = app.license_admin().await;
-        let house = house_of(&chief).await;
+        let house = create_institution(&chief).await;
         for bad in ["UK", "XX", "EU", "AUS", "A", "", "Australia", "\u{ff21}\u{ff35}"] {
             let fault = if bad.is_empty() { "REQUIRED input.country" } else { "INVALID input.country" };
             assert_eq!(chief.faults("createInstitution", hospital(json!({ "country": bad }))).await, [fault], "{bad:?}");
@@ -88,9 +88,9 @@ on_every_database! {
         assert_eq!(payload["institution"]["country"], json!("NZ"));
     }
 
-    async fn every_field_of_an_institution_changes_and_null_clears(app: App) {
+    async fn every_field_of_an_institution_is_updated_and_null_clears_it(app: App) {
         let chief = app.license_admin().await;
-        let house = house_of(&chief).await;
+        let house = create_institution(&chief).await;
         let selection = format!("institution {{ {ALL} version }}");
         let said = json!({ "name": "St Brigid", "kind": "HOSPICE", "country": "IE", "state": "Munster", "city": "Cork", "address": "Gray St", "postcode": "T12",
             "phone": "+353 20 910", "email": "desk@brigid.example.org", "numBeds": 12, "externalId": "H-1" });
@@ -112,9 +112,9 @@ on_every_database! {
             "phone": null, "email": null, "numBeds": null, "externalId": null, "version": 3 }));
     }
 
-    async fn every_fault_of_a_change_of_an_institution_comes_at_once(app: App) {
+    async fn all_errors_of_an_institution_update_are_reported_at_once(app: App) {
         let chief = app.license_admin().await;
-        let house = house_of(&chief).await;
+        let house = create_institution(&chief).await;
         chief.change("createInstitution", "", hospital(json!({ "externalId": "7" }))).await;
         let input = json!({ "id": house, "name": " ", "kind": null, "country": null, "phone": "none", "email": "none", "numBeds": -1, "externalId": " 7 " });
         assert_eq!(chief.faults("updateInstitution", input).await, [
@@ -131,24 +131,24 @@ on_every_database! {
         }
     }
 
-    async fn of_many_changes_of_an_institution_for_one_version_one_is_made(app: App) {
+    async fn one_of_many_updates_with_the_same_expected_version_succeeds(app: App) {
         let chief = app.license_admin().await;
-        let house = house_of(&chief).await;
+        let house = create_institution(&chief).await;
         let change = |n: i32| json!({ "id": house, "numBeds": n, "expectedVersion": 1 });
         let payloads = join_all((1..11).map(|n| chief.change("updateInstitution", "institution { numBeds version }", change(n)))).await;
         let done: Vec<&Value> = payloads.iter().filter(|payload| payload["success"] == json!(true)).collect();
         assert_eq!(done.len(), 1);
         for payload in payloads.iter().filter(|payload| payload["success"] == json!(false)) {
             assert_eq!(faults_of(payload), ["CONFLICT input.expectedVersion"]);
-            assert_eq!(payload["institution"], done[0]["institution"], "the institution as it is now");
+            assert_eq!(payload["institution"], done[0]["institution"], "the current institution");
         }
     }
 
-    async fn administrators_change_the_sites_that_they_have_access_to(app: App) {
+    async fn administrators_update_the_sites_they_have_access_to(app: App) {
         let (chief, admin, user, stranger) = (app.license_admin().await, app.admin().await, app.user().await, app.stranger().await);
         let everywhere = UserFields { role: Given(Role::Admin), full_site_access: Given(true), ..UserFields::default() };
         let everywhere = app.person("Everywhere", everywhere).await;
-        let (house, other) = (house_of(&chief).await, house_of(&chief).await);
+        let (house, other) = (create_institution(&chief).await, create_institution(&chief).await);
         chief.change("grantSiteAccess", "", granted(&admin, &house)).await;
         chief.change("grantSiteAccess", "", granted(&user, &house)).await;
         let input = |house: &str| json!({ "id": house, "city": "Cork" });
@@ -158,7 +158,7 @@ on_every_database! {
             assert_eq!(stranger.change_refused(mutation, input.clone()).await, "FORBIDDEN");
             assert_eq!(app.anonymous().change_refused(mutation, input).await, "UNAUTHENTICATED");
         }
-        assert_eq!(user.change_refused("updateInstitution", input(&house)).await, "FORBIDDEN", "access to the data is no right to the site");
+        assert_eq!(user.change_refused("updateInstitution", input(&house)).await, "FORBIDDEN", "access to a site does not allow updating it");
         for caller in [&admin, &everywhere, &chief, &app.superuser().await] {
             assert_eq!(caller.change("updateInstitution", "", input(&house)).await["success"], json!(true));
         }
@@ -167,15 +167,15 @@ on_every_database! {
         assert_eq!(there.faults("updateInstitution", input(&house)).await, ["NOT_FOUND input.id"]);
         assert_eq!(there.faults("deleteInstitution", json!({ "id": house })).await, ["NOT_FOUND input.id"]);
         chief.change("revokeSiteAccess", "", granted(&admin, &house)).await;
-        assert_eq!(admin.change_refused("updateInstitution", input(&house)).await, "FORBIDDEN", "from the next request on");
+        assert_eq!(admin.change_refused("updateInstitution", input(&house)).await, "FORBIDDEN", "effective with the next request");
         chief.change("grantSiteAccess", "", granted(&admin, &house)).await;
         assert_eq!(admin.change("deleteInstitution", "deletedInstitutionId", json!({ "id": house })).await["deletedInstitutionId"], json!(house));
         assert_eq!(everywhere.change("deleteInstitution", "deletedInstitutionId", json!({ "id": other })).await["deletedInstitutionId"], json!(other));
     }
 
-    async fn an_institution_is_deleted_once_nobody_belongs_to_it(app: App) {
+    async fn an_institution_is_deleted_only_without_users(app: App) {
         let (chief, user) = (app.license_admin().await, app.user().await);
-        let house = house_of(&chief).await;
+        let house = create_institution(&chief).await;
         let into = UserFields { institution_id: Given(house.as_str().into()), ..UserFields::default() };
         let (one, gone) = (app.person("One", into.clone()).await, app.person("Gone", into).await);
         chief.change("setActive", "", json!({ "id": gone.id(), "active": false })).await;
@@ -193,10 +193,10 @@ on_every_database! {
         assert_eq!(chief.faults("deleteInstitution", json!({ "id": house })).await, ["NOT_FOUND input.id"]);
     }
 
-    async fn nobody_is_put_into_an_institution_while_it_is_deleted(app: App) {
+    async fn no_user_is_assigned_to_an_institution_during_its_deletion(app: App) {
         let (chief, admin, moved) = (app.license_admin().await, app.license_admin().await, app.user().await);
         for n in 0..20 {
-            let house = house_of(&chief).await;
+            let house = create_institution(&chief).await;
             let delete = chief.change("deleteInstitution", "", json!({ "id": house }));
             let (deleted, put) = if n % 2 == 0 {
                 let entered = json!({ "firstName": "New", "lastName": "Person", "email": format!("{n}@x.example.org"), "institutionId": house });
@@ -216,12 +216,13 @@ on_every_database! {
         }
     }
 
-    async fn whoever_is_put_into_an_institution_that_has_just_gone_is_told_so(app: App) {
+    async fn assigning_a_user_to_a_just_deleted_institution_is_an_error(app: App) {
         let (chief, moved) = (app.license_admin().await, app.user().await);
-        // Until it waits for the one who deletes, each reads so much of the directory: on PostgreSQL again under its lock.
+        // The number of statements before the mutation waits for the deletion; on PostgreSQL, an update reads again
+        // under its lock.
         let (to_enter, to_move) = (2, if app.db.is_postgres() { 5 } else { 3 });
         for is_new in [true, false] {
-            let house = house_of(&chief).await;
+            let house = create_institution(&chief).await;
             let deletion = app.db.begin().await.unwrap();
             institution::Entity::delete_by_id(Id::parse(&house).unwrap()).exec(&deletion).await.unwrap();
             let before = app.db.statements();
@@ -242,7 +243,7 @@ on_every_database! {
         }
     }
 
-    async fn only_administrators_with_access_to_every_site_enter_institutions(app: App) {
+    async fn only_administrators_with_full_site_access_create_institutions(app: App) {
         let everywhere = UserFields { role: Given(Role::Admin), full_site_access: Given(true), ..UserFields::default() };
         let everywhere = app.person("Everywhere", everywhere).await;
         for caller in [everywhere, app.license_admin().await, app.superuser().await] {

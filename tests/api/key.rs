@@ -1,4 +1,4 @@
-//! The key that goes into the hashes of secrets, and lies outside the database.
+//! The server key, which goes into the hashes of secrets and is stored outside the database.
 
 use std::fs;
 use std::path::Path;
@@ -19,17 +19,17 @@ fn key() -> String {
     STANDARD.encode(KEY)
 }
 
-/// Starts a server with a key given as a setting.
-fn begin_with(home: &Home, key: &str) -> Process {
+/// Starts a server with a key from a setting.
+fn start_with_key(home: &Home, key: &str) -> Process {
     home.start(home.command(&["--listen", "127.0.0.1:0"]).env("ROSTER_KEY", key), "")
 }
 
-async fn ended(mut process: Process) -> Ended {
+async fn wait_for_exit(mut process: Process) -> Ended {
     let code = process.code().await;
     Ended { code, out: process.out(), err: process.err() }
 }
 
-fn must_refuse(ended: &Ended, setting: &str) {
+fn assert_key_refused(ended: &Ended, setting: &str) {
     assert_eq!((ended.code, ended.out.as_str()), (2, ""), "{ended:?}");
     for text in [setting, "another key", "--key-file", "ROSTER_KEY_FILE", "ROSTER_KEY"] {
         assert!(ended.err.contains(text), "{text}: {ended:?}");
@@ -40,13 +40,13 @@ fn is_key_of_database(doctor: &Ended, what: &str) -> bool {
     doctor.out.lines().any(|line| line.starts_with("key of the database ") && line.ends_with(&format!(" {what}")))
 }
 
-/// Every file below a folder, whatever is in it.
-fn files(dir: &Path) -> Vec<(String, Vec<u8>)> {
+/// Every file below a directory, with its content.
+fn files_in(dir: &Path) -> Vec<(String, Vec<u8>)> {
     let mut found = Vec::new();
     for entry in fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            found.extend(files(&path));
+            found.extend(files_in(&path));
         } else {
             found.push((path.display().to_string(), fs::read(&path).unwrap()));
         }
@@ -62,13 +62,13 @@ mod modes {
     use crate::process::{mode, set_mode, until};
 
     /// Every file and directory below a directory.
-    fn below(dir: &Path) -> Vec<std::path::PathBuf> {
+    fn paths_in(dir: &Path) -> Vec<std::path::PathBuf> {
         let paths = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
-        paths.flat_map(|path| if path.is_dir() { [below(&path), vec![path]].concat() } else { vec![path] }).collect()
+        paths.flat_map(|path| if path.is_dir() { [paths_in(&path), vec![path]].concat() } else { vec![path] }).collect()
     }
 
-    /// Starts a server under a umask.
-    fn begin_under(home: &Home, umask: &str) -> Process {
+    /// Starts a server with a umask.
+    fn start_with_umask(home: &Home, umask: &str) -> Process {
         let run = format!("umask {umask}; exec \"$0\" \"$@\"");
         let program = home.command(&["--listen", "127.0.0.1:0"]);
         let mut command = Command::new("sh");
@@ -82,8 +82,8 @@ mod modes {
         home.start(&mut command, "")
     }
 
-    /// Makes a mail, which becomes a file, and waits for it.
-    async fn write_mail(home: &Home, server: &Process, name: &str) {
+    /// Creates a user, whose invitation email is written to a file, and waits for the file.
+    async fn write_email(home: &Home, server: &Process, name: &str) {
         let root = server.sign_in(ADMIN).await;
         let create = format!(
             "mutation {{ createUser(input: {{ firstName: \"A\", lastName: \"B\", email: \"{name}@example.org\" }}) {{ success }} }}"
@@ -96,11 +96,11 @@ mod modes {
                 .find(|file| file.as_ref().unwrap().path().extension().is_some_and(|it| it == "eml"))
                 .map(drop)
         };
-        until(has_mail).await.expect("a mail");
+        until(has_mail).await.expect("an email");
     }
 
-    fn must_be_private(home: &Home) {
-        let paths = below(&home.path("roster-data"));
+    fn assert_private(home: &Home) {
+        let paths = paths_in(&home.path("roster-data"));
         for path in &paths {
             let expected = if path.is_dir() { 0o700 } else { 0o600 };
             assert_eq!(mode(path), expected, "{} {:o}", path.display(), mode(path));
@@ -119,46 +119,46 @@ mod modes {
     }
 
     in_every_home! {
-        async fn every_file_is_private_whatever_the_directory_and_the_umask_are(home: Home) {
+        async fn files_are_private_whatever_the_directory_mode_and_the_umask_are(home: Home) {
             for umask in ["000", "022", "027"] {
                 let dir = home.path("roster-data");
                 let _ = fs::remove_dir_all(&dir);
                 fs::create_dir(&dir).unwrap();
                 set_mode(&dir, 0o755);
                 if !home.is_sqlite() && umask != "000" {
-                    break; // its database knows the key that was removed
+                    break; // the database is bound to the deleted key
                 }
-                let server = begin_under(&home, umask);
+                let server = start_with_umask(&home, umask);
                 server.says("Roster listens on").await;
                 let admin = ["admin", "create", "--password-stdin", "--email", ADMIN, "--first-name", "Root", "--last-name", "Alder"];
                 assert_eq!(home.run_with(&admin, PASSWORD).await.code, 0);
-                write_mail(&home, &server, "a").await;
-                must_be_private(&home);
-                assert_eq!(mode(&dir), 0o755, "it is not ours to change");
+                write_email(&home, &server, "a").await;
+                assert_private(&home);
+                assert_eq!(mode(&dir), 0o755, "the mode of an existing directory is kept");
                 let doctor = home.run(&["doctor"]).await;
                 assert!(doctor.out.contains("data directory        roster-data; open to other users of this machine (mode 0755)"), "{doctor:?}");
                 assert_eq!(doctor.out.matches("open to other users").count(), 1, "{doctor:?}");
             }
         }
 
-        async fn files_that_were_open_to_others_are_closed_to_them_with_a_warning(home: Home) {
+        async fn files_open_to_others_are_made_private_with_a_warning(home: Home) {
             let home = home.with_admin().await;
             let server = home.serve(&[]).await;
-            write_mail(&home, &server, "a").await;
-            // Killed, so that the write-ahead log stays.
+            write_email(&home, &server, "a").await;
+            // Kill the server so that the write-ahead log stays.
             server.signal("KILL");
             drop(server);
-            let files: Vec<_> = below(&home.path("roster-data")).into_iter().filter(|path| path.is_file() && path.extension().is_none_or(|it| it != "eml")).collect();
+            let files: Vec<_> = paths_in(&home.path("roster-data")).into_iter().filter(|path| path.is_file() && path.extension().is_none_or(|it| it != "eml")).collect();
             for (file, wide) in files.iter().zip([0o644, 0o660, 0o604, 0o640, 0o666].into_iter().cycle()) {
                 set_mode(file, wide);
             }
             let server = home.serve(&[]).await;
-            must_be_private_after_restart(&home, &files, &server.err());
+            assert_private_after_restart(&home, &files, &server.err());
         }
     }
 
-    fn must_be_private_after_restart(home: &Home, files: &[std::path::PathBuf], log: &str) {
-        must_be_private(home);
+    fn assert_private_after_restart(home: &Home, files: &[std::path::PathBuf], log: &str) {
+        assert_private(home);
         for file in files {
             let name = file.file_name().unwrap().to_string_lossy();
             assert!(
@@ -170,7 +170,7 @@ mod modes {
 }
 
 in_every_home! {
-    async fn the_first_start_makes_a_key_that_its_owner_alone_reads(home: Home) {
+    async fn the_first_start_creates_a_key_that_only_its_owner_can_read(home: Home) {
         drop(home.serve(&[]).await);
         let made = fs::read_to_string(home.path(FILE)).unwrap();
         assert_eq!((made.lines().count(), STANDARD.decode(made.trim()).unwrap().len()), (1, 32));
@@ -183,10 +183,10 @@ in_every_home! {
         let home = home.with_admin().await;
         home.serve(&[]).await.sign_in(ADMIN).await;
         assert_eq!(fs::read_to_string(home.path(FILE)).unwrap(), made);
-        assert!(files(&home.path("roster-data")).iter().all(|(name, _)| !name.contains(".roster-key")));
+        assert!(files_in(&home.path("roster-data")).iter().all(|(name, _)| !name.contains(".roster-key")));
     }
 
-    async fn five_servers_that_start_at_once_have_one_key(home: Home) {
+    async fn five_servers_that_start_at_once_share_one_key(home: Home) {
         let servers: Vec<Process> = (0..5).map(|_| home.begin(&[])).collect();
         for server in &servers {
             server.says("Roster listens on").await;
@@ -198,7 +198,7 @@ in_every_home! {
         drop(home);
     }
 
-    async fn a_database_takes_no_other_key_than_its_own(home: Home) {
+    async fn a_database_accepts_only_its_own_key(home: Home) {
         let home = home.with_admin().await;
         let person = r#"{"user":{"firstName":"A","lastName":"B","email":"a@example.org"}}"#;
         fs::write(home.path("people.ndjson"), person).unwrap();
@@ -210,11 +210,11 @@ in_every_home! {
         ];
         for command in commands {
             let by_file = home.run_with(&[command, &["--key-file", "other/roster.key"]].concat(), PASSWORD).await;
-            must_refuse(&by_file, "other/roster.key");
+            assert_key_refused(&by_file, "other/roster.key");
             let by_setting = home.start(home.command(command).env("ROSTER_KEY", key()), PASSWORD);
-            must_refuse(&ended(by_setting).await, "--key (ROSTER_KEY)");
+            assert_key_refused(&wait_for_exit(by_setting).await, "--key (ROSTER_KEY)");
         }
-        let doctor = ended(home.start(home.command(&["doctor"]).env("ROSTER_KEY", key()), "")).await;
+        let doctor = wait_for_exit(home.start(home.command(&["doctor"]).env("ROSTER_KEY", key()), "")).await;
         assert!(doctor.code == 0 && is_key_of_database(&doctor, "does not match"), "{doctor:?}");
         assert!(!home.path("other").exists());
         fs::create_dir(home.path("other")).unwrap();
@@ -223,30 +223,30 @@ in_every_home! {
         server.sign_in(ADMIN).await;
         drop(server);
         let own = fs::read_to_string(home.path(FILE)).unwrap();
-        let server = begin_with(&home, own.trim());
+        let server = start_with_key(&home, own.trim());
         server.says("Roster listens on").await;
         server.sign_in(ADMIN).await;
     }
 
-    async fn a_key_may_be_a_setting(home: Home) {
-        let server = begin_with(&home, &key());
+    async fn the_key_may_be_a_setting(home: Home) {
+        let server = start_with_key(&home, &key());
         server.says("Roster listens on").await;
         drop(server);
         assert!(!home.path(FILE).exists());
-        must_refuse(&home.run(&["--listen", "127.0.0.1:0"]).await, FILE);
-        assert!(!home.path(FILE).exists(), "of no use");
-            let server = begin_with(&home, &URL_SAFE_NO_PAD.encode(KEY));
+        assert_key_refused(&home.run(&["--listen", "127.0.0.1:0"]).await, FILE);
+        assert!(!home.path(FILE).exists(), "no key file is created for a database with a key");
+            let server = start_with_key(&home, &URL_SAFE_NO_PAD.encode(KEY));
         server.says("Roster listens on").await;
-        let doctor = ended(home.start(home.command(&["doctor"]).env("ROSTER_KEY", key()), "")).await;
+        let doctor = wait_for_exit(home.start(home.command(&["doctor"]).env("ROSTER_KEY", key()), "")).await;
         assert!(doctor.out.contains("--key (ROSTER_KEY)") && is_key_of_database(&doctor, "matches"), "{doctor:?}");
         assert!(!doctor.out.contains(&key()), "{doctor:?}");
     }
 
-    async fn neither_the_key_nor_a_password_is_left_anywhere(home: Home) {
+    async fn the_key_and_other_secrets_are_in_no_file_and_no_log(home: Home) {
         let names = ["--first-name", "Root", "--last-name", "Alder"];
         let create = [&["admin", "create", "--password-stdin", "--log", "trace,sqlx=trace,sea_orm=trace", "--email", ADMIN][..], &names].concat();
         let created = home.start(home.command(&create).env("ROSTER_KEY", key()), PASSWORD);
-        assert_eq!(ended(created).await.code, 0);
+        assert_eq!(wait_for_exit(created).await.code, 0);
         let serve = ["--listen", "127.0.0.1:0", "--log", "trace,sqlx=trace,sea_orm=trace,poem=trace"];
         let server = home.start(home.command(&serve).env("ROSTER_KEY", key()), "");
         server.says("Roster listens on").await;
@@ -262,7 +262,7 @@ in_every_home! {
         assert_eq!(root.data(change, json!({})).await["changePassword"]["success"], json!(false));
         let by_key = server.caller(Some(&api_key)).data("{ viewer { id } }", json!({})).await;
         assert!(by_key["viewer"].is_object());
-        let link = ended(home.start(home.command(&["admin", "link", "--email", ADMIN]).env("ROSTER_KEY", key()), "")).await;
+        let link = wait_for_exit(home.start(home.command(&["admin", "link", "--email", ADMIN]).env("ROSTER_KEY", key()), "")).await;
         let link = link.out.split('#').nth(1).unwrap().trim().to_owned();
         let activate = format!("mutation {{ activateAccount(input: {{ token: \"{link}\", password: \"short\" }}) {{ success }} }}");
         assert_eq!(server.caller(None).data(&activate, json!({})).await["activateAccount"]["success"], json!(false));
@@ -273,11 +273,11 @@ in_every_home! {
         let token = root.token.unwrap();
         let secrets = ["wrong-brass-otters", "nine-slate-herons", PASSWORD, &key(), &URL_SAFE_NO_PAD.encode(KEY), &hex, &token, &device, &api_key, &link];
         let secrets = secrets.map(str::as_bytes).into_iter().chain([&KEY[..]]);
-        let files = files(&home.path("."));
+        let files = files_in(&home.path("."));
         assert_eq!(files.iter().any(|(name, _)| name.ends_with("roster.db-wal")), home.is_sqlite());
         for secret in secrets {
             for (name, content) in &files {
-                // A link is shown once, by the command that makes it.
+                // A link is printed once, by the command that creates it.
                 let is_shown = secret == link.as_bytes() && name.contains("/out-");
                 let held = !is_shown && content.windows(secret.len()).any(|window| window == secret);
                 assert!(!held, "{name}: {}", String::from_utf8_lossy(secret));
@@ -285,13 +285,13 @@ in_every_home! {
         }
         let db = home.db().await;
         for row in credential::Entity::find().all(db.read()).await.unwrap() {
-            assert!(!log.contains(&row.password_hash), "a hash is logged");
+            assert!(!log.contains(&row.password_hash), "a password hash is in the log");
         }
     }
 }
 
 #[tokio::test]
-async fn a_key_file_that_is_of_no_use_is_named_before_anything_listens() {
+async fn unusable_key_files_are_reported_before_the_server_listens() {
     let home = Home::on_sqlite();
     fs::create_dir(home.path("folder")).unwrap();
     for (name, content) in
@@ -319,7 +319,7 @@ async fn a_key_file_that_is_of_no_use_is_named_before_anything_listens() {
 }
 
 #[tokio::test]
-async fn a_setting_says_how_short_a_password_may_be() {
+async fn the_minimum_password_length_is_a_setting() {
     let home = Home::on_sqlite();
     let create = [
         "admin",

@@ -1,4 +1,4 @@
-//! The layers of src: imports run downwards only, and resolvers hold no SQL. Read by a parser, tests left out.
+//! The layers of src: imports go downwards only, and resolvers contain no SQL. Parses the source files, except tests.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use syn::visit::{self, Visit};
 
-/// The modules at the top of src. A module imports those of the lines below its own.
+/// The top-level modules of src. A module may import only the modules of later lines.
 const LAYERS: &[&[&str]] = &[
     &["main"],
     &["cli"],
@@ -30,7 +30,7 @@ const LAYERS: &[&[&str]] = &[
     &["error"],
 ];
 
-/// What a resolver may import of SeaORM: enough to narrow a list, not to run a statement.
+/// The `SeaORM` items that a resolver may import: enough to filter a list, not to run a statement.
 const FILTERS: [&str; 7] =
     ["sea_orm", "sea_query", "ColumnTrait", "EntityTrait", "QueryFilter", "Condition", "ExprTrait"];
 
@@ -93,7 +93,7 @@ fn is_for_tests(attribute: &syn::Attribute) -> bool {
     attribute.path().is_ident("cfg") && attribute.parse_args::<syn::Ident>().is_ok_and(|condition| condition == "test")
 }
 
-/// The source files by their paths below src, tests left out.
+/// The source files by their paths below src, except tests.
 fn sources() -> BTreeMap<String, Imports> {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let (mut found, mut folders) = (BTreeMap::new(), vec![src.clone()]);
@@ -125,7 +125,7 @@ fn layer_of(module: &str) -> usize {
 }
 
 #[test]
-fn imports_run_downwards() {
+fn imports_go_downwards() {
     let mut upward = BTreeSet::new();
     for (file, imports) in sources() {
         let own = top_of(&file).to_owned();
@@ -136,11 +136,11 @@ fn imports_run_downwards() {
             }
         }
     }
-    assert!(upward.is_empty(), "imports that run upwards or sideways: {upward:#?}");
+    assert!(upward.is_empty(), "imports of the same or a higher layer: {upward:#?}");
 }
 
 #[test]
-fn nothing_but_the_schema_imports_resolvers() {
+fn only_the_schema_imports_resolvers() {
     let is_resolver = |name: &str| matches!(name, "query" | "mutation" | "email_mutation");
     let mut wrong = BTreeSet::new();
     for (file, imports) in sources() {
@@ -152,11 +152,11 @@ fn nothing_but_the_schema_imports_resolvers() {
             }
         }
     }
-    assert!(wrong.is_empty(), "resolvers are imported by others: {wrong:#?}");
+    assert!(wrong.is_empty(), "other modules import resolvers: {wrong:#?}");
 }
 
 #[test]
-fn resolvers_run_no_statement() {
+fn resolvers_run_no_statements() {
     let mut wrong = BTreeSet::new();
     for (file, imports) in sources() {
         let is_mutation = file.ends_with("mutation.rs");

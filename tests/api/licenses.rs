@@ -1,4 +1,4 @@
-//! Licenses, as whoever runs the server makes and extends them.
+//! Licenses, as operators create and extend them.
 
 use chrono::Days;
 use roster::scalar::Date;
@@ -12,7 +12,7 @@ fn in_days(days: i64) -> String {
     (Date::today().0 + ahead - ago).to_string()
 }
 
-/// Number, last day, whether it has expired, and people, as `license list` shows them.
+/// Number, last day, whether it has expired, and the number of users, as `license list` shows them.
 async fn listed(home: &Home) -> Vec<[String; 4]> {
     let list = home.run(&["license", "list"]).await;
     assert_eq!(list.code, 0, "{list:?}");
@@ -25,7 +25,7 @@ async fn listed(home: &Home) -> Vec<[String; 4]> {
 }
 
 in_every_home! {
-    async fn a_license_is_made_listed_and_gets_its_administrator(home: Home) {
+    async fn a_license_is_created_listed_and_gets_an_administrator(home: Home) {
         let made = home.run(&["license", "create", "--number", " L-1 ", "--holder", "Maison Aurélie, Lyon", "--kind", "private", "--starts-on", "2026-01-01", "--expires-on", "2126-12-31"]).await;
         assert_eq!(made.code, 0, "{made:?}");
         assert!(made.out.contains("L-1") && made.out.contains("2026-01-01") && made.out.contains("2126-12-31"), "{}", made.out);
@@ -51,7 +51,7 @@ in_every_home! {
             "holder": "Maison Aurélie, Lyon", "startsOn": "2026-01-01", "expiresOn": "2126-12-31", "isExpired": false }));
     }
 
-    async fn an_administrator_of_a_license_sees_no_other_one(home: Home) {
+    async fn an_administrator_sees_only_their_own_license(home: Home) {
         for number in ["L-1", "L-2"] {
             assert_eq!(home.run(&["license", "create", "--number", number, "--holder", "Alder"]).await.code, 0);
         }
@@ -73,7 +73,7 @@ in_every_home! {
         assert_eq!(root.data("{ users { totalCount } }", json!({})).await["users"]["totalCount"], json!(2));
     }
 
-    async fn the_people_of_a_license_that_has_not_begun_cannot_sign_in(home: Home) {
+    async fn users_cannot_sign_in_before_the_license_starts(home: Home) {
         assert_eq!(home.run(&["license", "create", "--number", "L-1", "--holder", "Alder", "--starts-on", &in_days(2)]).await.code, 0);
         let names = ["admin", "create", "--password-stdin", "--email", ADMIN, "--first-name", "Root", "--last-name", "Alder"];
         assert_eq!(home.run_with(&names, PASSWORD).await.code, 0);
@@ -82,7 +82,7 @@ in_every_home! {
         assert_eq!(payload["errors"][0]["code"], "INACTIVE", "{payload:#}");
     }
 
-    async fn a_bad_license_is_refused_with_every_fault(home: Home) {
+    async fn an_invalid_license_is_rejected_with_every_error(home: Home) {
         let good = home.run(&["license", "create", "--number", &"é".repeat(50), "--holder", &"é".repeat(200)]).await;
         assert_eq!(good.code, 0, "{good:?}");
         let bad = home.run(&["license", "create", "--number", &"x".repeat(51), "--holder", " ", "--starts-on", "2027-01-02", "--expires-on", "2027-01-01"]).await;
@@ -101,14 +101,14 @@ in_every_home! {
         assert_eq!(listed(&home).await.len(), 1);
     }
 
-    async fn an_expired_license_shuts_its_people_out_and_an_extension_lets_them_in(home: Home) {
+    async fn users_have_no_access_while_their_license_is_expired(home: Home) {
         assert_eq!(home.run(&["license", "create", "--number", "L-1", "--holder", "Alder", "--starts-on", "2020-01-01", "--expires-on", &in_days(0)]).await.code, 0);
         let home = home.with_admin().await;
         let server = home.serve(&[]).await;
         let viewer = server.sign_in(ADMIN).await;
         let asks = async || viewer.try_ask("{ viewer { email } }", &json!({})).await.unwrap();
         let signs_in = async || server.login(ADMIN, PASSWORD).await["success"] == json!(true);
-        assert_eq!(asks().await["data"]["viewer"]["email"], json!(ADMIN), "the last day counts");
+        assert_eq!(asks().await["data"]["viewer"]["email"], json!(ADMIN), "the last day is valid");
         let extend = async |how: &[&str]| {
             let done = home.run(&[&["license", "extend", "--number", "L-1"], how].concat()).await;
             assert_eq!(done.code, 0, "{done:?}");
@@ -116,12 +116,12 @@ in_every_home! {
         };
         let said = extend(&["--expires-on", &in_days(-1)]).await;
         assert!(said.contains(&in_days(-1)) && said.contains(&format!("previously it ended on {}", in_days(0))) && said.contains("no longer have access"), "{said}");
-        assert_eq!(asks().await["errors"][0]["extensions"]["code"], json!("UNAUTHENTICATED"), "at once");
+        assert_eq!(asks().await["errors"][0]["extensions"]["code"], json!("UNAUTHENTICATED"), "access ends at once");
         assert!(!signs_in().await);
         assert_eq!(listed(&home).await, [["L-1", &in_days(-1), "yes", "1"]]);
         let said = extend(&["--no-end"]).await;
         assert!(said.contains("has no end") && said.contains(&in_days(-1)), "{said}");
-        assert_eq!(asks().await["data"]["viewer"]["email"], json!(ADMIN), "the session was only shut out");
+        assert_eq!(asks().await["data"]["viewer"]["email"], json!(ADMIN), "sessions survive the expiry");
         assert!(signs_in().await);
         assert!(extend(&["--no-end"]).await.contains("already"));
         assert!(extend(&["--expires-on", &in_days(400)]).await.contains("previously it had no end date"));
@@ -143,7 +143,7 @@ in_every_home! {
 }
 
 #[tokio::test]
-async fn a_wrong_day_is_named_before_anything_happens() {
+async fn an_invalid_date_is_reported_before_anything_happens() {
     let home = Home::on_sqlite();
     let create = ["license", "create", "--number", "L-1", "--holder", "Alder"];
     let extend = ["license", "extend", "--number", "L-1"];
@@ -171,8 +171,8 @@ on_every_database! {
             let last = days.map(|days| Date::parse(&in_days(days)).unwrap());
             roster::license::extend(&app.db, "A-1", last).await
         };
-        assert!(until(Some(-1)).await.is_err(), "not before the first day, which is today");
-        // The license began a year ago.
+        assert!(until(Some(-1)).await.is_err(), "the end cannot be before the first day, which is today");
+        // Moves the start of the license one year back.
         let begun = Date::parse(&in_days(-365)).unwrap();
         crate::crowd::backdate(&app, app.license, begun).await;
         for (days, answers) in [(Some(-1), false), (Some(0), true), (Some(-300), false), (None, true)] {

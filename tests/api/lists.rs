@@ -1,4 +1,4 @@
-//! Lists and their pages.
+//! Lists and their pagination.
 
 use async_graphql::MaybeUndefined::{Undefined, Value as Given};
 use base64::Engine;
@@ -43,8 +43,8 @@ impl List {
         format!("{{ {}{arguments} {{ {selection} }} {}", self.0, "}".repeat(1 + self.0.matches('{').count()))
     }
 
-    /// Every id in the list's order, by pages of a size, from the begin or from the end.
-    async fn walk(&self, caller: &Caller<'_>, size: usize, forward: bool) -> Vec<String> {
+    /// Every id in the order of the list, read in pages of a size from the start or from the end.
+    async fn read_all(&self, caller: &Caller<'_>, size: usize, forward: bool) -> Vec<String> {
         let (mut ids, mut place) = (Vec::new(), String::new());
         loop {
             let page =
@@ -69,12 +69,12 @@ impl List {
         }
     }
 
-    /// Both ways, by small and by large pages, the list is `expected`.
-    async fn is(&self, caller: &Caller<'_>, expected: &[String]) {
+    /// Asserts that the list is `expected`, read in both directions in small and in large pages.
+    async fn assert_is(&self, caller: &Caller<'_>, expected: &[String]) {
         for size in [1, 7, 100] {
             for forward in [true, false] {
                 assert_eq!(
-                    self.walk(caller, size, forward).await,
+                    self.read_all(caller, size, forward).await,
                     expected,
                     "{} by {size}, forward: {forward}",
                     self.0
@@ -84,8 +84,8 @@ impl List {
     }
 }
 
-/// People of whom many have the same name, in the order of the list.
-async fn namesakes(app: &App, count: usize) -> Vec<String> {
+/// Creates users, many with the same name; returns their ids in the order of the list.
+async fn create_namesakes(app: &App, count: usize) -> Vec<String> {
     let names = [
         ("Ann", "Lee"),
         ("Ann", "Lee"),
@@ -111,7 +111,7 @@ async fn namesakes(app: &App, count: usize) -> Vec<String> {
     order.into_iter().map(|(_, _, id)| id).collect()
 }
 
-async fn site(app: &App, license: Id, name: &str) -> institution::Model {
+async fn create_site(app: &App, license: Id, name: &str) -> institution::Model {
     let mut new = institution::Model::empty(Id::new(), license);
     let core = institution::InstitutionCore {
         name: Given(name.to_owned()),
@@ -131,9 +131,9 @@ fn id(text: &str) -> Id {
 }
 
 on_every_database! {
-    async fn a_page_has_fifty_where_nothing_is_said_and_at_most_a_hundred(app: App) {
+    async fn pages_have_fifty_entries_by_default_and_at_most_a_hundred(app: App) {
         let user = app.user().await;
-        namesakes(&app, 120).await;
+        create_namesakes(&app, 120).await;
         let users = List::of("users");
         for (arguments, size) in [("", 50), ("first: 1", 1), ("first: 100", 100), ("last: 100", 100), ("last: 3", 3)] {
             let page = users.page(&user, arguments, PAGE).await;
@@ -145,8 +145,8 @@ on_every_database! {
         assert_eq!(page["nodes"].as_array().unwrap().iter().collect::<Vec<_>>(), nodes);
     }
 
-    async fn a_page_size_by_a_variable_may_be_left_out(app: App) {
-        namesakes(&app, 3).await;
+    async fn variables_for_page_sizes_may_be_omitted(app: App) {
+        create_namesakes(&app, 3).await;
         let user = app.user().await;
         let query = "query ($first: Int, $last: Int, $of: Int = 2) { users(first: $first, last: $last) { nodes { ...F } } groups(first: $of) { nodes { ...F } } institutions(last: $last) { totalCount } }
             fragment F on Node { id ... on Group { members(first: $first) { totalCount } } }";
@@ -158,10 +158,10 @@ on_every_database! {
         assert!(user.ask(required, json!({})).await["errors"].is_array());
     }
 
-    async fn a_page_of_any_other_size_is_refused(app: App) {
+    async fn invalid_page_sizes_are_rejected(app: App) {
         let user = app.user().await;
         let group = user.change("createGroup", "group { id }", json!({ "name": "A" })).await["group"]["id"].clone();
-        let site = site(&app, app.license, "A").await.id.0;
+        let site = create_site(&app, app.license, "A").await.id.0;
         let lists = ["users", "groups", "institutions", &format!("group(id: {group}) {{ members"), &format!("institution(id: \"{site}\") {{ users")];
         for list in lists.map(List::of) {
             for arguments in ["first: 0", "first: -1", "first: 101", "first: 2147483647", "first: 2147483648", "first: -2147483649", "last: 0", "last: 101",
@@ -175,58 +175,58 @@ on_every_database! {
         }
     }
 
-    async fn every_person_comes_once_both_ways_even_with_equal_names(app: App) {
+    async fn users_with_equal_names_are_listed_once_in_both_directions(app: App) {
         let user = app.sign_in(app.create("Aa", app.license, UserFields::default(), Undefined).await).await;
-        let people = namesakes(&app, 113).await;
+        let people = create_namesakes(&app, 113).await;
         let users = List::of("users");
-        let all = users.walk(&user, 100, true).await;
-        users.is(&user, &all).await;
+        let all = users.read_all(&user, 100, true).await;
+        users.assert_is(&user, &all).await;
         let others = ["Aa Tester", "Root Alder"].len();
         assert_eq!(all.len(), people.len() + others);
         let crowd: Vec<String> = all.into_iter().filter(|id| people.contains(id)).collect();
-        assert_eq!(crowd, people, "by last name, first name and id");
+        assert_eq!(crowd, people, "sorted by last name, first name and id");
     }
 
-    async fn every_member_comes_once_both_ways(app: App) {
+    async fn every_member_is_listed_once_in_both_directions(app: App) {
         let owner = app.user().await;
         let group = owner.change("createGroup", "group { id }", json!({ "name": "A" })).await["group"]["id"].as_str().unwrap().to_owned();
-        let people = namesakes(&app, 113).await;
+        let people = create_namesakes(&app, 113).await;
         crowd::memberships(&app, &people.iter().map(|person| id(person)).collect::<Vec<_>>(), &[id(&group)], GroupRole::Member).await;
         let list = List(format!("group(id: \"{group}\") {{ members"));
         let handed_on = json!({ "groupId": group, "userId": people[0], "role": "OWNER" });
         assert_eq!(owner.change("setGroupMember", "", handed_on).await["success"], json!(true));
         owner.change("removeGroupMember", "", json!({ "groupId": group, "userId": owner.id() })).await;
-        list.is(&owner, &people).await;
+        list.assert_is(&owner, &people).await;
         assert_eq!(list.page(&owner, "first: 1", "totalCount").await["totalCount"], json!(113));
     }
 
-    async fn everybody_of_an_institution_comes_once_both_ways(app: App) {
+    async fn every_user_of_an_institution_is_listed_once_in_both_directions(app: App) {
         let user = app.user().await;
-        let site = site(&app, app.license, "A").await.id;
-        let people = namesakes(&app, 113).await;
+        let site = create_site(&app, app.license, "A").await.id;
+        let people = create_namesakes(&app, 113).await;
         let belong = user::Entity::update_many().col_expr(user::Column::InstitutionId, Expr::value(site));
         belong.filter(user::Column::Id.is_in(people.iter().map(|person| id(person)))).exec(app.db.write()).await.unwrap();
         let list = List(format!("institution(id: \"{}\") {{ users", site.0));
-        list.is(&user, &people).await;
+        list.assert_is(&user, &people).await;
         assert_eq!(list.page(&user, "last: 1", "totalCount").await["totalCount"], json!(113));
     }
 
-    async fn every_group_and_institution_comes_once_both_ways(app: App) {
+    async fn every_group_and_institution_is_listed_once_in_both_directions(app: App) {
         let user = app.user().await;
         crowd::groups(&app, app.license, (0..60).map(|n| format!("Ward {}", n % 7))).await;
         for n in 0..20 {
-            site(&app, app.license, &format!("House {}", n % 3)).await;
+            create_site(&app, app.license, &format!("House {}", n % 3)).await;
         }
         for (list, count) in [(List::of("groups"), 60), (List::of("institutions"), 20)] {
-            let all = list.walk(&user, 100, true).await;
+            let all = list.read_all(&user, 100, true).await;
             assert_eq!(all.len(), count);
-            list.is(&user, &all).await;
+            list.assert_is(&user, &all).await;
         }
     }
 
-    async fn people_who_come_and_go_move_no_page(app: App) {
+    async fn pages_do_not_shift_when_users_are_added_or_deactivated(app: App) {
         let user = app.user().await;
-        let people = namesakes(&app, 40).await;
+        let people = create_namesakes(&app, 40).await;
         let users = List::of("users");
         let page = users.page(&user, "first: 20", PAGE).await;
         let end = page["pageInfo"]["endCursor"].clone();
@@ -234,13 +234,13 @@ on_every_database! {
         crowd::people(&app, &[("A", "AAA")]).await;
         let last = page["edges"][19]["node"]["id"].as_str().unwrap();
         app.license_admin().await.change("setActive", "", json!({ "id": last, "active": false })).await;
-        assert_eq!(users.page(&user, &format!("first: 100, after: {end}"), PAGE).await["edges"].as_array().unwrap().len(), before.as_array().unwrap().len() + 1, "the administrator");
+        assert_eq!(users.page(&user, &format!("first: 100, after: {end}"), PAGE).await["edges"].as_array().unwrap().len(), before.as_array().unwrap().len() + 1, "only the administrator was added");
         assert!(people.contains(&last.to_owned()));
     }
 
-    async fn what_lies_between_two_cursors_is_paged_from_either_end(app: App) {
+    async fn the_range_between_two_cursors_is_paged_from_either_end(app: App) {
         let user = app.user().await;
-        namesakes(&app, 30).await;
+        create_namesakes(&app, 30).await;
         let users = List::of("users");
         let all = users.page(&user, "first: 30", PAGE).await;
         let (after, before) = (&all["edges"][4]["cursor"], &all["edges"][15]["cursor"]);
@@ -253,7 +253,7 @@ on_every_database! {
         assert_eq!(nothing["pageInfo"]["startCursor"], Value::Null);
     }
 
-    async fn a_cursor_of_anything_else_is_refused(app: App) {
+    async fn cursors_of_other_lists_are_rejected(app: App) {
         let (user, stranger, root, admin) = (app.user().await, app.stranger().await, app.superuser().await, app.admin().await);
         let groups = crowd::groups(&app, app.license, ["A".to_owned(), "B".to_owned()]).await;
         crowd::memberships(&app, &[user.id], &groups, GroupRole::Member).await;
@@ -282,7 +282,7 @@ on_every_database! {
         admin.data(&format!("{{ users(after: {of_users}) {{ totalCount }} }}"), json!({})).await;
     }
 
-    async fn a_damaged_cursor_is_refused(app: App) {
+    async fn damaged_cursors_are_rejected(app: App) {
         let user = app.user().await;
         let users = List::of("users");
         let good = users.page(&user, "first: 1", PAGE).await["pageInfo"]["endCursor"].as_str().unwrap().to_owned();
@@ -309,7 +309,7 @@ on_every_database! {
         users.page(&user, &format!("first: 1, after: \"{good}\""), PAGE).await;
     }
 
-    async fn a_cursor_tells_no_secret(app: App) {
+    async fn cursors_reveal_no_private_fields(app: App) {
         let user = app.user().await;
         let hidden = UserFields { external_id: Given("secret-77".to_owned()), email: Given("hidden@x.example".to_owned()), ..UserFields::default() };
         app.create("Hidden", app.license, hidden, Undefined).await;
@@ -319,7 +319,7 @@ on_every_database! {
         }
     }
 
-    async fn inactive_people_are_listed_for_administrators_who_ask(app: App) {
+    async fn inactive_users_are_listed_only_for_administrators_on_request(app: App) {
         let (user, admin) = (app.user().await, app.admin().await);
         let gone = app.create("Gone", app.license, UserFields::default(), Undefined).await;
         admin.change("setActive", "", json!({ "id": gone.id.0, "active": false })).await;
@@ -338,10 +338,10 @@ on_every_database! {
         assert_eq!(admin.data(&search(true), json!({})).await["searchUsers"]["totalCount"], json!(1));
     }
 
-    async fn lists_end_at_the_license(app: App) {
+    async fn lists_show_one_license_except_to_superusers(app: App) {
         let (user, stranger, root) = (app.user().await, app.stranger().await, app.superuser().await);
         crowd::groups(&app, app.other_license, ["There".to_owned()]).await;
-        site(&app, app.other_license, "There").await;
+        create_site(&app, app.other_license, "There").await;
         let totals = "{ users { totalCount nodes { license { number } } } groups { totalCount } institutions { totalCount } }";
         let own = user.data(totals, json!({})).await;
         assert_eq!((&own["users"]["totalCount"], &own["groups"]["totalCount"], &own["institutions"]["totalCount"]), (&json!(3), &json!(0), &json!(0)));
@@ -352,12 +352,12 @@ on_every_database! {
         assert_eq!((&all["users"]["totalCount"], &all["groups"]["totalCount"], &all["institutions"]["totalCount"]), (&json!(4), &json!(1), &json!(1)));
     }
 
-    async fn a_name_contains_plain_characters_whatever_case_and_accents(app: App) {
+    async fn name_contains_matches_literally_and_ignores_case_and_accents(app: App) {
         let user = app.user().await;
         let names = ["100% Ward", "A_B", "A\\B", "AxB", "Ångström Team", "Σίσυφος", "\"Quoted\" *", "O'Neil"];
         crowd::groups(&app, app.license, names.map(str::to_owned)).await;
         for name in names {
-            site(&app, app.license, name).await;
+            create_site(&app, app.license, name).await;
         }
         let cases = [("%", vec!["100% Ward"]), ("a_b", vec!["A_B"]), ("\\", vec!["A\\B"]), ("angstrom", vec!["Ångström Team"]), ("ÅNGSTRÖM T", vec!["Ångström Team"]),
             ("σισυφοσ", vec!["Σίσυφος"]), ("\" *", vec!["\"Quoted\" *"]), ("'", vec!["O'Neil"]), ("zz", vec![]), ("%%", vec![])];
@@ -379,9 +379,9 @@ on_every_database! {
         }
     }
 
-    async fn an_administrator_pages_through_inactive_people_too(app: App) {
+    async fn administrators_can_page_through_inactive_users(app: App) {
         let chief = app.person("Chief", UserFields { role: Given(Role::LicenseAdmin), ..UserFields::default() }).await;
-        let people = namesakes(&app, 30).await;
+        let people = create_namesakes(&app, 30).await;
         let gone: Vec<Id> = people.iter().step_by(3).map(|person| id(person)).collect();
         let deactivate = user::Entity::update_many().col_expr(user::Column::IsActive, Expr::value(false));
         deactivate.filter(user::Column::Id.is_in(gone)).exec(app.db.write()).await.unwrap();

@@ -1,4 +1,4 @@
-//! Usernames and e-mail addresses are one namespace: what somebody signs in by is nobody else's, as either.
+//! Usernames and email addresses are one namespace: no user can have a login of another user.
 
 use async_graphql::MaybeUndefined::{Undefined, Value as Given};
 use chrono::TimeDelta;
@@ -22,38 +22,38 @@ const WARD: &str = "vic.tim@ward.example";
 const SPELLINGS: [&str; 5] =
     [WARD, "VIC.TIM@WARD.EXAMPLE", "v\u{131}c.tim@ward.example", "\u{ff56}ic.tim@ward.example", "Vic.Tim@Ward.Example"];
 
-fn new_person(said: &Value) -> Value {
+fn new_user_input(said: &Value) -> Value {
     let mut input = json!({ "firstName": "Vic", "lastName": "Tim", "sendRegistrationEmail": false });
     input.as_object_mut().unwrap().extend(said.as_object().unwrap().clone());
     input
 }
 
-async fn entered(caller: &Caller<'_>, said: Value) -> Value {
-    let payload = caller.change("createUser", "user { id version }", new_person(&said)).await;
+async fn create_user(caller: &Caller<'_>, said: Value) -> Value {
+    let payload = caller.change("createUser", "user { id version }", new_user_input(&said)).await;
     assert_eq!(payload["success"], json!(true), "{payload:#}");
     payload["user"].clone()
 }
 
-async fn changed(caller: &Caller<'_>, input: Value) {
+async fn update_user(caller: &Caller<'_>, input: Value) {
     let payload = caller.change("updateUser", "", input).await;
     assert_eq!(payload["success"], json!(true), "{payload:#}");
 }
 
-async fn signs_in(app: &App, login: &str) -> Option<String> {
+async fn sign_in_user_id(app: &App, login: &str) -> Option<String> {
     let input = json!({ "login": login, "password": PASSWORD });
     let payload = app.anonymous().change("login", "user { id }", input).await;
     payload["user"]["id"].as_str().map(str::to_owned)
 }
 
-/// The chief of the other license.
-async fn other_chief(app: &App) -> Caller<'_> {
+/// The license administrator of the other license.
+async fn other_license_admin(app: &App) -> Caller<'_> {
     let fields = UserFields { role: Given(user::Role::LicenseAdmin), ..UserFields::default() };
     let chief = app.create("Other", app.other_license, fields, Undefined).await;
     app.sign_in(chief).await
 }
 
-/// The logins that belong to somebody are those of the people who are there.
-async fn assert_kept(app: &App) {
+/// Asserts that the table of logins has exactly the usernames and email addresses of the users.
+async fn assert_logins_match_users(app: &App) {
     let people = user::Entity::find().all(app.db.read()).await.unwrap();
     let mut expected: Vec<(String, Id)> = people
         .into_iter()
@@ -68,50 +68,50 @@ async fn assert_kept(app: &App) {
 }
 
 on_every_database! {
-    async fn a_username_is_nobody_elses_address_in_any_license(app: App) {
+    async fn an_email_cannot_equal_another_users_username_in_any_license(app: App) {
         let chief = app.license_admin().await;
-        let victim = entered(&chief, json!({ "username": WARD, "password": PASSWORD })).await;
-        assert_eq!(signs_in(&app, WARD).await.as_deref(), victim["id"].as_str());
-        for by in [&chief, &other_chief(&app).await] {
-            let another = entered(by, json!({ "email": format!("{}@example.org", Id::new().0) })).await;
+        let victim = create_user(&chief, json!({ "username": WARD, "password": PASSWORD })).await;
+        assert_eq!(sign_in_user_id(&app, WARD).await.as_deref(), victim["id"].as_str());
+        for by in [&chief, &other_license_admin(&app).await] {
+            let another = create_user(by, json!({ "email": format!("{}@example.org", Id::new().0) })).await;
             for email in SPELLINGS {
                 for dry_run in [false, true] {
-                    let input = new_person(&json!({ "email": email, "dryRun": dry_run }));
+                    let input = new_user_input(&json!({ "email": email, "dryRun": dry_run }));
                     assert_eq!(by.faults("createUser", input).await, ["TAKEN input.email"], "{email}");
                     let input = json!({ "id": another["id"], "email": email, "dryRun": dry_run });
                     assert_eq!(by.faults("updateUser", input).await, ["TAKEN input.email"], "{email}");
                 }
             }
         }
-        let input = new_person(&json!({ "email": WARD, "username": WARD, "nickname": "x".repeat(51) }));
+        let input = new_user_input(&json!({ "email": WARD, "username": WARD, "nickname": "x".repeat(51) }));
         assert_eq!(chief.faults("createUser", input).await, ["TAKEN input.email", "TAKEN input.username", "TOO_LONG input.nickname"]);
-        assert_eq!(signs_in(&app, WARD).await.as_deref(), victim["id"].as_str());
-        assert_kept(&app).await;
+        assert_eq!(sign_in_user_id(&app, WARD).await.as_deref(), victim["id"].as_str());
+        assert_logins_match_users(&app).await;
     }
 
-    async fn an_address_is_nobody_elses_username_in_any_license(app: App) {
+    async fn a_username_cannot_equal_another_users_email_in_any_license(app: App) {
         let chief = app.license_admin().await;
-        let victim = entered(&chief, json!({ "email": WARD, "password": PASSWORD })).await;
-        for by in [&chief, &other_chief(&app).await] {
-            let another = entered(by, json!({ "email": format!("{}@example.org", Id::new().0) })).await;
+        let victim = create_user(&chief, json!({ "email": WARD, "password": PASSWORD })).await;
+        for by in [&chief, &other_license_admin(&app).await] {
+            let another = create_user(by, json!({ "email": format!("{}@example.org", Id::new().0) })).await;
             for username in SPELLINGS {
                 for dry_run in [false, true] {
-                    let input = new_person(&json!({ "username": username, "dryRun": dry_run }));
+                    let input = new_user_input(&json!({ "username": username, "dryRun": dry_run }));
                     assert_eq!(by.faults("createUser", input).await, ["TAKEN input.username"], "{username}");
                     let input = json!({ "id": another["id"], "username": username, "dryRun": dry_run });
                     assert_eq!(by.faults("updateUser", input).await, ["TAKEN input.username"], "{username}");
                 }
             }
         }
-        assert_eq!(signs_in(&app, WARD).await.as_deref(), victim["id"].as_str());
-        assert_kept(&app).await;
+        assert_eq!(sign_in_user_id(&app, WARD).await.as_deref(), victim["id"].as_str());
+        assert_logins_match_users(&app).await;
     }
 
-    async fn the_domain_of_a_username_is_that_of_an_address(app: App) {
+    async fn domains_in_usernames_are_compared_like_those_of_emails(app: App) {
         let chief = app.license_admin().await;
-        entered(&chief, json!({ "username": "ann@münchen.example" })).await;
+        create_user(&chief, json!({ "username": "ann@münchen.example" })).await;
         for email in ["ann@xn--mnchen-3ya.example", "Ann@MÜNCHEN.example"] {
-            assert_eq!(chief.faults("createUser", new_person(&json!({ "email": email }))).await, ["TAKEN input.email"]);
+            assert_eq!(chief.faults("createUser", new_user_input(&json!({ "email": email }))).await, ["TAKEN input.email"]);
             let query = "query ($name: String!) { user(by: { username: $name }) { username } \
                 users(filter: { username: { eq: $name } }) { totalCount } resolveUsers(keys: [$name]) { status } }";
             let found = chief.data(query, json!({ "name": email })).await;
@@ -120,45 +120,45 @@ on_every_database! {
         }
     }
 
-    async fn ones_own_username_may_be_ones_own_address(app: App) {
+    async fn the_username_and_email_of_one_user_may_be_equal(app: App) {
         let chief = app.license_admin().await;
-        let both = entered(&chief, json!({ "username": WARD, "email": "VIC.tim@ward.example", "password": PASSWORD })).await;
-        assert_eq!(signs_in(&app, WARD).await.as_deref(), both["id"].as_str());
-        changed(&chief, json!({ "id": both["id"], "email": "vic@ward.example" })).await;
-        changed(&chief, json!({ "id": both["id"], "email": WARD, "username": "vic@ward.example" })).await;
-        changed(&chief, json!({ "id": both["id"], "email": "vic@ward.example", "username": WARD })).await;
-        assert_kept(&app).await;
-        changed(&chief, json!({ "id": both["id"], "username": null })).await;
-        changed(&chief, json!({ "id": both["id"], "username": "vic@ward.example" })).await;
-        assert_kept(&app).await;
-        changed(&chief, json!({ "id": both["id"], "email": null })).await;
-        assert_kept(&app).await;
-        entered(&chief, json!({ "email": WARD })).await;
+        let both = create_user(&chief, json!({ "username": WARD, "email": "VIC.tim@ward.example", "password": PASSWORD })).await;
+        assert_eq!(sign_in_user_id(&app, WARD).await.as_deref(), both["id"].as_str());
+        update_user(&chief, json!({ "id": both["id"], "email": "vic@ward.example" })).await;
+        update_user(&chief, json!({ "id": both["id"], "email": WARD, "username": "vic@ward.example" })).await;
+        update_user(&chief, json!({ "id": both["id"], "email": "vic@ward.example", "username": WARD })).await;
+        assert_logins_match_users(&app).await;
+        update_user(&chief, json!({ "id": both["id"], "username": null })).await;
+        update_user(&chief, json!({ "id": both["id"], "username": "vic@ward.example" })).await;
+        assert_logins_match_users(&app).await;
+        update_user(&chief, json!({ "id": both["id"], "email": null })).await;
+        assert_logins_match_users(&app).await;
+        create_user(&chief, json!({ "email": WARD })).await;
     }
 
-    async fn a_login_that_was_changed_or_erased_is_free_again_as_either(app: App) {
+    async fn a_changed_or_erased_login_is_free_as_username_and_as_email(app: App) {
         let chief = app.license_admin().await;
-        let first = entered(&chief, json!({ "username": WARD, "email": "vic@ward.example" })).await;
-        changed(&chief, json!({ "id": first["id"], "username": "vic" })).await;
-        let second = entered(&chief, json!({ "email": WARD })).await;
+        let first = create_user(&chief, json!({ "username": WARD, "email": "vic@ward.example" })).await;
+        update_user(&chief, json!({ "id": first["id"], "username": "vic" })).await;
+        let second = create_user(&chief, json!({ "email": WARD })).await;
         assert_eq!(chief.faults("updateUser", json!({ "id": first["id"], "username": WARD })).await, ["TAKEN input.username"]);
         let erased = chief.change("deleteUser", "", json!({ "id": second["id"] })).await;
         assert_eq!(erased["success"], json!(true), "{erased:#}");
-        changed(&chief, json!({ "id": first["id"], "username": WARD })).await;
-        assert_kept(&app).await;
+        update_user(&chief, json!({ "id": first["id"], "username": WARD })).await;
+        assert_logins_match_users(&app).await;
     }
 
-    async fn a_login_of_who_is_inactive_is_kept(app: App) {
+    async fn inactive_users_keep_their_logins(app: App) {
         let chief = app.license_admin().await;
-        entered(&chief, json!({ "username": WARD, "isActive": false })).await;
-        assert_eq!(chief.faults("createUser", new_person(&json!({ "email": WARD }))).await, ["TAKEN input.email"]);
+        create_user(&chief, json!({ "username": WARD, "isActive": false })).await;
+        assert_eq!(chief.faults("createUser", new_user_input(&json!({ "email": WARD }))).await, ["TAKEN input.email"]);
     }
 
-    async fn of_parallel_creations_of_one_login_as_either_one_succeeds(app: App) {
+    async fn one_of_many_concurrent_creations_with_one_login_succeeds(app: App) {
         let chief = app.license_admin().await;
         let attempts = (0..40).map(|n| {
             let field = if n % 2 == 0 { "username" } else { "email" };
-            let input = new_person(&json!({ field: SPELLINGS[n / 2 % 5] }));
+            let input = new_user_input(&json!({ field: SPELLINGS[n / 2 % 5] }));
             let chief = &chief;
             async move { (field, chief.change("createUser", "", input).await) }
         });
@@ -167,14 +167,14 @@ on_every_database! {
         for (field, payload) in payloads.iter().filter(|(_, payload)| payload["success"] != json!(true)) {
             assert_eq!(faults_of(payload), [format!("TAKEN input.{field}")]);
         }
-        assert_kept(&app).await;
+        assert_logins_match_users(&app).await;
     }
 
-    async fn of_parallel_changes_to_one_login_as_either_one_succeeds(app: App) {
+    async fn one_of_many_concurrent_updates_to_one_login_succeeds(app: App) {
         let chief = app.license_admin().await;
         let mut people = Vec::new();
         for _ in 0..20 {
-            people.push(entered(&chief, json!({ "email": format!("{}@example.org", Id::new().0) })).await["id"].clone());
+            people.push(create_user(&chief, json!({ "email": format!("{}@example.org", Id::new().0) })).await["id"].clone());
         }
         let attempts = people.iter().enumerate().map(|(n, id)| {
             let field = if n % 2 == 0 { "username" } else { "email" };
@@ -186,37 +186,37 @@ on_every_database! {
         for (field, payload) in payloads.iter().filter(|(_, payload)| payload["success"] != json!(true)) {
             assert_eq!(faults_of(payload), [format!("TAKEN input.{field}")]);
         }
-        assert_kept(&app).await;
+        assert_logins_match_users(&app).await;
     }
 
-    async fn a_letter_is_one_in_every_case_and_with_what_is_invisible(app: App) {
+    async fn logins_are_compared_without_case_and_invisible_characters(app: App) {
         let chief = app.license_admin().await;
-        let strauss = entered(&chief, json!({ "username": "strauß1", "email": "gregor@großfeld.example", "password": PASSWORD })).await;
+        let strauss = create_user(&chief, json!({ "username": "strauß1", "email": "gregor@großfeld.example", "password": PASSWORD })).await;
         for username in ["STRAUẞ1", "STRAUSS1", "Strauß1", "strauss1"] {
-            assert_eq!(chief.faults("createUser", new_person(&json!({ "username": username }))).await, ["TAKEN input.username"], "{username}");
-            assert_eq!(signs_in(&app, username).await.as_deref(), strauss["id"].as_str(), "{username}");
+            assert_eq!(chief.faults("createUser", new_user_input(&json!({ "username": username }))).await, ["TAKEN input.username"], "{username}");
+            assert_eq!(sign_in_user_id(&app, username).await.as_deref(), strauss["id"].as_str(), "{username}");
         }
-        assert_eq!(signs_in(&app, "stra\u{200b}uß1").await.as_deref(), strauss["id"].as_str(), "copied from a page");
+        assert_eq!(sign_in_user_id(&app, "stra\u{200b}uß1").await.as_deref(), strauss["id"].as_str(), "copied from a web page");
         for email in ["GREGOR@GROẞFELD.example", "gregor@GROSSFELD.example"] {
-            assert_eq!(chief.faults("createUser", new_person(&json!({ "email": email }))).await, ["TAKEN input.email"], "{email}");
+            assert_eq!(chief.faults("createUser", new_user_input(&json!({ "email": email }))).await, ["TAKEN input.email"], "{email}");
         }
-        entered(&chief, json!({ "email": "GROẞ@x.example" })).await;
+        create_user(&chief, json!({ "email": "GROẞ@x.example" })).await;
         for email in ["groß@x.example", "gross@x.example", "GROSS@x.example"] {
-            assert_eq!(chief.faults("createUser", new_person(&json!({ "email": email }))).await, ["TAKEN input.email"], "{email}");
+            assert_eq!(chief.faults("createUser", new_user_input(&json!({ "email": email }))).await, ["TAKEN input.email"], "{email}");
         }
-        entered(&chief, json!({ "username": "σίσυφος" })).await;
-        assert_eq!(chief.faults("createUser", new_person(&json!({ "username": "ΣΊΣΥΦΟΣ" }))).await, ["TAKEN input.username"]);
+        create_user(&chief, json!({ "username": "σίσυφος" })).await;
+        assert_eq!(chief.faults("createUser", new_user_input(&json!({ "username": "ΣΊΣΥΦΟΣ" }))).await, ["TAKEN input.username"]);
     }
 }
 
-async fn imported(home: &Home, lines: &[Value], arguments: &[&str]) -> Ended {
+async fn run_import(home: &Home, lines: &[Value], arguments: &[&str]) -> Ended {
     let file = lines.iter().map(|line| json!({ "user": line }).to_string()).collect::<Vec<_>>().join("\n");
     std::fs::write(home.path("logins.ndjson"), file).unwrap();
     home.run(&[&["import", "logins.ndjson"][..], arguments].concat()).await
 }
 
 in_every_home! {
-    async fn lines_of_one_file_do_not_share_a_login(home: Home) {
+    async fn import_rejects_logins_that_are_taken_or_repeated(home: Home) {
         let home = home.with_admin().await;
         let username = json!({ "firstName": "Vic", "lastName": "Tim", "username": WARD });
         let address = json!({ "firstName": "Att", "lastName": "Acker", "email": "VIC.TIM@ward.example" });
@@ -227,33 +227,33 @@ in_every_home! {
                 (vec![address.clone(), own.clone(), username.clone()], "line 3: username: This username is taken."),
                 (vec![json!({ "firstName": "Root", "lastName": "Two", "username": ADMIN })], "line 1: username: This username is taken."),
             ] {
-                let ended = imported(&home, &lines, arguments).await;
+                let ended = run_import(&home, &lines, arguments).await;
                 assert_eq!((ended.code, ended.err.lines().next()), (1, Some(fault)), "{ended:?}");
             }
         }
         for line in [&own, &username] {
-            let ended = imported(&home, std::slice::from_ref(line), &[]).await;
+            let ended = run_import(&home, std::slice::from_ref(line), &[]).await;
             assert_eq!((ended.code, ended.out.trim()), (0, "1 were created, 0 changed, 0 unchanged."), "{ended:?}");
         }
         for arguments in [&["--dry-run"][..], &[]] {
-            let ended = imported(&home, std::slice::from_ref(&address), arguments).await;
+            let ended = run_import(&home, std::slice::from_ref(&address), arguments).await;
             assert_eq!((ended.code, ended.err.lines().next()), (1, Some("line 1: email: This email address is taken.")), "{ended:?}");
         }
-        let ended = imported(&home, &[own, username], &[]).await;
+        let ended = run_import(&home, &[own, username], &[]).await;
         assert_eq!((ended.code, ended.out.trim()), (0, "0 were created, 0 changed, 2 unchanged."), "{ended:?}");
     }
 
-    async fn an_administrator_of_the_command_line_has_a_login_of_his_own(home: Home) {
+    async fn admin_create_rejects_a_taken_login(home: Home) {
         let home = home.with_admin().await;
         let username = json!({ "firstName": "Vic", "lastName": "Tim", "username": WARD });
-        assert_eq!(imported(&home, &[username], &[]).await.code, 0);
+        assert_eq!(run_import(&home, &[username], &[]).await.code, 0);
         let names = ["--first-name", "Ada", "--last-name", "Byron"];
         let made = home.run(&[&["admin", "create", "--email", "Vic.Tim@ward.example"][..], &names].concat()).await;
         assert_eq!(made.code, 1, "{made:?}");
         assert!(made.err.contains("email: This email address is taken."), "{made:?}");
     }
 
-    async fn two_servers_give_one_login_to_one_person(home: Home) {
+    async fn two_servers_give_a_login_to_only_one_user(home: Home) {
         let home = home.with_admin().await;
         let (one, two) = (home.serve(&[]).await, home.serve(&[]).await);
         let (first, second) = (one.sign_in(ADMIN).await, two.sign_in(ADMIN).await);
@@ -261,7 +261,7 @@ in_every_home! {
         for round in 0..10 {
             let login = format!("both{round}@ward.example");
             let enter = |caller: &process::Caller, field: &str| {
-                let (caller, input) = (caller.clone(), new_person(&json!({ field: login })));
+                let (caller, input) = (caller.clone(), new_user_input(&json!({ field: login })));
                 async move { caller.data(query, json!({ "input": input })).await["createUser"].clone() }
             };
             let payloads = join_all([enter(&first, "username"), enter(&second, "email"), enter(&second, "username"), enter(&first, "email")]).await;
@@ -272,19 +272,19 @@ in_every_home! {
     }
 }
 
-/// A password as another system hashes it, which needs no key of ours.
+/// A password hash of another system, which does not need the server key.
 const HASH: &str = "$argon2id$v=19$m=512,t=2,p=2$c2Vhc2FsdC1zZWFzYWx0$WXkrfBx1JWpuGbIzoKP4Ql+rt4mCi2cTsPWgSwFvA/o";
 
-/// How many steps the tables had taken then.
+/// The number of migrations before logins became one namespace.
 const STEPS_BEFORE: u32 = 11;
 
-/// The form of a login before case was folded fully.
+/// The key of a login before full case folding.
 fn former_key(login: &str) -> String {
     login.to_uppercase().to_lowercase()
 }
 
-/// Somebody of an earlier directory, by username and address.
-async fn of_before(db: &Db, license: Id, username: Option<&str>, email: Option<&str>) -> user::Model {
+/// Inserts a user with a username and an email address into an earlier database.
+async fn insert_earlier_user(db: &Db, license: Id, username: Option<&str>, email: Option<&str>) -> user::Model {
     let mut person = user::Model::empty(Id::new(), license);
     person.first_name = "Ann".to_owned();
     person.last_name = "Berg".to_owned();
@@ -301,8 +301,8 @@ async fn of_before(db: &Db, license: Id, username: Option<&str>, email: Option<&
     person
 }
 
-/// A directory from before the namespace was one.
-async fn earlier(home: &Home) -> Db {
+/// A database from before logins became one namespace.
+async fn earlier_database(home: &Home) -> Db {
     std::fs::create_dir_all(home.path("roster-data")).unwrap();
     let db = home.db().await;
     let transaction = db.begin().await.unwrap();
@@ -311,7 +311,7 @@ async fn earlier(home: &Home) -> Db {
     db
 }
 
-async fn license_of_before(db: &Db, number: &str) -> Id {
+async fn insert_earlier_license(db: &Db, number: &str) -> Id {
     let license = license::Model {
         id: Id::new(),
         number: number.to_owned(),
@@ -325,8 +325,8 @@ async fn license_of_before(db: &Db, number: &str) -> Id {
     license.id
 }
 
-/// Somebody who wanted to register in an earlier directory; each has another number.
-async fn register_before(db: &Db, license_id: Id, number: u8, email: &str) {
+/// Inserts a registration into an earlier database; each needs its own number.
+async fn insert_earlier_registration(db: &Db, license_id: Id, number: u8, email: &str) {
     let registration = registration::Model {
         email_key: former_key(email),
         license_id,
@@ -341,8 +341,8 @@ async fn register_before(db: &Db, license_id: Id, number: u8, email: &str) {
     registration::Entity::insert(row).exec_without_returning(db.write()).await.unwrap();
 }
 
-/// The id of who signs in.
-async fn who(server: &Process, login: &str) -> Option<String> {
+/// The id of the user who signs in with a login.
+async fn server_sign_in_user_id(server: &Process, login: &str) -> Option<String> {
     server.login(login, PASSWORD).await["user"]["id"].as_str().map(str::to_owned)
 }
 
@@ -350,8 +350,8 @@ fn id_of(person: &user::Model) -> String {
     person.id.0.to_string()
 }
 
-/// The faults of a mutation, each as `CODE field`; none where it succeeds.
-async fn faults(caller: &process::Caller, mutation: &str, input: Value) -> Vec<String> {
+/// The errors of a mutation, each as `CODE field`; none if it succeeds.
+async fn errors_of(caller: &process::Caller, mutation: &str, input: Value) -> Vec<String> {
     let input_type = input_of(mutation);
     let query = format!(
         "mutation ($input: {input_type}!) {{ {mutation}(input: $input) {{ success errors {{ code path }} }} }}"
@@ -360,22 +360,22 @@ async fn faults(caller: &process::Caller, mutation: &str, input: Value) -> Vec<S
 }
 
 in_every_home! {
-    async fn an_earlier_directory_in_which_logins_mean_two_people_goes_on(home: Home) {
-        let db = earlier(&home).await;
-        let (here, there) = (license_of_before(&db, "1").await, license_of_before(&db, "2").await);
-        let by_username = of_before(&db, here, Some(WARD), Some("vic@x.example")).await;
-        let by_address = of_before(&db, there, None, Some("Vic.Tim@ward.example")).await;
-        let small = of_before(&db, here, Some("strauß1"), None).await;
-        let capital = of_before(&db, here, Some("STRAUẞ1"), None).await;
-        let capital_address = of_before(&db, here, None, Some("GROẞ@x.example")).await;
-        let small_address = of_before(&db, there, None, Some("groß@x.example")).await;
-        let alone = of_before(&db, here, Some("ΣΑΣ"), Some("ΣΑΣ@x.example")).await;
-        let own = of_before(&db, here, Some("own@x.example"), Some("Own@x.example")).await;
+    async fn upgrades_keep_and_report_logins_that_identify_two_users(home: Home) {
+        let db = earlier_database(&home).await;
+        let (here, there) = (insert_earlier_license(&db, "1").await, insert_earlier_license(&db, "2").await);
+        let by_username = insert_earlier_user(&db, here, Some(WARD), Some("vic@x.example")).await;
+        let by_address = insert_earlier_user(&db, there, None, Some("Vic.Tim@ward.example")).await;
+        let small = insert_earlier_user(&db, here, Some("strauß1"), None).await;
+        let capital = insert_earlier_user(&db, here, Some("STRAUẞ1"), None).await;
+        let capital_address = insert_earlier_user(&db, here, None, Some("GROẞ@x.example")).await;
+        let small_address = insert_earlier_user(&db, there, None, Some("groß@x.example")).await;
+        let alone = insert_earlier_user(&db, here, Some("ΣΑΣ"), Some("ΣΑΣ@x.example")).await;
+        let own = insert_earlier_user(&db, here, Some("own@x.example"), Some("Own@x.example")).await;
         assert_eq!(alone.email_key.as_deref(), Some("σας@x.example"));
         link::Entity::insert(roster::auth::one_time_link::of(&alone, Purpose::Activation, "rol_x").into_active_model().reset_all())
             .exec_without_returning(db.write()).await.unwrap();
         for (n, email) in ["ΣΟΣ@x.example", "GROẞER@x.example", "großer@x.example"].into_iter().enumerate() {
-            register_before(&db, here, n.try_into().unwrap(), email).await;
+            insert_earlier_registration(&db, here, n.try_into().unwrap(), email).await;
         }
         db.close().await.unwrap();
 
@@ -422,52 +422,52 @@ in_every_home! {
             ("σασ@x.example", &alone),
             ("OWN@x.example", &own),
         ] {
-            assert_eq!(who(&server, login).await, Some(id_of(person)), "{login}");
+            assert_eq!(server_sign_in_user_id(&server, login).await, Some(id_of(person)), "{login}");
         }
 
         let root = server.sign_in(ADMIN).await;
         for person in [&by_username, &by_address, &small, &capital, &capital_address, &small_address] {
             for dry_run in [true, false] {
                 let input = json!({ "id": person.id.0, "nickname": "Nick", "dryRun": dry_run });
-                assert!(faults(&root, "updateUser", input).await.is_empty());
+                assert!(errors_of(&root, "updateUser", input).await.is_empty());
             }
             let long = json!({ "id": person.id.0, "nickname": "x".repeat(51) });
-            assert_eq!(faults(&root, "updateUser", long).await, ["TOO_LONG input.nickname"]);
+            assert_eq!(errors_of(&root, "updateUser", long).await, ["TOO_LONG input.nickname"]);
             let same = json!({ "id": person.id.0, "username": person.username, "email": person.email, "nickname": "Same" });
-            assert!(faults(&root, "updateUser", same).await.is_empty());
+            assert!(errors_of(&root, "updateUser", same).await.is_empty());
         }
         for (field, login) in [("username", WARD), ("email", WARD), ("username", "STRAUẞ1"), ("email", "gross@x.example")] {
-            assert_eq!(faults(&root, "createUser", new_person(&json!({ field: login }))).await, [format!("TAKEN input.{field}")], "{login}");
+            assert_eq!(errors_of(&root, "createUser", new_user_input(&json!({ field: login }))).await, [format!("TAKEN input.{field}")], "{login}");
         }
 
         for person in [&capital, &small] {
             let line = json!({ "username": person.username, "position": format!("Doctor {:?}", person.username) });
-            let ended = imported(&home, &[line], &["--license", "1"]).await;
+            let ended = run_import(&home, &[line], &["--license", "1"]).await;
             assert_eq!((ended.code, ended.out.trim()), (0, "0 were created, 1 changed, 0 unchanged."), "{ended:?}");
             let row = user::Entity::find_by_id(person.id).one(db.read()).await.unwrap().unwrap();
             assert_eq!(row.position, Some(format!("Doctor {:?}", person.username)));
         }
 
-        // Each is mended by another login, or by an erasure; what is free then is that of the other one.
-        assert!(faults(&root, "updateUser", json!({ "id": by_address.id.0, "email": "tim@ward.example" })).await.is_empty());
-        assert_eq!(who(&server, WARD).await, Some(id_of(&by_username)));
-        assert_eq!(faults(&root, "createUser", new_person(&json!({ "email": WARD }))).await, ["TAKEN input.email"]);
-        assert_eq!(faults(&root, "updateUser", json!({ "id": by_address.id.0, "email": WARD })).await, ["TAKEN input.email"]);
-        assert!(faults(&root, "updateUser", json!({ "id": capital.id.0, "username": "strauss2" })).await.is_empty());
-        assert_eq!(who(&server, "STRAUẞ1").await, Some(id_of(&small)));
-        assert!(faults(&root, "deleteUser", json!({ "id": small_address.id.0 })).await.is_empty());
-        assert_eq!(who(&server, "GROẞ@x.example").await, Some(id_of(&capital_address)));
+        // Changing a login or erasing a user resolves a duplicate; the login then belongs to the other user.
+        assert!(errors_of(&root, "updateUser", json!({ "id": by_address.id.0, "email": "tim@ward.example" })).await.is_empty());
+        assert_eq!(server_sign_in_user_id(&server, WARD).await, Some(id_of(&by_username)));
+        assert_eq!(errors_of(&root, "createUser", new_user_input(&json!({ "email": WARD }))).await, ["TAKEN input.email"]);
+        assert_eq!(errors_of(&root, "updateUser", json!({ "id": by_address.id.0, "email": WARD })).await, ["TAKEN input.email"]);
+        assert!(errors_of(&root, "updateUser", json!({ "id": capital.id.0, "username": "strauss2" })).await.is_empty());
+        assert_eq!(server_sign_in_user_id(&server, "STRAUẞ1").await, Some(id_of(&small)));
+        assert!(errors_of(&root, "deleteUser", json!({ "id": small_address.id.0 })).await.is_empty());
+        assert_eq!(server_sign_in_user_id(&server, "GROẞ@x.example").await, Some(id_of(&capital_address)));
         let doctor = home.run(&["doctor"]).await;
         assert!(doctor.out.contains("duplicate logins      0\n"), "{}", doctor.out);
     }
 
-    async fn of_many_duplicates_the_first_are_listed(home: Home) {
-        let db = earlier(&home).await;
-        let license = license_of_before(&db, "1").await;
+    async fn only_the_first_twenty_duplicate_logins_are_listed(home: Home) {
+        let db = earlier_database(&home).await;
+        let license = insert_earlier_license(&db, "1").await;
         for n in 0..25 {
             let login = format!("both{n}@x.example");
-            of_before(&db, license, Some(&login), None).await;
-            of_before(&db, license, None, Some(&login)).await;
+            insert_earlier_user(&db, license, Some(&login), None).await;
+            insert_earlier_user(&db, license, None, Some(&login)).await;
         }
         db.close().await.unwrap();
         let server = home.serve(&[]).await;

@@ -1,4 +1,4 @@
-//! What Roster promises, as sentences, through the front door: over HTTP, on every database.
+//! The behaviour of Roster over HTTP, on every database.
 
 #![cfg(test)]
 #![expect(clippy::disallowed_methods, reason = "tests write past the verbs")]
@@ -66,6 +66,7 @@ mod specification;
 mod statements;
 mod toy;
 mod upgrade;
+mod user_filter;
 mod wire;
 mod words;
 mod work;

@@ -1,5 +1,5 @@
-//! Every action by every kind of viewer to every kind of target, field by field, against an oracle that says the rules a
-//! second time; and what must hold whatever is written in whatever order.
+//! Every action by every kind of viewer on every kind of target, field by field, compared with an oracle: a second
+//! implementation of the rules. Also invariants that hold after any sequence of writes.
 
 mod cell;
 mod filters;
@@ -23,7 +23,7 @@ use serde_json::json;
 use self::cell::{Cell, Tally, run};
 use self::filters::{FILTERS, ORDERS};
 use self::oracle::{DONE, PRIVATE, RIGHTS, UNAUTHENTICATED};
-use self::seat::{Seat, World, nobodies, seats, world};
+use self::seat::{Seat, World, rejected_callers, seats, world};
 use crate::app::{App, PASSWORD};
 use crate::definition::{Definition, innermost};
 
@@ -34,7 +34,7 @@ impl Seat<'_> {
         run(&self.caller, false, cells, &mut self.tally).await;
     }
 
-    /// Everything that can be tried out without a change.
+    /// Runs everything that can be tried as a dry run.
     async fn try_out(&mut self, fields: &[String]) {
         let mut cells = self.changes(fields);
         cells.extend(self.creations());
@@ -50,11 +50,11 @@ impl Seat<'_> {
         cells.extend(self.switchings());
         cells.extend(self.account());
         run(&self.caller, true, cells, &mut self.tally).await;
-        self.keep_promises();
+        self.check_viewer_can();
     }
 
-    /// What `viewerCan` promised, compared with what came of it.
-    fn keep_promises(&mut self) {
+    /// Compares `viewerCan` with the outcomes of the mutations.
+    fn check_viewer_can(&mut self) {
         for known in &self.known {
             let Some(can) = self.tally.can.remove(&known.id) else { continue };
             for (action, field) in [("update", "update"), ("setActive", "setActive"), ("delete", "delete")] {
@@ -66,11 +66,11 @@ impl Seat<'_> {
     }
 }
 
-/// Whose token is of no use is nobody to every root field, and signs in only where he still may.
-async fn judge_nobodies(app: &App, tally: &mut Tally) {
+/// Checks that callers with an invalid token are unauthenticated for every root field, and which of them can sign in.
+async fn check_rejected_callers(app: &App, tally: &mut Tally) {
     let target = app.user().await;
     let asks = Definition::of_roster().asks(1, &|_, _| Some(target.id()));
-    let nobodies = nobodies(app).await;
+    let nobodies = rejected_callers(app).await;
     for (name, caller) in &nobodies {
         for ask in &asks {
             let (status, answer) = caller.post(&json!({ "query": ask.query, "variables": ask.variables })).await;
@@ -97,16 +97,16 @@ async fn judge_nobodies(app: &App, tally: &mut Tally) {
     }
 }
 
-/// The names of the fields of a type, as the server tells them.
+/// The names of a type's fields according to the introspection of the server.
 async fn fields_of(app: &App, of: &str, kind: &str) -> Vec<String> {
     let query = format!("{{ __type(name: \"{of}\") {{ {kind} {{ name }} }} }}");
     let told = app.anonymous().data(&query, json!({})).await;
-    let fields = told["__type"][kind].as_array().unwrap_or_else(|| panic!("{of} has no {kind}")).clone();
+    let fields = told["__type"][kind].as_array().unwrap_or_else(|| panic!("type {of} has no {kind}")).clone();
     fields.iter().map(|field| field["name"].as_str().unwrap().to_owned()).collect()
 }
 
-/// Nothing is served that the matrix does not know.
-async fn is_complete(app: &App, fields: &BTreeSet<&'static str>) {
+/// Checks that the matrix covers everything that the server offers.
+async fn check_completeness(app: &App, fields: &BTreeSet<&'static str>) {
     let mut served = fields_of(app, "Query", "fields").await;
     served.extend(fields_of(app, "Mutation", "fields").await);
     for field in served.iter().map(String::as_str).chain(ROOT_FIELDS.iter().map(|(field, _)| *field)) {
@@ -137,7 +137,7 @@ async fn is_complete(app: &App, fields: &BTreeSet<&'static str>) {
         for argument in &field.arguments {
             let name = argument.node.name.node.as_str();
             let is_known = known.contains(&name) || field.name.node == "user";
-            assert!(is_known, "{}({name}:) finds people, and has no case in the matrix", field.name.node);
+            assert!(is_known, "{}({name}:) finds users, and has no case in the matrix", field.name.node);
         }
     }
     for column in user::Column::iter() {
@@ -149,18 +149,18 @@ async fn is_complete(app: &App, fields: &BTreeSet<&'static str>) {
                 assert!(is_known, "{field} is a right and has no case in the matrix");
             }
             Privacy::Open | Privacy::Internal => {
-                assert!(!PRIVATE.contains(&field.as_str()), "{field} is to be private");
+                assert!(!PRIVATE.contains(&field.as_str()), "{field} should not be private");
             }
         }
     }
 }
 
 on_every_database! {
-    async fn every_viewer_may_do_to_every_target_what_the_rules_say(app: App) {
+    async fn every_viewer_can_do_to_every_target_only_what_the_rules_allow(app: App) {
         let began = Instant::now();
         let mut seats = seats(&app).await;
         let mut tally = Tally::default();
-        judge_nobodies(&app, &mut tally).await;
+        check_rejected_callers(&app, &mut tally).await;
         let world = world(&app, &seats).await;
         let mut fields = fields_of(&app, "UpdateUserInput", "inputFields").await;
         fields.retain(|field| !["id", "expectedVersion", "dryRun"].contains(&field.as_str()));
@@ -173,16 +173,16 @@ on_every_database! {
         for seat in seats {
             tally.add(seat.tally);
         }
-        is_complete(&app, &tally.fields).await;
+        check_completeness(&app, &tally.fields).await;
         let database = if app.db.is_postgres() { "PostgreSQL" } else { "SQLite" };
         println!(
             "the matrix on {database}: {} cells, {} wrong; prepared after {prepared:.1?}, read after {read:.1?}, \
              tried out after {tried:.1?}, written after {:.1?}",
             tally.cells, tally.wrong.len(), began.elapsed(),
         );
-        // Some from everywhere tell more than the first ones.
+        // Samples from all parts of the matrix tell more than the first failures.
         let some: Vec<&String> = tally.wrong.iter().step_by(tally.wrong.len().div_ceil(60).max(1)).collect();
         assert!(some.is_empty(), "{} of {} cells are wrong, such as {some:#?}", tally.wrong.len(), tally.cells);
-        assert!(tally.cells >= 5_000, "{} cells", tally.cells);
+        assert!(tally.cells >= 5_000, "only {} cells ran", tally.cells);
     }
 }

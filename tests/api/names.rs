@@ -1,4 +1,4 @@
-//! Names are seen: what shows nothing is no name, and what is invisible is in none, but for what a script needs.
+//! Names are visible: a blank name is missing, and invisible characters are rejected unless a script needs them.
 
 use roster::scalar::Id;
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::app::{App, Caller};
 use crate::process::Home;
 
-/// What shows nothing.
+/// Texts without a visible character.
 const BLANK: [&str; 24] = [
     "",
     " ",
@@ -34,7 +34,7 @@ const BLANK: [&str; 24] = [
     "\u{fffc}",
 ];
 
-/// What shows something, and hides something.
+/// Texts with visible and invisible characters.
 const HIDING: [&str; 16] = [
     "An\u{200b}na",
     "An\u{200d}na",
@@ -54,7 +54,7 @@ const HIDING: [&str; 16] = [
     "An\u{85}na",
 ];
 
-/// Names as people write them.
+/// Real names.
 const LEGITIMATE: [&str; 18] = [
     "Anna",
     "Jose\u{301}",
@@ -76,7 +76,7 @@ const LEGITIMATE: [&str; 18] = [
     "👩🏽\u{200d}⚕\u{fe0f} ❤\u{fe0f}",
 ];
 
-/// The faults of a field, each as its code.
+/// The error codes of a field.
 async fn codes(by: &Caller<'_>, mutation: &str, input: Value, field: &str) -> Vec<String> {
     let payload = by.change(mutation, "", input).await;
     let errors = payload["errors"].as_array().cloned().unwrap_or_default();
@@ -84,7 +84,7 @@ async fn codes(by: &Caller<'_>, mutation: &str, input: Value, field: &str) -> Ve
     of_field.map(|error| error["code"].as_str().unwrap().to_owned()).collect()
 }
 
-/// Every mutation that takes a name, with what else it takes, and the field of the name.
+/// Every mutation with a name, its other input, and the field of the name.
 fn inputs(id: &str) -> Vec<(&'static str, Value, &'static str)> {
     let person = || json!({ "firstName": "Ada", "lastName": "Byron", "email": format!("{}@example.org", Id::new().0), "dryRun": true });
     let update = || json!({ "id": id, "dryRun": true });
@@ -111,7 +111,7 @@ fn with(mut input: Value, field: &str, value: &str) -> Value {
 }
 
 on_every_database! {
-    async fn a_name_that_shows_nothing_is_missing(app: App) {
+    async fn a_name_without_visible_characters_is_missing(app: App) {
         let (chief, id) = (app.license_admin().await, app.user().await.id());
         for (mutation, input, field) in inputs(&id) {
             for name in BLANK {
@@ -121,7 +121,7 @@ on_every_database! {
         }
     }
 
-    async fn a_name_hides_nothing(app: App) {
+    async fn a_name_with_invisible_characters_is_rejected(app: App) {
         let (chief, id) = (app.license_admin().await, app.user().await.id());
         let optional = ["nickname", "position", "externalId", "atlasPreference", "phone"];
         let people = ["createUser", "updateUser"];
@@ -140,7 +140,7 @@ on_every_database! {
         assert_eq!(payload["errors"][0]["message"], json!(message));
     }
 
-    async fn a_login_hides_nothing(app: App) {
+    async fn a_login_with_invisible_characters_is_rejected(app: App) {
         let chief = app.license_admin().await;
         let person = json!({ "firstName": "Ada", "lastName": "Byron", "dryRun": true });
         for login in ["an\u{3164}na", "an\u{200b}na", "anna\u{fe0f}", "an\u{2800}na", "an\u{ffa0}na", "an\u{202e}na"] {
@@ -150,7 +150,7 @@ on_every_database! {
         }
     }
 
-    async fn an_optional_text_that_shows_nothing_is_none(app: App) {
+    async fn an_optional_text_without_visible_characters_is_null(app: App) {
         let (chief, user) = (app.license_admin().await, app.user().await);
         for text in BLANK {
             let input = json!({ "id": user.id(), "nickname": text, "position": text });
@@ -159,7 +159,7 @@ on_every_database! {
         }
     }
 
-    async fn a_name_as_people_write_it_is_taken_as_it_is(app: App) {
+    async fn real_names_are_stored_unchanged(app: App) {
         let (chief, id) = (app.license_admin().await, app.user().await.id());
         for (mutation, input, field) in inputs(&id) {
             if ["registerUser", "createApiKey", "defineAttribute"].contains(&mutation) {
@@ -178,7 +178,7 @@ on_every_database! {
         assert!(codes(&chief, "createGroup", json!({ "name": format!("Team {scotland}") }), "name").await.is_empty());
     }
 
-    async fn a_value_of_an_attribute_hides_nothing(app: App) {
+    async fn an_attribute_value_with_invisible_characters_is_rejected(app: App) {
         let (chief, id) = (app.license_admin().await, app.user().await.id());
         let defined = chief.change("defineAttribute", "", json!({ "name": "team", "label": "Team", "kind": "STRING" })).await;
         assert_eq!(defined["success"], json!(true), "{defined:#}");
@@ -195,7 +195,7 @@ on_every_database! {
 }
 
 in_every_home! {
-    async fn an_import_takes_no_name_that_shows_nothing_or_hides_something(home: Home) {
+    async fn an_import_rejects_blank_names_and_invisible_characters(home: Home) {
         let person = |name: &str| json!({ "user": { "firstName": name, "lastName": "Byron", "username": "ada" } });
         let lines: Vec<Value> = BLANK.iter().chain(&HIDING).map(|name| person(name))
             .chain([json!({ "group": { "name": "\u{2800}" } }), json!({ "institution": { "name": "Ward\u{202e}", "kind": "HOSPITAL", "country": "AU" } })])

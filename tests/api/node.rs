@@ -1,16 +1,16 @@
-//! Programs for Node.js, in .ci/schema, whose packages `npm ci` installs there.
+//! Programs for Node.js in .ci/schema, whose packages `npm ci` installs.
 
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// What a program says that is given arguments and an input. None, with a note, where Node.js or the packages are not
-/// installed; with `ROSTER_REQUIRE_ALL` set, that is a failure.
+/// Runs a program with arguments and input, and returns its output. None, with a note, if Node.js or the packages are
+/// not installed; an error if `ROSTER_REQUIRE_ALL` is set.
 pub fn run(program: &str, arguments: &[&str], input: &str) -> Option<String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(".ci/schema");
     if let Some(reason) = missing(&folder) {
         assert!(std::env::var_os("ROSTER_REQUIRE_ALL").is_none(), "{reason}");
-        // Not with eprintln!, whose output the test harness keeps to itself.
+        // Not with eprintln!, whose output the test harness captures.
         writeln!(std::io::stderr(), "{reason}: {program} is skipped").unwrap();
         return None;
     }
@@ -21,7 +21,7 @@ pub fn run(program: &str, arguments: &[&str], input: &str) -> Option<String> {
     let input = input.to_owned();
     let writer = std::thread::spawn(move || stdin.write_all(input.as_bytes()));
     let output = child.wait_with_output().unwrap();
-    let _ = writer.join().unwrap(); // a program that reads nothing closes its end
+    let _ = writer.join().unwrap(); // a program that reads no input closes its end
     assert!(output.status.success(), "{program}: {}", output.status);
     Some(String::from_utf8(output.stdout).unwrap())
 }

@@ -15,12 +15,12 @@ const PAGES: [&str; 3] = ["/activate", "/reset", "/confirm-email"];
 const OUTCOME: &str = "#outcome";
 const BUTTON: &str = "#form button";
 
-/// A link to a page, in a language.
+/// The URL of a page with a token, in a language.
 fn url(app: &App, purpose: Purpose, language: Language, token: &str) -> String {
     one_time_link::url(&app.url(), purpose, Some(language), token)
 }
 
-/// Opens a link, by a way that is no mere step within the page.
+/// Opens a link by a full page load rather than a navigation within the page.
 async fn open(browser: &Browser, link: &str) {
     browser.open("about:blank").await;
     browser.open(link).await;
@@ -33,7 +33,7 @@ async fn fill_in(browser: &Browser, password: &str, again: &str) {
     browser.click(BUTTON).await;
 }
 
-/// Answers the page in the server's place from now on, and keeps what it asks; without an answer nobody can be reached.
+/// Replaces the server's responses from now on and records the requests; without a response, the server is unreachable.
 async fn answer(browser: &Browser, answer: Option<&Value>) {
     let answer = answer.map_or("null".to_owned(), |answer| json!(answer.to_string()).to_string());
     let script = format!(
@@ -53,7 +53,7 @@ async fn asked(browser: &Browser) -> Value {
 }
 
 #[tokio::test]
-async fn a_link_leads_to_a_page_that_sets_the_password_in_the_language_of_the_person() {
+async fn the_activation_page_sets_the_password_in_the_users_language() {
     let Some(browser) = Browser::start().await else { return };
     let app = App::on_sqlite().await;
     browser.resize(360, 640).await;
@@ -66,7 +66,7 @@ async fn a_link_leads_to_a_page_that_sets_the_password_in_the_language_of_the_pe
 
         open(&browser, &url(&app, Purpose::Activation, language, &token)).await;
         let bare = format!("{}/activate?lang={}", app.url(), language.tag());
-        assert_eq!(browser.run("return location.href").await, bare, "the secret is gone");
+        assert_eq!(browser.run("return location.href").await, bare, "the token is removed from the address bar");
         browser.see("h1", &words.get("activate.title")).await;
         browser.see("#rules", "12").await;
         for (password, again, key, field) in [
@@ -78,7 +78,7 @@ async fn a_link_leads_to_a_page_that_sets_the_password_in_the_language_of_the_pe
             let said = words.get_with(key, [("shortest", 12.into())]);
             browser.see(&format!("#{field}-fault"), &said).await;
             let state = "const at = document.activeElement; return [at.id, at.ariaInvalid]";
-            assert_eq!(browser.run(state).await, json!([field, "true"]), "the first fault is gone to");
+            assert_eq!(browser.run(state).await, json!([field, "true"]), "the first invalid field has the focus");
         }
         fill_in(&browser, PASSWORD, PASSWORD).await;
         browser.see(OUTCOME, &words.get("activate.done")).await;
@@ -96,13 +96,13 @@ async fn a_link_leads_to_a_page_that_sets_the_password_in_the_language_of_the_pe
 }
 
 #[tokio::test]
-async fn every_page_fits_a_telephone_and_can_be_used_with_a_finger() {
+async fn every_page_fits_a_phone_and_is_usable_by_touch() {
     let Some(browser) = Browser::start().await else { return };
     let app = App::on_sqlite().await;
     for page in [Purpose::Activation, Purpose::PasswordReset, Purpose::EmailChange] {
         for language in Language::ALL {
             open(&browser, &url(&app, page, language, "rol_x")).await;
-            // Chromium's window is never as narrow as a telephone; what is in it can be.
+            // Chromium's window is never as narrow as a phone; its contents can be.
             let narrow = "document.body.style.width = '360px'; const main = document.querySelector('main')
                           return [main.scrollWidth <= 360, main.clientWidth]";
             assert_eq!(browser.run(narrow).await, json!([true, 360]), "{page:?} {language:?}");
@@ -115,7 +115,7 @@ async fn every_page_fits_a_telephone_and_can_be_used_with_a_finger() {
 }
 
 #[tokio::test]
-async fn a_lost_password_is_replaced() {
+async fn the_reset_page_shows_every_outcome() {
     let Some(browser) = Browser::start().await else { return };
     let app = App::on_sqlite().await;
     let words = Messages::of(Language::French);
@@ -139,7 +139,7 @@ async fn a_lost_password_is_replaced() {
         answer(&browser, given.as_ref()).await;
         fill_in(&browser, PASSWORD, PASSWORD).await;
         browser.see(OUTCOME, &words.get(key)).await;
-        assert_eq!(browser.run("return document.activeElement.id").await, "submit", "and it can be tried again");
+        assert_eq!(browser.run("return document.activeElement.id").await, "submit", "the form can be submitted again");
     }
     answer(&browser, Some(&json!({ "data": { "done": { "success": true, "errors": [] } } }))).await;
     fill_in(&browser, PASSWORD, PASSWORD).await;
@@ -161,7 +161,7 @@ async fn a_lost_password_is_replaced() {
 }
 
 #[tokio::test]
-async fn an_address_is_confirmed_by_a_button_that_works_once() {
+async fn the_button_to_confirm_an_address_works_once() {
     let Some(browser) = Browser::start().await else { return };
     let app = App::on_sqlite().await;
     let words = Messages::of(Language::Italian);
@@ -184,14 +184,14 @@ async fn an_address_is_confirmed_by_a_button_that_works_once() {
 }
 
 #[tokio::test]
-async fn who_is_awaited_elsewhere_is_sent_on_with_the_session() {
+async fn activation_redirects_to_the_next_url_with_the_session() {
     let Some(browser) = Browser::start().await else { return };
     let app = App::on_sqlite().await;
     let next = format!("{}/?from=activation", app.url());
     let done = json!({ "success": true, "nextUrl": next, "token": "ros_x", "errors": [] });
     open(&browser, &url(&app, Purpose::Activation, Language::English, "rol_x")).await;
     answer(&browser, Some(&json!({ "data": { "done": done } }))).await;
-    // What comes next may take the token out of its address at once.
+    // The next page may remove the token from its address at once.
     let watch = "window.navigation.addEventListener('navigate', event => { window.name = event.destination.url })";
     browser.run(watch).await;
     fill_in(&browser, PASSWORD, PASSWORD).await;
@@ -201,11 +201,11 @@ async fn who_is_awaited_elsewhere_is_sent_on_with_the_session() {
         }
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
-    panic!("never sent on");
+    panic!("no redirect to the next URL");
 }
 
 #[tokio::test]
-async fn a_link_without_its_end_says_so_and_a_whole_one_in_the_same_tab_is_taken() {
+async fn a_link_without_token_is_reported_and_a_full_link_works_in_the_tab() {
     let Some(browser) = Browser::start().await else { return };
     let app = App::on_sqlite().await;
     let words = Messages::of(Language::French);
@@ -217,7 +217,7 @@ async fn a_link_without_its_end_says_so_and_a_whole_one_in_the_same_tab_is_taken
 }
 
 #[tokio::test]
-async fn a_page_is_had_by_get_and_head_and_in_the_language_asked_for() {
+async fn pages_support_get_and_head_in_the_requested_language() {
     let app = App::on_sqlite().await;
     let client = reqwest::Client::new();
     for page in PAGES {
@@ -260,14 +260,14 @@ async fn a_page_is_had_by_get_and_head_and_in_the_language_asked_for() {
             assert!(html.contains(&format!("<script nonce=\"{nonce}\">")), "{html}");
             assert!(
                 !html.contains("://") && !html.contains(" src=") && !html.contains("url("),
-                "nothing of elsewhere: {html}"
+                "the page loads nothing from elsewhere: {html}"
             );
         }
     }
 }
 
 #[tokio::test]
-async fn what_a_page_asks_the_directory_understands() {
+async fn the_queries_of_the_pages_are_valid() {
     let app = App::on_sqlite().await;
     for page in PAGES {
         let html = reqwest::get(format!("{}{page}", app.url())).await.unwrap().text().await.unwrap();

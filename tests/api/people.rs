@@ -1,4 +1,4 @@
-//! Entering, changing and deactivating people.
+//! Creating, changing and deactivating users.
 
 use async_graphql::MaybeUndefined::{Undefined, Value as Given};
 use futures_util::future::join_all;
@@ -15,7 +15,7 @@ const ALL_FIELDS: &str = "user { id username email firstName lastName fullName n
     isActive hasActivated hasPin fullSiteAccess emailVerified version \
     adminRights { isSuperuser isAdmin isProjectAdmin isGroupAdmin isTaxonomiesAdmin isResourcesAdmin isAttributesAdmin isContactFormEmailReceiver } }";
 
-/// The input of a new person: names, an address, and whatever else is said.
+/// The input of a new user: names, an email address, and the given additional fields.
 fn new_person(said: Value) -> Value {
     let mut input = json!({ "firstName": "Ada", "lastName": "Byron", "email": format!("{}@example.org", Id::new().0) });
     if let Value::Object(said) = said {
@@ -24,14 +24,14 @@ fn new_person(said: Value) -> Value {
     input
 }
 
-/// Somebody new as the API shows him.
+/// Creates a user, asserts success, and returns the user.
 async fn entered(caller: &Caller<'_>, said: Value) -> Value {
     let payload = caller.change("createUser", ALL_FIELDS, new_person(said)).await;
     assert_eq!(payload["success"], json!(true), "{payload:#}");
     payload["user"].clone()
 }
 
-/// The person after a change that must succeed.
+/// Updates a user, asserts success, and returns the user.
 async fn changed(caller: &Caller<'_>, input: Value) -> Value {
     let payload = caller.change("updateUser", ALL_FIELDS, input).await;
     assert_eq!(payload["success"], json!(true), "{payload:#}");
@@ -53,7 +53,7 @@ async fn active_license_admins(app: &App) -> u64 {
 }
 
 on_every_database! {
-    async fn a_person_is_entered_with_every_field(app: App) {
+    async fn users_are_created_with_every_field(app: App) {
         let chief = app.superuser().await;
         let site = institution(&chief).await;
         let said = json!({
@@ -79,7 +79,7 @@ on_every_database! {
         assert_eq!(found["user"], json!({ "email": "Ada@Example.org", "externalId": "001", "version": 1 }));
     }
 
-    async fn what_is_not_said_has_its_default(app: App) {
+    async fn absent_fields_have_defaults(app: App) {
         let user = entered(&app.license_admin().await, json!({})).await;
         let mut defaults = json!({ "gender": "UNKNOWN", "userType": "STUDENT", "role": "USER", "isActive": true, "version": 1 });
         for field in ["isStaff", "hasActivated", "hasPin", "fullSiteAccess", "emailVerified"] {
@@ -95,7 +95,7 @@ on_every_database! {
         assert!(user["adminRights"].as_object().unwrap().values().all(|right| *right == json!(false)));
     }
 
-    async fn a_username_alone_is_enough_and_neither_is_too_little(app: App) {
+    async fn new_users_need_a_username_or_an_email_address(app: App) {
         let chief = app.license_admin().await;
         let alone = json!({ "firstName": "Ada", "lastName": "Byron", "username": "ada" });
         assert_eq!(chief.change("createUser", "user { email username }", alone).await["user"], json!({ "email": null, "username": "ada" }));
@@ -104,7 +104,7 @@ on_every_database! {
         }
     }
 
-    async fn a_license_administrator_has_access_to_every_site_whatever_is_said(app: App) {
+    async fn license_administrators_always_have_full_site_access(app: App) {
         let chief = app.license_admin().await;
         let user = entered(&chief, json!({ "role": "LICENSE_ADMIN", "fullSiteAccess": false })).await;
         assert_eq!(user["fullSiteAccess"], json!(true));
@@ -112,7 +112,7 @@ on_every_database! {
         assert_eq!(user["fullSiteAccess"], json!(true));
     }
 
-    async fn every_fault_of_an_input_comes_at_once(app: App) {
+    async fn all_errors_of_an_input_are_reported_at_once(app: App) {
         let chief = app.license_admin().await;
         let long = "x".repeat(300);
         let input = json!({
@@ -131,7 +131,7 @@ on_every_database! {
         assert_eq!(chief.faults("createUser", input).await, expected);
     }
 
-    async fn null_is_a_fault_in_every_field_of_somebody_new(app: App) {
+    async fn null_is_rejected_in_every_field_of_a_new_user(app: App) {
         let chief = app.license_admin().await;
         let fields = ["username", "password", "nickname", "certifiedEmail", "phone", "mobile", "birthDate", "gender", "userType",
             "position", "website", "googleScholar", "orcidId", "atlasPreference", "externalId", "institutionId", "role", "isStaff",
@@ -146,7 +146,7 @@ on_every_database! {
             ["NULL_NOT_ALLOWED input.adminRights.isGroupAdmin"]);
     }
 
-    async fn each_field_keeps_its_rule(app: App) {
+    async fn each_field_is_validated(app: App) {
         let chief = app.license_admin().await;
         let id = entered(&chief, json!({ "username": "ada" })).await["id"].clone();
         let today = Date::today().0;
@@ -221,7 +221,7 @@ on_every_database! {
         }
     }
 
-    async fn a_value_of_another_type_is_refused_as_a_whole(app: App) {
+    async fn values_of_the_wrong_type_are_rejected(app: App) {
         let chief = app.license_admin().await;
         for (field, value) in [("birthDate", json!(19_800_708)), ("gender", json!("X")), ("isStaff", json!("yes")), ("nickname", json!(7)), ("shoeSize", json!(7))] {
             let code = chief.change_refused("createUser", new_person(json!({ field: value }))).await;
@@ -229,7 +229,7 @@ on_every_database! {
         }
     }
 
-    async fn a_change_leaves_what_is_absent_and_clears_what_is_null(app: App) {
+    async fn updates_keep_absent_fields_and_clear_null_fields(app: App) {
         let chief = app.license_admin().await;
         let site = institution(&chief).await;
         let optional = json!({ "username": "ada", "nickname": "A", "certifiedEmail": "a@pec.example", "phone": "1", "mobile": "2", "website": "http://a.example",
@@ -261,7 +261,7 @@ on_every_database! {
         assert_eq!(user["nickname"], Value::Null);
     }
 
-    async fn what_must_be_there_cannot_be_cleared(app: App) {
+    async fn required_fields_cannot_be_cleared(app: App) {
         let chief = app.license_admin().await;
         let id = entered(&chief, json!({})).await["id"].clone();
         let fields = ["firstName", "lastName", "gender", "userType", "role", "isStaff", "fullSiteAccess", "adminRights"];
@@ -278,7 +278,7 @@ on_every_database! {
         assert_eq!(chief.faults("updateUser", json!({ "id": id, "username": "" })).await, ["REQUIRED input.email"]);
     }
 
-    async fn an_address_is_taken_in_every_spelling(app: App) {
+    async fn email_addresses_and_usernames_are_taken_in_every_spelling(app: App) {
         let chief = app.license_admin().await;
         entered(&chief, json!({ "email": "mike@münchen.example", "username": "josé" })).await;
         let dotless = "m\u{131}ke@m\u{fc}nchen.example";
@@ -296,7 +296,7 @@ on_every_database! {
         entered(&chief, json!({ "email": "mike@munchen.example", "username": "jose" })).await;
     }
 
-    async fn everything_that_is_taken_is_said_beside_every_other_fault(app: App) {
+    async fn all_taken_values_are_reported_together_with_other_errors(app: App) {
         let chief = app.license_admin().await;
         entered(&chief, json!({ "email": "ada@x.example" })).await;
         entered(&chief, json!({ "username": "ada" })).await;
@@ -313,7 +313,7 @@ on_every_database! {
         assert_eq!(chief.faults("updateUser", change).await, ["REQUIRED input.firstName", taken[0], taken[1], taken[2]]);
     }
 
-    async fn an_address_is_taken_across_licenses_and_by_inactive_people(app: App) {
+    async fn email_addresses_are_unique_across_licenses_and_inactive_users(app: App) {
         let chief = app.license_admin().await;
         let there = UserFields { email: Given("ada@x.example".to_owned()), external_id: Given("7".to_owned()), ..UserFields::default() };
         app.create("There", app.other_license, there, Undefined).await;
@@ -324,14 +324,14 @@ on_every_database! {
             ["TAKEN input.externalId", "TAKEN input.username"]);
     }
 
-    async fn ones_own_address_may_be_spelt_anew(app: App) {
+    async fn the_spelling_of_a_users_own_values_can_change(app: App) {
         let chief = app.license_admin().await;
         let user = entered(&chief, json!({ "email": "ada@x.example", "username": "ada", "externalId": "7" })).await;
         let user = changed(&chief, json!({ "id": user["id"], "email": "Ada@X.example", "username": "ADA", "externalId": "7" })).await;
         assert_eq!((&user["email"], &user["username"]), (&json!("Ada@X.example"), &json!("ADA")));
     }
 
-    async fn another_address_is_not_verified_and_another_spelling_is(app: App) {
+    async fn a_new_email_address_is_unverified_unless_only_the_spelling_changes(app: App) {
         let chief = app.license_admin().await;
         let user = entered(&chief, json!({ "email": "ada@x.example" })).await;
         let verify = user::Entity::update_many().col_expr(user::Column::EmailVerified, Expr::value(true));
@@ -342,7 +342,7 @@ on_every_database! {
         assert_eq!(user["emailVerified"], json!(false));
     }
 
-    async fn of_a_hundred_who_enter_one_address_at_once_one_succeeds(app: App) {
+    async fn only_one_of_100_concurrent_users_with_one_email_address_is_created(app: App) {
         let chief = app.license_admin().await;
         let spellings = ["mike@münchen.example", "MIKE@MÜNCHEN.example", "Mike@xn--mnchen-3ya.example", "ｍｉｋｅ@mu\u{308}nchen.EXAMPLE", "mıke@München.example"];
         let attempts = (0..100).map(|n| {
@@ -358,7 +358,7 @@ on_every_database! {
         assert_eq!(events.iter().filter(|event| event["actor"]["id"] == json!(chief.id())).count(), 1);
     }
 
-    async fn of_a_hundred_changes_at_once_of_one_version_one_is_made_and_the_others_see_it(app: App) {
+    async fn only_one_of_100_concurrent_updates_of_one_version_succeeds(app: App) {
         let chief = app.license_admin().await;
         let id = entered(&chief, json!({})).await["id"].clone();
         let changes = (0..100).map(|n| {
@@ -371,14 +371,14 @@ on_every_database! {
         assert_eq!(done[0]["user"]["version"], json!(2));
         for payload in refused {
             assert_eq!(faults_of(payload), ["CONFLICT input.expectedVersion"]);
-            assert_eq!(payload["user"], done[0]["user"], "the person as he is now");
+            assert_eq!(payload["user"], done[0]["user"], "a conflict returns the current user");
         }
         let read = "query ($id: ID!) { user(by: { id: $id }) { id nickname version } auditEvents(filter: { subject: $id, action: [USER_UPDATED] }) { totalCount } }";
         let read = chief.data(read, json!({ "id": id })).await;
         assert_eq!((&read["user"], &read["auditEvents"]["totalCount"]), (&done[0]["user"], &json!(1)));
     }
 
-    async fn of_twenty_who_change_to_one_username_at_once_one_succeeds(app: App) {
+    async fn only_one_of_20_concurrent_changes_to_one_username_succeeds(app: App) {
         let chief = app.license_admin().await;
         let mut people = Vec::new();
         for _ in 0..20 {
@@ -390,7 +390,7 @@ on_every_database! {
         assert_eq!(payloads.iter().filter(|payload| faults_of(payload) == ["TAKEN input.username"]).count(), 19);
     }
 
-    async fn changes_of_one_person_at_once_are_all_kept(app: App) {
+    async fn concurrent_changes_of_different_fields_are_all_kept(app: App) {
         let chief = app.license_admin().await;
         let id = entered(&chief, json!({})).await["id"].clone();
         let changes = [json!({ "nickname": "A" }), json!({ "position": "Doctor" }), json!({ "phone": "1" }), json!({ "mobile": "2" }), json!({ "gender": "FEMALE" })];
@@ -404,7 +404,7 @@ on_every_database! {
         assert_eq!(user["user"], json!({ "nickname": "A", "position": "Doctor", "phone": "1", "mobile": "2", "gender": "FEMALE", "version": 6 }));
     }
 
-    async fn a_version_grows_with_what_changes_and_only_then(app: App) {
+    async fn the_version_grows_only_if_a_value_changes(app: App) {
         let chief = app.license_admin().await;
         let selection = "user { id version modifiedAt dateJoined }";
         let new = chief.change("createUser", selection, new_person(json!({ "nickname": "A" }))).await["user"].clone();
@@ -418,7 +418,7 @@ on_every_database! {
         assert_eq!(read["user"], other);
     }
 
-    async fn an_institution_of_another_license_is_not_found(app: App) {
+    async fn institutions_of_another_license_are_not_found(app: App) {
         let chief = app.license_admin().await;
         let there = UserFields { role: Given(Role::LicenseAdmin), ..UserFields::default() };
         let there = app.sign_in(app.create("There", app.other_license, there, Undefined).await).await;
@@ -433,7 +433,7 @@ on_every_database! {
         }
     }
 
-    async fn a_change_of_nobody_says_so(app: App) {
+    async fn changing_an_unknown_user_reports_an_error(app: App) {
         let chief = app.license_admin().await;
         let stranger = app.stranger().await;
         for mutation in ["updateUser", "setActive"] {
@@ -444,7 +444,7 @@ on_every_database! {
         }
     }
 
-    async fn a_password_has_twelve_to_128_characters_that_are_hard_to_guess(app: App) {
+    async fn passwords_have_12_to_128_characters_and_are_hard_to_guess(app: App) {
         let chief = app.license_admin().await;
         let faults = [
             ("brass-otter", "TOO_SHORT"), ("", "TOO_SHORT"), ("ééééééééééé", "TOO_SHORT"), ("passwordpassword", "INVALID"), ("qwertyuiop123", "INVALID"),
@@ -462,7 +462,7 @@ on_every_database! {
         assert!(login["token"].is_string());
     }
 
-    async fn an_administrator_changes_and_removes_a_password_which_ends_sessions(app: App) {
+    async fn an_administrator_who_changes_or_removes_a_password_ends_sessions(app: App) {
         let chief = app.license_admin().await;
         let fields = UserFields { username: Given("ada".to_owned()), ..UserFields::default() };
         let ada = app.sign_in(app.create("Ada", app.license, fields, Given(PASSWORD.to_owned())).await).await;
@@ -479,7 +479,7 @@ on_every_database! {
         assert_eq!(faults_of(&login("nine-velvet-comets-hum").await), ["INVALID_CREDENTIALS input"]);
     }
 
-    async fn a_deactivated_person_is_hidden_until_activated_again(app: App) {
+    async fn deactivated_users_are_hidden_until_reactivated(app: App) {
         let chief = app.license_admin().await;
         let user = app.user().await;
         let ada = app.person("Ada", UserFields::default()).await;
@@ -495,10 +495,10 @@ on_every_database! {
         let payload = chief.change("setActive", selection, json!({ "id": ada.id(), "active": true })).await;
         assert_eq!(payload["user"], json!({ "isActive": true, "version": 3 }));
         assert_eq!(user.data(find, json!({ "id": ada.id() })).await["user"], json!({ "isActive": true }));
-        assert_eq!(ada.post(&json!({ "query": "{ viewer { id } }" })).await.0, 401, "activation revives no session");
+        assert_eq!(ada.post(&json!({ "query": "{ viewer { id } }" })).await.0, 401, "reactivation does not restore sessions");
     }
 
-    async fn the_last_license_administrator_stays(app: App) {
+    async fn the_last_license_administrator_cannot_be_demoted_or_deactivated(app: App) {
         let root = app.superuser().await;
         let chief = app.license_admin().await;
         let there = UserFields { role: Given(Role::LicenseAdmin), ..UserFields::default() };
@@ -510,12 +510,12 @@ on_every_database! {
         assert_eq!(root.faults("setActive", json!({ "id": chief.id(), "active": false })).await, ["NOT_ALLOWED input.id"]);
         let second = app.license_admin().await;
         root.change("setActive", "", json!({ "id": second.id(), "active": false })).await;
-        assert_eq!(root.faults("updateUser", demotion.clone()).await, ["NOT_ALLOWED input.id"], "an inactive one does not count");
+        assert_eq!(root.faults("updateUser", demotion.clone()).await, ["NOT_ALLOWED input.id"], "an inactive license administrator does not count");
         root.change("setActive", "", json!({ "id": second.id(), "active": true })).await;
         assert_eq!(changed(&root, demotion).await["role"], json!("ADMIN"));
     }
 
-    async fn the_last_superuser_stays(app: App) {
+    async fn the_last_superuser_cannot_be_demoted(app: App) {
         let one = app.superuser().await;
         let other = app.superuser().await;
         let root = one.data(r#"{ user(by: { email: "root@alder.example.org" }) { id } }"#, json!({})).await["user"]["id"].clone();
@@ -525,7 +525,7 @@ on_every_database! {
         assert_eq!(one.faults("updateUser", demotion).await, ["NOT_ALLOWED input.id"]);
     }
 
-    async fn two_license_administrators_who_demote_each_other_at_once_leave_one(app: App) {
+    async fn one_of_two_license_administrators_who_demote_each_other_remains(app: App) {
         for _ in 0..5 {
             let (one, other) = (app.license_admin().await, app.license_admin().await);
             for admin in user::Entity::find().filter(user::Column::Role.eq(Role::LicenseAdmin)).all(app.db.read()).await.unwrap() {
@@ -541,7 +541,7 @@ on_every_database! {
         }
     }
 
-    async fn nothing_is_stored_of_an_input_with_a_fault(app: App) {
+    async fn an_input_with_an_error_saves_nothing(app: App) {
         let chief = app.license_admin().await;
         let user = entered(&chief, json!({ "nickname": "A" })).await;
         chief.faults("updateUser", json!({ "id": user["id"], "nickname": "B", "phone": "x" })).await;

@@ -1,4 +1,4 @@
-//! What the common queries cost the database: an index for each, and no table read from end to end.
+//! Query plans of common queries: each uses an index, and none scans a whole table.
 
 use std::sync::{Arc, LazyLock, Mutex};
 
@@ -15,14 +15,14 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use crate::app::{App, Caller};
 use crate::crowd;
 
-/// The texts of the statements that this thread sends.
+/// The SQL texts of the statements that this thread sends.
 #[derive(Clone, Default)]
 struct Sent(Arc<Mutex<Vec<String>>>);
 
 impl Sent {
     fn listen(&self) -> DefaultGuard {
-        // Where there is but one subscriber, whether an event is worth recording is asked on the thread that comes to it
-        // first, which may have none, and remembered for all. With this one there are always two.
+        // With a single subscriber, tracing caches whether an event is enabled by asking the thread that reaches it
+        // first, which may have no subscriber. With this one, there are always two.
         static ANOTHER: LazyLock<Dispatch> =
             LazyLock::new(|| Dispatch::new(tracing_subscriber::registry().with(Sent::default())));
         LazyLock::force(&ANOTHER);
@@ -48,14 +48,14 @@ impl Visit for Sent {
     fn record_debug(&mut self, _: &Field, _: &dyn std::fmt::Debug) {}
 }
 
-/// The plans of the statements that a query sends, each step a line.
+/// The plans of a query's statements, one line for each step.
 async fn plans(caller: &Caller<'_>, query: &str) -> Vec<String> {
     let sent = Sent::default();
     let listening = sent.listen();
     caller.data(query, json!({})).await;
     drop(listening);
     let statements = sent.0.lock().unwrap().clone();
-    assert!(!statements.is_empty(), "no statement was seen");
+    assert!(!statements.is_empty(), "no statement was recorded");
     let mut steps = Vec::new();
     for sql in statements {
         let explain = Statement::from_string(DatabaseBackend::Sqlite, format!("EXPLAIN QUERY PLAN {sql}"));
@@ -67,7 +67,7 @@ async fn plans(caller: &Caller<'_>, query: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn no_common_query_reads_a_table_from_end_to_end() {
+async fn no_common_query_scans_a_whole_table() {
     let app = App::on_sqlite().await;
     let caller = app.admin().await;
     let cursor = caller.data("{ users(first: 1) { pageInfo { endCursor } } }", json!({})).await;
@@ -97,13 +97,13 @@ async fn no_common_query_reads_a_table_from_end_to_end() {
     ];
     for query in queries {
         for step in plans(&caller, &query).await {
-            assert!(!step.starts_with("SCAN") || of_candidates(&step), "{query}\n{step}");
+            assert!(!step.starts_with("SCAN") || is_candidate_scan(&step), "{query}\n{step}");
         }
     }
 }
 
 #[tokio::test]
-async fn a_page_of_people_is_read_in_the_order_of_an_index() {
+async fn a_page_of_users_is_read_in_index_order() {
     let app = App::on_sqlite().await;
     let caller = app.admin().await;
     let steps = plans(&caller, "{ users { nodes { id } } }").await;
@@ -112,7 +112,7 @@ async fn a_page_of_people_is_read_in_the_order_of_an_index() {
 }
 
 #[tokio::test]
-async fn events_are_read_from_the_newest_by_the_index_that_finds_fewest() {
+async fn audit_events_are_read_from_the_newest_by_the_most_selective_index() {
     let app = App::on_sqlite().await;
     let (user, admin) = (app.user().await, app.admin().await);
     let id = user.id();
@@ -129,15 +129,15 @@ async fn events_are_read_from_the_newest_by_the_index_that_finds_fewest() {
     }
 }
 
-/// How many people the commonest lists are asked of.
+/// The number of users in the database for the most common lists.
 const CROWD: usize = 100_000;
 
-/// Whether a step goes through what a search has found so far, of which there is never much.
-fn of_candidates(step: &str) -> bool {
+/// Whether a step scans the candidates of a search, which are always few.
+fn is_candidate_scan(step: &str) -> bool {
     ["SCAN found", "SCAN keys", "SCAN one", "SCAN some"].contains(&step)
 }
 
-/// The commonest lists: what is asked, and by which index SQLite, which has counted nothing yet, finds the rows.
+/// The most common lists, and the index by which SQLite, without statistics, finds the rows.
 const LISTS: [(&str, &str); 25] = [
     ("users", "users_of_license_by_name"),
     ("users(last: 50)", "users_of_license_by_name"),
@@ -169,7 +169,7 @@ const LISTS: [(&str, &str); 25] = [
     ("resolveUsers(keys: [\"e7-7\", \"X8-8\", \"u9-9\"])", "MULTI-INDEX OR"),
 ];
 
-/// A license with very many people, all of whom come from a few by one statement.
+/// A license with very many users, copied from a few by one statement.
 async fn crowd_of_a_license(app: &App) -> (String, String) {
     let chief = app.license_admin().await;
     let mut made = Vec::new();
@@ -202,13 +202,13 @@ async fn crowd_of_a_license(app: &App) -> (String, String) {
         ("", "")
     };
     let multiply =
-        format!("{patience}{}; {}{end}", multiplied(app.db.is_postgres()), words_multiplied(app.db.is_postgres()));
+        format!("{patience}{}; {}{end}", copy_users_sql(app.db.is_postgres()), copy_tokens_sql(app.db.is_postgres()));
     app.db.write().execute_unprepared(&multiply).await.unwrap();
     (institution, group)
 }
 
-/// Enters everybody again and again under other names.
-fn multiplied(postgres: bool) -> String {
+/// Copies every user many times under other names.
+fn copy_users_sql(postgres: bool) -> String {
     let more = CROWD / 100;
     let (series, id, later) = if postgres {
         (format!("generate_series(1, {more}) AS more(n)"), "gen_random_uuid()", "date_joined + n * interval '1 minute'")
@@ -243,8 +243,8 @@ fn multiplied(postgres: bool) -> String {
     )
 }
 
-/// Gives those who were entered again the words of whom they were made of, and the number that tells them from each other.
-fn words_multiplied(postgres: bool) -> String {
+/// Gives each copy the search tokens of its original and the number that distinguishes the copies.
+fn copy_tokens_sql(postgres: bool) -> String {
     let (made_of, number) = if postgres {
         ("split_part(users.external_id, '-', 1)", "split_part(users.external_id, '-', 2)")
     } else {
@@ -271,23 +271,23 @@ fn asked(list: &str, institution: &str, group: &str) -> String {
 }
 
 #[tokio::test]
-async fn sqlite_finds_the_rows_of_the_commonest_lists_by_an_index_at_a_hundred_thousand_people() {
+async fn sqlite_uses_an_index_for_common_lists_of_a_hundred_thousand_users() {
     let app = App::on_sqlite().await;
     let (institution, group) = crowd_of_a_license(&app).await;
     let chief = app.license_admin().await;
     for (list, index) in LISTS {
         let steps = plans(&chief, &asked(list, &institution, &group)).await;
         assert!(steps.iter().any(|step| step.contains(index)), "{list}\n{steps:#?}");
-        // Of a list in two parts, one page of each is sorted once more.
+        // For a list in two parts, one page of each is sorted again.
         let pages = steps.iter().filter(|step| *step == "SCAN rows").count();
-        let scans = steps.iter().filter(|step| step.starts_with("SCAN") && !of_candidates(step)).count();
+        let scans = steps.iter().filter(|step| step.starts_with("SCAN") && !is_candidate_scan(step)).count();
         let sorts = steps.iter().filter(|step| step.contains("TEMP B-TREE")).count();
         assert_eq!(scans, pages, "{list}\n{steps:#?}");
         assert!(!index.starts_with("users_of_license") || sorts <= pages, "{list}\n{steps:#?}");
     }
 }
 
-/// What makes PostgreSQL tell the plan of each statement, and how many rows each step of it saw.
+/// Makes PostgreSQL report the plan of each statement with the number of rows of each step.
 const EXPLAIN: [&str; 6] = [
     "session_preload_libraries = 'auto_explain'",
     "auto_explain.log_min_duration = 0",
@@ -297,20 +297,20 @@ const EXPLAIN: [&str; 6] = [
     "auto_explain.log_level = 'notice'",
 ];
 
-/// How many people a list of fifty may look at.
-const MOST_SEEN: f64 = 2_500.0;
+/// The most rows of users that a list of fifty may read.
+const MAX_SEEN: f64 = 2_500.0;
 
-/// How many rows of people the steps of a plan look at.
-fn people_seen(plan: &Value) -> f64 {
+/// The number of rows of users that the steps of a plan read.
+fn user_rows_read(plan: &Value) -> f64 {
     let number = |name: &str| plan[name].as_f64().unwrap_or(0.0);
     let seen = number("Actual Rows") + number("Rows Removed by Filter") + number("Rows Removed by Index Recheck");
     let own = if plan["Relation Name"] == "users" { seen * number("Actual Loops") } else { 0.0 };
-    let below = plan["Plans"].as_array().into_iter().flatten().map(people_seen);
+    let below = plan["Plans"].as_array().into_iter().flatten().map(user_rows_read);
     own + below.sum::<f64>()
 }
 
 #[tokio::test]
-async fn postgres_looks_at_few_of_a_hundred_thousand_people_for_the_commonest_lists() {
+async fn postgres_reads_few_of_a_hundred_thousand_users_for_common_lists() {
     let Some(app) = App::on_postgres_with(&EXPLAIN).await else { return };
     let (institution, group) = crowd_of_a_license(&app).await;
     let chief = app.license_admin().await;
@@ -321,9 +321,9 @@ async fn postgres_looks_at_few_of_a_hundred_thousand_people_for_the_commonest_li
         drop(listening);
         let told = sent.0.lock().unwrap().clone();
         let plans = told.iter().filter_map(|text| serde_json::from_str::<Value>(text.split_once("plan:")?.1).ok());
-        let seen: Vec<f64> = plans.map(|told| people_seen(&told["Plan"])).collect();
-        assert!(!seen.is_empty(), "no plan was told");
+        let seen: Vec<f64> = plans.map(|told| user_rows_read(&told["Plan"])).collect();
+        assert!(!seen.is_empty(), "no plan was reported");
         println!("{list}: {seen:?}");
-        assert!(seen.iter().sum::<f64>() < MOST_SEEN, "{list}: {seen:?}\n{told:#?}");
+        assert!(seen.iter().sum::<f64>() < MAX_SEEN, "{list}: {seen:?}\n{told:#?}");
     }
 }

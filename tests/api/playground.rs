@@ -9,7 +9,7 @@ use crate::browser::Browser;
 const RESPONSE: &str = ".graphiql-response";
 const WHO: &str = "#who";
 
-/// A directory, and the token of Ada, who signs in as `ada`.
+/// An app, and the token of Ada, who signs in as `ada`.
 async fn with_ada() -> (App, String) {
     let app = App::on_sqlite().await;
     let fields =
@@ -28,14 +28,14 @@ async fn sign_in_by_link(browser: &Browser, app: &App, token: &str) {
 }
 
 #[tokio::test]
-async fn the_playground_answers_its_first_query_with_no_network() {
+async fn the_playground_runs_its_first_query_without_internet_access() {
     let Some(browser) = Browser::start().await else { return };
     let (app, token) = with_ada().await;
     sign_in_by_link(&browser, &app, &token).await;
     browser.click(".graphiql-execute-button").await;
     let response = browser.see(RESPONSE, "\"totalCount\"").await;
     assert!(response.contains("Ada Tester"), "{response}");
-    // The menu of a tool adds a style of its own, which the policy has to allow.
+    // A dialog adds its own style, which the policy must allow.
     browser.click("button[aria-label='Open settings dialog']").await;
     browser.see("[role=dialog]", "Theme").await;
     assert_eq!(browser.console().await, [""; 0]);
@@ -45,7 +45,7 @@ async fn the_playground_answers_its_first_query_with_no_network() {
 }
 
 #[tokio::test]
-async fn a_token_in_the_address_is_kept_and_taken_out_of_it_at_once() {
+async fn a_token_in_the_address_is_kept_and_removed_from_it_at_once() {
     let Some(browser) = Browser::start().await else { return };
     let (app, token) = with_ada().await;
     sign_in_by_link(&browser, &app, &token).await;
@@ -57,7 +57,7 @@ async fn a_token_in_the_address_is_kept_and_taken_out_of_it_at_once() {
 }
 
 #[tokio::test]
-async fn a_link_with_a_token_signs_nobody_in_unasked() {
+async fn a_link_with_a_token_signs_in_only_on_confirmation() {
     let Some(browser) = Browser::start().await else { return };
     let (app, token) = with_ada().await;
     let stored = "return sessionStorage.getItem('roster:token')";
@@ -72,7 +72,7 @@ async fn a_link_with_a_token_signs_nobody_in_unasked() {
     browser.click("#login button").await;
     browser.see(WHO, "Signed in as Ada Tester").await;
 
-    // Whoever is signed in stays so, by a link that is opened or followed, until they say otherwise.
+    // A link with a token does not replace the current session without confirmation.
     let own = browser.run(stored).await;
     let bob = app.create("Bob", app.license, UserFields::default(), MaybeUndefined::Undefined).await;
     let other = app.sign_in(bob).await.token.clone().unwrap();
@@ -94,7 +94,7 @@ async fn a_link_with_a_token_signs_nobody_in_unasked() {
 }
 
 #[tokio::test]
-async fn a_person_signs_in_with_a_password_and_out_again() {
+async fn a_user_signs_in_with_a_password_and_signs_out() {
     let Some(browser) = Browser::start().await else { return };
     let (app, _) = with_ada().await;
     browser.open(&app.url()).await;
@@ -114,7 +114,7 @@ async fn a_person_signs_in_with_a_password_and_out_again() {
 }
 
 #[tokio::test]
-async fn a_token_that_has_ended_is_said_so_and_forgotten() {
+async fn an_expired_token_is_reported_and_forgotten() {
     let Some(browser) = Browser::start().await else { return };
     let (app, _) = with_ada().await;
     browser.open(&app.url()).await;
@@ -141,7 +141,7 @@ async fn the_docs_explorer_shows_the_schema() {
 }
 
 #[tokio::test]
-async fn a_slow_or_absent_server_is_said_so() {
+async fn a_slow_or_unreachable_server_is_reported() {
     let Some(browser) = Browser::start().await else { return };
     let (app, _) = with_ada().await;
     browser.open(&app.url()).await;
@@ -179,7 +179,7 @@ async fn everything_fits_a_small_window() {
 }
 
 #[tokio::test]
-async fn the_page_allows_no_stranger_and_its_files_are_sent_once() {
+async fn the_page_allows_no_other_hosts_and_its_files_are_cached() {
     let (app, _) = with_ada().await;
     let http = reqwest::Client::new();
     let page = http.get(app.url()).send().await.unwrap();

@@ -1,5 +1,5 @@
-//! PostgreSQL for the tests: one server for the whole test process, a database of its own for each test. It is made from
-//! the installed programs, and gone with the process however that ends.
+//! PostgreSQL for the tests: one server for the whole test process, and a database for each test. It runs from the
+//! installed programs and is removed with the process, however that ends.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use sea_orm::{ConnectionTrait as _, Database};
 
-/// A server on a free port of 127.0.0.1, with its data folder. Dropping it ends both.
+/// A server on a free port of 127.0.0.1 with its data folder. Dropping it removes both.
 pub struct Postgres {
     programs: PathBuf,
     folder: PathBuf,
@@ -23,7 +23,7 @@ pub struct Postgres {
     databases: AtomicU32,
 }
 
-/// Waits until the test process has ended or let go of its server (then there is no more input to read), and tidies up.
+/// Waits until the test process has ended or dropped its server (the input then ends), and cleans up.
 const KEEPER: &str = r#"
     read -r _
     if pid=$(head -n 1 "$2/data/postmaster.pid"); then
@@ -49,8 +49,8 @@ synchronous_commit = off
 full_page_writes = off
 ";
 
-/// The server that all tests of this process share. None, with a note, where PostgreSQL is not installed; with
-/// `ROSTER_REQUIRE_ALL` set, that is a failure.
+/// The server that all tests of this process share. None, with a note, if PostgreSQL is not installed; an error if
+/// `ROSTER_REQUIRE_ALL` is set.
 pub fn server() -> Option<&'static Postgres> {
     static SERVER: OnceLock<Result<Option<Postgres>, String>> = OnceLock::new();
     let server = SERVER.get_or_init(|| {
@@ -60,7 +60,7 @@ pub fn server() -> Option<&'static Postgres> {
         if std::env::var_os("ROSTER_REQUIRE_ALL").is_some() {
             return Err("initdb is neither in PATH nor in /usr/lib/postgresql/*/bin".to_owned());
         }
-        // Not with eprintln!, whose output the test harness keeps to itself.
+        // Not with eprintln!, whose output the test harness captures.
         writeln!(io::stderr(), "PostgreSQL is not installed: its tests are skipped")
             .map_err(|error| error.to_string())?;
         Ok(None)
@@ -69,7 +69,7 @@ pub fn server() -> Option<&'static Postgres> {
 }
 
 impl Postgres {
-    /// Starts a server; the given lines of postgresql.conf overrule ours.
+    /// Starts a server; the given lines of postgresql.conf override the defaults.
     pub fn start_with(lines: &str) -> io::Result<Self> {
         let programs = programs().ok_or_else(|| io::Error::other("PostgreSQL is not installed"))?;
         let folder = new_folder(&programs)?;
@@ -82,7 +82,7 @@ impl Postgres {
         let mut settings = fs::OpenOptions::new().append(true).open(server.data().join("postgresql.conf"))?;
         settings.write_all(SETTINGS.as_bytes())?;
         settings.write_all(lines.as_bytes())?;
-        // Another process may take the port between our looking and the server's binding.
+        // Another process may take the port before the server binds it.
         let mut attempts = 5;
         loop {
             server.port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
@@ -93,17 +93,17 @@ impl Postgres {
         }
     }
 
-    /// The URL of a database that is always there.
+    /// The URL of a database that always exists.
     pub fn admin_url(&self) -> String {
         self.url("postgres")
     }
 
-    /// Makes an empty database that nobody else uses, and returns its URL.
+    /// Creates an empty database and returns its URL.
     pub async fn fresh_database(&self) -> String {
         self.fresh_database_from("template1").await
     }
 
-    /// Makes a copy of a database, which nobody may be connected to meanwhile, and returns its URL.
+    /// Copies a database, which must have no connections, and returns the URL of the copy.
     pub async fn fresh_database_from(&self, template: &str) -> String {
         let name = format!("test_{}", self.databases.fetch_add(1, Ordering::Relaxed));
         let admin = Database::connect(self.admin_url()).await.unwrap();
@@ -112,7 +112,7 @@ impl Postgres {
         self.url(&name)
     }
 
-    /// Starts the server on its port and data.
+    /// Starts the server on its port and data folder.
     fn start_here(&self) -> io::Result<()> {
         let log = self.folder.join("log");
         let start =
@@ -120,7 +120,7 @@ impl Postgres {
         start.map_err(|error| io::Error::other(format!("{error}\n{}", fs::read_to_string(log).unwrap_or_default())))
     }
 
-    /// The process that all others of the server are children of.
+    /// The id of the server's main process.
     #[allow(dead_code, reason = "only the bench asks for it")]
     pub fn process(&self) -> io::Result<u32> {
         let pid_file = fs::read_to_string(self.data().join("postmaster.pid"))?;
@@ -147,7 +147,7 @@ impl Drop for Postgres {
     }
 }
 
-/// The folder of initdb, `pg_ctl` and postgres: that in PATH, or the newest where Debian has them.
+/// The folder of initdb, `pg_ctl` and postgres: the one in PATH, or Debian's newest.
 fn programs() -> Option<PathBuf> {
     let version = |folder: &PathBuf| folder.file_name()?.to_str()?.parse::<u32>().ok();
     let installed = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
@@ -157,7 +157,7 @@ fn programs() -> Option<PathBuf> {
     folders.find_map(|folder| Some(folder.join("initdb").canonicalize().ok()?.parent()?.to_owned()))
 }
 
-/// Makes the folder of a server where its user can reach it.
+/// Creates the folder of a server, accessible to its user.
 fn new_folder(programs: &Path) -> io::Result<PathBuf> {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let name = format!("{PREFIX}{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
@@ -169,7 +169,7 @@ fn new_folder(programs: &Path) -> io::Result<PathBuf> {
     make(&std::env::temp_dir()).or_else(|_| make(Path::new("/tmp")))
 }
 
-/// Removes the servers of test processes that have ended and whose keepers were killed as well.
+/// Removes the servers of test processes that ended together with their keepers.
 fn remove_stale(programs: &Path, parent: &Path) -> io::Result<()> {
     for entry in fs::read_dir(parent)?.flatten() {
         let name = entry.file_name();
@@ -181,7 +181,7 @@ fn remove_stale(programs: &Path, parent: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// In a process group of its own, so that what interrupts the test process leaves it its work.
+/// In its own process group, so that an interrupt of the test process does not stop it.
 fn keeper(programs: &Path, folder: &Path) -> Command {
     let mut keeper = as_user("sh");
     keeper.args(["-c", KEEPER, "sh"]).args([programs, folder]);
@@ -189,7 +189,7 @@ fn keeper(programs: &Path, folder: &Path) -> Command {
     keeper
 }
 
-/// A command run by `nobody` if we are root, whom PostgreSQL refuses to serve.
+/// A command that runs as `nobody` if the tests run as root, which PostgreSQL rejects.
 fn as_user(program: impl AsRef<OsStr>) -> Command {
     let root = fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0);
     let mut command = Command::new(if root { OsStr::new("setpriv") } else { program.as_ref() });

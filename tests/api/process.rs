@@ -1,4 +1,4 @@
-//! The real program, run as somebody would run it: in a folder of its own, with nothing of our environment.
+//! The built program, run as a user would run it: in its own folder and without the tests' environment variables.
 
 use std::fs::{self, File, Permissions};
 use std::future::Future;
@@ -15,13 +15,13 @@ use serde_json::{Value, json};
 use crate::app::PASSWORD;
 use crate::postgres;
 
-/// The address of the administrator that [`Home::with_admin`] makes.
+/// The address of the administrator that [`Home::with_admin`] creates.
 pub const ADMIN: &str = "root@alder.example.org";
 
-/// How long anything may take on a machine that is busy with other tests.
+/// The timeout of every wait, for a machine that is busy with other tests.
 const PATIENCE: Duration = Duration::from_mins(5);
 
-/// Runs each test once on a SQLite file and once on a PostgreSQL database, where it is installed.
+/// Runs each test on a SQLite file and, if installed, on a PostgreSQL database.
 macro_rules! in_every_home {
     ($($(#[$attribute:meta])* async fn $name:ident($home:ident: Home) $body:block)*) => {$(
         mod $name {
@@ -44,7 +44,7 @@ macro_rules! in_every_home {
     )*};
 }
 
-/// A folder to run the program in, and the database that it uses; empty both.
+/// A folder to run the program in and its database, both empty.
 pub struct Home {
     dir: tempfile::TempDir,
     database: Option<String>,
@@ -52,12 +52,12 @@ pub struct Home {
 }
 
 impl Home {
-    /// With a SQLite file in the folder, where the program itself would put it.
+    /// With a SQLite file at the program's default path in the folder.
     pub fn on_sqlite() -> Self {
         Self { dir: tempfile::tempdir().unwrap(), database: None, runs: AtomicU32::new(0) }
     }
 
-    /// With an empty PostgreSQL database; none where PostgreSQL is not installed.
+    /// With an empty PostgreSQL database. None if PostgreSQL is not installed.
     pub async fn on_postgres() -> Option<Self> {
         let database = Some(postgres::server()?.fresh_database().await);
         Some(Self { database, ..Self::on_sqlite() })
@@ -94,14 +94,14 @@ impl Home {
         self.run_with(arguments, "").await
     }
 
-    /// Runs the program to its end, with something to read.
+    /// Runs the program to its end, with standard input.
     pub async fn run_with(&self, arguments: &[&str], input: &str) -> Ended {
         let mut process = self.start(&mut self.command(arguments), input);
         let code = process.code().await;
         Ended { code, out: process.out(), err: process.err() }
     }
 
-    /// Starts a server on a free port and waits until it says where it listens.
+    /// Starts a server on a free port and waits until it prints its address.
     pub async fn serve(&self, arguments: &[&str]) -> Process {
         let process = self.begin(arguments);
         process.says("Roster listens on http://").await;
@@ -113,18 +113,18 @@ impl Home {
         self.start(self.command(arguments).args(["--listen", "127.0.0.1:0"]), "")
     }
 
-    /// Starts a command, which goes when the returned process is dropped.
+    /// Starts a command, which is killed when the returned process is dropped.
     pub fn start(&self, command: &mut Command, input: &str) -> Process {
         let run = self.runs.fetch_add(1, Ordering::Relaxed);
         let (out, err) = (self.path(&format!("out-{run}")), self.path(&format!("err-{run}")));
         command.stdin(Stdio::piped()).stdout(File::create(&out).unwrap()).stderr(File::create(&err).unwrap());
         let mut child = command.spawn().unwrap();
-        // Who does not read is not made to.
+        // A program may end without reading its input.
         let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
         Process { child, out, err, client: reqwest::Client::new() }
     }
 
-    /// Makes an administrator who may do everything.
+    /// Creates a superuser.
     pub async fn with_admin(self) -> Self {
         let names = ["--first-name", "Root", "--last-name", "Alder"];
         let made = self
@@ -143,7 +143,7 @@ impl Home {
     }
 }
 
-/// What is left of a program that has ended.
+/// The exit code and output of a program.
 #[derive(Debug)]
 pub struct Ended {
     pub code: i32,
@@ -151,7 +151,7 @@ pub struct Ended {
     pub err: String,
 }
 
-/// The program, running; dropping it kills it.
+/// A running program; dropping it kills it.
 pub struct Process {
     child: Child,
     out: PathBuf,
@@ -160,21 +160,21 @@ pub struct Process {
 }
 
 impl Process {
-    /// What it has written to standard output so far.
+    /// The standard output so far.
     pub fn out(&self) -> String {
         read(&self.out)
     }
 
-    /// What it has written to standard error so far, its log.
+    /// The standard error so far, which is the log.
     pub fn err(&self) -> String {
         read(&self.err)
     }
 
-    /// Waits until it has written a text to standard output.
+    /// Waits until a text is in the standard output.
     pub async fn says(&self, text: &str) {
         until(|| async { self.out().contains(text).then_some(()) })
             .await
-            .unwrap_or_else(|| panic!("never said {text:?}\n{}\n{}", self.out(), self.err()));
+            .unwrap_or_else(|| panic!("{text:?} is not in the output\n{}\n{}", self.out(), self.err()));
     }
 
     /// Waits until it ends, and returns its exit code.
@@ -189,12 +189,12 @@ impl Process {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status;
             }
-            assert!(Instant::now() < end, "does not end\n{}\n{}", self.out(), self.err());
+            assert!(Instant::now() < end, "the program does not end\n{}\n{}", self.out(), self.err());
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
 
-    /// Its number.
+    /// Its process id.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
@@ -206,39 +206,39 @@ impl Process {
         assert!(Command::new("sh").args(["-c", kill, "sh", signal, &pid]).status().unwrap().success());
     }
 
-    /// `127.0.0.1:port`, as it says itself.
+    /// `127.0.0.1:port`, as it prints it.
     pub fn address(&self) -> String {
         let out = self.out();
         let rest = out.split("Roster listens on http://").nth(1).unwrap_or_else(|| panic!("{out}\n{}", self.err()));
         rest.split('/').next().unwrap().to_owned()
     }
 
-    /// Somebody who asks it over HTTP, by a token if there is one.
+    /// A caller over HTTP, optionally with a token.
     pub fn caller(&self, token: Option<&str>) -> Caller {
         let (url, log) = (self.url("/graphql"), self.err.clone());
         Caller { client: self.client.clone(), url, log, token: token.map(str::to_owned) }
     }
 
-    /// Somebody who has signed in with the password that everybody has.
+    /// A caller who has signed in with the test password.
     pub async fn sign_in(&self, login: &str) -> Caller {
         let answer = self.login(login, PASSWORD).await;
         let token = answer["token"].as_str().unwrap_or_else(|| panic!("{answer:#}"));
         self.caller(Some(token))
     }
 
-    /// What comes of an attempt to sign in.
+    /// The payload of a sign-in.
     pub async fn login(&self, login: &str, password: &str) -> Value {
         let query = "mutation ($input: LoginInput!) { login(input: $input) { success token errors { code } user { id hasActivated } } }";
         let data = self.caller(None).data(query, json!({ "input": { "login": login, "password": password } })).await;
         data["login"].clone()
     }
 
-    /// The address of a page.
+    /// The URL of a page.
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address())
     }
 
-    /// The status with which a page is answered.
+    /// The status code of a page.
     pub async fn status_of(&self, path: &str) -> u16 {
         self.client.get(self.url(path)).send().await.unwrap().status().as_u16()
     }
@@ -251,7 +251,7 @@ impl Drop for Process {
     }
 }
 
-/// Somebody who asks a server.
+/// A client of a server.
 #[derive(Clone)]
 pub struct Caller {
     client: reqwest::Client,
@@ -261,7 +261,7 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// The answer to a document, if there was one: the server may be killed at any moment.
+    /// The response to a document. None if there was none: the server may be killed at any moment.
     pub async fn try_ask(&self, query: &str, variables: &Value) -> Option<Value> {
         let body = json!({ "query": query, "variables": variables });
         let mut request = self.client.post(&self.url).json(&body);
@@ -271,15 +271,15 @@ impl Caller {
         request.send().await.ok()?.json().await.ok()
     }
 
-    /// The data of an answer that must have no errors.
+    /// The data of a response, which must have no errors.
     pub async fn data(&self, query: &str, variables: Value) -> Value {
-        let answer = self.try_ask(query, &variables).await.expect("an answer");
+        let answer = self.try_ask(query, &variables).await.expect("a response");
         assert!(answer.get("errors").is_none(), "{query}\n{answer:#}\n{}", read(&self.log));
         answer["data"].clone()
     }
 }
 
-/// Who may do what with a file or directory.
+/// The permissions of a file or directory.
 pub fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o7777
 }
@@ -288,7 +288,7 @@ pub fn set_mode(path: &Path, mode: u32) {
     fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
 }
 
-/// Asks again and again until there is an answer, or none for too long.
+/// Polls until there is a value. None after the timeout.
 pub async fn until<T, F: Future<Output = Option<T>>>(mut ask: impl FnMut() -> F) -> Option<T> {
     let end = Instant::now() + PATIENCE;
     while Instant::now() < end {

@@ -1,4 +1,4 @@
-//! Who is asking where there are proxies in between.
+//! The client address behind proxies.
 
 use serde_json::json;
 
@@ -12,7 +12,7 @@ async fn address(site: &Site, headers: &str) -> String {
 }
 
 #[tokio::test]
-async fn whoever_is_no_trusted_proxy_says_in_vain_for_whom_he_asks() {
+async fn forwarding_headers_of_untrusted_clients_are_ignored() {
     for trusted in ["", "203.0.113.0/24", "::/0"] {
         let networks = trusted.split(',').filter(|text| !text.is_empty()).map(|text| text.parse().unwrap());
         let trusted_proxies = networks.collect();
@@ -23,7 +23,7 @@ async fn whoever_is_no_trusted_proxy_says_in_vain_for_whom_he_asks() {
 }
 
 #[tokio::test]
-async fn behind_trusted_proxies_the_caller_is_the_last_that_is_none() {
+async fn behind_trusted_proxies_the_client_is_the_last_untrusted_address() {
     let trusted_proxies = ["127.0.0.0/8", "10.0.0.0/8"].map(|network| network.parse().unwrap()).to_vec();
     let site = Site::start_with(roster::http::ServerSettings { trusted_proxies, ..settings() }, true).await;
     let cases = [
@@ -41,7 +41,7 @@ async fn behind_trusted_proxies_the_caller_is_the_last_that_is_none() {
     }
 }
 
-/// Signs in as a proxy would have it, and returns the address that the session shows.
+/// Signs in with the headers of a proxy, and returns the address that the session shows.
 async fn of_session(server: &Process) -> String {
     let query = "mutation ($input: LoginInput!) { login(input: $input) { user { sessions { isCurrent ipAddress } } } }";
     let body = json!({ "query": query, "variables": { "input": { "login": ADMIN, "password": PASSWORD } } });
@@ -55,7 +55,7 @@ async fn of_session(server: &Process) -> String {
 }
 
 in_every_home! {
-    async fn a_session_shows_the_address_of_whoever_is_behind_the_proxies(home: Home) {
+    async fn a_session_shows_the_client_address_behind_the_proxies(home: Home) {
         let home = home.with_admin().await;
         let server = home.serve(&[]).await;
         assert_eq!(of_session(&server).await, "127.0.0.1");

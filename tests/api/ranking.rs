@@ -1,4 +1,4 @@
-//! Who comes first when people are searched: a directory of invented people, and for each search the one who is meant.
+//! The ranking of search results: a directory of invented users, and the expected first result of each search.
 
 mod case;
 mod directory;
@@ -20,29 +20,29 @@ const SEARCH: &str = "query ($query: String!, $first: Int!, $after: String) { \
     searchUsers(query: $query, first: $first, after: $after) { \
         totalCount edges { score node { firstName lastName } } pageInfo { hasNextPage endCursor } } }";
 
-/// How many hits of each search are looked at.
+/// The number of hits of each search that are checked.
 const LOOKED_AT: usize = 50;
-/// How many are read at once when a search is read in pages.
+/// The page size when a search is read in pages.
 const PAGE: usize = 7;
-/// Among how many whoever is meant should be.
+/// The number of first hits in which the expected user should be.
 const FIRST: usize = 5;
 
-/// Somebody who was found, and how well he fits in millionths.
+/// A user that was found, with the score in millionths.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Hit {
     name: String,
     score: i64,
 }
 
-/// What a search found.
+/// The result of a search.
 struct Answer {
     hits: Vec<Hit>,
     total: usize,
-    /// The same, read in small pages, as far.
+    /// The same hits, read in small pages.
     in_pages: Vec<Hit>,
 }
 
-/// A page of a search, how many there are in all, and where it goes on.
+/// A page of a search, the total count, and the cursor of the next page.
 async fn page(caller: &Caller<'_>, query: &str, first: usize, after: Value) -> (Vec<Hit>, usize, Option<Value>) {
     let variables = json!({ "query": query, "first": first, "after": after });
     let page = caller.data(SEARCH, variables).await["searchUsers"].clone();
@@ -70,15 +70,15 @@ async fn answer(caller: &Caller<'_>, query: &str) -> Answer {
     Answer { hits, total, in_pages }
 }
 
-/// Enters everybody, and somebody who searches; his name and address are always the same ones.
-async fn enter<'a>(app: &'a App, people: &[Person]) -> Caller<'a> {
+/// Stores the users, and one who searches, whose name and address are always the same.
+async fn store_users<'a>(app: &'a App, people: &[Person]) -> Caller<'a> {
     crowd::store(app, people.iter().map(|person| person.of_license(app.license)).collect()).await;
     let email = Given("asker@asking.example.org".to_owned());
     app.person("Asker", UserFields { email, ..UserFields::default() }).await
 }
 
 async fn answers(app: App) -> Vec<Answer> {
-    let caller = enter(&app, &everybody()).await;
+    let caller = store_users(&app, &everybody()).await;
     let mut answers = Vec::new();
     for case in case::all() {
         answers.push(answer(&caller, case.query).await);
@@ -86,13 +86,13 @@ async fn answers(app: App) -> Vec<Answer> {
     answers
 }
 
-/// What every search finds on SQLite; asked once for all tests.
+/// The results of every search on SQLite, shared by all tests.
 async fn on_sqlite() -> &'static [Answer] {
     static ANSWERS: OnceCell<Vec<Answer>> = OnceCell::const_new();
     ANSWERS.get_or_init(|| async { answers(App::on_sqlite().await).await }).await
 }
 
-/// What every search finds on PostgreSQL; none where it is not installed.
+/// The results of every search on PostgreSQL. None if it is not installed.
 async fn on_postgres() -> Option<&'static [Answer]> {
     static ANSWERS: OnceCell<Option<Vec<Answer>>> = OnceCell::const_new();
     let ask = || async {
@@ -104,7 +104,7 @@ async fn on_postgres() -> Option<&'static [Answer]> {
     ANSWERS.get_or_init(ask).await.as_deref()
 }
 
-/// How often whoever is meant comes first, and among the first five.
+/// How often the expected user comes first, and is among the first five.
 #[derive(Clone, Copy, Default)]
 struct Tally {
     asked: usize,
@@ -120,7 +120,7 @@ impl Tally {
     }
 }
 
-/// Prints for each kind how often the right person came first, and each search in which it was somebody else.
+/// Prints how often the expected user comes first for each kind, and each search in which another user does.
 fn judge(database: &str, answers: &[Answer]) -> Tally {
     let people = everybody();
     let (mut all, mut kinds) = (Tally::default(), BTreeMap::<&str, Tally>::new());
@@ -146,17 +146,17 @@ fn judge(database: &str, answers: &[Answer]) -> Tally {
 
 fn demand(database: &str, answers: &[Answer]) {
     let Tally { asked, first, in_five } = judge(database, answers);
-    assert!(first * 100 >= asked * 95, "{database}: only {first} of {asked} come first");
-    assert!(in_five * 100 >= asked * 99, "{database}: only {in_five} of {asked} are in the first five");
+    assert!(first * 100 >= asked * 95, "{database}: only {first} of {asked} expected users come first");
+    assert!(in_five * 100 >= asked * 99, "{database}: only {in_five} of {asked} expected users are in the first five");
 }
 
 #[tokio::test]
-async fn whoever_is_meant_comes_first_on_sqlite() {
+async fn the_expected_user_comes_first_on_sqlite() {
     demand("SQLite", on_sqlite().await);
 }
 
 #[tokio::test]
-async fn whoever_is_meant_comes_first_on_postgres() {
+async fn the_expected_user_comes_first_on_postgres() {
     if let Some(answers) = on_postgres().await {
         demand("PostgreSQL", answers);
     }
@@ -181,19 +181,19 @@ fn check_lists(answers: &[Answer]) {
 }
 
 #[tokio::test]
-async fn scores_fall_and_pages_and_counts_agree_on_sqlite() {
+async fn scores_decrease_and_pages_and_counts_agree_on_sqlite() {
     check_lists(on_sqlite().await);
 }
 
 #[tokio::test]
-async fn scores_fall_and_pages_and_counts_agree_on_postgres() {
+async fn scores_decrease_and_pages_and_counts_agree_on_postgres() {
     if let Some(answers) = on_postgres().await {
         check_lists(answers);
     }
 }
 
 #[test]
-fn every_case_is_one() {
+fn every_case_is_valid() {
     let (people, cases) = (everybody(), case::all());
     let mut kinds = BTreeMap::<&str, usize>::new();
     for (place, case) in cases.iter().enumerate() {
@@ -202,13 +202,13 @@ fn every_case_is_one() {
         if case.kind.starts_with("typo") {
             assert_eq!(case.fault(meant), None, "{case:?}");
         }
-        assert!(!cases[..place].iter().any(|other| other.query == case.query), "{case:?} is there twice");
+        assert!(!cases[..place].iter().any(|other| other.query == case.query), "{case:?} is a duplicate");
     }
     assert!(cases.len() >= 600 && kinds.len() >= 30, "{kinds:?}");
     assert!(kinds.values().all(|count| *count >= 10), "{kinds:?}");
 }
 
-/// The sorts of typos.
+/// The kinds of typos.
 #[derive(Clone, Copy, Debug)]
 enum Sort {
     Substituted,
@@ -217,7 +217,7 @@ enum Sort {
     Transposed,
 }
 
-/// A name in which one typo is made, in a part that may have one as it was and as it is then; none where there is no such part.
+/// A name with one typo, in a part that is long enough for one before and after. None if there is no such part.
 fn misspelt(name: &str, sort: Sort, letters: &BTreeSet<char>, chance: &mut Chance) -> Option<String> {
     let name: Vec<char> = fold(name).chars().collect();
     let is_missing = matches!(sort, Sort::Missing);
@@ -229,7 +229,7 @@ fn misspelt(name: &str, sort: Sort, letters: &BTreeSet<char>, chance: &mut Chanc
     };
     let places: Vec<usize> = (0..name.len()).filter(fits).collect();
     let place = *places.get(chance.below(places.len().max(1)))?;
-    // Of the same script, which is to say near in Unicode.
+    // Of the same script, which means nearby in Unicode.
     let is_another = |letter: &char| *letter != name[place] && u32::from(*letter) >> 8 == u32::from(name[place]) >> 8;
     let other: Vec<char> = letters.iter().copied().filter(is_another).collect();
     let letter = other[chance.below(other.len())];
@@ -250,10 +250,10 @@ fn letters(people: &[Person]) -> BTreeSet<char> {
 }
 
 on_every_database! {
-    async fn a_typo_anywhere_in_a_name_still_finds(app: App) {
+    async fn a_typo_anywhere_in_a_name_still_finds_the_user(app: App) {
         let people = everybody();
         let letters = letters(&people);
-        let caller = enter(&app, &people).await;
+        let caller = store_users(&app, &people).await;
         let (mut chance, mut asked, mut lost) = (Chance(2), 0, Vec::new());
         for _ in 0..300 {
             let person = &people[chance.below(people.len())];

@@ -1,5 +1,5 @@
-//! The same thousands of operations on SQLite and on PostgreSQL, one after the other: every answer is the same, whatever
-//! the text, order and collation.
+//! Runs the same thousands of random operations on SQLite and on PostgreSQL, one after the other: every response is the
+//! same, whatever the text, order and collation.
 
 mod deed;
 mod making;
@@ -20,19 +20,19 @@ use self::side::Side;
 use self::world::World;
 use crate::app::{App, Caller};
 
-/// How many operations there are; `ROSTER_TEST_OPERATIONS` asks for another number.
+/// The number of operations; `ROSTER_TEST_OPERATIONS` overrides it.
 const OPERATIONS: usize = 5_000;
-/// By which the choices are made; `ROSTER_TEST_SEED` asks for others.
+/// The seed of the random choices; `ROSTER_TEST_SEED` overrides it.
 const SEED: usize = 20_261_122;
-/// How many keep their rights.
+/// The number of users who keep their rights.
 const FIXED: usize = 8;
-/// How many pass by at a time.
+/// The number of other users who are signed in at a time.
 const PASSING: usize = 3;
-/// After how many operations somebody else does.
+/// The number of operations after which one of them is replaced.
 const STAY: usize = 40;
 
-/// Those who keep their rights, in the order in which the operations know them.
-async fn fixed(app: &App) -> Vec<Caller<'_>> {
+/// The users who keep their rights, in the order of `Who::Fixed`.
+async fn fixed_users(app: &App) -> Vec<Caller<'_>> {
     let rights = |rights: AdminRightsInput| UserFields { admin_rights: Given(rights), ..UserFields::default() };
     let role = |role: Role| UserFields { role: Given(role), ..UserFields::default() };
     let everywhere = UserFields { full_site_access: Given(true), ..role(Role::Admin) };
@@ -58,7 +58,7 @@ async fn fixed(app: &App) -> Vec<Caller<'_>> {
     callers
 }
 
-/// The path of the first difference of two answers.
+/// The path of the first difference between two responses.
 fn difference(one: &Value, other: &Value) -> Option<String> {
     let within = |name: String, one: &Value, other: &Value| difference(one, other).map(|path| format!("/{name}{path}"));
     match (one, other) {
@@ -72,7 +72,7 @@ fn difference(one: &Value, other: &Value) -> Option<String> {
     }
 }
 
-/// What came of an operation, in a word.
+/// The outcome of an operation as a word or an error code.
 fn outcome(answer: &Value) -> &str {
     let answer = &answer["answer"];
     if let Some(code) = answer["errors"][0]["extensions"]["code"].as_str() {
@@ -96,7 +96,7 @@ fn has_id(value: &Value) -> bool {
     }
 }
 
-/// Both directories at once, for everything that is asked.
+/// Sends every operation to both servers.
 struct Replay<'a> {
     seed: usize,
     sides: [Side<'a>; 2],
@@ -115,27 +115,27 @@ impl Replay<'_> {
             );
         }
         *self.outcomes.entry(format!("{} {}", ask.name, outcome(&marked))).or_default() += 1;
-        self.world.learn(&ask, &marked);
+        self.world.remember(&ask, &marked);
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn thousands_of_operations_are_answered_alike_by_both_databases() {
+async fn both_databases_give_the_same_responses_to_random_operations() {
     let Some(postgres) = App::on_postgres().await else { return };
     let sqlite = App::on_sqlite().await;
-    // That nothing is lost is for others to say; this is about what is answered.
+    // Durability is tested elsewhere; this test only compares responses.
     sqlite.db.write().execute_unprepared("PRAGMA synchronous = OFF").await.unwrap();
-    let (seed, operations) = (asked("ROSTER_TEST_SEED", SEED), asked("ROSTER_TEST_OPERATIONS", OPERATIONS));
+    let (seed, operations) = (env_or("ROSTER_TEST_SEED", SEED), env_or("ROSTER_TEST_OPERATIONS", OPERATIONS));
     println!("{operations} operations on both databases from the seed {seed}");
     let began = Instant::now();
-    let sides = [Side::new(&sqlite, fixed(&sqlite).await), Side::new(&postgres, fixed(&postgres).await)];
+    let sides = [Side::new(&sqlite, fixed_users(&sqlite).await), Side::new(&postgres, fixed_users(&postgres).await)];
     let mut replay =
         Replay { seed, sides, world: World::new(u64::try_from(seed).unwrap(), FIXED), outcomes: BTreeMap::new() };
     for number in 0..operations {
         if number % STAY == STAY - 1 {
-            let (place, person) = (number / STAY % PASSING, replay.world.passer());
+            let (place, person) = (number / STAY % PASSING, replay.world.next_passing_user());
             for side in &mut replay.sides {
-                side.let_in(place, &person).await;
+                side.sign_in_passing(place, &person).await;
             }
         }
         let ask = replay.world.next();
@@ -144,12 +144,12 @@ async fn thousands_of_operations_are_answered_alike_by_both_databases() {
     if operations >= OPERATIONS {
         for (_, name, text, _) in DEEDS {
             let of_all = |outcome: &str| replay.outcomes.get(&format!("{name} {outcome}")).copied().unwrap_or_default();
-            assert!(of_all("done") + of_all("found") > 0, "never: {name} {text}\n{:#?}", replay.outcomes);
+            assert!(of_all("done") + of_all("found") > 0, "never succeeded: {name} {text}\n{:#?}", replay.outcomes);
         }
     }
     println!("{operations} operations in {:.1?}\n{:#?}", began.elapsed(), replay.outcomes);
 }
 
-fn asked(name: &str, usual: usize) -> usize {
+fn env_or(name: &str, usual: usize) -> usize {
     std::env::var(name).ok().map_or(usual, |value| value.parse().unwrap())
 }

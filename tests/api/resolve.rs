@@ -1,4 +1,4 @@
-//! resolveUsers: whom the keys of other systems mean.
+//! resolveUsers: resolving the keys of other systems to users.
 
 use async_graphql::MaybeUndefined::{Undefined, Value as Given};
 use roster::entity::user::UserFields;
@@ -10,7 +10,7 @@ use crate::crowd;
 
 const QUERY: &str = "query ($keys: [String!]!) { resolveUsers(keys: $keys) { key status user { id } } }";
 
-/// What each key comes to: the id of whom it means, or why there is none.
+/// The result of each key: the user's id or the status.
 async fn resolved(caller: &Caller<'_>, keys: &[&str]) -> Vec<String> {
     let data = caller.data(QUERY, json!({ "keys": keys })).await;
     let answers = data["resolveUsers"].as_array().unwrap();
@@ -51,7 +51,7 @@ on_every_database! {
             &bob, &ann, &ann, &cid, &bob, "MISSING", &ann, &bob, &ann, "AMBIGUOUS", "MISSING", "MISSING", "MISSING", "MISSING", "MISSING", &bob,
         ];
         assert_eq!(resolved(&chief, &keys).await, expected);
-        // Ids of other systems are private: to others they mean nobody.
+        // External ids are private: other users cannot resolve them.
         let user = app.user().await;
         assert_eq!(resolved(&user, &["ex-2", "EX-2", "ann.berg", "001", "1", &cid]).await, ["MISSING", "MISSING", &ann, "MISSING", &bob, &cid]);
         let found = resolved(&app.superuser().await, &["far", "Z-9", "EX-2"]).await;
@@ -60,7 +60,7 @@ on_every_database! {
         assert!(resolved(&chief, &[]).await.is_empty());
     }
 
-    async fn only_administrators_find_who_is_inactive(app: App) {
+    async fn only_administrators_resolve_inactive_users(app: App) {
         let (user, admin) = (app.user().await, app.admin().await);
         let gone = app.create("Gone", app.license, fields("gone", "", ""), Undefined).await.id.0.to_string();
         admin.change("setActive", "", json!({ "id": gone, "active": false })).await;
@@ -82,10 +82,10 @@ on_every_database! {
             let expected: Vec<String> = ids.iter().take(some.len()).map(|id| id.0.to_string()).collect();
             assert_eq!(found, expected);
         }
-        assert_eq!(costs, [2, 2, 2], "the token and the people");
+        assert_eq!(costs, [2, 2, 2], "one for the token and one for the users");
     }
 
-    async fn keys_have_bounds(app: App) {
+    async fn the_number_and_length_of_keys_are_limited(app: App) {
         let user = app.user().await;
         let id = Id::new().0.to_string();
         let answer = user.ask(QUERY, json!({ "keys": vec![id; 1_001] })).await;

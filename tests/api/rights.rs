@@ -1,4 +1,4 @@
-//! Who may see and change what.
+//! What each rank can see and change.
 
 use async_graphql::MaybeUndefined::{Undefined, Value as Given};
 use roster::entity::user::{AdminRightsInput, Role, UserFields};
@@ -18,7 +18,7 @@ fn rights(rights: AdminRightsInput) -> UserFields {
     UserFields { admin_rights: Given(rights), ..UserFields::default() }
 }
 
-/// Somebody of a rank, by what gives it.
+/// The fields that give a user a rank.
 fn of_rank(rank: &str) -> UserFields {
     match rank {
         "staff" => UserFields { is_staff: Given(true), ..UserFields::default() },
@@ -47,7 +47,7 @@ fn new_person(said: Value) -> Value {
     input
 }
 
-/// `done`, the faults of the payload, or the code of the top-level error.
+/// `done`, the code of the validation error, or the code of the top-level error.
 async fn outcome(caller: &Caller<'_>, mutation: &str, input: Value) -> String {
     let mut input_type = format!("{mutation}Input!");
     input_type.get_mut(..1).unwrap().make_ascii_uppercase();
@@ -67,7 +67,7 @@ async fn outcome(caller: &Caller<'_>, mutation: &str, input: Value) -> String {
 }
 
 on_every_database! {
-    async fn an_anonymous_caller_gets_nothing(app: App) {
+    async fn anonymous_callers_are_unauthenticated(app: App) {
         let (anonymous, user) = (app.anonymous(), app.user().await);
         assert_eq!(anonymous.data("{ viewer { id } }", json!({})).await, json!({ "viewer": null }));
         let id = user.id();
@@ -90,7 +90,7 @@ on_every_database! {
         assert_eq!(anonymous.refused("mutation { logout { success } }", json!({})).await, "UNAUTHENTICATED");
     }
 
-    async fn private_fields_are_for_the_person_and_administrators(app: App) {
+    async fn private_fields_are_visible_to_the_user_and_administrators(app: App) {
         let ada = app.person("Ada", with_secrets()).await;
         let group_admin = app.person("Groups", rights(AdminRightsInput { is_group_admin: Given(true), ..AdminRightsInput::default() })).await;
         let variables = json!({ "id": ada.id() });
@@ -109,7 +109,7 @@ on_every_database! {
         assert_eq!((own["sessions"].as_array().unwrap().len(), &own["adminRights"]["isSuperuser"]), (1, &json!(false)));
     }
 
-    async fn private_fields_stay_private_by_every_way_that_leads_to_a_person(app: App) {
+    async fn private_fields_are_null_on_every_path_to_a_user(app: App) {
         let (ada, user) = (app.person("Adaxyz", with_secrets()).await, app.user().await);
         let site = app.license_admin().await.change("createInstitution", "institution { id }", json!({ "name": "A", "kind": "HOSPITAL", "country": "AU" })).await["institution"]["id"].clone();
         app.admin().await.change("updateUser", "", json!({ "id": ada.id(), "institutionId": site })).await;
@@ -125,7 +125,7 @@ on_every_database! {
         assert_eq!(data["node"], node);
     }
 
-    async fn a_person_sees_of_his_own_rights_only_whether_he_is_a_superuser(app: App) {
+    async fn users_see_only_is_superuser_of_their_own_admin_rights(app: App) {
         let group_admin = app.person("Groups", rights(AdminRightsInput { is_group_admin: Given(true), ..AdminRightsInput::default() })).await;
         let data = group_admin.data("{ viewer { adminRights { isSuperuser isGroupAdmin } } }", json!({})).await;
         assert_eq!(data["viewer"]["adminRights"], json!({ "isSuperuser": false, "isGroupAdmin": false }));
@@ -133,7 +133,7 @@ on_every_database! {
         assert_eq!(data["viewer"]["adminRights"]["isSuperuser"], json!(true));
     }
 
-    async fn only_administrators_look_people_up_by_external_id_within_their_license(app: App) {
+    async fn only_administrators_look_up_users_by_external_id_in_their_license(app: App) {
         let ada = app.person("Ada", with_secrets()).await;
         app.create("There", app.other_license, with_secrets(), Undefined).await;
         let lookup = "{ user(by: { externalId: \" E-1 \" }) { id } }";
@@ -146,7 +146,7 @@ on_every_database! {
         }
     }
 
-    async fn people_are_looked_up_by_every_spelling(app: App) {
+    async fn users_are_looked_up_by_every_spelling(app: App) {
         let user = app.user().await;
         let fields = UserFields { username: Given("José".to_owned()), email: Given("mike@münchen.example".to_owned()), ..UserFields::default() };
         let id = app.create("Ada", app.license, fields, Undefined).await.id.0;
@@ -162,7 +162,7 @@ on_every_database! {
         }
     }
 
-    async fn what_lies_in_another_license_does_not_exist(app: App) {
+    async fn other_licenses_are_invisible_except_to_superusers(app: App) {
         let stranger = app.person("There", UserFields::default()).await;
         let there = app.create("Chief", app.other_license, role(Role::LicenseAdmin), Undefined).await;
         let there = app.sign_in(there).await;
@@ -185,7 +185,7 @@ on_every_database! {
         }
     }
 
-    async fn sessions_are_seen_by_their_person_and_administrators(app: App) {
+    async fn sessions_are_visible_to_their_user_and_administrators(app: App) {
         let (ada, user) = (app.person("Ada", UserFields::default()).await, app.user().await);
         let session = ada.data("{ viewer { sessions { id } } }", json!({})).await["viewer"]["sessions"][0]["id"].clone();
         let query = "query ($id: ID!) { node(id: $id) { id ... on Session { isCurrent } } }";
@@ -194,14 +194,14 @@ on_every_database! {
         assert_eq!(app.admin().await.data(query, json!({ "id": session })).await["node"], json!({ "id": session, "isCurrent": false }));
     }
 
-    async fn a_person_changes_every_field_of_his_own_profile(app: App) {
+    async fn users_change_every_field_of_their_own_profile(app: App) {
         let user = app.user().await;
         let own = json!({ "id": user.id(), "firstName": "A", "lastName": "B", "nickname": "C", "position": "D", "phone": "1", "mobile": "2", "birthDate": "1980-07-08", "gender": "FEMALE",
             "website": "http://a.example", "googleScholar": "http://b.example", "orcidId": "0000-0002-1825-0097", "atlasPreference": "CCF", "certifiedEmail": "a@pec.example" });
         assert_eq!(outcome(&user, "updateUser", own).await, "done");
     }
 
-    async fn a_person_changes_nothing_else_of_himself_nor_anything_of_others(app: App) {
+    async fn users_change_nothing_else_of_themselves_and_nothing_of_others(app: App) {
         let (user, other) = (app.user().await, app.user().await);
         let rest = json!({ "username": "a", "email": "a@x.example", "password": "nine-velvet-comets-hum", "userType": "CLINICIAN", "externalId": "7", "institutionId": null, "role": "USER", "isStaff": false,
             "fullSiteAccess": false, "adminRights": { "isGroupAdmin": true } });
@@ -215,18 +215,18 @@ on_every_database! {
         assert_eq!(user.data("{ viewer { nickname version } }", json!({})).await["viewer"], json!({ "nickname": null, "version": 1 }));
     }
 
-    async fn nobody_reaches_above_his_own_rank(app: App) {
+    async fn callers_manage_only_users_up_to_their_own_rank(app: App) {
         app.license_admin().await;
         for (height, rank) in RANKS.into_iter().enumerate() {
             let caller = app.person("Caller", of_rank(rank)).await;
-            // Staff and ADMIN are one rank.
+            // Staff and `ADMIN` have the same rank.
             let reach = if rank == "staff" { 2 } else { height };
             for (target_height, target) in RANKS.into_iter().enumerate() {
                 let id = app.create("Target", app.license, of_rank(target), Undefined).await.id.0;
                 let expected = if reach > 0 && target_height <= reach { "done" } else { "FORBIDDEN" };
-                assert_eq!(outcome(&caller, "updateUser", json!({ "id": id, "nickname": "A", "username": id.as_simple().to_string().chars().rev().take(30).collect::<String>() })).await, expected, "{rank} changes {target}");
+                assert_eq!(outcome(&caller, "updateUser", json!({ "id": id, "nickname": "A", "username": id.as_simple().to_string().chars().rev().take(30).collect::<String>() })).await, expected, "{rank} updates {target}");
                 for active in [false, true] {
-                    assert_eq!(outcome(&caller, "setActive", json!({ "id": id, "active": active })).await, expected, "{rank} sets {target} {active}");
+                    assert_eq!(outcome(&caller, "setActive", json!({ "id": id, "active": active })).await, expected, "{rank} sets isActive of {target} to {active}");
                 }
                 let given = match target {
                     "staff" => json!({ "isStaff": true }),
@@ -235,15 +235,15 @@ on_every_database! {
                     "superuser" => json!({ "adminRights": { "isSuperuser": true } }),
                     _ => json!({}),
                 };
-                assert_eq!(outcome(&caller, "createUser", new_person(given.clone())).await, expected, "{rank} enters {target}");
+                assert_eq!(outcome(&caller, "createUser", new_person(given.clone())).await, expected, "{rank} creates {target}");
                 let mut promotion = given;
                 promotion["id"] = json!(app.create("Promoted", app.license, UserFields::default(), Undefined).await.id.0);
-                assert_eq!(outcome(&caller, "updateUser", promotion).await, expected, "{rank} makes {target}");
+                assert_eq!(outcome(&caller, "updateUser", promotion).await, expected, "{rank} promotes a user to {target}");
             }
         }
     }
 
-    async fn nobody_changes_his_own_role_but_license_administrators_and_superusers(app: App) {
+    async fn only_license_administrators_and_superusers_change_their_own_role(app: App) {
         app.license_admin().await;
         for (rank, expected) in [("staff", "FORBIDDEN"), ("license admin", "done"), ("superuser", "done")] {
             let caller = app.person("Caller", of_rank(rank)).await;
@@ -253,17 +253,17 @@ on_every_database! {
         for role in ["USER", "LICENSE_ADMIN"] {
             assert_eq!(outcome(&admin, "updateUser", json!({ "id": admin.id(), "role": role })).await, "FORBIDDEN");
         }
-        assert_eq!(outcome(&admin, "updateUser", json!({ "id": admin.id(), "role": "ADMIN", "nickname": "A" })).await, "done", "no change is none");
+        assert_eq!(outcome(&admin, "updateUser", json!({ "id": admin.id(), "role": "ADMIN", "nickname": "A" })).await, "done", "setting the current role is not a change");
     }
 
-    async fn nobody_deactivates_himself(app: App) {
+    async fn callers_cannot_deactivate_themselves(app: App) {
         for rank in RANKS {
             let caller = app.person("Caller", of_rank(rank)).await;
             assert_eq!(outcome(&caller, "setActive", json!({ "id": caller.id(), "active": false })).await, "FORBIDDEN", "{rank}");
         }
     }
 
-    async fn administrators_too_change_their_own_password_and_address_only_with_the_password(app: App) {
+    async fn update_user_does_not_change_an_administrators_own_credentials(app: App) {
         for rank in ["staff", "admin", "license admin", "superuser"] {
             let caller = app.person("Caller", of_rank(rank)).await;
             for (field, value) in [("password", json!("nine-velvet-comets-hum")), ("password", Value::Null), ("email", json!("new@x.example"))] {
@@ -272,7 +272,7 @@ on_every_database! {
         }
     }
 
-    async fn nobody_gives_a_right_that_he_does_not_hold(app: App) {
+    async fn callers_cannot_grant_rights_that_they_do_not_hold(app: App) {
         let (admin, chief) = (app.admin().await, app.license_admin().await);
         for right in ["isProjectAdmin", "isTaxonomiesAdmin", "isResourcesAdmin", "isAttributesAdmin", "isSuperuser"] {
             let given = json!({ "adminRights": { right: true } });
@@ -290,14 +290,14 @@ on_every_database! {
         assert_eq!(outcome(&holder, "createUser", new_person(json!({ "fullSiteAccess": true, "adminRights": { "isProjectAdmin": true } }))).await, "done");
     }
 
-    async fn an_administrator_may_change_who_holds_more_rights_but_of_no_higher_rank(app: App) {
+    async fn administrators_change_users_with_more_rights_but_no_higher_rank(app: App) {
         let admin = app.admin().await;
         let holder = rights(AdminRightsInput { is_project_admin: Given(true), ..AdminRightsInput::default() });
         let id = app.create("Holder", app.license, holder, Undefined).await.id.0;
         assert_eq!(outcome(&admin, "updateUser", json!({ "id": id, "nickname": "A" })).await, "done");
     }
 
-    async fn a_right_that_is_lost_counts_from_the_next_request_on(app: App) {
+    async fn changed_rights_apply_from_the_next_request(app: App) {
         let (chief, admin) = (app.license_admin().await, app.admin().await);
         assert_eq!(outcome(&admin, "createUser", new_person(json!({}))).await, "done");
         chief.change("updateUser", "", json!({ "id": admin.id(), "role": "USER" })).await;
@@ -306,7 +306,7 @@ on_every_database! {
         assert_eq!(outcome(&admin, "createUser", new_person(json!({}))).await, "done");
     }
 
-    async fn inactive_people_are_hidden_from_everybody_but_administrators(app: App) {
+    async fn inactive_users_are_hidden_from_all_but_administrators(app: App) {
         let (user, admin) = (app.user().await, app.admin().await);
         let fields = UserFields { username: Given("gonexyz".to_owned()), ..UserFields::default() };
         let gone = app.create("Gonexyz", app.license, fields, Given(PASSWORD.to_owned())).await;
@@ -323,7 +323,7 @@ on_every_database! {
         assert_eq!(outcome(&admin, "updateUser", json!({ "id": gone.id.0, "nickname": "A" })).await, "done");
     }
 
-    async fn new_people_belong_to_the_license_of_whoever_enters_them(app: App) {
+    async fn new_users_belong_to_the_license_of_their_creator(app: App) {
         let there = app.sign_in(app.create("There", app.other_license, role(Role::Admin), Undefined).await).await;
         let payload = there.change("createUser", "user { license { number } }", new_person(json!({}))).await;
         assert_eq!(payload["user"]["license"]["number"], json!("B-2"));

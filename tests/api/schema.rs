@@ -1,4 +1,5 @@
-//! The schema: committed as it is served, described to the last argument, bounded, and closed to anonymous callers.
+//! The schema: the committed file is current, everything is described, lists are bounded, and anonymous callers have no
+//! access.
 
 use async_graphql::Positioned;
 use async_graphql::parser::types::{BaseType, FieldDefinition, InputValueDefinition, Type, TypeKind};
@@ -7,7 +8,7 @@ use serde_json::{Value, json};
 use crate::app::App;
 use crate::definition::{Definition, innermost};
 
-/// What anonymous callers may ask for.
+/// The root fields that anonymous callers may use.
 const OPEN: [&str; 7] = [
     "viewer",
     "login",
@@ -19,18 +20,18 @@ const OPEN: [&str; 7] = [
 ];
 
 #[test]
-fn the_committed_schema_is_the_one_that_is_served() {
+fn the_committed_schema_is_the_served_one() {
     let committed = include_str!("../../schema.graphql");
     let served = roster::schema::described_sdl();
     let differing = committed.lines().zip(served.lines()).enumerate().find(|(_, (old, new))| old != new);
     assert!(
         committed == served,
-        "schema.graphql is not the schema that is served; `cargo run -- schema > schema.graphql` writes it. \
+        "schema.graphql is not the served schema; `cargo run -- schema > schema.graphql` updates it. \
          The first difference: {differing:?}"
     );
 }
 
-/// Words of descriptions that have a plainer one: what a user is called, and who is meant.
+/// Words that descriptions must not contain, because a plainer one exists.
 const AVOIDED: [&str; 14] = [
     "he",
     "him",
@@ -47,12 +48,12 @@ const AVOIDED: [&str; 14] = [
     "slip",
     "faults",
 ];
-/// Words that begin a question, or a riddle.
+/// Words that must not start a sentence.
 const QUESTIONS: [&str; 6] = ["What ", "Who ", "Which ", "By what ", "How ", "Where "];
-/// The words of a sentence that is still read in one go.
-const LONGEST_SENTENCE: usize = 40;
+/// The limit for the words of a sentence.
+const MAX_SENTENCE_LENGTH: usize = 40;
 
-/// What is wrong with the English of a description.
+/// The problem with the English of a description, if any.
 fn fault_of(text: &str) -> Option<String> {
     let words: Vec<&str> = text.split(|c: char| !c.is_alphanumeric() && !"-'`".contains(c)).collect();
     if let Some(word) = words.iter().find(|word| AVOIDED.contains(&word.to_lowercase().as_str())) {
@@ -62,7 +63,7 @@ fn fault_of(text: &str) -> Option<String> {
     if let Some(word) = QUESTIONS.iter().find(|word| sentences.iter().any(|one| one.starts_with(*word))) {
         return Some(format!("begins a sentence with `{word}`"));
     }
-    if sentences.iter().any(|one| one.split_whitespace().count() > LONGEST_SENTENCE) {
+    if sentences.iter().any(|one| one.split_whitespace().count() > MAX_SENTENCE_LENGTH) {
         return Some("has a long sentence".to_owned());
     }
     if text.contains("where nothing is said") || text.contains("where none") {
@@ -76,7 +77,7 @@ fn descriptions_are_plain_sentences() {
     let text = roster::schema::sdl();
     let descriptions =
         text.split("\"\"\"").skip(1).step_by(2).map(|one| one.split_whitespace().collect::<Vec<_>>().join(" "));
-    // Of async-graphql.
+    // Written by async-graphql.
     let foreign = [
         "A cursor for use in pagination",
         "The item at the end of the edge",
@@ -131,11 +132,11 @@ fn everything_in_the_schema_is_described() {
         }
     }
     bare.sort();
-    assert!(bare.is_empty(), "not described: {bare:#?}");
+    assert!(bare.is_empty(), "without a description: {bare:#?}");
 }
 
 #[test]
-fn every_list_of_objects_is_a_connection_or_names_its_bound() {
+fn every_list_of_objects_is_a_connection_or_names_its_limit() {
     let definition = Definition::of_roster();
     let mut boundless = Vec::new();
     for name in definition.0.keys() {
@@ -152,7 +153,7 @@ fn every_list_of_objects_is_a_connection_or_names_its_bound() {
 }
 
 #[test]
-fn every_list_that_is_given_names_its_bound() {
+fn every_list_argument_names_its_limit() {
     let definition = Definition::of_roster();
     let mut boundless = Vec::new();
     let mut check = |owner: &str, value: &InputValueDefinition| {
@@ -172,7 +173,7 @@ fn every_list_that_is_given_names_its_bound() {
 }
 
 #[test]
-fn every_connection_has_edges_nodes_page_info_and_a_total() {
+fn every_connection_has_edges_nodes_page_info_and_a_total_count() {
     let definition = Definition::of_roster();
     for name in definition.0.keys().filter(|name| name.ends_with("Connection")) {
         let mut fields: Vec<String> =
@@ -186,12 +187,12 @@ fn every_connection_has_edges_nodes_page_info_and_a_total() {
 }
 
 #[test]
-fn every_mutation_may_be_null_and_its_payload_is_a_mutation_payload() {
+fn every_mutation_is_nullable_and_returns_a_mutation_payload() {
     let definition = Definition::of_roster();
     for field in definition.fields("Mutation") {
         assert!(
             field.ty.node.nullable,
-            "Mutation.{} cannot be null, so its error takes the others along",
+            "Mutation.{} is not nullable, so its error would discard the others",
             field.name.node
         );
         let payload = innermost(&field.ty.node);
@@ -202,7 +203,7 @@ fn every_mutation_may_be_null_and_its_payload_is_a_mutation_payload() {
 }
 
 on_every_database! {
-    async fn anonymous_callers_get_nothing_but_who_they_are_and_ways_to_sign_in(app: App) {
+    async fn anonymous_callers_can_only_query_the_viewer_and_sign_in(app: App) {
         let user = app.user().await;
         let asks = Definition::of_roster().asks(1, &|_, _| Some(user.id()));
         assert!(asks.len() >= 19, "{}", asks.len());
@@ -222,7 +223,7 @@ on_every_database! {
         }
     }
 
-    async fn every_root_field_answers_an_administrator(app: App) {
+    async fn every_root_field_works_for_an_administrator(app: App) {
         let chief = app.superuser().await;
         let target = app.user().await;
         let group = chief.change("createGroup", "group { id }", json!({ "name": "Ward" })).await;
@@ -262,7 +263,7 @@ fn names_bound(field: &FieldDefinition) -> bool {
     says_at_most(field.description.as_ref())
 }
 
-/// Whether a description has "at most" and a number in it.
+/// Whether a description contains "at most" and a number.
 fn says_at_most(description: Option<&Positioned<String>>) -> bool {
     let text = description.map(|text| text.node.to_lowercase()).unwrap_or_default();
     text.split("at most ").skip(1).any(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))

@@ -1,4 +1,4 @@
-//! Searching people.
+//! Searching users.
 
 use async_graphql::MaybeUndefined::{Undefined, Value as Given};
 use roster::entity::user::{self, UserFields};
@@ -10,7 +10,7 @@ use crate::crowd;
 const SEARCH: &str =
     "query ($query: String!) { searchUsers(query: $query, first: 100) { totalCount nodes { firstName lastName } } }";
 
-/// The full names of those whom a query finds, in the list's order.
+/// The full names of the users that a query finds, in the order of the list.
 async fn found(caller: &Caller<'_>, query: &str) -> Vec<String> {
     let data = caller.data(SEARCH, json!({ "query": query })).await;
     let nodes = data["searchUsers"]["nodes"].as_array().unwrap();
@@ -50,7 +50,7 @@ async fn check(app: &App, names: &[(&str, &str)], cases: &[(&str, &[&str])]) {
 }
 
 on_every_database! {
-    async fn a_word_is_found_in_each_of_five_fields_and_in_no_other(app: App) {
+    async fn a_word_is_found_in_five_fields_and_in_no_other(app: App) {
         let user = app.user().await;
         for (n, field) in ["username", "email", "certifiedEmail", "nickname", "mobile", "externalId", "position"].into_iter().enumerate() {
             let value = match field { "email" | "certifiedEmail" => "qwx7@x.example", "mobile" => "7qwx7", _ => "aqwx7" };
@@ -62,7 +62,7 @@ on_every_database! {
         assert_eq!(found(&user, "QWX7").await, expected);
     }
 
-    async fn words_are_anded_in_any_order_over_different_fields(app: App) {
+    async fn all_words_must_match_in_any_order_across_fields(app: App) {
         let user = app.user().await;
         app.create("Maria", app.license, with("email", "garcia@clinic.example"), Undefined).await;
         app.create("Marian", app.license, with("email", "other@clinic.example"), Undefined).await;
@@ -71,10 +71,10 @@ on_every_database! {
         }
         assert_eq!(found(&user, "maria clinic").await, ["Maria Tester", "Marian Tester"]);
         assert_eq!(found(&user, "maria nobody").await, [""; 0]);
-        assert_eq!(found(&user, "mariagarcia").await, [""; 0], "no word spans two fields");
+        assert_eq!(found(&user, "mariagarcia").await, [""; 0], "a word does not span two fields");
     }
 
-    async fn case_and_accents_do_not_count(app: App) {
+    async fn case_and_accents_are_ignored(app: App) {
         let names = [("Søren", "Ångström"), ("José", "Muñoz"), ("Łukasz", "Straße"), ("Zoe\u{308}", "Nguyễn"), ("ｗｉｄｅ", "Ⅳ")];
         check(&app, &names, &[
             ("angstrom", &["Søren Ångström"]), ("SOREN ÅNGSTRÖM", &["Søren Ångström"]), ("jose munoz", &["José Muñoz"]), ("JOSE\u{301}", &["José Muñoz"]),
@@ -87,7 +87,7 @@ on_every_database! {
         check(&app, &names, &[("bo", &["Bo Xu"]), ("xu BO", &["Bo Xu"]), ("q", &["Ed Quist", "Al Qvist"]), ("qv al", &["Al Qvist"]), ("qu quist e", &["Ed Quist"]), ("zq", &[])]).await;
     }
 
-    async fn what_means_something_to_a_database_stands_for_itself(app: App) {
+    async fn query_syntax_of_databases_is_matched_literally(app: App) {
         let user = app.user().await;
         let names = [("100%", "Sure"), ("A_B", "Under"), ("A\\B", "Back"), ("\"Q\"", "Quote"), ("St*r", "Star"), ("Near", "Far"), ("And", "Or"), ("-Not", "Minus"),
             ("^Caret", "Hat"), ("col:on", "Col"), ("(Par)", "En"), ("O'Neil", "Apo"), ("a+b", "Plus"), ("{x}", "Brace"), ("AxB", "Other")];
@@ -113,7 +113,7 @@ on_every_database! {
         ]).await;
     }
 
-    async fn a_blank_or_endless_query_is_refused(app: App) {
+    async fn a_blank_or_too_long_query_is_rejected(app: App) {
         let user = app.user().await;
         for query in ["", " ", "\t\n", "\u{3000}\u{a0}", "\u{301}", "\u{a8}", "\u{200b}", "\u{1}", "\"", "\"\"\"", "()", ", ;", "“”", "…", "—", "’", "。", "- / -", "mailto:"] {
             assert_eq!(user.refused(SEARCH, json!({ "query": query })).await, "BAD_USER_INPUT", "{query:?}");
@@ -155,7 +155,7 @@ on_every_database! {
         assert_eq!(found(&user, "o'shea").await, ["Máire O’Shea", "Otto Tester"]);
     }
 
-    async fn marks_that_are_letters_tell_names_apart(app: App) {
+    async fn combining_marks_that_are_letters_distinguish_names(app: App) {
         let names = [("राम", "वर्मा"), ("रमा", "वर्मा"), ("रीमा", "वर्मा"), ("रोमी", "वर्मा"), ("ปิติ", "ใจดี"), ("ปุตุ", "ใจดี"), ("ดำ", "ใจดี"), ("か", "さ"), ("が", "ざ"), ("한", "김"), ("하", "기")];
         check(&app, &names, &[
             ("राम", &["राम वर्मा"]), ("रमा", &["रमा वर्मा"]), ("रोमी", &["रोमी वर्मा"]), ("ปิติ", &["ปิติ ใจดี"]), ("ดำ", &["ดำ ใจดี"]), ("ด\u{e4d}า", &["ดำ ใจดี"]), ("か", &["か さ"]), ("が", &["が ざ"]),
@@ -163,7 +163,7 @@ on_every_database! {
         ]).await;
     }
 
-    async fn what_is_only_written_otherwise_is_as_exact(app: App) {
+    async fn spelling_variants_match_exactly(app: App) {
         let user = app.user().await;
         let names = [("علی", "کریمی"), ("علي", "كريمي"), ("فاطمة", "٤٢٧٩٦٠١٣"), ("ليلى", "أمين"), ("Leilani", "Kaʻahumanu"), ("Anne‐Lise", "Krüger–Voẞ"), ("ハルカ", "スズキ"), ("伟", "张"), ("偉", "張")];
         crowd::people(&app, &names).await;
@@ -179,7 +179,7 @@ on_every_database! {
         assert_eq!(found(&user, "kaahumanu").await, ["Leilani Kaʻahumanu"]);
     }
 
-    async fn what_is_found_comes_by_name_in_pages(app: App) {
+    async fn results_are_paged_in_the_order_of_names(app: App) {
         let user = app.user().await;
         let names: Vec<(String, String)> = (0..25).map(|n| (format!("Finn {}", n % 4), format!("Page {}", n % 3))).collect();
         crowd::people(&app, &names.iter().map(|(first, last)| (first.as_str(), last.as_str())).collect::<Vec<_>>()).await;
@@ -205,7 +205,7 @@ on_every_database! {
         assert_eq!(ids.len(), 25);
     }
 
-    async fn a_search_follows_every_change(app: App) {
+    async fn a_search_reflects_every_change(app: App) {
         let chief = app.license_admin().await;
         let ada = app.create("Adaxyz", app.license, UserFields::default(), Undefined).await;
         assert_eq!(found(&chief, "adaxyz").await, ["Adaxyz Tester"]);
@@ -218,7 +218,7 @@ on_every_database! {
         assert_eq!(found(&chief, "evaxyz").await, [""; 0]);
     }
 
-    async fn whoever_is_inactive_or_filtered_out_takes_nobodys_place(app: App) {
+    async fn inactive_and_filtered_users_do_not_displace_other_results(app: App) {
         let chief = app.license_admin().await;
         let domain = |mut person: user::Model, active: bool| {
             person.email = Some(format!("{}@hospital.example", person.id.0));
@@ -240,7 +240,7 @@ on_every_database! {
         }
     }
 
-    async fn a_login_is_found_though_very_many_have_such_a_name(app: App) {
+    async fn a_login_is_found_among_very_many_users_with_that_name(app: App) {
         let user = app.user().await;
         let many: Vec<(String, String)> = (0..150).map(|n| ("Zora".to_owned(), format!("Many {n}"))).collect();
         crowd::people(&app, &many.iter().map(|(first, last)| (first.as_str(), last.as_str())).collect::<Vec<_>>()).await;
@@ -253,10 +253,10 @@ on_every_database! {
         let second = user.data(page, json!({ "after": first })).await["searchUsers"]["nodes"].clone();
         assert!(second.as_array().unwrap().contains(&json!({ "firstName": "Quill" })), "{second}");
         assert_eq!(found(&user, "ZORA@wren.example").await, ["Wren Tester"]);
-        assert_eq!(found(&user, "zora@wern.example").await, ["Wren Tester"], "a slip in an address");
+        assert_eq!(found(&user, "zora@wern.example").await, ["Wren Tester"], "a typo in an address");
     }
 
-    async fn the_words_of_another_license_take_nobodys_place(app: App) {
+    async fn words_of_another_license_do_not_displace_results(app: App) {
         let (user, stranger) = (app.user().await, app.stranger().await);
         let many: Vec<user::Model> = (0..120).map(|n| crowd::model(app.license, &format!("Quo{}", text_of(n)), "Common")).collect();
         crowd::store(&app, many).await;
@@ -267,7 +267,7 @@ on_every_database! {
         }
     }
 
-    async fn a_search_ends_at_the_license(app: App) {
+    async fn a_search_is_limited_to_the_license(app: App) {
         let (user, stranger, root) = (app.user().await, app.stranger().await, app.superuser().await);
         assert_eq!(found(&user, "stranger").await, [""; 0]);
         assert_eq!(found(&stranger, "stranger").await, ["Stranger Tester"]);
@@ -276,7 +276,7 @@ on_every_database! {
         assert_eq!(app.anonymous().refused(SEARCH, json!({ "query": "tester" })).await, "UNAUTHENTICATED");
     }
 
-    async fn each_edge_tells_where_and_how_well_the_words_were_found(app: App) {
+    async fn each_edge_shows_the_matched_fields_and_the_score(app: App) {
         let chief = app.license_admin().await;
         let fields = UserFields { username: Given("otter".to_owned()), email: Given("seal@otter.example".to_owned()), ..UserFields::default() };
         app.create("Otterley", app.license, fields, Undefined).await;

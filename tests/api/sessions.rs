@@ -13,7 +13,7 @@ use crate::app::{App, Caller, PASSWORD, faults_of};
 
 const VIEWER: &str = "{ viewer { id } }";
 
-/// Somebody with a username and the password of everybody, by his id.
+/// Creates a user with a username and the test password, and returns their id.
 async fn ada(app: &App, license: Id) -> Id {
     let fields = UserFields {
         username: Given("ada".to_owned()),
@@ -27,7 +27,7 @@ async fn login(app: &App, login: &str, password: &str) -> Value {
     app.anonymous().change("login", "token user { id }", json!({ "login": login, "password": password })).await
 }
 
-/// Whoever signs in by a name with the password of everybody.
+/// A caller who has signed in with the test password.
 async fn signed_in<'a>(app: &'a App, name: &str) -> Caller<'a> {
     let payload = login(app, name, PASSWORD).await;
     assert_eq!(payload["success"], json!(true), "{payload:#}");
@@ -38,7 +38,7 @@ fn with_token<'a>(app: &'a App, token: &str) -> Caller<'a> {
     Caller { token: Some(token.to_owned()), ..app.anonymous() }
 }
 
-/// The HTTP status of the answer to whoever asks who he is.
+/// The HTTP status of the response to a viewer query.
 async fn status(caller: &Caller<'_>) -> u16 {
     caller.post(&json!({ "query": VIEWER })).await.0
 }
@@ -52,7 +52,7 @@ async fn expire(app: &App, days_from_today: u64, back: bool) {
 }
 
 on_every_database! {
-    async fn a_person_signs_in_by_address_in_any_case_and_sees_himself(app: App) {
+    async fn a_user_signs_in_by_email_in_any_case_and_sees_themselves(app: App) {
         let login = app.anonymous().change("login", "token expiresAt user { email license { number } lastLogin adminRights { isSuperuser } }",
             json!({ "login": " ROOT@Alder.example.ORG ", "password": PASSWORD })).await;
         assert_eq!(login["success"], json!(true), "{login:#}");
@@ -64,14 +64,14 @@ on_every_database! {
         assert_eq!(data["viewer"], json!({ "email": "root@alder.example.org", "sessions": [{ "isCurrent": true }] }));
     }
 
-    async fn a_person_signs_in_by_every_spelling_of_both_names(app: App) {
+    async fn a_user_signs_in_by_every_spelling_of_username_and_email(app: App) {
         let id = ada(&app, app.license).await;
         for name in ["ada", " ADA", "\u{ff41}da", "ada@x.example", "Ada@X.EXAMPLE "] {
             assert_eq!(login(&app, name, PASSWORD).await["user"]["id"], json!(id.0), "{name}");
         }
     }
 
-    async fn wrong_credentials_get_one_answer_whatever_is_wrong(app: App) {
+    async fn wrong_credentials_get_the_same_response_in_every_case(app: App) {
         ada(&app, app.license).await;
         let no_secret = UserFields { username: Given("bare".to_owned()), ..UserFields::default() };
         app.create("Bare", app.license, no_secret, Undefined).await;
@@ -88,11 +88,11 @@ on_every_database! {
         assert_eq!(login(&app, "ada", &"x".repeat(20_000)).await, expected);
         assert_eq!(login(&app, &"x".repeat(20_000), PASSWORD).await, expected);
         for name in ["ada", "nobody"] {
-            assert_eq!(app.anonymous().faults("login", json!({ "login": name })).await, ["REQUIRED input.password"], "the same for whom there is and is not");
+            assert_eq!(app.anonymous().faults("login", json!({ "login": name })).await, ["REQUIRED input.password"], "the same for existing and unknown users");
         }
     }
 
-    async fn an_inactive_person_is_told_so_only_with_the_right_password(app: App) {
+    async fn an_inactive_user_learns_it_only_with_the_right_password(app: App) {
         let id = ada(&app, app.license).await;
         let chief = app.license_admin().await;
         chief.change("setActive", "", json!({ "id": id.0, "active": false })).await;
@@ -103,7 +103,7 @@ on_every_database! {
         assert_eq!(login(&app, "ada", PASSWORD).await["success"], json!(true));
     }
 
-    async fn the_last_sign_in_is_noted_and_changes_nothing_else(app: App) {
+    async fn the_last_sign_in_is_recorded_and_changes_nothing_else(app: App) {
         ada(&app, app.license).await;
         let selection = "user { lastLogin modifiedAt version } expiresAt";
         let first = app.anonymous().change("login", selection, json!({ "login": "ada", "password": PASSWORD })).await;
@@ -115,17 +115,17 @@ on_every_database! {
         let caller = signed_in(&app, "ada").await;
         let before = caller.data("{ viewer { lastLogin } }", json!({})).await;
         caller.data("{ users { totalCount } }", json!({})).await;
-        assert_eq!(caller.data("{ viewer { lastLogin } }", json!({})).await, before, "a question is no sign-in");
+        assert_eq!(caller.data("{ viewer { lastLogin } }", json!({})).await, before, "a query is not a sign-in");
     }
 
-    async fn a_failed_sign_in_leaves_no_trace_on_the_person(app: App) {
+    async fn a_failed_sign_in_does_not_change_the_user(app: App) {
         let id = ada(&app, app.license).await;
         login(&app, "ada", "wrong").await;
         let data = app.admin().await.data("query ($id: ID!) { user(by: { id: $id }) { lastLogin sessions { id } version } }", json!({ "id": id.0 })).await;
         assert_eq!(data["user"], json!({ "lastLogin": null, "sessions": [], "version": 1 }));
     }
 
-    async fn signing_out_ends_the_session_that_asks_and_no_other(app: App) {
+    async fn signing_out_ends_only_the_current_session(app: App) {
         ada(&app, app.license).await;
         let (one, other) = (signed_in(&app, "ada").await, signed_in(&app, "ada").await);
         let data = one.data("mutation { logout { success message errors { code } } }", json!({})).await;
@@ -145,7 +145,7 @@ on_every_database! {
         }
     }
 
-    async fn a_sign_in_under_way_does_not_outlive_a_deactivation(app: App) {
+    async fn a_concurrent_sign_in_does_not_survive_a_deactivation(app: App) {
         let id = ada(&app, app.license).await;
         let admin = app.admin().await;
         for pause in [0, 5, 10, 20, 40, 80] {
@@ -162,7 +162,7 @@ on_every_database! {
         }
     }
 
-    async fn a_sign_in_under_way_does_not_outlive_a_new_password(app: App) {
+    async fn a_concurrent_sign_in_does_not_survive_a_new_password(app: App) {
         let id = ada(&app, app.license).await;
         let admin = app.admin().await;
         for pause in [0, 5, 10, 20, 40, 80] {
@@ -202,7 +202,7 @@ on_every_database! {
         assert_eq!((seen.len(), &seen[0]["isCurrent"], &seen[1]["isCurrent"]), (20, &json!(true), &json!(false)));
     }
 
-    async fn an_expired_license_shuts_everybody_out_until_it_is_extended(app: App) {
+    async fn an_expired_license_blocks_its_users_until_it_is_extended(app: App) {
         ada(&app, app.license).await;
         let (caller, stranger) = (signed_in(&app, "ada").await, app.stranger().await);
         expire(&app, 0, false).await;
@@ -217,7 +217,7 @@ on_every_database! {
         assert_eq!(status(&caller).await, 200);
     }
 
-    async fn a_session_ends_at_its_end_and_after_half_a_day_without_use(app: App) {
+    async fn a_session_expires_after_its_lifetime_or_twelve_idle_hours(app: App) {
         ada(&app, app.license).await;
         let caller = signed_in(&app, "ada").await;
         for (column, ago, expected) in [
@@ -229,15 +229,15 @@ on_every_database! {
             let set = session::Entity::update_many().col_expr(column, Expr::value(Utc::now() - ago));
             set.exec(app.db.write()).await.unwrap();
             assert_eq!(status(&caller).await, expected, "{column:?} {ago}");
-            // The use may be noted a moment after the answer.
+            // The last use may be recorded shortly after the response.
             tokio::time::sleep(std::time::Duration::from_millis(100)).await;
         }
         let admin = app.admin().await;
         let data = admin.data(r#"{ user(by: { username: "ada" }) { sessions { id } } }"#, json!({})).await;
-        assert_eq!(data["user"]["sessions"], json!([]), "what has ended is not shown");
+        assert_eq!(data["user"]["sessions"], json!([]), "ended sessions are not shown");
     }
 
-    async fn an_altered_token_is_refused(app: App) {
+    async fn an_altered_token_is_rejected(app: App) {
         let caller = app.user().await;
         let session = caller.data("{ viewer { sessions { id } } }", json!({})).await["viewer"]["sessions"][0]["id"].as_str().unwrap().to_owned();
         let token = caller.token.clone().unwrap();
@@ -254,7 +254,7 @@ on_every_database! {
         assert_eq!(status(&caller).await, 200);
     }
 
-    async fn no_secret_is_stored_as_it_is(app: App) {
+    async fn no_secret_is_stored_in_plain_text(app: App) {
         let id = ada(&app, app.license).await;
         let caller = signed_in(&app, "ada").await;
         let token = caller.token.unwrap();
@@ -265,7 +265,7 @@ on_every_database! {
         assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1,keyid=") && !hash.contains(PASSWORD));
     }
 
-    async fn of_eighteen_who_sign_in_as_one_person_at_once_all_are_answered(app: App) {
+    async fn eighteen_concurrent_sign_ins_of_one_user_succeed(app: App) {
         let id = ada(&app, app.license).await;
         let payloads = futures_util::future::join_all((0..18).map(|_| login(&app, "ada", PASSWORD))).await;
         assert!(payloads.iter().all(|payload| payload["token"].is_string()), "{payloads:#?}");
@@ -273,7 +273,7 @@ on_every_database! {
         assert_eq!(sessions, 18);
     }
 
-    async fn whoever_signs_in_sees_the_rest_of_the_answer_as_himself_and_a_failure_shows_nothing(app: App) {
+    async fn a_login_response_is_resolved_as_the_user_and_empty_on_failure(app: App) {
         ada(&app, app.license).await;
         let selection = "user { mobile lastLogin license { number } sessions { isCurrent } institution { id } groups { id } }";
         let payload = app.anonymous().change("login", selection, json!({ "login": "ada", "password": PASSWORD })).await;

@@ -1,4 +1,4 @@
-//! Guessing: what counts wrong secrets, and what a PIN is worth.
+//! Sign-in: counters of wrong secrets, PINs, devices and password hashes.
 
 use argon2::password_hash::PasswordHasher as _;
 use argon2::{Algorithm, Argon2, KeyId, ParamsBuilder, Version};
@@ -17,8 +17,8 @@ use crate::app::{App, Caller, KEY, PASSWORD, RULES, faults_of};
 
 const DJANGO: &str = "pbkdf2_sha256$1000$seasalt$JgZryXe2Ga8ysg6XbzkLpTdyPQrHqsinbL9BnnhgX4A=";
 
-/// Somebody with a username and the password of everybody.
-async fn person(app: &App, name: &str) -> Id {
+/// A user with a username and the default password.
+async fn create_user(app: &App, name: &str) -> Id {
     let fields = UserFields {
         username: Given(name.to_owned()),
         email: Given(format!("{name}@x.example")),
@@ -46,15 +46,15 @@ fn with_token<'a>(app: &'a App, token: &Value) -> Caller<'a> {
     Caller { token: token.as_str().map(str::to_owned), ..app.anonymous() }
 }
 
-/// A hash as the directory made them of the bytes that were sent, before passwords had a normal form.
-fn hash_of_ours(secret: &[u8]) -> String {
+/// A hash of the bytes as sent, as Roster stored them before passwords were normalized.
+fn hash_without_normal_form(secret: &[u8]) -> String {
     let id = KeyId::new(&Key::from(KEY).id()).unwrap();
     let params = ParamsBuilder::new().keyid(id).build().unwrap();
     let argon = Argon2::new_with_secret(&KEY, Algorithm::Argon2id, Version::V0x13, params).unwrap();
     argon.hash_password(secret).unwrap().to_string()
 }
 
-/// Lets time pass for every counter.
+/// Moves every counter a quarter of an hour into the past.
 async fn a_quarter_of_an_hour_passes(app: &App) {
     let back = now() - TimeDelta::minutes(15);
     let backend = app.db.write().get_database_backend();
@@ -64,37 +64,37 @@ async fn a_quarter_of_an_hour_passes(app: &App) {
 
 on_every_database! {
     async fn ten_wrong_passwords_lock_sign_in_until_an_administrator_unlocks_it(app: App) {
-        let id = person(&app, "ada").await;
+        let id = create_user(&app, "ada").await;
         let session = with_token(&app, &by_password(&app, "ada", PASSWORD).await["token"]);
         guess(&app, "ada", 5).await;
         guess(&app, " \u{ff21}DA ", 5).await;
         let payload = by_password(&app, "ada", PASSWORD).await;
         assert_eq!(faults_of(&payload), ["LOCKED input"], "every spelling of a login counts");
         assert_eq!(payload["token"], Value::Null);
-        assert_eq!(session.data("{ viewer { id } }", json!({})).await["viewer"]["id"], json!(id.0), "a session goes on");
+        assert_eq!(session.data("{ viewer { id } }", json!({})).await["viewer"]["id"], json!(id.0), "sessions stay valid");
         let admin = app.admin().await;
         assert_eq!(admin.change("unlockUser", "user { id }", json!({ "id": id.0 })).await["user"]["id"], json!(id.0));
         assert_eq!(by_password(&app, "ada", PASSWORD).await["success"], json!(true));
     }
 
     async fn a_lock_ends_after_a_quarter_of_an_hour(app: App) {
-        person(&app, "ada").await;
+        create_user(&app, "ada").await;
         guess(&app, "ada", 10).await;
         assert_eq!(faults_of(&by_password(&app, "ada", PASSWORD).await), ["LOCKED input"]);
         a_quarter_of_an_hour_passes(&app).await;
         assert_eq!(by_password(&app, "ada", PASSWORD).await["success"], json!(true));
     }
 
-    async fn the_right_password_forgets_the_wrong_ones(app: App) {
-        person(&app, "ada").await;
+    async fn the_right_password_resets_the_count_of_wrong_ones(app: App) {
+        create_user(&app, "ada").await;
         for _ in 0..2 {
             guess(&app, "ada", 9).await;
             assert_eq!(by_password(&app, "ada", PASSWORD).await["success"], json!(true));
         }
     }
 
-    async fn a_name_that_is_nobodys_locks_like_any_other(app: App) {
-        person(&app, "ada").await;
+    async fn unknown_logins_lock_like_known_ones(app: App) {
+        create_user(&app, "ada").await;
         guess(&app, "ada", 10).await;
         guess(&app, "bob", 10).await;
         let locked = by_password(&app, "ada", "still-not-the-password").await;
@@ -102,8 +102,8 @@ on_every_database! {
         assert_eq!(faults_of(&locked), ["LOCKED input"]);
     }
 
-    async fn of_a_hundred_guesses_at_once_no_more_than_ten_are_looked_at(app: App) {
-        let id = person(&app, "ada").await;
+    async fn at_most_ten_of_a_hundred_concurrent_guesses_are_checked(app: App) {
+        let id = create_user(&app, "ada").await;
         let anonymous = app.anonymous();
         let answers = futures_util::future::join_all((0..100).map(|_| {
             anonymous.ask("mutation { login(input: { login: \"ada\", password: \"not-the-password\" }) { errors { code } } }", json!({})).boxed()
@@ -116,8 +116,8 @@ on_every_database! {
         assert_eq!(by_password(&app, "ada", PASSWORD).await["success"], json!(true));
     }
 
-    async fn too_many_wrong_secrets_from_one_address_are_refused_whosever_they_are(app: App) {
-        person(&app, "ada").await;
+    async fn too_many_wrong_secrets_from_one_address_are_rate_limited(app: App) {
+        create_user(&app, "ada").await;
         for n in 0..RULES.max_failures_per_address {
             assert_eq!(faults_of(&by_password(&app, &format!("nobody{n}"), "not-the-password").await), ["INVALID_CREDENTIALS input"]);
         }
@@ -127,8 +127,8 @@ on_every_database! {
         assert_eq!(by_password(&app, "ada", PASSWORD).await["success"], json!(true));
     }
 
-    async fn right_passwords_are_not_counted_against_their_address(app: App) {
-        person(&app, "ada").await;
+    async fn right_passwords_do_not_count_against_their_address(app: App) {
+        create_user(&app, "ada").await;
         for _ in 0..RULES.max_failures_per_address / 4 {
             assert_eq!(by_password(&app, "ada", PASSWORD).await["success"], json!(true));
         }
@@ -136,8 +136,8 @@ on_every_database! {
         assert_eq!(wrong.try_get::<i64>("", "n").unwrap(), 0);
     }
 
-    async fn one_request_tries_one_secret_under_whatever_aliases(app: App) {
-        person(&app, "ada").await;
+    async fn a_request_tries_at_most_one_secret_whatever_its_aliases_are(app: App) {
+        create_user(&app, "ada").await;
         let one = "login(input: { login: \"ada\", password: \"wrong-wrong-wrong\" }) { success }";
         let documents = [
             format!("mutation {{ a: {one} b: {one} }}"),
@@ -153,8 +153,8 @@ on_every_database! {
         guess(&app, "ada", 10).await;
     }
 
-    async fn a_pin_signs_in_on_a_device_that_has_seen_the_password(app: App) {
-        let id = person(&app, "ada").await;
+    async fn a_pin_signs_in_on_a_device_that_has_used_the_password(app: App) {
+        let id = create_user(&app, "ada").await;
         let first = by_password(&app, "ada", PASSWORD).await;
         let me = with_token(&app, &first["token"]);
         assert_eq!(me.change("setPin", "user { hasPin }", json!({ "pin": "0042" })).await["user"]["hasPin"], json!(true));
@@ -174,18 +174,18 @@ on_every_database! {
         ] {
             assert_eq!(faults_of(&login(&app, input.clone()).await), [fault], "{input}");
         }
-        // A device token is no bearer token, and is good for one person only.
+        // A device token is not a bearer token, and works for one user only.
         let (status, _) = with_token(&app, &first["deviceToken"]).post(&json!({ "query": "{ viewer { id } }" })).await;
         assert_eq!(status, 401);
-        person(&app, "bob").await;
+        create_user(&app, "bob").await;
         let bob = with_token(&app, &by_password(&app, "bob", PASSWORD).await["token"]);
         bob.change("setPin", "", json!({ "pin": "0042" })).await;
         let payload = login(&app, json!({ "login": "bob", "pin": "0042", "deviceToken": device })).await;
         assert_eq!(faults_of(&payload), ["INVALID_CREDENTIALS input"]);
     }
 
-    async fn five_wrong_pins_switch_the_pin_off_until_the_next_password(app: App) {
-        person(&app, "ada").await;
+    async fn five_wrong_pins_lock_the_pin_until_the_next_password_sign_in(app: App) {
+        create_user(&app, "ada").await;
         let first = by_password(&app, "ada", PASSWORD).await;
         with_token(&app, &first["token"]).change("setPin", "", json!({ "pin": "1234" })).await;
         let by_pin = async |pin: &str| login(&app, json!({ "login": "ada", "pin": pin, "deviceToken": first["deviceToken"] })).await;
@@ -199,15 +199,15 @@ on_every_database! {
         assert_eq!(faults_of(&by_pin("1234").await), ["LOCKED input"]);
         let me = with_token(&app, &first["token"]);
         for pin in [json!("5678"), Value::Null] {
-            assert_eq!(me.faults("setPin", json!({ "pin": pin })).await, ["LOCKED input.pin"], "nor by another PIN");
+            assert_eq!(me.faults("setPin", json!({ "pin": pin })).await, ["LOCKED input.pin"], "another PIN does not unlock it");
         }
         let again = login(&app, json!({ "login": "ada", "password": PASSWORD, "deviceToken": first["deviceToken"] })).await;
         assert_eq!(again["deviceToken"], first["deviceToken"], "a known device keeps its token");
         assert_eq!(by_pin("1234").await["success"], json!(true));
     }
 
-    async fn of_fifty_pins_at_once_no_more_than_five_are_looked_at(app: App) {
-        let id = person(&app, "ada").await;
+    async fn at_most_five_of_fifty_concurrent_pins_are_checked(app: App) {
+        let id = create_user(&app, "ada").await;
         let first = by_password(&app, "ada", PASSWORD).await;
         with_token(&app, &first["token"]).change("setPin", "", json!({ "pin": "1234" })).await;
         futures_util::future::join_all((0..50).map(|n| {
@@ -220,8 +220,8 @@ on_every_database! {
         assert!(pin::Entity::find_by_id(id).one(app.db.read()).await.unwrap().unwrap().wrong <= 5);
     }
 
-    async fn a_device_is_forgotten_after_thirty_days_without_use_and_with_the_password(app: App) {
-        let id = person(&app, "ada").await;
+    async fn devices_are_forgotten_after_thirty_unused_days_or_a_new_password(app: App) {
+        let id = create_user(&app, "ada").await;
         let first = by_password(&app, "ada", PASSWORD).await;
         let me = with_token(&app, &first["token"]);
         me.change("setPin", "", json!({ "pin": "1234" })).await;
@@ -231,7 +231,7 @@ on_every_database! {
             used.filter(device::Column::UserId.eq(id)).exec(app.db.write()).await.unwrap();
         };
         used(29).await;
-        assert_eq!(by_pin(&first["deviceToken"]).await["success"], json!(true), "which counts as a use");
+        assert_eq!(by_pin(&first["deviceToken"]).await["success"], json!(true), "the sign-in counts as a use");
         used(31).await;
         assert_eq!(faults_of(&by_pin(&first["deviceToken"]).await), ["INVALID_CREDENTIALS input"]);
         let second = by_password(&app, "ada", PASSWORD).await;
@@ -241,8 +241,8 @@ on_every_database! {
         assert_eq!(faults_of(&by_pin(&second["deviceToken"]).await), ["INVALID_CREDENTIALS input"]);
     }
 
-    async fn of_twenty_one_devices_the_longest_unused_is_forgotten(app: App) {
-        let id = person(&app, "ada").await;
+    async fn the_least_recently_used_of_twenty_one_devices_is_forgotten(app: App) {
+        let id = create_user(&app, "ada").await;
         let first = by_password(&app, "ada", PASSWORD).await;
         with_token(&app, &first["token"]).change("setPin", "", json!({ "pin": "1234" })).await;
         for _ in 0..20 {
@@ -255,7 +255,7 @@ on_every_database! {
     }
 
     async fn a_pin_is_exactly_four_digits_and_can_be_removed(app: App) {
-        person(&app, "ada").await;
+        create_user(&app, "ada").await;
         let me = with_token(&app, &by_password(&app, "ada", PASSWORD).await["token"]);
         for bad in ["", "042", "00421", "abcd", " 042", "\u{ff14}\u{ff12}\u{ff14}\u{ff12}", "-042"] {
             assert_eq!(me.faults("setPin", json!({ "pin": bad })).await, ["INVALID input.pin"], "{bad:?}");
@@ -286,25 +286,25 @@ on_every_database! {
         let admin = app.admin().await;
         let new = |password: String| json!({ "firstName": "Bo", "lastName": "Nobel", "username": "bo", "password": password, "dryRun": true });
         assert_eq!(admin.faults("createUser", new(format!("{plain}\u{7}"))).await, ["INVALID input.password"]);
-        assert_eq!(admin.faults("createUser", new("a\u{308}".repeat(11))).await, ["TOO_SHORT input.password"], "eleven characters");
+        assert_eq!(admin.faults("createUser", new("a\u{308}".repeat(11))).await, ["TOO_SHORT input.password"], "it has eleven characters");
     }
 
-    async fn a_hash_of_ours_of_a_password_as_it_was_sent_is_replaced_by_one_of_its_normal_form(app: App) {
-        let id = person(&app, "ada").await;
+    async fn hashes_of_passwords_not_in_normal_form_are_replaced_at_sign_in(app: App) {
+        let id = create_user(&app, "ada").await;
         let hash = async || credential::Entity::find_by_id(id).one(app.db.read()).await.unwrap().unwrap().password_hash;
         let (composed, decomposed) = ("Br\u{fc}ckenpfeiler-\u{c4}pfel-19", "Bru\u{308}ckenpfeiler-A\u{308}pfel-19");
-        let old = hash_of_ours(decomposed.as_bytes());
+        let old = hash_without_normal_form(decomposed.as_bytes());
         let set = credential::Entity::update_many().col_expr(credential::Column::PasswordHash, Expr::value(old.as_str()));
         set.filter(credential::Column::UserId.eq(id)).exec(app.db.write()).await.unwrap();
         assert_eq!(by_password(&app, "ada", composed).await["success"], json!(true));
         let replaced = hash().await;
         assert_ne!(replaced, old);
         assert_eq!(by_password(&app, "ada", decomposed).await["success"], json!(true));
-        assert_eq!(hash().await, replaced, "once");
+        assert_eq!(hash().await, replaced, "it is replaced only once");
     }
 
-    async fn a_pin_has_no_other_form_than_its_digits(app: App) {
-        person(&app, "ada").await;
+    async fn pins_are_not_normalized(app: App) {
+        create_user(&app, "ada").await;
         let first = by_password(&app, "ada", PASSWORD).await;
         with_token(&app, &first["token"]).change("setPin", "", json!({ "pin": "0042" })).await;
         for pin in ["\u{ff10}\u{ff10}\u{ff14}\u{ff12}", "0042 ", "\u{660}\u{660}\u{664}\u{662}"] {
@@ -313,8 +313,8 @@ on_every_database! {
         }
     }
 
-    async fn a_hash_of_another_system_is_replaced_at_the_next_sign_in(app: App) {
-        let id = person(&app, "ada").await;
+    async fn hashes_of_other_systems_are_replaced_at_the_next_sign_in(app: App) {
+        let id = create_user(&app, "ada").await;
         let set = credential::Entity::update_many().col_expr(credential::Column::PasswordHash, Expr::value(DJANGO));
         set.filter(credential::Column::UserId.eq(id)).exec(app.db.write()).await.unwrap();
         guess(&app, "ada", 1).await;
@@ -324,7 +324,7 @@ on_every_database! {
         let ours = hash().await;
         assert!(ours.starts_with("$argon2id$v=19$m=19456,t=2,p=1,keyid="), "{ours}");
         assert_eq!(by_password(&app, "ada", "l\u{e8}tmein").await["success"], json!(true));
-        assert_eq!(hash().await, ours, "once");
+        assert_eq!(hash().await, ours, "it is replaced only once");
         let sessions = session::Entity::find().filter(session::Column::UserId.eq(id)).all(app.db.read()).await.unwrap();
         assert_eq!(sessions.len(), 2);
     }

@@ -1,4 +1,4 @@
-//! Who may access the data of which institution.
+//! Access of users to the data of institutions.
 
 use async_graphql::MaybeUndefined::{Undefined, Value as Given};
 use futures_util::future::join_all;
@@ -13,8 +13,8 @@ use crate::app::{App, Caller};
 
 const SITES: &str = "sites { totalCount nodes { name } }";
 
-/// A new institution of the caller's license, by its id.
-async fn house(caller: &Caller<'_>, name: &str) -> String {
+/// Creates an institution of the caller's license and returns its id.
+async fn create_institution(caller: &Caller<'_>, name: &str) -> String {
     let input = json!({ "name": name, "kind": "HOSPITAL", "country": "AU" });
     let payload = caller.change("createInstitution", "institution { id }", input).await;
     payload["institution"]["id"].as_str().unwrap().to_owned()
@@ -24,7 +24,7 @@ fn access(user: &Caller<'_>, house: &str) -> Value {
     json!({ "userId": user.id(), "institutionId": house })
 }
 
-/// The names of the sites of a person, as a caller sees them.
+/// The names of a user's sites, as a caller sees them.
 async fn sites_of(caller: &Caller<'_>, person: &Caller<'_>) -> Vec<String> {
     let query = format!("query ($id: ID!) {{ user(by: {{ id: $id }}) {{ {SITES} }} }}");
     let data = caller.data(&query, json!({ "id": person.id() })).await;
@@ -33,8 +33,8 @@ async fn sites_of(caller: &Caller<'_>, person: &Caller<'_>) -> Vec<String> {
     nodes.iter().map(|node| node["name"].as_str().unwrap().to_owned()).collect()
 }
 
-/// Those of the given people who meet a condition.
-async fn meeting(app: &App, people: &[Id], condition: Condition) -> Vec<Id> {
+/// The users among the given ones who meet a condition.
+async fn users_matching(app: &App, people: &[Id], condition: Condition) -> Vec<Id> {
     let some = user::Entity::find().filter(user::Column::Id.is_in(people.to_vec())).filter(condition);
     let mut met: Vec<Id> = some.all(app.db.read()).await.unwrap().into_iter().map(|person| person.id).collect();
     met.sort();
@@ -51,45 +51,45 @@ async fn of_the_other_license(app: &App) -> Caller<'_> {
 }
 
 on_every_database! {
-    async fn a_person_has_the_sites_that_were_granted_by_name(app: App) {
+    async fn granted_sites_are_listed_by_name(app: App) {
         let (chief, user, other) = (app.license_admin().await, app.user().await, app.user().await);
         let mut houses = Vec::new();
         for name in ["zeta", "Ähre", "beta", "Alpha", "not granted"] {
-            houses.push(house(&chief, name).await);
+            houses.push(create_institution(&chief, name).await);
         }
         for house in &houses[..4] {
             let payload = chief.change("grantSiteAccess", "user { id }", access(&user, house)).await;
             assert_eq!((&payload["success"], &payload["user"]["id"]), (&json!(true), &json!(user.id())));
         }
         for caller in [&user, &other, &chief] {
-            assert_eq!(sites_of(caller, &user).await, ["Ähre", "Alpha", "beta", "zeta"], "who sees the person sees the sites");
+            assert_eq!(sites_of(caller, &user).await, ["Ähre", "Alpha", "beta", "zeta"], "everyone who sees the user sees the sites");
         }
         assert_eq!(sites_of(&chief, &other).await, [""; 0]);
         chief.change("revokeSiteAccess", "", access(&user, &houses[0])).await;
         assert_eq!(sites_of(&user, &user).await, ["Ähre", "Alpha", "beta"]);
     }
 
-    async fn full_site_access_reaches_every_site_of_the_license_and_no_other(app: App) {
+    async fn full_site_access_covers_every_site_of_the_license_and_no_other(app: App) {
         let (chief, there) = (app.license_admin().await, of_the_other_license(&app).await);
         let fields = UserFields { full_site_access: Given(true), ..UserFields::default() };
         let everywhere = app.person("Everywhere", fields).await;
-        let (first, _) = (house(&chief, "First").await, house(&chief, "Second").await);
-        house(&there, "Elsewhere").await;
+        let (first, _) = (create_institution(&chief, "First").await, create_institution(&chief, "Second").await);
+        create_institution(&there, "Elsewhere").await;
         for person in [&everywhere, &chief] {
             assert_eq!(sites_of(person, person).await, ["First", "Second"]);
         }
         assert_eq!(sites_of(&app.superuser().await, &there).await, ["Elsewhere"]);
-        // What was granted beside it counts once it ends.
+        // A single grant takes effect once full site access ends.
         chief.change("grantSiteAccess", "", access(&everywhere, &first)).await;
         assert_eq!(sites_of(&chief, &everywhere).await, ["First", "Second"]);
         chief.change("updateUser", "", json!({ "id": everywhere.id(), "fullSiteAccess": false })).await;
         assert_eq!(sites_of(&chief, &everywhere).await, ["First"]);
     }
 
-    async fn sites_are_paged_and_a_cursor_is_of_one_list(app: App) {
+    async fn sites_are_paged_and_a_cursor_belongs_to_one_list(app: App) {
         let (chief, user, other) = (app.license_admin().await, app.user().await, app.user().await);
         for n in 0..5 {
-            let house = house(&chief, &format!("House {n}")).await;
+            let house = create_institution(&chief, &format!("House {n}")).await;
             chief.change("grantSiteAccess", "", access(&user, &house)).await;
             chief.change("grantSiteAccess", "", access(&other, &house)).await;
         }
@@ -115,9 +115,9 @@ on_every_database! {
         }
     }
 
-    async fn granting_and_revoking_may_be_repeated_and_leave_the_version(app: App) {
+    async fn granting_and_revoking_are_idempotent_and_keep_the_version(app: App) {
         let (chief, user) = (app.license_admin().await, app.user().await);
-        let house = house(&chief, "House").await;
+        let house = create_institution(&chief, "House").await;
         let selection = "user { version modifiedAt sites { totalCount } }";
         let before = chief.data("query ($id: ID!) { user(by: { id: $id }) { version modifiedAt } }", json!({ "id": user.id() })).await["user"].clone();
         for (mutation, count) in [("grantSiteAccess", 1), ("grantSiteAccess", 1), ("revokeSiteAccess", 0), ("revokeSiteAccess", 0)] {
@@ -131,9 +131,9 @@ on_every_database! {
         assert_eq!(chief.data(&events, json!({})).await["auditEvents"]["totalCount"], json!(3));
     }
 
-    async fn administrators_grant_what_they_have_to_people_up_to_their_rank(app: App) {
+    async fn administrators_grant_their_own_sites_to_users_up_to_their_rank(app: App) {
         let (chief, admin, user) = (app.license_admin().await, app.admin().await, app.user().await);
-        let (own, other) = (house(&chief, "Own").await, house(&chief, "Other").await);
+        let (own, other) = (create_institution(&chief, "Own").await, create_institution(&chief, "Other").await);
         chief.change("grantSiteAccess", "", access(&admin, &own)).await;
         chief.change("grantSiteAccess", "", access(&user, &own)).await;
         let colleague = app.admin().await;
@@ -156,10 +156,10 @@ on_every_database! {
         assert_eq!(everywhere.change("grantSiteAccess", "", access(&user, &other)).await["success"], json!(true));
     }
 
-    async fn two_administrators_who_take_each_others_site_leave_one(app: App) {
+    async fn two_administrators_revoking_each_others_site_leave_one(app: App) {
         let (chief, one, other) = (app.license_admin().await, app.admin().await, app.admin().await);
         for n in 0..5 {
-            let house = house(&chief, &format!("House {n}")).await;
+            let house = create_institution(&chief, &format!("House {n}")).await;
             for admin in [&one, &other] {
                 chief.change("grantSiteAccess", "", access(admin, &house)).await;
             }
@@ -168,15 +168,15 @@ on_every_database! {
                 by.ask(mutation, json!({ "input": access(from, &house) })).await["data"]["revokeSiteAccess"]["success"] == json!(true)
             };
             let (first, second) = tokio::join!(ask(&one, &other), ask(&other, &one));
-            assert!(first != second, "one of them had the site no more");
+            assert!(first != second, "one of them no longer had the site");
             assert_eq!(sites_of(&chief, &one).await.len() + sites_of(&chief, &other).await.len(), n + 1);
         }
     }
 
-    async fn person_and_institution_are_of_one_license(app: App) {
+    async fn user_and_institution_must_belong_to_the_same_license(app: App) {
         let (chief, root, user, stranger) = (app.license_admin().await, app.superuser().await, app.user().await, app.stranger().await);
         let there = of_the_other_license(&app).await;
-        let (house, elsewhere) = (house(&chief, "House").await, house(&there, "Elsewhere").await);
+        let (house, elsewhere) = (create_institution(&chief, "House").await, create_institution(&there, "Elsewhere").await);
         let nothing = Id::new().0.to_string();
         for mutation in ["grantSiteAccess", "revokeSiteAccess"] {
             let faults = async |caller: &Caller<'_>, user: &str, house: &str| caller.faults(mutation, json!({ "userId": user, "institutionId": house })).await;
@@ -190,22 +190,22 @@ on_every_database! {
         assert_eq!(root.change("grantSiteAccess", "", access(&stranger, &elsewhere)).await["success"], json!(true));
     }
 
-    async fn deactivating_keeps_access_and_erasing_ends_it(app: App) {
+    async fn deactivating_keeps_site_access_and_erasing_ends_it(app: App) {
         let (chief, user) = (app.license_admin().await, app.user().await);
-        let house = house(&chief, "House").await;
+        let house = create_institution(&chief, "House").await;
         chief.change("grantSiteAccess", "", access(&user, &house)).await;
         chief.change("setActive", "", json!({ "id": user.id(), "active": false })).await;
         assert_eq!(sites_of(&chief, &user).await, ["House"]);
-        assert_eq!(chief.change("grantSiteAccess", "", access(&user, &house)).await["success"], json!(true), "inactive people too");
+        assert_eq!(chief.change("grantSiteAccess", "", access(&user, &house)).await["success"], json!(true), "inactive users can be granted access, too");
         chief.change("setActive", "", json!({ "id": user.id(), "active": true })).await;
         assert_eq!(sites_of(&chief, &user).await, ["House"]);
         chief.change("deleteUser", "", json!({ "id": user.id() })).await;
         assert_eq!(site_access::Entity::find().all(app.db.read()).await.unwrap(), []);
     }
 
-    async fn a_condition_tells_who_may_access_a_site(app: App) {
+    async fn a_condition_selects_the_users_with_access_to_a_site(app: App) {
         let (chief, user, nobody, stranger) = (app.license_admin().await, app.user().await, app.user().await, app.stranger().await);
-        let (first, second) = (id(&house(&chief, "First").await), id(&house(&chief, "Second").await));
+        let (first, second) = (id(&create_institution(&chief, "First").await), id(&create_institution(&chief, "Second").await));
         let backend = app.db.read().get_database_backend();
         let people = [chief.id, user.id, nobody.id, stranger.id];
         let grant = site_access::Model { user_id: user.id, institution_id: first, granted_at: now() };
@@ -219,9 +219,9 @@ on_every_database! {
             (vec![Id::new()], vec![]),
             (vec![], vec![]),
         ] {
-            assert_eq!(meeting(&app, &people, site_access::accesses_one_of(backend, &sites)).await, expected, "{sites:?}");
+            assert_eq!(users_matching(&app, &people, site_access::accesses_one_of(backend, &sites)).await, expected, "{sites:?}");
         }
-        assert_eq!(meeting(&app, &people, site_access::accesses_any()).await, [chief.id, user.id], "where there is no site nobody has one");
-        assert_eq!(meeting(&app, &people, site_access::accesses_any().not()).await, [nobody.id, stranger.id]);
+        assert_eq!(users_matching(&app, &people, site_access::accesses_any()).await, [chief.id, user.id], "without sites, no user has access");
+        assert_eq!(users_matching(&app, &people, site_access::accesses_any().not()).await, [nobody.id, stranger.id]);
     }
 }

@@ -1,5 +1,5 @@
-//! A mail server that is none of ours: it keeps what it accepts, and misbehaves as it is told. It is gone with the test
-//! process however that ends.
+//! An independent mail server that keeps the emails it accepts and fails on command. It ends with the test process,
+//! however that ends.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use crate::process::until;
 
-/// Debian's, for which it has aiosmtpd.
+/// Debian's Python, for which aiosmtpd is packaged.
 const PYTHON: &str = "/usr/bin/python3";
 const PROGRAM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/api/smtp/server.py");
 
@@ -27,43 +27,43 @@ pub enum Encryption {
     Always,
 }
 
-/// What the server asks for, and what it can do.
+/// The requirements and capabilities of the server.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
     pub encryption: Encryption,
-    /// The user and password that it asks for.
+    /// The user and password that it requires.
     pub login: Option<(&'static str, &'static str)>,
-    /// Whether addresses may have letters beyond ASCII before the @ (SMTPUTF8).
+    /// Whether addresses may have non-ASCII letters before the @ (SMTPUTF8).
     pub utf8: bool,
 }
 
-/// How the server behaves.
+/// The behaviour of the server.
 #[derive(Clone, Copy, Debug)]
 pub enum Behaviour {
     Ok,
-    /// Ends every connection, and nobody listens.
+    /// Closes every connection and does not listen.
     Down,
-    /// Every connection is sent away with 421.
+    /// Rejects every connection with 421.
     Busy,
-    /// Every recipient is put off with 451.
+    /// Defers every recipient with 451.
     Refuse,
-    /// Every connection is refused with 554.
+    /// Rejects every connection with 554.
     Closed,
-    /// Every recipient is refused with 550.
+    /// Rejects every recipient with 550.
     Reject,
-    /// Every mail is refused with 554, once all of it is there.
+    /// Rejects every email with 554 after its data.
     Spurn,
-    /// Says nothing when somebody connects.
+    /// Sends no greeting.
     Mute,
-    /// Keeps no mail, and never says so.
+    /// Keeps no email and never responds to one.
     Hang,
-    /// So long before each answer.
+    /// Delays each response.
     Slow(Duration),
-    /// Keeps each mail, and says so only when it behaves otherwise.
+    /// Keeps each email, and responds only once it behaves otherwise.
     Late,
 }
 
-/// A mail as the server got it; what is decoded, it has decoded.
+/// An email as the server received and decoded it.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Received {
     pub from: String,
@@ -74,29 +74,29 @@ pub struct Received {
     pub headers: Vec<(String, String)>,
     /// In base64.
     raw: String,
-    /// As whom the sender introduced himself.
+    /// The sender's name in the greeting.
     pub hello: String,
     pub encrypted: bool,
     pub signed_in: bool,
 }
 
 impl Received {
-    /// A header that the mail must have once.
+    /// A header that the email must have exactly once.
     pub fn header(&self, name: &str) -> &str {
         let mut found = self.headers.iter().filter(|(other, _)| other.eq_ignore_ascii_case(name));
         match (found.next(), found.next()) {
             (Some((_, value)), None) => value,
-            _ => panic!("not one {name}: {:#?}", self.headers),
+            _ => panic!("the email does not have exactly one {name}: {:#?}", self.headers),
         }
     }
 
-    /// Every byte between DATA and the dot.
+    /// Every byte between DATA and the final dot.
     pub fn raw(&self) -> Vec<u8> {
         BASE64_STANDARD.decode(&self.raw).unwrap()
     }
 }
 
-/// The server, on a free port; dropping it ends it.
+/// The server on a free port; dropping it ends it.
 pub struct Smtp {
     child: Child,
     pipes: Mutex<(ChildStdin, BufReader<ChildStdout>)>,
@@ -106,7 +106,7 @@ pub struct Smtp {
 }
 
 impl Smtp {
-    /// None, with the reason printed, where it cannot run.
+    /// Starts a server. None, with the reason printed, if it cannot run.
     pub fn start(options: Options) -> Option<Self> {
         let has = |program: &str, argument: &[&str]| {
             let mut command = Command::new(program);
@@ -120,7 +120,7 @@ impl Smtp {
         if !has(PYTHON, &["-c", "import aiosmtpd"]) || !has("openssl", &["version"]) {
             let reason = "python3-aiosmtpd and openssl are not both installed, so no mail was sent";
             assert!(std::env::var_os("ROSTER_REQUIRE_ALL").is_none(), "{reason}");
-            // Not with eprintln!, whose output the test harness keeps to itself.
+            // Not with eprintln!, whose output the test harness captures.
             writeln!(std::io::stderr(), "skipped: {reason}").unwrap();
             return None;
         }
@@ -135,7 +135,7 @@ impl Smtp {
         Some(Self { child, pipes: Mutex::new(pipes), port, options, dir })
     }
 
-    /// The setting that names it, `--smtp-url`.
+    /// The value of `--smtp-url`.
     pub fn url(&self) -> String {
         let (scheme, host, query) = match self.options.encryption {
             Encryption::Never => ("smtp", "127.0.0.1", "?tls=none"),
@@ -146,12 +146,12 @@ impl Smtp {
         format!("{scheme}://{login}{host}:{}{query}", self.port)
     }
 
-    /// The certificate of who has certified it, for `--smtp-ca`.
+    /// The certificate of the CA, for `--smtp-ca`.
     pub fn authority(&self) -> PathBuf {
         self.dir.path().join("ca.pem")
     }
 
-    /// Behaves so from now on. Who waits for an answer gets it.
+    /// Changes the behaviour from now on. Pending responses are sent.
     pub fn behave(&self, behaviour: Behaviour) {
         let line = match behaviour {
             Behaviour::Ok => "ok".to_owned(),
@@ -169,19 +169,19 @@ impl Smtp {
         self.tell(&line);
     }
 
-    /// Ends every connection without a word.
+    /// Closes every connection without a response.
     pub fn close_connections(&self) {
         self.tell("close");
     }
 
-    /// How many connections there were, and how many there are.
+    /// The number of connections so far, and of open ones.
     pub fn connections(&self) -> (usize, usize) {
         let counted = self.tell("connections");
         let (all, open) = counted.split_once(' ').unwrap();
         (all.parse().unwrap(), open.parse().unwrap())
     }
 
-    /// The mails that were accepted so far, in their order.
+    /// The emails accepted so far, in their order.
     pub fn mails(&self) -> Vec<Received> {
         let files = fs::read_dir(self.dir.path().join("mails")).unwrap().map(|entry| entry.unwrap().path());
         let mut files: Vec<_> = files.filter(|file| file.extension().is_some_and(|end| end == "json")).collect();
@@ -189,10 +189,10 @@ impl Smtp {
         files.iter().map(|file| serde_json::from_slice(&fs::read(file).unwrap()).unwrap()).collect()
     }
 
-    /// Waits until so many mails were accepted, and returns them all.
+    /// Waits until `count` emails were accepted, and returns them all.
     pub async fn until(&self, count: usize) -> Vec<Received> {
         let mails = until(|| async { Some(self.mails()).filter(|mails| mails.len() >= count) }).await;
-        mails.unwrap_or_else(|| panic!("{count} mails never came, but {:#?}", self.mails()))
+        mails.unwrap_or_else(|| panic!("{count} emails did not arrive, but {:#?}", self.mails()))
     }
 
     fn tell(&self, line: &str) -> String {
@@ -229,7 +229,7 @@ fn command(options: Options, dir: &Path) -> Command {
     if options.utf8 {
         command.arg("--utf8");
     }
-    // What it warns of is what it is for.
+    // Its warnings are about the features that the tests use.
     command.stderr(Stdio::null());
     command
 }
@@ -241,7 +241,7 @@ fn read_line(pipe: &mut BufReader<ChildStdout>) -> String {
     line.trim().to_owned()
 }
 
-/// Makes an authority, `ca.pem`, and the certificate of a server on this machine, `server.pem` with `server.key`.
+/// Creates a CA, `ca.pem`, and the certificate of a server on this machine, `server.pem` with `server.key`.
 fn certify(dir: &Path) {
     fs::write(dir.join("openssl.cnf"), "[req]\ndistinguished_name = name\n[name]\n").unwrap();
     let request = "req -config openssl.cnf -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -batch";

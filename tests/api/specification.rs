@@ -1,5 +1,5 @@
-//! GraphQL as the specification has it: which documents and variables are refused, what defaults are, where errors stand,
-//! and what introspection says. graphql-js is the judge.
+//! Conformance to the GraphQL specification: rejected documents and variables, defaults, the paths of errors, and
+//! introspection. graphql-js is the reference.
 
 use serde_json::{Value, json};
 
@@ -10,25 +10,25 @@ use crate::wire::Wire;
 const RULES: &str = include_str!("specification/rules.txt");
 const SCHEMA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/schema.graphql");
 
-/// Whether nothing of a request is run for what is wrong with its document or variables, rather than for its size.
+/// Whether a request is rejected because its document or variables are invalid, rather than for its size.
 fn is_refused(answer: &Value) -> bool {
     let code = answer["errors"][0]["extensions"]["code"].as_str().unwrap_or_default();
     answer.get("data").is_none()
         && ["GRAPHQL_PARSE_FAILED", "GRAPHQL_VALIDATION_FAILED", "BAD_USER_INPUT"].contains(&code)
 }
 
-/// The kind of each document of the table, and the document.
+/// The kind and the text of each document of the table.
 fn documents() -> Vec<(&'static str, &'static str)> {
     let lines = RULES.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
     lines.map(|line| line.split_once(": ").unwrap()).collect()
 }
 
 #[tokio::test]
-async fn each_rule_of_the_specification_is_kept() {
+async fn documents_are_validated_as_the_specification_requires() {
     let app = App::on_sqlite().await;
     let mut wrong = Vec::new();
     for (kind, query) in documents() {
-        // What is good is not run, for its variables have no values.
+        // Valid documents are not executed, because their variables have no values.
         let operation = (kind == "good").then_some("no_operation_has_this_name");
         let body = json!({ "query": query, "operationName": operation });
         let (status, answer) = app.anonymous().post(&body).await;
@@ -54,7 +54,7 @@ async fn each_rule_of_the_specification_is_kept() {
 }
 
 #[test]
-fn graphql_js_judges_the_table_alike() {
+fn graphql_js_agrees_with_the_table_of_documents() {
     let lines: Vec<String> = documents().iter().map(|(_, query)| json!(query).to_string()).collect();
     let Some(judged) = node::run("documents.js", &[SCHEMA], &lines.join("\n")) else { return };
     let judged: Vec<Value> = judged.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -65,7 +65,7 @@ fn graphql_js_judges_the_table_alike() {
 }
 
 #[tokio::test]
-async fn what_graphql_js_refuses_is_refused_and_nothing_else() {
+async fn requests_are_rejected_exactly_when_graphql_js_rejects_them() {
     let Some(requests) = node::run("documents.js", &[SCHEMA, "20260101", "3600"], "") else { return };
     let app = App::on_sqlite().await;
     let (mut asked, mut refused, mut too_large, mut of_uses) = (0, 0, 0, 0);
@@ -74,7 +74,7 @@ async fn what_graphql_js_refuses_is_refused_and_nothing_else() {
         let mut body = json!({ "query": request["query"] });
         match request.get("variables") {
             Some(variables) => body["variables"] = variables.clone(),
-            // Validated, and not run.
+            // Validated, but not executed.
             None => body["operationName"] = json!("no_operation_has_this_name"),
         }
         let answer = app.anonymous().post(&body).await.1;
@@ -86,16 +86,16 @@ async fn what_graphql_js_refuses_is_refused_and_nothing_else() {
             .as_str()
             .is_some_and(|message| message.ends_with(": at most one of these mutations is allowed per request."))
         {
-            // A rule of Roster's own.
+            // A rule of Roster, not of the specification.
             of_uses += 1;
         } else if request["variables"].to_string().contains("1e+300") {
-            // To JavaScript this is an integer, and so it may be an ID.
+            // JavaScript takes this for an integer, so that it may be an ID.
             of_uses += 1;
         } else if request["query"] == "" {
             assert_eq!((&request["refused"], &error["extensions"]["code"]), (&json!(true), &json!("BAD_REQUEST")));
             refused += 1;
         } else if error["message"].as_str().is_some_and(|message| message.ends_with(" where it is used")) {
-            // graphql-js finds a null that comes where none may come when it runs the field.
+            // graphql-js finds a null in a non-null position only when it executes the field.
             of_uses += 1;
         } else {
             refused += usize::from(is_refused(&answer));
@@ -110,7 +110,7 @@ async fn what_graphql_js_refuses_is_refused_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn what_is_refused_is_not_repeated() {
+async fn errors_do_not_repeat_rejected_values() {
     let app = App::on_sqlite().await;
     let secret = "seven-brass-otters";
     for query in [
@@ -132,7 +132,7 @@ async fn what_is_refused_is_not_repeated() {
 }
 
 on_every_database! {
-    async fn an_unknown_field_of_an_input_is_refused_whatever_variables_are_given(app: App) {
+    async fn unknown_input_fields_are_rejected_whatever_the_variables_are(app: App) {
         let chief = app.license_admin().await;
         let user = app.user().await;
         let literal = "mutation ($id: ID!, $n: String, $d: String = \"x\") {
@@ -173,7 +173,7 @@ on_every_database! {
         assert!(nickname["user"]["nickname"].is_null(), "{nickname}");
     }
 
-    async fn a_variable_that_is_not_given_leaves_the_default(app: App) {
+    async fn omitted_variables_leave_the_default(app: App) {
         let chief = app.license_admin().await;
         let active = chief.data("{ users { totalCount } }", json!({})).await["users"]["totalCount"].clone();
         let gone = app.user().await;
@@ -196,7 +196,7 @@ on_every_database! {
         assert_eq!(chief.data(search, json!({ "q": "tester" })).await, found);
         let skipped = "query ($s: Boolean = true) { viewer { id @skip(if: $s) firstName } }";
         let viewer = chief.data(skipped, json!({})).await;
-        assert!(viewer["viewer"].get("id").is_none(), "the default of a variable counts for a directive: {viewer}");
+        assert!(viewer["viewer"].get("id").is_none(), "directives use the default of a variable: {viewer}");
         for variables in [json!({}), json!({ "q": null })] {
             assert!(is_refused(&chief.ask("query ($q: String!) { searchUsers(query: $q) { totalCount } }", variables).await));
         }
@@ -204,7 +204,7 @@ on_every_database! {
         assert!(is_refused(&null), "{null}");
     }
 
-    async fn a_whole_number_is_an_int_however_json_writes_it(app: App) {
+    async fn whole_numbers_are_ints_in_every_json_notation(app: App) {
         let user = app.user().await;
         let wire = Wire(app.address);
         let token = format!("Authorization: Bearer {}\r\n", user.token.as_ref().unwrap());
@@ -227,7 +227,7 @@ on_every_database! {
         assert!(is_refused(&wire.post(&token, body("40.5").as_bytes()).await.json()));
     }
 
-    async fn a_comparison_with_null_is_an_error_that_names_the_field(app: App) {
+    async fn comparing_with_null_is_an_error_that_names_the_field(app: App) {
         let chief = app.license_admin().await;
         let users = "query ($f: UserFilter) { users(filter: $f) { totalCount } }";
         let events = "query ($f: AuditFilter) { auditEvents(filter: $f) { totalCount } }";
@@ -266,11 +266,11 @@ on_every_database! {
         assert_eq!(chief.refused(literal, json!({ "e": null })).await, "BAD_USER_INPUT");
         assert_eq!(chief.refused("{ users(filter: { email: { eq: null } }) { totalCount } }", json!({})).await, "BAD_USER_INPUT");
         let all = chief.data("{ users { totalCount } }", json!({})).await;
-        assert_eq!(chief.data(literal, json!({})).await, all, "a variable that is not given is absent");
+        assert_eq!(chief.data(literal, json!({})).await, all, "an omitted variable is like an omitted field");
         assert_eq!(chief.data(users, json!({ "f": null })).await, all);
     }
 
-    async fn a_persisted_query_is_not_supported_and_the_document_is_asked_for(app: App) {
+    async fn persisted_queries_are_reported_as_not_supported(app: App) {
         let wire = Wire(app.address);
         let extensions = json!({ "persistedQuery": { "version": 1, "sha256Hash": "ecf4edb46db40b5132295c0291d62fb65d6759a9eedfa4d5d612dd5ec54a6b38" } });
         for accept in ["", "Accept: application/json\r\n", "Accept: application/graphql-response+json,application/json;q=0.9\r\n"] {
@@ -293,7 +293,7 @@ on_every_database! {
         }
     }
 
-    async fn an_empty_authorization_is_no_credential(app: App) {
+    async fn requests_with_an_empty_authorization_header_are_anonymous(app: App) {
         let wire = Wire(app.address);
         let body = br#"{"query":"{ viewer { id } }"}"#;
         for header in ["Authorization:\r\n", "Authorization: \r\n", "Authorization: Bearer\r\n", "authorization: bearer  \r\n"] {
@@ -304,7 +304,7 @@ on_every_database! {
         }
     }
 
-    async fn an_error_stands_at_the_field_that_failed(app: App) {
+    async fn the_path_of_an_error_names_the_failed_field(app: App) {
         let chief = app.license_admin().await;
         let group = chief.change("createGroup", "group { id }", json!({ "name": "Ward" })).await["group"]["id"].clone();
         let member = json!({ "groupId": group, "userId": chief.id(), "role": "OWNER" });
@@ -330,7 +330,7 @@ on_every_database! {
         }
     }
 
-    async fn the_definition_of_an_attribute_is_a_node(app: App) {
+    async fn attribute_definitions_are_nodes(app: App) {
         let (chief, user, stranger) = (app.license_admin().await, app.user().await, app.stranger().await);
         let input = json!({ "name": "birthplace", "label": "Place of birth", "kind": "STRING" });
         let made = chief.change("defineAttribute", "definition { id name }", input).await["definition"].clone();
@@ -354,7 +354,7 @@ on_every_database! {
 }
 
 #[tokio::test]
-async fn variables_that_many_operations_are_asked_for_are_too_many() {
+async fn documents_with_too_many_uses_of_variables_are_rejected() {
     let app = App::on_sqlite().await;
     let operations = |count: usize| (0..count).map(|n| format!("query a{n} {{ ...A }}")).collect::<Vec<_>>().join(" ");
     let uses = |count: usize| "$a ".repeat(count);
@@ -374,7 +374,7 @@ async fn variables_that_many_operations_are_asked_for_are_too_many() {
 }
 
 #[tokio::test]
-async fn the_address_may_end_with_a_slash() {
+async fn the_endpoint_may_end_with_a_slash() {
     let app = App::on_sqlite().await;
     let wire = Wire(app.address);
     let answer =
@@ -387,7 +387,7 @@ async fn the_address_may_end_with_a_slash() {
 }
 
 #[tokio::test]
-async fn introspection_says_what_the_committed_schema_says() {
+async fn introspection_equals_the_committed_schema() {
     let Some(query) = node::run("introspected.js", &["--query"], "") else { return };
     let app = App::on_sqlite().await;
     let answer = app.anonymous().ask(&query, json!({})).await;
@@ -395,7 +395,7 @@ async fn introspection_says_what_the_committed_schema_says() {
 }
 
 #[tokio::test]
-async fn the_schema_has_not_the_description_of_its_type_under_whatever_name() {
+async fn aliased_descriptions_of_the_schema_and_its_types_are_kept_apart() {
     let app = App::on_sqlite().await;
     let query = "query A { a: __schema { ...D } } query B { a: __type(name: \"User\") { b: description } }
         fragment D on __Schema { b: description queryType { b: description } }";

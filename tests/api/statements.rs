@@ -1,4 +1,4 @@
-//! How many SQL statements an answer costs: as many for a hundred rows as for one.
+//! The number of SQL statements of a request: the same for a hundred rows as for one.
 
 use roster::entity::membership::GroupRole;
 use roster::entity::{site_access, user};
@@ -10,15 +10,15 @@ use serde_json::{Value, json};
 use crate::app::{App, Caller};
 use crate::crowd;
 
-/// What a query costs, and its data.
-async fn cost(caller: &Caller<'_>, query: &str, variables: Value) -> (u64, Value) {
+/// The number of statements of a query, and its data.
+async fn count_statements(caller: &Caller<'_>, query: &str, variables: Value) -> (u64, Value) {
     let before = caller.app.db.statements();
     let data = caller.data(query, variables).await;
     (caller.app.db.statements() - before, data)
 }
 
-/// A hundred people, each in an institution and in two of twenty groups.
-async fn hospital(app: &App) -> (Vec<Id>, Vec<Id>, Vec<Value>) {
+/// A hundred users, each in an institution and in two of twenty groups.
+async fn create_hospital(app: &App) -> (Vec<Id>, Vec<Id>, Vec<Value>) {
     let chief = app.license_admin().await;
     let mut sites = Vec::new();
     for n in 0..10 {
@@ -41,59 +41,59 @@ async fn hospital(app: &App) -> (Vec<Id>, Vec<Id>, Vec<Value>) {
 }
 
 on_every_database! {
-    async fn a_page_of_people_with_groups_and_institutions_costs_four_statements(app: App) {
-        hospital(&app).await;
+    async fn a_page_of_users_with_groups_and_institutions_takes_four_statements(app: App) {
+        create_hospital(&app).await;
         let user = app.user().await;
         let query = "query ($first: Int) { users(first: $first) { pageInfo { hasNextPage } edges { cursor node { fullName groups { name } institution { name displayName } } } } }";
         for first in [1, 2, 50, 100] {
-            let (statements, data) = cost(&user, query, json!({ "first": first })).await;
+            let (statements, data) = count_statements(&user, query, json!({ "first": first })).await;
             let edges = data["users"]["edges"].as_array().unwrap();
             assert_eq!(edges.len(), first);
             assert!(edges.iter().all(|edge| edge["node"]["groups"].as_array().unwrap().len() == 2 && edge["node"]["institution"].is_object()));
-            assert_eq!(statements, 4, "{first}: the token, the people, their groups, their institutions");
+            assert_eq!(statements, 4, "{first}: the token, the users, their groups, their institutions");
         }
     }
 
-    async fn every_link_of_a_page_costs_one_statement(app: App) {
-        hospital(&app).await;
+    async fn every_link_of_a_page_takes_one_statement(app: App) {
+        create_hospital(&app).await;
         let admin = app.admin().await;
         let query = "query ($first: Int) { users(first: $first) { nodes { license { name } institution { name license { name } } groups { name } groupsOwned { name } sessions { id } adminRights { isAdmin } } } }";
-        let one = cost(&admin, query, json!({ "first": 1 })).await.0;
-        let hundred = cost(&admin, query, json!({ "first": 100 })).await.0;
-        assert_eq!((one, hundred), (7, 7), "token, people, licenses, institutions, their licenses, groups, sessions");
+        let one = count_statements(&admin, query, json!({ "first": 1 })).await.0;
+        let hundred = count_statements(&admin, query, json!({ "first": 100 })).await.0;
+        assert_eq!((one, hundred), (7, 7), "token, users, licenses, institutions, their licenses, groups, sessions");
     }
 
-    async fn a_total_costs_a_statement_where_it_is_selected_and_nothing_else(app: App) {
-        hospital(&app).await;
+    async fn a_total_count_takes_one_statement_and_only_if_selected(app: App) {
+        create_hospital(&app).await;
         let user = app.user().await;
         for list in ["users", "groups", "institutions"] {
-            let without = cost(&user, &format!("{{ {list} {{ nodes {{ id }} }} }}"), json!({})).await.0;
-            let with = cost(&user, &format!("{{ {list} {{ totalCount nodes {{ id }} }} }}"), json!({})).await.0;
+            let without = count_statements(&user, &format!("{{ {list} {{ nodes {{ id }} }} }}"), json!({})).await.0;
+            let with = count_statements(&user, &format!("{{ {list} {{ totalCount nodes {{ id }} }} }}"), json!({})).await.0;
             assert_eq!((without, with), (2, 3), "{list}");
         }
     }
 
-    async fn a_search_costs_at_most_five_statements_whatever_it_finds(app: App) {
-        hospital(&app).await;
+    async fn a_search_takes_at_most_five_statements_whatever_it_finds(app: App) {
+        create_hospital(&app).await;
         let user = app.user().await;
         crowd::people(&app, &vec![("Crowd", "Quorum"); 120]).await;
-        let cases = [("quorum", 3, "the token, the people by name, those of the page"), ("nobody else", 3, "the token, the people by name, the words"),
-            ("qourum", 5, "the words and who has them too"), ("crod quroum test anna e x", 4, "no page"), ("ann", 3, "the token, the people by name, those of the page")];
+        let cases = [("quorum", 3, "the token, the users by name, those of the page"), ("nobody else", 3, "the token, the users by name, the words"),
+            ("qourum", 5, "also the words and the users with them"), ("crod quroum test anna e x", 4, "no page of users"), ("ann", 3, "the token, the users by name, those of the page")];
         for (query, expected, why) in cases {
             for first in [1, 100] {
                 let document = "query ($query: String!, $first: Int) { searchUsers(query: $query, first: $first) { totalCount edges { score matchedFields node { id } } } }";
-                let statements = cost(&user, document, json!({ "query": query, "first": first })).await.0;
+                let statements = count_statements(&user, document, json!({ "query": query, "first": first })).await.0;
                 assert_eq!(statements, expected, "{query}: {why}");
             }
         }
     }
 
     async fn members_of_many_groups_are_paged_in_one_statement(app: App) {
-        hospital(&app).await;
+        create_hospital(&app).await;
         let user = app.user().await;
         let query = "query ($first: Int) { groups(first: $first) { nodes { members(first: 3) { pageInfo { hasNextPage } edges { cursor role node { lastName } } } } } }";
         for first in [1, 20] {
-            let (statements, data) = cost(&user, query, json!({ "first": first })).await;
+            let (statements, data) = count_statements(&user, query, json!({ "first": first })).await;
             assert_eq!(statements, 3, "{first}: the token, the groups, the members");
             for group in data["groups"]["nodes"].as_array().unwrap() {
                 assert_eq!(group["members"]["edges"].as_array().unwrap().len(), 3);
@@ -102,27 +102,27 @@ on_every_database! {
         }
         let totals = "query ($first: Int) { groups(first: $first) { nodes { members(last: 2) { totalCount nodes { groups { name } institution { name } } } } } }";
         for first in [1, 20] {
-            let (statements, data) = cost(&user, totals, json!({ "first": first })).await;
-            assert_eq!(statements, 6, "{first}: the token, the groups, the members, their number, their groups, their institutions");
+            let (statements, data) = count_statements(&user, totals, json!({ "first": first })).await;
+            assert_eq!(statements, 6, "{first}: the token, the groups, the members, the counts, their groups, their institutions");
             assert!(data["groups"]["nodes"].as_array().unwrap().iter().all(|group| group["members"]["totalCount"] == json!(10)));
         }
     }
 
-    async fn people_of_many_institutions_are_paged_in_one_statement(app: App) {
-        hospital(&app).await;
+    async fn users_of_many_institutions_are_paged_in_one_statement(app: App) {
+        create_hospital(&app).await;
         let user = app.user().await;
         let query = "query ($first: Int) { institutions(first: $first) { nodes { users(first: 3) { totalCount pageInfo { hasNextPage } nodes { lastName } } } } }";
         for first in [1, 10] {
-            let (statements, data) = cost(&user, query, json!({ "first": first })).await;
-            assert_eq!(statements, 4, "{first}: the token, the institutions, the people, their number");
+            let (statements, data) = count_statements(&user, query, json!({ "first": first })).await;
+            assert_eq!(statements, 4, "{first}: the token, the institutions, the users, the counts");
             for site in data["institutions"]["nodes"].as_array().unwrap() {
                 assert_eq!((&site["users"]["totalCount"], site["users"]["nodes"].as_array().unwrap().len()), (&json!(10), 3));
             }
         }
     }
 
-    async fn the_sites_of_a_page_of_people_cost_two_statements_and_their_number_two(app: App) {
-        let (people, _, sites) = hospital(&app).await;
+    async fn sites_of_a_page_of_users_take_two_statements_and_their_counts_two(app: App) {
+        let (people, _, sites) = create_hospital(&app).await;
         let everywhere = user::Entity::update_many().col_expr(user::Column::FullSiteAccess, Expr::value(true));
         everywhere.filter(user::Column::Id.is_in(people.iter().copied().step_by(2))).exec(app.db.write()).await.unwrap();
         let site = |n: usize| Id::parse(sites[n % 10].as_str().unwrap()).unwrap();
@@ -133,11 +133,11 @@ on_every_database! {
         let query = "query ($first: Int) { users(first: $first) { nodes { fullSiteAccess sites(first: 2) { pageInfo { hasNextPage } nodes { name license { name } } } } } }";
         let totals = "query ($first: Int) { users(first: $first) { nodes { fullSiteAccess sites(first: 2) { totalCount nodes { name } } } } }";
         for (first, lists) in [(1, 1), (2, 2), (50, 2), (100, 2)] {
-            let (statements, data) = cost(&user, query, json!({ "first": first })).await;
-            assert_eq!(statements, 3 + lists, "{first}: the token, the people, their sites by each of two ways, the licenses");
+            let (statements, data) = count_statements(&user, query, json!({ "first": first })).await;
+            assert_eq!(statements, 3 + lists, "{first}: the token, the users, their sites (all or granted), the licenses");
             assert!(data["users"]["nodes"].as_array().unwrap().iter().all(|person| person["sites"]["nodes"].as_array().unwrap().len() == 2));
-            let (statements, data) = cost(&user, totals, json!({ "first": first })).await;
-            assert_eq!(statements, 2 + 2 * lists, "{first}: the token, the people, their sites and the number of them by each of two ways");
+            let (statements, data) = count_statements(&user, totals, json!({ "first": first })).await;
+            assert_eq!(statements, 2 + 2 * lists, "{first}: the token, the users, their sites and the counts (all or granted)");
             for person in data["users"]["nodes"].as_array().unwrap() {
                 let total = if person["fullSiteAccess"] == json!(true) { 10 } else { 3 };
                 assert_eq!(person["sites"]["totalCount"], json!(total));
@@ -145,9 +145,9 @@ on_every_database! {
         }
     }
 
-    async fn fifty_groups_with_their_members_and_all_that_belongs_to_them_cost_as_much_as_one(app: App) {
-        let (people, _, sites) = hospital(&app).await;
-        // Every third has every site, every third some, every third none.
+    async fn fifty_groups_with_their_members_take_as_many_statements_as_one(app: App) {
+        let (people, _, sites) = create_hospital(&app).await;
+        // A third of the users have every site, a third some, a third none.
         let everywhere = user::Entity::update_many().col_expr(user::Column::FullSiteAccess, Expr::value(true));
         everywhere.filter(user::Column::Id.is_in(people.iter().copied().step_by(3))).exec(app.db.write()).await.unwrap();
         let grants = people.iter().skip(1).step_by(3).flat_map(|id| sites.iter().take(7).map(|site| (*id, Id::parse(site.as_str().unwrap()).unwrap())));
@@ -162,7 +162,7 @@ on_every_database! {
         let query = "query ($first: Int) { groups(first: $first) { nodes { name members(first: 20) { nodes { \
             institution { name } groups { name } sites(first: 5) { nodes { name } } attributes { name value } } } } } }";
         for first in [1, 50] {
-            let (statements, data) = cost(&user, query, json!({ "first": first })).await;
+            let (statements, data) = count_statements(&user, query, json!({ "first": first })).await;
             let groups = data["groups"]["nodes"].as_array().unwrap();
             assert_eq!(groups.len(), first);
             for group in groups {
@@ -174,12 +174,12 @@ on_every_database! {
                 assert!(members.iter().all(|member| member["institution"].is_object() && member["groups"].as_array().unwrap().len() > 2));
             }
             println!("{first} groups: {statements} statements");
-            assert_eq!(statements, 8, "{first}: the token, the groups, the members, their institutions, their groups, their attributes, their sites by each of two ways");
+            assert_eq!(statements, 8, "{first}: the token, the groups, the members, their institutions, groups and attributes, their sites (all or granted)");
         }
     }
 
     async fn each_parent_has_its_own_page(app: App) {
-        let (people, groups, _) = hospital(&app).await;
+        let (people, groups, _) = create_hospital(&app).await;
         let user = app.user().await;
         let last = |n: usize| format!("Aa {n:03}");
         let data = user.data("query ($id: ID!) { group(id: $id) { members(first: 100) { nodes { id lastName } } } }", json!({ "id": groups[3].0 })).await;
@@ -191,30 +191,30 @@ on_every_database! {
         assert_eq!(data["b"]["members"]["nodes"], json!([{ "lastName": last(84) }, { "lastName": last(85) }]));
     }
 
-    async fn nodes_cost_the_same_for_one_and_for_a_hundred(app: App) {
-        let (people, groups, sites) = hospital(&app).await;
+    async fn a_hundred_nodes_take_as_many_statements_as_one(app: App) {
+        let (people, groups, sites) = create_hospital(&app).await;
         let user = app.user().await;
         let query = "query ($ids: [ID!]!) { nodes(ids: $ids) { __typename id ... on User { groups { name } institution { name } } } }";
-        let one = cost(&user, query, json!({ "ids": [people[0].0] })).await;
+        let one = count_statements(&user, query, json!({ "ids": [people[0].0] })).await;
         let mut ids: Vec<Value> = people[..70].iter().chain(&groups).map(|id| json!(id.0)).collect();
         ids.extend(sites.iter().cloned());
-        let hundred = cost(&user, query, json!({ "ids": ids })).await;
+        let hundred = count_statements(&user, query, json!({ "ids": ids })).await;
         assert_eq!(one.0, hundred.0);
         let found: Vec<Value> = hundred.1["nodes"].as_array().unwrap().iter().map(|node| node["id"].clone()).collect();
         assert_eq!(found, ids, "in the order of the ids");
-        assert_eq!(cost(&user, "query ($id: ID!) { node(id: $id) { id } }", json!({ "id": people[0].0 })).await.0, 8, "the token and seven tables");
+        assert_eq!(count_statements(&user, "query ($id: ID!) { node(id: $id) { id } }", json!({ "id": people[0].0 })).await.0, 8, "the token and seven tables");
     }
 
-    async fn a_person_by_id_costs_two_statements_and_the_viewer_too(app: App) {
-        let (people, ..) = hospital(&app).await;
+    async fn a_user_by_id_and_the_viewer_take_two_statements_each(app: App) {
+        let (people, ..) = create_hospital(&app).await;
         let user = app.user().await;
-        assert_eq!(cost(&user, "query ($id: ID!) { user(by: { id: $id }) { fullName } }", json!({ "id": people[0].0 })).await.0, 2);
-        assert_eq!(cost(&user, "{ viewer { fullName } }", json!({})).await.0, 2);
+        assert_eq!(count_statements(&user, "query ($id: ID!) { user(by: { id: $id }) { fullName } }", json!({ "id": people[0].0 })).await.0, 2);
+        assert_eq!(count_statements(&user, "{ viewer { fullName } }", json!({})).await.0, 2);
         let aliases = "query ($a: ID!, $b: ID!) { a: user(by: { id: $a }) { fullName } b: user(by: { id: $b }) { fullName } viewer { fullName } }";
-        assert_eq!(cost(&user, aliases, json!({ "a": people[0].0, "b": people[1].0 })).await.0, 2);
+        assert_eq!(count_statements(&user, aliases, json!({ "a": people[0].0, "b": people[1].0 })).await.0, 2);
     }
 
-    async fn an_anonymous_question_costs_none(app: App) {
+    async fn anonymous_requests_take_no_statements(app: App) {
         let before = app.db.statements();
         app.anonymous().data("{ viewer { id } __typename }", json!({})).await;
         assert_eq!(app.anonymous().refused("{ users { totalCount } }", json!({})).await, "UNAUTHENTICATED");

@@ -1,4 +1,4 @@
-//! An application that is slow, fails and panics when it is asked to, behind the real server.
+//! An application that is slow, fails and panics on request, behind the real server.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 
 use crate::wire::Wire;
 
-/// What became of the slow fields.
+/// The number of slow fields by outcome.
 #[derive(Default)]
 pub struct Counts {
     pub begun: AtomicUsize,
@@ -24,7 +24,7 @@ pub struct Counts {
     pub dropped: AtomicUsize,
 }
 
-/// The toy, being served.
+/// A running server with the toy application.
 pub struct Site {
     pub wire: Wire,
     pub counts: Arc<Counts>,
@@ -132,7 +132,7 @@ async fn slow(ctx: &Context<'_>, ms: u64) -> i32 {
     1
 }
 
-/// In a function of its own, because what the macro writes after it cannot be reached otherwise.
+/// A separate function, because the code that the macro generates after a panic would be unreachable.
 fn disco() -> i32 {
     panic!("at the disco")
 }
@@ -165,7 +165,7 @@ impl Query {
         format!("{text}{n}")
     }
 
-    /// How many filters lie in one another.
+    /// The depth of nested filters.
     async fn filter(&self, by: Filter) -> usize {
         let mut depth = 0;
         let mut inner = &by;

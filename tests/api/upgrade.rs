@@ -1,4 +1,4 @@
-//! A directory of an earlier version is brought up to date when it is opened.
+//! A database of an earlier version is upgraded when it is opened.
 
 use std::collections::BTreeSet;
 
@@ -20,10 +20,10 @@ use sea_orm::{
 
 use crate::postgres;
 
-/// How many steps the tables had taken before people could be filtered and sorted by everything.
+/// The number of migrations before users could be filtered and sorted by every field.
 const STEPS_BEFORE_FILTERS: u32 = 5;
 
-/// The columns that came later.
+/// Whether a later migration added the column.
 fn is_new(column: Column) -> bool {
     matches!(
         column,
@@ -31,7 +31,7 @@ fn is_new(column: Column) -> bool {
     )
 }
 
-async fn people_of_an_earlier_version_are_found_by_what_is_new(settings: DatabaseSettings) {
+async fn new_columns_of_an_earlier_version_are_filled(settings: DatabaseSettings) {
     let db = Db::connect(&settings).await.unwrap();
     let transaction = db.begin().await.unwrap();
     Migrator::up(&transaction, Some(STEPS_BEFORE_FILTERS)).await.unwrap();
@@ -49,7 +49,7 @@ async fn people_of_an_earlier_version_are_found_by_what_is_new(settings: Databas
         .await
         .unwrap();
     let mut people = Vec::new();
-    // More than are looked through at once.
+    // More than one batch.
     for n in 0..1_003 {
         let mut person = user::Model::empty(Id::new(), license.id);
         let names = UserNames { first_name: Given("Ann".to_owned()), last_name: Given(format!("Berg {n}")) };
@@ -78,17 +78,17 @@ async fn people_of_an_earlier_version_are_found_by_what_is_new(settings: Databas
     }
     let by_nickname = user::Entity::find().filter(Column::NicknameKey.eq("ann7"));
     assert_eq!(by_nickname.one(db.read()).await.unwrap().unwrap().id, people[7].id);
-    // What follows from the rest is no change that anybody made.
+    // Derived values are not a change that a user made.
     assert!(audit_event::Entity::find().one(db.read()).await.unwrap().is_none());
     let versions = user::Entity::find().filter(Column::Version.ne(1).or(Column::RoleKey.is_null()));
     assert!(versions.one(db.read()).await.unwrap().is_none());
     db.close().await.unwrap();
 }
 
-/// The step after which text is folded as it is now.
+/// The migration after which text is folded as it is now.
 const FOLDING: &str = "m20261129_000014_folding";
 
-/// A directory in which everything was derived from text by the folding of an earlier version.
+/// A database with values derived by the folding of an earlier version.
 async fn store_with_old_keys(db: &Db) -> (license::Model, user::Model, group::Model, institution::Model) {
     let license = license::Model {
         id: Id::new(),
@@ -144,7 +144,7 @@ async fn store_with_old_keys(db: &Db) -> (license::Model, user::Model, group::Mo
     (license, person, group, site)
 }
 
-async fn what_was_folded_by_an_earlier_version_is_folded_anew(settings: DatabaseSettings) {
+async fn text_of_an_earlier_version_is_folded_again(settings: DatabaseSettings) {
     let db = Db::open(&settings).await.unwrap();
     let (license, person, group, site) = store_with_old_keys(&db).await;
     let definition = attribute_definition::Model {
@@ -184,29 +184,29 @@ async fn what_was_folded_by_an_earlier_version_is_folded_anew(settings: Database
 }
 
 #[tokio::test]
-async fn text_is_folded_anew_on_sqlite() {
+async fn text_is_folded_again_on_sqlite() {
     let dir = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}", dir.path().join("roster.db").display());
-    what_was_folded_by_an_earlier_version_is_folded_anew(DatabaseSettings { url, connections: 2 }).await;
+    text_of_an_earlier_version_is_folded_again(DatabaseSettings { url, connections: 2 }).await;
 }
 
 #[tokio::test]
-async fn text_is_folded_anew_on_postgres() {
+async fn text_is_folded_again_on_postgres() {
     let Some(server) = postgres::server() else { return };
     let url = server.fresh_database().await;
-    what_was_folded_by_an_earlier_version_is_folded_anew(DatabaseSettings { url, connections: 2 }).await;
+    text_of_an_earlier_version_is_folded_again(DatabaseSettings { url, connections: 2 }).await;
 }
 
 #[tokio::test]
-async fn on_sqlite() {
+async fn new_columns_are_filled_on_sqlite() {
     let dir = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}", dir.path().join("roster.db").display());
-    people_of_an_earlier_version_are_found_by_what_is_new(DatabaseSettings { url, connections: 2 }).await;
+    new_columns_of_an_earlier_version_are_filled(DatabaseSettings { url, connections: 2 }).await;
 }
 
 #[tokio::test]
-async fn on_postgres() {
+async fn new_columns_are_filled_on_postgres() {
     let Some(server) = postgres::server() else { return };
     let url = server.fresh_database().await;
-    people_of_an_earlier_version_are_found_by_what_is_new(DatabaseSettings { url, connections: 2 }).await;
+    new_columns_of_an_earlier_version_are_filled(DatabaseSettings { url, connections: 2 }).await;
 }

@@ -1,4 +1,4 @@
-//! HTTP by hand, for what no well-behaved client would send.
+//! Raw HTTP, for requests that no well-behaved client would send.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -8,14 +8,14 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-/// How long any answer may take.
+/// The timeout of every response.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A server to write bytes to.
+/// The address of a server to write bytes to.
 #[derive(Clone, Copy, Debug)]
 pub struct Wire(pub SocketAddr);
 
-/// What came back.
+/// A response.
 #[derive(Clone, Debug)]
 pub struct Answer {
     pub status: u16,
@@ -28,10 +28,10 @@ impl Wire {
         TcpStream::connect(self.0).await.unwrap()
     }
 
-    /// The answer to these bytes on a connection of their own.
+    /// The response to these bytes on a new connection.
     pub async fn raw(self, bytes: &[u8]) -> Answer {
         let mut stream = self.connect().await;
-        let _ = stream.write_all(bytes).await; // the server may answer before it has read everything
+        let _ = stream.write_all(bytes).await; // the server may respond before it has read everything
         read_answer(&mut stream, bytes.starts_with(b"HEAD")).await.unwrap()
     }
 
@@ -74,7 +74,7 @@ impl Answer {
         json["errors"][0]["extensions"]["code"].as_str().unwrap().to_owned()
     }
 
-    /// Whether nothing was run.
+    /// Whether the request was rejected without being executed.
     pub fn is_refusal(&self) -> bool {
         self.json().get("data").is_none()
     }
@@ -87,7 +87,7 @@ pub fn request(method: &str, path: &str, headers: &str, body: &[u8]) -> Vec<u8> 
     [head.as_bytes(), body].concat()
 }
 
-/// Reads one answer; what is wrong if there is none.
+/// Reads one response, or returns the reason why there is none.
 pub async fn read_answer(stream: &mut TcpStream, is_bodyless: bool) -> Result<Answer, String> {
     let mut bytes = Vec::new();
     let (end, mut answer) = loop {
@@ -122,7 +122,7 @@ async fn read_more(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> Result<(), St
     }
 }
 
-/// Waits until the server closes the connection; what it sent before.
+/// Waits until the server closes the connection, and returns the text sent before.
 pub async fn closed(stream: &mut TcpStream, within: Duration) -> String {
     let mut bytes = Vec::new();
     let ended = timeout(within, stream.read_to_end(&mut bytes)).await;

@@ -1,4 +1,4 @@
-//! The words that people are searched by follow people, in the transaction of each change.
+//! The search index follows every change of a user, in the same transaction.
 
 use std::collections::BTreeSet;
 
@@ -11,8 +11,8 @@ use serde_json::json;
 
 use crate::app::App;
 
-/// Checks that everybody has the words of his names and addresses, and nobody others; that no word is kept that nobody has,
-/// and that each can be found.
+/// Checks that the index has exactly the tokens of the users' names and addresses, that no unused token is kept, and
+/// that each can be found.
 pub async fn check(app: &App) {
     let people = user::Entity::find().all(app.db.read()).await.unwrap();
     let expected: BTreeSet<_> = people
@@ -43,7 +43,7 @@ pub async fn check(app: &App) {
 }
 
 on_every_database! {
-    async fn words_come_with_a_person_change_with_the_name_and_go_with_the_last_who_has_them(app: App) {
+    async fn tokens_are_added_changed_and_removed_with_their_users(app: App) {
         let chief = app.license_admin().await;
         check(&app).await;
         let mut ids = Vec::new();
@@ -63,7 +63,7 @@ on_every_database! {
         assert!(left.contains(&"qvorn") && left.contains(&"@pec.example"), "{left:?}");
     }
 
-    async fn a_word_that_one_loses_while_another_gets_it_stays(app: App) {
+    async fn a_token_lost_by_one_user_and_gained_by_another_is_kept(app: App) {
         let chief = app.license_admin().await;
         let enter = |n: usize| {
             let input = json!({ "firstName": "Otto", "lastName": format!("Rare{}", letters(n)), "email": format!("{n}@example.org"), "sendRegistrationEmail": false });
@@ -82,7 +82,7 @@ on_every_database! {
         check(&app).await;
     }
 
-    async fn two_who_exchange_their_names_at_once_do_not_wait_for_each_other(app: App) {
+    async fn users_exchanging_their_names_concurrently_do_not_deadlock(app: App) {
         let chief = app.license_admin().await;
         let ids: Vec<String> = join_all((0..4).map(|_| app.user())).await.iter().map(|user| user.id().clone()).collect();
         for round in 0..10 {

@@ -1,15 +1,15 @@
-//! Work in units that are the same on every machine, where a test would otherwise read a clock.
+//! Work in units that are the same on every machine, for tests that would otherwise measure time.
 
 use std::fs;
 use std::sync::OnceLock;
 
-/// The processor time that one thread has spent, in nanoseconds, as the kernel counts it; none where it is not Linux.
+/// The processor time of this thread in nanoseconds, as the kernel counts it. None if not on Linux.
 fn spent_by_this_thread() -> Option<u64> {
     let text = fs::read_to_string("/proc/thread-self/schedstat").ok()?;
     text.split_whitespace().next()?.parse().ok()
 }
 
-/// The processor time of the reference work on this machine, in nanoseconds: the schema, written out once.
+/// The processor time of the reference work on this machine in nanoseconds: printing the schema once.
 pub fn unit() -> Option<u64> {
     static UNIT: OnceLock<Option<u64>> = OnceLock::new();
     *UNIT.get_or_init(|| {
@@ -22,7 +22,7 @@ pub fn unit() -> Option<u64> {
     })
 }
 
-/// Work of this thread, begun. A directory of a test is served by the thread that asks it, unless the test has several.
+/// Measures the work of this thread. In most tests, the thread that sends requests also serves them.
 pub struct Work(Option<u64>);
 
 impl Work {
@@ -31,7 +31,7 @@ impl Work {
         Self(spent_by_this_thread())
     }
 
-    /// How many thousandths of the reference work were done since; none where it cannot be told.
+    /// The thousandths of the reference work done since the start. None if unknown.
     pub fn done(&self) -> Option<u64> {
         Some((spent_by_this_thread()? - self.0?) * 1_000 / unit()?.max(1))
     }

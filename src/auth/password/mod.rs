@@ -26,9 +26,9 @@ use crate::validation::Validator;
 /// The default for the fewest characters of a password.
 pub const SHORTEST: u8 = 12;
 /// The most characters of a password.
-pub const LONGEST: usize = 128;
+pub const MAX_PASSWORD_LENGTH: usize = 128;
 /// The most bytes of a secret that is hashed. No stored secret is longer.
-const LONGEST_SECRET: usize = 4096;
+const MAX_SECRET_LENGTH: usize = 4096;
 /// The most hashes that are computed or waiting, before the next is refused. Each of Roster's own takes 19 MiB and one core for
 /// about 20 ms.
 const ADMITTED: usize = 18;
@@ -155,10 +155,10 @@ impl Hasher {
         if length < self.shortest {
             form.fault(field, ErrorCode::TooShort, format!("Must be at least {} characters.", self.shortest));
         }
-        if length > LONGEST {
-            form.fault(field, ErrorCode::TooLong, format!("Must be at most {LONGEST} characters."));
+        if length > MAX_PASSWORD_LENGTH {
+            form.fault(field, ErrorCode::TooLong, format!("Must be at most {MAX_PASSWORD_LENGTH} characters."));
         }
-        !has_controls && (self.shortest..=LONGEST).contains(&length)
+        !has_controls && (self.shortest..=MAX_PASSWORD_LENGTH).contains(&length)
     }
 
     /// Checks a new password on behalf of a user, if one is signed in: neither too short nor too long, and hard to guess
@@ -178,7 +178,7 @@ impl Hasher {
             return Ok(());
         }
         let known = known.iter().map(|word| (*word).to_owned()).collect();
-        if !self.turn(user).await?.is_strong(normalize(password), known).await? {
+        if !self.turn(user).await?.check_strength(normalize(password), known).await? {
             form.fault(field, ErrorCode::Invalid, "This password is too easy to guess; use several unrelated words.");
         }
         Ok(())
@@ -207,7 +207,7 @@ impl HashPermit {
         self.run(move |key| hash::make(key, normalize(&secret).as_bytes())).await
     }
 
-    async fn is_strong(self, password: String, known: Vec<String>) -> Result<bool, Error> {
+    async fn check_strength(self, password: String, known: Vec<String>) -> Result<bool, Error> {
         self.run(move |_| {
             tracing::debug!(target: "roster::hash", "a strength is computed");
             Ok(strength::is_strong(&password, &known))
@@ -311,7 +311,7 @@ mod tests {
         let ours = hasher.hash("0042".to_owned(), None).await.unwrap();
         let foreign = "$argon2id$v=19$m=512,t=2,p=2$c2Vhc2FsdC1zZWFzYWx0$vo5DkMQ9RF0RzwRFjuauSrIwWw3B8d1L/HE5BJpnXSI";
         let greedy = foreign.replace("m=512", "m=262145");
-        let long = "x".repeat(LONGEST_SECRET + 1);
+        let long = "x".repeat(MAX_SECRET_LENGTH + 1);
         let of_long = hasher.hash(long.clone(), None).await.unwrap();
         let cases = [
             ("0042", Some(ours.as_str()), Verification::Right),

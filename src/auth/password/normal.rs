@@ -3,7 +3,7 @@
 
 use unicode_normalization::UnicodeNormalization;
 
-use super::LONGEST_SECRET;
+use super::MAX_SECRET_LENGTH;
 
 /// Returns the normal form of a password, as RFC 8265 (section 4.2, `OpaqueString`) defines it: every space is U+0020, and
 /// characters are composed (NFC). Letters keep their case and width. The same password from a Mac and from Windows is then
@@ -25,7 +25,7 @@ pub(super) fn forms(password: &str) -> Vec<String> {
     let forms = [normalize(password), password.to_owned(), password.nfd().collect(), password.nfkc().collect()];
     let mut distinct: Vec<String> = Vec::with_capacity(forms.len());
     for form in forms {
-        if form.len() <= LONGEST_SECRET && !distinct.contains(&form) {
+        if form.len() <= MAX_SECRET_LENGTH && !distinct.contains(&form) {
             distinct.push(form);
         }
     }
@@ -34,7 +34,7 @@ pub(super) fn forms(password: &str) -> Vec<String> {
 
 /// Returns a secret as it was sent, as its only form.
 pub(super) fn only(secret: String) -> Vec<String> {
-    Some(secret).filter(|secret| secret.len() <= LONGEST_SECRET).into_iter().collect()
+    Some(secret).filter(|secret| secret.len() <= MAX_SECRET_LENGTH).into_iter().collect()
 }
 
 #[cfg(test)]

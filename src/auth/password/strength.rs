@@ -7,7 +7,7 @@ use zxcvbn::Score;
 const JUDGED: usize = 64;
 /// The most readings of substituted characters that are tried. zxcvbn tries them all, each with a pass over its dictionaries:
 /// up to thousands for a password of 20 characters. All ten digits together have 16.
-const MOST_READINGS: usize = 16;
+const MAX_READINGS: usize = 16;
 
 /// The characters that are typed in place of a letter, as in zxcvbn 3.
 const SUBSTITUTES: [(char, &[char]); 12] = [
@@ -37,7 +37,7 @@ pub(super) fn is_strong(password: &str, known: &[String]) -> bool {
 /// replaced by that letter, which only makes words easier to find. Digits are kept, because of dates and sequences.
 fn judged(password: &str) -> String {
     let head = head(password);
-    if readings(&head) <= MOST_READINGS {
+    if readings(&head) <= MAX_READINGS {
         return head;
     }
     let letter_of = |c: char| SUBSTITUTES.iter().find(|(_, typed)| typed.contains(&c)).map_or(c, |(letter, _)| *letter);
@@ -74,7 +74,7 @@ mod tests {
         ];
         for password in passwords {
             let judged = judged(&password);
-            assert!(readings(&judged) <= MOST_READINGS && judged.chars().count() <= JUDGED, "{password} {judged}");
+            assert!(readings(&judged) <= MAX_READINGS && judged.chars().count() <= JUDGED, "{password} {judged}");
         }
     }
 

@@ -29,7 +29,7 @@ pub use source::Source;
 /// The number of lines that are written in one transaction.
 const CHUNK: usize = 500;
 /// The maximum length of a validation error in the report, in characters.
-const LONGEST_FAULT: usize = 500;
+const MAX_FAULT_LENGTH: usize = 500;
 /// The byte order mark, with which some programs begin a text.
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
@@ -48,7 +48,7 @@ impl BadLine {
     fn new(number: u64, faults: impl IntoIterator<Item = String>) -> Self {
         let is_plain = |c: char| !text::is_control(c) && !text::is_invisible(c);
         let plain = |c: char| if is_plain(c) { c } else { char::REPLACEMENT_CHARACTER };
-        let shown = |fault: String| fault.chars().take(LONGEST_FAULT).map(plain).collect();
+        let shown = |fault: String| fault.chars().take(MAX_FAULT_LENGTH).map(plain).collect();
         Self { number, faults: faults.into_iter().map(shown).collect() }
     }
 }

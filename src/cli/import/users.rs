@@ -12,7 +12,7 @@ use crate::access::{is_active_license_admin, is_active_superuser, is_same_licens
 use crate::attribute_values::{self, AttributeChanges, Definitions, Values};
 use crate::auth::password::{self, Imported};
 use crate::db::conditions::one_of;
-use crate::entity::membership::MOST_GROUPS_OF_A_USER;
+use crate::entity::membership::MAX_GROUPS_OF_A_USER;
 use crate::entity::{credential, membership, site_access, tombstone, user};
 use crate::error::{Error, ErrorCode};
 use crate::login;
@@ -242,11 +242,11 @@ impl Importer<'_> {
                 }
             }
         }
-        if groups.len() as u64 > MOST_GROUPS_OF_A_USER {
+        if groups.len() as u64 > MAX_GROUPS_OF_A_USER {
             form.fault(
                 "groups",
                 ErrorCode::NotAllowed,
-                format!("A user belongs to at most {MOST_GROUPS_OF_A_USER} groups."),
+                format!("A user belongs to at most {MAX_GROUPS_OF_A_USER} groups."),
             );
         }
         changed

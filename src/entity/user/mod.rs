@@ -464,7 +464,7 @@ impl Model {
         form.required("firstName", first_name, &mut self.first_name, rule::text(50));
         form.required("lastName", last_name, &mut self.last_name, rule::text(50));
         form.text("username", username, &mut self.username, rule::username);
-        form.text("email", email, &mut self.email, rule::email(rule::LONGEST_EMAIL));
+        form.text("email", email, &mut self.email, rule::email(rule::MAX_EMAIL_LENGTH));
         form.text("nickname", nickname, &mut self.nickname, rule::text(50));
         form.text("certifiedEmail", certified_email, &mut self.certified_email, rule::email(255));
         form.text("phone", phone, &mut self.phone, rule::phone);

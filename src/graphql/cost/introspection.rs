@@ -20,7 +20,7 @@ const SCALARS: &str = include_str!("scalars.graphql");
 const LISTS: [&str; 4] = ["fields", "interfaces", "possibleTypes", "inputFields"];
 /// Maximum nesting of [`LISTS`]; graphql-js (`MaxIntrospectionDepthRule`) and apollo-compiler have the same limit. The
 /// introspection queries of `GraphiQL`, Relay, Apollo and code generators have a nesting of one.
-pub const MOST_LISTS: usize = 2;
+pub const MAX_LISTS: usize = 2;
 /// The bytes of a value that is not a text: `false`, a kind or null.
 const SHORT: usize = 18;
 /// The bytes of a field that leads to other parts, without these: null or an empty list.
@@ -219,7 +219,7 @@ impl Introspection {
     ) -> Option<()> {
         let name = field.name.node.as_str();
         let lists = lists + usize::from(LISTS.contains(&name));
-        if lists > MOST_LISTS {
+        if lists > MAX_LISTS {
             return None;
         }
         let leads_on = !field.selection_set.node.items.is_empty();

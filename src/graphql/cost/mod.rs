@@ -20,7 +20,7 @@ use crate::graphql::pagination::{DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE};
 use crate::http::selection;
 
 /// Maximum cost of a document.
-pub const MOST: usize = 50_000;
+pub const MAX_COST: usize = 50_000;
 /// The cost from which a request is expensive: a caller may have only a few of those under way.
 pub const HEAVY: usize = 10_000;
 
@@ -59,7 +59,7 @@ const FAULTS: usize = 10;
 /// Lists with one item for each item of an argument.
 const ANSWERS: [(&str, &str, &str); 2] = [("Query", "nodes", "ids"), ("Query", "resolveUsers", "keys")];
 /// Maximum number of these items that are counted; more are refused when the argument is read.
-const MOST_ANSWERS: usize = 1_000;
+const MAX_ANSWERS: usize = 1_000;
 
 /// The type of a field of an object or interface.
 struct Target {
@@ -124,13 +124,13 @@ impl Costs {
         let fields = selection::fields(document, set).into_iter();
         for field in fields.filter(|field| matches!(field.name.node.as_str(), "__schema" | "__type")) {
             let size = self.introspection.size(document, field).ok_or_else(|| {
-                let most = introspection::MOST_LISTS;
+                let most = introspection::MAX_LISTS;
                 too_large(&format!("at most {most} nested lists of fields, interfaces, possibleTypes and inputFields"))
             })?;
             total.fields = total.fields.saturating_add(size.fields);
             total.bytes = total.bytes.saturating_add(size.bytes);
-            if total.fields > MOST || total.bytes > Limit::Bytes.most() {
-                return Err(too_large(&format!("at most {MOST} introspection fields")));
+            if total.fields > MAX_COST || total.bytes > Limit::Bytes.most() {
+                return Err(too_large(&format!("at most {MAX_COST} introspection fields")));
             }
         }
         Ok(())
@@ -165,13 +165,13 @@ pub const fn of_introspection(shown: Size) -> usize {
 /// # Errors
 /// `DocumentTooLarge` if not; the message names the cost and the limit.
 pub fn check(cost: usize) -> Result<(), Error> {
-    if cost <= MOST {
+    if cost <= MAX_COST {
         return Ok(());
     }
     let rule =
         "each field times its maximum number of occurrences in the response, and more for counts, filters and searches";
     Err(Error::DocumentTooLarge(format!(
-        "The document is too large: its cost is {cost} ({rule}), and at most {MOST} is allowed; request smaller pages."
+        "The document is too large: its cost is {cost} ({rule}), and at most {MAX_COST} is allowed; request smaller pages."
     )))
 }
 
@@ -303,7 +303,7 @@ impl<'a> Walk<'a> {
     /// Returns the number of items of an argument; a single value counts as a list of one item.
     fn items(&self, field: &Field, argument: &str) -> usize {
         match self.argument(field, argument) {
-            Some(Value::List(items)) => items.len().min(MOST_ANSWERS),
+            Some(Value::List(items)) => items.len().min(MAX_ANSWERS),
             _ => 1,
         }
     }

@@ -46,11 +46,11 @@ pub struct Loaders {
 }
 
 /// Maximum number of groups of users in one response.
-const MOST_GROUPS_SHOWN: usize = 50_000;
+const MAX_GROUPS_SHOWN: usize = 50_000;
 /// Maximum number of custom attributes of users in one response.
-const MOST_ATTRIBUTES_SHOWN: usize = 20_000;
+const MAX_ATTRIBUTES_SHOWN: usize = 20_000;
 /// Maximum number of conditions in the filters of one request.
-const MOST_COMPARISONS: usize = 100;
+const MAX_COMPARISONS: usize = 100;
 
 impl Loaders {
     /// Creates loaders that return the rows that the viewer sees, with the columns of the selected fields. A session ends when it
@@ -67,10 +67,8 @@ impl Loaders {
     /// # Errors
     /// `BadInput` if one request would return too many.
     pub fn show_groups(&self, count: usize) -> Result<(), Error> {
-        charge(&self.groups_shown, count, MOST_GROUPS_SHOWN, || {
-            format!(
-                "groups: the response must contain at most {MOST_GROUPS_SHOWN} groups; request fewer users at once."
-            )
+        charge(&self.groups_shown, count, MAX_GROUPS_SHOWN, || {
+            format!("groups: the response must contain at most {MAX_GROUPS_SHOWN} groups; request fewer users at once.")
         })
     }
 
@@ -79,9 +77,9 @@ impl Loaders {
     /// # Errors
     /// `BadInput` if one request would return too many.
     pub fn show_attributes(&self, count: usize) -> Result<(), Error> {
-        charge(&self.attributes_shown, count, MOST_ATTRIBUTES_SHOWN, || {
+        charge(&self.attributes_shown, count, MAX_ATTRIBUTES_SHOWN, || {
             format!(
-                "attributes: the response must contain at most {MOST_ATTRIBUTES_SHOWN} attributes; request fewer users at once."
+                "attributes: the response must contain at most {MAX_ATTRIBUTES_SHOWN} attributes; request fewer users at once."
             )
         })
     }
@@ -91,8 +89,8 @@ impl Loaders {
     /// # Errors
     /// `BadInput` if the filters of one request have too many.
     pub fn compare(&self, count: usize) -> Result<(), Error> {
-        charge(&self.comparisons, count, MOST_COMPARISONS, || {
-            format!("filter: the filters of a request must contain at most {MOST_COMPARISONS} conditions in total.")
+        charge(&self.comparisons, count, MAX_COMPARISONS, || {
+            format!("filter: the filters of a request must contain at most {MAX_COMPARISONS} conditions in total.")
         })
     }
 

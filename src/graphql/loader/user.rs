@@ -10,7 +10,7 @@ use sea_orm::{
     ConnectionTrait, EntityTrait, JoinType, QueryFilter, QueryOrder, QuerySelect, QueryTrait, RelationTrait, Select,
 };
 
-use super::{Loaders, MOST_ATTRIBUTES_SHOWN};
+use super::{Loaders, MAX_ATTRIBUTES_SHOWN};
 use crate::db::conditions::{no_index_hint, one_of};
 use crate::entity::attribute_definition::{self, AttributeKind};
 use crate::entity::attribute_value::{self, Attribute};
@@ -173,11 +173,11 @@ impl Loader<AttributesOfUser> for Loaders {
             .filter(of_users)
             .filter(no_index_hint(self.asking.viewer().visible_attributes()))
             // A result with more rows is refused, so the rest need not be read.
-            .limit(MOST_ATTRIBUTES_SHOWN as u64 + 1)
+            .limit(MAX_ATTRIBUTES_SHOWN as u64 + 1)
             .into_tuple()
             .all(db)
             .await?;
-        if rows.len() > MOST_ATTRIBUTES_SHOWN {
+        if rows.len() > MAX_ATTRIBUTES_SHOWN {
             self.show_attributes(rows.len())?;
         }
         let mut attributes: HashMap<AttributesOfUser, Vec<Attribute>> = HashMap::new();

@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::text::{fold, is_of_word};
 
 /// The maximum length of a query, in characters.
-const LONGEST_QUERY: usize = 200;
+const MAX_QUERY_LENGTH: usize = 200;
 /// The prefix of a link to an email address.
 const MAILTO: &str = "mailto:";
 /// ASCII characters that surround or separate words. They are part of an email address nevertheless.
@@ -24,8 +24,8 @@ const PAIRED: &str = "'*_-~=";
 /// # Errors
 /// `BadInput` for a query without a word, or with more than 200 characters.
 pub fn words(query: &str) -> Result<Vec<String>, Error> {
-    if query.chars().count() > LONGEST_QUERY {
-        return Err(Error::BadInput(format!("query: must be at most {LONGEST_QUERY} characters.")));
+    if query.chars().count() > MAX_QUERY_LENGTH {
+        return Err(Error::BadInput(format!("query: must be at most {MAX_QUERY_LENGTH} characters.")));
     }
     let mut words: Vec<String> = Vec::new();
     for chunk in query.split(|c: char| c.is_whitespace() || c.is_control() || c == '\u{200b}').map(fold) {

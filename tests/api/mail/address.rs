@@ -1,4 +1,4 @@
-//! Another e-mail address in the place of one's own.
+//! Changing one's own email address.
 
 use async_graphql::MaybeUndefined::Value as Given;
 use roster::entity::user::UserFields;
@@ -24,7 +24,7 @@ async fn confirm(caller: &Caller<'_>, token: &str) -> Value {
     caller.change("confirmEmailChange", "user { email emailVerified }", json!({ "token": token })).await
 }
 
-/// The mail that leads somewhere.
+/// The email with a link.
 fn leading(mails: &[Mail]) -> &Mail {
     let mut leading = mails.iter().filter(|mail| mail.link.is_some());
     let first = leading.next().unwrap();
@@ -33,7 +33,7 @@ fn leading(mails: &[Mail]) -> &Mail {
 }
 
 on_every_database! {
-    async fn a_new_address_is_confirmed_from_there_and_the_old_one_is_told(app: App) {
+    async fn a_new_address_is_confirmed_by_link_and_the_old_one_is_notified(app: App) {
         ada(&app).await;
         let me = signed_in(&app).await;
         assert_eq!(request(&me, "Ada.New@Y.example").await["success"], json!(true));
@@ -42,12 +42,12 @@ on_every_database! {
         let mail = leading(&mails);
         assert_eq!(mail.to, "Ada.New@y.example");
         assert!(mail.link.as_ref().unwrap().contains("/confirm-email?lang=en#rol_"));
-        assert_eq!(me.data("{ viewer { email } }", json!({})).await["viewer"]["email"], json!("ada@x.example"), "not yet");
+        assert_eq!(me.data("{ viewer { email } }", json!({})).await["viewer"]["email"], json!("ada@x.example"), "the address has not changed yet");
 
         let done = confirm(&app.anonymous(), mail.token()).await;
-        assert_eq!((&done["success"], &done["user"]), (&json!(true), &json!(null)), "nobody is shown to nobody: {done:#}");
+        assert_eq!((&done["success"], &done["user"]), (&json!(true), &json!(null)), "anonymous callers see no user: {done:#}");
         assert_eq!(me.data("{ viewer { email emailVerified } }", json!({})).await["viewer"], json!({ "email": "Ada.New@Y.example", "emailVerified": true }));
-        assert!(works(&me).await, "sessions go on");
+        assert!(works(&me).await, "sessions stay valid");
         assert_eq!(login(&app, "ada.new@y.example", PASSWORD).await["success"], json!(true));
         assert_eq!(faults_of(&login(&app, "ada@x.example", PASSWORD).await), ["INVALID_CREDENTIALS input"]);
         let [notice] = app.mails().await.try_into().unwrap();
@@ -55,7 +55,7 @@ on_every_database! {
         assert_eq!(faults_of(&confirm(&app.anonymous(), mail.token()).await), ["EXPIRED input.token"]);
     }
 
-    async fn who_is_signed_in_sees_himself_in_the_answer(app: App) {
+    async fn a_signed_in_user_sees_themselves_in_the_response(app: App) {
         ada(&app).await;
         let me = signed_in(&app).await;
         request(&me, "new@y.example").await;
@@ -63,10 +63,10 @@ on_every_database! {
         assert_eq!(confirm(&me, &token).await["user"], json!({ "email": "new@y.example", "emailVerified": true }));
         request(&me, "newer@y.example").await;
         let token = leading(&app.mails().await[1..]).token().to_owned();
-        assert_eq!(confirm(&app.stranger().await, &token).await["user"], json!(null), "nor to another license");
+        assert_eq!(confirm(&app.stranger().await, &token).await["user"], json!(null), "other licenses see no user");
     }
 
-    async fn it_takes_the_own_password_and_another_address(app: App) {
+    async fn a_change_requires_the_current_password_and_a_different_address(app: App) {
         ada(&app).await;
         let me = signed_in(&app).await;
         for (email, password, fault) in [
@@ -84,7 +84,7 @@ on_every_database! {
         assert_eq!(app.mails().await.len(), 0);
     }
 
-    async fn an_address_that_somebody_else_has_gets_the_same_answer_and_its_owner_is_told(app: App) {
+    async fn a_taken_address_gets_the_same_response_and_its_owner_is_notified(app: App) {
         ada(&app).await;
         let fields = UserFields { email: Given("Bo@y.example".to_owned()), ..UserFields::default() };
         app.create("Bo", app.other_license, fields, Given(PASSWORD.to_owned())).await;
@@ -98,18 +98,18 @@ on_every_database! {
         assert_eq!(link::Entity::find().all(app.db.read()).await.unwrap(), []);
     }
 
-    async fn nobody_is_written_to_again_and_again_however_often_it_is_asked_for(app: App) {
+    async fn repeated_requests_do_not_flood_the_new_address(app: App) {
         ada(&app).await;
         let me = signed_in(&app).await;
         for _ in 0..5 {
             assert_eq!(request(&me, "victim@y.example").await["success"], json!(true));
         }
         let mails = app.mails().await;
-        assert_eq!(mails.iter().filter(|mail| mail.to == "victim@y.example").count(), 1, "the newest of three");
+        assert_eq!(mails.iter().filter(|mail| mail.to == "victim@y.example").count(), 1, "only the newest of three is sent");
         assert_eq!(mails.iter().filter(|mail| mail.to == "ada@x.example").count(), 3);
     }
 
-    async fn an_address_that_was_taken_meanwhile_is_not_taken_away(app: App) {
+    async fn an_address_taken_in_the_meantime_stays_with_its_owner(app: App) {
         ada(&app).await;
         let me = signed_in(&app).await;
         request(&me, "bo@y.example").await;
@@ -121,7 +121,7 @@ on_every_database! {
         assert_eq!(owner.email.as_deref(), Some("bo@y.example"));
     }
 
-    async fn an_address_that_is_a_username_of_somebody_else_is_not_given(app: App) {
+    async fn an_address_that_is_the_username_of_another_user_is_rejected(app: App) {
         ada(&app).await;
         let fields = UserFields { username: Given("bo@y.example".to_owned()), ..UserFields::default() };
         let bo = app.create("Bo", app.other_license, fields, Given(PASSWORD.to_owned())).await;
@@ -134,7 +134,7 @@ on_every_database! {
         assert_eq!(login(&app, "ada@x.example", PASSWORD).await["success"], json!(true));
     }
 
-    async fn the_spelling_of_ones_own_address_can_be_mended(app: App) {
+    async fn users_can_change_the_case_of_their_address(app: App) {
         ada(&app).await;
         let me = signed_in(&app).await;
         request(&me, "Ada@x.example").await;
@@ -142,7 +142,7 @@ on_every_database! {
         assert_eq!(confirm(&me, &token).await["user"]["email"], json!("Ada@x.example"));
     }
 
-    async fn a_new_password_stops_a_change_of_address(app: App) {
+    async fn a_new_password_cancels_a_change_of_address(app: App) {
         ada(&app).await;
         let me = signed_in(&app).await;
         request(&me, "new@y.example").await;
@@ -153,7 +153,7 @@ on_every_database! {
         assert_eq!(notice.to, "ada@x.example");
     }
 
-    async fn a_change_of_address_ends_with_its_two_hours_and_with_every_other_link(app: App) {
+    async fn a_link_expires_after_two_hours_and_ends_all_other_links(app: App) {
         ada(&app).await;
         let me = signed_in(&app).await;
         app.anonymous().change("requestPasswordReset", "", json!({ "email": "ada@x.example" })).await;
@@ -165,20 +165,20 @@ on_every_database! {
         assert_eq!(lives, 119);
         assert_eq!(confirm(&app.anonymous(), &token).await["success"], json!(true));
         let input = json!({ "token": lost, "password": ANOTHER });
-        assert_eq!(app.anonymous().faults("resetPassword", input).await, ["EXPIRED input.token"], "it went to the old address");
+        assert_eq!(app.anonymous().faults("resetPassword", input).await, ["EXPIRED input.token"], "the link was sent to the old address");
         request(&me, "newer@y.example").await;
         let token = leading(&app.mails().await[1..]).token().to_owned();
         link::Entity::update_many().col_expr(link::Column::ExpiresAt, Expr::value(now())).exec(app.db.write()).await.unwrap();
         assert_eq!(faults_of(&confirm(&app.anonymous(), &token).await), ["EXPIRED input.token"]);
     }
 
-    async fn people_are_told_when_password_pin_or_address_change(app: App) {
+    async fn users_are_notified_when_password_pin_or_address_change(app: App) {
         let id = ada(&app).await;
         let (me, chief) = (signed_in(&app).await, app.license_admin().await);
         me.change("setPin", "", json!({ "pin": "0417" })).await;
         me.change("setPin", "", json!({ "pin": null })).await;
         me.change("setPin", "", json!({ "pin": null })).await;
-        assert_eq!(app.mails().await.len(), 2, "there was none to remove the second time");
+        assert_eq!(app.mails().await.len(), 2, "the second removal changes nothing");
         for (change, mails) in [
             (json!({ "password": ANOTHER }), 1),
             (json!({ "pin": "0417" }), 1),
@@ -192,7 +192,7 @@ on_every_database! {
             assert_eq!(chief.change("updateUser", "", input.clone()).await["success"], json!(true));
             let told = app.mails().await;
             assert_eq!(told.len(), mails, "{input}");
-            assert!(told.iter().all(|mail| mail.to.eq_ignore_ascii_case("ada@x.example") && mail.link.is_none()), "to the old address");
+            assert!(told.iter().all(|mail| mail.to.eq_ignore_ascii_case("ada@x.example") && mail.link.is_none()), "notices go to the old address");
         }
     }
 }

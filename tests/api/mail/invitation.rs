@@ -1,4 +1,4 @@
-//! Invitations: the mail by which a person takes the account into use.
+//! Invitations: the email by which a user activates their account.
 
 use async_graphql::MaybeUndefined::Value as Given;
 use chrono::TimeDelta;
@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use super::{ANOTHER, activate, login, with_token, works};
 use crate::app::{App, Caller, PASSWORD, PUBLIC_URL, faults_of};
 
-/// Enters somebody; what is said of the mail stands in `more`.
-async fn enter(admin: &Caller<'_>, email: &str, more: Value) -> Value {
+/// Creates a user; `more` holds the invitation options.
+async fn create_user(admin: &Caller<'_>, email: &str, more: Value) -> Value {
     let mut input = json!({ "firstName": "Ada", "lastName": "Byron", "email": email });
     input.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     let payload = admin.change("createUser", "user { id }", input).await;
@@ -27,7 +27,7 @@ async fn state(admin: &Caller<'_>, id: &Value) -> Value {
 }
 
 on_every_database! {
-    async fn who_has_an_address_and_no_password_is_sent_a_link_if_nothing_else_is_said(app: App) {
+    async fn a_new_user_with_address_and_without_password_is_invited_by_default(app: App) {
         let admin = app.admin().await;
         for (more, mails) in [
             (json!({}), 1),
@@ -37,7 +37,7 @@ on_every_database! {
             (json!({ "password": PASSWORD, "sendRegistrationEmail": true }), 1),
             (json!({ "isActive": false }), 0),
         ] {
-            enter(&admin, &format!("{}@x.example", roster::scalar::Id::new().0), more.clone()).await;
+            create_user(&admin, &format!("{}@x.example", roster::scalar::Id::new().0), more.clone()).await;
             assert_eq!(app.mails().await.len(), mails, "{more}");
         }
         let bare = json!({ "firstName": "Ada", "lastName": "Byron", "username": "ada" });
@@ -49,7 +49,7 @@ on_every_database! {
         assert_eq!(app.mails().await.len(), 0);
     }
 
-    async fn what_is_asked_of_the_mail_must_make_sense(app: App) {
+    async fn invalid_invitation_options_are_rejected(app: App) {
         let admin = app.admin().await;
         for (input, faults) in [
             (json!({ "username": "ada", "sendRegistrationEmail": true }), ["NOT_ALLOWED input.sendRegistrationEmail"].as_slice()),
@@ -72,9 +72,9 @@ on_every_database! {
         assert_eq!(mail::Entity::find().count(app.db.read()).await.unwrap(), 0);
     }
 
-    async fn a_next_url_that_only_looks_like_ours_is_refused_before_any_mail(app: App) {
+    async fn a_foreign_next_url_is_rejected_before_any_email_is_queued(app: App) {
         let admin = app.admin().await;
-        let id = enter(&admin, "ada@x.example", json!({ "sendRegistrationEmail": false })).await;
+        let id = create_user(&admin, "ada@x.example", json!({ "sendRegistrationEmail": false })).await;
         for hostile in [
             "//app.example.org/welcome", "\\\\app.example.org/welcome", "https:app.example.org/welcome", "https:\\\\app.example.org\\welcome",
             "https://app.example.org@evil.example/welcome", "https://app.example.org.evil.example/welcome", "https://evil.example/https://app.example.org/welcome",
@@ -91,10 +91,10 @@ on_every_database! {
         assert_eq!(mail::Entity::find().count(app.db.read()).await.unwrap(), 0);
     }
 
-    async fn the_link_takes_the_account_into_use_and_leads_on(app: App) {
+    async fn the_link_activates_the_account_and_returns_the_next_url(app: App) {
         let admin = app.admin().await;
         let next = "https://app.example.org/welcome/staff?from=mail";
-        let id = enter(&admin, "Ada@X.example", json!({ "registrationEmailNextUrl": next })).await;
+        let id = create_user(&admin, "Ada@X.example", json!({ "registrationEmailNextUrl": next })).await;
         assert_eq!(state(&admin, &id).await["state"], json!("QUEUED"));
         let [mail] = app.mails().await.try_into().unwrap();
         assert_eq!(mail.to, "Ada@x.example");
@@ -111,10 +111,10 @@ on_every_database! {
         assert_eq!(state(&admin, &id).await["state"], json!("ACCEPTED"));
         assert_eq!(faults_of(&activate(&app, mail.token(), ANOTHER).await), ["EXPIRED input.token"]);
         assert_eq!(login(&app, "ada@x.example", PASSWORD).await["success"], json!(true));
-        assert_eq!(app.mails().await.len(), 0, "who chose a first password need not be told");
+        assert_eq!(app.mails().await.len(), 0, "the first password sends no notice");
     }
 
-    async fn a_link_dies_with_a_newer_one_a_deactivation_a_new_password_a_new_address_and_its_time(app: App) {
+    async fn a_link_ends_with_a_newer_one_deactivation_new_credentials_or_time(app: App) {
         let (admin, chief) = (app.admin().await, app.license_admin().await);
         for (what, mutation, change) in [
             ("a newer one", "resendActivation", json!({})),
@@ -122,7 +122,7 @@ on_every_database! {
             ("a new password", "updateUser", json!({ "password": ANOTHER })),
             ("a new address", "updateUser", json!({ "email": "elsewhere@x.example" })),
         ] {
-            let id = enter(&admin, &format!("{}@x.example", roster::scalar::Id::new().0), json!({})).await;
+            let id = create_user(&admin, &format!("{}@x.example", roster::scalar::Id::new().0), json!({})).await;
             let [mail] = app.mails().await.try_into().unwrap();
             let mut input = change;
             input["id"] = id.clone();
@@ -135,7 +135,7 @@ on_every_database! {
             assert_eq!(state(&admin, &id).await["state"], json!(expected), "{what}");
             app.mails().await;
         }
-        let id = enter(&admin, "late@x.example", json!({})).await;
+        let id = create_user(&admin, "late@x.example", json!({})).await;
         let [mail] = app.mails().await.try_into().unwrap();
         link::Entity::update_many().col_expr(link::Column::ExpiresAt, Expr::value(now())).exec(app.db.write()).await.unwrap();
         invitation::Entity::update_many().col_expr(invitation::Column::ExpiresAt, Expr::value(now())).exec(app.db.write()).await.unwrap();
@@ -143,10 +143,10 @@ on_every_database! {
         assert_eq!(state(&admin, &id).await["state"], json!("EXPIRED"));
     }
 
-    async fn a_link_lives_for_fourteen_days_from_when_it_is_sent(app: App) {
+    async fn a_link_is_valid_for_fourteen_days_after_it_is_sent(app: App) {
         let admin = app.admin().await;
-        let id = enter(&admin, "ada@x.example", json!({})).await;
-        // It could not be sent for a day.
+        let id = create_user(&admin, "ada@x.example", json!({})).await;
+        // The email was delayed for a day.
         let before = now() + TimeDelta::days(13);
         link::Entity::update_many().col_expr(link::Column::ExpiresAt, Expr::value(before)).exec(app.db.write()).await.unwrap();
         let [_mail] = app.mails().await.try_into().unwrap();
@@ -157,22 +157,22 @@ on_every_database! {
         assert!((said - link.expires_at).abs() < TimeDelta::minutes(1));
     }
 
-    async fn an_invitation_that_was_killed_before_it_was_sent_is_not_sent(app: App) {
+    async fn an_invitation_cancelled_before_it_is_sent_is_not_sent(app: App) {
         let chief = app.license_admin().await;
-        let id = enter(&chief, "ada@x.example", json!({})).await;
+        let id = create_user(&chief, "ada@x.example", json!({})).await;
         chief.change("resendActivation", "", json!({ "id": id })).await;
-        assert_eq!(app.mails().await.len(), 1, "the newer one alone");
-        let id = enter(&chief, "bob@x.example", json!({})).await;
+        assert_eq!(app.mails().await.len(), 1, "only the newer email is sent");
+        let id = create_user(&chief, "bob@x.example", json!({})).await;
         chief.change("setActive", "", json!({ "id": id, "active": false })).await;
-        let id = enter(&chief, "cyd@x.example", json!({})).await;
+        let id = create_user(&chief, "cyd@x.example", json!({})).await;
         chief.change("deleteUser", "", json!({ "id": id })).await;
         assert_eq!(app.mails().await.len(), 0);
     }
 
-    async fn who_was_invited_is_invited_again_to_where_he_was_to_go_if_nothing_else_is_said(app: App) {
+    async fn a_resent_invitation_keeps_the_next_url_by_default(app: App) {
         let chief = app.license_admin().await;
         let (first, second) = ("https://app.example.org/welcome/a", "https://app.example.org/welcome/b");
-        let id = enter(&chief, "ada@x.example", json!({ "registrationEmailNextUrl": first })).await;
+        let id = create_user(&chief, "ada@x.example", json!({ "registrationEmailNextUrl": first })).await;
         app.mails().await;
         for (input, expected) in [
             (json!({}), json!(first)),
@@ -190,11 +190,11 @@ on_every_database! {
         }
     }
 
-    async fn only_who_can_use_a_link_is_sent_one_again(app: App) {
+    async fn invitations_are_resent_only_to_users_who_can_use_them(app: App) {
         let (chief, admin) = (app.license_admin().await, app.admin().await);
-        let active = enter(&chief, "a@x.example", json!({ "password": PASSWORD })).await;
+        let active = create_user(&chief, "a@x.example", json!({ "password": PASSWORD })).await;
         assert_eq!(chief.faults("resendActivation", json!({ "id": active })).await, ["NOT_ALLOWED input.id"]);
-        let inactive = enter(&chief, "b@x.example", json!({ "isActive": false })).await;
+        let inactive = create_user(&chief, "b@x.example", json!({ "isActive": false })).await;
         assert_eq!(chief.faults("resendActivation", json!({ "id": inactive })).await, ["INACTIVE input.id"]);
         let nameless = app.create("C", app.license, UserFields { username: Given("c".to_owned()), ..UserFields::default() }, Given(PASSWORD.to_owned())).await;
         assert_eq!(chief.faults("resendActivation", json!({ "id": nameless.id.0 })).await, ["NOT_ALLOWED input.id"]);
@@ -204,11 +204,11 @@ on_every_database! {
         assert_eq!(app.mails().await.len(), 0);
     }
 
-    async fn administrators_see_how_invitations_stand_and_find_people_by_it(app: App) {
+    async fn administrators_see_the_invitation_state_and_filter_by_it(app: App) {
         let (chief, user, stranger) = (app.license_admin().await, app.user().await, app.stranger().await);
-        let ids = [enter(&chief, "a@x.example", json!({})).await, enter(&chief, "b@x.example", json!({})).await];
+        let ids = [create_user(&chief, "a@x.example", json!({})).await, create_user(&chief, "b@x.example", json!({})).await];
         let [first, _] = app.mails().await.try_into().unwrap();
-        let queued = enter(&chief, "c@x.example", json!({})).await;
+        let queued = create_user(&chief, "c@x.example", json!({})).await;
         activate(&app, first.token(), PASSWORD).await;
         let query = "query ($states: [InvitationState!]) { users(filter: { invitation: $states }) { totalCount nodes { id invitation { state } } } }";
         for (states, expected) in [

@@ -1,4 +1,4 @@
-//! A whole life by mail: with a real mail server, a real browser and the program as it is installed.
+//! The life of an account by email, with a real mail server, a real browser and the built program.
 
 use serde_json::{Value, json};
 
@@ -10,13 +10,13 @@ use crate::smtp::{Options, Received, Smtp};
 
 const OUTCOME: &str = "#outcome";
 
-/// Where a mail leads.
+/// The link in an email.
 fn link(mail: &Received) -> String {
     let text = mail.text.as_deref().unwrap();
     text.split_whitespace().find(|word| word.contains("#rol_")).unwrap_or_else(|| panic!("{text}")).to_owned()
 }
 
-/// The last of so many mails that went to an address.
+/// The last of `count` emails that was sent to an address.
 async fn mail_to(smtp: &Smtp, count: usize, address: &str) -> Received {
     let mails = smtp.until(count).await;
     assert_eq!(mails.len(), count, "{mails:#?}");
@@ -31,13 +31,13 @@ async fn change(caller: &Caller, mutation: &str, selection: &str, input: Value) 
     payload
 }
 
-/// What mail scanners do with links.
+/// Opens a link as mail scanners do.
 async fn scan(server: &Process, link: &str) {
     let client = reqwest::Client::new();
     for _ in 0..3 {
         assert_eq!(client.get(link).send().await.unwrap().status(), 200);
         assert_eq!(client.head(link).send().await.unwrap().status(), 200);
-        // Some put the secret where a server sees it.
+        // Some put the token where a server sees it.
         let bare = link.replace('#', "&token=");
         assert_eq!(client.get(bare).send().await.unwrap().status(), 200);
     }
@@ -51,7 +51,7 @@ async fn choose_password(browser: &Browser, password: &str) {
 }
 
 in_every_home! {
-    async fn a_person_is_invited_loses_the_password_and_moves_to_another_address(home: Home) {
+    async fn a_user_is_invited_resets_the_password_and_changes_the_address(home: Home) {
         let Some(smtp) = Smtp::start(Options::default()) else { return };
         let Some(browser) = Browser::start().await else { return };
         let home = home.with_admin().await;
@@ -59,7 +59,7 @@ in_every_home! {
         let admin = server.sign_in(crate::process::ADMIN).await;
         browser.resize(360, 640).await;
 
-        // Invited, and on to where the administrator wants him to go.
+        // The invitation leads on to the URL that the administrator set.
         let playground = server.url("/");
         let ada = json!({ "firstName": "Ada", "lastName": "Byron", "email": "ada@x.example", "registrationEmailNextUrl": playground });
         let id = change(&admin, "createUser", "user { id }", ada).await["user"]["id"].clone();
@@ -68,7 +68,7 @@ in_every_home! {
         assert!(invited.starts_with(&server.url("/activate?lang=en#rol_")), "{invited}");
         scan(&server, &invited).await;
         browser.open(&invited).await;
-        assert_eq!(browser.run("return location.hash").await, "", "the secret is gone from the address");
+        assert_eq!(browser.run("return location.hash").await, "", "the token is removed from the address bar");
         choose_password(&browser, PASSWORD).await;
         browser.see("#offer", "This link signs you in as Ada Byron").await;
         browser.click("#offer button").await;
@@ -82,7 +82,7 @@ in_every_home! {
         choose_password(&browser, ANOTHER).await;
         browser.see(OUTCOME, "This link is no longer valid").await;
 
-        // Lost, and another one.
+        // The user resets their password.
         let session = server.sign_in("ada@x.example").await;
         change(&server.caller(None), "requestPasswordReset", "", json!({ "email": "ADA@x.example" })).await;
         let lost = link(&mail_to(&smtp, 2, "ada@x.example").await);
@@ -95,7 +95,7 @@ in_every_home! {
         let opened = server.login("ada@x.example", ANOTHER).await;
         mail_to(&smtp, 3, "ada@x.example").await;
 
-        // Elsewhere from now on.
+        // The user changes their email address.
         let me = server.caller(opened["token"].as_str());
         change(&me, "requestEmailChange", "", json!({ "newEmail": "ada@y.example", "currentPassword": ANOTHER })).await;
         let new = link(&mail_to(&smtp, 5, "ada@y.example").await);
@@ -109,11 +109,11 @@ in_every_home! {
         mail_to(&smtp, 6, "ada@x.example").await;
         assert_eq!(browser.console().await, [""; 0]);
         for secret in [&invited, &lost, &new].map(|link| link.split_once('#').unwrap().1.to_owned()) {
-            assert!(!server.err().contains(&secret) && !server.out().contains(&secret), "in the log");
+            assert!(!server.err().contains(&secret) && !server.out().contains(&secret), "the token is in the log");
         }
     }
 
-    async fn links_begin_with_the_public_address_whatever_a_request_says(home: Home) {
+    async fn links_start_with_the_public_url_regardless_of_request_headers(home: Home) {
         let Some(smtp) = Smtp::start(Options::default()) else { return };
         let home = home.with_admin().await;
         let server = home.serve(&["--smtp-url", &smtp.url(), "--public-url", "https://people.example.org/roster", "--trusted-proxies", "127.0.0.1"]).await;
@@ -129,7 +129,7 @@ in_every_home! {
         assert_eq!(mail.header("From"), "Roster <roster@people.example.org>");
     }
 
-    async fn a_token_is_nowhere_in_the_database_or_the_log(home: Home) {
+    async fn a_link_token_is_neither_in_the_database_nor_in_the_log(home: Home) {
         let Some(smtp) = Smtp::start(Options::default()) else { return };
         let home = home.with_admin().await;
         let server = home.serve(&["--smtp-url", &smtp.url(), "--log", "trace"]).await;
@@ -141,17 +141,17 @@ in_every_home! {
         let links = smtp.until(2).await;
         let tokens: Vec<String> = links.iter().map(|mail| link(mail).split_once('#').unwrap().1.to_owned()).collect();
         for token in &tokens {
-            assert!(!server.err().contains(token) && !server.out().contains(token), "in the log");
+            assert!(!server.err().contains(token) && !server.out().contains(token), "the token is in the log");
             for end in ["", "-wal"].iter().filter(|_| home.is_sqlite()) {
                 let file = std::fs::read(home.path(&format!("roster-data/roster.db{end}"))).unwrap();
-                assert!(!file.windows(token.len()).any(|part| part == token.as_bytes()), "in the database");
+                assert!(!file.windows(token.len()).any(|part| part == token.as_bytes()), "the token is in the database");
             }
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn where_nothing_is_set_mails_are_files_and_nobody_registers_himself() {
+async fn by_default_emails_are_files_and_registration_is_disabled() {
     let home = Home::on_sqlite().with_admin().await;
     let server = home.serve(&[]).await;
     let admin = server.sign_in(crate::process::ADMIN).await;
@@ -161,7 +161,7 @@ async fn where_nothing_is_set_mails_are_files_and_nobody_registers_himself() {
         let entries = std::fs::read_dir(home.path("roster-data/mail")).ok()?;
         entries.map(|entry| entry.unwrap().path()).find(|path| path.extension().is_some_and(|end| end == "eml"))
     });
-    let mail = crate::app::Mail::parse(&std::fs::read(file.await.expect("a file")).unwrap());
+    let mail = crate::app::Mail::parse(&std::fs::read(file.await.expect("an email file")).unwrap());
     assert_eq!(mail.to, "ada@x.example");
     assert!(mail.link.unwrap().starts_with(&server.url("/activate")));
     let stranger =
@@ -171,7 +171,7 @@ async fn where_nothing_is_set_mails_are_files_and_nobody_registers_himself() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_demonstration_shows_links_in_its_log_and_a_real_directory_does_not() {
+async fn the_demo_logs_links() {
     let home = Home::on_sqlite();
     let server = home.serve(&["demo", "--users", "20", "--tokens", "tokens.json"]).await;
     let tokens: Value = serde_json::from_slice(&std::fs::read(home.path("tokens.json")).unwrap()).unwrap();
@@ -183,7 +183,7 @@ async fn a_demonstration_shows_links_in_its_log_and_a_real_directory_does_not() 
 }
 
 #[tokio::test]
-async fn a_license_for_registrations_must_be_there() {
+async fn the_license_for_registrations_must_exist() {
     let home = Home::on_sqlite().with_admin().await;
     let ended = home.run(&["--listen", "127.0.0.1:0", "--registration", "X-9"]).await;
     assert_eq!(ended.code, 2, "{}", ended.err);

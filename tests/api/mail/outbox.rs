@@ -1,4 +1,4 @@
-//! Mails that wait to be sent: what is stored of them, when they are sent, and when they are given up.
+//! Queued emails: the stored data, the time of sending, retries and giving up.
 
 use async_graphql::MaybeUndefined::{Undefined, Value as Given};
 use chrono::TimeDelta;
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::app::{App, Caller, KEY, PASSWORD};
 
-async fn enter(admin: &Caller<'_>, email: &str) -> Value {
+async fn create_user(admin: &Caller<'_>, email: &str) -> Value {
     let input = json!({ "firstName": "Ada", "lastName": "Byron", "email": email });
     admin.change("createUser", "user { id }", input).await["user"]["id"].clone()
 }
@@ -24,7 +24,7 @@ async fn invitation(admin: &Caller<'_>, id: &Value) -> Value {
     admin.data(query, json!({ "id": id })).await["user"]["invitation"].clone()
 }
 
-/// Lets time pass for the mails that wait, in which they were tried so often.
+/// Moves the queued emails back in time and adds `tries` attempts.
 async fn wait(app: &App, time: TimeDelta, tries: i32) {
     for mail in mail::Entity::find().all(app.db.read()).await.unwrap() {
         mail::Entity::update_many()
@@ -39,23 +39,23 @@ async fn wait(app: &App, time: TimeDelta, tries: i32) {
 }
 
 on_every_database! {
-    async fn nothing_that_is_stored_of_a_mail_lets_anybody_in(app: App) {
+    async fn the_stored_data_of_an_email_does_not_contain_its_token(app: App) {
         let admin = app.admin().await;
-        enter(&admin, "ada@x.example").await;
+        create_user(&admin, "ada@x.example").await;
         let waiting = mail::Entity::find().one(app.db.read()).await.unwrap().unwrap();
         let seed = waiting.seed.clone().unwrap();
         let [mail] = app.mails().await.try_into().unwrap();
         assert!(!format!("{waiting:?}").contains(mail.token()));
-        assert_eq!(token::of_seed(&Key::from(KEY), &seed), mail.token(), "it takes the key");
+        assert_eq!(token::of_seed(&Key::from(KEY), &seed), mail.token(), "the token depends on the server key");
         assert_ne!(token::of_seed(&Key::from([0; 32]), &seed), mail.token());
         let stored = link::Entity::find().one(app.db.read()).await.unwrap().unwrap();
         assert_eq!(stored.token_hash, token::hash(mail.token()));
-        assert_eq!(mail::Entity::find().count(app.db.read()).await.unwrap(), 0, "nothing is left of it");
+        assert_eq!(mail::Entity::find().count(app.db.read()).await.unwrap(), 0, "no queued email remains");
     }
 
-    async fn a_mail_that_cannot_be_sent_is_tried_again_and_again_and_the_administrator_sees_why(app: App) {
+    async fn a_failed_email_is_retried_and_administrators_see_the_reason(app: App) {
         let admin = app.admin().await;
-        let id = enter(&admin, "ada@x.example").await;
+        let id = create_user(&admin, "ada@x.example").await;
         app.break_mail();
         let mut pauses = Vec::new();
         for tries in 1..=13 {
@@ -67,7 +67,7 @@ on_every_database! {
             assert_eq!((&stands["state"], stands["lastError"].is_string(), &stands["sentAt"]), (&json!("QUEUED"), true, &json!(null)));
             app.send_mail().await;
             let later = mail::Entity::find().one(app.db.read()).await.unwrap().unwrap();
-            assert_eq!(later.tries, tries, "not before its time");
+            assert_eq!(later.tries, tries, "no retry before its time");
             wait(&app, later.next_try_at - now(), 0).await;
         }
         assert_eq!(pauses, [2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900, 900, 900]);
@@ -77,9 +77,9 @@ on_every_database! {
         assert_eq!((&stands["state"], &stands["lastError"], stands["sentAt"].is_string()), (&json!("SENT"), &json!(null), true));
     }
 
-    async fn after_a_day_a_mail_is_given_up_and_the_trail_says_so(app: App) {
+    async fn after_a_day_an_email_fails_with_an_audit_event(app: App) {
         let admin = app.admin().await;
-        let id = enter(&admin, "ada@x.example").await;
+        let id = create_user(&admin, "ada@x.example").await;
         app.break_mail();
         app.send_mail().await;
         wait(&app, TimeDelta::hours(23), 90).await;
@@ -98,16 +98,16 @@ on_every_database! {
         assert_eq!((app.mails().await.len(), invitation(&admin, &id).await["state"].clone()), (1, json!("SENT")));
     }
 
-    async fn a_mail_that_has_waited_for_a_day_untried_is_not_given_up_at_once(app: App) {
+    async fn an_old_email_does_not_fail_at_its_first_attempt(app: App) {
         let admin = app.admin().await;
-        let id = enter(&admin, "ada@x.example").await;
+        let id = create_user(&admin, "ada@x.example").await;
         app.break_mail();
         wait(&app, TimeDelta::days(3), 0).await;
         app.send_mail().await;
         assert_eq!(invitation(&admin, &id).await["state"], json!("QUEUED"));
     }
 
-    async fn a_registration_that_cannot_be_sent_leaves_no_address_in_the_trail(app: App) {
+    async fn a_failed_registration_leaves_no_address_in_the_audit_trail(app: App) {
         let input = json!({ "firstName": "Eve", "lastName": "Moss", "email": "eve@x.example" });
         app.anonymous().change("registerUser", "", input).await;
         app.break_mail();
@@ -119,7 +119,7 @@ on_every_database! {
         assert_eq!(events[0].changes.as_deref(), Some(r#"[{"field":"mail","after":"REGISTRATION"}]"#));
     }
 
-    async fn a_mail_is_in_the_language_of_its_reader(app: App) {
+    async fn an_email_is_in_the_language_of_its_reader(app: App) {
         let admin = app.admin().await;
         let subject = async |language: &str, locale: Option<&str>| {
             let fields = UserFields { email: Given(format!("{}@x.example", roster::scalar::Id::new().0)), ..UserFields::default() };
@@ -150,7 +150,7 @@ on_every_database! {
         }
     }
 
-    async fn a_mail_says_what_people_are_called_and_no_more(app: App) {
+    async fn an_email_contains_names_as_escaped_text_only(app: App) {
         let admin = app.admin().await;
         let hostile = "<script>alert(1)</script>\" {$name} {{name}}";
         let input = json!({ "firstName": hostile, "lastName": "Moss", "email": "eve@x.example" });
@@ -161,10 +161,10 @@ on_every_database! {
         assert!(!mail.subject.contains("script"), "{}", mail.subject);
     }
 
-    async fn whether_an_address_is_known_costs_the_same(app: App) {
+    async fn password_resets_cost_the_same_for_unknown_addresses(app: App) {
         let fields = UserFields { email: Given("ada@x.example".to_owned()), ..UserFields::default() };
         app.create("Ada", app.license, fields, Given(PASSWORD.to_owned())).await;
-        // Whoever begins to count clears up as well.
+        // The first request of a counter also cleans up.
         app.anonymous().change("requestPasswordReset", "", json!({ "email": "first@x.example" })).await;
         let mut costs = Vec::new();
         for email in ["ada@x.example", "bob@x.example", "ada@x.example", "bob@x.example"] {
@@ -175,7 +175,7 @@ on_every_database! {
         assert!(costs[0] == costs[1] && costs[2] == costs[3], "{costs:?}");
         assert_eq!(mail::Entity::find().count(app.db.read()).await.unwrap(), 5);
         let nobodys = mail::Column::UserId.is_null();
-        assert_eq!(mail::Entity::find().filter(nobodys).count(app.db.read()).await.unwrap(), 5, "none is anybody's yet");
+        assert_eq!(mail::Entity::find().filter(nobodys).count(app.db.read()).await.unwrap(), 5, "no queued email refers to a user yet");
         assert_eq!(link::Entity::find().count(app.db.read()).await.unwrap(), 0);
     }
 }

@@ -1,4 +1,4 @@
-//! People who register themselves.
+//! Self-registration.
 
 use async_graphql::MaybeUndefined::Value as Given;
 use roster::entity::user::UserFields;
@@ -17,14 +17,14 @@ async fn register(app: &App, first_name: &str, email: &str) -> Value {
 }
 
 on_every_database! {
-    async fn who_registers_is_entered_once_mail_has_reached_him(app: App) {
+    async fn a_registered_user_is_created_once_the_address_is_confirmed(app: App) {
         let chief = app.license_admin().await;
         let before = user::Entity::find().count(app.db.read()).await.unwrap();
         assert_eq!(register(&app, "Eve", "Eve@X.example").await["success"], json!(true));
         let [mail] = app.mails().await.try_into().unwrap();
         assert_eq!((mail.to.as_str(), user::Entity::find().count(app.db.read()).await.unwrap()), ("Eve@x.example", before));
         assert!(mail.link.as_ref().unwrap().contains("/activate?lang=en#rol_"));
-        assert!(!mail.text.contains("Eve") && !mail.html.contains("Eve"), "a stranger chose the name");
+        assert!(!mail.text.contains("Eve") && !mail.html.contains("Eve"), "the email contains no name chosen by a stranger");
         assert_eq!(faults_of(&activate(&app, mail.token(), "eve-moss").await), ["TOO_SHORT input.password"]);
         let opened = activate(&app, mail.token(), PASSWORD).await;
         assert_eq!((&opened["nextUrl"], &opened["user"]["emailVerified"], &opened["user"]["hasActivated"]), (&json!("https://app.example.org/welcome"), &json!(true), &json!(true)));
@@ -38,7 +38,7 @@ on_every_database! {
         assert_eq!(found["user"]["fullName"], json!("Eve Moss"));
     }
 
-    async fn an_address_that_somebody_has_gets_the_same_answer_and_its_owner_is_told(app: App) {
+    async fn a_taken_address_gets_the_same_response_and_its_owner_is_notified(app: App) {
         let fields = UserFields { email: Given("bo@x.example".to_owned()), ..UserFields::default() };
         app.create("Bo", app.other_license, fields, Given(PASSWORD.to_owned())).await;
         let fresh = register(&app, "Eve", "fresh@x.example").await;
@@ -48,7 +48,7 @@ on_every_database! {
         assert_eq!((mail.to.as_str(), &mail.link), ("bo@x.example", &None));
     }
 
-    async fn a_newer_registration_takes_the_place_of_the_older(app: App) {
+    async fn a_newer_registration_replaces_the_older_one(app: App) {
         register(&app, "Eve", "eve@x.example").await;
         let [older] = app.mails().await.try_into().unwrap();
         register(&app, "Eva", "EVE@x.example").await;
@@ -57,20 +57,20 @@ on_every_database! {
         assert_eq!(activate(&app, newer.token(), PASSWORD).await["success"], json!(true));
     }
 
-    async fn an_address_that_is_a_username_is_not_entered(app: App) {
+    async fn an_address_that_is_a_username_is_rejected(app: App) {
         let fields = UserFields { username: Given("eve@x.example".to_owned()), ..UserFields::default() };
         let owner = app.create("Bo", app.other_license, fields, Given(PASSWORD.to_owned())).await;
         let fresh = register(&app, "Eve", "fresh@x.example").await;
         app.mails().await;
         assert_eq!(register(&app, "Eve", "EVE@x.example").await, fresh);
         let [mail] = app.mails().await.try_into().unwrap();
-        assert_eq!(mail.to, "EVE@x.example", "its reader learns it, and nobody else");
+        assert_eq!(mail.to, "EVE@x.example", "only the reader of the address learns of it");
         assert_eq!(faults_of(&activate(&app, mail.token(), ANOTHER).await), ["TAKEN input.token"]);
         let signed_in = with_token(&app, &login(&app, "eve@x.example", PASSWORD).await["token"]);
         assert_eq!(signed_in.data("{ viewer { id } }", json!({})).await["viewer"]["id"], json!(owner.id.0.to_string()));
     }
 
-    async fn a_registration_ends_with_its_time_with_the_license_and_when_the_address_is_taken(app: App) {
+    async fn a_registration_ends_with_time_license_or_a_taken_address(app: App) {
         register(&app, "Eve", "eve@x.example").await;
         let [mail] = app.mails().await.try_into().unwrap();
         let fields = UserFields { email: Given("eve@x.example".to_owned()), ..UserFields::default() };
@@ -92,7 +92,7 @@ on_every_database! {
         assert_eq!(app.anonymous().change_refused("registerUser", input).await, "FORBIDDEN");
     }
 
-    async fn who_registers_over_and_over_keeps_nobody_from_a_lost_password(app: App) {
+    async fn repeated_registrations_do_not_block_a_password_reset(app: App) {
         let fields = UserFields { email: Given("bo@x.example".to_owned()), ..UserFields::default() };
         app.create("Bo", app.license, fields, Given(PASSWORD.to_owned())).await;
         for _ in 0..10 {
@@ -104,7 +104,7 @@ on_every_database! {
         assert!(mail.link.unwrap().contains("/reset"));
     }
 
-    async fn what_is_wrong_is_told_at_once(app: App) {
+    async fn invalid_input_is_reported_at_once(app: App) {
         let input = json!({ "firstName": " ", "lastName": "x".repeat(51), "email": "nobody", "nextUrl": "javascript:alert(1)" });
         let faults = ["INVALID input.email", "INVALID input.nextUrl", "REQUIRED input.firstName", "TOO_LONG input.lastName"];
         assert_eq!(app.anonymous().faults("registerUser", input).await, faults);

@@ -1,4 +1,4 @@
-//! A password in the place of a lost one.
+//! Password resets.
 
 use async_graphql::MaybeUndefined::Value as Given;
 use futures_util::future::join_all;
@@ -32,12 +32,12 @@ async fn mail_of(app: &App, email: &str) -> Mail {
 }
 
 on_every_database! {
-    async fn a_lost_password_is_replaced_and_every_session_ends(app: App) {
+    async fn a_reset_replaces_the_password_and_ends_every_session(app: App) {
         ada(&app).await;
         let session = with_token(&app, &login(&app, "mike.ada@x.example", PASSWORD).await["token"]);
         let mail = mail_of(&app, "mike.ada@x.example").await;
         assert!(mail.link.as_ref().unwrap().contains("/reset?lang=en#rol_"), "{:?}", mail.link);
-        assert!(works(&session).await, "to ask for it ends nothing");
+        assert!(works(&session).await, "a request ends no session");
         assert_eq!(login(&app, "mike.ada@x.example", PASSWORD).await["success"], json!(true));
         assert_eq!(faults_of(&reset(&app, mail.token(), "short").await), ["TOO_SHORT input.password"]);
         let done = reset(&app, mail.token(), ANOTHER).await;
@@ -51,14 +51,14 @@ on_every_database! {
         assert_eq!((notice.to.as_str(), &notice.link), ("Mike.Ada@x.example", &None));
     }
 
-    async fn mail_goes_to_the_address_that_is_stored_however_it_was_spelt(app: App) {
+    async fn the_email_goes_to_the_stored_address_regardless_of_spelling(app: App) {
         ada(&app).await;
         for spelling in ["MIKE.ADA@X.EXAMPLE", "mıke.ada@x.example", "ｍｉｋｅ.ada@x.example"] {
             assert_eq!(mail_of(&app, spelling).await.to, "Mike.Ada@x.example", "{spelling}");
         }
     }
 
-    async fn who_is_unknown_inactive_or_of_an_expired_license_gets_the_same_answer_and_no_mail(app: App) {
+    async fn unknown_and_inactive_users_get_the_same_response_and_no_email(app: App) {
         ada(&app).await;
         let (chief, inactive) = (app.license_admin().await, app.user().await);
         let address = inactive.data("{ viewer { email } }", json!({})).await["viewer"]["email"].as_str().unwrap().to_owned();
@@ -73,22 +73,22 @@ on_every_database! {
         }
         let mails = app.mails().await;
         assert_eq!(mails.iter().map(|mail| mail.to.as_str()).collect::<Vec<_>>(), ["Mike.Ada@x.example"]);
-        assert_eq!(mail::Entity::find().count(app.db.read()).await.unwrap(), 0, "the others are forgotten");
+        assert_eq!(mail::Entity::find().count(app.db.read()).await.unwrap(), 0, "requests without a user are dropped");
         assert_eq!(faults_of(&request(&app, "nobody").await), ["INVALID input.email"]);
     }
 
-    async fn of_many_requests_for_one_address_three_are_heard_whoever_asks(app: App) {
+    async fn at_most_three_requests_per_address_are_handled(app: App) {
         ada(&app).await;
         for email in ["mike.ada@x.example", "nobody@x.example"] {
             let answers = join_all((0..10).map(|_| request(&app, email))).await;
             assert!(answers.iter().all(|answer| answer["success"] == json!(true)), "{email}");
         }
         let queued = mail::Entity::find().count(app.db.read()).await.unwrap();
-        assert_eq!(queued, 6, "three each");
+        assert_eq!(queued, 6, "three for each address");
         assert_eq!(app.mails().await.len(), 3);
     }
 
-    async fn of_too_many_requests_from_one_network_address_the_rest_is_refused(app: App) {
+    async fn too_many_requests_from_one_network_are_rate_limited(app: App) {
         for n in 0..100 {
             request(&app, &format!("nobody{n}@x.example")).await;
         }
@@ -96,15 +96,15 @@ on_every_database! {
         let stranger = json!({ "firstName": "Eve", "lastName": "Moss", "email": "d@x.example" });
         assert_eq!(app.anonymous().change_refused("registerUser", stranger).await, "RATE_LIMITED");
         ada(&app).await;
-        assert_eq!(login(&app, "mike.ada@x.example", PASSWORD).await["success"], json!(true), "signing in is another matter");
+        assert_eq!(login(&app, "mike.ada@x.example", PASSWORD).await["success"], json!(true), "sign-ins are not limited");
     }
 
-    async fn of_fifty_parallel_uses_of_a_link_one_succeeds(app: App) {
+    async fn a_link_works_once_under_fifty_concurrent_uses(app: App) {
         ada(&app).await;
         let mail = mail_of(&app, "mike.ada@x.example").await;
         let mut tally = (0, 0);
         for round in join_all((0..50).map(|_| async {
-            // Those who find too many before them ask again.
+            // Retries when too many requests are under way.
             loop {
                 let query = "mutation ($input: ResetPasswordInput!) { resetPassword(input: $input) { success errors { code path } } }";
                 let input = json!({ "token": mail.token(), "password": ANOTHER });
@@ -125,7 +125,7 @@ on_every_database! {
         assert_eq!(tally, (1, 49));
     }
 
-    async fn who_was_locked_out_by_somebodys_guesses_gets_in_by_the_new_password_at_once(app: App) {
+    async fn a_reset_unlocks_an_account_that_was_locked_by_guesses(app: App) {
         ada(&app).await;
         for _ in 0..10 {
             login(&app, "mike.ada@x.example", "not-the-password").await;
@@ -136,7 +136,7 @@ on_every_database! {
         assert_eq!(login(&app, "mike.ada@x.example", ANOTHER).await["success"], json!(true));
     }
 
-    async fn a_link_is_for_its_purpose_alone_and_ends_with_its_hour_and_a_newer_one(app: App) {
+    async fn a_link_works_for_its_purpose_within_an_hour_until_a_newer_one(app: App) {
         ada(&app).await;
         let mail = mail_of(&app, "mike.ada@x.example").await;
         let activation = json!({ "token": mail.token(), "password": ANOTHER });
@@ -156,7 +156,7 @@ on_every_database! {
         assert_eq!(faults_of(&reset(&app, newer.token(), ANOTHER).await), ["EXPIRED input.token"]);
     }
 
-    async fn who_never_used_his_invitation_takes_the_account_into_use_by_a_new_password(app: App) {
+    async fn an_invited_user_activates_their_account_by_a_password_reset(app: App) {
         let chief = app.license_admin().await;
         let entered = json!({ "firstName": "Bo", "lastName": "Moss", "email": "bo@x.example" });
         let id = chief.change("createUser", "user { id }", entered).await["user"]["id"].clone();
@@ -168,7 +168,7 @@ on_every_database! {
         assert_eq!(bo, json!({ "hasActivated": true, "emailVerified": true, "invitation": { "state": "ACCEPTED" } }));
     }
 
-    async fn only_one_such_mutation_is_in_a_request(app: App) {
+    async fn a_request_contains_at_most_one_such_mutation(app: App) {
         let query = "mutation { a: requestPasswordReset(input: { email: \"a@x.example\" }) { success } b: requestPasswordReset(input: { email: \"b@x.example\" }) { success } }";
         assert_eq!(app.anonymous().refused(query, json!({})).await, "BAD_USER_INPUT");
         assert_eq!(mail::Entity::find().count(app.db.read()).await.unwrap(), 0);

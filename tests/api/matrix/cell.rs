@@ -1,4 +1,4 @@
-//! One root field with what is to come of it: a cell of the matrix. Many of them go in one document.
+//! A cell of the matrix: one root field and its expected outcome. One document contains many cells.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
@@ -10,28 +10,28 @@ use serde_json::{Value, json};
 use super::oracle::DONE;
 use crate::app::Caller;
 
-/// So many root fields may stand in one document.
+/// The maximum number of root fields in one document.
 pub const ROOTS: usize = 10;
 
-/// What is asked of a person whoever asks.
+/// The fields of a user that every viewer queries.
 pub const SEEN: &str = "fragment Seen on User { id mobile birthDate externalId lastLogin sessions { id } invitation { state } attributes { name value } \
     adminRights { isSuperuser isAdmin isProjectAdmin isGroupAdmin isTaxonomiesAdmin isResourcesAdmin isAttributesAdmin isContactFormEmailReceiver } \
     viewerCan { update setActive delete seePrivate seeAdminRights } }";
 
-/// The root fields of which an error takes the whole answer along.
+/// The root fields whose errors set the whole `data` of the response to null.
 pub const NEVER_NULL: [&str; 8] =
     ["nodes", "users", "searchUsers", "groups", "institutions", "attributeDefinitions", "apiKeys", "auditEvents"];
 
-/// What came of all cells so far.
+/// The results of all cells so far.
 #[derive(Default)]
 pub struct Tally {
     pub cells: usize,
     pub wrong: Vec<String>,
-    /// The root fields that were asked for.
+    /// The requested root fields.
     pub fields: BTreeSet<&'static str>,
-    /// `viewerCan` of each person, as it was shown.
+    /// The `viewerCan` of each user in the responses.
     pub can: HashMap<Id, Value>,
-    /// What really came of an action on a person.
+    /// The actual outcome of each action on a user.
     pub outcomes: HashMap<(Id, &'static str), String>,
 }
 
@@ -39,7 +39,7 @@ impl Tally {
     pub fn expect(&mut self, what: impl FnOnce() -> String, expected: &Value, actual: &Value) {
         self.cells += 1;
         if expected != actual {
-            self.wrong.push(format!("{}: {actual} where {expected} is right", what()));
+            self.wrong.push(format!("{}: got {actual}, expected {expected}", what()));
         }
     }
 
@@ -50,7 +50,7 @@ impl Tally {
     }
 }
 
-/// What a root field answered.
+/// The response to a root field.
 pub struct Answer {
     pub status: u16,
     pub code: Option<String>,
@@ -58,7 +58,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// `done`, `null`, `value`, or the code of what went wrong.
+    /// `done`, `null`, `value`, or the code of the error.
     pub fn outcome(&self) -> String {
         if self.status == 401 {
             return "401".to_owned();
@@ -77,7 +77,7 @@ impl Answer {
 
 pub type Judge = Box<dyn FnOnce(&Answer, &mut Tally) + Send>;
 
-/// One root field, and what is to be found of its answer.
+/// One root field, and the check of its response.
 pub struct Cell {
     pub field: &'static str,
     pub text: String,
@@ -89,12 +89,12 @@ impl Cell {
         Self { field, text: format!("{field}{rest}"), judge: Box::new(judge) }
     }
 
-    /// A mutation of one input, of which one outcome is right.
+    /// A mutation with one input and its expected outcome.
     pub fn change(field: &'static str, input: &str, who: &str, expected: &'static str) -> Self {
         Self::noted(field, input, who, expected, None)
     }
 
-    /// The same; what came of it is noted as an action on a person.
+    /// The same, but the outcome is recorded as an action on a user.
     pub fn noted(
         field: &'static str,
         input: &str,
@@ -113,13 +113,13 @@ impl Cell {
         })
     }
 
-    /// A query, of which one outcome is right.
+    /// A query with its expected outcome.
     pub fn query(field: &'static str, rest: &str, who: &str, expected: &'static str) -> Self {
         let what = format!("{who}: {field}{rest}");
         Self::new(field, rest, move |answer, tally| tally.expect(|| what, &json!(expected), &json!(answer.outcome())))
     }
 
-    /// A query, of which the value in one place is right, unless it is refused.
+    /// A query with the expected value at one place of the response, or the expected error.
     pub fn value(
         field: &'static str,
         rest: &str,
@@ -145,7 +145,7 @@ impl Cell {
     }
 }
 
-/// Asks for cells in as few documents as there may be, in their order.
+/// Sends cells in as few documents as possible, in their order.
 pub async fn run(caller: &Caller<'_>, is_mutation: bool, cells: Vec<Cell>, tally: &mut Tally) {
     let mut document: Vec<Cell> = Vec::new();
     for cell in cells {

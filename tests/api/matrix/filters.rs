@@ -1,4 +1,4 @@
-//! What people are found, filtered and sorted by.
+//! Filters, sorting and lookups of users.
 
 use serde_json::json;
 
@@ -7,7 +7,7 @@ use super::oracle::{ATTRIBUTES, FORBIDDEN, PRIVATE};
 use super::reads::judge_person;
 use super::seat::Seat;
 
-/// Each field of `UserFilter`, and a comparison of it; attributes are of no use to who does not define them.
+/// Each field of `UserFilter` and a comparison with it. `attribute` is tested separately.
 pub const FILTERS: [(&str, &str); 30] = [
     ("and", "[{ isStaff: true }]"),
     ("or", "[{ isStaff: true }]"),
@@ -41,7 +41,7 @@ pub const FILTERS: [(&str, &str); 30] = [
     ("site", "{ isNull: true }"),
 ];
 
-/// Each field that people are sorted by, and the field that it is.
+/// Each value of `UserOrderField` and the field of `User` that it sorts by.
 pub const ORDERS: [(&str, &str); 9] = [
     ("USERNAME", "username"),
     ("EMAIL", "email"),
@@ -55,7 +55,7 @@ pub const ORDERS: [(&str, &str); 9] = [
 ];
 
 impl Seat<'_> {
-    /// Every way to ask for people by what they are.
+    /// Every filter and every order of `users`, and every key of `resolveUsers`.
     pub fn filters(&self) -> Vec<Cell> {
         let name = self.name.as_str();
         let mut cells = Vec::new();
@@ -93,7 +93,7 @@ impl Seat<'_> {
         cells
     }
 
-    /// Each person by each value that is nobody else's.
+    /// Filters for each user by each of their unique values.
     fn finds_by_value(&self) -> Vec<Cell> {
         let mut cells = Vec::new();
         for known in &self.known {
@@ -116,7 +116,7 @@ impl Seat<'_> {
         cells
     }
 
-    /// Everybody by every key at once.
+    /// Resolves every key of all users at once.
     fn resolves(&self) -> Cell {
         let (viewer, known, open) = (self.viewer, self.known.clone(), self.open("resolveUsers"));
         let keys: Vec<String> = known

@@ -1,9 +1,9 @@
-//! Who may do what, said a second time: as the table of the product's rules says it, without a look at `access`.
+//! A second implementation of the rules of access, independent of `access`.
 
 use async_graphql::MaybeUndefined::Value as Given;
 use roster::entity::user::{AdminRightsInput, Role, UserFields};
 
-/// The rights of administrators, by their fields.
+/// The fields of `adminRights`.
 pub const RIGHTS: [&str; 8] = [
     "isSuperuser",
     "isAdmin",
@@ -15,7 +15,7 @@ pub const RIGHTS: [&str; 8] = [
     "isContactFormEmailReceiver",
 ];
 
-/// What everybody may change of himself.
+/// The fields that users can change of themselves.
 pub const OWN: [&str; 13] = [
     "firstName",
     "lastName",
@@ -32,14 +32,15 @@ pub const OWN: [&str; 13] = [
     "certifiedEmail",
 ];
 
-/// The custom attributes of both licenses: the name in an input, whether everybody may change his own, and whether
-/// everybody sees it.
+/// The custom attributes of both licenses: the name in an input, whether users can change their own value, and whether
+/// all users see it.
 pub const ATTRIBUTES: [(&str, bool, bool); 2] = [("badge", false, true), ("birthplace", true, false)];
 
-/// What only the person and administrators see.
+/// The fields that only the user and administrators see.
 pub const PRIVATE: [&str; 4] = ["mobile", "birthDate", "externalId", "lastLogin"];
 
-/// By what a person signs in: it changes hands only upwards, and one's own only by the mutations made for it.
+/// The fields that a user signs in with. `updateUser` changes them only for other users whose rights the viewer holds;
+/// users change their own with other mutations.
 const SIGN_IN: [&str; 3] = ["password", "pin", "email"];
 
 pub const DONE: &str = "done";
@@ -47,25 +48,25 @@ pub const FORBIDDEN: &str = "FORBIDDEN";
 pub const NOT_FOUND: &str = "NOT_FOUND";
 pub const UNAUTHENTICATED: &str = "UNAUTHENTICATED";
 
-/// `USER`, `ADMIN`, `LICENSE_ADMIN`, superuser: 0 to 3.
+/// The rank of a role: `USER` 0, `ADMIN` 1, `LICENSE_ADMIN` 2. Superusers have rank 3.
 pub fn rank_of(role: &str) -> u8 {
     match role {
         "USER" => 0,
         "ADMIN" => 1,
         "LICENSE_ADMIN" => 2,
-        other => panic!("{other} is no role"),
+        other => panic!("{other} is not a role"),
     }
 }
 
-/// What of a person counts for rights.
+/// The values of a user that determine their rights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Person {
-    /// The license: A is that of the viewers.
+    /// The license: A is the license of the viewers.
     pub license: char,
     pub role: &'static str,
     pub is_staff: bool,
     pub full_site_access: bool,
-    /// One for each of [`RIGHTS`].
+    /// Whether the user holds each of [`RIGHTS`].
     pub rights: [bool; 8],
     pub is_active: bool,
 }
@@ -131,7 +132,7 @@ impl Person {
         self.full_site_access || self.role == "LICENSE_ADMIN"
     }
 
-    /// The person as the verbs take it.
+    /// The input that creates this user.
     pub fn fields(&self) -> UserFields {
         let [superuser, admin, project, group, taxonomies, resources, attributes, receiver] = self.rights.map(Given);
         let role = match self.role {
@@ -158,10 +159,10 @@ impl Person {
     }
 }
 
-/// One change of a person.
+/// A change of a user.
 #[derive(Clone, Copy, Debug)]
 pub enum Change {
-    /// Of a field that gives no rights.
+    /// A change of a field that grants no rights.
     Plain,
     Role(&'static str),
     Staff(bool),
@@ -175,7 +176,7 @@ impl Change {
         match self {
             Self::Plain => {}
             Self::Role(role) => {
-                // Access that came with the role goes with it.
+                // Site access that came with the role is lost with it.
                 person.full_site_access &= person.role != "LICENSE_ADMIN" || role == "LICENSE_ADMIN";
                 person.role = role;
             }
@@ -187,28 +188,28 @@ impl Change {
     }
 }
 
-/// Who asks, and by what.
+/// The maker of a request.
 #[derive(Clone, Copy, Debug)]
 pub struct Viewer {
-    /// None where nobody is signed in.
+    /// The user; `None` if anonymous.
     pub person: Option<Person>,
-    /// The role of the API key that asks, if one does.
+    /// The role of the API key; `None` for sessions.
     pub key: Option<&'static str>,
 }
 
-/// To whom something is done.
+/// The user that an action is for.
 #[derive(Clone, Copy, Debug)]
 pub struct Target {
     pub person: Person,
     pub is_self: bool,
 }
 
-/// What a group has to do with a change of its members.
+/// A change of a group's members.
 #[derive(Clone, Copy, Debug)]
 pub struct Joining {
     /// The license of the group.
     pub license: char,
-    /// What the viewer is in it.
+    /// The viewer's role in the group.
     pub own: Option<&'static str>,
     pub from: Option<&'static str>,
     pub to: Option<&'static str>,
@@ -220,18 +221,18 @@ impl Viewer {
         self.person.unwrap()
     }
 
-    /// A key has the rank of its role, and never more than who made it has today.
+    /// The rank of the viewer. A key has the rank of its role, but at most the current rank of its user.
     pub fn rank(&self) -> u8 {
         let own = self.person().rank();
         self.key.map_or(own, |role| own.min(rank_of(role)))
     }
 
-    /// Whether something of a license exists for the viewer.
+    /// Whether a license is visible to the viewer.
     pub fn reaches(&self, license: char) -> bool {
         self.rank() == 3 || self.person().license == license
     }
 
-    /// Whether the viewer has a right himself, so that he may give it.
+    /// Whether the viewer holds a right, so that they can grant it.
     fn holds(&self, right: &str) -> bool {
         match self.rank() {
             3 => true,
@@ -245,7 +246,7 @@ impl Viewer {
         self.rank() >= 2 || self.person().reaches_every_site()
     }
 
-    /// Whether a root field is open, whatever it is asked about.
+    /// Whether the viewer can use a root field at all.
     pub fn opens(&self, field: &str) -> Result<(), &'static str> {
         if self.person.is_none() {
             let is_open = matches!(
@@ -308,7 +309,7 @@ impl Viewer {
         self.rank() >= 1
     }
 
-    /// Whether a person is found when asked for.
+    /// Whether a lookup of a user finds them.
     pub fn finds(&self, target: &Target) -> bool {
         self.reaches(target.person.license) && (target.person.is_active || self.lists_inactive())
     }
@@ -321,13 +322,13 @@ impl Viewer {
         self.rank() >= 1 && self.reaches(target.person.license)
     }
 
-    /// Looking people up by what is private.
+    /// Whether the viewer can look up users by private fields.
     pub fn looks_up_private(&self) -> Result<(), &'static str> {
         self.opens("user")?;
         if self.rank() >= 1 { Ok(()) } else { Err(FORBIDDEN) }
     }
 
-    /// Nobody gives a right that he does not hold, nor a rank above his own.
+    /// Whether the viewer can grant the new rights: no viewer grants rights they lack, or a rank above theirs.
     fn gives(&self, old: &Person, new: &Person) -> &'static str {
         let unheld = RIGHTS.iter().any(|right| new.has(right) && !old.has(right) && !self.holds(right));
         let unheld_sites = new.full_site_access && !old.reaches_every_site() && !self.holds_every_site();
@@ -335,7 +336,7 @@ impl Viewer {
         if unheld || unheld_sites || crowned || new.rank() > self.rank() { FORBIDDEN } else { DONE }
     }
 
-    /// createUser; `lets_in` is whether the input has secrets, or asks for the mail that lets the person in.
+    /// createUser; `lets_in` is whether the input has credentials or requests the invitation email.
     pub fn creates(&self, new: &Person, lets_in: bool) -> &'static str {
         match self.opens("createUser") {
             Err(refused) => refused,
@@ -356,7 +357,7 @@ impl Viewer {
         if target.is_self && (OWN.contains(&field) || is_own_attribute) {
             return DONE;
         }
-        // A key does to who made it what it does to others: nothing where its rank is lower.
+        // A key has no more rights on its own user than on others: none if its rank is lower.
         if self.rank() == 0 || old.rank() > self.rank() {
             return FORBIDDEN;
         }
@@ -373,7 +374,7 @@ impl Viewer {
         self.gives(&old, &new)
     }
 
-    /// The picture goes by the rank of the target alone.
+    /// setUserAvatar: only the rank of the target counts.
     pub fn sets_avatar(&self, target: &Target) -> &'static str {
         match self.opens("setUserAvatar") {
             Err(refused) => refused,
@@ -394,12 +395,12 @@ impl Viewer {
         }
     }
 
-    /// What lets somebody in as a person takes the sites of that person, beside every other right.
+    /// Changing how a user signs in requires access to the sites of that user, besides every other right.
     pub fn lets_in(&self, outcome: &'static str, holds_sites: bool) -> &'static str {
         if outcome == DONE && !holds_sites && !self.holds_every_site() { FORBIDDEN } else { outcome }
     }
 
-    /// resendActivation, of targets who have not taken their account into use; who asks has.
+    /// resendActivation, of targets who have not activated their account; the viewer has.
     pub fn invites(&self, target: &Target) -> &'static str {
         match self.opens("resendActivation") {
             Err(refused) => refused,
@@ -423,7 +424,7 @@ impl Viewer {
         }
     }
 
-    /// forgetDevice: of a device of the target.
+    /// forgetDevice, of a device of the target.
     pub fn forgets_device(&self, target: &Target) -> &'static str {
         match self.opens("forgetDevice") {
             Err(refused) => refused,
@@ -434,7 +435,7 @@ impl Viewer {
         }
     }
 
-    /// removeGroupMember of oneself: everybody may, from every group that there is.
+    /// removeGroupMember of oneself: every user can leave every group.
     pub fn leaves(&self, license: char) -> &'static str {
         match self.opens("removeGroupMember") {
             Err(refused) => refused,
@@ -454,13 +455,13 @@ impl Viewer {
         }
         let of_owners = from == Some("OWNER") || to == Some("OWNER");
         let administers = self.rank() >= 1 || self.holds("isGroupAdmin");
-        // Who does not belong to the group yet is made an owner by administrators only.
+        // Only administrators make users owners who do not belong to the group yet.
         let at_once = from.is_none() && to == Some("OWNER");
         let allowed = administers || (own == Some("OWNER") && !at_once) || (own == Some("MANAGER") && !of_owners);
         if allowed { DONE } else { FORBIDDEN }
     }
 
-    /// updateGroup, deleteGroup: of a group of a license, in which the viewer is something.
+    /// updateGroup, deleteGroup; `own` is the role of the viewer in the group.
     pub fn changes_group(&self, field: &str, license: char, own: Option<&str>) -> &'static str {
         match self.opens(field) {
             Err(refused) => refused,
@@ -470,7 +471,7 @@ impl Viewer {
         }
     }
 
-    /// updateInstitution, deleteInstitution: of a site of a license, access to which was granted to the viewer or not.
+    /// updateInstitution, deleteInstitution; `is_granted` is whether the viewer was granted access to the site.
     pub fn changes_site(&self, field: &str, license: char, is_granted: bool) -> &'static str {
         match self.opens(field) {
             Err(refused) => refused,
@@ -480,10 +481,10 @@ impl Viewer {
         }
     }
 
-    /// grantSiteAccess, revokeSiteAccess: of such a site to somebody.
+    /// grantSiteAccess, revokeSiteAccess, of such a site.
     pub fn gives_site(&self, field: &str, target: &Target, license: char, is_granted: bool) -> &'static str {
         match self.changes_site(field, license, is_granted) {
-            // A person of another license is not found, whether the viewer has access to the site or not.
+            // A user of another license is not found, whether the viewer has access to the site or not.
             DONE | FORBIDDEN
                 if self.opens(field).is_ok() && (!self.finds(target) || target.person.license != license) =>
             {
@@ -502,7 +503,7 @@ impl Viewer {
         }
     }
 
-    /// Whether a key is listed, and may be revoked.
+    /// Whether a key is listed and can be revoked.
     pub fn sees_key(&self, license: char, is_own: bool) -> bool {
         match self.rank() {
             0 => false,

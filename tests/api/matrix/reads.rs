@@ -1,4 +1,4 @@
-//! What is seen of people, by every way that leads to them.
+//! Which values of users are visible, on every path to them.
 
 use roster::scalar::Id;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use super::oracle::{ATTRIBUTES, Change, DONE, FORBIDDEN, PRIVATE, RIGHTS, UNAUTH
 use super::seat::{Known, Seat, World};
 
 impl Seat<'_> {
-    /// Every way that leads to a person.
+    /// Every path to a user.
     pub fn reads(&self, world: &World) -> Vec<Cell> {
         let (viewer, name) = (self.viewer, self.name.as_str());
         let mut cells = Vec::new();
@@ -74,7 +74,7 @@ impl Seat<'_> {
         let by_external_id = match viewer.person.map(|_| viewer.looks_up_private()) {
             None => UNAUTHENTICATED,
             Some(Err(refused)) => refused,
-            // Of the viewer's own license, for it is unique there only.
+            // Only in the viewer's own license: external ids are unique per license.
             Some(Ok(())) if known.target.person.license == 'A' => "value",
             Some(Ok(())) => "null",
         };
@@ -96,7 +96,7 @@ impl Seat<'_> {
         cells
     }
 
-    /// The people of a group or an institution.
+    /// The users of a group or an institution.
     pub fn list_cell(&self, field: &'static str, id: Id, license: char) -> Cell {
         let (viewer, way) = (self.viewer, format!("{}: {field} of {license}", self.name));
         let people = if field == "group" { "members" } else { "users" };
@@ -116,7 +116,7 @@ impl Seat<'_> {
         })
     }
 
-    /// Lists, each alone in its document.
+    /// Lists, each in a document of its own.
     pub fn lists(&self, world: &World) -> Vec<Cell> {
         let (viewer, name, token) = (self.viewer, self.name.as_str(), &self.token);
         let mut cells = Vec::new();
@@ -149,7 +149,7 @@ impl Seat<'_> {
             let rest = format!("(includeInactive: {include_inactive}) {{ totalCount }}");
             cells.push(Cell::value("users", &rest, name, "/totalCount", total));
         }
-        // What is private is not searched.
+        // Private values are not searched.
         let private = [&self.known[0].mobile, &self.known[0].external_id, "1980-07-08"];
         for value in private {
             let rest = format!("(query: \"{value}\") {{ totalCount }}");
@@ -173,7 +173,7 @@ impl Seat<'_> {
         cells
     }
 
-    /// What the audit trail tells of a person, who was entered and perhaps more.
+    /// The `USER_CREATED` event of a user in the audit trail.
     fn trail(&self, known: &Known) -> Cell {
         let (viewer, target) = (self.viewer, known.target);
         let sees_all = viewer.person.is_some() && viewer.rank() >= 1 && viewer.reaches(target.person.license);
@@ -198,7 +198,7 @@ impl Seat<'_> {
         })
     }
 
-    /// The keys of a license, of which each seat knows three.
+    /// The API keys of a license; each seat knows three of them.
     pub fn key_list(&self, world: &World, license: Option<char>) -> Cell {
         let (viewer, keys) = (self.viewer, self.keys.clone());
         let place = |license| world.licenses[usize::from(license == 'B')].0;
@@ -218,7 +218,7 @@ impl Seat<'_> {
     }
 }
 
-/// What is shown of a person, field by field, where the person is to be seen at all.
+/// Checks the visible fields of a user, if the user is visible at all.
 pub fn judge_person(
     tally: &mut Tally,
     way: &str,
@@ -257,7 +257,7 @@ pub fn judge_person(
         (true, None) => json!(seen["sessions"].as_array().map_or(json!("a session"), |shown| json!(shown))),
     };
     tally.expect(|| what("sessions"), &sessions, &seen["sessions"]);
-    // Every target was sent one, and nobody who asks.
+    // Every target has an invitation; viewers have none.
     let is_shown_invited = viewer.sees_rights(target) && !target.is_self;
     let invitation = if is_shown_invited { json!({ "state": "QUEUED" }) } else { json!(null) };
     tally.expect(|| what("invitation"), &invitation, &seen["invitation"]);
@@ -274,18 +274,18 @@ pub fn judge_person(
     for (field, expected) in can.as_object().unwrap() {
         tally.expect(|| what(&format!("viewerCan.{field}")), expected, &seen["viewerCan"][field]);
     }
-    // That it may be seen is compared with what was seen; the rest with what comes of it.
+    // `seePrivate` and `seeAdminRights` are compared with the values in the response; the others with later outcomes.
     let shows = json!({
         "seePrivate": PRIVATE.iter().all(|field| !seen[field].is_null()),
         "seeAdminRights": seen["adminRights"].is_object() && (!target.is_self || viewer.rank() > 0),
     });
     for (field, shown) in shows.as_object().unwrap() {
-        tally.expect(|| what(&format!("viewerCan.{field} and what is shown")), shown, &seen["viewerCan"][field]);
+        tally.expect(|| what(&format!("viewerCan.{field} and the response")), shown, &seen["viewerCan"][field]);
     }
     tally.can.insert(known.id, seen["viewerCan"].clone());
 }
 
-/// A page of the targets that are in it, and of no others.
+/// Checks that a page contains the expected targets and no others.
 pub fn judge_list(
     tally: &mut Tally,
     way: &str,
@@ -304,5 +304,5 @@ pub fn judge_list(
         judge_person(tally, way, viewer, known, seen, is_listed);
     }
     tally.expect(|| format!("{way}: totalCount"), &json!(total), &page["totalCount"]);
-    tally.expect(|| format!("{way}: how many are shown"), &json!(total), &json!(nodes.len()));
+    tally.expect(|| format!("{way}: number of nodes"), &json!(total), &json!(nodes.len()));
 }

@@ -1,4 +1,4 @@
-//! Who asks, and of whom.
+//! Viewers and their targets.
 
 use async_graphql::MaybeUndefined::Value as Given;
 use chrono::{Days, TimeDelta};
@@ -19,7 +19,7 @@ use super::oracle::{ATTRIBUTES, Person, Target, USER, Viewer};
 use crate::app::{App, Caller, PASSWORD};
 use crate::crowd;
 
-/// A person to whom things are done.
+/// A target: a user whom mutations change.
 #[derive(Clone)]
 pub struct Known {
     pub label: String,
@@ -29,40 +29,41 @@ pub struct Known {
     pub email: String,
     pub external_id: String,
     pub mobile: String,
-    /// A session of the person's; none of one's own, which is known by asking.
+    /// A session of the user; `None` for the viewer themselves, whose sessions the test does not know.
     pub session: Option<Id>,
-    /// A device of the person's.
+    /// A device of the user.
     pub device: Option<Id>,
 }
 
 impl Known {
-    /// Whether every field of the person is tried: of each rank, and of each reason why somebody is out of reach, one is.
+    /// Whether every field of the user is tried: for one user of each rank, and one for each reason of invisibility.
     pub fn is_asked_all(&self) -> bool {
         ["self", "user", "ADMIN", "LICENSE_ADMIN", "superuser", "inactive user", "user of B", "LICENSE_ADMIN of B"]
             .contains(&self.label.as_str())
     }
 }
 
-/// Somebody who asks, with targets of every kind that nobody else touches.
+/// A viewer with targets of every kind that no other viewer changes.
 pub struct Seat<'a> {
     pub name: String,
     pub viewer: Viewer,
     pub caller: Caller<'a>,
     pub email: String,
-    /// The last name of the targets.
+    /// The last name of the targets, unique to the seat.
     pub token: String,
     pub known: Vec<Known>,
-    /// People to whom access to a site was granted, each with whether it was granted to the viewer too.
+    /// Users with access to a site, each with whether the viewer has access to it, too.
     pub guests: Vec<(Known, bool)>,
-    /// A group and an institution of license A, and of B, that all targets of the license belong to.
+    /// The groups, of license A and of B, that all targets of the license belong to.
     pub everybody: [Id; 2],
+    /// The institutions, of license A and of B, that all targets of the license belong to.
     pub houses: [Id; 2],
-    /// Groups to be changed, each with its license and what the viewer is in it.
+    /// Groups to change, each with its license and the viewer's role in it.
     pub groups: Vec<(Id, char, Option<&'static str>)>,
-    /// Sites that nobody belongs to, each with its license and whether access to it was granted to the viewer: to be given
-    /// to the targets, and to be changed and deleted.
+    /// Sites without users, each with its license and whether the viewer was granted access to it: first those to grant
+    /// to the targets, then those to change and delete.
     pub sites: [Vec<(Id, char, bool)>; 2],
-    /// API keys to be revoked: the viewer's own, one of license A, one of license B.
+    /// API keys to revoke: the viewer's own, one of license A, one of license B.
     pub keys: Vec<(Id, char, bool)>,
     pub tally: Tally,
 }
@@ -77,16 +78,16 @@ impl Seat<'_> {
     }
 }
 
-/// What is the same for all seats.
+/// Data that all seats share.
 pub struct World {
     pub licenses: [Id; 2],
-    /// People who are counted in lists: of license A, and of all; active ones, and all.
+    /// Numbers of users in lists: for license A and for all licenses, active users and all users.
     pub totals: [[i64; 2]; 2],
-    /// People who join and leave groups, each with what they are in every group, and are to be.
+    /// Users who join and leave groups, each with their current and their new role in every group.
     pub joiners: Vec<(Id, Person, Option<&'static str>, Option<&'static str>)>,
 }
 
-/// Who asks.
+/// A kind of viewer.
 pub struct Kind {
     pub name: &'static str,
     pub person: Person,
@@ -125,7 +126,7 @@ pub fn kinds() -> Vec<Kind> {
     ]
 }
 
-/// To whom things are done, beside the viewer himself.
+/// All targets, except the viewers themselves.
 pub fn targets() -> Vec<(&'static str, Person)> {
     let (admin, chief, superuser) = (USER.role("ADMIN"), USER.role("LICENSE_ADMIN"), USER.with("isSuperuser"));
     vec![
@@ -167,7 +168,7 @@ pub fn group_role(role: &str) -> GroupRole {
     }
 }
 
-/// A person as the oracle has it, with values in all private fields.
+/// The row of a user of the oracle, with values in all private fields.
 pub fn row(license: Id, person: &Person, first: &str, last: &str, n: usize) -> user::Model {
     let mut row = crowd::model(license, first, last);
     let fields = UserFields {
@@ -213,7 +214,7 @@ pub fn new_key(user_id: Id, license_id: Id) -> api_key::Model {
     }
 }
 
-pub async fn house(app: &App, license: Id, name: String) -> Id {
+pub async fn new_site(app: &App, license: Id, name: String) -> Id {
     let mut new = institution::Model::empty(Id::new(), license);
     let core =
         InstitutionCore { name: Given(name), kind: Given(InstitutionKind::Hospital), country: Given("AU".to_owned()) };
@@ -225,7 +226,7 @@ pub async fn house(app: &App, license: Id, name: String) -> Id {
     id
 }
 
-/// Whoever asks by a key makes it himself.
+/// Creates an API key of the caller and returns a caller that uses it.
 pub async fn with_key<'a>(caller: &Caller<'a>, role: Role) -> Caller<'a> {
     let input = json!({ "name": "Nightly", "role": key_role(role) });
     let made = caller.change("createApiKey", "secret", input).await;
@@ -233,7 +234,7 @@ pub async fn with_key<'a>(caller: &Caller<'a>, role: Role) -> Caller<'a> {
     Caller { token: Some(token), ..caller.clone() }
 }
 
-/// Somebody who is signed in, with values in all private fields; numbers of people who ask are below those of targets.
+/// Creates and signs in a viewer, with values in all private fields. Viewers have smaller numbers than targets.
 pub async fn signed_in<'a>(app: &'a App, license: Id, person: &Person, n: usize) -> (Caller<'a>, user::Model) {
     let fields = UserFields {
         username: Given(format!("v{n}")),
@@ -248,7 +249,7 @@ pub async fn signed_in<'a>(app: &'a App, license: Id, person: &Person, n: usize)
     (app.sign_in(row.clone()).await, row)
 }
 
-/// The attributes that the oracle knows, in both licenses.
+/// Defines the attributes of the oracle in both licenses.
 pub async fn define_attributes(app: &App) {
     for license in [app.license, app.other_license] {
         for (name, user_editable, user_visible) in ATTRIBUTES {
@@ -261,7 +262,7 @@ pub async fn define_attributes(app: &App) {
     }
 }
 
-/// A seat of each kind, with its own targets.
+/// Creates a seat of each kind, with its own targets.
 pub async fn seats(app: &App) -> Vec<Seat<'_>> {
     define_attributes(app).await;
     let mut seats = Vec::new();
@@ -302,7 +303,7 @@ pub async fn seats(app: &App) -> Vec<Seat<'_>> {
         device: None,
     };
     let viewer = Viewer { person: Some(USER), key: Some("ADMIN") };
-    seats.push(seat(app, n, "ADMIN key of who is a USER since", viewer, demoted, Some(own)).await);
+    seats.push(seat(app, n, "ADMIN key of a former ADMIN", viewer, demoted, Some(own)).await);
     let nobody = Viewer { person: None, key: None };
     seats.push(seat(app, n + 1, "anonymous", nobody, app.anonymous(), None).await);
     seats
@@ -325,12 +326,12 @@ pub async fn seat<'a>(
     caller: Caller<'a>,
     own: Option<Known>,
 ) -> Seat<'a> {
-    // No slip makes one of another: three digits differ.
+    // Tokens of two seats differ at several places, so that a search with typos does not match both.
     let token = format!("mt{n:02}rx{n:02}mt{n:02}");
     let licenses = [app.license, app.other_license];
     let houses = [
-        house(app, licenses[0], format!("House {token}")).await,
-        house(app, licenses[1], format!("House {token}")).await,
+        new_site(app, licenses[0], format!("House {token}")).await,
+        new_site(app, licenses[1], format!("House {token}")).await,
     ];
     let mut everybody = [Id::new(); 2];
     for (place, license) in licenses.into_iter().enumerate() {
@@ -391,7 +392,7 @@ pub async fn seat<'a>(
     let mut sites = [Vec::new(), Vec::new()];
     for sites in &mut sites {
         for (license, is_granted) in [('A', true), ('A', false), ('B', false)] {
-            let site = house(app, licenses[usize::from(license == 'B')], "Site".to_owned()).await;
+            let site = new_site(app, licenses[usize::from(license == 'B')], "Site".to_owned()).await;
             if let Some(user_id) = own_id.filter(|_| is_granted) {
                 let grant = site_access::Model { user_id, institution_id: site, granted_at: now() };
                 grant.into_active_model().reset_all().insert(app.db.write()).await.unwrap();
@@ -427,7 +428,7 @@ pub async fn seat<'a>(
     }
 }
 
-/// A user and an administrator with access to each of two sites, which are the viewer's too or not.
+/// Creates a user and an administrator with access to each of two sites, and whether the viewer has access, too.
 async fn guests(app: &App, n: usize, license: Id, sites: [(Id, bool); 2]) -> Vec<(Known, bool)> {
     let mut guests = Vec::new();
     for (m, (site, is_held)) in sites.into_iter().enumerate() {
@@ -435,7 +436,7 @@ async fn guests(app: &App, n: usize, license: Id, sites: [(Id, bool); 2]) -> Vec
             let number = 1_000 + n * 50 + 30 + 2 * m + k;
             let row = row(license, &person, "Guest", "Guest", number);
             let guest = Known {
-                label: format!("{} with a site, of the viewer too: {is_held}", person.role),
+                label: format!("{} with access to a site, shared with the viewer: {is_held}", person.role),
                 target: Target { person, is_self: false },
                 id: row.id,
                 username: format!("m{number}"),
@@ -503,8 +504,8 @@ pub async fn world(app: &App, seats: &[Seat<'_>]) -> World {
     World { licenses, totals, joiners }
 }
 
-/// Callers whose tokens are of no use any more, or never were.
-pub async fn nobodies(app: &App) -> Vec<(&'static str, Caller<'_>)> {
+/// Callers whose tokens are no longer valid, or never were.
+pub async fn rejected_callers(app: &App) -> Vec<(&'static str, Caller<'_>)> {
     let expired = license::Model {
         id: Id::new(),
         number: "C-3".to_owned(),
@@ -543,10 +544,10 @@ pub async fn nobodies(app: &App) -> Vec<(&'static str, Caller<'_>)> {
         number += 1;
         let (caller, row) = signed_in(app, app.license, &person, number).await;
         if name != "user" {
-            nobodies.push(("a key of who is inactive", with_key(&caller, Role::User).await));
+            nobodies.push(("a key of an inactive user", with_key(&caller, Role::User).await));
         }
-        nobodies.push(("somebody inactive", caller));
-        // By SQL, so that session and key are still there.
+        nobodies.push(("an inactive user", caller));
+        // With SQL, so that session and key still exist.
         user::Entity::update_many()
             .col_expr(user::Column::IsActive, Expr::value(false))
             .filter(user::Column::Id.eq(row.id))
@@ -559,11 +560,11 @@ pub async fn nobodies(app: &App) -> Vec<(&'static str, Caller<'_>)> {
     let chief = app.superuser().await;
     chief.change("setActive", "", json!({ "id": row.id.0, "active": false })).await;
     chief.change("setActive", "", json!({ "id": row.id.0, "active": true })).await;
-    nobodies.extend([("who was inactive for a moment", caller), ("a key of who was inactive for a moment", key)]);
+    nobodies.extend([("a reactivated user", caller), ("a key of a reactivated user", key)]);
     let (caller, row) = signed_in(app, app.license, &USER.role("ADMIN"), 201).await;
     let key = with_key(&caller, Role::Admin).await;
     chief.change("deleteUser", "", json!({ "id": row.id.0 })).await;
-    nobodies.extend([("somebody erased", caller), ("a key of somebody erased", key)]);
+    nobodies.extend([("a deleted user", caller), ("a key of a deleted user", key)]);
     let (caller, _) = signed_in(app, app.license, &USER.role("ADMIN"), 202).await;
     let key = with_key(&caller, Role::Admin).await;
     api_key::Entity::update_many()
@@ -572,9 +573,9 @@ pub async fn nobodies(app: &App) -> Vec<(&'static str, Caller<'_>)> {
         .exec(app.db.write())
         .await
         .unwrap();
-    nobodies.push(("a key that has run out", key));
+    nobodies.push(("an expired key", key));
     let invented =
         Caller { token: Some("ros_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA".to_owned()), ..app.anonymous() };
-    nobodies.push(("a token that is nobody's", invented));
+    nobodies.push(("an unknown token", invented));
     nobodies
 }

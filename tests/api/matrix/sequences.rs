@@ -1,4 +1,4 @@
-//! Random writes by random people, two at a time: what must hold holds whatever is written in whatever order.
+//! Random writes by random users, two at a time: the invariants hold after any sequence of writes.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write as _;
@@ -17,26 +17,26 @@ use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryF
 use serde_json::{Value, json};
 
 use super::oracle::{ATTRIBUTES, Change, DONE, Joining, Person, RIGHTS, Target, USER, Viewer};
-use super::seat::{define_attributes, house};
+use super::seat::{define_attributes, new_site};
 use crate::app::{App, Caller, LIFETIME};
 use crate::crowd;
 use crate::hostile::Dice;
 use crate::words;
 
-/// How many sequences there are on each database; `ROSTER_TEST_SEQUENCES` asks for more.
+/// The number of sequences on each database. The environment variable `ROSTER_TEST_SEQUENCES` overrides it.
 const SEQUENCES: usize = 5_000;
-/// After how many of them everything is looked through.
+/// The number of sequences between two checks of the invariants.
 const LOOK_EVERY: usize = 50;
-/// By which the choices are the same on every run; what two people do at the same moment is not. `ROSTER_TEST_SEED` asks
-/// for others.
+/// The seed of the random generator: the same seed makes the same choices, but concurrent requests interleave freely.
+/// The environment variable `ROSTER_TEST_SEED` overrides it.
 const SEED: usize = 20_261_122;
 
-/// The places of the groups that were made without events.
+/// The indexes of the groups that were created without audit events.
 const WITHOUT_EVENTS: std::ops::Range<usize> = 6..204;
 
-/// What a top-level error may say of these requests; anything else is a fault of ours.
+/// The codes that top-level errors of these requests can have; any other is a bug.
 const REFUSALS: [&str; 2] = ["FORBIDDEN", "UNAUTHENTICATED"];
-/// What only administrators do, or appears in the trail as theirs.
+/// The audit events that only administrators cause.
 const OF_ADMINISTRATORS: [&str; 7] = [
     "USER_DEACTIVATED",
     "USER_ACTIVATED",
@@ -47,10 +47,10 @@ const OF_ADMINISTRATORS: [&str; 7] = [
     "SITE_ACCESS_GRANTED",
 ];
 
-/// What a payload may find wrong with them.
+/// The codes that validation errors of these requests can have.
 const FAULTS: [&str; 2] = ["NOT_FOUND", "NOT_ALLOWED"];
 
-/// What is done.
+/// One write.
 #[derive(Clone, Debug)]
 enum Deed {
     Enter(Person, String),
@@ -58,14 +58,15 @@ enum Deed {
     Switch(Id, bool),
     Erase(Id),
     Join(Id, Id, Option<&'static str>),
+    /// Creates a group.
     Found,
     MakeKey(&'static str),
     Revoke(Id),
     EndSessions(Id),
     Unlock(Id),
-    /// Sets what lets somebody in as a person: the field, and the input.
+    /// Sets a field that a user signs in with: the user, the field and its value.
     LetIn(Id, &'static str, String),
-    /// Gives a person access to a site, or takes it back.
+    /// Grants a user access to a site, or revokes it.
     Site(Id, Id, bool),
 }
 
@@ -118,7 +119,7 @@ impl Deed {
         format!("{}(input: {{ {input} }}) {{ success errors {{ code }} {more} }}", self.field())
     }
 
-    /// Whose row it changes.
+    /// The user whom the write is for.
     fn target(&self) -> Option<Id> {
         match self {
             Self::LetIn(id, ..)
@@ -134,7 +135,7 @@ impl Deed {
     }
 }
 
-/// A key that somebody made.
+/// An API key.
 #[derive(Clone)]
 struct Key {
     id: Id,
@@ -144,7 +145,7 @@ struct Key {
     secret: String,
 }
 
-/// Who asks.
+/// The maker of a request.
 #[derive(Clone)]
 struct Actor {
     id: Id,
@@ -152,14 +153,14 @@ struct Actor {
     token: String,
 }
 
-/// What was done, by whom.
+/// A successful write and its actor.
 struct Done {
     actor: usize,
     deed: Deed,
     payload: Value,
 }
 
-/// What of a person's row counts.
+/// The columns of a user that determine their rights.
 #[derive(FromQueryResult)]
 struct Row {
     id: Id,
@@ -172,25 +173,25 @@ struct Row {
     rights: user::AdminRights,
 }
 
-/// The directory as the test knows it.
+/// The expected state of the directory.
 struct Watch<'a> {
     app: &'a App,
     dice: Dice,
     people: HashMap<Id, Person>,
-    /// In the order in which they came, so that a seed leads to the same choices.
+    /// The users in the order of their creation, so that a seed makes the same choices.
     order: Vec<Id>,
     groups: Vec<(Id, char)>,
-    /// The groups that are few enough to be joined often.
+    /// The number of groups that users join often.
     wards: usize,
     members: HashMap<(Id, Id), &'static str>,
     /// Sites, each with its license.
     sites: Vec<(Id, char)>,
     grants: BTreeSet<(Id, Id)>,
-    /// How often it was looked whether somebody gained by letting themselves in as somebody else.
+    /// The number of checks that changing how another user signs in gave the actor no rights.
     let_in: usize,
     keys: Vec<Key>,
     tokens: HashMap<Id, String>,
-    /// How often something was done that leaves exactly one event.
+    /// The number of successful writes by mutation.
     counts: BTreeMap<&'static str, i64>,
     outcomes: BTreeMap<String, usize>,
 }
@@ -203,8 +204,8 @@ fn name_of(role: GroupRole) -> &'static str {
     }
 }
 
-/// A number that the environment asks for.
-fn asked(variable: &str, otherwise: usize) -> usize {
+/// Reads a number from an environment variable.
+fn env_number(variable: &str, otherwise: usize) -> usize {
     std::env::var(variable).map_or(otherwise, |asked| asked.parse().unwrap())
 }
 
@@ -289,9 +290,9 @@ impl<'a> Watch<'a> {
         *watch.counts.entry("createGroup").or_default() += 6;
         for license in ['A', 'A', 'A', 'B'] {
             let id = if license == 'A' { app.license } else { app.other_license };
-            watch.sites.push((house(app, id, "Site".to_owned()).await, license));
+            watch.sites.push((new_site(app, id, "Site".to_owned()).await, license));
         }
-        // Two people who hardly belong to fewer groups than anybody may.
+        // Two users who belong to almost as many groups as allowed.
         let busy = [watch.order[20], watch.order[21]];
         let many = crowd::groups(app, app.license, (0..198).map(|n| format!("Busy {n}"))).await;
         crowd::memberships(app, &busy, &many, GroupRole::Owner).await;
@@ -300,14 +301,14 @@ impl<'a> Watch<'a> {
         watch
     }
 
-    /// Somebody with a session.
+    /// Signs in a user.
     async fn signed_in(&self, id: Id) -> Actor {
         let row = user::Entity::find_by_id(id).one(self.app.db.read()).await.unwrap().unwrap();
         let token = session::start(&self.app.db, LIFETIME, &Client::default(), row).await.unwrap().token;
         Actor { id, key: None, token }
     }
 
-    /// Asks for deeds in one document; the payloads, or the codes with which they were refused.
+    /// Sends writes in one document. Returns the payload or the error code of each.
     async fn ask(&self, actor: &Actor, deeds: &[Deed]) -> Vec<Result<Value, String>> {
         let mut query = String::from("mutation {");
         for (place, deed) in deeds.iter().enumerate() {
@@ -343,14 +344,14 @@ impl<'a> Watch<'a> {
         *self.dice.choose(&near)
     }
 
-    /// Who asks next: by a session, now and then by a key.
+    /// Chooses the next actor, with a session or sometimes an API key.
     async fn actor(&mut self) -> Actor {
         if !self.keys.is_empty() && self.dice.one_in(6) {
             let key = self.dice.choose(&self.keys).clone();
             return Actor { id: key.maker, key: Some(key.role), token: key.secret };
         }
         let active: Vec<Id> = self.order.iter().filter(|id| self.people[*id].is_active).copied().collect();
-        // Whoever may do much is asked more often than they are many.
+        // Administrators are chosen more often than their share of the users.
         let mighty: Vec<Id> = active.iter().filter(|id| self.people[*id].rank() > 0).copied().collect();
         let id = if !mighty.is_empty() && self.dice.below(3) > 0 {
             *self.dice.choose(&mighty)
@@ -389,7 +390,7 @@ impl<'a> Watch<'a> {
     }
 
     fn letting_in(&mut self, target: Id) -> Deed {
-        // Hashing takes long.
+        // Passwords and PINs are rare, because hashing is slow.
         match self.dice.below(12) {
             0 => Deed::LetIn(target, "password", "nine-velvet-comets-hum".to_owned()),
             1 => Deed::LetIn(target, "pin", "0417".to_owned()),
@@ -415,7 +416,7 @@ impl<'a> Watch<'a> {
             1 => Deed::Change(target, "isStaff", Change::Staff(is), format!("isStaff: {is}")),
             2 => Deed::Change(target, "fullSiteAccess", Change::Everywhere(is), format!("fullSiteAccess: {is}")),
             3 => {
-                // Superusers are to stay few.
+                // Few users become superusers.
                 let is = is && (right != "isSuperuser" || self.dice.one_in(4));
                 Deed::Change(
                     target,
@@ -442,7 +443,7 @@ impl<'a> Watch<'a> {
         Deed::Join(group, target, role)
     }
 
-    /// One sequence: three to five deeds, half of the time by two people at once, and now and then a sign-in beside.
+    /// Runs one sequence: three to five writes, half of the time by two users at once, sometimes with a sign-in, too.
     async fn step(&mut self) {
         let total = 3 + self.dice.below(3);
         let first = self.actor().await;
@@ -455,7 +456,7 @@ impl<'a> Watch<'a> {
             .iter()
             .map(|actor| {
                 let mut plan: Vec<Deed> = (0..share).map(|_| self.deed(actor)).collect();
-                // A document sets one secret at most.
+                // A document can set at most one secret.
                 let mut sets_secret = false;
                 plan.retain(|deed| !deed.sets_secret() || !std::mem::replace(&mut sets_secret, true));
                 plan
@@ -466,7 +467,7 @@ impl<'a> Watch<'a> {
             let Some(id) = entering else { return };
             let row = user::Entity::find_by_id(id).one(self.app.db.read()).await.unwrap();
             let Some(row) = row else { return };
-            // Who is inactive by now is refused; nobody else is.
+            // Fails if the user is inactive by now.
             let _ = session::start(&self.app.db, LIFETIME, &Client::default(), row).await;
         };
         let asks = join_all(actors.iter().zip(&plans).map(|(actor, plan)| self.ask(actor, plan)));
@@ -496,15 +497,15 @@ impl<'a> Watch<'a> {
             }
         }
         if !done.is_empty() {
-            self.settle(&actors, &done).await;
+            self.check_step(&actors, &done).await;
         }
     }
 
-    /// Holds what was done against the rules, and what is stored against what was done.
-    async fn settle(&mut self, actors: &[Actor], done: &[Done]) {
+    /// Compares the successful writes with the rules, and the database with the writes.
+    async fn check_step(&mut self, actors: &[Actor], done: &[Done]) {
         let after = people(self.app).await;
         if let ([actor], [Done { deed: Deed::LetIn(target, ..), .. }]) = (actors, done) {
-            self.gains_nothing(actor.id, *target);
+            self.check_no_gain(actor.id, *target);
             self.let_in += 1;
         }
         for done_now in done {
@@ -512,7 +513,7 @@ impl<'a> Watch<'a> {
             let actor = &actors[done_now.actor];
             assert!(
                 is_right,
-                "{:?} by {:?} with {:?} to {:?}",
+                "the rules forbid {:?} by {:?} with the key {:?} for {:?}",
                 done_now.deed,
                 self.people.get(&actor.id),
                 actor.key,
@@ -521,17 +522,17 @@ impl<'a> Watch<'a> {
         }
         for (id, now) in &after {
             let states = self.states(*id, done);
-            assert!(states.contains(now), "{} is {now:?}, which nobody made of {:?}", id.0, self.people.get(id));
+            assert!(states.contains(now), "{} is {now:?}, which no write made of {:?}", id.0, self.people.get(id));
         }
         for id in self.people.keys().filter(|id| !after.contains_key(*id)) {
             let is_erased = done.iter().any(|done| matches!(done.deed, Deed::Erase(erased) if erased == *id));
-            assert!(is_erased, "nobody erased {}", id.0);
+            assert!(is_erased, "user {} is missing, but no write deleted them", id.0);
         }
-        self.take_over(actors, done, after).await;
+        self.update_model(actors, done, after).await;
     }
 
-    /// Nobody does as somebody else, in whose place they have just been able to sign in, what they may not do themselves.
-    fn gains_nothing(&self, actor: Id, as_whom: Id) {
+    /// Checks that an actor who can sign in as another user gains no rights by it.
+    fn check_no_gain(&self, actor: Id, as_whom: Id) {
         let may = |who: Id| Viewer { person: Some(self.people[&who]), key: None };
         let (own, lent) = (may(actor), may(as_whom));
         let changes = [
@@ -562,18 +563,18 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// Every state in which a person may have been meanwhile: any of the changes that were done, or none.
+    /// Returns every state that a user can have had during the step: with any of the changes, or none.
     fn states(&self, id: Id, done: &[Done]) -> Vec<Person> {
         let mut states: Vec<Person> = self.people.get(&id).copied().into_iter().collect();
         for done in done {
             if let Deed::Enter(person, _) = &done.deed
                 && id_at(&done.payload["user"]["id"]) == id
             {
-                // Into which license is told apart by who entered.
+                // The license is the actor's, which is not known here.
                 states.extend(['A', 'B'].map(|license| with_sites(person.of(license))));
             }
         }
-        // Twice, so that changes are taken in either order.
+        // Twice, so that changes apply in either order.
         for done in done.iter().chain(done) {
             let next: Vec<Person> = match &done.deed {
                 Deed::Change(target, _, change, _) if *target == id => {
@@ -593,10 +594,10 @@ impl<'a> Watch<'a> {
         states
     }
 
-    /// Whether the rules allow what was done, in any of the states in which those were whom it concerns.
+    /// Whether the rules allow a write in any of the states of its actor and its target.
     fn was_right(&self, actors: &[Actor], done: &[Done], done_now: &Done) -> bool {
         let actor = &actors[done_now.actor];
-        // Who asks alone asks as he was at first.
+        // Without a concurrent actor, the actor's state is the one before the step.
         let own: Vec<Person> = match actors.len() {
             1 => vec![self.people[&actor.id]],
             _ => self.states(actor.id, done),
@@ -640,13 +641,13 @@ impl<'a> Watch<'a> {
         })
     }
 
-    /// Whether somebody may have had access to a site meanwhile.
+    /// Whether a user can have had access to a site during the step.
     fn may_hold(&self, id: Id, site: Id, done: &[Done]) -> bool {
         let is_given = |done: &Done| matches!(done.deed, Deed::Site(user, given, true) if (user, given) == (id, site));
         self.grants.contains(&(id, site)) || done.iter().any(is_given)
     }
 
-    /// Whether somebody may have had access to every site meanwhile that somebody else had all the time.
+    /// Whether a user can have had access, during the step, to every site that another user kept access to.
     fn may_hold_sites(&self, id: Id, of: Id, done: &[Done]) -> bool {
         let is_taken = |site: Id| {
             done.iter().any(|done| matches!(done.deed, Deed::Site(user, taken, false) if (user, taken) == (of, site)))
@@ -688,8 +689,8 @@ impl<'a> Watch<'a> {
         owns.iter().any(|own| froms.iter().any(|from| targets.iter().any(|person| allowed(*own, *from, person))))
     }
 
-    /// Takes over what is stored now.
-    async fn take_over(&mut self, actors: &[Actor], done: &[Done], after: HashMap<Id, Person>) {
+    /// Updates the expected state from the database.
+    async fn update_model(&mut self, actors: &[Actor], done: &[Done], after: HashMap<Id, Person>) {
         let mut joined = BTreeSet::new();
         for done in done {
             let actor = &actors[done.actor];
@@ -723,12 +724,12 @@ impl<'a> Watch<'a> {
             let by = done.iter().any(
                 |done| matches!(done.deed, Deed::Site(of, which, given) if (of, which, given) == (*user, *site, is)),
             );
-            assert!(by, "nobody made it {is} that {user:?} has {site:?}");
+            assert!(by, "access of {user:?} to {site:?} is now {is}, but no write changed it");
         }
         self.grants = grants;
         self.people = after;
         self.order.retain(|id| self.people.contains_key(id));
-        // The keys of whom was shut out stay for a while, so that somebody asks by them.
+        // Keys of deactivated and deleted users stay for a while, so that requests use them.
         if self.keys.len() > 60 {
             let gone = |key: &Key| !self.people.get(&key.maker).is_some_and(|person| person.is_active);
             self.keys.retain(|key| !gone(key));
@@ -742,23 +743,23 @@ impl<'a> Watch<'a> {
         self.members.extend(rows.into_iter().map(|row| ((row.group_id, row.user_id), name_of(row.role))));
     }
 
-    /// What must hold at any moment.
-    async fn look(&self) {
+    /// Checks the invariants of the database.
+    async fn check_invariants(&self) {
         let none = [
             (
-                "sessions of who is inactive",
+                "sessions of inactive users",
                 "SELECT COUNT(*) FROM sessions s JOIN users u ON u.id = s.user_id WHERE NOT u.is_active",
             ),
             (
-                "API keys of who is inactive",
+                "API keys of inactive users",
                 "SELECT COUNT(*) FROM api_keys k JOIN users u ON u.id = k.user_id WHERE NOT u.is_active",
             ),
             (
-                "devices of who is inactive",
+                "devices of inactive users",
                 "SELECT COUNT(*) FROM devices d JOIN users u ON u.id = d.user_id WHERE NOT u.is_active",
             ),
             (
-                "API keys of nobody",
+                "API keys without a user in their license",
                 "SELECT COUNT(*) FROM api_keys k WHERE NOT EXISTS (SELECT 1 FROM users u WHERE u.id = k.user_id AND u.license_id = k.license_id)",
             ),
             (
@@ -770,19 +771,19 @@ impl<'a> Watch<'a> {
                 "SELECT COUNT(*) FROM memberships m JOIN users u ON u.id = m.user_id JOIN groups g ON g.id = m.group_id WHERE u.license_id <> g.license_id",
             ),
             (
-                "people with more sessions than 20",
+                "users with more than 20 sessions",
                 "SELECT COUNT(*) FROM (SELECT user_id FROM sessions GROUP BY user_id HAVING COUNT(*) > 20) AS many",
             ),
             (
-                "people with more groups than 200",
+                "users with more than 200 groups",
                 "SELECT COUNT(*) FROM (SELECT user_id FROM memberships GROUP BY user_id HAVING COUNT(*) > 200) AS many",
             ),
             (
-                "licenses with more keys than 100",
+                "licenses with more than 100 keys",
                 "SELECT COUNT(*) FROM (SELECT license_id FROM api_keys GROUP BY license_id HAVING COUNT(*) > 100) AS many",
             ),
             (
-                "license administrators without every site",
+                "license administrators without full site access",
                 "SELECT COUNT(*) FROM users WHERE role = 'LICENSE_ADMIN' AND NOT full_site_access",
             ),
             (
@@ -790,7 +791,7 @@ impl<'a> Watch<'a> {
                 "SELECT COUNT(*) FROM licenses l WHERE NOT EXISTS (SELECT 1 FROM users u WHERE u.license_id = l.id AND u.role = 'LICENSE_ADMIN' AND u.is_active)",
             ),
             (
-                "erased people that are there, or have no event",
+                "deleted users that still exist, or have no event",
                 "SELECT COUNT(*) FROM tombstones t WHERE EXISTS (SELECT 1 FROM users u WHERE u.id = t.user_id) \
                  OR 1 <> (SELECT COUNT(*) FROM audit_events e WHERE e.subject_id = t.user_id AND e.action = 'USER_DELETED')",
             ),
@@ -800,7 +801,7 @@ impl<'a> Watch<'a> {
                  JOIN attribute_definitions d ON d.id = v.definition_id WHERE u.license_id <> d.license_id",
             ),
             (
-                "breaks in the audit trail",
+                "gaps in the audit trail",
                 "SELECT COUNT(*) FROM audit_head h WHERE h.seq <> (SELECT COUNT(*) FROM audit_events)",
             ),
         ];
@@ -810,8 +811,8 @@ impl<'a> Watch<'a> {
         assert!(count(self.app, "SELECT COUNT(*) FROM users WHERE is_superuser AND is_active").await > 0, "superusers");
     }
 
-    /// In the order in which it was committed, nothing was done by who was shut out or had lost the rank for it.
-    async fn look_through_actors(&self) {
+    /// Checks in the audit trail, in the order of commits, that no actor had lost their access or the necessary rank.
+    async fn check_actors(&self) {
         let sql = "SELECT action, actor_id, api_key_id, subject_id, changes FROM audit_events ORDER BY seq";
         let statement = Statement::from_string(self.app.db.read().get_database_backend(), sql);
         let (mut out, mut revoked, mut known) = (BTreeSet::new(), BTreeSet::new(), HashMap::<Id, Person>::new());
@@ -821,16 +822,16 @@ impl<'a> Watch<'a> {
                 (row.try_get("", "actor_id").unwrap(), row.try_get("", "api_key_id").unwrap());
             let subject: Id = row.try_get("", "subject_id").unwrap();
             if let Some(actor) = actor {
-                assert!(!out.contains(&actor), "{action} by {actor:?}, who was shut out");
+                assert!(!out.contains(&actor), "{action} by {actor:?}, who was deactivated or deleted");
                 assert!(
                     key.is_none_or(|key| !revoked.contains(&key)),
-                    "{action} by the key {key:?}, which was revoked"
+                    "{action} by the API key {key:?}, which was revoked"
                 );
-                // Of who is erased the trail does not say any more what they were.
+                // The trail no longer contains the roles of deleted users.
                 let person = known.get(&actor).filter(|_| self.people.contains_key(&actor));
                 let is_right =
                     person.is_none_or(|person| person.rank() > 0 || !OF_ADMINISTRATORS.contains(&action.as_str()));
-                assert!(is_right, "{action} by {actor:?}, who is {person:?}");
+                assert!(is_right, "{action} by {actor:?}, who is only {person:?}");
             }
             match action.as_str() {
                 "USER_DEACTIVATED" | "USER_DELETED" => _ = out.insert(subject),
@@ -860,11 +861,11 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// What was done has its events, each one, and what was not done has none.
-    async fn look_through_events(&self) {
+    /// Checks that each successful write has exactly one event, and that there are no other events.
+    async fn check_events(&self) {
         let versions = "SELECT COUNT(*) FROM users u WHERE u.version - 1 <> (SELECT COUNT(*) FROM audit_events e \
             WHERE e.subject_id = u.id AND e.action IN ('USER_UPDATED', 'USER_ACTIVATED', 'USER_DEACTIVATED'))";
-        assert_eq!(count(self.app, versions).await, 0, "people with more or fewer events than changes");
+        assert_eq!(count(self.app, versions).await, 0, "users with more or fewer events than changes");
         for (field, action) in [
             ("createUser", "USER_CREATED"),
             ("deleteUser", "USER_DELETED"),
@@ -904,7 +905,7 @@ impl<'a> Watch<'a> {
             let was = told.get(&(group, id)).cloned();
             let place = self.groups.iter().position(|(known, _)| *known == group);
             let is_busy = place.is_some_and(|place| WITHOUT_EVENTS.contains(&place));
-            assert!(is_busy || json!(was) == role["before"], "{group:?} {id:?}: {was:?} and {role}");
+            assert!(is_busy || json!(was) == role["before"], "{group:?} {id:?}: {was:?}, event: {role}");
             match role["after"].as_str() {
                 Some(role) => told.insert((group, id), role.to_owned()),
                 None => told.remove(&(group, id)),
@@ -924,22 +925,22 @@ impl<'a> Watch<'a> {
     }
 }
 
-/// The groups that got another owner by the way.
+/// The groups that a write passed on to another owner.
 fn passed_on(done: &Done) -> Vec<Id> {
     done.payload["groupsPassedOn"].as_array().into_iter().flatten().map(|group| id_at(&group["id"])).collect()
 }
 
-/// A license administrator has access to every site, whatever was given.
+/// Adds full site access for license administrators, who always have it.
 fn with_sites(person: Person) -> Person {
     Person { full_site_access: person.full_site_access || person.role == "LICENSE_ADMIN", ..person }
 }
 
 fn id_at(value: &Value) -> Id {
-    Id::parse(value.as_str().unwrap_or_else(|| panic!("{value} is no id"))).unwrap()
+    Id::parse(value.as_str().unwrap_or_else(|| panic!("{value} is not an id"))).unwrap()
 }
 
-/// Two who ask at the same moment; the code of whatever went wrong.
-async fn both(one: &Caller<'_>, other: &Caller<'_>, mutations: [String; 2]) -> [Option<String>; 2] {
+/// Sends one mutation by each of two callers at the same time. Returns the error codes.
+async fn post_both(one: &Caller<'_>, other: &Caller<'_>, mutations: [String; 2]) -> [Option<String>; 2] {
     let [first, second] =
         mutations.map(|text| json!({ "query": format!("mutation {{ {text} {{ success errors {{ code }} }} }}") }));
     let answers = tokio::join!(one.post(&first), other.post(&second));
@@ -960,7 +961,7 @@ async fn both(one: &Caller<'_>, other: &Caller<'_>, mutations: [String; 2]) -> [
     })
 }
 
-/// Demotes, deactivates or erases.
+/// A mutation that demotes, deactivates or deletes a user.
 fn removal(kind: usize, id: &str, demotion: &str) -> String {
     match kind {
         0 => format!("updateUser(input: {{ id: \"{id}\", {demotion} }})"),
@@ -970,28 +971,28 @@ fn removal(kind: usize, id: &str, demotion: &str) -> String {
 }
 
 on_every_database! {
-    async fn thousands_of_sequences_of_writes_break_no_rule(app: App) {
+    async fn random_sequences_of_writes_break_no_rule(app: App) {
         let began = Instant::now();
         if !app.db.is_postgres() {
-            // That nothing is lost is for others to say; this is about what is written.
+            // This test does not check durability.
             app.db.write().execute_unprepared("PRAGMA synchronous = OFF").await.unwrap();
         }
-        // Two databases, twice as many sequences.
-        let seed = asked("ROSTER_TEST_SEED", SEED) + usize::from(app.db.is_postgres());
-        let sequences = asked("ROSTER_TEST_SEQUENCES", SEQUENCES);
+        // Different seeds for the two databases give twice as many sequences.
+        let seed = env_number("ROSTER_TEST_SEED", SEED) + usize::from(app.db.is_postgres());
+        let sequences = env_number("ROSTER_TEST_SEQUENCES", SEQUENCES);
         let mut watch = Watch::new(&app, seed).await;
         let database = if app.db.is_postgres() { "PostgreSQL" } else { "SQLite" };
         println!("sequences on {database} from the seed {seed}");
         for sequence in 0..sequences {
             watch.step().await;
             if sequence % LOOK_EVERY == 0 {
-                watch.look().await;
+                watch.check_invariants().await;
             }
         }
-        watch.look().await;
-        watch.look_through_events().await;
-        watch.look_through_actors().await;
-        assert!(watch.let_in > sequences / 500, "{} times somebody could sign in as somebody else", watch.let_in);
+        watch.check_invariants().await;
+        watch.check_events().await;
+        watch.check_actors().await;
+        assert!(watch.let_in > sequences / 500, "only {} checks of changed credentials", watch.let_in);
         words::check(&app).await;
         let done = watch.counts.values().sum::<i64>();
         let asked = watch.outcomes.values().sum::<usize>();
@@ -999,7 +1000,7 @@ on_every_database! {
         println!("{:#?}", watch.outcomes);
     }
 
-    async fn of_two_license_administrators_who_remove_each_other_at_the_same_moment_one_stays(app: App) {
+    async fn two_license_administrators_cannot_both_remove_each_other_at_once(app: App) {
         for round in 0..50 {
             let license = license::create_first(&app.db, Id::new(), &format!("R-{round}"), "Rowan").await.unwrap().id;
             let fields = || UserFields { ..USER.role("LICENSE_ADMIN").fields() };
@@ -1007,13 +1008,13 @@ on_every_database! {
             let other = app.sign_in(app.create("Other", license, fields(), Undefined).await).await;
             let kinds = [round % 3, round / 3 % 3];
             let mutations = [removal(kinds[0], &other.id(), "role: USER"), removal(kinds[1], &one.id(), "role: USER")];
-            let codes = both(&one, &other, mutations).await;
+            let codes = post_both(&one, &other, mutations).await;
             let left = "SELECT COUNT(*) FROM users u WHERE u.role = 'LICENSE_ADMIN' AND u.is_active AND u.first_name IN ('One', 'Other')";
             assert_eq!(count(&app, left).await, i64::try_from(round + 1).unwrap(), "round {round}: {codes:?}");
         }
     }
 
-    async fn of_two_superusers_who_remove_each_other_at_the_same_moment_one_stays(app: App) {
+    async fn two_superusers_cannot_both_remove_each_other_at_once(app: App) {
         for round in 0..50 {
             user::Entity::update_many()
                 .col_expr(user::Column::IsActive, Expr::value(true))
@@ -1032,18 +1033,18 @@ on_every_database! {
             let demotion = "adminRights: { isSuperuser: false }";
             let kinds = [round % 3, round / 3 % 3];
             let mutations = [removal(kinds[0], &other.id(), demotion), removal(kinds[1], &one.id(), demotion)];
-            let codes = both(&one, &other, mutations).await;
+            let codes = post_both(&one, &other, mutations).await;
             let left = count(&app, "SELECT COUNT(*) FROM users WHERE is_superuser AND is_active").await;
             assert_eq!(left, 1, "round {round}: {codes:?}");
         }
     }
 
-    async fn nobody_gets_in_by_what_he_makes_while_he_is_shut_out(app: App) {
+    async fn api_keys_created_during_deactivation_or_deletion_do_not_survive(app: App) {
         let root = app.superuser().await;
         for round in 0..50 {
             let admin = app.admin().await;
             let key = "createApiKey(input: { name: \"Nightly\" })".to_owned();
-            let codes = both(&root, &admin, [removal(1 + round % 2, &admin.id(), ""), key]).await;
+            let codes = post_both(&root, &admin, [removal(1 + round % 2, &admin.id(), ""), key]).await;
             assert_eq!(codes[0], None);
             let keys = count(&app, "SELECT COUNT(*) FROM api_keys").await;
             assert_eq!(keys, 0, "round {round}: {codes:?}");
@@ -1052,7 +1053,7 @@ on_every_database! {
         }
     }
 
-    async fn who_is_erased_while_he_does_something_is_told_so(app: App) {
+    async fn deleting_a_user_during_a_mutation_causes_only_known_errors(app: App) {
         let root = app.superuser().await;
         let ward = root.change("createGroup", "group { id }", json!({ "name": "Ward" })).await["group"]["id"].clone();
         for round in 0..60 {
@@ -1063,7 +1064,7 @@ on_every_database! {
                 1 => (format!("setGroupMember(input: {{ groupId: {ward}, userId: \"{}\", role: OWNER }})", user.id()), user.id()),
                 _ => (format!("removeGroupMember(input: {{ groupId: {ward}, userId: \"{}\" }})", user.id()), user.id()),
             };
-            let codes = both(&root, &admin, [removal(2, &erased, ""), deed]).await;
+            let codes = post_both(&root, &admin, [removal(2, &erased, ""), deed]).await;
             assert!(codes[0].is_none() || round % 3 == 0, "round {round}: {codes:?}");
         }
     }

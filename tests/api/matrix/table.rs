@@ -1,11 +1,11 @@
-//! The table of rights, written down a second time; and that nothing beside it decides.
+//! A second copy of the table of rights, and a check that rights are decided nowhere else.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use roster::access::{Action, ROOT_FIELDS, Scope, reach};
 
-/// The table, and whether an action is in it: one that is not keeps the tests from compiling.
+/// Defines the table, and a match over all actions: tests do not compile if one is missing.
 macro_rules! table {
     ($($action:ident: $anonymous:ident $user:ident $admin:ident $license_admin:ident $superuser:ident,)*) => {
         const TABLE: &[(Action, [Scope; 5])] = &[$((
@@ -50,7 +50,7 @@ table! {
     ReadAudit:         Nothing Own     License License All,
 }
 
-/// The wider, the more.
+/// The width of a scope; wider scopes have larger numbers.
 fn width(reach: Scope) -> u8 {
     match reach {
         Scope::Nothing => 0,
@@ -62,7 +62,7 @@ fn width(reach: Scope) -> u8 {
 }
 
 #[test]
-fn the_table_of_rights_is_this_one() {
+fn the_table_of_rights_matches_the_expected_one() {
     for (action, row) in TABLE {
         assert_eq!(reach(*action), *row, "{action:?}");
     }
@@ -72,20 +72,20 @@ fn the_table_of_rights_is_this_one() {
 }
 
 #[test]
-fn no_action_reaches_less_far_for_a_higher_rank() {
+fn no_action_has_a_smaller_scope_for_a_higher_rank() {
     for (action, row) in TABLE {
         assert!(row.is_sorted_by_key(|reach| width(*reach)), "{action:?}: {row:?}");
     }
 }
 
 #[test]
-fn nothing_is_open_to_anonymous_callers_but_signing_in_and_asking_who_they_are() {
+fn anonymous_callers_can_only_sign_in_and_query_the_viewer() {
     let open: Vec<Action> =
         TABLE.iter().filter(|(_, row)| row[0] != Scope::Nothing).map(|(action, _)| *action).collect();
     assert_eq!(open, [Action::SignIn, Action::SeeViewer]);
 }
 
-/// What decides by a role, a rank or a license, and the character after it must not go on with the word.
+/// Code that decides by a role, a rank or a license. Matches whole words only.
 const DECIDES: [&str; 22] = [
     "Role::Admin",
     "Role::LicenseAdmin",
@@ -111,7 +111,7 @@ const DECIDES: [&str; 22] = [
     "FullSiteAccess.eq",
 ];
 
-/// What looks like a decision and is none.
+/// Code that looks like a decision but is none: file, code, reason.
 const ALLOWED: [(&str, &str, &str); 6] = [
     ("api_key/input.rs", "default_with = \"Role::User\"", "what an input says where it says nothing"),
     (
@@ -125,11 +125,11 @@ const ALLOWED: [(&str, &str, &str); 6] = [
     ("user/filter_sql.rs", "Column::IsStaff, is_staff", "the same"),
 ];
 
-/// Where a role or a license may be looked at: where it is decided, stored, or invented.
+/// Folders that can use roles and licenses: they decide, store or generate them.
 const ELSEWHERE: [&str; 3] = ["access", "entity", "cli/demo"];
 
 #[test]
-fn nothing_outside_access_compares_a_role_a_rank_or_a_license() {
+fn only_the_access_module_compares_roles_ranks_and_licenses() {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut files = Vec::new();
     collect(&src, &mut files);
@@ -152,13 +152,13 @@ fn nothing_outside_access_compares_a_role_a_rank_or_a_license() {
             }
         }
     }
-    assert!(read > 30, "only {read} files were read");
-    assert!(hits.is_empty(), "decisions belong into src/access: {hits:#?}");
-    assert_eq!(allowed, ALLOWED.len(), "what is allowed is there, once each");
+    assert!(read > 30, "read only {read} files");
+    assert!(hits.is_empty(), "decisions belong in src/access: {hits:#?}");
+    assert_eq!(allowed, ALLOWED.len(), "each exception in ALLOWED occurs exactly once");
 }
 
 #[test]
-fn a_decision_is_found_however_it_is_written() {
+fn comparisons_are_found_in_every_notation() {
     for text in [
         "if viewer.rank >= limit {",
         "matches!(person.role, Role::Admin | Role::User)",
@@ -192,7 +192,7 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
     }
 }
 
-/// A file without its comments and tests, on one line, so that a decision is found however it is broken into lines.
+/// Returns a file without its comments and tests, on one line, so that line breaks do not hide a decision.
 fn code(text: &str) -> String {
     let text = text.split("#[cfg(test)]").next().unwrap_or_default();
     let lines = text.lines().map(|line| line.split("//").next().unwrap_or_default());
@@ -200,7 +200,7 @@ fn code(text: &str) -> String {
     words.join(" ").replace(" .", ".")
 }
 
-/// Where something is decided.
+/// Finds the positions of decisions.
 fn decisions(text: &str) -> Vec<usize> {
     let is_of_word = |c: char| c.is_alphanumeric() || c == '_';
     let mut places = Vec::new();

@@ -1,4 +1,4 @@
-//! What is done to people, groups, keys and one's own account.
+//! Mutations of users, groups, keys and the viewer's own account.
 
 use roster::scalar::Id;
 use serde_json::json;
@@ -9,12 +9,12 @@ use super::seat::{Known, Seat, World};
 use crate::app::PASSWORD;
 
 impl Seat<'_> {
-    /// Every field of a change, each alone, tried out.
+    /// Updates of each field alone, as dry runs.
     pub fn changes(&self, fields: &[String]) -> Vec<Cell> {
         let mut cells = Vec::new();
         for known in &self.known {
             for (field, given, change) in samples(fields, known, self.houses) {
-                // What gives no rights goes by the rank of the target alone; of the rights some stand for the others.
+                // For fields that grant no rights only the rank of the target counts; some rights represent the others.
                 let stands_for_others = match change {
                     Change::Plain => matches!(field, "nickname" | "email"),
                     Change::Right(right, _) => matches!(right, "isSuperuser" | "isAdmin" | "isProjectAdmin"),
@@ -28,11 +28,11 @@ impl Seat<'_> {
                 let note = (field == "nickname").then_some((known.id, "update"));
                 cells.push(Cell::noted("updateUser", &input, &self.who(known), expected, note));
             }
-            // Nobody has a picture, so that to remove it changes nothing.
+            // No user has a picture, so removing it changes nothing.
             let input = format!("id: \"{}\", avatar: null", known.id.0);
             let expected = self.viewer.sets_avatar(&known.target);
             cells.push(Cell::change("setUserAvatar", &input, &self.who(known), expected));
-            // What is refused stays refused in good company.
+            // A forbidden field stays forbidden together with an allowed one.
             let both = self.viewer.updates(&known.target, "externalId", Change::Plain);
             let input = format!("id: \"{}\", nickname: \"A\", externalId: null, dryRun: true", known.id.0);
             cells.push(Cell::change("updateUser", &input, &self.who(known), both));
@@ -47,7 +47,7 @@ impl Seat<'_> {
                 cells.push(Cell::change("updateUser", &input, &self.who(guest), expected));
             }
             for (email, lets_in) in [(format!("new.{}", guest.email), true), (guest.email.clone(), false)] {
-                // An address that stays as it is lets nobody in.
+                // An unchanged email address does not change how the user signs in.
                 let is_user = self.viewer.person.is_none() || self.viewer.rank() == 0;
                 let field = if lets_in || is_user { "email" } else { "nickname" };
                 let expected = self.viewer.updates(&guest.target, field, Change::Plain);
@@ -62,7 +62,7 @@ impl Seat<'_> {
         cells
     }
 
-    /// People as they may be entered, tried out.
+    /// Creations of users, as dry runs.
     pub fn creations(&self) -> Vec<Cell> {
         let admin = USER.role("ADMIN");
         let mut given = vec![
@@ -96,12 +96,12 @@ impl Seat<'_> {
         given.into_iter().map(cell).collect()
     }
 
-    /// Who belongs to which group: each change of each joiner in each of the seat's groups.
+    /// Memberships: each change of each joiner in each of the seat's groups.
     pub fn joinings(&self, world: &World) -> Vec<Cell> {
         let mut cells = Vec::new();
         for (group, license, own) in &self.groups {
             for (user, person, from, to) in &world.joiners {
-                // Of people of the wrong license one is enough.
+                // One user of the wrong license is enough.
                 if person.license != *license && (from.is_some() || *to != Some("MEMBER")) {
                     continue;
                 }
@@ -130,7 +130,7 @@ impl Seat<'_> {
         cells
     }
 
-    /// Groups and sites: who is given access to which site, himself last, and each of them changed and deleted.
+    /// Groups and sites: each is changed and deleted, and access to sites is granted and revoked, to the viewer last.
     pub fn places(&self) -> Vec<Cell> {
         let mut cells = Vec::new();
         for (group, license, own) in &self.groups {
@@ -159,7 +159,7 @@ impl Seat<'_> {
                 cells.push(Cell::change(field, &format!("id: \"{}\"{more}", site.0), &who, expected));
             }
         }
-        // Whoever may delete it finds people in it.
+        // Viewers who can delete institutions get an error, because users belong to these.
         for (house, license) in self.houses.iter().zip(['A', 'B']) {
             let expected = match self.viewer.changes_site("deleteInstitution", license, false) {
                 DONE => "NOT_ALLOWED",
@@ -180,7 +180,7 @@ impl Seat<'_> {
         cells
     }
 
-    /// An attribute of the seat's own is defined, changed and removed.
+    /// Defines, changes and removes an attribute of the seat's own.
     pub fn definitions(&self) -> Vec<Cell> {
         let name = format!("name: \"{}\"", self.token);
         let open = |field: &str| self.open(field).err().unwrap_or(DONE);
@@ -221,7 +221,7 @@ impl Seat<'_> {
         cells
     }
 
-    /// Invitations of people with access to sites, while the viewer has access to what was granted at the beginning.
+    /// Invitations of users with access to sites, while the viewer still has the access granted at the beginning.
     pub fn invitations(&self) -> Vec<Cell> {
         let invite = |(guest, holds_sites): &(Known, bool)| {
             let expected = self.viewer.lets_in(self.viewer.invites(&guest.target), *holds_sites);
@@ -230,7 +230,7 @@ impl Seat<'_> {
         self.guests.iter().map(invite).collect()
     }
 
-    /// Unlocking, ending sessions, deactivating and back, erasing: of each target, in this order.
+    /// For each target, in this order: unlock, invite, forget a device, end a session, set inactive and active, delete.
     pub fn switchings(&self) -> Vec<Cell> {
         let mut cells = Vec::new();
         for known in &self.known {
@@ -252,7 +252,7 @@ impl Seat<'_> {
             let (expected, note) = (self.viewer.switches(target, "deleteUser"), Some((known.id, "delete")));
             cells.push(Cell::noted("deleteUser", &id, &who, expected, note));
             if expected == DONE {
-                // Whom nobody has any more is not found, and nothing else.
+                // A deleted user is not found.
                 cells.push(Cell::change("deleteUser", &id, &who, NOT_FOUND));
             }
         }
@@ -268,7 +268,7 @@ impl Seat<'_> {
         cells
     }
 
-    /// What everybody does with his own account, and ends it by signing out.
+    /// Mutations of the viewer's own account; signing out is the last.
     pub fn account(&self) -> Vec<Cell> {
         let open = |field: &str| self.open(field).err().unwrap_or(DONE);
         let sign_in = if self.email.is_empty() { "INVALID_CREDENTIALS" } else { DONE };
@@ -277,7 +277,7 @@ impl Seat<'_> {
         let credentials = format!("login: \"{}\", password: \"{PASSWORD}\"", self.email);
         let (way, expected) = (format!("{}: logout", self.name), open("logout"));
         let address = format!("newEmail: \"{}@new.example\", currentPassword: \"{PASSWORD}\"", Id::new().0);
-        // Whoever asks for a mail is counted.
+        // Invalid, because requests for emails are rate-limited.
         let stranger = "firstName: \" \", lastName: \"Moss\", email: \"eve@matrix.example\"";
         vec![
             Cell::change("requestEmailChange", &address, &self.name, open("requestEmailChange")),
@@ -297,7 +297,7 @@ impl Seat<'_> {
     }
 }
 
-/// Each field of the input with values to give, and what they change.
+/// Sample values for each field of the input, and what they change.
 pub fn samples(fields: &[String], known: &Known, houses: [Id; 2]) -> Vec<(&'static str, String, Change)> {
     let mut samples = Vec::new();
     for field in fields {

@@ -1,15 +1,15 @@
-//! What is searched, and who is meant: the lines of `cases.txt`, held to the rule of typos.
+//! The searches and expected users of `cases.txt`, checked against the rule of typos.
 
 use roster::text::fold;
 
 use super::directory::Person;
 
-/// One search.
+/// A search and its expected first result.
 #[derive(Clone, Copy, Debug)]
 pub struct Case {
     pub kind: &'static str,
     pub query: &'static str,
-    /// The name, or the username, of whoever must come first.
+    /// The name or username of the user who must come first.
     pub who: &'static str,
 }
 
@@ -24,16 +24,16 @@ pub fn all() -> Vec<Case> {
 }
 
 impl Case {
-    /// Whoever is meant; the one and only.
+    /// The only user with the expected name or username.
     pub fn meant<'a>(&self, people: &'a [Person]) -> &'a Person {
         let is_meant = |person: &&Person| person.name() == self.who || person.username.as_deref() == Some(self.who);
         let meant: Vec<&Person> = people.iter().filter(is_meant).collect();
-        let [one] = meant[..] else { panic!("{self:?}: {} such people", meant.len()) };
+        let [one] = meant[..] else { panic!("{self:?}: {} users match", meant.len()) };
         one
     }
 
-    /// What is wrong with a case of a typo: each word is to be found in the person with the typos that are allowed, and
-    /// the typo is to be of the sort that the kind says.
+    /// The problem of a case with a typo, if any: each word must match the user with the allowed number of typos, and
+    /// the typo must be of the case's kind.
     pub fn fault(&self, person: &Person) -> Option<String> {
         let typos: Vec<Typo> = match fold(self.query).split_whitespace().map(|word| Typo::of(word, person)).collect() {
             Ok(typos) => typos,
@@ -49,7 +49,7 @@ impl Case {
     }
 }
 
-/// A word that was asked for, and the word of the person that is nearest.
+/// A word of the query, and the nearest word of the user.
 #[derive(Debug)]
 struct Typo {
     asked: Vec<char>,
@@ -73,7 +73,7 @@ impl Typo {
         Ok(Self { asked, meant, distance })
     }
 
-    /// Whether it is of the sort that a kind says.
+    /// Whether the typo is of a kind.
     fn is(&self, kind: &str) -> bool {
         let (asked, meant) = (self.asked.len(), self.meant.len());
         let differing = self.asked.iter().zip(&self.meant).filter(|(asked, meant)| asked != meant).count();
@@ -84,18 +84,18 @@ impl Typo {
             "typo-extra" => self.distance == 1 && asked == meant + 1,
             "typo-substituted" => self.distance == 1 && asked == meant && differing == 1,
             "typo-transposed" => self.distance == 1 && asked == meant && differing == 2,
-            kind => panic!("{kind} is no kind of typo"),
+            kind => panic!("{kind} is not a kind of typo"),
         }
     }
 }
 
-/// The words of a text: what stands between spaces, and each part of it.
+/// The words of a text: its parts between spaces, and the parts of those.
 fn words(text: &str) -> impl Iterator<Item = &str> {
     let parts = text.split(|c: char| !c.is_alphanumeric()).filter(|part| !part.is_empty());
     text.split_whitespace().chain(parts)
 }
 
-/// How many typos a word of so many letters may have.
+/// The number of typos allowed in a word of a length.
 pub fn allowed(letters: usize) -> usize {
     match letters {
         0..4 => 0,
@@ -104,7 +104,7 @@ pub fn allowed(letters: usize) -> usize {
     }
 }
 
-/// How many letters were substituted, left out, added, or exchanged with the next (optimal string alignment).
+/// The number of substituted, missing, extra and transposed letters (optimal string alignment).
 fn distance(one: &[char], other: &[char]) -> usize {
     let mut table = vec![vec![0; other.len() + 1]; one.len() + 1];
     for i in 0..=one.len() {
@@ -125,7 +125,7 @@ fn distance(one: &[char], other: &[char]) -> usize {
 }
 
 #[test]
-fn distances_are_counted_as_the_rule_has_it() {
+fn distances_follow_the_rule() {
     let far =
         |one: &str, other: &str| distance(&one.chars().collect::<Vec<char>>(), &other.chars().collect::<Vec<char>>());
     for (one, other, expected) in [

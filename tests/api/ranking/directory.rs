@@ -1,5 +1,5 @@
-//! A directory of people who were never born: whoever is searched for, those who are taken for them, and a crowd. Made by
-//! a seed, so that it is the same wherever and whenever it is made.
+//! A directory of invented users: the expected ones, others with similar names, and a crowd. Generated from a seed, so
+//! that it is always the same.
 
 use std::collections::BTreeSet;
 
@@ -22,7 +22,7 @@ const DOMAINS: [&str; 6] = [
     "library.example.com",
 ];
 
-/// Numbers by chance, the same ones for each seed (`SplitMix64`).
+/// A seeded random generator (`SplitMix64`).
 pub struct Chance(pub u64);
 
 impl Chance {
@@ -41,7 +41,7 @@ impl Chance {
     }
 }
 
-/// Somebody who can be searched for.
+/// A user that can be searched for.
 #[derive(Clone, Debug)]
 pub struct Person {
     pub first: String,
@@ -56,13 +56,13 @@ impl Person {
         format!("{} {}", self.first, self.last)
     }
 
-    /// What is searched of the person.
+    /// The searchable texts of the user.
     pub fn texts(&self) -> impl Iterator<Item = &str> {
         let addresses = [&self.username, &self.email, &self.certified_email];
         [self.first.as_str(), self.last.as_str()].into_iter().chain(addresses.into_iter().filter_map(Option::as_deref))
     }
 
-    /// The person as the verbs would store it.
+    /// The user as mutations would store it.
     pub fn of_license(&self, license: Id) -> user::Model {
         let given = |text: &Option<String>| text.clone().map_or(Undefined, Given);
         let fields = UserFields {
@@ -88,13 +88,13 @@ struct Culture {
     last: Vec<&'static str>,
 }
 
-/// Everybody; whoever is searched for comes first.
+/// All users; the expected ones come first.
 pub fn everybody() -> Vec<Person> {
     let mut making = Making { people: Vec::new(), names: BTreeSet::new(), logins: BTreeSet::new(), chance: Chance(1) };
     let cultures = cultures();
     let wanted = wanted();
     for Wanted { first, last, logins, section } in &wanted {
-        assert!(making.enter((first, last), *logins, section.has_numbers), "{first} {last} is there twice");
+        assert!(making.enter((first, last), *logins, section.has_numbers), "{first} {last} is a duplicate");
     }
     for Wanted { first, last, section, .. } in wanted.iter().filter(|wanted| !wanted.section.is_alone) {
         let culture = cultures.iter().find(|culture| culture.name == section.name).unwrap();
@@ -116,7 +116,7 @@ struct Making {
 }
 
 impl Making {
-    /// Enters somebody whose name nobody has yet.
+    /// Adds a user if the name is not used yet.
     fn enter(&mut self, (first, last): (&str, &str), given: [Option<&str>; 3], has_number: bool) -> bool {
         if !self.names.insert(format!("{} {}", fold(first), fold(last))) {
             return false;
@@ -135,7 +135,7 @@ impl Making {
         true
     }
 
-    /// Enters people who are taken for somebody.
+    /// Adds users with similar names.
     fn surround(&mut self, (first, last): (&str, &str), culture: &Culture) {
         for _ in 0..4 {
             let other = self.chance.one_of(&culture.last);
@@ -153,7 +153,7 @@ impl Making {
         }
     }
 
-    /// A staff number and an address that is made of it.
+    /// A staff number and an address made of it.
     fn number(&mut self) -> [Option<String>; 3] {
         let number = loop {
             let number = format!("u{}", 500_000 + self.chance.below(400_000));
@@ -165,7 +165,7 @@ impl Making {
         [Some(number), Some(email), None]
     }
 
-    /// A username, an address and a certified address by one of the ways that organisations have.
+    /// A username, an address and a certified address in one of the formats that organizations use.
     fn logins(&mut self, first: &str, last: &str) -> [Option<String>; 3] {
         let (first, last) = (ascii(first), ascii(last));
         let initial: String = first.chars().take(1).collect();
@@ -184,7 +184,7 @@ impl Making {
         [username, Some(email), certified]
     }
 
-    /// The first of some names that nobody has.
+    /// The first of some names that is not used yet.
     fn free(&mut self, name: &dyn Fn(&str) -> String) -> String {
         let numbered = (2..).map(|n: u32| name(&n.to_string()));
         let free = std::iter::once(name("")).chain(numbered).find(|name| self.logins.insert(name.clone()));
@@ -192,7 +192,7 @@ impl Making {
     }
 }
 
-/// Letters without accents in lower case.
+/// Lowercase letters without accents.
 fn plain(text: &str) -> String {
     let bare: String = text.nfkd().filter(|c| !is_combining_mark(*c)).collect();
     let spelt = |c: char| match c {
@@ -208,14 +208,14 @@ fn plain(text: &str) -> String {
     bare.to_lowercase().chars().map(spelt).collect()
 }
 
-/// The letters of a name as they stand in an address.
+/// The letters of a name as used in an address.
 fn ascii(text: &str) -> String {
     let letters: String = plain(text).chars().filter(char::is_ascii_alphanumeric).collect();
-    assert!(!letters.is_empty(), "{text} needs a number");
+    assert!(!letters.is_empty(), "{text} has no ASCII letters and needs a number");
     letters
 }
 
-/// What stands between the brackets above some lines.
+/// The header in brackets above some lines.
 #[derive(Clone, Copy, Default)]
 struct Section {
     name: &'static str,
@@ -237,7 +237,7 @@ fn lines(file: &'static str) -> impl Iterator<Item = (Section, &'static str)> {
     })
 }
 
-/// Somebody of `wanted.txt`.
+/// A user of `wanted.txt`.
 struct Wanted {
     first: &'static str,
     last: &'static str,
@@ -266,13 +266,13 @@ fn cultures() -> Vec<Culture> {
                 cultures.push(Culture { name, has_numbers, first: names, last: Vec::new() });
             }
             "last" => cultures.last_mut().unwrap().last = names,
-            which => panic!("{which}: first or last"),
+            which => panic!("{which} is neither `first` nor `last`"),
         }
     }
     cultures
 }
 
-/// The names that are taken for one.
+/// The names that are similar to a name.
 fn alike(name: &str) -> Vec<&'static str> {
     let families = lines(include_str!("alike.txt")).map(|(_, line)| line.split(", "));
     let mut alike: Vec<&str> = families.filter(|family| family.clone().any(|one| one == name)).flatten().collect();

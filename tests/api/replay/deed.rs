@@ -1,51 +1,51 @@
-//! What can be done, in which words, and how often.
+//! The operations: their documents, their inputs, and how often they run.
 
 use serde_json::{Value, json};
 
 use super::world::World;
 use crate::app::input_of;
 
-/// Who asks.
+/// The caller of an operation.
 #[derive(Clone, Debug)]
 pub enum Who {
     Nobody,
-    /// One of those who stay what they are.
+    /// One of the users who keep their rights.
     Fixed(usize),
-    /// One of those to whom everything may happen.
+    /// One of the other users, who may be changed or deleted.
     Passing(usize),
-    /// A program with an API key.
+    /// An API key.
     Key(String),
 }
 
-/// A request, with marks for what each directory calls otherwise.
+/// A request, with marks for the values that differ between the two servers.
 #[derive(Clone, Debug)]
 pub struct Ask {
     pub who: Who,
     pub name: &'static str,
     pub query: String,
     pub variables: Value,
-    /// Whether its answer has cursors by which to go on.
+    /// Whether its response has cursors that lead to further pages.
     pub is_list: bool,
 }
 
-/// How the input of a mutation, or the variables of a query, are made.
+/// Makes the input of a mutation or the variables of a query.
 type Make = fn(&mut World) -> Value;
 
-/// What is done, how often in proportion: a mutation with its payload's selection and its input, or a query with its
-/// variables. A new operation is a line here.
+/// The operations: the weight, the name, the selection of a mutation's payload or the document of a query, and the
+/// function that makes the input or the variables. Add a line for a new operation.
 #[rustfmt::skip]
 pub const DEEDS: &[(usize, &str, &str, Make)] = &[
-    (85, "createUser", PERSON, World::newcomer),
-    (90, "updateUser", PERSON, World::change),
-    (14, "setActive", SWITCHED, World::switch),
+    (85, "createUser", PERSON, World::new_user),
+    (90, "updateUser", PERSON, World::user_update),
+    (14, "setActive", SWITCHED, World::activation),
     (20, "deleteUser", "deletedUserId groupsPassedOn { __typename id name version }", |world| json!({ "id": world.any("User") })),
-    (12, "createGroup", GROUP, |world| world.place(&["description"], 1)),
-    (12, "updateGroup", GROUP, |world| world.changed_place("Group", &["description"])),
+    (12, "createGroup", GROUP, |world| world.named_input(&["description"], 1)),
+    (12, "updateGroup", GROUP, |world| world.named_update("Group", &["description"])),
     (4, "deleteGroup", "deletedGroupId", |world| json!({ "id": world.any("Group") })),
-    (30, "setGroupMember", GROUP, |world| world.member(true)),
-    (12, "removeGroupMember", GROUP, |world| world.member(false)),
-    (12, "createInstitution", SITE, |world| world.site()),
-    (12, "updateInstitution", SITE, |world| world.changed_place("Institution", SITE_TEXTS)),
+    (30, "setGroupMember", GROUP, |world| world.membership(true)),
+    (12, "removeGroupMember", GROUP, |world| world.membership(false)),
+    (12, "createInstitution", SITE, |world| world.new_site()),
+    (12, "updateInstitution", SITE, |world| world.named_update("Institution", SITE_TEXTS)),
     (4, "deleteInstitution", "deletedInstitutionId", |world| json!({ "id": world.any("Institution") })),
     (22, "grantSiteAccess", PERSON, World::access),
     (10, "revokeSiteAccess", PERSON, World::access),
@@ -57,20 +57,20 @@ pub const DEEDS: &[(usize, &str, &str, Make)] = &[
     (4, "attributeDefinitions", "{ attributeDefinitions { name label kind required userEditable userVisible } }", |_| json!({})),
     (3, "unlockUser", "user { __typename id version }", |world| json!({ "id": world.any("User") })),
     (8, "resendActivation", "", |world| json!({ "id": world.any("User") })),
-    (6, "requestPasswordReset", "", |world| json!({ "email": world.name_of_somebody() })),
-    (80, "users", USERS, |world| world.people(20)),
-    (20, "users", LINKED, |world| world.people(4)),
+    (6, "requestPasswordReset", "", |world| json!({ "email": world.key_of_any_user() })),
+    (80, "users", USERS, |world| world.user_list(20)),
+    (20, "users", LINKED, |world| world.user_list(4)),
     (30, "searchUsers", SEARCH, World::search),
-    (15, "resolveUsers", RESOLVE, |world| json!({ "keys": (0..10).map(|_| world.name_of_somebody()).collect::<Vec<_>>() })),
-    (15, "user", ONE, |world| json!({ "by": world.by() })),
+    (15, "resolveUsers", RESOLVE, |world| json!({ "keys": (0..10).map(|_| world.key_of_any_user()).collect::<Vec<_>>() })),
+    (15, "user", ONE, |world| json!({ "by": world.user_by() })),
     (8, "node", NODE, |world| json!({ "id": world.anything() })),
     (10, "nodes", NODES, |world| json!({ "ids": (0..8).map(|_| world.anything()).collect::<Vec<_>>() })),
-    (14, "groups", GROUPS, World::places),
-    (10, "group", MEMBERS, |world| world.part_of("Group")),
-    (14, "institutions", SITES, World::places),
-    (10, "institution", STAFF, |world| world.part_of("Institution")),
-    (10, "user", ACCESS, |world| world.part_of("User")),
-    (20, "auditEvents", EVENTS, World::events),
+    (14, "groups", GROUPS, World::named_list),
+    (10, "group", MEMBERS, |world| world.nested_list("Group")),
+    (14, "institutions", SITES, World::named_list),
+    (10, "institution", STAFF, |world| world.nested_list("Institution")),
+    (10, "user", ACCESS, |world| world.nested_list("User")),
+    (20, "auditEvents", EVENTS, World::event_list),
     (4, "apiKeys", "{ apiKeys { __typename id name role createdAt expiresAt lastUsedAt createdBy { __typename id } } }", |_| json!({})),
     (4, "license", "query ($id: ID!) { license(id: $id) { __typename id number name kind holder expiresOn isExpired } }", |world| json!({ "id": world.any("License") })),
     (4, "viewer", "{ viewer { __typename id fullName version lastLogin license { __typename id name } sessions { __typename id isCurrent createdAt lastSeenAt expiresAt } devices { id createdAt } } }", |_| json!({})),
@@ -147,7 +147,7 @@ const EVENTS: &str = "query ($filter: AuditFilter, $first: Int, $after: String) 
     }
 }";
 
-/// What is asked by a line of the table.
+/// The request for a line of the table.
 pub fn ask(who: Who, name: &'static str, text: &str, made: Value) -> Ask {
     let is_query = text.contains('$') || text.starts_with('{');
     let ask = if is_query { query(name, text, made) } else { mutation(name, text, &made) };

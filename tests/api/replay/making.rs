@@ -1,4 +1,4 @@
-//! Inputs and variables, of random values.
+//! Inputs and variables with random values.
 
 use serde_json::{Map, Value, json};
 
@@ -10,7 +10,7 @@ use crate::filters::{FIELDS, TEXTS, random_text};
 use crate::hostile::Dice;
 
 impl World {
-    /// One of the good values, or now and then of the bad ones.
+    /// One of the valid values or, sometimes, one of the invalid ones.
     fn word(&mut self, good: &[&str], bad: &[&str], is_careful: bool) -> String {
         let from = if !is_careful && self.dice.one_in(5) { bad } else { good };
         (*self.dice.choose(from)).to_owned()
@@ -29,7 +29,7 @@ impl World {
         self.word(words::USERNAMES, words::NO_USERNAMES, is_careful) + &number
     }
 
-    /// A field of a person, and what it is to be.
+    /// A field of a user and its new value.
     fn field(&mut self, is_careful: bool) -> (&'static str, Value) {
         let (name, value) = match self.dice.below(27) {
             24.. => ("attributes", self.attributes(is_careful)),
@@ -87,7 +87,7 @@ impl World {
         values.collect()
     }
 
-    pub(super) fn newcomer(&mut self) -> Value {
+    pub(super) fn new_user(&mut self) -> Value {
         let is_careful = !self.dice.one_in(3);
         let mut input = json!({
             "firstName": self.word(words::NAMES, words::NO_NAMES, is_careful),
@@ -115,7 +115,7 @@ impl World {
         input
     }
 
-    pub(super) fn change(&mut self) -> Value {
+    pub(super) fn user_update(&mut self) -> Value {
         let is_careful = !self.dice.one_in(3);
         let id = self.any("User");
         let mut input = json!({ "id": id });
@@ -133,12 +133,12 @@ impl World {
             let stays = ["role", "isStaff", "adminRights", "fullSiteAccess", "password"];
             input.as_object_mut().unwrap().retain(|field, _| !stays.contains(&field.as_str()));
         }
-        self.expect(&mut input, &id);
+        self.add_version_or_dry_run(&mut input, &id);
         input
     }
 
-    /// Now and then with the version that is known, or another, or as a trial.
-    fn expect(&mut self, input: &mut Value, id: &str) {
+    /// Sometimes adds the known version, an older one, or a dry run.
+    fn add_version_or_dry_run(&mut self, input: &mut Value, id: &str) {
         let version = self.versions.get(id).copied().unwrap_or(1);
         match self.dice.below(9) {
             0 | 1 => input["expectedVersion"] = json!(version),
@@ -148,11 +148,11 @@ impl World {
         }
     }
 
-    pub(super) fn switch(&mut self) -> Value {
+    pub(super) fn activation(&mut self) -> Value {
         json!({ "id": self.any_unguarded(), "active": !self.dice.one_in(3), "reason": "because" })
     }
 
-    pub(super) fn place(&mut self, texts: &[&'static str], chances: usize) -> Value {
+    pub(super) fn named_input(&mut self, texts: &[&'static str], chances: usize) -> Value {
         let mut input = Map::new();
         if self.dice.one_in(chances) {
             let name = if self.dice.one_in(2) {
@@ -170,8 +170,8 @@ impl World {
         input.into()
     }
 
-    pub(super) fn site(&mut self) -> Value {
-        let mut input = self.place(SITE_TEXTS, 1);
+    pub(super) fn new_site(&mut self) -> Value {
+        let mut input = self.named_input(SITE_TEXTS, 1);
         input["kind"] = json!(self.dice.choose(&["HOSPITAL", "CARE_HOME", "HOSPICE", "RESEARCH"]));
         input["country"] = json!(self.dice.choose(&["AU", "AU", "FR", "CH", "au", "XX", "Ä"]));
         if self.dice.one_in(2) {
@@ -183,15 +183,15 @@ impl World {
         input
     }
 
-    pub(super) fn changed_place(&mut self, kind: &str, texts: &[&'static str]) -> Value {
+    pub(super) fn named_update(&mut self, kind: &str, texts: &[&'static str]) -> Value {
         let id = self.any(kind);
-        let mut input = self.place(texts, 2);
+        let mut input = self.named_input(texts, 2);
         input["id"] = json!(id);
-        self.expect(&mut input, &id);
+        self.add_version_or_dry_run(&mut input, &id);
         input
     }
 
-    pub(super) fn member(&mut self, with_role: bool) -> Value {
+    pub(super) fn membership(&mut self, with_role: bool) -> Value {
         let mut input = json!({ "groupId": self.any("Group"), "userId": self.any("User") });
         if with_role {
             input["role"] = json!(self.dice.choose(&["MEMBER", "MEMBER", "MANAGER", "OWNER"]));
@@ -215,8 +215,8 @@ impl World {
         input
     }
 
-    pub(super) fn people(&mut self, largest: usize) -> Value {
-        let mut variables = self.sizes(largest);
+    pub(super) fn user_list(&mut self, largest: usize) -> Value {
+        let mut variables = self.page_size(largest);
         if !self.dice.one_in(3) {
             variables["filter"] = self.filter(0);
         }
@@ -233,7 +233,7 @@ impl World {
         variables
     }
 
-    fn sizes(&mut self, largest: usize) -> Value {
+    fn page_size(&mut self, largest: usize) -> Value {
         match self.dice.below(40) {
             0 => json!({ "first": self.dice.choose(&[0, -1, 101]) }),
             1 => json!({ "first": 3, "last": 3 }),
@@ -319,7 +319,7 @@ impl World {
             let from = *self.dice.choose(&[words::QUERIES, words::NAMES, words::USERNAMES]);
             let mut word = self.word(from, from, true);
             if self.dice.one_in(3) {
-                // A letter is forgotten.
+                // Leave out a letter.
                 let letters = word.chars().count();
                 let lost = self.dice.below(letters.max(1));
                 word = word.chars().enumerate().filter(|(place, _)| *place != lost).map(|(_, letter)| letter).collect();
@@ -334,7 +334,7 @@ impl World {
         variables
     }
 
-    pub(super) fn name_of_somebody(&mut self) -> String {
+    pub(super) fn key_of_any_user(&mut self) -> String {
         match self.dice.below(4) {
             0 => self.any("User"),
             1 => self.username(true),
@@ -343,17 +343,17 @@ impl World {
         }
     }
 
-    pub(super) fn by(&mut self) -> Value {
+    pub(super) fn user_by(&mut self) -> Value {
         match self.dice.below(4) {
             0 => json!({ "id": self.any("User") }),
             1 => json!({ "username": self.username(true) }),
             2 => json!({ "email": self.address(true) }),
-            _ => json!({ "externalId": self.name_of_somebody() }),
+            _ => json!({ "externalId": self.key_of_any_user() }),
         }
     }
 
-    pub(super) fn places(&mut self) -> Value {
-        let mut variables = self.sizes(10);
+    pub(super) fn named_list(&mut self) -> Value {
+        let mut variables = self.page_size(10);
         if self.dice.one_in(2) {
             let from = *self.dice.choose(&[words::PLACES, words::QUERIES, words::NAMES]);
             variables["name"] = self.word(from, from, true).into();
@@ -361,13 +361,13 @@ impl World {
         variables
     }
 
-    pub(super) fn part_of(&mut self, kind: &str) -> Value {
-        let mut variables = self.sizes(6);
+    pub(super) fn nested_list(&mut self, kind: &str) -> Value {
+        let mut variables = self.page_size(6);
         variables["id"] = self.any(kind).into();
         variables
     }
 
-    pub(super) fn events(&mut self) -> Value {
+    pub(super) fn event_list(&mut self) -> Value {
         let mut filter = Map::new();
         if self.dice.one_in(2) {
             filter.insert("subject".to_owned(), self.anything().into());

@@ -1,4 +1,4 @@
-//! One of two directories to which the same is done, and its answers with everything made equal that may differ.
+//! One of the two servers, and its responses with marks for the values that may differ between them.
 
 use std::collections::HashMap;
 
@@ -13,7 +13,7 @@ use super::PASSING;
 use super::deed::{Ask, Who};
 use crate::app::{App, Caller};
 
-/// A directory, and what its answers have named so far.
+/// A server, and the ids, cursors and secrets of its responses so far.
 pub struct Side<'a> {
     app: &'a App,
     fixed: Vec<Caller<'a>>,
@@ -21,7 +21,7 @@ pub struct Side<'a> {
     ids: Named,
     cursors: Named,
     secrets: Named,
-    /// When each operation began.
+    /// The time at which each operation started.
     began: Vec<DateTime<Utc>>,
 }
 
@@ -33,7 +33,7 @@ struct Named {
 }
 
 impl Named {
-    /// What stands for a value on every database.
+    /// The mark of a value, which is the same on every database.
     fn mark(&mut self, kind: &str, value: &str) -> String {
         let next = self.values.len();
         let place = *self.places.entry(value.to_owned()).or_insert(next);
@@ -61,10 +61,10 @@ impl<'a> Side<'a> {
         }
     }
 
-    /// Signs somebody in who takes a place among those who pass by, unless he is inactive or gone.
-    pub async fn let_in(&mut self, place: usize, person: &str) {
+    /// Signs a user in at a place among the passing callers, unless the user is inactive or deleted.
+    pub async fn sign_in_passing(&mut self, place: usize, person: &str) {
         self.began.push(Utc::now().trunc_subsecs(6));
-        let Some(id) = Id::parse(&self.own_text(person)) else { return };
+        let Some(id) = Id::parse(&self.unmark_text(person)) else { return };
         if let Some(row) = user::Entity::find_by_id(id).one(self.app.db.read()).await.unwrap()
             && row.is_active
         {
@@ -72,7 +72,7 @@ impl<'a> Side<'a> {
         }
     }
 
-    /// Asks; returns the answer as it came, and with marks.
+    /// Sends a request; returns the response as received, and with marks.
     pub async fn ask(&mut self, ask: &Ask) -> (Value, Value) {
         self.began.push(Utc::now().trunc_subsecs(6));
         let nobody = self.app.anonymous();
@@ -80,9 +80,9 @@ impl<'a> Side<'a> {
             Who::Nobody => nobody,
             Who::Fixed(place) => self.fixed[*place].clone(),
             Who::Passing(place) => self.passing[*place].clone().unwrap_or(nobody),
-            Who::Key(secret) => Caller { token: Some(self.own_text(secret)), ..nobody },
+            Who::Key(secret) => Caller { token: Some(self.unmark_text(secret)), ..nobody },
         };
-        let body = json!({ "query": ask.query, "variables": self.own(&ask.variables) });
+        let body = json!({ "query": ask.query, "variables": self.unmark(&ask.variables) });
         let (status, answer) = caller.post(&body).await;
         assert!(status < 500, "{ask:#?}\n{answer:#}");
         let answer = json!({ "status": status, "answer": answer });
@@ -90,17 +90,17 @@ impl<'a> Side<'a> {
         (answer, marked)
     }
 
-    /// What marks stand for here.
-    fn own(&self, value: &Value) -> Value {
+    /// Replaces marks by the values of this server.
+    fn unmark(&self, value: &Value) -> Value {
         match value {
-            Value::Object(fields) => fields.iter().map(|(name, value)| (name.clone(), self.own(value))).collect(),
-            Value::Array(values) => values.iter().map(|value| self.own(value)).collect(),
-            Value::String(text) => self.own_text(text).into(),
+            Value::Object(fields) => fields.iter().map(|(name, value)| (name.clone(), self.unmark(value))).collect(),
+            Value::Array(values) => values.iter().map(|value| self.unmark(value)).collect(),
+            Value::String(text) => self.unmark_text(text).into(),
             other => other.clone(),
         }
     }
 
-    fn own_text(&self, text: &str) -> String {
+    fn unmark_text(&self, text: &str) -> String {
         let mark = text.strip_prefix('⟦').and_then(|rest| rest.strip_suffix('⟧'));
         let Some((kind, place)) = mark.and_then(|mark| mark.split_once(' ')) else { return text.to_owned() };
         let place: usize = place.parse().unwrap();
@@ -109,11 +109,11 @@ impl<'a> Side<'a> {
             "cursor" => self.cursors.values[place].clone(),
             "secret" => self.secrets.values[place].clone(),
             "instant" => self.began[place].to_rfc3339(),
-            other => panic!("{other}"),
+            other => panic!("unknown kind of mark: {other}"),
         }
     }
 
-    /// With marks for what differs from run to run.
+    /// Replaces values that differ from run to run by marks.
     fn marked(&mut self, field: &str, value: &Value) -> Value {
         match value {
             Value::Object(fields) => {
@@ -129,7 +129,7 @@ impl<'a> Side<'a> {
         match field {
             "cursor" | "startCursor" | "endCursor" => return self.cursors.mark("cursor", text),
             "secret" => return self.secrets.mark("secret", text),
-            // They are written at most once a minute.
+            // These are written at most once a minute.
             "lastSeenAt" | "lastUsedAt" => return "⟦lately⟧".to_owned(),
             "requestId" | "prefix" => return format!("⟦{field}⟧"),
             _ => {}
@@ -143,7 +143,7 @@ impl<'a> Side<'a> {
         }
     }
 
-    /// By the operation during which it was; none for an instant that somebody has said.
+    /// The mark of an instant: the operation during which it occurred. None for an instant from an input.
     fn marked_instant(&self, instant: DateTime<Utc>) -> Option<String> {
         if !(2020..2030).contains(&instant.year()) {
             return None;

@@ -1,6 +1,6 @@
-//! What is said of people, groups and institutions: good, odd and bad.
+//! Values of users, groups and institutions: valid, unusual and invalid ones.
 
-/// One name in many spellings, and names that are hard to compare.
+/// Names in many spellings, and names that are hard to compare.
 #[rustfmt::skip]
 pub const NAMES: &[&str] = &[
     "Ann", "ANN", "ann", "Änn", "A\u{308}nn", "Anné", "Anne\u{301}", "Zoë", "Zoe\u{308}", "zoe", "ß", "ẞ", "SS", "Straße",
@@ -12,7 +12,7 @@ pub const NAMES: &[&str] = &[
     "한글", "Z", "z", "~", "!", "\u{10ffff}", "null", "NaN", "\u{fffd}",
 ];
 
-/// What is no name.
+/// Invalid names.
 #[rustfmt::skip]
 pub const NO_NAMES: &[&str] =
     &["", "   ", "\u{200b}", "\u{3000}", "nul\u{0}l", "bell\u{7}", "line\nbreak", "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx", "\u{202e}gnol"];
@@ -43,7 +43,7 @@ pub const NO_ADDRESSES: &[&str] = &[
     "\"a\"@x.example", "a@[127.0.0.1]", "nul\u{0}@x.example",
 ];
 
-/// Of each field that is text: values that are good, and values that are not.
+/// The valid and the invalid values of each text field.
 #[rustfmt::skip]
 pub const TEXTS: &[(&str, &[&str], &[&str])] = &[
     ("nickname", NAMES, NO_NAMES),
@@ -58,7 +58,7 @@ pub const TEXTS: &[(&str, &[&str], &[&str])] = &[
     ("birthDate", &["1980-07-08", "1980-07-09", "1900-01-01", "2000-02-29", "1999-12-31"], &["1899-12-31", "2999-01-01", "1981-02-29", "8.7.1980", ""]),
 ];
 
-/// Words of queries, beside names.
+/// Search words, besides names.
 #[rustfmt::skip]
 pub const QUERIES: &[&str] = &["an", "nn", "stra", "angstrom", "ångstrom", "example", "x.ex", "zz", "mikw", "lukaz", "strase", "%", "_", "\\", "'", "\"", "*", "OR", "NEAR", "", " ", "ｆｕｌｌ", "山", "é", "padd", "pex"];
 

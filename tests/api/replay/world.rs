@@ -1,4 +1,4 @@
-//! What is known to exist, and what is done next.
+//! The rows that are known to exist, and the choice of the next operation.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -8,35 +8,35 @@ use super::PASSING;
 use super::deed::{Ask, DEEDS, Who, ask};
 use crate::hostile::Dice;
 
-/// What the answers have told so far; the same of both directories, for they have answered alike.
+/// What is known from the responses so far, which are the same on both servers.
 pub struct World {
     pub(super) dice: Dice,
-    /// The living, by type.
+    /// The ids of existing rows, by type.
     pub(super) known: BTreeMap<String, Vec<String>>,
     gone: Vec<String>,
     pub(super) versions: HashMap<String, i64>,
     secrets: Vec<String>,
     lists: Vec<(Ask, Vec<String>)>,
-    /// Those who keep their rights and their sessions.
+    /// The ids of the users who keep their rights and their sessions.
     pub(super) guarded: Vec<String>,
     pub(super) moments: usize,
 }
 
-/// How many people there are at most, about.
+/// The number of users above which operations tend to delete one.
 const CROWD: usize = 60;
-/// How many lists are gone on with.
+/// The number of lists of which further pages are read.
 const LISTS: usize = 30;
 const CURSORS: usize = 40;
 
-/// Who asks, in proportion: superuser, license administrator, administrator, administrator of every site, group
-/// administrator, user, license administrator and user of the other license. Then those who pass by, keys, and nobody.
+/// The weights of the callers: superuser, license administrator, administrator, administrator with every site, group
+/// administrator, user, license administrator and user of the other license, passing users, API keys, anonymous.
 const ASKERS: [usize; 11] = [26, 30, 12, 8, 4, 7, 7, 4, 7, 4, 1];
 
-/// How often, in the same proportion, a list is gone on with.
+/// The weight of reading a further page of a list, relative to the weights of the operations.
 const FURTHER: usize = 110;
 
 impl World {
-    /// Of directories with nobody in them but those who stay what they are.
+    /// A world whose only users are those who keep their rights.
     pub fn new(seed: u64, fixed: usize) -> Self {
         let guarded: Vec<String> = (0..fixed).map(|place| format!("⟦id {place}⟧")).collect();
         Self {
@@ -51,7 +51,7 @@ impl World {
         }
     }
 
-    /// What is done next.
+    /// The next request.
     pub fn next(&mut self) -> Ask {
         self.moments += 1;
         let total = FURTHER + DEEDS.iter().map(|deed| deed.0).sum::<usize>();
@@ -62,23 +62,23 @@ impl World {
         }
         for &(weight, name, text, make) in DEEDS {
             if at < weight {
-                let who = self.who();
+                let who = self.choose_caller();
                 let made = make(self);
                 return ask(who, name, text, made);
             }
             at -= weight;
         }
-        self.further()
+        self.next_page()
     }
 
-    /// Somebody who is about to pass by.
-    pub fn passer(&mut self) -> String {
+    /// The id of the next passing user.
+    pub fn next_passing_user(&mut self) -> String {
         self.moments += 1;
         self.any_unguarded()
     }
 
-    /// Notes what an answer tells of.
-    pub fn learn(&mut self, ask: &Ask, answer: &Value) {
+    /// Remembers the ids, versions, cursors and secrets of a response.
+    pub fn remember(&mut self, ask: &Ask, answer: &Value) {
         if ask.is_list {
             let mut cursors = Vec::new();
             cursors_of(answer, &mut cursors);
@@ -109,11 +109,11 @@ impl World {
             self.known.values_mut().for_each(|ids| ids.retain(|known| known != id));
             self.gone.push(id.to_owned());
         } else {
-            self.notice(answer);
+            self.remember_rows(answer);
         }
     }
 
-    fn notice(&mut self, value: &Value) {
+    fn remember_rows(&mut self, value: &Value) {
         match value {
             Value::Object(fields) => {
                 if let (Some(kind), Some(id)) = (value["__typename"].as_str(), value["id"].as_str()) {
@@ -125,14 +125,14 @@ impl World {
                         self.versions.insert(id.to_owned(), version);
                     }
                 }
-                fields.values().for_each(|value| self.notice(value));
+                fields.values().for_each(|value| self.remember_rows(value));
             }
-            Value::Array(values) => values.iter().for_each(|value| self.notice(value)),
+            Value::Array(values) => values.iter().for_each(|value| self.remember_rows(value)),
             _ => {}
         }
     }
 
-    fn who(&mut self) -> Who {
+    fn choose_caller(&mut self) -> Who {
         let mut at = self.dice.below(ASKERS.iter().sum());
         let place = ASKERS.iter().position(|weight| {
             let is_here = at < *weight;
@@ -147,7 +147,7 @@ impl World {
         }
     }
 
-    /// The id of something of a type, now and then of something else, or of nothing.
+    /// The id of a row of a type or, sometimes, of another type or of no row.
     pub(super) fn any(&mut self, kind: &str) -> String {
         let known = self.known.get(kind).cloned().unwrap_or_default();
         match self.dice.below(30) {
@@ -169,8 +169,8 @@ impl World {
         if others.is_empty() { "7".to_owned() } else { self.dice.choose(&others).clone() }
     }
 
-    /// Another page of a list that was read before, from a cursor of then.
-    fn further(&mut self) -> Ask {
+    /// Another page of a list that was read before, from one of its cursors.
+    fn next_page(&mut self) -> Ask {
         if self.lists.is_empty() {
             return ask(Who::Fixed(0), "viewer", "{ viewer { __typename id license { __typename id } } }", json!({}));
         }
@@ -181,7 +181,7 @@ impl World {
             cursors = self.lists[other].1.clone();
         }
         if self.dice.one_in(20) {
-            ask.who = self.who();
+            ask.who = self.choose_caller();
         }
         let is_forward_only = ask.query.find("$last").is_none();
         let variables = ask.variables.as_object_mut().unwrap();
@@ -200,7 +200,7 @@ impl World {
     }
 }
 
-/// Whether two pages are of one list.
+/// Whether two requests are for pages of the same list.
 fn same_list(one: &Value, other: &Value) -> bool {
     let rest = |variables: &Value| {
         let mut rest = variables.as_object().unwrap().clone();
@@ -214,7 +214,7 @@ fn cursors_of(value: &Value, cursors: &mut Vec<String>) {
     match value {
         Value::Object(fields) => {
             for (name, value) in fields {
-                // Those of lists within are of other lists.
+                // Cursors of nested lists belong to other lists.
                 let is_edge = name == "cursor" || name == "startCursor" || name == "endCursor";
                 match value.as_str().filter(|_| is_edge) {
                     Some(cursor) => cursors.push(cursor.to_owned()),

@@ -11,7 +11,7 @@ use super::encoding::{fields, hex, number};
 use super::{PasswordHash, Unreadable, bounded};
 use crate::error::Error;
 
-const MOST_COST: u32 = 15;
+const MAX_COST: u32 = 15;
 /// The number of bytes of a secret that bcrypt uses, including a zero byte at the end if there is room for it.
 const TAKES: usize = 72;
 /// The number of bytes that bcrypt stores of its 24.
@@ -84,6 +84,6 @@ fn read(text: &str, input: Input) -> Result<PasswordHash, Unreadable> {
     if !well_formed {
         return Err(Unreadable::Damaged);
     }
-    bounded(cost <= MOST_COST)?;
+    bounded(cost <= MAX_COST)?;
     Ok(PasswordHash::Bcrypt(Bcrypt { input, cost, salt, output }))
 }

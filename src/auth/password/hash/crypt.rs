@@ -6,14 +6,14 @@ use md5::{Digest, Md5};
 use subtle::ConstantTimeEq;
 
 use super::encoding::{crypt_base64, fields, number};
-use super::{MOST_MEMORY, PasswordHash, Unreadable, bounded};
+use super::{MAX_MEMORY, PasswordHash, Unreadable, bounded};
 
 /// The most bytes of a secret, as in libxcrypt; the work grows with them.
-const LONGEST_SECRET: usize = 512;
+const MAX_SECRET_LENGTH: usize = 512;
 /// The fewest rounds of `$5$` and `$6$`; no system writes fewer.
 const FEWEST_ROUNDS: u32 = 1_000;
-const MOST_ROUNDS: u32 = 1_000_000;
-const LONGEST_SALT: usize = 16;
+const MAX_ROUNDS: u32 = 1_000_000;
+const MAX_SALT_LENGTH: usize = 16;
 const LONGEST_MD5_SALT: usize = 8;
 /// The length of yescrypt's parameters if only mode, N and r are given.
 const YESCRYPT_PARAMETERS: usize = 3;
@@ -42,7 +42,10 @@ impl Yescrypt {
 
 /// Returns the part of a secret that is hashed, and whether that is all of it.
 pub(super) fn bounded_secret(secret: &[u8]) -> (&[u8], bool) {
-    secret.get(..LONGEST_SECRET).filter(|part| part.len() < secret.len()).map_or((secret, true), |part| (part, false))
+    secret
+        .get(..MAX_SECRET_LENGTH)
+        .filter(|part| part.len() < secret.len())
+        .map_or((secret, true), |part| (part, false))
 }
 
 /// Parses `$5$salt$output`, or `$5$rounds=N$salt$output`.
@@ -56,10 +59,10 @@ pub(super) fn sha(text: &str) -> Result<PasswordHash, Unreadable> {
     let rounds: u32 = written.unwrap_or(Some(FEWEST_ROUNDS)).ok_or(Unreadable::Damaged)?;
     crypt_base64(output, length)?;
     let is_mcf = sha_crypt::PasswordHashRef::new(text).is_ok();
-    if rounds < FEWEST_ROUNDS || salt.len() > LONGEST_SALT || !is_mcf {
+    if rounds < FEWEST_ROUNDS || salt.len() > MAX_SALT_LENGTH || !is_mcf {
         return Err(Unreadable::Damaged);
     }
-    bounded(rounds <= MOST_ROUNDS)?;
+    bounded(rounds <= MAX_ROUNDS)?;
     Ok(PasswordHash::ShaCrypt(ShaCrypt(text.to_owned())))
 }
 
@@ -77,7 +80,7 @@ pub(super) fn yescrypt(text: &str) -> Result<PasswordHash, Unreadable> {
     crypt_base64(output, sha_crypt::BLOCK_SIZE_SHA256)?;
     yescrypt::PasswordHashRef::new(text).map_err(|_| Unreadable::Damaged)?;
     Base64ShaCrypt::decode_vec(salt).map_err(|_| Unreadable::Damaged)?;
-    bounded(memory <= u128::from(MOST_MEMORY))?;
+    bounded(memory <= u128::from(MAX_MEMORY))?;
     Ok(PasswordHash::Yescrypt(Yescrypt(text.to_owned())))
 }
 

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256, Sha384, Sha512};
 use subtle::ConstantTimeEq;
 
 use super::encoding::{base64, fields, unhex};
-use super::{LONGEST_SALT, PasswordHash, Unreadable, bounded};
+use super::{MAX_SALT_LENGTH, PasswordHash, Unreadable, bounded};
 
 pub struct SaltedDigest {
     algorithm: Algorithm,
@@ -112,6 +112,6 @@ pub(super) fn salted_ldap(algorithm: Algorithm, rest: &str) -> Result<PasswordHa
         return Err(Unreadable::Damaged);
     }
     let salt = output.split_off(algorithm.length());
-    bounded(salt.len() <= LONGEST_SALT)?;
+    bounded(salt.len() <= MAX_SALT_LENGTH)?;
     Ok(PasswordHash::Digest(SaltedDigest { algorithm, salt: Salt::After(salt), output }))
 }

@@ -5,11 +5,11 @@ use super::pbkdf2::{self, Digest};
 use super::{PasswordHash, Unreadable};
 
 /// The most characters of a scheme's name.
-const LONGEST_SCHEME: usize = 20;
+const MAX_SCHEME_LENGTH: usize = 20;
 
 /// Parses the text after a scheme. The scheme's name may be in any case, with `-`, `_` or neither.
 pub(super) fn read(scheme: &str, rest: &str) -> Result<PasswordHash, Unreadable> {
-    if scheme.len() > LONGEST_SCHEME {
+    if scheme.len() > MAX_SCHEME_LENGTH {
         return Err(Unreadable::Unknown);
     }
     let scheme: String = scheme.to_ascii_uppercase().chars().filter(|c| !matches!(c, '-' | '_')).collect();

@@ -30,13 +30,13 @@ use crate::auth::server_key::Key;
 use crate::error::Error;
 
 /// The most bytes of a hash's text.
-const LONGEST: usize = 512;
+const MAX_LENGTH: usize = 512;
 /// The most memory that a hash may require, in KiB.
-const MOST_MEMORY: u64 = 256 * 1024;
+const MAX_MEMORY: u64 = 256 * 1024;
 /// The most memory that all passes of a hash may go over together, in KiB: about one second of work.
-const MOST_PASSED_OVER: u64 = 4 * MOST_MEMORY;
+const MAX_PASSED_OVER: u64 = 4 * MAX_MEMORY;
 /// The most bytes of a salt.
-const LONGEST_SALT: usize = 256;
+const MAX_SALT_LENGTH: usize = 256;
 /// The fewest bytes of a hash's output, as in the PHC string format; a shorter output could match by chance.
 const SHORTEST_OUTPUT: usize = 10;
 
@@ -84,7 +84,7 @@ impl PasswordHash {
     /// The reason why it cannot be used.
     pub fn read(text: &str) -> Result<Self, Unreadable> {
         let text = text.trim();
-        if text.len() > LONGEST {
+        if text.len() > MAX_LENGTH {
             return Err(Unreadable::Unknown);
         }
         if let Some(rest) = text.strip_prefix('{') {

@@ -6,10 +6,10 @@ use sha2::{Sha256, Sha512};
 use subtle::ConstantTimeEq;
 
 use super::encoding::{base64, fields, number};
-use super::{LONGEST_SALT, PasswordHash, SHORTEST_OUTPUT, Unreadable, bounded};
+use super::{MAX_SALT_LENGTH, PasswordHash, SHORTEST_OUTPUT, Unreadable, bounded};
 
 /// The most iterations, of all blocks of the output together.
-const MOST_ITERATIONS: u64 = 5_000_000;
+const MAX_ITERATIONS: u64 = 5_000_000;
 /// The lengths of the parts that 389 Directory Server packs into one base64 text: the iterations as a big-endian number, the
 /// salt, the output.
 const PACKED_ITERATIONS: usize = 4;
@@ -104,6 +104,6 @@ pub(super) fn ldap(digest: Digest, rest: &str) -> Result<PasswordHash, Unreadabl
 fn checked(digest: Digest, rounds: Option<u32>, salt: Vec<u8>, output: Vec<u8>) -> Result<PasswordHash, Unreadable> {
     let rounds = rounds.filter(|rounds| *rounds > 0 && output.len() >= SHORTEST_OUTPUT).ok_or(Unreadable::Damaged)?;
     let blocks = output.len().div_ceil(digest.length()) as u64;
-    bounded(u64::from(rounds) * blocks <= MOST_ITERATIONS && salt.len() <= LONGEST_SALT)?;
+    bounded(u64::from(rounds) * blocks <= MAX_ITERATIONS && salt.len() <= MAX_SALT_LENGTH)?;
     Ok(PasswordHash::Pbkdf2(Pbkdf2 { digest, rounds, salt, output }))
 }

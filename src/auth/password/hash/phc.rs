@@ -5,11 +5,11 @@ use argon2::{Algorithm, Argon2, Params, RECOMMENDED_SALT_LEN, Version};
 use subtle::ConstantTimeEq;
 
 use super::encoding::{base64, fields, number};
-use super::{LONGEST_SALT, MOST_MEMORY, MOST_PASSED_OVER, PasswordHash, Unreadable, bounded};
+use super::{MAX_MEMORY, MAX_PASSED_OVER, MAX_SALT_LENGTH, PasswordHash, Unreadable, bounded};
 use crate::auth::server_key::Key;
 use crate::error::Error;
 
-const MOST_LANES: u32 = 64;
+const MAX_LANES: u32 = 64;
 /// The number of bytes of the output of Django's scrypt.
 const DJANGO_SCRYPT: usize = 64;
 
@@ -78,9 +78,7 @@ pub(super) fn argon2(text: &str) -> Result<PasswordHash, Unreadable> {
     let version = Version::try_from(hash.version.unwrap_or(0x10)).map_err(|_| Unreadable::Damaged)?;
     let memory = u64::from(params.m_cost());
     bounded(
-        memory <= MOST_MEMORY
-            && memory * u64::from(params.t_cost()) <= MOST_PASSED_OVER
-            && params.p_cost() <= MOST_LANES,
+        memory <= MAX_MEMORY && memory * u64::from(params.t_cost()) <= MAX_PASSED_OVER && params.p_cost() <= MAX_LANES,
     )?;
     let (salt, output) = salt_and_output(&hash)?;
     Ok(PasswordHash::Argon2(Argon2Hash { algorithm, version, params, salt, output }))
@@ -116,7 +114,7 @@ fn bounded_scrypt(
     let passed_over = n.saturating_mul(u128::from(r)).saturating_mul(u128::from(p)).saturating_mul(128) / 1024;
     let memory = n.saturating_add(u128::from(p)).saturating_mul(u128::from(r)).saturating_mul(128) / 1024;
     bounded(
-        memory <= u128::from(MOST_MEMORY) && passed_over <= u128::from(MOST_PASSED_OVER) && salt.len() <= LONGEST_SALT,
+        memory <= u128::from(MAX_MEMORY) && passed_over <= u128::from(MAX_PASSED_OVER) && salt.len() <= MAX_SALT_LENGTH,
     )?;
     let log_n = u8::try_from(log_n).map_err(|_| Unreadable::Damaged)?;
     let params = scrypt::Params::new(log_n, r, p).map_err(|_| Unreadable::Damaged)?;

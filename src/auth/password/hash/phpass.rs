@@ -12,7 +12,7 @@ const DIGITS: &str = "./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrst
 const SALT: usize = 8;
 /// The binary logarithms of the rounds that phpass allows, and of the most rounds that are computed.
 const LOG_ROUNDS: std::ops::RangeInclusive<usize> = 7..=30;
-const MOST_LOG_ROUNDS: usize = 20;
+const MAX_LOG_ROUNDS: usize = 20;
 
 pub struct Phpass {
     rounds: u32,
@@ -37,6 +37,6 @@ pub(super) fn read(rest: &str) -> Result<PasswordHash, Unreadable> {
     let log_rounds = DIGITS.find(log_rounds).filter(|log| LOG_ROUNDS.contains(log)).ok_or(Unreadable::Damaged)?;
     let (salt, output) = rest.split_at_checked(SALT).ok_or(Unreadable::Damaged)?;
     let output = crypt_base64(output, 16)?;
-    bounded(log_rounds <= MOST_LOG_ROUNDS)?;
+    bounded(log_rounds <= MAX_LOG_ROUNDS)?;
     Ok(PasswordHash::Phpass(Phpass { rounds: 1 << log_rounds, salt: salt.as_bytes().to_vec(), output }))
 }

@@ -13,10 +13,10 @@ pub enum Unreadable {
 
 const EXPECTED: &str = "expected a PHC string (Argon2, scrypt, PBKDF2), bcrypt, crypt ($1$, $5$, $6$, $y$), phpass \
                         ($P$), WordPress ($wp$), Django's, or an LDAP scheme such as {SSHA} or {PBKDF2-SHA256}";
-const MOST: &str = "at most 256 MiB of memory, 5,000,000 iterations (1,000,000 for $5$ and $6$), a bcrypt cost of 15, a \
+const LIMITS: &str = "at most 256 MiB of memory, 5,000,000 iterations (1,000,000 for $5$ and $6$), a bcrypt cost of 15, a \
                     salt of 256 bytes";
 /// The most characters of a prefix that is shown.
-const LONGEST_PREFIX: usize = 20;
+const MAX_PREFIX_LENGTH: usize = 20;
 /// The fewest characters of a text of unknown format of which a part is shown.
 const SHORTEST_HASH: usize = 20;
 
@@ -32,7 +32,7 @@ impl Unreadable {
         match self {
             Self::Unknown => format!("a password hash of an unknown format ({format}); {EXPECTED}"),
             Self::Damaged => format!("a damaged password hash ({format}): it does not follow its format"),
-            Self::TooMuch => format!("a password hash that takes too much work ({format}); {MOST}"),
+            Self::TooMuch => format!("a password hash that takes too much work ({format}); {LIMITS}"),
         }
     }
 }
@@ -47,6 +47,6 @@ fn prefix(text: &str) -> Option<&str> {
     };
     let name = text.get(open..)?.split_once(close)?.0;
     let is_name = name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'));
-    let shown = is_name && !name.is_empty() && name.len() <= LONGEST_PREFIX;
+    let shown = is_name && !name.is_empty() && name.len() <= MAX_PREFIX_LENGTH;
     text.get(..open + name.len() + 1).filter(|_| shown)
 }

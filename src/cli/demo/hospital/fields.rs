@@ -17,7 +17,7 @@ pub fn fields(star: Option<&StarPerson>, name: &Name, role: Role, index: u32, rn
     let (user_type, positions) = WORK.choose(rng).copied().unwrap_or((UserType::Clinician, &["Nurse"]));
     let position = star.map(|star| star.position).or_else(|| positions.choose(rng).copied());
     let user_type = star.map_or(user_type, |star| star.user_type);
-    let slug: String = name.last_ascii.chars().take(MOST_LETTERS).collect();
+    let slug: String = name.last_ascii.chars().take(MAX_LETTERS).collect();
     let slug = format!("{slug}{index}");
     let sites = match (star, role) {
         (Some(_), Role::Admin) => 100,
@@ -73,7 +73,7 @@ fn logins(
     };
     let stem: String = stem.chars().take(20).collect();
     let domain = DOMAINS.choose(rng).copied().unwrap_or("example.org");
-    let local: String = format!("{first}.{last}").chars().take(MOST_LETTERS).collect();
+    let local: String = format!("{first}.{last}").chars().take(MAX_LETTERS).collect();
     let address = format!("{local}{index}@{domain}");
     let typed = |text: String, rng: &mut DemoRng| if rng.random_ratio(1, 12) { capitalised(&text) } else { text };
     let username = typed(format!("{stem}{index}"), rng);
@@ -157,7 +157,7 @@ fn rights(star: Option<&StarPerson>, role: Role, rng: &mut DemoRng) -> MaybeUnde
 }
 
 /// The maximum number of letters before the number in an email address or a domain name, whose parts may have 63 characters.
-const MOST_LETTERS: usize = 48;
+const MAX_LETTERS: usize = 48;
 
 const DOMAINS: [&str; 6] =
     ["example.org", "example.com", "example.net", "mail.example.org", "staff.example.com", "wards.example.net"];

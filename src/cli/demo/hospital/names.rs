@@ -93,7 +93,7 @@ impl Word {
 type Double = (u32, &'static str);
 
 /// The maximum number of characters of a name.
-const LONGEST: usize = 50;
+const MAX_NAME_LENGTH: usize = 50;
 
 fn draw(words: &[Word], (percent, joint): Double, one: One, rng: &mut DemoRng) -> Word {
     let word = one(words, rng);
@@ -101,7 +101,7 @@ fn draw(words: &[Word], (percent, joint): Double, one: One, rng: &mut DemoRng) -
     match (word, second) {
         (Some(one), Some(two)) if one.shown != two.shown => {
             let shown = format!("{}{joint}{}", one.shown, two.shown);
-            if shown.chars().count() > LONGEST {
+            if shown.chars().count() > MAX_NAME_LENGTH {
                 one.clone()
             } else {
                 Word { shown, ascii: format!("{}{}", one.ascii, two.ascii) }
