@@ -601,14 +601,17 @@ async fn help_documents_each_setting_with_its_variable_and_default() {
     let home = Home::on_sqlite();
     let help = home.run(&["--help"]).await;
     assert_eq!(help.code, 0);
-    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let operations = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/operations.md")).unwrap();
     for (flag, variable, default) in SETTINGS {
         let entry = help.out.split("\n      --").find(|entry| format!("--{entry}").starts_with(&format!("{flag} ")));
         let entry = entry.unwrap_or_else(|| panic!("{flag} is not documented\n{}", help.out));
         assert!(entry.contains(&format!("[env: {variable}")), "{entry}");
         assert!(entry.contains(&format!("[default: {default}")), "{entry}");
-        let row = readme.lines().find(|line| line.starts_with("| `--") && line.contains(&format!("`{flag} ")));
-        assert!(row.is_some_and(|row| row.contains(&format!("`{variable}`"))), "{flag} is not in README: {row:?}");
+        let row = operations.lines().find(|line| line.starts_with("| `--") && line.contains(&format!("`{flag} ")));
+        assert!(
+            row.is_some_and(|row| row.contains(&format!("`{variable}`"))),
+            "{flag} is not in docs/operations.md: {row:?}"
+        );
     }
     let named = help.out.matches("[env: ").count();
     assert_eq!(named, SETTINGS.len(), "a setting is missing in `SETTINGS`");

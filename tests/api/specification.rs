@@ -91,6 +91,12 @@ async fn requests_are_rejected_exactly_when_graphql_js_rejects_them() {
         } else if request["variables"].to_string().contains("1e+300") {
             // JavaScript takes this for an integer, so that it may be an ID.
             of_uses += 1;
+        } else if error["extensions"]["code"] == "GRAPHQL_PARSE_FAILED"
+            && request["refused"] == false
+            && request["query"].as_str().is_some_and(|query| query.contains("} \"\"\""))
+        {
+            // A description of an operation or a fragment (September 2025), which no parser of ours reads yet.
+            of_uses += 1;
         } else if request["query"] == "" {
             assert_eq!((&request["refused"], &error["extensions"]["code"]), (&json!(true), &json!("BAD_REQUEST")));
             refused += 1;
@@ -245,6 +251,10 @@ on_every_database! {
                 if inner.ends_with("Filter") && inner != "UserFilter" && inner != "AttributeFilter" {
                     for compared in of(inner).iter().filter(|compared| compared.node.ty.node.nullable) {
                         let compared = compared.node.name.node.to_string();
+                        // Not a comparison: null is its default.
+                        if compared == "caseSensitive" {
+                            continue;
+                        }
                         cases.push((format!("filter.{name}.{compared}"), json!({ &name: { &compared: null } })));
                     }
                 }
@@ -402,6 +412,7 @@ async fn aliased_descriptions_of_the_schema_and_its_types_are_kept_apart() {
     let asked = |name: &str| json!({ "query": query, "operationName": name });
     let of_schema = app.anonymous().post(&asked("A")).await.1["data"]["a"].clone();
     let of_type = app.anonymous().post(&asked("B")).await.1["data"]["a"]["b"].clone();
-    assert!(of_schema["b"].is_null() && of_schema["queryType"]["b"].is_string(), "{of_schema}");
-    assert!(of_type.is_string(), "{of_type}");
+    assert_eq!(of_schema["b"], roster::http::introspection::DESCRIPTION, "{of_schema}");
+    assert!(of_schema["queryType"]["b"].is_string() && of_type.is_string(), "{of_schema} {of_type}");
+    assert!(of_schema["queryType"]["b"] != of_schema["b"] && of_type != of_schema["b"], "{of_schema} {of_type}");
 }

@@ -19,7 +19,7 @@ fn fields() -> Vec<(String, String)> {
 fn contradictory(kind: &str) -> Vec<Value> {
     match kind {
         "StringFilter" => vec![json!({ "eq": "nothing has this value" })],
-        "IdFilter" => vec![json!({ "eq": "00000000-0000-7000-8000-000000000000" })],
+        "IDFilter" => vec![json!({ "eq": "00000000-0000-7000-8000-000000000000" })],
         "DateFilter" => vec![json!({ "gt": "9999-01-01" })],
         "DateTimeFilter" => vec![json!({ "gt": "9998-01-01T00:00:00Z" })],
         "Boolean" => vec![json!(true), json!(false)],
