@@ -93,12 +93,11 @@ struct FilterCompiler<'a> {
 }
 
 impl FilterCompiler<'_> {
-    fn read(&mut self, filter: UserFilter, path: &str, depth: usize) -> Result<MatchingIds, Error> {
+    fn read(&mut self, mut filter: UserFilter, path: &str, depth: usize) -> Result<MatchingIds, Error> {
         if depth > DEEPEST {
             self.reading.fault(path, format_args!("must be nested at most {DEEPEST} levels deep."));
-            return Ok(MatchingIds { condition: Condition::all(), is_selective: false });
+            return Ok(Condition::all().into());
         }
-        let mut filter = filter;
         let and = self.reading.given(path, "and", std::mem::take(&mut filter.and));
         let or = self.reading.given(path, "or", std::mem::take(&mut filter.or));
         let not = self.reading.given(path, "not", std::mem::take(&mut filter.not));
@@ -133,9 +132,18 @@ impl FilterCompiler<'_> {
         parts.map(|(place, part)| self.read(part, &format!("{path}.{by}.{place}"), depth + 1)).collect()
     }
 
-    /// Returns the value that is given for a column, as [`FilterBuilder::given`].
-    fn given<T: InputType>(&mut self, path: &str, column: user::Column, given: MaybeUndefined<T>) -> Option<T> {
-        self.reading.given(path, &column.field(), given)
+    /// Returns the value that is given for a column, as [`FilterBuilder::given`], if the viewer may filter by it.
+    fn given<T: InputType>(
+        &mut self,
+        path: &str,
+        column: user::Column,
+        given: MaybeUndefined<T>,
+    ) -> Result<Option<T>, Error> {
+        let given = self.reading.given(path, &column.field(), given);
+        if given.is_some() {
+            self.viewer.may_filter(column)?;
+        }
+        Ok(given)
     }
 
     /// The condition of a filter's own fields, without the filters in it.
@@ -163,13 +171,11 @@ impl FilterCompiler<'_> {
         ];
         let mut condition = Condition::all();
         for (column, given) in instants {
-            let Some(given) = self.given(path, column, std::mem::take(given)) else { continue };
-            self.viewer.may_filter(column)?;
+            let Some(given) = self.given(path, column, std::mem::take(given))? else { continue };
             condition = condition.add(self.reading.instant(&at(path, column), given, column));
         }
         let column = user::Column::BirthDate;
-        if let Some(given) = self.given(path, column, std::mem::take(&mut filter.birth_date)) {
-            self.viewer.may_filter(column)?;
+        if let Some(given) = self.given(path, column, std::mem::take(&mut filter.birth_date))? {
             condition = condition.add(self.reading.date(&at(path, column), given, column));
         }
         Ok(condition.into())
@@ -183,21 +189,17 @@ impl FilterCompiler<'_> {
         ];
         let mut condition = Condition::all();
         for (column, given) in flags {
-            self.viewer.may_filter(column)?;
-            let given = self.given(path, column, given);
+            let given = self.given(path, column, given)?;
             condition = condition.add_option(self.reading.truth(given, column));
         }
         Ok(condition.into())
     }
 
     fn choices(&mut self, path: &str, filter: UserFilter) -> Result<MatchingIds, Error> {
-        for column in [user::Column::Role, user::Column::UserType, user::Column::Gender] {
-            self.viewer.may_filter(column)?;
-        }
-        let roles = self.given(path, user::Column::Role, filter.role);
+        let roles = self.given(path, user::Column::Role, filter.role)?;
         let roles = roles.map(|roles| roles.into_iter().map(Role::place).collect());
-        let user_types = self.given(path, user::Column::UserType, filter.user_type);
-        let genders = self.given(path, user::Column::Gender, filter.gender);
+        let user_types = self.given(path, user::Column::UserType, filter.user_type)?;
+        let genders = self.given(path, user::Column::Gender, filter.gender)?;
         let chosen = [
             self.reading.one_of(&at(path, user::Column::Role), roles, user::Column::RoleKey),
             self.reading.one_of(&at(path, user::Column::UserType), user_types, user::Column::UserType),
@@ -210,12 +212,12 @@ impl FilterCompiler<'_> {
         let states = self.reading.given(path, "invitation", states);
         let path = format!("{path}.invitation");
         let Some(states) = self.reading.values(&path, states, |_, _, state| Some(state)) else {
-            return Ok(MatchingIds { condition: Condition::all(), is_selective: false });
+            return Ok(Condition::all().into());
         };
         self.viewer.may(Action::SeeInvitations)?;
         let any = states.iter().fold(Condition::any(), |any, state| any.add(state.condition()));
         let stands = if any.is_empty() { Condition::all().add(Expr::val(1).eq(0)) } else { any };
-        // A mail waits for seconds, and few cannot be sent; of the others there may be as many as people.
+        // An email waits for seconds, and few cannot be sent. In the other states, there may be as many invitations as users.
         let is_selective =
             states.iter().all(|state| matches!(state, InvitationState::Queued | InvitationState::Failed));
         let invited = if is_selective { found_by_invitation(stands) } else { has_invitation(stands) };
@@ -269,8 +271,7 @@ impl FilterCompiler<'_> {
         ];
         let (mut condition, mut is_selective) = (Condition::all(), false);
         for (column, given) in texts {
-            let Some(filter) = self.given(path, column, std::mem::take(given)) else { continue };
-            self.viewer.may_filter(column)?;
+            let Some(filter) = self.given(path, column, std::mem::take(given))? else { continue };
             if matches!(column, user::Column::Username | user::Column::Email | user::Column::ExternalId) {
                 is_selective |= filter.eq.is_value() || filter.one_of.is_value();
             }
