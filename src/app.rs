@@ -13,8 +13,7 @@ use crate::auth::policy::{SelfServicePolicy, SignInPolicy};
 use crate::auth::throttle::LoginInputs;
 use crate::avatar::{ImageProcessor, Store};
 use crate::budget::{Budget, Limit, Size};
-use crate::client::Client;
-use crate::client::client_network;
+use crate::client::{Client, client_network};
 use crate::db::Db;
 use crate::error::Error;
 use crate::graphql::batching::batch;
@@ -24,14 +23,11 @@ use crate::graphql::credential_use::{self, CredentialUses};
 use crate::graphql::loader::Loaders;
 use crate::graphql::pagination::CursorKey;
 use crate::graphql::projection::SelectedFields;
-use crate::http;
-use crate::http::introspection;
-use crate::http::{Answer, Application, Caller, HttpError};
+use crate::http::{self, Answer, Application, Caller, HttpError, introspection};
 use crate::scalar::Id;
 use crate::schema::{self, RosterSchema};
 use crate::share::{Share, ShareLimits, Shares, Who};
-use crate::web::pages;
-use crate::web::playground;
+use crate::web::{pages, playground};
 use crate::{background, session, user};
 
 /// Returns the limits for the expensive requests of one caller.

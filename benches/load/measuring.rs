@@ -8,11 +8,10 @@ use tokio::task::JoinSet;
 
 use crate::figures::{Figure, Measured};
 use crate::http::Connection;
-use crate::machine;
 use crate::postgres::Postgres;
 use crate::server::Server;
 use crate::workload::{Asked, Verdict, Workload};
-use crate::{Arguments, table};
+use crate::{Arguments, machine, table};
 
 /// The servers and the database that are measured.
 pub struct Bench<'a> {

@@ -25,10 +25,9 @@ pub use self::viewer::{AuthMethod, CurrentViewer, SignedIn, Viewer, ViewerRow};
 pub use self::visibility::{
     active_in_valid_license, active_license_admins, active_superusers, administrators, in_force, of_license,
 };
-use crate::entity::attribute_definition;
 use crate::entity::audit_event::SubjectType;
-use crate::entity::license;
 use crate::entity::user::{self, AdminRights, Privacy, Role};
+use crate::entity::{attribute_definition, license};
 use crate::error::Error;
 use crate::scalar::{Date, Id};
 

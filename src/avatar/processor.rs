@@ -6,9 +6,7 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
-use super::LARGEST_FILE;
-use super::Picture;
-use super::picture;
+use super::{LARGEST_FILE, Picture, picture};
 use crate::error::{Error, ErrorCode};
 
 /// The number of files that are processed at the same time. Some take a few hundred MB of memory.

@@ -3,15 +3,13 @@
 use async_graphql::MaybeUndefined;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
 
-use crate::access::Viewer;
-use crate::access::active_superusers;
+use crate::access::{Viewer, active_superusers};
 use crate::audit::{self, Entry};
 use crate::auth::one_time_link;
 use crate::auth::password::Hasher;
 use crate::db::Db;
 use crate::entity::audit_event::AuditAction;
-use crate::entity::user;
-use crate::entity::user::{Role, UserFields};
+use crate::entity::user::{self, Role, UserFields};
 use crate::error::Error;
 use crate::scalar::Id;
 use crate::text;

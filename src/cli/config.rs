@@ -17,9 +17,8 @@ use crate::auth::password::{self, Hasher};
 use crate::auth::policy::{Lifetime, SignInPolicy};
 use crate::auth::redirect::{Allowed, NextUrls};
 use crate::auth::server_key::{self, Key};
-use crate::db;
-use crate::http;
 use crate::scalar::Date;
+use crate::{db, http};
 
 pub use self::listen::Listen;
 pub use self::mail::Mail;

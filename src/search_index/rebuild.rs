@@ -9,9 +9,8 @@ use sea_orm::{
 
 use super::update;
 use crate::entity::{attribute_definition, attribute_value, group, institution, search_hit, user};
-use crate::login;
 use crate::scalar::Id;
-use crate::text;
+use crate::{login, text};
 
 /// The number of rows that are read at once.
 const ROWS_AT_ONCE: u64 = 500;

@@ -10,8 +10,7 @@ use sea_orm::{
 
 use super::{keys, short, words};
 use crate::db::conditions::any_of;
-use crate::entity::user;
-use crate::entity::{search_hit, search_key, search_word};
+use crate::entity::{search_hit, search_key, search_word, user};
 use crate::scalar::Id;
 
 /// The maximum number of rows that a statement writes.

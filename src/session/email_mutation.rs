@@ -2,9 +2,8 @@
 
 use async_graphql::{Context, InputObject, Object};
 
-use super::email_change;
 use super::mutation::authenticator;
-use super::password_reset;
+use super::{email_change, password_reset};
 use crate::access::Action;
 use crate::graphql::context::{ContextExt, NullableField, authorized};
 use crate::graphql::payload::{ReceiptPayload, UserPayload};

@@ -4,16 +4,13 @@
 use async_graphql::{Context, Object};
 use chrono::{DateTime, Utc};
 
-use super::EndSessionsRequest;
-use super::Ended;
-use super::activation;
-use super::credentials;
 use super::input::{
     ActivateAccountInput, ChangePasswordInput, EndSessionsInput, ForgetDeviceInput, LoginInput, SetPinInput,
     UnlockUserInput,
 };
 use super::sign_in::Authenticator;
 use super::start::NewSession;
+use super::{EndSessionsRequest, Ended, activation, credentials};
 use crate::access::{AuthMethod, SignedIn};
 use crate::entity::user;
 use crate::error::{Error, ErrorCode};

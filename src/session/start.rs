@@ -12,10 +12,9 @@ use super::end_oldest;
 use super::errors::{expired, inactive, wrong};
 use crate::audit::{self, Change, Entry, difference};
 use crate::auth::credential::{lock_if_active, set_password, store_password};
-use crate::auth::one_time_link;
-use crate::auth::pending_registration;
 use crate::auth::policy::Lifetime;
 use crate::auth::token::{self, TokenKind};
+use crate::auth::{one_time_link, pending_registration};
 use crate::client::Client;
 use crate::db::Db;
 use crate::entity::audit_event::AuditAction;
@@ -24,9 +23,8 @@ use crate::entity::mail::MailKind as Notice;
 use crate::entity::{credential, device, invitation, pin, session, user};
 use crate::error::{Error, ErrorCode};
 use crate::i18n::language::Language;
-use crate::mail;
 use crate::scalar::{Id, Url, now};
-use crate::search_index;
+use crate::{mail, search_index};
 
 /// A session that has just begun. Its tokens are shown only once.
 pub struct NewSession {

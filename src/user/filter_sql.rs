@@ -17,8 +17,7 @@ use crate::entity::user::{self, Role};
 use crate::error::Error;
 use crate::graphql::filter::{FilterBuilder, IdFilter, Normalizer, Text};
 use crate::scalar::{Id, Json};
-use crate::search_index;
-use crate::text;
+use crate::{search_index, text};
 
 /// The maximum depth of nested filters, the outermost included.
 const DEEPEST: usize = 5;

@@ -5,7 +5,6 @@ use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel};
 use super::ensure_administrator_remains;
 use super::input::SetActiveInput;
 use crate::access::{Action, Viewer};
-use crate::actor;
 use crate::audit::{self, Change, Entry, difference};
 use crate::auth::credential::{self, RevokedAccess};
 use crate::db::Db;
@@ -14,8 +13,8 @@ use crate::entity::{group, tombstone, user};
 use crate::error::Error;
 use crate::ownership::{self, Cause, PassedOn};
 use crate::scalar::{Id, now};
-use crate::search_index;
 use crate::validation::{Validator, rule};
+use crate::{actor, search_index};
 
 /// The maximum length of a reason, in characters.
 const MAX_REASON_LENGTH: usize = 500;

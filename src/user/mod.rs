@@ -35,16 +35,15 @@ use crate::auth::password::Hasher;
 use crate::auth::policy::SelfServicePolicy;
 use crate::db::Db;
 use crate::entity::audit_event::AuditAction;
-use crate::entity::user::UserNames;
-use crate::entity::{institution, site_access, user};
+use crate::entity::user::{self, UserNames};
+use crate::entity::{institution, site_access};
 use crate::error::{Error, ErrorCode};
 use crate::graphql::payload;
 use crate::i18n::language::Language;
-use crate::login;
 use crate::mail::{self, MailQueue};
 use crate::scalar::{Id, Url, now};
-use crate::search_index;
 use crate::validation::Validator;
+use crate::{login, search_index};
 
 /// Creates a user in the viewer's license. Returns `None` for a dry run.
 ///

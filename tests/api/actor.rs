@@ -10,8 +10,7 @@ use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFi
 use serde_json::{Value, json};
 
 use crate::app::{App, CONNECTIONS, Caller, PASSWORD, faults_of, input_of};
-use crate::audit;
-use crate::crowd;
+use crate::{audit, crowd};
 
 /// The mutations that anonymous callers can use, and that ignore a token.
 const PUBLIC: [&str; 6] =

@@ -11,9 +11,8 @@ use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Command};
 
-use crate::db;
 use crate::mail::smtp_url::SmtpUrl;
-use crate::private_file;
+use crate::{db, private_file};
 
 /// The maximum size in bytes of a file with a secret.
 const MAX_FILE: u64 = 64 * 1024;

@@ -12,13 +12,12 @@ use crate::access::{is_active_license_admin, is_active_superuser, is_same_licens
 use crate::attribute_values::{self, AttributeChanges, Definitions, Values};
 use crate::auth::password::{self, Imported};
 use crate::db::conditions::one_of;
-use crate::entity::membership::MAX_GROUPS_OF_A_USER;
-use crate::entity::{credential, membership, site_access, tombstone, user};
+use crate::entity::membership::{self, MAX_GROUPS_OF_A_USER};
+use crate::entity::{credential, site_access, tombstone, user};
 use crate::error::{Error, ErrorCode};
-use crate::login;
 use crate::scalar::{Id, now};
-use crate::text;
 use crate::validation::Validator;
+use crate::{login, text};
 
 /// The unique values in the file so far, and the users that they belong to.
 #[derive(Default)]

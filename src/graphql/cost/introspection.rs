@@ -11,8 +11,7 @@ use async_graphql::parser::types::{
 };
 
 use crate::budget::Size;
-use crate::http::introspection;
-use crate::http::selection;
+use crate::http::{introspection, selection};
 
 /// The scalars that every schema has although its definition does not name them.
 const SCALARS: &str = include_str!("scalars.graphql");

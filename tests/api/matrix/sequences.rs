@@ -19,9 +19,8 @@ use serde_json::{Value, json};
 use super::oracle::{ATTRIBUTES, Change, DONE, Joining, Person, RIGHTS, Target, USER, Viewer};
 use super::seat::{define_attributes, new_site};
 use crate::app::{App, Caller, LIFETIME};
-use crate::crowd;
 use crate::hostile::Dice;
-use crate::words;
+use crate::{crowd, words};
 
 /// The number of sequences on each database. The environment variable `ROSTER_TEST_SEQUENCES` overrides it.
 const SEQUENCES: usize = 5_000;

@@ -7,12 +7,11 @@ use chrono::DateTime;
 use rand::RngExt;
 use rand::seq::IndexedRandom;
 
-use super::attributes;
 use super::fields::fields;
 use super::names::{DemoRng, Names};
 use super::place::open_institutions;
 use super::stars::{STARS, StarPerson};
-use super::{SiteKind, Source};
+use super::{SiteKind, Source, attributes};
 use crate::cli::import::record::{GroupReference, UserRecord};
 use crate::entity::membership::GroupRole;
 use crate::entity::user::{Role, UserNames as GivenNames};
