@@ -41,8 +41,8 @@ impl Deref for Actor {
 /// `Unauthenticated` if the session or the API key has ended, the actor is inactive or no longer exists, or the license is not
 /// in force.
 pub async fn begin(db: &Db, viewer: &Viewer) -> Result<(DatabaseTransaction, Actor), Error> {
-    let transaction = begin_unread(db).await?;
-    let (actor, _) = read(&transaction, viewer, Lock::Shared).await?;
+    let transaction = begin_transaction(db).await?;
+    let (actor, _) = lock_actor(&transaction, viewer, Lock::Shared).await?;
     Ok((transaction, actor))
 }
 
@@ -51,8 +51,8 @@ pub async fn begin(db: &Db, viewer: &Viewer) -> Result<(DatabaseTransaction, Act
 /// # Errors
 /// As [`begin`].
 pub async fn begin_on_oneself(db: &Db, viewer: &Viewer) -> Result<(DatabaseTransaction, Actor, user::Model), Error> {
-    let transaction = begin_unread(db).await?;
-    let (actor, own) = read(&transaction, viewer, Lock::Exclusive).await?;
+    let transaction = begin_transaction(db).await?;
+    let (actor, own) = lock_actor(&transaction, viewer, Lock::Exclusive).await?;
     Ok((transaction, actor, own))
 }
 
@@ -71,12 +71,12 @@ pub async fn begin_on(
         let (transaction, actor, own) = begin_on_oneself(db, viewer).await?;
         return Ok((transaction, actor, Some(own)));
     }
-    let transaction = begin_unread(db).await?;
+    let transaction = begin_transaction(db).await?;
     // Locks by ID, so that two users who change each other do not deadlock.
-    let subject_first = user_id < own_id;
-    let before = if subject_first { lock_subject(&transaction, viewer, user_id).await? } else { None };
-    let (actor, _) = read(&transaction, viewer, Lock::Shared).await?;
-    let found = if subject_first { before } else { lock_subject(&transaction, viewer, user_id).await? };
+    let is_subject_first = user_id < own_id;
+    let before = if is_subject_first { lock_subject(&transaction, viewer, user_id).await? } else { None };
+    let (actor, _) = lock_actor(&transaction, viewer, Lock::Shared).await?;
+    let found = if is_subject_first { before } else { lock_subject(&transaction, viewer, user_id).await? };
     let found = found.filter(|found| actor.can_see_user(found));
     Ok((transaction, actor, found))
 }
@@ -96,48 +96,58 @@ pub async fn begin_on_known(
 }
 
 /// The rows locked by a mutation that changes the relation of a user to another object.
-pub struct Both<M> {
+pub struct LockedPair<M> {
     pub transaction: DatabaseTransaction,
     pub actor: Actor,
     pub user: user::Model,
     pub other: M,
 }
 
-/// Begins a mutation that changes the relation of a user to another object of the same license: locks and reads both. The tuple
-/// has the input field that names the other object, what the object is called, and its ID; `seen` is the condition for the
-/// objects that a viewer can see.
+/// Identifies the other object of such a mutation.
+#[derive(Clone, Copy, Debug)]
+pub struct ObjectKey {
+    /// The input field with the ID, for errors.
+    pub field: &'static str,
+    /// The noun for the object in messages.
+    pub noun: &'static str,
+    pub id: Id,
+}
+
+/// Begins a mutation that changes the relation of a user to another object of the same license: locks and reads both; `visible`
+/// is the condition for the objects that a viewer can see.
 ///
 /// # Errors
 /// As [`begin`]; `Rejected`, naming the fields, if the user or the other object does not exist.
-pub async fn begin_on_both<M>(
+pub async fn begin_on_pair<M>(
     db: &Db,
     viewer: &Viewer,
     user_id: Id,
-    (field, what, id): (&str, &str, Id),
-    seen: impl Fn(&Viewer) -> Condition + Send,
-) -> Result<Both<M>, Error>
+    object: ObjectKey,
+    visible: impl Fn(&Viewer) -> Condition + Send,
+) -> Result<LockedPair<M>, Error>
 where
     M: Subject + Send,
     M::Entity: EntityTrait<Model = M>,
     <M::Entity as EntityTrait>::PrimaryKey: PrimaryKeyTrait<ValueType = Id>,
 {
+    let ObjectKey { field, noun, id } = object;
     let (transaction, actor, user) = begin_on(db, viewer, user_id).await?;
-    let other = M::Entity::find_by_id(id).filter(seen(&actor)).lock_exclusive().one(&transaction).await?;
+    let other = M::Entity::find_by_id(id).filter(visible(&actor)).lock_exclusive().one(&transaction).await?;
     let user = user.filter(|user| other.as_ref().is_none_or(|other| is_same_license(other.ids().1, user.license_id)));
-    let mut form = Validator::changing();
+    let mut validator = Validator::changing();
     if other.is_none() {
-        form.fault(field, ErrorCode::NotFound, format!("There is no such {what}."));
+        validator.add_error(field, ErrorCode::NotFound, format!("There is no such {noun}."));
     }
     if user.is_none() {
-        form.fault("userId", ErrorCode::NotFound, "There is no such user.");
+        validator.add_error("userId", ErrorCode::NotFound, "There is no such user.");
     }
-    form.finish()?;
+    validator.finish()?;
     let (user, other) = user.zip(other).ok_or_else(|| Error::internal("a missing row passed validation"))?;
-    Ok(Both { transaction, actor, user, other })
+    Ok(LockedPair { transaction, actor, user, other })
 }
 
-#[expect(clippy::disallowed_methods, reason = "the one place where a mutation begins, and its actor is read")]
-async fn begin_unread(db: &Db) -> Result<DatabaseTransaction, Error> {
+#[expect(clippy::disallowed_methods, reason = "every mutation begins here, and its actor is locked next")]
+async fn begin_transaction(db: &Db) -> Result<DatabaseTransaction, Error> {
     db.begin().await
 }
 
@@ -164,13 +174,17 @@ struct ActorRow {
 /// Locks and reads the actor, with the session or API key and the license, in one statement. The lock is shared, so that other
 /// mutations of the same actor run concurrently, or exclusive if the mutation changes the actor's own row or rows that depend
 /// on it.
-async fn read(transaction: &DatabaseTransaction, viewer: &Viewer, lock: Lock) -> Result<(Actor, user::Model), Error> {
-    let SignedIn { user_id, means, request_id, .. } = viewer.signed_in()?;
+async fn lock_actor(
+    transaction: &DatabaseTransaction,
+    viewer: &Viewer,
+    lock: Lock,
+) -> Result<(Actor, user::Model), Error> {
+    let SignedIn { user_id, auth_method, request_id, .. } = viewer.signed_in()?;
     let select = user::Entity::find_by_id(*user_id)
         .join(JoinType::InnerJoin, user::Relation::License.def())
         .filter(active_in_valid_license())
         .filter(waits_in_line(transaction.get_database_backend(), lock, *user_id));
-    let (select, table) = match means {
+    let (select, table) = match auth_method {
         AuthMethod::Session(id) => (with_session(select, *id), session::Entity.table_name()),
         AuthMethod::ApiKey(id, _) => (with_api_key(select, *id), api_key::Entity.table_name()),
     };
@@ -187,11 +201,11 @@ async fn read(transaction: &DatabaseTransaction, viewer: &Viewer, lock: Lock) ->
     }
     let found = ActorRow::find_by_statement(statement).one(transaction).await?;
     let ActorRow { own, key_role } = found.ok_or(Error::Unauthenticated)?;
-    let means = match (means, key_role) {
+    let auth_method = match (auth_method, key_role) {
         (AuthMethod::ApiKey(id, _), Some(role)) => AuthMethod::ApiKey(*id, role),
-        (means, _) => *means,
+        (auth_method, _) => *auth_method,
     };
-    let actor = Actor(Viewer::SignedIn(SignedIn::new(&(&own).into(), means, request_id.clone())));
+    let actor = Actor(Viewer::SignedIn(SignedIn::new(&(&own).into(), auth_method, request_id.clone())));
     Ok((actor, own))
 }
 

@@ -1,10 +1,13 @@
 //! The application behind the HTTP server: authenticates the caller and gives resolvers what they need.
 
+mod errors;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_graphql::parser::types::{ExecutableDocument, OperationType};
-use async_graphql::{Pos, Request, Response, ServerError};
+use async_graphql::{Request, Response};
+use futures_util::future::BoxFuture;
 use poem::Route;
 
 use crate::access::{CurrentViewer, Viewer};
@@ -16,38 +19,38 @@ use crate::budget::{Budget, Limit, Size};
 use crate::client::{Client, client_network};
 use crate::db::Db;
 use crate::error::Error;
-use crate::graphql::batching::batch;
+use crate::graphql::batching::{PendingLoads, batch};
 use crate::graphql::context::{Files, PublicUrl};
 use crate::graphql::cost::{self, Costs};
-use crate::graphql::credential_use::{self, CredentialUses};
+use crate::graphql::credential_use::CredentialUses;
 use crate::graphql::loader::Loaders;
 use crate::graphql::pagination::CursorKey;
 use crate::graphql::projection::SelectedFields;
-use crate::http::{self, Answer, Application, Caller, HttpError, introspection};
+use crate::http::{self, Application, AvatarContent, Caller, ExecutionResult, HttpError, introspection};
 use crate::scalar::Id;
 use crate::schema::{self, RosterSchema};
-use crate::share::{Share, ShareLimits, Shares, Who};
+use crate::share::{Requester, Share, ShareLimits, Shares};
 use crate::web::{pages, playground};
 use crate::{background, session, user};
 
 /// Returns the limits for the expensive requests of one caller.
-fn heavy_requests() -> ShareLimits {
-    ShareLimits { at_once: background::threads(), waiting: 16, patience: Duration::from_secs(3) }
+fn expensive_requests() -> ShareLimits {
+    ShareLimits { at_once: background::threads(), waiting: 16, max_wait: Duration::from_secs(3) }
 }
 
 /// The long responses that one caller has under way: each is kept in memory until the caller has read it.
-const LONG_RESPONSES: ShareLimits = ShareLimits { at_once: 4, waiting: 8, patience: Duration::from_secs(3) };
+const LONG_RESPONSES: ShareLimits = ShareLimits { at_once: 4, waiting: 8, max_wait: Duration::from_secs(3) };
 
 /// The running application; cheap to clone.
 #[derive(Clone)]
 pub struct App {
     db: Db,
-    rules: SignInPolicy,
+    policy: SignInPolicy,
     schema: RosterSchema,
     costs: Arc<Costs>,
-    heavy: Shares<Who>,
-    sending: Shares<Who>,
-    shortest_password: usize,
+    expensive_requests: Shares<Requester>,
+    long_responses: Shares<Requester>,
+    min_password_length: usize,
 }
 
 impl App {
@@ -57,64 +60,75 @@ impl App {
     /// `Internal` if a field of the schema has no rule.
     pub fn new(
         db: Db,
-        rules: SignInPolicy,
+        policy: SignInPolicy,
         hasher: Hasher,
         public_url: String,
-        ways: SelfServicePolicy,
+        self_service: SelfServicePolicy,
     ) -> Result<Self, Error> {
         schema::check()?;
-        let seal = CursorKey::new(hasher.key());
-        let shortest_password = hasher.shortest();
-        let schema = schema::build().data(db.clone()).data(hasher).data(rules).data(seal);
+        let cursor_key = CursorKey::new(hasher.key());
+        let min_password_length = hasher.min_length();
+        let schema = schema::build().data(db.clone()).data(hasher).data(policy).data(cursor_key);
         let schema = schema
             .data(ImageProcessor::default())
             .data(LoginInputs::default())
-            .data(ways)
+            .data(self_service)
             .data(PublicUrl(public_url))
             .finish();
-        let costs = Arc::new(Costs::of(&schema::sdl())?);
-        let (heavy, sending) = (Shares::new(heavy_requests()), Shares::new(LONG_RESPONSES));
-        Ok(Self { db, rules, schema, costs, heavy, sending, shortest_password })
+        Ok(Self {
+            db,
+            policy,
+            schema,
+            costs: Arc::new(Costs::new(&schema::sdl())?),
+            expensive_requests: Shares::new(expensive_requests()),
+            long_responses: Shares::new(LONG_RESPONSES),
+            min_password_length,
+        })
     }
 
     /// Returns the viewer, read from the database for each request.
     async fn viewer(&self, caller: &Caller) -> Result<Viewer, HttpError> {
         let Some(token) = &caller.token else { return Ok(Viewer::Anonymous) };
         let request_id = Some(caller.request_id.clone());
-        match session::authenticate(&self.db, self.rules.lifetime, token, request_id).await {
+        match session::authenticate(&self.db, self.policy.lifetime, token, request_id).await {
             Ok(viewer) => Ok(Viewer::SignedIn(viewer)),
             Err(Error::Unauthenticated) => Err(HttpError::unauthenticated()),
-            Err(error) => Err(failed(error, caller, "failed to look up an access token")),
+            Err(error) => Err(errors::log(error, caller, "failed to look up an access token")),
         }
     }
 
     /// Returns the cost of a request unless it is too high, and charges its introspection to the budget.
-    fn cost(&self, request: &mut Request, reading: &DocumentInfo, budget: &Budget) -> Result<usize, Error> {
-        let schema = reading.introspection.clone()?;
+    fn cost(&self, request: &mut Request, info: &DocumentInfo, budget: &Budget) -> Result<usize, Error> {
+        let schema = info.introspection.clone()?;
         budget.charge(Limit::Fields, schema.fields)?;
         budget.charge(Limit::Bytes, schema.bytes)?;
         let (name, variables) = (request.operation_name.clone(), request.variables.clone());
-        // A document that cannot be parsed or has no such operation is refused when it is executed.
+        // A document that cannot be parsed or has no such operation is rejected when it is executed.
         let Ok(document) = request.parsed_query() else { return Ok(0) };
-        let Some((_, operation)) = http::selected(document, name.as_deref()) else { return Ok(0) };
+        let Some((_, operation)) = http::selected_operation(document, name.as_deref()) else { return Ok(0) };
         let cost = self.costs.cost(document, operation, &variables).saturating_add(cost::of_introspection(schema));
         cost::check(cost).map(|()| cost)
     }
 
     /// Waits for a slot of the caller if a request is expensive; other requests need none.
-    async fn place(&self, who: Who, cost: usize) -> Result<Option<Share<Who>>, HttpError> {
-        if cost < cost::HEAVY {
+    async fn admit_expensive(&self, who: Requester, cost: usize) -> Result<Option<Share<Requester>>, HttpError> {
+        if cost < cost::EXPENSIVE {
             return Ok(None);
         }
-        self.heavy.take(who).await.map(Some).ok_or_else(HttpError::too_many)
+        self.expensive_requests.take(who).await.map(Some).ok_or_else(HttpError::too_many_expensive_requests)
     }
 
     /// Returns the permit of a long response, which is held until the caller has read it.
-    async fn place_to_send(&self, who: Who, bytes: usize, is_mutation: bool) -> Result<Option<Share<Who>>, HttpError> {
-        if bytes <= http::LONG_ANSWER {
+    async fn admit_long_response(
+        &self,
+        who: Requester,
+        bytes: usize,
+        is_mutation: bool,
+    ) -> Result<Option<Share<Requester>>, HttpError> {
+        if bytes <= http::LONG_RESPONSE {
             return Ok(None);
         }
-        self.sending.take(who).await.map(Some).ok_or_else(|| HttpError::unread(is_mutation))
+        self.long_responses.take(who).await.map(Some).ok_or_else(|| HttpError::unread_responses(is_mutation))
     }
 
     /// Returns the viewer if they are signed in; otherwise fails with 401.
@@ -124,105 +138,120 @@ impl App {
             viewer @ Viewer::SignedIn(_) => Ok(viewer),
         }
     }
-}
 
-/// The facts about a document that are collected before execution.
-pub struct DocumentInfo {
-    named: Arc<SelectedFields>,
-    /// The size of its introspection, or the error if that is too large.
-    introspection: Result<Size, Error>,
-    credential_uses: CredentialUses,
-    /// The places where it selects the description of the schema.
-    descriptions: Vec<introspection::Asked>,
-}
-
-impl Application for App {
-    type DocumentInfo = DocumentInfo;
-
-    fn read(&self, document: &ExecutableDocument) -> DocumentInfo {
-        DocumentInfo {
-            named: Arc::new(SelectedFields::in_document(document)),
-            introspection: self.costs.introspection(document),
-            credential_uses: CredentialUses::in_document(document),
-            descriptions: introspection::descriptions(document),
-        }
-    }
-
-    async fn answer(&self, caller: Caller, mut request: Request, reading: &DocumentInfo) -> Result<Answer, HttpError> {
-        let viewer = self.viewer(&caller).await?;
-        if reading.credential_uses.are_many(&request.variables) {
-            let with_secret = credential_use::WITH_SECRET.map(|mutation| format!("{mutation} with a password or PIN"));
-            let mutations = credential_use::ALWAYS.map(str::to_owned).into_iter().chain(with_secret);
-            let message = format!(
-                "{}: at most one of these mutations is allowed per request.",
-                mutations.collect::<Vec<_>>().join(", ")
-            );
-            return Ok(refused(Error::BadInput(message)).into());
-        }
-        let budget = Budget::default();
-        let cost = self.cost(&mut request, reading, &budget).map_err(refusal)?;
-        let who = who(&viewer, &caller);
-        let place = self.place(who, cost).await?;
-        let is_mutation = is_mutation(&mut request);
-        let asking = Arc::new(CurrentViewer::new(viewer));
+    /// Adds the data of one request that its resolvers need. Returns also the loads, which must run together with the request.
+    fn with_context(
+        &self,
+        mut request: Request,
+        caller: Caller,
+        viewer: Viewer,
+        info: &DocumentInfo,
+        db: Db,
+    ) -> (Request, PendingLoads) {
+        let viewer = Arc::new(CurrentViewer::new(viewer));
+        let fields = Arc::clone(&info.selected_fields);
         let client = Client {
             ip_address: Some(caller.address),
             user_agent: caller.user_agent,
             language: caller.language,
             request_id: Some(caller.request_id),
         };
-        let named = Arc::clone(&reading.named);
-        let operation = request.operation_name.clone();
         let files = Files::new(std::mem::take(&mut request.uploads));
-        let idle = self.rules.lifetime.idle;
-        let db = if place.is_some() { &self.db.in_background() } else { &self.db };
-        let db = db.within(budget.clone(), who);
-        let (links, loads) = batch(Loaders::new(db.clone(), Arc::clone(&asking), Arc::clone(&named), idle));
-        let request = request.data(asking).data(client).data(named).data(links).data(files).data(db);
-        let (schema, taken) = (self.schema.clone(), budget.clone());
-        let executed = Box::pin(async move {
-            let request = request.data(taken.clone());
-            let response = loads.run(taken.in_turns(schema.execute(request))).await;
-            (Size::of(&response.data), response)
-        });
-        let (size, mut response) = if place.is_some() { background::run(executed).await } else { executed.await };
-        within(&budget, size, is_mutation).map_err(refusal)?;
-        introspection::describe(&mut response, operation.as_deref(), &reading.descriptions);
-        let sending = self.place_to_send(who, size.bytes, is_mutation).await?;
-        Ok(Answer { response, sending })
+        let idle = self.policy.lifetime.idle;
+        let (loaders, loads) = batch(Loaders::new(db.clone(), Arc::clone(&viewer), Arc::clone(&fields), idle));
+        (request.data(viewer).data(client).data(fields).data(loaders).data(files).data(db), loads)
     }
 
-    async fn admits_upload(&self, caller: &Caller) -> Result<Id, HttpError> {
+    /// Returns the future that executes a request, and measures its response.
+    fn execution(&self, request: Request, loads: PendingLoads, budget: Budget) -> BoxFuture<'static, (Size, Response)> {
+        let (schema, request) = (self.schema.clone(), request.data(budget.clone()));
+        Box::pin(async move {
+            let response = loads.run(budget.in_turns(schema.execute(request))).await;
+            (Size::of(&response.data), response)
+        })
+    }
+}
+
+/// The facts about a document that are collected before execution.
+pub struct DocumentInfo {
+    selected_fields: Arc<SelectedFields>,
+    /// The size of its introspection, or the error if that is too large.
+    introspection: Result<Size, Error>,
+    credential_uses: CredentialUses,
+    /// The places where it selects the description of the schema.
+    description_paths: Vec<introspection::DescriptionPath>,
+}
+
+impl Application for App {
+    type DocumentInfo = DocumentInfo;
+
+    fn analyze(&self, document: &ExecutableDocument) -> DocumentInfo {
+        DocumentInfo {
+            selected_fields: Arc::new(SelectedFields::in_document(document)),
+            introspection: self.costs.introspection(document),
+            credential_uses: CredentialUses::in_document(document),
+            description_paths: introspection::descriptions(document),
+        }
+    }
+
+    async fn execute(
+        &self,
+        caller: Caller,
+        mut request: Request,
+        info: &DocumentInfo,
+    ) -> Result<ExecutionResult, HttpError> {
+        let viewer = self.viewer(&caller).await?;
+        if info.credential_uses.are_many(&request.variables) {
+            return Ok(errors::error_response(errors::too_many_credential_uses()).into());
+        }
+        let budget = Budget::default();
+        let cost = self.cost(&mut request, info, &budget).map_err(errors::http_error)?;
+        let who = who(&viewer, &caller);
+        let permit = self.admit_expensive(who, cost).await?;
+        let is_mutation = is_mutation(&mut request);
+        let operation = request.operation_name.clone();
+        let db = if permit.is_some() { &self.db.in_background() } else { &self.db };
+        let (request, loads) = self.with_context(request, caller, viewer, info, db.within(budget.clone(), who));
+        let execution = self.execution(request, loads, budget.clone());
+        let (size, mut response) = if permit.is_some() { background::run(execution).await } else { execution.await };
+        check_size(&budget, size, is_mutation).map_err(errors::http_error)?;
+        introspection::set_description(&mut response, operation.as_deref(), &info.description_paths);
+        let send_permit = self.admit_long_response(who, size.bytes, is_mutation).await?;
+        Ok(ExecutionResult { response, send_permit })
+    }
+
+    async fn authorize_upload(&self, caller: &Caller) -> Result<Id, HttpError> {
         match self.viewer(caller).await? {
             Viewer::Anonymous => Err(HttpError::unauthenticated()),
             Viewer::SignedIn(viewer) => Ok(viewer.user_id),
         }
     }
 
-    async fn picture(
+    async fn avatar(
         &self,
         caller: Caller,
         id: &str,
-        holds: impl Fn(&str) -> bool + Send,
-    ) -> Result<http::Picture, HttpError> {
+        is_cached: impl Fn(&str) -> bool + Send,
+    ) -> Result<http::Avatar, HttpError> {
         let viewer = self.signed_in(&caller).await?;
-        let internal = |error| failed(error, &caller, "failed to read a picture");
+        let log = |error| errors::log(error, &caller, "failed to read a picture");
         let id = Id::parse(id).ok_or_else(HttpError::not_found)?;
-        let hash =
-            user::avatar::hash(&self.db, &viewer, id).await.map_err(internal)?.ok_or_else(HttpError::not_found)?;
-        if holds(&hash) {
-            return Ok(http::Picture { hash, content: None });
+        let hash = user::avatar::hash(&self.db, &viewer, id).await.map_err(log)?.ok_or_else(HttpError::not_found)?;
+        if is_cached(&hash) {
+            return Ok(http::Avatar { hash, content: None });
         }
-        let found = Store::read(&self.db, id).await.map_err(internal)?.ok_or_else(HttpError::not_found)?;
+        let avatar = Store::read(&self.db, id).await.map_err(log)?.ok_or_else(HttpError::not_found)?;
         // The hash is that of the content itself, which may have been replaced between the two reads.
-        Ok(http::Picture { hash: found.hash(), content: Some((found.content_type.name(), found.content)) })
+        let hash = avatar.hash();
+        let content = AvatarContent { content_type: avatar.content_type.name(), bytes: avatar.content };
+        Ok(http::Avatar { hash, content: Some(content) })
     }
 
     fn sdl(&self) -> String {
         schema::sdl_of(&self.schema)
     }
 
-    async fn ready(&self) -> bool {
+    async fn is_ready(&self) -> bool {
         let is_ready =
             async { Ok::<_, Error>(self.db.pending_migrations().await? == 0 && self.db.is_writable().await?) };
         match is_ready.await {
@@ -235,7 +264,7 @@ impl Application for App {
     }
 
     fn pages(&self, route: Route) -> Route {
-        pages::add_to(route, self.shortest_password)
+        pages::add_to(route, self.min_password_length)
     }
 
     fn playground(&self, route: Route) -> Route {
@@ -243,53 +272,28 @@ impl Application for App {
     }
 }
 
-fn who(viewer: &Viewer, caller: &Caller) -> Who {
+fn who(viewer: &Viewer, caller: &Caller) -> Requester {
     match viewer {
-        Viewer::SignedIn(viewer) => Who::User(viewer.user_id),
-        Viewer::Anonymous => Who::Network(client_network(caller.address)),
+        Viewer::SignedIn(viewer) => Requester::User(viewer.user_id),
+        Viewer::Anonymous => Requester::Network(client_network(caller.address)),
     }
 }
 
 fn is_mutation(request: &mut Request) -> bool {
     let name = request.operation_name.clone();
     let document = request.parsed_query().ok();
-    document.and_then(|document| http::kind(document, name.as_deref())) == Some(OperationType::Mutation)
+    document.and_then(|document| http::operation_type(document, name.as_deref())) == Some(OperationType::Mutation)
 }
 
 /// Checks that a request has not exceeded its budget and that its response is not too large. Otherwise a part of the response is
 /// missing, and none of it is sent.
-fn within(budget: &Budget, answer: Size, is_mutation: bool) -> Result<(), Error> {
-    let rest = |limit, size: usize| budget.charge(limit, size.saturating_sub(budget.taken(limit)));
-    let done = budget.check().and_then(|()| rest(Limit::Fields, answer.fields));
-    done.and_then(|()| rest(Limit::Bytes, answer.bytes)).map_err(|error| match error {
+fn check_size(budget: &Budget, response: Size, is_mutation: bool) -> Result<(), Error> {
+    let charge_rest = |limit, size: usize| budget.charge(limit, size.saturating_sub(budget.used(limit)));
+    let checked = budget.check().and_then(|()| charge_rest(Limit::Fields, response.fields));
+    checked.and_then(|()| charge_rest(Limit::Bytes, response.bytes)).map_err(|error| match error {
         Error::AnswerTooLarge(message) if is_mutation => {
             Error::AnswerTooLarge(format!("{message} Changes may still have been saved."))
         }
         error => error,
     })
-}
-
-/// Returns the HTTP error for a document, or its response, that is too large.
-fn refusal(error: Error) -> HttpError {
-    match error {
-        Error::DocumentTooLarge(message) => HttpError::bad_document("DOCUMENT_TOO_LARGE", message),
-        Error::AnswerTooLarge(message) => HttpError::bad_document("ANSWER_TOO_LARGE", message),
-        _ => HttpError::internal(),
-    }
-}
-
-/// Logs an error that the caller did not cause, and returns the HTTP error for it.
-fn failed(error: Error, caller: &Caller, what: &str) -> HttpError {
-    if let Error::Unavailable(cause) = error {
-        tracing::warn!(%cause, "the database cannot be reached");
-        return HttpError::overloaded(1);
-    }
-    tracing::error!(?error, request_id = caller.request_id, "{what}");
-    HttpError::internal()
-}
-
-/// Returns the response to a document of which nothing was executed.
-fn refused(error: Error) -> Response {
-    let error = async_graphql::Error::from(error).into_server_error(Pos::default());
-    Response::from_errors(vec![ServerError { locations: Vec::new(), ..error }])
 }

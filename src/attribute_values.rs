@@ -8,14 +8,14 @@ use std::collections::{BTreeMap, HashSet};
 use async_graphql::MaybeUndefined::{self, Null, Undefined, Value as Given};
 use sea_orm::sea_query::{Condition, Expr, ExprTrait, OnConflict, Query, SimpleExpr};
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, QueryFilter,
-    QueryOrder, QuerySelect, Select,
+    ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select,
 };
 use serde_json::Value;
 
 use crate::access::{ATTRIBUTES, of_license};
 use crate::audit::Change;
 use crate::db::conditions::one_of;
+use crate::db::rows;
 use crate::entity::attribute_definition::{self, MAX_DEFINITIONS};
 use crate::entity::attribute_value::{self, AttributeInput};
 use crate::entity::user;
@@ -51,17 +51,17 @@ pub fn names(given: &MaybeUndefined<Vec<AttributeInput>>) -> Vec<String> {
 }
 
 /// Returns the values in an input. Adds errors of the list itself to `form`.
-pub fn of_list(given: MaybeUndefined<Vec<AttributeInput>>, form: &mut Validator) -> Vec<AttributeInputItem> {
+pub fn of_list(given: MaybeUndefined<Vec<AttributeInput>>, validator: &mut Validator) -> Vec<AttributeInputItem> {
     let list = match given {
         Undefined => return Vec::new(),
         Null => {
-            form.clears("attributes", true);
+            validator.clears("attributes", true);
             return Vec::new();
         }
         Given(list) => list,
     };
     if list.len() > MAX_GIVEN {
-        form.fault("attributes", ErrorCode::TooLong, format!("Must contain at most {MAX_GIVEN} attributes."));
+        validator.add_error("attributes", ErrorCode::TooLong, format!("Must contain at most {MAX_GIVEN} attributes."));
         return Vec::new();
     }
     let item = |(place, AttributeInput { name, value }): (usize, AttributeInput)| AttributeInputItem {
@@ -120,11 +120,11 @@ fn by_name(definitions: Vec<attribute_definition::Model>) -> Definitions {
 /// Returns the values of users, by user ID. Users without a value are absent.
 pub async fn values(
     db: &impl ConnectionTrait,
-    people: impl IntoIterator<Item = Id>,
+    users: impl IntoIterator<Item = Id>,
 ) -> Result<BTreeMap<Id, Values>, Error> {
-    let of_people = one_of(db.get_database_backend(), attribute_value::Column::UserId, people);
+    let of_users = one_of(db.get_database_backend(), attribute_value::Column::UserId, users);
     let mut values: BTreeMap<Id, Values> = BTreeMap::new();
-    for row in attribute_value::Entity::find().filter(of_people).all(db).await? {
+    for row in attribute_value::Entity::find().filter(of_users).all(db).await? {
         values.entry(row.user_id).or_default().insert(row.definition_id, row.value);
     }
     Ok(values)
@@ -145,10 +145,10 @@ pub fn equals(definition: &attribute_definition::Model, value: &Value) -> Result
         .column(attribute_value::Column::UserId)
         .from(attribute_value::Entity)
         .and_where(attribute_value::Column::DefinitionId.eq(definition.id));
-    let person = Expr::col((user::Entity, user::Column::Id));
+    let user = Expr::col((user::Entity, user::Column::Id));
     Ok(match key {
-        None => person.not_in_subquery(having),
-        Some(key) => person.in_subquery(having.and_where(attribute_value::Column::ValueKey.eq(key)).take()),
+        None => user.not_in_subquery(having),
+        Some(key) => user.in_subquery(having.and_where(attribute_value::Column::ValueKey.eq(key)).take()),
     })
 }
 
@@ -190,34 +190,39 @@ impl AttributeChanges {
     }
 
     /// Applies the given values. Adds errors to `form`.
-    pub fn apply(&mut self, given: &[AttributeInputItem], definitions: &Definitions, form: &mut Validator) {
+    pub fn apply(&mut self, given: &[AttributeInputItem], definitions: &Definitions, validator: &mut Validator) {
         let mut named = HashSet::new();
         for item in given {
             let Some(definition) = definitions.get(&item.name) else {
-                form.fault(&item.named_at, ErrorCode::NotFound, "There is no attribute with this name.");
+                validator.add_error(&item.named_at, ErrorCode::NotFound, "There is no attribute with this name.");
                 continue;
             };
             if !named.insert(definition.id) {
-                form.fault(&item.named_at, ErrorCode::Invalid, "Each attribute can be given only once.");
+                validator.add_error(&item.named_at, ErrorCode::Invalid, "Each attribute can be given only once.");
                 continue;
             }
             self.given.push(definition.clone());
-            let faults = form.faults();
-            self.lay_one(item, definition, form);
-            if form.faults() > faults {
+            let errors = validator.error_count();
+            self.lay_one(item, definition, validator);
+            if validator.error_count() > errors {
                 self.wrong.insert(definition.id);
             }
         }
     }
 
-    fn lay_one(&mut self, item: &AttributeInputItem, definition: &attribute_definition::Model, form: &mut Validator) {
+    fn lay_one(
+        &mut self,
+        item: &AttributeInputItem,
+        definition: &attribute_definition::Model,
+        validator: &mut Validator,
+    ) {
         let text = match &item.value {
-            Undefined => return form.fault(&item.valued_at, ErrorCode::Required, "This field is required."),
+            Undefined => return validator.add_error(&item.valued_at, ErrorCode::Required, "This field is required."),
             Null => None,
-            Given(value) => match form.check(&item.valued_at, definition.kind.canonical(value)) {
+            Given(value) => match validator.check(&item.valued_at, definition.kind.canonical(value)) {
                 None => return,
                 // A blank value of a new user counts as absent, as in every other field.
-                Some(None) if form.is_creating() => return,
+                Some(None) if validator.is_creating() => return,
                 Some(text) => text,
             },
         };
@@ -225,7 +230,7 @@ impl AttributeChanges {
             Some(text) => {
                 self.is.insert(definition.id, text);
             }
-            None if form.clears(&item.valued_at, definition.required) => {
+            None if validator.clears(&item.valued_at, definition.required) => {
                 self.is.remove(&definition.id);
             }
             None => {}
@@ -233,11 +238,11 @@ impl AttributeChanges {
     }
 
     /// Adds an error for each required attribute that a new user lacks.
-    pub fn require(&self, definitions: &Definitions, form: &mut Validator) {
+    pub fn require(&self, definitions: &Definitions, validator: &mut Validator) {
         for definition in definitions.values().filter(|definition| definition.required) {
             if !self.is.contains_key(&definition.id) && !self.wrong.contains(&definition.id) {
                 let message = format!("The attribute {} is required.", definition.name);
-                form.fault("attributes", ErrorCode::Required, message);
+                validator.add_error("attributes", ErrorCode::Required, message);
             }
         }
     }
@@ -272,16 +277,16 @@ impl AttributeChanges {
 }
 
 /// Stores the changed values of users whose rows are locked.
-pub async fn store(transaction: &DatabaseTransaction, people: &[(Id, AttributeChanges)]) -> Result<(), Error> {
-    for cleared in people.iter().filter_map(|(id, profile)| profile.cleared(*id)) {
+pub async fn store(transaction: &DatabaseTransaction, users: &[(Id, AttributeChanges)]) -> Result<(), Error> {
+    for cleared in users.iter().filter_map(|(id, profile)| profile.cleared(*id)) {
         attribute_value::Entity::delete_many().filter(cleared).exec(transaction).await?;
     }
-    let rows: Vec<_> = people.iter().flat_map(|(id, profile)| profile.stored(*id)).collect();
+    let rows: Vec<_> = users.iter().flat_map(|(id, profile)| profile.stored(*id)).collect();
     for rows in rows.chunks(ROWS_AT_ONCE) {
         let key = [attribute_value::Column::UserId, attribute_value::Column::DefinitionId];
         let columns = [attribute_value::Column::Value, attribute_value::Column::ValueKey];
         let replace = OnConflict::columns(key).update_columns(columns).to_owned();
-        let rows = rows.iter().cloned().map(|row| row.into_active_model().reset_all());
+        let rows = rows.iter().cloned().map(rows::active);
         attribute_value::Entity::insert_many(rows).on_conflict(replace).exec_without_returning(transaction).await?;
     }
     Ok(())

@@ -31,13 +31,13 @@ fn start() -> std::io::Result<Runtime> {
     Builder::new_multi_thread()
         .worker_threads(threads())
         .thread_name("background")
-        .on_thread_start(|| give_way(NICENESS))
+        .on_thread_start(|| lower_priority(NICENESS))
         .enable_all()
         .build()
 }
 
 /// Increases the niceness of the calling thread by this much.
-pub fn give_way(niceness: i32) {
+pub fn lower_priority(niceness: i32) {
     #[cfg(target_os = "linux")]
     if let Err(error) = rustix::process::nice(niceness) {
         let thread = std::thread::current();
@@ -53,7 +53,7 @@ pub async fn run<T: Send + 'static>(work: impl Future<Output = T> + Send + 'stat
     let mut task = JoinSet::new();
     task.spawn_on(work.in_current_span(), threads.handle());
     match task.join_next().await {
-        Some(Ok(done)) => done,
+        Some(Ok(output)) => output,
         Some(Err(error)) if error.is_panic() => resume_unwind(error.into_panic()),
         // The threads end with the process.
         _ => std::future::pending().await,
@@ -67,27 +67,27 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn work_runs_on_threads_that_give_way_and_ends_with_its_caller() {
+    async fn work_runs_at_low_priority_and_is_canceled_with_its_caller() {
         let name = run(async { std::thread::current().name().map(str::to_owned) }).await;
         assert_eq!(name.as_deref(), Some("background"));
         #[cfg(target_os = "linux")]
         assert_eq!(run(async { rustix::process::getpriority_process(None) }).await.ok(), Some(NICENESS));
 
-        let held = Arc::new(());
-        let kept = Arc::clone(&held);
+        let original = Arc::new(());
+        let clone = Arc::clone(&original);
         let work = run(async move {
             std::future::pending::<()>().await;
-            drop(kept);
+            drop(clone);
         });
         assert!(tokio::time::timeout(std::time::Duration::ZERO, work).await.is_err());
-        while Arc::strong_count(&held) > 1 {
+        while Arc::strong_count(&original) > 1 {
             tokio::task::yield_now().await;
         }
     }
 
     #[tokio::test]
     #[should_panic(expected = "of the work")]
-    async fn a_panic_is_the_callers() {
+    async fn a_panic_continues_in_the_caller() {
         run(async { panic!("a panic of the work") }).await;
     }
 }

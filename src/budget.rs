@@ -34,7 +34,7 @@ impl Limit {
 
     /// Returns the maximum for one request.
     #[must_use]
-    pub const fn most(self) -> usize {
+    pub const fn maximum(self) -> usize {
         match self {
             // Ten root fields with ten relations each.
             Self::Statements => 100,
@@ -60,10 +60,10 @@ impl Limit {
 
 /// The usage of one request so far; cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub struct Budget(Arc<Taken>);
+pub struct Budget(Arc<Usage>);
 
 #[derive(Debug, Default)]
-struct Taken {
+struct Usage {
     counters: [AtomicUsize; 4],
     turns: Turns,
 }
@@ -83,12 +83,12 @@ impl Budget {
     /// # Errors
     /// `AnswerTooLarge` if not; the message names the limit.
     pub fn check(&self) -> Result<(), Error> {
-        let exceeded = |limit: &Limit| self.taken(*limit) > limit.most();
+        let exceeded = |limit: &Limit| self.used(*limit) > limit.maximum();
         match Limit::ALL.iter().find(|limit| exceeded(limit)) {
             None => Ok(()),
             Some(limit) => Err(Error::AnswerTooLarge(format!(
                 "The response is too large: at most {} {} are allowed; request less data at once.",
-                limit.most(),
+                limit.maximum(),
                 limit.name()
             ))),
         }
@@ -96,7 +96,7 @@ impl Budget {
 
     /// Returns the usage so far.
     #[must_use]
-    pub fn taken(&self, limit: Limit) -> usize {
+    pub fn used(&self, limit: Limit) -> usize {
         self.counter(limit).load(Ordering::Relaxed)
     }
 
@@ -150,20 +150,20 @@ impl Size {
         size
     }
 
-    fn add(&mut self, value: &Value, with_items: bool) {
+    fn add(&mut self, value: &Value, include_items: bool) {
         self.bytes += match value {
             Value::Object(fields) => {
                 self.fields += fields.len();
                 for (name, value) in fields {
                     self.bytes += name.len() + 4;
-                    self.add(value, with_items);
+                    self.add(value, include_items);
                 }
                 2
             }
-            Value::List(items) if with_items || !matches!(items.first(), Some(Value::Object(_))) => {
+            Value::List(items) if include_items || !matches!(items.first(), Some(Value::Object(_))) => {
                 for item in items {
                     self.bytes += 1;
-                    self.add(item, with_items);
+                    self.add(item, include_items);
                 }
                 2
             }
@@ -206,16 +206,16 @@ impl<T: OutputType> OutputType for ListItem<T> {
     }
 
     async fn resolve(&self, ctx: &ContextSelectionSet<'_>, field: &Positioned<Field>) -> ServerResult<Value> {
-        let failed = |error: Error| ctx.set_error_path(GraphQlError::from(error).into_server_error(field.pos));
+        let located_error = |error: Error| ctx.set_error_path(GraphQlError::from(error).into_server_error(field.pos));
         let budget = ctx.data_opt::<Budget>();
         if let Some(budget) = budget {
-            budget.begin_item().await.map_err(failed)?;
+            budget.begin_item().await.map_err(located_error)?;
         }
         let value = self.0.resolve(ctx, field).await?;
         if let Some(budget) = budget {
             let size = Size::of_item(&value);
-            budget.charge(Limit::Fields, size.fields).map_err(failed)?;
-            budget.charge(Limit::Bytes, size.bytes).map_err(failed)?;
+            budget.charge(Limit::Fields, size.fields).map_err(located_error)?;
+            budget.charge(Limit::Bytes, size.bytes).map_err(located_error)?;
         }
         Ok(value)
     }

@@ -3,6 +3,7 @@
 pub mod conditions;
 mod postgres;
 mod reader;
+pub mod rows;
 mod sqlite;
 mod url;
 mod writer;
@@ -28,7 +29,7 @@ pub use self::writer::Writer;
 use self::writer::retry;
 use crate::budget::Budget;
 use crate::error::Error;
-use crate::share::Who;
+use crate::share::Requester;
 use crate::{background, private_file};
 
 /// The timeout of waiting for a connection. After it, an error serves the caller better.
@@ -50,7 +51,7 @@ pub struct Db {
     /// Connections for reading that long-running requests use, only in the [`background`].
     background: Reader,
     /// Connections for transactions that read several statements from one snapshot.
-    pub(crate) moments: DatabaseConnection,
+    snapshots: DatabaseConnection,
     writer: Writer,
     meter: StatementCounter,
 }
@@ -83,7 +84,7 @@ impl Db {
     /// `Unavailable` with the reason if the database cannot be reached; `Internal` if its encoding is not UTF-8.
     pub async fn connect(settings: &DatabaseSettings) -> Result<Self, Error> {
         let meter = StatementCounter::default();
-        let (reader, background, mut moments, mut writer) = if is_postgres(&settings.url) {
+        let (reader, background, mut snapshots, mut writer) = if is_postgres(&settings.url) {
             let options = PgConnectOptions::from_str(&settings.url).map_err(Error::internal)?;
             let options = postgres::tuned(options);
             let reader = Reader::postgres(options.clone(), settings.connections, meter.clone());
@@ -101,22 +102,22 @@ impl Db {
             let reader = Reader::sqlite(options.clone(), settings.connections, meter.clone());
             // Each thread of the background keeps one processor busy.
             let background = Reader::sqlite(options, u32::try_from(background::threads()).unwrap_or(1), meter.clone());
-            let mut moments = sqlite::pool(&settings.url, 1, true);
-            (reader, background, Database::connect(moments.connect_lazy(true).clone()).await?, writer)
+            let mut snapshots = sqlite::pool(&settings.url, 1, true);
+            (reader, background, Database::connect(snapshots.connect_lazy(true).clone()).await?, writer)
         };
-        for pool in [&mut moments, &mut writer] {
+        for pool in [&mut snapshots, &mut writer] {
             let meter = meter.clone();
             pool.set_metric_callback(move |done| meter.note(done.elapsed, &done.statement.sql));
         }
         let readers = [&reader, &background].map(Clone::clone);
         let log = file_of(&settings.url).map(|file| Arc::new(WriteAheadLog::of(&file, readers)));
         let writer = Writer { pool: writer, log, connections: settings.connections };
-        Ok(Self { reader, background, moments, writer, meter })
+        Ok(Self { reader, background, snapshots, writer, meter })
     }
 
     /// Returns a handle for one request, limited by the budget of the request and by the share of connections of its caller.
     #[must_use]
-    pub fn within(&self, budget: Budget, who: Who) -> Self {
+    pub fn within(&self, budget: Budget, who: Requester) -> Self {
         Self { reader: self.reader.within(budget, who), ..self.clone() }
     }
 
@@ -192,7 +193,13 @@ impl Db {
                 }
             }
         };
-        Ok(retry(self.writer.connections, || self.moments.begin_with_options(options())).await?)
+        Ok(retry(self.writer.connections, || self.snapshots.begin_with_options(options())).await?)
+    }
+
+    /// Returns the connections of snapshots, on which `startup` reads which migrations have been applied.
+    #[must_use]
+    pub(crate) fn snapshot_pool(&self) -> &DatabaseConnection {
+        &self.snapshots
     }
 
     /// Updates the planner's statistics of our tables. Necessary after many rows were written at once.
@@ -227,7 +234,7 @@ impl Db {
     pub async fn close(self) -> Result<(), Error> {
         self.reader.close().await;
         self.background.close().await;
-        self.moments.close().await?;
+        self.snapshots.close().await?;
         Ok(self.writer.pool.close().await?)
     }
 }

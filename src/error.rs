@@ -57,6 +57,58 @@ impl MutationError {
     }
 }
 
+/// The code of a top-level error, sent as `extensions.code`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TopLevelCode {
+    AnswerTooLarge,
+    BadRequest,
+    BadUserInput,
+    DeadlineExceeded,
+    DocumentTooLarge,
+    Forbidden,
+    GraphqlParseFailed,
+    GraphqlValidationFailed,
+    Internal,
+    MethodNotAllowed,
+    NotAcceptable,
+    NotFound,
+    OperationResolutionFailure,
+    PayloadTooLarge,
+    PersistedQueryNotSupported,
+    RateLimited,
+    Unauthenticated,
+    Unavailable,
+    UnsupportedMediaType,
+}
+
+impl TopLevelCode {
+    /// Returns the code as it is sent.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::AnswerTooLarge => "ANSWER_TOO_LARGE",
+            Self::BadRequest => "BAD_REQUEST",
+            Self::BadUserInput => "BAD_USER_INPUT",
+            Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
+            Self::DocumentTooLarge => "DOCUMENT_TOO_LARGE",
+            Self::Forbidden => "FORBIDDEN",
+            Self::GraphqlParseFailed => "GRAPHQL_PARSE_FAILED",
+            Self::GraphqlValidationFailed => "GRAPHQL_VALIDATION_FAILED",
+            Self::Internal => "INTERNAL",
+            Self::MethodNotAllowed => "METHOD_NOT_ALLOWED",
+            Self::NotAcceptable => "NOT_ACCEPTABLE",
+            Self::NotFound => "NOT_FOUND",
+            Self::OperationResolutionFailure => "OPERATION_RESOLUTION_FAILURE",
+            Self::PayloadTooLarge => "PAYLOAD_TOO_LARGE",
+            Self::PersistedQueryNotSupported => "PERSISTED_QUERY_NOT_SUPPORTED",
+            Self::RateLimited => "RATE_LIMITED",
+            Self::Unauthenticated => "UNAUTHENTICATED",
+            Self::Unavailable => "UNAVAILABLE",
+            Self::UnsupportedMediaType => "UNSUPPORTED_MEDIA_TYPE",
+        }
+    }
+}
+
 /// An error of an operation. It is not `Display`, so that only the conversion below turns it into a GraphQL error.
 #[derive(Clone, Debug)]
 pub enum Error {
@@ -101,7 +153,7 @@ impl Error {
 impl From<DbErr> for Error {
     fn from(error: DbErr) -> Self {
         let is_unreachable = matches!(error, DbErr::ConnectionAcquire(_) | DbErr::Conn(_));
-        if is_unreachable || sqlx_error(&error).is_some_and(is_passing) {
+        if is_unreachable || sqlx_error(&error).is_some_and(is_temporary) {
             Self::Unavailable(Arc::new(error))
         } else {
             Self::Internal(Arc::new(error))
@@ -129,7 +181,7 @@ fn sqlx_error(error: &DbErr) -> Option<&Sqlx> {
 }
 
 /// Returns whether a later attempt may succeed: the connection is lost, or the database reports a temporary error.
-fn is_passing(error: &Sqlx) -> bool {
+fn is_temporary(error: &Sqlx) -> bool {
     match error {
         Sqlx::Io(_) | Sqlx::PoolTimedOut | Sqlx::PoolClosed => true,
         Sqlx::Database(error) => error.code().is_some_and(|code| match error.try_downcast_ref::<SqliteError>() {
@@ -153,9 +205,9 @@ impl From<Error> for anyhow::Error {
             | Error::DocumentTooLarge(what)
             | Error::AnswerTooLarge(what)
             | Error::BadInput(what) => Self::msg(what),
-            Error::Rejected(faults) => {
+            Error::Rejected(errors) => {
                 let texts: Vec<String> =
-                    faults.iter().map(|fault| format!("{}: {}", fault.path.join("."), fault.message)).collect();
+                    errors.iter().map(|error| format!("{}: {}", error.path.join("."), error.message)).collect();
                 Self::msg(texts.join("; "))
             }
             Error::Unavailable(cause) => Self::msg(cause.to_string()).context("the database cannot be reached"),
@@ -167,25 +219,26 @@ impl From<Error> for anyhow::Error {
 impl From<Error> for async_graphql::Error {
     fn from(error: Error) -> Self {
         let (code, message) = match error {
-            Error::Unauthenticated => ("UNAUTHENTICATED", "Sign in first.".to_owned()),
-            Error::Forbidden(what) => ("FORBIDDEN", what),
-            Error::RateLimited(what) => ("RATE_LIMITED", what),
-            Error::DocumentTooLarge(what) => ("DOCUMENT_TOO_LARGE", what),
-            Error::AnswerTooLarge(what) => ("ANSWER_TOO_LARGE", what),
-            Error::BadInput(what) => ("BAD_USER_INPUT", what),
+            Error::Unauthenticated => (TopLevelCode::Unauthenticated, "Sign in first.".to_owned()),
+            Error::Forbidden(what) => (TopLevelCode::Forbidden, what),
+            Error::RateLimited(what) => (TopLevelCode::RateLimited, what),
+            Error::DocumentTooLarge(what) => (TopLevelCode::DocumentTooLarge, what),
+            Error::AnswerTooLarge(what) => (TopLevelCode::AnswerTooLarge, what),
+            Error::BadInput(what) => (TopLevelCode::BadUserInput, what),
             Error::Unavailable(cause) => {
                 tracing::warn!(%cause, "the database cannot be reached");
-                ("UNAVAILABLE", "The service is temporarily unavailable; try again later.".to_owned())
+                let message = "The service is temporarily unavailable; try again later.".to_owned();
+                (TopLevelCode::Unavailable, message)
             }
-            Error::Rejected(faults) => {
-                let texts: Vec<&str> = faults.iter().map(|fault| fault.message.as_str()).collect();
-                ("BAD_USER_INPUT", texts.join(" "))
+            Error::Rejected(errors) => {
+                let texts: Vec<&str> = errors.iter().map(|error| error.message.as_str()).collect();
+                (TopLevelCode::BadUserInput, texts.join(" "))
             }
             // No code: the server masks and logs errors without one.
             Error::Internal(cause) => return Self::new(cause.to_string()),
         };
         let mut extensions = ErrorExtensionValues::default();
-        extensions.set("code", code);
+        extensions.set("code", code.as_str());
         Self { message, source: None, extensions: Some(extensions) }
     }
 }
@@ -206,7 +259,7 @@ pub async fn located<T>(
         let path = ctx.set_error_path(ServerError::new("", None)).path;
         let segments = path.into_iter().map(|segment| match segment {
             PathSegment::Field(name) => Value::String(name),
-            PathSegment::Index(place) => Value::from(place),
+            PathSegment::Index(index) => Value::from(index),
         });
         let extensions = error.extensions.get_or_insert_with(ErrorExtensionValues::default);
         extensions.set(PATH, Value::List(segments.collect()));

@@ -10,7 +10,7 @@ use roster::cli::audit_command::verify;
 use roster::cli::config::{Admin, Audit, Cli, Command, LogFormat, Settings};
 use roster::cli::demo_command::serve_demo;
 use roster::cli::doctor_command::examine;
-use roster::cli::import_command::load;
+use roster::cli::import_command::import_file;
 use roster::cli::license_command::manage_licenses;
 use roster::cli::migrate_command::migrate;
 use roster::cli::open::WrongSetting;
@@ -21,41 +21,41 @@ use roster::cli::serve::serve;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Log levels of libraries whose `info` messages repeat ours.
-const QUIET: &str = "poem=warn,sea_orm_migration=warn,sqlx=warn";
+const QUIET_LIBRARIES: &str = "poem=warn,sea_orm_migration=warn,sqlx=warn";
 
 /// The exit code of an invalid setting, the same as clap's.
-const WRONG_SETTING: u8 = 2;
+const WRONG_SETTING_EXIT_CODE: u8 = 2;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let (Cli { command, settings }, warnings) = Cli::read();
+    let (Cli { command, settings }, warnings) = Cli::parse_with_warnings();
     start_log(&settings);
     for warning in warnings {
         tracing::warn!("{warning}");
     }
-    let done = match command.unwrap_or(Command::Serve) {
+    let result = match command.unwrap_or(Command::Serve) {
         Command::Serve => serve(&settings).await,
         Command::Demo(demo) => serve_demo(&settings, &demo).await,
         Command::Schema => write_schema(),
         Command::Migrate => migrate(&settings).await,
-        Command::Import(import) => load(&settings, &import).await,
+        Command::Import(import) => import_file(&settings, &import).await,
         Command::Admin(Admin::Create(admin)) => create_admin(&settings, admin).await,
         Command::Admin(Admin::Link(admin)) => link_admin(&settings, &admin).await,
         Command::License(license) => manage_licenses(&settings, license).await,
         Command::Audit(Audit::Verify) => verify(&settings).await,
         Command::Doctor => examine(&settings).await,
     };
-    match done {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
-            if error.is::<WrongSetting>() { WRONG_SETTING.into() } else { ExitCode::FAILURE }
+            if error.is::<WrongSetting>() { WRONG_SETTING_EXIT_CODE.into() } else { ExitCode::FAILURE }
         }
     }
 }
 
 fn start_log(settings: &Settings) {
-    let filter = tracing_subscriber::EnvFilter::new(format!("{QUIET},{}", settings.log));
+    let filter = tracing_subscriber::EnvFilter::new(format!("{QUIET_LIBRARIES},{}", settings.log));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match settings.log_format {
         LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).init(),

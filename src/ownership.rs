@@ -4,9 +4,8 @@ use std::collections::HashSet;
 
 use sea_orm::sea_query::{Expr, ExprTrait, LockBehavior, LockType, Order, SimpleExpr};
 use sea_orm::{
-    ActiveEnum, ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, EntityTrait,
-    FromQueryResult, IntoActiveModel, JoinType, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
-    RelationTrait, Select,
+    ActiveEnum, ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, EntityTrait, FromQueryResult, JoinType,
+    PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, RelationTrait, Select,
 };
 use serde_json::Value;
 
@@ -14,6 +13,7 @@ use crate::access::administrators;
 use crate::actor::Actor;
 use crate::audit::{Change, Entry, difference};
 use crate::db::conditions::one_of;
+use crate::db::rows;
 use crate::entity::audit_event::AuditAction;
 use crate::entity::membership::{self, GroupRole, MAX_GROUPS_OF_A_USER, MAX_GROUPS_OWNED_BY_A_USER};
 use crate::entity::{group, user};
@@ -48,16 +48,16 @@ pub async fn pass_on(
     cause: Cause,
 ) -> Result<PassedOn, Error> {
     let mut passed_on = PassedOn::default();
-    for group in without_other_owner(transaction, leaving.id, cause).await? {
-        let members = members(group.id, leaving.id);
-        let found = if let Some(found) = successor(transaction, members.clone()).await? {
+    for group in lock_groups_without_other_owner(transaction, leaving.id, cause).await? {
+        let members = members_except(group.id, leaving.id);
+        let found = if let Some(found) = find_successor(transaction, members.clone()).await? {
             Some(found)
         } else {
-            let member = longest(members, transaction).await?;
+            let member = longest_member(members, transaction).await?;
             if member.is_none() && cause == Cause::Deactivation {
                 continue;
             }
-            administrator(transaction, actor, &group, leaving.id).await?.or(member)
+            find_administrator(transaction, actor, &group, leaving.id).await?.or(member)
         };
         match found {
             Some(found) => {
@@ -84,9 +84,9 @@ pub async fn pass_on_to_member(
     group: &group::Model,
     leaving: Id,
 ) -> Result<Option<Entry>, Error> {
-    let candidates = members(group.id, leaving).filter(may_own_one_more(group.id));
-    let found = successor(transaction, candidates.clone()).await?;
-    let found = if found.is_some() { found } else { longest(candidates, transaction).await? };
+    let candidates = members_except(group.id, leaving).filter(may_own_one_more(group.id));
+    let found = find_successor(transaction, candidates.clone()).await?;
+    let found = if found.is_some() { found } else { longest_member(candidates, transaction).await? };
     match found {
         Some(found) => appoint(transaction, actor, group, found).await.map(Some),
         None => Ok(None),
@@ -95,7 +95,7 @@ pub async fn pass_on_to_member(
 
 /// Locks the groups of a user, so that no other user becomes an owner there meanwhile; returns those that would lose their last
 /// owner.
-async fn without_other_owner(
+async fn lock_groups_without_other_owner(
     transaction: &DatabaseTransaction,
     leaving: Id,
     cause: Cause,
@@ -146,19 +146,19 @@ struct Successor {
 }
 
 /// Returns the manager who has been in the group for longest, or else the administrator among the members who has.
-async fn successor(
+async fn find_successor(
     transaction: &DatabaseTransaction,
     members: Select<membership::Entity>,
 ) -> Result<Option<Successor>, Error> {
     let is_manager = membership::Column::Role.eq(GroupRole::Manager);
-    let found = members
+    let candidates = members
         .filter(Condition::any().add(is_manager.clone()).add(administrators()))
-        .order_by(first(is_manager), Order::Asc);
-    longest(found, transaction).await
+        .order_by(matches_first(is_manager), Order::Asc);
+    longest_member(candidates, transaction).await
 }
 
 /// Returns an order in which the rows that meet a condition come first.
-fn first(condition: SimpleExpr) -> SimpleExpr {
+fn matches_first(condition: SimpleExpr) -> SimpleExpr {
     Expr::case(condition, 0).finally(1).into()
 }
 
@@ -178,7 +178,7 @@ fn may_own_one_more(group_id: Id) -> Condition {
     Condition::any().add(administrators()).add(membership::Column::UserId.not_in_subquery(with_all.into_query()))
 }
 
-fn members(group_id: Id, leaving: Id) -> Select<membership::Entity> {
+fn members_except(group_id: Id, leaving: Id) -> Select<membership::Entity> {
     membership::Entity::find()
         .select_only()
         .columns([membership::Column::UserId, membership::Column::Role])
@@ -188,7 +188,7 @@ fn members(group_id: Id, leaving: Id) -> Select<membership::Entity> {
         .filter(user::Column::IsActive.eq(true))
 }
 
-async fn longest(
+async fn longest_member(
     members: Select<membership::Entity>,
     transaction: &DatabaseTransaction,
 ) -> Result<Option<Successor>, Error> {
@@ -198,7 +198,7 @@ async fn longest(
 
 /// Returns the actor if they administer the license of the group, or else a license administrator. Either is not a member of
 /// the group and belongs to fewer groups than the limit.
-async fn administrator(
+async fn find_administrator(
     transaction: &DatabaseTransaction,
     actor: &Actor,
     group: &group::Model,
@@ -208,7 +208,7 @@ async fn administrator(
         .filter(actor.administers_license(group.license_id))
         .filter(user::Column::Id.ne(leaving))
         .filter(user::Column::IsActive.eq(true))
-        .order_by(first(user::Column::Id.eq(actor.signed_in()?.user_id)), Order::Asc)
+        .order_by(matches_first(user::Column::Id.eq(actor.signed_in()?.user_id)), Order::Asc)
         .order_by_asc(user::Column::DateJoined)
         .order_by_asc(user::Column::Id)
         .limit(MAX_CANDIDATES)
@@ -242,7 +242,7 @@ async fn appoint(
             .await?;
     } else {
         let new = membership::Model { user_id, group_id: group.id, role: GroupRole::Owner, joined_at: now() };
-        new.into_active_model().reset_all().insert(transaction).await?;
+        rows::insert(transaction, new).await?;
     }
     let id: Value = user_id.0.to_string().into();
     let text = |role: GroupRole| Value::from(role.to_value());

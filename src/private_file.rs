@@ -1,7 +1,7 @@
 //! Files and directories with personal data or secrets: only their owner can read them, whatever the umask is.
 
-use std::fs::{DirBuilder, File};
-use std::io::{ErrorKind, Result};
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{ErrorKind, Result, Write as _};
 use std::path::Path;
 
 /// The mode of a private file.
@@ -27,34 +27,51 @@ pub fn make_dir(dir: &Path) -> Result<()> {
 /// # Errors
 /// `AlreadyExists`, and others of the file system.
 pub fn make(path: &Path) -> Result<File> {
-    let mut options = File::options();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, FILE_MODE);
-    options.open(path)
+    write_options().create_new(true).open(path)
 }
 
-/// Opens a file for writing; creates it if it does not exist.
+/// Returns options for writing. A file that they create is private.
+fn write_options() -> OpenOptions {
+    let mut options = File::options();
+    options.write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, FILE_MODE);
+    options
+}
+
+/// Writes a file; creates it if it does not exist, and replaces its content otherwise.
+///
+/// # Errors
+/// Those of the file system, also if the access of other users to an existing file cannot be removed. Nothing is written then.
+pub fn write(path: &Path, content: &[u8]) -> Result<()> {
+    let mut file = write_options().create(true).truncate(true).open(path)?;
+    #[cfg(unix)]
+    file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(FILE_MODE))?;
+    file.write_all(content)
+}
+
+/// Opens a file for writing; creates it if it does not exist. If the access of other users to an existing file cannot be removed,
+/// this only logs a warning, because some file systems have no modes.
 ///
 /// # Errors
 /// Those of the file system.
 pub fn open_or_make(path: &Path) -> Result<File> {
     match make(path) {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-            narrow(path);
-            File::options().write(true).open(path)
+            restrict(path);
+            write_options().open(path)
         }
-        made => made,
+        result => result,
     }
 }
 
 /// Removes the access of users other than the owner from a file, if it exists, and logs a warning.
-pub fn narrow(path: &Path) {
+pub fn restrict(path: &Path) {
     #[cfg(unix)]
     if let Some(mode) = mode_for_others(path) {
-        let narrowed = std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(FILE_MODE));
+        let restricted = std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(FILE_MODE));
         let (file, mode) = (path.display(), format!("{mode:04o}"));
-        match narrowed {
+        match restricted {
             Ok(()) => tracing::warn!(%file, mode, "other users could read this file; changed its mode to 0600"),
             Err(error) => tracing::warn!(%file, mode, %error, "other users can read this file"),
         }

@@ -132,15 +132,15 @@ pub fn check() -> Result<(), Error> {
         object.into_iter().flat_map(|object| &object.fields).map(|field| field.node.name.node.to_string()).collect()
     };
     let root: HashSet<String> = fields_of("Query").into_iter().chain(fields_of("Mutation")).collect();
-    let ruled: HashSet<String> = ROOT_FIELDS.iter().map(|(field, _)| (*field).to_owned()).collect();
-    let of_person = fields_of("User").into_iter().filter(|field| !is_accounted_for::<user::Entity>(field));
-    let faults: Vec<String> = root.symmetric_difference(&ruled).cloned().chain(of_person).collect();
-    if faults.is_empty() {
+    let with_rule: HashSet<String> = ROOT_FIELDS.iter().map(|(field, _)| (*field).to_owned()).collect();
+    let unaccounted = fields_of("User").into_iter().filter(|field| !is_accounted_for::<user::Entity>(field));
+    let errors: Vec<String> = root.symmetric_difference(&with_rule).cloned().chain(unaccounted).collect();
+    if errors.is_empty() {
         Ok(())
     } else {
         Err(Error::internal(format!(
             "root fields without an access rule, or access rules without a root field: {}",
-            faults.join(", ")
+            errors.join(", ")
         )))
     }
 }
@@ -149,8 +149,8 @@ pub fn check() -> Result<(), Error> {
 /// async-graphql's parser does not accept.
 #[must_use]
 pub fn described_sdl() -> String {
-    let described = format!("{QUOTES}\n{}\n{QUOTES}\nschema {{", introspection::DESCRIPTION);
-    sdl().replacen("\nschema {", &format!("\n{described}"), 1)
+    let description = format!("{QUOTES}\n{}\n{QUOTES}\nschema {{", introspection::DESCRIPTION);
+    sdl().replacen("\nschema {", &format!("\n{description}"), 1)
 }
 
 /// Returns the schema in the schema definition language.

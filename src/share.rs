@@ -14,7 +14,7 @@ use crate::scalar::Id;
 
 /// The caller that requests are counted for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Who {
+pub enum Requester {
     /// A user, whichever sessions and API keys they use.
     User(Id),
     /// All anonymous clients of a network.
@@ -36,7 +36,7 @@ pub struct ShareLimits {
     /// Maximum number of tasks that wait for a slot; more are refused at once.
     pub waiting: usize,
     /// Maximum time that a task waits for a slot.
-    pub patience: Duration,
+    pub max_wait: Duration,
 }
 
 /// The slots of one caller, in first-in, first-out order.
@@ -49,11 +49,11 @@ struct Queue {
 pub struct Share<K: Eq + Hash> {
     _under_way: OwnedSemaphorePermit,
     _admitted: OwnedSemaphorePermit,
-    _guest: Guest<K>,
+    _entry: QueueEntry<K>,
 }
 
 /// The entry of a caller in the map, removed with the caller's last slot.
-struct Guest<K: Eq + Hash> {
+struct QueueEntry<K: Eq + Hash> {
     key: K,
     queue: Option<Arc<Queue>>,
     shares: Shares<K>,
@@ -68,25 +68,25 @@ impl<K: Eq + Hash + Clone> Shares<K> {
 
     /// Waits in order for a slot of a caller. Returns `None` if too many tasks wait already, or if no slot becomes free in time.
     pub async fn take(&self, key: K) -> Option<Share<K>> {
-        let guest = self.guest(key);
-        let queue = guest.queue.clone()?;
+        let entry = self.entry(key);
+        let queue = entry.queue.clone()?;
         let admitted = Arc::clone(&queue.admitted).try_acquire_owned().ok()?;
-        let under_way = timeout(self.limits.patience, Arc::clone(&queue.under_way).acquire_owned()).await.ok()?.ok()?;
-        Some(Share { _under_way: under_way, _admitted: admitted, _guest: guest })
+        let under_way = timeout(self.limits.max_wait, Arc::clone(&queue.under_way).acquire_owned()).await.ok()?.ok()?;
+        Some(Share { _under_way: under_way, _admitted: admitted, _entry: entry })
     }
 
-    fn guest(&self, key: K) -> Guest<K> {
+    fn entry(&self, key: K) -> QueueEntry<K> {
         let ShareLimits { at_once, waiting, .. } = self.limits;
         let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
         let queue = queues.entry(key.clone()).or_insert_with(|| {
-            let [under_way, admitted] = [at_once, at_once + waiting].map(|places| Arc::new(Semaphore::new(places)));
+            let [under_way, admitted] = [at_once, at_once + waiting].map(|permits| Arc::new(Semaphore::new(permits)));
             Arc::new(Queue { under_way, admitted })
         });
-        Guest { key, queue: Some(Arc::clone(queue)), shares: self.clone() }
+        QueueEntry { key, queue: Some(Arc::clone(queue)), shares: self.clone() }
     }
 }
 
-impl<K: Eq + Hash> Drop for Guest<K> {
+impl<K: Eq + Hash> Drop for QueueEntry<K> {
     fn drop(&mut self) {
         let mut queues = self.shares.queues.lock().unwrap_or_else(PoisonError::into_inner);
         self.queue = None;
@@ -104,14 +104,14 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_caller_has_so_many_under_way_and_waits_for_the_rest() {
-        let shares = Shares::new(ShareLimits { at_once: 2, waiting: 3, patience: Duration::ZERO });
+    async fn a_caller_beyond_the_limit_waits_and_others_do_not() {
+        let shares = Shares::new(ShareLimits { at_once: 2, waiting: 3, max_wait: Duration::ZERO });
         let two = (shares.take("ada").await.unwrap(), shares.take("ada").await.unwrap());
         assert!(join_all((0..9).map(|_| shares.take("ada"))).await.iter().all(Option::is_none), "none comes in time");
         let other = shares.take("bob").await;
         assert!(other.is_some(), "somebody else does not wait");
 
-        let shares = Shares { limits: ShareLimits { patience: Duration::from_mins(1), ..shares.limits }, ..shares };
+        let shares = Shares { limits: ShareLimits { max_wait: Duration::from_mins(1), ..shares.limits }, ..shares };
         let waiting: Vec<_> = (0..3)
             .map(|_| {
                 let shares = shares.clone();
@@ -127,8 +127,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nobody_waits_where_that_is_the_limit() {
-        let shares = Shares::new(ShareLimits { at_once: 1, waiting: 0, patience: Duration::from_mins(1) });
+    async fn no_task_waits_if_the_limit_of_waiting_is_zero() {
+        let shares = Shares::new(ShareLimits { at_once: 1, waiting: 0, max_wait: Duration::from_mins(1) });
         let one = shares.take("ada").await;
         assert!(shares.take("ada").await.is_none());
         drop(one);

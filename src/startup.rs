@@ -18,20 +18,20 @@ impl Db {
     pub async fn open(settings: &DatabaseSettings) -> Result<Self, Error> {
         // Several processes that create one file at once would fail before they could wait for each other's transactions.
         let file = file_of(&settings.url);
-        let turn = file.as_deref().map(take_turn).transpose().map_err(Error::internal)?;
+        let lock = file.as_deref().map(lock_beside).transpose().map_err(Error::internal)?;
         let db = Self::connect(settings).await?;
         // Only after connecting: a file that is not a database stays unchanged.
         if let Some(file) = &file {
-            narrow(file);
+            restrict(file);
         }
         db.migrate().await?;
-        drop(turn);
+        drop(lock);
         Ok(db)
     }
 
     /// Applies pending migrations and updates derived data. Of several processes that start at once, one does it while the others
     /// wait.
-    #[expect(clippy::disallowed_methods, reason = "the tables are nobody's data")]
+    #[expect(clippy::disallowed_methods, reason = "migrations are not part of the audit trail")]
     pub async fn migrate(&self) -> Result<(), Error> {
         let transaction = self.begin().await?;
         if transaction.get_database_backend() == DatabaseBackend::Postgres {
@@ -44,7 +44,8 @@ impl Db {
         if is_behind {
             search_index::rebuild(&transaction).await?;
         }
-        let duplicates = if is_behind { login::duplicates(&transaction).await? } else { login::Duplicates::default() };
+        let duplicates =
+            if is_behind { login::find_duplicates(&transaction).await? } else { login::Duplicates::default() };
         transaction.commit().await?;
         if duplicates.count > 0 {
             tracing::warn!("{} logins identify two users each; change one login of each pair", duplicates.count);
@@ -55,7 +56,7 @@ impl Db {
 
     /// Returns the number of pending migrations.
     pub async fn pending_migrations(&self) -> Result<usize, Error> {
-        Ok(Migrator::get_pending_migrations_read_only(&self.moments).await?.len())
+        Ok(Migrator::get_pending_migrations_read_only(self.snapshot_pool()).await?.len())
     }
 }
 
@@ -79,17 +80,17 @@ fn map_migration_error(error: DbErr) -> Error {
 }
 
 /// Removes the access of other users to an existing database file and the files beside it.
-fn narrow(database: &Path) {
+fn restrict(database: &Path) {
     for suffix in ["", "-wal", "-shm", "-journal"] {
         let mut file = database.as_os_str().to_owned();
         file.push(suffix);
-        private_file::narrow(Path::new(&file));
+        private_file::restrict(Path::new(&file));
     }
 }
 
 /// Waits for the lock file beside a database file, and creates the directory if needed. The lock is held until the returned file
 /// is dropped.
-fn take_turn(database: &Path) -> std::io::Result<File> {
+fn lock_beside(database: &Path) -> std::io::Result<File> {
     if let Some(dir) = database.parent().filter(|dir| !dir.as_os_str().is_empty()) {
         private_file::make_dir(dir)?;
     }

@@ -3,10 +3,10 @@
 #![cfg(test)]
 #![cfg(target_os = "linux")]
 
-#[allow(dead_code, reason = "shared with the other tests, which use the rest")]
+#[allow(dead_code, reason = "this module is shared with other tests, which use the rest")]
 #[path = "api/toy.rs"]
 mod toy;
-#[allow(dead_code, reason = "shared with the other tests, which use the rest")]
+#[allow(dead_code, reason = "this module is shared with other tests, which use the rest")]
 #[path = "api/wire.rs"]
 mod wire;
 
@@ -30,8 +30,8 @@ fn ticks(stat: &File) -> u64 {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_file_descriptors_the_server_waits_and_recovers() {
-    let site = toy::Site::start().await;
-    assert_eq!(site.wire.query("{hello}").await.json(), json!({"data": {"hello": "world"}}));
+    let server = toy::ToyServer::start().await;
+    assert_eq!(server.client.query("{hello}").await.json(), json!({"data": {"hello": "world"}}));
     let stat = File::open("/proc/self/stat").unwrap();
     let used = std::fs::read_dir("/proc/self/fd").unwrap().count();
     let limit = format!("--nofile={0}:{0}", used + 12);
@@ -39,7 +39,7 @@ async fn without_file_descriptors_the_server_waits_and_recovers() {
     assert!(Command::new("prlimit").args(["--pid", &pid, &limit]).status().unwrap().success());
 
     let mut clients = Vec::new();
-    while let Ok(client) = TcpStream::connect(site.wire.0).await {
+    while let Ok(client) = TcpStream::connect(server.client.0).await {
         clients.push(client);
     }
     let before = ticks(&stat);
@@ -48,9 +48,9 @@ async fn without_file_descriptors_the_server_waits_and_recovers() {
 
     drop(clients);
     let began = Instant::now();
-    while TcpStream::connect(site.wire.0).await.is_err() {
+    while TcpStream::connect(server.client.0).await.is_err() {
         assert!(began.elapsed() < Duration::from_secs(5), "no descriptor was freed");
         sleep(Duration::from_millis(20)).await;
     }
-    assert_eq!(site.wire.query("{hello}").await.status, 200);
+    assert_eq!(server.client.query("{hello}").await.status, 200);
 }

@@ -2,16 +2,16 @@
 
 #![cfg(test)]
 
-#[allow(dead_code, unused_macros, reason = "shared with the other tests, which use the rest")]
+#[allow(dead_code, unused_macros, reason = "this module is shared with other tests, which use the rest")]
 #[path = "api/app.rs"]
 mod app;
-#[allow(dead_code, reason = "shared with the other tests, which use the rest")]
+#[allow(dead_code, reason = "this module is shared with other tests, which use the rest")]
 #[path = "api/postgres.rs"]
 mod postgres;
-#[allow(dead_code, reason = "shared with the other tests, which use the rest")]
+#[allow(dead_code, reason = "this module is shared with other tests, which use the rest")]
 #[path = "api/toy.rs"]
 mod toy;
-#[allow(dead_code, reason = "shared with the other tests, which use the rest")]
+#[allow(dead_code, reason = "this module is shared with other tests, which use the rest")]
 #[path = "api/wire.rs"]
 mod wire;
 
@@ -65,15 +65,15 @@ impl Log {
 #[tokio::test]
 async fn a_request_is_logged_in_one_line_without_secrets() {
     let log = Log::begin();
-    let site = toy::Site::start().await;
+    let server = toy::ToyServer::start().await;
     let query = r#"query Named($t:String!){echo(text:$t) x: echo(text:\"s3cret\")}"#;
     let body = format!(r#"{{"query":"{query}","variables":{{"t":"s3cret"}}}}"#);
     let headers = "Authorization: Bearer s3cret\r\nX-Request-Id: line1\r\n";
-    assert_eq!(site.wire.post(headers, body.as_bytes()).await.status, 200);
+    assert_eq!(server.client.post(headers, body.as_bytes()).await.status, 200);
     let path = "/graphql?query=%7Bhello%7D&variables=%7B%22a%22:%22s3cret%22%7D";
     let get = format!("GET {path} HTTP/1.1\r\nHost: x\r\nX-Request-Id: line2\r\n\r\n");
-    assert_eq!(site.wire.raw(get.as_bytes()).await.status, 200);
-    assert_eq!(site.wire.post("X-Request-Id: line3\r\n", br#"{"query":"{foreign}"}"#).await.status, 200);
+    assert_eq!(server.client.raw(get.as_bytes()).await.status, 200);
+    assert_eq!(server.client.post("X-Request-Id: line3\r\n", br#"{"query":"{foreign}"}"#).await.status, 200);
 
     let text = log.text();
     let lines = |id: &str| -> Vec<&str> {
@@ -104,7 +104,7 @@ async fn no_password_token_or_hash_is_logged() {
     let login = |login: &str, password: &str| json!({ "login": login, "password": password });
     let anonymous = app.anonymous();
     let address = "root@alder.example.org";
-    let signed_in = anonymous.change("login", "token", login(address, app::PASSWORD)).await;
+    let signed_in = anonymous.mutate("login", "token", login(address, app::PASSWORD)).await;
     let token = signed_in["token"].as_str().unwrap().to_owned();
     let fields = UserFields { username: Given("ann".to_owned()), ..UserFields::default() };
     let ann = app.create("Ann", app.license, fields, Given("nine-slate-herons-tango".to_owned())).await;
@@ -112,7 +112,7 @@ async fn no_password_token_or_hash_is_logged() {
     let endless = "wrong-".repeat(1_000);
     for (name, password) in [("nobody", WRONG), (address, WRONG), ("nobody", WRONG), (address, &endless), ("ann", "")] {
         let before = hashes();
-        assert_eq!(anonymous.faults("login", login(name, password)).await, ["INVALID_CREDENTIALS input"]);
+        assert_eq!(anonymous.payload_errors("login", login(name, password)).await, ["INVALID_CREDENTIALS input"]);
         assert_eq!(hashes(), before + 1, "{name}");
     }
     // The number of hashes depends on the password's forms, not on whether the user exists.
@@ -123,22 +123,22 @@ async fn no_password_token_or_hash_is_logged() {
         (address, "\u{a0}\u{fb01}\u{e4}", 4),
     ] {
         let before = hashes();
-        assert_eq!(anonymous.faults("login", login(name, password)).await, ["INVALID_CREDENTIALS input"]);
+        assert_eq!(anonymous.payload_errors("login", login(name, password)).await, ["INVALID_CREDENTIALS input"]);
         assert_eq!(hashes(), before + forms, "{name} {password:?}");
     }
     let before = hashes();
     let damaged = Expr::value("$argon2id$v=19$m=0");
     let set = credential::Entity::update_many().col_expr(credential::Column::PasswordHash, damaged);
     set.filter(credential::Column::UserId.eq(ann.id)).exec(app.db.write()).await.unwrap();
-    assert_eq!(anonymous.faults("login", login("ann", WRONG)).await, ["INVALID_CREDENTIALS input"]);
+    assert_eq!(anonymous.payload_errors("login", login("ann", WRONG)).await, ["INVALID_CREDENTIALS input"]);
     assert_eq!(hashes(), before + 1);
     assert!(log.text().contains("a stored password hash cannot be used"));
     let mut root = app.anonymous();
     root.token = Some(token.clone());
     let new = json!({ "firstName": "Bob", "lastName": "B", "username": "bob", "password": "four-amber-badgers-polka" });
-    root.change("createUser", "user { id }", new).await;
+    root.mutate("createUser", "user { id }", new).await;
     let weak = json!({ "firstName": "Bob", "lastName": "B", "username": "bo", "password": "password1234" });
-    assert_eq!(root.faults("createUser", weak).await, ["INVALID input.password"]);
+    assert_eq!(root.payload_errors("createUser", weak).await, ["INVALID input.password"]);
     root.data("mutation { logout { success } }", json!({})).await;
 
     assert!(log.text().contains("milliseconds="), "requests are logged");

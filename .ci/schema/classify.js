@@ -1,5 +1,5 @@
 // Tells how schema.graphql changed since the last release, and fails on a breaking change that CHANGELOG.md does not
-// announce. Announced is what stands in a list item under "### Breaking schema changes", above the last release's
+// announce. A change is announced by a list item under "### Breaking schema changes", above the last release's
 // heading, with its schema coordinate in backticks: `User.nickname`, `Query.users(first:)`, `Gender.UNKNOWN`.
 
 import { execFileSync } from 'node:child_process';
@@ -35,7 +35,7 @@ export function unannounced(changes, changelog, release) {
   return changes.filter(({ level, coordinate }) => level === 'breaking' && !announced.has(coordinate));
 }
 
-/** What to compare the schema in a checkout with: a name to show, the release if it is one, and the text if any. */
+/** The schema to compare a checkout with: a name to show, the release if it is one, and the text if any. */
 export function baseline(directory) {
   const git = (...args) => execFileSync('git', args, { cwd: directory, encoding: 'utf8', stdio: 'pipe' });
   const attempt = (...args) => {
@@ -62,7 +62,7 @@ export function baseline(directory) {
   return previous ? at(`commit ${previous}`, previous) : { name: 'nothing', release: null, text: null };
 }
 
-/** A required input that loses its default breaks whoever leaves it out; the differ calls it merely dangerous. */
+/** A required input that loses its default breaks clients that omit it; the differ calls it merely dangerous. */
 function lostDefault({ type, meta }, schema) {
   if (type === 'FIELD_ARGUMENT_DEFAULT_CHANGED') {
     const field = schema.getType(meta.typeName)?.getFields()[meta.fieldName];

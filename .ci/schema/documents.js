@@ -1,11 +1,11 @@
-// Writes requests as JSON lines, each with the judgement of graphql-js: legal ones that are made from a schema, and
-// changed ones, most of which are not legal. The same seed writes the same requests.
+// Writes requests as JSON lines, each with the errors that graphql-js reports: valid ones, generated from a schema, and
+// changed ones, most of which are invalid. The same seed writes the same requests.
 //
 //     node documents.js schema.graphql SEED COUNT      writes COUNT requests
-//     node documents.js schema.graphql < documents     judges documents, each a line of JSON
+//     node documents.js schema.graphql < documents     validates documents, each a line of JSON
 //
-// A line has `query`, `change` (what was done to a legal document, or to its variables), `refused` (whether graphql-js
-// refuses the request before it runs it) and `why`. With `variables` the document is legal, and they are judged.
+// A line has `query`, `change` (the change of a valid document, or of its variables), `rejected` (whether graphql-js
+// rejects the request before it runs it) and `errors`. With `variables` the document is valid, and they are validated.
 
 import { readFileSync } from 'node:fs';
 import { argv, stdin, stdout } from 'node:process';
@@ -70,10 +70,10 @@ const OF_SCALARS = {
   JSON: (pick) => pick([text('words'), number(3), parseValue('{ a: [1, "b", null] }')]),
 };
 
-/** Whatever introspection has. */
+/** A selection of introspection fields. */
 const EVERYTHING = { schemaDescription: true, specifiedByUrl: true, directiveIsRepeatable: true, inputValueDeprecation: true, oneOf: true };
 
-/** Makes legal documents. */
+/** Generates valid documents. */
 class Author {
   constructor(schema, chance) {
     this.schema = schema;
@@ -235,8 +235,8 @@ class Author {
   }
 }
 
-/** Changes legal documents; each change has a name. */
-class Meddler {
+/** Changes valid documents; each change has a name. */
+class Mutator {
   constructor(schema, chance) {
     this.chance = chance;
     this.typeNames = Object.keys(schema.getTypeMap());
@@ -250,7 +250,7 @@ class Meddler {
   pick = (list) => list[Math.floor(this.chance() * list.length)];
   one = (among) => this.chance() * among < 1;
 
-  /** The nodes of some kinds, each with what holds it. */
+  /** The nodes of some kinds, each with its parent. */
   nodes(document, ...kinds) {
     const found = [];
     visit(document, {
@@ -444,7 +444,7 @@ class Meddler {
     return [changed, made.join(', ')];
   }
 
-  /** Changes one of some values, however deep; returns what was done. */
+  /** Changes one of some values, at any depth; returns the name of the change. */
   changeValue(values) {
     const places = [];
     const walk = (holder) => {
@@ -492,7 +492,7 @@ class Meddler {
   }
 }
 
-// Drafts of what comes after the edition of September 2025, which nothing but graphql-js has.
+// Drafts of features after the edition of September 2025, which only graphql-js implements.
 for (const draft of ['isDeprecated', 'deprecationReason']) delete __Directive.getFields()[draft];
 __Schema.getFields().directives.args = [];
 
@@ -505,9 +505,9 @@ const OperationTypeExists = (context) => ({
   },
 });
 
-/** What graphql-js says of a document: null where it is well formed and legal. */
-export function faults(schema, query) {
-  // The one is a limit and no rule of the specification; of the other graphql-js finds out when it runs an operation.
+/** The errors of a document according to graphql-js. Null if it is valid. */
+export function documentErrors(schema, query) {
+  // The first is a limit, not a rule of the specification; graphql-js checks the second when it runs an operation.
   const rules = specifiedRules.filter((rule) => rule.name !== 'MaxIntrospectionDepthRule').concat(OperationTypeExists);
   try {
     const errors = validate(schema, parse(query), rules);
@@ -517,47 +517,47 @@ export function faults(schema, query) {
   }
 }
 
-/** What graphql-js says of the variables of a legal document with one operation: null where each value fits. */
-function faultsOfVariables(schema, document, variables) {
+/** The errors of the variables of a valid document with one operation, according to graphql-js. Null if none. */
+function variableErrors(schema, document, variables) {
   const [operation] = document.definitions;
   const { errors } = getVariableValues(schema, operation.variableDefinitions, variables);
   return errors ? errors.slice(0, 3).map((error) => error.message) : null;
 }
 
-/** Every line that there is to write. */
+/** Generates the lines of the output. */
 export function* lines(sdl, seed, count) {
   const schema = buildSchema(sdl);
   const chance = random(seed);
-  const [author, meddler] = [new Author(schema, chance), new Meddler(schema, chance)];
+  const [author, mutator] = [new Author(schema, chance), new Mutator(schema, chance)];
   for (let made = 0; made < count; ) {
-    const legal = author.document();
-    for (const line of [...variants(schema, legal, meddler), ...valued(schema, legal, author, meddler)]) {
+    const valid = author.document();
+    for (const line of [...variants(schema, valid, mutator), ...withVariables(schema, valid, author, mutator)]) {
       yield line;
       made += 1;
     }
   }
 }
 
-function* variants(schema, legal, meddler) {
-  const judged = (query, change) => {
-    const why = faults(schema, query);
-    return { query, change, refused: why !== null, why };
+function* variants(schema, valid, mutator) {
+  const validated = (query, change) => {
+    const errors = documentErrors(schema, query);
+    return { query, change, rejected: errors !== null, errors };
   };
-  const query = print(legal);
-  yield judged(query, 'nothing');
+  const query = print(valid);
+  yield validated(query, 'nothing');
   for (let turn = 0; turn < 6; turn += 1) {
-    const [changed, change] = meddler.change(legal);
-    yield judged(print(changed), change);
+    const [changed, change] = mutator.change(valid);
+    yield validated(print(changed), change);
   }
-  yield judged(meddler.misspell(query), 'letters');
+  yield validated(mutator.misspell(query), 'letters');
 }
 
-/** A legal document with values for its variables, good ones and changed ones; none where it has none. */
-function* valued(schema, legal, author, meddler) {
-  const operations = legal.definitions.filter(({ kind }) => kind === Kind.OPERATION_DEFINITION);
+/** A valid document with values for its variables, valid and changed ones. Yields nothing if it has no variables. */
+function* withVariables(schema, valid, author, mutator) {
+  const operations = valid.definitions.filter(({ kind }) => kind === Kind.OPERATION_DEFINITION);
   const [{ variableDefinitions, selectionSet }] = operations;
-  const query = print(legal);
-  if (operations.length > 1 || variableDefinitions.length === 0 || faults(schema, query)) return;
+  const query = print(valid);
+  if (operations.length > 1 || variableDefinitions.length === 0 || documentErrors(schema, query)) return;
   if (selectionSet.selections.some(({ name }) => PUBLIC.has(name?.value))) return;
   const good = {};
   for (const { variable, type } of variableDefinitions) {
@@ -565,13 +565,13 @@ function* valued(schema, legal, author, meddler) {
   }
   for (let turn = 0; turn < 4; turn += 1) {
     const variables = structuredClone(good);
-    const change = turn === 0 ? 'good values' : meddler.changeValue(variables);
-    const why = faultsOfVariables(schema, legal, variables);
-    yield { query, variables, change, refused: why !== null, why };
+    const change = turn === 0 ? 'good values' : mutator.changeValue(variables);
+    const errors = variableErrors(schema, valid, variables);
+    yield { query, variables, change, rejected: errors !== null, errors };
   }
 }
 
-/** What anybody may do and is not done for the sake of a test. */
+/** Mutations that need no token and would have effects. */
 const PUBLIC = new Set([
   'login', 'activateAccount', 'requestPasswordReset', 'resetPassword', 'confirmEmailChange', 'registerUser',
 ]);
@@ -584,8 +584,8 @@ if (process.argv[1] === import.meta.filename) {
   } else {
     const schema = buildSchema(sdl);
     for (const line of (await readAll(stdin)).split('\n').filter(Boolean)) {
-      const why = faults(schema, JSON.parse(line));
-      stdout.write(`${JSON.stringify({ query: JSON.parse(line), refused: why !== null, why })}\n`);
+      const errors = documentErrors(schema, JSON.parse(line));
+      stdout.write(`${JSON.stringify({ query: JSON.parse(line), rejected: errors !== null, errors })}\n`);
     }
   }
 }

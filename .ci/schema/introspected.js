@@ -1,8 +1,8 @@
-// Tells how an answer to the query of introspection differs from a schema, both ways; nothing where they are the same.
+// Prints the differences between a response to the introspection query and a schema. Prints nothing if they are equal.
 //
-//     node introspected.js schema.graphql < answer.json
+//     node introspected.js schema.graphql < response.json
 //
-// With `--query` it writes the query.
+// With `--query` it prints the introspection query.
 
 import { readFileSync } from 'node:fs';
 import { argv, stdin, stdout } from 'node:process';
@@ -18,13 +18,13 @@ if (argv[2] === '--query') {
   const written = buildSchema(readFileSync(argv[2], 'utf8'));
   const { data } = JSON.parse(await readAll(stdin));
   const served = buildClientSchema(data);
-  // What directives are applied stands in the text of a schema only.
+  // Only the text of a schema shows which directives are applied.
   const reread = buildSchema(printSchema(served));
   const changes = [...(await diff(written, reread)), ...(await diff(reread, written))].map(({ message }) => message);
   const texts = [written, served].map((schema) => printSchema(lexicographicSortSchema(schema)).split('\n'));
   const other = texts[0].findIndex((line, place) => line !== texts[1][place]);
   if (other >= 0) changes.push(`printed, line ${other + 1}: ${texts[0][other]} | ${texts[1][other]}`);
-  // graphql-js prints neither of them where they are the same as its own.
+  // graphql-js prints neither of them if they are equal to its own.
   for (const [mine, theirs] of [[written, served], [served, written]]) {
     for (const directive of mine.getDirectives()) {
       const same = theirs.getDirective(directive.name);

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::http::Answer;
+use crate::http::Response;
 
 /// Placeholder for the number of a request, which makes its document, login or token different from all others.
 const NUMBER: &str = "########";
@@ -16,7 +16,7 @@ pub struct Hostile {
     bytes: Vec<u8>,
     /// The position of the number, if it has one.
     number: Option<usize>,
-    /// Whether the answer may be without an error.
+    /// Whether the response may be without an error.
     may_succeed: bool,
 }
 
@@ -45,15 +45,15 @@ impl Hostile {
         }
     }
 
-    /// Returns the error in an answer. None if it is 4xx, 503, or 200 with errors that the caller caused.
-    pub fn fault(&self, answer: &Answer<'_>) -> Option<String> {
-        let is_right = match answer.status {
-            200 if answer.body.contains(r#""INTERNAL""#) => false,
-            200 => self.may_succeed || answer.body.contains(r#""errors":[{"#),
+    /// Returns what is wrong with a response. None if it is 4xx, 503, or 200 with errors that the caller caused.
+    pub fn mismatch(&self, response: &Response<'_>) -> Option<String> {
+        let is_right = match response.status {
+            200 if response.body.contains(r#""INTERNAL""#) => false,
+            200 => self.may_succeed || response.body.contains(r#""errors":[{"#),
             status => (400..500).contains(&status) || status == 503,
         };
-        let body = || answer.body.chars().take(500).collect::<String>();
-        (!is_right).then(|| format!("a wrong answer: {} {}", answer.status, body()))
+        let body = || response.body.chars().take(500).collect::<String>();
+        (!is_right).then(|| format!("a wrong response: {} {}", response.status, body()))
     }
 }
 
@@ -93,7 +93,7 @@ fn introspections() -> Vec<Hostile> {
     .into()
 }
 
-/// Returns documents that would take long to check or to answer.
+/// Returns documents that would take long to validate or to execute.
 fn documents() -> Vec<Hostile> {
     let bomb = |count: usize, times: usize| {
         let spreads = |n: usize| format!("...F{n} ").repeat(times);
@@ -200,7 +200,7 @@ fn heads() -> Vec<Hostile> {
         post("two hosts", &format!("{json}Host: y")),
         post("an unknown type of body", "Host: x\r\nContent-Type: text/plain"),
         post("a compressed body", &format!("{json}Content-Encoding: gzip")),
-        post("an unknown type of answer", &format!("{json}Accept: text/html")),
+        post("an unknown type of response", &format!("{json}Accept: text/html")),
         post("an unknown token", &format!("{json}Authorization: Bearer ros_{NUMBER}{}", "A".repeat(35))),
         post("a malformed token", &format!("{json}Authorization: Basic {NUMBER}")),
         post("a long token", &format!("{json}Authorization: Bearer {}", "x".repeat(2_000))),

@@ -1,7 +1,7 @@
 //! The bare server: the best that the machine can give. It runs beside Roster in a process of its own, so that its
-//! processor time can be told from that of the load generator.
+//! processor time can be distinguished from that of the load generator.
 //!
-//! It answers with a constant, or with the result of hand-written SQL in the same database, as the same JSON. It has no
+//! It returns a constant, or with the result of hand-written SQL in the same database, as the same JSON. It has no
 //! GraphQL and no rules but the license. It looks up a token like Roster does.
 
 use std::io::Read as _;
@@ -49,7 +49,7 @@ impl Endpoint for Bare {
         let body = request.take_body().into_vec().await?;
         let token = request.header(header::AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer "));
         let token = token.unwrap_or_default().to_owned();
-        match self.answer(request.uri().path(), &token, &body).await {
+        match self.respond(request.uri().path(), &token, &body).await {
             Ok(body) => Ok(ok(body)),
             Err(error) => Ok(Response::builder().status(StatusCode::INTERNAL_SERVER_ERROR).body(format!("{error:#}"))),
         }
@@ -57,13 +57,13 @@ impl Endpoint for Bare {
 }
 
 impl Bare {
-    async fn answer(&self, path: &str, token: &str, body: &[u8]) -> Result<Vec<u8>> {
-        let asked: Value = serde_json::from_slice(body)?;
-        let text = |name: &str| asked[name].as_str().unwrap_or_default();
+    async fn respond(&self, path: &str, token: &str, body: &[u8]) -> Result<Vec<u8>> {
+        let parameters: Value = serde_json::from_slice(body)?;
+        let text = |name: &str| parameters[name].as_str().unwrap_or_default();
         let id = || Uuid::parse_str(text("id"));
-        let license = self.0.license_of(&roster::auth::token::hash(token)).await?.context("nobody is signed in")?;
-        let answer = match path {
-            "/person" => json_of("user", &self.0.person(license, id()?).await?)?,
+        let license = self.0.license_of(&roster::auth::token::hash(token)).await?.context("the token is unknown")?;
+        let response = match path {
+            "/user" => json_of("user", &self.0.user(license, id()?).await?)?,
             "/page" => json_of("users", &self.0.page(license).await?)?,
             "/deep" => {
                 let after = Place { last: text("last").to_owned(), first: text("first").to_owned(), id: id()? };
@@ -71,7 +71,7 @@ impl Bare {
             }
             _ => json_of("searchUsers", &self.0.called(license, text("prefix")).await?)?,
         };
-        Ok(answer)
+        Ok(response)
     }
 }
 

@@ -1,4 +1,4 @@
-//! The directory by hand-written SQL: one statement for each question, its rows as the JSON that Roster answers.
+//! The directory by hand-written SQL: one statement for each query, its rows as the JSON that Roster returns.
 
 use std::collections::HashMap;
 use std::str::FromStr;
@@ -17,7 +17,7 @@ const LICENSE: &str = "SELECT u.license_id FROM sessions s JOIN users u ON u.id 
     JOIN licenses l ON l.id = u.license_id WHERE s.token_hash = $1 AND s.expires_at > $2 AND u.is_active \
     AND l.starts_on <= $3 AND (l.expires_on IS NULL OR l.expires_on >= $3)";
 
-const PERSON: &str = "SELECT u.id, u.username, u.first_name, u.last_name, u.email, u.position, u.user_type, i.id, i.name \
+const USER: &str = "SELECT u.id, u.username, u.first_name, u.last_name, u.email, u.position, u.user_type, i.id, i.name \
     FROM users u LEFT JOIN institutions i ON i.id = u.institution_id WHERE u.license_id = $1 AND u.is_active AND u.id = $2";
 
 const PAGE: &str = "SELECT u.id, u.username, u.first_name, u.last_name, u.email, u.position, u.user_type, i.id, i.name \
@@ -25,7 +25,7 @@ const PAGE: &str = "SELECT u.id, u.username, u.first_name, u.last_name, u.email,
     ORDER BY u.last_name_key, u.first_name_key, u.id LIMIT 50";
 
 const GROUPS: &str = "SELECT m.user_id, g.id, g.name FROM memberships m JOIN groups g ON g.id = m.group_id \
-    WHERE m.user_id IN (PEOPLE) ORDER BY g.name_key, g.id";
+    WHERE m.user_id IN (USERS) ORDER BY g.name_key, g.id";
 
 const NAMES_AFTER: &str = "SELECT id, username FROM users WHERE license_id = $1 AND is_active \
     AND (last_name_key, first_name_key, id) > ($2, $3, $4) ORDER BY last_name_key, first_name_key, id LIMIT 50";
@@ -55,19 +55,20 @@ pub struct Place {
     pub id: Uuid,
 }
 
-type PersonRow =
+type UserRow =
     (Uuid, Option<String>, String, String, Option<String>, Option<String>, String, Option<Uuid>, Option<String>);
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Person {
+pub struct User {
     id: Uuid,
     username: Option<String>,
     first_name: String,
     last_name: String,
     email: Option<String>,
     position: Option<String>,
-    user_type: String,
+    #[serde(rename = "userType")]
+    kind: String,
     institution: Option<Named>,
     groups: Vec<Named>,
 }
@@ -118,14 +119,13 @@ impl Directory {
         Ok(on!(self, pool => query_scalar(LICENSE).bind(token_hash).bind(now).bind(today).fetch_optional(pool).await?))
     }
 
-    pub async fn person(&self, license: Uuid, id: Uuid) -> Result<Option<Person>> {
-        let row: Option<PersonRow> =
-            on!(self, pool => query_as(PERSON).bind(license).bind(id).fetch_optional(pool).await?);
+    pub async fn user(&self, license: Uuid, id: Uuid) -> Result<Option<User>> {
+        let row: Option<UserRow> = on!(self, pool => query_as(USER).bind(license).bind(id).fetch_optional(pool).await?);
         Ok(self.with_groups(row).await?.pop())
     }
 
-    pub async fn page(&self, license: Uuid) -> Result<Nodes<Person>> {
-        let rows: Vec<PersonRow> = on!(self, pool => query_as(PAGE).bind(license).fetch_all(pool).await?);
+    pub async fn page(&self, license: Uuid) -> Result<Nodes<User>> {
+        let rows: Vec<UserRow> = on!(self, pool => query_as(PAGE).bind(license).fetch_all(pool).await?);
         Ok(Nodes { nodes: self.with_groups(rows).await? })
     }
 
@@ -146,43 +146,43 @@ impl Directory {
         Ok(Nodes { nodes: rows.into_iter().map(called).collect() })
     }
 
-    async fn with_groups(&self, rows: impl IntoIterator<Item = PersonRow>) -> Result<Vec<Person>> {
-        let mut people: Vec<Person> = rows.into_iter().map(Person::of).collect();
+    async fn with_groups(&self, rows: impl IntoIterator<Item = UserRow>) -> Result<Vec<User>> {
+        let mut users: Vec<User> = rows.into_iter().map(User::of).collect();
         let mut groups: HashMap<Uuid, Vec<Named>> = HashMap::new();
-        for (user_id, id, name) in self.groups(&people).await? {
+        for (user_id, id, name) in self.groups(&users).await? {
             groups.entry(user_id).or_default().push(Named { id, name });
         }
-        for person in &mut people {
-            person.groups = groups.remove(&person.id).unwrap_or_default();
+        for user in &mut users {
+            user.groups = groups.remove(&user.id).unwrap_or_default();
         }
-        Ok(people)
+        Ok(users)
     }
 
-    async fn groups(&self, people: &[Person]) -> Result<Vec<(Uuid, Uuid, String)>> {
-        let ids = people.iter().map(|person| person.id);
+    async fn groups(&self, users: &[User]) -> Result<Vec<(Uuid, Uuid, String)>> {
+        let ids = users.iter().map(|user| user.id);
         Ok(match self {
             Self::Postgres(pool) => {
-                let groups = GROUPS.replace("IN (PEOPLE)", "= ANY ($1)");
+                let groups = GROUPS.replace("IN (USERS)", "= ANY ($1)");
                 query_as(AssertSqlSafe(groups)).bind(ids.collect::<Vec<_>>()).fetch_all(pool).await?
             }
             Self::Sqlite(pool) => {
-                let places = vec!["?"; people.len()].join(", ");
-                let groups = query_as(AssertSqlSafe(GROUPS.replace("PEOPLE", &places)));
+                let places = vec!["?"; users.len()].join(", ");
+                let groups = query_as(AssertSqlSafe(GROUPS.replace("USERS", &places)));
                 ids.fold(groups, QueryAs::bind).fetch_all(pool).await?
             }
         })
     }
 }
 
-impl Person {
-    fn of(row: PersonRow) -> Self {
+impl User {
+    fn of(row: UserRow) -> Self {
         let (id, username, first_name, last_name, email, position, user_type, institution_id, institution) = row;
         let institution = institution_id.zip(institution).map(|(id, name)| Named { id, name });
         Self { id, username, first_name, last_name, email, position, user_type, institution, groups: Vec::new() }
     }
 }
 
-/// Returns Roster's answer to one root field.
+/// Returns Roster's response to one root field.
 pub fn json_of(field: &str, value: &impl Serialize) -> Result<Vec<u8>> {
     Ok(serde_json::to_vec(&HashMap::from([("data", HashMap::from([(field, value)]))]))?)
 }

@@ -8,9 +8,9 @@ use roster::text::fold;
 use serde_json::json;
 
 use crate::http::Connection;
-use crate::walk::{PAGE, Person, Walk, head, spread};
+use crate::walk::{PAGE, User, Walk, head, spread};
 use crate::workload::{Request, Source, Workload, bare, request};
-use crate::writer::{SLEEPERS, VARIANTS, Writer, address_of};
+use crate::writer::{SIGN_INS, VARIANTS, Writer, address_of};
 
 /// The tokens of the sessions used, from the file that `demo --tokens` writes.
 pub struct Tokens {
@@ -50,7 +50,7 @@ pub async fn workloads(addresses: Addresses, tokens: &Tokens, walk: &Walk) -> Re
         Workload::ready("typename", vec![floor("")]),
         Workload::ready("token", vec![floor(&tokens.reader)]),
     ];
-    let roster = questions(addresses.roster, &tokens.reader, walk);
+    let roster = read_workloads(addresses.roster, &tokens.reader, walk);
     let by_hand = by_hand(addresses.bare, &tokens.reader, walk)?;
     for (one, other) in by_hand.iter().zip(&roster).take(3) {
         one.expect_same(other, [addresses.bare, addresses.roster]).await?;
@@ -61,13 +61,13 @@ pub async fn workloads(addresses: Addresses, tokens: &Tokens, walk: &Walk) -> Re
     for (one, other) in by_hand.into_iter().zip([w1, w2, w3, w4]) {
         workloads.extend([one, other]);
     }
-    let search = |found: &Person| search(addresses.roster, &tokens.reader, &head(&found.last, 2));
+    let search = |found: &User| search(addresses.roster, &tokens.reader, &head(&found.last, 2));
     workloads.extend([
-        Workload::ready("W4-short", spread(&walk.people, TERMS).map(search).collect()),
+        Workload::ready("W4-short", spread(&walk.users, TERMS).map(search).collect()),
         Workload::new("W8", None, Source::Mixed(mixed)),
-        Workload::ready("update", write.updates(&walk.people)),
+        Workload::ready("update", write.updates(&walk.users)),
         w5,
-        Workload::new("login", Some(2), Source::Ready(write.sleepers(&mut connection).await?)),
+        Workload::new("login", Some(2), Source::Ready(write.sign_ins(&mut connection).await?)),
     ]);
     Ok(workloads)
 }
@@ -75,45 +75,45 @@ pub async fn workloads(addresses: Addresses, tokens: &Tokens, walk: &Walk) -> Re
 /// Returns the logins that `rank` guesses at.
 pub fn logins(walk: &Walk) -> Logins {
     Logins {
-        with_password: (0..SLEEPERS).map(address_of).collect(),
-        without_password: spread(&walk.people, 64).map(|person| person.login().to_owned()).collect(),
+        with_password: (0..SIGN_INS).map(address_of).collect(),
+        without_password: spread(&walk.users, 64).map(|user| user.login().to_owned()).collect(),
     }
 }
 
 /// Returns W1 to W4.
-pub fn questions(address: SocketAddr, token: &str, walk: &Walk) -> [Arc<Workload>; 4] {
+pub fn read_workloads(address: SocketAddr, token: &str, walk: &Walk) -> [Arc<Workload>; 4] {
     let links = "institution { id name } groups { id name }";
     let by_id = format!("query($id: ID!) {{ user(by: {{id: $id}}) {{ {FIELDS} {links} }} }}");
-    let person = |person: &Person| {
-        let begins = format!(r#"{{"data":{{"user":{{"id":"{}","#, person.id);
-        request(address, token, &by_id, &json!({"id": person.id}), &begins)
+    let user = |user: &User| {
+        let begins = format!(r#"{{"data":{{"user":{{"id":"{}","#, user.id);
+        request(address, token, &by_id, &json!({"id": user.id}), &begins)
     };
     let page = format!("{{ users(first: {PAGE}) {{ nodes {{ {FIELDS} {links} }} }} }}");
     let deep = "query($after: String) { users(first: 50, after: $after) { nodes { id username } } }";
     let begins = r#"{"data":{"users":{"nodes":[{"id":""#;
     [
-        Workload::ready("W1", spread(&walk.people, VARIANTS).map(person).collect()),
+        Workload::ready("W1", spread(&walk.users, VARIANTS).map(user).collect()),
         Workload::page("W2", request(address, token, &page, &json!({}), begins), PAGE),
         Workload::page("W3", request(address, token, deep, &json!({"after": walk.deep.1}), begins), PAGE),
-        Workload::ready("W4", terms(&walk.people).iter().map(|term| search(address, token, term)).collect()),
+        Workload::ready("W4", terms(&walk.users).iter().map(|term| search(address, token, term)).collect()),
     ]
 }
 
 /// Returns W1 to W4 by hand-written SQL, as far as it can do the same: instead of a search, the users whose last name
 /// begins with a prefix.
 fn by_hand(address: SocketAddr, token: &str, walk: &Walk) -> Result<[Arc<Workload>; 4]> {
-    let person = |person: &Person| bare(address, "/person", token, &json!({"id": person.id}));
+    let user = |user: &User| bare(address, "/user", token, &json!({"id": user.id}));
     let before = walk.before_deep()?;
     let place = json!({"last": fold(&before.last), "first": fold(&before.first), "id": before.id});
-    let called = |person: &Person| {
-        let prefix = head(&fold(&person.last), 3);
+    let called = |user: &User| {
+        let prefix = head(&fold(&user.last), 3);
         bare(address, "/called", token, &json!({"prefix": prefix}))
     };
     Ok([
-        Workload::bare("W1-sql", spread(&walk.people, VARIANTS).map(person).collect()),
+        Workload::bare("W1-sql", spread(&walk.users, VARIANTS).map(user).collect()),
         Workload::bare("W2-sql", vec![bare(address, "/page", token, &json!({}))]),
         Workload::bare("W3-sql", vec![bare(address, "/deep", token, &place)]),
-        Workload::bare("W4-sql", spread(&walk.people, TERMS).map(called).collect()),
+        Workload::bare("W4-sql", spread(&walk.users, TERMS).map(called).collect()),
     ])
 }
 
@@ -124,16 +124,15 @@ fn search(address: SocketAddr, token: &str, term: &str) -> Request {
 
 /// Returns parts of names and addresses, by turns: the beginning of a last name, which many users have; a last name
 /// without its first letter; the beginning of a first name with a last name; and one user's login up to the `@`.
-fn terms(people: &[Person]) -> Vec<String> {
-    let long_enough =
-        people.iter().filter(|person| person.first.chars().count() > 2 && person.last.chars().count() > 3);
-    let chosen: Vec<&Person> = long_enough.collect();
-    let of_each = |person: &&Person| {
+fn terms(users: &[User]) -> Vec<String> {
+    let long_enough = users.iter().filter(|user| user.first.chars().count() > 2 && user.last.chars().count() > 3);
+    let chosen: Vec<&User> = long_enough.collect();
+    let of_each = |user: &&User| {
         [
-            head(&person.last, 3),
-            person.last.chars().skip(1).collect(),
-            format!("{} {}", head(&person.first, 3), person.last),
-            person.login().split('@').next().unwrap_or_default().to_owned(),
+            head(&user.last, 3),
+            user.last.chars().skip(1).collect(),
+            format!("{} {}", head(&user.first, 3), user.last),
+            user.login().split('@').next().unwrap_or_default().to_owned(),
         ]
     };
     spread(&chosen, TERMS).flat_map(of_each).collect()

@@ -16,11 +16,11 @@ const USER: &str = "id username email firstName lastName fullName nickname posit
 /// Returns the requests, with the token of a user.
 pub async fn requests(address: SocketAddr, token: &str, walk: &Walk) -> Result<Vec<Vec<u8>>> {
     let group = first_group(address, token).await?;
-    let terms: Vec<String> = spread(&walk.people, 40).map(|person| head(&person.last, 4)).collect();
+    let terms: Vec<String> = spread(&walk.users, 40).map(|user| head(&user.last, 4)).collect();
     let term: String = terms.join(" ").chars().filter(|c| c.is_alphanumeric() || *c == ' ').take(190).collect();
-    let names = walk.people.iter().flat_map(|person| [Some(&person.first), Some(&person.last), person.email.as_ref()]);
+    let names = walk.users.iter().flat_map(|user| [Some(&user.first), Some(&user.last), user.email.as_ref()]);
     let keys: Vec<&String> = names.flatten().filter(|name| !name.is_empty()).take(1_000).collect();
-    let ids: Vec<&String> = walk.people.iter().map(|person| &person.id).take(100).collect();
+    let ids: Vec<&String> = walk.users.iter().map(|user| &user.id).take(100).collect();
     let variables = json!({"keys": keys, "ids": ids});
     let queries = pages(&group).into_iter().chain(lists()).chain(searches(&term)).chain(lookups());
     let request = |query: String| {
@@ -33,9 +33,9 @@ pub async fn requests(address: SocketAddr, token: &str, walk: &Walk) -> Result<V
 async fn first_group(address: SocketAddr, token: &str) -> Result<String> {
     let query = json!({"query": "{ groups(first: 1) { nodes { id } } }"}).to_string();
     let mut connection = Connection::open(address).await?;
-    let answer = connection.ask(&post(address, token, &query)).await?;
-    let group = serde_json::from_str::<Value>(answer.body)?["data"]["groups"]["nodes"][0]["id"].take();
-    group.as_str().map(str::to_owned).with_context(|| format!("no group: {}", answer.body))
+    let response = connection.send(&post(address, token, &query)).await?;
+    let group = serde_json::from_str::<Value>(response.body)?["data"]["groups"]["nodes"][0]["id"].take();
+    group.as_str().map(str::to_owned).with_context(|| format!("no group: {}", response.body))
 }
 
 /// Returns queries for pages within pages.

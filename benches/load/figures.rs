@@ -7,7 +7,7 @@ pub struct Round {
     pub database: Engine,
     pub users: u32,
     pub loading: Loading,
-    /// The time from the start of the process to the first answer.
+    /// The time from the start of the process to the first response.
     pub start: Duration,
     /// The memory of the server in MB, at the end and at its highest.
     pub memory: (u64, u64),
@@ -55,7 +55,7 @@ pub struct Figure {
     pub database: f64,
     /// The processor time of everything else, in percent of one core.
     pub others: f64,
-    /// The number of requests that were refused because there were too many.
+    /// The number of requests that were rejected because there were too many.
     pub limited: usize,
     /// The number of requests that took too long.
     pub late: usize,
@@ -69,7 +69,7 @@ impl Figure {
 
 /// The outcome of sending requests for some time, and its cost.
 pub struct Measured {
-    /// The latencies of the requests that were answered, sorted.
+    /// The latencies of the successful requests, sorted.
     pub latencies: Vec<Duration>,
     pub limited: usize,
     pub late: usize,
@@ -96,7 +96,7 @@ impl Measured {
         }
     }
 
-    #[allow(clippy::cast_precision_loss, reason = "there are not that many")]
+    #[allow(clippy::cast_precision_loss, reason = "the counts are small")]
     fn requests(&self) -> f64 {
         (self.latencies.len() + self.late) as f64
     }

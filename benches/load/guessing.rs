@@ -1,4 +1,4 @@
-//! The cost of password guessing to other users, and whether the time of an answer reveals which logins exist.
+//! The cost of password guessing to other users, and whether response times reveal which logins exist.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::workload::Workload;
 
 /// The number of concurrent guessers.
 const GUESSERS: usize = 64;
-/// The pause of a guesser after a refusal: the load generator shares the machine with the server.
+/// The pause of a guesser after a rejected guess: the load generator shares the machine with the server.
 const PAUSE: Duration = Duration::from_millis(50);
 /// The number of concurrent readers.
 pub const READERS: usize = 4;
@@ -35,13 +35,13 @@ impl Bench<'_> {
         let guessing = std::thread::spawn(move || guess_until(address, stop));
         tokio::time::sleep(span / 2).await;
         let flooded = self.read(reads, span).await?;
-        let (looked_at, refused) = tokio::task::spawn_blocking(|| guessing.join())
+        let (checked, rejected) = tokio::task::spawn_blocking(|| guessing.join())
             .await?
             .map_err(|_| anyhow::anyhow!("the guessing failed"))??;
         let (resident, highest) = machine::memory(self.server.pid())?;
         println!(
-            "flood: {READERS} read; p99 {:.2} ms idle, {:.2} ms while {GUESSERS} guess: {:.2} times; {looked_at} guesses \
-             hashed, {refused} refused at once; {resident} MB resident, {highest} MB at most",
+            "flood: {READERS} readers; p99 {:.2} ms idle, {:.2} ms during {GUESSERS} guessers ({:.2} times); {checked} \
+             guesses hashed, {rejected} rejected without hashing; memory {resident} MB, peak {highest} MB",
             idle.percentile(99),
             flooded.percentile(99),
             flooded.percentile(99) / idle.percentile(99),
@@ -65,7 +65,7 @@ impl Bench<'_> {
 
     /// Compares the times of wrong guesses by rank: how often a guess at an existing login takes longer than one at an
     /// unknown login. One half means that the time reveals nothing.
-    pub async fn rank(&self, sleepers: &Arc<Workload>, logins: &Logins) -> Result<()> {
+    pub async fn rank(&self, sign_ins: &Arc<Workload>, logins: &Logins) -> Result<()> {
         let Logins { with_password, without_password } = logins;
         let mut connection = Connection::open(self.server.address).await?;
         let (mut known, mut unknown, mut bare) = (Vec::new(), Vec::new(), Vec::new());
@@ -79,12 +79,13 @@ impl Bench<'_> {
             if n % with_password.len() == with_password.len() - 1 {
                 // The right password resets the counter before a user is locked out.
                 for _ in 0..with_password.len() {
-                    sleepers.ask(&mut connection, false).await?;
+                    sign_ins.send(&mut connection, false).await?;
                 }
             }
         }
         println!(
-            "rank: a wrong password takes longer than an unknown name in {:.3} of all pairs, no password at all in {:.3}",
+            "rank: share of pairs in which a guess takes longer than one at an unknown login: wrong password {:.3}, \
+             user without a password {:.3} (0.5 reveals nothing)",
             share_of_longer(&known, &unknown),
             share_of_longer(&bare, &unknown),
         );
@@ -96,50 +97,50 @@ impl Bench<'_> {
             json!({"query": QUERY, "variables": {"i": {"login": login, "password": "not-the-password"}}}).to_string();
         let request = post(self.server.address, "", &body);
         let began = Instant::now();
-        let answer = connection.ask(&request).await?;
+        let response = connection.send(&request).await?;
         let took = began.elapsed();
-        ensure!(answer.body.contains("INVALID_CREDENTIALS"), "{} {}", answer.status, answer.body);
+        ensure!(response.body.contains("INVALID_CREDENTIALS"), "{} {}", response.status, response.body);
         Ok(took)
     }
 }
 
 /// Guesses at unknown logins, each time another one, because a locked login costs nothing. Returns the number of guesses
-/// that were hashed, and of those that were refused at once.
+/// that were hashed, and of those that were rejected without hashing.
 #[tokio::main(flavor = "current_thread")]
 async fn guess_until(address: SocketAddr, stop: Instant) -> Result<(usize, usize)> {
     let mut guessers = tokio::task::JoinSet::new();
     for guesser in 0..GUESSERS {
         let mut connection = Connection::open(address).await?;
         guessers.spawn(async move {
-            let (mut looked_at, mut refused) = (0, 0);
+            let (mut checked, mut rejected) = (0, 0);
             for n in 0_u64.. {
                 if Instant::now() >= stop {
                     break;
                 }
                 let guess = json!({"login": format!("nobody.{guesser}.{n}"), "password": "not-the-password"});
                 let body = json!({"query": QUERY, "variables": {"i": guess}}).to_string();
-                let answer = connection.ask(&post(address, "", &body)).await?;
-                if answer.body.contains("INVALID_CREDENTIALS") {
-                    looked_at += 1;
+                let response = connection.send(&post(address, "", &body)).await?;
+                if response.body.contains("INVALID_CREDENTIALS") {
+                    checked += 1;
                 } else {
-                    ensure!(answer.body.contains("RATE_LIMITED"), "{} {}", answer.status, answer.body);
-                    refused += 1;
+                    ensure!(response.body.contains("RATE_LIMITED"), "{} {}", response.status, response.body);
+                    rejected += 1;
                     tokio::time::sleep(PAUSE).await;
                 }
             }
-            anyhow::Ok((looked_at, refused))
+            anyhow::Ok((checked, rejected))
         });
     }
-    let (mut looked_at, mut refused) = (0, 0);
+    let (mut checked, mut rejected) = (0, 0);
     while let Some(guesser) = guessers.join_next().await {
         let (more, less) = guesser??;
-        (looked_at, refused) = (looked_at + more, refused + less);
+        (checked, rejected) = (checked + more, rejected + less);
     }
-    Ok((looked_at, refused))
+    Ok((checked, rejected))
 }
 
 /// Returns the Mann-Whitney statistic, from 0 to 1.
-#[allow(clippy::cast_precision_loss, reason = "there are not that many")]
+#[allow(clippy::cast_precision_loss, reason = "the counts are small")]
 fn share_of_longer(ones: &[Duration], others: &[Duration]) -> f64 {
     let pairs = ones.iter().flat_map(|one| others.iter().map(move |other| one.cmp(other)));
     let score: f64 = pairs.map(|order| f64::from(1 + order as i8) / 2.0).sum();

@@ -13,11 +13,11 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use crate::attacks::{self, Hostile};
-use crate::everyday::{Tokens, questions};
+use crate::everyday::{Tokens, read_workloads};
 use crate::figures::Measured;
 use crate::guessing::READERS;
 use crate::http::Connection;
-use crate::measuring::{Bench, Driven, drive};
+use crate::measuring::{Bench, Run, drive};
 use crate::walk::walk;
 use crate::workload::{Workload, in_turn};
 use crate::{expensive, machine, table};
@@ -32,10 +32,10 @@ const HELD: usize = 600;
 const REOPEN: Duration = Duration::from_secs(1);
 /// The number of expensive queries under way.
 const EXPENSIVE: usize = 64;
-/// The time for which a refused user waits: the load generator shares the machine with the server.
+/// The time for which a user waits after a rejected request: the load generator shares the machine with the server.
 const PAUSE: Duration = Duration::from_millis(50);
-/// The longest time that the answer to a hostile request may take.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// The timeout of the response to a hostile request.
+const TIMEOUT: Duration = Duration::from_secs(30);
 /// The time for which the readers read before they check whether the attack is over.
 const STEP: Duration = Duration::from_millis(500);
 /// The time between two requests for the health of the server.
@@ -46,18 +46,18 @@ const CALLER: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
 const HOLDER: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 3));
 const USER: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 4));
 
-/// The number of answers of each status.
+/// The number of responses of each status.
 type Statuses = BTreeMap<u16, usize>;
 
-/// The answers to the attackers.
+/// The responses to the attackers.
 #[derive(Default)]
 struct Counts {
     hostile: Statuses,
     expensive: Statuses,
     /// The connections that were held.
     held: usize,
-    /// One wrong answer for each kind of request that got any.
-    faults: BTreeMap<&'static str, String>,
+    /// One wrong response for each kind of request that got any.
+    mismatches: BTreeMap<&'static str, String>,
 }
 
 /// The requests of the attackers.
@@ -67,13 +67,13 @@ struct Attack {
     unfinished: Vec<Vec<u8>>,
     expensive: Vec<Vec<u8>>,
     /// The number of hostile requests that have been begun.
-    begun: AtomicUsize,
+    started: AtomicUsize,
     counts: Mutex<Counts>,
 }
 
 /// The health of the server during the attack.
 struct Health {
-    answers: usize,
+    responses: usize,
     worst: Duration,
 }
 
@@ -82,7 +82,7 @@ impl Bench<'_> {
     pub async fn hostile(&self, tokens: &Tokens) -> Result<()> {
         let (address, span) = (self.server.address, Duration::from_secs_f64(self.arguments.seconds));
         let walk = walk(&mut Connection::open(address).await?, address, &tokens.reader).await?;
-        let [reads, ..] = questions(address, &tokens.reader, &walk);
+        let [reads, ..] = read_workloads(address, &tokens.reader, &walk);
         self.read(&reads, span / 3).await?; // the server has just started
         let idle = self.read(&reads, span).await?;
         let expensive = expensive::requests(address, &tokens.other, &walk).await?;
@@ -91,19 +91,19 @@ impl Bench<'_> {
         let (attacked, health) = tokio::try_join!(self.read_during(&reads, &attack), watch_health(address, &attack))?;
         let counts = attack.join().map_err(|_| anyhow!("the attack panicked"))??;
         self.print_attack([&idle, &attacked], &counts, &health)?;
-        ensure!(counts.faults.is_empty(), "wrong answers: {:#?}", counts.faults);
+        ensure!(counts.mismatches.is_empty(), "wrong responses: {:#?}", counts.mismatches);
         Ok(())
     }
 
     /// Reads until the attack is over.
     async fn read_during(&self, reads: &Arc<Workload>, attack: &JoinHandle<Result<Counts>>) -> Result<Measured> {
         let began = Instant::now();
-        let mut driven = Driven { connections: self.readers().await?, ..Driven::default() };
+        let mut run = Run { connections: self.readers().await?, ..Run::default() };
         while !attack.is_finished() {
-            let connections = std::mem::take(&mut driven.connections);
-            driven.join(drive(reads, connections, STEP, false).await?);
+            let connections = std::mem::take(&mut run.connections);
+            run.join(drive(reads, connections, STEP, false).await?);
         }
-        Ok(driven.latencies(began.elapsed()))
+        Ok(run.latencies(began.elapsed()))
     }
 
     fn print_attack(&self, [idle, attacked]: [&Measured; 2], counts: &Counts, health: &Health) -> Result<()> {
@@ -111,20 +111,20 @@ impl Bench<'_> {
         let p99 = [idle, attacked].map(|measured| measured.percentile(99));
         let [idle, during] = p99;
         println!(
-            "hostile: {READERS} read; p99 {idle:.2} ms idle, {during:.2} ms under attack: {:.2} times (target: less than 3){}",
+            "hostile: {READERS} readers; p99 {idle:.2} ms idle, {during:.2} ms attacked: {:.2} times (target below 3){}",
             during / idle,
-            table::refusals(attacked.limited, attacked.late),
+            table::rejections(attacked.limited, attacked.late),
         );
         println!(
-            "    {REQUESTS} hostile requests in {:.1} s, by status {}; {} connections without a whole request",
+            "    {REQUESTS} hostile requests in {:.1} s, by status {}; {} connections with incomplete requests",
             attacked.elapsed.as_secs_f64(),
             list(&counts.hostile),
             counts.held,
         );
-        println!("    {EXPENSIVE} expensive queries at a time, by status {}", list(&counts.expensive));
+        println!("    {EXPENSIVE} concurrent expensive queries, by status {}", list(&counts.expensive));
         println!(
-            "    /health/live answered {} times within {:.1} ms; {resident} MB resident, {highest} MB at most (target: 300)",
-            health.answers,
+            "    /health/live: {} responses, the slowest {:.1} ms; memory {resident} MB, peak {highest} MB (target 300)",
+            health.responses,
             health.worst.as_secs_f64() * 1e3,
         );
         Ok(())
@@ -138,20 +138,20 @@ fn list(statuses: &Statuses) -> String {
 /// Requests the health of the server until the attack is over, each time on a new connection.
 async fn watch_health(address: SocketAddr, attack: &JoinHandle<Result<Counts>>) -> Result<Health> {
     let request = format!("GET /health/live HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
-    let mut health = Health { answers: 0, worst: Duration::ZERO };
+    let mut health = Health { responses: 0, worst: Duration::ZERO };
     while !attack.is_finished() {
         let began = Instant::now();
         let mut connection = Connection::open(address).await.context("/health/live")?;
-        let answer = connection.ask(request.as_bytes()).await.context("/health/live")?;
+        let response = connection.send(request.as_bytes()).await.context("/health/live")?;
         health.worst = health.worst.max(began.elapsed());
-        health.answers += 1;
-        ensure!(answer.status == 200, "/health/live: {} {}", answer.status, answer.body);
+        health.responses += 1;
+        ensure!(response.status == 200, "/health/live: {} {}", response.status, response.body);
         sleep(HEALTH_INTERVAL).await;
     }
     Ok(health)
 }
 
-/// Attacks the server until all hostile requests are answered.
+/// Attacks the server until all hostile requests have a response.
 #[tokio::main(flavor = "current_thread")]
 async fn attack(address: SocketAddr, expensive: Vec<Vec<u8>>) -> Result<Counts> {
     machine::run_only_when_idle()?;
@@ -160,7 +160,7 @@ async fn attack(address: SocketAddr, expensive: Vec<Vec<u8>>) -> Result<Counts> 
         hostile: attacks::requests(),
         unfinished: attacks::unfinished(),
         expensive,
-        begun: AtomicUsize::new(0),
+        started: AtomicUsize::new(0),
         counts: Mutex::default(),
     });
     let (mut callers, mut others) = (JoinSet::new(), JoinSet::new());
@@ -199,18 +199,18 @@ struct Caller {
     request: Vec<u8>,
 }
 
-/// The answer to a hostile request.
+/// The response to a hostile request.
 struct Reply {
     status: u16,
     closes: bool,
-    fault: Option<String>,
+    mismatch: Option<String>,
 }
 
 impl Caller {
     async fn send_all(mut self) -> Result<()> {
         let attack = Arc::clone(&self.attack);
         loop {
-            let number = attack.begun.fetch_add(1, Ordering::Relaxed);
+            let number = attack.started.fetch_add(1, Ordering::Relaxed);
             if number >= REQUESTS {
                 return Ok(());
             }
@@ -218,38 +218,41 @@ impl Caller {
             hostile.write(number, &mut self.request);
             let reply = self.send(hostile).await;
             let mut counts = attack.counts();
-            let fault = match reply {
-                Ok(Reply { status, fault, .. }) => {
+            let mismatch = match reply {
+                Ok(Reply { status, mismatch, .. }) => {
                     *counts.hostile.entry(status).or_default() += 1;
-                    fault
+                    mismatch
                 }
                 Err(error) => Some(format!("{error:#}")),
             };
-            counts.faults.extend(fault.map(|fault| (hostile.name, fault)));
+            counts.mismatches.extend(mismatch.map(|mismatch| (hostile.name, mismatch)));
         }
     }
 
     /// Sends the request, and keeps the connection if the server does.
     async fn send(&mut self, hostile: &Hostile) -> Result<Reply> {
-        let answered = match self.kept.take() {
-            Some(connection) => self.ask(connection, hostile).await?.ok(),
+        let exchanged = match self.kept.take() {
+            Some(connection) => self.exchange(connection, hostile).await?.ok(),
             None => None,
         };
-        let (connection, reply) = match answered {
-            Some(answered) => answered,
+        let (connection, reply) = match exchanged {
+            Some(exchanged) => exchanged,
             // A connection that was kept may have been closed before the request.
-            None => self.ask(Connection::open_from(CALLER, self.attack.address).await?, hostile).await??,
+            None => self.exchange(Connection::open_from(CALLER, self.attack.address).await?, hostile).await??,
         };
         self.kept = (!reply.closes).then_some(connection);
         Ok(reply)
     }
 
-    /// Sends the request on a connection. The outer error means that the answer takes too long, the inner one that the
-    /// connection was closed without an answer.
-    async fn ask(&self, mut connection: Connection, hostile: &Hostile) -> Result<Result<(Connection, Reply)>> {
-        let answer = timeout(PATIENCE, connection.ask(&self.request)).await.context("no answer in time")?;
-        let reply =
-            answer.map(|answer| Reply { status: answer.status, closes: answer.closes, fault: hostile.fault(&answer) });
+    /// Sends the request on a connection. The outer error means that the response takes too long, the inner one that
+    /// the connection was closed without a response.
+    async fn exchange(&self, mut connection: Connection, hostile: &Hostile) -> Result<Result<(Connection, Reply)>> {
+        let response = timeout(TIMEOUT, connection.send(&self.request)).await.context("no response in time")?;
+        let reply = response.map(|response| Reply {
+            status: response.status,
+            closes: response.closes,
+            mismatch: hostile.mismatch(&response),
+        });
         Ok(reply.map(|reply| (connection, reply)))
     }
 }
@@ -259,11 +262,11 @@ async fn send_expensive(attack: Arc<Attack>, mut turn: usize) -> Result<Infallib
     let mut connection = Connection::open_from(USER, attack.address).await?;
     loop {
         let request = in_turn(&attack.expensive, turn)?;
-        let answer = connection.ask(request).await.context("an expensive query")?;
-        let status = answer.status;
+        let response = connection.send(request).await.context("an expensive query")?;
+        let status = response.status;
         if !matches!(status, 200 | 429 | 503 | 504) {
-            let fault = format!("{status} {} to {}", answer.body, String::from_utf8_lossy(request));
-            attack.counts().faults.insert("an expensive query", fault);
+            let mismatch = format!("{status} {} to {}", response.body, String::from_utf8_lossy(request));
+            attack.counts().mismatches.insert("an expensive query", mismatch);
         }
         *attack.counts().expensive.entry(status).or_default() += 1;
         if matches!(status, 429 | 503) {

@@ -17,15 +17,15 @@ pub struct Connection {
     filled: usize,
 }
 
-/// The answer to a request.
-pub struct Answer<'a> {
+/// The response to a request.
+pub struct Response<'a> {
     pub status: u16,
     pub body: &'a str,
     /// Whether the server closes the connection.
     pub closes: bool,
 }
 
-/// The head of an answer.
+/// The head of a response.
 struct Head {
     status: u16,
     /// The length of the body.
@@ -52,9 +52,9 @@ impl Connection {
         Ok(Self { stream, buffer: vec![0; 64 * 1024], filled: 0 })
     }
 
-    /// Sends a request and reads its answer to the end.
-    pub async fn ask(&mut self, request: &[u8]) -> Result<Answer<'_>> {
-        // The server may refuse a request before it has read all of it; if the connection is closed, the read fails too.
+    /// Sends a request and reads its response to the end.
+    pub async fn send(&mut self, request: &[u8]) -> Result<Response<'_>> {
+        // The server may reject a request before it has read all of it; if the connection is closed, the read fails too.
         let _ = self.write(request).await;
         self.filled = 0;
         let (Head { status, length, closes }, from) = loop {
@@ -69,7 +69,7 @@ impl Connection {
             self.read().await?;
         }
         let body = self.buffer.get(from..to).unwrap_or_default();
-        Ok(Answer { status, body: std::str::from_utf8(body)?, closes })
+        Ok(Response { status, body: std::str::from_utf8(body)?, closes })
     }
 
     /// Sends a part of a request, and waits until the server closes the connection.
@@ -138,5 +138,5 @@ fn read_head(head: &[u8]) -> Result<Head> {
             closes = value.trim().eq_ignore_ascii_case("close");
         }
     }
-    Ok(Head { status, length: length.context("an answer without Content-Length")?, closes })
+    Ok(Head { status, length: length.context("a response without Content-Length")?, closes })
 }

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use roster::text::fold;
 use serde_json::json;
 
-use crate::walk::{Person, head, spread};
+use crate::walk::{User, head, spread};
 use crate::workload::{Request, request};
 
 /// Searches of one kind, each different from the others.
@@ -16,7 +16,7 @@ pub struct Kind {
     pub requests: Vec<Request>,
 }
 
-/// The number of different searches wanted of each kind.
+/// The number of different searches of each kind.
 const TERMS: usize = 120;
 /// The longest query that Roster accepts, in characters.
 const MAX_QUERY_LENGTH: usize = 200;
@@ -28,32 +28,32 @@ const BY_ROLE: (&str, &str) = (", filter: { role: [ADMIN] }", "");
 const BY_POSITION: (&str, &str) = (r#", filter: { position: { contains: "nurse" } }"#, "");
 
 /// Returns all kinds but the deep page, which needs the pages before it.
-pub fn kinds(address: SocketAddr, token: &str, people: &[Person]) -> Vec<Kind> {
-    let threes = frequent(people.iter().map(|person| head(&fold(&person.last), 3)), 3);
-    let surnames = frequent(people.iter().map(|person| person.last.clone()), 4);
-    let names = || people.iter().map(|person| format!("{} {}", person.first, person.last));
-    let long_last = || spread(people, people.len()).map(|person| &person.last).filter(|last| is_latin_word(last, 5));
-    let very_long = || spread(people, people.len()).map(|person| &person.last).filter(|last| is_latin_word(last, 9));
-    let addresses = || spread(people, people.len()).filter_map(|person| person.email.as_deref()?.split_once('@'));
+pub fn kinds(address: SocketAddr, token: &str, users: &[User]) -> Vec<Kind> {
+    let threes = frequent(users.iter().map(|user| head(&fold(&user.last), 3)), 3);
+    let surnames = frequent(users.iter().map(|user| user.last.clone()), 4);
+    let names = || users.iter().map(|user| format!("{} {}", user.first, user.last));
+    let long_last = || spread(users, users.len()).map(|user| &user.last).filter(|last| is_latin_word(last, 5));
+    let very_long = || spread(users, users.len()).map(|user| &user.last).filter(|last| is_latin_word(last, 9));
+    let addresses = || spread(users, users.len()).filter_map(|user| user.email.as_deref()?.split_once('@'));
     let plain: [(&'static str, Vec<String>); 20] = [
-        ("one letter", different(people.iter().map(|person| head(&fold(&person.last), 1)))),
-        ("two letters", frequent(people.iter().map(|person| head(&fold(&person.last), 2)), 2)),
+        ("one letter", different(users.iter().map(|user| head(&fold(&user.last), 1)))),
+        ("two letters", frequent(users.iter().map(|user| head(&fold(&user.last), 2)), 2)),
         ("three letters", threes.clone()),
         ("a frequent surname", surnames.clone()),
         ("a frequent first name and surname", frequent(names(), 6)),
-        ("surname, then first name", different(spread(people, TERMS).map(reordered))),
+        ("surname, then first name", different(spread(users, TERMS).map(reordered))),
         ("a surname without its first letter", different(long_last().map(|last| last.chars().skip(1).collect()))),
         ("a surname with one letter wrong", different(long_last().map(|last| mistyped(last, &[2])))),
         ("a long one with two letters wrong", different(very_long().map(|last| mistyped(last, &[2, 6])))),
-        ("a name in other letters", different(spread(people, people.len()).filter_map(transliterated))),
-        ("a login", different(spread(people, TERMS).map(|person| person.login().to_owned()))),
+        ("a name in other letters", different(spread(users, users.len()).filter_map(transliterated))),
+        ("a login", different(spread(users, TERMS).map(|user| user.login().to_owned()))),
         ("a part of an address", different(addresses().map(|(local, _)| local.chars().skip(1).collect()))),
         ("the domain of addresses", different(addresses().map(|(_, domain)| domain.to_owned()))),
-        ("nobody", (0..TERMS).map(|n| format!("zzqqxx{n}")).collect()),
+        ("no match", (0..TERMS).map(|n| format!("zzqqxx{n}")).collect()),
         ("nobody, two letters", pairs()),
         ("50 words", (0..TERMS).map(|n| many_words(&threes, n)).collect()),
         ("200 letters", (0..TERMS).map(|n| long_word(&surnames, n)).collect()),
-        ("other scripts, one or two letters", different(people.iter().filter_map(in_another_script))),
+        ("other scripts, one or two letters", different(users.iter().filter_map(in_another_script))),
         ("symbols", SYMBOLS.map(str::to_owned).to_vec()),
         ("% and a letter", ('a'..='z').flat_map(|c| [format!("%{c}"), format!("{c}_"), format!("{c}%")]).collect()),
     ];
@@ -63,8 +63,8 @@ pub fn kinds(address: SocketAddr, token: &str, people: &[Person]) -> Vec<Kind> {
         );
         let begins =
             if shown.is_empty() { r#"{"data":{"searchUsers":{"nodes":["# } else { r#"{"data":{"searchUsers":{""# };
-        let ask = |term: &String| request(address, token, &query, &json!({"q": term}), begins);
-        let requests = terms.iter().map(ask).collect();
+        let to_request = |term: &String| request(address, token, &query, &json!({"q": term}), begins);
+        let requests = terms.iter().map(to_request).collect();
         Kind { name, terms, requests }
     };
     let mut kinds: Vec<Kind> = plain.into_iter().map(|(name, terms)| with(name, terms, PLAIN)).collect();
@@ -93,8 +93,8 @@ fn different(texts: impl Iterator<Item = String>) -> Vec<String> {
     texts.filter(|text| !text.trim().is_empty() && met.insert(text.clone())).take(TERMS).collect()
 }
 
-fn reordered(person: &Person) -> String {
-    format!("{} {}", person.last, person.first)
+fn reordered(user: &User) -> String {
+    format!("{} {}", user.last, user.first)
 }
 
 fn is_latin_word(text: &str, letters: usize) -> bool {
@@ -113,16 +113,13 @@ fn mistyped(word: &str, places: &[usize]) -> String {
 
 /// Returns a last name as typed without the letters of its script: an umlaut as two letters, and a name that is not Latin
 /// as in the user's email address.
-fn transliterated(person: &Person) -> Option<String> {
-    if person.last.is_ascii() {
+fn transliterated(user: &User) -> Option<String> {
+    if user.last.is_ascii() {
         return None;
     }
-    if person
-        .last
-        .chars()
-        .any(|c| c.is_alphabetic() && c as u32 >= 0x0370 && c as u32 <= 0xffff && c as u32 >> 8 != 0x1e)
+    if user.last.chars().any(|c| c.is_alphabetic() && c as u32 >= 0x0370 && c as u32 <= 0xffff && c as u32 >> 8 != 0x1e)
     {
-        let local = person.email.as_deref()?.split('@').next()?;
+        let local = user.email.as_deref()?.split('@').next()?;
         return Some(local.split('.').next_back()?.trim_end_matches(|c: char| c.is_ascii_digit()).to_owned());
     }
     let spelt = |c: char| match c {
@@ -133,12 +130,12 @@ fn transliterated(person: &Person) -> Option<String> {
         'ß' => "ss".to_owned(),
         _ => c.to_string(),
     };
-    Some(person.last.chars().map(spelt).collect())
+    Some(user.last.chars().map(spelt).collect())
 }
 
-fn in_another_script(person: &Person) -> Option<String> {
-    let first = person.last.chars().next()?;
-    (first.is_alphabetic() && first as u32 >= 0x0370).then(|| head(&person.last, 2))
+fn in_another_script(user: &User) -> Option<String> {
+    let first = user.last.chars().next()?;
+    (first.is_alphabetic() && first as u32 >= 0x0370).then(|| head(&user.last, 2))
 }
 
 /// Returns pairs of letters that no name contains.

@@ -25,8 +25,7 @@ pub fn load_average() -> String {
     averages.split(' ').take(3).collect::<Vec<_>>().join(" ")
 }
 
-/// Gives the calling thread the processors only while no other thread wants them: it stands for callers with machines of
-/// their own.
+/// Runs the calling thread only while the processors are idle: it simulates callers with machines of their own.
 pub fn run_only_when_idle() -> Result<()> {
     let thread = fs::read_link("/proc/thread-self")?;
     let thread = thread.file_name().context("the thread has no id")?;

@@ -13,13 +13,13 @@
 //! its tables are vacuumed once after the load.
 //!
 //! Three floors are measured in the same run, and each workload is compared with them: `poem` is a bare handler that
-//! answers with a constant, `typename` is Roster's `{ __typename }`, and `W1-sql` to `W4-sql` are bare handlers that
-//! answer the same with hand-written SQL.
+//! returns a constant, `typename` is Roster's `{ __typename }`, and `W1-sql` to `W4-sql` are bare handlers that
+//! return the same with hand-written SQL.
 //!
-//! A wrong answer ends the run; an answer that took the server too long is counted.
+//! A wrong response ends the run; responses that took the server too long are counted.
 
-#![allow(clippy::print_stdout, reason = "a bench prints what it has found")]
-#![allow(clippy::indexing_slicing, reason = "what JSON does not have is null")]
+#![allow(clippy::print_stdout, reason = "a benchmark prints its results")]
+#![allow(clippy::indexing_slicing, reason = "indexing a JSON value by a missing key returns null")]
 
 mod attacks;
 mod bare;
@@ -35,7 +35,7 @@ mod machine;
 mod measuring;
 mod picture;
 #[path = "../../tests/api/postgres.rs"]
-#[allow(dead_code, clippy::panic, clippy::unwrap_used, reason = "it is at home in the tests")]
+#[allow(dead_code, clippy::panic, clippy::unwrap_used, reason = "this module is shared with the tests")]
 mod postgres;
 mod searching;
 mod server;
@@ -117,7 +117,7 @@ autovacuum = on
 fn main() -> Result<()> {
     let mut arguments = Arguments::parse();
     if !arguments.bench {
-        println!("Nothing is measured but by `cargo bench`.");
+        println!("Run the benchmark with `cargo bench --bench load`.");
         return Ok(());
     }
     if let Some(url) = &arguments.bare {
@@ -166,10 +166,10 @@ async fn run(arguments: &Arguments, users: u32, postgres: Option<&Postgres>) -> 
     };
     let place = Place { folder: folder.path(), url: url.as_deref() };
     let database = if url.is_some() { Engine::Postgres } else { Engine::Sqlite };
-    println!("\n{users} people on {}", database.name());
+    println!("\n{users} users on {}", database.name());
     let (tokens, loading) = load(users, place, postgres).await?;
     println!(
-        "{:.1} s to enter them, {} MB at most, {} MB on disk",
+        "created in {:.1} s; peak memory {} MB, {} MB on disk",
         loading.took.as_secs_f64(),
         loading.memory,
         loading.on_disk
@@ -178,18 +178,18 @@ async fn run(arguments: &Arguments, users: u32, postgres: Option<&Postgres>) -> 
     let began = Instant::now();
     // Every guess of the flood must be hashed, although all come from one address.
     let server = Server::start(place, &["serve", "--wrong-secrets-per-address", "1000000"])?;
-    first_answer(&server, &tokens).await?;
+    first_response(&server, &tokens).await?;
     let start = began.elapsed();
-    println!("{} ms from the start to the first answer", start.as_millis());
+    println!("{} ms from the start to the first response", start.as_millis());
 
     let bench = Bench { arguments, server, bare: Server::start_bare(place)?, database: postgres };
-    let figures = ask(&bench, &tokens).await?;
+    let figures = measure_workloads(&bench, &tokens).await?;
     let memory = machine::memory(bench.server.pid())?;
-    println!("{} MB resident at the end, {} MB at most", memory.0, memory.1);
-    let wants_hostile = bench.is_wanted("hostile");
+    println!("memory at the end {} MB, peak {} MB", memory.0, memory.1);
+    let runs_hostile = bench.is_selected("hostile");
     let Bench { server, bare, .. } = bench;
     server.stop()?;
-    if wants_hostile {
+    if runs_hostile {
         // With the default limit of wrong secrets, and with registration open to everyone.
         let server = Server::start(place, &["serve", "--registration", "DEMO-0001"])?;
         Bench { arguments, server, bare, database: postgres }.hostile(&tokens).await.context("hostile")?;
@@ -197,24 +197,24 @@ async fn run(arguments: &Arguments, users: u32, postgres: Option<&Postgres>) -> 
     Ok(Round { database, users, loading, start, memory, figures })
 }
 
-/// Measures everything that is wanted.
-async fn ask(bench: &Bench<'_>, tokens: &Tokens) -> Result<Vec<figures::Figure>> {
+/// Measures the selected workloads.
+async fn measure_workloads(bench: &Bench<'_>, tokens: &Tokens) -> Result<Vec<figures::Figure>> {
     let addresses = Addresses { roster: bench.server.address, bare: bench.bare.address };
     let walk = walk::walk(&mut Connection::open(addresses.roster).await?, addresses.roster, &tokens.reader).await?;
-    println!("{} people met; W3 is page {} of {}", walk.people.len(), walk.deep.0, walk::PAGE);
+    println!("{} users listed; W3 requests page {}, with {} users per page", walk.users.len(), walk.deep.0, walk::PAGE);
     // Before any user is created that the walk has not found.
     for (name, token) in [("search", &tokens.reader), ("search-all", &tokens.writer)] {
-        if bench.is_wanted(name) && (name == "search" || !bench.arguments.only.is_empty()) {
+        if bench.is_selected(name) && (name == "search" || !bench.arguments.only.is_empty()) {
             bench.search(name, addresses, token, &walk).await?;
         }
     }
     let workloads = everyday::workloads(addresses, tokens, &walk).await?;
     let figures = bench.measure_all(&workloads).await?;
     let of = |name: &str| workloads.iter().find(|workload| workload.name == name).context("no such workload");
-    if bench.is_wanted("rank") {
+    if bench.is_selected("rank") {
         bench.rank(of("login")?, &everyday::logins(&walk)).await?;
     }
-    if bench.is_wanted("flood") {
+    if bench.is_selected("flood") {
         bench.flood(of("W1")?).await?;
     }
     Ok(figures)
@@ -234,7 +234,7 @@ async fn load(users: u32, place: Place<'_>, postgres: Option<&Postgres>) -> Resu
     let cpu = [machine::cpu(server.pid())?, database_cpu()?.saturating_sub(before)];
     let (_, memory) = machine::memory(server.pid())?;
     let tokens = read_tokens(&file)?;
-    first_answer(&server, &tokens).await?;
+    first_response(&server, &tokens).await?;
     server.stop()?;
     let on_disk = match place.url {
         Some(url) => vacuum(url).await?,
@@ -254,11 +254,11 @@ async fn vacuum(url: &str) -> Result<u64> {
     Ok(size.try_into()?)
 }
 
-async fn first_answer(server: &Server, tokens: &Tokens) -> Result<()> {
+async fn first_response(server: &Server, tokens: &Tokens) -> Result<()> {
     let request = http::post(server.address, &tokens.reader, r#"{"query":"{ viewer { id } }"}"#);
     let mut connection = Connection::open(server.address).await?;
-    let answer = connection.ask(&request).await?;
-    ensure!(answer.body.starts_with(r#"{"data":{"viewer":{"id":""#), "{} {}", answer.status, answer.body);
+    let response = connection.send(&request).await?;
+    ensure!(response.body.starts_with(r#"{"data":{"viewer":{"id":""#), "{} {}", response.status, response.body);
     Ok(())
 }
 

@@ -10,7 +10,7 @@ use crate::figures::{Figure, Measured};
 use crate::http::Connection;
 use crate::postgres::Postgres;
 use crate::server::Server;
-use crate::workload::{Asked, Verdict, Workload};
+use crate::workload::{Outcome, Target, Workload};
 use crate::{Arguments, machine, table};
 
 /// The servers and the database that are measured.
@@ -23,24 +23,25 @@ pub struct Bench<'a> {
 }
 
 impl Bench<'_> {
-    pub fn is_wanted(&self, name: &str) -> bool {
+    pub fn is_selected(&self, name: &str) -> bool {
         let only = &self.arguments.only;
-        only.is_empty() || only.iter().any(|wanted| wanted.eq_ignore_ascii_case(name))
+        only.is_empty() || only.iter().any(|selected| selected.eq_ignore_ascii_case(name))
     }
 
-    /// Measures every workload that is wanted, after the floors that it is compared with.
+    /// Measures the selected workloads, after the floors that they are compared with.
     pub async fn measure_all(&self, workloads: &[Arc<Workload>]) -> Result<Vec<Figure>> {
         let mut figures = Vec::new();
         let is_floor = |workload: &&Arc<Workload>| matches!(workload.name, "poem" | "typename");
-        let is_wanted = |workload: &&Arc<Workload>| self.is_wanted(workload.name.trim_end_matches("-sql"));
-        if !workloads.iter().any(|workload| is_wanted(&workload)) {
+        let is_selected = |workload: &&Arc<Workload>| self.is_selected(workload.name.trim_end_matches("-sql"));
+        if !workloads.iter().any(|workload| is_selected(&workload)) {
             return Ok(figures);
         }
         println!("\nload average {}\n{}", machine::load_average(), table::HEAD);
-        for workload in workloads.iter().filter(|workload| is_floor(workload) || is_wanted(workload)) {
+        for workload in workloads.iter().filter(|workload| is_floor(workload) || is_selected(workload)) {
             let name = workload.name;
-            let asked = workload.concurrency.map_or_else(|| self.arguments.concurrency.clone(), |fixed| vec![fixed]);
-            for concurrency in asked {
+            let concurrencies =
+                workload.concurrency.map_or_else(|| self.arguments.concurrency.clone(), |fixed| vec![fixed]);
+            for concurrency in concurrencies {
                 let measured = self.measure(workload, concurrency).await?;
                 figures.push(measured.figure(name, concurrency));
                 table::print_last(&figures);
@@ -50,7 +51,7 @@ impl Bench<'_> {
     }
 
     async fn measure(&self, workload: &Arc<Workload>, concurrency: usize) -> Result<Measured> {
-        let server = self.asked(workload.asked);
+        let server = self.server_of(workload.target);
         let mut connections = Vec::new();
         for _ in 0..concurrency {
             connections.push(Connection::open(server.address).await?);
@@ -58,14 +59,14 @@ impl Bench<'_> {
         let span = Duration::from_secs_f64(self.arguments.seconds);
         let warm = drive(workload, connections, span / 3, true).await?;
         let watch = self.watch(server)?;
-        let driven = drive(workload, warm.connections, span, false).await?;
-        watch.measured(driven)
+        let run = drive(workload, warm.connections, span, false).await?;
+        watch.measured(run)
     }
 
-    fn asked(&self, asked: Asked) -> &Server {
-        match asked {
-            Asked::Roster => &self.server,
-            Asked::Bare => &self.bare,
+    fn server_of(&self, target: Target) -> &Server {
+        match target {
+            Target::Roster => &self.server,
+            Target::Bare => &self.bare,
         }
     }
 
@@ -85,14 +86,14 @@ pub struct Watch<'a> {
 
 impl Watch<'_> {
     /// Returns the cost since then.
-    pub fn measured(self, driven: Driven) -> Result<Measured> {
+    pub fn measured(self, run: Run) -> Result<Measured> {
         let (elapsed, after) = (self.began.elapsed(), times(self.server, self.database)?);
         let [server, database, own, all] = [0, 1, 2, 3].map(|n| {
             let of = |times: &[Duration; 4]| times.get(n).copied().unwrap_or_default();
             of(&after).saturating_sub(of(&self.before))
         });
         let others = all.saturating_sub(server + database + own);
-        let Driven { mut latencies, limited, late, .. } = driven;
+        let Run { mut latencies, limited, late, .. } = run;
         latencies.sort_unstable();
         Ok(Measured { latencies, limited, late, elapsed, cpu: [server, database, others] })
     }
@@ -109,19 +110,19 @@ fn times(server: &Server, database: Option<&Postgres>) -> Result<[Duration; 4]> 
 
 /// The outcome of sending requests for some time.
 #[derive(Default)]
-pub struct Driven {
+pub struct Run {
     pub connections: Vec<Connection>,
     pub latencies: Vec<Duration>,
     pub limited: usize,
     pub late: usize,
 }
 
-impl Driven {
-    pub fn note(&mut self, verdict: Verdict, took: Duration) {
-        match verdict {
-            Verdict::Right => self.latencies.push(took),
-            Verdict::Late => self.late += 1,
-            Verdict::Limited | Verdict::Refused => self.limited += 1,
+impl Run {
+    pub fn record(&mut self, outcome: Outcome, took: Duration) {
+        match outcome {
+            Outcome::Correct => self.latencies.push(took),
+            Outcome::Late => self.late += 1,
+            Outcome::Limited | Outcome::Rejected => self.limited += 1,
         }
     }
 
@@ -141,34 +142,34 @@ impl Driven {
     }
 }
 
-/// Sends one request after the other on each connection. Requests that are refused because there are too many, and those
+/// Sends one request after the other on each connection. Requests that are rejected because there are too many, and those
 /// that took the server too long, are counted separately.
 pub async fn drive(
     workload: &Arc<Workload>,
     connections: Vec<Connection>,
     span: Duration,
-    closely: bool,
-) -> Result<Driven> {
+    check_whole_body: bool,
+) -> Result<Run> {
     let end = Instant::now() + span;
     let mut callers = JoinSet::new();
     for mut connection in connections {
         let workload = Arc::clone(workload);
         callers.spawn(async move {
-            let mut driven = Driven { latencies: Vec::with_capacity(4096), ..Driven::default() };
+            let mut run = Run { latencies: Vec::with_capacity(4096), ..Run::default() };
             loop {
                 let began = Instant::now();
                 if began >= end {
-                    driven.connections.push(connection);
-                    return anyhow::Ok(driven);
+                    run.connections.push(connection);
+                    return anyhow::Ok(run);
                 }
-                let verdict = workload.ask(&mut connection, closely).await?;
-                driven.note(verdict, began.elapsed());
+                let outcome = workload.send(&mut connection, check_whole_body).await?;
+                run.record(outcome, began.elapsed());
             }
         });
     }
-    let mut driven = Driven::default();
+    let mut run = Run::default();
     while let Some(caller) = callers.join_next().await {
-        driven.join(caller??);
+        run.join(caller??);
     }
-    Ok(driven)
+    Ok(run)
 }

@@ -31,19 +31,19 @@ svg { --page: #ffffff; --edge: #d1d9e0; --ink: #1f2328; --soft: #59636e; --grid:
 
 /// The workloads that are shown as bars.
 const ROWS: [(&str, &str); 8] = [
-    ("poem", "a bare handler, constant answer"),
+    ("poem", "a bare handler, constant response"),
     ("typename", "{ __typename }"),
-    ("W1", "a person, institution, groups"),
-    ("W2", "50 people, institutions, groups"),
+    ("W1", "a user, institution, groups"),
+    ("W2", "50 users, institutions, groups"),
     ("W3", "the 1,000th page of 50"),
     ("W4", "search, the first 20"),
     ("W8", "mixed, one write of ten"),
-    ("W5", "a person entered, durably"),
+    ("W5", "a new user, durably"),
 ];
 
 /// The workloads that are shown as lines.
 const GROWING: [(&str, &str); 5] =
-    [("W1", "a person"), ("W2", "50 people"), ("W3", "1,000th page"), ("W4", "search"), ("W5", "entering")];
+    [("W1", "a user"), ("W2", "50 users"), ("W3", "1,000th page"), ("W4", "search"), ("W5", "new user")];
 
 /// Draws the rounds: bars of those with so many users at one concurrency, and lines if there are several sizes.
 pub fn draw(rounds: &[Round], users: u32, concurrency: usize) -> String {
@@ -85,7 +85,7 @@ impl Picture {
     fn bars(&mut self, rounds: &[&Round], users: u32, concurrency: usize) -> f64 {
         self.text("title", (MARGIN, 36.0), "Processor time of a request");
         let of =
-            format!("Microseconds, {} people, {concurrency} requests under way; less is better", number(users.into()));
+            format!("Microseconds, {} users, {concurrency} requests under way; lower is better", number(users.into()));
         self.text("soft", (MARGIN, 57.0), &of);
         self.legend();
         let rows: Vec<_> =
@@ -156,7 +156,7 @@ impl Picture {
         self.text(
             "soft",
             (MARGIN, top + 21.0),
-            "Microseconds of processor time of a request, by the number of people; both scales logarithmic",
+            "Microseconds of processor time of a request, by the number of users; both scales logarithmic",
         );
         let cpus =
             || rounds.iter().flat_map(|round| GROWING.iter().filter_map(|(name, _)| round.figure(name, concurrency)));

@@ -9,13 +9,13 @@ use crate::everyday::Addresses;
 use crate::figures::Measured;
 use crate::http::Connection;
 use crate::kinds::{Kind, kinds};
-use crate::measuring::{Bench, Driven};
+use crate::measuring::{Bench, Run};
 use crate::walk::Walk;
-use crate::workload::{Verdict, count_of_nodes, request};
+use crate::workload::{Outcome, count_of_nodes, request};
 use crate::{machine, table};
 
-/// The longest time for one kind, however slow its answers, in multiples of the time of a measurement.
-const PATIENCE: u32 = 4;
+/// The longest time for one kind, however slow its responses, in multiples of the time of a measurement.
+const TIME_LIMIT: u32 = 4;
 /// The number of pages before the deep one.
 const PAGES_BEFORE: usize = 5;
 /// The number of searches with a deep page.
@@ -24,40 +24,40 @@ const DEEP_SEARCHES: usize = 8;
 impl Bench<'_> {
     /// Sends every search of every kind once, with a token.
     pub async fn search(&self, name: &str, addresses: Addresses, token: &str, walk: &Walk) -> Result<()> {
-        let mut kinds = kinds(addresses.roster, token, &walk.people);
+        let mut kinds = kinds(addresses.roster, token, &walk.users);
         kinds.push(self.deep(addresses, token, &kinds).await?);
-        println!("\n{name}, one at a time; load average {}", machine::load_average());
+        println!("\n{name}: searches one at a time; load average {}", machine::load_average());
         println!(
             "{:<36}{:>9}{:>8}{:>10}{:>10}{:>10}{:>11}{:>8}",
-            "", "requests", "found", "p50 ms", "p99 ms", "max ms", "server us", "db us"
+            "kind of search", "requests", "found", "p50 ms", "p99 ms", "max ms", "server us", "db us"
         );
         for kind in kinds.iter().filter(|kind| !kind.requests.is_empty()) {
-            let (measured, found) = self.ask_all(kind).await?;
+            let (measured, found) = self.search_all(kind).await?;
             let figure = measured.figure("search", 1);
-            let answered = measured.latencies.len();
+            let completed = measured.latencies.len();
             println!(
                 "{:<36}{:>9}{:>7}%{:>10.2}{:>10.2}{:>10.2}{:>11.0}{:>8.0}{}",
                 kind.name,
-                answered + measured.late + measured.limited,
-                (found * 100).checked_div(answered).unwrap_or_default(),
+                completed + measured.late + measured.limited,
+                (found * 100).checked_div(completed).unwrap_or_default(),
                 figure.p50,
                 figure.p99,
                 figure.max,
                 figure.server,
                 figure.database,
-                table::refusals(measured.limited, measured.late),
+                table::rejections(measured.limited, measured.late),
             );
         }
         Ok(())
     }
 
-    /// Sends all searches of a kind. Returns the cost of the answers, and the number of those that found a user.
-    async fn ask_all(&self, kind: &Kind) -> Result<(Measured, usize)> {
-        let end = Instant::now() + Duration::from_secs_f64(self.arguments.seconds) * PATIENCE;
+    /// Sends all searches of a kind. Returns the cost of the responses, and the number of those that found a user.
+    async fn search_all(&self, kind: &Kind) -> Result<(Measured, usize)> {
+        let end = Instant::now() + Duration::from_secs_f64(self.arguments.seconds) * TIME_LIMIT;
         let mut connection = Connection::open(self.server.address).await?;
-        let (mut driven, mut found) = (Driven::default(), 0);
+        let (mut run, mut found) = (Run::default(), 0);
         if let Some(first) = kind.requests.first() {
-            connection.ask(&first.bytes).await?;
+            connection.send(&first.bytes).await?;
         }
         let watch = self.watch(&self.server)?;
         for request in &kind.requests {
@@ -65,13 +65,13 @@ impl Bench<'_> {
             if began >= end {
                 break;
             }
-            let answer = connection.ask(&request.bytes).await?;
+            let response = connection.send(&request.bytes).await?;
             let took = began.elapsed();
-            let verdict = request.verdict(&answer).with_context(|| request.complaint(&answer))?;
-            found += usize::from(verdict == Verdict::Right && count_of_nodes(answer.body) > Some(0));
-            driven.note(verdict, took);
+            let outcome = request.outcome(&response).with_context(|| request.describe(&response))?;
+            found += usize::from(outcome == Outcome::Correct && count_of_nodes(response.body) > Some(0));
+            run.record(outcome, took);
         }
-        Ok((watch.measured(driven)?, found))
+        Ok((watch.measured(run)?, found))
     }
 
     /// Returns the sixth page of searches that find many users.
@@ -85,8 +85,8 @@ impl Bench<'_> {
                 let query = "query($q: String!, $after: String) { searchUsers(query: $q, first: 100, after: $after) {
                     pageInfo { endCursor hasNextPage } } }";
                 let variables = serde_json::json!({"q": term, "after": after});
-                let answer = connection.ask(&request(addresses.roster, token, query, &variables, "").bytes).await?;
-                let page = serde_json::from_str::<Value>(answer.body)?["data"]["searchUsers"]["pageInfo"].take();
+                let response = connection.send(&request(addresses.roster, token, query, &variables, "").bytes).await?;
+                let page = serde_json::from_str::<Value>(response.body)?["data"]["searchUsers"]["pageInfo"].take();
                 after = if page["hasNextPage"] == true { page["endCursor"].clone() } else { Value::Null };
                 if after.is_null() {
                     break;

@@ -2,10 +2,11 @@
 
 use crate::figures::{Engine, Figure, Round};
 
-/// The head of the table whose rows [`print_last`] prints.
+/// The heading of the table whose rows [`print_last`] prints. "times poem" is the processor time as a multiple of the
+/// time of the workload `poem`, likewise for the others.
 pub const HEAD: &str = "\
-workload      at a  requests       p50       p99  server us   db us     sum   times    times   times  others'
-              time        /s        ms        ms   /request   /req.      us    poem typename  by SQL    CPU %";
+workload   concur-  requests       p50       p99 server CPU  db CPU     CPU    times    times    times    other
+             rency  per sec.        ms        ms     us/req  us/req  us/req     poem typename      SQL    CPU %";
 
 /// Prints the last figure, compared with the floors that were measured before it.
 pub fn print_last(figures: &[Figure]) {
@@ -17,7 +18,7 @@ pub fn print_last(figures: &[Figure]) {
         floor.map_or("-".to_owned(), |floor| format!("{:.1}", last.cpu() / floor.cpu()))
     };
     println!(
-        "{:<10}{:>8}{:>10.0}{:>10.2}{:>10.2}{:>11.0}{:>8.0}{:>8.0}{:>8}{:>9}{:>8}{:>9.0}{}",
+        "{:<10}{:>8}{:>10.0}{:>10.2}{:>10.2}{:>11.0}{:>8.0}{:>8.0}{:>9}{:>9}{:>9}{:>9.0}{}",
         last.workload,
         last.concurrency,
         last.per_second,
@@ -30,30 +31,30 @@ pub fn print_last(figures: &[Figure]) {
         times("typename"),
         times(&format!("{}-sql", last.workload)),
         last.others,
-        refusals(last.limited, last.late),
+        rejections(last.limited, last.late),
     );
 }
 
-/// Returns the numbers of refused and late requests as text. Empty if there are none.
-pub fn refusals(limited: usize, late: usize) -> String {
+/// Returns the numbers of rejected and late requests as text. Empty if there are none.
+pub fn rejections(limited: usize, late: usize) -> String {
     let part = |count: usize, what: &str| if count > 0 { format!("  {count} {what}") } else { String::new() };
-    part(limited, "refused") + &part(late, "took too long")
+    part(limited, "rejected") + &part(late, "timed out")
 }
 
 /// Prints the cost of creating the users, and of starting again.
 pub fn print_sizes(rounds: &[Round]) {
     println!(
-        "\n{:<12}{:>10}{:>12}{:>10}{:>14}{:>16}{:>10}{:>12}",
-        "", "people", "entered in", "a second", "CPU, s + s", "MB then, now", "on disk", "start to"
+        "\n{:<12}{:>10}{:>12}{:>12}{:>14}{:>17}{:>8}{:>14}",
+        "", "users", "created in", "per second", "CPU, seconds", "peak memory, MB", "disk", "start to 1st"
     );
     println!(
-        "{:<12}{:>10}{:>12}{:>10}{:>14}{:>16}{:>10}{:>12}",
-        "", "", "s", "", "server + db", "at most", "MB", "answer, ms"
+        "{:<12}{:>10}{:>12}{:>12}{:>14}{:>17}{:>8}{:>14}",
+        "", "", "s", "", "server + db", "loading, later", "MB", "response, ms"
     );
     for Round { database, users, loading, start, memory, .. } in rounds {
         let [server, of_database] = loading.cpu.map(|cpu| cpu.as_secs_f64());
         println!(
-            "{:<12}{users:>10}{:>12.1}{:>10.0}{:>14}{:>16}{:>10}{:>12}",
+            "{:<12}{users:>10}{:>12.1}{:>12.0}{:>14}{:>17}{:>8}{:>14}",
             database.name(),
             loading.took.as_secs_f64(),
             f64::from(*users) / loading.took.as_secs_f64(),
@@ -91,19 +92,22 @@ fn fitting(round: &Round, figure: &Figure, concurrency: usize) -> usize {
 /// The descriptions of the workloads that the README shows.
 const SHOWN: [(&str, &str); 8] = [
     ("typename", "`{ __typename }` without a token"),
-    ("W1", "a person by id, with institution and groups"),
-    ("W2", "50 people with institutions and groups"),
+    ("W1", "a user by id, with institution and groups"),
+    ("W2", "50 users with institutions and groups"),
     ("W3", "the 1,000th page of 50"),
     ("W4", "search, the first 20"),
-    ("W8", "mixed: of ten six persons, two pages, a search, a new person"),
-    ("W5", "a person entered, durably, with its audit event"),
+    ("W8", "mixed: of ten requests, six users by id, two pages, a search, a new user"),
+    ("W5", "a new user, durably, with the audit event"),
     ("login", "sign-in by password (2 under way)"),
 ];
 
 /// Prints the table of the README, for the rounds with so many users.
 pub fn print_markdown(rounds: &[Round], users: u32, concurrency: usize) {
     let of = |engine| rounds.iter().find(|round| round.database == engine && round.users == users);
-    println!("\n| | SQLite: a second, p50, p99 | CPU | PostgreSQL 15: a second, p50, p99 | CPU server + database |");
+    println!(
+        "\n| | SQLite: requests per second, p50, p99 | CPU per request | PostgreSQL 15: requests per second, p50, p99 \
+         | CPU per request, server + database |"
+    );
     println!("| --- | --- | --- | --- | --- |");
     for (workload, text) in SHOWN {
         let cells = [Engine::Sqlite, Engine::Postgres].map(|engine| match of(engine) {
@@ -134,7 +138,7 @@ fn time(microseconds: f64) -> String {
 }
 
 /// Returns a number with three significant digits, and commas between thousands.
-#[allow(clippy::cast_possible_truncation, reason = "it is a small number")]
+#[allow(clippy::cast_possible_truncation, reason = "the number is small")]
 pub fn number(value: f64) -> String {
     let unit = 10_f64.powi((value.max(1.0).log10().floor() as i32 - 2).max(0));
     let digits = format!("{:.0}", (value / unit).round() * unit);

@@ -1,4 +1,4 @@
-//! Workloads: the requests, and the check of their answers.
+//! Workloads: the requests, and the check of their responses.
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
@@ -8,19 +8,19 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
-use crate::http::{Answer, Connection, post, post_to};
+use crate::http::{Connection, Response, post, post_to};
 
 /// One request, ready to be sent.
 #[derive(Clone)]
 pub struct Request {
     pub bytes: Vec<u8>,
-    /// The beginning of the body of a right answer.
+    /// The beginning of the body of a correct response.
     begins: String,
 }
 
 /// The server that requests are sent to.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Asked {
+pub enum Target {
     Roster,
     /// The bare server beside Roster.
     Bare,
@@ -29,12 +29,12 @@ pub enum Asked {
 /// Requests of one kind, one after the other and then again from the start.
 pub struct Workload {
     pub name: &'static str,
-    pub asked: Asked,
+    pub target: Target,
     /// The number of concurrent requests, if it does not depend on the command line.
     pub concurrency: Option<usize>,
     source: Source,
     next: AtomicUsize,
-    /// The number of nodes of a page. None if the answer is not a page, or their number varies.
+    /// The number of nodes of a page. None if the response is not a page, or their number varies.
     nodes: Option<usize>,
 }
 
@@ -47,20 +47,20 @@ pub enum Source {
 
 /// The outcome of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    Right,
-    /// Refused because there are too many requests.
+pub enum Outcome {
+    Correct,
+    /// Rejected because there are too many requests.
     Limited,
     /// Ended because it took too long.
     Late,
-    /// Refused because of an error in the request.
-    Refused,
+    /// Rejected because of an error in the request.
+    Rejected,
 }
 
 impl Workload {
     pub fn new(name: &'static str, concurrency: Option<usize>, source: Source) -> Arc<Self> {
         let next = AtomicUsize::new(0);
-        Arc::new(Self { name, asked: Asked::Roster, concurrency, source, next, nodes: None })
+        Arc::new(Self { name, target: Target::Roster, concurrency, source, next, nodes: None })
     }
 
     pub fn ready(name: &'static str, requests: Vec<Request>) -> Arc<Self> {
@@ -70,35 +70,35 @@ impl Workload {
     /// Returns requests to the bare server.
     pub fn bare(name: &'static str, requests: Vec<Request>) -> Arc<Self> {
         let (source, next) = (Source::Ready(requests), AtomicUsize::new(0));
-        Arc::new(Self { name, asked: Asked::Bare, concurrency: None, source, next, nodes: None })
+        Arc::new(Self { name, target: Target::Bare, concurrency: None, source, next, nodes: None })
     }
 
     pub fn page(name: &'static str, request: Request, nodes: usize) -> Arc<Self> {
         let (source, next) = (Source::Ready(vec![request]), AtomicUsize::new(0));
-        Arc::new(Self { name, asked: Asked::Roster, concurrency: None, source, next, nodes: Some(nodes) })
+        Arc::new(Self { name, target: Target::Roster, concurrency: None, source, next, nodes: Some(nodes) })
     }
 
-    /// Sends the next request and checks its answer; with `closely`, the whole answer.
-    pub async fn ask(&self, connection: &mut Connection, closely: bool) -> Result<Verdict> {
+    /// Sends the next request and checks its response; with `check_whole_body`, the whole body.
+    pub async fn send(&self, connection: &mut Connection, check_whole_body: bool) -> Result<Outcome> {
         let request = self.request()?;
-        let answer = connection.ask(&request.bytes).await?;
-        let verdict = request.verdict(&answer).filter(|verdict| *verdict != Verdict::Refused);
-        let counts = closely && verdict == Some(Verdict::Right);
-        let nodes_are_there = !counts || self.nodes.is_none_or(|nodes| count_of_nodes(answer.body) == Some(nodes));
-        verdict.filter(|_| nodes_are_there).with_context(|| format!("{}: {}", self.name, request.complaint(&answer)))
+        let response = connection.send(&request.bytes).await?;
+        let outcome = request.outcome(&response).filter(|outcome| *outcome != Outcome::Rejected);
+        let counts = check_whole_body && outcome == Some(Outcome::Correct);
+        let nodes_are_there = !counts || self.nodes.is_none_or(|nodes| count_of_nodes(response.body) == Some(nodes));
+        outcome.filter(|_| nodes_are_there).with_context(|| format!("{}: {}", self.name, request.describe(&response)))
     }
 
-    /// Fails if the first answers of two workloads differ.
+    /// Fails if the first responses of two workloads differ.
     pub async fn expect_same(&self, other: &Self, addresses: [SocketAddr; 2]) -> Result<()> {
-        let mut answers = Vec::new();
+        let mut responses = Vec::new();
         for (workload, address) in [self, other].into_iter().zip(addresses) {
             let Source::Ready(requests) = &workload.source else { return Ok(()) };
             let mut connection = Connection::open(address).await?;
-            let answer = connection.ask(&in_turn(requests, 0)?.bytes).await?;
-            answers.push(serde_json::from_str::<Value>(answer.body).with_context(|| answer.body.to_owned())?);
+            let response = connection.send(&in_turn(requests, 0)?.bytes).await?;
+            responses.push(serde_json::from_str::<Value>(response.body).with_context(|| response.body.to_owned())?);
         }
         let (one, two) = (self.name, other.name);
-        ensure!(answers.first() == answers.get(1), "{one} and {two} have different answers: {answers:#?}");
+        ensure!(responses.first() == responses.get(1), "{one} and {two} have different responses: {responses:#?}");
         Ok(())
     }
 
@@ -113,26 +113,29 @@ impl Workload {
 }
 
 impl Request {
-    /// Returns the verdict on an answer. None if the answer is wrong.
-    pub fn verdict(&self, answer: &Answer<'_>) -> Option<Verdict> {
-        let has = |code: &str| answer.body.contains(&format!(r#""{code}""#));
-        if answer.status == 200 && answer.body.starts_with(&self.begins) && !answer.body.contains(r#""errors":[{"#) {
-            Some(Verdict::Right)
+    /// Returns the outcome of a request. None if the response is wrong.
+    pub fn outcome(&self, response: &Response<'_>) -> Option<Outcome> {
+        let has = |code: &str| response.body.contains(&format!(r#""{code}""#));
+        if response.status == 200
+            && response.body.starts_with(&self.begins)
+            && !response.body.contains(r#""errors":[{"#)
+        {
+            Some(Outcome::Correct)
         } else if has("RATE_LIMITED") {
-            Some(Verdict::Limited)
+            Some(Outcome::Limited)
         } else if has("UNAVAILABLE") || has("DEADLINE_EXCEEDED") {
-            Some(Verdict::Late)
+            Some(Outcome::Late)
         } else {
-            has("BAD_USER_INPUT").then_some(Verdict::Refused)
+            has("BAD_USER_INPUT").then_some(Outcome::Rejected)
         }
     }
 
-    /// Returns the request and the beginning of its answer, for an error message.
-    pub fn complaint(&self, answer: &Answer<'_>) -> String {
+    /// Returns the request and the beginning of its response, for an error message.
+    pub fn describe(&self, response: &Response<'_>) -> String {
         let sent = String::from_utf8_lossy(&self.bytes);
         let sent = sent.split("\r\n\r\n").nth(1).unwrap_or_default();
-        let body: String = answer.body.chars().take(500).collect();
-        format!("a wrong answer to {sent}\n{} {body}", answer.status)
+        let body: String = response.body.chars().take(500).collect();
+        format!("a wrong response to {sent}\n{} {body}", response.status)
     }
 }
 
@@ -152,7 +155,7 @@ pub fn in_turn<T>(list: &[T], turn: usize) -> Result<&T> {
 }
 
 pub fn count_of_nodes(body: &str) -> Option<usize> {
-    let answer: Value = serde_json::from_str(body).ok()?;
-    let connection = answer.get("data")?.as_object()?.values().next()?;
+    let response: Value = serde_json::from_str(body).ok()?;
+    let connection = response.get("data")?.as_object()?.values().next()?;
     connection.get("nodes")?.as_array().map(Vec::len)
 }

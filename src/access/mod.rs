@@ -1,33 +1,33 @@
 //! Access control: every decision on what a viewer may see and change. No other module compares roles, ranks or licenses.
 //!
-//! [`reach`] in `policy.rs` is the table of rights: the scope of each action for each rank. The rest applies it:
+//! [`scopes_of`] in `policy.rs` is the table of rights: the scope of each action for each rank. The rest applies it:
 //! [`Viewer::may`] at a root field, before any row is known; [`Viewer::may_on`] to a user; the conditions of `visibility.rs` to
-//! rows in SQL. The few rules that the table cannot express follow below and in `resources.rs` and `sign_in.rs`. Ranks: user <
-//! administrator < license administrator < superuser.
+//! rows in SQL. The few rules that the table cannot express follow below and in `users.rs`, `resources.rs` and `sign_in.rs`.
+//! Ranks: user < administrator < license administrator < superuser.
 
 mod policy;
 mod resources;
 mod sign_in;
+mod users;
 mod viewer;
 mod visibility;
 
 use std::sync::Arc;
 
 use async_graphql::{Context, Guard, SimpleObject};
-use sea_orm::ModelTrait;
 
-pub use self::policy::{Action, OWN_FIELDS, ROOT_FIELDS, Scope, action_of, reach};
+pub use self::policy::{Action, ROOT_FIELDS, SELF_EDITABLE_FIELDS, Scope, action_of, scopes_of};
 pub use self::resources::{SitesOf, sites_of};
-pub use self::sign_in::lets_in;
-use self::sign_in::{SECRETS, SIGN_IN_FIELDS, refuse_key, sign_in_fields};
+pub use self::sign_in::affects_sign_in;
+pub use self::users::UserChange;
 use self::viewer::Rank;
 pub use self::viewer::{AuthMethod, CurrentViewer, SignedIn, Viewer, ViewerRow};
 pub use self::visibility::{
     active_in_valid_license, active_license_admins, active_superusers, administrators, in_force, of_license,
 };
 use crate::entity::audit_event::SubjectType;
+use crate::entity::license;
 use crate::entity::user::{self, AdminRights, Privacy, Role};
-use crate::entity::{attribute_definition, license};
 use crate::error::Error;
 use crate::scalar::{Date, Id};
 
@@ -53,7 +53,7 @@ impl Viewer {
     /// Returns the scope of an action for the viewer.
     #[must_use]
     pub fn scope(&self, action: Action) -> Scope {
-        let [anonymous, user, admin, license_admin, superuser] = reach(action);
+        let [anonymous, user, admin, license_admin, superuser] = scopes_of(action);
         match self {
             Self::Anonymous => anonymous,
             Self::SignedIn(viewer) => match viewer.rank {
@@ -70,10 +70,9 @@ impl Viewer {
     /// # Errors
     /// `Unauthenticated` or `Forbidden`.
     pub fn may(&self, action: Action) -> Result<(), Error> {
-        let reach = self.scope(action);
-        let viewer = match (reach, self) {
+        let viewer = match (self.scope(action), self) {
             (Scope::Nothing, Self::Anonymous) => return Err(Error::Unauthenticated),
-            (Scope::Nothing, _) => return refuse("Only administrators may do this."),
+            (Scope::Nothing, _) => return forbidden("Only administrators may do this."),
             (_, Self::Anonymous) => return Ok(()),
             (_, Self::SignedIn(viewer)) => viewer,
         };
@@ -81,13 +80,13 @@ impl Viewer {
         let is_personal =
             matches!(action, Action::UseOwnAccount | Action::EndSessions | Action::UseApiKeys | Action::Invite);
         if is_personal && viewer.session_id().is_none() {
-            return refuse("An API key cannot do this; sign in.");
+            return forbidden("An API key cannot do this; sign in.");
         }
         if action == Action::CreateInstitution && viewer.rank == Rank::Admin && !viewer.full_site_access {
-            return refuse("Only administrators with access to every site may create institutions.");
+            return forbidden("Only administrators with access to every site may create institutions.");
         }
         if action == Action::DefineAttributes && viewer.rank == Rank::Admin && !viewer.rights.is_attributes_admin {
-            return refuse("Only administrators with the right isAttributesAdmin may define attributes.");
+            return forbidden("Only administrators with the right isAttributesAdmin may define attributes.");
         }
         Ok(())
     }
@@ -102,7 +101,7 @@ impl Viewer {
         let is_self = viewer.user_id == subject.id;
         let not_to_oneself = matches!(action, Action::SetActive | Action::DeleteUser | Action::UnlockUser);
         if is_self && not_to_oneself {
-            return refuse("You may not do this to yourself.");
+            return forbidden("You may not do this to yourself.");
         }
         let in_license = viewer.license_id == subject.license_id;
         match self.scope(action) {
@@ -110,8 +109,8 @@ impl Viewer {
             Scope::License if in_license => Ok(()),
             Scope::Rank if in_license && Rank::of_user(subject) <= viewer.rank => Ok(()),
             Scope::Rank | Scope::Own if is_self => Ok(()),
-            Scope::Rank if in_license => refuse("You may not do this to a user of higher rank."),
-            _ => refuse("You may not do this to this user."),
+            Scope::Rank if in_license => forbidden("You may not do this to a user of higher rank."),
+            _ => forbidden("You may not do this to this user."),
         }
     }
 
@@ -148,7 +147,7 @@ impl Viewer {
             return Some(subject.rights());
         }
         let is_self = self.signed_in().is_ok_and(|viewer| viewer.user_id == subject.id);
-        is_self.then_some(AdminRights { is_superuser: subject.is_superuser, ..AdminRights::NONE })
+        is_self.then_some(AdminRights { is_superuser: subject.is_superuser, ..AdminRights::default() })
     }
 
     /// Checks that the viewer may look up, filter and sort users by a column.
@@ -165,89 +164,30 @@ impl Viewer {
     /// Returns whether the viewer can see the values of a field in an audit event. Whether the viewer can see the event at all
     /// is decided by [`Viewer::visible_audit_events`].
     #[must_use]
-    pub fn can_see_change(&self, license_id: Id, subject: (SubjectType, Id), field: &str) -> bool {
+    pub fn can_see_change(&self, license_id: Id, subject_type: SubjectType, subject_id: Id, field: &str) -> bool {
         let Ok(viewer) = self.signed_in() else { return false };
-        let reaches = |action| match self.scope(action) {
+        let is_self = subject_type == SubjectType::User && subject_id == viewer.user_id;
+        let is_within = |action| match self.scope(action) {
             Scope::All => true,
             Scope::License | Scope::Rank => viewer.license_id == license_id,
-            Scope::Own => subject == (SubjectType::User, viewer.user_id),
+            Scope::Own => is_self,
             Scope::Nothing => false,
         };
-        let privacy = match subject.0 {
+        let privacy = match subject_type {
             SubjectType::User if field.starts_with(ATTRIBUTES) => Privacy::Private,
             SubjectType::User => user::Column::of_field(field).map_or(Privacy::Open, user::Column::privacy),
             _ => Privacy::Open,
         };
         match privacy {
             Privacy::Open => true,
-            Privacy::Private => reaches(Action::SeePrivate),
+            Privacy::Private => is_within(Action::SeePrivate),
             Privacy::Right => {
                 // As for `adminRights` itself: every user can see whether they are a superuser.
-                let own = field == "adminRights.isSuperuser" && subject == (SubjectType::User, viewer.user_id);
-                own || reaches(Action::SeeAdminRights)
+                let is_own = is_self && field == "adminRights.isSuperuser";
+                is_own || is_within(Action::SeeAdminRights)
             }
             Privacy::Internal => false,
         }
-    }
-
-    /// Checks that the viewer may create a user as described, where `given` are the fields of the input.
-    ///
-    /// # Errors
-    /// `Unauthenticated`, or `Forbidden`, naming the fields or the missing right.
-    pub fn may_create(&self, new: &user::Model, given: &[&str]) -> Result<(), Error> {
-        self.may(Action::CreateUser)?;
-        let viewer = self.signed_in()?;
-        let secrets: Vec<&str> = given.iter().copied().filter(|field| SECRETS.contains(field)).collect();
-        if viewer.session_id().is_none() && !secrets.is_empty() {
-            return refuse_key(&secrets.join(", "));
-        }
-        viewer.may_give(&user::Model::empty(new.id, new.license_id), new)
-    }
-
-    /// Checks that the viewer may change a user from `old` to `new`, where `given` are the fields of the input and `attributes`
-    /// its custom attributes; `holds_more` as in [`Viewer::may_let_in`].
-    ///
-    /// # Errors
-    /// `Unauthenticated`, or `Forbidden`, naming the fields or the missing right.
-    pub fn may_update(
-        &self,
-        (old, holds_more): (&user::Model, bool),
-        new: &user::Model,
-        given: &[&str],
-        attributes: &[attribute_definition::Model],
-    ) -> Result<(), Error> {
-        self.may_on(Action::UpdateUser, old)?;
-        let viewer = self.signed_in()?;
-        let lets_in = sign_in_fields(old, new, given);
-        let of_sign_in = given.iter().any(|field| SIGN_IN_FIELDS.contains(field));
-        // The only user above the viewer's rank who gets this far is the viewer, using an API key with a lower role.
-        if self.scope(Action::UpdateUser) == Scope::Own || Rank::of_user(old) > viewer.rank {
-            let fields = given.iter().filter(|field| !OWN_FIELDS.contains(field)).map(ToString::to_string);
-            let attributes = attributes.iter().filter(|definition| !definition.user_editable);
-            let attributes = attributes.map(|definition| format!("{ATTRIBUTES}{}", definition.name));
-            let beyond: Vec<String> = fields.chain(attributes).collect();
-            return match beyond.as_slice() {
-                [] => Ok(()),
-                _ => refuse(&format!("You may not change these fields: {}.", beyond.join(", "))),
-            };
-        }
-        if viewer.user_id == old.id {
-            if of_sign_in {
-                return refuse(
-                    "Your own password, PIN and email address cannot be changed this way; use `changePassword`, `setPin` or `requestEmailChange`.",
-                );
-            }
-            let changes_rank = user::OF_RANK.iter().any(|column| old.get(*column) != new.get(*column));
-            if viewer.rank < Rank::LicenseAdmin && changes_rank {
-                return refuse("You may not change your own rank.");
-            }
-        } else if !lets_in.is_empty() {
-            if viewer.session_id().is_none() {
-                return refuse_key(&lets_in.join(", "));
-            }
-            self.may_let_in(old, holds_more)?;
-        }
-        viewer.may_give(old, new)
     }
 
     /// Checks that the viewer may create an API key with a role.
@@ -257,37 +197,9 @@ impl Viewer {
     pub fn may_create_api_key(&self, role: Role) -> Result<(), Error> {
         self.may(Action::UseApiKeys)?;
         if Rank::of_role(role) > self.signed_in()?.rank {
-            return refuse("An API key cannot have a higher rank than the user who creates it.");
+            return forbidden("An API key cannot have a higher rank than the user who creates it.");
         }
         Ok(())
-    }
-}
-
-impl SignedIn {
-    /// Checks that a change from `old` to `new` grants no right that the viewer does not hold. Only superusers grant or revoke
-    /// `isSuperuser`.
-    fn may_give(&self, old: &user::Model, new: &user::Model) -> Result<(), Error> {
-        let refuse = |what: &str| refuse(&format!("You may not grant or revoke rights that you do not hold: {what}."));
-        if self.rank < Rank::Superuser && old.is_superuser != new.is_superuser {
-            return refuse("adminRights.isSuperuser");
-        }
-        if Rank::of_user(new) > self.rank {
-            return refuse("a rank above your own");
-        }
-        if self.rank >= Rank::LicenseAdmin {
-            return Ok(());
-        }
-        if new.full_site_access && !old.full_site_access && !self.full_site_access {
-            return refuse("fullSiteAccess");
-        }
-        let held = self.rights.named();
-        let gained = new.rights().named().into_iter().zip(old.rights().named()).zip(held);
-        // isAdmin is the rank of an administrator, and every administrator may do what isGroupAdmin allows.
-        let by_rank = |name: &str| matches!(name, "adminRights.isAdmin" | "adminRights.isGroupAdmin");
-        match gained.into_iter().find(|(((name, new), (_, old)), (_, held))| *new && !old && !held && !by_rank(name)) {
-            Some((((what, _), _), _)) => refuse(what),
-            None => Ok(()),
-        }
     }
 }
 
@@ -297,38 +209,46 @@ pub fn is_same_license(one: Id, other: Id) -> bool {
     one == other
 }
 
-/// Returns whether a user is active and today is within the first and last day of their license. No other user can sign in or
-/// use a session.
+/// The first and last day of a license.
+#[derive(Clone, Copy, Debug)]
+pub struct LicenseTerm {
+    pub starts_on: Date,
+    pub expires_on: Option<Date>,
+}
+
+impl LicenseTerm {
+    fn contains_today(self) -> bool {
+        let today = Date::today();
+        self.starts_on <= today && self.expires_on.is_none_or(|last| last >= today)
+    }
+}
+
+/// Returns whether a user is active and today is within the term of their license. No other user can sign in or use a session.
 #[must_use]
-pub fn is_active_in_valid_license(person: &user::Model, (first, last): (Date, Option<Date>)) -> bool {
-    person.is_active && is_today_within(first, last)
+pub fn is_active_in_valid_license(user: &user::Model, term: LicenseTerm) -> bool {
+    user.is_active && term.contains_today()
 }
 
 /// Returns whether a license has begun and not expired.
 #[must_use]
 pub fn is_in_force(license: &license::Model) -> bool {
-    is_today_within(license.starts_on, license.expires_on)
-}
-
-fn is_today_within(first: Date, last: Option<Date>) -> bool {
-    let today = Date::today();
-    first <= today && last.is_none_or(|last| last >= today)
+    LicenseTerm { starts_on: license.starts_on, expires_on: license.expires_on }.contains_today()
 }
 
 /// Returns whether a user is an active superuser. The last one must remain a superuser.
 #[must_use]
-pub fn is_active_superuser(person: &user::Model) -> bool {
-    person.is_active && person.is_superuser
+pub fn is_active_superuser(user: &user::Model) -> bool {
+    user.is_active && user.is_superuser
 }
 
 /// Returns whether a user is an active license administrator. The last one of a license must remain one.
 #[must_use]
-pub fn is_active_license_admin(person: &user::Model) -> bool {
-    person.is_active && person.role == Role::LicenseAdmin
+pub fn is_active_license_admin(user: &user::Model) -> bool {
+    user.is_active && user.role == Role::LicenseAdmin
 }
 
-fn refuse<T>(why: &str) -> Result<T, Error> {
-    Err(Error::Forbidden(why.to_owned()))
+fn forbidden<T>(reason: &str) -> Result<T, Error> {
+    Err(Error::Forbidden(reason.to_owned()))
 }
 
 /// Guard of a root field: lets it run only if the viewer may do its action.

@@ -64,7 +64,7 @@ pub enum Action {
 /// The scope of an action: how far it reaches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// Nothing: the action is refused.
+    /// Nothing: the action is forbidden.
     Nothing,
     /// The viewer and what belongs to them.
     Own,
@@ -81,7 +81,7 @@ pub enum Scope {
 #[must_use]
 #[expect(clippy::match_same_arms, reason = "each action has a line of its own")]
 #[rustfmt::skip]
-pub const fn reach(action: Action) -> [Scope; 5] {
+pub const fn scopes_of(action: Action) -> [Scope; 5] {
     use Scope::{All, License, Nothing, Own, Rank};
     match action {
         //                            anonymous user     ADMIN    LIC.ADMIN superuser
@@ -167,7 +167,7 @@ pub const ROOT_FIELDS: &[(&str, Action)] = &[
 ];
 
 /// The fields that every user may change of themselves, besides the custom attributes whose definition allows it.
-pub const OWN_FIELDS: [&str; 13] = [
+pub const SELF_EDITABLE_FIELDS: [&str; 13] = [
     "firstName",
     "lastName",
     "nickname",

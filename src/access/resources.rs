@@ -1,7 +1,7 @@
 //! Rights on groups, institutions and access to the data of institutions.
 
 use super::viewer::Rank;
-use super::{Action, Scope, Viewer, refuse};
+use super::{Action, Scope, Viewer, forbidden};
 use crate::entity::membership::GroupRole;
 use crate::entity::user;
 use crate::error::Error;
@@ -11,48 +11,48 @@ use crate::scalar::Id;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SitesOf {
     /// The sites that were granted to a user.
-    Person(Id),
+    User(Id),
     /// All sites of a license, for users with access to every site.
     License(Id),
 }
 
 /// Returns the list of sites whose data a user may access.
 #[must_use]
-pub fn sites_of(person: &user::Model) -> SitesOf {
-    if person.full_site_access { SitesOf::License(person.license_id) } else { SitesOf::Person(person.id) }
+pub fn sites_of(user: &user::Model) -> SitesOf {
+    if user.full_site_access { SitesOf::License(user.license_id) } else { SitesOf::User(user.id) }
 }
 
 impl Viewer {
-    /// Checks that the viewer, whose role in the group is `own`, may rename and delete it.
+    /// Checks that the viewer, whose role in the group is `own_role`, may rename and delete it.
     ///
     /// # Errors
     /// `Unauthenticated` or `Forbidden`.
-    pub fn may_change_group(&self, own: Option<GroupRole>) -> Result<(), Error> {
+    pub fn may_change_group(&self, own_role: Option<GroupRole>) -> Result<(), Error> {
         self.may(Action::ChangeGroup)?;
-        let is_owner = own == Some(GroupRole::Owner);
+        let is_owner = own_role == Some(GroupRole::Owner);
         if self.scope(Action::ChangeGroup) != Scope::Own || self.signed_in()?.rights.is_group_admin || is_owner {
             return Ok(());
         }
-        refuse("Only the group's owners and administrators may update or delete it.")
+        forbidden("Only the group's owners and administrators may update or delete it.")
     }
 
-    /// Checks that the viewer, whose role in the group is `own`, may change the role of a user there; `None` means no
+    /// Checks that the viewer, whose role in the group is `own_role`, may change the role of a user there; `None` means no
     /// membership.
     ///
     /// # Errors
     /// `Unauthenticated` or `Forbidden`.
     pub fn may_change_members(
         &self,
-        own: Option<GroupRole>,
+        own_role: Option<GroupRole>,
         from: Option<GroupRole>,
         to: Option<GroupRole>,
     ) -> Result<(), Error> {
         self.may(Action::ChangeMembers)?;
         let of_owner = from == Some(GroupRole::Owner) || to == Some(GroupRole::Owner);
-        if own == Some(GroupRole::Owner) && !self.administers_groups() && from.is_none() && of_owner {
-            return refuse("Only administrators may make a user an owner who is not yet a member of the group.");
+        if own_role == Some(GroupRole::Owner) && !self.administers_groups() && from.is_none() && of_owner {
+            return forbidden("Only administrators may make a user an owner who is not yet a member of the group.");
         }
-        let allowed = match own {
+        let allowed = match own_role {
             _ if self.administers_groups() => true,
             Some(GroupRole::Owner) => true,
             Some(GroupRole::Manager) => !of_owner,
@@ -61,24 +61,24 @@ impl Viewer {
         if allowed {
             return Ok(());
         }
-        refuse(
+        forbidden(
             "Only the group's managers and owners may change its members, and only its owners may change its owners.",
         )
     }
 
-    /// Checks that the viewer, whose role in the group is `own`, may end the membership of a user, whose role is `from`. Every
+    /// Checks that the viewer, whose role in the group is `own_role`, may end the membership of a user, whose role is `from`. Every
     /// user may leave.
     ///
     /// # Errors
     /// `Unauthenticated` or `Forbidden`.
     pub fn may_remove_member(
         &self,
-        own: Option<GroupRole>,
-        person_id: Id,
+        own_role: Option<GroupRole>,
+        user_id: Id,
         from: Option<GroupRole>,
     ) -> Result<(), Error> {
         self.may(Action::ChangeMembers)?;
-        if self.signed_in()?.user_id == person_id { Ok(()) } else { self.may_change_members(own, from, None) }
+        if self.signed_in()?.user_id == user_id { Ok(()) } else { self.may_change_members(own_role, from, None) }
     }
 
     /// Returns whether the viewer administers all groups that they can see, and may own and give away any number of them.
@@ -103,11 +103,11 @@ impl Viewer {
     ///
     /// # Errors
     /// `Unauthenticated` or `Forbidden`.
-    pub fn may_change_sites(&self, person: &user::Model, is_granted: bool) -> Result<(), Error> {
-        self.may_on(Action::ChangeSites, person)?;
+    pub fn may_change_sites(&self, user: &user::Model, is_granted: bool) -> Result<(), Error> {
+        self.may_on(Action::ChangeSites, user)?;
         // The only user above the viewer's rank at this point is the viewer, using an API key with a lower role.
-        if self.scope(Action::ChangeSites) == Scope::Rank && Rank::of_user(person) > self.signed_in()?.rank {
-            return refuse("You may not do this to a user of higher rank.");
+        if self.scope(Action::ChangeSites) == Scope::Rank && Rank::of_user(user) > self.signed_in()?.rank {
+            return forbidden("You may not do this to a user of higher rank.");
         }
         self.accesses_site(is_granted)
     }
@@ -119,6 +119,6 @@ impl Viewer {
         if viewer.rank > Rank::Admin || viewer.full_site_access || is_granted {
             return Ok(());
         }
-        refuse("Only administrators with access to this institution may do this.")
+        forbidden("Only administrators with access to this institution may do this.")
     }
 }

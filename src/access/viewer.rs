@@ -89,7 +89,7 @@ impl From<&user::Model> for ViewerRow {
 #[derive(Clone, Debug)]
 pub struct SignedIn {
     pub user_id: Id,
-    pub means: AuthMethod,
+    pub auth_method: AuthMethod,
     pub license_id: Id,
     pub rank: Rank,
     pub rights: AdminRights,
@@ -102,20 +102,20 @@ impl SignedIn {
     /// Creates the viewer for a user with a session, or for a program with an API key of a role that the user created. The
     /// program has no rights besides the key's role, and no higher rank than the user has now.
     #[must_use]
-    pub fn new(person: &ViewerRow, means: AuthMethod, request_id: Option<String>) -> Self {
-        let rank = Rank::of(person.role, person.is_staff, person.rights);
-        let (rank, rights) = match means {
-            AuthMethod::Session(_) => (rank, person.rights),
-            AuthMethod::ApiKey(_, role) => (Rank::of_role(role).min(rank), AdminRights::NONE),
+    pub fn new(user: &ViewerRow, auth_method: AuthMethod, request_id: Option<String>) -> Self {
+        let rank = Rank::of(user.role, user.is_staff, user.rights);
+        let (rank, rights) = match auth_method {
+            AuthMethod::Session(_) => (rank, user.rights),
+            AuthMethod::ApiKey(_, role) => (Rank::of_role(role).min(rank), AdminRights::default()),
         };
-        let ViewerRow { user_id, license_id, full_site_access, .. } = *person;
-        Self { user_id, means, license_id, rank, rights, full_site_access, request_id }
+        let ViewerRow { user_id, license_id, full_site_access, .. } = *user;
+        Self { user_id, auth_method, license_id, rank, rights, full_site_access, request_id }
     }
 
     /// Returns the session of the request; `None` if it uses an API key.
     #[must_use]
     pub fn session_id(&self) -> Option<Id> {
-        match self.means {
+        match self.auth_method {
             AuthMethod::Session(id) => Some(id),
             AuthMethod::ApiKey(..) => None,
         }
@@ -139,25 +139,25 @@ impl Viewer {
 /// rights.
 #[derive(Debug)]
 pub struct CurrentViewer {
-    at_first: Viewer,
-    since: OnceLock<Viewer>,
+    initial: Viewer,
+    signed_in: OnceLock<Viewer>,
 }
 
 impl CurrentViewer {
     /// Starts with the viewer that the token identifies.
     #[must_use]
     pub fn new(viewer: Viewer) -> Self {
-        Self { at_first: viewer, since: OnceLock::new() }
+        Self { initial: viewer, signed_in: OnceLock::new() }
     }
 
     /// Returns the current viewer.
     #[must_use]
     pub fn viewer(&self) -> &Viewer {
-        self.since.get().unwrap_or(&self.at_first)
+        self.signed_in.get().unwrap_or(&self.initial)
     }
 
     /// Records that the request signed a user in. Only the first sign-in of a request counts.
-    pub fn signs_in(&self, viewer: SignedIn) {
-        let _ = self.since.set(Viewer::SignedIn(viewer));
+    pub fn sign_in(&self, viewer: SignedIn) {
+        let _ = self.signed_in.set(Viewer::SignedIn(viewer));
     }
 }

@@ -25,15 +25,15 @@ impl Viewer {
 
     /// Returns whether the viewer can look up a user whose row is already loaded; the same rule as [`Viewer::visible_users`].
     #[must_use]
-    pub fn can_see_user(&self, person: &user::Model) -> bool {
+    pub fn can_see_user(&self, user: &user::Model) -> bool {
         let Ok(viewer) = self.signed_in() else { return false };
         let is_within = match self.scope(Action::ReadDirectory) {
             Scope::All => true,
-            Scope::License | Scope::Rank => person.license_id == viewer.license_id,
-            Scope::Own => person.id == viewer.user_id,
+            Scope::License | Scope::Rank => user.license_id == viewer.license_id,
+            Scope::Own => user.id == viewer.user_id,
             Scope::Nothing => false,
         };
-        is_within && (person.is_active || self.may(Action::ListInactive).is_ok())
+        is_within && (user.is_active || self.may(Action::ListInactive).is_ok())
     }
 
     /// Returns the condition for the groups that the viewer can see.

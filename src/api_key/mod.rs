@@ -7,13 +7,13 @@ pub mod query;
 use async_graphql::MaybeUndefined;
 use chrono::{DateTime, SubsecRound, Utc};
 use sea_orm::sea_query::LockType;
-use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use crate::access::{Action, Viewer, of_license};
 use crate::actor;
 use crate::audit::{self, Entry, difference};
 use crate::auth::token::{self, TokenKind};
-use crate::db::Db;
+use crate::db::{Db, rows};
 use crate::entity::api_key::{self, MAX_KEYS_OF_A_LICENSE};
 use crate::entity::audit_event::AuditAction;
 use crate::entity::license;
@@ -23,37 +23,44 @@ use crate::validation::{Validator, rule};
 use input::CreateApiKeyInput;
 
 /// The number of stored characters of the secret, which tell keys apart: the prefix, and 30 of 256 random bits.
-const SHOWN: usize = 9;
+const PREFIX_LENGTH: usize = 9;
 
-/// Creates an API key for the viewer. Returns it with its secret, which is shown only once.
+/// An API key that was created.
+pub struct NewApiKey {
+    pub key: api_key::Model,
+    /// The bearer token, which is shown only once.
+    pub secret: String,
+}
+
+/// Creates an API key for the viewer.
 ///
 /// # Errors
 /// `Rejected` with every error of the input, and with `NOT_ALLOWED` for one key too many; `Forbidden` for a role above
 /// the viewer's own rank.
-pub async fn create(db: &Db, viewer: &Viewer, input: CreateApiKeyInput) -> Result<(api_key::Model, String), Error> {
+pub async fn create(db: &Db, viewer: &Viewer, input: CreateApiKeyInput) -> Result<NewApiKey, Error> {
     viewer.may_create_api_key(input.role)?;
     let signed_in = viewer.signed_in()?;
     let secret = token::new(TokenKind::ApiKey)?;
-    let blank = api_key::Model {
+    let empty = api_key::Model {
         id: Id::new(),
         user_id: signed_in.user_id,
         license_id: signed_in.license_id,
         name: String::new(),
         role: input.role,
-        prefix: secret.chars().take(SHOWN).collect(),
+        prefix: secret.chars().take(PREFIX_LENGTH).collect(),
         token_hash: token::hash(&secret),
         created_at: now(),
         last_used_at: None,
         expires_at: None,
     };
-    let mut new = blank.clone();
-    let mut form = Validator::creating();
-    form.required("name", MaybeUndefined::Value(input.name), &mut new.name, rule::text(100));
+    let mut new = empty.clone();
+    let mut validator = Validator::creating();
+    validator.required("name", MaybeUndefined::Value(input.name), &mut new.name, rule::text(100));
     new.expires_at = input.expires_at.map(|Instant(instant)| instant.trunc_subsecs(6));
-    if new.expires_at.is_some_and(|instant| !is_to_come(instant)) {
-        form.fault("expiresAt", ErrorCode::Invalid, "Must be in the future and before the year 10000.");
+    if new.expires_at.is_some_and(|instant| !is_valid_expiry(instant)) {
+        validator.add_error("expiresAt", ErrorCode::Invalid, "Must be in the future and before the year 10000.");
     }
-    form.finish()?;
+    validator.finish()?;
 
     let (transaction, viewer, _) = actor::begin_on_oneself(db, viewer).await?;
     viewer.may_create_api_key(new.role)?;
@@ -64,11 +71,11 @@ pub async fn create(db: &Db, viewer: &Viewer, input: CreateApiKeyInput) -> Resul
         let message = format!("A license can have at most {MAX_KEYS_OF_A_LICENSE} API keys; revoke one first.");
         return Err(Error::rejected("name", ErrorCode::NotAllowed, message));
     }
-    new.clone().into_active_model().reset_all().insert(&transaction).await?;
-    let event = Entry::new(AuditAction::ApiKeyCreated, &new).by(&viewer).with(difference(&blank, &new));
+    rows::insert(&transaction, new.clone()).await?;
+    let event = Entry::new(AuditAction::ApiKeyCreated, &new).by(&viewer).with(difference(&empty, &new));
     let event = event.with([audit::Change::of("role", None, audit::recorded(&new, api_key::Column::Role))]);
     audit::commit(transaction, [event]).await?;
-    Ok((new, secret))
+    Ok(NewApiKey { key: new, secret })
 }
 
 /// Revokes an API key, and returns it as it was.
@@ -77,12 +84,12 @@ pub async fn create(db: &Db, viewer: &Viewer, input: CreateApiKeyInput) -> Resul
 /// `Rejected` with `NOT_FOUND` if there is no such key that the viewer may revoke; `Forbidden`.
 pub async fn revoke(db: &Db, viewer: &Viewer, id: &str) -> Result<api_key::Model, Error> {
     let id = Id::of_input("id", id)?;
-    let unknown = || Error::not_found("id", "API key");
-    let of_viewer = |viewer: &Viewer| api_key::Entity::find_by_id(id).filter(viewer.visible_api_keys());
-    let found = of_viewer(viewer).one(db.read()).await?.ok_or_else(unknown)?;
+    let not_found = || Error::not_found("id", "API key");
+    let visible_key = |viewer: &Viewer| api_key::Entity::find_by_id(id).filter(viewer.visible_api_keys());
+    let found = visible_key(viewer).one(db.read()).await?.ok_or_else(not_found)?;
     let (transaction, viewer, _) = actor::begin_on(db, viewer, found.user_id).await?;
     viewer.may(Action::UseApiKeys)?;
-    let key = of_viewer(&viewer).one(&transaction).await?.ok_or_else(unknown)?;
+    let key = visible_key(&viewer).one(&transaction).await?.ok_or_else(not_found)?;
     api_key::Entity::delete_by_id(id).exec(&transaction).await?;
     audit::commit(transaction, [Entry::new(AuditAction::ApiKeyRevoked, &key).by(&viewer)]).await?;
     Ok(key)
@@ -105,7 +112,7 @@ pub async fn list(db: &Db, viewer: &Viewer, license_id: Option<Id>) -> Result<Ve
     Ok(keys.all(db.read()).await?)
 }
 
-fn is_to_come(instant: DateTime<Utc>) -> bool {
+fn is_valid_expiry(instant: DateTime<Utc>) -> bool {
     use chrono::Datelike;
     instant > now() && instant.year() < 10_000
 }

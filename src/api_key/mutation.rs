@@ -2,6 +2,7 @@
 
 use async_graphql::{Context, Object};
 
+use super::NewApiKey;
 use super::input::{CreateApiKeyInput, RevokeApiKeyInput};
 use crate::entity::api_key;
 use crate::graphql::context::{ContextExt, NullableField, authorized};
@@ -38,10 +39,13 @@ impl ApiKeyMutation {
         #[graphql(desc = "The API key.")] input: CreateApiKeyInput,
     ) -> NullableField<CreateApiKeyPayload> {
         authorized(ctx, async {
-            CreateApiKeyPayload::of(super::create(ctx.db()?, ctx.viewer()?, input).await, |(key, secret)| {
-                let message = format!("The API key {} was created. Its secret is shown only once.", key.name);
-                CreateApiKeyPayload::done(message, Some(key), Some(secret))
-            })
+            CreateApiKeyPayload::of(
+                super::create(ctx.db()?, ctx.viewer()?, input).await,
+                |NewApiKey { key, secret }| {
+                    let message = format!("The API key {} was created. Its secret is shown only once.", key.name);
+                    CreateApiKeyPayload::done(message, Some(key), Some(secret))
+                },
+            )
         })
         .await
     }

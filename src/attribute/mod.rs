@@ -6,15 +6,15 @@ pub mod query;
 
 use sea_orm::sea_query::LockType;
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseBackend, DatabaseTransaction, EntityTrait, IntoActiveModel,
-    PaginatorTrait, QueryFilter, QuerySelect, Select,
+    ColumnTrait, ConnectionTrait, DatabaseBackend, DatabaseTransaction, EntityTrait, PaginatorTrait, QueryFilter,
+    QuerySelect, Select,
 };
 
 use crate::access::{Action, Viewer, of_license};
 use crate::actor::{self, Actor};
 use crate::attribute_values;
 use crate::audit::{self, Change, Entry, difference};
-use crate::db::Db;
+use crate::db::{Db, rows};
 use crate::entity::attribute_definition::{self, DefineAttributeInput, MAX_DEFINITIONS, is_name};
 use crate::entity::audit_event::AuditAction;
 use crate::entity::{attribute_value, license};
@@ -47,28 +47,28 @@ pub async fn define(
     viewer.may(Action::DefineAttributes)?;
     take_turns(&transaction, license_id).await?;
     let old = find(&transaction, license_id, &input.name).await?;
-    let mut form = if old.is_some() { Validator::changing() } else { Validator::creating() };
+    let mut validator = if old.is_some() { Validator::changing() } else { Validator::creating() };
     let blank = attribute_definition::Model::empty(Id::new(), license_id);
     let mut new = old.clone().unwrap_or_else(|| blank.clone());
-    new.apply(input, &mut form);
+    new.apply(input, &mut validator);
     let Some(old) = old else {
-        form.finish()?;
+        validator.finish()?;
         return insert(transaction, &viewer, &blank, new).await;
     };
     if new.kind != old.kind && values_of(&old).count(&transaction).await? > 0 {
-        form.fault(
+        validator.add_error(
             "kind",
             ErrorCode::NotAllowed,
             "The kind cannot be changed while any user has a value of the attribute.",
         );
     }
-    form.finish()?;
+    validator.finish()?;
     if new == old {
         return Ok(old);
     }
     new.modified_at = now();
     let event = Entry::new(AuditAction::AttributeChanged, &new).by(&viewer).with(difference(&old, &new));
-    new.clone().into_active_model().reset_all().update(&transaction).await?;
+    rows::update(&transaction, new.clone()).await?;
     audit::commit(transaction, [event]).await?;
     Ok(new)
 }
@@ -85,7 +85,7 @@ async fn insert(
         return Err(Error::rejected("name", ErrorCode::NotAllowed, message));
     }
     let event = made(blank, &new).by(actor);
-    new.clone().into_active_model().reset_all().insert(&transaction).await?;
+    rows::insert(&transaction, new.clone()).await?;
     audit::commit(transaction, [event]).await?;
     Ok(new)
 }
@@ -100,8 +100,9 @@ pub async fn define_all(db: &Db, license_id: Id, new: Vec<attribute_definition::
     }
     let blank = attribute_definition::Model::empty(Id::new(), license_id);
     let events: Vec<Entry> = new.iter().map(|new| made(&blank, new)).collect();
-    let rows = new.into_iter().map(|new| new.into_active_model().reset_all());
-    attribute_definition::Entity::insert_many(rows).exec_without_returning(&transaction).await?;
+    attribute_definition::Entity::insert_many(new.into_iter().map(rows::active))
+        .exec_without_returning(&transaction)
+        .await?;
     audit::commit(transaction, events).await
 }
 

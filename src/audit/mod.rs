@@ -7,8 +7,8 @@ use chrono::{DateTime, Utc};
 use rand::TryRng;
 use sea_orm::sea_query::Expr;
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, FromQueryResult, IntoActiveModel,
-    Iterable, ModelTrait, QueryFilter, Statement, Value as Stored,
+    ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, FromQueryResult, Iterable, ModelTrait, QueryFilter,
+    Statement, Value as Stored,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -16,6 +16,7 @@ use sha2::{Digest, Sha256};
 
 use crate::access::{AuthMethod, Viewer};
 use crate::actor::Actor;
+use crate::db::rows;
 use crate::entity::audit_event::{self, AuditAction, SubjectType};
 use crate::entity::subject::Subject;
 use crate::error::Error;
@@ -29,7 +30,8 @@ const ROWS_AT_ONCE: usize = 500;
 pub struct Entry {
     action: AuditAction,
     license_id: Id,
-    subject: (SubjectType, Id),
+    subject_type: SubjectType,
+    subject_id: Id,
     actor_id: Option<Id>,
     api_key_id: Option<Id>,
     request_id: Option<String>,
@@ -84,7 +86,8 @@ impl Entry {
         Self {
             action,
             license_id,
-            subject: (subject_type(subject), id),
+            subject_type: subject_type(subject),
+            subject_id: id,
             actor_id: None,
             api_key_id: None,
             request_id: None,
@@ -96,7 +99,7 @@ impl Entry {
     #[must_use]
     pub fn by(self, actor: &Actor) -> Self {
         let Viewer::SignedIn(viewer) = &**actor else { return self };
-        let api_key_id = match viewer.means {
+        let api_key_id = match viewer.auth_method {
             AuthMethod::ApiKey(id, _) => Some(id),
             AuthMethod::Session(_) => None,
         };
@@ -105,8 +108,8 @@ impl Entry {
 
     /// Sets the user who did it, in a request that had no viewer yet.
     #[must_use]
-    pub fn by_person(self, person: Id, request_id: Option<String>) -> Self {
-        Self { actor_id: Some(person), request_id, ..self }
+    pub fn by_user(self, user: Id, request_id: Option<String>) -> Self {
+        Self { actor_id: Some(user), request_id, ..self }
     }
 
     /// Sets the request that did it, which has no viewer.
@@ -124,7 +127,7 @@ impl Entry {
 }
 
 /// Commits a transaction together with the events of what it did: both are saved, or neither.
-#[expect(clippy::disallowed_methods, reason = "the one place where a write is committed, with its event")]
+#[expect(clippy::disallowed_methods, reason = "this is the one place where a write is committed, with its event")]
 pub async fn commit(transaction: DatabaseTransaction, entries: impl IntoIterator<Item = Entry>) -> Result<(), Error> {
     append(&transaction, entries.into_iter().collect()).await?;
     Ok(transaction.commit().await?)
@@ -154,19 +157,19 @@ async fn append(transaction: &DatabaseTransaction, entries: Vec<Entry>) -> Resul
         return Ok(());
     }
     // The last lock that a transaction takes, which prevents deadlocks. On SQLite it holds the only write lock anyway.
-    let lock = match transaction.get_database_backend() {
+    let select = match transaction.get_database_backend() {
         sea_orm::DatabaseBackend::Postgres => "SELECT seq, hash FROM audit_head FOR UPDATE",
         _ => "SELECT seq, hash FROM audit_head",
     };
-    let head = Statement::from_string(transaction.get_database_backend(), lock);
+    let head = Statement::from_string(transaction.get_database_backend(), select);
     let head = Head::find_by_statement(head).one(transaction).await?;
     let mut head = head.ok_or_else(|| Error::internal("the audit trail has no head"))?;
     let at = now();
     let mut rows = Vec::with_capacity(entries.len());
     for entry in entries {
-        let row = event(entry, &head, at)?;
+        let row = chained_event(entry, &head, at)?;
         head = Head { seq: row.seq, hash: row.hash.clone() };
-        rows.push(row.into_active_model().reset_all());
+        rows.push(rows::active(row));
     }
     while !rows.is_empty() {
         let rest = rows.split_off(rows.len().min(ROWS_AT_ONCE));
@@ -176,8 +179,9 @@ async fn append(transaction: &DatabaseTransaction, entries: Vec<Entry>) -> Resul
     Ok(())
 }
 
-fn event(entry: Entry, head: &Head, at: DateTime<Utc>) -> Result<audit_event::Model, Error> {
-    let Entry { action, license_id, subject, actor_id, api_key_id, request_id, changes } = entry;
+/// Returns the event that follows the head of the chain.
+fn chained_event(entry: Entry, head: &Head, at: DateTime<Utc>) -> Result<audit_event::Model, Error> {
+    let Entry { action, license_id, subject_type, subject_id, actor_id, api_key_id, request_id, changes } = entry;
     let (changes, salt) = if changes.is_empty() {
         (None, None)
     } else {
@@ -193,8 +197,8 @@ fn event(entry: Entry, head: &Head, at: DateTime<Utc>) -> Result<audit_event::Mo
         action,
         actor_id,
         api_key_id,
-        subject_type: subject.0,
-        subject_id: subject.1,
+        subject_type,
+        subject_id,
         request_id,
         changes_hash: hash_of_changes(changes.as_deref(), salt.as_deref()),
         changes,
@@ -208,7 +212,7 @@ fn event(entry: Entry, head: &Head, at: DateTime<Utc>) -> Result<audit_event::Mo
 
 /// The content that the hash of an event covers, in serialization order.
 #[derive(Serialize)]
-struct Sealed<'a> {
+struct HashedContent<'a> {
     version: u8,
     seq: i64,
     id: Id,
@@ -226,23 +230,23 @@ struct Sealed<'a> {
 
 /// Returns the SHA-256 of all fields of an event, except the hash itself and the changes, which are covered by their own hash.
 fn hash_of(event: &audit_event::Model) -> Result<Vec<u8>, Error> {
-    let text = |stored: Stored| json_of(stored).unwrap_or(Value::Null);
-    let sealed = Sealed {
+    let json = |stored: Stored| json_of(stored).unwrap_or(Value::Null);
+    let content = HashedContent {
         version: 1,
         seq: event.seq,
         id: event.id,
         license_id: event.license_id,
         at: event.at.timestamp_micros(),
-        action: text(event.get(audit_event::Column::Action)),
+        action: json(event.get(audit_event::Column::Action)),
         actor_id: event.actor_id,
         api_key_id: event.api_key_id,
-        subject_type: text(event.get(audit_event::Column::SubjectType)),
+        subject_type: json(event.get(audit_event::Column::SubjectType)),
         subject_id: event.subject_id,
         request_id: event.request_id.as_deref(),
         changes_hash: event.changes_hash.as_deref(),
         previous: &event.previous,
     };
-    Ok(Sha256::digest(serde_json::to_vec(&sealed).map_err(Error::internal)?).to_vec())
+    Ok(Sha256::digest(serde_json::to_vec(&content).map_err(Error::internal)?).to_vec())
 }
 
 fn hash_of_changes(changes: Option<&str>, salt: Option<&[u8]>) -> Option<Vec<u8>> {
@@ -255,7 +259,7 @@ fn json_of(stored: Stored) -> Option<Value> {
         // No text is stored empty: an empty text stands for a value that does not exist yet.
         Stored::String(text) => text.filter(|text| !text.is_empty()).map(Value::from),
         Stored::Uuid(id) => id.map(|id| id.to_string().into()),
-        Stored::Bool(truth) => truth.map(Value::from),
+        Stored::Bool(value) => value.map(Value::from),
         Stored::Int(number) => number.map(Value::from),
         Stored::ChronoDate(date) => date.map(|date| date.to_string().into()),
         Stored::ChronoDateTimeUtc(instant) => instant.map(|instant| instant.to_rfc3339().into()),

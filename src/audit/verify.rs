@@ -18,8 +18,8 @@ use crate::scalar::Id;
 
 /// The number of events read at once.
 const CHUNK: u64 = 1_000;
-/// The most errors that are listed.
-const MAX_FAULTS: usize = 100;
+/// The maximum number of errors that are listed.
+const MAX_ERRORS: usize = 100;
 
 /// The result of a verification.
 #[derive(Debug)]
@@ -29,9 +29,9 @@ pub struct VerificationReport {
     /// The hash of the last event in hexadecimal. To be kept elsewhere if the administrator of the database is not trusted.
     pub hash: String,
     /// The errors, in the order of the events; at most 100.
-    pub faults: Vec<ChainError>,
+    pub errors: Vec<ChainError>,
     /// The number of errors.
-    pub found: u64,
+    pub error_count: u64,
 }
 
 /// An error in the trail: something that is not as it was written.
@@ -40,14 +40,14 @@ pub struct ChainError {
     /// The number of the event; `None` for the trail as a whole.
     pub seq: Option<i64>,
     /// The description of the error.
-    pub what: String,
+    pub message: String,
 }
 
 impl fmt::Display for ChainError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.seq {
-            Some(seq) => write!(formatter, "event {seq}: {}", self.what),
-            None => formatter.write_str(&self.what),
+            Some(seq) => write!(formatter, "event {seq}: {}", self.message),
+            None => formatter.write_str(&self.message),
         }
     }
 }
@@ -56,14 +56,14 @@ impl fmt::Display for ChainError {
 pub async fn verify(db: &Db) -> Result<VerificationReport, Error> {
     let snapshot = db.snapshot().await?;
     let mut chain = Chain::default();
-    let mut last = None;
+    let mut last_seq = None;
     loop {
-        let rows = read(&snapshot, last).await?;
-        let events = rows.iter().map(ChainErrors::of).collect::<Result<Vec<_>, _>>()?;
-        let erased = erased(&snapshot, &events).await?;
+        let rows = read_chunk(&snapshot, last_seq).await?;
+        let events = rows.iter().map(TrailRow::read).collect::<Result<Vec<_>, _>>()?;
+        let erased = erased_subjects(&snapshot, &events).await?;
         for event in &events {
             chain.add(event, &erased)?;
-            last = Some(event.seq);
+            last_seq = Some(event.seq);
         }
         if (rows.len() as u64) < CHUNK {
             break;
@@ -73,10 +73,10 @@ pub async fn verify(db: &Db) -> Result<VerificationReport, Error> {
     let statement = Statement::from_string(snapshot.get_database_backend(), statement);
     let head = Head::find_by_statement(statement).one(&snapshot).await?;
     snapshot.rollback().await?;
-    Ok(chain.end(head))
+    Ok(chain.finish(head))
 }
 
-async fn read(snapshot: &DatabaseTransaction, after: Option<i64>) -> Result<Vec<QueryResult>, Error> {
+async fn read_chunk(snapshot: &DatabaseTransaction, after: Option<i64>) -> Result<Vec<QueryResult>, Error> {
     let mut select = audit_event::Entity::find().order_by_asc(audit_event::Column::Seq).limit(CHUNK);
     if let Some(after) = after {
         select = select.filter(audit_event::Column::Seq.gt(after));
@@ -85,14 +85,14 @@ async fn read(snapshot: &DatabaseTransaction, after: Option<i64>) -> Result<Vec<
 }
 
 /// A row of the trail. A row that was tampered with may not be readable as an event.
-struct ChainErrors {
+struct TrailRow {
     seq: i64,
     hash: Option<Vec<u8>>,
     event: Result<audit_event::Model, DbErr>,
 }
 
-impl ChainErrors {
-    fn of(row: &QueryResult) -> Result<Self, Error> {
+impl TrailRow {
+    fn read(row: &QueryResult) -> Result<Self, Error> {
         let event = audit_event::Model::from_query_result(row, "").and_then(|event| {
             // SQLite stores an instant as text, which may contain more than an instant does.
             match row.try_get::<String>("", "at") {
@@ -105,20 +105,20 @@ impl ChainErrors {
 }
 
 /// Returns the users who have been erased, of the subjects of these events.
-async fn erased(snapshot: &DatabaseTransaction, events: &[ChainErrors]) -> Result<HashSet<Id>, Error> {
-    let without = events.iter().filter_map(|found| found.event.as_ref().ok()).filter(|event| lacks_changes(event));
-    let ids: HashSet<Id> = without.map(|event| event.subject_id).collect();
+async fn erased_subjects(snapshot: &DatabaseTransaction, events: &[TrailRow]) -> Result<HashSet<Id>, Error> {
+    let without_changes = events.iter().filter_map(|row| row.event.as_ref().ok()).filter(|event| lacks_changes(event));
+    let ids: HashSet<Id> = without_changes.map(|event| event.subject_id).collect();
     if ids.is_empty() {
         return Ok(ids);
     }
     let backend = snapshot.get_database_backend();
-    let of_people = one_of(backend, tombstone::Column::UserId, ids.iter().copied());
-    let tombstones = tombstone::Entity::find().filter(of_people).all(snapshot).await?;
+    let of_users = one_of(backend, tombstone::Column::UserId, ids.iter().copied());
+    let tombstones = tombstone::Entity::find().filter(of_users).all(snapshot).await?;
     let mut erased: HashSet<Id> = tombstones.into_iter().map(|tombstone| tombstone.user_id).collect();
     // A user who still exists was not erased, whatever a tombstone says.
-    let living = user::Entity::find().filter(one_of(backend, user::Column::Id, ids)).all(snapshot).await?;
-    for person in living {
-        erased.remove(&person.id);
+    let existing = user::Entity::find().filter(one_of(backend, user::Column::Id, ids)).all(snapshot).await?;
+    for user in existing {
+        erased.remove(&user.id);
     }
     Ok(erased)
 }
@@ -133,30 +133,30 @@ struct Chain {
     events: u64,
     seq: i64,
     hash: Option<Vec<u8>>,
-    faults: Vec<ChainError>,
-    found: u64,
+    errors: Vec<ChainError>,
+    error_count: u64,
 }
 
 impl Chain {
-    fn fault(&mut self, seq: Option<i64>, what: impl Into<String>) {
-        self.found += 1;
-        if self.faults.len() < MAX_FAULTS {
-            self.faults.push(ChainError { seq, what: what.into() });
+    fn add_error(&mut self, seq: Option<i64>, message: impl Into<String>) {
+        self.error_count += 1;
+        if self.errors.len() < MAX_ERRORS {
+            self.errors.push(ChainError { seq, message: message.into() });
         }
     }
 
-    fn add(&mut self, found: &ChainErrors, erased: &HashSet<Id>) -> Result<(), Error> {
+    fn add(&mut self, row: &TrailRow, erased: &HashSet<Id>) -> Result<(), Error> {
         let expected = self.seq.saturating_add(1);
-        if found.seq != expected {
-            self.fault(Some(found.seq), format!("expected event {expected} here"));
+        if row.seq != expected {
+            self.add_error(Some(row.seq), format!("expected event {expected} here"));
         }
-        match &found.event {
-            Err(error) => self.fault(Some(found.seq), format!("the row is not a valid event: {error}")),
+        match &row.event {
+            Err(error) => self.add_error(Some(row.seq), format!("the row is not a valid event: {error}")),
             Ok(event) => self.check(event, erased)?,
         }
         self.events += 1;
-        self.seq = found.seq;
-        self.hash.clone_from(&found.hash);
+        self.seq = row.seq;
+        self.hash.clone_from(&row.hash);
         Ok(())
     }
 
@@ -164,26 +164,26 @@ impl Chain {
         let seq = Some(event.seq);
         let before = if self.events == 0 { Some(Vec::new()) } else { self.hash.clone() };
         if before.is_some_and(|before| before != event.previous) {
-            self.fault(seq, "the previous hash does not match the hash of the preceding event");
+            self.add_error(seq, "the previous hash does not match the hash of the preceding event");
         }
         if hash_of(event)? != event.hash {
-            self.fault(seq, "the hash does not match the event");
+            self.add_error(seq, "the hash does not match the event");
         }
         if lacks_changes(event) {
             if event.subject_type != SubjectType::User || !erased.contains(&event.subject_id) {
-                self.fault(seq, "the changes were removed, but no user was erased");
+                self.add_error(seq, "the changes were removed, but no user was erased");
             }
         } else if event.changes.is_some() != event.salt.is_some()
             || hash_of_changes(event.changes.as_deref(), event.salt.as_deref()) != event.changes_hash
         {
-            self.fault(seq, "the changes do not match their hash");
+            self.add_error(seq, "the changes do not match their hash");
         }
         Ok(())
     }
 
-    fn end(mut self, head: Option<Head>) -> VerificationReport {
+    fn finish(mut self, head: Option<Head>) -> VerificationReport {
         let hash = self.hash.take().unwrap_or_default();
-        let fault = match head {
+        let error = match head {
             Some(head) if head.seq != self.seq => {
                 Some(format!("the head of the trail points to event {}, but the last event is {}", head.seq, self.seq))
             }
@@ -193,10 +193,10 @@ impl Chain {
             Some(_) => None,
             None => Some("the head of the audit trail is missing".to_owned()),
         };
-        if let Some(fault) = fault {
-            self.fault(None, fault);
+        if let Some(error) = error {
+            self.add_error(None, error);
         }
         let hash = hash.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
-        VerificationReport { events: self.events, hash, faults: self.faults, found: self.found }
+        VerificationReport { events: self.events, hash, errors: self.errors, error_count: self.error_count }
     }
 }

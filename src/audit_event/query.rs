@@ -17,12 +17,13 @@ use crate::entity::{api_key, user};
 use crate::error::{Error, located};
 use crate::graphql::context::ContextExt;
 use crate::graphql::filter::NULL;
+use crate::graphql::list;
 use crate::graphql::loader::{ApiKeyById, AttributeDefinitionById, GroupById, InstitutionById, LicenseById, UserById};
 use crate::graphql::node::Node;
-use crate::graphql::pagination::{self, Connection, LazyCount, Order, PageArgs};
+use crate::graphql::pagination::{Connection, Order, PageArgs};
 use crate::scalar::{Id, Instant, Json};
 
-/// The most actions in a filter.
+/// Maximum number of actions in a filter.
 const MAX_ACTIONS: usize = 100;
 
 /// Filters audit events. An event must meet every condition. A field that is null is an error.
@@ -68,18 +69,15 @@ impl AuditQuery {
         first: Option<i32>,
         #[graphql(desc = "Returns only events after this cursor, which are older.")] after: Option<String>,
     ) -> Result<Connection<audit_event::Model>> {
-        let (db, viewer) = (ctx.db()?, ctx.viewer()?);
+        let viewer = ctx.viewer()?;
         let name = format!("audit events {} {}", viewer.audit_visibility_scope(), filter.to_value());
-        let wanted = filter.map(CompiledFilter::new).transpose()?.unwrap_or_default();
-        let window = ctx.page_request(PageArgs { first, after, last: None, before: None }, &name)?;
-        let seen = viewer.visible_audit_events();
+        let compiled = filter.map(CompiledFilter::new).transpose()?.unwrap_or_default();
+        let page_request = ctx.page_request(PageArgs { first, after, last: None, before: None }, &name)?;
+        let visible = viewer.visible_audit_events();
         // One subject or actor has few events, a license has many.
-        let seen = if wanted.is_of_one() { no_index_hint(seen).into() } else { seen };
-        let select = audit_event::Entity::find().filter(seen).filter(wanted.condition());
-        let page =
-            pagination::read(db.read(), select.clone(), &ctx.selected_fields()?.columns(), &Order::default(), &window)
-                .await?;
-        Ok(page.into_connection(LazyCount::of_list(select), pagination::plain))
+        let visible = if compiled.is_selective() { no_index_hint(visible).into() } else { visible };
+        let select = audit_event::Entity::find().filter(visible).filter(compiled.condition());
+        Ok(list::connection(ctx, select, &Order::default(), &page_request).await?)
     }
 }
 
@@ -96,38 +94,39 @@ struct CompiledFilter {
 impl CompiledFilter {
     fn new(filter: AuditFilter) -> Result<Self, Error> {
         let AuditFilter { subject, actor, action, since, until } = filter;
-        let mut faults = Vec::new();
-        let subject = given("subject", subject, &mut faults);
-        let actor = given("actor", actor, &mut faults);
-        let action = given("action", action, &mut faults);
-        let since = given("since", since, &mut faults).map(|Instant(instant)| instant);
-        let until = given("until", until, &mut faults).map(|Instant(instant)| instant);
+        let mut errors = Vec::new();
+        let subject = non_null("subject", subject, &mut errors);
+        let actor = non_null("actor", actor, &mut errors);
+        let action = non_null("action", action, &mut errors);
+        let since = non_null("since", since, &mut errors).map(|Instant(instant)| instant);
+        let until = non_null("until", until, &mut errors).map(|Instant(instant)| instant);
         let mut id = |name: &str, given: Option<ID>| {
             let id = Id::parse(&given?);
             if id.is_none() {
-                faults.push(format!("filter.{name}: must be a valid ID (a UUID)."));
+                errors.push(format!("filter.{name}: must be a valid ID (a UUID)."));
             }
             id
         };
         let (subject, actor) = (id("subject", subject), id("actor", actor));
         if action.as_ref().is_some_and(|actions| actions.len() > MAX_ACTIONS) {
-            faults.push(format!("filter.action: must contain at most {MAX_ACTIONS} actions."));
+            errors.push(format!("filter.action: must contain at most {MAX_ACTIONS} actions."));
         }
         for (name, instant) in [("since", since), ("until", until)] {
             if instant.is_some_and(|instant| !(1..10_000).contains(&instant.year())) {
-                faults.push(format!("filter.{name}: must be a time from the year 1 to the year 9999."));
+                errors.push(format!("filter.{name}: must be a time from the year 1 to the year 9999."));
             }
         }
         if since.zip(until).is_some_and(|(since, until)| since >= until) {
-            faults.push("filter.until: must be later than filter.since.".to_owned());
+            errors.push("filter.until: must be later than filter.since.".to_owned());
         }
-        if !faults.is_empty() {
-            return Err(Error::BadInput(faults.join(" ")));
+        if !errors.is_empty() {
+            return Err(Error::BadInput(errors.join(" ")));
         }
         Ok(Self { subject, actor, actions: action, since, until })
     }
 
-    fn is_of_one(&self) -> bool {
+    /// Returns whether the filter is for the events of one object or actor.
+    fn is_selective(&self) -> bool {
         self.subject.is_some() || self.actor.is_some()
     }
 
@@ -187,17 +186,17 @@ impl audit_event::Model {
     /// The object on which the action was performed. Null if it no longer exists or the viewer cannot see it.
     async fn subject(&self, ctx: &Context<'_>) -> Result<Option<Node>> {
         located(ctx, async {
-            let (links, id) = (ctx.loaders()?, self.subject_id);
+            let (loaders, id) = (ctx.loaders()?, self.subject_id);
             Ok(match self.subject_type {
-                SubjectType::User => links.load_one(UserById(id)).await?.map(Node::User),
-                SubjectType::Group => links.load_one(GroupById(id)).await?.map(Node::Group),
+                SubjectType::User => loaders.load_one(UserById(id)).await?.map(Node::User),
+                SubjectType::Group => loaders.load_one(GroupById(id)).await?.map(Node::Group),
                 SubjectType::Institution => {
-                    links.load_one(InstitutionById(id)).await?.map(Arc::unwrap_or_clone).map(Node::Institution)
+                    loaders.load_one(InstitutionById(id)).await?.map(Arc::unwrap_or_clone).map(Node::Institution)
                 }
-                SubjectType::License => links.load_one(LicenseById(id)).await?.map(Node::License),
-                SubjectType::ApiKey => links.load_one(ApiKeyById(id)).await?.map(Node::ApiKey),
+                SubjectType::License => loaders.load_one(LicenseById(id)).await?.map(Node::License),
+                SubjectType::ApiKey => loaders.load_one(ApiKeyById(id)).await?.map(Node::ApiKey),
                 SubjectType::Attribute => {
-                    links.load_one(AttributeDefinitionById(id)).await?.map(Node::AttributeDefinition)
+                    loaders.load_one(AttributeDefinitionById(id)).await?.map(Node::AttributeDefinition)
                 }
             })
         })
@@ -215,10 +214,9 @@ impl audit_event::Model {
             let viewer = ctx.viewer()?;
             let changes = self.changes.as_deref().map(serde_json::from_str::<Vec<Change>>).transpose();
             let changes = changes.map_err(Error::internal)?.unwrap_or_default();
-            let subject = (self.subject_type, self.subject_id);
             let shown = changes.into_iter().take(MAX_CHANGES).map(|Change { field, before, after }| {
-                let is_seen = viewer.can_see_change(self.license_id, subject, &field);
-                let value = |value: Option<Value>| value.filter(|_| is_seen).map(Json);
+                let is_visible = viewer.can_see_change(self.license_id, self.subject_type, self.subject_id, &field);
+                let value = |value: Option<Value>| value.filter(|_| is_visible).map(Json);
                 FieldChange { before: value(before), after: value(after), field }
             });
             Ok(ListItem::list(shown))
@@ -233,9 +231,9 @@ impl audit_event::Model {
 }
 
 /// Returns the value of a filter's field; null adds an error.
-fn given<T: InputType>(field: &str, given: MaybeUndefined<T>, faults: &mut Vec<String>) -> Option<T> {
+fn non_null<T: InputType>(field: &str, given: MaybeUndefined<T>, errors: &mut Vec<String>) -> Option<T> {
     if given.is_null() {
-        faults.push(format!("filter.{field}: {NULL}"));
+        errors.push(format!("filter.{field}: {NULL}"));
     }
     given.take()
 }

@@ -1,13 +1,11 @@
 //! Credentials of users: passwords, PINs, devices, sessions and API keys. Each change is one step of the caller's transaction.
 
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, QueryFilter,
-    QueryOrder, QuerySelect,
-};
+use sea_orm::{ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use crate::auth::one_time_link;
 use crate::db::conditions::{Lock, waits_in_line};
+use crate::db::rows;
 use crate::entity::{api_key, credential, device, pin, session, user};
 use crate::error::Error;
 use crate::scalar::Id;
@@ -28,14 +26,14 @@ pub async fn lock_if_active(transaction: &DatabaseTransaction, user_id: Id) -> R
     Ok(active.filter(turn).lock_exclusive().one(transaction).await?)
 }
 
-/// Sets the password, or removes it if the hash is `None`. Knowledge of the old password must be of no more use: every session
-/// except `spared` and every link ends, and no device accepts the PIN until it has signed in with the new password. API keys
+/// Sets the password, or removes it if the hash is `None`. Knowledge of the old password must be of no more use: every link ends,
+/// and so does every session but `except`, and no device accepts the PIN until it has signed in with the new password. API keys
 /// remain valid. Returns the number of sessions that ended; `None` if there was no password to remove.
 pub async fn set_password(
     transaction: &DatabaseTransaction,
     user_id: Id,
     password_hash: Option<String>,
-    spared: Option<Id>,
+    except: Option<Id>,
 ) -> Result<Option<i32>, Error> {
     match password_hash {
         Some(password_hash) => store_password(transaction, user_id, password_hash).await?,
@@ -47,7 +45,7 @@ pub async fn set_password(
     }
     forget_devices(transaction, &[user_id]).await?;
     one_time_link::revoke(transaction, &[user_id]).await?;
-    end_sessions(transaction, user_id, None, spared).await.map(Some)
+    end_sessions(transaction, user_id, None, except).await.map(Some)
 }
 
 /// Stores the hash of a password and replaces an existing one.
@@ -56,7 +54,7 @@ pub async fn store_password(
     user_id: Id,
     password_hash: String,
 ) -> Result<(), Error> {
-    let credential = credential::Model { user_id, password_hash }.into_active_model().reset_all();
+    let credential = rows::active(credential::Model { user_id, password_hash });
     let replace =
         OnConflict::column(credential::Column::UserId).update_column(credential::Column::PasswordHash).to_owned();
     credential::Entity::insert(credential).on_conflict(replace).exec_without_returning(transaction).await?;
@@ -68,52 +66,52 @@ pub async fn set_pin(transaction: &DatabaseTransaction, user_id: Id, pin_hash: O
     let Some(pin_hash) = pin_hash else {
         return Ok(pin::Entity::delete_by_id(user_id).exec(transaction).await?.rows_affected > 0);
     };
-    let pin = pin::Model { user_id, pin_hash, wrong: 0 }.into_active_model().reset_all();
+    let pin = rows::active(pin::Model { user_id, pin_hash, wrong: 0 });
     let replace =
         OnConflict::column(pin::Column::UserId).update_columns([pin::Column::PinHash, pin::Column::Wrong]).to_owned();
     pin::Entity::insert(pin).on_conflict(replace).exec_without_returning(transaction).await?;
     Ok(true)
 }
 
-/// Ends sessions of a user, all or those with the given IDs, except `spared`; returns their number.
+/// Ends sessions of a user, all or those with the given IDs, except `except`; returns their number.
 pub async fn end_sessions(
     transaction: &DatabaseTransaction,
     user_id: Id,
-    only: Option<&[Id]>,
-    spared: Option<Id>,
+    session_ids: Option<&[Id]>,
+    except: Option<Id>,
 ) -> Result<i32, Error> {
     let mut sessions = session::Entity::delete_many().filter(session::Column::UserId.eq(user_id));
-    if let Some(only) = only {
-        sessions = sessions.filter(session::Column::Id.is_in(only.iter().copied()));
+    if let Some(session_ids) = session_ids {
+        sessions = sessions.filter(session::Column::Id.is_in(session_ids.iter().copied()));
     }
-    if let Some(spared) = spared {
-        sessions = sessions.filter(session::Column::Id.ne(spared));
+    if let Some(except) = except {
+        sessions = sessions.filter(session::Column::Id.ne(except));
     }
-    Ok(number(sessions.exec(transaction).await?.rows_affected))
+    Ok(count(sessions.exec(transaction).await?.rows_affected))
 }
 
 /// Signs users out everywhere: ends their sessions and links, and forgets their devices. API keys remain valid.
-pub async fn sign_out(transaction: &DatabaseTransaction, people: &[Id]) -> Result<RevokedAccess, Error> {
-    let of_people = session::Column::UserId.is_in(people.iter().copied());
-    let sessions = session::Entity::delete_many().filter(of_people).exec(transaction).await?.rows_affected;
-    forget_devices(transaction, people).await?;
-    let links = one_time_link::revoke(transaction, people).await?;
-    Ok(RevokedAccess { sessions: number(sessions), api_keys: 0, links: number(links) })
+pub async fn sign_out(transaction: &DatabaseTransaction, users: &[Id]) -> Result<RevokedAccess, Error> {
+    let of_users = session::Column::UserId.is_in(users.iter().copied());
+    let sessions = session::Entity::delete_many().filter(of_users).exec(transaction).await?.rows_affected;
+    forget_devices(transaction, users).await?;
+    let links = one_time_link::revoke(transaction, users).await?;
+    Ok(RevokedAccess { sessions: count(sessions), api_keys: 0, links: count(links) })
 }
 
 /// Ends everything by which users have access: sessions, API keys, links and devices. The password is kept, in case a user is
 /// activated again.
-pub async fn shut_out(transaction: &DatabaseTransaction, people: &[Id]) -> Result<RevokedAccess, Error> {
-    let of_people = api_key::Column::UserId.is_in(people.iter().copied());
-    let api_keys = api_key::Entity::delete_many().filter(of_people).exec(transaction).await?.rows_affected;
-    Ok(RevokedAccess { api_keys: number(api_keys), ..sign_out(transaction, people).await? })
+pub async fn revoke_access(transaction: &DatabaseTransaction, users: &[Id]) -> Result<RevokedAccess, Error> {
+    let of_users = api_key::Column::UserId.is_in(users.iter().copied());
+    let api_keys = api_key::Entity::delete_many().filter(of_users).exec(transaction).await?.rows_affected;
+    Ok(RevokedAccess { api_keys: count(api_keys), ..sign_out(transaction, users).await? })
 }
 
 /// Forgets the devices of users: none of them accepts the PIN until it has signed in with the password again. Returns their
 /// number.
-pub async fn forget_devices(transaction: &DatabaseTransaction, people: &[Id]) -> Result<i32, Error> {
-    let of_people = device::Column::UserId.is_in(people.iter().copied());
-    Ok(number(device::Entity::delete_many().filter(of_people).exec(transaction).await?.rows_affected))
+pub async fn forget_devices(transaction: &DatabaseTransaction, users: &[Id]) -> Result<i32, Error> {
+    let of_users = device::Column::UserId.is_in(users.iter().copied());
+    Ok(count(device::Entity::delete_many().filter(of_users).exec(transaction).await?.rows_affected))
 }
 
 /// Revokes every API key of a user whose row is locked; returns the keys as they were, oldest first.
@@ -125,6 +123,6 @@ pub async fn revoke_api_keys(transaction: &DatabaseTransaction, user_id: Id) -> 
     Ok(keys)
 }
 
-fn number(rows: u64) -> i32 {
+fn count(rows: u64) -> i32 {
     i32::try_from(rows).unwrap_or(i32::MAX)
 }

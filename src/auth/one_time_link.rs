@@ -2,13 +2,13 @@
 
 use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, FromQueryResult, IntoActiveModel,
-    Iterable, JoinType, QueryFilter, QuerySelect, RelationTrait,
+    ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, FromQueryResult, Iterable, JoinType, QueryFilter,
+    QuerySelect, RelationTrait,
 };
 
 use crate::access::active_in_valid_license;
 use crate::auth::token::{self, TokenKind};
-use crate::db::Db;
+use crate::db::{Db, rows};
 use crate::entity::link::{self, Purpose};
 use crate::entity::{invitation, user};
 use crate::error::Error;
@@ -19,7 +19,7 @@ use crate::scalar::{Id, Url, now};
 #[derive(FromQueryResult)]
 pub struct LinkOwner {
     #[sea_orm(nested)]
-    pub person: user::Model,
+    pub user: user::Model,
     pub is_mailed: bool,
     pub next_url: Option<Url>,
     pub new_email: Option<String>,
@@ -45,12 +45,12 @@ pub fn url(public_url: &str, purpose: Purpose, language: Option<Language>, token
 
 /// Creates a link of a user, without the optional parts.
 #[must_use]
-pub fn of(person: &user::Model, purpose: Purpose, token: &str) -> link::Model {
+pub fn build(user: &user::Model, purpose: Purpose, token: &str) -> link::Model {
     link::Model {
-        user_id: person.id,
+        user_id: user.id,
         purpose,
         token_hash: token::hash(token),
-        email_key: person.email_key.clone(),
+        email_key: user.email_key.clone(),
         expires_at: now() + purpose.lives(),
         is_mailed: false,
         next_url: None,
@@ -60,19 +60,19 @@ pub fn of(person: &user::Model, purpose: Purpose, token: &str) -> link::Model {
 
 /// Issues an activation link for a user, to be handed over by the administrator of the server. Returns its token, which is
 /// shown only once.
-pub async fn issue(transaction: &DatabaseTransaction, person: &user::Model) -> Result<String, Error> {
+pub async fn issue(transaction: &DatabaseTransaction, user: &user::Model) -> Result<String, Error> {
     let token = token::new(TokenKind::Link)?;
-    expire_invitations(transaction, &[person.id]).await?;
-    upsert(transaction, of(person, Purpose::Activation, &token)).await?;
+    expire_invitations(transaction, &[user.id]).await?;
+    upsert(transaction, build(user, Purpose::Activation, &token)).await?;
     Ok(token)
 }
 
 /// Expires the invitations of users that have not been accepted.
-async fn expire_invitations(transaction: &DatabaseTransaction, people: &[Id]) -> Result<(), Error> {
+async fn expire_invitations(transaction: &DatabaseTransaction, users: &[Id]) -> Result<(), Error> {
     let now = now();
     invitation::Entity::update_many()
         .col_expr(invitation::Column::ExpiresAt, Expr::value(now))
-        .filter(invitation::Column::UserId.is_in(people.iter().copied()))
+        .filter(invitation::Column::UserId.is_in(users.iter().copied()))
         .filter(invitation::Column::AcceptedAt.is_null())
         .filter(invitation::Column::ExpiresAt.gt(now))
         .exec(transaction)
@@ -85,7 +85,7 @@ pub async fn upsert(transaction: &DatabaseTransaction, new: link::Model) -> Resu
     let replace = OnConflict::columns([link::Column::UserId, link::Column::Purpose])
         .update_columns(link::Column::iter())
         .to_owned();
-    let new = new.into_active_model().reset_all();
+    let new = rows::active(new);
     link::Entity::insert(new).on_conflict(replace).exec_without_returning(transaction).await?;
     Ok(())
 }
@@ -142,10 +142,10 @@ pub async fn revoke_one(db: &impl ConnectionTrait, token: &str) -> Result<(), Er
 }
 
 /// Deletes every link of users and expires their invitations; returns the number of links.
-pub async fn revoke(transaction: &DatabaseTransaction, people: &[Id]) -> Result<u64, Error> {
-    expire_invitations(transaction, people).await?;
-    let of_people = link::Column::UserId.is_in(people.iter().copied());
-    Ok(link::Entity::delete_many().filter(of_people).exec(transaction).await?.rows_affected)
+pub async fn revoke(transaction: &DatabaseTransaction, users: &[Id]) -> Result<u64, Error> {
+    expire_invitations(transaction, users).await?;
+    let of_users = link::Column::UserId.is_in(users.iter().copied());
+    Ok(link::Entity::delete_many().filter(of_users).exec(transaction).await?.rows_affected)
 }
 
 #[cfg(test)]

@@ -14,24 +14,24 @@ use crate::validation::ValidationError;
 /// The most characters of a URL.
 const MAX_URL_LENGTH: usize = 1_000;
 
-const FORM: &str = "Must be a plain http(s) URL, such as https://www.example.org/welcome, without user information, a \
-                    fragment (#), spaces, .. or encoded slashes.";
+const EXPECTED: &str = "Must be a plain http(s) URL, such as https://www.example.org/welcome, without user information, \
+                        a fragment (#), spaces, .. or encoded slashes.";
 
 /// An allowed prefix of redirect URLs: an origin, and the path at or below which they must be.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Allowed {
+pub struct AllowedPrefix {
     origin: Origin,
     /// The path without its trailing slash.
     path: String,
 }
 
-impl Allowed {
+impl AllowedPrefix {
     /// Parses `http(s)://host[:port][/path]`.
     ///
     /// # Errors
     /// A description of the expected form.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let url = read(text).filter(|url| url.query().is_none());
+        let url = parse_unambiguous(text).filter(|url| url.query().is_none());
         let url = url.ok_or("expected http(s)://host[:port][/path], as a browser shows it, and nothing else")?;
         Ok(Self { origin: url.origin(), path: url.path().trim_end_matches('/').to_owned() })
     }
@@ -42,7 +42,7 @@ impl Allowed {
     }
 }
 
-impl fmt::Display for Allowed {
+impl fmt::Display for AllowedPrefix {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}{}", self.origin.ascii_serialization(), self.path)
     }
@@ -50,12 +50,12 @@ impl fmt::Display for Allowed {
 
 /// The allowed prefixes of redirect URLs.
 #[derive(Clone, Debug)]
-pub struct NextUrls(Vec<Allowed>);
+pub struct NextUrls(Vec<AllowedPrefix>);
 
 impl NextUrls {
     /// Allows URLs below these prefixes and no others.
     #[must_use]
-    pub fn new(allowed: Vec<Allowed>) -> Self {
+    pub fn new(allowed: Vec<AllowedPrefix>) -> Self {
         Self(allowed)
     }
 
@@ -67,7 +67,7 @@ impl NextUrls {
         if text.chars().count() > MAX_URL_LENGTH {
             return Err(ValidationError::too_long(MAX_URL_LENGTH));
         }
-        let url = read(text).ok_or_else(|| ValidationError::invalid(FORM))?;
+        let url = parse_unambiguous(text).ok_or_else(|| ValidationError::invalid(EXPECTED))?;
         if !self.0.iter().any(|allowed| allowed.covers(&url)) {
             return Err(ValidationError::invalid("Must be a URL to which this server is allowed to redirect."));
         }
@@ -88,7 +88,7 @@ impl fmt::Display for NextUrls {
 
 /// Parses a URL that is unambiguous. Returns `None` if a browser, or the server of the URL, could read it as something other
 /// than what is written.
-fn read(text: &str) -> Option<url::Url> {
+fn parse_unambiguous(text: &str) -> Option<url::Url> {
     if !text.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'\\' | b'#')) {
         return None;
     }
@@ -131,11 +131,11 @@ fn is_plain(path: &str) -> bool {
 
 fn is_plain_segment(segment: &str) -> bool {
     // Some servers read `..;x` as `..`.
-    let is_step = segment == "." || [".;", ".%", ".."].iter().any(|step| segment.starts_with(step));
+    let is_dot_segment = segment == "." || [".;", ".%", ".."].iter().any(|prefix| segment.starts_with(prefix));
     let mut bytes = segment.bytes();
     while let Some(byte) = bytes.next() {
         let is_allowed = match byte {
-            b'%' => decoded(bytes.next(), bytes.next())
+            b'%' => decode_percent(bytes.next(), bytes.next())
                 .is_some_and(|byte| !byte.is_ascii_control() && !matches!(byte, b'/' | b'\\' | b'.' | b'%')),
             // The characters allowed in a path (RFC 3986, section 3.3). Browsers differ in how they read others.
             _ => byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@".contains(&byte),
@@ -144,10 +144,10 @@ fn is_plain_segment(segment: &str) -> bool {
             return false;
         }
     }
-    !is_step
+    !is_dot_segment
 }
 
-fn decoded(high: Option<u8>, low: Option<u8>) -> Option<u8> {
+fn decode_percent(high: Option<u8>, low: Option<u8>) -> Option<u8> {
     let digit = |byte: Option<u8>| char::from(byte?).to_digit(16);
     u8::try_from(digit(high)? * 16 + digit(low)?).ok()
 }

@@ -10,17 +10,17 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
 use rand::TryRng;
-use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel};
+use sea_orm::EntityTrait;
 use sha2::{Digest, Sha256};
 
-use crate::db::Db;
+use crate::db::{Db, rows};
 use crate::entity::server_key;
 use crate::error::Error;
 use crate::private_file;
 use crate::scalar::Id;
 
 /// The most bytes that are read from a file, which should contain 45.
-const MAX_OF_A_FILE: u64 = 1024;
+const MAX_FILE_LENGTH: u64 = 1024;
 
 /// A server key: 32 secret bytes.
 #[derive(Clone)]
@@ -59,28 +59,28 @@ impl Key {
     /// Returns the ID of the key, which marks the hashes made with it.
     #[must_use]
     pub fn id(&self) -> [u8; 6] {
-        self.derived("roster: key of a hash")
+        self.derive("roster: key of a hash")
     }
 
     /// Returns the fingerprint by which the database identifies the key.
     #[must_use]
     pub fn fingerprint(&self) -> [u8; 16] {
-        self.derived("roster: key of a database")
+        self.derive("roster: key of a database")
     }
 
     /// Returns the key of values that clients receive and send back, such as cursors.
     #[must_use]
     pub fn of_cursors(&self) -> [u8; 32] {
-        self.derived("roster: key of cursors")
+        self.derive("roster: key of cursors")
     }
 
     /// Returns the key of the links that are sent by email.
     #[must_use]
     pub fn of_links(&self) -> [u8; 32] {
-        self.derived("roster: key of links")
+        self.derive("roster: key of links")
     }
 
-    fn derived<const N: usize>(&self, label: &str) -> [u8; N] {
+    fn derive<const N: usize>(&self, label: &str) -> [u8; N] {
         let digest = Sha256::new_with_prefix(label).chain_update(self.0).finalize();
         let mut first = [0; N];
         first.iter_mut().zip(digest).for_each(|(to, from)| *to = from);
@@ -118,7 +118,7 @@ impl Source {
     pub fn find(&self) -> io::Result<Option<Key>> {
         match self {
             Self::Setting(key) => Ok(Some(key.clone())),
-            Self::File(path) => match read(path) {
+            Self::File(path) => match read_file(path) {
                 Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
                 found => found.map(Some),
             },
@@ -129,38 +129,39 @@ impl Source {
     ///
     /// # Errors
     /// An I/O error if the file cannot be read or created, or does not contain a key.
-    pub fn find_or_make(&self) -> io::Result<Key> {
+    pub fn find_or_create(&self) -> io::Result<Key> {
         match self {
             Self::Setting(key) => Ok(key.clone()),
-            Self::File(path) => self.find()?.map_or_else(|| make(path), Ok),
+            Self::File(path) => self.find()?.map_or_else(|| create_file(path), Ok),
         }
     }
 }
 
-fn read(path: &Path) -> io::Result<Key> {
+fn read_file(path: &Path) -> io::Result<Key> {
     let mut text = String::new();
-    fs::File::open(path)?.take(MAX_OF_A_FILE).read_to_string(&mut text)?;
+    fs::File::open(path)?.take(MAX_FILE_LENGTH).read_to_string(&mut text)?;
     Key::parse(&text).ok_or_else(|| io::Error::new(ErrorKind::InvalidData, "expected 32 bytes in base64"))
 }
 
 /// Creates the file atomically, complete and durable, unless another process has created it first.
-fn make(path: &Path) -> io::Result<Key> {
+fn create_file(path: &Path) -> io::Result<Key> {
     let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
     private_file::make_dir(dir)?;
-    let draft = dir.join(format!(".roster-key-{}", Id::new().0));
-    let made = write(&draft, &Key::random()?).and_then(|()| fs::hard_link(&draft, path));
-    fs::remove_file(&draft).or_else(|error| if error.kind() == ErrorKind::NotFound { Ok(()) } else { Err(error) })?;
-    match made {
+    let temp_path = dir.join(format!(".roster-key-{}", Id::new().0));
+    let created = write_file(&temp_path, &Key::random()?).and_then(|()| fs::hard_link(&temp_path, path));
+    fs::remove_file(&temp_path)
+        .or_else(|error| if error.kind() == ErrorKind::NotFound { Ok(()) } else { Err(error) })?;
+    match created {
         Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
         _ => {}
     }
     // Hashes made with the key survive a power failure, so the key must survive it too.
     #[cfg(unix)]
     fs::File::open(dir)?.sync_all()?;
-    read(path)
+    read_file(path)
 }
 
-fn write(path: &Path, key: &Key) -> io::Result<()> {
+fn write_file(path: &Path, key: &Key) -> io::Result<()> {
     let mut file = private_file::make(path)?;
     writeln!(file, "{}", base64::engine::general_purpose::STANDARD.encode(key.0))?;
     file.sync_all()
@@ -168,7 +169,7 @@ fn write(path: &Path, key: &Key) -> io::Result<()> {
 
 /// Returns the HMAC-SHA-256 (RFC 2104) of a message, not finalized yet.
 #[must_use]
-pub fn authenticated(key: &[u8; 32], message: &[u8]) -> Hmac<Sha256> {
+pub fn hmac_sha256(key: &[u8; 32], message: &[u8]) -> Hmac<Sha256> {
     // A key shorter than the block is padded with zeros.
     let mut block = [0; 64];
     block.iter_mut().zip(key).for_each(|(to, from)| *to = *from);
@@ -178,15 +179,15 @@ pub fn authenticated(key: &[u8; 32], message: &[u8]) -> Hmac<Sha256> {
 /// Returns whether the secrets of a database were made with a key. A database without a key is bound to this one.
 pub async fn bind(db: &Db, key: &Key) -> Result<bool, Error> {
     let row = server_key::Model { only_one: 1, fingerprint: key.fingerprint().to_vec() };
-    let claim = server_key::Entity::insert(row.into_active_model().reset_all()).on_conflict_do_nothing();
+    let claim = server_key::Entity::insert(rows::active(row)).on_conflict_do_nothing();
     claim.exec_without_returning(db.write()).await?;
-    Ok(fingerprint_of(db).await?.is_some_and(|known| known == key.fingerprint()))
+    Ok(fingerprint_of(db).await?.is_some_and(|fingerprint| fingerprint == key.fingerprint()))
 }
 
 /// Returns the fingerprint of the key with which the secrets of a database were made, if it is bound to one.
 pub async fn fingerprint_of(db: &Db) -> Result<Option<Vec<u8>>, Error> {
-    let known = server_key::Entity::find().one(db.read()).await?;
-    Ok(known.map(|known| known.fingerprint))
+    let row = server_key::Entity::find().one(db.read()).await?;
+    Ok(row.map(|row| row.fingerprint))
 }
 
 #[cfg(test)]
@@ -194,7 +195,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_is_read_from_every_base64_and_shown_nowhere() {
+    fn a_key_is_parsed_from_every_base64_and_shown_nowhere() {
         let key = Key::from([0xfb; 32]);
         let url_safe = "-_v7-_v7-_v7-_v7-_v7-_v7-_v7-_v7-_v7-_v7-_s";
         let standard = url_safe.replace('-', "+").replace('_', "/");
@@ -216,13 +217,14 @@ mod tests {
     }
 
     #[test]
-    fn of_many_who_make_the_file_at_once_all_get_one_key() {
+    fn processes_that_create_the_file_at_once_get_one_key() {
         let dir = tempfile::tempdir().unwrap();
         let source = Source::File(dir.path().join("below/roster.key"));
         assert!(source.find().unwrap().is_none());
         let keys: Vec<[u8; 32]> = std::thread::scope(|scope| {
-            let makers: Vec<_> = (0..16).map(|_| scope.spawn(|| *source.find_or_make().unwrap().as_bytes())).collect();
-            makers.into_iter().map(|maker| maker.join().unwrap()).collect()
+            let create = || *source.find_or_create().unwrap().as_bytes();
+            let threads: Vec<_> = (0..16).map(|_| scope.spawn(create)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
         });
         assert!(keys.iter().all(|key| Some(*key) == source.find().unwrap().map(|key| *key.as_bytes())));
         let left: Vec<_> =

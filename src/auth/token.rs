@@ -6,7 +6,7 @@ use hmac::Mac;
 use rand::TryRng;
 use sha2::{Digest, Sha256};
 
-use crate::auth::server_key::{Key, authenticated};
+use crate::auth::server_key::{Key, hmac_sha256};
 use crate::error::Error;
 
 /// The kind of a token, given by its prefix.
@@ -48,7 +48,7 @@ impl TokenKind {
 /// # Errors
 /// `Internal` if the system provides no randomness.
 pub fn new(kind: TokenKind) -> Result<String, Error> {
-    Ok(written(kind, &random()?))
+    Ok(format_token(kind, &random()?))
 }
 
 /// Returns the seed of the token of an emailed link. It may be stored until the email is sent.
@@ -61,8 +61,8 @@ pub fn seed() -> Result<Vec<u8>, Error> {
 
 /// Returns the token of an emailed link. The same seed and key give the same token; the seed is useless without the key.
 #[must_use]
-pub fn of_seed(key: &Key, seed: &[u8]) -> String {
-    written(TokenKind::Link, &authenticated(&key.of_links(), seed).finalize().into_bytes())
+pub fn from_seed(key: &Key, seed: &[u8]) -> String {
+    format_token(TokenKind::Link, &hmac_sha256(&key.of_links(), seed).finalize().into_bytes())
 }
 
 fn random() -> Result<[u8; 32], Error> {
@@ -71,7 +71,7 @@ fn random() -> Result<[u8; 32], Error> {
     Ok(secret)
 }
 
-fn written(kind: TokenKind, secret: &[u8]) -> String {
+fn format_token(kind: TokenKind, secret: &[u8]) -> String {
     format!("{}{}", kind.prefix(), URL_SAFE_NO_PAD.encode(secret))
 }
 
@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_token_of_a_link_stands_in_a_masked_text() {
+    fn a_masked_text_contains_no_token_of_a_link() {
         let token = new(TokenKind::Link).unwrap();
         let text = format!("554 blocked: https://x.example/reset?lang=en#{token}; see rol_abc and {token}");
         assert_eq!(masked(&text), "554 blocked: https://x.example/reset?lang=en#rol_***; see rol_*** and rol_***");

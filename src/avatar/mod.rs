@@ -12,7 +12,7 @@ use crate::entity::avatar::ContentType;
 use crate::scalar::{Id, Url};
 
 /// The maximum size of an uploaded file, in bytes.
-pub const LARGEST_FILE: usize = 2 * 1024 * 1024;
+pub const MAX_FILE_SIZE: usize = 2 * 1024 * 1024;
 
 /// The path under which the server serves pictures, followed by the ID of the user.
 pub const PATH: &str = "/avatars/";

@@ -13,7 +13,7 @@ use super::Picture;
 use crate::entity::avatar::ContentType;
 
 /// The maximum side of a stored picture, in pixels.
-const LARGEST_SIDE: u32 = 512;
+const MAX_STORED_SIDE: u32 = 512;
 /// The maximum length of each side of an uploaded picture, in pixels.
 const MAX_SIDE_LENGTH: u32 = 10_000;
 /// The maximum number of pixels of an uploaded picture.
@@ -25,7 +25,7 @@ const MAX_SCANS: usize = 32;
 /// The quality of an encoded JPEG, of 100.
 const QUALITY: u8 = 85;
 
-const UNKNOWN: &str = "This is not a PNG or JPEG picture.";
+const UNKNOWN_FORMAT: &str = "This is not a PNG or JPEG picture.";
 const BROKEN: &str = "This picture is damaged or incomplete.";
 const TOO_LARGE: &str =
     "This picture has too many pixels: at most 10,000 on each side and 40 million in total are allowed.";
@@ -34,19 +34,19 @@ const TOO_LARGE: &str =
 ///
 /// # Errors
 /// The reason, as a message for users.
-pub(super) fn of_file(file: &[u8]) -> Result<Picture, &'static str> {
+pub(super) fn process(file: &[u8]) -> Result<Picture, &'static str> {
     let (format, content_type) = if file.starts_with(b"\x89PNG\r\n\x1a\n") {
         (ImageFormat::Png, ContentType::Png)
     } else if file.starts_with(&[0xff, 0xd8, 0xff]) {
         check_jpeg(file)?;
         (ImageFormat::Jpeg, ContentType::Jpeg)
     } else {
-        return Err(UNKNOWN);
+        return Err(UNKNOWN_FORMAT);
     };
     let (image, orientation) = decode(file, format)?;
     let mut image = square(image);
     image.apply_orientation(orientation);
-    let content = encode(&plain(image), content_type).map_err(|error| {
+    let content = encode(&convert_to_eight_bits(image), content_type).map_err(|error| {
         tracing::error!(%error, "failed to encode an image");
         BROKEN
     })?;
@@ -76,11 +76,11 @@ fn decode(file: &[u8], format: ImageFormat) -> Result<(DynamicImage, Orientation
     Ok((DynamicImage::from_decoder(decoder).map_err(broken)?, orientation))
 }
 
-/// Scales and crops to the square in the center, at most [`LARGEST_SIDE`] pixels wide and never enlarged. Scales before it crops,
+/// Scales and crops to the square in the center, at most [`MAX_STORED_SIDE`] pixels wide and never enlarged. Scales before it crops,
 /// so that nothing of the full size is copied.
 fn square(image: DynamicImage) -> DynamicImage {
     let (width, height) = (image.width(), image.height());
-    let (shorter, side) = (width.min(height), width.min(height).min(LARGEST_SIDE));
+    let (shorter, side) = (width.min(height), width.min(height).min(MAX_STORED_SIDE));
     let scaled = |length: u32| {
         let length = (u64::from(length) * u64::from(side)).div_ceil(u64::from(shorter.max(1)));
         u32::try_from(length).unwrap_or(side)
@@ -92,7 +92,7 @@ fn square(image: DynamicImage) -> DynamicImage {
 }
 
 /// Converts to eight bits for each channel. Gray stays gray.
-fn plain(image: DynamicImage) -> DynamicImage {
+fn convert_to_eight_bits(image: DynamicImage) -> DynamicImage {
     let color = image.color();
     match (color.has_color(), color.has_alpha()) {
         (false, false) => DynamicImage::ImageLuma8(image.into_luma8()),

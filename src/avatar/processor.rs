@@ -6,13 +6,13 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
-use super::{LARGEST_FILE, Picture, picture};
+use super::{MAX_FILE_SIZE, Picture, picture};
 use crate::error::{Error, ErrorCode};
 
 /// The number of files that are processed at the same time. Some take a few hundred MB of memory.
-const AT_ONCE: usize = 1;
+const MAX_RUNNING: usize = 1;
 /// The number of files that are processed or wait, from which the next is refused.
-const ADMITTED: usize = 8;
+const MAX_ADMITTED: usize = 8;
 
 /// A processor that converts files into pictures. Cheap to clone.
 #[derive(Clone)]
@@ -23,7 +23,7 @@ pub struct ImageProcessor {
 
 impl Default for ImageProcessor {
     fn default() -> Self {
-        Self { running: Arc::new(Semaphore::new(AT_ONCE)), admitted: Arc::new(Semaphore::new(ADMITTED)) }
+        Self { running: Arc::new(Semaphore::new(MAX_RUNNING)), admitted: Arc::new(Semaphore::new(MAX_ADMITTED)) }
     }
 }
 
@@ -33,7 +33,7 @@ impl ImageProcessor {
     /// # Errors
     /// `Rejected` if the file is too large, or not a PNG or JPEG; `RateLimited`, without a wait, if too many files wait already.
     pub async fn process(&self, field: &str, file: Vec<u8>) -> Result<Picture, Error> {
-        if file.len() > LARGEST_FILE {
+        if file.len() > MAX_FILE_SIZE {
             return Err(Error::rejected(field, ErrorCode::TooLong, "Must be at most 2 MB."));
         }
         let busy =
@@ -41,16 +41,16 @@ impl ImageProcessor {
         let admitted = Arc::clone(&self.admitted).try_acquire_owned().map_err(|_| busy())?;
         let running = Arc::clone(&self.running).acquire_owned().await.map_err(Error::internal)?;
         let work = spawn_blocking(move || {
-            let made = picture::of_file(&file);
+            let picture = picture::process(&file);
             // Not earlier: when a client disconnects, its picture is still being processed.
             drop((running, admitted));
-            made
+            picture
         });
-        let made = work.await.unwrap_or_else(|error| {
+        let picture = work.await.unwrap_or_else(|error| {
             tracing::error!(%error, "failed to process an image");
             Err("This picture cannot be read; save it again in a picture editor and retry.")
         });
-        made.map_err(|why| Error::rejected(field, ErrorCode::Invalid, why))
+        picture.map_err(|message| Error::rejected(field, ErrorCode::Invalid, message))
     }
 }
 
@@ -59,14 +59,14 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn of_too_many_at_once_some_are_refused() {
+    async fn too_many_files_at_once_are_rejected() {
         let mut file = std::io::Cursor::new(Vec::new());
         image::GrayImage::new(3_000, 3_000).write_to(&mut file, image::ImageFormat::Png).unwrap();
-        let (studio, file) = (ImageProcessor::default(), file.into_inner());
-        let all = (0..ADMITTED + 3).map(|_| studio.process("avatar", file.clone()));
+        let (processor, file) = (ImageProcessor::default(), file.into_inner());
+        let all = (0..MAX_ADMITTED + 3).map(|_| processor.process("avatar", file.clone()));
         let done = futures_util::future::join_all(all).await;
-        assert_eq!(done.iter().filter(|made| matches!(made, Err(Error::RateLimited(_)))).count(), 3);
-        assert_eq!(done.iter().filter(|made| made.is_ok()).count(), ADMITTED);
-        assert!(studio.process("avatar", file).await.is_ok(), "and later there is room again");
+        assert_eq!(done.iter().filter(|picture| matches!(picture, Err(Error::RateLimited(_)))).count(), 3);
+        assert_eq!(done.iter().filter(|picture| picture.is_ok()).count(), MAX_ADMITTED);
+        assert!(processor.process("avatar", file).await.is_ok(), "and later there is room again");
     }
 }

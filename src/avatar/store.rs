@@ -1,10 +1,10 @@
 //! Storage of pictures.
 
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{ActiveModelTrait, DatabaseTransaction, EntityTrait, IntoActiveModel};
+use sea_orm::{DatabaseTransaction, EntityTrait};
 
 use super::Picture;
-use crate::db::Db;
+use crate::db::{Db, rows};
 use crate::entity::avatar;
 use crate::error::Error;
 use crate::scalar::Id;
@@ -31,7 +31,7 @@ pub trait Store {
 impl Store for Db {
     async fn put(&self, transaction: &DatabaseTransaction, user_id: Id, picture: Picture) -> Result<(), Error> {
         let Picture { content_type, content } = picture;
-        let row = avatar::Model { user_id, content_type, content }.into_active_model().reset_all();
+        let row = rows::active(avatar::Model { user_id, content_type, content });
         let columns = [avatar::Column::ContentType, avatar::Column::Content];
         let replace = OnConflict::column(avatar::Column::UserId).update_columns(columns).to_owned();
         avatar::Entity::insert(row).on_conflict(replace).exec_without_returning(transaction).await?;

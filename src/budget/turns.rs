@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 use tokio::task::unconstrained;
 
 /// Number of list items that are resolved in one turn, before other tasks run.
-const ITEMS_OF_A_TURN: usize = 128;
+const ITEMS_PER_TURN: usize = 128;
 
 /// The turns of one request.
 #[derive(Debug)]
@@ -26,14 +26,14 @@ impl Default for Turns {
 }
 
 impl Turns {
-    /// Runs a request in turns of [`ITEMS_OF_A_TURN`] items; between them other tasks run and the deadline of the request is
+    /// Runs a request in turns of [`ITEMS_PER_TURN`] items; between them other tasks run and the deadline of the request is
     /// checked. At the end of each turn but the last, the request wakes itself during the turn. Code that waits until the request
     /// needs something, such as the [loaders](crate::graphql::batching), can tell from this that it needs nothing yet.
     pub(super) async fn run<T>(&self, request: impl Future<Output = T>) -> T {
         let mut request = pin!(request);
         poll_fn(|context| {
-            let left = self.unused.swap(ITEMS_OF_A_TURN, Ordering::Relaxed);
-            self.permits.add_permits(ITEMS_OF_A_TURN.saturating_sub(left));
+            let left = self.unused.swap(ITEMS_PER_TURN, Ordering::Relaxed);
+            self.permits.add_permits(ITEMS_PER_TURN.saturating_sub(left));
             let polled = request.as_mut().poll(context);
             if polled.is_pending() && self.unused.load(Ordering::Relaxed) == 0 {
                 context.waker().wake_by_ref();
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn others_get_their_turn_during_a_long_list() {
+    fn other_tasks_run_during_a_long_list() {
         for (document, count) in [
             ("{ items(count: 20000) { number } }", 20_000),
             ("{ items(count: 100) { items(count: 200) { number } } }", 20_000),
@@ -119,7 +119,7 @@ mod tests {
         ] {
             let (most, all) = resolved_in_one_turn(document);
             assert_eq!(all, count, "{document}");
-            assert!(most <= ITEMS_OF_A_TURN, "{most} of {document}");
+            assert!(most <= ITEMS_PER_TURN, "{most} of {document}");
         }
     }
 }

@@ -6,15 +6,15 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
 use crate::access::{Viewer, active_superusers};
 use crate::audit::{self, Entry};
 use crate::auth::one_time_link;
-use crate::auth::password::Hasher;
+use crate::auth::password::{Hasher, PasswordCandidate};
 use crate::db::Db;
 use crate::entity::audit_event::AuditAction;
-use crate::entity::user::{self, Role, UserFields};
+use crate::entity::user::{self, Role, UserFields, UserNames};
 use crate::error::Error;
 use crate::scalar::Id;
 use crate::text;
+use crate::user::create::{self, ActivationMethod, NewUser};
 use crate::user::secrets::Secrets;
-use crate::user::{self as people, ActivationMethod};
 use crate::validation::Validator;
 
 /// Returns whether there is an active superuser.
@@ -22,13 +22,24 @@ pub async fn has_superuser(db: &Db) -> Result<bool, Error> {
     Ok(user::Entity::find().filter(active_superusers()).one(db.read()).await?.is_some())
 }
 
-/// The scope of an administrator's rights.
+/// The rights of an administrator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Administers {
-    /// Every license: a superuser.
-    Everything,
-    /// The license that the administrator belongs to.
+pub enum AdministratorRights {
+    /// Administers every license.
+    Superuser,
+    /// Administers the license that the administrator belongs to.
     License,
+}
+
+/// An administrator to be created.
+pub struct NewAdministrator {
+    pub license_id: Id,
+    pub rights: AdministratorRights,
+    pub first_name: String,
+    pub last_name: String,
+    pub email: String,
+    /// The password; `None` to create a link with which the user sets it.
+    pub password: Option<String>,
 }
 
 /// Creates an administrator without a viewer, so that a new directory gets its first one. Without a password, the user sets one
@@ -40,28 +51,32 @@ pub enum Administers {
 pub async fn create_administrator(
     db: &Db,
     hasher: &Hasher,
-    (license_id, administers): (Id, Administers),
-    names: (String, String),
-    email: String,
-    password: Option<String>,
+    administrator: NewAdministrator,
 ) -> Result<(user::Model, Option<String>), Error> {
-    let mut form = Validator::creating();
-    let role = match administers {
-        Administers::Everything => MaybeUndefined::Undefined,
-        Administers::License => MaybeUndefined::Value(Role::LicenseAdmin),
+    let NewAdministrator { license_id, rights, first_name, last_name, email, password } = administrator;
+    let mut validator = Validator::creating();
+    let role = match rights {
+        AdministratorRights::Superuser => MaybeUndefined::Undefined,
+        AdministratorRights::License => MaybeUndefined::Value(Role::LicenseAdmin),
     };
     let fields = UserFields { email: MaybeUndefined::Value(email), role, ..UserFields::default() };
-    let mut new = user::Model::addressed(license_id, names, fields, &mut form);
+    let names = UserNames::new(first_name, last_name);
+    let mut new = user::Model::with_email(license_id, names, fields, &mut validator);
     if let Some(password) = &password {
-        hasher.check(&mut form, ("password", password), &new.known_words(), None).await?;
+        let candidate =
+            PasswordCandidate { field: "password", password, known_words: &new.known_words(), on_behalf_of: None };
+        hasher.check(&mut validator, candidate).await?;
     }
-    form.finish()?;
-    new.is_superuser = administers == Administers::Everything;
+    validator.finish()?;
+    new.is_superuser = rights == AdministratorRights::Superuser;
     new.has_activated = password.is_some();
-    let welcome = if password.is_some() { ActivationMethod::Nothing } else { ActivationMethod::Link };
+    let activation = if password.is_some() { ActivationMethod::Nothing } else { ActivationMethod::Link };
     let secrets = Secrets { password: password.map(Some).into(), ..Secrets::default() };
-    let stored = secrets.hashed(hasher, &Viewer::Anonymous).await?;
-    let token = people::insert(db, (db.begin().await?, None), &new, stored, &[], welcome).await?;
+    let hashed_secrets = secrets.hash(hasher, &Viewer::Anonymous).await?;
+    let transaction = db.begin().await?;
+    let token =
+        create::insert(db, transaction, None, NewUser { row: &new, hashed_secrets, attributes: &[], activation })
+            .await?;
     Ok((new, token))
 }
 
@@ -72,12 +87,12 @@ pub async fn create_administrator(
 #[expect(clippy::disallowed_methods, reason = "the command line has no actor")]
 pub async fn new_link(db: &Db, email: &str) -> Result<String, Error> {
     let transaction = db.begin().await?;
-    let by_address = user::Column::EmailKey.eq(text::canonical_login(email.trim()));
-    let found = user::Entity::find().filter(by_address).lock_exclusive().one(&transaction).await?;
-    let person = found.filter(|person| person.is_active);
-    let person =
-        person.ok_or_else(|| Error::BadInput(format!("there is no active user with the email address {email}")))?;
-    let token = one_time_link::issue(&transaction, &person).await?;
-    audit::commit(transaction, [Entry::new(AuditAction::LinkCreated, &person)]).await?;
+    let has_email = user::Column::EmailKey.eq(text::canonical_login(email.trim()));
+    let found = user::Entity::find().filter(has_email).lock_exclusive().one(&transaction).await?;
+    let user = found
+        .filter(|user| user.is_active)
+        .ok_or_else(|| Error::BadInput(format!("there is no active user with the email address {email}")))?;
+    let token = one_time_link::issue(&transaction, &user).await?;
+    audit::commit(transaction, [Entry::new(AuditAction::LinkCreated, &user)]).await?;
     Ok(token)
 }

@@ -1,6 +1,6 @@
 //! `roster admin`: creates or recovers administrators.
 
-use super::admin::{self, Administers};
+use super::admin::{self, AdministratorRights, NewAdministrator};
 use super::config::{AdminCreate, AdminLink, Settings};
 use super::open::{DATA_DIR, check_key, open, open_with_key};
 use crate::auth::one_time_link;
@@ -12,16 +12,22 @@ pub async fn create_admin(settings: &Settings, admin: AdminCreate) -> anyhow::Re
     let (db, hasher) = open_with_key(settings, DATA_DIR).await?;
     let license = license::resolve_or_create(&db, admin.license.as_deref(), &admin.holder).await?;
     let password = if admin.password_stdin { Some(read_password()?) } else { None };
-    let names = (admin.first_name, admin.last_name);
-    let (administers, what) = if admin.license_admin {
-        (Administers::License, format!("administers license {}", license.number))
+    let (rights, description) = if admin.license_admin {
+        (AdministratorRights::License, format!("administers license {}", license.number))
     } else {
-        (Administers::Everything, "is a superuser".to_owned())
+        (AdministratorRights::Superuser, "is a superuser".to_owned())
     };
-    let place = (license.id, administers);
-    let (user, token) = admin::create_administrator(&db, &hasher, place, names, admin.email, password).await?;
+    let administrator = NewAdministrator {
+        license_id: license.id,
+        rights,
+        first_name: admin.first_name,
+        last_name: admin.last_name,
+        email: admin.email,
+        password,
+    };
+    let (user, token) = admin::create_administrator(&db, &hasher, administrator).await?;
     db.close().await?;
-    println!("{} now {what} and signs in with {}.", user.name(), user.email.unwrap_or_default());
+    println!("{} now {description} and signs in with {}.", user.name(), user.email.unwrap_or_default());
     if let Some(token) = token {
         show_link(settings, &token);
     }

@@ -12,22 +12,22 @@ pub async fn verify(settings: &Settings) -> anyhow::Result<()> {
     if let Some(file) = db::missing_file(&database.url) {
         anyhow::bail!("the database file {} does not exist", file.display());
     }
-    let at = || db::without_password(&database.url);
-    let db = Db::connect(&database).await.map_err(anyhow::Error::from).with_context(at)?;
+    let location = || db::without_password(&database.url);
+    let db = Db::connect(&database).await.map_err(anyhow::Error::from).with_context(location)?;
     let pending = db.pending_migrations().await?;
     anyhow::ensure!(
         pending == 0,
         "the tables are not up to date: {pending} migrations are pending; run `roster migrate`"
     );
-    let verdict = audit::verify::verify(&db).await?;
+    let report = audit::verify::verify(&db).await?;
     db.close().await?;
-    if verdict.found > 0 {
-        verdict.faults.iter().for_each(|fault| eprintln!("{fault}"));
-        anyhow::bail!("audit trail verification failed: {} problems", verdict.found);
+    if report.error_count > 0 {
+        report.errors.iter().for_each(|error| eprintln!("{error}"));
+        anyhow::bail!("audit trail verification failed: {} problems", report.error_count);
     }
-    match verdict.events {
+    match report.events {
         0 => println!("The audit trail has no events."),
-        events => println!("Verified {events} events. Hash of the last event: {}", verdict.hash),
+        events => println!("Verified {events} events. Hash of the last event: {}", report.hash),
     }
     Ok(())
 }

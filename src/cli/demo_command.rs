@@ -1,29 +1,28 @@
 //! `roster demo`: fills a directory with synthetic users and serves it.
 
-use std::io::Write as _;
-
 use anyhow::Context as _;
 use indicatif::ProgressBar;
 
 use super::config::{Demo, Listen, Settings};
 use super::demo::{self, DemoViewer};
 use super::open::{DEMO_DIR, check_key, open_with_key};
-use super::progress::progress;
+use super::progress::progress_bar;
 use super::serve::{bind, run};
+use crate::private_file;
 
 pub async fn serve_demo(settings: &Settings, demo: &Demo) -> anyhow::Result<()> {
     check_key(settings, DEMO_DIR)?;
     let socket = bind(settings).await?;
     let (db, hasher) = open_with_key(settings, DEMO_DIR).await?;
-    let bar = progress(u64::from(demo.users), "{msg} {wide_bar} {human_pos}/{human_len}, {per_sec}, {eta} left");
+    let bar = progress_bar(u64::from(demo.users), "{msg} {wide_bar} {human_pos}/{human_len}, {per_sec}, {eta} left");
     bar.set_message("Creating users");
-    demo::fill(&db, demo.users, demo.seed, |step| show(&bar, step)).await?;
+    demo::fill(&db, demo.users, demo.seed, |progress| show(&bar, progress)).await?;
     bar.finish_and_clear();
-    let viewers = demo::sign_in(&db, &hasher, demo.seed, settings.lifetime()).await?;
+    let viewers = demo::sign_in(&db, &hasher, demo.seed, settings.session_lifetime()).await?;
     if let Some(file) = &demo.tokens {
         let object: serde_json::Map<_, _> =
             viewers.iter().map(|viewer| (viewer.kind.to_owned(), viewer.token.clone().into())).collect();
-        write_secret(file, &serde_json::to_vec_pretty(&object)?)
+        private_file::write(file, &serde_json::to_vec_pretty(&object)?)
             .with_context(|| format!("--tokens {}", file.display()))?;
     }
     println!("Meridian Hospital Group, a demo with {} users. Viewers, with their bearer tokens:", demo.users);
@@ -32,7 +31,7 @@ pub async fn serve_demo(settings: &Settings, demo: &Demo) -> anyhow::Result<()> 
     }
     println!("They sign in with the password {}", demo::password(&hasher));
     print_examples(settings, &Listen::from(socket.local_addr()?).url(), &viewers);
-    run(settings, DEMO_DIR, (db, hasher), socket).await
+    run(settings, DEMO_DIR, db, hasher, socket).await
 }
 
 /// Prints the variables that the examples of the documentation use, a first request and a link to the playground.
@@ -50,27 +49,14 @@ fn print_examples(settings: &Settings, url: &str, viewers: &[DemoViewer]) {
     }
 }
 
-/// Writes a file that only its owner can read.
-fn write_secret(path: &std::path::Path, content: &[u8]) -> std::io::Result<()> {
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path)?;
-    // The file may have existed before, with a mode that lets others read it.
-    #[cfg(unix)]
-    file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
-    file.write_all(content)
-}
-
 /// Shows the progress of creating users: in the bar, or in the log if the bar is hidden.
-fn show(bar: &ProgressBar, step: demo::Progress) {
-    const LOGGED_EVERY: u64 = 50_000;
-    match step {
-        demo::Progress::Entered(done) => {
-            if bar.is_hidden() && done / LOGGED_EVERY > bar.position() / LOGGED_EVERY {
-                let left = indicatif::HumanDuration(bar.eta());
-                tracing::info!("created {done} users, {:.0} per second, {left} left", bar.per_sec());
+fn show(bar: &ProgressBar, progress: demo::Progress) {
+    const LOG_INTERVAL: u64 = 50_000;
+    match progress {
+        demo::Progress::Created(done) => {
+            if bar.is_hidden() && done / LOG_INTERVAL > bar.position() / LOG_INTERVAL {
+                let remaining = indicatif::HumanDuration(bar.eta());
+                tracing::info!("created {done} users, {:.0} per second, {remaining} left", bar.per_sec());
             }
             bar.set_position(done);
         }

@@ -12,6 +12,7 @@ use crate::db::Db;
 use crate::entity::credential;
 use crate::error::Error;
 use crate::login::{self, Duplicates};
+use crate::scalar::Id;
 
 /// The parameters of SQLite that are shown.
 const PRAGMAS: [&str; 6] = ["journal_mode", "synchronous", "foreign_keys", "busy_timeout", "cache_size", "page_count"];
@@ -31,46 +32,48 @@ const PARAMETERS: [&str; 8] = [
 
 /// Returns the relevant parameters of the live connection, by name.
 pub async fn parameters(db: &Db) -> Result<Vec<(&'static str, String)>, Error> {
-    let mut found = Vec::new();
+    let mut parameters = Vec::new();
     if db.is_postgres() {
         for name in PARAMETERS {
-            let row = ask(db, DatabaseBackend::Postgres, format!("SELECT current_setting('{name}')")).await?;
-            found.push((name, row.map(|row| row.try_get_by_index::<String>(0)).transpose()?.unwrap_or_default()));
+            let row = query_one(db, DatabaseBackend::Postgres, format!("SELECT current_setting('{name}')")).await?;
+            parameters.push((name, row.map(|row| row.try_get_by_index::<String>(0)).transpose()?.unwrap_or_default()));
         }
-        return Ok(found);
+        return Ok(parameters);
     }
-    let row = ask(db, DatabaseBackend::Sqlite, "SELECT sqlite_version()".to_owned()).await?;
-    found.push(("sqlite version", row.map(|row| row.try_get_by_index::<String>(0)).transpose()?.unwrap_or_default()));
+    let row = query_one(db, DatabaseBackend::Sqlite, "SELECT sqlite_version()".to_owned()).await?;
+    parameters
+        .push(("sqlite version", row.map(|row| row.try_get_by_index::<String>(0)).transpose()?.unwrap_or_default()));
     for name in PRAGMAS {
-        let Some(row) = ask(db, DatabaseBackend::Sqlite, format!("PRAGMA {name}")).await? else { continue };
+        let Some(row) = query_one(db, DatabaseBackend::Sqlite, format!("PRAGMA {name}")).await? else { continue };
         let value = row
             .try_get_by_index::<i64>(0)
             .map(|value| value.to_string())
             .or_else(|_| row.try_get_by_index::<String>(0));
-        found.push((name, value?));
+        parameters.push((name, value?));
     }
-    Ok(found)
+    Ok(parameters)
 }
 
 /// Returns the logins that identify two users each. They exist only in directories from before usernames and email addresses were
 /// one namespace.
 pub async fn duplicate_logins(db: &Db) -> Result<Duplicates, Error> {
-    Ok(login::duplicates(db.read()).await?)
+    Ok(login::find_duplicates(db.read()).await?)
 }
 
-async fn ask(db: &Db, backend: DatabaseBackend, sql: String) -> Result<Option<sea_orm::QueryResult>, Error> {
+async fn query_one(db: &Db, backend: DatabaseBackend, sql: String) -> Result<Option<sea_orm::QueryResult>, Error> {
     Ok(db.write().query_one_raw(Statement::from_string(backend, sql)).await?)
 }
 
 /// Describes how many weak password hashes of other systems are still stored, by family, and what to do about them.
 pub async fn weak_passwords(db: &Db) -> Result<String, Error> {
     let mut families: BTreeMap<&'static str, u64> = BTreeMap::new();
-    let mut last = None;
+    let mut last_user_id: Option<Id> = None;
     loop {
+        let rest = last_user_id.map(|id| credential::Column::UserId.gt(id));
         let hashes = credential::Entity::find()
-            // Hashes made here are most of all, and are never weak.
+            // The hashes that Roster makes itself are never weak, and are most of them.
             .filter(credential::Column::PasswordHash.not_like("$argon2id$%"))
-            .filter(last.map_or_else(Condition::all, |last| Condition::all().add(credential::Column::UserId.gt(last))))
+            .filter(Condition::all().add_option(rest))
             .order_by_asc(credential::Column::UserId)
             .limit(HASHES_AT_ONCE)
             .all(db.read())
@@ -81,9 +84,9 @@ pub async fn weak_passwords(db: &Db) -> Result<String, Error> {
             }
         }
         let Some(hash) = hashes.last() else { break };
-        last = Some(hash.user_id);
+        last_user_id = Some(hash.user_id);
     }
-    Ok(match password::counted(&families) {
+    Ok(match password::format_counts(&families) {
         None => "none".to_owned(),
         Some(counts) => format!(
             "{counts}; each is replaced when its user signs in. Send password resets to users who do not sign in, or deactivate them."

@@ -5,15 +5,15 @@ use anyhow::Context as _;
 use super::config::{Import, Settings};
 use super::import;
 use super::open::{DATA_DIR, check_key, open_with_key};
-use super::progress::progress;
+use super::progress::progress_bar;
 use crate::license;
 use crate::scalar::Id;
 
-pub async fn load(settings: &Settings, import: &Import) -> anyhow::Result<()> {
+pub async fn import_file(settings: &Settings, import: &Import) -> anyhow::Result<()> {
     let name = || import.file.display().to_string();
     let source = import::Source::open(&import.file).with_context(name)?;
-    if let Some(foreign) = source.foreign_format().with_context(name)? {
-        anyhow::bail!("{}: {foreign}", name());
+    if let Some(format) = source.foreign_format().with_context(name)? {
+        anyhow::bail!("{}: {format}", name());
     }
     let size = source.size()?;
     check_key(settings, DATA_DIR)?;
@@ -23,26 +23,26 @@ pub async fn load(settings: &Settings, import: &Import) -> anyhow::Result<()> {
     let is_first = import.license.is_none() && license::list(&db).await?.is_empty();
     let license_id = if is_first { Id::new() } else { license().await?.id };
 
-    let bar = progress(size, "{msg} {wide_bar} {bytes}/{total_bytes} {eta}");
+    let bar = progress_bar(size, "{msg} {wide_bar} {bytes}/{total_bytes} {eta}");
     bar.set_message("Checking");
     let checked = import::check(&db, license_id, source.lines()?, |done| bar.set_position(done)).await?;
-    if import.dry_run || !checked.bad.is_empty() {
+    if import.dry_run || !checked.invalid.is_empty() {
         bar.finish_and_clear();
         return report(&checked, "would be");
     }
     bar.set_message("Writing");
-    let loaded = import::load(&db, license().await?.id, source.lines()?, |done| bar.set_position(done)).await?;
+    let imported = import::load(&db, license().await?.id, source.lines()?, |done| bar.set_position(done)).await?;
     bar.finish_and_clear();
     db.analyze().await?;
     db.close().await?;
-    report(&loaded, "were")
+    report(&imported, "were")
 }
 
-fn report(tally: &import::ImportSummary, were: &str) -> anyhow::Result<()> {
-    tally.faults().for_each(|fault| eprintln!("{fault}"));
-    if tally.bad.is_empty() {
-        println!("{}", tally.summary(were));
+fn report(summary: &import::ImportSummary, verb: &str) -> anyhow::Result<()> {
+    summary.errors().for_each(|error| eprintln!("{error}"));
+    if summary.invalid.is_empty() {
+        println!("{}", summary.describe(verb));
         return Ok(());
     }
-    anyhow::bail!("{} invalid lines; nothing was written.", tally.bad.len())
+    anyhow::bail!("{} invalid lines; nothing was written.", summary.invalid.len())
 }

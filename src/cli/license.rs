@@ -4,39 +4,39 @@ use crate::entity::license::{LicenseKind, Model};
 use crate::license::Extended;
 use crate::scalar::Date;
 
-const HEADS: [&str; 7] = ["NUMBER", "HOLDER", "KIND", "FIRST DAY", "LAST DAY", "EXPIRED", "USERS"];
+const HEADERS: [&str; 7] = ["NUMBER", "HOLDER", "KIND", "FIRST DAY", "LAST DAY", "EXPIRED", "USERS"];
 
 /// Describes a license that was created.
 #[must_use]
-pub fn made(license: &Model) -> String {
+pub fn created(license: &Model) -> String {
     let Model { number, holder, starts_on, expires_on, .. } = license;
     format!(
         "Created license {number} of {holder}; it starts on {} and {}.\n\
          To create its first administrator: roster admin create --license {number} --license-admin --email ... --first-name ... --last-name ...",
         starts_on.0,
-        end(*expires_on),
+        describe_end(*expires_on),
     )
 }
 
 /// Describes the change of the last day of a license.
 #[must_use]
 pub fn extended(Extended { license, before }: &Extended) -> String {
-    let (number, now) = (&license.number, end(license.expires_on));
+    let (number, now) = (&license.number, describe_end(license.expires_on));
     if license.expires_on == *before {
         return format!("License {number} already {now}; nothing was changed.");
     }
-    let over = if license.has_expired() { " That day has passed: its users no longer have access." } else { "" };
+    let warning = if license.has_expired() { " That day has passed: its users no longer have access." } else { "" };
     match before {
-        Some(before) => format!("License {number} now {now}; previously it ended on {}.{over}", before.0),
-        None => format!("License {number} now {now}; previously it had no end date.{over}"),
+        Some(before) => format!("License {number} now {now}; previously it ended on {}.{warning}", before.0),
+        None => format!("License {number} now {now}; previously it had no end date.{warning}"),
     }
 }
 
 /// Formats licenses with their number of users as a table.
 #[must_use]
 pub fn table(licenses: Vec<(Model, i64)>) -> String {
-    let mut rows = vec![HEADS.map(str::to_owned)];
-    rows.extend(licenses.into_iter().map(|(license, people)| {
+    let mut rows = vec![HEADERS.map(str::to_owned)];
+    rows.extend(licenses.into_iter().map(|(license, users)| {
         let expired = if license.has_expired() { "yes" } else { "no" };
         let kind = match license.kind {
             LicenseKind::Commercial => "commercial",
@@ -44,7 +44,7 @@ pub fn table(licenses: Vec<(Model, i64)>) -> String {
         };
         let last = license.expires_on.map_or_else(|| "none".to_owned(), |last| last.0.to_string());
         let first = license.starts_on.0.to_string();
-        [license.number, license.holder, kind.to_owned(), first, last, expired.to_owned(), people.to_string()]
+        [license.number, license.holder, kind.to_owned(), first, last, expired.to_owned(), users.to_string()]
     }));
     let mut widths = [0; 7];
     for row in &rows {
@@ -58,6 +58,6 @@ pub fn table(licenses: Vec<(Model, i64)>) -> String {
     lines.join("\n")
 }
 
-fn end(last: Option<Date>) -> String {
+fn describe_end(last: Option<Date>) -> String {
     last.map_or_else(|| "has no end date".to_owned(), |last| format!("ends on {}", last.0))
 }

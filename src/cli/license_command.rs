@@ -1,25 +1,25 @@
 //! `roster license`: creates, extends and lists licenses.
 
 use super::config::{License, LicenseCreate, LicenseKindArgument, Settings};
-use super::license as report;
+use super::license as output;
 use super::open::{DATA_DIR, open};
 use crate::entity::license::LicenseKind;
 use crate::license::{self, NewLicense};
 
 pub async fn manage_licenses(settings: &Settings, license: License) -> anyhow::Result<()> {
     let db = open(settings, DATA_DIR).await?;
-    let said = match license {
+    let report = match license {
         License::Create(LicenseCreate { number, holder, kind, starts_on, expires_on }) => {
             let kind = match kind {
                 LicenseKindArgument::Commercial => LicenseKind::Commercial,
                 LicenseKindArgument::Private => LicenseKind::Private,
             };
-            report::made(&license::create(&db, NewLicense { number, holder, kind, starts_on, expires_on }).await?)
+            output::created(&license::create(&db, NewLicense { number, holder, kind, starts_on, expires_on }).await?)
         }
-        License::Extend(extend) => report::extended(&license::extend(&db, &extend.number, extend.expires_on).await?),
-        License::List => report::table(license::list_with_people(&db).await?),
+        License::Extend(extend) => output::extended(&license::extend(&db, &extend.number, extend.expires_on).await?),
+        License::List => output::table(license::list_with_user_counts(&db).await?),
     };
     db.close().await?;
-    println!("{said}");
+    println!("{report}");
     Ok(())
 }

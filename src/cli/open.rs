@@ -16,7 +16,7 @@ pub(super) const DATA_DIR: &str = "roster-data";
 /// The default data directory of the demo.
 pub(super) const DEMO_DIR: &str = "roster-demo";
 
-const ANOTHER_KEY: &str = "the passwords in this database were hashed with another key; use that key, as ROSTER_KEY or as \
+const OTHER_KEY: &str = "the passwords in this database were hashed with another key; use that key, as ROSTER_KEY or as \
                            a copy of the other instance's key file at --key-file (ROSTER_KEY_FILE)";
 
 /// A setting that cannot be used, and the reason.
@@ -31,6 +31,7 @@ impl fmt::Display for WrongSetting {
 
 impl std::error::Error for WrongSetting {}
 
+/// Opens the database, with pending migrations applied.
 pub(super) async fn open(settings: &Settings, default_dir: &str) -> anyhow::Result<Db> {
     let database = settings.database(default_dir);
     Db::open(&database).await.map_err(anyhow::Error::from).with_context(|| match &settings.data_dir {
@@ -48,27 +49,27 @@ pub(super) async fn open(settings: &Settings, default_dir: &str) -> anyhow::Resu
 /// Opens the database with the server key that its secrets were made with.
 pub(super) async fn open_with_key(settings: &Settings, default_dir: &str) -> anyhow::Result<(Db, Hasher)> {
     let db = open(settings, default_dir).await?;
-    let source = settings.key(default_dir);
+    let source = settings.key_source(default_dir);
     if let (None, server_key::Source::File(file)) = (&settings.key_file, &source) {
-        private_file::narrow(file);
+        private_file::restrict(file);
     }
     // If the database has a key already, a new one would be useless. The database is checked before a key is created, because
     // other processes may start at the same time.
-    let is_known = server_key::fingerprint_of(&db).await?.is_some();
-    let key = if is_known { source.find() } else { source.find_or_make().map(Some) };
-    match key.map_err(|error| unusable(&source, error))? {
+    let has_key = server_key::fingerprint_of(&db).await?.is_some();
+    let key = if has_key { source.find() } else { source.find_or_create().map(Some) };
+    match key.map_err(|error| unusable_key(&source, error))? {
         Some(key) if server_key::bind(&db, &key).await? => Ok((db, settings.hasher(key))),
-        _ => Err(unusable(&source, ANOTHER_KEY).into()),
+        _ => Err(unusable_key(&source, OTHER_KEY).into()),
     }
 }
 
 /// Rejects a server key that cannot be used, before anything else happens.
 pub(super) fn check_key(settings: &Settings, default_dir: &str) -> anyhow::Result<()> {
-    let source = settings.key(default_dir);
-    source.find().map_err(|error| unusable(&source, error))?;
+    let source = settings.key_source(default_dir);
+    source.find().map_err(|error| unusable_key(&source, error))?;
     Ok(())
 }
 
-fn unusable(source: &server_key::Source, why: impl fmt::Display) -> WrongSetting {
-    WrongSetting(format!("{source}: {why}"))
+fn unusable_key(source: &server_key::Source, reason: impl fmt::Display) -> WrongSetting {
+    WrongSetting(format!("{source}: {reason}"))
 }

@@ -19,7 +19,7 @@ use crate::scalar::Id;
 use crate::{http, license};
 
 /// The maximum time that an email being sent may delay the shutdown; not longer than the last requests may.
-const LAST_MAIL: Duration = Duration::from_secs(7);
+const LAST_MAIL_TIMEOUT: Duration = Duration::from_secs(7);
 
 pub async fn serve(settings: &Settings) -> anyhow::Result<()> {
     check_key(settings, DATA_DIR)?;
@@ -30,7 +30,7 @@ pub async fn serve(settings: &Settings) -> anyhow::Result<()> {
         let dir = settings.data_dir.as_ref().map(|dir| format!(" --data-dir {}", dir.display())).unwrap_or_default();
         println!("    roster{dir} admin create --email you@example.org --first-name Your --last-name Name");
     }
-    run(settings, DATA_DIR, (db, hasher), socket).await
+    run(settings, DATA_DIR, db, hasher, socket).await
 }
 
 /// Binds the port. Nobody can connect to it until everything else has been checked.
@@ -38,38 +38,40 @@ pub(super) async fn bind(settings: &Settings) -> anyhow::Result<TcpSocket> {
     check_public_url(settings)?;
     let setting = || format!("--listen {} (ROSTER_LISTEN)", settings.listen);
     let addresses = settings.listen.resolve().await.map_err(|error| WrongSetting(format!("{}: {error}", setting())))?;
-    let mut failed = None;
+    let mut last_error = None;
     for address in addresses {
         match http::bind(address) {
             Ok(socket) => return Ok(socket),
-            Err(error) => failed = Some(error),
+            Err(error) => last_error = Some(error),
         }
     }
-    let unknown = || std::io::Error::other("the host name has no address");
-    Err(failed.unwrap_or_else(unknown)).with_context(setting)
+    let no_address = || std::io::Error::other("the host name has no address");
+    Err(last_error.unwrap_or_else(no_address)).with_context(setting)
 }
 
 /// Requires a public URL if emails are sent and the server listens on all addresses: the links in emails need an address that
 /// their recipients can reach.
 fn check_public_url(settings: &Settings) -> Result<(), WrongSetting> {
-    if settings.mail.relay().is_some() && settings.public_url.is_none() && settings.listen.is_unspecified() {
-        let why = "--public-url (ROSTER_PUBLIC_URL): required with --smtp-url if the server listens on all addresses, for the links in emails";
-        return Err(WrongSetting(why.to_owned()));
+    if settings.mail.smtp_url().is_some() && settings.public_url.is_none() && settings.listen.is_unspecified() {
+        let reason = "--public-url (ROSTER_PUBLIC_URL): required with --smtp-url if the server listens on all addresses, for the links in emails";
+        return Err(WrongSetting(reason.to_owned()));
     }
     Ok(())
 }
 
+/// Serves the API until the process is stopped.
 pub(super) async fn run(
     settings: &Settings,
     default_dir: &str,
-    (db, hasher): (Db, Hasher),
+    db: Db,
+    hasher: Hasher,
     socket: TcpSocket,
 ) -> anyhow::Result<()> {
     let listen = Listen::from(socket.local_addr()?);
     let public_url = settings.public_url(&listen);
-    let registration = registration(settings, &db).await?;
-    let ways = SelfServicePolicy { next_urls: settings.next_urls(&public_url), registration };
-    let postman = postman(settings, default_dir, &public_url, (db.clone(), &hasher))?;
+    let registration = registration_license(settings, &db).await?;
+    let self_service = SelfServicePolicy { next_urls: settings.next_urls(&public_url), registration };
+    let mail_worker = mail_worker(settings, default_dir, &public_url, db.clone(), &hasher)?;
     // Registered before anyone can know that the server is there and stop it.
     let stopped = http::stop_signal()?;
     let listener = http::listen(socket).with_context(|| format!("--listen {} (ROSTER_LISTEN)", settings.listen))?;
@@ -80,49 +82,52 @@ pub(super) async fn run(
         playground = if settings.playground { format!(", playground on {}/", listen.url()) } else { String::new() },
         everywhere = if listen.is_unspecified() { ", on all addresses of this machine" } else { "" },
     );
-    if settings.mail.relay().is_none() {
+    if settings.mail.smtp_url().is_none() {
         println!("No SMTP server configured: emails are written to {}.", settings.mail_dir(default_dir).display());
     }
-    let app = App::new(db.clone(), settings.rules(), hasher, public_url, ways)?;
-    let (stop, no_more) = watch::channel(false);
-    let posting = tokio::spawn(postman.run(no_more.clone()));
+    let app = App::new(db.clone(), settings.sign_in_policy(), hasher, public_url, self_service)?;
+    let (stop, stopping) = watch::channel(false);
+    let mail_task = tokio::spawn(mail_worker.run(stopping.clone()));
     let stopped = async move {
         stopped.await;
         stop.send_replace(true);
     };
-    tokio::try_join!(http::serve(app, listener, settings.server(), stopped), finish(posting, no_more))?;
+    let server = http::serve(app, listener, settings.server_settings(), stopped);
+    tokio::try_join!(server, finish_mail(mail_task, stopping))?;
     tokio::time::timeout(Duration::from_secs(2), db.close()).await.context("closing the database timed out")??;
     Ok(())
 }
 
 /// Waits for the email that is being sent when the server is stopped, while the last requests are finished.
-async fn finish(mut posting: JoinHandle<()>, mut stopped: watch::Receiver<bool>) -> std::io::Result<()> {
-    let _ = stopped.wait_for(|stopped| *stopped).await;
-    if tokio::time::timeout(LAST_MAIL, &mut posting).await.is_err() {
+async fn finish_mail(mut mail_task: JoinHandle<()>, mut stopping: watch::Receiver<bool>) -> std::io::Result<()> {
+    let _ = stopping.wait_for(|stopping| *stopping).await;
+    if tokio::time::timeout(LAST_MAIL_TIMEOUT, &mut mail_task).await.is_err() {
         tracing::warn!("an email was still being sent when the server stopped; it may be sent twice");
-        posting.abort();
+        mail_task.abort();
     }
     Ok(())
 }
 
 /// Creates the worker that sends emails.
-fn postman(
+fn mail_worker(
     settings: &Settings,
     default_dir: &str,
     public_url: &str,
-    (db, hasher): (Db, &Hasher),
+    db: Db,
+    hasher: &Hasher,
 ) -> anyhow::Result<MailWorker> {
-    let sends = settings.mail.relay().is_some();
-    let carrier = settings.carrier(default_dir, public_url).map_err(WrongSetting)?;
-    let postman = MailWorker::new(db, hasher.key(), public_url, carrier, settings.mail_takes());
+    let sends_mail = settings.mail.smtp_url().is_some();
+    let transport = settings.mail_transport(default_dir, public_url).map_err(WrongSetting)?;
+    let mail_worker = MailWorker::new(db, hasher.key(), public_url, transport, settings.max_send_duration());
     // A demo that sends no emails writes the links to the log.
-    Ok(if default_dir == DEMO_DIR && !sends { postman.showing_links() } else { postman })
+    Ok(if default_dir == DEMO_DIR && !sends_mail { mail_worker.logging_links() } else { mail_worker })
 }
 
 /// Returns the id of the license in which visitors may register themselves.
-async fn registration(settings: &Settings, db: &Db) -> anyhow::Result<Option<Id>> {
+async fn registration_license(settings: &Settings, db: &Db) -> anyhow::Result<Option<Id>> {
     let Some(number) = &settings.registration else { return Ok(None) };
     let license = license::find(db, number).await?;
-    let unknown = || WrongSetting(format!("--registration {number} (ROSTER_REGISTRATION): there is no such license"));
-    Ok(Some(license.ok_or_else(unknown)?.id))
+    let no_such_license =
+        || WrongSetting(format!("--registration {number} (ROSTER_REGISTRATION): there is no such license"));
+    Ok(Some(license.ok_or_else(no_such_license)?.id))
 }

@@ -48,9 +48,9 @@ pub fn check_url(url: &str) -> Result<String, String> {
     if parsed.host_str().is_some_and(|host| host.contains(',')) {
         return Err(format!("only one host is allowed; {EXPECTED}"));
     }
-    let faults: Vec<String> = parsed.query_pairs().filter_map(|(name, value)| fault_of(&name, &value)).collect();
-    if !faults.is_empty() {
-        return Err(faults.join("; "));
+    let errors: Vec<String> = parsed.query_pairs().filter_map(|(name, value)| parameter_error(&name, &value)).collect();
+    if !errors.is_empty() {
+        return Err(errors.join("; "));
     }
     PgConnectOptions::from_str(&url).map_err(|_| EXPECTED.to_owned())?;
     Ok(url)
@@ -110,7 +110,7 @@ fn is_ambiguous(url: &str) -> bool {
 }
 
 /// Returns the error of a parameter of a PostgreSQL URL, if it has one.
-fn fault_of(name: &str, value: &str) -> Option<String> {
+fn parameter_error(name: &str, value: &str) -> Option<String> {
     if !PARAMETERS.contains(&name) && !name.starts_with("options[") {
         let likeness = |known: &&str| strsim::jaro_winkler(known, name);
         let likely = PARAMETERS.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
@@ -153,9 +153,9 @@ mod tests {
             ("mysql://h/db", "expected postgres://"),
         ];
         for (url, expected) in cases {
-            let fault = check_url(url).unwrap_err();
-            assert!(fault.contains(expected), "{url}: {fault}");
-            assert!(!fault.contains("ss/w") && !fault.contains("ret"), "{url}: {fault}");
+            let error = check_url(url).unwrap_err();
+            assert!(error.contains(expected), "{url}: {error}");
+            assert!(!error.contains("ss/w") && !error.contains("ret"), "{url}: {error}");
         }
         let all = check_url("postgres://h/db?sslmod=x&sslmode=y").unwrap_err();
         assert!(all.contains("sslmod\"") && all.contains("\"y\""), "{all}");

@@ -101,14 +101,14 @@ impl Model {
     }
 
     /// Applies the given values to the row. Adds errors to `form`.
-    pub fn apply(&mut self, given: DefineAttributeInput, form: &mut Validator) {
+    pub fn apply(&mut self, given: DefineAttributeInput, validator: &mut Validator) {
         let DefineAttributeInput { name, label, kind, required, user_editable, user_visible } = given;
-        form.required("name", MaybeUndefined::Value(name), &mut self.name, rule_of_name);
-        form.required("label", label, &mut self.label, rule::text(100));
-        form.needed("kind", kind, &mut self.kind);
-        form.value("required", required, &mut self.required);
-        form.value("userEditable", user_editable, &mut self.user_editable);
-        form.value("userVisible", user_visible, &mut self.user_visible);
+        validator.required("name", MaybeUndefined::Value(name), &mut self.name, rule_of_name);
+        validator.required("label", label, &mut self.label, rule::text(100));
+        validator.needed("kind", kind, &mut self.kind);
+        validator.value("required", required, &mut self.required);
+        validator.value("userEditable", user_editable, &mut self.user_editable);
+        validator.value("userVisible", user_visible, &mut self.user_visible);
     }
 }
 

@@ -64,10 +64,10 @@ impl Model {
     }
 
     /// Applies the given values to the row. Adds errors to `form`.
-    pub fn apply(&mut self, fields: GroupFields, form: &mut Validator) {
+    pub fn apply(&mut self, fields: GroupFields, validator: &mut Validator) {
         let GroupFields { name, description } = fields;
-        form.required("name", name, &mut self.name, rule::text(100));
-        form.text("description", description, &mut self.description, rule::lines(1_000));
+        validator.required("name", name, &mut self.name, rule::text(100));
+        validator.text("description", description, &mut self.description, rule::lines(1_000));
         self.name_key = text::fold(&self.name);
     }
 }

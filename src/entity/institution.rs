@@ -131,20 +131,20 @@ impl Model {
     }
 
     /// Applies the given values to the row. Adds errors to `form`.
-    pub fn apply(&mut self, core: InstitutionCore, fields: InstitutionFields, form: &mut Validator) {
+    pub fn apply(&mut self, core: InstitutionCore, fields: InstitutionFields, validator: &mut Validator) {
         let InstitutionCore { name, kind, country } = core;
         let InstitutionFields { state, city, address, postcode, phone, email, num_beds, external_id } = fields;
-        form.required("name", name, &mut self.name, rule::text(200));
-        form.value("kind", kind, &mut self.kind);
-        form.required("country", country, &mut self.country, rule::country);
-        form.text("state", state, &mut self.state, rule::text(100));
-        form.text("city", city, &mut self.city, rule::text(100));
-        form.text("address", address, &mut self.address, rule::text(200));
-        form.text("postcode", postcode, &mut self.postcode, rule::text(20));
-        form.text("phone", phone, &mut self.phone, rule::phone);
-        form.text("email", email, &mut self.email, rule::email(250));
-        form.optional("numBeds", num_beds, &mut self.num_beds, rule::between(0, 100_000));
-        form.text("externalId", external_id, &mut self.external_id, rule::text(250));
+        validator.required("name", name, &mut self.name, rule::text(200));
+        validator.value("kind", kind, &mut self.kind);
+        validator.required("country", country, &mut self.country, rule::country);
+        validator.text("state", state, &mut self.state, rule::text(100));
+        validator.text("city", city, &mut self.city, rule::text(100));
+        validator.text("address", address, &mut self.address, rule::text(200));
+        validator.text("postcode", postcode, &mut self.postcode, rule::text(20));
+        validator.text("phone", phone, &mut self.phone, rule::phone);
+        validator.text("email", email, &mut self.email, rule::email(250));
+        validator.optional("numBeds", num_beds, &mut self.num_beds, rule::between(0, 100_000));
+        validator.text("externalId", external_id, &mut self.external_id, rule::text(250));
         self.name_key = text::fold(&self.name);
     }
 }

@@ -4,7 +4,7 @@ use async_graphql::{ComplexObject, Enum, SimpleObject};
 use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::{Condition, OnConflict};
-use sea_orm::{ConnectionTrait, DbErr, IntoActiveModel, Iterable};
+use sea_orm::{ConnectionTrait, DbErr, Iterable};
 
 use crate::scalar::{Id, now};
 
@@ -84,7 +84,7 @@ impl Model {
     /// Stores the invitation, in place of an older one.
     pub async fn put(self, db: &impl ConnectionTrait) -> Result<(), DbErr> {
         let replace = OnConflict::column(Column::UserId).update_columns(Column::iter()).to_owned();
-        Entity::insert(self.into_active_model().reset_all()).on_conflict(replace).exec_without_returning(db).await?;
+        Entity::insert(rows::active(self)).on_conflict(replace).exec_without_returning(db).await?;
         Ok(())
     }
 }
@@ -104,3 +104,4 @@ impl InvitationState {
         }
     }
 }
+use crate::db::rows;

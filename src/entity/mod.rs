@@ -27,3 +27,4 @@ pub mod site_access;
 pub mod subject;
 pub mod tombstone;
 pub mod user;
+pub mod versioned;

@@ -29,9 +29,9 @@ pub struct PendingLoads(UnboundedReceiver<FutureObj<'static, ()>>);
 
 /// Creates the data loader of a request, and its pending loads, which must be [run](PendingLoads::run) together with the request.
 #[must_use]
-pub fn batch(links: Loaders) -> (DataLoader<Loaders>, PendingLoads) {
+pub fn batch(loaders: Loaders) -> (DataLoader<Loaders>, PendingLoads) {
     let (sender, receiver) = unbounded_channel();
-    let loader = DataLoader::new(links, Within(sender), AtOnce).max_batch_size(MAX_KEYS);
+    let loader = DataLoader::new(loaders, RequestSpawner(sender), ImmediateTimer).max_batch_size(MAX_KEYS);
     (loader, PendingLoads(receiver))
 }
 
@@ -77,18 +77,18 @@ impl Wake for Turn {
 }
 
 /// Spawns loads into the request.
-struct Within(UnboundedSender<FutureObj<'static, ()>>);
+struct RequestSpawner(UnboundedSender<FutureObj<'static, ()>>);
 
-impl Spawn for Within {
+impl Spawn for RequestSpawner {
     fn spawn_obj(&self, load: FutureObj<'static, ()>) -> Result<(), SpawnError> {
         self.0.send(load).map_err(|_| SpawnError::shutdown())
     }
 }
 
 /// A timer that does not wait: loads begin when the request itself has to wait.
-struct AtOnce;
+struct ImmediateTimer;
 
-impl Timer for AtOnce {
+impl Timer for ImmediateTimer {
     fn delay(&self, _: Duration) -> BoxFuture<'static, ()> {
         ready(()).boxed()
     }

@@ -5,6 +5,7 @@ pub mod context;
 pub mod cost;
 pub mod credential_use;
 pub mod filter;
+pub mod list;
 pub mod loader;
 pub mod node;
 pub mod pagination;

@@ -18,9 +18,12 @@ use crate::scalar::Id;
 /// Maximum number of IDs in `nodes`.
 const MAX_IDS: usize = 100;
 
+/// The number of object types with an ID of their own: the variants of [`Node`]. Each is looked up in a statement of its own.
+pub const NODE_TYPES: usize = 8;
+
 /// An object with its own ID. IDs are unique across all types.
 #[derive(Clone, Interface)]
-#[expect(clippy::large_enum_variant, reason = "made and shown at once, never kept")]
+#[expect(clippy::large_enum_variant, reason = "each value is moved into the response right away")]
 #[graphql(field(name = "id", ty = "Id", desc = "The object's ID, a UUID."))]
 pub enum Node {
     User(user::Model),
@@ -42,7 +45,7 @@ impl NodeQuery {
     async fn node(&self, ctx: &Context<'_>, #[graphql(desc = "The object's ID.")] id: ID) -> NullableField<Node> {
         authorized(ctx, async {
             let id = Id::given("id", &id)?;
-            Ok(find(ctx, &[id]).await?.remove(&id))
+            Ok(load_nodes(ctx, &[id]).await?.remove(&id))
         })
         .await
     }
@@ -58,31 +61,31 @@ impl NodeQuery {
         if ids.len() > MAX_IDS {
             return Err(Error::BadInput(format!("ids: must contain at most {MAX_IDS} IDs.")).into());
         }
-        let found = find(ctx, &ids).await?;
-        Ok(ids.iter().map(|id| found.get(id).cloned().map(ListItem)).collect())
+        let nodes = load_nodes(ctx, &ids).await?;
+        Ok(ids.iter().map(|id| nodes.get(id).cloned().map(ListItem)).collect())
     }
 }
 
-async fn find(ctx: &Context<'_>, ids: &[Id]) -> Result<HashMap<Id, Node>, Error> {
-    let links = ctx.loaders()?;
+async fn load_nodes(ctx: &Context<'_>, ids: &[Id]) -> Result<HashMap<Id, Node>, Error> {
+    let loaders = ctx.loaders()?;
     let (users, groups, institutions, licenses, sessions, api_keys, events, definitions) = futures_util::try_join!(
-        links.load_many(ids.iter().copied().map(UserById)),
-        links.load_many(ids.iter().copied().map(GroupById)),
-        links.load_many(ids.iter().copied().map(InstitutionById)),
-        links.load_many(ids.iter().copied().map(LicenseById)),
-        links.load_many(ids.iter().copied().map(SessionById)),
-        links.load_many(ids.iter().copied().map(ApiKeyById)),
-        links.load_many(ids.iter().copied().map(AuditEventById)),
-        links.load_many(ids.iter().copied().map(AttributeDefinitionById)),
+        loaders.load_many(ids.iter().copied().map(UserById)),
+        loaders.load_many(ids.iter().copied().map(GroupById)),
+        loaders.load_many(ids.iter().copied().map(InstitutionById)),
+        loaders.load_many(ids.iter().copied().map(LicenseById)),
+        loaders.load_many(ids.iter().copied().map(SessionById)),
+        loaders.load_many(ids.iter().copied().map(ApiKeyById)),
+        loaders.load_many(ids.iter().copied().map(AuditEventById)),
+        loaders.load_many(ids.iter().copied().map(AttributeDefinitionById)),
     )?;
-    let mut found = HashMap::new();
-    found.extend(users.into_iter().map(|(key, row)| (key.0, Node::User(row))));
-    found.extend(groups.into_iter().map(|(key, row)| (key.0, Node::Group(row))));
-    found.extend(institutions.into_iter().map(|(key, row)| (key.0, Node::Institution(Arc::unwrap_or_clone(row)))));
-    found.extend(licenses.into_iter().map(|(key, row)| (key.0, Node::License(row))));
-    found.extend(sessions.into_iter().map(|(key, row)| (key.0, Node::Session(row))));
-    found.extend(api_keys.into_iter().map(|(key, row)| (key.0, Node::ApiKey(row))));
-    found.extend(events.into_iter().map(|(key, row)| (key.0, Node::AuditEvent(row))));
-    found.extend(definitions.into_iter().map(|(key, row)| (key.0, Node::AttributeDefinition(row))));
-    Ok(found)
+    let mut nodes = HashMap::new();
+    nodes.extend(users.into_iter().map(|(key, row)| (key.0, Node::User(row))));
+    nodes.extend(groups.into_iter().map(|(key, row)| (key.0, Node::Group(row))));
+    nodes.extend(institutions.into_iter().map(|(key, row)| (key.0, Node::Institution(Arc::unwrap_or_clone(row)))));
+    nodes.extend(licenses.into_iter().map(|(key, row)| (key.0, Node::License(row))));
+    nodes.extend(sessions.into_iter().map(|(key, row)| (key.0, Node::Session(row))));
+    nodes.extend(api_keys.into_iter().map(|(key, row)| (key.0, Node::ApiKey(row))));
+    nodes.extend(events.into_iter().map(|(key, row)| (key.0, Node::AuditEvent(row))));
+    nodes.extend(definitions.into_iter().map(|(key, row)| (key.0, Node::AttributeDefinition(row))));
+    Ok(nodes)
 }

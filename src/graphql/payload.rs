@@ -23,7 +23,7 @@ macro_rules! payload {
             }
 
             /// Creates the payload of a mutation that was rejected because of these errors in the input.
-            pub fn refused(errors: Vec<$crate::error::MutationError>) -> Self {
+            pub fn rejected(errors: Vec<$crate::error::MutationError>) -> Self {
                 Self {
                     success: false,
                     message: $crate::graphql::payload::summary(&errors),
@@ -42,7 +42,7 @@ macro_rules! payload {
             ) -> async_graphql::Result<Option<Self>> {
                 match outcome {
                     Ok(value) => Ok(Some(done(value))),
-                    Err($crate::error::Error::Rejected(errors)) => Ok(Some(Self::refused(errors))),
+                    Err($crate::error::Error::Rejected(errors)) => Ok(Some(Self::rejected(errors))),
                     Err(error) => Err(error.into()),
                 }
             }
@@ -53,6 +53,7 @@ macro_rules! payload {
 pub(crate) use payload;
 
 use crate::entity::user;
+use crate::entity::versioned::Versioned;
 use crate::error::{ErrorCode, MutationError};
 
 payload! {
@@ -76,6 +77,35 @@ pub enum Updated<M> {
     DryRun(M),
     /// The row has changed since the caller read it; its current state.
     Conflict(M),
+}
+
+/// The options of an update.
+#[derive(Clone, Copy)]
+pub struct UpdateOptions {
+    /// The version of the row that the change is based on.
+    pub expected_version: Option<i32>,
+    /// Whether the change is only validated.
+    pub dry_run: bool,
+}
+
+impl UpdateOptions {
+    /// Returns whether the change is based on another version of the row.
+    pub fn is_conflict(self, row: &impl Versioned) -> bool {
+        self.expected_version.is_some_and(|version| version != row.version())
+    }
+}
+
+impl<M: Versioned + PartialEq> Updated<M> {
+    /// Returns the result of a valid update that saves nothing: a conflict, a dry run, or no change. `None` if it saves.
+    pub fn without_saving(old: &M, new: &M, options: UpdateOptions) -> Option<Self> {
+        if options.is_conflict(old) {
+            return Some(Self::Conflict(old.clone()));
+        }
+        if options.dry_run {
+            return Some(Self::DryRun(old.clone()));
+        }
+        (new == old).then(|| Self::Saved(old.clone()))
+    }
 }
 
 /// Returns the error for a change that expects another version.

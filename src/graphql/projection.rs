@@ -1,17 +1,16 @@
 //! Projection: reads only the columns behind the fields that a request selects, so that a row costs as much as is returned of it.
 
+mod value;
+
 use std::collections::HashSet;
 use std::sync::{Arc, OnceLock};
 
 use async_graphql::Positioned;
 use async_graphql::parser::types::{ExecutableDocument, Selection, SelectionSet};
-use sea_orm::sqlx::Row;
-use sea_orm::{
-    ColumnTrait, ColumnType, DbErr, EntityTrait, IdenStatic, Iterable, ModelTrait, QueryResult, QuerySelect,
-    RuntimeErr, Select, Value,
-};
+use sea_orm::{DbErr, EntityTrait, IdenStatic, Iterable, ModelTrait, QueryResult, QuerySelect, Select};
 use uuid::Uuid;
 
+use self::value::ValueKind;
 use crate::entity::{audit_event, group, institution, user};
 use crate::scalar::Id;
 use crate::text;
@@ -28,11 +27,11 @@ pub trait Projectable: EntityTrait {
     fn placeholder() -> Self::Model;
 
     /// Returns the cached columns behind the fields of a document.
-    fn kept(named: &SelectedFields) -> &OnceLock<Columns<Self>>;
+    fn cached(fields: &SelectedFields) -> &OnceLock<Columns<Self>>;
 }
 
 /// The ID in a row that has not been read.
-const NOBODY: Id = Id(Uuid::nil());
+const PLACEHOLDER_ID: Id = Id(Uuid::nil());
 
 impl Projectable for user::Entity {
     const REQUIRED_COLUMNS: &'static [user::Column] =
@@ -50,18 +49,18 @@ impl Projectable for user::Entity {
         ("invitation", &[]),
         ("sites", &[user::Column::FullSiteAccess]),
         ("adminRights", &user::RIGHTS),
-        ("viewerCan", &user::OF_RANK),
+        ("viewerCan", &user::RANK_COLUMNS),
         // Fields of the edge between a search and a user.
         ("score", &[]),
         ("matchedFields", &[]),
     ];
 
     fn placeholder() -> user::Model {
-        user::Model::empty(NOBODY, NOBODY)
+        user::Model::empty(PLACEHOLDER_ID, PLACEHOLDER_ID)
     }
 
-    fn kept(named: &SelectedFields) -> &OnceLock<Columns<Self>> {
-        &named.users
+    fn cached(fields: &SelectedFields) -> &OnceLock<Columns<Self>> {
+        &fields.users
     }
 }
 
@@ -71,11 +70,11 @@ impl Projectable for group::Entity {
     const COMPUTED_FIELDS: &'static [(&'static str, &'static [group::Column])] = &[("members", &[])];
 
     fn placeholder() -> group::Model {
-        group::Model::empty(NOBODY, NOBODY)
+        group::Model::empty(PLACEHOLDER_ID, PLACEHOLDER_ID)
     }
 
-    fn kept(named: &SelectedFields) -> &OnceLock<Columns<Self>> {
-        &named.groups
+    fn cached(fields: &SelectedFields) -> &OnceLock<Columns<Self>> {
+        &fields.groups
     }
 }
 
@@ -86,11 +85,11 @@ impl Projectable for institution::Entity {
         &[("displayName", &[institution::Column::Name, institution::Column::City]), ("license", &[]), ("users", &[])];
 
     fn placeholder() -> institution::Model {
-        institution::Model::empty(NOBODY, NOBODY)
+        institution::Model::empty(PLACEHOLDER_ID, PLACEHOLDER_ID)
     }
 
-    fn kept(named: &SelectedFields) -> &OnceLock<Columns<Self>> {
-        &named.institutions
+    fn cached(fields: &SelectedFields) -> &OnceLock<Columns<Self>> {
+        &fields.institutions
     }
 }
 
@@ -106,11 +105,11 @@ impl Projectable for audit_event::Entity {
         &[("actor", &[audit_event::Column::ActorId]), ("apiKey", &[audit_event::Column::ApiKeyId]), ("subject", &[])];
 
     fn placeholder() -> audit_event::Model {
-        audit_event::Model::empty(NOBODY)
+        audit_event::Model::empty(PLACEHOLDER_ID)
     }
 
-    fn kept(named: &SelectedFields) -> &OnceLock<Columns<Self>> {
-        &named.events
+    fn cached(fields: &SelectedFields) -> &OnceLock<Columns<Self>> {
+        &fields.events
     }
 }
 
@@ -128,14 +127,14 @@ impl SelectedFields {
     /// Collects the fields of all operations and fragments.
     #[must_use]
     pub fn in_document(document: &ExecutableDocument) -> Self {
-        let mut named = Self::default();
+        let mut selected = Self::default();
         for (_, operation) in document.operations.iter() {
-            named.add(&operation.node.selection_set);
+            selected.add(&operation.node.selection_set);
         }
         for fragment in document.fragments.values() {
-            named.add(&fragment.node.selection_set);
+            selected.add(&fragment.node.selection_set);
         }
-        named
+        selected
     }
 
     fn add(&mut self, set: &Positioned<SelectionSet>) {
@@ -154,23 +153,23 @@ impl SelectedFields {
     /// Returns the columns of a table that are behind these fields.
     #[must_use]
     pub fn columns<E: Projectable>(&self) -> Columns<E> {
-        Columns(Arc::clone(&E::kept(self).get_or_init(|| self.find()).0))
+        Columns(Arc::clone(&E::cached(self).get_or_init(|| self.compute_columns()).0))
     }
 
-    fn find<E: Projectable>(&self) -> Columns<E> {
-        let made = E::COMPUTED_FIELDS
+    fn compute_columns<E: Projectable>(&self) -> Columns<E> {
+        let computed = E::COMPUTED_FIELDS
             .iter()
             .filter(|(field, _)| self.fields.contains(*field))
             .flat_map(|(_, columns)| *columns);
-        let needed: HashSet<&str> = E::REQUIRED_COLUMNS.iter().chain(made).map(IdenStatic::as_str).collect();
+        let needed: HashSet<&str> = E::REQUIRED_COLUMNS.iter().chain(computed).map(IdenStatic::as_str).collect();
         let is_needed =
             |column: &E::Column| needed.contains(column.as_str()) || self.fields.contains(&field_of(column));
-        Columns(E::Column::iter().filter(is_needed).map(|column| (column, Kind::of(&column))).collect())
+        Columns(E::Column::iter().filter(is_needed).map(|column| (column, ValueKind::of(&column))).collect())
     }
 }
 
 /// The columns of a table that are read, the ID first.
-pub struct Columns<E: Projectable>(Arc<[(E::Column, Kind)]>);
+pub struct Columns<E: Projectable>(Arc<[(E::Column, ValueKind)]>);
 
 impl<E: Projectable> Columns<E> {
     /// Returns these columns and additional ones.
@@ -178,8 +177,8 @@ impl<E: Projectable> Columns<E> {
     pub fn with(&self, more: impl Iterator<Item = E::Column>) -> Self {
         let mut columns = self.0.to_vec();
         for column in more {
-            if !columns.iter().any(|(known, _)| known.as_str() == column.as_str()) {
-                columns.push((column, Kind::of(&column)));
+            if !columns.iter().any(|(existing, _)| existing.as_str() == column.as_str()) {
+                columns.push((column, ValueKind::of(&column)));
             }
         }
         Self(columns.into())
@@ -197,69 +196,16 @@ impl<E: Projectable> Columns<E> {
         select.select_only().columns(self.0.iter().map(|(column, _)| *column))
     }
 
-    /// Returns the row, with the values of `blank` for the columns that were not read.
+    /// Returns the row, with the values of `placeholder` for the columns that were not read.
     ///
     /// # Errors
     /// `Query` if a value does not have the type of its column.
-    pub fn read(&self, row: &QueryResult, blank: &E::Model) -> Result<E::Model, DbErr> {
-        let mut model = blank.clone();
+    pub fn read(&self, row: &QueryResult, placeholder: &E::Model) -> Result<E::Model, DbErr> {
+        let mut model = placeholder.clone();
         for (index, (column, kind)) in self.0.iter().enumerate() {
             model.try_set(*column, kind.value(row, index)?)?;
         }
         Ok(model)
-    }
-}
-
-/// Decodes a value in a row of either database. `SeaORM` would first make an error of each null, and then ignore that error.
-macro_rules! decoded {
-    ($kind:expr, $row:expr, $index:expr) => {
-        match $kind {
-            Kind::Text => $row.try_get($index).map(Value::String),
-            Kind::Uuid => $row.try_get($index).map(Value::Uuid),
-            Kind::Boolean => $row.try_get($index).map(Value::Bool),
-            Kind::Integer => $row.try_get($index).map(Value::Int),
-            Kind::BigInteger => $row.try_get($index).map(Value::BigInt),
-            Kind::Bytes => $row.try_get($index).map(Value::Bytes),
-            Kind::Date => $row.try_get($index).map(Value::ChronoDate),
-            Kind::Instant => $row.try_get($index).map(Value::ChronoDateTimeUtc),
-        }
-    };
-}
-
-/// The type of value that a column holds.
-#[derive(Clone, Copy)]
-enum Kind {
-    Text,
-    Uuid,
-    Boolean,
-    Integer,
-    BigInteger,
-    Bytes,
-    Date,
-    Instant,
-}
-
-impl Kind {
-    fn of(column: &impl ColumnTrait) -> Self {
-        match column.def().get_column_type() {
-            ColumnType::Uuid => Self::Uuid,
-            ColumnType::Boolean => Self::Boolean,
-            ColumnType::Integer => Self::Integer,
-            ColumnType::BigInteger => Self::BigInteger,
-            ColumnType::VarBinary(_) => Self::Bytes,
-            ColumnType::Date => Self::Date,
-            ColumnType::TimestampWithTimeZone => Self::Instant,
-            _ => Self::Text,
-        }
-    }
-
-    fn value(self, row: &QueryResult, index: usize) -> Result<Value, DbErr> {
-        let value = match (row.try_as_sqlite_row(), row.try_as_pg_row()) {
-            (Some(row), _) => decoded!(self, row, index),
-            (_, Some(row)) => decoded!(self, row, index),
-            _ => return Err(DbErr::Type("a row of an unsupported database".to_owned())),
-        };
-        value.map_err(|error| DbErr::Query(RuntimeErr::SqlxError(error.into())))
     }
 }
 

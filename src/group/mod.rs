@@ -4,23 +4,20 @@ pub mod input;
 pub mod mutation;
 pub mod query;
 
-use sea_orm::{
-    ActiveEnum, ActiveModelTrait, ColumnTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, PaginatorTrait,
-    QueryFilter, QuerySelect,
-};
+use sea_orm::{ActiveEnum, ColumnTrait, DatabaseTransaction, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect};
 use serde_json::Value;
 
 use self::input::UpdateGroupInput;
 use crate::access::{Action, Viewer};
-use crate::actor::{self, Actor, Both};
+use crate::actor::{self, Actor, LockedPair, ObjectKey};
 use crate::audit::{self, Change as Changed, Entry, difference};
-use crate::db::Db;
+use crate::db::{Db, rows};
 use crate::entity::audit_event::AuditAction;
 use crate::entity::group::GroupFields;
 use crate::entity::membership::{GroupRole, MAX_GROUPS_OF_A_USER, MAX_GROUPS_OWNED_BY_A_USER};
-use crate::entity::{group, membership, user};
+use crate::entity::{group, membership, user, versioned};
 use crate::error::{Error, ErrorCode};
-use crate::graphql::payload::Updated;
+use crate::graphql::payload::{UpdateOptions, Updated};
 use crate::ownership;
 use crate::scalar::{Id, now};
 use crate::validation::Validator;
@@ -31,18 +28,18 @@ use crate::validation::Validator;
 /// `Rejected` with every error of the input, and with `NOT_ALLOWED` for one group too many; `Forbidden`.
 pub async fn create(db: &Db, viewer: &Viewer, fields: GroupFields) -> Result<group::Model, Error> {
     let signed_in = viewer.signed_in()?;
-    let mut form = Validator::creating();
+    let mut validator = Validator::creating();
     let blank = group::Model::empty(Id::new(), signed_in.license_id);
     let mut new = blank.clone();
-    new.apply(fields, &mut form);
-    form.finish()?;
+    new.apply(fields, &mut validator);
+    validator.finish()?;
     let (transaction, viewer, own) = actor::begin_on_oneself(db, viewer).await?;
     viewer.may(Action::CreateGroup)?;
     check_group_limit(&transaction, own.id, "name").await?;
     check_quota(&transaction, &viewer, own.id, "name").await?;
-    new.clone().into_active_model().reset_all().insert(&transaction).await?;
+    rows::insert(&transaction, new.clone()).await?;
     let owner = membership::Model { user_id: own.id, group_id: new.id, role: GroupRole::Owner, joined_at: now() };
-    owner.into_active_model().reset_all().insert(&transaction).await?;
+    rows::insert(&transaction, owner).await?;
     let event = Entry::new(AuditAction::GroupCreated, &new).by(&viewer).with(difference(&blank, &new));
     audit::commit(transaction, [event]).await?;
     Ok(new)
@@ -56,23 +53,16 @@ pub async fn update(db: &Db, viewer: &Viewer, input: UpdateGroupInput) -> Result
     let UpdateGroupInput { id, expected_version, name, description, dry_run } = input;
     let (transaction, viewer) = actor::begin(db, viewer).await?;
     let old = lock_to_change(&transaction, &viewer, &id).await?;
-    let mut form = Validator::changing();
+    let mut validator = Validator::changing();
     let mut new = old.clone();
-    new.apply(GroupFields { name, description }, &mut form);
-    form.finish()?;
-    if expected_version.is_some_and(|version| version != old.version) {
-        return Ok(Updated::Conflict(old));
-    }
-    if dry_run {
-        return Ok(Updated::DryRun(old));
-    }
-    if new == old {
-        return Ok(Updated::Saved(old));
+    new.apply(GroupFields { name, description }, &mut validator);
+    validator.finish()?;
+    let options = UpdateOptions { expected_version, dry_run };
+    if let Some(unsaved) = Updated::without_saving(&old, &new, options) {
+        return Ok(unsaved);
     }
     let event = Entry::new(AuditAction::GroupUpdated, &new).by(&viewer).with(difference(&old, &new));
-    new.modified_at = now();
-    new.version = old.version + 1;
-    new.clone().into_active_model().reset_all().update(&transaction).await?;
+    let new = versioned::save(&transaction, new).await?;
     audit::commit(transaction, [event]).await?;
     Ok(Updated::Saved(new))
 }
@@ -120,20 +110,19 @@ pub async fn set_member(
         Some(role),
     )?;
     if role == GroupRole::Owner && change.current.as_ref().is_none_or(|current| current.role != role) {
-        check_quota(&change.transaction, &change.actor, change.person.id, "userId").await?;
+        check_quota(&change.transaction, &change.actor, change.user.id, "userId").await?;
     }
     match &change.current {
         Some(current) if current.role == role => return Ok(change.group),
         Some(current) => {
             change.ensure_owner_remains().await?;
             let changed = membership::Model { role, ..current.clone() };
-            changed.into_active_model().reset_all().update(&change.transaction).await?;
+            rows::update(&change.transaction, changed).await?;
         }
         None => {
-            check_group_limit(&change.transaction, change.person.id, "userId").await?;
-            let new =
-                membership::Model { user_id: change.person.id, group_id: change.group.id, role, joined_at: now() };
-            new.into_active_model().reset_all().insert(&change.transaction).await?;
+            check_group_limit(&change.transaction, change.user.id, "userId").await?;
+            let new = membership::Model { user_id: change.user.id, group_id: change.group.id, role, joined_at: now() };
+            rows::insert(&change.transaction, new).await?;
         }
     }
     change.commit(AuditAction::GroupMemberSet, Some(role), None).await
@@ -147,7 +136,7 @@ pub async fn set_member(
 pub async fn remove_member(db: &Db, viewer: &Viewer, group_id: &str, user_id: &str) -> Result<group::Model, Error> {
     let change = Change::begin(db, viewer, group_id, user_id).await?;
     let from = change.current.as_ref().map(|membership| membership.role);
-    change.actor.may_remove_member(change.own, change.person.id, from)?;
+    change.actor.may_remove_member(change.own, change.user.id, from)?;
     let Some(current) = &change.current else { return Ok(change.group) };
     let passed_on = change.pass_on_or_keep().await?;
     membership::Entity::delete_by_id((current.user_id, current.group_id)).exec(&change.transaction).await?;
@@ -160,26 +149,22 @@ struct Change {
     transaction: DatabaseTransaction,
     actor: Actor,
     group: group::Model,
-    person: user::Model,
+    user: user::Model,
     current: Option<membership::Model>,
     own: Option<GroupRole>,
 }
 
 impl Change {
     async fn begin(db: &Db, viewer: &Viewer, group_id: &str, user_id: &str) -> Result<Self, Error> {
-        let mut form = Validator::changing();
-        let ids = (form.id("groupId", group_id), form.id("userId", user_id));
-        form.finish()?;
-        let (Some(group_id), Some(user_id)) = ids else {
-            return Err(Error::internal("an invalid ID passed validation"));
-        };
-
-        let group = ("groupId", "group", group_id);
-        let Both { transaction, actor, user: person, other: group } =
-            actor::begin_on_both::<group::Model>(db, viewer, user_id, group, Viewer::visible_groups).await?;
-        let current = membership::Entity::find_by_id((person.id, group.id)).one(&transaction).await?;
+        let mut validator = Validator::changing();
+        let (group_id, user_id) = (validator.id("groupId", group_id), validator.id("userId", user_id));
+        validator.finish()?;
+        let group = ObjectKey { field: "groupId", noun: "group", id: group_id };
+        let LockedPair { transaction, actor, user, other: group } =
+            actor::begin_on_pair::<group::Model>(db, viewer, user_id, group, Viewer::visible_groups).await?;
+        let current = membership::Entity::find_by_id((user.id, group.id)).one(&transaction).await?;
         let own = membership::Entity::find_by_id((actor.signed_in()?.user_id, group.id)).one(&transaction).await?;
-        Ok(Self { transaction, actor, group, person, current, own: own.map(|membership| membership.role) })
+        Ok(Self { transaction, actor, group, user, current, own: own.map(|membership| membership.role) })
     }
 
     /// Commits the change with its event, after the event `before` if there is one. Returns the group.
@@ -189,11 +174,11 @@ impl Change {
         role: Option<GroupRole>,
         before: Option<Entry>,
     ) -> Result<group::Model, Error> {
-        let person: Value = self.person.id.0.to_string().into();
+        let user: Value = self.user.id.0.to_string().into();
         let old = self.current.map(|current| current.role);
         let text = |role: GroupRole| Value::from(role.to_value());
         let changes = [
-            Changed::of("userId", old.map(|_| person.clone()), role.map(|_| person.clone())),
+            Changed::of("userId", old.map(|_| user.clone()), role.map(|_| user.clone())),
             Changed::of("role", old.map(text), role.map(text)),
         ];
         let event = Entry::new(action, &self.group).by(&self.actor).with(changes);
@@ -206,20 +191,19 @@ impl Change {
         if self.current.as_ref().is_none_or(|current| current.role != GroupRole::Owner) {
             return Ok(false);
         }
-        Ok(membership::other_owners(self.group.id, self.person.id).count(&self.transaction).await? == 0)
+        Ok(membership::other_owners(self.group.id, self.user.id).count(&self.transaction).await? == 0)
     }
 
     /// Passes ownership on if the last owner leaves, and returns the event; otherwise refuses to remove the last owner.
     async fn pass_on_or_keep(&self) -> Result<Option<Entry>, Error> {
-        if self.actor.signed_in()?.user_id != self.person.id {
+        if self.actor.signed_in()?.user_id != self.user.id {
             self.ensure_owner_remains().await?;
             return Ok(None);
         }
         if !self.is_of_last_owner().await? {
             return Ok(None);
         }
-        let passed_on =
-            ownership::pass_on_to_member(&self.transaction, &self.actor, &self.group, self.person.id).await?;
+        let passed_on = ownership::pass_on_to_member(&self.transaction, &self.actor, &self.group, self.user.id).await?;
         if passed_on.is_none() {
             let message =
                 "No other member of the group can own another group; delete the group, or ask an administrator.";
@@ -233,7 +217,7 @@ impl Change {
         if !self.is_of_last_owner().await? {
             return Ok(());
         }
-        let message = format!("{} is the group's last owner; make another user an owner first.", self.person.name());
+        let message = format!("{} is the group's last owner; make another user an owner first.", self.user.name());
         Err(Error::rejected("userId", ErrorCode::NotAllowed, message))
     }
 }

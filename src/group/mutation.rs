@@ -62,7 +62,7 @@ impl GroupMutation {
                     GroupPayload::done("Dry run: the input is valid; nothing was saved.", Some(group))
                 }
                 Updated::Conflict(group) => {
-                    GroupPayload { group: Some(group), ..GroupPayload::refused(stale("group")) }
+                    GroupPayload { group: Some(group), ..GroupPayload::rejected(stale("group")) }
                 }
             })
         })

@@ -3,7 +3,6 @@
 use async_graphql::connection::{ConnectionNameType, EdgeNameType};
 use async_graphql::{ComplexObject, Context, ID, Object, OutputType, Result, SimpleObject};
 use chrono::{DateTime, Utc};
-use futures_util::FutureExt;
 use sea_orm::{EntityTrait, QueryFilter};
 
 use crate::access::RequiresAction;
@@ -11,8 +10,9 @@ use crate::entity::membership::GroupRole;
 use crate::entity::{group, user};
 use crate::error::located;
 use crate::graphql::context::{ContextExt, NullableField, authorized};
+use crate::graphql::list::{self, loaded_count};
 use crate::graphql::loader::{GroupById, Member, MemberCountOfGroup, MembersOfGroup};
-use crate::graphql::pagination::{self, Connection, LazyCount, Order, PageArgs};
+use crate::graphql::pagination::{self, Connection, Order, PageArgs};
 use crate::scalar::Id;
 
 /// The fields of the edge between a group and a member.
@@ -74,14 +74,12 @@ impl GroupQuery {
         #[graphql(desc = "Returns the elements in the list that come before this cursor.")] before: Option<String>,
     ) -> Result<Connection<group::Model>> {
         let (db, viewer) = (ctx.db()?, ctx.viewer()?);
-        let name_has = pagination::name_has(name_contains.as_deref(), group::Column::NameKey, db.is_postgres())?;
+        let matches_name =
+            pagination::name_contains(name_contains.as_deref(), group::Column::NameKey, db.is_postgres())?;
         let name = format!("groups {} {}", viewer.visibility_scope(), name_contains.unwrap_or_default());
-        let window = ctx.page_request(PageArgs { first, after, last, before }, &name)?;
-        let select = group::Entity::find().filter(viewer.visible_groups()).filter(name_has);
-        let page =
-            pagination::read(db.read(), select.clone(), &ctx.selected_fields()?.columns(), &Order::default(), &window)
-                .await?;
-        Ok(page.into_connection(LazyCount::of_list(select), pagination::plain))
+        let page_request = ctx.page_request(PageArgs { first, after, last, before }, &name)?;
+        let select = group::Entity::find().filter(viewer.visible_groups()).filter(matches_name);
+        Ok(list::connection(ctx, select, &Order::default(), &page_request).await?)
     }
 }
 
@@ -101,12 +99,9 @@ impl group::Model {
     ) -> Result<MemberConnection> {
         located(ctx, async {
             let name = format!("members of group {} {}", self.id.0, ctx.viewer()?.visibility_scope());
-            let window = ctx.page_request(PageArgs { first, after, last, before }, &name)?;
-            let page = ctx.loaders()?.load_one(MembersOfGroup(self.id, window)).await?.unwrap_or_default();
-            let id = self.id;
-            let total = LazyCount::of(move |ctx| {
-                async move { Ok(ctx.loaders()?.load_one(MemberCountOfGroup(id)).await?.unwrap_or(0)) }.boxed()
-            });
+            let page_request = ctx.page_request(PageArgs { first, after, last, before }, &name)?;
+            let page = ctx.loaders()?.load_one(MembersOfGroup(self.id, page_request)).await?.unwrap_or_default();
+            let total = loaded_count(MemberCountOfGroup(self.id));
             Ok(page.into_connection(total, |member: Member| {
                 (member.user, Membership { role: member.role, joined_at: member.joined_at })
             }))

@@ -8,50 +8,54 @@ use poem::{
 };
 
 use super::{
-    Application,
-    client_ip::Proxies,
-    middleware::id_of,
-    refuse,
-    response::{HttpError, Media},
+    Application, caller::Caller, client_ip::Proxies, error::HttpError, error_response, media::Media, middleware::id_of,
 };
 use crate::http::etag;
 
 pub const ROUTE: &str = "/avatars/:id";
 
 /// An avatar from the application.
-pub struct Picture {
+pub struct Avatar {
     /// The hash that identifies the image.
     pub hash: String,
-    /// The media type and the content; `None` if the caller already has it.
-    pub content: Option<(&'static str, Vec<u8>)>,
+    /// The content; `None` if the caller already has it.
+    pub content: Option<AvatarContent>,
 }
 
-pub struct Pictures<A> {
+/// The content of an avatar.
+pub struct AvatarContent {
+    /// The media type.
+    pub content_type: &'static str,
+    pub bytes: Vec<u8>,
+}
+
+/// The endpoint of the avatars.
+pub struct AvatarEndpoint<A> {
     pub app: A,
     pub proxies: Arc<Proxies>,
 }
 
-impl<A: Application> Endpoint for Pictures<A> {
+impl<A: Application> Endpoint for AvatarEndpoint<A> {
     type Output = Response;
 
     async fn call(&self, mut request: Request) -> Result<Response> {
         let request_id = id_of(&request);
-        match self.answer(&request, &request_id).await {
+        match self.response(&request, &request_id).await {
             Ok(response) => Ok(response),
-            Err(refusal) => Ok(refuse(&mut request, refusal, Media::Json, &request_id).await),
+            Err(error) => Ok(error_response(&mut request, error, Media::Json, &request_id).await),
         }
     }
 }
 
-impl<A: Application> Pictures<A> {
-    async fn answer(&self, request: &Request, request_id: &str) -> std::result::Result<Response, HttpError> {
+impl<A: Application> AvatarEndpoint<A> {
+    async fn response(&self, request: &Request, request_id: &str) -> std::result::Result<Response, HttpError> {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            return Err(HttpError::method("GET, HEAD"));
+            return Err(HttpError::method_not_allowed("GET, HEAD"));
         }
-        let caller = super::caller(request, request_id, &self.proxies)?;
+        let caller = Caller::from_request(request, request_id, &self.proxies)?;
         let id = request.raw_path_param("id").unwrap_or_default();
-        let holds = |hash: &str| etag::holds(request.headers(), &quoted(hash));
-        let Picture { hash, content } = self.app.picture(caller, id, holds).await?;
+        let is_cached = |hash: &str| etag::holds(request.headers(), &quoted(hash));
+        let Avatar { hash, content } = self.app.avatar(caller, id, is_cached).await?;
         // Only the caller may cache the response, and must revalidate it each time: rights may have changed meanwhile, and the
         // request is cheap.
         let response = Response::builder()
@@ -61,7 +65,7 @@ impl<A: Application> Pictures<A> {
             .header(header::CONTENT_DISPOSITION, "inline");
         Ok(match content {
             None => response.status(StatusCode::NOT_MODIFIED).finish(),
-            Some((content_type, content)) => response.content_type(content_type).body(content),
+            Some(AvatarContent { content_type, bytes }) => response.content_type(content_type).body(bytes),
         })
     }
 }

@@ -8,24 +8,25 @@ use poem::{
     http::{HeaderMap, StatusCode, header},
 };
 
-use super::{connections::Connection, response::HttpError, upload};
+use super::{connections::Connection, error::HttpError, upload};
+use crate::error::TopLevelCode;
 
 /// Maximum number of bytes of a JSON body.
 pub const MAX_JSON: usize = 256 * 1024;
 
 struct Bounds {
-    /// Maximum number of bytes that are kept; a larger body is refused.
-    kept: usize,
-    /// Maximum number of bytes that are read, kept or not.
+    /// Maximum number of bytes of a body that is accepted.
+    accepted: usize,
+    /// Maximum number of bytes that are read, accepted or not.
     read: usize,
 }
 
-const OF_JSON: Bounds = Bounds { kept: MAX_JSON, read: 1024 * 1024 };
+const JSON_BOUNDS: Bounds = Bounds { accepted: MAX_JSON, read: 1024 * 1024 };
 /// A photo straight from a camera is too large; its sender should receive the error that says so.
-const OF_UPLOAD: Bounds = Bounds { kept: upload::MAX_BODY, read: 16 * 1024 * 1024 };
+const UPLOAD_BOUNDS: Bounds = Bounds { accepted: upload::MAX_BODY, read: 16 * 1024 * 1024 };
 
 fn bounds_of(request: &Request) -> Bounds {
-    if upload::is_multipart(request) { OF_UPLOAD } else { OF_JSON }
+    if upload::is_multipart(request) { UPLOAD_BOUNDS } else { JSON_BOUNDS }
 }
 
 /// Reads a body.
@@ -35,11 +36,11 @@ fn bounds_of(request: &Request) -> Bounds {
 pub async fn read(request: &mut Request) -> Result<Vec<u8>, HttpError> {
     let bounds = bounds_of(request);
     let too_large = || {
-        let message = format!("The body is too large: at most {} bytes are allowed", bounds.kept);
-        HttpError::new(StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE", message)
+        let message = format!("The body is too large: at most {} bytes are allowed", bounds.accepted);
+        HttpError::new(StatusCode::PAYLOAD_TOO_LARGE, TopLevelCode::PayloadTooLarge, message)
     };
-    let most = if waits(request) { bounds.kept } else { bounds.read };
-    if is_longer(request, most) {
+    let max = if expects_continue(request) { bounds.accepted } else { bounds.read };
+    if is_longer(request, max) {
         return Err(too_large());
     }
     let mut body = Vec::new();
@@ -51,20 +52,20 @@ pub async fn read(request: &mut Request) -> Result<Vec<u8>, HttpError> {
         if length > bounds.read {
             return Err(too_large());
         }
-        if length > bounds.kept {
+        if length > bounds.accepted {
             body = Vec::new();
         } else {
             body.extend_from_slice(&chunk);
         }
     }
-    note_received(request);
-    if length > bounds.kept { Err(too_large()) } else { Ok(body) }
+    mark_received(request);
+    if length > bounds.accepted { Err(too_large()) } else { Ok(body) }
 }
 
-/// Reads the rest of the body of a refused request, unless it is too large.
+/// Reads the rest of the body of a rejected request, unless it is too large.
 pub async fn drain(request: &mut Request) {
-    let most = bounds_of(request).read;
-    if waits(request) || is_longer(request, most) {
+    let max = bounds_of(request).read;
+    if expects_continue(request) || is_longer(request, max) {
         return;
     }
     let mut length = 0_usize;
@@ -72,11 +73,11 @@ pub async fn drain(request: &mut Request) {
     while let Some(chunk) = chunks.next().await {
         let Ok(chunk) = chunk else { return };
         length = length.saturating_add(chunk.len());
-        if length > most {
+        if length > max {
             return;
         }
     }
-    note_received(request);
+    mark_received(request);
 }
 
 /// Returns whether a body follows these headers.
@@ -85,19 +86,19 @@ pub fn is_announced(headers: &HeaderMap) -> bool {
     headers.contains_key(header::TRANSFER_ENCODING) || length.is_some_and(|length| length.as_bytes() != b"0")
 }
 
-fn note_received(request: &Request) {
+fn mark_received(request: &Request) {
     if let Some(connection) = request.data::<Arc<Connection>>() {
         connection.body_received();
     }
 }
 
 /// Returns whether the sender waits for a response before it sends the body (`Expect`).
-fn waits(request: &Request) -> bool {
+fn expects_continue(request: &Request) -> bool {
     request.headers().contains_key(header::EXPECT)
 }
 
 /// Returns whether the sender announces more than this many bytes.
-fn is_longer(request: &Request, most: usize) -> bool {
-    let told = request.header(header::CONTENT_LENGTH).and_then(|length| length.parse::<usize>().ok());
-    told.is_some_and(|length| length > most)
+fn is_longer(request: &Request, max: usize) -> bool {
+    let announced = request.header(header::CONTENT_LENGTH).and_then(|length| length.parse::<usize>().ok());
+    announced.is_some_and(|length| length > max)
 }

@@ -14,7 +14,7 @@ const FORWARDED_FOR: &str = "x-forwarded-for";
 /// The length of the prefix of IPv6 addresses that contain an IPv4 address, in bits.
 const MAPPED: u8 = 96;
 /// The time within which at most one warning about an untrusted peer is logged.
-const WARN_EVERY: Duration = Duration::from_hours(1);
+const WARN_INTERVAL: Duration = Duration::from_hours(1);
 /// Maximum number of peers that are remembered; with more, no warning is logged for the others, so that no client can fill the
 /// log.
 const MAX_WARNED: usize = 100;
@@ -36,7 +36,7 @@ impl Proxies {
     pub fn address(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let peer = peer.to_canonical();
         let is_trusted = self.trusted.iter().any(|network| network.contains(&peer));
-        if headers.contains_key(FORWARDED_FOR) && !is_trusted && self.is_new(peer, Instant::now()) {
+        if headers.contains_key(FORWARDED_FOR) && !is_trusted && self.must_warn(peer, Instant::now()) {
             tracing::warn!(
                 %peer,
                 "X-Forwarded-For is ignored, because the peer is not a trusted proxy; if it is yours, add it to --trusted-proxies"
@@ -45,13 +45,13 @@ impl Proxies {
         address(peer, headers, &self.trusted)
     }
 
-    fn is_new(&self, peer: IpAddr, now: Instant) -> bool {
+    fn must_warn(&self, peer: IpAddr, now: Instant) -> bool {
         let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
-        if warned.get(&peer).is_some_and(|at| now.duration_since(*at) < WARN_EVERY) {
+        if warned.get(&peer).is_some_and(|at| now.duration_since(*at) < WARN_INTERVAL) {
             return false;
         }
         if warned.len() >= MAX_WARNED {
-            warned.retain(|_, at| now.duration_since(*at) < WARN_EVERY);
+            warned.retain(|_, at| now.duration_since(*at) < WARN_INTERVAL);
         }
         if warned.len() >= MAX_WARNED {
             return false;
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_is_no_trusted_proxy_is_asked_himself() {
+    fn an_untrusted_peer_is_the_client() {
         for peer in ["203.0.113.9", "127.0.0.2", "2001:db8:2::1"] {
             assert_eq!(of(peer, &["198.51.100.1"]), peer);
         }
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_address_that_is_no_proxy_counts() {
+    fn the_last_address_that_is_not_a_proxy_is_the_client() {
         let cases: [(&[&str], &str); 16] = [
             (&[], "127.0.0.1"),
             (&["203.0.113.9"], "203.0.113.9"),
@@ -153,20 +153,19 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_is_warned_of_once_an_hour_and_no_more_than_a_hundred_are() {
+    fn each_peer_is_logged_once_an_hour_and_at_most_a_hundred_peers() {
         let (proxies, start) = (Proxies::new(Vec::new()), Instant::now());
         let peer = |n: u8| IpAddr::from([203, 0, 113, n]);
         let later = |minutes: u64| start + Duration::from_mins(minutes);
-        assert!(
-            proxies.is_new(peer(1), start) && !proxies.is_new(peer(1), later(59)) && proxies.is_new(peer(1), later(60))
-        );
-        let warned = (0..200).filter(|n| proxies.is_new(peer(*n), later(60))).count();
+        assert!(proxies.must_warn(peer(1), start));
+        assert!(!proxies.must_warn(peer(1), later(59)) && proxies.must_warn(peer(1), later(60)));
+        let warned = (0..200).filter(|n| proxies.must_warn(peer(*n), later(60))).count();
         assert_eq!(warned, MAX_WARNED - 1);
-        assert!(!proxies.is_new(peer(250), later(119)) && proxies.is_new(peer(250), later(120)));
+        assert!(!proxies.must_warn(peer(250), later(119)) && proxies.must_warn(peer(250), later(120)));
     }
 
     #[test]
-    fn what_is_no_network_is_refused() {
+    fn invalid_networks_are_rejected() {
         for text in ["", "10.0.0.0/33", "10.0.0", "example.org", "10.0.0.0/8/8", "::/129", "*"] {
             assert!(network(text).is_err(), "{text}");
         }

@@ -79,7 +79,7 @@ impl ConnectionRegistry {
     /// Registers a connection from an address, and closes another one if that makes room. Returns `None` if there is no room:
     /// every connection that it could replace is executing a request.
     pub fn admit(&self, peer: IpAddr) -> Option<Arc<Connection>> {
-        let network = self.share_of(peer);
+        let network = self.limited_network(peer);
         let now = microseconds(self.started);
         let mut state = self.lock();
         let is_reserved = !state.make_room(false, network, now);
@@ -88,7 +88,7 @@ impl ConnectionRegistry {
         }
         state.last_id = state.last_id.wrapping_add(1);
         let connection = Arc::new(Connection::new(state.last_id, network, is_reserved, self.started));
-        state.pool(is_reserved).take(network);
+        state.pool(is_reserved).acquire(network);
         state.open.insert(connection.id, Arc::clone(&connection));
         Some(connection)
     }
@@ -103,7 +103,7 @@ impl ConnectionRegistry {
         connection.peer_gone();
         let mut state = self.lock();
         if state.open.remove(&connection.id).is_some() && connection.phase() != Phase::Closing {
-            state.pool(connection.is_reserved).give_back(connection.network);
+            state.pool(connection.is_reserved).release(connection.network);
         }
     }
 
@@ -116,7 +116,7 @@ impl ConnectionRegistry {
     }
 
     /// Returns the network as which the limit per address counts a peer; `None` if the limit does not apply.
-    fn share_of(&self, peer: IpAddr) -> Option<IpNet> {
+    fn limited_network(&self, peer: IpAddr) -> Option<IpNet> {
         let peer = peer.to_canonical();
         if self.limits.exempt.iter().any(|network| network.contains(&peer)) {
             return None;
@@ -137,7 +137,7 @@ impl State {
     /// Makes room for a connection in a pool; returns whether there is a free slot.
     fn make_room(&mut self, is_reserved: bool, network: Option<IpNet>, now: u64) -> bool {
         let pool = self.pool(is_reserved);
-        let has_share_left = !pool.is_used_up_by(network);
+        let has_share_left = !pool.is_exhausted_for(network);
         if has_share_left && pool.used < pool.max {
             return true;
         }
@@ -151,18 +151,18 @@ impl State {
         loop {
             let candidates = self.open.values().filter(|connection| is_candidate(connection));
             let ranked = candidates.filter_map(|connection| Some((connection.closing_order(now)?, connection)));
-            let Some(((_, seen), connection)) = ranked.min_by_key(|(order, _)| *order) else { return false };
+            let Some(((_, observed), connection)) = ranked.min_by_key(|(order, _)| *order) else { return false };
             // Fails if a request has arrived meanwhile.
-            if connection.close(seen, now) {
+            if connection.close(observed, now) {
                 let connection = Arc::clone(connection);
-                self.pool(connection.is_reserved).give_back(connection.network);
-                self.note_closed();
+                self.pool(connection.is_reserved).release(connection.network);
+                self.record_closed();
                 return true;
             }
         }
     }
 
-    fn note_closed(&mut self) {
+    fn record_closed(&mut self) {
         self.closed_for_room += 1;
         if self.warned.is_none_or(|warned| warned.elapsed() > WARN_INTERVAL) {
             self.warned = Some(Instant::now());
@@ -173,19 +173,19 @@ impl State {
 }
 
 impl Pool {
-    fn is_used_up_by(&self, network: Option<IpNet>) -> bool {
+    fn is_exhausted_for(&self, network: Option<IpNet>) -> bool {
         let used = network.and_then(|network| self.per_address.get(&network)).copied().unwrap_or(0);
         network.is_some() && used >= self.max_per_address
     }
 
-    fn take(&mut self, network: Option<IpNet>) {
+    fn acquire(&mut self, network: Option<IpNet>) {
         self.used += 1;
         if let Some(network) = network {
             *self.per_address.entry(network).or_default() += 1;
         }
     }
 
-    fn give_back(&mut self, network: Option<IpNet>) {
+    fn release(&mut self, network: Option<IpNet>) {
         self.used = self.used.saturating_sub(1);
         let Some(network) = network else { return };
         if let Some(used) = self.per_address.get_mut(&network) {

@@ -1,20 +1,25 @@
 //! The cache of documents. Most callers send the same few documents again and again, and parsing, measuring and analyzing one
 //! costs more than executing a small one. Access rules are checked for each request nevertheless.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use async_graphql::parser::{
     parse_query,
     types::{ExecutableDocument, OperationType},
 };
+use quick_cache::{
+    DefaultHashBuilder, OptionsBuilder, Weighter,
+    sync::{Cache, DefaultLifecycle},
+};
 
 use super::{
     document_limits::{self, TooLarge},
-    response::{HttpError, shorten},
+    error::HttpError,
+    response::shorten,
     spacing::tidy,
-    validation::{self, Demand, Schema},
+    validation::{self, NonNullUse, Schema},
 };
+use crate::error::TopLevelCode;
 
 /// Maximum number of bytes of cached documents; a parsed document takes about twenty times as much memory.
 const MAX_BYTES: usize = 256 * 1024;
@@ -27,28 +32,30 @@ const MAX_DOCUMENT_LENGTH: usize = 16 * 1024;
 pub struct Document<R> {
     pub parsed: ExecutableDocument,
     /// The variables that must not be null in some places.
-    pub demands: Vec<Demand>,
-    pub reading: R,
+    pub non_null_uses: Vec<NonNullUse>,
+    pub info: R,
 }
 
 /// The documents that were sent recently; cheap to clone.
 pub struct DocumentCache<R> {
     pub schema: &'static Schema,
-    kept: Arc<Mutex<Kept<R>>>,
+    documents: Arc<Cache<String, Arc<Document<R>>, TextLength>>,
 }
 
 impl<R> Clone for DocumentCache<R> {
     fn clone(&self) -> Self {
-        Self { schema: self.schema, kept: Arc::clone(&self.kept) }
+        Self { schema: self.schema, documents: Arc::clone(&self.documents) }
     }
 }
 
-/// Two generations: a document of the old one that is requested moves to the young one. Once the young one is full, it becomes
-/// the old one, and the rest of the old one is dropped.
-struct Kept<R> {
-    young: HashMap<String, Arc<Document<R>>>,
-    old: HashMap<String, Arc<Document<R>>>,
-    bytes_of_young: usize,
+/// Weighs a document by the bytes of its text. The minimum limits the number of documents to [`MAX_DOCUMENTS`].
+#[derive(Clone)]
+struct TextLength;
+
+impl<V> Weighter<String, V> for TextLength {
+    fn weight(&self, text: &String, _: &V) -> u64 {
+        text.len().max(MAX_BYTES / MAX_DOCUMENTS) as u64
+    }
 }
 
 impl<R> DocumentCache<R> {
@@ -56,36 +63,44 @@ impl<R> DocumentCache<R> {
     ///
     /// # Errors
     /// If the schema cannot be parsed.
-    pub fn of(sdl: &str) -> std::io::Result<Self> {
-        let kept = Kept { young: HashMap::new(), old: HashMap::new(), bytes_of_young: 0 };
-        Ok(Self { schema: validation::schema(sdl)?, kept: Arc::new(Mutex::new(kept)) })
+    pub fn new(sdl: &str) -> std::io::Result<Self> {
+        // With several shards, each would have only a part of the bytes, too few for a long document.
+        let options = OptionsBuilder::new()
+            .shards(1)
+            .estimated_items_capacity(MAX_DOCUMENTS)
+            .weight_capacity(MAX_BYTES as u64)
+            .build()
+            .map_err(std::io::Error::other)?;
+        let (hasher, lifecycle) = (DefaultHashBuilder::default(), DefaultLifecycle::default());
+        let documents = Arc::new(Cache::with_options(options, TextLength, hasher, lifecycle));
+        Ok(Self { schema: validation::schema(sdl)?, documents })
     }
 
     /// Returns whether a document is cached.
-    pub fn knows(&self, text: &str) -> bool {
-        self.kept().find(text).is_some()
+    pub fn contains(&self, text: &str) -> bool {
+        self.documents.contains_key(text)
     }
 
-    fn kept(&self) -> MutexGuard<'_, Kept<R>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Returns the document with this text; `read` analyzes one that is not cached.
+    /// Returns the document with this text; `analyze` collects the facts about one that is not cached.
     ///
     /// # Errors
     /// The errors of the document, which is not cached then.
-    pub fn find(&self, text: &str, read: impl FnOnce(&ExecutableDocument) -> R) -> Result<Arc<Document<R>>, HttpError> {
-        if let Some(known) = self.kept().find(text) {
-            return Ok(known);
+    pub fn get(
+        &self,
+        text: &str,
+        analyze: impl FnOnce(&ExecutableDocument) -> R,
+    ) -> Result<Arc<Document<R>>, HttpError> {
+        if let Some(document) = self.documents.get(text) {
+            return Ok(document);
         }
         let tidy = tidy(text);
         let parsed = parse(&tidy)?;
-        let demands = validation::check(self.schema, &tidy)?;
-        let new = Arc::new(Document { reading: read(&parsed), parsed, demands });
-        if text.len() <= MAX_DOCUMENT_LENGTH && !may_hold_secret(text, &new.parsed) {
-            self.kept().keep(text.to_owned(), Arc::clone(&new));
+        let non_null_uses = validation::check(self.schema, &tidy)?;
+        let document = Arc::new(Document { info: analyze(&parsed), parsed, non_null_uses });
+        if text.len() <= MAX_DOCUMENT_LENGTH && !may_hold_secret(text, &document.parsed) {
+            self.documents.insert(text.to_owned(), Arc::clone(&document));
         }
-        Ok(new)
+        Ok(document)
     }
 }
 
@@ -95,32 +110,15 @@ fn may_hold_secret(text: &str, document: &ExecutableDocument) -> bool {
     text.contains('"') && operations.any(|(_, operation)| operation.node.ty == OperationType::Mutation)
 }
 
-impl<R> Kept<R> {
-    fn find(&mut self, text: &str) -> Option<Arc<Document<R>>> {
-        if let Some(known) = self.young.get(text) {
-            return Some(Arc::clone(known));
-        }
-        let (text, known) = self.old.remove_entry(text)?;
-        self.keep(text, Arc::clone(&known));
-        Some(known)
-    }
-
-    fn keep(&mut self, text: String, document: Arc<Document<R>>) {
-        if self.bytes_of_young + text.len() > MAX_BYTES / 2 || self.young.len() >= MAX_DOCUMENTS / 2 {
-            self.old = std::mem::take(&mut self.young);
-            self.bytes_of_young = 0;
-        }
-        self.bytes_of_young += text.len();
-        self.young.insert(text, document);
-    }
-}
-
 fn parse(query: &str) -> Result<ExecutableDocument, HttpError> {
-    let too_large = |error: TooLarge| HttpError::bad_document("DOCUMENT_TOO_LARGE", error.to_string());
+    let too_large = |error: TooLarge| HttpError::bad_document(TopLevelCode::DocumentTooLarge, error.to_string());
     document_limits::check_text(query).map_err(too_large)?;
     let document = parse_query(query).map_err(|error| {
         let message = format!("The query cannot be parsed: {}", reason(&error.to_string()));
-        HttpError { locations: error.positions().collect(), ..HttpError::bad_document("GRAPHQL_PARSE_FAILED", message) }
+        HttpError {
+            locations: error.positions().collect(),
+            ..HttpError::bad_document(TopLevelCode::GraphqlParseFailed, message)
+        }
     })?;
     document_limits::measure(&document).map_err(too_large)?;
     document_limits::check_variables(query, &document).map_err(too_large)?;
@@ -139,63 +137,58 @@ mod tests {
     use super::*;
 
     fn documents() -> DocumentCache<usize> {
-        DocumentCache::of("type Query { a: Int } type Mutation { a(password: String): Int }").unwrap()
-    }
-
-    /// Returns the number of cached documents and of the bytes of their texts.
-    fn size(documents: &DocumentCache<usize>) -> (usize, usize) {
-        let kept = documents.kept.lock().unwrap();
-        let texts = kept.young.keys().chain(kept.old.keys());
-        (texts.clone().count(), texts.map(String::len).sum())
+        DocumentCache::new("type Query { a: Int } type Mutation { a(password: String): Int }").unwrap()
     }
 
     #[test]
-    fn a_document_is_read_once() {
+    fn a_document_is_analyzed_once() {
         let documents = documents();
         for turn in 0..3 {
-            let found = documents.find("{ a }", |_| turn).ok().unwrap();
-            assert_eq!(found.reading, 0);
+            let document = documents.get("{ a }", |_| turn).ok().unwrap();
+            assert_eq!(document.info, 0);
         }
-        assert_eq!(documents.find("{ a a }", |_| 7).ok().unwrap().reading, 7);
+        assert_eq!(documents.get("{ a a }", |_| 7).ok().unwrap().info, 7);
+        assert!(documents.contains("{ a }") && !documents.contains("{ a a a }"));
     }
 
     #[test]
-    fn what_is_refused_or_may_hold_a_password_is_not_kept() {
+    fn rejected_documents_and_those_that_may_hold_a_password_are_not_cached() {
         let documents = documents();
         let deep = format!("{}a{}", "{ a ".repeat(20), "}".repeat(20));
-        documents.find("mutation { a(password: \"seven-brass-otters\") }", |_| 0).ok().unwrap();
-        for refused in ["{ a", "query($a: Nothing) { a }", deep.as_str()] {
-            assert!(documents.find(refused, |_| 0).is_err(), "{refused}");
+        documents.get("mutation { a(password: \"seven-brass-otters\") }", |_| 0).ok().unwrap();
+        for rejected in ["{ a", "query($a: Nothing) { a }", deep.as_str()] {
+            assert!(documents.get(rejected, |_| 0).is_err(), "{rejected}");
         }
-        assert_eq!(size(&documents), (0, 0));
+        assert!(documents.documents.is_empty());
     }
 
     #[test]
-    fn no_more_is_kept_than_may_be() {
+    fn the_number_and_the_bytes_of_cached_documents_are_limited() {
         let documents = documents();
+        let add = |text: &str| documents.get(text, |_| 0).ok().unwrap();
         for number in 0..3 * MAX_DOCUMENTS {
-            documents.find(&format!("{{ a }} # {number}"), |_| 0).ok().unwrap();
-            assert!(size(&documents).0 <= MAX_DOCUMENTS);
+            add(&format!("{{ a }} # {number}"));
+            assert!(documents.documents.len() <= MAX_DOCUMENTS);
+            assert!(documents.documents.weight() <= MAX_BYTES as u64);
         }
+        let comment = "x".repeat(MAX_DOCUMENT_LENGTH - 20);
         for number in 0..100 {
-            documents
-                .find(&format!("{{ a }} # {number} {}", "x".repeat(MAX_DOCUMENT_LENGTH - 20)), |_| 0)
-                .ok()
-                .unwrap();
-            assert!(size(&documents).1 <= MAX_BYTES);
+            add(&format!("{{ a }} # {number} {comment}"));
+            assert!(documents.documents.weight() <= MAX_BYTES as u64);
         }
-        let before = size(&documents);
-        documents.find(&format!("{{ a }} # {}", "x".repeat(MAX_DOCUMENT_LENGTH)), |_| 0).ok().unwrap();
-        assert_eq!(size(&documents), before);
+        assert!((0..100).any(|number| documents.contains(&format!("{{ a }} # {number} {comment}"))));
+        let too_long = format!("{{ a }} # {}", "x".repeat(MAX_DOCUMENT_LENGTH));
+        add(&too_long);
+        assert!(!documents.contains(&too_long));
     }
 
     #[test]
-    fn what_is_asked_for_again_and_again_stays() {
+    fn a_document_that_is_requested_again_and_again_stays() {
         let documents = documents();
-        documents.find("{ a }", |_| 1).ok().unwrap();
+        documents.get("{ a }", |_| 1).ok().unwrap();
         for number in 0..2 * MAX_DOCUMENTS {
-            documents.find(&format!("{{ a }} # {number}"), |_| 0).ok().unwrap();
-            assert_eq!(documents.find("{ a }", |_| 2).ok().unwrap().reading, 1);
+            documents.get(&format!("{{ a }} # {number}"), |_| 0).ok().unwrap();
+            assert_eq!(documents.get("{ a }", |_| 2).ok().unwrap().info, 1);
         }
     }
 }

@@ -17,7 +17,7 @@ pub const MAX_BRACKETS: usize = 64;
 /// Maximum number of fields, fragment spreads and inline fragments, each counted as often as it occurs with fragments expanded.
 pub const MAX_FIELDS: usize = 2_000;
 pub const MAX_DEPTH: usize = 15;
-/// Maximum nesting of selection sets, including those of fragments; async-graphql refuses more as well.
+/// Maximum nesting of selection sets, including those of fragments; async-graphql rejects more as well.
 pub const MAX_NESTING: usize = 32;
 pub const MAX_ALIASES: usize = 30;
 pub const MAX_ROOT_FIELDS: usize = 10;
@@ -27,9 +27,9 @@ pub const MAX_DIRECTIVES: usize = 50;
 pub const MAX_VARIABLES: usize = 50_000;
 /// Maximum number of selections that validation visits; it walks every selection set by itself. A tree as wide and as deep as
 /// allowed stays below the limit.
-const MAX_WALK: usize = 20 * MAX_FIELDS;
+const MAX_VISITED: usize = 20 * MAX_FIELDS;
 
-/// The reason why a document is refused.
+/// The limit that a document exceeds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TooLarge {
     Bytes,
@@ -46,7 +46,7 @@ pub enum TooLarge {
 
 impl fmt::Display for TooLarge {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (bound, what) = match self {
+        let (limit, what) = match self {
             Self::Bytes => (MAX_BYTES, "bytes"),
             Self::Brackets => (MAX_BRACKETS, "nested brackets"),
             Self::Fields => (MAX_FIELDS, "fields (with fragments expanded)"),
@@ -58,7 +58,7 @@ impl fmt::Display for TooLarge {
             Self::Variables => (MAX_VARIABLES, "variables (each counted for every operation)"),
             Self::FragmentCycle => return f.write_str("A fragment of the document spreads itself"),
         };
-        write!(f, "The document is too large: at most {bound} {what} are allowed")
+        write!(f, "The document is too large: at most {limit} {what} are allowed")
     }
 }
 
@@ -124,7 +124,7 @@ pub fn skip_string(text: &[u8]) -> &[u8] {
 /// # Errors
 /// The limit that is exceeded.
 pub fn measure(document: &ExecutableDocument) -> Result<(), TooLarge> {
-    let mut measure = Measure { fragments: &document.fragments, known: HashMap::new(), walk: 0 };
+    let mut measure = Measure { fragments: &document.fragments, fragment_sizes: HashMap::new(), visited: 0 };
     for (name, fragment) in &document.fragments {
         measure.fragment(name, fragment, 0)?.check()?;
     }
@@ -137,7 +137,7 @@ pub fn measure(document: &ExecutableDocument) -> Result<(), TooLarge> {
         }
         fields = fields.saturating_add(size.fields);
     }
-    if fields > MAX_FIELDS || measure.walk > MAX_WALK { Err(TooLarge::Fields) } else { Ok(()) }
+    if fields > MAX_FIELDS || measure.visited > MAX_VISITED { Err(TooLarge::Fields) } else { Ok(()) }
 }
 
 /// Checks the number of variables that a document with this text may have.
@@ -152,7 +152,7 @@ pub fn check_variables(text: &str, document: &ExecutableDocument) -> Result<(), 
 /// Returns the operation that would be executed, and its name; `None` if no operation has the name, or if the name is missing but
 /// required.
 #[must_use]
-pub fn selected<'a>(
+pub fn selected_operation<'a>(
     document: &'a ExecutableDocument,
     operation_name: Option<&str>,
 ) -> Option<(Option<&'a str>, &'a OperationDefinition)> {
@@ -160,17 +160,17 @@ pub fn selected<'a>(
         (DocumentOperations::Single(operation), None) => Some((None, &operation.node)),
         (DocumentOperations::Single(_), Some(_)) => None,
         (DocumentOperations::Multiple(operations), None) if operations.len() > 1 => None,
-        (DocumentOperations::Multiple(operations), wanted) => operations
+        (DocumentOperations::Multiple(operations), expected_name) => operations
             .iter()
-            .find(|(name, _)| wanted.is_none_or(|wanted| name.as_str() == wanted))
+            .find(|(name, _)| expected_name.is_none_or(|expected_name| name.as_str() == expected_name))
             .map(|(name, operation)| (Some(name.as_str()), &operation.node)),
     }
 }
 
 /// Returns the type of the operation that would be executed.
 #[must_use]
-pub fn kind(document: &ExecutableDocument, operation_name: Option<&str>) -> Option<OperationType> {
-    selected(document, operation_name).map(|(_, operation)| operation.ty)
+pub fn operation_type(document: &ExecutableDocument, operation_name: Option<&str>) -> Option<OperationType> {
+    selected_operation(document, operation_name).map(|(_, operation)| operation.ty)
 }
 
 /// The size of a selection set with fragments expanded.
@@ -186,7 +186,7 @@ struct Size {
 
 impl Size {
     /// Adds the size of another selection on the same level.
-    fn beside(&mut self, other: Self) {
+    fn add(&mut self, other: Self) {
         self.fields = self.fields.saturating_add(other.fields);
         self.depth = self.depth.max(other.depth);
         self.nesting = self.nesting.max(other.nesting);
@@ -203,22 +203,22 @@ impl Size {
             (self.aliases, MAX_ALIASES, TooLarge::Aliases),
             (self.directives, MAX_DIRECTIVES, TooLarge::Directives),
         ];
-        limits.into_iter().find(|(size, bound, _)| size > bound).map_or(Ok(()), |(_, _, rule)| Err(rule))
+        limits.into_iter().find(|(size, limit, _)| size > limit).map_or(Ok(()), |(_, _, rule)| Err(rule))
     }
 }
 
 struct Measure<'a> {
     fragments: &'a HashMap<Name, Positioned<FragmentDefinition>>,
     /// The sizes of fragments. `None` while a fragment is being measured: meeting it again then is a cycle.
-    known: HashMap<&'a str, Option<Size>>,
-    walk: usize,
+    fragment_sizes: HashMap<&'a str, Option<Size>>,
+    visited: usize,
 }
 
 impl<'a> Measure<'a> {
     fn operation(&mut self, operation: &'a OperationDefinition) -> Result<Size, TooLarge> {
         let mut size = self.set(&operation.selection_set.node, 0)?;
-        let of_variables = operation.variable_definitions.iter().map(|variable| variable.node.directives.len());
-        size.directives = size.directives.saturating_add(operation.directives.len() + of_variables.sum::<usize>());
+        let on_variables = operation.variable_definitions.iter().map(|variable| variable.node.directives.len());
+        size.directives = size.directives.saturating_add(operation.directives.len() + on_variables.sum::<usize>());
         Ok(size)
     }
 
@@ -228,17 +228,17 @@ impl<'a> Measure<'a> {
         fragment: &'a Positioned<FragmentDefinition>,
         level: usize,
     ) -> Result<Size, TooLarge> {
-        match self.known.insert(name, None) {
+        match self.fragment_sizes.insert(name, None) {
             Some(None) => return Err(TooLarge::FragmentCycle),
             Some(Some(size)) => {
-                self.known.insert(name, Some(size));
+                self.fragment_sizes.insert(name, Some(size));
                 return Ok(size);
             }
             None => {}
         }
         let mut size = self.set(&fragment.node.selection_set.node, level)?;
         size.directives = size.directives.saturating_add(fragment.node.directives.len());
-        self.known.insert(name, Some(size));
+        self.fragment_sizes.insert(name, Some(size));
         Ok(size)
     }
 
@@ -248,9 +248,9 @@ impl<'a> Measure<'a> {
         }
         let mut total = Size::default();
         for selection in &set.items {
-            total.beside(self.selection(&selection.node, level + 1)?);
+            total.add(self.selection(&selection.node, level + 1)?);
         }
-        self.walk = self.walk.saturating_add(total.fields);
+        self.visited = self.visited.saturating_add(total.fields);
         Ok(total)
     }
 

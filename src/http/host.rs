@@ -7,7 +7,7 @@ use poem::{
     http::{HeaderValue, Version, header, uri::Authority},
 };
 
-use super::response::HttpError;
+use super::error::HttpError;
 
 /// Checks that a request names one host: in HTTP/1.1 exactly once, in HTTP/1.0 at most once.
 ///
@@ -33,12 +33,12 @@ fn is_host(value: &HeaderValue) -> bool {
     let is_name = |name: &str| {
         !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(&byte))
     };
-    let is_known = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+    let is_valid_host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
         Some(address) => address.parse::<Ipv6Addr>().is_ok(),
         None => is_name(host),
     };
     let port = authority.as_str().strip_prefix(host);
-    is_known && port.is_some_and(|port| port.is_empty() || port == ":" || authority.port_u16().is_some())
+    is_valid_host && port.is_some_and(|port| port.is_empty() || port == ":" || authority.port_u16().is_some())
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ pub const DESCRIPTION: &str =
     "Roster, a user directory. Sign in with `login`, then send the token as `Authorization: Bearer`.";
 
 /// A place where an operation selects the description of the schema: the response keys of `__schema` and of `description` in it.
-pub struct Asked {
+pub struct DescriptionPath {
     operation: Option<Name>,
     schema: Name,
     description: Name,
@@ -26,21 +26,21 @@ pub struct Asked {
 
 /// Returns the places where the operations of a document select the description of the schema.
 #[must_use]
-pub fn descriptions(document: &ExecutableDocument) -> Vec<Asked> {
-    let mut found = Vec::new();
+pub fn descriptions(document: &ExecutableDocument) -> Vec<DescriptionPath> {
+    let mut paths = Vec::new();
     for (name, operation) in document.operations.iter() {
-        for schema in named(document, &operation.node.selection_set.node, "__schema") {
-            for description in named(document, &schema.selection_set.node, "description") {
+        for schema in fields_named(document, &operation.node.selection_set.node, "__schema") {
+            for description in fields_named(document, &schema.selection_set.node, "description") {
                 let (schema, description) = (schema.response_key(), description.response_key());
                 let (schema, description) = (schema.node.clone(), description.node.clone());
-                found.push(Asked { operation: name.cloned(), schema, description });
+                paths.push(DescriptionPath { operation: name.cloned(), schema, description });
             }
         }
     }
-    found
+    paths
 }
 
-fn named<'a>(
+fn fields_named<'a>(
     document: &'a ExecutableDocument,
     set: &'a SelectionSet,
     name: &'static str,
@@ -49,11 +49,11 @@ fn named<'a>(
 }
 
 /// Sets the description of the schema in the response to an operation; without a name, to the only operation.
-pub fn describe(response: &mut Response, operation: Option<&str>, asked: &[Asked]) {
+pub fn set_description(response: &mut Response, operation: Option<&str>, paths: &[DescriptionPath]) {
     let Value::Object(data) = &mut response.data else { return };
-    for asked in asked.iter().filter(|asked| operation.is_none() || asked.operation.as_deref() == operation) {
-        let Some(Value::Object(schema)) = data.get_mut(&asked.schema) else { continue };
-        if let Some(text) = schema.get_mut(&asked.description) {
+    for path in paths.iter().filter(|path| operation.is_none() || path.operation.as_deref() == operation) {
+        let Some(Value::Object(schema)) = data.get_mut(&path.schema) else { continue };
+        if let Some(text) = schema.get_mut(&path.description) {
             *text = DESCRIPTION.into();
         }
     }

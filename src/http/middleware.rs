@@ -19,9 +19,12 @@ use uuid::Uuid;
 use super::{
     HEALTH, body,
     connections::{Connection, ConnectionRegistry},
+    error::HttpError,
     host,
-    response::{HttpError, Media, security_headers},
+    media::Media,
+    response::security_headers,
 };
+use crate::error::TopLevelCode;
 
 const MAX_ID: usize = 64;
 const MAX_LOGGED: usize = 100;
@@ -38,10 +41,10 @@ impl<E: Endpoint<Output = Response>> Endpoint for Middleware<E> {
     async fn call(&self, mut request: Request) -> Result<Response> {
         let id = Uuid::now_v7().to_string();
         let media = Media::accepted(request.headers()).unwrap_or(Media::Json);
-        let mut line = Line::begin(&request, &id);
+        let mut log_line = LogLine::new(&request, &id);
         request.set_data(RequestId(id.clone()));
         let Some(connection) = self.connections.connection_of(&request) else { return Err(disconnected()) };
-        if !connection.request_begun(body::is_announced(request.headers())) {
+        if !connection.request_started(body::is_announced(request.headers())) {
             return Err(disconnected());
         }
         request.set_data(Arc::clone(&connection));
@@ -49,30 +52,30 @@ impl<E: Endpoint<Output = Response>> Endpoint for Middleware<E> {
         let span = tracing::info_span!("request", %id);
         let call = async {
             check(&request, &connection)?;
-            self.inner.call(request).await.map_err(|error| of_poem(&error, &id))
+            self.inner.call(request).await.map_err(|error| from_poem(&error, &id))
         };
         let call = AssertUnwindSafe(timeout(self.deadline, call)).catch_unwind();
         let outcome = tokio::select! {
             outcome = call.instrument(span) => outcome,
             () = connection.disconnected() => return Err(disconnected()),
         };
-        let answer = match outcome {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(_)) => Err(HttpError::deadline()),
+        let result = match outcome {
+            Ok(Ok(result)) => result,
+            Ok(Err(_)) => Err(HttpError::deadline_exceeded()),
             Err(_) => {
                 tracing::error!(request_id = id, "a request panicked");
                 Err(HttpError::internal())
             }
         };
-        let mut response = answer.unwrap_or_else(|refusal| refusal.into_response(media, &id));
+        let mut response = result.unwrap_or_else(|error| error.into_response(media, &id));
         security_headers(response.headers_mut(), &id);
         // Reading the rest of a body would cost more than another connection.
         if connection.is_reserved || connection.has_unread() {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
-        connection.answered();
-        line.status = Some(response.status());
-        line.operation = response.data::<OperationName>().map(|name| name.0.chars().take(MAX_LOGGED).collect());
+        connection.response_ready();
+        log_line.status = Some(response.status());
+        log_line.operation = response.data::<OperationName>().map(|name| name.0.chars().take(MAX_LOGGED).collect());
         Ok(response)
     }
 }
@@ -82,7 +85,7 @@ fn disconnected() -> poem::Error {
     StatusCode::BAD_REQUEST.into()
 }
 
-/// Refuses a request that must not be processed further.
+/// Returns an error for a request that must not be processed further.
 fn check(request: &Request, connection: &Connection) -> std::result::Result<(), HttpError> {
     if connection.is_reserved && !request.uri().path().starts_with(HEALTH) {
         return Err(HttpError::overloaded(1));
@@ -91,11 +94,11 @@ fn check(request: &Request, connection: &Connection) -> std::result::Result<(), 
 }
 
 /// Converts an error of poem, whose text is never sent.
-fn of_poem(error: &poem::Error, request_id: &str) -> HttpError {
+fn from_poem(error: &poem::Error, request_id: &str) -> HttpError {
     match error.status() {
         StatusCode::NOT_FOUND => HttpError::not_found(),
         status if status.is_client_error() => {
-            HttpError::new(status, "BAD_REQUEST", status.canonical_reason().unwrap_or("Bad request"))
+            HttpError::new(status, TopLevelCode::BadRequest, status.canonical_reason().unwrap_or("Bad request"))
         }
         _ => {
             tracing::error!(request_id, %error, "a request failed");
@@ -125,37 +128,37 @@ fn client_request_id(headers: &HeaderMap) -> Option<String> {
 }
 
 /// The log line of a request, written even if its caller disconnects before the response.
-struct Line {
+struct LogLine {
     method: Method,
     path: String,
     request_id: String,
     client_request_id: Option<String>,
-    began: Instant,
+    started: Instant,
     status: Option<StatusCode>,
     operation: Option<String>,
 }
 
-impl Line {
-    fn begin(request: &Request, request_id: &str) -> Self {
+impl LogLine {
+    fn new(request: &Request, request_id: &str) -> Self {
         Self {
             method: request.method().clone(),
             path: request.uri().path().chars().take(MAX_LOGGED).collect(),
             request_id: request_id.to_owned(),
             client_request_id: client_request_id(request.headers()),
-            began: Instant::now(),
+            started: Instant::now(),
             status: None,
             operation: None,
         }
     }
 }
 
-impl Drop for Line {
+impl Drop for LogLine {
     fn drop(&mut self) {
         tracing::info!(
             method = self.method.as_str().get(..MAX_LOGGED).unwrap_or(self.method.as_str()),
             path = self.path,
             status = self.status.map(|status| status.as_u16()), // `None` if the caller disconnected
-            milliseconds = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX),
+            milliseconds = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
             request_id = self.request_id,
             client_request_id = self.client_request_id,
             operation = self.operation,

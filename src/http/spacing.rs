@@ -11,41 +11,41 @@ use super::document_limits::skip_string;
 /// after `!` and `]`.
 pub fn tidy(text: &str) -> Cow<'_, str> {
     let mut tidied = Vec::with_capacity(text.len());
-    let (mut held, mut gap) = (Vec::new(), Vec::new());
+    let (mut prefix, mut whitespace) = (Vec::new(), Vec::new());
     let mut rest = text.as_bytes();
     while let Some((&first, after)) = rest.split_first() {
-        let length = length_of_token(rest, after);
+        let length = token_length(rest, after);
         let (token, tail) = rest.split_at(length.min(rest.len()));
         rest = tail;
         match first {
-            b' ' | b'\t' | b'\n' | b'\r' | b',' | b'#' => gap.extend_from_slice(token),
-            _ if token == BYTE_ORDER_MARK => gap.extend_from_slice(token),
+            b' ' | b'\t' | b'\n' | b'\r' | b',' | b'#' => whitespace.extend_from_slice(token),
+            _ if token == BYTE_ORDER_MARK => whitespace.extend_from_slice(token),
             b'$' | b'[' => {
-                tidied.append(&mut gap);
-                held.push(first);
+                tidied.append(&mut whitespace);
+                prefix.push(first);
             }
             b'!' | b']' => {
-                tidied.append(&mut held);
+                tidied.append(&mut prefix);
                 tidied.push(first);
             }
             _ => {
-                tidied.append(&mut gap);
-                tidied.append(&mut held);
+                tidied.append(&mut whitespace);
+                tidied.append(&mut prefix);
                 let is_string = first == b'"' && !token.starts_with(b"\"\"\"");
-                if is_string { extend_plain(&mut tidied, token) } else { tidied.extend_from_slice(token) }
+                if is_string { append_unescaped(&mut tidied, token) } else { tidied.extend_from_slice(token) }
             }
         }
     }
-    tidied.append(&mut held);
-    tidied.append(&mut gap);
+    tidied.append(&mut prefix);
+    tidied.append(&mut whitespace);
     String::from_utf8(tidied).map_or(Cow::Borrowed(text), Cow::Owned)
 }
 
 /// Appends a string, with surrogate pairs and escapes in braces replaced by their characters.
-fn extend_plain(text: &mut Vec<u8>, string: &[u8]) {
+fn append_unescaped(text: &mut Vec<u8>, string: &[u8]) {
     let mut rest = string;
     while let Some((&first, after)) = rest.split_first() {
-        rest = match (first, escaped(rest)) {
+        rest = match (first, decode_escape(rest)) {
             (_, Some((character, tail))) => {
                 match u16::try_from(u32::from(character)) {
                     Ok(unit) => text.extend_from_slice(format!("\\u{unit:04x}").as_bytes()),
@@ -68,7 +68,7 @@ fn extend_plain(text: &mut Vec<u8>, string: &[u8]) {
 
 /// Returns the character of a surrogate pair or of an escape in braces at the beginning of a text, and the text after it. U+0000
 /// stays escaped, because no text may contain it.
-fn escaped(text: &[u8]) -> Option<(char, &[u8])> {
+fn decode_escape(text: &[u8]) -> Option<(char, &[u8])> {
     let after = text.strip_prefix(b"\\u")?;
     if let Some(braced) = after.strip_prefix(b"{") {
         let end = braced.iter().position(|byte| !byte.is_ascii_hexdigit())?;
@@ -93,7 +93,7 @@ fn hexadecimal(digits: &[u8]) -> Option<u32> {
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// Returns the length in bytes of a string, a comment with the end of its line, or a byte order mark; 1 for anything else.
-fn length_of_token(text: &[u8], after: &[u8]) -> usize {
+fn token_length(text: &[u8], after: &[u8]) -> usize {
     match text.first() {
         Some(b'"') => text.len() - skip_string(after).len(),
         Some(b'#') => text.iter().position(|byte| matches!(byte, b'\n' | b'\r')).map_or(text.len(), |end| end + 1),
@@ -107,7 +107,7 @@ mod tests {
     use super::tidy;
 
     #[test]
-    fn marks_stand_beside_what_they_belong_to() {
+    fn punctuation_moves_next_to_its_operand_and_escapes_are_decoded() {
         for (text, expected) in [
             (
                 "query ( $ , a : [ [ Int ! ] ! ] ! = [ 1 , 2 ] ) { b }",

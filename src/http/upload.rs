@@ -15,8 +15,9 @@ use serde_json::{Map, Value};
 
 use super::{
     Application, body,
-    request::{self, Parameters, Prepared, Reader},
-    response::HttpError,
+    error::HttpError,
+    parameters::{self, Parameters},
+    request::{self, Prepared, Reader},
 };
 use crate::scalar::Upload;
 
@@ -55,13 +56,13 @@ pub fn check(headers: &HeaderMap) -> Result<(), HttpError> {
 pub async fn read<A: Application>(
     request: &mut Request,
     reader: &Reader<A>,
-    from: IpAddr,
+    client_address: IpAddr,
 ) -> Result<Prepared<A::DocumentInfo>, HttpError> {
     let content_type = request.header(header::CONTENT_TYPE).unwrap_or_default();
     let boundary = multer::parse_boundary(content_type).map_err(|_| malformed())?;
     let body = body::read(request).await?;
     let (parameters, file) = parse(body, boundary).await?;
-    let mut prepared = reader.prepare(parameters, false, from).await?;
+    let mut prepared = reader.prepare(parameters, false, client_address).await?;
     if !prepared.is_mutation {
         return Err(HttpError::bad_request("A query must be sent as application/json"));
     }
@@ -72,13 +73,13 @@ pub async fn read<A: Application>(
 async fn parse(body: Vec<u8>, boundary: String) -> Result<(Parameters, Option<UploadValue>), HttpError> {
     let mut parts = Multipart::new(stream::iter([Ok::<_, Infallible>(body)]), boundary);
     let operations = text(next(&mut parts, "operations").await?, "operations").await?;
-    let mut parameters = request::from_json(operations.as_bytes(), "operations")?;
+    let mut parameters = parameters::from_json(operations.as_bytes(), "operations")?;
     let map = text(next(&mut parts, "map").await?, "map").await?;
-    let file = match entry(&map)? {
+    let file = match file_entry(&map)? {
         None => None,
-        Some((name, path)) => {
-            put_mark(&mut parameters.variables, &path)?;
-            Some(upload(next(&mut parts, &name).await?).await?)
+        Some(FileEntry { part_name, path }) => {
+            insert_marker(&mut parameters.variables, &path)?;
+            Some(upload(next(&mut parts, &part_name).await?).await?)
         }
     };
     if parts.next_field().await.map_err(|_| malformed())?.is_some() {
@@ -110,18 +111,29 @@ async fn upload(part: Field<'static>) -> Result<UploadValue, HttpError> {
     Ok(UploadValue { filename: String::new(), content_type: None, content })
 }
 
-/// Returns the name of the file's part and the path of the file: `variables`, and the path from there.
-fn entry(map: &str) -> Result<Option<(String, Vec<String>)>, HttpError> {
-    let Value::Object(map) = request::parse_json(map, "map")? else {
+/// The entry of the file in the map.
+struct FileEntry {
+    /// The name of the part that has the file.
+    part_name: String,
+    /// The path of the file in the operation: `variables`, and the path from there.
+    path: Vec<String>,
+}
+
+/// Returns the entry of the file in the map; `None` if the map is empty.
+fn file_entry(map: &str) -> Result<Option<FileEntry>, HttpError> {
+    let Value::Object(map) = parameters::parse_json(map, "map")? else {
         return Err(HttpError::bad_request("map: must be a JSON object"));
     };
     let mut entries = map.into_iter();
-    let Some((name, paths)) = entries.next() else { return Ok(None) };
+    let Some((part_name, paths)) = entries.next() else { return Ok(None) };
     if entries.next().is_some() {
         return Err(HttpError::bad_request("map: at most one file can be sent"));
     }
     match paths.as_array().map(Vec::as_slice) {
-        Some([Value::String(path)]) => Ok(Some((name, path.split('.').map(str::to_owned).collect()))),
+        Some([Value::String(path)]) => {
+            let path = path.split('.').map(str::to_owned).collect();
+            Ok(Some(FileEntry { part_name, path }))
+        }
         _ => Err(HttpError::bad_request(
             "map: must map the file to exactly one path, such as [\"variables.input.avatar\"]",
         )),
@@ -129,22 +141,22 @@ fn entry(map: &str) -> Result<Option<(String, Vec<String>)>, HttpError> {
 }
 
 /// Writes the marker of the file at the null that the operation has for it.
-fn put_mark(variables: &mut Map<String, Value>, path: &[String]) -> Result<(), HttpError> {
-    let nowhere = || HttpError::bad_request("map: the path must lead to a null in the variables of the operation");
-    let (root, way) = path.split_first().ok_or_else(nowhere)?;
-    let (first, way) = way.split_first().filter(|_| root == "variables").ok_or_else(nowhere)?;
+fn insert_marker(variables: &mut Map<String, Value>, path: &[String]) -> Result<(), HttpError> {
+    let wrong_path = || HttpError::bad_request("map: the path must lead to a null in the variables of the operation");
+    let (root, steps) = path.split_first().ok_or_else(wrong_path)?;
+    let (first, steps) = steps.split_first().filter(|_| root == "variables").ok_or_else(wrong_path)?;
     let start = variables.get_mut(first);
-    let place = way.iter().fold(start, |place, step| match place? {
+    let slot = steps.iter().fold(start, |slot, step| match slot? {
         Value::Object(members) => members.get_mut(step),
         Value::Array(items) => items.get_mut(step.parse::<usize>().ok()?),
         _ => None,
     });
-    match place {
-        Some(place @ Value::Null) => {
-            *place = Value::String(Upload::MARK.to_owned());
+    match slot {
+        Some(slot @ Value::Null) => {
+            *slot = Value::String(Upload::MARK.to_owned());
             Ok(())
         }
-        _ => Err(nowhere()),
+        _ => Err(wrong_path()),
     }
 }
 

@@ -16,12 +16,13 @@ use bluejay_core::{AsIter, Directive, Value as _, ValueReference};
 use bluejay_parser::ast::Parse;
 use bluejay_parser::ast::definition::{self, DefinitionDocument};
 use bluejay_parser::ast::executable::ExecutableDocument;
-use bluejay_parser::{Error as Fault, HasSpan, ast};
+use bluejay_parser::{Error as DocumentError, HasSpan, ast};
 use bluejay_validator::executable::Cache;
 use bluejay_validator::executable::document::{Analyzer, BuiltinRules, Error, Orchestrator, Path, Visitor};
-use bluejay_validator::value::input_coercion::Error as Misfit;
+use bluejay_validator::value::input_coercion::Error as CoercionError;
 
-use super::response::{self, HttpError};
+use super::error::{HttpError, MAX_ERRORS};
+use crate::error::TopLevelCode;
 use crate::http::introspection;
 
 /// The types of a schema.
@@ -31,10 +32,10 @@ pub type InputObject = <Schema as SchemaDefinition>::InputObjectTypeDefinition;
 
 /// A variable whose type is nullable, used where null is not allowed.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Demand {
+pub struct NonNullUse {
     pub variable: String,
-    /// Whether the variable must also be given, because no default applies.
-    pub given: bool,
+    /// Whether the variable must also have a value, because no default applies.
+    pub is_required: bool,
 }
 
 /// Parses a schema. The result is kept until the process ends, once for each schema.
@@ -42,19 +43,19 @@ pub struct Demand {
 /// # Errors
 /// If the schema is not well formed.
 pub fn schema(sdl: &str) -> io::Result<&'static Schema> {
-    static KNOWN: Mutex<Option<HashMap<String, &'static Schema>>> = Mutex::new(None);
-    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-    let known = known.get_or_insert_default();
-    if let Some(schema) = known.get(sdl) {
+    static PARSED: Mutex<Option<HashMap<String, &'static Schema>>> = Mutex::new(None);
+    let mut schemas = PARSED.lock().unwrap_or_else(PoisonError::into_inner);
+    let schemas = schemas.get_or_insert_default();
+    if let Some(schema) = schemas.get(sdl) {
         return Ok(schema);
     }
     let text: &'static str = Box::leak(with_introspection(sdl).into_boxed_str());
     let parsed = DefinitionDocument::parse(text).result;
     let document: &'static DefinitionDocument =
-        Box::leak(Box::new(parsed.map_err(|faults| io::Error::other(format!("{faults:?}")))?));
-    let schema = Schema::try_from(document).map_err(|faults| io::Error::other(format!("{faults:?}")))?;
+        Box::leak(Box::new(parsed.map_err(|errors| io::Error::other(format!("{errors:?}")))?));
+    let schema = Schema::try_from(document).map_err(|errors| io::Error::other(format!("{errors:?}")))?;
     let schema: &'static Schema = Box::leak(Box::new(schema));
-    known.insert(sdl.to_owned(), schema);
+    schemas.insert(sdl.to_owned(), schema);
     Ok(schema)
 }
 
@@ -88,85 +89,99 @@ fn exchanged(text: &str) -> String {
 ///
 /// # Errors
 /// All errors of the document.
-pub fn check(schema: &Schema, text: &str) -> Result<Vec<Demand>, HttpError> {
+pub fn check(schema: &Schema, text: &str) -> Result<Vec<NonNullUse>, HttpError> {
     let text = exchanged(text);
     let text = text.as_str();
     let parsed = ExecutableDocument::parse(text).result;
-    let document =
-        parsed.map_err(|faults| refusal(text, faults.into_iter().map(|fault| ("GRAPHQL_PARSE_FAILED", fault))))?;
+    let document = parsed.map_err(|errors| {
+        http_error(text, errors.into_iter().map(|error| (TopLevelCode::GraphqlParseFailed, error)))
+    })?;
     let cache = Cache::new(&document, schema);
-    let (errors, found) =
+    let (errors, findings) =
         Orchestrator::<_, _, (BuiltinRules<_, _>, Findings)>::validate_and_analyze(&document, schema, &cache);
     // Whether such a variable is null is checked together with its value.
     let errors = errors.filter(|error| !matches!(error, Error::InvalidOneOfVariableUsage { .. }));
-    let faults: Vec<_> =
-        errors.map(|error| (found.code(&error), Fault::from(error))).take(response::MAX_ERRORS).collect();
-    if faults.is_empty() { Ok(found.demands) } else { Err(refusal(text, faults)) }
+    let errors: Vec<_> =
+        errors.map(|error| (findings.code(&error), DocumentError::from(error))).take(MAX_ERRORS).collect();
+    if errors.is_empty() { Ok(findings.non_null_uses) } else { Err(http_error(text, errors)) }
 }
 
-fn refusal(text: &str, faults: impl IntoIterator<Item = (&'static str, Fault)>) -> HttpError {
-    let faults = faults.into_iter().map(|(code, fault)| {
-        let message = exchanged(fault.message());
-        let located = Fault::into_graphql_errors(text, [fault]);
-        let locations = located.into_iter().flat_map(|error| error.locations);
+/// Returns the HTTP error for errors of a document with exchanged names.
+fn http_error(text: &str, errors: impl IntoIterator<Item = (TopLevelCode, DocumentError)>) -> HttpError {
+    let errors = errors.into_iter().map(|(code, error)| {
+        let message = exchanged(error.message());
+        let graphql_errors = DocumentError::into_graphql_errors(text, [error]);
+        let locations = graphql_errors.into_iter().flat_map(|error| error.locations);
         let locations = locations.map(|at| Pos { line: at.line, column: at.col }).collect();
         HttpError { locations, ..HttpError::bad_document(code, message) }
     });
-    HttpError::of_all(faults).unwrap_or_else(HttpError::internal)
+    HttpError::of_all(errors).unwrap_or_else(HttpError::internal)
 }
 
 /// The findings in a document besides its errors.
 struct Findings<'a> {
     schema: &'a Schema,
-    demands: Vec<Demand>,
+    non_null_uses: Vec<NonNullUse>,
     /// The positions of the values of arguments of directives.
-    of_directives: Vec<Range<usize>>,
+    directive_values: Vec<Range<usize>>,
 }
 
 impl<'a> Findings<'a> {
     /// Returns the code of an error. A single value of an argument with the wrong type has the same code as in a variable.
-    fn code(&self, error: &Error<'a, ExecutableDocument<'a>, Schema>) -> &'static str {
+    fn code(&self, error: &Error<'a, ExecutableDocument<'a>, Schema>) -> TopLevelCode {
         let is_single = match error {
-            Error::InvalidVariableValue(Misfit::NoImplicitConversion { value, input_type_name, .. }) => {
+            Error::InvalidVariableValue(CoercionError::NoImplicitConversion { value, input_type_name, .. }) => {
                 let base = input_type(self.schema, input_type_name.trim_matches(['[', ']', '!']));
                 let is_object = matches!(base, Some(BaseInputTypeReference::InputObject(_)));
-                !is_object && !self.of_directives.contains(&value.span().byte_range())
+                !is_object && !self.directive_values.contains(&value.span().byte_range())
             }
             Error::InvalidVariableValue(
-                Misfit::IntegerOutOfRange { .. } | Misfit::NonFiniteFloat { .. } | Misfit::NoEnumMemberWithName { .. },
+                CoercionError::IntegerOutOfRange { .. }
+                | CoercionError::NonFiniteFloat { .. }
+                | CoercionError::NoEnumMemberWithName { .. },
             ) => true,
             _ => false,
         };
-        if is_single { "BAD_USER_INPUT" } else { "GRAPHQL_VALIDATION_FAILED" }
+        if is_single { TopLevelCode::BadUserInput } else { TopLevelCode::GraphqlValidationFailed }
     }
 
-    fn of_value(&mut self, value: &'a ast::VariableValue<'a>, wanted: InputTypeReference<'a, Schema>, alone: bool) {
-        match (value.as_ref(), wanted) {
-            (ValueReference::Variable(variable), wanted) if wanted.is_required() => {
-                self.demands.push(Demand { variable: variable.name().to_owned(), given: alone });
+    fn visit_value(
+        &mut self,
+        value: &'a ast::VariableValue<'a>,
+        expected: InputTypeReference<'a, Schema>,
+        is_list_item: bool,
+    ) {
+        match (value.as_ref(), expected) {
+            (ValueReference::Variable(variable), expected) if expected.is_required() => {
+                self.non_null_uses.push(NonNullUse { variable: variable.name().to_owned(), is_required: is_list_item });
             }
             (ValueReference::List(items), InputTypeReference::List(inner, _)) => {
                 for item in items.iter() {
-                    self.of_value(item, inner.as_ref(self.schema), true);
+                    self.visit_value(item, inner.as_ref(self.schema), true);
                 }
             }
-            (ValueReference::Object(members), wanted) => {
+            (ValueReference::Object(members), expected) => {
                 for (name, value) in AsIter::iter(members) {
-                    self.of_member(name.as_ref(), value, wanted);
+                    self.visit_member(name.as_ref(), value, expected);
                 }
             }
             _ => {}
         }
     }
 
-    fn of_member(&mut self, name: &str, value: &'a ast::VariableValue<'a>, wanted: InputTypeReference<'a, Schema>) {
-        let BaseInputTypeReference::InputObject(object) = wanted.base(self.schema) else { return };
+    fn visit_member(
+        &mut self,
+        name: &str,
+        value: &'a ast::VariableValue<'a>,
+        expected: InputTypeReference<'a, Schema>,
+    ) {
+        let BaseInputTypeReference::InputObject(object) = expected.base(self.schema) else { return };
         let Some(field) = object.input_field_definitions().get(name) else { return };
         match value.as_ref() {
             ValueReference::Variable(variable) if is_one_of(object) => {
-                self.demands.push(Demand { variable: variable.name().to_owned(), given: true });
+                self.non_null_uses.push(NonNullUse { variable: variable.name().to_owned(), is_required: true });
             }
-            _ => self.of_value(value, field.r#type().as_ref(self.schema), false),
+            _ => self.visit_value(value, field.r#type().as_ref(self.schema), false),
         }
     }
 }
@@ -177,13 +192,13 @@ impl<'a> Visitor<'a, ExecutableDocument<'a>, Schema> for Findings<'a> {
         schema: &'a Schema,
         _: &'a Cache<'a, ExecutableDocument<'a>, Schema>,
     ) -> Self {
-        Self { schema, demands: Vec::new(), of_directives: Vec::new() }
+        Self { schema, non_null_uses: Vec::new(), directive_values: Vec::new() }
     }
 
     fn visit_variable_directive(&mut self, directive: &'a ast::VariableDirective<'a>, _: DirectiveLocation) {
         let Some(arguments) = directive.arguments() else { return };
         for argument in AsIter::iter(arguments) {
-            self.of_directives.push(argument.value().span().byte_range());
+            self.directive_values.push(argument.value().span().byte_range());
         }
     }
 
@@ -193,7 +208,7 @@ impl<'a> Visitor<'a, ExecutableDocument<'a>, Schema> for Findings<'a> {
         definition: &'a <Schema as SchemaDefinition>::InputValueDefinition,
         _: &Path<'a, ExecutableDocument<'a>>,
     ) {
-        self.of_value(argument.value(), definition.r#type().as_ref(self.schema), false);
+        self.visit_value(argument.value(), definition.r#type().as_ref(self.schema), false);
     }
 }
 
@@ -220,7 +235,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_of_introspection_are_exchanged_and_nothing_else_is() {
+    fn only_names_of_introspection_are_exchanged() {
         for (text, expected) in [
             ("... on __Type { __typename }", "... on _0Type { __typename }"),
             ("_0Type __TypeKind __ _ _0 ___A a__B \u{e9}__C", "__Type _0TypeKind __ _ _0 __0A a_0B \u{e9}_0C"),

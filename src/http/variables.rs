@@ -7,7 +7,7 @@ use async_graphql::parser::types::{
     BaseType, Directive, DocumentOperations, ExecutableDocument, OperationDefinition, Selection, SelectionSet, Type,
 };
 use async_graphql::{Name, Positioned};
-use async_graphql_value::Value as Written;
+use async_graphql_value::Value as DocumentValue;
 use bluejay_core::definition::{
     BaseInputTypeReference, EnumTypeDefinition, EnumValueDefinition, InputFieldsDefinition, InputObjectTypeDefinition,
     InputType, InputTypeReference, InputValueDefinition, SchemaDefinition,
@@ -15,8 +15,9 @@ use bluejay_core::definition::{
 use bluejay_core::{AsIter, BuiltinScalarDefinition};
 use serde_json::{Map, Number, Value};
 
-use super::response::{HttpError, MAX_ERRORS};
-use super::validation::{self, Demand, InputObject, Schema};
+use super::error::{HttpError, MAX_ERRORS};
+use super::validation::{self, InputObject, NonNullUse, Schema};
+use crate::error::TopLevelCode;
 
 /// Maximum number of values of an enum that an error lists.
 const MAX_NAMES: usize = 10;
@@ -29,128 +30,131 @@ const MAX_NAMES: usize = 10;
 pub fn coerce(
     schema: &Schema,
     operation: &OperationDefinition,
-    demands: &[Demand],
-    mut given: Map<String, Value>,
+    non_null_uses: &[NonNullUse],
+    mut inputs: Map<String, Value>,
 ) -> Result<Map<String, Value>, HttpError> {
     let mut values = Map::new();
-    let mut faults = Vec::new();
+    let mut errors = Vec::new();
     for definition in &operation.variable_definitions {
         let variable = &definition.node;
         let name = variable.name.node.as_str();
-        let mut coercion = Coercion { schema, faults: Vec::new() };
+        let mut coercion = Coercion { schema, errors: Vec::new() };
         let default = || variable.default_value.as_ref()?.node.clone().into_json().ok();
-        let value = given.remove(name).or_else(default);
-        let value = value.map(|value| coercion.of_type(&variable.var_type.node, value, &format!("${name}")));
-        let mut demanded = demands.iter().filter(|demand| demand.variable == name);
-        let fault = match &value {
+        let value = inputs.remove(name).or_else(default);
+        let value = value.map(|value| coercion.coerce(&variable.var_type.node, value, &format!("${name}")));
+        let mut uses = non_null_uses.iter().filter(|non_null| non_null.variable == name);
+        let error = match &value {
             None if !variable.var_type.node.nullable => Some("is required"),
-            None if demanded.any(|demand| demand.given) => Some("is required where it is used"),
-            Some(Value::Null) if coercion.faults.is_empty() && demanded.next().is_some() => {
+            None if uses.any(|non_null| non_null.is_required) => Some("is required where it is used"),
+            Some(Value::Null) if coercion.errors.is_empty() && uses.next().is_some() => {
                 Some("must not be null where it is used")
             }
             _ => None,
         };
-        coercion.faults.extend(fault.map(|fault| format!("The variable ${name} {fault}")));
-        let refusal = |message| HttpError {
+        coercion.errors.extend(error.map(|error| format!("The variable ${name} {error}")));
+        let http_error = |message| HttpError {
             locations: vec![definition.pos],
-            ..HttpError::bad_document("BAD_USER_INPUT", message)
+            ..HttpError::bad_document(TopLevelCode::BadUserInput, message)
         };
-        faults.extend(coercion.faults.into_iter().map(refusal));
+        errors.extend(coercion.errors.into_iter().map(http_error));
         values.extend(value.map(|value| (name.to_owned(), value)));
     }
-    HttpError::of_all(faults).map_or(Ok(values), Err)
+    HttpError::of_all(errors).map_or(Ok(values), Err)
 }
 
 struct Coercion<'a> {
     schema: &'a Schema,
-    faults: Vec<String>,
+    errors: Vec<String>,
 }
 
 impl Coercion<'_> {
-    fn fault(&mut self, path: &str, rule: impl std::fmt::Display) -> Value {
-        if self.faults.len() < MAX_ERRORS {
-            self.faults.push(format!("{path}: {rule}"));
+    fn add_error(&mut self, path: &str, rule: impl std::fmt::Display) -> Value {
+        if self.errors.len() < MAX_ERRORS {
+            self.errors.push(format!("{path}: {rule}"));
         }
         Value::Null
     }
 
     /// Coerces a value to a type from a document.
-    fn of_type(&mut self, wanted: &Type, value: Value, path: &str) -> Value {
-        match (&wanted.base, value) {
-            (_, Value::Null) if wanted.nullable => Value::Null,
-            (_, Value::Null) => self.fault(path, format_args!("must not be null (expected {wanted})")),
+    fn coerce(&mut self, expected: &Type, value: Value, path: &str) -> Value {
+        match (&expected.base, value) {
+            (_, Value::Null) if expected.nullable => Value::Null,
+            (_, Value::Null) => self.add_error(path, format_args!("must not be null (expected {expected})")),
             (BaseType::List(inner), Value::Array(items)) => {
                 let items = items.into_iter().enumerate();
-                items.map(|(place, item)| self.of_type(inner, item, &format!("{path}.{place}"))).collect()
+                items.map(|(index, item)| self.coerce(inner, item, &format!("{path}.{index}"))).collect()
             }
-            (BaseType::List(inner), value) => Value::Array(vec![self.of_type(inner, value, path)]),
+            (BaseType::List(inner), value) => Value::Array(vec![self.coerce(inner, value, path)]),
             (BaseType::Named(name), value) => match validation::input_type(self.schema, name) {
-                Some(base) => self.of_base(base, value, path),
-                None => self.fault(path, format_args!("the input type {name} does not exist")),
+                Some(base) => self.coerce_base(base, value, path),
+                None => self.add_error(path, format_args!("the input type {name} does not exist")),
             },
         }
     }
 
     /// Coerces a value to a type from the schema.
-    fn of_input(&mut self, wanted: &<Schema as SchemaDefinition>::InputType, value: Value, path: &str) -> Value {
+    fn coerce_input(&mut self, expected: &<Schema as SchemaDefinition>::InputType, value: Value, path: &str) -> Value {
         let schema = self.schema;
-        let reference = wanted.as_ref(schema);
+        let reference = expected.as_ref(schema);
         match (reference, value) {
             (reference, Value::Null) if !reference.is_required() => Value::Null,
-            (_, Value::Null) => self.fault(path, format_args!("must not be null (expected {})", wanted.display_name())),
+            (_, Value::Null) => {
+                self.add_error(path, format_args!("must not be null (expected {})", expected.display_name()))
+            }
             (InputTypeReference::List(inner, _), Value::Array(items)) => {
                 let items = items.into_iter().enumerate();
-                items.map(|(place, item)| self.of_input(inner, item, &format!("{path}.{place}"))).collect()
+                items.map(|(index, item)| self.coerce_input(inner, item, &format!("{path}.{index}"))).collect()
             }
-            (InputTypeReference::List(inner, _), value) => Value::Array(vec![self.of_input(inner, value, path)]),
-            (InputTypeReference::Base(base, _), value) => self.of_base(base, value, path),
+            (InputTypeReference::List(inner, _), value) => Value::Array(vec![self.coerce_input(inner, value, path)]),
+            (InputTypeReference::Base(base, _), value) => self.coerce_base(base, value, path),
         }
     }
 
-    fn of_base(&mut self, base: BaseInputTypeReference<Schema>, value: Value, path: &str) -> Value {
+    fn coerce_base(&mut self, base: BaseInputTypeReference<Schema>, value: Value, path: &str) -> Value {
         match base {
-            BaseInputTypeReference::BuiltinScalar(scalar) => match scalar_of(scalar, value) {
+            BaseInputTypeReference::BuiltinScalar(scalar) => match coerce_scalar(scalar, value) {
                 Some(value) => value,
-                None => self.fault(path, expected(scalar)),
+                None => self.add_error(path, scalar_rule(scalar)),
             },
             // The scalar itself checks its value.
             BaseInputTypeReference::CustomScalar(_) => value,
-            BaseInputTypeReference::Enum(of) => {
-                let mut names = of.enum_value_definitions().iter().map(EnumValueDefinition::name);
+            BaseInputTypeReference::Enum(definition) => {
+                let mut names = definition.enum_value_definitions().iter().map(EnumValueDefinition::name);
                 if value.as_str().is_some_and(|given| names.any(|name| name == given)) {
                     return value;
                 }
-                let names: Vec<&str> = of.enum_value_definitions().iter().map(EnumValueDefinition::name).collect();
+                let names = definition.enum_value_definitions().iter().map(EnumValueDefinition::name);
+                let names: Vec<&str> = names.collect();
                 let some = if names.len() > MAX_NAMES { String::new() } else { format!(": {}", names.join(", ")) };
-                self.fault(path, format_args!("must be a value of the enum {}{some}", of.name()))
+                self.add_error(path, format_args!("must be a value of the enum {}{some}", definition.name()))
             }
-            BaseInputTypeReference::InputObject(of) => match value {
-                Value::Object(members) => self.of_object(of, members, path),
-                _ => self.fault(path, format_args!("must be an object of the type {}", of.name())),
+            BaseInputTypeReference::InputObject(definition) => match value {
+                Value::Object(members) => self.coerce_object(definition, members, path),
+                _ => self.add_error(path, format_args!("must be an object of the type {}", definition.name())),
             },
         }
     }
 
-    fn of_object(&mut self, object: &InputObject, members: Map<String, Value>, path: &str) -> Value {
+    fn coerce_object(&mut self, object: &InputObject, members: Map<String, Value>, path: &str) -> Value {
         let fields = object.input_field_definitions();
         if validation::is_one_of(object) && (members.len() != 1 || members.values().any(Value::is_null)) {
-            return self.fault(
+            return self.add_error(
                 path,
                 format_args!("exactly one field of {} must be given, and it must not be null", object.name()),
             );
         }
         for field in fields.iter().filter(|field| field.is_required()) {
             if !members.contains_key(field.name()) {
-                let wanted = field.r#type().display_name();
-                self.fault(&format!("{path}.{}", field.name()), format_args!("is required (expected {wanted})"));
+                let expected = field.r#type().display_name();
+                self.add_error(&format!("{path}.{}", field.name()), format_args!("is required (expected {expected})"));
             }
         }
         let mut coerced = Map::new();
         for (name, value) in members {
             let path = format!("{path}.{name}");
             let value = match fields.get(&name) {
-                Some(field) => self.of_input(field.r#type(), value, &path),
-                None => self.fault(&path, format_args!("{} has no such field", object.name())),
+                Some(field) => self.coerce_input(field.r#type(), value, &path),
+                None => self.add_error(&path, format_args!("{} has no such field", object.name())),
             };
             coerced.insert(name, value);
         }
@@ -159,20 +163,20 @@ impl Coercion<'_> {
 }
 
 /// Returns a number as an integer. JSON does not distinguish integers from numbers with a point: 20.0 is 20.
-fn whole(value: &Value) -> Option<i64> {
+fn integer(value: &Value) -> Option<i64> {
     #[expect(clippy::cast_possible_truncation, reason = "whole, and below 2^53")]
     let of_float = |float: f64| (float.fract() == 0.0 && float.abs() < 9_007_199_254_740_992.0).then_some(float as i64);
     value.as_i64().or_else(|| value.as_f64().and_then(of_float))
 }
 
-fn scalar_of(scalar: BuiltinScalarDefinition, value: Value) -> Option<Value> {
+fn coerce_scalar(scalar: BuiltinScalarDefinition, value: Value) -> Option<Value> {
     match scalar {
         BuiltinScalarDefinition::Int if value.is_number() => {
-            whole(&value).and_then(|number| i32::try_from(number).ok()).map(Value::from)
+            integer(&value).and_then(|number| i32::try_from(number).ok()).map(Value::from)
         }
         BuiltinScalarDefinition::Float => value.as_f64().and_then(Number::from_f64).map(Value::Number),
         BuiltinScalarDefinition::ID if value.is_number() => {
-            whole(&value).map(|number| Value::String(number.to_string()))
+            integer(&value).map(|number| Value::String(number.to_string()))
         }
         BuiltinScalarDefinition::ID | BuiltinScalarDefinition::String => value.is_string().then_some(value),
         BuiltinScalarDefinition::Boolean => value.is_boolean().then_some(value),
@@ -180,7 +184,7 @@ fn scalar_of(scalar: BuiltinScalarDefinition, value: Value) -> Option<Value> {
     }
 }
 
-fn expected(scalar: BuiltinScalarDefinition) -> &'static str {
+fn scalar_rule(scalar: BuiltinScalarDefinition) -> &'static str {
     match scalar {
         BuiltinScalarDefinition::Int => "must be an Int (an integer from -2147483648 to 2147483647)",
         BuiltinScalarDefinition::Float => "must be a Float (a number)",
@@ -191,7 +195,7 @@ fn expected(scalar: BuiltinScalarDefinition) -> &'static str {
 }
 
 /// Removes from a document the arguments and input fields that use a variable without a value, so that their defaults apply.
-pub fn leave_out(document: &mut ExecutableDocument, operation: &OperationDefinition, values: &Map<String, Value>) {
+pub fn remove_absent(document: &mut ExecutableDocument, operation: &OperationDefinition, values: &Map<String, Value>) {
     let names = operation.variable_definitions.iter().map(|definition| definition.node.name.node.as_str());
     let absent: HashSet<&str> = names.filter(|name| !values.contains_key(*name)).collect();
     if absent.is_empty() {
@@ -199,59 +203,59 @@ pub fn leave_out(document: &mut ExecutableDocument, operation: &OperationDefinit
     }
     match &mut document.operations {
         DocumentOperations::Single(operation) => {
-            of_selections(&mut operation.node.selection_set.node, &absent);
+            remove_in_selections(&mut operation.node.selection_set.node, &absent);
         }
         DocumentOperations::Multiple(operations) => {
             for operation in operations.values_mut() {
-                of_selections(&mut operation.node.selection_set.node, &absent);
+                remove_in_selections(&mut operation.node.selection_set.node, &absent);
             }
         }
     }
     for fragment in document.fragments.values_mut() {
-        of_selections(&mut fragment.node.selection_set.node, &absent);
+        remove_in_selections(&mut fragment.node.selection_set.node, &absent);
     }
 }
 
-fn of_selections(set: &mut SelectionSet, absent: &HashSet<&str>) {
+fn remove_in_selections(set: &mut SelectionSet, absent: &HashSet<&str>) {
     for selection in &mut set.items {
         match &mut selection.node {
             Selection::Field(field) => {
-                of_arguments(&mut field.node.arguments, absent);
-                of_directives(&mut field.node.directives, absent);
-                of_selections(&mut field.node.selection_set.node, absent);
+                remove_in_arguments(&mut field.node.arguments, absent);
+                remove_in_directives(&mut field.node.directives, absent);
+                remove_in_selections(&mut field.node.selection_set.node, absent);
             }
-            Selection::FragmentSpread(spread) => of_directives(&mut spread.node.directives, absent),
+            Selection::FragmentSpread(spread) => remove_in_directives(&mut spread.node.directives, absent),
             Selection::InlineFragment(fragment) => {
-                of_directives(&mut fragment.node.directives, absent);
-                of_selections(&mut fragment.node.selection_set.node, absent);
+                remove_in_directives(&mut fragment.node.directives, absent);
+                remove_in_selections(&mut fragment.node.selection_set.node, absent);
             }
         }
     }
 }
 
-fn of_directives(directives: &mut [Positioned<Directive>], absent: &HashSet<&str>) {
+fn remove_in_directives(directives: &mut [Positioned<Directive>], absent: &HashSet<&str>) {
     for directive in directives {
-        of_arguments(&mut directive.node.arguments, absent);
+        remove_in_arguments(&mut directive.node.arguments, absent);
     }
 }
 
-fn of_arguments(arguments: &mut Vec<(Positioned<Name>, Positioned<Written>)>, absent: &HashSet<&str>) {
-    arguments.retain_mut(|(_, value)| stays(&mut value.node, absent));
+fn remove_in_arguments(arguments: &mut Vec<(Positioned<Name>, Positioned<DocumentValue>)>, absent: &HashSet<&str>) {
+    arguments.retain_mut(|(_, value)| has_value(&mut value.node, absent));
 }
 
-fn stays(value: &mut Written, absent: &HashSet<&str>) -> bool {
+fn has_value(value: &mut DocumentValue, absent: &HashSet<&str>) -> bool {
     match value {
-        Written::Variable(name) => !absent.contains(name.as_str()),
-        Written::List(items) => {
+        DocumentValue::Variable(name) => !absent.contains(name.as_str()),
+        DocumentValue::List(items) => {
             for item in items {
-                if !stays(item, absent) {
-                    *item = Written::Null;
+                if !has_value(item, absent) {
+                    *item = DocumentValue::Null;
                 }
             }
             true
         }
-        Written::Object(members) => {
-            members.retain(|_, value| stays(value, absent));
+        DocumentValue::Object(members) => {
+            members.retain(|_, value| has_value(value, absent));
             true
         }
         _ => true,

@@ -1,4 +1,4 @@
-//! The languages of emails and pages: English, French and Italian.
+//! The languages of emails and pages.
 
 use std::cmp::Reverse;
 
@@ -8,33 +8,51 @@ use sea_orm::entity::prelude::*;
 /// The number of languages of a request that are considered.
 const MAX_ACCEPTED: usize = 32;
 
-/// A language of emails and pages.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum)]
-#[sea_orm(rs_type = "String", db_type = "Text")]
-pub enum Language {
+/// Defines [`Language`] from the name and the tag of each language, whose messages are in `locales/TAG.ftl`.
+macro_rules! languages {
+    ($($(#[$attribute:meta])* $name:ident = $tag:tt,)+) => {
+        /// A language of emails and pages.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum)]
+        #[sea_orm(rs_type = "String", db_type = "Text")]
+        pub enum Language {
+            $(
+                $(#[$attribute])*
+                #[sea_orm(string_value = $tag)]
+                $name,
+            )+
+        }
+
+        impl Language {
+            /// All languages.
+            pub const ALL: [Self; [$($tag),+].len()] = [$(Self::$name),+];
+
+            /// Returns the language tag (BCP 47), such as `fr`.
+            #[must_use]
+            pub fn tag(self) -> &'static str {
+                match self {
+                    $(Self::$name => $tag,)+
+                }
+            }
+
+            /// Returns the messages of the language as Fluent source text.
+            #[must_use]
+            pub(super) fn source(self) -> &'static str {
+                match self {
+                    $(Self::$name => include_str!(concat!("../../locales/", $tag, ".ftl")),)+
+                }
+            }
+        }
+    };
+}
+
+languages! {
     #[default]
-    #[sea_orm(string_value = "en")]
-    English,
-    #[sea_orm(string_value = "fr")]
-    French,
-    #[sea_orm(string_value = "it")]
-    Italian,
+    English = "en",
+    French = "fr",
+    Italian = "it",
 }
 
 impl Language {
-    /// All languages.
-    pub const ALL: [Self; 3] = [Self::English, Self::French, Self::Italian];
-
-    /// Returns the language tag (BCP 47), such as `fr`.
-    #[must_use]
-    pub fn tag(self) -> &'static str {
-        match self {
-            Self::English => "en",
-            Self::French => "fr",
-            Self::Italian => "it",
-        }
-    }
-
     /// Returns the language of a locale such as `fr`, `fr-CH` or `fr_CH.UTF-8`, regardless of case.
     #[must_use]
     pub fn of_tag(tag: &str) -> Option<Self> {
@@ -52,30 +70,30 @@ impl Language {
     /// `None` if no supported language is accepted; malformed parts are ignored.
     #[must_use]
     pub fn accepted(header: &str) -> Option<Self> {
-        let ranges: Vec<(&str, u16)> = header.split(',').take(MAX_ACCEPTED).filter_map(range).collect();
+        let ranges: Vec<(&str, u16)> = header.split(',').take(MAX_ACCEPTED).filter_map(parse_range).collect();
         // A language has the weight of its own ranges, or that of `*` if it has none.
-        let wanted = |language: Self| {
-            let weights = |own: &dyn Fn(&str) -> bool| {
-                let places = ranges.iter().enumerate().filter(|(_, (name, _))| own(name));
-                places.map(|(place, (_, weight))| (*weight, Reverse(place))).max()
+        let weight = |language: Self| {
+            let best_weight = |matches: &dyn Fn(&str) -> bool| {
+                let matching = ranges.iter().enumerate().filter(|(_, (name, _))| matches(name));
+                matching.map(|(position, (_, weight))| (*weight, Reverse(position))).max()
             };
-            weights(&|name| Self::of_tag(name) == Some(language)).or_else(|| weights(&|name| name == "*"))
+            best_weight(&|name| Self::of_tag(name) == Some(language)).or_else(|| best_weight(&|name| name == "*"))
         };
-        let weighed = Self::ALL.into_iter().rev().filter_map(|language| Some((wanted(language)?, language)));
-        let best = weighed.filter(|((weight, _), _)| *weight > 0).max_by_key(|(wanted, _)| *wanted);
+        let accepted = Self::ALL.into_iter().rev().filter_map(|language| Some((weight(language)?, language)));
+        let best = accepted.filter(|((weight, _), _)| *weight > 0).max_by_key(|(weight, _)| *weight);
         best.map(|(_, language)| language)
     }
 }
 
 /// Parses a range of `Accept-Language`; its weight is in thousandths.
-fn range(text: &str) -> Option<(&str, u16)> {
+fn parse_range(text: &str) -> Option<(&str, u16)> {
     let Some((name, weight)) = text.split_once(';') else { return Some((text.trim(), 1000)) };
     let (q, value) = weight.split_once('=')?;
     q.trim().eq_ignore_ascii_case("q").then_some(())?;
-    let (whole, fraction) = value.trim().split_once('.').unwrap_or((value.trim(), ""));
+    let (integer, fraction) = value.trim().split_once('.').unwrap_or((value.trim(), ""));
     let is_number = fraction.len() <= 3 && fraction.bytes().all(|digit| digit.is_ascii_digit());
     let thousandths: u16 = is_number.then(|| format!("{fraction:0<3}").parse().ok())??;
-    match (whole, thousandths) {
+    match (integer, thousandths) {
         ("0", _) => Some((name.trim(), thousandths)),
         ("1", 0) => Some((name.trim(), 1000)),
         _ => None,
@@ -87,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_locale_names_its_language_in_any_case() {
+    fn a_locale_is_parsed_regardless_of_case() {
         for tag in ["fr", "FR", "fr-CH", "fr_CH", "fr_CH.UTF-8", "Fr.utf8", "fr@euro", " fr-Latn-CH "] {
             assert_eq!(Language::of_tag(tag), Some(Language::French), "{tag}");
         }
@@ -100,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn the_language_of_the_highest_weight_is_taken() {
+    fn the_language_of_the_highest_weight_is_accepted() {
         use Language::{English, French, Italian};
         for (header, accepted) in [
             ("fr", Some(French)),
@@ -124,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_malformed_counts_for_nothing() {
+    fn malformed_ranges_are_ignored() {
         for weight in [
             "q=nan",
             "q=inf",

@@ -1,18 +1,14 @@
 //! Messages of emails and pages in each language, from the Fluent files in `locales/`.
 
-use std::sync::LazyLock;
+use std::sync::OnceLock;
 
 use fluent_bundle::concurrent::FluentBundle;
 use fluent_bundle::{FluentArgs, FluentResource, FluentValue};
 
 use crate::i18n::language::Language;
 
-static ENGLISH: LazyLock<Messages> =
-    LazyLock::new(|| Messages::read(Language::English, include_str!("../../locales/en.ftl").to_owned()));
-static FRENCH: LazyLock<Messages> =
-    LazyLock::new(|| Messages::read(Language::French, include_str!("../../locales/fr.ftl").to_owned()));
-static ITALIAN: LazyLock<Messages> =
-    LazyLock::new(|| Messages::read(Language::Italian, include_str!("../../locales/it.ftl").to_owned()));
+/// The parsed messages of each language, in the order of [`Language::ALL`].
+static PARSED: [OnceLock<Messages>; Language::ALL.len()] = [const { OnceLock::new() }; Language::ALL.len()];
 
 /// The messages of a language.
 pub struct Messages {
@@ -23,17 +19,14 @@ pub struct Messages {
 impl Messages {
     /// Returns the messages of a language, which are parsed once.
     #[must_use]
+    #[expect(clippy::indexing_slicing, reason = "there is an element for each variant")]
     pub fn of(language: Language) -> &'static Self {
-        match language {
-            Language::English => &ENGLISH,
-            Language::French => &FRENCH,
-            Language::Italian => &ITALIAN,
-        }
+        PARSED[language as usize].get_or_init(|| Self::parse(language, language.source().to_owned()))
     }
 
     /// Parses the messages of a language. Invalid entries are left out; a test ensures that there are none.
-    pub(crate) fn read(language: Language, text: String) -> Self {
-        let resource = FluentResource::try_new(text).unwrap_or_else(|(resource, _)| resource);
+    fn parse(language: Language, source: String) -> Self {
+        let resource = FluentResource::try_new(source).unwrap_or_else(|(resource, _)| resource);
         let mut bundle = FluentBundle::new_concurrent(vec![language.tag().parse().unwrap_or_default()]);
         // Direction marks around the values would be visible in subjects and in plain text.
         bundle.set_use_isolating(false);
@@ -63,12 +56,12 @@ impl Messages {
             tracing::error!(key, ?self.language, "missing translation");
             return key.to_owned();
         };
-        let mut faults = Vec::new();
-        let said = self.bundle.format_pattern(pattern, Some(&FluentArgs::from_iter(values)), &mut faults).into_owned();
-        if !faults.is_empty() {
-            tracing::error!(key, ?self.language, ?faults, "failed to format a translation");
+        let mut errors = Vec::new();
+        let text = self.bundle.format_pattern(pattern, Some(&FluentArgs::from_iter(values)), &mut errors).into_owned();
+        if !errors.is_empty() {
+            tracing::error!(key, ?self.language, ?errors, "failed to format a translation");
         }
-        said
+        text
     }
 }
 
@@ -77,14 +70,8 @@ pub(crate) mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
     use super::*;
-    use crate::mail::template::tests::every_letter_in;
-    use crate::web::pages::tests::every_page_in;
-
-    const SOURCES: [(Language, &str); 3] = [
-        (Language::English, include_str!("../../locales/en.ftl")),
-        (Language::French, include_str!("../../locales/fr.ftl")),
-        (Language::Italian, include_str!("../../locales/it.ftl")),
-    ];
+    use crate::mail::template::tests::all_emails_in;
+    use crate::web::pages::tests::all_pages_in;
 
     /// Returns each key of a file with its text.
     fn entries(source: &str) -> BTreeMap<String, String> {
@@ -108,28 +95,29 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn every_language_says_the_same_things() {
-        let of = |source| {
-            let entries = entries(source);
+    fn every_language_has_the_same_messages_with_the_same_variables() {
+        let keys_and_variables = |language: Language| {
+            let entries = entries(language.source());
             entries.iter().map(|(key, text)| (key.clone(), format!("{:?}", variables(text)))).collect::<Vec<_>>()
         };
-        let [(_, english), others @ ..] = SOURCES;
-        assert!(of(english).len() > 60);
-        for (language, source) in others {
-            assert_eq!(of(source), of(english), "{language:?}");
+        let english = keys_and_variables(Language::English);
+        assert!(english.len() > 60);
+        for language in Language::ALL {
+            assert_eq!(keys_and_variables(language), english, "{language:?}");
         }
     }
 
     #[test]
-    fn everything_can_be_said() {
-        for (language, source) in SOURCES {
-            let resource = FluentResource::try_new(source.to_owned()).map_err(|(_, faults)| faults).unwrap();
-            let words = Messages::read(language, source.to_owned());
-            let mut twice = FluentBundle::<FluentResource>::new_concurrent(Vec::new());
-            assert!(twice.add_resource(resource).is_ok(), "{language:?}");
+    fn every_message_can_be_formatted() {
+        for language in Language::ALL {
+            let source = language.source();
+            let resource = FluentResource::try_new(source.to_owned()).map_err(|(_, errors)| errors).unwrap();
+            let messages = Messages::parse(language, source.to_owned());
+            let mut strict = FluentBundle::<FluentResource>::new_concurrent(Vec::new());
+            assert!(strict.add_resource(resource).is_ok(), "{language:?}");
             for (key, text) in entries(source) {
                 let (message, attribute) = key.split_once('.').unwrap();
-                let pattern = words.bundle.get_message(message).unwrap().get_attribute(attribute).unwrap().value();
+                let pattern = messages.bundle.get_message(message).unwrap().get_attribute(attribute).unwrap().value();
                 for (count, unit) in
                     [(1, "minutes"), (2, "minutes"), (1, "hours"), (2, "hours"), (1, "days"), (14, "days")]
                 {
@@ -141,9 +129,9 @@ pub(crate) mod tests {
                             _ => values.set(variable, count),
                         }
                     }
-                    let mut faults = Vec::new();
-                    let said = words.bundle.format_pattern(pattern, Some(&values), &mut faults);
-                    assert!(faults.is_empty() && !said.is_empty(), "{language:?} {key}: {faults:?}");
+                    let mut errors = Vec::new();
+                    let text = messages.bundle.format_pattern(pattern, Some(&values), &mut errors);
+                    assert!(errors.is_empty() && !text.is_empty(), "{language:?} {key}: {errors:?}");
                 }
             }
         }
@@ -151,7 +139,7 @@ pub(crate) mod tests {
 
     /// Returns messages whose texts are their keys, and the keys.
     fn keys() -> (Messages, BTreeSet<String>) {
-        let keys: BTreeSet<String> = entries(SOURCES[0].1).into_keys().collect();
+        let keys: BTreeSet<String> = entries(Language::English.source()).into_keys().collect();
         let mut source = String::new();
         for key in &keys {
             let (message, attribute) = key.split_once('.').unwrap();
@@ -160,40 +148,40 @@ pub(crate) mod tests {
             }
             source.extend(["    .", attribute, " = [", key, "]\n"]);
         }
-        (Messages::read(Language::English, source), keys)
+        (Messages::parse(Language::English, source), keys)
     }
 
     #[test]
-    fn there_are_no_words_that_nobody_says() {
-        let (words, keys) = keys();
-        let said = every_letter_in(&words) + &every_page_in(&words);
-        let left: Vec<&String> = keys.iter().filter(|key| !said.contains(&format!("[{key}]"))).collect();
-        assert!(left.is_empty(), "{left:?}");
+    fn every_message_is_used() {
+        let (messages, keys) = keys();
+        let text = all_emails_in(&messages) + &all_pages_in(&messages);
+        let unused: Vec<&String> = keys.iter().filter(|key| !text.contains(&format!("[{key}]"))).collect();
+        assert!(unused.is_empty(), "{unused:?}");
     }
 
     #[test]
     fn numbers_and_units_agree() {
-        let lives = |language, count: i64, unit| {
-            let said = Messages::of(language)
+        let validity = |language, count: i64, unit| {
+            let text = Messages::of(language)
                 .get_with("mail.lives", [("count", count.into()), ("unit", FluentValue::from(unit))]);
-            said.replace('\u{a0}', " ")
+            text.replace('\u{a0}', " ")
                 .rsplit_once(' ')
                 .map(|(start, unit)| format!("{} {unit}", start.rsplit_once(' ').unwrap().1))
                 .unwrap()
         };
-        assert_eq!(lives(Language::English, 14, "days"), "14 days.");
-        assert_eq!(lives(Language::English, 1, "hours"), "1 hour.");
-        assert_eq!(lives(Language::French, 1, "hours"), "1 heure.");
-        assert_eq!(lives(Language::French, 2, "hours"), "2 heures.");
-        assert_eq!(lives(Language::Italian, 1, "hours"), "1 ora.");
-        assert_eq!(lives(Language::Italian, 14, "days"), "14 giorni.");
-        assert_eq!(lives(Language::Italian, 5, "minutes"), "5 minuti.");
+        assert_eq!(validity(Language::English, 14, "days"), "14 days.");
+        assert_eq!(validity(Language::English, 1, "hours"), "1 hour.");
+        assert_eq!(validity(Language::French, 1, "hours"), "1 heure.");
+        assert_eq!(validity(Language::French, 2, "hours"), "2 heures.");
+        assert_eq!(validity(Language::Italian, 1, "hours"), "1 ora.");
+        assert_eq!(validity(Language::Italian, 14, "days"), "14 giorni.");
+        assert_eq!(validity(Language::Italian, 5, "minutes"), "5 minuti.");
     }
 
     #[test]
-    fn signs_are_set_as_each_language_sets_them() {
-        for (language, source) in SOURCES {
-            for (key, text) in entries(source) {
+    fn punctuation_follows_the_rules_of_each_language() {
+        for language in Language::ALL {
+            for (key, text) in entries(language.source()) {
                 let wrong = ["'", "\"", "...", "  "].into_iter().find(|sign| text.contains(sign));
                 assert_eq!(wrong, None, "{language:?} {key}: {text}");
                 let pairs: Vec<(char, char)> = text.chars().zip(text.chars().skip(1)).collect();
@@ -213,9 +201,9 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn values_are_taken_as_they_are() {
-        let said = Messages::of(Language::English)
+    fn values_are_not_escaped() {
+        let text = Messages::of(Language::English)
             .get_with("mail.greeting-by-name", [("name", "{$name} { mail.regards }".into())]);
-        assert_eq!(said, "Hello {$name} { mail.regards },");
+        assert_eq!(text, "Hello {$name} { mail.regards },");
     }
 }

@@ -5,21 +5,21 @@ pub mod mutation;
 pub mod query;
 
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, IntoActiveModel,
-    PaginatorTrait, QueryFilter, QuerySelect, SqlErr,
+    ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect,
+    SqlErr,
 };
 
 use self::input::UpdateInstitutionInput;
 use crate::access::{Action, Viewer, of_license};
 use crate::actor::{self, Actor};
 use crate::audit::{self, Entry, difference};
-use crate::db::Db;
+use crate::db::{Db, rows};
 use crate::entity::audit_event::AuditAction;
 use crate::entity::institution::{self, InstitutionCore, InstitutionFields};
-use crate::entity::{site_access, user};
+use crate::entity::{site_access, user, versioned};
 use crate::error::{Error, ErrorCode};
-use crate::graphql::payload::Updated;
-use crate::scalar::{Id, now};
+use crate::graphql::payload::{UpdateOptions, Updated};
+use crate::scalar::Id;
 use crate::validation::Validator;
 
 const TAKEN: &str = "This external ID is taken.";
@@ -35,17 +35,17 @@ pub async fn create(
     fields: InstitutionFields,
 ) -> Result<institution::Model, Error> {
     viewer.may(Action::CreateInstitution)?;
-    let mut form = Validator::creating();
+    let mut validator = Validator::creating();
     let blank = institution::Model::empty(Id::new(), viewer.signed_in()?.license_id);
     let mut new = blank.clone();
-    new.apply(core, fields, &mut form);
-    if form.has_faults() && is_taken(db.read(), &new).await? {
-        form.fault("externalId", ErrorCode::Taken, TAKEN);
+    new.apply(core, fields, &mut validator);
+    if validator.has_errors() && is_taken(db.read(), &new).await? {
+        validator.add_error("externalId", ErrorCode::Taken, TAKEN);
     }
-    form.finish()?;
+    validator.finish()?;
     let (transaction, viewer) = actor::begin(db, viewer).await?;
     viewer.may(Action::CreateInstitution)?;
-    new.clone().into_active_model().reset_all().insert(&transaction).await.map_err(map_unique_violation)?;
+    rows::insert(&transaction, new.clone()).await.map_err(map_unique_violation)?;
     let event = Entry::new(AuditAction::InstitutionCreated, &new).by(&viewer).with(difference(&blank, &new));
     audit::commit(transaction, [event]).await?;
     Ok(new)
@@ -63,26 +63,19 @@ pub async fn update(
     let UpdateInstitutionInput { id, expected_version, name, kind, country, fields, dry_run } = input;
     let (transaction, viewer) = actor::begin(db, viewer).await?;
     let old = lock_to_change(&transaction, &viewer, &id).await?;
-    let mut form = Validator::changing();
+    let mut validator = Validator::changing();
     let mut new = old.clone();
-    new.apply(InstitutionCore { name, kind, country }, fields, &mut form);
-    if (form.has_faults() || dry_run) && is_taken(&transaction, &new).await? {
-        form.fault("externalId", ErrorCode::Taken, TAKEN);
+    new.apply(InstitutionCore { name, kind, country }, fields, &mut validator);
+    if (validator.has_errors() || dry_run) && is_taken(&transaction, &new).await? {
+        validator.add_error("externalId", ErrorCode::Taken, TAKEN);
     }
-    form.finish()?;
-    if expected_version.is_some_and(|version| version != old.version) {
-        return Ok(Updated::Conflict(old));
-    }
-    if dry_run {
-        return Ok(Updated::DryRun(old));
-    }
-    if new == old {
-        return Ok(Updated::Saved(old));
+    validator.finish()?;
+    let options = UpdateOptions { expected_version, dry_run };
+    if let Some(unsaved) = Updated::without_saving(&old, &new, options) {
+        return Ok(unsaved);
     }
     let event = Entry::new(AuditAction::InstitutionUpdated, &new).by(&viewer).with(difference(&old, &new));
-    new.modified_at = now();
-    new.version = old.version + 1;
-    new.clone().into_active_model().reset_all().update(&transaction).await.map_err(map_unique_violation)?;
+    let new = versioned::save(&transaction, new).await.map_err(map_unique_violation)?;
     audit::commit(transaction, [event]).await?;
     Ok(Updated::Saved(new))
 }
@@ -95,9 +88,9 @@ pub async fn delete(db: &Db, viewer: &Viewer, id: &str) -> Result<institution::M
     let (transaction, viewer) = actor::begin(db, viewer).await?;
     let old = lock_to_change(&transaction, &viewer, id).await?;
     // A mutation that moves a user to the institution locks its row, so that no user is added after the count.
-    let people = user::Entity::find().filter(user::Column::InstitutionId.eq(old.id)).count(&transaction).await?;
-    if people > 0 {
-        let belong = if people == 1 { "1 user belongs".to_owned() } else { format!("{people} users belong") };
+    let users = user::Entity::find().filter(user::Column::InstitutionId.eq(old.id)).count(&transaction).await?;
+    if users > 0 {
+        let belong = if users == 1 { "1 user belongs".to_owned() } else { format!("{users} users belong") };
         let message =
             format!("{belong} to {}, including inactive users; move them to another institution first.", old.name);
         return Err(Error::rejected("id", ErrorCode::NotAllowed, message));

@@ -66,7 +66,7 @@ impl InstitutionMutation {
                 }
                 Updated::Conflict(institution) => InstitutionPayload {
                     institution: Some(institution),
-                    ..InstitutionPayload::refused(stale("institution"))
+                    ..InstitutionPayload::rejected(stale("institution"))
                 },
             })
         })

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use async_graphql::{ComplexObject, Context, ID, Object, Result};
-use futures_util::FutureExt;
 use sea_orm::{EntityTrait, QueryFilter};
 
 use crate::access::RequiresAction;
 use crate::entity::{institution, license, user};
 use crate::error::{Error, located};
 use crate::graphql::context::{ContextExt, NullableField, authorized};
+use crate::graphql::list::{self, loaded_count};
 use crate::graphql::loader::{InstitutionById, LicenseById, UserCountOfInstitution, UsersOfInstitution};
-use crate::graphql::pagination::{self, Connection, LazyCount, Order, PageArgs};
+use crate::graphql::pagination::{self, Connection, Order, PageArgs};
 use crate::scalar::Id;
 
 #[derive(Default)]
@@ -46,14 +46,12 @@ impl InstitutionQuery {
         #[graphql(desc = "Returns the elements in the list that come before this cursor.")] before: Option<String>,
     ) -> Result<Connection<institution::Model>> {
         let (db, viewer) = (ctx.db()?, ctx.viewer()?);
-        let name_has = pagination::name_has(name_contains.as_deref(), institution::Column::NameKey, db.is_postgres())?;
+        let matches_name =
+            pagination::name_contains(name_contains.as_deref(), institution::Column::NameKey, db.is_postgres())?;
         let name = format!("institutions {} {}", viewer.visibility_scope(), name_contains.unwrap_or_default());
-        let window = ctx.page_request(PageArgs { first, after, last, before }, &name)?;
-        let select = institution::Entity::find().filter(viewer.visible_institutions()).filter(name_has);
-        let page =
-            pagination::read(db.read(), select.clone(), &ctx.selected_fields()?.columns(), &Order::default(), &window)
-                .await?;
-        Ok(page.into_connection(LazyCount::of_list(select), pagination::plain))
+        let page_request = ctx.page_request(PageArgs { first, after, last, before }, &name)?;
+        let select = institution::Entity::find().filter(viewer.visible_institutions()).filter(matches_name);
+        Ok(list::connection(ctx, select, &Order::default(), &page_request).await?)
     }
 }
 
@@ -90,13 +88,9 @@ impl institution::Model {
     ) -> Result<Connection<user::Model>> {
         located(ctx, async {
             let name = format!("people of institution {} {}", self.id.0, ctx.viewer()?.visibility_scope());
-            let window = ctx.page_request(PageArgs { first, after, last, before }, &name)?;
-            let page = ctx.loaders()?.load_one(UsersOfInstitution(self.id, window)).await?.unwrap_or_default();
-            let id = self.id;
-            let total = LazyCount::of(move |ctx| {
-                async move { Ok(ctx.loaders()?.load_one(UserCountOfInstitution(id)).await?.unwrap_or(0)) }.boxed()
-            });
-            Ok(page.into_connection(total, pagination::plain))
+            let page_request = ctx.page_request(PageArgs { first, after, last, before }, &name)?;
+            let page = ctx.loaders()?.load_one(UsersOfInstitution(self.id, page_request)).await?.unwrap_or_default();
+            Ok(page.into_connection(loaded_count(UserCountOfInstitution(self.id)), pagination::plain))
         })
         .await
     }

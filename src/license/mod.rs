@@ -5,12 +5,10 @@ pub mod query;
 use std::collections::HashMap;
 
 use async_graphql::MaybeUndefined;
-use sea_orm::{
-    ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect, SqlErr,
-};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, SqlErr};
 
 use crate::audit::{self, Change, Entry, recorded};
-use crate::db::Db;
+use crate::db::{Db, rows};
 use crate::entity::audit_event::AuditAction;
 use crate::entity::license::{self, LicenseKind};
 use crate::entity::user;
@@ -42,20 +40,23 @@ pub struct Extended {
 ///
 /// # Errors
 /// `Rejected` with every error of the terms.
-#[expect(clippy::disallowed_methods, reason = "the command line has no actor")]
 pub async fn create(db: &Db, terms: NewLicense) -> Result<license::Model, Error> {
+    create_with_id(db, Id::new(), terms).await
+}
+
+#[expect(clippy::disallowed_methods, reason = "the command line has no actor")]
+async fn create_with_id(db: &Db, id: Id, terms: NewLicense) -> Result<license::Model, Error> {
     let NewLicense { number, holder, kind, starts_on, expires_on } = terms;
     let starts_on = starts_on.unwrap_or_else(Date::today);
-    let mut form = Validator::creating();
-    let mut new =
-        license::Model { id: Id::new(), number: String::new(), kind, holder: String::new(), starts_on, expires_on };
-    form.required("number", MaybeUndefined::Value(number), &mut new.number, rule::text(50));
-    form.required("holder", MaybeUndefined::Value(holder), &mut new.holder, rule::text(200));
-    check_end(&new, &mut form);
-    if form.has_faults() && find(db, &new.number).await?.is_some() {
-        form.fault("number", ErrorCode::Taken, TAKEN);
+    let mut validator = Validator::creating();
+    let mut new = license::Model { id, number: String::new(), kind, holder: String::new(), starts_on, expires_on };
+    validator.required("number", MaybeUndefined::Value(number), &mut new.number, rule::text(50));
+    validator.required("holder", MaybeUndefined::Value(holder), &mut new.holder, rule::text(200));
+    check_end(&new, &mut validator);
+    if validator.has_errors() && find(db, &new.number).await?.is_some() {
+        validator.add_error("number", ErrorCode::Taken, TAKEN);
     }
-    form.finish()?;
+    validator.finish()?;
     let columns = [
         ("number", license::Column::Number),
         ("holder", license::Column::Holder),
@@ -63,17 +64,17 @@ pub async fn create(db: &Db, terms: NewLicense) -> Result<license::Model, Error>
         ("startsOn", license::Column::StartsOn),
         ("expiresOn", license::Column::ExpiresOn),
     ];
-    let said = columns.map(|(field, column)| (field, recorded(&new, column)));
-    let changes = said.into_iter().filter(|(_, value)| value.is_some());
+    let values = columns.map(|(field, column)| (field, recorded(&new, column)));
+    let changes = values.into_iter().filter(|(_, value)| value.is_some());
     let event = Entry::new(AuditAction::LicenseCreated, &new)
         .with(changes.map(|(field, value)| Change::of(field, None, value)));
     let transaction = db.begin().await?;
-    match new.clone().into_active_model().reset_all().insert(&transaction).await {
+    match rows::insert(&transaction, new.clone()).await {
         Err(error) if matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_))) => {
             return Err(Error::rejected("number", ErrorCode::Taken, TAKEN));
         }
         inserted => inserted?,
-    };
+    }
     audit::commit(transaction, [event]).await?;
     Ok(new)
 }
@@ -89,21 +90,21 @@ pub async fn extend(db: &Db, number: &str, expires_on: Option<Date>) -> Result<E
     let old = of_number.lock_exclusive().one(&transaction).await?.ok_or_else(|| unknown(number))?;
     let new = license::Model { expires_on, ..old.clone() };
     let before = old.expires_on;
-    let mut form = Validator::changing();
-    check_end(&new, &mut form);
-    form.finish()?;
+    let mut validator = Validator::changing();
+    check_end(&new, &mut validator);
+    validator.finish()?;
     if new == old {
         return Ok(Extended { license: old, before });
     }
     let column = license::Column::ExpiresOn;
     let change = Change::of("expiresOn", recorded(&old, column), recorded(&new, column));
-    new.clone().into_active_model().reset_all().update(&transaction).await?;
+    rows::update(&transaction, new.clone()).await?;
     audit::commit(transaction, [Entry::new(AuditAction::LicenseExtended, &new).with([change])]).await?;
     Ok(Extended { license: new, before })
 }
 
 /// Returns every license, sorted by number, each with the number of its users, including inactive ones.
-pub async fn list_with_people(db: &Db) -> Result<Vec<(license::Model, i64)>, Error> {
+pub async fn list_with_user_counts(db: &Db) -> Result<Vec<(license::Model, i64)>, Error> {
     let licenses = license::Entity::find().order_by_asc(license::Column::Number).all(db.read()).await?;
     let counts: Vec<(Id, i64)> = user::Entity::find()
         .select_only()
@@ -119,10 +120,10 @@ pub async fn list_with_people(db: &Db) -> Result<Vec<(license::Model, i64)>, Err
 
 const TAKEN: &str = "This license number is taken.";
 
-fn check_end(license: &license::Model, form: &mut Validator) {
+fn check_end(license: &license::Model, validator: &mut Validator) {
     if license.expires_on.is_some_and(|last| last < license.starts_on) {
         let message = format!("The last day is before the first day, {}.", license.starts_on.0);
-        form.fault("expiresOn", ErrorCode::Invalid, message);
+        validator.add_error("expiresOn", ErrorCode::Invalid, message);
     }
 }
 
@@ -133,26 +134,14 @@ fn unknown(number: &str) -> Error {
     ))
 }
 
-/// Creates a license that starts today and never expires.
+/// Creates a commercial license that starts today and never expires.
 ///
 /// # Errors
-/// `Internal` if the number is taken.
-#[expect(clippy::disallowed_methods, reason = "the command line has no actor")]
+/// As [`create`].
 pub async fn create_first(db: &Db, id: Id, number: &str, holder: &str) -> Result<license::Model, Error> {
-    let new = license::Model {
-        id,
-        number: number.to_owned(),
-        kind: LicenseKind::Commercial,
-        holder: holder.to_owned(),
-        starts_on: Date::today(),
-        expires_on: None,
-    };
-    let transaction = db.begin().await?;
-    new.clone().into_active_model().reset_all().insert(&transaction).await?;
-    let number = Change::of("number", None, Some(new.number.clone().into()));
-    let holder = Change::of("holder", None, Some(new.holder.clone().into()));
-    audit::commit(transaction, [Entry::new(AuditAction::LicenseCreated, &new).with([number, holder])]).await?;
-    Ok(new)
+    let (number, holder) = (number.to_owned(), holder.to_owned());
+    let terms = NewLicense { number, holder, kind: LicenseKind::Commercial, starts_on: None, expires_on: None };
+    create_with_id(db, id, terms).await
 }
 
 /// Returns the license with the given number or, by default, the only license. If there is none, creates it for `holder`.

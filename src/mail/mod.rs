@@ -8,12 +8,12 @@ pub mod transport;
 pub mod worker;
 
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{ActiveModelTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, Iterable};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, EntityTrait, Iterable};
 
 use crate::audit::Change;
-use crate::auth::one_time_link as links;
 use crate::auth::server_key::Key;
-use crate::auth::token;
+use crate::auth::{one_time_link, token};
+use crate::db::rows;
 use crate::entity::link::Purpose;
 use crate::entity::mail::{self, MailKind};
 use crate::entity::{invitation, link, registration, user};
@@ -37,7 +37,7 @@ impl SendError {
     }
 
     /// Creates an error after which a retry may succeed.
-    fn passing(reason: impl Into<String>) -> Self {
+    fn temporary(reason: impl Into<String>) -> Self {
         Self { reason: reason.into(), is_permanent: false }
     }
 }
@@ -57,32 +57,32 @@ impl MailQueue<'_> {
     pub async fn invite(
         &self,
         transaction: &DatabaseTransaction,
-        person: &user::Model,
+        user: &user::Model,
         next_url: Option<Url>,
     ) -> Result<(), Error> {
-        let Some(address) = &person.email else { return Ok(()) };
+        let Some(address) = &user.email else { return Ok(()) };
         let seed = token::seed()?;
-        let link = links::of(person, Purpose::Activation, &token::of_seed(self.key, &seed));
+        let link = one_time_link::build(user, Purpose::Activation, &token::from_seed(self.key, &seed));
         let link = link::Model { is_mailed: true, next_url, ..link };
-        let mail = of(MailKind::Invitation, (Some(person.id), address), Some(seed), self.language);
-        invitation::Model::queued(person.id, mail.id, link.expires_at).put(transaction).await?;
-        links::upsert(transaction, link).await?;
-        post(transaction, mail).await
+        let mail = new_mail(MailKind::Invitation, Recipient::user(user, address), Some(seed), self.language);
+        invitation::Model::queued(user.id, mail.id, link.expires_at).put(transaction).await?;
+        one_time_link::upsert(transaction, link).await?;
+        enqueue(transaction, mail).await
     }
 
     /// Queues an email to a new address with the link that confirms it, and a notification to the current address.
     pub async fn ask_to_confirm(
         &self,
         transaction: &DatabaseTransaction,
-        person: &user::Model,
+        user: &user::Model,
         new_email: String,
     ) -> Result<(), Error> {
         let seed = token::seed()?;
-        let link = links::of(person, Purpose::EmailChange, &token::of_seed(self.key, &seed));
-        let to = (Some(person.id), new_email.as_str());
-        post(transaction, of(MailKind::EmailConfirmation, to, Some(seed), self.language)).await?;
-        links::upsert(transaction, link::Model { is_mailed: true, new_email: Some(new_email), ..link }).await?;
-        notify(transaction, person, MailKind::EmailChangeRequested, self.language).await
+        let link = one_time_link::build(user, Purpose::EmailChange, &token::from_seed(self.key, &seed));
+        let recipient = Recipient::user(user, &new_email);
+        enqueue(transaction, new_mail(MailKind::EmailConfirmation, recipient, Some(seed), self.language)).await?;
+        one_time_link::upsert(transaction, link::Model { is_mailed: true, new_email: Some(new_email), ..link }).await?;
+        notify(transaction, user, MailKind::EmailChangeRequested, self.language).await
     }
 
     /// Queues an email with the link by which a visitor confirms their registration. It replaces an older registration of the
@@ -97,20 +97,21 @@ impl MailQueue<'_> {
             return Err(Error::internal("a registration without an email address"));
         };
         let seed = token::seed()?;
-        post(transaction, of(MailKind::Registration, (None, &email), Some(seed.clone()), self.language)).await?;
+        let recipient = Recipient::address(&email);
+        enqueue(transaction, new_mail(MailKind::Registration, recipient, Some(seed.clone()), self.language)).await?;
         let registration = registration::Model {
             email_key,
             license_id: new.license_id,
             email,
             first_name: new.first_name.clone(),
             last_name: new.last_name.clone(),
-            token_hash: token::hash(&token::of_seed(self.key, &seed)),
+            token_hash: token::hash(&token::from_seed(self.key, &seed)),
             next_url,
             expires_at: now() + Purpose::Activation.lives(),
         };
         let replace =
             OnConflict::column(registration::Column::EmailKey).update_columns(registration::Column::iter()).to_owned();
-        let registration = registration.into_active_model().reset_all();
+        let registration = rows::active(registration);
         registration::Entity::insert(registration).on_conflict(replace).exec_without_returning(transaction).await?;
         Ok(())
     }
@@ -119,17 +120,17 @@ impl MailQueue<'_> {
 /// Queues a notification of a change. Does nothing for a user without an email address.
 pub async fn notify(
     transaction: &DatabaseTransaction,
-    person: &user::Model,
-    what: MailKind,
+    user: &user::Model,
+    kind: MailKind,
     language: Language,
 ) -> Result<(), Error> {
-    let Some(address) = &person.email else { return Ok(()) };
-    post(transaction, of(what, (Some(person.id), address), None, language)).await
+    let Some(address) = &user.email else { return Ok(()) };
+    enqueue(transaction, new_mail(kind, Recipient::user(user, address), None, language)).await
 }
 
 /// Queues notifications to the user's old address: of each secret that an administrator has changed, and of a change of the
 /// address.
-pub async fn notify_of(
+pub async fn notify_of_credential_changes(
     transaction: &DatabaseTransaction,
     old: &user::Model,
     new: &user::Model,
@@ -149,23 +150,42 @@ pub async fn notify_of(
 
 /// Queues an email for a lost password. The owner of the address, if there is one, is looked up only when the email is sent, so
 /// that the response does not reveal whether the address belongs to a user.
-pub async fn look_up(
+pub async fn queue_password_reset(
     db: &impl ConnectionTrait,
     address: &str,
-    (language, request_id): (Language, Option<String>),
+    language: Language,
+    request_id: Option<String>,
 ) -> Result<(), Error> {
-    let mail = of(MailKind::PasswordReset, (None, address), Some(token::seed()?), language);
-    post(db, mail::Model { request_id, ..mail }).await
+    let mail = new_mail(MailKind::PasswordReset, Recipient::address(address), Some(token::seed()?), language);
+    enqueue(db, mail::Model { request_id, ..mail }).await
 }
 
-/// Returns an email to be queued, to the address and the user, if the user is known.
-fn of(kind: MailKind, to: (Option<Id>, &str), seed: Option<Vec<u8>>, language: Language) -> mail::Model {
+/// The recipient of an email.
+#[derive(Clone, Copy)]
+struct Recipient<'a> {
+    /// The user who has the address; `None` if that is not known yet.
+    user_id: Option<Id>,
+    address: &'a str,
+}
+
+impl<'a> Recipient<'a> {
+    fn user(user: &user::Model, address: &'a str) -> Self {
+        Self { user_id: Some(user.id), address }
+    }
+
+    fn address(address: &'a str) -> Self {
+        Self { user_id: None, address }
+    }
+}
+
+/// Returns an email to be queued. The token of its link, if it has one, is derived from the seed.
+fn new_mail(kind: MailKind, recipient: Recipient<'_>, seed: Option<Vec<u8>>, language: Language) -> mail::Model {
     let now = now();
     mail::Model {
         id: Id::new(),
         kind,
-        user_id: to.0,
-        address: to.1.to_owned(),
+        user_id: recipient.user_id,
+        address: recipient.address.to_owned(),
         language,
         seed,
         request_id: None,
@@ -175,9 +195,9 @@ fn of(kind: MailKind, to: (Option<Id>, &str), seed: Option<Vec<u8>>, language: L
     }
 }
 
-async fn post(db: &impl ConnectionTrait, mail: mail::Model) -> Result<(), Error> {
+async fn enqueue(db: &impl ConnectionTrait, mail: mail::Model) -> Result<(), Error> {
     // Outside of a transaction, the statement may be run twice.
-    let mail = mail::Entity::insert(mail.into_active_model().reset_all()).on_conflict_do_nothing();
+    let mail = mail::Entity::insert(rows::active(mail)).on_conflict_do_nothing();
     mail.exec_without_returning(db).await?;
     Ok(())
 }

@@ -1,18 +1,14 @@
 //! Prepares an email when it is about to be sent: finds its recipient, and whether it is still needed.
 
 use sea_orm::sea_query::{Condition, Expr, ExprTrait};
-use sea_orm::{
-    ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, JoinType, QueryFilter, QuerySelect, QueryTrait,
-    RelationTrait,
-};
+use sea_orm::{ColumnTrait, EntityTrait, JoinType, QueryFilter, QuerySelect, QueryTrait, RelationTrait};
 
 use crate::access::active_in_valid_license;
 use crate::audit::{self, Entry};
 use crate::auth::credential::lock_if_active;
-use crate::auth::one_time_link as links;
 use crate::auth::server_key::Key;
-use crate::auth::token;
-use crate::db::Db;
+use crate::auth::{one_time_link, token};
+use crate::db::{Db, rows};
 use crate::entity::audit_event::AuditAction;
 use crate::entity::link::Purpose;
 use crate::entity::mail::{self, MailKind};
@@ -28,7 +24,7 @@ use crate::text;
 const LOCALE: &str = "locale";
 
 /// An email that is still needed, with its content.
-pub struct Prepared {
+pub struct PreparedMail {
     pub mail: mail::Model,
     /// The recipient's full name; `None` if it is not known to be correct.
     pub name: Option<String>,
@@ -45,36 +41,36 @@ pub struct Link {
 }
 
 /// Prepares emails, with the server key.
-pub struct Preparing<'a> {
+pub struct MailPreparer<'a> {
     pub db: &'a Db,
     pub key: &'a Key,
 }
 
-impl Preparing<'_> {
+impl MailPreparer<'_> {
     /// Returns the content of an email; `None` if it is no longer needed.
-    pub async fn prepare(&self, mail: mail::Model) -> Result<Option<Prepared>, Error> {
+    pub async fn prepare(&self, mail: mail::Model) -> Result<Option<PreparedMail>, Error> {
         match mail.kind {
-            MailKind::Invitation => self.with_link(mail, Purpose::Activation).await,
+            MailKind::Invitation => self.prepare_with_link(mail, Purpose::Activation).await,
             MailKind::PasswordReset => match self.find_owner(mail).await? {
-                Some(mail) => self.with_link(mail, Purpose::PasswordReset).await,
+                Some(mail) => self.prepare_with_link(mail, Purpose::PasswordReset).await,
                 None => Ok(None),
             },
-            MailKind::EmailConfirmation => self.confirmation(mail).await,
-            MailKind::Registration => self.registration(mail).await,
+            MailKind::EmailConfirmation => self.prepare_confirmation(mail).await,
+            MailKind::Registration => self.prepare_registration(mail).await,
             MailKind::AddressTaken
             | MailKind::EmailChangeRequested
             | MailKind::PasswordChanged
             | MailKind::PinChanged
-            | MailKind::EmailChanged => self.to_person(mail, None).await,
+            | MailKind::EmailChanged => self.prepare_for_user(mail, None).await,
         }
     }
 
-    async fn with_link(&self, mail: mail::Model, purpose: Purpose) -> Result<Option<Prepared>, Error> {
-        let token = self.token(&mail);
+    async fn prepare_with_link(&self, mail: mail::Model, purpose: Purpose) -> Result<Option<PreparedMail>, Error> {
+        let token = self.token_of(&mail);
         if !self.renew(&mail, purpose, &token).await? {
             return Ok(None);
         }
-        self.to_person(mail, Some(Link { purpose, token })).await
+        self.prepare_for_user(mail, Some(Link { purpose, token })).await
     }
 
     /// Restarts the lifetime of a link, which counts from when the email is sent, however long that took. Returns false if the
@@ -83,8 +79,8 @@ impl Preparing<'_> {
     async fn renew(&self, mail: &mail::Model, purpose: Purpose, token: &str) -> Result<bool, Error> {
         let Some(user_id) = mail.user_id else { return Ok(false) };
         let transaction = self.db.begin().await?;
-        let person = lock_if_active(&transaction, user_id).await?;
-        if person.is_none() || !links::renew(&transaction, purpose, token).await? {
+        let user = lock_if_active(&transaction, user_id).await?;
+        if user.is_none() || !one_time_link::renew(&transaction, purpose, token).await? {
             return Ok(false);
         }
         invitation::Entity::update_many()
@@ -97,9 +93,9 @@ impl Preparing<'_> {
         Ok(true)
     }
 
-    async fn to_person(&self, mail: mail::Model, link: Option<Link>) -> Result<Option<Prepared>, Error> {
+    async fn prepare_for_user(&self, mail: mail::Model, link: Option<Link>) -> Result<Option<PreparedMail>, Error> {
         let Some(user_id) = mail.user_id else { return Ok(None) };
-        let reader: Option<(String, String, String)> = user::Entity::find_by_id(user_id)
+        let recipient: Option<(String, String, String)> = user::Entity::find_by_id(user_id)
             .select_only()
             .columns([user::Column::FirstName, user::Column::LastName])
             .column(license::Column::Holder)
@@ -107,7 +103,7 @@ impl Preparing<'_> {
             .into_tuple()
             .one(self.db.read())
             .await?;
-        let Some((first_name, last_name, organisation)) = reader else { return Ok(None) };
+        let Some((first_name, last_name, organisation)) = recipient else { return Ok(None) };
         let locale: Option<String> = attribute_value::Entity::find()
             .select_only()
             .column(attribute_value::Column::Value)
@@ -119,7 +115,7 @@ impl Preparing<'_> {
             .await?;
         let name = Some(format!("{first_name} {last_name}"));
         let language = locale.and_then(|locale| Language::of_tag(&locale)).unwrap_or(mail.language);
-        Ok(Some(Prepared { mail, name, organisation, language, link }))
+        Ok(Some(PreparedMail { mail, name, organisation, language, link }))
     }
 
     /// Finds the owner of a lost password and creates the link. From then on the email belongs to that user, and goes to the
@@ -129,23 +125,23 @@ impl Preparing<'_> {
         if mail.user_id.is_some() {
             return Ok(Some(mail));
         }
-        let Some(found) = self.active_owner(&mail.address).await? else { return Ok(None) };
+        let Some(owner_id) = self.find_active_owner(&mail.address).await? else { return Ok(None) };
         let transaction = self.db.begin().await?;
-        let Some(person) = lock_if_active(&transaction, found).await? else { return Ok(None) };
-        let Some(address) = person.email.clone() else { return Ok(None) };
-        let new = links::of(&person, Purpose::PasswordReset, &self.token(&mail));
-        links::upsert(&transaction, link::Model { is_mailed: true, ..new }).await?;
-        let mail = mail::Model { user_id: Some(person.id), address, ..mail };
-        mail.clone().into_active_model().reset_all().update(&transaction).await?;
-        let event = Entry::new(AuditAction::LinkCreated, &person).in_request(mail.request_id.clone());
+        let Some(user) = lock_if_active(&transaction, owner_id).await? else { return Ok(None) };
+        let Some(address) = user.email.clone() else { return Ok(None) };
+        let new = one_time_link::build(&user, Purpose::PasswordReset, &self.token_of(&mail));
+        one_time_link::upsert(&transaction, link::Model { is_mailed: true, ..new }).await?;
+        let mail = mail::Model { user_id: Some(user.id), address, ..mail };
+        rows::update(&transaction, mail.clone()).await?;
+        let event = Entry::new(AuditAction::LinkCreated, &user).in_request(mail.request_id.clone());
         audit::commit(transaction, [event]).await?;
         Ok(Some(mail))
     }
 
-    async fn active_owner(&self, address: &str) -> Result<Option<Id>, Error> {
+    async fn find_active_owner(&self, address: &str) -> Result<Option<Id>, Error> {
         // A user created with an API key who has not activated the account can reset the password only after an invitation was
         // sent.
-        let entered_by_key = audit_event::Entity::find()
+        let created_by_api_key = audit_event::Entity::find()
             .select_only()
             .column(audit_event::Column::SubjectId)
             .filter(audit_event::Column::Action.eq(AuditAction::UserCreated))
@@ -154,55 +150,55 @@ impl Preparing<'_> {
                 Expr::col((audit_event::Entity, audit_event::Column::SubjectId))
                     .equals((user::Entity, user::Column::Id)),
             );
-        let is_let_in = Condition::any()
+        let may_reset = Condition::any()
             .add(user::Column::HasActivated.eq(true))
             .add(credential::Column::UserId.is_not_null())
             .add(invitation::Column::UserId.is_not_null())
-            .add(Expr::exists(entered_by_key.into_query()).not());
-        let found = user::Entity::find()
+            .add(Expr::exists(created_by_api_key.into_query()).not());
+        let owner_id = user::Entity::find()
             .select_only()
             .column(user::Column::Id)
             .join(JoinType::InnerJoin, user::Relation::License.def())
             .join_rev(JoinType::LeftJoin, credential::Relation::User.def())
             .filter(user::Column::EmailKey.eq(text::canonical_email(address)))
             .join_rev(JoinType::LeftJoin, invitation::Relation::User.def())
-            .filter(is_let_in)
+            .filter(may_reset)
             .filter(active_in_valid_license())
             .into_tuple()
             .one(self.db.read())
             .await?;
-        Ok(found)
+        Ok(owner_id)
     }
 
-    async fn confirmation(&self, mail: mail::Model) -> Result<Option<Prepared>, Error> {
-        let token = self.token(&mail);
+    async fn prepare_confirmation(&self, mail: mail::Model) -> Result<Option<PreparedMail>, Error> {
+        let token = self.token_of(&mail);
         if !self.renew(&mail, Purpose::EmailChange, &token).await? {
             return Ok(None);
         }
-        match self.owner_of_address(&mail).await? {
+        match self.find_owner_of_address(&mail).await? {
             Some(owner) if Some(owner.id) != mail.user_id => {
-                links::revoke_one(self.db.write(), &token).await?;
-                self.address_taken(mail, owner).await
+                one_time_link::revoke_one(self.db.write(), &token).await?;
+                self.prepare_address_taken(mail, owner).await
             }
-            _ => self.to_person(mail, Some(Link { purpose: Purpose::EmailChange, token })).await,
+            _ => self.prepare_for_user(mail, Some(Link { purpose: Purpose::EmailChange, token })).await,
         }
     }
 
-    async fn registration(&self, mail: mail::Model) -> Result<Option<Prepared>, Error> {
-        let token = self.token(&mail);
+    async fn prepare_registration(&self, mail: mail::Model) -> Result<Option<PreparedMail>, Error> {
+        let token = self.token_of(&mail);
         let renewed = registration::Entity::update_many()
             .col_expr(registration::Column::ExpiresAt, Expr::value(now() + Purpose::Activation.lives()))
             .filter(registration::Column::TokenHash.eq(token::hash(&token)))
             .exec_with_returning(self.db.write())
             .await?;
         let Some(registration) = renewed.into_iter().next() else { return Ok(None) };
-        if let Some(owner) = self.owner_of_address(&mail).await? {
-            return self.address_taken(mail, owner).await;
+        if let Some(owner) = self.find_owner_of_address(&mail).await? {
+            return self.prepare_address_taken(mail, owner).await;
         }
         let license = license::Entity::find_by_id(registration.license_id).one(self.db.read()).await?;
         let link = Some(Link { purpose: Purpose::Activation, token });
         // The name was typed by an unknown visitor, who could make the email say anything.
-        Ok(license.map(|license| Prepared {
+        Ok(license.map(|license| PreparedMail {
             language: mail.language,
             mail,
             name: None,
@@ -212,21 +208,25 @@ impl Preparing<'_> {
     }
 
     /// Returns the user who has the address of an email.
-    async fn owner_of_address(&self, mail: &mail::Model) -> Result<Option<user::Model>, Error> {
+    async fn find_owner_of_address(&self, mail: &mail::Model) -> Result<Option<user::Model>, Error> {
         let by_address = user::Column::EmailKey.eq(text::canonical_email(&mail.address));
         Ok(user::Entity::find().filter(by_address).one(self.db.read()).await?)
     }
 
     /// Turns an email to an address that is taken into a notification of its owner, at the stored address. Returns `None` if the
     /// owner is inactive.
-    async fn address_taken(&self, mail: mail::Model, owner: user::Model) -> Result<Option<Prepared>, Error> {
+    async fn prepare_address_taken(
+        &self,
+        mail: mail::Model,
+        owner: user::Model,
+    ) -> Result<Option<PreparedMail>, Error> {
         let Some(address) = owner.email.filter(|_| owner.is_active) else { return Ok(None) };
         let mail = mail::Model { kind: MailKind::AddressTaken, user_id: Some(owner.id), address, seed: None, ..mail };
-        mail.clone().into_active_model().reset_all().update(self.db.write()).await?;
-        self.to_person(mail, None).await
+        rows::update(self.db.write(), mail.clone()).await?;
+        self.prepare_for_user(mail, None).await
     }
 
-    fn token(&self, mail: &mail::Model) -> String {
-        token::of_seed(self.key, mail.seed.as_deref().unwrap_or_default())
+    fn token_of(&self, mail: &mail::Model) -> String {
+        token::from_seed(self.key, mail.seed.as_deref().unwrap_or_default())
     }
 }

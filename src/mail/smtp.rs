@@ -18,34 +18,34 @@ use super::smtp_url::{CustomCa, Encryption, SmtpUrl, tls_with};
 
 /// The factor by which a server may exceed the deadline in accepting an email. Servers inspect an email before they accept it,
 /// and a client that does not wait for that sends it again (RFC 5321, section 4.5.3.2.6, asks for ten minutes).
-pub const TAKES_LONGER: u32 = 10;
+pub const ACCEPT_TIMEOUT_FACTOR: u32 = 10;
 /// The timeout of closing the connection.
-const LEAVE: Duration = Duration::from_secs(3);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
 /// Authentication required (RFC 4954, section 6): the error is in our settings, not in the email.
 const AUTHENTICATION_REQUIRED: &str = "530";
 
 /// A mail server; cheap to clone.
 #[derive(Clone)]
-pub struct Smtp(Arc<Line>);
+pub struct Smtp(Arc<Client>);
 
-struct Line {
-    relay: SmtpUrl,
+struct Client {
+    url: SmtpUrl,
     tls: TlsParameters,
     /// The name by which the client introduces itself (EHLO).
-    name: ClientId,
+    ehlo_name: ClientId,
     /// The time within which the server must be ready for an email.
     deadline: Duration,
 }
 
 impl Smtp {
     /// Creates a client that introduces itself with `domain`. The server must be ready within `deadline`, and has
-    /// [`TAKES_LONGER`] times as long to accept an email.
+    /// [`ACCEPT_TIMEOUT_FACTOR`] times as long to accept an email.
     ///
     /// # Errors
-    /// The certificates of `authority` cannot be used.
-    pub fn new(relay: SmtpUrl, authority: Option<&CustomCa>, domain: &str, deadline: Duration) -> Result<Self, String> {
-        let tls = tls_with(&relay.host, authority)?;
-        Ok(Self(Arc::new(Line { relay, tls, name: name_of(domain), deadline })))
+    /// The certificates of `custom_ca` cannot be used.
+    pub fn new(url: SmtpUrl, custom_ca: Option<&CustomCa>, domain: &str, deadline: Duration) -> Result<Self, String> {
+        let tls = tls_with(&url.host, custom_ca)?;
+        Ok(Self(Arc::new(Client { url, tls, ehlo_name: client_id(domain), deadline })))
     }
 
     /// Sends an email to the server.
@@ -55,49 +55,49 @@ impl Smtp {
     /// it. The error is permanent if the server rejects this email with a code of 500 or above (RFC 5321, section 4.2.1); if it
     /// rejects the connection or the login, it may accept the email later.
     pub async fn send(&self, envelope: &Envelope, mail: &[u8]) -> Result<(), SendError> {
-        let line = &self.0;
-        let connected = line.within(1, "was not ready", line.connect()).await;
+        let client = &self.0;
+        let connected = client.with_timeout(1, "was not ready", client.connect()).await;
         let mut connection = connected.map_err(|error| SendError { is_permanent: false, ..error })?;
-        line.within(TAKES_LONGER, "did not accept the email", connection.send(envelope, mail)).await?;
+        client.with_timeout(ACCEPT_TIMEOUT_FACTOR, "did not accept the email", connection.send(envelope, mail)).await?;
         // The server has accepted the email; its response to QUIT does not matter.
-        tokio::spawn(async move { timeout(LEAVE, connection.abort()).await });
+        tokio::spawn(async move { timeout(CLOSE_TIMEOUT, connection.abort()).await });
         Ok(())
     }
 }
 
-impl Line {
-    async fn within<T>(
+impl Client {
+    async fn with_timeout<T>(
         &self,
-        times: u32,
+        factor: u32,
         what: &str,
-        step: impl Future<Output = Result<T, Error>>,
+        operation: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, SendError> {
-        let deadline = self.deadline * times;
-        match timeout(deadline, step).await {
+        let deadline = self.deadline * factor;
+        match timeout(deadline, operation).await {
             Ok(outcome) => outcome.map_err(|error| {
-                let is_refused = error.is_client() || error.is_permanent();
+                let is_rejected = error.is_client() || error.is_permanent();
                 let is_permanent =
-                    is_refused && error.status().is_none_or(|code| code.to_string() != AUTHENTICATION_REQUIRED);
+                    is_rejected && error.status().is_none_or(|code| code.to_string() != AUTHENTICATION_REQUIRED);
                 SendError { reason: self.reason(&error), is_permanent }
             }),
-            Err(_) => Err(SendError::passing(format!("the mail server {what} within {} s", deadline.as_secs()))),
+            Err(_) => Err(SendError::temporary(format!("the mail server {what} within {} s", deadline.as_secs()))),
         }
     }
 
     async fn connect(&self) -> Result<AsyncSmtpConnection, Error> {
-        let SmtpUrl { host, port, encryption, login } = &self.relay;
+        let SmtpUrl { host, port, encryption, login } = &self.url;
         let tls = (*encryption == Encryption::Always).then(|| self.tls.clone());
         // A host name may have several addresses, and the first ones may be unreachable.
-        let each = Some(self.deadline / 4);
+        let timeout = Some(self.deadline / 4);
         let mut connection =
-            AsyncSmtpConnection::connect_tokio1((host.as_str(), *port), each, &self.name, tls, None).await?;
+            AsyncSmtpConnection::connect_tokio1((host.as_str(), *port), timeout, &self.ehlo_name, tls, None).await?;
         let upgrades = match encryption {
             Encryption::Required => true,
             Encryption::Opportunistic => connection.can_starttls(),
             Encryption::Always | Encryption::Never => false,
         };
         if upgrades {
-            connection.starttls(self.tls.clone(), &self.name).await?;
+            connection.starttls(self.tls.clone(), &self.ehlo_name).await?;
         }
         if let Some(login) = login {
             let credentials = Credentials::new(login.user.clone(), login.password.clone());
@@ -116,7 +116,7 @@ impl Line {
             Some(code) => format!("the mail server answers {code} {cause}"),
             None => cause.to_string(),
         };
-        if let Some(login) = &self.relay.login {
+        if let Some(login) = &self.url.login {
             let plain = format!("\0{}\0{}", login.user, login.password);
             for secret in [&BASE64_STANDARD.encode(plain), &BASE64_STANDARD.encode(&login.password), &login.password] {
                 reason = reason.replace(secret.as_str(), "***");
@@ -127,7 +127,7 @@ impl Line {
 }
 
 /// Returns a domain as a client name; an address is written in brackets there.
-fn name_of(domain: &str) -> ClientId {
+fn client_id(domain: &str) -> ClientId {
     let literal = domain.trim_start_matches('[').trim_end_matches(']');
     match literal.strip_prefix("IPv6:").unwrap_or(literal).parse() {
         Ok(IpAddr::V4(address)) => ClientId::Ipv4(address),

@@ -43,37 +43,37 @@ impl SmtpUrl {
     /// # Errors
     /// The expected format, which repeats nothing of the text.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
-        const FORM: &str = "expected smtps://user:password@host:465 or smtp://user:password@host:587, \
+        const EXPECTED: &str = "expected smtps://user:password@host:465 or smtp://user:password@host:587, \
                             the latter optionally with ?tls=opportunistic or ?tls=none";
-        let url = Url::parse(text).map_err(|_| FORM)?;
+        let url = Url::parse(text).map_err(|_| EXPECTED)?;
         if !matches!(url.path(), "" | "/") || url.fragment().is_some() {
-            return Err(FORM);
+            return Err(EXPECTED);
         }
         let encryption = match (url.scheme(), url.query()) {
             ("smtps", None) => Encryption::Always,
             ("smtp", None | Some("tls=required")) => Encryption::Required,
             ("smtp", Some("tls=opportunistic")) => Encryption::Opportunistic,
             ("smtp", Some("tls=none")) => Encryption::Never,
-            _ => return Err(FORM),
+            _ => return Err(EXPECTED),
         };
-        let host = host_of(&url).ok_or(FORM)?;
-        let port = url.port().unwrap_or(encryption.usual_port());
+        let host = host_of(&url).ok_or(EXPECTED)?;
+        let port = url.port().unwrap_or(encryption.default_port());
         let login = match (url.username(), url.password()) {
             ("", None) => None,
             (user, Some(password)) if !user.is_empty() && !password.is_empty() => {
-                Some(Login { user: decoded(user).ok_or(FORM)?, password: decoded(password).ok_or(FORM)? })
+                Some(Login { user: decode(user).ok_or(EXPECTED)?, password: decode(password).ok_or(EXPECTED)? })
             }
             _ => return Err("expected both a user and a password, or neither"),
         };
-        if login.is_some() && !encryption.is_certain() && !is_here(&host) {
+        if login.is_some() && !encryption.is_guaranteed() && !is_this_machine(&host) {
             return Err("a password requires an encrypted connection, or a mail server on this machine");
         }
-        if port == 0 { Err(FORM) } else { Ok(Self { host, port, encryption, login }) }
+        if port == 0 { Err(EXPECTED) } else { Ok(Self { host, port, encryption, login }) }
     }
 }
 
 impl Encryption {
-    fn usual_port(self) -> u16 {
+    fn default_port(self) -> u16 {
         match self {
             Self::Always => 465,
             Self::Required => 587,
@@ -81,7 +81,7 @@ impl Encryption {
         }
     }
 
-    fn is_certain(self) -> bool {
+    fn is_guaranteed(self) -> bool {
         matches!(self, Self::Always | Self::Required)
     }
 }
@@ -120,7 +120,7 @@ impl fmt::Debug for Login {
 
 /// Returns the host in the form in which it is resolved and in which certificates have it.
 fn host_of(url: &Url) -> Option<String> {
-    let host = decoded(url.host_str()?)?;
+    let host = decode(url.host_str()?)?;
     let host = match host.strip_prefix('[') {
         Some(literal) => literal.strip_suffix(']')?.to_owned(),
         None => idna::domain_to_ascii(&host).ok()?,
@@ -130,13 +130,13 @@ fn host_of(url: &Url) -> Option<String> {
     (host.parse::<IpAddr>().is_ok() || host.split('.').all(is_label)).then_some(host)
 }
 
-fn decoded(text: &str) -> Option<String> {
+fn decode(text: &str) -> Option<String> {
     let decoded = percent_decode_str(text).decode_utf8().ok()?;
     (!decoded.contains('\0')).then(|| decoded.into_owned())
 }
 
 /// Returns whether a host is this machine, so that the connection cannot be intercepted.
-fn is_here(host: &str) -> bool {
+fn is_this_machine(host: &str) -> bool {
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
 }
 
@@ -154,11 +154,11 @@ impl CustomCa {
     /// The file cannot be read, or holds no certificate.
     pub fn read(file: &str) -> Result<Self, String> {
         let pem = std::fs::read(file).map_err(|error| error.to_string())?;
-        let has_one = pem.windows(27).any(|text| text == b"-----BEGIN CERTIFICATE-----");
-        let certificates = Certificate::from_pem(&pem).ok().filter(|_| has_one);
-        let authority = certificates.map(|certificates| Self { file: file.into(), certificates });
-        authority
-            .filter(|authority| tls_with("localhost", Some(authority)).is_ok())
+        let has_certificate = pem.windows(27).any(|text| text == b"-----BEGIN CERTIFICATE-----");
+        let certificates = Certificate::from_pem(&pem).ok().filter(|_| has_certificate);
+        let custom_ca = certificates.map(|certificates| Self { file: file.into(), certificates });
+        custom_ca
+            .filter(|custom_ca| tls_with("localhost", Some(custom_ca)).is_ok())
             .ok_or_else(|| "expected certificates in PEM format".to_owned())
     }
 
@@ -172,11 +172,11 @@ impl CustomCa {
 /// Returns the TLS parameters of connections to a host.
 ///
 /// # Errors
-/// The certificates of `authority` cannot be used.
-pub fn tls_with(host: &str, authority: Option<&CustomCa>) -> Result<TlsParameters, String> {
+/// The certificates of `custom_ca` cannot be used.
+pub fn tls_with(host: &str, custom_ca: Option<&CustomCa>) -> Result<TlsParameters, String> {
     let mut tls = TlsParameters::builder(host.to_owned());
-    if let Some(authority) = authority {
-        tls = tls.add_root_certificate(authority.certificates.clone());
+    if let Some(custom_ca) = custom_ca {
+        tls = tls.add_root_certificate(custom_ca.certificates.clone());
     }
     tls.build().map_err(|error| error.to_string())
 }
@@ -205,17 +205,17 @@ mod tests {
             ),
         ];
         for (text, expected) in good {
-            let relay = SmtpUrl::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
-            assert_eq!(relay.to_string(), expected, "{text}");
-            assert!(!format!("{relay:?} {:?}", relay.login).contains("secret"));
+            let url = SmtpUrl::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+            assert_eq!(url.to_string(), expected, "{text}");
+            assert!(!format!("{url:?} {:?}", url.login).contains("secret"));
         }
-        let relay = SmtpUrl::parse("smtps://a%40b:s%3Ae%2Fc+%C3%A9@mail.example.org").unwrap();
-        assert_eq!(relay.login, Some(Login { user: "a@b".to_owned(), password: "s:e/c+é".to_owned() }));
+        let url = SmtpUrl::parse("smtps://a%40b:s%3Ae%2Fc+%C3%A9@mail.example.org").unwrap();
+        assert_eq!(url.login, Some(Login { user: "a@b".to_owned(), password: "s:e/c+é".to_owned() }));
         assert_eq!(SmtpUrl::parse("smtp://[::1]").unwrap().host, "::1");
     }
 
     #[test]
-    fn what_names_no_server_is_refused_without_showing_it() {
+    fn an_invalid_url_is_rejected_without_showing_it() {
         for text in [
             "",
             "mail.example.org",
@@ -250,7 +250,7 @@ mod tests {
             "smtp://ann:secret@localhost.example.org?tls=none",
             "smtp://ann:secret@127.0.0.1.example.org?tls=none",
         ] {
-            let error = SmtpUrl::parse(text).map(|relay| relay.to_string()).expect_err(text);
+            let error = SmtpUrl::parse(text).map(|url| url.to_string()).expect_err(text);
             assert!(!error.contains("secret"), "{text}");
         }
     }

@@ -13,7 +13,7 @@ use crate::text::is_invisible;
 /// The maximum length of a line of plain text, except for longer words.
 const LINE: usize = 76;
 
-/// The input of an email: its kind, recipient and link.
+/// An email to be rendered: its kind, recipient and link.
 pub struct EmailTemplate<'a> {
     pub kind: MailKind,
     pub language: Language,
@@ -28,12 +28,11 @@ pub struct EmailTemplate<'a> {
 /// A one-time link.
 pub struct Link<'a> {
     pub url: &'a str,
-    /// The lifetime of the link.
-    pub lives: TimeDelta,
+    pub lifetime: TimeDelta,
 }
 
-/// An email to be sent; both bodies say the same.
-pub struct Written {
+/// An email to be sent; both bodies have the same text.
+pub struct RenderedEmail {
     /// The subject, in one line.
     pub subject: String,
     /// The plain text, in lines of a length that every mail server accepts.
@@ -47,49 +46,49 @@ impl EmailTemplate<'_> {
     ///
     /// # Errors
     /// `Internal` if emails of its kind have a link and none is given.
-    pub fn write(&self) -> Result<Written, Error> {
-        self.write_in(Messages::of(self.language))
+    pub fn render(&self) -> Result<RenderedEmail, Error> {
+        self.render_in(Messages::of(self.language))
     }
 
-    fn write_in(&self, words: &Messages) -> Result<Written, Error> {
-        let message = message(self.kind);
+    fn render_in(&self, messages: &Messages) -> Result<RenderedEmail, Error> {
+        let message = message_key(self.kind);
         let organisation = one_line(self.organisation);
         let part = |name: &str| {
-            one_line(&words.get_with(&format!("{message}.{name}"), [("organisation", organisation.as_str().into())]))
+            one_line(&messages.get_with(&format!("{message}.{name}"), [("organisation", organisation.as_str().into())]))
         };
-        let sheet = TemplateContext {
-            tag: words.language().tag(),
+        let context = TemplateContext {
+            tag: messages.language().tag(),
             subject: part("subject"),
-            greeting: self.greeting(words),
+            greeting: self.greeting(messages),
             reason: part("reason"),
-            action: self.action(words, part)?,
+            action: self.action(messages, part)?,
             otherwise: part("otherwise"),
-            regards: words.get("mail.regards"),
+            regards: messages.get("mail.regards"),
             organisation: organisation.clone(),
         };
-        let text = Plain { sheet: &sheet }.render().map_err(Error::internal)?;
-        let html = HtmlPage { sheet: &sheet }.render().map_err(Error::internal)?;
-        Ok(Written { text: wrapped(&text), html, subject: sheet.subject })
+        let text = PlainText { context: &context }.render().map_err(Error::internal)?;
+        let html = HtmlPage { context: &context }.render().map_err(Error::internal)?;
+        Ok(RenderedEmail { text: wrap(&text), html, subject: context.subject })
     }
 
-    fn greeting(&self, words: &Messages) -> String {
-        let is_known = !matches!(self.kind, MailKind::Registration | MailKind::EmailConfirmation);
-        match self.name.map(one_line).filter(|name| is_known && !name.is_empty()) {
-            Some(name) => words.get_with("mail.greeting-by-name", [("name", name.into())]),
-            None => words.get("mail.greeting"),
+    fn greeting(&self, messages: &Messages) -> String {
+        let may_be_named = !matches!(self.kind, MailKind::Registration | MailKind::EmailConfirmation);
+        match self.name.map(one_line).filter(|name| may_be_named && !name.is_empty()) {
+            Some(name) => messages.get_with("mail.greeting-by-name", [("name", name.into())]),
+            None => messages.get("mail.greeting"),
         }
     }
 
-    fn action(&self, words: &Messages, part: impl Fn(&str) -> String) -> Result<Option<Action<'_>>, Error> {
-        if !leads_somewhere(self.kind) {
+    fn action(&self, messages: &Messages, part: impl Fn(&str) -> String) -> Result<Option<Action<'_>>, Error> {
+        if !has_link(self.kind) {
             return Ok(None);
         }
-        let Some(Link { url, lives }) = &self.link else {
+        let Some(Link { url, lifetime }) = &self.link else {
             return Err(Error::internal(format!("an email of the kind {:?} requires a link", self.kind)));
         };
-        let (count, unit) = span(*lives);
-        let lives = words.get_with("mail.lives", [("count", count.into()), ("unit", FluentValue::from(unit))]);
-        Ok(Some(Action { label: part("action"), url, lives }))
+        let (count, unit) = count_and_unit(*lifetime);
+        let validity = messages.get_with("mail.lives", [("count", count.into()), ("unit", FluentValue::from(unit))]);
+        Ok(Some(Action { label: part("action"), url, validity }))
     }
 }
 
@@ -108,23 +107,24 @@ struct TemplateContext<'a> {
 struct Action<'a> {
     label: String,
     url: &'a str,
-    lives: String,
+    /// The sentence about the lifetime of the link.
+    validity: String,
 }
 
 #[derive(Template)]
 #[template(path = "mail.txt")]
-struct Plain<'a> {
-    sheet: &'a TemplateContext<'a>,
+struct PlainText<'a> {
+    context: &'a TemplateContext<'a>,
 }
 
 #[derive(Template)]
 #[template(path = "mail.html")]
 struct HtmlPage<'a> {
-    sheet: &'a TemplateContext<'a>,
+    context: &'a TemplateContext<'a>,
 }
 
 /// Returns the key of the messages of a kind.
-fn message(kind: MailKind) -> &'static str {
+fn message_key(kind: MailKind) -> &'static str {
     match kind {
         MailKind::Invitation => "invitation",
         MailKind::Registration => "registration",
@@ -138,7 +138,7 @@ fn message(kind: MailKind) -> &'static str {
     }
 }
 
-fn leads_somewhere(kind: MailKind) -> bool {
+fn has_link(kind: MailKind) -> bool {
     match kind {
         MailKind::Invitation | MailKind::Registration | MailKind::PasswordReset | MailKind::EmailConfirmation => true,
         MailKind::AddressTaken
@@ -150,7 +150,7 @@ fn leads_somewhere(kind: MailKind) -> bool {
 }
 
 /// Returns a duration as count and unit: in days from two days on, in hours from one hour on, otherwise in minutes.
-fn span(time: TimeDelta) -> (i64, &'static str) {
+fn count_and_unit(time: TimeDelta) -> (i64, &'static str) {
     match (time.num_days(), time.num_hours()) {
         (days @ 2.., _) => (days, "days"),
         (_, hours @ 1..) => (hours, "hours"),
@@ -161,12 +161,12 @@ fn span(time: TimeDelta) -> (i64, &'static str) {
 /// Returns an untrusted text as one line, without control characters and invisible characters, which could change its direction.
 fn one_line(text: &str) -> String {
     let visible: String = text.chars().filter(|c| c.is_whitespace() || !(c.is_control() || is_invisible(*c))).collect();
-    let breaks = |c: char| c.is_whitespace() && !matches!(c, '\u{a0}' | '\u{202f}');
-    visible.split(breaks).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
+    let is_separator = |c: char| c.is_whitespace() && !matches!(c, '\u{a0}' | '\u{202f}');
+    visible.split(is_separator).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 /// Wraps a text into lines of at most [`LINE`] characters; a longer word, such as a link, stays whole.
-fn wrapped(text: &str) -> String {
+fn wrap(text: &str) -> String {
     let mut wrapped = String::with_capacity(text.len() + text.len() / LINE);
     for line in text.lines() {
         let mut length = 0;

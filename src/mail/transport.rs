@@ -17,13 +17,13 @@ use crate::private_file;
 use crate::scalar::Id;
 
 /// The maximum length of the reason of an error, in characters.
-const MAX_OF_A_REASON: usize = 500;
+const MAX_REASON_LENGTH: usize = 500;
 
 /// The sender of emails and their destination; cheap to clone.
 #[derive(Clone)]
 pub struct Transport {
     from: Mailbox,
-    way: Destination,
+    destination: Destination,
 }
 
 /// The destination of emails.
@@ -52,8 +52,8 @@ pub struct Outgoing<'a> {
 impl Transport {
     /// Creates a transport.
     #[must_use]
-    pub fn new(from: Mailbox, way: Destination) -> Self {
-        Self { from, way }
+    pub fn new(from: Mailbox, destination: Destination) -> Self {
+        Self { from, destination }
     }
 
     /// Sends an email. It has the same Message-ID each time it is sent.
@@ -64,12 +64,12 @@ impl Transport {
     pub async fn send(&self, mail: &Outgoing<'_>) -> Result<(), SendError> {
         let outcome = async {
             let message = self.message(mail).map_err(SendError::permanent)?;
-            match &self.way {
+            match &self.destination {
                 Destination::Smtp(smtp) => smtp.send(message.envelope(), &message.formatted()).await,
                 Destination::Folder(folder) => {
                     let file = folder.join(format!("{}.eml", mail.id.0));
-                    let kept = keep(folder.clone(), file.clone(), message.formatted()).await;
-                    kept.map_err(SendError::passing)?;
+                    let saved = save(folder.clone(), file.clone(), message.formatted()).await;
+                    saved.map_err(SendError::temporary)?;
                     tracing::info!(file = %file.display(), "wrote an email to a file");
                     Ok(())
                 }
@@ -94,13 +94,13 @@ impl Transport {
             .raw_header(header("Content-Language", mail.language.tag()))
             // Suppresses automatic replies (RFC 3834).
             .raw_header(header("Auto-Submitted", "auto-generated"))
-            .multipart(MultiPart::alternative_plain_html(lines(mail.text), lines(mail.html)))
+            .multipart(MultiPart::alternative_plain_html(clean_lines(mail.text), clean_lines(mail.html)))
             .map_err(|error| error.to_string())
     }
 }
 
 /// Returns a text without control characters except line ends and tabs: a lone CR ends an email for some servers.
-fn lines(text: &str) -> String {
+fn clean_lines(text: &str) -> String {
     let unix = text.replace("\r\n", "\n").replace('\r', "\n");
     unix.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect()
 }
@@ -135,11 +135,11 @@ pub fn sender(text: &str) -> Result<Mailbox, String> {
 }
 
 /// Writes an email into a folder, whole or not at all. Only the owner can read it, as it may hold a link that gives access.
-async fn keep(folder: PathBuf, file: PathBuf, mail: Vec<u8>) -> Result<(), String> {
-    let kept = tokio::task::spawn_blocking(move || {
+async fn save(folder: PathBuf, file: PathBuf, mail: Vec<u8>) -> Result<(), String> {
+    let saved = tokio::task::spawn_blocking(move || {
         write(&folder, &file, &mail).map_err(|error| format!("{}: {error}", file.display()))
     });
-    kept.await.map_err(|error| error.to_string())?
+    saved.await.map_err(|error| error.to_string())?
 }
 
 fn write(folder: &Path, file: &Path, mail: &[u8]) -> io::Result<()> {
@@ -158,7 +158,7 @@ fn write(folder: &Path, file: &Path, mail: &[u8]) -> io::Result<()> {
 fn one_line(reason: &str) -> String {
     let line: String = reason.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let words: Vec<&str> = line.split_whitespace().collect();
-    words.join(" ").chars().take(MAX_OF_A_REASON).collect()
+    words.join(" ").chars().take(MAX_REASON_LENGTH).collect()
 }
 
 #[cfg(test)]
@@ -248,7 +248,7 @@ mod tests {
     #[test]
     fn a_subject_adds_no_header() {
         let from = sender("Roster <roster@example.org>").unwrap();
-        let carrier = Transport::new(from, Destination::Folder(PathBuf::new()));
+        let transport = Transport::new(from, Destination::Folder(PathBuf::new()));
         let mail = |subject| {
             let mail = Outgoing {
                 id: Id::new(),
@@ -259,7 +259,7 @@ mod tests {
                 language: Language::French,
                 written_at: DateTime::UNIX_EPOCH,
             };
-            carrier.message(&mail).map(|message| String::from_utf8(message.formatted()).unwrap())
+            transport.message(&mail).map(|message| String::from_utf8(message.formatted()).unwrap())
         };
         assert!(mail("Hello\r\nBcc: eve@example.org").is_err());
         assert!(mail("Hello\nBcc: eve@example.org").is_err());

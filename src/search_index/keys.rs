@@ -9,18 +9,18 @@ use crate::db::conditions;
 use crate::entity::search_key::Column;
 use crate::text::is_letter;
 
-/// The first character of a key that is the word itself, an inner part, or what is left of the word without the letters of a
-/// typo.
-const BEGIN: char = '^';
-const INSIDE: char = '*';
-const SLIPPED: char = '~';
+/// The first character of a key that is the word itself, an inner part to the end, or the beginning of the word without up to two
+/// letters.
+const WORD: char = '^';
+const SUFFIX: char = '*';
+const WITH_DELETIONS: char = '~';
 /// The maximum number of characters of a word that a key has.
 const MAX_KEY_LENGTH: usize = 24;
 /// The number of letters of a word within which an inner part must begin to be found.
-const LETTERS: usize = 64;
+const MAX_SUFFIX_START: usize = 64;
 /// The number of letters from the beginning in which typos are looked for, as in the `SymSpell` algorithm. It is more than two
 /// typos, so that two words that differ by at most two have a form in common.
-const SLIPS_WITHIN: usize = 7;
+const TYPO_PREFIX_LENGTH: usize = 7;
 
 /// Returns the number of typos that are allowed in a word with this number of letters.
 #[must_use]
@@ -34,41 +34,45 @@ pub fn allowed_typos(letters: usize) -> usize {
 
 /// Returns the condition for the keys of words that begin with a token.
 #[must_use]
-pub fn begins(piece: &str) -> Condition {
-    conditions::starts_with(Expr::col(Column::Key), &key(BEGIN, piece))
+pub fn begins(token: &str) -> Condition {
+    conditions::starts_with(Expr::col(Column::Key), &key(WORD, token))
 }
 
 /// Returns the condition for the keys of words that have a token inside, not at the beginning.
 #[must_use]
-pub fn inside(piece: &str) -> Condition {
-    conditions::starts_with(Expr::col(Column::Key), &key(INSIDE, piece))
+pub fn inside(token: &str) -> Condition {
+    conditions::starts_with(Expr::col(Column::Key), &key(SUFFIX, token))
 }
 
 /// Returns the keys of words that may equal a token but for the allowed number of typos. Empty if no typo is allowed.
 #[must_use]
-pub fn typo_variants(piece: &str) -> Vec<String> {
-    let letters = piece.chars().count();
-    let allowed = if piece.chars().all(is_letter) { allowed_typos(letters) } else { 0 };
+pub fn typo_variants(token: &str) -> Vec<String> {
+    let letters = token.chars().count();
+    let allowed = if token.chars().all(is_letter) { allowed_typos(letters) } else { 0 };
     if allowed == 0 {
         Vec::new()
     } else {
-        deletions(piece, allowed).into_iter().map(|left| key(SLIPPED, &left)).collect()
+        deletions(token, allowed).into_iter().map(|variant| key(WITH_DELETIONS, &variant)).collect()
     }
 }
 
 /// Returns all keys of a word.
-pub(super) fn of_word(word: &str) -> BTreeSet<String> {
-    let mut keys = BTreeSet::from([key(BEGIN, word)]);
+pub(super) fn keys_of_word(word: &str) -> BTreeSet<String> {
+    let mut keys = BTreeSet::from([key(WORD, word)]);
     keys.extend(
-        word.char_indices().take(LETTERS).skip(1).filter_map(|(at, _)| word.get(at..)).map(|rest| key(INSIDE, rest)),
+        word.char_indices()
+            .take(MAX_SUFFIX_START)
+            .skip(1)
+            .filter_map(|(at, _)| word.get(at..))
+            .map(|rest| key(SUFFIX, rest)),
     );
     for run in tokens(word).filter(|run| run.chars().all(is_letter)) {
-        let slipped = match run.chars().count() {
+        let variants = match run.chars().count() {
             0..=2 => continue,
             3..=5 => deletions(run, 1),
             _ => deletions(run, 2),
         };
-        keys.extend(slipped.into_iter().map(|left| key(SLIPPED, &left)));
+        keys.extend(variants.into_iter().map(|variant| key(WITH_DELETIONS, &variant)));
     }
     keys
 }
@@ -77,19 +81,19 @@ fn key(kind: char, text: &str) -> String {
     std::iter::once(kind).chain(text.chars().take(MAX_KEY_LENGTH)).collect()
 }
 
-/// Returns what is left of the beginning of a word without up to `count` of its letters.
+/// Returns the beginning of a word without up to `count` of its letters, in every way.
 fn deletions(word: &str, count: usize) -> BTreeSet<String> {
-    let mut left = BTreeSet::from([word.chars().take(SLIPS_WITHIN).collect::<String>()]);
+    let mut variants = BTreeSet::from([word.chars().take(TYPO_PREFIX_LENGTH).collect::<String>()]);
     for _ in 0..count {
-        let shorter: Vec<String> = left.iter().flat_map(|text| without_one(text)).collect();
-        left.extend(shorter);
+        let shorter: Vec<String> = variants.iter().flat_map(|text| without_one(text)).collect();
+        variants.extend(shorter);
     }
-    left
+    variants
 }
 
 fn without_one(text: &str) -> impl Iterator<Item = String> {
     (0..text.chars().count())
-        .map(|gone| text.chars().enumerate().filter(|(at, _)| *at != gone).map(|(_, c)| c).collect())
+        .map(|deleted| text.chars().enumerate().filter(|(at, _)| *at != deleted).map(|(_, c)| c).collect())
 }
 
 #[cfg(test)]
@@ -97,16 +101,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_word_is_found_by_its_beginning_what_is_inside_and_what_a_slip_leaves() {
-        let keys = of_word("anna");
+    fn a_word_has_keys_for_its_beginning_its_inner_parts_and_typos() {
+        let keys = keys_of_word("anna");
         let expected = ["*a", "*na", "*nna", "^anna", "~ana", "~ann", "~anna", "~nna"];
         assert_eq!(keys.into_iter().collect::<Vec<_>>(), expected);
-        assert_eq!(of_word("42").into_iter().collect::<Vec<_>>(), ["*2", "^42"]);
+        assert_eq!(keys_of_word("42").into_iter().collect::<Vec<_>>(), ["*2", "^42"]);
     }
 
     #[test]
-    fn two_words_with_slips_have_a_key_in_common() {
-        for (typed, meant) in [
+    fn a_word_with_typos_has_a_key_in_common_with_the_right_word() {
+        for (typed, expected) in [
             ("jonh", "john"),
             ("smyth", "smith"),
             ("ohn", "john"),
@@ -115,9 +119,9 @@ mod tests {
             ("shmidtt", "schmidt"),
             ("mihcaeljon", "michaeljohn"),
         ] {
-            let keys = of_word(meant);
+            let keys = keys_of_word(expected);
             let is_found = typo_variants(typed).iter().any(|key| keys.contains(key));
-            assert_eq!(is_found, typed.len() > 3, "{typed} {meant}");
+            assert_eq!(is_found, typed.len() > 3, "{typed} {expected}");
         }
     }
 }

@@ -34,7 +34,7 @@ pub fn words(search_key: &str) -> BTreeSet<&str> {
         // A domain is one word, because many users share all of it. Full stops are skipped, because every address has one.
         let at = line.rfind('@').unwrap_or(line.len());
         let (local, domain) = line.split_at_checked(at).unwrap_or((line, ""));
-        words.extend(tokens(local).filter(|piece| *piece != "."));
+        words.extend(tokens(local).filter(|token| *token != "."));
         words.extend(Some(domain).filter(|domain| !domain.is_empty()));
     }
     words
@@ -47,29 +47,29 @@ pub fn tokens(text: &str) -> impl Iterator<Item = &str> {
         rest = rest.trim_start();
         let first = rest.chars().next()?;
         let end =
-            rest.char_indices().find(|(at, c)| *at > 0 && !is_one_run(first, *c)).map_or(rest.len(), |(at, _)| at);
-        let (piece, others) = rest.split_at_checked(end)?;
-        rest = others;
-        Some(piece)
+            rest.char_indices().find(|(at, c)| *at > 0 && !is_same_run(first, *c)).map_or(rest.len(), |(at, _)| at);
+        let (token, remainder) = rest.split_at_checked(end)?;
+        rest = remainder;
+        Some(token)
     })
 }
 
-fn is_one_run(first: char, next: char) -> bool {
+fn is_same_run(first: char, next: char) -> bool {
     (is_letter(first) && is_letter(next)) || (first.is_numeric() && next.is_numeric())
 }
 
 /// Returns the condition that a user has a word with a token in it. The license only makes the statement faster.
 #[must_use]
-pub fn of_people_with(piece: &str, license_id: Option<Id>) -> SimpleExpr {
+pub fn users_with(token: &str, license_id: Option<Id>) -> SimpleExpr {
     let words = |keys: Condition| {
         Query::select().column(search_key::Column::WordId).from(search_key::Entity).cond_where(keys).to_owned()
     };
-    let all = words(begins(piece)).union(UnionType::All, words(inside(piece))).to_owned();
-    let mut people = Query::select();
-    people.column(search_hit::Column::UserId).from(search_hit::Entity);
-    people.and_where(search_hit::Column::WordId.in_subquery(all));
-    people.and_where_option(license_id.map(|id| search_hit::Column::License.eq(short(id))));
-    Column::Id.in_subquery(people)
+    let all = words(begins(token)).union(UnionType::All, words(inside(token))).to_owned();
+    let mut users = Query::select();
+    users.column(search_hit::Column::UserId).from(search_hit::Entity);
+    users.and_where(search_hit::Column::WordId.in_subquery(all));
+    users.and_where_option(license_id.map(|id| search_hit::Column::License.eq(short(id))));
+    Column::Id.in_subquery(users)
 }
 
 /// Returns the short form of a license's ID by which rows of `search_hits` are grouped. Two licenses with the same short form
@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_falls_into_runs_of_letters_and_of_digits_and_signs() {
+    fn a_text_is_split_into_runs_of_letters_runs_of_digits_and_signs() {
         let all = |text| tokens(text).collect::<Vec<_>>();
         assert_eq!(all("o'brien smith42_b"), ["o", "'", "brien", "smith", "42", "_", "b"]);
         assert_eq!(all(" 小明\t王"), ["小明", "王"]);

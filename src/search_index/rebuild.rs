@@ -8,6 +8,7 @@ use sea_orm::{
 };
 
 use super::update;
+use crate::db::rows;
 use crate::entity::{attribute_definition, attribute_value, group, institution, search_hit, user};
 use crate::scalar::Id;
 use crate::{login, text};
@@ -18,7 +19,7 @@ const ROWS_AT_ONCE: u64 = 500;
 /// Rebuilds the derived columns that are not up to date, as after a migration that added one or a change of folding, and indexes
 /// the words of all users if the index is empty. If another user has the new key of a login, the login keeps its former key.
 pub async fn rebuild(transaction: &DatabaseTransaction) -> Result<(), DbErr> {
-    login::settle_registrations(transaction).await?;
+    login::update_registration_keys(transaction).await?;
     rebuild_groups(transaction).await?;
     rebuild_institutions(transaction).await?;
     rebuild_attribute_values(transaction).await?;
@@ -26,22 +27,22 @@ pub async fn rebuild(transaction: &DatabaseTransaction) -> Result<(), DbErr> {
 }
 
 async fn rebuild_users(transaction: &DatabaseTransaction) -> Result<(), DbErr> {
-    let is_entered = search_hit::Entity::find().one(transaction).await?.is_some();
-    let mut last = None;
+    let is_indexed = search_hit::Entity::find().one(transaction).await?.is_some();
+    let mut last_id = None;
     loop {
-        let rest = last.map(|last| user::Column::Id.gt::<Id>(last));
-        let people = user::Entity::find().filter(Condition::all().add_option(rest)).order_by_asc(user::Column::Id);
-        let people = people.limit(ROWS_AT_ONCE).all(transaction).await?;
-        let Some(end) = people.last() else { return Ok(()) };
-        last = Some(end.id);
-        let mut changes: Vec<_> = people.into_iter().map(|old| (derived(&old), old)).collect();
+        let after_last = last_id.map(|last_id| user::Column::Id.gt::<Id>(last_id));
+        let users = user::Entity::find().filter(Condition::all().add_option(after_last)).order_by_asc(user::Column::Id);
+        let users = users.limit(ROWS_AT_ONCE).all(transaction).await?;
+        let Some(last_row) = users.last() else { return Ok(()) };
+        last_id = Some(last_row.id);
+        let mut changes: Vec<_> = users.into_iter().map(|old| (derived(&old), old)).collect();
         for (new, old) in changes.iter_mut().filter(|(new, old)| new != old) {
             login::update_login_keys(transaction, old, new).await?;
             if new != old {
-                new.clone().into_active_model().reset_all().update(transaction).await?;
+                rows::update(transaction, new.clone()).await?;
             }
         }
-        update(transaction, changes.iter().map(|(new, old)| (Some(old).filter(|_| is_entered), Some(new)))).await?;
+        update(transaction, changes.iter().map(|(new, old)| (Some(old).filter(|_| is_indexed), Some(new)))).await?;
     }
 }
 
@@ -79,21 +80,21 @@ async fn rebuild_attribute_values(transaction: &DatabaseTransaction) -> Result<(
 /// Updates those of the rows for which `change` returns an update. The column `id` is unique among the rows.
 async fn update_rows<E: EntityTrait>(
     transaction: &DatabaseTransaction,
-    some: Condition,
+    condition: Condition,
     id: E::Column,
     change: impl Fn(E::Model) -> Option<E::ActiveModel>,
 ) -> Result<(), DbErr>
 where
     E::Model: IntoActiveModel<E::ActiveModel>,
-    E::ActiveModel: ActiveModelBehavior + Send,
+    E::ActiveModel: ActiveModelTrait<Entity = E> + ActiveModelBehavior + Send,
 {
-    let mut last = None;
+    let mut last_id = None;
     loop {
-        let rest = last.map(|last: Value| id.gt(last));
-        let rows = E::find().filter(some.clone().add_option(rest)).order_by_asc(id).limit(ROWS_AT_ONCE);
+        let after_last = last_id.map(|last_id: Value| id.gt(last_id));
+        let rows = E::find().filter(condition.clone().add_option(after_last)).order_by_asc(id).limit(ROWS_AT_ONCE);
         let rows = rows.all(transaction).await?;
-        let Some(end) = rows.last() else { return Ok(()) };
-        last = Some(end.get(id));
+        let Some(last_row) = rows.last() else { return Ok(()) };
+        last_id = Some(last_row.get(id));
         for row in rows.into_iter().filter_map(&change) {
             row.update(transaction).await?;
         }

@@ -1,89 +1,108 @@
 //! Credentials: the viewer's own password and PIN, and unlocking of users.
 
-use sea_orm::{ActiveModelTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, IntoActiveModel};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, EntityTrait};
 
-use super::guesses;
+use super::attempts;
+use super::input::ChangePasswordInput;
 use super::sign_in::Authenticator;
 use crate::access::{Action, Viewer};
 use crate::actor::{self, Actor};
 use crate::audit::{self, Change, Entry, difference};
 use crate::auth::credential::{revoke_api_keys, set_password, set_pin};
+use crate::auth::password::PasswordCandidate;
 use crate::db::Db;
 use crate::entity::audit_event::AuditAction;
 use crate::entity::mail::MailKind;
 use crate::entity::pin::MAX_WRONG_PINS;
-use crate::entity::{credential, pin, user};
+use crate::entity::{credential, pin, user, versioned};
 use crate::error::{Error, ErrorCode};
 use crate::mail;
-use crate::scalar::{Id, now};
+use crate::scalar::Id;
 use crate::validation::{Validator, rule};
 
+/// The input fields of the passwords.
+pub(super) const CURRENT_PASSWORD: &str = "currentPassword";
+const NEW_PASSWORD: &str = "newPassword";
+
+/// The result of a change of password.
+pub struct PasswordChange {
+    pub user: user::Model,
+    /// The number of API keys that were revoked.
+    pub revoked_api_keys: usize,
+}
+
 /// Changes the viewer's own password, for which the current one is required. Ends every other session and, if requested,
-/// revokes the viewer's API keys. Returns the user and the number of revoked keys.
+/// revokes the viewer's API keys.
 ///
 /// # Errors
 /// `Rejected` for a wrong or a weak password; `RateLimited`.
 pub async fn change_password(
-    gate: &Authenticator<'_>,
+    authenticator: &Authenticator<'_>,
     viewer: &Viewer,
-    current: String,
-    new: String,
-    revokes_api_keys: bool,
-) -> Result<(user::Model, usize), Error> {
+    input: ChangePasswordInput,
+) -> Result<PasswordChange, Error> {
+    let ChangePasswordInput { current_password, new_password, revoke_api_keys: revokes_api_keys } = input;
     viewer.may(Action::UseOwnAccount)?;
     let signed_in = viewer.signed_in()?;
-    let person = find(gate.db.read(), signed_in.user_id).await?;
-    let mut form = Validator::changing();
-    gate.hasher.check_form(&mut form, "newPassword", &new);
-    form.finish()?;
-    let verified = gate.prove(&person, current, "currentPassword").await?;
+    let user = find(authenticator.db.read(), signed_in.user_id).await?;
+    let mut validator = Validator::changing();
+    authenticator.hasher.check_format(&mut validator, NEW_PASSWORD, &new_password);
+    validator.finish()?;
+    let verified = authenticator.verify_own_password(&user, current_password, CURRENT_PASSWORD).await?;
     // Only after the current password was verified: estimating the strength takes as long as computing a hash.
-    let mut form = Validator::changing();
-    let (user, known) = (Some(person.id), person.known_words());
-    gate.hasher.check(&mut form, ("newPassword", &new), &known, user).await?;
-    form.finish()?;
-    let password_hash = gate.hasher.hash(new, user).await?;
+    let mut validator = Validator::changing();
+    let candidate = PasswordCandidate {
+        field: NEW_PASSWORD,
+        password: &new_password,
+        known_words: &user.known_words(),
+        on_behalf_of: Some(user.id),
+    };
+    authenticator.hasher.check(&mut validator, candidate).await?;
+    validator.finish()?;
+    let password_hash = authenticator.hasher.hash(new_password, Some(user.id)).await?;
 
-    let (transaction, viewer, old) = begin_proven(gate.db, viewer, &verified, "currentPassword").await?;
+    let (transaction, viewer, old) = begin_verified(authenticator.db, viewer, &verified, CURRENT_PASSWORD).await?;
     set_password(&transaction, old.id, Some(password_hash), signed_in.session_id()).await?;
-    mail::notify(&transaction, &old, MailKind::PasswordChanged, gate.client.language).await?;
-    let new = user::Model { modified_at: now(), version: old.version + 1, ..old };
-    new.clone().into_active_model().reset_all().update(&transaction).await?;
+    mail::notify(&transaction, &old, MailKind::PasswordChanged, authenticator.client.language).await?;
+    let new = versioned::save(&transaction, old).await?;
     let event = Entry::new(AuditAction::PasswordChanged, &new).by(&viewer).with([Change::of_secret("password")]);
     let keys = if revokes_api_keys { revoke_api_keys(&transaction, new.id).await? } else { Vec::new() };
-    let revoked = keys.iter().map(|key| Entry::new(AuditAction::ApiKeyRevoked, key).by(&viewer));
-    audit::commit(transaction, [event].into_iter().chain(revoked)).await?;
-    Ok((new, keys.len()))
+    let revocations = keys.iter().map(|key| Entry::new(AuditAction::ApiKeyRevoked, key).by(&viewer));
+    audit::commit(transaction, [event].into_iter().chain(revocations)).await?;
+    Ok(PasswordChange { user: new, revoked_api_keys: keys.len() })
 }
 
 /// Sets the viewer's own PIN; `None` removes it.
 ///
 /// # Errors
 /// `Rejected` for an invalid PIN, and with `LOCKED` if the PIN is disabled; `RateLimited`.
-pub async fn change_pin(gate: &Authenticator<'_>, viewer: &Viewer, pin: Option<String>) -> Result<user::Model, Error> {
+pub async fn change_pin(
+    authenticator: &Authenticator<'_>,
+    viewer: &Viewer,
+    pin: Option<String>,
+) -> Result<user::Model, Error> {
     viewer.may(Action::UseOwnAccount)?;
-    let mut form = Validator::changing();
+    let mut validator = Validator::changing();
     let pin = match pin {
-        Some(pin) => form.check("pin", rule::pin(&pin)),
+        Some(pin) => validator.check("pin", rule::pin(&pin)),
         None => None,
     };
-    form.finish()?;
+    validator.finish()?;
     let user_id = viewer.signed_in()?.user_id;
-    check_pin_is_on(gate.db.read(), user_id).await?;
+    check_pin_enabled(authenticator.db.read(), user_id).await?;
     let pin_hash = match pin {
-        Some(pin) => Some(gate.hasher.hash(pin, Some(user_id)).await?),
+        Some(pin) => Some(authenticator.hasher.hash(pin, Some(user_id)).await?),
         None => None,
     };
-    let (transaction, viewer, old) = actor::begin_on_oneself(gate.db, viewer).await?;
+    let (transaction, viewer, old) = actor::begin_on_oneself(authenticator.db, viewer).await?;
     let user_id = old.id;
     let has_pin = pin_hash.is_some();
-    check_pin_is_on(&transaction, user_id).await?;
+    check_pin_enabled(&transaction, user_id).await?;
     if !set_pin(&transaction, user_id, pin_hash).await? {
         return Ok(old);
     }
-    mail::notify(&transaction, &old, MailKind::PinChanged, gate.client.language).await?;
-    let new = user::Model { has_pin, modified_at: now(), version: old.version + 1, ..old.clone() };
-    new.clone().into_active_model().reset_all().update(&transaction).await?;
+    mail::notify(&transaction, &old, MailKind::PinChanged, authenticator.client.language).await?;
+    let new = versioned::save(&transaction, user::Model { has_pin, ..old.clone() }).await?;
     let event = Entry::new(AuditAction::PinChanged, &new).by(&viewer);
     let event = event.with([Change::of_secret("pin")]).with(difference(&old, &new));
     audit::commit(transaction, [event]).await?;
@@ -94,18 +113,18 @@ pub async fn change_pin(gate: &Authenticator<'_>, viewer: &Viewer, pin: Option<S
 ///
 /// # Errors
 /// `Rejected` with `NOT_FOUND` for an unknown ID; `Forbidden`.
-pub async fn unlock(gate: &Authenticator<'_>, viewer: &Viewer, id: &str) -> Result<user::Model, Error> {
+pub async fn unlock(authenticator: &Authenticator<'_>, viewer: &Viewer, id: &str) -> Result<user::Model, Error> {
     let id = Id::of_input("id", id)?;
-    let (transaction, viewer, person) = actor::begin_on_known(gate.db, viewer, "id", id).await?;
-    viewer.may_on(Action::UnlockUser, &person)?;
-    let forgotten = guesses::forget(&transaction, gate.hasher, &person).await?;
-    let event = Entry::new(AuditAction::UserUnlocked, &person).by(&viewer);
-    audit::commit(transaction, forgotten.then_some(event)).await?;
-    Ok(person)
+    let (transaction, viewer, user) = actor::begin_on_known(authenticator.db, viewer, "id", id).await?;
+    viewer.may_on(Action::UnlockUser, &user)?;
+    let was_counted = attempts::reset_all(&transaction, authenticator.hasher, &user).await?;
+    let event = Entry::new(AuditAction::UserUnlocked, &user).by(&viewer);
+    audit::commit(transaction, was_counted.then_some(event)).await?;
+    Ok(user)
 }
 
 /// Refuses a user whose PIN is disabled: a new PIN must not enable it.
-async fn check_pin_is_on(db: &impl ConnectionTrait, user_id: Id) -> Result<(), Error> {
+async fn check_pin_enabled(db: &impl ConnectionTrait, user_id: Id) -> Result<(), Error> {
     let current = pin::Entity::find_by_id(user_id).one(db).await?;
     if current.is_some_and(|current| current.wrong >= MAX_WRONG_PINS) {
         let message = "The PIN is disabled after too many wrong PINs; sign in with your password first.";
@@ -116,18 +135,18 @@ async fn check_pin_is_on(db: &impl ConnectionTrait, user_id: Id) -> Result<(), E
 
 /// Begins a mutation of the viewer, whose password must still be the verified one; `field` is the input field of the
 /// password.
-pub(super) async fn begin_proven(
+pub(super) async fn begin_verified(
     db: &Db,
     viewer: &Viewer,
     verified: &str,
     field: &str,
 ) -> Result<(DatabaseTransaction, Actor, user::Model), Error> {
-    let (transaction, actor, person) = actor::begin_on_oneself(db, viewer).await?;
-    let current = credential::Entity::find_by_id(person.id).one(&transaction).await?;
+    let (transaction, actor, user) = actor::begin_on_oneself(db, viewer).await?;
+    let current = credential::Entity::find_by_id(user.id).one(&transaction).await?;
     if current.is_none_or(|current| current.password_hash != verified) {
         return Err(Error::rejected(field, ErrorCode::InvalidCredentials, "The password is wrong."));
     }
-    Ok((transaction, actor, person))
+    Ok((transaction, actor, user))
 }
 
 /// Returns the row of the signed-in user.

@@ -108,9 +108,9 @@ impl EmailMutation {
     ) -> NullableField<UserPayload> {
         authorized(ctx, async {
             let viewer = ctx.viewer()?;
-            UserPayload::of(email_change::confirm(ctx.db()?, ctx.client()?, &input.token).await, |person| {
-                let seen = viewer.may_on(Action::ReadDirectory, &person).is_ok();
-                UserPayload::done("Your email address was changed.", seen.then_some(person))
+            UserPayload::of(email_change::confirm(ctx.db()?, ctx.client()?, &input.token).await, |user| {
+                let seen = viewer.may_on(Action::ReadDirectory, &user).is_ok();
+                UserPayload::done("Your email address was changed.", seen.then_some(user))
             })
         })
         .await

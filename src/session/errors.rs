@@ -7,26 +7,26 @@ pub const LOCKED: &str = "Too many wrong passwords; try again in 15 minutes, or 
 
 /// Returns the error for an unknown login, a wrong secret and a missing secret alike: `INVALID_CREDENTIALS`.
 #[must_use]
-pub fn wrong() -> Error {
-    refused(ErrorCode::InvalidCredentials, "The username, email address, password or PIN is wrong.")
+pub fn invalid_credentials() -> Error {
+    rejected(ErrorCode::InvalidCredentials, "The username, email address, password or PIN is wrong.")
 }
 
 /// Returns the error for the right secret of an inactive user or in an expired license: `INACTIVE`.
 #[must_use]
 pub fn inactive() -> Error {
-    refused(ErrorCode::Inactive, "This account is deactivated; ask an administrator.")
+    rejected(ErrorCode::Inactive, "This account is deactivated; ask an administrator.")
 }
 
 /// Returns the error after too many wrong passwords: `LOCKED`.
 #[must_use]
 pub fn locked() -> Error {
-    refused(ErrorCode::Locked, LOCKED)
+    rejected(ErrorCode::Locked, LOCKED)
 }
 
 /// Returns the error after too many wrong PINs: `LOCKED`.
 #[must_use]
-pub fn pin_is_off() -> Error {
-    refused(ErrorCode::Locked, "The PIN is disabled after too many wrong PINs; sign in with your password.")
+pub fn pin_disabled() -> Error {
+    rejected(ErrorCode::Locked, "The PIN is disabled after too many wrong PINs; sign in with your password.")
 }
 
 /// Returns the error for an invalid link, and for the slower of two requests that use the same link: `EXPIRED`.
@@ -35,6 +35,6 @@ pub fn expired() -> Error {
     Error::rejected("token", ErrorCode::Expired, "This link is no longer valid; request a new one.")
 }
 
-fn refused(code: ErrorCode, message: &str) -> Error {
+fn rejected(code: ErrorCode, message: &str) -> Error {
     Error::Rejected(vec![MutationError { code, path: vec!["input".to_owned()], message: message.to_owned() }])
 }

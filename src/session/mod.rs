@@ -1,11 +1,12 @@
 //! Sessions: sign-in and sign-out, credentials and devices.
 
 pub mod activation;
+mod attempts;
 pub mod credentials;
+mod devices;
 pub mod email_change;
 pub mod email_mutation;
 pub mod errors;
-mod guesses;
 pub mod input;
 pub mod mutation;
 pub mod password_reset;
@@ -37,9 +38,9 @@ use crate::scalar::{Id, now};
 use crate::validation::Validator;
 
 /// The shortest time between two writes of the last use of a session or API key.
-const SEEN_EVERY: TimeDelta = TimeDelta::minutes(1);
+const MIN_SEEN_INTERVAL: TimeDelta = TimeDelta::minutes(1);
 /// The most IDs in a list of an input.
-const MAX_ITEMS: usize = 100;
+const MAX_IDS: usize = 100;
 
 /// A valid session or API key, with the columns that identify the viewer and the viewer's rights.
 #[derive(FromQueryResult)]
@@ -48,7 +49,7 @@ struct SessionOwner {
     seen_at: Option<DateTime<Utc>>,
     key_role: Option<Role>,
     #[sea_orm(nested)]
-    person: ViewerRow,
+    user: ViewerRow,
 }
 
 /// Returns the user of a session token or API key, read afresh: the session or key has not ended, the user is active, and
@@ -68,18 +69,18 @@ pub async fn authenticate(
         Some(TokenKind::Device | TokenKind::Link) | None => None,
     };
     let found = found.ok_or(Error::Unauthenticated)?;
-    if found.seen_at.is_none_or(|seen_at| seen_at + SEEN_EVERY < now()) {
+    if found.seen_at.is_none_or(|seen_at| seen_at + MIN_SEEN_INTERVAL < now()) {
         let (db, id, is_key) = (db.clone(), found.id, found.key_role.is_some());
         // Not awaited: a read must neither wait for the writer nor fail with it.
         tokio::spawn(async move {
-            let noted = if is_key { note_use_of_key(&db, id).await } else { note_use(&db, id).await };
-            if let Err(error) = noted {
+            let recorded = if is_key { touch_api_key(&db, id).await } else { touch_session(&db, id).await };
+            if let Err(error) = recorded {
                 tracing::warn!(?error, "failed to record the last use of a token");
             }
         });
     }
-    let means = found.key_role.map_or(AuthMethod::Session(found.id), |role| AuthMethod::ApiKey(found.id, role));
-    Ok(SignedIn::new(&found.person, means, request_id))
+    let auth_method = found.key_role.map_or(AuthMethod::Session(found.id), |role| AuthMethod::ApiKey(found.id, role));
+    Ok(SignedIn::new(&found.user, auth_method, request_id))
 }
 
 async fn find_session(db: &Db, lifetime: Lifetime, token: &str) -> Result<Option<SessionOwner>, Error> {
@@ -120,24 +121,24 @@ async fn find<E: EntityTrait>(db: &Db, select: Select<E>) -> Result<Option<Sessi
     Ok(found)
 }
 
-async fn note_use(db: &Db, id: Id) -> Result<(), Error> {
+async fn touch_session(db: &Db, id: Id) -> Result<(), Error> {
     let now = now();
     session::Entity::update_many()
         .col_expr(session::Column::LastSeenAt, Expr::value(now))
         .filter(session::Column::Id.eq(id))
-        .filter(session::Column::LastSeenAt.lt(now - SEEN_EVERY))
+        .filter(session::Column::LastSeenAt.lt(now - MIN_SEEN_INTERVAL))
         .exec(db.write())
         .await?;
     Ok(())
 }
 
-async fn note_use_of_key(db: &Db, id: Id) -> Result<(), Error> {
+async fn touch_api_key(db: &Db, id: Id) -> Result<(), Error> {
     let now = now();
-    let unseen = api_key::Column::LastUsedAt.is_null();
+    let never_used = api_key::Column::LastUsedAt.is_null();
     api_key::Entity::update_many()
         .col_expr(api_key::Column::LastUsedAt, Expr::value(now))
         .filter(api_key::Column::Id.eq(id))
-        .filter(unseen.or(api_key::Column::LastUsedAt.lt(now - SEEN_EVERY)))
+        .filter(never_used.or(api_key::Column::LastUsedAt.lt(now - MIN_SEEN_INTERVAL)))
         .exec(db.write())
         .await?;
     Ok(())
@@ -145,10 +146,10 @@ async fn note_use_of_key(db: &Db, id: Id) -> Result<(), Error> {
 
 /// Ends the user's oldest sessions beyond [`MAX_SESSIONS_OF_A_USER`], and deletes those that have expired.
 async fn end_oldest(db: &impl ConnectionTrait, lifetime: Lifetime, user_id: Id) -> Result<(), Error> {
-    let of_person = session::Column::UserId.eq(user_id);
-    let run_out = session::alive(lifetime.idle).not();
-    session::Entity::delete_many().filter(of_person).filter(run_out).exec(db).await?;
-    let beyond: Vec<Id> = session::Entity::find()
+    let of_user = session::Column::UserId.eq(user_id);
+    let has_expired = session::alive(lifetime.idle).not();
+    session::Entity::delete_many().filter(of_user).filter(has_expired).exec(db).await?;
+    let beyond_limit: Vec<Id> = session::Entity::find()
         .select_only()
         .column(session::Column::Id)
         .filter(session::Column::UserId.eq(user_id))
@@ -159,8 +160,8 @@ async fn end_oldest(db: &impl ConnectionTrait, lifetime: Lifetime, user_id: Id) 
         .into_tuple()
         .all(db)
         .await?;
-    if !beyond.is_empty() {
-        session::Entity::delete_many().filter(session::Column::Id.is_in(beyond)).exec(db).await?;
+    if !beyond_limit.is_empty() {
+        session::Entity::delete_many().filter(session::Column::Id.is_in(beyond_limit)).exec(db).await?;
     }
     Ok(())
 }
@@ -168,9 +169,9 @@ async fn end_oldest(db: &impl ConnectionTrait, lifetime: Lifetime, user_id: Id) 
 /// Signs the viewer out: ends the session of the request. Does nothing for an API key.
 pub async fn end(db: &Db, viewer: &Viewer) -> Result<(), Error> {
     let Some(session_id) = viewer.signed_in()?.session_id() else { return Ok(()) };
-    let (transaction, viewer, person) = actor::begin_on_oneself(db, viewer).await?;
+    let (transaction, viewer, user) = actor::begin_on_oneself(db, viewer).await?;
     session::Entity::delete_by_id(session_id).exec(&transaction).await?;
-    audit::commit(transaction, [Entry::new(AuditAction::SignedOut, &person).by(&viewer)]).await
+    audit::commit(transaction, [Entry::new(AuditAction::SignedOut, &user).by(&viewer)]).await
 }
 
 /// The sessions to end.
@@ -194,26 +195,25 @@ pub struct Ended {
 ///
 /// # Errors
 /// `Rejected` with `NOT_FOUND` for an unknown user, and with `TOO_LONG` for more than 100 sessions; `Forbidden`.
-pub async fn end_sessions(db: &Db, viewer: &Viewer, ending: EndSessionsRequest) -> Result<Ended, Error> {
+pub async fn end_sessions(db: &Db, viewer: &Viewer, request: EndSessionsRequest) -> Result<Ended, Error> {
     let signed_in = viewer.signed_in()?;
-    let mut form = Validator::changing();
-    let user_id = match &ending.user_id {
-        Some(text) => form.id("userId", text),
-        None => Some(signed_in.user_id),
+    let mut validator = Validator::changing();
+    let user_id = match &request.user_id {
+        Some(text) => validator.id("userId", text),
+        None => signed_in.user_id,
     };
-    if ending.sessions.as_ref().is_some_and(|ids| ids.len() > MAX_ITEMS) {
-        form.fault("sessionIds", ErrorCode::TooLong, format!("Must contain at most {MAX_ITEMS} items."));
+    if request.sessions.as_ref().is_some_and(|ids| ids.len() > MAX_IDS) {
+        validator.add_error("sessionIds", ErrorCode::TooLong, format!("Must contain at most {MAX_IDS} items."));
     }
-    form.finish()?;
-    let user_id = user_id.unwrap_or(signed_in.user_id);
-    let (transaction, viewer, person) = actor::begin_on_known(db, viewer, "userId", user_id).await?;
-    viewer.may_on(Action::EndSessions, &person)?;
-    let spared = signed_in.session_id().filter(|_| !ending.include_current);
-    let ended = credential::end_sessions(&transaction, user_id, ending.sessions.as_deref(), spared).await?;
-    let is_idle = ending.sessions.is_some() && ended == 0;
-    let devices = if is_idle { 0 } else { credential::forget_devices(&transaction, &[user_id]).await? };
+    validator.finish()?;
+    let (transaction, viewer, user) = actor::begin_on_known(db, viewer, "userId", user_id).await?;
+    viewer.may_on(Action::EndSessions, &user)?;
+    let except = signed_in.session_id().filter(|_| !request.include_current);
+    let ended = credential::end_sessions(&transaction, user_id, request.sessions.as_deref(), except).await?;
+    let none_found = request.sessions.is_some() && ended == 0;
+    let devices = if none_found { 0 } else { credential::forget_devices(&transaction, &[user_id]).await? };
     let changes = [("sessions", ended), ("devices", devices)].map(|(what, n)| Change::of(what, None, Some(n.into())));
-    let event = Entry::new(AuditAction::SessionsEnded, &person).by(&viewer).with(changes);
+    let event = Entry::new(AuditAction::SessionsEnded, &user).by(&viewer).with(changes);
     audit::commit(transaction, (ended > 0 || devices > 0).then_some(event)).await?;
     Ok(Ended { sessions: ended, devices })
 }
@@ -224,17 +224,14 @@ pub async fn end_sessions(db: &Db, viewer: &Viewer, ending: EndSessionsRequest) 
 /// `Rejected` with `NOT_FOUND` if there is no such device of a user whose sessions the viewer can see; `Forbidden`.
 pub async fn forget_device(db: &Db, viewer: &Viewer, id: &str) -> Result<(), Error> {
     let id = Id::of_input("id", id)?;
-    let unknown = || Error::not_found("id", "device");
-    let seen = |viewer: &Viewer| {
-        let of_user = device::Entity::find_by_id(id).join(JoinType::InnerJoin, device::Relation::User.def());
-        of_user.filter(viewer.visible_sessions())
-    };
-    let found = seen(viewer).one(db.read()).await?.ok_or_else(unknown)?;
-    let (transaction, viewer, person) = actor::begin_on(db, viewer, found.user_id).await?;
-    let person = person.ok_or_else(unknown)?;
-    viewer.may_on(Action::EndSessions, &person)?;
+    let not_found = || Error::not_found("id", "device");
+    let devices = device::Entity::find_by_id(id).join(JoinType::InnerJoin, device::Relation::User.def());
+    let device = devices.filter(viewer.visible_sessions()).one(db.read()).await?.ok_or_else(not_found)?;
+    let (transaction, viewer, user) = actor::begin_on(db, viewer, device.user_id).await?;
+    let user = user.ok_or_else(not_found)?;
+    viewer.may_on(Action::EndSessions, &user)?;
     if device::Entity::delete_by_id(id).exec(&transaction).await?.rows_affected == 0 {
-        return Err(unknown());
+        return Err(not_found());
     }
-    audit::commit(transaction, [Entry::new(AuditAction::DeviceForgotten, &person).by(&viewer)]).await
+    audit::commit(transaction, [Entry::new(AuditAction::DeviceForgotten, &user).by(&viewer)]).await
 }

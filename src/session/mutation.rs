@@ -4,13 +4,14 @@
 use async_graphql::{Context, Object};
 use chrono::{DateTime, Utc};
 
+use super::credentials::{self, PasswordChange};
 use super::input::{
     ActivateAccountInput, ChangePasswordInput, EndSessionsInput, ForgetDeviceInput, LoginInput, SetPinInput,
     UnlockUserInput,
 };
 use super::sign_in::Authenticator;
 use super::start::NewSession;
-use super::{EndSessionsRequest, Ended, activation, credentials};
+use super::{EndSessionsRequest, Ended, activation};
 use crate::access::{AuthMethod, SignedIn};
 use crate::entity::user;
 use crate::error::{Error, ErrorCode};
@@ -66,15 +67,17 @@ impl SessionMutation {
         #[graphql(desc = "The login, with a password or a PIN.")] input: LoginInput,
     ) -> NullableField<LoginPayload> {
         authorized(ctx, async {
-            let gate = authenticator(ctx)?;
-            let outcome = match of_one_secret(input) {
-                Ok((login, Secret::Password(password, device))) => {
-                    Box::pin(gate.by_password(&login, password, device)).await
+            let authenticator = authenticator(ctx)?;
+            let outcome = match validated(input) {
+                Ok(LoginRequest { login, secret: Secret::Password { password, device_token } }) => {
+                    Box::pin(authenticator.sign_in_with_password(&login, password, device_token)).await
                 }
-                Ok((login, Secret::Pin(pin, device))) => Box::pin(gate.by_pin(&login, pin, device)).await,
+                Ok(LoginRequest { login, secret: Secret::Pin { pin, device_token } }) => {
+                    Box::pin(authenticator.sign_in_with_pin(&login, pin, &device_token)).await
+                }
                 Err(error) => Err(error),
             };
-            welcome(ctx, outcome)
+            login_payload(ctx, outcome)
         })
         .await
     }
@@ -88,9 +91,9 @@ impl SessionMutation {
         #[graphql(desc = "The token of the link and the new password.")] input: ActivateAccountInput,
     ) -> NullableField<LoginPayload> {
         authorized(ctx, async {
-            let gate = authenticator(ctx)?;
-            let outcome = Box::pin(activation::activate(&gate, input.token, input.password)).await;
-            welcome(ctx, outcome)
+            let authenticator = authenticator(ctx)?;
+            let outcome = Box::pin(activation::activate(&authenticator, &input.token, input.password)).await;
+            login_payload(ctx, outcome)
         })
         .await
     }
@@ -114,8 +117,9 @@ impl SessionMutation {
     ) -> NullableField<EndSessionsPayload> {
         authorized(ctx, async {
             let EndSessionsInput { user_id, session_ids, include_current } = input;
-            let ending = EndSessionsRequest { user_id: user_id.map(|id| id.0), sessions: session_ids, include_current };
-            EndSessionsPayload::of(super::end_sessions(ctx.db()?, ctx.viewer()?, ending).await, |ended| {
+            let request =
+                EndSessionsRequest { user_id: user_id.map(|id| id.0), sessions: session_ids, include_current };
+            EndSessionsPayload::of(super::end_sessions(ctx.db()?, ctx.viewer()?, request).await, |ended| {
                 let Ended { sessions, devices } = ended;
                 let message = format!("Sessions ended: {sessions}. Devices forgotten: {devices}.");
                 EndSessionsPayload::done(message, sessions, devices)
@@ -147,12 +151,12 @@ impl SessionMutation {
         #[graphql(desc = "The current password and the new one.")] input: ChangePasswordInput,
     ) -> NullableField<UserPayload> {
         authorized(ctx, async {
-            let ChangePasswordInput { current_password: current, new_password: new, revoke_api_keys } = input;
-            let outcome =
-                credentials::change_password(&authenticator(ctx)?, ctx.viewer()?, current, new, revoke_api_keys).await;
-            UserPayload::of(outcome, |(user, keys)| {
-                let keys = if revoke_api_keys { format!(" API keys revoked: {keys}.") } else { String::new() };
-                UserPayload::done(format!("Your password was changed.{keys}"), Some(user))
+            let revoke_api_keys = input.revoke_api_keys;
+            let outcome = credentials::change_password(&authenticator(ctx)?, ctx.viewer()?, input).await;
+            UserPayload::of(outcome, |PasswordChange { user, revoked_api_keys }| {
+                let revoked =
+                    if revoke_api_keys { format!(" API keys revoked: {revoked_api_keys}.") } else { String::new() };
+                UserPayload::done(format!("Your password was changed.{revoked}"), Some(user))
             })
         })
         .await
@@ -192,55 +196,65 @@ impl SessionMutation {
 }
 
 /// Returns the payload of a sign-in, and makes the signed-in user the viewer of the rest of the request.
-fn welcome(ctx: &Context<'_>, outcome: Result<NewSession, Error>) -> async_graphql::Result<Option<LoginPayload>> {
-    if let Ok(opened) = &outcome {
+fn login_payload(ctx: &Context<'_>, outcome: Result<NewSession, Error>) -> async_graphql::Result<Option<LoginPayload>> {
+    if let Ok(session) = &outcome {
         let request_id = ctx.client()?.request_id.clone();
-        let person = (&opened.user).into();
-        ctx.current_viewer()?.signs_in(SignedIn::new(&person, AuthMethod::Session(opened.id), request_id));
+        let user = (&session.user).into();
+        ctx.current_viewer()?.sign_in(SignedIn::new(&user, AuthMethod::Session(session.id), request_id));
     }
-    LoginPayload::of(outcome, |opened| {
-        let message = format!("Welcome, {}.", opened.user.name());
-        let (token, expires_at) = (Some(opened.token), Some(opened.expires_at));
-        LoginPayload::done(message, Some(opened.user), token, opened.device_token, expires_at, opened.next_url)
+    LoginPayload::of(outcome, |session| {
+        let message = format!("Welcome, {}.", session.user.name());
+        let (token, expires_at) = (Some(session.token), Some(session.expires_at));
+        LoginPayload::done(message, Some(session.user), token, session.device_token, expires_at, session.next_url)
     })
 }
 
-/// The secret of a sign-in, with the device token.
-enum Secret {
-    Password(String, Option<String>),
-    Pin(String, String),
+/// A valid input of `login`.
+struct LoginRequest {
+    login: String,
+    secret: Secret,
 }
 
-fn of_one_secret(input: LoginInput) -> Result<(String, Secret), Error> {
+enum Secret {
+    Password { password: String, device_token: Option<String> },
+    Pin { pin: String, device_token: String },
+}
+
+/// Checks that the input has exactly one secret, and a device token if that is a PIN.
+fn validated(input: LoginInput) -> Result<LoginRequest, Error> {
     let LoginInput { login, password, pin, device_token } = input;
-    let mut form = Validator::creating();
+    let mut validator = Validator::creating();
     let secret = match (password, pin, device_token) {
-        (Some(password), None, device_token) => Some(Secret::Password(password, device_token)),
-        (None, Some(pin), Some(device_token)) => Some(Secret::Pin(pin, device_token)),
+        (Some(password), None, device_token) => Some(Secret::Password { password, device_token }),
+        (None, Some(pin), Some(device_token)) => Some(Secret::Pin { pin, device_token }),
         (None, Some(_), None) => {
-            form.fault("deviceToken", ErrorCode::Required, "A PIN can be used only with the token of a known device.");
+            validator.add_error(
+                "deviceToken",
+                ErrorCode::Required,
+                "A PIN can be used only with the token of a known device.",
+            );
             None
         }
         (Some(_), Some(_), _) => {
-            form.fault("pin", ErrorCode::Invalid, "Give either a password or a PIN, not both.");
+            validator.add_error("pin", ErrorCode::Invalid, "Give either a password or a PIN, not both.");
             None
         }
         (None, None, _) => {
-            form.fault("password", ErrorCode::Required, "A password or a PIN is required.");
+            validator.add_error("password", ErrorCode::Required, "A password or a PIN is required.");
             None
         }
     };
-    form.finish()?;
+    validator.finish()?;
     let secret = secret.ok_or_else(|| Error::internal("a sign-in without a password or PIN passed validation"))?;
-    Ok((login, secret))
+    Ok(LoginRequest { login, secret })
 }
 
 pub(super) fn authenticator<'a>(ctx: &'a Context<'_>) -> Result<Authenticator<'a>, Error> {
     Ok(Authenticator {
         db: ctx.db()?,
         hasher: ctx.hasher()?,
-        rules: ctx.sign_in_policy()?,
+        policy: ctx.sign_in_policy()?,
         client: ctx.client()?,
-        ways: ctx.self_service()?,
+        self_service: ctx.self_service()?,
     })
 }

@@ -1,14 +1,13 @@
 //! Password reset: a link replaces a lost password.
 
-use sea_orm::{ActiveModelTrait, IntoActiveModel};
-
+use super::attempts;
 use super::errors::expired;
-use super::guesses;
 use super::sign_in::Authenticator;
-use super::start::set_by_link;
+use super::start::{PasswordByLink, set_password_by_link};
 use crate::audit::{self, Change, Entry, difference};
 use crate::auth::credential::lock_if_active;
 use crate::auth::one_time_link;
+use crate::db::rows;
 use crate::entity::audit_event::AuditAction;
 use crate::entity::link::Purpose;
 use crate::entity::mail::MailKind;
@@ -22,14 +21,15 @@ use crate::validation::{Validator, rule};
 ///
 /// # Errors
 /// `Rejected` for an invalid address; `RateLimited` if too many emails were requested.
-pub async fn request(gate: &Authenticator<'_>, email: &str) -> Result<(), Error> {
-    let mut form = Validator::changing();
-    let email = form.check("email", rule::email(rule::MAX_EMAIL_LENGTH)(email.trim()));
-    form.finish()?;
+pub async fn request(authenticator: &Authenticator<'_>, email: &str) -> Result<(), Error> {
+    let mut validator = Validator::changing();
+    let email = validator.check("email", rule::email(rule::MAX_EMAIL_LENGTH)(email.trim()));
+    validator.finish()?;
     let email = email.unwrap_or_default();
-    if gate.may_write_to(MailKind::PasswordReset, &email).await? {
-        let asked = (gate.client.language, gate.client.request_id.clone());
-        mail::look_up(gate.db.write(), &email, asked).await?;
+    if authenticator.count_anonymous_mail(MailKind::PasswordReset, &email).await? {
+        let client = authenticator.client;
+        mail::queue_password_reset(authenticator.db.write(), &email, client.language, client.request_id.clone())
+            .await?;
     }
     Ok(())
 }
@@ -39,18 +39,19 @@ pub async fn request(gate: &Authenticator<'_>, email: &str) -> Result<(), Error>
 ///
 /// # Errors
 /// `Rejected` with `EXPIRED` for a link that is not, or no longer, valid, and for a weak password; `RateLimited`.
-#[expect(clippy::disallowed_methods, reason = "a link lets in whoever has it")]
-pub async fn reset(gate: &Authenticator<'_>, token: &str, password: String) -> Result<(), Error> {
-    let found = one_time_link::find(gate.db, Purpose::PasswordReset, token).await?.ok_or_else(expired)?;
-    let password_hash = gate.hash_of_new(token, password, &found.person).await?;
-    let transaction = gate.db.begin().await?;
-    let old = lock_if_active(&transaction, found.person.id).await?.ok_or_else(expired)?;
+#[expect(clippy::disallowed_methods, reason = "anyone with the link may use it, signed in or not")]
+pub async fn reset(authenticator: &Authenticator<'_>, token: &str, password: String) -> Result<(), Error> {
+    let found = one_time_link::find(authenticator.db, Purpose::PasswordReset, token).await?.ok_or_else(expired)?;
+    let password_hash = authenticator.hash_of_new(token, password, &found.user).await?;
+    let transaction = authenticator.db.begin().await?;
+    let old = lock_if_active(&transaction, found.user.id).await?.ok_or_else(expired)?;
     let mut new = user::Model { email_verified: true, ..old.clone() };
-    set_by_link(&transaction, gate.client.language, &mut new, token, password_hash).await?;
+    let password = PasswordByLink { token, password_hash };
+    set_password_by_link(&transaction, authenticator.client.language, &mut new, password).await?;
     // A user who was locked out by another's guesses can sign in with the new password at once.
-    guesses::forget(&transaction, gate.hasher, &new).await?;
-    new.clone().into_active_model().reset_all().update(&transaction).await?;
-    let event = Entry::new(AuditAction::PasswordReset, &new).by_person(new.id, gate.client.request_id.clone());
+    attempts::reset_all(&transaction, authenticator.hasher, &new).await?;
+    rows::update(&transaction, new.clone()).await?;
+    let event = Entry::new(AuditAction::PasswordReset, &new).by_user(new.id, authenticator.client.request_id.clone());
     let event = event.with([Change::of_secret("password")]).with(difference(&old, &new));
     audit::commit(transaction, [event]).await
 }

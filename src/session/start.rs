@@ -1,30 +1,29 @@
-//! Start of a session: the verified credential is checked once more, under the lock that serializes sign-ins and whatever
-//! ends them.
+//! Start of a session: the verified credential is checked once more, under the lock that serializes sign-ins and
+//! whatever ends them.
 
 use chrono::{DateTime, Utc};
-use sea_orm::sea_query::{Condition, Expr};
-use sea_orm::{
-    ActiveModelTrait, ColumnTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
-    QuerySelect, SqlErr,
-};
+use sea_orm::sea_query::Expr;
+use sea_orm::{ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter, SqlErr};
 
-use super::end_oldest;
-use super::errors::{expired, inactive, wrong};
+use super::errors::{expired, inactive, invalid_credentials};
+use super::{devices, end_oldest};
 use crate::audit::{self, Change, Entry, difference};
 use crate::auth::credential::{lock_if_active, set_password, store_password};
 use crate::auth::policy::Lifetime;
 use crate::auth::token::{self, TokenKind};
 use crate::auth::{one_time_link, pending_registration};
 use crate::client::Client;
-use crate::db::Db;
+use crate::db::{Db, rows};
 use crate::entity::audit_event::AuditAction;
-use crate::entity::device::{MAX_DEVICES_OF_A_USER, REMEMBERED};
-use crate::entity::mail::MailKind as Notice;
-use crate::entity::{credential, device, invitation, pin, session, user};
+use crate::entity::mail::MailKind;
+use crate::entity::{credential, invitation, pin, session, user};
 use crate::error::{Error, ErrorCode};
 use crate::i18n::language::Language;
 use crate::scalar::{Id, Url, now};
 use crate::{mail, search_index};
+
+/// The most characters of a client's user agent that are stored.
+const MAX_USER_AGENT_LENGTH: usize = 200;
 
 /// A session that has just begun. Its tokens are shown only once.
 pub struct NewSession {
@@ -37,193 +36,208 @@ pub struct NewSession {
     pub next_url: Option<Url>,
 }
 
-/// A verified credential. Verification takes long: it must still be the user's credential when the session begins.
-pub(super) enum VerifiedCredential {
-    /// No credential: the operator of the server starts the session.
-    None,
-    Password {
-        verified: String,
-        upgraded: Option<String>,
-        device_token: Option<String>,
-    },
-    Pin {
-        verified: String,
-        device_token: String,
-    },
-    /// A link that sets the password.
-    Link {
-        token: String,
-        password_hash: String,
-        is_mailed: bool,
-    },
-    /// A link that creates a user who registered.
-    Registration {
-        token: String,
-        password_hash: String,
-    },
-}
-
-/// Begins a session for a user without a credential.
+/// Starts a session without a credential, for the operator of the server.
 ///
 /// # Errors
 /// `Rejected` with `INACTIVE` if the user is not active.
-pub async fn start(db: &Db, lifetime: Lifetime, client: &Client, person: user::Model) -> Result<NewSession, Error> {
-    begin(db, lifetime, client, person, VerifiedCredential::None).await
+pub async fn start(db: &Db, lifetime: Lifetime, client: &Client, user: &user::Model) -> Result<NewSession, Error> {
+    SessionStart::begin(db, lifetime, client, user.id).await?.without_credential().await
 }
 
-/// Begins a session for a user with a verified credential.
-#[expect(clippy::disallowed_methods, reason = "who signs in is not signed in yet")]
-pub(super) async fn begin(
-    db: &Db,
+/// The start of a session, in an open transaction. Verification of a credential takes long: each method locks the user
+/// first, and then checks that the verified credential is still theirs.
+pub(super) struct SessionStart<'a> {
+    transaction: DatabaseTransaction,
     lifetime: Lifetime,
-    client: &Client,
-    person: user::Model,
-    proof: VerifiedCredential,
-) -> Result<NewSession, Error> {
-    let now = now();
-    let token = token::new(TokenKind::Session)?;
-    let session = session::Model {
-        id: Id::new(),
-        user_id: person.id,
-        token_hash: token::hash(&token),
-        created_at: now,
-        last_seen_at: now,
-        expires_at: now + lifetime.absolute,
-        user_agent: client.user_agent.as_ref().map(|agent| agent.chars().take(200).collect()),
-        ip_address: client.ip_address.map(|address| address.to_string()),
-    };
-    let (id, expires_at) = (session.id, session.expires_at);
-    let transaction = db.begin().await?;
-    let mut person = lock_user(&transaction, person, &proof).await?;
-    let (action, changes) = match &proof {
-        VerifiedCredential::Link { .. } => (AuditAction::AccountActivated, vec![Change::of_secret("password")]),
-        VerifiedCredential::Registration { .. } => (AuditAction::UserCreated, vec![Change::of_secret("password")]),
-        VerifiedCredential::None | VerifiedCredential::Password { .. } | VerifiedCredential::Pin { .. } => {
-            (AuditAction::SignedIn, Vec::new())
-        }
-    };
-    let before = match &proof {
-        VerifiedCredential::Registration { .. } => user::Model::empty(person.id, person.license_id),
-        _ => person.clone(),
-    };
-    let device_token = redeem(&transaction, client.language, &mut person, proof).await?;
-    session.into_active_model().reset_all().insert(&transaction).await?;
-    end_oldest(&transaction, lifetime, person.id).await?;
-    person.last_login = Some(now);
-    user::Entity::update_many()
-        .col_expr(user::Column::LastLogin, Expr::value(person.last_login))
-        .col_expr(user::Column::HasActivated, Expr::value(person.has_activated))
-        .col_expr(user::Column::EmailVerified, Expr::value(person.email_verified))
-        .col_expr(user::Column::ModifiedAt, Expr::value(person.modified_at))
-        .col_expr(user::Column::Version, Expr::value(person.version))
-        .filter(user::Column::Id.eq(person.id))
-        .exec(&transaction)
-        .await?;
-    let event = Entry::new(action, &person).by_person(person.id, client.request_id.clone());
-    audit::commit(transaction, [event.with(changes).with(difference(&before, &person))]).await?;
-    Ok(NewSession { id, user: person, token, device_token, expires_at, next_url: None })
+    client: &'a Client,
+    token: String,
+    session: session::Model,
 }
 
-/// Locks and reads the user's row, or inserts the user of a registration. This comes first: the row is the lock that
-/// serializes sign-ins and whatever ends them. It may have changed since the secret was verified.
-async fn lock_user(
-    transaction: &DatabaseTransaction,
-    person: user::Model,
-    proof: &VerifiedCredential,
-) -> Result<user::Model, Error> {
-    if let VerifiedCredential::Registration { token, .. } = proof {
-        if !pending_registration::consume(transaction, token).await? {
+/// A hashed password that is set by a link.
+pub(super) struct PasswordByLink<'a> {
+    /// The token of the link.
+    pub(super) token: &'a str,
+    pub(super) password_hash: String,
+}
+
+/// The effects of a credential that was redeemed.
+struct Redeemed {
+    action: AuditAction,
+    before: user::Model,
+    user: user::Model,
+    sets_password: bool,
+    /// The device token of a sign-in with a password or a link.
+    device_token: Option<String>,
+}
+
+impl Redeemed {
+    /// Returns the effects of a sign-in, which changes nothing of the user but the time of the last one.
+    fn sign_in(user: user::Model, device_token: Option<String>) -> Self {
+        Self { action: AuditAction::SignedIn, before: user.clone(), user, sets_password: false, device_token }
+    }
+}
+
+impl<'a> SessionStart<'a> {
+    /// Begins the transaction.
+    #[expect(clippy::disallowed_methods, reason = "nobody is signed in yet who could be the actor")]
+    pub(super) async fn begin(db: &Db, lifetime: Lifetime, client: &'a Client, user_id: Id) -> Result<Self, Error> {
+        let now = now();
+        let token = token::new(TokenKind::Session)?;
+        let session = session::Model {
+            id: Id::new(),
+            user_id,
+            token_hash: token::hash(&token),
+            created_at: now,
+            last_seen_at: now,
+            expires_at: now + lifetime.absolute,
+            user_agent: client.user_agent.as_ref().map(|agent| agent.chars().take(MAX_USER_AGENT_LENGTH).collect()),
+            ip_address: client.ip_address.map(|address| address.to_string()),
+        };
+        Ok(Self { transaction: db.begin().await?, lifetime, client, token, session })
+    }
+
+    async fn without_credential(self) -> Result<NewSession, Error> {
+        let user = self.lock_user().await?;
+        self.commit(Redeemed::sign_in(user, None)).await
+    }
+
+    /// Redeems a password by its `verified` hash, which `upgraded` replaces. Registers the device, unless `device_token`
+    /// is that of one of the user's.
+    pub(super) async fn with_password(
+        self,
+        verified: &str,
+        upgraded: Option<String>,
+        device_token: Option<String>,
+    ) -> Result<NewSession, Error> {
+        let user = self.lock_user().await?;
+        let current = credential::Entity::find_by_id(user.id).one(&self.transaction).await?;
+        if current.is_none_or(|current| current.password_hash != verified) {
+            return Err(invalid_credentials());
+        }
+        if let Some(upgraded) = upgraded {
+            store_password(&self.transaction, user.id, upgraded).await?;
+        }
+        reset_wrong_pins(&self.transaction, user.id).await?;
+        let device_token = if let Some(device_token) = device_token
+            && devices::touch(&self.transaction, user.id, &device_token).await?
+        {
+            device_token
+        } else {
+            devices::register(&self.transaction, user.id).await?
+        };
+        self.commit(Redeemed::sign_in(user, Some(device_token))).await
+    }
+
+    /// Redeems a PIN by its `verified` hash, on the device of the token.
+    pub(super) async fn with_pin(self, verified: &str, device_token: &str) -> Result<NewSession, Error> {
+        let user = self.lock_user().await?;
+        let current = pin::Entity::find_by_id(user.id).one(&self.transaction).await?;
+        let is_still_right = current.is_some_and(|current| current.pin_hash == verified);
+        if !is_still_right || !devices::touch(&self.transaction, user.id, device_token).await? {
+            return Err(invalid_credentials());
+        }
+        reset_wrong_pins(&self.transaction, user.id).await?;
+        self.commit(Redeemed::sign_in(user, None)).await
+    }
+
+    /// Redeems a link that sets the password; `is_mailed` is whether it was sent to the user's email address.
+    pub(super) async fn with_link(self, password: PasswordByLink<'_>, is_mailed: bool) -> Result<NewSession, Error> {
+        let before = self.lock_user().await?;
+        let mut user = before.clone();
+        set_password_by_link(&self.transaction, self.client.language, &mut user, password).await?;
+        user.email_verified |= is_mailed;
+        let device_token = Some(devices::register(&self.transaction, user.id).await?);
+        let action = AuditAction::AccountActivated;
+        self.commit(Redeemed { action, before, user, sets_password: true, device_token }).await
+    }
+
+    /// Redeems the link of a registration, which creates the user.
+    pub(super) async fn with_registration(
+        self,
+        new: user::Model,
+        password: PasswordByLink<'_>,
+    ) -> Result<NewSession, Error> {
+        let PasswordByLink { token, password_hash } = password;
+        if !pending_registration::consume(&self.transaction, token).await? {
             return Err(expired());
         }
-        let inserted = person.clone().into_active_model().reset_all().insert(transaction).await;
-        let new = match inserted {
-            Err(error) if matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_))) => {
-                let message = "Another user now has this address as their email address or username.";
-                return Err(Error::rejected("token", ErrorCode::Taken, message));
-            }
-            inserted => inserted?,
-        };
-        search_index::update(transaction, [(None, Some(&new))]).await?;
-        return Ok(new);
+        let user = insert_user(&self.transaction, new).await?;
+        store_password(&self.transaction, user.id, password_hash).await?;
+        let device_token = Some(devices::register(&self.transaction, user.id).await?);
+        let (action, before) = (AuditAction::UserCreated, user::Model::empty(user.id, user.license_id));
+        self.commit(Redeemed { action, before, user, sets_password: true, device_token }).await
     }
-    lock_if_active(transaction, person.id).await?.ok_or_else(inactive)
+
+    /// Locks and reads the user's row. This comes first: the row is the lock that serializes sign-ins and whatever ends
+    /// them. It may have changed since the credential was verified.
+    async fn lock_user(&self) -> Result<user::Model, Error> {
+        lock_if_active(&self.transaction, self.session.user_id).await?.ok_or_else(inactive)
+    }
+
+    /// Stores the session with the effects of the credential, and ends the oldest sessions beyond the limit.
+    async fn commit(self, redeemed: Redeemed) -> Result<NewSession, Error> {
+        let Self { transaction, lifetime, client, token, session } = self;
+        let Redeemed { action, before, mut user, sets_password, device_token } = redeemed;
+        let session::Model { id, created_at, expires_at, .. } = session;
+        rows::insert(&transaction, session).await?;
+        end_oldest(&transaction, lifetime, user.id).await?;
+        user.last_login = Some(created_at);
+        user::Entity::update_many()
+            .col_expr(user::Column::LastLogin, Expr::value(user.last_login))
+            .col_expr(user::Column::HasActivated, Expr::value(user.has_activated))
+            .col_expr(user::Column::EmailVerified, Expr::value(user.email_verified))
+            .col_expr(user::Column::ModifiedAt, Expr::value(user.modified_at))
+            .col_expr(user::Column::Version, Expr::value(user.version))
+            .filter(user::Column::Id.eq(user.id))
+            .exec(&transaction)
+            .await?;
+        let event = Entry::new(action, &user).by_user(user.id, client.request_id.clone());
+        let event = event.with(sets_password.then(|| Change::of_secret("password")));
+        audit::commit(transaction, [event.with(difference(&before, &user))]).await?;
+        Ok(NewSession { id, user, token, device_token, expires_at, next_url: None })
+    }
 }
 
-/// Checks that the verified credential is still the user's, and applies its effects. Returns the device token of a
-/// sign-in with a password or a link.
-async fn redeem(
-    transaction: &DatabaseTransaction,
-    language: Language,
-    person: &mut user::Model,
-    proof: VerifiedCredential,
-) -> Result<Option<String>, Error> {
-    let user_id = person.id;
-    match proof {
-        VerifiedCredential::None => Ok(None),
-        VerifiedCredential::Password { verified, upgraded, device_token } => {
-            let current = credential::Entity::find_by_id(user_id).one(transaction).await?;
-            if current.is_none_or(|current| current.password_hash != verified) {
-                return Err(wrong());
-            }
-            if let Some(upgraded) = upgraded {
-                store_password(transaction, user_id, upgraded).await?;
-            }
-            forget_wrong_pins(transaction, user_id).await?;
-            if let Some(device_token) = device_token
-                && touch_device(transaction, user_id, &device_token).await?
-            {
-                return Ok(Some(device_token));
-            }
-            register_device(transaction, user_id).await.map(Some)
+async fn insert_user(transaction: &DatabaseTransaction, new: user::Model) -> Result<user::Model, Error> {
+    match rows::insert(transaction, new.clone()).await {
+        Err(error) if matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_))) => {
+            let message = "Another user now has this address as their email address or username.";
+            return Err(Error::rejected("token", ErrorCode::Taken, message));
         }
-        VerifiedCredential::Pin { verified, device_token } => {
-            let current = pin::Entity::find_by_id(user_id).one(transaction).await?;
-            let is_still_right = current.is_some_and(|current| current.pin_hash == verified);
-            if !is_still_right || !touch_device(transaction, user_id, &device_token).await? {
-                return Err(wrong());
-            }
-            forget_wrong_pins(transaction, user_id).await?;
-            Ok(None)
-        }
-        VerifiedCredential::Link { token, password_hash, is_mailed } => {
-            set_by_link(transaction, language, person, &token, password_hash).await?;
-            person.email_verified |= is_mailed;
-            register_device(transaction, user_id).await.map(Some)
-        }
-        VerifiedCredential::Registration { token: _, password_hash } => {
-            store_password(transaction, user_id, password_hash).await?;
-            register_device(transaction, user_id).await.map(Some)
-        }
+        inserted => inserted?,
     }
+    search_index::update(transaction, [(None, Some(&new))]).await?;
+    Ok(new)
 }
 
 /// Sets a user's password by a link, which is used up. This activates the account.
-pub(super) async fn set_by_link(
+pub(super) async fn set_password_by_link(
     transaction: &DatabaseTransaction,
     language: Language,
-    person: &mut user::Model,
-    token: &str,
-    password_hash: String,
+    user: &mut user::Model,
+    password: PasswordByLink<'_>,
 ) -> Result<(), Error> {
-    if !one_time_link::consume(transaction, person.id, token).await? {
+    let PasswordByLink { token, password_hash } = password;
+    if !one_time_link::consume(transaction, user.id, token).await? {
         return Err(expired());
     }
-    if credential::Entity::find_by_id(person.id).one(transaction).await?.is_some() {
-        mail::notify(transaction, person, Notice::PasswordChanged, language).await?;
+    if credential::Entity::find_by_id(user.id).one(transaction).await?.is_some() {
+        mail::notify(transaction, user, MailKind::PasswordChanged, language).await?;
     }
-    set_password(transaction, person.id, Some(password_hash), None).await?;
-    forget_wrong_pins(transaction, person.id).await?;
+    set_password(transaction, user.id, Some(password_hash), None).await?;
+    reset_wrong_pins(transaction, user.id).await?;
     invitation::Entity::update_many()
         .col_expr(invitation::Column::AcceptedAt, Expr::value(Some(now())))
-        .filter(invitation::Column::UserId.eq(person.id))
+        .filter(invitation::Column::UserId.eq(user.id))
         .filter(invitation::Column::AcceptedAt.is_null())
         .exec(transaction)
         .await?;
-    (person.has_activated, person.modified_at, person.version) = (true, now(), person.version + 1);
+    (user.has_activated, user.modified_at, user.version) = (true, now(), user.version + 1);
     Ok(())
 }
 
-async fn forget_wrong_pins(transaction: &DatabaseTransaction, user_id: Id) -> Result<(), Error> {
+async fn reset_wrong_pins(transaction: &DatabaseTransaction, user_id: Id) -> Result<(), Error> {
     pin::Entity::update_many()
         .col_expr(pin::Column::Wrong, Expr::value(0))
         .filter(pin::Column::UserId.eq(user_id))
@@ -231,44 +245,4 @@ async fn forget_wrong_pins(transaction: &DatabaseTransaction, user_id: Id) -> Re
         .exec(transaction)
         .await?;
     Ok(())
-}
-
-/// Records the use of a device. Returns false if it is not, or no longer, one of the user's.
-async fn touch_device(transaction: &DatabaseTransaction, user_id: Id, device_token: &str) -> Result<bool, Error> {
-    let noted = device::Entity::update_many()
-        .col_expr(device::Column::LastUsedAt, Expr::value(now()))
-        .filter(this_device(user_id, device_token))
-        .exec(transaction)
-        .await?;
-    Ok(noted.rows_affected > 0)
-}
-
-/// Registers a new device, and forgets the least recently used ones beyond the limit. Returns the device token.
-async fn register_device(transaction: &DatabaseTransaction, user_id: Id) -> Result<String, Error> {
-    let device_token = token::new(TokenKind::Device)?;
-    let new = device::Model { id: Id::new(), user_id, token_hash: token::hash(&device_token), last_used_at: now() };
-    new.into_active_model().reset_all().insert(transaction).await?;
-    let beyond: Vec<Id> = device::Entity::find()
-        .select_only()
-        .column(device::Column::Id)
-        .filter(device::Column::UserId.eq(user_id))
-        .order_by_desc(device::Column::LastUsedAt)
-        .order_by_desc(device::Column::Id)
-        .offset(MAX_DEVICES_OF_A_USER)
-        .limit(MAX_DEVICES_OF_A_USER)
-        .into_tuple()
-        .all(transaction)
-        .await?;
-    if !beyond.is_empty() {
-        device::Entity::delete_many().filter(device::Column::Id.is_in(beyond)).exec(transaction).await?;
-    }
-    Ok(device_token)
-}
-
-/// Returns the condition for the device of a token, if it is one of the user's and still remembered.
-pub(super) fn this_device(user_id: Id, device_token: &str) -> Condition {
-    Condition::all()
-        .add(device::Column::TokenHash.eq(token::hash(device_token)))
-        .add(device::Column::UserId.eq(user_id))
-        .add(device::Column::LastUsedAt.gt(now() - REMEMBERED))
 }

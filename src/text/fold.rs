@@ -32,7 +32,7 @@ static FOLDINGS: LazyLock<HashMap<char, String>> = LazyLock::new(|| {
     for group in lines(include_str!("han.txt")).flat_map(|line| line.split(' ')) {
         let mut forms = group.chars();
         let target = forms.next().map(String::from).unwrap_or_default();
-        foldings.extend(forms.map(|form| (form, target.clone())));
+        foldings.extend(forms.map(|validator| (validator, target.clone())));
     }
     foldings
 });
@@ -167,10 +167,10 @@ mod tests {
             &["jose", "JOSÉ", "Jose\u{301}", "J\u{200b}osé", "Jos\u{ad}é"],
             &["aβγ", "Aβγ"],
         ] {
-            for form in forms {
-                assert_eq!(fold(form), fold(forms.first().copied().unwrap_or_default()), "{form}");
+            for validator in forms {
+                assert_eq!(fold(validator), fold(forms.first().copied().unwrap_or_default()), "{validator}");
             }
-            assert_eq!(forms.first().map(|form| fold(form)).as_deref(), forms.first().copied());
+            assert_eq!(forms.first().map(|validator| fold(validator)).as_deref(), forms.first().copied());
         }
     }
 

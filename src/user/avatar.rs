@@ -1,7 +1,7 @@
 //! Pictures of users: sets and removes them.
 
 use async_graphql::MaybeUndefined;
-use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect};
+use sea_orm::{EntityTrait, QueryFilter, QuerySelect};
 
 use super::find;
 use crate::access::{Action, Viewer};
@@ -10,9 +10,9 @@ use crate::audit::{self, Entry, difference};
 use crate::avatar::{ImageProcessor, Picture, Store};
 use crate::db::Db;
 use crate::entity::audit_event::AuditAction;
-use crate::entity::user;
+use crate::entity::{user, versioned};
 use crate::error::{Error, ErrorCode};
-use crate::scalar::{Id, now};
+use crate::scalar::Id;
 
 const NOTHING_GIVEN: &str = "Must be a file, or null to remove the picture.";
 
@@ -23,7 +23,7 @@ const NOTHING_GIVEN: &str = "Must be a file, or null to remove the picture.";
 /// once.
 pub async fn set(
     db: &Db,
-    studio: &ImageProcessor,
+    processor: &ImageProcessor,
     viewer: &Viewer,
     id: &str,
     file: MaybeUndefined<Vec<u8>>,
@@ -33,12 +33,12 @@ pub async fn set(
     let picture = match file {
         MaybeUndefined::Undefined => return Err(Error::rejected("avatar", ErrorCode::Required, NOTHING_GIVEN)),
         MaybeUndefined::Null => None,
-        MaybeUndefined::Value(file) => Some(studio.process("avatar", file).await?),
+        MaybeUndefined::Value(file) => Some(processor.process("avatar", file).await?),
     };
 
     let (transaction, viewer, old) = actor::begin_on_known(db, viewer, "id", id).await?;
     viewer.may_on(Action::UpdateUser, &old)?;
-    let mut new = user::Model { avatar: picture.as_ref().map(Picture::hash), ..old.clone() };
+    let new = user::Model { avatar: picture.as_ref().map(Picture::hash), ..old.clone() };
     if new == old {
         return Ok(old);
     }
@@ -47,9 +47,7 @@ pub async fn set(
         None => db.remove(&transaction, id).await?,
     }
     let event = Entry::new(AuditAction::UserUpdated, &new).by(&viewer).with(difference(&old, &new));
-    new.modified_at = now();
-    new.version = old.version + 1;
-    new.clone().into_active_model().reset_all().update(&transaction).await?;
+    let new = versioned::save(&transaction, new).await?;
     audit::commit(transaction, [event]).await?;
     Ok(new)
 }

@@ -67,9 +67,9 @@ impl Logins {
             return outcome;
         }
         let counted = throttle::count_foreign_login(db, user_id).await;
-        if let Some(person) = user::Entity::find_by_id(user_id).one(db.read()).await? {
-            let event = Entry::new(AuditAction::ForeignLoginFound, &person);
-            let event = event.by_person(user_id, signed_in.request_id.clone());
+        if let Some(user) = user::Entity::find_by_id(user_id).one(db.read()).await? {
+            let event = Entry::new(AuditAction::ForeignLoginFound, &user);
+            let event = event.by_user(user_id, signed_in.request_id.clone());
             audit::commit(db.begin().await?, [event]).await?;
         }
         counted.and(outcome)
@@ -91,7 +91,7 @@ fn too_many() -> Error {
 
 /// Returns whether an error says that a username or an email address is taken.
 fn is_of_login(error: &Error) -> bool {
-    let Error::Rejected(faults) = error else { return false };
+    let Error::Rejected(errors) = error else { return false };
     let is_login = |path: &[String]| matches!(path, [_, field] if field == "username" || field == "email");
-    faults.iter().any(|fault| fault.code == ErrorCode::Taken && is_login(&fault.path))
+    errors.iter().any(|error| error.code == ErrorCode::Taken && is_login(&error.path))
 }

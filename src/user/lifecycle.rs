@@ -1,15 +1,15 @@
 //! Activation, deactivation and erasure of users.
 
-use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel};
+use sea_orm::EntityTrait;
 
-use super::ensure_administrator_remains;
+use super::administrators::ensure_administrator_remains;
 use super::input::SetActiveInput;
 use crate::access::{Action, Viewer};
 use crate::audit::{self, Change, Entry, difference};
 use crate::auth::credential::{self, RevokedAccess};
-use crate::db::Db;
+use crate::db::{Db, rows};
 use crate::entity::audit_event::AuditAction;
-use crate::entity::{group, tombstone, user};
+use crate::entity::{group, tombstone, user, versioned};
 use crate::error::Error;
 use crate::ownership::{self, Cause, PassedOn};
 use crate::scalar::{Id, now};
@@ -21,7 +21,7 @@ const MAX_REASON_LENGTH: usize = 500;
 
 /// The result of activating or deactivating a user.
 pub struct ActivationChange {
-    pub person: user::Model,
+    pub user: user::Model,
     pub ended: RevokedAccess,
     /// The groups that have another owner now.
     pub groups_passed_on: Vec<group::Model>,
@@ -39,32 +39,31 @@ pub struct Erased {
 /// # Errors
 /// `Rejected` for an unknown ID, an invalid reason, and for the last administrator; `Forbidden`.
 pub async fn set_active(db: &Db, viewer: &Viewer, input: SetActiveInput) -> Result<ActivationChange, Error> {
-    let mut form = Validator::changing();
-    let id = form.id("id", &input.id);
+    let mut validator = Validator::changing();
+    let id = validator.id("id", &input.id);
     let mut reason = None::<String>;
-    form.text("reason", input.reason, &mut reason, rule::lines(MAX_REASON_LENGTH));
-    form.finish()?;
-    let id = id.ok_or_else(|| Error::internal("an invalid ID passed validation"))?;
+    validator.text("reason", input.reason, &mut reason, rule::lines(MAX_REASON_LENGTH));
+    validator.finish()?;
     let (transaction, viewer, old) = actor::begin_on_known(db, viewer, "id", id).await?;
     viewer.may_on(Action::SetActive, &old)?;
     let new = user::Model { is_active: input.active, ..old.clone() };
     ensure_administrator_remains(&transaction, &old, &new).await?;
-    let ended = if input.active { RevokedAccess::default() } else { credential::shut_out(&transaction, &[id]).await? };
+    let ended =
+        if input.active { RevokedAccess::default() } else { credential::revoke_access(&transaction, &[id]).await? };
     let PassedOn { groups: groups_passed_on, events } = if input.active {
         PassedOn::default()
     } else {
         ownership::pass_on(&transaction, &viewer, &old, Cause::Deactivation).await?
     };
     if new == old && ended == RevokedAccess::default() && events.is_empty() {
-        return Ok(ActivationChange { person: old, ended, groups_passed_on });
+        return Ok(ActivationChange { user: old, ended, groups_passed_on });
     }
     let action = if input.active { AuditAction::UserActivated } else { AuditAction::UserDeactivated };
     let reason = reason.map(|reason| Change::of("reason", None, Some(reason.into())));
     let event = Entry::new(action, &new).by(&viewer).with(difference(&old, &new)).with(reason);
-    let new = user::Model { modified_at: now(), version: old.version + 1, ..new };
-    new.clone().into_active_model().reset_all().update(&transaction).await?;
+    let new = versioned::save(&transaction, new).await?;
     audit::commit(transaction, [event].into_iter().chain(events)).await?;
-    Ok(ActivationChange { person: new, ended, groups_passed_on })
+    Ok(ActivationChange { user: new, ended, groups_passed_on })
 }
 
 /// Erases a user: the row with everything that depends on it, and what the audit trail says about the user. A tombstone keeps the
@@ -84,7 +83,7 @@ pub async fn delete(db: &Db, viewer: &Viewer, id: &str) -> Result<Erased, Error>
         deleted_at: now(),
         deleted_by: Some(viewer.signed_in()?.user_id),
     };
-    tombstone.into_active_model().reset_all().insert(&transaction).await?;
+    rows::insert(&transaction, tombstone).await?;
     audit::erase(&transaction, id).await?;
     user::Entity::delete_by_id(id).exec(&transaction).await?;
     search_index::update(&transaction, [(Some(&old), None)]).await?;

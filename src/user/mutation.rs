@@ -7,12 +7,15 @@ use super::input::{
     CreateUserInput, DeleteUserInput, RegisterUserInput, ResendActivationInput, SetActiveInput, SetUserAvatarInput,
     UpdateUserInput,
 };
+use super::invitation::{self, ActivationEmails};
 use super::lifecycle::{self, ActivationChange, Erased};
-use super::{Updated, avatar, invitation};
+use super::{avatar, create, update};
+use crate::auth::credential::RevokedAccess;
 use crate::entity::group;
-use crate::entity::user::{self};
+use crate::entity::user;
+use crate::error::Error;
 use crate::graphql::context::{ContextExt, NullableField, authorized};
-use crate::graphql::payload::{self, ReceiptPayload, UserPayload, payload};
+use crate::graphql::payload::{self, ReceiptPayload, Updated, UserPayload, payload};
 use crate::scalar::Id;
 
 payload! {
@@ -56,9 +59,9 @@ impl UserMutation {
     ) -> NullableField<UserPayload> {
         authorized(ctx, async {
             let outcome = {
-                let by_mail = (ctx.mail_queue()?, ctx.self_service()?);
+                let emails = activation_emails(ctx)?;
                 let (db, viewer, logins) = (ctx.db()?, ctx.viewer()?, Logins::of(&input.fields, input.dry_run));
-                let create = Box::pin(super::create(db, ctx.hasher()?, viewer, by_mail, input));
+                let create = Box::pin(create::create(db, ctx.hasher()?, viewer, emails, input));
                 logins.guard(ctx.login_inputs()?, db, viewer, create).await
             };
             UserPayload::of(outcome, |created| match created {
@@ -79,10 +82,10 @@ impl UserMutation {
     ) -> NullableField<ReceiptPayload> {
         authorized(ctx, async {
             let ResendActivationInput { id, next_url } = input;
-            let by_mail = (ctx.mail_queue()?, ctx.self_service()?);
-            let outcome = invitation::resend(ctx.db()?, ctx.viewer()?, by_mail, &id, next_url).await;
-            ReceiptPayload::of(outcome, |person| {
-                ReceiptPayload::done(format!("An invitation email to {} will be sent shortly.", person.name()))
+            let emails = activation_emails(ctx)?;
+            let outcome = invitation::resend(ctx.db()?, ctx.viewer()?, emails, &id, next_url).await;
+            ReceiptPayload::of(outcome, |user| {
+                ReceiptPayload::done(format!("An invitation email to {} will be sent shortly.", user.name()))
             })
         })
         .await
@@ -98,10 +101,9 @@ impl UserMutation {
         #[graphql(desc = "The user.")] input: RegisterUserInput,
     ) -> NullableField<ReceiptPayload> {
         authorized(ctx, async {
-            let by_mail = (ctx.mail_queue()?, ctx.self_service()?);
             let outcome = {
-                let who = (ctx.client()?, ctx.sign_in_policy()?);
-                invitation::register(ctx.db()?, ctx.hasher()?, who, by_mail, input).await
+                let (client, policy, emails) = (ctx.client()?, ctx.sign_in_policy()?, activation_emails(ctx)?);
+                invitation::register(ctx.db()?, ctx.hasher()?, client, policy, emails, input).await
             };
             ReceiptPayload::of(outcome, |()| {
                 ReceiptPayload::done("An email will be sent to this address; follow the link in it to continue.")
@@ -125,7 +127,7 @@ impl UserMutation {
                 let (db, hasher, viewer) = (ctx.db()?, ctx.hasher()?, ctx.viewer()?);
                 let logins = Logins::of(&input.fields, input.dry_run);
                 let language = ctx.client()?.language;
-                let update = super::update(db, hasher, viewer, language, input);
+                let update = update::update(db, hasher, viewer, language, input);
                 Box::pin(logins.guard(ctx.login_inputs()?, db, viewer, update)).await
             };
             UserPayload::of(outcome, |updated| match updated {
@@ -134,7 +136,7 @@ impl UserMutation {
                     UserPayload::done("Dry run: the input is valid; nothing was saved.", Some(user))
                 }
                 Updated::Conflict(user) => {
-                    UserPayload { user: Some(user), ..UserPayload::refused(payload::stale("user")) }
+                    UserPayload { user: Some(user), ..UserPayload::rejected(payload::stale("user")) }
                 }
             })
         })
@@ -171,11 +173,11 @@ impl UserMutation {
     ) -> NullableField<SetActivePayload> {
         authorized(ctx, async {
             let outcome = lifecycle::set_active(ctx.db()?, ctx.viewer()?, input).await;
-            SetActivePayload::of(outcome, |ActivationChange { person, ended, groups_passed_on }| {
-                let state = if person.is_active { "active" } else { "inactive" };
-                let message = format!("{} is now {state}.{}", person.name(), passed_on(&groups_passed_on));
-                let ended = (ended.sessions, ended.links, ended.api_keys);
-                SetActivePayload::done(message, Some(person), ended.0, ended.1, ended.2, groups_passed_on)
+            SetActivePayload::of(outcome, |ActivationChange { user, ended, groups_passed_on }| {
+                let state = if user.is_active { "active" } else { "inactive" };
+                let message = format!("{} is now {state}.{}", user.name(), passed_on(&groups_passed_on));
+                let RevokedAccess { sessions, links, api_keys } = ended;
+                SetActivePayload::done(message, Some(user), sessions, links, api_keys, groups_passed_on)
             })
         })
         .await
@@ -198,6 +200,10 @@ impl UserMutation {
         })
         .await
     }
+}
+
+fn activation_emails<'a>(ctx: &'a Context<'_>) -> Result<ActivationEmails<'a>, Error> {
+    Ok(ActivationEmails { queue: ctx.mail_queue()?, policy: ctx.self_service()? })
 }
 
 /// Returns a sentence which says that groups have another owner now. Empty if there are none.

@@ -2,16 +2,15 @@
 
 use std::sync::Arc;
 
-use async_graphql::{ComplexObject, Context, ID, InputType, Object, OneofObject, Result};
+use async_graphql::{ComplexObject, Context, InputType, Object, Result};
 use chrono::{DateTime, Utc};
-use futures_util::FutureExt;
-use sea_orm::sea_query::ExprTrait;
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
+use sea_orm::{EntityTrait, QueryFilter};
 
 use super::filter::UserFilter;
 use super::filter_sql::CompiledFilter;
 use super::order::{self, UserOrder};
-use crate::access::{Action, RequiresAction, SitesOf, UserPermissions, of_license, sites_of};
+use super::user_by::UserBy;
+use crate::access::{Action, RequiresAction, SitesOf, UserPermissions, sites_of};
 use crate::avatar;
 use crate::budget::ListItem;
 use crate::entity::attribute_value::Attribute;
@@ -20,26 +19,13 @@ use crate::entity::user::AdminRights;
 use crate::entity::{device, group, institution, invitation, license, session, user};
 use crate::error::{Error, located};
 use crate::graphql::context::{ContextExt, NullableField, authorized};
+use crate::graphql::list::{self, loaded_count};
 use crate::graphql::loader::{
     AttributesOfUser, DevicesOfUser, GroupsOfUser, InstitutionById, InvitationOfUser, LicenseById, SessionsOfUser,
     SiteCount, Sites, UserById,
 };
-use crate::graphql::pagination::{self, Connection, LazyCount, PageArgs};
-use crate::scalar::{Date, Id, Url};
-use crate::text;
-
-/// Identifies a user. Exactly one field must be set.
-#[derive(OneofObject)]
-pub enum UserBy {
-    /// The user's ID.
-    Id(ID),
-    /// The user's username, ignoring case. At most 250 characters.
-    Username(String),
-    /// The user's email address, ignoring case. At most 250 characters.
-    Email(String),
-    /// The user's ID in another system, within the viewer's license. At most 250 characters. Private: administrators only.
-    ExternalId(String),
-}
+use crate::graphql::pagination::{self, Connection, PageArgs};
+use crate::scalar::{Date, Url};
 
 #[derive(Default)]
 pub struct UserQuery;
@@ -60,27 +46,7 @@ impl UserQuery {
         ctx: &Context<'_>,
         #[graphql(desc = "The ID, username, email address or external ID that identifies the user.")] by: UserBy,
     ) -> NullableField<user::Model> {
-        authorized(ctx, async {
-            let viewer = ctx.viewer()?;
-            let condition = match by {
-                UserBy::Id(id) => return Ok(ctx.loaders()?.load_one(UserById(Id::given("by.id", &id)?)).await?),
-                UserBy::Username(name) => {
-                    user::Column::UsernameKey.eq(text::canonical_login(short("by.username", &name)?))
-                }
-                UserBy::Email(address) => {
-                    user::Column::EmailKey.eq(text::canonical_login(short("by.email", &address)?))
-                }
-                UserBy::ExternalId(id) => {
-                    viewer.may_filter(user::Column::ExternalId)?;
-                    let of_license = of_license(user::Column::LicenseId, viewer.signed_in()?.license_id);
-                    user::Column::ExternalId.eq(short("by.externalId", &id)?).and(of_license)
-                }
-            };
-            let found =
-                user::Entity::find().filter(condition).filter(viewer.visible_users()).one(ctx.db()?.read()).await;
-            Ok(found.map_err(Error::from)?)
-        })
-        .await
+        authorized(ctx, async { Ok(by.find(ctx).await?) }).await
     }
 
     /// The users that match a filter. Sorted by last name, first name and ID by default.
@@ -114,15 +80,13 @@ impl UserQuery {
         }
         let order_by = order_by.unwrap_or_default();
         let order = order::read(viewer, &order_by)?;
-        let wanted = CompiledFilter::new(db, viewer, filter).await?;
-        ctx.loaders()?.loader().compare(wanted.comparisons)?;
+        let compiled = CompiledFilter::new(db, viewer, filter).await?;
+        ctx.loaders()?.loader().compare(compiled.comparisons)?;
         let scope = viewer.visibility_scope();
-        let name = format!("users {scope} {include_inactive} {} {}", wanted.name, order_by.to_value());
-        let window = ctx.page_request(PageArgs { first, after, last, before }, &name)?;
-        let select = user::Entity::find().filter(wanted.among(viewer.listed_users(include_inactive)));
-        let page =
-            pagination::read(db.read(), select.clone(), &ctx.selected_fields()?.columns(), &order, &window).await?;
-        Ok(page.into_connection(LazyCount::of_list(select), pagination::plain))
+        let name = format!("users {scope} {include_inactive} {} {}", compiled.name, order_by.to_value());
+        let page_request = ctx.page_request(PageArgs { first, after, last, before }, &name)?;
+        let select = user::Entity::find().filter(compiled.among(viewer.listed_users(include_inactive)));
+        Ok(list::connection(ctx, select, &order, &page_request).await?)
     }
 }
 
@@ -206,17 +170,14 @@ impl user::Model {
     ) -> Result<Connection<institution::Model>> {
         located(ctx, async {
             let of = sites_of(self);
-            let whose = match of {
-                SitesOf::Person(id) => format!("person {}", id.0),
+            let owner = match of {
+                SitesOf::User(id) => format!("person {}", id.0),
                 SitesOf::License(id) => format!("license {}", id.0),
             };
-            let name = format!("sites of {whose} {}", ctx.viewer()?.visibility_scope());
-            let window = ctx.page_request(PageArgs { first, after, last, before }, &name)?;
-            let page = ctx.loaders()?.load_one(Sites(of, window)).await?.unwrap_or_default();
-            let total = LazyCount::of(move |ctx| {
-                async move { Ok(ctx.loaders()?.load_one(SiteCount(of)).await?.unwrap_or(0)) }.boxed()
-            });
-            Ok(page.into_connection(total, pagination::plain))
+            let name = format!("sites of {owner} {}", ctx.viewer()?.visibility_scope());
+            let page_request = ctx.page_request(PageArgs { first, after, last, before }, &name)?;
+            let page = ctx.loaders()?.load_one(Sites(of, page_request)).await?.unwrap_or_default();
+            Ok(page.into_connection(loaded_count(SiteCount(of)), pagination::plain))
         })
         .await
     }
@@ -225,9 +186,9 @@ impl user::Model {
     /// are visible only to the user and to administrators.
     async fn attributes(&self, ctx: &Context<'_>) -> Result<Vec<ListItem<Attribute>>> {
         located(ctx, async {
-            let links = ctx.loaders()?;
-            let attributes = links.load_one(AttributesOfUser(self.id)).await?.unwrap_or_default();
-            links.loader().show_attributes(attributes.len())?;
+            let loaders = ctx.loaders()?;
+            let attributes = loaders.load_one(AttributesOfUser(self.id)).await?.unwrap_or_default();
+            loaders.loader().show_attributes(attributes.len())?;
             Ok(ListItem::list(attributes.iter().cloned()))
         })
         .await
@@ -284,31 +245,20 @@ impl user::Model {
 }
 
 async fn groups(
-    person: &user::Model,
+    user: &user::Model,
     ctx: &Context<'_>,
-    is_meant: fn(GroupRole) -> bool,
+    is_included: fn(GroupRole) -> bool,
 ) -> Result<Vec<ListItem<Arc<group::Model>>>> {
     located(ctx, async {
-        let links = ctx.loaders()?;
-        let belongings = links.load_one(GroupsOfUser(person.id)).await?.unwrap_or_default();
-        let meant = belongings.iter().filter(|belonging| is_meant(belonging.role));
-        links.loader().show_groups(meant.clone().count())?;
-        Ok(ListItem::list(meant.map(|belonging| Arc::clone(&belonging.group))))
+        let loaders = ctx.loaders()?;
+        let all_memberships = loaders.load_one(GroupsOfUser(user.id)).await?.unwrap_or_default();
+        let memberships = all_memberships.iter().filter(|membership| is_included(membership.role));
+        loaders.loader().show_groups(memberships.clone().count())?;
+        Ok(ListItem::list(memberships.map(|membership| Arc::clone(&membership.group))))
     })
     .await
 }
 
-/// The maximum length of a text that identifies a user, in characters.
-const MAX_KEY_LENGTH: usize = 250;
-
-fn short<'a>(argument: &str, text: &'a str) -> Result<&'a str, Error> {
-    let text = text.trim();
-    if text.chars().count() > MAX_KEY_LENGTH {
-        return Err(Error::BadInput(format!("{argument}: must be at most {MAX_KEY_LENGTH} characters.")));
-    }
-    Ok(text)
-}
-
-fn private<T>(person: &user::Model, ctx: &Context<'_>, value: Option<T>) -> Result<Option<T>, Error> {
-    Ok(if ctx.viewer()?.can_see_private(person) { value } else { None })
+fn private<T>(user: &user::Model, ctx: &Context<'_>, value: Option<T>) -> Result<Option<T>, Error> {
+    Ok(if ctx.viewer()?.can_see_private(user) { value } else { None })
 }

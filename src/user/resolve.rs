@@ -90,7 +90,7 @@ impl Forms {
 
 /// The users that match at least one of the keys.
 struct MatchedUsers {
-    people: HashMap<Id, user::Model>,
+    users: HashMap<Id, user::Model>,
     by_username: HashMap<String, Id>,
     by_email: HashMap<String, Id>,
     by_external_id: HashMap<String, Id>,
@@ -110,26 +110,26 @@ impl MatchedUsers {
             .filter(no_index_hint(viewer.visible_users()));
         let blank = user::Entity::placeholder();
         let mut meant = Self {
-            people: HashMap::new(),
+            users: HashMap::new(),
             by_username: HashMap::new(),
             by_email: HashMap::new(),
             by_external_id: HashMap::new(),
         };
         for row in db.read().query_all(&QueryTrait::into_query(select)).await? {
-            let person = columns.read(&row, &blank)?;
-            meant.by_username.extend(person.username_key.clone().map(|key| (key, person.id)));
-            meant.by_email.extend(person.email_key.clone().map(|key| (key, person.id)));
-            if by_external_id && is_same_license(person.license_id, license_id) {
-                meant.by_external_id.extend(person.external_id.clone().map(|key| (key, person.id)));
+            let user = columns.read(&row, &blank)?;
+            meant.by_username.extend(user.username_key.clone().map(|key| (key, user.id)));
+            meant.by_email.extend(user.email_key.clone().map(|key| (key, user.id)));
+            if by_external_id && is_same_license(user.license_id, license_id) {
+                meant.by_external_id.extend(user.external_id.clone().map(|key| (key, user.id)));
             }
-            meant.people.insert(person.id, person);
+            meant.users.insert(user.id, user);
         }
         Ok(meant)
     }
 
     fn of(&self, key: String) -> ResolvedUser {
         let forms = Forms::of(&key);
-        let by_id = forms.id.filter(|id| self.people.contains_key(id));
+        let by_id = forms.id.filter(|id| self.users.contains_key(id));
         let ids: HashSet<Id> = [
             by_id,
             self.by_username.get(&forms.login).copied(),
@@ -142,7 +142,7 @@ impl MatchedUsers {
         let mut ids = ids.into_iter();
         let (status, user) = match (ids.next(), ids.next()) {
             (None, _) => (ResolveStatus::Missing, None),
-            (Some(id), None) => (ResolveStatus::Matched, self.people.get(&id).cloned()),
+            (Some(id), None) => (ResolveStatus::Matched, self.users.get(&id).cloned()),
             (Some(_), Some(_)) => (ResolveStatus::Ambiguous, None),
         };
         ResolvedUser { key, status, user }
@@ -153,7 +153,7 @@ impl MatchedUsers {
 /// ignored.
 fn any_key(db: &Db, forms: &[Forms], of: Option<Id>) -> Condition {
     let backend = db.read().get_database_backend();
-    let texts = |form: fn(&Forms) -> &String| forms.iter().map(form).cloned().collect::<Vec<_>>();
+    let texts = |validator: fn(&Forms) -> &String| forms.iter().map(validator).cloned().collect::<Vec<_>>();
     let in_license = |license: Id| -> SimpleExpr {
         let external_ids = any_of(backend, user::Column::ExternalId, texts(|forms| &forms.external_id));
         Condition::all().add(of_license(user::Column::LicenseId, license)).add(external_ids).into()

@@ -6,7 +6,7 @@ use sea_orm::DatabaseTransaction;
 use crate::access::Viewer;
 use crate::audit::Change;
 use crate::auth::credential;
-use crate::auth::password::Hasher;
+use crate::auth::password::{Hasher, PasswordCandidate};
 use crate::entity::user;
 use crate::error::Error;
 use crate::scalar::Id;
@@ -42,22 +42,28 @@ impl Secrets {
         &self,
         hasher: &Hasher,
         viewer: &Viewer,
-        form: &mut Validator,
-        person: &user::Model,
+        validator: &mut Validator,
+        user: &user::Model,
     ) -> Result<(), Error> {
         if let MaybeUndefined::Value(pin) = &self.pin {
-            form.check("pin", rule::pin(pin));
+            validator.check("pin", rule::pin(pin));
         }
         if let MaybeUndefined::Value(password) = &self.password {
-            hasher.check(form, ("password", password), &person.known_words(), user_of(viewer)).await?;
+            let candidate = PasswordCandidate {
+                field: "password",
+                password,
+                known_words: &user.known_words(),
+                on_behalf_of: user_of(viewer),
+            };
+            hasher.check(validator, candidate).await?;
         }
         Ok(())
     }
 
     /// Sets the columns of the user that show the secrets.
-    pub fn apply(&self, person: &mut user::Model) {
+    pub fn apply(&self, user: &mut user::Model) {
         if !self.pin.is_undefined() {
-            person.has_pin = self.pin.is_value();
+            user.has_pin = self.pin.is_value();
         }
     }
 
@@ -65,7 +71,7 @@ impl Secrets {
     ///
     /// # Errors
     /// `RateLimited` if too many hashes and checks are computed at once.
-    pub async fn hashed(self, hasher: &Hasher, viewer: &Viewer) -> Result<Hashes, Error> {
+    pub async fn hash(self, hasher: &Hasher, viewer: &Viewer) -> Result<Hashes, Error> {
         let user = user_of(viewer);
         let hash = async |secret| match secret {
             MaybeUndefined::Value(secret) => Ok::<_, Error>(MaybeUndefined::Value(hasher.hash(secret, user).await?)),

@@ -32,14 +32,14 @@ impl ValidationError {
 }
 
 /// The maximum number of errors reported for one input.
-const MAX_FAULTS: usize = 100;
+const MAX_ERRORS: usize = 100;
 
 /// The errors found in an input so far, and the names of its fields.
 #[derive(Default)]
 pub struct Validator {
     creating: bool,
     null_is_absent: bool,
-    faults: Vec<MutationError>,
+    errors: Vec<MutationError>,
     given: Vec<&'static str>,
 }
 
@@ -69,28 +69,28 @@ impl Validator {
     }
 
     /// Records an error of a field. Only the first 100 errors are kept.
-    pub fn fault(&mut self, field: &str, code: ErrorCode, message: impl Into<String>) {
-        if self.faults.len() < MAX_FAULTS {
-            self.faults.push(MutationError::at(field, code, message));
+    pub fn add_error(&mut self, field: &str, code: ErrorCode, message: impl Into<String>) {
+        if self.errors.len() < MAX_ERRORS {
+            self.errors.push(MutationError::at(field, code, message));
         }
     }
 
     /// Returns the number of errors so far.
     #[must_use]
-    pub fn faults(&self) -> usize {
-        self.faults.len()
+    pub fn error_count(&self) -> usize {
+        self.errors.len()
     }
 
     /// Returns whether there are errors so far.
     #[must_use]
-    pub fn has_faults(&self) -> bool {
-        !self.faults.is_empty()
+    pub fn has_errors(&self) -> bool {
+        !self.errors.is_empty()
     }
 
     /// Returns whether a field has an error so far.
     #[must_use]
-    pub fn has_fault_of(&self, field: &str) -> bool {
-        self.faults.iter().any(|fault| fault.path.iter().skip(1).eq([field]))
+    pub fn has_error_at(&self, field: &str) -> bool {
+        self.errors.iter().any(|error| error.path.iter().skip(1).eq([field]))
     }
 
     /// Succeeds if there are no errors.
@@ -98,7 +98,7 @@ impl Validator {
     /// # Errors
     /// `Rejected` with all errors.
     pub fn finish(self) -> Result<(), Error> {
-        if self.faults.is_empty() { Ok(()) } else { Err(Error::Rejected(self.faults)) }
+        if self.errors.is_empty() { Ok(()) } else { Err(Error::Rejected(self.errors)) }
     }
 
     /// Validates an optional text. It is trimmed; blank text counts as null.
@@ -145,10 +145,10 @@ impl Validator {
     ) {
         self.note(field, &value);
         match value {
-            Undefined if self.creating => self.fault(field, ErrorCode::Required, "This field is required."),
+            Undefined if self.creating => self.add_error(field, ErrorCode::Required, "This field is required."),
             Undefined => {}
             Null => self.null(field),
-            Value(text) if text.is_blank() => self.fault(field, ErrorCode::Required, "This field is required."),
+            Value(text) if text.is_blank() => self.add_error(field, ErrorCode::Required, "This field is required."),
             Value(text) => {
                 if let Some(text) = self.check(field, rule(text.trim())) {
                     *target = text;
@@ -171,7 +171,7 @@ impl Validator {
     /// Takes a value as [`Self::value`]; it is required for a new object.
     pub fn needed<T>(&mut self, field: &'static str, value: MaybeUndefined<T>, target: &mut T) {
         if value.is_undefined() && self.creating {
-            self.fault(field, ErrorCode::Required, "This field is required.");
+            self.add_error(field, ErrorCode::Required, "This field is required.");
         }
         self.value(field, value, target);
     }
@@ -204,10 +204,10 @@ impl Validator {
         value
     }
 
-    /// Parses an id; records an error if the text is not a UUID.
-    pub fn id(&mut self, field: &'static str, text: &str) -> Option<Id> {
+    /// Parses an ID. Records an error if the text is not a UUID; the returned ID is of no object then.
+    pub fn id(&mut self, field: &'static str, text: &str) -> Id {
         let id = rule::id(text);
-        self.check(field, id)
+        self.check(field, id).unwrap_or_default()
     }
 
     fn note<T>(&mut self, field: &'static str, value: &MaybeUndefined<T>) {
@@ -217,7 +217,7 @@ impl Validator {
     }
 
     fn null(&mut self, field: &str) {
-        self.fault(field, ErrorCode::NullNotAllowed, "This field can be omitted, but must not be null.");
+        self.add_error(field, ErrorCode::NullNotAllowed, "This field can be omitted, but must not be null.");
     }
 
     /// Returns the value of a successful rule; otherwise records the error and returns `None`.
@@ -225,7 +225,7 @@ impl Validator {
         match outcome {
             Ok(value) => Some(value),
             Err(ValidationError(code, message)) => {
-                self.fault(field, code, message);
+                self.add_error(field, code, message);
                 None
             }
         }

@@ -20,7 +20,7 @@ pub fn add_to(route: Route, shortest_password: usize) -> Route {
     Purpose::iter().fold(route, |route, purpose| {
         route.at(
             one_time_link::path(purpose),
-            get(make_sync(move |request| answer(&request, purpose, shortest_password))),
+            get(make_sync(move |request| respond(&request, purpose, shortest_password))),
         )
     })
 }
@@ -89,8 +89,8 @@ impl LinkPage<'_> {
     }
 }
 
-/// Returns a page. It runs only its own script and is never cached.
-fn answer(request: &Request, purpose: Purpose, shortest: usize) -> Response {
+/// Returns the response with a page. It runs only its own script and is never cached.
+fn respond(request: &Request, purpose: Purpose, shortest: usize) -> Response {
     let nonce = BASE64_STANDARD.encode(rand::random::<[u8; 16]>());
     let language = language(request.uri().query(), request.headers());
     let page =
@@ -119,8 +119,8 @@ fn answer(request: &Request, purpose: Purpose, shortest: usize) -> Response {
 
 /// Returns the language of the link or, without one, the language that the browser prefers.
 fn language(query: Option<&str>, headers: &HeaderMap) -> Language {
-    let mut given = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
-    let of_link = given.find(|(name, _)| name == "lang").and_then(|(_, tag)| Language::of_tag(&tag));
+    let mut parameters = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+    let of_link = parameters.find(|(name, _)| name == "lang").and_then(|(_, tag)| Language::of_tag(&tag));
     of_link.or_else(|| Language::of_headers(headers)).unwrap_or_default()
 }
 
@@ -129,7 +129,7 @@ pub(crate) mod tests {
     use super::*;
 
     /// Returns all pages as one text.
-    pub fn every_page_in(messages: &Messages) -> String {
+    pub fn all_pages_in(messages: &Messages) -> String {
         let page = |purpose| {
             LinkPage { purpose, messages, shortest: 12, longest: MAX_PASSWORD_LENGTH, nonce: "" }.render().unwrap()
         };

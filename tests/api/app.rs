@@ -9,9 +9,9 @@ use chrono::TimeDelta;
 use mailparse::MailHeaderMap;
 use roster::access::{AuthMethod, SignedIn, Viewer};
 use roster::app::App as Application;
-use roster::auth::password::{Hasher, SHORTEST};
+use roster::auth::password::{DEFAULT_MIN_LENGTH, Hasher};
 use roster::auth::policy::{Lifetime, SelfServicePolicy, SignInPolicy};
-use roster::auth::redirect::{Allowed, NextUrls};
+use roster::auth::redirect::{AllowedPrefix, NextUrls};
 use roster::auth::server_key::Key;
 use roster::cli::admin;
 use roster::client::Client;
@@ -23,7 +23,9 @@ use roster::mail::MailQueue;
 use roster::mail::transport::{Destination, Transport, sender};
 use roster::mail::worker::MailWorker;
 use roster::scalar::{Id, now};
+use roster::user::create::create;
 use roster::user::input::CreateUserInput;
+use roster::user::invitation::ActivationEmails;
 use roster::{http, license, session};
 use sea_orm::{ActiveModelTrait, ConnectionTrait, EntityTrait, IntoActiveModel};
 use serde_json::{Value, json};
@@ -37,7 +39,7 @@ pub const PASSWORD: &str = "seven-brass-otters-waltz";
 
 pub const LIFETIME: Lifetime = Lifetime { absolute: Duration::from_hours(30 * 24), idle: Duration::from_hours(12) };
 
-pub const RULES: SignInPolicy = SignInPolicy { lifetime: LIFETIME, max_failures_per_address: 100 };
+pub const POLICY: SignInPolicy = SignInPolicy { lifetime: LIFETIME, max_failures_per_address: 100 };
 
 /// The number of database connections of each server for reading, and on PostgreSQL for writing.
 pub const CONNECTIONS: u32 = 4;
@@ -51,7 +53,7 @@ const MAIL: &str = "mail";
 /// The URLs to which each server may redirect users.
 pub fn next_urls() -> NextUrls {
     let allowed = [PUBLIC_URL, "https://app.example.org/welcome"];
-    NextUrls::new(allowed.map(|url| Allowed::parse(url).unwrap()).into())
+    NextUrls::new(allowed.map(|url| AllowedPrefix::parse(url).unwrap()).into())
 }
 
 /// The server key of each server.
@@ -59,7 +61,7 @@ pub const KEY: [u8; 32] = *b"the-key-of-every-test-directory!";
 
 /// A hasher with the server key of each server.
 pub fn hasher() -> Hasher {
-    Hasher::new(Key::from(KEY), SHORTEST.into())
+    Hasher::new(Key::from(KEY), DEFAULT_MIN_LENGTH.into())
 }
 
 /// Runs each test once on SQLite and once on PostgreSQL, where it is installed.
@@ -93,7 +95,7 @@ pub struct App {
     pub other_license: Id,
     client: reqwest::Client,
     root: SignedIn,
-    postman: MailWorker,
+    mail_worker: MailWorker,
     dir: Arc<tempfile::TempDir>,
     _stop: oneshot::Sender<()>,
 }
@@ -169,11 +171,15 @@ impl App {
     async fn serve(db: Db, dir: Arc<tempfile::TempDir>) -> Self {
         let license = license::create_first(&db, Id::new(), "A-1", "Alder Hospital").await.unwrap().id;
         let other_license = license::create_first(&db, Id::new(), "B-2", "Birch Institute").await.unwrap().id;
-        let names = ("Root".to_owned(), "Alder".to_owned());
-        let password = PASSWORD.to_owned();
-        let email = "root@alder.example.org".to_owned();
-        let place = (license, admin::Administers::Everything);
-        let root = admin::create_administrator(&db, &hasher(), place, names, email, Some(password)).await.unwrap().0;
+        let root = admin::NewAdministrator {
+            license_id: license,
+            rights: admin::AdministratorRights::Superuser,
+            first_name: "Root".to_owned(),
+            last_name: "Alder".to_owned(),
+            email: "root@alder.example.org".to_owned(),
+            password: Some(PASSWORD.to_owned()),
+        };
+        let root = admin::create_administrator(&db, &hasher(), root).await.unwrap().0;
         let root = SignedIn::new(&(&root).into(), AuthMethod::Session(Id::new()), None);
 
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -190,14 +196,14 @@ impl App {
         let stopped = async {
             let _ = stopped.await;
         };
-        let ways = SelfServicePolicy { next_urls: next_urls(), registration: Some(license) };
-        let app = Application::new(db.clone(), RULES, hasher(), PUBLIC_URL.to_owned(), ways).unwrap();
+        let self_service = SelfServicePolicy { next_urls: next_urls(), registration: Some(license) };
+        let app = Application::new(db.clone(), POLICY, hasher(), PUBLIC_URL.to_owned(), self_service).unwrap();
         tokio::spawn(http::serve(app, listener, settings, stopped));
         let sender = sender("Roster <roster@people.example.org>").unwrap();
-        let carrier = Transport::new(sender, Destination::Folder(dir.path().join(MAIL)));
-        let postman = MailWorker::new(db.clone(), &Key::from(KEY), PUBLIC_URL, carrier, TimeDelta::minutes(1));
+        let transport = Transport::new(sender, Destination::Folder(dir.path().join(MAIL)));
+        let mail_worker = MailWorker::new(db.clone(), &Key::from(KEY), PUBLIC_URL, transport, TimeDelta::minutes(1));
         let client = reqwest::Client::new();
-        Self { db, address, license, other_license, client, root, postman, dir, _stop: stop }
+        Self { db, address, license, other_license, client, root, mail_worker, dir, _stop: stop }
     }
 
     /// The data directory of the server.
@@ -218,32 +224,32 @@ impl App {
     /// A superuser of the first license.
     pub async fn superuser(&self) -> Caller<'_> {
         let rights = AdminRightsInput { is_superuser: Given(true), ..AdminRightsInput::default() };
-        self.person("Super", UserFields { admin_rights: Given(rights), ..UserFields::default() }).await
+        self.user_with("Super", UserFields { admin_rights: Given(rights), ..UserFields::default() }).await
     }
 
     /// A license administrator of the first license.
     pub async fn license_admin(&self) -> Caller<'_> {
-        self.person("Chief", UserFields { role: Given(Role::LicenseAdmin), ..UserFields::default() }).await
+        self.user_with("Chief", UserFields { role: Given(Role::LicenseAdmin), ..UserFields::default() }).await
     }
 
     /// An administrator of the first license, without access to every site.
     pub async fn admin(&self) -> Caller<'_> {
-        self.person("Admin", UserFields { role: Given(Role::Admin), ..UserFields::default() }).await
+        self.user_with("Admin", UserFields { role: Given(Role::Admin), ..UserFields::default() }).await
     }
 
     /// A user of the first license.
     pub async fn user(&self) -> Caller<'_> {
-        self.person("User", UserFields::default()).await
+        self.user_with("User", UserFields::default()).await
     }
 
     /// A user of the other license.
-    pub async fn stranger(&self) -> Caller<'_> {
+    pub async fn other_license_user(&self) -> Caller<'_> {
         let user = self.create("Stranger", self.other_license, UserFields::default(), MaybeUndefined::Undefined).await;
         self.sign_in(user).await
     }
 
     /// Creates a user of the first license with these fields, and signs them in.
-    pub async fn person(&self, name: &str, fields: UserFields) -> Caller<'_> {
+    pub async fn user_with(&self, name: &str, fields: UserFields) -> Caller<'_> {
         let user = self.create(name, self.license, fields, MaybeUndefined::Undefined).await;
         self.sign_in(user).await
     }
@@ -260,9 +266,9 @@ impl App {
         if fields.email.is_undefined() && fields.username.is_undefined() {
             fields.email = Given(format!("{}@example.org", Id::new().0));
         }
-        let ways = SelfServicePolicy { next_urls: next_urls(), registration: None };
+        let self_service = SelfServicePolicy { next_urls: next_urls(), registration: None };
         let key = Key::from(KEY);
-        let desk = MailQueue { key: &key, language: Language::English };
+        let mail_queue = MailQueue { key: &key, language: Language::English };
         let input = CreateUserInput {
             first_name: name.to_owned(),
             last_name: "Tester".to_owned(),
@@ -276,17 +282,21 @@ impl App {
             dry_run: false,
         };
         // The session exists only during the call, so that no test sees it.
-        let session = self.session_of_root();
+        let session = self.root_session();
         let id = session.id;
-        let root =
-            Viewer::SignedIn(SignedIn { means: AuthMethod::Session(id), license_id: license, ..self.root.clone() });
+        let root = Viewer::SignedIn(SignedIn {
+            auth_method: AuthMethod::Session(id),
+            license_id: license,
+            ..self.root.clone()
+        });
         session.into_active_model().reset_all().insert(self.db.write()).await.unwrap();
-        let made = roster::user::create(&self.db, &hasher(), &root, (desk, &ways), input).await.unwrap().unwrap();
+        let emails = ActivationEmails { queue: mail_queue, policy: &self_service };
+        let user = create(&self.db, &hasher(), &root, emails, input).await.unwrap().unwrap();
         stored_session::Entity::delete_by_id(id).exec(self.db.write()).await.unwrap();
-        made
+        user
     }
 
-    fn session_of_root(&self) -> stored_session::Model {
+    fn root_session(&self) -> stored_session::Model {
         let (id, now) = (Id::new(), now());
         stored_session::Model {
             id,
@@ -302,7 +312,7 @@ impl App {
 
     /// Sends the queued emails.
     pub async fn send_mail(&self) {
-        self.postman.send_all().await.unwrap();
+        self.mail_worker.send_all().await.unwrap();
     }
 
     /// Sends the queued emails; returns those sent since the last call, oldest first.
@@ -334,7 +344,7 @@ impl App {
     /// Starts a session of a user.
     pub async fn sign_in(&self, user: user::Model) -> Caller<'_> {
         let id = user.id;
-        let opened = session::start(&self.db, LIFETIME, &Client::default(), user).await.unwrap();
+        let opened = session::start(&self.db, LIFETIME, &Client::default(), &user).await.unwrap();
         Caller { app: self, id, token: Some(opened.token) }
     }
 }
@@ -365,54 +375,54 @@ impl Caller<'_> {
     }
 
     /// Sends a document with variables; returns the response, with or without errors.
-    pub async fn ask(&self, query: &str, variables: Value) -> Value {
+    pub async fn execute(&self, query: &str, variables: Value) -> Value {
         self.post(&json!({ "query": query, "variables": variables })).await.1
     }
 
     /// Sends a document with variables; returns the data of the response, which must have no errors.
     pub async fn data(&self, query: &str, variables: Value) -> Value {
-        let answer = self.ask(query, variables).await;
-        assert!(answer.get("errors").is_none(), "{query}\n{answer:#}");
-        answer.get("data").cloned().unwrap()
+        let response = self.execute(query, variables).await;
+        assert!(response.get("errors").is_none(), "{query}\n{response:#}");
+        response.get("data").cloned().unwrap()
     }
 
     /// Sends a document with variables; returns the code of the first error of the response, which must have one.
-    pub async fn refused(&self, query: &str, variables: Value) -> String {
-        let answer = self.ask(query, variables).await;
-        let code = answer.pointer("/errors/0/extensions/code").and_then(Value::as_str);
-        code.unwrap_or_else(|| panic!("{query}\n{answer:#}")).to_owned()
+    pub async fn error_code(&self, query: &str, variables: Value) -> String {
+        let response = self.execute(query, variables).await;
+        let code = response.pointer("/errors/0/extensions/code").and_then(Value::as_str);
+        code.unwrap_or_else(|| panic!("{query}\n{response:#}")).to_owned()
     }
 
     /// Sends a mutation; returns its payload. There must be no top-level errors. `selection` is selected in addition to
     /// `success`, `message` and `errors`.
-    pub async fn change(&self, mutation: &str, selection: &str, input: Value) -> Value {
+    pub async fn mutate(&self, mutation: &str, selection: &str, input: Value) -> Value {
         let data = self.data(&document(mutation, selection), json!({ "input": input })).await;
         data.get(mutation).cloned().unwrap()
     }
 
     /// Sends a mutation that must be rejected with a top-level error; returns the code of the error.
-    pub async fn change_refused(&self, mutation: &str, input: Value) -> String {
-        self.refused(&document(mutation, ""), json!({ "input": input })).await
+    pub async fn mutation_error_code(&self, mutation: &str, input: Value) -> String {
+        self.error_code(&document(mutation, ""), json!({ "input": input })).await
     }
 
     /// Sends a mutation that must fail; returns the errors of its payload, each as `CODE path.to.field`, sorted.
-    pub async fn faults(&self, mutation: &str, input: Value) -> Vec<String> {
-        let payload = self.change(mutation, "", input).await;
+    pub async fn payload_errors(&self, mutation: &str, input: Value) -> Vec<String> {
+        let payload = self.mutate(mutation, "", input).await;
         assert_eq!(payload.get("success"), Some(&json!(false)), "{payload:#}");
-        faults_of(&payload)
+        payload_errors(&payload)
     }
 }
 
 /// The errors of a payload, each as `CODE path.to.field`, sorted.
-pub fn faults_of(payload: &Value) -> Vec<String> {
+pub fn payload_errors(payload: &Value) -> Vec<String> {
     let errors = payload.get("errors").and_then(Value::as_array).cloned().unwrap_or_default();
     let text = |error: &Value| {
         let path: Vec<&str> = error["path"].as_array().unwrap().iter().map(|part| part.as_str().unwrap()).collect();
         format!("{} {}", error["code"].as_str().unwrap(), path.join("."))
     };
-    let mut faults: Vec<String> = errors.iter().map(text).collect();
-    faults.sort();
-    faults
+    let mut texts: Vec<String> = errors.iter().map(text).collect();
+    texts.sort();
+    texts
 }
 
 /// The name of the input type of a mutation.

@@ -9,9 +9,9 @@ use roster::scalar::Id;
 use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter, QueryOrder};
 use serde_json::{Value, json};
 
-use crate::app::{App, Caller, faults_of};
+use crate::app::{App, Caller, payload_errors};
 use crate::crowd;
-use crate::process::{ADMIN, Home};
+use crate::process::{ADMIN, Sandbox};
 
 const DEFINITION: &str = "definition { name label kind required userEditable userVisible }";
 
@@ -19,7 +19,7 @@ const DEFINITION: &str = "definition { name label kind required userEditable use
 async fn define(by: &Caller<'_>, name: &str, kind: &str, more: Value) {
     let mut input = json!({ "name": name, "label": name, "kind": kind });
     input.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    let payload = by.change("defineAttribute", "", input).await;
+    let payload = by.mutate("defineAttribute", "", input).await;
     assert_eq!(payload["success"], json!(true), "{payload:#}");
 }
 
@@ -30,7 +30,7 @@ fn item(name: &str, value: impl Into<Value>) -> Value {
 /// Sets attributes of a user and asserts success.
 async fn give(by: &Caller<'_>, to: &str, attributes: Value) -> Value {
     let payload = by
-        .change(
+        .mutate(
             "updateUser",
             "user { version attributes { name value } }",
             json!({ "id": to, "attributes": attributes }),
@@ -47,10 +47,10 @@ async fn seen(by: &Caller<'_>, of: &str) -> Value {
 }
 
 /// The input of a new user with the given additional fields.
-fn new_person(said: Value) -> Value {
+fn new_user(given: Value) -> Value {
     let mut input = json!({ "firstName": "Ada", "lastName": "Byron", "email": format!("{}@example.org", Id::new().0) });
-    if let Value::Object(said) = said {
-        input.as_object_mut().unwrap().extend(said);
+    if let Value::Object(given) = given {
+        input.as_object_mut().unwrap().extend(given);
     }
     input
 }
@@ -69,7 +69,7 @@ async fn last_changes(app: &App) -> Value {
 async fn definer(app: &App) -> Caller<'_> {
     let rights = AdminRightsInput { is_attributes_admin: Given(true), ..AdminRightsInput::default() };
     let fields = UserFields { role: Given(Role::Admin), admin_rights: Given(rights), ..UserFields::default() };
-    app.person("Definer", fields).await
+    app.user_with("Definer", fields).await
 }
 
 /// Inserts attribute definitions of the first license.
@@ -83,19 +83,19 @@ async fn defined(app: &App, names: impl Iterator<Item = String>) {
 
 on_every_database! {
     async fn attributes_are_defined_and_changed_by_name(app: App) {
-        let (chief, user, stranger) = (app.license_admin().await, app.user().await, app.stranger().await);
+        let (license_admin, user, stranger) = (app.license_admin().await, app.user().await, app.other_license_user().await);
         let input = json!({ "name": "birthplace", "label": " Place of birth ", "kind": "STRING" });
-        let made = chief.change("defineAttribute", DEFINITION, input).await;
+        let created = license_admin.mutate("defineAttribute", DEFINITION, input).await;
         let mut expected = json!({ "name": "birthplace", "label": "Place of birth", "kind": "STRING", "required": false, "userEditable": false, "userVisible": true });
-        assert_eq!(made["definition"], expected);
+        assert_eq!(created["definition"], expected);
         let input = json!({ "name": "birthplace", "label": "Born in", "userEditable": true });
-        let changed = chief.change("defineAttribute", DEFINITION, input).await;
+        let changed = license_admin.mutate("defineAttribute", DEFINITION, input).await;
         (expected["label"], expected["userEditable"]) = (json!("Born in"), json!(true));
         assert_eq!(changed["definition"], expected, "absent fields stay unchanged");
-        assert_eq!(chief.change("defineAttribute", DEFINITION, json!({ "name": "birthplace", "kind": "DATE" })).await["definition"]["kind"], json!("DATE"));
-        define(&chief, "address_city", "STRING", json!({})).await;
-        define(&chief, "badge", "INTEGER", json!({})).await;
-        for caller in [&chief, &user] {
+        assert_eq!(license_admin.mutate("defineAttribute", DEFINITION, json!({ "name": "birthplace", "kind": "DATE" })).await["definition"]["kind"], json!("DATE"));
+        define(&license_admin, "address_city", "STRING", json!({})).await;
+        define(&license_admin, "badge", "INTEGER", json!({})).await;
+        for caller in [&license_admin, &user] {
             let data = caller.data("{ attributeDefinitions { name } }", json!({})).await;
             assert_eq!(data["attributeDefinitions"], json!([{ "name": "address_city" }, { "name": "badge" }, { "name": "birthplace" }]));
         }
@@ -103,14 +103,14 @@ on_every_database! {
     }
 
     async fn attribute_definitions_are_validated(app: App) {
-        let chief = app.license_admin().await;
+        let license_admin = app.license_admin().await;
         let of = |name: &str| json!({ "name": name, "label": "A", "kind": "STRING" });
         for name in ["a", "a_1", "preferredUsername", "z9", &"a".repeat(50)] {
-            assert_eq!(chief.change("defineAttribute", "", of(name)).await["success"], json!(true), "{name}");
+            assert_eq!(license_admin.mutate("defineAttribute", "", of(name)).await["success"], json!(true), "{name}");
         }
         for (name, code) in [("", "REQUIRED"), (" ", "REQUIRED"), ("A", "INVALID"), ("1a", "INVALID"), ("_a", "INVALID"), ("a-b", "INVALID"),
             ("a.b", "INVALID"), ("a b", "INVALID"), ("é", "INVALID"), ("aé", "INVALID"), ("a\u{1}", "INVALID"), (&"a".repeat(51), "TOO_LONG")] {
-            assert_eq!(chief.faults("defineAttribute", of(name)).await, [format!("{code} input.name")], "{name:?}");
+            assert_eq!(license_admin.payload_errors("defineAttribute", of(name)).await, [format!("{code} input.name")], "{name:?}");
         }
         let cases = [
             (json!({ "name": "B" }), vec!["INVALID input.name", "REQUIRED input.kind", "REQUIRED input.label"]),
@@ -120,76 +120,76 @@ on_every_database! {
             (json!({ "name": "b", "label": "é".repeat(101), "kind": "DATE" }), vec!["TOO_LONG input.label"]),
             (json!({ "name": "a", "label": null, "kind": null }), vec!["NULL_NOT_ALLOWED input.kind", "NULL_NOT_ALLOWED input.label"]),
         ];
-        for (input, faults) in cases {
-            assert_eq!(chief.faults("defineAttribute", input.clone()).await, faults, "{input}");
+        for (input, errors) in cases {
+            assert_eq!(license_admin.payload_errors("defineAttribute", input.clone()).await, errors, "{input}");
         }
         for name in ["nothing", "A", "", "a\u{1}b"] {
-            assert_eq!(chief.faults("removeAttribute", json!({ "name": name })).await, ["NOT_FOUND input.name"], "{name:?}");
+            assert_eq!(license_admin.payload_errors("removeAttribute", json!({ "name": name })).await, ["NOT_FOUND input.name"], "{name:?}");
         }
     }
 
     async fn attribute_administrators_define_attributes_in_their_own_license(app: App) {
         let input = json!({ "name": "badge", "label": "Badge", "kind": "INTEGER" });
         let rights = AdminRightsInput { is_attributes_admin: Given(true), ..AdminRightsInput::default() };
-        let flagged = app.person("Flagged", UserFields { admin_rights: Given(rights), ..UserFields::default() }).await;
+        let flagged = app.user_with("Flagged", UserFields { admin_rights: Given(rights), ..UserFields::default() }).await;
         let definer = definer(&app).await;
-        let made = definer.change("createApiKey", "secret", json!({ "name": "Nightly", "role": "ADMIN" })).await;
-        let program = Caller { token: made["secret"].as_str().map(str::to_owned), ..definer.clone() };
+        let created = definer.mutate("createApiKey", "secret", json!({ "name": "Nightly", "role": "ADMIN" })).await;
+        let program = Caller { token: created["secret"].as_str().map(str::to_owned), ..definer.clone() };
         for caller in [&app.user().await, &app.admin().await, &flagged, &program] {
-            assert_eq!(caller.change_refused("defineAttribute", input.clone()).await, "FORBIDDEN");
-            assert_eq!(caller.change_refused("removeAttribute", json!({ "name": "badge" })).await, "FORBIDDEN");
+            assert_eq!(caller.mutation_error_code("defineAttribute", input.clone()).await, "FORBIDDEN");
+            assert_eq!(caller.mutation_error_code("removeAttribute", json!({ "name": "badge" })).await, "FORBIDDEN");
         }
         let root = app.create("Root", app.other_license, UserFields {
             admin_rights: Given(AdminRightsInput { is_superuser: Given(true), ..AdminRightsInput::default() }), ..UserFields::default()
         }, Undefined).await;
         let root = app.sign_in(root).await;
         for caller in [&definer, &app.license_admin().await, &root] {
-            assert_eq!(caller.change("defineAttribute", "", input.clone()).await["success"], json!(true));
+            assert_eq!(caller.mutate("defineAttribute", "", input.clone()).await["success"], json!(true));
         }
         let root_sees = root.data("{ attributeDefinitions { name } }", json!({})).await;
         assert_eq!(root_sees["attributeDefinitions"], json!([{ "name": "badge" }]), "the superuser sees only the attributes of their own license");
         for caller in [&definer, &root] {
-            assert_eq!(caller.change("removeAttribute", DEFINITION, json!({ "name": "badge" })).await["definition"]["label"], json!("Badge"));
-            assert_eq!(caller.faults("removeAttribute", json!({ "name": "badge" })).await, ["NOT_FOUND input.name"]);
+            assert_eq!(caller.mutate("removeAttribute", DEFINITION, json!({ "name": "badge" })).await["definition"]["label"], json!("Badge"));
+            assert_eq!(caller.payload_errors("removeAttribute", json!({ "name": "badge" })).await, ["NOT_FOUND input.name"]);
         }
     }
 
     async fn the_kind_of_an_attribute_with_values_cannot_change(app: App) {
-        let (chief, user) = (app.license_admin().await, app.user().await);
-        define(&chief, "badge", "INTEGER", json!({})).await;
-        give(&chief, &user.id(), item("badge", 7)).await;
+        let (license_admin, user) = (app.license_admin().await, app.user().await);
+        define(&license_admin, "badge", "INTEGER", json!({})).await;
+        give(&license_admin, &user.id(), item("badge", 7)).await;
         let other = json!({ "name": "badge", "kind": "STRING", "label": "" });
-        assert_eq!(chief.faults("defineAttribute", other).await, ["NOT_ALLOWED input.kind", "REQUIRED input.label"]);
-        define(&chief, "badge", "INTEGER", json!({ "label": "The badge" })).await;
-        give(&chief, &user.id(), item("badge", Value::Null)).await;
-        define(&chief, "badge", "STRING", json!({})).await;
-        assert_eq!(give(&chief, &user.id(), item("badge", "x")).await["attributes"], item("badge", "x"));
+        assert_eq!(license_admin.payload_errors("defineAttribute", other).await, ["NOT_ALLOWED input.kind", "REQUIRED input.label"]);
+        define(&license_admin, "badge", "INTEGER", json!({ "label": "The badge" })).await;
+        give(&license_admin, &user.id(), item("badge", Value::Null)).await;
+        define(&license_admin, "badge", "STRING", json!({})).await;
+        assert_eq!(give(&license_admin, &user.id(), item("badge", "x")).await["attributes"], item("badge", "x"));
     }
 
     async fn concurrent_requests_cannot_exceed_100_attributes(app: App) {
-        let chief = app.license_admin().await;
+        let license_admin = app.license_admin().await;
         defined(&app, (0..99).map(|n| format!("a{n}"))).await;
         let inputs = (0..8).map(|n| json!({ "name": format!("b{n}"), "label": "B", "kind": "DATE" }));
-        let payloads = join_all(inputs.map(|input| chief.change("defineAttribute", "", input))).await;
+        let payloads = join_all(inputs.map(|input| license_admin.mutate("defineAttribute", "", input))).await;
         assert_eq!(payloads.iter().filter(|payload| payload["success"] == json!(true)).count(), 1);
-        assert_eq!(payloads.iter().filter(|payload| faults_of(payload) == ["NOT_ALLOWED input.name"]).count(), 7);
-        let listed = chief.data("{ attributeDefinitions { name } }", json!({})).await;
+        assert_eq!(payloads.iter().filter(|payload| payload_errors(payload) == ["NOT_ALLOWED input.name"]).count(), 7);
+        let listed = license_admin.data("{ attributeDefinitions { name } }", json!({})).await;
         assert_eq!(listed["attributeDefinitions"].as_array().unwrap().len(), 100);
-        define(&chief, "a7", "STRING", json!({ "label": "Still changed" })).await;
-        chief.change("removeAttribute", "", json!({ "name": "a7" })).await;
-        define(&chief, "b", "STRING", json!({})).await;
-        let same = (0..6).map(|_| chief.change("removeAttribute", "", json!({ "name": "b" })));
+        define(&license_admin, "a7", "STRING", json!({ "label": "Still changed" })).await;
+        license_admin.mutate("removeAttribute", "", json!({ "name": "a7" })).await;
+        define(&license_admin, "b", "STRING", json!({})).await;
+        let same = (0..6).map(|_| license_admin.mutate("removeAttribute", "", json!({ "name": "b" })));
         let removed = join_all(same).await;
         assert_eq!(removed.iter().filter(|payload| payload["success"] == json!(true)).count(), 1);
         let input = json!({ "name": "c", "label": "C", "kind": "DATE" });
-        let twice = join_all((0..6).map(|_| chief.change("defineAttribute", "", input.clone()))).await;
+        let twice = join_all((0..6).map(|_| license_admin.mutate("defineAttribute", "", input.clone()))).await;
         assert!(twice.iter().all(|payload| payload["success"] == json!(true)), "one request creates the attribute, the others change it");
     }
 
     async fn values_of_each_kind_are_validated(app: App) {
-        let (chief, user) = (app.license_admin().await, app.user().await);
+        let (license_admin, user) = (app.license_admin().await, app.user().await);
         for (name, kind) in [("text", "STRING"), ("truth", "BOOLEAN"), ("day", "DATE"), ("number", "INTEGER")] {
-            define(&chief, name, kind, json!({})).await;
+            define(&license_admin, name, kind, json!({})).await;
         }
         let largest = 9_007_199_254_740_991_i64;
         let good = [
@@ -201,7 +201,7 @@ on_every_database! {
             ("number", json!(0), json!(0)), ("number", json!(-7), json!(-7)), ("number", json!(largest), json!(largest)), ("number", json!(-largest), json!(-largest)),
         ];
         for (name, given, shown) in good {
-            assert_eq!(give(&chief, &user.id(), item(name, given.clone())).await["attributes"].as_array().unwrap().iter()
+            assert_eq!(give(&license_admin, &user.id(), item(name, given.clone())).await["attributes"].as_array().unwrap().iter()
                 .find(|one| one["name"] == json!(name)).unwrap()["value"], shown, "{name} {given}");
         }
         let deep = (0..60).fold(json!(1), |inner, _| json!([inner]));
@@ -216,172 +216,172 @@ on_every_database! {
         ];
         for (name, given, code) in bad {
             let input = json!({ "id": user.id(), "attributes": item(name, given.clone()) });
-            assert_eq!(chief.faults("updateUser", input).await, [format!("{code} input.attributes.0.value")], "{name} {given}");
+            assert_eq!(license_admin.payload_errors("updateUser", input).await, [format!("{code} input.attributes.0.value")], "{name} {given}");
         }
         for (name, blank) in [("text", " \u{200b}"), ("text", "\u{301}"), ("text", "\u{2800}"), ("day", " ")] {
-            let left = give(&chief, &user.id(), item(name, blank)).await;
+            let left = give(&license_admin, &user.id(), item(name, blank)).await;
             assert!(left["attributes"].as_array().unwrap().iter().all(|one| one["name"] != json!(name)), "blank text is treated as null");
         }
         let literal = format!("mutation {{ updateUser(input: {{ id: \"{}\", attributes: [{{ name: \"number\", value: 42 }}, {{ name: \"truth\", value: null }}] }}) {{ user {{ attributes {{ label value }} }} }} }}", user.id());
-        assert_eq!(chief.data(&literal, json!({})).await["updateUser"]["user"]["attributes"], json!([{ "label": "number", "value": 42 }]));
+        assert_eq!(license_admin.data(&literal, json!({})).await["updateUser"]["user"]["attributes"], json!([{ "label": "number", "value": 42 }]));
     }
 
     async fn attribute_errors_are_reported_together_with_all_others(app: App) {
-        let (chief, user) = (app.license_admin().await, app.user().await);
-        define(&chief, "badge", "INTEGER", json!({ "required": true })).await;
-        define(&chief, "birthplace", "STRING", json!({ "required": true })).await;
-        define(&chief, "nickname", "STRING", json!({})).await;
+        let (license_admin, user) = (app.license_admin().await, app.user().await);
+        define(&license_admin, "badge", "INTEGER", json!({ "required": true })).await;
+        define(&license_admin, "birthplace", "STRING", json!({ "required": true })).await;
+        define(&license_admin, "nickname", "STRING", json!({})).await;
         let attributes = json!([
             { "name": "badge", "value": "x" }, { "name": "nothing", "value": 1 }, { "name": "nickname", "value": "a" }, { "name": "nickname", "value": "b" },
             { "name": "a\u{1}", "value": 1 }, { "name": "x".repeat(9_000), "value": 1 },
         ]);
-        let input = new_person(json!({ "firstName": " ", "email": "nobody", "attributes": attributes }));
-        assert_eq!(chief.faults("createUser", input).await, [
+        let input = new_user(json!({ "firstName": " ", "email": "nobody", "attributes": attributes }));
+        assert_eq!(license_admin.payload_errors("createUser", input).await, [
             "INVALID input.attributes.0.value", "INVALID input.attributes.3.name", "INVALID input.email", "NOT_FOUND input.attributes.1.name",
             "NOT_FOUND input.attributes.4.name", "NOT_FOUND input.attributes.5.name", "REQUIRED input.attributes", "REQUIRED input.firstName",
         ]);
         let input = json!({ "id": user.id(), "nickname": "é".repeat(51), "attributes": [{ "name": "badge", "value": null }, { "name": "nickname" }, { "name": "Badge", "value": 1 }] });
-        assert_eq!(chief.faults("updateUser", input).await, [
+        assert_eq!(license_admin.payload_errors("updateUser", input).await, [
             "NOT_FOUND input.attributes.2.name", "NULL_NOT_ALLOWED input.attributes.0.value", "REQUIRED input.attributes.1.value", "TOO_LONG input.nickname",
         ]);
         let many: Vec<Value> = (0..101).map(|n| json!({ "name": format!("a{n}"), "value": n })).collect();
-        assert_eq!(chief.faults("updateUser", json!({ "id": user.id(), "attributes": many })).await, ["TOO_LONG input.attributes"]);
-        assert_eq!(chief.faults("updateUser", json!({ "id": user.id(), "attributes": null })).await, ["NULL_NOT_ALLOWED input.attributes"]);
-        assert_eq!(seen(&chief, &user.id()).await, json!([]));
+        assert_eq!(license_admin.payload_errors("updateUser", json!({ "id": user.id(), "attributes": many })).await, ["TOO_LONG input.attributes"]);
+        assert_eq!(license_admin.payload_errors("updateUser", json!({ "id": user.id(), "attributes": null })).await, ["NULL_NOT_ALLOWED input.attributes"]);
+        assert_eq!(seen(&license_admin, &user.id()).await, json!([]));
         let all: Vec<Value> = (0..100).map(|n| json!({ "name": format!("a{n}"), "value": n })).collect();
-        let payload = chief.change("createUser", "", new_person(json!({ "lastName": "", "attributes": all }))).await;
+        let payload = license_admin.mutate("createUser", "", new_user(json!({ "lastName": "", "attributes": all }))).await;
         assert_eq!(payload["errors"].as_array().unwrap().len(), 100, "at most 100 errors are returned");
     }
 
     async fn new_users_have_required_attributes(app: App) {
-        let (chief, root) = (app.license_admin().await, app.superuser().await);
-        let (old, other) = (app.user().await, app.stranger().await);
-        define(&chief, "badge", "INTEGER", json!({ "required": true })).await;
-        define(&chief, "birthplace", "STRING", json!({ "required": true })).await;
+        let (license_admin, root) = (app.license_admin().await, app.superuser().await);
+        let (old, other) = (app.user().await, app.other_license_user().await);
+        define(&license_admin, "badge", "INTEGER", json!({ "required": true })).await;
+        define(&license_admin, "birthplace", "STRING", json!({ "required": true })).await;
         for missing in [json!({}), json!({ "attributes": [] }), json!({ "attributes": item("birthplace", " ") })] {
-            let payload = chief.change("createUser", "", new_person(missing)).await;
-            assert_eq!(faults_of(&payload), ["REQUIRED input.attributes", "REQUIRED input.attributes"]);
-            let said = payload["errors"].to_string();
-            assert!(said.contains("badge") && said.contains("birthplace"), "{said}");
+            let payload = license_admin.mutate("createUser", "", new_user(missing)).await;
+            assert_eq!(payload_errors(&payload), ["REQUIRED input.attributes", "REQUIRED input.attributes"]);
+            let errors = payload["errors"].to_string();
+            assert!(errors.contains("badge") && errors.contains("birthplace"), "{errors}");
         }
-        assert_eq!(chief.faults("createUser", new_person(json!({ "dryRun": true, "attributes": item("birthplace", "Cork") }))).await, ["REQUIRED input.attributes"]);
+        assert_eq!(license_admin.payload_errors("createUser", new_user(json!({ "dryRun": true, "attributes": item("birthplace", "Cork") }))).await, ["REQUIRED input.attributes"]);
         let nulls = json!([{ "name": "badge", "value": null }, { "name": "birthplace", "value": null }]);
-        assert_eq!(chief.faults("createUser", new_person(json!({ "attributes": nulls }))).await,
+        assert_eq!(license_admin.payload_errors("createUser", new_user(json!({ "attributes": nulls }))).await,
             ["NULL_NOT_ALLOWED input.attributes.0.value", "NULL_NOT_ALLOWED input.attributes.1.value"]);
-        assert_eq!(chief.faults("createUser", new_person(json!({ "attributes": null }))).await,
+        assert_eq!(license_admin.payload_errors("createUser", new_user(json!({ "attributes": null }))).await,
             ["NULL_NOT_ALLOWED input.attributes", "REQUIRED input.attributes", "REQUIRED input.attributes"]);
         let both = json!([{ "name": "birthplace", "value": "Cork" }, { "name": "badge", "value": 7 }]);
-        let made = chief.change("createUser", "user { id version attributes { name value } }", new_person(json!({ "attributes": both }))).await;
-        assert_eq!(made["user"]["attributes"], json!([{ "name": "badge", "value": 7 }, { "name": "birthplace", "value": "Cork" }]), "attributes are sorted by name");
-        assert_eq!(made["user"]["version"], json!(1));
-        let id = made["user"]["id"].as_str().unwrap();
+        let created = license_admin.mutate("createUser", "user { id version attributes { name value } }", new_user(json!({ "attributes": both }))).await;
+        assert_eq!(created["user"]["attributes"], json!([{ "name": "badge", "value": 7 }, { "name": "birthplace", "value": "Cork" }]), "attributes are sorted by name");
+        assert_eq!(created["user"]["version"], json!(1));
+        let id = created["user"]["id"].as_str().unwrap();
         for cleared in [item("birthplace", Value::Null), item("birthplace", " ")] {
-            assert_eq!(chief.faults("updateUser", json!({ "id": id, "attributes": cleared })).await, ["NULL_NOT_ALLOWED input.attributes.0.value"]);
+            assert_eq!(license_admin.payload_errors("updateUser", json!({ "id": id, "attributes": cleared })).await, ["NULL_NOT_ALLOWED input.attributes.0.value"]);
         }
-        let changed = chief.change("updateUser", "", json!({ "id": old.id(), "nickname": "Old" })).await;
+        let changed = license_admin.mutate("updateUser", "", json!({ "id": old.id(), "nickname": "Old" })).await;
         assert_eq!(changed["success"], json!(true), "existing users can lack required attributes");
         let elsewhere = json!({ "id": other.id(), "attributes": item("badge", 1) });
-        assert_eq!(root.faults("updateUser", elsewhere).await, ["NOT_FOUND input.attributes.0.name"], "attributes belong to one license");
+        assert_eq!(root.payload_errors("updateUser", elsewhere).await, ["NOT_FOUND input.attributes.0.name"], "attributes belong to one license");
     }
 
     async fn all_users_see_visible_attributes_and_only_some_see_private_ones(app: App) {
-        let (chief, admin, root) = (app.license_admin().await, app.admin().await, app.superuser().await);
-        let (ada, bob, stranger) = (app.user().await, app.user().await, app.stranger().await);
-        define(&chief, "open", "STRING", json!({})).await;
-        define(&chief, "closed", "INTEGER", json!({ "userVisible": false })).await;
-        give(&chief, &ada.id(), json!([{ "name": "open", "value": "a" }, { "name": "closed", "value": 1 }])).await;
+        let (license_admin, admin, root) = (app.license_admin().await, app.admin().await, app.superuser().await);
+        let (ada, bob, stranger) = (app.user().await, app.user().await, app.other_license_user().await);
+        define(&license_admin, "open", "STRING", json!({})).await;
+        define(&license_admin, "closed", "INTEGER", json!({ "userVisible": false })).await;
+        give(&license_admin, &ada.id(), json!([{ "name": "open", "value": "a" }, { "name": "closed", "value": 1 }])).await;
         let (all, visible) = (json!([{ "name": "closed", "value": 1 }, { "name": "open", "value": "a" }]), json!([{ "name": "open", "value": "a" }]));
-        for (caller, expected) in [(&ada, &all), (&admin, &all), (&chief, &all), (&root, &all), (&bob, &visible)] {
+        for (caller, expected) in [(&ada, &all), (&admin, &all), (&license_admin, &all), (&root, &all), (&bob, &visible)] {
             assert_eq!(seen(caller, &ada.id()).await, *expected);
         }
         let data = stranger.data("query ($id: ID!) { user(by: { id: $id }) { attributes { value } } }", json!({ "id": ada.id() })).await;
         assert_eq!(data["user"], Value::Null);
-        let made = admin.change("createApiKey", "secret", json!({ "name": "Nightly", "role": "USER" })).await;
-        let program = Caller { token: made["secret"].as_str().map(str::to_owned), ..admin.clone() };
+        let created = admin.mutate("createApiKey", "secret", json!({ "name": "Nightly", "role": "USER" })).await;
+        let program = Caller { token: created["secret"].as_str().map(str::to_owned), ..admin.clone() };
         assert_eq!(seen(&program, &ada.id()).await, visible, "an API key has the rank of its role");
-        define(&chief, "open", "STRING", json!({ "userVisible": false })).await;
+        define(&license_admin, "open", "STRING", json!({ "userVisible": false })).await;
         assert_eq!(seen(&bob, &ada.id()).await, json!([]));
 
         let query = "query ($id: ID!) { auditEvents(filter: { subject: $id, action: [USER_UPDATED] }) { nodes { changes { field before after } } } }";
-        let told = json!([{ "field": "attributes.open", "before": null, "after": "a" }, { "field": "attributes.closed", "before": null, "after": 1 }]);
+        let changes = json!([{ "field": "attributes.open", "before": null, "after": "a" }, { "field": "attributes.closed", "before": null, "after": 1 }]);
         for caller in [&ada, &admin, &root] {
-            assert_eq!(caller.data(query, json!({ "id": ada.id() })).await["auditEvents"]["nodes"][0]["changes"], told);
+            assert_eq!(caller.data(query, json!({ "id": ada.id() })).await["auditEvents"]["nodes"][0]["changes"], changes);
         }
-        let data = chief.data("{ auditEvents(filter: { action: [ATTRIBUTE_DEFINED, ATTRIBUTE_CHANGED] }) { nodes { action subject { ... on AttributeDefinition { name } } changes { field before after } } } }", json!({})).await;
+        let data = license_admin.data("{ auditEvents(filter: { action: [ATTRIBUTE_DEFINED, ATTRIBUTE_CHANGED] }) { nodes { action subject { ... on AttributeDefinition { name } } changes { field before after } } } }", json!({})).await;
         assert_eq!(data["auditEvents"]["nodes"][0], json!({ "action": "ATTRIBUTE_CHANGED", "subject": { "name": "open" }, "changes": [{ "field": "userVisible", "before": true, "after": false }] }));
         assert_eq!(data["auditEvents"]["nodes"].as_array().unwrap().len(), 3);
     }
 
     async fn users_change_their_own_editable_attributes(app: App) {
-        let (chief, admin, ada, bob) = (app.license_admin().await, app.admin().await, app.user().await, app.user().await);
-        define(&chief, "mine", "STRING", json!({ "userEditable": true, "userVisible": false })).await;
-        define(&chief, "theirs", "STRING", json!({})).await;
+        let (license_admin, admin, ada, bob) = (app.license_admin().await, app.admin().await, app.user().await, app.user().await);
+        define(&license_admin, "mine", "STRING", json!({ "userEditable": true, "userVisible": false })).await;
+        define(&license_admin, "theirs", "STRING", json!({})).await;
         assert_eq!(give(&ada, &ada.id(), item("mine", "a")).await["attributes"], item("mine", "a"));
         let query = "mutation ($input: UpdateUserInput!) { updateUser(input: $input) { success } }";
         let both = json!([{ "name": "mine", "value": "b" }, { "name": "theirs", "value": null }]);
-        let refused = ada.ask(query, json!({ "input": { "id": ada.id(), "role": "ADMIN", "attributes": both } })).await;
-        assert_eq!(refused["errors"][0]["extensions"]["code"], json!("FORBIDDEN"), "{refused:#}");
-        let message = refused["errors"][0]["message"].as_str().unwrap();
+        let response = ada.execute(query, json!({ "input": { "id": ada.id(), "role": "ADMIN", "attributes": both } })).await;
+        assert_eq!(response["errors"][0]["extensions"]["code"], json!("FORBIDDEN"), "{response:#}");
+        let message = response["errors"][0]["message"].as_str().unwrap();
         assert!(message.contains("role, attributes.theirs") && !message.contains("mine"), "{message}");
-        assert_eq!(ada.faults("updateUser", json!({ "id": ada.id(), "attributes": item("nothing", 1) })).await, ["NOT_FOUND input.attributes.0.name"]);
-        assert_eq!(ada.change_refused("updateUser", json!({ "id": bob.id(), "attributes": item("mine", "x") })).await, "FORBIDDEN");
-        assert_eq!(admin.change_refused("updateUser", json!({ "id": chief.id(), "attributes": item("mine", "x") })).await, "FORBIDDEN");
-        for (by, to) in [(&admin, &ada), (&admin, &admin), (&chief, &admin)] {
+        assert_eq!(ada.payload_errors("updateUser", json!({ "id": ada.id(), "attributes": item("nothing", 1) })).await, ["NOT_FOUND input.attributes.0.name"]);
+        assert_eq!(ada.mutation_error_code("updateUser", json!({ "id": bob.id(), "attributes": item("mine", "x") })).await, "FORBIDDEN");
+        assert_eq!(admin.mutation_error_code("updateUser", json!({ "id": license_admin.id(), "attributes": item("mine", "x") })).await, "FORBIDDEN");
+        for (by, to) in [(&admin, &ada), (&admin, &admin), (&license_admin, &admin)] {
             give(by, &to.id(), item("theirs", "x")).await;
         }
-        let made = admin.change("createApiKey", "secret", json!({ "name": "Nightly", "role": "USER" })).await;
-        let program = Caller { token: made["secret"].as_str().map(str::to_owned), ..admin.clone() };
+        let created = admin.mutate("createApiKey", "secret", json!({ "name": "Nightly", "role": "USER" })).await;
+        let program = Caller { token: created["secret"].as_str().map(str::to_owned), ..admin.clone() };
         give(&program, &admin.id(), item("mine", "by a program")).await;
-        assert_eq!(program.change_refused("updateUser", json!({ "id": admin.id(), "attributes": item("theirs", "x") })).await, "FORBIDDEN");
+        assert_eq!(program.mutation_error_code("updateUser", json!({ "id": admin.id(), "attributes": item("theirs", "x") })).await, "FORBIDDEN");
     }
 
     async fn attribute_changes_count_as_changes_of_the_user(app: App) {
-        let (chief, ada) = (app.license_admin().await, app.user().await);
-        define(&chief, "badge", "INTEGER", json!({})).await;
-        define(&chief, "vip", "BOOLEAN", json!({})).await;
+        let (license_admin, ada) = (app.license_admin().await, app.user().await);
+        define(&license_admin, "badge", "INTEGER", json!({})).await;
+        define(&license_admin, "vip", "BOOLEAN", json!({})).await;
         let before = user::Entity::find_by_id(ada.id).one(app.db.read()).await.unwrap().unwrap();
         let count = events(&app).await;
         let input = json!({ "id": ada.id(), "nickname": "A", "expectedVersion": 1, "attributes": [{ "name": "badge", "value": 7 }, { "name": "vip", "value": false }] });
         let selection = "user { version attributes { name value } }";
-        let changed = chief.change("updateUser", selection, input).await;
+        let changed = license_admin.mutate("updateUser", selection, input).await;
         assert_eq!(changed["user"]["version"], json!(2), "{changed:#}");
         assert_eq!(events(&app).await, count + 1, "one update writes one event");
         assert_eq!(last_changes(&app).await, json!([{ "field": "nickname", "after": "A" }, { "field": "attributes.badge", "after": 7 }, { "field": "attributes.vip", "after": false }]));
         let after = user::Entity::find_by_id(ada.id).one(app.db.read()).await.unwrap().unwrap();
         assert!(after.modified_at > before.modified_at);
 
-        let stale = chief.change("updateUser", selection, json!({ "id": ada.id(), "expectedVersion": 1, "attributes": item("badge", 8) })).await;
-        assert_eq!((faults_of(&stale), &stale["user"]), (vec!["CONFLICT input.expectedVersion".to_owned()], &changed["user"]));
-        let tried = chief.change("updateUser", selection, json!({ "id": ada.id(), "dryRun": true, "attributes": item("badge", 8) })).await;
+        let stale = license_admin.mutate("updateUser", selection, json!({ "id": ada.id(), "expectedVersion": 1, "attributes": item("badge", 8) })).await;
+        assert_eq!((payload_errors(&stale), &stale["user"]), (vec!["CONFLICT input.expectedVersion".to_owned()], &changed["user"]));
+        let tried = license_admin.mutate("updateUser", selection, json!({ "id": ada.id(), "dryRun": true, "attributes": item("badge", 8) })).await;
         assert_eq!((&tried["success"], &tried["user"]), (&json!(true), &changed["user"]));
         for same in [item("badge", 7), json!([]), item("vip", false)] {
-            assert_eq!(give(&chief, &ada.id(), same).await, changed["user"]);
+            assert_eq!(give(&license_admin, &ada.id(), same).await, changed["user"]);
         }
-        define(&chief, "empty", "DATE", json!({})).await;
-        assert_eq!(give(&chief, &ada.id(), item("empty", Value::Null)).await, changed["user"], "clearing a missing value changes nothing");
+        define(&license_admin, "empty", "DATE", json!({})).await;
+        assert_eq!(give(&license_admin, &ada.id(), item("empty", Value::Null)).await, changed["user"], "clearing a missing value changes nothing");
         assert_eq!(events(&app).await, count + 2, "only the definition wrote another event");
 
-        let left = give(&chief, &ada.id(), json!([{ "name": "badge", "value": null }, { "name": "vip", "value": true }])).await;
+        let left = give(&license_admin, &ada.id(), json!([{ "name": "badge", "value": null }, { "name": "vip", "value": true }])).await;
         assert_eq!(left, json!({ "version": 3, "attributes": [{ "name": "vip", "value": true }] }));
         assert_eq!(last_changes(&app).await, json!([{ "field": "attributes.badge", "before": 7 }, { "field": "attributes.vip", "before": false, "after": true }]));
-        let twenty = (0..20).map(|n| chief.change("updateUser", "", json!({ "id": ada.id(), "expectedVersion": 3, "attributes": item("badge", n) })));
+        let twenty = (0..20).map(|n| license_admin.mutate("updateUser", "", json!({ "id": ada.id(), "expectedVersion": 3, "attributes": item("badge", n) })));
         let won = join_all(twenty).await.iter().filter(|payload| payload["success"] == json!(true)).count();
         assert_eq!(won, 1);
     }
 
     async fn administrators_filter_users_by_attribute(app: App) {
-        let (chief, ada, bob) = (app.license_admin().await, app.user().await, app.user().await);
-        let stranger = app.stranger().await;
-        define(&chief, "badge", "INTEGER", json!({})).await;
-        define(&chief, "birthplace", "STRING", json!({ "userVisible": false })).await;
-        define(&chief, "since", "DATE", json!({})).await;
-        define(&chief, "vip", "BOOLEAN", json!({})).await;
+        let (license_admin, ada, bob) = (app.license_admin().await, app.user().await, app.user().await);
+        let stranger = app.other_license_user().await;
+        define(&license_admin, "badge", "INTEGER", json!({})).await;
+        define(&license_admin, "birthplace", "STRING", json!({ "userVisible": false })).await;
+        define(&license_admin, "since", "DATE", json!({})).await;
+        define(&license_admin, "vip", "BOOLEAN", json!({})).await;
         let of_ada = json!([{ "name": "badge", "value": 7 }, { "name": "birthplace", "value": "Épinal" }, { "name": "vip", "value": true }]);
-        give(&chief, &ada.id(), of_ada).await;
-        give(&chief, &bob.id(), json!([{ "name": "badge", "value": 70 }, { "name": "since", "value": "2020-02-29" }])).await;
+        give(&license_admin, &ada.id(), of_ada).await;
+        give(&license_admin, &bob.id(), json!([{ "name": "badge", "value": 70 }, { "name": "since", "value": "2020-02-29" }])).await;
         let query = "query ($filter: UserFilter) { users(filter: $filter) { totalCount nodes { id } } }";
         let found = async |filter: Value| {
-            let data = chief.data(query, json!({ "filter": filter })).await;
+            let data = license_admin.data(query, json!({ "filter": filter })).await;
             let nodes = data["users"]["nodes"].as_array().unwrap();
             nodes.iter().map(|node| node["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
         };
@@ -403,69 +403,69 @@ on_every_database! {
             (is("badge", json!("7")), "filter.attribute.value: Must be an integer from -9007199254740991 to 9007199254740991."),
             (json!({ "not": { "attribute": { "name": "badge" } } }), "filter.not.attribute.value: must be a value or null."),
         ] {
-            let answer = chief.ask(query, json!({ "filter": filter })).await;
-            assert_eq!(answer["errors"][0]["message"], json!(message));
+            let response = license_admin.execute(query, json!({ "filter": filter })).await;
+            assert_eq!(response["errors"][0]["message"], json!(message));
         }
-        assert_eq!(ada.refused(query, json!({ "filter": is("badge", json!(7)) })).await, "FORBIDDEN");
-        assert_eq!(ada.refused(query, json!({ "filter": { "or": [{ "not": is("vip", json!(true)) }] } })).await, "FORBIDDEN");
-        assert_eq!(stranger.refused(query, json!({ "filter": is("badge", json!(7)) })).await, "FORBIDDEN");
+        assert_eq!(ada.error_code(query, json!({ "filter": is("badge", json!(7)) })).await, "FORBIDDEN");
+        assert_eq!(ada.error_code(query, json!({ "filter": { "or": [{ "not": is("vip", json!(true)) }] } })).await, "FORBIDDEN");
+        assert_eq!(stranger.error_code(query, json!({ "filter": is("badge", json!(7)) })).await, "FORBIDDEN");
     }
 
     async fn removing_an_attribute_removes_its_values(app: App) {
-        let (chief, ada, bob) = (app.license_admin().await, app.user().await, app.user().await);
+        let (license_admin, ada, bob) = (app.license_admin().await, app.user().await, app.user().await);
         for name in ["badge", "floor"] {
-            define(&chief, name, "INTEGER", json!({ "required": true })).await;
+            define(&license_admin, name, "INTEGER", json!({ "required": true })).await;
         }
-        give(&chief, &ada.id(), json!([{ "name": "badge", "value": 7 }, { "name": "floor", "value": 3 }])).await;
-        give(&chief, &bob.id(), item("floor", 4)).await;
+        give(&license_admin, &ada.id(), json!([{ "name": "badge", "value": 7 }, { "name": "floor", "value": 3 }])).await;
+        give(&license_admin, &bob.id(), item("floor", 4)).await;
         let count = events(&app).await;
-        chief.change("removeAttribute", "", json!({ "name": "badge" })).await;
+        license_admin.mutate("removeAttribute", "", json!({ "name": "badge" })).await;
         assert_eq!(events(&app).await, count + 1);
         assert_eq!(seen(&ada, &ada.id()).await, item("floor", 3));
         let query = "query ($id: ID!) { user(by: { id: $id }) { version } }";
         for (caller, version) in [(&ada, 2), (&bob, 2)] {
-            assert_eq!(chief.data(query, json!({ "id": caller.id() })).await["user"]["version"], json!(version));
+            assert_eq!(license_admin.data(query, json!({ "id": caller.id() })).await["user"]["version"], json!(version));
         }
-        define(&chief, "badge", "STRING", json!({})).await;
+        define(&license_admin, "badge", "STRING", json!({})).await;
         assert_eq!(seen(&ada, &ada.id()).await, item("floor", 3), "a new attribute of the same name has no old values");
-        let payload = chief.change("deleteUser", "", json!({ "id": bob.id() })).await;
+        let payload = license_admin.mutate("deleteUser", "", json!({ "id": bob.id() })).await;
         assert_eq!(payload["success"], json!(true));
         assert_eq!(attribute_value::Entity::find().count(app.db.read()).await.unwrap(), 1, "deleting a user deletes their values");
     }
 
     async fn values_written_while_an_attribute_changes_match_its_kind(app: App) {
-        let (chief, ada) = (app.license_admin().await, app.user().await);
-        let people: Vec<Caller<'_>> = join_all((0..3).map(|_| app.user())).await;
+        let (license_admin, ada) = (app.license_admin().await, app.user().await);
+        let users: Vec<Caller<'_>> = join_all((0..3).map(|_| app.user())).await;
         for round in 0..12 {
             let kind = if round % 2 == 0 { "INTEGER" } else { "STRING" };
-            define(&chief, "badge", if round % 2 == 0 { "STRING" } else { "INTEGER" }, json!({})).await;
-            let given = people.iter().enumerate().map(|(n, person)| {
+            define(&license_admin, "badge", if round % 2 == 0 { "STRING" } else { "INTEGER" }, json!({})).await;
+            let updates = users.iter().enumerate().map(|(n, user)| {
                 let value = if n % 2 == 0 { json!("x") } else { json!(7) };
-                chief.change("updateUser", "", json!({ "id": person.id(), "attributes": item("badge", value) }))
+                license_admin.mutate("updateUser", "", json!({ "id": user.id(), "attributes": item("badge", value) }))
             });
-            let entered = chief.change("createUser", "", new_person(json!({ "attributes": item("badge", "x") })));
-            let change = chief.change("defineAttribute", "", json!({ "name": "badge", "kind": kind }));
+            let creation = license_admin.mutate("createUser", "", new_user(json!({ "attributes": item("badge", "x") })));
+            let change = license_admin.mutate("defineAttribute", "", json!({ "name": "badge", "kind": kind }));
             let remove = async {
                 if round % 3 == 2 {
-                    chief.change("removeAttribute", "", json!({ "name": "badge" })).await;
+                    license_admin.mutate("removeAttribute", "", json!({ "name": "badge" })).await;
                 }
             };
-            let mine = chief.change("updateUser", "", json!({ "id": ada.id(), "nickname": format!("N{round}") }));
-            tokio::join!(join_all(given), entered, change, remove, mine);
+            let mine = license_admin.mutate("updateUser", "", json!({ "id": ada.id(), "nickname": format!("N{round}") }));
+            tokio::join!(join_all(updates), creation, change, remove, mine);
             let definitions = attribute_values::definitions(app.db.read(), app.license).await.unwrap();
             let values = attribute_value::Entity::find().all(app.db.read()).await.unwrap();
             for value in values {
                 let kind = definitions["badge"].kind;
                 assert_eq!(kind.canonical(&kind.shown(&value.value)).ok().flatten(), Some(value.value), "{kind:?}");
             }
-            chief.change("removeAttribute", "", json!({ "name": "badge" })).await;
+            license_admin.mutate("removeAttribute", "", json!({ "name": "badge" })).await;
         }
     }
 
     async fn the_attributes_of_a_page_are_loaded_with_one_statement(app: App) {
-        let people = crowd::store(&app, (0..60).map(|n| crowd::model(app.license, "Ann", &format!("Aa {n:03}"))).collect()).await;
+        let users = crowd::store(&app, (0..60).map(|n| crowd::model(app.license, "Ann", &format!("Aa {n:03}"))).collect()).await;
         defined(&app, (0..40).map(|n| format!("a{n:02}"))).await;
-        crowd::attributes(&app, &people, app.license, "Cork").await;
+        crowd::attributes(&app, &users, app.license, "Cork").await;
         let user = app.user().await;
         let cost = async |first: usize, more: &str| {
             let before = app.db.statements();
@@ -481,50 +481,50 @@ on_every_database! {
     }
 
     async fn the_number_of_attributes_in_a_response_is_limited(app: App) {
-        let people = crowd::store(&app, (0..100).map(|n| crowd::model(app.license, "Ann", &format!("Aa {n:03}"))).collect()).await;
+        let users = crowd::store(&app, (0..100).map(|n| crowd::model(app.license, "Ann", &format!("Aa {n:03}"))).collect()).await;
         defined(&app, (0..100).map(|n| format!("a{n:02}"))).await;
-        crowd::attributes(&app, &people, app.license, "Cork").await;
+        crowd::attributes(&app, &users, app.license, "Cork").await;
         let user = app.user().await;
-        let ask = |times: usize| {
+        let query = |times: usize| {
             let pages = (0..times).map(|n| format!("p{n}: users(first: 100) {{ nodes {{ attributes {{ value }} }} }}"));
             format!("{{ {} }}", pages.collect::<Vec<_>>().join(" "))
         };
-        user.data(&ask(2), json!({})).await;
-        assert_eq!(user.refused(&ask(3), json!({})).await, "BAD_USER_INPUT");
+        user.data(&query(2), json!({})).await;
+        assert_eq!(user.error_code(&query(3), json!({})).await, "BAD_USER_INPUT");
     }
 
     async fn users_are_found_by_attribute_value(app: App) {
-        let (chief, ada, bob) = (app.license_admin().await, app.user().await, app.user().await);
-        define(&chief, "birthplace", "STRING", json!({})).await;
-        define(&chief, "badge", "INTEGER", json!({ "userVisible": false })).await;
-        give(&chief, &ada.id(), json!([{ "name": "birthplace", "value": "Épinal" }, { "name": "badge", "value": 7 }])).await;
-        give(&chief, &bob.id(), item("birthplace", "é".repeat(1_000))).await;
+        let (license_admin, ada, bob) = (app.license_admin().await, app.user().await, app.user().await);
+        define(&license_admin, "birthplace", "STRING", json!({})).await;
+        define(&license_admin, "badge", "INTEGER", json!({ "userVisible": false })).await;
+        give(&license_admin, &ada.id(), json!([{ "name": "birthplace", "value": "Épinal" }, { "name": "badge", "value": 7 }])).await;
+        give(&license_admin, &bob.id(), item("birthplace", "é".repeat(1_000))).await;
         let definitions = attribute_values::definitions(app.db.read(), app.license).await.unwrap();
         let found = async |name: &str, value: Value| {
             let condition = attribute_values::equals(&definitions[name], &value).ok().unwrap();
             let found = user::Entity::find().filter(condition).all(app.db.read()).await.unwrap();
-            found.into_iter().map(|person| person.id).collect::<Vec<Id>>()
+            found.into_iter().map(|user| user.id).collect::<Vec<Id>>()
         };
         assert_eq!(found("birthplace", json!(" EPINAL ")).await, [ada.id]);
         assert_eq!(found("birthplace", json!("E".repeat(1_000))).await, [bob.id]);
         assert_eq!(found("birthplace", json!("e".repeat(999))).await, []);
         assert_eq!(found("badge", json!(7)).await, [ada.id]);
         assert_eq!(found("badge", json!(70)).await, []);
-        let everybody = user::Entity::find().count(app.db.read()).await.unwrap();
-        assert_eq!(found("badge", Value::Null).await.len() as u64, everybody - 1, "null finds users without a value");
+        let user_count = user::Entity::find().count(app.db.read()).await.unwrap();
+        assert_eq!(found("badge", Value::Null).await.len() as u64, user_count - 1, "null finds users without a value");
         assert!(attribute_values::equals(&definitions["badge"], &json!("7")).is_err());
     }
 }
 
 /// An import file with the given users.
-fn file(people: &[Value]) -> String {
-    people.iter().map(|person| json!({ "user": person }).to_string() + "\n").collect()
+fn file(users: &[Value]) -> String {
+    users.iter().map(|user| json!({ "user": user }).to_string() + "\n").collect()
 }
 
-in_every_home! {
-    async fn imported_attributes_follow_the_same_rules(home: Home) {
-        let home = home.with_admin().await;
-        let server = home.serve(&[]).await;
+in_every_sandbox! {
+    async fn imported_attributes_follow_the_same_rules(sandbox: Sandbox) {
+        let sandbox = sandbox.with_admin().await;
+        let server = sandbox.serve(&[]).await;
         let root = server.sign_in(ADMIN).await;
         let define = "mutation ($input: DefineAttributeInput!) { defineAttribute(input: $input) { success } }";
         for (name, kind, required) in [("badge", "INTEGER", true), ("birthplace", "STRING", false)] {
@@ -532,11 +532,11 @@ in_every_home! {
             root.data(define, json!({ "input": input })).await;
         }
         let import = async |text: String| {
-            std::fs::write(home.path("people.ndjson"), text).unwrap();
-            home.run(&["import", "people.ndjson"]).await
+            std::fs::write(sandbox.path("people.ndjson"), text).unwrap();
+            sandbox.run(&["import", "people.ndjson"]).await
         };
-        let person = |n: usize, attributes: Value| json!({ "firstName": "A", "lastName": "B", "username": format!("a{n}"), "externalId": format!("P-{n}"), "attributes": attributes });
-        let good = file(&[person(1, json!({ "badge": 7, "birthplace": " Cork " })), person(2, json!({ "badge": 8, "birthplace": null })), person(3, json!({ "badge": 9, "birthplace": " " }))]);
+        let user = |n: usize, attributes: Value| json!({ "firstName": "A", "lastName": "B", "username": format!("a{n}"), "externalId": format!("P-{n}"), "attributes": attributes });
+        let good = file(&[user(1, json!({ "badge": 7, "birthplace": " Cork " })), user(2, json!({ "badge": 8, "birthplace": null })), user(3, json!({ "badge": 9, "birthplace": " " }))]);
         assert_eq!(import(good.clone()).await.out.trim(), "3 were created, 0 changed, 0 unchanged.");
         assert_eq!(import(good.clone()).await.out.trim(), "0 were created, 0 changed, 3 unchanged.");
         let query = "{ a: user(by: { externalId: \"P-1\" }) { version attributes { name value } } b: user(by: { externalId: \"P-2\" }) { version attributes { name value } } }";
@@ -559,12 +559,12 @@ in_every_home! {
         assert_eq!(nodes[2]["changes"], json!([{ "field": "attributes.birthplace", "before": "Cork", "after": null }]));
 
         let bad = file(&[
-            person(4, json!({})), person(5, json!({ "badge": "x", "shoe": 7 })), json!({ "externalId": "P-1", "attributes": { "badge": null } }),
-            person(6, json!({ "badge": null })), person(7, json!(["badge"])), person(8, json!({ "badge": 1, "birthplace": "x".repeat(1_001) })),
+            user(4, json!({})), user(5, json!({ "badge": "x", "shoe": 7 })), json!({ "externalId": "P-1", "attributes": { "badge": null } }),
+            user(6, json!({ "badge": null })), user(7, json!(["badge"])), user(8, json!({ "badge": 1, "birthplace": "x".repeat(1_001) })),
         ]);
-        let refused = import(bad).await;
-        assert_eq!(refused.code, 1);
-        let found: Vec<&str> = refused.err.lines().filter(|line| line.starts_with("line ")).collect();
+        let failed = import(bad).await;
+        assert_eq!(failed.code, 1);
+        let found: Vec<&str> = failed.err.lines().filter(|line| line.starts_with("line ")).collect();
         let expected = ["line 1: attributes: The attribute badge", "line 2: attributes.badge: Must be an integer", "line 2: attributes.shoe: There is no", "line 3: attributes.badge: This field",
             "line 4: attributes: The attribute badge", "line 5: attributes: ", "line 6: attributes.birthplace: Must be at most"];
         assert!(found.len() == expected.len() && found.iter().zip(expected).all(|(line, start)| line.starts_with(start)), "{found:#?}");

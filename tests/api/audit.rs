@@ -27,7 +27,7 @@ use serde_json::{Value, json};
 use crate::app::{App, Caller, LIFETIME, PASSWORD, input_of};
 use crate::avatars;
 use crate::definition::Definition;
-use crate::process::Home;
+use crate::process::Sandbox;
 
 const EVENT: &str = "id at action actor { id } apiKey { id } subject { __typename id } subjectId changes { field before after } requestId";
 
@@ -69,7 +69,7 @@ async fn send(caller: &Caller<'_>, mutation: &str, input: &Value) -> (Value, Str
 }
 
 /// An effective mutation, with the event that it must append.
-pub struct Done<'a> {
+pub struct EffectiveCase<'a> {
     pub by: Caller<'a>,
     pub input: Value,
     action: AuditAction,
@@ -83,8 +83,8 @@ pub struct Done<'a> {
 async fn ada(app: &App) -> Caller<'_> {
     let name = Id::new().0.simple().to_string();
     let fields = UserFields { username: Given(name.chars().skip(4).collect()), ..UserFields::default() };
-    let person = app.create("Ada", app.license, fields, Given(PASSWORD.to_owned())).await;
-    app.sign_in(person).await
+    let user = app.create("Ada", app.license, fields, Given(PASSWORD.to_owned())).await;
+    app.sign_in(user).await
 }
 
 async fn username(of: &Caller<'_>) -> String {
@@ -100,33 +100,33 @@ async fn new_device(app: &App, of: &Caller<'_>) -> Id {
 }
 
 async fn new_group(caller: &Caller<'_>) -> Id {
-    let made = caller.change("createGroup", "group { id }", json!({ "name": "Ward 3" })).await;
-    Id::parse(made["group"]["id"].as_str().unwrap()).unwrap()
+    let created = caller.mutate("createGroup", "group { id }", json!({ "name": "Ward 3" })).await;
+    Id::parse(created["group"]["id"].as_str().unwrap()).unwrap()
 }
 
-async fn new_house(caller: &Caller<'_>) -> Id {
+async fn new_institution(caller: &Caller<'_>) -> Id {
     let input = json!({ "name": "St Brigid", "kind": "HOSPITAL", "country": "IE", "numBeds": 3 });
-    let made = caller.change("createInstitution", "institution { id }", input).await;
-    Id::parse(made["institution"]["id"].as_str().unwrap()).unwrap()
+    let created = caller.mutate("createInstitution", "institution { id }", input).await;
+    Id::parse(created["institution"]["id"].as_str().unwrap()).unwrap()
 }
 
 /// Creates an API key with a role; returns its id and a caller that uses it.
 async fn new_key<'a>(caller: &Caller<'a>, role: &str) -> (Id, Caller<'a>) {
-    let made = caller.change("createApiKey", "secret apiKey { id }", json!({ "name": "Rota", "role": role })).await;
-    let id = Id::parse(made["apiKey"]["id"].as_str().unwrap()).unwrap();
-    (id, Caller { token: made["secret"].as_str().map(str::to_owned), ..caller.clone() })
+    let created = caller.mutate("createApiKey", "secret apiKey { id }", json!({ "name": "Rota", "role": role })).await;
+    let id = Id::parse(created["apiKey"]["id"].as_str().unwrap()).unwrap();
+    (id, Caller { token: created["secret"].as_str().map(str::to_owned), ..caller.clone() })
 }
 
 async fn define(caller: &Caller<'_>, name: &str) {
     let input = json!({ "name": name, "label": "Badge", "kind": "STRING" });
-    assert_eq!(caller.change("defineAttribute", "", input).await["success"], json!(true));
+    assert_eq!(caller.mutate("defineAttribute", "", input).await["success"], json!(true));
 }
 
 /// Issues an activation link for a user; returns its token.
 async fn new_link(app: &App, id: Id) -> String {
-    let person = user::Entity::find_by_id(id).one(app.db.read()).await.unwrap().unwrap();
+    let user = user::Entity::find_by_id(id).one(app.db.read()).await.unwrap().unwrap();
     let transaction = app.db.begin().await.unwrap();
-    let token = roster::auth::one_time_link::issue(&transaction, &person).await.unwrap();
+    let token = roster::auth::one_time_link::issue(&transaction, &user).await.unwrap();
     audit::commit(transaction, []).await.unwrap();
     token
 }
@@ -138,20 +138,20 @@ async fn reset_link(app: &App, of: &Caller<'_>) -> String {
         .col_expr(user::Column::Email, Expr::value(Some(email.clone())))
         .col_expr(user::Column::EmailKey, Expr::value(Some(email.clone())));
     give.filter(user::Column::Id.eq(of.id)).exec(app.db.write()).await.unwrap();
-    app.anonymous().change("requestPasswordReset", "", json!({ "email": email })).await;
+    app.anonymous().mutate("requestPasswordReset", "", json!({ "email": email })).await;
     let mails = app.mails().await;
     mails.iter().find(|mail| mail.to == email).unwrap().token().to_owned()
 }
 
 /// A case in which a mutation changes something, with the event that it must append.
-#[expect(clippy::too_many_lines, reason = "a table of one case for each mutation")]
-pub async fn done<'a>(app: &'a App, mutation: &str) -> Done<'a> {
-    let chief = app.license_admin().await;
+#[expect(clippy::too_many_lines, reason = "a table with a case for each mutation")]
+pub async fn effective_case<'a>(app: &'a App, mutation: &str) -> EffectiveCase<'a> {
+    let license_admin = app.license_admin().await;
     let ada = ada(app).await;
     let of_ada = (SubjectType::User, Some(ada.id));
     let (by, input, action, subject, changes): (_, _, _, _, Vec<(&'static str, Value, Value)>) = match mutation {
         "createUser" => (
-            chief,
+            license_admin,
             json!({ "firstName": " Eve ", "lastName": "Moss", "username": "eve", "birthDate": "1980-07-08", "pin": "0042", "password": PASSWORD }),
             AuditAction::UserCreated,
             (SubjectType::User, None),
@@ -167,7 +167,7 @@ pub async fn done<'a>(app: &'a App, mutation: &str) -> Done<'a> {
             ],
         ),
         "updateUser" => (
-            chief,
+            license_admin,
             json!({ "id": ada.id(), "lastName": "Moss", "mobile": "0777", "gender": "FEMALE", "adminRights": { "isGroupAdmin": true }, "password": "nine-velvet-comets-hum" }),
             AuditAction::UserUpdated,
             of_ada,
@@ -180,9 +180,9 @@ pub async fn done<'a>(app: &'a App, mutation: &str) -> Done<'a> {
             ],
         ),
         "setUserAvatar" => {
-            let hash = avatars::set(&chief, ada.id, &avatars::png(3, 2)).await;
+            let hash = avatars::set(&license_admin, ada.id, &avatars::png(3, 2)).await;
             (
-                chief,
+                license_admin,
                 json!({ "id": ada.id(), "avatar": null }),
                 AuditAction::UserUpdated,
                 of_ada,
@@ -190,17 +190,17 @@ pub async fn done<'a>(app: &'a App, mutation: &str) -> Done<'a> {
             )
         }
         "setActive" => (
-            chief,
+            license_admin,
             json!({ "id": ada.id(), "active": false, "reason": "On leave" }),
             AuditAction::UserDeactivated,
             of_ada,
             vec![("isActive", json!(true), json!(false)), ("reason", Value::Null, json!("On leave"))],
         ),
-        "deleteUser" => (chief, json!({ "id": ada.id() }), AuditAction::UserDeleted, of_ada, vec![]),
+        "deleteUser" => (license_admin, json!({ "id": ada.id() }), AuditAction::UserDeleted, of_ada, vec![]),
         "unlockUser" => {
             let wrong = json!({ "login": username(&ada).await, "password": "not-the-password" });
-            app.anonymous().faults("login", wrong).await;
-            (chief, json!({ "id": ada.id() }), AuditAction::UserUnlocked, of_ada, vec![])
+            app.anonymous().payload_errors("login", wrong).await;
+            (license_admin, json!({ "id": ada.id() }), AuditAction::UserUnlocked, of_ada, vec![])
         }
         "login" => (
             Caller { token: None, ..ada.clone() },
@@ -225,7 +225,7 @@ pub async fn done<'a>(app: &'a App, mutation: &str) -> Done<'a> {
         }
         "resendActivation" => {
             let bare = app.create("Bea", app.license, UserFields::default(), Undefined).await.id;
-            (chief, json!({ "id": bare.0 }), AuditAction::LinkCreated, (SubjectType::User, Some(bare)), vec![])
+            (license_admin, json!({ "id": bare.0 }), AuditAction::LinkCreated, (SubjectType::User, Some(bare)), vec![])
         }
         "resetPassword" => (
             Caller { token: None, ..ada.clone() },
@@ -243,7 +243,7 @@ pub async fn done<'a>(app: &'a App, mutation: &str) -> Done<'a> {
         ),
         "confirmEmailChange" => {
             let change = json!({ "newEmail": "confirmed@x.example", "currentPassword": PASSWORD });
-            ada.change("requestEmailChange", "", change).await;
+            ada.mutate("requestEmailChange", "", change).await;
             let mails = app.mails().await;
             let token = mails.iter().find(|mail| mail.to == "confirmed@x.example").unwrap().token();
             (
@@ -294,22 +294,26 @@ pub async fn done<'a>(app: &'a App, mutation: &str) -> Done<'a> {
             let group = new_group(&ada).await;
             (
                 ada.clone(),
-                json!({ "groupId": group.0, "userId": chief.id(), "role": "MANAGER" }),
+                json!({ "groupId": group.0, "userId": license_admin.id(), "role": "MANAGER" }),
                 AuditAction::GroupMemberSet,
                 (SubjectType::Group, Some(group)),
-                vec![("userId", Value::Null, json!(chief.id())), ("role", Value::Null, json!("MANAGER"))],
+                vec![("userId", Value::Null, json!(license_admin.id())), ("role", Value::Null, json!("MANAGER"))],
             )
         }
         "removeGroupMember" => {
             let group = new_group(&ada).await;
-            ada.change("setGroupMember", "", json!({ "groupId": group.0, "userId": chief.id(), "role": "MEMBER" }))
-                .await;
+            ada.mutate(
+                "setGroupMember",
+                "",
+                json!({ "groupId": group.0, "userId": license_admin.id(), "role": "MEMBER" }),
+            )
+            .await;
             (
                 ada.clone(),
-                json!({ "groupId": group.0, "userId": chief.id() }),
+                json!({ "groupId": group.0, "userId": license_admin.id() }),
                 AuditAction::GroupMemberRemoved,
                 (SubjectType::Group, Some(group)),
-                vec![("userId", json!(chief.id()), Value::Null), ("role", json!("MEMBER"), Value::Null)],
+                vec![("userId", json!(license_admin.id()), Value::Null), ("role", json!("MEMBER"), Value::Null)],
             )
         }
         "updateGroup" => (
@@ -326,12 +330,12 @@ pub async fn done<'a>(app: &'a App, mutation: &str) -> Done<'a> {
             (ada.clone(), json!({ "id": group.0 }), AuditAction::GroupDeleted, subject, changes)
         }
         "updateInstitution" => {
-            let house = new_house(&chief).await;
+            let institution = new_institution(&license_admin).await;
             (
-                chief,
-                json!({ "id": house.0, "kind": "HOSPICE", "city": "Cork", "numBeds": null, "name": "St Odile" }),
+                license_admin,
+                json!({ "id": institution.0, "kind": "HOSPICE", "city": "Cork", "numBeds": null, "name": "St Odile" }),
                 AuditAction::InstitutionUpdated,
-                (SubjectType::Institution, Some(house)),
+                (SubjectType::Institution, Some(institution)),
                 vec![
                     ("name", json!("St Brigid"), json!("St Odile")),
                     ("kind", json!("HOSPITAL"), json!("HOSPICE")),
@@ -341,30 +345,30 @@ pub async fn done<'a>(app: &'a App, mutation: &str) -> Done<'a> {
             )
         }
         "deleteInstitution" => {
-            let house = new_house(&chief).await;
-            let subject = (SubjectType::Institution, Some(house));
+            let institution = new_institution(&license_admin).await;
+            let subject = (SubjectType::Institution, Some(institution));
             let changes = vec![
                 ("name", json!("St Brigid"), Value::Null),
                 ("country", json!("IE"), Value::Null),
                 ("numBeds", json!(3), Value::Null),
             ];
-            (chief, json!({ "id": house.0 }), AuditAction::InstitutionDeleted, subject, changes)
+            (license_admin, json!({ "id": institution.0 }), AuditAction::InstitutionDeleted, subject, changes)
         }
         "grantSiteAccess" => {
-            let house = new_house(&chief).await.0;
-            let changes = vec![("sites", Value::Null, json!(house))];
-            let input = json!({ "userId": ada.id(), "institutionId": house });
-            (chief, input, AuditAction::SiteAccessGranted, of_ada, changes)
+            let institution = new_institution(&license_admin).await.0;
+            let changes = vec![("sites", Value::Null, json!(institution))];
+            let input = json!({ "userId": ada.id(), "institutionId": institution });
+            (license_admin, input, AuditAction::SiteAccessGranted, of_ada, changes)
         }
         "revokeSiteAccess" => {
-            let house = new_house(&chief).await.0;
-            let input = json!({ "userId": ada.id(), "institutionId": house });
-            chief.change("grantSiteAccess", "", input.clone()).await;
-            let changes = vec![("sites", json!(house), Value::Null)];
-            (chief, input, AuditAction::SiteAccessRevoked, of_ada, changes)
+            let institution = new_institution(&license_admin).await.0;
+            let input = json!({ "userId": ada.id(), "institutionId": institution });
+            license_admin.mutate("grantSiteAccess", "", input.clone()).await;
+            let changes = vec![("sites", json!(institution), Value::Null)];
+            (license_admin, input, AuditAction::SiteAccessRevoked, of_ada, changes)
         }
         "createInstitution" => (
-            chief,
+            license_admin,
             json!({ "name": "St Brigid", "kind": "HOSPITAL", "country": "IE", "numBeds": 3, "externalId": "H-1" }),
             AuditAction::InstitutionCreated,
             (SubjectType::Institution, None),
@@ -376,7 +380,7 @@ pub async fn done<'a>(app: &'a App, mutation: &str) -> Done<'a> {
             ],
         ),
         "defineAttribute" => (
-            chief,
+            license_admin,
             json!({ "name": "birthplace", "label": "Place of birth", "kind": "STRING", "userEditable": true, "userVisible": false }),
             AuditAction::AttributeDefined,
             (SubjectType::Attribute, None),
@@ -389,16 +393,16 @@ pub async fn done<'a>(app: &'a App, mutation: &str) -> Done<'a> {
             ],
         ),
         "removeAttribute" => {
-            define(&chief, "badge").await;
+            define(&license_admin, "badge").await;
             let badge = json!({ "id": ada.id(), "attributes": [{ "name": "badge", "value": "7" }] });
-            chief.change("updateUser", "", badge).await;
+            license_admin.mutate("updateUser", "", badge).await;
             let id = roster::attribute_values::definitions(app.db.read(), app.license).await.unwrap()["badge"].id;
             let subject = (SubjectType::Attribute, Some(id));
             let changes = vec![("name", json!("badge"), Value::Null), ("values", json!(1), Value::Null)];
-            (chief, json!({ "name": "badge" }), AuditAction::AttributeRemoved, subject, changes)
+            (license_admin, json!({ "name": "badge" }), AuditAction::AttributeRemoved, subject, changes)
         }
         "createApiKey" => (
-            chief,
+            license_admin,
             json!({ "name": "Rota", "role": "ADMIN", "expiresAt": "2126-01-01T00:00:00Z" }),
             AuditAction::ApiKeyCreated,
             (SubjectType::ApiKey, None),
@@ -409,19 +413,19 @@ pub async fn done<'a>(app: &'a App, mutation: &str) -> Done<'a> {
             ],
         ),
         "revokeApiKey" => {
-            let (key, _) = new_key(&chief, "USER").await;
+            let (key, _) = new_key(&license_admin, "USER").await;
             let subject = (SubjectType::ApiKey, Some(key));
-            (chief, json!({ "id": key.0 }), AuditAction::ApiKeyRevoked, subject, vec![])
+            (license_admin, json!({ "id": key.0 }), AuditAction::ApiKeyRevoked, subject, vec![])
         }
         other => panic!("{other} has no case here: add one with the event that it must append"),
     };
-    Done { actor: by.id, by, input, action, subject, changes }
+    EffectiveCase { actor: by.id, by, input, action, subject, changes }
 }
 
 /// Cases in which a mutation changes nothing: repeated, a dry run, invalid or forbidden.
-#[expect(clippy::too_many_lines, reason = "a table of some cases for each mutation")]
+#[expect(clippy::too_many_lines, reason = "a table with cases for each mutation")]
 async fn cases_without_effect<'a>(app: &'a App, mutation: &str) -> Vec<(&'static str, Caller<'a>, Value)> {
-    let (chief, user, anonymous) = (app.license_admin().await, app.user().await, app.anonymous());
+    let (license_admin, user, anonymous) = (app.license_admin().await, app.user().await, app.anonymous());
     let ada = ada(app).await;
     let nobody = Id::new().0;
     match mutation {
@@ -430,9 +434,9 @@ async fn cases_without_effect<'a>(app: &'a App, mutation: &str) -> Vec<(&'static
             let tried = json!({ "firstName": "Eve", "lastName": "Moss", "email": "e@x.example", "dryRun": true });
             let taken = json!({ "firstName": "Eve", "lastName": "Moss", "username": username(&ada).await });
             vec![
-                ("dryRun", chief.clone(), tried),
-                ("bad", chief.clone(), json!({ "firstName": "", "lastName": "Moss" })),
-                ("taken", chief, taken),
+                ("dryRun", license_admin.clone(), tried),
+                ("bad", license_admin.clone(), json!({ "firstName": "", "lastName": "Moss" })),
+                ("taken", license_admin, taken),
                 ("forbidden", user, good.clone()),
                 ("anonymous", anonymous, good),
             ]
@@ -443,51 +447,56 @@ async fn cases_without_effect<'a>(app: &'a App, mutation: &str) -> Vec<(&'static
                 input.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
                 input
             };
-            let version = chief.change("updateUser", "user { version }", change(json!({ "nickname": "A" }))).await;
+            let version =
+                license_admin.mutate("updateUser", "user { version }", change(json!({ "nickname": "A" }))).await;
             assert_eq!(version["user"]["version"], json!(2));
             vec![
-                ("the same again", chief.clone(), change(json!({ "nickname": "A" }))),
-                ("no secret to remove", chief.clone(), json!({ "id": user.id(), "password": null, "pin": null })),
-                ("dryRun", chief.clone(), change(json!({ "nickname": "B", "dryRun": true }))),
-                ("stale", chief.clone(), change(json!({ "nickname": "B", "expectedVersion": 1 }))),
-                ("bad", chief.clone(), change(json!({ "nickname": "B", "birthDate": "tomorrow" }))),
-                ("unknown", chief, json!({ "id": nobody, "nickname": "B" })),
+                ("the same again", license_admin.clone(), change(json!({ "nickname": "A" }))),
+                (
+                    "no secret to remove",
+                    license_admin.clone(),
+                    json!({ "id": user.id(), "password": null, "pin": null }),
+                ),
+                ("dryRun", license_admin.clone(), change(json!({ "nickname": "B", "dryRun": true }))),
+                ("stale", license_admin.clone(), change(json!({ "nickname": "B", "expectedVersion": 1 }))),
+                ("bad", license_admin.clone(), change(json!({ "nickname": "B", "birthDate": "tomorrow" }))),
+                ("unknown", license_admin, json!({ "id": nobody, "nickname": "B" })),
                 ("forbidden", user, change(json!({ "nickname": "B" }))),
                 ("anonymous", anonymous, change(json!({ "nickname": "B" }))),
             ]
         }
         "setUserAvatar" => vec![
-            ("the same again", chief.clone(), json!({ "id": ada.id(), "avatar": null })),
-            ("no word of a picture", chief.clone(), json!({ "id": ada.id() })),
-            ("a text", chief.clone(), json!({ "id": ada.id(), "avatar": "x.png" })),
-            ("unknown", chief, json!({ "id": nobody, "avatar": null })),
+            ("the same again", license_admin.clone(), json!({ "id": ada.id(), "avatar": null })),
+            ("no word of a picture", license_admin.clone(), json!({ "id": ada.id() })),
+            ("a text", license_admin.clone(), json!({ "id": ada.id(), "avatar": "x.png" })),
+            ("unknown", license_admin, json!({ "id": nobody, "avatar": null })),
             ("forbidden", user, json!({ "id": ada.id(), "avatar": null })),
             ("anonymous", anonymous, json!({ "id": ada.id(), "avatar": null })),
         ],
         "setActive" => {
-            chief.change("setActive", "", json!({ "id": user.id(), "active": false, "reason": "x" })).await;
+            license_admin.mutate("setActive", "", json!({ "id": user.id(), "active": false, "reason": "x" })).await;
             vec![
-                ("inactive again", chief.clone(), json!({ "id": user.id(), "active": false, "reason": "y" })),
-                ("active again", chief.clone(), json!({ "id": ada.id(), "active": true })),
-                ("himself", chief.clone(), json!({ "id": chief.id(), "active": false })),
-                ("bad", chief.clone(), json!({ "id": ada.id(), "active": false, "reason": "x".repeat(501) })),
-                ("unknown", chief.clone(), json!({ "id": nobody, "active": false })),
-                ("forbidden", ada, json!({ "id": chief.id(), "active": false })),
-                ("anonymous", anonymous, json!({ "id": chief.id(), "active": false })),
+                ("inactive again", license_admin.clone(), json!({ "id": user.id(), "active": false, "reason": "y" })),
+                ("active again", license_admin.clone(), json!({ "id": ada.id(), "active": true })),
+                ("themselves", license_admin.clone(), json!({ "id": license_admin.id(), "active": false })),
+                ("bad", license_admin.clone(), json!({ "id": ada.id(), "active": false, "reason": "x".repeat(501) })),
+                ("unknown", license_admin.clone(), json!({ "id": nobody, "active": false })),
+                ("forbidden", ada, json!({ "id": license_admin.id(), "active": false })),
+                ("anonymous", anonymous, json!({ "id": license_admin.id(), "active": false })),
             ]
         }
         "deleteUser" => {
-            chief.change("deleteUser", "", json!({ "id": user.id() })).await;
+            license_admin.mutate("deleteUser", "", json!({ "id": user.id() })).await;
             vec![
-                ("again", chief.clone(), json!({ "id": user.id() })),
-                ("himself", chief.clone(), json!({ "id": chief.id() })),
-                ("forbidden", ada.clone(), json!({ "id": chief.id() })),
+                ("again", license_admin.clone(), json!({ "id": user.id() })),
+                ("themselves", license_admin.clone(), json!({ "id": license_admin.id() })),
+                ("forbidden", ada.clone(), json!({ "id": license_admin.id() })),
                 ("anonymous", anonymous, json!({ "id": ada.id() })),
             ]
         }
         "unlockUser" => vec![
-            ("not locked", chief.clone(), json!({ "id": user.id() })),
-            ("unknown", chief, json!({ "id": nobody })),
+            ("not locked", license_admin.clone(), json!({ "id": user.id() })),
+            ("unknown", license_admin, json!({ "id": nobody })),
             ("forbidden", user, json!({ "id": ada.id() })),
             ("anonymous", anonymous, json!({ "id": ada.id() })),
         ],
@@ -508,9 +517,9 @@ async fn cases_without_effect<'a>(app: &'a App, mutation: &str) -> Vec<(&'static
         "resendActivation" => {
             let bare = app.create("Bea", app.license, UserFields::default(), Undefined).await.id.0;
             vec![
-                ("activated", chief.clone(), json!({ "id": ada.id() })),
-                ("unknown", chief.clone(), json!({ "id": nobody })),
-                ("bad", chief, json!({ "id": bare, "nextUrl": "//evil.example" })),
+                ("activated", license_admin.clone(), json!({ "id": ada.id() })),
+                ("unknown", license_admin.clone(), json!({ "id": nobody })),
+                ("bad", license_admin, json!({ "id": bare, "nextUrl": "//evil.example" })),
                 ("forbidden", user, json!({ "id": bare })),
                 ("anonymous", anonymous, json!({ "id": bare })),
             ]
@@ -539,8 +548,8 @@ async fn cases_without_effect<'a>(app: &'a App, mutation: &str) -> Vec<(&'static
         "endSessions" => vec![
             ("no other", ada.clone(), json!({})),
             ("none of these", ada.clone(), json!({ "sessionIds": [nobody], "includeCurrent": true })),
-            ("unknown", chief.clone(), json!({ "userId": nobody })),
-            ("forbidden", ada, json!({ "userId": chief.id() })),
+            ("unknown", license_admin.clone(), json!({ "userId": nobody })),
+            ("forbidden", ada, json!({ "userId": license_admin.id() })),
             ("anonymous", anonymous, json!({})),
         ],
         "forgetDevice" => {
@@ -598,7 +607,7 @@ async fn cases_without_effect<'a>(app: &'a App, mutation: &str) -> Vec<(&'static
         }
         "deleteGroup" => {
             let (group, gone) = (new_group(&ada).await.0, new_group(&ada).await.0);
-            ada.change("deleteGroup", "", json!({ "id": gone })).await;
+            ada.mutate("deleteGroup", "", json!({ "id": gone })).await;
             vec![
                 ("again", ada, json!({ "id": gone })),
                 ("forbidden", user, json!({ "id": group })),
@@ -606,91 +615,96 @@ async fn cases_without_effect<'a>(app: &'a App, mutation: &str) -> Vec<(&'static
             ]
         }
         "updateInstitution" => {
-            let house = new_house(&chief).await.0;
-            let change = |name: &str| json!({ "id": house, "name": name });
-            chief
-                .change(
+            let institution = new_institution(&license_admin).await.0;
+            let change = |name: &str| json!({ "id": institution, "name": name });
+            license_admin
+                .mutate(
                     "createInstitution",
                     "",
                     json!({ "name": "A", "kind": "HOSPITAL", "country": "AU", "externalId": "H-9" }),
                 )
                 .await;
             vec![
-                ("the same again", chief.clone(), change("St Brigid ")),
-                ("dryRun", chief.clone(), json!({ "id": house, "name": "Other", "dryRun": true })),
-                ("stale", chief.clone(), json!({ "id": house, "name": "Other", "expectedVersion": 7 })),
-                ("taken", chief.clone(), json!({ "id": house, "externalId": "H-9" })),
-                ("bad", chief.clone(), change(" ")),
-                ("unknown", chief, json!({ "id": nobody, "name": "Other" })),
+                ("the same again", license_admin.clone(), change("St Brigid ")),
+                ("dryRun", license_admin.clone(), json!({ "id": institution, "name": "Other", "dryRun": true })),
+                ("stale", license_admin.clone(), json!({ "id": institution, "name": "Other", "expectedVersion": 7 })),
+                ("taken", license_admin.clone(), json!({ "id": institution, "externalId": "H-9" })),
+                ("bad", license_admin.clone(), change(" ")),
+                ("unknown", license_admin, json!({ "id": nobody, "name": "Other" })),
                 ("another's", app.admin().await, change("Other")),
                 ("forbidden", user, change("Other")),
                 ("anonymous", anonymous, change("Other")),
             ]
         }
         "deleteInstitution" => {
-            let (house, gone, full) = (new_house(&chief).await.0, new_house(&chief).await.0, new_house(&chief).await.0);
-            chief.change("deleteInstitution", "", json!({ "id": gone })).await;
-            chief.change("updateUser", "", json!({ "id": ada.id(), "institutionId": full })).await;
+            let (institution, gone, full) = (
+                new_institution(&license_admin).await.0,
+                new_institution(&license_admin).await.0,
+                new_institution(&license_admin).await.0,
+            );
+            license_admin.mutate("deleteInstitution", "", json!({ "id": gone })).await;
+            license_admin.mutate("updateUser", "", json!({ "id": ada.id(), "institutionId": full })).await;
             vec![
-                ("again", chief.clone(), json!({ "id": gone })),
-                ("people", chief, json!({ "id": full })),
-                ("another's", app.admin().await, json!({ "id": house })),
-                ("forbidden", user, json!({ "id": house })),
-                ("anonymous", anonymous, json!({ "id": house })),
+                ("again", license_admin.clone(), json!({ "id": gone })),
+                ("people", license_admin, json!({ "id": full })),
+                ("another's", app.admin().await, json!({ "id": institution })),
+                ("forbidden", user, json!({ "id": institution })),
+                ("anonymous", anonymous, json!({ "id": institution })),
             ]
         }
         "grantSiteAccess" | "revokeSiteAccess" => {
-            let (house, other) = (new_house(&chief).await.0, new_house(&chief).await.0);
-            let input = |house| json!({ "userId": ada.id(), "institutionId": house });
-            chief.change("grantSiteAccess", "", input(house)).await;
-            let again = if mutation == "grantSiteAccess" { house } else { other };
+            let (institution, other) =
+                (new_institution(&license_admin).await.0, new_institution(&license_admin).await.0);
+            let input = |institution| json!({ "userId": ada.id(), "institutionId": institution });
+            license_admin.mutate("grantSiteAccess", "", input(institution)).await;
+            let again = if mutation == "grantSiteAccess" { institution } else { other };
             vec![
-                ("the same again", chief.clone(), input(again)),
-                ("bad", chief.clone(), json!({ "userId": "x", "institutionId": "y" })),
-                ("unknown", chief, input(nobody)),
-                ("another's", app.admin().await, input(house)),
-                ("forbidden", user, input(house)),
-                ("anonymous", anonymous, input(house)),
+                ("the same again", license_admin.clone(), input(again)),
+                ("bad", license_admin.clone(), json!({ "userId": "x", "institutionId": "y" })),
+                ("unknown", license_admin, input(nobody)),
+                ("another's", app.admin().await, input(institution)),
+                ("forbidden", user, input(institution)),
+                ("anonymous", anonymous, input(institution)),
             ]
         }
         "createInstitution" => {
-            let house = |id: &str| json!({ "name": "A", "kind": "HOSPITAL", "country": "AU", "externalId": id });
-            chief.change("createInstitution", "", house("H-7")).await;
+            let institution = |id: &str| json!({ "name": "A", "kind": "HOSPITAL", "country": "AU", "externalId": id });
+            license_admin.mutate("createInstitution", "", institution("H-7")).await;
             vec![
-                ("taken", chief.clone(), house("H-7")),
-                ("bad", chief, json!({ "name": "A", "kind": "HOSPITAL", "country": "Nowhere" })),
-                ("forbidden", user, house("H-8")),
-                ("anonymous", anonymous, house("H-8")),
+                ("taken", license_admin.clone(), institution("H-7")),
+                ("bad", license_admin, json!({ "name": "A", "kind": "HOSPITAL", "country": "Nowhere" })),
+                ("forbidden", user, institution("H-8")),
+                ("anonymous", anonymous, institution("H-8")),
             ]
         }
         "defineAttribute" => {
-            define(&chief, "badge").await;
+            define(&license_admin, "badge").await;
             let badge = json!({ "name": "badge", "label": "Badge", "kind": "STRING", "required": false });
             vec![
-                ("the same again", chief.clone(), badge.clone()),
-                ("bad", chief, json!({ "name": "Badge", "label": "" })),
+                ("the same again", license_admin.clone(), badge.clone()),
+                ("bad", license_admin, json!({ "name": "Badge", "label": "" })),
                 ("forbidden", app.admin().await, badge.clone()),
                 ("forbidden", user, badge.clone()),
                 ("anonymous", anonymous, badge),
             ]
         }
         "removeAttribute" => vec![
-            ("unknown", chief, json!({ "name": "nothing" })),
+            ("unknown", license_admin, json!({ "name": "nothing" })),
             ("forbidden", user, json!({ "name": "badge" })),
             ("anonymous", anonymous, json!({ "name": "badge" })),
         ],
         "createApiKey" => vec![
-            ("bad", chief, json!({ "name": " " })),
+            ("bad", license_admin, json!({ "name": " " })),
             ("too much", app.admin().await, json!({ "name": "A", "role": "LICENSE_ADMIN" })),
             ("forbidden", user, json!({ "name": "A" })),
             ("anonymous", anonymous, json!({ "name": "A" })),
         ],
         "revokeApiKey" => {
-            let (key, _) = new_key(&chief, "USER").await;
-            let (gone, _) = new_key(&chief, "USER").await;
-            chief.change("revokeApiKey", "", json!({ "id": gone.0 })).await;
+            let (key, _) = new_key(&license_admin, "USER").await;
+            let (gone, _) = new_key(&license_admin, "USER").await;
+            license_admin.mutate("revokeApiKey", "", json!({ "id": gone.0 })).await;
             vec![
-                ("again", chief, json!({ "id": gone.0 })),
+                ("again", license_admin, json!({ "id": gone.0 })),
                 ("another's", app.admin().await, json!({ "id": key.0 })),
                 ("forbidden", user, json!({ "id": key.0 })),
                 ("anonymous", anonymous, json!({ "id": key.0 })),
@@ -785,17 +799,17 @@ fn tombstone_of(app: &App, id: Id) -> String {
 
 /// Writes a trail with an event in the middle that has a value in every column; returns its `seq`.
 async fn with_full_event(app: &App) -> i64 {
-    let chief = app.license_admin().await;
+    let license_admin = app.license_admin().await;
     let user = app.user().await;
-    let (_, program) = new_key(&chief, "LICENSE_ADMIN").await;
+    let (_, program) = new_key(&license_admin, "LICENSE_ADMIN").await;
     let payload = program
-        .change("updateUser", "", json!({ "id": user.id(), "nickname": "Nick", "birthDate": "1980-07-08" }))
+        .mutate("updateUser", "", json!({ "id": user.id(), "nickname": "Nick", "birthDate": "1980-07-08" }))
         .await;
     assert_eq!(payload["success"], json!(true), "{payload:#}");
     let full = trail(&app.db).await.pop().unwrap();
     assert!(full.actor_id.is_some() && full.api_key_id.is_some() && full.request_id.is_some() && full.salt.is_some());
-    chief.change("createGroup", "", json!({ "name": "Ward" })).await;
-    chief.change("setActive", "", json!({ "id": user.id(), "active": false })).await;
+    license_admin.mutate("createGroup", "", json!({ "name": "Ward" })).await;
+    license_admin.mutate("setActive", "", json!({ "id": user.id(), "active": false })).await;
     full.seq
 }
 
@@ -804,10 +818,10 @@ async fn verified(app: &App) -> VerificationReport {
 }
 
 async fn assert_intact(app: &App) {
-    let verdict = verified(app).await;
-    assert!(verdict.faults.is_empty() && verdict.found == 0, "{:?}", verdict.faults);
-    assert_eq!(verdict.events, length(app).await as u64);
-    assert_eq!(verdict.hash, trail(&app.db).await.pop().map(|event| hex(&event.hash)).unwrap_or_default());
+    let report = verified(app).await;
+    assert!(report.errors.is_empty() && report.error_count == 0, "{:?}", report.errors);
+    assert_eq!(report.events, length(app).await as u64);
+    assert_eq!(report.hash, trail(&app.db).await.pop().map(|event| hex(&event.hash)).unwrap_or_default());
 }
 
 /// Opens other connections to the same database.
@@ -832,12 +846,12 @@ fn contains(haystack: &[u8], needle: &str) -> bool {
 
 on_every_database! {
     async fn each_effective_mutation_appends_one_event_with_its_changes(app: App) {
-        let chief = app.license_admin().await;
+        let license_admin = app.license_admin().await;
         for mutation in mutations().into_iter().filter(|mutation| !OF_STRANGERS.contains(&mutation.as_str())) {
-            let Done { by, input, action, actor, subject, changes: told } = done(&app, &mutation).await;
+            let EffectiveCase { by, input, action, actor, subject, changes: expected } = effective_case(&app, &mutation).await;
             let before = length(&app).await;
-            let (answer, request_id) = send(&by, &mutation, &input).await;
-            assert_eq!(answer.pointer(&format!("/data/{mutation}/success")), Some(&json!(true)), "{mutation}: {answer:#}");
+            let (response, request_id) = send(&by, &mutation, &input).await;
+            assert_eq!(response.pointer(&format!("/data/{mutation}/success")), Some(&json!(true)), "{mutation}: {response:#}");
             let trail = trail(&app.db).await;
             let [event] = &trail[before..] else { panic!("{mutation}: {:?}", &trail[before..]) };
             assert_eq!((event.action, event.actor_id, event.subject_type), (action, Some(actor), subject.0), "{mutation}");
@@ -847,20 +861,20 @@ on_every_database! {
                 assert_eq!(event.subject_id, id, "{mutation}");
             }
             assert!((Utc::now() - event.at).abs() < TimeDelta::minutes(1));
-            let mut said = changes(event);
-            for (field, (before, after)) in &mut said {
+            let mut recorded = changes(event);
+            for (field, (before, after)) in &mut recorded {
                 if field == "lastLogin" {
                     for value in [before, after] {
                         *value = if value.as_str().is_some_and(|at| at.parse::<DateTime<Utc>>().is_ok()) { json!("some") } else { Value::Null };
                     }
                 }
             }
-            let told: BTreeMap<String, (Value, Value)> = told.into_iter().map(|(field, before, after)| (field.to_owned(), (before, after))).collect();
-            assert_eq!(said, told, "{mutation}");
+            let expected: BTreeMap<String, (Value, Value)> = expected.into_iter().map(|(field, before, after)| (field.to_owned(), (before, after))).collect();
+            assert_eq!(recorded, expected, "{mutation}");
 
-            let shown = page(&chief, "(first: 1)").await["edges"][0]["node"].clone();
+            let shown = page(&license_admin, "(first: 1)").await["edges"][0]["node"].clone();
             assert_eq!((&shown["id"], &shown["requestId"]), (&json!(event.id.0), &json!(request_id)));
-            assert_eq!((&shown["subjectId"], &shown["changes"].as_array().unwrap().len()), (&json!(event.subject_id.0), &told.len()));
+            assert_eq!((&shown["subjectId"], &shown["changes"].as_array().unwrap().len()), (&json!(event.subject_id.0), &expected.len()));
             let is_gone = ["deleteUser", "deleteGroup", "deleteInstitution", "revokeApiKey", "removeAttribute"].contains(&mutation.as_str());
             let kind = match subject.0 {
                 SubjectType::User => "User", SubjectType::Group => "Group", SubjectType::Institution => "Institution",
@@ -875,7 +889,7 @@ on_every_database! {
     async fn registrations_and_password_resets_are_recorded_without_an_actor(app: App) {
         let ada = ada(&app).await;
         let give = json!({ "id": ada.id(), "email": "ada@x.example" });
-        app.license_admin().await.change("updateUser", "", give).await;
+        app.license_admin().await.mutate("updateUser", "", give).await;
         app.mails().await;
         let before = length(&app).await;
         let stranger = json!({ "firstName": "Eve", "lastName": "Moss", "email": "eve@x.example" });
@@ -896,13 +910,13 @@ on_every_database! {
             assert!(!cases.is_empty());
             for (case, by, input) in cases {
                 let before = length(&app).await;
-                let (answer, _) = send(&by, &mutation, &input).await;
-                assert_eq!(length(&app).await, before, "{mutation}, {case}: {answer:#}");
-                let said = answer.to_string();
-                assert!(!said.contains("INTERNAL"), "{mutation}, {case}: {said}");
+                let (response, _) = send(&by, &mutation, &input).await;
+                assert_eq!(length(&app).await, before, "{mutation}, {case}: {response:#}");
+                let text = response.to_string();
+                assert!(!text.contains("INTERNAL"), "{mutation}, {case}: {text}");
                 let succeeds = ["not locked", "no secret to remove", "dryRun", "the same again", "inactive again", "active again", "no other", "none of these", "no member"];
-                let success = answer.pointer(&format!("/data/{mutation}/success")) == Some(&json!(true));
-                assert_eq!(success, succeeds.contains(&case), "{mutation}, {case}: {said}");
+                let success = response.pointer(&format!("/data/{mutation}/success")) == Some(&json!(true));
+                assert_eq!(success, succeeds.contains(&case), "{mutation}, {case}: {text}");
             }
         }
         assert_intact(&app).await;
@@ -911,8 +925,8 @@ on_every_database! {
     async fn a_lock_is_recorded_once_with_its_request_and_without_an_actor(app: App) {
         let ada = ada(&app).await;
         let name = username(&ada).await;
-        ada.change("setPin", "", json!({ "pin": "0042" })).await;
-        let device = app.anonymous().change("login", "deviceToken", json!({ "login": name, "password": PASSWORD })).await["deviceToken"].clone();
+        ada.mutate("setPin", "", json!({ "pin": "0042" })).await;
+        let device = app.anonymous().mutate("login", "deviceToken", json!({ "login": name, "password": PASSWORD })).await["deviceToken"].clone();
         let cases = [
             (12, json!({ "login": name, "pin": "9999", "deviceToken": device }), AuditAction::PinLocked, 5),
             (12, json!({ "login": name, "password": "wrong" }), AuditAction::SignInLocked, 10),
@@ -931,42 +945,42 @@ on_every_database! {
     }
 
     async fn events_of_a_program_name_its_api_key(app: App) {
-        let chief = app.license_admin().await;
-        let (key, program) = new_key(&chief, "ADMIN").await;
+        let license_admin = app.license_admin().await;
+        let (key, program) = new_key(&license_admin, "ADMIN").await;
         let user = app.user().await;
-        program.change("updateUser", "", json!({ "id": user.id(), "nickname": "A" })).await;
+        program.mutate("updateUser", "", json!({ "id": user.id(), "nickname": "A" })).await;
         let event = trail(&app.db).await.pop().unwrap();
-        assert_eq!((event.actor_id, event.api_key_id), (Some(chief.id), Some(key)));
+        assert_eq!((event.actor_id, event.api_key_id), (Some(license_admin.id), Some(key)));
         let shown = async |caller: &Caller<'_>| page(caller, &format!("(first: 1, filter: {{ subject: \"{}\" }})", user.id())).await["edges"][0]["node"].clone();
-        let node = shown(&chief).await;
-        assert_eq!((&node["actor"]["id"], &node["apiKey"]["id"]), (&json!(chief.id()), &json!(key.0)));
+        let node = shown(&license_admin).await;
+        assert_eq!((&node["actor"]["id"], &node["apiKey"]["id"]), (&json!(license_admin.id()), &json!(key.0)));
         for caller in [&user, &app.admin().await, &program] {
             assert_eq!(shown(caller).await["apiKey"], Value::Null, "viewers who may not see the API key");
         }
-        chief.change("revokeApiKey", "", json!({ "id": key.0 })).await;
-        let node = shown(&chief).await;
-        assert_eq!((&node["actor"]["id"], &node["apiKey"]), (&json!(chief.id()), &Value::Null), "the API key was revoked");
+        license_admin.mutate("revokeApiKey", "", json!({ "id": key.0 })).await;
+        let node = shown(&license_admin).await;
+        assert_eq!((&node["actor"]["id"], &node["apiKey"]), (&json!(license_admin.id()), &Value::Null), "the API key was revoked");
     }
 
     async fn the_trail_contains_no_secrets(app: App) {
-        let chief = app.license_admin().await;
+        let license_admin = app.license_admin().await;
         let ada = ada(&app).await;
         let name = username(&ada).await;
-        let login = app.anonymous().change("login", "token deviceToken", json!({ "login": name, "password": PASSWORD })).await;
+        let login = app.anonymous().mutate("login", "token deviceToken", json!({ "login": name, "password": PASSWORD })).await;
         let mut secrets: Vec<String> = [&login["token"], &login["deviceToken"]].iter().map(|token| token.as_str().unwrap().to_owned()).collect();
         secrets.push(ada.token.clone().unwrap());
-        ada.change("setPin", "", json!({ "pin": "4711" })).await;
-        ada.change("changePassword", "", json!({ "currentPassword": PASSWORD, "newPassword": "nine-velvet-comets-hum" })).await;
+        ada.mutate("setPin", "", json!({ "pin": "4711" })).await;
+        ada.mutate("changePassword", "", json!({ "currentPassword": PASSWORD, "newPassword": "nine-velvet-comets-hum" })).await;
         let by_pin = json!({ "login": name, "pin": "4711", "deviceToken": login["deviceToken"] });
-        app.anonymous().change("login", "", by_pin).await;
-        chief.change("updateUser", "", json!({ "id": ada.id(), "password": "four-amber-kettles-sing", "pin": "8142" })).await;
+        app.anonymous().mutate("login", "", by_pin).await;
+        license_admin.mutate("updateUser", "", json!({ "id": ada.id(), "password": "four-amber-kettles-sing", "pin": "8142" })).await;
         let eve = json!({ "firstName": "Eve", "lastName": "Moss", "username": "eve", "password": "six-copper-lanterns-drift", "pin": "9053" });
-        chief.change("createUser", "", eve).await;
-        let made = chief.change("createApiKey", "secret", json!({ "name": "Rota" })).await;
-        secrets.push(made["secret"].as_str().unwrap().to_owned());
+        license_admin.mutate("createUser", "", eve).await;
+        let created = license_admin.mutate("createApiKey", "secret", json!({ "name": "Rota" })).await;
+        secrets.push(created["secret"].as_str().unwrap().to_owned());
         let bare = app.create("Bea", app.license, UserFields::default(), Undefined).await.id;
         let token = new_link(&app, bare).await;
-        app.anonymous().change("activateAccount", "", json!({ "token": token, "password": "two-silent-herons-argue" })).await;
+        app.anonymous().mutate("activateAccount", "", json!({ "token": token, "password": "two-silent-herons-argue" })).await;
         new_link(&app, ada.id).await;
         secrets.push(token);
         secrets.extend([PASSWORD, "nine-velvet-comets-hum", "four-amber-kettles-sing", "six-copper-lanterns-drift", "two-silent-herons-argue"].map(str::to_owned));
@@ -989,45 +1003,45 @@ on_every_database! {
     }
 
     async fn users_see_events_about_themselves_and_administrators_their_license(app: App) {
-        let (root, chief, admin, ada, bob, stranger) =
-            (app.superuser().await, app.license_admin().await, app.admin().await, app.user().await, app.user().await, app.stranger().await);
-        for (subject, by) in [(&ada, &chief), (&bob, &chief), (&ada, &ada), (&stranger, &root), (&ada, &root)] {
+        let (root, license_admin, admin, ada, bob, stranger) =
+            (app.superuser().await, app.license_admin().await, app.admin().await, app.user().await, app.user().await, app.other_license_user().await);
+        for (subject, by) in [(&ada, &license_admin), (&bob, &license_admin), (&ada, &ada), (&stranger, &root), (&ada, &root)] {
             let input = json!({ "id": subject.id(), "nickname": format!("N{}", length(&app).await) });
-            assert_eq!(by.change("updateUser", "", input).await["success"], json!(true));
+            assert_eq!(by.mutate("updateUser", "", input).await["success"], json!(true));
         }
         new_group(&ada).await;
-        assert_eq!(app.anonymous().refused("{ auditEvents { totalCount } }", json!({})).await, "UNAUTHENTICATED");
+        assert_eq!(app.anonymous().error_code("{ auditEvents { totalCount } }", json!({})).await, "UNAUTHENTICATED");
         for user in [&ada, &bob, &stranger] {
             let own = expected(&app, |event| event.subject_id == user.id).await;
             assert!(own.len() >= 3);
             assert_eq!(seen(user).await, own);
         }
         let of_license = expected(&app, |event| event.license_id == app.license).await;
-        for administrator in [&chief, &admin] {
+        for administrator in [&license_admin, &admin] {
             assert_eq!(seen(administrator).await, of_license);
         }
         let all = expected(&app, |_| true).await;
         assert_eq!(seen(&root).await, all);
         assert!(all.len() > of_license.len());
 
-        let (_, program) = new_key(&chief, "USER").await;
-        assert_eq!(seen(&program).await, expected(&app, |event| event.subject_id == chief.id).await, "a program has the rank of its key");
+        let (_, program) = new_key(&license_admin, "USER").await;
+        assert_eq!(seen(&program).await, expected(&app, |event| event.subject_id == license_admin.id).await, "a program has the rank of its key");
 
         let of_bob = expected(&app, |event| event.subject_id == bob.id).await[0].clone();
         let node = "query ($id: ID!) { node(id: $id) { __typename id } nodes(ids: [$id]) { id } }";
         let there = json!({ "node": { "__typename": "AuditEvent", "id": of_bob }, "nodes": [{ "id": of_bob }] });
         let nothing = json!({ "node": null, "nodes": [null] });
-        for (caller, expected) in [(&bob, &there), (&chief, &there), (&admin, &there), (&root, &there), (&ada, &nothing), (&stranger, &nothing)] {
+        for (caller, expected) in [(&bob, &there), (&license_admin, &there), (&admin, &there), (&root, &there), (&ada, &nothing), (&stranger, &nothing)] {
             assert_eq!(caller.data(node, json!({ "id": of_bob })).await, *expected);
         }
-        assert_eq!(app.anonymous().refused("query ($id: ID!) { node(id: $id) { id } }", json!({ "id": of_bob })).await, "UNAUTHENTICATED");
+        assert_eq!(app.anonymous().error_code("query ($id: ID!) { node(id: $id) { id } }", json!({ "id": of_bob })).await, "UNAUTHENTICATED");
 
         let of = |caller: &Caller<'_>| format!("(filter: {{ subject: \"{}\" }})", caller.id());
-        for (caller, subject, is_seen) in [(&ada, &bob, false), (&ada, &ada, true), (&stranger, &ada, false), (&chief, &bob, true), (&chief, &stranger, false), (&root, &stranger, true)] {
+        for (caller, subject, is_seen) in [(&ada, &bob, false), (&ada, &ada, true), (&stranger, &ada, false), (&license_admin, &bob, true), (&license_admin, &stranger, false), (&root, &stranger, true)] {
             let total = page(caller, &of(subject)).await["totalCount"].as_i64().unwrap();
             assert_eq!(total > 0, is_seen);
         }
-        for (caller, actor, is_seen) in [(&bob, &chief, true), (&chief, &root, true), (&stranger, &chief, false)] {
+        for (caller, actor, is_seen) in [(&bob, &license_admin, true), (&license_admin, &root, true), (&stranger, &license_admin, false)] {
             let total = page(caller, &format!("(filter: {{ actor: \"{}\" }})", actor.id())).await["totalCount"].as_i64().unwrap();
             assert_eq!(total > 0, is_seen);
         }
@@ -1036,18 +1050,18 @@ on_every_database! {
         assert_eq!((&by_root["actor"], &by_root["subject"]["id"]), (&Value::Null, &json!(stranger.id())), "an actor of another license must be hidden");
 
         let cursor = page(&ada, "(first: 1)").await["pageInfo"]["endCursor"].clone();
-        let of_license = page(&chief, "(first: 1)").await["pageInfo"]["endCursor"].clone();
-        for (caller, cursor) in [(&bob, &cursor), (&chief, &cursor), (&ada, &of_license), (&root, &of_license), (&stranger, &cursor)] {
-            assert_eq!(caller.refused("query ($after: String) { auditEvents(after: $after) { totalCount } }", json!({ "after": cursor })).await, "BAD_USER_INPUT");
+        let of_license = page(&license_admin, "(first: 1)").await["pageInfo"]["endCursor"].clone();
+        for (caller, cursor) in [(&bob, &cursor), (&license_admin, &cursor), (&ada, &of_license), (&root, &of_license), (&stranger, &cursor)] {
+            assert_eq!(caller.error_code("query ($after: String) { auditEvents(after: $after) { totalCount } }", json!({ "after": cursor })).await, "BAD_USER_INPUT");
         }
         page(&admin, &format!("(after: {of_license})")).await;
     }
 
     async fn private_changes_are_shown_only_to_viewers_who_may_see_the_field(app: App) {
-        let (chief, ada) = (app.license_admin().await, app.user().await);
+        let (license_admin, ada) = (app.license_admin().await, app.user().await);
         let rights = json!({ "isGroupAdmin": true, "isProjectAdmin": true });
         let input = json!({ "id": ada.id(), "birthDate": "1980-07-08", "mobile": "0777", "externalId": "E-1", "phone": "1", "adminRights": rights });
-        assert_eq!(chief.change("updateUser", "", input).await["success"], json!(true));
+        assert_eq!(license_admin.mutate("updateUser", "", input).await["success"], json!(true));
         let shown = async |caller: &Caller<'_>| {
             let node = page(caller, &format!("(first: 1, filter: {{ subject: \"{}\", action: [USER_UPDATED] }})", ada.id())).await["edges"][0]["node"].clone();
             let changes = node["changes"].as_array().unwrap().iter().map(|change| (change["field"].as_str().unwrap().to_owned(), change["after"].clone()));
@@ -1058,7 +1072,7 @@ on_every_database! {
         (own["adminRights.isGroupAdmin"], own["adminRights.isProjectAdmin"]) = (Value::Null, Value::Null);
         let (id, seen) = shown(&ada).await;
         assert_eq!(json!(seen), own, "own values, and of administrative rights only the names of the fields");
-        for caller in [&chief, &app.admin().await, &app.superuser().await] {
+        for caller in [&license_admin, &app.admin().await, &app.superuser().await] {
             assert_eq!(json!(shown(caller).await.1), all);
         }
         let by_node = ada.data("query ($id: ID!) { node(id: $id) { ... on AuditEvent { changes { field before after } } } }", json!({ "id": id })).await;
@@ -1067,14 +1081,14 @@ on_every_database! {
     }
 
     async fn api_keys_are_nodes_for_viewers_who_may_list_them(app: App) {
-        let (chief, admin, user, stranger, root) = (app.license_admin().await, app.admin().await, app.user().await, app.stranger().await, app.superuser().await);
-        let (of_chief, program) = new_key(&chief, "LICENSE_ADMIN").await;
+        let (license_admin, admin, user, stranger, root) = (app.license_admin().await, app.admin().await, app.user().await, app.other_license_user().await, app.superuser().await);
+        let (of_chief, program) = new_key(&license_admin, "LICENSE_ADMIN").await;
         let (of_admin, _) = new_key(&admin, "ADMIN").await;
         let node = "query ($ids: [ID!]!) { nodes(ids: $ids) { __typename id ... on ApiKey { name role } } }";
         let shown = |key: Id, role: &str| json!({ "__typename": "ApiKey", "id": key.0, "name": "Rota", "role": role });
         let (one, other) = (shown(of_chief, "LICENSE_ADMIN"), shown(of_admin, "ADMIN"));
         let cases = [
-            (&chief, json!([one, other])), (&root, json!([one, other])), (&admin, json!([null, other])),
+            (&license_admin, json!([one, other])), (&root, json!([one, other])), (&admin, json!([null, other])),
             (&user, json!([null, null])), (&stranger, json!([null, null])), (&program, json!([null, null])),
         ];
         for (caller, expected) in cases {
@@ -1111,15 +1125,15 @@ on_every_database! {
             attempts.push(format!("INSERT {} ON CONFLICT (seq) DO UPDATE SET action = 'SIGNED_IN'", copy("seq", "license_id")));
         }
         for attempt in attempts {
-            let refused = app.db.write().execute_unprepared(&attempt).await.expect_err(&attempt).to_string();
-            assert!(refused.contains("audit_events is append-only"), "{attempt}: {refused}");
+            let error = app.db.write().execute_unprepared(&attempt).await.expect_err(&attempt).to_string();
+            assert!(error.contains("audit_events is append-only"), "{attempt}: {error}");
             assert_eq!(trail(&app.db).await, before, "{attempt}");
         }
         assert_intact(&app).await;
     }
 
     async fn erasing_a_user_removes_their_data_from_the_trail_and_keeps_the_chain(app: App) {
-        let chief = app.license_admin().await;
+        let license_admin = app.license_admin().await;
         let personal = json!({
             "firstName": "Zephyrinella", "lastName": "Quartermainly", "username": "zephq77", "email": "zephyrinella@quartermainly.example",
             "nickname": "Zephylein", "certifiedEmail": "zeph.certified@quartermainly.example", "phone": "+61255501234", "mobile": "+61455598765",
@@ -1127,14 +1141,14 @@ on_every_database! {
         });
         let mut input = personal.clone();
         input["password"] = json!(PASSWORD);
-        let id = chief.change("createUser", "user { id }", input.clone()).await["user"]["id"].as_str().unwrap().to_owned();
-        let other = chief.change("createUser", "user { id }", json!({ "firstName": "Other", "lastName": "Tester", "username": "other" })).await;
-        let login = app.anonymous().change("login", "token", json!({ "login": "zephq77", "password": PASSWORD })).await;
+        let id = license_admin.mutate("createUser", "user { id }", input.clone()).await["user"]["id"].as_str().unwrap().to_owned();
+        let other = license_admin.mutate("createUser", "user { id }", json!({ "firstName": "Other", "lastName": "Tester", "username": "other" })).await;
+        let login = app.anonymous().mutate("login", "token", json!({ "login": "zephq77", "password": PASSWORD })).await;
         let herself = Caller { app: &app, id: Id::parse(&id).unwrap(), token: login["token"].as_str().map(str::to_owned) };
-        herself.change("updateUser", "", json!({ "id": id, "nickname": "Zephyrchen" })).await;
+        herself.mutate("updateUser", "", json!({ "id": id, "nickname": "Zephyrchen" })).await;
         let group = new_group(&herself).await.0;
-        herself.change("setGroupMember", "", json!({ "groupId": group, "userId": chief.id(), "role": "MEMBER" })).await;
-        chief.change("setActive", "", json!({ "id": id, "active": false, "reason": "Unauffindbarkeit" })).await;
+        herself.mutate("setGroupMember", "", json!({ "groupId": group, "userId": license_admin.id(), "role": "MEMBER" })).await;
+        license_admin.mutate("setActive", "", json!({ "id": id, "active": false, "reason": "Unauffindbarkeit" })).await;
         let values: Vec<String> = personal.as_object().unwrap().values().map(|value| value.as_str().unwrap().to_owned())
             .chain(["Zephyrchen", "Unauffindbarkeit"].map(str::to_owned)).collect();
         let before = raw(&app.db).await;
@@ -1143,8 +1157,8 @@ on_every_database! {
         }
         let hashes: Vec<Vec<u8>> = trail(&app.db).await.into_iter().map(|event| event.hash).collect();
 
-        let (answer, request_id) = send(&chief, "deleteUser", &json!({ "id": id })).await;
-        assert_eq!(answer["data"]["deleteUser"]["success"], json!(true), "{answer:#}");
+        let (response, request_id) = send(&license_admin, "deleteUser", &json!({ "id": id })).await;
+        assert_eq!(response["data"]["deleteUser"]["success"], json!(true), "{response:#}");
         let after = raw(&app.db).await;
         for value in &values {
             assert!(!after.contains(value), "{value}");
@@ -1159,21 +1173,21 @@ on_every_database! {
         let others = Id::parse(other["user"]["id"].as_str().unwrap()).unwrap();
         assert!(events.iter().filter(|event| event.subject_id == others).all(|event| event.changes.is_some()), "changes of another user were erased");
         let stone = tombstone::Entity::find_by_id(subject).one(app.db.read()).await.unwrap().unwrap();
-        assert_eq!((stone.license_id, stone.deleted_by), (app.license, Some(chief.id)));
+        assert_eq!((stone.license_id, stone.deleted_by), (app.license, Some(license_admin.id)));
         assert!((Utc::now() - stone.deleted_at).abs() < TimeDelta::minutes(1));
         assert_intact(&app).await;
 
-        let shown = page(&chief, &format!("(filter: {{ subject: \"{id}\" }})")).await;
+        let shown = page(&license_admin, &format!("(filter: {{ subject: \"{id}\" }})")).await;
         assert_eq!((&shown["totalCount"], &shown["edges"][0]["node"]["action"], &shown["edges"][0]["node"]["requestId"]), (&json!(5), &json!("USER_DELETED"), &json!(request_id)));
         assert!(shown["edges"].as_array().unwrap().iter().all(|edge| edge["node"]["changes"] == json!([]) && edge["node"]["subject"].is_null()));
-        let deeds = page(&chief, &format!("(filter: {{ actor: \"{id}\" }})")).await;
+        let deeds = page(&license_admin, &format!("(filter: {{ actor: \"{id}\" }})")).await;
         assert_eq!(deeds["totalCount"], json!(4), "events with the erased user as actor must remain");
         assert!(deeds["edges"].as_array().unwrap().iter().all(|edge| edge["node"]["actor"].is_null()));
 
-        let again = chief.change("createUser", "user { id }", input).await;
+        let again = license_admin.mutate("createUser", "user { id }", input).await;
         assert_eq!(again["success"], json!(true), "email, username and external id must be available again: {again:#}");
-        let refused = app.db.write().execute_unprepared("UPDATE audit_events SET changes = 'x' WHERE changes IS NULL").await;
-        assert!(refused.unwrap_err().to_string().contains("append-only"), "events of an erased user must not get changes");
+        let error = app.db.write().execute_unprepared("UPDATE audit_events SET changes = 'x' WHERE changes IS NULL").await;
+        assert!(error.unwrap_err().to_string().contains("append-only"), "events of an erased user must not get changes");
     }
 
     async fn verification_finds_any_single_change(app: App) {
@@ -1191,11 +1205,11 @@ on_every_database! {
             assert_intact(&app).await;
         };
         let finds = async |what: String, seq: Option<i64>| {
-            let verdict = verified(&app).await;
-            assert!(verdict.found > 0, "{what} is not found");
-            assert_eq!(verdict.found, verdict.faults.len() as u64);
+            let report = verified(&app).await;
+            assert!(report.error_count > 0, "{what} is not found");
+            assert_eq!(report.error_count, report.errors.len() as u64);
             if let Some(seq) = seq {
-                assert!(verdict.faults.iter().any(|fault| fault.seq.is_some_and(|at| (seq..=seq + 1).contains(&at))), "{what}: {:?}", verdict.faults);
+                assert!(report.errors.iter().any(|error| error.seq.is_some_and(|at| (seq..=seq + 1).contains(&at))), "{what}: {:?}", report.errors);
             }
             restore().await;
         };
@@ -1272,11 +1286,11 @@ on_every_database! {
         // Erased changes are valid only with a tombstone of the subject itself, and only if the subject is deleted.
         sql(&app, &erased).await;
         sql(&app, &tombstone_of(&app, full.actor_id.unwrap())).await;
-        assert_eq!(verified(&app).await.found, 1);
+        assert_eq!(verified(&app).await.error_count, 1);
         sql(&app, &tombstone_of(&app, full.subject_id)).await;
-        assert_eq!(verified(&app).await.found, 1);
+        assert_eq!(verified(&app).await.error_count, 1);
         user::Entity::delete_by_id(full.subject_id).exec(app.db.write()).await.unwrap();
-        assert_eq!(verified(&app).await.found, 0);
+        assert_eq!(verified(&app).await.error_count, 0);
     }
 
     async fn verification_reads_the_whole_trail_and_lists_at_most_100_problems(app: App) {
@@ -1288,25 +1302,25 @@ on_every_database! {
         assert_intact(&app).await;
         drop_triggers(&app).await;
         sql(&app, "UPDATE audit_events SET request_id = 'x' WHERE seq = 2201").await;
-        let verdict = verified(&app).await;
-        assert_eq!((verdict.found, verdict.faults[0].seq), (1, Some(2201)));
+        let report = verified(&app).await;
+        assert_eq!((report.error_count, report.errors[0].seq), (1, Some(2201)));
         sql(&app, "UPDATE audit_events SET request_id = 'x'").await;
-        let verdict = verified(&app).await;
-        assert_eq!((verdict.found, verdict.faults.len()), (verdict.events, 100));
-        assert!(verdict.events > 2_300);
-        assert!(verdict.faults.iter().map(|fault| fault.seq).eq((1..=100).map(Some)));
+        let report = verified(&app).await;
+        assert_eq!((report.error_count, report.errors.len()), (report.events, 100));
+        assert!(report.events > 2_300);
+        assert!(report.errors.iter().map(|error| error.seq).eq((1..=100).map(Some)));
     }
 
     async fn parallel_writes_of_two_instances_make_one_chain(app: App) {
         let other = another_handle(&app).await;
-        let people: Vec<user::Model> = join_all((0..8).map(|_| app.create("Writer", app.license, UserFields::default(), Undefined))).await;
+        let users: Vec<user::Model> = join_all((0..8).map(|_| app.create("Writer", app.license, UserFields::default(), Undefined))).await;
         let before = length(&app).await;
-        let tasks = people.iter().enumerate().map(|(n, person)| {
+        let tasks = users.iter().enumerate().map(|(n, user)| {
             let db = if n % 2 == 0 { app.db.clone() } else { other.clone() };
-            let person = person.clone();
+            let user = user.clone();
             tokio::spawn(async move {
-                let opened = roster::session::start(&db, LIFETIME, &Client::default(), person.clone()).await.unwrap();
-                let viewer = SignedIn::new(&(&person).into(), AuthMethod::Session(opened.id), Some(format!("task-{n}")));
+                let opened = roster::session::start(&db, LIFETIME, &Client::default(), &user).await.unwrap();
+                let viewer = SignedIn::new(&(&user).into(), AuthMethod::Session(opened.id), Some(format!("task-{n}")));
                 let viewer = Viewer::SignedIn(viewer);
                 for m in 0..10 {
                     let fields = GroupFields { name: Given(format!("Ward {n}.{m}")), ..GroupFields::default() };
@@ -1316,8 +1330,8 @@ on_every_database! {
         });
         let checks = async {
             for _ in 0..5 {
-                let verdict = verified(&app).await;
-                assert!(verdict.faults.is_empty(), "during parallel writes: {:?}", verdict.faults);
+                let report = verified(&app).await;
+                assert!(report.errors.is_empty(), "during parallel writes: {:?}", report.errors);
             }
         };
         let (tasks, ()) = tokio::join!(join_all(tasks.collect::<Vec<_>>()), checks);
@@ -1326,30 +1340,30 @@ on_every_database! {
         assert_eq!(trail.len(), before + 88);
         assert!(trail.windows(2).all(|pair| pair[0].at <= pair[1].at), "events must be ordered by time");
         assert_intact(&app).await;
-        assert!(verify(&other).await.unwrap().faults.is_empty());
+        assert!(verify(&other).await.unwrap().errors.is_empty());
         other.close().await.unwrap();
     }
 
     async fn uncommitted_changes_leave_no_event(app: App) {
         let before = length(&app).await;
-        let chief = app.license_admin().await;
-        let made = length(&app).await;
-        assert!(made > before);
-        let person = user::Entity::find_by_id(chief.id).one(app.db.read()).await.unwrap().unwrap();
+        let license_admin = app.license_admin().await;
+        let length_before = length(&app).await;
+        assert!(length_before > before);
+        let user = user::Entity::find_by_id(license_admin.id).one(app.db.read()).await.unwrap().unwrap();
         let transaction = app.db.begin().await.unwrap();
-        roster::auth::one_time_link::issue(&transaction, &person).await.unwrap();
+        roster::auth::one_time_link::issue(&transaction, &user).await.unwrap();
         drop(transaction);
-        assert_eq!((length(&app).await, link::Entity::find().count(app.db.read()).await.unwrap()), (made, 0));
+        assert_eq!((length(&app).await, link::Entity::find().count(app.db.read()).await.unwrap()), (length_before, 0));
         assert_intact(&app).await;
     }
 
     async fn events_are_paged_newest_first(app: App) {
-        let (chief, user) = (app.license_admin().await, app.user().await);
+        let (license_admin, user) = (app.license_admin().await, app.user().await);
         for n in 0..23 {
-            user.change("updateUser", "", json!({ "id": user.id(), "nickname": format!("N{n}") })).await;
+            user.mutate("updateUser", "", json!({ "id": user.id(), "nickname": format!("N{n}") })).await;
         }
-        for caller in [&chief, &user] {
-            let all = expected(&app, |event| caller.id == chief.id && event.license_id == app.license || event.subject_id == caller.id).await;
+        for caller in [&license_admin, &user] {
+            let all = expected(&app, |event| caller.id == license_admin.id && event.license_id == app.license || event.subject_id == caller.id).await;
             let (mut ids, mut arguments) = (Vec::new(), "(first: 7)".to_owned());
             loop {
                 let page = page(caller, &arguments).await;
@@ -1363,7 +1377,7 @@ on_every_database! {
                     break;
                 }
                 // An event that is appended meanwhile comes before the first page and does not shift the others.
-                caller.change("updateUser", "", json!({ "id": caller.id(), "nickname": "same" })).await;
+                caller.mutate("updateUser", "", json!({ "id": caller.id(), "nickname": "same" })).await;
                 arguments = format!("(first: 7, after: {})", page["pageInfo"]["endCursor"]);
                 if ids.len() == 7 {
                     break;
@@ -1377,29 +1391,29 @@ on_every_database! {
     }
 
     async fn events_are_filtered_by_any_combination_of_fields(app: App) {
-        let (chief, admin, ada, bob) = (app.license_admin().await, app.admin().await, app.user().await, app.user().await);
-        for (by, of, nickname) in [(&chief, &ada, "A"), (&admin, &ada, "B"), (&chief, &bob, "C"), (&ada, &ada, "D")] {
-            by.change("updateUser", "", json!({ "id": of.id(), "nickname": nickname })).await;
+        let (license_admin, admin, ada, bob) = (app.license_admin().await, app.admin().await, app.user().await, app.user().await);
+        for (by, of, nickname) in [(&license_admin, &ada, "A"), (&admin, &ada, "B"), (&license_admin, &bob, "C"), (&ada, &ada, "D")] {
+            by.mutate("updateUser", "", json!({ "id": of.id(), "nickname": nickname })).await;
         }
         let group = new_group(&ada).await;
-        chief.change("deleteUser", "", json!({ "id": bob.id() })).await;
+        license_admin.mutate("deleteUser", "", json!({ "id": bob.id() })).await;
         let events = trail(&app.db).await;
         let at = |n: usize| events[events.len() - 1 - n].at;
         let ids = async |filter: Value| -> Vec<String> {
-            let data = chief.data("query ($filter: AuditFilter) { auditEvents(filter: $filter, first: 100) { totalCount nodes { id } } }", json!({ "filter": filter })).await;
+            let data = license_admin.data("query ($filter: AuditFilter) { auditEvents(filter: $filter, first: 100) { totalCount nodes { id } } }", json!({ "filter": filter })).await;
             let ids: Vec<String> = data["auditEvents"]["nodes"].as_array().unwrap().iter().map(|node| node["id"].as_str().unwrap().to_owned()).collect();
             assert_eq!(data["auditEvents"]["totalCount"], json!(ids.len()));
             ids
         };
-        let expect = async |is_meant: &dyn Fn(&audit_event::Model) -> bool| expected(&app, |event| event.license_id == app.license && is_meant(event)).await;
+        let expect = async |is_match: &dyn Fn(&audit_event::Model) -> bool| expected(&app, |event| event.license_id == app.license && is_match(event)).await;
         assert_eq!(ids(Value::Null).await, expect(&|_| true).await);
         assert_eq!(ids(json!({})).await, expect(&|_| true).await);
         assert_eq!(ids(json!({ "subject": ada.id() })).await, expect(&|event| event.subject_id == ada.id).await);
         assert_eq!(ids(json!({ "subject": group.0 })).await.len(), 1);
         assert_eq!(ids(json!({ "subject": bob.id() })).await, expect(&|event| event.subject_id == bob.id).await, "a deleted subject");
         assert_eq!(ids(json!({ "subject": app.license.0 })).await.len(), 1);
-        assert_eq!(ids(json!({ "actor": chief.id() })).await, expect(&|event| event.actor_id == Some(chief.id)).await);
-        assert_eq!(ids(json!({ "actor": chief.id(), "subject": ada.id(), "action": ["USER_UPDATED"] })).await.len(), 1);
+        assert_eq!(ids(json!({ "actor": license_admin.id() })).await, expect(&|event| event.actor_id == Some(license_admin.id)).await);
+        assert_eq!(ids(json!({ "actor": license_admin.id(), "subject": ada.id(), "action": ["USER_UPDATED"] })).await.len(), 1);
         let actions = ids(json!({ "action": ["USER_DELETED", "GROUP_CREATED"] })).await;
         assert_eq!(actions, expect(&|event| matches!(event.action, AuditAction::UserDeleted | AuditAction::GroupCreated)).await);
         assert_eq!(actions.len(), 2);
@@ -1416,7 +1430,7 @@ on_every_database! {
     }
 
     async fn an_invalid_filter_is_rejected_with_every_error(app: App) {
-        let chief = app.license_admin().await;
+        let license_admin = app.license_admin().await;
         let query = "query ($filter: AuditFilter, $first: Int, $after: String) { auditEvents(filter: $filter, first: $first, after: $after) { totalCount } }";
         let cases = [
             (json!({ "filter": { "subject": "7" } }), vec!["filter.subject"]),
@@ -1438,32 +1452,32 @@ on_every_database! {
             for argument in ["filter", "first", "after"] {
                 variables[argument] = variables[argument].take();
             }
-            let answer = chief.ask(query, variables.clone()).await;
-            let error = &answer["errors"][0];
+            let response = license_admin.execute(query, variables.clone()).await;
+            let error = &response["errors"][0];
             let code = error["extensions"]["code"].as_str().unwrap_or_default();
-            assert!(code == "BAD_USER_INPUT" || named.is_empty() && !code.is_empty() && code != "INTERNAL", "{variables}: {answer:#}");
+            assert!(code == "BAD_USER_INPUT" || named.is_empty() && !code.is_empty() && code != "INTERNAL", "{variables}: {response:#}");
             for name in named {
-                assert!(error["message"].as_str().unwrap().contains(&format!("{name}:")), "{variables}: {answer:#}");
+                assert!(error["message"].as_str().unwrap().contains(&format!("{name}:")), "{variables}: {response:#}");
             }
         }
-        let cursor = page(&chief, "(first: 1)").await["pageInfo"]["endCursor"].clone();
-        let users = chief.data("{ users(first: 1) { pageInfo { endCursor } } }", json!({})).await["users"]["pageInfo"]["endCursor"].clone();
+        let cursor = page(&license_admin, "(first: 1)").await["pageInfo"]["endCursor"].clone();
+        let users = license_admin.data("{ users(first: 1) { pageInfo { endCursor } } }", json!({})).await["users"]["pageInfo"]["endCursor"].clone();
         let filter = json!({ "action": ["SIGNED_IN"] });
-        assert_eq!(chief.refused(query, json!({ "after": cursor, "filter": filter, "first": 1 })).await, "BAD_USER_INPUT", "a cursor of another filter");
-        assert_eq!(chief.refused(query, json!({ "after": users, "first": 1 })).await, "BAD_USER_INPUT", "a cursor of another list");
+        assert_eq!(license_admin.error_code(query, json!({ "after": cursor, "filter": filter, "first": 1 })).await, "BAD_USER_INPUT", "a cursor of another filter");
+        assert_eq!(license_admin.error_code(query, json!({ "after": users, "first": 1 })).await, "BAD_USER_INPUT", "a cursor of another list");
     }
 
     async fn a_page_costs_statements_per_kind_of_subject_not_per_event(app: App) {
-        let chief = app.license_admin().await;
-        let (_, program) = new_key(&chief, "ADMIN").await;
+        let license_admin = app.license_admin().await;
+        let (_, program) = new_key(&license_admin, "ADMIN").await;
         for n in 0..6 {
             let user = app.user().await;
-            chief.change("updateUser", "", json!({ "id": user.id(), "nickname": format!("N{n}") })).await;
-            program.change("updateUser", "", json!({ "id": user.id(), "nickname": "P" })).await;
+            license_admin.mutate("updateUser", "", json!({ "id": user.id(), "nickname": format!("N{n}") })).await;
+            program.mutate("updateUser", "", json!({ "id": user.id(), "nickname": "P" })).await;
             new_group(&user).await;
-            chief.change("createInstitution", "", json!({ "name": format!("H{n}"), "kind": "HOSPITAL", "country": "AU" })).await;
+            license_admin.mutate("createInstitution", "", json!({ "name": format!("H{n}"), "kind": "HOSPITAL", "country": "AU" })).await;
         }
-        new_key(&chief, "USER").await;
+        new_key(&license_admin, "USER").await;
         let cost = async |caller: &Caller<'_>, first: u32| {
             let query = format!("{{ auditEvents(first: {first}) {{ edges {{ node {{ {EVENT} }} }} }} }}");
             let before = app.db.statements();
@@ -1472,24 +1486,24 @@ on_every_database! {
             let kinds: BTreeSet<String> = edges.iter().map(|edge| edge["node"]["subject"]["__typename"].to_string()).collect();
             (app.db.statements() - before, kinds.len())
         };
-        assert_eq!(cost(&chief, 1).await.0, 4, "the session, the event, its actor and its API key");
+        assert_eq!(cost(&license_admin, 1).await.0, 4, "the session, the event, its actor and its API key");
         let all = expected(&app, |event| event.license_id == app.license).await.len();
-        assert_eq!(cost(&chief, 20).await, (6, 4), "also users, groups and institutions");
-        assert_eq!(cost(&chief, u32::try_from(all).unwrap()).await, (7, 5), "also the license");
+        assert_eq!(cost(&license_admin, 20).await, (6, 4), "also users, groups and institutions");
+        assert_eq!(cost(&license_admin, u32::try_from(all).unwrap()).await, (7, 5), "also the license");
     }
 
     async fn an_event_field_has_the_same_value_alone_and_with_all_others(app: App) {
-        let chief = app.license_admin().await;
+        let license_admin = app.license_admin().await;
         with_full_event(&app).await;
         let fields = ["id", "at", "action", "actor { id }", "apiKey { id }", "subject { id }", "subjectId", "changes { field before after }", "requestId"];
         let named: BTreeSet<String> = Definition::of_roster().fields("AuditEvent").iter().map(|field| field.name.node.to_string()).collect();
         assert_eq!(named, fields.iter().map(|field| field.split(' ').next().unwrap().to_owned()).collect());
-        let ask = async |fields: &str| chief.data(&format!("{{ auditEvents {{ nodes {{ {fields} }} }} }}"), json!({})).await["auditEvents"]["nodes"].as_array().unwrap().clone();
-        let whole = ask(&fields.join(" ")).await;
+        let execute = async |fields: &str| license_admin.data(&format!("{{ auditEvents {{ nodes {{ {fields} }} }} }}"), json!({})).await["auditEvents"]["nodes"].as_array().unwrap().clone();
+        let whole = execute(&fields.join(" ")).await;
         assert!(whole.iter().any(|event| event.as_object().unwrap().values().all(|value| !value.is_null())), "{whole:#?}");
         for field in fields {
             let name = field.split(' ').next().unwrap();
-            for (alone, whole) in ask(field).await.iter().zip(&whole) {
+            for (alone, whole) in execute(field).await.iter().zip(&whole) {
                 assert_eq!(alone[name], whole[name], "{field}");
             }
         }
@@ -1509,17 +1523,17 @@ fn an_event_has_no_more_changes_than_are_shown() {
 #[tokio::test]
 async fn erasing_users_removes_their_data_from_the_sqlite_file() {
     let app = App::on_sqlite().await;
-    let chief = app.license_admin().await;
+    let license_admin = app.license_admin().await;
     let mut ids = Vec::new();
     for n in 0..60 {
         let input = json!({
             "firstName": format!("Zephyrinella{n}"), "lastName": format!("Quartermainly{n}"), "username": format!("zephq{n}"), "email": format!("zeph{n}@quartermainly.example"),
             "mobile": format!("+614555987{n}"), "position": "Perfusionistin", "externalId": format!("QZ-7700{n}"), "certifiedEmail": format!("cert{n}@quartermainly.example"),
         });
-        let made = chief.change("createUser", "user { id }", input).await;
-        let id = made["user"]["id"].clone();
-        chief
-            .change(
+        let created = license_admin.mutate("createUser", "user { id }", input).await;
+        let id = created["user"]["id"].clone();
+        license_admin
+            .mutate(
                 "updateUser",
                 "",
                 json!({ "id": id, "nickname": format!("Zephylein{n}"), "lastName": format!("Quartermainlee{n}") }),
@@ -1542,7 +1556,7 @@ async fn erasing_users_removes_their_data_from_the_sqlite_file() {
     let bytes = std::fs::read(&file).unwrap();
     assert!(traces.iter().all(|trace| contains(&bytes, trace)));
     for id in ids {
-        assert_eq!(chief.change("deleteUser", "", json!({ "id": id })).await["success"], json!(true));
+        assert_eq!(license_admin.mutate("deleteUser", "", json!({ "id": id })).await["success"], json!(true));
     }
     app.db.write().execute_unprepared("PRAGMA wal_checkpoint(TRUNCATE)").await.unwrap();
     for file in [file.clone(), format!("{file}-wal")] {
@@ -1553,33 +1567,33 @@ async fn erasing_users_removes_their_data_from_the_sqlite_file() {
     assert_intact(&app).await;
 }
 
-in_every_home! {
-    async fn events_of_the_command_line_have_no_actor(home: Home) {
-        let home = home.with_admin().await;
-        let people = [
+in_every_sandbox! {
+    async fn events_of_the_command_line_have_no_actor(sandbox: Sandbox) {
+        let sandbox = sandbox.with_admin().await;
+        let users = [
             json!({ "institution": { "name": "St Brigid", "kind": "HOSPITAL", "country": "IE" } }),
             json!({ "group": { "name": "Ward 3" } }),
             json!({ "user": { "firstName": "Fred", "lastName": "Moss", "username": "fred", "mobile": "0777", "groups": [{ "group": "Ward 3", "role": "OWNER" }] } }),
         ];
-        let file = |people: &[Value]| people.iter().map(Value::to_string).collect::<Vec<_>>().join("\n");
-        std::fs::write(home.path("people.ndjson"), file(&people)).unwrap();
-        let dry = home.run(&["import", "people.ndjson", "--dry-run"]).await;
+        let file = |users: &[Value]| users.iter().map(Value::to_string).collect::<Vec<_>>().join("\n");
+        std::fs::write(sandbox.path("people.ndjson"), file(&users)).unwrap();
+        let dry = sandbox.run(&["import", "people.ndjson", "--dry-run"]).await;
         assert_eq!(dry.code, 0, "{dry:?}");
-        let db = home.db().await;
-        let made = [AuditAction::LicenseCreated, AuditAction::UserCreated];
-        assert_eq!(trail(&db).await.iter().map(|event| event.action).collect::<Vec<_>>(), made, "a dry run must append no event");
+        let db = sandbox.db().await;
+        let created = [AuditAction::LicenseCreated, AuditAction::UserCreated];
+        assert_eq!(trail(&db).await.iter().map(|event| event.action).collect::<Vec<_>>(), created, "a dry run must append no event");
         for _ in 0..2 {
-            let loaded = home.run(&["import", "people.ndjson"]).await;
+            let loaded = sandbox.run(&["import", "people.ndjson"]).await;
             assert_eq!(loaded.code, 0, "{loaded:?}");
         }
-        let mut changed = people.clone();
+        let mut changed = users.clone();
         changed[0]["institution"]["numBeds"] = json!(9);
         changed[2]["user"]["mobile"] = json!("0888");
-        std::fs::write(home.path("people.ndjson"), file(&changed)).unwrap();
-        assert_eq!(home.run(&["import", "people.ndjson"]).await.code, 0);
+        std::fs::write(sandbox.path("people.ndjson"), file(&changed)).unwrap();
+        assert_eq!(sandbox.run(&["import", "people.ndjson"]).await.code, 0);
         let events = trail(&db).await;
         let actions = [AuditAction::InstitutionCreated, AuditAction::GroupCreated, AuditAction::UserCreated, AuditAction::InstitutionUpdated, AuditAction::UserUpdated];
-        assert_eq!(events.iter().map(|event| event.action).collect::<Vec<_>>(), [&made[..], &actions].concat());
+        assert_eq!(events.iter().map(|event| event.action).collect::<Vec<_>>(), [&created[..], &actions].concat());
         assert!(events.iter().all(|event| event.actor_id.is_none() && event.api_key_id.is_none() && event.request_id.is_none()));
         let of = |n: usize, field: &str| changes(&events[n]).remove(field).unwrap_or_else(|| panic!("{field}: {:?}", events[n]));
         assert_eq!(of(0, "number"), (Value::Null, json!("1")));
@@ -1592,34 +1606,34 @@ in_every_home! {
         db.close().await.unwrap();
     }
 
-    async fn audit_verify_checks_the_trail_while_a_server_runs(home: Home) {
-        let home = home.with_admin().await;
-        let server = home.serve(&[]).await;
+    async fn audit_verify_checks_the_trail_while_a_server_runs(sandbox: Sandbox) {
+        let sandbox = sandbox.with_admin().await;
+        let server = sandbox.serve(&[]).await;
         server.sign_in(crate::process::ADMIN).await;
-        let verified = home.run(&["audit", "verify"]).await;
+        let verified = sandbox.run(&["audit", "verify"]).await;
         assert_eq!((verified.code, verified.err.as_str()), (0, ""));
-        let db = home.db().await;
+        let db = sandbox.db().await;
         let last = trail(&db).await.pop().unwrap();
         assert_eq!(verified.out.trim(), format!("Verified 3 events. Hash of the last event: {}", hex(&last.hash)));
-        let (on, backend) = if home.is_sqlite() { ("", DatabaseBackend::Sqlite) } else { (" ON audit_events", DatabaseBackend::Postgres) };
+        let (on, backend) = if sandbox.is_sqlite() { ("", DatabaseBackend::Sqlite) } else { (" ON audit_events", DatabaseBackend::Postgres) };
         for change in [format!("DROP TRIGGER audit_events_update{on}"), "UPDATE audit_events SET request_id = 'forged' WHERE seq = 2".to_owned()] {
             db.write().execute_raw(Statement::from_string(backend, change)).await.unwrap();
         }
-        let verified = home.run(&["audit", "verify"]).await;
+        let verified = sandbox.run(&["audit", "verify"]).await;
         assert_eq!((verified.code, verified.out.as_str()), (1, ""));
         assert!(verified.err.contains("event 2: ") && verified.err.contains("failed: 1 problems"), "{}", verified.err);
         server.sign_in(crate::process::ADMIN).await;
         db.close().await.unwrap();
     }
 
-    async fn audit_verify_rejects_a_database_with_pending_migrations(home: Home) {
-        assert_eq!(home.run(&["migrate"]).await.code, 0);
-        let empty = home.run(&["audit", "verify"]).await;
+    async fn audit_verify_rejects_a_database_with_pending_migrations(sandbox: Sandbox) {
+        assert_eq!(sandbox.run(&["migrate"]).await.code, 0);
+        let empty = sandbox.run(&["audit", "verify"]).await;
         assert_eq!((empty.code, empty.out.trim()), (0, "The audit trail has no events."));
-        let db = home.db().await;
+        let db = sandbox.db().await;
         db.write().execute_unprepared("DELETE FROM seaql_migrations WHERE version LIKE '%_trail'").await.unwrap();
         db.close().await.unwrap();
-        let old = home.run(&["audit", "verify"]).await;
+        let old = sandbox.run(&["audit", "verify"]).await;
         assert_eq!(old.code, 1);
         assert!(old.err.contains("1 migrations are pending"), "{}", old.err);
     }
@@ -1627,10 +1641,10 @@ in_every_home! {
 
 #[tokio::test]
 async fn audit_verify_creates_no_database_file() {
-    let home = Home::on_sqlite();
-    let verified = home.run(&["audit", "verify"]).await;
+    let sandbox = Sandbox::on_sqlite();
+    let verified = sandbox.run(&["audit", "verify"]).await;
     assert_eq!(verified.code, 1);
     assert!(verified.err.contains("roster.db"), "{}", verified.err);
-    assert!(!home.path("roster-data").exists());
-    assert!(home.run(&["audit", "--help"]).await.out.contains("verify"));
+    assert!(!sandbox.path("roster-data").exists());
+    assert!(sandbox.run(&["audit", "--help"]).await.out.contains("verify"));
 }

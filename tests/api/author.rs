@@ -8,10 +8,10 @@ use roster::graphql::cost::{self, Costs};
 use serde_json::{Map, Value, json};
 
 use crate::definition::{Definition, innermost};
-use crate::hostile::Dice;
+use crate::hostile::Rng;
 
 /// The ids and texts used as argument values.
-pub struct Stock {
+pub struct ArgumentValues {
     pub users: Vec<String>,
     pub groups: Vec<String>,
     pub institutions: Vec<String>,
@@ -21,18 +21,18 @@ pub struct Stock {
 
 /// A document with its variables.
 #[derive(Clone, Debug)]
-pub struct Written {
+pub struct GeneratedDocument {
     pub query: String,
     pub variables: Value,
     pub cost: usize,
 }
 
 /// Generates documents.
-pub struct Author {
+pub struct DocumentGenerator {
     definition: Definition,
     costs: Costs,
-    stock: Stock,
-    dice: Dice,
+    argument_values: ArgumentValues,
+    rng: Rng,
     document: Draft,
 }
 
@@ -49,8 +49,8 @@ struct Draft {
 /// The number of attempts to generate a valid document.
 const TRIES: usize = 50;
 
-impl Author {
-    pub fn new(stock: Stock, seed: u64) -> Self {
+impl DocumentGenerator {
+    pub fn new(argument_values: ArgumentValues, seed: u64) -> Self {
         let mut definition = Definition::of_roster();
         let built_in =
             [roster::http::introspection::TYPES, include_str!("../../src/graphql/cost/scalars.graphql")].concat();
@@ -60,26 +60,26 @@ impl Author {
             _ => None,
         });
         definition.0.extend(types.collect::<Vec<(String, TypeDefinition)>>());
-        let costs = Costs::of(&roster::schema::sdl()).ok().unwrap();
-        Self { definition, costs, stock, dice: Dice(seed), document: Draft::default() }
+        let costs = Costs::new(&roster::schema::sdl()).ok().unwrap();
+        Self { definition, costs, argument_values, rng: Rng(seed), document: Draft::default() }
     }
 
     /// Generates a document within the cost limit.
-    pub fn write(&mut self) -> Written {
+    pub fn write(&mut self) -> GeneratedDocument {
         (0..TRIES).find_map(|_| self.attempt()).expect("one of the attempts is valid")
     }
 
-    fn attempt(&mut self) -> Option<Written> {
+    fn attempt(&mut self) -> Option<GeneratedDocument> {
         self.document = Draft::default();
-        let most = if self.dice.one_in(4) { 10 } else { 3 };
-        let roots = 1 + self.dice.below(most);
+        let most = if self.rng.one_in(4) { 10 } else { 3 };
+        let roots = 1 + self.rng.below(most);
         let texts: Vec<String> = (0..roots).map(|number| self.root(number)).collect();
         let Draft { fragments, declared, variables, .. } = std::mem::take(&mut self.document);
         let declared = if declared.is_empty() { String::new() } else { format!("({})", declared.join(", ")) };
         let query = format!("query A{declared} {{ {} }} {}", texts.join(" "), fragments.join(" "));
         let variables = Value::Object(variables);
         let cost = self.cost(&query, &variables)?;
-        (cost <= cost::MAX_COST).then_some(Written { query, variables, cost })
+        (cost <= cost::MAX_COST).then_some(GeneratedDocument { query, variables, cost })
     }
 
     /// The cost of a document. None if it is not valid.
@@ -88,21 +88,21 @@ impl Author {
         let document = parse_query(query).unwrap_or_else(|error| panic!("{error}\n{query}"));
         roster::http::measure(&document).ok()?;
         let schema = self.costs.introspection(&document).ok()?;
-        let (_, operation) = roster::http::selected(&document, None)?;
+        let (_, operation) = roster::http::selected_operation(&document, None)?;
         let cost = self.costs.cost(&document, operation, &Variables::from_json(variables.clone()));
         Some(cost + cost::of_introspection(schema))
     }
 
     fn root(&mut self, number: usize) -> String {
-        if self.dice.one_in(8) {
-            let depth = 2 + self.dice.below(10);
+        if self.rng.one_in(8) {
+            let depth = 2 + self.rng.below(10);
             let (field, of) =
-                if self.dice.one_in(2) { ("__schema", "__Schema") } else { ("__type(name: \"User\")", "__Type") };
+                if self.rng.one_in(2) { ("__schema", "__Schema") } else { ("__type(name: \"User\")", "__Type") };
             return format!("r{number}: {field} {}", self.selection(of, depth));
         }
         let fields = self.definition.fields("Query");
-        let field = (*self.dice.choose(&fields)).clone();
-        let depth = 2 + self.dice.below(7);
+        let field = (*self.rng.choose(&fields)).clone();
+        let depth = 2 + self.rng.below(7);
         self.document.aliases += 1;
         format!("r{number}: {}", self.field(&field, depth))
     }
@@ -121,15 +121,15 @@ impl Author {
     /// A selection of some or all fields of a type, sometimes as a fragment.
     fn selection(&mut self, of: &str, depth: usize) -> String {
         let fields: Vec<FieldDefinition> = self.definition.fields(of).into_iter().cloned().collect();
-        let share = *self.dice.choose(&[1, 2, 3, 6]);
+        let share = *self.rng.choose(&[1, 2, 3, 6]);
         let mut texts = vec!["__typename".to_owned()];
         for field in &fields {
             let is_leaf = self.definition.fields(innermost(&field.ty.node)).is_empty();
             let times = match is_leaf {
-                true => usize::from(self.dice.one_in(share)),
+                true => usize::from(self.rng.one_in(share)),
                 false if depth < 2 || self.document.fields > 300 => 0,
-                false if self.dice.one_in(12) => 2 + self.dice.below(8),
-                false => usize::from(self.dice.one_in(share + 1)),
+                false if self.rng.one_in(12) => 2 + self.rng.below(8),
+                false => usize::from(self.rng.one_in(share + 1)),
             };
             for time in 0..times {
                 if time > 0 && self.document.aliases >= 25 {
@@ -153,7 +153,7 @@ impl Author {
             self.document.aliases += 3;
         }
         let text = format!("{{ {} }}", texts.join(" "));
-        if !self.dice.one_in(5) {
+        if !self.rng.one_in(5) {
             return text;
         }
         let number = self.document.fragments.len();
@@ -163,24 +163,24 @@ impl Author {
 
     fn arguments(&mut self, field: &FieldDefinition) -> String {
         let name = field.name.node.as_str();
-        let is_backward = self.dice.one_in(4);
+        let is_backward = self.rng.one_in(4);
         let mut given = Vec::new();
         for argument in &field.arguments {
             let argument = &argument.node;
             let value = match argument.name.node.as_str() {
-                "first" if !is_backward => Some(json!(*self.dice.choose(&[1, 2, 3, 10, 50, 100]))),
-                "last" if is_backward => Some(json!(*self.dice.choose(&[1, 5, 20, 100]))),
+                "first" if !is_backward => Some(json!(*self.rng.choose(&[1, 2, 3, 10, 50, 100]))),
+                "last" if is_backward => Some(json!(*self.rng.choose(&[1, 5, 20, 100]))),
                 "first" | "last" | "after" | "before" | "license" => None,
                 "ids" => Some(self.ids()),
                 "keys" => Some(self.keys()),
                 "id" => Some(self.id(name)),
                 "by" => Some(json!({ "id": self.user() })),
                 "query" => Some(self.search()),
-                "nameContains" => self.dice.one_in(2).then(|| self.word()),
-                "filter" if name == "auditEvents" => self.dice.one_in(2).then(|| self.audit_filter()),
-                "filter" => self.dice.one_in(2).then(|| self.filter(3)),
-                "orderBy" => self.dice.one_in(2).then(|| self.order()),
-                "includeDeprecated" | "includeInactive" => Some(json!(self.dice.one_in(2))),
+                "nameContains" => self.rng.one_in(2).then(|| self.word()),
+                "filter" if name == "auditEvents" => self.rng.one_in(2).then(|| self.audit_filter()),
+                "filter" => self.rng.one_in(2).then(|| self.filter(3)),
+                "orderBy" => self.rng.one_in(2).then(|| self.order()),
+                "includeDeprecated" | "includeInactive" => Some(json!(self.rng.one_in(2))),
                 other => panic!("{other} of {name}"),
             };
             let Some(value) = value else { continue };
@@ -193,48 +193,48 @@ impl Author {
     }
 
     fn user(&mut self) -> Value {
-        json!(self.dice.choose(&self.stock.users))
+        json!(self.rng.choose(&self.argument_values.users))
     }
 
     fn id(&mut self, field: &str) -> Value {
         let from = match field {
-            "group" => &self.stock.groups,
-            "institution" => &self.stock.institutions,
-            "license" => &self.stock.licenses,
-            _ => &self.stock.users,
+            "group" => &self.argument_values.groups,
+            "institution" => &self.argument_values.institutions,
+            "license" => &self.argument_values.licenses,
+            _ => &self.argument_values.users,
         };
-        json!(self.dice.choose(from))
+        json!(self.rng.choose(from))
     }
 
     fn ids(&mut self) -> Value {
-        let count = *self.dice.choose(&[1, 10, 100]);
-        let of = |dice: &mut Dice, stock: &Stock| {
-            let from = [&stock.users, &stock.groups, &stock.institutions][dice.below(3)];
-            dice.choose(from).clone()
+        let count = *self.rng.choose(&[1, 10, 100]);
+        let of = |rng: &mut Rng, argument_values: &ArgumentValues| {
+            let from = [&argument_values.users, &argument_values.groups, &argument_values.institutions][rng.below(3)];
+            rng.choose(from).clone()
         };
-        (0..count).map(|_| of(&mut self.dice, &self.stock)).collect()
+        (0..count).map(|_| of(&mut self.rng, &self.argument_values)).collect()
     }
 
     fn keys(&mut self) -> Value {
-        let count = *self.dice.choose(&[1, 50, 1_000]);
-        (0..count).map(|_| if self.dice.one_in(2) { self.user() } else { self.word() }).collect()
+        let count = *self.rng.choose(&[1, 50, 1_000]);
+        (0..count).map(|_| if self.rng.one_in(2) { self.user() } else { self.word() }).collect()
     }
 
     fn word(&mut self) -> Value {
-        let word = self.dice.choose(&self.stock.words).clone();
-        let length = 1 + self.dice.below(word.chars().count());
-        json!(if self.dice.one_in(3) { word } else { word.chars().take(length).collect() })
+        let word = self.rng.choose(&self.argument_values.words).clone();
+        let length = 1 + self.rng.below(word.chars().count());
+        json!(if self.rng.one_in(3) { word } else { word.chars().take(length).collect() })
     }
 
     fn search(&mut self) -> Value {
-        let most = if self.dice.one_in(5) { 30 } else { 3 };
-        let count = 1 + self.dice.below(most);
+        let most = if self.rng.one_in(5) { 30 } else { 3 };
+        let count = 1 + self.rng.below(most);
         let words: Vec<String> = (0..count).map(|_| self.word().as_str().unwrap().to_owned()).collect();
         json!(words.join(" ").chars().take(200).collect::<String>())
     }
 
     fn audit_filter(&mut self) -> Value {
-        match self.dice.below(4) {
+        match self.rng.below(4) {
             0 => json!({ "actor": self.user() }),
             1 => json!({ "subject": self.user() }),
             2 => json!({ "action": ["USER_DELETED", "LOGIN_FAILED"] }),
@@ -254,28 +254,28 @@ impl Author {
             "ROLE",
             "USERNAME",
         ];
-        let count = 1 + self.dice.below(fields.len());
-        let start = self.dice.below(fields.len());
+        let count = 1 + self.rng.below(fields.len());
+        let start = self.rng.below(fields.len());
         let fields = fields.iter().cycle().skip(start).take(count);
-        fields.map(|field| json!({ "field": field, "direction": self.dice.choose(&["ASC", "DESC"]) })).collect()
+        fields.map(|field| json!({ "field": field, "direction": self.rng.choose(&["ASC", "DESC"]) })).collect()
     }
 
     fn filter(&mut self, depth: usize) -> Value {
         let texts =
             ["firstName", "lastName", "email", "username", "nickname", "position", "phone", "website", "orcidId"];
-        let ways = ["contains", "startsWith", "endsWith", "eq", "gt", "lt"];
-        match self.dice.below(if depth > 1 { 9 } else { 6 }) {
+        let self_service = ["contains", "startsWith", "endsWith", "eq", "gt", "lt"];
+        match self.rng.below(if depth > 1 { 9 } else { 6 }) {
             0 => json!({ "group": { "eq": self.id("group") } }),
             1 => json!({ "institution": { "in": [self.id("institution"), self.id("institution")] } }),
             2 => json!({ "role": ["USER"], "isStaff": false }),
-            6 => json!({ "or": (0..2 + self.dice.below(6)).map(|_| self.filter(depth - 1)).collect::<Vec<_>>() }),
-            7 => json!({ "and": (0..2 + self.dice.below(4)).map(|_| self.filter(depth - 1)).collect::<Vec<_>>() }),
+            6 => json!({ "or": (0..2 + self.rng.below(6)).map(|_| self.filter(depth - 1)).collect::<Vec<_>>() }),
+            7 => json!({ "and": (0..2 + self.rng.below(4)).map(|_| self.filter(depth - 1)).collect::<Vec<_>>() }),
             8 => json!({ "not": self.filter(depth - 1) }),
             _ => {
-                let mut comparison = json!({ "caseSensitive": self.dice.one_in(2) });
-                comparison[*self.dice.choose(&ways)] = self.word();
+                let mut comparison = json!({ "caseSensitive": self.rng.one_in(2) });
+                comparison[*self.rng.choose(&self_service)] = self.word();
                 let mut filter = json!({});
-                filter[*self.dice.choose(&texts)] = comparison;
+                filter[*self.rng.choose(&texts)] = comparison;
                 filter
             }
         }

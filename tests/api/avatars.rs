@@ -14,9 +14,9 @@ use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter};
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
 
-use crate::app::{App, Caller, PUBLIC_URL, faults_of};
+use crate::app::{App, Caller, PUBLIC_URL, payload_errors};
 use crate::process::until;
-use crate::wire::{Answer, Wire, read_answer, request};
+use crate::wire::{RawClient, RawResponse, read_response, request};
 
 const SET: &str = "mutation ($input: SetUserAvatarInput!) { setUserAvatar(input: $input) { success message errors { code path message } user { id version avatarUrl } } }";
 const HEADERS: &str = "GraphQL-Require-Preflight: 1\r\nContent-Type: multipart/form-data; boundary=line\r\n";
@@ -69,27 +69,27 @@ fn bearer(caller: &Caller<'_>) -> String {
     caller.token.as_ref().map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default()
 }
 
-async fn post(caller: &Caller<'_>, headers: &str, body: &[u8]) -> Answer {
-    Wire(caller.app.address).send("POST", "/graphql", &format!("{headers}{}", bearer(caller)), body).await
+async fn post(caller: &Caller<'_>, headers: &str, body: &[u8]) -> RawResponse {
+    RawClient(caller.app.address).send("POST", "/graphql", &format!("{headers}{}", bearer(caller)), body).await
 }
 
 /// Uploads a picture of a user; returns the response.
 async fn upload(caller: &Caller<'_>, id: Id, file: &[u8]) -> Value {
-    let answer = post(caller, HEADERS, &body(&id.0.to_string(), file)).await;
-    assert_eq!(answer.status, 200, "{answer:?}");
-    answer.json()
+    let response = post(caller, HEADERS, &body(&id.0.to_string(), file)).await;
+    assert_eq!(response.status, 200, "{response:?}");
+    response.json()
 }
 
 /// Uploads a picture of the caller; returns the validation errors.
-async fn faults(caller: &Caller<'_>, file: &[u8]) -> Vec<String> {
-    faults_of(&upload(caller, caller.id, file).await["data"]["setUserAvatar"])
+async fn avatar_errors(caller: &Caller<'_>, file: &[u8]) -> Vec<String> {
+    payload_errors(&upload(caller, caller.id, file).await["data"]["setUserAvatar"])
 }
 
 /// Sets a picture; returns its hash.
 pub async fn set(caller: &Caller<'_>, id: Id, file: &[u8]) -> String {
-    let answer = upload(caller, id, file).await;
-    let url = answer.pointer("/data/setUserAvatar/user/avatarUrl").and_then(Value::as_str);
-    let url = url.unwrap_or_else(|| panic!("{answer:#}"));
+    let response = upload(caller, id, file).await;
+    let url = response.pointer("/data/setUserAvatar/user/avatarUrl").and_then(Value::as_str);
+    let url = url.unwrap_or_else(|| panic!("{response:#}"));
     let start = format!("{PUBLIC_URL}avatars/{}?v=", id.0);
     let hash = url.strip_prefix(&start).unwrap_or_else(|| panic!("{url}"));
     assert!(hash.len() == 32 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()), "{url}");
@@ -316,11 +316,11 @@ on_every_database! {
         let (start, end) = scans.split_at(scans.windows(2).position(|window| window == [0xff, 0xda]).unwrap());
         wrong.push(("a hundred scans".to_owned(), [start, &end[..end.len() - 2].repeat(100), &[0xff, 0xd9]].concat()));
         for (name, file) in wrong {
-            let answer = upload(&user, user.id, &file).await;
-            let payload = &answer["data"]["setUserAvatar"];
-            assert_eq!(faults_of(payload), ["INVALID input.avatar"], "{name}: {answer:#}");
-            assert!(payload["message"].as_str().unwrap().starts_with("This "), "{name}: {answer:#}");
-            assert!(!answer.to_string().contains("secret"), "{name}: {answer:#}");
+            let response = upload(&user, user.id, &file).await;
+            let payload = &response["data"]["setUserAvatar"];
+            assert_eq!(payload_errors(payload), ["INVALID input.avatar"], "{name}: {response:#}");
+            assert!(payload["message"].as_str().unwrap().starts_with("This "), "{name}: {response:#}");
+            assert!(!response.to_string().contains("secret"), "{name}: {response:#}");
         }
         let data = user.data("{ viewer { version avatarUrl } }", json!({})).await;
         assert!(data["viewer"]["version"] == 2 && data["viewer"]["avatarUrl"].as_str().unwrap().ends_with(&kept), "{data}");
@@ -332,13 +332,13 @@ on_every_database! {
         let user = app.user().await;
         let largest = |size: usize| [png(9, 9), vec![0; size]].concat();
         let own = png(9, 9).len();
-        assert_eq!(faults(&user, &largest(2 * 1024 * 1024 - own)).await, [""; 0]);
-        assert_eq!(faults(&user, &largest(2 * 1024 * 1024 - own + 1)).await, ["TOO_LONG input.avatar"]);
-        assert_eq!(faults(&user, &largest(2 * 1024 * 1024 + 300_000)).await, ["TOO_LONG input.avatar"]);
+        assert_eq!(avatar_errors(&user, &largest(2 * 1024 * 1024 - own)).await, [""; 0]);
+        assert_eq!(avatar_errors(&user, &largest(2 * 1024 * 1024 - own + 1)).await, ["TOO_LONG input.avatar"]);
+        assert_eq!(avatar_errors(&user, &largest(2 * 1024 * 1024 + 300_000)).await, ["TOO_LONG input.avatar"]);
         for size in [3_000_000, 10_000_000] {
             let body = body(&user.id(), &vec![b'x'; size]);
-            let answer = post(&user, HEADERS, &body).await;
-            assert_eq!((answer.status, answer.code().as_str()), (413, "PAYLOAD_TOO_LARGE"), "{size}");
+            let response = post(&user, HEADERS, &body).await;
+            assert_eq!((response.status, response.code().as_str()), (413, "PAYLOAD_TOO_LARGE"), "{size}");
             let mut chunked = format!("POST /graphql HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n{HEADERS}{}\r\n", bearer(&user)).into_bytes();
             for part in body.chunks(0x10000) {
                 chunked.extend(format!("{:x}\r\n", part.len()).into_bytes());
@@ -346,47 +346,47 @@ on_every_database! {
                 chunked.extend(b"\r\n");
             }
             chunked.extend(b"0\r\n\r\n");
-            let answer = Wire(app.address).raw(&chunked).await;
-            assert_eq!((answer.status, answer.code().as_str()), (413, "PAYLOAD_TOO_LARGE"), "{size} in chunks");
+            let response = RawClient(app.address).raw(&chunked).await;
+            assert_eq!((response.status, response.code().as_str()), (413, "PAYLOAD_TOO_LARGE"), "{size} in chunks");
         }
         let announced = format!("POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Length: 50000000\r\n{HEADERS}{}\r\n", bearer(&user));
-        assert_eq!(Wire(app.address).raw(announced.as_bytes()).await.status, 413);
+        assert_eq!(RawClient(app.address).raw(announced.as_bytes()).await.status, 413);
         let asked_first = format!("POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Length: 5000000\r\nExpect: 100-continue\r\n{HEADERS}{}\r\n", bearer(&user));
-        assert_eq!(Wire(app.address).raw(asked_first.as_bytes()).await.status, 413);
+        assert_eq!(RawClient(app.address).raw(asked_first.as_bytes()).await.status, 413);
     }
 
     async fn a_picture_is_sent_again_only_if_it_changed(app: App) {
-        let (user, wire) = (app.user().await, Wire(app.address));
+        let (user, client) = (app.user().await, RawClient(app.address));
         let hash = set(&user, user.id, &png(30, 20)).await;
         let etag = format!("\"{hash}\"");
         for method in ["GET", "HEAD"] {
-            let answer = wire.send(method, &path(user.id), &bearer(&user), b"").await;
-            assert_eq!(answer.status, 200, "{answer:?}");
+            let response = client.send(method, &path(user.id), &bearer(&user), b"").await;
+            assert_eq!(response.status, 200, "{response:?}");
             for (name, value) in [("etag", etag.as_str()), ("content-type", "image/png"), ("cache-control", "private, no-cache"), ("vary", "Authorization"),
                 ("content-disposition", "inline"), ("x-content-type-options", "nosniff"), ("content-security-policy", "default-src 'none'")] {
-                assert_eq!(answer.header(name), Some(value), "{method}");
+                assert_eq!(response.header(name), Some(value), "{method}");
             }
-            assert!(answer.header("content-length").unwrap().parse::<usize>().unwrap() > 60);
+            assert!(response.header("content-length").unwrap().parse::<usize>().unwrap() > 60);
         }
         for known in [etag.clone(), format!("W/{etag}"), format!("\"x\", {etag}"), "*".to_owned()] {
-            let answer = wire.send("GET", &path(user.id), &format!("If-None-Match: {known}\r\n{}", bearer(&user)), b"").await;
-            assert_eq!((answer.status, answer.header("etag"), answer.body.as_str()), (304, Some(etag.as_str()), ""), "{known}");
-            assert_eq!(answer.header("cache-control"), Some("private, no-cache"));
+            let response = client.send("GET", &path(user.id), &format!("If-None-Match: {known}\r\n{}", bearer(&user)), b"").await;
+            assert_eq!((response.status, response.header("etag"), response.body.as_str()), (304, Some(etag.as_str()), ""), "{known}");
+            assert_eq!(response.header("cache-control"), Some("private, no-cache"));
         }
         assert_ne!(set(&user, user.id, &png(31, 21)).await, hash);
-        let answer = wire.send("GET", &path(user.id), &format!("If-None-Match: {etag}\r\n{}", bearer(&user)), b"").await;
-        assert_eq!(answer.status, 200);
-        let answer = wire.send("GET", &path(user.id), &format!("If-None-Match: {etag}\r\n"), b"").await;
-        assert_eq!(answer.status, 401, "a cached picture must still require a token");
+        let response = client.send("GET", &path(user.id), &format!("If-None-Match: {etag}\r\n{}", bearer(&user)), b"").await;
+        assert_eq!(response.status, 200);
+        let response = client.send("GET", &path(user.id), &format!("If-None-Match: {etag}\r\n"), b"").await;
+        assert_eq!(response.status, 401, "a cached picture must still require a token");
         for method in ["POST", "PUT", "DELETE", "OPTIONS"] {
-            let answer = wire.send(method, &path(user.id), &bearer(&user), b"").await;
-            assert_eq!((answer.status, answer.header("allow")), (405, Some("GET, HEAD")), "{method}");
+            let response = client.send(method, &path(user.id), &bearer(&user), b"").await;
+            assert_eq!((response.status, response.header("allow")), (405, Some("GET, HEAD")), "{method}");
         }
     }
 
     async fn a_picture_is_visible_to_viewers_who_see_the_user(app: App) {
-        let (user, colleague, admin, chief, stranger, root) =
-            (app.user().await, app.user().await, app.admin().await, app.license_admin().await, app.stranger().await, app.superuser().await);
+        let (user, colleague, admin, license_admin, stranger, root) =
+            (app.user().await, app.user().await, app.admin().await, app.license_admin().await, app.other_license_user().await, app.superuser().await);
         set(&user, user.id, &png(30, 20)).await;
         let status = async |caller: &Caller<'_>, id: Id| get(caller, id).await.status().as_u16();
         for caller in [&user, &colleague, &admin, &root] {
@@ -398,42 +398,42 @@ on_every_database! {
         let garbage = reqwest::Client::new().get(format!("{}/avatars/x%00y", app.url())).bearer_auth(user.token.as_ref().unwrap());
         assert_eq!(garbage.send().await.unwrap().text().await.unwrap(), nothing);
         for (caller, id) in [(&stranger, user.id), (&user, stranger.id), (&user, colleague.id)] {
-            let answer = get(caller, id).await;
-            assert_eq!((answer.status().as_u16(), answer.text().await.unwrap()), (404, nothing.clone()));
+            let response = get(caller, id).await;
+            assert_eq!((response.status().as_u16(), response.text().await.unwrap()), (404, nothing.clone()));
         }
         assert_eq!(status(&app.anonymous(), user.id).await, 401);
         assert_eq!(status(&Caller { token: Some("ros_nobody".to_owned()), ..user.clone() }, user.id).await, 401);
 
-        chief.change("setActive", "", json!({ "id": user.id(), "active": false })).await;
+        license_admin.mutate("setActive", "", json!({ "id": user.id(), "active": false })).await;
         assert_eq!((status(&user, user.id).await, status(&colleague, user.id).await, status(&admin, user.id).await), (401, 404, 200));
-        chief.change("deleteUser", "", json!({ "id": user.id() })).await;
+        license_admin.mutate("deleteUser", "", json!({ "id": user.id() })).await;
         assert_eq!((status(&admin, user.id).await, avatar::Entity::find().count(app.db.read()).await.unwrap()), (404, 0));
     }
 
     async fn users_set_their_own_picture_and_administrators_that_of_others(app: App) {
-        let (user, colleague, admin, chief, stranger) = (app.user().await, app.user().await, app.admin().await, app.license_admin().await, app.stranger().await);
+        let (user, colleague, admin, license_admin, stranger) = (app.user().await, app.user().await, app.admin().await, app.license_admin().await, app.other_license_user().await);
         let code = async |caller: &Caller<'_>, id: Id, file: &[u8]| {
-            let answer = upload(caller, id, file).await;
-            let top = answer.pointer("/errors/0/extensions/code").and_then(Value::as_str).map(str::to_owned);
-            top.or_else(|| faults_of(&answer["data"]["setUserAvatar"]).first().cloned()).unwrap_or_else(|| "done".to_owned())
+            let response = upload(caller, id, file).await;
+            let top = response.pointer("/errors/0/extensions/code").and_then(Value::as_str).map(str::to_owned);
+            top.or_else(|| payload_errors(&response["data"]["setUserAvatar"]).first().cloned()).unwrap_or_else(|| "done".to_owned())
         };
         let good = png(5, 5);
         // A missing right is reported whether the file is valid or not.
         for file in [good.as_slice(), b"garbage"] {
             assert_eq!(code(&user, colleague.id, file).await, "FORBIDDEN");
-            assert_eq!(code(&admin, chief.id, file).await, "FORBIDDEN");
+            assert_eq!(code(&admin, license_admin.id, file).await, "FORBIDDEN");
             assert_eq!(code(&stranger, user.id, file).await, "NOT_FOUND input.id");
-            assert_eq!(code(&chief, stranger.id, file).await, "NOT_FOUND input.id");
+            assert_eq!(code(&license_admin, stranger.id, file).await, "NOT_FOUND input.id");
             assert_eq!(code(&user, Id::new(), file).await, "NOT_FOUND input.id");
         }
-        for (caller, id) in [(&user, user.id), (&admin, colleague.id), (&chief, admin.id), (&admin, admin.id), (&app.superuser().await, stranger.id)] {
+        for (caller, id) in [(&user, user.id), (&admin, colleague.id), (&license_admin, admin.id), (&admin, admin.id), (&app.superuser().await, stranger.id)] {
             assert_eq!(code(caller, id, &good).await, "done");
         }
-        let key = chief.change("createApiKey", "secret", json!({ "name": "Badges", "role": "ADMIN" })).await;
-        let program = Caller { token: key["secret"].as_str().map(str::to_owned), ..chief.clone() };
+        let key = license_admin.mutate("createApiKey", "secret", json!({ "name": "Badges", "role": "ADMIN" })).await;
+        let program = Caller { token: key["secret"].as_str().map(str::to_owned), ..license_admin.clone() };
         assert_eq!(code(&program, user.id, &png(6, 6)).await, "done");
-        let answer = post(&app.anonymous(), HEADERS, &body(&user.id(), &good)).await;
-        assert_eq!((answer.status, answer.code().as_str()), (401, "UNAUTHENTICATED"));
+        let response = post(&app.anonymous(), HEADERS, &body(&user.id(), &good)).await;
+        assert_eq!((response.status, response.code().as_str()), (401, "UNAUTHENTICATED"));
     }
 
     async fn replacing_and_removing_a_picture_is_recorded(app: App) {
@@ -449,11 +449,11 @@ on_every_database! {
         assert!(one["viewer"]["modifiedAt"].as_str() > blank["viewer"]["modifiedAt"].as_str());
         let second = set(&admin, user.id, &jpeg(30, 20)).await;
         assert_ne!(first, second);
-        let removed = user.change("setUserAvatar", "user { version avatarUrl }", json!({ "id": user.id(), "avatar": null })).await;
+        let removed = user.mutate("setUserAvatar", "user { version avatarUrl }", json!({ "id": user.id(), "avatar": null })).await;
         assert_eq!(removed["user"], json!({ "version": 4, "avatarUrl": null }), "{removed:#}");
         assert_eq!((get(&user, user.id).await.status().as_u16(), avatar::Entity::find().count(app.db.read()).await.unwrap()), (404, 0));
-        assert_eq!(user.faults("setUserAvatar", json!({ "id": user.id() })).await, ["REQUIRED input.avatar"]);
-        assert_eq!(user.faults("setUserAvatar", json!({ "id": "x", "avatar": null })).await, ["INVALID input.id"]);
+        assert_eq!(user.payload_errors("setUserAvatar", json!({ "id": user.id() })).await, ["REQUIRED input.avatar"]);
+        assert_eq!(user.payload_errors("setUserAvatar", json!({ "id": "x", "avatar": null })).await, ["INVALID input.id"]);
 
         let events = user.data("{ auditEvents(first: 3) { nodes { action actor { id } changes { field before after } } } }", json!({})).await;
         let change = |actor: &Caller<'_>, before: Value, after: Value| json!({ "action": "USER_UPDATED", "actor": { "id": actor.id() }, "changes": [{ "field": "avatar", "before": before, "after": after }] });
@@ -465,30 +465,30 @@ on_every_database! {
     async fn the_avatar_url_costs_no_statement(app: App) {
         let user = app.user().await;
         for n in 1..=5 {
-            let person = app.create("Ada", app.license, UserFields::default(), Undefined).await;
+            let created = app.create("Ada", app.license, UserFields::default(), Undefined).await;
             let hash = format!("{n:032x}");
             user::Entity::update_many().col_expr(user::Column::Avatar, sea_orm::sea_query::Expr::value(hash))
-                .filter(user::Column::Id.eq(person.id)).exec(app.db.write()).await.unwrap();
+                .filter(user::Column::Id.eq(created.id)).exec(app.db.write()).await.unwrap();
         }
-        let ask = async |query: &str| {
+        let execute = async |query: &str| {
             let before = app.db.statements();
             let data = user.data(query, json!({})).await;
             (app.db.statements() - before, data["users"]["nodes"].as_array().unwrap().clone())
         };
-        let (without, _) = ask("{ users(first: 50) { nodes { id } } }").await;
-        let (with, nodes) = ask("{ users(first: 50) { nodes { avatarUrl } } }").await;
+        let (without, _) = execute("{ users(first: 50) { nodes { id } } }").await;
+        let (with, nodes) = execute("{ users(first: 50) { nodes { avatarUrl } } }").await;
         assert_eq!((without, with), (2, 2));
         assert_eq!(nodes.iter().filter(|node| node["avatarUrl"].is_string()).count(), 5);
     }
 
     async fn an_uploaded_file_can_be_used_only_once(app: App) {
-        let (user, chief) = (app.user().await, app.license_admin().await);
+        let (user, license_admin) = (app.user().await, app.license_admin().await);
         let query = "mutation ($file: Upload, $a: ID!, $b: ID!) { a: setUserAvatar(input: { id: $a, avatar: $file }) { success } b: setUserAvatar(input: { id: $b, avatar: $file }) { success } }";
-        let operations = json!({ "query": query, "variables": { "file": null, "a": user.id(), "b": chief.id() } });
+        let operations = json!({ "query": query, "variables": { "file": null, "a": user.id(), "b": license_admin.id() } });
         let parts = [part("operations", "", operations.to_string().as_bytes()), part("map", "", br#"{"f":["variables.file"]}"#), part("f", "", &png(5, 5)), b"--line--".to_vec()].concat();
-        let answer = post(&chief, HEADERS, &parts).await;
-        assert_eq!((answer.status, answer.json()["data"].clone()), (200, json!({ "a": { "success": true }, "b": null })));
-        assert_eq!(answer.code(), "BAD_USER_INPUT");
+        let response = post(&license_admin, HEADERS, &parts).await;
+        assert_eq!((response.status, response.json()["data"].clone()), (200, json!({ "a": { "success": true }, "b": null })));
+        assert_eq!(response.code(), "BAD_USER_INPUT");
     }
 }
 
@@ -500,18 +500,18 @@ async fn unfinished_uploads_of_one_user_do_not_block_others() {
     let (first, rest) = whole.split_at(whole.len() - 20);
     let mut halves = Vec::new();
     for _ in 0..20 {
-        let mut stream = Wire(app.address).connect().await;
+        let mut stream = RawClient(app.address).connect().await;
         stream.write_all(first).await.unwrap();
         halves.push(stream);
     }
     // One upload, it is unknown which, waits for its rest; all others are rejected.
-    let refused = until(|| async {
-        let answer = post(&slow, HEADERS, &body(&slow.id(), &png(5, 5))).await;
-        (answer.status != 200).then_some(answer)
+    let rejected = until(|| async {
+        let response = post(&slow, HEADERS, &body(&slow.id(), &png(5, 5))).await;
+        (response.status != 200).then_some(response)
     });
-    let refused = refused.await.unwrap();
+    let rejected = rejected.await.unwrap();
     assert_eq!(
-        (refused.status, refused.code().as_str(), refused.header("retry-after")),
+        (rejected.status, rejected.code().as_str(), rejected.header("retry-after")),
         (429, "RATE_LIMITED", Some("1"))
     );
     for n in 1..4 {
@@ -520,7 +520,7 @@ async fn unfinished_uploads_of_one_user_do_not_block_others() {
     let mut statuses = Vec::new();
     for mut stream in halves {
         let _ = stream.write_all(rest).await;
-        statuses.push(read_answer(&mut stream, false).await.unwrap().status);
+        statuses.push(read_response(&mut stream, false).await.unwrap().status);
     }
     assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 1, "{statuses:?}");
     assert!(statuses.iter().all(|status| [200, 429].contains(status)), "{statuses:?}");
@@ -538,13 +538,17 @@ async fn uploads_require_a_header_that_html_forms_cannot_send() {
     let body = body(&user.id(), &png(5, 5));
     let form = "Content-Type: multipart/form-data; boundary=line\r\n";
     for missing in ["", "GraphQL-Require-Preflight:\r\n", "X-Requested-With: x\r\n"] {
-        let answer = post(&user, &format!("{form}{missing}"), &body).await;
-        assert_eq!((answer.status, answer.code().as_str()), (400, "BAD_REQUEST"), "{missing}");
-        assert!(answer.is_refusal() && answer.body.contains("GraphQL-Require-Preflight"), "{}", answer.body);
+        let response = post(&user, &format!("{form}{missing}"), &body).await;
+        assert_eq!((response.status, response.code().as_str()), (400, "BAD_REQUEST"), "{missing}");
+        assert!(response.is_http_error() && response.body.contains("GraphQL-Require-Preflight"), "{}", response.body);
     }
     for given in ["graphql-require-preflight: true\r\n", "Apollo-Require-Preflight: 1\r\n"] {
-        let answer = post(&user, &format!("{form}{given}"), &body).await;
-        assert_eq!((answer.status, &answer.json()["data"]["setUserAvatar"]["success"]), (200, &json!(true)), "{given}");
+        let response = post(&user, &format!("{form}{given}"), &body).await;
+        assert_eq!(
+            (response.status, &response.json()["data"]["setUserAvatar"]["success"]),
+            (200, &json!(true)),
+            "{given}"
+        );
     }
     let twice = format!("{HEADERS}Content-Type: multipart/form-data; boundary=x\r\n");
     assert_eq!(post(&user, &twice, &body).await.status, 415);
@@ -552,7 +556,7 @@ async fn uploads_require_a_header_that_html_forms_cannot_send() {
 }
 
 #[tokio::test]
-#[expect(clippy::too_many_lines, reason = "a table of one line for each way to be malformed")]
+#[expect(clippy::too_many_lines, reason = "a table with a line for each malformed request")]
 async fn malformed_uploads_get_status_400_without_an_echo_of_the_input() {
     let app = App::on_sqlite().await;
     let user = app.user().await;
@@ -641,33 +645,41 @@ async fn malformed_uploads_get_status_400_without_an_echo_of_the_input() {
         ),
     ];
     for (name, body) in table {
-        let answer = post(&user, HEADERS, &body).await;
+        let response = post(&user, HEADERS, &body).await;
         let known =
-            ["BAD_REQUEST", "GRAPHQL_PARSE_FAILED", "GRAPHQL_VALIDATION_FAILED"].contains(&answer.code().as_str());
-        assert!(answer.status == 400 && known, "{name}: {answer:?}");
+            ["BAD_REQUEST", "GRAPHQL_PARSE_FAILED", "GRAPHQL_VALIDATION_FAILED"].contains(&response.code().as_str());
+        assert!(response.status == 400 && known, "{name}: {response:?}");
         assert!(
-            answer.is_refusal() && !answer.body.contains("secret") && answer.body.len() < 400,
-            "{name}: {answer:?}"
+            response.is_http_error() && !response.body.contains("secret") && response.body.len() < 400,
+            "{name}: {response:?}"
         );
     }
     let whole = three(&good, map, "0");
     for line in ["", "; boundary=", "; boundary=other", "; x=y", "; boundary=\"li\"", "; charset=utf-8; boundary=lin"] {
         let headers = format!("GraphQL-Require-Preflight: 1\r\nContent-Type: multipart/form-data{line}\r\n");
-        let answer = post(&user, &headers, &whole).await;
-        assert_eq!((answer.status, answer.code().as_str()), (400, "BAD_REQUEST"), "{line}: {answer:?}");
+        let response = post(&user, &headers, &whole).await;
+        assert_eq!((response.status, response.code().as_str()), (400, "BAD_REQUEST"), "{line}: {response:?}");
     }
     // Unusual but well-formed requests are accepted.
     let bare = [first.clone(), part("map", "", b"{}"), end.clone()].concat();
-    let answer = post(&user, HEADERS, &bare).await;
-    assert_eq!((answer.status, &answer.json()["data"]["setUserAvatar"]["success"]), (200, &json!(true)), "{answer:?}");
+    let response = post(&user, HEADERS, &bare).await;
+    assert_eq!(
+        (response.status, &response.json()["data"]["setUserAvatar"]["success"]),
+        (200, &json!(true)),
+        "{response:?}"
+    );
     let around = [b"preamble\r\n".to_vec(), whole.clone(), b"epilogue".to_vec()].concat();
-    let answer = post(
+    let response = post(
         &user,
         &HEADERS.replace("=line", "=\"line\"; charset=utf-8").replace("multipart/form", "Multipart/Form"),
         &around,
     )
     .await;
-    assert_eq!((answer.status, &answer.json()["data"]["setUserAvatar"]["success"]), (200, &json!(true)), "{answer:?}");
+    assert_eq!(
+        (response.status, &response.json()["data"]["setUserAvatar"]["success"]),
+        (200, &json!(true)),
+        "{response:?}"
+    );
 }
 
 #[tokio::test]
@@ -686,14 +698,14 @@ async fn the_placeholder_of_a_file_is_not_accepted_as_a_file() {
             "mutation {{ setUserAvatar(input: {{ id: \"{}\", avatar: \"{mark}\" }}) {{ success }} }}",
             user.id()
         );
-        assert_eq!(user.refused(&query, json!({})).await, "BAD_USER_INPUT", "{mark}");
+        assert_eq!(user.error_code(&query, json!({})).await, "BAD_USER_INPUT", "{mark}");
         let query = format!(
             "mutation ($file: Upload = \"{mark}\", $id: ID!) {{ setUserAvatar(input: {{ id: $id, avatar: $file }}) {{ success }} }}"
         );
-        assert_eq!(user.refused(&query, json!({ "id": user.id() })).await, "BAD_USER_INPUT", "{mark}");
+        assert_eq!(user.error_code(&query, json!({ "id": user.id() })).await, "BAD_USER_INPUT", "{mark}");
     }
     assert_eq!(
-        user.refused(
+        user.error_code(
             "mutation ($file: String) { login(input: { login: $file }) { success } }",
             json!({ "file": "#__graphql_file__:0" })
         )
@@ -706,33 +718,33 @@ async fn the_placeholder_of_a_file_is_not_accepted_as_a_file() {
 async fn altered_uploads_never_cause_an_internal_error() {
     let app = App::on_sqlite().await;
     let user = app.user().await;
-    let mut dice = StdRng::seed_from_u64(7);
+    let mut rng = StdRng::seed_from_u64(7);
     let bodies = [
         body(&user.id(), &png(40, 30)),
         body(&user.id(), &jpeg(40, 30)),
         body(&user.id(), &with_exif(&jpeg(40, 30), 6)),
     ];
-    let (mut run, mut refused) = (0, 0);
+    let (mut run, mut rejected) = (0, 0);
     for n in 0..240 {
         let mut body = bodies[n % 3].clone();
         // Half of the changes are anywhere in the body, which is mostly the picture, and half in the parts before it.
         let around = if n % 2 == 0 { body.len() } else { 900 };
-        for _ in 0..dice.random_range(1..4) {
-            let at = dice.random_range(0..around.min(body.len()));
-            match dice.random_range(0..5) {
-                0 => body[at] ^= 1 << dice.random_range(0..8),
-                1 => body[at] = dice.random_range(0..=255),
-                2 => drop(body.drain(at..(at + dice.random_range(1..40)).min(body.len()))),
+        for _ in 0..rng.random_range(1..4) {
+            let at = rng.random_range(0..around.min(body.len()));
+            match rng.random_range(0..5) {
+                0 => body[at] ^= 1 << rng.random_range(0..8),
+                1 => body[at] = rng.random_range(0..=255),
+                2 => drop(body.drain(at..(at + rng.random_range(1..40)).min(body.len()))),
                 3 => body.extend_from_within(at..(at + 200).min(body.len())),
-                _ => body.insert(at, *b"\r\n-\":{}\0".get(dice.random_range(0..8)).unwrap()),
+                _ => body.insert(at, *b"\r\n-\":{}\0".get(rng.random_range(0..8)).unwrap()),
             }
         }
-        let answer = post(&user, HEADERS, &body).await;
-        assert!([200, 400].contains(&answer.status), "{n}: {answer:?}");
-        assert!(!answer.body.contains("INTERNAL"), "{n}: {answer:?}");
-        if answer.status == 200 { run += 1 } else { refused += 1 }
+        let response = post(&user, HEADERS, &body).await;
+        assert!([200, 400].contains(&response.status), "{n}: {response:?}");
+        assert!(!response.body.contains("INTERNAL"), "{n}: {response:?}");
+        if response.status == 200 { run += 1 } else { rejected += 1 }
     }
-    assert!(run > 60 && refused > 40, "{run} run, {refused} refused");
-    let answer = upload(&user, user.id, &png(41, 41)).await;
-    assert_eq!(answer["data"]["setUserAvatar"]["success"], json!(true));
+    assert!(run > 60 && rejected > 40, "{run} run, {rejected} rejected");
+    let response = upload(&user, user.id, &png(41, 41)).await;
+    assert_eq!(response["data"]["setUserAvatar"]["success"], json!(true));
 }

@@ -9,7 +9,7 @@ use roster::budget::Budget;
 use roster::entity::group;
 use roster::entity::membership::GroupRole;
 use roster::scalar::Id;
-use roster::share::Who;
+use roster::share::Requester;
 use sea_orm::sea_query::Expr;
 use sea_orm::{ConnectionTrait, EntityTrait as _, Statement};
 use serde_json::{Value, json};
@@ -19,7 +19,7 @@ use crate::app::{App, Caller};
 use crate::crowd;
 use crate::hostile::each;
 use crate::process::until;
-use crate::wire::{self, Wire};
+use crate::wire::{self, RawClient};
 
 /// The number of statements of a request, and its data.
 async fn statements(caller: &Caller<'_>, query: &str) -> (u64, Value) {
@@ -54,18 +54,18 @@ fn multiplying_introspections() -> Vec<String> {
 
 on_every_database! {
     async fn multiplying_introspections_are_rejected_for_every_caller(app: App) {
-        let people = [app.anonymous(), app.user().await, app.superuser().await];
+        let users = [app.anonymous(), app.user().await, app.superuser().await];
         for bomb in multiplying_introspections() {
             assert!(bomb.len() < 2_000);
-            for caller in &people {
-                let (status, answer) = caller.post(&json!({ "query": bomb })).await;
-                assert_eq!((status, &answer["errors"][0]["extensions"]["code"]), (400, &json!("DOCUMENT_TOO_LARGE")), "{bomb}: {answer}");
+            for caller in &users {
+                let (status, response) = caller.post(&json!({ "query": bomb })).await;
+                assert_eq!((status, &response["errors"][0]["extensions"]["code"]), (400, &json!("DOCUMENT_TOO_LARGE")), "{bomb}: {response}");
             }
             let query: String = url::form_urlencoded::byte_serialize(bomb.as_bytes()).collect();
-            let answer = Wire(app.address).get(&format!("/graphql?query={query}")).await;
-            assert_eq!((answer.status, &answer.json()["errors"][0]["extensions"]["code"]), (400, &json!("DOCUMENT_TOO_LARGE")), "{bomb}");
+            let response = RawClient(app.address).get(&format!("/graphql?query={query}")).await;
+            assert_eq!((response.status, &response.json()["errors"][0]["extensions"]["code"]), (400, &json!("DOCUMENT_TOO_LARGE")), "{bomb}");
         }
-        assert_eq!(Wire(app.address).get("/health/live").await.status, 200);
+        assert_eq!(RawClient(app.address).get("/health/live").await.status, 200);
     }
 
     async fn introspections_of_common_tools_are_accepted(app: App) {
@@ -84,9 +84,9 @@ on_every_database! {
 
     async fn pages_of_one_list_share_a_statement_and_a_count(app: App) {
         let user = app.user().await;
-        let people = crowd::people(&app, &[("Ann", "Lee"); 30]).await;
+        let users = crowd::users(&app, &[("Ann", "Lee"); 30]).await;
         let groups = crowd::groups(&app, app.license, (0..5).map(|n| format!("Ward {n}"))).await;
-        crowd::memberships(&app, &people, &groups, GroupRole::Member).await;
+        crowd::memberships(&app, &users, &groups, GroupRole::Member).await;
         let windows = |kind: &str, first: usize| each(14, |n| format!("{kind}{n}: members({kind}: {}) {{ totalCount nodes {{ id }} edges {{ cursor }} pageInfo {{ hasNextPage hasPreviousPage }} }} ", n + first));
         let (one, all) = statements(&user, "{ groups { nodes { members(first: 30) { totalCount edges { cursor node { id } } } } } }").await;
         assert_eq!(one, 4, "the token, the groups, their members, the counts");
@@ -112,17 +112,17 @@ on_every_database! {
 
     async fn a_response_that_grows_too_large_is_an_error(app: App) {
         let user = app.user().await;
-        let people = crowd::people(&app, &[("Ann", "Lee"); 100]).await;
+        let users = crowd::users(&app, &[("Ann", "Lee"); 100]).await;
         let groups = crowd::groups(&app, app.license, (0..150).map(|n| format!("Ward {n:03} {}", "x".repeat(80)))).await;
-        crowd::memberships(&app, &people, &groups, GroupRole::Member).await;
+        crowd::memberships(&app, &users, &groups, GroupRole::Member).await;
         let names = |count: usize| each(count, |n| format!("n{n}: name "));
         for query in [
             format!("{{ users(first: 100) {{ nodes {{ groups {{ {} }} }} }} }}", names(12)),
             format!("{{ users(first: 100) {{ nodes {{ groups {{ {0} }} again: groups {{ {0} }} }} }} }}", each(7, |n| format!("n{n}: id "))),
         ] {
-            let (status, answer) = user.post(&json!({ "query": query })).await;
-            assert_eq!((status, &answer["errors"][0]["extensions"]["code"]), (400, &json!("ANSWER_TOO_LARGE")), "{}", answer["errors"]);
-            assert!(answer.get("data").is_none() && answer.to_string().len() < 1_000, "no part of the data is sent");
+            let (status, response) = user.post(&json!({ "query": query })).await;
+            assert_eq!((status, &response["errors"][0]["extensions"]["code"]), (400, &json!("ANSWER_TOO_LARGE")), "{}", response["errors"]);
+            assert!(response.get("data").is_none() && response.to_string().len() < 1_000, "no part of the data is sent");
         }
         user.data(&format!("{{ users(first: 100) {{ nodes {{ groups {{ {} }} }} }} }}", names(2)), json!({})).await;
     }
@@ -132,27 +132,27 @@ on_every_database! {
         let deep = "institution { name license { number } } license { number } groups { name members(first: 2) { nodes { groups { name } sites(first: 1) { totalCount } } } } sessions { id } attributes { name } sites(first: 1) { totalCount nodes { name } }";
         let roots = each(10, |n| format!("r{n}: users(first: 2, filter: {{ firstName: {{ startsWith: \"{n}\" }} }}) {{ totalCount nodes {{ {deep} }} }} "));
         let before = app.db.statements();
-        let answer = admin.ask(&format!("{{ {roots} }}"), json!({})).await;
-        let code = answer.pointer("/errors/0/extensions/code");
-        assert!(code.is_none_or(|code| code == "ANSWER_TOO_LARGE" || code == "DOCUMENT_TOO_LARGE"), "{answer}");
-        let limit = roster::budget::Limit::Statements.most() as u64;
+        let response = admin.execute(&format!("{{ {roots} }}"), json!({})).await;
+        let code = response.pointer("/errors/0/extensions/code");
+        assert!(code.is_none_or(|code| code == "ANSWER_TOO_LARGE" || code == "DOCUMENT_TOO_LARGE"), "{response}");
+        let limit = roster::budget::Limit::Statements.maximum() as u64;
         assert!(app.db.statements() - before <= limit + 2);
     }
 
     async fn expensive_requests_are_limited_per_caller_and_delay_no_others(app: App) {
         let (ann, bob) = (app.user().await, app.admin().await);
-        let people = crowd::people(&app, &[("Ann", "Lee"); 30]).await;
+        let users = crowd::users(&app, &[("Ann", "Lee"); 30]).await;
         let groups = crowd::groups(&app, app.license, (0..20).map(|n| format!("Ward {n}"))).await;
-        crowd::memberships(&app, &people, &groups, GroupRole::Member).await;
+        crowd::memberships(&app, &users, &groups, GroupRole::Member).await;
         let dear = "{ groups(first: 40) { nodes { members(first: 60) { nodes { id firstName lastName email position groups { id } } } } } }";
-        let asked = (0..64).map(|_| ann.ask(dear, json!({})));
+        let asked = (0..64).map(|_| ann.execute(dear, json!({})));
         let light = async {
             for _ in 0..20 {
                 bob.data("{ viewer { id } users(first: 5) { nodes { id } } }", json!({})).await;
             }
         };
-        let (answers, ()) = tokio::join!(futures_util::future::join_all(asked), light);
-        let codes: Vec<&str> = answers.iter().filter_map(|answer| answer.pointer("/errors/0/extensions/code").and_then(Value::as_str)).collect();
+        let (responses, ()) = tokio::join!(futures_util::future::join_all(asked), light);
+        let codes: Vec<&str> = responses.iter().filter_map(|response| response.pointer("/errors/0/extensions/code").and_then(Value::as_str)).collect();
         assert!(codes.iter().all(|code| *code == "RATE_LIMITED"), "{codes:?}");
         assert!((1..64).contains(&codes.len()), "one runs, some wait, the others are rejected: {}", codes.len());
         tokio::time::timeout(Duration::from_mins(1), bob.data(dear, json!({}))).await.unwrap();
@@ -168,25 +168,25 @@ on_every_database! {
         let request = wire::request("POST", "/graphql", &headers, json!({ "query": query }).to_string().as_bytes());
         let mut unread = Vec::new();
         for _ in 0..12 {
-            let mut stream = Wire(app.address).connect().await;
+            let mut stream = RawClient(app.address).connect().await;
             stream.write_all(&request).await.unwrap();
             unread.push(stream);
         }
-        let is_refused = async || ann.ask(&query, json!({})).await.pointer("/errors/0/extensions/code") == Some(&json!("RATE_LIMITED"));
-        assert!(until(async || is_refused().await.then_some(())).await.is_some(), "unread responses are kept in memory");
+        let is_rejected = async || ann.execute(&query, json!({})).await.pointer("/errors/0/extensions/code") == Some(&json!("RATE_LIMITED"));
+        assert!(until(async || is_rejected().await.then_some(())).await.is_some(), "unread responses are kept in memory");
         bob.data(&query, json!({})).await;
         drop(unread);
-        assert!(until(async || (!is_refused().await).then_some(())).await.is_some(), "the limit ends when the connections are closed");
+        assert!(until(async || (!is_rejected().await).then_some(())).await.is_some(), "the limit ends when the connections are closed");
     }
 
     async fn a_busy_caller_leaves_database_connections_to_others(app: App) {
         const SLOW: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000) SELECT count(*) FROM n";
-        let read = |who: Who, sql: &str| {
+        let read = |who: Requester, sql: &str| {
             let db = app.db.within(Budget::default(), who);
             let statement = Statement::from_string(db.read().get_database_backend(), sql);
             async move { db.read().query_one_raw(statement).await.unwrap().unwrap() }
         };
-        let (ann, bob) = (Who::User(Id::new()), Who::User(Id::new()));
+        let (ann, bob) = (Requester::User(Id::new()), Requester::User(Id::new()));
         let mut slow: FuturesUnordered<_> = (0..16).map(|_| read(ann, SLOW)).collect();
         let mut quick = pin!(read(bob, "SELECT 1"));
         let mut done = 0;

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::{Mutex, MutexGuard};
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The key under which `WebDriver` passes element references.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
@@ -43,48 +43,48 @@ impl Browser {
             tokio::task::spawn_blocking(move || start_driver(&driver)).await.expect("chromedriver starts");
         let profile = tempfile::tempdir().expect("a profile directory");
         let mut browser = Self {
-            http: reqwest::Client::builder().no_proxy().timeout(PATIENCE * 2).build().expect("an HTTP client"),
+            http: reqwest::Client::builder().no_proxy().timeout(TIMEOUT * 2).build().expect("an HTTP client"),
             driver,
             port,
             session: String::new(),
             profile,
             _turn: turn,
         };
-        let answer = browser.post("/session", capabilities(&chromium, browser.profile.path())).await;
-        answer["sessionId"].as_str().expect("a session id").clone_into(&mut browser.session);
+        let response = browser.post("/session", capabilities(&chromium, browser.profile.path())).await;
+        response["sessionId"].as_str().expect("a session id").clone_into(&mut browser.session);
         Some(browser)
     }
 
     pub async fn open(&self, url: &str) {
-        self.ask("/url", json!({ "url": url })).await;
+        self.command("/url", json!({ "url": url })).await;
     }
 
     pub async fn resize(&self, width: u32, height: u32) {
-        self.ask("/window/rect", json!({ "width": width, "height": height })).await;
+        self.command("/window/rect", json!({ "width": width, "height": height })).await;
     }
 
     /// Runs the body of a function in the page and returns its result.
     pub async fn run(&self, script: &str) -> Value {
-        self.ask("/execute/sync", json!({ "script": script, "args": [] })).await
+        self.command("/execute/sync", json!({ "script": script, "args": [] })).await
     }
 
     /// Clicks on an element as a user would: it must be visible.
     pub async fn click(&self, css: &str) {
         let element = self.find(css).await;
-        self.ask(&format!("/element/{element}/click"), json!({})).await;
+        self.command(&format!("/element/{element}/click"), json!({})).await;
     }
 
     /// Types into a field.
     pub async fn write(&self, css: &str, text: &str) {
         let element = self.find(css).await;
-        self.ask(&format!("/element/{element}/value"), json!({ "text": text })).await;
+        self.command(&format!("/element/{element}/value"), json!({ "text": text })).await;
     }
 
     /// Waits until the element shows the text, and returns the element's whole text.
     pub async fn see(&self, css: &str, text: &str) -> String {
         let script = format!("return document.querySelector({})?.innerText ?? ''", json!(css));
         let mut shown = String::new();
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         while Instant::now() < deadline {
             self.run(&script).await.as_str().unwrap_or_default().clone_into(&mut shown);
             if shown.contains(text) {
@@ -97,7 +97,7 @@ impl Browser {
 
     /// Console errors in the page since the last call: policy violations, missing files, failed requests, exceptions.
     pub async fn console(&self) -> Vec<String> {
-        let entries = self.ask("/se/log", json!({ "type": "browser" })).await;
+        let entries = self.command("/se/log", json!({ "type": "browser" })).await;
         let severe = entries.as_array().into_iter().flatten().filter(|entry| entry["level"] == "SEVERE");
         severe.map(|entry| entry["message"].to_string()).collect()
     }
@@ -112,9 +112,9 @@ impl Browser {
 
     /// Waits for the element and returns its `WebDriver` reference.
     async fn find(&self, css: &str) -> String {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         while Instant::now() < deadline {
-            let found = self.ask("/elements", json!({ "using": "css selector", "value": css })).await;
+            let found = self.command("/elements", json!({ "using": "css selector", "value": css })).await;
             for element in found.as_array().into_iter().flatten() {
                 let element = element[ELEMENT].as_str().expect("an element reference");
                 if self.get(&format!("/element/{element}/displayed")).await == true {
@@ -126,7 +126,7 @@ impl Browser {
         panic!("no visible element matches {css}; console: {:#?}", self.console().await);
     }
 
-    async fn ask(&self, path: &str, body: Value) -> Value {
+    async fn command(&self, path: &str, body: Value) -> Value {
         self.post(&format!("/session/{}{path}", self.session), body).await
     }
 
@@ -198,9 +198,9 @@ fn start_driver(driver: &Path) -> (Child, u16) {
     (child, port.expect("chromedriver prints its port"))
 }
 
-async fn value(answer: reqwest::Result<reqwest::Response>) -> Value {
-    let mut answer: Value = answer.expect("chromedriver responds").json().await.expect("JSON");
-    let value = answer["value"].take();
+async fn value(response: reqwest::Result<reqwest::Response>) -> Value {
+    let mut response: Value = response.expect("chromedriver responds").json().await.expect("JSON");
+    let value = response["value"].take();
     assert!(value.get("error").is_none(), "WebDriver: {value:#}");
     value
 }

@@ -19,7 +19,7 @@ use crate::smtp::{Behaviour, Encryption, Options, Smtp};
 const PASSWORD: &str = "hunter-2-hunter";
 const LOGIN: Option<(&str, &str)> = Some(("roster", PASSWORD));
 
-fn carrier_to(url: &str, authority: Option<&Smtp>, seconds: u64) -> Transport {
+fn transport_to(url: &str, authority: Option<&Smtp>, seconds: u64) -> Transport {
     let from = sender("Roster <roster@people.example.org>").unwrap();
     let authority = authority.map(|server| CustomCa::read(server.authority().to_str().unwrap()).unwrap());
     let relay = SmtpUrl::parse(url).unwrap();
@@ -40,8 +40,8 @@ fn mail(to: &str) -> Outgoing<'_> {
 }
 
 /// The reason why an email was not sent, as administrators see it.
-async fn reason(carrier: &Transport, mail: &Outgoing<'_>) -> String {
-    let reason = carrier.send(mail).await.expect_err("the email was sent").reason;
+async fn reason(transport: &Transport, mail: &Outgoing<'_>) -> String {
+    let reason = transport.send(mail).await.expect_err("the email was sent").reason;
     let fits = !reason.is_empty() && reason.chars().count() <= 500 && !reason.contains(char::is_control);
     assert!(fits && !reason.contains("hunter"), "{reason:?}");
     reason
@@ -50,9 +50,9 @@ async fn reason(carrier: &Transport, mail: &Outgoing<'_>) -> String {
 #[tokio::test]
 async fn an_email_arrives_unchanged() {
     let Some(server) = Smtp::start(Options::default()) else { return };
-    let carrier = carrier_to(&server.url(), None, 60);
+    let transport = transport_to(&server.url(), None, 60);
     let outgoing = mail("zoe@EXAMPLE.org");
-    carrier.send(&outgoing).await.unwrap();
+    transport.send(&outgoing).await.unwrap();
     let mails = server.until(1).await;
     let received = &mails[0];
     assert_eq!(received.from, "roster@people.example.org");
@@ -84,7 +84,7 @@ async fn an_email_that_is_sent_again_keeps_its_message_id() {
     let Some(server) = Smtp::start(Options::default()) else { return };
     let outgoing = mail("ann@example.org");
     for _ in 0..2 {
-        carrier_to(&server.url(), None, 60).send(&outgoing).await.unwrap();
+        transport_to(&server.url(), None, 60).send(&outgoing).await.unwrap();
     }
     let mails = server.until(2).await;
     assert_eq!(mails[0].header("Message-ID"), mails[1].header("Message-ID"));
@@ -94,16 +94,16 @@ async fn an_email_that_is_sent_again_keeps_its_message_id() {
 async fn tls_certificates_are_verified_against_the_configured_ca() {
     for encryption in [Encryption::StartTls, Encryption::Always] {
         let Some(server) = Smtp::start(Options { encryption, login: LOGIN, utf8: false }) else { return };
-        carrier_to(&server.url(), Some(&server), 60).send(&mail("ann@example.org")).await.unwrap();
+        transport_to(&server.url(), Some(&server), 60).send(&mail("ann@example.org")).await.unwrap();
         let by_address = server.url().replace("@localhost:", "@127.0.0.1:");
-        carrier_to(&by_address, Some(&server), 60).send(&mail("ann@example.org")).await.unwrap();
+        transport_to(&by_address, Some(&server), 60).send(&mail("ann@example.org")).await.unwrap();
         let mails = server.until(2).await;
         assert!(mails.iter().all(|mail| mail.encrypted && mail.signed_in), "{mails:#?}");
 
-        let unknown = reason(&carrier_to(&server.url(), None, 60), &mail("ann@example.org")).await;
+        let unknown = reason(&transport_to(&server.url(), None, 60), &mail("ann@example.org")).await;
         assert!(unknown.contains("UnknownIssuer"), "{unknown}");
         let stranger = Smtp::start(Options { encryption, login: LOGIN, utf8: false }).unwrap();
-        let unknown = reason(&carrier_to(&server.url(), Some(&stranger), 60), &mail("ann@example.org")).await;
+        let unknown = reason(&transport_to(&server.url(), Some(&stranger), 60), &mail("ann@example.org")).await;
         assert!(unknown.contains("certificate"), "{unknown}");
         assert_eq!(server.mails().len(), 2);
     }
@@ -113,20 +113,20 @@ async fn tls_certificates_are_verified_against_the_configured_ca() {
 async fn nothing_is_sent_without_the_required_encryption() {
     let Some(server) = Smtp::start(Options { login: LOGIN, ..Options::default() }) else { return };
     let required = server.url().replace("?tls=none", "");
-    let refused = reason(&carrier_to(&required, None, 60), &mail("ann@example.org")).await;
-    assert!(refused.contains("STARTTLS"), "{refused}");
+    let error_text = reason(&transport_to(&required, None, 60), &mail("ann@example.org")).await;
+    assert!(error_text.contains("STARTTLS"), "{error_text}");
     let wrapped = required.replace("smtp:", "smtps:");
-    reason(&carrier_to(&wrapped, None, 2), &mail("ann@example.org")).await;
+    reason(&transport_to(&wrapped, None, 2), &mail("ann@example.org")).await;
     assert!(server.mails().is_empty());
     let opportunistic = server.url().replace("none", "opportunistic");
-    carrier_to(&opportunistic, None, 60).send(&mail("ann@example.org")).await.unwrap();
+    transport_to(&opportunistic, None, 60).send(&mail("ann@example.org")).await.unwrap();
     assert!(!server.until(1).await[0].encrypted);
 
     let Some(server) = Smtp::start(Options { encryption: Encryption::StartTls, ..Options::default() }) else { return };
     let opportunistic = server.url() + "?tls=opportunistic";
-    carrier_to(&opportunistic, Some(&server), 60).send(&mail("ann@example.org")).await.unwrap();
+    transport_to(&opportunistic, Some(&server), 60).send(&mail("ann@example.org")).await.unwrap();
     assert!(server.until(1).await[0].encrypted);
-    let never = reason(&carrier_to(&(server.url() + "?tls=none"), None, 60), &mail("ann@example.org")).await;
+    let never = reason(&transport_to(&(server.url() + "?tls=none"), None, 60), &mail("ann@example.org")).await;
     assert!(never.contains("530"), "{never}");
 }
 
@@ -135,14 +135,14 @@ async fn an_authentication_error_does_not_contain_the_password() {
     for encryption in [Encryption::Never, Encryption::StartTls, Encryption::Always] {
         let Some(server) = Smtp::start(Options { encryption, login: LOGIN, utf8: false }) else { return };
         let authority = (encryption != Encryption::Never).then_some(&server);
-        carrier_to(&server.url(), authority, 60).send(&mail("ann@example.org")).await.unwrap();
+        transport_to(&server.url(), authority, 60).send(&mail("ann@example.org")).await.unwrap();
         // This server's response repeats the password in every form in which it received it.
         let wrong = server.url().replace(PASSWORD, "hunter-3-%22%3C");
-        let refused = reason(&carrier_to(&wrong, authority, 60), &mail("ann@example.org")).await;
-        assert_eq!(refused, "the mail server answers 535 5.7.8 wrong: *** ***");
+        let error_text = reason(&transport_to(&wrong, authority, 60), &mail("ann@example.org")).await;
+        assert_eq!(error_text, "the mail server answers 535 5.7.8 wrong: *** ***");
         let none = server.url().replace(&format!("roster:{PASSWORD}@"), "");
         for (url, code) in [(wrong, "535"), (none, "530")] {
-            let error = carrier_to(&url, authority, 60).send(&mail("ann@example.org")).await.unwrap_err();
+            let error = transport_to(&url, authority, 60).send(&mail("ann@example.org")).await.unwrap_err();
             assert!(error.reason.contains(code) && !error.is_permanent, "a local misconfiguration: {error:?}");
         }
         assert_eq!(server.mails().len(), 1);
@@ -152,7 +152,7 @@ async fn an_authentication_error_does_not_contain_the_password() {
 #[tokio::test]
 async fn errors_quote_the_response_of_the_mail_server() {
     let Some(server) = Smtp::start(Options::default()) else { return };
-    let carrier = carrier_to(&server.url(), None, 60);
+    let transport = transport_to(&server.url(), None, 60);
     for (behaviour, expected, is_permanent) in [
         (Behaviour::Busy, "the mail server answers 421 4.3.2 too busy", false),
         (Behaviour::Closed, "the mail server answers 554 5.3.2 no mail today", false),
@@ -161,31 +161,31 @@ async fn errors_quote_the_response_of_the_mail_server() {
         (Behaviour::Spurn, "the mail server answers 554 5.6.0 nobody wants to read this", true),
     ] {
         server.behave(behaviour);
-        let error = carrier.send(&mail("ann@example.org")).await.unwrap_err();
+        let error = transport.send(&mail("ann@example.org")).await.unwrap_err();
         assert_eq!(error, SendError { reason: expected.to_owned(), is_permanent });
     }
     server.behave(Behaviour::Ok);
-    carrier.send(&mail("ann@example.org")).await.unwrap();
+    transport.send(&mail("ann@example.org")).await.unwrap();
     assert_eq!(server.until(1).await.len(), 1);
 }
 
 #[tokio::test]
 async fn a_slow_mail_server_times_out() {
     let Some(server) = Smtp::start(Options::default()) else { return };
-    let carrier = carrier_to(&server.url(), None, 1);
+    let transport = transport_to(&server.url(), None, 1);
     for (behaviour, seconds, why) in
         [(Behaviour::Mute, 1, "was not ready"), (Behaviour::Late, 10, "did not accept the email")]
     {
         server.behave(behaviour);
         let start = Instant::now();
-        let given_up = reason(&carrier, &mail("bob@example.org")).await;
+        let given_up = reason(&transport, &mail("bob@example.org")).await;
         assert_eq!(given_up, format!("the mail server {why} within {seconds} s"), "{behaviour:?}");
         let taken = start.elapsed();
         let expected = Duration::from_secs(seconds)..Duration::from_secs(seconds + 5);
         assert!(expected.contains(&taken), "{behaviour:?}: {taken:?}");
     }
     server.behave(Behaviour::Ok);
-    carrier.send(&mail("eve@example.org")).await.unwrap();
+    transport.send(&mail("eve@example.org")).await.unwrap();
     let recipients: Vec<_> = server.until(2).await.into_iter().flat_map(|mail| mail.recipients).collect();
     assert_eq!(recipients, ["bob@example.org", "eve@example.org"]);
 }
@@ -193,21 +193,21 @@ async fn a_slow_mail_server_times_out() {
 #[tokio::test]
 async fn an_unreachable_mail_server_is_reported_at_once() {
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let carrier = carrier_to(&format!("smtp://{free}?tls=none"), None, 60);
+    let transport = transport_to(&format!("smtp://{free}?tls=none"), None, 60);
     let start = Instant::now();
-    let refused = reason(&carrier, &mail("ann@example.org")).await;
-    assert!(refused.to_lowercase().contains("refused"), "{refused}");
-    let carrier = carrier_to("smtp://nowhere.invalid?tls=none", None, 60);
-    reason(&carrier, &mail("ann@example.org")).await;
+    let error_text = reason(&transport, &mail("ann@example.org")).await;
+    assert!(error_text.to_lowercase().contains("refused"), "{error_text}");
+    let transport = transport_to("smtp://nowhere.invalid?tls=none", None, 60);
+    reason(&transport, &mail("ann@example.org")).await;
     assert!(start.elapsed() < Duration::from_secs(30));
 }
 
 #[tokio::test]
 async fn each_email_uses_its_own_connection_which_is_closed() {
     let Some(server) = Smtp::start(Options::default()) else { return };
-    let carrier = carrier_to(&server.url(), None, 20);
+    let transport = transport_to(&server.url(), None, 20);
     for count in 1..=3 {
-        carrier.send(&mail("ann@example.org")).await.unwrap();
+        transport.send(&mail("ann@example.org")).await.unwrap();
         assert_eq!(server.connections().0, count);
     }
     until(|| async { (server.connections().1 == 0).then_some(()) }).await.expect("the connection is closed");
@@ -216,26 +216,26 @@ async fn each_email_uses_its_own_connection_which_is_closed() {
 #[tokio::test]
 async fn addresses_beyond_ascii_are_delivered() {
     let Some(server) = Smtp::start(Options { utf8: true, ..Options::default() }) else { return };
-    let carrier = carrier_to(&server.url(), None, 60);
-    carrier.send(&mail("zoë@MÜNCHEN.example")).await.unwrap();
-    carrier.send(&mail("zoe@münchen.example")).await.unwrap();
+    let transport = transport_to(&server.url(), None, 60);
+    transport.send(&mail("zoë@MÜNCHEN.example")).await.unwrap();
+    transport.send(&mail("zoe@münchen.example")).await.unwrap();
     let mails = server.until(2).await;
     assert_eq!(mails[0].recipients, ["zoë@xn--mnchen-3ya.example"]);
     assert_eq!(mails[0].header("To"), "zoë@xn--mnchen-3ya.example");
     assert_eq!(mails[1].recipients, ["zoe@xn--mnchen-3ya.example"]);
 
     let Some(server) = Smtp::start(Options::default()) else { return };
-    let carrier = carrier_to(&server.url(), None, 60);
-    let refused = reason(&carrier, &mail("zoë@example.org")).await;
-    assert!(refused.contains("SMTPUTF8"), "{refused}");
-    carrier.send(&mail("zoe@münchen.example")).await.unwrap();
+    let transport = transport_to(&server.url(), None, 60);
+    let error_text = reason(&transport, &mail("zoë@example.org")).await;
+    assert!(error_text.contains("SMTPUTF8"), "{error_text}");
+    transport.send(&mail("zoe@münchen.example")).await.unwrap();
     assert_eq!(server.until(1).await[0].recipients, ["zoe@xn--mnchen-3ya.example"]);
 }
 
 #[tokio::test]
 async fn no_address_adds_a_second_recipient() {
     let Some(server) = Smtp::start(Options { utf8: true, ..Options::default() }) else { return };
-    let carrier = carrier_to(&server.url(), None, 60);
+    let transport = transport_to(&server.url(), None, 60);
     let mut sent = Vec::new();
     for to in [
         "ann@example.org,eve@example.org",
@@ -267,7 +267,7 @@ async fn no_address_adds_a_second_recipient() {
         "-ann@example.org",
         "|eve@example.org",
     ] {
-        let outcome = carrier.send(&mail(to)).await;
+        let outcome = transport.send(&mail(to)).await;
         assert_eq!(server.mails().len(), sent.len() + usize::from(outcome.is_ok()), "{to:?}");
         if outcome.is_ok() {
             sent.push(to);
@@ -299,12 +299,12 @@ async fn no_address_adds_a_second_recipient() {
 #[tokio::test]
 async fn no_text_ends_an_email_or_starts_another() {
     let Some(server) = Smtp::start(Options::default()) else { return };
-    let carrier = carrier_to(&server.url(), None, 60);
+    let transport = transport_to(&server.url(), None, 60);
     let envelope = "MAIL FROM:<eve@example.org>";
     let texts = ["\r\n.\r\n", "\n.\n", "\r.\r", "\n.\r\n", "\r\n.\n", "\r.\r\n", "\r\n.\r", "\0.\r\n", "."];
     for end in texts {
         let text = format!("Hello{end}{envelope}{end}RCPT TO:<ann@example.org>{end}DATA{end}");
-        carrier.send(&Outgoing { text: &text, html: &text, ..mail("ann@example.org") }).await.unwrap();
+        transport.send(&Outgoing { text: &text, html: &text, ..mail("ann@example.org") }).await.unwrap();
     }
     let mails = server.until(texts.len()).await;
     assert_eq!(mails.len(), texts.len());
@@ -319,14 +319,14 @@ async fn no_text_ends_an_email_or_starts_another() {
 async fn without_a_mail_server_each_email_is_a_private_file() {
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().join("below/mail");
-    let carrier = Transport::new(sender("roster@people.example.org").unwrap(), Destination::Folder(folder.clone()));
+    let transport = Transport::new(sender("roster@people.example.org").unwrap(), Destination::Folder(folder.clone()));
     let outgoing: Vec<_> = (0..20).map(|_| mail("zoë@MÜNCHEN.example")).collect();
     for mail in &outgoing {
-        carrier.send(mail).await.unwrap();
+        transport.send(mail).await.unwrap();
     }
     // Sending the same email again does not create another file.
-    carrier.send(&outgoing[0]).await.unwrap();
-    assert!(carrier.send(&mail("ann@example.org\r\nBcc: eve@example.org")).await.is_err());
+    transport.send(&outgoing[0]).await.unwrap();
+    assert!(transport.send(&mail("ann@example.org\r\nBcc: eve@example.org")).await.is_err());
     let mut names: Vec<_> =
         fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();

@@ -35,16 +35,16 @@ fn fields_of(type_name: &str) -> Vec<String> {
 /// Queries each field alone and all fields at once, and compares the values.
 async fn compare(app: &App, list: &str, type_name: &str) {
     let caller = app.superuser().await;
-    let ask = async |selection: &str| {
+    let execute = async |selection: &str| {
         let data = caller.data(&format!("{{ {list} {{ nodes {{ {selection} }} }} }}"), json!({})).await;
         data.pointer(&format!("/{}/nodes", list.split('(').next().unwrap())).and_then(Value::as_array).cloned().unwrap()
     };
     let fields = fields_of(type_name);
-    let whole = ask(&fields.join(" ")).await;
+    let whole = execute(&fields.join(" ")).await;
     assert!(!whole.is_empty());
     for field in fields {
         let name = field.split(' ').next().unwrap();
-        let alone = ask(&field).await;
+        let alone = execute(&field).await;
         for (alone, whole) in alone.iter().zip(&whole) {
             assert_eq!(alone[name], whole[name], "{type_name}.{name} depends on the selection");
         }
@@ -53,11 +53,11 @@ async fn compare(app: &App, list: &str, type_name: &str) {
 
 on_every_database! {
     async fn the_value_of_a_field_does_not_depend_on_the_selection(app: App) {
-        let group = app.license_admin().await.change("createGroup", "group { id }", json!({ "name": "Ward", "description": "Three" })).await;
+        let group = app.license_admin().await.mutate("createGroup", "group { id }", json!({ "name": "Ward", "description": "Three" })).await;
         let institution = json!({ "name": "St Brigid", "kind": "HOSPITAL", "country": "IE", "city": "Cork", "numBeds": 3 });
-        let institution = app.license_admin().await.change("createInstitution", "institution { id }", institution).await;
+        let institution = app.license_admin().await.mutate("createInstitution", "institution { id }", institution).await;
         let rights = AdminRightsInput { is_group_admin: Given(true), ..AdminRightsInput::default() };
-        let member = app.person("Full", UserFields {
+        let member = app.user_with("Full", UserFields {
             username: Given("full".to_owned()),
             birth_date: Given(DateText("1980-07-08".to_owned())),
             mobile: Given("123".to_owned()),
@@ -67,14 +67,14 @@ on_every_database! {
             admin_rights: Given(rights),
             ..UserFields::default()
         }).await;
-        let chief = app.license_admin().await;
-        chief.change("defineAttribute", "", json!({ "name": "badge", "label": "Badge", "kind": "INTEGER" })).await;
+        let license_admin = app.license_admin().await;
+        license_admin.mutate("defineAttribute", "", json!({ "name": "badge", "label": "Badge", "kind": "INTEGER" })).await;
         let badge = json!({ "id": member.id(), "attributes": [{ "name": "badge", "value": 7 }] });
-        assert_eq!(chief.change("updateUser", "", badge).await["success"], json!(true));
+        assert_eq!(license_admin.mutate("updateUser", "", badge).await["success"], json!(true));
         let membership = json!({ "groupId": group["group"]["id"], "userId": member.id(), "role": "OWNER" });
-        app.superuser().await.change("setGroupMember", "", membership).await;
+        app.superuser().await.mutate("setGroupMember", "", membership).await;
         let grant = json!({ "userId": member.id(), "institutionId": institution["institution"]["id"] });
-        app.superuser().await.change("grantSiteAccess", "", grant).await;
+        app.superuser().await.mutate("grantSiteAccess", "", grant).await;
         compare(&app, "users", "User").await;
         compare(&app, "groups", "Group").await;
         compare(&app, "institutions", "Institution").await;

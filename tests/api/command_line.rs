@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::app::PASSWORD;
-use crate::process::{ADMIN, Caller, Home, Process, mode, set_mode, until};
+use crate::process::{ADMIN, Caller, Process, Sandbox, mode, set_mode, until};
 
 /// Sends the head of a request and waits until the server asks for the body.
 async fn request_in_flight(server: &Process, caller: &Caller, body: &str) -> TcpStream {
@@ -20,9 +20,9 @@ async fn request_in_flight(server: &Process, caller: &Caller, body: &str) -> Tcp
         body.len()
     );
     stream.write_all(head.as_bytes()).await.unwrap();
-    let mut answer = [0; 25];
-    stream.read_exact(&mut answer).await.unwrap();
-    assert_eq!(&answer, b"HTTP/1.1 100 Continue\r\n\r\n");
+    let mut response = [0; 25];
+    stream.read_exact(&mut response).await.unwrap();
+    assert_eq!(&response, b"HTTP/1.1 100 Continue\r\n\r\n");
     stream
 }
 
@@ -31,19 +31,19 @@ async fn wait_until_port_is_closed(server: &Process) {
     until(|| async { TcpStream::connect(&address).await.is_err().then_some(()) }).await.expect("a closed port");
 }
 
-async fn column(home: &Home, sql: &str) -> Vec<String> {
-    let db = home.db().await;
-    let backend = if home.is_sqlite() { DatabaseBackend::Sqlite } else { DatabaseBackend::Postgres };
+async fn column(sandbox: &Sandbox, sql: &str) -> Vec<String> {
+    let db = sandbox.db().await;
+    let backend = if sandbox.is_sqlite() { DatabaseBackend::Sqlite } else { DatabaseBackend::Postgres };
     let rows = db.write().query_all_raw(Statement::from_string(backend, sql)).await.unwrap();
     let column = rows.iter().map(|row| row.try_get_by_index(0).unwrap()).collect();
     db.close().await.unwrap();
     column
 }
 
-in_every_home! {
-    async fn a_server_starts_without_configuration_and_prints_the_next_step(home: Home) {
-        let server = home.serve(&[]).await;
-        assert_eq!(home.path("roster-data/roster.db").exists(), home.is_sqlite());
+in_every_sandbox! {
+    async fn a_server_starts_without_configuration_and_prints_the_next_step(sandbox: Sandbox) {
+        let server = sandbox.serve(&[]).await;
+        assert_eq!(sandbox.path("roster-data/roster.db").exists(), sandbox.is_sqlite());
         assert!(server.out().contains("roster admin create --email"), "{}", server.out());
         assert_eq!(server.status_of("/health/ready").await, 200);
         assert_eq!(server.status_of("/").await, 200);
@@ -52,13 +52,13 @@ in_every_home! {
         assert_eq!(server.err().matches("ERROR").count(), 0, "{}", server.err());
     }
 
-    async fn an_administrator_created_on_the_command_line_can_sign_in(home: Home) {
+    async fn an_administrator_created_on_the_command_line_can_sign_in(sandbox: Sandbox) {
         let arguments = ["admin", "create", "--password-stdin", "--email", "ada@example.org", "--first-name", "Ada", "--last-name", "Byron"];
-        let made = home.run_with(&arguments, &format!("{PASSWORD}\r\n")).await;
-        assert_eq!(made.code, 0, "{}", made.err);
-        assert!(made.out.contains("Ada Byron") && made.out.contains("ada@example.org"), "{}", made.out);
-        assert!(!made.out.contains(PASSWORD) && !made.err.contains(PASSWORD));
-        let server = home.serve(&[]).await;
+        let created = sandbox.run_with(&arguments, &format!("{PASSWORD}\r\n")).await;
+        assert_eq!(created.code, 0, "{}", created.err);
+        assert!(created.out.contains("Ada Byron") && created.out.contains("ada@example.org"), "{}", created.out);
+        assert!(!created.out.contains(PASSWORD) && !created.err.contains(PASSWORD));
+        let server = sandbox.serve(&[]).await;
         assert!(!server.out().contains("admin create"), "{}", server.out());
         let viewer = server.sign_in("ada@example.org").await;
         let data = viewer.data("{ viewer { fullName hasActivated adminRights { isSuperuser } license { number } } }", json!({})).await;
@@ -67,56 +67,56 @@ in_every_home! {
         assert_eq!(server.login("ada@example.org", "another-password-altogether").await["success"], json!(false));
     }
 
-    async fn the_first_administrator_can_be_created_while_a_server_runs(home: Home) {
-        let server = home.serve(&[]).await;
-        let home = home.with_admin().await;
+    async fn the_first_administrator_can_be_created_while_a_server_runs(sandbox: Sandbox) {
+        let server = sandbox.serve(&[]).await;
+        let sandbox = sandbox.with_admin().await;
         let root = server.sign_in(ADMIN).await;
-        let viewer = root.try_ask("{ viewer { email } }", &json!({})).await.unwrap();
+        let viewer = root.try_execute("{ viewer { email } }", &json!({})).await.unwrap();
         assert_eq!(viewer["data"]["viewer"]["email"], ADMIN, "{viewer:#}\n{}", server.err());
-        drop(home);
+        drop(sandbox);
     }
 
-    async fn an_invalid_administrator_is_rejected_with_every_error(home: Home) {
+    async fn an_invalid_administrator_is_rejected_with_every_error(sandbox: Sandbox) {
         let arguments = ["admin", "create", "--password-stdin", "--email", "no address", "--first-name", " ", "--last-name", "Byron"];
-        let refused = home.run_with(&arguments, "short").await;
-        assert_eq!(refused.code, 1);
+        let failed = sandbox.run_with(&arguments, "short").await;
+        assert_eq!(failed.code, 1);
         for field in ["email", "firstName", "password"] {
-            assert!(refused.err.contains(field), "{field}: {}", refused.err);
+            assert!(failed.err.contains(field), "{field}: {}", failed.err);
         }
         let arguments = ["admin", "create", "--password-stdin", "--email", "a@example.org", "--first-name", "Ada", "--last-name", "Byron"];
-        assert_eq!(home.run_with(&arguments, "").await.code, 1);
-        assert_eq!(home.run_with(&arguments, "password1234").await.code, 1);
-        assert_eq!(home.run_with(&arguments, PASSWORD).await.code, 0);
-        let taken = home.run_with(&arguments, PASSWORD).await;
+        assert_eq!(sandbox.run_with(&arguments, "").await.code, 1);
+        assert_eq!(sandbox.run_with(&arguments, "password1234").await.code, 1);
+        assert_eq!(sandbox.run_with(&arguments, PASSWORD).await.code, 0);
+        let taken = sandbox.run_with(&arguments, PASSWORD).await;
         assert_eq!(taken.code, 1);
         assert!(taken.err.contains("email: This email address is taken."), "{}", taken.err);
     }
 
-    async fn a_second_migration_changes_nothing(home: Home) {
+    async fn a_second_migration_changes_nothing(sandbox: Sandbox) {
         for _ in 0..2 {
-            let migrated = home.run(&["migrate"]).await;
+            let migrated = sandbox.run(&["migrate"]).await;
             assert_eq!((migrated.code, migrated.out.trim(), migrated.err.trim()), (0, "The tables are up to date.", ""));
         }
-        assert_eq!(column(&home, "SELECT version FROM seaql_migrations").await.len(), roster::startup::migrations());
+        assert_eq!(column(&sandbox, "SELECT version FROM seaql_migrations").await.len(), roster::startup::migrations());
     }
 
-    async fn five_servers_that_start_at_once_migrate_once(home: Home) {
-        let servers: Vec<Process> = (0..5).map(|_| home.begin(&[])).collect();
+    async fn five_servers_that_start_at_once_migrate_once(sandbox: Sandbox) {
+        let servers: Vec<Process> = (0..5).map(|_| sandbox.begin(&[])).collect();
         for server in &servers {
-            server.says("Roster listens on http://").await;
+            server.wait_for_output("Roster listens on http://").await;
             assert_eq!(server.status_of("/health/ready").await, 200);
         }
         for server in &servers {
             assert_eq!(server.err().matches("ERROR").count() + server.err().matches("WARN").count(), 0, "{}", server.err());
         }
-        let migrations = column(&home, "SELECT version FROM seaql_migrations").await;
+        let migrations = column(&sandbox, "SELECT version FROM seaql_migrations").await;
         assert!(!migrations.is_empty());
         assert_eq!(migrations.iter().collect::<BTreeSet<_>>().len(), migrations.len(), "{migrations:?}");
-        assert_eq!(column(&home, "SELECT number FROM licenses").await, [""; 0]);
+        assert_eq!(column(&sandbox, "SELECT number FROM licenses").await, [""; 0]);
     }
 
-    async fn a_request_in_flight_is_answered_after_sigterm(home: Home) {
-        let mut server = home.serve(&[]).await;
+    async fn a_request_in_flight_is_answered_after_sigterm(sandbox: Sandbox) {
+        let mut server = sandbox.serve(&[]).await;
         let body = r#"{"query":"{ __typename }"}"#;
         let mut stream = request_in_flight(&server, &server.caller(None), body).await;
         let idle = TcpStream::connect(server.address()).await.unwrap();
@@ -124,21 +124,21 @@ in_every_home! {
         let start = Instant::now();
         wait_until_port_is_closed(&server).await;
         stream.write_all(body.as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.unwrap();
-        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.contains(r#"{"__typename":"Query"}"#), "{:?}: {answer:?}\n{}", start.elapsed(), server.err());
+        let mut response = String::new();
+        stream.read_to_string(&mut response).await.unwrap();
+        assert!(response.starts_with("HTTP/1.1 200 OK\r\n") && response.contains(r#"{"__typename":"Query"}"#), "{:?}: {response:?}\n{}", start.elapsed(), server.err());
         assert_eq!(server.code().await, 0, "{}", server.err());
         assert!(start.elapsed() < Duration::from_secs(10));
         drop(idle);
     }
 
-    async fn a_mutation_in_flight_is_committed_after_sigterm(home: Home) {
-        let home = home.with_admin().await;
-        let mut server = home.serve(&[]).await;
+    async fn a_mutation_in_flight_is_committed_after_sigterm(sandbox: Sandbox) {
+        let sandbox = sandbox.with_admin().await;
+        let mut server = sandbox.serve(&[]).await;
         let root = server.sign_in(ADMIN).await;
-        let db = home.db().await;
+        let db = sandbox.db().await;
         let lock = db.begin().await.unwrap();
-        if !home.is_sqlite() {
+        if !sandbox.is_sqlite() {
             lock.execute_unprepared("LOCK TABLE groups").await.unwrap();
         }
         let body = r#"{"query":"mutation { createGroup(input: { name: \"Ward\" }) { success } }"}"#;
@@ -147,15 +147,15 @@ in_every_home! {
         server.signal("TERM");
         wait_until_port_is_closed(&server).await;
         lock.rollback().await.unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.unwrap();
-        assert!(answer.ends_with(r#"{"data":{"createGroup":{"success":true}}}"#), "{answer}");
+        let mut response = String::new();
+        stream.read_to_string(&mut response).await.unwrap();
+        assert!(response.ends_with(r#"{"data":{"createGroup":{"success":true}}}"#), "{response}");
         assert_eq!(server.code().await, 0, "{}", server.err());
-        assert_eq!(column(&home, "SELECT name FROM groups").await, ["Ward"]);
+        assert_eq!(column(&sandbox, "SELECT name FROM groups").await, ["Ward"]);
     }
 
-    async fn shutdown_takes_less_than_ten_seconds(home: Home) {
-        let mut server = home.serve(&[]).await;
+    async fn shutdown_takes_less_than_ten_seconds(sandbox: Sandbox) {
+        let mut server = sandbox.serve(&[]).await;
         let stuck = request_in_flight(&server, &server.caller(None), "never sent").await;
         server.signal("TERM");
         let start = Instant::now();
@@ -164,13 +164,13 @@ in_every_home! {
         drop(stuck);
     }
 
-    async fn doctor_prints_the_configuration(home: Home) {
-        assert_eq!(home.run(&["migrate"]).await.code, 0);
-        let doctor = home.run(&["doctor", "--session-days", "7"]).await;
+    async fn doctor_prints_the_configuration(sandbox: Sandbox) {
+        assert_eq!(sandbox.run(&["migrate"]).await.code, 0);
+        let doctor = sandbox.run(&["doctor", "--session-days", "7"]).await;
         assert_eq!(doctor.code, 0, "{}", doctor.err);
         let lines: Vec<String> = doctor.out.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
         let mut expected = vec!["listen 127.0.0.1:8000", "playground true", "sessions 7 days, 12 hours without use", "migrations 0 pending"];
-        expected.extend(if home.is_sqlite() {
+        expected.extend(if sandbox.is_sqlite() {
             &["journal_mode wal", "synchronous 2", "foreign_keys 1", "database sqlite:///"][..]
         } else {
             &["statement_timeout 5s", "idle_in_transaction_session_timeout 10s", "server_encoding UTF8"][..]
@@ -180,22 +180,22 @@ in_every_home! {
         }
     }
 
-    async fn doctor_creates_no_database_and_no_tables(home: Home) {
-        let doctor = home.run(&["doctor"]).await;
+    async fn doctor_creates_no_database_and_no_tables(sandbox: Sandbox) {
+        let doctor = sandbox.run(&["doctor"]).await;
         assert_eq!(doctor.code, 0, "{}", doctor.err);
         let pending = format!("{} pending", roster::startup::migrations());
         assert!(doctor.out.contains(&pending), "{}", doctor.out);
-        assert!(!home.path("roster-data/roster.db").exists());
-        if !home.is_sqlite() {
+        assert!(!sandbox.path("roster-data/roster.db").exists());
+        if !sandbox.is_sqlite() {
             let tables = "SELECT table_name::text FROM information_schema.tables WHERE table_schema = 'public'";
-            assert_eq!(column(&home, tables).await, [""; 0]);
+            assert_eq!(column(&sandbox, tables).await, [""; 0]);
         }
     }
 }
 
 #[tokio::test]
 async fn an_invalid_setting_is_named_before_anything_is_created() {
-    let home = Home::on_sqlite();
+    let sandbox = Sandbox::on_sqlite();
     let wrong = [
         ("--listen", "ROSTER_LISTEN", "nowhere"),
         ("--listen", "ROSTER_LISTEN", "127.0.0.1"),
@@ -252,11 +252,11 @@ async fn an_invalid_setting_is_named_before_anything_is_created() {
         ("--log-format", "ROSTER_LOG_FORMAT", "xml"),
     ];
     for (flag, variable, value) in wrong {
-        let by_flag = home.run(&[&format!("{flag}={value}")]).await;
+        let by_flag = sandbox.run(&[&format!("{flag}={value}")]).await;
         assert_eq!(by_flag.code, 2, "{flag}={value}: {by_flag:?}");
         assert!(by_flag.err.contains(flag), "{flag}={value}: {by_flag:?}");
-        let mut command = home.command(&[]);
-        let mut process = home.start(command.env(variable, value), "");
+        let mut command = sandbox.command(&[]);
+        let mut process = sandbox.start(command.env(variable, value), "");
         assert_eq!(process.code().await, 2, "{variable}={value}");
         assert!(
             process.err().contains(variable) || process.err().contains(flag),
@@ -269,19 +269,19 @@ async fn an_invalid_setting_is_named_before_anything_is_created() {
     for flag in
         ["--listen", "--data-dir", "--database-url", "--key", "--key-file", "--smtp-url", "--mail-from", "--next-urls"]
     {
-        let empty = home.run(&[&format!("{flag}=")]).await;
+        let empty = sandbox.run(&[&format!("{flag}=")]).await;
         assert!(empty.code == 2 && empty.err.contains(flag), "{flag}: {empty:?}");
     }
-    let unreachable = home.run(&["--listen", "0.0.0.0:0", "--smtp-url", "smtp://mail.example.org"]).await;
+    let unreachable = sandbox.run(&["--listen", "0.0.0.0:0", "--smtp-url", "smtp://mail.example.org"]).await;
     assert!(unreachable.code == 2 && unreachable.err.contains("--public-url"), "{unreachable:?}");
-    assert!(!home.path("roster-data").exists());
-    assert_eq!(home.run(&["--no-such-setting"]).await.code, 2);
-    assert_eq!(home.run(&["demo", "--users", "9"]).await.code, 2);
+    assert!(!sandbox.path("roster-data").exists());
+    assert_eq!(sandbox.run(&["--no-such-setting"]).await.code, 2);
+    assert_eq!(sandbox.run(&["demo", "--users", "9"]).await.code, 2);
 }
 
 #[tokio::test]
 async fn the_database_password_is_never_printed() {
-    let home = Home::on_sqlite();
+    let sandbox = Sandbox::on_sqlite();
     let urls = [
         "postgres://roster:hunter-2-hunter@127.0.0.1:1/roster",
         "postgres://127.0.0.1:1/roster?user=roster&password=hunter-2-hunter",
@@ -293,9 +293,9 @@ async fn the_database_password_is_never_printed() {
     for url in urls {
         for command in ["doctor", "serve", "migrate", "help"] {
             let settings = [command, "--listen", "127.0.0.1:0", "--log", "debug"];
-            running.push((url, home.start(home.command(&settings).env("DATABASE_URL", url), "")));
+            running.push((url, sandbox.start(sandbox.command(&settings).env("DATABASE_URL", url), "")));
         }
-        running.push((url, home.start(&mut home.command(&["doctor", "--database-url", url]), "")));
+        running.push((url, sandbox.start(&mut sandbox.command(&["doctor", "--database-url", url]), "")));
     }
     for (url, process) in &mut running {
         process.code().await;
@@ -306,9 +306,9 @@ async fn the_database_password_is_never_printed() {
 
 #[tokio::test]
 async fn doctor_prints_the_email_settings_without_the_password() {
-    let home = Home::on_sqlite();
+    let sandbox = Sandbox::on_sqlite();
     let said = async |arguments: &[&str]| {
-        let doctor = home.run(&[&["doctor"], arguments].concat()).await;
+        let doctor = sandbox.run(&[&["doctor"], arguments].concat()).await;
         assert_eq!(doctor.code, 0, "{}", doctor.err);
         assert!(!(doctor.out.clone() + &doctor.err).contains("hunter"), "{doctor:?}");
         let lines = doctor.out.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
@@ -346,48 +346,48 @@ async fn doctor_prints_the_email_settings_without_the_password() {
 
 #[tokio::test]
 async fn an_unreachable_database_is_named_in_the_error() {
-    let home = Home::on_sqlite();
-    let mut command = home.command(&["--listen", "127.0.0.1:0"]);
-    let mut process = home.start(command.env("DATABASE_URL", "postgres://roster@127.0.0.1:1/roster"), "");
+    let sandbox = Sandbox::on_sqlite();
+    let mut command = sandbox.command(&["--listen", "127.0.0.1:0"]);
+    let mut process = sandbox.start(command.env("DATABASE_URL", "postgres://roster@127.0.0.1:1/roster"), "");
     assert_eq!(process.code().await, 1);
     assert!(process.err().contains("DATABASE_URL"), "{}", process.err());
-    std::fs::write(home.path("file"), "").unwrap();
-    let refused = home.run(&["--listen", "127.0.0.1:0", "--data-dir", "file/data"]).await;
-    assert_eq!(refused.code, 1);
-    assert!(refused.err.contains("--data-dir") && refused.err.contains("file/data"), "{}", refused.err);
+    std::fs::write(sandbox.path("file"), "").unwrap();
+    let failed = sandbox.run(&["--listen", "127.0.0.1:0", "--data-dir", "file/data"]).await;
+    assert_eq!(failed.code, 1);
+    assert!(failed.err.contains("--data-dir") && failed.err.contains("file/data"), "{}", failed.err);
 }
 
 #[tokio::test]
 async fn the_data_directory_can_have_any_name() {
-    let home = Home::on_sqlite();
+    let sandbox = Sandbox::on_sqlite();
     let name = "50%20 of it? #1 \u{fc}";
-    let server = home.begin(&["--data-dir", name]);
-    server.says("Roster listens on").await;
-    assert!(home.path(name).join("roster.db").exists());
-    assert!(home.path(name).join("roster.lock").exists());
-    let by_url = home.run(&["migrate", "--database-url", "sqlite://with%20space/roster.db"]).await;
+    let server = sandbox.begin(&["--data-dir", name]);
+    server.wait_for_output("Roster listens on").await;
+    assert!(sandbox.path(name).join("roster.db").exists());
+    assert!(sandbox.path(name).join("roster.lock").exists());
+    let by_url = sandbox.run(&["migrate", "--database-url", "sqlite://with%20space/roster.db"]).await;
     assert_eq!(by_url.code, 0, "{by_url:?}");
-    assert!(home.path("with space/roster.db").exists() && !home.path("with%20space").exists());
+    assert!(sandbox.path("with space/roster.db").exists() && !sandbox.path("with%20space").exists());
 }
 
 #[tokio::test]
 async fn a_port_in_use_is_named_in_the_error() {
-    let home = Home::on_sqlite();
+    let sandbox = Sandbox::on_sqlite();
     let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let refused = home.run(&["--listen", &address]).await;
-    assert_eq!(refused.code, 1);
+    let failed = sandbox.run(&["--listen", &address]).await;
+    assert_eq!(failed.code, 1);
     assert!(
-        refused.err.contains("--listen") && refused.err.contains(&address) && refused.err.contains("in use"),
+        failed.err.contains("--listen") && failed.err.contains(&address) && failed.err.contains("in use"),
         "{}",
-        refused.err
+        failed.err
     );
-    assert!(!home.path("roster-data").exists());
+    assert!(!sandbox.path("roster-data").exists());
 }
 
 #[tokio::test]
 async fn flags_take_precedence_over_environment_variables() {
-    let home = Home::on_sqlite();
+    let sandbox = Sandbox::on_sqlite();
     let settings = [
         ("ROSTER_LISTEN", "127.0.0.1:0"),
         ("ROSTER_DATA_DIR", "elsewhere"),
@@ -395,10 +395,10 @@ async fn flags_take_precedence_over_environment_variables() {
         ("ROSTER_LOG_FORMAT", "json"),
         ("ROSTER_LOG", "debug"),
     ];
-    let server = home.start(home.command(&["--playground", "false"]).envs(settings), "");
-    server.says("Roster listens on http://127.0.0.1:").await;
-    assert!(home.path("elsewhere/roster.db").exists());
-    assert!(!home.path("roster-data").exists());
+    let server = sandbox.start(sandbox.command(&["--playground", "false"]).envs(settings), "");
+    server.wait_for_output("Roster listens on http://127.0.0.1:").await;
+    assert!(sandbox.path("elsewhere/roster.db").exists());
+    assert!(!sandbox.path("roster-data").exists());
     assert!(!server.out().contains("playground"), "{}", server.out());
     assert_eq!(server.status_of("/").await, 404);
     assert_eq!(server.status_of("/graphql?query=%7B__typename%7D").await, 200);
@@ -409,12 +409,12 @@ async fn flags_take_precedence_over_environment_variables() {
 
 #[tokio::test]
 async fn the_schema_command_prints_the_committed_schema() {
-    let home = Home::on_sqlite();
-    let schema = home.run(&["schema"]).await;
+    let sandbox = Sandbox::on_sqlite();
+    let schema = sandbox.run(&["schema"]).await;
     assert_eq!((schema.code, schema.err.as_str()), (0, ""));
     let committed = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/schema.graphql")).unwrap();
     assert!(schema.out == committed, "schema.graphql differs from the output of `roster schema`");
-    assert!(!home.path("roster-data").exists());
+    assert!(!sandbox.path("roster-data").exists());
 }
 
 /// Every setting with its variable and its default, as in `--help`.
@@ -449,18 +449,18 @@ const SETTINGS: [(&str, &str, &str); 26] = [
 
 #[tokio::test]
 async fn an_empty_variable_counts_as_not_set() {
-    let home = Home::on_sqlite();
+    let sandbox = Sandbox::on_sqlite();
     let empty = SETTINGS.map(|(_, variable, _)| (variable, ""));
-    let doctor = home.run(&["doctor"]).await;
-    let mut with_empty = home.start(home.command(&["doctor"]).envs(empty), "");
+    let doctor = sandbox.run(&["doctor"]).await;
+    let mut with_empty = sandbox.start(sandbox.command(&["doctor"]).envs(empty), "");
     assert_eq!((with_empty.code().await, with_empty.out(), with_empty.err()), (0, doctor.out, doctor.err));
-    let server = home.start(home.command(&["--listen", "127.0.0.1:0"]).envs(empty), "");
-    server.says("Roster listens on").await;
+    let server = sandbox.start(sandbox.command(&["--listen", "127.0.0.1:0"]).envs(empty), "");
+    server.wait_for_output("Roster listens on").await;
 }
 
 #[tokio::test]
 async fn booleans_are_accepted_in_all_common_spellings() {
-    let home = Home::on_sqlite();
+    let sandbox = Sandbox::on_sqlite();
     let values = [
         ("1", true),
         ("TRUE", true),
@@ -472,9 +472,9 @@ async fn booleans_are_accepted_in_all_common_spellings() {
         ("off", false),
     ];
     for (value, expected) in values {
-        let by_flag = home.run(&["doctor", "--playground", value]).await;
+        let by_flag = sandbox.run(&["doctor", "--playground", value]).await;
         let variables = [("ROSTER_PLAYGROUND", value), ("ROSTER_LOG_FORMAT", "JSON")];
-        let mut by_variable = home.start(home.command(&["doctor"]).envs(variables), "");
+        let mut by_variable = sandbox.start(sandbox.command(&["doctor"]).envs(variables), "");
         assert_eq!((by_flag.code, by_variable.code().await), (0, 0), "{value}: {}", by_variable.err());
         for out in [by_flag.out, by_variable.out()] {
             assert!(out.contains(&format!("playground            {expected}\n")), "{value}: {out}");
@@ -484,7 +484,7 @@ async fn booleans_are_accepted_in_all_common_spellings() {
 
 #[tokio::test]
 async fn unknown_variables_cause_a_warning() {
-    let home = Home::on_sqlite();
+    let sandbox = Sandbox::on_sqlite();
     let unknown = [
         ("ROSTER_LISTNE", Some("ROSTER_LISTEN")),
         ("ROSTER_DATABASE_URL", Some("DATABASE_URL")),
@@ -493,7 +493,7 @@ async fn unknown_variables_cause_a_warning() {
         ("ROSTER_SMTP_URLFILE", Some("ROSTER_SMTP_URL_FILE")),
         ("ROSTER_COLOUR_OF_THE_BAR", None),
     ];
-    let mut doctor = home.start(home.command(&["doctor"]).envs(unknown.map(|(name, _)| (name, "x"))), "");
+    let mut doctor = sandbox.start(sandbox.command(&["doctor"]).envs(unknown.map(|(name, _)| (name, "x"))), "");
     assert_eq!(doctor.code().await, 0, "{}", doctor.err());
     let log = doctor.err();
     for (name, suggestion) in unknown {
@@ -503,32 +503,32 @@ async fn unknown_variables_cause_a_warning() {
             suggestion.map_or("roster --help".to_owned(), |suggestion| format!("did you mean {suggestion}?"));
         assert!(line.contains("WARN") && line.contains(&expected), "{line}");
     }
-    let doctor = home.run(&["doctor"]).await;
+    let doctor = sandbox.run(&["doctor"]).await;
     assert_eq!(doctor.err, "");
 }
 
 #[tokio::test]
 async fn a_server_listens_on_a_host_name_a_port_or_all_addresses() {
-    let home = Home::on_sqlite();
+    let sandbox = Sandbox::on_sqlite();
     for (listen, url, everywhere) in [
         ("localhost:0", "http://127.0.0.1:", false),
         ("0", "http://127.0.0.1:", false),
         ("0.0.0.0:0", "http://localhost:", true),
         ("[::]:0", "http://localhost:", true),
     ] {
-        let server = home.start(&mut home.command(&["--listen", listen]), "");
-        server.says(&format!("Roster listens on {url}")).await;
+        let server = sandbox.start(&mut sandbox.command(&["--listen", listen]), "");
+        server.wait_for_output(&format!("Roster listens on {url}")).await;
         assert_eq!(server.out().contains("on all addresses of this machine"), everywhere, "{}", server.out());
         assert_eq!(server.status_of("/health/live").await, 200, "{listen}");
     }
     let names = ["--email", "ada@example.org", "--first-name", "Ada", "--last-name", "Byron"];
-    let made = home.run(&[&["admin", "create", "--listen", "0.0.0.0:8000"][..], &names].concat()).await;
-    assert!(made.out.contains("http://localhost:8000/activate#"), "{made:?}");
+    let created = sandbox.run(&[&["admin", "create", "--listen", "0.0.0.0:8000"][..], &names].concat()).await;
+    assert!(created.out.contains("http://localhost:8000/activate#"), "{created:?}");
 }
 
 #[tokio::test]
 async fn secrets_can_come_from_files_and_secrets_in_flags_cause_a_warning() {
-    let home = Home::on_sqlite();
+    let sandbox = Sandbox::on_sqlite();
     let key = "A".repeat(43);
     for (name, secret) in [
         ("database", "sqlite://elsewhere/roster.db\n"),
@@ -536,29 +536,30 @@ async fn secrets_can_come_from_files_and_secrets_in_flags_cause_a_warning() {
         ("wrong", "mysql://roster:hunter-2@127.0.0.1/roster"),
         ("key", &key),
     ] {
-        std::fs::write(home.path(name), secret).unwrap();
-        set_mode(&home.path(name), 0o600);
+        std::fs::write(sandbox.path(name), secret).unwrap();
+        set_mode(&sandbox.path(name), 0o600);
     }
     let variables = [("DATABASE_URL_FILE", "database"), ("ROSTER_SMTP_URL_FILE", "relay")];
-    let mut migrated = home.start(home.command(&["migrate"]).envs(variables), "");
+    let mut migrated = sandbox.start(sandbox.command(&["migrate"]).envs(variables), "");
     assert_eq!((migrated.code().await, migrated.err().as_str()), (0, ""));
-    assert!(home.path("elsewhere/roster.db").exists() && !home.path("roster-data").exists());
-    let doctor = home.run(&["doctor", "--database-url-file", "database", "--smtp-url-file", "relay"]).await;
+    assert!(sandbox.path("elsewhere/roster.db").exists() && !sandbox.path("roster-data").exists());
+    let doctor = sandbox.run(&["doctor", "--database-url-file", "database", "--smtp-url-file", "relay"]).await;
     assert!(doctor.out.contains("elsewhere/roster.db") && doctor.out.contains("smtps://ann:***@mail"), "{doctor:?}");
     assert_eq!((doctor.code, doctor.err.as_str()), (0, ""));
 
-    let both = home.run(&["doctor", "--database-url-file", "database", "--database-url", "sqlite://x/roster.db"]).await;
+    let both =
+        sandbox.run(&["doctor", "--database-url-file", "database", "--database-url", "sqlite://x/roster.db"]).await;
     assert!(both.code == 2 && both.err.contains("--database-url-file"), "{both:?}");
     for flag in ["--database-url-file", "--smtp-url-file"] {
-        let wrong = home.run(&["doctor", flag, "wrong"]).await;
+        let wrong = sandbox.run(&["doctor", flag, "wrong"]).await;
         assert!(wrong.code == 2 && wrong.err.contains(flag) && wrong.err.contains("wrong: expected "), "{wrong:?}");
         assert!(!wrong.err.contains("hunter"), "{wrong:?}");
     }
 
     for (flag, name) in [("--database-url-file", "database"), ("--smtp-url-file", "relay"), ("--key-file", "key")] {
         for (mode, is_open) in [(0o644, true), (0o640, true), (0o604, true), (0o600, false), (0o400, false)] {
-            set_mode(&home.path(name), mode);
-            let doctor = home.run(&["doctor", flag, name]).await;
+            set_mode(&sandbox.path(name), mode);
+            let doctor = sandbox.run(&["doctor", flag, name]).await;
             let warning = format!("{flag} {name}: other users can read this file (mode {mode:04o})");
             assert_eq!(doctor.err.contains(&warning), is_open, "{mode:o} {doctor:?}");
         }
@@ -571,35 +572,35 @@ async fn secrets_can_come_from_files_and_secrets_in_flags_cause_a_warning() {
     ];
     for [flag, value] in shown {
         for arguments in [["doctor", flag, value], [flag, value, "doctor"]] {
-            let warned = home.run(&arguments).await.err;
+            let warned = sandbox.run(&arguments).await.err;
             let warning = warned.lines().find(|line| line.contains("list of processes"));
             assert!(warning.is_some_and(|line| line.contains("WARN") && line.contains(flag)), "{flag}: {warned}");
             assert!(!warned.contains("hunter") && !warned.contains(&key), "{warned}");
         }
     }
     for arguments in [["--smtp-url", "smtps://mail.example.org"], ["--database-url", "sqlite://elsewhere/roster.db"]] {
-        assert_eq!(home.run(&[&["doctor"][..], &arguments].concat()).await.err, "");
+        assert_eq!(sandbox.run(&[&["doctor"][..], &arguments].concat()).await.err, "");
     }
-    let mut by_variable = home.start(home.command(&["doctor"]).env("ROSTER_KEY", &key), "");
+    let mut by_variable = sandbox.start(sandbox.command(&["doctor"]).env("ROSTER_KEY", &key), "");
     assert_eq!((by_variable.code().await, by_variable.err().as_str()), (0, ""));
 }
 
 #[tokio::test]
 async fn a_file_that_is_not_a_database_is_left_unchanged() {
-    let home = Home::on_sqlite();
-    std::fs::create_dir(home.path("roster-data")).unwrap();
-    let file = home.path("roster-data/roster.db");
+    let sandbox = Sandbox::on_sqlite();
+    std::fs::create_dir(sandbox.path("roster-data")).unwrap();
+    let file = sandbox.path("roster-data/roster.db");
     std::fs::write(&file, "Anything but a database.\n".repeat(100)).unwrap();
     set_mode(&file, 0o644);
-    let refused = home.run(&["--listen", "127.0.0.1:0"]).await;
-    assert!(refused.code == 1 && refused.err.contains("file is not a database"), "{refused:?}");
+    let failed = sandbox.run(&["--listen", "127.0.0.1:0"]).await;
+    assert!(failed.code == 1 && failed.err.contains("file is not a database"), "{failed:?}");
     assert_eq!((mode(&file), std::fs::read(&file).unwrap().len()), (0o644, 2_500));
 }
 
 #[tokio::test]
 async fn help_documents_each_setting_with_its_variable_and_default() {
-    let home = Home::on_sqlite();
-    let help = home.run(&["--help"]).await;
+    let sandbox = Sandbox::on_sqlite();
+    let help = sandbox.run(&["--help"]).await;
     assert_eq!(help.code, 0);
     let operations = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/operations.md")).unwrap();
     for (flag, variable, default) in SETTINGS {
@@ -617,6 +618,6 @@ async fn help_documents_each_setting_with_its_variable_and_default() {
     assert_eq!(named, SETTINGS.len(), "a setting is missing in `SETTINGS`");
     for command in ["serve", "demo", "schema", "migrate", "import", "admin", "license", "audit", "doctor"] {
         assert!(help.out.contains(&format!("\n  {command} ")), "{command}");
-        assert_eq!(home.run(&[command, "--help"]).await.code, 0);
+        assert_eq!(sandbox.run(&[command, "--help"]).await.code, 0);
     }
 }

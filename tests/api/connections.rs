@@ -10,17 +10,17 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{sleep, timeout};
 
-use crate::toy::{Site, settings};
-use crate::wire::{closed, read_answer, request};
+use crate::toy::{ToyServer, settings};
+use crate::wire::{closed, read_response, request};
 
 const BOUND: Duration = Duration::from_secs(5);
 const POST: &str = "POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n";
 
-async fn site_with_short_deadline() -> Site {
-    Site::start_with(ServerSettings { request_deadline: Duration::from_millis(300), ..settings() }, true).await
+async fn server_with_short_deadline() -> ToyServer {
+    ToyServer::start_with(ServerSettings { request_deadline: Duration::from_millis(300), ..settings() }, true).await
 }
 
-fn ask(query: &str) -> Vec<u8> {
+fn request_bytes(query: &str) -> Vec<u8> {
     let body = json!({ "query": query }).to_string();
     request("POST", "/graphql", "Content-Type: application/json\r\n", body.as_bytes())
 }
@@ -35,9 +35,9 @@ async fn until(what: impl Fn() -> bool) {
 
 #[tokio::test]
 async fn connections_with_incomplete_heads_are_closed() {
-    let site = site_with_short_deadline().await;
+    let server = server_with_short_deadline().await;
     let began = Instant::now();
-    let mut stream = site.wire.connect().await;
+    let mut stream = server.client.connect().await;
     stream.write_all(b"POST /graphql HTTP/1.1\r\nHo").await.unwrap();
     assert_eq!(closed(&mut stream, BOUND).await, "");
     assert!(began.elapsed() > Duration::from_millis(1200), "{:?}", began.elapsed());
@@ -45,8 +45,8 @@ async fn connections_with_incomplete_heads_are_closed() {
 
 #[tokio::test]
 async fn connections_with_slowly_sent_heads_are_closed() {
-    let site = site_with_short_deadline().await;
-    let (mut read, mut write) = site.wire.connect().await.into_split();
+    let server = server_with_short_deadline().await;
+    let (mut read, mut write) = server.client.connect().await.into_split();
     let dripping = tokio::spawn(async move {
         write.write_all(b"POST /graphql HTTP/1.1\r\nX: ").await.unwrap();
         while write.write_all(b"x").await.is_ok() {
@@ -60,13 +60,13 @@ async fn connections_with_slowly_sent_heads_are_closed() {
 
 #[tokio::test]
 async fn slow_bodies_get_504_and_are_closed() {
-    let site = site_with_short_deadline().await;
+    let server = server_with_short_deadline().await;
     for head in [
         "Content-Length: 100\r\n\r\n{\"qu",
         "Transfer-Encoding: chunked\r\n\r\n4\r\n{\"qu",
         "Expect: 100-continue\r\nContent-Length: 100\r\n\r\n",
     ] {
-        let mut stream = site.wire.connect().await;
+        let mut stream = server.client.connect().await;
         stream.write_all(format!("{POST}{head}").as_bytes()).await.unwrap();
         let text = closed(&mut stream, BOUND).await;
         assert!(text.contains(" 504 ") && text.contains("DEADLINE_EXCEEDED"), "{text}");
@@ -75,20 +75,20 @@ async fn slow_bodies_get_504_and_are_closed() {
 
 #[tokio::test]
 async fn idle_connections_are_kept_beyond_the_request_deadline() {
-    let site = site_with_short_deadline().await;
-    let mut stream = site.wire.connect().await;
+    let server = server_with_short_deadline().await;
+    let mut stream = server.client.connect().await;
     for _ in 0..2 {
-        stream.write_all(&ask("{hello}")).await.unwrap();
-        assert_eq!(read_answer(&mut stream, false).await.unwrap().status, 200);
+        stream.write_all(&request_bytes("{hello}")).await.unwrap();
+        assert_eq!(read_response(&mut stream, false).await.unwrap().status, 200);
         sleep(Duration::from_millis(1500)).await;
     }
 }
 
 #[tokio::test]
 async fn connections_of_clients_that_do_not_read_are_closed() {
-    let site = site_with_short_deadline().await;
-    let mut stream = site.wire.connect().await;
-    stream.write_all(&ask("{big(n:10000000)}")).await.unwrap();
+    let server = server_with_short_deadline().await;
+    let mut stream = server.client.connect().await;
+    stream.write_all(&request_bytes("{big(n:10000000)}")).await.unwrap();
     stream.peek(&mut [0]).await.unwrap();
     sleep(Duration::from_millis(900)).await; // longer than a write may wait
     let mut bytes = Vec::new();
@@ -105,19 +105,19 @@ const HELD: [(&str, &str); 5] = [
     ("a body that is waited for", "Expect: 100-continue\r\nContent-Length: 100\r\n\r\n"),
 ];
 
-impl Site {
+impl ToyServer {
     /// A connection from another address of this machine.
     async fn connect_from(&self, address: &str) -> TcpStream {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind(format!("{address}:0").parse().unwrap()).unwrap();
-        socket.connect(self.wire.0).await.unwrap()
+        socket.connect(self.client.0).await.unwrap()
     }
 
     /// The status of the response to a request from an address.
     async fn status_for(&self, address: &str, request: &[u8]) -> u16 {
         let mut stream = self.connect_from(address).await;
         stream.write_all(request).await.unwrap();
-        timeout(BOUND, read_answer(&mut stream, false)).await.expect("a response").unwrap().status
+        timeout(BOUND, read_response(&mut stream, false)).await.expect("a response").unwrap().status
     }
 
     async fn health_for(&self, address: &str) -> u16 {
@@ -127,27 +127,27 @@ impl Site {
     /// Starts requests that run until the end of the test.
     async fn start_slow_requests(&self, address: &str, count: usize) -> Vec<TcpStream> {
         let mut working = Vec::new();
-        let begun = self.counts.begun.load(SeqCst);
+        let started = self.counts.started.load(SeqCst);
         for _ in 0..count {
             let mut stream = self.connect_from(address).await;
-            stream.write_all(&ask("{slow(ms:60000)}")).await.unwrap();
+            stream.write_all(&request_bytes("{slow(ms:60000)}")).await.unwrap();
             working.push(stream);
         }
-        until(|| self.counts.begun.load(SeqCst) == begun + count).await;
+        until(|| self.counts.started.load(SeqCst) == started + count).await;
         working
     }
 }
 
-async fn site_with_limits(max_connections: usize, max_connections_per_address: usize) -> Site {
+async fn server_with_limits(max_connections: usize, max_connections_per_address: usize) -> ToyServer {
     let request_deadline = Duration::from_mins(1);
     let limits = ServerSettings { max_connections, max_connections_per_address, request_deadline, ..settings() };
-    Site::start_with(limits, true).await
+    ToyServer::start_with(limits, true).await
 }
 
 /// Sends a request and reads its response, after which the connection is idle.
 async fn send_and_receive(stream: &mut TcpStream) {
-    stream.write_all(&ask("{hello}")).await.unwrap();
-    assert_eq!(timeout(BOUND, read_answer(stream, false)).await.expect("a response").unwrap().status, 200);
+    stream.write_all(&request_bytes("{hello}")).await.unwrap();
+    assert_eq!(timeout(BOUND, read_response(stream, false)).await.expect("a response").unwrap().status, 200);
 }
 
 /// Whether the server has closed a connection so far.
@@ -168,19 +168,19 @@ fn count_closed(streams: &[TcpStream]) -> usize {
 
 #[tokio::test]
 async fn the_longest_idle_connection_is_closed_for_a_new_one() {
-    let site = site_with_limits(3, 3).await;
+    let server = server_with_limits(3, 3).await;
     let mut streams = Vec::new();
     for _ in 0..3 {
-        let mut stream = site.wire.connect().await;
+        let mut stream = server.client.connect().await;
         send_and_receive(&mut stream).await;
         streams.push(stream);
     }
     send_and_receive(&mut streams[0]).await; // now the second has been idle for the longest
-    let mut fourth = site.wire.connect().await;
+    let mut fourth = server.client.connect().await;
     send_and_receive(&mut fourth).await;
     until(|| is_closed(&streams[1])).await;
     assert_eq!(count_closed(&streams), 1);
-    let mut fifth = site.wire.connect().await;
+    let mut fifth = server.client.connect().await;
     send_and_receive(&mut fifth).await;
     until(|| is_closed(&streams[2])).await;
     for stream in [&mut streams[0], &mut fourth, &mut fifth] {
@@ -191,19 +191,19 @@ async fn the_longest_idle_connection_is_closed_for_a_new_one() {
 #[tokio::test]
 async fn an_address_that_holds_connections_does_not_block_others() {
     for (kind, held) in HELD {
-        let site = site_with_limits(40, 20).await;
-        let mut of_another = site.connect_from("127.0.0.2").await;
+        let server = server_with_limits(40, 20).await;
+        let mut of_another = server.connect_from("127.0.0.2").await;
         send_and_receive(&mut of_another).await;
         let mut streams = Vec::new();
         for _ in 0..100 {
-            let mut stream = site.wire.connect().await;
+            let mut stream = server.client.connect().await;
             let head = if kind.contains("body") || kind.contains("chunk") { POST } else { "" };
             let _ = stream.write_all(format!("{head}{held}").as_bytes()).await; // may be closed already
             streams.push(stream);
         }
         until(|| count_closed(&streams) == 80).await;
-        assert_eq!(site.status_for("127.0.0.3", &ask("{hello}")).await, 200, "{kind}");
-        assert_eq!(site.status_for("127.0.0.1", &ask("{hello}")).await, 200, "{kind}");
+        assert_eq!(server.status_for("127.0.0.3", &request_bytes("{hello}")).await, 200, "{kind}");
+        assert_eq!(server.status_for("127.0.0.1", &request_bytes("{hello}")).await, 200, "{kind}");
         send_and_receive(&mut of_another).await;
         assert!(count_closed(&streams) <= 81, "{kind}: more connections were closed than needed");
     }
@@ -212,100 +212,104 @@ async fn an_address_that_holds_connections_does_not_block_others() {
 #[tokio::test]
 async fn many_addresses_that_hold_connections_do_not_block_others() {
     for (kind, held) in HELD {
-        let site = site_with_limits(20, 10).await;
+        let server = server_with_limits(20, 10).await;
         let mut streams = Vec::new();
         for number in 0..60 {
-            let mut stream = site.connect_from(&format!("127.0.1.{}", number % 12)).await;
+            let mut stream = server.connect_from(&format!("127.0.1.{}", number % 12)).await;
             let head = if kind.contains("body") || kind.contains("chunk") { POST } else { "" };
             let _ = stream.write_all(format!("{head}{held}").as_bytes()).await;
             streams.push(stream);
         }
         until(|| count_closed(&streams) == 40).await;
-        assert_eq!(site.status_for("127.0.0.1", &ask("{hello}")).await, 200, "{kind}");
-        assert_eq!(site.health_for("127.0.1.1").await, 200, "{kind}");
+        assert_eq!(server.status_for("127.0.0.1", &request_bytes("{hello}")).await, 200, "{kind}");
+        assert_eq!(server.health_for("127.0.1.1").await, 200, "{kind}");
     }
 }
 
 #[tokio::test]
 async fn clients_that_do_not_read_do_not_block_others() {
-    let site = site_with_limits(4, 2).await;
+    let server = server_with_limits(4, 2).await;
     let mut streams = Vec::new();
     for _ in 0..6 {
-        let mut stream = site.wire.connect().await;
-        stream.write_all(&ask("{big(n:10000000)}")).await.unwrap();
+        let mut stream = server.client.connect().await;
+        stream.write_all(&request_bytes("{big(n:10000000)}")).await.unwrap();
         stream.peek(&mut [0]).await.unwrap();
         streams.push(stream);
     }
-    assert_eq!(site.status_for("127.0.0.2", &ask("{hello}")).await, 200);
+    assert_eq!(server.status_for("127.0.0.2", &request_bytes("{hello}")).await, 200);
     let began = Instant::now();
-    while site.status_for("127.0.0.1", &ask("{hello}")).await != 200 {
+    while server.status_for("127.0.0.1", &request_bytes("{hello}")).await != 200 {
         assert!(began.elapsed() < BOUND, "no connection of the address was closed");
     }
 }
 
 #[tokio::test]
 async fn running_requests_are_never_cut_off() {
-    let site = site_with_limits(10, 5).await;
+    let server = server_with_limits(10, 5).await;
     let mut busy = Vec::new();
     for _ in 0..4 {
-        let mut stream = site.wire.connect().await;
-        stream.write_all(&ask("{slow(ms:1500)}")).await.unwrap();
+        let mut stream = server.client.connect().await;
+        stream.write_all(&request_bytes("{slow(ms:1500)}")).await.unwrap();
         busy.push(stream);
     }
-    until(|| site.counts.begun.load(SeqCst) == 4).await;
+    until(|| server.counts.started.load(SeqCst) == 4).await;
     let mut idle = Vec::new();
     for number in 0..60 {
-        idle.push(site.connect_from(&format!("127.0.0.{}", 1 + number % 3)).await);
+        idle.push(server.connect_from(&format!("127.0.0.{}", 1 + number % 3)).await);
     }
     until(|| count_closed(&idle) >= 50).await;
     for stream in &mut busy {
-        assert_eq!(read_answer(stream, false).await.unwrap().status, 200);
+        assert_eq!(read_response(stream, false).await.unwrap().status, 200);
     }
-    assert_eq!(site.counts.dropped.load(SeqCst), 4, "each request was started and ended once");
-    assert_eq!(site.counts.done.load(SeqCst), 4);
+    assert_eq!(server.counts.dropped.load(SeqCst), 4, "each request was started and ended once");
+    assert_eq!(server.counts.done.load(SeqCst), 4);
 }
 
 #[tokio::test]
 async fn health_responds_when_running_requests_use_every_connection() {
-    let site = site_with_limits(6, 4).await;
-    let of_one = site.start_slow_requests("127.0.0.1", 4).await;
+    let server = server_with_limits(6, 4).await;
+    let of_one = server.start_slow_requests("127.0.0.1", 4).await;
     for address in ["127.0.0.1", "127.0.0.2"] {
-        assert_eq!(site.health_for(address).await, 200, "{address}");
+        assert_eq!(server.health_for(address).await, 200, "{address}");
     }
     // The share of this address is used up; other addresses are not affected.
-    let mut refused = site.connect_from("127.0.0.1").await;
-    refused.write_all(&ask("{hello}")).await.unwrap();
-    let answer = read_answer(&mut refused, false).await.unwrap();
-    assert_eq!((answer.status, answer.code().as_str()), (503, "UNAVAILABLE"));
-    assert_eq!((answer.header("retry-after"), answer.header("connection")), (Some("1"), Some("close")));
-    assert_eq!(site.status_for("127.0.0.2", &ask("{hello}")).await, 200);
+    let mut excess = server.connect_from("127.0.0.1").await;
+    excess.write_all(&request_bytes("{hello}")).await.unwrap();
+    let response = read_response(&mut excess, false).await.unwrap();
+    assert_eq!((response.status, response.code().as_str()), (503, "UNAVAILABLE"));
+    assert_eq!((response.header("retry-after"), response.header("connection")), (Some("1"), Some("close")));
+    assert_eq!(server.status_for("127.0.0.2", &request_bytes("{hello}")).await, 200);
 
-    let of_others = site.start_slow_requests("127.0.0.2", 2).await;
+    let of_others = server.start_slow_requests("127.0.0.2", 2).await;
     // Connections held beyond the limit do not block health checks, either.
     let mut held = Vec::new();
     for number in 0..100 {
-        held.push(site.connect_from(&format!("127.0.0.{}", 1 + number % 20)).await);
+        held.push(server.connect_from(&format!("127.0.0.{}", 1 + number % 20)).await);
     }
     for address in ["127.0.0.1", "127.0.0.2", "127.0.0.30"] {
-        assert_eq!(site.health_for(address).await, 200, "{address}");
-        let ready = site.status_for(address, b"GET /health/ready HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        assert_eq!(server.health_for(address).await, 200, "{address}");
+        let ready = server.status_for(address, b"GET /health/ready HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
         assert_eq!(ready.await, 200, "{address}");
-        assert_eq!(site.status_for(address, &ask("{hello}")).await, 503, "{address}");
+        assert_eq!(server.status_for(address, &request_bytes("{hello}")).await, 503, "{address}");
     }
     assert_eq!(count_closed(&of_one) + count_closed(&of_others), 0);
     drop((of_one, of_others));
-    until(|| site.counts.dropped.load(SeqCst) == 6).await;
-    assert_eq!(site.status_for("127.0.0.1", &ask("{hello}")).await, 200, "the connections were not released");
+    until(|| server.counts.dropped.load(SeqCst) == 6).await;
+    assert_eq!(
+        server.status_for("127.0.0.1", &request_bytes("{hello}")).await,
+        200,
+        "the connections were not released"
+    );
 }
 
 #[tokio::test]
 async fn trusted_proxies_have_no_limit_per_address() {
     let trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()];
     let limits = ServerSettings { max_connections: 10, max_connections_per_address: 2, trusted_proxies, ..settings() };
-    let site = Site::start_with(limits, true).await;
+    let server = ToyServer::start_with(limits, true).await;
     let mut streams = Vec::new();
     for _ in 0..10 {
-        let mut stream = site.wire.connect().await;
+        let mut stream = server.client.connect().await;
         send_and_receive(&mut stream).await;
         streams.push(stream);
     }
@@ -314,7 +318,7 @@ async fn trusted_proxies_have_no_limit_per_address() {
     }
     let mut others = Vec::new();
     for _ in 0..5 {
-        let mut stream = site.connect_from("127.0.0.2").await;
+        let mut stream = server.connect_from("127.0.0.2").await;
         send_and_receive(&mut stream).await;
         others.push(stream);
     }
@@ -324,9 +328,9 @@ async fn trusted_proxies_have_no_limit_per_address() {
 
 #[tokio::test]
 async fn http2_is_refused() {
-    let site = site_with_short_deadline().await;
+    let server = server_with_short_deadline().await;
     for parts in [vec![&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..]], vec![b"PRI * HT", b"TP/2.0\r\n\r\nSM\r\n\r\n"]] {
-        let mut stream = site.wire.connect().await;
+        let mut stream = server.client.connect().await;
         for part in parts {
             let _ = stream.write_all(part).await;
             sleep(Duration::from_millis(20)).await;
@@ -339,64 +343,64 @@ async fn http2_is_refused() {
 
 #[tokio::test]
 async fn the_deadline_cancels_queries_but_not_mutations() {
-    let site = site_with_short_deadline().await;
-    let answer = site.wire.query("{slow(ms:1000)}").await;
-    assert_eq!((answer.status, answer.code().as_str()), (504, "DEADLINE_EXCEEDED"));
-    until(|| site.counts.dropped.load(SeqCst) == 1).await;
-    assert_eq!(site.counts.done.load(SeqCst), 0);
-    assert_eq!(site.wire.query("mutation{slow(ms:1000)}").await.status, 504);
-    until(|| site.counts.done.load(SeqCst) == 1).await;
+    let server = server_with_short_deadline().await;
+    let response = server.client.query("{slow(ms:1000)}").await;
+    assert_eq!((response.status, response.code().as_str()), (504, "DEADLINE_EXCEEDED"));
+    until(|| server.counts.dropped.load(SeqCst) == 1).await;
+    assert_eq!(server.counts.done.load(SeqCst), 0);
+    assert_eq!(server.client.query("mutation{slow(ms:1000)}").await.status, 504);
+    until(|| server.counts.done.load(SeqCst) == 1).await;
 }
 
 #[tokio::test]
 async fn a_disconnect_cancels_queries_but_not_mutations() {
-    let site = Site::start().await;
-    let mut stream = site.wire.connect().await;
-    stream.write_all(&ask("{slow(ms:4000)}")).await.unwrap();
-    until(|| site.counts.begun.load(SeqCst) == 1).await;
+    let server = ToyServer::start().await;
+    let mut stream = server.client.connect().await;
+    stream.write_all(&request_bytes("{slow(ms:4000)}")).await.unwrap();
+    until(|| server.counts.started.load(SeqCst) == 1).await;
     drop(stream);
-    until(|| site.counts.dropped.load(SeqCst) == 1).await;
-    assert_eq!(site.counts.done.load(SeqCst), 0);
+    until(|| server.counts.dropped.load(SeqCst) == 1).await;
+    assert_eq!(server.counts.done.load(SeqCst), 0);
 
-    let mut stream = site.wire.connect().await;
-    stream.write_all(&ask("mutation{slow(ms:500)}")).await.unwrap();
-    until(|| site.counts.begun.load(SeqCst) == 2).await;
+    let mut stream = server.client.connect().await;
+    stream.write_all(&request_bytes("mutation{slow(ms:500)}")).await.unwrap();
+    until(|| server.counts.started.load(SeqCst) == 2).await;
     drop(stream);
-    until(|| site.counts.done.load(SeqCst) == 1).await;
+    until(|| server.counts.done.load(SeqCst) == 1).await;
 }
 
 #[tokio::test]
 async fn shutdown_finishes_requests_and_closes_idle_connections() {
-    let mut site = Site::start().await;
-    let mut idle = site.wire.connect().await;
-    idle.write_all(&ask("{hello}")).await.unwrap();
-    read_answer(&mut idle, false).await.unwrap();
-    let mut silent = site.wire.connect().await;
-    let mut busy = site.wire.connect().await;
-    busy.write_all(&ask("{slow(ms:1500)}")).await.unwrap();
-    until(|| site.counts.begun.load(SeqCst) == 1).await;
-    let mut gone = site.wire.connect().await;
-    gone.write_all(&ask("mutation{slow(ms:2500)}")).await.unwrap();
-    until(|| site.counts.begun.load(SeqCst) == 2).await;
-    drop(gone);
+    let mut server = ToyServer::start().await;
+    let mut idle = server.client.connect().await;
+    idle.write_all(&request_bytes("{hello}")).await.unwrap();
+    read_response(&mut idle, false).await.unwrap();
+    let mut silent = server.client.connect().await;
+    let mut busy = server.client.connect().await;
+    busy.write_all(&request_bytes("{slow(ms:1500)}")).await.unwrap();
+    until(|| server.counts.started.load(SeqCst) == 1).await;
+    let mut disconnected = server.client.connect().await;
+    disconnected.write_all(&request_bytes("mutation{slow(ms:2500)}")).await.unwrap();
+    until(|| server.counts.started.load(SeqCst) == 2).await;
+    drop(disconnected);
 
-    site.stop.take().unwrap().send(()).unwrap();
+    server.stop.take().unwrap().send(()).unwrap();
     closed(&mut idle, BOUND).await;
     closed(&mut silent, BOUND).await;
-    assert_eq!(site.counts.done.load(SeqCst), 0, "idle connections were closed only after the running request");
-    assert_eq!(read_answer(&mut busy, false).await.unwrap().status, 200);
-    timeout(BOUND, site.task).await.expect("the server stops").unwrap().unwrap();
-    assert_eq!(site.counts.done.load(SeqCst), 2, "the mutation of a disconnected client was cancelled");
-    assert!(TcpStream::connect(site.wire.0).await.is_err());
+    assert_eq!(server.counts.done.load(SeqCst), 0, "idle connections were closed only after the running request");
+    assert_eq!(read_response(&mut busy, false).await.unwrap().status, 200);
+    timeout(BOUND, server.task).await.expect("the server stops").unwrap().unwrap();
+    assert_eq!(server.counts.done.load(SeqCst), 2, "the mutation of a disconnected client was cancelled");
+    assert!(TcpStream::connect(server.client.0).await.is_err());
 }
 
 #[tokio::test]
 async fn shutdown_does_not_wait_longer_than_its_grace_period() {
-    let mut site =
-        Site::start_with(ServerSettings { shutdown_grace: Duration::from_millis(300), ..settings() }, true).await;
-    let mut busy = site.wire.connect().await;
-    busy.write_all(&ask("{slow(ms:60000)}")).await.unwrap();
-    until(|| site.counts.begun.load(SeqCst) == 1).await;
-    site.stop.take().unwrap().send(()).unwrap();
-    timeout(BOUND, site.task).await.expect("the server stops").unwrap().unwrap();
+    let mut server =
+        ToyServer::start_with(ServerSettings { shutdown_grace: Duration::from_millis(300), ..settings() }, true).await;
+    let mut busy = server.client.connect().await;
+    busy.write_all(&request_bytes("{slow(ms:60000)}")).await.unwrap();
+    until(|| server.counts.started.load(SeqCst) == 1).await;
+    server.stop.take().unwrap().send(()).unwrap();
+    timeout(BOUND, server.task).await.expect("the server stops").unwrap().unwrap();
 }

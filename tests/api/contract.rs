@@ -21,104 +21,110 @@ fn types(sdl: &str) -> HashMap<String, TypeDefinition> {
 }
 
 /// The differences between the contract and the served schema, each named by its place.
-fn broken(promised: &HashMap<String, TypeDefinition>, served: &HashMap<String, TypeDefinition>) -> BTreeSet<String> {
-    let mut broken = BTreeSet::new();
-    for (name, promise) in promised {
-        let Some(offer) = served.get(name) else {
-            broken.insert(name.clone());
+fn violations(
+    expected_items: &HashMap<String, TypeDefinition>,
+    served: &HashMap<String, TypeDefinition>,
+) -> BTreeSet<String> {
+    let mut violations = BTreeSet::new();
+    for (name, expected) in expected_items {
+        let Some(actual) = served.get(name) else {
+            violations.insert(name.clone());
             continue;
         };
-        match (&promise.kind, &offer.kind) {
+        match (&expected.kind, &actual.kind) {
             (TypeKind::Scalar, TypeKind::Scalar) => {}
-            (TypeKind::Object(promise), TypeKind::Object(offer)) => {
-                for interface in &promise.implements {
-                    if !offer.implements.iter().any(|offered| offered.node == interface.node) {
-                        broken.insert(format!("{name} implements {}", interface.node));
+            (TypeKind::Object(expected), TypeKind::Object(actual)) => {
+                for interface in &expected.implements {
+                    if !actual.implements.iter().any(|one| one.node == interface.node) {
+                        violations.insert(format!("{name} implements {}", interface.node));
                     }
                 }
-                compare_fields(name, &promise.fields, &offer.fields, &mut broken);
+                compare_fields(name, &expected.fields, &actual.fields, &mut violations);
             }
-            (TypeKind::Interface(promise), TypeKind::Interface(offer)) => {
-                compare_fields(name, &promise.fields, &offer.fields, &mut broken);
+            (TypeKind::Interface(expected), TypeKind::Interface(actual)) => {
+                compare_fields(name, &expected.fields, &actual.fields, &mut violations);
             }
-            (TypeKind::Enum(promise), TypeKind::Enum(offer)) => {
-                for value in &promise.values {
-                    if !offer.values.iter().any(|offered| offered.node.value == value.node.value) {
-                        broken.insert(format!("{name}.{}", value.node.value.node));
+            (TypeKind::Enum(expected), TypeKind::Enum(actual)) => {
+                for value in &expected.values {
+                    if !actual.values.iter().any(|one| one.node.value == value.node.value) {
+                        violations.insert(format!("{name}.{}", value.node.value.node));
                     }
                 }
             }
-            (TypeKind::InputObject(promise), TypeKind::InputObject(offer)) => {
-                compare_values(name, &promise.fields, &offer.fields, &mut broken);
+            (TypeKind::InputObject(expected), TypeKind::InputObject(actual)) => {
+                compare_values(name, &expected.fields, &actual.fields, &mut violations);
             }
-            _ => drop(broken.insert(format!("{name} is of another kind"))),
+            _ => drop(violations.insert(format!("{name} is of another kind"))),
         }
     }
-    broken
+    violations
 }
 
 fn compare_fields(
     name: &str,
-    promised: &[Positioned<FieldDefinition>],
-    offered: &[Positioned<FieldDefinition>],
-    broken: &mut BTreeSet<String>,
+    expected_items: &[Positioned<FieldDefinition>],
+    actual_items: &[Positioned<FieldDefinition>],
+    violations: &mut BTreeSet<String>,
 ) {
-    for promise in promised.iter().map(|promise| &promise.node) {
-        let place = format!("{name}.{}", promise.name.node);
-        let Some(offer) = offered.iter().map(|offer| &offer.node).find(|offer| offer.name.node == promise.name.node)
+    for expected in expected_items.iter().map(|expected| &expected.node) {
+        let place = format!("{name}.{}", expected.name.node);
+        let Some(actual) =
+            actual_items.iter().map(|actual| &actual.node).find(|actual| actual.name.node == expected.name.node)
         else {
-            broken.insert(place);
+            violations.insert(place);
             continue;
         };
-        if offer.ty.node.to_string() != promise.ty.node.to_string() {
-            broken.insert(format!("{place}: {} is {}", promise.ty.node, offer.ty.node));
+        if actual.ty.node.to_string() != expected.ty.node.to_string() {
+            violations.insert(format!("{place}: {} is {}", expected.ty.node, actual.ty.node));
         }
-        compare_values(&place, &promise.arguments, &offer.arguments, broken);
+        compare_values(&place, &expected.arguments, &actual.arguments, violations);
     }
 }
 
 /// Compares arguments or input fields. Added ones must be optional.
 fn compare_values(
     place: &str,
-    promised: &[Positioned<InputValueDefinition>],
-    offered: &[Positioned<InputValueDefinition>],
-    broken: &mut BTreeSet<String>,
+    expected_items: &[Positioned<InputValueDefinition>],
+    actual_items: &[Positioned<InputValueDefinition>],
+    violations: &mut BTreeSet<String>,
 ) {
-    for promise in promised.iter().map(|promise| &promise.node) {
-        let place = format!("{place}({}:)", promise.name.node);
-        let Some(offer) = offered.iter().map(|offer| &offer.node).find(|offer| offer.name.node == promise.name.node)
+    for expected in expected_items.iter().map(|expected| &expected.node) {
+        let place = format!("{place}({}:)", expected.name.node);
+        let Some(actual) =
+            actual_items.iter().map(|actual| &actual.node).find(|actual| actual.name.node == expected.name.node)
         else {
-            broken.insert(place);
+            violations.insert(place);
             continue;
         };
-        if offer.ty.node.to_string() != promise.ty.node.to_string() {
-            broken.insert(format!("{place} {} is {}", promise.ty.node, offer.ty.node));
+        if actual.ty.node.to_string() != expected.ty.node.to_string() {
+            violations.insert(format!("{place} {} is {}", expected.ty.node, actual.ty.node));
         }
         let default = |value: &InputValueDefinition| value.default_value.as_ref().map(|value| value.node.to_string());
-        if default(offer) != default(promise) {
-            broken.insert(format!("{place} has another default"));
+        if default(actual) != default(expected) {
+            violations.insert(format!("{place} has another default"));
         }
     }
-    let is_added =
-        |offer: &&InputValueDefinition| promised.iter().all(|promise| promise.node.name.node != offer.name.node);
-    for offer in offered.iter().map(|offer| &offer.node).filter(is_added) {
-        if !offer.ty.node.nullable && offer.default_value.is_none() {
-            broken.insert(format!("{place}({}:) must be given", offer.name.node));
+    let is_added = |actual: &&InputValueDefinition| {
+        expected_items.iter().all(|expected| expected.node.name.node != actual.name.node)
+    };
+    for actual in actual_items.iter().map(|actual| &actual.node).filter(is_added) {
+        if !actual.ty.node.nullable && actual.default_value.is_none() {
+            violations.insert(format!("{place}({}:) must be given", actual.name.node));
         }
     }
 }
 
 #[test]
 fn the_schema_has_everything_in_the_contract() {
-    let promised = types(include_str!("contract.graphql"));
+    let expected_items = types(include_str!("contract.graphql"));
     let served = types(&roster::schema::sdl());
     let to_come: BTreeSet<String> = TO_COME.iter().map(|place| (*place).to_owned()).collect();
-    assert_eq!(broken(&promised, &served), to_come);
+    assert_eq!(violations(&expected_items, &served), to_come);
 }
 
 #[test]
 fn every_removal_and_change_is_reported() {
-    let promised = types(
+    let expected_items = types(
         "type T implements N { a(x: Int, y: Int! = 1): [String!]! b: Int } interface N { b: Int }
          enum E { P Q } input I { a: String b: Int = 2 } scalar S type Gone { a: Int }",
     );
@@ -126,7 +132,7 @@ fn every_removal_and_change_is_reported() {
         "type T { a(x: Int!, y: Int! = 2, z: Int!): [String]! } interface N { b: Int }
          enum E { P R } input I { a: String! c: Int } type S { a: Int }",
     );
-    let told: Vec<String> = broken(&promised, &served).into_iter().collect();
+    let found: Vec<String> = violations(&expected_items, &served).into_iter().collect();
     let expected = [
         "E.Q",
         "Gone",
@@ -140,6 +146,6 @@ fn every_removal_and_change_is_reported() {
         "T.a: [String!]! is [String]!",
         "T.b",
     ];
-    assert_eq!(told, expected);
-    assert!(broken(&promised, &promised).is_empty());
+    assert_eq!(found, expected);
+    assert!(violations(&expected_items, &expected_items).is_empty());
 }

@@ -18,13 +18,13 @@ use crate::app::App;
 /// A user as mutations would store it, with a generated email address.
 pub fn model(license: Id, first: &str, last: &str) -> user::Model {
     let id = Id::new();
-    let mut person = user::Model::empty(id, license);
+    let mut user = user::Model::empty(id, license);
     let names = UserNames { first_name: Given(first.to_owned()), last_name: Given(last.to_owned()) };
     let fields = UserFields { email: Given(format!("{}@crowd.example", id.0)), ..UserFields::default() };
-    let mut form = Validator::creating();
-    person.apply(names, fields, &mut form);
-    form.finish().unwrap();
-    person
+    let mut validator = Validator::creating();
+    user.apply(names, fields, &mut validator);
+    validator.finish().unwrap();
+    user
 }
 
 /// Changes the first day of a license by SQL, since no command does.
@@ -38,29 +38,29 @@ pub async fn backdate(app: &App, license: Id, first: Date) {
 }
 
 /// Stores users and returns their ids.
-pub async fn store(app: &App, people: Vec<user::Model>) -> Vec<Id> {
-    let ids = people.iter().map(|person| person.id).collect();
+pub async fn store(app: &App, users: Vec<user::Model>) -> Vec<Id> {
+    let ids = users.iter().map(|user| user.id).collect();
     let transaction = app.db.begin().await.unwrap();
-    for some in people.chunks(100) {
-        let rows = some.iter().cloned().map(|person| person.into_active_model().reset_all());
+    for some in users.chunks(100) {
+        let rows = some.iter().cloned().map(|user| user.into_active_model().reset_all());
         user::Entity::insert_many(rows).exec_without_returning(&transaction).await.unwrap();
     }
-    search_index::update(&transaction, people.iter().map(|person| (None, Some(person)))).await.unwrap();
+    search_index::update(&transaction, users.iter().map(|user| (None, Some(user)))).await.unwrap();
     audit::commit(transaction, []).await.unwrap();
     ids
 }
 
 /// Records that users were created, as mutations would.
-pub async fn record(app: &App, people: &[user::Model]) {
-    let entered = people.iter().map(|person| {
-        let changes = audit::difference(&user::Model::empty(person.id, person.license_id), person);
-        Entry::new(AuditAction::UserCreated, person).with(changes)
+pub async fn record(app: &App, users: &[user::Model]) {
+    let entries = users.iter().map(|user| {
+        let changes = audit::difference(&user::Model::empty(user.id, user.license_id), user);
+        Entry::new(AuditAction::UserCreated, user).with(changes)
     });
-    audit::commit(app.db.begin().await.unwrap(), entered).await.unwrap();
+    audit::commit(app.db.begin().await.unwrap(), entries).await.unwrap();
 }
 
 /// Stores users of the first license by first and last name, and returns their ids.
-pub async fn people(app: &App, names: &[(&str, &str)]) -> Vec<Id> {
+pub async fn users(app: &App, names: &[(&str, &str)]) -> Vec<Id> {
     store(app, names.iter().map(|(first, last)| model(app.license, first, last)).collect()).await
 }
 

@@ -4,20 +4,20 @@ use futures_util::future::join_all;
 use sea_orm::{ConnectionTrait as _, Database};
 use serde_json::{Value, json};
 
-use crate::app::{App, Caller, PASSWORD, faults_of};
+use crate::app::{App, Caller, PASSWORD, payload_errors};
 use crate::postgres;
-use crate::process::Home;
-use crate::wire::Wire;
+use crate::process::Sandbox;
+use crate::wire::RawClient;
 
 const CREATE: &str = "mutation ($input: CreateUserInput!) { createUser(input: $input) { success user { id } } }";
 
 async fn create(caller: &Caller<'_>, name: &str) -> Value {
     let input = json!({ "firstName": "Ann", "lastName": name, "username": name });
-    caller.ask(CREATE, json!({ "input": input })).await
+    caller.execute(CREATE, json!({ "input": input })).await
 }
 
-fn is_created(answer: &Value) -> bool {
-    answer["data"]["createUser"]["success"] == true
+fn is_created(response: &Value) -> bool {
+    response["data"]["createUser"]["success"] == true
 }
 
 /// Creates `count` users concurrently.
@@ -70,17 +70,17 @@ async fn single_statements_succeed_after_the_database_dropped_its_connections() 
     let nobody = app.anonymous();
     let sign_in = async |number: usize| {
         let input = json!({ "login": format!("nobody{number}"), "password": PASSWORD });
-        faults_of(&nobody.change("login", "", input).await)
+        payload_errors(&nobody.mutate("login", "", input).await)
     };
     let reset = async |number: usize| {
-        nobody.change("requestPasswordReset", "", json!({ "email": format!("nobody{number}@x.example") })).await
+        nobody.mutate("requestPasswordReset", "", json!({ "email": format!("nobody{number}@x.example") })).await
     };
     for round in 0..3 {
         // All connections were used a moment ago.
         join_all((0..8).map(|number| reset(8 * round + number))).await;
         on_database(&app, DROP_CONNECTIONS).await;
-        let answers = join_all((0..4).map(|number| reset(100 + 8 * round + number))).await;
-        assert!(answers.iter().all(|answer| answer["success"] == true), "{answers:#?}");
+        let responses = join_all((0..4).map(|number| reset(100 + 8 * round + number))).await;
+        assert!(responses.iter().all(|response| response["success"] == true), "{responses:#?}");
         on_database(&app, DROP_CONNECTIONS).await;
         for number in 0..4 {
             assert_eq!(sign_in(8 * round + number).await, ["INVALID_CREDENTIALS input"]);
@@ -94,11 +94,11 @@ async fn writes_succeed_under_any_default_isolation_level() {
         let setting = format!("default_transaction_isolation = '{isolation}'");
         let Some(app) = App::on_postgres_with(&[&setting]).await else { return };
         let root = app.superuser().await;
-        let group = root.change("createGroup", "group { id }", json!({ "name": "Ward" })).await["group"]["id"].clone();
+        let group = root.mutate("createGroup", "group { id }", json!({ "name": "Ward" })).await["group"]["id"].clone();
         for round in 0..4 {
             create_at_once(&root, &format!("round{round}-"), 6).await;
             let update = |number| {
-                root.change("updateGroup", "success", json!({ "id": group, "name": format!("Ward {number}") }))
+                root.mutate("updateGroup", "success", json!({ "id": group, "name": format!("Ward {number}") }))
             };
             join_all((0..6).map(update)).await;
         }
@@ -109,12 +109,12 @@ async fn writes_succeed_under_any_default_isolation_level() {
 async fn a_read_only_database_is_not_ready_but_serves_reads() {
     let Some(app) = App::on_postgres().await else { return };
     let root = app.superuser().await;
-    let status = async |path: &str| Wire(app.address).get(path).await.status;
+    let status = async |path: &str| RawClient(app.address).get(path).await.status;
     create_at_once(&root, "before", 1).await;
     on_database(&app, "ALTER DATABASE {database} SET default_transaction_read_only = on").await;
     on_database(&app, DROP_CONNECTIONS).await;
-    let refused = create(&root, "meanwhile").await;
-    assert_eq!(refused["errors"][0]["extensions"]["code"], "UNAVAILABLE", "{refused:#}");
+    let failed = create(&root, "meanwhile").await;
+    assert_eq!(failed["errors"][0]["extensions"]["code"], "UNAVAILABLE", "{failed:#}");
     root.data("{ users { totalCount } }", json!({})).await;
     assert_eq!((status("/health/ready").await, status("/health/live").await), (503, 200));
     on_database(&app, "ALTER DATABASE {database} RESET default_transaction_read_only").await;
@@ -139,9 +139,9 @@ async fn a_database_without_utf8_is_rejected() {
         let name = format!("with_{}", encoding.to_lowercase());
         let Some(url) = database_with(&name, &options).await else { return };
         for command in [&["serve", "--listen", "127.0.0.1:0"][..], &["migrate"], &["doctor"]] {
-            let refused = Home::on_sqlite().run(&[command, &["--database-url", &url]].concat()).await;
-            assert_eq!(refused.code, 1, "{command:?}: {refused:?}");
-            assert!(refused.err.contains(encoding) && refused.err.contains("expected UTF8"), "{refused:?}");
+            let failed = Sandbox::on_sqlite().run(&[command, &["--database-url", &url]].concat()).await;
+            assert_eq!(failed.code, 1, "{command:?}: {failed:?}");
+            assert!(failed.err.contains(encoding) && failed.err.contains("expected UTF8"), "{failed:?}");
         }
     }
 }
@@ -151,13 +151,13 @@ async fn tables_of_another_program_are_left_alone() {
     let Some(url) = database_with("of_another_program", "").await else { return };
     let other = Database::connect(&url).await.unwrap();
     other.execute_unprepared("CREATE TABLE users (id int); INSERT INTO users VALUES (7)").await.unwrap();
-    let refused = Home::on_sqlite().run(&["migrate", "--database-url", &url]).await;
-    assert_eq!(refused.code, 1);
-    assert!(refused.err.contains("another program uses this database"), "{refused:?}");
+    let failed = Sandbox::on_sqlite().run(&["migrate", "--database-url", &url]).await;
+    assert_eq!(failed.code, 1);
+    assert!(failed.err.contains("another program uses this database"), "{failed:?}");
     assert_eq!(other.execute_unprepared("DELETE FROM users WHERE id = 7").await.unwrap().rows_affected(), 1);
     let by_schema = format!("{url}?options[search_path]=roster");
     other.execute_unprepared("CREATE SCHEMA roster; CREATE EXTENSION pg_trgm SCHEMA roster").await.unwrap();
-    let migrated = Home::on_sqlite().run(&["migrate", "--database-url", &by_schema]).await;
+    let migrated = Sandbox::on_sqlite().run(&["migrate", "--database-url", &by_schema]).await;
     assert_eq!(migrated.code, 0, "{migrated:?}");
     other.close().await.unwrap();
 }
@@ -175,35 +175,35 @@ async fn a_database_owner_without_superuser_rights_imports_without_warnings() {
         .unwrap();
     admin.execute_unprepared("CREATE TABLE of_somebody_else (id int)").await.unwrap();
     admin.close().await.unwrap();
-    let home = Home::on_sqlite();
+    let sandbox = Sandbox::on_sqlite();
     let line = json!({ "user": { "firstName": "Ann", "lastName": "Lee", "username": "ann" } });
-    std::fs::write(home.path("people.ndjson"), line.to_string()).unwrap();
+    std::fs::write(sandbox.path("people.ndjson"), line.to_string()).unwrap();
     let url = url.replace("roster@", "owner@");
-    let imported = home.run(&["import", "people.ndjson", "--database-url", &url, "--log", "warn"]).await;
+    let imported = sandbox.run(&["import", "people.ndjson", "--database-url", &url, "--log", "warn"]).await;
     assert_eq!(imported.code, 0, "{imported:?}");
     assert!(!imported.err.contains("WARN"), "{imported:?}");
 }
 
 #[tokio::test]
 async fn a_refused_connection_is_not_reported_as_a_timeout() {
-    let home = Home::on_sqlite();
+    let sandbox = Sandbox::on_sqlite();
     for command in [&["serve", "--listen", "127.0.0.1:0"][..], &["migrate"], &["doctor"]] {
         let url = ["--database-url", "postgres://roster@127.0.0.1:1/roster"];
-        let refused = home.run(&[command, &url].concat()).await;
-        assert_eq!(refused.code, 1, "{command:?}: {refused:?}");
-        assert!(refused.err.contains("refused") && !refused.err.contains("timed out"), "{refused:?}");
+        let failed = sandbox.run(&[command, &url].concat()).await;
+        assert_eq!(failed.code, 1, "{command:?}: {failed:?}");
+        assert!(failed.err.contains("refused") && !failed.err.contains("timed out"), "{failed:?}");
     }
 }
 
 #[tokio::test]
 async fn an_invalid_database_url_is_rejected_without_showing_the_password() {
-    let home = Home::on_sqlite();
+    let sandbox = Sandbox::on_sqlite();
     for command in ["serve", "doctor", "migrate"] {
         let url = "postgres://roster:p@ss/w:rd%1@127.0.0.1:1/roster";
-        let refused = home.run(&[command, "--database-url", url]).await;
-        assert_eq!(refused.code, 2, "{refused:?}");
-        assert!(refused.err.contains("--database-url") && refused.err.contains("percent-encode"), "{refused:?}");
-        assert!(!format!("{}{}", refused.out, refused.err).contains("w:rd"), "{refused:?}");
+        let failed = sandbox.run(&[command, "--database-url", url]).await;
+        assert_eq!(failed.code, 2, "{failed:?}");
+        assert!(failed.err.contains("--database-url") && failed.err.contains("percent-encode"), "{failed:?}");
+        assert!(!format!("{}{}", failed.out, failed.err).contains("w:rd"), "{failed:?}");
     }
 }
 
@@ -269,12 +269,12 @@ async fn an_erased_user_is_not_in_the_files_of_sqlite() {
         .query_one_raw(sea_orm::Statement::from_string(sea_orm::DatabaseBackend::Sqlite, "SELECT 1 FROM users"))
         .await
         .unwrap();
-    root.change("deleteUser", "success", json!({ "id": id })).await;
+    root.mutate("deleteUser", "success", json!({ "id": id })).await;
     drop(moment);
-    root.change("createGroup", "success", json!({ "name": "Ward" })).await;
+    root.mutate("createGroup", "success", json!({ "name": "Ward" })).await;
     assert!(!has(&files_of(app.dir()), "quaxolotlfrix"));
 
     let id = create(&root, "quaxolotlfrox").await["data"]["createUser"]["user"]["id"].clone();
-    root.change("deleteUser", "success", json!({ "id": id })).await;
+    root.mutate("deleteUser", "success", json!({ "id": id })).await;
     assert!(!has(&files_of(app.dir()), "quaxolotlfrox"));
 }

@@ -13,7 +13,7 @@ pub struct Definition(pub HashMap<String, TypeDefinition>);
 
 /// A valid request for one root field.
 #[derive(Clone, Debug)]
-pub struct Ask {
+pub struct Operation {
     pub field: String,
     pub query: String,
     pub variables: Value,
@@ -56,18 +56,18 @@ impl Definition {
 
     /// A valid request for each root field, with all arguments that are compatible with each other and a selection down
     /// to `depth`. `ids` returns the id for an argument or input field of a root field.
-    pub fn asks(&self, depth: usize, ids: &dyn Fn(&str, &str) -> Option<String>) -> Vec<Ask> {
+    pub fn operations(&self, depth: usize, ids: &dyn Fn(&str, &str) -> Option<String>) -> Vec<Operation> {
         let fields = self.root_fields().into_iter();
-        fields.map(|(is_mutation, field)| self.ask(is_mutation, field, depth, ids)).collect()
+        fields.map(|(is_mutation, field)| self.operation(is_mutation, field, depth, ids)).collect()
     }
 
-    fn ask(
+    fn operation(
         &self,
         is_mutation: bool,
         field: &FieldDefinition,
         depth: usize,
         ids: &dyn Fn(&str, &str) -> Option<String>,
-    ) -> Ask {
+    ) -> Operation {
         let name = field.name.node.to_string();
         let (mut declared, mut given, mut variables) = (Vec::new(), Vec::new(), Map::new());
         for argument in &field.arguments {
@@ -89,7 +89,7 @@ impl Definition {
             in_brackets(&given),
             self.selection(innermost(&field.ty.node), depth),
         );
-        Ask { field: name, query, variables: Value::Object(variables) }
+        Operation { field: name, query, variables: Value::Object(variables) }
     }
 
     /// A selection of every field that needs no arguments, down to a depth.
@@ -169,40 +169,44 @@ impl Definition {
 
     /// Each request once for each of its texts and ids, with the path of the text. For a oneOf input, each field is set
     /// in turn.
-    pub fn texts(&self, asks: &[Ask]) -> Vec<(Ask, Place)> {
+    pub fn texts(&self, operations: &[Operation]) -> Vec<(Operation, Place)> {
         let mut found = Vec::new();
-        for ask in asks {
-            let root =
-                self.root_fields().into_iter().find(|(_, field)| field.name.node == ask.field.as_str()).unwrap().1;
+        for operation in operations {
+            let root = self
+                .root_fields()
+                .into_iter()
+                .find(|(_, field)| field.name.node == operation.field.as_str())
+                .unwrap()
+                .1;
             for argument in &root.arguments {
                 let (name, ty) = (argument.node.name.node.to_string(), &argument.node.ty.node);
                 let BaseType::Named(inner) = &ty.base else {
-                    found.push((ask.clone(), vec![name, "0".to_owned()]));
+                    found.push((operation.clone(), vec![name, "0".to_owned()]));
                     continue;
                 };
                 match self.0.get(inner.as_str()).map(|definition| &definition.kind) {
                     Some(TypeKind::InputObject(input)) => {
                         for field in input.fields.iter().filter(|field| self.is_text(&field.node.ty.node)) {
-                            let mut ask = ask.clone();
+                            let mut operation = operation.clone();
                             if self.is_one_of(inner) {
-                                ask.variables[&name] = json!({});
+                                operation.variables[&name] = json!({});
                             }
-                            found.push((ask, vec![name.clone(), field.node.name.node.to_string()]));
+                            found.push((operation, vec![name.clone(), field.node.name.node.to_string()]));
                         }
                     }
                     _ if self.is_text(ty) => {
-                        let mut ask = ask.clone();
-                        if ask.variables.get(&name).is_none() {
-                            let field = &ask.field;
-                            let declared = if ask.query.starts_with("query A(") {
-                                ask.query.replacen("query A(", &format!("query A(${name}: {ty}, "), 1)
+                        let mut operation = operation.clone();
+                        if operation.variables.get(&name).is_none() {
+                            let field = &operation.field;
+                            let declared = if operation.query.starts_with("query A(") {
+                                operation.query.replacen("query A(", &format!("query A(${name}: {ty}, "), 1)
                             } else {
-                                ask.query.replacen("query A", &format!("query A(${name}: {ty})"), 1)
+                                operation.query.replacen("query A", &format!("query A(${name}: {ty})"), 1)
                             };
-                            ask.query =
+                            operation.query =
                                 declared.replacen(&format!("{field}("), &format!("{field}({name}: ${name}, "), 1);
                         }
-                        found.push((ask, vec![name]));
+                        found.push((operation, vec![name]));
                     }
                     _ => {}
                 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::process::{Home, Process};
+use crate::process::{Process, Sandbox};
 
 /// An executable block of a page.
 enum Block {
@@ -57,8 +57,8 @@ async fn check(page: &Path) {
     if blocks.is_empty() {
         return;
     }
-    let home = Home::on_sqlite();
-    let server = home.serve(&["demo"]).await;
+    let sandbox = Sandbox::on_sqlite();
+    let server = sandbox.serve(&["demo"]).await;
     let exports = exports(&server);
     let token = exports.iter().find(|(name, _)| name == "TOKEN").map(|(_, token)| token.as_str());
     let place = page.file_name().unwrap().to_string_lossy();
@@ -66,10 +66,14 @@ async fn check(page: &Path) {
         match block {
             Block::Shell(script) => {
                 let mut shell = std::process::Command::new("sh");
-                let ended =
-                    shell.arg("-ec").arg(&script).envs(exports.clone()).current_dir(home.path("")).output().unwrap();
-                let said = [ended.stdout, ended.stderr].map(|said| String::from_utf8_lossy(&said).into_owned());
-                assert!(ended.status.success() && !said[0].contains("\"errors\":[{"), "{place}: {script}\n{said:?}");
+                let output =
+                    shell.arg("-ec").arg(&script).envs(exports.clone()).current_dir(sandbox.path("")).output().unwrap();
+                let printed =
+                    [output.stdout, output.stderr].map(|printed| String::from_utf8_lossy(&printed).into_owned());
+                assert!(
+                    output.status.success() && !printed[0].contains("\"errors\":[{"),
+                    "{place}: {script}\n{printed:?}"
+                );
             }
             Block::Request(query, variables) => {
                 let data = server.caller(token).data(&query, variables).await;

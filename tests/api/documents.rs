@@ -12,9 +12,9 @@ use roster::scalar::now;
 use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect};
 use serde_json::{Value, json};
 
-use crate::author::{Author, Stock, Written};
+use crate::author::{ArgumentValues, DocumentGenerator, GeneratedDocument};
 use crate::hostile::each;
-use crate::process::{Caller, Home, Process};
+use crate::process::{Caller, Process, Sandbox};
 use crate::work;
 
 const USERS: usize = 20_000;
@@ -26,19 +26,19 @@ const MAX_MEMORY: u64 = 64 * 1024;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_thousand_valid_documents_take_bounded_work_on_sqlite() {
-    documents_are_answered_with_bounded_work(Home::on_sqlite(), 2_000).await;
+    documents_are_answered_with_bounded_work(Sandbox::on_sqlite(), 2_000).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_hundred_valid_documents_take_bounded_work_on_postgres() {
-    if let Some(home) = Home::on_postgres().await {
-        documents_are_answered_with_bounded_work(home, 200).await;
+    if let Some(sandbox) = Sandbox::on_postgres().await {
+        documents_are_answered_with_bounded_work(sandbox, 200).await;
     }
 }
 
 /// The resources that a document took.
-struct Taken {
-    document: Written,
+struct Measurement {
+    document: GeneratedDocument,
     /// In units of the reference work.
     work: u64,
     /// In KiB.
@@ -47,75 +47,81 @@ struct Taken {
     outcome: String,
 }
 
-async fn documents_are_answered_with_bounded_work(home: Home, count: usize) {
+async fn documents_are_answered_with_bounded_work(sandbox: Sandbox, count: usize) {
     let began = Instant::now();
     let users = USERS.to_string();
-    let server = home.serve(&["demo", "--data-dir", "roster-data", "--users", &users, "--tokens", "tokens.json"]).await;
-    let stock = stock(&home.db().await).await;
+    let server =
+        sandbox.serve(&["demo", "--data-dir", "roster-data", "--users", &users, "--tokens", "tokens.json"]).await;
+    let argument_values = argument_values(&sandbox.db().await).await;
     println!("{USERS} users after {:?}", began.elapsed());
-    let tokens: Value = serde_json::from_slice(&fs::read(home.path("tokens.json")).unwrap()).unwrap();
+    let tokens: Value = serde_json::from_slice(&fs::read(sandbox.path("tokens.json")).unwrap()).unwrap();
     let callers = ["user", "superuser", "license_admin"].map(|kind| server.caller(tokens[kind].as_str()));
-    let dearest = expensive_documents(&stock);
-    let mut author = Author::new(stock, 0x9e37_79b9);
-    let mut taken = Vec::new();
-    for (query, variables) in dearest {
-        let cost = author.cost(&query, &variables).unwrap_or_else(|| panic!("not valid: {query}"));
+    let most_expensive = expensive_documents(&argument_values);
+    let mut generator = DocumentGenerator::new(argument_values, 0x9e37_79b9);
+    let mut measurements = Vec::new();
+    for (query, variables) in most_expensive {
+        let cost = generator.cost(&query, &variables).unwrap_or_else(|| panic!("not valid: {query}"));
         assert!(cost <= roster::graphql::cost::MAX_COST, "{cost}: {query}");
         for caller in callers.iter().take(2) {
-            let document = Written { query: query.clone(), variables: variables.clone(), cost };
-            taken.push(answer(&server, caller, document).await);
+            let document = GeneratedDocument { query: query.clone(), variables: variables.clone(), cost };
+            measurements.push(execute(&server, caller, document).await);
         }
     }
     for number in 0..count {
-        let document = author.write();
-        taken.push(answer(&server, &callers[number % callers.len()], document).await);
+        let document = generator.write();
+        measurements.push(execute(&server, &callers[number % callers.len()], document).await);
     }
-    println!("{} documents after {:?}", taken.len(), began.elapsed());
-    report(&mut taken);
+    println!("{} documents after {:?}", measurements.len(), began.elapsed());
+    report(&mut measurements);
 }
 
 /// Prints the most expensive documents, and fails if one exceeded a limit.
-fn report(taken: &mut [Taken]) {
+fn report(measurements: &mut [Measurement]) {
     let mut worst = String::new();
-    taken.sort_by_key(|taken| std::cmp::Reverse(taken.work));
-    for Taken { document, work, memory, bytes, outcome } in taken.iter().take(12) {
+    measurements.sort_by_key(|measurement| std::cmp::Reverse(measurement.work));
+    for Measurement { document, work, memory, bytes, outcome } in measurements.iter().take(12) {
         let text: String = document.query.chars().take(300).collect();
         writeln!(worst, "{work} units, {memory} KiB, cost {}, {bytes} bytes, {outcome}: {text}", document.cost)
             .unwrap();
     }
     println!("the most work:\n{worst}");
-    let dearest: Vec<&Taken> =
-        taken.iter().filter(|taken| taken.work > MAX_WORK || taken.memory > MAX_MEMORY).collect();
-    let refused = taken.iter().filter(|taken| taken.outcome == "ANSWER_TOO_LARGE").count();
-    let mean = taken.iter().map(|taken| taken.work).sum::<u64>() / taken.len() as u64;
-    let memory = taken.iter().map(|taken| taken.memory).max().unwrap_or_default();
-    println!("mean {mean} units, at most {memory} KiB; {refused} answers were too large");
-    assert!(refused * 10 < taken.len(), "too many responses exceeded the size limit");
-    let texts: Vec<String> = dearest
+    let most_expensive: Vec<&Measurement> = measurements
         .iter()
-        .map(|taken| {
-            format!("{} units, {} KiB: {} {}", taken.work, taken.memory, taken.document.query, taken.document.variables)
+        .filter(|measurement| measurement.work > MAX_WORK || measurement.memory > MAX_MEMORY)
+        .collect();
+    let too_large = measurements.iter().filter(|measurement| measurement.outcome == "ANSWER_TOO_LARGE").count();
+    let mean = measurements.iter().map(|measurement| measurement.work).sum::<u64>() / measurements.len() as u64;
+    let memory = measurements.iter().map(|measurement| measurement.memory).max().unwrap_or_default();
+    println!("mean {mean} units, at most {memory} KiB; {too_large} responses were too large");
+    assert!(too_large * 10 < measurements.len(), "too many responses exceeded the size limit");
+    let texts: Vec<String> = most_expensive
+        .iter()
+        .map(|measurement| {
+            format!(
+                "{} units, {} KiB: {} {}",
+                measurement.work, measurement.memory, measurement.document.query, measurement.document.variables
+            )
         })
         .collect();
     assert!(texts.is_empty(), "over the limit:\n{}", texts.join("\n").chars().take(20_000).collect::<String>());
 }
 
-async fn answer(server: &Process, caller: &Caller, document: Written) -> Taken {
+async fn execute(server: &Process, caller: &Caller, document: GeneratedDocument) -> Measurement {
     let (work, memory) = (spent(server.id()), peak_memory(server.id()));
-    let answer = caller.try_ask(&document.query, &document.variables).await.expect("a response");
-    let codes: Vec<&str> = answer["errors"]
+    let response = caller.try_execute(&document.query, &document.variables).await.expect("a response");
+    let codes: Vec<&str> = response["errors"]
         .as_array()
         .into_iter()
         .flatten()
         .map(|error| error["extensions"]["code"].as_str().unwrap())
         .collect();
     let is_legal = |code: &&str| ["ANSWER_TOO_LARGE", "FORBIDDEN", "BAD_USER_INPUT"].contains(code);
-    assert!(codes.iter().all(is_legal), "{codes:?} {}\n{} {}", answer["errors"], document.query, document.variables);
+    assert!(codes.iter().all(is_legal), "{codes:?} {}\n{} {}", response["errors"], document.query, document.variables);
     let spent = spent(server.id()) - work;
-    Taken {
+    Measurement {
         work: spent * 1_000_000 / work::unit().unwrap_or(u64::MAX),
         memory: peak_memory_since(server.id()).saturating_sub(memory),
-        bytes: answer.to_string().len(),
+        bytes: response.to_string().len(),
         outcome: codes.first().map_or("ok".to_owned(), |code| (*code).to_owned()),
         document,
     }
@@ -146,7 +152,7 @@ fn status(process: u32, name: &str) -> u64 {
 }
 
 /// The values used as arguments. Adds every user of the first license to the first group.
-async fn stock(db: &Db) -> Stock {
+async fn argument_values(db: &Db) -> ArgumentValues {
     let reader = db.read();
     let licenses: Vec<license::Model> =
         license::Entity::find().order_by_asc(license::Column::Number).all(reader).await.unwrap();
@@ -164,7 +170,7 @@ async fn stock(db: &Db) -> Stock {
         .all(reader)
         .await
         .unwrap();
-    let people = user::Entity::find()
+    let users = user::Entity::find()
         .filter(user::Column::LicenseId.eq(first))
         .order_by_asc(user::Column::Id)
         .all(reader)
@@ -175,9 +181,9 @@ async fn stock(db: &Db) -> Stock {
         .exec(db.write())
         .await
         .unwrap();
-    for some in people.chunks(1_000) {
-        let rows = some.iter().map(|person| membership::Model {
-            user_id: person.id,
+    for some in users.chunks(1_000) {
+        let rows = some.iter().map(|user| membership::Model {
+            user_id: user.id,
             group_id: groups[0].id,
             role: GroupRole::Member,
             joined_at: now(),
@@ -186,13 +192,13 @@ async fn stock(db: &Db) -> Stock {
         membership::Entity::insert_many(rows).exec_without_returning(db.write()).await.unwrap();
     }
     db.analyze().await.unwrap();
-    let some = people.iter().step_by((people.len() / 1_000).max(1));
-    let words = some.clone().flat_map(|person| {
-        [person.first_name.clone(), person.last_name.clone()].into_iter().chain(person.email.clone())
-    });
+    let some = users.iter().step_by((users.len() / 1_000).max(1));
+    let words = some
+        .clone()
+        .flat_map(|user| [user.first_name.clone(), user.last_name.clone()].into_iter().chain(user.email.clone()));
     let id = |id: roster::scalar::Id| id.0.to_string();
-    Stock {
-        users: some.clone().map(|person| id(person.id)).collect(),
+    ArgumentValues {
+        users: some.clone().map(|user| id(user.id)).collect(),
         groups: groups.iter().map(|group| id(group.id)).collect(),
         institutions: institutions.iter().map(|institution| id(institution.id)).collect(),
         licenses: licenses.iter().map(|license| id(license.id)).collect(),
@@ -201,8 +207,8 @@ async fn stock(db: &Db) -> Stock {
 }
 
 /// Documents at the limits, each expensive in a different way.
-fn expensive_documents(stock: &Stock) -> Vec<(String, Value)> {
-    let group = &stock.groups[0];
+fn expensive_documents(argument_values: &ArgumentValues) -> Vec<(String, Value)> {
+    let group = &argument_values.groups[0];
     let members = |first: usize| format!("members(first: {first}) {{ totalCount }}");
     let windows = each(22, |n| format!("a{n}: {} ", members(n + 1)));
     let ends = each(11, |n| {
@@ -215,7 +221,7 @@ fn expensive_documents(stock: &Stock) -> Vec<(String, Value)> {
         )
     };
     let words: Vec<String> =
-        stock.words.iter().step_by(17).take(40).map(|word| word.chars().take(4).collect()).collect();
+        argument_values.words.iter().step_by(17).take(40).map(|word| word.chars().take(4).collect()).collect();
     let search: String = words.join(" ").chars().take(190).collect();
     let search_for = |n: usize| search.replacen(' ', &format!(" {n}"), 1);
     vec![
@@ -230,8 +236,8 @@ fn expensive_documents(stock: &Stock) -> Vec<(String, Value)> {
         (format!("{{ {} }}", each(10, |n| format!("s{n}: searchUsers(query: \"{}\", first: 10) {{ totalCount nodes {{ id }} }} ", search_for(n)))), json!({})),
         (format!("{{ {} }}", each(10, |n| format!("s{n}: searchUsers(query: \"{}\", first: 100, filter: {}) {{ totalCount edges {{ score node {{ id }} }} }} ", (b'a' + u8::try_from(n).unwrap()) as char, contains(n)))), json!({})),
         (format!("{{ {} }}", each(10, |n| format!("e{n}: auditEvents(first: 100, filter: {{ action: [LOGIN_FAILED, USER_DELETED] }}) {{ totalCount nodes {{ id actor {{ id }} changes {{ field before after }} }} }} ")).replace("first: 100", "first: 50")), json!({})),
-        (format!("query ($keys: [String!]!) {{ {} }}", each(5, |n| format!("r{n}: resolveUsers(keys: $keys) {{ key status user {{ id }} }} "))), json!({ "keys": stock.words.iter().take(1_000).collect::<Vec<_>>() })),
-        (format!("query ($ids: [ID!]!) {{ {} }}", each(10, |n| format!("n{n}: nodes(ids: $ids) {{ id ... on User {{ {everything} }} }} "))), json!({ "ids": stock.users.iter().take(100).collect::<Vec<_>>() })),
+        (format!("query ($keys: [String!]!) {{ {} }}", each(5, |n| format!("r{n}: resolveUsers(keys: $keys) {{ key status user {{ id }} }} "))), json!({ "keys": argument_values.words.iter().take(1_000).collect::<Vec<_>>() })),
+        (format!("query ($ids: [ID!]!) {{ {} }}", each(10, |n| format!("n{n}: nodes(ids: $ids) {{ id ... on User {{ {everything} }} }} "))), json!({ "ids": argument_values.users.iter().take(100).collect::<Vec<_>>() })),
         (include_str!("../../src/graphql/cost/full_introspection.graphql").to_owned(), json!({})),
         ("{ __schema { types { name fields { name description type { name fields { name type { name ofType { name } } } } } } } }".to_owned(), json!({})),
         (format!("{{ institutions(first: 100) {{ nodes {{ {} }} }} }}", each(10, |n| format!("a{n}: users(first: {}) {{ totalCount }} ", n + 1))), json!({})),

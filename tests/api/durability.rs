@@ -9,7 +9,7 @@ use sea_orm::{ConnectionTrait as _, DatabaseBackend, Statement};
 use serde_json::{Value, json};
 
 use crate::app::PASSWORD;
-use crate::process::{ADMIN, Caller, Home, until};
+use crate::process::{ADMIN, Caller, Sandbox, until};
 
 const ROUNDS: usize = 5;
 const WRITERS: usize = 8;
@@ -18,7 +18,7 @@ const WRITES: usize = 60;
 
 /// An acknowledged write.
 enum Done {
-    Person { id: String, email: String, has_password: bool },
+    User { id: String, email: String, has_password: bool },
     Group { id: String },
 }
 
@@ -31,36 +31,36 @@ async fn write(caller: Caller, writer: usize, count: Arc<AtomicUsize>) -> Vec<Do
         let email = format!("{}@example.org", Id::new().0);
         // Administrators own the groups they create, and a user belongs to at most 200 groups.
         let (is_group, has_password) = (turn % 17 == 0, turn % 5 == 0);
-        let answer = if is_group {
-            caller.try_ask(GROUP, &json!({ "input": { "name": email } })).await
+        let response = if is_group {
+            caller.try_execute(GROUP, &json!({ "input": { "name": email } })).await
         } else {
             let mut input = json!({ "firstName": "Ann", "lastName": "Writer", "email": email });
             if has_password {
                 input["password"] = PASSWORD.into();
             }
-            caller.try_ask(PERSON, &json!({ "input": input })).await
+            caller.try_execute(PERSON, &json!({ "input": input })).await
         };
-        let Some(answer) = answer else { break };
-        let payload = &answer["data"]["done"];
-        assert_eq!(payload["success"], json!(true), "{answer:#}");
+        let Some(response) = response else { break };
+        let payload = &response["data"]["done"];
+        assert_eq!(payload["success"], json!(true), "{response:#}");
         let id = payload["thing"]["id"].as_str().unwrap().to_owned();
-        done.push(if is_group { Done::Group { id } } else { Done::Person { id, email, has_password } });
+        done.push(if is_group { Done::Group { id } } else { Done::User { id, email, has_password } });
         count.fetch_add(1, Ordering::Relaxed);
     }
     done
 }
 
 /// Rows without the rows that belong to them.
-async fn incomplete_rows(home: &Home) -> Vec<String> {
-    let db = home.db().await;
-    let backend = if home.is_sqlite() { DatabaseBackend::Sqlite } else { DatabaseBackend::Postgres };
+async fn incomplete_rows(sandbox: &Sandbox) -> Vec<String> {
+    let db = sandbox.db().await;
+    let backend = if sandbox.is_sqlite() { DatabaseBackend::Sqlite } else { DatabaseBackend::Postgres };
     let mut halves = Vec::new();
     let mut statements = vec![
         "SELECT email FROM users WHERE has_activated AND id NOT IN (SELECT user_id FROM credentials)",
         "SELECT email FROM users WHERE NOT has_activated AND id IN (SELECT user_id FROM credentials)",
         "SELECT name FROM groups WHERE id NOT IN (SELECT group_id FROM memberships WHERE role = 'OWNER')",
     ];
-    if home.is_sqlite() {
+    if sandbox.is_sqlite() {
         statements.push("SELECT integrity_check FROM pragma_integrity_check WHERE integrity_check <> 'ok'");
         statements.push("SELECT \"table\" FROM pragma_foreign_key_check");
     }
@@ -86,12 +86,12 @@ async fn ids_of(caller: &Caller, connection: &str, ids: &[&str]) -> HashSet<Stri
     found
 }
 
-in_every_home! {
-    async fn no_acknowledged_write_is_lost_when_the_server_is_killed(home: Home) {
-        let home = home.with_admin().await;
+in_every_sandbox! {
+    async fn no_acknowledged_write_is_lost_when_the_server_is_killed(sandbox: Sandbox) {
+        let sandbox = sandbox.with_admin().await;
         let mut acknowledged = Vec::new();
         for round in 0..ROUNDS {
-            let mut server = home.serve(&[]).await;
+            let mut server = sandbox.serve(&[]).await;
             let root = server.sign_in(ADMIN).await;
             let count = Arc::new(AtomicUsize::new(0));
             // Each writer has its own connection, as clients have.
@@ -109,25 +109,25 @@ in_every_home! {
             for writer in writers {
                 acknowledged.extend(writer.await.unwrap());
             }
-            assert_eq!(incomplete_rows(&home).await, [""; 0], "round {round}");
+            assert_eq!(incomplete_rows(&sandbox).await, [""; 0], "round {round}");
         }
         assert!(acknowledged.len() >= ROUNDS * WRITES);
 
-        let server = home.serve(&[]).await;
+        let server = sandbox.serve(&[]).await;
         let root = server.sign_in(ADMIN).await;
-        let people: Vec<&str> = acknowledged.iter().filter_map(|done| match done { Done::Person { id, .. } => Some(id.as_str()), Done::Group { .. } => None }).collect();
-        let groups: Vec<&str> = acknowledged.iter().filter_map(|done| match done { Done::Group { id } => Some(id.as_str()), Done::Person { .. } => None }).collect();
+        let users: Vec<&str> = acknowledged.iter().filter_map(|done| match done { Done::User { id, .. } => Some(id.as_str()), Done::Group { .. } => None }).collect();
+        let groups: Vec<&str> = acknowledged.iter().filter_map(|done| match done { Done::Group { id } => Some(id.as_str()), Done::User { .. } => None }).collect();
         assert!(!groups.is_empty());
-        let found = ids_of(&root, "User", &people).await;
-        let lost: Vec<_> = people.iter().filter(|id| !found.contains(**id)).collect();
-        assert!(lost.is_empty(), "{} of {} users are lost", lost.len(), people.len());
+        let found = ids_of(&root, "User", &users).await;
+        let lost: Vec<_> = users.iter().filter(|id| !found.contains(**id)).collect();
+        assert!(lost.is_empty(), "{} of {} users are lost", lost.len(), users.len());
         let found = ids_of(&root, "Group", &groups).await;
         assert!(groups.iter().all(|id| found.contains(*id)), "groups are lost");
         let mut signed_in = 0;
         for done in &acknowledged {
-            if let Done::Person { email, has_password: true, id } = done && signed_in < 5 {
-                let answer = server.login(email, PASSWORD).await;
-                assert_eq!(answer["user"], json!({ "id": id, "hasActivated": true }), "{answer:#}");
+            if let Done::User { email, has_password: true, id } = done && signed_in < 5 {
+                let response = server.login(email, PASSWORD).await;
+                assert_eq!(response["user"], json!({ "id": id, "hasActivated": true }), "{response:#}");
                 signed_in += 1;
             }
         }
@@ -137,26 +137,26 @@ in_every_home! {
         assert_eq!(Value::Null, root.data("{ user(by: { email: \"nobody@example.org\" }) { id } }", json!({})).await["user"]);
     }
 
-    async fn an_import_completes_after_it_was_killed(home: Home) {
-        let people: String = (0..4_000)
+    async fn an_import_completes_after_it_was_killed(sandbox: Sandbox) {
+        let users: String = (0..4_000)
             .map(|number| json!({ "user": { "firstName": "A", "lastName": "B", "email": format!("p{number}@example.org") } }).to_string() + "\n")
             .collect();
-        std::fs::write(home.path("people.ndjson"), people).unwrap();
-        assert_eq!(home.run(&["migrate"]).await.code, 0);
-        let db = home.db().await;
-        let backend = if home.is_sqlite() { DatabaseBackend::Sqlite } else { DatabaseBackend::Postgres };
+        std::fs::write(sandbox.path("people.ndjson"), users).unwrap();
+        assert_eq!(sandbox.run(&["migrate"]).await.code, 0);
+        let db = sandbox.db().await;
+        let backend = if sandbox.is_sqlite() { DatabaseBackend::Sqlite } else { DatabaseBackend::Postgres };
         let count = async || -> i64 {
             let statement = Statement::from_string(backend, "SELECT count(*) FROM users");
             db.read().query_one_raw(statement).await.unwrap().unwrap().try_get_by_index(0).unwrap()
         };
-        let mut import = home.start(&mut home.command(&["import", "people.ndjson"]), "");
+        let mut import = sandbox.start(&mut sandbox.command(&["import", "people.ndjson"]), "");
         until(|| async { (count().await > 0).then_some(()) }).await.expect("the import creates users");
         import.signal("KILL");
         import.status().await;
-        let again = home.run(&["import", "people.ndjson"]).await;
+        let again = sandbox.run(&["import", "people.ndjson"]).await;
         assert_eq!(again.code, 0, "{again:?}");
         assert_eq!(count().await, 4_000);
-        let again = home.run(&["import", "people.ndjson"]).await;
+        let again = sandbox.run(&["import", "people.ndjson"]).await;
         assert_eq!(again.out.trim(), "0 were created, 0 changed, 4000 unchanged.");
     }
 }

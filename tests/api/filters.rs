@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use crate::app::{App, Caller};
 use crate::crowd;
-use crate::hostile::Dice;
+use crate::hostile::Rng;
 
 pub const TEXTS: [&str; 12] = [
     "username",
@@ -30,13 +30,13 @@ pub const TEXTS: [&str; 12] = [
 const SENSITIVE: [&str; 4] = ["mobile", "externalId", "birthDate", "lastLogin"];
 
 /// A user with their groups and the sites that they may access.
-struct Resident {
+struct TestUser {
     row: user::Model,
     groups: Vec<Id>,
     sites: Vec<Id>,
 }
 
-impl Resident {
+impl TestUser {
     fn text(&self, field: &str) -> Option<&str> {
         let row = &self.row;
         match field {
@@ -67,26 +67,26 @@ impl Resident {
 }
 
 /// Users with all kinds of values and with missing values, and their institutions and groups.
-struct Town {
-    people: Vec<Resident>,
+struct Directory {
+    users: Vec<TestUser>,
     institutions: Vec<Id>,
     groups: Vec<Id>,
 }
 
-impl Town {
+impl Directory {
     async fn new(app: &App, size: usize) -> Self {
-        let chief = app.license_admin().await;
+        let license_admin = app.license_admin().await;
         let mut institutions = Vec::new();
         for name in ["North", "South"] {
             let input = json!({ "name": name, "kind": "HOSPITAL", "country": "AU" });
-            let made = chief.change("createInstitution", "institution { id }", input).await;
-            institutions.push(Id::parse(made["institution"]["id"].as_str().unwrap()).unwrap());
+            let created = license_admin.mutate("createInstitution", "institution { id }", input).await;
+            institutions.push(Id::parse(created["institution"]["id"].as_str().unwrap()).unwrap());
         }
         let groups = crowd::groups(app, app.license, ["Ward".to_owned(), "Lab".to_owned()]).await;
-        let people: Vec<user::Model> = (0..size).map(|n| resident(app.license, n, &institutions)).collect();
-        crowd::store(app, people.clone()).await;
-        let mut residents = Vec::new();
-        for (n, row) in people.into_iter().enumerate() {
+        let users: Vec<user::Model> = (0..size).map(|n| test_user(app.license, n, &institutions)).collect();
+        crowd::store(app, users.clone()).await;
+        let mut test_users = Vec::new();
+        for (n, row) in users.into_iter().enumerate() {
             let own: Vec<Id> = groups.iter().enumerate().filter(|(k, _)| n % (k + 3) == 0).map(|(_, id)| *id).collect();
             crowd::memberships(app, &[row.id], &own, GroupRole::Member).await;
             let sites: Vec<Id> = if row.full_site_access {
@@ -96,30 +96,30 @@ impl Town {
             };
             for institution in sites.iter().filter(|_| !row.full_site_access) {
                 let input = json!({ "userId": row.id.0, "institutionId": institution.0 });
-                assert_eq!(chief.change("grantSiteAccess", "", input).await["success"], true);
+                assert_eq!(license_admin.mutate("grantSiteAccess", "", input).await["success"], true);
             }
-            residents.push(Resident { row, groups: own, sites });
+            test_users.push(TestUser { row, groups: own, sites });
         }
-        Self { people: residents, institutions, groups }
+        Self { users: test_users, institutions, groups }
     }
 
     /// The ids of the users who meet a condition, sorted.
-    fn ids(&self, is_meant: impl Fn(&Resident) -> bool) -> Vec<String> {
-        let meant = self.people.iter().filter(|person| is_meant(person));
-        let mut ids: Vec<String> = meant.map(|person| person.row.id.0.to_string()).collect();
+    fn ids(&self, is_match: impl Fn(&TestUser) -> bool) -> Vec<String> {
+        let matching = self.users.iter().filter(|user| is_match(user));
+        let mut ids: Vec<String> = matching.map(|user| user.row.id.0.to_string()).collect();
         ids.sort();
         ids
     }
 }
 
 /// The n-th user. The values depend only on `n`.
-#[expect(clippy::manual_is_multiple_of, reason = "one remainder reads like the other")]
-fn resident(license: Id, n: usize, institutions: &[Id]) -> user::Model {
+#[expect(clippy::manual_is_multiple_of, reason = "the remainders are compared in one style")]
+fn test_user(license: Id, n: usize, institutions: &[Id]) -> user::Model {
     fn of<'a>(values: &[&'a str], n: usize) -> Option<&'a str> {
         values.get(n % (values.len() + 1)).copied()
     }
     let given = |text: Option<&str>| text.map_or(Undefined, |text| Given(text.to_owned()));
-    let mut person = user::Model::empty(Id::new(), license);
+    let mut user = user::Model::empty(Id::new(), license);
     let first = ["Ann", "ANN", "Änne", "Zoë", "ß", "O'Hara", "李", "a%b", "a_b", "Émile"][n % 10];
     let last = ["Berg", "berg", "Ångström", "Zuse", "van Dam", "\\Back", "Đinh"][n % 7];
     let names = UserNames { first_name: Given(first.to_owned()), last_name: Given(last.to_owned()) };
@@ -149,15 +149,15 @@ fn resident(license: Id, n: usize, institutions: &[Id]) -> user::Model {
         is_staff: Given(n % 6 == 0),
         ..UserFields::default()
     };
-    let mut form = Validator::importing();
-    person.apply(names, fields, &mut form);
-    form.finish().unwrap();
-    person.is_active = n % 9 != 0;
-    person.has_activated = n % 2 == 0;
-    person.date_joined = instant(n % 4);
-    person.modified_at = instant(n % 11);
-    person.last_login = (n % 5 != 0).then(|| instant(n % 7));
-    person
+    let mut validator = Validator::importing();
+    user.apply(names, fields, &mut validator);
+    validator.finish().unwrap();
+    user.is_active = n % 9 != 0;
+    user.has_activated = n % 2 == 0;
+    user.date_joined = instant(n % 4);
+    user.modified_at = instant(n % 11);
+    user.last_login = (n % 5 != 0).then(|| instant(n % 7));
+    user
 }
 
 fn instant(n: usize) -> DateTime<Utc> {
@@ -166,9 +166,9 @@ fn instant(n: usize) -> DateTime<Utc> {
 }
 
 /// Whether a user meets a filter: a second implementation, for rows in memory.
-fn meets(person: &Resident, filter: &Value) -> bool {
-    let all = |filters: &Value| filters.as_array().unwrap().iter().all(|filter| meets(person, filter));
-    let any = |filters: &Value| filters.as_array().unwrap().iter().any(|filter| meets(person, filter));
+fn meets(user: &TestUser, filter: &Value) -> bool {
+    let all = |filters: &Value| filters.as_array().unwrap().iter().all(|filter| meets(user, filter));
+    let any = |filters: &Value| filters.as_array().unwrap().iter().any(|filter| meets(user, filter));
     let of_ids = |ids: &[Id], filter: &Value| {
         let ids: Vec<String> = ids.iter().map(|id| id.0.to_string()).collect();
         filter.as_object().unwrap().iter().all(|(operator, value)| match operator.as_str() {
@@ -178,11 +178,11 @@ fn meets(person: &Resident, filter: &Value) -> bool {
             other => panic!("{other}"),
         })
     };
-    let row = &person.row;
+    let row = &user.row;
     filter.as_object().unwrap().iter().all(|(field, value)| match field.as_str() {
         "and" => all(value),
         "or" => any(value),
-        "not" => !meets(person, value),
+        "not" => !meets(user, value),
         "isActive" => row.is_active == value.as_bool().unwrap(),
         "isStaff" => row.is_staff == value.as_bool().unwrap(),
         "hasActivated" => row.has_activated == value.as_bool().unwrap(),
@@ -191,13 +191,13 @@ fn meets(person: &Resident, filter: &Value) -> bool {
         "gender" => value.as_array().unwrap().contains(&json!(name_of(&row.gender))),
         "id" => of_ids(&[row.id], value),
         "institution" => of_ids(row.institution_id.as_slice(), value),
-        "group" => of_ids(&person.groups, value),
-        "site" => of_ids(&person.sites, value),
+        "group" => of_ids(&user.groups, value),
+        "site" => of_ids(&user.sites, value),
         "birthDate" => in_range(row.birth_date.as_ref(), value, |text| Date::parse(text).unwrap()),
-        "dateJoined" | "modifiedAt" | "lastLogin" => in_range(person.instant(field).as_ref(), value, |text| {
+        "dateJoined" | "modifiedAt" | "lastLogin" => in_range(user.instant(field).as_ref(), value, |text| {
             DateTime::parse_from_rfc3339(text).unwrap().with_timezone(&Utc)
         }),
-        field => text_meets(field, person.text(field), value),
+        field => text_meets(field, user.text(field), value),
     })
 }
 
@@ -258,98 +258,98 @@ fn text_meets(field: &str, stored: Option<&str>, filter: &Value) -> bool {
 }
 
 /// A filter of random fields and operators, with values that some of the users have.
-fn random_filter(town: &Town, dice: &mut Dice, depth: usize) -> Value {
+fn random_filter(directory: &Directory, rng: &mut Rng, depth: usize) -> Value {
     let mut filter = Map::new();
-    let mut fields = 1 + dice.below(2);
-    if depth < 4 && dice.below(3) == 0 {
-        let nested = |dice: &mut Dice| random_filter(town, dice, depth + 1);
-        match dice.below(3) {
-            0 => filter.insert("and".to_owned(), json!([nested(dice), nested(dice)])),
-            1 => filter.insert("or".to_owned(), json!([nested(dice), nested(dice), nested(dice)])),
-            _ => filter.insert("not".to_owned(), nested(dice)),
+    let mut fields = 1 + rng.below(2);
+    if depth < 4 && rng.below(3) == 0 {
+        let nested = |rng: &mut Rng| random_filter(directory, rng, depth + 1);
+        match rng.below(3) {
+            0 => filter.insert("and".to_owned(), json!([nested(rng), nested(rng)])),
+            1 => filter.insert("or".to_owned(), json!([nested(rng), nested(rng), nested(rng)])),
+            _ => filter.insert("not".to_owned(), nested(rng)),
         };
         fields -= 1;
     }
     for _ in 0..fields {
-        let person = &town.people[dice.below(town.people.len())];
-        match dice.below(21) {
+        let user = &directory.users[rng.below(directory.users.len())];
+        match rng.below(21) {
             0..10 => {
-                let field = TEXTS[dice.below(TEXTS.len())];
-                filter.insert(field.to_owned(), random_text(person.text(field).unwrap_or("0"), dice));
+                let field = TEXTS[rng.below(TEXTS.len())];
+                filter.insert(field.to_owned(), random_text(user.text(field).unwrap_or("0"), rng));
             }
-            10 => drop(filter.insert("isActive".to_owned(), json!(dice.below(2) == 0))),
-            11 => drop(filter.insert("hasActivated".to_owned(), json!(dice.below(2) == 0))),
-            12 => drop(filter.insert("role".to_owned(), json!(["USER", "ADMIN", "LICENSE_ADMIN"][..dice.below(4)]))),
-            13 => drop(filter.insert("gender".to_owned(), json!([name_of(&person.row.gender)]))),
-            14 => drop(filter.insert("userType".to_owned(), json!([name_of(&person.row.user_type)]))),
-            15 => drop(filter.insert("institution".to_owned(), random_ids(&town.institutions, dice))),
-            16 => drop(filter.insert("group".to_owned(), random_ids(&town.groups, dice))),
-            20 => drop(filter.insert("site".to_owned(), random_ids(&town.institutions, dice))),
-            17 => drop(filter.insert("id".to_owned(), json!({ "in": [person.row.id.0, Id::new().0] }))),
+            10 => drop(filter.insert("isActive".to_owned(), json!(rng.below(2) == 0))),
+            11 => drop(filter.insert("hasActivated".to_owned(), json!(rng.below(2) == 0))),
+            12 => drop(filter.insert("role".to_owned(), json!(["USER", "ADMIN", "LICENSE_ADMIN"][..rng.below(4)]))),
+            13 => drop(filter.insert("gender".to_owned(), json!([name_of(&user.row.gender)]))),
+            14 => drop(filter.insert("userType".to_owned(), json!([name_of(&user.row.user_type)]))),
+            15 => drop(filter.insert("institution".to_owned(), random_ids(&directory.institutions, rng))),
+            16 => drop(filter.insert("group".to_owned(), random_ids(&directory.groups, rng))),
+            20 => drop(filter.insert("site".to_owned(), random_ids(&directory.institutions, rng))),
+            17 => drop(filter.insert("id".to_owned(), json!({ "in": [user.row.id.0, Id::new().0] }))),
             18 => {
-                let day = person.row.birth_date.map_or("1950-01-01".to_owned(), |date| date.0.to_string());
-                filter.insert("birthDate".to_owned(), random_range(&day, dice));
+                let day = user.row.birth_date.map_or("1950-01-01".to_owned(), |date| date.0.to_string());
+                filter.insert("birthDate".to_owned(), random_range(&day, rng));
             }
             _ => {
-                let field = ["dateJoined", "modifiedAt", "lastLogin"][dice.below(3)];
-                let at = person.instant(field).unwrap_or(instant(1)).to_rfc3339();
-                filter.insert(field.to_owned(), random_range(&at, dice));
+                let field = ["dateJoined", "modifiedAt", "lastLogin"][rng.below(3)];
+                let at = user.instant(field).unwrap_or(instant(1)).to_rfc3339();
+                filter.insert(field.to_owned(), random_range(&at, rng));
             }
         }
     }
     Value::Object(filter)
 }
 
-pub fn random_text(value: &str, dice: &mut Dice) -> Value {
+pub fn random_text(value: &str, rng: &mut Rng) -> Value {
     let letters: Vec<char> = value.chars().collect();
-    let (from, to) = (dice.below(letters.len()), 1 + dice.below(letters.len()));
+    let (from, to) = (rng.below(letters.len()), 1 + rng.below(letters.len()));
     let part: String = letters[from.min(to - 1)..from.max(to)].iter().collect();
-    let cased = match dice.below(3) {
+    let cased = match rng.below(3) {
         0 => value.to_uppercase(),
         1 => value.to_lowercase(),
         _ => value.to_owned(),
     };
-    let mut filter = match dice.below(10) {
+    let mut filter = match rng.below(10) {
         0 => json!({ "eq": cased }),
         1 => json!({ "in": [cased, "nobody"] }),
         2 => json!({ "contains": part }),
         3 => json!({ "startsWith": letters.iter().take(to).collect::<String>() }),
         4 => json!({ "endsWith": letters.iter().skip(from).collect::<String>() }),
-        5 => json!({ "isNull": dice.below(2) == 0 }),
+        5 => json!({ "isNull": rng.below(2) == 0 }),
         6 => json!({ "lt": cased }),
         7 => json!({ "lte": cased }),
         8 => json!({ "gt": cased }),
         _ => json!({ "gte": cased, "contains": part }),
     };
-    if dice.below(3) == 0 {
+    if rng.below(3) == 0 {
         filter["caseSensitive"] = json!(true);
     }
     filter
 }
 
-fn random_ids(ids: &[Id], dice: &mut Dice) -> Value {
-    let id = ids[dice.below(ids.len())].0;
-    match dice.below(4) {
+fn random_ids(ids: &[Id], rng: &mut Rng) -> Value {
+    let id = ids[rng.below(ids.len())].0;
+    match rng.below(4) {
         0 => json!({ "eq": id }),
         1 => json!({ "in": ids.iter().map(|id| id.0).collect::<Vec<_>>() }),
         2 => json!({ "in": [] }),
-        _ => json!({ "isNull": dice.below(2) == 0 }),
+        _ => json!({ "isNull": rng.below(2) == 0 }),
     }
 }
 
-fn random_range(value: &str, dice: &mut Dice) -> Value {
-    match dice.below(6) {
+fn random_range(value: &str, rng: &mut Rng) -> Value {
+    match rng.below(6) {
         0 => json!({ "eq": value }),
         1 => json!({ "lt": value }),
         2 => json!({ "lte": value }),
         3 => json!({ "gt": value }),
         4 => json!({ "gte": value, "lte": value }),
-        _ => json!({ "isNull": dice.below(2) == 0 }),
+        _ => json!({ "isNull": rng.below(2) == 0 }),
     }
 }
 
 /// The ids of the users that a filter finds, in the order of the list, in one page of 100.
-async fn found(caller: &Caller<'_>, town: &Town, filter: &Value) -> Vec<String> {
+async fn found(caller: &Caller<'_>, directory: &Directory, filter: &Value) -> Vec<String> {
     let query = "query ($filter: UserFilter) {
         users(filter: $filter, includeInactive: true, first: 100) { totalCount nodes { id } }
     }";
@@ -357,8 +357,8 @@ async fn found(caller: &Caller<'_>, town: &Town, filter: &Value) -> Vec<String> 
     let nodes = users["nodes"].as_array().unwrap();
     assert_eq!(users["totalCount"], json!(nodes.len()), "{filter}");
     let ids = nodes.iter().map(|node| node["id"].as_str().unwrap().to_owned());
-    let residents = town.ids(|_| true);
-    ids.filter(|id| residents.contains(id)).collect()
+    let test_users = directory.ids(|_| true);
+    ids.filter(|id| test_users.contains(id)).collect()
 }
 
 /// A value by which users are sorted: a second implementation.
@@ -461,10 +461,10 @@ async fn walked(caller: &Caller<'_>, filter: &Value, order: &[Value], size: usiz
 
 on_every_database! {
     async fn each_operator_finds_the_matching_users(app: App) {
-        let town = Town::new(&app, 60).await;
-        let chief = app.license_admin().await;
-        let id = town.people[7].row.id.0;
-        let group = town.groups[0].0;
+        let directory = Directory::new(&app, 60).await;
+        let license_admin = app.license_admin().await;
+        let id = directory.users[7].row.id.0;
+        let group = directory.groups[0].0;
         let cases = [
             json!({}), json!({ "and": [] }), json!({ "or": [] }), json!({ "not": {} }),
             json!({ "firstName": { "eq": "änne" } }), json!({ "firstName": { "eq": "änne", "caseSensitive": true } }),
@@ -482,22 +482,22 @@ on_every_database! {
             json!({ "userType": ["STUDENT"], "gender": ["MALE", "UNKNOWN"] }), json!({ "birthDate": { "gte": "1950-01-01", "lt": "1960-01-01" } }), json!({ "birthDate": { "isNull": true } }),
             json!({ "dateJoined": { "gt": instant(1).to_rfc3339() } }), json!({ "modifiedAt": { "eq": instant(3).to_rfc3339() } }), json!({ "lastLogin": { "isNull": true } }),
             json!({ "dateJoined": { "lt": "2025-06-15T15:06:40.0000015Z" } }), json!({ "dateJoined": { "gte": "2025-06-15T15:06:40.0000015Z" } }), json!({ "dateJoined": { "eq": "2025-06-15T15:06:40.0000015Z" } }),
-            json!({ "id": { "eq": id } }), json!({ "id": { "isNull": true } }), json!({ "institution": { "eq": town.institutions[0].0 } }), json!({ "institution": { "isNull": true } }),
+            json!({ "id": { "eq": id } }), json!({ "id": { "isNull": true } }), json!({ "institution": { "eq": directory.institutions[0].0 } }), json!({ "institution": { "isNull": true } }),
             json!({ "group": { "eq": group } }), json!({ "group": { "isNull": true } }), json!({ "not": { "group": { "in": [group] } } }),
-            json!({ "site": { "eq": town.institutions[1].0 } }), json!({ "site": { "isNull": true } }), json!({ "site": { "in": [] } }),
+            json!({ "site": { "eq": directory.institutions[1].0 } }), json!({ "site": { "isNull": true } }), json!({ "site": { "in": [] } }),
             json!({ "not": { "or": [{ "role": ["USER"] }, { "and": [{ "isStaff": true }, { "not": { "nickname": { "isNull": true } } }] }] } }),
         ];
         for filter in cases {
-            let mut ids = found(&chief, &town, &filter).await;
+            let mut ids = found(&license_admin, &directory, &filter).await;
             ids.sort();
-            assert_eq!(ids, town.ids(|person| meets(person, &filter)), "{filter}");
+            assert_eq!(ids, directory.ids(|user| meets(user, &filter)), "{filter}");
         }
     }
 
     async fn text_is_compared_by_the_rules_of_each_script(app: App) {
         let user = app.user().await;
         let names = [("राम", "O’Shea"), ("रमा", "Groẞ–Feld"), ("रीमा", "کریمی"), ("रोमी", "كريمي"), ("ปิติ", "ضحى ٤٢"), ("ปุตุ", "スズキ"), ("が", "張"), ("か", "Kaʻahumanu")];
-        crowd::people(&app, &names).await;
+        crowd::users(&app, &names).await;
         for (filter, expected) in [
             (json!({ "firstName": { "eq": "राम" } }), &["राम"][..]), (json!({ "firstName": { "in": ["रीमा", "ปิติ"] } }), &["रीमा", "ปิติ"]), (json!({ "firstName": { "startsWith": "र" } }), &["राम", "रमा", "रीमा", "रोमी"]),
             (json!({ "firstName": { "endsWith": "ी" } }), &["रोमी"]), (json!({ "firstName": { "contains": "ीम" } }), &["रीमा"]), (json!({ "firstName": { "eq": "か" } }), &["か"]), (json!({ "firstName": { "eq": "ガ" } }), &["が"]),
@@ -514,25 +514,25 @@ on_every_database! {
     }
 
     async fn random_filters_find_the_matching_users(app: App) {
-        let town = Town::new(&app, 60).await;
-        let chief = app.license_admin().await;
-        let mut dice = Dice(20_261_122);
+        let directory = Directory::new(&app, 60).await;
+        let license_admin = app.license_admin().await;
+        let mut rng = Rng(20_261_122);
         let mut some = 0;
         for _ in 0..400 {
-            let filter = random_filter(&town, &mut dice, 0);
-            let mut ids = found(&chief, &town, &filter).await;
+            let filter = random_filter(&directory, &mut rng, 0);
+            let mut ids = found(&license_admin, &directory, &filter).await;
             ids.sort();
-            some += usize::from(!ids.is_empty() && ids.len() < town.people.len());
-            assert_eq!(ids, town.ids(|person| meets(person, &filter)), "{filter:#}");
+            some += usize::from(!ids.is_empty() && ids.len() < directory.users.len());
+            assert_eq!(ids, directory.ids(|user| meets(user, &filter)), "{filter:#}");
         }
         assert!(some > 200, "only {some} filters matched some of the users but not all");
     }
 
     async fn any_order_can_be_paged_in_both_directions_with_any_page_size(app: App) {
-        let town = Town::new(&app, 45).await;
-        let chief = app.license_admin().await;
+        let directory = Directory::new(&app, 45).await;
+        let license_admin = app.license_admin().await;
         let filter = json!({ "lastName": { "in": ["Berg", "Ångström", "Zuse", "van Dam", "\\Back", "Đinh"] } });
-        let mut dice = Dice(7);
+        let mut rng = Rng(7);
         let mut orders: Vec<Vec<Value>> = Vec::new();
         for field in FIELDS {
             for direction in ["ASC", "DESC"] {
@@ -541,34 +541,34 @@ on_every_database! {
         }
         for _ in 0..30 {
             let mut fields = FIELDS.to_vec();
-            let keys = (0..2 + dice.below(3)).map(|_| fields.swap_remove(dice.below(fields.len())));
+            let keys = (0..2 + rng.below(3)).map(|_| fields.swap_remove(rng.below(fields.len())));
             let keys: Vec<Value> = keys.collect::<Vec<_>>().into_iter().map(|field| {
-                json!({ "field": field, "direction": *dice.choose(&["ASC", "DESC"]), "nulls": *dice.choose(&["FIRST", "LAST"]) })
+                json!({ "field": field, "direction": *rng.choose(&["ASC", "DESC"]), "nulls": *rng.choose(&["FIRST", "LAST"]) })
             }).collect();
             orders.push(keys);
         }
         for order in orders {
-            let mut people: Vec<&user::Model> = town.people.iter().map(|person| &person.row).collect();
-            people.sort_by(|a, b| compare(a, b, &order));
-            let expected: Vec<String> = people.iter().map(|person| person.id.0.to_string()).collect();
-            for (size, forward) in [(100, true), (3 + dice.below(9), true), (3 + dice.below(9), false)] {
-                assert_eq!(walked(&chief, &filter, &order, size, forward).await, expected, "{order:?} by {size}, forward: {forward}");
+            let mut users: Vec<&user::Model> = directory.users.iter().map(|user| &user.row).collect();
+            users.sort_by(|a, b| compare(a, b, &order));
+            let expected: Vec<String> = users.iter().map(|user| user.id.0.to_string()).collect();
+            for (size, forward) in [(100, true), (3 + rng.below(9), true), (3 + rng.below(9), false)] {
+                assert_eq!(walked(&license_admin, &filter, &order, size, forward).await, expected, "{order:?} by {size}, forward: {forward}");
             }
         }
     }
 
     async fn paging_returns_each_user_once_while_users_are_added_and_deleted(app: App) {
-        let town = Town::new(&app, 40).await;
-        let chief = app.license_admin().await;
+        let directory = Directory::new(&app, 40).await;
+        let license_admin = app.license_admin().await;
         let order = vec![json!({ "field": "POSITION", "direction": "DESC" })];
         let filter = json!({ "hasActivated": true });
-        let before = walked(&chief, &filter, &order, 100, true).await;
+        let before = walked(&license_admin, &filter, &order, 100, true).await;
         let query = "query ($filter: UserFilter, $order: [UserOrder!], $after: String) {
             users(filter: $filter, orderBy: $order, includeInactive: true, first: 2, after: $after) { pageInfo { hasNextPage endCursor } nodes { id } }
         }";
         let (mut seen, mut place, mut gone) = (Vec::new(), Value::Null, Vec::new());
         for n in 0.. {
-            let users = chief.data(query, json!({ "filter": filter, "order": order, "after": place })).await["users"].clone();
+            let users = license_admin.data(query, json!({ "filter": filter, "order": order, "after": place })).await["users"].clone();
             seen.extend(users["nodes"].as_array().unwrap().iter().map(|node| node["id"].as_str().unwrap().to_owned()));
             if users["pageInfo"]["hasNextPage"] == json!(false) {
                 break;
@@ -576,17 +576,17 @@ on_every_database! {
             place = users["pageInfo"]["endCursor"].clone();
             // The user at the cursor is deleted, and others are added before and after the cursor.
             let last = seen.last().unwrap().clone();
-            assert_eq!(chief.change("deleteUser", "", json!({ "id": last })).await["success"], true);
+            assert_eq!(license_admin.mutate("deleteUser", "", json!({ "id": last })).await["success"], true);
             gone.push(last);
-            let mut people = vec![resident(app.license, 200 + 2 * n, &[]), resident(app.license, 201 + 2 * n, &[])];
-            for person in &mut people {
-                person.has_activated = false;
+            let mut added = vec![test_user(app.license, 200 + 2 * n, &[]), test_user(app.license, 201 + 2 * n, &[])];
+            for user in &mut added {
+                user.has_activated = false;
             }
-            crowd::store(&app, people).await;
+            crowd::store(&app, added).await;
         }
         assert_eq!(seen, before);
-        assert_eq!(walked(&chief, &filter, &order, 100, true).await.len(), before.len() - gone.len());
-        assert_eq!(town.people.len(), 40);
+        assert_eq!(walked(&license_admin, &filter, &order, 100, true).await.len(), before.len() - gone.len());
+        assert_eq!(directory.users.len(), 40);
     }
 
     async fn filters_over_a_limit_are_rejected_with_every_error(app: App) {
@@ -610,24 +610,24 @@ on_every_database! {
             (json!({ "dateJoined": { "lt": "+20000-01-01T00:00:00Z" } }), "filter.dateJoined: must be a time from the year 1 to the year 9999."),
         ];
         for (filter, message) in bad {
-            let answer = admin.ask(query, json!({ "filter": filter })).await;
-            assert_eq!(answer["errors"][0]["message"], message, "{answer:#}");
-            assert_eq!(answer["errors"][0]["extensions"]["code"], "BAD_USER_INPUT");
+            let response = admin.execute(query, json!({ "filter": filter })).await;
+            assert_eq!(response["errors"][0]["message"], message, "{response:#}");
+            assert_eq!(response["errors"][0]["extensions"]["code"], "BAD_USER_INPUT");
         }
         // Ten filters with eleven conditions each, and an input with very many nested objects.
         let ten: Vec<String> = (0..10).map(|n| format!("f{n}: users(filter: $filter) {{ totalCount }}")).collect();
         let document = format!("query ($filter: UserFilter) {{ {} }}", ten.join(" "));
-        let answer = admin.ask(&document, json!({ "filter": wide(11) })).await;
-        let refused = answer["errors"].as_array().unwrap().iter().all(|error| error["message"] == "filter: the filters of a request must contain at most 100 conditions in total.");
-        assert!(refused, "{answer:#}");
+        let response = admin.execute(&document, json!({ "filter": wide(11) })).await;
+        let all_rejected = response["errors"].as_array().unwrap().iter().all(|error| error["message"] == "filter: the filters of a request must contain at most 100 conditions in total.");
+        assert!(all_rejected, "{response:#}");
         let unfolding = (0..3).fold(json!({}), |inner, _| json!({ "and": (vec![inner; 11]) }));
-        let (status, answer) = admin.post(&json!({ "query": query, "variables": { "filter": unfolding } })).await;
-        assert_eq!((status, &answer["errors"][0]["message"]), (400, &json!("The body: must contain at most 1000 objects")));
+        let (status, response) = admin.post(&json!({ "query": query, "variables": { "filter": unfolding } })).await;
+        assert_eq!((status, &response["errors"][0]["message"]), (400, &json!("The body: must contain at most 1000 objects")));
         let literal = format!("{{ users(filter: {{ and: [{}] }}) {{ totalCount }} }}", "{}".repeat(5_000));
-        assert_eq!(admin.refused(&literal, json!({})).await, "BAD_USER_INPUT");
+        assert_eq!(admin.error_code(&literal, json!({})).await, "BAD_USER_INPUT");
         let twice = json!([{ "field": "ROLE" }, { "field": "EMAIL" }, { "field": "ROLE", "direction": "DESC" }]);
-        let answer = admin.ask(query, json!({ "order": twice })).await;
-        assert_eq!(answer["errors"][0]["message"], "orderBy.2.field: each field can be given only once.");
+        let response = admin.execute(query, json!({ "order": twice })).await;
+        assert_eq!(response["errors"][0]["message"], "orderBy.2.field: each field can be given only once.");
     }
 
     async fn users_cannot_filter_or_sort_by_private_fields_of_others(app: App) {
@@ -641,13 +641,13 @@ on_every_database! {
                 json!({ "and": [{ "and": [{ "not": { field: { "isNull": true } } }] }] }),
             ] {
                 for query in [query, search] {
-                    assert_eq!(user.refused(query, json!({ "filter": filter })).await, "FORBIDDEN", "{filter}");
+                    assert_eq!(user.error_code(query, json!({ "filter": filter })).await, "FORBIDDEN", "{filter}");
                     admin.data(query, json!({ "filter": filter })).await;
                 }
             }
         }
         let by_login = json!([{ "field": "LAST_NAME" }, { "field": "LAST_LOGIN" }]);
-        assert_eq!(user.refused(query, json!({ "order": by_login })).await, "FORBIDDEN");
+        assert_eq!(user.error_code(query, json!({ "order": by_login })).await, "FORBIDDEN");
         admin.data(query, json!({ "order": by_login })).await;
         for field in FIELDS.iter().filter(|field| **field != "LAST_LOGIN") {
             user.data(query, json!({ "order": [{ "field": field }] })).await;
@@ -655,7 +655,7 @@ on_every_database! {
     }
 
     async fn a_cursor_belongs_to_its_filter_order_and_license(app: App) {
-        let (user, stranger, root) = (app.user().await, app.stranger().await, app.superuser().await);
+        let (user, stranger, root) = (app.user().await, app.other_license_user().await, app.superuser().await);
         let query = "query ($filter: UserFilter, $order: [UserOrder!], $after: String) {
             users(filter: $filter, orderBy: $order, after: $after, first: 1) { pageInfo { endCursor } }
         }";
@@ -672,16 +672,16 @@ on_every_database! {
             json!({ "filter": filter, "order": [{ "field": "FIRST_NAME", "direction": "DESC" }, { "field": "ROLE" }], "after": after }),
         ];
         for variables in others {
-            assert_eq!(user.refused(query, variables.clone()).await, "BAD_USER_INPUT", "{variables}");
+            assert_eq!(user.error_code(query, variables.clone()).await, "BAD_USER_INPUT", "{variables}");
         }
         for other in [&stranger, &root] {
             let variables = json!({ "filter": filter, "order": order, "after": after });
-            assert_eq!(other.refused(query, variables).await, "BAD_USER_INPUT");
+            assert_eq!(other.error_code(query, variables).await, "BAD_USER_INPUT");
         }
     }
 
     async fn an_invalid_time_is_rejected_with_an_example_of_a_valid_one(app: App) {
-        let chief = app.license_admin().await;
+        let license_admin = app.license_admin().await;
         for text in ["2020-01-01", "2019-03-01 10:00:00", "yesterday", "", "2019-02-30T10:00:00Z"] {
             for (query, variables) in [
                 ("query ($t: DateTime) { users(filter: { dateJoined: { gte: $t } }) { totalCount } }".to_owned(), json!({ "t": text })),
@@ -689,26 +689,26 @@ on_every_database! {
                 ("query ($f: AuditFilter) { auditEvents(filter: $f) { totalCount } }".to_owned(), json!({ "f": { "since": text } })),
                 ("mutation ($t: DateTime) { createApiKey(input: { name: \"A\", expiresAt: $t }) { success } }".to_owned(), json!({ "t": text })),
             ] {
-                let answer = chief.ask(&query, variables).await;
-                let error = &answer["errors"][0];
+                let response = license_admin.execute(&query, variables).await;
+                let error = &response["errors"][0];
                 let message = error["message"].as_str().unwrap();
                 assert!(message.contains("expected a date, a time and its offset from UTC, such as \"2019-03-01T10:00:00+02:00\""), "{message}");
                 assert_eq!(error["extensions"]["code"], "BAD_USER_INPUT");
             }
         }
-        chief.data("{ users(filter: { dateJoined: { gte: \"2019-03-01 10:00:00+02:00\" } }) { totalCount } }", json!({})).await;
+        license_admin.data("{ users(filter: { dateJoined: { gte: \"2019-03-01 10:00:00+02:00\" } }) { totalCount } }", json!({})).await;
     }
 
     async fn a_search_is_narrowed_by_a_filter(app: App) {
-        let town = Town::new(&app, 60).await;
-        let chief = app.license_admin().await;
+        let directory = Directory::new(&app, 60).await;
+        let license_admin = app.license_admin().await;
         let filter = json!({ "role": ["ADMIN"], "not": { "nickname": { "isNull": true } } });
         let query = "query ($filter: UserFilter) { searchUsers(query: \"berg\", filter: $filter, includeInactive: true) { nodes { id } totalCount } }";
-        let data = chief.data(query, json!({ "filter": filter })).await;
+        let data = license_admin.data(query, json!({ "filter": filter })).await;
         let mut ids: Vec<&str> = data["searchUsers"]["nodes"].as_array().unwrap().iter().map(|node| node["id"].as_str().unwrap()).collect();
         ids.sort_unstable();
-        let is_berg = |person: &Resident| fold(&person.row.last_name) == "berg";
-        assert_eq!(ids, town.ids(|person| is_berg(person) && meets(person, &filter)));
+        let is_berg = |user: &TestUser| fold(&user.row.last_name) == "berg";
+        assert_eq!(ids, directory.ids(|user| is_berg(user) && meets(user, &filter)));
         assert!(!ids.is_empty());
     }
 }

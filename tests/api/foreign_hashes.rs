@@ -5,7 +5,7 @@ use sea_orm::EntityTrait as _;
 use serde_json::{Value, json};
 
 use crate::app::PASSWORD;
-use crate::process::{ADMIN, Ended, Home, Process};
+use crate::process::{ADMIN, CommandOutput, Process, Sandbox};
 
 /// Hashes of the test password by Django, passlib, crypt(3) and PHP, in the notations of Keycloak, LDAP servers and
 /// `WordPress`.
@@ -60,19 +60,19 @@ fn line(name: &str, hash: impl Into<Value>) -> String {
     json!({ "user": user }).to_string() + "\n"
 }
 
-async fn import(home: &Home, file: &str) -> Ended {
-    std::fs::write(home.path("people.ndjson"), file).unwrap();
-    home.run(&["import", "people.ndjson"]).await
+async fn import(sandbox: &Sandbox, file: &str) -> CommandOutput {
+    std::fs::write(sandbox.path("people.ndjson"), file).unwrap();
+    sandbox.run(&["import", "people.ndjson"]).await
 }
 
-async fn hashes(home: &Home) -> Vec<String> {
-    let stored = credential::Entity::find().all(home.db().await.read()).await.unwrap();
+async fn hashes(sandbox: &Sandbox) -> Vec<String> {
+    let stored = credential::Entity::find().all(sandbox.db().await.read()).await.unwrap();
     stored.into_iter().map(|row| row.password_hash).collect()
 }
 
 /// The line of `roster doctor` about weak hashes.
-async fn weak(home: &Home) -> String {
-    let doctor = home.run(&["doctor"]).await;
+async fn weak(sandbox: &Sandbox) -> String {
+    let doctor = sandbox.run(&["doctor"]).await;
     assert_eq!(doctor.code, 0, "{doctor:?}");
     let line = doctor.out.lines().find_map(|line| line.strip_prefix("weak password hashes ")).unwrap_or_default();
     line.trim().to_owned()
@@ -82,45 +82,45 @@ async fn signs_in(server: &Process, name: &str, password: &str) -> bool {
     server.login(&address(name), password).await["success"] == json!(true)
 }
 
-in_every_home! {
-    async fn password_hashes_of_other_systems_work_and_are_replaced_at_sign_in(home: Home) {
-        let home = home.with_admin().await;
+in_every_sandbox! {
+    async fn password_hashes_of_other_systems_work_and_are_replaced_at_sign_in(sandbox: Sandbox) {
+        let sandbox = sandbox.with_admin().await;
         let file: String = FOREIGN.iter().map(|(name, hash)| line(name, *hash)).collect();
-        let ended = import(&home, &file).await;
-        assert_eq!((ended.code, ended.err.as_str()), (0, ""), "{ended:?}");
-        assert!(ended.out.contains(&format!("{} were created", FOREIGN.len())), "{ended:?}");
-        assert!(ended.out.contains(WEAK), "{ended:?}");
-        assert!(weak(&home).await.starts_with(WEAK), "{}", weak(&home).await);
-        let server = home.serve(&["--wrong-secrets-per-address", "1000"]).await;
+        let output = import(&sandbox, &file).await;
+        assert_eq!((output.code, output.err.as_str()), (0, ""), "{output:?}");
+        assert!(output.out.contains(&format!("{} were created", FOREIGN.len())), "{output:?}");
+        assert!(output.out.contains(WEAK), "{output:?}");
+        assert!(weak(&sandbox).await.starts_with(WEAK), "{}", weak(&sandbox).await);
+        let server = sandbox.serve(&["--wrong-secrets-per-address", "1000"]).await;
         for (name, _) in FOREIGN {
             assert!(!signs_in(&server, name, "another-password-altogether").await, "{name}");
             assert!(signs_in(&server, name, PASSWORD).await, "{name}");
         }
-        for hash in hashes(&home).await {
+        for hash in hashes(&sandbox).await {
             assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1,keyid="), "{hash}");
         }
         for (name, _) in FOREIGN {
             assert!(signs_in(&server, name, PASSWORD).await, "{name}, by Roster's hash");
         }
-        assert_eq!(weak(&home).await, "none");
+        assert_eq!(weak(&sandbox).await, "none");
     }
 
-    async fn a_marker_for_no_password_creates_a_user_without_one(home: Home) {
-        let home = home.with_admin().await;
+    async fn a_marker_for_no_password_creates_a_user_without_one(sandbox: Sandbox) {
+        let sandbox = sandbox.with_admin().await;
         let marks = ["!", "!kkTI0jN98DJX36TvESFnMfabbK1lCWOgVG4hGclX", "*", "!!", "", "  "];
         let file: String = marks.iter().enumerate().map(|(n, mark)| line(&format!("n{n}"), *mark)).collect();
-        let ended = import(&home, &(file + &line("null", Value::Null))).await;
-        assert_eq!((ended.code, ended.err.as_str()), (0, ""), "{ended:?}");
-        assert_eq!(ended.out.trim(), "7 were created, 0 changed, 0 unchanged.", "{ended:?}");
-        assert_eq!(hashes(&home).await.len(), 1, "only the administrator has a hash");
-        let server = home.serve(&[]).await;
+        let output = import(&sandbox, &(file + &line("null", Value::Null))).await;
+        assert_eq!((output.code, output.err.as_str()), (0, ""), "{output:?}");
+        assert_eq!(output.out.trim(), "7 were created, 0 changed, 0 unchanged.", "{output:?}");
+        assert_eq!(hashes(&sandbox).await.len(), 1, "only the administrator has a hash");
+        let server = sandbox.serve(&[]).await;
         assert_eq!(server.login("n1@example.org", marks[1]).await["errors"], json!([{ "code": "INVALID_CREDENTIALS" }]));
         let root = server.sign_in(ADMIN).await;
         let user = root.data("{ user(by: { email: \"n1@example.org\" }) { hasActivated } }", json!({})).await;
         assert_eq!(user["user"]["hasActivated"], json!(false));
     }
 
-    async fn an_unusable_hash_is_reported_and_the_user_is_still_imported(home: Home) {
+    async fn an_unusable_hash_is_reported_and_the_user_is_still_imported(sandbox: Sandbox) {
         let bad = [
             ("unknown", "$argon2x$v=19$m=512,t=2,p=1$c2Vhc2FsdC1zZWFzYWx0IQ$zKLRa838", "unknown format (\"$argon2x$\")"),
             ("plain", "hunter2", "unknown format (without a prefix)"),
@@ -130,42 +130,42 @@ in_every_home! {
             ("rounds", "$6$rounds=999999999$elYkvhvAVjvvaqFn$q3djsiOKPTRTgEM..Cj6iAtYwAjEadEhCWhr8R3VbB4EDRdjc4Xqd4JTD6lYs835auGrvqBFnl8udqu/VUVjQ/", "too much work (\"$6$\")"),
         ];
         let file: String = bad.iter().map(|(name, hash, _)| line(name, *hash)).chain([line("good", FOREIGN[0].1)]).collect();
-        std::fs::write(home.path("people.ndjson"), &file).unwrap();
+        std::fs::write(sandbox.path("people.ndjson"), &file).unwrap();
         for (arguments, were) in [(&["import", "people.ndjson", "--dry-run"][..], "would be"), (&["import", "people.ndjson"], "were")] {
-            let ended = home.run(arguments).await;
-            assert_eq!(ended.code, 0, "{ended:?}");
-            let faults: Vec<&str> = ended.err.lines().collect();
-            assert_eq!(faults.len(), bad.len(), "{ended:?}");
-            for (number, (fault, (_, hash, expected))) in faults.iter().zip(bad).enumerate() {
-                assert!(fault.starts_with(&format!("line {}: passwordHash: ", number + 1)) && fault.contains(expected), "{fault}");
+            let output = sandbox.run(arguments).await;
+            assert_eq!(output.code, 0, "{output:?}");
+            let errors: Vec<&str> = output.err.lines().collect();
+            assert_eq!(errors.len(), bad.len(), "{output:?}");
+            for (number, (error, (_, hash, expected))) in errors.iter().zip(bad).enumerate() {
+                assert!(error.starts_with(&format!("line {}: passwordHash: ", number + 1)) && error.contains(expected), "{error}");
                 let secret = hash.rsplit(['$', '}']).next().unwrap();
-                assert!(!fault.contains(secret), "{fault}");
+                assert!(!error.contains(secret), "{error}");
             }
-            assert!(ended.out.contains(&format!("7 {were} created")), "{ended:?}");
-            assert!(ended.out.contains(&format!("6 {were} imported without a password")), "{ended:?}");
+            assert!(output.out.contains(&format!("7 {were} created")), "{output:?}");
+            assert!(output.out.contains(&format!("6 {were} imported without a password")), "{output:?}");
         }
-        assert_eq!(user::Entity::find().all(home.db().await.read()).await.unwrap().len(), 7);
-        assert_eq!(hashes(&home).await, [FOREIGN[0].1]);
+        assert_eq!(user::Entity::find().all(sandbox.db().await.read()).await.unwrap().len(), 7);
+        assert_eq!(hashes(&sandbox).await, [FOREIGN[0].1]);
         // With another error, the line is not imported, and all of its errors are reported.
         let line_of_both = line("both", "hunter2").replace("Ann", " ");
-        let ended = import(&home, &line_of_both).await;
-        assert_eq!(ended.code, 1, "{ended:?}");
-        assert!(ended.err.contains("line 1: firstName: ") && ended.err.contains("line 1: passwordHash: "), "{ended:?}");
+        let output = import(&sandbox, &line_of_both).await;
+        assert_eq!(output.code, 1, "{output:?}");
+        assert!(output.err.contains("line 1: firstName: ") && output.err.contains("line 1: passwordHash: "), "{output:?}");
         // A value that is not a text does not prevent the import of the user either.
         let file = [json!(42), json!({ "value": "x", "salt": "y" }), json!(["a"]), json!(true)];
         let file: String = file.into_iter().enumerate().map(|(n, value)| line(&format!("value{n}"), value)).collect();
-        let ended = import(&home, &file).await;
-        assert_eq!((ended.code, ended.err.matches("passwordHash: a password hash of an unknown format").count()), (0, 4), "{ended:?}");
+        let output = import(&sandbox, &file).await;
+        assert_eq!((output.code, output.err.matches("passwordHash: a password hash of an unknown format").count()), (0, 4), "{output:?}");
         // A later import adds the hash.
-        let ended = import(&home, &line("damaged", FOREIGN[7].1)).await;
-        assert_eq!((ended.code, ended.out.trim()), (0, "0 were created, 1 changed, 0 unchanged."), "{ended:?}");
-        let server = home.serve(&[]).await;
+        let output = import(&sandbox, &line("damaged", FOREIGN[7].1)).await;
+        assert_eq!((output.code, output.out.trim()), (0, "0 were created, 1 changed, 0 unchanged."), "{output:?}");
+        let server = sandbox.serve(&[]).await;
         assert!(signs_in(&server, "good", PASSWORD).await && signs_in(&server, "damaged", PASSWORD).await);
         assert!(!signs_in(&server, "plain", "hunter2").await);
     }
 
-    async fn composed_and_decomposed_passwords_are_equal(home: Home) {
-        let home = home.with_admin().await;
+    async fn composed_and_decomposed_passwords_are_equal(sandbox: Sandbox) {
+        let sandbox = sandbox.with_admin().await;
         let (composed, decomposed) = ("Br\u{fc}ckenpfeiler-\u{c4}pfel-19", "Bru\u{308}ckenpfeiler-A\u{308}pfel-19");
         // Hashes of the composed and of the decomposed password by bcrypt and by OpenLDAP, and of a password normalized
         // by NFKC.
@@ -176,9 +176,9 @@ in_every_home! {
             line("ldap-nfd", "{SSHA}QIWnfQedcdO2wcWV7dg+RQLpm0Vbi7F2"),
             line("nfkc", "$2b$05$abcdefghijklmnopqrstuuketyawsYNv7Hcko/I6CNU/bcrO06nC."),
         ];
-        let ended = import(&home, &file.concat()).await;
-        assert_eq!((ended.code, ended.err.as_str()), (0, ""), "{ended:?}");
-        let server = home.serve(&[]).await;
+        let output = import(&sandbox, &file.concat()).await;
+        assert_eq!((output.code, output.err.as_str()), (0, ""), "{output:?}");
+        let server = sandbox.serve(&[]).await;
         for (name, first, then) in [
             ("nfc", decomposed, composed),
             ("nfd", composed, decomposed),
@@ -190,6 +190,6 @@ in_every_home! {
             assert!(signs_in(&server, name, first).await, "{name}, by the imported hash");
             assert!(signs_in(&server, name, then).await, "{name}, by Roster's hash");
         }
-        assert!(hashes(&home).await.iter().all(|hash| hash.contains(",keyid=")));
+        assert!(hashes(&sandbox).await.iter().all(|hash| hash.contains(",keyid=")));
     }
 }

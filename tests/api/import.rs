@@ -7,7 +7,7 @@ use sea_orm::{EntityTrait as _, QueryOrder as _};
 use serde_json::{Value, json};
 
 use crate::app::PASSWORD;
-use crate::process::{ADMIN, Ended, Home};
+use crate::process::{ADMIN, CommandOutput, Sandbox};
 
 /// Hashes of `PASSWORD`, by Django and by another system.
 const OF_DJANGO: &str = "pbkdf2_sha256$29000$seasalt$MqiyVFTP6UUpjrpvJsxVXBlF/shrLYjOh7Qw2l+VN0I=";
@@ -45,35 +45,35 @@ async fn snapshot(db: &Db) -> Snapshot {
     )
 }
 
-async fn import(home: &Home, file: impl AsRef<[u8]>) -> Ended {
-    import_with(home, file, &[]).await
+async fn import(sandbox: &Sandbox, file: impl AsRef<[u8]>) -> CommandOutput {
+    import_with(sandbox, file, &[]).await
 }
 
-async fn import_with(home: &Home, file: impl AsRef<[u8]>, arguments: &[&str]) -> Ended {
-    std::fs::write(home.path("people.ndjson"), file).unwrap();
-    home.run(&[&["import", "people.ndjson"][..], arguments].concat()).await
+async fn import_with(sandbox: &Sandbox, file: impl AsRef<[u8]>, arguments: &[&str]) -> CommandOutput {
+    std::fs::write(sandbox.path("people.ndjson"), file).unwrap();
+    sandbox.run(&[&["import", "people.ndjson"][..], arguments].concat()).await
 }
 
 /// Imports a file that must be valid; returns the output of the program.
-async fn imported(home: &Home, file: impl AsRef<[u8]>) -> String {
-    let ended = import(home, file).await;
-    assert_eq!((ended.code, ended.err.as_str()), (0, ""), "{ended:?}");
-    ended.out.trim().to_owned()
+async fn import_valid(sandbox: &Sandbox, file: impl AsRef<[u8]>) -> String {
+    let output = import(sandbox, file).await;
+    assert_eq!((output.code, output.err.as_str()), (0, ""), "{output:?}");
+    output.out.trim().to_owned()
 }
 
 /// Imports a file that must be invalid; returns the reported errors. Checks that nothing was written.
-async fn refused(home: &Home, file: impl AsRef<[u8]>) -> Vec<String> {
-    let db = home.db().await;
+async fn import_errors(sandbox: &Sandbox, file: impl AsRef<[u8]>) -> Vec<String> {
+    let db = sandbox.db().await;
     let before = snapshot(&db).await;
-    let ended = import(home, file).await;
-    assert_eq!(ended.code, 1, "{ended:?}");
-    assert_eq!(ended.out, "", "{ended:?}");
-    assert!(!ended.err.contains("panicked"), "{ended:?}");
+    let output = import(sandbox, file).await;
+    assert_eq!(output.code, 1, "{output:?}");
+    assert_eq!(output.out, "", "{output:?}");
+    assert!(!output.err.contains("panicked"), "{output:?}");
     assert!(snapshot(&db).await == before, "something was written");
-    let lines: Vec<String> = ended.err.lines().map(str::to_owned).collect();
-    let (last, faults) = lines.split_last().unwrap();
-    assert!(last.starts_with("error: ") && last.ends_with("nothing was written."), "{ended:?}");
-    faults.to_vec()
+    let lines: Vec<String> = output.err.lines().map(str::to_owned).collect();
+    let (last, errors) = lines.split_last().unwrap();
+    assert!(last.starts_with("error: ") && last.ends_with("nothing was written."), "{output:?}");
+    errors.to_vec()
 }
 
 /// Checks that exactly these errors were reported, in this order.
@@ -108,11 +108,11 @@ fn good_file() -> String {
     ])
 }
 
-in_every_home! {
-    async fn a_valid_file_is_imported_completely(home: Home) {
-        let home = home.with_admin().await;
-        assert_eq!(imported(&home, good_file()).await, "10 were created, 0 changed, 0 unchanged.");
-        let server = home.serve(&[]).await;
+in_every_sandbox! {
+    async fn a_valid_file_is_imported_completely(sandbox: Sandbox) {
+        let sandbox = sandbox.with_admin().await;
+        assert_eq!(import_valid(&sandbox, good_file()).await, "10 were created, 0 changed, 0 unchanged.");
+        let server = sandbox.serve(&[]).await;
         let root = server.sign_in(ADMIN).await;
         let query = "query ($id: ID!) { user(by: { id: $id }) {
             fullName username email externalId birthDate gender userType position website role dateJoined hasActivated version
@@ -143,26 +143,26 @@ in_every_home! {
         ] } }));
     }
 
-    async fn users_sign_in_with_imported_passwords(home: Home) {
-        imported(&home, good_file()).await;
-        let server = home.serve(&[]).await;
+    async fn users_sign_in_with_imported_passwords(sandbox: Sandbox) {
+        import_valid(&sandbox, good_file()).await;
+        let server = sandbox.serve(&[]).await;
         let ann = server.login("ann@example.org", PASSWORD).await;
         assert_eq!(ann["user"], json!({ "id": ANN, "hasActivated": true }));
         assert_eq!(server.login("ann@example.org", "another-password-altogether").await["success"], json!(false));
         assert_eq!(server.login("mike@example.org", PASSWORD).await["success"], json!(false));
     }
 
-    async fn importing_a_file_twice_changes_nothing(home: Home) {
+    async fn importing_a_file_twice_changes_nothing(sandbox: Sandbox) {
         let file = good_file();
-        imported(&home, &file).await;
-        let db = home.db().await;
+        import_valid(&sandbox, &file).await;
+        let db = sandbox.db().await;
         let before = snapshot(&db).await;
-        assert_eq!(imported(&home, &file).await, "0 were created, 0 changed, 10 unchanged.");
+        assert_eq!(import_valid(&sandbox, &file).await, "0 were created, 0 changed, 10 unchanged.");
         assert!(snapshot(&db).await == before);
     }
 
-    async fn users_get_access_to_the_sites_on_their_line(home: Home) {
-        let home = home.with_admin().await;
+    async fn users_get_access_to_the_sites_on_their_line(sandbox: Sandbox) {
+        let sandbox = sandbox.with_admin().await;
         let with = |sites: Value| {
             lines(&[
                 json!({ "institution": { "name": "Alder Hospital", "kind": "HOSPITAL", "country": "AU", "externalId": "H-1" } }),
@@ -171,8 +171,8 @@ in_every_home! {
                 json!({ "user": { "id": ANN, "firstName": "Ann", "lastName": "Oak", "email": "ann@example.org", "institution": "H-2", "sites": sites } }),
             ])
         };
-        imported(&home, with(json!(["H-1", "Alder Hospital", HOSPITAL]))).await;
-        let server = home.serve(&[]).await;
+        import_valid(&sandbox, with(json!(["H-1", "Alder Hospital", HOSPITAL]))).await;
+        let server = sandbox.serve(&[]).await;
         let root = server.sign_in(ADMIN).await;
         let query = "query ($id: ID!) { user(by: { id: $id }) { version institution { name } sites { nodes { name } } }
             auditEvents(first: 1, filter: { subject: $id }) { nodes { action changes { field after } } } }";
@@ -180,9 +180,9 @@ in_every_home! {
         let sites = json!([{ "name": "Alder Hospital" }, { "name": "Twin" }]);
         assert_eq!(seen["user"], json!({ "version": 1, "institution": { "name": "Cedar House" }, "sites": { "nodes": sites } }));
         for unchanged in [json!(["Twin", "H-1"]), json!([]), json!(null)] {
-            assert_eq!(imported(&home, with(unchanged)).await, "0 were created, 0 changed, 4 unchanged.");
+            assert_eq!(import_valid(&sandbox, with(unchanged)).await, "0 were created, 0 changed, 4 unchanged.");
         }
-        assert_eq!(imported(&home, with(json!(["Cedar House", "Twin"]))).await, "0 were created, 1 changed, 3 unchanged.");
+        assert_eq!(import_valid(&sandbox, with(json!(["Cedar House", "Twin"]))).await, "0 were created, 1 changed, 3 unchanged.");
         let seen = root.data(query, json!({ "id": ANN })).await;
         let sites = json!([{ "name": "Alder Hospital" }, { "name": "Cedar House" }, { "name": "Twin" }]);
         assert_eq!(seen["user"], json!({ "version": 1, "institution": { "name": "Cedar House" }, "sites": { "nodes": sites } }));
@@ -190,36 +190,36 @@ in_every_home! {
         assert_eq!((&event["action"], &event["changes"][0]["field"]), (&json!("USER_UPDATED"), &json!("sites")));
         assert_eq!(event["changes"].as_array().unwrap().len(), 1);
         assert_eq!(event["changes"][0]["after"].as_array().unwrap().len(), 1, "only the new site");
-        assert_errors(&refused(&home, with(json!(["Nowhere", "H-1", "H-9"]))).await, &[("line 4: sites: ", "Nowhere"), ("line 4: sites: ", "H-9")]);
-        let faults = refused(&home, with(json!("H-1"))).await;
-        assert_errors(&faults, &[("line 4: sites: ", "sequence")]);
+        assert_errors(&import_errors(&sandbox, with(json!(["Nowhere", "H-1", "H-9"]))).await, &[("line 4: sites: ", "Nowhere"), ("line 4: sites: ", "H-9")]);
+        let errors = import_errors(&sandbox, with(json!("H-1"))).await;
+        assert_errors(&errors, &[("line 4: sites: ", "sequence")]);
     }
 
-    async fn a_second_import_changes_nothing_if_a_line_names_a_group_twice(home: Home) {
+    async fn a_second_import_changes_nothing_if_a_line_names_a_group_twice(sandbox: Sandbox) {
         let groups = json!([{ "group": "Ward", "role": "OWNER" }, { "group": "Ward", "role": "MEMBER" }]);
         let file = lines(&[
             json!({ "group": { "name": "Ward" } }),
             json!({ "user": { "firstName": "A", "lastName": "B", "email": "a@example.org", "groups": groups } }),
         ]);
-        imported(&home, &file).await;
-        let db = home.db().await;
+        import_valid(&sandbox, &file).await;
+        let db = sandbox.db().await;
         let before = snapshot(&db).await;
-        assert_eq!(imported(&home, &file).await, "0 were created, 0 changed, 2 unchanged.");
+        assert_eq!(import_valid(&sandbox, &file).await, "0 were created, 0 changed, 2 unchanged.");
         assert!(snapshot(&db).await == before);
     }
 
-    async fn a_changed_line_updates_only_its_own_row(home: Home) {
+    async fn a_changed_line_updates_only_its_own_row(sandbox: Sandbox) {
         let file = good_file();
-        imported(&home, &file).await;
-        let db = home.db().await;
+        import_valid(&sandbox, &file).await;
+        let db = sandbox.db().await;
         let before = snapshot(&db).await;
         let changed = file.replace("\"Doctor\"", "\"Head Doctor\"").replace("The first ward", "Ward of all wards");
         assert_ne!(changed, file);
-        assert_eq!(imported(&home, &changed).await, "0 were created, 2 changed, 8 unchanged.");
+        assert_eq!(import_valid(&sandbox, &changed).await, "0 were created, 2 changed, 8 unchanged.");
         let after = snapshot(&db).await;
         let differ = |(old, new): &(&user::Model, &user::Model)| old != new;
-        let people: Vec<_> = before.3.iter().zip(&after.3).filter(differ).collect();
-        let [(old, new)] = people[..] else { panic!("{people:#?}") };
+        let users: Vec<_> = before.3.iter().zip(&after.3).filter(differ).collect();
+        let [(old, new)] = users[..] else { panic!("{users:#?}") };
         assert_eq!((new.position.as_deref(), new.version), (Some("Head Doctor"), 2));
         assert!(new.modified_at > old.modified_at);
         let mut restored = user::Model { position: old.position.clone(), version: 1, modified_at: old.modified_at, ..new.clone() };
@@ -230,66 +230,66 @@ in_every_home! {
         assert_eq!(groups, ["Ward 1"]);
     }
 
-    async fn users_are_found_by_external_id_and_null_clears_a_field(home: Home) {
-        imported(&home, good_file()).await;
+    async fn users_are_found_by_external_id_and_null_clears_a_field(sandbox: Sandbox) {
+        import_valid(&sandbox, good_file()).await;
         let line = json!({ "user": { "externalId": "P-1", "position": null, "email": "new@example.org" } });
-        assert_eq!(imported(&home, lines(&[line])).await, "0 were created, 1 changed, 0 unchanged.");
-        let ann = user::Entity::find_by_id(Id::parse(ANN).unwrap()).one(home.db().await.read()).await.unwrap().unwrap();
+        assert_eq!(import_valid(&sandbox, lines(&[line])).await, "0 were created, 1 changed, 0 unchanged.");
+        let ann = user::Entity::find_by_id(Id::parse(ANN).unwrap()).one(sandbox.db().await.read()).await.unwrap().unwrap();
         assert_eq!((ann.position, ann.email.as_deref(), ann.first_name.as_str()), (None, Some("new@example.org"), "Ann"));
     }
 
-    async fn a_renamed_institution_is_referenced_by_its_new_name(home: Home) {
-        let house = |name: &str| format!(r#"{{"institution":{{"name":"{name}","kind":"HOSPITAL","country":"IE","externalId":"H-1"}}}}"#);
-        let person = |house: &str| {
-            format!(r#"{{"user":{{"firstName":"Ann","lastName":"Oak","email":"ann@example.org","institution":"{house}"}}}}"#)
+    async fn a_renamed_institution_is_referenced_by_its_new_name(sandbox: Sandbox) {
+        let institution = |name: &str| format!(r#"{{"institution":{{"name":"{name}","kind":"HOSPITAL","country":"IE","externalId":"H-1"}}}}"#);
+        let user = |institution: &str| {
+            format!(r#"{{"user":{{"firstName":"Ann","lastName":"Oak","email":"ann@example.org","institution":"{institution}"}}}}"#)
         };
-        imported(&home, format!("{}\n{}", house("Old House"), person("Old House"))).await;
-        imported(&home, format!("{}\n{}", house("New House"), person("New House"))).await;
-        assert_eq!(refused(&home, format!("{}\n{}", house("New House"), person("Old House"))).await.len(), 1);
+        import_valid(&sandbox, format!("{}\n{}", institution("Old House"), user("Old House"))).await;
+        import_valid(&sandbox, format!("{}\n{}", institution("New House"), user("New House"))).await;
+        assert_eq!(import_errors(&sandbox, format!("{}\n{}", institution("New House"), user("Old House"))).await.len(), 1);
     }
 
-    async fn an_import_cannot_demote_or_deactivate_a_license_administrator(home: Home) {
-        let chief = |more: &str| format!(r#"{{"user":{{"firstName":"Ann","lastName":"Oak","email":"ann@example.org"{more}}}}}"#);
-        imported(&home, chief(r#","role":"LICENSE_ADMIN""#)).await;
+    async fn an_import_cannot_demote_or_deactivate_a_license_administrator(sandbox: Sandbox) {
+        let line = |more: &str| format!(r#"{{"user":{{"firstName":"Ann","lastName":"Oak","email":"ann@example.org"{more}}}}}"#);
+        import_valid(&sandbox, line(r#","role":"LICENSE_ADMIN""#)).await;
         for more in [r#","role":"USER""#, r#","isActive":false"#] {
-            assert!(refused(&home, chief(more)).await[0].contains("role"), "{more}");
+            assert!(import_errors(&sandbox, line(more)).await[0].contains("role"), "{more}");
         }
     }
 
-    async fn null_fields_of_a_new_user_count_as_not_set(home: Home) {
-        imported(&home, r#"{"user":{"firstName":"Ann","lastName":"Oak","email":"ann@example.org","nickname":null,"role":null}}"#).await;
+    async fn null_fields_of_a_new_user_count_as_not_set(sandbox: Sandbox) {
+        import_valid(&sandbox, r#"{"user":{"firstName":"Ann","lastName":"Oak","email":"ann@example.org","nickname":null,"role":null}}"#).await;
     }
 
-    async fn a_dry_run_writes_nothing(home: Home) {
+    async fn a_dry_run_writes_nothing(sandbox: Sandbox) {
         let file = good_file();
-        let dry = import_with(&home, &file, &["--dry-run"]).await;
+        let dry = import_with(&sandbox, &file, &["--dry-run"]).await;
         assert_eq!((dry.code, dry.out.trim()), (0, "10 would be created, 0 changed, 0 unchanged."), "{dry:?}");
-        let db = home.db().await;
+        let db = sandbox.db().await;
         assert!(snapshot(&db).await == Snapshot::default(), "a dry run wrote something");
-        imported(&home, &file).await;
+        import_valid(&sandbox, &file).await;
         let before = snapshot(&db).await;
-        let dry = import_with(&home, file.replace("\"Doctor\"", "\"Nurse\""), &["--dry-run"]).await;
+        let dry = import_with(&sandbox, file.replace("\"Doctor\"", "\"Nurse\""), &["--dry-run"]).await;
         assert_eq!((dry.code, dry.out.trim()), (0, "0 would be created, 1 changed, 9 unchanged."), "{dry:?}");
-        let dry = import_with(&home, "{}", &["--dry-run"]).await;
+        let dry = import_with(&sandbox, "{}", &["--dry-run"]).await;
         assert_eq!(dry.code, 1, "{dry:?}");
         assert!(snapshot(&db).await == before);
     }
 
-    async fn an_invalid_file_writes_nothing_to_an_empty_database(home: Home) {
+    async fn an_invalid_file_writes_nothing_to_an_empty_database(sandbox: Sandbox) {
         let good = json!({ "user": { "firstName": "A", "lastName": "B", "email": "a@example.org" } });
-        let bad = import(&home, format!("{good}\n{{}}\n")).await;
+        let bad = import(&sandbox, format!("{good}\n{{}}\n")).await;
         assert_eq!(bad.code, 1);
-        assert!(snapshot(&home.db().await).await == Snapshot::default(), "something was written");
+        assert!(snapshot(&sandbox.db().await).await == Snapshot::default(), "something was written");
     }
 
-    async fn each_invalid_line_is_reported_with_its_number_and_every_error(home: Home) {
-        imported(&home, good_file()).await;
-        imported(&home, lines(&[
+    async fn each_invalid_line_is_reported_with_its_number_and_every_error(sandbox: Sandbox) {
+        import_valid(&sandbox, good_file()).await;
+        import_valid(&sandbox, lines(&[
             json!({ "group": { "id": Id::new(), "name": "Twin" } }),
             json!({ "group": { "id": Id::new(), "name": "Twin" } }),
         ])).await;
         let good = json!({ "user": { "firstName": "G", "lastName": "H", "email": "good@example.org" } });
-        let person = |more: Value| {
+        let user = |more: Value| {
             let mut object = json!({ "firstName": "F", "lastName": "L", "email": format!("{}@example.org", Id::new().0) });
             object.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
             json!({ "user": object }).to_string()
@@ -302,31 +302,31 @@ in_every_home! {
             r#"{"person":{}}"#.to_owned(),
             r#"{"user":[]}"#.to_owned(),
             String::new(),
-            person(json!({ "shoeSize": 43, "isStaff": "yes", "gender": "OTHER", "id": 7 })),
+            user(json!({ "shoeSize": 43, "isStaff": "yes", "gender": "OTHER", "id": 7 })),
             r#"{"user":{"lastName":" ","email":"no address","orcidId":"0000-0002-1825-0098"}}"#.to_owned(),
-            person(json!({ "institution": "Nowhere", "groups": [{ "group": "Nothing" }] })),
-            person(json!({ "groups": [{ "group": "Twin" }] })),
-            person(json!({ "groups": [{ "group": "Choir", "role": "BOSS" }] })),
-            person(json!({ "email": "GOOD@example.org" })),
-            person(json!({ "email": "ann@Example.org", "externalId": "P-9" })),
-            person(json!({ "email": "Ann@Example.org", "externalId": "P-8", "username": "ANN" })),
-            person(json!({ "passwordHash": "secret" })),
-            person(json!({ "passwordHash": "$argon2id$v=19$m=0,t=0,p=1$c29tZXNhbHRzYWx0$mGXcJTkI6F0SxMjXfFzPvk5gQYhXr0VhQvKqTmA8mGk" })),
-            person(json!({ "passwordHash": "$argon2id$v=19$m=4294967295,t=2,p=1$c29tZXNhbHRzYWx0$mGXcJTkI6F0SxMjXfFzPvk5gQYhXr0VhQvKqTmA8mGk" })),
-            person(json!({ "passwordHash": "$2b$16$R9h/cIPz0gi.URNNX3kh2OPST9/PgBkqquzi.Ss7KIUgO2t0jWMUW" })),
-            person(json!({ "dateJoined": "yesterday" })),
-            person(json!({ "dateJoined": "+262000-01-01T00:00:00Z" })),
-            person(json!({ "dateJoined": "0000-01-01T00:00:00Z" })),
+            user(json!({ "institution": "Nowhere", "groups": [{ "group": "Nothing" }] })),
+            user(json!({ "groups": [{ "group": "Twin" }] })),
+            user(json!({ "groups": [{ "group": "Choir", "role": "BOSS" }] })),
+            user(json!({ "email": "GOOD@example.org" })),
+            user(json!({ "email": "ann@Example.org", "externalId": "P-9" })),
+            user(json!({ "email": "Ann@Example.org", "externalId": "P-8", "username": "ANN" })),
+            user(json!({ "passwordHash": "secret" })),
+            user(json!({ "passwordHash": "$argon2id$v=19$m=0,t=0,p=1$c29tZXNhbHRzYWx0$mGXcJTkI6F0SxMjXfFzPvk5gQYhXr0VhQvKqTmA8mGk" })),
+            user(json!({ "passwordHash": "$argon2id$v=19$m=4294967295,t=2,p=1$c29tZXNhbHRzYWx0$mGXcJTkI6F0SxMjXfFzPvk5gQYhXr0VhQvKqTmA8mGk" })),
+            user(json!({ "passwordHash": "$2b$16$R9h/cIPz0gi.URNNX3kh2OPST9/PgBkqquzi.Ss7KIUgO2t0jWMUW" })),
+            user(json!({ "dateJoined": "yesterday" })),
+            user(json!({ "dateJoined": "+262000-01-01T00:00:00Z" })),
+            user(json!({ "dateJoined": "0000-01-01T00:00:00Z" })),
             r#"{"institution":{"name":"X","kind":"HOTEL","country":"AUS","stars":5}}"#.to_owned(),
             r#"{"institution":{"name":"X","kind":"HOSPITAL","country":"AUS","numBeds":-1}}"#.to_owned(),
             r#"{"group":{"name":"","owner":"me"}}"#.to_owned(),
             r#"{"group":{"name":""}}"#.to_owned(),
             r#"{"group":{"name":"Twin","description":"Which of them?"}}"#.to_owned(),
-            person(json!({ "id": ANN, "email": "ann@example.org" })),
-            person(json!({ "externalId": "P-1", "email": "ann@example.org" })),
+            user(json!({ "id": ANN, "email": "ann@example.org" })),
+            user(json!({ "externalId": "P-1", "email": "ann@example.org" })),
         ]
         .join("\n");
-        let found = refused(&home, file).await;
+        let found = import_errors(&sandbox, file).await;
         assert_errors(&found, &[
             ("line 2: ", "not JSON"),
             ("line 3: ", "one member"),
@@ -367,9 +367,9 @@ in_every_home! {
         ]);
     }
 
-    async fn rows_of_another_license_are_unknown_or_taken(home: Home) {
-        imported(&home, good_file()).await;
-        let db = home.db().await;
+    async fn rows_of_another_license_are_unknown_or_taken(sandbox: Sandbox) {
+        import_valid(&sandbox, good_file()).await;
+        let db = sandbox.db().await;
         let other = roster::license::create_first(&db, Id::new(), "B-2", "Birch Institute").await.unwrap();
         let file = lines(&[
             json!({ "institution": { "id": HOSPITAL, "name": "Ours", "kind": "HOSPITAL", "country": "AU" } }),
@@ -383,15 +383,15 @@ in_every_home! {
             json!({ "user": { "firstName": "C", "lastName": "D", "email": "g@example.org", "externalId": "P-1" } }),
         ]);
         let before = snapshot(&db).await;
-        let several = import(&home, &file).await;
+        let several = import(&sandbox, &file).await;
         assert_eq!(several.code, 1);
         assert!(several.err.contains("--license"), "{several:?}");
-        let unknown = import_with(&home, &file, &["--license", "C-3"]).await;
+        let unknown = import_with(&sandbox, &file, &["--license", "C-3"]).await;
         assert_eq!(unknown.code, 1);
         assert!(unknown.err.contains("C-3"), "{unknown:?}");
-        let refused = import_with(&home, &file, &["--license", "B-2"]).await;
-        assert_eq!(refused.code, 1);
-        let found: Vec<String> = refused.err.lines().filter(|line| line.starts_with("line ")).map(str::to_owned).collect();
+        let failed = import_with(&sandbox, &file, &["--license", "B-2"]).await;
+        assert_eq!(failed.code, 1);
+        let found: Vec<String> = failed.err.lines().filter(|line| line.starts_with("line ")).map(str::to_owned).collect();
         assert_errors(&found, &[
             ("line 1: id: ", "taken"),
             ("line 2: id: ", "taken"),
@@ -404,39 +404,39 @@ in_every_home! {
         ]);
         assert!(snapshot(&db).await == before);
         let line = json!({ "user": { "firstName": "C", "lastName": "D", "email": "g@example.org", "externalId": "P-1" } });
-        let created = import_with(&home, lines(&[line]), &["--license", "B-2"]).await;
+        let created = import_with(&sandbox, lines(&[line]), &["--license", "B-2"]).await;
         assert_eq!((created.code, created.out.trim()), (0, "1 were created, 0 changed, 0 unchanged."), "{created:?}");
         let after = snapshot(&db).await;
-        assert_eq!(after.3.iter().filter(|person| person.license_id == other.id).count(), 1);
+        assert_eq!(after.3.iter().filter(|user| user.license_id == other.id).count(), 1);
     }
 
-    async fn unique_violations_are_reported_before_anything_is_written(home: Home) {
-        imported(&home, good_file()).await;
-        let house = |more: Value| {
+    async fn unique_violations_are_reported_before_anything_is_written(sandbox: Sandbox) {
+        import_valid(&sandbox, good_file()).await;
+        let institution = |more: Value| {
             let mut object = json!({ "name": "New House", "kind": "HOSPITAL", "country": "AU" });
             object.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
             json!({ "institution": object })
         };
-        let person = |email: &str, more: Value| {
+        let user = |email: &str, more: Value| {
             let mut object = json!({ "firstName": "F", "lastName": "L", "email": email });
             object.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
             json!({ "user": object })
         };
         let (one, two) = (Id::new(), Id::new());
         let file = lines(&[
-            person("good@example.org", json!({})),
-            house(json!({ "id": HOSPITAL, "externalId": "H-2" })),
-            house(json!({ "id": one, "externalId": "H-7" })),
-            house(json!({ "id": two, "externalId": "H-7" })),
-            person("h@example.org", json!({ "externalId": "P-2", "id": ANN })),
-            person("i@example.org", json!({ "externalId": "P-7" })),
-            person("j@example.org", json!({ "externalId": "P-7" })),
-            person("k@example.org", json!({ "username": "kk" })),
-            person("l@example.org", json!({ "username": "KK" })),
-            person("m@example.org", json!({ "id": one })),
-            person("n@example.org", json!({ "id": one })),
+            user("good@example.org", json!({})),
+            institution(json!({ "id": HOSPITAL, "externalId": "H-2" })),
+            institution(json!({ "id": one, "externalId": "H-7" })),
+            institution(json!({ "id": two, "externalId": "H-7" })),
+            user("h@example.org", json!({ "externalId": "P-2", "id": ANN })),
+            user("i@example.org", json!({ "externalId": "P-7" })),
+            user("j@example.org", json!({ "externalId": "P-7" })),
+            user("k@example.org", json!({ "username": "kk" })),
+            user("l@example.org", json!({ "username": "KK" })),
+            user("m@example.org", json!({ "id": one })),
+            user("n@example.org", json!({ "id": one })),
         ]);
-        assert_errors(&refused(&home, file).await, &[
+        assert_errors(&import_errors(&sandbox, file).await, &[
             ("line 2: externalId: ", "taken"),
             ("line 4: id: ", "same institution"),
             ("line 5: externalId: ", "taken"),
@@ -446,7 +446,7 @@ in_every_home! {
         ]);
     }
 
-    async fn two_lines_for_the_same_row_are_an_error(home: Home) {
+    async fn two_lines_for_the_same_row_are_an_error(sandbox: Sandbox) {
         let id = Id::new();
         let file = lines(&[
             json!({ "institution": { "id": id, "name": "House", "kind": "HOSPITAL", "country": "AU" } }),
@@ -454,39 +454,39 @@ in_every_home! {
             json!({ "group": { "name": "Ward" } }),
             json!({ "group": { "name": "Ward", "description": "Of the House" } }),
         ]);
-        assert_eq!(home.run(&["migrate"]).await.code, 0);
-        assert_errors(&refused(&home, file).await, &[("line 2: id: ", "An earlier line"), ("line 4: id: ", "An earlier line")]);
+        assert_eq!(sandbox.run(&["migrate"]).await.code, 0);
+        assert_errors(&import_errors(&sandbox, file).await, &[("line 2: id: ", "An earlier line"), ("line 4: id: ", "An earlier line")]);
     }
 
-    async fn a_user_belongs_to_at_most_200_groups(home: Home) {
+    async fn a_user_belongs_to_at_most_200_groups(sandbox: Sandbox) {
         let groups = |count: usize| (0..count).map(|number| format!("Group {number}"));
-        let person = |email: &str, names: Vec<String>| {
+        let user = |email: &str, names: Vec<String>| {
             let references: Vec<Value> = names.iter().map(|name| json!({ "group": name })).collect();
             json!({ "user": { "firstName": "A", "lastName": "B", "email": email, "groups": references } })
         };
-        let made: Vec<Value> = groups(201).map(|name| json!({ "group": { "name": name } })).collect();
-        imported(&home, lines(&made)).await;
-        let most = person("most@example.org", groups(200).collect());
-        assert_eq!(imported(&home, lines(&[most])).await, "1 were created, 0 changed, 0 unchanged.");
+        let created: Vec<Value> = groups(201).map(|name| json!({ "group": { "name": name } })).collect();
+        import_valid(&sandbox, lines(&created)).await;
+        let most = user("most@example.org", groups(200).collect());
+        assert_eq!(import_valid(&sandbox, lines(&[most])).await, "1 were created, 0 changed, 0 unchanged.");
         let file = lines(&[
-            person("more@example.org", groups(201).collect()),
-            person("most@example.org", vec!["Group 200".to_owned()]),
-            person("same@example.org", groups(200).chain(groups(200)).collect()),
+            user("more@example.org", groups(201).collect()),
+            user("most@example.org", vec!["Group 200".to_owned()]),
+            user("same@example.org", groups(200).chain(groups(200)).collect()),
         ]);
-        assert_errors(&refused(&home, file).await, &[("line 1: groups: ", "200"), ("line 2: groups: ", "200")]);
+        assert_errors(&import_errors(&sandbox, file).await, &[("line 1: groups: ", "200"), ("line 2: groups: ", "200")]);
     }
 
-    async fn a_byte_order_mark_and_whitespace_between_lines_are_ignored(home: Home) {
-        let person = |name: &str| json!({ "user": { "firstName": name, "lastName": "B", "email": format!("{name}@example.org") } });
-        let file = format!("\u{feff}{}\r\n\r\n   \n\t{}  \r\n\n{}", person("a"), person("b"), person("c"));
-        assert_eq!(imported(&home, &file).await, "3 were created, 0 changed, 0 unchanged.");
-        assert_eq!(imported(&home, "").await, "0 were created, 0 changed, 0 unchanged.");
-        assert_eq!(imported(&home, "\u{feff}").await, "0 were created, 0 changed, 0 unchanged.");
-        assert_eq!(imported(&home, "\n\r\n").await, "0 were created, 0 changed, 0 unchanged.");
+    async fn a_byte_order_mark_and_whitespace_between_lines_are_ignored(sandbox: Sandbox) {
+        let user = |name: &str| json!({ "user": { "firstName": name, "lastName": "B", "email": format!("{name}@example.org") } });
+        let file = format!("\u{feff}{}\r\n\r\n   \n\t{}  \r\n\n{}", user("a"), user("b"), user("c"));
+        assert_eq!(import_valid(&sandbox, &file).await, "3 were created, 0 changed, 0 unchanged.");
+        assert_eq!(import_valid(&sandbox, "").await, "0 were created, 0 changed, 0 unchanged.");
+        assert_eq!(import_valid(&sandbox, "\u{feff}").await, "0 were created, 0 changed, 0 unchanged.");
+        assert_eq!(import_valid(&sandbox, "\n\r\n").await, "0 were created, 0 changed, 0 unchanged.");
     }
 
-    async fn hostile_lines_are_errors_and_never_panic(home: Home) {
-        imported(&home, good_file()).await;
+    async fn hostile_lines_are_errors_and_never_panic(sandbox: Sandbox) {
+        import_valid(&sandbox, good_file()).await;
         let long = "x".repeat(2_000_000);
         let deep = "[".repeat(100_000);
         let hostile: Vec<Vec<u8>> = vec![
@@ -510,7 +510,7 @@ in_every_home! {
             br#"{"institution":{"name":"A","kind":"HOSPITAL","country":"\u0000\u0000"}}"#.to_vec(),
             b"\xef\xbb\xbf{}".to_vec(),
         ];
-        let found = refused(&home, hostile.join(&b'\n')).await;
+        let found = import_errors(&sandbox, hostile.join(&b'\n')).await;
         for number in 2..=hostile.len() {
             let named = found.iter().filter(|line| line.starts_with(&format!("line {number}: "))).count();
             assert!(named > 0, "line {number} is not named\n{found:#?}");
@@ -520,72 +520,72 @@ in_every_home! {
         assert!(!found.iter().any(|line| line.contains(char::is_control)), "{found:#?}");
     }
 
-    async fn an_imported_deactivation_ends_sessions_and_links(home: Home) {
-        imported(&home, good_file()).await;
-        let server = home.serve(&[]).await;
+    async fn an_imported_deactivation_ends_sessions_and_links(sandbox: Sandbox) {
+        import_valid(&sandbox, good_file()).await;
+        let server = sandbox.serve(&[]).await;
         let ann = server.sign_in("ann@example.org").await;
-        let made = home.run(&["admin", "link", "--email", "ann@example.org"]).await;
-        let token = made.out.split('#').nth(1).unwrap().trim().to_owned();
-        imported(&home, lines(&[json!({ "user": { "id": ANN, "isActive": false } })])).await;
-        imported(&home, lines(&[json!({ "user": { "id": ANN, "isActive": true } })])).await;
-        let refused = ann.try_ask("{ viewer { id } }", &json!({})).await.unwrap();
-        assert_eq!(refused["errors"][0]["extensions"]["code"], "UNAUTHENTICATED", "the session must not be valid after reactivation: {refused:#}");
+        let created = sandbox.run(&["admin", "link", "--email", "ann@example.org"]).await;
+        let token = created.out.split('#').nth(1).unwrap().trim().to_owned();
+        import_valid(&sandbox, lines(&[json!({ "user": { "id": ANN, "isActive": false } })])).await;
+        import_valid(&sandbox, lines(&[json!({ "user": { "id": ANN, "isActive": true } })])).await;
+        let failed = ann.try_execute("{ viewer { id } }", &json!({})).await.unwrap();
+        assert_eq!(failed["errors"][0]["extensions"]["code"], "UNAUTHENTICATED", "the session must not be valid after reactivation: {failed:#}");
         let activate = "mutation ($input: ActivateAccountInput!) { activateAccount(input: $input) { errors { code } } }";
         let input = json!({ "input": { "token": token, "password": "nine-copper-badgers-sing" } });
         assert_eq!(server.caller(None).data(activate, input).await["activateAccount"]["errors"][0]["code"], json!("EXPIRED"));
         let ann = server.sign_in("ann@example.org").await;
-        imported(&home, lines(&[json!({ "user": { "id": ANN, "position": "Nurse" } })])).await;
+        import_valid(&sandbox, lines(&[json!({ "user": { "id": ANN, "position": "Nurse" } })])).await;
         ann.data("{ viewer { id } }", json!({})).await;
-        assert_eq!(session::Entity::find().all(home.db().await.read()).await.unwrap().len(), 1);
+        assert_eq!(session::Entity::find().all(sandbox.db().await.read()).await.unwrap().len(), 1);
     }
 
-    async fn imported_passwords_are_ignored_after_the_first_sign_in(home: Home) {
-        let server = home.serve(&[]).await;
-        imported(&home, lines(&[json!({ "user": { "id": ANN, "firstName": "Ann", "lastName": "Moss", "email": "ann@example.org", "passwordHash": OF_ANOTHER } })])).await;
+    async fn imported_passwords_are_ignored_after_the_first_sign_in(sandbox: Sandbox) {
+        let server = sandbox.serve(&[]).await;
+        import_valid(&sandbox, lines(&[json!({ "user": { "id": ANN, "firstName": "Ann", "lastName": "Moss", "email": "ann@example.org", "passwordHash": OF_ANOTHER } })])).await;
         let file = lines(&[json!({ "user": { "id": ANN, "passwordHash": OF_DJANGO } })]);
-        assert_eq!(imported(&home, &file).await, "0 were created, 1 changed, 0 unchanged.");
+        assert_eq!(import_valid(&sandbox, &file).await, "0 were created, 1 changed, 0 unchanged.");
         let ann = server.sign_in("ann@example.org").await;
         for hash in [OF_DJANGO, OF_ANOTHER] {
             let file = lines(&[json!({ "user": { "id": ANN, "passwordHash": hash } })]);
-            assert_eq!(imported(&home, &file).await, "0 were created, 0 changed, 1 unchanged.");
+            assert_eq!(import_valid(&sandbox, &file).await, "0 were created, 0 changed, 1 unchanged.");
         }
         ann.data("{ viewer { id } }", json!({})).await;
         assert_eq!(server.login("ann@example.org", PASSWORD).await["success"], json!(true));
     }
 
-    async fn an_import_cannot_demote_a_superuser_who_is_a_license_administrator(home: Home) {
-        let home = home.with_admin().await;
-        let server = home.serve(&[]).await;
+    async fn an_import_cannot_demote_a_superuser_who_is_a_license_administrator(sandbox: Sandbox) {
+        let sandbox = sandbox.with_admin().await;
+        let server = sandbox.serve(&[]).await;
         let root = server.sign_in(ADMIN).await;
         let id = root.data("{ viewer { id } }", json!({})).await["viewer"]["id"].clone();
-        imported(&home, lines(&[json!({ "user": { "id": id, "role": "LICENSE_ADMIN" } })])).await;
+        import_valid(&sandbox, lines(&[json!({ "user": { "id": id, "role": "LICENSE_ADMIN" } })])).await;
         for fields in [json!({ "id": id, "role": "USER" }), json!({ "id": id, "adminRights": { "isSuperuser": false } })] {
-            std::fs::write(home.path("file.ndjson"), lines(&[json!({ "user": fields })])).unwrap();
-            let refused = home.run(&["import", "file.ndjson"]).await;
-            assert!(refused.code == 1 && refused.err.contains("line 1: role:"), "{refused:?}");
+            std::fs::write(sandbox.path("file.ndjson"), lines(&[json!({ "user": fields })])).unwrap();
+            let failed = sandbox.run(&["import", "file.ndjson"]).await;
+            assert!(failed.code == 1 && failed.err.contains("line 1: role:"), "{failed:?}");
         }
     }
 
-    async fn thousands_of_users_are_imported_in_chunks(home: Home) {
-        let people: Vec<Value> = (0..2_345)
+    async fn thousands_of_users_are_imported_in_chunks(sandbox: Sandbox) {
+        let users: Vec<Value> = (0..2_345)
             .map(|number| json!({ "user": { "firstName": format!("F{number}"), "lastName": "L", "email": format!("p{number}@example.org"), "institution": "House" } }))
             .collect();
-        let house = json!({ "institution": { "name": "House", "kind": "HOSPITAL", "country": "AU" } });
-        let file = lines(&[vec![house], people].concat());
-        assert_eq!(imported(&home, &file).await, "2346 were created, 0 changed, 0 unchanged.");
+        let institution = json!({ "institution": { "name": "House", "kind": "HOSPITAL", "country": "AU" } });
+        let file = lines(&[vec![institution], users].concat());
+        assert_eq!(import_valid(&sandbox, &file).await, "2346 were created, 0 changed, 0 unchanged.");
         let changed = file.replace("\"F2000\"", "\"Two Thousand\"");
-        assert_eq!(imported(&home, &changed).await, "0 were created, 1 changed, 2345 unchanged.");
+        assert_eq!(import_valid(&sandbox, &changed).await, "0 were created, 1 changed, 2345 unchanged.");
     }
 }
 
 #[tokio::test]
 async fn a_missing_file_is_named_in_the_error() {
-    let home = Home::on_sqlite();
-    let missing = home.run(&["import", "missing.ndjson"]).await;
+    let sandbox = Sandbox::on_sqlite();
+    let missing = sandbox.run(&["import", "missing.ndjson"]).await;
     assert_eq!(missing.code, 1);
     assert!(missing.err.contains("missing.ndjson"), "{missing:?}");
-    assert!(!home.path("roster-data").exists());
-    let folder = home.run(&["import", "."]).await;
+    assert!(!sandbox.path("roster-data").exists());
+    let folder = sandbox.run(&["import", "."]).await;
     assert_eq!(folder.code, 1);
     assert!(!folder.err.contains("panicked"), "{folder:?}");
 }

@@ -12,15 +12,15 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use crate::app::PASSWORD;
-use crate::process::{ADMIN, Caller, Home, Process};
+use crate::process::{ADMIN, Caller, Process, Sandbox};
 
 const VIEWER: &str = "{ viewer { id } }";
 /// A query that only administrators may send.
 const INACTIVE: &str = "{ users(includeInactive: true) { totalCount } }";
 
-async fn two_servers(home: &Home, arguments: &[&str]) -> (Process, Process, Caller) {
-    let one = home.serve(arguments).await;
-    let two = home.serve(arguments).await;
+async fn two_servers(sandbox: &Sandbox, arguments: &[&str]) -> (Process, Process, Caller) {
+    let one = sandbox.serve(arguments).await;
+    let two = sandbox.serve(arguments).await;
     let root = one.sign_in(ADMIN).await;
     (one, two, root)
 }
@@ -32,7 +32,7 @@ async fn create_user(root: &Caller, name: &str, role: &str) -> String {
     root.data(query, json!({ "input": input })).await["createUser"]["user"]["id"].as_str().unwrap().to_owned()
 }
 
-async fn change(caller: &Caller, mutation: &str, input: Value) {
+async fn mutate(caller: &Caller, mutation: &str, input: Value) {
     let mut input_type = format!("{mutation}Input!");
     input_type.get_mut(..1).unwrap().make_ascii_uppercase();
     let query = format!("mutation ($input: {input_type}) {{ {mutation}(input: $input) {{ success }} }}");
@@ -41,48 +41,51 @@ async fn change(caller: &Caller, mutation: &str, input: Value) {
 }
 
 /// Repeats a query concurrently until told to stop. Returns when each request began and whether it succeeded.
-fn ask_on(
+fn repeat_query(
     caller: &Caller,
     query: &'static str,
     stop: &watch::Receiver<bool>,
 ) -> Vec<tokio::task::JoinHandle<Vec<(Instant, bool)>>> {
-    let ask = || {
+    let send = || {
         let (caller, stop) = (caller.clone(), stop.clone());
         tokio::spawn(async move {
-            let mut asked = Vec::new();
+            let mut results = Vec::new();
             while !*stop.borrow() {
                 let began = Instant::now();
-                let answer = caller.try_ask(query, &json!({})).await.expect("a response");
-                asked.push((began, answer.get("errors").is_none()));
+                let response = caller.try_execute(query, &json!({})).await.expect("a response");
+                results.push((began, response.get("errors").is_none()));
             }
-            asked
+            results
         })
     };
-    (0..4).map(|_| ask()).collect()
+    (0..4).map(|_| send()).collect()
 }
 
 /// Makes a change on one server while a caller repeats a query on another: no request that began after the change
 /// succeeds.
 async fn takes_effect_at_once<F: Future<Output = ()>>(caller: &Caller, query: &'static str, what: impl FnOnce() -> F) {
     let (stop, stopped) = watch::channel(false);
-    let asking = ask_on(caller, query, &stopped);
+    let requests = repeat_query(caller, query, &stopped);
     // Long enough for many requests; nothing depends on their number.
     tokio::time::sleep(Duration::from_millis(200)).await;
     what().await;
     let done = Instant::now();
     tokio::time::sleep(Duration::from_millis(200)).await;
     stop.send(true).unwrap();
-    let asked: Vec<(Instant, bool)> = join_all(asking).await.into_iter().flat_map(Result::unwrap).collect();
-    assert!(asked.iter().any(|(began, answered)| *began < done && *answered), "no request succeeded before the change");
-    let late = asked.iter().filter(|(began, _)| *began >= done).count();
+    let results: Vec<(Instant, bool)> = join_all(requests).await.into_iter().flat_map(Result::unwrap).collect();
+    assert!(
+        results.iter().any(|(began, answered)| *began < done && *answered),
+        "no request succeeded before the change"
+    );
+    let late = results.iter().filter(|(began, _)| *began >= done).count();
     assert!(late > 0, "no request was sent after the change");
-    assert_eq!(asked.iter().filter(|(began, answered)| *began >= done && *answered).count(), 0, "of {late}");
+    assert_eq!(results.iter().filter(|(began, answered)| *began >= done && *answered).count(), 0, "of {late}");
 }
 
-in_every_home! {
-    async fn revocations_on_one_instance_take_effect_on_the_other(home: Home) {
-        let home = home.with_admin().await;
-        let (one, two, root) = two_servers(&home, &[]).await;
+in_every_sandbox! {
+    async fn revocations_on_one_instance_take_effect_on_the_other(sandbox: Sandbox) {
+        let sandbox = sandbox.with_admin().await;
+        let (one, two, root) = two_servers(&sandbox, &[]).await;
         let id = create_user(&root, "ada", "ADMIN").await;
 
         let ada = two.sign_in("ada").await;
@@ -92,27 +95,27 @@ in_every_home! {
         let ada = two.sign_in("ada").await;
         let key = ada.data("mutation { createApiKey(input: { name: \"A\", role: ADMIN }) { secret apiKey { id } } }", json!({})).await["createApiKey"].clone();
         let program = two.caller(key["secret"].as_str());
-        takes_effect_at_once(&program, VIEWER, || change(&root, "revokeApiKey", json!({ "id": key["apiKey"]["id"] }))).await;
+        takes_effect_at_once(&program, VIEWER, || mutate(&root, "revokeApiKey", json!({ "id": key["apiKey"]["id"] }))).await;
 
-        takes_effect_at_once(&ada, INACTIVE, || change(&root, "updateUser", json!({ "id": id, "role": "USER" }))).await;
+        takes_effect_at_once(&ada, INACTIVE, || mutate(&root, "updateUser", json!({ "id": id, "role": "USER" }))).await;
         assert!(ada.data(VIEWER, json!({})).await["viewer"].is_object());
 
-        takes_effect_at_once(&ada, VIEWER, || change(&root, "setActive", json!({ "id": id, "active": false }))).await;
-        change(&root, "setActive", json!({ "id": id, "active": true })).await;
-        assert!(ada.try_ask(VIEWER, &json!({})).await.unwrap().get("errors").is_some(), "reactivation does not restore sessions");
+        takes_effect_at_once(&ada, VIEWER, || mutate(&root, "setActive", json!({ "id": id, "active": false }))).await;
+        mutate(&root, "setActive", json!({ "id": id, "active": true })).await;
+        assert!(ada.try_execute(VIEWER, &json!({})).await.unwrap().get("errors").is_some(), "reactivation does not restore sessions");
 
         let ada = two.sign_in("ada").await;
-        takes_effect_at_once(&ada, VIEWER, || change(&root, "updateUser", json!({ "id": id, "password": "nine-copper-badgers-sing" }))).await;
-        change(&root, "updateUser", json!({ "id": id, "password": PASSWORD })).await;
+        takes_effect_at_once(&ada, VIEWER, || mutate(&root, "updateUser", json!({ "id": id, "password": "nine-copper-badgers-sing" }))).await;
+        mutate(&root, "updateUser", json!({ "id": id, "password": PASSWORD })).await;
         let ada = two.sign_in("ada").await;
-        takes_effect_at_once(&ada, VIEWER, || change(&root, "deleteUser", json!({ "id": id }))).await;
+        takes_effect_at_once(&ada, VIEWER, || mutate(&root, "deleteUser", json!({ "id": id }))).await;
     }
 
-    async fn an_expired_license_ends_access_on_every_instance_at_once(home: Home) {
-        let home = home.with_admin().await;
-        let (_one, two, _) = two_servers(&home, &[]).await;
+    async fn an_expired_license_ends_access_on_every_instance_at_once(sandbox: Sandbox) {
+        let sandbox = sandbox.with_admin().await;
+        let (_one, two, _) = two_servers(&sandbox, &[]).await;
         let root = two.sign_in(ADMIN).await;
-        let db = home.db().await;
+        let db = sandbox.db().await;
         takes_effect_at_once(&root, VIEWER, || async {
             let yesterday = Date(Date::today().0.pred_opt().unwrap());
             let end = license::Entity::update_many().col_expr(license::Column::ExpiresOn, Expr::value(yesterday));
@@ -120,9 +123,9 @@ in_every_home! {
         }).await;
     }
 
-    async fn ten_of_a_hundred_guesses_on_two_instances_are_checked(home: Home) {
-        let home = home.with_admin().await;
-        let (one, two, root) = two_servers(&home, &["--log", "roster::hash=debug", "--wrong-secrets-per-address", "1000"]).await;
+    async fn ten_of_a_hundred_guesses_on_two_instances_are_checked(sandbox: Sandbox) {
+        let sandbox = sandbox.with_admin().await;
+        let (one, two, root) = two_servers(&sandbox, &["--log", "roster::hash=debug", "--wrong-secrets-per-address", "1000"]).await;
         create_user(&root, "ada", "USER").await;
         let hashes = || [&one, &two].iter().map(|server| server.err().matches("a hash is computed").count()).sum::<usize>();
         let before = hashes();
@@ -130,11 +133,11 @@ in_every_home! {
         let guess = "mutation { login(input: { login: \"ada\", password: \"not-the-password\" }) { errors { code } } }";
         // Retries when too many sign-ins are under way, as an attacker would.
         let insist = async |caller: &Caller| loop {
-            let answer = caller.try_ask(guess, &json!({})).await.unwrap();
-            if let Some(code) = answer.pointer("/data/login/errors/0/code") {
+            let response = caller.try_execute(guess, &json!({})).await.unwrap();
+            if let Some(code) = response.pointer("/data/login/errors/0/code") {
                 return code.as_str().unwrap().to_owned();
             }
-            assert_eq!(answer.pointer("/errors/0/extensions/code"), Some(&json!("RATE_LIMITED")), "{answer:#}");
+            assert_eq!(response.pointer("/errors/0/extensions/code"), Some(&json!("RATE_LIMITED")), "{response:#}");
         };
         let codes = join_all((0_u32..100).map(|n| insist(if n.is_multiple_of(2) { &here } else { &there }).boxed_local())).await;
         let wrong = codes.iter().filter(|code| *code == "INVALID_CREDENTIALS").count();
@@ -144,53 +147,53 @@ in_every_home! {
         assert_eq!(two.login("ada", PASSWORD).await["errors"][0]["code"], json!("LOCKED"));
     }
 
-    async fn forged_client_addresses_do_not_evade_the_limit(home: Home) {
-        let home = home.with_admin().await;
-        let (one, two, _) = two_servers(&home, &["--wrong-secrets-per-address", "20"]).await;
+    async fn forged_client_addresses_do_not_evade_the_limit(sandbox: Sandbox) {
+        let sandbox = sandbox.with_admin().await;
+        let (one, two, _) = two_servers(&sandbox, &["--wrong-secrets-per-address", "20"]).await;
         let client = reqwest::Client::new();
         let guess = async |n: usize| {
             let server = if n.is_multiple_of(2) { &one } else { &two };
             let query = format!("mutation {{ login(input: {{ login: \"nobody{n}\", password: \"not-the-password\" }}) {{ errors {{ code }} }} }}");
             let forged = format!("203.0.{}.{}", n / 250, n % 250);
             let request = client.post(server.url("/graphql")).header("X-Forwarded-For", &forged).header("Forwarded", format!("for={forged}"));
-            let answer: Value = request.header("X-Real-IP", forged).json(&json!({ "query": query })).send().await.unwrap().json().await.unwrap();
-            answer.pointer("/errors/0/extensions/code").is_none()
+            let response: Value = request.header("X-Real-IP", forged).json(&json!({ "query": query })).send().await.unwrap().json().await.unwrap();
+            response.pointer("/errors/0/extensions/code").is_none()
         };
         let mut looked_at = 0;
         for hundred in 0..10 {
-            let answers = join_all((0..100).map(|n| guess(hundred * 100 + n).boxed_local())).await;
-            looked_at += answers.into_iter().filter(|looked_at| *looked_at).count();
+            let responses = join_all((0..100).map(|n| guess(hundred * 100 + n).boxed_local())).await;
+            looked_at += responses.into_iter().filter(|looked_at| *looked_at).count();
         }
         assert_eq!(looked_at, 20);
     }
 
-    async fn a_link_works_once_across_two_instances(home: Home) {
-        let home = home.with_admin().await;
-        let (one, two, _) = two_servers(&home, &["--public-url", "https://people.example.org/roster/"]).await;
-        let made = home.run(&["admin", "link", "--email", ADMIN, "--public-url", "https://people.example.org/roster/"]).await;
-        assert_eq!(made.code, 0, "{}", made.err);
-        let link = made.out.split_whitespace().last().unwrap().to_owned();
+    async fn a_link_works_once_across_two_instances(sandbox: Sandbox) {
+        let sandbox = sandbox.with_admin().await;
+        let (one, two, _) = two_servers(&sandbox, &["--public-url", "https://people.example.org/roster/"]).await;
+        let created = sandbox.run(&["admin", "link", "--email", ADMIN, "--public-url", "https://people.example.org/roster/"]).await;
+        assert_eq!(created.code, 0, "{}", created.err);
+        let link = created.out.split_whitespace().last().unwrap().to_owned();
         let token = link.strip_prefix("https://people.example.org/roster/activate#").unwrap_or_else(|| panic!("{link}")).to_owned();
         let query = "mutation ($input: ActivateAccountInput!) { activateAccount(input: $input) { success } }";
         let input = json!({ "input": { "token": token, "password": "nine-copper-badgers-sing" } });
         let (here, there) = (one.caller(None), two.caller(None));
-        let answers = join_all((0_u32..50).map(|n| (if n.is_multiple_of(2) { &here } else { &there }).try_ask(query, &input).boxed())).await;
-        let won = answers.iter().flatten().filter(|answer| answer.pointer("/data/activateAccount/success") == Some(&json!(true))).count();
+        let responses = join_all((0_u32..50).map(|n| (if n.is_multiple_of(2) { &here } else { &there }).try_execute(query, &input).boxed())).await;
+        let won = responses.iter().flatten().filter(|response| response.pointer("/data/activateAccount/success") == Some(&json!(true))).count();
         assert_eq!(won, 1);
         assert_eq!(two.login(ADMIN, "nine-copper-badgers-sing").await["success"], json!(true));
     }
 
-    async fn the_first_administrator_sets_their_password_by_a_link(home: Home) {
-        let made = home.run(&["admin", "create", "--email", "ada@example.org", "--first-name", "Ada", "--last-name", "Byron"]).await;
-        assert_eq!(made.code, 0, "{}", made.err);
-        let token = made.out.split('#').nth(1).unwrap_or_else(|| panic!("{}", made.out)).trim().to_owned();
-        let server = home.serve(&[]).await;
+    async fn the_first_administrator_sets_their_password_by_a_link(sandbox: Sandbox) {
+        let created = sandbox.run(&["admin", "create", "--email", "ada@example.org", "--first-name", "Ada", "--last-name", "Byron"]).await;
+        assert_eq!(created.code, 0, "{}", created.err);
+        let token = created.out.split('#').nth(1).unwrap_or_else(|| panic!("{}", created.out)).trim().to_owned();
+        let server = sandbox.serve(&[]).await;
         assert_eq!(server.login("ada@example.org", PASSWORD).await["errors"][0]["code"], json!("INVALID_CREDENTIALS"), "there is no default password");
         let query = "mutation ($input: ActivateAccountInput!) { activateAccount(input: $input) { token user { hasActivated adminRights { isSuperuser } } } }";
         let data = server.caller(None).data(query, json!({ "input": { "token": token, "password": PASSWORD } })).await;
         assert_eq!(data["activateAccount"]["user"], json!({ "hasActivated": true, "adminRights": { "isSuperuser": true } }));
         assert_eq!(server.login("ada@example.org", PASSWORD).await["success"], json!(true));
-        let people = user::Entity::find().all(home.db().await.read()).await.unwrap();
-        assert_eq!(people.len(), 1);
+        let users = user::Entity::find().all(sandbox.db().await.read()).await.unwrap();
+        assert_eq!(users.len(), 1);
     }
 }

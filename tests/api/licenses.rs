@@ -5,7 +5,7 @@ use roster::scalar::Date;
 use serde_json::json;
 
 use crate::app::{App, PASSWORD};
-use crate::process::{ADMIN, Home};
+use crate::process::{ADMIN, Sandbox};
 
 fn in_days(days: i64) -> String {
     let (ahead, ago) = (Days::new(days.max(0).unsigned_abs()), Days::new(days.min(0).unsigned_abs()));
@@ -13,8 +13,8 @@ fn in_days(days: i64) -> String {
 }
 
 /// Number, last day, whether it has expired, and the number of users, as `license list` shows them.
-async fn listed(home: &Home) -> Vec<[String; 4]> {
-    let list = home.run(&["license", "list"]).await;
+async fn listed(sandbox: &Sandbox) -> Vec<[String; 4]> {
+    let list = sandbox.run(&["license", "list"]).await;
     assert_eq!(list.code, 0, "{list:?}");
     let rows = list.out.lines().skip(1).map(|line| {
         let cells: Vec<&str> = line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect();
@@ -24,45 +24,45 @@ async fn listed(home: &Home) -> Vec<[String; 4]> {
     rows.collect()
 }
 
-in_every_home! {
-    async fn a_license_is_created_listed_and_gets_an_administrator(home: Home) {
-        let made = home.run(&["license", "create", "--number", " L-1 ", "--holder", "Maison Aurélie, Lyon", "--kind", "private", "--starts-on", "2026-01-01", "--expires-on", "2126-12-31"]).await;
-        assert_eq!(made.code, 0, "{made:?}");
-        assert!(made.out.contains("L-1") && made.out.contains("2026-01-01") && made.out.contains("2126-12-31"), "{}", made.out);
-        assert!(made.out.contains("roster admin create --license L-1"), "{}", made.out);
-        assert_eq!(home.run(&["license", "create", "--number", "L-2", "--holder", "Birch Institute"]).await.code, 0);
+in_every_sandbox! {
+    async fn a_license_is_created_listed_and_gets_an_administrator(sandbox: Sandbox) {
+        let created = sandbox.run(&["license", "create", "--number", " L-1 ", "--holder", "Maison Aurélie, Lyon", "--kind", "private", "--starts-on", "2026-01-01", "--expires-on", "2126-12-31"]).await;
+        assert_eq!(created.code, 0, "{created:?}");
+        assert!(created.out.contains("L-1") && created.out.contains("2026-01-01") && created.out.contains("2126-12-31"), "{}", created.out);
+        assert!(created.out.contains("roster admin create --license L-1"), "{}", created.out);
+        assert_eq!(sandbox.run(&["license", "create", "--number", "L-2", "--holder", "Birch Institute"]).await.code, 0);
         let names = ["admin", "create", "--password-stdin", "--email", ADMIN, "--first-name", "Root", "--last-name", "Alder"];
-        let several = home.run_with(&names, PASSWORD).await;
+        let several = sandbox.run_with(&names, PASSWORD).await;
         assert!(several.code == 1 && several.err.contains("--license") && several.err.contains("license list"), "{several:?}");
-        let unknown = home.run_with(&[&names[..], &["--license", "L-9"]].concat(), PASSWORD).await;
+        let unknown = sandbox.run_with(&[&names[..], &["--license", "L-9"]].concat(), PASSWORD).await;
         assert!(unknown.code == 1 && unknown.err.contains("L-9") && unknown.err.contains("license create"), "{unknown:?}");
-        assert_eq!(home.run_with(&[&names[..], &["--license", "L-1"]].concat(), PASSWORD).await.code, 0);
+        assert_eq!(sandbox.run_with(&[&names[..], &["--license", "L-1"]].concat(), PASSWORD).await.code, 0);
 
-        let list = home.run(&["license", "list"]).await.out;
-        for said in ["NUMBER", "HOLDER", "KIND", "FIRST DAY", "LAST DAY", "EXPIRED", "USERS", "Maison Aurélie, Lyon", "private", "commercial", "2026-01-01"] {
-            assert!(list.contains(said), "{said}: {list}");
+        let list = sandbox.run(&["license", "list"]).await.out;
+        for printed in ["NUMBER", "HOLDER", "KIND", "FIRST DAY", "LAST DAY", "EXPIRED", "USERS", "Maison Aurélie, Lyon", "private", "commercial", "2026-01-01"] {
+            assert!(list.contains(printed), "{printed}: {list}");
         }
         let expected = [["L-1", "2126-12-31", "no", "1"], ["L-2", "none", "no", "0"]];
-        assert_eq!(listed(&home).await, expected);
-        let server = home.serve(&[]).await;
+        assert_eq!(listed(&sandbox).await, expected);
+        let server = sandbox.serve(&[]).await;
         let viewer = server.sign_in(ADMIN).await;
         let license = viewer.data("{ viewer { license { number name kind holder startsOn expiresOn isExpired } } }", json!({})).await;
         assert_eq!(license["viewer"]["license"], json!({ "number": "L-1", "name": "L-1/Maison Aurélie, Lyon/2126-12-31", "kind": "PRIVATE",
             "holder": "Maison Aurélie, Lyon", "startsOn": "2026-01-01", "expiresOn": "2126-12-31", "isExpired": false }));
     }
 
-    async fn an_administrator_sees_only_their_own_license(home: Home) {
+    async fn an_administrator_sees_only_their_own_license(sandbox: Sandbox) {
         for number in ["L-1", "L-2"] {
-            assert_eq!(home.run(&["license", "create", "--number", number, "--holder", "Alder"]).await.code, 0);
+            assert_eq!(sandbox.run(&["license", "create", "--number", number, "--holder", "Alder"]).await.code, 0);
         }
         let create = async |email: &str, more: &[&str]| {
             let names = ["admin", "create", "--password-stdin", "--email", email, "--first-name", "Ann", "--last-name", "Alder"];
-            home.run_with(&[&names[..], more].concat(), PASSWORD).await
+            sandbox.run_with(&[&names[..], more].concat(), PASSWORD).await
         };
         assert_eq!(create(ADMIN, &["--license", "L-1"]).await.code, 0);
-        let made = create("ann@example.org", &["--license", "L-2", "--license-admin"]).await;
-        assert!(made.code == 0 && made.out.contains("now administers license L-2"), "{made:?}");
-        let server = home.serve(&[]).await;
+        let created = create("ann@example.org", &["--license", "L-2", "--license-admin"]).await;
+        assert!(created.code == 0 && created.out.contains("now administers license L-2"), "{created:?}");
+        let server = sandbox.serve(&[]).await;
         let ann = server.sign_in("ann@example.org").await;
         let seen = ann.data("{ viewer { role fullSiteAccess adminRights { isSuperuser } license { number } } users { totalCount } }", json!({})).await;
         assert_eq!(seen, json!({
@@ -73,55 +73,55 @@ in_every_home! {
         assert_eq!(root.data("{ users { totalCount } }", json!({})).await["users"]["totalCount"], json!(2));
     }
 
-    async fn users_cannot_sign_in_before_the_license_starts(home: Home) {
-        assert_eq!(home.run(&["license", "create", "--number", "L-1", "--holder", "Alder", "--starts-on", &in_days(2)]).await.code, 0);
+    async fn users_cannot_sign_in_before_the_license_starts(sandbox: Sandbox) {
+        assert_eq!(sandbox.run(&["license", "create", "--number", "L-1", "--holder", "Alder", "--starts-on", &in_days(2)]).await.code, 0);
         let names = ["admin", "create", "--password-stdin", "--email", ADMIN, "--first-name", "Root", "--last-name", "Alder"];
-        assert_eq!(home.run_with(&names, PASSWORD).await.code, 0);
-        let server = home.serve(&[]).await;
+        assert_eq!(sandbox.run_with(&names, PASSWORD).await.code, 0);
+        let server = sandbox.serve(&[]).await;
         let payload = server.login(ADMIN, PASSWORD).await;
         assert_eq!(payload["errors"][0]["code"], "INACTIVE", "{payload:#}");
     }
 
-    async fn an_invalid_license_is_rejected_with_every_error(home: Home) {
-        let good = home.run(&["license", "create", "--number", &"é".repeat(50), "--holder", &"é".repeat(200)]).await;
+    async fn an_invalid_license_is_rejected_with_every_error(sandbox: Sandbox) {
+        let good = sandbox.run(&["license", "create", "--number", &"é".repeat(50), "--holder", &"é".repeat(200)]).await;
         assert_eq!(good.code, 0, "{good:?}");
-        let bad = home.run(&["license", "create", "--number", &"x".repeat(51), "--holder", " ", "--starts-on", "2027-01-02", "--expires-on", "2027-01-01"]).await;
+        let bad = sandbox.run(&["license", "create", "--number", &"x".repeat(51), "--holder", " ", "--starts-on", "2027-01-02", "--expires-on", "2027-01-01"]).await;
         assert_eq!(bad.code, 1);
         for field in ["number", "holder", "expiresOn"] {
             assert!(bad.err.contains(field), "{field}: {}", bad.err);
         }
-        let taken = home.run(&["license", "create", "--number", &"é".repeat(50), "--holder", &"x".repeat(201)]).await;
+        let taken = sandbox.run(&["license", "create", "--number", &"é".repeat(50), "--holder", &"x".repeat(201)]).await;
         assert!(taken.code == 1 && taken.err.contains("number: This license number is taken.") && taken.err.contains("holder: Must be at most 200"), "{taken:?}");
-        let taken = home.run(&["license", "create", "--number", &"é".repeat(50), "--holder", "Other"]).await;
+        let taken = sandbox.run(&["license", "create", "--number", &"é".repeat(50), "--holder", "Other"]).await;
         assert!(taken.code == 1 && taken.err.contains("number: This license number is taken."), "{taken:?}");
-        let unknown = home.run(&["license", "extend", "--number", "L-9", "--no-end"]).await;
+        let unknown = sandbox.run(&["license", "extend", "--number", "L-9", "--no-end"]).await;
         assert!(unknown.code == 1 && unknown.err.contains("L-9") && unknown.err.contains("license list"), "{unknown:?}");
-        let early = home.run(&["license", "extend", "--number", &"é".repeat(50), "--expires-on", "2020-01-01"]).await;
+        let early = sandbox.run(&["license", "extend", "--number", &"é".repeat(50), "--expires-on", "2020-01-01"]).await;
         assert!(early.code == 1 && early.err.contains("expiresOn") && early.err.contains("before the first"), "{early:?}");
-        assert_eq!(listed(&home).await.len(), 1);
+        assert_eq!(listed(&sandbox).await.len(), 1);
     }
 
-    async fn users_have_no_access_while_their_license_is_expired(home: Home) {
-        assert_eq!(home.run(&["license", "create", "--number", "L-1", "--holder", "Alder", "--starts-on", "2020-01-01", "--expires-on", &in_days(0)]).await.code, 0);
-        let home = home.with_admin().await;
-        let server = home.serve(&[]).await;
+    async fn users_have_no_access_while_their_license_is_expired(sandbox: Sandbox) {
+        assert_eq!(sandbox.run(&["license", "create", "--number", "L-1", "--holder", "Alder", "--starts-on", "2020-01-01", "--expires-on", &in_days(0)]).await.code, 0);
+        let sandbox = sandbox.with_admin().await;
+        let server = sandbox.serve(&[]).await;
         let viewer = server.sign_in(ADMIN).await;
-        let asks = async || viewer.try_ask("{ viewer { email } }", &json!({})).await.unwrap();
+        let operations = async || viewer.try_execute("{ viewer { email } }", &json!({})).await.unwrap();
         let signs_in = async || server.login(ADMIN, PASSWORD).await["success"] == json!(true);
-        assert_eq!(asks().await["data"]["viewer"]["email"], json!(ADMIN), "the last day is valid");
+        assert_eq!(operations().await["data"]["viewer"]["email"], json!(ADMIN), "the last day is valid");
         let extend = async |how: &[&str]| {
-            let done = home.run(&[&["license", "extend", "--number", "L-1"], how].concat()).await;
+            let done = sandbox.run(&[&["license", "extend", "--number", "L-1"], how].concat()).await;
             assert_eq!(done.code, 0, "{done:?}");
             done.out
         };
-        let said = extend(&["--expires-on", &in_days(-1)]).await;
-        assert!(said.contains(&in_days(-1)) && said.contains(&format!("previously it ended on {}", in_days(0))) && said.contains("no longer have access"), "{said}");
-        assert_eq!(asks().await["errors"][0]["extensions"]["code"], json!("UNAUTHENTICATED"), "access ends at once");
+        let printed = extend(&["--expires-on", &in_days(-1)]).await;
+        assert!(printed.contains(&in_days(-1)) && printed.contains(&format!("previously it ended on {}", in_days(0))) && printed.contains("no longer have access"), "{printed}");
+        assert_eq!(operations().await["errors"][0]["extensions"]["code"], json!("UNAUTHENTICATED"), "access ends at once");
         assert!(!signs_in().await);
-        assert_eq!(listed(&home).await, [["L-1", &in_days(-1), "yes", "1"]]);
-        let said = extend(&["--no-end"]).await;
-        assert!(said.contains("has no end") && said.contains(&in_days(-1)), "{said}");
-        assert_eq!(asks().await["data"]["viewer"]["email"], json!(ADMIN), "sessions survive the expiry");
+        assert_eq!(listed(&sandbox).await, [["L-1", &in_days(-1), "yes", "1"]]);
+        let printed = extend(&["--no-end"]).await;
+        assert!(printed.contains("has no end") && printed.contains(&in_days(-1)), "{printed}");
+        assert_eq!(operations().await["data"]["viewer"]["email"], json!(ADMIN), "sessions survive the expiry");
         assert!(signs_in().await);
         assert!(extend(&["--no-end"]).await.contains("already"));
         assert!(extend(&["--expires-on", &in_days(400)]).await.contains("previously it had no end date"));
@@ -138,47 +138,47 @@ in_every_home! {
         assert_eq!(events, json!([
             event(None, Some(in_days(400))), event(Some(in_days(-1)), None), event(Some(in_days(0)), Some(in_days(-1))), created,
         ]));
-        assert_eq!(home.run(&["audit", "verify"]).await.code, 0);
+        assert_eq!(sandbox.run(&["audit", "verify"]).await.code, 0);
     }
 }
 
 #[tokio::test]
 async fn an_invalid_date_is_reported_before_anything_happens() {
-    let home = Home::on_sqlite();
+    let sandbox = Sandbox::on_sqlite();
     let create = ["license", "create", "--number", "L-1", "--holder", "Alder"];
     let extend = ["license", "extend", "--number", "L-1"];
     for (flag, command) in [("--starts-on", &create[..]), ("--expires-on", &create), ("--expires-on", &extend)] {
         for day in ["2027-02-29", "tomorrow", "1/2/2027", "2027-1-2", ""] {
-            let refused = home.run(&[command, &[&format!("{flag}={day}")]].concat()).await;
-            assert!(refused.code == 2 && refused.err.contains(flag), "{flag}={day}: {refused:?}");
+            let failed = sandbox.run(&[command, &[&format!("{flag}={day}")]].concat()).await;
+            assert!(failed.code == 2 && failed.err.contains(flag), "{flag}={day}: {failed:?}");
         }
     }
     for arguments in
         [&extend[..], &["license", "extend", "--no-end"], &["license", "create", "--number", "L-1"], &["license"]]
     {
-        assert_eq!(home.run(arguments).await.code, 2, "{arguments:?}");
+        assert_eq!(sandbox.run(arguments).await.code, 2, "{arguments:?}");
     }
-    let both = home.run(&[&extend[..], &["--no-end", "--expires-on", "2027-01-01"]].concat()).await;
+    let both = sandbox.run(&[&extend[..], &["--no-end", "--expires-on", "2027-01-01"]].concat()).await;
     assert!(both.code == 2 && both.err.contains("--no-end"), "{both:?}");
-    assert_eq!(home.run(&[&create[..], &["--kind", "public"]].concat()).await.code, 2);
-    assert!(!home.path("roster-data").exists());
+    assert_eq!(sandbox.run(&[&create[..], &["--kind", "public"]].concat()).await.code, 2);
+    assert!(!sandbox.path("roster-data").exists());
 }
 
 on_every_database! {
     async fn every_instance_knows_at_once_that_a_license_has_expired(app: App) {
-        let (user, stranger) = (app.user().await, app.stranger().await);
+        let (user, stranger) = (app.user().await, app.other_license_user().await);
         let until = async |days: Option<i64>| {
             let last = days.map(|days| Date::parse(&in_days(days)).unwrap());
             roster::license::extend(&app.db, "A-1", last).await
         };
         assert!(until(Some(-1)).await.is_err(), "the end cannot be before the first day, which is today");
         // Moves the start of the license one year back.
-        let begun = Date::parse(&in_days(-365)).unwrap();
-        crate::crowd::backdate(&app, app.license, begun).await;
-        for (days, answers) in [(Some(-1), false), (Some(0), true), (Some(-300), false), (None, true)] {
+        let starts_on = Date::parse(&in_days(-365)).unwrap();
+        crate::crowd::backdate(&app, app.license, starts_on).await;
+        for (days, responses) in [(Some(-1), false), (Some(0), true), (Some(-300), false), (None, true)] {
             until(days).await.unwrap();
-            let answer = user.ask("{ viewer { id } }", json!({})).await;
-            assert_eq!(answer["data"]["viewer"]["id"] == json!(user.id()), answers, "{days:?}: {answer:#}");
+            let response = user.execute("{ viewer { id } }", json!({})).await;
+            assert_eq!(response["data"]["viewer"]["id"] == json!(user.id()), responses, "{days:?}: {response:#}");
             assert_eq!(stranger.data("{ viewer { id } }", json!({})).await["viewer"]["id"], json!(stranger.id()));
         }
     }

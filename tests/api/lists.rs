@@ -34,8 +34,8 @@ impl List {
         at.clone()
     }
 
-    async fn refused(&self, caller: &Caller<'_>, arguments: &str) -> String {
-        caller.refused(&self.document(arguments, "pageInfo { hasNextPage }"), json!({})).await
+    async fn error_code(&self, caller: &Caller<'_>, arguments: &str) -> String {
+        caller.error_code(&self.document(arguments, "pageInfo { hasNextPage }"), json!({})).await
     }
 
     fn document(&self, arguments: &str, selection: &str) -> String {
@@ -57,12 +57,12 @@ impl List {
             );
             assert_eq!(page["pageInfo"]["endCursor"], edges.last().map_or(Value::Null, |edge| edge["cursor"].clone()));
             let (ahead, behind) = (&page["pageInfo"]["hasNextPage"], &page["pageInfo"]["hasPreviousPage"]);
-            let (more, begun) = if forward { (ahead, behind) } else { (behind, ahead) };
-            assert_eq!(*begun, json!(!place.is_empty()));
+            let (has_more, has_previous) = if forward { (ahead, behind) } else { (behind, ahead) };
+            assert_eq!(*has_previous, json!(!place.is_empty()));
             let cursor = &page["pageInfo"][if forward { "endCursor" } else { "startCursor" }];
             place = format!(", {}: {cursor}", if forward { "after" } else { "before" });
             ids = if forward { [ids, part].concat() } else { [part, ids].concat() };
-            if *more == json!(false) {
+            if *has_more == json!(false) {
                 return ids;
             }
             assert_eq!(edges.len(), size);
@@ -96,18 +96,18 @@ async fn create_namesakes(app: &App, count: usize) -> Vec<String> {
         ("王", "芳"),
         ("", ""),
     ];
-    let people: Vec<user::Model> = (0..count)
+    let users: Vec<user::Model> = (0..count)
         .map(|n| match names[n % names.len()] {
             ("", _) => crowd::model(app.license, &format!("First {n:03}"), "Mid"),
             (first, last) => crowd::model(app.license, first, last),
         })
         .collect();
-    let mut order: Vec<(String, String, String)> = people
+    let mut order: Vec<(String, String, String)> = users
         .iter()
-        .map(|person| (person.last_name_key.clone(), person.first_name_key.clone(), person.id.0.to_string()))
+        .map(|user| (user.last_name_key.clone(), user.first_name_key.clone(), user.id.0.to_string()))
         .collect();
     order.sort();
-    crowd::store(app, people).await;
+    crowd::store(app, users).await;
     order.into_iter().map(|(_, _, id)| id).collect()
 }
 
@@ -153,61 +153,61 @@ on_every_database! {
         let data = user.data(query, json!({})).await;
         assert_eq!(data["users"]["nodes"].as_array().unwrap().len(), 5);
         assert_eq!(user.data(query, json!({ "first": 2 })).await["users"]["nodes"].as_array().unwrap().len(), 2);
-        assert_eq!(user.refused(query, json!({ "first": 2, "last": 2 })).await, "BAD_USER_INPUT");
+        assert_eq!(user.error_code(query, json!({ "first": 2, "last": 2 })).await, "BAD_USER_INPUT");
         let required = "query ($first: Int!) { users(first: $first) { totalCount } }";
-        assert!(user.ask(required, json!({})).await["errors"].is_array());
+        assert!(user.execute(required, json!({})).await["errors"].is_array());
     }
 
     async fn invalid_page_sizes_are_rejected(app: App) {
         let user = app.user().await;
-        let group = user.change("createGroup", "group { id }", json!({ "name": "A" })).await["group"]["id"].clone();
+        let group = user.mutate("createGroup", "group { id }", json!({ "name": "A" })).await["group"]["id"].clone();
         let site = create_site(&app, app.license, "A").await.id.0;
         let lists = ["users", "groups", "institutions", &format!("group(id: {group}) {{ members"), &format!("institution(id: \"{site}\") {{ users")];
         for list in lists.map(List::of) {
             for arguments in ["first: 0", "first: -1", "first: 101", "first: 2147483647", "first: 2147483648", "first: -2147483649", "last: 0", "last: 101",
                 "first: 1, last: 1", "first: \"1\"", "first: 1.5"] {
-                assert_eq!(list.refused(&user, arguments).await, "BAD_USER_INPUT", "{}: {arguments}", list.0);
+                assert_eq!(list.error_code(&user, arguments).await, "BAD_USER_INPUT", "{}: {arguments}", list.0);
             }
         }
         for arguments in ["first: 0", "first: 101"] {
             let search = format!("{{ searchUsers(query: \"a\", {arguments}) {{ totalCount }} }}");
-            assert_eq!(user.refused(&search, json!({})).await, "BAD_USER_INPUT");
+            assert_eq!(user.error_code(&search, json!({})).await, "BAD_USER_INPUT");
         }
     }
 
     async fn users_with_equal_names_are_listed_once_in_both_directions(app: App) {
         let user = app.sign_in(app.create("Aa", app.license, UserFields::default(), Undefined).await).await;
-        let people = create_namesakes(&app, 113).await;
+        let namesakes = create_namesakes(&app, 113).await;
         let users = List::of("users");
         let all = users.read_all(&user, 100, true).await;
         users.assert_is(&user, &all).await;
         let others = ["Aa Tester", "Root Alder"].len();
-        assert_eq!(all.len(), people.len() + others);
-        let crowd: Vec<String> = all.into_iter().filter(|id| people.contains(id)).collect();
-        assert_eq!(crowd, people, "sorted by last name, first name and id");
+        assert_eq!(all.len(), namesakes.len() + others);
+        let crowd: Vec<String> = all.into_iter().filter(|id| namesakes.contains(id)).collect();
+        assert_eq!(crowd, namesakes, "sorted by last name, first name and id");
     }
 
     async fn every_member_is_listed_once_in_both_directions(app: App) {
         let owner = app.user().await;
-        let group = owner.change("createGroup", "group { id }", json!({ "name": "A" })).await["group"]["id"].as_str().unwrap().to_owned();
-        let people = create_namesakes(&app, 113).await;
-        crowd::memberships(&app, &people.iter().map(|person| id(person)).collect::<Vec<_>>(), &[id(&group)], GroupRole::Member).await;
+        let group = owner.mutate("createGroup", "group { id }", json!({ "name": "A" })).await["group"]["id"].as_str().unwrap().to_owned();
+        let users = create_namesakes(&app, 113).await;
+        crowd::memberships(&app, &users.iter().map(|user| id(user)).collect::<Vec<_>>(), &[id(&group)], GroupRole::Member).await;
         let list = List(format!("group(id: \"{group}\") {{ members"));
-        let handed_on = json!({ "groupId": group, "userId": people[0], "role": "OWNER" });
-        assert_eq!(owner.change("setGroupMember", "", handed_on).await["success"], json!(true));
-        owner.change("removeGroupMember", "", json!({ "groupId": group, "userId": owner.id() })).await;
-        list.assert_is(&owner, &people).await;
+        let handed_on = json!({ "groupId": group, "userId": users[0], "role": "OWNER" });
+        assert_eq!(owner.mutate("setGroupMember", "", handed_on).await["success"], json!(true));
+        owner.mutate("removeGroupMember", "", json!({ "groupId": group, "userId": owner.id() })).await;
+        list.assert_is(&owner, &users).await;
         assert_eq!(list.page(&owner, "first: 1", "totalCount").await["totalCount"], json!(113));
     }
 
     async fn every_user_of_an_institution_is_listed_once_in_both_directions(app: App) {
         let user = app.user().await;
         let site = create_site(&app, app.license, "A").await.id;
-        let people = create_namesakes(&app, 113).await;
+        let users = create_namesakes(&app, 113).await;
         let belong = user::Entity::update_many().col_expr(user::Column::InstitutionId, Expr::value(site));
-        belong.filter(user::Column::Id.is_in(people.iter().map(|person| id(person)))).exec(app.db.write()).await.unwrap();
+        belong.filter(user::Column::Id.is_in(users.iter().map(|listed| id(listed)))).exec(app.db.write()).await.unwrap();
         let list = List(format!("institution(id: \"{}\") {{ users", site.0));
-        list.assert_is(&user, &people).await;
+        list.assert_is(&user, &users).await;
         assert_eq!(list.page(&user, "last: 1", "totalCount").await["totalCount"], json!(113));
     }
 
@@ -226,16 +226,16 @@ on_every_database! {
 
     async fn pages_do_not_shift_when_users_are_added_or_deactivated(app: App) {
         let user = app.user().await;
-        let people = create_namesakes(&app, 40).await;
+        let namesakes = create_namesakes(&app, 40).await;
         let users = List::of("users");
         let page = users.page(&user, "first: 20", PAGE).await;
         let end = page["pageInfo"]["endCursor"].clone();
         let before = users.page(&user, &format!("first: 100, after: {end}"), PAGE).await["edges"].clone();
-        crowd::people(&app, &[("A", "AAA")]).await;
+        crowd::users(&app, &[("A", "AAA")]).await;
         let last = page["edges"][19]["node"]["id"].as_str().unwrap();
-        app.license_admin().await.change("setActive", "", json!({ "id": last, "active": false })).await;
+        app.license_admin().await.mutate("setActive", "", json!({ "id": last, "active": false })).await;
         assert_eq!(users.page(&user, &format!("first: 100, after: {end}"), PAGE).await["edges"].as_array().unwrap().len(), before.as_array().unwrap().len() + 1, "only the administrator was added");
-        assert!(people.contains(&last.to_owned()));
+        assert!(namesakes.contains(&last.to_owned()));
     }
 
     async fn the_range_between_two_cursors_is_paged_from_either_end(app: App) {
@@ -254,7 +254,7 @@ on_every_database! {
     }
 
     async fn cursors_of_other_lists_are_rejected(app: App) {
-        let (user, stranger, root, admin) = (app.user().await, app.stranger().await, app.superuser().await, app.admin().await);
+        let (user, stranger, root, admin) = (app.user().await, app.other_license_user().await, app.superuser().await, app.admin().await);
         let groups = crowd::groups(&app, app.license, ["A".to_owned(), "B".to_owned()]).await;
         crowd::memberships(&app, &[user.id], &groups, GroupRole::Member).await;
         let members = groups.iter().map(|group| List(format!("group(id: \"{}\") {{ members", group.0))).collect::<Vec<_>>();
@@ -274,10 +274,10 @@ on_every_database! {
             (&all_groups, &user, format!("after: {named}")), (&all_groups, &user, format!("after: {of_users}")),
         ];
         for (list, caller, arguments) in refused {
-            assert_eq!(list.refused(caller, &arguments).await, "BAD_USER_INPUT", "{}: {arguments}", list.0);
+            assert_eq!(list.error_code(caller, &arguments).await, "BAD_USER_INPUT", "{}: {arguments}", list.0);
         }
-        assert_eq!(user.refused(&format!("{{ searchUsers(query: \"test\", {of_search}) {{ totalCount }} }}"), json!({})).await, "BAD_USER_INPUT");
-        assert_eq!(user.refused(&format!("{{ searchUsers(query: \"tester\", after: {of_users}) {{ totalCount }} }}"), json!({})).await, "BAD_USER_INPUT");
+        assert_eq!(user.error_code(&format!("{{ searchUsers(query: \"test\", {of_search}) {{ totalCount }} }}"), json!({})).await, "BAD_USER_INPUT");
+        assert_eq!(user.error_code(&format!("{{ searchUsers(query: \"tester\", after: {of_users}) {{ totalCount }} }}"), json!({})).await, "BAD_USER_INPUT");
         user.data(&format!("{{ searchUsers(query: \" TESTER \", {of_search}) {{ totalCount }} }}"), json!({})).await;
         admin.data(&format!("{{ users(after: {of_users}) {{ totalCount }} }}"), json!({})).await;
     }
@@ -303,7 +303,7 @@ on_every_database! {
         for cursor in damaged {
             for argument in ["after", "before"] {
                 let document = format!("query ($cursor: String) {{ users({argument}: $cursor) {{ nodes {{ id }} }} }}");
-                assert_eq!(user.refused(&document, json!({ "cursor": cursor })).await, "BAD_USER_INPUT", "{cursor}");
+                assert_eq!(user.error_code(&document, json!({ "cursor": cursor })).await, "BAD_USER_INPUT", "{cursor}");
             }
         }
         users.page(&user, &format!("first: 1, after: \"{good}\""), PAGE).await;
@@ -322,7 +322,7 @@ on_every_database! {
     async fn inactive_users_are_listed_only_for_administrators_on_request(app: App) {
         let (user, admin) = (app.user().await, app.admin().await);
         let gone = app.create("Gone", app.license, UserFields::default(), Undefined).await;
-        admin.change("setActive", "", json!({ "id": gone.id.0, "active": false })).await;
+        admin.mutate("setActive", "", json!({ "id": gone.id.0, "active": false })).await;
         let count = |data: Value| data["users"]["totalCount"].as_i64().unwrap();
         let active = "{ users { totalCount nodes { id } } }";
         let all = "{ users(includeInactive: true) { totalCount nodes { id isActive } } }";
@@ -331,15 +331,15 @@ on_every_database! {
         let data = admin.data(all, json!({})).await;
         assert!(data["users"]["nodes"].as_array().unwrap().contains(&json!({ "id": gone.id.0, "isActive": false })));
         assert_eq!(count(data), 4);
-        assert_eq!(user.refused(all, json!({})).await, "FORBIDDEN");
-        assert_eq!(user.refused("{ searchUsers(query: \"gone\", includeInactive: true) { totalCount } }", json!({})).await, "FORBIDDEN");
+        assert_eq!(user.error_code(all, json!({})).await, "FORBIDDEN");
+        assert_eq!(user.error_code("{ searchUsers(query: \"gone\", includeInactive: true) { totalCount } }", json!({})).await, "FORBIDDEN");
         let search = |inactive: bool| format!("{{ searchUsers(query: \"gone\", includeInactive: {inactive}) {{ totalCount }} }}");
         assert_eq!(admin.data(&search(false), json!({})).await["searchUsers"]["totalCount"], json!(0));
         assert_eq!(admin.data(&search(true), json!({})).await["searchUsers"]["totalCount"], json!(1));
     }
 
     async fn lists_show_one_license_except_to_superusers(app: App) {
-        let (user, stranger, root) = (app.user().await, app.stranger().await, app.superuser().await);
+        let (user, stranger, root) = (app.user().await, app.other_license_user().await, app.superuser().await);
         crowd::groups(&app, app.other_license, ["There".to_owned()]).await;
         create_site(&app, app.other_license, "There").await;
         let totals = "{ users { totalCount nodes { license { number } } } groups { totalCount } institutions { totalCount } }";
@@ -372,7 +372,7 @@ on_every_database! {
         }
         for list in ["groups", "institutions"] {
             let document = format!("query ($part: String) {{ {list}(nameContains: $part) {{ totalCount }} }}");
-            assert_eq!(user.refused(&document, json!({ "part": "é".repeat(201) })).await, "BAD_USER_INPUT");
+            assert_eq!(user.error_code(&document, json!({ "part": "é".repeat(201) })).await, "BAD_USER_INPUT");
             for everything in [Value::Null, json!(""), json!(" ")] {
                 assert_eq!(user.data(&document, json!({ "part": everything })).await[list]["totalCount"], json!(8));
             }
@@ -380,22 +380,22 @@ on_every_database! {
     }
 
     async fn administrators_can_page_through_inactive_users(app: App) {
-        let chief = app.person("Chief", UserFields { role: Given(Role::LicenseAdmin), ..UserFields::default() }).await;
-        let people = create_namesakes(&app, 30).await;
-        let gone: Vec<Id> = people.iter().step_by(3).map(|person| id(person)).collect();
+        let license_admin = app.user_with("Chief", UserFields { role: Given(Role::LicenseAdmin), ..UserFields::default() }).await;
+        let users = create_namesakes(&app, 30).await;
+        let gone: Vec<Id> = users.iter().step_by(3).map(|user| id(user)).collect();
         let deactivate = user::Entity::update_many().col_expr(user::Column::IsActive, Expr::value(false));
         deactivate.filter(user::Column::Id.is_in(gone)).exec(app.db.write()).await.unwrap();
         let mut ids: Vec<String> = Vec::new();
         let mut after = Value::Null;
         loop {
             let document = "query ($after: String) { users(first: 7, after: $after, includeInactive: true) { nodes { id } pageInfo { hasNextPage endCursor } } }";
-            let page = chief.data(document, json!({ "after": after })).await["users"].clone();
+            let page = license_admin.data(document, json!({ "after": after })).await["users"].clone();
             ids.extend(page["nodes"].as_array().unwrap().iter().map(|node| node["id"].as_str().unwrap().to_owned()));
             after = page["pageInfo"]["endCursor"].clone();
             if page["pageInfo"]["hasNextPage"] == json!(false) {
                 break;
             }
         }
-        assert_eq!(ids.into_iter().filter(|id| people.contains(id)).collect::<Vec<_>>(), people);
+        assert_eq!(ids.into_iter().filter(|id| users.contains(id)).collect::<Vec<_>>(), users);
     }
 }

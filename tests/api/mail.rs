@@ -19,12 +19,12 @@ const ANOTHER: &str = "nine-copper-badgers-sing";
 async fn activate(app: &App, token: &str, password: &str) -> Value {
     let input = json!({ "token": token, "password": password });
     let selection = "token nextUrl user { id email emailVerified hasActivated }";
-    app.anonymous().change("activateAccount", selection, input).await
+    app.anonymous().mutate("activateAccount", selection, input).await
 }
 
 /// The payload of a sign-in by password.
 async fn login(app: &App, login: &str, password: &str) -> Value {
-    app.anonymous().change("login", "token", json!({ "login": login, "password": password })).await
+    app.anonymous().mutate("login", "token", json!({ "login": login, "password": password })).await
 }
 
 /// A caller with a session token.

@@ -1,7 +1,7 @@
 //! The behaviour of Roster over HTTP, on every database.
 
 #![cfg(test)]
-#![expect(clippy::disallowed_methods, reason = "tests write past the verbs")]
+#![expect(clippy::disallowed_methods, reason = "tests write to the database directly")]
 
 #[macro_use]
 mod app;

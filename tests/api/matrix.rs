@@ -20,25 +20,25 @@ use roster::entity::user::{self, Privacy, UserFields};
 use sea_orm::Iterable;
 use serde_json::json;
 
-use self::cell::{Cell, Tally, run};
+use self::cell::{Cell, Summary, run};
 use self::filters::{FILTERS, ORDERS};
 use self::oracle::{DONE, PRIVATE, RIGHTS, UNAUTHENTICATED};
-use self::seat::{Seat, World, rejected_callers, seats, world};
+use self::seat::{ViewerCase, World, rejected_callers, viewer_cases, world};
 use crate::app::{App, PASSWORD};
 use crate::definition::{Definition, innermost};
 
-impl Seat<'_> {
+impl ViewerCase<'_> {
     async fn read(&mut self, world: &World) {
         let mut cells = self.reads(world);
         cells.extend(self.filters());
-        run(&self.caller, false, cells, &mut self.tally).await;
+        run(&self.caller, false, cells, &mut self.summary).await;
     }
 
     /// Runs everything that can be tried as a dry run.
     async fn try_out(&mut self, fields: &[String]) {
         let mut cells = self.changes(fields);
         cells.extend(self.creations());
-        run(&self.caller, true, cells, &mut self.tally).await;
+        run(&self.caller, true, cells, &mut self.summary).await;
     }
 
     async fn write(&mut self, world: &World) {
@@ -49,34 +49,35 @@ impl Seat<'_> {
         cells.extend(self.keys());
         cells.extend(self.switchings());
         cells.extend(self.account());
-        run(&self.caller, true, cells, &mut self.tally).await;
+        run(&self.caller, true, cells, &mut self.summary).await;
         self.check_viewer_can();
     }
 
     /// Compares `viewerCan` with the outcomes of the mutations.
     fn check_viewer_can(&mut self) {
         for known in &self.known {
-            let Some(can) = self.tally.can.remove(&known.id) else { continue };
+            let Some(can) = self.summary.can.remove(&known.id) else { continue };
             for (action, field) in [("update", "update"), ("setActive", "setActive"), ("delete", "delete")] {
-                let outcome = self.tally.outcomes.get(&(known.id, action)).map(String::as_str);
+                let outcome = self.summary.outcomes.get(&(known.id, action)).map(String::as_str);
                 let what = format!("{} -> {}: viewerCan.{field} and {outcome:?}", self.name, known.label);
-                self.tally.expect(|| what, &json!(outcome == Some(DONE)), &can[field]);
+                self.summary.expect(|| what, &json!(outcome == Some(DONE)), &can[field]);
             }
         }
     }
 }
 
 /// Checks that callers with an invalid token are unauthenticated for every root field, and which of them can sign in.
-async fn check_rejected_callers(app: &App, tally: &mut Tally) {
+async fn check_rejected_callers(app: &App, summary: &mut Summary) {
     let target = app.user().await;
-    let asks = Definition::of_roster().asks(1, &|_, _| Some(target.id()));
+    let operations = Definition::of_roster().operations(1, &|_, _| Some(target.id()));
     let nobodies = rejected_callers(app).await;
     for (name, caller) in &nobodies {
-        for ask in &asks {
-            let (status, answer) = caller.post(&json!({ "query": ask.query, "variables": ask.variables })).await;
-            tally.expect(|| format!("{name}: {}", ask.field), &json!(401), &json!(status));
-            let code = &answer["errors"][0]["extensions"]["code"];
-            tally.expect(|| format!("{name}: {}", ask.field), &json!(UNAUTHENTICATED), code);
+        for operation in &operations {
+            let (status, response) =
+                caller.post(&json!({ "query": operation.query, "variables": operation.variables })).await;
+            summary.expect(|| format!("{name}: {}", operation.field), &json!(401), &json!(status));
+            let code = &response["errors"][0]["extensions"]["code"];
+            summary.expect(|| format!("{name}: {}", operation.field), &json!(UNAUTHENTICATED), code);
         }
     }
     let never = UserFields { username: Given("never".to_owned()), ..UserFields::default() };
@@ -93,15 +94,15 @@ async fn check_rejected_callers(app: &App, tally: &mut Tally) {
         ("v201", PASSWORD, "INVALID_CREDENTIALS"),
     ] {
         let input = format!("login: \"{login}\", password: \"{password}\"");
-        run(&app.anonymous(), true, vec![Cell::change("login", &input, login, expected)], tally).await;
+        run(&app.anonymous(), true, vec![Cell::change("login", &input, login, expected)], summary).await;
     }
 }
 
 /// The names of a type's fields according to the introspection of the server.
 async fn fields_of(app: &App, of: &str, kind: &str) -> Vec<String> {
     let query = format!("{{ __type(name: \"{of}\") {{ {kind} {{ name }} }} }}");
-    let told = app.anonymous().data(&query, json!({})).await;
-    let fields = told["__type"][kind].as_array().unwrap_or_else(|| panic!("type {of} has no {kind}")).clone();
+    let response = app.anonymous().data(&query, json!({})).await;
+    let fields = response["__type"][kind].as_array().unwrap_or_else(|| panic!("type {of} has no {kind}")).clone();
     fields.iter().map(|field| field["name"].as_str().unwrap().to_owned()).collect()
 }
 
@@ -158,31 +159,31 @@ async fn check_completeness(app: &App, fields: &BTreeSet<&'static str>) {
 on_every_database! {
     async fn every_viewer_can_do_to_every_target_only_what_the_rules_allow(app: App) {
         let began = Instant::now();
-        let mut seats = seats(&app).await;
-        let mut tally = Tally::default();
-        check_rejected_callers(&app, &mut tally).await;
-        let world = world(&app, &seats).await;
+        let mut viewer_cases = viewer_cases(&app).await;
+        let mut summary = Summary::default();
+        check_rejected_callers(&app, &mut summary).await;
+        let world = world(&app, &viewer_cases).await;
         let mut fields = fields_of(&app, "UpdateUserInput", "inputFields").await;
         fields.retain(|field| !["id", "expectedVersion", "dryRun"].contains(&field.as_str()));
         let prepared = began.elapsed();
-        stream::iter(&mut seats).for_each_concurrent(4, |seat| seat.read(&world)).await;
+        stream::iter(&mut viewer_cases).for_each_concurrent(4, |viewer_case| viewer_case.read(&world)).await;
         let read = began.elapsed();
-        stream::iter(&mut seats).for_each_concurrent(4, |seat| seat.try_out(&fields)).await;
+        stream::iter(&mut viewer_cases).for_each_concurrent(4, |viewer_case| viewer_case.try_out(&fields)).await;
         let tried = began.elapsed();
-        stream::iter(&mut seats).for_each_concurrent(4, |seat| seat.write(&world)).await;
-        for seat in seats {
-            tally.add(seat.tally);
+        stream::iter(&mut viewer_cases).for_each_concurrent(4, |viewer_case| viewer_case.write(&world)).await;
+        for viewer_case in viewer_cases {
+            summary.add(viewer_case.summary);
         }
-        check_completeness(&app, &tally.fields).await;
+        check_completeness(&app, &summary.fields).await;
         let database = if app.db.is_postgres() { "PostgreSQL" } else { "SQLite" };
         println!(
             "the matrix on {database}: {} cells, {} wrong; prepared after {prepared:.1?}, read after {read:.1?}, \
              tried out after {tried:.1?}, written after {:.1?}",
-            tally.cells, tally.wrong.len(), began.elapsed(),
+            summary.cells, summary.wrong.len(), began.elapsed(),
         );
         // Samples from all parts of the matrix tell more than the first failures.
-        let some: Vec<&String> = tally.wrong.iter().step_by(tally.wrong.len().div_ceil(60).max(1)).collect();
-        assert!(some.is_empty(), "{} of {} cells are wrong, such as {some:#?}", tally.wrong.len(), tally.cells);
-        assert!(tally.cells >= 5_000, "only {} cells ran", tally.cells);
+        let some: Vec<&String> = summary.wrong.iter().step_by(summary.wrong.len().div_ceil(60).max(1)).collect();
+        assert!(some.is_empty(), "{} of {} cells are wrong, such as {some:#?}", summary.wrong.len(), summary.cells);
+        assert!(summary.cells >= 5_000, "only {} cells ran", summary.cells);
     }
 }

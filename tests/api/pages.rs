@@ -34,13 +34,13 @@ async fn fill_in(browser: &Browser, password: &str, again: &str) {
 }
 
 /// Replaces the server's responses from now on and records the requests; without a response, the server is unreachable.
-async fn answer(browser: &Browser, answer: Option<&Value>) {
-    let answer = answer.map_or("null".to_owned(), |answer| json!(answer.to_string()).to_string());
+async fn respond(browser: &Browser, response: Option<&Value>) {
+    let response = response.map_or("null".to_owned(), |response| json!(response.to_string()).to_string());
     let script = format!(
         "window.asked = []; window.fetch = async (address, sent) => {{
            window.asked.push({{ address, headers: sent.headers, body: JSON.parse(sent.body) }})
            await new Promise(done => setTimeout(done, 200))
-           const answer = {answer}
+           const answer = {response}
            if (answer === null) throw new TypeError('nobody there')
            return new Response(answer)
          }}"
@@ -87,7 +87,7 @@ async fn the_activation_page_sets_the_password_in_the_users_language() {
             assert!(address.starts_with(&app.url()), "loaded {address}");
         }
         let login = json!({ "login": email, "password": PASSWORD });
-        assert_eq!(app.anonymous().change("login", "", login).await["success"], json!(true));
+        assert_eq!(app.anonymous().mutate("login", "", login).await["success"], json!(true));
 
         open(&browser, &url(&app, Purpose::Activation, language, &token)).await;
         fill_in(&browser, PASSWORD, PASSWORD).await;
@@ -119,12 +119,12 @@ async fn the_reset_page_shows_every_outcome() {
     let Some(browser) = Browser::start().await else { return };
     let app = App::on_sqlite().await;
     let words = Messages::of(Language::French);
-    let refused = |code| json!({ "data": { "done": { "success": false, "errors": [{ "code": code }] } } });
+    let error_response = |code| json!({ "data": { "done": { "success": false, "errors": [{ "code": code }] } } });
     open(&browser, &url(&app, Purpose::PasswordReset, Language::French, "rol_x")).await;
     for (code, key) in
         [("TOO_SHORT", "password.too-short"), ("TOO_LONG", "password.too-long"), ("INVALID", "password.easy")]
     {
-        answer(&browser, Some(&refused(code))).await;
+        respond(&browser, Some(&error_response(code))).await;
         fill_in(&browser, PASSWORD, PASSWORD).await;
         let lengths = [("shortest", 12.into()), ("longest", 128.into())];
         browser.see("#password-fault", &words.get_with(key, lengths)).await;
@@ -132,16 +132,16 @@ async fn the_reset_page_shows_every_outcome() {
     for (given, key) in [
         (Some(json!({ "data": null, "errors": [{ "extensions": { "code": "RATE_LIMITED" } }] })), "page.busy"),
         (Some(json!({ "errors": [{ "extensions": { "code": "INTERNAL" } }] })), "page.failed"),
-        (Some(refused("NOT_ALLOWED")), "page.failed"),
+        (Some(error_response("NOT_ALLOWED")), "page.failed"),
         (Some(json!("no directory at all")), "page.failed"),
         (None, "page.unreachable"),
     ] {
-        answer(&browser, given.as_ref()).await;
+        respond(&browser, given.as_ref()).await;
         fill_in(&browser, PASSWORD, PASSWORD).await;
         browser.see(OUTCOME, &words.get(key)).await;
         assert_eq!(browser.run("return document.activeElement.id").await, "submit", "the form can be submitted again");
     }
-    answer(&browser, Some(&json!({ "data": { "done": { "success": true, "errors": [] } } }))).await;
+    respond(&browser, Some(&json!({ "data": { "done": { "success": true, "errors": [] } } }))).await;
     fill_in(&browser, PASSWORD, PASSWORD).await;
     browser.see(OUTCOME, &words.get("reset.done")).await;
     assert_eq!(browser.run("return document.activeElement.id").await, "outcome");
@@ -150,11 +150,11 @@ async fn the_reset_page_shows_every_outcome() {
     assert_eq!((sent.as_array().unwrap().len(), &sent[0]["address"]), (1, &json!("graphql")));
 
     open(&browser, &url(&app, Purpose::PasswordReset, Language::French, "rol_x")).await;
-    answer(&browser, Some(&refused("EXPIRED"))).await;
+    respond(&browser, Some(&error_response("EXPIRED"))).await;
     fill_in(&browser, PASSWORD, PASSWORD).await;
     browser.see(OUTCOME, &words.get("reset.expired")).await;
     open(&browser, &url(&app, Purpose::Activation, Language::French, "rol_x")).await;
-    answer(&browser, Some(&refused("TAKEN"))).await;
+    respond(&browser, Some(&error_response("TAKEN"))).await;
     fill_in(&browser, PASSWORD, PASSWORD).await;
     browser.see(OUTCOME, &words.get("activate.taken")).await;
     assert_eq!(browser.run("return document.querySelector('#form')").await, Value::Null);
@@ -172,7 +172,7 @@ async fn the_button_to_confirm_an_address_works_once() {
     ];
     for (done, key) in cases {
         open(&browser, &url(&app, Purpose::EmailChange, Language::Italian, "rol_x")).await;
-        answer(&browser, Some(&json!({ "data": { "done": done } }))).await;
+        respond(&browser, Some(&json!({ "data": { "done": done } }))).await;
         let twice = "const button = document.querySelector('#submit'); button.click(); button.click()
                      button.form.dispatchEvent(new SubmitEvent('submit', { cancelable: true }))";
         browser.run(twice).await;
@@ -190,7 +190,7 @@ async fn activation_redirects_to_the_next_url_with_the_session() {
     let next = format!("{}/?from=activation", app.url());
     let done = json!({ "success": true, "nextUrl": next, "token": "ros_x", "errors": [] });
     open(&browser, &url(&app, Purpose::Activation, Language::English, "rol_x")).await;
-    answer(&browser, Some(&json!({ "data": { "done": done } }))).await;
+    respond(&browser, Some(&json!({ "data": { "done": done } }))).await;
     // The next page may remove the token from its address at once.
     let watch = "window.navigation.addEventListener('navigate', event => { window.name = event.destination.url })";
     browser.run(watch).await;
@@ -223,9 +223,9 @@ async fn pages_support_get_and_head_in_the_requested_language() {
     for page in PAGES {
         let url = format!("{}{page}", app.url());
         for method in ["GET", "HEAD", "POST", "PUT", "DELETE"] {
-            let answer = client.request(method.parse().unwrap(), &url).send().await.unwrap();
+            let response = client.request(method.parse().unwrap(), &url).send().await.unwrap();
             let expected = if matches!(method, "GET" | "HEAD") { 200 } else { 405 };
-            assert_eq!(answer.status(), expected, "{method} {page}");
+            assert_eq!(response.status(), expected, "{method} {page}");
         }
         for (query, accepted, language) in [
             ("", "", "en"),
@@ -239,8 +239,8 @@ async fn pages_support_get_and_head_in_the_requested_language() {
             ("?lang=%ff&lang=fr", "", "en"),
         ] {
             let request = client.get(format!("{url}{query}")).header("accept-language", accepted);
-            let answer = request.send().await.unwrap();
-            let header = |name: &str| answer.headers()[name].to_str().unwrap().to_owned();
+            let response = request.send().await.unwrap();
+            let header = |name: &str| response.headers()[name].to_str().unwrap().to_owned();
             assert_eq!(header("content-language"), language, "{query} {accepted}");
             assert_eq!(header("vary"), "accept-language");
             assert_eq!(
@@ -254,7 +254,7 @@ async fn pages_support_get_and_head_in_the_requested_language() {
                 policy.starts_with("default-src 'none'; ") && policy.contains("frame-ancestors 'none'"),
                 "{policy}"
             );
-            let html = answer.text().await.unwrap();
+            let html = response.text().await.unwrap();
             assert!(html.contains(&format!("<html lang=\"{language}\">")), "{html}");
             assert_eq!(html.matches("<script").count(), 1);
             assert!(html.contains(&format!("<script nonce=\"{nonce}\">")), "{html}");

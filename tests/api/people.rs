@@ -8,7 +8,7 @@ use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter};
 use serde_json::{Value, json};
 
-use crate::app::{App, Caller, PASSWORD, faults_of};
+use crate::app::{App, Caller, PASSWORD, payload_errors};
 
 const ALL_FIELDS: &str = "user { id username email firstName lastName fullName nickname certifiedEmail phone mobile website \
     birthDate gender userType position googleScholar orcidId atlasPreference externalId institution { id } role isStaff \
@@ -16,31 +16,31 @@ const ALL_FIELDS: &str = "user { id username email firstName lastName fullName n
     adminRights { isSuperuser isAdmin isProjectAdmin isGroupAdmin isTaxonomiesAdmin isResourcesAdmin isAttributesAdmin isContactFormEmailReceiver } }";
 
 /// The input of a new user: names, an email address, and the given additional fields.
-fn new_person(said: Value) -> Value {
+fn new_user(fields: Value) -> Value {
     let mut input = json!({ "firstName": "Ada", "lastName": "Byron", "email": format!("{}@example.org", Id::new().0) });
-    if let Value::Object(said) = said {
-        input.as_object_mut().unwrap().extend(said);
+    if let Value::Object(fields) = fields {
+        input.as_object_mut().unwrap().extend(fields);
     }
     input
 }
 
 /// Creates a user, asserts success, and returns the user.
-async fn entered(caller: &Caller<'_>, said: Value) -> Value {
-    let payload = caller.change("createUser", ALL_FIELDS, new_person(said)).await;
+async fn create(caller: &Caller<'_>, fields: Value) -> Value {
+    let payload = caller.mutate("createUser", ALL_FIELDS, new_user(fields)).await;
     assert_eq!(payload["success"], json!(true), "{payload:#}");
     payload["user"].clone()
 }
 
 /// Updates a user, asserts success, and returns the user.
 async fn changed(caller: &Caller<'_>, input: Value) -> Value {
-    let payload = caller.change("updateUser", ALL_FIELDS, input).await;
+    let payload = caller.mutate("updateUser", ALL_FIELDS, input).await;
     assert_eq!(payload["success"], json!(true), "{payload:#}");
     payload["user"].clone()
 }
 
 async fn institution(caller: &Caller<'_>) -> String {
     let input = json!({ "name": "St George Hospital", "kind": "HOSPITAL", "country": "AU" });
-    let payload = caller.change("createInstitution", "institution { id }", input).await;
+    let payload = caller.mutate("createInstitution", "institution { id }", input).await;
     payload["institution"]["id"].as_str().unwrap().to_owned()
 }
 
@@ -54,9 +54,9 @@ async fn active_license_admins(app: &App) -> u64 {
 
 on_every_database! {
     async fn users_are_created_with_every_field(app: App) {
-        let chief = app.superuser().await;
-        let site = institution(&chief).await;
-        let said = json!({
+        let superuser = app.superuser().await;
+        let site = institution(&superuser).await;
+        let fields = json!({
             "firstName": " Ada ", "lastName": "King", "username": "Ada.K+1@x_y-z", "email": "Ada@Example.org", "nickname": "Countess",
             "certifiedEmail": "ada@pec.example.it", "phone": "+44 20 7946 0000", "mobile": "0777 900 000", "birthDate": "1980-07-08",
             "gender": "FEMALE", "userType": "CLINICIAN", "position": "Doctor", "website": "www.ada.example",
@@ -65,8 +65,8 @@ on_every_database! {
             "fullSiteAccess": true, "adminRights": { "isSuperuser": true, "isAdmin": true, "isProjectAdmin": true, "isGroupAdmin": true,
                 "isTaxonomiesAdmin": true, "isResourcesAdmin": true, "isAttributesAdmin": true, "isContactFormEmailReceiver": true },
         });
-        let user = entered(&chief, said.clone()).await;
-        for (field, value) in said.as_object().unwrap() {
+        let user = create(&superuser, fields.clone()).await;
+        for (field, value) in fields.as_object().unwrap() {
             match field.as_str() {
                 "firstName" => assert_eq!(user["firstName"], json!("Ada")),
                 "website" => assert_eq!(user["website"], json!("http://www.ada.example")),
@@ -75,12 +75,12 @@ on_every_database! {
             }
         }
         assert_eq!(user["fullName"], json!("Ada King"));
-        let found = chief.data("query ($id: ID!) { user(by: { id: $id }) { email externalId version } }", json!({ "id": user["id"] })).await;
+        let found = superuser.data("query ($id: ID!) { user(by: { id: $id }) { email externalId version } }", json!({ "id": user["id"] })).await;
         assert_eq!(found["user"], json!({ "email": "Ada@Example.org", "externalId": "001", "version": 1 }));
     }
 
     async fn absent_fields_have_defaults(app: App) {
-        let user = entered(&app.license_admin().await, json!({})).await;
+        let user = create(&app.license_admin().await, json!({})).await;
         let mut defaults = json!({ "gender": "UNKNOWN", "userType": "STUDENT", "role": "USER", "isActive": true, "version": 1 });
         for field in ["isStaff", "hasActivated", "hasPin", "fullSiteAccess", "emailVerified"] {
             defaults[field] = json!(false);
@@ -96,24 +96,24 @@ on_every_database! {
     }
 
     async fn new_users_need_a_username_or_an_email_address(app: App) {
-        let chief = app.license_admin().await;
+        let license_admin = app.license_admin().await;
         let alone = json!({ "firstName": "Ada", "lastName": "Byron", "username": "ada" });
-        assert_eq!(chief.change("createUser", "user { email username }", alone).await["user"], json!({ "email": null, "username": "ada" }));
+        assert_eq!(license_admin.mutate("createUser", "user { email username }", alone).await["user"], json!({ "email": null, "username": "ada" }));
         for nobody in [json!({ "firstName": "A", "lastName": "B" }), json!({ "firstName": "A", "lastName": "B", "email": " ", "username": "" })] {
-            assert_eq!(chief.faults("createUser", nobody).await, ["REQUIRED input.email"]);
+            assert_eq!(license_admin.payload_errors("createUser", nobody).await, ["REQUIRED input.email"]);
         }
     }
 
     async fn license_administrators_always_have_full_site_access(app: App) {
-        let chief = app.license_admin().await;
-        let user = entered(&chief, json!({ "role": "LICENSE_ADMIN", "fullSiteAccess": false })).await;
+        let license_admin = app.license_admin().await;
+        let user = create(&license_admin, json!({ "role": "LICENSE_ADMIN", "fullSiteAccess": false })).await;
         assert_eq!(user["fullSiteAccess"], json!(true));
-        let user = changed(&chief, json!({ "id": user["id"], "fullSiteAccess": false })).await;
+        let user = changed(&license_admin, json!({ "id": user["id"], "fullSiteAccess": false })).await;
         assert_eq!(user["fullSiteAccess"], json!(true));
     }
 
     async fn all_errors_of_an_input_are_reported_at_once(app: App) {
-        let chief = app.license_admin().await;
+        let license_admin = app.license_admin().await;
         let long = "x".repeat(300);
         let input = json!({
             "firstName": " ", "lastName": "y".repeat(51), "username": "no blanks", "email": "nobody", "password": "short", "nickname": long,
@@ -128,27 +128,27 @@ on_every_database! {
             "TOO_LONG input.externalId", "TOO_LONG input.lastName", "TOO_LONG input.mobile", "TOO_LONG input.nickname",
             "TOO_LONG input.phone", "TOO_LONG input.position", "TOO_SHORT input.password",
         ];
-        assert_eq!(chief.faults("createUser", input).await, expected);
+        assert_eq!(license_admin.payload_errors("createUser", input).await, expected);
     }
 
     async fn null_is_rejected_in_every_field_of_a_new_user(app: App) {
-        let chief = app.license_admin().await;
+        let license_admin = app.license_admin().await;
         let fields = ["username", "password", "nickname", "certifiedEmail", "phone", "mobile", "birthDate", "gender", "userType",
             "position", "website", "googleScholar", "orcidId", "atlasPreference", "externalId", "institutionId", "role", "isStaff",
             "isActive", "fullSiteAccess", "adminRights"];
         let nulls: Value = fields.iter().map(|field| ((*field).to_owned(), Value::Null)).collect::<serde_json::Map<_, _>>().into();
         let mut expected: Vec<String> = fields.iter().map(|field| format!("NULL_NOT_ALLOWED input.{field}")).collect();
         expected.sort();
-        assert_eq!(chief.faults("createUser", new_person(nulls)).await, expected);
+        assert_eq!(license_admin.payload_errors("createUser", new_user(nulls)).await, expected);
         let no_address = json!({ "firstName": "A", "lastName": "B", "username": "ab", "email": null });
-        assert_eq!(chief.faults("createUser", no_address).await, ["NULL_NOT_ALLOWED input.email"]);
-        assert_eq!(chief.faults("createUser", new_person(json!({ "adminRights": { "isGroupAdmin": null } }))).await,
+        assert_eq!(license_admin.payload_errors("createUser", no_address).await, ["NULL_NOT_ALLOWED input.email"]);
+        assert_eq!(license_admin.payload_errors("createUser", new_user(json!({ "adminRights": { "isGroupAdmin": null } }))).await,
             ["NULL_NOT_ALLOWED input.adminRights.isGroupAdmin"]);
     }
 
     async fn each_field_is_validated(app: App) {
-        let chief = app.license_admin().await;
-        let id = entered(&chief, json!({ "username": "ada" })).await["id"].clone();
+        let license_admin = app.license_admin().await;
+        let id = create(&license_admin, json!({ "username": "ada" })).await["id"].clone();
         let today = Date::today().0;
         let of = |length: usize| "é".repeat(length);
         let good = [
@@ -184,7 +184,7 @@ on_every_database! {
             ("externalId", json!("<'\"; DROP TABLE users; -- %_\\>"), json!("<'\"; DROP TABLE users; -- %_\\>")),
         ];
         for (field, given, stored) in good {
-            let user = changed(&chief, json!({ "id": id, field: given })).await;
+            let user = changed(&license_admin, json!({ "id": id, field: given })).await;
             assert_eq!(user[field], if stored.is_null() { given } else { stored }, "{field}");
         }
         let bad = [
@@ -216,27 +216,27 @@ on_every_database! {
             ("institutionId", json!("1"), "INVALID"), ("institutionId", json!(Id::new().0), "NOT_FOUND"),
         ];
         for (field, given, code) in bad {
-            let payload = chief.change("updateUser", "", json!({ "id": id, field: given })).await;
-            assert_eq!(faults_of(&payload), [format!("{code} input.{field}")], "{field}: {given}");
+            let payload = license_admin.mutate("updateUser", "", json!({ "id": id, field: given })).await;
+            assert_eq!(payload_errors(&payload), [format!("{code} input.{field}")], "{field}: {given}");
         }
     }
 
     async fn values_of_the_wrong_type_are_rejected(app: App) {
-        let chief = app.license_admin().await;
+        let license_admin = app.license_admin().await;
         for (field, value) in [("birthDate", json!(19_800_708)), ("gender", json!("X")), ("isStaff", json!("yes")), ("nickname", json!(7)), ("shoeSize", json!(7))] {
-            let code = chief.change_refused("createUser", new_person(json!({ field: value }))).await;
+            let code = license_admin.mutation_error_code("createUser", new_user(json!({ field: value }))).await;
             assert!(["BAD_USER_INPUT", "GRAPHQL_VALIDATION_FAILED"].contains(&code.as_str()), "{field}: {code}");
         }
     }
 
     async fn updates_keep_absent_fields_and_clear_null_fields(app: App) {
-        let chief = app.license_admin().await;
-        let site = institution(&chief).await;
+        let license_admin = app.license_admin().await;
+        let site = institution(&license_admin).await;
         let optional = json!({ "username": "ada", "nickname": "A", "certifiedEmail": "a@pec.example", "phone": "1", "mobile": "2", "website": "http://a.example",
             "birthDate": "1980-07-08", "position": "Doctor", "googleScholar": "http://b.example", "orcidId": "0000-0002-1825-0097",
             "atlasPreference": "CCF", "externalId": "7", "institutionId": site });
-        let before = entered(&chief, optional.clone()).await;
-        let renamed = changed(&chief, json!({ "id": before["id"], "lastName": "King" })).await;
+        let before = create(&license_admin, optional.clone()).await;
+        let renamed = changed(&license_admin, json!({ "id": before["id"], "lastName": "King" })).await;
         let mut expected = before.clone();
         (expected["lastName"], expected["fullName"], expected["version"]) = (json!("King"), json!("Ada King"), json!(2));
         assert_eq!(renamed, expected);
@@ -247,23 +247,23 @@ on_every_database! {
             expected[if field == "institutionId" { "institution" } else { field }] = Value::Null;
         }
         expected["version"] = json!(3);
-        assert_eq!(changed(&chief, nulls).await, expected);
+        assert_eq!(changed(&license_admin, nulls).await, expected);
     }
 
     async fn a_blank_text_counts_as_null(app: App) {
-        let chief = app.license_admin().await;
-        let user = entered(&chief, json!({ "nickname": "  ", "phone": "", "website": "\t", "externalId": " \u{a0}", "birthDate": " ", "orcidId": "" })).await;
+        let license_admin = app.license_admin().await;
+        let user = create(&license_admin, json!({ "nickname": "  ", "phone": "", "website": "\t", "externalId": " \u{a0}", "birthDate": " ", "orcidId": "" })).await;
         for field in ["nickname", "phone", "website", "externalId", "birthDate", "orcidId"] {
             assert_eq!(user[field], Value::Null, "{field}");
         }
-        let user = changed(&chief, json!({ "id": user["id"], "nickname": "A" })).await;
-        let user = changed(&chief, json!({ "id": user["id"], "nickname": " " })).await;
+        let user = changed(&license_admin, json!({ "id": user["id"], "nickname": "A" })).await;
+        let user = changed(&license_admin, json!({ "id": user["id"], "nickname": " " })).await;
         assert_eq!(user["nickname"], Value::Null);
     }
 
     async fn required_fields_cannot_be_cleared(app: App) {
-        let chief = app.license_admin().await;
-        let id = entered(&chief, json!({})).await["id"].clone();
+        let license_admin = app.license_admin().await;
+        let id = create(&license_admin, json!({})).await["id"].clone();
         let fields = ["firstName", "lastName", "gender", "userType", "role", "isStaff", "fullSiteAccess", "adminRights"];
         let mut input = json!({ "id": id });
         for field in fields {
@@ -271,228 +271,228 @@ on_every_database! {
         }
         let mut expected: Vec<String> = fields.iter().map(|field| format!("NULL_NOT_ALLOWED input.{field}")).collect();
         expected.sort();
-        assert_eq!(chief.faults("updateUser", input).await, expected);
-        assert_eq!(chief.faults("updateUser", json!({ "id": id, "email": null })).await, ["REQUIRED input.email"]);
-        let moved = changed(&chief, json!({ "id": id, "email": null, "username": "ada" })).await;
+        assert_eq!(license_admin.payload_errors("updateUser", input).await, expected);
+        assert_eq!(license_admin.payload_errors("updateUser", json!({ "id": id, "email": null })).await, ["REQUIRED input.email"]);
+        let moved = changed(&license_admin, json!({ "id": id, "email": null, "username": "ada" })).await;
         assert_eq!((&moved["email"], &moved["username"]), (&Value::Null, &json!("ada")));
-        assert_eq!(chief.faults("updateUser", json!({ "id": id, "username": "" })).await, ["REQUIRED input.email"]);
+        assert_eq!(license_admin.payload_errors("updateUser", json!({ "id": id, "username": "" })).await, ["REQUIRED input.email"]);
     }
 
     async fn email_addresses_and_usernames_are_taken_in_every_spelling(app: App) {
-        let chief = app.license_admin().await;
-        entered(&chief, json!({ "email": "mike@münchen.example", "username": "josé" })).await;
+        let license_admin = app.license_admin().await;
+        create(&license_admin, json!({ "email": "mike@münchen.example", "username": "josé" })).await;
         let dotless = "m\u{131}ke@m\u{fc}nchen.example";
         let wide = "\u{ff4d}\u{ff49}\u{ff4b}\u{ff45}@m\u{fc}nchen.example";
         for email in ["mike@münchen.example", "MIKE@MÜNCHEN.EXAMPLE", dotless, wide, "mike@xn--mnchen-3ya.example", "Mike@mu\u{308}nchen.example", " mike@XN--MNCHEN-3YA.example "] {
-            assert_eq!(chief.faults("createUser", new_person(json!({ "email": email }))).await, ["TAKEN input.email"], "{email}");
+            assert_eq!(license_admin.payload_errors("createUser", new_user(json!({ "email": email }))).await, ["TAKEN input.email"], "{email}");
         }
-        entered(&chief, json!({ "email": "josé@x.example" })).await;
+        create(&license_admin, json!({ "email": "josé@x.example" })).await;
         for email in ["JOSÉ@x.example", "jose\u{301}@x.example"] {
-            assert_eq!(chief.faults("createUser", new_person(json!({ "email": email }))).await, ["TAKEN input.email"], "{email}");
+            assert_eq!(license_admin.payload_errors("createUser", new_user(json!({ "email": email }))).await, ["TAKEN input.email"], "{email}");
         }
         for username in ["josé", "JOSÉ", "jose\u{301}", "\u{ff4a}os\u{e9}"] {
-            assert_eq!(chief.faults("createUser", new_person(json!({ "username": username }))).await, ["TAKEN input.username"], "{username}");
+            assert_eq!(license_admin.payload_errors("createUser", new_user(json!({ "username": username }))).await, ["TAKEN input.username"], "{username}");
         }
-        entered(&chief, json!({ "email": "mike@munchen.example", "username": "jose" })).await;
+        create(&license_admin, json!({ "email": "mike@munchen.example", "username": "jose" })).await;
     }
 
     async fn all_taken_values_are_reported_together_with_other_errors(app: App) {
-        let chief = app.license_admin().await;
-        entered(&chief, json!({ "email": "ada@x.example" })).await;
-        entered(&chief, json!({ "username": "ada" })).await;
-        entered(&chief, json!({ "externalId": "7" })).await;
-        let mut input = new_person(json!({ "email": "ADA@x.example", "username": "Ada", "externalId": " 7" }));
+        let license_admin = app.license_admin().await;
+        create(&license_admin, json!({ "email": "ada@x.example" })).await;
+        create(&license_admin, json!({ "username": "ada" })).await;
+        create(&license_admin, json!({ "externalId": "7" })).await;
+        let mut input = new_user(json!({ "email": "ADA@x.example", "username": "Ada", "externalId": " 7" }));
         let taken = ["TAKEN input.email", "TAKEN input.externalId", "TAKEN input.username"];
-        assert_eq!(chief.faults("createUser", input.clone()).await, taken);
+        assert_eq!(license_admin.payload_errors("createUser", input.clone()).await, taken);
         input["nickname"] = json!("x".repeat(51));
         input["phone"] = Value::Null;
-        assert_eq!(chief.faults("createUser", input).await,
+        assert_eq!(license_admin.payload_errors("createUser", input).await,
             ["NULL_NOT_ALLOWED input.phone", taken[0], taken[1], taken[2], "TOO_LONG input.nickname"]);
-        let id = entered(&chief, json!({})).await["id"].clone();
+        let id = create(&license_admin, json!({})).await["id"].clone();
         let change = json!({ "id": id, "email": "ada@x.example", "username": "ADA", "externalId": "7", "firstName": "" });
-        assert_eq!(chief.faults("updateUser", change).await, ["REQUIRED input.firstName", taken[0], taken[1], taken[2]]);
+        assert_eq!(license_admin.payload_errors("updateUser", change).await, ["REQUIRED input.firstName", taken[0], taken[1], taken[2]]);
     }
 
     async fn email_addresses_are_unique_across_licenses_and_inactive_users(app: App) {
-        let chief = app.license_admin().await;
+        let license_admin = app.license_admin().await;
         let there = UserFields { email: Given("ada@x.example".to_owned()), external_id: Given("7".to_owned()), ..UserFields::default() };
         app.create("There", app.other_license, there, Undefined).await;
-        assert_eq!(chief.faults("createUser", new_person(json!({ "email": "ada@x.example" }))).await, ["TAKEN input.email"]);
-        entered(&chief, json!({ "externalId": "7" })).await;
-        entered(&chief, json!({ "externalId": "007", "username": "gone", "isActive": false })).await;
-        assert_eq!(chief.faults("createUser", new_person(json!({ "externalId": "007", "username": "GONE" }))).await,
+        assert_eq!(license_admin.payload_errors("createUser", new_user(json!({ "email": "ada@x.example" }))).await, ["TAKEN input.email"]);
+        create(&license_admin, json!({ "externalId": "7" })).await;
+        create(&license_admin, json!({ "externalId": "007", "username": "gone", "isActive": false })).await;
+        assert_eq!(license_admin.payload_errors("createUser", new_user(json!({ "externalId": "007", "username": "GONE" }))).await,
             ["TAKEN input.externalId", "TAKEN input.username"]);
     }
 
     async fn the_spelling_of_a_users_own_values_can_change(app: App) {
-        let chief = app.license_admin().await;
-        let user = entered(&chief, json!({ "email": "ada@x.example", "username": "ada", "externalId": "7" })).await;
-        let user = changed(&chief, json!({ "id": user["id"], "email": "Ada@X.example", "username": "ADA", "externalId": "7" })).await;
+        let license_admin = app.license_admin().await;
+        let user = create(&license_admin, json!({ "email": "ada@x.example", "username": "ada", "externalId": "7" })).await;
+        let user = changed(&license_admin, json!({ "id": user["id"], "email": "Ada@X.example", "username": "ADA", "externalId": "7" })).await;
         assert_eq!((&user["email"], &user["username"]), (&json!("Ada@X.example"), &json!("ADA")));
     }
 
     async fn a_new_email_address_is_unverified_unless_only_the_spelling_changes(app: App) {
-        let chief = app.license_admin().await;
-        let user = entered(&chief, json!({ "email": "ada@x.example" })).await;
+        let license_admin = app.license_admin().await;
+        let user = create(&license_admin, json!({ "email": "ada@x.example" })).await;
         let verify = user::Entity::update_many().col_expr(user::Column::EmailVerified, Expr::value(true));
         verify.filter(user::Column::EmailKey.eq("ada@x.example")).exec(app.db.write()).await.unwrap();
-        let user = changed(&chief, json!({ "id": user["id"], "email": "ADA@x.example" })).await;
+        let user = changed(&license_admin, json!({ "id": user["id"], "email": "ADA@x.example" })).await;
         assert_eq!(user["emailVerified"], json!(true));
-        let user = changed(&chief, json!({ "id": user["id"], "email": "ada@y.example" })).await;
+        let user = changed(&license_admin, json!({ "id": user["id"], "email": "ada@y.example" })).await;
         assert_eq!(user["emailVerified"], json!(false));
     }
 
     async fn only_one_of_100_concurrent_users_with_one_email_address_is_created(app: App) {
-        let chief = app.license_admin().await;
+        let license_admin = app.license_admin().await;
         let spellings = ["mike@münchen.example", "MIKE@MÜNCHEN.example", "Mike@xn--mnchen-3ya.example", "ｍｉｋｅ@mu\u{308}nchen.EXAMPLE", "mıke@München.example"];
         let attempts = (0..100).map(|n| {
-            let chief = &chief;
-            async move { chief.change("createUser", "user { email }", new_person(json!({ "email": spellings[n % 5] }))).await }
+            let license_admin = &license_admin;
+            async move { license_admin.mutate("createUser", "user { email }", new_user(json!({ "email": spellings[n % 5] }))).await }
         });
         let payloads = join_all(attempts).await;
-        let (done, refused): (Vec<_>, Vec<_>) = payloads.iter().partition(|payload| payload["success"] == json!(true));
-        assert_eq!((done.len(), refused.len()), (1, 99));
-        assert!(refused.iter().all(|payload| faults_of(payload) == ["TAKEN input.email"] && payload["user"].is_null()), "{refused:#?}");
+        let (done, rejected): (Vec<_>, Vec<_>) = payloads.iter().partition(|payload| payload["success"] == json!(true));
+        assert_eq!((done.len(), rejected.len()), (1, 99));
+        assert!(rejected.iter().all(|payload| payload_errors(payload) == ["TAKEN input.email"] && payload["user"].is_null()), "{rejected:#?}");
         let events = "{ auditEvents(filter: { action: [USER_CREATED] }) { nodes { actor { id } } } }";
-        let events = chief.data(events, json!({})).await["auditEvents"]["nodes"].as_array().unwrap().clone();
-        assert_eq!(events.iter().filter(|event| event["actor"]["id"] == json!(chief.id())).count(), 1);
+        let events = license_admin.data(events, json!({})).await["auditEvents"]["nodes"].as_array().unwrap().clone();
+        assert_eq!(events.iter().filter(|event| event["actor"]["id"] == json!(license_admin.id())).count(), 1);
     }
 
     async fn only_one_of_100_concurrent_updates_of_one_version_succeeds(app: App) {
-        let chief = app.license_admin().await;
-        let id = entered(&chief, json!({})).await["id"].clone();
+        let license_admin = app.license_admin().await;
+        let id = create(&license_admin, json!({})).await["id"].clone();
         let changes = (0..100).map(|n| {
             let input = json!({ "id": id, "nickname": format!("Nick {n}"), "expectedVersion": 1 });
-            chief.change("updateUser", "user { id nickname version }", input)
+            license_admin.mutate("updateUser", "user { id nickname version }", input)
         });
         let payloads = join_all(changes).await;
-        let (done, refused): (Vec<_>, Vec<_>) = payloads.iter().partition(|payload| payload["success"] == json!(true));
-        assert_eq!((done.len(), refused.len()), (1, 99));
+        let (done, rejected): (Vec<_>, Vec<_>) = payloads.iter().partition(|payload| payload["success"] == json!(true));
+        assert_eq!((done.len(), rejected.len()), (1, 99));
         assert_eq!(done[0]["user"]["version"], json!(2));
-        for payload in refused {
-            assert_eq!(faults_of(payload), ["CONFLICT input.expectedVersion"]);
+        for payload in rejected {
+            assert_eq!(payload_errors(payload), ["CONFLICT input.expectedVersion"]);
             assert_eq!(payload["user"], done[0]["user"], "a conflict returns the current user");
         }
         let read = "query ($id: ID!) { user(by: { id: $id }) { id nickname version } auditEvents(filter: { subject: $id, action: [USER_UPDATED] }) { totalCount } }";
-        let read = chief.data(read, json!({ "id": id })).await;
+        let read = license_admin.data(read, json!({ "id": id })).await;
         assert_eq!((&read["user"], &read["auditEvents"]["totalCount"]), (&done[0]["user"], &json!(1)));
     }
 
     async fn only_one_of_20_concurrent_changes_to_one_username_succeeds(app: App) {
-        let chief = app.license_admin().await;
-        let mut people = Vec::new();
+        let license_admin = app.license_admin().await;
+        let mut users = Vec::new();
         for _ in 0..20 {
-            people.push(entered(&chief, json!({})).await["id"].clone());
+            users.push(create(&license_admin, json!({})).await["id"].clone());
         }
-        let attempts = people.iter().map(|id| chief.change("updateUser", "", json!({ "id": id, "username": "ada" })));
+        let attempts = users.iter().map(|id| license_admin.mutate("updateUser", "", json!({ "id": id, "username": "ada" })));
         let payloads = join_all(attempts).await;
         assert_eq!(payloads.iter().filter(|payload| payload["success"] == json!(true)).count(), 1);
-        assert_eq!(payloads.iter().filter(|payload| faults_of(payload) == ["TAKEN input.username"]).count(), 19);
+        assert_eq!(payloads.iter().filter(|payload| payload_errors(payload) == ["TAKEN input.username"]).count(), 19);
     }
 
     async fn concurrent_changes_of_different_fields_are_all_kept(app: App) {
-        let chief = app.license_admin().await;
-        let id = entered(&chief, json!({})).await["id"].clone();
+        let license_admin = app.license_admin().await;
+        let id = create(&license_admin, json!({})).await["id"].clone();
         let changes = [json!({ "nickname": "A" }), json!({ "position": "Doctor" }), json!({ "phone": "1" }), json!({ "mobile": "2" }), json!({ "gender": "FEMALE" })];
         join_all(changes.iter().map(|change| {
             let mut input = change.clone();
             input["id"] = id.clone();
-            let chief = &chief;
-            async move { changed(chief, input).await }
+            let license_admin = &license_admin;
+            async move { changed(license_admin, input).await }
         })).await;
-        let user = chief.data("query ($id: ID!) { user(by: { id: $id }) { nickname position phone mobile gender version } }", json!({ "id": id })).await;
+        let user = license_admin.data("query ($id: ID!) { user(by: { id: $id }) { nickname position phone mobile gender version } }", json!({ "id": id })).await;
         assert_eq!(user["user"], json!({ "nickname": "A", "position": "Doctor", "phone": "1", "mobile": "2", "gender": "FEMALE", "version": 6 }));
     }
 
     async fn the_version_grows_only_if_a_value_changes(app: App) {
-        let chief = app.license_admin().await;
+        let license_admin = app.license_admin().await;
         let selection = "user { id version modifiedAt dateJoined }";
-        let new = chief.change("createUser", selection, new_person(json!({ "nickname": "A" }))).await["user"].clone();
+        let new = license_admin.mutate("createUser", selection, new_user(json!({ "nickname": "A" }))).await["user"].clone();
         assert_eq!(new["modifiedAt"], new["dateJoined"]);
-        let same = chief.change("updateUser", selection, json!({ "id": new["id"], "nickname": " A " })).await["user"].clone();
+        let same = license_admin.mutate("updateUser", selection, json!({ "id": new["id"], "nickname": " A " })).await["user"].clone();
         assert_eq!(same, new);
-        let other = chief.change("updateUser", selection, json!({ "id": new["id"], "nickname": "B" })).await["user"].clone();
+        let other = license_admin.mutate("updateUser", selection, json!({ "id": new["id"], "nickname": "B" })).await["user"].clone();
         assert_eq!((&other["version"], &other["dateJoined"]), (&json!(2), &new["dateJoined"]));
         assert!(other["modifiedAt"].as_str() > new["modifiedAt"].as_str());
-        let read = chief.data("query ($id: ID!) { user(by: { id: $id }) { id version modifiedAt dateJoined } }", json!({ "id": new["id"] })).await;
+        let read = license_admin.data("query ($id: ID!) { user(by: { id: $id }) { id version modifiedAt dateJoined } }", json!({ "id": new["id"] })).await;
         assert_eq!(read["user"], other);
     }
 
     async fn institutions_of_another_license_are_not_found(app: App) {
-        let chief = app.license_admin().await;
+        let license_admin = app.license_admin().await;
         let there = UserFields { role: Given(Role::LicenseAdmin), ..UserFields::default() };
         let there = app.sign_in(app.create("There", app.other_license, there, Undefined).await).await;
         let foreign = institution(&there).await;
-        let own = institution(&chief).await;
-        assert_eq!(chief.faults("createUser", new_person(json!({ "institutionId": foreign, "phone": "x" }))).await,
+        let own = institution(&license_admin).await;
+        assert_eq!(license_admin.payload_errors("createUser", new_user(json!({ "institutionId": foreign, "phone": "x" }))).await,
             ["INVALID input.phone", "NOT_FOUND input.institutionId"]);
-        let id = entered(&chief, json!({ "institutionId": own })).await["id"].clone();
+        let id = create(&license_admin, json!({ "institutionId": own })).await["id"].clone();
         let root = app.superuser().await;
-        for caller in [&chief, &root] {
-            assert_eq!(caller.faults("updateUser", json!({ "id": id, "institutionId": foreign })).await, ["NOT_FOUND input.institutionId"]);
+        for caller in [&license_admin, &root] {
+            assert_eq!(caller.payload_errors("updateUser", json!({ "id": id, "institutionId": foreign })).await, ["NOT_FOUND input.institutionId"]);
         }
     }
 
     async fn changing_an_unknown_user_reports_an_error(app: App) {
-        let chief = app.license_admin().await;
-        let stranger = app.stranger().await;
+        let license_admin = app.license_admin().await;
+        let stranger = app.other_license_user().await;
         for mutation in ["updateUser", "setActive"] {
             let input = |id: String| if mutation == "setActive" { json!({ "id": id, "active": true }) } else { json!({ "id": id, "nickname": "A" }) };
-            assert_eq!(chief.faults(mutation, input("7".to_owned())).await, ["INVALID input.id"]);
-            assert_eq!(chief.faults(mutation, input(Id::new().0.to_string())).await, ["NOT_FOUND input.id"]);
-            assert_eq!(chief.faults(mutation, input(stranger.id())).await, ["NOT_FOUND input.id"]);
+            assert_eq!(license_admin.payload_errors(mutation, input("7".to_owned())).await, ["INVALID input.id"]);
+            assert_eq!(license_admin.payload_errors(mutation, input(Id::new().0.to_string())).await, ["NOT_FOUND input.id"]);
+            assert_eq!(license_admin.payload_errors(mutation, input(stranger.id())).await, ["NOT_FOUND input.id"]);
         }
     }
 
     async fn passwords_have_12_to_128_characters_and_are_hard_to_guess(app: App) {
-        let chief = app.license_admin().await;
-        let faults = [
+        let license_admin = app.license_admin().await;
+        let errors = [
             ("brass-otter", "TOO_SHORT"), ("", "TOO_SHORT"), ("ééééééééééé", "TOO_SHORT"), ("passwordpassword", "INVALID"), ("qwertyuiop123", "INVALID"),
             ("wolfeschlegelstein", "INVALID"), ("zanzibarwolf@mail.example", "INVALID"),
         ];
-        let person = |password: &str| json!({ "firstName": "Zanzibar", "lastName": "Wolfeschlegelstein", "email": "zanzibarwolf@mail.example", "password": password });
-        for (password, code) in faults {
-            assert_eq!(chief.faults("createUser", person(password)).await, [format!("{code} input.password")], "{password}");
+        let input = |password: &str| json!({ "firstName": "Zanzibar", "lastName": "Wolfeschlegelstein", "email": "zanzibarwolf@mail.example", "password": password });
+        for (password, code) in errors {
+            assert_eq!(license_admin.payload_errors("createUser", input(password)).await, [format!("{code} input.password")], "{password}");
         }
         let long: String = PASSWORD.chars().cycle().take(128).collect();
-        assert_eq!(chief.faults("createUser", person(&format!("{long}x"))).await, ["TOO_LONG input.password"]);
-        let user = chief.change("createUser", "user { hasActivated }", person(&long)).await;
+        assert_eq!(license_admin.payload_errors("createUser", input(&format!("{long}x"))).await, ["TOO_LONG input.password"]);
+        let user = license_admin.mutate("createUser", "user { hasActivated }", input(&long)).await;
         assert_eq!(user["user"]["hasActivated"], json!(true));
-        let login = app.anonymous().change("login", "token", json!({ "login": "zanzibarwolf@mail.example", "password": long })).await;
+        let login = app.anonymous().mutate("login", "token", json!({ "login": "zanzibarwolf@mail.example", "password": long })).await;
         assert!(login["token"].is_string());
     }
 
     async fn an_administrator_who_changes_or_removes_a_password_ends_sessions(app: App) {
-        let chief = app.license_admin().await;
+        let license_admin = app.license_admin().await;
         let fields = UserFields { username: Given("ada".to_owned()), ..UserFields::default() };
         let ada = app.sign_in(app.create("Ada", app.license, fields, Given(PASSWORD.to_owned())).await).await;
         let login = |password: &'static str| {
             let anonymous = app.anonymous();
-            async move { anonymous.change("login", "", json!({ "login": "ada", "password": password })).await }
+            async move { anonymous.mutate("login", "", json!({ "login": "ada", "password": password })).await }
         };
-        changed(&chief, json!({ "id": ada.id(), "password": "nine-velvet-comets-hum" })).await;
+        changed(&license_admin, json!({ "id": ada.id(), "password": "nine-velvet-comets-hum" })).await;
         assert_eq!(ada.post(&json!({ "query": "{ viewer { id } }" })).await.0, 401);
-        assert_eq!(faults_of(&login(PASSWORD).await), ["INVALID_CREDENTIALS input"]);
+        assert_eq!(payload_errors(&login(PASSWORD).await), ["INVALID_CREDENTIALS input"]);
         assert_eq!(login("nine-velvet-comets-hum").await["success"], json!(true));
-        assert_eq!(chief.faults("updateUser", json!({ "id": ada.id(), "password": "  " })).await, ["TOO_SHORT input.password"]);
-        changed(&chief, json!({ "id": ada.id(), "password": null })).await;
-        assert_eq!(faults_of(&login("nine-velvet-comets-hum").await), ["INVALID_CREDENTIALS input"]);
+        assert_eq!(license_admin.payload_errors("updateUser", json!({ "id": ada.id(), "password": "  " })).await, ["TOO_SHORT input.password"]);
+        changed(&license_admin, json!({ "id": ada.id(), "password": null })).await;
+        assert_eq!(payload_errors(&login("nine-velvet-comets-hum").await), ["INVALID_CREDENTIALS input"]);
     }
 
     async fn deactivated_users_are_hidden_until_reactivated(app: App) {
-        let chief = app.license_admin().await;
+        let license_admin = app.license_admin().await;
         let user = app.user().await;
-        let ada = app.person("Ada", UserFields::default()).await;
+        let ada = app.user_with("Ada", UserFields::default()).await;
         let find = "query ($id: ID!) { user(by: { id: $id }) { isActive } node(id: $id) { id } }";
         let selection = "sessionsEnded user { isActive version }";
         let off = json!({ "id": ada.id(), "active": false });
-        let payload = chief.change("setActive", selection, off.clone()).await;
+        let payload = license_admin.mutate("setActive", selection, off.clone()).await;
         assert_eq!((&payload["sessionsEnded"], &payload["user"]), (&json!(1), &json!({ "isActive": false, "version": 2 })));
-        let payload = chief.change("setActive", selection, off).await;
+        let payload = license_admin.mutate("setActive", selection, off).await;
         assert_eq!((&payload["sessionsEnded"], &payload["user"]), (&json!(0), &json!({ "isActive": false, "version": 2 })));
         assert_eq!(user.data(find, json!({ "id": ada.id() })).await, json!({ "user": null, "node": null }));
-        assert_eq!(chief.data(find, json!({ "id": ada.id() })).await["user"], json!({ "isActive": false }));
-        let payload = chief.change("setActive", selection, json!({ "id": ada.id(), "active": true })).await;
+        assert_eq!(license_admin.data(find, json!({ "id": ada.id() })).await["user"], json!({ "isActive": false }));
+        let payload = license_admin.mutate("setActive", selection, json!({ "id": ada.id(), "active": true })).await;
         assert_eq!(payload["user"], json!({ "isActive": true, "version": 3 }));
         assert_eq!(user.data(find, json!({ "id": ada.id() })).await["user"], json!({ "isActive": true }));
         assert_eq!(ada.post(&json!({ "query": "{ viewer { id } }" })).await.0, 401, "reactivation does not restore sessions");
@@ -500,18 +500,18 @@ on_every_database! {
 
     async fn the_last_license_administrator_cannot_be_demoted_or_deactivated(app: App) {
         let root = app.superuser().await;
-        let chief = app.license_admin().await;
+        let license_admin = app.license_admin().await;
         let there = UserFields { role: Given(Role::LicenseAdmin), ..UserFields::default() };
         app.create("There", app.other_license, there, Undefined).await;
-        let demotion = json!({ "id": chief.id(), "role": "ADMIN" });
-        for caller in [&root, &chief] {
-            assert_eq!(caller.faults("updateUser", demotion.clone()).await, ["NOT_ALLOWED input.id"]);
+        let demotion = json!({ "id": license_admin.id(), "role": "ADMIN" });
+        for caller in [&root, &license_admin] {
+            assert_eq!(caller.payload_errors("updateUser", demotion.clone()).await, ["NOT_ALLOWED input.id"]);
         }
-        assert_eq!(root.faults("setActive", json!({ "id": chief.id(), "active": false })).await, ["NOT_ALLOWED input.id"]);
+        assert_eq!(root.payload_errors("setActive", json!({ "id": license_admin.id(), "active": false })).await, ["NOT_ALLOWED input.id"]);
         let second = app.license_admin().await;
-        root.change("setActive", "", json!({ "id": second.id(), "active": false })).await;
-        assert_eq!(root.faults("updateUser", demotion.clone()).await, ["NOT_ALLOWED input.id"], "an inactive license administrator does not count");
-        root.change("setActive", "", json!({ "id": second.id(), "active": true })).await;
+        root.mutate("setActive", "", json!({ "id": second.id(), "active": false })).await;
+        assert_eq!(root.payload_errors("updateUser", demotion.clone()).await, ["NOT_ALLOWED input.id"], "an inactive license administrator does not count");
+        root.mutate("setActive", "", json!({ "id": second.id(), "active": true })).await;
         assert_eq!(changed(&root, demotion).await["role"], json!("ADMIN"));
     }
 
@@ -519,10 +519,10 @@ on_every_database! {
         let one = app.superuser().await;
         let other = app.superuser().await;
         let root = one.data(r#"{ user(by: { email: "root@alder.example.org" }) { id } }"#, json!({})).await["user"]["id"].clone();
-        assert_eq!(one.change("setActive", "", json!({ "id": root, "active": false })).await["success"], json!(true));
+        assert_eq!(one.mutate("setActive", "", json!({ "id": root, "active": false })).await["success"], json!(true));
         let demotion = json!({ "id": one.id(), "adminRights": { "isSuperuser": false } });
         changed(&one, json!({ "id": other.id(), "adminRights": { "isSuperuser": false } })).await;
-        assert_eq!(one.faults("updateUser", demotion).await, ["NOT_ALLOWED input.id"]);
+        assert_eq!(one.payload_errors("updateUser", demotion).await, ["NOT_ALLOWED input.id"]);
     }
 
     async fn one_of_two_license_administrators_who_demote_each_other_remains(app: App) {
@@ -530,7 +530,7 @@ on_every_database! {
             let (one, other) = (app.license_admin().await, app.license_admin().await);
             for admin in user::Entity::find().filter(user::Column::Role.eq(Role::LicenseAdmin)).all(app.db.read()).await.unwrap() {
                 if admin.id != one.id && admin.id != other.id {
-                    one.change("updateUser", "", json!({ "id": admin.id.0, "role": "USER" })).await;
+                    one.mutate("updateUser", "", json!({ "id": admin.id.0, "role": "USER" })).await;
                 }
             }
             assert_eq!(active_license_admins(&app).await, 2);
@@ -542,13 +542,13 @@ on_every_database! {
     }
 
     async fn an_input_with_an_error_saves_nothing(app: App) {
-        let chief = app.license_admin().await;
-        let user = entered(&chief, json!({ "nickname": "A" })).await;
-        chief.faults("updateUser", json!({ "id": user["id"], "nickname": "B", "phone": "x" })).await;
-        let read = chief.data("query ($id: ID!) { user(by: { id: $id }) { nickname phone version } }", json!({ "id": user["id"] })).await;
+        let license_admin = app.license_admin().await;
+        let user = create(&license_admin, json!({ "nickname": "A" })).await;
+        license_admin.payload_errors("updateUser", json!({ "id": user["id"], "nickname": "B", "phone": "x" })).await;
+        let read = license_admin.data("query ($id: ID!) { user(by: { id: $id }) { nickname phone version } }", json!({ "id": user["id"] })).await;
         assert_eq!(read["user"], json!({ "nickname": "A", "phone": null, "version": 1 }));
-        chief.faults("createUser", new_person(json!({ "email": "new@x.example", "phone": "x" }))).await;
-        let read = chief.data(r#"{ user(by: { email: "new@x.example" }) { id } }"#, json!({})).await;
+        license_admin.payload_errors("createUser", new_user(json!({ "email": "new@x.example", "phone": "x" }))).await;
+        let read = license_admin.data(r#"{ user(by: { email: "new@x.example" }) { id } }"#, json!({})).await;
         assert_eq!(read["user"], Value::Null);
     }
 }

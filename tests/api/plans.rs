@@ -171,30 +171,30 @@ const LISTS: [(&str, &str); 25] = [
 
 /// A license with very many users, copied from a few by one statement.
 async fn crowd_of_a_license(app: &App) -> (String, String) {
-    let chief = app.license_admin().await;
-    let mut made = Vec::new();
+    let license_admin = app.license_admin().await;
+    let mut created = Vec::new();
     for (mutation, kind, input) in [
         ("createInstitution", "institution", json!({ "name": "House", "kind": "HOSPITAL", "country": "AU" })),
         ("createGroup", "group", json!({ "name": "Ward" })),
     ] {
-        let payload = chief.change(mutation, &format!("{kind} {{ id }}"), input).await;
-        made.push(payload[kind]["id"].as_str().unwrap().to_owned());
+        let payload = license_admin.mutate(mutation, &format!("{kind} {{ id }}"), input).await;
+        created.push(payload[kind]["id"].as_str().unwrap().to_owned());
     }
-    let [institution, group] = <[String; 2]>::try_from(made).unwrap();
-    let people: Vec<user::Model> = (0..100)
+    let [institution, group] = <[String; 2]>::try_from(created).unwrap();
+    let users: Vec<user::Model> = (0..100)
         .map(|n| {
-            let mut person = crowd::model(app.license, "Ann", &format!("Berg{n}"));
-            person.username = Some(format!("u{n}"));
-            person.email = Some(format!("e{n}"));
-            person.external_id = Some(format!("X{n}"));
-            person.position = (n % 3 > 0).then(|| format!("Nurse {n}"));
-            person.role = if n == 7 { Role::Admin } else { Role::User };
-            person.institution_id = Id::parse(&institution).filter(|_| n == 11);
-            person.update_derived();
-            person
+            let mut user = crowd::model(app.license, "Ann", &format!("Berg{n}"));
+            user.username = Some(format!("u{n}"));
+            user.email = Some(format!("e{n}"));
+            user.external_id = Some(format!("X{n}"));
+            user.position = (n % 3 > 0).then(|| format!("Nurse {n}"));
+            user.role = if n == 7 { Role::Admin } else { Role::User };
+            user.institution_id = Id::parse(&institution).filter(|_| n == 11);
+            user.update_derived();
+            user
         })
         .collect();
-    let ids = crowd::store(app, people).await;
+    let ids = crowd::store(app, users).await;
     crowd::memberships(app, &ids[..20], &[Id::parse(&group).unwrap()], GroupRole::Member).await;
     let (patience, end) = if app.db.is_postgres() {
         ("SET statement_timeout = 0; ", "; ANALYZE; RESET statement_timeout")
@@ -274,9 +274,9 @@ fn asked(list: &str, institution: &str, group: &str) -> String {
 async fn sqlite_uses_an_index_for_common_lists_of_a_hundred_thousand_users() {
     let app = App::on_sqlite().await;
     let (institution, group) = crowd_of_a_license(&app).await;
-    let chief = app.license_admin().await;
+    let license_admin = app.license_admin().await;
     for (list, index) in LISTS {
-        let steps = plans(&chief, &asked(list, &institution, &group)).await;
+        let steps = plans(&license_admin, &asked(list, &institution, &group)).await;
         assert!(steps.iter().any(|step| step.contains(index)), "{list}\n{steps:#?}");
         // For a list in two parts, one page of each is sorted again.
         let pages = steps.iter().filter(|step| *step == "SCAN rows").count();
@@ -313,17 +313,17 @@ fn user_rows_read(plan: &Value) -> f64 {
 async fn postgres_reads_few_of_a_hundred_thousand_users_for_common_lists() {
     let Some(app) = App::on_postgres_with(&EXPLAIN).await else { return };
     let (institution, group) = crowd_of_a_license(&app).await;
-    let chief = app.license_admin().await;
+    let license_admin = app.license_admin().await;
     for (list, _) in LISTS {
         let sent = Sent::default();
         let listening = sent.listen();
-        chief.data(&asked(list, &institution, &group), json!({})).await;
+        license_admin.data(&asked(list, &institution, &group), json!({})).await;
         drop(listening);
-        let told = sent.0.lock().unwrap().clone();
-        let plans = told.iter().filter_map(|text| serde_json::from_str::<Value>(text.split_once("plan:")?.1).ok());
-        let seen: Vec<f64> = plans.map(|told| user_rows_read(&told["Plan"])).collect();
+        let messages = sent.0.lock().unwrap().clone();
+        let plans = messages.iter().filter_map(|text| serde_json::from_str::<Value>(text.split_once("plan:")?.1).ok());
+        let seen: Vec<f64> = plans.map(|messages| user_rows_read(&messages["Plan"])).collect();
         assert!(!seen.is_empty(), "no plan was reported");
         println!("{list}: {seen:?}");
-        assert!(seen.iter().sum::<f64>() < MAX_SEEN, "{list}: {seen:?}\n{told:#?}");
+        assert!(seen.iter().sum::<f64>() < MAX_SEEN, "{list}: {seen:?}\n{messages:#?}");
     }
 }

@@ -19,12 +19,12 @@ pub struct Postgres {
     programs: PathBuf,
     folder: PathBuf,
     port: u16,
-    keeper: Child,
+    watchdog: Child,
     databases: AtomicU32,
 }
 
 /// Waits until the test process has ended or dropped its server (the input then ends), and cleans up.
-const KEEPER: &str = r#"
+const WATCHDOG: &str = r#"
     read -r _
     if pid=$(head -n 1 "$2/data/postmaster.pid"); then
         kill -s CONT "$pid" $(cat "/proc/$pid/task/$pid/children")
@@ -73,8 +73,8 @@ impl Postgres {
     pub fn start_with(lines: &str) -> io::Result<Self> {
         let programs = programs().ok_or_else(|| io::Error::other("PostgreSQL is not installed"))?;
         let folder = new_folder(&programs)?;
-        let keeper = keeper(&programs, &folder).stdin(Stdio::piped()).spawn()?;
-        let mut server = Self { programs, folder, port: 0, keeper, databases: AtomicU32::new(0) };
+        let watchdog = watchdog(&programs, &folder).stdin(Stdio::piped()).spawn()?;
+        let mut server = Self { programs, folder, port: 0, watchdog, databases: AtomicU32::new(0) };
         run(as_user(server.programs.join("initdb"))
             .args(["--username=roster", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"])
             .arg("--pgdata")
@@ -121,7 +121,7 @@ impl Postgres {
     }
 
     /// The id of the server's main process.
-    #[allow(dead_code, reason = "only the bench asks for it")]
+    #[allow(dead_code, reason = "only the benchmark uses it")]
     pub fn process(&self) -> io::Result<u32> {
         let pid_file = fs::read_to_string(self.data().join("postmaster.pid"))?;
         pid_file.lines().next().unwrap_or_default().parse().map_err(io::Error::other)
@@ -142,8 +142,8 @@ impl Postgres {
 
 impl Drop for Postgres {
     fn drop(&mut self) {
-        drop(self.keeper.stdin.take());
-        let _ = self.keeper.wait();
+        drop(self.watchdog.stdin.take());
+        let _ = self.watchdog.wait();
     }
 }
 
@@ -175,18 +175,18 @@ fn remove_stale(programs: &Path, parent: &Path) -> io::Result<()> {
         let name = entry.file_name();
         let owner = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.split('-').next());
         if owner.is_some_and(|pid| run(Command::new("sh").args(["-c", r#"kill -0 "$1""#, "sh", pid])).is_err()) {
-            keeper(programs, &entry.path()).stdin(Stdio::null()).status()?;
+            watchdog(programs, &entry.path()).stdin(Stdio::null()).status()?;
         }
     }
     Ok(())
 }
 
 /// In its own process group, so that an interrupt of the test process does not stop it.
-fn keeper(programs: &Path, folder: &Path) -> Command {
-    let mut keeper = as_user("sh");
-    keeper.args(["-c", KEEPER, "sh"]).args([programs, folder]);
-    keeper.stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
-    keeper
+fn watchdog(programs: &Path, folder: &Path) -> Command {
+    let mut watchdog = as_user("sh");
+    watchdog.args(["-c", WATCHDOG, "sh"]).args([programs, folder]);
+    watchdog.stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
+    watchdog
 }
 
 /// A command that runs as `nobody` if the tests run as root, which PostgreSQL rejects.

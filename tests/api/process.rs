@@ -15,29 +15,29 @@ use serde_json::{Value, json};
 use crate::app::PASSWORD;
 use crate::postgres;
 
-/// The address of the administrator that [`Home::with_admin`] creates.
+/// The address of the administrator that [`Sandbox::with_admin`] creates.
 pub const ADMIN: &str = "root@alder.example.org";
 
 /// The timeout of every wait, for a machine that is busy with other tests.
-const PATIENCE: Duration = Duration::from_mins(5);
+const TIMEOUT: Duration = Duration::from_mins(5);
 
 /// Runs each test on a SQLite file and, if installed, on a PostgreSQL database.
-macro_rules! in_every_home {
-    ($($(#[$attribute:meta])* async fn $name:ident($home:ident: Home) $body:block)*) => {$(
+macro_rules! in_every_sandbox {
+    ($($(#[$attribute:meta])* async fn $name:ident($sandbox:ident: Sandbox) $body:block)*) => {$(
         mod $name {
             use super::*;
 
-            async fn test($home: Home) $body
+            async fn test($sandbox: Sandbox) $body
 
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn on_sqlite() {
-                test($crate::process::Home::on_sqlite()).await;
+                test($crate::process::Sandbox::on_sqlite()).await;
             }
 
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn on_postgres() {
-                if let Some(home) = $crate::process::Home::on_postgres().await {
-                    test(home).await;
+                if let Some(sandbox) = $crate::process::Sandbox::on_postgres().await {
+                    test(sandbox).await;
                 }
             }
         }
@@ -45,13 +45,13 @@ macro_rules! in_every_home {
 }
 
 /// A folder to run the program in and its database, both empty.
-pub struct Home {
+pub struct Sandbox {
     dir: tempfile::TempDir,
     database: Option<String>,
     runs: AtomicU32,
 }
 
-impl Home {
+impl Sandbox {
     /// With a SQLite file at the program's default path in the folder.
     pub fn on_sqlite() -> Self {
         Self { dir: tempfile::tempdir().unwrap(), database: None, runs: AtomicU32::new(0) }
@@ -90,21 +90,21 @@ impl Home {
     }
 
     /// Runs the program to its end.
-    pub async fn run(&self, arguments: &[&str]) -> Ended {
+    pub async fn run(&self, arguments: &[&str]) -> CommandOutput {
         self.run_with(arguments, "").await
     }
 
     /// Runs the program to its end, with standard input.
-    pub async fn run_with(&self, arguments: &[&str], input: &str) -> Ended {
+    pub async fn run_with(&self, arguments: &[&str], input: &str) -> CommandOutput {
         let mut process = self.start(&mut self.command(arguments), input);
         let code = process.code().await;
-        Ended { code, out: process.out(), err: process.err() }
+        CommandOutput { code, out: process.out(), err: process.err() }
     }
 
     /// Starts a server on a free port and waits until it prints its address.
     pub async fn serve(&self, arguments: &[&str]) -> Process {
         let process = self.begin(arguments);
-        process.says("Roster listens on http://").await;
+        process.wait_for_output("Roster listens on http://").await;
         process
     }
 
@@ -127,10 +127,10 @@ impl Home {
     /// Creates a superuser.
     pub async fn with_admin(self) -> Self {
         let names = ["--first-name", "Root", "--last-name", "Alder"];
-        let made = self
+        let output = self
             .run_with(&[&["admin", "create", "--password-stdin", "--email", ADMIN][..], &names].concat(), PASSWORD)
             .await;
-        assert_eq!(made.code, 0, "{}", made.err);
+        assert_eq!(output.code, 0, "{}", output.err);
         self
     }
 
@@ -145,7 +145,7 @@ impl Home {
 
 /// The exit code and output of a program.
 #[derive(Debug)]
-pub struct Ended {
+pub struct CommandOutput {
     pub code: i32,
     pub out: String,
     pub err: String,
@@ -171,7 +171,7 @@ impl Process {
     }
 
     /// Waits until a text is in the standard output.
-    pub async fn says(&self, text: &str) {
+    pub async fn wait_for_output(&self, text: &str) {
         until(|| async { self.out().contains(text).then_some(()) })
             .await
             .unwrap_or_else(|| panic!("{text:?} is not in the output\n{}\n{}", self.out(), self.err()));
@@ -184,7 +184,7 @@ impl Process {
 
     /// Waits until it ends.
     pub async fn status(&mut self) -> ExitStatus {
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + TIMEOUT;
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status;
@@ -221,8 +221,8 @@ impl Process {
 
     /// A caller who has signed in with the test password.
     pub async fn sign_in(&self, login: &str) -> Caller {
-        let answer = self.login(login, PASSWORD).await;
-        let token = answer["token"].as_str().unwrap_or_else(|| panic!("{answer:#}"));
+        let response = self.login(login, PASSWORD).await;
+        let token = response["token"].as_str().unwrap_or_else(|| panic!("{response:#}"));
         self.caller(Some(token))
     }
 
@@ -262,7 +262,7 @@ pub struct Caller {
 
 impl Caller {
     /// The response to a document. None if there was none: the server may be killed at any moment.
-    pub async fn try_ask(&self, query: &str, variables: &Value) -> Option<Value> {
+    pub async fn try_execute(&self, query: &str, variables: &Value) -> Option<Value> {
         let body = json!({ "query": query, "variables": variables });
         let mut request = self.client.post(&self.url).json(&body);
         if let Some(token) = &self.token {
@@ -273,9 +273,9 @@ impl Caller {
 
     /// The data of a response, which must have no errors.
     pub async fn data(&self, query: &str, variables: Value) -> Value {
-        let answer = self.try_ask(query, &variables).await.expect("a response");
-        assert!(answer.get("errors").is_none(), "{query}\n{answer:#}\n{}", read(&self.log));
-        answer["data"].clone()
+        let response = self.try_execute(query, &variables).await.expect("a response");
+        assert!(response.get("errors").is_none(), "{query}\n{response:#}\n{}", read(&self.log));
+        response["data"].clone()
     }
 }
 
@@ -289,11 +289,11 @@ pub fn set_mode(path: &Path, mode: u32) {
 }
 
 /// Polls until there is a value. None after the timeout.
-pub async fn until<T, F: Future<Output = Option<T>>>(mut ask: impl FnMut() -> F) -> Option<T> {
-    let end = Instant::now() + PATIENCE;
+pub async fn until<T, F: Future<Output = Option<T>>>(mut poll: impl FnMut() -> F) -> Option<T> {
+    let end = Instant::now() + TIMEOUT;
     while Instant::now() < end {
-        if let Some(answer) = ask().await {
-            return Some(answer);
+        if let Some(value) = poll().await {
+            return Some(value);
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
     }

@@ -3,12 +3,12 @@
 use serde_json::json;
 
 use crate::app::PASSWORD;
-use crate::process::{ADMIN, Home, Process};
-use crate::toy::{Site, settings};
+use crate::process::{ADMIN, Process, Sandbox};
+use crate::toy::{ToyServer, settings};
 
-async fn address(site: &Site, headers: &str) -> String {
-    let answer = site.wire.post(headers, br#"{"query":"{address}"}"#).await;
-    answer.json()["data"]["address"].as_str().unwrap().to_owned()
+async fn address(server: &ToyServer, headers: &str) -> String {
+    let response = server.client.post(headers, br#"{"query":"{address}"}"#).await;
+    response.json()["data"]["address"].as_str().unwrap().to_owned()
 }
 
 #[tokio::test]
@@ -16,16 +16,16 @@ async fn forwarding_headers_of_untrusted_clients_are_ignored() {
     for trusted in ["", "203.0.113.0/24", "::/0"] {
         let networks = trusted.split(',').filter(|text| !text.is_empty()).map(|text| text.parse().unwrap());
         let trusted_proxies = networks.collect();
-        let site = Site::start_with(roster::http::ServerSettings { trusted_proxies, ..settings() }, true).await;
+        let server = ToyServer::start_with(roster::http::ServerSettings { trusted_proxies, ..settings() }, true).await;
         let forged = "X-Forwarded-For: 203.0.113.9\r\nForwarded: for=203.0.113.9\r\nX-Real-IP: 203.0.113.9\r\n";
-        assert_eq!(address(&site, forged).await, "127.0.0.1", "{trusted}");
+        assert_eq!(address(&server, forged).await, "127.0.0.1", "{trusted}");
     }
 }
 
 #[tokio::test]
 async fn behind_trusted_proxies_the_client_is_the_last_untrusted_address() {
     let trusted_proxies = ["127.0.0.0/8", "10.0.0.0/8"].map(|network| network.parse().unwrap()).to_vec();
-    let site = Site::start_with(roster::http::ServerSettings { trusted_proxies, ..settings() }, true).await;
+    let server = ToyServer::start_with(roster::http::ServerSettings { trusted_proxies, ..settings() }, true).await;
     let cases = [
         ("", "127.0.0.1"),
         ("X-Forwarded-For: 203.0.113.9\r\n", "203.0.113.9"),
@@ -37,7 +37,7 @@ async fn behind_trusted_proxies_the_client_is_the_last_untrusted_address() {
         ("X-Real-IP: 6.6.6.6\r\nForwarded: for=6.6.6.6\r\n", "127.0.0.1"),
     ];
     for (headers, expected) in cases {
-        assert_eq!(address(&site, headers).await, expected, "{headers}");
+        assert_eq!(address(&server, headers).await, expected, "{headers}");
     }
 }
 
@@ -46,21 +46,21 @@ async fn of_session(server: &Process) -> String {
     let query = "mutation ($input: LoginInput!) { login(input: $input) { user { sessions { isCurrent ipAddress } } } }";
     let body = json!({ "query": query, "variables": { "input": { "login": ADMIN, "password": PASSWORD } } });
     let request = reqwest::Client::new().post(server.url("/graphql")).json(&body);
-    let answer = request.header("X-Forwarded-For", "6.6.6.6, 203.0.113.9, 10.0.0.1").send().await.unwrap();
-    let answer: serde_json::Value = answer.json().await.unwrap();
+    let response = request.header("X-Forwarded-For", "6.6.6.6, 203.0.113.9, 10.0.0.1").send().await.unwrap();
+    let response: serde_json::Value = response.json().await.unwrap();
     let sessions =
-        answer["data"]["login"]["user"]["sessions"].as_array().unwrap_or_else(|| panic!("{answer:#}")).clone();
+        response["data"]["login"]["user"]["sessions"].as_array().unwrap_or_else(|| panic!("{response:#}")).clone();
     let current = sessions.iter().find(|session| session["isCurrent"] == true).unwrap();
     current["ipAddress"].as_str().unwrap().to_owned()
 }
 
-in_every_home! {
-    async fn a_session_shows_the_client_address_behind_the_proxies(home: Home) {
-        let home = home.with_admin().await;
-        let server = home.serve(&[]).await;
+in_every_sandbox! {
+    async fn a_session_shows_the_client_address_behind_the_proxies(sandbox: Sandbox) {
+        let sandbox = sandbox.with_admin().await;
+        let server = sandbox.serve(&[]).await;
         assert_eq!(of_session(&server).await, "127.0.0.1");
         drop(server);
-        let server = home.serve(&["--trusted-proxies", "127.0.0.1, 10.0.0.0/8"]).await;
+        let server = sandbox.serve(&["--trusted-proxies", "127.0.0.1, 10.0.0.0/8"]).await;
         assert_eq!(of_session(&server).await, "203.0.113.9");
     }
 }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
 use self::case::{Case, allowed};
-use self::directory::{Chance, Person, everybody};
+use self::directory::{DirectoryUser, Rng, all_users};
 use crate::app::{App, Caller};
 use crate::crowd;
 
@@ -35,7 +35,7 @@ struct Hit {
 }
 
 /// The result of a search.
-struct Answer {
+struct SearchResult {
     hits: Vec<Hit>,
     total: usize,
     /// The same hits, read in small pages.
@@ -58,7 +58,7 @@ async fn page(caller: &Caller<'_>, query: &str, first: usize, after: Value) -> (
     (hits, total, goes_on.then(|| page["pageInfo"]["endCursor"].clone()))
 }
 
-async fn answer(caller: &Caller<'_>, query: &str) -> Answer {
+async fn search(caller: &Caller<'_>, query: &str) -> SearchResult {
     let (hits, total, _) = page(caller, query, LOOKED_AT, Value::Null).await;
     let (mut in_pages, mut after) = (Vec::new(), Some(Value::Null));
     while let Some(cursor) = after.take_if(|_| in_pages.len() < LOOKED_AT) {
@@ -67,98 +67,101 @@ async fn answer(caller: &Caller<'_>, query: &str) -> Answer {
         after = next;
     }
     in_pages.truncate(LOOKED_AT);
-    Answer { hits, total, in_pages }
+    SearchResult { hits, total, in_pages }
 }
 
 /// Stores the users, and one who searches, whose name and address are always the same.
-async fn store_users<'a>(app: &'a App, people: &[Person]) -> Caller<'a> {
-    crowd::store(app, people.iter().map(|person| person.of_license(app.license)).collect()).await;
+async fn store_users<'a>(app: &'a App, users: &[DirectoryUser]) -> Caller<'a> {
+    crowd::store(app, users.iter().map(|user| user.of_license(app.license)).collect()).await;
     let email = Given("asker@asking.example.org".to_owned());
-    app.person("Asker", UserFields { email, ..UserFields::default() }).await
+    app.user_with("Asker", UserFields { email, ..UserFields::default() }).await
 }
 
-async fn answers(app: App) -> Vec<Answer> {
-    let caller = store_users(&app, &everybody()).await;
-    let mut answers = Vec::new();
+async fn search_all(app: App) -> Vec<SearchResult> {
+    let caller = store_users(&app, &all_users()).await;
+    let mut responses = Vec::new();
     for case in case::all() {
-        answers.push(answer(&caller, case.query).await);
+        responses.push(search(&caller, case.query).await);
     }
-    answers
+    responses
 }
 
 /// The results of every search on SQLite, shared by all tests.
-async fn on_sqlite() -> &'static [Answer] {
-    static ANSWERS: OnceCell<Vec<Answer>> = OnceCell::const_new();
-    ANSWERS.get_or_init(|| async { answers(App::on_sqlite().await).await }).await
+async fn on_sqlite() -> &'static [SearchResult] {
+    static RESULTS: OnceCell<Vec<SearchResult>> = OnceCell::const_new();
+    RESULTS.get_or_init(|| async { search_all(App::on_sqlite().await).await }).await
 }
 
 /// The results of every search on PostgreSQL. None if it is not installed.
-async fn on_postgres() -> Option<&'static [Answer]> {
-    static ANSWERS: OnceCell<Option<Vec<Answer>>> = OnceCell::const_new();
-    let ask = || async {
+async fn on_postgres() -> Option<&'static [SearchResult]> {
+    static RESULTS: OnceCell<Option<Vec<SearchResult>>> = OnceCell::const_new();
+    let execute = || async {
         match App::on_postgres().await {
-            Some(app) => Some(answers(app).await),
+            Some(app) => Some(search_all(app).await),
             None => None,
         }
     };
-    ANSWERS.get_or_init(ask).await.as_deref()
+    RESULTS.get_or_init(execute).await.as_deref()
 }
 
 /// How often the expected user comes first, and is among the first five.
 #[derive(Clone, Copy, Default)]
-struct Tally {
-    asked: usize,
+struct Summary {
+    searches: usize,
     first: usize,
-    in_five: usize,
+    in_first_five: usize,
 }
 
-impl Tally {
+impl Summary {
     fn count(&mut self, place: Option<usize>) {
-        self.asked += 1;
+        self.searches += 1;
         self.first += usize::from(place == Some(0));
-        self.in_five += usize::from(place.is_some_and(|place| place < FIRST));
+        self.in_first_five += usize::from(place.is_some_and(|place| place < FIRST));
     }
 }
 
 /// Prints how often the expected user comes first for each kind, and each search in which another user does.
-fn judge(database: &str, answers: &[Answer]) -> Tally {
-    let people = everybody();
-    let (mut all, mut kinds) = (Tally::default(), BTreeMap::<&str, Tally>::new());
-    for (case, answer) in case::all().into_iter().zip(answers) {
-        let meant = case.meant(&people).name();
-        let place = answer.hits.iter().position(|hit| hit.name == meant);
+fn summarize(database: &str, responses: &[SearchResult]) -> Summary {
+    let users = all_users();
+    let (mut all, mut kinds) = (Summary::default(), BTreeMap::<&str, Summary>::new());
+    for (case, response) in case::all().into_iter().zip(responses) {
+        let expected = case.expected_user(&users).name();
+        let place = response.hits.iter().position(|hit| hit.name == expected);
         all.count(place);
         kinds.entry(case.kind).or_default().count(place);
         if place != Some(0) {
             let Case { kind, query, .. } = case;
             let place = place.map_or("not found".to_owned(), |place| format!("at {}", place + 1));
-            let instead: Vec<&str> = answer.hits.iter().take(FIRST).map(|hit| hit.name.as_str()).collect();
-            println!("{database}: {kind}: {query:?}: {meant} {place}; first {instead:?}");
+            let instead: Vec<&str> = response.hits.iter().take(FIRST).map(|hit| hit.name.as_str()).collect();
+            println!("{database}: {kind}: {query:?}: {expected} {place}; first {instead:?}");
         }
     }
-    for (kind, Tally { asked, first, in_five }) in kinds {
-        println!("{database}: {kind}: {first} of {asked} first, {in_five} in the first five");
+    for (kind, Summary { searches, first, in_first_five }) in kinds {
+        println!("{database}: {kind}: {first} of {searches} first, {in_first_five} in the first five");
     }
-    let Tally { asked, first, in_five } = all;
-    println!("{database}: {first} of {asked} first, {in_five} in the first five");
+    let Summary { searches, first, in_first_five } = all;
+    println!("{database}: {first} of {searches} first, {in_first_five} in the first five");
     all
 }
 
-fn demand(database: &str, answers: &[Answer]) {
-    let Tally { asked, first, in_five } = judge(database, answers);
-    assert!(first * 100 >= asked * 95, "{database}: only {first} of {asked} expected users come first");
-    assert!(in_five * 100 >= asked * 99, "{database}: only {in_five} of {asked} expected users are in the first five");
+fn assert_ranking(database: &str, responses: &[SearchResult]) {
+    let Summary { searches, first, in_first_five } = summarize(database, responses);
+    assert!(first * 100 >= searches * 95, "{database}: only {first} of {searches} expected users come first");
+    assert!(
+        in_first_five * 100 >= searches * 99,
+        "{database}: only {in_first_five} of {searches} expected users are in the first five"
+    );
 }
 
 #[tokio::test]
 async fn the_expected_user_comes_first_on_sqlite() {
-    demand("SQLite", on_sqlite().await);
+    assert_ranking("SQLite", on_sqlite().await);
 }
 
 #[tokio::test]
 async fn the_expected_user_comes_first_on_postgres() {
-    if let Some(answers) = on_postgres().await {
-        demand("PostgreSQL", answers);
+    if let Some(responses) = on_postgres().await {
+        assert_ranking("PostgreSQL", responses);
     }
 }
 
@@ -171,8 +174,8 @@ async fn the_order_is_the_same_on_every_database() {
     }
 }
 
-fn check_lists(answers: &[Answer]) {
-    for (Case { query, .. }, Answer { hits, total, in_pages }) in case::all().into_iter().zip(answers) {
+fn check_lists(responses: &[SearchResult]) {
+    for (Case { query, .. }, SearchResult { hits, total, in_pages }) in case::all().into_iter().zip(responses) {
         assert!(hits.is_sorted_by(|one, next| one.score >= next.score), "{query:?}: {hits:#?}");
         assert!(hits.iter().all(|hit| (1..=1_000_000).contains(&hit.score)), "{query:?}: {hits:#?}");
         assert_eq!(hits.len(), *total.min(&LOOKED_AT), "{query:?}: {total} in all");
@@ -187,20 +190,20 @@ async fn scores_decrease_and_pages_and_counts_agree_on_sqlite() {
 
 #[tokio::test]
 async fn scores_decrease_and_pages_and_counts_agree_on_postgres() {
-    if let Some(answers) = on_postgres().await {
-        check_lists(answers);
+    if let Some(responses) = on_postgres().await {
+        check_lists(responses);
     }
 }
 
 #[test]
 fn every_case_is_valid() {
-    let (people, cases) = (everybody(), case::all());
+    let (users, cases) = (all_users(), case::all());
     let mut kinds = BTreeMap::<&str, usize>::new();
     for (place, case) in cases.iter().enumerate() {
         *kinds.entry(case.kind).or_default() += 1;
-        let meant = case.meant(&people);
+        let expected = case.expected_user(&users);
         if case.kind.starts_with("typo") {
-            assert_eq!(case.fault(meant), None, "{case:?}");
+            assert_eq!(case.mismatch(expected), None, "{case:?}");
         }
         assert!(!cases[..place].iter().any(|other| other.query == case.query), "{case:?} is a duplicate");
     }
@@ -218,7 +221,7 @@ enum Sort {
 }
 
 /// A name with one typo, in a part that is long enough for one before and after. None if there is no such part.
-fn misspelt(name: &str, sort: Sort, letters: &BTreeSet<char>, chance: &mut Chance) -> Option<String> {
+fn misspelt(name: &str, sort: Sort, letters: &BTreeSet<char>, rng: &mut Rng) -> Option<String> {
     let name: Vec<char> = fold(name).chars().collect();
     let is_missing = matches!(sort, Sort::Missing);
     let fits = |place: &usize| {
@@ -228,11 +231,11 @@ fn misspelt(name: &str, sort: Sort, letters: &BTreeSet<char>, chance: &mut Chanc
         from > 0 && is_possible && allowed(before + from - usize::from(is_missing)) > 0
     };
     let places: Vec<usize> = (0..name.len()).filter(fits).collect();
-    let place = *places.get(chance.below(places.len().max(1)))?;
+    let place = *places.get(rng.below(places.len().max(1)))?;
     // Of the same script, which means nearby in Unicode.
     let is_another = |letter: &char| *letter != name[place] && u32::from(*letter) >> 8 == u32::from(name[place]) >> 8;
     let other: Vec<char> = letters.iter().copied().filter(is_another).collect();
-    let letter = other[chance.below(other.len())];
+    let letter = other[rng.below(other.len())];
     let mut misspelt = name;
     match sort {
         Sort::Substituted => misspelt[place] = letter,
@@ -244,32 +247,32 @@ fn misspelt(name: &str, sort: Sort, letters: &BTreeSet<char>, chance: &mut Chanc
 }
 
 /// Every letter of every name.
-fn letters(people: &[Person]) -> BTreeSet<char> {
-    let names = people.iter().flat_map(|person| [fold(&person.first), fold(&person.last)]);
+fn letters(users: &[DirectoryUser]) -> BTreeSet<char> {
+    let names = users.iter().flat_map(|user| [fold(&user.first), fold(&user.last)]);
     names.flat_map(|name| name.chars().collect::<Vec<char>>()).filter(|c| c.is_alphabetic()).collect()
 }
 
 on_every_database! {
     async fn a_typo_anywhere_in_a_name_still_finds_the_user(app: App) {
-        let people = everybody();
-        let letters = letters(&people);
-        let caller = store_users(&app, &people).await;
-        let (mut chance, mut asked, mut lost) = (Chance(2), 0, Vec::new());
+        let users = all_users();
+        let letters = letters(&users);
+        let caller = store_users(&app, &users).await;
+        let (mut rng, mut searches, mut not_found) = (Rng(2), 0, Vec::new());
         for _ in 0..300 {
-            let person = &people[chance.below(people.len())];
-            let is_first = chance.below(2) == 0;
+            let user = &users[rng.below(users.len())];
+            let is_first = rng.below(2) == 0;
             for sort in [Sort::Substituted, Sort::Missing, Sort::Extra, Sort::Transposed] {
-                let (one, other) = if is_first { (&person.first, &person.last) } else { (&person.last, &person.first) };
-                let Some(misspelt) = misspelt(one, sort, &letters, &mut chance) else { continue };
+                let (one, other) = if is_first { (&user.first, &user.last) } else { (&user.last, &user.first) };
+                let Some(misspelt) = misspelt(one, sort, &letters, &mut rng) else { continue };
                 let query = if is_first { format!("{other} {misspelt}") } else { format!("{misspelt} {other}") };
                 let (hits, ..) = page(&caller, &query, 100, Value::Null).await;
-                asked += 1;
-                if !hits.iter().any(|hit| hit.name == person.name()) {
-                    lost.push(format!("{sort:?}: {query:?}: {}, not among {}", person.name(), hits.len()));
+                searches += 1;
+                if !hits.iter().any(|hit| hit.name == user.name()) {
+                    not_found.push(format!("{sort:?}: {query:?}: {}, not among {}", user.name(), hits.len()));
                 }
             }
         }
-        assert!(asked > 800, "{asked}");
-        assert!(lost.is_empty(), "{} of {asked}\n{}", lost.len(), lost.join("\n"));
+        assert!(searches > 800, "{searches}");
+        assert!(not_found.is_empty(), "{} of {searches}\n{}", not_found.len(), not_found.join("\n"));
     }
 }

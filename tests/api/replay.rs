@@ -15,7 +15,7 @@ use roster::entity::user::{AdminRightsInput, Role, UserFields};
 use sea_orm::ConnectionTrait as _;
 use serde_json::{Value, json};
 
-use self::deed::{Ask, DEEDS};
+use self::deed::{OPERATION_KINDS, Operation};
 use self::side::Side;
 use self::world::World;
 use crate::app::{App, Caller};
@@ -31,12 +31,12 @@ const PASSING: usize = 3;
 /// The number of operations after which one of them is replaced.
 const STAY: usize = 40;
 
-/// The users who keep their rights, in the order of `Who::Fixed`.
+/// The users who keep their rights, in the order of `Sender::Fixed`.
 async fn fixed_users(app: &App) -> Vec<Caller<'_>> {
     let rights = |rights: AdminRightsInput| UserFields { admin_rights: Given(rights), ..UserFields::default() };
     let role = |role: Role| UserFields { role: Given(role), ..UserFields::default() };
     let everywhere = UserFields { full_site_access: Given(true), ..role(Role::Admin) };
-    let people: [_; FIXED] = [
+    let users: [_; FIXED] = [
         ("Super", app.license, rights(AdminRightsInput { is_superuser: Given(true), ..AdminRightsInput::default() })),
         ("Chief", app.license, role(Role::LicenseAdmin)),
         ("Admin", app.license, role(Role::Admin)),
@@ -51,7 +51,7 @@ async fn fixed_users(app: &App) -> Vec<Caller<'_>> {
         ("User of B", app.other_license, UserFields::default()),
     ];
     let mut callers = Vec::new();
-    for (n, (name, license, mut fields)) in people.into_iter().enumerate() {
+    for (n, (name, license, mut fields)) in users.into_iter().enumerate() {
         fields.email = Given(format!("fixed{n}@x.example"));
         callers.push(app.sign_in(app.create(name, license, fields, Undefined).await).await);
     }
@@ -73,13 +73,13 @@ fn difference(one: &Value, other: &Value) -> Option<String> {
 }
 
 /// The outcome of an operation as a word or an error code.
-fn outcome(answer: &Value) -> &str {
-    let answer = &answer["answer"];
-    if let Some(code) = answer["errors"][0]["extensions"]["code"].as_str() {
+fn outcome(response: &Value) -> &str {
+    let response = &response["response"];
+    if let Some(code) = response["errors"][0]["extensions"]["code"].as_str() {
         return code;
     }
-    match &answer["data"]["done"] {
-        Value::Null if has_id(&answer["data"]) => "found",
+    match &response["data"]["done"] {
+        Value::Null if has_id(&response["data"]) => "found",
         Value::Null => "found nothing",
         payload if payload["success"] == json!(true) => "done",
         payload => payload["errors"][0]["code"].as_str().unwrap(),
@@ -105,17 +105,18 @@ struct Replay<'a> {
 }
 
 impl Replay<'_> {
-    async fn ask(&mut self, number: usize, ask: Ask) {
+    async fn execute(&mut self, number: usize, operation: Operation) {
         let [sqlite, postgres] = &mut self.sides;
-        let ((one, marked), (other, also_marked)) = tokio::join!(sqlite.ask(&ask), postgres.ask(&ask));
+        let ((one, marked), (other, also_marked)) =
+            tokio::join!(sqlite.execute(&operation), postgres.execute(&operation));
         if let Some(path) = difference(&marked, &also_marked) {
             panic!(
-                "operation {number} of the seed {} differs at {path}\n{ask:#?}\n{:#}\non SQLite: {one:#}\non PostgreSQL: {other:#}",
-                self.seed, ask.variables
+                "operation {number} of the seed {} differs at {path}\n{operation:#?}\n{:#}\non SQLite: {one:#}\non PostgreSQL: {other:#}",
+                self.seed, operation.variables
             );
         }
-        *self.outcomes.entry(format!("{} {}", ask.name, outcome(&marked))).or_default() += 1;
-        self.world.remember(&ask, &marked);
+        *self.outcomes.entry(format!("{} {}", operation.name, outcome(&marked))).or_default() += 1;
+        self.world.remember(&operation, &marked);
     }
 }
 
@@ -133,16 +134,16 @@ async fn both_databases_give_the_same_responses_to_random_operations() {
         Replay { seed, sides, world: World::new(u64::try_from(seed).unwrap(), FIXED), outcomes: BTreeMap::new() };
     for number in 0..operations {
         if number % STAY == STAY - 1 {
-            let (place, person) = (number / STAY % PASSING, replay.world.next_passing_user());
+            let (place, user) = (number / STAY % PASSING, replay.world.next_passing_user());
             for side in &mut replay.sides {
-                side.sign_in_passing(place, &person).await;
+                side.sign_in_passing(place, &user).await;
             }
         }
-        let ask = replay.world.next();
-        replay.ask(number, ask).await;
+        let operation = replay.world.next();
+        replay.execute(number, operation).await;
     }
     if operations >= OPERATIONS {
-        for (_, name, text, _) in DEEDS {
+        for (_, name, text, _) in OPERATION_KINDS {
             let of_all = |outcome: &str| replay.outcomes.get(&format!("{name} {outcome}")).copied().unwrap_or_default();
             assert!(of_all("done") + of_all("found") > 0, "never succeeded: {name} {text}\n{:#?}", replay.outcomes);
         }

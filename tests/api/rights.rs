@@ -39,10 +39,10 @@ fn with_secrets() -> UserFields {
     }
 }
 
-fn new_person(said: Value) -> Value {
+fn new_user(given: Value) -> Value {
     let mut input = json!({ "firstName": "Ada", "lastName": "Byron", "email": format!("{}@example.org", Id::new().0) });
-    if let Value::Object(said) = said {
-        input.as_object_mut().unwrap().extend(said);
+    if let Value::Object(given) = given {
+        input.as_object_mut().unwrap().extend(given);
     }
     input
 }
@@ -53,16 +53,16 @@ async fn outcome(caller: &Caller<'_>, mutation: &str, input: Value) -> String {
     input_type.get_mut(..1).unwrap().make_ascii_uppercase();
     let document =
         format!("mutation ($input: {input_type}) {{ {mutation}(input: $input) {{ success errors {{ code }} }} }}");
-    let answer = caller.ask(&document, json!({ "input": input })).await;
-    if let Some(code) = answer.pointer("/errors/0/extensions/code") {
-        assert_eq!(answer["data"][mutation], Value::Null);
+    let response = caller.execute(&document, json!({ "input": input })).await;
+    if let Some(code) = response.pointer("/errors/0/extensions/code") {
+        assert_eq!(response["data"][mutation], Value::Null);
         return code.as_str().unwrap().to_owned();
     }
-    let payload = &answer["data"][mutation];
+    let payload = &response["data"][mutation];
     if payload["success"] == json!(true) {
         "done".to_owned()
     } else {
-        payload["errors"][0]["code"].as_str().unwrap_or_else(|| panic!("{answer:#}")).to_owned()
+        payload["errors"][0]["code"].as_str().unwrap_or_else(|| panic!("{response:#}")).to_owned()
     }
 }
 
@@ -77,29 +77,29 @@ on_every_database! {
             format!("institution(id: \"{id}\") {{ id }}"), "institutions { totalCount }".to_owned(), format!("license(id: \"{}\") {{ id }}", app.license.0),
         ];
         for query in queries {
-            assert_eq!(anonymous.refused(&format!("{{ {query} }}"), json!({})).await, "UNAUTHENTICATED", "{query}");
+            assert_eq!(anonymous.error_code(&format!("{{ {query} }}"), json!({})).await, "UNAUTHENTICATED", "{query}");
         }
         let mutations = [
-            ("createUser", new_person(json!({}))), ("updateUser", json!({ "id": id, "nickname": "A" })), ("setActive", json!({ "id": id, "active": false })),
+            ("createUser", new_user(json!({}))), ("updateUser", json!({ "id": id, "nickname": "A" })), ("setActive", json!({ "id": id, "active": false })),
             ("createGroup", json!({ "name": "A" })), ("setGroupMember", json!({ "groupId": id, "userId": id, "role": "MEMBER" })),
             ("removeGroupMember", json!({ "groupId": id, "userId": id })), ("createInstitution", json!({ "name": "A", "kind": "HOSPITAL", "country": "AU" })),
         ];
         for (mutation, input) in mutations {
             assert_eq!(outcome(&anonymous, mutation, input).await, "UNAUTHENTICATED", "{mutation}");
         }
-        assert_eq!(anonymous.refused("mutation { logout { success } }", json!({})).await, "UNAUTHENTICATED");
+        assert_eq!(anonymous.error_code("mutation { logout { success } }", json!({})).await, "UNAUTHENTICATED");
     }
 
     async fn private_fields_are_visible_to_the_user_and_administrators(app: App) {
-        let ada = app.person("Ada", with_secrets()).await;
-        let group_admin = app.person("Groups", rights(AdminRightsInput { is_group_admin: Given(true), ..AdminRightsInput::default() })).await;
+        let ada = app.user_with("Ada", with_secrets()).await;
+        let group_admin = app.user_with("Groups", rights(AdminRightsInput { is_group_admin: Given(true), ..AdminRightsInput::default() })).await;
         let variables = json!({ "id": ada.id() });
         for caller in [app.user().await, group_admin] {
             let seen = caller.data(PRIVATE, variables.clone()).await["user"].clone();
             assert_eq!(seen, json!({ "mobile": null, "birthDate": null, "externalId": null, "lastLogin": null, "sessions": null, "adminRights": null, "phone": "0555", "position": null }));
         }
         for rank in ["staff", "admin", "license admin", "superuser"] {
-            let seen = app.person("Boss", of_rank(rank)).await.data(PRIVATE, variables.clone()).await["user"].clone();
+            let seen = app.user_with("Boss", of_rank(rank)).await.data(PRIVATE, variables.clone()).await["user"].clone();
             assert_eq!((&seen["mobile"], &seen["birthDate"], &seen["externalId"]), (&json!("0777"), &json!("1980-07-08"), &json!("E-1")), "{rank}");
             assert!(seen["lastLogin"].is_string() && seen["sessions"].as_array().unwrap().len() == 1);
             assert_eq!(seen["adminRights"], json!({ "isSuperuser": false, "isAdmin": false }));
@@ -110,10 +110,10 @@ on_every_database! {
     }
 
     async fn private_fields_are_null_on_every_path_to_a_user(app: App) {
-        let (ada, user) = (app.person("Adaxyz", with_secrets()).await, app.user().await);
-        let site = app.license_admin().await.change("createInstitution", "institution { id }", json!({ "name": "A", "kind": "HOSPITAL", "country": "AU" })).await["institution"]["id"].clone();
-        app.admin().await.change("updateUser", "", json!({ "id": ada.id(), "institutionId": site })).await;
-        let group = ada.change("createGroup", "group { id }", json!({ "name": "A" })).await["group"]["id"].clone();
+        let (ada, user) = (app.user_with("Adaxyz", with_secrets()).await, app.user().await);
+        let site = app.license_admin().await.mutate("createInstitution", "institution { id }", json!({ "name": "A", "kind": "HOSPITAL", "country": "AU" })).await["institution"]["id"].clone();
+        app.admin().await.mutate("updateUser", "", json!({ "id": ada.id(), "institutionId": site })).await;
+        let group = ada.mutate("createGroup", "group { id }", json!({ "name": "A" })).await["group"]["id"].clone();
         let query = "query ($id: ID!, $group: ID!, $site: ID!) { node(id: $id) { ...Private } nodes(ids: [$id]) { ...Private } group(id: $group) { members { nodes { ...Private } edges { node { ...Private } } } }
             institution(id: $site) { users { nodes { ...Private } } } searchUsers(query: \"adaxyz\") { nodes { ...Private } edges { node { ...Private } } } users { nodes { ...Private } } }
             fragment Private on User { id mobile birthDate externalId lastLogin sessions { id } adminRights { isSuperuser } }";
@@ -126,7 +126,7 @@ on_every_database! {
     }
 
     async fn users_see_only_is_superuser_of_their_own_admin_rights(app: App) {
-        let group_admin = app.person("Groups", rights(AdminRightsInput { is_group_admin: Given(true), ..AdminRightsInput::default() })).await;
+        let group_admin = app.user_with("Groups", rights(AdminRightsInput { is_group_admin: Given(true), ..AdminRightsInput::default() })).await;
         let data = group_admin.data("{ viewer { adminRights { isSuperuser isGroupAdmin } } }", json!({})).await;
         assert_eq!(data["viewer"]["adminRights"], json!({ "isSuperuser": false, "isGroupAdmin": false }));
         let data = app.superuser().await.data("{ viewer { adminRights { isSuperuser isGroupAdmin } } }", json!({})).await;
@@ -134,14 +134,14 @@ on_every_database! {
     }
 
     async fn only_administrators_look_up_users_by_external_id_in_their_license(app: App) {
-        let ada = app.person("Ada", with_secrets()).await;
+        let ada = app.user_with("Ada", with_secrets()).await;
         app.create("There", app.other_license, with_secrets(), Undefined).await;
         let lookup = "{ user(by: { externalId: \" E-1 \" }) { id } }";
         for caller in [&ada, &app.user().await] {
-            assert_eq!(caller.refused(lookup, json!({})).await, "FORBIDDEN");
+            assert_eq!(caller.error_code(lookup, json!({})).await, "FORBIDDEN");
         }
         for rank in ["staff", "admin", "license admin", "superuser"] {
-            let data = app.person("Boss", of_rank(rank)).await.data(lookup, json!({})).await;
+            let data = app.user_with("Boss", of_rank(rank)).await.data(lookup, json!({})).await;
             assert_eq!(data["user"]["id"], json!(ada.id()), "{rank}");
         }
     }
@@ -158,16 +158,16 @@ on_every_database! {
             assert_eq!(user.data("query ($by: UserBy!) { user(by: $by) { id } }", json!({ "by": by })).await["user"], Value::Null, "{by}");
         }
         for by in [json!({}), json!({ "username": "a", "email": "b" }), json!({ "username": null }), json!({ "id": "7" })] {
-            assert_eq!(user.refused("query ($by: UserBy!) { user(by: $by) { id } }", json!({ "by": by })).await, "BAD_USER_INPUT", "{by}");
+            assert_eq!(user.error_code("query ($by: UserBy!) { user(by: $by) { id } }", json!({ "by": by })).await, "BAD_USER_INPUT", "{by}");
         }
     }
 
     async fn other_licenses_are_invisible_except_to_superusers(app: App) {
-        let stranger = app.person("There", UserFields::default()).await;
+        let stranger = app.user_with("There", UserFields::default()).await;
         let there = app.create("Chief", app.other_license, role(Role::LicenseAdmin), Undefined).await;
         let there = app.sign_in(there).await;
-        let group = there.change("createGroup", "group { id }", json!({ "name": "There" })).await["group"]["id"].clone();
-        let site = there.change("createInstitution", "institution { id }", json!({ "name": "There", "kind": "HOSPITAL", "country": "AU" })).await["institution"]["id"].clone();
+        let group = there.mutate("createGroup", "group { id }", json!({ "name": "There" })).await["group"]["id"].clone();
+        let site = there.mutate("createInstitution", "institution { id }", json!({ "name": "There", "kind": "HOSPITAL", "country": "AU" })).await["institution"]["id"].clone();
         let session = there.data("{ viewer { sessions { id } } }", json!({})).await["viewer"]["sessions"][0]["id"].clone();
         let query = "query ($ids: [ID!]!, $user: ID!, $email: String!, $group: ID!, $site: ID!, $license: ID!) { nodes(ids: $ids) { id } node(id: $user) { id } a: user(by: { id: $user }) { id } b: user(by: { email: $email }) { id }
             group(id: $group) { id } institution(id: $site) { id } license(id: $license) { id } }";
@@ -186,7 +186,7 @@ on_every_database! {
     }
 
     async fn sessions_are_visible_to_their_user_and_administrators(app: App) {
-        let (ada, user) = (app.person("Ada", UserFields::default()).await, app.user().await);
+        let (ada, user) = (app.user_with("Ada", UserFields::default()).await, app.user().await);
         let session = ada.data("{ viewer { sessions { id } } }", json!({})).await["viewer"]["sessions"][0]["id"].clone();
         let query = "query ($id: ID!) { node(id: $id) { id ... on Session { isCurrent } } }";
         assert_eq!(ada.data(query, json!({ "id": session })).await["node"], json!({ "id": session, "isCurrent": true }));
@@ -211,14 +211,14 @@ on_every_database! {
         assert_eq!(outcome(&user, "updateUser", json!({ "id": other.id(), "nickname": "A" })).await, "FORBIDDEN");
         assert_eq!(outcome(&user, "setActive", json!({ "id": other.id(), "active": false })).await, "FORBIDDEN");
         assert_eq!(outcome(&user, "setActive", json!({ "id": user.id(), "active": false })).await, "FORBIDDEN");
-        assert_eq!(outcome(&user, "createUser", new_person(json!({}))).await, "FORBIDDEN");
+        assert_eq!(outcome(&user, "createUser", new_user(json!({}))).await, "FORBIDDEN");
         assert_eq!(user.data("{ viewer { nickname version } }", json!({})).await["viewer"], json!({ "nickname": null, "version": 1 }));
     }
 
     async fn callers_manage_only_users_up_to_their_own_rank(app: App) {
         app.license_admin().await;
         for (height, rank) in RANKS.into_iter().enumerate() {
-            let caller = app.person("Caller", of_rank(rank)).await;
+            let caller = app.user_with("Caller", of_rank(rank)).await;
             // Staff and `ADMIN` have the same rank.
             let reach = if rank == "staff" { 2 } else { height };
             for (target_height, target) in RANKS.into_iter().enumerate() {
@@ -235,7 +235,7 @@ on_every_database! {
                     "superuser" => json!({ "adminRights": { "isSuperuser": true } }),
                     _ => json!({}),
                 };
-                assert_eq!(outcome(&caller, "createUser", new_person(given.clone())).await, expected, "{rank} creates {target}");
+                assert_eq!(outcome(&caller, "createUser", new_user(given.clone())).await, expected, "{rank} creates {target}");
                 let mut promotion = given;
                 promotion["id"] = json!(app.create("Promoted", app.license, UserFields::default(), Undefined).await.id.0);
                 assert_eq!(outcome(&caller, "updateUser", promotion).await, expected, "{rank} promotes a user to {target}");
@@ -246,7 +246,7 @@ on_every_database! {
     async fn only_license_administrators_and_superusers_change_their_own_role(app: App) {
         app.license_admin().await;
         for (rank, expected) in [("staff", "FORBIDDEN"), ("license admin", "done"), ("superuser", "done")] {
-            let caller = app.person("Caller", of_rank(rank)).await;
+            let caller = app.user_with("Caller", of_rank(rank)).await;
             assert_eq!(outcome(&caller, "updateUser", json!({ "id": caller.id(), "role": "ADMIN" })).await, expected, "{rank}");
         }
         let admin = app.admin().await;
@@ -258,14 +258,14 @@ on_every_database! {
 
     async fn callers_cannot_deactivate_themselves(app: App) {
         for rank in RANKS {
-            let caller = app.person("Caller", of_rank(rank)).await;
+            let caller = app.user_with("Caller", of_rank(rank)).await;
             assert_eq!(outcome(&caller, "setActive", json!({ "id": caller.id(), "active": false })).await, "FORBIDDEN", "{rank}");
         }
     }
 
     async fn update_user_does_not_change_an_administrators_own_credentials(app: App) {
         for rank in ["staff", "admin", "license admin", "superuser"] {
-            let caller = app.person("Caller", of_rank(rank)).await;
+            let caller = app.user_with("Caller", of_rank(rank)).await;
             for (field, value) in [("password", json!("nine-velvet-comets-hum")), ("password", Value::Null), ("email", json!("new@x.example"))] {
                 assert_eq!(outcome(&caller, "updateUser", json!({ "id": caller.id(), field: value })).await, "FORBIDDEN", "{rank}: {field}");
             }
@@ -273,21 +273,21 @@ on_every_database! {
     }
 
     async fn callers_cannot_grant_rights_that_they_do_not_hold(app: App) {
-        let (admin, chief) = (app.admin().await, app.license_admin().await);
+        let (admin, license_admin) = (app.admin().await, app.license_admin().await);
         for right in ["isProjectAdmin", "isTaxonomiesAdmin", "isResourcesAdmin", "isAttributesAdmin", "isSuperuser"] {
             let given = json!({ "adminRights": { right: true } });
-            assert_eq!(outcome(&admin, "createUser", new_person(given.clone())).await, "FORBIDDEN", "{right}");
-            let mut to_himself = given.clone();
-            to_himself["id"] = json!(admin.id());
-            assert_eq!(outcome(&admin, "updateUser", to_himself).await, "FORBIDDEN", "{right}");
+            assert_eq!(outcome(&admin, "createUser", new_user(given.clone())).await, "FORBIDDEN", "{right}");
+            let mut to_self = given.clone();
+            to_self["id"] = json!(admin.id());
+            assert_eq!(outcome(&admin, "updateUser", to_self).await, "FORBIDDEN", "{right}");
             let expected = if right == "isSuperuser" { "FORBIDDEN" } else { "done" };
-            assert_eq!(outcome(&chief, "createUser", new_person(given)).await, expected, "{right}");
+            assert_eq!(outcome(&license_admin, "createUser", new_user(given)).await, expected, "{right}");
         }
-        assert_eq!(outcome(&admin, "createUser", new_person(json!({ "fullSiteAccess": true }))).await, "FORBIDDEN");
+        assert_eq!(outcome(&admin, "createUser", new_user(json!({ "fullSiteAccess": true }))).await, "FORBIDDEN");
         assert_eq!(outcome(&admin, "updateUser", json!({ "id": admin.id(), "fullSiteAccess": true })).await, "FORBIDDEN");
         let holder = UserFields { full_site_access: Given(true), role: Given(Role::Admin), ..rights(AdminRightsInput { is_project_admin: Given(true), ..AdminRightsInput::default() }) };
-        let holder = app.person("Holder", holder).await;
-        assert_eq!(outcome(&holder, "createUser", new_person(json!({ "fullSiteAccess": true, "adminRights": { "isProjectAdmin": true } }))).await, "done");
+        let holder = app.user_with("Holder", holder).await;
+        assert_eq!(outcome(&holder, "createUser", new_user(json!({ "fullSiteAccess": true, "adminRights": { "isProjectAdmin": true } }))).await, "done");
     }
 
     async fn administrators_change_users_with_more_rights_but_no_higher_rank(app: App) {
@@ -298,20 +298,20 @@ on_every_database! {
     }
 
     async fn changed_rights_apply_from_the_next_request(app: App) {
-        let (chief, admin) = (app.license_admin().await, app.admin().await);
-        assert_eq!(outcome(&admin, "createUser", new_person(json!({}))).await, "done");
-        chief.change("updateUser", "", json!({ "id": admin.id(), "role": "USER" })).await;
-        assert_eq!(outcome(&admin, "createUser", new_person(json!({}))).await, "FORBIDDEN");
-        chief.change("updateUser", "", json!({ "id": admin.id(), "isStaff": true })).await;
-        assert_eq!(outcome(&admin, "createUser", new_person(json!({}))).await, "done");
+        let (license_admin, admin) = (app.license_admin().await, app.admin().await);
+        assert_eq!(outcome(&admin, "createUser", new_user(json!({}))).await, "done");
+        license_admin.mutate("updateUser", "", json!({ "id": admin.id(), "role": "USER" })).await;
+        assert_eq!(outcome(&admin, "createUser", new_user(json!({}))).await, "FORBIDDEN");
+        license_admin.mutate("updateUser", "", json!({ "id": admin.id(), "isStaff": true })).await;
+        assert_eq!(outcome(&admin, "createUser", new_user(json!({}))).await, "done");
     }
 
     async fn inactive_users_are_hidden_from_all_but_administrators(app: App) {
         let (user, admin) = (app.user().await, app.admin().await);
         let fields = UserFields { username: Given("gonexyz".to_owned()), ..UserFields::default() };
         let gone = app.create("Gonexyz", app.license, fields, Given(PASSWORD.to_owned())).await;
-        let group = app.sign_in(gone.clone()).await.change("createGroup", "group { id }", json!({ "name": "A" })).await["group"]["id"].clone();
-        admin.change("setActive", "", json!({ "id": gone.id.0, "active": false })).await;
+        let group = app.sign_in(gone.clone()).await.mutate("createGroup", "group { id }", json!({ "name": "A" })).await["group"]["id"].clone();
+        admin.mutate("setActive", "", json!({ "id": gone.id.0, "active": false })).await;
         let query = "query ($id: ID!, $group: ID!) { node(id: $id) { id } nodes(ids: [$id]) { id } user(by: { username: \"gonexyz\" }) { id }
             group(id: $group) { members { totalCount } } searchUsers(query: \"gonexyz\") { totalCount } users { nodes { id } } }";
         let data = user.data(query, json!({ "id": gone.id.0, "group": group })).await;
@@ -325,8 +325,8 @@ on_every_database! {
 
     async fn new_users_belong_to_the_license_of_their_creator(app: App) {
         let there = app.sign_in(app.create("There", app.other_license, role(Role::Admin), Undefined).await).await;
-        let payload = there.change("createUser", "user { license { number } }", new_person(json!({}))).await;
+        let payload = there.mutate("createUser", "user { license { number } }", new_user(json!({}))).await;
         assert_eq!(payload["user"]["license"]["number"], json!("B-2"));
-        assert_eq!(there.change_refused("createUser", new_person(json!({ "licenseId": app.license.0 }))).await, "BAD_USER_INPUT");
+        assert_eq!(there.mutation_error_code("createUser", new_user(json!({ "licenseId": app.license.0 }))).await, "BAD_USER_INPUT");
     }
 }

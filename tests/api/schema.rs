@@ -88,11 +88,11 @@ fn descriptions_are_plain_sentences() {
         "When paginating forwards, the cursor to continue.",
     ];
     let of_directives = roster::http::introspection::DIRECTIVES;
-    let faults: Vec<String> = descriptions
+    let errors: Vec<String> = descriptions
         .filter(|one| !foreign.contains(&one.as_str()) && !of_directives.contains(one.as_str()))
-        .filter_map(|one| fault_of(&one).map(|fault| format!("{fault}: {one}")))
+        .filter_map(|one| fault_of(&one).map(|error| format!("{error}: {one}")))
         .collect();
-    assert!(faults.is_empty(), "{faults:#?}");
+    assert!(errors.is_empty(), "{errors:#?}");
     for bad in ["What the person does.", "The user's e-mail.", "No stop", "Null where none is."] {
         assert!(fault_of(bad).is_some(), "{bad}");
     }
@@ -205,52 +205,52 @@ fn every_mutation_is_nullable_and_returns_a_mutation_payload() {
 on_every_database! {
     async fn anonymous_callers_can_only_query_the_viewer_and_sign_in(app: App) {
         let user = app.user().await;
-        let asks = Definition::of_roster().asks(1, &|_, _| Some(user.id()));
-        assert!(asks.len() >= 19, "{}", asks.len());
-        for ask in asks {
-            let body = json!({ "query": ask.query, "variables": ask.variables });
-            let (status, answer) = app.anonymous().post(&body).await;
-            let codes: Vec<&Value> = answer["errors"]
+        let operations = Definition::of_roster().operations(1, &|_, _| Some(user.id()));
+        assert!(operations.len() >= 19, "{}", operations.len());
+        for operation in operations {
+            let body = json!({ "query": operation.query, "variables": operation.variables });
+            let (status, response) = app.anonymous().post(&body).await;
+            let codes: Vec<&Value> = response["errors"]
                 .as_array()
                 .map(|errors| errors.iter().map(|error| &error["extensions"]["code"]).collect())
                 .unwrap_or_default();
-            if OPEN.contains(&ask.field.as_str()) {
-                assert!(status == 200 && codes.is_empty(), "{}: {answer:#}", ask.field);
+            if OPEN.contains(&operation.field.as_str()) {
+                assert!(status == 200 && codes.is_empty(), "{}: {response:#}", operation.field);
             } else {
-                assert_eq!(codes, ["UNAUTHENTICATED"], "{}: {answer:#}", ask.query);
-                assert!(answer["data"].is_null() || answer["data"][&ask.field].is_null(), "{}: {answer:#}", ask.field);
+                assert_eq!(codes, ["UNAUTHENTICATED"], "{}: {response:#}", operation.query);
+                assert!(response["data"].is_null() || response["data"][&operation.field].is_null(), "{}: {response:#}", operation.field);
             }
         }
     }
 
     async fn every_root_field_works_for_an_administrator(app: App) {
-        let chief = app.superuser().await;
+        let superuser = app.superuser().await;
         let target = app.user().await;
-        let group = chief.change("createGroup", "group { id }", json!({ "name": "Ward" })).await;
-        let house = json!({ "name": "Site", "kind": "HOSPITAL", "country": "AU" });
-        let house = chief.change("createInstitution", "institution { id }", house).await;
+        let group = superuser.mutate("createGroup", "group { id }", json!({ "name": "Ward" })).await;
+        let institution = json!({ "name": "Site", "kind": "HOSPITAL", "country": "AU" });
+        let institution = superuser.mutate("createInstitution", "institution { id }", institution).await;
         let ids = |of: &str, name: &str| {
             let id = match (of, name) {
                 ("group", _) | (_, "groupId") => group["group"]["id"].as_str().unwrap().to_owned(),
-                ("institution", _) | (_, "institutionId") => house["institution"]["id"].as_str().unwrap().to_owned(),
+                ("institution", _) | (_, "institutionId") => institution["institution"]["id"].as_str().unwrap().to_owned(),
                 ("license", _) => app.license.0.to_string(),
                 _ => target.id(),
             };
             Some(id)
         };
         let definition = Definition::of_roster();
-        for (deep, flat) in definition.asks(3, &ids).into_iter().zip(definition.asks(2, &ids)) {
+        for (deep, flat) in definition.operations(3, &ids).into_iter().zip(definition.operations(2, &ids)) {
             if deep.field == "logout" {
                 continue; // the others still need the session
             }
-            let mut ask = deep;
-            let mut answer = chief.ask(&ask.query, ask.variables.clone()).await;
-            if answer["errors"][0]["extensions"]["code"] == "DOCUMENT_TOO_LARGE" {
-                ask = flat;
-                answer = chief.ask(&ask.query, ask.variables.clone()).await;
+            let mut operation = deep;
+            let mut response = superuser.execute(&operation.query, operation.variables.clone()).await;
+            if response["errors"][0]["extensions"]["code"] == "DOCUMENT_TOO_LARGE" {
+                operation = flat;
+                response = superuser.execute(&operation.query, operation.variables.clone()).await;
             }
-            assert!(answer.get("errors").is_none(), "{}\n{:#}\n{answer:#}", ask.query, ask.variables);
-            assert!(!answer["data"][&ask.field].is_null(), "{}\n{answer:#}", ask.query);
+            assert!(response.get("errors").is_none(), "{}\n{:#}\n{response:#}", operation.query, operation.variables);
+            assert!(!response["data"][&operation.field].is_null(), "{}\n{response:#}", operation.query);
         }
     }
 }

@@ -43,7 +43,7 @@ fn text_of(number: usize) -> String {
 
 async fn check(app: &App, names: &[(&str, &str)], cases: &[(&str, &[&str])]) {
     let user = app.user().await;
-    crowd::people(app, names).await;
+    crowd::users(app, names).await;
     for (query, expected) in cases {
         assert_eq!(found(&user, query).await, *expected, "{query}");
     }
@@ -57,7 +57,7 @@ on_every_database! {
             app.create(&format!("{n} {field}"), app.license, with(field, value), Undefined).await;
         }
         app.create("Qwx7", app.license, UserFields::default(), Undefined).await;
-        crowd::people(&app, &[("Last", "Vonqwx7")]).await;
+        crowd::users(&app, &[("Last", "Vonqwx7")]).await;
         let expected = ["Qwx7 Tester", "1 email Tester", "2 certifiedEmail Tester", "0 username Tester", "Last Vonqwx7"];
         assert_eq!(found(&user, "QWX7").await, expected);
     }
@@ -91,7 +91,7 @@ on_every_database! {
         let user = app.user().await;
         let names = [("100%", "Sure"), ("A_B", "Under"), ("A\\B", "Back"), ("\"Q\"", "Quote"), ("St*r", "Star"), ("Near", "Far"), ("And", "Or"), ("-Not", "Minus"),
             ("^Caret", "Hat"), ("col:on", "Col"), ("(Par)", "En"), ("O'Neil", "Apo"), ("a+b", "Plus"), ("{x}", "Brace"), ("AxB", "Other")];
-        crowd::people(&app, &names).await;
+        crowd::users(&app, &names).await;
         let cases: [(&str, &[&str]); 29] = [
             ("%", &["100% Sure"]), ("100%", &["100% Sure"]), ("0%", &["100% Sure"]), ("%%", &[]), ("%u%", &[]), ("_", &["A_B Under"]), ("a_b", &["A_B Under"]), ("___", &[]),
             ("\\", &["A\\B Back"]), ("a\\b", &["A\\B Back"]), ("\\%", &[]), ("\"q\"", &["\"Q\" Quote"]), ("*", &["St*r Star"]),
@@ -116,10 +116,10 @@ on_every_database! {
     async fn a_blank_or_too_long_query_is_rejected(app: App) {
         let user = app.user().await;
         for query in ["", " ", "\t\n", "\u{3000}\u{a0}", "\u{301}", "\u{a8}", "\u{200b}", "\u{1}", "\"", "\"\"\"", "()", ", ;", "“”", "…", "—", "’", "。", "- / -", "mailto:"] {
-            assert_eq!(user.refused(SEARCH, json!({ "query": query })).await, "BAD_USER_INPUT", "{query:?}");
+            assert_eq!(user.error_code(SEARCH, json!({ "query": query })).await, "BAD_USER_INPUT", "{query:?}");
         }
         for query in ["é".repeat(201), "x".repeat(20_000)] {
-            assert_eq!(user.refused(SEARCH, json!({ "query": query })).await, "BAD_USER_INPUT");
+            assert_eq!(user.error_code(SEARCH, json!({ "query": query })).await, "BAD_USER_INPUT");
         }
         for query in ["é".repeat(200), "a ".repeat(100), "abc ".repeat(50), "😀".repeat(200), "%".repeat(200), "\u{202e}abc".to_owned(), "\u{fdfa}".repeat(200)] {
             found(&user, &query).await;
@@ -128,7 +128,7 @@ on_every_database! {
 
     async fn punctuation_around_and_between_words_separates_them(app: App) {
         let user = app.user().await;
-        crowd::people(&app, &[("Wei", "Li"), ("Emil", "Sandoval"), ("Máire", "O’Shea"), ("Emilia", "Lindt")]).await;
+        crowd::users(&app, &[("Wei", "Li"), ("Emil", "Sandoval"), ("Máire", "O’Shea"), ("Emilia", "Lindt")]).await;
         app.create("Zoran", app.license, with("email", "zh1@field.example.org"), Undefined).await;
         app.create("Zora", app.license, with("email", "others@field.example.org"), Undefined).await;
         app.create("Otto", app.license, with("email", "o'shea/x@field.example.org"), Undefined).await;
@@ -166,7 +166,7 @@ on_every_database! {
     async fn spelling_variants_match_exactly(app: App) {
         let user = app.user().await;
         let names = [("علی", "کریمی"), ("علي", "كريمي"), ("فاطمة", "٤٢٧٩٦٠١٣"), ("ليلى", "أمين"), ("Leilani", "Kaʻahumanu"), ("Anne‐Lise", "Krüger–Voẞ"), ("ハルカ", "スズキ"), ("伟", "张"), ("偉", "張")];
-        crowd::people(&app, &names).await;
+        crowd::users(&app, &names).await;
         let query = "query ($query: String!) { searchUsers(query: $query) { edges { score node { firstName } } } }";
         for (words, count) in [
             ("علی", 2), ("علي", 2), ("على", 2), ("كريمي", 2), ("کریمی", 2), ("كــريمى", 2), ("فاطمه", 1), ("فاطمہ", 1), ("42796013", 1), ("۴۲۷۹۶۰۱۳", 1), ("ليلي", 1), ("لیلی", 1), ("امین", 1), ("ﻟﻴﻠﻰ", 1),
@@ -182,7 +182,7 @@ on_every_database! {
     async fn results_are_paged_in_the_order_of_names(app: App) {
         let user = app.user().await;
         let names: Vec<(String, String)> = (0..25).map(|n| (format!("Finn {}", n % 4), format!("Page {}", n % 3))).collect();
-        crowd::people(&app, &names.iter().map(|(first, last)| (first.as_str(), last.as_str())).collect::<Vec<_>>()).await;
+        crowd::users(&app, &names.iter().map(|(first, last)| (first.as_str(), last.as_str())).collect::<Vec<_>>()).await;
         let expected = found(&user, "finn page").await;
         assert_eq!(expected.len(), 25);
         let (mut ids, mut after, mut names) = (Vec::new(), Value::Null, Vec::new());
@@ -206,36 +206,36 @@ on_every_database! {
     }
 
     async fn a_search_reflects_every_change(app: App) {
-        let chief = app.license_admin().await;
+        let license_admin = app.license_admin().await;
         let ada = app.create("Adaxyz", app.license, UserFields::default(), Undefined).await;
-        assert_eq!(found(&chief, "adaxyz").await, ["Adaxyz Tester"]);
-        chief.change("updateUser", "", json!({ "id": ada.id.0, "firstName": "Evaxyz", "certifiedEmail": "pqrs@x.example" })).await;
-        assert_eq!(found(&chief, "adaxyz").await, [""; 0]);
-        assert_eq!(found(&chief, "evaxyz pqrs").await, ["Evaxyz Tester"]);
-        chief.change("updateUser", "", json!({ "id": ada.id.0, "certifiedEmail": null })).await;
-        assert_eq!(found(&chief, "pqrs").await, [""; 0]);
-        chief.change("setActive", "", json!({ "id": ada.id.0, "active": false })).await;
-        assert_eq!(found(&chief, "evaxyz").await, [""; 0]);
+        assert_eq!(found(&license_admin, "adaxyz").await, ["Adaxyz Tester"]);
+        license_admin.mutate("updateUser", "", json!({ "id": ada.id.0, "firstName": "Evaxyz", "certifiedEmail": "pqrs@x.example" })).await;
+        assert_eq!(found(&license_admin, "adaxyz").await, [""; 0]);
+        assert_eq!(found(&license_admin, "evaxyz pqrs").await, ["Evaxyz Tester"]);
+        license_admin.mutate("updateUser", "", json!({ "id": ada.id.0, "certifiedEmail": null })).await;
+        assert_eq!(found(&license_admin, "pqrs").await, [""; 0]);
+        license_admin.mutate("setActive", "", json!({ "id": ada.id.0, "active": false })).await;
+        assert_eq!(found(&license_admin, "evaxyz").await, [""; 0]);
     }
 
     async fn inactive_and_filtered_users_do_not_displace_other_results(app: App) {
-        let chief = app.license_admin().await;
-        let domain = |mut person: user::Model, active: bool| {
-            person.email = Some(format!("{}@hospital.example", person.id.0));
-            person.is_active = active;
-            person.update_derived();
-            person
+        let license_admin = app.license_admin().await;
+        let domain = |mut user: user::Model, active: bool| {
+            user.email = Some(format!("{}@hospital.example", user.id.0));
+            user.is_active = active;
+            user.update_derived();
+            user
         };
         let gone = (0..300).map(|n| domain(crowd::model(app.license, "Gone", &format!("Before {n}")), false));
         let here = (0..30).map(|n| domain(crowd::model(app.license, "Here", &format!("Garcia {n}")), true));
-        let mut people: Vec<user::Model> = gone.chain(here).collect();
-        people.last_mut().unwrap().position = Some("Librarian".to_owned());
-        people.iter_mut().for_each(user::Model::update_derived);
-        crowd::store(&app, people).await;
+        let mut users: Vec<user::Model> = gone.chain(here).collect();
+        users.last_mut().unwrap().position = Some("Librarian".to_owned());
+        users.iter_mut().for_each(user::Model::update_derived);
+        crowd::store(&app, users).await;
         for query in ["hospital", "ospital", "hopsital", "garzia", "hospital garcia", "heer garzia"] {
-            assert_eq!(found(&chief, query).await.len(), 30, "{query}");
+            assert_eq!(found(&license_admin, query).await.len(), 30, "{query}");
             let document = "query ($query: String!) { searchUsers(query: $query, filter: { position: { eq: \"librarian\" } }) { totalCount nodes { lastName } } }";
-            let data = chief.data(document, json!({ "query": query })).await["searchUsers"].clone();
+            let data = license_admin.data(document, json!({ "query": query })).await["searchUsers"].clone();
             assert_eq!(data, json!({ "totalCount": 1, "nodes": [{ "lastName": "Garcia 29" }] }), "{query}");
         }
     }
@@ -243,7 +243,7 @@ on_every_database! {
     async fn a_login_is_found_among_very_many_users_with_that_name(app: App) {
         let user = app.user().await;
         let many: Vec<(String, String)> = (0..150).map(|n| ("Zora".to_owned(), format!("Many {n}"))).collect();
-        crowd::people(&app, &many.iter().map(|(first, last)| (first.as_str(), last.as_str())).collect::<Vec<_>>()).await;
+        crowd::users(&app, &many.iter().map(|(first, last)| (first.as_str(), last.as_str())).collect::<Vec<_>>()).await;
         app.create("Quill", app.license, with("username", "zora"), Undefined).await;
         app.create("Wren", app.license, with("email", "zora@wren.example"), Undefined).await;
         let first = "{ searchUsers(query: \"zora\", first: 100, filter: { firstName: { startsWith: \"Q\" } }) { nodes { firstName } } }";
@@ -257,7 +257,7 @@ on_every_database! {
     }
 
     async fn words_of_another_license_do_not_displace_results(app: App) {
-        let (user, stranger) = (app.user().await, app.stranger().await);
+        let (user, stranger) = (app.user().await, app.other_license_user().await);
         let many: Vec<user::Model> = (0..120).map(|n| crowd::model(app.license, &format!("Quo{}", text_of(n)), "Common")).collect();
         crowd::store(&app, many).await;
         app.create("Quozzz", app.other_license, UserFields::default(), Undefined).await;
@@ -268,16 +268,16 @@ on_every_database! {
     }
 
     async fn a_search_is_limited_to_the_license(app: App) {
-        let (user, stranger, root) = (app.user().await, app.stranger().await, app.superuser().await);
+        let (user, stranger, root) = (app.user().await, app.other_license_user().await, app.superuser().await);
         assert_eq!(found(&user, "stranger").await, [""; 0]);
         assert_eq!(found(&stranger, "stranger").await, ["Stranger Tester"]);
         assert_eq!(found(&stranger, "tester").await, ["Stranger Tester"]);
         assert_eq!(found(&root, "stranger").await, ["Stranger Tester"]);
-        assert_eq!(app.anonymous().refused(SEARCH, json!({ "query": "tester" })).await, "UNAUTHENTICATED");
+        assert_eq!(app.anonymous().error_code(SEARCH, json!({ "query": "tester" })).await, "UNAUTHENTICATED");
     }
 
     async fn each_edge_shows_the_matched_fields_and_the_score(app: App) {
-        let chief = app.license_admin().await;
+        let license_admin = app.license_admin().await;
         let fields = UserFields { username: Given("otter".to_owned()), email: Given("seal@otter.example".to_owned()), ..UserFields::default() };
         app.create("Otterley", app.license, fields, Undefined).await;
         let query = "query ($query: String!) { searchUsers(query: $query) { edges { score matchedFields node { firstName } } } }";
@@ -287,7 +287,7 @@ on_every_database! {
             ("terley seal", f64::midpoint(0.6, 0.855), json!(["FIRST_NAME", "EMAIL"])),
         ];
         for (words, score, fields) in cases {
-            let edge = chief.data(query, json!({ "query": words })).await["searchUsers"]["edges"][0].clone();
+            let edge = license_admin.data(query, json!({ "query": words })).await["searchUsers"]["edges"][0].clone();
             assert!((edge["score"].as_f64().unwrap() - score).abs() < 1e-9, "{words}: {edge}");
             assert_eq!(edge["matchedFields"], fields, "{words}");
             assert_eq!(edge["node"]["firstName"], "Otterley");

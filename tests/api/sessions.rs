@@ -9,7 +9,7 @@ use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter};
 use serde_json::{Value, json};
 
-use crate::app::{App, Caller, PASSWORD, faults_of};
+use crate::app::{App, Caller, PASSWORD, payload_errors};
 
 const VIEWER: &str = "{ viewer { id } }";
 
@@ -24,7 +24,7 @@ async fn ada(app: &App, license: Id) -> Id {
 }
 
 async fn login(app: &App, login: &str, password: &str) -> Value {
-    app.anonymous().change("login", "token user { id }", json!({ "login": login, "password": password })).await
+    app.anonymous().mutate("login", "token user { id }", json!({ "login": login, "password": password })).await
 }
 
 /// A caller who has signed in with the test password.
@@ -53,7 +53,7 @@ async fn expire(app: &App, days_from_today: u64, back: bool) {
 
 on_every_database! {
     async fn a_user_signs_in_by_email_in_any_case_and_sees_themselves(app: App) {
-        let login = app.anonymous().change("login", "token expiresAt user { email license { number } lastLogin adminRights { isSuperuser } }",
+        let login = app.anonymous().mutate("login", "token expiresAt user { email license { number } lastLogin adminRights { isSuperuser } }",
             json!({ "login": " ROOT@Alder.example.ORG ", "password": PASSWORD })).await;
         assert_eq!(login["success"], json!(true), "{login:#}");
         assert_eq!(login["user"]["license"]["number"], json!("A-1"));
@@ -75,11 +75,11 @@ on_every_database! {
         ada(&app, app.license).await;
         let no_secret = UserFields { username: Given("bare".to_owned()), ..UserFields::default() };
         app.create("Bare", app.license, no_secret, Undefined).await;
-        let gone = UserFields { username: Given("gone".to_owned()), ..UserFields::default() };
-        let gone = app.create("Gone", app.license, gone, Given(PASSWORD.to_owned())).await;
-        app.admin().await.change("setActive", "", json!({ "id": gone.id.0, "active": false })).await;
+        let inactive = UserFields { username: Given("gone".to_owned()), ..UserFields::default() };
+        let inactive = app.create("Gone", app.license, inactive, Given(PASSWORD.to_owned())).await;
+        app.admin().await.mutate("setActive", "", json!({ "id": inactive.id.0, "active": false })).await;
         let expected = login(&app, "nobody", PASSWORD).await;
-        assert_eq!(faults_of(&expected), ["INVALID_CREDENTIALS input"]);
+        assert_eq!(payload_errors(&expected), ["INVALID_CREDENTIALS input"]);
         let cases = [("ada", "wrong"), ("ada", ""), ("ada", " "), ("bare", PASSWORD), ("bare", ""), ("gone", "wrong"), ("", PASSWORD), ("", ""), ("%", PASSWORD), ("' OR 1=1 --", PASSWORD),
             ("ada", "Seven-brass-otters-waltz"), ("ada", "seven-brass-otters-waltz ")];
         for (name, password) in cases {
@@ -88,26 +88,26 @@ on_every_database! {
         assert_eq!(login(&app, "ada", &"x".repeat(20_000)).await, expected);
         assert_eq!(login(&app, &"x".repeat(20_000), PASSWORD).await, expected);
         for name in ["ada", "nobody"] {
-            assert_eq!(app.anonymous().faults("login", json!({ "login": name })).await, ["REQUIRED input.password"], "the same for existing and unknown users");
+            assert_eq!(app.anonymous().payload_errors("login", json!({ "login": name })).await, ["REQUIRED input.password"], "the same for existing and unknown users");
         }
     }
 
     async fn an_inactive_user_learns_it_only_with_the_right_password(app: App) {
         let id = ada(&app, app.license).await;
-        let chief = app.license_admin().await;
-        chief.change("setActive", "", json!({ "id": id.0, "active": false })).await;
-        let refused = login(&app, "ada", PASSWORD).await;
-        assert_eq!((faults_of(&refused), &refused["token"], &refused["user"]), (vec!["INACTIVE input".to_owned()], &Value::Null, &Value::Null));
-        assert_eq!(faults_of(&login(&app, "ada", "wrong").await), ["INVALID_CREDENTIALS input"]);
-        chief.change("setActive", "", json!({ "id": id.0, "active": true })).await;
+        let license_admin = app.license_admin().await;
+        license_admin.mutate("setActive", "", json!({ "id": id.0, "active": false })).await;
+        let payload = login(&app, "ada", PASSWORD).await;
+        assert_eq!((payload_errors(&payload), &payload["token"], &payload["user"]), (vec!["INACTIVE input".to_owned()], &Value::Null, &Value::Null));
+        assert_eq!(payload_errors(&login(&app, "ada", "wrong").await), ["INVALID_CREDENTIALS input"]);
+        license_admin.mutate("setActive", "", json!({ "id": id.0, "active": true })).await;
         assert_eq!(login(&app, "ada", PASSWORD).await["success"], json!(true));
     }
 
     async fn the_last_sign_in_is_recorded_and_changes_nothing_else(app: App) {
         ada(&app, app.license).await;
         let selection = "user { lastLogin modifiedAt version } expiresAt";
-        let first = app.anonymous().change("login", selection, json!({ "login": "ada", "password": PASSWORD })).await;
-        let second = app.anonymous().change("login", selection, json!({ "login": "ada", "password": PASSWORD })).await;
+        let first = app.anonymous().mutate("login", selection, json!({ "login": "ada", "password": PASSWORD })).await;
+        let second = app.anonymous().mutate("login", selection, json!({ "login": "ada", "password": PASSWORD })).await;
         assert!(second["user"]["lastLogin"].as_str() > first["user"]["lastLogin"].as_str());
         assert_eq!((&second["user"]["modifiedAt"], &second["user"]["version"]), (&first["user"]["modifiedAt"], &json!(1)));
         let expires: chrono::DateTime<Utc> = second["expiresAt"].as_str().unwrap().parse().unwrap();
@@ -131,14 +131,14 @@ on_every_database! {
         let data = one.data("mutation { logout { success message errors { code } } }", json!({})).await;
         assert_eq!((&data["logout"]["success"], &data["logout"]["errors"]), (&json!(true), &json!([])));
         assert_eq!((status(&one).await, status(&other).await), (401, 200));
-        let (code, answer) = one.post(&json!({ "query": "mutation { logout { success } }" })).await;
-        assert_eq!((code, &answer["errors"][0]["extensions"]["code"]), (401, &json!("UNAUTHENTICATED")));
+        let (code, response) = one.post(&json!({ "query": "mutation { logout { success } }" })).await;
+        assert_eq!((code, &response["errors"][0]["extensions"]["code"]), (401, &json!("UNAUTHENTICATED")));
     }
 
     async fn deactivation_ends_every_session_at_once(app: App) {
         let id = ada(&app, app.license).await;
         let sessions = [signed_in(&app, "ada").await, signed_in(&app, "ada").await, signed_in(&app, "ada").await];
-        let payload = app.admin().await.change("setActive", "sessionsEnded", json!({ "id": id.0, "active": false })).await;
+        let payload = app.admin().await.mutate("setActive", "sessionsEnded", json!({ "id": id.0, "active": false })).await;
         assert_eq!(payload["sessionsEnded"], json!(3));
         for session in &sessions {
             assert_eq!(status(session).await, 401);
@@ -149,7 +149,7 @@ on_every_database! {
         let id = ada(&app, app.license).await;
         let admin = app.admin().await;
         for pause in [0, 5, 10, 20, 40, 80] {
-            let set = |active: bool| admin.change("setActive", "", json!({ "id": id.0, "active": active }));
+            let set = |active: bool| admin.mutate("setActive", "", json!({ "id": id.0, "active": active }));
             let deactivation = async {
                 tokio::time::sleep(std::time::Duration::from_millis(pause)).await;
                 set(false).await
@@ -166,14 +166,14 @@ on_every_database! {
         let id = ada(&app, app.license).await;
         let admin = app.admin().await;
         for pause in [0, 5, 10, 20, 40, 80] {
-            let change = |password: &'static str| admin.change("updateUser", "", json!({ "id": id.0, "password": password }));
+            let change = |password: &'static str| admin.mutate("updateUser", "", json!({ "id": id.0, "password": password }));
             let new_password = async {
                 tokio::time::sleep(std::time::Duration::from_millis(pause)).await;
                 change("nine-velvet-comets-hum").await
             };
             let removal = async {
                 tokio::time::sleep(std::time::Duration::from_millis(pause)).await;
-                admin.change("updateUser", "", json!({ "id": id.0, "password": null })).await
+                admin.mutate("updateUser", "", json!({ "id": id.0, "password": null })).await
             };
             let (payload, _) = tokio::join!(login(&app, "ada", PASSWORD), new_password);
             if let Some(token) = payload["token"].as_str() {
@@ -190,10 +190,10 @@ on_every_database! {
 
     async fn the_21st_session_ends_the_oldest(app: App) {
         let id = ada(&app, app.license).await;
-        let person = roster::entity::user::Entity::find_by_id(id).one(app.db.read()).await.unwrap().unwrap();
+        let user = roster::entity::user::Entity::find_by_id(id).one(app.db.read()).await.unwrap().unwrap();
         let mut sessions = Vec::new();
         for _ in 0..20 {
-            sessions.push(app.sign_in(person.clone()).await);
+            sessions.push(app.sign_in(user.clone()).await);
         }
         assert_eq!(status(&sessions[0]).await, 200);
         let newest = signed_in(&app, "ada").await;
@@ -204,15 +204,15 @@ on_every_database! {
 
     async fn an_expired_license_blocks_its_users_until_it_is_extended(app: App) {
         ada(&app, app.license).await;
-        let (caller, stranger) = (signed_in(&app, "ada").await, app.stranger().await);
+        let (caller, stranger) = (signed_in(&app, "ada").await, app.other_license_user().await);
         expire(&app, 0, false).await;
         assert_eq!(status(&caller).await, 200, "the last day is valid");
         let data = caller.data("{ viewer { license { isExpired name } } }", json!({})).await;
         assert_eq!(data["viewer"]["license"], json!({ "isExpired": false, "name": format!("A-1/Alder Hospital/{}", Date::today().0) }));
         expire(&app, 1, true).await;
         assert_eq!((status(&caller).await, status(&stranger).await), (401, 200));
-        assert_eq!(faults_of(&login(&app, "ada", PASSWORD).await), ["INACTIVE input"]);
-        assert_eq!(faults_of(&login(&app, "ada", "wrong").await), ["INVALID_CREDENTIALS input"]);
+        assert_eq!(payload_errors(&login(&app, "ada", PASSWORD).await), ["INACTIVE input"]);
+        assert_eq!(payload_errors(&login(&app, "ada", "wrong").await), ["INVALID_CREDENTIALS input"]);
         expire(&app, 1, false).await;
         assert_eq!(status(&caller).await, 200);
     }
@@ -248,8 +248,8 @@ on_every_database! {
             altered.push(token.chars().enumerate().map(|(n, c)| if n != at { c } else if c == 'A' { 'B' } else { 'A' }).collect());
         }
         for token in altered {
-            let (status, answer) = with_token(&app, &token).post(&json!({ "query": VIEWER })).await;
-            assert_eq!((status, &answer["errors"][0]["extensions"]["code"], answer.get("data")), (401, &json!("UNAUTHENTICATED"), None), "{token}");
+            let (status, response) = with_token(&app, &token).post(&json!({ "query": VIEWER })).await;
+            assert_eq!((status, &response["errors"][0]["extensions"]["code"], response.get("data")), (401, &json!("UNAUTHENTICATED"), None), "{token}");
         }
         assert_eq!(status(&caller).await, 200);
     }
@@ -276,10 +276,10 @@ on_every_database! {
     async fn a_login_response_is_resolved_as_the_user_and_empty_on_failure(app: App) {
         ada(&app, app.license).await;
         let selection = "user { mobile lastLogin license { number } sessions { isCurrent } institution { id } groups { id } }";
-        let payload = app.anonymous().change("login", selection, json!({ "login": "ada", "password": PASSWORD })).await;
+        let payload = app.anonymous().mutate("login", selection, json!({ "login": "ada", "password": PASSWORD })).await;
         assert_eq!(payload["user"]["sessions"], json!([{ "isCurrent": true }]));
         assert!(payload["user"]["lastLogin"].is_string());
-        let payload = app.anonymous().change("login", selection, json!({ "login": "ada", "password": "wrong" })).await;
+        let payload = app.anonymous().mutate("login", selection, json!({ "login": "ada", "password": "wrong" })).await;
         assert_eq!(payload["user"], Value::Null);
     }
 }

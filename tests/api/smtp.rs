@@ -251,7 +251,7 @@ fn certify(dir: &Path) {
                   -addext basicConstraints=critical,CA:FALSE -addext subjectAltName=DNS:localhost,IP:127.0.0.1";
     for rest in [authority, server] {
         let arguments = request.split_whitespace().chain(rest.split_whitespace());
-        let made = Command::new("openssl").args(arguments).current_dir(dir).output().unwrap();
-        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        let output = Command::new("openssl").args(arguments).current_dir(dir).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 }

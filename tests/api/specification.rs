@@ -5,21 +5,21 @@ use serde_json::{Value, json};
 
 use crate::app::App;
 use crate::node;
-use crate::wire::Wire;
+use crate::wire::RawClient;
 
-const RULES: &str = include_str!("specification/rules.txt");
+const POLICY: &str = include_str!("specification/rules.txt");
 const SCHEMA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/schema.graphql");
 
 /// Whether a request is rejected because its document or variables are invalid, rather than for its size.
-fn is_refused(answer: &Value) -> bool {
-    let code = answer["errors"][0]["extensions"]["code"].as_str().unwrap_or_default();
-    answer.get("data").is_none()
+fn is_rejected(response: &Value) -> bool {
+    let code = response["errors"][0]["extensions"]["code"].as_str().unwrap_or_default();
+    response.get("data").is_none()
         && ["GRAPHQL_PARSE_FAILED", "GRAPHQL_VALIDATION_FAILED", "BAD_USER_INPUT"].contains(&code)
 }
 
 /// The kind and the text of each document of the table.
 fn documents() -> Vec<(&'static str, &'static str)> {
-    let lines = RULES.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let lines = POLICY.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
     lines.map(|line| line.split_once(": ").unwrap()).collect()
 }
 
@@ -31,22 +31,22 @@ async fn documents_are_validated_as_the_specification_requires() {
         // Valid documents are not executed, because their variables have no values.
         let operation = (kind == "good").then_some("no_operation_has_this_name");
         let body = json!({ "query": query, "operationName": operation });
-        let (status, answer) = app.anonymous().post(&body).await;
-        let code = answer["errors"][0]["extensions"]["code"].as_str().unwrap_or("no error");
+        let (status, response) = app.anonymous().post(&body).await;
+        let code = response["errors"][0]["extensions"]["code"].as_str().unwrap_or("no error");
         let expected = match kind {
             "bad" => "GRAPHQL_VALIDATION_FAILED",
             "value" => "BAD_USER_INPUT",
             "syntax" => "GRAPHQL_PARSE_FAILED",
             _ => code,
         };
-        if code != expected || (kind == "good") == is_refused(&answer) {
-            wrong.push(format!("{kind}: {query}\n{answer}"));
+        if code != expected || (kind == "good") == is_rejected(&response) {
+            wrong.push(format!("{kind}: {query}\n{response}"));
         } else if kind != "good" {
-            let errors = answer["errors"].as_array().unwrap();
-            assert!(status == 400 && !errors.is_empty() && errors.len() <= 20, "{query}: {answer}");
+            let errors = response["errors"].as_array().unwrap();
+            assert!(status == 400 && !errors.is_empty() && errors.len() <= 20, "{query}: {response}");
             for error in errors {
                 let line = error["locations"][0]["line"].as_u64();
-                assert!(line.is_some_and(|line| line > 0) && error.get("path").is_none(), "{query}: {answer}");
+                assert!(line.is_some_and(|line| line > 0) && error.get("path").is_none(), "{query}: {response}");
             }
         }
     }
@@ -56,11 +56,11 @@ async fn documents_are_validated_as_the_specification_requires() {
 #[test]
 fn graphql_js_agrees_with_the_table_of_documents() {
     let lines: Vec<String> = documents().iter().map(|(_, query)| json!(query).to_string()).collect();
-    let Some(judged) = node::run("documents.js", &[SCHEMA], &lines.join("\n")) else { return };
-    let judged: Vec<Value> = judged.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!(judged.len(), lines.len());
-    for ((kind, query), judged) in documents().iter().zip(judged) {
-        assert_eq!(judged["refused"], *kind != "good", "{query}: {judged}");
+    let Some(validated) = node::run("documents.js", &[SCHEMA], &lines.join("\n")) else { return };
+    let validated: Vec<Value> = validated.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(validated.len(), lines.len());
+    for ((kind, query), validated) in documents().iter().zip(validated) {
+        assert_eq!(validated["rejected"], *kind != "good", "{query}: {validated}");
     }
 }
 
@@ -68,7 +68,7 @@ fn graphql_js_agrees_with_the_table_of_documents() {
 async fn requests_are_rejected_exactly_when_graphql_js_rejects_them() {
     let Some(requests) = node::run("documents.js", &[SCHEMA, "20260101", "3600"], "") else { return };
     let app = App::on_sqlite().await;
-    let (mut asked, mut refused, mut too_large, mut of_uses) = (0, 0, 0, 0);
+    let (mut compared, mut rejected, mut too_large, mut skipped) = (0, 0, 0, 0);
     let mut wrong = Vec::new();
     for request in requests.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()) {
         let mut body = json!({ "query": request["query"] });
@@ -77,9 +77,9 @@ async fn requests_are_rejected_exactly_when_graphql_js_rejects_them() {
             // Validated, but not executed.
             None => body["operationName"] = json!("no_operation_has_this_name"),
         }
-        let answer = app.anonymous().post(&body).await.1;
-        let error = &answer["errors"][0];
-        asked += 1;
+        let response = app.anonymous().post(&body).await.1;
+        let error = &response["errors"][0];
+        compared += 1;
         if error["extensions"]["code"] == "DOCUMENT_TOO_LARGE" {
             too_large += 1;
         } else if error["message"]
@@ -87,32 +87,32 @@ async fn requests_are_rejected_exactly_when_graphql_js_rejects_them() {
             .is_some_and(|message| message.ends_with(": at most one of these mutations is allowed per request."))
         {
             // A rule of Roster, not of the specification.
-            of_uses += 1;
+            skipped += 1;
         } else if request["variables"].to_string().contains("1e+300") {
             // JavaScript takes this for an integer, so that it may be an ID.
-            of_uses += 1;
+            skipped += 1;
         } else if error["extensions"]["code"] == "GRAPHQL_PARSE_FAILED"
-            && request["refused"] == false
+            && request["rejected"] == false
             && request["query"].as_str().is_some_and(|query| query.contains("} \"\"\""))
         {
             // A description of an operation or a fragment (September 2025), which no parser of ours reads yet.
-            of_uses += 1;
+            skipped += 1;
         } else if request["query"] == "" {
-            assert_eq!((&request["refused"], &error["extensions"]["code"]), (&json!(true), &json!("BAD_REQUEST")));
-            refused += 1;
+            assert_eq!((&request["rejected"], &error["extensions"]["code"]), (&json!(true), &json!("BAD_REQUEST")));
+            rejected += 1;
         } else if error["message"].as_str().is_some_and(|message| message.ends_with(" where it is used")) {
             // graphql-js finds a null in a non-null position only when it executes the field.
-            of_uses += 1;
+            skipped += 1;
         } else {
-            refused += usize::from(is_refused(&answer));
-            if request["refused"] != is_refused(&answer) {
-                wrong.push(format!("{request:#}\n{answer}"));
+            rejected += usize::from(is_rejected(&response));
+            if request["rejected"] != is_rejected(&response) {
+                wrong.push(format!("{request:#}\n{response}"));
             }
         }
     }
-    assert!(wrong.is_empty(), "{} of {asked}:\n{}", wrong.len(), wrong[..wrong.len().min(10)].join("\n"));
-    assert!(asked >= 3_600 && refused > asked / 3 && refused < asked * 9 / 10, "{refused} of {asked}");
-    assert!(too_large + of_uses < asked / 10, "not compared: {too_large}, {of_uses}");
+    assert!(wrong.is_empty(), "{} of {compared}:\n{}", wrong.len(), wrong[..wrong.len().min(10)].join("\n"));
+    assert!(compared >= 3_600 && rejected > compared / 3 && rejected < compared * 9 / 10, "{rejected} of {compared}");
+    assert!(too_large + skipped < compared / 10, "not compared: {too_large}, {skipped}");
 }
 
 #[tokio::test]
@@ -127,19 +127,19 @@ async fn errors_do_not_repeat_rejected_values() {
         format!("{{ users(first: \"{secret}\") {{ totalCount }} }}"),
         format!("{{ viewer {{ id(a: \"{secret}\") }} viewer {{ id }} }}"),
     ] {
-        let answer = app.anonymous().ask(&query, json!({})).await;
-        assert!(is_refused(&answer) && !answer.to_string().contains(secret), "{query}: {answer}");
+        let response = app.anonymous().execute(&query, json!({})).await;
+        assert!(is_rejected(&response) && !response.to_string().contains(secret), "{query}: {response}");
     }
     let query = "mutation ($i: LoginInput!) { login(input: $i) { success } }";
     for input in [json!(secret), json!({ "login": [secret] }), json!({ "login": { "a": secret }, "password": 1 })] {
-        let answer = app.anonymous().ask(query, json!({ "i": input })).await;
-        assert!(is_refused(&answer) && !answer.to_string().contains(secret), "{answer}");
+        let response = app.anonymous().execute(query, json!({ "i": input })).await;
+        assert!(is_rejected(&response) && !response.to_string().contains(secret), "{response}");
     }
 }
 
 on_every_database! {
     async fn unknown_input_fields_are_rejected_whatever_the_variables_are(app: App) {
-        let chief = app.license_admin().await;
+        let license_admin = app.license_admin().await;
         let user = app.user().await;
         let literal = "mutation ($id: ID!, $n: String, $d: String = \"x\") {
             updateUser(input: { id: $id, nickname: \"written\", dryRn: true, position: $n, phone: $d }) { success } }";
@@ -151,8 +151,8 @@ on_every_database! {
             (literal, json!({ "id": user.id(), "n": null })),
             (by_variable, json!({ "i": input })),
         ] {
-            let answer = chief.ask(query, variables).await;
-            assert!(is_refused(&answer) && answer.to_string().contains("dryRn"), "{answer}");
+            let response = license_admin.execute(query, variables).await;
+            assert!(is_rejected(&response) && response.to_string().contains("dryRn"), "{response}");
         }
         let query = "query ($f: UserFilter, $by: UserBy!) { users(filter: $f) { totalCount } user(by: $by) { id } }";
         for (filter, by) in [
@@ -163,27 +163,27 @@ on_every_database! {
             (json!({}), json!({})),
             (json!("x"), json!({ "id": user.id() })),
         ] {
-            let answer = chief.ask(query, json!({ "f": filter, "by": by })).await;
-            assert!(is_refused(&answer), "{filter} {by}: {answer}");
+            let response = license_admin.execute(query, json!({ "f": filter, "by": by })).await;
+            assert!(is_rejected(&response), "{filter} {by}: {response}");
         }
         let all = json!({ "f": { "nothing": 1, "role": "NOBODY" }, "by": 7, "more": 1 });
-        let answer = chief.ask(query, all).await;
-        assert_eq!(answer["errors"].as_array().unwrap().len(), 3, "{answer}");
+        let response = license_admin.execute(query, all).await;
+        assert_eq!(response["errors"].as_array().unwrap().len(), 3, "{response}");
         for by in ["id: $a", "username: $a", "email: $a"] {
             let query = format!("query ($a: {}) {{ user(by: {{ {by} }}) {{ id }} }}", if by == "id: $a" { "ID" } else { "String" });
             for variables in [json!({}), json!({ "a": null })] {
-                assert!(is_refused(&chief.ask(&query, variables).await), "{query}");
+                assert!(is_rejected(&license_admin.execute(&query, variables).await), "{query}");
             }
         }
-        let nickname = chief.data("query ($id: ID!) { user(by: { id: $id }) { nickname } }", json!({ "id": user.id() })).await;
+        let nickname = license_admin.data("query ($id: ID!) { user(by: { id: $id }) { nickname } }", json!({ "id": user.id() })).await;
         assert!(nickname["user"]["nickname"].is_null(), "{nickname}");
     }
 
     async fn omitted_variables_leave_the_default(app: App) {
-        let chief = app.license_admin().await;
-        let active = chief.data("{ users { totalCount } }", json!({})).await["users"]["totalCount"].clone();
+        let license_admin = app.license_admin().await;
+        let active = license_admin.data("{ users { totalCount } }", json!({})).await["users"]["totalCount"].clone();
         let gone = app.user().await;
-        chief.change("setActive", "", json!({ "id": gone.id(), "active": false })).await;
+        license_admin.mutate("setActive", "", json!({ "id": gone.id(), "active": false })).await;
         for query in [
             "query ($x: Boolean) { users(includeInactive: $x, first: 1) { totalCount } }",
             "query ($x: Boolean, $f: Int, $l: Int) { users(includeInactive: $x, first: $f, last: $l) { totalCount } }",
@@ -194,25 +194,25 @@ on_every_database! {
             "query ($x: Boolean, $s: Boolean = true) { users(includeInactive: $x) { totalCount @include(if: $s) } }",
         ] {
             let body = json!({ "query": query, "operationName": query.contains("query R").then_some("R") });
-            let (status, answer) = chief.post(&body).await;
-            assert_eq!((status, &answer["data"]["users"]["totalCount"]), (200, &active), "{query}: {answer}");
+            let (status, response) = license_admin.post(&body).await;
+            assert_eq!((status, &response["data"]["users"]["totalCount"]), (200, &active), "{query}: {response}");
         }
         let search = "query ($x: Boolean, $q: String!) { searchUsers(query: $q, includeInactive: $x) { totalCount } }";
-        let found = chief.data("{ searchUsers(query: \"tester\") { totalCount } }", json!({})).await;
-        assert_eq!(chief.data(search, json!({ "q": "tester" })).await, found);
+        let found = license_admin.data("{ searchUsers(query: \"tester\") { totalCount } }", json!({})).await;
+        assert_eq!(license_admin.data(search, json!({ "q": "tester" })).await, found);
         let skipped = "query ($s: Boolean = true) { viewer { id @skip(if: $s) firstName } }";
-        let viewer = chief.data(skipped, json!({})).await;
+        let viewer = license_admin.data(skipped, json!({})).await;
         assert!(viewer["viewer"].get("id").is_none(), "directives use the default of a variable: {viewer}");
         for variables in [json!({}), json!({ "q": null })] {
-            assert!(is_refused(&chief.ask("query ($q: String!) { searchUsers(query: $q) { totalCount } }", variables).await));
+            assert!(is_rejected(&license_admin.execute("query ($q: String!) { searchUsers(query: $q) { totalCount } }", variables).await));
         }
-        let null = chief.ask("query ($x: Boolean) { users(includeInactive: $x) { totalCount } }", json!({ "x": null })).await;
-        assert!(is_refused(&null), "{null}");
+        let null = license_admin.execute("query ($x: Boolean) { users(includeInactive: $x) { totalCount } }", json!({ "x": null })).await;
+        assert!(is_rejected(&null), "{null}");
     }
 
     async fn whole_numbers_are_ints_in_every_json_notation(app: App) {
         let user = app.user().await;
-        let wire = Wire(app.address);
+        let client = RawClient(app.address);
         let token = format!("Authorization: Bearer {}\r\n", user.token.as_ref().unwrap());
         let query = "query($n:Int){users(first:$n){nodes{id}}}";
         for (number, is_good) in [
@@ -220,21 +220,21 @@ on_every_database! {
             ("2147483648.0", false), ("-0.0", true), ("[20]", false), ("{}", false),
         ] {
             let body = format!("{{\"query\":{},\"variables\":{{\"n\":{number}}}}}", json!(query));
-            let answer = wire.post(&token, body.as_bytes()).await;
-            let is_refused = is_refused(&answer.json()) || answer.status == 400;
-            assert_eq!(!is_refused, is_good, "{number}: {}", answer.body);
+            let response = client.post(&token, body.as_bytes()).await;
+            let is_rejected = is_rejected(&response.json()) || response.status == 400;
+            assert_eq!(!is_rejected, is_good, "{number}: {}", response.body);
         }
-        let chief = app.license_admin().await;
-        let token = format!("Authorization: Bearer {}\r\n", chief.token.as_ref().unwrap());
+        let license_admin = app.license_admin().await;
+        let token = format!("Authorization: Bearer {}\r\n", license_admin.token.as_ref().unwrap());
         let query = "mutation($i:CreateInstitutionInput!){createInstitution(input:$i){success errors{path} institution{numBeds}}}";
         let body = |beds: &str| format!("{{\"query\":{},\"variables\":{{\"i\":{{\"name\":\"A\",\"kind\":\"HOSPITAL\",\"country\":\"AU\",\"numBeds\":{beds}}}}}}}", json!(query));
-        let answer = wire.post(&token, body("40.0").as_bytes()).await.json();
-        assert_eq!(answer["data"]["createInstitution"]["institution"]["numBeds"], 40, "{answer}");
-        assert!(is_refused(&wire.post(&token, body("40.5").as_bytes()).await.json()));
+        let response = client.post(&token, body("40.0").as_bytes()).await.json();
+        assert_eq!(response["data"]["createInstitution"]["institution"]["numBeds"], 40, "{response}");
+        assert!(is_rejected(&client.post(&token, body("40.5").as_bytes()).await.json()));
     }
 
     async fn comparing_with_null_is_an_error_that_names_the_field(app: App) {
-        let chief = app.license_admin().await;
+        let license_admin = app.license_admin().await;
         let users = "query ($f: UserFilter) { users(filter: $f) { totalCount } }";
         let events = "query ($f: AuditFilter) { auditEvents(filter: $f) { totalCount } }";
         let definition = crate::definition::Definition::of_roster();
@@ -259,68 +259,68 @@ on_every_database! {
                     }
                 }
                 for (path, filter) in cases {
-                    let answer = chief.ask(query, json!({ "f": filter })).await;
-                    let error = &answer["errors"][0];
+                    let response = license_admin.execute(query, json!({ "f": filter })).await;
+                    let error = &response["errors"][0];
                     let message = error["message"].as_str().unwrap_or_default();
-                    assert_eq!(error["extensions"]["code"], "BAD_USER_INPUT", "{filter}: {answer}");
-                    assert!(message.contains(&path) && message.contains("isNull"), "{filter}: {answer}");
+                    assert_eq!(error["extensions"]["code"], "BAD_USER_INPUT", "{filter}: {response}");
+                    assert!(message.contains(&path) && message.contains("isNull"), "{filter}: {response}");
                     tried += 1;
                 }
             }
         }
         assert!(tried > 120, "{tried}");
         let deep = json!({ "or": [{ "not": { "email": { "eq": null, "contains": null } } }] });
-        let answer = chief.ask(users, json!({ "f": deep })).await.to_string();
-        assert!(answer.contains("filter.or.0.not.email.eq") && answer.contains("filter.or.0.not.email.contains"), "{answer}");
+        let response = license_admin.execute(users, json!({ "f": deep })).await.to_string();
+        assert!(response.contains("filter.or.0.not.email.eq") && response.contains("filter.or.0.not.email.contains"), "{response}");
         let literal = "query ($e: String) { users(filter: { email: { eq: $e } }) { totalCount } }";
-        assert_eq!(chief.refused(literal, json!({ "e": null })).await, "BAD_USER_INPUT");
-        assert_eq!(chief.refused("{ users(filter: { email: { eq: null } }) { totalCount } }", json!({})).await, "BAD_USER_INPUT");
-        let all = chief.data("{ users { totalCount } }", json!({})).await;
-        assert_eq!(chief.data(literal, json!({})).await, all, "an omitted variable is like an omitted field");
-        assert_eq!(chief.data(users, json!({ "f": null })).await, all);
+        assert_eq!(license_admin.error_code(literal, json!({ "e": null })).await, "BAD_USER_INPUT");
+        assert_eq!(license_admin.error_code("{ users(filter: { email: { eq: null } }) { totalCount } }", json!({})).await, "BAD_USER_INPUT");
+        let all = license_admin.data("{ users { totalCount } }", json!({})).await;
+        assert_eq!(license_admin.data(literal, json!({})).await, all, "an omitted variable is like an omitted field");
+        assert_eq!(license_admin.data(users, json!({ "f": null })).await, all);
     }
 
     async fn persisted_queries_are_reported_as_not_supported(app: App) {
-        let wire = Wire(app.address);
+        let client = RawClient(app.address);
         let extensions = json!({ "persistedQuery": { "version": 1, "sha256Hash": "ecf4edb46db40b5132295c0291d62fb65d6759a9eedfa4d5d612dd5ec54a6b38" } });
         for accept in ["", "Accept: application/json\r\n", "Accept: application/graphql-response+json,application/json;q=0.9\r\n"] {
             for query in [json!({ "extensions": extensions }), json!({ "extensions": extensions, "query": "", "variables": {} }), json!({ "extensions": extensions, "query": null })] {
-                let answer = wire.post(accept, query.to_string().as_bytes()).await;
+                let response = client.post(accept, query.to_string().as_bytes()).await;
                 let expected = json!({ "errors": [{ "message": "PersistedQueryNotSupported", "extensions": { "code": "PERSISTED_QUERY_NOT_SUPPORTED" } }] });
-                assert_eq!((answer.status, answer.json()), (200, expected), "{accept}");
+                assert_eq!((response.status, response.json()), (200, expected), "{accept}");
             }
             let both = json!({ "extensions": extensions, "query": "{ __typename }" });
-            let answer = wire.post(accept, both.to_string().as_bytes()).await;
-            assert_eq!(answer.json(), json!({ "data": { "__typename": "Query" } }));
+            let response = client.post(accept, both.to_string().as_bytes()).await;
+            assert_eq!(response.json(), json!({ "data": { "__typename": "Query" } }));
         }
         let encoded = extensions.to_string().replace('"', "%22").replace('{', "%7B").replace('}', "%7D");
-        let answer = wire.get(&format!("/graphql?extensions={encoded}")).await;
-        assert_eq!((answer.status, answer.code().as_str()), (200, "PERSISTED_QUERY_NOT_SUPPORTED"));
-        let answer = wire.get(&format!("/graphql?query=%7B__typename%7D&extensions={encoded}")).await;
-        assert_eq!(answer.json(), json!({ "data": { "__typename": "Query" } }));
+        let response = client.get(&format!("/graphql?extensions={encoded}")).await;
+        assert_eq!((response.status, response.code().as_str()), (200, "PERSISTED_QUERY_NOT_SUPPORTED"));
+        let response = client.get(&format!("/graphql?query=%7B__typename%7D&extensions={encoded}")).await;
+        assert_eq!(response.json(), json!({ "data": { "__typename": "Query" } }));
         for other in [json!({}), json!({ "extensions": {} }), json!({ "extensions": { "persistedQuery": null } })] {
-            assert_eq!(wire.post("", other.to_string().as_bytes()).await.code(), "BAD_REQUEST");
+            assert_eq!(client.post("", other.to_string().as_bytes()).await.code(), "BAD_REQUEST");
         }
     }
 
     async fn requests_with_an_empty_authorization_header_are_anonymous(app: App) {
-        let wire = Wire(app.address);
+        let client = RawClient(app.address);
         let body = br#"{"query":"{ viewer { id } }"}"#;
         for header in ["Authorization:\r\n", "Authorization: \r\n", "Authorization: Bearer\r\n", "authorization: bearer  \r\n"] {
-            assert_eq!(wire.post(header, body).await.json(), json!({ "data": { "viewer": null } }), "{header}");
+            assert_eq!(client.post(header, body).await.json(), json!({ "data": { "viewer": null } }), "{header}");
         }
         for header in ["Authorization: Bearer x\r\n", "Authorization: Basic\r\n", "Authorization: x\r\n", "Authorization:\r\nAuthorization:\r\n", "Authorization: Bearer Bearer\r\n"] {
-            assert_eq!(wire.post(header, body).await.status, 401, "{header}");
+            assert_eq!(client.post(header, body).await.status, 401, "{header}");
         }
     }
 
     async fn the_path_of_an_error_names_the_failed_field(app: App) {
-        let chief = app.license_admin().await;
-        let group = chief.change("createGroup", "group { id }", json!({ "name": "Ward" })).await["group"]["id"].clone();
-        let member = json!({ "groupId": group, "userId": chief.id(), "role": "OWNER" });
-        let _ = chief.ask("mutation ($i: SetGroupMemberInput!) { setGroupMember(input: $i) { success } }", json!({ "i": member })).await;
-        let id = chief.id();
-        chief.change("createInstitution", "", json!({ "name": "Clinic", "kind": "HOSPITAL", "country": "AU" })).await;
+        let license_admin = app.license_admin().await;
+        let group = license_admin.mutate("createGroup", "group { id }", json!({ "name": "Ward" })).await["group"]["id"].clone();
+        let member = json!({ "groupId": group, "userId": license_admin.id(), "role": "OWNER" });
+        let _ = license_admin.execute("mutation ($i: SetGroupMemberInput!) { setGroupMember(input: $i) { success } }", json!({ "i": member })).await;
+        let id = license_admin.id();
+        license_admin.mutate("createInstitution", "", json!({ "name": "Clinic", "kind": "HOSPITAL", "country": "AU" })).await;
         for (query, path) in [
             ("{ institutions { nodes { x: users(first: 0) { totalCount } } } }".to_owned(), json!(["institutions", "nodes", 0, "x"])),
             ("{ users(first: 1) { nodes { sites(first: 0) { totalCount } } } }".to_owned(), json!(["users", "nodes", 0, "sites"])),
@@ -334,21 +334,21 @@ on_every_database! {
             ("{ u: users(filter: { birthDate: { eq: \"x\" } }) { totalCount } }".to_owned(), json!(["u"])),
             ("{ n: nodes(ids: [\"x\"]) { id } }".to_owned(), json!(["n"])),
         ] {
-            let answer = chief.ask(&query, json!({})).await;
-            assert_eq!(answer["errors"][0]["path"], path, "{query}: {answer}");
-            assert_eq!(answer["errors"][0]["extensions"], json!({ "code": "BAD_USER_INPUT" }), "{query}: {answer}");
+            let response = license_admin.execute(&query, json!({})).await;
+            assert_eq!(response["errors"][0]["path"], path, "{query}: {response}");
+            assert_eq!(response["errors"][0]["extensions"], json!({ "code": "BAD_USER_INPUT" }), "{query}: {response}");
         }
     }
 
     async fn attribute_definitions_are_nodes(app: App) {
-        let (chief, user, stranger) = (app.license_admin().await, app.user().await, app.stranger().await);
+        let (license_admin, user, stranger) = (app.license_admin().await, app.user().await, app.other_license_user().await);
         let input = json!({ "name": "birthplace", "label": "Place of birth", "kind": "STRING" });
-        let made = chief.change("defineAttribute", "definition { id name }", input).await["definition"].clone();
-        let id = &made["id"];
+        let created = license_admin.mutate("defineAttribute", "definition { id name }", input).await["definition"].clone();
+        let id = &created["id"];
         let listed = user.data("{ attributeDefinitions { id name } }", json!({})).await;
-        assert_eq!(listed["attributeDefinitions"], json!([made]));
+        assert_eq!(listed["attributeDefinitions"], json!([created]));
         let node = "query ($id: ID!) { node(id: $id) { id __typename ... on AttributeDefinition { name } } nodes(ids: [$id, $id]) { id } }";
-        for caller in [&chief, &user] {
+        for caller in [&license_admin, &user] {
             let found = caller.data(node, json!({ "id": id })).await;
             assert_eq!(found["node"], json!({ "id": id, "__typename": "AttributeDefinition", "name": "birthplace" }));
             assert_eq!(found["nodes"], json!([{ "id": id }, { "id": id }]));
@@ -356,10 +356,10 @@ on_every_database! {
         let hidden = stranger.data(node, json!({ "id": id })).await;
         assert_eq!(hidden, json!({ "node": null, "nodes": [null, null] }));
         let event = "query ($id: ID!) { auditEvents(filter: { subject: $id }) { nodes { subjectId subject { id ... on AttributeDefinition { name } } } } }";
-        let event = chief.data(event, json!({ "id": id })).await;
+        let event = license_admin.data(event, json!({ "id": id })).await;
         assert_eq!(event["auditEvents"]["nodes"], json!([{ "subjectId": id, "subject": { "id": id, "name": "birthplace" } }]));
-        chief.change("removeAttribute", "", json!({ "name": "birthplace" })).await;
-        assert!(chief.data(node, json!({ "id": id })).await["node"].is_null());
+        license_admin.mutate("removeAttribute", "", json!({ "name": "birthplace" })).await;
+        assert!(license_admin.data(node, json!({ "id": id })).await["node"].is_null());
     }
 }
 
@@ -377,31 +377,31 @@ async fn documents_with_too_many_uses_of_variables_are_rejected() {
         (100, 400, "GRAPHQL_VALIDATION_FAILED"),
         (1, 8_000, "GRAPHQL_VALIDATION_FAILED"),
     ] {
-        let answer = app.anonymous().ask(&document(&operations(count), &uses(of_each)), json!({})).await;
-        assert_eq!(answer["errors"][0]["extensions"]["code"], code, "{count} {of_each}: {answer}");
-        assert!(answer["errors"].as_array().unwrap().len() <= 20);
+        let response = app.anonymous().execute(&document(&operations(count), &uses(of_each)), json!({})).await;
+        assert_eq!(response["errors"][0]["extensions"]["code"], code, "{count} {of_each}: {response}");
+        assert!(response["errors"].as_array().unwrap().len() <= 20);
     }
 }
 
 #[tokio::test]
 async fn the_endpoint_may_end_with_a_slash() {
     let app = App::on_sqlite().await;
-    let wire = Wire(app.address);
-    let answer =
-        wire.send("POST", "/graphql/", "Content-Type: application/json\r\n", br#"{"query":"{ __typename }"}"#).await;
-    assert_eq!((answer.status, answer.json()), (200, json!({ "data": { "__typename": "Query" } })));
-    let answer = wire.get("/graphql/?query=%7B__typename%7D").await;
-    assert_eq!((answer.status, answer.json()), (200, json!({ "data": { "__typename": "Query" } })));
-    assert_eq!(wire.send("DELETE", "/graphql/", "", b"").await.status, 405);
-    assert_eq!(wire.get("/graphql//").await.status, 404);
+    let client = RawClient(app.address);
+    let response =
+        client.send("POST", "/graphql/", "Content-Type: application/json\r\n", br#"{"query":"{ __typename }"}"#).await;
+    assert_eq!((response.status, response.json()), (200, json!({ "data": { "__typename": "Query" } })));
+    let response = client.get("/graphql/?query=%7B__typename%7D").await;
+    assert_eq!((response.status, response.json()), (200, json!({ "data": { "__typename": "Query" } })));
+    assert_eq!(client.send("DELETE", "/graphql/", "", b"").await.status, 405);
+    assert_eq!(client.get("/graphql//").await.status, 404);
 }
 
 #[tokio::test]
 async fn introspection_equals_the_committed_schema() {
     let Some(query) = node::run("introspected.js", &["--query"], "") else { return };
     let app = App::on_sqlite().await;
-    let answer = app.anonymous().ask(&query, json!({})).await;
-    assert_eq!(node::run("introspected.js", &[SCHEMA], &answer.to_string()).as_deref(), Some(""));
+    let response = app.anonymous().execute(&query, json!({})).await;
+    assert_eq!(node::run("introspected.js", &[SCHEMA], &response.to_string()).as_deref(), Some(""));
 }
 
 #[tokio::test]
@@ -409,9 +409,9 @@ async fn aliased_descriptions_of_the_schema_and_its_types_are_kept_apart() {
     let app = App::on_sqlite().await;
     let query = "query A { a: __schema { ...D } } query B { a: __type(name: \"User\") { b: description } }
         fragment D on __Schema { b: description queryType { b: description } }";
-    let asked = |name: &str| json!({ "query": query, "operationName": name });
-    let of_schema = app.anonymous().post(&asked("A")).await.1["data"]["a"].clone();
-    let of_type = app.anonymous().post(&asked("B")).await.1["data"]["a"]["b"].clone();
+    let compared = |name: &str| json!({ "query": query, "operationName": name });
+    let of_schema = app.anonymous().post(&compared("A")).await.1["data"]["a"].clone();
+    let of_type = app.anonymous().post(&compared("B")).await.1["data"]["a"]["b"].clone();
     assert_eq!(of_schema["b"], roster::http::introspection::DESCRIPTION, "{of_schema}");
     assert!(of_schema["queryType"]["b"].is_string() && of_type.is_string(), "{of_schema} {of_type}");
     assert!(of_schema["queryType"]["b"] != of_schema["b"] && of_type != of_schema["b"], "{of_schema} {of_type}");

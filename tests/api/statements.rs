@@ -19,25 +19,27 @@ async fn count_statements(caller: &Caller<'_>, query: &str, variables: Value) ->
 
 /// A hundred users, each in an institution and in two of twenty groups.
 async fn create_hospital(app: &App) -> (Vec<Id>, Vec<Id>, Vec<Value>) {
-    let chief = app.license_admin().await;
+    let license_admin = app.license_admin().await;
     let mut sites = Vec::new();
     for n in 0..10 {
         let input = json!({ "name": format!("House {n}"), "kind": "HOSPITAL", "country": "AU" });
-        sites.push(chief.change("createInstitution", "institution { id }", input).await["institution"]["id"].clone());
+        sites.push(
+            license_admin.mutate("createInstitution", "institution { id }", input).await["institution"]["id"].clone(),
+        );
     }
-    let people =
+    let users =
         crowd::store(app, (0..100).map(|n| crowd::model(app.license, "Ann", &format!("Aa {n:03}"))).collect()).await;
     let groups = crowd::groups(app, app.license, (0..20).map(|n| format!("Ward {n}"))).await;
-    for (n, person) in people.iter().enumerate() {
-        crowd::memberships(app, &[*person], &[groups[n % 20], groups[(n + 1) % 20]], GroupRole::Member).await;
+    for (n, user) in users.iter().enumerate() {
+        crowd::memberships(app, &[*user], &[groups[n % 20], groups[(n + 1) % 20]], GroupRole::Member).await;
     }
     for (n, site) in sites.iter().enumerate() {
         let belong = user::Entity::update_many()
             .col_expr(user::Column::InstitutionId, Expr::value(Id::parse(site.as_str().unwrap()).unwrap()));
-        let some = people.iter().copied().skip(n).step_by(10);
+        let some = users.iter().copied().skip(n).step_by(10);
         belong.filter(user::Column::Id.is_in(some)).exec(app.db.write()).await.unwrap();
     }
-    (people, groups, sites)
+    (users, groups, sites)
 }
 
 on_every_database! {
@@ -76,7 +78,7 @@ on_every_database! {
     async fn a_search_takes_at_most_five_statements_whatever_it_finds(app: App) {
         create_hospital(&app).await;
         let user = app.user().await;
-        crowd::people(&app, &vec![("Crowd", "Quorum"); 120]).await;
+        crowd::users(&app, &vec![("Crowd", "Quorum"); 120]).await;
         let cases = [("quorum", 3, "the token, the users by name, those of the page"), ("nobody else", 3, "the token, the users by name, the words"),
             ("qourum", 5, "also the words and the users with them"), ("crod quroum test anna e x", 4, "no page of users"), ("ann", 3, "the token, the users by name, those of the page")];
         for (query, expected, why) in cases {
@@ -122,11 +124,11 @@ on_every_database! {
     }
 
     async fn sites_of_a_page_of_users_take_two_statements_and_their_counts_two(app: App) {
-        let (people, _, sites) = create_hospital(&app).await;
+        let (users, _, sites) = create_hospital(&app).await;
         let everywhere = user::Entity::update_many().col_expr(user::Column::FullSiteAccess, Expr::value(true));
-        everywhere.filter(user::Column::Id.is_in(people.iter().copied().step_by(2))).exec(app.db.write()).await.unwrap();
+        everywhere.filter(user::Column::Id.is_in(users.iter().copied().step_by(2))).exec(app.db.write()).await.unwrap();
         let site = |n: usize| Id::parse(sites[n % 10].as_str().unwrap()).unwrap();
-        let grants = people.iter().enumerate().flat_map(|(n, id)| [n, n + 1, n + 2].map(|n| (*id, site(n))));
+        let grants = users.iter().enumerate().flat_map(|(n, id)| [n, n + 1, n + 2].map(|n| (*id, site(n))));
         let grants = grants.map(|(user_id, institution_id)| site_access::Model { user_id, institution_id, granted_at: now() }.into_active_model().reset_all());
         site_access::Entity::insert_many(grants).exec_without_returning(app.db.write()).await.unwrap();
         let user = app.user().await;
@@ -135,27 +137,27 @@ on_every_database! {
         for (first, lists) in [(1, 1), (2, 2), (50, 2), (100, 2)] {
             let (statements, data) = count_statements(&user, query, json!({ "first": first })).await;
             assert_eq!(statements, 3 + lists, "{first}: the token, the users, their sites (all or granted), the licenses");
-            assert!(data["users"]["nodes"].as_array().unwrap().iter().all(|person| person["sites"]["nodes"].as_array().unwrap().len() == 2));
+            assert!(data["users"]["nodes"].as_array().unwrap().iter().all(|node| node["sites"]["nodes"].as_array().unwrap().len() == 2));
             let (statements, data) = count_statements(&user, totals, json!({ "first": first })).await;
             assert_eq!(statements, 2 + 2 * lists, "{first}: the token, the users, their sites and the counts (all or granted)");
-            for person in data["users"]["nodes"].as_array().unwrap() {
-                let total = if person["fullSiteAccess"] == json!(true) { 10 } else { 3 };
-                assert_eq!(person["sites"]["totalCount"], json!(total));
+            for node in data["users"]["nodes"].as_array().unwrap() {
+                let total = if node["fullSiteAccess"] == json!(true) { 10 } else { 3 };
+                assert_eq!(node["sites"]["totalCount"], json!(total));
             }
         }
     }
 
     async fn fifty_groups_with_their_members_take_as_many_statements_as_one(app: App) {
-        let (people, _, sites) = create_hospital(&app).await;
+        let (users, _, sites) = create_hospital(&app).await;
         // A third of the users have every site, a third some, a third none.
         let everywhere = user::Entity::update_many().col_expr(user::Column::FullSiteAccess, Expr::value(true));
-        everywhere.filter(user::Column::Id.is_in(people.iter().copied().step_by(3))).exec(app.db.write()).await.unwrap();
-        let grants = people.iter().skip(1).step_by(3).flat_map(|id| sites.iter().take(7).map(|site| (*id, Id::parse(site.as_str().unwrap()).unwrap())));
+        everywhere.filter(user::Column::Id.is_in(users.iter().copied().step_by(3))).exec(app.db.write()).await.unwrap();
+        let grants = users.iter().skip(1).step_by(3).flat_map(|id| sites.iter().take(7).map(|site| (*id, Id::parse(site.as_str().unwrap()).unwrap())));
         let grants = grants.map(|(user_id, institution_id)| site_access::Model { user_id, institution_id, granted_at: now() }.into_active_model().reset_all());
         site_access::Entity::insert_many(grants).exec_without_returning(app.db.write()).await.unwrap();
         let groups = crowd::groups(&app, app.license, (0..50).map(|n| format!("A ward {n:02}"))).await;
         for (n, group) in groups.iter().enumerate() {
-            let members: Vec<Id> = people.iter().copied().cycle().skip(2 * n).take(25).collect();
+            let members: Vec<Id> = users.iter().copied().cycle().skip(2 * n).take(25).collect();
             crowd::memberships(&app, &members, &[*group], GroupRole::Member).await;
         }
         let user = app.user().await;
@@ -179,11 +181,11 @@ on_every_database! {
     }
 
     async fn each_parent_has_its_own_page(app: App) {
-        let (people, groups, _) = create_hospital(&app).await;
+        let (users, groups, _) = create_hospital(&app).await;
         let user = app.user().await;
         let last = |n: usize| format!("Aa {n:03}");
         let data = user.data("query ($id: ID!) { group(id: $id) { members(first: 100) { nodes { id lastName } } } }", json!({ "id": groups[3].0 })).await;
-        let expected: Vec<Value> = (0..5).flat_map(|n| [2 + 20 * n, 3 + 20 * n]).map(|n| json!({ "id": people[n].0, "lastName": last(n) })).collect();
+        let expected: Vec<Value> = (0..5).flat_map(|n| [2 + 20 * n, 3 + 20 * n]).map(|n| json!({ "id": users[n].0, "lastName": last(n) })).collect();
         assert_eq!(data["group"]["members"]["nodes"], json!(expected));
         let two = "query ($a: ID!, $b: ID!) { a: group(id: $a) { members(first: 2) { nodes { lastName } } } b: group(id: $b) { members(last: 2) { nodes { lastName } } } }";
         let data = user.data(two, json!({ "a": groups[3].0, "b": groups[5].0 })).await;
@@ -192,32 +194,32 @@ on_every_database! {
     }
 
     async fn a_hundred_nodes_take_as_many_statements_as_one(app: App) {
-        let (people, groups, sites) = create_hospital(&app).await;
+        let (users, groups, sites) = create_hospital(&app).await;
         let user = app.user().await;
         let query = "query ($ids: [ID!]!) { nodes(ids: $ids) { __typename id ... on User { groups { name } institution { name } } } }";
-        let one = count_statements(&user, query, json!({ "ids": [people[0].0] })).await;
-        let mut ids: Vec<Value> = people[..70].iter().chain(&groups).map(|id| json!(id.0)).collect();
+        let one = count_statements(&user, query, json!({ "ids": [users[0].0] })).await;
+        let mut ids: Vec<Value> = users[..70].iter().chain(&groups).map(|id| json!(id.0)).collect();
         ids.extend(sites.iter().cloned());
         let hundred = count_statements(&user, query, json!({ "ids": ids })).await;
         assert_eq!(one.0, hundred.0);
         let found: Vec<Value> = hundred.1["nodes"].as_array().unwrap().iter().map(|node| node["id"].clone()).collect();
         assert_eq!(found, ids, "in the order of the ids");
-        assert_eq!(count_statements(&user, "query ($id: ID!) { node(id: $id) { id } }", json!({ "id": people[0].0 })).await.0, 8, "the token and seven tables");
+        assert_eq!(count_statements(&user, "query ($id: ID!) { node(id: $id) { id } }", json!({ "id": users[0].0 })).await.0, 8, "the token and seven tables");
     }
 
     async fn a_user_by_id_and_the_viewer_take_two_statements_each(app: App) {
-        let (people, ..) = create_hospital(&app).await;
+        let (users, ..) = create_hospital(&app).await;
         let user = app.user().await;
-        assert_eq!(count_statements(&user, "query ($id: ID!) { user(by: { id: $id }) { fullName } }", json!({ "id": people[0].0 })).await.0, 2);
+        assert_eq!(count_statements(&user, "query ($id: ID!) { user(by: { id: $id }) { fullName } }", json!({ "id": users[0].0 })).await.0, 2);
         assert_eq!(count_statements(&user, "{ viewer { fullName } }", json!({})).await.0, 2);
         let aliases = "query ($a: ID!, $b: ID!) { a: user(by: { id: $a }) { fullName } b: user(by: { id: $b }) { fullName } viewer { fullName } }";
-        assert_eq!(count_statements(&user, aliases, json!({ "a": people[0].0, "b": people[1].0 })).await.0, 2);
+        assert_eq!(count_statements(&user, aliases, json!({ "a": users[0].0, "b": users[1].0 })).await.0, 2);
     }
 
     async fn anonymous_requests_take_no_statements(app: App) {
         let before = app.db.statements();
         app.anonymous().data("{ viewer { id } __typename }", json!({})).await;
-        assert_eq!(app.anonymous().refused("{ users { totalCount } }", json!({})).await, "UNAUTHENTICATED");
+        assert_eq!(app.anonymous().error_code("{ users { totalCount } }", json!({})).await, "UNAUTHENTICATED");
         assert_eq!(app.db.statements(), before);
     }
 }

@@ -9,30 +9,30 @@ use async_graphql::{
     Context, Error, ErrorExtensions as _, InputObject, InputValueError, InputValueResult, Object, Request, Scalar,
     ScalarType, Schema, Subscription, Value,
 };
-use roster::http::{Answer, Application, Caller, HttpError, ServerSettings, serve};
+use roster::http::{Application, Caller, ExecutionResult, HttpError, ServerSettings, serve};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use crate::wire::Wire;
+use crate::wire::RawClient;
 
 /// The number of slow fields by outcome.
 #[derive(Default)]
 pub struct Counts {
-    pub begun: AtomicUsize,
+    pub started: AtomicUsize,
     pub done: AtomicUsize,
     pub dropped: AtomicUsize,
 }
 
 /// A running server with the toy application.
-pub struct Site {
-    pub wire: Wire,
+pub struct ToyServer {
+    pub client: RawClient,
     pub counts: Arc<Counts>,
     pub stop: Option<oneshot::Sender<()>>,
     pub task: JoinHandle<std::io::Result<()>>,
 }
 
-impl Site {
+impl ToyServer {
     pub async fn start() -> Self {
         Self::start_with(settings(), true).await
     }
@@ -41,13 +41,13 @@ impl Site {
         let counts = Arc::new(Counts::default());
         let app = Toy { schema: Schema::new(Query, Mutation, Ticks), counts: Arc::clone(&counts), ready };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let wire = Wire(listener.local_addr().unwrap());
+        let client = RawClient(listener.local_addr().unwrap());
         let (stop, stopped) = oneshot::channel();
         let stopped = async {
             let _ = stopped.await;
         };
         let task = tokio::spawn(serve(app, listener, settings, stopped));
-        Self { wire, counts, stop: Some(stop), task }
+        Self { client, counts, stop: Some(stop), task }
     }
 }
 
@@ -72,9 +72,9 @@ struct Toy {
 impl Application for Toy {
     type DocumentInfo = ();
 
-    fn read(&self, _: &ExecutableDocument) {}
+    fn analyze(&self, _: &ExecutableDocument) {}
 
-    async fn answer(&self, caller: Caller, query: Request, (): &()) -> Result<Answer, HttpError> {
+    async fn execute(&self, caller: Caller, query: Request, (): &()) -> Result<ExecutionResult, HttpError> {
         match caller.token.as_deref() {
             Some("bad") => return Err(HttpError::unauthenticated()),
             Some("busy") => return Err(HttpError::overloaded(1)),
@@ -87,7 +87,7 @@ impl Application for Toy {
         self.schema.sdl()
     }
 
-    async fn ready(&self) -> bool {
+    async fn is_ready(&self) -> bool {
         self.ready
     }
 }
@@ -125,7 +125,7 @@ struct Filter {
 
 async fn slow(ctx: &Context<'_>, ms: u64) -> i32 {
     let counts = Arc::clone(ctx.data_unchecked::<Arc<Counts>>());
-    counts.begun.fetch_add(1, SeqCst);
+    counts.started.fetch_add(1, SeqCst);
     let _on_drop = OnDrop(Arc::clone(&counts));
     tokio::time::sleep(Duration::from_millis(ms)).await;
     counts.done.fetch_add(1, SeqCst);

@@ -48,10 +48,10 @@ async fn new_columns_of_an_earlier_version_are_filled(settings: DatabaseSettings
         .exec_without_returning(db.write())
         .await
         .unwrap();
-    let mut people = Vec::new();
+    let mut users = Vec::new();
     // More than one batch.
     for n in 0..1_003 {
-        let mut person = user::Model::empty(Id::new(), license.id);
+        let mut user = user::Model::empty(Id::new(), license.id);
         let names = UserNames { first_name: Given("Ann".to_owned()), last_name: Given(format!("Berg {n}")) };
         let fields = UserFields {
             username: Given(format!("u{n}")),
@@ -61,23 +61,23 @@ async fn new_columns_of_an_earlier_version_are_filled(settings: DatabaseSettings
             role: Given([Role::User, Role::Admin, Role::LicenseAdmin][n % 3]),
             ..UserFields::default()
         };
-        person.apply(names, fields, &mut Validator::creating());
+        user.apply(names, fields, &mut Validator::creating());
         let columns: Vec<Column> = Column::iter().filter(|column| !is_new(*column)).collect();
-        let values: Vec<Expr> = columns.iter().map(|column| Expr::val(person.get(*column))).collect();
+        let values: Vec<Expr> = columns.iter().map(|column| Expr::val(user.get(*column))).collect();
         let mut insert = Query::insert();
         insert.into_table(user::Entity).columns(columns).values(values).unwrap();
         db.write().execute(&insert).await.unwrap();
-        people.push(person);
+        users.push(user);
     }
     db.close().await.unwrap();
 
     let db = Db::open(&settings).await.unwrap();
-    for expected in &people {
+    for expected in &users {
         let found = user::Entity::find_by_id(expected.id).one(db.read()).await.unwrap().unwrap();
         assert_eq!(found, *expected);
     }
     let by_nickname = user::Entity::find().filter(Column::NicknameKey.eq("ann7"));
-    assert_eq!(by_nickname.one(db.read()).await.unwrap().unwrap().id, people[7].id);
+    assert_eq!(by_nickname.one(db.read()).await.unwrap().unwrap().id, users[7].id);
     // Derived values are not a change that a user made.
     assert!(audit_event::Entity::find().one(db.read()).await.unwrap().is_none());
     let versions = user::Entity::find().filter(Column::Version.ne(1).or(Column::RoleKey.is_null()));
@@ -102,13 +102,13 @@ async fn store_with_old_keys(db: &Db) -> (license::Model, user::Model, group::Mo
         .exec_without_returning(db.write())
         .await
         .unwrap();
-    let mut person = user::Model::empty(Id::new(), license.id);
+    let mut user = user::Model::empty(Id::new(), license.id);
     let names = UserNames { first_name: Given("राम".to_owned()), last_name: Given("O’Shea".to_owned()) };
     let fields =
         UserFields {
             username: Given("ram".to_owned()), nickname: Given("スズキ".to_owned()), ..UserFields::default()
         };
-    person.apply(names, fields, &mut Validator::creating());
+    user.apply(names, fields, &mut Validator::creating());
     let mut group = group::Model::empty(Id::new(), license.id);
     group.apply(
         GroupFields { name: Given("Station–Süd".to_owned()), ..GroupFields::default() },
@@ -122,7 +122,7 @@ async fn store_with_old_keys(db: &Db) -> (license::Model, user::Model, group::Mo
         last_name_key: "o’shea".to_owned(),
         nickname_key: Some("スズキ".to_owned()),
         search_key: "ram\nरम\no’shea\n\n\nram\toshea".to_owned(),
-        ..person.clone()
+        ..user.clone()
     };
     let transaction = db.begin().await.unwrap();
     user::Entity::insert(old_person.clone().into_active_model().reset_all())
@@ -141,12 +141,12 @@ async fn store_with_old_keys(db: &Db) -> (license::Model, user::Model, group::Mo
         .await
         .unwrap();
     transaction.commit().await.unwrap();
-    (license, person, group, site)
+    (license, user, group, site)
 }
 
 async fn text_of_an_earlier_version_is_folded_again(settings: DatabaseSettings) {
     let db = Db::open(&settings).await.unwrap();
-    let (license, person, group, site) = store_with_old_keys(&db).await;
+    let (license, user, group, site) = store_with_old_keys(&db).await;
     let definition = attribute_definition::Model {
         kind: AttributeKind::String,
         ..attribute_definition::Model::empty(Id::new(), license.id)
@@ -156,7 +156,7 @@ async fn text_of_an_earlier_version_is_folded_again(settings: DatabaseSettings) 
         .await
         .unwrap();
     let value = attribute_value::Model {
-        user_id: person.id,
+        user_id: user.id,
         definition_id: definition.id,
         value: "علی".to_owned(),
         value_key: "علی".to_owned(),
@@ -171,14 +171,14 @@ async fn text_of_an_earlier_version_is_folded_again(settings: DatabaseSettings) 
     db.close().await.unwrap();
 
     let db = Db::open(&settings).await.unwrap();
-    assert_eq!(user::Entity::find_by_id(person.id).one(db.read()).await.unwrap().unwrap(), person);
+    assert_eq!(user::Entity::find_by_id(user.id).one(db.read()).await.unwrap().unwrap(), user);
     assert_eq!(group::Entity::find_by_id(group.id).one(db.read()).await.unwrap().unwrap(), group);
     assert_eq!(institution::Entity::find_by_id(site.id).one(db.read()).await.unwrap().unwrap(), site);
     let value = attribute_value::Entity::find().one(db.read()).await.unwrap().unwrap();
     assert_eq!(value.value_key, "علي");
     let words = search_word::Entity::find().all(db.read()).await.unwrap();
     let words: BTreeSet<&str> = words.iter().map(|word| word.word.as_str()).collect();
-    assert_eq!(words, search_index::words(&person.search_key));
+    assert_eq!(words, search_index::words(&user.search_key));
     assert!(audit_event::Entity::find().one(db.read()).await.unwrap().is_none());
     db.close().await.unwrap();
 }

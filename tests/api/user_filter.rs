@@ -37,7 +37,7 @@ on_every_database! {
     async fn every_field_of_the_filter_narrows_the_list(app: App) {
         let administrator = app.license_admin().await;
         app.user().await;
-        administrator.change("defineAttribute", "", json!({ "name": "badge", "label": "Badge", "kind": "STRING" })).await;
+        administrator.mutate("defineAttribute", "", json!({ "name": "badge", "label": "Badge", "kind": "STRING" })).await;
         let fields = fields();
         assert!(fields.len() > 25, "{fields:?}");
         for (field, kind) in fields {

@@ -9,51 +9,51 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 /// The timeout of every response.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The address of a server to write bytes to.
 #[derive(Clone, Copy, Debug)]
-pub struct Wire(pub SocketAddr);
+pub struct RawClient(pub SocketAddr);
 
 /// A response.
 #[derive(Clone, Debug)]
-pub struct Answer {
+pub struct RawResponse {
     pub status: u16,
     pub head: String,
     pub body: String,
 }
 
-impl Wire {
+impl RawClient {
     pub async fn connect(self) -> TcpStream {
         TcpStream::connect(self.0).await.unwrap()
     }
 
     /// The response to these bytes on a new connection.
-    pub async fn raw(self, bytes: &[u8]) -> Answer {
+    pub async fn raw(self, bytes: &[u8]) -> RawResponse {
         let mut stream = self.connect().await;
         let _ = stream.write_all(bytes).await; // the server may respond before it has read everything
-        read_answer(&mut stream, bytes.starts_with(b"HEAD")).await.unwrap()
+        read_response(&mut stream, bytes.starts_with(b"HEAD")).await.unwrap()
     }
 
-    pub async fn send(self, method: &str, path: &str, headers: &str, body: &[u8]) -> Answer {
+    pub async fn send(self, method: &str, path: &str, headers: &str, body: &[u8]) -> RawResponse {
         self.raw(&request(method, path, headers, body)).await
     }
 
-    pub async fn get(self, path: &str) -> Answer {
+    pub async fn get(self, path: &str) -> RawResponse {
         self.raw(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).await
     }
 
     /// Posts a body as JSON to /graphql.
-    pub async fn post(self, headers: &str, body: &[u8]) -> Answer {
+    pub async fn post(self, headers: &str, body: &[u8]) -> RawResponse {
         self.send("POST", "/graphql", &format!("Content-Type: application/json\r\n{headers}"), body).await
     }
 
-    pub async fn query(self, query: &str) -> Answer {
+    pub async fn query(self, query: &str) -> RawResponse {
         self.post("", json!({ "query": query }).to_string().as_bytes()).await
     }
 }
 
-impl Answer {
+impl RawResponse {
     pub fn header(&self, name: &str) -> Option<&str> {
         self.head.lines().find_map(|line| {
             let (found, value) = line.split_once(':')?;
@@ -75,7 +75,7 @@ impl Answer {
     }
 
     /// Whether the request was rejected without being executed.
-    pub fn is_refusal(&self) -> bool {
+    pub fn is_http_error(&self) -> bool {
         self.json().get("data").is_none()
     }
 }
@@ -88,30 +88,32 @@ pub fn request(method: &str, path: &str, headers: &str, body: &[u8]) -> Vec<u8> 
 }
 
 /// Reads one response, or returns the reason why there is none.
-pub async fn read_answer(stream: &mut TcpStream, is_bodyless: bool) -> Result<Answer, String> {
+pub async fn read_response(stream: &mut TcpStream, is_bodyless: bool) -> Result<RawResponse, String> {
     let mut bytes = Vec::new();
-    let (end, mut answer) = loop {
+    let (end, mut response) = loop {
         if let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
             let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
             let status =
-                head.get(9..12).and_then(|status| status.parse().ok()).ok_or_else(|| format!("no answer: {head}"))?;
-            break (end + 4, Answer { status, head, body: String::new() });
+                head.get(9..12).and_then(|status| status.parse().ok()).ok_or_else(|| format!("no response: {head}"))?;
+            break (end + 4, RawResponse { status, head, body: String::new() });
         }
         read_more(stream, &mut bytes).await?;
     };
-    let length =
-        answer.header("content-length").map_or(Ok(0), str::parse).map_err(|error| format!("{error}: {answer:?}"))?;
+    let length = response
+        .header("content-length")
+        .map_or(Ok(0), str::parse)
+        .map_err(|error| format!("{error}: {response:?}"))?;
     let end_of_body = end + if is_bodyless { 0 } else { length };
     while bytes.len() < end_of_body {
         read_more(stream, &mut bytes).await?;
     }
-    answer.body = String::from_utf8_lossy(&bytes[end..end_of_body]).into_owned();
-    Ok(answer)
+    response.body = String::from_utf8_lossy(&bytes[end..end_of_body]).into_owned();
+    Ok(response)
 }
 
 async fn read_more(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> Result<(), String> {
     let mut buffer = [0; 8192];
-    let read = timeout(PATIENCE, stream.read(&mut buffer)).await.map_err(|_| format!("no answer in {PATIENCE:?}"))?;
+    let read = timeout(TIMEOUT, stream.read(&mut buffer)).await.map_err(|_| format!("no response in {TIMEOUT:?}"))?;
     match read {
         Ok(0) => Err(format!("closed after {:?}", String::from_utf8_lossy(bytes))),
         Ok(count) => {

@@ -14,12 +14,12 @@ use crate::app::App;
 /// Checks that the index has exactly the tokens of the users' names and addresses, that no unused token is kept, and
 /// that each can be found.
 pub async fn check(app: &App) {
-    let people = user::Entity::find().all(app.db.read()).await.unwrap();
-    let expected: BTreeSet<_> = people
+    let users = user::Entity::find().all(app.db.read()).await.unwrap();
+    let expected: BTreeSet<_> = users
         .iter()
-        .flat_map(|person| {
-            let of_person = |word: &str| (word.to_owned(), search_index::short(person.license_id), person.id);
-            search_index::words(&person.search_key).into_iter().map(of_person).collect::<Vec<_>>()
+        .flat_map(|user| {
+            let of_person = |word: &str| (word.to_owned(), search_index::short(user.license_id), user.id);
+            search_index::words(&user.search_key).into_iter().map(of_person).collect::<Vec<_>>()
         })
         .collect();
     let words = search_word::Entity::find().all(app.db.read()).await.unwrap();
@@ -44,18 +44,18 @@ pub async fn check(app: &App) {
 
 on_every_database! {
     async fn tokens_are_added_changed_and_removed_with_their_users(app: App) {
-        let chief = app.license_admin().await;
+        let license_admin = app.license_admin().await;
         check(&app).await;
         let mut ids = Vec::new();
         for (first, last, email) in [("Xavier", "Quorn", "xq1@example.org"), ("Xénia", "Quorn-Ödman", "xenia@quorn.example")] {
             let input = json!({ "firstName": first, "lastName": last, "email": email, "sendRegistrationEmail": false });
-            ids.push(chief.change("createUser", "user { id }", input).await["user"]["id"].clone());
+            ids.push(license_admin.mutate("createUser", "user { id }", input).await["user"]["id"].clone());
             check(&app).await;
         }
-        chief.change("updateUser", "", json!({ "id": ids[0], "lastName": "Qvorn", "certifiedEmail": "x@pec.example" })).await;
+        license_admin.mutate("updateUser", "", json!({ "id": ids[0], "lastName": "Qvorn", "certifiedEmail": "x@pec.example" })).await;
         check(&app).await;
-        chief.change("updateUser", "", json!({ "id": ids[0], "phone": "1" })).await;
-        chief.change("deleteUser", "", json!({ "id": ids[1] })).await;
+        license_admin.mutate("updateUser", "", json!({ "id": ids[0], "phone": "1" })).await;
+        license_admin.mutate("deleteUser", "", json!({ "id": ids[1] })).await;
         check(&app).await;
         let left: Vec<_> = search_word::Entity::find().all(app.db.read()).await.unwrap();
         let left: Vec<&str> = left.iter().map(|word| word.word.as_str()).collect();
@@ -64,17 +64,17 @@ on_every_database! {
     }
 
     async fn a_token_lost_by_one_user_and_gained_by_another_is_kept(app: App) {
-        let chief = app.license_admin().await;
+        let license_admin = app.license_admin().await;
         let enter = |n: usize| {
             let input = json!({ "firstName": "Otto", "lastName": format!("Rare{}", letters(n)), "email": format!("{n}@example.org"), "sendRegistrationEmail": false });
-            chief.change("createUser", "user { id }", input)
+            license_admin.mutate("createUser", "user { id }", input)
         };
         let mut old = enter(1000).await["user"]["id"].clone();
         for round in 0..20 {
             let name = format!("Rare{}", letters(round));
-            chief.change("updateUser", "", json!({ "id": old, "lastName": name })).await;
-            let leave = chief.change("deleteUser", "", json!({ "id": old }));
-            let rename = chief.change("updateUser", "", json!({ "id": app.user().await.id(), "lastName": name }));
+            license_admin.mutate("updateUser", "", json!({ "id": old, "lastName": name })).await;
+            let leave = license_admin.mutate("deleteUser", "", json!({ "id": old }));
+            let rename = license_admin.mutate("updateUser", "", json!({ "id": app.user().await.id(), "lastName": name }));
             let other = enter(round);
             let (_, _, payload) = tokio::join!(leave, rename, other);
             old = payload["user"]["id"].clone();
@@ -83,10 +83,10 @@ on_every_database! {
     }
 
     async fn users_exchanging_their_names_concurrently_do_not_deadlock(app: App) {
-        let chief = app.license_admin().await;
+        let license_admin = app.license_admin().await;
         let ids: Vec<String> = join_all((0..4).map(|_| app.user())).await.iter().map(|user| user.id().clone()).collect();
         for round in 0..10 {
-            let rename = |(n, id): (usize, &String)| chief.change("updateUser", "", json!({ "id": id, "lastName": format!("Swap{}", letters((n + round) % 4)) })).boxed();
+            let rename = |(n, id): (usize, &String)| license_admin.mutate("updateUser", "", json!({ "id": id, "lastName": format!("Swap{}", letters((n + round) % 4)) })).boxed();
             join_all(ids.iter().enumerate().map(rename)).await;
         }
         check(&app).await;

@@ -33,7 +33,7 @@ pub(super) fn forms(password: &str) -> Vec<String> {
 }
 
 /// Returns a secret as it was sent, as its only form.
-pub(super) fn only(secret: String) -> Vec<String> {
+pub(super) fn single_form(secret: String) -> Vec<String> {
     Some(secret).filter(|secret| secret.len() <= MAX_SECRET_LENGTH).into_iter().collect()
 }
 

@@ -7,7 +7,7 @@ use std::thread;
 
 use tokio::sync::oneshot;
 
-use crate::background::give_way;
+use crate::background::lower_priority;
 use crate::error::Error;
 
 /// The niceness of the threads, from 0 to 19 (POSIX nice). They get about a third of what others get of a busy processor; with
@@ -47,7 +47,7 @@ impl Pool {
 }
 
 fn work(receiver: &Mutex<Receiver<Job>>) {
-    give_way(NICENESS);
+    lower_priority(NICENESS);
     loop {
         let job = receiver.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(job) = job else { return };

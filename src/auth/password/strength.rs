@@ -2,9 +2,9 @@
 
 use zxcvbn::Score;
 
-/// The number of characters that are judged. The work grows with the square of the length, and a password whose first
+/// The number of characters whose strength is estimated. The work grows with the square of the length, and a password whose first
 /// characters are strong is strong.
-const JUDGED: usize = 64;
+const MAX_ESTIMATED_LENGTH: usize = 64;
 /// The most readings of substituted characters that are tried. zxcvbn tries them all, each with a pass over its dictionaries:
 /// up to thousands for a password of 20 characters. All ten digits together have 16.
 const MAX_READINGS: usize = 16;
@@ -27,15 +27,15 @@ const SUBSTITUTES: [(char, &[char]); 12] = [
 
 /// Returns whether a password is hard to guess (a zxcvbn score of at least 3), even with known words such as the user's names
 /// and addresses.
-pub(super) fn is_strong(password: &str, known: &[String]) -> bool {
-    let known: Vec<String> = known.iter().map(|word| head(word)).collect();
-    let known: Vec<&str> = known.iter().map(String::as_str).collect();
-    zxcvbn::zxcvbn(&judged(password), &known).score() >= Score::Three
+pub(super) fn is_strong(password: &str, known_words: &[String]) -> bool {
+    let known_words: Vec<String> = known_words.iter().map(|word| head(word)).collect();
+    let known_words: Vec<&str> = known_words.iter().map(String::as_str).collect();
+    zxcvbn::zxcvbn(&estimated_part(password), &known_words).score() >= Score::Three
 }
 
-/// Returns the part of a password that is judged. If it has too many readings, each symbol that may stand for a letter is
+/// Returns the part of a password whose strength is estimated. If it has too many readings, each symbol that may stand for a letter is
 /// replaced by that letter, which only makes words easier to find. Digits are kept, because of dates and sequences.
-fn judged(password: &str) -> String {
+fn estimated_part(password: &str) -> String {
     let head = head(password);
     if readings(&head) <= MAX_READINGS {
         return head;
@@ -45,7 +45,7 @@ fn judged(password: &str) -> String {
 }
 
 fn head(text: &str) -> String {
-    text.chars().take(JUDGED).collect()
+    text.chars().take(MAX_ESTIMATED_LENGTH).collect()
 }
 
 /// Returns an upper bound of the readings that zxcvbn tries: one of the characters for each letter, doubled for each character
@@ -73,8 +73,9 @@ mod tests {
             "\u{1f600}@({!|".repeat(20),
         ];
         for password in passwords {
-            let judged = judged(&password);
-            assert!(readings(&judged) <= MAX_READINGS && judged.chars().count() <= JUDGED, "{password} {judged}");
+            let part = estimated_part(&password);
+            let length = part.chars().count();
+            assert!(readings(&part) <= MAX_READINGS && length <= MAX_ESTIMATED_LENGTH, "{password} {part}");
         }
     }
 

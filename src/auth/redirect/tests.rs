@@ -11,11 +11,11 @@ fn next_urls() -> NextUrls {
         "http://[::1]:8080",
         "http://192.0.2.1/a/b",
     ];
-    NextUrls::new(allowed.iter().map(|text| Allowed::parse(text).unwrap()).collect())
+    NextUrls::new(allowed.iter().map(|text| AllowedPrefix::parse(text).unwrap()).collect())
 }
 
 #[test]
-fn who_is_allowed_is_sent_on_to_what_a_browser_makes_of_it() {
+fn an_allowed_url_is_written_as_a_browser_writes_it() {
     let good = [
         ("https://good.example", "https://good.example/"),
         ("https://good.example/", "https://good.example/"),
@@ -41,7 +41,7 @@ fn who_is_allowed_is_sent_on_to_what_a_browser_makes_of_it() {
         ("http://192.0.2.1:80/a/b", "http://192.0.2.1/a/b"),
     ];
     for (text, expected) in good {
-        let url = next_urls().check(text).unwrap_or_else(|fault| panic!("{text}: {}", fault.rule()));
+        let url = next_urls().check(text).unwrap_or_else(|error| panic!("{text}: {}", error.rule()));
         assert_eq!(url.0, expected, "{text}");
         assert_eq!(next_urls().check(&url.0).ok(), Some(url.clone()), "{text} twice");
     }
@@ -310,7 +310,7 @@ fn what_is_allowed_is_an_origin_and_a_path() {
         ("http://localhost:3000/a/b/", "http://localhost:3000/a/b"),
         ("http://[::1]/", "http://[::1]"),
     ] {
-        assert_eq!(Allowed::parse(text).unwrap().to_string(), expected);
+        assert_eq!(AllowedPrefix::parse(text).unwrap().to_string(), expected);
     }
     for text in [
         "",
@@ -335,22 +335,22 @@ fn what_is_allowed_is_an_origin_and_a_path() {
         "https://127.1/",
         "null",
     ] {
-        assert!(Allowed::parse(text).is_err(), "{text:?}");
+        assert!(AllowedPrefix::parse(text).is_err(), "{text:?}");
     }
     assert!(NextUrls::new(Vec::new()).check("https://good.example/").is_err());
-    let one_origin = Allowed::parse("https://good.example:443").unwrap();
-    assert_eq!(one_origin, Allowed::parse("https://good.example/").unwrap());
+    let one_origin = AllowedPrefix::parse("https://good.example:443").unwrap();
+    assert_eq!(one_origin, AllowedPrefix::parse("https://good.example/").unwrap());
     assert_eq!(next_urls().to_string().matches(", ").count(), 5);
 }
 
 #[test]
 fn the_longest_address_has_a_thousand_characters() {
     let code = |text: &str| {
-        let mut form = Validator::default();
-        let url = form.check("nextUrl", next_urls().check(text));
-        match form.finish() {
+        let mut validator = Validator::default();
+        let url = validator.check("nextUrl", next_urls().check(text));
+        match validator.finish() {
             Ok(()) => Ok(url.unwrap().0),
-            Err(Error::Rejected(faults)) => Err(faults.first().unwrap().code),
+            Err(Error::Rejected(errors)) => Err(errors.first().unwrap().code),
             Err(error) => panic!("{error:?}"),
         }
     };

@@ -7,33 +7,34 @@ use clap::{Arg, Command};
 
 const PREFIX: &str = "ROSTER_";
 /// The least similarity of an unknown variable to a known one for a suggestion, from 0 to 1.
-const ALIKE: f64 = 0.75;
+const MIN_SIMILARITY: f64 = 0.75;
 
 /// Treats empty variables as unset: `${SMTP_URL:-}` in a compose file sets an empty one.
-pub fn without_empty(command: Command) -> Command {
+pub fn ignore_empty(command: Command) -> Command {
     let is_empty = |arg: &Arg| arg.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
     command.mut_args(|arg| if is_empty(&arg) { arg.env(Resettable::Reset) } else { arg })
 }
 
 /// Returns a warning for each variable with the prefix of settings that is not a setting.
-pub fn unknown(command: &Command, variables: impl Iterator<Item = OsString>) -> Vec<String> {
-    let known: Vec<&str> = command.get_arguments().filter_map(Arg::get_env).filter_map(OsStr::to_str).collect();
+pub fn unknown_warnings(command: &Command, variables: impl Iterator<Item = OsString>) -> Vec<String> {
+    let settings: Vec<&str> = command.get_arguments().filter_map(Arg::get_env).filter_map(OsStr::to_str).collect();
     let mut unknown: Vec<String> = variables
         .filter_map(|name| name.into_string().ok())
-        .filter(|name| name.starts_with(PREFIX) && !known.contains(&name.as_str()))
+        .filter(|name| name.starts_with(PREFIX) && !settings.contains(&name.as_str()))
         .collect();
     unknown.sort();
-    let warning = |name: String| match nearest(&name, &known) {
+    let warning = |name: String| match nearest(&name, &settings) {
         Some(nearest) => format!("the environment variable {name} is not a setting; did you mean {nearest}?"),
         None => format!("the environment variable {name} is not a setting; `roster --help` lists the settings"),
     };
     unknown.into_iter().map(warning).collect()
 }
 
-fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+fn nearest<'a>(name: &str, settings: &[&'a str]) -> Option<&'a str> {
     // The prefix is common to all names and would make them look similar.
-    let own = |name: &str| name.strip_prefix(PREFIX).unwrap_or(name).to_owned();
-    let ranked = known.iter().map(|known| (strsim::normalized_damerau_levenshtein(&own(name), &own(known)), *known));
-    let best = ranked.max_by(|(a, _), (b, _)| a.total_cmp(b))?;
-    (best.0 >= ALIKE).then_some(best.1)
+    let without_prefix = |name: &str| name.strip_prefix(PREFIX).unwrap_or(name).to_owned();
+    let similarity = |a: &str, b: &str| strsim::normalized_damerau_levenshtein(&without_prefix(a), &without_prefix(b));
+    let by_similarity = settings.iter().map(|setting| (similarity(name, setting), *setting));
+    let best = by_similarity.max_by(|(a, _), (b, _)| a.total_cmp(b))?;
+    (best.0 >= MIN_SIMILARITY).then_some(best.1)
 }

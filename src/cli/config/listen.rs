@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_a_name_or_a_port_is_read() {
+    fn an_address_a_name_or_a_port_is_parsed() {
         let good = [
             ("8000", "127.0.0.1:8000", "http://127.0.0.1:8000"),
             ("0", "127.0.0.1:0", "http://127.0.0.1:0"),

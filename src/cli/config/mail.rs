@@ -25,12 +25,12 @@ pub struct Mail {
                 data directory]"
     )]
     #[arg(long, env = "ROSTER_SMTP_URL", global = true, value_name = "URL",
-          value_parser = Secret::value(relay_url), hide_env_values = true)]
+          value_parser = Secret::value(smtp_url), hide_env_values = true)]
     pub smtp_url: Option<SmtpUrl>,
     /// File that holds the URL of the mail server, instead of --smtp-url. Keeps the password out of the list of processes.
     /// [default: none]
     #[arg(long = "smtp-url-file", env = "ROSTER_SMTP_URL_FILE", global = true, value_name = "FILE",
-          value_parser = Secret::in_file(relay_url), conflicts_with = "smtp_url")]
+          value_parser = Secret::in_file(smtp_url), conflicts_with = "smtp_url")]
     pub smtp_url_in_file: Option<SmtpUrl>,
     /// PEM file with the certificates of an authority to trust for the mail server, besides the public ones.
     /// [default: none]
@@ -49,7 +49,7 @@ pub struct Mail {
 impl Mail {
     /// Returns the URL of the mail server, if one is set.
     #[must_use]
-    pub fn relay(&self) -> Option<&SmtpUrl> {
+    pub fn smtp_url(&self) -> Option<&SmtpUrl> {
         self.smtp_url.as_ref().or(self.smtp_url_in_file.as_ref())
     }
 }
@@ -59,47 +59,47 @@ impl Settings {
     ///
     /// # Errors
     /// The setting that cannot be used, and the reason.
-    pub fn carrier(&self, default_dir: &str, public_url: &str) -> Result<Transport, String> {
+    pub fn mail_transport(&self, default_dir: &str, public_url: &str) -> Result<Transport, String> {
         let from = self.mail_from(public_url);
-        let way = match self.mail.relay() {
-            Some(relay) => {
+        let destination = match self.mail.smtp_url() {
+            Some(url) => {
                 let deadline = Duration::from_secs(self.mail.smtp_seconds);
-                let smtp = Smtp::new(relay.clone(), self.mail.smtp_ca.as_ref(), from.email.domain(), deadline);
+                let smtp = Smtp::new(url.clone(), self.mail.smtp_ca.as_ref(), from.email.domain(), deadline);
                 Destination::Smtp(smtp.map_err(|error| format!("--smtp-ca (ROSTER_SMTP_CA): {error}"))?)
             }
             None => Destination::Folder(self.mail_dir(default_dir)),
         };
-        Ok(Transport::new(from, way))
+        Ok(Transport::new(from, destination))
     }
 
     /// Returns the longest time that sending one email may take.
     #[must_use]
-    pub fn mail_takes(&self) -> TimeDelta {
+    pub fn max_send_duration(&self) -> TimeDelta {
         TimeDelta::seconds(i64::try_from(self.mail.smtp_seconds).unwrap_or(i64::MAX))
-            * (1 + smtp::TAKES_LONGER.cast_signed())
+            * (1 + smtp::ACCEPT_TIMEOUT_FACTOR.cast_signed())
     }
 
     /// Returns the folder to which emails are written if no mail server is set.
     #[must_use]
     pub fn mail_dir(&self, default_dir: &str) -> PathBuf {
-        self.dir(default_dir).join("mail")
+        self.data_dir(default_dir).join("mail")
     }
 
     /// Returns the sender of emails. Its default has the host of the public URL, or `localhost` if an email address cannot have
     /// that host.
     #[must_use]
     pub fn mail_from(&self, public_url: &str) -> Mailbox {
-        let of_public_url = || match Url::parse(public_url).ok()?.host()? {
+        let default_address = || match Url::parse(public_url).ok()?.host()? {
             Host::Domain(name) => Address::new("roster", name.trim_end_matches('.')).ok(),
             Host::Ipv4(_) | Host::Ipv6(_) => None,
         };
         self.mail.mail_from.clone().unwrap_or_else(|| {
-            let address = of_public_url().unwrap_or_else(|| Address::new_dangerous("roster", "localhost"));
+            let address = default_address().unwrap_or_else(|| Address::new_dangerous("roster", "localhost"));
             Mailbox::new(Some("Roster".to_owned()), address)
         })
     }
 }
 
-fn relay_url(text: &str) -> Result<SmtpUrl, String> {
+fn smtp_url(text: &str) -> Result<SmtpUrl, String> {
     SmtpUrl::parse(text).map_err(str::to_owned)
 }

@@ -15,7 +15,7 @@ use crate::mail::smtp_url::SmtpUrl;
 use crate::{db, private_file};
 
 /// The maximum size in bytes of a file with a secret.
-const MAX_FILE: u64 = 64 * 1024;
+const MAX_FILE_SIZE: u64 = 64 * 1024;
 
 /// Parser of a secret. The error message of clap for an invalid value would contain the value.
 #[derive(Clone)]
@@ -40,11 +40,11 @@ impl<T> Secret<T> {
         if !self.is_in_file {
             return value.to_str().ok_or_else(|| "expected text in UTF-8".to_owned()).and_then(self.parse);
         }
-        let of_file = |error: String| format!("{}: {error}", Path::new(value).display());
+        let with_path = |error: String| format!("{}: {error}", Path::new(value).display());
         let mut text = String::new();
-        let file = File::open(value).and_then(|file| file.take(MAX_FILE).read_to_string(&mut text));
-        file.map_err(|error| of_file(error.to_string()))?;
-        (self.parse)(text.trim()).map_err(of_file)
+        let file = File::open(value).and_then(|file| file.take(MAX_FILE_SIZE).read_to_string(&mut text));
+        file.map_err(|error| with_path(error.to_string()))?;
+        (self.parse)(text.trim()).map_err(with_path)
     }
 }
 
@@ -62,11 +62,11 @@ impl<T: Clone + Send + Sync + 'static> TypedValueParser for Secret<T> {
 }
 
 /// Returns a warning for each secret that other users of the machine can read: secrets given as flags, and files open to others.
-pub fn exposed(matches: &ArgMatches) -> Vec<String> {
+pub fn exposure_warnings(matches: &ArgMatches) -> Vec<String> {
     let is_flag = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
     let value = |id: &str| matches.try_get_one::<String>(id).ok().flatten();
     let has_password = |url: &String| db::without_password(url) != *url;
-    let relay = matches.try_get_one::<SmtpUrl>("smtp_url").ok().flatten();
+    let smtp_url = matches.try_get_one::<SmtpUrl>("smtp_url").ok().flatten();
     let secrets = [
         (is_flag("key"), "--key", "ROSTER_KEY or --key-file"),
         (
@@ -75,7 +75,7 @@ pub fn exposed(matches: &ArgMatches) -> Vec<String> {
             "DATABASE_URL or --database-url-file",
         ),
         (
-            is_flag("smtp_url") && relay.is_some_and(|relay| relay.login.is_some()),
+            is_flag("smtp_url") && smtp_url.is_some_and(|url| url.login.is_some()),
             "the password in --smtp-url",
             "ROSTER_SMTP_URL or --smtp-url-file",
         ),
@@ -84,12 +84,12 @@ pub fn exposed(matches: &ArgMatches) -> Vec<String> {
     let exposed = exposed.map(|(_, what, instead)| {
         format!("every user of this machine can see {what} in the list of processes; use {instead}")
     });
-    exposed.chain(open_files(matches)).collect()
+    exposed.chain(open_file_warnings(matches)).collect()
 }
 
 /// Returns a warning for each file with a secret that users other than its owner may access. The files may be mounted and belong
 /// to another user, so their modes are not changed.
-fn open_files(matches: &ArgMatches) -> impl Iterator<Item = String> {
+fn open_file_warnings(matches: &ArgMatches) -> impl Iterator<Item = String> {
     let flags = [
         ("key_file", "--key-file"),
         ("database_url_in_file", "--database-url-file"),

@@ -22,7 +22,7 @@ use crate::{attribute, license, session};
 #[derive(Clone, Copy, Debug)]
 pub enum Progress {
     /// The number of users created so far.
-    Entered(u64),
+    Created(u64),
     /// All users are created; their indexes are being built.
     Indexing,
 }
@@ -33,9 +33,9 @@ pub enum Progress {
 /// `BadInput` if the directory holds other licenses.
 pub async fn fill(db: &Db, users: u32, seed: u64, progress: impl Fn(Progress)) -> Result<(), Error> {
     let tenants = hospital::tenants(users, seed);
-    let others =
+    let has_others =
         license::list(db).await?.into_iter().any(|license| tenants.iter().all(|tenant| tenant.id != license.id));
-    if others {
+    if has_others {
         let message = "this database holds licenses other than those of the demo with this seed; choose another one with --data-dir or --database-url";
         return Err(Error::BadInput(message.to_owned()));
     }
@@ -48,7 +48,7 @@ pub async fn fill(db: &Db, users: u32, seed: u64, progress: impl Fn(Progress)) -
                 bulk::begin(db, users.into()).await?;
                 is_bulk = bulk::is_under_way(db).await?;
             }
-            insert(db, tenant, |here| progress(Progress::Entered(done + here))).await?;
+            insert(db, tenant, |created| progress(Progress::Created(done + created))).await?;
             db.analyze().await?;
         }
         done += size;
@@ -74,16 +74,17 @@ async fn insert(db: &Db, tenant: Tenant, progress: impl Fn(u64)) -> Result<(), E
         license::create_first(db, tenant.id, tenant.number, tenant.holder).await?;
     }
     attribute::define_all(db, tenant.id, tenant.attributes).await?;
-    let places = u64::try_from(tenant.institutions.len() + tenant.groups.len()).unwrap_or_default();
+    let preceding = u64::try_from(tenant.institutions.len() + tenant.groups.len()).unwrap_or_default();
     let institutions = tenant.institutions.into_iter().map(Record::Institution);
     let groups = tenant.groups.into_iter().map(Record::Group);
-    let people = tenant.users.map(|user| Record::User(Box::new(user)));
-    let records = institutions.chain(groups).chain(people);
-    let tally = import::load_records(db, tenant.id, records, |here| progress(here.saturating_sub(places))).await?;
-    match tally.bad.first() {
-        Some(bad) => {
-            let faults = bad.faults.join("; ");
-            Err(Error::internal(format!("demo record {}: {faults}", bad.number)))
+    let users = tenant.users.map(|user| Record::User(Box::new(user)));
+    let records = institutions.chain(groups).chain(users);
+    let summary =
+        import::load_records(db, tenant.id, records, |count| progress(count.saturating_sub(preceding))).await?;
+    match summary.invalid.first() {
+        Some(line) => {
+            let errors = line.errors.join("; ");
+            Err(Error::internal(format!("demo record {}: {errors}", line.number)))
         }
         None => Ok(()),
     }
@@ -101,21 +102,21 @@ pub struct DemoViewer {
 /// one that [`password`] returns.
 pub async fn sign_in(db: &Db, hasher: &Hasher, seed: u64, lifetime: Lifetime) -> Result<Vec<DemoViewer>, Error> {
     let mut viewers = Vec::new();
-    for star in hospital::stars(seed) {
-        let user = user::Entity::find_by_id(star.id).one(db.read()).await?;
+    for account in hospital::viewer_accounts(seed) {
+        let user = user::Entity::find_by_id(account.id).one(db.read()).await?;
         // Users that were deactivated since the last start stay deactivated.
         if let Some(user) = user.filter(|user| user.is_active) {
-            give_password(db, hasher, star.id).await?;
+            ensure_password(db, hasher, account.id).await?;
             let email = user.email.clone().unwrap_or_default();
-            let session = session::start(db, lifetime, &Client::default(), user).await?;
-            viewers.push(DemoViewer { kind: star.kind, user_id: star.id, email, token: session.token });
+            let session = session::start(db, lifetime, &Client::default(), &user).await?;
+            viewers.push(DemoViewer { kind: account.kind, user_id: account.id, email, token: session.token });
         }
     }
     Ok(viewers)
 }
 
 #[expect(clippy::disallowed_methods, reason = "the command line has no actor")]
-async fn give_password(db: &Db, hasher: &Hasher, user_id: Id) -> Result<(), Error> {
+async fn ensure_password(db: &Db, hasher: &Hasher, user_id: Id) -> Result<(), Error> {
     if credential::Entity::find_by_id(user_id).one(db.read()).await?.is_some() {
         return Ok(());
     }
@@ -129,7 +130,7 @@ async fn give_password(db: &Db, hasher: &Hasher, user_id: Id) -> Result<(), Erro
 #[must_use]
 pub fn password(hasher: &Hasher) -> String {
     const LENGTH: usize = 20;
-    let token = token::of_seed(hasher.key(), b"password of the viewers of the demo");
+    let token = token::from_seed(hasher.key(), b"password of the viewers of the demo");
     token.chars().rev().take(LENGTH).collect()
 }
 

@@ -1,19 +1,22 @@
 //! Writes a chunk of valid users in one transaction.
 
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{ActiveEnum, ActiveModelTrait, DatabaseTransaction, EntityTrait, IntoActiveModel};
+use sea_orm::{ActiveEnum, DatabaseTransaction, EntityTrait};
 use serde_json::Value;
 
 use super::Importer;
-use super::users::{ExistingRows, ImportedUser};
+use super::existing::ExistingRows;
+use super::users::ImportedUser;
 use crate::attribute_values::{self, AttributeChanges};
 use crate::audit::{self, Change, Entry, difference};
 use crate::auth::password::is_keyed;
 use crate::auth::{credential, one_time_link};
+use crate::db::rows;
 use crate::entity::audit_event::AuditAction;
+use crate::entity::versioned::Versioned;
 use crate::entity::{credential as stored, membership, site_access, user};
 use crate::error::Error;
-use crate::scalar::{Id, now};
+use crate::scalar::Id;
 use crate::search_index;
 
 /// The number of rows that one statement inserts: SQLite allows 32,766 values.
@@ -23,168 +26,192 @@ const ROWS_AT_ONCE: usize = 500;
 #[derive(Default)]
 struct Batch {
     created: Vec<user::Model>,
-    /// The rows before and after the change.
-    changed: Vec<(user::Model, user::Model)>,
+    updated: Vec<UpdatedUser>,
     passwords: Vec<stored::Model>,
     memberships: Vec<membership::Model>,
     grants: Vec<site_access::Model>,
-    profiles: Vec<(Id, AttributeChanges)>,
-    /// Users whose password was set.
-    signed_out: Vec<Id>,
+    attributes: Vec<(Id, AttributeChanges)>,
+    /// Existing users whose password is set.
+    password_set: Vec<Id>,
+    /// Existing users who are deactivated.
     deactivated: Vec<Id>,
-    /// Users whose email address changed.
-    moved: Vec<Id>,
+    /// Existing users whose email address changes.
+    email_changed: Vec<Id>,
     events: Vec<Entry>,
 }
 
+/// The row of a user before and after the import.
+struct UpdatedUser {
+    old: user::Model,
+    new: user::Model,
+}
+
 impl Importer<'_> {
-    pub(super) async fn write_people(
+    /// Counts the changes of users, and writes them if there is a transaction.
+    pub(super) async fn write_users(
         &mut self,
         transaction: Option<DatabaseTransaction>,
-        people: Vec<ImportedUser>,
-        known: &ExistingRows,
+        users: Vec<ImportedUser>,
+        existing: &ExistingRows,
     ) -> Result<(), Error> {
         let mut batch = Batch::default();
-        for person in people {
-            self.sort(person, known, &mut batch);
+        for user in users {
+            self.add_to_batch(user, existing, &mut batch);
         }
-        let Some(transaction) = transaction else { return Ok(()) };
-        let Batch {
-            created,
-            changed,
-            passwords,
-            memberships,
-            grants,
-            profiles,
-            signed_out,
-            deactivated,
-            moved,
-            events,
-        } = batch;
-        insert_people(&transaction, &created).await?;
-        for (_, row) in &changed {
-            row.clone().into_active_model().reset_all().update(&transaction).await?;
+        match transaction {
+            Some(transaction) => batch.write(transaction).await,
+            None => Ok(()),
         }
-        let new = created.iter().map(|row| (None, Some(row)));
-        search_index::update(&transaction, new.chain(changed.iter().map(|(old, row)| (Some(old), Some(row))))).await?;
-        if !signed_out.is_empty() {
-            credential::sign_out(&transaction, &signed_out).await?;
-        }
-        if !deactivated.is_empty() {
-            credential::shut_out(&transaction, &deactivated).await?;
-        }
-        if !moved.is_empty() {
-            one_time_link::revoke(&transaction, &moved).await?;
-        }
-        insert_passwords(&transaction, passwords).await?;
-        insert_memberships(&transaction, memberships).await?;
-        insert_grants(&transaction, grants).await?;
-        attribute_values::store(&transaction, &profiles).await?;
-        audit::commit(transaction, events).await
     }
 
-    /// Sorts the changes of a user into the batch.
-    fn sort(&mut self, person: ImportedUser, known: &ExistingRows, batch: &mut Batch) {
-        let ImportedUser { mut row, old, password, memberships: joined, grants, profile } = person;
-        let id = row.id;
+    fn add_to_batch(&mut self, mut user: ImportedUser, existing: &ExistingRows, batch: &mut Batch) {
+        let id = user.row.id;
         // A user who has signed in here, or set a password here, keeps that password.
-        let password = password.filter(|password| {
-            known.passwords.get(&id).is_none_or(|stored| *stored != password.hash && !is_keyed(stored))
+        user.password = user.password.filter(|password| {
+            existing.passwords.get(&id).is_none_or(|stored| *stored != password.hash && !is_keyed(stored))
         });
-        let changes = match &old {
-            Some(old) => difference(old, &row),
-            None => difference(&user::Model::empty(id, row.license_id), &row),
+        if user.is_unchanged() {
+            self.summary.unchanged += 1;
+            return;
+        }
+        batch.events.push(user.event());
+        let ImportedUser { row, old, password, memberships, grants, attributes } = user;
+        if let Some(old) = old {
+            self.summary.changed += 1;
+            batch.add_updated(UpdatedUser { old, new: row }, password.is_some(), !attributes.is_unchanged());
+        } else {
+            self.summary.created += 1;
+            batch.created.push(row);
+        }
+        if let Some(password) = password {
+            if let Some(family) = password.weakness {
+                *self.summary.weak_passwords.entry(family).or_default() += 1;
+            }
+            batch.passwords.push(stored::Model { user_id: id, password_hash: password.hash });
+        }
+        batch.memberships.extend(memberships);
+        batch.grants.extend(grants);
+        if !attributes.is_unchanged() {
+            batch.attributes.push((id, attributes));
+        }
+    }
+}
+
+impl ImportedUser {
+    fn is_unchanged(&self) -> bool {
+        self.old.as_ref() == Some(&self.row)
+            && self.password.is_none()
+            && self.memberships.is_empty()
+            && self.grants.is_empty()
+            && self.attributes.is_unchanged()
+    }
+
+    /// Returns the audit event of the import.
+    fn event(&self) -> Entry {
+        let Self { row, old, password, memberships, grants, attributes } = self;
+        let changes = match old {
+            Some(old) => difference(old, row),
+            None => difference(&user::Model::empty(row.id, row.license_id), row),
         };
         let changes = changes
             .into_iter()
             .chain(password.as_ref().map(|_| Change::of_secret("password")))
-            .chain(profile.changes())
-            .chain((!joined.is_empty()).then(|| Change::of("groups", None, Some(belonging(&joined)))))
-            .chain((!grants.is_empty()).then(|| Change::of("sites", None, Some(places(&grants)))));
+            .chain(attributes.changes())
+            .chain((!memberships.is_empty()).then(|| Change::of("groups", None, Some(groups_json(memberships)))))
+            .chain((!grants.is_empty()).then(|| Change::of("sites", None, Some(sites_json(grants)))));
         let action = if old.is_some() { AuditAction::UserUpdated } else { AuditAction::UserCreated };
-        let event = Entry::new(action, &row).with(changes);
-        let has_links = !joined.is_empty() || !grants.is_empty();
-        match old {
-            Some(old) if old == row && password.is_none() && !has_links && profile.is_unchanged() => {
-                self.tally.unchanged += 1;
-                return;
-            }
-            Some(old) => {
-                self.tally.changed += 1;
-                if old.is_active && !row.is_active {
-                    batch.deactivated.push(id);
-                }
-                if password.is_some() {
-                    batch.signed_out.push(id);
-                }
-                if old.email_key != row.email_key {
-                    batch.moved.push(id);
-                }
-                if old != row || password.is_some() || !profile.is_unchanged() {
-                    row.modified_at = now();
-                    row.version += 1;
-                    batch.changed.push((old, row));
-                }
-            }
-            None => {
-                self.tally.created += 1;
-                batch.created.push(row);
-            }
-        }
-        batch.events.push(event);
-        if let Some(password) = password {
-            if let Some(family) = password.weakness {
-                *self.tally.weak_passwords.entry(family).or_default() += 1;
-            }
-            batch.passwords.push(stored::Model { user_id: id, password_hash: password.hash });
-        }
-        batch.memberships.extend(joined);
-        batch.grants.extend(grants);
-        if !profile.is_unchanged() {
-            batch.profiles.push((id, profile));
-        }
+        Entry::new(action, row).with(changes)
     }
 }
 
-fn belonging(memberships: &[membership::Model]) -> Value {
-    let one = |membership: &membership::Model| serde_json::json!({ "groupId": membership.group_id, "role": membership.role.to_value() });
-    memberships.iter().map(one).collect()
+impl Batch {
+    fn add_updated(&mut self, mut user: UpdatedUser, sets_password: bool, sets_attributes: bool) {
+        let UpdatedUser { old, new } = &user;
+        if old.is_active && !new.is_active {
+            self.deactivated.push(new.id);
+        }
+        if sets_password {
+            self.password_set.push(new.id);
+        }
+        if old.email_key != new.email_key {
+            self.email_changed.push(new.id);
+        }
+        if old != new || sets_password || sets_attributes {
+            user.new.advance();
+            self.updated.push(user);
+        }
+    }
+
+    async fn write(self, transaction: DatabaseTransaction) -> Result<(), Error> {
+        insert_users(&transaction, &self.created).await?;
+        for user in &self.updated {
+            rows::update(&transaction, user.new.clone()).await?;
+        }
+        let created = self.created.iter().map(|new| (None, Some(new)));
+        let updated = self.updated.iter().map(|user| (Some(&user.old), Some(&user.new)));
+        search_index::update(&transaction, created.chain(updated)).await?;
+        self.revoke_access(&transaction).await?;
+        insert_passwords(&transaction, &self.passwords).await?;
+        insert_memberships(&transaction, &self.memberships).await?;
+        insert_grants(&transaction, &self.grants).await?;
+        attribute_values::store(&transaction, &self.attributes).await?;
+        audit::commit(transaction, self.events).await
+    }
+
+    /// Ends the sessions and revokes the links of users whose password, activity or email address changes.
+    async fn revoke_access(&self, transaction: &DatabaseTransaction) -> Result<(), Error> {
+        if !self.password_set.is_empty() {
+            credential::sign_out(transaction, &self.password_set).await?;
+        }
+        if !self.deactivated.is_empty() {
+            credential::revoke_access(transaction, &self.deactivated).await?;
+        }
+        if !self.email_changed.is_empty() {
+            one_time_link::revoke(transaction, &self.email_changed).await?;
+        }
+        Ok(())
+    }
 }
 
-fn places(grants: &[site_access::Model]) -> Value {
+fn groups_json(memberships: &[membership::Model]) -> Value {
+    let json = |membership: &membership::Model| serde_json::json!({ "groupId": membership.group_id, "role": membership.role.to_value() });
+    memberships.iter().map(json).collect()
+}
+
+fn sites_json(grants: &[site_access::Model]) -> Value {
     grants.iter().map(|grant| Value::from(grant.institution_id.0.to_string())).collect()
 }
 
-async fn insert_people(transaction: &DatabaseTransaction, rows: &[user::Model]) -> Result<(), Error> {
+async fn insert_users(transaction: &DatabaseTransaction, rows: &[user::Model]) -> Result<(), Error> {
     for rows in rows.chunks(ROWS_AT_ONCE) {
-        let rows = rows.iter().cloned().map(|row| row.into_active_model().reset_all());
+        let rows = rows.iter().cloned().map(rows::active);
         user::Entity::insert_many(rows).exec_without_returning(transaction).await?;
     }
     Ok(())
 }
 
-async fn insert_passwords(transaction: &DatabaseTransaction, rows: Vec<stored::Model>) -> Result<(), Error> {
+async fn insert_passwords(transaction: &DatabaseTransaction, rows: &[stored::Model]) -> Result<(), Error> {
     for rows in rows.chunks(ROWS_AT_ONCE) {
         let replace = OnConflict::column(stored::Column::UserId).update_column(stored::Column::PasswordHash).to_owned();
-        let rows = rows.iter().cloned().map(|row| row.into_active_model().reset_all());
+        let rows = rows.iter().cloned().map(rows::active);
         stored::Entity::insert_many(rows).on_conflict(replace).exec_without_returning(transaction).await?;
     }
     Ok(())
 }
 
-async fn insert_memberships(transaction: &DatabaseTransaction, rows: Vec<membership::Model>) -> Result<(), Error> {
+async fn insert_memberships(transaction: &DatabaseTransaction, rows: &[membership::Model]) -> Result<(), Error> {
     for rows in rows.chunks(ROWS_AT_ONCE) {
         let key = [membership::Column::UserId, membership::Column::GroupId];
         let replace = OnConflict::columns(key).update_column(membership::Column::Role).to_owned();
-        let rows = rows.iter().cloned().map(|row| row.into_active_model().reset_all());
+        let rows = rows.iter().cloned().map(rows::active);
         membership::Entity::insert_many(rows).on_conflict(replace).exec_without_returning(transaction).await?;
     }
     Ok(())
 }
 
-async fn insert_grants(transaction: &DatabaseTransaction, rows: Vec<site_access::Model>) -> Result<(), Error> {
+async fn insert_grants(transaction: &DatabaseTransaction, rows: &[site_access::Model]) -> Result<(), Error> {
     for rows in rows.chunks(ROWS_AT_ONCE) {
-        let rows = rows.iter().cloned().map(|row| row.into_active_model().reset_all());
+        let rows = rows.iter().cloned().map(rows::active);
         site_access::Entity::insert_many(rows).exec_without_returning(transaction).await?;
     }
     Ok(())

@@ -7,11 +7,11 @@ use std::io::{self, BufRead};
 use super::BYTE_ORDER_MARK;
 
 /// The number of bytes of a line that are examined for its format.
-const HEAD: usize = 4096;
+const EXAMINED_LENGTH: usize = 4096;
 
 /// The format of a file that is not newline-delimited JSON in UTF-8.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Foreign {
+pub enum ForeignFormat {
     Compressed,
     Utf16,
     Utf32,
@@ -24,9 +24,9 @@ pub enum Foreign {
     Other,
 }
 
-impl fmt::Display for Foreign {
+impl fmt::Display for ForeignFormat {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (is, advice) = match self {
+        let (problem, advice) = match self {
             Self::Compressed => ("is compressed or an archive", "Unpack it first."),
             Self::Utf16 => (
                 "is encoded in UTF-16, as PowerShell's > and many Windows programs write it",
@@ -54,7 +54,7 @@ impl fmt::Display for Foreign {
         };
         write!(
             formatter,
-            "the file {is}; expected newline-delimited JSON in UTF-8, one object per line, such as {{\"user\": {{\"firstName\": \
+            "the file {problem}; expected newline-delimited JSON in UTF-8, one object per line, such as {{\"user\": {{\"firstName\": \
              \"Fred\", \"lastName\": \"Moss\", \"email\": \"fred@example.org\"}}}} (docs/getting-started.md, \"Load your users\"). {advice}"
         )
     }
@@ -65,7 +65,7 @@ impl fmt::Display for Foreign {
 ///
 /// # Errors
 /// The file cannot be read.
-pub(super) fn recognize(mut file: impl BufRead) -> io::Result<Option<Foreign>> {
+pub(super) fn recognize(mut file: impl BufRead) -> io::Result<Option<ForeignFormat>> {
     if let Some(foreign) = by_first_bytes(file.fill_buf()?) {
         return Ok(Some(foreign));
     }
@@ -79,7 +79,7 @@ pub(super) fn recognize(mut file: impl BufRead) -> io::Result<Option<Foreign>> {
         }
         has_objects |= text.trim_ascii().starts_with(b"{");
         if first_lines.len() < 2 && !text.trim_ascii().is_empty() {
-            first_lines.push(text.trim_ascii().iter().copied().take(HEAD).collect::<Vec<u8>>());
+            first_lines.push(text.trim_ascii().iter().copied().take(EXAMINED_LENGTH).collect::<Vec<u8>>());
         }
         line.clear();
     }
@@ -87,48 +87,48 @@ pub(super) fn recognize(mut file: impl BufRead) -> io::Result<Option<Foreign>> {
     let first = first_lines.next().unwrap_or_default();
     let by_lines = by_first_lines(&first, first_lines.next().as_deref());
     // A file with some lines in UTF-8 is UTF-8 with single invalid lines.
-    let by_letters = (is_latin1 && !is_utf8 && first.starts_with('{')).then_some(Foreign::Latin1);
-    let by_beginnings = (!has_objects && !first.is_empty()).then_some(Foreign::Other);
+    let by_letters = (is_latin1 && !is_utf8 && first.starts_with('{')).then_some(ForeignFormat::Latin1);
+    let by_beginnings = (!has_objects && !first.is_empty()).then_some(ForeignFormat::Other);
     Ok(by_lines.or(by_letters).or(by_beginnings))
 }
 
-fn by_first_bytes(bytes: &[u8]) -> Option<Foreign> {
+fn by_first_bytes(bytes: &[u8]) -> Option<ForeignFormat> {
     match bytes {
         [0x1f, 0x8b, ..] | [b'P', b'K', 3, 4, ..] | [0x28, 0xb5, 0x2f, 0xfd, ..] | [b'B', b'Z', b'h', ..] => {
-            Some(Foreign::Compressed)
+            Some(ForeignFormat::Compressed)
         }
-        [0xff, 0xfe, 0, 0, ..] | [0, 0, 0xfe, 0xff, ..] | [b'{' | b'[', 0, 0, 0, ..] => Some(Foreign::Utf32),
-        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => Some(Foreign::Utf16),
+        [0xff, 0xfe, 0, 0, ..] | [0, 0, 0xfe, 0xff, ..] | [b'{' | b'[', 0, 0, 0, ..] => Some(ForeignFormat::Utf32),
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => Some(ForeignFormat::Utf16),
         [first, 0, second, 0, ..] | [0, first, 0, second, ..] if first.is_ascii() && second.is_ascii() => {
-            Some(Foreign::Utf16)
+            Some(ForeignFormat::Utf16)
         }
         _ => None,
     }
 }
 
 /// Recognizes a format by the first two lines that are not blank.
-fn by_first_lines(first: &str, second: Option<&str>) -> Option<Foreign> {
+fn by_first_lines(first: &str, second: Option<&str>) -> Option<ForeignFormat> {
     let begins = |start: &str| first.get(..start.len()).is_some_and(|text| text.eq_ignore_ascii_case(start));
     let is_json = first.starts_with('{');
     if first.contains('\r') && second.is_none() && first.split('\r').nth(1).is_some_and(|line| !line.trim().is_empty())
     {
-        return Some(Foreign::CarriageReturns);
+        return Some(ForeignFormat::CarriageReturns);
     }
     // An array within one line is an invalid line. An array that is the whole file continues on the next line, or holds objects.
     if first == "[" || first.trim_start_matches('[').trim_start().starts_with('{') && first.starts_with('[') {
-        return Some(Foreign::Array);
+        return Some(ForeignFormat::Array);
     }
     if is_json && second.is_some_and(|second| !second.starts_with('{')) && is_cut_off(first) {
-        return Some(Foreign::SeveralLines);
+        return Some(ForeignFormat::SeveralLines);
     }
     if begins("dn: ") || begins("dn:: ") || begins("version: 1") || (begins("#") && !is_json) {
-        return Some(Foreign::Ldif);
+        return Some(ForeignFormat::Ldif);
     }
     let separated = |separator| first.split(separator).filter(|cell| !cell.trim().is_empty()).count() > 1;
     let is_text = !first.chars().any(|c| c.is_control() && c != '\t');
     let is_table =
         is_text && !is_json && !first.starts_with(['[', '<']) && [',', ';', '\t', '|'].into_iter().any(separated);
-    is_table.then_some(Foreign::Csv)
+    is_table.then_some(ForeignFormat::Csv)
 }
 
 /// Returns whether a text is the beginning of a JSON value, but not a whole one.
@@ -140,7 +140,7 @@ fn is_cut_off(text: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn of(file: impl AsRef<[u8]>) -> Option<Foreign> {
+    fn format_of(file: impl AsRef<[u8]>) -> Option<ForeignFormat> {
         recognize(file.as_ref()).unwrap()
     }
 
@@ -151,43 +151,43 @@ mod tests {
         let utf16 = |text: &str, bytes: fn(u16) -> [u8; 2]| text.encode_utf16().flat_map(bytes).collect::<Vec<u8>>();
         let utf32: Vec<u8> = LINE.chars().flat_map(|c| u32::from(c).to_le_bytes()).collect();
         let with_mark = format!("\u{feff}{LINE}");
-        let cases: [(Vec<u8>, Foreign); 33] = [
-            (utf16(LINE, u16::to_le_bytes), Foreign::Utf16),
-            (utf16(LINE, u16::to_be_bytes), Foreign::Utf16),
-            (utf16(&with_mark, u16::to_le_bytes), Foreign::Utf16),
-            (utf16(&with_mark, u16::to_be_bytes), Foreign::Utf16),
-            (utf16("firstName,lastName", u16::to_le_bytes), Foreign::Utf16),
-            (utf32, Foreign::Utf32),
-            (b"\x1f\x8b\x08\x00rest".to_vec(), Foreign::Compressed),
-            (b"PK\x03\x04rest".to_vec(), Foreign::Compressed),
-            (b"{\"user\":{\"firstName\":\"Ren\xe9\"}}".to_vec(), Foreign::Latin1),
-            ([LINE.as_bytes(), b"\n{\"user\":{\"firstName\":\"J\xfcrg\"}}\n"].concat(), Foreign::Latin1),
-            (format!("{LINE}\r{LINE}\r").into(), Foreign::CarriageReturns),
-            (format!("{LINE}\r{LINE}").into(), Foreign::CarriageReturns),
-            ("firstName,lastName\rAnn,Oak\r".into(), Foreign::CarriageReturns),
-            (format!("[{LINE},{LINE}]").into(), Foreign::Array),
-            (format!("[\n{LINE},\n{LINE}\n]\n").into(), Foreign::Array),
-            (format!("\u{feff}\n[\r\n  {LINE}\r\n]").into(), Foreign::Array),
-            (format!(" [ {LINE},\n{LINE}]").into(), Foreign::Array),
-            ("{\n  \"user\": {\n    \"firstName\": \"Ann\"\n  }\n}\n".into(), Foreign::SeveralLines),
-            ("{\"user\": {\n\"firstName\": \"Ann\"}}".into(), Foreign::SeveralLines),
-            ("dn: uid=ann,dc=example,dc=org\nuid: ann\n".into(), Foreign::Ldif),
-            ("version: 1\n\ndn:: dWlkPWFubg==\n".into(), Foreign::Ldif),
-            ("# extended LDIF\n#\ndn: uid=ann\n".into(), Foreign::Ldif),
-            ("firstName,lastName,email\nAnn,Oak,ann@example.org\n".into(), Foreign::Csv),
-            ("\u{feff}firstName;lastName\r\nAnn;Oak\r\n".into(), Foreign::Csv),
-            ("\"firstName\",\"lastName\"\n\"Ann\",\"Oak\"\n".into(), Foreign::Csv),
-            ("firstName\tlastName\nAnn\tOak\n".into(), Foreign::Csv),
-            (b"Vorname;Stra\xdfe;Ort".to_vec(), Foreign::Csv),
-            ("1,ann@example.org\n2,bo@example.org".into(), Foreign::Csv),
-            ("<?xml version=\"1.0\"?>\n<users>\n<user/>\n</users>".into(), Foreign::Other),
-            ("user:\n  firstName: Ann\n".into(), Foreign::Other),
-            ("no json".into(), Foreign::Other),
-            ("[]".into(), Foreign::Other),
-            (b"\x7fELF\x02\x01\x01,\x03\x04".to_vec(), Foreign::Other),
+        let cases: [(Vec<u8>, ForeignFormat); 33] = [
+            (utf16(LINE, u16::to_le_bytes), ForeignFormat::Utf16),
+            (utf16(LINE, u16::to_be_bytes), ForeignFormat::Utf16),
+            (utf16(&with_mark, u16::to_le_bytes), ForeignFormat::Utf16),
+            (utf16(&with_mark, u16::to_be_bytes), ForeignFormat::Utf16),
+            (utf16("firstName,lastName", u16::to_le_bytes), ForeignFormat::Utf16),
+            (utf32, ForeignFormat::Utf32),
+            (b"\x1f\x8b\x08\x00rest".to_vec(), ForeignFormat::Compressed),
+            (b"PK\x03\x04rest".to_vec(), ForeignFormat::Compressed),
+            (b"{\"user\":{\"firstName\":\"Ren\xe9\"}}".to_vec(), ForeignFormat::Latin1),
+            ([LINE.as_bytes(), b"\n{\"user\":{\"firstName\":\"J\xfcrg\"}}\n"].concat(), ForeignFormat::Latin1),
+            (format!("{LINE}\r{LINE}\r").into(), ForeignFormat::CarriageReturns),
+            (format!("{LINE}\r{LINE}").into(), ForeignFormat::CarriageReturns),
+            ("firstName,lastName\rAnn,Oak\r".into(), ForeignFormat::CarriageReturns),
+            (format!("[{LINE},{LINE}]").into(), ForeignFormat::Array),
+            (format!("[\n{LINE},\n{LINE}\n]\n").into(), ForeignFormat::Array),
+            (format!("\u{feff}\n[\r\n  {LINE}\r\n]").into(), ForeignFormat::Array),
+            (format!(" [ {LINE},\n{LINE}]").into(), ForeignFormat::Array),
+            ("{\n  \"user\": {\n    \"firstName\": \"Ann\"\n  }\n}\n".into(), ForeignFormat::SeveralLines),
+            ("{\"user\": {\n\"firstName\": \"Ann\"}}".into(), ForeignFormat::SeveralLines),
+            ("dn: uid=ann,dc=example,dc=org\nuid: ann\n".into(), ForeignFormat::Ldif),
+            ("version: 1\n\ndn:: dWlkPWFubg==\n".into(), ForeignFormat::Ldif),
+            ("# extended LDIF\n#\ndn: uid=ann\n".into(), ForeignFormat::Ldif),
+            ("firstName,lastName,email\nAnn,Oak,ann@example.org\n".into(), ForeignFormat::Csv),
+            ("\u{feff}firstName;lastName\r\nAnn;Oak\r\n".into(), ForeignFormat::Csv),
+            ("\"firstName\",\"lastName\"\n\"Ann\",\"Oak\"\n".into(), ForeignFormat::Csv),
+            ("firstName\tlastName\nAnn\tOak\n".into(), ForeignFormat::Csv),
+            (b"Vorname;Stra\xdfe;Ort".to_vec(), ForeignFormat::Csv),
+            ("1,ann@example.org\n2,bo@example.org".into(), ForeignFormat::Csv),
+            ("<?xml version=\"1.0\"?>\n<users>\n<user/>\n</users>".into(), ForeignFormat::Other),
+            ("user:\n  firstName: Ann\n".into(), ForeignFormat::Other),
+            ("no json".into(), ForeignFormat::Other),
+            ("[]".into(), ForeignFormat::Other),
+            (b"\x7fELF\x02\x01\x01,\x03\x04".to_vec(), ForeignFormat::Other),
         ];
         for (file, format) in cases {
-            assert_eq!(of(&file), Some(format), "{:?}", String::from_utf8_lossy(&file));
+            assert_eq!(format_of(&file), Some(format), "{:?}", String::from_utf8_lossy(&file));
         }
     }
 
@@ -205,9 +205,9 @@ mod tests {
             "\u{feff}{}".to_owned(),
         ];
         for file in good {
-            assert_eq!(of(&file), None, "{file:?}");
+            assert_eq!(format_of(&file), None, "{file:?}");
         }
         let mixed = [LINE.replace("Ann", "René").as_bytes(), b"\n{\"user\":{\"firstName\":\"Ren\xe9\"}}"].concat();
-        assert_eq!(of(mixed), None);
+        assert_eq!(format_of(mixed), None);
     }
 }

@@ -12,10 +12,10 @@ use crate::scalar::Instant;
 /// The expected format.
 pub(super) fn parse(value: &Value) -> Result<DateTime<Utc>, String> {
     let text = value.as_str().ok_or(Instant::EXPECTED)?.trim();
-    let spaced = text.replacen(['T', 't'], " ", 1);
-    let read =
-        DateTime::parse_from_rfc3339(text).or_else(|_| DateTime::parse_from_str(&spaced, "%Y-%m-%d %H:%M:%S%.f%#z"));
-    read.map(|instant| instant.to_utc()).map_err(|_| Instant::EXPECTED.to_owned())
+    let with_space = text.replacen(['T', 't'], " ", 1);
+    let parsed = DateTime::parse_from_rfc3339(text)
+        .or_else(|_| DateTime::parse_from_str(&with_space, "%Y-%m-%d %H:%M:%S%.f%#z"));
+    parsed.map(|instant| instant.to_utc()).map_err(|_| Instant::EXPECTED.to_owned())
 }
 
 #[cfg(test)]
@@ -34,12 +34,12 @@ mod tests {
             " 2019-03-01T03:00:00-05 ",
             "2019-03-01 10:00:00 +02:00",
         ] {
-            let instant = parse(&Value::from(text)).unwrap_or_else(|fault| panic!("{text}: {fault}"));
+            let instant = parse(&Value::from(text)).unwrap_or_else(|error| panic!("{text}: {error}"));
             assert_eq!(instant.to_rfc3339(), "2019-03-01T08:00:00+00:00", "{text}");
         }
         for text in ["", "yesterday", "2020-01-01", "2019-03-01 10:00:00", "01.03.2019 10:00", "2019-02-30T10:00:00Z"] {
             assert!(
-                parse(&Value::from(text)).is_err_and(|fault| fault.contains("2019-03-01T10:00:00+02:00")),
+                parse(&Value::from(text)).is_err_and(|error| error.contains("2019-03-01T10:00:00+02:00")),
                 "{text}"
             );
         }

@@ -2,6 +2,7 @@
 //! left unchanged, so that a file may be imported again.
 
 mod batch;
+mod existing;
 mod format;
 mod instant;
 mod organisation;
@@ -22,34 +23,34 @@ use crate::entity::{group, institution};
 use crate::error::{Error, MutationError};
 use crate::scalar::Id;
 use crate::text;
-pub use format::Foreign;
+pub use format::ForeignFormat;
 use record::Record;
 pub use source::Source;
 
 /// The number of lines that are written in one transaction.
 const CHUNK: usize = 500;
 /// The maximum length of a validation error in the report, in characters.
-const MAX_FAULT_LENGTH: usize = 500;
+const MAX_ERROR_LENGTH: usize = 500;
 /// The byte order mark, with which some programs begin a text.
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// An invalid line, with all its errors.
 #[derive(Debug)]
-pub struct BadLine {
+pub struct InvalidLine {
     /// The number of the line, counted from 1.
     pub number: u64,
     /// The errors, each as `path: message`.
-    pub faults: Vec<String>,
+    pub errors: Vec<String>,
 }
 
-impl BadLine {
+impl InvalidLine {
     /// Creates an entry of the report. Errors may quote the line, so they are shortened, and control characters and invisible
     /// characters are replaced.
-    fn new(number: u64, faults: impl IntoIterator<Item = String>) -> Self {
-        let is_plain = |c: char| !text::is_control(c) && !text::is_invisible(c);
-        let plain = |c: char| if is_plain(c) { c } else { char::REPLACEMENT_CHARACTER };
-        let shown = |fault: String| fault.chars().take(MAX_FAULT_LENGTH).map(plain).collect();
-        Self { number, faults: faults.into_iter().map(shown).collect() }
+    fn new(number: u64, errors: impl IntoIterator<Item = String>) -> Self {
+        let is_printable = |c: char| !text::is_control(c) && !text::is_invisible(c);
+        let printable = |c: char| if is_printable(c) { c } else { char::REPLACEMENT_CHARACTER };
+        let shortened = |error: String| error.chars().take(MAX_ERROR_LENGTH).map(printable).collect();
+        Self { number, errors: errors.into_iter().map(shortened).collect() }
     }
 }
 
@@ -59,9 +60,9 @@ pub struct ImportSummary {
     pub created: u64,
     pub changed: u64,
     pub unchanged: u64,
-    pub bad: Vec<BadLine>,
+    pub invalid: Vec<InvalidLine>,
     /// Lines that are valid except for a password hash that cannot be used; their users are imported without it.
-    pub without_password: Vec<BadLine>,
+    pub without_password: Vec<InvalidLine>,
     /// The number of weak password hashes that were imported, by family.
     pub weak_passwords: BTreeMap<&'static str, u64>,
 }
@@ -74,7 +75,7 @@ pub struct Importer<'a> {
     institutions: NameIndex,
     groups: NameIndex,
     seen: users::SeenKeys,
-    tally: ImportSummary,
+    summary: ImportSummary,
 }
 
 /// The objects that records may refer to, by id and by name.
@@ -100,7 +101,7 @@ impl NameIndex {
     }
 
     /// Returns the only object with a name, or `None` if there is none.
-    fn named(&self, name: &str) -> Result<Option<Id>, String> {
+    fn find_by_name(&self, name: &str) -> Result<Option<Id>, String> {
         match self.by_name.get(name).map(Vec::as_slice) {
             Some([id]) => Ok(Some(*id)),
             Some(_) => Err(format!("Several have the name {name:?}; refer to one by its id.")),
@@ -113,12 +114,12 @@ impl NameIndex {
         if let Some(id) = Id::parse(reference).filter(|id| self.ids.contains(id)) {
             return Ok(id);
         }
-        self.named(reference)?.ok_or_else(|| format!("Nothing has the id or name {reference:?}."))
+        self.find_by_name(reference)?.ok_or_else(|| format!("Nothing has the id or name {reference:?}."))
     }
 
     /// Returns the object with an id or a name, or with an external id if none has that name.
     fn find_by_any(&self, reference: &str) -> Result<Id, String> {
-        self.find(reference).or_else(|fault| self.by_external_id.get(reference).copied().ok_or(fault))
+        self.find(reference).or_else(|error| self.by_external_id.get(reference).copied().ok_or(error))
     }
 }
 
@@ -133,8 +134,8 @@ pub async fn check(
     progress: impl Fn(u64),
 ) -> anyhow::Result<ImportSummary> {
     let mut importer = Importer::new(db, license_id, false).await?;
-    importer.read(file, progress).await?;
-    Ok(importer.tally)
+    importer.import_lines(file, progress).await?;
+    Ok(importer.summary)
 }
 
 /// Imports a file. Invalid lines are skipped and reported.
@@ -148,8 +149,8 @@ pub async fn load(
     progress: impl Fn(u64),
 ) -> anyhow::Result<ImportSummary> {
     let mut importer = Importer::new(db, license_id, true).await?;
-    importer.read(file, progress).await?;
-    Ok(importer.tally)
+    importer.import_lines(file, progress).await?;
+    Ok(importer.summary)
 }
 
 /// Imports records that were generated instead of read from a file.
@@ -166,37 +167,37 @@ pub async fn load_records(
         number += 1;
         chunk.push((number, record));
         if chunk.len() == CHUNK {
-            importer.take(std::mem::take(&mut chunk)).await?;
+            importer.import_chunk(std::mem::take(&mut chunk)).await?;
             progress(number);
         }
     }
-    importer.take(chunk).await?;
+    importer.import_chunk(chunk).await?;
     progress(number);
-    Ok(importer.tally)
+    Ok(importer.summary)
 }
 
 impl<'a> Importer<'a> {
     async fn new(db: &'a Db, license_id: Id, write: bool) -> Result<Self, Error> {
         let mut institutions = NameIndex::default();
-        let known: Vec<(Id, String, Option<String>)> = institution::Entity::find()
+        let rows: Vec<(Id, String, Option<String>)> = institution::Entity::find()
             .select_only()
             .columns([institution::Column::Id, institution::Column::Name, institution::Column::ExternalId])
             .filter(of_license(institution::Column::LicenseId, license_id))
             .into_tuple()
             .all(db.read())
             .await?;
-        for (id, name, external_id) in known {
+        for (id, name, external_id) in rows {
             institutions.add(id, &name, external_id.as_deref());
         }
         let mut groups = NameIndex::default();
-        let known: Vec<(Id, String)> = group::Entity::find()
+        let rows: Vec<(Id, String)> = group::Entity::find()
             .select_only()
             .columns([group::Column::Id, group::Column::Name])
             .filter(of_license(group::Column::LicenseId, license_id))
             .into_tuple()
             .all(db.read())
             .await?;
-        for (id, name) in known {
+        for (id, name) in rows {
             groups.add(id, &name, None);
         }
         Ok(Self {
@@ -206,52 +207,52 @@ impl<'a> Importer<'a> {
             institutions,
             groups,
             seen: users::SeenKeys::default(),
-            tally: ImportSummary::default(),
+            summary: ImportSummary::default(),
         })
     }
 
-    async fn read(&mut self, mut file: impl BufRead, progress: impl Fn(u64)) -> anyhow::Result<()> {
+    async fn import_lines(&mut self, mut file: impl BufRead, progress: impl Fn(u64)) -> anyhow::Result<()> {
         let (mut number, mut bytes, mut chunk) = (0, 0, Vec::with_capacity(CHUNK));
         let mut text = Vec::new();
         loop {
             text.clear();
-            let read = file.read_until(b'\n', &mut text)?;
-            if read == 0 {
+            let length = file.read_until(b'\n', &mut text)?;
+            if length == 0 {
                 break;
             }
             number += 1;
-            bytes += read as u64;
+            bytes += length as u64;
             let line = if number == 1 { text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&text) } else { &text };
             if line.trim_ascii().is_empty() {
                 continue;
             }
             match parse::parse(line) {
                 Ok(record) => chunk.push((number, record)),
-                Err(faults) => self.tally.bad.push(BadLine::new(number, faults)),
+                Err(errors) => self.summary.invalid.push(InvalidLine::new(number, errors)),
             }
             if chunk.len() == CHUNK {
-                self.take(std::mem::take(&mut chunk)).await?;
+                self.import_chunk(std::mem::take(&mut chunk)).await?;
                 progress(bytes);
             }
         }
-        self.take(chunk).await?;
+        self.import_chunk(chunk).await?;
         progress(bytes);
-        self.tally.bad.sort_by_key(|line| line.number);
-        self.tally.without_password.sort_by_key(|line| line.number);
+        self.summary.invalid.sort_by_key(|line| line.number);
+        self.summary.without_password.sort_by_key(|line| line.number);
         Ok(())
     }
 
     /// Imports records in their order. Institutions and groups come before the users of the same chunk, which may refer to them.
-    async fn take(&mut self, chunk: Vec<(u64, Record)>) -> Result<(), Error> {
-        let mut people = Vec::with_capacity(chunk.len());
+    async fn import_chunk(&mut self, chunk: Vec<(u64, Record)>) -> Result<(), Error> {
+        let mut users = Vec::with_capacity(chunk.len());
         for (number, record) in chunk {
             match record {
-                Record::User(record) => people.push((number, *record)),
-                Record::Institution(record) => self.take_institution(number, record).await?,
-                Record::Group(record) => self.take_group(number, record).await?,
+                Record::User(record) => users.push((number, *record)),
+                Record::Institution(record) => self.import_institution(number, record).await?,
+                Record::Group(record) => self.import_group(number, record).await?,
             }
         }
-        self.take_people(people).await
+        self.import_users(users).await
     }
 
     fn reject(&mut self, number: u64, error: Error) -> Result<(), Error> {
@@ -261,8 +262,8 @@ impl<'a> Importer<'a> {
     /// Records an invalid line, with the validation errors and one more if there is one.
     fn reject_with(&mut self, number: u64, error: Error, more: Option<String>) -> Result<(), Error> {
         match error {
-            Error::Rejected(faults) => {
-                self.tally.bad.push(BadLine::new(number, faults.iter().map(fault_text).chain(more)));
+            Error::Rejected(errors) => {
+                self.summary.invalid.push(InvalidLine::new(number, errors.iter().map(error_text).chain(more)));
                 Ok(())
             }
             other => Err(other),
@@ -270,7 +271,7 @@ impl<'a> Importer<'a> {
     }
 }
 
-fn fault_text(fault: &MutationError) -> String {
-    let path: Vec<&str> = fault.path.iter().skip(1).map(String::as_str).collect();
-    format!("{}: {}", path.join("."), fault.message)
+fn error_text(error: &MutationError) -> String {
+    let path: Vec<&str> = error.path.iter().skip(1).map(String::as_str).collect();
+    format!("{}: {}", path.join("."), error.message)
 }

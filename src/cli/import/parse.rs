@@ -11,13 +11,13 @@ use crate::entity::group::GroupFields;
 use crate::entity::institution::InstitutionFields;
 use crate::entity::user::{UserFields, UserNames};
 
-type Faults = Vec<String>;
+type Errors = Vec<String>;
 
 /// Parses a line of JSON: an object with one member, `institution`, `group` or `user`.
 ///
 /// # Errors
 /// Every error as `member: message`.
-pub fn parse(text: &[u8]) -> Result<Record, Faults> {
+pub fn parse(text: &[u8]) -> Result<Record, Errors> {
     let text = std::str::from_utf8(text)
         .map_err(|error| vec![format!("not UTF-8: invalid byte at position {}", error.valid_up_to() + 1)])?;
     let line: Value = serde_json::from_str(text).map_err(|error| vec![format!("not JSON: {error}")])?;
@@ -25,7 +25,7 @@ pub fn parse(text: &[u8]) -> Result<Record, Faults> {
     let Value::Object(line) = line else { return Err(expected()) };
     let mut members = line.into_iter();
     let (Some((kind, Value::Object(object))), None) = (members.next(), members.next()) else { return Err(expected()) };
-    let members = Members { rest: object, faults: Vec::new() };
+    let members = Members { rest: object, errors: Vec::new() };
     match kind.as_str() {
         "institution" => institution(members),
         "group" => group(members),
@@ -34,25 +34,25 @@ pub fn parse(text: &[u8]) -> Result<Record, Faults> {
     }
 }
 
-fn institution(mut members: Members) -> Result<Record, Faults> {
+fn institution(mut members: Members) -> Result<Record, Errors> {
     let mut record = InstitutionRecord { id: members.take("id"), ..InstitutionRecord::default() };
-    record.core.name = members.given("name");
-    record.core.kind = members.given("kind");
-    record.core.country = members.given("country");
-    record.fields = members.all::<InstitutionFields>();
+    record.core.name = members.nullable("name");
+    record.core.kind = members.nullable("kind");
+    record.core.country = members.nullable("country");
+    record.fields = members.all_other::<InstitutionFields>();
     members.finish(Record::Institution(record))
 }
 
-fn group(mut members: Members) -> Result<Record, Faults> {
-    let record = GroupRecord { id: members.take("id"), fields: members.all::<GroupFields>() };
+fn group(mut members: Members) -> Result<Record, Errors> {
+    let record = GroupRecord { id: members.take("id"), fields: members.all_other::<GroupFields>() };
     members.finish(Record::Group(record))
 }
 
-fn user(mut members: Members) -> Result<Record, Faults> {
+fn user(mut members: Members) -> Result<Record, Errors> {
     let record = UserRecord {
         id: members.take("id"),
-        names: UserNames { first_name: members.given("firstName"), last_name: members.given("lastName") },
-        is_active: members.given("isActive"),
+        names: UserNames { first_name: members.nullable("firstName"), last_name: members.nullable("lastName") },
+        is_active: members.nullable("isActive"),
         attributes: members.take("attributes").unwrap_or_default(),
         institution: members.take("institution"),
         groups: members.take("groups").unwrap_or_default(),
@@ -60,7 +60,7 @@ fn user(mut members: Members) -> Result<Record, Faults> {
         password_hash: members.text("passwordHash"),
         date_joined: members.instant("dateJoined"),
         has_activated: false,
-        fields: members.all::<UserFields>(),
+        fields: members.all_other::<UserFields>(),
     };
     members.finish(Record::User(Box::new(record)))
 }
@@ -68,7 +68,7 @@ fn user(mut members: Members) -> Result<Record, Faults> {
 /// The members of an object that have not been read yet, and the errors of those that have.
 struct Members {
     rest: Map<String, Value>,
-    faults: Faults,
+    errors: Errors,
 }
 
 impl Members {
@@ -79,7 +79,7 @@ impl Members {
     }
 
     /// Takes a member that may be absent, null or a value.
-    fn given<T: DeserializeOwned>(&mut self, name: &str) -> MaybeUndefined<T> {
+    fn nullable<T: DeserializeOwned>(&mut self, name: &str) -> MaybeUndefined<T> {
         match self.rest.remove(name) {
             None => MaybeUndefined::Undefined,
             Some(Value::Null) => MaybeUndefined::Null,
@@ -96,11 +96,11 @@ impl Members {
     /// Takes a member that is an instant; `None` if it is absent or null.
     fn instant(&mut self, name: &str) -> Option<DateTime<Utc>> {
         let value = self.rest.remove(name).filter(|value| !value.is_null())?;
-        instant::parse(&value).map_err(|fault| self.faults.push(format!("{name}: {fault}"))).ok()
+        instant::parse(&value).map_err(|error| self.errors.push(format!("{name}: {error}"))).ok()
     }
 
     /// Takes all other members at once. If that fails, decodes each by itself, so that all errors are found.
-    fn all<T: DeserializeOwned + Default>(&mut self) -> T {
+    fn all_other<T: DeserializeOwned + Default>(&mut self) -> T {
         let rest = std::mem::take(&mut self.rest);
         if let Ok(fields) = serde_json::from_value(Value::Object(rest.clone())) {
             return fields;
@@ -116,13 +116,13 @@ impl Members {
         match serde_json::from_value(value) {
             Ok(decoded) => Some(decoded),
             Err(error) => {
-                self.faults.push(format!("{name}: {error}"));
+                self.errors.push(format!("{name}: {error}"));
                 None
             }
         }
     }
 
-    fn finish(self, record: Record) -> Result<Record, Faults> {
-        if self.faults.is_empty() { Ok(record) } else { Err(self.faults) }
+    fn finish(self, record: Record) -> Result<Record, Errors> {
+        if self.errors.is_empty() { Ok(record) } else { Err(self.errors) }
     }
 }

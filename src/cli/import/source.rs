@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Seek, SeekFrom};
 use std::path::Path;
 
-use super::format::{self, Foreign};
+use super::format::{self, ForeignFormat};
 
 /// An open file that can be read from the beginning again.
 pub struct Source(File);
@@ -39,7 +39,7 @@ impl Source {
     }
 
     /// Returns the format of the file, if it is not the one that an import reads.
-    pub fn foreign_format(&self) -> io::Result<Option<Foreign>> {
+    pub fn foreign_format(&self) -> io::Result<Option<ForeignFormat>> {
         format::recognize(self.lines()?)
     }
 }

@@ -1,80 +1,26 @@
-//! Users: the columns, the viewers that may see each, the input fields and their rules. A new field is added here.
+//! Users: the columns, the privacy of each, the input fields and their rules. A new field is added in this file alone.
 
+mod derived;
+mod kinds;
+mod names;
+mod privacy;
 mod rights;
 
-use async_graphql::{Enum, InputObject, MaybeUndefined, SimpleObject};
+use async_graphql::{InputObject, MaybeUndefined, SimpleObject};
 use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;
-use sea_orm::{IdenStatic, Iterable};
 use serde::Deserialize;
 
-pub use self::rights::{AdminRights, AdminRightsInput};
-use crate::error::ErrorCode;
+pub use self::derived::{SEARCH_LINES, SEARCHED_COLUMNS};
+pub use self::kinds::{Gender, Role, UserType};
+pub use self::names::UserNames;
+pub use self::privacy::Privacy;
+pub use self::rights::{AdminRights, AdminRightsInput, RANK_COLUMNS, RIGHTS};
 use crate::scalar::{Date, DateText, Id, Url, now};
-use crate::text;
 use crate::validation::{Validator, rule};
 
-/// A user's gender, as far as it is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, Enum, Deserialize)]
-#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum Gender {
-    /// Male; `M` in MOST.
-    Male,
-    /// Female; `F` in MOST.
-    Female,
-    /// Unknown or not stated; `U` in MOST.
-    Unknown,
-}
-
-/// The kind of work that a user does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, Enum, Deserialize)]
-#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum UserType {
-    /// Administrative staff; `AD` in MOST.
-    Administrative,
-    /// Technical staff; `TE` in MOST.
-    Technician,
-    /// Clinical staff; `CL` in MOST.
-    Clinician,
-    /// Students and all other users; `ST` in MOST.
-    Student,
-}
-
-/// A role, which determines what a user may do in the directory of the license.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, Enum, Deserialize)]
-#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum Role {
-    /// An administrator of everything in the license.
-    LicenseAdmin,
-    /// An administrator of users, groups and sites, up to their own rank.
-    Admin,
-    /// A user who can see the directory and edit their own profile.
-    User,
-}
-
-impl Role {
-    /// Returns whether the role includes access to every site of the license.
-    #[must_use]
-    pub fn reaches_every_site(self) -> bool {
-        self == Self::LicenseAdmin
-    }
-
-    /// Returns the position of the role in the order of roles. The lowest is 0.
-    #[must_use]
-    pub fn place(self) -> i32 {
-        match self {
-            Self::User => 0,
-            Self::Admin => 1,
-            Self::LicenseAdmin => 2,
-        }
-    }
-}
-
 /// A user in the directory.
-#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, SimpleObject)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, DeriveEntityModel, SimpleObject)]
 #[sea_orm(table_name = "users")]
 #[graphql(name = "User", complex)]
 pub struct Model {
@@ -192,19 +138,6 @@ pub enum Relation {
 
 impl ActiveModelBehavior for ActiveModel {}
 
-/// The privacy of a column. [`crate::access`] decides which viewers a level includes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Privacy {
-    /// Visible to every viewer that can see the user.
-    Open,
-    /// Visible to the user and to administrators.
-    Private,
-    /// Visible to administrators, as one of the administrator rights.
-    Right,
-    /// Visible to nobody: not a field, but a column by which users are found or sorted.
-    Internal,
-}
-
 impl Column {
     #[must_use]
     pub const fn privacy(self) -> Privacy {
@@ -257,57 +190,6 @@ impl Column {
             | Self::RoleKey => Privacy::Internal,
         }
     }
-
-    /// Returns the GraphQL field that shows the column, such as `birthDate` or `adminRights.isAdmin`.
-    #[must_use]
-    pub fn field(self) -> String {
-        let name = text::camel(self.as_str());
-        if self.privacy() == Privacy::Right { format!("adminRights.{name}") } else { name }
-    }
-
-    /// Returns the column that a GraphQL field shows. `None` if the field is not a column.
-    #[must_use]
-    pub fn of_field(field: &str) -> Option<Self> {
-        Self::iter().find(|column| column.field() == field)
-    }
-}
-
-/// The columns of [`AdminRights`].
-pub const RIGHTS: [Column; 8] = [
-    Column::IsSuperuser,
-    Column::IsAdmin,
-    Column::IsProjectAdmin,
-    Column::IsGroupAdmin,
-    Column::IsTaxonomiesAdmin,
-    Column::IsResourcesAdmin,
-    Column::IsAttributesAdmin,
-    Column::IsContactFormEmailReceiver,
-];
-
-/// The columns that are searched for words.
-pub const SEARCHED: [Column; 5] =
-    [Column::Username, Column::FirstName, Column::LastName, Column::Email, Column::CertifiedEmail];
-
-/// The column that each line of a search key is made of: the searched columns, then the first and last names in alternative
-/// spellings, separated by tabs.
-pub const SEARCH_LINES: [Column; 7] = [
-    Column::Username,
-    Column::FirstName,
-    Column::LastName,
-    Column::Email,
-    Column::CertifiedEmail,
-    Column::FirstName,
-    Column::LastName,
-];
-
-/// The columns that determine a user's rank.
-pub const OF_RANK: [Column; 4] = [Column::Role, Column::IsStaff, Column::IsSuperuser, Column::IsAdmin];
-
-/// The first and last name in an input.
-#[derive(Clone, Debug, Default)]
-pub struct UserNames {
-    pub first_name: MaybeUndefined<String>,
-    pub last_name: MaybeUndefined<String>,
 }
 
 /// The fields of a user in an input, besides the names.
@@ -365,181 +247,37 @@ impl Model {
     #[must_use]
     pub fn empty(id: Id, license_id: Id) -> Self {
         let now = now();
-        Self {
-            id,
-            license_id,
-            username: None,
-            username_key: None,
-            email: None,
-            email_key: None,
-            email_verified: false,
-            first_name: String::new(),
-            first_name_key: String::new(),
-            last_name: String::new(),
-            last_name_key: String::new(),
-            search_key: String::new(),
-            nickname: None,
-            nickname_key: None,
-            certified_email: None,
-            certified_email_key: None,
-            phone: None,
-            mobile: None,
-            website: None,
-            birth_date: None,
-            avatar: None,
-            gender: Gender::Unknown,
-            user_type: UserType::Student,
-            position: None,
-            position_key: None,
-            google_scholar: None,
-            orcid_id: None,
-            atlas_preference: None,
-            external_id: None,
-            institution_id: None,
-            role: Role::User,
-            role_key: Role::User.place(),
-            is_staff: false,
-            is_active: true,
-            has_activated: false,
-            has_pin: false,
-            full_site_access: false,
-            is_superuser: false,
-            is_admin: false,
-            is_project_admin: false,
-            is_group_admin: false,
-            is_taxonomies_admin: false,
-            is_resources_admin: false,
-            is_attributes_admin: false,
-            is_contact_form_email_receiver: false,
-            date_joined: now,
-            modified_at: now,
-            last_login: None,
-            version: 1,
-        }
+        Self { id, license_id, is_active: true, date_joined: now, modified_at: now, version: 1, ..Self::default() }
     }
 
-    /// Returns a new user of a license, who must have an email address, from the given names and fields. Adds errors to `form`.
-    pub fn addressed(
-        license_id: Id,
-        (first_name, last_name): (String, String),
-        fields: UserFields,
-        form: &mut Validator,
-    ) -> Self {
-        let mut new = Self::empty(Id::new(), license_id);
-        let names =
-            UserNames { first_name: MaybeUndefined::Value(first_name), last_name: MaybeUndefined::Value(last_name) };
-        new.apply(names, fields, form);
-        if new.email.is_none() && !form.has_fault_of("email") {
-            form.fault("email", ErrorCode::Required, "This field is required.");
-        }
-        new
-    }
-
-    /// Applies the given values to the row. Adds errors to `form`.
-    pub fn apply(&mut self, names: UserNames, fields: UserFields, form: &mut Validator) {
-        let UserNames { first_name, last_name } = names;
-        let UserFields {
-            username,
-            email,
-            nickname,
-            certified_email,
-            phone,
-            mobile,
-            birth_date,
-            gender,
-            user_type,
-            position,
-            website,
-            google_scholar,
-            orcid_id,
-            atlas_preference,
-            external_id,
-            institution_id,
-            role,
-            is_staff,
-            full_site_access,
-            admin_rights,
-        } = fields;
+    /// Applies the given values to the row. Adds errors to `validator`.
+    pub fn apply(&mut self, names: UserNames, fields: UserFields, validator: &mut Validator) {
         let before = self.clone();
-        form.required("firstName", first_name, &mut self.first_name, rule::text(50));
-        form.required("lastName", last_name, &mut self.last_name, rule::text(50));
-        form.text("username", username, &mut self.username, rule::username);
-        form.text("email", email, &mut self.email, rule::email(rule::MAX_EMAIL_LENGTH));
-        form.text("nickname", nickname, &mut self.nickname, rule::text(50));
-        form.text("certifiedEmail", certified_email, &mut self.certified_email, rule::email(255));
-        form.text("phone", phone, &mut self.phone, rule::phone);
-        form.text("mobile", mobile, &mut self.mobile, rule::phone);
-        form.optional("birthDate", birth_date, &mut self.birth_date, |given| rule::birth_date(&given));
-        form.value("gender", gender, &mut self.gender);
-        form.value("userType", user_type, &mut self.user_type);
-        form.text("position", position, &mut self.position, rule::text(100));
-        form.text("website", website, &mut self.website, rule::web_address);
-        form.text("googleScholar", google_scholar, &mut self.google_scholar, rule::web_address);
-        form.text("orcidId", orcid_id, &mut self.orcid_id, rule::orcid);
-        form.text("atlasPreference", atlas_preference, &mut self.atlas_preference, rule::text(7));
-        form.text("externalId", external_id, &mut self.external_id, rule::text(250));
-        form.optional("institutionId", institution_id, &mut self.institution_id, |id| rule::id(&id));
+        validator.required("firstName", names.first_name, &mut self.first_name, rule::text(50));
+        validator.required("lastName", names.last_name, &mut self.last_name, rule::text(50));
+        validator.text("username", fields.username, &mut self.username, rule::username);
+        validator.text("email", fields.email, &mut self.email, rule::email(rule::MAX_EMAIL_LENGTH));
+        validator.text("nickname", fields.nickname, &mut self.nickname, rule::text(50));
+        validator.text("certifiedEmail", fields.certified_email, &mut self.certified_email, rule::email(255));
+        validator.text("phone", fields.phone, &mut self.phone, rule::phone);
+        validator.text("mobile", fields.mobile, &mut self.mobile, rule::phone);
+        validator.optional("birthDate", fields.birth_date, &mut self.birth_date, |date| rule::birth_date(&date));
+        validator.value("gender", fields.gender, &mut self.gender);
+        validator.value("userType", fields.user_type, &mut self.user_type);
+        validator.text("position", fields.position, &mut self.position, rule::text(100));
+        validator.text("website", fields.website, &mut self.website, rule::web_address);
+        validator.text("googleScholar", fields.google_scholar, &mut self.google_scholar, rule::web_address);
+        validator.text("orcidId", fields.orcid_id, &mut self.orcid_id, rule::orcid);
+        validator.text("atlasPreference", fields.atlas_preference, &mut self.atlas_preference, rule::text(7));
+        validator.text("externalId", fields.external_id, &mut self.external_id, rule::text(250));
+        validator.optional("institutionId", fields.institution_id, &mut self.institution_id, |id| rule::id(&id));
+        validator.value("role", fields.role, &mut self.role);
         // Site access that the former role included ends with that role.
-        let came_with_role = self.role.reaches_every_site();
-        form.value("role", role, &mut self.role);
-        self.full_site_access &= !came_with_role || self.role.reaches_every_site();
-        form.value("isStaff", is_staff, &mut self.is_staff);
-        form.value("fullSiteAccess", full_site_access, &mut self.full_site_access);
-        self.lay_rights_over(admin_rights, form);
+        self.full_site_access &= !before.role.includes_every_site() || self.role.includes_every_site();
+        validator.value("isStaff", fields.is_staff, &mut self.is_staff);
+        validator.value("fullSiteAccess", fields.full_site_access, &mut self.full_site_access);
+        self.apply_rights(fields.admin_rights, validator);
         self.update_derived();
-        self.keep_logins_of(&before);
-    }
-
-    /// Keeps the keys of logins that have not changed. The logins of two users may have become equal by a change in case folding;
-    /// one of the two then has a former key.
-    pub fn keep_logins_of(&mut self, before: &Self) {
-        if self.username == before.username {
-            self.username_key.clone_from(&before.username_key);
-        }
-        if self.email == before.email {
-            self.email_key.clone_from(&before.email_key);
-        }
-    }
-
-    /// Updates the derived columns: the keys by which values are compared, and the site access of a license administrator.
-    pub fn update_derived(&mut self) {
-        self.username_key = self.username.as_deref().map(text::canonical_login);
-        self.email_key = self.email.as_deref().map(text::canonical_login);
-        self.first_name_key = text::fold(&self.first_name);
-        self.last_name_key = text::fold(&self.last_name);
-        self.nickname_key = self.nickname.as_deref().map(text::fold);
-        self.certified_email_key = self.certified_email.as_deref().map(text::canonical_email);
-        self.position_key = self.position.as_deref().map(text::fold);
-        self.role_key = self.role.place();
-        self.search_key = self.searched_lines().join("\n");
-        self.full_site_access |= self.role.reaches_every_site();
-    }
-
-    /// Returns the searched texts, folded: a line for each of [`SEARCH_LINES`], empty if there is no value.
-    fn searched_lines(&self) -> [String; 7] {
-        let folded = |text: Option<&str>| text.map(text::fold).unwrap_or_default();
-        [
-            folded(self.username.as_deref()),
-            self.first_name_key.clone(),
-            self.last_name_key.clone(),
-            folded(self.email.as_deref()),
-            folded(self.certified_email.as_deref()),
-            text::spellings(&self.first_name).join("\t"),
-            text::spellings_of_last(&self.first_name, &self.last_name).join("\t"),
-        ]
-    }
-
-    /// The user's first and last name.
-    #[must_use]
-    pub fn name(&self) -> String {
-        format!("{} {}", self.first_name, self.last_name)
-    }
-
-    /// Returns the user's names and logins, of which a password must not be made.
-    #[must_use]
-    pub fn known_words(&self) -> Vec<&str> {
-        let words =
-            [Some(self.first_name.as_str()), Some(&self.last_name), self.username.as_deref(), self.email.as_deref()];
-        words.into_iter().flatten().collect()
+        self.keep_login_keys(&before);
     }
 }

@@ -4,11 +4,26 @@ use async_graphql::{InputObject, MaybeUndefined, SimpleObject};
 use sea_orm::FromQueryResult;
 use serde::Deserialize;
 
-use super::Model;
+use super::{Column, Model};
 use crate::validation::Validator;
 
+/// The columns of [`AdminRights`].
+pub const RIGHTS: [Column; 8] = [
+    Column::IsSuperuser,
+    Column::IsAdmin,
+    Column::IsProjectAdmin,
+    Column::IsGroupAdmin,
+    Column::IsTaxonomiesAdmin,
+    Column::IsResourcesAdmin,
+    Column::IsAttributesAdmin,
+    Column::IsContactFormEmailReceiver,
+];
+
+/// The columns that determine a user's rank.
+pub const RANK_COLUMNS: [Column; 4] = [Column::Role, Column::IsStaff, Column::IsSuperuser, Column::IsAdmin];
+
 /// The administrative rights of a user, beyond their role.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, SimpleObject, FromQueryResult)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, SimpleObject, FromQueryResult)]
 pub struct AdminRights {
     /// Whether the user may do everything, in every license.
     pub is_superuser: bool,
@@ -29,18 +44,6 @@ pub struct AdminRights {
 }
 
 impl AdminRights {
-    /// No rights.
-    pub const NONE: Self = Self {
-        is_superuser: false,
-        is_admin: false,
-        is_project_admin: false,
-        is_group_admin: false,
-        is_taxonomies_admin: false,
-        is_resources_admin: false,
-        is_attributes_admin: false,
-        is_contact_form_email_receiver: false,
-    };
-
     /// Returns each right with the name of its field.
     #[must_use]
     pub const fn named(self) -> [(&'static str, bool); 8] {
@@ -95,17 +98,17 @@ impl Model {
         }
     }
 
-    pub(super) fn lay_rights_over(&mut self, given: MaybeUndefined<AdminRightsInput>, form: &mut Validator) {
+    pub(super) fn apply_rights(&mut self, given: MaybeUndefined<AdminRightsInput>, validator: &mut Validator) {
         let mut rights = AdminRightsInput::default();
-        form.value("adminRights", given, &mut rights);
-        form.value("adminRights.isSuperuser", rights.is_superuser, &mut self.is_superuser);
-        form.value("adminRights.isAdmin", rights.is_admin, &mut self.is_admin);
-        form.value("adminRights.isProjectAdmin", rights.is_project_admin, &mut self.is_project_admin);
-        form.value("adminRights.isGroupAdmin", rights.is_group_admin, &mut self.is_group_admin);
-        form.value("adminRights.isTaxonomiesAdmin", rights.is_taxonomies_admin, &mut self.is_taxonomies_admin);
-        form.value("adminRights.isResourcesAdmin", rights.is_resources_admin, &mut self.is_resources_admin);
-        form.value("adminRights.isAttributesAdmin", rights.is_attributes_admin, &mut self.is_attributes_admin);
+        validator.value("adminRights", given, &mut rights);
+        validator.value("adminRights.isSuperuser", rights.is_superuser, &mut self.is_superuser);
+        validator.value("adminRights.isAdmin", rights.is_admin, &mut self.is_admin);
+        validator.value("adminRights.isProjectAdmin", rights.is_project_admin, &mut self.is_project_admin);
+        validator.value("adminRights.isGroupAdmin", rights.is_group_admin, &mut self.is_group_admin);
+        validator.value("adminRights.isTaxonomiesAdmin", rights.is_taxonomies_admin, &mut self.is_taxonomies_admin);
+        validator.value("adminRights.isResourcesAdmin", rights.is_resources_admin, &mut self.is_resources_admin);
+        validator.value("adminRights.isAttributesAdmin", rights.is_attributes_admin, &mut self.is_attributes_admin);
         let receiver = &mut self.is_contact_form_email_receiver;
-        form.value("adminRights.isContactFormEmailReceiver", rights.is_contact_form_email_receiver, receiver);
+        validator.value("adminRights.isContactFormEmailReceiver", rights.is_contact_form_email_receiver, receiver);
     }
 }

@@ -22,15 +22,15 @@ const LISTS: [&str; 4] = ["fields", "interfaces", "possibleTypes", "inputFields"
 pub const MAX_LISTS: usize = 2;
 /// The bytes of a value that is not a text: `false`, a kind or null.
 const SHORT: usize = 18;
-/// The bytes of a field that leads to other parts, without these: null or an empty list.
-const NOTHING: usize = 5;
-/// The additional bytes of each of these parts: braces, and a comma in a list.
-const AROUND: usize = 3;
+/// The bytes of a field that leads to other elements, without these: null or an empty list.
+const EMPTY: usize = 5;
+/// The additional bytes of each of these elements: braces, and a comma in a list.
+const DELIMITERS: usize = 3;
 
-/// One part of a schema: a type, field, argument, value or directive.
+/// One element of a schema: a type, field, argument, value or directive.
 #[derive(Default)]
-struct Part {
-    /// The parts that each field leads to.
+struct Element {
+    /// The elements that each field leads to.
     links: HashMap<&'static str, Vec<usize>>,
     /// The bytes that each field takes in the result.
     texts: HashMap<&'static str, usize>,
@@ -38,12 +38,12 @@ struct Part {
 
 /// A schema as a graph that an introspection walks through.
 pub struct Introspection {
-    parts: Vec<Part>,
+    elements: Vec<Element>,
     types: HashMap<String, usize>,
     root: usize,
 }
 
-/// The number of occurrences of each part in the result.
+/// The number of occurrences of each element in the result.
 type Counts = BTreeMap<usize, usize>;
 
 impl Introspection {
@@ -51,15 +51,15 @@ impl Introspection {
     ///
     /// # Errors
     /// If the schema cannot be parsed.
-    pub fn of(sdl: &str) -> Result<Self, async_graphql::parser::Error> {
+    pub fn new(sdl: &str) -> Result<Self, async_graphql::parser::Error> {
         let mut definitions = parse_schema(sdl)?.definitions;
         definitions.extend(parse_schema(introspection::TYPES)?.definitions);
         definitions.extend(parse_schema(SCALARS)?.definitions);
-        let mut schema = Self { parts: vec![Part::default()], types: HashMap::new(), root: 0 };
+        let mut schema = Self { elements: vec![Element::default()], types: HashMap::new(), root: 0 };
         let mut directives = Vec::new();
         for definition in &definitions {
             if let TypeSystemDefinition::Type(definition) = definition {
-                schema.named(definition.node.name.node.as_str());
+                schema.named_type(definition.node.name.node.as_str());
             }
         }
         let types: Vec<usize> = schema.types.values().copied().collect();
@@ -68,11 +68,12 @@ impl Introspection {
                 TypeSystemDefinition::Type(definition) => schema.define(&definition.node),
                 TypeSystemDefinition::Directive(definition) => {
                     let definition = &definition.node;
-                    let arguments = definition.arguments.iter().map(|argument| schema.input(&argument.node)).collect();
+                    let arguments = definition.arguments.iter();
+                    let arguments = arguments.map(|argument| schema.input_value(&argument.node)).collect();
                     let texts = texts(&definition.name.node, definition.description.as_ref().map(|text| &*text.node));
                     let locations = ("locations", SHORT * definition.locations.len());
                     let texts = texts.into_iter().chain([locations]).collect();
-                    directives.push(schema.part(Part { links: HashMap::from([("args", arguments)]), texts }));
+                    directives.push(schema.add_element(Element { links: HashMap::from([("args", arguments)]), texts }));
                 }
                 TypeSystemDefinition::Schema(_) => {}
             }
@@ -81,68 +82,68 @@ impl Introspection {
         for (field, name) in [("queryType", "Query"), ("mutationType", "Mutation")] {
             links.insert(field, schema.types.get(name).copied().into_iter().collect());
         }
-        schema.root = schema.part(Part { links, texts: HashMap::from([("description", 256)]) });
+        schema.root = schema.add_element(Element { links, texts: HashMap::from([("description", 256)]) });
         Ok(schema)
     }
 
-    fn part(&mut self, part: Part) -> usize {
-        self.parts.push(part);
-        self.parts.len() - 1
+    fn add_element(&mut self, element: Element) -> usize {
+        self.elements.push(element);
+        self.elements.len() - 1
     }
 
-    fn link(&mut self, part: usize, field: &'static str, to: Vec<usize>) {
-        if let Some(part) = self.parts.get_mut(part) {
-            part.links.insert(field, to);
+    fn link(&mut self, element: usize, field: &'static str, targets: Vec<usize>) {
+        if let Some(element) = self.elements.get_mut(element) {
+            element.links.insert(field, targets);
         }
     }
 
-    fn named(&mut self, name: &str) -> usize {
-        if let Some(known) = self.types.get(name) {
-            return *known;
+    fn named_type(&mut self, name: &str) -> usize {
+        if let Some(element) = self.types.get(name) {
+            return *element;
         }
-        let new = self.part(Part::default());
+        let new = self.add_element(Element::default());
         self.types.insert(name.to_owned(), new);
         new
     }
 
-    /// Returns the part of a type. Each list or non-null wrapper is a part of its own.
-    fn referred(&mut self, of: &Type) -> usize {
+    /// Returns the element of a type. Each list or non-null wrapper is an element of its own.
+    fn type_reference(&mut self, of: &Type) -> usize {
         let inner = match &of.base {
-            BaseType::Named(name) => self.named(name),
+            BaseType::Named(name) => self.named_type(name),
             BaseType::List(inner) => {
-                let inner = self.referred(inner);
-                self.part(Part { links: HashMap::from([("ofType", vec![inner])]), texts: HashMap::new() })
+                let inner = self.type_reference(inner);
+                self.add_element(Element { links: HashMap::from([("ofType", vec![inner])]), texts: HashMap::new() })
             }
         };
         if of.nullable {
             inner
         } else {
-            self.part(Part { links: HashMap::from([("ofType", vec![inner])]), texts: HashMap::new() })
+            self.add_element(Element { links: HashMap::from([("ofType", vec![inner])]), texts: HashMap::new() })
         }
     }
 
-    fn input(&mut self, of: &InputValueDefinition) -> usize {
-        let ty = self.referred(&of.ty.node);
+    fn input_value(&mut self, of: &InputValueDefinition) -> usize {
+        let ty = self.type_reference(&of.ty.node);
         let mut texts = texts(&of.name.node, of.description.as_ref().map(|text| &*text.node));
         texts.insert("defaultValue", of.default_value.as_ref().map_or(SHORT, |value| value.node.to_string().len() + 2));
-        self.part(Part { links: HashMap::from([("type", vec![ty])]), texts })
+        self.add_element(Element { links: HashMap::from([("type", vec![ty])]), texts })
     }
 
     fn field(&mut self, of: &FieldDefinition) -> usize {
-        let ty = self.referred(&of.ty.node);
-        let arguments = of.arguments.iter().map(|argument| self.input(&argument.node)).collect();
+        let ty = self.type_reference(&of.ty.node);
+        let arguments = of.arguments.iter().map(|argument| self.input_value(&argument.node)).collect();
         let texts = texts(&of.name.node, of.description.as_ref().map(|text| &*text.node));
-        self.part(Part { links: HashMap::from([("type", vec![ty]), ("args", arguments)]), texts })
+        self.add_element(Element { links: HashMap::from([("type", vec![ty]), ("args", arguments)]), texts })
     }
 
     fn define(&mut self, definition: &TypeDefinition) {
-        let part = self.named(&definition.name.node);
+        let element = self.named_type(&definition.name.node);
         let texts = texts(&definition.name.node, definition.description.as_ref().map(|text| &*text.node));
         let (mut fields, mut implemented) = (Vec::new(), Vec::new());
         match &definition.kind {
             TypeKind::Object(object) => {
                 fields.extend(object.fields.iter().map(|field| self.field(&field.node)));
-                implemented.extend(object.implements.iter().map(|name| self.named(&name.node)));
+                implemented.extend(object.implements.iter().map(|name| self.named_type(&name.node)));
             }
             TypeKind::Interface(interface) => {
                 fields.extend(interface.fields.iter().map(|field| self.field(&field.node)));
@@ -150,26 +151,27 @@ impl Introspection {
             TypeKind::Enum(of) => {
                 let values = of.values.iter().map(|value| {
                     let description = value.node.description.as_ref().map(|text| &*text.node);
-                    self.part(Part { links: HashMap::new(), texts: self::texts(&value.node.value.node, description) })
+                    let texts = self::texts(&value.node.value.node, description);
+                    self.add_element(Element { links: HashMap::new(), texts })
                 });
                 let values = values.collect();
-                self.link(part, "enumValues", values);
+                self.link(element, "enumValues", values);
             }
             TypeKind::InputObject(input) => {
-                let inputs = input.fields.iter().map(|field| self.input(&field.node)).collect();
-                self.link(part, "inputFields", inputs);
+                let inputs = input.fields.iter().map(|field| self.input_value(&field.node)).collect();
+                self.link(element, "inputFields", inputs);
             }
             TypeKind::Scalar | TypeKind::Union(_) => {}
         }
         for interface in &implemented {
-            if let Some(interface) = self.parts.get_mut(*interface) {
-                interface.links.entry("possibleTypes").or_default().push(part);
+            if let Some(interface) = self.elements.get_mut(*interface) {
+                interface.links.entry("possibleTypes").or_default().push(element);
             }
         }
-        self.link(part, "fields", fields);
-        self.link(part, "interfaces", implemented);
-        if let Some(part) = self.parts.get_mut(part) {
-            part.texts = texts;
+        self.link(element, "fields", fields);
+        self.link(element, "interfaces", implemented);
+        if let Some(element) = self.elements.get_mut(element) {
+            element.texts = texts;
         }
     }
 
@@ -177,20 +179,20 @@ impl Introspection {
     #[must_use]
     pub fn size(&self, document: &ExecutableDocument, field: &Field) -> Option<Size> {
         // A type given by a variable is counted as all types: the result is not larger than that.
-        let from = match field.name.node.as_str() {
+        let origins = match field.name.node.as_str() {
             "__type" => self.types_of(field),
             _ => Counts::from([(self.root, 1)]),
         };
         let mut size = Size { fields: 1, bytes: 16 };
-        self.walk(document, &field.selection_set.node, &from, 0, &mut size)?;
+        self.walk(document, &field.selection_set.node, &origins, 0, &mut size)?;
         Some(size)
     }
 
     /// Returns the type with the requested name, or all types if the name is a variable.
     fn types_of(&self, field: &Field) -> Counts {
         match field.get_argument("name").and_then(|name| name.node.clone().into_const()) {
-            Some(Value::String(name)) => self.types.get(&name).map(|part| (*part, 1)).into_iter().collect(),
-            _ => self.types.values().map(|part| (*part, 1)).collect(),
+            Some(Value::String(name)) => self.types.get(&name).map(|element| (*element, 1)).into_iter().collect(),
+            _ => self.types.values().map(|element| (*element, 1)).collect(),
         }
     }
 
@@ -198,12 +200,12 @@ impl Introspection {
         &self,
         document: &ExecutableDocument,
         set: &SelectionSet,
-        from: &Counts,
+        origins: &Counts,
         lists: usize,
         size: &mut Size,
     ) -> Option<()> {
         for field in selection::fields(document, set) {
-            self.step(document, field, from, lists, size)?;
+            self.step(document, field, origins, lists, size)?;
         }
         Some(())
     }
@@ -212,7 +214,7 @@ impl Introspection {
         &self,
         document: &ExecutableDocument,
         field: &Field,
-        from: &Counts,
+        origins: &Counts,
         lists: usize,
         size: &mut Size,
     ) -> Option<()> {
@@ -221,21 +223,21 @@ impl Introspection {
         if lists > MAX_LISTS {
             return None;
         }
-        let leads_on = !field.selection_set.node.items.is_empty();
-        let mut to = Counts::new();
-        for (part, count) in from {
-            let Some(part) = self.parts.get(*part) else { continue };
+        let has_selection = !field.selection_set.node.items.is_empty();
+        let mut targets = Counts::new();
+        for (element, count) in origins {
+            let Some(element) = self.elements.get(*element) else { continue };
             size.fields = size.fields.saturating_add(*count);
             let key = field.response_key().node.len() + 4;
-            let shown = key + if leads_on { NOTHING } else { part.texts.get(name).copied().unwrap_or(SHORT) };
-            size.bytes = size.bytes.saturating_add(count.saturating_mul(shown));
-            for next in part.links.get(name).into_iter().flatten() {
-                size.bytes = size.bytes.saturating_add(count.saturating_mul(AROUND));
-                let known = to.entry(*next).or_default();
-                *known = known.saturating_add(*count);
+            let length = key + if has_selection { EMPTY } else { element.texts.get(name).copied().unwrap_or(SHORT) };
+            size.bytes = size.bytes.saturating_add(count.saturating_mul(length));
+            for next in element.links.get(name).into_iter().flatten() {
+                size.bytes = size.bytes.saturating_add(count.saturating_mul(DELIMITERS));
+                let total = targets.entry(*next).or_default();
+                *total = total.saturating_add(*count);
             }
         }
-        self.walk(document, &field.selection_set.node, &to, lists, size)
+        self.walk(document, &field.selection_set.node, &targets, lists, size)
     }
 }
 

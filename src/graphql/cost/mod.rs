@@ -3,6 +3,7 @@
 //! is bounded by the [`budget`](crate::budget).
 
 mod introspection;
+mod lengths;
 
 use std::collections::HashMap;
 
@@ -14,15 +15,17 @@ use async_graphql::parser::types::{
 use async_graphql::{Value, Variables};
 
 pub use self::introspection::Introspection;
+use self::lengths::{Length, MAX_ITEMS, length};
 use crate::budget::{Limit, Size};
 use crate::error::Error;
+use crate::graphql::node::NODE_TYPES;
 use crate::graphql::pagination::{DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE};
 use crate::http::selection;
 
 /// Maximum cost of a document.
 pub const MAX_COST: usize = 50_000;
 /// The cost from which a request is expensive: a caller may have only a few of those under way.
-pub const HEAVY: usize = 10_000;
+pub const EXPENSIVE: usize = 10_000;
 
 /// Cost of a statement that finds rows by an index.
 const STATEMENT: usize = 20;
@@ -38,38 +41,18 @@ const PER_PARENT: usize = 5;
 const KEY: usize = 5;
 /// Cost of a field in the result of an introspection query. The usual introspection of tools becomes expensive by that: nothing
 /// else runs while a part of the schema is resolved.
-const SHOWN: usize = 2;
-
-/// The assumed length of the lists that are not pages: the maximum if that is a small number, otherwise a usual length.
-const LISTS: [(&str, &str, usize); 11] = [
-    ("User", "groups", 5),
-    ("User", "groupsOwned", 5),
-    ("User", "attributes", 5),
-    ("User", "sessions", 20),
-    ("User", "devices", 20),
-    ("SetActivePayload", "groupsPassedOn", 50),
-    ("DeleteUserPayload", "groupsPassedOn", 50),
-    ("AuditEvent", "changes", 10),
-    ("Query", "apiKeys", 100),
-    ("Query", "attributeDefinitions", 100),
-    ("UserSearchMatch", "matchedFields", 5),
-];
-/// The assumed number of errors in a payload.
-const FAULTS: usize = 10;
-/// Lists with one item for each item of an argument.
-const ANSWERS: [(&str, &str, &str); 2] = [("Query", "nodes", "ids"), ("Query", "resolveUsers", "keys")];
-/// Maximum number of these items that are counted; more are refused when the argument is read.
-const MAX_ANSWERS: usize = 1_000;
+const INTROSPECTION_FIELD: usize = 2;
 
 /// The type of a field of an object or interface.
-struct Target {
+struct FieldType {
     type_name: String,
     is_list: bool,
 }
 
 /// Computes the costs of documents for one schema.
 pub struct Costs {
-    targets: HashMap<String, HashMap<String, Target>>,
+    /// The types of the fields of each type.
+    field_types: HashMap<String, HashMap<String, FieldType>>,
     introspection: Introspection,
 }
 
@@ -78,9 +61,9 @@ impl Costs {
     ///
     /// # Errors
     /// `Internal` if the schema cannot be parsed, or has a list of unknown length; the message names all such lists.
-    pub fn of(sdl: &str) -> Result<Self, Error> {
+    pub fn new(sdl: &str) -> Result<Self, Error> {
         let definitions = parse_schema(sdl).map_err(Error::internal)?.definitions;
-        let mut targets: HashMap<String, HashMap<String, Target>> = HashMap::new();
+        let mut field_types: HashMap<String, HashMap<String, FieldType>> = HashMap::new();
         for definition in definitions {
             let TypeSystemDefinition::Type(definition) = definition else { continue };
             let fields = match definition.node.kind {
@@ -89,12 +72,12 @@ impl Costs {
                 _ => continue,
             };
             let fields =
-                fields.into_iter().map(|field| (field.node.name.node.to_string(), target(&field.node.ty.node)));
-            targets.insert(definition.node.name.node.to_string(), fields.collect());
+                fields.into_iter().map(|field| (field.node.name.node.to_string(), field_type(&field.node.ty.node)));
+            field_types.insert(definition.node.name.node.to_string(), fields.collect());
         }
-        let is_composite = |target: &Target| targets.contains_key(&target.type_name);
-        let lists = targets.iter().flat_map(|(of, fields)| fields.iter().map(move |(name, target)| (of, name, target)));
-        let unknown = lists.filter(|(_, _, target)| target.is_list && is_composite(target));
+        let is_composite = |ty: &FieldType| field_types.contains_key(&ty.type_name);
+        let fields = field_types.iter().flat_map(|(of, fields)| fields.iter().map(move |(name, ty)| (of, name, ty)));
+        let unknown = fields.filter(|(_, _, ty)| ty.is_list && is_composite(ty));
         let unknown: Vec<String> = unknown
             .filter(|(of, field, _)| length(of, field).is_none())
             .map(|(of, field, _)| format!("{of}.{field}"))
@@ -102,8 +85,8 @@ impl Costs {
         if !unknown.is_empty() {
             return Err(Error::internal(format!("no maximum length is defined for the lists {}", unknown.join(", "))));
         }
-        let introspection = Introspection::of(sdl).map_err(Error::internal)?;
-        Ok(Self { targets, introspection })
+        let introspection = Introspection::new(sdl).map_err(Error::internal)?;
+        Ok(Self { field_types, introspection })
     }
 
     /// Returns the size of the introspection in a document: that of its operation with the most.
@@ -111,25 +94,25 @@ impl Costs {
     /// # Errors
     /// `DocumentTooLarge` if the lists are nested too deeply, or the response would be too large.
     pub fn introspection(&self, document: &ExecutableDocument) -> Result<Size, Error> {
-        let mut most = Size::default();
+        let mut largest = Size::default();
         for (_, operation) in document.operations.iter() {
             let mut size = Size::default();
             self.introspect(document, &operation.node.selection_set.node, &mut size)?;
-            most = Size { fields: most.fields.max(size.fields), bytes: most.bytes.max(size.bytes) };
+            largest = Size { fields: largest.fields.max(size.fields), bytes: largest.bytes.max(size.bytes) };
         }
-        Ok(most)
+        Ok(largest)
     }
 
     fn introspect(&self, document: &ExecutableDocument, set: &SelectionSet, total: &mut Size) -> Result<(), Error> {
         let fields = selection::fields(document, set).into_iter();
         for field in fields.filter(|field| matches!(field.name.node.as_str(), "__schema" | "__type")) {
             let size = self.introspection.size(document, field).ok_or_else(|| {
-                let most = introspection::MAX_LISTS;
-                too_large(&format!("at most {most} nested lists of fields, interfaces, possibleTypes and inputFields"))
+                let max = introspection::MAX_LISTS;
+                too_large(&format!("at most {max} nested lists of fields, interfaces, possibleTypes and inputFields"))
             })?;
             total.fields = total.fields.saturating_add(size.fields);
             total.bytes = total.bytes.saturating_add(size.bytes);
-            if total.fields > MAX_COST || total.bytes > Limit::Bytes.most() {
+            if total.fields > MAX_COST || total.bytes > Limit::Bytes.maximum() {
                 return Err(too_large(&format!("at most {MAX_COST} introspection fields")));
             }
         }
@@ -138,12 +121,12 @@ impl Costs {
 
     /// Returns the cost of an operation with its variables, not counting introspection.
     #[must_use]
-    pub fn cost(&self, document: &ExecutableDocument, operation: &OperationDefinition, given: &Variables) -> usize {
+    pub fn cost(&self, document: &ExecutableDocument, operation: &OperationDefinition, variables: &Variables) -> usize {
         let root = match operation.ty {
             OperationType::Mutation => "Mutation",
             _ => "Query",
         };
-        let mut walk = Walk { costs: self, document, operation, given, total: 0 };
+        let mut walk = Walk { costs: self, document, operation, variables, total: 0 };
         walk.set(&operation.selection_set.node, root, 1, 1);
         walk.total
     }
@@ -156,8 +139,8 @@ fn too_large(rule: &str) -> Error {
 
 /// Returns the cost of an introspection whose result has this size.
 #[must_use]
-pub const fn of_introspection(shown: Size) -> usize {
-    shown.fields.saturating_mul(SHOWN)
+pub const fn of_introspection(size: Size) -> usize {
+    size.fields.saturating_mul(INTROSPECTION_FIELD)
 }
 
 /// Checks that a cost is within the limit.
@@ -175,32 +158,10 @@ pub fn check(cost: usize) -> Result<(), Error> {
     )))
 }
 
-fn target(of: &Type) -> Target {
+fn field_type(of: &Type) -> FieldType {
     match &of.base {
-        BaseType::Named(name) => Target { type_name: name.to_string(), is_list: false },
-        BaseType::List(inner) => Target { is_list: true, ..target(inner) },
-    }
-}
-
-/// The assumed length of a list.
-enum Length {
-    Fixed(usize),
-    OfPage,
-    OfArgument(&'static str),
-}
-
-fn length(of: &str, field: &str) -> Option<Length> {
-    if of.ends_with("Connection") && matches!(field, "nodes" | "edges") {
-        return Some(Length::OfPage);
-    }
-    if of.ends_with("Payload") && field == "errors" {
-        return Some(Length::Fixed(FAULTS));
-    }
-    let answers = ANSWERS.iter().find(|(type_name, name, _)| (*type_name, *name) == (of, field));
-    let fixed = || LISTS.iter().find(|(type_name, name, _)| (*type_name, *name) == (of, field));
-    match answers {
-        Some((_, _, argument)) => Some(Length::OfArgument(argument)),
-        None => fixed().map(|(_, _, length)| Length::Fixed(*length)),
+        BaseType::Named(name) => FieldType { type_name: name.to_string(), is_list: false },
+        BaseType::List(inner) => FieldType { is_list: true, ..field_type(inner) },
     }
 }
 
@@ -209,7 +170,7 @@ struct Walk<'a> {
     costs: &'a Costs,
     document: &'a ExecutableDocument,
     operation: &'a OperationDefinition,
-    given: &'a Variables,
+    variables: &'a Variables,
     total: usize,
 }
 
@@ -237,9 +198,9 @@ impl<'a> Walk<'a> {
         let name = field.name.node.as_str();
         self.add(times);
         let costs = self.costs;
-        let Some(target) = costs.targets.get(of).and_then(|fields| fields.get(name)) else { return };
-        let is_connection = target.type_name.ends_with("Connection");
-        self.beside(field, of, times, is_connection, !field.selection_set.node.items.is_empty());
+        let Some(ty) = costs.field_types.get(of).and_then(|fields| fields.get(name)) else { return };
+        let is_connection = ty.type_name.ends_with("Connection");
+        self.add_work(field, of, times, is_connection, !field.selection_set.node.items.is_empty());
         let (times, page) = match length(of, name) {
             Some(Length::OfPage) => (times.saturating_mul(page), page),
             Some(Length::Fixed(length)) => (times.saturating_mul(length), page),
@@ -247,17 +208,17 @@ impl<'a> Walk<'a> {
             None if is_connection => (times, self.page(field)),
             None => (times, page),
         };
-        self.set(&field.selection_set.node, &target.type_name, times, page);
+        self.set(&field.selection_set.node, &ty.type_name, times, page);
     }
 
     /// Adds the cost of a field beyond the fields in the response.
-    fn beside(&mut self, field: &Field, of: &str, times: usize, is_connection: bool, is_composite: bool) {
+    fn add_work(&mut self, field: &Field, of: &str, times: usize, is_connection: bool, is_composite: bool) {
         let name = field.name.node.as_str();
         let has = |argument: &str| !matches!(self.argument(field, argument), None | Some(Value::Null));
         let cost = match (of, name) {
             ("Query", "searchUsers") => SEARCH + if has("filter") { SCAN } else { 0 },
             ("Query", _) if ["filter", "orderBy", "nameContains"].into_iter().any(has) => SCAN,
-            ("Query", "node" | "nodes") => 7 * STATEMENT,
+            ("Query", "node" | "nodes") => NODE_TYPES * STATEMENT,
             ("Query", "resolveUsers") => STATEMENT + self.items(field, "keys").saturating_mul(KEY),
             ("Query", _) => STATEMENT,
             ("Mutation", _) => MUTATION,
@@ -286,24 +247,24 @@ impl<'a> Walk<'a> {
                 let definition = definitions.into_iter().find(|definition| definition.node.name.node == name)?;
                 definition.node.default_value.as_ref().map(|value| value.node.clone())
             };
-            Ok::<_, std::convert::Infallible>(self.given.get(&name).cloned().or_else(default).unwrap_or_default())
+            Ok::<_, std::convert::Infallible>(self.variables.get(&name).cloned().or_else(default).unwrap_or_default())
         };
         value.into_const_with(variable).ok()
     }
 
     /// Returns the number of rows on a page.
     fn page(&self, field: &Field) -> usize {
-        let asked = ["first", "last"].into_iter().find_map(|name| match self.argument(field, name)? {
+        let requested = ["first", "last"].into_iter().find_map(|name| match self.argument(field, name)? {
             Value::Number(number) => number.as_u64(),
             _ => None,
         });
-        usize::try_from(asked.unwrap_or(DEFAULT_PAGE_SIZE).clamp(1, MAX_PAGE_SIZE)).unwrap_or(usize::MAX)
+        usize::try_from(requested.unwrap_or(DEFAULT_PAGE_SIZE).clamp(1, MAX_PAGE_SIZE)).unwrap_or(usize::MAX)
     }
 
     /// Returns the number of items of an argument; a single value counts as a list of one item.
     fn items(&self, field: &Field, argument: &str) -> usize {
         match self.argument(field, argument) {
-            Some(Value::List(items)) => items.len().min(MAX_ANSWERS),
+            Some(Value::List(items)) => items.len().min(MAX_ITEMS),
             _ => 1,
         }
     }

@@ -6,7 +6,7 @@ use super::*;
 const FULL: &str = include_str!("full_introspection.graphql");
 
 fn costs() -> Costs {
-    Costs::of(&crate::schema::sdl()).ok().unwrap()
+    Costs::new(&crate::schema::sdl()).ok().unwrap()
 }
 
 fn introspection(text: &str) -> Result<Size, String> {
@@ -20,7 +20,7 @@ fn cost(text: &str, variables: serde_json::Value) -> usize {
 }
 
 #[tokio::test]
-async fn the_size_of_an_introspection_is_known_before() {
+async fn the_size_of_an_introspection_is_computed_before_execution() {
     for text in [
         FULL,
         "{ __schema { types { name fields { name type { name fields { name } } } } } }",
@@ -31,23 +31,26 @@ async fn the_size_of_an_introspection_is_known_before() {
         let schema = crate::schema::build().finish();
         let answer = schema.execute(text).await;
         assert!(answer.is_ok(), "{:?}", answer.errors);
-        let (real, told) = (Size::of(&answer.data), introspection(text).unwrap());
+        let (real, computed) = (Size::of(&answer.data), introspection(text).unwrap());
         // A few of the types that every schema has differ.
-        assert!((real.fields * 99 / 100..=real.fields * 5 / 4 + 10).contains(&told.fields), "{real:?} {told:?} {text}");
-        assert!((real.bytes..=real.bytes * 3 / 2 + 500).contains(&told.bytes), "{real:?} {told:?} {text}");
+        assert!(
+            (real.fields * 99 / 100..=real.fields * 5 / 4 + 10).contains(&computed.fields),
+            "{real:?} {computed:?} {text}"
+        );
+        assert!((real.bytes..=real.bytes * 3 / 2 + 500).contains(&computed.bytes), "{real:?} {computed:?} {text}");
     }
 }
 
 #[test]
-fn lists_of_the_schema_do_not_multiply() {
-    let refused = [
+fn nested_lists_of_the_schema_are_rejected() {
+    let rejected = [
         "{ __schema { types { interfaces { possibleTypes { interfaces { name } } } } } }",
         "{ __schema { types { fields { type { fields { type { fields { name } } } } } } } }",
         "{ __type(name: \"User\") { ...A } } fragment A on __Type { fields { type { ...B } } } \
             fragment B on __Type { fields { type { inputFields { name } } interfaces { fields { name } } } }",
         "query A { viewer { id } } query B { __schema { queryType { fields { type { fields { type { possibleTypes { name } } } } } } } }",
     ];
-    for text in refused {
+    for text in rejected {
         assert!(introspection(text).is_err(), "{text}");
     }
     let aliases = (0..30).map(|n| format!("a{n}: types {{ ...T }}")).collect::<Vec<_>>().join(" ");
@@ -58,7 +61,7 @@ fn lists_of_the_schema_do_not_multiply() {
 }
 
 #[test]
-fn a_document_costs_its_fields_as_often_as_they_can_come() {
+fn the_cost_counts_each_field_as_often_as_it_can_occur() {
     let of = |text: &str| cost(text, serde_json::json!({}));
     let page = |first: i32| {
         let text = "query ($first: Int = 7) { users(first: $first) { nodes { id } } }";
@@ -72,17 +75,17 @@ fn a_document_costs_its_fields_as_often_as_they_can_come() {
         page(50),
         "the default of the field"
     );
-    let members = |windows: &str| of(&format!("{{ groups(first: 100) {{ nodes {{ {windows} }} }} }}"));
-    let window = members("a: members(first: 1) { nodes { id } } b: members(first: 2) { nodes { id } }")
+    let members = |pages: &str| of(&format!("{{ groups(first: 100) {{ nodes {{ {pages} }} }} }}"));
+    let second_page = members("a: members(first: 1) { nodes { id } } b: members(first: 2) { nodes { id } }")
         - members("a: members(first: 1) { nodes { id } }");
-    assert_eq!(window, 100 * (1 + PER_PARENT + 1 + 2) + STATEMENT);
+    assert_eq!(second_page, 100 * (1 + PER_PARENT + 1 + 2) + STATEMENT);
     let count =
         members("members(first: 1) { totalCount nodes { id } }") - members("members(first: 1) { nodes { id } }");
     assert_eq!(count, 100 * (1 + PER_PARENT) + SCAN);
 }
 
 #[test]
-fn arguments_that_make_lists_long_count() {
+fn arguments_that_determine_the_length_of_a_list_count() {
     let nodes = |count: usize| {
         cost("query ($ids: [ID!]!) { nodes(ids: $ids) { id } }", serde_json::json!({ "ids": vec!["x"; count] }))
     };
@@ -92,4 +95,17 @@ fn arguments_that_make_lists_long_count() {
         cost(text, serde_json::json!({ "keys": vec!["x"; count] }))
     };
     assert_eq!(keys(1_000) - keys(1), 999 * (KEY + 3));
+}
+
+#[test]
+fn every_node_type_is_counted() {
+    let schema = parse_schema(crate::schema::sdl()).unwrap();
+    let implements_node = |definition: &&TypeSystemDefinition| match definition {
+        TypeSystemDefinition::Type(definition) => match &definition.node.kind {
+            TypeKind::Object(object) => object.implements.iter().any(|interface| interface.node == "Node"),
+            _ => false,
+        },
+        _ => false,
+    };
+    assert_eq!(schema.definitions.iter().filter(implements_node).count(), NODE_TYPES);
 }

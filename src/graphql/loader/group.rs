@@ -6,7 +6,7 @@ use async_graphql::dataloader::Loader;
 use chrono::{DateTime, Utc};
 use sea_orm::{ConnectionTrait, EntityTrait, JoinType, QueryFilter, QueryResult, QuerySelect, RelationTrait, Select};
 
-use super::{Loaders, by_part};
+use super::{Loaders, ParentPage, group_by_part};
 use crate::db::conditions::{no_index_hint, one_of};
 use crate::entity::membership::{self, GroupRole};
 use crate::entity::user;
@@ -36,7 +36,7 @@ impl Loaders {
         user::Entity::find()
             .join_rev(JoinType::InnerJoin, membership::Relation::User.def())
             .filter(one_of(backend, membership::Column::GroupId, groups))
-            .filter(no_index_hint(self.asking.viewer().listed_users(false)))
+            .filter(no_index_hint(self.current_viewer.viewer().listed_users(false)))
     }
 }
 
@@ -46,8 +46,8 @@ impl Loader<MembersOfGroup> for Loaders {
 
     async fn load(&self, keys: &[MembersOfGroup]) -> Result<HashMap<MembersOfGroup, Page<Member>>, Error> {
         let mut pages = HashMap::new();
-        for (part, groups) in by_part(keys.iter().map(|key| (&key.1, key.0))) {
-            let columns = self.named.columns();
+        for (part, groups) in group_by_part(keys.iter().map(|key| (&key.1, key.0))) {
+            let columns = self.selected_fields.columns();
             let select = columns
                 .narrow(self.members(groups.keys().copied()))
                 .column_as(membership::Column::Role, "member_role")
@@ -56,9 +56,9 @@ impl Loader<MembersOfGroup> for Loaders {
                 Ok(Member { user, role: row.try_get("", "member_role")?, joined_at: row.try_get("", "member_since")? })
             };
             let parent = membership::Column::GroupId;
-            let read = pagination::read_per_parent(self.db.read(), select, &columns, parent, &part, member).await?;
-            let of_groups = super::pages(groups, read).into_iter();
-            pages.extend(of_groups.map(|(group, window, page)| (MembersOfGroup(group, window.clone()), page)));
+            let rows = pagination::read_per_parent(self.db.read(), select, &columns, parent, &part, member).await?;
+            let key = |list: &ParentPage<'_, Member>| MembersOfGroup(list.parent_id, list.request.clone());
+            pages.extend(super::pages(groups, rows).into_iter().map(|list| (key(&list), list.page)));
         }
         Ok(pages)
     }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use async_graphql::dataloader::Loader;
 use sea_orm::{ConnectionTrait, EntityTrait, QueryFilter, Select};
 
-use super::{Loaders, by_part};
+use super::{Loaders, ParentPage, group_by_part};
 use crate::db::conditions::{no_index_hint, one_of};
 use crate::entity::user;
 use crate::error::Error;
@@ -21,11 +21,11 @@ pub struct UsersOfInstitution(pub Id, pub PageRequest);
 pub struct UserCountOfInstitution(pub Id);
 
 impl Loaders {
-    fn people(&self, institutions: impl IntoIterator<Item = Id>) -> Select<user::Entity> {
+    fn users(&self, institutions: impl IntoIterator<Item = Id>) -> Select<user::Entity> {
         let backend = self.db.read().get_database_backend();
         user::Entity::find()
             .filter(one_of(backend, user::Column::InstitutionId, institutions))
-            .filter(no_index_hint(self.asking.viewer().listed_users(false)))
+            .filter(no_index_hint(self.current_viewer.viewer().listed_users(false)))
     }
 }
 
@@ -35,17 +35,14 @@ impl Loader<UsersOfInstitution> for Loaders {
 
     async fn load(&self, keys: &[UsersOfInstitution]) -> Result<HashMap<UsersOfInstitution, Page<user::Model>>, Error> {
         let mut pages = HashMap::new();
-        for (part, institutions) in by_part(keys.iter().map(|key| (&key.1, key.0))) {
-            let columns = self.named.columns();
-            let select = columns.narrow(self.people(institutions.keys().copied()));
+        for (part, institutions) in group_by_part(keys.iter().map(|key| (&key.1, key.0))) {
+            let columns = self.selected_fields.columns();
+            let select = columns.narrow(self.users(institutions.keys().copied()));
             let parent = user::Column::InstitutionId;
-            let read = pagination::read_per_parent(self.db.read(), select, &columns, parent, &part, |_, user| Ok(user))
+            let rows = pagination::read_per_parent(self.db.read(), select, &columns, parent, &part, |_, user| Ok(user))
                 .await?;
-            let of_institutions = super::pages(institutions, read).into_iter();
-            pages.extend(
-                of_institutions
-                    .map(|(institution, window, page)| (UsersOfInstitution(institution, window.clone()), page)),
-            );
+            let key = |list: &ParentPage<'_, user::Model>| UsersOfInstitution(list.parent_id, list.request.clone());
+            pages.extend(super::pages(institutions, rows).into_iter().map(|list| (key(&list), list.page)));
         }
         Ok(pages)
     }
@@ -56,7 +53,7 @@ impl Loader<UserCountOfInstitution> for Loaders {
     type Error = Error;
 
     async fn load(&self, keys: &[UserCountOfInstitution]) -> Result<HashMap<UserCountOfInstitution, i32>, Error> {
-        let counts = self.counts(self.people(keys.iter().map(|key| key.0)), user::Column::InstitutionId).await?;
+        let counts = self.counts(self.users(keys.iter().map(|key| key.0)), user::Column::InstitutionId).await?;
         Ok(counts.into_iter().map(|(institution, count)| (UserCountOfInstitution(institution), count)).collect())
     }
 }

@@ -37,8 +37,8 @@ use crate::scalar::Id;
 /// The loaders of one request.
 pub struct Loaders {
     db: Db,
-    asking: Arc<CurrentViewer>,
-    named: Arc<SelectedFields>,
+    current_viewer: Arc<CurrentViewer>,
+    selected_fields: Arc<SelectedFields>,
     idle: Duration,
     groups_shown: AtomicUsize,
     attributes_shown: AtomicUsize,
@@ -56,9 +56,14 @@ impl Loaders {
     /// Creates loaders that return the rows that the viewer sees, with the columns of the selected fields. A session ends when it
     /// has not been used for the time `idle`.
     #[must_use]
-    pub fn new(db: Db, asking: Arc<CurrentViewer>, named: Arc<SelectedFields>, idle: Duration) -> Self {
+    pub fn new(
+        db: Db,
+        current_viewer: Arc<CurrentViewer>,
+        selected_fields: Arc<SelectedFields>,
+        idle: Duration,
+    ) -> Self {
         let [groups_shown, attributes_shown, comparisons] = std::array::from_fn(|_| AtomicUsize::new(0));
-        Self { db, asking, named, idle, groups_shown, attributes_shown, comparisons }
+        Self { db, current_viewer, selected_fields, idle, groups_shown, attributes_shown, comparisons }
     }
 
     /// Counts groups that are about to be returned. The number of groups of a user is unknown until they are read, so the cost of
@@ -94,20 +99,20 @@ impl Loaders {
         })
     }
 
-    /// Returns the rows with these IDs that match `seen`, in any order.
+    /// Returns the rows with these IDs that match `visible`, in any order.
     pub async fn by_id<E: Projectable>(
         &self,
         column: E::Column,
         ids: Vec<Id>,
-        seen: Condition,
+        visible: Condition,
     ) -> Result<Vec<E::Model>, Error> {
         let db = self.db.read();
-        let columns = self.named.columns::<E>();
+        let columns = self.selected_fields.columns::<E>();
         let of_ids = one_of(db.get_database_backend(), column, ids);
-        let select = columns.narrow(E::find()).filter(of_ids).filter(no_index_hint(seen));
-        let blank = E::placeholder();
+        let select = columns.narrow(E::find()).filter(of_ids).filter(no_index_hint(visible));
+        let placeholder = E::placeholder();
         let rows = db.query_all(&QueryTrait::into_query(select)).await?;
-        Ok(rows.iter().map(|row| columns.read(row, &blank)).collect::<Result<_, _>>()?)
+        Ok(rows.iter().map(|row| columns.read(row, &placeholder)).collect::<Result<_, _>>()?)
     }
 
     /// Returns the number of rows of `select` for each parent.
@@ -131,33 +136,40 @@ impl Loaders {
 }
 
 /// Adds to a counter of the request, and fails once it exceeds its limit.
-fn charge(spent: &AtomicUsize, count: usize, most: usize, message: impl FnOnce() -> String) -> Result<(), Error> {
-    let sum = spent.fetch_add(count, Ordering::Relaxed).saturating_add(count);
-    if sum <= most { Ok(()) } else { Err(Error::BadInput(message())) }
+fn charge(counter: &AtomicUsize, count: usize, max: usize, message: impl FnOnce() -> String) -> Result<(), Error> {
+    let sum = counter.fetch_add(count, Ordering::Relaxed).saturating_add(count);
+    if sum <= max { Ok(()) } else { Err(Error::BadInput(message())) }
 }
 
 /// The requested pages of the lists of each parent.
-type WindowsOfParents<'a> = HashMap<Id, Vec<&'a PageRequest>>;
+type RequestsByParent<'a> = HashMap<Id, Vec<&'a PageRequest>>;
 
 /// Groups page requests into statements. All page requests for the same part of a list are read together, as the largest of them,
 /// because finding the rows costs more than reading them. Parents with the same page request share a statement.
-fn by_part<'a>(keys: impl Iterator<Item = (&'a PageRequest, Id)>) -> HashMap<PageRequest, WindowsOfParents<'a>> {
-    let mut asked: HashMap<(PageRequest, Id), Vec<&PageRequest>> = HashMap::new();
-    for (window, parent) in keys {
-        asked.entry((window.part(), parent)).or_default().push(window);
+fn group_by_part<'a>(keys: impl Iterator<Item = (&'a PageRequest, Id)>) -> HashMap<PageRequest, RequestsByParent<'a>> {
+    let mut requested: HashMap<(PageRequest, Id), Vec<&PageRequest>> = HashMap::new();
+    for (page_request, parent) in keys {
+        requested.entry((page_request.part(), parent)).or_default().push(page_request);
     }
-    let mut read: HashMap<PageRequest, WindowsOfParents<'_>> = HashMap::new();
-    for ((part, parent), windows) in asked {
-        read.entry(PageRequest::around(part, &windows)).or_default().insert(parent, windows);
+    let mut requests: HashMap<PageRequest, RequestsByParent<'_>> = HashMap::new();
+    for ((part, parent), page_requests) in requested {
+        requests.entry(PageRequest::around(part, &page_requests)).or_default().insert(parent, page_requests);
     }
-    read
+    requests
+}
+
+/// A page of the list of one parent.
+struct ParentPage<'a, R> {
+    parent_id: Id,
+    request: &'a PageRequest,
+    page: Page<R>,
 }
 
 /// Returns each requested page, with its parent, from the rows that were read.
-fn pages<'a, R: Clone>(asked: WindowsOfParents<'a>, mut read: RowsOfParents<R>) -> Vec<(Id, &'a PageRequest, Page<R>)> {
-    let of_parent = |(parent, windows): (Id, Vec<&'a PageRequest>)| {
-        let pages = read.remove(&parent).map(|rows| PageRequest::pages(&windows, rows)).unwrap_or_default();
-        pages.into_iter().map(move |(window, page)| (parent, window, page))
+fn pages<'a, R: Clone>(requested: RequestsByParent<'a>, mut rows: RowsOfParents<R>) -> Vec<ParentPage<'a, R>> {
+    let pages_of_parent = |(parent_id, requests): (Id, Vec<&'a PageRequest>)| {
+        let pages = rows.remove(&parent_id).map(|rows| PageRequest::pages(&requests, rows)).unwrap_or_default();
+        pages.into_iter().map(move |(request, page)| ParentPage { parent_id, request, page })
     };
-    asked.into_iter().flat_map(of_parent).collect()
+    requested.into_iter().flat_map(pages_of_parent).collect()
 }

@@ -51,7 +51,8 @@ impl Loader<UserById> for Loaders {
 
     async fn load(&self, keys: &[UserById]) -> Result<HashMap<UserById, user::Model>, Error> {
         let ids = keys.iter().map(|key| key.0).collect();
-        let rows = self.by_id::<user::Entity>(user::Column::Id, ids, self.asking.viewer().visible_users()).await?;
+        let rows =
+            self.by_id::<user::Entity>(user::Column::Id, ids, self.current_viewer.viewer().visible_users()).await?;
         Ok(rows.into_iter().map(|row| (UserById(row.id), row)).collect())
     }
 }
@@ -62,7 +63,8 @@ impl Loader<GroupById> for Loaders {
 
     async fn load(&self, keys: &[GroupById]) -> Result<HashMap<GroupById, group::Model>, Error> {
         let ids = keys.iter().map(|key| key.0).collect();
-        let rows = self.by_id::<group::Entity>(group::Column::Id, ids, self.asking.viewer().visible_groups()).await?;
+        let rows =
+            self.by_id::<group::Entity>(group::Column::Id, ids, self.current_viewer.viewer().visible_groups()).await?;
         Ok(rows.into_iter().map(|row| (GroupById(row.id), row)).collect())
     }
 }
@@ -74,7 +76,11 @@ impl Loader<InstitutionById> for Loaders {
     async fn load(&self, keys: &[InstitutionById]) -> Result<HashMap<InstitutionById, Arc<institution::Model>>, Error> {
         let ids = keys.iter().map(|key| key.0).collect();
         let rows = self
-            .by_id::<institution::Entity>(institution::Column::Id, ids, self.asking.viewer().visible_institutions())
+            .by_id::<institution::Entity>(
+                institution::Column::Id,
+                ids,
+                self.current_viewer.viewer().visible_institutions(),
+            )
             .await?;
         Ok(rows.into_iter().map(|row| (InstitutionById(row.id), Arc::new(row))).collect())
     }
@@ -87,8 +93,8 @@ impl Loader<LicenseById> for Loaders {
     async fn load(&self, keys: &[LicenseById]) -> Result<HashMap<LicenseById, license::Model>, Error> {
         let db = self.db.read();
         let of_ids = one_of(db.get_database_backend(), license::Column::Id, keys.iter().map(|key| key.0));
-        let seen = no_index_hint(self.asking.viewer().visible_licenses());
-        let rows = license::Entity::find().filter(of_ids).filter(seen).all(db).await?;
+        let visible = no_index_hint(self.current_viewer.viewer().visible_licenses());
+        let rows = license::Entity::find().filter(of_ids).filter(visible).all(db).await?;
         Ok(rows.into_iter().map(|row| (LicenseById(row.id), row)).collect())
     }
 }
@@ -110,15 +116,15 @@ impl Loader<ApiKeyById> for Loaders {
     type Error = Error;
 
     async fn load(&self, keys: &[ApiKeyById]) -> Result<HashMap<ApiKeyById, api_key::Model>, Error> {
-        let viewer = self.asking.viewer();
+        let viewer = self.current_viewer.viewer();
         // No statement is run for a viewer who may see no API keys.
         if viewer.may(Action::UseApiKeys).is_err() {
             return Ok(HashMap::new());
         }
         let db = self.db.read();
         let of_ids = one_of(db.get_database_backend(), api_key::Column::Id, keys.iter().map(|key| key.0));
-        let seen = no_index_hint(viewer.visible_api_keys());
-        let rows = api_key::Entity::find().filter(of_ids).filter(seen).all(db).await?;
+        let visible = no_index_hint(viewer.visible_api_keys());
+        let rows = api_key::Entity::find().filter(of_ids).filter(visible).all(db).await?;
         Ok(rows.into_iter().map(|row| (ApiKeyById(row.id), row)).collect())
     }
 }
@@ -129,8 +135,8 @@ impl Loader<AuditEventById> for Loaders {
 
     async fn load(&self, keys: &[AuditEventById]) -> Result<HashMap<AuditEventById, audit_event::Model>, Error> {
         let ids = keys.iter().map(|key| key.0).collect();
-        let seen = self.asking.viewer().visible_audit_events();
-        let rows = self.by_id::<audit_event::Entity>(audit_event::Column::Id, ids, seen).await?;
+        let visible = self.current_viewer.viewer().visible_audit_events();
+        let rows = self.by_id::<audit_event::Entity>(audit_event::Column::Id, ids, visible).await?;
         Ok(rows.into_iter().map(|row| (AuditEventById(row.id), row)).collect())
     }
 }
@@ -146,8 +152,8 @@ impl Loader<AttributeDefinitionById> for Loaders {
         let db = self.db.read();
         let ids = keys.iter().map(|key| key.0);
         let of_ids = one_of(db.get_database_backend(), attribute_definition::Column::Id, ids);
-        let seen = no_index_hint(self.asking.viewer().visible_attribute_definitions());
-        let rows = attribute_definition::Entity::find().filter(of_ids).filter(seen).all(db).await?;
+        let visible = no_index_hint(self.current_viewer.viewer().visible_attribute_definitions());
+        let rows = attribute_definition::Entity::find().filter(of_ids).filter(visible).all(db).await?;
         Ok(rows.into_iter().map(|row| (AttributeDefinitionById(row.id), row)).collect())
     }
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use async_graphql::dataloader::Loader;
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, JoinType, QueryFilter, QuerySelect, RelationTrait, Select};
 
-use super::{Loaders, by_part};
+use super::{Loaders, group_by_part};
 use crate::access::SitesOf;
 use crate::db::conditions::{no_index_hint, one_of};
 use crate::entity::{institution, site_access};
@@ -26,35 +26,36 @@ impl Loaders {
         let backend = self.db.read().get_database_backend();
         institution::Entity::find()
             .filter(one_of(backend, institution::Column::LicenseId, licenses))
-            .filter(no_index_hint(self.asking.viewer().visible_institutions()))
+            .filter(no_index_hint(self.current_viewer.viewer().visible_institutions()))
     }
 
-    fn sites_of_people(&self, people: Vec<Id>) -> Select<institution::Entity> {
+    fn sites_of_users(&self, users: Vec<Id>) -> Select<institution::Entity> {
         let backend = self.db.read().get_database_backend();
         institution::Entity::find()
             .join_rev(JoinType::InnerJoin, site_access::Relation::Institution.def())
-            .filter(one_of(backend, site_access::Column::UserId, people))
-            .filter(no_index_hint(self.asking.viewer().visible_institutions()))
+            .filter(one_of(backend, site_access::Column::UserId, users))
+            .filter(no_index_hint(self.current_viewer.viewer().visible_institutions()))
     }
 
-    /// Reads the pages of the lists of one kind of parent. `whose` selects the keys of that kind, `of` makes a key from a
-    /// parent's ID, and `parent` is the column with that ID in the rows of `select`.
+    /// Reads the pages of the lists of one kind of parent. `id_of` returns the parent's ID if a key is of that kind, `of` makes a
+    /// key from a parent's ID, and `parent` is the column with that ID in the rows of `select`.
     async fn site_pages(
         &self,
         keys: &[Sites],
-        whose: fn(SitesOf) -> Option<Id>,
+        id_of: fn(SitesOf) -> Option<Id>,
         of: fn(Id) -> SitesOf,
         parent: impl ColumnTrait,
         select: impl Fn(Vec<Id>) -> Select<institution::Entity>,
     ) -> Result<HashMap<Sites, Page<institution::Model>>, Error> {
-        let columns = self.named.columns();
+        let columns = self.selected_fields.columns();
         let mut pages = HashMap::new();
-        for (part, parents) in by_part(keys.iter().filter_map(|Sites(of, window)| Some((window, whose(*of)?)))) {
+        let requests = keys.iter().filter_map(|Sites(of, page_request)| Some((page_request, id_of(*of)?)));
+        for (part, parents) in group_by_part(requests) {
             let select = columns.narrow(select(parents.keys().copied().collect()));
-            let read = pagination::read_per_parent(self.db.read(), select, &columns, parent, &part, |_, site| Ok(site))
+            let rows = pagination::read_per_parent(self.db.read(), select, &columns, parent, &part, |_, site| Ok(site))
                 .await?;
-            let of_parents = super::pages(parents, read).into_iter();
-            pages.extend(of_parents.map(|(id, window, page)| (Sites(of(id), window.clone()), page)));
+            let lists = super::pages(parents, rows).into_iter();
+            pages.extend(lists.map(|list| (Sites(of(list.parent_id), list.request.clone()), list.page)));
         }
         Ok(pages)
     }
@@ -65,10 +66,10 @@ impl Loader<Sites> for Loaders {
     type Error = Error;
 
     async fn load(&self, keys: &[Sites]) -> Result<HashMap<Sites, Page<institution::Model>>, Error> {
-        let (people, licenses) = (site_access::Column::UserId, institution::Column::LicenseId);
-        let mut pages = self.site_pages(keys, person, SitesOf::Person, people, |ids| self.sites_of_people(ids)).await?;
-        let everywhere = |ids| self.sites_of_licenses(ids);
-        pages.extend(self.site_pages(keys, license, SitesOf::License, licenses, everywhere).await?);
+        let (users, licenses) = (site_access::Column::UserId, institution::Column::LicenseId);
+        let mut pages = self.site_pages(keys, user_id, SitesOf::User, users, |ids| self.sites_of_users(ids)).await?;
+        let of_licenses = |ids| self.sites_of_licenses(ids);
+        pages.extend(self.site_pages(keys, license_id, SitesOf::License, licenses, of_licenses).await?);
         Ok(pages)
     }
 }
@@ -79,12 +80,12 @@ impl Loader<SiteCount> for Loaders {
 
     async fn load(&self, keys: &[SiteCount]) -> Result<HashMap<SiteCount, i32>, Error> {
         let mut counts = HashMap::new();
-        let people: Vec<Id> = keys.iter().filter_map(|key| person(key.0)).collect();
-        if !people.is_empty() {
-            let found = self.counts(self.sites_of_people(people), site_access::Column::UserId).await?;
-            counts.extend(found.into_iter().map(|(id, count)| (SiteCount(SitesOf::Person(id)), count)));
+        let users: Vec<Id> = keys.iter().filter_map(|key| user_id(key.0)).collect();
+        if !users.is_empty() {
+            let found = self.counts(self.sites_of_users(users), site_access::Column::UserId).await?;
+            counts.extend(found.into_iter().map(|(id, count)| (SiteCount(SitesOf::User(id)), count)));
         }
-        let licenses: Vec<Id> = keys.iter().filter_map(|key| license(key.0)).collect();
+        let licenses: Vec<Id> = keys.iter().filter_map(|key| license_id(key.0)).collect();
         if !licenses.is_empty() {
             let found = self.counts(self.sites_of_licenses(licenses), institution::Column::LicenseId).await?;
             counts.extend(found.into_iter().map(|(id, count)| (SiteCount(SitesOf::License(id)), count)));
@@ -93,16 +94,16 @@ impl Loader<SiteCount> for Loaders {
     }
 }
 
-fn person(of: SitesOf) -> Option<Id> {
+fn user_id(of: SitesOf) -> Option<Id> {
     match of {
-        SitesOf::Person(id) => Some(id),
+        SitesOf::User(id) => Some(id),
         SitesOf::License(_) => None,
     }
 }
 
-fn license(of: SitesOf) -> Option<Id> {
+fn license_id(of: SitesOf) -> Option<Id> {
     match of {
         SitesOf::License(id) => Some(id),
-        SitesOf::Person(_) => None,
+        SitesOf::User(_) => None,
     }
 }

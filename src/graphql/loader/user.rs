@@ -48,11 +48,11 @@ pub struct GroupMembership {
 }
 
 impl Loaders {
-    pub(super) fn sessions(&self, meant: SimpleExpr) -> Select<session::Entity> {
+    pub(super) fn sessions(&self, condition: SimpleExpr) -> Select<session::Entity> {
         session::Entity::find()
             .join(JoinType::InnerJoin, session::Relation::User.def())
-            .filter(meant)
-            .filter(no_index_hint(self.asking.viewer().visible_sessions()))
+            .filter(condition)
+            .filter(no_index_hint(self.current_viewer.viewer().visible_sessions()))
             .filter(session::alive(self.idle))
     }
 }
@@ -64,30 +64,30 @@ impl Loader<GroupsOfUser> for Loaders {
     async fn load(&self, keys: &[GroupsOfUser]) -> Result<HashMap<GroupsOfUser, Arc<Vec<GroupMembership>>>, Error> {
         let db = self.db.read();
         let of_users = one_of(db.get_database_backend(), membership::Column::UserId, keys.iter().map(|key| key.0));
-        let columns = self.named.columns::<group::Entity>();
+        let columns = self.selected_fields.columns::<group::Entity>();
         let select = columns
             .narrow(group::Entity::find())
             .join_rev(JoinType::InnerJoin, membership::Relation::Group.def())
             .filter(of_users)
-            .filter(no_index_hint(self.asking.viewer().visible_groups()))
+            .filter(no_index_hint(self.current_viewer.viewer().visible_groups()))
             .column_as(membership::Column::UserId, "member_id")
             .column_as(membership::Column::Role, "member_role");
-        let blank = group::Entity::placeholder();
+        let placeholder = group::Entity::placeholder();
         let (member_id, member_role) = (columns.count(), columns.count() + 1);
-        let mut known: HashMap<Id, Arc<group::Model>> = HashMap::new();
+        let mut groups_by_id: HashMap<Id, Arc<group::Model>> = HashMap::new();
         let mut groups: HashMap<GroupsOfUser, Vec<GroupMembership>> = HashMap::with_capacity(keys.len());
         for row in db.query_all(&QueryTrait::into_query(select)).await? {
-            let group = match known.entry(row.try_get_by_index(0)?) {
+            let group = match groups_by_id.entry(row.try_get_by_index(0)?) {
                 Entry::Occupied(group) => Arc::clone(group.get()),
-                Entry::Vacant(place) => Arc::clone(place.insert(Arc::new(columns.read(&row, &blank)?))),
+                Entry::Vacant(entry) => Arc::clone(entry.insert(Arc::new(columns.read(&row, &placeholder)?))),
             };
-            let belonging = GroupMembership { group, role: row.try_get_by_index(member_role)? };
-            groups.entry(GroupsOfUser(row.try_get_by_index(member_id)?)).or_default().push(belonging);
+            let membership = GroupMembership { group, role: row.try_get_by_index(member_role)? };
+            groups.entry(GroupsOfUser(row.try_get_by_index(member_id)?)).or_default().push(membership);
         }
-        for belongings in groups.values_mut() {
-            belongings.sort_by(|a, b| (&a.group.name_key, a.group.id).cmp(&(&b.group.name_key, b.group.id)));
+        for memberships in groups.values_mut() {
+            memberships.sort_by(|a, b| (&a.group.name_key, a.group.id).cmp(&(&b.group.name_key, b.group.id)));
         }
-        Ok(groups.into_iter().map(|(user, belongings)| (user, Arc::new(belongings))).collect())
+        Ok(groups.into_iter().map(|(user, memberships)| (user, Arc::new(memberships))).collect())
     }
 }
 
@@ -122,7 +122,7 @@ impl Loader<DevicesOfUser> for Loaders {
         let rows = device::Entity::find()
             .join(JoinType::InnerJoin, device::Relation::User.def())
             .filter(of_users)
-            .filter(no_index_hint(self.asking.viewer().visible_sessions()))
+            .filter(no_index_hint(self.current_viewer.viewer().visible_sessions()))
             .filter(device::remembered())
             .order_by_desc(device::Column::LastUsedAt)
             .order_by_desc(device::Column::Id)
@@ -146,7 +146,7 @@ impl Loader<InvitationOfUser> for Loaders {
         let invitations = invitation::Entity::find()
             .join(JoinType::InnerJoin, invitation::Relation::User.def())
             .filter(of_users)
-            .filter(no_index_hint(self.asking.viewer().visible_invitations()))
+            .filter(no_index_hint(self.current_viewer.viewer().visible_invitations()))
             .all(db)
             .await?;
         Ok(invitations.into_iter().map(|invitation| (InvitationOfUser(invitation.user_id), invitation)).collect())
@@ -171,8 +171,8 @@ impl Loader<AttributesOfUser> for Loaders {
             ])
             .column(attribute_value::Column::Value)
             .filter(of_users)
-            .filter(no_index_hint(self.asking.viewer().visible_attributes()))
-            // A result with more rows is refused, so the rest need not be read.
+            .filter(no_index_hint(self.current_viewer.viewer().visible_attributes()))
+            // A result with more rows is rejected, so the rest need not be read.
             .limit(MAX_ATTRIBUTES_SHOWN as u64 + 1)
             .into_tuple()
             .all(db)

@@ -12,10 +12,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::Mac;
 use sea_orm::Value;
 
-use crate::auth::server_key::{Key, authenticated};
+use crate::auth::server_key::{Key, hmac_sha256};
 
 /// The length of the authentication code in a cursor, in bytes.
-const CODE: usize = 12;
+const CODE_LENGTH: usize = 12;
 
 /// The key for the cursors of all lists.
 #[derive(Clone)]
@@ -31,7 +31,7 @@ pub type Position = Vec<Option<String>>;
 /// The position of a row in a list.
 #[derive(Clone)]
 pub struct Cursor {
-    pub(super) mark: ListFingerprint,
+    pub(super) list: ListFingerprint,
     pub(super) position: Vec<Value>,
 }
 
@@ -44,32 +44,34 @@ impl CursorKey {
 
     /// Derives the key for the cursors of the list with this name.
     #[must_use]
-    pub fn of(&self, list: &str) -> ListFingerprint {
-        ListFingerprint(authenticated(&self.0, list.as_bytes()).finalize().into_bytes().into())
+    pub fn of_list(&self, list: &str) -> ListFingerprint {
+        ListFingerprint(hmac_sha256(&self.0, list.as_bytes()).finalize().into_bytes().into())
     }
 }
 
 impl ListFingerprint {
     /// Returns the position in a cursor of this list; `None` for any other text.
     #[must_use]
-    pub fn read(&self, cursor: &str) -> Option<Position> {
+    pub fn decode(&self, cursor: &str) -> Option<Position> {
         let bytes = URL_SAFE_NO_PAD.decode(cursor).ok()?;
-        let (code, hidden) = bytes.split_at_checked(CODE)?;
-        let place: Vec<u8> = hidden.iter().zip(self.mask(code)).map(|(byte, mask)| byte ^ mask).collect();
-        authenticated(&self.0, &place).verify_truncated_left(code).ok()?;
-        serde_json::from_slice(&place).ok()
+        let (code, encrypted) = bytes.split_at_checked(CODE_LENGTH)?;
+        let position: Vec<u8> = encrypted.iter().zip(self.keystream(code)).map(|(byte, mask)| byte ^ mask).collect();
+        hmac_sha256(&self.0, &position).verify_truncated_left(code).ok()?;
+        serde_json::from_slice(&position).ok()
     }
 
-    fn write(&self, position: &Position) -> String {
-        let place = serde_json::to_vec(position).unwrap_or_default();
-        let code: Vec<u8> = authenticated(&self.0, &place).finalize().into_bytes().into_iter().take(CODE).collect();
-        let hidden: Vec<u8> = place.into_iter().zip(self.mask(&code)).map(|(byte, mask)| byte ^ mask).collect();
-        URL_SAFE_NO_PAD.encode([code, hidden].concat())
+    fn encode(&self, position: &Position) -> String {
+        let position = serde_json::to_vec(position).unwrap_or_default();
+        let code = hmac_sha256(&self.0, &position).finalize().into_bytes();
+        let code: Vec<u8> = code.into_iter().take(CODE_LENGTH).collect();
+        let encrypted = position.into_iter().zip(self.keystream(&code)).map(|(byte, mask)| byte ^ mask);
+        let encrypted: Vec<u8> = encrypted.collect();
+        URL_SAFE_NO_PAD.encode([code, encrypted].concat())
     }
 
     /// Returns the keystream that encrypts the position with this code, as an endless sequence of bytes.
-    fn mask(&self, code: &[u8]) -> impl Iterator<Item = u8> {
-        let start = authenticated(&self.0, b"mask").chain_update(code);
+    fn keystream(&self, code: &[u8]) -> impl Iterator<Item = u8> {
+        let start = hmac_sha256(&self.0, b"mask").chain_update(code);
         (0_u32..).flat_map(move |block| start.clone().chain_update(block.to_be_bytes()).finalize().into_bytes())
     }
 }
@@ -77,17 +79,17 @@ impl ListFingerprint {
 impl CursorType for Cursor {
     type Error = Infallible;
 
-    /// Not used: [`ListFingerprint::read`] checks whether a cursor belongs to the requested list.
+    /// Not used: [`ListFingerprint::decode`] checks whether a cursor belongs to the requested list.
     fn decode_cursor(_: &str) -> Result<Self, Infallible> {
-        Ok(Self { mark: ListFingerprint::default(), position: Vec::new() })
+        Ok(Self { list: ListFingerprint::default(), position: Vec::new() })
     }
 
     fn encode_cursor(&self) -> String {
-        self.mark.write(&self.position.iter().map(text_of).collect())
+        self.list.encode(&self.position.iter().map(to_text).collect())
     }
 }
 
-fn text_of(value: &Value) -> Option<String> {
+fn to_text(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => text.clone(),
         Value::Uuid(id) => id.map(|id| id.to_string()),

@@ -3,6 +3,7 @@
 mod connection;
 mod cursor;
 mod order;
+mod request;
 
 use std::collections::HashMap;
 
@@ -13,39 +14,19 @@ use sea_orm::sea_query::{
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryResult, QueryTrait, Select, Value};
 
 pub use self::connection::{Connection, LazyCount, plain};
+use self::cursor::Cursor;
 pub use self::cursor::CursorKey;
-use self::cursor::{Cursor, ListFingerprint, Position};
 use self::order::NullPartition;
 pub use self::order::{DefaultOrder, Nulls, Order, SortKey};
+pub use self::request::{DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, PageArgs, PageRequest};
 use crate::db::{Reader, conditions};
 use crate::error::Error;
 use crate::graphql::projection::Columns;
 use crate::scalar::Id;
 use crate::text;
 
-/// The default number of rows on a page.
-pub const DEFAULT_PAGE_SIZE: u64 = 50;
-/// Maximum number of rows on a page.
-pub const MAX_PAGE_SIZE: u64 = 100;
-
-/// The four pagination arguments of a connection.
-#[derive(Clone, Debug, Default)]
-pub struct PageArgs {
-    pub first: Option<i32>,
-    pub after: Option<String>,
-    pub last: Option<i32>,
-    pub before: Option<String>,
-}
-
-/// A validated request for a page of a list.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct PageRequest {
-    mark: ListFingerprint,
-    size: u64,
-    backward: bool,
-    after: Option<Position>,
-    before: Option<Position>,
-}
+/// A row with its position in the list.
+pub type PositionedRow<R> = (Vec<Value>, R);
 
 /// The rows of one page, each with its cursor.
 #[derive(Clone)]
@@ -53,105 +34,6 @@ pub struct Page<R> {
     rows: Vec<(Cursor, R)>,
     has_previous: bool,
     has_next: bool,
-}
-
-impl PageRequest {
-    /// Validates the pagination arguments. `list` identifies the list, with everything that its rows depend on: a cursor of
-    /// another list is an error.
-    ///
-    /// # Errors
-    /// `BadInput` with all invalid arguments.
-    pub fn new(args: PageArgs, list: &str, seal: &CursorKey) -> Result<Self, Error> {
-        let mut faults = Vec::new();
-        let mut size = |name: &str, given: Option<i32>| match given.map(u64::try_from) {
-            Some(Ok(size @ 1..=MAX_PAGE_SIZE)) => Some(size),
-            None => None,
-            Some(_) => {
-                faults.push(format!("{name}: must be a number from 1 to {MAX_PAGE_SIZE}."));
-                None
-            }
-        };
-        let mark = seal.of(list);
-        let sizes = (size("first", args.first), size("last", args.last));
-        let mut position = |name: &str, given: Option<String>| {
-            let given = given?;
-            let position = mark.read(&given);
-            if position.is_none() {
-                faults.push(format!("{name}: must be a cursor of this list, with the same filter and order."));
-            }
-            position
-        };
-        let (after, before) = (position("after", args.after), position("before", args.before));
-        if args.first.is_some() && args.last.is_some() {
-            faults.push("first, last: at most one of them can be given.".to_owned());
-        }
-        if !faults.is_empty() {
-            return Err(Error::BadInput(faults.join(" ")));
-        }
-        Ok(Self {
-            mark,
-            size: sizes.0.or(sizes.1).unwrap_or(DEFAULT_PAGE_SIZE),
-            backward: args.last.is_some(),
-            after,
-            before,
-        })
-    }
-
-    /// Returns the request without its list and page size; it is equal for all requests for the same part of any list.
-    #[must_use]
-    pub fn part(&self) -> Self {
-        Self { mark: ListFingerprint::default(), size: 0, ..self.clone() }
-    }
-
-    /// Returns the smallest request that contains all of `windows`, which must be requests for this part.
-    #[must_use]
-    pub fn around(part: Self, windows: &[&Self]) -> Self {
-        let size = windows.iter().map(|window| window.size).max().unwrap_or_default();
-        Self { size, ..part }
-    }
-
-    /// Returns the page of each of several requests for one part, made of the rows of the request [around](Self::around) them.
-    #[must_use]
-    pub fn pages<'a, R: Clone>(windows: &[&'a Self], rows: Vec<(Vec<Value>, R)>) -> Vec<(&'a Self, Page<R>)> {
-        let Some((last, others)) = windows.split_last() else { return Vec::new() };
-        let of_others = others.iter().map(|window| {
-            let rows = rows.iter().take(usize::try_from(window.size + 1).unwrap_or(usize::MAX));
-            (*window, window.page(rows.cloned().collect()))
-        });
-        let mut pages: Vec<_> = of_others.collect();
-        pages.push((*last, last.page(rows)));
-        pages
-    }
-
-    /// Returns the order in which the rows are read.
-    fn direction<E: EntityTrait>(&self, order: &Order<E>) -> Order<E> {
-        if self.backward { order.reversed() } else { order.clone() }
-    }
-
-    /// Returns the condition for the rows of a part of the list that lie between the cursors.
-    fn between<E: EntityTrait>(&self, order: &Order<E>, part: NullPartition) -> Result<Condition, Error> {
-        let damaged = || {
-            Error::BadInput("after, before: must be a cursor of this list, with the same filter and order.".to_owned())
-        };
-        let after = self.after.as_ref().map(|place| order.after(part, place).ok_or_else(damaged));
-        let before = self.before.as_ref().map(|place| order.reversed().after(part, place).ok_or_else(damaged));
-        Ok(order.rows(part).add_option(after.transpose()?).add_option(before.transpose()?))
-    }
-
-    /// Makes a page of rows that were read in the direction of the request: one row more than the page holds, if there is one.
-    fn page<R>(&self, mut rows: Vec<(Vec<Value>, R)>) -> Page<R> {
-        let size = usize::try_from(self.size).unwrap_or(usize::MAX);
-        let more = rows.len() > size;
-        rows.truncate(size);
-        if self.backward {
-            rows.reverse();
-        }
-        Page {
-            rows: rows.into_iter().map(|(position, row)| (Cursor { mark: self.mark, position }, row)).collect(),
-            has_previous: if self.backward { more } else { self.after.is_some() },
-            has_next: if self.backward { self.before.is_some() } else { more },
-        }
-    }
 }
 
 /// Reads one page of a list in this order, with these columns of each row.
@@ -163,40 +45,40 @@ pub async fn read<E: DefaultOrder>(
     select: Select<E>,
     columns: &Columns<E>,
     order: &Order<E>,
-    window: &PageRequest,
+    page_request: &PageRequest,
 ) -> Result<Page<E::Model>, Error> {
     let columns = columns.with(order.columns());
-    let statement = statement(&columns.narrow(select), order, window)?;
-    let blank = E::placeholder();
+    let statement = statement(&columns.narrow(select), order, page_request)?;
+    let placeholder = E::placeholder();
     let rows = db.query_all(&statement).await?;
-    let rows = rows.iter().map(|row| columns.read(row, &blank).map(|model| (order.position(&model), model)));
-    Ok(window.page(rows.collect::<Result<_, _>>()?))
+    let rows = rows.iter().map(|row| columns.read(row, &placeholder).map(|model| (order.position(&model), model)));
+    Ok(page_request.page(rows.collect::<Result<_, _>>()?))
 }
 
-/// Returns one page of a list that is already ordered, from its beginning or after a cursor. `place` returns the position of a
+/// Returns one page of a list that is already ordered, from its beginning or after a cursor. `position` returns the position of a
 /// row; `comes_after` returns whether a row comes after a position, or `None` if the position is invalid.
 ///
 /// # Errors
 /// `BadInput` for a damaged cursor.
-pub fn of_ranked<R>(
-    ranked: Vec<R>,
-    window: &PageRequest,
-    place: impl Fn(&R) -> Vec<Value>,
+pub fn page_of_sorted<R>(
+    sorted: Vec<R>,
+    page_request: &PageRequest,
+    position: impl Fn(&R) -> Vec<Value>,
     comes_after: impl Fn(&R, &[Option<String>]) -> Option<bool>,
 ) -> Result<Page<R>, Error> {
-    let mut rest = Vec::with_capacity(ranked.len());
-    for row in ranked {
-        let is_wanted = match &window.after {
+    let mut rest = Vec::with_capacity(sorted.len());
+    for row in sorted {
+        let is_after = match &page_request.after {
             None => true,
             Some(after) => comes_after(&row, after).ok_or_else(|| {
                 Error::BadInput("after: must be a cursor of this list, with the same filter and order.".to_owned())
             })?,
         };
-        if is_wanted {
-            rest.push((place(&row), row));
+        if is_after {
+            rest.push((position(&row), row));
         }
     }
-    Ok(window.page(rest))
+    Ok(page_request.page(rest))
 }
 
 /// Returns the statement for the rows of a page and one more, in the direction of the request. Each part of the list is read by
@@ -204,37 +86,37 @@ pub fn of_ranked<R>(
 fn statement<E: DefaultOrder>(
     select: &Select<E>,
     order: &Order<E>,
-    window: &PageRequest,
+    page_request: &PageRequest,
 ) -> Result<SelectStatement, Error> {
-    let direction = window.direction(order);
+    let direction = page_request.direction(order);
     let rows_of = |part: NullPartition| {
-        let mut rows = QueryTrait::into_query(select.clone().filter(window.between(order, part)?));
+        let mut rows = QueryTrait::into_query(select.clone().filter(page_request.between(order, part)?));
         direction.within(part).apply(&mut rows);
-        rows.limit(window.size + 1);
+        rows.limit(page_request.size + 1);
         Ok::<_, Error>(rows)
     };
     if let [only] = direction.parts() {
         return rows_of(*only);
     }
     let mut parts = Vec::new();
-    for (place, part) in (0..).zip(direction.parts()) {
+    for (number, part) in (0..).zip(direction.parts()) {
         let mut rows = Query::select();
-        rows.column(Asterisk).expr_as(Expr::val(place), Alias::new("part"));
+        rows.column(Asterisk).expr_as(Expr::val(number), Alias::new("part"));
         parts.push(rows.from_subquery(rows_of(*part)?, Alias::new("rows")).to_owned());
     }
     let mut parts = parts.into_iter();
-    let mut both = parts.next().unwrap_or_default();
-    both.unions(parts.map(|rows| (UnionType::All, rows)));
+    let mut all = parts.next().unwrap_or_default();
+    all.unions(parts.map(|rows| (UnionType::All, rows)));
     let table = E::default().table_name().into_iden();
     let mut statement = Query::select();
-    statement.column(Asterisk).from_subquery(both, table).order_by(Alias::new("part"), Direction::Asc);
+    statement.column(Asterisk).from_subquery(all, table).order_by(Alias::new("part"), Direction::Asc);
     direction.apply(&mut statement);
-    statement.limit(window.size + 1);
+    statement.limit(page_request.size + 1);
     Ok(statement)
 }
 
 /// The rows of the list of each parent, each with its position.
-pub type RowsOfParents<R> = HashMap<Id, Vec<(Vec<Value>, R)>>;
+pub type RowsOfParents<R> = HashMap<Id, Vec<PositionedRow<R>>>;
 
 /// Reads the requested page, and one more row, of the list of each of several parents in one statement. `select` selects the rows
 /// of all parents, with the given columns first; `parent` is the column with the parent's ID; `row` makes the result from a row
@@ -247,26 +129,26 @@ pub async fn read_per_parent<E: DefaultOrder, R>(
     select: Select<E>,
     columns: &Columns<E>,
     parent: impl ColumnTrait,
-    window: &PageRequest,
+    page_request: &PageRequest,
     row: impl Fn(&QueryResult, E::Model) -> Result<R, DbErr>,
 ) -> Result<RowsOfParents<R>, Error> {
     let order = Order::<E>::default();
-    let mut inner = QueryTrait::into_query(select.filter(window.between(&order, NullPartition::Whole)?));
+    let mut inner = QueryTrait::into_query(select.filter(page_request.between(&order, NullPartition::Whole)?));
     let mut over = WindowStatement::partition_by(parent.as_column_ref());
-    window.direction(&order).apply(&mut over);
+    page_request.direction(&order).apply(&mut over);
     inner.expr_as(Expr::col(parent.as_column_ref()), Alias::new("parent_id"));
     inner.expr_window_as(Expr::cust("ROW_NUMBER()"), over, Alias::new("place"));
     let mut statement = Query::select();
     statement.column(Asterisk).from_subquery(inner, Alias::new("placed"));
-    statement.and_where(Expr::col(Alias::new("place")).lte(window.size + 1));
+    statement.and_where(Expr::col(Alias::new("place")).lte(page_request.size + 1));
     statement.order_by(Alias::new("parent_id"), Direction::Asc).order_by(Alias::new("place"), Direction::Asc);
 
-    let blank = E::placeholder();
+    let placeholder = E::placeholder();
     let mut rows: RowsOfParents<R> = HashMap::new();
-    for found in db.query_all(&statement).await? {
-        let parent: Id = found.try_get("", "parent_id")?;
-        let model = columns.read(&found, &blank)?;
-        rows.entry(parent).or_default().push((order.position(&model), row(&found, model)?));
+    for result in db.query_all(&statement).await? {
+        let parent: Id = result.try_get("", "parent_id")?;
+        let model = columns.read(&result, &placeholder)?;
+        rows.entry(parent).or_default().push((order.position(&model), row(&result, model)?));
     }
     Ok(rows)
 }
@@ -280,14 +162,17 @@ pub async fn count<E: EntityTrait>(db: &Reader, select: Select<E>) -> Result<i32
     Ok(i32::try_from(total).unwrap_or(i32::MAX))
 }
 
+/// Maximum number of characters of the argument `nameContains`.
+const MAX_NAME_PART_LENGTH: usize = 200;
+
 /// Returns the condition that a folded name contains a text; without a text, a condition that is always true.
 ///
 /// # Errors
 /// `BadInput` for a text of more than 200 characters.
-pub fn name_has(text: Option<&str>, name_key: impl ColumnTrait, postgres: bool) -> Result<Condition, Error> {
+pub fn name_contains(text: Option<&str>, name_key: impl ColumnTrait, postgres: bool) -> Result<Condition, Error> {
     let Some(text) = text else { return Ok(Condition::all()) };
-    if text.chars().count() > 200 {
-        return Err(Error::BadInput("nameContains: must be at most 200 characters.".to_owned()));
+    if text.chars().count() > MAX_NAME_PART_LENGTH {
+        return Err(Error::BadInput(format!("nameContains: must be at most {MAX_NAME_PART_LENGTH} characters.")));
     }
     Ok(Condition::all().add(conditions::contains(
         Expr::col(name_key.as_column_ref()),

@@ -145,27 +145,27 @@ impl<E: EntityTrait> Order<E> {
     /// Returns the condition for the rows of a part that come after a position in the list; `None` if the position is not one of
     /// this list.
     #[must_use]
-    pub fn after(&self, part: NullPartition, place: &Position) -> Option<Condition> {
+    pub fn after(&self, part: NullPartition, target: &Position) -> Option<Condition> {
         let values: Vec<Option<Value>> =
-            self.0.iter().zip(place).map(|(key, text)| key.value(text.as_deref())).collect::<Option<_>>()?;
-        if values.len() != self.0.len() || place.len() != self.0.len() {
+            self.0.iter().zip(target).map(|(key, text)| key.value(text.as_deref())).collect::<Option<_>>()?;
+        if values.len() != self.0.len() || target.len() != self.0.len() {
             return None;
         }
-        let at_value = values.first().is_some_and(Option::is_some);
-        let is_in_part = part == NullPartition::Whole || at_value == (part == NullPartition::With);
+        let has_value = values.first().is_some_and(Option::is_some);
+        let is_in_part = part == NullPartition::Whole || has_value == (part == NullPartition::With);
         if !is_in_part {
-            let before_it = self.parts().first() != Some(&part);
-            return Some(if before_it { Condition::all() } else { Condition::any().add(Expr::val(1).eq(0)) });
+            let is_earlier = self.parts().first() != Some(&part);
+            return Some(if is_earlier { Condition::all() } else { Condition::any().add(Expr::val(1).eq(0)) });
         }
         let order = self.within(part);
         let keys: Vec<_> =
             order.0.iter().copied().zip(values).skip(usize::from(part == NullPartition::Without)).collect();
-        Some(beyond(&keys))
+        Some(rows_after(&keys))
     }
 }
 
 /// Returns the condition for the rows whose keys come after these values.
-fn beyond<C: ColumnTrait>(keys: &[(SortKey<C>, Option<Value>)]) -> Condition {
+fn rows_after<C: ColumnTrait>(keys: &[(SortKey<C>, Option<Value>)]) -> Condition {
     let is_plain = |(key, _): &(SortKey<C>, Option<Value>)| {
         key.nulls.is_none() && keys.first().is_some_and(|(first, _)| first.descending == key.descending)
     };
@@ -176,16 +176,16 @@ fn beyond<C: ColumnTrait>(keys: &[(SortKey<C>, Option<Value>)]) -> Condition {
         return Condition::all().add(if first.descending { columns.lt(values) } else { columns.gt(values) });
     }
     let mut any = Condition::any();
-    let mut same = Condition::all();
+    let mut equal = Condition::all();
     for (key, value) in keys {
         if let Some(after) = key.after(value.as_ref()) {
-            any = any.add(same.clone().add(after));
+            any = any.add(equal.clone().add(after));
         }
-        same = same.add(key.at(value.as_ref()));
+        equal = equal.add(key.equals(value.as_ref()));
     }
     // Redundant, but an index needs a condition from which to begin.
-    let begin = keys.first().and_then(|(key, value)| key.from(value.as_ref()));
-    Condition::all().add_option(begin).add(any)
+    let start = keys.first().and_then(|(key, value)| key.from(value.as_ref()));
+    Condition::all().add_option(start).add(any)
 }
 
 impl<C> SortKey<C> {
@@ -217,7 +217,7 @@ impl<C: ColumnTrait> SortKey<C> {
         Expr::col(self.column.as_column_ref())
     }
 
-    fn at(&self, value: Option<&Value>) -> SimpleExpr {
+    fn equals(&self, value: Option<&Value>) -> SimpleExpr {
         match value {
             Some(value) => self.col().eq(value.clone()),
             None => self.col().is_null(),

@@ -50,11 +50,12 @@ const PHASE_SHIFT: u32 = 60;
 impl Phase {
     const ALL: [Self; 5] = [Self::Idle, Self::Receiving, Self::Working, Self::Sending, Self::Closing];
 
-    fn of(word: u64) -> Self {
+    fn from_word(word: u64) -> Self {
         let number = word >> PHASE_SHIFT;
         Self::ALL.into_iter().find(|phase| *phase as u64 == number).unwrap_or(Self::Closing)
     }
 
+    /// Returns the word that stores this phase and the time at which it began.
     pub fn since(self, microseconds: u64) -> u64 {
         ((self as u64) << PHASE_SHIFT) | microseconds
     }
@@ -87,7 +88,7 @@ impl Connection {
     }
 
     pub fn phase(&self) -> Phase {
-        Phase::of(self.phase.load(Ordering::Acquire))
+        Phase::from_word(self.phase.load(Ordering::Acquire))
     }
 
     /// Records that bytes have arrived; returns `false` if the connection is being closed.
@@ -97,7 +98,7 @@ impl Connection {
     }
 
     /// Records that the head of a request has arrived; returns `false` if the connection is being closed.
-    pub fn request_begun(&self, has_body: bool) -> bool {
+    pub fn request_started(&self, has_body: bool) -> bool {
         self.has_unread.store(has_body, Ordering::Release);
         self.enter(if has_body { Phase::Receiving } else { Phase::Working }, |_| true)
     }
@@ -109,7 +110,7 @@ impl Connection {
     }
 
     /// Records that the request has a response, which is still to be written.
-    pub fn answered(&self) {
+    pub fn response_ready(&self) {
         self.enter(Phase::Working, |_| true);
     }
 
@@ -148,20 +149,20 @@ impl Connection {
         if self.phase() == Phase::Closing { Poll::Ready(()) } else { Poll::Pending }
     }
 
-    /// Enters a phase if `is_left` returns `true` for the current one; returns `false` if the connection is being closed.
-    fn enter(&self, phase: Phase, is_left: impl Fn(Phase) -> bool) -> bool {
+    /// Enters a phase if `may_leave` returns `true` for the current one; returns `false` if the connection is being closed.
+    fn enter(&self, phase: Phase, may_leave: impl Fn(Phase) -> bool) -> bool {
         let next = phase.since(microseconds(self.started));
         let entered = self.phase.fetch_update(Ordering::AcqRel, Ordering::Acquire, |word| {
-            let now = Phase::of(word);
-            (now != Phase::Closing && is_left(now)).then_some(next)
+            let now = Phase::from_word(word);
+            (now != Phase::Closing && may_leave(now)).then_some(next)
         });
-        entered.map_or_else(|word| Phase::of(word) != Phase::Closing, |_| true)
+        entered.map_or_else(|word| Phase::from_word(word) != Phase::Closing, |_| true)
     }
 
-    /// Closes the connection unless its phase has changed since `seen`; returns whether it was closed.
-    pub fn close(&self, seen: u64, now: u64) -> bool {
+    /// Closes the connection unless its phase has changed since `observed`; returns whether it was closed.
+    pub fn close(&self, observed: u64, now: u64) -> bool {
         let closing = Phase::Closing.since(now);
-        let is_closed = self.phase.compare_exchange(seen, closing, Ordering::AcqRel, Ordering::Acquire).is_ok();
+        let is_closed = self.phase.compare_exchange(observed, closing, Ordering::AcqRel, Ordering::Acquire).is_ok();
         if is_closed {
             // End the request that is still running, so that the task of the connection notices that it is closed.
             self.peer_gone();
@@ -176,7 +177,7 @@ type ClosingOrder = (bool, bool, u64);
 
 /// Returns the position of a connection in the closing order, lowest first; `None` if it must not be closed.
 pub fn closing_order(word: u64, now: u64) -> Option<ClosingOrder> {
-    let phase = Phase::of(word);
+    let phase = Phase::from_word(word);
     let since = word ^ phase.since(0);
     let is_recent = Duration::from_micros(now.saturating_sub(since)) < RECENT;
     match phase {

@@ -14,15 +14,15 @@ fn admit(registry: &ConnectionRegistry, peer: &str) -> Option<Arc<Connection>> {
 fn exempt_networks_have_no_share() {
     let registry = registry(10, 5, &["10.0.0.0/8", "2001:db8:f::/48"]);
     for peer in ["10.1.2.3", "::ffff:10.1.2.3", "2001:db8:f::1"] {
-        assert_eq!(registry.share_of(peer.parse().unwrap()), None, "{peer}");
+        assert_eq!(registry.limited_network(peer.parse().unwrap()), None, "{peer}");
     }
     for peer in ["192.0.2.1", "::ffff:192.0.2.1", "2001:db8:1:2::3"] {
-        assert!(registry.share_of(peer.parse().unwrap()).is_some(), "{peer}");
+        assert!(registry.limited_network(peer.parse().unwrap()).is_some(), "{peer}");
     }
 }
 
 #[test]
-fn who_has_kept_the_server_waiting_for_the_longest_goes_first() {
+fn the_connection_that_kept_the_server_waiting_longest_is_closed_first() {
     let now = 10_000_000;
     let mut ranked = [
         (Phase::Idle, 9_900_000),
@@ -42,7 +42,7 @@ fn who_has_kept_the_server_waiting_for_the_longest_goes_first() {
 }
 
 #[test]
-fn a_share_that_is_used_up_costs_its_own_and_places_are_given_back() {
+fn an_address_at_its_limit_loses_its_own_connections_and_slots_are_released() {
     let registry = registry(4, 2, &[]);
     let other = admit(&registry, "192.0.2.9").unwrap();
     let first = admit(&registry, "192.0.2.1").unwrap();
@@ -50,23 +50,23 @@ fn a_share_that_is_used_up_costs_its_own_and_places_are_given_back() {
     let third = admit(&registry, "192.0.2.1").unwrap();
     assert_eq!([&other, &first, &second, &third].map(|one| one.phase() == Phase::Closing), [false, true, false, false]);
     registry.remove(&first);
-    assert!(second.request_begun(false) && third.request_begun(false));
+    assert!(second.request_started(false) && third.request_started(false));
     assert!(admit(&registry, "192.0.2.1").unwrap().is_reserved);
     registry.remove(&second);
     assert!(!admit(&registry, "192.0.2.1").unwrap().is_reserved);
-    assert!(!first.bytes_read() && !first.request_begun(false), "it is closing");
+    assert!(!first.bytes_read() && !first.request_started(false), "it is closing");
     assert!(!admit(&registry, "192.0.2.2").unwrap().is_reserved);
     let state = registry.lock();
     assert_eq!((state.general.used, state.reserved.used), (4, 1));
 }
 
 #[test]
-fn where_requests_are_worked_on_everywhere_nobody_is_let_in() {
+fn no_connection_is_admitted_while_every_other_one_executes_a_request() {
     let registry = registry(1, 1, &[]);
     let mut working = Vec::new();
     let mut peers = (1..=255).map(|number| format!("192.0.2.{number}"));
     while let Some(connection) = peers.next().and_then(|peer| admit(&registry, &peer)) {
-        assert!(connection.request_begun(false));
+        assert!(connection.request_started(false));
         working.push(connection);
     }
     assert_eq!(working.len(), 1 + RESERVED);

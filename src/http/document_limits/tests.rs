@@ -5,11 +5,11 @@ use async_graphql::parser::parse_query;
 use super::*;
 
 /// Checks a document, in a thread with a smaller stack than that of tokio's workers.
-fn verdict(text: &str) -> Result<(), TooLarge> {
+fn check(text: &str) -> Result<(), TooLarge> {
     let text = text.to_owned();
     let run = move || match check_text(&text) {
         Ok(()) => parse_query(&text).map_or(Ok(()), |document| measure(&document)),
-        Err(refused) => Err(refused),
+        Err(error) => Err(error),
     };
     std::thread::Builder::new().stack_size(1024 * 1024).spawn(run).unwrap().join().unwrap()
 }
@@ -27,12 +27,12 @@ fn bomb(count: usize, times: usize, last: &str) -> String {
 }
 
 #[test]
-fn fragment_bombs_are_refused() {
-    assert_eq!(verdict(&bomb(24, 2, "a")), Err(TooLarge::Fields));
-    assert_eq!(verdict(&bomb(9, 10, "a")), Err(TooLarge::Fields));
-    assert_eq!(verdict(&bomb(24, 2, "...Missing")), Err(TooLarge::Fields));
-    assert!(verdict(&bomb(1000, 2, "a")).is_err());
-    assert_eq!(verdict(&bomb(300, 1, "a")), Err(TooLarge::Nesting));
+fn fragment_bombs_are_rejected() {
+    assert_eq!(check(&bomb(24, 2, "a")), Err(TooLarge::Fields));
+    assert_eq!(check(&bomb(9, 10, "a")), Err(TooLarge::Fields));
+    assert_eq!(check(&bomb(24, 2, "...Missing")), Err(TooLarge::Fields));
+    assert!(check(&bomb(1000, 2, "a")).is_err());
+    assert_eq!(check(&bomb(300, 1, "a")), Err(TooLarge::Nesting));
 }
 
 #[test]
@@ -44,31 +44,31 @@ fn a_bomb_of_a_thousand_fragments_is_measured_without_its_text_limit() {
 }
 
 #[test]
-fn fragment_cycles_are_refused() {
-    assert_eq!(verdict("{ ...A } fragment A on Query { ...A ...A }"), Err(TooLarge::FragmentCycle));
-    assert_eq!(verdict("{ a } fragment A on Q { ...B ...B } fragment B on Q { ...A }"), Err(TooLarge::FragmentCycle));
+fn fragment_cycles_are_rejected() {
+    assert_eq!(check("{ ...A } fragment A on Query { ...A ...A }"), Err(TooLarge::FragmentCycle));
+    assert_eq!(check("{ a } fragment A on Q { ...B ...B } fragment B on Q { ...A }"), Err(TooLarge::FragmentCycle));
 }
 
 #[test]
 fn nesting_never_overflows_the_stack() {
     for depth in [60, 64, 65, 1_000, 16_000] {
         for (open, close) in [("{a", "}"), ("{...", "}"), ("{...on A", "}")] {
-            let _ = verdict(&format!("{}{{a}}{}", open.repeat(depth), close.repeat(depth)));
+            let _ = check(&format!("{}{{a}}{}", open.repeat(depth), close.repeat(depth)));
         }
         for (open, close) in [("[", "]"), ("{a:", "}"), ("[{a:[", "]}]")] {
             let value = format!("{}1{}", open.repeat(depth), close.repeat(depth));
             for frame in ["{a(b:%)}", "query($a:A=%){a}", "{a@d(b:%)}", "{...@d(b:%){a}}", "query($a:%){a}"] {
-                let _ = verdict(&frame.replace('%', &value));
+                let _ = check(&frame.replace('%', &value));
             }
         }
         let types = format!("query($a:{}Int{}){{a}}", "[".repeat(depth), "]".repeat(depth));
-        let _ = verdict(&types);
+        let _ = check(&types);
     }
-    assert_eq!(verdict(&"[".repeat(30_000)), Err(TooLarge::Brackets));
-    assert_eq!(verdict(&"{a".repeat(16_000)), Err(TooLarge::Brackets));
-    assert_eq!(verdict(&"{a".repeat(100_000)), Err(TooLarge::Bytes));
-    assert_eq!(verdict(&format!("{}{}", "{a".repeat(16), "}".repeat(16))), Err(TooLarge::Depth));
-    assert_eq!(verdict(&format!("{}{}", "{a".repeat(15), "}".repeat(15))), Ok(()));
+    assert_eq!(check(&"[".repeat(30_000)), Err(TooLarge::Brackets));
+    assert_eq!(check(&"{a".repeat(16_000)), Err(TooLarge::Brackets));
+    assert_eq!(check(&"{a".repeat(100_000)), Err(TooLarge::Bytes));
+    assert_eq!(check(&format!("{}{}", "{a".repeat(16), "}".repeat(16))), Err(TooLarge::Depth));
+    assert_eq!(check(&format!("{}{}", "{a".repeat(15), "}".repeat(15))), Ok(()));
 }
 
 #[test]
@@ -83,40 +83,40 @@ fn brackets_in_strings_and_comments_do_not_count_and_hide_nothing() {
         assert_eq!(check_text(&hidden.replace('@', &many)), Err(TooLarge::Brackets), "{hidden}");
     }
     assert_eq!(check_text(&"\"\"\"".repeat(10_000)), Ok(()));
-    assert!(verdict(&format!("{{a(b:\"{}\")}}", "x".repeat(32_000))).is_ok());
+    assert!(check(&format!("{{a(b:\"{}\")}}", "x".repeat(32_000))).is_ok());
 }
 
 #[test]
 fn aliases_root_fields_and_directives_are_counted_expanded() {
     let aliases = |count: usize| (0..count).fold(String::new(), |text, n| text + &format!("a{n}:b "));
-    assert_eq!(verdict(&format!("{{a{{{}}}}}", aliases(30))), Ok(()));
-    assert_eq!(verdict(&format!("{{a{{{}}}}}", aliases(31))), Err(TooLarge::Aliases));
-    assert_eq!(verdict(&format!("{{{}}}", aliases(2_500))), Err(TooLarge::Fields));
-    assert_eq!(verdict(&format!("{{a{{{}}}}}", aliases(10_000))), Err(TooLarge::Bytes));
+    assert_eq!(check(&format!("{{a{{{}}}}}", aliases(30))), Ok(()));
+    assert_eq!(check(&format!("{{a{{{}}}}}", aliases(31))), Err(TooLarge::Aliases));
+    assert_eq!(check(&format!("{{{}}}", aliases(2_500))), Err(TooLarge::Fields));
+    assert_eq!(check(&format!("{{a{{{}}}}}", aliases(10_000))), Err(TooLarge::Bytes));
     let twice = format!("{{a{{...A b{{...A}}}}}} fragment A on Q {{{}}}", aliases(16));
-    assert_eq!(verdict(&twice), Err(TooLarge::Aliases));
+    assert_eq!(check(&twice), Err(TooLarge::Aliases));
 
-    assert_eq!(verdict(&format!("{{{}}}", "a ".repeat(10))), Ok(()));
-    assert_eq!(verdict(&format!("{{{}}}", "a ".repeat(11))), Err(TooLarge::RootFields));
-    assert_eq!(verdict("{...A ...on Q{...A}} fragment A on Q {a b c d e f}"), Err(TooLarge::RootFields));
-    assert_eq!(verdict("query A{a b c d e f} query B{a b c d e f}"), Ok(()));
+    assert_eq!(check(&format!("{{{}}}", "a ".repeat(10))), Ok(()));
+    assert_eq!(check(&format!("{{{}}}", "a ".repeat(11))), Err(TooLarge::RootFields));
+    assert_eq!(check("{...A ...on Q{...A}} fragment A on Q {a b c d e f}"), Err(TooLarge::RootFields));
+    assert_eq!(check("query A{a b c d e f} query B{a b c d e f}"), Ok(()));
 
-    assert_eq!(verdict(&format!("{{a {}}}", "@d ".repeat(50))), Ok(()));
-    assert_eq!(verdict(&format!("{{a {}}}", "@d ".repeat(51))), Err(TooLarge::Directives));
-    assert_eq!(verdict(&format!("query($a:A{}){{a}}", "@d ".repeat(51))), Err(TooLarge::Directives));
+    assert_eq!(check(&format!("{{a {}}}", "@d ".repeat(50))), Ok(()));
+    assert_eq!(check(&format!("{{a {}}}", "@d ".repeat(51))), Err(TooLarge::Directives));
+    assert_eq!(check(&format!("query($a:A{}){{a}}", "@d ".repeat(51))), Err(TooLarge::Directives));
     let spread = format!("{{...A a{{...A}}}} fragment A on Q {} {{a}}", "@d ".repeat(26));
-    assert_eq!(verdict(&spread), Err(TooLarge::Directives));
+    assert_eq!(check(&spread), Err(TooLarge::Directives));
 }
 
 #[test]
 fn all_operations_together_are_bounded_and_so_is_the_walk_of_validation() {
     let fields = "a ".repeat(1_001);
-    assert_eq!(verdict(&format!("query A{{x{{{fields}}}}} query B{{x{{{fields}}}}}")), Err(TooLarge::Fields));
+    assert_eq!(check(&format!("query A{{x{{{fields}}}}} query B{{x{{{fields}}}}}")), Err(TooLarge::Fields));
     let mut wide = format!("{{x{{...Z}}}} fragment Z on Q{{{}}}", "a ".repeat(1_900));
     for number in 0..500 {
         write!(wide, "fragment A{number} on Q{{...Z}}").unwrap();
     }
-    assert_eq!(verdict(&wide), Err(TooLarge::Fields));
+    assert_eq!(check(&wide), Err(TooLarge::Fields));
 }
 
 #[test]
@@ -137,12 +137,12 @@ fn the_introspection_of_graphiql_passes() {
          fragment TypeRef on __Type {{ {of_type} }}"
     );
     assert!(parse_query(&text).is_ok());
-    assert_eq!(verdict(&text), Ok(()));
+    assert_eq!(check(&text), Ok(()));
 }
 
 #[test]
 fn the_selected_operation_is_found_by_name() {
-    let kind_of = |text: &str, name: Option<&str>| kind(&parse_query(text).unwrap(), name);
+    let kind_of = |text: &str, name: Option<&str>| operation_type(&parse_query(text).unwrap(), name);
     let both = "query A{a} mutation B{b}";
     assert_eq!(kind_of(both, Some("B")), Some(OperationType::Mutation));
     assert_eq!(kind_of(both, Some("A")), Some(OperationType::Query));

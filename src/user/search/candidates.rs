@@ -15,18 +15,18 @@ use crate::scalar::Id;
 use crate::search_index;
 
 /// The maximum number of users that are read by the beginning of a name.
-const BY_NAME: u64 = 100;
+const MAX_BY_NAME: u64 = 100;
 /// The maximum number of users that are read by their words.
-const BY_WORDS: u64 = 100;
+const MAX_BY_WORDS: u64 = 100;
 /// The same if there is a filter, which will exclude most of them.
-const BY_WORDS_NARROWED: u64 = 1_000;
+const MAX_BY_WORDS_FILTERED: u64 = 1_000;
 /// The number of rows that may be looked at for each user that is read, because some users are not visible: they are inactive, or
 /// the filter excludes them.
-const UNSEEN: u64 = 4;
+const HITS_PER_USER: u64 = 4;
 /// The maximum number of lookups whether a user who has one common word has another.
-const TOGETHER: usize = 6_000;
+const MAX_LOOKUPS: usize = 6_000;
 /// The number of words that are used of each term when terms are combined.
-const NEAREST: usize = 8;
+const MAX_COMBINED_WORDS: usize = 8;
 
 /// The users that are searched.
 pub struct SearchScope<'a> {
@@ -34,8 +34,8 @@ pub struct SearchScope<'a> {
     /// The license of the users. `None` for all licenses.
     pub license_id: Option<Id>,
     /// Whether there is a filter.
-    pub is_narrowed: bool,
-    pub seen: Condition,
+    pub is_filtered: bool,
+    pub visible: Condition,
 }
 
 /// A user who may match.
@@ -50,23 +50,23 @@ impl SearchScope<'_> {
         self.db.read().get_database_backend()
     }
 
-    fn people(&self, condition: Condition, order: &[Column], limit: u64) -> SelectStatement {
-        let people = user::Entity::find().select_only().columns([Column::Id, Column::SearchKey]);
-        let people = people.filter(self.seen.clone()).filter(condition).limit(limit);
-        let people = order.iter().fold(people, |people, column| people.order_by_asc(*column));
-        QueryTrait::into_query(people)
+    fn users(&self, condition: Condition, order: &[Column], limit: u64) -> SelectStatement {
+        let users = user::Entity::find().select_only().columns([Column::Id, Column::SearchKey]);
+        let users = users.filter(self.visible.clone()).filter(condition).limit(limit);
+        let users = order.iter().fold(users, |users, column| users.order_by_asc(*column));
+        QueryTrait::into_query(users)
     }
 
     /// Returns the visible users whose IDs a statement selects.
     fn found_by(&self, ids: SelectStatement) -> SelectStatement {
-        self.people(Column::Id.in_subquery(ids).into_condition(), &[Column::Id], self.most())
+        self.users(Column::Id.in_subquery(ids).into_condition(), &[Column::Id], self.max_users())
     }
 
     /// Returns the users who have one of the words: more than are read, because not all of them are visible.
     fn hits(&self, words: impl Into<SimpleExpr>) -> SelectStatement {
         let mut hits = Query::select();
         hits.column(search_hit::Column::UserId).from(search_hit::Entity).and_where(words.into());
-        hits.limit(self.most() * UNSEEN);
+        hits.limit(self.max_users() * HITS_PER_USER);
         hits.and_where_option(self.of_license());
         hits.order_by(search_hit::Column::License, Order::Asc);
         hits.order_by(search_hit::Column::UserId, Order::Asc).to_owned()
@@ -80,8 +80,8 @@ impl SearchScope<'_> {
         any_of(self.backend(), search_hit::Column::WordId, ids)
     }
 
-    fn most(&self) -> u64 {
-        if self.is_narrowed { BY_WORDS_NARROWED } else { BY_WORDS }
+    fn max_users(&self) -> u64 {
+        if self.is_filtered { MAX_BY_WORDS_FILTERED } else { MAX_BY_WORDS }
     }
 
     async fn read(&self, parts: Vec<SelectStatement>) -> Result<Vec<Candidate>, DbErr> {
@@ -93,7 +93,7 @@ impl SearchScope<'_> {
 
 /// Returns the users whose last and first names begin with the longest words. For a single word, also those who have it in any
 /// field.
-pub async fn by_name(among: &SearchScope<'_>, words: &[String]) -> Result<Vec<Candidate>, DbErr> {
+pub async fn by_name(scope: &SearchScope<'_>, words: &[String]) -> Result<Vec<Candidate>, DbErr> {
     let mut longest: Vec<&String> = words.iter().collect();
     longest.sort_by_key(|word| std::cmp::Reverse(word.chars().count()));
     let last = |word: &str| starts_with(Expr::col(Column::LastNameKey.as_column_ref()), word);
@@ -103,110 +103,111 @@ pub async fn by_name(among: &SearchScope<'_>, words: &[String]) -> Result<Vec<Ca
     let mut parts = Vec::new();
     match longest.as_slice() {
         [word] => {
-            parts.push(among.people(last(word), &by_last, BY_NAME));
-            if among.license_id.is_some() {
-                parts.push(among.people(first(word), &by_first, BY_NAME));
+            parts.push(scope.users(last(word), &by_last, MAX_BY_NAME));
+            if scope.license_id.is_some() {
+                parts.push(scope.users(first(word), &by_first, MAX_BY_NAME));
             }
-            let mut known = Query::select();
-            known.column(search_word::Column::Id).from(search_word::Entity);
-            known.and_where(search_word::Column::Word.eq(word.as_str()));
-            parts.push(among.found_by(among.hits(search_hit::Column::WordId.into_expr().eq(SimpleExpr::from(known)))));
+            let mut word_id = Query::select();
+            word_id.column(search_word::Column::Id).from(search_word::Entity);
+            word_id.and_where(search_word::Column::Word.eq(word.as_str()));
+            let is_word = search_hit::Column::WordId.into_expr().eq(SimpleExpr::from(word_id));
+            parts.push(scope.found_by(scope.hits(is_word)));
             for login in [Column::UsernameKey, Column::EmailKey] {
-                parts.push(among.people(login.eq(word.as_str()).into_condition(), &[], BY_NAME));
+                parts.push(scope.users(login.eq(word.as_str()).into_condition(), &[], MAX_BY_NAME));
             }
         }
         [long, short, others @ ..] => {
             let key = || Expr::col(Column::SearchKey.as_column_ref());
-            let has = |word: &&String| contains(key(), word, among.db.is_postgres());
+            let has = |word: &&String| contains(key(), word, scope.db.is_postgres());
             // If the two words are short, too few of the users in the range have all words: the others are not required here.
             let others =
                 others.iter().filter(|_| short.chars().count() > 2).map(has).fold(Condition::all(), Condition::add);
-            parts.push(among.people(last(long).add(first(short)).add(others.clone()), &by_last, BY_NAME));
-            let turned = first(long).add(last(short)).add(others);
-            let order = if among.license_id.is_some() { &by_first } else { &by_last };
-            parts.push(among.people(turned, order, BY_NAME));
+            parts.push(scope.users(last(long).add(first(short)).add(others.clone()), &by_last, MAX_BY_NAME));
+            let swapped = first(long).add(last(short)).add(others);
+            let order = if scope.license_id.is_some() { &by_first } else { &by_last };
+            parts.push(scope.users(swapped, order, MAX_BY_NAME));
         }
         [] => {}
     }
-    among.read(parts).await
+    scope.read(parts).await
 }
 
 /// Returns the users who have the words that the query may mean, by the term that the fewest users match. For a single word, also
 /// those whose login begins with it.
 pub async fn by_words(
-    among: &SearchScope<'_>,
+    scope: &SearchScope<'_>,
     words: &[String],
-    meant: &[TermMatches],
+    terms: &[TermMatches],
 ) -> Result<Vec<Candidate>, DbErr> {
     let mut parts = Vec::new();
     if let [word] = words {
         for column in [Column::UsernameKey, Column::EmailKey] {
             let begins = starts_with(Expr::col(column.as_column_ref()), word);
-            parts.push(among.people(begins, &[column], BY_NAME));
+            parts.push(scope.users(begins, &[column], MAX_BY_NAME));
         }
     }
-    if meant.iter().all(|meant| !meant.words.is_empty()) {
-        let mut meant: Vec<&TermMatches> = meant.iter().collect();
-        meant.sort_by_key(|meant| meant.rarity());
-        if let [rarest, others @ ..] = meant.as_slice() {
-            parts.extend(having(among, rarest, others));
-            if !others.is_empty() && rarest.people() >= MANY {
-                parts.push(named(among, &meant));
+    if terms.iter().all(|term| !term.words.is_empty()) {
+        let mut terms: Vec<&TermMatches> = terms.iter().collect();
+        terms.sort_by_key(|term| term.rarity());
+        if let [rarest, others @ ..] = terms.as_slice() {
+            parts.extend(with_term(scope, rarest, others));
+            if !others.is_empty() && rarest.users() >= MANY {
+                parts.push(with_full_name(scope, &terms));
             }
         }
     }
-    among.read(parts).await
+    scope.read(parts).await
 }
 
 /// Returns statements for the users who have the words of a term, as many as are read, the nearest words first. Of the words that
 /// too many users have, only the nearest is used, for the users who also match each of the other terms.
-fn having(among: &SearchScope<'_>, meant: &TermMatches, others: &[&TermMatches]) -> Vec<SelectStatement> {
-    let mut left = among.most();
-    let mut whole = Vec::new();
+fn with_term(scope: &SearchScope<'_>, term: &TermMatches, others: &[&TermMatches]) -> Vec<SelectStatement> {
+    let mut remaining = scope.max_users();
+    let mut rare = Vec::new();
     let mut common = None;
-    for word in &meant.words {
-        if word.people >= MANY {
+    for word in &term.words {
+        if word.users >= MANY {
             common = common.or(Some(word));
-        } else if word.people <= left {
-            left -= word.people;
-            whole.push(word.id);
+        } else if word.users <= remaining {
+            remaining -= word.users;
+            rare.push(word.id);
         }
     }
     let mut parts = Vec::new();
-    if !whole.is_empty() {
-        parts.push(among.found_by(among.hits(among.any_word(whole))));
+    if !rare.is_empty() {
+        parts.push(scope.found_by(scope.hits(scope.any_word(rare))));
     }
     if let Some(common) = common {
-        let hits = among.hits(search_hit::Column::WordId.eq(common.id));
-        parts.push(among.found_by(if others.is_empty() { hits } else { all(among, hits, others) }));
+        let hits = scope.hits(search_hit::Column::WordId.eq(common.id));
+        parts.push(scope.found_by(if others.is_empty() { hits } else { with_all_terms(scope, hits, others) }));
     }
     parts
 }
 
 /// Returns those users of a statement who also match each of the other terms.
-fn all(among: &SearchScope<'_>, mut people: SelectStatement, others: &[&TermMatches]) -> SelectStatement {
+fn with_all_terms(scope: &SearchScope<'_>, mut users: SelectStatement, others: &[&TermMatches]) -> SelectStatement {
     let one = |column: search_hit::Column| (Alias::new("one"), column);
-    let most = others.iter().map(|other| other.words.len().min(NEAREST)).max().unwrap_or(1);
-    people.column(search_hit::Column::License).limit((TOGETHER / most.max(1)) as u64);
+    let longest = others.iter().map(|other| other.words.len().min(MAX_COMBINED_WORDS)).max().unwrap_or(1);
+    users.column(search_hit::Column::License).limit((MAX_LOOKUPS / longest.max(1)) as u64);
     let mut all = Query::select();
-    all.column(one(search_hit::Column::UserId)).from_subquery(people, Alias::new("one"));
+    all.column(one(search_hit::Column::UserId)).from_subquery(users, Alias::new("one"));
     for other in others {
-        let words = other.words.iter().take(NEAREST).map(|word| word.id).collect();
+        let words = other.words.iter().take(MAX_COMBINED_WORDS).map(|word| word.id).collect();
         let mut has = Query::select();
-        has.expr(Expr::val(1)).from(search_hit::Entity).and_where(among.any_word(words));
+        has.expr(Expr::val(1)).from(search_hit::Entity).and_where(scope.any_word(words));
         for column in [search_hit::Column::License, search_hit::Column::UserId] {
             has.and_where(column.into_expr().equals(one(column)));
         }
         all.and_where(exists_row(has));
     }
-    all.order_by(one(search_hit::Column::UserId), Order::Asc).limit(among.most()).to_owned()
+    all.order_by(one(search_hit::Column::UserId), Order::Asc).limit(scope.max_users()).to_owned()
 }
 
 /// Returns the users whose first and last names are both words of the terms.
-fn named(among: &SearchScope<'_>, meant: &[&TermMatches]) -> SelectStatement {
-    let words = meant.iter().flat_map(|meant| meant.words.iter().take(NEAREST));
+fn with_full_name(scope: &SearchScope<'_>, terms: &[&TermMatches]) -> SelectStatement {
+    let words = terms.iter().flat_map(|term| term.words.iter().take(MAX_COMBINED_WORDS));
     let words: Vec<String> = words.map(|word| word.text.clone()).collect();
-    let is_one = |column| any_of(among.backend(), column, words.clone());
-    let named = Condition::all().add(is_one(Column::LastNameKey)).add(is_one(Column::FirstNameKey));
-    among.people(named, &[Column::LastNameKey, Column::FirstNameKey, Column::Id], among.most())
+    let is_one = |column| any_of(scope.backend(), column, words.clone());
+    let condition = Condition::all().add(is_one(Column::LastNameKey)).add(is_one(Column::FirstNameKey));
+    scope.users(condition, &[Column::LastNameKey, Column::FirstNameKey, Column::Id], scope.max_users())
 }

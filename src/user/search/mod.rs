@@ -29,7 +29,7 @@ use crate::access::{Action, RequiresAction};
 use crate::entity::user;
 use crate::error::Error;
 use crate::graphql::context::ContextExt;
-use crate::graphql::pagination::{self, Connection, LazyCount, PageArgs};
+use crate::graphql::pagination::{self, Connection, LazyCount, PageArgs, PageRequest};
 use crate::scalar::Id;
 use candidates::{Candidate, SearchScope};
 
@@ -120,41 +120,51 @@ impl SearchQuery {
         }
         let words = query::words(&query)?;
         let db = ctx.db()?;
-        let is_narrowed = filter.is_some();
-        let wanted = CompiledFilter::new(db, viewer, filter).await?;
-        ctx.loaders()?.loader().compare(wanted.comparisons)?;
+        let is_filtered = filter.is_some();
+        let filter = CompiledFilter::new(db, viewer, filter).await?;
+        ctx.loaders()?.loader().compare(filter.comparisons)?;
         let list =
-            format!("search {} {include_inactive} {} {}", viewer.visibility_scope(), words.join(" "), wanted.name);
-        let window = ctx.page_request(PageArgs { first, after, last: None, before: None }, &list)?;
-        let seen = wanted.among(viewer.listed_users(include_inactive));
-        let among = SearchScope { db, license_id: viewer.license_of_lists(), is_narrowed, seen };
-        let ranked = rank(&among, &words).await?;
-        let total = i32::try_from(ranked.len()).unwrap_or(i32::MAX);
-        let page = pagination::of_ranked(ranked, &window, Ranked::place, Ranked::comes_after)?;
-        let ids: Vec<Id> = page.rows().map(|ranked| ranked.id).collect();
-        let people = if ids.is_empty() {
-            Vec::new()
-        } else {
-            ctx.loaders()?.loader().by_id::<user::Entity>(user::Column::Id, ids, among.seen).await?
-        };
-        let mut people: HashMap<Id, user::Model> = people.into_iter().map(|person| (person.id, person)).collect();
-        let page = page.filter_map(|ranked| Some((people.remove(&ranked.id)?, ranked)));
-        let total = LazyCount::of(move |_| async move { Ok(total) }.boxed());
-        Ok(page.into_connection(total, |(person, ranked)| {
-            let fields = score::matched(&ranked.search_key, &words);
-            (person, Match { score: ranked.score, fields })
-        }))
+            format!("search {} {include_inactive} {} {}", viewer.visibility_scope(), words.join(" "), filter.name);
+        let page_request = ctx.page_request(PageArgs { first, after, last: None, before: None }, &list)?;
+        let visible = filter.among(viewer.listed_users(include_inactive));
+        let scope = SearchScope { db, license_id: viewer.license_of_lists(), is_filtered, visible };
+        Ok(search(ctx, scope, &words, &page_request).await?)
     }
 }
 
+/// Returns a page of the users that are found, the best matches first.
+async fn search(
+    ctx: &Context<'_>,
+    scope: SearchScope<'_>,
+    words: &[String],
+    page_request: &PageRequest,
+) -> Result<SearchConnection, Error> {
+    let ranked = rank(&scope, words).await?;
+    let total = i32::try_from(ranked.len()).unwrap_or(i32::MAX);
+    let page = pagination::page_of_sorted(ranked, page_request, RankedUser::position, RankedUser::comes_after)?;
+    let ids: Vec<Id> = page.rows().map(|ranked| ranked.id).collect();
+    let users = if ids.is_empty() {
+        Vec::new()
+    } else {
+        ctx.loaders()?.loader().by_id::<user::Entity>(user::Column::Id, ids, scope.visible).await?
+    };
+    let mut users: HashMap<Id, user::Model> = users.into_iter().map(|user| (user.id, user)).collect();
+    let page = page.filter_map(|ranked| Some((users.remove(&ranked.id)?, ranked)));
+    let total = LazyCount::of(move |_| async move { Ok(total) }.boxed());
+    Ok(page.into_connection(total, |(user, ranked)| {
+        let fields = score::matched(&ranked.search_key, words);
+        (user, Match { score: ranked.score, fields })
+    }))
+}
+
 /// A user that was found.
-struct Ranked {
+struct RankedUser {
     id: Id,
     search_key: String,
     score: f64,
 }
 
-impl Ranked {
+impl RankedUser {
     /// Returns the sort key: the best score first, then last name, first name and ID.
     fn key(&self) -> (Reverse<i64>, &str, &str, Id) {
         let mut lines = self.search_key.split('\n').skip(1);
@@ -162,41 +172,41 @@ impl Ranked {
         (Reverse(points(self.score)), lines.next().unwrap_or_default(), first, self.id)
     }
 
-    fn place(&self) -> Vec<Value> {
+    fn position(&self) -> Vec<Value> {
         let (Reverse(points), last, first, id) = self.key();
         vec![points.into(), last.into(), first.into(), id.0.into()]
     }
 
     /// Returns whether the user comes after a position in the list. `None` if the position is invalid.
-    fn comes_after(&self, place: &[Option<String>]) -> Option<bool> {
-        let [Some(points), Some(last), Some(first), Some(id)] = place else { return None };
+    fn comes_after(&self, position: &[Option<String>]) -> Option<bool> {
+        let [Some(points), Some(last), Some(first), Some(id)] = position else { return None };
         Some(self.key() > (Reverse(points.parse().ok()?), last, first, Id::parse(id)?))
     }
 }
 
 /// Returns the score in the precision in which scores are compared: scores that are equal to six digits are equal.
-#[expect(clippy::cast_possible_truncation, reason = "it lies between 0 and a million")]
+#[expect(clippy::cast_possible_truncation, reason = "the score lies between 0 and 1")]
 fn points(score: f64) -> i64 {
     (score * 1e6).round() as i64
 }
 
 /// Returns all users that are found, the best matches first.
-async fn rank(among: &SearchScope<'_>, words: &[String]) -> Result<Vec<Ranked>, Error> {
-    let mut ranked: HashMap<Id, Ranked> = HashMap::new();
-    let mut judge = |candidates: Vec<Candidate>| {
+async fn rank(scope: &SearchScope<'_>, words: &[String]) -> Result<Vec<RankedUser>, Error> {
+    let mut ranked: HashMap<Id, RankedUser> = HashMap::new();
+    let mut score_candidates = |candidates: Vec<Candidate>| {
         for Candidate { id, search_key } in candidates {
             if let Some(score) = score::score(&search_key, words) {
-                ranked.insert(id, Ranked { id, search_key, score });
+                ranked.insert(id, RankedUser { id, search_key, score });
             }
         }
         ranked.len()
     };
     // No index has the first names of all licenses.
-    if judge(candidates::by_name(among, words).await?) < ENOUGH || among.license_id.is_none() {
-        let meant = terms::match_terms(among.db, among.license_id, words).await?;
-        judge(candidates::by_words(among, words, &meant).await?);
+    if score_candidates(candidates::by_name(scope, words).await?) < ENOUGH || scope.license_id.is_none() {
+        let terms = terms::match_terms(scope.db, scope.license_id, words).await?;
+        score_candidates(candidates::by_words(scope, words, &terms).await?);
     }
-    let mut ranked: Vec<Ranked> = ranked.into_values().collect();
+    let mut ranked: Vec<RankedUser> = ranked.into_values().collect();
     ranked.sort_by(|a, b| a.key().cmp(&b.key()));
     Ok(ranked)
 }

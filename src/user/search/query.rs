@@ -33,21 +33,21 @@ pub fn words(query: &str) -> Result<Vec<String>, Error> {
             words.extend(words_of(chunk));
         }
     }
-    remove_pairs(&mut words);
+    remove_paired_signs(&mut words);
     if words.iter().any(|word| word.chars().any(is_of_word)) {
         words.retain(|word| word.chars().any(is_of_word));
     }
     words.retain(|word| !word.chars().all(|c| INNER.contains(c)));
-    let mut once: Vec<String> = Vec::new();
+    let mut distinct: Vec<String> = Vec::new();
     for word in words {
-        if !once.contains(&word) {
-            once.push(word);
+        if !distinct.contains(&word) {
+            distinct.push(word);
         }
     }
-    if once.is_empty() {
+    if distinct.is_empty() {
         return Err(Error::BadInput("query: must contain at least one word.".to_owned()));
     }
-    Ok(once)
+    Ok(distinct)
 }
 
 /// Splits a text without spaces into words.
@@ -60,7 +60,7 @@ fn words_of(chunk: &str) -> Vec<String> {
     }
     let mut words = Vec::new();
     // Folding turns an ellipsis into three full stops.
-    let chunk = split_points(address).replace("...", ",").replace("..", ",");
+    let chunk = split_at_middle_dots(address).replace("...", ",").replace("..", ",");
     for part in chunk.split(is_separator) {
         let part = part.strip_prefix(MAILTO).unwrap_or(part);
         let word = if part.chars().any(is_of_word) { part.trim_end_matches(['.', ':']) } else { part };
@@ -80,7 +80,7 @@ fn is_separator(c: char) -> bool {
 }
 
 /// Replaces the middle dots between the parts of a name with commas. Catalan has one inside a word, between two `l`, which stays.
-fn split_points(text: &str) -> String {
+fn split_at_middle_dots(text: &str) -> String {
     let mut split = String::with_capacity(text.len());
     let mut rest = text.chars().peekable();
     while let Some(c) = rest.next() {
@@ -103,7 +103,7 @@ fn unpaired(word: &str) -> &str {
 
 /// Removes characters before a word that also occur after a later one. A single quotation mark is the same character as an
 /// apostrophe.
-fn remove_pairs(words: &mut [String]) {
+fn remove_paired_signs(words: &mut [String]) {
     for sign in PAIRED.chars() {
         let begin = words.iter().position(|word| word.starts_with(sign));
         let end = words.iter().rposition(|word| word.ends_with(sign));
@@ -121,7 +121,7 @@ fn remove_pairs(words: &mut [String]) {
 mod tests {
     use super::*;
 
-    fn of(query: &str) -> Vec<String> {
+    fn words_in(query: &str) -> Vec<String> {
         words(query).unwrap_or_default()
     }
 
@@ -182,7 +182,7 @@ mod tests {
             "Wei wei Li",
             "\u{feff}Wei Li",
         ] {
-            assert_eq!(of(query), ["wei", "li"], "{query:?}");
+            assert_eq!(words_in(query), ["wei", "li"], "{query:?}");
         }
     }
 
@@ -202,13 +202,13 @@ mod tests {
             "zh1@field.example.org.",
             "[zh1@field.example.org]",
         ] {
-            assert_eq!(of(query), ["zh1@field.example.org"], "{query:?}");
+            assert_eq!(words_in(query), ["zh1@field.example.org"], "{query:?}");
         }
-        assert_eq!(of("Li,Wei <zh1@field.example.org>"), ["li", "wei", "zh1@field.example.org"]);
-        assert_eq!(of("Li<zh1@field.example.org>"), ["li", "zh1@field.example.org"]);
-        assert_eq!(of("a@x.example;b@y.example"), ["a@x.example", "b@y.example"]);
+        assert_eq!(words_in("Li,Wei <zh1@field.example.org>"), ["li", "wei", "zh1@field.example.org"]);
+        assert_eq!(words_in("Li<zh1@field.example.org>"), ["li", "zh1@field.example.org"]);
+        assert_eq!(words_in("a@x.example;b@y.example"), ["a@x.example", "b@y.example"]);
         for address in ["o'shea@x.example", "a+b/c=d@x.example", "a!b#c@x.example", "a{b}|c@x.example"] {
-            assert_eq!(of(address), [address]);
+            assert_eq!(words_in(address), [address]);
         }
     }
 
@@ -232,11 +232,11 @@ mod tests {
             "st*r",
             "gal·la",
         ] {
-            assert_eq!(of(word), [word]);
+            assert_eq!(words_in(word), [word]);
         }
-        assert_eq!(of("van 't hof"), ["van", "'t", "hof"]);
+        assert_eq!(words_in("van 't hof"), ["van", "'t", "hof"]);
         for sign in ["%", "_", "\\", "*", "%%", "+", "😀"] {
-            assert_eq!(of(sign), [sign]);
+            assert_eq!(words_in(sign), [sign]);
         }
     }
 

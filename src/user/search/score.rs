@@ -44,12 +44,12 @@ const BEGINNING: f64 = 0.85;
 const BEGINNING_OF_WORD: f64 = 0.8;
 const PART: f64 = 0.6;
 /// The score of a word with one typo. Each further typo, a different first letter, and a word that continues are subtracted.
-const SLIPPED: f64 = 0.45;
-const FURTHER_SLIP: f64 = 0.1;
+const TYPO: f64 = 0.45;
+const FURTHER_TYPO: f64 = 0.1;
 const OTHER_FIRST_LETTER: f64 = 0.05;
-const GOES_ON: f64 = 0.1;
+const CONTINUES: f64 = 0.1;
 /// The number of letters from which a word with a typo may also be the beginning of a longer word.
-pub const LONG_ENOUGH_TO_GO_ON: usize = 6;
+pub const MIN_CONTINUED_LENGTH: usize = 6;
 
 /// Returns the score of the words in a search key, from 0 to 1: the mean of the words, each by the field that it matches best.
 /// `None` if one of the words is not found.
@@ -57,11 +57,11 @@ pub const LONG_ENOUGH_TO_GO_ON: usize = 6;
 pub fn score(search_key: &str, words: &[String]) -> Option<f64> {
     let mut total = 0.0;
     for word in words {
-        let by = |fits: fn(&str, &str) -> f64| {
-            lines(search_key).map(|(_, weight, text)| weight * fits(text, word)).fold(0.0, f64::max)
+        let best_by = |score_in: fn(&str, &str) -> f64| {
+            lines(search_key).map(|(_, weight, text)| weight * score_in(text, word)).fold(0.0, f64::max)
         };
-        let best = by(score_match);
-        let best = if best > 0.0 { best } else { by(score_typos) };
+        let best = best_by(score_match);
+        let best = if best > 0.0 { best } else { best_by(score_typos) };
         if best == 0.0 {
             return None;
         }
@@ -75,10 +75,11 @@ pub fn score(search_key: &str, words: &[String]) -> Option<f64> {
 pub fn matched(search_key: &str, words: &[String]) -> Vec<UserSearchField> {
     let mut fields = BTreeSet::new();
     for word in words {
-        let with = |fits: fn(&str, &str) -> f64| lines(search_key).filter(move |(_, _, text)| fits(text, word) > 0.0);
-        let found_in: Vec<_> = with(score_match).map(|(field, ..)| field).collect();
+        let fields_with =
+            |score_in: fn(&str, &str) -> f64| lines(search_key).filter(move |(_, _, text)| score_in(text, word) > 0.0);
+        let found_in: Vec<_> = fields_with(score_match).map(|(field, ..)| field).collect();
         if found_in.is_empty() {
-            fields.extend(with(score_typos).map(|(field, ..)| field));
+            fields.extend(fields_with(score_typos).map(|(field, ..)| field));
         } else {
             fields.extend(found_in);
         }
@@ -94,7 +95,7 @@ fn lines(search_key: &str) -> impl Iterator<Item = (UserSearchField, f64, &str)>
 
 /// Returns the score of a word in a text that contains it. 0 if the text does not.
 fn score_match(text: &str, word: &str) -> f64 {
-    let fits = text.match_indices(word).map(|(at, _)| {
+    let scores = text.match_indices(word).map(|(at, _)| {
         let (before, after) = (text.get(..at).unwrap_or_default(), text.get(at + word.len()..).unwrap_or_default());
         let begins = !before.chars().next_back().is_some_and(is_of_word);
         let ends = !after.chars().next().is_some_and(is_of_word);
@@ -106,18 +107,18 @@ fn score_match(text: &str, word: &str) -> f64 {
             _ => PART,
         }
     });
-    fits.fold(0.0, f64::max)
+    scores.fold(0.0, f64::max)
 }
 
 /// Returns the score of a word with typos in a text. 0 if there are too many typos.
 fn score_typos(text: &str, word: &str) -> f64 {
     let letters = word.chars().count();
-    let told = word.chars().filter(|c| is_of_word(*c)).count();
-    let allowed = if word.chars().any(is_letter) { allowed_typos(told) } else { 0 };
+    let word_letters = word.chars().filter(|c| is_of_word(*c)).count();
+    let allowed = if word.chars().any(is_letter) { allowed_typos(word_letters) } else { 0 };
     if allowed == 0 {
         return 0.0;
     }
-    parts_of(text).map(|part| score_of_typos(part, word, letters, allowed)).fold(0.0, f64::max)
+    parts_of(text).map(|part| score_part(part, word, letters, allowed)).fold(0.0, f64::max)
 }
 
 /// Returns the parts of a text that a word may be but for typos: each part between spaces, both sides of an `@` in it, and each
@@ -131,49 +132,55 @@ fn parts_of(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-fn score_of_typos(part: &str, word: &str, letters: usize, allowed: usize) -> f64 {
-    let Some(slips) = typos_between(part, word, letters, allowed) else { return 0.0 };
-    let (slips, goes_on) = slips;
-    let further = f64::from(u32::try_from(slips.saturating_sub(1)).unwrap_or(u32::MAX));
-    let is_other = part.chars().next() != word.chars().next();
-    SLIPPED
-        - further * FURTHER_SLIP
-        - if is_other { OTHER_FIRST_LETTER } else { 0.0 }
-        - if goes_on { GOES_ON } else { 0.0 }
+fn score_part(part: &str, word: &str, letters: usize, allowed: usize) -> f64 {
+    let Some(typos) = typos_between(part, word, letters, allowed) else { return 0.0 };
+    let further = f64::from(u32::try_from(typos.count.saturating_sub(1)).unwrap_or(u32::MAX));
+    let differs_first = part.chars().next() != word.chars().next();
+    TYPO - further * FURTHER_TYPO
+        - if differs_first { OTHER_FIRST_LETTER } else { 0.0 }
+        - if typos.part_continues { CONTINUES } else { 0.0 }
 }
 
-/// Returns the number of typos between a word and a part of a text, and whether the part continues after it. `None` if there are
-/// more typos than allowed. A typo is an added, missing or different letter, or two letters swapped (optimal string alignment).
-fn typos_between(part: &str, word: &str, letters: usize, allowed: usize) -> Option<(usize, bool)> {
+/// The typos between a word and a part of a text.
+struct Typos {
+    count: usize,
+    /// Whether the part continues after the word.
+    part_continues: bool,
+}
+
+/// Returns the typos between a word and a part of a text. `None` if there are more typos than allowed. A typo is an added,
+/// missing or different letter, or two letters swapped (optimal string alignment).
+fn typos_between(part: &str, word: &str, letters: usize, allowed: usize) -> Option<Typos> {
     let length = part.chars().count();
     if length + allowed < letters || length == 0 {
         return None;
     }
     if length <= letters + allowed {
-        let slips = osa_distance(part, word);
-        if slips <= allowed {
-            return Some((slips, false));
+        let count = osa_distance(part, word);
+        if count <= allowed {
+            return Some(Typos { count, part_continues: false });
         }
     }
-    if letters < LONG_ENOUGH_TO_GO_ON || length <= letters {
+    if letters < MIN_CONTINUED_LENGTH || length <= letters {
         return None;
     }
     let beginnings = letters.saturating_sub(allowed)..=letters + allowed;
-    let slips = beginnings.filter_map(|end| {
+    let counts = beginnings.filter_map(|end| {
         let end = part.char_indices().nth(end).map_or(part.len(), |(at, _)| at);
         part.get(..end).map(|beginning| osa_distance(beginning, word))
     });
-    slips.min().filter(|slips| *slips <= allowed).map(|slips| (slips, true))
+    let count = counts.min().filter(|count| *count <= allowed)?;
+    Some(Typos { count, part_continues: true })
 }
 
 /// Returns the number of typos between the typed text and a word of the directory, plus one if the word continues. `None` if
 /// there are more typos than allowed.
 #[must_use]
-pub fn typos(word: &str, typed: &str) -> Option<usize> {
+pub fn count_typos(word: &str, typed: &str) -> Option<usize> {
     let letters = typed.chars().count();
     let runs = word.split(|c: char| !is_of_word(c));
-    let slips = runs.filter_map(|run| typos_between(run, typed, letters, allowed_typos(letters)));
-    slips.map(|(slips, goes_on)| slips + usize::from(goes_on)).min()
+    let typos = runs.filter_map(|run| typos_between(run, typed, letters, allowed_typos(letters)));
+    typos.map(|typos| typos.count + usize::from(typos.part_continues)).min()
 }
 
 #[cfg(test)]
@@ -187,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_field_counts_more_than_a_word_that_more_than_a_beginning_a_part_and_a_slip() {
+    fn a_whole_field_scores_more_than_a_word_a_beginning_a_part_and_a_typo() {
         for (words, expected) in [
             (&["zoe"][..], Some(1.0)),
             (&["dam"], Some(0.95)),
@@ -212,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn one_slip_is_forgiven_from_four_letters_and_two_from_eight() {
+    fn one_typo_is_allowed_from_four_letters_and_two_from_eight() {
         for (text, word, is_found) in [
             ("anna", "ann", false),
             ("anna", "amna", true),
@@ -228,13 +235,13 @@ mod tests {
             ("muhlenberg", "mulen", false),
             ("4711", "4712", false),
         ] {
-            let fits = score_match(text, word) > 0.0 || score_typos(text, word) > 0.0;
-            assert_eq!(fits, is_found || text.contains(word), "{text} {word}");
+            let is_match = score_match(text, word) > 0.0 || score_typos(text, word) > 0.0;
+            assert_eq!(is_match, is_found || text.contains(word), "{text} {word}");
         }
     }
 
     #[test]
-    fn the_fields_are_those_in_which_a_word_is() {
+    fn matched_fields_are_those_that_contain_a_word() {
         let matched = |words: &[&str]| matched(ZOE, &words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>());
         assert_eq!(matched(&["zoe", "van"]), [Username, FirstName, LastName, Email]);
         assert_eq!(matched(&["exmaple"]), [Email]);

@@ -10,18 +10,18 @@ use serde_json::{Value, json};
 
 use super::{ANOTHER, login, summary, with_token, works};
 use crate::accounts::ada;
-use crate::app::{App, Caller, Mail, PASSWORD, faults_of};
+use crate::app::{App, Caller, Mail, PASSWORD, payload_errors};
 
 async fn signed_in(app: &App) -> Caller<'_> {
     with_token(app, &login(app, "ada", PASSWORD).await["token"])
 }
 
 async fn request(me: &Caller<'_>, new_email: &str) -> Value {
-    me.change("requestEmailChange", "", json!({ "newEmail": new_email, "currentPassword": PASSWORD })).await
+    me.mutate("requestEmailChange", "", json!({ "newEmail": new_email, "currentPassword": PASSWORD })).await
 }
 
 async fn confirm(caller: &Caller<'_>, token: &str) -> Value {
-    caller.change("confirmEmailChange", "user { email emailVerified }", json!({ "token": token })).await
+    caller.mutate("confirmEmailChange", "user { email emailVerified }", json!({ "token": token })).await
 }
 
 /// The email with a link.
@@ -49,10 +49,10 @@ on_every_database! {
         assert_eq!(me.data("{ viewer { email emailVerified } }", json!({})).await["viewer"], json!({ "email": "Ada.New@Y.example", "emailVerified": true }));
         assert!(works(&me).await, "sessions stay valid");
         assert_eq!(login(&app, "ada.new@y.example", PASSWORD).await["success"], json!(true));
-        assert_eq!(faults_of(&login(&app, "ada@x.example", PASSWORD).await), ["INVALID_CREDENTIALS input"]);
+        assert_eq!(payload_errors(&login(&app, "ada@x.example", PASSWORD).await), ["INVALID_CREDENTIALS input"]);
         let [notice] = app.mails().await.try_into().unwrap();
         assert_eq!((notice.to.as_str(), &notice.link), ("ada@x.example", &None));
-        assert_eq!(faults_of(&confirm(&app.anonymous(), mail.token()).await), ["EXPIRED input.token"]);
+        assert_eq!(payload_errors(&confirm(&app.anonymous(), mail.token()).await), ["EXPIRED input.token"]);
     }
 
     async fn a_signed_in_user_sees_themselves_in_the_response(app: App) {
@@ -63,13 +63,13 @@ on_every_database! {
         assert_eq!(confirm(&me, &token).await["user"], json!({ "email": "new@y.example", "emailVerified": true }));
         request(&me, "newer@y.example").await;
         let token = leading(&app.mails().await[1..]).token().to_owned();
-        assert_eq!(confirm(&app.stranger().await, &token).await["user"], json!(null), "other licenses see no user");
+        assert_eq!(confirm(&app.other_license_user().await, &token).await["user"], json!(null), "other licenses see no user");
     }
 
     async fn a_change_requires_the_current_password_and_a_different_address(app: App) {
         ada(&app).await;
         let me = signed_in(&app).await;
-        for (email, password, fault) in [
+        for (email, password, error) in [
             ("new@y.example", "not-the-password", "INVALID_CREDENTIALS input.currentPassword"),
             ("nobody", PASSWORD, "INVALID input.newEmail"),
             ("ada@x.example", PASSWORD, "INVALID input.newEmail"),
@@ -78,9 +78,9 @@ on_every_database! {
             ("", PASSWORD, "INVALID input.newEmail"),
         ] {
             let input = json!({ "newEmail": email, "currentPassword": password });
-            assert_eq!(me.faults("requestEmailChange", input).await, [fault], "{email}");
+            assert_eq!(me.payload_errors("requestEmailChange", input).await, [error], "{email}");
         }
-        assert_eq!(app.anonymous().change_refused("requestEmailChange", json!({ "newEmail": "n@y.example", "currentPassword": PASSWORD })).await, "UNAUTHENTICATED");
+        assert_eq!(app.anonymous().mutation_error_code("requestEmailChange", json!({ "newEmail": "n@y.example", "currentPassword": PASSWORD })).await, "UNAUTHENTICATED");
         assert_eq!(app.mails().await.len(), 0);
     }
 
@@ -116,7 +116,7 @@ on_every_database! {
         let token = leading(&app.mails().await).token().to_owned();
         let fields = UserFields { email: Given("bo@y.example".to_owned()), ..UserFields::default() };
         let bo = app.create("Bo", app.license, fields, Given(PASSWORD.to_owned())).await;
-        assert_eq!(faults_of(&confirm(&app.anonymous(), &token).await), ["TAKEN input.token"]);
+        assert_eq!(payload_errors(&confirm(&app.anonymous(), &token).await), ["TAKEN input.token"]);
         let owner = user::Entity::find_by_id(bo.id).one(app.db.read()).await.unwrap().unwrap();
         assert_eq!(owner.email.as_deref(), Some("bo@y.example"));
     }
@@ -128,7 +128,7 @@ on_every_database! {
         let me = signed_in(&app).await;
         assert_eq!(request(&me, "BO@y.example").await["success"], json!(true));
         let token = leading(&app.mails().await).token().to_owned();
-        assert_eq!(faults_of(&confirm(&app.anonymous(), &token).await), ["TAKEN input.token"]);
+        assert_eq!(payload_errors(&confirm(&app.anonymous(), &token).await), ["TAKEN input.token"]);
         let signed_in = with_token(&app, &login(&app, "bo@y.example", PASSWORD).await["token"]);
         assert_eq!(signed_in.data("{ viewer { id } }", json!({})).await["viewer"]["id"], json!(bo.id.0.to_string()));
         assert_eq!(login(&app, "ada@x.example", PASSWORD).await["success"], json!(true));
@@ -147,8 +147,8 @@ on_every_database! {
         let me = signed_in(&app).await;
         request(&me, "new@y.example").await;
         let token = leading(&app.mails().await).token().to_owned();
-        me.change("changePassword", "", json!({ "currentPassword": PASSWORD, "newPassword": ANOTHER })).await;
-        assert_eq!(faults_of(&confirm(&app.anonymous(), &token).await), ["EXPIRED input.token"]);
+        me.mutate("changePassword", "", json!({ "currentPassword": PASSWORD, "newPassword": ANOTHER })).await;
+        assert_eq!(payload_errors(&confirm(&app.anonymous(), &token).await), ["EXPIRED input.token"]);
         let [notice] = app.mails().await.try_into().unwrap();
         assert_eq!(notice.to, "ada@x.example");
     }
@@ -156,7 +156,7 @@ on_every_database! {
     async fn a_link_expires_after_two_hours_and_ends_all_other_links(app: App) {
         ada(&app).await;
         let me = signed_in(&app).await;
-        app.anonymous().change("requestPasswordReset", "", json!({ "email": "ada@x.example" })).await;
+        app.anonymous().mutate("requestPasswordReset", "", json!({ "email": "ada@x.example" })).await;
         let lost = leading(&app.mails().await).token().to_owned();
         request(&me, "new@y.example").await;
         let token = leading(&app.mails().await).token().to_owned();
@@ -165,21 +165,21 @@ on_every_database! {
         assert_eq!(lives, 119);
         assert_eq!(confirm(&app.anonymous(), &token).await["success"], json!(true));
         let input = json!({ "token": lost, "password": ANOTHER });
-        assert_eq!(app.anonymous().faults("resetPassword", input).await, ["EXPIRED input.token"], "the link was sent to the old address");
+        assert_eq!(app.anonymous().payload_errors("resetPassword", input).await, ["EXPIRED input.token"], "the link was sent to the old address");
         request(&me, "newer@y.example").await;
         let token = leading(&app.mails().await[1..]).token().to_owned();
         link::Entity::update_many().col_expr(link::Column::ExpiresAt, Expr::value(now())).exec(app.db.write()).await.unwrap();
-        assert_eq!(faults_of(&confirm(&app.anonymous(), &token).await), ["EXPIRED input.token"]);
+        assert_eq!(payload_errors(&confirm(&app.anonymous(), &token).await), ["EXPIRED input.token"]);
     }
 
     async fn users_are_notified_when_password_pin_or_address_change(app: App) {
         let id = ada(&app).await;
-        let (me, chief) = (signed_in(&app).await, app.license_admin().await);
-        me.change("setPin", "", json!({ "pin": "0417" })).await;
-        me.change("setPin", "", json!({ "pin": null })).await;
-        me.change("setPin", "", json!({ "pin": null })).await;
+        let (me, license_admin) = (signed_in(&app).await, app.license_admin().await);
+        me.mutate("setPin", "", json!({ "pin": "0417" })).await;
+        me.mutate("setPin", "", json!({ "pin": null })).await;
+        me.mutate("setPin", "", json!({ "pin": null })).await;
         assert_eq!(app.mails().await.len(), 2, "the second removal changes nothing");
-        for (change, mails) in [
+        for (change, expected) in [
             (json!({ "password": ANOTHER }), 1),
             (json!({ "pin": "0417" }), 1),
             (json!({ "nickname": "A" }), 0),
@@ -189,10 +189,10 @@ on_every_database! {
         ] {
             let mut input = change;
             input["id"] = json!(id.0);
-            assert_eq!(chief.change("updateUser", "", input.clone()).await["success"], json!(true));
-            let told = app.mails().await;
-            assert_eq!(told.len(), mails, "{input}");
-            assert!(told.iter().all(|mail| mail.to.eq_ignore_ascii_case("ada@x.example") && mail.link.is_none()), "notices go to the old address");
+            assert_eq!(license_admin.mutate("updateUser", "", input.clone()).await["success"], json!(true));
+            let mails = app.mails().await;
+            assert_eq!(mails.len(), expected, "{input}");
+            assert!(mails.iter().all(|mail| mail.to.eq_ignore_ascii_case("ada@x.example") && mail.link.is_none()), "notices go to the old address");
         }
     }
 }

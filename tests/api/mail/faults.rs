@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use super::ANOTHER;
 use crate::postgres;
-use crate::process::{ADMIN, Caller, Home, until};
+use crate::process::{ADMIN, Caller, Sandbox, until};
 use crate::smtp::{Behaviour, Options, Received, Smtp};
 
 /// The same for every start, because links and Message-IDs contain it.
@@ -41,8 +41,8 @@ async fn create_users(root: &Caller, count: usize) -> Vec<Value> {
 /// The state and the last error of a user's invitation, as administrators see them.
 async fn invitation(root: &Caller, id: &Value) -> (String, Option<String>) {
     let query = "query ($id: ID!) { user(by: { id: $id }) { invitation { state lastError } } }";
-    let stands = root.data(query, json!({ "id": id })).await["user"]["invitation"].clone();
-    let text = |field: &str| stands[field].as_str().map(str::to_owned);
+    let status = root.data(query, json!({ "id": id })).await["user"]["invitation"].clone();
+    let text = |field: &str| status[field].as_str().map(str::to_owned);
     (text("state").unwrap(), text("lastError"))
 }
 
@@ -89,67 +89,67 @@ fn copies(mails: &[Received]) -> HashMap<&str, usize> {
 
 /// Asserts that `count` emails arrived, each once and each for a different recipient.
 fn assert_once_each(mails: &[Received], count: usize) {
-    let people: HashSet<&str> = mails.iter().map(|mail| mail.recipients[0].as_str()).collect();
-    assert_eq!((copies(mails).len(), people.len(), mails.len()), (count, count, count));
+    let users: HashSet<&str> = mails.iter().map(|mail| mail.recipients[0].as_str()).collect();
+    assert_eq!((copies(mails).len(), users.len(), mails.len()), (count, count, count));
 }
 
 /// Asserts that administrators see why emails wait, and that all of them arrive once the mail server has recovered.
-async fn survives(home: Home, seconds: &str, faults: &[(Behaviour, &str)]) {
+async fn survives(sandbox: Sandbox, seconds: &str, behaviours: &[(Behaviour, &str)]) {
     let Some(smtp) = Smtp::start(Options::default()) else { return };
-    let home = home.with_admin().await;
-    let server = home.serve(&["--smtp-url", &smtp.url(), "--smtp-seconds", seconds]).await;
-    let (root, db) = (server.sign_in(ADMIN).await, home.db().await);
-    for (round, (behaviour, reason)) in faults.iter().enumerate() {
+    let sandbox = sandbox.with_admin().await;
+    let server = sandbox.serve(&["--smtp-url", &smtp.url(), "--smtp-seconds", seconds]).await;
+    let (root, db) = (server.sign_in(ADMIN).await, sandbox.db().await);
+    for (round, (behaviour, reason)) in behaviours.iter().enumerate() {
         smtp.behave(*behaviour);
         // Emails are sent in the order in which users were created.
-        let people = [create_users(&root, 1).await, create_users(&root, 9).await].concat();
+        let users = [create_users(&root, 1).await, create_users(&root, 9).await].concat();
         assert_eq!(smtp.mails().len(), round * 10, "{behaviour:?}: no email is sent, and no request waited for it");
-        let told = until(|| async {
+        let reported = until(|| async {
             tokio::time::sleep(ASKS_EVERY).await;
-            let (state, error) = invitation(&root, &people[0]).await;
+            let (state, error) = invitation(&root, &users[0]).await;
             assert_eq!(state, "QUEUED", "{behaviour:?}");
             error
         });
-        let told = told.await.unwrap();
-        assert!(told.contains(reason), "{behaviour:?}: {told}");
+        let reported = reported.await.unwrap();
+        assert!(reported.contains(reason), "{behaviour:?}: {reported}");
         // Ends attempts that are under way, so that none times out after the mail server has recovered.
         smtp.close_connections();
         smtp.behave(Behaviour::Ok);
         drain(&db).await;
-        for id in &people {
+        for id in &users {
             assert_eq!(invitation(&root, id).await, ("SENT".to_owned(), None), "{behaviour:?}");
         }
     }
-    assert_once_each(&smtp.mails(), faults.len() * 10);
+    assert_once_each(&smtp.mails(), behaviours.len() * 10);
     assert!(!server.err().contains("ERROR"), "{}", server.err());
 }
 
-in_every_home! {
-    async fn every_email_arrives_after_a_failure_of_the_mail_server(home: Home) {
+in_every_sandbox! {
+    async fn every_email_arrives_after_a_failure_of_the_mail_server(sandbox: Sandbox) {
         use Behaviour::{Busy, Closed, Down, Refuse};
-        survives(home, "2", &[(Down, "refused"), (Busy, "421"), (Closed, "554"), (Refuse, "451")]).await;
+        survives(sandbox, "2", &[(Down, "refused"), (Busy, "421"), (Closed, "554"), (Refuse, "451")]).await;
     }
 
-    async fn a_permanently_rejected_email_fails_at_once(home: Home) {
+    async fn a_permanently_rejected_email_fails_at_once(sandbox: Sandbox) {
         let Some(smtp) = Smtp::start(Options::default()) else { return };
-        let home = home.with_admin().await;
-        let server = home.serve(&["--smtp-url", &smtp.url(), "--smtp-seconds", "2"]).await;
-        let (root, db) = (server.sign_in(ADMIN).await, home.db().await);
+        let sandbox = sandbox.with_admin().await;
+        let server = sandbox.serve(&["--smtp-url", &smtp.url(), "--smtp-seconds", "2"]).await;
+        let (root, db) = (server.sign_in(ADMIN).await, sandbox.db().await);
         let mut failed = Vec::new();
         for (behaviour, words) in [
             (Behaviour::Reject, "550 5.1.1 nobody has this address"),
             (Behaviour::Spurn, "554 5.6.0 nobody wants to read this"),
         ] {
             smtp.behave(behaviour);
-            let person = create_users(&root, 1).await.remove(0);
-            let told = until(|| async {
+            let user_id = create_users(&root, 1).await.remove(0);
+            let reported = until(|| async {
                 tokio::time::sleep(ASKS_EVERY).await;
-                let (state, error) = invitation(&root, &person).await;
+                let (state, error) = invitation(&root, &user_id).await;
                 (state == "FAILED").then_some(error)
             });
-            assert_eq!(told.await.unwrap().unwrap(), format!("the mail server answers {words}"));
+            assert_eq!(reported.await.unwrap().unwrap(), format!("the mail server answers {words}"));
             assert_eq!(mail::Entity::find().count(db.read()).await.unwrap(), 0, "a rejected email is not retried");
-            failed.push(person);
+            failed.push(user_id);
         }
         let found = "{ users(filter: { invitation: [FAILED] }) { nodes { id } } }";
         let found = root.data(found, json!({})).await["users"]["nodes"].clone();
@@ -159,21 +159,21 @@ in_every_home! {
         assert_eq!(events["auditEvents"]["totalCount"], 2);
     }
 
-    async fn every_email_arrives_after_a_timeout_of_the_mail_server(home: Home) {
-        let faults = [
+    async fn every_email_arrives_after_a_timeout_of_the_mail_server(sandbox: Sandbox) {
+        let behaviours = [
             (Behaviour::Mute, "was not ready within 1 s"),
             (Behaviour::Slow(Duration::from_millis(600)), "was not ready within 1 s"),
             (Behaviour::Hang, "did not accept the email within 10 s"),
         ];
-        survives(home, "1", &faults).await;
+        survives(sandbox, "1", &behaviours).await;
     }
 
-    async fn requests_do_not_wait_for_a_hanging_mail_server(home: Home) {
+    async fn requests_do_not_wait_for_a_hanging_mail_server(sandbox: Sandbox) {
         let Some(smtp) = Smtp::start(Options::default()) else { return };
-        let home = home.with_admin().await;
+        let sandbox = sandbox.with_admin().await;
         // A timeout of one minute, which outlasts each failure below.
-        let server = home.serve(&["--smtp-url", &smtp.url(), "--smtp-seconds", "60"]).await;
-        let (root, db) = (server.sign_in(ADMIN).await, home.db().await);
+        let server = sandbox.serve(&["--smtp-url", &smtp.url(), "--smtp-seconds", "60"]).await;
+        let (root, db) = (server.sign_in(ADMIN).await, sandbox.db().await);
         for (round, behaviour) in [Behaviour::Mute, Behaviour::Hang, Behaviour::Slow(Duration::from_secs(20))].into_iter().enumerate() {
             smtp.behave(behaviour);
             create_users(&root, 1).await;
@@ -186,13 +186,13 @@ in_every_home! {
         assert_once_each(&smtp.mails(), 60);
     }
 
-    async fn an_email_is_sent_twice_only_if_the_server_dies_before_recording_it(home: Home) {
+    async fn an_email_is_sent_twice_only_if_the_server_dies_before_recording_it(sandbox: Sandbox) {
         let Some(smtp) = Smtp::start(Options::default()) else { return };
-        let home = home.with_admin().await;
+        let sandbox = sandbox.with_admin().await;
         let url = smtp.url();
         let arguments = [&["--smtp-url", &url][..], &PUBLIC_URL].concat();
-        let mut server = home.serve(&arguments).await;
-        let (root, db) = (server.sign_in(ADMIN).await, home.db().await);
+        let mut server = sandbox.serve(&arguments).await;
+        let (root, db) = (server.sign_in(ADMIN).await, sandbox.db().await);
         smtp.behave(Behaviour::Busy);
         create_users(&root, MANY).await;
         smtp.behave(Behaviour::Late);
@@ -202,7 +202,7 @@ in_every_home! {
         let unnoted = smtp.mails();
         smtp.behave(Behaviour::Ok);
         end_waits(&db).await;
-        let server = home.serve(&arguments).await;
+        let server = sandbox.serve(&arguments).await;
         drain(&db).await;
 
         let mails = smtp.mails();
@@ -221,15 +221,15 @@ in_every_home! {
         }
     }
 
-    async fn two_instances_send_each_email_once(home: Home) {
+    async fn two_instances_send_each_email_once(sandbox: Sandbox) {
         let Some(smtp) = Smtp::start(Options::default()) else { return };
-        let home = home.with_admin().await;
-        let (url, db) = (smtp.url(), home.db().await);
+        let sandbox = sandbox.with_admin().await;
+        let (url, db) = (smtp.url(), sandbox.db().await);
         smtp.behave(Behaviour::Busy);
         let names = ["one.example.org", "two.example.org"];
         let mut servers = Vec::new();
         for name in names {
-            servers.push(home.serve(&["--smtp-url", &url, "--public-url", &format!("https://{name}")]).await);
+            servers.push(sandbox.serve(&["--smtp-url", &url, "--public-url", &format!("https://{name}")]).await);
         }
         let root = servers[0].sign_in(ADMIN).await;
         create_users(&root, MANY).await;
@@ -251,13 +251,13 @@ in_every_home! {
         }
     }
 
-    async fn an_email_under_way_at_shutdown_arrives_once(home: Home) {
+    async fn an_email_under_way_at_shutdown_arrives_once(sandbox: Sandbox) {
         let Some(smtp) = Smtp::start(Options::default()) else { return };
-        let home = home.with_admin().await;
-        let (url, db) = (smtp.url(), home.db().await);
+        let sandbox = sandbox.with_admin().await;
+        let (url, db) = (smtp.url(), sandbox.db().await);
         // In the second case, there is no time to finish sending.
         for (round, (delay, is_sent)) in [(600, true), (5_000, false)].into_iter().enumerate() {
-            let mut server = home.serve(&["--smtp-url", &url]).await;
+            let mut server = sandbox.serve(&["--smtp-url", &url]).await;
             smtp.behave(Behaviour::Slow(Duration::from_millis(delay)));
             create_users(&server.sign_in(ADMIN).await, 1).await;
             until(|| async { (smtp.connections().1 > 0).then_some(()) }).await.expect("an email is under way");
@@ -270,7 +270,7 @@ in_every_home! {
 
             smtp.behave(Behaviour::Ok);
             end_waits(&db).await;
-            let _server = home.serve(&["--smtp-url", &url]).await;
+            let _server = sandbox.serve(&["--smtp-url", &url]).await;
             drain(&db).await;
             assert_once_each(&smtp.mails(), round + 1);
         }
@@ -282,8 +282,9 @@ async fn take_away(database: &str) {
     let admin = Database::connect(postgres::server().unwrap().admin_url()).await.unwrap();
     admin.execute_unprepared(&format!("ALTER DATABASE {database} ALLOW_CONNECTIONS false")).await.unwrap();
     let end = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database}'");
-    let gone = until(|| async { (admin.execute_unprepared(&end).await.unwrap().rows_affected() == 0).then_some(()) });
-    gone.await.expect("all connections are closed");
+    let disconnected =
+        until(|| async { (admin.execute_unprepared(&end).await.unwrap().rows_affected() == 0).then_some(()) });
+    disconnected.await.expect("all connections are closed");
     admin.close().await.unwrap();
 }
 
@@ -295,14 +296,14 @@ async fn bring_back(database: &str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_email_sent_during_a_database_outage_is_sent_once() {
-    let (Some(home), Some(smtp)) = (Home::on_postgres().await, Smtp::start(Options::default())) else { return };
-    let home = home.with_admin().await;
-    let server = home.serve(&["--smtp-url", &smtp.url()]).await;
+    let (Some(sandbox), Some(smtp)) = (Sandbox::on_postgres().await, Smtp::start(Options::default())) else { return };
+    let sandbox = sandbox.with_admin().await;
+    let server = sandbox.serve(&["--smtp-url", &smtp.url()]).await;
     let root = server.sign_in(ADMIN).await;
     smtp.behave(Behaviour::Late);
-    let people = create_users(&root, 10).await;
+    let users = create_users(&root, 10).await;
     smtp.until(2).await;
-    let db = home.db().await;
+    let db = sandbox.db().await;
     let name =
         db.read().query_one_raw(Statement::from_string(DatabaseBackend::Postgres, "SELECT current_database()::text"));
     let name: String = name.await.unwrap().unwrap().try_get_by_index(0).unwrap();
@@ -313,13 +314,13 @@ async fn an_email_sent_during_a_database_outage_is_sent_once() {
     until(|| async { server.err().contains("failed to record that an email was sent").then_some(()) })
         .await
         .expect("the server logs that it could not record the email");
-    let asked = root.try_ask("{ viewer { id } }", &json!({})).await.unwrap();
+    let asked = root.try_execute("{ viewer { id } }", &json!({})).await.unwrap();
     assert_eq!(asked["errors"][0]["extensions"]["code"], json!("UNAVAILABLE"), "{asked:#}");
     bring_back(&name).await;
-    let db = home.db().await;
+    let db = sandbox.db().await;
     drain(&db).await;
-    assert_once_each(&smtp.mails(), people.len());
-    for id in &people {
+    assert_once_each(&smtp.mails(), users.len());
+    for id in &users {
         assert_eq!(invitation(&root, id).await, ("SENT".to_owned(), None));
     }
 }

@@ -10,13 +10,13 @@ use sea_orm::{EntityTrait, PaginatorTrait};
 use serde_json::{Value, json};
 
 use super::{ANOTHER, activate, login, with_token, works};
-use crate::app::{App, Caller, PASSWORD, PUBLIC_URL, faults_of};
+use crate::app::{App, Caller, PASSWORD, PUBLIC_URL, payload_errors};
 
 /// Creates a user; `more` holds the invitation options.
 async fn create_user(admin: &Caller<'_>, email: &str, more: Value) -> Value {
     let mut input = json!({ "firstName": "Ada", "lastName": "Byron", "email": email });
     input.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    let payload = admin.change("createUser", "user { id }", input).await;
+    let payload = admin.mutate("createUser", "user { id }", input).await;
     assert_eq!(payload["success"], json!(true), "{payload:#}");
     payload["user"]["id"].clone()
 }
@@ -41,17 +41,17 @@ on_every_database! {
             assert_eq!(app.mails().await.len(), mails, "{more}");
         }
         let bare = json!({ "firstName": "Ada", "lastName": "Byron", "username": "ada" });
-        admin.change("createUser", "", bare).await;
+        admin.mutate("createUser", "", bare).await;
         let tried = json!({ "firstName": "Ada", "lastName": "Byron", "email": "a@x.example", "dryRun": true });
-        assert_eq!(admin.change("createUser", "", tried).await["success"], json!(true));
+        assert_eq!(admin.mutate("createUser", "", tried).await["success"], json!(true));
         let taken = json!({ "firstName": "Ada", "lastName": "Byron", "email": "b@x.example", "username": "ada" });
-        assert_eq!(admin.faults("createUser", taken).await, ["TAKEN input.username"]);
+        assert_eq!(admin.payload_errors("createUser", taken).await, ["TAKEN input.username"]);
         assert_eq!(app.mails().await.len(), 0);
     }
 
     async fn invalid_invitation_options_are_rejected(app: App) {
         let admin = app.admin().await;
-        for (input, faults) in [
+        for (input, errors) in [
             (json!({ "username": "ada", "sendRegistrationEmail": true }), ["NOT_ALLOWED input.sendRegistrationEmail"].as_slice()),
             (json!({ "email": "a@x.example", "isActive": false, "sendRegistrationEmail": true }), &["NOT_ALLOWED input.sendRegistrationEmail"]),
             (json!({ "email": "a@x.example", "sendRegistrationEmail": null }), &["NULL_NOT_ALLOWED input.sendRegistrationEmail"]),
@@ -67,7 +67,7 @@ on_every_database! {
         ] {
             let mut input = input;
             input.as_object_mut().unwrap().extend(json!({ "firstName": "Ada", "lastName": "Byron" }).as_object().unwrap().clone());
-            assert_eq!(admin.faults("createUser", input.clone()).await, faults, "{input}");
+            assert_eq!(admin.payload_errors("createUser", input.clone()).await, errors, "{input}");
         }
         assert_eq!(mail::Entity::find().count(app.db.read()).await.unwrap(), 0);
     }
@@ -82,11 +82,11 @@ on_every_database! {
             "https://app.example.org/\twelcome", "https://app.example.org/wel\ncome", "javascript:alert(1)", "data:text/html,x", "http://app.example.org/welcome",
             "https://app.example.org:8443/welcome", "https://app.example.org/welcome#x", "https://app.example.org/welcome/../admin", "/welcome", "welcome",
         ] {
-            let person = json!({ "firstName": "Ada", "lastName": "Byron", "email": "b@x.example", "registrationEmailNextUrl": hostile });
-            assert_eq!(admin.faults("createUser", person).await, ["INVALID input.registrationEmailNextUrl"], "{hostile}");
-            assert_eq!(admin.faults("resendActivation", json!({ "id": id, "nextUrl": hostile })).await, ["INVALID input.nextUrl"], "{hostile}");
+            let user = json!({ "firstName": "Ada", "lastName": "Byron", "email": "b@x.example", "registrationEmailNextUrl": hostile });
+            assert_eq!(admin.payload_errors("createUser", user).await, ["INVALID input.registrationEmailNextUrl"], "{hostile}");
+            assert_eq!(admin.payload_errors("resendActivation", json!({ "id": id, "nextUrl": hostile })).await, ["INVALID input.nextUrl"], "{hostile}");
             let stranger = json!({ "firstName": "Eve", "lastName": "Moss", "email": "eve@x.example", "nextUrl": hostile });
-            assert_eq!(app.anonymous().faults("registerUser", stranger).await, ["INVALID input.nextUrl"], "{hostile}");
+            assert_eq!(app.anonymous().payload_errors("registerUser", stranger).await, ["INVALID input.nextUrl"], "{hostile}");
         }
         assert_eq!(mail::Entity::find().count(app.db.read()).await.unwrap(), 0);
     }
@@ -102,20 +102,20 @@ on_every_database! {
         let queued = state(&admin, &id).await;
         assert_eq!((&queued["state"], queued["sentAt"].is_string(), &queued["lastError"]), (&json!("SENT"), true, &json!(null)));
 
-        assert_eq!(faults_of(&activate(&app, mail.token(), "short").await), ["TOO_SHORT input.password"]);
-        assert_eq!(faults_of(&activate(&app, mail.token(), "ada@x.example").await), ["INVALID input.password"]);
+        assert_eq!(payload_errors(&activate(&app, mail.token(), "short").await), ["TOO_SHORT input.password"]);
+        assert_eq!(payload_errors(&activate(&app, mail.token(), "ada@x.example").await), ["INVALID input.password"]);
         let opened = activate(&app, mail.token(), PASSWORD).await;
         assert_eq!(opened["nextUrl"], json!(next), "{opened:#}");
         assert_eq!(opened["user"], json!({ "id": id, "email": "Ada@X.example", "emailVerified": true, "hasActivated": true }));
         assert!(works(&with_token(&app, &opened["token"])).await);
         assert_eq!(state(&admin, &id).await["state"], json!("ACCEPTED"));
-        assert_eq!(faults_of(&activate(&app, mail.token(), ANOTHER).await), ["EXPIRED input.token"]);
+        assert_eq!(payload_errors(&activate(&app, mail.token(), ANOTHER).await), ["EXPIRED input.token"]);
         assert_eq!(login(&app, "ada@x.example", PASSWORD).await["success"], json!(true));
         assert_eq!(app.mails().await.len(), 0, "the first password sends no notice");
     }
 
     async fn a_link_ends_with_a_newer_one_deactivation_new_credentials_or_time(app: App) {
-        let (admin, chief) = (app.admin().await, app.license_admin().await);
+        let (admin, license_admin) = (app.admin().await, app.license_admin().await);
         for (what, mutation, change) in [
             ("a newer one", "resendActivation", json!({})),
             ("a deactivation", "setActive", json!({ "active": false })),
@@ -126,11 +126,11 @@ on_every_database! {
             let [mail] = app.mails().await.try_into().unwrap();
             let mut input = change;
             input["id"] = id.clone();
-            assert_eq!(chief.change(mutation, "", input).await["success"], json!(true), "{what}");
+            assert_eq!(license_admin.mutate(mutation, "", input).await["success"], json!(true), "{what}");
             if what == "a deactivation" {
-                assert_eq!(chief.change("setActive", "", json!({ "id": id, "active": true })).await["success"], json!(true));
+                assert_eq!(license_admin.mutate("setActive", "", json!({ "id": id, "active": true })).await["success"], json!(true));
             }
-            assert_eq!(faults_of(&activate(&app, mail.token(), PASSWORD).await), ["EXPIRED input.token"], "{what}");
+            assert_eq!(payload_errors(&activate(&app, mail.token(), PASSWORD).await), ["EXPIRED input.token"], "{what}");
             let expected = if what == "a newer one" { "QUEUED" } else { "EXPIRED" };
             assert_eq!(state(&admin, &id).await["state"], json!(expected), "{what}");
             app.mails().await;
@@ -139,7 +139,7 @@ on_every_database! {
         let [mail] = app.mails().await.try_into().unwrap();
         link::Entity::update_many().col_expr(link::Column::ExpiresAt, Expr::value(now())).exec(app.db.write()).await.unwrap();
         invitation::Entity::update_many().col_expr(invitation::Column::ExpiresAt, Expr::value(now())).exec(app.db.write()).await.unwrap();
-        assert_eq!(faults_of(&activate(&app, mail.token(), PASSWORD).await), ["EXPIRED input.token"]);
+        assert_eq!(payload_errors(&activate(&app, mail.token(), PASSWORD).await), ["EXPIRED input.token"]);
         assert_eq!(state(&admin, &id).await["state"], json!("EXPIRED"));
     }
 
@@ -153,26 +153,26 @@ on_every_database! {
         let link = link::Entity::find().one(app.db.read()).await.unwrap().unwrap();
         let lives = link.expires_at - now();
         assert!(lives <= TimeDelta::days(14) && lives > TimeDelta::days(14) - TimeDelta::minutes(1), "{lives}");
-        let said: chrono::DateTime<chrono::Utc> = state(&admin, &id).await["expiresAt"].as_str().unwrap().parse().unwrap();
-        assert!((said - link.expires_at).abs() < TimeDelta::minutes(1));
+        let expires_at: chrono::DateTime<chrono::Utc> = state(&admin, &id).await["expiresAt"].as_str().unwrap().parse().unwrap();
+        assert!((expires_at - link.expires_at).abs() < TimeDelta::minutes(1));
     }
 
     async fn an_invitation_cancelled_before_it_is_sent_is_not_sent(app: App) {
-        let chief = app.license_admin().await;
-        let id = create_user(&chief, "ada@x.example", json!({})).await;
-        chief.change("resendActivation", "", json!({ "id": id })).await;
+        let license_admin = app.license_admin().await;
+        let id = create_user(&license_admin, "ada@x.example", json!({})).await;
+        license_admin.mutate("resendActivation", "", json!({ "id": id })).await;
         assert_eq!(app.mails().await.len(), 1, "only the newer email is sent");
-        let id = create_user(&chief, "bob@x.example", json!({})).await;
-        chief.change("setActive", "", json!({ "id": id, "active": false })).await;
-        let id = create_user(&chief, "cyd@x.example", json!({})).await;
-        chief.change("deleteUser", "", json!({ "id": id })).await;
+        let id = create_user(&license_admin, "bob@x.example", json!({})).await;
+        license_admin.mutate("setActive", "", json!({ "id": id, "active": false })).await;
+        let id = create_user(&license_admin, "cyd@x.example", json!({})).await;
+        license_admin.mutate("deleteUser", "", json!({ "id": id })).await;
         assert_eq!(app.mails().await.len(), 0);
     }
 
     async fn a_resent_invitation_keeps_the_next_url_by_default(app: App) {
-        let chief = app.license_admin().await;
+        let license_admin = app.license_admin().await;
         let (first, second) = ("https://app.example.org/welcome/a", "https://app.example.org/welcome/b");
-        let id = create_user(&chief, "ada@x.example", json!({ "registrationEmailNextUrl": first })).await;
+        let id = create_user(&license_admin, "ada@x.example", json!({ "registrationEmailNextUrl": first })).await;
         app.mails().await;
         for (input, expected) in [
             (json!({}), json!(first)),
@@ -183,7 +183,7 @@ on_every_database! {
         ] {
             let mut input = input;
             input["id"] = id.clone();
-            assert_eq!(chief.change("resendActivation", "", input).await["success"], json!(true));
+            assert_eq!(license_admin.mutate("resendActivation", "", input).await["success"], json!(true));
             let [_mail] = app.mails().await.try_into().unwrap();
             let link = link::Entity::find().one(app.db.read()).await.unwrap().unwrap();
             assert_eq!(json!(link.next_url.map(|url| url.0)), expected);
@@ -191,24 +191,24 @@ on_every_database! {
     }
 
     async fn invitations_are_resent_only_to_users_who_can_use_them(app: App) {
-        let (chief, admin) = (app.license_admin().await, app.admin().await);
-        let active = create_user(&chief, "a@x.example", json!({ "password": PASSWORD })).await;
-        assert_eq!(chief.faults("resendActivation", json!({ "id": active })).await, ["NOT_ALLOWED input.id"]);
-        let inactive = create_user(&chief, "b@x.example", json!({ "isActive": false })).await;
-        assert_eq!(chief.faults("resendActivation", json!({ "id": inactive })).await, ["INACTIVE input.id"]);
+        let (license_admin, admin) = (app.license_admin().await, app.admin().await);
+        let active = create_user(&license_admin, "a@x.example", json!({ "password": PASSWORD })).await;
+        assert_eq!(license_admin.payload_errors("resendActivation", json!({ "id": active })).await, ["NOT_ALLOWED input.id"]);
+        let inactive = create_user(&license_admin, "b@x.example", json!({ "isActive": false })).await;
+        assert_eq!(license_admin.payload_errors("resendActivation", json!({ "id": inactive })).await, ["INACTIVE input.id"]);
         let nameless = app.create("C", app.license, UserFields { username: Given("c".to_owned()), ..UserFields::default() }, Given(PASSWORD.to_owned())).await;
-        assert_eq!(chief.faults("resendActivation", json!({ "id": nameless.id.0 })).await, ["NOT_ALLOWED input.id"]);
-        assert_eq!(chief.faults("resendActivation", json!({ "id": "x", "nextUrl": "x" })).await, ["INVALID input.id", "INVALID input.nextUrl"]);
+        assert_eq!(license_admin.payload_errors("resendActivation", json!({ "id": nameless.id.0 })).await, ["NOT_ALLOWED input.id"]);
+        assert_eq!(license_admin.payload_errors("resendActivation", json!({ "id": "x", "nextUrl": "x" })).await, ["INVALID input.id", "INVALID input.nextUrl"]);
         let above = app.create("D", app.license, UserFields { role: Given(Role::LicenseAdmin), ..UserFields::default() }, async_graphql::MaybeUndefined::Undefined).await;
-        assert_eq!(admin.change_refused("resendActivation", json!({ "id": above.id.0 })).await, "FORBIDDEN");
+        assert_eq!(admin.mutation_error_code("resendActivation", json!({ "id": above.id.0 })).await, "FORBIDDEN");
         assert_eq!(app.mails().await.len(), 0);
     }
 
     async fn administrators_see_the_invitation_state_and_filter_by_it(app: App) {
-        let (chief, user, stranger) = (app.license_admin().await, app.user().await, app.stranger().await);
-        let ids = [create_user(&chief, "a@x.example", json!({})).await, create_user(&chief, "b@x.example", json!({})).await];
+        let (license_admin, user, stranger) = (app.license_admin().await, app.user().await, app.other_license_user().await);
+        let ids = [create_user(&license_admin, "a@x.example", json!({})).await, create_user(&license_admin, "b@x.example", json!({})).await];
         let [first, _] = app.mails().await.try_into().unwrap();
-        let queued = create_user(&chief, "c@x.example", json!({})).await;
+        let queued = create_user(&license_admin, "c@x.example", json!({})).await;
         activate(&app, first.token(), PASSWORD).await;
         let query = "query ($states: [InvitationState!]) { users(filter: { invitation: $states }) { totalCount nodes { id invitation { state } } } }";
         for (states, expected) in [
@@ -218,22 +218,22 @@ on_every_database! {
             (json!(["EXPIRED", "FAILED"]), vec![]),
             (json!([]), vec![]),
         ] {
-            let page = chief.data(query, json!({ "states": states })).await["users"].clone();
+            let page = license_admin.data(query, json!({ "states": states })).await["users"].clone();
             let found: Vec<&Value> = page["nodes"].as_array().unwrap().iter().map(|node| &node["id"]).collect();
             assert_eq!(found, expected, "{states}");
             assert_eq!(page["totalCount"], json!(expected.len()));
         }
-        let everybody = chief.data(query, json!({ "states": ["QUEUED", "SENT", "ACCEPTED"] })).await;
-        assert_eq!(everybody["users"]["totalCount"], json!(3));
-        assert_eq!(user.refused(query, json!({ "states": ["SENT"] })).await, "FORBIDDEN");
+        let data = license_admin.data(query, json!({ "states": ["QUEUED", "SENT", "ACCEPTED"] })).await;
+        assert_eq!(data["users"]["totalCount"], json!(3));
+        assert_eq!(user.error_code(query, json!({ "states": ["SENT"] })).await, "FORBIDDEN");
         assert_eq!(state(&user, &queued).await, json!(null));
-        let himself = with_token(&app, &login(&app, "a@x.example", PASSWORD).await["token"]);
-        assert_eq!(himself.data("{ viewer { invitation { state } } }", json!({})).await["viewer"]["invitation"], json!(null));
+        let invited = with_token(&app, &login(&app, "a@x.example", PASSWORD).await["token"]);
+        assert_eq!(invited.data("{ viewer { invitation { state } } }", json!({})).await["viewer"]["invitation"], json!(null));
         let rights = AdminRightsInput { is_admin: Given(true), ..AdminRightsInput::default() };
         let elsewhere = app.create("E", app.other_license, UserFields { admin_rights: Given(rights), ..UserFields::default() }, Given(PASSWORD.to_owned())).await;
         let elsewhere = app.sign_in(elsewhere).await;
         assert_eq!(elsewhere.data(query, json!({ "states": ["SENT", "QUEUED"] })).await["users"]["totalCount"], json!(0));
-        assert_eq!(stranger.change_refused("resendActivation", json!({ "id": queued })).await, "FORBIDDEN");
-        assert_eq!(elsewhere.faults("resendActivation", json!({ "id": queued })).await, ["NOT_FOUND input.id"]);
+        assert_eq!(stranger.mutation_error_code("resendActivation", json!({ "id": queued })).await, "FORBIDDEN");
+        assert_eq!(elsewhere.payload_errors("resendActivation", json!({ "id": queued })).await, ["NOT_FOUND input.id"]);
     }
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::ANOTHER;
 use crate::app::{PASSWORD, input_of};
 use crate::browser::Browser;
-use crate::process::{Caller, Home, Process};
+use crate::process::{Caller, Process, Sandbox};
 use crate::smtp::{Options, Received, Smtp};
 
 const OUTCOME: &str = "#outcome";
@@ -23,7 +23,7 @@ async fn mail_to(smtp: &Smtp, count: usize, address: &str) -> Received {
     mails.into_iter().rev().find(|mail| mail.recipients == [address]).unwrap()
 }
 
-async fn change(caller: &Caller, mutation: &str, selection: &str, input: Value) -> Value {
+async fn mutate(caller: &Caller, mutation: &str, selection: &str, input: Value) -> Value {
     let kind = input_of(mutation);
     let query = format!("mutation ($input: {kind}!) {{ {mutation}(input: $input) {{ success message {selection} }} }}");
     let payload = caller.data(&query, json!({ "input": input })).await[mutation].clone();
@@ -50,19 +50,19 @@ async fn choose_password(browser: &Browser, password: &str) {
     browser.click("#submit").await;
 }
 
-in_every_home! {
-    async fn a_user_is_invited_resets_the_password_and_changes_the_address(home: Home) {
+in_every_sandbox! {
+    async fn a_user_is_invited_resets_the_password_and_changes_the_address(sandbox: Sandbox) {
         let Some(smtp) = Smtp::start(Options::default()) else { return };
         let Some(browser) = Browser::start().await else { return };
-        let home = home.with_admin().await;
-        let server = home.serve(&["--smtp-url", &smtp.url()]).await;
+        let sandbox = sandbox.with_admin().await;
+        let server = sandbox.serve(&["--smtp-url", &smtp.url()]).await;
         let admin = server.sign_in(crate::process::ADMIN).await;
         browser.resize(360, 640).await;
 
         // The invitation leads on to the URL that the administrator set.
         let playground = server.url("/");
         let ada = json!({ "firstName": "Ada", "lastName": "Byron", "email": "ada@x.example", "registrationEmailNextUrl": playground });
-        let id = change(&admin, "createUser", "user { id }", ada).await["user"]["id"].clone();
+        let id = mutate(&admin, "createUser", "user { id }", ada).await["user"]["id"].clone();
         let mail = mail_to(&smtp, 1, "ada@x.example").await;
         let invited = link(&mail);
         assert!(invited.starts_with(&server.url("/activate?lang=en#rol_")), "{invited}");
@@ -84,20 +84,20 @@ in_every_home! {
 
         // The user resets their password.
         let session = server.sign_in("ada@x.example").await;
-        change(&server.caller(None), "requestPasswordReset", "", json!({ "email": "ADA@x.example" })).await;
+        mutate(&server.caller(None), "requestPasswordReset", "", json!({ "email": "ADA@x.example" })).await;
         let lost = link(&mail_to(&smtp, 2, "ada@x.example").await);
         scan(&server, &lost).await;
         browser.open(&lost).await;
         choose_password(&browser, ANOTHER).await;
         browser.see(OUTCOME, "Your new password is set").await;
-        assert_eq!(session.try_ask("{ viewer { id } }", &json!({})).await.unwrap()["errors"][0]["extensions"]["code"], json!("UNAUTHENTICATED"));
+        assert_eq!(session.try_execute("{ viewer { id } }", &json!({})).await.unwrap()["errors"][0]["extensions"]["code"], json!("UNAUTHENTICATED"));
         assert_eq!(server.login("ada@x.example", PASSWORD).await["success"], json!(false));
         let opened = server.login("ada@x.example", ANOTHER).await;
         mail_to(&smtp, 3, "ada@x.example").await;
 
         // The user changes their email address.
         let me = server.caller(opened["token"].as_str());
-        change(&me, "requestEmailChange", "", json!({ "newEmail": "ada@y.example", "currentPassword": ANOTHER })).await;
+        mutate(&me, "requestEmailChange", "", json!({ "newEmail": "ada@y.example", "currentPassword": ANOTHER })).await;
         let new = link(&mail_to(&smtp, 5, "ada@y.example").await);
         mail_to(&smtp, 5, "ada@x.example").await;
         scan(&server, &new).await;
@@ -113,10 +113,10 @@ in_every_home! {
         }
     }
 
-    async fn links_start_with_the_public_url_regardless_of_request_headers(home: Home) {
+    async fn links_start_with_the_public_url_regardless_of_request_headers(sandbox: Sandbox) {
         let Some(smtp) = Smtp::start(Options::default()) else { return };
-        let home = home.with_admin().await;
-        let server = home.serve(&["--smtp-url", &smtp.url(), "--public-url", "https://people.example.org/roster", "--trusted-proxies", "127.0.0.1"]).await;
+        let sandbox = sandbox.with_admin().await;
+        let server = sandbox.serve(&["--smtp-url", &smtp.url(), "--public-url", "https://people.example.org/roster", "--trusted-proxies", "127.0.0.1"]).await;
         let query = json!({ "query": "mutation { requestPasswordReset(input: { email: \"root@alder.example.org\" }) { success } }" });
         let request = reqwest::Client::new().post(server.url("/graphql")).json(&query).header("Host", "evil.example");
         let request = request.header("X-Forwarded-Host", "evil.example").header("X-Forwarded-Proto", "http").header("Origin", "https://evil.example");
@@ -129,21 +129,21 @@ in_every_home! {
         assert_eq!(mail.header("From"), "Roster <roster@people.example.org>");
     }
 
-    async fn a_link_token_is_neither_in_the_database_nor_in_the_log(home: Home) {
+    async fn a_link_token_is_neither_in_the_database_nor_in_the_log(sandbox: Sandbox) {
         let Some(smtp) = Smtp::start(Options::default()) else { return };
-        let home = home.with_admin().await;
-        let server = home.serve(&["--smtp-url", &smtp.url(), "--log", "trace"]).await;
+        let sandbox = sandbox.with_admin().await;
+        let server = sandbox.serve(&["--smtp-url", &smtp.url(), "--log", "trace"]).await;
         let admin = server.sign_in(crate::process::ADMIN).await;
         smtp.behave(crate::smtp::Behaviour::Hang);
-        change(&admin, "createUser", "", json!({ "firstName": "Ada", "lastName": "Byron", "email": "ada@x.example" })).await;
-        change(&server.caller(None), "requestPasswordReset", "", json!({ "email": crate::process::ADMIN })).await;
+        mutate(&admin, "createUser", "", json!({ "firstName": "Ada", "lastName": "Byron", "email": "ada@x.example" })).await;
+        mutate(&server.caller(None), "requestPasswordReset", "", json!({ "email": crate::process::ADMIN })).await;
         smtp.behave(crate::smtp::Behaviour::Ok);
         let links = smtp.until(2).await;
         let tokens: Vec<String> = links.iter().map(|mail| link(mail).split_once('#').unwrap().1.to_owned()).collect();
         for token in &tokens {
             assert!(!server.err().contains(token) && !server.out().contains(token), "the token is in the log");
-            for end in ["", "-wal"].iter().filter(|_| home.is_sqlite()) {
-                let file = std::fs::read(home.path(&format!("roster-data/roster.db{end}"))).unwrap();
+            for end in ["", "-wal"].iter().filter(|_| sandbox.is_sqlite()) {
+                let file = std::fs::read(sandbox.path(&format!("roster-data/roster.db{end}"))).unwrap();
                 assert!(!file.windows(token.len()).any(|part| part == token.as_bytes()), "the token is in the database");
             }
         }
@@ -152,13 +152,13 @@ in_every_home! {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn by_default_emails_are_files_and_registration_is_disabled() {
-    let home = Home::on_sqlite().with_admin().await;
-    let server = home.serve(&[]).await;
+    let sandbox = Sandbox::on_sqlite().with_admin().await;
+    let server = sandbox.serve(&[]).await;
     let admin = server.sign_in(crate::process::ADMIN).await;
-    change(&admin, "createUser", "", json!({ "firstName": "Ada", "lastName": "Byron", "email": "ada@x.example" }))
+    mutate(&admin, "createUser", "", json!({ "firstName": "Ada", "lastName": "Byron", "email": "ada@x.example" }))
         .await;
     let file = crate::process::until(|| async {
-        let entries = std::fs::read_dir(home.path("roster-data/mail")).ok()?;
+        let entries = std::fs::read_dir(sandbox.path("roster-data/mail")).ok()?;
         entries.map(|entry| entry.unwrap().path()).find(|path| path.extension().is_some_and(|end| end == "eml"))
     });
     let mail = crate::app::Mail::parse(&std::fs::read(file.await.expect("an email file")).unwrap());
@@ -166,17 +166,17 @@ async fn by_default_emails_are_files_and_registration_is_disabled() {
     assert!(mail.link.unwrap().starts_with(&server.url("/activate")));
     let stranger =
         "mutation { registerUser(input: { firstName: \"E\", lastName: \"M\", email: \"e@x.example\" }) { success } }";
-    let refused = server.caller(None).try_ask(stranger, &json!({})).await.unwrap();
-    assert_eq!(refused["errors"][0]["extensions"]["code"], json!("FORBIDDEN"));
+    let response = server.caller(None).try_execute(stranger, &json!({})).await.unwrap();
+    assert_eq!(response["errors"][0]["extensions"]["code"], json!("FORBIDDEN"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_demo_logs_links() {
-    let home = Home::on_sqlite();
-    let server = home.serve(&["demo", "--users", "20", "--tokens", "tokens.json"]).await;
-    let tokens: Value = serde_json::from_slice(&std::fs::read(home.path("tokens.json")).unwrap()).unwrap();
+    let sandbox = Sandbox::on_sqlite();
+    let server = sandbox.serve(&["demo", "--users", "20", "--tokens", "tokens.json"]).await;
+    let tokens: Value = serde_json::from_slice(&std::fs::read(sandbox.path("tokens.json")).unwrap()).unwrap();
     let admin = server.caller(tokens["license_admin"].as_str());
-    change(&admin, "createUser", "", json!({ "firstName": "Ada", "lastName": "Byron", "email": "ada@x.example" }))
+    mutate(&admin, "createUser", "", json!({ "firstName": "Ada", "lastName": "Byron", "email": "ada@x.example" }))
         .await;
     let shown = crate::process::until(|| async { server.err().contains("/activate?lang=en#rol_").then_some(()) });
     shown.await.unwrap_or_else(|| panic!("{}", server.err()));
@@ -184,8 +184,8 @@ async fn the_demo_logs_links() {
 
 #[tokio::test]
 async fn the_license_for_registrations_must_exist() {
-    let home = Home::on_sqlite().with_admin().await;
-    let ended = home.run(&["--listen", "127.0.0.1:0", "--registration", "X-9"]).await;
-    assert_eq!(ended.code, 2, "{}", ended.err);
-    assert!(ended.err.contains("--registration X-9 (ROSTER_REGISTRATION)"), "{}", ended.err);
+    let sandbox = Sandbox::on_sqlite().with_admin().await;
+    let output = sandbox.run(&["--listen", "127.0.0.1:0", "--registration", "X-9"]).await;
+    assert_eq!(output.code, 2, "{}", output.err);
+    assert!(output.err.contains("--registration X-9 (ROSTER_REGISTRATION)"), "{}", output.err);
 }

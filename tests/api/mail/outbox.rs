@@ -16,7 +16,7 @@ use crate::app::{App, Caller, KEY, PASSWORD};
 
 async fn create_user(admin: &Caller<'_>, email: &str) -> Value {
     let input = json!({ "firstName": "Ada", "lastName": "Byron", "email": email });
-    admin.change("createUser", "user { id }", input).await["user"]["id"].clone()
+    admin.mutate("createUser", "user { id }", input).await["user"]["id"].clone()
 }
 
 async fn invitation(admin: &Caller<'_>, id: &Value) -> Value {
@@ -46,8 +46,8 @@ on_every_database! {
         let seed = waiting.seed.clone().unwrap();
         let [mail] = app.mails().await.try_into().unwrap();
         assert!(!format!("{waiting:?}").contains(mail.token()));
-        assert_eq!(token::of_seed(&Key::from(KEY), &seed), mail.token(), "the token depends on the server key");
-        assert_ne!(token::of_seed(&Key::from([0; 32]), &seed), mail.token());
+        assert_eq!(token::from_seed(&Key::from(KEY), &seed), mail.token(), "the token depends on the server key");
+        assert_ne!(token::from_seed(&Key::from([0; 32]), &seed), mail.token());
         let stored = link::Entity::find().one(app.db.read()).await.unwrap().unwrap();
         assert_eq!(stored.token_hash, token::hash(mail.token()));
         assert_eq!(mail::Entity::find().count(app.db.read()).await.unwrap(), 0, "no queued email remains");
@@ -63,8 +63,8 @@ on_every_database! {
             let waiting = mail::Entity::find().one(app.db.read()).await.unwrap().unwrap();
             assert_eq!(waiting.tries, tries);
             pauses.push(((waiting.next_try_at - now()).num_milliseconds() + 500) / 1000);
-            let stands = invitation(&admin, &id).await;
-            assert_eq!((&stands["state"], stands["lastError"].is_string(), &stands["sentAt"]), (&json!("QUEUED"), true, &json!(null)));
+            let status = invitation(&admin, &id).await;
+            assert_eq!((&status["state"], status["lastError"].is_string(), &status["sentAt"]), (&json!("QUEUED"), true, &json!(null)));
             app.send_mail().await;
             let later = mail::Entity::find().one(app.db.read()).await.unwrap().unwrap();
             assert_eq!(later.tries, tries, "no retry before its time");
@@ -73,8 +73,8 @@ on_every_database! {
         assert_eq!(pauses, [2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900, 900, 900]);
         app.mend_mail();
         assert_eq!(app.mails().await.len(), 1);
-        let stands = invitation(&admin, &id).await;
-        assert_eq!((&stands["state"], &stands["lastError"], stands["sentAt"].is_string()), (&json!("SENT"), &json!(null), true));
+        let status = invitation(&admin, &id).await;
+        assert_eq!((&status["state"], &status["lastError"], status["sentAt"].is_string()), (&json!("SENT"), &json!(null), true));
     }
 
     async fn after_a_day_an_email_fails_with_an_audit_event(app: App) {
@@ -87,14 +87,14 @@ on_every_database! {
         assert_eq!(invitation(&admin, &id).await["state"], json!("QUEUED"));
         wait(&app, TimeDelta::hours(2), 8).await;
         app.send_mail().await;
-        let stands = invitation(&admin, &id).await;
-        assert_eq!((&stands["state"], stands["lastError"].is_string()), (&json!("FAILED"), true), "{stands:#}");
+        let status = invitation(&admin, &id).await;
+        assert_eq!((&status["state"], status["lastError"].is_string()), (&json!("FAILED"), true), "{status:#}");
         assert_eq!(mail::Entity::find().count(app.db.read()).await.unwrap(), 0);
         let query = "query ($id: ID!) { auditEvents(filter: { subject: $id, action: [MAIL_FAILED] }, first: 2) { nodes { actor { id } changes { field after } } } }";
         let events = admin.data(query, json!({ "id": id })).await["auditEvents"]["nodes"].clone();
         assert_eq!((events.as_array().unwrap().len(), &events[0]["changes"][1]), (1, &json!({ "field": "mail", "after": "INVITATION" })), "{events:#}");
         app.mend_mail();
-        assert_eq!(admin.change("resendActivation", "", json!({ "id": id })).await["success"], json!(true));
+        assert_eq!(admin.mutate("resendActivation", "", json!({ "id": id })).await["success"], json!(true));
         assert_eq!((app.mails().await.len(), invitation(&admin, &id).await["state"].clone()), (1, json!("SENT")));
     }
 
@@ -109,7 +109,7 @@ on_every_database! {
 
     async fn a_failed_registration_leaves_no_address_in_the_audit_trail(app: App) {
         let input = json!({ "firstName": "Eve", "lastName": "Moss", "email": "eve@x.example" });
-        app.anonymous().change("registerUser", "", input).await;
+        app.anonymous().mutate("registerUser", "", input).await;
         app.break_mail();
         wait(&app, TimeDelta::hours(25), 90).await;
         app.send_mail().await;
@@ -123,13 +123,13 @@ on_every_database! {
         let admin = app.admin().await;
         let subject = async |language: &str, locale: Option<&str>| {
             let fields = UserFields { email: Given(format!("{}@x.example", roster::scalar::Id::new().0)), ..UserFields::default() };
-            let person = app.create("Ada", app.license, fields, Undefined).await;
+            let user = app.create("Ada", app.license, fields, Undefined).await;
             if let Some(locale) = locale {
                 let attributes = json!([{ "name": "locale", "value": locale }]);
-                assert_eq!(admin.change("updateUser", "", json!({ "id": person.id.0, "attributes": attributes })).await["success"], json!(true));
+                assert_eq!(admin.mutate("updateUser", "", json!({ "id": user.id.0, "attributes": attributes })).await["success"], json!(true));
             }
             let document = "mutation ($input: RequestPasswordResetInput!) { requestPasswordReset(input: $input) { success } }";
-            let body = json!({ "query": document, "variables": { "input": { "email": person.email } } });
+            let body = json!({ "query": document, "variables": { "input": { "email": user.email } } });
             let request = reqwest::Client::new().post(format!("{}/graphql", app.url())).header("Accept-Language", language).json(&body);
             assert_eq!(request.send().await.unwrap().status(), 200);
             let [mail] = app.mails().await.try_into().unwrap();
@@ -137,7 +137,7 @@ on_every_database! {
             (mail.language.clone(), page.split_once("?lang=").unwrap().1.split_once('#').unwrap().0.to_owned())
         };
         let locale = json!({ "name": "locale", "label": "Language", "kind": "STRING" });
-        assert_eq!(app.license_admin().await.change("defineAttribute", "", locale).await["success"], json!(true));
+        assert_eq!(app.license_admin().await.mutate("defineAttribute", "", locale).await["success"], json!(true));
         for (language, locale, expected) in [
             ("fr-CH, en;q=0.5", None, "fr"),
             ("it", None, "it"),
@@ -154,7 +154,7 @@ on_every_database! {
         let admin = app.admin().await;
         let hostile = "<script>alert(1)</script>\" {$name} {{name}}";
         let input = json!({ "firstName": hostile, "lastName": "Moss", "email": "eve@x.example" });
-        assert_eq!(admin.change("createUser", "", input).await["success"], json!(true));
+        assert_eq!(admin.mutate("createUser", "", input).await["success"], json!(true));
         let [mail] = app.mails().await.try_into().unwrap();
         assert!(mail.text.replace(['\r', '\n'], " ").contains(hostile), "{}", mail.text);
         assert!(!mail.html.contains("<script>") && mail.html.contains("&lt;script&gt;") || mail.html.contains("&#60;script&#62;"), "{}", mail.html);
@@ -165,11 +165,11 @@ on_every_database! {
         let fields = UserFields { email: Given("ada@x.example".to_owned()), ..UserFields::default() };
         app.create("Ada", app.license, fields, Given(PASSWORD.to_owned())).await;
         // The first request of a counter also cleans up.
-        app.anonymous().change("requestPasswordReset", "", json!({ "email": "first@x.example" })).await;
+        app.anonymous().mutate("requestPasswordReset", "", json!({ "email": "first@x.example" })).await;
         let mut costs = Vec::new();
         for email in ["ada@x.example", "bob@x.example", "ada@x.example", "bob@x.example"] {
             let before = app.db.statements();
-            app.anonymous().change("requestPasswordReset", "", json!({ "email": email })).await;
+            app.anonymous().mutate("requestPasswordReset", "", json!({ "email": email })).await;
             costs.push(app.db.statements() - before);
         }
         assert!(costs[0] == costs[1] && costs[2] == costs[3], "{costs:?}");

@@ -24,7 +24,7 @@ pub const NEVER_NULL: [&str; 8] =
 
 /// The results of all cells so far.
 #[derive(Default)]
-pub struct Tally {
+pub struct Summary {
     pub cells: usize,
     pub wrong: Vec<String>,
     /// The requested root fields.
@@ -35,7 +35,7 @@ pub struct Tally {
     pub outcomes: HashMap<(Id, &'static str), String>,
 }
 
-impl Tally {
+impl Summary {
     pub fn expect(&mut self, what: impl FnOnce() -> String, expected: &Value, actual: &Value) {
         self.cells += 1;
         if expected != actual {
@@ -51,13 +51,13 @@ impl Tally {
 }
 
 /// The response to a root field.
-pub struct Answer {
+pub struct FieldResponse {
     pub status: u16,
     pub code: Option<String>,
     pub value: Value,
 }
 
-impl Answer {
+impl FieldResponse {
     /// `done`, `null`, `value`, or the code of the error.
     pub fn outcome(&self) -> String {
         if self.status == 401 {
@@ -75,7 +75,7 @@ impl Answer {
     }
 }
 
-pub type Judge = Box<dyn FnOnce(&Answer, &mut Tally) + Send>;
+pub type Judge = Box<dyn FnOnce(&FieldResponse, &mut Summary) + Send>;
 
 /// One root field, and the check of its response.
 pub struct Cell {
@@ -85,7 +85,11 @@ pub struct Cell {
 }
 
 impl Cell {
-    pub fn new(field: &'static str, rest: &str, judge: impl FnOnce(&Answer, &mut Tally) + Send + 'static) -> Self {
+    pub fn new(
+        field: &'static str,
+        rest: &str,
+        judge: impl FnOnce(&FieldResponse, &mut Summary) + Send + 'static,
+    ) -> Self {
         Self { field, text: format!("{field}{rest}"), judge: Box::new(judge) }
     }
 
@@ -104,11 +108,11 @@ impl Cell {
     ) -> Self {
         let what = format!("{who}: {field}({input})");
         let rest = format!("(input: {{ {input} }}) {{ success errors {{ code }} }}");
-        Self::new(field, &rest, move |answer, tally| {
-            let outcome = answer.outcome();
-            tally.expect(|| what, &json!(expected), &json!(outcome));
+        Self::new(field, &rest, move |response, summary| {
+            let outcome = response.outcome();
+            summary.expect(|| what, &json!(expected), &json!(outcome));
             if let Some(note) = note {
-                tally.outcomes.insert(note, outcome);
+                summary.outcomes.insert(note, outcome);
             }
         })
     }
@@ -116,7 +120,9 @@ impl Cell {
     /// A query with its expected outcome.
     pub fn query(field: &'static str, rest: &str, who: &str, expected: &'static str) -> Self {
         let what = format!("{who}: {field}{rest}");
-        Self::new(field, rest, move |answer, tally| tally.expect(|| what, &json!(expected), &json!(answer.outcome())))
+        Self::new(field, rest, move |response, summary| {
+            summary.expect(|| what, &json!(expected), &json!(response.outcome()));
+        })
     }
 
     /// A query with the expected value at one place of the response, or the expected error.
@@ -128,12 +134,12 @@ impl Cell {
         expected: Result<Value, &'static str>,
     ) -> Self {
         let what = format!("{who}: {field}{rest}");
-        Self::new(field, rest, move |answer, tally| match expected {
+        Self::new(field, rest, move |response, summary| match expected {
             Ok(expected) => {
-                let actual = answer.value.pointer(place).cloned().unwrap_or_else(|| json!(answer.outcome()));
-                tally.expect(|| what, &expected, &actual);
+                let actual = response.value.pointer(place).cloned().unwrap_or_else(|| json!(response.outcome()));
+                summary.expect(|| what, &expected, &actual);
             }
-            Err(refused) => tally.expect(|| what, &json!(refused), &json!(answer.outcome())),
+            Err(error_code) => summary.expect(|| what, &json!(error_code), &json!(response.outcome())),
         })
     }
 
@@ -146,21 +152,21 @@ impl Cell {
 }
 
 /// Sends cells in as few documents as possible, in their order.
-pub async fn run(caller: &Caller<'_>, is_mutation: bool, cells: Vec<Cell>, tally: &mut Tally) {
+pub async fn run(caller: &Caller<'_>, is_mutation: bool, cells: Vec<Cell>, summary: &mut Summary) {
     let mut document: Vec<Cell> = Vec::new();
     for cell in cells {
         let breaks = document.len() == ROOTS || cell.stands_alone() || document.iter().any(Cell::stands_alone);
         if breaks && !document.is_empty() {
-            ask(caller, is_mutation, std::mem::take(&mut document), tally).await;
+            execute(caller, is_mutation, std::mem::take(&mut document), summary).await;
         }
         document.push(cell);
     }
     if !document.is_empty() {
-        ask(caller, is_mutation, document, tally).await;
+        execute(caller, is_mutation, document, summary).await;
     }
 }
 
-pub async fn ask(caller: &Caller<'_>, is_mutation: bool, cells: Vec<Cell>, tally: &mut Tally) {
+pub async fn execute(caller: &Caller<'_>, is_mutation: bool, cells: Vec<Cell>, summary: &mut Summary) {
     let mut query = String::from(if is_mutation { "mutation {" } else { "{" });
     for (place, cell) in cells.iter().enumerate() {
         write!(query, " a{place}: {}", cell.text).unwrap();
@@ -169,13 +175,13 @@ pub async fn ask(caller: &Caller<'_>, is_mutation: bool, cells: Vec<Cell>, tally
     if query.contains("...Seen") {
         query.push_str(SEEN);
     }
-    let (status, answer) = caller.post(&json!({ "query": query })).await;
+    let (status, response) = caller.post(&json!({ "query": query })).await;
     for (place, cell) in cells.into_iter().enumerate() {
         let alias = format!("a{place}");
-        let errors = answer["errors"].as_array().cloned().unwrap_or_default();
+        let errors = response["errors"].as_array().cloned().unwrap_or_default();
         let error = errors.iter().find(|error| error["path"].get(0).is_none_or(|path| *path == json!(alias)));
         let code = error.map(|error| error["extensions"]["code"].as_str().unwrap_or("no code").to_owned());
-        tally.fields.insert(cell.field);
-        (cell.judge)(&Answer { status, code, value: answer["data"][&alias].clone() }, tally);
+        summary.fields.insert(cell.field);
+        (cell.judge)(&FieldResponse { status, code, value: response["data"][&alias].clone() }, summary);
     }
 }

@@ -4,8 +4,8 @@ use serde_json::json;
 
 use super::cell::Cell;
 use super::oracle::{ATTRIBUTES, FORBIDDEN, PRIVATE};
-use super::reads::judge_person;
-use super::seat::Seat;
+use super::reads::check_user;
+use super::seat::ViewerCase;
 
 /// Each field of `UserFilter` and a comparison with it. `attribute` is tested separately.
 pub const FILTERS: [(&str, &str); 30] = [
@@ -54,13 +54,13 @@ pub const ORDERS: [(&str, &str); 9] = [
     ("LAST_LOGIN", "lastLogin"),
 ];
 
-impl Seat<'_> {
+impl ViewerCase<'_> {
     /// Every filter and every order of `users`, and every key of `resolveUsers`.
     pub fn filters(&self) -> Vec<Cell> {
         let name = self.name.as_str();
         let mut cells = Vec::new();
         let allowed = |field: &str| match self.open("users") {
-            Err(refused) => refused,
+            Err(error_code) => error_code,
             Ok(())
                 if (PRIVATE.contains(&field) || field == "invitation") && self.viewer.looks_up_private().is_err() =>
             {
@@ -82,7 +82,7 @@ impl Seat<'_> {
             cells.push(Cell::query("users", &rest, name, allowed(shown)));
         }
         let by_attribute = match self.open("users").map(|()| self.viewer.looks_up_private()) {
-            Err(refused) | Ok(Err(refused)) => refused,
+            Err(error_code) | Ok(Err(error_code)) => error_code,
             Ok(Ok(())) => "value",
         };
         let attribute = ATTRIBUTES[0].0;
@@ -97,7 +97,7 @@ impl Seat<'_> {
     fn finds_by_value(&self) -> Vec<Cell> {
         let mut cells = Vec::new();
         for known in &self.known {
-            let is_listed = || self.viewer.finds(&known.target) && known.target.person.is_active;
+            let is_listed = || self.viewer.finds(&known.target) && known.target.user.is_active;
             let values = [
                 ("id", known.id.0.to_string()),
                 ("username", known.username.to_uppercase()),
@@ -107,8 +107,8 @@ impl Seat<'_> {
             ];
             for (field, value) in values {
                 let rest = format!("(filter: {{ {field}: {{ eq: \"{value}\" }} }}) {{ totalCount }}");
-                let refused = PRIVATE.contains(&field) && self.viewer.looks_up_private().is_err();
-                let open = if refused { Err(FORBIDDEN) } else { Ok(()) };
+                let is_forbidden = PRIVATE.contains(&field) && self.viewer.looks_up_private().is_err();
+                let open = if is_forbidden { Err(FORBIDDEN) } else { Ok(()) };
                 let total = self.open("users").and(open).map(|()| json!(i32::from(is_listed())));
                 cells.push(Cell::value("users", &rest, &self.who(known), "/totalCount", total));
             }
@@ -127,19 +127,19 @@ impl Seat<'_> {
             .collect();
         let way = format!("{}: resolveUsers", self.name);
         let rest = format!("(keys: {}) {{ status user {{ ...Seen }} }}", json!(keys));
-        Cell::new("resolveUsers", &rest, move |answer, tally| {
-            if let Err(refused) = open {
-                return tally.expect(|| way, &json!(refused), &json!(answer.outcome()));
+        Cell::new("resolveUsers", &rest, move |response, summary| {
+            if let Err(error_code) = open {
+                return summary.expect(|| way, &json!(error_code), &json!(response.outcome()));
             }
-            let found = answer.value.as_array().cloned().unwrap_or_default();
-            for (known, answers) in known.iter().zip(found.chunks(4)) {
-                for (place, answer) in answers.iter().enumerate() {
-                    let by_external_id = viewer.looks_up_private().is_ok() && known.target.person.license == 'A';
+            let found = response.value.as_array().cloned().unwrap_or_default();
+            for (known, responses) in known.iter().zip(found.chunks(4)) {
+                for (place, response) in responses.iter().enumerate() {
+                    let by_external_id = viewer.looks_up_private().is_ok() && known.target.user.license == 'A';
                     let is_found = viewer.finds(&known.target) && (place < 3 || by_external_id);
                     let status = if is_found { "MATCHED" } else { "MISSING" };
-                    tally.expect(|| format!("{way} {}", known.label), &json!(status), &answer["status"]);
-                    let user = answer.get("user");
-                    judge_person(tally, &way, &viewer, known, user, is_found);
+                    summary.expect(|| format!("{way} {}", known.label), &json!(status), &response["status"]);
+                    let user = response.get("user");
+                    check_user(summary, &way, &viewer, known, user, is_found);
                 }
             }
         })

@@ -60,7 +60,7 @@ pub fn rank_of(role: &str) -> u8 {
 
 /// The values of a user that determine their rights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Person {
+pub struct UserRights {
     /// The license: A is the license of the viewers.
     pub license: char,
     pub role: &'static str,
@@ -72,7 +72,7 @@ pub struct Person {
 }
 
 /// A user of license A.
-pub const USER: Person = Person {
+pub const USER: UserRights = UserRights {
     license: 'A',
     role: "USER",
     is_staff: false,
@@ -81,7 +81,7 @@ pub const USER: Person = Person {
     is_active: true,
 };
 
-impl Person {
+impl UserRights {
     pub const fn role(self, role: &'static str) -> Self {
         Self { role, ..self }
     }
@@ -128,7 +128,7 @@ impl Person {
         }
     }
 
-    fn reaches_every_site(&self) -> bool {
+    fn includes_every_site(&self) -> bool {
         self.full_site_access || self.role == "LICENSE_ADMIN"
     }
 
@@ -171,20 +171,20 @@ pub enum Change {
 }
 
 impl Change {
-    pub fn of(self, person: &Person) -> Person {
-        let mut person = *person;
+    pub fn of(self, user: &UserRights) -> UserRights {
+        let mut user = *user;
         match self {
             Self::Plain => {}
             Self::Role(role) => {
                 // Site access that came with the role is lost with it.
-                person.full_site_access &= person.role != "LICENSE_ADMIN" || role == "LICENSE_ADMIN";
-                person.role = role;
+                user.full_site_access &= user.role != "LICENSE_ADMIN" || role == "LICENSE_ADMIN";
+                user.role = role;
             }
-            Self::Staff(is_staff) => person.is_staff = is_staff,
-            Self::Everywhere(full_site_access) => person.full_site_access = full_site_access,
-            Self::Right(right, held) => person.set_right(right, held),
+            Self::Staff(is_staff) => user.is_staff = is_staff,
+            Self::Everywhere(full_site_access) => user.full_site_access = full_site_access,
+            Self::Right(right, held) => user.set_right(right, held),
         }
-        person
+        user
     }
 }
 
@@ -192,7 +192,7 @@ impl Change {
 #[derive(Clone, Copy, Debug)]
 pub struct Viewer {
     /// The user; `None` if anonymous.
-    pub person: Option<Person>,
+    pub user: Option<UserRights>,
     /// The role of the API key; `None` for sessions.
     pub key: Option<&'static str>,
 }
@@ -200,7 +200,7 @@ pub struct Viewer {
 /// The user that an action is for.
 #[derive(Clone, Copy, Debug)]
 pub struct Target {
-    pub person: Person,
+    pub user: UserRights,
     pub is_self: bool,
 }
 
@@ -213,23 +213,23 @@ pub struct Joining {
     pub own: Option<&'static str>,
     pub from: Option<&'static str>,
     pub to: Option<&'static str>,
-    pub person: Person,
+    pub user: UserRights,
 }
 
 impl Viewer {
-    fn person(&self) -> Person {
-        self.person.unwrap()
+    fn user(&self) -> UserRights {
+        self.user.unwrap()
     }
 
     /// The rank of the viewer. A key has the rank of its role, but at most the current rank of its user.
     pub fn rank(&self) -> u8 {
-        let own = self.person().rank();
+        let own = self.user().rank();
         self.key.map_or(own, |role| own.min(rank_of(role)))
     }
 
     /// Whether a license is visible to the viewer.
     pub fn reaches(&self, license: char) -> bool {
-        self.rank() == 3 || self.person().license == license
+        self.rank() == 3 || self.user().license == license
     }
 
     /// Whether the viewer holds a right, so that they can grant it.
@@ -238,17 +238,17 @@ impl Viewer {
             3 => true,
             2 => right != "isSuperuser",
             1 if matches!(right, "isAdmin" | "isGroupAdmin") => true,
-            _ => self.key.is_none() && self.person().has(right),
+            _ => self.key.is_none() && self.user().has(right),
         }
     }
 
     fn holds_every_site(&self) -> bool {
-        self.rank() >= 2 || self.person().reaches_every_site()
+        self.rank() >= 2 || self.user().includes_every_site()
     }
 
     /// Whether the viewer can use a root field at all.
     pub fn opens(&self, field: &str) -> Result<(), &'static str> {
-        if self.person.is_none() {
+        if self.user.is_none() {
             let is_open = matches!(
                 field,
                 "viewer"
@@ -311,15 +311,15 @@ impl Viewer {
 
     /// Whether a lookup of a user finds them.
     pub fn finds(&self, target: &Target) -> bool {
-        self.reaches(target.person.license) && (target.person.is_active || self.lists_inactive())
+        self.reaches(target.user.license) && (target.user.is_active || self.lists_inactive())
     }
 
     pub fn sees_private(&self, target: &Target) -> bool {
-        target.is_self || (self.rank() >= 1 && self.reaches(target.person.license))
+        target.is_self || (self.rank() >= 1 && self.reaches(target.user.license))
     }
 
     pub fn sees_rights(&self, target: &Target) -> bool {
-        self.rank() >= 1 && self.reaches(target.person.license)
+        self.rank() >= 1 && self.reaches(target.user.license)
     }
 
     /// Whether the viewer can look up users by private fields.
@@ -329,30 +329,30 @@ impl Viewer {
     }
 
     /// Whether the viewer can grant the new rights: no viewer grants rights they lack, or a rank above theirs.
-    fn gives(&self, old: &Person, new: &Person) -> &'static str {
+    fn gives(&self, old: &UserRights, new: &UserRights) -> &'static str {
         let unheld = RIGHTS.iter().any(|right| new.has(right) && !old.has(right) && !self.holds(right));
-        let unheld_sites = new.full_site_access && !old.reaches_every_site() && !self.holds_every_site();
+        let unheld_sites = new.full_site_access && !old.includes_every_site() && !self.holds_every_site();
         let crowned = new.is_superuser() != old.is_superuser() && self.rank() < 3;
         if unheld || unheld_sites || crowned || new.rank() > self.rank() { FORBIDDEN } else { DONE }
     }
 
     /// createUser; `lets_in` is whether the input has credentials or requests the invitation email.
-    pub fn creates(&self, new: &Person, lets_in: bool) -> &'static str {
+    pub fn creates(&self, new: &UserRights, sets_credentials: bool) -> &'static str {
         match self.opens("createUser") {
-            Err(refused) => refused,
-            Ok(()) if lets_in && self.key.is_some() => FORBIDDEN,
-            Ok(()) => self.gives(&Person { license: new.license, ..USER }, new),
+            Err(error_code) => error_code,
+            Ok(()) if sets_credentials && self.key.is_some() => FORBIDDEN,
+            Ok(()) => self.gives(&UserRights { license: new.license, ..USER }, new),
         }
     }
 
     pub fn updates(&self, target: &Target, field: &str, change: Change) -> &'static str {
-        if let Err(refused) = self.opens("updateUser") {
-            return refused;
+        if let Err(error_code) = self.opens("updateUser") {
+            return error_code;
         }
         if !self.finds(target) {
             return NOT_FOUND;
         }
-        let old = target.person;
+        let old = target.user;
         let is_own_attribute = ATTRIBUTES.iter().any(|(name, is_own, _)| *name == field && *is_own);
         if target.is_self && (OWN.contains(&field) || is_own_attribute) {
             return DONE;
@@ -362,12 +362,12 @@ impl Viewer {
             return FORBIDDEN;
         }
         let new = change.of(&old);
-        let of_rank = |person: &Person| (person.role, person.is_staff, person.has("isAdmin"), person.is_superuser());
+        let of_rank = |user: &UserRights| (user.role, user.is_staff, user.has("isAdmin"), user.is_superuser());
         if target.is_self && (SIGN_IN.contains(&field) || (self.rank() == 1 && of_rank(&new) != of_rank(&old))) {
             return FORBIDDEN;
         }
         if SIGN_IN.contains(&field)
-            && (self.key.is_some() || self.gives(&Person { license: old.license, ..USER }, &old) != DONE)
+            && (self.key.is_some() || self.gives(&UserRights { license: old.license, ..USER }, &old) != DONE)
         {
             return FORBIDDEN;
         }
@@ -377,10 +377,10 @@ impl Viewer {
     /// setUserAvatar: only the rank of the target counts.
     pub fn sets_avatar(&self, target: &Target) -> &'static str {
         match self.opens("setUserAvatar") {
-            Err(refused) => refused,
+            Err(error_code) => error_code,
             Ok(()) if !self.finds(target) => NOT_FOUND,
             Ok(()) if target.is_self => DONE,
-            Ok(()) if self.rank() == 0 || target.person.rank() > self.rank() => FORBIDDEN,
+            Ok(()) if self.rank() == 0 || target.user.rank() > self.rank() => FORBIDDEN,
             Ok(()) => DONE,
         }
     }
@@ -388,38 +388,38 @@ impl Viewer {
     /// setActive, deleteUser, unlockUser.
     pub fn switches(&self, target: &Target, field: &str) -> &'static str {
         match self.opens(field) {
-            Err(refused) => refused,
+            Err(error_code) => error_code,
             Ok(()) if !self.finds(target) => NOT_FOUND,
-            Ok(()) if target.is_self || target.person.rank() > self.rank() => FORBIDDEN,
+            Ok(()) if target.is_self || target.user.rank() > self.rank() => FORBIDDEN,
             Ok(()) => DONE,
         }
     }
 
     /// Changing how a user signs in requires access to the sites of that user, besides every other right.
-    pub fn lets_in(&self, outcome: &'static str, holds_sites: bool) -> &'static str {
+    pub fn credential_outcome(&self, outcome: &'static str, holds_sites: bool) -> &'static str {
         if outcome == DONE && !holds_sites && !self.holds_every_site() { FORBIDDEN } else { outcome }
     }
 
     /// resendActivation, of targets who have not activated their account; the viewer has.
     pub fn invites(&self, target: &Target) -> &'static str {
         match self.opens("resendActivation") {
-            Err(refused) => refused,
+            Err(error_code) => error_code,
             Ok(()) if !self.finds(target) => NOT_FOUND,
             Ok(()) if target.is_self => "NOT_ALLOWED",
-            Ok(()) if self.gives(&Person { license: target.person.license, ..USER }, &target.person) != DONE => {
+            Ok(()) if self.gives(&UserRights { license: target.user.license, ..USER }, &target.user) != DONE => {
                 FORBIDDEN
             }
-            Ok(()) if !target.person.is_active => "INACTIVE",
+            Ok(()) if !target.user.is_active => "INACTIVE",
             Ok(()) => DONE,
         }
     }
 
     pub fn ends_sessions(&self, target: &Target) -> &'static str {
         match self.opens("endSessions") {
-            Err(refused) => refused,
+            Err(error_code) => error_code,
             Ok(()) if !self.finds(target) => NOT_FOUND,
             Ok(()) if target.is_self => DONE,
-            Ok(()) if self.rank() == 0 || target.person.rank() > self.rank() => FORBIDDEN,
+            Ok(()) if self.rank() == 0 || target.user.rank() > self.rank() => FORBIDDEN,
             Ok(()) => DONE,
         }
     }
@@ -427,10 +427,10 @@ impl Viewer {
     /// forgetDevice, of a device of the target.
     pub fn forgets_device(&self, target: &Target) -> &'static str {
         match self.opens("forgetDevice") {
-            Err(refused) => refused,
+            Err(error_code) => error_code,
             Ok(()) if target.is_self => DONE,
-            Ok(()) if self.rank() == 0 || !self.reaches(target.person.license) => NOT_FOUND,
-            Ok(()) if target.person.rank() > self.rank() => FORBIDDEN,
+            Ok(()) if self.rank() == 0 || !self.reaches(target.user.license) => NOT_FOUND,
+            Ok(()) if target.user.rank() > self.rank() => FORBIDDEN,
             Ok(()) => DONE,
         }
     }
@@ -438,19 +438,19 @@ impl Viewer {
     /// removeGroupMember of oneself: every user can leave every group.
     pub fn leaves(&self, license: char) -> &'static str {
         match self.opens("removeGroupMember") {
-            Err(refused) => refused,
-            Ok(()) if self.person().license == license => DONE,
+            Err(error_code) => error_code,
+            Ok(()) if self.user().license == license => DONE,
             Ok(()) => NOT_FOUND,
         }
     }
 
     pub fn changes_members(&self, joining: &Joining) -> &'static str {
-        let Joining { license, own, from, to, person } = *joining;
-        if let Err(refused) = self.opens("setGroupMember") {
-            return refused;
+        let Joining { license, own, from, to, user } = *joining;
+        if let Err(error_code) = self.opens("setGroupMember") {
+            return error_code;
         }
-        let found = self.finds(&Target { person, is_self: false });
-        if !self.reaches(license) || !found || person.license != license {
+        let found = self.finds(&Target { user, is_self: false });
+        if !self.reaches(license) || !found || user.license != license {
             return NOT_FOUND;
         }
         let of_owners = from == Some("OWNER") || to == Some("OWNER");
@@ -464,7 +464,7 @@ impl Viewer {
     /// updateGroup, deleteGroup; `own` is the role of the viewer in the group.
     pub fn changes_group(&self, field: &str, license: char, own: Option<&str>) -> &'static str {
         match self.opens(field) {
-            Err(refused) => refused,
+            Err(error_code) => error_code,
             Ok(()) if !self.reaches(license) => NOT_FOUND,
             Ok(()) if self.rank() >= 1 || self.holds("isGroupAdmin") || own == Some("OWNER") => DONE,
             Ok(()) => FORBIDDEN,
@@ -474,7 +474,7 @@ impl Viewer {
     /// updateInstitution, deleteInstitution; `is_granted` is whether the viewer was granted access to the site.
     pub fn changes_site(&self, field: &str, license: char, is_granted: bool) -> &'static str {
         match self.opens(field) {
-            Err(refused) => refused,
+            Err(error_code) => error_code,
             Ok(()) if !self.reaches(license) => NOT_FOUND,
             Ok(()) if self.holds_every_site() || is_granted => DONE,
             Ok(()) => FORBIDDEN,
@@ -486,18 +486,18 @@ impl Viewer {
         match self.changes_site(field, license, is_granted) {
             // A user of another license is not found, whether the viewer has access to the site or not.
             DONE | FORBIDDEN
-                if self.opens(field).is_ok() && (!self.finds(target) || target.person.license != license) =>
+                if self.opens(field).is_ok() && (!self.finds(target) || target.user.license != license) =>
             {
                 NOT_FOUND
             }
-            DONE if self.rank() == 1 && target.person.rank() > 1 => FORBIDDEN,
+            DONE if self.rank() == 1 && target.user.rank() > 1 => FORBIDDEN,
             outcome => outcome,
         }
     }
 
     pub fn makes_key(&self, role: &str) -> &'static str {
         match self.opens("createApiKey") {
-            Err(refused) => refused,
+            Err(error_code) => error_code,
             Ok(()) if rank_of(role) > self.rank() => FORBIDDEN,
             Ok(()) => DONE,
         }

@@ -3,25 +3,25 @@
 use roster::scalar::Id;
 use serde_json::{Value, json};
 
-use super::cell::{Cell, Tally};
+use super::cell::{Cell, Summary};
 use super::oracle::{ATTRIBUTES, Change, DONE, FORBIDDEN, PRIVATE, RIGHTS, UNAUTHENTICATED, Viewer};
-use super::seat::{Known, Seat, World};
+use super::seat::{KeyCase, Known, ViewerCase, World};
 
-impl Seat<'_> {
+impl ViewerCase<'_> {
     /// Every path to a user.
     pub fn reads(&self, world: &World) -> Vec<Cell> {
         let (viewer, name) = (self.viewer, self.name.as_str());
         let mut cells = Vec::new();
         let own = self.known.iter().find(|known| known.target.is_self).cloned();
         let way = format!("{name}: viewer");
-        cells.push(Cell::new("viewer", " { ...Seen }", move |answer, tally| match own {
-            None => tally.expect(|| way, &json!("null"), &json!(answer.outcome())),
-            Some(own) => judge_person(tally, &way, &viewer, &own, Some(&answer.value), true),
+        cells.push(Cell::new("viewer", " { ...Seen }", move |response, summary| match own {
+            None => summary.expect(|| way, &json!("null"), &json!(response.outcome())),
+            Some(own) => check_user(summary, &way, &viewer, &own, Some(&response.value), true),
         }));
         for known in &self.known {
             cells.extend(self.ways_to(known));
         }
-        for (field, ids) in [("group", self.everybody), ("institution", self.houses)] {
+        for (field, ids) in [("group", self.shared_groups), ("institution", self.institutions)] {
             for (place, id) in ids.into_iter().enumerate() {
                 let license = ['A', 'B'][place];
                 cells.push(self.list_cell(field, id, license));
@@ -34,7 +34,7 @@ impl Seat<'_> {
         for field in ["user", "node", "group", "institution", "license"] {
             let rest =
                 if field == "user" { format!("(by: {{ id: \"{missing}\" }})") } else { format!("(id: \"{missing}\")") };
-            let expected = if viewer.person.is_none() { UNAUTHENTICATED } else { "null" };
+            let expected = if viewer.user.is_none() { UNAUTHENTICATED } else { "null" };
             cells.push(Cell::query(field, &format!("{rest} {{ id }}"), name, expected));
         }
         cells.extend(self.lists(world));
@@ -43,7 +43,7 @@ impl Seat<'_> {
 
     pub fn shown(&self, license: char) -> &'static str {
         match self.open("node") {
-            Err(refused) => refused,
+            Err(error_code) => error_code,
             Ok(()) if self.viewer.reaches(license) => "value",
             Ok(()) => "null",
         }
@@ -53,7 +53,7 @@ impl Seat<'_> {
         let (viewer, who) = (self.viewer, self.who(known));
         let mut cells = Vec::new();
         let found = match self.open("user") {
-            Err(refused) => refused,
+            Err(error_code) => error_code,
             Ok(()) if viewer.finds(&known.target) => "value",
             Ok(()) => "null",
         };
@@ -63,26 +63,26 @@ impl Seat<'_> {
             ("node", format!("(id: \"{id}\") {{ id ...Seen }}")),
         ] {
             let (way, known) = (format!("{}: {field}", self.name), known.clone());
-            cells.push(Cell::new(field, &rest, move |answer, tally| match answer.code.as_deref() {
-                Some(code) => tally.expect(|| way, &json!(found), &json!(code)),
-                None => judge_person(tally, &way, &viewer, &known, Some(&answer.value), found == "value"),
+            cells.push(Cell::new(field, &rest, move |response, summary| match response.code.as_deref() {
+                Some(code) => summary.expect(|| way, &json!(found), &json!(code)),
+                None => check_user(summary, &way, &viewer, &known, Some(&response.value), found == "value"),
             }));
         }
         for (by, value) in [("username", &known.username), ("email", &known.email)] {
             cells.push(Cell::query("user", &format!("(by: {{ {by}: \"{value}\" }}) {{ id }}"), &who, found));
         }
-        let by_external_id = match viewer.person.map(|_| viewer.looks_up_private()) {
+        let by_external_id = match viewer.user.map(|_| viewer.looks_up_private()) {
             None => UNAUTHENTICATED,
-            Some(Err(refused)) => refused,
+            Some(Err(error_code)) => error_code,
             // Only in the viewer's own license: external ids are unique per license.
-            Some(Ok(())) if known.target.person.license == 'A' => "value",
+            Some(Ok(())) if known.target.user.license == 'A' => "value",
             Some(Ok(())) => "null",
         };
         let rest = format!("(by: {{ externalId: \"{}\" }}) {{ id }}", known.external_id);
         cells.push(Cell::query("user", &rest, &who, by_external_id));
         if let Some(session) = known.session {
             let expected = match self.open("node") {
-                Err(refused) => refused,
+                Err(error_code) => error_code,
                 Ok(()) if viewer.sees_private(&known.target) => "value",
                 Ok(()) => "null",
             };
@@ -99,19 +99,19 @@ impl Seat<'_> {
     /// The users of a group or an institution.
     pub fn list_cell(&self, field: &'static str, id: Id, license: char) -> Cell {
         let (viewer, way) = (self.viewer, format!("{}: {field} of {license}", self.name));
-        let people = if field == "group" { "members" } else { "users" };
-        let rest = format!("(id: \"{}\") {{ id {people}(first: 50) {{ totalCount nodes {{ ...Seen }} }} }}", id.0);
+        let users = if field == "group" { "members" } else { "users" };
+        let rest = format!("(id: \"{}\") {{ id {users}(first: 50) {{ totalCount nodes {{ ...Seen }} }} }}", id.0);
         let shown = self.shown(license);
         let of_license: Vec<Known> = self
             .known
             .iter()
-            .filter(|known| known.target.person.license == license && !known.target.is_self)
+            .filter(|known| known.target.user.license == license && !known.target.is_self)
             .cloned()
             .collect();
-        Cell::new(field, &rest, move |answer, tally| {
-            tally.expect(|| way.clone(), &json!(shown), &json!(answer.outcome()));
+        Cell::new(field, &rest, move |response, summary| {
+            summary.expect(|| way.clone(), &json!(shown), &json!(response.outcome()));
             if shown == "value" {
-                judge_list(tally, &way, &viewer, &of_license, &answer.value[people], false);
+                judge_list(summary, &way, &viewer, &of_license, &response.value[users], false);
             }
         })
     }
@@ -123,28 +123,28 @@ impl Seat<'_> {
         let targets: Vec<Known> = self.known.iter().filter(|known| !known.target.is_self).cloned().collect();
         let ids: Vec<String> = self.known.iter().map(|known| known.id.0.to_string()).collect();
         let (way, known, open) = (format!("{name}: nodes"), self.known.clone(), self.open("nodes"));
-        cells.push(Cell::new("nodes", &format!("(ids: {}) {{ id ...Seen }}", json!(ids)), move |answer, tally| {
-            if let Err(refused) = open {
-                return tally.expect(|| way, &json!(refused), &json!(answer.outcome()));
+        cells.push(Cell::new("nodes", &format!("(ids: {}) {{ id ...Seen }}", json!(ids)), move |response, summary| {
+            if let Err(error_code) = open {
+                return summary.expect(|| way, &json!(error_code), &json!(response.outcome()));
             }
             for (place, known) in known.iter().enumerate() {
-                judge_person(tally, &way, &viewer, known, answer.value.get(place), viewer.finds(&known.target));
+                check_user(summary, &way, &viewer, known, response.value.get(place), viewer.finds(&known.target));
             }
         }));
         for include_inactive in [false, true] {
-            let goes_too_far = include_inactive && viewer.person.is_some() && !viewer.lists_inactive();
+            let goes_too_far = include_inactive && viewer.user.is_some() && !viewer.lists_inactive();
             let open = if goes_too_far { Err(FORBIDDEN) } else { self.open("users") };
             let (way, targets) = (format!("{name}: searchUsers, includeInactive {include_inactive}"), targets.clone());
             let rest = format!(
                 "(query: \"{token}\", includeInactive: {include_inactive}, first: 50) {{ totalCount nodes {{ ...Seen }} }}"
             );
-            cells.push(Cell::new("searchUsers", &rest, move |answer, tally| {
-                if let Err(refused) = open {
-                    return tally.expect(|| way, &json!(refused), &json!(answer.outcome()));
+            cells.push(Cell::new("searchUsers", &rest, move |response, summary| {
+                if let Err(error_code) = open {
+                    return summary.expect(|| way, &json!(error_code), &json!(response.outcome()));
                 }
-                judge_list(tally, &way, &viewer, &targets, &answer.value, include_inactive);
+                judge_list(summary, &way, &viewer, &targets, &response.value, include_inactive);
             }));
-            let totals = world.totals[usize::from(viewer.person.is_some() && viewer.rank() == 3)];
+            let totals = world.totals[usize::from(viewer.user.is_some() && viewer.rank() == 3)];
             let total = open.map(|()| json!(totals[usize::from(include_inactive)]));
             let rest = format!("(includeInactive: {include_inactive}) {{ totalCount }}");
             cells.push(Cell::value("users", &rest, name, "/totalCount", total));
@@ -163,10 +163,10 @@ impl Seat<'_> {
         }
         let defined = self.open("attributeDefinitions").map(|()| json!([ATTRIBUTES[0].0, ATTRIBUTES[1].0]));
         let way = format!("{name}: attributeDefinitions");
-        cells.push(Cell::new("attributeDefinitions", " { name }", move |answer, tally| {
-            let names = answer.value.as_array().map(|all| all.iter().map(|one| one["name"].clone()).collect());
-            let names = names.map_or_else(|| json!(answer.outcome()), Value::Array);
-            tally.expect(|| way, &defined.unwrap_or_else(|refused| json!(refused)), &names);
+        cells.push(Cell::new("attributeDefinitions", " { name }", move |response, summary| {
+            let names = response.value.as_array().map(|all| all.iter().map(|one| one["name"].clone()).collect());
+            let names = names.map_or_else(|| json!(response.outcome()), Value::Array);
+            summary.expect(|| way, &defined.unwrap_or_else(|error_code| json!(error_code)), &names);
         }));
         cells.extend([None, Some('A'), Some('B')].map(|license| self.key_list(world, license)));
         cells.extend(self.known.iter().map(|known| self.trail(known)));
@@ -176,51 +176,51 @@ impl Seat<'_> {
     /// The `USER_CREATED` event of a user in the audit trail.
     fn trail(&self, known: &Known) -> Cell {
         let (viewer, target) = (self.viewer, known.target);
-        let sees_all = viewer.person.is_some() && viewer.rank() >= 1 && viewer.reaches(target.person.license);
+        let sees_all = viewer.user.is_some() && viewer.rank() >= 1 && viewer.reaches(target.user.license);
         let is_told = sees_all || target.is_self;
         let (way, open) = (format!("{} -> {}: auditEvents", self.name, known.label), self.open("auditEvents"));
         let rest = format!(
             "(filter: {{ subject: \"{}\", action: [USER_CREATED] }}) {{ totalCount nodes {{ changes {{ field after }} }} }}",
             known.id.0
         );
-        Cell::new("auditEvents", &rest, move |answer, tally| {
-            if let Err(refused) = open {
-                return tally.expect(|| way, &json!(refused), &json!(answer.outcome()));
+        Cell::new("auditEvents", &rest, move |response, summary| {
+            if let Err(error_code) = open {
+                return summary.expect(|| way, &json!(error_code), &json!(response.outcome()));
             }
-            tally.expect(|| way.clone(), &json!(i32::from(is_told)), &answer.value["totalCount"]);
-            for change in answer.value["nodes"][0]["changes"].as_array().into_iter().flatten() {
+            summary.expect(|| way.clone(), &json!(i32::from(is_told)), &response.value["totalCount"]);
+            for change in response.value["nodes"][0]["changes"].as_array().into_iter().flatten() {
                 let field = change["field"].as_str().unwrap();
                 let is_secret = matches!(field, "password" | "pin");
                 let is_right = field.starts_with("adminRights.") && field != "adminRights.isSuperuser";
                 let is_shown = !is_secret && (sees_all || (target.is_self && !is_right));
-                tally.expect(|| format!("{way}: {field}"), &json!(is_shown), &json!(!change["after"].is_null()));
+                summary.expect(|| format!("{way}: {field}"), &json!(is_shown), &json!(!change["after"].is_null()));
             }
         })
     }
 
-    /// The API keys of a license; each seat knows three of them.
+    /// The API keys of a license; each viewer knows three of them.
     pub fn key_list(&self, world: &World, license: Option<char>) -> Cell {
         let (viewer, keys) = (self.viewer, self.keys.clone());
         let place = |license| world.licenses[usize::from(license == 'B')].0;
         let argument = license.map(|license| format!("(license: \"{}\")", place(license))).unwrap_or_default();
         let (way, open) = (format!("{}: apiKeys{argument}", self.name), self.open("apiKeys"));
-        Cell::new("apiKeys", &format!("{argument} {{ id }}"), move |answer, tally| {
-            if let Err(refused) = open {
-                return tally.expect(|| way, &json!(refused), &json!(answer.outcome()));
+        Cell::new("apiKeys", &format!("{argument} {{ id }}"), move |response, summary| {
+            if let Err(error_code) = open {
+                return summary.expect(|| way, &json!(error_code), &json!(response.outcome()));
             }
-            for (id, of, is_own) in &keys {
+            for KeyCase { id, license: of, is_own } in &keys {
                 let is_listed = viewer.sees_key(*of, *is_own) && *of == license.unwrap_or('A');
-                let listed = answer.value.as_array().map(|keys| keys.iter().any(|key| key["id"] == json!(id)));
-                let listed = listed.map_or_else(|| json!(answer.outcome()), |listed| json!(listed));
-                tally.expect(|| format!("{way}: one of {of}, own {is_own}"), &json!(is_listed), &listed);
+                let listed = response.value.as_array().map(|keys| keys.iter().any(|key| key["id"] == json!(id)));
+                let listed = listed.map_or_else(|| json!(response.outcome()), |listed| json!(listed));
+                summary.expect(|| format!("{way}: one of {of}, own {is_own}"), &json!(is_listed), &listed);
             }
         })
     }
 }
 
 /// Checks the visible fields of a user, if the user is visible at all.
-pub fn judge_person(
-    tally: &mut Tally,
+pub fn check_user(
+    summary: &mut Summary,
     way: &str,
     viewer: &Viewer,
     known: &Known,
@@ -229,7 +229,7 @@ pub fn judge_person(
 ) {
     let target = &known.target;
     let what = |field: &str| format!("{way} -> {}: {field}", known.label);
-    tally.expect(|| what("id"), &json!(is_found), &json!(seen.is_some_and(|seen| !seen.is_null())));
+    summary.expect(|| what("id"), &json!(is_found), &json!(seen.is_some_and(|seen| !seen.is_null())));
     let Some(seen) = seen.filter(|seen| is_found && !seen.is_null()) else { return };
     let is_shown = viewer.sees_private(target);
     for field in PRIVATE {
@@ -241,29 +241,29 @@ pub fn judge_person(
             "lastLogin" => json!(seen["lastLogin"].as_str().unwrap_or("a value")),
             other => panic!("{other} is private and has no case in the matrix"),
         };
-        tally.expect(|| what(field), &expected, &seen[field]);
+        summary.expect(|| what(field), &expected, &seen[field]);
     }
-    for (right, held) in RIGHTS.into_iter().zip(target.person.rights) {
+    for (right, held) in RIGHTS.into_iter().zip(target.user.rights) {
         let expected = match () {
             () if viewer.sees_rights(target) => json!(held),
             () if target.is_self => json!(held && right == "isSuperuser"),
             () => json!(null),
         };
-        tally.expect(|| what(right), &expected, &seen["adminRights"][right]);
+        summary.expect(|| what(right), &expected, &seen["adminRights"][right]);
     }
     let sessions = match (is_shown, known.session) {
         (false, _) => json!(null),
         (true, Some(id)) => json!([{ "id": id }]),
         (true, None) => json!(seen["sessions"].as_array().map_or(json!("a session"), |shown| json!(shown))),
     };
-    tally.expect(|| what("sessions"), &sessions, &seen["sessions"]);
+    summary.expect(|| what("sessions"), &sessions, &seen["sessions"]);
     // Every target has an invitation; viewers have none.
     let is_shown_invited = viewer.sees_rights(target) && !target.is_self;
     let invitation = if is_shown_invited { json!({ "state": "QUEUED" }) } else { json!(null) };
-    tally.expect(|| what("invitation"), &invitation, &seen["invitation"]);
+    summary.expect(|| what("invitation"), &invitation, &seen["invitation"]);
     let attributes = ATTRIBUTES.iter().filter(|(_, _, is_visible)| *is_visible || is_shown);
     let attributes: Vec<Value> = attributes.map(|(name, ..)| json!({ "name": name, "value": "Cork" })).collect();
-    tally.expect(|| what("attributes"), &json!(attributes), &seen["attributes"]);
+    summary.expect(|| what("attributes"), &json!(attributes), &seen["attributes"]);
     let can = json!({
         "update": viewer.updates(target, "nickname", Change::Plain) == DONE,
         "setActive": viewer.switches(target, "setActive") == DONE,
@@ -272,7 +272,7 @@ pub fn judge_person(
         "seeAdminRights": viewer.sees_rights(target),
     });
     for (field, expected) in can.as_object().unwrap() {
-        tally.expect(|| what(&format!("viewerCan.{field}")), expected, &seen["viewerCan"][field]);
+        summary.expect(|| what(&format!("viewerCan.{field}")), expected, &seen["viewerCan"][field]);
     }
     // `seePrivate` and `seeAdminRights` are compared with the values in the response; the others with later outcomes.
     let shows = json!({
@@ -280,14 +280,14 @@ pub fn judge_person(
         "seeAdminRights": seen["adminRights"].is_object() && (!target.is_self || viewer.rank() > 0),
     });
     for (field, shown) in shows.as_object().unwrap() {
-        tally.expect(|| what(&format!("viewerCan.{field} and the response")), shown, &seen["viewerCan"][field]);
+        summary.expect(|| what(&format!("viewerCan.{field} and the response")), shown, &seen["viewerCan"][field]);
     }
-    tally.can.insert(known.id, seen["viewerCan"].clone());
+    summary.can.insert(known.id, seen["viewerCan"].clone());
 }
 
 /// Checks that a page contains the expected targets and no others.
 pub fn judge_list(
-    tally: &mut Tally,
+    summary: &mut Summary,
     way: &str,
     viewer: &Viewer,
     known: &[Known],
@@ -297,12 +297,12 @@ pub fn judge_list(
     let nodes = page["nodes"].as_array().cloned().unwrap_or_default();
     let mut total = 0;
     for known in known {
-        let person = known.target.person;
-        let is_listed = viewer.reaches(person.license) && (person.is_active || include_inactive);
+        let user = known.target.user;
+        let is_listed = viewer.reaches(user.license) && (user.is_active || include_inactive);
         total += i32::from(is_listed);
         let seen = nodes.iter().find(|node| node["id"] == json!(known.id));
-        judge_person(tally, way, viewer, known, seen, is_listed);
+        check_user(summary, way, viewer, known, seen, is_listed);
     }
-    tally.expect(|| format!("{way}: totalCount"), &json!(total), &page["totalCount"]);
-    tally.expect(|| format!("{way}: number of nodes"), &json!(total), &json!(nodes.len()));
+    summary.expect(|| format!("{way}: totalCount"), &json!(total), &page["totalCount"]);
+    summary.expect(|| format!("{way}: number of nodes"), &json!(total), &json!(nodes.len()));
 }

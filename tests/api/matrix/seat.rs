@@ -14,8 +14,8 @@ use sea_orm::sea_query::Expr;
 use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter};
 use serde_json::json;
 
-use super::cell::Tally;
-use super::oracle::{ATTRIBUTES, Person, Target, USER, Viewer};
+use super::cell::Summary;
+use super::oracle::{ATTRIBUTES, Target, USER, UserRights, Viewer};
 use crate::app::{App, Caller, PASSWORD};
 use crate::crowd;
 
@@ -37,38 +37,70 @@ pub struct Known {
 
 impl Known {
     /// Whether every field of the user is tried: for one user of each rank, and one for each reason of invisibility.
-    pub fn is_asked_all(&self) -> bool {
+    pub fn tries_every_field(&self) -> bool {
         ["self", "user", "ADMIN", "LICENSE_ADMIN", "superuser", "inactive user", "user of B", "LICENSE_ADMIN of B"]
             .contains(&self.label.as_str())
     }
 }
 
-/// A viewer with targets of every kind that no other viewer changes.
-pub struct Seat<'a> {
+/// A group to change.
+pub struct GroupCase {
+    pub id: Id,
+    pub license: char,
+    /// The viewer's role in the group.
+    pub own: Option<&'static str>,
+}
+
+/// A site without users.
+pub struct SiteCase {
+    pub id: Id,
+    pub license: char,
+    /// Whether the viewer was granted access to the site.
+    pub is_granted: bool,
+}
+
+/// An API key to revoke.
+#[derive(Clone)]
+pub struct KeyCase {
+    pub id: Id,
+    pub license: char,
+    /// Whether the key is the viewer's own.
+    pub is_own: bool,
+}
+
+/// A user who joins and leaves groups, with their current and their new role in every group.
+pub struct Joiner {
+    pub id: Id,
+    pub user: UserRights,
+    pub from: Option<&'static str>,
+    pub to: Option<&'static str>,
+}
+
+/// A viewer with their own targets of every kind, which no other viewer changes.
+pub struct ViewerCase<'a> {
     pub name: String,
     pub viewer: Viewer,
     pub caller: Caller<'a>,
     pub email: String,
-    /// The last name of the targets, unique to the seat.
+    /// The last name of the targets, unique to the viewer.
     pub token: String,
     pub known: Vec<Known>,
     /// Users with access to a site, each with whether the viewer has access to it, too.
     pub guests: Vec<(Known, bool)>,
     /// The groups, of license A and of B, that all targets of the license belong to.
-    pub everybody: [Id; 2],
+    pub shared_groups: [Id; 2],
     /// The institutions, of license A and of B, that all targets of the license belong to.
-    pub houses: [Id; 2],
-    /// Groups to change, each with its license and the viewer's role in it.
-    pub groups: Vec<(Id, char, Option<&'static str>)>,
-    /// Sites without users, each with its license and whether the viewer was granted access to it: first those to grant
-    /// to the targets, then those to change and delete.
-    pub sites: [Vec<(Id, char, bool)>; 2],
+    pub institutions: [Id; 2],
+    /// Groups to change.
+    pub groups: Vec<GroupCase>,
+    /// Sites without users: first those to grant to the targets, then those to change and delete.
+    pub sites: [Vec<SiteCase>; 2],
     /// API keys to revoke: the viewer's own, one of license A, one of license B.
-    pub keys: Vec<(Id, char, bool)>,
-    pub tally: Tally,
+    pub keys: Vec<KeyCase>,
+    pub summary: Summary,
 }
 
-impl Seat<'_> {
+impl ViewerCase<'_> {
     pub fn who(&self, known: &Known) -> String {
         format!("{} -> {}", self.name, known.label)
     }
@@ -78,57 +110,57 @@ impl Seat<'_> {
     }
 }
 
-/// Data that all seats share.
+/// Data that all viewers share.
 pub struct World {
     pub licenses: [Id; 2],
     /// Numbers of users in lists: for license A and for all licenses, active users and all users.
     pub totals: [[i64; 2]; 2],
-    /// Users who join and leave groups, each with their current and their new role in every group.
-    pub joiners: Vec<(Id, Person, Option<&'static str>, Option<&'static str>)>,
+    /// Users who join and leave groups.
+    pub joiners: Vec<Joiner>,
 }
 
 /// A kind of viewer.
 pub struct Kind {
     pub name: &'static str,
-    pub person: Person,
+    pub user: UserRights,
     pub key: Option<Role>,
 }
 
 pub fn kinds() -> Vec<Kind> {
-    let person = |name, person| Kind { name, person, key: None };
-    let key = |name, person, role| Kind { name, person, key: Some(role) };
+    let user = |name, user| Kind { name, user, key: None };
+    let key = |name, user, role| Kind { name, user, key: Some(role) };
     let admin = USER.role("ADMIN");
-    let chief = USER.role("LICENSE_ADMIN");
+    let license_admin = USER.role("LICENSE_ADMIN");
     let superuser = USER.with("isSuperuser");
     vec![
-        person("user", USER),
-        person("user with fullSiteAccess", USER.everywhere()),
-        person("isStaff", USER.staff()),
-        person("isAdmin", USER.with("isAdmin")),
-        person("isGroupAdmin", USER.with("isGroupAdmin")),
-        person("isAttributesAdmin", USER.with("isAttributesAdmin")),
-        person("ADMIN", admin),
-        person("ADMIN with fullSiteAccess", admin.everywhere()),
-        person("ADMIN with isProjectAdmin", admin.with("isProjectAdmin").with("isResourcesAdmin")),
-        person("ADMIN with isAttributesAdmin", admin.with("isAttributesAdmin")),
-        person("LICENSE_ADMIN", chief),
-        person("superuser", superuser),
-        person("superuser and LICENSE_ADMIN", chief.with("isSuperuser")),
+        user("user", USER),
+        user("user with fullSiteAccess", USER.everywhere()),
+        user("isStaff", USER.staff()),
+        user("isAdmin", USER.with("isAdmin")),
+        user("isGroupAdmin", USER.with("isGroupAdmin")),
+        user("isAttributesAdmin", USER.with("isAttributesAdmin")),
+        user("ADMIN", admin),
+        user("ADMIN with fullSiteAccess", admin.everywhere()),
+        user("ADMIN with isProjectAdmin", admin.with("isProjectAdmin").with("isResourcesAdmin")),
+        user("ADMIN with isAttributesAdmin", admin.with("isAttributesAdmin")),
+        user("LICENSE_ADMIN", license_admin),
+        user("superuser", superuser),
+        user("superuser and LICENSE_ADMIN", license_admin.with("isSuperuser")),
         key("USER key of an ADMIN", admin, Role::User),
         key("USER key of a superuser", superuser, Role::User),
         key("ADMIN key of an isStaff with isGroupAdmin", USER.staff().with("isGroupAdmin"), Role::Admin),
         key("ADMIN key of an ADMIN", admin.with("isTaxonomiesAdmin").with("isAttributesAdmin"), Role::Admin),
         key("ADMIN key of an ADMIN with fullSiteAccess", admin.everywhere(), Role::Admin),
-        key("ADMIN key of a LICENSE_ADMIN", chief, Role::Admin),
+        key("ADMIN key of a LICENSE_ADMIN", license_admin, Role::Admin),
         key("ADMIN key of a superuser", superuser, Role::Admin),
-        key("LICENSE_ADMIN key of a LICENSE_ADMIN", chief, Role::LicenseAdmin),
+        key("LICENSE_ADMIN key of a LICENSE_ADMIN", license_admin, Role::LicenseAdmin),
         key("LICENSE_ADMIN key of a superuser", superuser, Role::LicenseAdmin),
     ]
 }
 
 /// All targets, except the viewers themselves.
-pub fn targets() -> Vec<(&'static str, Person)> {
-    let (admin, chief, superuser) = (USER.role("ADMIN"), USER.role("LICENSE_ADMIN"), USER.with("isSuperuser"));
+pub fn targets() -> Vec<(&'static str, UserRights)> {
+    let (admin, license_admin, superuser) = (USER.role("ADMIN"), USER.role("LICENSE_ADMIN"), USER.with("isSuperuser"));
     vec![
         ("user", USER),
         ("user with fullSiteAccess", USER.everywhere()),
@@ -139,14 +171,14 @@ pub fn targets() -> Vec<(&'static str, Person)> {
         ("ADMIN", admin),
         ("ADMIN with isProjectAdmin", admin.with("isProjectAdmin")),
         ("ADMIN with fullSiteAccess", admin.everywhere()),
-        ("LICENSE_ADMIN", chief),
+        ("LICENSE_ADMIN", license_admin),
         ("superuser", superuser),
         ("inactive user", USER.inactive()),
         ("inactive ADMIN", admin.inactive()),
-        ("inactive LICENSE_ADMIN", chief.inactive()),
+        ("inactive LICENSE_ADMIN", license_admin.inactive()),
         ("user of B", USER.of('B')),
         ("ADMIN of B", admin.of('B')),
-        ("LICENSE_ADMIN of B", chief.of('B')),
+        ("LICENSE_ADMIN of B", license_admin.of('B')),
         ("superuser of B", superuser.of('B')),
         ("inactive user of B", USER.of('B').inactive()),
     ]
@@ -169,19 +201,19 @@ pub fn group_role(role: &str) -> GroupRole {
 }
 
 /// The row of a user of the oracle, with values in all private fields.
-pub fn row(license: Id, person: &Person, first: &str, last: &str, n: usize) -> user::Model {
+pub fn row(license: Id, user: &UserRights, first: &str, last: &str, n: usize) -> user::Model {
     let mut row = crowd::model(license, first, last);
     let fields = UserFields {
         username: Given(format!("m{n}")),
         mobile: Given(format!("+61 {n:06}")),
         birth_date: Given(DateText("1980-07-08".to_owned())),
         external_id: Given(format!("QX-{n}")),
-        ..person.fields()
+        ..user.fields()
     };
-    let mut form = Validator::changing();
-    row.apply(UserNames::default(), fields, &mut form);
-    form.finish().unwrap();
-    row.is_active = person.is_active;
+    let mut validator = Validator::changing();
+    row.apply(UserNames::default(), fields, &mut validator);
+    validator.finish().unwrap();
+    row.is_active = user.is_active;
     row.last_login = Some(now());
     row
 }
@@ -218,9 +250,9 @@ pub async fn new_site(app: &App, license: Id, name: String) -> Id {
     let mut new = institution::Model::empty(Id::new(), license);
     let core =
         InstitutionCore { name: Given(name), kind: Given(InstitutionKind::Hospital), country: Given("AU".to_owned()) };
-    let mut form = Validator::creating();
-    new.apply(core, InstitutionFields::default(), &mut form);
-    form.finish().unwrap();
+    let mut validator = Validator::creating();
+    new.apply(core, InstitutionFields::default(), &mut validator);
+    validator.finish().unwrap();
     let id = new.id;
     new.into_active_model().reset_all().insert(app.db.write()).await.unwrap();
     id
@@ -229,20 +261,20 @@ pub async fn new_site(app: &App, license: Id, name: String) -> Id {
 /// Creates an API key of the caller and returns a caller that uses it.
 pub async fn with_key<'a>(caller: &Caller<'a>, role: Role) -> Caller<'a> {
     let input = json!({ "name": "Nightly", "role": key_role(role) });
-    let made = caller.change("createApiKey", "secret", input).await;
-    let token = made["secret"].as_str().unwrap_or_else(|| panic!("{made:#}")).to_owned();
+    let created = caller.mutate("createApiKey", "secret", input).await;
+    let token = created["secret"].as_str().unwrap_or_else(|| panic!("{created:#}")).to_owned();
     Caller { token: Some(token), ..caller.clone() }
 }
 
 /// Creates and signs in a viewer, with values in all private fields. Viewers have smaller numbers than targets.
-pub async fn signed_in<'a>(app: &'a App, license: Id, person: &Person, n: usize) -> (Caller<'a>, user::Model) {
+pub async fn signed_in<'a>(app: &'a App, license: Id, user: &UserRights, n: usize) -> (Caller<'a>, user::Model) {
     let fields = UserFields {
         username: Given(format!("v{n}")),
         email: Given(format!("v{n}@matrix.example")),
         mobile: Given(format!("+61 {n:06}")),
         birth_date: Given(DateText("1980-07-08".to_owned())),
         external_id: Given(format!("V-{n}")),
-        ..person.fields()
+        ..user.fields()
     };
     let row = app.create("Viewer", license, fields, Given(PASSWORD.to_owned())).await;
     crowd::attributes(app, &[row.id], license, "Cork").await;
@@ -262,15 +294,15 @@ pub async fn define_attributes(app: &App) {
     }
 }
 
-/// Creates a seat of each kind, with its own targets.
-pub async fn seats(app: &App) -> Vec<Seat<'_>> {
+/// Creates a viewer of each kind, with its own targets.
+pub async fn viewer_cases(app: &App) -> Vec<ViewerCase<'_>> {
     define_attributes(app).await;
-    let mut seats = Vec::new();
+    let mut viewer_cases = Vec::new();
     for (n, kind) in kinds().into_iter().enumerate() {
-        let (caller, row) = signed_in(app, app.license, &kind.person, n).await;
+        let (caller, row) = signed_in(app, app.license, &kind.user, n).await;
         let own = Known {
             label: "self".to_owned(),
-            target: Target { person: kind.person, is_self: true },
+            target: Target { user: kind.user, is_self: true },
             id: row.id,
             username: format!("v{n}"),
             email: format!("v{n}@matrix.example"),
@@ -283,18 +315,18 @@ pub async fn seats(app: &App) -> Vec<Seat<'_>> {
             Some(role) => with_key(&caller, role).await,
             None => caller,
         };
-        let viewer = Viewer { person: Some(kind.person), key: kind.key.map(key_role) };
-        seats.push(seat(app, n, kind.name, viewer, caller, Some(own)).await);
+        let viewer = Viewer { user: Some(kind.user), key: kind.key.map(key_role) };
+        viewer_cases.push(viewer_case(app, n, kind.name, viewer, caller, Some(own)).await);
     }
-    let n = seats.len();
-    let (maker, _) = signed_in(app, app.license, &USER.role("ADMIN"), n).await;
-    let demoted = with_key(&maker, Role::Admin).await;
-    let id = maker.id();
-    app.superuser().await.change("updateUser", "", json!({ "id": id, "role": "USER" })).await;
+    let n = viewer_cases.len();
+    let (creator, _) = signed_in(app, app.license, &USER.role("ADMIN"), n).await;
+    let demoted = with_key(&creator, Role::Admin).await;
+    let id = creator.id();
+    app.superuser().await.mutate("updateUser", "", json!({ "id": id, "role": "USER" })).await;
     let own = Known {
         label: "self".to_owned(),
-        target: Target { person: USER, is_self: true },
-        id: maker.id,
+        target: Target { user: USER, is_self: true },
+        id: creator.id,
         username: format!("v{n}"),
         email: format!("v{n}@matrix.example"),
         external_id: format!("V-{n}"),
@@ -302,11 +334,11 @@ pub async fn seats(app: &App) -> Vec<Seat<'_>> {
         session: None,
         device: None,
     };
-    let viewer = Viewer { person: Some(USER), key: Some("ADMIN") };
-    seats.push(seat(app, n, "ADMIN key of a former ADMIN", viewer, demoted, Some(own)).await);
-    let nobody = Viewer { person: None, key: None };
-    seats.push(seat(app, n + 1, "anonymous", nobody, app.anonymous(), None).await);
-    seats
+    let viewer = Viewer { user: Some(USER), key: Some("ADMIN") };
+    viewer_cases.push(viewer_case(app, n, "ADMIN key of a former ADMIN", viewer, demoted, Some(own)).await);
+    let nobody = Viewer { user: None, key: None };
+    viewer_cases.push(viewer_case(app, n + 1, "anonymous", nobody, app.anonymous(), None).await);
+    viewer_cases
 }
 
 async fn store_devices(app: &App, known: &[Known]) {
@@ -318,33 +350,33 @@ async fn store_devices(app: &App, known: &[Known]) {
     device::Entity::insert_many(rows).exec_without_returning(app.db.write()).await.unwrap();
 }
 
-pub async fn seat<'a>(
+pub async fn viewer_case<'a>(
     app: &'a App,
     n: usize,
     name: &str,
     viewer: Viewer,
     caller: Caller<'a>,
     own: Option<Known>,
-) -> Seat<'a> {
-    // Tokens of two seats differ at several places, so that a search with typos does not match both.
+) -> ViewerCase<'a> {
+    // Tokens of two viewers differ at several places, so that a search with typos does not match both.
     let token = format!("mt{n:02}rx{n:02}mt{n:02}");
     let licenses = [app.license, app.other_license];
-    let houses = [
+    let institutions = [
         new_site(app, licenses[0], format!("House {token}")).await,
         new_site(app, licenses[1], format!("House {token}")).await,
     ];
-    let mut everybody = [Id::new(); 2];
+    let mut shared_groups = [Id::new(); 2];
     for (place, license) in licenses.into_iter().enumerate() {
-        everybody[place] = crowd::groups(app, license, [format!("Everybody {token}")]).await[0];
+        shared_groups[place] = crowd::groups(app, license, [format!("Everybody {token}")]).await[0];
     }
     let (mut known, mut rows) = (Vec::new(), Vec::new());
-    for (m, (label, person)) in targets().into_iter().enumerate() {
-        let (number, place) = (1_000 + n * 50 + m, usize::from(person.license == 'B'));
-        let mut row = row(licenses[place], &person, "Target", &token, number);
-        row.institution_id = Some(houses[place]);
+    for (m, (label, user)) in targets().into_iter().enumerate() {
+        let (number, place) = (1_000 + n * 50 + m, usize::from(user.license == 'B'));
+        let mut row = row(licenses[place], &user, "Target", &token, number);
+        row.institution_id = Some(institutions[place]);
         known.push(Known {
             label: label.to_owned(),
-            target: Target { person, is_self: false },
+            target: Target { user, is_self: false },
             id: row.id,
             username: format!("m{number}"),
             email: row.email.clone().unwrap(),
@@ -362,14 +394,14 @@ pub async fn seat<'a>(
         sent.put(app.db.write()).await.unwrap();
     }
     for (place, license) in ['A', 'B'].into_iter().enumerate() {
-        let of_license = known.iter().filter(|known| known.target.person.license == license);
-        let people: Vec<Id> = of_license.map(|known| known.id).collect();
-        crowd::attributes(app, &people, licenses[place], "Cork").await;
+        let of_license = known.iter().filter(|known| known.target.user.license == license);
+        let users: Vec<Id> = of_license.map(|known| known.id).collect();
+        crowd::attributes(app, &users, licenses[place], "Cork").await;
     }
     for (place, license) in ['A', 'B'].into_iter().enumerate() {
         let members: Vec<Id> =
-            known.iter().filter(|known| known.target.person.license == license).map(|known| known.id).collect();
-        crowd::memberships(app, &members, &everybody[place..=place], GroupRole::Member).await;
+            known.iter().filter(|known| known.target.user.license == license).map(|known| known.id).collect();
+        crowd::memberships(app, &members, &shared_groups[place..=place], GroupRole::Member).await;
     }
     let sessions = known.iter().map(|known| session::Model { id: known.session.unwrap(), ..new_session(known.id) });
     let rows = sessions.map(|row| row.into_active_model().reset_all());
@@ -387,7 +419,7 @@ pub async fn seat<'a>(
         if let (Some(user_id), Some(own)) = (own_id, own) {
             crowd::memberships(app, &[user_id], &[id], group_role(own)).await;
         }
-        groups.push((id, license, own));
+        groups.push(GroupCase { id, license, own });
     }
     let mut sites = [Vec::new(), Vec::new()];
     for sites in &mut sites {
@@ -397,21 +429,21 @@ pub async fn seat<'a>(
                 let grant = site_access::Model { user_id, institution_id: site, granted_at: now() };
                 grant.into_active_model().reset_all().insert(app.db.write()).await.unwrap();
             }
-            sites.push((site, license, is_granted && own_id.is_some()));
+            sites.push(SiteCase { id: site, license, is_granted: is_granted && own_id.is_some() });
         }
     }
-    let guests = guests(app, n, licenses[0], [(sites[0][0].0, own_id.is_some()), (sites[0][1].0, false)]).await;
-    let keepers = [(own_id, 'A', true), (Some(known[0].id), 'A', false), (Some(known[14].id), 'B', false)];
+    let guests = guests(app, n, licenses[0], [(sites[0][0].id, own_id.is_some()), (sites[0][1].id, false)]).await;
+    let key_owners = [(own_id, 'A', true), (Some(known[0].id), 'A', false), (Some(known[14].id), 'B', false)];
     let mut keys = Vec::new();
-    for (keeper, license, is_own) in keepers {
-        let Some(keeper) = keeper else { continue };
-        let key = new_key(keeper, licenses[usize::from(license == 'B')]);
-        keys.push((key.id, license, is_own));
+    for (key_owner, license, is_own) in key_owners {
+        let Some(key_owner) = key_owner else { continue };
+        let key = new_key(key_owner, licenses[usize::from(license == 'B')]);
+        keys.push(KeyCase { id: key.id, license, is_own });
         key.into_active_model().reset_all().insert(app.db.write()).await.unwrap();
     }
     let email = own.as_ref().map(|own| own.email.clone()).unwrap_or_default();
     known.extend(own);
-    Seat {
+    ViewerCase {
         name: name.to_owned(),
         viewer,
         caller,
@@ -419,12 +451,12 @@ pub async fn seat<'a>(
         token,
         known,
         guests,
-        everybody,
-        houses,
+        shared_groups,
+        institutions,
         groups,
         sites,
         keys,
-        tally: Tally::default(),
+        summary: Summary::default(),
     }
 }
 
@@ -432,12 +464,12 @@ pub async fn seat<'a>(
 async fn guests(app: &App, n: usize, license: Id, sites: [(Id, bool); 2]) -> Vec<(Known, bool)> {
     let mut guests = Vec::new();
     for (m, (site, is_held)) in sites.into_iter().enumerate() {
-        for (k, person) in [USER, USER.role("ADMIN")].into_iter().enumerate() {
+        for (k, user) in [USER, USER.role("ADMIN")].into_iter().enumerate() {
             let number = 1_000 + n * 50 + 30 + 2 * m + k;
-            let row = row(license, &person, "Guest", "Guest", number);
+            let row = row(license, &user, "Guest", "Guest", number);
             let guest = Known {
-                label: format!("{} with access to a site, shared with the viewer: {is_held}", person.role),
-                target: Target { person, is_self: false },
+                label: format!("{} with access to a site, shared with the viewer: {is_held}", user.role),
+                target: Target { user, is_self: false },
                 id: row.id,
                 username: format!("m{number}"),
                 email: row.email.clone().unwrap(),
@@ -455,7 +487,7 @@ async fn guests(app: &App, n: usize, license: Id, sites: [(Id, bool); 2]) -> Vec
     guests
 }
 
-pub async fn world(app: &App, seats: &[Seat<'_>]) -> World {
+pub async fn world(app: &App, viewer_cases: &[ViewerCase<'_>]) -> World {
     let licenses = [app.license, app.other_license];
     let mut joiners = Vec::new();
     let mut rows = Vec::new();
@@ -465,23 +497,23 @@ pub async fn world(app: &App, seats: &[Seat<'_>]) -> World {
         for from in roles {
             for to in roles {
                 number += 1;
-                let person = USER.of(license);
-                let row = row(id, &person, "Joiner", "Joiner", number);
-                joiners.push((row.id, person, from, to));
+                let user = USER.of(license);
+                let row = row(id, &user, "Joiner", "Joiner", number);
+                joiners.push(Joiner { id: row.id, user, from, to });
                 rows.push(row);
             }
         }
     }
     let hidden = row(app.license, &USER.inactive(), "Joiner", "Hidden", number + 1);
-    joiners.push((hidden.id, USER.inactive(), None, Some("MEMBER")));
+    joiners.push(Joiner { id: hidden.id, user: USER.inactive(), from: None, to: Some("MEMBER") });
     rows.push(hidden);
     crowd::store(app, rows).await;
     let mut memberships = Vec::new();
-    for (group_id, license, _) in seats.iter().flat_map(|seat| &seat.groups) {
-        let of_license = joiners.iter().filter(|(_, person, _, _)| person.license == *license);
-        memberships.extend(of_license.filter_map(|(user_id, _, from, _)| {
-            let role = group_role((*from)?);
-            Some(membership::Model { user_id: *user_id, group_id: *group_id, role, joined_at: now() })
+    for GroupCase { id: group_id, license, .. } in viewer_cases.iter().flat_map(|viewer_case| &viewer_case.groups) {
+        let of_license = joiners.iter().filter(|joiner| joiner.user.license == *license);
+        memberships.extend(of_license.filter_map(|joiner| {
+            let role = group_role(joiner.from?);
+            Some(membership::Model { user_id: joiner.id, group_id: *group_id, role, joined_at: now() })
         }));
     }
     let rows: Vec<_> = memberships.into_iter().map(|row| row.into_active_model().reset_all()).collect();
@@ -490,14 +522,14 @@ pub async fn world(app: &App, seats: &[Seat<'_>]) -> World {
     }
 
     let count = async |license: Option<Id>, only_active: bool| {
-        let mut people = user::Entity::find();
+        let mut users = user::Entity::find();
         if let Some(license) = license {
-            people = people.filter(user::Column::LicenseId.eq(license));
+            users = users.filter(user::Column::LicenseId.eq(license));
         }
         if only_active {
-            people = people.filter(user::Column::IsActive.eq(true));
+            users = users.filter(user::Column::IsActive.eq(true));
         }
-        i64::try_from(people.count(app.db.read()).await.unwrap()).unwrap()
+        i64::try_from(users.count(app.db.read()).await.unwrap()).unwrap()
     };
     let of_license = [count(Some(app.license), true).await, count(Some(app.license), false).await];
     let totals = [of_license, [count(None, true).await, count(None, false).await]];
@@ -524,9 +556,9 @@ pub async fn rejected_callers(app: &App) -> Vec<(&'static str, Caller<'_>)> {
         ("superuser", USER.with("isSuperuser")),
     ];
     let mut number = 100;
-    for (name, person) in kinds {
+    for (name, user) in kinds {
         number += 1;
-        let (caller, row) = signed_in(app, expired_id, &person, number).await;
+        let (caller, row) = signed_in(app, expired_id, &user, number).await;
         if name != "user" {
             nobodies.push(("a key of an expired license", with_key(&caller, Role::User).await));
         }
@@ -540,9 +572,9 @@ pub async fn rejected_callers(app: &App) -> Vec<(&'static str, Caller<'_>)> {
         .exec(app.db.write())
         .await
         .unwrap();
-    for (name, person) in kinds {
+    for (name, user) in kinds {
         number += 1;
-        let (caller, row) = signed_in(app, app.license, &person, number).await;
+        let (caller, row) = signed_in(app, app.license, &user, number).await;
         if name != "user" {
             nobodies.push(("a key of an inactive user", with_key(&caller, Role::User).await));
         }
@@ -557,13 +589,13 @@ pub async fn rejected_callers(app: &App) -> Vec<(&'static str, Caller<'_>)> {
     }
     let (caller, row) = signed_in(app, app.license, &USER.role("ADMIN"), 200).await;
     let key = with_key(&caller, Role::Admin).await;
-    let chief = app.superuser().await;
-    chief.change("setActive", "", json!({ "id": row.id.0, "active": false })).await;
-    chief.change("setActive", "", json!({ "id": row.id.0, "active": true })).await;
+    let superuser = app.superuser().await;
+    superuser.mutate("setActive", "", json!({ "id": row.id.0, "active": false })).await;
+    superuser.mutate("setActive", "", json!({ "id": row.id.0, "active": true })).await;
     nobodies.extend([("a reactivated user", caller), ("a key of a reactivated user", key)]);
     let (caller, row) = signed_in(app, app.license, &USER.role("ADMIN"), 201).await;
     let key = with_key(&caller, Role::Admin).await;
-    chief.change("deleteUser", "", json!({ "id": row.id.0 })).await;
+    superuser.mutate("deleteUser", "", json!({ "id": row.id.0 })).await;
     nobodies.extend([("a deleted user", caller), ("a key of a deleted user", key)]);
     let (caller, _) = signed_in(app, app.license, &USER.role("ADMIN"), 202).await;
     let key = with_key(&caller, Role::Admin).await;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use roster::access::{Action, ROOT_FIELDS, Scope, reach};
+use roster::access::{Action, ROOT_FIELDS, Scope, scopes_of};
 
 /// Defines the table, and a match over all actions: tests do not compile if one is missing.
 macro_rules! table {
@@ -51,8 +51,8 @@ table! {
 }
 
 /// The width of a scope; wider scopes have larger numbers.
-fn width(reach: Scope) -> u8 {
-    match reach {
+fn width(scope: Scope) -> u8 {
+    match scope {
         Scope::Nothing => 0,
         Scope::Own => 1,
         Scope::Rank => 2,
@@ -64,7 +64,7 @@ fn width(reach: Scope) -> u8 {
 #[test]
 fn the_table_of_rights_matches_the_expected_one() {
     for (action, row) in TABLE {
-        assert_eq!(reach(*action), *row, "{action:?}");
+        assert_eq!(scopes_of(*action), *row, "{action:?}");
     }
     for (field, action) in ROOT_FIELDS {
         assert!(is_listed(*action) && TABLE.iter().any(|(listed, _)| listed == action), "{field}");
@@ -74,7 +74,7 @@ fn the_table_of_rights_matches_the_expected_one() {
 #[test]
 fn no_action_has_a_smaller_scope_for_a_higher_rank() {
     for (action, row) in TABLE {
-        assert!(row.is_sorted_by_key(|reach| width(*reach)), "{action:?}: {row:?}");
+        assert!(row.is_sorted_by_key(|scope| width(*scope)), "{action:?}: {row:?}");
     }
 }
 

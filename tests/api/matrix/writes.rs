@@ -4,23 +4,23 @@ use roster::scalar::Id;
 use serde_json::json;
 
 use super::cell::Cell;
-use super::oracle::{Change, DONE, Joining, NOT_FOUND, Person, RIGHTS, USER};
-use super::seat::{Known, Seat, World};
+use super::oracle::{Change, DONE, Joining, NOT_FOUND, RIGHTS, USER, UserRights};
+use super::seat::{GroupCase, Joiner, KeyCase, Known, SiteCase, ViewerCase, World};
 use crate::app::PASSWORD;
 
-impl Seat<'_> {
+impl ViewerCase<'_> {
     /// Updates of each field alone, as dry runs.
     pub fn changes(&self, fields: &[String]) -> Vec<Cell> {
         let mut cells = Vec::new();
         for known in &self.known {
-            for (field, given, change) in samples(fields, known, self.houses) {
+            for (field, given, change) in samples(fields, known, self.institutions) {
                 // For fields that grant no rights only the rank of the target counts; some rights represent the others.
                 let stands_for_others = match change {
                     Change::Plain => matches!(field, "nickname" | "email"),
                     Change::Right(right, _) => matches!(right, "isSuperuser" | "isAdmin" | "isProjectAdmin"),
                     _ => true,
                 };
-                if !known.is_asked_all() && !stands_for_others {
+                if !known.tries_every_field() && !stands_for_others {
                     continue;
                 }
                 let expected = self.viewer.updates(&known.target, field, change);
@@ -42,16 +42,17 @@ impl Seat<'_> {
                 [("password", "\"nine-velvet-comets-hum\""), ("password", "null"), ("pin", "\"0417\""), ("pin", "null")]
             {
                 let expected = self.viewer.updates(&guest.target, field, Change::Plain);
-                let expected = self.viewer.lets_in(expected, *holds_sites);
+                let expected = self.viewer.credential_outcome(expected, *holds_sites);
                 let input = format!("id: \"{}\", {field}: {value}, dryRun: true", guest.id.0);
                 cells.push(Cell::change("updateUser", &input, &self.who(guest), expected));
             }
-            for (email, lets_in) in [(format!("new.{}", guest.email), true), (guest.email.clone(), false)] {
+            for (email, sets_credentials) in [(format!("new.{}", guest.email), true), (guest.email.clone(), false)] {
                 // An unchanged email address does not change how the user signs in.
-                let is_user = self.viewer.person.is_none() || self.viewer.rank() == 0;
-                let field = if lets_in || is_user { "email" } else { "nickname" };
+                let is_user = self.viewer.user.is_none() || self.viewer.rank() == 0;
+                let field = if sets_credentials || is_user { "email" } else { "nickname" };
                 let expected = self.viewer.updates(&guest.target, field, Change::Plain);
-                let expected = if lets_in { self.viewer.lets_in(expected, *holds_sites) } else { expected };
+                let expected =
+                    if sets_credentials { self.viewer.credential_outcome(expected, *holds_sites) } else { expected };
                 let input = format!("id: \"{}\", email: \"{email}\", dryRun: true", guest.id.0);
                 cells.push(Cell::change("updateUser", &input, &self.who(guest), expected));
             }
@@ -85,33 +86,31 @@ impl Seat<'_> {
         given.push(("sendRegistrationEmail: true".to_owned(), USER));
         given.push(("sendRegistrationEmail: false".to_owned(), USER));
         given.push(("pin: \"0417\"".to_owned(), USER));
-        let cell = |(given, person): (String, Person)| {
-            let lets_in = given.contains("pin") || given.contains("sendRegistrationEmail: true");
+        let cell = |(given, user): (String, UserRights)| {
+            let sets_credentials = given.contains("pin") || given.contains("sendRegistrationEmail: true");
             let address = Id::new().0;
             let input = format!(
                 "firstName: \"Ada\", lastName: \"Byron\", email: \"{address}@x.example\", dryRun: true, {given}"
             );
-            Cell::change("createUser", &input, &self.name, self.viewer.creates(&person, lets_in))
+            Cell::change("createUser", &input, &self.name, self.viewer.creates(&user, sets_credentials))
         };
         given.into_iter().map(cell).collect()
     }
 
-    /// Memberships: each change of each joiner in each of the seat's groups.
+    /// Memberships: each change of each joiner in each of the viewer's groups.
     pub fn joinings(&self, world: &World) -> Vec<Cell> {
         let mut cells = Vec::new();
-        for (group, license, own) in &self.groups {
-            for (user, person, from, to) in &world.joiners {
+        for GroupCase { id: group, license, own } in &self.groups {
+            for Joiner { id: user_id, user, from, to } in &world.joiners {
                 // One user of the wrong license is enough.
-                if person.license != *license && (from.is_some() || *to != Some("MEMBER")) {
+                if user.license != *license && (from.is_some() || *to != Some("MEMBER")) {
                     continue;
                 }
-                let joining = Joining { license: *license, own: *own, from: *from, to: *to, person: *person };
+                let joining = Joining { license: *license, own: *own, from: *from, to: *to, user: *user };
                 let expected = self.viewer.changes_members(&joining);
-                let who = format!(
-                    "{}, {own:?} in a group of {license}, a {from:?} of {} to {to:?}",
-                    self.name, person.license
-                );
-                let ids = format!("groupId: \"{}\", userId: \"{}\"", group.0, user.0);
+                let who =
+                    format!("{}, {own:?} in a group of {license}, a {from:?} of {} to {to:?}", self.name, user.license);
+                let ids = format!("groupId: \"{}\", userId: \"{}\"", group.0, user_id.0);
                 cells.push(match to {
                     Some(to) => Cell::change("setGroupMember", &format!("{ids}, role: {to}"), &who, expected),
                     None => Cell::change("removeGroupMember", &ids, &who, expected),
@@ -124,16 +123,16 @@ impl Seat<'_> {
             &self.name,
             self.open("createGroup").err().unwrap_or(DONE),
         ));
-        let entered = self.open("createInstitution").err().unwrap_or(DONE);
+        let created = self.open("createInstitution").err().unwrap_or(DONE);
         let input = "name: \"Ward\", kind: HOSPITAL, country: \"AU\"";
-        cells.push(Cell::change("createInstitution", input, &self.name, entered));
+        cells.push(Cell::change("createInstitution", input, &self.name, created));
         cells
     }
 
     /// Groups and sites: each is changed and deleted, and access to sites is granted and revoked, to the viewer last.
     pub fn places(&self) -> Vec<Cell> {
         let mut cells = Vec::new();
-        for (group, license, own) in &self.groups {
+        for GroupCase { id: group, license, own } in &self.groups {
             let who = format!("{}, {own:?} in a group of {license}", self.name);
             for (field, more) in [("updateGroup", ", name: \"Other\""), ("deleteGroup", "")] {
                 let expected = self.viewer.changes_group(field, *license, *own);
@@ -141,7 +140,7 @@ impl Seat<'_> {
             }
         }
         if let Some(own) = self.known.iter().find(|known| known.target.is_self) {
-            for (group, license, role) in &self.groups {
+            for GroupCase { id: group, license, own: role } in &self.groups {
                 let is_gone = self.viewer.changes_group("deleteGroup", *license, *role) == DONE;
                 let expected = if is_gone { NOT_FOUND } else { self.viewer.leaves(*license) };
                 let who = format!("{}, {role:?} in a group of {license}, leaves", self.name);
@@ -152,7 +151,7 @@ impl Seat<'_> {
             }
         }
         let [given, changed] = &self.sites;
-        for (site, license, is_granted) in changed {
+        for SiteCase { id: site, license, is_granted } in changed {
             let who = format!("{}, a site of {license}, granted: {is_granted}", self.name);
             for (field, more) in [("updateInstitution", ", city: \"Cork\""), ("deleteInstitution", "")] {
                 let expected = self.viewer.changes_site(field, *license, *is_granted);
@@ -160,15 +159,15 @@ impl Seat<'_> {
             }
         }
         // Viewers who can delete institutions get an error, because users belong to these.
-        for (house, license) in self.houses.iter().zip(['A', 'B']) {
+        for (institution, license) in self.institutions.iter().zip(['A', 'B']) {
             let expected = match self.viewer.changes_site("deleteInstitution", license, false) {
                 DONE => "NOT_ALLOWED",
-                refused => refused,
+                error_code => error_code,
             };
-            cells.push(Cell::change("deleteInstitution", &format!("id: \"{}\"", house.0), &self.name, expected));
+            cells.push(Cell::change("deleteInstitution", &format!("id: \"{}\"", institution.0), &self.name, expected));
         }
         for known in &self.known {
-            for (site, license, is_granted) in given {
+            for SiteCase { id: site, license, is_granted } in given {
                 let who = format!("{}, a site of {license}, granted: {is_granted}", self.who(known));
                 for field in ["grantSiteAccess", "grantSiteAccess", "revokeSiteAccess"] {
                     let expected = self.viewer.gives_site(field, &known.target, *license, *is_granted);
@@ -180,11 +179,11 @@ impl Seat<'_> {
         cells
     }
 
-    /// Defines, changes and removes an attribute of the seat's own.
+    /// Defines, changes and removes an attribute of the viewer's own.
     pub fn definitions(&self) -> Vec<Cell> {
         let name = format!("name: \"{}\"", self.token);
         let open = |field: &str| self.open(field).err().unwrap_or(DONE);
-        let gone = self.open("removeAttribute").err().unwrap_or(NOT_FOUND);
+        let removed = self.open("removeAttribute").err().unwrap_or(NOT_FOUND);
         vec![
             Cell::change(
                 "defineAttribute",
@@ -199,7 +198,7 @@ impl Seat<'_> {
                 open("defineAttribute"),
             ),
             Cell::change("removeAttribute", &name, &self.name, open("removeAttribute")),
-            Cell::change("removeAttribute", &name, &self.name, gone),
+            Cell::change("removeAttribute", &name, &self.name, removed),
         ]
     }
 
@@ -209,9 +208,9 @@ impl Seat<'_> {
             let input = format!("name: \"Weekly\", role: {role}");
             cells.push(Cell::change("createApiKey", &input, &self.name, self.viewer.makes_key(role)));
         }
-        for (id, license, is_own) in &self.keys {
+        for KeyCase { id, license, is_own } in &self.keys {
             let expected = match self.open("revokeApiKey") {
-                Err(refused) => refused,
+                Err(error_code) => error_code,
                 Ok(()) if self.viewer.sees_key(*license, *is_own) => DONE,
                 Ok(()) => NOT_FOUND,
             };
@@ -224,7 +223,7 @@ impl Seat<'_> {
     /// Invitations of users with access to sites, while the viewer still has the access granted at the beginning.
     pub fn invitations(&self) -> Vec<Cell> {
         let invite = |(guest, holds_sites): &(Known, bool)| {
-            let expected = self.viewer.lets_in(self.viewer.invites(&guest.target), *holds_sites);
+            let expected = self.viewer.credential_outcome(self.viewer.invites(&guest.target), *holds_sites);
             Cell::change("resendActivation", &format!("id: \"{}\"", guest.id.0), &self.who(guest), expected)
         };
         self.guests.iter().map(invite).collect()
@@ -245,7 +244,7 @@ impl Seat<'_> {
                 format!("userId: \"{}\", sessionIds: [\"{}\"]", known.id.0, known.session.unwrap_or_default().0);
             cells.push(Cell::change("endSessions", &ending, &who, self.viewer.ends_sessions(target)));
             let expected = self.viewer.switches(target, "setActive");
-            for active in [!target.person.is_active, target.person.is_active] {
+            for active in [!target.user.is_active, target.user.is_active] {
                 let note = Some((known.id, "setActive"));
                 cells.push(Cell::noted("setActive", &format!("{id}, active: {active}"), &who, expected, note));
             }
@@ -290,15 +289,15 @@ impl Seat<'_> {
             Cell::change("setPin", "pin: \"0417\"", &self.name, open("setPin")),
             Cell::change("changePassword", &change, &self.name, open("changePassword")),
             Cell::change("endSessions", "includeCurrent: false", &self.name, open("endSessions")),
-            Cell::new("logout", " { success }", move |answer, tally| {
-                tally.expect(|| way, &json!(expected), &json!(answer.outcome()));
+            Cell::new("logout", " { success }", move |response, summary| {
+                summary.expect(|| way, &json!(expected), &json!(response.outcome()));
             }),
         ]
     }
 }
 
 /// Sample values for each field of the input, and what they change.
-pub fn samples(fields: &[String], known: &Known, houses: [Id; 2]) -> Vec<(&'static str, String, Change)> {
+pub fn samples(fields: &[String], known: &Known, institutions: [Id; 2]) -> Vec<(&'static str, String, Change)> {
     let mut samples = Vec::new();
     for field in fields {
         let plain: &[(&'static str, String)] = &match field.as_str() {
@@ -324,8 +323,8 @@ pub fn samples(fields: &[String], known: &Known, houses: [Id; 2]) -> Vec<(&'stat
                 vec![("externalId", format!("\"N-{}\"", known.username)), ("externalId", "null".to_owned())]
             }
             "institutionId" => {
-                let house = houses[usize::from(known.target.person.license == 'B')].0;
-                vec![("institutionId", format!("\"{house}\"")), ("institutionId", "null".to_owned())]
+                let institution = institutions[usize::from(known.target.user.license == 'B')].0;
+                vec![("institutionId", format!("\"{institution}\"")), ("institutionId", "null".to_owned())]
             }
             "attributes" => {
                 let item = |name: &'static str, value| (name, format!("[{{ name: \"{name}\", value: {value} }}]"));

@@ -2,7 +2,7 @@
 
 use roster::text::fold;
 
-use super::directory::Person;
+use super::directory::DirectoryUser;
 
 /// A search and its expected first result.
 #[derive(Clone, Copy, Debug)]
@@ -10,80 +10,82 @@ pub struct Case {
     pub kind: &'static str,
     pub query: &'static str,
     /// The name or username of the user who must come first.
-    pub who: &'static str,
+    pub expected: &'static str,
 }
 
 /// Every case, in the order of the file.
 pub fn all() -> Vec<Case> {
     let lines = include_str!("cases.txt").lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
     let read = |line: &'static str| {
-        let [kind, query, who] = line.split('|').map(str::trim).collect::<Vec<_>>()[..] else { panic!("{line}") };
-        Case { kind, query, who }
+        let [kind, query, expected] = line.split('|').map(str::trim).collect::<Vec<_>>()[..] else { panic!("{line}") };
+        Case { kind, query, expected }
     };
     lines.map(read).collect()
 }
 
 impl Case {
     /// The only user with the expected name or username.
-    pub fn meant<'a>(&self, people: &'a [Person]) -> &'a Person {
-        let is_meant = |person: &&Person| person.name() == self.who || person.username.as_deref() == Some(self.who);
-        let meant: Vec<&Person> = people.iter().filter(is_meant).collect();
-        let [one] = meant[..] else { panic!("{self:?}: {} users match", meant.len()) };
+    pub fn expected_user<'a>(&self, users: &'a [DirectoryUser]) -> &'a DirectoryUser {
+        let is_expected =
+            |user: &&DirectoryUser| user.name() == self.expected || user.username.as_deref() == Some(self.expected);
+        let expected: Vec<&DirectoryUser> = users.iter().filter(is_expected).collect();
+        let [one] = expected[..] else { panic!("{self:?}: {} users match", expected.len()) };
         one
     }
 
     /// The problem of a case with a typo, if any: each word must match the user with the allowed number of typos, and
     /// the typo must be of the case's kind.
-    pub fn fault(&self, person: &Person) -> Option<String> {
-        let typos: Vec<Typo> = match fold(self.query).split_whitespace().map(|word| Typo::of(word, person)).collect() {
+    pub fn mismatch(&self, user: &DirectoryUser) -> Option<String> {
+        let typos: Vec<Typo> = match fold(self.query).split_whitespace().map(|word| Typo::of(word, user)).collect() {
             Ok(typos) => typos,
-            Err(fault) => return Some(fault),
+            Err(mismatch) => return Some(mismatch),
         };
-        let made: Vec<&Typo> = typos.iter().filter(|typo| typo.distance > 0).collect();
-        let is_so = match (self.kind, &made[..]) {
-            ("typo-both", made) => made.len() >= 2,
+        let wrong: Vec<&Typo> = typos.iter().filter(|typo| typo.distance > 0).collect();
+        let is_so = match (self.kind, &wrong[..]) {
+            ("typo-both", wrong) => wrong.len() >= 2,
             (_, [typo]) => typo.is(self.kind),
             _ => false,
         };
-        (!is_so).then(|| format!("{made:?}"))
+        (!is_so).then(|| format!("{wrong:?}"))
     }
 }
 
 /// A word of the query, and the nearest word of the user.
 #[derive(Debug)]
 struct Typo {
-    asked: Vec<char>,
-    meant: Vec<char>,
+    queried: Vec<char>,
+    expected: Vec<char>,
     distance: usize,
 }
 
 impl Typo {
-    fn of(asked: &str, person: &Person) -> Result<Self, String> {
-        let texts: Vec<String> = person.texts().map(fold).collect();
-        let asked: Vec<char> = asked.chars().collect();
-        if texts.iter().any(|text| text.contains(&String::from_iter(&asked))) {
-            return Ok(Self { meant: asked.clone(), asked, distance: 0 });
+    fn of(queried: &str, user: &DirectoryUser) -> Result<Self, String> {
+        let texts: Vec<String> = user.texts().map(fold).collect();
+        let queried: Vec<char> = queried.chars().collect();
+        if texts.iter().any(|text| text.contains(&String::from_iter(&queried))) {
+            return Ok(Self { expected: queried.clone(), queried, distance: 0 });
         }
         let words = texts.iter().flat_map(|text| words(text)).map(|word| word.chars().collect::<Vec<char>>());
-        let nearest = words.map(|meant| (distance(&asked, &meant), meant)).min().unwrap();
-        let (distance, meant) = nearest;
-        if distance > allowed(asked.len().min(meant.len())) {
-            return Err(format!("{asked:?} is not {meant:?}"));
+        let nearest = words.map(|expected| (distance(&queried, &expected), expected)).min().unwrap();
+        let (distance, expected) = nearest;
+        if distance > allowed(queried.len().min(expected.len())) {
+            return Err(format!("{queried:?} is not {expected:?}"));
         }
-        Ok(Self { asked, meant, distance })
+        Ok(Self { queried, expected, distance })
     }
 
     /// Whether the typo is of a kind.
     fn is(&self, kind: &str) -> bool {
-        let (asked, meant) = (self.asked.len(), self.meant.len());
-        let differing = self.asked.iter().zip(&self.meant).filter(|(asked, meant)| asked != meant).count();
+        let (queried, expected) = (self.queried.len(), self.expected.len());
+        let differing =
+            self.queried.iter().zip(&self.expected).filter(|(queried, expected)| queried != expected).count();
         match kind {
             "typo-two" => self.distance == 2,
-            "typo-first" => self.distance == 1 && self.asked[0] != self.meant[0],
-            "typo-missing" => self.distance == 1 && asked + 1 == meant,
-            "typo-extra" => self.distance == 1 && asked == meant + 1,
-            "typo-substituted" => self.distance == 1 && asked == meant && differing == 1,
-            "typo-transposed" => self.distance == 1 && asked == meant && differing == 2,
+            "typo-first" => self.distance == 1 && self.queried[0] != self.expected[0],
+            "typo-missing" => self.distance == 1 && queried + 1 == expected,
+            "typo-extra" => self.distance == 1 && queried == expected + 1,
+            "typo-substituted" => self.distance == 1 && queried == expected && differing == 1,
+            "typo-transposed" => self.distance == 1 && queried == expected && differing == 2,
             kind => panic!("{kind} is not a kind of typo"),
         }
     }

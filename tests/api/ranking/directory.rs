@@ -11,7 +11,7 @@ use roster::validation::Validator;
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
-const PEOPLE: usize = 3_000;
+const USERS: usize = 3_000;
 
 const DOMAINS: [&str; 6] = [
     "north.example.org",
@@ -23,9 +23,9 @@ const DOMAINS: [&str; 6] = [
 ];
 
 /// A seeded random generator (`SplitMix64`).
-pub struct Chance(pub u64);
+pub struct Rng(pub u64);
 
-impl Chance {
+impl Rng {
     /// A number below a bound.
     pub fn below(&mut self, bound: usize) -> usize {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -43,7 +43,7 @@ impl Chance {
 
 /// A user that can be searched for.
 #[derive(Clone, Debug)]
-pub struct Person {
+pub struct DirectoryUser {
     pub first: String,
     pub last: String,
     pub username: Option<String>,
@@ -51,7 +51,7 @@ pub struct Person {
     pub certified_email: Option<String>,
 }
 
-impl Person {
+impl DirectoryUser {
     pub fn name(&self) -> String {
         format!("{} {}", self.first, self.last)
     }
@@ -72,11 +72,11 @@ impl Person {
             ..UserFields::default()
         };
         let names = UserNames { first_name: Given(self.first.clone()), last_name: Given(self.last.clone()) };
-        let mut person = user::Model::empty(Id::new(), license);
-        let mut form = Validator::creating();
-        person.apply(names, fields, &mut form);
-        form.finish().unwrap();
-        person
+        let mut user = user::Model::empty(Id::new(), license);
+        let mut validator = Validator::creating();
+        user.apply(names, fields, &mut validator);
+        validator.finish().unwrap();
+        user
     }
 }
 
@@ -89,79 +89,79 @@ struct Culture {
 }
 
 /// All users; the expected ones come first.
-pub fn everybody() -> Vec<Person> {
-    let mut making = Making { people: Vec::new(), names: BTreeSet::new(), logins: BTreeSet::new(), chance: Chance(1) };
+pub fn all_users() -> Vec<DirectoryUser> {
+    let mut builder = Builder { users: Vec::new(), names: BTreeSet::new(), logins: BTreeSet::new(), rng: Rng(1) };
     let cultures = cultures();
-    let wanted = wanted();
-    for Wanted { first, last, logins, section } in &wanted {
-        assert!(making.enter((first, last), *logins, section.has_numbers), "{first} {last} is a duplicate");
+    let expected_users = expected_users();
+    for ExpectedUser { first, last, logins, section } in &expected_users {
+        assert!(builder.add((first, last), *logins, section.has_numbers), "{first} {last} is a duplicate");
     }
-    for Wanted { first, last, section, .. } in wanted.iter().filter(|wanted| !wanted.section.is_alone) {
+    for ExpectedUser { first, last, section, .. } in expected_users.iter().filter(|user| !user.section.is_alone) {
         let culture = cultures.iter().find(|culture| culture.name == section.name).unwrap();
-        making.surround((first, last), culture);
+        builder.add_similar_users((first, last), culture);
     }
-    while making.people.len() < PEOPLE {
-        let culture = &cultures[making.chance.below(cultures.len())];
-        let name = (making.chance.one_of(&culture.first), making.chance.one_of(&culture.last));
-        making.enter(name, [None; 3], culture.has_numbers);
+    while builder.users.len() < USERS {
+        let culture = &cultures[builder.rng.below(cultures.len())];
+        let name = (builder.rng.one_of(&culture.first), builder.rng.one_of(&culture.last));
+        builder.add(name, [None; 3], culture.has_numbers);
     }
-    making.people
+    builder.users
 }
 
-struct Making {
-    people: Vec<Person>,
+struct Builder {
+    users: Vec<DirectoryUser>,
     names: BTreeSet<String>,
     logins: BTreeSet<String>,
-    chance: Chance,
+    rng: Rng,
 }
 
-impl Making {
+impl Builder {
     /// Adds a user if the name is not used yet.
-    fn enter(&mut self, (first, last): (&str, &str), given: [Option<&str>; 3], has_number: bool) -> bool {
+    fn add(&mut self, (first, last): (&str, &str), given: [Option<&str>; 3], has_number: bool) -> bool {
         if !self.names.insert(format!("{} {}", fold(first), fold(last))) {
             return false;
         }
         let [username, email, certified_email] = if has_number { self.number() } else { self.logins(first, last) };
         let or = |given: Option<&str>, made| given.map(str::to_owned).or(made);
         let is_told = given.iter().any(Option::is_some);
-        let person = Person {
+        let user = DirectoryUser {
             first: first.to_owned(),
             last: last.to_owned(),
             username: or(given[0], username.filter(|_| !is_told || has_number)),
             email: or(given[1], email),
             certified_email: or(given[2], certified_email.filter(|_| !is_told)),
         };
-        self.people.push(person);
+        self.users.push(user);
         true
     }
 
     /// Adds users with similar names.
-    fn surround(&mut self, (first, last): (&str, &str), culture: &Culture) {
+    fn add_similar_users(&mut self, (first, last): (&str, &str), culture: &Culture) {
         for _ in 0..4 {
-            let other = self.chance.one_of(&culture.last);
-            self.enter((first, other), [None; 3], culture.has_numbers);
-            let other = self.chance.one_of(&culture.first);
-            self.enter((other, last), [None; 3], culture.has_numbers);
+            let other = self.rng.one_of(&culture.last);
+            self.add((first, other), [None; 3], culture.has_numbers);
+            let other = self.rng.one_of(&culture.first);
+            self.add((other, last), [None; 3], culture.has_numbers);
         }
-        for alike in alike(last) {
-            self.enter((first, alike), [None; 3], culture.has_numbers);
-            let other = self.chance.one_of(&culture.first);
-            self.enter((other, alike), [None; 3], culture.has_numbers);
+        for similar in similar_names(last) {
+            self.add((first, similar), [None; 3], culture.has_numbers);
+            let other = self.rng.one_of(&culture.first);
+            self.add((other, similar), [None; 3], culture.has_numbers);
         }
-        for alike in alike(first) {
-            self.enter((alike, last), [None; 3], culture.has_numbers);
+        for similar in similar_names(first) {
+            self.add((similar, last), [None; 3], culture.has_numbers);
         }
     }
 
     /// A staff number and an address made of it.
     fn number(&mut self) -> [Option<String>; 3] {
         let number = loop {
-            let number = format!("u{}", 500_000 + self.chance.below(400_000));
+            let number = format!("u{}", 500_000 + self.rng.below(400_000));
             if self.logins.insert(number.clone()) {
                 break number;
             }
         };
-        let email = format!("{number}@{}", self.chance.one_of(&DOMAINS));
+        let email = format!("{number}@{}", self.rng.one_of(&DOMAINS));
         [Some(number), Some(email), None]
     }
 
@@ -169,18 +169,18 @@ impl Making {
     fn logins(&mut self, first: &str, last: &str) -> [Option<String>; 3] {
         let (first, last) = (ascii(first), ascii(last));
         let initial: String = first.chars().take(1).collect();
-        let domain = self.chance.one_of(&DOMAINS);
-        let (username, local) = match self.chance.below(5) {
+        let domain = self.rng.one_of(&DOMAINS);
+        let (username, local) = match self.rng.below(5) {
             0 => (Some(format!("{first}.{last}")), format!("{first}.{last}")),
-            1 => (Some(format!("{initial}{last}{}", 10 + self.chance.below(90))), format!("{initial}.{last}")),
-            2 => (Some(format!("s{}", 200_000 + self.chance.below(300_000))), format!("{first}.{last}")),
+            1 => (Some(format!("{initial}{last}{}", 10 + self.rng.below(90))), format!("{initial}.{last}")),
+            2 => (Some(format!("s{}", 200_000 + self.rng.below(300_000))), format!("{first}.{last}")),
             3 => (None, format!("{initial}{last}")),
             _ => (None, format!("{last}.{first}")),
         };
         let username = username.map(|name| name.chars().take(25).collect::<String>());
         let username = username.map(|name| self.free(&|n| format!("{name}{n}")));
         let email = self.free(&|n| format!("{local}{n}@{domain}"));
-        let certified = (self.chance.below(8) == 0).then(|| format!("{first}_{last}@pec.example.org"));
+        let certified = (self.rng.below(8) == 0).then(|| format!("{first}_{last}@pec.example.org"));
         [username, Some(email), certified]
     }
 
@@ -238,19 +238,19 @@ fn lines(file: &'static str) -> impl Iterator<Item = (Section, &'static str)> {
 }
 
 /// A user of `wanted.txt`.
-struct Wanted {
+struct ExpectedUser {
     first: &'static str,
     last: &'static str,
     logins: [Option<&'static str>; 3],
     section: Section,
 }
 
-fn wanted() -> Vec<Wanted> {
+fn expected_users() -> Vec<ExpectedUser> {
     let read = |(section, line): (Section, &'static str)| {
         let mut parts = line.split('|').map(str::trim);
         let (first, last) = (parts.next().unwrap(), parts.next().unwrap());
         let mut login = || parts.next().filter(|login| *login != "-");
-        Wanted { first, last, logins: [login(), login(), login()], section }
+        ExpectedUser { first, last, logins: [login(), login(), login()], section }
     };
     lines(include_str!("wanted.txt")).map(read).collect()
 }
@@ -273,9 +273,9 @@ fn cultures() -> Vec<Culture> {
 }
 
 /// The names that are similar to a name.
-fn alike(name: &str) -> Vec<&'static str> {
+fn similar_names(name: &str) -> Vec<&'static str> {
     let families = lines(include_str!("alike.txt")).map(|(_, line)| line.split(", "));
-    let mut alike: Vec<&str> = families.filter(|family| family.clone().any(|one| one == name)).flatten().collect();
-    alike.retain(|one| *one != name);
-    alike
+    let mut names: Vec<&str> = families.filter(|family| family.clone().any(|one| one == name)).flatten().collect();
+    names.retain(|one| *one != name);
+    names
 }

@@ -7,8 +7,8 @@ use crate::app::input_of;
 
 /// The caller of an operation.
 #[derive(Clone, Debug)]
-pub enum Who {
-    Nobody,
+pub enum Sender {
+    Anonymous,
     /// One of the users who keep their rights.
     Fixed(usize),
     /// One of the other users, who may be changed or deleted.
@@ -19,8 +19,8 @@ pub enum Who {
 
 /// A request, with marks for the values that differ between the two servers.
 #[derive(Clone, Debug)]
-pub struct Ask {
-    pub who: Who,
+pub struct Operation {
+    pub sender: Sender,
     pub name: &'static str,
     pub query: String,
     pub variables: Value,
@@ -34,7 +34,7 @@ type Make = fn(&mut World) -> Value;
 /// The operations: the weight, the name, the selection of a mutation's payload or the document of a query, and the
 /// function that makes the input or the variables. Add a line for a new operation.
 #[rustfmt::skip]
-pub const DEEDS: &[(usize, &str, &str, Make)] = &[
+pub const OPERATION_KINDS: &[(usize, &str, &str, Make)] = &[
     (85, "createUser", PERSON, World::new_user),
     (90, "updateUser", PERSON, World::user_update),
     (14, "setActive", SWITCHED, World::activation),
@@ -148,20 +148,20 @@ const EVENTS: &str = "query ($filter: AuditFilter, $first: Int, $after: String) 
 }";
 
 /// The request for a line of the table.
-pub fn ask(who: Who, name: &'static str, text: &str, made: Value) -> Ask {
+pub fn operation(sender: Sender, name: &'static str, text: &str, arguments: Value) -> Operation {
     let is_query = text.contains('$') || text.starts_with('{');
-    let ask = if is_query { query(name, text, made) } else { mutation(name, text, &made) };
-    Ask { who, ..ask }
+    let operation = if is_query { query(name, text, arguments) } else { mutation(name, text, &arguments) };
+    Operation { sender, ..operation }
 }
 
-fn query(name: &'static str, text: &str, variables: Value) -> Ask {
-    Ask { who: Who::Nobody, name, query: text.to_owned(), variables, is_list: text.contains("$after") }
+fn query(name: &'static str, text: &str, variables: Value) -> Operation {
+    Operation { sender: Sender::Anonymous, name, query: text.to_owned(), variables, is_list: text.contains("$after") }
 }
 
-fn mutation(name: &'static str, selection: &str, input: &Value) -> Ask {
+fn mutation(name: &'static str, selection: &str, input: &Value) -> Operation {
     let query = format!(
         "mutation ($input: {}!) {{ done: {name}(input: $input) {{ success message errors {{ code path message }} {selection} }} }}",
         input_of(name)
     );
-    Ask { who: Who::Nobody, name, query, variables: json!({ "input": input }), is_list: false }
+    Operation { sender: Sender::Anonymous, name, query, variables: json!({ "input": input }), is_list: false }
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::PASSING;
-use super::deed::{Ask, Who};
+use super::deed::{Operation, Sender};
 use crate::app::{App, Caller};
 
 /// A server, and the ids, cursors and secrets of its responses so far.
@@ -18,21 +18,21 @@ pub struct Side<'a> {
     app: &'a App,
     fixed: Vec<Caller<'a>>,
     passing: Vec<Option<Caller<'a>>>,
-    ids: Named,
-    cursors: Named,
-    secrets: Named,
+    ids: Numbering,
+    cursors: Numbering,
+    secrets: Numbering,
     /// The time at which each operation started.
     began: Vec<DateTime<Utc>>,
 }
 
 /// Values in the order in which they first appeared.
 #[derive(Default)]
-struct Named {
+struct Numbering {
     values: Vec<String>,
     places: HashMap<String, usize>,
 }
 
-impl Named {
+impl Numbering {
     /// The mark of a value, which is the same on every database.
     fn mark(&mut self, kind: &str, value: &str) -> String {
         let next = self.values.len();
@@ -46,7 +46,7 @@ impl Named {
 
 impl<'a> Side<'a> {
     pub fn new(app: &'a App, fixed: Vec<Caller<'a>>) -> Self {
-        let mut ids = Named::default();
+        let mut ids = Numbering::default();
         for caller in &fixed {
             ids.mark("id", &caller.id());
         }
@@ -55,16 +55,16 @@ impl<'a> Side<'a> {
             fixed,
             passing: vec![None; PASSING],
             ids,
-            cursors: Named::default(),
-            secrets: Named::default(),
+            cursors: Numbering::default(),
+            secrets: Numbering::default(),
             began: Vec::new(),
         }
     }
 
     /// Signs a user in at a place among the passing callers, unless the user is inactive or deleted.
-    pub async fn sign_in_passing(&mut self, place: usize, person: &str) {
+    pub async fn sign_in_passing(&mut self, place: usize, user: &str) {
         self.began.push(Utc::now().trunc_subsecs(6));
-        let Some(id) = Id::parse(&self.unmark_text(person)) else { return };
+        let Some(id) = Id::parse(&self.unmark_text(user)) else { return };
         if let Some(row) = user::Entity::find_by_id(id).one(self.app.db.read()).await.unwrap()
             && row.is_active
         {
@@ -73,21 +73,21 @@ impl<'a> Side<'a> {
     }
 
     /// Sends a request; returns the response as received, and with marks.
-    pub async fn ask(&mut self, ask: &Ask) -> (Value, Value) {
+    pub async fn execute(&mut self, operation: &Operation) -> (Value, Value) {
         self.began.push(Utc::now().trunc_subsecs(6));
         let nobody = self.app.anonymous();
-        let caller = match &ask.who {
-            Who::Nobody => nobody,
-            Who::Fixed(place) => self.fixed[*place].clone(),
-            Who::Passing(place) => self.passing[*place].clone().unwrap_or(nobody),
-            Who::Key(secret) => Caller { token: Some(self.unmark_text(secret)), ..nobody },
+        let caller = match &operation.sender {
+            Sender::Anonymous => nobody,
+            Sender::Fixed(place) => self.fixed[*place].clone(),
+            Sender::Passing(place) => self.passing[*place].clone().unwrap_or(nobody),
+            Sender::Key(secret) => Caller { token: Some(self.unmark_text(secret)), ..nobody },
         };
-        let body = json!({ "query": ask.query, "variables": self.unmark(&ask.variables) });
-        let (status, answer) = caller.post(&body).await;
-        assert!(status < 500, "{ask:#?}\n{answer:#}");
-        let answer = json!({ "status": status, "answer": answer });
-        let marked = self.marked("", &answer);
-        (answer, marked)
+        let body = json!({ "query": operation.query, "variables": self.unmark(&operation.variables) });
+        let (status, response) = caller.post(&body).await;
+        assert!(status < 500, "{operation:#?}\n{response:#}");
+        let response = json!({ "status": status, "response": response });
+        let marked = self.marked("", &response);
+        (response, marked)
     }
 
     /// Replaces marks by the values of this server.

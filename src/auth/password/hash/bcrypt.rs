@@ -11,11 +11,12 @@ use super::encoding::{fields, hex, number};
 use super::{PasswordHash, Unreadable, bounded};
 use crate::error::Error;
 
+const MIN_COST: u32 = 4;
 const MAX_COST: u32 = 15;
 /// The number of bytes of a secret that bcrypt uses, including a zero byte at the end if there is room for it.
-const TAKES: usize = 72;
+const INPUT_LENGTH: usize = 72;
 /// The number of bytes that bcrypt stores of its 24.
-const GIVES: usize = 23;
+const OUTPUT_LENGTH: usize = 23;
 const BASE64: GeneralPurpose = GeneralPurpose::new(&BCRYPT, NO_PAD.with_decode_allow_trailing_bits(true));
 /// The characters that PHP's `trim` removes, and therefore `WordPress` from every password.
 const TRIMMED: &[char] = &[' ', '\t', '\n', '\r', '\0', '\u{b}'];
@@ -37,7 +38,7 @@ enum Input {
 }
 
 impl Bcrypt {
-    pub(super) fn is_of(&self, secret: &[u8]) -> Result<bool, Error> {
+    pub(super) fn matches(&self, secret: &[u8]) -> Result<bool, Error> {
         let output = match self.input {
             Input::Secret => self.output(secret),
             Input::Sha256 => self.output(hex(&Sha256::digest(secret)).as_bytes()),
@@ -47,8 +48,8 @@ impl Bcrypt {
     }
 
     fn output(&self, input: &[u8]) -> Vec<u8> {
-        let taken: Vec<u8> = input.iter().copied().chain([0]).take(TAKES).collect();
-        ::bcrypt::bcrypt(self.cost, self.salt, &taken).into_iter().take(GIVES).collect()
+        let taken: Vec<u8> = input.iter().copied().chain([0]).take(INPUT_LENGTH).collect();
+        ::bcrypt::bcrypt(self.cost, self.salt, &taken).into_iter().take(OUTPUT_LENGTH).collect()
     }
 }
 
@@ -60,28 +61,28 @@ fn wordpress_input(secret: &[u8]) -> Result<String, Error> {
 
 /// Parses `$2b$12$`, followed by salt and output without a separator.
 pub(super) fn plain(text: &str) -> Result<PasswordHash, Unreadable> {
-    read(text, Input::Secret)
+    parse(text, Input::Secret)
 }
 
 /// Parses `$2b$12$...`, of a digest.
 pub(super) fn django_sha256(text: &str) -> Result<PasswordHash, Unreadable> {
-    read(text, Input::Sha256)
+    parse(text, Input::Sha256)
 }
 
 /// Parses `2y$10$...`, which follows `$wp$`.
 pub(super) fn wordpress(rest: &str) -> Result<PasswordHash, Unreadable> {
-    read(&format!("${rest}"), Input::WordPress)
+    parse(&format!("${rest}"), Input::WordPress)
 }
 
-fn read(text: &str, input: Input) -> Result<PasswordHash, Unreadable> {
+fn parse(text: &str, input: Input) -> Result<PasswordHash, Unreadable> {
     let [before, version, cost, rest] = fields(text)?;
     let cost: u32 = number(cost).filter(|_| cost.len() == 2).ok_or(Unreadable::Damaged)?;
     let (salt, output) = rest.split_at_checked(22).ok_or(Unreadable::Damaged)?;
     let decoded = |text| BASE64.decode(text).map_err(|_| Unreadable::Damaged);
     let salt = decoded(salt)?.try_into().map_err(|_| Unreadable::Damaged)?;
     let output = decoded(output)?;
-    let well_formed = before.is_empty() && matches!(version, "2a" | "2b" | "2y") && cost >= 4 && output.len() == GIVES;
-    if !well_formed {
+    let is_well_formed = before.is_empty() && matches!(version, "2a" | "2b" | "2y") && cost >= MIN_COST;
+    if !is_well_formed || output.len() != OUTPUT_LENGTH {
         return Err(Unreadable::Damaged);
     }
     bounded(cost <= MAX_COST)?;

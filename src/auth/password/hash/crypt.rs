@@ -27,14 +27,14 @@ pub struct Md5Crypt {
 }
 
 impl ShaCrypt {
-    pub(super) fn is_of(&self, secret: &[u8]) -> bool {
+    pub(super) fn matches(&self, secret: &[u8]) -> bool {
         let (secret, is_whole) = bounded_secret(secret);
         sha_crypt::ShaCrypt::default().verify_password(secret, self.0.as_str()).is_ok() && is_whole
     }
 }
 
 impl Yescrypt {
-    pub(super) fn is_of(&self, secret: &[u8]) -> bool {
+    pub(super) fn matches(&self, secret: &[u8]) -> bool {
         let (secret, is_whole) = bounded_secret(secret);
         yescrypt::Yescrypt::default().verify_password(secret, self.0.as_str()).is_ok() && is_whole
     }
@@ -96,7 +96,7 @@ pub(super) fn md5(name: &str, rest: &str) -> Result<PasswordHash, Unreadable> {
 }
 
 impl Md5Crypt {
-    pub(super) fn is_of(&self, secret: &[u8]) -> bool {
+    pub(super) fn matches(&self, secret: &[u8]) -> bool {
         let (secret, is_whole) = bounded_secret(secret);
         // The order in which crypt(3) writes the bytes.
         let digest = self.digest(secret);

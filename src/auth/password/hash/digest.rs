@@ -59,7 +59,7 @@ fn of<D: Digest>(parts: [&[u8]; 2]) -> Vec<u8> {
 }
 
 impl SaltedDigest {
-    pub(super) fn is_of(&self, secret: &[u8]) -> bool {
+    pub(super) fn matches(&self, secret: &[u8]) -> bool {
         let output = match &self.salt {
             Salt::None => self.algorithm.digest([secret, b""]),
             Salt::Before(salt) => self.algorithm.digest([salt, secret]),

@@ -4,7 +4,7 @@ use super::digest::{self, Algorithm};
 use super::pbkdf2::{self, Digest};
 use super::{PasswordHash, Unreadable, bcrypt, phc};
 
-pub(super) fn read(hasher: &str, rest: &str) -> Result<PasswordHash, Unreadable> {
+pub(super) fn parse(hasher: &str, rest: &str) -> Result<PasswordHash, Unreadable> {
     match hasher {
         "pbkdf2_sha256" => pbkdf2::django(Digest::Sha256, rest),
         "pbkdf2_sha1" => pbkdf2::django(Digest::Sha1, rest),

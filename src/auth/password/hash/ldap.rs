@@ -8,7 +8,7 @@ use super::{PasswordHash, Unreadable};
 const MAX_SCHEME_LENGTH: usize = 20;
 
 /// Parses the text after a scheme. The scheme's name may be in any case, with `-`, `_` or neither.
-pub(super) fn read(scheme: &str, rest: &str) -> Result<PasswordHash, Unreadable> {
+pub(super) fn parse(scheme: &str, rest: &str) -> Result<PasswordHash, Unreadable> {
     if scheme.len() > MAX_SCHEME_LENGTH {
         return Err(Unreadable::Unknown);
     }
@@ -29,7 +29,7 @@ pub(super) fn read(scheme: &str, rest: &str) -> Result<PasswordHash, Unreadable>
         "PBKDF2SHA512" => pbkdf2::ldap(Digest::Sha512, rest),
         "ARGON2" | "ARGON2I" | "ARGON2D" | "ARGON2ID" | "BCRYPT" | "BLFCRYPT" | "CRYPT" | "CRYPTMD5"
         | "CRYPTSHA256" | "CRYPTSHA512" | "MD5CRYPT" | "SHA256CRYPT" | "SHA512CRYPT" => {
-            PasswordHash::read_modular(rest)
+            PasswordHash::parse_modular(rest)
         }
         _ => Err(Unreadable::Unknown),
     }

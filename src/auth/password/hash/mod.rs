@@ -57,15 +57,15 @@ pub enum PasswordHash {
 ///
 /// # Errors
 /// `Internal` if the system provides no memory or no randomness.
-pub fn make(key: &Key, secret: &[u8]) -> Result<String, Error> {
-    count();
-    let hash = ours(key)?.hash_password(secret).map_err(|error| Error::internal(error.to_string()))?;
+pub fn create(key: &Key, secret: &[u8]) -> Result<String, Error> {
+    log_computation();
+    let hash = own_algorithm(key)?.hash_password(secret).map_err(|error| Error::internal(error.to_string()))?;
     Ok(hash.to_string())
 }
 
 /// Returns the algorithm of new hashes: OWASP's Argon2id with m=19456 KiB, t=2, p=1, which are the crate's defaults, with the
 /// server key as Argon2's secret and the key's ID to mark it.
-fn ours(key: &Key) -> Result<Argon2<'_>, Error> {
+fn own_algorithm(key: &Key) -> Result<Argon2<'_>, Error> {
     let params = KeyId::new(&key.id()).and_then(|id| ParamsBuilder::new().keyid(id).build());
     let argon =
         params.and_then(|params| Argon2::new_with_secret(key.as_bytes(), Algorithm::Argon2id, Version::V0x13, params));
@@ -73,7 +73,7 @@ fn ours(key: &Key) -> Result<Argon2<'_>, Error> {
 }
 
 /// Logs that a hash is computed.
-fn count() {
+fn log_computation() {
     tracing::debug!(target: "roster::hash", "a hash is computed");
 }
 
@@ -82,21 +82,21 @@ impl PasswordHash {
     ///
     /// # Errors
     /// The reason why it cannot be used.
-    pub fn read(text: &str) -> Result<Self, Unreadable> {
+    pub fn parse(text: &str) -> Result<Self, Unreadable> {
         let text = text.trim();
         if text.len() > MAX_LENGTH {
             return Err(Unreadable::Unknown);
         }
         if let Some(rest) = text.strip_prefix('{') {
             let (scheme, rest) = rest.split_once('}').ok_or(Unreadable::Unknown)?;
-            return ldap::read(scheme, rest);
+            return ldap::parse(scheme, rest);
         }
         let (name, rest) = text.split_once('$').ok_or(Unreadable::Unknown)?;
-        if name.is_empty() { Self::read_modular(text) } else { django::read(name, rest) }
+        if name.is_empty() { Self::parse_modular(text) } else { django::parse(name, rest) }
     }
 
     /// Parses a hash of the form `$name$...`: a PHC string, or one of crypt(3) and its relatives.
-    fn read_modular(text: &str) -> Result<Self, Unreadable> {
+    fn parse_modular(text: &str) -> Result<Self, Unreadable> {
         let (name, rest) = text.strip_prefix('$').and_then(|text| text.split_once('$')).ok_or(Unreadable::Unknown)?;
         match name {
             "argon2i" | "argon2d" | "argon2id" => phc::argon2(text),
@@ -107,7 +107,7 @@ impl PasswordHash {
             "1" | "apr1" => crypt::md5(name, rest),
             "5" | "6" => crypt::sha(text),
             "y" => crypt::yescrypt(text),
-            "P" | "H" => phpass::read(rest),
+            "P" | "H" => phpass::parse(rest),
             _ => Err(Unreadable::Unknown),
         }
     }
@@ -117,25 +117,25 @@ impl PasswordHash {
     /// # Errors
     /// None occur in practice.
     pub fn dummy(key: &Key) -> Result<Self, Error> {
-        Ok(Self::Argon2(Argon2Hash::dummy(ours(key)?.params().clone())))
+        Ok(Self::Argon2(Argon2Hash::dummy(own_algorithm(key)?.params().clone())))
     }
 
     /// Returns whether it is the hash of a secret. Compared in constant time.
     ///
     /// # Errors
     /// `Internal` if the system provides no memory.
-    pub fn is_of(&self, secret: &[u8], key: &Key) -> Result<bool, Error> {
-        count();
+    pub fn matches(&self, secret: &[u8], key: &Key) -> Result<bool, Error> {
+        log_computation();
         match self {
-            Self::Argon2(hash) => hash.is_of(secret, key),
-            Self::Scrypt(hash) => hash.is_of(secret),
-            Self::Pbkdf2(hash) => Ok(hash.is_of(secret)),
-            Self::Bcrypt(hash) => hash.is_of(secret),
-            Self::ShaCrypt(hash) => Ok(hash.is_of(secret)),
-            Self::Yescrypt(hash) => Ok(hash.is_of(secret)),
-            Self::Md5Crypt(hash) => Ok(hash.is_of(secret)),
-            Self::Phpass(hash) => Ok(hash.is_of(secret)),
-            Self::Digest(hash) => Ok(hash.is_of(secret)),
+            Self::Argon2(hash) => hash.matches(secret, key),
+            Self::Scrypt(hash) => hash.matches(secret),
+            Self::Pbkdf2(hash) => Ok(hash.matches(secret)),
+            Self::Bcrypt(hash) => hash.matches(secret),
+            Self::ShaCrypt(hash) => Ok(hash.matches(secret)),
+            Self::Yescrypt(hash) => Ok(hash.matches(secret)),
+            Self::Md5Crypt(hash) => Ok(hash.matches(secret)),
+            Self::Phpass(hash) => Ok(hash.matches(secret)),
+            Self::Digest(hash) => Ok(hash.matches(secret)),
         }
     }
 

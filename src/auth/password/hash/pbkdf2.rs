@@ -42,7 +42,7 @@ impl Digest {
 }
 
 impl Pbkdf2 {
-    pub(super) fn is_of(&self, secret: &[u8]) -> bool {
+    pub(super) fn matches(&self, secret: &[u8]) -> bool {
         let mut output = vec![0; self.output.len()];
         let compute = match self.digest {
             Digest::Sha1 => pbkdf2_hmac::<Sha1>,

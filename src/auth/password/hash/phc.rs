@@ -34,7 +34,7 @@ impl Argon2Hash {
         Self { algorithm: Algorithm::Argon2id, version: Version::V0x13, params, salt, output }
     }
 
-    pub(super) fn is_of(&self, secret: &[u8], key: &Key) -> Result<bool, Error> {
+    pub(super) fn matches(&self, secret: &[u8], key: &Key) -> Result<bool, Error> {
         let mut output = vec![0; self.output.len()];
         let params = self.params.clone();
         let argon = if params.keyid() == key.id() {
@@ -60,7 +60,7 @@ impl Argon2Hash {
 }
 
 impl ScryptHash {
-    pub(super) fn is_of(&self, secret: &[u8]) -> Result<bool, Error> {
+    pub(super) fn matches(&self, secret: &[u8]) -> Result<bool, Error> {
         let mut output = vec![0; self.output.len()];
         scrypt::scrypt(secret, &self.salt, &self.params, &mut output)
             .map_err(|error| Error::internal(error.to_string()))?;

@@ -21,7 +21,7 @@ pub struct Phpass {
 }
 
 impl Phpass {
-    pub(super) fn is_of(&self, secret: &[u8]) -> bool {
+    pub(super) fn matches(&self, secret: &[u8]) -> bool {
         let (secret, is_whole) = bounded_secret(secret);
         let first = Md5::new().chain_update(&self.salt).chain_update(secret).finalize();
         let again = |output, _| Md5::new().chain_update(output).chain_update(secret).finalize();
@@ -32,7 +32,7 @@ impl Phpass {
 }
 
 /// Parses a digit for the logarithm of the rounds, eight characters of salt, and the output.
-pub(super) fn read(rest: &str) -> Result<PasswordHash, Unreadable> {
+pub(super) fn parse(rest: &str) -> Result<PasswordHash, Unreadable> {
     let (log_rounds, rest) = rest.split_at_checked(1).ok_or(Unreadable::Damaged)?;
     let log_rounds = DIGITS.find(log_rounds).filter(|log| LOG_ROUNDS.contains(log)).ok_or(Unreadable::Damaged)?;
     let (salt, output) = rest.split_at_checked(SALT).ok_or(Unreadable::Damaged)?;

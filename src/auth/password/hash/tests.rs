@@ -7,31 +7,31 @@ fn key() -> Key {
     Key::from([7; 32])
 }
 
-fn is_of(hash: &str, secret: &[u8]) -> bool {
-    PasswordHash::read(hash).unwrap_or_else(|fault| panic!("{hash}: {fault:?}")).is_of(secret, &key()).unwrap()
+fn matches(hash: &str, secret: &[u8]) -> bool {
+    PasswordHash::parse(hash).unwrap_or_else(|error| panic!("{hash}: {error:?}")).matches(secret, &key()).unwrap()
 }
 
 #[test]
-fn the_hash_of_every_other_system_is_of_its_secret_and_of_no_other_and_is_outdated() {
+fn hashes_of_other_systems_match_only_their_secret_and_are_outdated() {
     for hash in KNOWN {
-        assert!(is_of(hash, SECRET), "{hash}");
-        assert!(!is_of(hash, b"letmein"), "{hash}");
-        assert!(!PasswordHash::read(hash).unwrap().is_current(&key()), "{hash}");
+        assert!(matches(hash, SECRET), "{hash}");
+        assert!(!matches(hash, b"letmein"), "{hash}");
+        assert!(!PasswordHash::parse(hash).unwrap().is_current(&key()), "{hash}");
     }
 }
 
 #[test]
 fn every_family_of_other_systems_is_verified_and_the_weak_ones_are_known_as_such() {
     for (hash, weakness) in OF_OTHER_SYSTEMS {
-        assert!(is_of(hash, SECRET), "{hash}");
-        assert!(!is_of(hash, b"letmein"), "{hash}");
-        assert!(!is_of(hash, &[SECRET, &[b'x'; 600]].concat()), "{hash}");
-        let read = PasswordHash::read(hash).unwrap();
+        assert!(matches(hash, SECRET), "{hash}");
+        assert!(!matches(hash, b"letmein"), "{hash}");
+        assert!(!matches(hash, &[SECRET, &[b'x'; 600]].concat()), "{hash}");
+        let read = PasswordHash::parse(hash).unwrap();
         assert!(!read.is_current(&key()), "{hash}");
         assert_eq!(read.weakness(), weakness, "{hash}");
     }
     for hash in KNOWN {
-        assert_eq!(PasswordHash::read(hash).unwrap().weakness(), None, "{hash}");
+        assert_eq!(PasswordHash::parse(hash).unwrap().weakness(), None, "{hash}");
     }
 }
 
@@ -45,12 +45,12 @@ fn a_long_secret_and_an_empty_one_are_hashed_as_elsewhere() {
         "$P$5U8.z0sm8MMfNzK3ZkKH1JargOOe/H/",
     ];
     for hash in long {
-        assert!(is_of(hash, &[b'x'; 200]) && !is_of(hash, &[b'x'; 199]), "{hash}");
+        assert!(matches(hash, &[b'x'; 200]) && !matches(hash, &[b'x'; 199]), "{hash}");
     }
-    assert!(is_of("$1$$qRPK7m23GJusamGpoGLby/", b"") && !is_of("$1$$qRPK7m23GJusamGpoGLby/", b"x"));
+    assert!(matches("$1$$qRPK7m23GJusamGpoGLby/", b"") && !matches("$1$$qRPK7m23GJusamGpoGLby/", b"x"));
     // WordPress trims the password.
     let (wordpress, _) = OF_OTHER_SYSTEMS.iter().find(|(hash, _)| hash.starts_with("$wp$")).unwrap();
-    assert!(is_of(wordpress, &[b" \t", SECRET, b"\n"].concat()));
+    assert!(matches(wordpress, &[b" \t", SECRET, b"\n"].concat()));
 }
 
 #[test]
@@ -63,8 +63,8 @@ fn no_damage_to_a_hash_is_a_panic_or_lets_anybody_in() {
                 let before: String = characters.iter().take(place).collect();
                 let after: String = characters.iter().skip(place + 1).collect();
                 let damaged = format!("{before}{replacement}{after}");
-                if let Err(fault) = PasswordHash::read(&damaged) {
-                    let message = fault.message(&damaged);
+                if let Err(error) = PasswordHash::parse(&damaged) {
+                    let message = error.message(&damaged);
                     let output = damaged.rsplit('$').next().unwrap_or_default();
                     assert!(output.len() < 22 || !message.contains(output), "{message}");
                 }
@@ -75,7 +75,7 @@ fn no_damage_to_a_hash_is_a_panic_or_lets_anybody_in() {
 
 #[test]
 fn a_fault_names_the_format_and_never_the_hash() {
-    let message = |text: &str| PasswordHash::read(text).err().unwrap().message(text);
+    let message = |text: &str| PasswordHash::parse(text).err().unwrap().message(text);
     let cases = [
         ("$argon2x$v=19$m=512,t=2,p=2$c2Vhc2FsdA$vo5DkMQ9RF0RzwRF", "unknown format (\"$argon2x$\")"),
         ("{ROT13}vo5DkMQ9RF0RzwRFjuauSrIw", "unknown format (\"{ROT13}\")"),
@@ -119,7 +119,7 @@ fn published_vectors_are_met() {
         ),
     ];
     for (secret, hash) in scrypt {
-        assert!(is_of(hash, secret.as_bytes()), "{hash}");
+        assert!(matches(hash, secret.as_bytes()), "{hash}");
     }
     let bcrypt = [
         ("", "$2a$06$DCq7YPn5Rq63x1Lad4cll.TV4S6ytwfsfvkgY8jIucDrjc8deX1s."),
@@ -127,26 +127,26 @@ fn published_vectors_are_met() {
         ("abcdefghijklmnopqrstuvwxyz", "$2a$06$.rCVZVOThsIa97pEDOxvGuRRgzG64bvtJ0938xuqzv18d3ZpQhstC"),
     ];
     for (secret, hash) in bcrypt {
-        assert!(is_of(hash, secret.as_bytes()), "{hash}");
+        assert!(matches(hash, secret.as_bytes()), "{hash}");
     }
     // bcrypt uses 72 bytes, and ignores the rest.
     let long = "$2b$05$34t.W3ERW97hkRiJbAA20Oy93WKes8yUPgo2CtkZLI98o1FsLkcY.";
-    assert!(is_of(long, &[b'x'; 72]) && is_of(long, &[b'x'; 73]) && !is_of(long, &[b'x'; 71]));
+    assert!(matches(long, &[b'x'; 72]) && matches(long, &[b'x'; 73]) && !matches(long, &[b'x'; 71]));
 }
 
 #[test]
-fn a_new_hash_is_of_its_secret_under_its_key_alone() {
-    let hash = make(&key(), SECRET).unwrap();
+fn a_new_hash_matches_its_secret_only_with_its_key() {
+    let hash = create(&key(), SECRET).unwrap();
     assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1,keyid="), "{hash}");
-    assert!(is_of(&hash, SECRET) && !is_of(&hash, b"letmein"));
-    assert!(PasswordHash::read(&hash).unwrap().is_current(&key()));
+    assert!(matches(&hash, SECRET) && !matches(&hash, b"letmein"));
+    assert!(PasswordHash::parse(&hash).unwrap().is_current(&key()));
     let other = Key::from([8; 32]);
-    let stored = PasswordHash::read(&hash).unwrap();
-    assert!(!stored.is_of(SECRET, &other).unwrap() && !stored.is_current(&other));
+    let stored = PasswordHash::parse(&hash).unwrap();
+    assert!(!stored.matches(SECRET, &other).unwrap() && !stored.is_current(&other));
     let keyid = hash.split("keyid=").nth(1).unwrap().split('$').next().unwrap();
     let unmarked = hash.replace(&format!(",keyid={keyid}"), "");
-    assert!(!is_of(&unmarked, SECRET), "the key counts, not its mark");
-    assert!(!PasswordHash::dummy(&key()).unwrap().is_of(SECRET, &key()).unwrap());
+    assert!(!matches(&unmarked, SECRET), "the key counts, not its mark");
+    assert!(!PasswordHash::dummy(&key()).unwrap().matches(SECRET, &key()).unwrap());
 }
 
 #[test]
@@ -156,11 +156,11 @@ fn what_is_damaged_or_asks_for_too_much_is_refused() {
     let pbkdf2 = |rounds: &str| format!("pbkdf2_sha256${rounds}$salt${output}=");
     let scrypt = |costs: &str| format!("$scrypt${costs}$c29tZXNhbHRzYWx0${output}");
     let bcrypt = |cost: &str| format!("$2b${cost}$M5FWLX26YYC36VxEhYIUAeQsHhPfGGGyUd/jW5fI0UkNv/CbEMg2y");
-    let fault = |hash: &str| PasswordHash::read(hash).err();
+    let error = |hash: &str| PasswordHash::parse(hash).err();
     for good in
         [argon("m=262144,t=4,p=1"), argon("m=8,t=1,p=1"), pbkdf2("5000000"), scrypt("ln=17,r=8,p=1"), bcrypt("15")]
     {
-        assert_eq!(fault(&good), None, "{good}");
+        assert_eq!(error(&good), None, "{good}");
     }
     let much = [
         argon("m=262145,t=1,p=1"),
@@ -187,7 +187,7 @@ fn what_is_damaged_or_asks_for_too_much_is_refused() {
         "$wp$2y$16$vTU62no2tar95GCFs5sWpeIDc/xN.3jb2fjn6JjGpJTZV0sWaSV02".to_owned(),
     ];
     for hash in much {
-        assert_eq!(fault(&hash), Some(Unreadable::TooMuch), "{hash}");
+        assert_eq!(error(&hash), Some(Unreadable::TooMuch), "{hash}");
     }
     let damaged = [
         argon("m=0,t=0,p=0"),
@@ -241,7 +241,7 @@ fn what_is_damaged_or_asks_for_too_much_is_refused() {
         "{PBKDF2_SHA256}AAAIAAAB".to_owned(),
     ];
     for hash in damaged {
-        assert_eq!(fault(&hash), Some(Unreadable::Damaged), "{hash}");
+        assert_eq!(error(&hash), Some(Unreadable::Damaged), "{hash}");
     }
 }
 
@@ -266,6 +266,6 @@ fn what_is_no_hash_is_unknown() {
         .into_iter()
         .chain([format!("pbkdf2_sha256$1$salt$mGXcJTkI6F0SxMjXfFzPvk5gQYhXr0VhQvKqTmA8mGk={}", "=".repeat(500))])
     {
-        assert_eq!(PasswordHash::read(&hash).err(), Some(Unreadable::Unknown), "{hash}");
+        assert_eq!(PasswordHash::parse(&hash).err(), Some(Unreadable::Unknown), "{hash}");
     }
 }

@@ -7,22 +7,21 @@ use rand::seq::IndexedRandom;
 use serde_json::Value;
 
 use super::names::{DemoRng, Name};
-use super::{SiteKind, Source};
+use super::{ObjectKind, Source};
 use crate::entity::attribute_definition::{AttributeKind, Model};
 use crate::scalar::Id;
 
 /// Returns the attribute definitions of a license.
 pub fn definitions(source: Source, license: u32, license_id: Id) -> Vec<Model> {
-    let definition =
-        |(nth, (name, label, kind, user_editable, user_visible)): (u64, (&str, &str, _, bool, bool))| Model {
-            name: name.to_owned(),
-            label: label.to_owned(),
-            kind,
-            user_editable,
-            user_visible,
-            ..Model::empty(source.id(SiteKind::Attribute, u64::from(license) * 10_000 + nth), license_id)
-        };
-    (0..).zip(DEFINED).map(definition).collect()
+    let definition = |(nth, definition): (u64, Definition)| Model {
+        name: definition.name.to_owned(),
+        label: definition.label.to_owned(),
+        kind: definition.kind,
+        user_editable: definition.user_editable,
+        user_visible: definition.user_visible,
+        ..Model::empty(source.id(ObjectKind::Attribute, u64::from(license) * 10_000 + nth), license_id)
+    };
+    (0..).zip(DEFINITIONS).map(definition).collect()
 }
 
 /// Returns the attribute values of one user.
@@ -30,11 +29,11 @@ pub fn values(name: &Name, rng: &mut DemoRng) -> BTreeMap<String, Value> {
     let mut values = BTreeMap::new();
     let (city, country) = PLACES.choose(rng).copied().unwrap_or(("Port Callan", "AU"));
     let home = PLACES.choose(rng).map_or(city, |(home, _)| home);
-    let called = format!("{}{}", name.first_ascii, rng.random_range(1..100));
+    let nickname = format!("{}{}", name.first_ascii, rng.random_range(1..100));
     for (attribute, percent, value) in [
         ("birthplace", 70, Value::from(city)),
         ("birthcountry", 75, country.into()),
-        ("preferred_username", 40, called.into()),
+        ("preferred_username", 40, nickname.into()),
         ("address_city", 65, home.into()),
         ("badge", 85, rng.random_range(1_000..100_000).into()),
     ] {
@@ -45,13 +44,53 @@ pub fn values(name: &Name, rng: &mut DemoRng) -> BTreeMap<String, Value> {
     values
 }
 
-/// Name, label, kind, whether users may change their own value, and whether all users see it.
-const DEFINED: [(&str, &str, AttributeKind, bool, bool); 5] = [
-    ("address_city", "Home town", AttributeKind::String, true, false),
-    ("badge", "Number of the badge", AttributeKind::Integer, false, true),
-    ("birthcountry", "Country of birth", AttributeKind::String, true, false),
-    ("birthplace", "Place of birth", AttributeKind::String, true, false),
-    ("preferred_username", "Preferred username", AttributeKind::String, true, true),
+/// A custom attribute.
+struct Definition {
+    name: &'static str,
+    label: &'static str,
+    kind: AttributeKind,
+    /// Whether users may change their own value.
+    user_editable: bool,
+    /// Whether all users see it.
+    user_visible: bool,
+}
+
+const DEFINITIONS: [Definition; 5] = [
+    Definition {
+        name: "address_city",
+        label: "Home town",
+        kind: AttributeKind::String,
+        user_editable: true,
+        user_visible: false,
+    },
+    Definition {
+        name: "badge",
+        label: "Number of the badge",
+        kind: AttributeKind::Integer,
+        user_editable: false,
+        user_visible: true,
+    },
+    Definition {
+        name: "birthcountry",
+        label: "Country of birth",
+        kind: AttributeKind::String,
+        user_editable: true,
+        user_visible: false,
+    },
+    Definition {
+        name: "birthplace",
+        label: "Place of birth",
+        kind: AttributeKind::String,
+        user_editable: true,
+        user_visible: false,
+    },
+    Definition {
+        name: "preferred_username",
+        label: "Preferred username",
+        kind: AttributeKind::String,
+        user_editable: true,
+        user_visible: true,
+    },
 ];
 
 /// Places of birth and residence: city and country.

@@ -5,49 +5,49 @@ use chrono::{Days, NaiveDate};
 use rand::RngExt;
 use rand::seq::IndexedRandom;
 
+use super::accounts::Account;
 use super::names::{DemoRng, Name};
-use super::place::maybe;
-use super::stars::StarPerson;
+use super::organisation::maybe;
 use crate::entity::user::{AdminRightsInput, Gender, Role, UserFields, UserType};
 use crate::scalar::DateText;
 
 /// Returns the fields of one user, except the institution.
-pub fn fields(star: Option<&StarPerson>, name: &Name, role: Role, index: u32, rng: &mut DemoRng) -> UserFields {
-    let (username, email) = logins(star, name, index, rng);
+pub fn fields(account: Option<&Account>, name: &Name, role: Role, index: u32, rng: &mut DemoRng) -> UserFields {
+    let (username, email) = logins(account, name, index, rng);
     let (user_type, positions) = WORK.choose(rng).copied().unwrap_or((UserType::Clinician, &["Nurse"]));
-    let position = star.map(|star| star.position).or_else(|| positions.choose(rng).copied());
-    let user_type = star.map_or(user_type, |star| star.user_type);
+    let position = account.map(|account| account.position).or_else(|| positions.choose(rng).copied());
+    let user_type = account.map_or(user_type, |account| account.user_type);
     let slug: String = name.last_ascii.chars().take(MAX_LETTERS).collect();
     let slug = format!("{slug}{index}");
-    let sites = match (star, role) {
+    let sites = match (account, role) {
         (Some(_), Role::Admin) => 100,
         (Some(_), _) => 0,
         (None, Role::User) => 2,
         (None, _) => 50,
     };
-    let likely = |percent| if star.is_some() { 100 } else { percent };
+    let likelihood = |percent| if account.is_some() { 100 } else { percent };
     UserFields {
         username,
         email,
         nickname: maybe(rng, 20, |rng| NICKNAMES.choose(rng).copied().unwrap_or("Sunny").to_owned()),
         certified_email: maybe(rng, 12, |_| format!("{slug}@certified.example.org")),
-        phone: maybe(rng, likely(60), |rng| number(&PHONES, rng)),
-        mobile: maybe(rng, likely(55), |rng| number(&MOBILES, rng)),
-        birth_date: maybe(rng, likely(75), birth_date),
-        gender: maybe(rng, likely(92), |_| if name.is_womans { Gender::Female } else { Gender::Male }),
-        user_type: maybe(rng, likely(95), |_| user_type),
-        position: maybe(rng, likely(85), |_| position.unwrap_or("Nurse").to_owned()),
+        phone: maybe(rng, likelihood(60), |rng| number(&PHONES, rng)),
+        mobile: maybe(rng, likelihood(55), |rng| number(&MOBILES, rng)),
+        birth_date: maybe(rng, likelihood(75), birth_date),
+        gender: maybe(rng, likelihood(92), |_| if name.is_womans { Gender::Female } else { Gender::Male }),
+        user_type: maybe(rng, likelihood(95), |_| user_type),
+        position: maybe(rng, likelihood(85), |_| position.unwrap_or("Nurse").to_owned()),
         website: maybe(rng, 10, |rng| website(&slug, rng)),
         google_scholar: maybe(rng, 8, |rng| {
             format!("https://scholar.example.org/citations?user={:012x}", rng.random_range(0..1_u64 << 48))
         }),
         orcid_id: maybe(rng, 15, orcid),
         atlas_preference: maybe(rng, 12, |rng| ATLASES.choose(rng).copied().unwrap_or("MNI152").to_owned()),
-        external_id: maybe(rng, likely(70), |rng| external_id(index, rng)),
+        external_id: maybe(rng, likelihood(70), |rng| external_id(index, rng)),
         role: if role == Role::User { Undefined } else { Value(role) },
-        is_staff: maybe(rng, if star.is_some() { 0 } else { 2 }, |_| true),
+        is_staff: maybe(rng, if account.is_some() { 0 } else { 2 }, |_| true),
         full_site_access: maybe(rng, sites, |_| true),
-        admin_rights: rights(star, role, rng),
+        admin_rights: rights(account, role, rng),
         // Fields that were added later stay empty here until the demo gives them values.
         ..UserFields::default()
     }
@@ -56,13 +56,13 @@ pub fn fields(star: Option<&StarPerson>, name: &Name, role: Role, index: u32, rn
 /// Returns username and email address; about every tenth user lacks one of them. Both end in the user's index, except those of
 /// the viewers that the demo prints, so that no two are equal.
 fn logins(
-    star: Option<&StarPerson>,
+    account: Option<&Account>,
     name: &Name,
     index: u32,
     rng: &mut DemoRng,
 ) -> (MaybeUndefined<String>, MaybeUndefined<String>) {
     let (first, last) = (name.first_ascii.as_str(), name.last_ascii.as_str());
-    if star.is_some() {
+    if account.is_some() {
         let login = format!("{first}.{last}");
         return (Value(login.clone()), Value(format!("{login}@example.org")));
     }
@@ -75,7 +75,7 @@ fn logins(
     let domain = DOMAINS.choose(rng).copied().unwrap_or("example.org");
     let local: String = format!("{first}.{last}").chars().take(MAX_LETTERS).collect();
     let address = format!("{local}{index}@{domain}");
-    let typed = |text: String, rng: &mut DemoRng| if rng.random_ratio(1, 12) { capitalised(&text) } else { text };
+    let typed = |text: String, rng: &mut DemoRng| if rng.random_ratio(1, 12) { capitalize(&text) } else { text };
     let username = typed(format!("{stem}{index}"), rng);
     let email = typed(address, rng);
     match rng.random_range(0..100) {
@@ -86,7 +86,7 @@ fn logins(
 }
 
 /// Capitalizes the first letter of each word.
-fn capitalised(text: &str) -> String {
+fn capitalize(text: &str) -> String {
     let mut starts = true;
     let letter = |c: char| {
         let letter = if starts { c.to_ascii_uppercase() } else { c };
@@ -136,10 +136,10 @@ fn external_id(index: u32, rng: &mut DemoRng) -> String {
     }
 }
 
-fn rights(star: Option<&StarPerson>, role: Role, rng: &mut DemoRng) -> MaybeUndefined<AdminRightsInput> {
-    let is_superuser = star.is_some_and(|star| star.kind == "superuser");
-    let has_some =
-        rng.random_ratio(if role == Role::User { 2 } else { 60 }, 100) && star.is_none_or(|star| star.kind == "admin");
+fn rights(account: Option<&Account>, role: Role, rng: &mut DemoRng) -> MaybeUndefined<AdminRightsInput> {
+    let is_superuser = account.is_some_and(|account| account.kind == "superuser");
+    let has_some = rng.random_ratio(if role == Role::User { 2 } else { 60 }, 100)
+        && account.is_none_or(|account| account.kind == "admin");
     if !is_superuser && !has_some {
         return Undefined;
     }

@@ -49,8 +49,8 @@ struct Culture {
     women: Vec<Word>,
     men: Vec<Word>,
     last: Vec<Word>,
-    two_first: Double,
-    two_last: Double,
+    two_first: SecondName,
+    two_last: SecondName,
 }
 
 impl Culture {
@@ -62,8 +62,8 @@ impl Culture {
 
     fn draw(&self, rng: &mut DemoRng) -> Name {
         let is_womans = rng.random_ratio(11, 20);
-        let first = draw(if is_womans { &self.women } else { &self.men }, self.two_first, any, rng);
-        let last = draw(&self.last, self.two_last, frequent, rng);
+        let first = draw(if is_womans { &self.women } else { &self.men }, self.two_first, draw_any, rng);
+        let last = draw(&self.last, self.two_last, draw_frequent, rng);
         Name { first: first.shown, last: last.shown, first_ascii: first.ascii, last_ascii: last.ascii, is_womans }
     }
 }
@@ -90,12 +90,12 @@ impl Word {
 }
 
 /// The percentage of users with two such names, and the separator between the two.
-type Double = (u32, &'static str);
+type SecondName = (u32, &'static str);
 
 /// The maximum number of characters of a name.
 const MAX_NAME_LENGTH: usize = 50;
 
-fn draw(words: &[Word], (percent, joint): Double, one: One, rng: &mut DemoRng) -> Word {
+fn draw(words: &[Word], (percent, joint): SecondName, one: DrawWord, rng: &mut DemoRng) -> Word {
     let word = one(words, rng);
     let second = if rng.random_ratio(percent, 100) { one(words, rng) } else { None };
     match (word, second) {
@@ -113,15 +113,15 @@ fn draw(words: &[Word], (percent, joint): Double, one: One, rng: &mut DemoRng) -
 }
 
 /// A function that draws a word from a list.
-type One = for<'a> fn(&'a [Word], &mut DemoRng) -> Option<&'a Word>;
+type DrawWord = for<'a> fn(&'a [Word], &mut DemoRng) -> Option<&'a Word>;
 
 /// Draws a word; each is equally likely.
-fn any<'a>(words: &'a [Word], rng: &mut DemoRng) -> Option<&'a Word> {
+fn draw_any<'a>(words: &'a [Word], rng: &mut DemoRng) -> Option<&'a Word> {
     words.choose(rng)
 }
 
 /// Draws a word; the first ones are more likely: the range is random itself.
-fn frequent<'a>(words: &'a [Word], rng: &mut DemoRng) -> Option<&'a Word> {
+fn draw_frequent<'a>(words: &'a [Word], rng: &mut DemoRng) -> Option<&'a Word> {
     let last = rng.random_range(0..words.len().max(1));
     words.get(rng.random_range(0..=last))
 }
@@ -133,8 +133,8 @@ struct List {
     women: &'static str,
     men: &'static str,
     last: &'static str,
-    two_first: Double,
-    two_last: Double,
+    two_first: SecondName,
+    two_last: SecondName,
 }
 
 const LISTS: [List; 18] = [

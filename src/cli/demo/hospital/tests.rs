@@ -3,7 +3,7 @@ use std::fmt::Debug;
 
 use async_graphql::MaybeUndefined;
 
-use super::{Tenant, stars, tenants};
+use super::{Tenant, tenants, viewer_accounts};
 use crate::cli::import::record::UserRecord;
 use crate::entity::membership::GroupRole;
 use crate::entity::user::Role;
@@ -12,21 +12,21 @@ use crate::scalar::Id;
 use crate::text;
 use crate::validation::Validator;
 
-fn people(users: u32, seed: u64) -> Vec<UserRecord> {
+fn all_users(users: u32, seed: u64) -> Vec<UserRecord> {
     tenants(users, seed).into_iter().flat_map(|tenant| tenant.users).collect()
 }
 
-fn laid(license: Id, record: UserRecord) -> user::Model {
+fn row_of(license: Id, record: UserRecord) -> user::Model {
     let mut row = user::Model::empty(record.id.unwrap(), license);
-    let mut form = Validator::creating();
-    let told = format!("{record:?}");
-    row.apply(record.names, record.fields, &mut form);
-    assert!(form.finish().is_ok(), "{told}");
+    let mut validator = Validator::creating();
+    let description = format!("{record:?}");
+    row.apply(record.names, record.fields, &mut validator);
+    assert!(validator.finish().is_ok(), "{description}");
     row
 }
 
 fn rows(users: u32, seed: u64) -> Vec<user::Model> {
-    people(users, seed).into_iter().map(|record| laid(Id::new(), record)).collect()
+    all_users(users, seed).into_iter().map(|record| row_of(Id::new(), record)).collect()
 }
 
 fn given<T>(value: &MaybeUndefined<T>) -> Option<&T> {
@@ -34,35 +34,35 @@ fn given<T>(value: &MaybeUndefined<T>) -> Option<&T> {
 }
 
 #[test]
-fn every_record_obeys_the_rules() {
+fn every_record_is_valid() {
     for tenant in [1, 77].into_iter().flat_map(|seed| tenants(2_000, seed)) {
         for record in tenant.institutions {
-            let mut form = Validator::creating();
-            let told = format!("{record:?}");
-            institution::Model::empty(record.id.unwrap(), tenant.id).apply(record.core, record.fields, &mut form);
-            assert!(form.finish().is_ok(), "{told}");
+            let mut validator = Validator::creating();
+            let description = format!("{record:?}");
+            institution::Model::empty(record.id.unwrap(), tenant.id).apply(record.core, record.fields, &mut validator);
+            assert!(validator.finish().is_ok(), "{description}");
         }
         for record in tenant.groups {
-            let mut form = Validator::creating();
-            let told = format!("{record:?}");
-            group::Model::empty(record.id.unwrap(), tenant.id).apply(record.fields, &mut form);
-            assert!(form.finish().is_ok(), "{told}");
+            let mut validator = Validator::creating();
+            let description = format!("{record:?}");
+            group::Model::empty(record.id.unwrap(), tenant.id).apply(record.fields, &mut validator);
+            assert!(validator.finish().is_ok(), "{description}");
         }
         for record in tenant.users {
-            laid(tenant.id, record);
+            row_of(tenant.id, record);
         }
     }
 }
 
 #[test]
-fn one_seed_makes_one_directory() {
-    let told = |seed| {
+fn the_same_seed_gives_the_same_directory() {
+    let description = |seed| {
         let tell =
             |t: Tenant| format!("{} {:?} {:?} {:?}", t.id.0, t.institutions, t.groups, t.users.collect::<Vec<_>>());
         tenants(500, seed).into_iter().map(tell).collect::<Vec<_>>()
     };
-    assert_eq!(told(3), told(3));
-    assert_ne!(told(3), told(4));
+    assert_eq!(description(3), description(3));
+    assert_ne!(description(3), description(4));
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn a_larger_directory_holds_the_smaller_one() {
 }
 
 #[test]
-fn nothing_is_used_twice() {
+fn ids_names_and_logins_are_unique() {
     let mut ids = HashSet::new();
     for tenant in tenants(20_000, 1) {
         let mut names = HashSet::new();
@@ -109,7 +109,7 @@ fn nothing_is_used_twice() {
 }
 
 #[test]
-fn every_group_has_an_owner_and_every_reference_leads_somewhere() {
+fn every_group_has_an_owner_and_every_reference_exists() {
     for users in [1, 500, 5_000] {
         for tenant in tenants(users, 2) {
             let sites: HashSet<String> =
@@ -117,10 +117,10 @@ fn every_group_has_an_owner_and_every_reference_leads_somewhere() {
             let mut owners: HashMap<String, u32> =
                 tenant.groups.iter().map(|group| (group.id.unwrap().0.to_string(), 0)).collect();
             assert!(sites.len() >= 3 && !owners.is_empty());
-            for person in tenant.users {
-                assert!(person.institution.iter().all(|site| sites.contains(site)));
+            for user in tenant.users {
+                assert!(user.institution.iter().all(|site| sites.contains(site)));
                 let mut seen = HashSet::new();
-                for group in person.groups {
+                for group in user.groups {
                     *owners.get_mut(&group.group).unwrap() += u32::from(group.role == GroupRole::Owner);
                     assert!(seen.insert(group.group));
                 }
@@ -131,7 +131,7 @@ fn every_group_has_an_owner_and_every_reference_leads_somewhere() {
 }
 
 #[test]
-fn the_directory_has_the_size_and_the_variety_that_was_asked_for() {
+fn the_directory_has_the_given_size_and_enough_variety() {
     for (users, sites, groups) in [(500, 12..15, 36..45), (100_000, 45..56, 180..221)] {
         let all = tenants(users, 1);
         assert!(sites.contains(&all.iter().map(|tenant| tenant.institutions.len()).sum::<usize>()));
@@ -141,11 +141,11 @@ fn the_directory_has_the_size_and_the_variety_that_was_asked_for() {
         tenants(500, 1).into_iter().flat_map(|tenant| tenant.institutions).map(|site| site.core.kind).collect();
     assert_eq!(kinds.iter().map(|kind| format!("{kind:?}")).collect::<HashSet<_>>().len(), 5);
 
-    let people = people(500, 1);
-    assert_eq!(people.len(), 500);
-    let share = people.iter().map(|person| person.groups.len()).sum::<usize>();
+    let users = all_users(500, 1);
+    assert_eq!(users.len(), 500);
+    let share = users.iter().map(|user| user.groups.len()).sum::<usize>();
     assert!((1_300..1_700).contains(&share), "{share}");
-    let filled = |given: &dyn Fn(&UserRecord) -> bool| people.iter().any(given) && !people.iter().all(given);
+    let filled = |given: &dyn Fn(&UserRecord) -> bool| users.iter().any(given) && !users.iter().all(given);
     assert!(
         filled(&|p| given(&p.fields.nickname).is_some()) && filled(&|p| given(&p.fields.certified_email).is_some())
     );
@@ -163,43 +163,43 @@ fn the_directory_has_the_size_and_the_variety_that_was_asked_for() {
     );
     assert!(filled(&|p| given(&p.is_active) == Some(&false)) && filled(&|p| p.institution.is_some()));
     assert!(filled(&|p| given(&p.fields.username).is_some()) && filled(&|p| given(&p.fields.email).is_some()));
-    let named: HashSet<_> = people.iter().map(|person| format!("{:?}", person.names)).collect();
+    let named: HashSet<_> = users.iter().map(|user| format!("{:?}", user.names)).collect();
     assert!((470..500).contains(&named.len()), "some namesakes, but few: {}", named.len());
 }
 
 #[test]
-fn administrators_have_a_few_sites_of_their_license_and_nobody_else_has() {
+fn only_administrators_have_sites_and_only_of_their_license() {
     let mut granted = 0;
     for tenant in tenants(2_000, 1) {
-        let houses: HashSet<String> =
-            tenant.institutions.iter().filter_map(|house| house.id).map(|id| id.0.to_string()).collect();
-        for person in tenant.users {
-            let is_admin = given(&person.fields.role) == Some(&Role::Admin);
-            assert!(person.sites.is_empty() || (is_admin && person.sites.len() <= 3), "{person:?}");
-            assert!(person.sites.iter().all(|site| houses.contains(site)), "{person:?}");
-            granted += person.sites.len();
+        let institutions: HashSet<String> =
+            tenant.institutions.iter().filter_map(|institution| institution.id).map(|id| id.0.to_string()).collect();
+        for user in tenant.users {
+            let is_admin = given(&user.fields.role) == Some(&Role::Admin);
+            assert!(user.sites.is_empty() || (is_admin && user.sites.len() <= 3), "{user:?}");
+            assert!(user.sites.iter().all(|site| institutions.contains(site)), "{user:?}");
+            granted += user.sites.len();
         }
     }
     assert!(granted >= 10, "{granted}");
 }
 
 #[test]
-fn the_stars_are_in_the_first_license_with_their_rights() {
+fn the_viewer_accounts_are_in_the_first_license_with_their_rights() {
     for seed in 0..50 {
-        let people = tenants(1, seed).remove(0).users;
-        let first: HashMap<Id, UserRecord> = people.map(|person| (person.id.unwrap(), person)).collect();
-        for star in stars(seed) {
-            let person = &first[&star.id];
-            let owns = person.groups.iter().filter(|group| group.role == GroupRole::Owner).count();
-            assert!(person.groups.len() >= 3 && person.institution.is_some() && person.is_active.is_undefined());
-            assert!(if star.kind == "group_owner" { owns >= 5 } else { owns == 0 || star.kind != "user" });
-            let row = laid(Id::new(), person.clone());
-            assert_eq!(row.is_superuser, star.kind == "superuser");
-            assert_eq!(row.role == Role::LicenseAdmin, star.kind == "license_admin");
-            assert_eq!(row.role == Role::Admin, star.kind == "admin");
-            assert_eq!(row.full_site_access, matches!(star.kind, "license_admin" | "admin"));
+        let users = tenants(1, seed).remove(0).users;
+        let first: HashMap<Id, UserRecord> = users.map(|user| (user.id.unwrap(), user)).collect();
+        for account in viewer_accounts(seed) {
+            let user = &first[&account.id];
+            let owns = user.groups.iter().filter(|group| group.role == GroupRole::Owner).count();
+            assert!(user.groups.len() >= 3 && user.institution.is_some() && user.is_active.is_undefined());
+            assert!(if account.kind == "group_owner" { owns >= 5 } else { owns == 0 || account.kind != "user" });
+            let row = row_of(Id::new(), user.clone());
+            assert_eq!(row.is_superuser, account.kind == "superuser");
+            assert_eq!(row.role == Role::LicenseAdmin, account.kind == "license_admin");
+            assert_eq!(row.role == Role::Admin, account.kind == "admin");
+            assert_eq!(row.full_site_access, matches!(account.kind, "license_admin" | "admin"));
             assert!(!row.is_staff);
-            if matches!(star.kind, "user" | "group_owner") {
+            if matches!(account.kind, "user" | "group_owner") {
                 assert!(!row.is_admin && !row.is_group_admin && !row.is_attributes_admin);
             }
         }

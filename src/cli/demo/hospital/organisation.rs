@@ -4,15 +4,15 @@ use async_graphql::MaybeUndefined::{self, Undefined, Value};
 use rand::RngExt;
 
 use super::names::DemoRng;
-use super::{SiteKind, Source};
+use super::{ObjectKind, Source};
 use crate::cli::import::record::{GroupRecord, InstitutionRecord};
 use crate::entity::group::GroupFields;
 use crate::entity::institution::{InstitutionCore, InstitutionFields, InstitutionKind};
 
 /// Returns the institutions of a license of `size` users: three, and more with the square root of the number of users.
 pub fn institutions(source: Source, license: u32, size: u32) -> Vec<InstitutionRecord> {
-    let opens = |nth: u32| u64::from(nth.saturating_sub(2)).pow(2) * 225;
-    (0..u32::MAX).take_while(|nth| opens(*nth) < size.into()).map(|nth| institution(source, license, nth)).collect()
+    let min_users = |nth: u32| u64::from(nth.saturating_sub(2)).pow(2) * 225;
+    (0..u32::MAX).take_while(|nth| min_users(*nth) < size.into()).map(|nth| institution(source, license, nth)).collect()
 }
 
 /// Returns the number of institutions that were open when the user of a rank joined.
@@ -23,15 +23,15 @@ pub fn open_institutions(rank: u32) -> usize {
 fn institution(source: Source, license: u32, nth: u32) -> InstitutionRecord {
     let number = license * 10_000 + nth;
     let (at, shift) = (nth as usize, license as usize);
-    let mut rng = source.rng(SiteKind::Institution, number.into());
+    let mut rng = source.rng(ObjectKind::Institution, number.into());
     let (kind, pattern, most_beds) =
-        cycled(&KINDS, shift + at).unwrap_or((InstitutionKind::Hospital, "# Hospital", 900));
+        nth_cycled(&KINDS, shift + at).unwrap_or((InstitutionKind::Hospital, "# Hospital", 900));
     let (country, state, city, prefix) =
-        cycled(&TOWNS, shift * 7 + at).unwrap_or(("AU", "", "Port Callan", "+61 2 5550 "));
-    let patron = cycled(&PATRONS, shift * 11 + at).unwrap_or("St Brigid");
+        nth_cycled(&TOWNS, shift * 7 + at).unwrap_or(("AU", "", "Port Callan", "+61 2 5550 "));
+    let patron = nth_cycled(&PATRONS, shift * 11 + at).unwrap_or("St Brigid");
     let some = |value: String| if value.is_empty() { Undefined } else { Value(value) };
     InstitutionRecord {
-        id: Some(source.id(SiteKind::Institution, number.into())),
+        id: Some(source.id(ObjectKind::Institution, number.into())),
         core: InstitutionCore {
             name: Value(format!("{}, {city}", pattern.replace('#', patron))),
             kind: Value(kind),
@@ -40,7 +40,11 @@ fn institution(source: Source, license: u32, nth: u32) -> InstitutionRecord {
         fields: InstitutionFields {
             state: some(state.to_owned()),
             city: Value(city.to_owned()),
-            address: Value(format!("{} {}", rng.random_range(1..200), cycled(&STREETS, at).unwrap_or("High Street"))),
+            address: Value(format!(
+                "{} {}",
+                rng.random_range(1..200),
+                nth_cycled(&STREETS, at).unwrap_or("High Street")
+            )),
             postcode: maybe(&mut rng, 90, |rng| rng.random_range(1000..99_999).to_string()),
             phone: maybe(&mut rng, 90, |rng| format!("{prefix}{}", rng.random_range(1000..9999))),
             email: maybe(&mut rng, 85, |_| format!("desk{number}@sites.example.org")),
@@ -58,8 +62,9 @@ pub fn groups(source: Source, license: u32, size: u32) -> Vec<GroupRecord> {
 /// Returns, for each group of a license of `size` users, the rank of the user who founded and owns it. The first five groups of
 /// the first license belong to the group owner among the viewers, who has rank 0.
 pub fn owners(license: u32, size: u32) -> impl Iterator<Item = u32> {
-    let founded = |nth: u64| nth + nth.pow(3) * (nth + 60) / 700;
-    let owner = move |nth| if license == 0 && nth < 5 { 0 } else { u32::try_from(founded(nth)).unwrap_or(u32::MAX) };
+    let founder_rank = |nth: u64| nth + nth.pow(3) * (nth + 60) / 700;
+    let owner =
+        move |nth| if license == 0 && nth < 5 { 0 } else { u32::try_from(founder_rank(nth)).unwrap_or(u32::MAX) };
     (0..).map(owner).take_while(move |rank| *rank < size)
 }
 
@@ -67,15 +72,15 @@ fn group(source: Source, license: u32, nth: u32) -> GroupRecord {
     let number = license * 10_000 + nth;
     let (at, shift) = (nth as usize, license as usize);
     let round = at / UNITS.len();
-    let unit = cycled(&UNITS, shift * 5 + at).unwrap_or("Cardiology");
-    let team = cycled(&TEAMS, round).unwrap_or("Ward");
+    let unit = nth_cycled(&UNITS, shift * 5 + at).unwrap_or("Cardiology");
+    let team = nth_cycled(&TEAMS, round).unwrap_or("Ward");
     let again = round / TEAMS.len();
     let name = if again == 0 { format!("{unit} {team}") } else { format!("{unit} {team} {}", again + 1) };
-    let mut rng = source.rng(SiteKind::Group, number.into());
+    let mut rng = source.rng(ObjectKind::Group, number.into());
     let description =
         maybe(&mut rng, 75, |_| format!("The {} for {}, all sites.", team.to_lowercase(), unit.to_lowercase()));
     GroupRecord {
-        id: Some(source.id(SiteKind::Group, number.into())),
+        id: Some(source.id(ObjectKind::Group, number.into())),
         fields: GroupFields { name: Value(name), description },
     }
 }
@@ -86,7 +91,7 @@ pub fn maybe<T>(rng: &mut DemoRng, percent: u32, value: impl FnOnce(&mut DemoRng
 }
 
 /// Returns the nth item of a list that is repeated endlessly.
-fn cycled<T: Copy>(list: &[T], nth: usize) -> Option<T> {
+fn nth_cycled<T: Copy>(list: &[T], nth: usize) -> Option<T> {
     list.get(nth % list.len().max(1)).copied()
 }
 

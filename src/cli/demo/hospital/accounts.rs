@@ -5,7 +5,7 @@ use crate::entity::user::UserType;
 
 /// A user whose token the demo prints.
 #[derive(Clone, Copy)]
-pub struct StarPerson {
+pub struct Account {
     pub kind: &'static str,
     pub index: u32,
     first: &'static str,
@@ -14,7 +14,7 @@ pub struct StarPerson {
     pub user_type: UserType,
 }
 
-impl StarPerson {
+impl Account {
     pub fn name(&self) -> Name {
         Name {
             first: self.first.to_owned(),
@@ -27,8 +27,8 @@ impl StarPerson {
 }
 
 /// The first users of the directory. The one at index 0 owns the first groups of the first license.
-pub const STARS: [StarPerson; 5] = [
-    StarPerson {
+pub const ACCOUNTS: [Account; 5] = [
+    Account {
         kind: "superuser",
         index: 1,
         first: "Ada",
@@ -36,7 +36,7 @@ pub const STARS: [StarPerson; 5] = [
         position: "Platform Operator",
         user_type: UserType::Technician,
     },
-    StarPerson {
+    Account {
         kind: "license_admin",
         index: 2,
         first: "Bela",
@@ -44,7 +44,7 @@ pub const STARS: [StarPerson; 5] = [
         position: "Head of Administration",
         user_type: UserType::Administrative,
     },
-    StarPerson {
+    Account {
         kind: "admin",
         index: 3,
         first: "Chidi",
@@ -52,7 +52,7 @@ pub const STARS: [StarPerson; 5] = [
         position: "Ward Administrator",
         user_type: UserType::Administrative,
     },
-    StarPerson {
+    Account {
         kind: "group_owner",
         index: 0,
         first: "Dalia",
@@ -60,7 +60,7 @@ pub const STARS: [StarPerson; 5] = [
         position: "Head Nurse",
         user_type: UserType::Clinician,
     },
-    StarPerson {
+    Account {
         kind: "user",
         index: 4,
         first: "Emil",

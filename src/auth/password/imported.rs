@@ -1,0 +1,48 @@
+//! Password hashes of other systems, and what can be told of a stored hash without the secret.
+
+use std::collections::BTreeMap;
+
+use super::hash::PasswordHash;
+
+/// A password hash of another system that can be verified at sign-in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Imported {
+    /// The hash as it is stored.
+    pub hash: String,
+    /// The name of its family, if that is a weak one.
+    pub weakness: Option<&'static str>,
+}
+
+/// Parses a password hash of another system. `None` if it means that there is no password: an empty text, or one that begins
+/// with `!` (Django, shadow) or `*` (shadow, `WordPress`), as no hash does.
+///
+/// # Errors
+/// A message for users, which explains why the hash cannot be verified at sign-in: its format is unknown, it is damaged, or it
+/// asks for unbounded work.
+pub fn parse_imported(text: &str) -> Result<Option<Imported>, String> {
+    let text = text.trim();
+    if text.is_empty() || text.starts_with(['!', '*']) {
+        return Ok(None);
+    }
+    let parsed = PasswordHash::parse(text).map_err(|error| error.message(text))?;
+    Ok(Some(Imported { hash: text.to_owned(), weakness: parsed.weakness() }))
+}
+
+/// Returns the name of the family of a stored hash, if that is a weak one. Such a hash is replaced when its user signs in.
+#[must_use]
+pub fn weakness(hash: &str) -> Option<&'static str> {
+    PasswordHash::parse(hash).ok()?.weakness()
+}
+
+/// Returns the number of weak hashes of each family as text; `None` if there are none.
+#[must_use]
+pub fn format_counts(families: &BTreeMap<&'static str, u64>) -> Option<String> {
+    let counts: Vec<String> = families.iter().map(|(family, count)| format!("{count} {family}")).collect();
+    (!counts.is_empty()).then(|| counts.join(", "))
+}
+
+/// Returns whether a hash was made by Roster, with the server key; hashes of other systems were not.
+#[must_use]
+pub fn is_keyed(hash: &str) -> bool {
+    hash.contains(",keyid=")
+}

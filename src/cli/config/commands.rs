@@ -1,0 +1,170 @@
+//! The commands and their options.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use crate::scalar::Date;
+
+/// The command to run. Defaults to `serve`.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve the directory (the default).
+    Serve,
+    /// Serve a synthetic hospital group for trying things out. Its database must not hold other licenses.
+    Demo(Demo),
+    /// Print the GraphQL schema (SDL) to standard output.
+    Schema,
+    /// Apply pending database migrations and exit.
+    Migrate,
+    /// Import users, groups and institutions from an NDJSON file. May be repeated: existing records are updated.
+    Import(Import),
+    /// Create or recover administrators.
+    #[command(subcommand)]
+    Admin(Admin),
+    /// Manage licenses. Each license is a tenant with its own users, groups and institutions.
+    #[command(subcommand)]
+    License(License),
+    /// Verify the audit trail.
+    #[command(subcommand)]
+    Audit(Audit),
+    /// Show the effective settings, the database with its parameters, and pending migrations. Changes nothing.
+    Doctor,
+}
+
+/// Options of `roster demo`.
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// Number of users, from 10 to 5,000,000.
+    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(10..=5_000_000))]
+    pub users: u32,
+    /// Seed of the random generator; the same seed gives the same users.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Also write the bearer tokens to FILE: a JSON object from the kind of viewer to the token.
+    #[arg(long, value_name = "FILE")]
+    pub tokens: Option<PathBuf>,
+}
+
+/// Options of `roster import`.
+#[derive(Debug, Args)]
+pub struct Import {
+    /// NDJSON file in UTF-8, one object per line: {"institution": {...}}, {"group": {...}} or {"user": {...}}. `-` reads
+    /// standard input. If any line is invalid, nothing is imported; a user whose password hash cannot be used is imported
+    /// without it.
+    pub file: PathBuf,
+    /// Check every line without writing anything.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Number of the license to import into. Required only if there are several licenses.
+    #[arg(long, value_name = "NUMBER")]
+    pub license: Option<String>,
+}
+
+/// Create or recover administrators.
+#[derive(Debug, Subcommand)]
+pub enum Admin {
+    /// Create a superuser, and print a one-time link for setting the password.
+    Create(AdminCreate),
+    /// Print a new one-time link with which an existing active user sets a password.
+    Link(AdminLink),
+}
+
+/// Options of `roster admin link`.
+#[derive(Debug, Args)]
+pub struct AdminLink {
+    /// The user's email address.
+    #[arg(long)]
+    pub email: String,
+}
+
+/// Manage licenses.
+#[derive(Debug, Subcommand)]
+pub enum License {
+    /// Create a license.
+    Create(LicenseCreate),
+    /// Change or remove the last day of a license. Takes effect at once, also on a running server.
+    Extend(LicenseExtend),
+    /// List all licenses: number, holder, kind, first and last day, whether expired, and number of users.
+    List,
+}
+
+/// Options of `roster license create`.
+#[derive(Debug, Args)]
+pub struct LicenseCreate {
+    /// Unique number of the license, at most 50 characters.
+    #[arg(long)]
+    pub number: String,
+    /// Holder of the license, at most 200 characters.
+    #[arg(long)]
+    pub holder: String,
+    /// Kind of the license: commercial for an organisation, private for an individual or a household.
+    #[arg(long, default_value = "commercial")]
+    pub kind: LicenseKindArgument,
+    /// First day on which the license is valid (UTC). Before it, users of the license cannot sign in. [default: today]
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = day)]
+    pub starts_on: Option<Date>,
+    /// Last day on which the license is valid (UTC). [default: none, the license never expires]
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = day)]
+    pub expires_on: Option<Date>,
+}
+
+/// Options of `roster license extend`.
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("end").required(true).args(["expires_on", "no_end"]))]
+pub struct LicenseExtend {
+    /// Number of the license.
+    #[arg(long)]
+    pub number: String,
+    /// New last day on which the license is valid (UTC).
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = day)]
+    pub expires_on: Option<Date>,
+    /// Remove the last day: the license never expires.
+    #[arg(long)]
+    pub no_end: bool,
+}
+
+/// The kind of holder of a license.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LicenseKindArgument {
+    Commercial,
+    Private,
+}
+
+/// Verify the audit trail.
+#[derive(Debug, Subcommand)]
+pub enum Audit {
+    /// Verify the hash chain of the audit trail, event by event. A server may run at the same time. Lists the first 100
+    /// problems; the exit code is 1 if there are any.
+    Verify,
+}
+
+/// Options of `roster admin create`.
+#[derive(Debug, Args)]
+pub struct AdminCreate {
+    /// Email address to sign in with.
+    #[arg(long)]
+    pub email: String,
+    /// The user's first name.
+    #[arg(long)]
+    pub first_name: String,
+    /// The user's last name.
+    #[arg(long)]
+    pub last_name: String,
+    /// Number of the license to which the administrator belongs. Required only if there are several licenses.
+    #[arg(long, value_name = "NUMBER")]
+    pub license: Option<String>,
+    /// Create an administrator of this license only, instead of a superuser of every license.
+    #[arg(long)]
+    pub license_admin: bool,
+    /// Read the password from standard input instead of printing a link.
+    #[arg(long)]
+    pub password_stdin: bool,
+    /// Holder of the first license, which is created if there is none yet.
+    #[arg(long, default_value = "This organisation")]
+    pub holder: String,
+}
+
+fn day(text: &str) -> Result<Date, String> {
+    Date::parse(text).ok_or_else(|| "expected a date, such as 2027-12-31".to_owned())
+}

@@ -1,0 +1,249 @@
+//! Settings: the flag, the environment variable, the default and the description of each.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::BoolishValueParser;
+use clap::{Args, ValueEnum};
+use ipnet::IpNet;
+use tracing_subscriber::filter::LevelFilter;
+
+use super::listen::Listen;
+use super::mail::Mail;
+use super::secret::Secret;
+use crate::auth::password::{self, Hasher};
+use crate::auth::policy::{Lifetime, SignInPolicy};
+use crate::auth::redirect::{AllowedPrefix, NextUrls};
+use crate::auth::server_key::{self, Key};
+use crate::{db, http};
+
+/// Format of log lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+/// Settings, each by flag or environment variable.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Settings")]
+pub struct Settings {
+    /// Where to listen: an address or a host name with a port, or only a port of 127.0.0.1.
+    #[arg(long, env = "ROSTER_LISTEN", default_value = "127.0.0.1:8000", global = true, value_name = "ADDRESS:PORT",
+          value_parser = Listen::parse)]
+    pub listen: Listen,
+    /// Directory of the SQLite file, the server key and emails. Created if missing. [default: roster-data; roster-demo for demo]
+    #[arg(long, env = "ROSTER_DATA_DIR", global = true, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    #[arg(
+        help = "URL of the database: postgres://user:password@host/database or sqlite:///path/to/file [default: a SQLite file in the data directory]"
+    )]
+    #[arg(long, env = "DATABASE_URL", global = true, value_name = "URL",
+          value_parser = Secret::value(database_url), hide_env_values = true)]
+    pub database_url: Option<String>,
+    /// File that holds the URL of the database, instead of --database-url. Keeps the password out of the list of processes.
+    /// [default: none]
+    #[arg(long = "database-url-file", env = "DATABASE_URL_FILE", global = true, value_name = "FILE",
+          value_parser = Secret::in_file(database_url), conflicts_with = "database_url")]
+    pub database_url_in_file: Option<String>,
+    /// Number of database connections for reading. PostgreSQL: as many again for writing, and half as many for expensive
+    /// requests. SQLite: one for writing, and one per two processors for expensive requests.
+    #[arg(long, env = "ROSTER_DATABASE_CONNECTIONS", default_value_t = 4, global = true, value_name = "N",
+          value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub database_connections: u32,
+    /// Maximum number of open HTTP connections. For one more, the connection that has been idle longest is closed.
+    #[arg(long, env = "ROSTER_MAX_CONNECTIONS", default_value_t = 1_000, global = true, value_name = "N",
+          value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub max_connections: u32,
+    /// Maximum number of open HTTP connections from one IPv4 address or one IPv6 /64 network. Trusted proxies are exempt.
+    /// [default: half of --max-connections]
+    #[arg(long, env = "ROSTER_MAX_CONNECTIONS_PER_ADDRESS", global = true, value_name = "N",
+          value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub max_connections_per_address: Option<u32>,
+    /// Proxies whose X-Forwarded-For is trusted: addresses, or networks such as 10.0.0.0/8, separated by commas.
+    /// [default: none]
+    #[arg(long, env = "ROSTER_TRUSTED_PROXIES", global = true, value_name = "NETWORKS", value_delimiter = ',',
+          value_parser = http::network)]
+    pub trusted_proxies: Vec<IpNet>,
+    /// Maximum duration of a request, in seconds.
+    #[arg(long, env = "ROSTER_REQUEST_SECONDS", default_value_t = 10, global = true, value_name = "SECONDS",
+          value_parser = clap::value_parser!(u64).range(1..=300))]
+    pub request_seconds: u64,
+    #[arg(
+        help = "URL at which users reach the server, for links [default: http:// and the value of --listen, with localhost for 0.0.0.0 and [::]]"
+    )]
+    #[arg(long, env = "ROSTER_PUBLIC_URL", global = true, value_name = "URL", value_parser = public_url)]
+    pub public_url: Option<String>,
+    /// URLs to which users may be redirected after choosing a password, such as `https://app.example.org/welcome`, separated
+    /// by commas. URLs below them are allowed too. The session token is passed on. [default: the public URL]
+    #[arg(long, env = "ROSTER_NEXT_URLS", global = true, value_name = "URLS", value_delimiter = ',', value_parser = AllowedPrefix::parse)]
+    pub next_urls: Vec<AllowedPrefix>,
+    /// Number of the license in which visitors may register themselves. [default: none, registration is disabled]
+    #[arg(long, env = "ROSTER_REGISTRATION", global = true, value_name = "NUMBER",
+          value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub registration: Option<String>,
+    #[command(flatten)]
+    pub mail: Mail,
+    /// Whether to serve GraphiQL at /.
+    #[arg(long, env = "ROSTER_PLAYGROUND", default_value_t = true, global = true, value_name = "BOOL", action = clap::ArgAction::Set,
+          value_parser = BoolishValueParser::new())]
+    pub playground: bool,
+    /// Maximum lifetime of a session, in days, however much it is used.
+    #[arg(long, env = "ROSTER_SESSION_DAYS", default_value_t = 30, global = true, value_name = "DAYS",
+          value_parser = clap::value_parser!(u64).range(1..=365))]
+    pub session_days: u64,
+    /// Hours without use after which a session ends.
+    #[arg(long, env = "ROSTER_SESSION_IDLE_HOURS", default_value_t = 12, global = true, value_name = "HOURS",
+          value_parser = clap::value_parser!(u64).range(1..=8_760))]
+    pub session_idle_hours: u64,
+    /// Maximum number of wrong passwords and PINs from one network address within 15 minutes, and of requests for emails.
+    #[arg(long, env = "ROSTER_WRONG_SECRETS_PER_ADDRESS", default_value_t = 100, global = true, value_name = "N",
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub wrong_secrets_per_address: u32,
+    /// Minimum length of a new password, in characters.
+    #[arg(long, env = "ROSTER_PASSWORD_LENGTH", default_value_t = password::DEFAULT_MIN_LENGTH, global = true, value_name = "N",
+          value_parser = clap::value_parser!(u8).range(8..=64))]
+    pub password_length: u8,
+    /// Server key, which goes into every password hash: 32 bytes in base64. [default: the content of the key file]
+    #[arg(long, env = "ROSTER_KEY", global = true, value_name = "BASE64", value_parser = Secret::value(key_text),
+          hide_env_values = true, allow_hyphen_values = true)]
+    pub key: Option<Key>,
+    /// File of the server key. Created if missing. Back it up as well as the database; instances that share a database need
+    /// the same key. [default: roster.key in the data directory]
+    #[arg(long, env = "ROSTER_KEY_FILE", global = true, value_name = "FILE")]
+    pub key_file: Option<PathBuf>,
+    /// Log level (error, warn, info, debug, trace or off), or a filter of the `tracing` crate: `info,roster::sql=trace`.
+    #[arg(long, env = "ROSTER_LOG", default_value = "info", global = true, value_name = "FILTER", value_parser = log_filter)]
+    pub log: String,
+    /// Log format.
+    #[arg(
+        long,
+        env = "ROSTER_LOG_FORMAT",
+        default_value = "text",
+        global = true,
+        value_name = "FORMAT",
+        ignore_case = true
+    )]
+    pub log_format: LogFormat,
+}
+
+impl Settings {
+    /// Returns the settings of the database: the URL that is set, or the SQLite file in the data directory.
+    #[must_use]
+    pub fn database(&self, default_dir: &str) -> db::DatabaseSettings {
+        let url = self.database_url().map(str::to_owned);
+        let url = url.unwrap_or_else(|| db::url_of(&self.data_dir(default_dir).join("roster.db")));
+        db::DatabaseSettings { url, connections: self.database_connections }
+    }
+
+    /// Returns the URL of the database, if it is set.
+    #[must_use]
+    pub fn database_url(&self) -> Option<&str> {
+        self.database_url.as_deref().or(self.database_url_in_file.as_deref())
+    }
+
+    /// Returns the source of the server key: the setting, the file that is set, or the file in the data directory.
+    #[must_use]
+    pub fn key_source(&self, default_dir: &str) -> server_key::Source {
+        match (&self.key, &self.key_file) {
+            (Some(key), _) => server_key::Source::Setting(key.clone()),
+            (None, Some(file)) => server_key::Source::File(file.clone()),
+            (None, None) => server_key::Source::File(self.data_dir(default_dir).join("roster.key")),
+        }
+    }
+
+    /// Returns the data directory: the one that is set, or the default one of the command.
+    pub(super) fn data_dir(&self, default_dir: &str) -> PathBuf {
+        self.data_dir.clone().unwrap_or_else(|| PathBuf::from(default_dir))
+    }
+
+    /// Returns the password hasher with a server key.
+    #[must_use]
+    pub fn hasher(&self, key: Key) -> Hasher {
+        Hasher::new(key, self.password_length.into())
+    }
+
+    /// Returns the maximum number of open connections from one network address.
+    #[must_use]
+    pub fn max_connections_per_address(&self) -> u32 {
+        self.max_connections_per_address.unwrap_or_else(|| self.max_connections.div_ceil(2))
+    }
+
+    /// Returns the settings of the HTTP server.
+    #[must_use]
+    pub fn server_settings(&self) -> http::ServerSettings {
+        http::ServerSettings {
+            max_connections: self.max_connections as usize,
+            max_connections_per_address: self.max_connections_per_address() as usize,
+            trusted_proxies: self.trusted_proxies.clone(),
+            request_deadline: Duration::from_secs(self.request_seconds),
+            shutdown_grace: Duration::from_secs(4),
+            playground: self.playground,
+        }
+    }
+
+    /// Returns the URL at which users reach the server: the public URL, or by default the one derived from `listen`.
+    #[must_use]
+    pub fn public_url(&self, listen: &Listen) -> String {
+        self.public_url.clone().unwrap_or_else(|| listen.url())
+    }
+
+    /// Returns the URLs to which users may be redirected: those that are set, or by default the public URL.
+    #[must_use]
+    pub fn next_urls(&self, public_url: &str) -> NextUrls {
+        if !self.next_urls.is_empty() {
+            return NextUrls::new(self.next_urls.clone());
+        }
+        // Parsed and serialized, so that the URL has the form in which browsers send it. One that does not parse allows no
+        // redirects.
+        let public = url::Url::parse(public_url).ok();
+        NextUrls::new(public.and_then(|url| AllowedPrefix::parse(url.as_str()).ok()).into_iter().collect())
+    }
+
+    /// Returns the policy of signing in.
+    #[must_use]
+    pub fn sign_in_policy(&self) -> SignInPolicy {
+        SignInPolicy { lifetime: self.session_lifetime(), max_failures_per_address: self.wrong_secrets_per_address }
+    }
+
+    /// Returns the lifetime of sessions.
+    #[must_use]
+    pub fn session_lifetime(&self) -> Lifetime {
+        Lifetime {
+            absolute: Duration::from_secs(self.session_days * 24 * 60 * 60),
+            idle: Duration::from_secs(self.session_idle_hours * 60 * 60),
+        }
+    }
+}
+
+fn database_url(text: &str) -> Result<String, String> {
+    db::check_url(text)
+}
+
+fn key_text(text: &str) -> Result<Key, String> {
+    Key::parse(text).ok_or_else(|| "expected 32 bytes in base64".to_owned())
+}
+
+fn public_url(text: &str) -> Result<String, String> {
+    let url = url::Url::parse(text).map_err(|error| error.to_string())?;
+    let is_valid = matches!(url.scheme(), "http" | "https") && url.has_host() && url.query().is_none();
+    if is_valid && url.fragment().is_none() {
+        Ok(text.to_owned())
+    } else {
+        Err("expected http(s)://host/path".to_owned())
+    }
+}
+
+fn log_filter(text: &str) -> Result<String, String> {
+    // EnvFilter treats a word that is not a level as the name of a module, and then logs nothing else.
+    let is_level = |part: &str| part.contains(['=', '[', ':']) || part.trim().parse::<LevelFilter>().is_ok();
+    if let Some(unknown) = text.split(',').find(|part| !is_level(part)) {
+        return Err(format!(
+            "unknown level {unknown:?}; expected error, warn, info, debug, trace, off or module=level"
+        ));
+    }
+    match tracing_subscriber::EnvFilter::try_new(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}

@@ -1,0 +1,222 @@
+//! A pool of connections, each of which runs one statement at a time.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures_util::TryStreamExt;
+use sea_orm::sqlx::query::Query;
+use sea_orm::sqlx::{self, AssertSqlSafe, ConnectOptions, Connection, Database, Executor, IntoArguments, Row};
+use sea_orm::{ConnAcquireErr, DbErr, ExecResult, QueryResult, RuntimeErr, Statement, Values};
+use sea_query_sqlx::SqlxValues;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+
+use super::limits::with_inlined_limits;
+use super::{charge, failed};
+use crate::budget::{Budget, Limit};
+use crate::db::ACQUIRE_TIMEOUT;
+use crate::error::is_disconnect;
+
+/// The maximum time that a connection may be idle before it is repermitd.
+const MAX_IDLE: Duration = Duration::from_mins(10);
+
+/// A pool of connections to one type of database.
+pub(super) struct Connections<C: Connection> {
+    options: C::Options,
+    max: u32,
+    /// One permit per connection of the pool.
+    permits: Arc<Semaphore>,
+    /// The idle connections and when they were last used, the most recent last.
+    idle: Mutex<Vec<(C, Instant)>>,
+}
+
+impl<C: Connection + 'static> Connections<C> {
+    pub(super) fn new(options: C::Options, max: u32) -> Arc<Self> {
+        let permits = Arc::new(Semaphore::new(max as usize));
+        Arc::new(Self { options, max, permits, idle: Mutex::default() })
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<(C, Instant)>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn put_back(&self, connection: C) {
+        if !self.permits.is_closed() {
+            self.idle().push((connection, Instant::now()));
+        }
+    }
+
+    async fn acquire(self: &Arc<Self>) -> Result<PooledConnection<C>, DbErr> {
+        let timed_out = |_| DbErr::ConnectionAcquire(ConnAcquireErr::Timeout);
+        let permit = match Arc::clone(&self.permits).try_acquire_owned() {
+            Ok(permit) => permit,
+            Err(_) => timeout(ACQUIRE_TIMEOUT, Arc::clone(&self.permits).acquire_owned())
+                .await
+                .map_err(timed_out)?
+                .map_err(|_| DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed))?,
+        };
+        let idle = self.idle().pop().filter(|(_, since)| since.elapsed() < MAX_IDLE);
+        let is_new = idle.is_none();
+        let connection = match idle {
+            Some((connection, _)) => connection,
+            // A firewall or proxy may have dropped a connection that was idle for longer.
+            None => timeout(ACQUIRE_TIMEOUT, self.options.connect())
+                .await
+                .map_err(timed_out)?
+                .map_err(|error| DbErr::Conn(RuntimeErr::SqlxError(error.into())))?,
+        };
+        Ok(PooledConnection {
+            connection: Some(connection),
+            is_new,
+            pool: Arc::clone(self),
+            permit: Some(permit),
+            is_done: false,
+        })
+    }
+
+    /// Waits until no connection is in use. None can be used until the returned permit is dropped. `None` once the pool is closed.
+    pub(super) async fn pause(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.permits).acquire_many_owned(self.max).await.ok()
+    }
+
+    /// Closes the idle connections. No connection can be acquired afterwards.
+    pub(super) async fn close(&self) {
+        self.permits.close();
+        let idle = std::mem::take(&mut *self.idle());
+        for (connection, _) in idle {
+            if let Err(error) = connection.close().await {
+                tracing::debug!(%error, "failed to close a connection cleanly");
+            }
+        }
+    }
+}
+
+impl<C, D> Connections<C>
+where
+    C: Connection<Database = D> + 'static,
+    D: Database<Connection = C>,
+    for<'c> &'c mut C: Executor<'c, Database = D>,
+    SqlxValues: IntoArguments<D>,
+    QueryResult: From<D::Row>,
+    ExecResult: From<D::QueryResult>,
+{
+    pub(super) async fn all(
+        self: &Arc<Self>,
+        statement: Statement,
+        budget: Option<&Budget>,
+    ) -> Result<Vec<QueryResult>, DbErr> {
+        loop {
+            let mut connection = self.acquire().await?;
+            let outcome = rows(connection.get()?, statement.clone(), budget).await;
+            if let Some(done) = connection.settle(outcome) {
+                return done;
+            }
+        }
+    }
+
+    pub(super) async fn one(self: &Arc<Self>, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        loop {
+            let mut connection = self.acquire().await?;
+            let outcome = connection.get()?.fetch_optional(query(statement.clone())).await;
+            if let Some(done) = connection.settle(outcome) {
+                return Ok(done?.map(QueryResult::from));
+            }
+        }
+    }
+
+    pub(super) async fn execute(self: &Arc<Self>, statement: Statement) -> Result<ExecResult, DbErr> {
+        loop {
+            let mut connection = self.acquire().await?;
+            let outcome = connection.get()?.execute(query(statement.clone())).await;
+            if let Some(done) = connection.settle(outcome) {
+                return done.map(ExecResult::from);
+            }
+        }
+    }
+}
+
+/// Returns the rows of a statement, and charges their values to a budget.
+async fn rows<C, D>(
+    connection: &mut C,
+    statement: Statement,
+    budget: Option<&Budget>,
+) -> Result<Vec<QueryResult>, sqlx::Error>
+where
+    C: Connection<Database = D>,
+    D: Database<Connection = C>,
+    for<'c> &'c mut C: Executor<'c, Database = D>,
+    SqlxValues: IntoArguments<D>,
+    QueryResult: From<D::Row>,
+{
+    let mut rows = Vec::new();
+    let mut steps = connection.fetch_many(query(statement));
+    while let Some(step) = steps.try_next().await? {
+        if let Some(row) = step.right() {
+            charge(budget, Limit::Values, row.len())?;
+            rows.push(QueryResult::from(row));
+        }
+        if rows.len() == 1 {
+            // SQLite sends rows from another thread: a reader that polls for the next row at once would have to be woken for
+            // each.
+            tokio::task::yield_now().await;
+        }
+    }
+    Ok(rows)
+}
+
+fn query<'q, D: Database>(statement: Statement) -> Query<'q, D, SqlxValues>
+where
+    SqlxValues: IntoArguments<D>,
+{
+    let statement = with_inlined_limits(statement);
+    // Safe: sea-query writes the text, and all data is in the values.
+    sqlx::query_with(AssertSqlSafe(statement.sql), SqlxValues(statement.values.unwrap_or(Values(Vec::new()))))
+}
+
+/// A connection in use.
+struct PooledConnection<C: Connection + 'static> {
+    connection: Option<C>,
+    is_new: bool,
+    pool: Arc<Connections<C>>,
+    permit: Option<OwnedSemaphorePermit>,
+    /// Whether the result was read to its end.
+    is_done: bool,
+}
+
+impl<C: Connection + 'static> PooledConnection<C> {
+    /// Returns the result of a statement, or `None` if it must be retried because the database has closed the connection since
+    /// its last use. The retry is safe, as the statement only reads.
+    fn settle<T>(&mut self, outcome: Result<T, sqlx::Error>) -> Option<Result<T, DbErr>> {
+        self.is_done = outcome.is_ok();
+        let outcome = outcome.map_err(failed);
+        if !self.is_new && outcome.as_ref().is_err_and(is_disconnect) {
+            // If the database was restarted, the other idle connections are closed as well.
+            self.pool.idle().clear();
+            return None;
+        }
+        Some(outcome)
+    }
+
+    fn get(&mut self) -> Result<&mut C, DbErr> {
+        self.connection.as_mut().ok_or(DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed))
+    }
+}
+
+impl<C: Connection + 'static> Drop for PooledConnection<C> {
+    fn drop(&mut self) {
+        let Some(mut connection) = self.connection.take() else { return };
+        if self.is_done {
+            return self.pool.put_back(connection);
+        }
+        // The caller was cancelled, or the statement failed: the connection is kept if it still responds.
+        let (pool, permit) = (Arc::clone(&self.pool), self.permit.take());
+        tokio::spawn(async move {
+            match timeout(ACQUIRE_TIMEOUT, connection.ping()).await {
+                Ok(Ok(())) => pool.put_back(connection),
+                // If the database was restarted, the other idle connections are closed as well.
+                _ => pool.idle().clear(),
+            }
+            drop(permit);
+        });
+    }
+}

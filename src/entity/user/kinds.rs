@@ -1,0 +1,67 @@
+//! The enums of a user: gender, type of work and role.
+
+use async_graphql::Enum;
+use sea_orm::entity::prelude::*;
+use serde::Deserialize;
+
+/// A user's gender, as far as it is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, EnumIter, DeriveActiveEnum, Enum, Deserialize)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Gender {
+    /// Male; `M` in MOST.
+    Male,
+    /// Female; `F` in MOST.
+    Female,
+    /// Unknown or not stated; `U` in MOST.
+    #[default]
+    Unknown,
+}
+
+/// The kind of work that a user does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, EnumIter, DeriveActiveEnum, Enum, Deserialize)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum UserType {
+    /// Administrative staff; `AD` in MOST.
+    Administrative,
+    /// Technical staff; `TE` in MOST.
+    Technician,
+    /// Clinical staff; `CL` in MOST.
+    Clinician,
+    /// Students and all other users; `ST` in MOST.
+    #[default]
+    Student,
+}
+
+/// A role, which determines what a user may do in the directory of the license.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, EnumIter, DeriveActiveEnum, Enum, Deserialize)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Role {
+    /// An administrator of everything in the license.
+    LicenseAdmin,
+    /// An administrator of users, groups and sites, up to their own rank.
+    Admin,
+    /// A user who can see the directory and edit their own profile.
+    #[default]
+    User,
+}
+
+impl Role {
+    /// Returns whether the role includes access to every site of the license.
+    #[must_use]
+    pub fn includes_every_site(self) -> bool {
+        self == Self::LicenseAdmin
+    }
+
+    /// Returns the position of the role in the order of roles. The lowest is 0.
+    #[must_use]
+    pub fn place(self) -> i32 {
+        match self {
+            Self::User => 0,
+            Self::Admin => 1,
+            Self::LicenseAdmin => 2,
+        }
+    }
+}

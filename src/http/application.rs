@@ -1,0 +1,76 @@
+//! The interface between the HTTP server and the application behind it.
+
+use async_graphql::{Request, Response, parser::types::ExecutableDocument};
+use poem::Route;
+
+use super::{avatar::Avatar, caller::Caller, error::HttpError};
+use crate::scalar::Id;
+use crate::share::{Requester, Share};
+
+/// A response with more bytes than this is serialized in the background, and counted until it is read.
+pub const LONG_RESPONSE: usize = 64 * 1024;
+
+/// The result of a request that was executed.
+pub struct ExecutionResult {
+    pub response: Response,
+    /// Held by a response of more than [`LONG_RESPONSE`] bytes until it is read.
+    pub send_permit: Option<Share<Requester>>,
+}
+
+/// A short response, which is serialized at once.
+impl From<Response> for ExecutionResult {
+    fn from(response: Response) -> Self {
+        Self { response, send_permit: None }
+    }
+}
+
+/// The interface between the HTTP server and the application behind it.
+pub trait Application: Clone + Send + Sync + 'static {
+    /// The facts about a document that the application collects before execution.
+    type DocumentInfo: Send + Sync + 'static;
+
+    /// Analyzes a document, once for all requests that send it.
+    fn analyze(&self, document: &ExecutableDocument) -> Self::DocumentInfo;
+
+    /// Authenticates the caller and executes the request.
+    fn execute(
+        &self,
+        caller: Caller,
+        request: Request,
+        info: &Self::DocumentInfo,
+    ) -> impl Future<Output = Result<ExecutionResult, HttpError>> + Send;
+
+    /// Checks whether the caller may send a file at all, before any of it is kept, and returns the user's ID.
+    fn authorize_upload(&self, caller: &Caller) -> impl Future<Output = Result<Id, HttpError>> + Send {
+        let _ = caller;
+        async { Err(HttpError::unauthenticated()) }
+    }
+
+    /// Returns the avatar of the user with this ID, without its content if `is_cached` returns `true` for its
+    /// hash.
+    fn avatar(
+        &self,
+        caller: Caller,
+        id: &str,
+        is_cached: impl Fn(&str) -> bool + Send,
+    ) -> impl Future<Output = Result<Avatar, HttpError>> + Send {
+        let _ = (caller, id, is_cached);
+        async { Err(HttpError::not_found()) }
+    }
+
+    /// Returns the schema in the schema definition language.
+    fn sdl(&self) -> String;
+
+    /// Returns whether requests can be answered: the database is available and migrated.
+    fn is_ready(&self) -> impl Future<Output = bool> + Send;
+
+    /// Adds the pages that one-time links lead to.
+    fn pages(&self, route: Route) -> Route {
+        route
+    }
+
+    /// Adds the pages of the playground.
+    fn playground(&self, route: Route) -> Route {
+        route
+    }
+}

@@ -1,0 +1,103 @@
+//! The endpoint `/graphql`: reads, executes and responds to one request.
+
+use std::sync::Arc;
+
+use poem::{Endpoint, Request, Response, http::StatusCode};
+use tokio::sync::{RwLock, Semaphore};
+use tracing::Instrument;
+
+use super::{
+    application::{Application, ExecutionResult},
+    caller::Caller,
+    client_ip::Proxies,
+    error::HttpError,
+    error_response,
+    media::Media,
+    middleware::{OperationName, id_of},
+    request::{self, Prepared, Reader, UploadPermit},
+    response, upload,
+};
+use crate::background;
+use crate::error::TopLevelCode;
+use crate::scalar::Id;
+use crate::share::Shares;
+
+/// The endpoint of `/graphql`.
+pub struct GraphQl<A: Application> {
+    pub app: A,
+    pub reader: Reader<A>,
+    pub proxies: Arc<Proxies>,
+    /// Held as a shared lock by each mutation under way.
+    pub mutations: Arc<RwLock<()>>,
+    pub uploads: Arc<Semaphore>,
+    pub uploads_per_user: Shares<Id>,
+}
+
+impl<A: Application> Endpoint for GraphQl<A> {
+    type Output = Response;
+
+    async fn call(&self, mut request: Request) -> poem::Result<Response> {
+        let id = id_of(&request);
+        let Some(media) = Media::accepted(request.headers()) else {
+            let message = "Accept: must allow application/graphql-response+json or application/json";
+            let error = HttpError::new(StatusCode::NOT_ACCEPTABLE, TopLevelCode::NotAcceptable, message);
+            return Ok(error_response(&mut request, error, Media::Json, &id).await);
+        };
+        let read = match Caller::from_request(&request, &id, &self.proxies) {
+            Ok(caller) => self.read(&mut request, &caller).await.map(|prepared| (caller, prepared)),
+            Err(error) => Err(error),
+        };
+        let (caller, mut prepared) = match read {
+            Ok(read) => read,
+            Err(error) => return Ok(error_response(&mut request, error, media, &id).await),
+        };
+        let operation = prepared.operation.take();
+        let mut response = match self.execute(caller, prepared).await {
+            Ok(ExecutionResult { response, send_permit: Some(permit) }) => {
+                let response = background::run(async move { response::from_graphql(response, media, &id) }).await;
+                response::stream_holding(response, permit).await
+            }
+            Ok(ExecutionResult { response, .. }) => response::from_graphql(response, media, &id),
+            Err(error) => error.into_response(media, &id),
+        };
+        if let Some(name) = operation {
+            response.set_data(OperationName(name));
+        }
+        Ok(response)
+    }
+}
+
+impl<A: Application> GraphQl<A> {
+    /// Reads and checks a request, without executing it.
+    async fn read(&self, request: &mut Request, caller: &Caller) -> Result<Prepared<A::DocumentInfo>, HttpError> {
+        if !upload::is_multipart(request) {
+            return request::read(request, &self.reader, caller.address).await;
+        }
+        upload::check(request.headers())?;
+        let user_id = self.app.authorize_upload(caller).await?;
+        let user_share = self.uploads_per_user.take(user_id).await.ok_or_else(HttpError::one_upload_at_a_time)?;
+        let permit = Arc::clone(&self.uploads).try_acquire_owned().map_err(|_| HttpError::overloaded(1))?;
+        let upload_permit = Some(UploadPermit::new(user_share, permit));
+        Ok(Prepared { upload_permit, ..upload::read(request, &self.reader, caller.address).await? })
+    }
+
+    /// Executes a request. A query ends when its caller disconnects. A mutation runs as a task of its own, because dropping it in
+    /// the middle of sqlx's `begin` would leave an open transaction in the pool.
+    async fn execute(&self, caller: Caller, prepared: Prepared<A::DocumentInfo>) -> Result<ExecutionResult, HttpError> {
+        if !prepared.is_mutation {
+            return self.app.execute(caller, prepared.request, &prepared.document.info).await;
+        }
+        let app = self.app.clone();
+        let mutation_lock = Arc::clone(&self.mutations).read_owned().await;
+        let request_id = caller.request_id.clone();
+        let task = async move {
+            let Prepared { request, document, upload_permit, .. } = prepared;
+            let _held = (mutation_lock, upload_permit);
+            app.execute(caller, request, &document.info).await
+        };
+        tokio::spawn(task.in_current_span()).await.unwrap_or_else(|_| {
+            tracing::error!(request_id, "a mutation panicked");
+            Err(HttpError::internal())
+        })
+    }
+}

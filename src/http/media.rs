@@ -1,0 +1,67 @@
+//! The media type of a response, negotiated by the Accept header.
+
+use poem::http::{HeaderMap, HeaderValue, header};
+
+/// The media type of a response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Media {
+    /// `application/graphql-response+json`: the status tells whether the request was executed.
+    GraphQl,
+    /// `application/json`: the status is 200 for every well-formed request.
+    Json,
+}
+
+impl Media {
+    /// Returns the media type that the caller accepts; `None` if it is none of these.
+    pub fn accepted(headers: &HeaderMap) -> Option<Self> {
+        if !headers.contains_key(header::ACCEPT) {
+            return Some(Self::GraphQl);
+        }
+        let ranges = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+        let (mut graphql, mut json) = (Preference::default(), Preference::default());
+        for range in ranges.flat_map(|value| value.split(',')) {
+            let mut parts = range.split(';').map(str::trim);
+            let name = parts.next().unwrap_or_default().to_ascii_lowercase();
+            let quality = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
+            let quality = quality.map_or(1.0, |quality| quality.parse().unwrap_or(0.0));
+            let (for_graphql, for_json) = match name.as_str() {
+                "application/graphql-response+json" => (3, 0),
+                "application/json" => (0, 3),
+                "application/*" => (2, 2),
+                "*/*" => (1, 1),
+                _ => continue,
+            };
+            graphql.update(for_graphql, quality);
+            json.update(for_json, quality);
+        }
+        let json_by_name = json.precision > graphql.precision && json.quality >= graphql.quality;
+        match (graphql.quality > 0.0, json.quality > 0.0) {
+            (false, false) => None,
+            (_, true) if json.quality > graphql.quality || json_by_name => Some(Self::Json),
+            _ => Some(Self::GraphQl),
+        }
+    }
+
+    /// Returns the Content-Type header of a response.
+    pub fn content_type(self) -> HeaderValue {
+        HeaderValue::from_static(match self {
+            Self::GraphQl => "application/graphql-response+json; charset=utf-8",
+            Self::Json => "application/json; charset=utf-8",
+        })
+    }
+}
+
+/// The preference for a media type, decided by the most precise range.
+#[derive(Default)]
+struct Preference {
+    precision: u8,
+    quality: f32,
+}
+
+impl Preference {
+    fn update(&mut self, precision: u8, quality: f32) {
+        if precision > 0 && precision >= self.precision {
+            *self = Self { precision, quality };
+        }
+    }
+}

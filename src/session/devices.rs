@@ -1,0 +1,50 @@
+//! Devices that have signed in with a password, and may then sign in with a PIN.
+
+use sea_orm::sea_query::{Condition, Expr};
+use sea_orm::{ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+
+use crate::auth::token::{self, TokenKind};
+use crate::db::rows;
+use crate::entity::device::{self, MAX_DEVICES_OF_A_USER, REMEMBERED};
+use crate::error::Error;
+use crate::scalar::{Id, now};
+
+/// Records the use of a device. Returns false if it is not, or no longer, one of the user's.
+pub(super) async fn touch(transaction: &DatabaseTransaction, user_id: Id, device_token: &str) -> Result<bool, Error> {
+    let updated = device::Entity::update_many()
+        .col_expr(device::Column::LastUsedAt, Expr::value(now()))
+        .filter(remembered(user_id, device_token))
+        .exec(transaction)
+        .await?;
+    Ok(updated.rows_affected > 0)
+}
+
+/// Registers a new device, and forgets the least recently used ones beyond the limit. Returns the device token.
+pub(super) async fn register(transaction: &DatabaseTransaction, user_id: Id) -> Result<String, Error> {
+    let device_token = token::new(TokenKind::Device)?;
+    let new = device::Model { id: Id::new(), user_id, token_hash: token::hash(&device_token), last_used_at: now() };
+    rows::insert(transaction, new).await?;
+    let beyond_limit: Vec<Id> = device::Entity::find()
+        .select_only()
+        .column(device::Column::Id)
+        .filter(device::Column::UserId.eq(user_id))
+        .order_by_desc(device::Column::LastUsedAt)
+        .order_by_desc(device::Column::Id)
+        .offset(MAX_DEVICES_OF_A_USER)
+        .limit(MAX_DEVICES_OF_A_USER)
+        .into_tuple()
+        .all(transaction)
+        .await?;
+    if !beyond_limit.is_empty() {
+        device::Entity::delete_many().filter(device::Column::Id.is_in(beyond_limit)).exec(transaction).await?;
+    }
+    Ok(device_token)
+}
+
+/// Returns the condition for the device of a token, if it is one of the user's and still remembered.
+pub(super) fn remembered(user_id: Id, device_token: &str) -> Condition {
+    Condition::all()
+        .add(device::Column::TokenHash.eq(token::hash(device_token)))
+        .add(device::Column::UserId.eq(user_id))
+        .add(device::Column::LastUsedAt.gt(now() - REMEMBERED))
+}

@@ -1,0 +1,166 @@
+//! Creation of users.
+
+use sea_orm::DatabaseTransaction;
+
+use super::conflicts::{self, check_references, collect_conflicts, map_unique_violation};
+use super::input::CreateUserInput;
+use super::invitation::{ActivationEmails, InvitationOptions};
+use super::secrets::{Hashes, Secrets};
+use crate::access::{Action, Viewer};
+use crate::actor::{self, Actor};
+use crate::attribute_values::{self, AttributeChanges, AttributeInputItem};
+use crate::audit::{self, Entry, difference};
+use crate::auth::one_time_link;
+use crate::auth::password::Hasher;
+use crate::db::{Db, rows};
+use crate::entity::audit_event::AuditAction;
+use crate::entity::user::{self, UserNames};
+use crate::error::Error;
+use crate::mail::MailQueue;
+use crate::scalar::{Id, Url};
+use crate::search_index;
+use crate::validation::Validator;
+
+/// A user to insert.
+pub struct NewUser<'a> {
+    pub row: &'a user::Model,
+    pub hashed_secrets: Hashes,
+    pub attributes: &'a [AttributeInputItem],
+    pub activation: ActivationMethod<'a>,
+}
+
+/// The means by which a new user activates the account.
+pub enum ActivationMethod<'a> {
+    /// No link: the user has a password, or gets a link later.
+    Nothing,
+    /// A link that the operator of the server hands over.
+    Link,
+    /// A link that is sent by email, and the URL to which it redirects afterwards.
+    Mail(MailQueue<'a>, Option<Url>),
+}
+
+/// Creates a user in the viewer's license. Returns `None` for a dry run.
+///
+/// # Errors
+/// `Rejected` with every error of the input; `Forbidden` for more rights than the viewer may give.
+pub async fn create(
+    db: &Db,
+    hasher: &Hasher,
+    viewer: &Viewer,
+    emails: ActivationEmails<'_>,
+    input: CreateUserInput,
+) -> Result<Option<user::Model>, Error> {
+    let dry_run = input.dry_run;
+    let (mut draft, mut validator) = read(db, viewer, emails, input).await?;
+    let row = &draft.row;
+    draft.secrets.check(hasher, viewer, &mut validator, row).await?;
+    check_references(db.read(), row, &mut validator).await?;
+    let given = validator.given().to_vec();
+    if dry_run {
+        let (transaction, _) = begin(db, viewer, row, &given).await?;
+        collect_conflicts(&transaction, None, row, &mut validator).await?;
+        validator.finish()?;
+        return Ok(None);
+    }
+    conflicts::finish(db.read(), None, row, validator).await?;
+
+    // Hashing is slow: it is done before the transaction begins.
+    let hashed_secrets = std::mem::take(&mut draft.secrets).hash(hasher, viewer).await?;
+    let (transaction, actor) = begin(db, viewer, &draft.row, &given).await?;
+    let Draft { row, attributes, activation, .. } = draft;
+    let new = NewUser { row: &row, hashed_secrets, attributes: &attributes, activation };
+    insert(db, transaction, Some(&actor), new).await?;
+    Ok(Some(row))
+}
+
+/// A user as described by an input.
+struct Draft<'a> {
+    row: user::Model,
+    secrets: Secrets,
+    attributes: Vec<AttributeInputItem>,
+    activation: ActivationMethod<'a>,
+}
+
+/// Reads an input, and checks that the viewer may create the user. Returns the errors found so far in the validator.
+async fn read<'a>(
+    db: &Db,
+    viewer: &Viewer,
+    emails: ActivationEmails<'a>,
+    input: CreateUserInput,
+) -> Result<(Draft<'a>, Validator), Error> {
+    let mut validator = Validator::creating();
+    let mut row = user::Model::empty(Id::new(), viewer.signed_in()?.license_id);
+    row.apply(UserNames::new(input.first_name, input.last_name), input.fields, &mut validator);
+    validator.value("isActive", input.is_active, &mut row.is_active);
+    let secrets =
+        Secrets { password: validator.secret("password", input.password), pin: validator.secret("pin", input.pin) };
+    row.has_activated = secrets.password.is_value();
+    secrets.apply(&mut row);
+    viewer.may_create(&row, validator.given())?;
+    let attributes = attribute_values::of_list(input.attributes, &mut validator);
+    let definitions = attribute_values::definitions(db.read(), row.license_id).await?;
+    let mut changes = AttributeChanges::default();
+    changes.apply(&attributes, &definitions, &mut validator);
+    changes.require(&definitions, &mut validator);
+    let options =
+        InvitationOptions { mail: input.send_registration_email, next_url: input.registration_email_next_url };
+    options.check(viewer)?;
+    let is_invited = viewer.may(Action::Invite).is_ok() && !secrets.password.is_value();
+    let activation = options.activation(&row, is_invited, emails, &mut validator);
+    Ok((Draft { row, secrets, attributes, activation }, validator))
+}
+
+/// Begins the transaction in which a viewer creates a user, with the rights that the viewer has by then.
+async fn begin(
+    db: &Db,
+    viewer: &Viewer,
+    new: &user::Model,
+    given: &[&str],
+) -> Result<(DatabaseTransaction, Actor), Error> {
+    let (transaction, actor) = actor::begin(db, viewer).await?;
+    actor.may_create(new, given)?;
+    Ok((transaction, actor))
+}
+
+/// Inserts a user with secrets and attributes, and commits the transaction, which has begun with or without an actor. Returns the
+/// token of the link that is to be shown, if any.
+///
+/// # Errors
+/// `Rejected`, naming each value that another user has.
+pub async fn insert(
+    db: &Db,
+    transaction: DatabaseTransaction,
+    actor: Option<&Actor>,
+    new: NewUser<'_>,
+) -> Result<Option<String>, Error> {
+    let NewUser { row, hashed_secrets, attributes, activation } = new;
+    // Uses the definitions as they are now; whether required attributes are present was checked before.
+    let (mut values, mut validator) = (AttributeChanges::default(), Validator::creating());
+    let names: Vec<String> = attributes.iter().map(|item| item.name.clone()).collect();
+    let definitions = attribute_values::hold(&transaction, row.license_id, &names).await?;
+    values.apply(attributes, &definitions, &mut validator);
+    validator.finish()?;
+    if let Err(error) = rows::insert(&transaction, row.clone()).await {
+        drop(transaction);
+        return Err(map_unique_violation(db, None, row, error).await);
+    }
+    search_index::update(&transaction, [(None, Some(row))]).await?;
+    let secrets = hashed_secrets.stored(&transaction, row.id).await?;
+    let changes = difference(&user::Model::empty(row.id, row.license_id), row);
+    let event = Entry::new(AuditAction::UserCreated, row).with(changes).with(secrets).with(values.changes());
+    let event = match actor {
+        Some(actor) => event.by(actor),
+        None => event,
+    };
+    attribute_values::store(&transaction, &[(row.id, values)]).await?;
+    let token = match activation {
+        ActivationMethod::Nothing => None,
+        ActivationMethod::Link => Some(one_time_link::issue(&transaction, row).await?),
+        ActivationMethod::Mail(queue, next_url) => {
+            queue.invite(&transaction, row, next_url).await?;
+            None
+        }
+    };
+    audit::commit(transaction, [event]).await?;
+    Ok(token)
+}

@@ -1,0 +1,83 @@
+//! The conditions on the texts of users.
+
+use sea_orm::IdenStatic;
+use sea_orm::sea_query::{Condition, IntoCondition};
+
+use super::{FilterCompiler, PartCondition, path_of};
+use crate::entity::user;
+use crate::error::Error;
+use crate::graphql::filter::{Normalizers, Text};
+use crate::user::filter::UserFilter;
+use crate::{search_index, text};
+
+/// Minimum weight of a selective token: most runs of so many letters belong to few users. A digit counts as two letters.
+const MIN_TOKEN_WEIGHT: usize = 3;
+/// The same for addresses, in which almost every user has the shorter tokens, such as `com` and `org`.
+const MIN_ADDRESS_TOKEN_WEIGHT: usize = 4;
+
+impl FilterCompiler<'_> {
+    pub(super) fn texts(&mut self, path: &str, filter: &mut UserFilter) -> Result<PartCondition, Error> {
+        let texts = [
+            (user::Column::Username, &mut filter.username),
+            (user::Column::Email, &mut filter.email),
+            (user::Column::CertifiedEmail, &mut filter.certified_email),
+            (user::Column::FirstName, &mut filter.first_name),
+            (user::Column::LastName, &mut filter.last_name),
+            (user::Column::Nickname, &mut filter.nickname),
+            (user::Column::Position, &mut filter.position),
+            (user::Column::Phone, &mut filter.phone),
+            (user::Column::Mobile, &mut filter.mobile),
+            (user::Column::ExternalId, &mut filter.external_id),
+            (user::Column::OrcidId, &mut filter.orcid_id),
+            (user::Column::Website, &mut filter.website),
+        ];
+        let (mut condition, mut is_selective) = (Condition::all(), false);
+        for (column, given) in texts {
+            let Some(filter) = self.non_null(path, column, std::mem::take(given))? else { continue };
+            if matches!(column, user::Column::Username | user::Column::Email | user::Column::ExternalId) {
+                is_selective |= filter.eq.is_value() || filter.one_of.is_value();
+            }
+            if let Some(indexed) = self.in_search_index(column, filter.contains.value().map(String::as_str)) {
+                is_selective = true;
+                condition = condition.add(indexed);
+            }
+            let text = text_of(column, self.postgres);
+            condition = condition.add(self.builder.text(&path_of(path, column), filter, &text));
+        }
+        Ok(PartCondition { condition, is_selective })
+    }
+
+    /// Returns a condition that follows from `contains` on a searched column and that the search index can answer. `None` if the
+    /// column is not searched, or if no token of the text is selective.
+    fn in_search_index(&self, column: user::Column, part: Option<&str>) -> Option<Condition> {
+        let is_searched = user::SEARCHED_COLUMNS.iter().any(|searched| searched.as_str() == column.as_str());
+        let part = text::fold(part.filter(|_| is_searched)?);
+        // Addresses are compared with their domain in its DNS form, but searched as they were given.
+        let is_address = matches!(column, user::Column::Email | user::Column::CertifiedEmail);
+        if is_address && part.contains("xn--") {
+            return None;
+        }
+        let weight = |token: &str| token.chars().map(|c| if c.is_numeric() { 2 } else { 1 }).sum::<usize>();
+        let token = search_index::tokens(&part).max_by_key(|token| weight(token))?;
+        let is_selective = weight(token) >= if is_address { MIN_ADDRESS_TOKEN_WEIGHT } else { MIN_TOKEN_WEIGHT };
+        is_selective.then(|| search_index::users_with(token, self.viewer.license_of_lists()).into_condition())
+    }
+}
+
+/// Returns the way in which the text of a column is compared.
+fn text_of(column: user::Column, postgres: bool) -> Text {
+    let login = Normalizers { value: text::canonical_login, part: text::canonical };
+    let address = Normalizers { value: text::canonical_email, part: text::canonical };
+    let name = Normalizers { value: text::fold, part: text::fold };
+    let (key, normalizers) = match column {
+        user::Column::Username => (user::Column::UsernameKey, login),
+        user::Column::Email => (user::Column::EmailKey, login),
+        user::Column::CertifiedEmail => (user::Column::CertifiedEmailKey, address),
+        user::Column::FirstName => (user::Column::FirstNameKey, name),
+        user::Column::LastName => (user::Column::LastNameKey, name),
+        user::Column::Nickname => (user::Column::NicknameKey, name),
+        user::Column::Position => (user::Column::PositionKey, name),
+        other => return Text::plain(other, postgres),
+    };
+    Text::keyed(column, key, normalizers, postgres)
+}

@@ -1,0 +1,151 @@
+//! Updates of users.
+
+use sea_orm::{ConnectionTrait, DatabaseTransaction};
+
+use super::administrators::ensure_administrator_remains;
+use super::conflicts::{self, check_references, collect_conflicts, map_unique_violation};
+use super::find;
+use super::input::UpdateUserInput;
+use super::secrets::{Hashes, Secrets};
+use crate::access::{self, UserChange, Viewer};
+use crate::actor::{self, Actor};
+use crate::attribute_values::{self, AttributeChanges, Definitions};
+use crate::audit::{self, Entry, difference};
+use crate::auth::one_time_link;
+use crate::auth::password::Hasher;
+use crate::db::Db;
+use crate::entity::audit_event::AuditAction;
+use crate::entity::user::{self, UserNames};
+use crate::entity::{site_access, versioned};
+use crate::error::Error;
+use crate::graphql::payload::{UpdateOptions, Updated};
+use crate::i18n::language::Language;
+use crate::scalar::Id;
+use crate::validation::Validator;
+use crate::{mail, search_index};
+
+/// Updates a user: absent fields stay unchanged, null clears. Setting or removing the password ends the user's sessions.
+///
+/// # Errors
+/// `Rejected` with every error of the input; `Forbidden`, naming the fields that the viewer may not change.
+pub async fn update(
+    db: &Db,
+    hasher: &Hasher,
+    viewer: &Viewer,
+    language: Language,
+    input: UpdateUserInput,
+) -> Result<Updated<user::Model>, Error> {
+    let id = Id::of_input("id", &input.id)?;
+    let options = UpdateOptions { expected_version: input.expected_version, dry_run: input.dry_run };
+    let old = find(db.read(), viewer, id).await?;
+    let names = attribute_values::names(&input.attributes);
+    let definitions = match names.as_slice() {
+        [] => Definitions::new(),
+        _ => attribute_values::definitions(db.read(), old.license_id).await?,
+    };
+    let draft = apply(db.read(), Some(hasher), viewer, &old, &input, &definitions).await?;
+    if options.is_conflict(&old) {
+        return Ok(Updated::Conflict(old));
+    }
+    if draft.row == old && draft.secrets.are_absent() && draft.attributes.is_unchanged() {
+        return Ok(if options.dry_run { Updated::DryRun(old) } else { Updated::Saved(old) });
+    }
+    // Hashing is slow: it is done before the row is locked, and only for input without errors so far.
+    let hashed_secrets = if options.dry_run { Hashes::default() } else { draft.secrets.hash(hasher, viewer).await? };
+
+    let (transaction, actor, old) = actor::begin_on_known(db, viewer, "id", id).await?;
+    let definitions = attribute_values::hold(&transaction, old.license_id, &names).await?;
+    if options.is_conflict(&old) {
+        return Ok(Updated::Conflict(old));
+    }
+    // The secrets were checked above; their strength is not computed again while other transactions wait.
+    let Draft { row, attributes, .. } = apply(&transaction, None, &actor, &old, &input, &definitions).await?;
+    ensure_administrator_remains(&transaction, &old, &row).await?;
+    if options.dry_run {
+        let mut validator = Validator::changing();
+        collect_conflicts(&transaction, Some(&old), &row, &mut validator).await?;
+        validator.finish()?;
+        return Ok(Updated::DryRun(old));
+    }
+    save(db, transaction, &actor, language, Change { old, new: row, hashed_secrets, attributes }).await
+}
+
+/// A user as changed by an input.
+struct Draft {
+    row: user::Model,
+    secrets: Secrets,
+    attributes: AttributeChanges,
+}
+
+/// Applies an input to a user, and checks that the viewer may make the changes. Without a hasher, secrets are not checked.
+async fn apply(
+    connection: &impl ConnectionTrait,
+    hasher: Option<&Hasher>,
+    viewer: &Viewer,
+    old: &user::Model,
+    input: &UpdateUserInput,
+    definitions: &Definitions,
+) -> Result<Draft, Error> {
+    let input = input.clone();
+    let mut validator = Validator::changing();
+    let mut new = old.clone();
+    let names = UserNames { first_name: input.first_name, last_name: input.last_name };
+    new.apply(names, input.fields, &mut validator);
+    new.email_verified = old.email_verified && new.email_key == old.email_key;
+    let secrets =
+        Secrets { password: validator.secret("password", input.password), pin: validator.secret("pin", input.pin) };
+    secrets.apply(&mut new);
+    let items = attribute_values::of_list(input.attributes, &mut validator);
+    let mut attributes = AttributeChanges::read(connection, old.id, &items).await?;
+    attributes.apply(&items, definitions, &mut validator);
+    let has_more_sites = access::affects_sign_in(old, &new, validator.given())
+        && site_access::holds_more(connection, old.id, viewer.signed_in()?.user_id).await?;
+    let (fields, attribute_definitions) = (validator.given(), attributes.given());
+    viewer.may_update(UserChange { old, new: &new, fields, attributes: attribute_definitions, has_more_sites })?;
+    if let Some(hasher) = hasher {
+        secrets.check(hasher, viewer, &mut validator, &new).await?;
+    }
+    check_references(connection, &new, &mut validator).await?;
+    conflicts::finish(connection, Some(old), &new, validator).await?;
+    Ok(Draft { row: new, secrets, attributes })
+}
+
+/// A valid change of a user.
+struct Change {
+    old: user::Model,
+    new: user::Model,
+    hashed_secrets: Hashes,
+    attributes: AttributeChanges,
+}
+
+/// Saves a change, and commits the transaction, in which the user is locked.
+async fn save(
+    db: &Db,
+    transaction: DatabaseTransaction,
+    actor: &Actor,
+    language: Language,
+    change: Change,
+) -> Result<Updated<user::Model>, Error> {
+    let Change { old, new, hashed_secrets, attributes } = change;
+    let secrets = hashed_secrets.stored(&transaction, old.id).await?;
+    if new == old && secrets.is_empty() && attributes.is_unchanged() {
+        return Ok(Updated::Saved(old));
+    }
+    mail::notify_of_credential_changes(&transaction, &old, &new, &secrets, language).await?;
+    let event = Entry::new(AuditAction::UserUpdated, &new).by(actor).with(difference(&old, &new)).with(secrets);
+    let event = event.with(attributes.changes());
+    if new.email_key != old.email_key {
+        one_time_link::revoke(&transaction, &[old.id]).await?;
+    }
+    let saved = match versioned::save(&transaction, new.clone()).await {
+        Ok(saved) => saved,
+        Err(error) => {
+            drop(transaction);
+            return Err(map_unique_violation(db, Some(&old), &new, error).await);
+        }
+    };
+    search_index::update(&transaction, [(Some(&old), Some(&saved))]).await?;
+    attribute_values::store(&transaction, &[(old.id, attributes)]).await?;
+    audit::commit(transaction, [event]).await?;
+    Ok(Updated::Saved(saved))
+}
