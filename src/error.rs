@@ -26,13 +26,13 @@ pub enum ErrorCode {
     NotFound,
     /// The object has changed since the viewer read it.
     Conflict,
-    /// The login or the secret is wrong.
+    /// The username, email address, password or PIN is wrong.
     InvalidCredentials,
-    /// Sign-in is temporarily locked after too many wrong secrets.
+    /// Sign-in is locked after too many wrong passwords, or the PIN after too many wrong PINs.
     Locked,
-    /// The account is deactivated, or its license has expired.
+    /// The account is deactivated, or its license has expired or not started.
     Inactive,
-    /// The link or token is no longer valid.
+    /// The link is not, or no longer, valid.
     Expired,
     /// A rule of the directory forbids the change, regardless of the viewer's rights.
     NotAllowed,
@@ -43,9 +43,10 @@ pub enum ErrorCode {
 pub struct MutationError {
     /// The error code, for programs.
     pub code: ErrorCode,
-    /// The path from the mutation's arguments to the invalid value, such as `["input", "email"]`.
+    /// The path from the mutation's arguments to the invalid value, such as `["input", "email"]`. List indexes are strings, as
+    /// in `["input", "attributes", "0", "value"]`. `["input"]` if the error concerns several fields.
     pub path: Vec<String>,
-    /// The error message, for users.
+    /// The error message, in English, for users.
     pub message: String,
 }
 

@@ -50,8 +50,9 @@ pub struct Query(
     NodeQuery,
 );
 
-/// Root mutation type. Every payload says whether the mutation succeeded and, if not, lists all errors of the input at once. A
-/// request that is not signed in, not allowed or over a limit gets a top-level error with `extensions.code`.
+/// Root mutation type. Every payload says whether the mutation succeeded and, if not, lists the errors in the input. Any other
+/// error is a top-level error, and the field is null. Its `extensions.code` is `UNAUTHENTICATED`, `FORBIDDEN` or
+/// `RATE_LIMITED`, for example.
 #[derive(MergedObject, Default)]
 pub struct Mutation(
     UserMutation,
@@ -68,11 +69,11 @@ pub struct Mutation(
 #[derive(Interface)]
 #[graphql(
     field(name = "success", ty = "&bool", desc = "Whether the mutation succeeded. If not, nothing has changed."),
-    field(name = "message", ty = "&String", desc = "A message that can be shown to the user."),
+    field(name = "message", ty = "&String", desc = "A message in English that can be shown to the user."),
     field(
         name = "errors",
         ty = "&Vec<MutationError>",
-        desc = "The errors of the input, all at once, at most 100. Empty on success."
+        desc = "The errors in the input, at most 100. Empty on success."
     )
 )]
 pub enum MutationPayload {
@@ -107,7 +108,8 @@ pub fn build() -> SchemaBuilder<Query, Mutation, EmptySubscription> {
         .override_output_type_description::<Connection<institution::Model>>("A page of institutions.")
         .override_output_type_description::<Connection<audit_event::Model>>("A page of audit events.")
         .override_output_type_description::<DateTime<Utc>>(
-            "A date and time in UTC, in RFC 3339 format, such as `2026-01-31T09:30:00.123456+00:00`.",
+            "A date and time in RFC 3339 format. Returned in UTC, such as `2026-01-31T09:30:00.123456+00:00`. An input can \
+             have any offset.",
         )
         // The server has already validated each document by all rules of the specification.
         .validation_mode(ValidationMode::Fast)

@@ -176,9 +176,9 @@ impl Directory {
 
 impl User {
     fn of(row: UserRow) -> Self {
-        let (id, username, first_name, last_name, email, position, user_type, institution_id, institution) = row;
+        let (id, username, first_name, last_name, email, position, kind, institution_id, institution) = row;
         let institution = institution_id.zip(institution).map(|(id, name)| Named { id, name });
-        Self { id, username, first_name, last_name, email, position, user_type, institution, groups: Vec::new() }
+        Self { id, username, first_name, last_name, email, position, kind, institution, groups: Vec::new() }
     }
 }
 

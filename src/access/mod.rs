@@ -37,7 +37,7 @@ pub const ATTRIBUTES: &str = "attributes.";
 /// The viewer's permissions on a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, SimpleObject)]
 pub struct UserPermissions {
-    /// Whether the viewer can change at least some fields of the user.
+    /// Whether the viewer can change at least one field of the user.
     pub update: bool,
     /// Whether the viewer can activate and deactivate the user.
     pub set_active: bool,

@@ -13,7 +13,7 @@ payload! {
     CreateApiKeyPayload {
         /// The created API key. Null if no key was created.
         api_key: Option<api_key::Model>,
-        /// The API key's secret, to be sent as `Authorization: Bearer ...`. Shown only once.
+        /// The API key's secret, to be sent as `Authorization: Bearer ...`. Shown only once. Null if no key was created.
         secret: Option<String>,
     }
 }
@@ -21,7 +21,7 @@ payload! {
 payload! {
     /// Payload of `revokeApiKey`.
     ApiKeyPayload {
-        /// The API key as it was before it was revoked. Null if nothing was done.
+        /// The API key as it was before it was revoked. Null if the mutation failed.
         api_key: Option<api_key::Model>,
     }
 }
@@ -31,8 +31,8 @@ pub struct ApiKeyMutation;
 
 #[Object]
 impl ApiKeyMutation {
-    /// Creates an API key that lets a program act for the viewer, with at most the key's role. The key ends with the viewer's
-    /// account. At most 100 per license. Administrators only.
+    /// Creates an API key with which a program acts for the viewer. The key is revoked when the viewer is deactivated or
+    /// erased. At most 100 per license. Administrators only. Not available to API keys.
     async fn create_api_key(
         &self,
         ctx: &Context<'_>,
@@ -51,11 +51,11 @@ impl ApiKeyMutation {
     }
 
     /// Revokes an API key immediately and permanently. Administrators may revoke their own keys, license administrators every
-    /// key of the license.
+    /// key of the license. Not available to API keys.
     async fn revoke_api_key(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Identifies the target of the mutation.")] input: RevokeApiKeyInput,
+        #[graphql(desc = "The API key.")] input: RevokeApiKeyInput,
     ) -> NullableField<ApiKeyPayload> {
         authorized(ctx, async {
             ApiKeyPayload::of(super::revoke(ctx.db()?, ctx.viewer()?, &input.id).await, |key| {

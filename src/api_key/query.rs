@@ -16,7 +16,7 @@ pub struct ApiKeyQuery;
 #[Object]
 impl ApiKeyQuery {
     /// The API keys of the license, oldest first. At most 100. Administrators see their own keys, and license administrators
-    /// see all keys.
+    /// see all keys. Not available to API keys.
     #[graphql(guard = "RequiresAction")]
     async fn api_keys(
         &self,
@@ -32,7 +32,7 @@ impl ApiKeyQuery {
 
 #[ComplexObject]
 impl api_key::Model {
-    /// The user who created the API key, and for whom the program acts.
+    /// The user who created the API key, and for whom the program acts. Null if the viewer cannot see the user.
     async fn created_by(&self, ctx: &Context<'_>) -> Result<Option<user::Model>> {
         located(ctx, async { Ok(ctx.loaders()?.load_one(UserById(self.user_id)).await?) }).await
     }

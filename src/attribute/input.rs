@@ -5,6 +5,6 @@ use async_graphql::InputObject;
 /// Input of `removeAttribute`.
 #[derive(InputObject)]
 pub struct RemoveAttributeInput {
-    /// The name.
+    /// The name of the attribute to remove.
     pub name: String,
 }

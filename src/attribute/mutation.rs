@@ -10,7 +10,7 @@ use crate::graphql::payload::payload;
 payload! {
     /// Payload of `defineAttribute` and `removeAttribute`.
     AttributeDefinitionPayload {
-        /// The definition as it is now, or as it was before it was removed. Null if nothing was done.
+        /// The definition as it is now, or as it was before it was removed. Null if the mutation failed.
         definition: Option<attribute_definition::Model>,
     }
 }
@@ -42,7 +42,7 @@ impl AttributeMutation {
     async fn remove_attribute(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Identifies the target of the mutation.")] input: RemoveAttributeInput,
+        #[graphql(desc = "The attribute.")] input: RemoveAttributeInput,
     ) -> NullableField<AttributeDefinitionPayload> {
         authorized(ctx, async {
             let outcome = super::remove(ctx.db()?, ctx.viewer()?, &input.name).await;

@@ -26,7 +26,7 @@ use crate::scalar::{Id, Instant, Json};
 /// Maximum number of actions in a filter.
 const MAX_ACTIONS: usize = 100;
 
-/// Filters audit events. An event must meet every condition. A field that is null is an error.
+/// A filter for audit events. An event must match every field that is set. Null is an error.
 #[derive(InputObject)]
 pub struct AuditFilter {
     /// The ID of the user, group, institution, license, API key or attribute definition on which the action was performed,
@@ -42,7 +42,7 @@ pub struct AuditFilter {
     until: MaybeUndefined<Instant>,
 }
 
-/// The change of a field, with the values before and after.
+/// A change to a field, with the values before and after.
 #[derive(SimpleObject)]
 pub struct FieldChange {
     /// The name of the field, such as `birthDate`, `adminRights.isAdmin` or `attributes.birthplace`.
@@ -58,7 +58,8 @@ pub struct AuditQuery;
 
 #[Object]
 impl AuditQuery {
-    /// The audit events, newest first. Users see the events about themselves. Administrators see all events in their license.
+    /// The audit events, newest first. Users see the events about themselves. Administrators see all events in their license,
+    /// and superusers those of all licenses.
     #[graphql(guard = "RequiresAction")]
     async fn audit_events(
         &self,
@@ -154,13 +155,13 @@ impl audit_event::Model {
         self.at
     }
 
-    /// The action that an audit event records.
+    /// The action that was performed.
     async fn action(&self) -> AuditAction {
         self.action
     }
 
-    /// The user who performed the action. Null for the command line, if nobody was signed in, or if the viewer cannot see the
-    /// user.
+    /// The user who performed the action. Null if it was performed on the command line or without signing in, or if the viewer
+    /// cannot see the user.
     async fn actor(&self, ctx: &Context<'_>) -> Result<Option<user::Model>> {
         located(ctx, async {
             match self.actor_id {
@@ -208,7 +209,7 @@ impl audit_event::Model {
         self.subject_id
     }
 
-    /// The fields that changed, at most 200. Empty if the user has been erased.
+    /// The fields that changed, at most 200. Empty if the subject is a user who has been erased.
     async fn changes(&self, ctx: &Context<'_>) -> Result<Vec<ListItem<FieldChange>>> {
         located(ctx, async {
             let viewer = ctx.viewer()?;
@@ -224,7 +225,8 @@ impl audit_event::Model {
         .await
     }
 
-    /// The ID of the request that performed the action, as in its response and the log. Null for the command line.
+    /// The ID of the request that performed the action: the `X-Request-Id` header of its response. Null if no request did, such
+    /// as on the command line.
     async fn request_id(&self) -> Option<&str> {
         self.request_id.as_deref()
     }

@@ -8,8 +8,9 @@ use sea_orm::entity::prelude::*;
 use super::user::Role;
 use crate::scalar::{Id, now};
 
-/// A key with which a program acts for the user who created it. It has the rank of the key's role, but never a higher
-/// rank than the user's own. It cannot sign in, set passwords, PINs or email addresses, send invitations, or create keys.
+/// An API key, with which a program acts for the user who created it. The program has the rank of the key's role, but never a
+/// higher rank than that user. It cannot set passwords or PINs, change email addresses, end sessions, send invitations or
+/// manage API keys.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, SimpleObject)]
 #[sea_orm(table_name = "api_keys")]
 #[graphql(name = "ApiKey", complex)]
@@ -21,7 +22,7 @@ pub struct Model {
     pub user_id: Id,
     #[graphql(skip)]
     pub license_id: Id,
-    /// A description of the purpose.
+    /// The API key's name, which states its purpose.
     pub name: String,
     /// The highest role with which the API key can act.
     pub role: Role,
@@ -31,7 +32,7 @@ pub struct Model {
     #[graphql(skip)]
     #[sea_orm(column_type = "VarBinary(StringLen::None)")]
     pub token_hash: Vec<u8>,
-    /// The date and time when the object was created.
+    /// The date and time when the API key was created.
     pub created_at: DateTime<Utc>,
     /// The date and time when the API key was last used, to the minute. Null if it was never used.
     pub last_used_at: Option<DateTime<Utc>>,

@@ -38,11 +38,11 @@ pub struct Model {
     pub label: String,
     /// The kind of value that the attribute has.
     pub kind: AttributeKind,
-    /// Whether a value must be given when a user is created, and an existing value cannot be cleared.
+    /// Whether a new user must have a value, and an existing value cannot be cleared.
     pub required: bool,
     /// Whether users may change their own value.
     pub user_editable: bool,
-    /// Whether the value is visible to every viewer that can see the user. If not, it is private.
+    /// Whether every viewer that can see the user can see the value. If `false`, only the user and administrators can see it.
     pub user_visible: bool,
     #[graphql(skip)]
     pub created_at: DateTime<Utc>,
@@ -62,7 +62,7 @@ pub const MAX_DEFINITIONS: u64 = 100;
 const MAX_NAME_LENGTH: usize = 50;
 
 /// Input of `defineAttribute`. Changes the attribute with the given name, or defines a new one. When an attribute is changed,
-/// absent fields stay unchanged.
+/// absent fields stay unchanged. Null is an error.
 #[derive(Clone, Debug, InputObject)]
 pub struct DefineAttributeInput {
     /// The attribute's name, used to set values. A lowercase letter, followed by letters, digits and `_`. At most 50
@@ -72,7 +72,7 @@ pub struct DefineAttributeInput {
     pub label: MaybeUndefined<String>,
     /// The kind of value. Required for a new attribute. Cannot change while any user has a value.
     pub kind: MaybeUndefined<AttributeKind>,
-    /// Whether new users must have a value and existing values cannot be removed. Defaults to `false` for a new attribute.
+    /// Whether a new user must have a value, and an existing value cannot be cleared. Defaults to `false` for a new attribute.
     pub required: MaybeUndefined<bool>,
     /// Whether users can change their own value. Defaults to `false` for a new attribute.
     pub user_editable: MaybeUndefined<bool>,

@@ -52,7 +52,7 @@ pub struct AttributeInput {
     /// The name of the attribute, as listed by `attributeDefinitions`.
     pub name: String,
     /// The value: a string, a boolean, a date as a `YYYY-MM-DD` string, or a whole number, depending on the attribute's kind.
-    /// Null clears it.
+    /// Null clears the value of an existing user. Must not be absent.
     pub value: MaybeUndefined<Json>,
 }
 

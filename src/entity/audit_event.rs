@@ -20,7 +20,7 @@ pub enum AuditAction {
     UserUpdated,
     /// A user was activated.
     UserActivated,
-    /// A user was deactivated. Their sessions and API keys were ended.
+    /// A user was deactivated. Their sessions were ended and their API keys revoked.
     UserDeactivated,
     /// A user was erased.
     UserDeleted,
@@ -38,25 +38,26 @@ pub enum AuditAction {
     EmailChangeRequested,
     /// A user confirmed another email address, which replaced the old one.
     EmailChanged,
-    /// An email was refused permanently by the mail server, or could not be sent for a day.
+    /// The mail server refused an email permanently, or an email could not be sent within a day.
     MailFailed,
     /// A user signed in.
     SignedIn,
     /// A user signed out.
     SignedOut,
-    /// Sign-in by password was locked after too many wrong passwords.
+    /// Sign-in with a password was locked after too many wrong passwords.
     SignInLocked,
-    /// A user's PIN was switched off after too many wrong PINs.
+    /// A user's PIN was locked after too many wrong PINs.
     PinLocked,
     /// Sessions of a user were ended.
     SessionsEnded,
-    /// A user's device was forgotten. It no longer signs in with a PIN.
+    /// A user's device was forgotten. It can no longer sign in with a PIN.
     DeviceForgotten,
     /// A user changed their password.
     PasswordChanged,
     /// A user set or removed their PIN.
     PinChanged,
-    /// A user tried to set a username or email address that belongs to a user of another license. Neither is recorded.
+    /// A user tried to set a username or email address that belongs to a user of another license. The value and the other user
+    /// are not recorded.
     ForeignLoginFound,
     /// A group was created.
     GroupCreated,

@@ -19,15 +19,15 @@ pub struct Model {
     pub id: Id,
     #[graphql(skip)]
     pub license_id: Id,
-    /// The name.
+    /// The group's name.
     pub name: String,
     #[graphql(skip)]
     pub name_key: String,
-    /// A description of the purpose.
+    /// The group's purpose.
     pub description: Option<String>,
-    /// The date and time when the object was created.
+    /// The date and time when the group was created.
     pub created_at: DateTime<Utc>,
-    /// The time when the name or description of the group last changed.
+    /// The date and time when the name or description of the group last changed.
     pub modified_at: DateTime<Utc>,
     /// The version of the group, which increases with every change of its name or description.
     pub version: i32,

@@ -9,7 +9,7 @@ use crate::scalar::{Id, now};
 use crate::text;
 use crate::validation::{Validator, rule};
 
-/// The kind of an institution.
+/// The kind of institution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, Enum, Deserialize)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
@@ -36,7 +36,7 @@ pub struct Model {
     pub id: Id,
     #[graphql(skip)]
     pub license_id: Id,
-    /// The name.
+    /// The institution's name.
     pub name: String,
     #[graphql(skip)]
     pub name_key: String,
@@ -52,7 +52,7 @@ pub struct Model {
     pub address: Option<String>,
     /// The postal code.
     pub postcode: Option<String>,
-    /// A telephone number.
+    /// The institution's phone number.
     pub phone: Option<String>,
     /// The institution's email address.
     pub email: Option<String>,
@@ -60,9 +60,9 @@ pub struct Model {
     pub num_beds: Option<i32>,
     /// The institution's ID in another system. Unique within the license.
     pub external_id: Option<String>,
-    /// The time when the institution was created.
+    /// The date and time when the institution was created.
     pub created_at: DateTime<Utc>,
-    /// The time when the institution last changed.
+    /// The date and time when the institution last changed.
     pub modified_at: DateTime<Utc>,
     /// The version of the institution, which increases with every change.
     pub version: i32,
@@ -85,7 +85,7 @@ pub struct InstitutionFields {
     pub address: MaybeUndefined<String>,
     /// The postal code. At most 20 characters.
     pub postcode: MaybeUndefined<String>,
-    /// The telephone number. At most 20 characters.
+    /// The institution's phone number. At most 20 characters.
     pub phone: MaybeUndefined<String>,
     /// The institution's email address. At most 250 characters.
     pub email: MaybeUndefined<String>,

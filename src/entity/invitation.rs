@@ -15,15 +15,15 @@ pub enum InvitationState {
     Queued,
     /// The email was handed over to the mail server. Its link has not been used yet.
     Sent,
-    /// The mail server refused the email permanently, or the email could not be sent for a day. It is not retried.
+    /// The mail server refused the email permanently, or it could not be sent within a day. It is not retried.
     Failed,
-    /// The link is no longer valid: it expired, or a deactivation, a new password or a new email address ended it.
+    /// The link has expired, or was invalidated by a deactivation, a new password or a new email address.
     Expired,
-    /// The user has set a password by a link, this or another one.
+    /// The user has set a password with this link or another one.
     Accepted,
 }
 
-/// The status of the user's invitation email.
+/// The status of a user's invitation email.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, SimpleObject)]
 #[sea_orm(table_name = "invitations")]
 #[graphql(name = "Invitation", complex)]
@@ -34,7 +34,7 @@ pub struct Model {
     /// The email that the other columns describe.
     #[graphql(skip)]
     pub mail_id: Id,
-    /// The time when the email was handed over to the mail server. Null if it has not been handed over.
+    /// The date and time when the email was handed over to the mail server. Null if it has not been handed over.
     pub sent_at: Option<DateTime<Utc>>,
     /// The reason why the email could not be sent, as of the last attempt. Null if it was sent or not attempted yet.
     pub last_error: Option<String>,
@@ -42,7 +42,7 @@ pub struct Model {
     pub failed_at: Option<DateTime<Utc>>,
     #[graphql(skip)]
     pub accepted_at: Option<DateTime<Utc>>,
-    /// The time when the link expires or expired.
+    /// The date and time when the link expires.
     pub expires_at: DateTime<Utc>,
 }
 

@@ -12,11 +12,12 @@ use crate::scalar::Id;
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum GroupRole {
-    /// Owns the group and chooses its owners, managers and members. When the last owner leaves, another user becomes an owner.
+    /// A manager who can also update and delete the group, and choose its owners. A group always has an owner: when the last
+    /// one leaves, another user becomes the owner.
     Owner,
-    /// Chooses the group's managers and members.
+    /// A member who can also add and remove members and managers.
     Manager,
-    /// Belongs to the group.
+    /// A member without further rights in the group.
     Member,
 }
 

@@ -9,9 +9,9 @@ macro_rules! payload {
         pub struct $name {
             /// Whether the mutation succeeded. If not, nothing has changed.
             pub success: bool,
-            /// A message that can be shown to the user.
+            /// A message in English that can be shown to the user.
             pub message: String,
-            /// The errors of the input, all at once, at most 100. Empty on success.
+            /// The errors in the input, at most 100. Empty on success.
             pub errors: Vec<$crate::error::MutationError>,
             $($(#[$field_doc])* pub $field: $type,)*
         }
@@ -59,13 +59,14 @@ use crate::error::{ErrorCode, MutationError};
 payload! {
     /// Payload of the mutations that create or change a user.
     UserPayload {
-        /// The user as it is now. Null if nothing was done.
+        /// The user in its current state. Null if the mutation failed, except with `CONFLICT`. Also null after a dry run of
+        /// `createUser`, and after `confirmEmailChange` if the viewer cannot see the user.
         user: Option<user::Model>,
     }
 }
 
 payload! {
-    /// Payload of mutations that return no object.
+    /// Payload of the mutations that return no object.
     ReceiptPayload {}
 }
 

@@ -3,7 +3,7 @@
 use crate::entity::membership::GroupRole;
 use async_graphql::{ID, InputObject, MaybeUndefined};
 
-/// Input of `createGroup`.
+/// Input of `createGroup`. `description` can be absent, but not null.
 #[derive(InputObject)]
 pub struct CreateGroupInput {
     /// The group's name. At most 100 characters.
@@ -15,7 +15,7 @@ pub struct CreateGroupInput {
 /// Input of `updateGroup`. Absent fields stay unchanged; null clears `description`.
 #[derive(InputObject)]
 pub struct UpdateGroupInput {
-    /// The group.
+    /// The ID of the group to update.
     pub id: ID,
     /// The version of the group that the change is based on. If it is not the current version, nothing is changed, the error is
     /// `CONFLICT`, and the payload contains the current group.
@@ -24,7 +24,8 @@ pub struct UpdateGroupInput {
     pub name: MaybeUndefined<String>,
     /// The group's purpose. At most 1,000 characters.
     pub description: MaybeUndefined<String>,
-    /// Whether this is a dry run: the input is validated, but nothing is saved. Defaults to `false`.
+    /// Whether this is a dry run: the input and the viewer's rights are checked, but nothing is saved. `success` is then
+    /// whether the mutation would succeed. Defaults to `false`.
     #[graphql(default = false)]
     pub dry_run: bool,
 }
@@ -32,16 +33,16 @@ pub struct UpdateGroupInput {
 /// Input of `deleteGroup`.
 #[derive(InputObject)]
 pub struct DeleteGroupInput {
-    /// The group.
+    /// The ID of the group to delete.
     pub id: ID,
 }
 
 /// Input of `setGroupMember`.
 #[derive(InputObject)]
 pub struct SetGroupMemberInput {
-    /// The group.
+    /// The ID of the group.
     pub group_id: ID,
-    /// The user.
+    /// The ID of the user.
     pub user_id: ID,
     /// The user's role in the group.
     pub role: GroupRole,
@@ -50,8 +51,8 @@ pub struct SetGroupMemberInput {
 /// Input of `removeGroupMember`.
 #[derive(InputObject)]
 pub struct RemoveGroupMemberInput {
-    /// The group.
+    /// The ID of the group.
     pub group_id: ID,
-    /// The user.
+    /// The ID of the user to remove.
     pub user_id: ID,
 }

@@ -29,8 +29,8 @@ pub struct GroupMutation;
 
 #[Object]
 impl GroupMutation {
-    /// Creates a group with the viewer as its owner. Open to every signed-in user. A user owns at most 50 groups, unless they
-    /// administer groups.
+    /// Creates a group with the viewer as its owner. A user can own at most 50 groups, unless they administer groups. Open to
+    /// every signed-in user.
     async fn create_group(
         &self,
         ctx: &Context<'_>,
@@ -84,7 +84,7 @@ impl GroupMutation {
         .await
     }
 
-    /// Adds a user to a group, or changes the user's role in it. May be repeated. Managers and owners of the group, and
+    /// Adds a user to a group, or changes the user's role in it. Idempotent. Managers and owners of the group, and
     /// administrators only. Owners of the group may make its members owners; administrators may make any user an owner.
     /// Managers may not choose owners.
     async fn set_group_member(
@@ -102,9 +102,9 @@ impl GroupMutation {
         .await
     }
 
-    /// Removes a user from a group. Idempotent. Managers and owners of the group and administrators may remove users, and every
-    /// member may leave. When the last owner leaves, a manager becomes the owner, else an administrator among the members, else
-    /// the longest-standing member.
+    /// Removes a user from a group. Idempotent. Every member may leave. Managers may remove managers and members. Owners and
+    /// administrators may remove every user but the last owner (`NOT_ALLOWED`). When the last owner leaves, a manager becomes
+    /// the owner, else an administrator among the members, else the longest-standing member.
     async fn remove_group_member(
         &self,
         ctx: &Context<'_>,

@@ -20,7 +20,7 @@ use crate::scalar::Id;
 pub struct Membership {
     /// The user's role in the group.
     role: GroupRole,
-    /// The time when the user joined the group.
+    /// The date and time when the user joined the group.
     joined_at: DateTime<Utc>,
 }
 
@@ -56,7 +56,7 @@ impl GroupQuery {
         authorized(ctx, async { Ok(ctx.loaders()?.load_one(GroupById(Id::given("id", &id)?)).await?) }).await
     }
 
-    /// Groups, sorted by name and ID.
+    /// The groups that the viewer can see, sorted by name and ID.
     #[graphql(guard = "RequiresAction")]
     async fn groups(
         &self,
@@ -70,7 +70,10 @@ impl GroupQuery {
         )]
         first: Option<i32>,
         #[graphql(desc = "Returns the elements in the list that come after this cursor.")] after: Option<String>,
-        #[graphql(desc = "The number of items to return from the end of the list, from 1 to 100.")] last: Option<i32>,
+        #[graphql(
+            desc = "The number of items to return from the end of the list, from 1 to 100. Cannot be combined with `first`."
+        )]
+        last: Option<i32>,
         #[graphql(desc = "Returns the elements in the list that come before this cursor.")] before: Option<String>,
     ) -> Result<Connection<group::Model>> {
         let (db, viewer) = (ctx.db()?, ctx.viewer()?);
@@ -94,7 +97,10 @@ impl group::Model {
         )]
         first: Option<i32>,
         #[graphql(desc = "Returns the elements in the list that come after this cursor.")] after: Option<String>,
-        #[graphql(desc = "The number of items to return from the end of the list, from 1 to 100.")] last: Option<i32>,
+        #[graphql(
+            desc = "The number of items to return from the end of the list, from 1 to 100. Cannot be combined with `first`."
+        )]
+        last: Option<i32>,
         #[graphql(desc = "Returns the elements in the list that come before this cursor.")] before: Option<String>,
     ) -> Result<MemberConnection> {
         located(ctx, async {

@@ -3,7 +3,7 @@
 use crate::entity::institution::{InstitutionFields, InstitutionKind};
 use async_graphql::{ID, InputObject, MaybeUndefined};
 
-/// Input of `createInstitution`.
+/// Input of `createInstitution`. Optional fields can be absent, but not null.
 #[derive(InputObject)]
 pub struct CreateInstitutionInput {
     /// The institution's name. At most 200 characters.
@@ -19,7 +19,7 @@ pub struct CreateInstitutionInput {
 /// Input of `updateInstitution`. Absent fields stay unchanged; null clears optional fields.
 #[derive(InputObject)]
 pub struct UpdateInstitutionInput {
-    /// The institution.
+    /// The ID of the institution to update.
     pub id: ID,
     /// The version of the institution that the change is based on. If it is not the current version, nothing is changed, the
     /// error is `CONFLICT`, and the payload contains the current institution.
@@ -32,7 +32,8 @@ pub struct UpdateInstitutionInput {
     pub country: MaybeUndefined<String>,
     #[graphql(flatten)]
     pub fields: InstitutionFields,
-    /// Whether this is a dry run: the input is validated, but nothing is saved. Defaults to `false`.
+    /// Whether this is a dry run: the input and the viewer's rights are checked, but nothing is saved. `success` is then
+    /// whether the mutation would succeed. Defaults to `false`.
     #[graphql(default = false)]
     pub dry_run: bool,
 }
@@ -40,6 +41,6 @@ pub struct UpdateInstitutionInput {
 /// Input of `deleteInstitution`.
 #[derive(InputObject)]
 pub struct DeleteInstitutionInput {
-    /// The institution.
+    /// The ID of the institution to delete.
     pub id: ID,
 }

@@ -73,8 +73,8 @@ impl InstitutionMutation {
         .await
     }
 
-    /// Deletes an institution permanently, with every user's access to it. Refused while users belong to it, including inactive
-    /// users. Administrators with access to the institution, license administrators and superusers only.
+    /// Deletes an institution permanently, with every user's access to it. `NOT_ALLOWED` while users belong to it, including
+    /// inactive users. Administrators with access to the institution, license administrators and superusers only.
     async fn delete_institution(
         &self,
         ctx: &Context<'_>,

@@ -28,7 +28,7 @@ impl InstitutionQuery {
         authorized(ctx, async { Ok(ctx.loaders()?.load_one(InstitutionById(Id::given("id", &id)?)).await?) }).await
     }
 
-    /// Institutions, sorted by name and ID.
+    /// The institutions that the viewer can see, sorted by name and ID.
     #[graphql(guard = "RequiresAction")]
     async fn institutions(
         &self,
@@ -42,7 +42,10 @@ impl InstitutionQuery {
         )]
         first: Option<i32>,
         #[graphql(desc = "Returns the elements in the list that come after this cursor.")] after: Option<String>,
-        #[graphql(desc = "The number of items to return from the end of the list, from 1 to 100.")] last: Option<i32>,
+        #[graphql(
+            desc = "The number of items to return from the end of the list, from 1 to 100. Cannot be combined with `first`."
+        )]
+        last: Option<i32>,
         #[graphql(desc = "Returns the elements in the list that come before this cursor.")] before: Option<String>,
     ) -> Result<Connection<institution::Model>> {
         let (db, viewer) = (ctx.db()?, ctx.viewer()?);
@@ -74,7 +77,7 @@ impl institution::Model {
         .await
     }
 
-    /// The users that belong to the institution, ordered by last name, first name and ID. Inactive users are excluded.
+    /// The users who belong to the institution, sorted by last name, first name and ID. Inactive users are omitted.
     async fn users(
         &self,
         ctx: &Context<'_>,
@@ -83,7 +86,10 @@ impl institution::Model {
         )]
         first: Option<i32>,
         #[graphql(desc = "Returns the elements in the list that come after this cursor.")] after: Option<String>,
-        #[graphql(desc = "The number of items to return from the end of the list, from 1 to 100.")] last: Option<i32>,
+        #[graphql(
+            desc = "The number of items to return from the end of the list, from 1 to 100. Cannot be combined with `first`."
+        )]
+        last: Option<i32>,
         #[graphql(desc = "Returns the elements in the list that come before this cursor.")] before: Option<String>,
     ) -> Result<Connection<user::Model>> {
         located(ctx, async {

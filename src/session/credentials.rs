@@ -1,5 +1,6 @@
 //! Credentials: the viewer's own password and PIN, and unlocking of users.
 
+use async_graphql::MaybeUndefined;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, EntityTrait};
 
 use super::attempts;
@@ -72,20 +73,24 @@ pub async fn change_password(
     Ok(PasswordChange { user: new, revoked_api_keys: keys.len() })
 }
 
-/// Sets the viewer's own PIN; `None` removes it.
+/// Sets the viewer's own PIN; null removes it.
 ///
 /// # Errors
 /// `Rejected` for an invalid PIN, and with `LOCKED` if the PIN is disabled; `RateLimited`.
 pub async fn change_pin(
     authenticator: &Authenticator<'_>,
     viewer: &Viewer,
-    pin: Option<String>,
+    pin: MaybeUndefined<String>,
 ) -> Result<user::Model, Error> {
     viewer.may(Action::UseOwnAccount)?;
     let mut validator = Validator::changing();
     let pin = match pin {
-        Some(pin) => validator.check("pin", rule::pin(&pin)),
-        None => None,
+        MaybeUndefined::Value(pin) => validator.check("pin", rule::pin(&pin)),
+        MaybeUndefined::Null => None,
+        MaybeUndefined::Undefined => {
+            validator.add_error("pin", ErrorCode::Required, "This field is required; null removes the PIN.");
+            None
+        }
     };
     validator.finish()?;
     let user_id = viewer.signed_in()?.user_id;

@@ -11,11 +11,11 @@ use crate::graphql::payload::{ReceiptPayload, UserPayload};
 /// Input of `requestPasswordReset`.
 #[derive(InputObject)]
 pub struct RequestPasswordResetInput {
-    /// The email address of the account, in any spelling. At most 250 characters.
+    /// The email address of the account, ignoring case. At most 250 characters.
     pub email: String,
 }
 
-/// The token of a link and the password to set with it.
+/// Input of `resetPassword`: the token of a link and the password to set with it.
 #[derive(InputObject)]
 pub struct ResetPasswordInput {
     /// The token of the link: the part of its URL after the `#`.
@@ -45,7 +45,7 @@ pub struct EmailMutation;
 
 #[Object]
 impl EmailMutation {
-    /// Sends a password reset link to the user with the given email address. The link works once, within one hour. The answer
+    /// Sends a password reset link to the user with the given email address. The link works once, within one hour. The response
     /// is the same whether or not there is such a user. At most 3 requests for one address within 15 minutes are handled; the
     /// rest are ignored. Too many requests from one network address are `RATE_LIMITED`. Open to everyone.
     async fn request_password_reset(
@@ -61,8 +61,8 @@ impl EmailMutation {
         .await
     }
 
-    /// Sets a new password by a link that was sent to the user to replace a lost one. Every session of the user ends, and the
-    /// user is not signed in. Open to everyone.
+    /// Sets a new password with the link from `requestPasswordReset`. Every session of the user ends, sign-in is unlocked, and
+    /// the user is not signed in. Open to everyone.
     async fn reset_password(
         &self,
         ctx: &Context<'_>,
@@ -77,9 +77,10 @@ impl EmailMutation {
         .await
     }
 
-    /// Requests a change of the viewer's email address. A link is sent to the new address, which replaces the current one when
-    /// the link is used within two hours. The current address is notified. A change of password cancels the request. At most 3
-    /// emails within 15 minutes are sent to one address. Open to every signed-in user, with their password.
+    /// Requests a change of the viewer's email address. A link is sent to the new address. When it is used within two hours
+    /// (`confirmEmailChange`), the new address replaces the current one. The current address is notified. A change of password
+    /// cancels the request. The response is the same if the new address is taken, but no link is sent. At most 3 emails within
+    /// 15 minutes are sent to one address. Open to every signed-in user. Not available to API keys.
     async fn request_email_change(
         &self,
         ctx: &Context<'_>,
@@ -98,8 +99,8 @@ impl EmailMutation {
         .await
     }
 
-    /// Confirms a new email address by the link that was sent to it. The old address is notified. Sessions continue. `TAKEN` if
-    /// the address is another user's email address or username by now. The payload contains the user only if the viewer is
+    /// Confirms a new email address with the link that was sent to it. The old address is notified. Sessions continue. `TAKEN`
+    /// if the address has become another user's email address or username. The payload contains the user only if the viewer is
     /// signed in and can see the user. Open to everyone.
     async fn confirm_email_change(
         &self,

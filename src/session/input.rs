@@ -1,10 +1,10 @@
 //! Input objects of the mutations of sessions and credentials.
 
 use crate::scalar::Id;
-use async_graphql::{ID, InputObject};
+use async_graphql::{ID, InputObject, MaybeUndefined};
 
-/// Input of `login`: a username or email address with a password, or with a PIN on a device that has signed in with a password
-/// before.
+/// Input of `login`: a username or email address, and either a password or a PIN. A PIN works only on a device that has signed
+/// in with the password before.
 #[derive(InputObject)]
 pub struct LoginInput {
     /// The username or email address.
@@ -13,15 +13,15 @@ pub struct LoginInput {
     pub password: Option<String>,
     /// The PIN. Requires `deviceToken`.
     pub pin: Option<String>,
-    /// The token returned by the last sign-in with a password on this device. It is remembered for 30 days from its last use.
-    /// Send it with a password too: wrong secrets from unknown devices do not count against a known device.
+    /// The `deviceToken` of an earlier sign-in on this device. Required with a PIN. Send it with a password too, so that wrong
+    /// passwords from other devices do not lock this one out. It expires 30 days after its last use.
     pub device_token: Option<String>,
 }
 
 /// Input of `endSessions`.
 #[derive(InputObject)]
 pub struct EndSessionsInput {
-    /// The ID of the user whose sessions end. Defaults to the viewer. Administrators only for other users.
+    /// The ID of the user whose sessions end. Only administrators can end the sessions of another user. Defaults to the viewer.
     pub user_id: Option<ID>,
     /// The IDs of the sessions to end. At most 100. By default, all of the user's sessions.
     pub session_ids: Option<Vec<Id>>,
@@ -33,7 +33,7 @@ pub struct EndSessionsInput {
 /// Input of `forgetDevice`.
 #[derive(InputObject)]
 pub struct ForgetDeviceInput {
-    /// The device's ID.
+    /// The ID of the device to forget.
     pub id: ID,
 }
 
@@ -49,7 +49,7 @@ pub struct ChangePasswordInput {
     pub revoke_api_keys: bool,
 }
 
-/// The token of a link and the password to set with it.
+/// Input of `activateAccount`: the token of a link and the password to set with it.
 #[derive(InputObject)]
 pub struct ActivateAccountInput {
     /// The token of the link: the part of its URL after the `#`.
@@ -61,13 +61,13 @@ pub struct ActivateAccountInput {
 /// Input of `setPin`.
 #[derive(InputObject)]
 pub struct SetPinInput {
-    /// The PIN of four digits. Null removes the PIN.
-    pub pin: Option<String>,
+    /// The PIN. Exactly four digits. Null removes the PIN. Must not be absent.
+    pub pin: MaybeUndefined<String>,
 }
 
 /// Input of `unlockUser`.
 #[derive(InputObject)]
 pub struct UnlockUserInput {
-    /// The user.
+    /// The ID of the user to unlock.
     pub id: ID,
 }

@@ -23,16 +23,17 @@ use crate::validation::Validator;
 payload! {
     /// Payload of `login` and `activateAccount`.
     LoginPayload {
-        /// The user that signed in.
+        /// The user who signed in.
         user: Option<user::Model>,
         /// The bearer token of the new session, to be sent as `Authorization: Bearer ...`. Shown only once.
         token: Option<String>,
-        /// The token that lets this device sign in with a PIN, after a sign-in with a password. Shown only once.
+        /// The token with which this device can sign in with a PIN: the one that was sent, if it is still valid, or else a new
+        /// one. Null after a sign-in with a PIN.
         device_token: Option<String>,
-        /// The time when the session ends at the latest.
+        /// The date and time when the session ends at the latest.
         expires_at: Option<DateTime<Utc>>,
-        /// The URL to continue at after `activateAccount`, as given in `registrationEmailNextUrl` or `nextUrl`. A page that
-        /// redirects there appends the session token after `#`.
+        /// The URL to continue at after `activateAccount`: the `registrationEmailNextUrl` or `nextUrl` of the link. Roster's
+        /// own page appends `#token=` and the session token when it redirects there. Null if none.
         next_url: Option<Url>,
     }
 }
@@ -57,10 +58,11 @@ pub struct SessionMutation;
 
 #[Object]
 impl SessionMutation {
-    /// Signs a user in by username or email address, with a password or a PIN. An unknown login and a wrong secret get the same
-    /// answer. Ten wrong passwords for a login within 15 minutes lock sign-in with it for 15 minutes (`LOCKED`). After ten
-    /// wrong passwords for a user by several logins, the right password gets the answer to a wrong one for as long. Neither
-    /// applies to a device with a valid `deviceToken`, which is counted separately. Open to everyone.
+    /// Signs a user in with a username or email address, and a password or a PIN. An unknown login and a wrong password or PIN
+    /// have the same error. Ten wrong passwords for one login within 15 minutes lock sign-in with it for 15 minutes (`LOCKED`).
+    /// Ten wrong passwords for one user by several logins do the same, but the error stays `INVALID_CREDENTIALS`, even for the
+    /// right password. Devices with a valid `deviceToken` are counted separately. Five wrong PINs lock the PIN until the next
+    /// sign-in with the password. Too many failures from one network address are `RATE_LIMITED`. Open to everyone.
     async fn login(
         &self,
         ctx: &Context<'_>,
@@ -82,9 +84,9 @@ impl SessionMutation {
         .await
     }
 
-    /// Sets the password of the user that the link was issued for, and signs the user in. For a visitor that registered, it
-    /// creates the user first, or fails with `TAKEN` if the address is another user's email address or username by now. A link
-    /// works once. A newer link, a deactivation, or a change of password or email address invalidates it. Open to everyone.
+    /// Sets the password of the user that the link was issued for, and signs the user in. For a visitor who registered, it
+    /// creates the user first; `TAKEN` if the address has become another user's email address or username. A link works once. A
+    /// newer link, a deactivation, or a change of password or email address invalidates it. Open to everyone.
     async fn activate_account(
         &self,
         ctx: &Context<'_>,
@@ -98,7 +100,7 @@ impl SessionMutation {
         .await
     }
 
-    /// Ends the current session. Open to every signed-in user.
+    /// Ends the current session. Open to every signed-in user. Not available to API keys.
     async fn logout(&self, ctx: &Context<'_>) -> NullableField<LogoutPayload> {
         authorized(ctx, async {
             LogoutPayload::of(super::end(ctx.db()?, ctx.viewer()?).await, |()| {
@@ -108,12 +110,13 @@ impl SessionMutation {
         .await
     }
 
-    /// Ends some or all sessions of the viewer or, for administrators, of a user up to their rank. The user's devices are
-    /// forgotten as well: none of them can sign in with a PIN until it has signed in with the password.
+    /// Ends some or all sessions of the viewer or, for administrators, of a user of no higher rank. The user's devices are
+    /// forgotten as well: none of them can sign in with a PIN until it has signed in with the password. Not available to API
+    /// keys.
     async fn end_sessions(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Identifies the target of the mutation.")] input: EndSessionsInput,
+        #[graphql(desc = "The user and the sessions to end.")] input: EndSessionsInput,
     ) -> NullableField<EndSessionsPayload> {
         authorized(ctx, async {
             let EndSessionsInput { user_id, session_ids, include_current } = input;
@@ -128,8 +131,8 @@ impl SessionMutation {
         .await
     }
 
-    /// Forgets a device of the viewer or, for administrators, of a user up to their rank. The device cannot sign in with a PIN
-    /// until it has signed in with the password. Its sessions continue.
+    /// Forgets a device of the viewer or, for administrators, of a user of no higher rank. The device cannot sign in with a PIN
+    /// until it has signed in with the password. Its sessions continue. Not available to API keys.
     async fn forget_device(
         &self,
         ctx: &Context<'_>,
@@ -144,7 +147,8 @@ impl SessionMutation {
     }
 
     /// Changes the viewer's password. Every other session ends, and no device can sign in with a PIN until it has signed in
-    /// with the new password. API keys stay valid unless `revokeApiKeys` is set. Open to every signed-in user.
+    /// with the new password. API keys stay valid unless `revokeApiKeys` is set. Open to every signed-in user. Not available to
+    /// API keys.
     async fn change_password(
         &self,
         ctx: &Context<'_>,
@@ -162,7 +166,7 @@ impl SessionMutation {
         .await
     }
 
-    /// Sets or removes the viewer's PIN. Available to every signed-in user.
+    /// Sets or removes the viewer's PIN. Open to every signed-in user. Not available to API keys.
     async fn set_pin(
         &self,
         ctx: &Context<'_>,
@@ -178,8 +182,8 @@ impl SessionMutation {
         .await
     }
 
-    /// Unlocks a user who was locked out by wrong passwords. The user can sign in again at once, by every login and on every
-    /// device. May be repeated. Administrators only, and not for themselves.
+    /// Unlocks a user who was locked out by wrong passwords. The user can sign in again at once, with every login and on every
+    /// device. A locked PIN stays locked. Idempotent. Administrators only, for other users of no higher rank.
     async fn unlock_user(
         &self,
         ctx: &Context<'_>,

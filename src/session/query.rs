@@ -31,12 +31,12 @@ impl session::Model {
         self.expires_at
     }
 
-    /// The program that signed in, as it identified itself.
+    /// The `User-Agent` header of the sign-in. Null if there was none.
     async fn user_agent(&self) -> Option<&str> {
         self.user_agent.as_deref()
     }
 
-    /// The network address from which the user signed in.
+    /// The IP address from which the user signed in. Null if unknown.
     async fn ip_address(&self) -> Option<&str> {
         self.ip_address.as_deref()
     }
@@ -55,13 +55,13 @@ impl device::Model {
         self.id
     }
 
-    /// The time when the device first signed in.
+    /// The date and time when the device first signed in.
     #[graphql(name = "createdAt")]
     async fn first_used_at(&self) -> DateTime<Utc> {
         self.created_at()
     }
 
-    /// The time when the device last signed in. The device is forgotten 30 days later.
+    /// The date and time when the device last signed in. The device is forgotten 30 days later.
     async fn last_used_at(&self) -> DateTime<Utc> {
         self.last_used_at
     }

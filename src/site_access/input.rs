@@ -5,7 +5,7 @@ use async_graphql::{ID, InputObject};
 /// Input of `grantSiteAccess` and `revokeSiteAccess`: the user and the institution.
 #[derive(InputObject)]
 pub struct SiteAccessInput {
-    /// The user.
+    /// The ID of the user.
     pub user_id: ID,
     /// The ID of the institution, which must be in the user's license.
     pub institution_id: ID,

@@ -12,13 +12,12 @@ pub struct SiteAccessMutation;
 #[Object]
 impl SiteAccessMutation {
     /// Grants a user access to the data of an institution. Idempotent. For a user with access to every site, the grant takes
-    /// effect once that access ends. Administrators with access to the institution, for users of no higher rank; license
-    /// administrators and superusers without these conditions.
+    /// effect once that access ends. License administrators and superusers, and administrators with access to the institution
+    /// for users of no higher rank, only.
     async fn grant_site_access(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Input of `grantSiteAccess` and `revokeSiteAccess`: the user and the institution.")]
-        input: SiteAccessInput,
+        #[graphql(desc = "The user and the institution.")] input: SiteAccessInput,
     ) -> NullableField<UserPayload> {
         authorized(ctx, async {
             let outcome = super::grant(ctx.db()?, ctx.viewer()?, &input).await;
@@ -29,14 +28,12 @@ impl SiteAccessMutation {
         .await
     }
 
-    /// Revokes access that was granted by `grantSiteAccess`. Idempotent. A user with access to every site loses no access.
-    /// Administrators with access to the institution, for users of no higher rank; license administrators and superusers
-    /// without these conditions.
+    /// Revokes access that was granted by `grantSiteAccess`. Idempotent. A user with access to every site keeps access. License
+    /// administrators and superusers, and administrators with access to the institution for users of no higher rank, only.
     async fn revoke_site_access(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Input of `grantSiteAccess` and `revokeSiteAccess`: the user and the institution.")]
-        input: SiteAccessInput,
+        #[graphql(desc = "The user and the institution.")] input: SiteAccessInput,
     ) -> NullableField<UserPayload> {
         authorized(ctx, async {
             let outcome = super::revoke(ctx.db()?, ctx.viewer()?, &input).await;

@@ -7,15 +7,16 @@ use crate::entity::user::{Gender, Role, UserType};
 use crate::graphql::filter::{DateFilter, DateTimeFilter, IdFilter, StringFilter};
 use crate::scalar::Json;
 
-/// A filter for users. A user must match every field that is set. At most 5 levels deep, with 100 filters and 50 comparisons in
-/// total. A field that is null is an error.
+/// A filter for users. A user must match every field that is set. Null is an error. At most 5 levels deep, with 100 filters and
+/// 50 comparisons in total.
 #[derive(Clone, Debug, Default, InputObject)]
 pub struct UserFilter {
     /// Filters that must all match. At most 100.
     pub and: MaybeUndefined<Vec<UserFilter>>,
     /// Filters of which at least one must match. At most 100. An empty list matches no user.
     pub or: MaybeUndefined<Vec<UserFilter>>,
-    /// A filter that must not match. A comparison with an unknown value counts as not matching.
+    /// A filter that must not match. A comparison other than `isNull` never matches a user without a value, so that `not`
+    /// includes such users.
     pub not: MaybeUndefined<Box<UserFilter>>,
     /// The user's ID.
     pub id: MaybeUndefined<IdFilter>,
@@ -41,7 +42,7 @@ pub struct UserFilter {
     pub external_id: MaybeUndefined<StringFilter>,
     /// The user's ORCID iD, as it was given.
     pub orcid_id: MaybeUndefined<StringFilter>,
-    /// The URL of the user's own web page. Case is ignored only for the letters A to Z.
+    /// The URL of the user's website. Case is ignored only for the letters A to Z.
     pub website: MaybeUndefined<StringFilter>,
     /// Whether the user can sign in. Inactive users are listed only with `includeInactive`.
     pub is_active: MaybeUndefined<bool>,
@@ -49,13 +50,13 @@ pub struct UserFilter {
     pub is_staff: MaybeUndefined<bool>,
     /// Whether the user's account has been activated.
     pub has_activated: MaybeUndefined<bool>,
-    /// The status of the user's invitation email, one of these. At most 100. Administrators only.
+    /// The states of the invitation to include. At most 100. Users without an invitation never match. Administrators only.
     pub invitation: MaybeUndefined<Vec<InvitationState>>,
-    /// The user's role, one of these. At most 100.
+    /// The roles to include. At most 100.
     pub role: MaybeUndefined<Vec<Role>>,
-    /// The kind of work that the user does, one of these. At most 100.
+    /// The kinds of work to include. At most 100.
     pub user_type: MaybeUndefined<Vec<UserType>>,
-    /// The user's gender, one of these. At most 100.
+    /// The genders to include. At most 100.
     pub gender: MaybeUndefined<Vec<Gender>>,
     /// The user's date of birth. Private: administrators only.
     pub birth_date: MaybeUndefined<DateFilter>,
@@ -75,12 +76,13 @@ pub struct UserFilter {
     pub attribute: MaybeUndefined<AttributeFilter>,
 }
 
-/// Filters users by the value of a custom attribute.
+/// A filter for users by the value of a custom attribute.
 #[derive(Clone, Debug, InputObject)]
 pub struct AttributeFilter {
     /// The name of the attribute, as listed by `attributeDefinitions`.
     pub name: String,
-    /// The value to match. Strings are compared ignoring case and accents. If null, matches users without a value.
+    /// The value to match, of the attribute's kind. Strings are compared ignoring case and accents. Null matches users without
+    /// a value. Must not be absent.
     pub value: MaybeUndefined<Json>,
 }
 

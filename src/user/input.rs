@@ -5,15 +5,15 @@ use crate::entity::user::UserFields;
 use crate::scalar::Upload;
 use async_graphql::{ID, InputObject, MaybeUndefined};
 
-/// Input of `createUser`.
+/// Input of `createUser`. Optional fields can be absent, but not null (`NULL_NOT_ALLOWED`). Blank text counts as absent.
 #[derive(Clone, InputObject)]
 pub struct CreateUserInput {
-    /// The user's first name or names. At most 50 characters, at least one of them visible.
+    /// The user's first name or names. At most 50 characters. Must not be blank.
     pub first_name: String,
-    /// The user's last name or names. At most 50 characters, at least one of them visible.
+    /// The user's last name or names. At most 50 characters. Must not be blank.
     pub last_name: String,
-    /// The user's password. Must be hard to guess. At least 12 characters unless the server is configured otherwise, and at
-    /// most 128.
+    /// The user's password. At least 12 characters by default (a server setting), at most 128, and hard to guess. By default,
+    /// the user has none.
     pub password: MaybeUndefined<String>,
     /// The user's PIN, a second way to sign in. Exactly four digits.
     pub pin: MaybeUndefined<String>,
@@ -21,16 +21,17 @@ pub struct CreateUserInput {
     pub is_active: MaybeUndefined<bool>,
     #[graphql(flatten)]
     pub fields: UserFields,
-    /// The values of custom attributes. At most 100, and each attribute at most once.
+    /// The values of custom attributes. At most 100, each attribute at most once. Required attributes must be included.
     pub attributes: MaybeUndefined<Vec<AttributeInput>>,
     /// Whether to send the user an invitation email with a link to choose a password and activate the account. The link is
-    /// valid for 14 days. Requires an email address. Defaults to `true` for an active user with an email address and no
-    /// password, otherwise to `false`. An API key cannot request the email, and its default is `false`.
+    /// valid for 14 days. Requires an active user with an email address. Defaults to `true` for such a user without a password,
+    /// otherwise to `false`. Not available to API keys, for which the default is `false`.
     pub send_registration_email: MaybeUndefined<bool>,
-    /// The URL to which the user is redirected, signed in, after using the link in the invitation email. Must be allowed by the
-    /// server. At most 1,000 characters. Only allowed if the invitation email is sent.
+    /// The URL to which the activation page redirects the user, with `#token=` and the session token appended. The server must
+    /// allow it. At most 1,000 characters. Only allowed if the invitation email is sent.
     pub registration_email_next_url: MaybeUndefined<String>,
-    /// Whether this is a dry run: the input is validated, but nothing is saved. Defaults to `false`.
+    /// Whether this is a dry run: the input and the viewer's rights are checked, but nothing is saved. `success` is then
+    /// whether the mutation would succeed. Defaults to `false`.
     #[graphql(default = false)]
     pub dry_run: bool,
 }
@@ -38,26 +39,28 @@ pub struct CreateUserInput {
 /// Input of `updateUser`. Absent fields stay unchanged; null clears optional fields.
 #[derive(Clone, InputObject)]
 pub struct UpdateUserInput {
-    /// The user.
+    /// The ID of the user to update.
     pub id: ID,
     /// The version of the user that the change is based on. If it is not the current version, nothing is changed, the error is
     /// `CONFLICT`, and the payload contains the current user.
     pub expected_version: Option<i32>,
-    /// The user's first name or names. At most 50 characters, at least one of them visible.
+    /// The user's first name or names. At most 50 characters. Must not be blank.
     pub first_name: MaybeUndefined<String>,
-    /// The user's last name or names. At most 50 characters, at least one of them visible.
+    /// The user's last name or names. At most 50 characters. Must not be blank.
     pub last_name: MaybeUndefined<String>,
-    /// A new password that is hard to guess. At most 128 characters, and at least 12 unless the server is configured otherwise.
-    /// Null removes the password. Setting or removing it ends the user's sessions. Viewers cannot change their own password
-    /// this way.
+    /// The user's new password. At least 12 characters by default (a server setting), at most 128, and hard to guess. Null
+    /// removes the password. Setting or removing it ends the user's sessions. Viewers cannot change their own password this
+    /// way; see `changePassword`.
     pub password: MaybeUndefined<String>,
-    /// A new PIN of four digits. Null removes the PIN. Viewers cannot change their own PIN this way.
+    /// The user's new PIN. Exactly four digits. Null removes the PIN. Viewers cannot change their own PIN this way; see
+    /// `setPin`.
     pub pin: MaybeUndefined<String>,
     #[graphql(flatten)]
     pub fields: UserFields,
-    /// The values of custom attributes. At most 100, each named once. Attributes that are not named stay unchanged.
+    /// The values of custom attributes. At most 100, each attribute at most once. Other attributes stay unchanged.
     pub attributes: MaybeUndefined<Vec<AttributeInput>>,
-    /// Whether this is a dry run: the input is validated, but nothing is saved. Defaults to `false`.
+    /// Whether this is a dry run: the input and the viewer's rights are checked, but nothing is saved. `success` is then
+    /// whether the mutation would succeed. Defaults to `false`.
     #[graphql(default = false)]
     pub dry_run: bool,
 }
@@ -65,41 +68,41 @@ pub struct UpdateUserInput {
 /// Input of `resendActivation`.
 #[derive(InputObject)]
 pub struct ResendActivationInput {
-    /// The user.
+    /// The ID of the user to invite.
     pub id: ID,
-    /// The URL to which the user is redirected, signed in, after using the link. The server must allow it. At most 1,000
-    /// characters. Defaults to the URL of the previous email. Null means no redirect.
+    /// The URL to which the activation page redirects the user, with `#token=` and the session token appended. The server must
+    /// allow it. At most 1,000 characters. Defaults to the URL of the previous email. Null means no redirect.
     pub next_url: MaybeUndefined<String>,
 }
 
-/// Input of `registerUser`.
+/// Input of `registerUser`. `nextUrl` can be absent, but not null.
 #[derive(InputObject)]
 pub struct RegisterUserInput {
-    /// The user's first name or names. At most 50 characters, at least one of them visible.
+    /// The user's first name or names. At most 50 characters. Must not be blank.
     pub first_name: String,
-    /// The user's last name or names. At most 50 characters, at least one of them visible.
+    /// The user's last name or names. At most 50 characters. Must not be blank.
     pub last_name: String,
     /// The email address. At most 250 characters.
     pub email: String,
-    /// The URL to which the user is redirected, signed in, after using the link in the email. The server must allow it. At most
-    /// 1,000 characters.
+    /// The URL to which the activation page redirects the user, with `#token=` and the session token appended. The server must
+    /// allow it. At most 1,000 characters.
     pub next_url: MaybeUndefined<String>,
 }
 
 /// Input of `setUserAvatar`.
 #[derive(InputObject)]
 pub struct SetUserAvatarInput {
-    /// The user.
+    /// The ID of the user whose picture is set.
     pub id: ID,
     /// The picture, a PNG or JPEG file of at most 2 MB (2,097,152 bytes). At most 10,000 pixels on each side and 40 million
-    /// pixels in total. Null removes the picture.
+    /// pixels in total. Null removes the picture. Must not be absent.
     pub avatar: MaybeUndefined<Upload>,
 }
 
 /// Input of `setActive`.
 #[derive(InputObject)]
 pub struct SetActiveInput {
-    /// The user.
+    /// The ID of the user to activate or deactivate.
     pub id: ID,
     /// Whether the user can sign in: `true` activates the user, `false` deactivates the user.
     pub active: bool,
@@ -110,6 +113,6 @@ pub struct SetActiveInput {
 /// Input of `deleteUser`.
 #[derive(InputObject)]
 pub struct DeleteUserInput {
-    /// The user.
+    /// The ID of the user to erase.
     pub id: ID,
 }

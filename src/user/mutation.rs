@@ -21,15 +21,15 @@ use crate::scalar::Id;
 payload! {
     /// Payload of `setActive`.
     SetActivePayload {
-        /// The user as it is now. Null if nothing was done.
+        /// The user in its current state. Null if the mutation failed.
         user: Option<user::Model>,
         /// The number of the user's sessions that were ended.
         sessions_ended: i32,
-        /// The number of links that were revoked and would have let the user sign in.
+        /// The number of the user's unused links that were revoked, such as an activation link.
         links_revoked: i32,
         /// The number of the user's API keys that were revoked.
         keys_revoked: i32,
-        /// The groups whose last active owner was the deactivated user, and that have another owner now. At most 200.
+        /// The groups that have a new owner because the user was their last active one. At most 200.
         groups_passed_on: Vec<group::Model>,
     }
 }
@@ -39,7 +39,7 @@ payload! {
     DeleteUserPayload {
         /// The ID of the erased user. Null if no user was erased.
         deleted_user_id: Option<Id>,
-        /// The groups of which the user was the last owner and that have another owner now. At most 200.
+        /// The groups that have a new owner because the user was their last one. At most 200.
         groups_passed_on: Vec<group::Model>,
     }
 }
@@ -49,9 +49,9 @@ pub struct UserMutation;
 
 #[Object]
 impl UserMutation {
-    /// Creates a user in the viewer's license. Administrators only, with no more rights than they hold. An API key cannot set a
-    /// password or a PIN. After 20 usernames or email addresses within 15 minutes that are taken in other licenses, an input
-    /// with either is `RATE_LIMITED`. This limit is shared with `updateUser` and includes dry runs.
+    /// Creates a user in the viewer's license. After 20 attempts within 15 minutes to use a username or email address that is
+    /// taken in another license, any input with either is `RATE_LIMITED`. Attempts by `updateUser` and dry runs count too.
+    /// Administrators only, with no more rights than they hold. An API key cannot set a password or a PIN.
     async fn create_user(
         &self,
         ctx: &Context<'_>,
@@ -72,9 +72,9 @@ impl UserMutation {
         .await
     }
 
-    /// Resends the link by which a user chooses a password and activates the account. Older links stop working. The user must
-    /// be active, have an email address and not have activated the account yet. Administrators only, for users whose every
-    /// right they hold, sites included. Not available to API keys.
+    /// Sends a user a new link to set a password and activate the account. Older links stop working. The user must be active,
+    /// have an email address and not have activated the account yet. Administrators only, for users whose rights, including
+    /// access to sites, they hold too. Not available to API keys.
     async fn resend_activation(
         &self,
         ctx: &Context<'_>,
@@ -91,10 +91,11 @@ impl UserMutation {
         .await
     }
 
-    /// Requests registration in the directory. An email is sent to the address; the visitor sets a password by its link, and is
-    /// then created as a user and signed in. Until then the visitor is not in the directory. Custom attributes are not asked
-    /// for, even if they are required. The answer is the same whether or not a user has the address already. At most 3 requests
-    /// for one address within 15 minutes are handled. `FORBIDDEN` unless the server allows registration. Open to everyone.
+    /// Requests registration as a user. A link is sent to the email address. The user is created, and signed in, when the
+    /// visitor sets a password with the link (`activateAccount`). Custom attributes can be missing then, even if they are
+    /// required. The response is the same whether or not the address belongs to a user. At most 3 requests for one address
+    /// within 15 minutes are handled; the rest are ignored. `FORBIDDEN` unless the server allows registration. Open to
+    /// everyone.
     async fn register_user(
         &self,
         ctx: &Context<'_>,
@@ -114,9 +115,9 @@ impl UserMutation {
 
     /// Updates a user. Users may update these fields of their own profile: `firstName`, `lastName`, `nickname`, `position`,
     /// `phone`, `mobile`, `birthDate`, `gender`, `website`, `googleScholar`, `orcidId`, `atlasPreference` and `certifiedEmail`.
-    /// They may also update custom attributes that are `userEditable`. Only administrators may update anything else.
-    /// Administrators may change the password, PIN and email address only of users whose every right they hold, sites included.
-    /// An API key may not change them.
+    /// They may also update custom attributes that are `userEditable`. Only administrators may update anything else, for users
+    /// of no higher rank. The password, PIN and email address can be changed only for other users whose rights, including
+    /// access to sites, the administrator holds too. An API key cannot change them.
     async fn update_user(
         &self,
         ctx: &Context<'_>,
@@ -143,9 +144,9 @@ impl UserMutation {
         .await
     }
 
-    /// Sets or removes a user's picture. The picture is cropped to the square in its center and scaled down to at most 512
-    /// pixels. It is re-encoded without any other data of the file, such as where it was taken. Users may set their own
-    /// picture. Only administrators may set the picture of other users.
+    /// Sets or removes a user's picture. The picture is cropped to the square in its center, scaled down to at most 512 pixels,
+    /// and re-encoded without metadata such as the location. Users may set their own picture. Only administrators may set the
+    /// picture of other users.
     async fn set_user_avatar(
         &self,
         ctx: &Context<'_>,
@@ -162,10 +163,10 @@ impl UserMutation {
         .await
     }
 
-    /// Activates or deactivates a user. Idempotent. Deactivating ends every session and API key at once, hides the user, and
-    /// keeps everything else. Activating restores no session or API key. Groups with other members of which the user was the
+    /// Activates or deactivates a user. Idempotent. Deactivating ends every session, revokes every API key and link, hides the
+    /// user, and keeps everything else. Activating restores none of these. Groups with other members of which the user was the
     /// last active owner get another owner: a manager, else an administrator, else the longest-standing member. Administrators
-    /// only, and not for themselves.
+    /// only, for other users of no higher rank.
     async fn set_active(
         &self,
         ctx: &Context<'_>,
@@ -183,9 +184,10 @@ impl UserMutation {
         .await
     }
 
-    /// Erases a user permanently: the user, their memberships, sessions and API keys, and what the audit trail says about them.
-    /// The username and email address become available again. Groups of which the user was the last owner get another owner: a
-    /// manager, else an administrator, else the longest-standing member. Administrators only, and not for themselves.
+    /// Erases a user permanently: the user, their memberships, sessions and API keys, and their values in the audit trail. The
+    /// username and email address become available again. Groups of which the user was the last owner get another owner: a
+    /// manager, else an administrator, else the longest-standing member. Administrators only, for other users of no higher
+    /// rank.
     async fn delete_user(
         &self,
         ctx: &Context<'_>,

@@ -32,7 +32,7 @@ pub struct UserQuery;
 
 #[Object]
 impl UserQuery {
-    /// The signed-in user. Null if no user is signed in.
+    /// The signed-in user. For an API key, the user who created it. Null if no user is signed in.
     async fn viewer(&self, ctx: &Context<'_>) -> Result<Option<user::Model>> {
         match ctx.viewer()?.signed_in() {
             Ok(viewer) => Ok(ctx.loaders()?.load_one(UserById(viewer.user_id)).await?),
@@ -40,7 +40,8 @@ impl UserQuery {
         }
     }
 
-    /// A user. Null if the user does not exist or the viewer cannot see them. Administrators also find inactive users.
+    /// The user that `by` identifies. Null if there is no such user or the viewer cannot see them. Administrators also find
+    /// inactive users.
     async fn user(
         &self,
         ctx: &Context<'_>,
@@ -71,7 +72,10 @@ impl UserQuery {
         )]
         first: Option<i32>,
         #[graphql(desc = "Returns the elements in the list that come after this cursor.")] after: Option<String>,
-        #[graphql(desc = "The number of items to return from the end of the list, from 1 to 100.")] last: Option<i32>,
+        #[graphql(
+            desc = "The number of items to return from the end of the list, from 1 to 100. Cannot be combined with `first`."
+        )]
+        last: Option<i32>,
         #[graphql(desc = "Returns the elements in the list that come before this cursor.")] before: Option<String>,
     ) -> Result<Connection<user::Model>> {
         let (db, viewer) = (ctx.db()?, ctx.viewer()?);
@@ -165,7 +169,10 @@ impl user::Model {
         )]
         first: Option<i32>,
         #[graphql(desc = "Returns the elements in the list that come after this cursor.")] after: Option<String>,
-        #[graphql(desc = "The number of items to return from the end of the list, from 1 to 100.")] last: Option<i32>,
+        #[graphql(
+            desc = "The number of items to return from the end of the list, from 1 to 100. Cannot be combined with `first`."
+        )]
+        last: Option<i32>,
         #[graphql(desc = "Returns the elements in the list that come before this cursor.")] before: Option<String>,
     ) -> Result<Connection<institution::Model>> {
         located(ctx, async {
@@ -194,8 +201,8 @@ impl user::Model {
         .await
     }
 
-    /// The user's administrator rights. Administrators see all of them; users see only their own `isSuperuser`. Null for other
-    /// viewers.
+    /// The user's administrator rights. Users who are not administrators see only `isSuperuser` of their own; the other rights
+    /// are then `false`. Null if the viewer can see none.
     async fn admin_rights(&self, ctx: &Context<'_>) -> Result<Option<AdminRights>> {
         Ok(ctx.viewer()?.visible_rights(self))
     }
@@ -230,8 +237,8 @@ impl user::Model {
         .await
     }
 
-    /// The user's devices that may sign in with a PIN, last used first; at most 20. Null unless the viewer is the user or an
-    /// administrator.
+    /// The user's devices that may sign in with a PIN, most recently used first. At most 20. Null unless the viewer is the user
+    /// or an administrator.
     async fn devices(&self, ctx: &Context<'_>) -> Result<Option<Vec<ListItem<device::Model>>>> {
         located(ctx, async {
             if !ctx.viewer()?.can_see_sessions(self) {

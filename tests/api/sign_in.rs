@@ -261,6 +261,9 @@ on_every_database! {
             assert_eq!(me.payload_errors("setPin", json!({ "pin": bad })).await, ["INVALID input.pin"], "{bad:?}");
         }
         assert_eq!(me.mutate("setPin", "user { hasPin }", json!({ "pin": "0000" })).await["user"]["hasPin"], json!(true));
+        assert_eq!(me.payload_errors("setPin", json!({})).await, ["REQUIRED input.pin"]);
+        let viewer = me.data("{ viewer { hasPin } }", json!({})).await["viewer"].clone();
+        assert_eq!(viewer["hasPin"], json!(true));
         assert_eq!(me.mutate("setPin", "user { hasPin }", json!({ "pin": null })).await["user"]["hasPin"], json!(false));
         let admin = app.admin().await;
         let new = json!({ "firstName": "Bo", "lastName": "Nobel", "username": "bo", "password": PASSWORD, "pin": "0007" });

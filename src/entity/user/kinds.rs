@@ -9,11 +9,11 @@ use serde::Deserialize;
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Gender {
-    /// Male; `M` in MOST.
+    /// Male.
     Male,
-    /// Female; `F` in MOST.
+    /// Female.
     Female,
-    /// Unknown or not stated; `U` in MOST.
+    /// Unknown or not stated.
     #[default]
     Unknown,
 }
@@ -23,13 +23,13 @@ pub enum Gender {
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum UserType {
-    /// Administrative staff; `AD` in MOST.
+    /// Administrative staff.
     Administrative,
-    /// Technical staff; `TE` in MOST.
+    /// Technical staff.
     Technician,
-    /// Clinical staff; `CL` in MOST.
+    /// Clinical staff.
     Clinician,
-    /// Students and all other users; `ST` in MOST.
+    /// Students and all other users.
     #[default]
     Student,
 }

@@ -39,7 +39,7 @@ pub struct Model {
     pub email: Option<String>,
     #[graphql(skip)]
     pub email_key: Option<String>,
-    /// Whether the user has shown that email sent to their address arrives.
+    /// Whether the user has used a link that was sent to their email address.
     pub email_verified: bool,
     /// The user's first name or names.
     pub first_name: String,
@@ -59,11 +59,11 @@ pub struct Model {
     pub certified_email: Option<String>,
     #[graphql(skip)]
     pub certified_email_key: Option<String>,
-    /// A telephone number.
+    /// The user's phone number.
     pub phone: Option<String>,
     #[graphql(skip)]
     pub mobile: Option<String>,
-    /// The URL of the user's own web page.
+    /// The URL of the user's website.
     pub website: Option<Url>,
     #[graphql(skip)]
     pub birth_date: Option<Date>,
@@ -93,11 +93,11 @@ pub struct Model {
     pub role: Role,
     #[graphql(skip)]
     pub role_key: i32,
-    /// Whether the user is staff, which gives the rank of an administrator.
+    /// Whether the user is staff, which gives the rank of an administrator. Defaults to `false` for a new user.
     pub is_staff: bool,
     /// Whether the user can sign in. Inactive users are kept, but hidden.
     pub is_active: bool,
-    /// Whether the user's account has been activated: a password was set by its activation link or when the account was
+    /// Whether the user's account has been activated: a password was set with its activation link or when the account was
     /// created.
     pub has_activated: bool,
     /// Whether a PIN is set.
@@ -196,33 +196,32 @@ impl Column {
 #[derive(Clone, Debug, Default, InputObject, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct UserFields {
-    /// The username, used to sign in. Letters, digits and `. @ + - _`. At most 30 characters. Unique among the usernames and
-    /// email addresses of all licenses, ignoring case. `TAKEN` if it is another user's username or email address.
+    /// The username, used to sign in. At most 30 characters: letters, digits and `. @ + - _`. Unique among the usernames and
+    /// email addresses of all licenses, ignoring case (`TAKEN` otherwise). A user must have a username or an email address.
     pub username: MaybeUndefined<String>,
     /// The user's email address. At most 250 characters. Unique among the usernames and email addresses of all licenses,
-    /// ignoring case. `TAKEN` if it is another user's username or email address. A user must have a username or an email
-    /// address.
+    /// ignoring case (`TAKEN` otherwise). A user must have a username or an email address.
     pub email: MaybeUndefined<String>,
     /// The user's nickname. At most 50 characters.
     pub nickname: MaybeUndefined<String>,
-    /// The user's legal (certified) email address. At most 255 characters.
+    /// The user's certified (legal) email address. At most 255 characters.
     pub certified_email: MaybeUndefined<String>,
-    /// The telephone number. At most 20 characters.
+    /// The user's phone number. At most 20 characters, including a digit.
     pub phone: MaybeUndefined<String>,
-    /// The user's mobile telephone number. At most 20 characters. Private.
+    /// The user's mobile phone number. At most 20 characters, including a digit. Private.
     pub mobile: MaybeUndefined<String>,
     /// The user's date of birth, from 1900-01-01 to today. Private.
     pub birth_date: MaybeUndefined<DateText>,
     /// The user's gender. Defaults to `UNKNOWN` for a new user.
     pub gender: MaybeUndefined<Gender>,
-    /// The user's type of work. Defaults to `STUDENT` for a new user.
+    /// The kind of work that the user does. Defaults to `STUDENT` for a new user.
     pub user_type: MaybeUndefined<UserType>,
     /// The user's position, such as Doctor or Nurse. At most 100 characters.
     pub position: MaybeUndefined<String>,
     /// The `http` or `https` URL of the user's website. At most 200 characters. `www.example.org` becomes
     /// `http://www.example.org`.
     pub website: MaybeUndefined<String>,
-    /// The URL of the user's Google Scholar page. At most 200 characters.
+    /// The `http` or `https` URL of the user's Google Scholar page. At most 200 characters.
     pub google_scholar: MaybeUndefined<String>,
     /// The user's ORCID iD, bare or as a URL. Its checksum is verified.
     pub orcid_id: MaybeUndefined<String>,
@@ -234,11 +233,12 @@ pub struct UserFields {
     pub institution_id: MaybeUndefined<async_graphql::ID>,
     /// The user's role, which determines their rights in the directory. Defaults to `USER` for a new user.
     pub role: MaybeUndefined<Role>,
-    /// Whether the user is staff, which gives the rank of an administrator.
+    /// Whether the user is staff, which gives the rank of an administrator. Defaults to `false` for a new user.
     pub is_staff: MaybeUndefined<bool>,
-    /// Whether the user can access the data of every institution of the license.
+    /// Whether the user can access the data of every institution of the license. Defaults to `false` for a new user. Always
+    /// `true` for license administrators.
     pub full_site_access: MaybeUndefined<bool>,
-    /// The user's administrator rights. Administrators only.
+    /// The user's administrator rights. Administrators can grant only rights that they hold.
     pub admin_rights: MaybeUndefined<AdminRightsInput>,
 }
 

@@ -22,7 +22,8 @@ pub const RIGHTS: [Column; 8] = [
 /// The columns that determine a user's rank.
 pub const RANK_COLUMNS: [Column; 4] = [Column::Role, Column::IsStaff, Column::IsSuperuser, Column::IsAdmin];
 
-/// The administrative rights of a user, beyond their role.
+/// The administrator rights of a user, in addition to their role. Those for projects, resources, taxonomies and the contact
+/// form have no effect in Roster; they are for other systems.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, SimpleObject, FromQueryResult)]
 pub struct AdminRights {
     /// Whether the user may do everything, in every license.
@@ -60,11 +61,12 @@ impl AdminRights {
     }
 }
 
-/// The administrative rights to change. A right that is left out stays unchanged.
+/// Administrator rights to grant (`true`) or revoke (`false`). Absent rights stay unchanged; a new user does not get them. Null
+/// is an error.
 #[derive(Clone, Debug, Default, InputObject, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct AdminRightsInput {
-    /// Whether the user may do everything, in every license. Set by superusers only.
+    /// Whether the user may do everything, in every license. Superusers only.
     pub is_superuser: MaybeUndefined<bool>,
     /// Whether the user has the rank of an administrator.
     pub is_admin: MaybeUndefined<bool>,

@@ -4,50 +4,51 @@ use async_graphql::{ID, InputObject, MaybeUndefined};
 
 use crate::scalar::{Date, Instant};
 
-/// Conditions on a text. All given conditions must hold. By default, case is ignored. In names and positions, accents and forms
-/// of one letter or sign are ignored too, as in `searchUsers`. Each text has at most 250 characters.
+/// A filter for strings. A string must match every field that is set. Null is an error; use `isNull`. At most 250 characters
+/// each. By default, case is ignored and, in names and positions, also accents and other forms of a letter, as in
+/// `searchUsers`.
 #[derive(Clone, Debug, Default, InputObject)]
 pub struct StringFilter {
-    /// Equal to this value.
+    /// The string is equal to this string.
     pub eq: MaybeUndefined<String>,
-    /// Equal to one of these values, at most 100. An empty list matches nothing.
+    /// The string is one of these strings. At most 100. An empty list matches nothing.
     #[graphql(name = "in")]
     pub one_of: MaybeUndefined<Vec<String>>,
-    /// Text that the value must contain. `%` and `_` are plain characters.
+    /// The string contains this string. `%` and `_` are plain characters.
     pub contains: MaybeUndefined<String>,
-    /// Text that the value must begin with.
+    /// The string begins with this string.
     pub starts_with: MaybeUndefined<String>,
-    /// Text that the value must end with.
+    /// The string ends with this string.
     pub ends_with: MaybeUndefined<String>,
     /// Whether there is no value.
     pub is_null: MaybeUndefined<bool>,
-    /// Text that the value must come before, compared letter by letter in Unicode order.
+    /// The string comes before this string, in Unicode order.
     pub lt: MaybeUndefined<String>,
-    /// Text that the value must come before or equal.
+    /// The string comes before this string, in Unicode order, or is equal to it.
     pub lte: MaybeUndefined<String>,
-    /// Text that the value must come after.
+    /// The string comes after this string, in Unicode order.
     pub gt: MaybeUndefined<String>,
-    /// Text that the value must come after or equal.
+    /// The string comes after this string, in Unicode order, or is equal to it.
     pub gte: MaybeUndefined<String>,
-    /// Whether case, accents and forms of one letter are compared. Defaults to `false`.
+    /// Whether the comparison is exact, so that case, accents and forms of a letter count. Defaults to `false`.
     #[graphql(default_with = "Some(false)")]
     pub case_sensitive: Option<bool>,
 }
 
-/// Compares an ID. All fields that are set must match.
+/// A filter for IDs. An ID must match every field that is set. Null is an error; use `isNull`.
 #[derive(Clone, Debug, Default, InputObject)]
 #[graphql(name = "IDFilter")]
 pub struct IdFilter {
-    /// Equal to this value.
+    /// The ID is equal to this ID.
     pub eq: MaybeUndefined<ID>,
-    /// Equal to one of these values, at most 100. An empty list matches nothing.
+    /// The ID is one of these IDs. At most 100. An empty list matches nothing.
     #[graphql(name = "in")]
     pub one_of: MaybeUndefined<Vec<ID>>,
     /// Whether there is no value.
     pub is_null: MaybeUndefined<bool>,
 }
 
-/// Conditions on a date. All given conditions must hold.
+/// A filter for dates. A date must match every field that is set. Null is an error; use `isNull`.
 #[derive(Clone, Copy, Debug, Default, InputObject)]
 pub struct DateFilter {
     /// The date is equal to this date.
@@ -64,7 +65,7 @@ pub struct DateFilter {
     pub is_null: MaybeUndefined<bool>,
 }
 
-/// Conditions on a date and time. All given conditions must hold.
+/// A filter for dates with times. A time must match every field that is set. Null is an error; use `isNull`.
 #[derive(Clone, Copy, Debug, Default, InputObject)]
 pub struct DateTimeFilter {
     /// The time is equal to this time.

@@ -32,7 +32,7 @@ pub struct SessionsOfUser(pub Id);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct DevicesOfUser(pub Id);
 
-/// The status of the user's invitation email.
+/// The status of a user's invitation email.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct InvitationOfUser(pub Id);
 

@@ -84,15 +84,13 @@ pub struct SearchQuery;
 impl SearchQuery {
     /// The users that match every word of the query, in any order. A word matches as a part of the username, first name, last
     /// name, email address or certified email address. A word of four or more letters may have one typo, and a word of eight or
-    /// more letters two. A typo is an added, missing or different letter, or two letters swapped. The best matches come first,
-    /// then users are sorted by last name, first name and ID.
-    ///
-    /// Case, accents and optional vowel points are ignored. Forms of an Arabic or Persian letter, of apostrophes, of dashes,
-    /// and of digits in all scripts are equal. Hiragana equals katakana. Simplified, traditional and Japanese forms of a
-    /// Chinese character are equal. Marks that are letters, such as vowel signs, are not ignored. Names are also found by their
-    /// usual spellings in Latin letters, and with umlauts spelled out.
-    ///
-    /// If very many users match, only users whose names begin with the words are ranked, and at most some hundreds of users.
+    /// more letters two. A typo is an added, missing or different letter, or two letters swapped. Sorted by `score`, then by
+    /// last name, first name and ID. Case, accents and optional vowel points are ignored. Forms of an Arabic or Persian letter,
+    /// of apostrophes, of dashes, and of digits in all scripts are equal. Hiragana equals katakana. Simplified, traditional and
+    /// Japanese forms of a Chinese character are equal. Marks that are letters, such as vowel signs, are not ignored. Names are
+    /// also found by their usual spellings in Latin letters, and with umlauts spelled out. If the names of 100 or more users
+    /// begin with the words, other matches may be left out. At most a few hundred users are found; `totalCount` counts only
+    /// them.
     #[graphql(guard = "RequiresAction")]
     async fn search_users(
         &self,
