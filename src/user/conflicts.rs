@@ -43,6 +43,13 @@ pub(super) async fn finish(
     validator.finish()
 }
 
+/// Checks that no other user has a value of a changed user.
+pub(super) async fn check(db: &impl ConnectionTrait, old: &user::Model, new: &user::Model) -> Result<(), Error> {
+    let mut validator = Validator::changing();
+    collect_conflicts(db, Some(old), new, &mut validator).await?;
+    validator.finish()
+}
+
 /// Turns a violated constraint into errors that name the values, all of them at once.
 pub(super) async fn map_unique_violation(db: &Db, old: Option<&user::Model>, new: &user::Model, error: DbErr) -> Error {
     match error.sql_err() {

@@ -3,7 +3,7 @@
 use sea_orm::{ConnectionTrait, DatabaseTransaction};
 
 use super::administrators::ensure_administrator_remains;
-use super::conflicts::{self, check_references, collect_conflicts, map_unique_violation};
+use super::conflicts::{self, check_references, map_unique_violation};
 use super::find;
 use super::input::UpdateUserInput;
 use super::secrets::{Hashes, Secrets};
@@ -62,9 +62,7 @@ pub async fn update(
     let Draft { row, attributes, .. } = apply(&transaction, None, &actor, &old, &input, &definitions).await?;
     ensure_administrator_remains(&transaction, &old, &row).await?;
     if options.dry_run {
-        let mut validator = Validator::changing();
-        collect_conflicts(&transaction, Some(&old), &row, &mut validator).await?;
-        validator.finish()?;
+        conflicts::check(&transaction, &old, &row).await?;
         return Ok(Updated::DryRun(old));
     }
     save(db, transaction, &actor, language, Change { old, new: row, hashed_secrets, attributes }).await

@@ -26,8 +26,9 @@ use serde_json::{Value, json};
 
 use crate::app::{App, Caller, LIFETIME, PASSWORD, input_of};
 use crate::avatars;
-use crate::definition::Definition;
+use crate::definition::{Definition, SCHEMA};
 use crate::process::Sandbox;
+use crate::user_fields::{USER_FIELDS, USER_LEAVES};
 
 const EVENT: &str = "id at action actor { id } apiKey { id } subject { __typename id } subjectId changes { field before after } requestId";
 
@@ -884,6 +885,36 @@ on_every_database! {
             assert_eq!((&shown["subject"], &shown["actor"]["id"]), (&subject, &json!(actor.0)), "{mutation}: {shown:#}");
             assert_intact(&app).await;
         }
+    }
+
+    async fn each_field_of_a_user_is_recorded_with_its_values(app: App) {
+        let superuser = app.superuser().await;
+        let institution = json!(new_institution(&superuser).await.0);
+        let id = app.create("Bea", app.license, UserFields::default(), Undefined).await.id;
+        let state = async || {
+            let rights = SCHEMA.leaf_fields("AdminRights").join(" ");
+            let query = format!("query ($id: ID!) {{ user(by: {{ id: $id }}) {{ {} institution {{ id }} adminRights {{ {rights} }} }} }}", *USER_LEAVES);
+            superuser.data(&query, json!({ "id": id.0 })).await["user"].clone()
+        };
+        for field in USER_FIELDS.iter() {
+            let value = field.example().unwrap_or(&institution);
+            let (old, length) = (state().await, length(&app).await);
+            let (response, _) = send(&superuser, "updateUser", &json!({ "id": id.0, field.name: value })).await;
+            assert_eq!(response["data"]["updateUser"]["success"], json!(true), "{}: {response:#}", field.name);
+            let (new, trail) = (state().await, trail(&app.db).await);
+            let [event] = &trail[length..] else { panic!("{}: {:?}", field.name, &trail[length..]) };
+            let expected: BTreeMap<String, (Value, Value)> = match field.name {
+                "institutionId" => BTreeMap::from([("institutionId".to_owned(), (Value::Null, institution.clone()))]),
+                "adminRights" => {
+                    let rights = value.as_object().unwrap().keys();
+                    rights.map(|right| (format!("adminRights.{right}"), (old["adminRights"][right].clone(), new["adminRights"][right].clone()))).collect()
+                }
+                name => BTreeMap::from([(name.to_owned(), (old[name].clone(), new[name].clone()))]),
+            };
+            assert_eq!(changes(event), expected, "{}", field.name);
+            assert!(expected.values().all(|(before, after)| before != after), "{}: {expected:?}", field.name);
+        }
+        assert_intact(&app).await;
     }
 
     async fn registrations_and_password_resets_are_recorded_without_an_actor(app: App) {

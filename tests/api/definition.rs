@@ -1,12 +1,18 @@
 //! The types of the served schema, and a valid request for each of its root fields.
 
 use std::collections::HashMap;
+use std::sync::LazyLock;
 
 use async_graphql::parser::parse_schema;
 use async_graphql::parser::types::{
     BaseType, FieldDefinition, InputValueDefinition, ObjectType, Type, TypeDefinition, TypeKind, TypeSystemDefinition,
 };
 use serde_json::{Map, Value, json};
+
+use crate::user_fields::{UserField, user_field};
+
+/// The types of the served schema.
+pub static SCHEMA: LazyLock<Definition> = LazyLock::new(Definition::of_roster);
 
 /// The types of the schema by name.
 pub struct Definition(pub HashMap<String, TypeDefinition>);
@@ -46,6 +52,28 @@ impl Definition {
             Some(TypeKind::Interface(interface)) => interface.fields.iter().map(|field| &field.node).collect(),
             _ => Vec::new(),
         }
+    }
+
+    /// The fields of an input object. Empty for other types.
+    pub fn input_fields(&self, name: &str) -> Vec<&InputValueDefinition> {
+        match self.0.get(name).map(|definition| &definition.kind) {
+            Some(TypeKind::InputObject(input)) => input.fields.iter().map(|field| &field.node).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The values of an enum. Empty for other types.
+    pub fn enum_values(&self, name: &str) -> Vec<&str> {
+        match self.0.get(name).map(|definition| &definition.kind) {
+            Some(TypeKind::Enum(values)) => values.values.iter().map(|value| value.node.value.node.as_str()).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The fields of an object that are scalars or enums.
+    pub fn leaf_fields(&self, name: &str) -> Vec<&str> {
+        let fields = self.fields(name).into_iter().filter(|field| self.fields(innermost(&field.ty.node)).is_empty());
+        fields.map(|field| field.name.node.as_str()).collect()
     }
 
     /// The fields of Query, then those of Mutation, each with whether it is a mutation.
@@ -225,17 +253,12 @@ impl Definition {
 fn text(name: &str) -> Option<String> {
     let text = match name {
         "after" | "before" | "username" => return None,
-        "email" | "certifiedEmail" | "login" => "ann.other@example.org",
+        "email" | "login" => "ann.other@example.org",
         "password" => "seven-brass-otters-waltz",
         "country" => "AU",
-        "website" | "googleScholar" => "https://www.example.org/~ann",
-        "orcidId" => "0000-0002-1825-0097",
-        "phone" | "mobile" => "+61 2 5550 1234",
-        "atlasPreference" => "WHS",
-        "externalId" => "X-1",
         "query" => "tester",
         "nameContains" => "a",
-        _ => "Ann Other",
+        _ => user_field(name).and_then(UserField::example).and_then(Value::as_str).unwrap_or("Ann Other"),
     };
     Some(text.to_owned())
 }

@@ -1,33 +1,20 @@
 //! Filters and orders of the list of users, compared page by page with a second implementation in memory.
 
 use async_graphql::MaybeUndefined::{Null, Undefined, Value as Given};
-use chrono::{DateTime, TimeZone, Utc};
+use chrono::{DateTime, NaiveDate, TimeZone, Utc};
 use roster::entity::membership::GroupRole;
-use roster::entity::user::{self, Gender, Role, UserFields, UserNames, UserType};
+use roster::entity::user::{self, Column, Gender, Role, UserFields, UserNames, UserType};
 use roster::scalar::{Date, Id};
 use roster::text::{canonical, canonical_email, fold};
 use roster::validation::Validator;
+use sea_orm::{ModelTrait, Value as Stored};
 use serde_json::{Map, Value, json};
 
 use crate::app::{App, Caller};
 use crate::crowd;
 use crate::hostile::Rng;
-
-pub const TEXTS: [&str; 12] = [
-    "username",
-    "email",
-    "certifiedEmail",
-    "firstName",
-    "lastName",
-    "nickname",
-    "position",
-    "phone",
-    "mobile",
-    "externalId",
-    "orcidId",
-    "website",
-];
-const SENSITIVE: [&str; 4] = ["mobile", "externalId", "birthDate", "lastLogin"];
+use crate::user_fields::{NAMES, USER_FIELDS, UserField, is_private, to_user_fields};
+use crate::user_filter::{COLUMN_FILTERS, ORDERS, sorted_field};
 
 /// A user with their groups and the sites that they may access.
 struct TestUser {
@@ -36,32 +23,30 @@ struct TestUser {
     sites: Vec<Id>,
 }
 
+/// The value in the column that a field shows.
+fn stored(row: &user::Model, field: &str) -> Stored {
+    row.get(Column::of_field(field).unwrap_or_else(|| panic!("{field} is not a column")))
+}
+
 impl TestUser {
-    fn text(&self, field: &str) -> Option<&str> {
-        let row = &self.row;
-        match field {
-            "username" => row.username.as_deref(),
-            "email" => row.email.as_deref(),
-            "certifiedEmail" => row.certified_email.as_deref(),
-            "firstName" => Some(&row.first_name),
-            "lastName" => Some(&row.last_name),
-            "nickname" => row.nickname.as_deref(),
-            "position" => row.position.as_deref(),
-            "phone" => row.phone.as_deref(),
-            "mobile" => row.mobile.as_deref(),
-            "externalId" => row.external_id.as_deref(),
-            "orcidId" => row.orcid_id.as_deref(),
-            "website" => row.website.as_ref().map(|url| url.0.as_str()),
-            other => panic!("{other}"),
+    fn text(&self, field: &str) -> Option<String> {
+        match stored(&self.row, field) {
+            Stored::String(text) => text,
+            other => panic!("{field} is {other:?}"),
+        }
+    }
+
+    fn date(&self, field: &str) -> Option<NaiveDate> {
+        match stored(&self.row, field) {
+            Stored::ChronoDate(date) => date,
+            other => panic!("{field} is {other:?}"),
         }
     }
 
     fn instant(&self, field: &str) -> Option<DateTime<Utc>> {
-        match field {
-            "dateJoined" => Some(self.row.date_joined),
-            "modifiedAt" => Some(self.row.modified_at),
-            "lastLogin" => self.row.last_login,
-            other => panic!("{other}"),
+        match stored(&self.row, field) {
+            Stored::ChronoDateTimeUtc(instant) => instant,
+            other => panic!("{field} is {other:?}"),
         }
     }
 }
@@ -112,6 +97,16 @@ impl Directory {
     }
 }
 
+/// The n-th user's values of the fields that `test_user` does not name: those of the table, and sometimes none.
+fn other_fields(n: usize) -> UserFields {
+    let fields = USER_FIELDS.iter().filter(|field| !field.grants_rights && !NAMES.contains(&field.name));
+    let nth = |field: &UserField| {
+        let accepted = field.accepted.get(n % (field.accepted.len() + 1))?;
+        Some((field.name.to_owned(), accepted.value.clone()))
+    };
+    to_user_fields(fields.filter_map(nth).collect())
+}
+
 /// The n-th user. The values depend only on `n`.
 #[expect(clippy::manual_is_multiple_of, reason = "the remainders are compared in one style")]
 fn test_user(license: Id, n: usize, institutions: &[Id]) -> user::Model {
@@ -147,7 +142,7 @@ fn test_user(license: Id, n: usize, institutions: &[Id]) -> user::Model {
         institution_id: institutions.get(n % 3).map_or(Undefined, |id| Given(async_graphql::ID(id.0.to_string()))),
         role: Given([Role::User, Role::User, Role::Admin, Role::LicenseAdmin][n % 4]),
         is_staff: Given(n % 6 == 0),
-        ..UserFields::default()
+        ..other_fields(n)
     };
     let mut validator = Validator::importing();
     user.apply(names, fields, &mut validator);
@@ -183,26 +178,21 @@ fn meets(user: &TestUser, filter: &Value) -> bool {
         "and" => all(value),
         "or" => any(value),
         "not" => !meets(user, value),
-        "isActive" => row.is_active == value.as_bool().unwrap(),
-        "isStaff" => row.is_staff == value.as_bool().unwrap(),
-        "hasActivated" => row.has_activated == value.as_bool().unwrap(),
-        "role" => value.as_array().unwrap().contains(&json!(name_of(&row.role))),
-        "userType" => value.as_array().unwrap().contains(&json!(name_of(&row.user_type))),
-        "gender" => value.as_array().unwrap().contains(&json!(name_of(&row.gender))),
         "id" => of_ids(&[row.id], value),
         "institution" => of_ids(row.institution_id.as_slice(), value),
         "group" => of_ids(&user.groups, value),
         "site" => of_ids(&user.sites, value),
-        "birthDate" => in_range(row.birth_date.as_ref(), value, |text| Date::parse(text).unwrap()),
-        "dateJoined" | "modifiedAt" | "lastLogin" => in_range(user.instant(field).as_ref(), value, |text| {
-            DateTime::parse_from_rfc3339(text).unwrap().with_timezone(&Utc)
-        }),
-        field => text_meets(field, user.text(field), value),
+        field => match stored(row, field) {
+            Stored::Bool(flag) => flag == value.as_bool(),
+            Stored::String(choice) if value.is_array() => value.as_array().unwrap().contains(&json!(choice)),
+            Stored::String(text) => text_meets(field, text.as_deref(), value),
+            Stored::ChronoDate(date) => in_range(date.as_ref(), value, |text| Date::parse(text).unwrap().0),
+            Stored::ChronoDateTimeUtc(instant) => in_range(instant.as_ref(), value, |text| {
+                DateTime::parse_from_rfc3339(text).unwrap().with_timezone(&Utc)
+            }),
+            other => panic!("{field} is {other:?}"),
+        },
     })
-}
-
-fn name_of<E: sea_orm::ActiveEnum<Value = String>>(value: &E) -> String {
-    value.to_value()
 }
 
 fn in_range<T: PartialOrd>(stored: Option<&T>, filter: &Value, read: impl Fn(&str) -> T) -> bool {
@@ -222,15 +212,20 @@ fn in_range<T: PartialOrd>(stored: Option<&T>, filter: &Value, read: impl Fn(&st
     })
 }
 
-fn text_meets(field: &str, stored: Option<&str>, filter: &Value) -> bool {
-    let sensitive = filter["caseSensitive"] == json!(true);
-    let form = |text: &str, whole: bool| match field {
-        _ if sensitive => text.to_owned(),
-        "email" | "certifiedEmail" if whole => canonical_email(text),
+/// A text of a field as it is compared: a whole value or a part of one.
+fn normalized(field: &str, text: &str, is_whole: bool) -> String {
+    match field {
+        "email" | "certifiedEmail" if is_whole => canonical_email(text),
         "username" | "email" | "certifiedEmail" => canonical(text),
         "firstName" | "lastName" | "nickname" | "position" => fold(text),
         _ => text.to_ascii_lowercase(),
-    };
+    }
+}
+
+fn text_meets(field: &str, stored: Option<&str>, filter: &Value) -> bool {
+    let is_sensitive = filter["caseSensitive"] == json!(true);
+    let form =
+        |text: &str, is_whole: bool| if is_sensitive { text.to_owned() } else { normalized(field, text, is_whole) };
     filter.as_object().unwrap().iter().all(|(operator, value)| {
         if operator == "isNull" {
             return stored.is_none() == value.as_bool().unwrap();
@@ -274,24 +269,30 @@ fn random_filter(directory: &Directory, rng: &mut Rng, depth: usize) -> Value {
         let user = &directory.users[rng.below(directory.users.len())];
         match rng.below(21) {
             0..10 => {
-                let field = TEXTS[rng.below(TEXTS.len())];
-                filter.insert(field.to_owned(), random_text(user.text(field).unwrap_or("0"), rng));
+                let field = *rng.choose(&COLUMN_FILTERS.texts);
+                filter.insert(field.to_owned(), random_text(user.text(field).as_deref().unwrap_or("0"), rng));
             }
-            10 => drop(filter.insert("isActive".to_owned(), json!(rng.below(2) == 0))),
-            11 => drop(filter.insert("hasActivated".to_owned(), json!(rng.below(2) == 0))),
-            12 => drop(filter.insert("role".to_owned(), json!(["USER", "ADMIN", "LICENSE_ADMIN"][..rng.below(4)]))),
-            13 => drop(filter.insert("gender".to_owned(), json!([name_of(&user.row.gender)]))),
-            14 => drop(filter.insert("userType".to_owned(), json!([name_of(&user.row.user_type)]))),
+            10 | 11 => drop(filter.insert((*rng.choose(&COLUMN_FILTERS.flags)).to_owned(), json!(rng.below(2) == 0))),
+            12..15 => {
+                let choice = rng.choose(&COLUMN_FILTERS.choices);
+                let values = if rng.one_in(3) {
+                    json!(choice.values[..rng.below(choice.values.len() + 1)])
+                } else {
+                    json!([user.text(choice.name)])
+                };
+                filter.insert(choice.name.to_owned(), values);
+            }
             15 => drop(filter.insert("institution".to_owned(), random_ids(&directory.institutions, rng))),
             16 => drop(filter.insert("group".to_owned(), random_ids(&directory.groups, rng))),
             20 => drop(filter.insert("site".to_owned(), random_ids(&directory.institutions, rng))),
             17 => drop(filter.insert("id".to_owned(), json!({ "in": [user.row.id.0, Id::new().0] }))),
             18 => {
-                let day = user.row.birth_date.map_or("1950-01-01".to_owned(), |date| date.0.to_string());
-                filter.insert("birthDate".to_owned(), random_range(&day, rng));
+                let field = *rng.choose(&COLUMN_FILTERS.dates);
+                let day = user.date(field).map_or("1950-01-01".to_owned(), |date| date.to_string());
+                filter.insert(field.to_owned(), random_range(&day, rng));
             }
             _ => {
-                let field = ["dateJoined", "modifiedAt", "lastLogin"][rng.below(3)];
+                let field = *rng.choose(&COLUMN_FILTERS.instants);
                 let at = user.instant(field).unwrap_or(instant(1)).to_rfc3339();
                 filter.insert(field.to_owned(), random_range(&at, rng));
             }
@@ -366,31 +367,29 @@ async fn found(caller: &Caller<'_>, directory: &Directory, filter: &Value) -> Ve
 enum Sorted {
     Text(String),
     Number(i32),
+    Date(NaiveDate),
     Instant(DateTime<Utc>),
 }
 
-fn sorted_by(row: &user::Model, field: &str) -> Option<Sorted> {
-    let text = |text: &Option<String>, form: fn(&str) -> String| text.as_deref().map(form).map(Sorted::Text);
-    match field {
-        "USERNAME" => text(&row.username, canonical),
-        "EMAIL" => text(&row.email, canonical_email),
-        "FIRST_NAME" => Some(Sorted::Text(fold(&row.first_name))),
-        "LAST_NAME" => Some(Sorted::Text(fold(&row.last_name))),
-        "POSITION" => text(&row.position, fold),
-        "ROLE" => Some(Sorted::Number(match row.role {
+/// The value by which a value of `UserOrderField` sorts a user.
+fn sorted_by(row: &user::Model, order: &str) -> Option<Sorted> {
+    let field = sorted_field(order);
+    if field == "role" {
+        return Some(Sorted::Number(match row.role {
             Role::User => 0,
             Role::Admin => 1,
             Role::LicenseAdmin => 2,
-        })),
-        "DATE_JOINED" => Some(Sorted::Instant(row.date_joined)),
-        "MODIFIED_AT" => Some(Sorted::Instant(row.modified_at)),
-        "LAST_LOGIN" => row.last_login.map(Sorted::Instant),
-        other => panic!("{other}"),
+        }));
+    }
+    match stored(row, &field) {
+        Stored::String(text) => text.map(|text| Sorted::Text(normalized(&field, &text, true))),
+        Stored::Int(number) => number.map(Sorted::Number),
+        Stored::Bool(flag) => flag.map(|flag| Sorted::Number(i32::from(flag))),
+        Stored::ChronoDate(date) => date.map(Sorted::Date),
+        Stored::ChronoDateTimeUtc(instant) => instant.map(Sorted::Instant),
+        other => panic!("{field} is {other:?}"),
     }
 }
-
-pub const FIELDS: [&str; 9] =
-    ["USERNAME", "EMAIL", "FIRST_NAME", "LAST_NAME", "ROLE", "POSITION", "DATE_JOINED", "MODIFIED_AT", "LAST_LOGIN"];
 
 fn compare(a: &user::Model, b: &user::Model, order: &[Value]) -> std::cmp::Ordering {
     for key in order {
@@ -534,13 +533,13 @@ on_every_database! {
         let filter = json!({ "lastName": { "in": ["Berg", "Ångström", "Zuse", "van Dam", "\\Back", "Đinh"] } });
         let mut rng = Rng(7);
         let mut orders: Vec<Vec<Value>> = Vec::new();
-        for field in FIELDS {
+        for field in ORDERS.iter() {
             for direction in ["ASC", "DESC"] {
                 orders.extend(["FIRST", "LAST"].map(|nulls| vec![json!({ "field": field, "direction": direction, "nulls": nulls })]));
             }
         }
         for _ in 0..30 {
-            let mut fields = FIELDS.to_vec();
+            let mut fields = ORDERS.to_vec();
             let keys = (0..2 + rng.below(3)).map(|_| fields.swap_remove(rng.below(fields.len())));
             let keys: Vec<Value> = keys.collect::<Vec<_>>().into_iter().map(|field| {
                 json!({ "field": field, "direction": *rng.choose(&["ASC", "DESC"]), "nulls": *rng.choose(&["FIRST", "LAST"]) })
@@ -634,7 +633,8 @@ on_every_database! {
         let (user, admin) = (app.user().await, app.admin().await);
         let query = "query ($filter: UserFilter, $order: [UserOrder!]) { users(filter: $filter, orderBy: $order) { totalCount } }";
         let search = "query ($filter: UserFilter) { searchUsers(query: \"tester\", filter: $filter) { totalCount } }";
-        for field in SENSITIVE {
+        let compared = [&COLUMN_FILTERS.texts, &COLUMN_FILTERS.dates, &COLUMN_FILTERS.instants].into_iter().flatten();
+        for field in compared.copied().filter(|field| is_private(field)) {
             for filter in [
                 json!({ field: { "isNull": false } }),
                 json!({ "or": [{ "isStaff": true }, { "not": { field: {} } }] }),
@@ -646,11 +646,15 @@ on_every_database! {
                 }
             }
         }
-        let by_login = json!([{ "field": "LAST_NAME" }, { "field": "LAST_LOGIN" }]);
-        assert_eq!(user.error_code(query, json!({ "order": by_login })).await, "FORBIDDEN");
-        admin.data(query, json!({ "order": by_login })).await;
-        for field in FIELDS.iter().filter(|field| **field != "LAST_LOGIN") {
-            user.data(query, json!({ "order": [{ "field": field }] })).await;
+        for field in ORDERS.iter() {
+            let first = if *field == "LAST_NAME" { "FIRST_NAME" } else { "LAST_NAME" };
+            let order = json!([{ "field": first }, { "field": field }]);
+            admin.data(query, json!({ "order": order })).await;
+            if is_private(&sorted_field(field)) {
+                assert_eq!(user.error_code(query, json!({ "order": order })).await, "FORBIDDEN", "{field}");
+            } else {
+                user.data(query, json!({ "order": [{ "field": field }] })).await;
+            }
         }
     }
 

@@ -66,6 +66,7 @@ mod specification;
 mod statements;
 mod toy;
 mod upgrade;
+mod user_fields;
 mod user_filter;
 mod wire;
 mod words;

@@ -6,6 +6,7 @@ use roster::scalar::{DateText, Id};
 use serde_json::{Value, json};
 
 use crate::app::{App, Caller, PASSWORD};
+use crate::user_fields::USER_FIELDS;
 
 const PRIVATE: &str = "query ($id: ID!) { user(by: { id: $id }) { mobile birthDate externalId lastLogin sessions { id } adminRights { isSuperuser isAdmin } phone position } }";
 const RANKS: [&str; 5] = ["user", "staff", "admin", "license admin", "superuser"];
@@ -196,16 +197,20 @@ on_every_database! {
 
     async fn users_change_every_field_of_their_own_profile(app: App) {
         let user = app.user().await;
-        let own = json!({ "id": user.id(), "firstName": "A", "lastName": "B", "nickname": "C", "position": "D", "phone": "1", "mobile": "2", "birthDate": "1980-07-08", "gender": "FEMALE",
-            "website": "http://a.example", "googleScholar": "http://b.example", "orcidId": "0000-0002-1825-0097", "atlasPreference": "CCF", "certifiedEmail": "a@pec.example" });
+        let mut own = json!({ "id": user.id() });
+        for field in USER_FIELDS.iter().filter(|field| field.is_self_editable) {
+            own[field.name] = field.example().unwrap().clone();
+        }
         assert_eq!(outcome(&user, "updateUser", own).await, "done");
     }
 
     async fn users_change_nothing_else_of_themselves_and_nothing_of_others(app: App) {
         let (user, other) = (app.user().await, app.user().await);
-        let rest = json!({ "username": "a", "email": "a@x.example", "password": "nine-velvet-comets-hum", "userType": "CLINICIAN", "externalId": "7", "institutionId": null, "role": "USER", "isStaff": false,
-            "fullSiteAccess": false, "adminRights": { "isGroupAdmin": true } });
-        for (field, value) in rest.as_object().unwrap() {
+        let rest = USER_FIELDS.iter().filter(|field| !field.is_self_editable);
+        let rest = rest.map(|field| (field.name, field.example().cloned().unwrap_or_default()));
+        let unchanged = [("role", json!("USER")), ("isStaff", json!(false)), ("fullSiteAccess", json!(false))];
+        let others = [("password", json!("nine-velvet-comets-hum")), ("adminRights", json!({ "isGroupAdmin": true }))];
+        for (field, value) in rest.chain(unchanged).chain(others) {
             assert_eq!(outcome(&user, "updateUser", json!({ "id": user.id(), "nickname": "A", field: value })).await, "FORBIDDEN", "{field}");
         }
         assert_eq!(outcome(&user, "updateUser", json!({ "id": other.id(), "nickname": "A" })).await, "FORBIDDEN");

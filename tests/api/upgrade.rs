@@ -15,7 +15,8 @@ use roster::search_index;
 use roster::validation::Validator;
 use sea_orm::sea_query::{Expr, ExprTrait, Query};
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, Iterable, ModelTrait, QueryFilter,
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, IdenStatic, IntoActiveModel, Iterable, ModelTrait,
+    QueryFilter, Statement,
 };
 
 use crate::postgres;
@@ -23,12 +24,18 @@ use crate::postgres;
 /// The number of migrations before users could be filtered and sorted by every field.
 const STEPS_BEFORE_FILTERS: u32 = 5;
 
-/// Whether a later migration added the column.
-fn is_new(column: Column) -> bool {
-    matches!(
-        column,
-        Column::NicknameKey | Column::CertifiedEmailKey | Column::PositionKey | Column::RoleKey | Column::Avatar
-    )
+/// The columns of users that the database has.
+async fn stored_columns(db: &Db) -> Vec<Column> {
+    let sql = if db.is_postgres() {
+        "SELECT column_name::text FROM information_schema.columns \
+         WHERE table_schema = current_schema() AND table_name = 'users'"
+    } else {
+        "SELECT name FROM pragma_table_info('users')"
+    };
+    let statement = Statement::from_string(db.read().get_database_backend(), sql);
+    let rows = db.read().query_all_raw(statement).await.unwrap();
+    let names: BTreeSet<String> = rows.iter().map(|row| row.try_get_by_index(0).unwrap()).collect();
+    Column::iter().filter(|column| names.contains(column.as_str())).collect()
 }
 
 async fn new_columns_of_an_earlier_version_are_filled(settings: DatabaseSettings) {
@@ -48,6 +55,9 @@ async fn new_columns_of_an_earlier_version_are_filled(settings: DatabaseSettings
         .exec_without_returning(db.write())
         .await
         .unwrap();
+    let columns = stored_columns(&db).await;
+    let is_new = |column: &Column| !columns.iter().any(|stored| stored.as_str() == column.as_str());
+    assert!(is_new(&Column::RoleKey) && is_new(&Column::Avatar) && !is_new(&Column::Role), "{columns:?}");
     let mut users = Vec::new();
     // More than one batch.
     for n in 0..1_003 {
@@ -62,10 +72,9 @@ async fn new_columns_of_an_earlier_version_are_filled(settings: DatabaseSettings
             ..UserFields::default()
         };
         user.apply(names, fields, &mut Validator::creating());
-        let columns: Vec<Column> = Column::iter().filter(|column| !is_new(*column)).collect();
         let values: Vec<Expr> = columns.iter().map(|column| Expr::val(user.get(*column))).collect();
         let mut insert = Query::insert();
-        insert.into_table(user::Entity).columns(columns).values(values).unwrap();
+        insert.into_table(user::Entity).columns(columns.iter().copied()).values(values).unwrap();
         db.write().execute(&insert).await.unwrap();
         users.push(user);
     }

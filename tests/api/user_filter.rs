@@ -1,18 +1,70 @@
 //! Every field of `UserFilter` narrows the list of users, as the schema names it: no field is accepted and ignored.
 
-use async_graphql::parser::types::TypeKind;
+use std::sync::LazyLock;
+
+use async_graphql::parser::types::BaseType;
+use roster::entity::user::Column;
 use serde_json::{Value, json};
 
 use crate::app::{App, Caller};
-use crate::definition::{Definition, innermost};
+use crate::definition::{SCHEMA, innermost};
 
-/// The fields of `UserFilter` with the names of their types, without those that hold other filters.
-fn fields() -> Vec<(String, String)> {
-    let definition = Definition::of_roster();
-    let TypeKind::InputObject(filter) = &definition.0["UserFilter"].kind else { panic!("not an input object") };
-    let fields =
-        filter.fields.iter().map(|field| (field.node.name.node.to_string(), innermost(&field.node.ty.node).to_owned()));
-    fields.filter(|(_, kind)| kind != "UserFilter").collect()
+/// A field of `UserFilter`.
+pub struct FilterField {
+    pub name: &'static str,
+    /// The name of the type of the comparison or, of a list, of its items.
+    pub kind: &'static str,
+    pub is_list: bool,
+}
+
+/// The fields of `UserFilter`.
+pub static FILTERS: LazyLock<Vec<FilterField>> = LazyLock::new(|| {
+    let fields = SCHEMA.input_fields("UserFilter").into_iter().map(|field| FilterField {
+        name: field.name.node.as_str(),
+        kind: innermost(&field.ty.node),
+        is_list: matches!(field.ty.node.base, BaseType::List(_)),
+    });
+    fields.collect()
+});
+
+/// The fields of `UserFilter` that compare a column of the user, by the type of the comparison.
+pub struct ColumnFilters {
+    pub texts: Vec<&'static str>,
+    pub dates: Vec<&'static str>,
+    pub instants: Vec<&'static str>,
+    pub flags: Vec<&'static str>,
+    pub choices: Vec<Choice>,
+}
+
+/// A field of `UserFilter` that is a list of the values of an enum.
+pub struct Choice {
+    pub name: &'static str,
+    pub values: Vec<&'static str>,
+}
+
+/// The fields of `UserFilter` by the type of the comparison.
+pub static COLUMN_FILTERS: LazyLock<ColumnFilters> = LazyLock::new(|| {
+    let of_kind = |kind: &str| {
+        let fields = FILTERS.iter().filter(|field| field.kind == kind && Column::of_field(field.name).is_some());
+        fields.map(|field| field.name).collect::<Vec<_>>()
+    };
+    let lists = FILTERS.iter().filter(|field| field.is_list && Column::of_field(field.name).is_some());
+    let choices = lists.map(|field| Choice { name: field.name, values: SCHEMA.enum_values(field.kind) });
+    ColumnFilters {
+        texts: of_kind("StringFilter"),
+        dates: of_kind("DateFilter"),
+        instants: of_kind("DateTimeFilter"),
+        flags: of_kind("Boolean"),
+        choices: choices.collect(),
+    }
+});
+
+/// The values of `UserOrderField`.
+pub static ORDERS: LazyLock<Vec<&'static str>> = LazyLock::new(|| SCHEMA.enum_values("UserOrderField"));
+
+/// The field of `User` by which a value of `UserOrderField` sorts.
+pub fn sorted_field(order: &str) -> String {
+    roster::text::camel(&order.to_lowercase())
 }
 
 /// Filters of a field that no user can match all of.
@@ -38,11 +90,11 @@ on_every_database! {
         let administrator = app.license_admin().await;
         app.user().await;
         administrator.mutate("defineAttribute", "", json!({ "name": "badge", "label": "Badge", "kind": "STRING" })).await;
-        let fields = fields();
-        assert!(fields.len() > 25, "{fields:?}");
-        for (field, kind) in fields {
-            let all: Vec<Value> = contradictory(&kind).into_iter().map(|value| json!({ field.as_str(): value })).collect();
-            assert_eq!(count(&administrator, json!({ "and": all })).await, 0, "{field} is ignored");
+        assert!(FILTERS.len() > 28, "{}", FILTERS.len());
+        // The others hold other filters.
+        for FilterField { name, kind, .. } in FILTERS.iter().filter(|field| field.kind != "UserFilter") {
+            let all: Vec<Value> = contradictory(kind).into_iter().map(|value| json!({ *name: value })).collect();
+            assert_eq!(count(&administrator, json!({ "and": all })).await, 0, "{name} is ignored");
         }
     }
 }

@@ -2,21 +2,28 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
+use std::sync::LazyLock;
 
 use roster::graphql::credential_use;
 use roster::scalar::Id;
 use serde_json::{Value, json};
 
-use super::oracle::DONE;
+use super::oracle::{DONE, RIGHTS};
 use crate::app::Caller;
+use crate::user_fields::PRIVATE_FIELDS;
 
 /// The maximum number of root fields in one document.
 pub const ROOTS: usize = 10;
 
 /// The fields of a user that every viewer queries.
-pub const SEEN: &str = "fragment Seen on User { id mobile birthDate externalId lastLogin sessions { id } invitation { state } attributes { name value } \
-    adminRights { isSuperuser isAdmin isProjectAdmin isGroupAdmin isTaxonomiesAdmin isResourcesAdmin isAttributesAdmin isContactFormEmailReceiver } \
-    viewerCan { update setActive delete seePrivate seeAdminRights } }";
+static SEEN: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "fragment Seen on User {{ id {} sessions {{ id }} invitation {{ state }} attributes {{ name value }} \
+            adminRights {{ {} }} viewerCan {{ update setActive delete seePrivate seeAdminRights }} }}",
+        PRIVATE_FIELDS.join(" "),
+        RIGHTS.join(" ")
+    )
+});
 
 /// The root fields whose errors set the whole `data` of the response to null.
 pub const NEVER_NULL: [&str; 8] =
@@ -173,7 +180,7 @@ pub async fn execute(caller: &Caller<'_>, is_mutation: bool, cells: Vec<Cell>, s
     }
     query.push_str(" }");
     if query.contains("...Seen") {
-        query.push_str(SEEN);
+        query.push_str(&SEEN);
     }
     let (status, response) = caller.post(&json!({ "query": query })).await;
     for (place, cell) in cells.into_iter().enumerate() {

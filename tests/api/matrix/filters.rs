@@ -3,56 +3,48 @@
 use serde_json::json;
 
 use super::cell::Cell;
-use super::oracle::{ATTRIBUTES, FORBIDDEN, PRIVATE};
+use super::oracle::{ATTRIBUTES, FORBIDDEN};
 use super::reads::check_user;
 use super::seat::ViewerCase;
+use crate::definition::SCHEMA;
+use crate::user_fields::is_private;
+use crate::user_filter::{FILTERS, FilterField, ORDERS, sorted_field};
 
-/// Each field of `UserFilter` and a comparison with it. `attribute` is tested separately.
-pub const FILTERS: [(&str, &str); 30] = [
-    ("and", "[{ isStaff: true }]"),
-    ("or", "[{ isStaff: true }]"),
-    ("not", "{ isStaff: true }"),
-    ("id", "{ isNull: false }"),
-    ("username", "{ eq: \"x\" }"),
-    ("email", "{ contains: \"x\" }"),
-    ("certifiedEmail", "{ startsWith: \"x\" }"),
-    ("firstName", "{ endsWith: \"x\" }"),
-    ("lastName", "{ in: [\"x\"] }"),
-    ("nickname", "{ isNull: true }"),
-    ("position", "{ lt: \"x\" }"),
-    ("phone", "{ lte: \"x\" }"),
-    ("mobile", "{ gt: \"x\" }"),
-    ("externalId", "{ gte: \"x\" }"),
-    ("orcidId", "{ eq: \"x\" }"),
-    ("website", "{ eq: \"x\", caseSensitive: true }"),
-    ("isActive", "true"),
-    ("isStaff", "true"),
-    ("hasActivated", "true"),
-    ("invitation", "[SENT]"),
-    ("role", "[ADMIN]"),
-    ("userType", "[STUDENT]"),
-    ("gender", "[UNKNOWN]"),
-    ("birthDate", "{ isNull: true }"),
-    ("dateJoined", "{ isNull: true }"),
-    ("modifiedAt", "{ isNull: true }"),
-    ("lastLogin", "{ isNull: true }"),
-    ("institution", "{ isNull: true }"),
-    ("group", "{ isNull: true }"),
-    ("site", "{ isNull: true }"),
+/// A comparison of a text for each operator.
+const TEXT_COMPARISONS: [&str; 11] = [
+    "{ eq: \"x\" }",
+    "{ contains: \"x\" }",
+    "{ startsWith: \"x\" }",
+    "{ endsWith: \"x\" }",
+    "{ in: [\"x\"] }",
+    "{ isNull: true }",
+    "{ lt: \"x\" }",
+    "{ lte: \"x\" }",
+    "{ gt: \"x\" }",
+    "{ gte: \"x\" }",
+    "{ eq: \"x\", caseSensitive: true }",
 ];
 
-/// Each value of `UserOrderField` and the field of `User` that it sorts by.
-pub const ORDERS: [(&str, &str); 9] = [
-    ("USERNAME", "username"),
-    ("EMAIL", "email"),
-    ("FIRST_NAME", "firstName"),
-    ("LAST_NAME", "lastName"),
-    ("ROLE", "role"),
-    ("POSITION", "position"),
-    ("DATE_JOINED", "dateJoined"),
-    ("MODIFIED_AT", "modifiedAt"),
-    ("LAST_LOGIN", "lastLogin"),
-];
+/// Each field of `UserFilter` and a comparison with it, of the texts with each operator in turn. `attribute` is tested
+/// separately.
+fn comparisons() -> Vec<(&'static str, String)> {
+    let mut texts = TEXT_COMPARISONS.into_iter().cycle();
+    let comparison = |FilterField { name, kind, is_list }: &FilterField| {
+        let comparison = match *kind {
+            "AttributeFilter" => return None,
+            "StringFilter" => texts.next().unwrap().to_owned(),
+            "IDFilter" | "DateFilter" | "DateTimeFilter" => "{ isNull: true }".to_owned(),
+            "Boolean" => "true".to_owned(),
+            "UserFilter" => "{ isStaff: true }".to_owned(),
+            other => {
+                let values = SCHEMA.enum_values(other);
+                (*values.first().unwrap_or_else(|| panic!("{other} has no case in the matrix"))).to_owned()
+            }
+        };
+        Some((*name, if *is_list { format!("[{comparison}]") } else { comparison }))
+    };
+    FILTERS.iter().filter_map(comparison).collect()
+}
 
 impl ViewerCase<'_> {
     /// Every filter and every order of `users`, and every key of `resolveUsers`.
@@ -61,14 +53,12 @@ impl ViewerCase<'_> {
         let mut cells = Vec::new();
         let allowed = |field: &str| match self.open("users") {
             Err(error_code) => error_code,
-            Ok(())
-                if (PRIVATE.contains(&field) || field == "invitation") && self.viewer.looks_up_private().is_err() =>
-            {
+            Ok(()) if (is_private(field) || field == "invitation") && self.viewer.looks_up_private().is_err() => {
                 FORBIDDEN
             }
             Ok(()) => "value",
         };
-        for (field, comparison) in FILTERS {
+        for (field, comparison) in comparisons() {
             for filter in [
                 format!("{{ {field}: {comparison} }}"),
                 format!("{{ or: [{{ isStaff: true }}, {{ not: {{ {field}: {comparison} }} }}] }}"),
@@ -77,9 +67,9 @@ impl ViewerCase<'_> {
                 cells.push(Cell::query("users", &rest, name, allowed(field)));
             }
         }
-        for (field, shown) in ORDERS {
-            let rest = format!("(orderBy: [{{ field: {field} }}]) {{ pageInfo {{ hasNextPage }} }}");
-            cells.push(Cell::query("users", &rest, name, allowed(shown)));
+        for order in ORDERS.iter() {
+            let rest = format!("(orderBy: [{{ field: {order} }}]) {{ pageInfo {{ hasNextPage }} }}");
+            cells.push(Cell::query("users", &rest, name, allowed(&sorted_field(order))));
         }
         let by_attribute = match self.open("users").map(|()| self.viewer.looks_up_private()) {
             Err(error_code) | Ok(Err(error_code)) => error_code,
@@ -102,12 +92,12 @@ impl ViewerCase<'_> {
                 ("id", known.id.0.to_string()),
                 ("username", known.username.to_uppercase()),
                 ("email", known.email.to_uppercase()),
-                ("mobile", known.mobile.clone()),
-                ("externalId", known.external_id.clone()),
+                ("mobile", known.private_text("mobile").to_owned()),
+                ("externalId", known.private_text("externalId").to_owned()),
             ];
             for (field, value) in values {
                 let rest = format!("(filter: {{ {field}: {{ eq: \"{value}\" }} }}) {{ totalCount }}");
-                let is_forbidden = PRIVATE.contains(&field) && self.viewer.looks_up_private().is_err();
+                let is_forbidden = is_private(field) && self.viewer.looks_up_private().is_err();
                 let open = if is_forbidden { Err(FORBIDDEN) } else { Ok(()) };
                 let total = self.open("users").and(open).map(|()| json!(i32::from(is_listed())));
                 cells.push(Cell::value("users", &rest, &self.who(known), "/totalCount", total));
@@ -122,7 +112,8 @@ impl ViewerCase<'_> {
         let keys: Vec<String> = known
             .iter()
             .flat_map(|known| {
-                [known.id.0.to_string(), known.username.clone(), known.email.clone(), known.external_id.clone()]
+                let external_id = known.private_text("externalId").to_owned();
+                [known.id.0.to_string(), known.username.clone(), known.email.clone(), external_id]
             })
             .collect();
         let way = format!("{}: resolveUsers", self.name);

@@ -3,6 +3,8 @@
 use async_graphql::MaybeUndefined::Value as Given;
 use roster::entity::user::{AdminRightsInput, Role, UserFields};
 
+use crate::user_fields::user_field;
+
 /// The fields of `adminRights`.
 pub const RIGHTS: [&str; 8] = [
     "isSuperuser",
@@ -15,29 +17,9 @@ pub const RIGHTS: [&str; 8] = [
     "isContactFormEmailReceiver",
 ];
 
-/// The fields that users can change of themselves.
-pub const OWN: [&str; 13] = [
-    "firstName",
-    "lastName",
-    "nickname",
-    "position",
-    "phone",
-    "mobile",
-    "birthDate",
-    "gender",
-    "website",
-    "googleScholar",
-    "orcidId",
-    "atlasPreference",
-    "certifiedEmail",
-];
-
 /// The custom attributes of both licenses: the name in an input, whether users can change their own value, and whether
 /// all users see it.
 pub const ATTRIBUTES: [(&str, bool, bool); 2] = [("badge", false, true), ("birthplace", true, false)];
-
-/// The fields that only the user and administrators see.
-pub const PRIVATE: [&str; 4] = ["mobile", "birthDate", "externalId", "lastLogin"];
 
 /// The fields that a user signs in with. `updateUser` changes them only for other users whose rights the viewer holds;
 /// users change their own with other mutations.
@@ -134,6 +116,11 @@ impl UserRights {
 
     /// The input that creates this user.
     pub fn fields(&self) -> UserFields {
+        self.with_fields(UserFields::default())
+    }
+
+    /// The input that creates this user with other fields.
+    pub fn with_fields(&self, others: UserFields) -> UserFields {
         let [superuser, admin, project, group, taxonomies, resources, attributes, receiver] = self.rights.map(Given);
         let role = match self.role {
             "LICENSE_ADMIN" => Role::LicenseAdmin,
@@ -154,7 +141,7 @@ impl UserRights {
                 is_attributes_admin: attributes,
                 is_contact_form_email_receiver: receiver,
             }),
-            ..UserFields::default()
+            ..others
         }
     }
 }
@@ -354,7 +341,8 @@ impl Viewer {
         }
         let old = target.user;
         let is_own_attribute = ATTRIBUTES.iter().any(|(name, is_own, _)| *name == field && *is_own);
-        if target.is_self && (OWN.contains(&field) || is_own_attribute) {
+        let is_own_field = user_field(field).is_some_and(|field| field.is_self_editable);
+        if target.is_self && (is_own_field || is_own_attribute) {
             return DONE;
         }
         // A key has no more rights on its own user than on others: none if its rank is lower.

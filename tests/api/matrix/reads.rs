@@ -4,8 +4,9 @@ use roster::scalar::Id;
 use serde_json::{Value, json};
 
 use super::cell::{Cell, Summary};
-use super::oracle::{ATTRIBUTES, Change, DONE, FORBIDDEN, PRIVATE, RIGHTS, UNAUTHENTICATED, Viewer};
+use super::oracle::{ATTRIBUTES, Change, DONE, FORBIDDEN, RIGHTS, UNAUTHENTICATED, Viewer};
 use super::seat::{KeyCase, Known, ViewerCase, World};
+use crate::user_fields::PRIVATE_FIELDS;
 
 impl ViewerCase<'_> {
     /// Every path to a user.
@@ -78,7 +79,7 @@ impl ViewerCase<'_> {
             Some(Ok(())) if known.target.user.license == 'A' => "value",
             Some(Ok(())) => "null",
         };
-        let rest = format!("(by: {{ externalId: \"{}\" }}) {{ id }}", known.external_id);
+        let rest = format!("(by: {{ externalId: \"{}\" }}) {{ id }}", known.private_text("externalId"));
         cells.push(Cell::query("user", &rest, &who, by_external_id));
         if let Some(session) = known.session {
             let expected = match self.open("node") {
@@ -150,9 +151,8 @@ impl ViewerCase<'_> {
             cells.push(Cell::value("users", &rest, name, "/totalCount", total));
         }
         // Private values are not searched.
-        let private = [&self.known[0].mobile, &self.known[0].external_id, "1980-07-08"];
-        for value in private {
-            let rest = format!("(query: \"{value}\") {{ totalCount }}");
+        for value in self.known[0].private.values().filter_map(Value::as_str) {
+            let rest = format!("(query: {}) {{ totalCount }}", json!(value));
             let nothing = self.open("searchUsers").map(|()| json!(0));
             cells.push(Cell::value("searchUsers", &rest, name, "/totalCount", nothing));
         }
@@ -232,14 +232,12 @@ pub fn check_user(
     summary.expect(|| what("id"), &json!(is_found), &json!(seen.is_some_and(|seen| !seen.is_null())));
     let Some(seen) = seen.filter(|seen| is_found && !seen.is_null()) else { return };
     let is_shown = viewer.sees_private(target);
-    for field in PRIVATE {
-        let expected = match field {
+    for field in PRIVATE_FIELDS.iter().copied() {
+        let expected = match known.private.get(field) {
             _ if !is_shown => json!(null),
-            "mobile" => json!(known.mobile),
-            "birthDate" => json!("1980-07-08"),
-            "externalId" => json!(known.external_id),
-            "lastLogin" => json!(seen["lastLogin"].as_str().unwrap_or("a value")),
-            other => panic!("{other} is private and has no case in the matrix"),
+            Some(value) => value.clone(),
+            // Set by the server, such as the time of the last sign-in.
+            None => json!(seen[field].as_str().unwrap_or("a value")),
         };
         summary.expect(|| what(field), &expected, &seen[field]);
     }
@@ -276,7 +274,7 @@ pub fn check_user(
     }
     // `seePrivate` and `seeAdminRights` are compared with the values in the response; the others with later outcomes.
     let shows = json!({
-        "seePrivate": PRIVATE.iter().all(|field| !seen[field].is_null()),
+        "seePrivate": PRIVATE_FIELDS.iter().all(|field| !seen[field].is_null()),
         "seeAdminRights": seen["adminRights"].is_object() && (!target.is_self || viewer.rank() > 0),
     });
     for (field, shown) in shows.as_object().unwrap() {

@@ -8,16 +8,17 @@ use roster::entity::user::{Role, UserFields, UserNames};
 use roster::entity::{
     api_key, attribute_definition, device, institution, invitation, license, membership, session, site_access, user,
 };
-use roster::scalar::{Date, DateText, Id, now};
+use roster::scalar::{Date, Id, now};
 use roster::validation::Validator;
 use sea_orm::sea_query::Expr;
 use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use super::cell::Summary;
 use super::oracle::{ATTRIBUTES, Target, USER, UserRights, Viewer};
 use crate::app::{App, Caller, PASSWORD};
 use crate::crowd;
+use crate::user_fields::{USER_FIELDS, UserField, to_user_fields};
 
 /// A target: a user whom mutations change.
 #[derive(Clone)]
@@ -27,8 +28,8 @@ pub struct Known {
     pub id: Id,
     pub username: String,
     pub email: String,
-    pub external_id: String,
-    pub mobile: String,
+    /// The values of the private fields that inputs set.
+    pub private: Map<String, Value>,
     /// A session of the user; `None` for the viewer themselves, whose sessions the test does not know.
     pub session: Option<Id>,
     /// A device of the user.
@@ -36,6 +37,11 @@ pub struct Known {
 }
 
 impl Known {
+    /// A text in a private field.
+    pub fn private_text(&self, field: &str) -> &str {
+        self.private[field].as_str().unwrap()
+    }
+
     /// Whether every field of the user is tried: for one user of each rank, and one for each reason of invisibility.
     pub fn tries_every_field(&self) -> bool {
         ["self", "user", "ADMIN", "LICENSE_ADMIN", "superuser", "inactive user", "user of B", "LICENSE_ADMIN of B"]
@@ -200,16 +206,21 @@ pub fn group_role(role: &str) -> GroupRole {
     }
 }
 
+/// The values of a user's private fields that inputs set. Those by which users are found differ between users.
+fn private_values(external_id: String, n: usize) -> Map<String, Value> {
+    let stored = |field: &UserField| Some((field.name.to_owned(), field.accepted.first()?.stored.clone()));
+    let private = USER_FIELDS.iter().filter(|field| field.is_private);
+    let mut values: Map<String, Value> = private.filter_map(stored).collect();
+    values.insert("mobile".to_owned(), format!("+61 {n:06}").into());
+    values.insert("externalId".to_owned(), external_id.into());
+    values
+}
+
 /// The row of a user of the oracle, with values in all private fields.
 pub fn row(license: Id, user: &UserRights, first: &str, last: &str, n: usize) -> user::Model {
     let mut row = crowd::model(license, first, last);
-    let fields = UserFields {
-        username: Given(format!("m{n}")),
-        mobile: Given(format!("+61 {n:06}")),
-        birth_date: Given(DateText("1980-07-08".to_owned())),
-        external_id: Given(format!("QX-{n}")),
-        ..user.fields()
-    };
+    let private = to_user_fields(private_values(format!("QX-{n}"), n));
+    let fields = UserFields { username: Given(format!("m{n}")), ..user.with_fields(private) };
     let mut validator = Validator::changing();
     row.apply(UserNames::default(), fields, &mut validator);
     validator.finish().unwrap();
@@ -268,13 +279,11 @@ pub async fn with_key<'a>(caller: &Caller<'a>, role: Role) -> Caller<'a> {
 
 /// Creates and signs in a viewer, with values in all private fields. Viewers have smaller numbers than targets.
 pub async fn signed_in<'a>(app: &'a App, license: Id, user: &UserRights, n: usize) -> (Caller<'a>, user::Model) {
+    let private = to_user_fields(private_values(format!("V-{n}"), n));
     let fields = UserFields {
         username: Given(format!("v{n}")),
         email: Given(format!("v{n}@matrix.example")),
-        mobile: Given(format!("+61 {n:06}")),
-        birth_date: Given(DateText("1980-07-08".to_owned())),
-        external_id: Given(format!("V-{n}")),
-        ..user.fields()
+        ..user.with_fields(private)
     };
     let row = app.create("Viewer", license, fields, Given(PASSWORD.to_owned())).await;
     crowd::attributes(app, &[row.id], license, "Cork").await;
@@ -306,8 +315,7 @@ pub async fn viewer_cases(app: &App) -> Vec<ViewerCase<'_>> {
             id: row.id,
             username: format!("v{n}"),
             email: format!("v{n}@matrix.example"),
-            external_id: format!("V-{n}"),
-            mobile: format!("+61 {n:06}"),
+            private: private_values(format!("V-{n}"), n),
             session: None,
             device: None,
         };
@@ -329,8 +337,7 @@ pub async fn viewer_cases(app: &App) -> Vec<ViewerCase<'_>> {
         id: creator.id,
         username: format!("v{n}"),
         email: format!("v{n}@matrix.example"),
-        external_id: format!("V-{n}"),
-        mobile: format!("+61 {n:06}"),
+        private: private_values(format!("V-{n}"), n),
         session: None,
         device: None,
     };
@@ -380,8 +387,7 @@ pub async fn viewer_case<'a>(
             id: row.id,
             username: format!("m{number}"),
             email: row.email.clone().unwrap(),
-            external_id: format!("QX-{number}"),
-            mobile: format!("+61 {number:06}"),
+            private: private_values(format!("QX-{number}"), number),
             session: Some(Id::new()),
             device: Some(Id::new()),
         });
@@ -473,8 +479,7 @@ async fn guests(app: &App, n: usize, license: Id, sites: [(Id, bool); 2]) -> Vec
                 id: row.id,
                 username: format!("m{number}"),
                 email: row.email.clone().unwrap(),
-                external_id: format!("QX-{number}"),
-                mobile: format!("+61 {number:06}"),
+                private: private_values(format!("QX-{number}"), number),
                 session: None,
                 device: None,
             };

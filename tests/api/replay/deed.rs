@@ -1,9 +1,12 @@
 //! The operations: their documents, their inputs, and how often they run.
 
+use std::fmt::Write as _;
+
 use serde_json::{Value, json};
 
 use super::world::World;
 use crate::app::input_of;
+use crate::user_fields::USER_LEAVES;
 
 /// The caller of an operation.
 #[derive(Clone, Debug)]
@@ -35,8 +38,8 @@ type Make = fn(&mut World) -> Value;
 /// function that makes the input or the variables. Add a line for a new operation.
 #[rustfmt::skip]
 pub const OPERATION_KINDS: &[(usize, &str, &str, Make)] = &[
-    (85, "createUser", PERSON, World::new_user),
-    (90, "updateUser", PERSON, World::user_update),
+    (85, "createUser", USER, World::new_user),
+    (90, "updateUser", USER, World::user_update),
     (14, "setActive", SWITCHED, World::activation),
     (20, "deleteUser", "deletedUserId groupsPassedOn { __typename id name version }", |world| json!({ "id": world.any("User") })),
     (12, "createGroup", GROUP, |world| world.named_input(&["description"], 1)),
@@ -47,8 +50,8 @@ pub const OPERATION_KINDS: &[(usize, &str, &str, Make)] = &[
     (12, "createInstitution", SITE, |world| world.new_site()),
     (12, "updateInstitution", SITE, |world| world.named_update("Institution", SITE_TEXTS)),
     (4, "deleteInstitution", "deletedInstitutionId", |world| json!({ "id": world.any("Institution") })),
-    (22, "grantSiteAccess", PERSON, World::access),
-    (10, "revokeSiteAccess", PERSON, World::access),
+    (22, "grantSiteAccess", USER, World::access),
+    (10, "revokeSiteAccess", USER, World::access),
     (6, "createApiKey", KEY, World::key),
     (5, "revokeApiKey", "apiKey { __typename id name }", |world| json!({ "id": world.any("ApiKey") })),
     (3, "endSessions", "sessionsEnded devicesForgotten", |world| json!({ "userId": world.any_unguarded(), "includeCurrent": false })),
@@ -78,9 +81,8 @@ pub const OPERATION_KINDS: &[(usize, &str, &str, Make)] = &[
 
 pub const SITE_TEXTS: &[&str] = &["city", "state", "address", "postcode"];
 
-const PERSON: &str = "user { __typename id version username email emailVerified firstName lastName fullName nickname certifiedEmail phone mobile \
-    website birthDate gender userType position googleScholar orcidId atlasPreference externalId attributes { name label value } institution { __typename id name } role isStaff \
-    isActive hasActivated hasPin fullSiteAccess invitation { state sentAt lastError } adminRights { isSuperuser isAdmin isGroupAdmin isAttributesAdmin } dateJoined modifiedAt lastLogin }";
+const USER: &str = "user { __typename ...Leaves attributes { name label value } institution { __typename id name } \
+    invitation { state sentAt lastError } adminRights { isSuperuser isAdmin isGroupAdmin isAttributesAdmin } }";
 const SWITCHED: &str = "sessionsEnded linksRevoked keysRevoked groupsPassedOn { __typename id name version } user { __typename id version isActive modifiedAt }";
 const GROUP: &str = "group { __typename id version name description createdAt modifiedAt members(first: 5) { totalCount edges { cursor role joinedAt node { fullName } } } }";
 const SITE: &str = "institution { __typename id version name displayName kind country state city address postcode phone email numBeds externalId createdAt modifiedAt }";
@@ -159,9 +161,12 @@ fn query(name: &'static str, text: &str, variables: Value) -> Operation {
 }
 
 fn mutation(name: &'static str, selection: &str, input: &Value) -> Operation {
-    let query = format!(
+    let mut query = format!(
         "mutation ($input: {}!) {{ done: {name}(input: $input) {{ success message errors {{ code path message }} {selection} }} }}",
         input_of(name)
     );
+    if selection.contains("...Leaves") {
+        write!(query, " fragment Leaves on User {{ {} }}", *USER_LEAVES).unwrap();
+    }
     Operation { sender: Sender::Anonymous, name, query, variables: json!({ "input": input }), is_list: false }
 }

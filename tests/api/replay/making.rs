@@ -3,17 +3,26 @@
 use serde_json::{Map, Value, json};
 
 use super::deed::SITE_TEXTS;
-use super::words;
+use super::words::{self, FieldValues};
 use super::world::World;
 use crate::app::PASSWORD;
-use crate::filters::{FIELDS, TEXTS, random_text};
+use crate::filters::random_text;
 use crate::hostile::Rng;
+use crate::user_fields::USER_FIELDS;
+use crate::user_filter::{COLUMN_FILTERS, ORDERS};
 
 impl World {
     /// One of the valid values or, sometimes, one of the invalid ones.
     fn word(&mut self, good: &[&str], bad: &[&str], must_be_valid: bool) -> String {
         let from = if !must_be_valid && self.rng.one_in(5) { bad } else { good };
         (*self.rng.choose(from)).to_owned()
+    }
+
+    /// One of the valid values of a field or, sometimes, one of the invalid ones.
+    fn value(&mut self, field: &FieldValues, must_be_valid: bool) -> Value {
+        let takes_invalid = !must_be_valid && !field.invalid.is_empty() && self.rng.one_in(5);
+        let values = if takes_invalid { &field.invalid } else { &field.valid };
+        self.rng.choose(values).clone()
     }
 
     fn address(&mut self, must_be_valid: bool) -> String {
@@ -49,8 +58,8 @@ impl World {
             11 if self.rng.one_in(3) => ("pin", json!(self.rng.choose(&["0042", "12345"]))),
             11 => ("password", json!(self.rng.choose(&["short", "passwordpassword", "ééééééééééé"]))),
             _ => {
-                let &(name, good, bad) = self.rng.choose(words::TEXTS);
-                (name, self.word(good, bad, must_be_valid).into())
+                let field = self.rng.choose(&words::FIELD_VALUES);
+                (field.name, self.value(field, must_be_valid))
             }
         };
         if !must_be_valid && self.rng.one_in(12) { (name, Value::Null) } else { (name, value) }
@@ -130,8 +139,8 @@ impl World {
             input[field] = value;
         }
         if self.guarded.contains(&id) {
-            let stays = ["role", "isStaff", "adminRights", "fullSiteAccess", "password"];
-            input.as_object_mut().unwrap().retain(|field, _| !stays.contains(&field.as_str()));
+            let grants_rights = |name: &str| USER_FIELDS.iter().any(|field| field.name == name && field.grants_rights);
+            input.as_object_mut().unwrap().retain(|field, _| field != "password" && !grants_rights(field));
         }
         self.add_version_or_dry_run(&mut input, &id);
         input
@@ -220,7 +229,7 @@ impl World {
         if !self.rng.one_in(3) {
             variables["filter"] = self.filter(0);
         }
-        let mut fields = FIELDS.to_vec();
+        let mut fields = ORDERS.to_vec();
         let mut keys = Vec::new();
         for _ in 0..self.rng.below(4) {
             let field = fields.swap_remove(self.rng.below(fields.len()));
@@ -265,12 +274,16 @@ impl World {
     fn condition(&mut self) -> (&'static str, Value) {
         let nobody = |rng: &mut Rng| json!({ "isNull": rng.one_in(2) });
         match self.rng.below(24) {
-            0 => ("isActive", json!(self.rng.one_in(2))),
-            1 => ("hasActivated", json!(self.rng.one_in(2))),
-            2 => ("isStaff", json!(self.rng.one_in(2))),
-            3 => ("role", json!(["USER", "ADMIN", "LICENSE_ADMIN"][..self.rng.below(4)])),
-            4 => ("gender", json!([self.rng.choose(&["MALE", "FEMALE", "UNKNOWN"])])),
-            5 => ("userType", json!([self.rng.choose(&["CLINICIAN", "STUDENT"])])),
+            0..=2 => (*self.rng.choose(&COLUMN_FILTERS.flags), json!(self.rng.one_in(2))),
+            3..=5 => {
+                let choice = self.rng.choose(&COLUMN_FILTERS.choices);
+                let values = if self.rng.one_in(3) {
+                    json!(choice.values[..self.rng.below(choice.values.len() + 1)])
+                } else {
+                    json!([self.rng.choose(&choice.values)])
+                };
+                (choice.name, values)
+            }
             6 => (
                 "institution",
                 if self.rng.one_in(3) { nobody(&mut self.rng) } else { json!({ "eq": self.any("Institution") }) },
@@ -289,24 +302,23 @@ impl World {
             ),
             9 => ("id", json!({ "in": (0..5).map(|_| self.any("User")).collect::<Vec<_>>() })),
             10 => (
-                "birthDate",
+                *self.rng.choose(&COLUMN_FILTERS.dates),
                 json!({ *self.rng.choose(&["eq", "lt", "lte", "gt", "gte"]): self.rng.choose(&["1980-07-08", "1990-01-01", "1900-01-01"]) }),
             ),
             11..=13 => {
                 let instant = format!("⟦instant {}⟧", self.rng.below(self.moments));
                 (
-                    *self.rng.choose(&["dateJoined", "modifiedAt", "lastLogin"]),
+                    *self.rng.choose(&COLUMN_FILTERS.instants),
                     json!({ *self.rng.choose(&["lt", "lte", "gt", "gte"]): instant }),
                 )
             }
             _ => {
-                let field = *self.rng.choose(&TEXTS);
-                let good =
-                    words::TEXTS.iter().find(|(name, ..)| *name == field).map_or(words::NAMES, |(_, good, _)| good);
-                let value = match field {
-                    "username" => self.username(true),
-                    "email" | "certifiedEmail" => self.address(true),
-                    _ => self.word(good, good, true),
+                let field = *self.rng.choose(&COLUMN_FILTERS.texts);
+                let value = match (field, words::FIELD_VALUES.iter().find(|values| values.name == field)) {
+                    ("username", _) => self.username(true),
+                    ("email" | "certifiedEmail", _) => self.address(true),
+                    (_, Some(values)) => self.value(values, true).as_str().unwrap_or_default().to_owned(),
+                    (_, None) => self.word(words::NAMES, words::NO_NAMES, true),
                 };
                 (field, random_text(if value.is_empty() { "%" } else { &value }, &mut self.rng))
             }

@@ -1,5 +1,11 @@
 //! Values of users, groups and institutions: valid, unusual and invalid ones.
 
+use std::sync::LazyLock;
+
+use serde_json::Value;
+
+use crate::user_fields::{USER_FIELDS, UserField};
+
 /// Names in many spellings, and names that are hard to compare.
 #[rustfmt::skip]
 pub const NAMES: &[&str] = &[
@@ -43,20 +49,32 @@ pub const NO_ADDRESSES: &[&str] = &[
     "\"a\"@x.example", "a@[127.0.0.1]", "nul\u{0}@x.example",
 ];
 
-/// The valid and the invalid values of each text field.
-#[rustfmt::skip]
-pub const TEXTS: &[(&str, &[&str], &[&str])] = &[
-    ("nickname", NAMES, NO_NAMES),
-    ("position", &["Nurse", "nurse", "NURSE", "Ärztin", "A\u{308}rztin", "arztin", "Doctor", "100% sure", "a_b", "Médecin", "médecin", "護士", " "], &["bell\u{7}", "nul\u{0}l"]),
-    ("phone", &["+61 2 555", "+61 3 555", "02 555", "(02) 555-1", "", "0400"], &["call me", "0123456789012345678901", "+"]),
-    ("mobile", &["0400 1", "0400 2", "+41 79 1", "0400%"], &["x", "０４００"]),
-    ("website", &["www.x.example", "https://X.example/a", "http://é.example/ü", "HTTP://x.example", "https://x.example/?q=%41"], &["ftp://x.example", "not a url", "javascript:1", "http://"]),
-    ("googleScholar", &["https://scholar.google.com/citations?user=a", "scholar.google.com/x"], &["mailto:a@x.example"]),
-    ("orcidId", &["0000-0002-1825-0097", "https://orcid.org/0000-0002-1694-233X", "0000-0002-1694-233x"], &["0000-0002-1825-0098", "0000", "x"]),
-    ("atlasPreference", &["allen", "ALLEN", "ünï", "7"], &["waxholmm"]),
-    ("externalId", &["1", "001", "EX-1", "ex-1", "Ex-1", "ﬁ", "fi", "ü", "u\u{308}", "a%b", "a_b", " 1 ", "李", "2", "3", "4", "5"], &["nul\u{0}l", "tab\tbed"]),
-    ("birthDate", &["1980-07-08", "1980-07-09", "1900-01-01", "2000-02-29", "1999-12-31"], &["1899-12-31", "2999-01-01", "1981-02-29", "8.7.1980", ""]),
-];
+/// The values of a field of a user.
+pub struct FieldValues {
+    pub name: &'static str,
+    pub valid: Vec<Value>,
+    pub invalid: Vec<Value>,
+}
+
+/// The fields whose values `World` makes in other ways, besides those that grant rights.
+const MADE: [&str; 8] =
+    ["firstName", "lastName", "username", "email", "certifiedEmail", "gender", "userType", "institutionId"];
+
+/// The values of the other fields: those of the table and, of nicknames, names.
+pub static FIELD_VALUES: LazyLock<Vec<FieldValues>> = LazyLock::new(|| {
+    let values = |field: &UserField| {
+        let is_name = field.name == "nickname";
+        let (valid_names, invalid_names): (&[&str], &[&str]) = if is_name { (NAMES, NO_NAMES) } else { (&[], &[]) };
+        let valid = field.accepted.iter().map(|accepted| accepted.value.clone());
+        let invalid = field.rejected.iter().map(|rejected| rejected.value.clone());
+        FieldValues {
+            name: field.name,
+            valid: valid.chain(valid_names.iter().map(|name| (*name).into())).collect(),
+            invalid: invalid.chain(invalid_names.iter().map(|name| (*name).into())).collect(),
+        }
+    };
+    USER_FIELDS.iter().filter(|field| !field.grants_rights && !MADE.contains(&field.name)).map(values).collect()
+});
 
 /// Search words, besides names.
 #[rustfmt::skip]
