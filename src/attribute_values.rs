@@ -50,7 +50,7 @@ pub fn names(given: &MaybeUndefined<Vec<AttributeInput>>) -> Vec<String> {
     list.iter().take(MAX_GIVEN).map(|item| item.name.clone()).collect()
 }
 
-/// Returns the values in an input. Adds errors of the list itself to `form`.
+/// Returns the values in an input. Adds errors of the list itself to `validator`.
 pub fn of_list(given: MaybeUndefined<Vec<AttributeInput>>, validator: &mut Validator) -> Vec<AttributeInputItem> {
     let list = match given {
         Undefined => return Vec::new(),
@@ -189,7 +189,7 @@ impl AttributeChanges {
         self.was == self.is
     }
 
-    /// Applies the given values. Adds errors to `form`.
+    /// Applies the given values. Adds errors to `validator`.
     pub fn apply(&mut self, given: &[AttributeInputItem], definitions: &Definitions, validator: &mut Validator) {
         let mut named = HashSet::new();
         for item in given {

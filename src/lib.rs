@@ -5,10 +5,10 @@
 //! - [`cli`]: the commands of the binary and their settings
 //! - [`app`]: the application behind HTTP; [`schema`]: the API, merged from the features
 //! - the features [`user`], [`group`], [`institution`], [`site_access`], [`license`], [`attribute`], [`session`], [`api_key`]
-//!   and [`audit_event`]: in each, `mod.rs` has the rules, one transaction for each mutation; `input.rs`, `query.rs` and
-//!   `mutation.rs` are its API. No feature imports another
-//! - [`graphql`]: what every resolver stands on, from the request context to pagination and costs; [`web`]: the pages that links
-//!   lead to, and the playground; [`startup`]: opens and migrates the database
+//!   and [`audit_event`]: in each, `mod.rs` has the rules, one transaction for each mutation (in `user/` and `session/`, a
+//!   file for each subject); `input.rs`, `query.rs` and `mutation.rs` are its API. No feature imports another
+//! - [`graphql`]: what every resolver stands on, from the request context to pagination and costs; [`web`]: the pages that
+//!   links lead to, and the playground; [`startup`]: opens and migrates the database
 //! - [`mail`]: the email queue and its worker; [`ownership`]: the next owner of groups that lose their last one
 //! - [`attribute_values`]: the values of custom attributes
 //! - [`auth`]: passwords, tokens, one-time links, throttling, redirects, the server key

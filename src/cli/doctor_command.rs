@@ -1,6 +1,6 @@
 //! `roster doctor`: prints the settings and the state of the database.
 
-use super::config::Settings;
+use super::config::{LogFormat, Settings};
 use super::doctor;
 use super::open::DATA_DIR;
 use crate::auth::server_key::{self, Key};
@@ -29,7 +29,7 @@ pub async fn examine(settings: &Settings) -> anyhow::Result<()> {
     print_mail_settings(settings);
     let key = print_key(settings);
     let database = settings.database(DATA_DIR);
-    println!("log                   {}", settings.log);
+    print_log_settings(settings);
     println!("database connections  {} for reading", settings.database_connections);
     println!("database              {}", db::without_password(&database.url));
     if db::missing_file(&database.url).is_some() {
@@ -45,6 +45,7 @@ pub async fn examine(settings: &Settings) -> anyhow::Result<()> {
 
 fn print_server_settings(settings: &Settings) {
     println!("listen                {}", settings.listen);
+    println!("public URL            {}", settings.public_url(&settings.listen));
     println!("playground            {}", settings.playground);
     let (connections, per_address) = (settings.max_connections, settings.max_connections_per_address());
     println!("max connections       {connections}, {per_address} per address");
@@ -52,7 +53,17 @@ fn print_server_settings(settings: &Settings) {
     println!("trusted proxies       {}", if proxies.is_empty() { "none".to_owned() } else { proxies.join(", ") });
     println!("request deadline      {} s", settings.request_seconds);
     println!("sessions              {} days, {} hours without use", settings.session_days, settings.session_idle_hours);
+    println!("wrong secrets         {} per address within 15 minutes", settings.wrong_secrets_per_address);
     println!("password length       at least {} characters", settings.password_length);
+}
+
+fn print_log_settings(settings: &Settings) {
+    let format = match settings.log_format {
+        LogFormat::Text => "text",
+        LogFormat::Json => "json",
+    };
+    println!("log                   {}", settings.log);
+    println!("log format            {format}");
 }
 
 fn print_mail_settings(settings: &Settings) {

@@ -100,7 +100,7 @@ impl Model {
         }
     }
 
-    /// Applies the given values to the row. Adds errors to `form`.
+    /// Applies the given values to the row. Adds errors to `validator`.
     pub fn apply(&mut self, given: DefineAttributeInput, validator: &mut Validator) {
         let DefineAttributeInput { name, label, kind, required, user_editable, user_visible } = given;
         validator.required("name", MaybeUndefined::Value(name), &mut self.name, rule_of_name);

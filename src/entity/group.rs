@@ -63,7 +63,7 @@ impl Model {
         }
     }
 
-    /// Applies the given values to the row. Adds errors to `form`.
+    /// Applies the given values to the row. Adds errors to `validator`.
     pub fn apply(&mut self, fields: GroupFields, validator: &mut Validator) {
         let GroupFields { name, description } = fields;
         validator.required("name", name, &mut self.name, rule::text(100));

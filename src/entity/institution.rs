@@ -130,7 +130,7 @@ impl Model {
         }
     }
 
-    /// Applies the given values to the row. Adds errors to `form`.
+    /// Applies the given values to the row. Adds errors to `validator`.
     pub fn apply(&mut self, core: InstitutionCore, fields: InstitutionFields, validator: &mut Validator) {
         let InstitutionCore { name, kind, country } = core;
         let InstitutionFields { state, city, address, postcode, phone, email, num_beds, external_id } = fields;

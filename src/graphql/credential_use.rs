@@ -8,7 +8,7 @@ use async_graphql::{Name, Value, Variables};
 
 use crate::http::selection;
 
-/// The mutations that always hash or check secrets, or send an email to the user or address in their input.
+/// The mutations that always hash or check secrets, or by which callers who are not signed in have an email sent.
 pub const ALWAYS: [&str; 8] = [
     "login",
     "activateAccount",

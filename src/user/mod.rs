@@ -1,5 +1,5 @@
-//! Users. The rules of each mutation, its input and its result are in a submodule; `query.rs` and `mutation.rs` are the GraphQL
-//! API.
+//! Users. The rules of each mutation and its result are in the submodule of its subject. The GraphQL API is in `query.rs`,
+//! `search/`, `resolve.rs` and `mutation.rs`, and its inputs in `filter.rs`, `order.rs`, `user_by.rs` and `input.rs`.
 
 mod administrators;
 pub mod avatar;

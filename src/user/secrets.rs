@@ -34,7 +34,7 @@ impl Secrets {
     }
 
     /// Checks the secrets on behalf of the viewer. A password must not be made of the user's names and logins. Adds errors to
-    /// `form`.
+    /// `validator`.
     ///
     /// # Errors
     /// `RateLimited` if too many hashes and checks are computed at once.

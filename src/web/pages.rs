@@ -64,13 +64,19 @@ struct LinkPage<'a> {
 
 impl LinkPage<'_> {
     fn sets_password(&self) -> bool {
-        self.purpose != Purpose::EmailChange
+        match self.purpose {
+            Purpose::Activation | Purpose::PasswordReset => true,
+            Purpose::EmailChange => false,
+        }
     }
 
     /// Returns whether the link may bring an email address that another user has by now: the new address, or that of a
     /// registration.
     fn brings_address(&self) -> bool {
-        self.purpose != Purpose::PasswordReset
+        match self.purpose {
+            Purpose::Activation | Purpose::EmailChange => true,
+            Purpose::PasswordReset => false,
+        }
     }
 
     fn query(&self) -> &'static str {

@@ -170,6 +170,7 @@ in_every_sandbox! {
         assert_eq!(doctor.code, 0, "{}", doctor.err);
         let lines: Vec<String> = doctor.out.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
         let mut expected = vec!["listen 127.0.0.1:8000", "playground true", "sessions 7 days, 12 hours without use", "migrations 0 pending"];
+        expected.extend(["public URL http://127.0.0.1:8000", "wrong secrets 100 per address within 15 minutes", "log format text"]);
         expected.extend(if sandbox.is_sqlite() {
             &["journal_mode wal", "synchronous 2", "foreign_keys 1", "database sqlite:///"][..]
         } else {

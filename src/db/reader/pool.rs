@@ -17,7 +17,7 @@ use crate::budget::{Budget, Limit};
 use crate::db::ACQUIRE_TIMEOUT;
 use crate::error::is_disconnect;
 
-/// The maximum time that a connection may be idle before it is repermitd.
+/// The maximum time that a connection may be idle before it is replaced.
 const MAX_IDLE: Duration = Duration::from_mins(10);
 
 /// A pool of connections to one type of database.

@@ -1,4 +1,5 @@
-//! Users: the columns, the privacy of each, the input fields and their rules. A new field is added in this file alone.
+//! Users: the columns, the privacy of each, the input fields and their rules. `docs/adding-a-field.md` says what else a new
+//! field needs: if it is private, an enum, unique, a reference, or an administrator right.
 
 mod derived;
 mod kinds;

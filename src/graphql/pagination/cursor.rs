@@ -89,12 +89,16 @@ impl CursorType for Cursor {
     }
 }
 
-fn to_text(value: &Value) -> Option<String> {
+/// Returns a value of a position as text, which `SortKey::value` parses. `None` for null, and for types by which nothing is
+/// sorted.
+pub(super) fn to_text(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => text.clone(),
+        Value::Bool(flag) => flag.map(|flag| flag.to_string()),
         Value::Uuid(id) => id.map(|id| id.to_string()),
         Value::Int(number) => number.map(|number| number.to_string()),
         Value::BigInt(number) => number.map(|number| number.to_string()),
+        Value::ChronoDate(date) => date.map(|date| date.to_string()),
         Value::ChronoDateTimeUtc(instant) => instant.map(|instant| instant.to_rfc3339()),
         _ => None,
     }

@@ -7,7 +7,7 @@ use sea_orm::{ColumnTrait, ColumnType, EntityTrait, ModelTrait, Value};
 use super::cursor::Position;
 use crate::entity::{audit_event, group, institution, user};
 use crate::graphql::projection::Projectable;
-use crate::scalar::Id;
+use crate::scalar::{Date, Id};
 
 /// One of the columns that a list is ordered by.
 #[derive(Clone, Copy, Debug)]
@@ -244,14 +244,39 @@ impl<C: ColumnTrait> SortKey<C> {
     fn value(&self, text: Option<&str>) -> Option<Option<Value>> {
         let Some(text) = text else { return Some(None) };
         let value = match self.column.def().get_column_type() {
+            ColumnType::Boolean => Value::from(text.parse::<bool>().ok()?),
             ColumnType::Uuid => Value::from(Id::parse(text)?.0),
             ColumnType::Integer => Value::from(text.parse::<i32>().ok()?),
             ColumnType::BigInteger => Value::from(text.parse::<i64>().ok()?),
+            ColumnType::Date => Value::from(Date::parse(text)?.0),
             ColumnType::TimestampWithTimeZone => {
                 Value::from(DateTime::parse_from_rfc3339(text).ok()?.with_timezone(&Utc))
             }
             _ => Value::from(text),
         };
         Some(Some(value))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sea_orm::{IdenStatic, Iterable};
+
+    use super::super::cursor::to_text;
+    use super::*;
+
+    #[test]
+    fn a_position_keeps_the_value_of_every_column_of_a_user() {
+        let user = user::Model {
+            birth_date: Date::parse("1980-07-08"),
+            nickname: Some("true".to_owned()),
+            ..user::Model::empty(Id::new(), Id::new())
+        };
+        for column in user::Column::iter() {
+            let value = user.get(column);
+            let read = SortKey::ascending(column).value(to_text(&value).as_deref());
+            let expected = if value == value.as_null() { None } else { Some(value) };
+            assert_eq!(read, Some(expected), "{}", column.as_str());
+        }
     }
 }

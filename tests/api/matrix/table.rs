@@ -116,7 +116,7 @@ const ALLOWED: [(&str, &str, &str); 5] = [
     ("api_key/input.rs", "default_with = \"Role::User\"", "what an input says where it says nothing"),
     (
         "cli/admin.rs",
-        "new.is_superuser = administers",
+        "new.is_superuser = rights",
         "the first superuser is made by the command line, before there is a viewer",
     ),
     ("cli/admin.rs", "Value(Role::LicenseAdmin)", "the same of the first administrator of a license"),
