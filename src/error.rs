@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_graphql::{Context, Enum, ErrorExtensionValues, PathSegment, ServerError, SimpleObject, Value};
 use sea_orm::sqlx::Error as Sqlx;
 use sea_orm::sqlx::sqlite::SqliteError;
-use sea_orm::{DbErr, RuntimeErr};
+use sea_orm::{DbErr, RuntimeErr, SqlErr};
 
 /// The reason why an input was rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
@@ -143,6 +143,14 @@ impl Error {
     #[must_use]
     pub fn not_found(field: &str, what: &str) -> Self {
         Self::rejected(field, ErrorCode::NotFound, format!("There is no such {what}."))
+    }
+
+    /// Returns the mapping of a failed write: `TAKEN` at a field if it violates a unique constraint, of which there is one.
+    pub fn taken(field: &str, message: &str) -> impl Fn(DbErr) -> Self {
+        move |error| match error.sql_err() {
+            Some(SqlErr::UniqueConstraintViolation(_)) => Self::rejected(field, ErrorCode::Taken, message),
+            _ => error.into(),
+        }
     }
 
     /// Creates an internal error.

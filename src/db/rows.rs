@@ -1,8 +1,12 @@
-//! Whole rows: inserts and updates that write every column.
+//! Whole rows: inserts and updates that write every column, and the deletion of the oldest.
 
+use sea_orm::sea_query::SimpleExpr;
 use sea_orm::{
-    ActiveModelBehavior, ActiveModelTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, ModelTrait,
+    ActiveModelBehavior, ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel,
+    ModelTrait, QueryFilter, QueryOrder, QuerySelect,
 };
+
+use crate::scalar::Id;
 
 /// The active model of a row.
 type Active<M> = <<M as ModelTrait>::Entity as EntityTrait>::ActiveModel;
@@ -38,5 +42,36 @@ where
     Active<M>: ActiveModelBehavior + Send,
 {
     active(row).update_without_returning(connection).await?;
+    Ok(())
+}
+
+/// Deletes the oldest of the rows that meet a condition, beyond the `keep` latest by `time`; at most `keep` rows at once.
+///
+/// # Errors
+/// That the database cannot be reached.
+pub async fn delete_oldest<C: ColumnTrait>(
+    connection: &impl ConnectionTrait,
+    id: C,
+    condition: SimpleExpr,
+    time: C,
+    keep: u64,
+) -> Result<(), DbErr>
+where
+    C::EntityName: EntityTrait<Column = C>,
+{
+    let oldest: Vec<Id> = C::EntityName::find()
+        .select_only()
+        .column(id)
+        .filter(condition)
+        .order_by_desc(time)
+        .order_by_desc(id)
+        .offset(keep)
+        .limit(keep)
+        .into_tuple()
+        .all(connection)
+        .await?;
+    if !oldest.is_empty() {
+        C::EntityName::delete_many().filter(id.is_in(oldest)).exec(connection).await?;
+    }
     Ok(())
 }

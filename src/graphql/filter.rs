@@ -10,7 +10,7 @@ use sea_orm::sea_query::{Condition, Expr, ExprTrait, SimpleExpr};
 use sea_orm::{ColumnTrait, Value};
 
 pub use self::inputs::{DateFilter, DateTimeFilter, IdFilter, StringFilter};
-pub use self::text::{Normalizer, Normalizers, Text};
+pub use self::text::{Normalizers, Text};
 use crate::error::Error;
 use crate::scalar::{Id, Instant};
 

@@ -5,8 +5,7 @@ pub mod mutation;
 pub mod query;
 
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect,
-    SqlErr,
+    ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect,
 };
 
 use self::input::UpdateInstitutionInput;
@@ -45,7 +44,7 @@ pub async fn create(
     validator.finish()?;
     let (transaction, viewer) = actor::begin(db, viewer).await?;
     viewer.may(Action::CreateInstitution)?;
-    rows::insert(&transaction, new.clone()).await.map_err(map_unique_violation)?;
+    rows::insert(&transaction, new.clone()).await.map_err(Error::taken("externalId", TAKEN))?;
     let event = Entry::new(AuditAction::InstitutionCreated, &new).by(&viewer).with(difference(&blank, &new));
     audit::commit(transaction, [event]).await?;
     Ok(new)
@@ -75,7 +74,7 @@ pub async fn update(
         return Ok(unsaved);
     }
     let event = Entry::new(AuditAction::InstitutionUpdated, &new).by(&viewer).with(difference(&old, &new));
-    let new = versioned::save(&transaction, new).await.map_err(map_unique_violation)?;
+    let new = versioned::save(&transaction, new).await.map_err(Error::taken("externalId", TAKEN))?;
     audit::commit(transaction, [event]).await?;
     Ok(Updated::Saved(new))
 }
@@ -113,14 +112,6 @@ async fn lock_to_change(
     let institution = found.ok_or_else(|| Error::not_found("id", "institution"))?;
     viewer.may_change_institution(site_access::is_granted(transaction, viewer.signed_in()?.user_id, id).await?)?;
     Ok(institution)
-}
-
-/// Maps a violation of the unique constraint, of which there is one, to `TAKEN`.
-fn map_unique_violation(error: DbErr) -> Error {
-    match error.sql_err() {
-        Some(SqlErr::UniqueConstraintViolation(_)) => Error::rejected("externalId", ErrorCode::Taken, TAKEN),
-        _ => error.into(),
-    }
 }
 
 /// Whether the external ID violates the unique constraint. Called only for a dry run, or to report it with other errors.

@@ -5,7 +5,7 @@ pub mod query;
 use std::collections::HashMap;
 
 use async_graphql::MaybeUndefined;
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, SqlErr};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use crate::audit::{self, Change, Entry, recorded};
 use crate::db::{Db, rows};
@@ -69,12 +69,7 @@ async fn create_with_id(db: &Db, id: Id, terms: NewLicense) -> Result<license::M
     let event = Entry::new(AuditAction::LicenseCreated, &new)
         .with(changes.map(|(field, value)| Change::of(field, None, value)));
     let transaction = db.begin().await?;
-    match rows::insert(&transaction, new.clone()).await {
-        Err(error) if matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_))) => {
-            return Err(Error::rejected("number", ErrorCode::Taken, TAKEN));
-        }
-        inserted => inserted?,
-    }
+    rows::insert(&transaction, new.clone()).await.map_err(Error::taken("number", TAKEN))?;
     audit::commit(transaction, [event]).await?;
     Ok(new)
 }

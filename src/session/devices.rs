@@ -1,7 +1,7 @@
 //! Devices that have signed in with a password, and may then sign in with a PIN.
 
 use sea_orm::sea_query::{Condition, Expr};
-use sea_orm::{ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter};
 
 use crate::auth::token::{self, TokenKind};
 use crate::db::rows;
@@ -24,20 +24,9 @@ pub(super) async fn register(transaction: &DatabaseTransaction, user_id: Id) -> 
     let device_token = token::new(TokenKind::Device)?;
     let new = device::Model { id: Id::new(), user_id, token_hash: token::hash(&device_token), last_used_at: now() };
     rows::insert(transaction, new).await?;
-    let beyond_limit: Vec<Id> = device::Entity::find()
-        .select_only()
-        .column(device::Column::Id)
-        .filter(device::Column::UserId.eq(user_id))
-        .order_by_desc(device::Column::LastUsedAt)
-        .order_by_desc(device::Column::Id)
-        .offset(MAX_DEVICES_OF_A_USER)
-        .limit(MAX_DEVICES_OF_A_USER)
-        .into_tuple()
-        .all(transaction)
-        .await?;
-    if !beyond_limit.is_empty() {
-        device::Entity::delete_many().filter(device::Column::Id.is_in(beyond_limit)).exec(transaction).await?;
-    }
+    let of_user = device::Column::UserId.eq(user_id);
+    let (id, time) = (device::Column::Id, device::Column::LastUsedAt);
+    rows::delete_oldest(transaction, id, of_user, time, MAX_DEVICES_OF_A_USER).await?;
     Ok(device_token)
 }
 

@@ -1,9 +1,7 @@
 //! Change of the viewer's email address, confirmed by a link.
 
-use sea_orm::SqlErr;
-
 use super::credentials::{CURRENT_PASSWORD, begin_verified, find};
-use super::errors::expired;
+use super::errors::{address_taken, expired};
 use super::sign_in::Authenticator;
 use crate::access::{Action, Viewer};
 use crate::audit::{self, Entry, difference};
@@ -73,16 +71,7 @@ pub async fn confirm(db: &Db, client: &Client, token: &str) -> Result<user::Mode
     let mut new = user::Model { email: Some(new_email), email_verified: true, ..old.clone() };
     new.update_derived();
     new.keep_login_keys(&old);
-    let new = match versioned::save(&transaction, new).await {
-        Err(error) if matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_))) => {
-            return Err(Error::rejected(
-                "token",
-                ErrorCode::Taken,
-                "Another user now has this address as their email address or username.",
-            ));
-        }
-        updated => updated?,
-    };
+    let new = versioned::save(&transaction, new).await.map_err(address_taken)?;
     search_index::update(&transaction, [(Some(&old), Some(&new))]).await?;
     mail::notify(&transaction, &old, MailKind::EmailChanged, client.language).await?;
     let event = Entry::new(AuditAction::EmailChanged, &new).by_user(new.id, client.request_id.clone());

@@ -1,5 +1,7 @@
 //! Errors of a sign-in.
 
+use sea_orm::DbErr;
+
 use crate::error::{Error, ErrorCode, MutationError};
 
 /// The message for a locked account.
@@ -33,6 +35,12 @@ pub fn pin_disabled() -> Error {
 #[must_use]
 pub fn expired() -> Error {
     Error::rejected("token", ErrorCode::Expired, "This link is no longer valid; request a new one.")
+}
+
+/// Maps the failed write of the email address that a link brings: `TAKEN` if another user has the address by now.
+#[must_use]
+pub fn address_taken(error: DbErr) -> Error {
+    Error::taken("token", "Another user now has this address as their email address or username.")(error)
 }
 
 fn rejected(code: ErrorCode, message: &str) -> Error {

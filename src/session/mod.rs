@@ -17,8 +17,8 @@ pub mod start;
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, JoinType, QueryFilter, QueryOrder, QuerySelect,
-    RelationTrait, Select,
+    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, JoinType, QueryFilter, QuerySelect, RelationTrait,
+    Select,
 };
 
 pub use self::start::start;
@@ -28,7 +28,7 @@ use crate::audit::{self, Change, Entry};
 use crate::auth::credential;
 use crate::auth::policy::Lifetime;
 use crate::auth::token::{self, TokenKind};
-use crate::db::Db;
+use crate::db::{Db, rows};
 use crate::entity::audit_event::AuditAction;
 use crate::entity::session::MAX_SESSIONS_OF_A_USER;
 use crate::entity::user::Role;
@@ -148,21 +148,9 @@ async fn touch_api_key(db: &Db, id: Id) -> Result<(), Error> {
 async fn end_oldest(db: &impl ConnectionTrait, lifetime: Lifetime, user_id: Id) -> Result<(), Error> {
     let of_user = session::Column::UserId.eq(user_id);
     let has_expired = session::alive(lifetime.idle).not();
-    session::Entity::delete_many().filter(of_user).filter(has_expired).exec(db).await?;
-    let beyond_limit: Vec<Id> = session::Entity::find()
-        .select_only()
-        .column(session::Column::Id)
-        .filter(session::Column::UserId.eq(user_id))
-        .order_by_desc(session::Column::CreatedAt)
-        .order_by_desc(session::Column::Id)
-        .offset(MAX_SESSIONS_OF_A_USER)
-        .limit(MAX_SESSIONS_OF_A_USER)
-        .into_tuple()
-        .all(db)
-        .await?;
-    if !beyond_limit.is_empty() {
-        session::Entity::delete_many().filter(session::Column::Id.is_in(beyond_limit)).exec(db).await?;
-    }
+    session::Entity::delete_many().filter(of_user.clone()).filter(has_expired).exec(db).await?;
+    let (id, time) = (session::Column::Id, session::Column::CreatedAt);
+    rows::delete_oldest(db, id, of_user, time, MAX_SESSIONS_OF_A_USER).await?;
     Ok(())
 }
 

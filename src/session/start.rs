@@ -3,9 +3,9 @@
 
 use chrono::{DateTime, Utc};
 use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter, SqlErr};
+use sea_orm::{ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter};
 
-use super::errors::{expired, inactive, invalid_credentials};
+use super::errors::{address_taken, expired, inactive, invalid_credentials};
 use super::{devices, end_oldest};
 use crate::audit::{self, Change, Entry, difference};
 use crate::auth::credential::{lock_if_active, set_password, store_password};
@@ -16,8 +16,9 @@ use crate::client::Client;
 use crate::db::{Db, rows};
 use crate::entity::audit_event::AuditAction;
 use crate::entity::mail::MailKind;
+use crate::entity::versioned::Versioned;
 use crate::entity::{credential, invitation, pin, session, user};
-use crate::error::{Error, ErrorCode};
+use crate::error::Error;
 use crate::i18n::language::Language;
 use crate::scalar::{Id, Url, now};
 use crate::{mail, search_index};
@@ -200,13 +201,7 @@ impl<'a> SessionStart<'a> {
 }
 
 async fn insert_user(transaction: &DatabaseTransaction, new: user::Model) -> Result<user::Model, Error> {
-    match rows::insert(transaction, new.clone()).await {
-        Err(error) if matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_))) => {
-            let message = "Another user now has this address as their email address or username.";
-            return Err(Error::rejected("token", ErrorCode::Taken, message));
-        }
-        inserted => inserted?,
-    }
+    rows::insert(transaction, new.clone()).await.map_err(address_taken)?;
     search_index::update(transaction, [(None, Some(&new))]).await?;
     Ok(new)
 }
@@ -233,7 +228,8 @@ pub(super) async fn set_password_by_link(
         .filter(invitation::Column::AcceptedAt.is_null())
         .exec(transaction)
         .await?;
-    (user.has_activated, user.modified_at, user.version) = (true, now(), user.version + 1);
+    user.has_activated = true;
+    user.advance();
     Ok(())
 }
 

@@ -43,10 +43,14 @@ pub(super) async fn finish(
     validator.finish()
 }
 
-/// Checks that no other user has a value of a changed user.
-pub(super) async fn check(db: &impl ConnectionTrait, old: &user::Model, new: &user::Model) -> Result<(), Error> {
+/// Checks that no other user has a value of a new or changed user.
+pub(super) async fn check(
+    db: &impl ConnectionTrait,
+    old: Option<&user::Model>,
+    new: &user::Model,
+) -> Result<(), Error> {
     let mut validator = Validator::changing();
-    collect_conflicts(db, Some(old), new, &mut validator).await?;
+    collect_conflicts(db, old, new, &mut validator).await?;
     validator.finish()
 }
 
@@ -60,8 +64,7 @@ pub(super) async fn map_unique_violation(db: &Db, old: Option<&user::Model>, new
         }
         _ => return error.into(),
     }
-    let mut validator = Validator::changing();
-    match collect_conflicts(db.read(), old, new, &mut validator).await.and_then(|()| validator.finish()) {
+    match check(db.read(), old, new).await {
         Ok(()) => error.into(),
         Err(explained) => explained,
     }

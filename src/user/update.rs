@@ -62,7 +62,7 @@ pub async fn update(
     let Draft { row, attributes, .. } = apply(&transaction, None, &actor, &old, &input, &definitions).await?;
     ensure_administrator_remains(&transaction, &old, &row).await?;
     if options.dry_run {
-        conflicts::check(&transaction, &old, &row).await?;
+        conflicts::check(&transaction, Some(&old), &row).await?;
         return Ok(Updated::DryRun(old));
     }
     save(db, transaction, &actor, language, Change { old, new: row, hashed_secrets, attributes }).await

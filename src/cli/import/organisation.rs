@@ -9,7 +9,7 @@ use crate::audit::{self, Entry, difference};
 use crate::db::rows;
 use crate::entity::audit_event::AuditAction;
 use crate::entity::subject::Subject;
-use crate::entity::versioned::Versioned;
+use crate::entity::versioned::{self, Versioned};
 use crate::entity::{group, institution};
 use crate::error::{Error, ErrorCode};
 use crate::scalar::Id;
@@ -83,7 +83,7 @@ impl Importer<'_> {
 
     /// Writes a row if it is new or changed. The audit event of a new row lists the differences from `empty`.
     #[expect(clippy::disallowed_methods, reason = "the command line has no actor")]
-    async fn write_row<M>(&mut self, actions: Actions, old: Option<M>, empty: &M, mut row: M) -> Result<(), Error>
+    async fn write_row<M>(&mut self, actions: Actions, old: Option<M>, empty: &M, row: M) -> Result<(), Error>
     where
         M: Subject + Versioned + IntoActiveModel<<M::Entity as EntityTrait>::ActiveModel> + PartialEq,
         M::Entity: EntityTrait<Model = M>,
@@ -102,8 +102,7 @@ impl Importer<'_> {
         let action = if old.is_some() { actions.updated } else { actions.created };
         let event = Entry::new(action, &row).with(difference(old.as_ref().unwrap_or(empty), &row));
         if old.is_some() {
-            row.advance();
-            rows::update(&transaction, row).await?;
+            versioned::save(&transaction, row).await?;
         } else {
             rows::insert(&transaction, row).await?;
         }

@@ -11,7 +11,7 @@ use crate::db::conditions;
 const MAX_TEXT_LENGTH: usize = 250;
 
 /// Converts a text to the form in which it is compared.
-pub type Normalizer = fn(&str) -> String;
+type Normalizer = fn(&str) -> String;
 
 /// A text column as it is stored, and in the form in which it is compared.
 pub struct Text {
@@ -60,15 +60,15 @@ struct Comparison<'a> {
     case_sensitive: bool,
 }
 
-impl<'a> Comparison<'a> {
+impl Comparison<'_> {
     /// Returns the expression that is compared for equality.
-    fn equality(&self) -> &'a Expr {
-        if self.case_sensitive { &self.text.stored } else { &self.text.key }
+    fn equality(&self) -> Expr {
+        if self.case_sensitive { self.text.stored.clone() } else { self.text.key.clone() }
     }
 
     /// Returns the expression whose order and parts are compared.
-    fn order(&self) -> &'a Expr {
-        if self.case_sensitive { &self.text.bytes } else { &self.text.key }
+    fn order(&self) -> Expr {
+        if self.case_sensitive { self.text.bytes.clone() } else { self.text.key.clone() }
     }
 
     fn normalizers(&self) -> Normalizers {
@@ -112,19 +112,18 @@ impl FilterBuilder {
             builder.check_length(path, &text);
             Some(value(&text))
         });
-        let (equality, order) = (|| comparison.equality().clone(), || comparison.order().clone());
         Condition::all()
             .add_option(eq.as_ref().and_then(|eq| comparison.key_equals(eq)))
-            .add_option(eq.map(|eq| equality().eq(eq)))
-            .add_option(lt.map(|lt| order().lt(lt)))
-            .add_option(lte.map(|lte| order().lte(lte)))
-            .add_option(gt.map(|gt| order().gt(gt)))
-            .add_option(gte.map(|gte| order().gte(gte)))
-            .add_option(starts_with.map(|start| conditions::starts_with(order(), &start)))
+            .add_option(eq.map(|eq| comparison.equality().eq(eq)))
+            .add_option(lt.map(|lt| comparison.order().lt(lt)))
+            .add_option(lte.map(|lte| comparison.order().lte(lte)))
+            .add_option(gt.map(|gt| comparison.order().gt(gt)))
+            .add_option(gte.map(|gte| comparison.order().gte(gte)))
+            .add_option(starts_with.map(|start| conditions::starts_with(comparison.order(), &start)))
             .add_option(one_of.as_ref().and_then(|values| comparison.key_is_one_of(values)))
-            .add_option(one_of.map(|values| equality().is_in(values)))
-            .add_option(contains.map(|part| conditions::contains(order(), &part, self.postgres)))
-            .add_option(ends_with.map(|end| conditions::ends_with(order(), &end, self.postgres)))
+            .add_option(one_of.map(|values| comparison.equality().is_in(values)))
+            .add_option(contains.map(|part| conditions::contains(comparison.order(), &part, self.postgres)))
+            .add_option(ends_with.map(|end| conditions::ends_with(comparison.order(), &end, self.postgres)))
             .add_option(self.null(is_null, &text.stored))
     }
 

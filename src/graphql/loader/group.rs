@@ -6,7 +6,7 @@ use async_graphql::dataloader::Loader;
 use chrono::{DateTime, Utc};
 use sea_orm::{ConnectionTrait, EntityTrait, JoinType, QueryFilter, QueryResult, QuerySelect, RelationTrait, Select};
 
-use super::{Loaders, ParentPage, group_by_part};
+use super::{Loaders, group_by_part};
 use crate::db::conditions::{no_index_hint, one_of};
 use crate::entity::membership::{self, GroupRole};
 use crate::entity::user;
@@ -57,8 +57,8 @@ impl Loader<MembersOfGroup> for Loaders {
             };
             let parent = membership::Column::GroupId;
             let rows = pagination::read_per_parent(self.db.read(), select, &columns, parent, &part, member).await?;
-            let key = |list: &ParentPage<'_, Member>| MembersOfGroup(list.parent_id, list.request.clone());
-            pages.extend(super::pages(groups, rows).into_iter().map(|list| (key(&list), list.page)));
+            let lists = super::pages(groups, rows).into_iter();
+            pages.extend(lists.map(|list| (MembersOfGroup(list.parent_id, list.request.clone()), list.page)));
         }
         Ok(pages)
     }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use async_graphql::dataloader::Loader;
 use sea_orm::{ConnectionTrait, EntityTrait, QueryFilter, Select};
 
-use super::{Loaders, ParentPage, group_by_part};
+use super::{Loaders, group_by_part};
 use crate::db::conditions::{no_index_hint, one_of};
 use crate::entity::user;
 use crate::error::Error;
@@ -41,8 +41,8 @@ impl Loader<UsersOfInstitution> for Loaders {
             let parent = user::Column::InstitutionId;
             let rows = pagination::read_per_parent(self.db.read(), select, &columns, parent, &part, |_, user| Ok(user))
                 .await?;
-            let key = |list: &ParentPage<'_, user::Model>| UsersOfInstitution(list.parent_id, list.request.clone());
-            pages.extend(super::pages(institutions, rows).into_iter().map(|list| (key(&list), list.page)));
+            let lists = super::pages(institutions, rows).into_iter();
+            pages.extend(lists.map(|list| (UsersOfInstitution(list.parent_id, list.request.clone()), list.page)));
         }
         Ok(pages)
     }
