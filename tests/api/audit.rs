@@ -26,9 +26,9 @@ use serde_json::{Value, json};
 
 use crate::app::{App, Caller, LIFETIME, PASSWORD, input_of};
 use crate::avatars;
-use crate::definition::{Definition, SCHEMA};
+use crate::definition::SCHEMA;
 use crate::process::Sandbox;
-use crate::user_fields::{USER_FIELDS, USER_LEAVES};
+use crate::user_fields::{USER_FIELDS, USER_SELECTION};
 
 const EVENT: &str = "id at action actor { id } apiKey { id } subject { __typename id } subjectId changes { field before after } requestId";
 
@@ -720,7 +720,7 @@ const OF_STRANGERS: [&str; 2] = ["registerUser", "requestPasswordReset"];
 
 /// The names of all mutations of the schema.
 pub fn mutations() -> Vec<String> {
-    Definition::of_roster().fields("Mutation").iter().map(|field| field.name.node.to_string()).collect()
+    SCHEMA.fields("Mutation").iter().map(|field| field.name.node.to_string()).collect()
 }
 
 /// A page of the events that a caller sees.
@@ -892,8 +892,7 @@ on_every_database! {
         let institution = json!(new_institution(&superuser).await.0);
         let id = app.create("Bea", app.license, UserFields::default(), Undefined).await.id;
         let state = async || {
-            let rights = SCHEMA.leaf_fields("AdminRights").join(" ");
-            let query = format!("query ($id: ID!) {{ user(by: {{ id: $id }}) {{ {} institution {{ id }} adminRights {{ {rights} }} }} }}", *USER_LEAVES);
+            let query = format!("query ($id: ID!) {{ user(by: {{ id: $id }}) {{ {} }} }}", *USER_SELECTION);
             superuser.data(&query, json!({ "id": id.0 })).await["user"].clone()
         };
         for field in USER_FIELDS.iter() {
@@ -1527,7 +1526,7 @@ on_every_database! {
         let license_admin = app.license_admin().await;
         with_full_event(&app).await;
         let fields = ["id", "at", "action", "actor { id }", "apiKey { id }", "subject { id }", "subjectId", "changes { field before after }", "requestId"];
-        let named: BTreeSet<String> = Definition::of_roster().fields("AuditEvent").iter().map(|field| field.name.node.to_string()).collect();
+        let named: BTreeSet<String> = SCHEMA.fields("AuditEvent").iter().map(|field| field.name.node.to_string()).collect();
         assert_eq!(named, fields.iter().map(|field| field.split(' ').next().unwrap().to_owned()).collect());
         let execute = async |fields: &str| license_admin.data(&format!("{{ auditEvents {{ nodes {{ {fields} }} }} }}"), json!({})).await["auditEvents"]["nodes"].as_array().unwrap().clone();
         let whole = execute(&fields.join(" ")).await;

@@ -35,7 +35,7 @@ pub struct Accepted {
     pub stored: Value,
 }
 
-/// A value that is rejected, and the code of its error.
+/// A value that is rejected, and the code of its error. `BAD_REQUEST` rejects the whole request.
 pub struct Rejected {
     pub value: Value,
     pub code: &'static str,
@@ -178,7 +178,8 @@ pub static USER_FIELDS: LazyLock<Vec<UserField>> = LazyLock::new(|| {
             .accepts([of_length(100)])
             .normalizes(" ", Value::Null)
             .rejects("TOO_LONG", [of_length(101), long()])
-            .rejects("INVALID", ["bell\u{7}", "nul\u{0}l"]),
+            .rejects("INVALID", ["bell\u{7}"])
+            .rejects("BAD_REQUEST", ["nul\u{0}l"]),
         UserField::optional("phone")
             .self_editable()
             .accepts(["+61 2 555", "+61 3 555", "02 555", "(02) 555-1", "0400", "+44 20 7946 0000"])
@@ -231,7 +232,8 @@ pub static USER_FIELDS: LazyLock<Vec<UserField>> = LazyLock::new(|| {
             .normalizes(" 1 ", "1")
             .normalizes(" \u{a0}", Value::Null)
             .rejects("TOO_LONG", ["x".repeat(251), long()])
-            .rejects("INVALID", ["nul\u{0}l", "tab\tbed"]),
+            .rejects("INVALID", ["tab\tbed"])
+            .rejects("BAD_REQUEST", ["nul\u{0}l"]),
         UserField::optional("birthDate")
             .private()
             .self_editable()
@@ -266,6 +268,12 @@ pub static PRIVATE_FIELDS: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
 
 /// A selection of the fields of a user that are scalars or enums.
 pub static USER_LEAVES: LazyLock<String> = LazyLock::new(|| SCHEMA.leaf_fields("User").join(" "));
+
+/// A selection of every field of the table, and of the other scalars and enums of a user.
+pub static USER_SELECTION: LazyLock<String> = LazyLock::new(|| {
+    let rights = SCHEMA.leaf_fields("AdminRights").join(" ");
+    format!("{} institution {{ id }} adminRights {{ {rights} }}", *USER_LEAVES)
+});
 
 /// The field of this name; `None` if it is not in the table.
 pub fn user_field(name: &str) -> Option<&'static UserField> {

@@ -306,14 +306,19 @@ pub struct Sample {
     pub change: Change,
 }
 
+impl Sample {
+    fn new(field: &'static str, value: &str, change: Change) -> Self {
+        Self { field, input: format!("{field}: {value}"), change }
+    }
+}
+
 /// Values for each field of the input.
 pub fn samples(fields: &[String], known: &Known, institutions: [Id; 2]) -> Vec<Sample> {
     fields.iter().flat_map(|field| samples_of_field(field, known, institutions)).collect()
 }
 
 fn samples_of_field(field: &str, known: &Known, institutions: [Id; 2]) -> Vec<Sample> {
-    let plain =
-        |field: &'static str, value: &str| Sample { field, input: format!("{field}: {value}"), change: Change::Plain };
+    let plain = |field: &'static str, value: &str| Sample::new(field, value, Change::Plain);
     match field {
         "password" => ["\"nine-velvet-comets-hum\"", "null"].map(|value| plain("password", value)).into(),
         "pin" => ["\"0417\"", "null"].map(|value| plain("pin", value)).into(),
@@ -329,9 +334,11 @@ fn samples_of_field(field: &str, known: &Known, institutions: [Id; 2]) -> Vec<Sa
             };
             [("badge", "\"7\""), ("badge", "null"), ("birthplace", "\"Cork\"")].map(sample).into()
         }
-        "role" | "isStaff" | "fullSiteAccess" | "adminRights" => samples_of_rights(field),
         _ => {
             let field = user_field(field).unwrap_or_else(|| panic!("{field} is not in the table of fields"));
+            if field.grants_rights {
+                return samples_of_rights(field.name);
+            }
             // The first value may be the current one.
             let value = field.accepted.get(1).or(field.accepted.first()).map(|accepted| field.literal(&accepted.value));
             // Other tests remove the email address, which some users cannot do without.
@@ -342,35 +349,15 @@ fn samples_of_field(field: &str, known: &Known, institutions: [Id; 2]) -> Vec<Sa
 }
 
 /// Values for a field that grants rights.
-fn samples_of_rights(field: &str) -> Vec<Sample> {
+fn samples_of_rights(field: &'static str) -> Vec<Sample> {
     let flags = [false, true];
     match field {
-        "role" => {
-            let sample = |role: &'static str| Sample {
-                field: "role",
-                input: format!("role: {role}"),
-                change: Change::Role(role),
-            };
-            ["USER", "ADMIN", "LICENSE_ADMIN"].map(sample).into()
-        }
-        "isStaff" => {
-            let sample =
-                |is: bool| Sample { field: "isStaff", input: format!("isStaff: {is}"), change: Change::Staff(is) };
-            flags.map(sample).into()
-        }
-        "fullSiteAccess" => {
-            let sample = |is: bool| Sample {
-                field: "fullSiteAccess",
-                input: format!("fullSiteAccess: {is}"),
-                change: Change::Everywhere(is),
-            };
-            flags.map(sample).into()
-        }
+        "role" => ["USER", "ADMIN", "LICENSE_ADMIN"].map(|role| Sample::new(field, role, Change::Role(role))).into(),
+        "isStaff" => flags.map(|is| Sample::new(field, &is.to_string(), Change::Staff(is))).into(),
+        "fullSiteAccess" => flags.map(|is| Sample::new(field, &is.to_string(), Change::Everywhere(is))).into(),
         "adminRights" => {
-            let sample = |right: &'static str, is: bool| Sample {
-                field: "adminRights",
-                input: format!("adminRights: {{ {right}: {is} }}"),
-                change: Change::Right(right, is),
+            let sample = |right: &'static str, is: bool| {
+                Sample::new(field, &format!("{{ {right}: {is} }}"), Change::Right(right, is))
             };
             RIGHTS.into_iter().flat_map(|right| flags.map(|is| sample(right, is))).collect()
         }

@@ -8,7 +8,7 @@ use super::world::World;
 use crate::app::PASSWORD;
 use crate::filters::random_text;
 use crate::hostile::Rng;
-use crate::user_fields::USER_FIELDS;
+use crate::user_fields::user_field;
 use crate::user_filter::{COLUMN_FILTERS, ORDERS};
 
 impl World {
@@ -139,7 +139,7 @@ impl World {
             input[field] = value;
         }
         if self.guarded.contains(&id) {
-            let grants_rights = |name: &str| USER_FIELDS.iter().any(|field| field.name == name && field.grants_rights);
+            let grants_rights = |name: &str| user_field(name).is_some_and(|field| field.grants_rights);
             input.as_object_mut().unwrap().retain(|field, _| field != "password" && !grants_rights(field));
         }
         self.add_version_or_dry_run(&mut input, &id);
