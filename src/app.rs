@@ -35,11 +35,11 @@ use crate::{background, session, user};
 
 /// Returns the limits for the expensive requests of one caller.
 fn expensive_requests() -> ShareLimits {
-    ShareLimits { at_once: background::threads(), waiting: 16, max_wait: Duration::from_secs(3) }
+    ShareLimits { at_once: background::threads(), waiting: 64, max_wait: Duration::from_secs(3), rest: 4 }
 }
 
 /// The long responses that one caller has under way: each is kept in memory until the caller has read it.
-const LONG_RESPONSES: ShareLimits = ShareLimits { at_once: 4, waiting: 8, max_wait: Duration::from_secs(3) };
+const LONG_RESPONSES: ShareLimits = ShareLimits { at_once: 4, waiting: 8, max_wait: Duration::from_secs(3), rest: 0 };
 
 /// The running application; cheap to clone.
 #[derive(Clone)]
@@ -113,6 +113,7 @@ impl App {
     /// Waits for a slot of the caller if a request is expensive; other requests need none.
     async fn admit_expensive(&self, who: Requester, cost: usize) -> Result<Option<Share<Requester>>, HttpError> {
         if cost < cost::EXPENSIVE {
+            self.expensive_requests.pass();
             return Ok(None);
         }
         self.expensive_requests.take(who).await.map(Some).ok_or_else(HttpError::too_many_expensive_requests)

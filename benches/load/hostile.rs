@@ -22,6 +22,8 @@ use crate::walk::walk;
 use crate::workload::{Workload, in_turn};
 use crate::{expensive, machine, table};
 
+/// The time for which the readers read from the idle server: long enough for a steady 99th percentile.
+const IDLE: Duration = Duration::from_secs(30);
 /// The number of hostile requests.
 const REQUESTS: usize = 100_000;
 /// The number of connections that send hostile requests.
@@ -80,11 +82,11 @@ struct Health {
 impl Bench<'_> {
     /// Reads from an idle server, and again while it is attacked.
     pub async fn hostile(&self, tokens: &Tokens) -> Result<()> {
-        let (address, span) = (self.server.address, Duration::from_secs_f64(self.arguments.seconds));
+        let address = self.server.address;
         let walk = walk(&mut Connection::open(address).await?, address, &tokens.reader).await?;
         let [reads, ..] = read_workloads(address, &tokens.reader, &walk);
-        self.read(&reads, span / 3).await?; // the server has just started
-        let idle = self.read(&reads, span).await?;
+        self.read(&reads, IDLE / 10).await?; // the server has just started
+        let idle = self.read(&reads, IDLE).await?;
         let expensive = expensive::requests(address, &tokens.other, &walk).await?;
         // On a thread of its own, so that the readers do not wait for the attackers.
         let attack = std::thread::spawn(move || attack(address, expensive));

@@ -57,7 +57,8 @@ const DELETE_EXPIRED: &str = "DELETE FROM attempts WHERE since <= $1";
 
 /// The inputs with logins that one viewer may have under way. Up to this many may learn more than is allowed, because they
 /// began before the others were counted.
-const INPUTS_OF_A_VIEWER: ShareLimits = ShareLimits { at_once: 4, waiting: 1_000, max_wait: Duration::from_secs(10) };
+const INPUTS_OF_A_VIEWER: ShareLimits =
+    ShareLimits { at_once: 4, waiting: 1_000, max_wait: Duration::from_secs(10), rest: 0 };
 
 /// The inputs with logins that are under way.
 pub struct LoginInputs(pub Shares<Id>);

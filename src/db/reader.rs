@@ -65,7 +65,7 @@ impl Reader {
 
     fn new(pool: Pool, most: u32, meter: StatementCounter) -> Self {
         let at_once = (most as usize / 2).max(1);
-        let limits = ShareLimits { at_once, waiting: MAX_WAITING_OF_CALLER, max_wait: MAX_WAIT_OF_CALLER };
+        let limits = ShareLimits { at_once, waiting: MAX_WAITING_OF_CALLER, max_wait: MAX_WAIT_OF_CALLER, rest: 0 };
         Self { pool, meter, shares: Shares::new(limits), request: None }
     }
 

@@ -70,7 +70,7 @@ const IDLE: Duration = Duration::from_secs(75);
 /// Maximum number of requests with a file that are read or executed at once; each is kept in memory as a whole.
 const MAX_UPLOADS: usize = 16;
 /// The limit for the requests with a file of one user.
-const UPLOADS_PER_USER: ShareLimits = ShareLimits { at_once: 1, waiting: 0, max_wait: Duration::ZERO };
+const UPLOADS_PER_USER: ShareLimits = ShareLimits { at_once: 1, waiting: 0, max_wait: Duration::ZERO, rest: 0 };
 
 /// The limits and timeouts of the server.
 #[derive(Clone, Debug)]

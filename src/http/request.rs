@@ -30,7 +30,8 @@ const LONG_BODY: usize = 16 * 1024;
 /// Maximum number of bytes of a document that is not checked in the background, unless it is cached.
 const LONG_DOCUMENT: usize = 2 * 1024;
 /// The limits for the work in the background for one network.
-const NETWORK_LIMITS: ShareLimits = ShareLimits { at_once: 1, waiting: 256, max_wait: Duration::from_secs(10) };
+const NETWORK_LIMITS: ShareLimits =
+    ShareLimits { at_once: 1, waiting: 256, max_wait: Duration::from_secs(10), rest: 4 };
 pub const ALLOW: &str = "GET, POST";
 
 /// A request that is ready for execution.
@@ -141,6 +142,7 @@ impl<A: Application> Reader<A> {
     ) -> Result<Prepared<A::DocumentInfo>, HttpError> {
         let query = &parameters.query;
         if query.len() <= LONG_DOCUMENT || self.documents.contains(query) {
+            self.networks.pass();
             return self.prepare_now(parameters, is_get);
         }
         self.in_background(client_address, move |reader| reader.prepare_now(parameters, is_get)).await

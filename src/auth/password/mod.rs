@@ -38,7 +38,8 @@ const MAX_SECRET_LENGTH: usize = 4096;
 const MAX_ADMITTED: usize = 18;
 /// The most of them for one signed-in user, so that no user fills the queue alone; further ones of the same user wait for
 /// these.
-const LIMITS_OF_A_USER: ShareLimits = ShareLimits { at_once: 4, waiting: 60, max_wait: Duration::from_secs(10) };
+const LIMITS_OF_A_USER: ShareLimits =
+    ShareLimits { at_once: 4, waiting: 60, max_wait: Duration::from_secs(10), rest: 0 };
 
 /// Returns the number of hashes that are computed at once.
 fn thread_count() -> usize {
