@@ -18,7 +18,7 @@ pub enum ErrorCode {
     TooLong,
     /// The value is too short or too small.
     TooShort,
-    /// The value does not have the format that its field requires.
+    /// The value breaks a rule of its field, such as its format.
     Invalid,
     /// The value is already in use.
     Taken,
@@ -28,7 +28,8 @@ pub enum ErrorCode {
     Conflict,
     /// The username, email address, password or PIN is wrong.
     InvalidCredentials,
-    /// Sign-in is locked after too many wrong passwords, or the PIN after too many wrong PINs.
+    /// Too many wrong passwords or PINs were sent. Passwords are accepted again after 15 minutes, and the PIN after the
+    /// next sign-in with the password.
     Locked,
     /// The account is deactivated, or its license has expired or not started.
     Inactive,

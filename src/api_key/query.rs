@@ -21,9 +21,10 @@ impl ApiKeyQuery {
     async fn api_keys(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The ID of the license. Superusers only. Defaults to the viewer's license.")] license: Option<
-            ID,
-        >,
+        #[graphql(
+            desc = "The ID of the license. Defaults to the viewer's license. The list is empty if the viewer cannot see that license."
+        )]
+        license: Option<ID>,
     ) -> Result<Vec<ListItem<api_key::Model>>> {
         let license = license.map(|id| Id::given("license", &id)).transpose()?;
         Ok(ListItem::list(super::list(ctx.db()?, ctx.viewer()?, license).await?))

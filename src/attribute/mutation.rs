@@ -20,8 +20,9 @@ pub struct AttributeMutation;
 
 #[Object]
 impl AttributeMutation {
-    /// Defines a custom attribute for the users of the viewer's license, or changes the attribute with this name. Idempotent.
-    /// At most 100 per license. License administrators, and administrators with the right `isAttributesAdmin`, only.
+    /// Defines a custom attribute for the users of the viewer's license, or changes the attribute with this name.
+    /// Idempotent. At most 100 per license (`NOT_ALLOWED` otherwise). License administrators, superusers, and
+    /// administrators with the right `isAttributesAdmin` only.
     async fn define_attribute(
         &self,
         ctx: &Context<'_>,
@@ -37,8 +38,8 @@ impl AttributeMutation {
         .await
     }
 
-    /// Removes a custom attribute permanently, with every user's value. License administrators, and administrators with the
-    /// right `isAttributesAdmin`, only.
+    /// Removes a custom attribute permanently, with every user's value. License administrators, superusers, and
+    /// administrators with the right `isAttributesAdmin` only.
     async fn remove_attribute(
         &self,
         ctx: &Context<'_>,

@@ -64,7 +64,7 @@ impl AuditQuery {
     async fn audit_events(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The conditions that the events must meet. Defaults to all events that the viewer can see.")]
+        #[graphql(desc = "The conditions that the events must meet. By default, there are no conditions.")]
         filter: Option<AuditFilter>,
         #[graphql(desc = "The number of events to return, starting with the newest: 1 to 100. Defaults to `50`.")]
         first: Option<i32>,
@@ -160,8 +160,8 @@ impl audit_event::Model {
         self.action
     }
 
-    /// The user who performed the action. Null if it was performed on the command line or without signing in, or if the viewer
-    /// cannot see the user.
+    /// The user who performed the action. Null if no user did, such as on the command line, or if the user has been
+    /// erased or the viewer cannot see the user.
     async fn actor(&self, ctx: &Context<'_>) -> Result<Option<user::Model>> {
         located(ctx, async {
             match self.actor_id {

@@ -30,7 +30,7 @@ pub enum AuditAction {
     AccountActivated,
     /// A link with which a user can set a password was created.
     LinkCreated,
-    /// A visitor asked to register in a license. The user is created once the visitor confirms the email address.
+    /// A visitor asked to register in a license. The user is created when the visitor sets a password with the link.
     RegistrationRequested,
     /// A user set a new password with a link, to replace a lost one.
     PasswordReset,

@@ -46,7 +46,8 @@ impl GroupMutation {
         .await
     }
 
-    /// Updates the name and the description of a group. Owners of the group and administrators only.
+    /// Updates the name and the description of a group. Owners of the group, administrators, and users with the right
+    /// `isGroupAdmin` only.
     async fn update_group(
         &self,
         ctx: &Context<'_>,
@@ -69,7 +70,8 @@ impl GroupMutation {
         .await
     }
 
-    /// Deletes a group permanently. Its members are not deleted. Owners of the group and administrators only.
+    /// Deletes a group permanently. Its members are not deleted. Owners of the group, administrators, and users with
+    /// the right `isGroupAdmin` only.
     async fn delete_group(
         &self,
         ctx: &Context<'_>,
@@ -84,9 +86,11 @@ impl GroupMutation {
         .await
     }
 
-    /// Adds a user to a group, or changes the user's role in it. Idempotent. Managers and owners of the group, and
-    /// administrators only. Owners of the group may make its members owners; administrators may make any user an owner.
-    /// Managers may not choose owners.
+    /// Adds a user to a group, or changes the user's role in it. Idempotent. Managers and owners of the group,
+    /// administrators, and users with the right `isGroupAdmin` only. Managers may not choose owners. Owners may choose
+    /// owners only among the members; administrators and users with `isGroupAdmin` may choose any user. `NOT_ALLOWED`
+    /// if the user already belongs to 200 groups, or is the last owner and would get another role. Unless the viewer
+    /// administers groups, `NOT_ALLOWED` also if the new owner already owns 50.
     async fn set_group_member(
         &self,
         ctx: &Context<'_>,
@@ -102,9 +106,11 @@ impl GroupMutation {
         .await
     }
 
-    /// Removes a user from a group. Idempotent. Every member may leave. Managers may remove managers and members. Owners and
-    /// administrators may remove every user but the last owner (`NOT_ALLOWED`). When the last owner leaves, a manager becomes
-    /// the owner, else an administrator among the members, else the longest-standing member.
+    /// Removes a user from a group. Idempotent. Every member may leave. Managers may remove managers and members.
+    /// Owners, administrators, and users with the right `isGroupAdmin` may remove every user but the last owner
+    /// (`NOT_ALLOWED`). When the last owner leaves, a manager becomes the owner, else an administrator among the
+    /// members, else the longest-standing member. `NOT_ALLOWED` if no other member can become the owner; delete the
+    /// group instead.
     async fn remove_group_member(
         &self,
         ctx: &Context<'_>,

@@ -29,7 +29,8 @@ pub struct InstitutionMutation;
 
 #[Object]
 impl InstitutionMutation {
-    /// Creates an institution in the viewer's license. Administrators with access to every site only.
+    /// Creates an institution in the viewer's license. Administrators with access to every site, license administrators
+    /// and superusers only.
     async fn create_institution(
         &self,
         ctx: &Context<'_>,

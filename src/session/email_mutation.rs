@@ -33,7 +33,7 @@ pub struct RequestEmailChangeInput {
     pub current_password: String,
 }
 
-/// Input of `confirmEmailChange`: the link that confirms a new email address.
+/// Input of `confirmEmailChange`: the token of the link that confirms a new email address.
 #[derive(InputObject)]
 pub struct ConfirmEmailChangeInput {
     /// The token of the link: the part of its URL after the `#`.

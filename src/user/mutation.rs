@@ -29,7 +29,7 @@ payload! {
         links_revoked: i32,
         /// The number of the user's API keys that were revoked.
         keys_revoked: i32,
-        /// The groups that have a new owner because the user was their last active one. At most 200.
+        /// The groups that have a new owner because the user was their last active owner. At most 200.
         groups_passed_on: Vec<group::Model>,
     }
 }
@@ -39,7 +39,7 @@ payload! {
     DeleteUserPayload {
         /// The ID of the erased user. Null if no user was erased.
         deleted_user_id: Option<Id>,
-        /// The groups that have a new owner because the user was their last one. At most 200.
+        /// The groups that have a new owner because the user was their last owner. At most 200.
         groups_passed_on: Vec<group::Model>,
     }
 }
@@ -49,9 +49,10 @@ pub struct UserMutation;
 
 #[Object]
 impl UserMutation {
-    /// Creates a user in the viewer's license. After 20 attempts within 15 minutes to use a username or email address that is
-    /// taken in another license, any input with either is `RATE_LIMITED`. Attempts by `updateUser` and dry runs count too.
-    /// Administrators only, with no more rights than they hold. An API key cannot set a password or a PIN.
+    /// Creates a user in the viewer's license. After 20 attempts within 15 minutes to use a username or email address
+    /// that is taken in another license, any input with either is `RATE_LIMITED`. Attempts by `updateUser` and dry runs
+    /// count too. Administrators only, for users of no higher rank than their own. An API key cannot set a password or
+    /// a PIN.
     async fn create_user(
         &self,
         ctx: &Context<'_>,
@@ -113,11 +114,14 @@ impl UserMutation {
         .await
     }
 
-    /// Updates a user. Users may update these fields of their own profile: `firstName`, `lastName`, `nickname`, `position`,
-    /// `phone`, `mobile`, `birthDate`, `gender`, `website`, `googleScholar`, `orcidId`, `atlasPreference` and `certifiedEmail`.
-    /// They may also update custom attributes that are `userEditable`. Only administrators may update anything else, for users
-    /// of no higher rank. The password, PIN and email address can be changed only for other users whose rights, including
-    /// access to sites, the administrator holds too. An API key cannot change them.
+    /// Updates a user. Users may update these fields of their own profile: `firstName`, `lastName`, `nickname`,
+    /// `position`, `phone`, `mobile`, `birthDate`, `gender`, `website`, `googleScholar`, `orcidId`, `atlasPreference`
+    /// and `certifiedEmail`. They may also update custom attributes that are `userEditable`. Only administrators may
+    /// update anything else, for users of no higher rank. Only license administrators and superusers may change their
+    /// own rank. `NOT_ALLOWED` when demoting the last active superuser, or the last active license administrator of a
+    /// license. The password, PIN and email address can be changed only for other users whose rights, including access
+    /// to sites, the administrator holds too. An API key cannot change them. For the viewer's own, see
+    /// `changePassword`, `setPin` and `requestEmailChange`.
     async fn update_user(
         &self,
         ctx: &Context<'_>,
@@ -144,9 +148,9 @@ impl UserMutation {
         .await
     }
 
-    /// Sets or removes a user's picture. The picture is cropped to the square in its center, scaled down to at most 512 pixels,
-    /// and re-encoded without metadata such as the location. Users may set their own picture. Only administrators may set the
-    /// picture of other users.
+    /// Sets or removes a user's picture. The picture is cropped to the square in its center, scaled down to at most 512
+    /// pixels, and re-encoded without metadata such as the location. Users may set their own picture, and
+    /// administrators also that of users of no higher rank.
     async fn set_user_avatar(
         &self,
         ctx: &Context<'_>,
@@ -163,10 +167,12 @@ impl UserMutation {
         .await
     }
 
-    /// Activates or deactivates a user. Idempotent. Deactivating ends every session, revokes every API key and link, hides the
-    /// user, and keeps everything else. Activating restores none of these. Groups with other members of which the user was the
-    /// last active owner get another owner: a manager, else an administrator, else the longest-standing member. Administrators
-    /// only, for other users of no higher rank.
+    /// Activates or deactivates a user. Idempotent. Deactivating ends every session, forgets every device, revokes
+    /// every API key and link, hides the user, and keeps everything else. Activating shows the user again and restores
+    /// nothing else. Groups with other members of which the user was the last active owner get another owner: a
+    /// manager, else an administrator, else the longest-standing member. `NOT_ALLOWED` when deactivating the last
+    /// active superuser, or the last active license administrator of a license. Administrators only, for other users of
+    /// no higher rank.
     async fn set_active(
         &self,
         ctx: &Context<'_>,
@@ -184,10 +190,11 @@ impl UserMutation {
         .await
     }
 
-    /// Erases a user permanently: the user, their memberships, sessions and API keys, and their values in the audit trail. The
-    /// username and email address become available again. Groups of which the user was the last owner get another owner: a
-    /// manager, else an administrator, else the longest-standing member. Administrators only, for other users of no higher
-    /// rank.
+    /// Erases a user permanently: the user, their memberships, sessions and API keys, and their values in the audit
+    /// trail. The username and email address become available again. Groups of which the user was the last owner get
+    /// another owner: a manager, else an administrator, else the longest-standing member. A group that no user can take
+    /// over is deleted. `NOT_ALLOWED` for the last active superuser, and for the last active license administrator of a
+    /// license. Administrators only, for other users of no higher rank.
     async fn delete_user(
         &self,
         ctx: &Context<'_>,

@@ -50,7 +50,8 @@ pub enum NullsOrder {
     Last,
 }
 
-/// Ordering options for users. Text is compared ignoring case and, in names and positions, accents.
+/// Ordering options for users. Text is compared ignoring case and, in `FIRST_NAME`, `LAST_NAME` and `POSITION`,
+/// accents.
 #[derive(Clone, Copy, Debug, InputObject)]
 pub struct UserOrder {
     /// The field to order users by.

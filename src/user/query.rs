@@ -56,7 +56,7 @@ impl UserQuery {
     async fn users(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The conditions that the users must meet. Defaults to all users that the viewer can see.")]
+        #[graphql(desc = "The conditions that the users must meet. By default, there are no conditions.")]
         filter: Option<Box<UserFilter>>,
         #[graphql(
             desc = "The sort fields, the most significant first. At most 9, each field once. Defaults to last name, first name and ID."

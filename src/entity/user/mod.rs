@@ -94,12 +94,11 @@ pub struct Model {
     pub role: Role,
     #[graphql(skip)]
     pub role_key: i32,
-    /// Whether the user is staff, which gives the rank of an administrator. Defaults to `false` for a new user.
+    /// Whether the user is staff, which gives the rank of an administrator.
     pub is_staff: bool,
     /// Whether the user can sign in. Inactive users are kept, but hidden.
     pub is_active: bool,
-    /// Whether the user's account has been activated: a password was set with its activation link or when the account was
-    /// created.
+    /// Whether the user's account has been activated: a password was set with a link or when the account was created.
     pub has_activated: bool,
     /// Whether a PIN is set.
     pub has_pin: bool,
@@ -123,11 +122,13 @@ pub struct Model {
     pub is_contact_form_email_receiver: bool,
     /// The date and time when the user joined the directory.
     pub date_joined: DateTime<Utc>,
-    /// The date and time of the last change to a field or attribute of the user. Changes to groups and sites do not count.
+    /// The date and time of the last change to a field or attribute of the user. Sign-ins and changes to groups and
+    /// sites do not count.
     pub modified_at: DateTime<Utc>,
     #[graphql(skip)]
     pub last_login: Option<DateTime<Utc>>,
-    /// The user's version, which increases with every change to a field or attribute. Changes to groups and sites do not count.
+    /// The user's version, which increases with every change to a field or attribute. Sign-ins and changes to groups
+    /// and sites do not count.
     pub version: i32,
 }
 
@@ -236,10 +237,11 @@ pub struct UserFields {
     pub role: MaybeUndefined<Role>,
     /// Whether the user is staff, which gives the rank of an administrator. Defaults to `false` for a new user.
     pub is_staff: MaybeUndefined<bool>,
-    /// Whether the user can access the data of every institution of the license. Defaults to `false` for a new user. Always
-    /// `true` for license administrators.
+    /// Whether the user can access the data of every institution of the license. Defaults to `false` for a new user.
+    /// Always `true` for license administrators. Other administrators can grant it only if they have it.
     pub full_site_access: MaybeUndefined<bool>,
-    /// The user's administrator rights. Administrators can grant only rights that they hold.
+    /// The user's administrator rights. License administrators can grant every right except `isSuperuser`. Other
+    /// administrators can grant `isAdmin`, `isGroupAdmin` and the rights that they hold.
     pub admin_rights: MaybeUndefined<AdminRightsInput>,
 }
 

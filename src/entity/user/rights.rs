@@ -28,17 +28,18 @@ pub const RANK_COLUMNS: [Column; 4] = [Column::Role, Column::IsStaff, Column::Is
 pub struct AdminRights {
     /// Whether the user may do everything, in every license.
     pub is_superuser: bool,
-    /// Whether the user has the rank of an administrator.
+    /// Whether the user has the rank of an administrator by this right. `role` and `isStaff` can give it too.
     pub is_admin: bool,
     /// Whether the user administers projects.
     pub is_project_admin: bool,
-    /// Whether the user administers the groups of the license.
+    /// Whether the user may manage every group of the license. Administrators always may.
     pub is_group_admin: bool,
     /// Whether the user administers taxonomies.
     pub is_taxonomies_admin: bool,
     /// Whether the user administers resources.
     pub is_resources_admin: bool,
-    /// Whether the user may define custom attributes.
+    /// Whether the user, if an administrator, may define custom attributes. License administrators and superusers
+    /// always may.
     pub is_attributes_admin: bool,
     /// Whether the user receives the messages that visitors write in the contact form.
     pub is_contact_form_email_receiver: bool,
@@ -68,17 +69,18 @@ impl AdminRights {
 pub struct AdminRightsInput {
     /// Whether the user may do everything, in every license. Superusers only.
     pub is_superuser: MaybeUndefined<bool>,
-    /// Whether the user has the rank of an administrator.
+    /// Whether the user has the rank of an administrator by this right. `role` and `isStaff` can give it too.
     pub is_admin: MaybeUndefined<bool>,
     /// Whether the user administers projects.
     pub is_project_admin: MaybeUndefined<bool>,
-    /// Whether the user administers the groups of the license.
+    /// Whether the user may manage every group of the license. Administrators always may.
     pub is_group_admin: MaybeUndefined<bool>,
     /// Whether the user administers taxonomies.
     pub is_taxonomies_admin: MaybeUndefined<bool>,
     /// Whether the user administers resources.
     pub is_resources_admin: MaybeUndefined<bool>,
-    /// Whether the user may define custom attributes.
+    /// Whether the user, if an administrator, may define custom attributes. License administrators and superusers
+    /// always may.
     pub is_attributes_admin: MaybeUndefined<bool>,
     /// Whether the user receives the messages that visitors write in the contact form.
     pub is_contact_form_email_receiver: MaybeUndefined<bool>,

@@ -4,9 +4,9 @@ use async_graphql::{ID, InputObject, MaybeUndefined};
 
 use crate::scalar::{Date, Instant};
 
-/// A filter for strings. A string must match every field that is set. Null is an error; use `isNull`. At most 250 characters
-/// each. By default, case is ignored and, in names and positions, also accents and other forms of a letter, as in
-/// `searchUsers`.
+/// A filter for strings. A string must match every field that is set. Null is an error; use `isNull`. Each string has
+/// at most 250 characters. By default, case is ignored and, in `firstName`, `lastName`, `nickname` and `position`, also
+/// accents and other forms of a letter, as in `searchUsers`.
 #[derive(Clone, Debug, Default, InputObject)]
 pub struct StringFilter {
     /// The string is equal to this string.
