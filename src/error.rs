@@ -31,9 +31,9 @@ pub enum ErrorCode {
     /// Too many wrong passwords or PINs were sent. Passwords are accepted again after 15 minutes, and the PIN after the
     /// next sign-in with the password.
     Locked,
-    /// The account is deactivated, or its license has expired or not started.
+    /// The account is deactivated, or its license has expired or has not started yet.
     Inactive,
-    /// The link is not, or no longer, valid.
+    /// The link has expired, was used or invalidated, or never existed.
     Expired,
     /// A rule of the directory forbids the change, regardless of the viewer's rights.
     NotAllowed,

@@ -35,7 +35,10 @@ use crate::user::query::UserQuery;
 use crate::user::resolve::ResolveQuery;
 use crate::user::search::{SearchConnection, SearchQuery};
 
-/// Root query type.
+/// Root query type. Every field except `viewer` requires a signed-in user (`UNAUTHENTICATED` otherwise). Superusers see
+/// every license, and all other users only their own. An invalid argument, such as a malformed ID or a cursor of
+/// another list, is `BAD_USER_INPUT`. A request for too much data is `DOCUMENT_TOO_LARGE` or `ANSWER_TOO_LARGE`. The
+/// code of an error is its `extensions.code`.
 #[derive(MergedObject, Default)]
 pub struct Query(
     UserQuery,
@@ -50,9 +53,10 @@ pub struct Query(
     NodeQuery,
 );
 
-/// Root mutation type. Every payload says whether the mutation succeeded and, if not, lists the errors in the input. Any other
-/// error is a top-level error, and the field is null. Its `extensions.code` is `UNAUTHENTICATED`, `FORBIDDEN` or
-/// `RATE_LIMITED`, for example.
+/// Root mutation type. Every payload says whether the mutation succeeded and, if not, lists the errors in the input.
+/// Any other error is a top-level error, and the field is null. Its `extensions.code` is `UNAUTHENTICATED`, `FORBIDDEN`
+/// or `RATE_LIMITED`, for example. A request can contain only one mutation that checks or sets a password or PIN, or
+/// that is `requestPasswordReset` or `registerUser` (`BAD_USER_INPUT` otherwise).
 #[derive(MergedObject, Default)]
 pub struct Mutation(
     UserMutation,
@@ -108,8 +112,8 @@ pub fn build() -> SchemaBuilder<Query, Mutation, EmptySubscription> {
         .override_output_type_description::<Connection<institution::Model>>("A page of institutions.")
         .override_output_type_description::<Connection<audit_event::Model>>("A page of audit events.")
         .override_output_type_description::<DateTime<Utc>>(
-            "A date and time in RFC 3339 format. Returned in UTC, such as `2026-01-31T09:30:00.123456+00:00`. An input can \
-             have any offset.",
+            "A date and time in RFC 3339 format. Returned in UTC, such as `2026-01-31T09:30:00.123456+00:00`. An input \
+             must have an offset from UTC, such as `Z` or `+02:00`.",
         )
         // The server has already validated each document by all rules of the specification.
         .validation_mode(ValidationMode::Fast)

@@ -7,9 +7,10 @@ use async_graphql::{ID, InputObject};
 /// Input of `createApiKey`.
 #[derive(InputObject)]
 pub struct CreateApiKeyInput {
-    /// The API key's name, which states its purpose. At most 100 characters.
+    /// The API key's name, which states its purpose. At most 100 characters. Must not be blank.
     pub name: String,
-    /// The highest role that the API key can act with. Cannot exceed the viewer's own rank. Defaults to `USER`.
+    /// The highest role with which the API key can act. Must not exceed the viewer's own rank (`FORBIDDEN` otherwise).
+    /// Defaults to `USER`.
     #[graphql(default_with = "Role::User")]
     pub role: Role,
     /// The date and time when the API key expires. Must be in the future. By default, it never expires.

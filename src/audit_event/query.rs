@@ -34,11 +34,11 @@ pub struct AuditFilter {
     subject: MaybeUndefined<ID>,
     /// The ID of the user who performed the action.
     actor: MaybeUndefined<ID>,
-    /// The actions to include. At most 100.
+    /// The actions to include. At most 100. An empty list matches no event.
     action: MaybeUndefined<Vec<AuditAction>>,
     /// The earliest time of the action, inclusive.
     since: MaybeUndefined<Instant>,
-    /// The latest time of the action, exclusive.
+    /// The time before which the action was performed. Must be later than `since`.
     until: MaybeUndefined<Instant>,
 }
 
@@ -66,9 +66,11 @@ impl AuditQuery {
         ctx: &Context<'_>,
         #[graphql(desc = "The conditions that the events must meet. By default, there are no conditions.")]
         filter: Option<AuditFilter>,
-        #[graphql(desc = "The number of events to return, starting with the newest: 1 to 100. Defaults to `50`.")]
+        #[graphql(
+            desc = "The number of items to return from the beginning of the list, from 1 to 100. Defaults to `50`."
+        )]
         first: Option<i32>,
-        #[graphql(desc = "Returns only events after this cursor, which are older.")] after: Option<String>,
+        #[graphql(desc = "Returns the elements in the list that come after this cursor.")] after: Option<String>,
     ) -> Result<Connection<audit_event::Model>> {
         let viewer = ctx.viewer()?;
         let name = format!("audit events {} {}", viewer.audit_visibility_scope(), filter.to_value());

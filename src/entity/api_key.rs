@@ -34,7 +34,7 @@ pub struct Model {
     pub token_hash: Vec<u8>,
     /// The date and time when the API key was created.
     pub created_at: DateTime<Utc>,
-    /// The date and time when the API key was last used, to the minute. Null if it was never used.
+    /// The date and time when the API key was last used, updated at most once a minute. Null if it was never used.
     pub last_used_at: Option<DateTime<Utc>>,
     /// The date and time when the API key expires. Null if it never expires.
     pub expires_at: Option<DateTime<Utc>>,

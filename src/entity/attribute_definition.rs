@@ -61,20 +61,21 @@ pub const MAX_DEFINITIONS: u64 = 100;
 /// The maximum length of a name, in characters.
 const MAX_NAME_LENGTH: usize = 50;
 
-/// Input of `defineAttribute`. Changes the attribute with the given name, or defines a new one. When an attribute is changed,
-/// absent fields stay unchanged. Null is an error.
+/// Input of `defineAttribute`. Changes the attribute with the given name, or defines a new one. When an attribute is
+/// changed, absent fields stay unchanged. Null is an error (`NULL_NOT_ALLOWED`).
 #[derive(Clone, Debug, InputObject)]
 pub struct DefineAttributeInput {
-    /// The attribute's name, used to set values. A lowercase letter, followed by letters, digits and `_`. At most 50
-    /// characters.
+    /// The attribute's name, used to set values. A lowercase letter, followed by letters, digits and `_`, all ASCII. At
+    /// most 50 characters.
     pub name: String,
-    /// The label that is displayed instead of the name. At most 100 characters. Required for a new attribute.
+    /// The label that is displayed instead of the name. At most 100 characters. Must not be blank. Required for a new
+    /// attribute.
     pub label: MaybeUndefined<String>,
-    /// The kind of value. Required for a new attribute. Cannot change while any user has a value.
+    /// The kind of value. Required for a new attribute. Cannot change while any user has a value (`NOT_ALLOWED`).
     pub kind: MaybeUndefined<AttributeKind>,
     /// Whether a new user must have a value, and an existing value cannot be cleared. Defaults to `false` for a new attribute.
     pub required: MaybeUndefined<bool>,
-    /// Whether users can change their own value. Defaults to `false` for a new attribute.
+    /// Whether users may change their own value. Defaults to `false` for a new attribute.
     pub user_editable: MaybeUndefined<bool>,
     /// Whether every viewer that can see the user can see the value. If `false`, only the user and administrators can see it.
     /// Defaults to `true` for a new attribute.

@@ -51,8 +51,9 @@ pub struct Attribute {
 pub struct AttributeInput {
     /// The name of the attribute, as listed by `attributeDefinitions`.
     pub name: String,
-    /// The value: a string, a boolean, a date as a `YYYY-MM-DD` string, or a whole number, depending on the attribute's kind.
-    /// Null clears the value of an existing user. Must not be absent.
+    /// The value: a string, a boolean, a date as a `YYYY-MM-DD` string, or a whole number, depending on the attribute's
+    /// kind. Null clears the value. For a new user, or if the attribute is required, null is an error
+    /// (`NULL_NOT_ALLOWED`). Must not be absent.
     pub value: MaybeUndefined<Json>,
 }
 

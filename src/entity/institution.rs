@@ -85,7 +85,7 @@ pub struct InstitutionFields {
     pub address: MaybeUndefined<String>,
     /// The postal code. At most 20 characters.
     pub postcode: MaybeUndefined<String>,
-    /// The institution's phone number. At most 20 characters.
+    /// The institution's phone number. At most 20 characters, including a digit.
     pub phone: MaybeUndefined<String>,
     /// The institution's email address. At most 250 characters.
     pub email: MaybeUndefined<String>,

@@ -59,8 +59,8 @@ use crate::error::{ErrorCode, MutationError};
 payload! {
     /// Payload of the mutations that create or change a user.
     UserPayload {
-        /// The user in its current state. Null if the mutation failed, except with `CONFLICT`. Also null after a dry run of
-        /// `createUser`, and after `confirmEmailChange` if the viewer cannot see the user.
+        /// The current state of the user. Null if the mutation failed, except with `CONFLICT`. Also null after a dry
+        /// run of `createUser`, and after `confirmEmailChange` if the viewer cannot see the user.
         user: Option<user::Model>,
     }
 }

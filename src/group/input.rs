@@ -3,10 +3,10 @@
 use crate::entity::membership::GroupRole;
 use async_graphql::{ID, InputObject, MaybeUndefined};
 
-/// Input of `createGroup`. `description` can be absent, but not null.
+/// Input of `createGroup`. `description` can be absent or blank, but not null (`NULL_NOT_ALLOWED`).
 #[derive(InputObject)]
 pub struct CreateGroupInput {
-    /// The group's name. At most 100 characters.
+    /// The group's name. At most 100 characters. Must not be blank.
     pub name: String,
     /// The group's purpose. At most 1,000 characters.
     pub description: MaybeUndefined<String>,
@@ -20,7 +20,7 @@ pub struct UpdateGroupInput {
     /// The version of the group that the change is based on. If it is not the current version, nothing is changed, the error is
     /// `CONFLICT`, and the payload contains the current group.
     pub expected_version: Option<i32>,
-    /// The group's name. At most 100 characters.
+    /// The group's name. At most 100 characters. Must not be blank.
     pub name: MaybeUndefined<String>,
     /// The group's purpose. At most 1,000 characters.
     pub description: MaybeUndefined<String>,

@@ -29,8 +29,8 @@ pub struct GroupMutation;
 
 #[Object]
 impl GroupMutation {
-    /// Creates a group with the viewer as its owner. A user can own at most 50 groups, unless they administer groups. Open to
-    /// every signed-in user.
+    /// Creates a group in the viewer's license, with the viewer as its owner. A user can belong to at most 200 groups
+    /// and, unless they administer groups, own at most 50 (`NOT_ALLOWED` otherwise). Open to every signed-in user.
     async fn create_group(
         &self,
         ctx: &Context<'_>,

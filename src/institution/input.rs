@@ -3,10 +3,11 @@
 use crate::entity::institution::{InstitutionFields, InstitutionKind};
 use async_graphql::{ID, InputObject, MaybeUndefined};
 
-/// Input of `createInstitution`. Optional fields can be absent, but not null.
+/// Input of `createInstitution`. Optional fields can be absent, but not null (`NULL_NOT_ALLOWED`). Blank text counts as
+/// absent.
 #[derive(InputObject)]
 pub struct CreateInstitutionInput {
-    /// The institution's name. At most 200 characters.
+    /// The institution's name. At most 200 characters. Must not be blank.
     pub name: String,
     /// The kind of institution.
     pub kind: InstitutionKind,
@@ -16,7 +17,8 @@ pub struct CreateInstitutionInput {
     pub fields: InstitutionFields,
 }
 
-/// Input of `updateInstitution`. Absent fields stay unchanged; null clears optional fields.
+/// Input of `updateInstitution`. Absent fields stay unchanged. Null and blank text clear a value. For `name`, `kind`
+/// and `country`, null is an error (`NULL_NOT_ALLOWED`), as is blank text (`REQUIRED`).
 #[derive(InputObject)]
 pub struct UpdateInstitutionInput {
     /// The ID of the institution to update.
@@ -24,7 +26,7 @@ pub struct UpdateInstitutionInput {
     /// The version of the institution that the change is based on. If it is not the current version, nothing is changed, the
     /// error is `CONFLICT`, and the payload contains the current institution.
     pub expected_version: Option<i32>,
-    /// The institution's name. At most 200 characters.
+    /// The institution's name. At most 200 characters. Must not be blank.
     pub name: MaybeUndefined<String>,
     /// The kind of institution.
     pub kind: MaybeUndefined<InstitutionKind>,

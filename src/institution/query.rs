@@ -60,7 +60,8 @@ impl InstitutionQuery {
 
 #[ComplexObject]
 impl institution::Model {
-    /// The name with the city, which tells sites apart, such as `St George Hospital / Kogarah`.
+    /// The name with the city, which tells sites apart, such as `St George Hospital / Kogarah`. The name alone if there
+    /// is no city.
     async fn display_name(&self) -> String {
         match &self.city {
             Some(city) => format!("{} / {city}", self.name),

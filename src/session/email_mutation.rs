@@ -29,7 +29,8 @@ pub struct ResetPasswordInput {
 pub struct RequestEmailChangeInput {
     /// The new email address. At most 250 characters.
     pub new_email: String,
-    /// The viewer's current password.
+    /// The viewer's current password. `INVALID_CREDENTIALS` if it is wrong. After ten wrong ones within 15 minutes,
+    /// `LOCKED` for 15 minutes.
     pub current_password: String,
 }
 
@@ -45,9 +46,10 @@ pub struct EmailMutation;
 
 #[Object]
 impl EmailMutation {
-    /// Sends a password reset link to the user with the given email address. The link works once, within one hour. The response
-    /// is the same whether or not there is such a user. At most 3 requests for one address within 15 minutes are handled; the
-    /// rest are ignored. Too many requests from one network address are `RATE_LIMITED`. Open to everyone.
+    /// Sends a password reset link to the user with the given email address. The link works once, within one hour. The
+    /// response is the same whether or not there is such a user. At most 3 requests for one address within 15 minutes
+    /// are handled; the rest are ignored. After 100 requests for emails from one network address within 15 minutes (a
+    /// server setting), further ones are `RATE_LIMITED`. Open to everyone.
     async fn request_password_reset(
         &self,
         ctx: &Context<'_>,
@@ -61,8 +63,9 @@ impl EmailMutation {
         .await
     }
 
-    /// Sets a new password with the link from `requestPasswordReset`. Every session of the user ends, sign-in is unlocked, and
-    /// the user is not signed in. Open to everyone.
+    /// Sets a new password with the link from `requestPasswordReset`, which works once, within one hour (`EXPIRED`
+    /// otherwise). Every session of the user ends, sign-in is unlocked, and the user is not signed in. Open to
+    /// everyone.
     async fn reset_password(
         &self,
         ctx: &Context<'_>,
@@ -77,10 +80,11 @@ impl EmailMutation {
         .await
     }
 
-    /// Requests a change of the viewer's email address. A link is sent to the new address. When it is used within two hours
-    /// (`confirmEmailChange`), the new address replaces the current one. The current address is notified. A change of password
-    /// cancels the request. The response is the same if the new address is taken, but no link is sent. At most 3 emails within
-    /// 15 minutes are sent to one address. Open to every signed-in user. Not available to API keys.
+    /// Requests a change of the viewer's email address. A link is sent to the new address. When it is used within two
+    /// hours (`confirmEmailChange`), the new address replaces the current one. The current address is notified. A
+    /// change of password cancels the request. The response is the same if the new address is taken, but no link is
+    /// sent. At most 3 emails within 15 minutes are sent to one address. After 10 requests within 15 minutes, further
+    /// ones are `RATE_LIMITED`. Open to every signed-in user. Not available to API keys.
     async fn request_email_change(
         &self,
         ctx: &Context<'_>,
@@ -99,9 +103,10 @@ impl EmailMutation {
         .await
     }
 
-    /// Confirms a new email address with the link that was sent to it. The old address is notified. Sessions continue. `TAKEN`
-    /// if the address has become another user's email address or username. The payload contains the user only if the viewer is
-    /// signed in and can see the user. Open to everyone.
+    /// Confirms a new email address with the link that was sent to it, which works once, within two hours (`EXPIRED`
+    /// otherwise). The old address is notified. Sessions continue. `TAKEN` if the address has become another user's
+    /// email address or username. The payload contains the user only if the viewer is signed in and can see the user.
+    /// Open to everyone.
     async fn confirm_email_change(
         &self,
         ctx: &Context<'_>,

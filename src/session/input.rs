@@ -42,7 +42,8 @@ pub struct ForgetDeviceInput {
 /// Input of `changePassword`, which sets the viewer's own password.
 #[derive(InputObject)]
 pub struct ChangePasswordInput {
-    /// The viewer's current password.
+    /// The viewer's current password. `INVALID_CREDENTIALS` if it is wrong. After ten wrong ones within 15 minutes,
+    /// `LOCKED` for 15 minutes.
     pub current_password: String,
     /// The viewer's new password. At least 12 characters by default (a server setting), at most 128, and hard to guess.
     pub new_password: String,

@@ -23,14 +23,16 @@ use crate::validation::Validator;
 payload! {
     /// Payload of `login` and `activateAccount`.
     LoginPayload {
-        /// The user who signed in.
+        /// The user who signed in. Null if the mutation failed.
         user: Option<user::Model>,
-        /// The bearer token of the new session, to be sent as `Authorization: Bearer ...`. Shown only once.
+        /// The bearer token of the new session, to be sent as `Authorization: Bearer ...`. Shown only once. Null if the
+        /// mutation failed.
         token: Option<String>,
-        /// The token with which this device can sign in with a PIN: the one that was sent, if it is still valid, or else a new
-        /// one. Null after a sign-in with a PIN.
+        /// The token with which this device can sign in with a PIN: the one that was sent, if it is still valid, or
+        /// else a new one. Null after a sign-in with a PIN, or if the mutation failed.
         device_token: Option<String>,
-        /// The date and time when the session ends at the latest.
+        /// The date and time when the session ends at the latest: 30 days after the sign-in by default (a server
+        /// setting). Null if the mutation failed.
         expires_at: Option<DateTime<Utc>>,
         /// The URL to continue at after `activateAccount`: the `registrationEmailNextUrl` or `nextUrl` of the link. Roster's
         /// own page appends `#token=` and the session token when it redirects there. Null if none.
@@ -58,11 +60,14 @@ pub struct SessionMutation;
 
 #[Object]
 impl SessionMutation {
-    /// Signs a user in with a username or email address, and a password or a PIN. An unknown login and a wrong password or PIN
-    /// have the same error. Ten wrong passwords for one login within 15 minutes lock sign-in with it for 15 minutes (`LOCKED`).
-    /// Ten wrong passwords for one user by several logins do the same, but the error stays `INVALID_CREDENTIALS`, even for the
-    /// right password. Devices with a valid `deviceToken` are counted separately. Five wrong PINs lock the PIN until the next
-    /// sign-in with the password. Too many failures from one network address are `RATE_LIMITED`. Open to everyone.
+    /// Signs a user in with a username or email address, and a password or a PIN. An unknown login and a wrong password
+    /// or PIN have the same error (`INVALID_CREDENTIALS`). `INACTIVE` if the password or PIN is right, but the account
+    /// is deactivated or its license is not valid. Ten wrong passwords for one login within 15 minutes lock sign-in
+    /// with it for 15 minutes (`LOCKED`). Ten wrong passwords for one user by several logins do the same, but the error
+    /// stays `INVALID_CREDENTIALS`, even for the right password. Devices with a valid `deviceToken` are counted
+    /// separately. Five wrong PINs lock the PIN until the next sign-in with the password (`LOCKED`). After 100 wrong
+    /// passwords or PINs from one network address within 15 minutes (a server setting), further attempts are
+    /// `RATE_LIMITED`. Open to everyone.
     async fn login(
         &self,
         ctx: &Context<'_>,
@@ -84,9 +89,10 @@ impl SessionMutation {
         .await
     }
 
-    /// Sets the password of the user that the link was issued for, and signs the user in. For a visitor who registered, it
-    /// creates the user first; `TAKEN` if the address has become another user's email address or username. A link works once. A
-    /// newer link, a deactivation, or a change of password or email address invalidates it. Open to everyone.
+    /// Sets the password of the user that the link was issued for, and signs the user in. For a visitor who registered,
+    /// it creates the user first; `TAKEN` if the address has become another user's email address or username. A link
+    /// works once, within 14 days. A newer link, a deactivation, or a change of password or email address invalidates
+    /// it (`EXPIRED`). Open to everyone.
     async fn activate_account(
         &self,
         ctx: &Context<'_>,
@@ -166,7 +172,8 @@ impl SessionMutation {
         .await
     }
 
-    /// Sets or removes the viewer's PIN. Open to every signed-in user. Not available to API keys.
+    /// Sets or removes the viewer's PIN. `LOCKED` after five wrong PINs, until the next sign-in with the password. Open
+    /// to every signed-in user. Not available to API keys.
     async fn set_pin(
         &self,
         ctx: &Context<'_>,

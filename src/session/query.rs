@@ -8,7 +8,8 @@ use crate::error::located;
 use crate::graphql::context::ContextExt;
 use crate::scalar::Id;
 
-/// A session of a signed-in user. It lasts until it is ended or expires, or is unused for too long.
+/// A session of a signed-in user. Unless it is ended before, it ends at `expiresAt`, or after 12 hours without use by
+/// default (a server setting). A user can have at most 20 sessions; another sign-in ends the oldest.
 #[Object(name = "Session")]
 impl session::Model {
     /// The session's ID, a UUID. It is not a token.
@@ -21,17 +22,17 @@ impl session::Model {
         self.created_at
     }
 
-    /// The date and time when the session was last used, to the minute.
+    /// The date and time when the session was last used, updated at most once a minute.
     async fn last_seen_at(&self) -> DateTime<Utc> {
         self.last_seen_at
     }
 
-    /// The date and time when the session ends at the latest.
+    /// The date and time when the session ends at the latest: 30 days after the sign-in by default (a server setting).
     async fn expires_at(&self) -> DateTime<Utc> {
         self.expires_at
     }
 
-    /// The `User-Agent` header of the sign-in. Null if there was none.
+    /// The first 200 characters of the `User-Agent` header of the sign-in. Null if there was none.
     async fn user_agent(&self) -> Option<&str> {
         self.user_agent.as_deref()
     }

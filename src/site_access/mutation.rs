@@ -11,9 +11,9 @@ pub struct SiteAccessMutation;
 
 #[Object]
 impl SiteAccessMutation {
-    /// Grants a user access to the data of an institution. Idempotent. For a user with access to every site, the grant takes
-    /// effect once that access ends. License administrators and superusers, and administrators with access to the institution
-    /// for users of no higher rank, only.
+    /// Grants a user access to the data of an institution. Idempotent. For a user with access to every site, the grant
+    /// takes effect once that access ends. License administrators, superusers, and administrators with access to the
+    /// institution only; the latter only for users of no higher rank.
     async fn grant_site_access(
         &self,
         ctx: &Context<'_>,
@@ -28,8 +28,9 @@ impl SiteAccessMutation {
         .await
     }
 
-    /// Revokes access that was granted by `grantSiteAccess`. Idempotent. A user with access to every site keeps access. License
-    /// administrators and superusers, and administrators with access to the institution for users of no higher rank, only.
+    /// Revokes access that was granted by `grantSiteAccess`. Idempotent. A user with access to every site keeps access.
+    /// License administrators, superusers, and administrators with access to the institution only; the latter only for
+    /// users of no higher rank.
     async fn revoke_site_access(
         &self,
         ctx: &Context<'_>,

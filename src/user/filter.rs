@@ -22,7 +22,8 @@ pub struct UserFilter {
     pub id: MaybeUndefined<IdFilter>,
     /// The user's username.
     pub username: MaybeUndefined<StringFilter>,
-    /// The user's email address. Its domain is compared in its DNS form: `xn--mnchen-3ya.example` for `münchen.example`.
+    /// The user's email address. Its domain is compared in its DNS form, `xn--mnchen-3ya.example` for
+    /// `münchen.example`, unless `caseSensitive` is set. `contains`, `startsWith` and `endsWith` need this form.
     pub email: MaybeUndefined<StringFilter>,
     /// The user's certified (legal) email address, compared in the same way as `email`.
     pub certified_email: MaybeUndefined<StringFilter>,
@@ -50,13 +51,14 @@ pub struct UserFilter {
     pub is_staff: MaybeUndefined<bool>,
     /// Whether the user's account has been activated.
     pub has_activated: MaybeUndefined<bool>,
-    /// The states of the invitation to include. At most 100. Users without an invitation never match. Administrators only.
+    /// The states of the invitation to include. At most 100. An empty list matches no user. Users without an invitation
+    /// never match. Administrators only.
     pub invitation: MaybeUndefined<Vec<InvitationState>>,
-    /// The roles to include. At most 100.
+    /// The roles to include. At most 100. An empty list matches no user.
     pub role: MaybeUndefined<Vec<Role>>,
-    /// The kinds of work to include. At most 100.
+    /// The kinds of work to include. At most 100. An empty list matches no user.
     pub user_type: MaybeUndefined<Vec<UserType>>,
-    /// The genders to include. At most 100.
+    /// The genders to include. At most 100. An empty list matches no user.
     pub gender: MaybeUndefined<Vec<Gender>>,
     /// The user's date of birth. Private: administrators only.
     pub birth_date: MaybeUndefined<DateFilter>,

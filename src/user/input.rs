@@ -15,7 +15,7 @@ pub struct CreateUserInput {
     /// The user's password. At least 12 characters by default (a server setting), at most 128, and hard to guess. By default,
     /// the user has none.
     pub password: MaybeUndefined<String>,
-    /// The user's PIN, a second way to sign in. Exactly four digits.
+    /// The user's PIN, a second way to sign in. Exactly four digits. By default, the user has none.
     pub pin: MaybeUndefined<String>,
     /// Whether the user can sign in. Defaults to `true`.
     pub is_active: MaybeUndefined<bool>,
@@ -36,7 +36,9 @@ pub struct CreateUserInput {
     pub dry_run: bool,
 }
 
-/// Input of `updateUser`. Absent fields stay unchanged; null clears optional fields.
+/// Input of `updateUser`. Absent fields stay unchanged. Null clears a value, as does blank text except in `password`
+/// and `pin`. For `firstName`, `lastName`, `adminRights`, `attributes`, enums and booleans, null is an error
+/// (`NULL_NOT_ALLOWED`).
 #[derive(Clone, InputObject)]
 pub struct UpdateUserInput {
     /// The ID of the user to update.
@@ -75,7 +77,7 @@ pub struct ResendActivationInput {
     pub next_url: MaybeUndefined<String>,
 }
 
-/// Input of `registerUser`. `nextUrl` can be absent, but not null.
+/// Input of `registerUser`. `nextUrl` can be absent or blank, but not null (`NULL_NOT_ALLOWED`).
 #[derive(InputObject)]
 pub struct RegisterUserInput {
     /// The user's first name or names. At most 50 characters. Must not be blank.

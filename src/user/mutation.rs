@@ -21,7 +21,7 @@ use crate::scalar::Id;
 payload! {
     /// Payload of `setActive`.
     SetActivePayload {
-        /// The user in its current state. Null if the mutation failed.
+        /// The current state of the user. Null if the mutation failed.
         user: Option<user::Model>,
         /// The number of the user's sessions that were ended.
         sessions_ended: i32,
@@ -73,9 +73,10 @@ impl UserMutation {
         .await
     }
 
-    /// Sends a user a new link to set a password and activate the account. Older links stop working. The user must be active,
-    /// have an email address and not have activated the account yet. Administrators only, for users whose rights, including
-    /// access to sites, they hold too. Not available to API keys.
+    /// Sends a user a new link to set a password and activate the account. The link is valid for 14 days; older links
+    /// stop working. `INACTIVE` if the user is inactive, and `NOT_ALLOWED` if the user has no email address or has
+    /// already activated the account. Administrators only, for users whose rights, including access to sites, they hold
+    /// too. Not available to API keys.
     async fn resend_activation(
         &self,
         ctx: &Context<'_>,
@@ -92,11 +93,12 @@ impl UserMutation {
         .await
     }
 
-    /// Requests registration as a user. A link is sent to the email address. The user is created, and signed in, when the
-    /// visitor sets a password with the link (`activateAccount`). Custom attributes can be missing then, even if they are
-    /// required. The response is the same whether or not the address belongs to a user. At most 3 requests for one address
-    /// within 15 minutes are handled; the rest are ignored. `FORBIDDEN` unless the server allows registration. Open to
-    /// everyone.
+    /// Requests registration as a user. A link that is valid for 14 days is sent to the email address. The user is
+    /// created, and signed in, when the visitor sets a password with the link (`activateAccount`). Custom attributes
+    /// can be missing then, even if they are required. The response is the same whether or not the address belongs to a
+    /// user. At most 3 requests for one address within 15 minutes are handled; the rest are ignored. After 100 requests
+    /// for emails from one network address within 15 minutes (a server setting), further ones are `RATE_LIMITED`.
+    /// `FORBIDDEN` unless the server allows registration. Open to everyone.
     async fn register_user(
         &self,
         ctx: &Context<'_>,

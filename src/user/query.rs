@@ -122,8 +122,9 @@ impl user::Model {
         Ok(private(self, ctx, self.last_login)?)
     }
 
-    /// The URL of the user's picture, a square PNG or JPEG of at most 512 pixels. Requests for it need the same token as
-    /// requests to the API. The URL changes whenever the picture changes. Null if the user has no picture.
+    /// The URL of the user's picture, a square PNG or JPEG of at most 512 pixels. Requests for it need the same
+    /// `Authorization` header as requests to the API. The URL changes whenever the picture changes. Null if the user
+    /// has no picture.
     async fn avatar_url(&self, ctx: &Context<'_>) -> Result<Option<Url>> {
         let public_url = ctx.public_url()?;
         Ok(self.avatar.as_ref().map(|hash| avatar::url(public_url, self.id, hash)))
@@ -201,8 +202,8 @@ impl user::Model {
         .await
     }
 
-    /// The user's administrator rights. Users who are not administrators see only `isSuperuser` of their own; the other rights
-    /// are then `false`. Null if the viewer can see none.
+    /// The user's administrator rights. Viewers who are not administrators see only their own `isSuperuser`, and the
+    /// other rights as `false`. Null if the viewer can see none.
     async fn admin_rights(&self, ctx: &Context<'_>) -> Result<Option<AdminRights>> {
         Ok(ctx.viewer()?.visible_rights(self))
     }

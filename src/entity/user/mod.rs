@@ -102,7 +102,8 @@ pub struct Model {
     pub has_activated: bool,
     /// Whether a PIN is set.
     pub has_pin: bool,
-    /// Whether the user can access the data of every institution of the license. Always true for license administrators.
+    /// Whether the user can access the data of every institution of the license. Always `true` for license
+    /// administrators.
     pub full_site_access: bool,
     #[graphql(skip)]
     pub is_superuser: bool,
@@ -210,9 +211,10 @@ pub struct UserFields {
     pub certified_email: MaybeUndefined<String>,
     /// The user's phone number. At most 20 characters, including a digit.
     pub phone: MaybeUndefined<String>,
-    /// The user's mobile phone number. At most 20 characters, including a digit. Private.
+    /// The user's mobile phone number. At most 20 characters, including a digit. Visible only to the user and
+    /// administrators.
     pub mobile: MaybeUndefined<String>,
-    /// The user's date of birth, from 1900-01-01 to today. Private.
+    /// The user's date of birth, from 1900-01-01 to today. Visible only to the user and administrators.
     pub birth_date: MaybeUndefined<DateText>,
     /// The user's gender. Defaults to `UNKNOWN` for a new user.
     pub gender: MaybeUndefined<Gender>,
@@ -229,7 +231,8 @@ pub struct UserFields {
     pub orcid_id: MaybeUndefined<String>,
     /// The short name of the user's preferred brain atlas. At most 7 characters.
     pub atlas_preference: MaybeUndefined<String>,
-    /// The user's ID in another system. At most 250 characters. Unique within the license. Private.
+    /// The user's ID in another system. At most 250 characters. Unique within the license. Visible only to the user and
+    /// administrators.
     pub external_id: MaybeUndefined<String>,
     /// The ID of the user's institution. The institution must belong to the same license as the user.
     pub institution_id: MaybeUndefined<async_graphql::ID>,
