@@ -24,7 +24,7 @@ pub enum ErrorCode {
     Taken,
     /// Nothing with this ID or name exists, or the viewer cannot see it.
     NotFound,
-    /// The object has changed since the viewer read it.
+    /// The object has changed since the viewer read it: its version is not `expectedVersion`.
     Conflict,
     /// The username, email address, password or PIN is wrong.
     InvalidCredentials,

@@ -43,7 +43,7 @@ pub struct UserPermissions {
     pub set_active: bool,
     /// Whether the viewer can erase the user.
     pub delete: bool,
-    /// Whether the viewer can see the user's private fields.
+    /// Whether the viewer can see the user's private fields, such as `birthDate` and `lastLogin`.
     pub see_private: bool,
     /// Whether the viewer can see all administrator rights of the user.
     pub see_admin_rights: bool,

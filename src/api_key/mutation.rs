@@ -31,8 +31,9 @@ pub struct ApiKeyMutation;
 
 #[Object]
 impl ApiKeyMutation {
-    /// Creates an API key with which a program acts for the viewer. The key is revoked when the viewer is deactivated or
-    /// erased. At most 100 per license. Administrators only. Not available to API keys.
+    /// Creates an API key with which a program acts for the viewer. The key is revoked when the viewer is deactivated
+    /// or erased. At most 100 per license, including expired ones (`NOT_ALLOWED` otherwise). Administrators only. Not
+    /// available to API keys.
     async fn create_api_key(
         &self,
         ctx: &Context<'_>,
@@ -50,8 +51,8 @@ impl ApiKeyMutation {
         .await
     }
 
-    /// Revokes an API key immediately and permanently. Administrators may revoke their own keys, license administrators every
-    /// key of the license. Not available to API keys.
+    /// Revokes an API key immediately and permanently. Administrators may revoke their own keys, license administrators
+    /// every key of the license, and superusers every key. Not available to API keys.
     async fn revoke_api_key(
         &self,
         ctx: &Context<'_>,

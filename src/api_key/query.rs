@@ -15,8 +15,8 @@ pub struct ApiKeyQuery;
 
 #[Object]
 impl ApiKeyQuery {
-    /// The API keys of the license, oldest first. At most 100. Administrators see their own keys, and license administrators
-    /// see all keys. Not available to API keys.
+    /// The API keys of a license, oldest first. At most 100. Administrators see only their own keys, license
+    /// administrators and superusers all keys. Administrators only. Not available to API keys.
     #[graphql(guard = "RequiresAction")]
     async fn api_keys(
         &self,

@@ -36,7 +36,7 @@ pub struct AuditFilter {
     actor: MaybeUndefined<ID>,
     /// The actions to include. At most 100. An empty list matches no event.
     action: MaybeUndefined<Vec<AuditAction>>,
-    /// The earliest time of the action, inclusive.
+    /// The time at or after which the action was performed.
     since: MaybeUndefined<Instant>,
     /// The time before which the action was performed. Must be later than `since`.
     until: MaybeUndefined<Instant>,

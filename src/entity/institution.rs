@@ -91,7 +91,7 @@ pub struct InstitutionFields {
     pub email: MaybeUndefined<String>,
     /// The number of beds, from 0 to 100,000.
     pub num_beds: MaybeUndefined<i32>,
-    /// The institution's ID in another system. At most 250 characters. Unique within the license.
+    /// The institution's ID in another system. At most 250 characters. Unique within the license (`TAKEN` otherwise).
     pub external_id: MaybeUndefined<String>,
 }
 

@@ -50,7 +50,8 @@ impl Model {
         format!("{}/{}/{end}", self.number, self.holder)
     }
 
-    /// Whether the last day of the license has passed (UTC). Users of an expired license cannot sign in.
+    /// Whether the last day of the license has passed (UTC). Users of an expired license cannot sign in, and their
+    /// sessions and API keys do not work.
     pub async fn is_expired(&self) -> bool {
         self.has_expired()
     }

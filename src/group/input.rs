@@ -12,7 +12,8 @@ pub struct CreateGroupInput {
     pub description: MaybeUndefined<String>,
 }
 
-/// Input of `updateGroup`. Absent fields stay unchanged; null clears `description`.
+/// Input of `updateGroup`. Absent fields stay unchanged. Null and blank text clear `description`. For `name`, null is
+/// an error (`NULL_NOT_ALLOWED`), as is blank text (`REQUIRED`).
 #[derive(InputObject)]
 pub struct UpdateGroupInput {
     /// The ID of the group to update.
@@ -42,7 +43,7 @@ pub struct DeleteGroupInput {
 pub struct SetGroupMemberInput {
     /// The ID of the group.
     pub group_id: ID,
-    /// The ID of the user.
+    /// The ID of the user, who must be in the group's license.
     pub user_id: ID,
     /// The user's role in the group.
     pub role: GroupRole,

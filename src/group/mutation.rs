@@ -11,7 +11,7 @@ use crate::scalar::Id;
 payload! {
     /// Payload of `createGroup`, `updateGroup`, `setGroupMember` and `removeGroupMember`.
     GroupPayload {
-        /// The group in its current state. Null if the mutation failed, except with `CONFLICT`.
+        /// The current state of the group. Null if the mutation failed, except with `CONFLICT`.
         group: Option<group::Model>,
     }
 }

@@ -11,7 +11,7 @@ use crate::scalar::Id;
 payload! {
     /// Payload of `createInstitution` and `updateInstitution`.
     InstitutionPayload {
-        /// The institution in its current state. Null if the mutation failed, except with `CONFLICT`.
+        /// The current state of the institution. Null if the mutation failed, except with `CONFLICT`.
         institution: Option<institution::Model>,
     }
 }

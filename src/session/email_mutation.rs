@@ -64,8 +64,8 @@ impl EmailMutation {
     }
 
     /// Sets a new password with the link from `requestPasswordReset`, which works once, within one hour (`EXPIRED`
-    /// otherwise). Every session of the user ends, sign-in is unlocked, and the user is not signed in. Open to
-    /// everyone.
+    /// otherwise). Every session of the user ends, sign-in is unlocked, and the user is not signed in. After 20
+    /// passwords for one link within 15 minutes, further ones are `RATE_LIMITED`. Open to everyone.
     async fn reset_password(
         &self,
         ctx: &Context<'_>,

@@ -7,7 +7,7 @@ use async_graphql::{ID, InputObject, MaybeUndefined};
 /// in with the password before.
 #[derive(InputObject)]
 pub struct LoginInput {
-    /// The username or email address.
+    /// The username or email address, ignoring case.
     pub login: String,
     /// The password.
     pub password: Option<String>,

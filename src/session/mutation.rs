@@ -92,7 +92,8 @@ impl SessionMutation {
     /// Sets the password of the user that the link was issued for, and signs the user in. For a visitor who registered,
     /// it creates the user first; `TAKEN` if the address has become another user's email address or username. A link
     /// works once, within 14 days. A newer link, a deactivation, or a change of password or email address invalidates
-    /// it (`EXPIRED`). Open to everyone.
+    /// it (`EXPIRED`). After 20 passwords for one link within 15 minutes, further ones are `RATE_LIMITED`. Open to
+    /// everyone.
     async fn activate_account(
         &self,
         ctx: &Context<'_>,

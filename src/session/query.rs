@@ -48,7 +48,8 @@ impl session::Model {
     }
 }
 
-/// A device that has signed in with a password and may sign in with a PIN.
+/// A device that has signed in with a password and may sign in with a PIN. A user can have at most 20 devices; another
+/// one replaces the least recently used.
 #[Object(name = "Device")]
 impl device::Model {
     /// The device's ID, a UUID. It is not a token.

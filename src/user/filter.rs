@@ -11,7 +11,7 @@ use crate::scalar::Json;
 /// 50 comparisons in total.
 #[derive(Clone, Debug, Default, InputObject)]
 pub struct UserFilter {
-    /// Filters that must all match. At most 100.
+    /// Filters that must all match. At most 100. An empty list matches every user.
     pub and: MaybeUndefined<Vec<UserFilter>>,
     /// Filters of which at least one must match. At most 100. An empty list matches no user.
     pub or: MaybeUndefined<Vec<UserFilter>>,

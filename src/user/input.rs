@@ -5,7 +5,8 @@ use crate::entity::user::UserFields;
 use crate::scalar::Upload;
 use async_graphql::{ID, InputObject, MaybeUndefined};
 
-/// Input of `createUser`. Optional fields can be absent, but not null (`NULL_NOT_ALLOWED`). Blank text counts as absent.
+/// Input of `createUser`. Optional fields can be absent, but not null (`NULL_NOT_ALLOWED`). Blank text counts as
+/// absent, except in `password` and `pin`.
 #[derive(Clone, InputObject)]
 pub struct CreateUserInput {
     /// The user's first name or names. At most 50 characters. Must not be blank.
@@ -23,12 +24,14 @@ pub struct CreateUserInput {
     pub fields: UserFields,
     /// The values of custom attributes. At most 100, each attribute at most once. Required attributes must be included.
     pub attributes: MaybeUndefined<Vec<AttributeInput>>,
-    /// Whether to send the user an invitation email with a link to choose a password and activate the account. The link is
-    /// valid for 14 days. Requires an active user with an email address. Defaults to `true` for such a user without a password,
-    /// otherwise to `false`. Not available to API keys, for which the default is `false`.
+    /// Whether to send the user an invitation email with a link to choose a password and activate the account. The link
+    /// is valid for 14 days. Requires an active user with an email address (`NOT_ALLOWED` otherwise). Defaults to
+    /// `true` for such a user without a password, otherwise to `false`. Not available to API keys, for which the
+    /// default is `false`.
     pub send_registration_email: MaybeUndefined<bool>,
-    /// The URL to which the activation page redirects the user, with `#token=` and the session token appended. The server must
-    /// allow it. At most 1,000 characters. Only allowed if the invitation email is sent.
+    /// The URL to which the activation page redirects the user, with `#token=` and the session token appended. The
+    /// server must allow it (a server setting). At most 1,000 characters. Only allowed if the invitation email is sent
+    /// (`NOT_ALLOWED` otherwise).
     pub registration_email_next_url: MaybeUndefined<String>,
     /// Whether this is a dry run: the input and the viewer's rights are checked, but nothing is saved. `success` is then
     /// whether the mutation would succeed. Defaults to `false`.
@@ -72,8 +75,9 @@ pub struct UpdateUserInput {
 pub struct ResendActivationInput {
     /// The ID of the user to invite.
     pub id: ID,
-    /// The URL to which the activation page redirects the user, with `#token=` and the session token appended. The server must
-    /// allow it. At most 1,000 characters. Defaults to the URL of the previous email. Null means no redirect.
+    /// The URL to which the activation page redirects the user, with `#token=` and the session token appended. The
+    /// server must allow it (a server setting). At most 1,000 characters. Defaults to the URL of the previous email.
+    /// Null means no redirect.
     pub next_url: MaybeUndefined<String>,
 }
 
@@ -86,8 +90,8 @@ pub struct RegisterUserInput {
     pub last_name: String,
     /// The email address. At most 250 characters.
     pub email: String,
-    /// The URL to which the activation page redirects the user, with `#token=` and the session token appended. The server must
-    /// allow it. At most 1,000 characters.
+    /// The URL to which the activation page redirects the user, with `#token=` and the session token appended. The
+    /// server must allow it (a server setting). At most 1,000 characters.
     pub next_url: MaybeUndefined<String>,
 }
 

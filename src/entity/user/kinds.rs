@@ -43,7 +43,7 @@ pub enum UserType {
 pub enum Role {
     /// An administrator of everything in the license.
     LicenseAdmin,
-    /// An administrator of users, groups and sites, up to their own rank.
+    /// An administrator of groups, sites, and users of no higher rank.
     Admin,
     /// A user who can see the directory and edit their own profile.
     #[default]

@@ -40,7 +40,7 @@ pub struct Model {
     pub email: Option<String>,
     #[graphql(skip)]
     pub email_key: Option<String>,
-    /// Whether the user has used a link that was sent to their email address.
+    /// Whether the user has used a link that was sent to their current email address.
     pub email_verified: bool,
     /// The user's first name or names.
     pub first_name: String,
@@ -96,7 +96,7 @@ pub struct Model {
     pub role_key: i32,
     /// Whether the user is staff, which gives the rank of an administrator.
     pub is_staff: bool,
-    /// Whether the user can sign in. Inactive users are kept, but hidden.
+    /// Whether the user can sign in. Inactive users are kept, but hidden from users who are not administrators.
     pub is_active: bool,
     /// Whether the user's account has been activated: a password was set with a link or when the account was created.
     pub has_activated: bool,
@@ -222,19 +222,20 @@ pub struct UserFields {
     pub user_type: MaybeUndefined<UserType>,
     /// The user's position, such as Doctor or Nurse. At most 100 characters.
     pub position: MaybeUndefined<String>,
-    /// The `http` or `https` URL of the user's website. At most 200 characters. `www.example.org` becomes
-    /// `http://www.example.org`.
+    /// The `http` or `https` URL of the user's website. At most 200 characters. Without a scheme, `http://` is added.
     pub website: MaybeUndefined<String>,
-    /// The `http` or `https` URL of the user's Google Scholar page. At most 200 characters.
+    /// The `http` or `https` URL of the user's Google Scholar page. At most 200 characters. Without a scheme, `http://`
+    /// is added.
     pub google_scholar: MaybeUndefined<String>,
-    /// The user's ORCID iD, bare or as a URL. Its checksum is verified.
+    /// The user's ORCID iD, bare or as a URL. At most 100 characters. Its checksum is verified.
     pub orcid_id: MaybeUndefined<String>,
     /// The short name of the user's preferred brain atlas. At most 7 characters.
     pub atlas_preference: MaybeUndefined<String>,
-    /// The user's ID in another system. At most 250 characters. Unique within the license. Visible only to the user and
-    /// administrators.
+    /// The user's ID in another system. At most 250 characters. Unique within the license (`TAKEN` otherwise). Visible
+    /// only to the user and administrators.
     pub external_id: MaybeUndefined<String>,
-    /// The ID of the user's institution. The institution must belong to the same license as the user.
+    /// The ID of the user's institution. The institution must belong to the same license as the user (`NOT_FOUND`
+    /// otherwise).
     pub institution_id: MaybeUndefined<async_graphql::ID>,
     /// The user's role, which determines their rights in the directory. Defaults to `USER` for a new user.
     pub role: MaybeUndefined<Role>,
