@@ -9,13 +9,13 @@ use std::ops::Deref;
 
 use sea_orm::sea_query::{Condition, Expr};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseBackend, DatabaseTransaction, EntityName, EntityTrait, FromQueryResult,
-    JoinType, PrimaryKeyTrait, QueryFilter, QuerySelect, QueryTrait, RelationTrait, Select,
+    ColumnTrait, ConnectionTrait, DatabaseBackend, EntityName, EntityTrait, FromQueryResult, JoinType, PrimaryKeyTrait,
+    QueryFilter, QuerySelect, QueryTrait, RelationTrait, Select,
 };
 
 use crate::access::{AuthMethod, SignedIn, Viewer, active_in_valid_license, is_same_license};
-use crate::db::Db;
 use crate::db::conditions::{Lock, waits_in_line};
+use crate::db::{Db, Transaction};
 use crate::entity::subject::Subject;
 use crate::entity::user::Role;
 use crate::entity::{api_key, session, user};
@@ -40,7 +40,7 @@ impl Deref for Actor {
 /// # Errors
 /// `Unauthenticated` if the session or the API key has ended, the actor is inactive or no longer exists, or the license is not
 /// in force.
-pub async fn begin(db: &Db, viewer: &Viewer) -> Result<(DatabaseTransaction, Actor), Error> {
+pub async fn begin(db: &Db, viewer: &Viewer) -> Result<(Transaction, Actor), Error> {
     let transaction = begin_transaction(db).await?;
     let (actor, _) = lock_actor(&transaction, viewer, Lock::Shared).await?;
     Ok((transaction, actor))
@@ -50,7 +50,7 @@ pub async fn begin(db: &Db, viewer: &Viewer) -> Result<(DatabaseTransaction, Act
 ///
 /// # Errors
 /// As [`begin`].
-pub async fn begin_on_oneself(db: &Db, viewer: &Viewer) -> Result<(DatabaseTransaction, Actor, user::Model), Error> {
+pub async fn begin_on_oneself(db: &Db, viewer: &Viewer) -> Result<(Transaction, Actor, user::Model), Error> {
     let transaction = begin_transaction(db).await?;
     let (actor, own) = lock_actor(&transaction, viewer, Lock::Exclusive).await?;
     Ok((transaction, actor, own))
@@ -65,7 +65,7 @@ pub async fn begin_on(
     db: &Db,
     viewer: &Viewer,
     user_id: Id,
-) -> Result<(DatabaseTransaction, Actor, Option<user::Model>), Error> {
+) -> Result<(Transaction, Actor, Option<user::Model>), Error> {
     let own_id = viewer.signed_in()?.user_id;
     if user_id == own_id {
         let (transaction, actor, own) = begin_on_oneself(db, viewer).await?;
@@ -90,14 +90,14 @@ pub async fn begin_on_known(
     viewer: &Viewer,
     field: &str,
     user_id: Id,
-) -> Result<(DatabaseTransaction, Actor, user::Model), Error> {
+) -> Result<(Transaction, Actor, user::Model), Error> {
     let (transaction, actor, found) = begin_on(db, viewer, user_id).await?;
     Ok((transaction, actor, found.ok_or_else(|| Error::not_found(field, "user"))?))
 }
 
 /// The rows locked by a mutation that changes the relation of a user to another object.
 pub struct LockedPair<M> {
-    pub transaction: DatabaseTransaction,
+    pub transaction: Transaction,
     pub actor: Actor,
     pub user: user::Model,
     pub other: M,
@@ -147,15 +147,11 @@ where
 }
 
 #[expect(clippy::disallowed_methods, reason = "every mutation begins here, and its actor is locked next")]
-async fn begin_transaction(db: &Db) -> Result<DatabaseTransaction, Error> {
+async fn begin_transaction(db: &Db) -> Result<Transaction, Error> {
     db.begin().await
 }
 
-async fn lock_subject(
-    transaction: &DatabaseTransaction,
-    viewer: &Viewer,
-    user_id: Id,
-) -> Result<Option<user::Model>, Error> {
+async fn lock_subject(transaction: &Transaction, viewer: &Viewer, user_id: Id) -> Result<Option<user::Model>, Error> {
     // Filters by the rights that the viewer had when the request began; the current rights are checked against the row
     // afterwards.
     let found = user::Entity::find_by_id(user_id).filter(viewer.visible_users());
@@ -174,11 +170,7 @@ struct ActorRow {
 /// Locks and reads the actor, with the session or API key and the license, in one statement. The lock is shared, so that other
 /// mutations of the same actor run concurrently, or exclusive if the mutation changes the actor's own row or rows that depend
 /// on it.
-async fn lock_actor(
-    transaction: &DatabaseTransaction,
-    viewer: &Viewer,
-    lock: Lock,
-) -> Result<(Actor, user::Model), Error> {
+async fn lock_actor(transaction: &Transaction, viewer: &Viewer, lock: Lock) -> Result<(Actor, user::Model), Error> {
     let SignedIn { user_id, auth_method, request_id, .. } = viewer.signed_in()?;
     let select = user::Entity::find_by_id(*user_id)
         .join(JoinType::InnerJoin, user::Relation::License.def())

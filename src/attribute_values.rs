@@ -7,15 +7,13 @@ use std::collections::{BTreeMap, HashSet};
 
 use async_graphql::MaybeUndefined::{self, Null, Undefined, Value as Given};
 use sea_orm::sea_query::{Condition, Expr, ExprTrait, OnConflict, Query, SimpleExpr};
-use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select,
-};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select};
 use serde_json::Value;
 
 use crate::access::{ATTRIBUTES, of_license};
 use crate::audit::Change;
 use crate::db::conditions::one_of;
-use crate::db::rows;
+use crate::db::{Transaction, rows};
 use crate::entity::attribute_definition::{self, MAX_DEFINITIONS};
 use crate::entity::attribute_value::{self, AttributeInput};
 use crate::entity::user;
@@ -93,7 +91,7 @@ pub async fn definitions(db: &impl ConnectionTrait, license_id: Id) -> Result<De
 }
 
 /// Returns the definitions with the given names, locked against changes until the transaction ends.
-pub async fn hold(transaction: &DatabaseTransaction, license_id: Id, names: &[String]) -> Result<Definitions, Error> {
+pub async fn hold(transaction: &Transaction, license_id: Id, names: &[String]) -> Result<Definitions, Error> {
     // Only valid names are sent to the database.
     let names: Vec<&String> = names.iter().filter(|name| attribute_definition::is_name(name)).collect();
     if names.is_empty() {
@@ -104,7 +102,7 @@ pub async fn hold(transaction: &DatabaseTransaction, license_id: Id, names: &[St
 }
 
 /// Returns all definitions of a license, locked against changes until the transaction ends.
-pub async fn hold_all(transaction: &DatabaseTransaction, license_id: Id) -> Result<Definitions, Error> {
+pub async fn hold_all(transaction: &Transaction, license_id: Id) -> Result<Definitions, Error> {
     Ok(by_name(held(license_id).all(transaction).await?))
 }
 
@@ -277,7 +275,7 @@ impl AttributeChanges {
 }
 
 /// Stores the changed values of users whose rows are locked.
-pub async fn store(transaction: &DatabaseTransaction, users: &[(Id, AttributeChanges)]) -> Result<(), Error> {
+pub async fn store(transaction: &Transaction, users: &[(Id, AttributeChanges)]) -> Result<(), Error> {
     for cleared in users.iter().filter_map(|(id, profile)| profile.cleared(*id)) {
         attribute_value::Entity::delete_many().filter(cleared).exec(transaction).await?;
     }

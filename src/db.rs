@@ -5,6 +5,7 @@ mod postgres;
 mod reader;
 pub mod rows;
 mod sqlite;
+mod transaction;
 mod url;
 mod writer;
 
@@ -21,9 +22,11 @@ use sea_orm::{
     AccessMode, ConnectionTrait, Database, DatabaseBackend, DatabaseConnection, DatabaseTransaction, IsolationLevel,
     SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
 };
+use tokio::sync::watch;
 
 pub use self::reader::Reader;
 use self::sqlite::WriteAheadLog;
+pub use self::transaction::Transaction;
 pub use self::url::{check_url, without_password};
 pub use self::writer::Writer;
 use self::writer::retry;
@@ -111,7 +114,7 @@ impl Db {
         }
         let readers = [&reader, &background].map(Clone::clone);
         let log = file_of(&settings.url).map(|file| Arc::new(WriteAheadLog::of(&file, readers)));
-        let writer = Writer { pool: writer, log, connections: settings.connections };
+        let writer = Writer { pool: writer, log, connections: settings.connections, commits: watch::Sender::new(0) };
         Ok(Self { reader, background, snapshots, writer, meter })
     }
 
@@ -143,12 +146,20 @@ impl Db {
     ///
     /// # Errors
     /// `Unavailable` if no connection becomes available in time.
-    pub async fn begin(&self) -> Result<DatabaseTransaction, Error> {
-        let options = || TransactionOptions {
-            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-            ..TransactionOptions::default()
-        };
-        Ok(self.writer.run(|| self.writer.pool.begin_with_options(options())).await?)
+    pub async fn begin(&self) -> Result<Transaction, Error> {
+        Ok(self.writer.begin().await?)
+    }
+
+    /// Returns a receiver that is woken by every commit of a [`Transaction`] in this process; its value is their number. It is
+    /// for what follows the changes, such as a feed of them or the sealing of the audit trail.
+    ///
+    /// It cannot miss a commit: [`changed`](watch::Receiver::changed) returns at once if there was one since the receiver was
+    /// made or last marked its value as seen. So mark the value first
+    /// ([`borrow_and_update`](watch::Receiver::borrow_and_update)), then read the database, then wait. Commits of other
+    /// processes do not wake it.
+    #[must_use]
+    pub fn committed(&self) -> watch::Receiver<u64> {
+        self.writer.commits.subscribe()
     }
 
     /// Removes erased data from the write-ahead log of SQLite; at the next write if the log is still being read.

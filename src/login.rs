@@ -3,10 +3,9 @@
 use std::collections::HashMap;
 
 use sea_orm::sea_query::{Condition, Expr, Query, SimpleExpr};
-use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
-};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
+use crate::db::Transaction;
 use crate::db::conditions::any_of;
 use crate::entity::{link, login, registration, user};
 use crate::scalar::Id;
@@ -67,7 +66,7 @@ pub async fn find_holders(db: &impl ConnectionTrait, keys: Vec<String>) -> Resul
 /// Changes the keys of a user's logins to their current form if that is free. If another user has the key, the user keeps the
 /// former one and signs in by it as before. Links that are bound to the email address are updated with it.
 pub async fn update_login_keys(
-    transaction: &DatabaseTransaction,
+    transaction: &Transaction,
     old: &user::Model,
     new: &mut user::Model,
 ) -> Result<(), DbErr> {
@@ -94,7 +93,7 @@ pub async fn update_login_keys(
 
 /// Changes the email keys of pending registrations to their current form. If two keys become the same, the registration that
 /// already had the key remains.
-pub async fn update_registration_keys(transaction: &DatabaseTransaction) -> Result<(), DbErr> {
+pub async fn update_registration_keys(transaction: &Transaction) -> Result<(), DbErr> {
     let is_stale = |row: &registration::Model| row.email_key != text::canonical_email(&row.email);
     for row in registration::Entity::find().all(transaction).await?.into_iter().filter(is_stale) {
         let key = text::canonical_email(&row.email);

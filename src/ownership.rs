@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use sea_orm::sea_query::{Expr, ExprTrait, LockBehavior, LockType, Order, SimpleExpr};
 use sea_orm::{
-    ActiveEnum, ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, EntityTrait, FromQueryResult, JoinType,
-    PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, RelationTrait, Select,
+    ActiveEnum, ColumnTrait, Condition, ConnectionTrait, EntityTrait, FromQueryResult, JoinType, PaginatorTrait,
+    QueryFilter, QueryOrder, QuerySelect, QueryTrait, RelationTrait, Select,
 };
 use serde_json::Value;
 
@@ -13,7 +13,7 @@ use crate::access::administrators;
 use crate::actor::Actor;
 use crate::audit::{Change, Entry, difference};
 use crate::db::conditions::one_of;
-use crate::db::rows;
+use crate::db::{Transaction, rows};
 use crate::entity::audit_event::AuditAction;
 use crate::entity::membership::{self, GroupRole, MAX_GROUPS_OF_A_USER, MAX_GROUPS_OWNED_BY_A_USER};
 use crate::entity::{group, user};
@@ -42,7 +42,7 @@ pub struct PassedOn {
 /// been one for longest. A group without other members stays with a user who is deactivated; with a user who is erased, it is
 /// deleted if no administrator has room for it.
 pub async fn pass_on(
-    transaction: &DatabaseTransaction,
+    transaction: &Transaction,
     actor: &Actor,
     leaving: &user::Model,
     cause: Cause,
@@ -79,7 +79,7 @@ pub async fn pass_on(
 /// members, and only among those who may own one more group. Otherwise leaving would be a way to fill up another user's quota.
 /// Returns the event; `None` if no member qualifies.
 pub async fn pass_on_to_member(
-    transaction: &DatabaseTransaction,
+    transaction: &Transaction,
     actor: &Actor,
     group: &group::Model,
     leaving: Id,
@@ -96,7 +96,7 @@ pub async fn pass_on_to_member(
 /// Locks the groups of a user, so that no other user becomes an owner there meanwhile; returns those that would lose their last
 /// owner.
 async fn lock_groups_without_other_owner(
-    transaction: &DatabaseTransaction,
+    transaction: &Transaction,
     leaving: Id,
     cause: Cause,
 ) -> Result<Vec<group::Model>, Error> {
@@ -130,10 +130,7 @@ async fn lock_groups_without_other_owner(
     Ok(groups.into_iter().filter(is_last).collect())
 }
 
-async fn group_ids(
-    select: Select<membership::Entity>,
-    transaction: &DatabaseTransaction,
-) -> Result<HashSet<Id>, Error> {
+async fn group_ids(select: Select<membership::Entity>, transaction: &Transaction) -> Result<HashSet<Id>, Error> {
     let ids: Vec<Id> = select.select_only().column(membership::Column::GroupId).into_tuple().all(transaction).await?;
     Ok(ids.into_iter().collect())
 }
@@ -147,7 +144,7 @@ struct Successor {
 
 /// Returns the manager who has been in the group for longest, or else the administrator among the members who has.
 async fn find_successor(
-    transaction: &DatabaseTransaction,
+    transaction: &Transaction,
     members: Select<membership::Entity>,
 ) -> Result<Option<Successor>, Error> {
     let is_manager = membership::Column::Role.eq(GroupRole::Manager);
@@ -190,7 +187,7 @@ fn members_except(group_id: Id, leaving: Id) -> Select<membership::Entity> {
 
 async fn longest_member(
     members: Select<membership::Entity>,
-    transaction: &DatabaseTransaction,
+    transaction: &Transaction,
 ) -> Result<Option<Successor>, Error> {
     let members = members.order_by_asc(membership::Column::JoinedAt).order_by_asc(membership::Column::UserId);
     Ok(members.into_model().one(transaction).await?)
@@ -199,7 +196,7 @@ async fn longest_member(
 /// Returns the actor if they administer the license of the group, or else a license administrator. Either is not a member of
 /// the group and belongs to fewer groups than the limit.
 async fn find_administrator(
-    transaction: &DatabaseTransaction,
+    transaction: &Transaction,
     actor: &Actor,
     group: &group::Model,
     leaving: Id,
@@ -227,7 +224,7 @@ async fn find_administrator(
 const MAX_CANDIDATES: u64 = 10;
 
 async fn appoint(
-    transaction: &DatabaseTransaction,
+    transaction: &Transaction,
     actor: &Actor,
     group: &group::Model,
     successor: Successor,

@@ -6,15 +6,14 @@ pub mod query;
 
 use sea_orm::sea_query::LockType;
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseBackend, DatabaseTransaction, EntityTrait, PaginatorTrait, QueryFilter,
-    QuerySelect, Select,
+    ColumnTrait, ConnectionTrait, DatabaseBackend, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect, Select,
 };
 
 use crate::access::{Action, Viewer, of_license};
 use crate::actor::{self, Actor};
 use crate::attribute_values;
 use crate::audit::{self, Change, Entry, difference};
-use crate::db::{Db, rows};
+use crate::db::{Db, Transaction, rows};
 use crate::entity::attribute_definition::{self, DefineAttributeInput, MAX_DEFINITIONS, is_name};
 use crate::entity::audit_event::AuditAction;
 use crate::entity::{attribute_value, license};
@@ -74,7 +73,7 @@ pub async fn define(
 }
 
 async fn insert(
-    transaction: DatabaseTransaction,
+    transaction: Transaction,
     actor: &Actor,
     blank: &attribute_definition::Model,
     new: attribute_definition::Model,
@@ -129,7 +128,7 @@ pub async fn remove(db: &Db, viewer: &Viewer, name: &str) -> Result<attribute_de
 }
 
 /// Waits for other transactions that define attributes in the license, so that each counts all definitions.
-async fn take_turns(transaction: &DatabaseTransaction, license_id: Id) -> Result<(), Error> {
+async fn take_turns(transaction: &Transaction, license_id: Id) -> Result<(), Error> {
     // This does not block transactions that create users: they take a weaker lock on the row of the license.
     license::Entity::find_by_id(license_id).lock(LockType::NoKeyUpdate).one(transaction).await?;
     Ok(())

@@ -7,8 +7,8 @@ use chrono::{DateTime, Utc};
 use rand::TryRng;
 use sea_orm::sea_query::Expr;
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, FromQueryResult, Iterable, ModelTrait, QueryFilter,
-    Statement, Value as Stored,
+    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, Iterable, ModelTrait, QueryFilter, Statement,
+    Value as Stored,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 
 use crate::access::{AuthMethod, Viewer};
 use crate::actor::Actor;
-use crate::db::rows;
+use crate::db::{Transaction, rows};
 use crate::entity::audit_event::{self, AuditAction, SubjectType};
 use crate::entity::subject::Subject;
 use crate::error::Error;
@@ -128,13 +128,13 @@ impl Entry {
 
 /// Commits a transaction together with the events of what it did: both are saved, or neither.
 #[expect(clippy::disallowed_methods, reason = "this is the one place where a write is committed, with its event")]
-pub async fn commit(transaction: DatabaseTransaction, entries: impl IntoIterator<Item = Entry>) -> Result<(), Error> {
+pub async fn commit(transaction: Transaction, entries: impl IntoIterator<Item = Entry>) -> Result<(), Error> {
     append(&transaction, entries.into_iter().collect()).await?;
     Ok(transaction.commit().await?)
 }
 
 /// Erases the changes that the trail records of a user who has a tombstone. The action, its time and its actor remain.
-pub async fn erase(transaction: &DatabaseTransaction, user_id: Id) -> Result<(), Error> {
+pub async fn erase(transaction: &Transaction, user_id: Id) -> Result<(), Error> {
     audit_event::Entity::update_many()
         .col_expr(audit_event::Column::Changes, Expr::value(None::<String>))
         .col_expr(audit_event::Column::Salt, Expr::value(None::<Vec<u8>>))
@@ -152,7 +152,7 @@ struct Head {
     hash: Vec<u8>,
 }
 
-async fn append(transaction: &DatabaseTransaction, entries: Vec<Entry>) -> Result<(), Error> {
+async fn append(transaction: &Transaction, entries: Vec<Entry>) -> Result<(), Error> {
     if entries.is_empty() {
         return Ok(());
     }

@@ -1,11 +1,11 @@
 //! Credentials of users: passwords, PINs, devices, sessions and API keys. Each change is one step of the caller's transaction.
 
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use crate::auth::one_time_link;
 use crate::db::conditions::{Lock, waits_in_line};
-use crate::db::rows;
+use crate::db::{Transaction, rows};
 use crate::entity::{api_key, credential, device, pin, session, user};
 use crate::error::Error;
 use crate::scalar::Id;
@@ -20,7 +20,7 @@ pub struct RevokedAccess {
 
 /// Locks and reads the row of a user who is still active. Everything that grants access to a user and everything that revokes
 /// it takes this lock, so that they run one after the other. `None` if the user is inactive or no longer exists.
-pub async fn lock_if_active(transaction: &DatabaseTransaction, user_id: Id) -> Result<Option<user::Model>, Error> {
+pub async fn lock_if_active(transaction: &Transaction, user_id: Id) -> Result<Option<user::Model>, Error> {
     let active = user::Entity::find_by_id(user_id).filter(user::Column::IsActive.eq(true));
     let turn = waits_in_line(transaction.get_database_backend(), Lock::Exclusive, user_id);
     Ok(active.filter(turn).lock_exclusive().one(transaction).await?)
@@ -30,7 +30,7 @@ pub async fn lock_if_active(transaction: &DatabaseTransaction, user_id: Id) -> R
 /// and so does every session but `except`, and no device accepts the PIN until it has signed in with the new password. API keys
 /// remain valid. Returns the number of sessions that ended; `None` if there was no password to remove.
 pub async fn set_password(
-    transaction: &DatabaseTransaction,
+    transaction: &Transaction,
     user_id: Id,
     password_hash: Option<String>,
     except: Option<Id>,
@@ -49,11 +49,7 @@ pub async fn set_password(
 }
 
 /// Stores the hash of a password and replaces an existing one.
-pub async fn store_password(
-    transaction: &DatabaseTransaction,
-    user_id: Id,
-    password_hash: String,
-) -> Result<(), Error> {
+pub async fn store_password(transaction: &Transaction, user_id: Id, password_hash: String) -> Result<(), Error> {
     let credential = rows::active(credential::Model { user_id, password_hash });
     let replace =
         OnConflict::column(credential::Column::UserId).update_column(credential::Column::PasswordHash).to_owned();
@@ -62,7 +58,7 @@ pub async fn store_password(
 }
 
 /// Sets or removes the PIN; returns false if there was none to remove.
-pub async fn set_pin(transaction: &DatabaseTransaction, user_id: Id, pin_hash: Option<String>) -> Result<bool, Error> {
+pub async fn set_pin(transaction: &Transaction, user_id: Id, pin_hash: Option<String>) -> Result<bool, Error> {
     let Some(pin_hash) = pin_hash else {
         return Ok(pin::Entity::delete_by_id(user_id).exec(transaction).await?.rows_affected > 0);
     };
@@ -75,7 +71,7 @@ pub async fn set_pin(transaction: &DatabaseTransaction, user_id: Id, pin_hash: O
 
 /// Ends sessions of a user, all or those with the given IDs, except `except`; returns their number.
 pub async fn end_sessions(
-    transaction: &DatabaseTransaction,
+    transaction: &Transaction,
     user_id: Id,
     session_ids: Option<&[Id]>,
     except: Option<Id>,
@@ -91,7 +87,7 @@ pub async fn end_sessions(
 }
 
 /// Signs users out everywhere: ends their sessions and links, and forgets their devices. API keys remain valid.
-pub async fn sign_out(transaction: &DatabaseTransaction, users: &[Id]) -> Result<RevokedAccess, Error> {
+pub async fn sign_out(transaction: &Transaction, users: &[Id]) -> Result<RevokedAccess, Error> {
     let of_users = session::Column::UserId.is_in(users.iter().copied());
     let sessions = session::Entity::delete_many().filter(of_users).exec(transaction).await?.rows_affected;
     forget_devices(transaction, users).await?;
@@ -101,7 +97,7 @@ pub async fn sign_out(transaction: &DatabaseTransaction, users: &[Id]) -> Result
 
 /// Ends everything by which users have access: sessions, API keys, links and devices. The password is kept, in case a user is
 /// activated again.
-pub async fn revoke_access(transaction: &DatabaseTransaction, users: &[Id]) -> Result<RevokedAccess, Error> {
+pub async fn revoke_access(transaction: &Transaction, users: &[Id]) -> Result<RevokedAccess, Error> {
     let of_users = api_key::Column::UserId.is_in(users.iter().copied());
     let api_keys = api_key::Entity::delete_many().filter(of_users).exec(transaction).await?.rows_affected;
     Ok(RevokedAccess { api_keys: count(api_keys), ..sign_out(transaction, users).await? })
@@ -109,13 +105,13 @@ pub async fn revoke_access(transaction: &DatabaseTransaction, users: &[Id]) -> R
 
 /// Forgets the devices of users: none of them accepts the PIN until it has signed in with the password again. Returns their
 /// number.
-pub async fn forget_devices(transaction: &DatabaseTransaction, users: &[Id]) -> Result<i32, Error> {
+pub async fn forget_devices(transaction: &Transaction, users: &[Id]) -> Result<i32, Error> {
     let of_users = device::Column::UserId.is_in(users.iter().copied());
     Ok(count(device::Entity::delete_many().filter(of_users).exec(transaction).await?.rows_affected))
 }
 
 /// Revokes every API key of a user whose row is locked; returns the keys as they were, oldest first.
-pub async fn revoke_api_keys(transaction: &DatabaseTransaction, user_id: Id) -> Result<Vec<api_key::Model>, Error> {
+pub async fn revoke_api_keys(transaction: &Transaction, user_id: Id) -> Result<Vec<api_key::Model>, Error> {
     let of_user = api_key::Column::UserId.eq(user_id);
     let keys = api_key::Entity::find().filter(of_user.clone()).order_by_asc(api_key::Column::Id);
     let keys = keys.all(transaction).await?;

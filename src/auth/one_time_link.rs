@@ -2,13 +2,13 @@
 
 use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, FromQueryResult, Iterable, JoinType, QueryFilter,
-    QuerySelect, RelationTrait,
+    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, Iterable, JoinType, QueryFilter, QuerySelect,
+    RelationTrait,
 };
 
 use crate::access::active_in_valid_license;
 use crate::auth::token::{self, TokenKind};
-use crate::db::{Db, rows};
+use crate::db::{Db, Transaction, rows};
 use crate::entity::link::{self, Purpose};
 use crate::entity::{invitation, user};
 use crate::error::Error;
@@ -60,7 +60,7 @@ pub fn build(user: &user::Model, purpose: Purpose, token: &str) -> link::Model {
 
 /// Issues an activation link for a user, to be handed over by the administrator of the server. Returns its token, which is
 /// shown only once.
-pub async fn issue(transaction: &DatabaseTransaction, user: &user::Model) -> Result<String, Error> {
+pub async fn issue(transaction: &Transaction, user: &user::Model) -> Result<String, Error> {
     let token = token::new(TokenKind::Link)?;
     expire_invitations(transaction, &[user.id]).await?;
     upsert(transaction, build(user, Purpose::Activation, &token)).await?;
@@ -68,7 +68,7 @@ pub async fn issue(transaction: &DatabaseTransaction, user: &user::Model) -> Res
 }
 
 /// Expires the invitations of users that have not been accepted.
-async fn expire_invitations(transaction: &DatabaseTransaction, users: &[Id]) -> Result<(), Error> {
+async fn expire_invitations(transaction: &Transaction, users: &[Id]) -> Result<(), Error> {
     let now = now();
     invitation::Entity::update_many()
         .col_expr(invitation::Column::ExpiresAt, Expr::value(now))
@@ -81,7 +81,7 @@ async fn expire_invitations(transaction: &DatabaseTransaction, users: &[Id]) -> 
 }
 
 /// Stores a link and replaces an older one of the same user and purpose.
-pub async fn upsert(transaction: &DatabaseTransaction, new: link::Model) -> Result<(), Error> {
+pub async fn upsert(transaction: &Transaction, new: link::Model) -> Result<(), Error> {
     let replace = OnConflict::columns([link::Column::UserId, link::Column::Purpose])
         .update_columns(link::Column::iter())
         .to_owned();
@@ -115,7 +115,7 @@ pub async fn find(db: &Db, purpose: Purpose, secret: &str) -> Result<Option<Link
 }
 
 /// Uses up a link; returns false if another request used it first, or if it no longer exists.
-pub async fn consume(transaction: &DatabaseTransaction, user_id: Id, secret: &str) -> Result<bool, Error> {
+pub async fn consume(transaction: &Transaction, user_id: Id, secret: &str) -> Result<bool, Error> {
     let used = link::Entity::delete_many()
         .filter(link::Column::TokenHash.eq(token::hash(secret)))
         .filter(link::Column::UserId.eq(user_id))
@@ -142,7 +142,7 @@ pub async fn revoke_one(db: &impl ConnectionTrait, token: &str) -> Result<(), Er
 }
 
 /// Deletes every link of users and expires their invitations; returns the number of links.
-pub async fn revoke(transaction: &DatabaseTransaction, users: &[Id]) -> Result<u64, Error> {
+pub async fn revoke(transaction: &Transaction, users: &[Id]) -> Result<u64, Error> {
     expire_invitations(transaction, users).await?;
     let of_users = link::Column::UserId.is_in(users.iter().copied());
     Ok(link::Entity::delete_many().filter(of_users).exec(transaction).await?.rows_affected)

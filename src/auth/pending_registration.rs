@@ -1,11 +1,11 @@
 //! Pending registrations: users who register themselves are stored separately, and created once they have confirmed that they
 //! receive email.
 
-use sea_orm::{ColumnTrait, DatabaseTransaction, EntityTrait, JoinType, QueryFilter, QuerySelect, RelationTrait};
+use sea_orm::{ColumnTrait, EntityTrait, JoinType, QueryFilter, QuerySelect, RelationTrait};
 
 use crate::access::in_force;
 use crate::auth::token::{self, TokenKind};
-use crate::db::Db;
+use crate::db::{Db, Transaction};
 use crate::entity::registration;
 use crate::error::Error;
 use crate::scalar::now;
@@ -26,7 +26,7 @@ pub async fn find(db: &Db, secret: &str) -> Result<Option<registration::Model>, 
 }
 
 /// Uses up a link; returns false if another request used it first, or if it no longer exists.
-pub async fn consume(transaction: &DatabaseTransaction, secret: &str) -> Result<bool, Error> {
+pub async fn consume(transaction: &Transaction, secret: &str) -> Result<bool, Error> {
     let of_token = registration::Column::TokenHash.eq(token::hash(secret));
     Ok(registration::Entity::delete_many().filter(of_token).exec(transaction).await?.rows_affected > 0)
 }

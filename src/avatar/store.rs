@@ -1,10 +1,10 @@
 //! Storage of pictures.
 
+use sea_orm::EntityTrait;
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{DatabaseTransaction, EntityTrait};
 
 use super::Picture;
-use crate::db::{Db, rows};
+use crate::db::{Db, Transaction, rows};
 use crate::entity::avatar;
 use crate::error::Error;
 use crate::scalar::Id;
@@ -15,7 +15,7 @@ pub trait Store {
     /// Stores a picture, in place of the previous one.
     fn put(
         &self,
-        transaction: &DatabaseTransaction,
+        transaction: &Transaction,
         user_id: Id,
         picture: Picture,
     ) -> impl Future<Output = Result<(), Error>> + Send;
@@ -24,12 +24,12 @@ pub trait Store {
     fn read(&self, user_id: Id) -> impl Future<Output = Result<Option<Picture>, Error>> + Send;
 
     /// Removes the picture of a user.
-    fn remove(&self, transaction: &DatabaseTransaction, user_id: Id) -> impl Future<Output = Result<(), Error>> + Send;
+    fn remove(&self, transaction: &Transaction, user_id: Id) -> impl Future<Output = Result<(), Error>> + Send;
 }
 
 /// The database as the store, so that backups include the pictures and erasing a user deletes the picture.
 impl Store for Db {
-    async fn put(&self, transaction: &DatabaseTransaction, user_id: Id, picture: Picture) -> Result<(), Error> {
+    async fn put(&self, transaction: &Transaction, user_id: Id, picture: Picture) -> Result<(), Error> {
         let Picture { content_type, content } = picture;
         let row = rows::active(avatar::Model { user_id, content_type, content });
         let columns = [avatar::Column::ContentType, avatar::Column::Content];
@@ -43,7 +43,7 @@ impl Store for Db {
         Ok(found.map(|avatar::Model { user_id: _, content_type, content }| Picture { content_type, content }))
     }
 
-    async fn remove(&self, transaction: &DatabaseTransaction, user_id: Id) -> Result<(), Error> {
+    async fn remove(&self, transaction: &Transaction, user_id: Id) -> Result<(), Error> {
         avatar::Entity::delete_by_id(user_id).exec(transaction).await?;
         Ok(())
     }

@@ -2,8 +2,13 @@
 
 use std::sync::Arc;
 
-use sea_orm::{ConnectionTrait, DatabaseBackend, DatabaseConnection, DbErr, ExecResult, QueryResult, Statement};
+use sea_orm::{
+    ConnectionTrait, DatabaseBackend, DatabaseConnection, DbErr, ExecResult, QueryResult, SqliteTransactionMode,
+    Statement, TransactionOptions, TransactionTrait,
+};
+use tokio::sync::watch;
 
+use super::Transaction;
 use super::sqlite::WriteAheadLog;
 use crate::error::is_disconnect;
 
@@ -18,9 +23,20 @@ pub struct Writer {
     pub(super) log: Option<Arc<WriteAheadLog>>,
     /// The number of connections of the pool: so many may have been closed.
     pub(super) connections: u32,
+    /// The number of commits of transactions.
+    pub(super) commits: watch::Sender<u64>,
 }
 
 impl Writer {
+    pub(super) async fn begin(&self) -> Result<Transaction, DbErr> {
+        let options = || TransactionOptions {
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+            ..TransactionOptions::default()
+        };
+        let inner = self.run(|| self.pool.begin_with_options(options())).await?;
+        Ok(Transaction::new(inner, self.commits.clone()))
+    }
+
     /// Empties the write-ahead log of SQLite if it is too long.
     async fn make_room(&self) -> Result<(), DbErr> {
         if let Some(log) = self.log.as_ref().filter(|log| log.is_long()) {

@@ -4,14 +4,14 @@ pub mod input;
 pub mod mutation;
 pub mod query;
 
-use sea_orm::{ActiveEnum, ColumnTrait, DatabaseTransaction, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect};
+use sea_orm::{ActiveEnum, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect};
 use serde_json::Value;
 
 use self::input::UpdateGroupInput;
 use crate::access::{Action, Viewer};
 use crate::actor::{self, Actor, LockedPair, ObjectKey};
 use crate::audit::{self, Change as Changed, Entry, difference};
-use crate::db::{Db, rows};
+use crate::db::{Db, Transaction, rows};
 use crate::entity::audit_event::AuditAction;
 use crate::entity::group::GroupFields;
 use crate::entity::membership::{GroupRole, MAX_GROUPS_OF_A_USER, MAX_GROUPS_OWNED_BY_A_USER};
@@ -82,7 +82,7 @@ pub async fn delete(db: &Db, viewer: &Viewer, id: &str) -> Result<group::Model, 
 
 /// Locks and reads the row of a group that the viewer may update and delete. Under the lock the group's owners cannot
 /// change.
-async fn lock_to_change(transaction: &DatabaseTransaction, viewer: &Viewer, id: &str) -> Result<group::Model, Error> {
+async fn lock_to_change(transaction: &Transaction, viewer: &Viewer, id: &str) -> Result<group::Model, Error> {
     let id = Id::of_input("id", id)?;
     let found = group::Entity::find_by_id(id).filter(viewer.visible_groups()).lock_exclusive().one(transaction).await?;
     let group = found.ok_or_else(|| Error::not_found("id", "group"))?;
@@ -146,7 +146,7 @@ pub async fn remove_member(db: &Db, viewer: &Viewer, group_id: &str, user_id: &s
 /// A change of a group's members in progress. The rows of user and group are locked, so that changes of either are
 /// serialized.
 struct Change {
-    transaction: DatabaseTransaction,
+    transaction: Transaction,
     actor: Actor,
     group: group::Model,
     user: user::Model,
@@ -223,7 +223,7 @@ impl Change {
 }
 
 /// Refuses one owned group too many, with `NOT_ALLOWED`, unless the actor administers groups.
-async fn check_quota(transaction: &DatabaseTransaction, actor: &Actor, user_id: Id, field: &str) -> Result<(), Error> {
+async fn check_quota(transaction: &Transaction, actor: &Actor, user_id: Id, field: &str) -> Result<(), Error> {
     if actor.administers_groups() {
         return Ok(());
     }
@@ -239,7 +239,7 @@ async fn check_quota(transaction: &DatabaseTransaction, actor: &Actor, user_id: 
     Err(Error::rejected(field, ErrorCode::NotAllowed, message))
 }
 
-async fn check_group_limit(transaction: &DatabaseTransaction, user_id: Id, field: &str) -> Result<(), Error> {
+async fn check_group_limit(transaction: &Transaction, user_id: Id, field: &str) -> Result<(), Error> {
     let groups = membership::Entity::find().filter(membership::Column::UserId.eq(user_id)).count(transaction).await?;
     if groups < MAX_GROUPS_OF_A_USER {
         return Ok(());

@@ -4,15 +4,13 @@ pub mod input;
 pub mod mutation;
 pub mod query;
 
-use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect,
-};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect};
 
 use self::input::UpdateInstitutionInput;
 use crate::access::{Action, Viewer, of_license};
 use crate::actor::{self, Actor};
 use crate::audit::{self, Entry, difference};
-use crate::db::{Db, rows};
+use crate::db::{Db, Transaction, rows};
 use crate::entity::audit_event::AuditAction;
 use crate::entity::institution::{self, InstitutionCore, InstitutionFields};
 use crate::entity::{site_access, user, versioned};
@@ -101,11 +99,7 @@ pub async fn delete(db: &Db, viewer: &Viewer, id: &str) -> Result<institution::M
 }
 
 /// Locks and reads the row of an institution that the viewer may change. Under the lock the access to it cannot change.
-async fn lock_to_change(
-    transaction: &DatabaseTransaction,
-    viewer: &Actor,
-    id: &str,
-) -> Result<institution::Model, Error> {
+async fn lock_to_change(transaction: &Transaction, viewer: &Actor, id: &str) -> Result<institution::Model, Error> {
     let id = Id::of_input("id", id)?;
     let seen = institution::Entity::find_by_id(id).filter(viewer.visible_institutions());
     let found = seen.lock_exclusive().one(transaction).await?;

@@ -8,12 +8,12 @@ pub mod transport;
 pub mod worker;
 
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{ConnectionTrait, DatabaseTransaction, EntityTrait, Iterable};
+use sea_orm::{ConnectionTrait, EntityTrait, Iterable};
 
 use crate::audit::Change;
 use crate::auth::server_key::Key;
 use crate::auth::{one_time_link, token};
-use crate::db::rows;
+use crate::db::{Transaction, rows};
 use crate::entity::link::Purpose;
 use crate::entity::mail::{self, MailKind};
 use crate::entity::{invitation, link, registration, user};
@@ -56,7 +56,7 @@ impl MailQueue<'_> {
     /// address.
     pub async fn invite(
         &self,
-        transaction: &DatabaseTransaction,
+        transaction: &Transaction,
         user: &user::Model,
         next_url: Option<Url>,
     ) -> Result<(), Error> {
@@ -73,7 +73,7 @@ impl MailQueue<'_> {
     /// Queues an email to a new address with the link that confirms it, and a notification to the current address.
     pub async fn ask_to_confirm(
         &self,
-        transaction: &DatabaseTransaction,
+        transaction: &Transaction,
         user: &user::Model,
         new_email: String,
     ) -> Result<(), Error> {
@@ -89,7 +89,7 @@ impl MailQueue<'_> {
     /// same address.
     pub async fn register(
         &self,
-        transaction: &DatabaseTransaction,
+        transaction: &Transaction,
         new: &user::Model,
         next_url: Option<Url>,
     ) -> Result<(), Error> {
@@ -119,7 +119,7 @@ impl MailQueue<'_> {
 
 /// Queues a notification of a change. Does nothing for a user without an email address.
 pub async fn notify(
-    transaction: &DatabaseTransaction,
+    transaction: &Transaction,
     user: &user::Model,
     kind: MailKind,
     language: Language,
@@ -131,7 +131,7 @@ pub async fn notify(
 /// Queues notifications to the user's old address: of each secret that an administrator has changed, and of a change of the
 /// address.
 pub async fn notify_of_credential_changes(
-    transaction: &DatabaseTransaction,
+    transaction: &Transaction,
     old: &user::Model,
     new: &user::Model,
     secrets: &[Change],

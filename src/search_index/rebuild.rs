@@ -3,12 +3,12 @@
 use sea_orm::ActiveValue::Set;
 use sea_orm::sea_query::{Condition, IntoCondition};
 use sea_orm::{
-    ActiveModelBehavior, ActiveModelTrait, ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, IntoActiveModel,
-    ModelTrait, QueryFilter, QueryOrder, QuerySelect, Value,
+    ActiveModelBehavior, ActiveModelTrait, ColumnTrait, DbErr, EntityTrait, IntoActiveModel, ModelTrait, QueryFilter,
+    QueryOrder, QuerySelect, Value,
 };
 
 use super::update;
-use crate::db::rows;
+use crate::db::{Transaction, rows};
 use crate::entity::{attribute_definition, attribute_value, group, institution, search_hit, user};
 use crate::scalar::Id;
 use crate::{login, text};
@@ -18,7 +18,7 @@ const ROWS_AT_ONCE: u64 = 500;
 
 /// Rebuilds the derived columns that are not up to date, as after a migration that added one or a change of folding, and indexes
 /// the words of all users if the index is empty. If another user has the new key of a login, the login keeps its former key.
-pub async fn rebuild(transaction: &DatabaseTransaction) -> Result<(), DbErr> {
+pub async fn rebuild(transaction: &Transaction) -> Result<(), DbErr> {
     login::update_registration_keys(transaction).await?;
     rebuild_groups(transaction).await?;
     rebuild_institutions(transaction).await?;
@@ -26,7 +26,7 @@ pub async fn rebuild(transaction: &DatabaseTransaction) -> Result<(), DbErr> {
     rebuild_users(transaction).await
 }
 
-async fn rebuild_users(transaction: &DatabaseTransaction) -> Result<(), DbErr> {
+async fn rebuild_users(transaction: &Transaction) -> Result<(), DbErr> {
     let is_indexed = search_hit::Entity::find().one(transaction).await?.is_some();
     let mut last_id = None;
     loop {
@@ -46,7 +46,7 @@ async fn rebuild_users(transaction: &DatabaseTransaction) -> Result<(), DbErr> {
     }
 }
 
-async fn rebuild_groups(transaction: &DatabaseTransaction) -> Result<(), DbErr> {
+async fn rebuild_groups(transaction: &Transaction) -> Result<(), DbErr> {
     update_rows::<group::Entity>(transaction, Condition::all(), group::Column::Id, |group| {
         let name_key = text::fold(&group.name);
         (group.name_key != name_key)
@@ -55,7 +55,7 @@ async fn rebuild_groups(transaction: &DatabaseTransaction) -> Result<(), DbErr> 
     .await
 }
 
-async fn rebuild_institutions(transaction: &DatabaseTransaction) -> Result<(), DbErr> {
+async fn rebuild_institutions(transaction: &Transaction) -> Result<(), DbErr> {
     update_rows::<institution::Entity>(transaction, Condition::all(), institution::Column::Id, |site| {
         let name_key = text::fold(&site.name);
         (site.name_key != name_key)
@@ -64,7 +64,7 @@ async fn rebuild_institutions(transaction: &DatabaseTransaction) -> Result<(), D
     .await
 }
 
-async fn rebuild_attribute_values(transaction: &DatabaseTransaction) -> Result<(), DbErr> {
+async fn rebuild_attribute_values(transaction: &Transaction) -> Result<(), DbErr> {
     for definition in attribute_definition::Entity::find().all(transaction).await? {
         let of_definition = attribute_value::Column::DefinitionId.eq(definition.id).into_condition();
         update_rows::<attribute_value::Entity>(transaction, of_definition, attribute_value::Column::UserId, |value| {
@@ -79,7 +79,7 @@ async fn rebuild_attribute_values(transaction: &DatabaseTransaction) -> Result<(
 
 /// Updates those of the rows for which `change` returns an update. The column `id` is unique among the rows.
 async fn update_rows<E: EntityTrait>(
-    transaction: &DatabaseTransaction,
+    transaction: &Transaction,
     condition: Condition,
     id: E::Column,
     change: impl Fn(E::Model) -> Option<E::ActiveModel>,

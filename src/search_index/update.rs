@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sea_orm::sea_query::{Expr, ExprTrait, LockType, OnConflict, Query};
 use sea_orm::{
-    ActiveValue, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, IntoActiveModel, QueryFilter,
-    QueryOrder, QuerySelect, QueryTrait,
+    ActiveValue, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
+    QuerySelect, QueryTrait,
 };
 
 use super::{keys, short, words};
+use crate::db::Transaction;
 use crate::db::conditions::any_of;
 use crate::entity::{search_hit, search_key, search_word, user};
 use crate::scalar::Id;
@@ -22,7 +23,7 @@ type Posting<'a> = (&'a str, i32, Id);
 /// Updates the index for changes of users, each as the user was before and is after. `None` stands for a user who does not exist
 /// yet, or any more, and has no words. Deletes words that no user has any more.
 pub async fn update<'a>(
-    transaction: &DatabaseTransaction,
+    transaction: &Transaction,
     changes: impl IntoIterator<Item = (Option<&'a user::Model>, Option<&'a user::Model>)>,
 ) -> Result<(), DbErr> {
     let (mut added, mut removed): (Vec<Posting<'a>>, Vec<Posting<'a>>) = (Vec::new(), Vec::new());
@@ -67,7 +68,7 @@ fn row(posting: &Posting<'_>, word_ids: &BTreeMap<String, i32>) -> Option<search
 
 /// Returns the IDs of the words that exist, and locks their rows.
 async fn lock_word_ids(
-    transaction: &DatabaseTransaction,
+    transaction: &Transaction,
     words: &BTreeSet<&str>,
     lock: LockType,
 ) -> Result<BTreeMap<String, i32>, DbErr> {
@@ -84,7 +85,7 @@ async fn lock_word_ids(
 /// Inserts the words that do not exist yet, with their keys. A word that another transaction inserts at the same time is looked
 /// up; it may have been deleted again by then, so this repeats.
 async fn insert_missing(
-    transaction: &DatabaseTransaction,
+    transaction: &Transaction,
     words: impl Iterator<Item = &str>,
     word_ids: &mut BTreeMap<String, i32>,
 ) -> Result<(), DbErr> {
@@ -101,7 +102,7 @@ async fn insert_missing(
 }
 
 /// Inserts the words that no other transaction has inserted, with their keys. Returns the inserted words with their IDs.
-async fn insert(transaction: &DatabaseTransaction, words: &BTreeSet<&str>) -> Result<BTreeMap<String, i32>, DbErr> {
+async fn insert(transaction: &Transaction, words: &BTreeSet<&str>) -> Result<BTreeMap<String, i32>, DbErr> {
     let mut inserted: BTreeMap<String, i32> = BTreeMap::new();
     for words in words.iter().copied().collect::<Vec<_>>().chunks(ROWS_AT_ONCE) {
         let rows = words.iter().map(|word| search_word::ActiveModel {
@@ -128,7 +129,7 @@ fn key_rows(word: &str, word_id: i32) -> impl Iterator<Item = search_key::Model>
 }
 
 /// Deletes those of the words that no user has.
-async fn prune(transaction: &DatabaseTransaction, ids: BTreeSet<i32>) -> Result<(), DbErr> {
+async fn prune(transaction: &Transaction, ids: BTreeSet<i32>) -> Result<(), DbErr> {
     let postings_of_word = Query::select()
         .expr(Expr::val(1))
         .from(search_hit::Entity)

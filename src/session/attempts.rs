@@ -1,6 +1,6 @@
 //! Counting of sign-in attempts: those of strangers separately from those of known devices.
 
-use sea_orm::{ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter, QuerySelect};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
 
 use super::devices;
 use super::errors::locked;
@@ -9,7 +9,7 @@ use crate::audit::{self, Entry};
 use crate::auth::password::Hasher;
 use crate::auth::throttle::{self, StrangerStatus, ThrottleKey, ThrottleStatus};
 use crate::auth::token::TokenKind;
-use crate::db::Db;
+use crate::db::{Db, Transaction};
 use crate::entity::audit_event::AuditAction;
 use crate::entity::{device, user};
 use crate::error::{Error, TopLevelCode};
@@ -185,11 +185,7 @@ impl Authenticator<'_> {
 
 /// Resets every counter of a user: those of each login, of the devices, and of the user. Returns whether anything was
 /// counted.
-pub(super) async fn reset_all(
-    transaction: &DatabaseTransaction,
-    hasher: &Hasher,
-    user: &user::Model,
-) -> Result<bool, Error> {
+pub(super) async fn reset_all(transaction: &Transaction, hasher: &Hasher, user: &user::Model) -> Result<bool, Error> {
     let devices: Vec<Id> = device::Entity::find()
         .select_only()
         .column(device::Column::Id)

@@ -1,7 +1,7 @@
 //! Credentials: the viewer's own password and PIN, and unlocking of users.
 
 use async_graphql::MaybeUndefined;
-use sea_orm::{ConnectionTrait, DatabaseTransaction, EntityTrait};
+use sea_orm::{ConnectionTrait, EntityTrait};
 
 use super::attempts;
 use super::input::ChangePasswordInput;
@@ -11,7 +11,7 @@ use crate::actor::{self, Actor};
 use crate::audit::{self, Change, Entry, difference};
 use crate::auth::credential::{revoke_api_keys, set_password, set_pin};
 use crate::auth::password::PasswordCandidate;
-use crate::db::Db;
+use crate::db::{Db, Transaction};
 use crate::entity::audit_event::AuditAction;
 use crate::entity::mail::MailKind;
 use crate::entity::pin::MAX_WRONG_PINS;
@@ -145,7 +145,7 @@ pub(super) async fn begin_verified(
     viewer: &Viewer,
     verified: &str,
     field: &str,
-) -> Result<(DatabaseTransaction, Actor, user::Model), Error> {
+) -> Result<(Transaction, Actor, user::Model), Error> {
     let (transaction, actor, user) = actor::begin_on_oneself(db, viewer).await?;
     let current = credential::Entity::find_by_id(user.id).one(&transaction).await?;
     if current.is_none_or(|current| current.password_hash != verified) {

@@ -1,16 +1,16 @@
 //! Devices that have signed in with a password, and may then sign in with a PIN.
 
 use sea_orm::sea_query::{Condition, Expr};
-use sea_orm::{ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 
 use crate::auth::token::{self, TokenKind};
-use crate::db::rows;
+use crate::db::{Transaction, rows};
 use crate::entity::device::{self, MAX_DEVICES_OF_A_USER, REMEMBERED};
 use crate::error::Error;
 use crate::scalar::{Id, now};
 
 /// Records the use of a device. Returns false if it is not, or no longer, one of the user's.
-pub(super) async fn touch(transaction: &DatabaseTransaction, user_id: Id, device_token: &str) -> Result<bool, Error> {
+pub(super) async fn touch(transaction: &Transaction, user_id: Id, device_token: &str) -> Result<bool, Error> {
     let updated = device::Entity::update_many()
         .col_expr(device::Column::LastUsedAt, Expr::value(now()))
         .filter(remembered(user_id, device_token))
@@ -20,7 +20,7 @@ pub(super) async fn touch(transaction: &DatabaseTransaction, user_id: Id, device
 }
 
 /// Registers a new device, and forgets the least recently used ones beyond the limit. Returns the device token.
-pub(super) async fn register(transaction: &DatabaseTransaction, user_id: Id) -> Result<String, Error> {
+pub(super) async fn register(transaction: &Transaction, user_id: Id) -> Result<String, Error> {
     let device_token = token::new(TokenKind::Device)?;
     let new = device::Model { id: Id::new(), user_id, token_hash: token::hash(&device_token), last_used_at: now() };
     rows::insert(transaction, new).await?;

@@ -3,7 +3,7 @@
 
 use chrono::{DateTime, Utc};
 use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 
 use super::errors::{address_taken, expired, inactive, invalid_credentials};
 use super::{devices, end_oldest};
@@ -13,7 +13,7 @@ use crate::auth::policy::Lifetime;
 use crate::auth::token::{self, TokenKind};
 use crate::auth::{one_time_link, pending_registration};
 use crate::client::Client;
-use crate::db::{Db, rows};
+use crate::db::{Db, Transaction, rows};
 use crate::entity::audit_event::AuditAction;
 use crate::entity::mail::MailKind;
 use crate::entity::versioned::Versioned;
@@ -48,7 +48,7 @@ pub async fn start(db: &Db, lifetime: Lifetime, client: &Client, user: &user::Mo
 /// The start of a session, in an open transaction. Verification of a credential takes long: each method locks the user
 /// first, and then checks that the verified credential is still theirs.
 pub(super) struct SessionStart<'a> {
-    transaction: DatabaseTransaction,
+    transaction: Transaction,
     lifetime: Lifetime,
     client: &'a Client,
     token: String,
@@ -200,7 +200,7 @@ impl<'a> SessionStart<'a> {
     }
 }
 
-async fn insert_user(transaction: &DatabaseTransaction, new: user::Model) -> Result<user::Model, Error> {
+async fn insert_user(transaction: &Transaction, new: user::Model) -> Result<user::Model, Error> {
     rows::insert(transaction, new.clone()).await.map_err(address_taken)?;
     search_index::update(transaction, [(None, Some(&new))]).await?;
     Ok(new)
@@ -208,7 +208,7 @@ async fn insert_user(transaction: &DatabaseTransaction, new: user::Model) -> Res
 
 /// Sets a user's password by a link, which is used up. This activates the account.
 pub(super) async fn set_password_by_link(
-    transaction: &DatabaseTransaction,
+    transaction: &Transaction,
     language: Language,
     user: &mut user::Model,
     password: PasswordByLink<'_>,
@@ -233,7 +233,7 @@ pub(super) async fn set_password_by_link(
     Ok(())
 }
 
-async fn reset_wrong_pins(transaction: &DatabaseTransaction, user_id: Id) -> Result<(), Error> {
+async fn reset_wrong_pins(transaction: &Transaction, user_id: Id) -> Result<(), Error> {
     pin::Entity::update_many()
         .col_expr(pin::Column::Wrong, Expr::value(0))
         .filter(pin::Column::UserId.eq(user_id))

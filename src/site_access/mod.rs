@@ -3,14 +3,14 @@
 pub mod input;
 pub mod mutation;
 
-use sea_orm::{DatabaseTransaction, EntityTrait};
+use sea_orm::EntityTrait;
 use serde_json::Value;
 
 use self::input::SiteAccessInput;
 use crate::access::Viewer;
 use crate::actor::{self, Actor, LockedPair, ObjectKey};
 use crate::audit::{self, Change, Entry};
-use crate::db::{Db, rows};
+use crate::db::{Db, Transaction, rows};
 use crate::entity::audit_event::AuditAction;
 use crate::entity::{institution, site_access, user};
 use crate::error::Error;
@@ -52,7 +52,7 @@ pub async fn revoke(db: &Db, viewer: &Viewer, input: &SiteAccessInput) -> Result
 
 /// A change of a user's access to an institution in progress. Both rows are locked.
 struct SiteGrant {
-    transaction: DatabaseTransaction,
+    transaction: Transaction,
     actor: Actor,
     user: user::Model,
     institution_id: Id,

@@ -1,16 +1,15 @@
 //! The administrators who must remain: the last superuser, and the last administrator of each license.
 
-use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseBackend, DatabaseTransaction, EntityTrait, PaginatorTrait, QueryFilter,
-};
+use sea_orm::{ColumnTrait, ConnectionTrait, DatabaseBackend, EntityTrait, PaginatorTrait, QueryFilter};
 
 use crate::access::{active_license_admins, active_superusers, is_active_license_admin, is_active_superuser};
+use crate::db::Transaction;
 use crate::entity::user;
 use crate::error::{Error, ErrorCode};
 
 /// Ensures that the last active superuser, and the last active license administrator of a license, keep their rank.
 pub(super) async fn ensure_administrator_remains(
-    transaction: &DatabaseTransaction,
+    transaction: &Transaction,
     old: &user::Model,
     new: &user::Model,
 ) -> Result<(), Error> {

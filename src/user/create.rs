@@ -1,7 +1,5 @@
 //! Creation of users.
 
-use sea_orm::DatabaseTransaction;
-
 use super::conflicts::{self, check_references, collect_conflicts, map_unique_violation};
 use super::input::CreateUserInput;
 use super::invitation::{ActivationEmails, InvitationOptions};
@@ -12,7 +10,7 @@ use crate::attribute_values::{self, AttributeChanges, AttributeInputItem};
 use crate::audit::{self, Entry, difference};
 use crate::auth::one_time_link;
 use crate::auth::password::Hasher;
-use crate::db::{Db, rows};
+use crate::db::{Db, Transaction, rows};
 use crate::entity::audit_event::AuditAction;
 use crate::entity::user::{self, UserNames};
 use crate::error::Error;
@@ -111,12 +109,7 @@ async fn read<'a>(
 }
 
 /// Begins the transaction in which a viewer creates a user, with the rights that the viewer has by then.
-async fn begin(
-    db: &Db,
-    viewer: &Viewer,
-    new: &user::Model,
-    given: &[&str],
-) -> Result<(DatabaseTransaction, Actor), Error> {
+async fn begin(db: &Db, viewer: &Viewer, new: &user::Model, given: &[&str]) -> Result<(Transaction, Actor), Error> {
     let (transaction, actor) = actor::begin(db, viewer).await?;
     actor.may_create(new, given)?;
     Ok((transaction, actor))
@@ -129,7 +122,7 @@ async fn begin(
 /// `Rejected`, naming each value that another user has.
 pub async fn insert(
     db: &Db,
-    transaction: DatabaseTransaction,
+    transaction: Transaction,
     actor: Option<&Actor>,
     new: NewUser<'_>,
 ) -> Result<Option<String>, Error> {

@@ -1,12 +1,12 @@
 //! Passwords and PINs in an input.
 
 use async_graphql::MaybeUndefined;
-use sea_orm::DatabaseTransaction;
 
 use crate::access::Viewer;
 use crate::audit::Change;
 use crate::auth::credential;
 use crate::auth::password::{Hasher, PasswordCandidate};
+use crate::db::Transaction;
 use crate::entity::user;
 use crate::error::Error;
 use crate::scalar::Id;
@@ -83,7 +83,7 @@ impl Secrets {
 
 impl Hashes {
     /// Stores the hashes and returns the changes. Removing a secret that does not exist is no change.
-    pub async fn stored(self, transaction: &DatabaseTransaction, id: Id) -> Result<Vec<Change>, Error> {
+    pub async fn stored(self, transaction: &Transaction, id: Id) -> Result<Vec<Change>, Error> {
         let mut changes = Vec::new();
         let password = !self.password.is_undefined();
         if password && credential::set_password(transaction, id, self.password.take(), None).await?.is_some() {

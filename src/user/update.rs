@@ -1,6 +1,6 @@
 //! Updates of users.
 
-use sea_orm::{ConnectionTrait, DatabaseTransaction};
+use sea_orm::ConnectionTrait;
 
 use super::administrators::ensure_administrator_remains;
 use super::conflicts::{self, check_references, map_unique_violation};
@@ -13,7 +13,7 @@ use crate::attribute_values::{self, AttributeChanges, Definitions};
 use crate::audit::{self, Entry, difference};
 use crate::auth::one_time_link;
 use crate::auth::password::Hasher;
-use crate::db::Db;
+use crate::db::{Db, Transaction};
 use crate::entity::audit_event::AuditAction;
 use crate::entity::user::{self, UserNames};
 use crate::entity::{site_access, versioned};
@@ -119,7 +119,7 @@ struct Change {
 /// Saves a change, and commits the transaction, in which the user is locked.
 async fn save(
     db: &Db,
-    transaction: DatabaseTransaction,
+    transaction: Transaction,
     actor: &Actor,
     language: Language,
     change: Change,

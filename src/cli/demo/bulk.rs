@@ -1,11 +1,9 @@
 //! Bulk insertion: the indexes that only reading needs are dropped and built again after all users are inserted. Maintaining them
 //! row by row would cost more than all the rest.
 
-use sea_orm::{
-    ConnectionTrait, DatabaseBackend, DatabaseTransaction, EntityTrait, FromQueryResult, PaginatorTrait, Statement,
-};
+use sea_orm::{ConnectionTrait, DatabaseBackend, EntityTrait, FromQueryResult, PaginatorTrait, Statement};
 
-use crate::db::Db;
+use crate::db::{Db, Transaction};
 use crate::entity::user;
 use crate::error::Error;
 
@@ -95,7 +93,7 @@ async fn deferred_indexes(db: &impl ConnectionTrait) -> Result<Vec<DeferredIndex
 }
 
 /// Removes the statement timeout for a transaction, as building an index may take longer than a request.
-async fn disable_statement_timeout(transaction: &DatabaseTransaction) -> Result<(), Error> {
+async fn disable_statement_timeout(transaction: &Transaction) -> Result<(), Error> {
     if transaction.get_database_backend() == DatabaseBackend::Postgres {
         transaction.execute_unprepared("SET LOCAL statement_timeout = 0").await?;
     }
@@ -103,7 +101,7 @@ async fn disable_statement_timeout(transaction: &DatabaseTransaction) -> Result<
 }
 
 #[expect(clippy::disallowed_methods, reason = "indexes are not part of the audit trail")]
-async fn commit(transaction: DatabaseTransaction) -> Result<(), Error> {
+async fn commit(transaction: Transaction) -> Result<(), Error> {
     Ok(transaction.commit().await?)
 }
 

@@ -1,7 +1,7 @@
 //! Writes a chunk of valid users in one transaction.
 
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{ActiveEnum, DatabaseTransaction, EntityTrait};
+use sea_orm::{ActiveEnum, EntityTrait};
 use serde_json::Value;
 
 use super::Importer;
@@ -11,7 +11,7 @@ use crate::attribute_values::{self, AttributeChanges};
 use crate::audit::{self, Change, Entry, difference};
 use crate::auth::password::is_keyed;
 use crate::auth::{credential, one_time_link};
-use crate::db::rows;
+use crate::db::{Transaction, rows};
 use crate::entity::audit_event::AuditAction;
 use crate::entity::versioned::Versioned;
 use crate::entity::{credential as stored, membership, site_access, user};
@@ -50,7 +50,7 @@ impl Importer<'_> {
     /// Counts the changes of users, and writes them if there is a transaction.
     pub(super) async fn write_users(
         &mut self,
-        transaction: Option<DatabaseTransaction>,
+        transaction: Option<Transaction>,
         users: Vec<ImportedUser>,
         existing: &ExistingRows,
     ) -> Result<(), Error> {
@@ -142,7 +142,7 @@ impl Batch {
         }
     }
 
-    async fn write(self, transaction: DatabaseTransaction) -> Result<(), Error> {
+    async fn write(self, transaction: Transaction) -> Result<(), Error> {
         insert_users(&transaction, &self.created).await?;
         for user in &self.updated {
             rows::update(&transaction, user.new.clone()).await?;
@@ -159,7 +159,7 @@ impl Batch {
     }
 
     /// Ends the sessions and revokes the links of users whose password, activity or email address changes.
-    async fn revoke_access(&self, transaction: &DatabaseTransaction) -> Result<(), Error> {
+    async fn revoke_access(&self, transaction: &Transaction) -> Result<(), Error> {
         if !self.password_set.is_empty() {
             credential::sign_out(transaction, &self.password_set).await?;
         }
@@ -182,7 +182,7 @@ fn sites_json(grants: &[site_access::Model]) -> Value {
     grants.iter().map(|grant| Value::from(grant.institution_id.0.to_string())).collect()
 }
 
-async fn insert_users(transaction: &DatabaseTransaction, rows: &[user::Model]) -> Result<(), Error> {
+async fn insert_users(transaction: &Transaction, rows: &[user::Model]) -> Result<(), Error> {
     for rows in rows.chunks(ROWS_AT_ONCE) {
         let rows = rows.iter().cloned().map(rows::active);
         user::Entity::insert_many(rows).exec_without_returning(transaction).await?;
@@ -190,7 +190,7 @@ async fn insert_users(transaction: &DatabaseTransaction, rows: &[user::Model]) -
     Ok(())
 }
 
-async fn insert_passwords(transaction: &DatabaseTransaction, rows: &[stored::Model]) -> Result<(), Error> {
+async fn insert_passwords(transaction: &Transaction, rows: &[stored::Model]) -> Result<(), Error> {
     for rows in rows.chunks(ROWS_AT_ONCE) {
         let replace = OnConflict::column(stored::Column::UserId).update_column(stored::Column::PasswordHash).to_owned();
         let rows = rows.iter().cloned().map(rows::active);
@@ -199,7 +199,7 @@ async fn insert_passwords(transaction: &DatabaseTransaction, rows: &[stored::Mod
     Ok(())
 }
 
-async fn insert_memberships(transaction: &DatabaseTransaction, rows: &[membership::Model]) -> Result<(), Error> {
+async fn insert_memberships(transaction: &Transaction, rows: &[membership::Model]) -> Result<(), Error> {
     for rows in rows.chunks(ROWS_AT_ONCE) {
         let key = [membership::Column::UserId, membership::Column::GroupId];
         let replace = OnConflict::columns(key).update_column(membership::Column::Role).to_owned();
@@ -209,7 +209,7 @@ async fn insert_memberships(transaction: &DatabaseTransaction, rows: &[membershi
     Ok(())
 }
 
-async fn insert_grants(transaction: &DatabaseTransaction, rows: &[site_access::Model]) -> Result<(), Error> {
+async fn insert_grants(transaction: &Transaction, rows: &[site_access::Model]) -> Result<(), Error> {
     for rows in rows.chunks(ROWS_AT_ONCE) {
         let rows = rows.iter().cloned().map(rows::active);
         site_access::Entity::insert_many(rows).exec_without_returning(transaction).await?;

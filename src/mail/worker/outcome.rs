@@ -2,12 +2,11 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::sea_query::Expr;
-use sea_orm::{
-    ActiveEnum, ColumnTrait, DatabaseTransaction, EntityTrait, JoinType, QueryFilter, QuerySelect, RelationTrait,
-};
+use sea_orm::{ActiveEnum, ColumnTrait, EntityTrait, JoinType, QueryFilter, QuerySelect, RelationTrait};
 
 use super::{MailWorker, POLL_INTERVAL};
 use crate::audit::{self, Change, Entry};
+use crate::db::Transaction;
 use crate::entity::audit_event::AuditAction;
 use crate::entity::{invitation, license, mail, registration, user};
 use crate::error::Error;
@@ -28,7 +27,7 @@ impl MailWorker {
     /// Begins a transaction that records the result of an email. The user is locked first, in the same order as when a user is
     /// erased.
     #[expect(clippy::disallowed_methods, reason = "the mail worker has no actor")]
-    async fn begin_for(&self, mail: &mail::Model) -> Result<DatabaseTransaction, Error> {
+    async fn begin_for(&self, mail: &mail::Model) -> Result<Transaction, Error> {
         let transaction = self.db.begin().await?;
         if let Some(user_id) = mail.user_id {
             let user = user::Entity::find_by_id(user_id).select_only().column(user::Column::Id);
@@ -89,7 +88,7 @@ impl MailWorker {
 
 /// Updates the invitation that an email belongs to, if it is the user's newest.
 async fn update_invitation<const N: usize>(
-    transaction: &DatabaseTransaction,
+    transaction: &Transaction,
     mail: &mail::Model,
     values: [(invitation::Column, Expr); N],
 ) -> Result<(), Error> {
@@ -103,11 +102,7 @@ async fn update_invitation<const N: usize>(
 }
 
 /// Gives up an email and returns its audit event; `None` if another sender was first.
-async fn give_up(
-    transaction: &DatabaseTransaction,
-    mail: &mail::Model,
-    reason: String,
-) -> Result<Option<Entry>, Error> {
+async fn give_up(transaction: &Transaction, mail: &mail::Model, reason: String) -> Result<Option<Entry>, Error> {
     if mail::Entity::delete_by_id(mail.id).exec(transaction).await?.rows_affected == 0 {
         return Ok(None);
     }
