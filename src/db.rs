@@ -10,7 +10,7 @@ mod url;
 mod writer;
 
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,7 +27,7 @@ use tokio::sync::watch;
 pub use self::reader::Reader;
 use self::sqlite::WriteAheadLog;
 pub use self::transaction::Transaction;
-pub use self::url::{check_url, without_password};
+pub use self::url::{check_url, file_of, is_postgres, missing_file, url_of, without_password};
 pub use self::writer::Writer;
 use self::writer::retry;
 use crate::budget::Budget;
@@ -248,35 +248,6 @@ impl Db {
         self.snapshots.close().await?;
         Ok(self.writer.pool.close().await?)
     }
-}
-
-/// Returns whether a URL names a PostgreSQL database.
-#[must_use]
-pub fn is_postgres(url: &str) -> bool {
-    url.starts_with("postgres:") || url.starts_with("postgresql:")
-}
-
-/// Returns the URL of a SQLite file.
-#[must_use]
-pub fn url_of(file: &Path) -> String {
-    // Absolute, because the first part of a relative path would be parsed as a host name.
-    let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
-    format!("sqlite://{}", file.display().to_string().replace('%', "%25").replace('?', "%3F"))
-}
-
-/// Returns the file of a SQLite database if it does not exist yet.
-#[must_use]
-pub fn missing_file(url: &str) -> Option<PathBuf> {
-    file_of(url).filter(|file| !file.exists())
-}
-
-/// Returns the file of a SQLite database; `None` for one in memory and for PostgreSQL.
-#[must_use]
-pub fn file_of(url: &str) -> Option<PathBuf> {
-    let in_memory = |url: &str| url.contains(":memory:") || url.contains("mode=memory");
-    let url = Some(url).filter(|url| url.starts_with("sqlite:") && !in_memory(url))?;
-    let file = SqliteConnectOptions::from_str(url).ok()?.get_filename().to_owned();
-    (!file.as_os_str().is_empty()).then_some(file)
 }
 
 /// Creates the file of a SQLite database. SQLite would create it with the mode of the umask, and creates the files beside it with

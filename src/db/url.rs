@@ -1,12 +1,11 @@
-//! URLs of databases: validation, and display without the password.
+//! URLs of databases: validation, display without the password, and the files of SQLite.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use sea_orm::sqlx::postgres::PgConnectOptions;
+use sea_orm::sqlx::sqlite::SqliteConnectOptions;
 use url::Url;
-
-use super::{file_of, is_postgres};
 
 /// The supported parameters of a PostgreSQL URL, by the names of libpq (PostgreSQL's manual, section 34.1.2).
 const PARAMETERS: [&str; 13] = [
@@ -31,6 +30,35 @@ const ENCODE: &str =
     "percent-encode special characters in the user name and the password, such as %40 for @, %2F for / and %25 for %";
 /// The least similarity of an unknown name to a known one for it to be taken for a typo, from 0 to 1.
 const LIKELY_TYPO: f64 = 0.8;
+
+/// Returns whether a URL names a PostgreSQL database.
+#[must_use]
+pub fn is_postgres(url: &str) -> bool {
+    url.starts_with("postgres:") || url.starts_with("postgresql:")
+}
+
+/// Returns the URL of a SQLite file.
+#[must_use]
+pub fn url_of(file: &Path) -> String {
+    // Absolute, because the first part of a relative path would be parsed as a host name.
+    let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+    format!("sqlite://{}", file.display().to_string().replace('%', "%25").replace('?', "%3F"))
+}
+
+/// Returns the file of a SQLite database if it does not exist yet.
+#[must_use]
+pub fn missing_file(url: &str) -> Option<PathBuf> {
+    file_of(url).filter(|file| !file.exists())
+}
+
+/// Returns the file of a SQLite database; `None` for one in memory and for PostgreSQL.
+#[must_use]
+pub fn file_of(url: &str) -> Option<PathBuf> {
+    let in_memory = |url: &str| url.contains(":memory:") || url.contains("mode=memory");
+    let url = Some(url).filter(|url| url.starts_with("sqlite:") && !in_memory(url))?;
+    let file = SqliteConnectOptions::from_str(url).ok()?.get_filename().to_owned();
+    (!file.as_os_str().is_empty()).then_some(file)
+}
 
 /// Validates the URL of a database and returns it in the form in which it is used.
 ///
