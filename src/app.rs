@@ -212,9 +212,12 @@ impl Application for App {
         let is_mutation = is_mutation(&mut request);
         let operation = request.operation_name.clone();
         let db = if permit.is_some() { &self.db.in_background() } else { &self.db };
-        let (request, loads) = self.with_context(request, caller, viewer, info, db.within(budget.clone(), who));
+        let db = db.within(budget.clone(), who);
+        let (request, loads) = self.with_context(request, caller, viewer, info, db.clone());
         let execution = self.execution(request, loads, budget.clone());
         let (size, mut response) = if permit.is_some() { background::run(execution).await } else { execution.await };
+        // A mutation that changed nothing may tell of changes of others that are about to be committed.
+        db.settle().await;
         check_size(&budget, size, is_mutation).map_err(errors::http_error)?;
         introspection::set_description(&mut response, operation.as_deref(), &info.description_paths);
         let send_permit = self.admit_long_response(who, size.bytes, is_mutation).await?;

@@ -25,7 +25,7 @@ use sea_orm::{
 use tokio::sync::watch;
 
 pub use self::reader::Reader;
-use self::sqlite::WriteAheadLog;
+use self::sqlite::{CommitGroups, WriteAheadLog};
 pub use self::transaction::Transaction;
 pub use self::url::{check_url, file_of, is_postgres, missing_file, url_of, without_password};
 pub use self::writer::Writer;
@@ -114,14 +114,24 @@ impl Db {
         }
         let readers = [&reader, &background].map(Clone::clone);
         let log = file_of(&settings.url).map(|file| Arc::new(WriteAheadLog::of(&file, readers)));
-        let writer = Writer { pool: writer, log, connections: settings.connections, commits: watch::Sender::new(0) };
+        let writer = Writer::new(writer, log, settings.connections);
         Ok(Self { reader, background, snapshots, writer, meter })
     }
 
     /// Returns a handle for one request, limited by the budget of the request and by the share of connections of its caller.
     #[must_use]
     pub fn within(&self, budget: Budget, who: Requester) -> Self {
-        Self { reader: self.reader.within(budget, who), ..self.clone() }
+        let seen = self.writer.groups.as_ref().map(CommitGroups::nothing_seen);
+        let reader = self.reader.within(budget, who, seen.clone());
+        Self { reader, writer: Writer { seen, ..self.writer.clone() }, ..self.clone() }
+    }
+
+    /// Waits until everything that transactions of this request's handle have seen is committed. On SQLite, one that was not
+    /// committed itself may have seen changes of others that are about to be.
+    pub async fn settle(&self) {
+        if let Some(seen) = &self.writer.seen {
+            seen.settle().await;
+        }
     }
 
     /// Returns a handle for a long-running request in the [`background`], which takes no connections from other requests.
@@ -142,7 +152,7 @@ impl Db {
         &self.writer
     }
 
-    /// Begins a transaction that may write. On SQLite it takes the write lock at once, so that it cannot fail halfway.
+    /// Begins a transaction that may write. On SQLite it waits for its turn; those that wait share a commit.
     ///
     /// # Errors
     /// `Unavailable` if no connection becomes available in time.
@@ -150,8 +160,9 @@ impl Db {
         Ok(self.writer.begin().await?)
     }
 
-    /// Returns a receiver that is woken by every commit of a [`Transaction`] in this process; its value is their number. It is
-    /// for what follows the changes, such as a feed of them or the sealing of the audit trail.
+    /// Returns a receiver that is woken by every commit of a [`Transaction`] in this process; its value is their number, on SQLite
+    /// that of the commits that transactions and single statements share. It is for what follows the changes, such as a feed of
+    /// them or the sealing of the audit trail.
     ///
     /// It cannot miss a commit: [`changed`](watch::Receiver::changed) returns at once if there was one since the receiver was
     /// made or last marked its value as seen. So mark the value first
@@ -164,8 +175,11 @@ impl Db {
 
     /// Removes erased data from the write-ahead log of SQLite; at the next write if the log is still being read.
     pub async fn checkpoint(&self) -> Result<(), Error> {
-        let Some(log) = &self.writer.log else { return Ok(()) };
-        if !log.empty(&self.writer.pool).await? {
+        let (Some(log), Some(groups)) = (&self.writer.log, &self.writer.groups) else { return Ok(()) };
+        log.empty_soon();
+        // A long log is emptied before anyone gets the connection.
+        drop(groups.alone().await?);
+        if !log.is_empty() {
             log.empty_soon();
         }
         Ok(())

@@ -19,6 +19,7 @@ use tokio::time::timeout;
 
 use self::pool::Connections;
 use super::StatementCounter;
+use super::transaction::SeenGroup;
 use crate::budget::{Budget, Limit};
 use crate::error::Error;
 use crate::share::{Requester, Share, ShareLimits, Shares};
@@ -38,6 +39,8 @@ pub struct Reader {
     shares: Shares<Requester>,
     /// The budget and the caller of the request; `None` if statements are not limited.
     request: Option<(Budget, Requester)>,
+    /// The commit group of SQLite whose changes the request has seen.
+    seen: Option<SeenGroup>,
 }
 
 impl fmt::Debug for Reader {
@@ -66,16 +69,20 @@ impl Reader {
     fn new(pool: Pool, most: u32, meter: StatementCounter) -> Self {
         let at_once = (most as usize / 2).max(1);
         let limits = ShareLimits { at_once, waiting: MAX_WAITING_OF_CALLER, max_wait: MAX_WAIT_OF_CALLER, rest: 0 };
-        Self { pool, meter, shares: Shares::new(limits), request: None }
+        Self { pool, meter, shares: Shares::new(limits), request: None, seen: None }
     }
 
-    /// Returns a handle for one request, limited by its budget and the share of its caller.
-    pub(super) fn within(&self, budget: Budget, who: Requester) -> Self {
-        Self { request: Some((budget, who)), ..self.clone() }
+    /// Returns a handle for one request, limited by its budget and the share of its caller. It reads nothing older than what the
+    /// request has seen.
+    pub(super) fn within(&self, budget: Budget, who: Requester, seen: Option<SeenGroup>) -> Self {
+        Self { request: Some((budget, who)), seen, ..self.clone() }
     }
 
     /// Charges a statement to the budget and takes it from the caller's share; `None` if statements are not limited.
     async fn admit(&self) -> Result<Option<Share<Requester>>, DbErr> {
+        if let Some(seen) = &self.seen {
+            seen.settle().await;
+        }
         let Some((budget, who)) = &self.request else { return Ok(None) };
         budget.charge(Limit::Statements, 1).map_err(spent(Limit::Statements)).map_err(failed)?;
         let share = self.shares.take(*who).await;

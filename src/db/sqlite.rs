@@ -1,4 +1,6 @@
-//! SQLite in a file: options of the connections, and a limit on the size of the write-ahead log.
+//! SQLite in a file: options of the connections, a limit on the size of the write-ahead log, and the writers' commit groups.
+
+mod commit_group;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,8 +8,8 @@ use std::time::Duration;
 
 use sea_orm::sqlx::sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{ConnectOptions, ConnectionTrait, DatabaseConnection, DbErr};
-use tokio::sync::Mutex;
 
+pub(super) use self::commit_group::CommitGroups;
 use super::{ACQUIRE_TIMEOUT, Reader};
 
 /// The number of rows that SQLite may read ahead: it works on a thread of its own, which should sleep as seldom as possible.
@@ -56,14 +58,13 @@ pub(super) struct WriteAheadLog {
     readers: [Reader; 2],
     /// The size in bytes above which the log is emptied.
     limit: AtomicU64,
-    under_way: Mutex<()>,
 }
 
 impl WriteAheadLog {
     pub(super) fn of(database: &Path, readers: [Reader; 2]) -> Self {
         let mut file = database.as_os_str().to_owned();
         file.push("-wal");
-        Self { file: file.into(), readers, limit: MAX_LOG_LENGTH.into(), under_way: Mutex::default() }
+        Self { file: file.into(), readers, limit: MAX_LOG_LENGTH.into() }
     }
 
     fn len(&self) -> u64 {
@@ -71,14 +72,13 @@ impl WriteAheadLog {
     }
 
     /// Returns whether the log must be emptied before the next write.
-    pub(super) fn is_long(&self) -> bool {
+    fn is_long(&self) -> bool {
         self.len() > self.limit.load(Ordering::Relaxed)
     }
 
-    /// Moves the whole log to the database file and empties it, while new readers wait. Returns false if a statement that has
-    /// been running for longer still reads from the log, or if another checkpoint is under way.
-    pub(super) async fn empty(&self, writer: &DatabaseConnection) -> Result<bool, DbErr> {
-        let Ok(_under_way) = self.under_way.try_lock() else { return Ok(false) };
+    /// Moves the whole log to the database file and empties it, while new readers wait. A part remains if a statement that has
+    /// been running for longer still reads from the log.
+    async fn empty(&self, writer: &DatabaseConnection) -> Result<(), DbErr> {
         let [usual, background] = &self.readers;
         // Waits for the long-running statements first; the other readers continue meanwhile.
         let _paused = (background.pause(PAUSE).await, usual.pause(PAUSE).await);
@@ -86,9 +86,12 @@ impl WriteAheadLog {
         // `opened` again.
         let checkpoint = "PRAGMA busy_timeout = 50; PRAGMA wal_checkpoint(TRUNCATE); PRAGMA busy_timeout = 5000";
         writer.execute_unprepared(checkpoint).await?;
-        let left = self.len();
-        self.limit.store(left + MAX_LOG_LENGTH, Ordering::Relaxed);
-        Ok(left == 0)
+        self.limit.store(self.len() + MAX_LOG_LENGTH, Ordering::Relaxed);
+        Ok(())
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     /// Returns whether the file system accepts writes.

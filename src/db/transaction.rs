@@ -1,33 +1,64 @@
 //! Transactions that may write.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
 use sea_orm::{
-    ConnectionTrait, DatabaseBackend, DatabaseExecutor, DatabaseTransaction, DbErr, ExecResult, IntoDatabaseExecutor,
-    QueryResult, Statement,
+    ConnAcquireErr, ConnectionTrait, DatabaseBackend, DatabaseExecutor, DatabaseTransaction, DbErr, ExecResult,
+    IntoDatabaseExecutor, QueryResult, Statement,
 };
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 /// A transaction that may write, as [`Db::begin`](super::Db::begin) returns it. Dropped without a commit, it is rolled back.
+///
+/// As on PostgreSQL, it cannot be committed after one of its statements has failed. On SQLite it may share a commit with other
+/// transactions, and sees what those before it have written.
 #[derive(Debug)]
 pub struct Transaction {
-    inner: DatabaseTransaction,
-    /// The number of commits, which wakes whoever waits for them.
-    commits: watch::Sender<u64>,
+    kind: Kind,
+    /// The number of statements that are running, were abandoned or have failed.
+    unfinished: AtomicUsize,
+}
+
+#[derive(Debug)]
+enum Kind {
+    /// A transaction of its own, and the number of commits, which wakes whoever waits for them.
+    Own(DatabaseTransaction, watch::Sender<u64>),
+    /// A member of a commit group. The reference to the group's transaction is dropped first: when a member has ended, its group
+    /// has the only one.
+    Member(Arc<DatabaseTransaction>, Membership),
 }
 
 impl Transaction {
     pub(super) fn new(inner: DatabaseTransaction, commits: watch::Sender<u64>) -> Self {
-        Self { inner, commits }
+        Self { kind: Kind::Own(inner, commits), unfinished: AtomicUsize::new(0) }
     }
 
-    /// Commits the transaction, and wakes the receivers of [`Db::committed`](super::Db::committed).
+    pub(super) fn member(group: Arc<DatabaseTransaction>, membership: Membership) -> Self {
+        Self { kind: Kind::Member(group, membership), unfinished: AtomicUsize::new(0) }
+    }
+
+    /// Commits the transaction, and wakes the receivers of [`Db::committed`](super::Db::committed). Returns once the changes are
+    /// durable.
     ///
     /// # Errors
-    /// That the database cannot be reached, or has no room; nothing is saved then.
+    /// That a statement has failed, or that the database cannot be reached or has no room; nothing is saved then.
     #[expect(clippy::disallowed_methods, reason = "this is the transaction that others commit")]
     pub async fn commit(self) -> Result<(), DbErr> {
-        self.inner.commit().await?;
-        self.commits.send_modify(|commits| *commits += 1);
-        Ok(())
+        if self.unfinished.load(Ordering::Relaxed) > 0 {
+            return Err(DbErr::Custom("a statement of the transaction has failed or was abandoned".to_owned()));
+        }
+        match self.kind {
+            Kind::Own(inner, commits) => {
+                inner.commit().await?;
+                commits.send_modify(|commits| *commits += 1);
+                Ok(())
+            }
+            Kind::Member(group, membership) => {
+                drop(group);
+                membership.end(Ending::Commit).await
+            }
+        }
     }
 
     /// Rolls the transaction back. Dropping it does the same, but later.
@@ -35,36 +66,131 @@ impl Transaction {
     /// # Errors
     /// That the database cannot be reached.
     pub async fn rollback(self) -> Result<(), DbErr> {
-        self.inner.rollback().await
+        match self.kind {
+            Kind::Own(inner, _) => inner.rollback().await,
+            Kind::Member(group, membership) => {
+                drop(group);
+                membership.end(Ending::RollBack).await
+            }
+        }
+    }
+
+    fn inner(&self) -> &DatabaseTransaction {
+        match &self.kind {
+            Kind::Own(inner, _) => inner,
+            Kind::Member(group, _) => group.as_ref(),
+        }
+    }
+
+    /// Runs a statement, which prevents a commit unless it succeeds. After some errors, such as a full disk, SQLite has rolled
+    /// back the whole transaction, and would commit each later statement on its own.
+    async fn track<T>(&self, statement: impl Future<Output = Result<T, DbErr>>) -> Result<T, DbErr> {
+        self.unfinished.fetch_add(1, Ordering::Relaxed);
+        let done = statement.await?;
+        self.unfinished.fetch_sub(1, Ordering::Relaxed);
+        Ok(done)
     }
 }
 
 #[async_trait::async_trait]
 impl ConnectionTrait for Transaction {
     fn get_database_backend(&self) -> DatabaseBackend {
-        self.inner.get_database_backend()
+        self.inner().get_database_backend()
     }
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
-        self.inner.execute_raw(statement).await
+        self.track(self.inner().execute_raw(statement)).await
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
-        self.inner.execute_unprepared(sql).await
+        self.track(self.inner().execute_unprepared(sql)).await
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
-        self.inner.query_one_raw(statement).await
+        self.track(self.inner().query_one_raw(statement)).await
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        self.inner.query_all_raw(statement).await
+        self.track(self.inner().query_all_raw(statement)).await
     }
 }
 
-/// Migrations run in a transaction of SeaORM.
+/// Lets migrations run in the transaction.
 impl<'t> IntoDatabaseExecutor<'t> for &'t Transaction {
     fn into_database_executor(self) -> DatabaseExecutor<'t> {
-        DatabaseExecutor::Transaction(&self.inner)
+        DatabaseExecutor::Transaction(self.inner())
     }
+}
+
+/// How a member of a commit group ends, and where to send the outcome.
+#[derive(Debug)]
+pub(super) enum Ending {
+    Commit(Answer),
+    RollBack(Answer),
+}
+
+pub(super) type Answer = oneshot::Sender<Result<(), DbErr>>;
+
+/// The membership of a transaction in a commit group. Dropping it ends the member, which is rolled back.
+#[derive(Debug)]
+pub(super) struct Membership {
+    group: u64,
+    ending: Option<oneshot::Sender<Ending>>,
+    /// Where to note that the group's changes have been seen.
+    seen: Option<SeenGroup>,
+}
+
+impl Membership {
+    pub(super) fn new(group: u64, ending: oneshot::Sender<Ending>, seen: Option<SeenGroup>) -> Self {
+        Self { group, ending: Some(ending), seen }
+    }
+
+    async fn end(mut self, ending: fn(Answer) -> Ending) -> Result<(), DbErr> {
+        let (answer, outcome) = oneshot::channel();
+        let _ = self.ending.take().map(|group| group.send(ending(answer)));
+        outcome.await.unwrap_or_else(|_| Err(closed()))
+    }
+}
+
+impl Drop for Membership {
+    fn drop(&mut self) {
+        if let Some(seen) = &self.seen {
+            seen.note(self.group);
+        }
+    }
+}
+
+/// The last commit group that a request was a member of. While the group is open, a member has seen changes of others that the
+/// readers cannot see, and that may still be lost.
+#[derive(Clone, Debug)]
+pub(super) struct SeenGroup {
+    number: Arc<AtomicU64>,
+    /// The number of the last group that has ended.
+    ended: watch::Receiver<u64>,
+}
+
+impl SeenGroup {
+    pub(super) fn new(ended: watch::Receiver<u64>) -> Self {
+        Self { number: Arc::default(), ended }
+    }
+
+    fn note(&self, group: u64) {
+        self.number.fetch_max(group, Ordering::Release);
+    }
+
+    /// Waits until the group has ended. A request must not do so while one of its transactions is open, which may be a later
+    /// member of the group.
+    pub(super) async fn settle(&self) {
+        let number = self.number.load(Ordering::Acquire);
+        if number > 0 {
+            let mut ended = self.ended.clone();
+            // Fails if there are no more groups.
+            let _ = ended.wait_for(|ended| *ended >= number).await;
+        }
+    }
+}
+
+/// Returns the error of requests to a closed database.
+pub(super) fn closed() -> DbErr {
+    DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed)
 }

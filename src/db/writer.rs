@@ -3,52 +3,48 @@
 use std::sync::Arc;
 
 use sea_orm::{
-    ConnectionTrait, DatabaseBackend, DatabaseConnection, DbErr, ExecResult, QueryResult, SqliteTransactionMode,
-    Statement, TransactionOptions, TransactionTrait,
+    ConnectionTrait, DatabaseBackend, DatabaseConnection, DbErr, ExecResult, QueryResult, Statement, TransactionTrait,
 };
 use tokio::sync::watch;
 
 use super::Transaction;
-use super::sqlite::WriteAheadLog;
+use super::sqlite::{CommitGroups, WriteAheadLog};
+use super::transaction::SeenGroup;
 use crate::error::is_disconnect;
 
 /// A handle to the connections for writing; cheap to clone.
 ///
-/// A statement is retried on another connection if the database has closed its connection. The first attempt may have succeeded,
-/// so every statement must be safe to run twice.
+/// On SQLite, a statement is a member of a commit group, as a transaction is. On PostgreSQL, it is retried on another connection
+/// if the database has closed its connection. The first attempt may have succeeded, so every statement must be safe to run twice.
 #[derive(Clone, Debug)]
 pub struct Writer {
     pub(super) pool: DatabaseConnection,
     /// The write-ahead log of SQLite.
     pub(super) log: Option<Arc<WriteAheadLog>>,
+    /// The commit groups of SQLite.
+    pub(super) groups: Option<CommitGroups>,
+    /// The commit group that a request has seen, on SQLite; `None` outside a request.
+    pub(super) seen: Option<SeenGroup>,
     /// The number of connections of the pool: so many may have been closed.
     pub(super) connections: u32,
-    /// The number of commits of transactions.
+    /// The number of commits: of transactions, and of SQLite's commit groups.
     pub(super) commits: watch::Sender<u64>,
 }
 
 impl Writer {
+    pub(super) fn new(pool: DatabaseConnection, log: Option<Arc<WriteAheadLog>>, connections: u32) -> Self {
+        let commits = watch::Sender::new(0);
+        let is_sqlite = pool.get_database_backend() == DatabaseBackend::Sqlite;
+        let groups = is_sqlite.then(|| CommitGroups::start(pool.clone(), log.clone(), commits.clone()));
+        Self { pool, log, groups, seen: None, connections, commits }
+    }
+
     pub(super) async fn begin(&self) -> Result<Transaction, DbErr> {
-        let options = || TransactionOptions {
-            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-            ..TransactionOptions::default()
-        };
-        let inner = self.run(|| self.pool.begin_with_options(options())).await?;
-        Ok(Transaction::new(inner, self.commits.clone()))
-    }
-
-    /// Empties the write-ahead log of SQLite if it is too long.
-    async fn make_room(&self) -> Result<(), DbErr> {
-        if let Some(log) = self.log.as_ref().filter(|log| log.is_long()) {
-            log.empty(&self.pool).await?;
+        if let Some(groups) = &self.groups {
+            return groups.begin(self.seen.as_ref()).await;
         }
-        Ok(())
-    }
-
-    /// Sends a statement, and retries it once for each connection of the pool if the database has closed its connection.
-    pub(super) async fn run<T, F: Future<Output = Result<T, DbErr>>>(&self, send: impl Fn() -> F) -> Result<T, DbErr> {
-        self.make_room().await?;
-        retry(self.connections, send).await
+        let inner = retry(self.connections, || self.pool.begin()).await?;
+        Ok(Transaction::new(inner, self.commits.clone()))
     }
 }
 
@@ -66,6 +62,26 @@ pub(super) async fn retry<T, F: Future<Output = Result<T, DbErr>>>(
     work().await
 }
 
+/// Runs a statement in a transaction of its own.
+macro_rules! run {
+    ($writer:expr, $method:ident, $statement:expr) => {
+        if $writer.groups.is_some() {
+            let transaction = $writer.begin().await?;
+            let done = transaction.$method($statement).await?;
+            commit(transaction, done).await
+        } else {
+            retry($writer.connections, || $writer.pool.$method($statement.clone())).await
+        }
+    };
+}
+
+/// Commits the transaction of a statement, and returns its result.
+#[expect(clippy::disallowed_methods, reason = "whoever writes a single statement has no event")]
+async fn commit<T>(transaction: Transaction, done: T) -> Result<T, DbErr> {
+    transaction.commit().await?;
+    Ok(done)
+}
+
 #[async_trait::async_trait]
 impl ConnectionTrait for Writer {
     fn get_database_backend(&self) -> DatabaseBackend {
@@ -73,18 +89,23 @@ impl ConnectionTrait for Writer {
     }
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
-        self.run(|| self.pool.execute_raw(statement.clone())).await
+        run!(self, execute_raw, statement)
     }
 
+    /// Runs statements; on SQLite between two groups, because some, such as `VACUUM`, cannot run in a transaction.
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
-        self.run(|| self.pool.execute_unprepared(sql)).await
+        let _alone = match &self.groups {
+            Some(groups) => Some(groups.alone().await?),
+            None => None,
+        };
+        retry(self.connections, || self.pool.execute_unprepared(sql)).await
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
-        self.run(|| self.pool.query_one_raw(statement.clone())).await
+        run!(self, query_one_raw, statement)
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        self.run(|| self.pool.query_all_raw(statement.clone())).await
+        run!(self, query_all_raw, statement)
     }
 }

@@ -9,10 +9,13 @@ use sea_orm::{ConnectionTrait as _, DatabaseBackend, Statement};
 use serde_json::{Value, json};
 
 use crate::app::PASSWORD;
-use crate::process::{ADMIN, Caller, Sandbox, until};
+use crate::process::{ADMIN, Caller, Process, Sandbox, until};
 
 const ROUNDS: usize = 5;
-const WRITERS: usize = 8;
+/// The administrators who write: the server takes only a few inputs with logins of one user at once.
+const ADMINS: usize = 4;
+/// Enough for several to wait for their turn to write.
+const WRITERS: usize = 16;
 /// The number of acknowledged writes in a round before the server is killed.
 const WRITES: usize = 60;
 
@@ -20,6 +23,17 @@ const WRITES: usize = 60;
 enum Done {
     User { id: String, email: String, has_password: bool },
     Group { id: String },
+}
+
+/// Creates the administrators who write.
+async fn create_admins(server: &Process) {
+    let root = server.sign_in(ADMIN).await;
+    for number in 0..ADMINS {
+        let input = json!({ "firstName": "Ann", "lastName": "Admin", "username": format!("admin{number}"), "role": "LICENSE_ADMIN", "password": PASSWORD });
+        let query = "mutation ($input: CreateUserInput!) { createUser(input: $input) { success } }";
+        let created = root.data(query, json!({ "input": input })).await;
+        assert_eq!(created["createUser"]["success"], json!(true), "{created:#}");
+    }
 }
 
 /// Creates users and groups until the server is gone.
@@ -92,12 +106,18 @@ in_every_sandbox! {
         let mut acknowledged = Vec::new();
         for round in 0..ROUNDS {
             let mut server = sandbox.serve(&[]).await;
-            let root = server.sign_in(ADMIN).await;
+            if round == 0 {
+                create_admins(&server).await;
+            }
+            let mut admins = Vec::new();
+            for number in 0..ADMINS {
+                admins.push(server.sign_in(&format!("admin{number}")).await);
+            }
             let count = Arc::new(AtomicUsize::new(0));
             // Each writer has its own connection, as clients have.
             let writers: Vec<_> = (0..WRITERS)
                 .map(|writer| {
-                    let caller = server.caller(root.token.as_deref());
+                    let caller = server.caller(admins[writer % ADMINS].token.as_deref());
                     tokio::spawn(write(caller, writer * 31 + round, Arc::clone(&count)))
                 })
                 .collect();

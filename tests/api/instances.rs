@@ -111,6 +111,22 @@ in_every_sandbox! {
         takes_effect_at_once(&ada, VIEWER, || mutate(&root, "deleteUser", json!({ "id": id }))).await;
     }
 
+    async fn concurrent_writes_on_two_instances_are_one_audit_trail(sandbox: Sandbox) {
+        let sandbox = sandbox.with_admin().await;
+        let (_one, two, root) = two_servers(&sandbox, &[]).await;
+        let there = two.caller(root.token.as_deref());
+        let (here, there) = (&root, &there);
+        let creations = (0_u32..40).map(|n| async move {
+            mutate(if n.is_multiple_of(2) { here } else { there }, "createGroup", json!({ "name": format!("Ward {n}") })).await;
+        });
+        join_all(creations).await;
+        for caller in [here, there] {
+            assert_eq!(caller.data("{ groups { totalCount } }", json!({})).await["groups"]["totalCount"], json!(40));
+        }
+        let verified = sandbox.run(&["audit", "verify"]).await;
+        assert_eq!(verified.code, 0, "{verified:?}");
+    }
+
     async fn an_expired_license_ends_access_on_every_instance_at_once(sandbox: Sandbox) {
         let sandbox = sandbox.with_admin().await;
         let (_one, two, _) = two_servers(&sandbox, &[]).await;

@@ -59,6 +59,7 @@ mod rights;
 mod schema;
 mod search;
 mod sessions;
+mod shared_commits;
 mod sign_in;
 mod sites;
 mod smtp;

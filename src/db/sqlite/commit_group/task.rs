@@ -1,0 +1,249 @@
+//! The task that runs commit groups.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, RuntimeErr, SqliteTransactionMode,
+    TransactionOptions, TransactionTrait,
+};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::{Alone, Grant, Place, Request, Turn};
+use crate::db::sqlite::WriteAheadLog;
+use crate::db::transaction::{Answer, Ending, closed};
+
+/// The limits of a group. Each writer is told of its commit only at the end of the group.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// So many writers may join, however long they take.
+    pub(super) min_writes: usize,
+    pub(super) max_writes: usize,
+    /// Beyond `min_writes`, no writer joins a group that has been open for longer.
+    pub(super) max_duration: Duration,
+}
+
+pub(super) const LIMITS: Limits = Limits { min_writes: 8, max_writes: 64, max_duration: Duration::from_millis(5) };
+
+/// The task that runs one group after another.
+pub(super) struct GroupTask {
+    pub(super) limits: Limits,
+    pub(super) pool: DatabaseConnection,
+    pub(super) log: Option<Arc<WriteAheadLog>>,
+    pub(super) requests: mpsc::UnboundedReceiver<Request>,
+    /// A request that waits for the end of the group.
+    pub(super) next: Option<Request>,
+    /// The number of the last group.
+    pub(super) number: u64,
+    pub(super) ended: watch::Sender<u64>,
+    pub(super) commits: watch::Sender<u64>,
+}
+
+impl GroupTask {
+    pub(super) async fn run(mut self) {
+        while let Some(request) = self.next_request().await {
+            match request {
+                Request::Write(turn) => self.run_group(turn).await,
+                Request::Alone(turn) => self.lend(turn).await,
+            }
+        }
+    }
+
+    async fn next_request(&mut self) -> Option<Request> {
+        match self.next.take() {
+            Some(request) => Some(request),
+            None => self.requests.recv().await,
+        }
+    }
+
+    /// Leaves the connection to a requester until it is returned.
+    async fn lend(&self, turn: Turn<Alone>) {
+        let Some(grant) = call(turn) else { return };
+        let (returned, is_returned) = oneshot::channel();
+        let alone = self.make_room().await.map(|()| Alone { _returned: returned });
+        // If the requester has left, this drops what it would have got.
+        let _ = grant.send(alone);
+        let _ = is_returned.await;
+    }
+
+    /// Runs a group from its first member to its end. The first member needs no savepoint: if it is rolled back, so is the group,
+    /// which has no other member yet.
+    async fn run_group(&mut self, first: Turn<Place>) {
+        let Some(grant) = call(first) else { return };
+        let transaction = match self.begin().await {
+            Ok(transaction) => transaction,
+            Err(error) => {
+                let _ = grant.send(Err(error));
+                return;
+            }
+        };
+        self.number += 1;
+        let mut group = Group::new(transaction, self.number);
+        let (outcome, undone) = match group.run_member(grant).await {
+            Some(Ending::Commit(answer)) => {
+                group.committed.push(answer);
+                (self.add_members(&mut group).await, None)
+            }
+            Some(Ending::RollBack(answer)) => (Ok(()), Some(answer)),
+            None => (Ok(()), None),
+        };
+        let outcome = self.end(group, outcome).await;
+        if let Some(answer) = undone {
+            let _ = answer.send(outcome);
+        }
+    }
+
+    /// Begins the transaction of a group. It takes the write lock at once, so that it cannot fail halfway.
+    async fn begin(&self) -> Result<DatabaseTransaction, DbErr> {
+        self.make_room().await?;
+        let options = TransactionOptions {
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+            ..TransactionOptions::default()
+        };
+        self.pool.begin_with_options(options).await
+    }
+
+    /// Empties the write-ahead log if it is too long.
+    async fn make_room(&self) -> Result<(), DbErr> {
+        match &self.log {
+            Some(log) if log.is_long() => log.empty(&self.pool).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// Runs one more member after another, while any waits and the group has room.
+    ///
+    /// # Errors
+    /// As [`Group::add_member`].
+    async fn add_members(&mut self, group: &mut Group) -> Result<(), DbErr> {
+        while let Some(grant) = self.next_member(group) {
+            group.add_member(grant).await?;
+        }
+        Ok(())
+    }
+
+    fn next_member(&mut self, group: &Group) -> Option<Grant<Place>> {
+        while self.next.is_none() && group.has_room(self.limits) {
+            match self.requests.try_recv().ok()? {
+                Request::Write(turn) => {
+                    if let Some(grant) = call(turn) {
+                        return Some(grant);
+                    }
+                }
+                other @ Request::Alone(_) => self.next = Some(other),
+            }
+        }
+        None
+    }
+
+    /// Ends a group, and tells its members the outcome. `outcome` is an error if the transaction is lost.
+    async fn end(&self, group: Group, outcome: Result<(), DbErr>) -> Result<(), DbErr> {
+        let Group { transaction, number, committed, .. } = group;
+        let outcome = match outcome {
+            Ok(()) => finish(transaction, !committed.is_empty()).await,
+            Err(error) => {
+                drop(transaction);
+                Err(lost(&error))
+            }
+        };
+        if outcome.is_ok() && !committed.is_empty() {
+            self.commits.send_modify(|commits| *commits += 1);
+        }
+        self.ended.send_replace(number);
+        for answer in committed {
+            let _ = answer.send(outcome.clone());
+        }
+        if let Err(error) = &outcome {
+            tracing::warn!(%error, "a group of writes was rolled back");
+            self.replace_connection().await;
+        }
+        outcome
+    }
+
+    /// Closes the connection; the pool opens another one. After an error at which SQLite has rolled back on its own, sqlx no
+    /// longer knows whether a transaction is open.
+    async fn replace_connection(&self) {
+        let outcome = match self.pool.get_sqlite_connection_pool().acquire().await {
+            Ok(connection) => connection.close().await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = outcome {
+            tracing::debug!(%error, "failed to close the connection that writes cleanly");
+        }
+    }
+}
+
+/// The transaction of a group and its members so far.
+struct Group {
+    transaction: Arc<DatabaseTransaction>,
+    number: u64,
+    begun: Instant,
+    /// The number of members, whether or not they were committed.
+    writes: usize,
+    /// The members that wait for the COMMIT.
+    committed: Vec<Answer>,
+}
+
+impl Group {
+    fn new(transaction: DatabaseTransaction, number: u64) -> Self {
+        Self { transaction: Arc::new(transaction), number, begun: Instant::now(), writes: 0, committed: Vec::new() }
+    }
+
+    fn has_room(&self, limits: Limits) -> bool {
+        let has_time = || self.begun.elapsed() < limits.max_duration;
+        self.writes < limits.min_writes || (self.writes < limits.max_writes && has_time())
+    }
+
+    /// Gives the transaction to a member, and waits until the member has ended. Returns `None` if it was dropped.
+    async fn run_member(&mut self, grant: Grant<Place>) -> Option<Ending> {
+        self.writes += 1;
+        let (ending, has_ended) = oneshot::channel();
+        let place = Place { transaction: Arc::clone(&self.transaction), group: self.number, ending };
+        // If the requester has left, this drops the place.
+        let _ = grant.send(Ok(place));
+        has_ended.await.ok()
+    }
+
+    /// Runs a member in a savepoint.
+    ///
+    /// # Errors
+    /// That of a savepoint. The transaction is lost: SQLite rolls it back as a whole after some errors, such as a full disk, and
+    /// what follows would not be part of it.
+    async fn add_member(&mut self, grant: Grant<Place>) -> Result<(), DbErr> {
+        if let Err(error) = self.transaction.execute_unprepared("SAVEPOINT member").await {
+            let _ = grant.send(Err(error.clone()));
+            return Err(error);
+        }
+        match self.run_member(grant).await {
+            Some(Ending::Commit(answer)) => {
+                self.committed.push(answer);
+                self.transaction.execute_unprepared("RELEASE member").await?;
+            }
+            other => {
+                self.transaction.execute_unprepared("ROLLBACK TO member; RELEASE member").await?;
+                if let Some(Ending::RollBack(answer)) = other {
+                    let _ = answer.send(Ok(()));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Commits the transaction of a group, or rolls it back if no member was committed.
+#[expect(clippy::disallowed_methods, reason = "this commits what the members have committed")]
+async fn finish(transaction: Arc<DatabaseTransaction>, has_commits: bool) -> Result<(), DbErr> {
+    let transaction = Arc::into_inner(transaction).ok_or_else(closed)?;
+    if has_commits { transaction.commit().await } else { transaction.rollback().await }
+}
+
+/// Returns the error for the members of a group whose transaction is lost: another attempt may succeed.
+fn lost(cause: &DbErr) -> DbErr {
+    DbErr::Conn(RuntimeErr::Internal(format!("the transaction that writers shared was rolled back: {cause}")))
+}
+
+/// Tells a requester that it is its turn. Returns `None` if it no longer waits.
+fn call<T>(turn: Turn<T>) -> Option<Grant<T>> {
+    let (grant, granted) = oneshot::channel();
+    turn.send(granted).is_ok().then_some(grant)
+}
