@@ -2,8 +2,9 @@
 //! rights that its actor has when it commits.
 //!
 //! Features begin their transactions here and nowhere else. On PostgreSQL every transaction locks in one order: the rows of
-//! users by ID, then licenses, attribute definitions, groups and institutions, then the end of the audit trail. A transaction
-//! that ends a session or an API key, or revokes a right, locks its owner's row exclusively.
+//! users by ID, then licenses, attribute definitions, groups and institutions. One that erases a user locks the end of the audit
+//! trail last; others leave that to the sealer. A transaction that ends a session or an API key, or revokes a right, locks its
+//! owner's row exclusively.
 
 use std::ops::Deref;
 

@@ -22,7 +22,7 @@ use sea_orm::{
     AccessMode, ConnectionTrait, Database, DatabaseBackend, DatabaseConnection, DatabaseTransaction, IsolationLevel,
     SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
 };
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 
 pub use self::reader::Reader;
 use self::sqlite::{CommitGroups, WriteAheadLog};
@@ -57,6 +57,7 @@ pub struct Db {
     snapshots: DatabaseConnection,
     writer: Writer,
     meter: StatementCounter,
+    sealing_turn: Arc<Mutex<()>>,
 }
 
 /// A counter of statements, which also traces them.
@@ -115,7 +116,7 @@ impl Db {
         let readers = [&reader, &background].map(Clone::clone);
         let log = file_of(&settings.url).map(|file| Arc::new(WriteAheadLog::of(&file, readers)));
         let writer = Writer::new(writer, log, settings.connections);
-        Ok(Self { reader, background, snapshots, writer, meter })
+        Ok(Self { reader, background, snapshots, writer, meter, sealing_turn: Arc::default() })
     }
 
     /// Returns a handle for one request, limited by the budget of the request and by the share of connections of its caller.
@@ -241,6 +242,12 @@ impl Db {
         let tables: String = tables.map(|row| row.try_get_by_index(0)).transpose()?.unwrap_or_default();
         transaction.execute_unprepared(&format!("ANALYZE {tables}")).await?;
         Ok(transaction.commit().await?)
+    }
+
+    /// Returns the lock of the task that seals the audit trail.
+    #[must_use]
+    pub fn sealing_turn(&self) -> &Mutex<()> {
+        &self.sealing_turn
     }
 
     /// Returns the number of statements sent since the start.

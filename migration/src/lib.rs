@@ -80,6 +80,11 @@ const HISTORY: &[Step] = &[
         sqlite: include_str!("m20261129_000014_folding/both.sql"),
         postgres: include_str!("m20261129_000014_folding/both.sql"),
     },
+    Step {
+        name: "m20261130_000015_inbox",
+        sqlite: include_str!("m20261130_000015_inbox/sqlite.sql"),
+        postgres: include_str!("m20261130_000015_inbox/postgres.sql"),
+    },
 ];
 
 impl MigrationName for Step {

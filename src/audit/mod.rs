@@ -1,29 +1,28 @@
-//! Audit trail: every committed write appends its events in its own transaction, and each event contains the hash of the
-//! previous one.
+//! Audit trail: every write is committed together with its events, and each event contains the hash of the previous one.
+//!
+//! On SQLite, a write appends its events to the chain. On PostgreSQL it adds them to the inbox, and the [`sealer`] moves
+//! them into the chain right after the commit.
 
+mod chain;
+mod inbox;
+pub mod sealer;
 pub mod verify;
 
-use chrono::{DateTime, Utc};
-use rand::TryRng;
 use sea_orm::sea_query::Expr;
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, Iterable, ModelTrait, QueryFilter, Statement,
+    ColumnTrait, ConnectionTrait, DatabaseBackend, EntityTrait, Iterable, ModelTrait, QueryFilter,
     Value as Stored,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
 use crate::access::{AuthMethod, Viewer};
 use crate::actor::Actor;
-use crate::db::{Transaction, rows};
+use crate::db::Transaction;
 use crate::entity::audit_event::{self, AuditAction, SubjectType};
 use crate::entity::subject::Subject;
 use crate::error::Error;
 use crate::scalar::{Id, now};
-
-/// The number of events that one statement appends.
-const ROWS_AT_ONCE: usize = 500;
 
 /// An entry for the trail: an action, its subject, its actor and its changes.
 #[derive(Clone, Debug)]
@@ -129,12 +128,22 @@ impl Entry {
 /// Commits a transaction together with the events of what it did: both are saved, or neither.
 #[expect(clippy::disallowed_methods, reason = "this is the one place where a write is committed, with its event")]
 pub async fn commit(transaction: Transaction, entries: impl IntoIterator<Item = Entry>) -> Result<(), Error> {
-    append(&transaction, entries.into_iter().collect()).await?;
+    let at = now();
+    let events = entries.into_iter().map(|entry| chain::new_event(entry, at)).collect::<Result<Vec<_>, _>>()?;
+    if transaction.get_database_backend() == DatabaseBackend::Postgres {
+        inbox::add(&transaction, events).await?;
+    } else {
+        chain::append(&transaction, events).await?;
+    }
     Ok(transaction.commit().await?)
 }
 
-/// Erases the changes that the trail records of a user who has a tombstone. The action, its time and its actor remain.
+/// Erases the changes that the trail records of a user who has a tombstone. The action, its time and its actor remain. Takes the
+/// last locks of a transaction, which prevents deadlocks, so only [`commit`] follows.
 pub async fn erase(transaction: &Transaction, user_id: Id) -> Result<(), Error> {
+    // Events that are still in the inbox are erased with the others. Events that are committed later, about the erased user, lose
+    // their changes when they are sealed.
+    sealer::seal_within(transaction).await?;
     audit_event::Entity::update_many()
         .col_expr(audit_event::Column::Changes, Expr::value(None::<String>))
         .col_expr(audit_event::Column::Salt, Expr::value(None::<Vec<u8>>))
@@ -143,115 +152,6 @@ pub async fn erase(transaction: &Transaction, user_id: Id) -> Result<(), Error> 
         .exec(transaction)
         .await?;
     Ok(())
-}
-
-/// The end of the chain.
-#[derive(FromQueryResult)]
-struct Head {
-    seq: i64,
-    hash: Vec<u8>,
-}
-
-async fn append(transaction: &Transaction, entries: Vec<Entry>) -> Result<(), Error> {
-    if entries.is_empty() {
-        return Ok(());
-    }
-    // The last lock that a transaction takes, which prevents deadlocks. On SQLite it holds the only write lock anyway.
-    let select = match transaction.get_database_backend() {
-        sea_orm::DatabaseBackend::Postgres => "SELECT seq, hash FROM audit_head FOR UPDATE",
-        _ => "SELECT seq, hash FROM audit_head",
-    };
-    let head = Statement::from_string(transaction.get_database_backend(), select);
-    let head = Head::find_by_statement(head).one(transaction).await?;
-    let mut head = head.ok_or_else(|| Error::internal("the audit trail has no head"))?;
-    let at = now();
-    let mut rows = Vec::with_capacity(entries.len());
-    for entry in entries {
-        let row = chained_event(entry, &head, at)?;
-        head = Head { seq: row.seq, hash: row.hash.clone() };
-        rows.push(rows::active(row));
-    }
-    while !rows.is_empty() {
-        let rest = rows.split_off(rows.len().min(ROWS_AT_ONCE));
-        audit_event::Entity::insert_many(rows).exec_without_returning(transaction).await?;
-        rows = rest;
-    }
-    Ok(())
-}
-
-/// Returns the event that follows the head of the chain.
-fn chained_event(entry: Entry, head: &Head, at: DateTime<Utc>) -> Result<audit_event::Model, Error> {
-    let Entry { action, license_id, subject_type, subject_id, actor_id, api_key_id, request_id, changes } = entry;
-    let (changes, salt) = if changes.is_empty() {
-        (None, None)
-    } else {
-        let mut salt = vec![0_u8; 16];
-        rand::rngs::SysRng.try_fill_bytes(&mut salt).map_err(Error::internal)?;
-        (Some(serde_json::to_string(&changes).map_err(Error::internal)?), Some(salt))
-    };
-    let mut event = audit_event::Model {
-        seq: head.seq + 1,
-        id: Id::new(),
-        license_id,
-        at,
-        action,
-        actor_id,
-        api_key_id,
-        subject_type,
-        subject_id,
-        request_id,
-        changes_hash: hash_of_changes(changes.as_deref(), salt.as_deref()),
-        changes,
-        salt,
-        previous: head.hash.clone(),
-        hash: Vec::new(),
-    };
-    event.hash = hash_of(&event)?;
-    Ok(event)
-}
-
-/// The content that the hash of an event covers, in serialization order.
-#[derive(Serialize)]
-struct HashedContent<'a> {
-    version: u8,
-    seq: i64,
-    id: Id,
-    license_id: Id,
-    at: i64,
-    action: Value,
-    actor_id: Option<Id>,
-    api_key_id: Option<Id>,
-    subject_type: Value,
-    subject_id: Id,
-    request_id: Option<&'a str>,
-    changes_hash: Option<&'a [u8]>,
-    previous: &'a [u8],
-}
-
-/// Returns the SHA-256 of all fields of an event, except the hash itself and the changes, which are covered by their own hash.
-fn hash_of(event: &audit_event::Model) -> Result<Vec<u8>, Error> {
-    let json = |stored: Stored| json_of(stored).unwrap_or(Value::Null);
-    let content = HashedContent {
-        version: 1,
-        seq: event.seq,
-        id: event.id,
-        license_id: event.license_id,
-        at: event.at.timestamp_micros(),
-        action: json(event.get(audit_event::Column::Action)),
-        actor_id: event.actor_id,
-        api_key_id: event.api_key_id,
-        subject_type: json(event.get(audit_event::Column::SubjectType)),
-        subject_id: event.subject_id,
-        request_id: event.request_id.as_deref(),
-        changes_hash: event.changes_hash.as_deref(),
-        previous: &event.previous,
-    };
-    Ok(Sha256::digest(serde_json::to_vec(&content).map_err(Error::internal)?).to_vec())
-}
-
-fn hash_of_changes(changes: Option<&str>, salt: Option<&[u8]>) -> Option<Vec<u8>> {
-    let (changes, salt) = (changes?, salt?);
-    Some(Sha256::new().chain_update(salt).chain_update(changes).finalize().to_vec())
 }
 
 fn json_of(stored: Stored) -> Option<Value> {

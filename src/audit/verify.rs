@@ -5,10 +5,11 @@ use std::fmt;
 
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, FromQueryResult, QueryFilter, QueryOrder,
-    QueryResult, QuerySelect, QueryTrait, Statement,
+    QueryResult, QuerySelect, QueryTrait,
 };
 
-use super::{Head, hash_of, hash_of_changes};
+use super::chain::{Head, changes_match, hash_of};
+use super::{inbox, sealer};
 use crate::db::Db;
 use crate::db::conditions::one_of;
 use crate::entity::audit_event::{self, SubjectType};
@@ -24,7 +25,7 @@ const MAX_ERRORS: usize = 100;
 /// The result of a verification.
 #[derive(Debug)]
 pub struct VerificationReport {
-    /// The number of events.
+    /// The number of events in the chain.
     pub events: u64,
     /// The hash of the last event in hexadecimal. To be kept elsewhere if the administrator of the database is not trusted.
     pub hash: String,
@@ -37,7 +38,7 @@ pub struct VerificationReport {
 /// An error in the trail: something that is not as it was written.
 #[derive(Debug)]
 pub struct ChainError {
-    /// The number of the event; `None` for the trail as a whole.
+    /// The number of the event; `None` for the trail as a whole, and for an event without a place in the chain.
     pub seq: Option<i64>,
     /// The description of the error.
     pub message: String,
@@ -52,8 +53,10 @@ impl fmt::Display for ChainError {
     }
 }
 
-/// Reads the whole trail in one snapshot and finds everything that was changed in it.
+/// Reads the whole trail in one snapshot and finds everything that was changed in it. Events that are committed but not sealed yet
+/// are sealed first; those that cannot be are checked as well.
 pub async fn verify(db: &Db) -> Result<VerificationReport, Error> {
+    sealer::try_to_seal(db).await;
     let snapshot = db.snapshot().await?;
     let mut chain = Chain::default();
     let mut last_seq = None;
@@ -69,9 +72,10 @@ pub async fn verify(db: &Db) -> Result<VerificationReport, Error> {
             break;
         }
     }
-    let statement = "SELECT seq, hash FROM audit_head";
-    let statement = Statement::from_string(snapshot.get_database_backend(), statement);
-    let head = Head::find_by_statement(statement).one(&snapshot).await?;
+    let head = Head::read(&snapshot).await?;
+    if db.is_postgres() {
+        check_inbox(&snapshot, &mut chain).await?;
+    }
     snapshot.rollback().await?;
     Ok(chain.finish(head))
 }
@@ -82,6 +86,25 @@ async fn read_chunk(snapshot: &DatabaseTransaction, after: Option<i64>) -> Resul
         select = select.filter(audit_event::Column::Seq.gt(after));
     }
     Ok(snapshot.query_all(&QueryTrait::into_query(select)).await?)
+}
+
+/// Checks the events that have no place in the chain yet.
+async fn check_inbox(snapshot: &DatabaseTransaction, chain: &mut Chain) -> Result<(), Error> {
+    let mut last_number = None;
+    loop {
+        let events = inbox::read(snapshot, last_number, &[]).await?;
+        let is_last = (events.len() as u64) < inbox::BATCH;
+        for event in events {
+            let number = event.number;
+            last_number = Some(number);
+            if let Err(reason) = event.check() {
+                chain.add_error(None, format!("unsealed event {number}: {reason}"));
+            }
+        }
+        if is_last {
+            return Ok(());
+        }
+    }
 }
 
 /// A row of the trail. A row that was tampered with may not be readable as an event.
@@ -173,9 +196,7 @@ impl Chain {
             if event.subject_type != SubjectType::User || !erased.contains(&event.subject_id) {
                 self.add_error(seq, "the changes were removed, but no user was erased");
             }
-        } else if event.changes.is_some() != event.salt.is_some()
-            || hash_of_changes(event.changes.as_deref(), event.salt.as_deref()) != event.changes_hash
-        {
+        } else if !changes_match(event) {
             self.add_error(seq, "the changes do not match their hash");
         }
         Ok(())

@@ -9,7 +9,7 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use serde_json::Value;
 
 use crate::access::RequiresAction;
-use crate::audit::Change;
+use crate::audit::{Change, sealer};
 use crate::budget::ListItem;
 use crate::db::conditions::no_index_hint;
 use crate::entity::audit_event::{self, AuditAction, MAX_CHANGES, SubjectType};
@@ -80,6 +80,8 @@ impl AuditQuery {
         // One subject or actor has few events, a license has many.
         let visible = if compiled.is_selective() { no_index_hint(visible).into() } else { visible };
         let select = audit_event::Entity::find().filter(visible).filter(compiled.condition());
+        // Whoever writes and then reads the trail finds the event.
+        sealer::try_to_seal(ctx.db()?).await;
         Ok(list::connection(ctx, select, &Order::default(), &page_request).await?)
     }
 }

@@ -2,7 +2,7 @@
 
 use super::admin::{self, AdministratorRights, NewAdministrator};
 use super::config::{AdminCreate, AdminLink, Settings};
-use super::open::{DATA_DIR, check_key, open, open_with_key};
+use super::open::{DATA_DIR, check_key, close, open, open_with_key};
 use crate::auth::one_time_link;
 use crate::entity::link::Purpose;
 use crate::license;
@@ -26,7 +26,7 @@ pub async fn create_admin(settings: &Settings, admin: AdminCreate) -> anyhow::Re
         password,
     };
     let (user, token) = admin::create_administrator(&db, &hasher, administrator).await?;
-    db.close().await?;
+    close(db).await?;
     println!("{} now {description} and signs in with {}.", user.name(), user.email.unwrap_or_default());
     if let Some(token) = token {
         show_link(settings, &token);
@@ -37,7 +37,7 @@ pub async fn create_admin(settings: &Settings, admin: AdminCreate) -> anyhow::Re
 pub async fn link_admin(settings: &Settings, admin: &AdminLink) -> anyhow::Result<()> {
     let db = open(settings, DATA_DIR).await?;
     let token = admin::new_link(&db, &admin.email).await?;
-    db.close().await?;
+    close(db).await?;
     show_link(settings, &token);
     Ok(())
 }

@@ -4,7 +4,7 @@ use anyhow::Context as _;
 
 use super::config::{Import, Settings};
 use super::import;
-use super::open::{DATA_DIR, check_key, open_with_key};
+use super::open::{DATA_DIR, check_key, close, open_with_key};
 use super::progress::progress_bar;
 use crate::license;
 use crate::scalar::Id;
@@ -34,7 +34,7 @@ pub async fn import_file(settings: &Settings, import: &Import) -> anyhow::Result
     let imported = import::load(&db, license().await?.id, source.lines()?, |done| bar.set_position(done)).await?;
     bar.finish_and_clear();
     db.analyze().await?;
-    db.close().await?;
+    close(db).await?;
     report(&imported, "were")
 }
 

@@ -2,7 +2,7 @@
 
 use super::config::{License, LicenseCreate, LicenseKindArgument, Settings};
 use super::license as output;
-use super::open::{DATA_DIR, open};
+use super::open::{DATA_DIR, close, open};
 use crate::entity::license::LicenseKind;
 use crate::license::{self, NewLicense};
 
@@ -19,7 +19,7 @@ pub async fn manage_licenses(settings: &Settings, license: License) -> anyhow::R
         License::Extend(extend) => output::extended(&license::extend(&db, &extend.number, extend.expires_on).await?),
         License::List => output::table(license::list_with_user_counts(&db).await?),
     };
-    db.close().await?;
+    close(db).await?;
     println!("{report}");
     Ok(())
 }

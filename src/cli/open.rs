@@ -5,6 +5,7 @@ use std::fmt;
 use anyhow::Context as _;
 
 use super::config::Settings;
+use crate::audit::sealer;
 use crate::auth::password::Hasher;
 use crate::auth::server_key;
 use crate::db::{self, Db};
@@ -61,6 +62,12 @@ pub(super) async fn open_with_key(settings: &Settings, default_dir: &str) -> any
         Some(key) if server_key::bind(&db, &key).await? => Ok((db, settings.hasher(key))),
         _ => Err(unusable_key(&source, OTHER_KEY).into()),
     }
+}
+
+/// Closes the database of a command that writes, with what it wrote in the chain of the audit trail.
+pub(super) async fn close(db: Db) -> anyhow::Result<()> {
+    sealer::try_to_seal(&db).await;
+    Ok(db.close().await?)
 }
 
 /// Rejects a server key that cannot be used, before anything else happens.

@@ -11,6 +11,7 @@ use super::admin;
 use super::config::{Listen, Settings};
 use super::open::{DATA_DIR, DEMO_DIR, WrongSetting, check_key, open_with_key};
 use crate::app::App;
+use crate::audit::sealer;
 use crate::auth::password::Hasher;
 use crate::auth::policy::SelfServicePolicy;
 use crate::db::Db;
@@ -20,6 +21,9 @@ use crate::{http, license};
 
 /// The maximum time that an email being sent may delay the shutdown; not longer than the last requests may.
 const LAST_MAIL_TIMEOUT: Duration = Duration::from_secs(7);
+
+/// The maximum time that sealing the events of the last requests may delay the shutdown. The next process seals the rest.
+const LAST_SEAL_TIMEOUT: Duration = Duration::from_secs(1);
 
 pub async fn serve(settings: &Settings) -> anyhow::Result<()> {
     check_key(settings, DATA_DIR)?;
@@ -88,12 +92,14 @@ pub(super) async fn run(
     let app = App::new(db.clone(), settings.sign_in_policy(), hasher, public_url, self_service)?;
     let (stop, stopping) = watch::channel(false);
     let mail_task = tokio::spawn(mail_worker.run(stopping.clone()));
+    let sealer_task = SealerTask::start(db.clone());
     let stopped = async move {
         stopped.await;
         stop.send_replace(true);
     };
     let server = http::serve(app, listener, settings.server_settings(), stopped);
     tokio::try_join!(server, finish_mail(mail_task, stopping))?;
+    sealer_task.finish().await;
     tokio::time::timeout(Duration::from_secs(2), db.close()).await.context("closing the database timed out")??;
     Ok(())
 }
@@ -106,6 +112,27 @@ async fn finish_mail(mut mail_task: JoinHandle<()>, mut stopping: watch::Receive
         mail_task.abort();
     }
     Ok(())
+}
+
+/// The sealer of the audit trail.
+struct SealerTask {
+    task: JoinHandle<()>,
+    end: watch::Sender<bool>,
+}
+
+impl SealerTask {
+    fn start(db: Db) -> Self {
+        let (end, ended) = watch::channel(false);
+        Self { task: tokio::spawn(sealer::run(db, ended)), end }
+    }
+
+    /// Seals the events of the last requests, after they were answered.
+    async fn finish(mut self) {
+        self.end.send_replace(true);
+        if tokio::time::timeout(LAST_SEAL_TIMEOUT, &mut self.task).await.is_err() {
+            self.task.abort();
+        }
+    }
 }
 
 /// Creates the worker that sends emails.

@@ -5,6 +5,7 @@ pub mod api_key;
 pub mod attribute_definition;
 pub mod attribute_value;
 pub mod audit_event;
+pub mod audit_inbox;
 pub mod avatar;
 pub mod credential;
 pub mod device;

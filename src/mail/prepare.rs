@@ -1,6 +1,6 @@
 //! Prepares an email when it is about to be sent: finds its recipient, and whether it is still needed.
 
-use sea_orm::sea_query::{Condition, Expr, ExprTrait};
+use sea_orm::sea_query::{Condition, Expr, ExprTrait, SelectStatement};
 use sea_orm::{ColumnTrait, EntityTrait, JoinType, QueryFilter, QuerySelect, QueryTrait, RelationTrait};
 
 use crate::access::active_in_valid_license;
@@ -13,7 +13,8 @@ use crate::entity::audit_event::AuditAction;
 use crate::entity::link::Purpose;
 use crate::entity::mail::{self, MailKind};
 use crate::entity::{
-    attribute_definition, attribute_value, audit_event, credential, invitation, license, link, registration, user,
+    attribute_definition, attribute_value, audit_event, audit_inbox, credential, invitation, license, link,
+    registration, user,
 };
 use crate::error::Error;
 use crate::i18n::language::Language;
@@ -141,20 +142,11 @@ impl MailPreparer<'_> {
     async fn find_active_owner(&self, address: &str) -> Result<Option<Id>, Error> {
         // A user created with an API key who has not activated the account can reset the password only after an invitation was
         // sent.
-        let created_by_api_key = audit_event::Entity::find()
-            .select_only()
-            .column(audit_event::Column::SubjectId)
-            .filter(audit_event::Column::Action.eq(AuditAction::UserCreated))
-            .filter(audit_event::Column::ApiKeyId.is_not_null())
-            .filter(
-                Expr::col((audit_event::Entity, audit_event::Column::SubjectId))
-                    .equals((user::Entity, user::Column::Id)),
-            );
         let may_reset = Condition::any()
             .add(user::Column::HasActivated.eq(true))
             .add(credential::Column::UserId.is_not_null())
             .add(invitation::Column::UserId.is_not_null())
-            .add(Expr::exists(created_by_api_key.into_query()).not());
+            .add(was_created_with_api_key(self.db.is_postgres()).not());
         let owner_id = user::Entity::find()
             .select_only()
             .column(user::Column::Id)
@@ -229,4 +221,37 @@ impl MailPreparer<'_> {
     fn token_of(&self, mail: &mail::Model) -> String {
         token::from_seed(self.key, mail.seed.as_deref().unwrap_or_default())
     }
+}
+
+/// Returns the condition for users who were created with an API key: the audit trail has the event, in its chain or, on PostgreSQL,
+/// still in its inbox.
+fn was_created_with_api_key(is_postgres: bool) -> Condition {
+    let sealed = creations_with_api_key::<audit_event::Entity>(
+        audit_event::Column::Action,
+        audit_event::Column::ApiKeyId,
+        audit_event::Column::SubjectId,
+    );
+    let unsealed = is_postgres.then(|| {
+        creations_with_api_key::<audit_inbox::Entity>(
+            audit_inbox::Column::Action,
+            audit_inbox::Column::ApiKeyId,
+            audit_inbox::Column::SubjectId,
+        )
+    });
+    Condition::any().add(Expr::exists(sealed)).add_option(unsealed.map(Expr::exists))
+}
+
+/// Returns the statement that finds the event of creating the user of the outer statement with an API key.
+fn creations_with_api_key<E: EntityTrait>(
+    action: E::Column,
+    api_key_id: E::Column,
+    subject_id: E::Column,
+) -> SelectStatement {
+    E::find()
+        .select_only()
+        .column(subject_id)
+        .filter(ColumnTrait::eq(&action, AuditAction::UserCreated))
+        .filter(ColumnTrait::is_not_null(&api_key_id))
+        .filter(Expr::col(subject_id.as_column_ref()).equals((user::Entity, user::Column::Id)))
+        .into_query()
 }

@@ -84,9 +84,9 @@ pub async fn delete(db: &Db, viewer: &Viewer, id: &str) -> Result<Erased, Error>
         deleted_by: Some(viewer.signed_in()?.user_id),
     };
     rows::insert(&transaction, tombstone).await?;
-    audit::erase(&transaction, id).await?;
     user::Entity::delete_by_id(id).exec(&transaction).await?;
     search_index::update(&transaction, [(Some(&old), None)]).await?;
+    audit::erase(&transaction, id).await?;
     let event = Entry::new(AuditAction::UserDeleted, &old).by(&viewer);
     audit::commit(transaction, passed_on.events.into_iter().chain([event])).await?;
     // The user is erased even if this fails.

@@ -18,6 +18,7 @@ use std::io::BufRead;
 use sea_orm::{EntityTrait, QueryFilter, QuerySelect};
 
 use crate::access::of_license;
+use crate::audit::sealer;
 use crate::db::Db;
 use crate::entity::{group, institution};
 use crate::error::{Error, MutationError};
@@ -243,6 +244,7 @@ impl<'a> Importer<'a> {
     }
 
     /// Imports records in their order. Institutions and groups come before the users of the same chunk, which may refer to them.
+    /// The events of the chunk are sealed, so that the progress tells how much is left of all.
     async fn import_chunk(&mut self, chunk: Vec<(u64, Record)>) -> Result<(), Error> {
         let mut users = Vec::with_capacity(chunk.len());
         for (number, record) in chunk {
@@ -252,7 +254,11 @@ impl<'a> Importer<'a> {
                 Record::Group(record) => self.import_group(number, record).await?,
             }
         }
-        self.import_users(users).await
+        self.import_users(users).await?;
+        if self.write {
+            sealer::try_to_seal(self.db).await;
+        }
+        Ok(())
     }
 
     fn reject(&mut self, number: u64, error: Error) -> Result<(), Error> {

@@ -1,0 +1,269 @@
+//! The sealer: gives committed events their places in the chain, on PostgreSQL.
+//!
+//! A write adds its events to the inbox as the last thing in its transaction, and takes no lock for it, so that writes
+//! commit side by side. The sealer moves what is committed into the chain. It gives the places after the commits, so the
+//! chain has no gaps, and no event appears before another one that is already there.
+//!
+//! Within a batch, the order is that of the numbers in the inbox. A write that waited for a row of another write adds its
+//! events after the other one has committed, so it has the higher number; and whoever sees its events also sees those of
+//! the other one. Each batch is read from the beginning, because a lower number may be committed after a higher one. So no
+//! event precedes one that it depends on. For writes that do not depend on each other, either order is right.
+//!
+//! Any number of processes may seal; an advisory lock lets one do it at a time. A process of an earlier version appends
+//! its events to the chain itself, under the lock of the head. The sealer takes that lock too (`chain::append`), so both may
+//! run beside each other.
+//!
+//! On SQLite writes take turns anyway, and [`super::commit`] appends their events to the chain.
+
+use std::collections::{BTreeSet, HashSet};
+use std::time::{Duration, Instant};
+
+use sea_orm::{ConnectionTrait, DatabaseBackend, Statement};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use super::{chain, inbox};
+use crate::db::Db;
+use crate::entity::audit_event;
+use crate::error::Error;
+use crate::scalar::Id;
+
+/// The advisory lock that a transaction holds which seals events.
+const SEALING_LOCK: i64 = 7_305_804_403;
+/// The interval at which the sealer looks for events that another process left behind.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
+/// The delay while another process seals events.
+const LOCKED_DELAY: Duration = Duration::from_millis(10);
+/// The delay after a failure.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
+/// The minimum interval between two failures that are logged.
+const LOG_INTERVAL: Duration = Duration::from_mins(1);
+
+/// What to do while another transaction seals events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IfLocked {
+    /// Waits until it ends.
+    Wait,
+    /// Leaves the events to it.
+    Return,
+}
+
+/// The result of sealing.
+#[derive(Debug, Default)]
+pub struct Sealed {
+    /// The number of events that were sealed.
+    pub events: u64,
+    /// The events that stay in the inbox.
+    pub rejected: Vec<RejectedEvent>,
+    /// Whether events were left to another transaction that seals events.
+    pub was_locked: bool,
+}
+
+/// An event that cannot be sealed, because it is not as it was written.
+#[derive(Debug)]
+pub struct RejectedEvent {
+    /// The number of its row in the inbox.
+    pub number: i64,
+    pub reason: String,
+}
+
+/// Seals the events that are committed, in transactions of at most a thousand events. Does nothing on SQLite.
+///
+/// # Errors
+/// `Unavailable` if the database cannot be reached, or not be written.
+pub async fn seal(db: &Db, if_locked: IfLocked) -> Result<Sealed, Error> {
+    if is_up_to_date(db).await? { Ok(Sealed::default()) } else { seal_in_turn(db, if_locked).await }
+}
+
+/// Seals every event that is committed, for those who read the chain afterwards.
+///
+/// # Errors
+/// As [`seal`].
+pub async fn seal_committed(db: &Db) -> Result<(), Error> {
+    if is_up_to_date(db).await? {
+        return Ok(());
+    }
+    let db = db.clone();
+    // A task of its own: a request that ends while a transaction begins would leave it open in the pool.
+    let sealing = tokio::spawn(async move { seal_in_turn(&db, IfLocked::Wait).await });
+    sealing.await.map_err(Error::internal)?.map(|_| ())
+}
+
+/// Seals every event that is committed, as [`seal_committed`], if possible. For those who prefer a chain without the newest events
+/// to none, such as on a database that cannot be written.
+pub async fn try_to_seal(db: &Db) {
+    if let Err(error) = seal_committed(db).await {
+        tracing::debug!(?error, "failed to seal the audit trail");
+    }
+}
+
+/// Seals every event that is committed, as a part of another transaction. The transaction holds the lock of the sealer and of the
+/// head from then on, so this must be among the last things that it does. Does nothing on SQLite.
+pub(super) async fn seal_within(transaction: &impl ConnectionTrait) -> Result<(), Error> {
+    if transaction.get_database_backend() != DatabaseBackend::Postgres {
+        return Ok(());
+    }
+    lock(transaction, IfLocked::Wait).await?;
+    let mut sealed = Sealed::default();
+    while seal_batch(transaction, &mut sealed).await? {}
+    Ok(())
+}
+
+/// Seals events as they are committed, and those that another process left behind, until `stopped`. What is committed by then is
+/// sealed as well. Returns at once on SQLite.
+pub async fn run(db: Db, stopped: watch::Receiver<bool>) {
+    if !db.is_postgres() {
+        return;
+    }
+    loop {
+        // Aborted together with this future.
+        let mut sealer = JoinSet::new();
+        sealer.spawn(seal_until_stopped(db.clone(), stopped.clone()));
+        match sealer.join_next().await {
+            Some(Err(error)) => tracing::error!(%error, "the sealer of the audit trail failed; starting another one"),
+            Some(Ok(())) | None => return,
+        }
+        sleep(RETRY_DELAY).await;
+    }
+}
+
+async fn seal_until_stopped(db: Db, mut stopped: watch::Receiver<bool>) {
+    let (mut log, mut commits) = (Log::default(), db.committed());
+    loop {
+        commits.mark_unchanged();
+        let is_last = *stopped.borrow() || stopped.has_changed().is_err();
+        let delay = match seal(&db, IfLocked::Return).await {
+            Ok(sealed) => {
+                log.rejected(sealed.rejected);
+                if sealed.was_locked { LOCKED_DELAY } else { POLL_INTERVAL }
+            }
+            Err(error) => {
+                log.failure(&error);
+                RETRY_DELAY
+            }
+        };
+        if is_last {
+            return;
+        }
+        let woken = async {
+            tokio::select! {
+                _ = commits.changed() => {}
+                _ = stopped.wait_for(|stopped| *stopped) => {}
+            }
+        };
+        let _ = timeout(delay, woken).await;
+    }
+}
+
+/// What the sealer has logged.
+#[derive(Default)]
+struct Log {
+    rejected: BTreeSet<i64>,
+    last_failure: Option<Instant>,
+}
+
+impl Log {
+    /// Logs each event that cannot be sealed, once.
+    fn rejected(&mut self, events: Vec<RejectedEvent>) {
+        for RejectedEvent { number, reason } in events {
+            if self.rejected.insert(number) {
+                tracing::error!(
+                    number,
+                    reason,
+                    "an event of the audit trail cannot be sealed; it stays in audit_inbox"
+                );
+            }
+        }
+    }
+
+    /// Logs a failure, unless one was logged a short while ago.
+    fn failure(&mut self, error: &Error) {
+        if self.last_failure.is_none_or(|last| last.elapsed() >= LOG_INTERVAL) {
+            self.last_failure = Some(Instant::now());
+            match error {
+                Error::Unavailable(cause) => tracing::warn!(%cause, "failed to seal the audit trail"),
+                error => tracing::error!(?error, "failed to seal the audit trail"),
+            }
+        }
+    }
+}
+
+async fn is_up_to_date(db: &Db) -> Result<bool, Error> {
+    Ok(!db.is_postgres() || inbox::is_empty(db.read()).await?)
+}
+
+/// Seals what is committed, one task of this process at a time: so many writes need few transactions to seal them.
+async fn seal_in_turn(db: &Db, if_locked: IfLocked) -> Result<Sealed, Error> {
+    let _turn = db.sealing_turn().lock().await;
+    let mut sealed = Sealed::default();
+    // Another task may have sealed everything meanwhile.
+    if is_up_to_date(db).await? {
+        return Ok(sealed);
+    }
+    while seal_one_batch(db, if_locked, &mut sealed).await? {}
+    Ok(sealed)
+}
+
+/// Seals a batch in a transaction of its own. Returns whether there may be another one.
+#[expect(clippy::disallowed_methods, reason = "the events are those of writes that are committed")]
+async fn seal_one_batch(db: &Db, if_locked: IfLocked, sealed: &mut Sealed) -> Result<bool, Error> {
+    let transaction = db.begin().await?;
+    if !lock(&transaction, if_locked).await? {
+        transaction.rollback().await?;
+        sealed.was_locked = true;
+        return Ok(false);
+    }
+    let is_full = seal_batch(&transaction, sealed).await?;
+    transaction.commit().await?;
+    Ok(is_full)
+}
+
+/// Locks out other transactions that seal events, until this one ends. Returns false if another one does and is not waited for.
+///
+/// It must be a statement of its own: the one that reads the inbox has to begin with the lock held, so that it does not see events
+/// that are sealed already.
+async fn lock(transaction: &impl ConnectionTrait, if_locked: IfLocked) -> Result<bool, Error> {
+    let lock = match if_locked {
+        IfLocked::Wait => format!("SELECT pg_advisory_xact_lock({SEALING_LOCK}) IS NOT NULL"),
+        IfLocked::Return => format!("SELECT pg_try_advisory_xact_lock({SEALING_LOCK})"),
+    };
+    let row = transaction.query_one_raw(Statement::from_string(DatabaseBackend::Postgres, lock)).await?;
+    Ok(row.map(|row| row.try_get_by_index::<bool>(0)).transpose()?.unwrap_or(false))
+}
+
+/// Moves the oldest events from the inbox into the chain, within a transaction that holds the lock. Returns whether there may be
+/// more.
+async fn seal_batch(transaction: &impl ConnectionTrait, sealed: &mut Sealed) -> Result<bool, Error> {
+    let rejected: Vec<i64> = sealed.rejected.iter().map(|event| event.number).collect();
+    let unsealed = inbox::read(transaction, None, &rejected).await?;
+    let is_full = unsealed.len() as u64 == inbox::BATCH;
+    let (mut numbers, mut events) = (Vec::with_capacity(unsealed.len()), Vec::with_capacity(unsealed.len()));
+    let mut ids: HashSet<Id> = HashSet::new();
+    for event in unsealed {
+        let (number, is_erased) = (event.number, event.is_erased);
+        match event.check() {
+            Ok(event) if ids.insert(event.id) => {
+                numbers.push(number);
+                events.push(if is_erased { without_changes(event) } else { event });
+            }
+            Ok(_) => sealed.reject(number, "another event has the same ID".to_owned()),
+            Err(reason) => sealed.reject(number, reason),
+        }
+    }
+    sealed.events += events.len() as u64;
+    chain::append(transaction, events).await?;
+    inbox::delete(transaction, numbers).await?;
+    Ok(is_full)
+}
+
+/// Returns an event as erasure leaves it, for an event that was written about a user who has been erased by now.
+fn without_changes(event: audit_event::Model) -> audit_event::Model {
+    audit_event::Model { changes: None, salt: None, ..event }
+}
+
+impl Sealed {
+    fn reject(&mut self, number: i64, reason: String) {
+        self.rejected.push(RejectedEvent { number, reason });
+    }
+}
