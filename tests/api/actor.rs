@@ -52,6 +52,7 @@ async fn post_during(app: &App, caller: &Caller<'_>, body: &Value, sql: &str) ->
 }
 
 async fn events(app: &App) -> u64 {
+    app.seal().await;
     audit_event::Entity::find().count(app.db.read()).await.unwrap()
 }
 
@@ -289,6 +290,7 @@ on_every_database! {
         };
         let (done, ()) = tokio::join!(join_all((0..16).map(write)), stop);
         assert!(done.iter().sum::<i32>() >= 30, "{done:?}");
+        app.seal().await;
         let trail = audit_event::Entity::find().filter(audit_event::Column::ApiKeyId.is_not_null());
         let last = trail.all(app.db.read()).await.unwrap().iter().map(|event| event.seq).max().unwrap();
         let off = audit_event::Entity::find().filter(audit_event::Column::Action.eq("USER_DEACTIVATED"));
@@ -412,6 +414,7 @@ on_every_database! {
         assert_eq!(keys().await, 0);
         assert_eq!(key.post(&json!({ "query": "{ viewer { id } }" })).await.0, 401);
         assert_eq!(other.post(&json!({ "query": "{ viewer { id } }" })).await.0, 200);
+        app.seal().await;
         let revoked = audit_event::Entity::find().filter(audit_event::Column::Action.eq("API_KEY_REVOKED"));
         assert_eq!(revoked.count(app.db.read()).await.unwrap(), 2);
     }
@@ -547,6 +550,7 @@ on_every_database! {
             // Deactivation is reversible, so a group without other members keeps its owner.
             let role = if is_erased { json!("OWNER") } else { Value::Null };
             assert_eq!(role_in(&license_admin, alone, &license_admin.id()).await, role);
+            app.seal().await;
             let passed = audit_event::Entity::find()
                 .filter(audit_event::Column::Action.eq("GROUP_MEMBER_SET"))
                 .filter(audit_event::Column::ActorId.eq(license_admin.id));

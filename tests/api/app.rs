@@ -9,6 +9,7 @@ use chrono::TimeDelta;
 use mailparse::MailHeaderMap;
 use roster::access::{AuthMethod, SignedIn, Viewer};
 use roster::app::App as Application;
+use roster::audit::sealer;
 use roster::auth::password::{DEFAULT_MIN_LENGTH, Hasher};
 use roster::auth::policy::{Lifetime, SelfServicePolicy, SignInPolicy};
 use roster::auth::redirect::{AllowedPrefix, NextUrls};
@@ -308,6 +309,11 @@ impl App {
             user_agent: None,
             ip_address: None,
         }
+    }
+
+    /// Seals the events that are committed, for a test that reads the table of events. This server has no sealer beside it.
+    pub async fn seal(&self) {
+        sealer::seal_committed(&self.db).await.unwrap();
     }
 
     /// Sends the queued emails.

@@ -56,11 +56,13 @@ fn new_user(given: Value) -> Value {
 }
 
 async fn events(app: &App) -> u64 {
+    app.seal().await;
     audit_event::Entity::find().count(app.db.read()).await.unwrap()
 }
 
 /// The changes of the newest event.
 async fn last_changes(app: &App) -> Value {
+    app.seal().await;
     let last = audit_event::Entity::find().order_by_desc(audit_event::Column::Seq).one(app.db.read()).await.unwrap();
     serde_json::from_str(last.unwrap().changes.as_deref().unwrap_or("[]")).unwrap()
 }

@@ -78,6 +78,11 @@ async fn incomplete_rows(sandbox: &Sandbox) -> Vec<String> {
         statements.push("SELECT integrity_check FROM pragma_integrity_check WHERE integrity_check <> 'ok'");
         statements.push("SELECT \"table\" FROM pragma_foreign_key_check");
     }
+    statements.push(if sandbox.is_sqlite() {
+        "SELECT email FROM users WHERE id NOT IN (SELECT subject_id FROM audit_events)"
+    } else {
+        "SELECT email FROM users WHERE id NOT IN (SELECT subject_id FROM audit_events UNION SELECT subject_id FROM audit_inbox)"
+    });
     statements.push("SELECT search_key FROM users WHERE id NOT IN (SELECT user_id FROM search_hits)");
     statements.push("SELECT word FROM search_words WHERE id NOT IN (SELECT word_id FROM search_hits)");
     statements.push("SELECT word FROM search_words WHERE id NOT IN (SELECT word_id FROM search_keys)");
@@ -152,6 +157,8 @@ in_every_sandbox! {
             }
         }
         assert_eq!(signed_in, 5);
+        let verified = sandbox.run(&["audit", "verify"]).await;
+        assert_eq!(verified.code, 0, "{verified:?}");
         let searched = root.data("{ searchUsers(query: \"writer ann\", first: 100) { nodes { id } } }", json!({})).await;
         assert_eq!(searched["searchUsers"]["nodes"].as_array().map(Vec::len), Some(100));
         assert_eq!(Value::Null, root.data("{ user(by: { email: \"nobody@example.org\" }) { id } }", json!({})).await["user"]);

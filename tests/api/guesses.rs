@@ -76,6 +76,7 @@ async fn a_quarter_of_an_hour_passes(app: &App) {
 }
 
 async fn events(app: &App, action: AuditAction) -> u64 {
+    app.seal().await;
     audit_event::Entity::find().filter(audit_event::Column::Action.eq(action)).count(app.db.read()).await.unwrap()
 }
 
@@ -263,6 +264,7 @@ on_every_database! {
         }
         assert_eq!(admin.mutation_error_code("updateUser", json!({ "id": target.id.0, "username": "free" })).await, "RATE_LIMITED");
         assert_eq!(admin.mutate("updateUser", "", json!({ "id": target.id.0, "position": "Chief" })).await["success"], json!(true), "updates without a login are not limited");
+        app.seal().await;
         let recorded = audit_event::Entity::find().filter(audit_event::Column::Action.eq(AuditAction::ForeignLoginFound));
         let recorded = recorded.all(app.db.read()).await.unwrap();
         assert!(recorded.iter().all(|event| (event.subject_id, event.actor_id, event.license_id, &event.changes) == (admin.id, Some(admin.id), app.license, &None)));

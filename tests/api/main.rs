@@ -57,6 +57,7 @@ mod replay;
 mod resolve;
 mod rights;
 mod schema;
+mod sealing;
 mod search;
 mod sessions;
 mod shared_commits;

@@ -216,6 +216,13 @@ on_every_database! {
         assert_eq!(count_statements(&user, aliases, json!({ "a": users[0].0, "b": users[1].0 })).await.0, 2);
     }
 
+    async fn a_write_on_postgres_takes_one_statement_for_its_event(app: App) {
+        let user = app.user().await;
+        let (statements, _) = count_statements(&user, "mutation { logout { success } }", json!({})).await;
+        let expected = if app.db.is_postgres() { 4 } else { 5 };
+        assert_eq!(statements, expected, "the token, the actor, the session, the event; on SQLite also the end of the chain");
+    }
+
     async fn anonymous_requests_take_no_statements(app: App) {
         let before = app.db.statements();
         app.anonymous().data("{ viewer { id } __typename }", json!({})).await;

@@ -113,6 +113,7 @@ on_every_database! {
         app.break_mail();
         wait(&app, TimeDelta::hours(25), 90).await;
         app.send_mail().await;
+        app.seal().await;
         let failed = audit_event::Column::Action.eq(AuditAction::MailFailed);
         let events = audit_event::Entity::find().filter(failed).all(app.db.read()).await.unwrap();
         assert_eq!((events.len(), events[0].subject_id), (1, app.license));

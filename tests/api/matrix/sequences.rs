@@ -777,6 +777,7 @@ impl<'a> ExpectedState<'a> {
 
     /// Checks the invariants of the database.
     async fn check_invariants(&self) {
+        self.app.seal().await;
         let none = [
             (
                 "sessions of inactive users",
@@ -845,6 +846,7 @@ impl<'a> ExpectedState<'a> {
 
     /// Checks in the audit trail, in the order of commits, that no actor had lost their access or the necessary rank.
     async fn check_actors(&self) {
+        self.app.seal().await;
         let sql = "SELECT action, actor_id, api_key_id, subject_id, changes FROM audit_events ORDER BY seq";
         let statement = Statement::from_string(self.app.db.read().get_database_backend(), sql);
         let (mut out, mut revoked, mut known) = (BTreeSet::new(), BTreeSet::new(), HashMap::<Id, UserRights>::new());
@@ -894,6 +896,7 @@ impl<'a> ExpectedState<'a> {
 
     /// Checks that each successful write has exactly one event, and that there are no other events.
     async fn check_events(&self) {
+        self.app.seal().await;
         let versions = "SELECT COUNT(*) FROM users u WHERE u.version - 1 <> (SELECT COUNT(*) FROM audit_events e \
             WHERE e.subject_id = u.id AND e.action IN ('USER_UPDATED', 'USER_ACTIVATED', 'USER_DEACTIVATED'))";
         assert_eq!(count(self.app, versions).await, 0, "users with more or fewer events than changes");
