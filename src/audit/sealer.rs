@@ -29,7 +29,7 @@ use crate::entity::audit_event;
 use crate::error::Error;
 use crate::scalar::Id;
 
-/// The advisory lock that a transaction holds which seals events.
+/// The advisory lock of a transaction that seals events.
 const SEALING_LOCK: i64 = 7_305_804_403;
 /// The interval at which the sealer looks for events that another process left behind.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);

@@ -80,7 +80,7 @@ impl AuditQuery {
         // One subject or actor has few events, a license has many.
         let visible = if compiled.is_selective() { no_index_hint(visible).into() } else { visible };
         let select = audit_event::Entity::find().filter(visible).filter(compiled.condition());
-        // Whoever writes and then reads the trail finds the event.
+        // A client that writes and then reads the trail finds the event.
         sealer::try_to_seal(ctx.db()?).await;
         Ok(list::connection(ctx, select, &Order::default(), &page_request).await?)
     }
