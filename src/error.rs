@@ -78,6 +78,7 @@ pub enum TopLevelCode {
     PayloadTooLarge,
     PersistedQueryNotSupported,
     RateLimited,
+    SnapshotRequired,
     Unauthenticated,
     Unavailable,
     UnsupportedMediaType,
@@ -104,6 +105,7 @@ impl TopLevelCode {
             Self::PayloadTooLarge => "PAYLOAD_TOO_LARGE",
             Self::PersistedQueryNotSupported => "PERSISTED_QUERY_NOT_SUPPORTED",
             Self::RateLimited => "RATE_LIMITED",
+            Self::SnapshotRequired => "SNAPSHOT_REQUIRED",
             Self::Unauthenticated => "UNAUTHENTICATED",
             Self::Unavailable => "UNAVAILABLE",
             Self::UnsupportedMediaType => "UNSUPPORTED_MEDIA_TYPE",
@@ -126,6 +128,8 @@ pub enum Error {
     AnswerTooLarge(String),
     /// An argument of a query is invalid; the text names the argument and the rule.
     BadInput(String),
+    /// The changes after a position are unknown. `position` is the current one, to continue at after reading everything.
+    SnapshotRequired { position: String },
     /// The input of a mutation is invalid; the payload lists these errors.
     Rejected(Vec<MutationError>),
     /// The database cannot be reached at present.
@@ -205,6 +209,11 @@ fn is_temporary(error: &Sqlx) -> bool {
     }
 }
 
+/// The message of [`Error::SnapshotRequired`].
+const SNAPSHOT_REQUIRED: &str = "after: the directory does not know this position, because it was restored from a \
+                                 backup; read everything again, and follow the changes after the position in the \
+                                 extensions of this error.";
+
 /// For the command line, which shows the cause.
 impl From<Error> for anyhow::Error {
     fn from(error: Error) -> Self {
@@ -215,6 +224,7 @@ impl From<Error> for anyhow::Error {
             | Error::DocumentTooLarge(what)
             | Error::AnswerTooLarge(what)
             | Error::BadInput(what) => Self::msg(what),
+            Error::SnapshotRequired { .. } => Self::msg(SNAPSHOT_REQUIRED),
             Error::Rejected(errors) => {
                 let texts: Vec<String> =
                     errors.iter().map(|error| format!("{}: {}", error.path.join("."), error.message)).collect();
@@ -228,6 +238,7 @@ impl From<Error> for anyhow::Error {
 
 impl From<Error> for async_graphql::Error {
     fn from(error: Error) -> Self {
+        let mut extensions = ErrorExtensionValues::default();
         let (code, message) = match error {
             Error::Unauthenticated => (TopLevelCode::Unauthenticated, "Sign in first.".to_owned()),
             Error::Forbidden(what) => (TopLevelCode::Forbidden, what),
@@ -235,6 +246,10 @@ impl From<Error> for async_graphql::Error {
             Error::DocumentTooLarge(what) => (TopLevelCode::DocumentTooLarge, what),
             Error::AnswerTooLarge(what) => (TopLevelCode::AnswerTooLarge, what),
             Error::BadInput(what) => (TopLevelCode::BadUserInput, what),
+            Error::SnapshotRequired { position } => {
+                extensions.set("position", position);
+                (TopLevelCode::SnapshotRequired, SNAPSHOT_REQUIRED.to_owned())
+            }
             Error::Unavailable(cause) => {
                 tracing::warn!(%cause, "the database cannot be reached");
                 let message = "The service is temporarily unavailable; try again later.".to_owned();
@@ -247,7 +262,6 @@ impl From<Error> for async_graphql::Error {
             // No code: the server masks and logs errors without one.
             Error::Internal(cause) => return Self::new(cause.to_string()),
         };
-        let mut extensions = ErrorExtensionValues::default();
         extensions.set("code", code.as_str());
         Self { message, source: None, extensions: Some(extensions) }
     }

@@ -4,8 +4,8 @@
 //!
 //! - [`cli`]: the commands of the binary and their settings
 //! - [`app`]: the application behind HTTP; [`schema`]: the API, merged from the features
-//! - the features [`user`], [`group`], [`institution`], [`site_access`], [`license`], [`attribute`], [`session`], [`api_key`]
-//!   and [`audit_event`]: in each, `mod.rs` has the rules, one transaction for each mutation (in `user/` and `session/`, a
+//! - the features [`user`], [`group`], [`institution`], [`site_access`], [`license`], [`attribute`], [`session`], [`api_key`],
+//!   [`audit_event`] and [`change`]: in each, `mod.rs` has the rules, one transaction for each mutation (in `user/` and `session/`, a
 //!   file for each subject); `input.rs`, `query.rs` and `mutation.rs` are its API. No feature imports another
 //! - [`graphql`]: what every resolver stands on, from the request context to pagination and costs; [`web`]: the pages that
 //!   links lead to, and the playground; [`startup`]: opens and migrates the database
@@ -36,6 +36,7 @@ pub mod auth;
 pub mod avatar;
 pub mod background;
 pub mod budget;
+pub mod change;
 pub mod cli;
 pub mod client;
 pub mod db;

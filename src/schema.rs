@@ -15,6 +15,7 @@ use crate::api_key::query::ApiKeyQuery;
 use crate::attribute::mutation::{AttributeDefinitionPayload, AttributeMutation};
 use crate::attribute::query::AttributeQuery;
 use crate::audit_event::query::AuditQuery;
+use crate::change::query::ChangeQuery;
 use crate::entity::{audit_event, group, institution, user};
 use crate::error::{Error, MutationError};
 use crate::graphql::node::NodeQuery;
@@ -50,6 +51,7 @@ pub struct Query(
     AttributeQuery,
     ApiKeyQuery,
     AuditQuery,
+    ChangeQuery,
     NodeQuery,
 );
 

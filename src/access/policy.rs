@@ -131,6 +131,7 @@ pub const ROOT_FIELDS: &[(&str, Action)] = &[
     ("attributeDefinitions", Action::ReadDirectory),
     ("apiKeys", Action::UseApiKeys),
     ("auditEvents", Action::ReadAudit),
+    ("changes", Action::ReadDirectory),
     ("login", Action::SignIn),
     ("activateAccount", Action::SignIn),
     ("requestPasswordReset", Action::SignIn),

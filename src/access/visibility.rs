@@ -97,6 +97,19 @@ impl Viewer {
         self.within(Action::ReadAudit, audit_event::Column::LicenseId, audit_event::Column::SubjectId)
     }
 
+    /// Returns the condition for the audit events whose changes the viewer can follow: those of the licenses that the viewer can
+    /// see. Whether the viewer can see the changed object and fields is decided for each event.
+    #[must_use]
+    pub fn visible_changes(&self) -> Condition {
+        self.in_license(audit_event::Column::LicenseId)
+    }
+
+    /// Returns the condition for the definitions of custom attributes whose values every user of the license can see.
+    #[must_use]
+    pub fn open_attribute_definitions(&self) -> Condition {
+        self.visible_attribute_definitions().add(attribute_definition::Column::UserVisible.eq(true))
+    }
+
     /// Returns the condition for the license administrators of a license, and for the viewer if the viewer is an administrator
     /// of that license.
     #[must_use]

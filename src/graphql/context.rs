@@ -14,7 +14,7 @@ use crate::client::Client;
 use crate::db::Db;
 use crate::error::Error;
 use crate::graphql::loader::Loaders;
-use crate::graphql::pagination::{PageArgs, PageRequest};
+use crate::graphql::pagination::{CursorKey, PageArgs, PageRequest};
 use crate::graphql::projection::SelectedFields;
 use crate::mail::MailQueue;
 use crate::scalar::Upload;
@@ -83,6 +83,9 @@ pub trait ContextExt {
     /// Returns the rules for signing in.
     fn sign_in_policy(&self) -> Result<SignInPolicy, Error>;
 
+    /// Returns the key for cursors and positions.
+    fn cursor_key(&self) -> Result<&CursorKey, Error>;
+
     /// Returns the page request for a list, validated by [`PageRequest::new`].
     fn page_request(&self, args: PageArgs, list: &str) -> Result<PageRequest, Error>;
 }
@@ -147,8 +150,12 @@ impl ContextExt for Context<'_> {
         attached(self).copied()
     }
 
+    fn cursor_key(&self) -> Result<&CursorKey, Error> {
+        attached(self)
+    }
+
     fn page_request(&self, args: PageArgs, list: &str) -> Result<PageRequest, Error> {
-        PageRequest::new(args, list, attached(self)?)
+        PageRequest::new(args, list, self.cursor_key()?)
     }
 }
 

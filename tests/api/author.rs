@@ -180,6 +180,7 @@ impl DocumentGenerator {
                 "filter" if name == "auditEvents" => self.rng.one_in(2).then(|| self.audit_filter()),
                 "filter" => self.rng.one_in(2).then(|| self.filter(3)),
                 "orderBy" => self.rng.one_in(2).then(|| self.order()),
+                "types" => self.rng.one_in(2).then(|| json!([self.rng.choose(&["USER", "GROUP"])])),
                 "includeDeprecated" | "includeInactive" => Some(json!(self.rng.one_in(2))),
                 other => panic!("{other} of {name}"),
             };

@@ -16,6 +16,7 @@ mod avatars;
 mod bounds;
 mod browser;
 mod carrier;
+mod changes;
 mod columns;
 mod command_line;
 mod connections;

@@ -129,6 +129,23 @@ async fn audit_events_are_read_from_the_newest_by_the_most_selective_index() {
     }
 }
 
+#[tokio::test]
+async fn changes_are_read_in_order_by_the_index_of_their_license() {
+    let app = App::on_sqlite().await;
+    let (user, admin) = (app.user().await, app.license_admin().await);
+    let position = user.data("{ changes { position } }", json!({})).await["changes"]["position"].clone();
+    admin.mutate("createGroup", "", json!({ "name": "Ward" })).await;
+    let query = format!("{{ changes(after: {position}) {{ position changes {{ id node {{ id }} }} }} }}");
+    let steps = plans(&user, &query).await;
+    let by_index = steps.iter().filter(|step| step.contains("audit_events_of_license")).count();
+    assert_eq!(by_index, 2, "the last event and the events after the position: {steps:#?}");
+    assert!(steps.iter().any(|step| step.contains("SEARCH audit_events USING INTEGER PRIMARY KEY")), "{steps:#?}");
+    for step in steps {
+        let is_expected = !step.contains("TEMP B-TREE") && (!step.starts_with("SCAN") || is_candidate_scan(&step));
+        assert!(is_expected, "{step}");
+    }
+}
+
 /// The number of users in the database for the most common lists.
 const CROWD: usize = 100_000;
 

@@ -207,6 +207,25 @@ on_every_database! {
         assert_eq!(count_statements(&user, "query ($id: ID!) { node(id: $id) { id } }", json!({ "id": users[0].0 })).await.0, 8, "the token and seven tables");
     }
 
+    async fn a_page_of_changes_takes_as_many_statements_for_a_hundred_as_for_one(app: App) {
+        let (user, admin) = (app.user().await, app.license_admin().await);
+        let start = user.data("{ changes { position } }", json!({})).await["changes"]["position"].clone();
+        let query = "query ($after: String, $first: Int) { changes(after: $after, first: $first, types: [USER]) { position hasMore \
+            changes { position kind type id changedFields at node { id ... on User { fullName groups { name } } } } } }";
+        let (statements, _) = count_statements(&user, query, json!({ "after": null, "first": 100 })).await;
+        assert_eq!(statements, 2, "the token, the position");
+        let (statements, _) = count_statements(&user, query, json!({ "after": start, "first": 100 })).await;
+        assert_eq!(statements, 2, "the token, the positions: nothing is new");
+        for n in 0..30 {
+            admin.mutate("createUser", "", json!({ "firstName": "Ann", "lastName": format!("Aa {n:03}"), "email": format!("a{n}@x.example"), "sendRegistrationEmail": false })).await;
+        }
+        for first in [1, 30] {
+            let (statements, data) = count_statements(&user, query, json!({ "after": start, "first": first })).await;
+            assert_eq!(data["changes"]["changes"].as_array().unwrap().len(), first);
+            assert_eq!(statements, 6, "{first}: the token, the positions, the events, the visible users, the users, their groups");
+        }
+    }
+
     async fn a_user_by_id_and_the_viewer_take_two_statements_each(app: App) {
         let (users, ..) = create_hospital(&app).await;
         let user = app.user().await;

@@ -1,5 +1,8 @@
 //! The privacy of columns, and the GraphQL fields that show them.
 
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
 use sea_orm::{IdenStatic, Iterable};
 
 use super::Column;
@@ -18,6 +21,10 @@ pub enum Privacy {
     Internal,
 }
 
+/// The columns by their GraphQL fields.
+static COLUMNS: LazyLock<HashMap<String, Column>> =
+    LazyLock::new(|| Column::iter().map(|column| (column.field(), column)).collect());
+
 impl Column {
     /// Returns the GraphQL field that shows the column, such as `birthDate` or `adminRights.isAdmin`.
     #[must_use]
@@ -29,6 +36,6 @@ impl Column {
     /// Returns the column that a GraphQL field shows. `None` if the field is not a column.
     #[must_use]
     pub fn of_field(field: &str) -> Option<Self> {
-        Self::iter().find(|column| column.field() == field)
+        COLUMNS.get(field).copied()
     }
 }

@@ -29,9 +29,14 @@ pub enum Length {
     OfArgument(&'static str),
 }
 
+/// Returns whether a type is a page of a list.
+pub fn is_page(type_name: &str) -> bool {
+    type_name.ends_with("Connection") || type_name == "ChangePage"
+}
+
 /// Returns the assumed length of a list, the field of a type; `None` if none is defined.
 pub fn length(type_name: &str, field: &str) -> Option<Length> {
-    if type_name.ends_with("Connection") && matches!(field, "nodes" | "edges") {
+    if is_page(type_name) && matches!(field, "nodes" | "edges" | "changes") {
         return Some(Length::OfPage);
     }
     if type_name.ends_with("Payload") && field == "errors" {

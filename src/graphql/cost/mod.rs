@@ -15,7 +15,7 @@ use async_graphql::parser::types::{
 use async_graphql::{Value, Variables};
 
 pub use self::introspection::Introspection;
-use self::lengths::{Length, MAX_ITEMS, length};
+use self::lengths::{Length, MAX_ITEMS, is_page, length};
 use crate::budget::{Limit, Size};
 use crate::error::Error;
 use crate::graphql::node::NODE_TYPES;
@@ -37,6 +37,8 @@ const SEARCH: usize = 2_500;
 const MUTATION: usize = 500;
 /// Cost, for each parent, of a page or a count of the lists of many parents.
 const PER_PARENT: usize = 5;
+/// Cost of a page of changes, for which up to 1,000 events are read.
+const CHANGES: usize = 1_000;
 /// Cost of a key that is resolved to a user.
 const KEY: usize = 5;
 /// Cost of a field in the result of an introspection query. The usual introspection of tools becomes expensive by that: nothing
@@ -205,7 +207,7 @@ impl<'a> Walk<'a> {
             Some(Length::OfPage) => (times.saturating_mul(page), page),
             Some(Length::Fixed(length)) => (times.saturating_mul(length), page),
             Some(Length::OfArgument(argument)) => (times.saturating_mul(self.items(field, argument)), page),
-            None if is_connection => (times, self.page(field)),
+            None if is_page(&ty.type_name) => (times, self.page(field)),
             None => (times, page),
         };
         self.set(&field.selection_set.node, &ty.type_name, times, page);
@@ -220,6 +222,7 @@ impl<'a> Walk<'a> {
             ("Query", _) if ["filter", "orderBy", "nameContains"].into_iter().any(has) => SCAN,
             ("Query", "node" | "nodes") => NODE_TYPES * STATEMENT,
             ("Query", "resolveUsers") => STATEMENT + self.items(field, "keys").saturating_mul(KEY),
+            ("Query", "changes") => CHANGES,
             ("Query", _) => STATEMENT,
             ("Mutation", _) => MUTATION,
             (_, "totalCount") => SCAN.saturating_add(times.saturating_mul(PER_PARENT)),

@@ -85,6 +85,16 @@ fn the_cost_counts_each_field_as_often_as_it_can_occur() {
 }
 
 #[test]
+fn a_page_of_changes_counts_like_other_pages() {
+    let page = |first: i32| {
+        let text = "query ($first: Int) { changes(first: $first) { position changes { id node { id } } } }";
+        cost(text, serde_json::json!({ "first": first }))
+    };
+    assert_eq!(page(100) - page(99), 3, "the ID of the change, the object and its ID");
+    assert_eq!(cost("{ changes { position } }", serde_json::json!({})), 2 + CHANGES);
+}
+
+#[test]
 fn arguments_that_determine_the_length_of_a_list_count() {
     let nodes = |count: usize| {
         cost("query ($ids: [ID!]!) { nodes(ids: $ids) { id } }", serde_json::json!({ "ids": vec!["x"; count] }))

@@ -60,7 +60,9 @@ impl ListFingerprint {
         serde_json::from_slice(&position).ok()
     }
 
-    fn encode(&self, position: &Position) -> String {
+    /// Returns the cursor of a position in this list.
+    #[must_use]
+    pub fn encode(&self, position: &Position) -> String {
         let position = serde_json::to_vec(position).unwrap_or_default();
         let code = hmac_sha256(&self.0, &position).finalize().into_bytes();
         let code: Vec<u8> = code.into_iter().take(CODE_LENGTH).collect();

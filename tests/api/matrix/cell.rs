@@ -26,8 +26,17 @@ static SEEN: LazyLock<String> = LazyLock::new(|| {
 });
 
 /// The root fields whose errors set the whole `data` of the response to null.
-pub const NEVER_NULL: [&str; 8] =
-    ["nodes", "users", "searchUsers", "groups", "institutions", "attributeDefinitions", "apiKeys", "auditEvents"];
+pub const NEVER_NULL: [&str; 9] = [
+    "nodes",
+    "users",
+    "searchUsers",
+    "groups",
+    "institutions",
+    "attributeDefinitions",
+    "apiKeys",
+    "auditEvents",
+    "changes",
+];
 
 /// The results of all cells so far.
 #[derive(Default)]

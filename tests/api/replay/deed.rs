@@ -74,6 +74,7 @@ pub const OPERATION_KINDS: &[(usize, &str, &str, Make)] = &[
     (10, "institution", STAFF, |world| world.nested_list("Institution")),
     (10, "user", ACCESS, |world| world.nested_list("User")),
     (20, "auditEvents", EVENTS, World::event_list),
+    (12, "changes", CHANGES, World::change_list),
     (4, "apiKeys", "{ apiKeys { __typename id name role createdAt expiresAt lastUsedAt createdBy { __typename id } } }", |_| json!({})),
     (4, "license", "query ($id: ID!) { license(id: $id) { __typename id number name kind holder expiresOn isExpired } }", |world| json!({ "id": world.any("License") })),
     (4, "viewer", "{ viewer { __typename id fullName version lastLogin license { __typename id name } sessions { __typename id isCurrent createdAt lastSeenAt expiresAt } devices { id createdAt } } }", |_| json!({})),
@@ -146,6 +147,13 @@ const EVENTS: &str = "query ($filter: AuditFilter, $first: Int, $after: String) 
     auditEvents(filter: $filter, first: $first, after: $after) {
         totalCount pageInfo { hasNextPage hasPreviousPage startCursor endCursor }
         edges { cursor node { id at action actor { fullName } apiKey { name } subject { __typename id } subjectId changes { field before after } requestId } }
+    }
+}";
+/// The positions are named like cursors, so that pages are read after them.
+const CHANGES: &str = "query ($types: [NodeType!], $first: Int, $after: String) {
+    changes(types: $types, first: $first, after: $after) {
+        endCursor: position hasMore
+        changes { cursor: position kind type id changedFields at node { __typename id ... on User { fullName isActive version } ... on Group { name } } }
     }
 }";
 

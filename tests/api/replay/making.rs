@@ -405,4 +405,12 @@ impl World {
         }
         json!({ "filter": filter, "first": 1 + self.rng.below(10) })
     }
+
+    pub(super) fn change_list(&mut self) -> Value {
+        let mut variables = json!({ "first": 1 + self.rng.below(10) });
+        if self.rng.one_in(2) {
+            variables["types"] = json!([self.rng.choose(&["USER", "GROUP", "INSTITUTION", "LICENSE"])]);
+        }
+        variables
+    }
 }

@@ -1,0 +1,96 @@
+//! The kinds of changes, and the types of the objects that change.
+
+use async_graphql::Enum;
+
+use crate::entity::audit_event::{AuditAction, SubjectType};
+
+/// The kind of a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+pub enum ChangeKind {
+    /// The object was created.
+    Created,
+    /// The object was updated.
+    Updated,
+    /// The user was activated.
+    Activated,
+    /// The user was deactivated.
+    Deactivated,
+    /// The object was deleted.
+    Deleted,
+    /// The viewer can no longer see the object, such as a user who was deactivated. Only its ID is returned.
+    Removed,
+}
+
+/// The type of an object that can change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+pub enum NodeType {
+    /// A user.
+    User,
+    /// A group.
+    Group,
+    /// An institution.
+    Institution,
+    /// A license.
+    License,
+}
+
+impl NodeType {
+    /// Returns the type of the subject of an audit event; `None` if its changes are not followed.
+    pub(super) const fn of_subject(subject: SubjectType) -> Option<Self> {
+        match subject {
+            SubjectType::User => Some(Self::User),
+            SubjectType::Group => Some(Self::Group),
+            SubjectType::Institution => Some(Self::Institution),
+            SubjectType::License => Some(Self::License),
+            SubjectType::ApiKey | SubjectType::Attribute => None,
+        }
+    }
+}
+
+impl ChangeKind {
+    /// Returns the kind of change that an action makes; `None` if it changes no data of a user, group, institution or
+    /// license.
+    pub(super) const fn of_action(action: AuditAction) -> Option<Self> {
+        match action {
+            AuditAction::LicenseCreated
+            | AuditAction::UserCreated
+            | AuditAction::GroupCreated
+            | AuditAction::InstitutionCreated => Some(Self::Created),
+            AuditAction::LicenseExtended
+            | AuditAction::UserUpdated
+            | AuditAction::AccountActivated
+            | AuditAction::PasswordReset
+            | AuditAction::PasswordChanged
+            | AuditAction::PinChanged
+            | AuditAction::EmailChanged
+            | AuditAction::GroupUpdated
+            | AuditAction::GroupMemberSet
+            | AuditAction::GroupMemberRemoved
+            | AuditAction::InstitutionUpdated
+            | AuditAction::SiteAccessGranted
+            | AuditAction::SiteAccessRevoked => Some(Self::Updated),
+            AuditAction::UserActivated => Some(Self::Activated),
+            AuditAction::UserDeactivated => Some(Self::Deactivated),
+            AuditAction::UserDeleted | AuditAction::GroupDeleted | AuditAction::InstitutionDeleted => {
+                Some(Self::Deleted)
+            }
+            AuditAction::UserUnlocked
+            | AuditAction::LinkCreated
+            | AuditAction::RegistrationRequested
+            | AuditAction::EmailChangeRequested
+            | AuditAction::MailFailed
+            | AuditAction::SignedIn
+            | AuditAction::SignedOut
+            | AuditAction::SignInLocked
+            | AuditAction::PinLocked
+            | AuditAction::SessionsEnded
+            | AuditAction::DeviceForgotten
+            | AuditAction::ForeignLoginFound
+            | AuditAction::ApiKeyCreated
+            | AuditAction::ApiKeyRevoked
+            | AuditAction::AttributeDefined
+            | AuditAction::AttributeChanged
+            | AuditAction::AttributeRemoved => None,
+        }
+    }
+}

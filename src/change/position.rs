@@ -1,0 +1,67 @@
+//! Positions in the audit trail, as clients keep them.
+
+use crate::graphql::pagination::CursorKey;
+
+/// The name under which positions are encrypted.
+const LIST: &str = "changes";
+
+/// A position in the audit trail: after the event with a number. The beginning of the event's hash distinguishes the
+/// trail from a copy that was restored from a backup and has other events with the same numbers by now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Position {
+    seq: i64,
+    hash: u64,
+}
+
+impl Position {
+    /// The position before the first event.
+    pub const START: Self = Self { seq: 0, hash: 0 };
+
+    /// Returns the position after an event with a number and a hash.
+    #[must_use]
+    pub fn after(seq: i64, hash: &[u8]) -> Self {
+        Self { seq, hash: hash.first_chunk().map_or(0, |beginning| u64::from_be_bytes(*beginning)) }
+    }
+
+    /// Returns the number of the event.
+    #[must_use]
+    pub const fn seq(self) -> i64 {
+        self.seq
+    }
+
+    /// Returns the position as opaque text. It is encrypted because a number would tell how much other licenses do.
+    #[must_use]
+    pub fn encode(self, key: &CursorKey) -> String {
+        key.of_list(LIST).encode(&vec![Some(self.seq.to_string()), Some(self.hash.to_string())])
+    }
+
+    /// Parses a position; `None` for any text that the server did not issue as one.
+    #[must_use]
+    pub fn decode(text: &str, key: &CursorKey) -> Option<Self> {
+        match key.of_list(LIST).decode(text)?.as_slice() {
+            [Some(seq), Some(hash)] => Some(Self { seq: seq.parse().ok()?, hash: hash.parse().ok()? }),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::server_key::Key;
+
+    #[test]
+    fn positions_survive_encoding_and_are_bound_to_the_server_key() {
+        let key = CursorKey::new(&Key::from([7_u8; 32]));
+        for position in [Position::START, Position::after(i64::MAX, &[255; 32]), Position::after(41, &[])] {
+            let text = position.encode(&key);
+            assert_eq!(Position::decode(&text, &key), Some(position));
+            assert_eq!(Position::decode(&text, &CursorKey::new(&Key::from([8_u8; 32]))), None);
+            assert!(text.len() < 100, "{text}");
+        }
+        let cursor = key.of_list("users").encode(&vec![Some("1".to_owned()), Some("2".to_owned())]);
+        for text in ["", "1", "0:0", cursor.as_str()] {
+            assert_eq!(Position::decode(text, &key), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! The events of the audit trail behind changes.
+
+use chrono::{DateTime, Utc};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+};
+
+use super::Position;
+use crate::access::Viewer;
+use crate::audit::Change as RecordedChange;
+use crate::db::Reader;
+use crate::db::conditions::all_rows;
+use crate::entity::audit_event::{self, AuditAction, SubjectType};
+use crate::error::Error;
+use crate::scalar::Id;
+
+/// An event of the trail.
+#[derive(FromQueryResult)]
+pub(super) struct Event {
+    pub(super) seq: i64,
+    pub(super) hash: Vec<u8>,
+    pub(super) license_id: Id,
+    pub(super) at: DateTime<Utc>,
+    pub(super) action: AuditAction,
+    pub(super) subject_type: SubjectType,
+    pub(super) subject_id: Id,
+    pub(super) changes: Option<String>,
+}
+
+impl Event {
+    /// Returns the position after the event.
+    pub(super) fn position(&self) -> Position {
+        Position::after(self.seq, &self.hash)
+    }
+
+    /// Returns the changed fields that the event records. None if they were erased with their user.
+    pub(super) fn recorded(&self) -> Result<Vec<RecordedChange>, Error> {
+        let recorded = self.changes.as_deref().map(serde_json::from_str::<Vec<RecordedChange>>).transpose();
+        Ok(recorded.map_err(Error::internal)?.unwrap_or_default())
+    }
+}
+
+/// The part of the trail that a page is read from.
+pub(super) struct Bounds {
+    /// Whether the trail contains the position after which the page begins.
+    pub(super) is_known: bool,
+    /// The position after the last event of the licenses that the viewer can see, but not before the position of the
+    /// request.
+    pub(super) end: Position,
+}
+
+/// Reads the bounds for a page in one statement.
+pub(super) async fn bounds(db: &Reader, viewer: &Viewer, after: Option<Position>) -> Result<Bounds, Error> {
+    let select =
+        || audit_event::Entity::find().select_only().columns([audit_event::Column::Seq, audit_event::Column::Hash]);
+    let last = select().filter(viewer.visible_changes()).order_by_desc(audit_event::Column::Seq).limit(1_u64);
+    let at_position = after.map(|after| select().filter(audit_event::Column::Seq.eq(after.seq())));
+    let parts = at_position.into_iter().chain([last]).map(QueryTrait::into_query);
+    let Some(statement) = all_rows(parts) else { return Ok(Bounds { is_known: false, end: Position::START }) };
+    let mut positions = Vec::new();
+    for row in db.query_all(&statement).await? {
+        let (seq, hash): (i64, Vec<u8>) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
+        positions.push(Position::after(seq, &hash));
+    }
+    let is_known = after.is_none_or(|after| after == Position::START || positions.contains(&after));
+    let end = positions.into_iter().max_by_key(|position| position.seq()).unwrap_or(Position::START);
+    Ok(Bounds { is_known, end })
+}
+
+/// Reads the events after a position, up to another one, of the licenses that the viewer can see.
+pub(super) async fn events(
+    db: &Reader,
+    viewer: &Viewer,
+    after: Position,
+    until: Position,
+    limit: usize,
+) -> Result<Vec<Event>, DbErr> {
+    use audit_event::Column;
+    audit_event::Entity::find()
+        .select_only()
+        .columns([Column::Seq, Column::Hash, Column::LicenseId, Column::At, Column::Action])
+        .columns([Column::SubjectType, Column::SubjectId, Column::Changes])
+        .filter(viewer.visible_changes())
+        .filter(Column::Seq.gt(after.seq()))
+        .filter(Column::Seq.lte(until.seq()))
+        .order_by_asc(Column::Seq)
+        .limit(limit as u64)
+        .into_model::<Event>()
+        .all(db)
+        .await
+}

@@ -1,0 +1,186 @@
+//! The changes behind events, as far as a viewer can see them.
+
+use std::collections::HashSet;
+
+use sea_orm::sea_query::Condition;
+use sea_orm::{ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
+
+use super::field::api_field;
+use super::trail::Event;
+use super::{Change, ChangeKind, NodeType};
+use crate::access::{ATTRIBUTES, Viewer};
+use crate::audit::Change as RecordedChange;
+use crate::db::Reader;
+use crate::db::conditions::{no_index_hint, one_of};
+use crate::entity::audit_event::MAX_CHANGES;
+use crate::entity::{attribute_definition, group, institution, license, user};
+use crate::error::Error;
+use crate::scalar::Id;
+
+/// An event that is a change, for every viewer.
+struct Candidate {
+    event: Event,
+    kind: ChangeKind,
+    node_type: NodeType,
+}
+
+impl Candidate {
+    fn of_event(event: Event, types: Option<&[NodeType]>) -> Option<Self> {
+        let kind = ChangeKind::of_action(event.action)?;
+        let node_type = NodeType::of_subject(event.subject_type)?;
+        let is_requested = types.is_none_or(|types| types.contains(&node_type));
+        is_requested.then_some(Self { event, kind, node_type })
+    }
+}
+
+/// Returns the changes behind events that the viewer can see, at most `limit`.
+pub(super) async fn changes(
+    db: &Reader,
+    viewer: &Viewer,
+    types: Option<&[NodeType]>,
+    events: Vec<Event>,
+    limit: usize,
+) -> Result<Vec<Change>, Error> {
+    let candidates: Vec<Candidate> = events.into_iter().filter_map(|event| Candidate::of_event(event, types)).collect();
+    let visibility = Visibility {
+        viewer,
+        objects: visible_objects(db, viewer, &candidates).await?,
+        attributes: open_attributes(db, viewer, &candidates).await?,
+    };
+    let mut changes = Vec::new();
+    for candidate in &candidates {
+        if changes.len() == limit {
+            break;
+        }
+        changes.extend(visibility.change(candidate)?);
+    }
+    Ok(changes)
+}
+
+/// The objects and custom attributes that a viewer can see.
+struct Visibility<'a> {
+    viewer: &'a Viewer,
+    /// The IDs of the objects.
+    objects: HashSet<Id>,
+    /// The licenses and names of custom attributes whose values are visible to every user.
+    attributes: HashSet<(Id, String)>,
+}
+
+impl Visibility<'_> {
+    /// Returns the change as the viewer can see it; `None` if the viewer cannot know of it.
+    fn change(&self, candidate: &Candidate) -> Result<Option<Change>, Error> {
+        let Candidate { event, kind, node_type } = candidate;
+        let recorded = event.recorded()?;
+        let changed_fields = self.fields(candidate, &recorded);
+        let is_visible = self.objects.contains(&event.subject_id);
+        let activity = recorded_activity(&recorded);
+        let kind = match (kind, activity) {
+            // An import activates and deactivates users together with other changes.
+            (ChangeKind::Updated, Some(true)) => ChangeKind::Activated,
+            (ChangeKind::Updated, Some(false)) => ChangeKind::Deactivated,
+            (kind, _) => *kind,
+        };
+        let visible_kind = match kind {
+            ChangeKind::Deleted => Some(kind),
+            ChangeKind::Created if is_visible => Some(kind),
+            // A user who was created inactive has never been visible.
+            ChangeKind::Created => (activity != Some(false)).then_some(ChangeKind::Removed),
+            // The user may have been hidden before the update. If not, a later change tells that they are hidden now.
+            ChangeKind::Updated if !is_visible && *node_type == NodeType::User => None,
+            // A change of which nothing is visible would tell that something private changed.
+            _ if changed_fields.is_empty() => None,
+            _ => Some(if is_visible { kind } else { ChangeKind::Removed }),
+        };
+        Ok(visible_kind.map(|kind| {
+            let is_gone = matches!(kind, ChangeKind::Deleted | ChangeKind::Removed);
+            Change {
+                position: event.position(),
+                kind,
+                node_type: *node_type,
+                id: event.subject_id,
+                changed_fields: if is_gone { Vec::new() } else { changed_fields },
+                at: event.at,
+            }
+        }))
+    }
+
+    /// Returns the names of the changed fields that the viewer can see.
+    fn fields(&self, candidate: &Candidate, recorded: &[RecordedChange]) -> Vec<String> {
+        let Candidate { event, node_type, .. } = candidate;
+        let Event { license_id, subject_type, subject_id, .. } = event;
+        let mut fields: Vec<String> = Vec::new();
+        for RecordedChange { field, .. } in recorded.iter().take(MAX_CHANGES) {
+            let attribute = field.strip_prefix(ATTRIBUTES).filter(|_| *node_type == NodeType::User);
+            let is_open = attribute.is_some_and(|name| self.attributes.contains(&(*license_id, name.to_owned())));
+            if !is_open && !self.viewer.can_see_change(*license_id, *subject_type, *subject_id, field) {
+                continue;
+            }
+            if let Some(name) = api_field(*node_type, field)
+                && !fields.iter().any(|known| known == name)
+            {
+                fields.push(name.to_owned());
+            }
+        }
+        fields
+    }
+}
+
+/// Returns whether the user was activated or deactivated according to the recorded changes; `None` if neither.
+fn recorded_activity(recorded: &[RecordedChange]) -> Option<bool> {
+    let activity = recorded.iter().find(|change| change.field == "isActive")?;
+    activity.after.as_ref()?.as_bool()
+}
+
+/// Returns the IDs of the changed objects that the viewer can see now, in one statement for each type.
+async fn visible_objects(db: &Reader, viewer: &Viewer, candidates: &[Candidate]) -> Result<HashSet<Id>, Error> {
+    let ids = |node_type: NodeType| -> HashSet<Id> {
+        let of_type = candidates.iter().filter(|candidate| candidate.node_type == node_type);
+        let existing = of_type.filter(|candidate| candidate.kind != ChangeKind::Deleted);
+        existing.map(|candidate| candidate.event.subject_id).collect()
+    };
+    let (users, groups, institutions, licenses) =
+        (ids(NodeType::User), ids(NodeType::Group), ids(NodeType::Institution), ids(NodeType::License));
+    let (users, groups, institutions, licenses) = futures_util::try_join!(
+        visible_ids::<user::Entity>(db, user::Column::Id, users, viewer.visible_users()),
+        visible_ids::<group::Entity>(db, group::Column::Id, groups, viewer.visible_groups()),
+        visible_ids::<institution::Entity>(db, institution::Column::Id, institutions, viewer.visible_institutions()),
+        visible_ids::<license::Entity>(db, license::Column::Id, licenses, viewer.visible_licenses()),
+    )?;
+    Ok(users.into_iter().chain(groups).chain(institutions).chain(licenses).collect())
+}
+
+async fn visible_ids<E: EntityTrait>(
+    db: &Reader,
+    column: E::Column,
+    ids: HashSet<Id>,
+    visible: Condition,
+) -> Result<Vec<Id>, Error> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let of_ids = one_of(db.get_database_backend(), column, ids);
+    let select = E::find().select_only().column(column).filter(of_ids).filter(no_index_hint(visible));
+    Ok(select.into_tuple::<Id>().all(db).await?)
+}
+
+/// Returns the licenses and names of the custom attributes that every user can see. Runs no statement unless the viewer
+/// cannot see an attribute by their own rights.
+async fn open_attributes(
+    db: &Reader,
+    viewer: &Viewer,
+    candidates: &[Candidate],
+) -> Result<HashSet<(Id, String)>, Error> {
+    let is_needed = candidates.iter().any(|Candidate { event, node_type, .. }| {
+        *node_type == NodeType::User
+            && event.changes.as_deref().is_some_and(|changes| changes.contains(ATTRIBUTES))
+            && !viewer.can_see_change(event.license_id, event.subject_type, event.subject_id, ATTRIBUTES)
+    });
+    if !is_needed {
+        return Ok(HashSet::new());
+    }
+    let definitions = attribute_definition::Entity::find()
+        .select_only()
+        .columns([attribute_definition::Column::LicenseId, attribute_definition::Column::Name])
+        .filter(viewer.open_attribute_definitions());
+    Ok(definitions.into_tuple::<(Id, String)>().all(db).await?.into_iter().collect())
+}
