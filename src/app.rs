@@ -25,6 +25,7 @@ use crate::graphql::cost::{self, Costs};
 use crate::graphql::credential_use::CredentialUses;
 use crate::graphql::loader::Loaders;
 use crate::graphql::pagination::CursorKey;
+use crate::graphql::position::RequestPosition;
 use crate::graphql::projection::SelectedFields;
 use crate::http::{self, Application, AvatarContent, Caller, ExecutionResult, HttpError, introspection};
 use crate::scalar::Id;
@@ -160,7 +161,8 @@ impl App {
         let files = Files::new(std::mem::take(&mut request.uploads));
         let idle = self.policy.lifetime.idle;
         let (loaders, loads) = batch(Loaders::new(db.clone(), Arc::clone(&viewer), Arc::clone(&fields), idle));
-        (request.data(viewer).data(client).data(fields).data(loaders).data(files).data(db), loads)
+        let request = request.data(viewer).data(client).data(fields).data(loaders).data(files).data(db);
+        (request.data(RequestPosition::default()), loads)
     }
 
     /// Returns the future that executes a request, and measures its response.

@@ -19,7 +19,7 @@ use crate::change::query::ChangeQuery;
 use crate::entity::{audit_event, group, institution, user};
 use crate::error::{Error, MutationError};
 use crate::graphql::node::NodeQuery;
-use crate::graphql::pagination::Connection;
+use crate::graphql::pagination::{Connection, PositionedConnection};
 use crate::graphql::payload::{ReceiptPayload, UserPayload};
 use crate::graphql::projection::is_accounted_for;
 use crate::group::mutation::{DeleteGroupPayload, GroupMutation, GroupPayload};
@@ -107,7 +107,7 @@ pub type RosterSchema = Schema<Query, Mutation, EmptySubscription>;
 pub fn build() -> SchemaBuilder<Query, Mutation, EmptySubscription> {
     Schema::build(Query::default(), Mutation::default(), EmptySubscription)
         .register_output_type::<MutationPayload>()
-        .override_output_type_description::<Connection<user::Model>>("A page of users.")
+        .override_output_type_description::<PositionedConnection<user::Model>>("A page of users.")
         .override_output_type_description::<SearchConnection>("A page of user search results.")
         .override_output_type_description::<MemberConnection>("A page of the members of a group.")
         .override_output_type_description::<Connection<group::Model>>("A page of groups.")

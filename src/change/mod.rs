@@ -6,7 +6,6 @@
 
 mod field;
 mod kind;
-mod position;
 pub mod query;
 mod trail;
 mod visible;
@@ -14,11 +13,11 @@ mod visible;
 use chrono::{DateTime, Utc};
 
 pub use self::kind::{ChangeKind, NodeType};
-pub use self::position::Position;
 use self::trail::{Bounds, Event};
 use crate::access::Viewer;
 use crate::db::Db;
 use crate::error::Error;
+pub use crate::graphql::position::Position;
 use crate::scalar::Id;
 
 /// The number of events that are read first. A page of changes seldom needs more.

@@ -15,6 +15,7 @@ use crate::db::Db;
 use crate::error::Error;
 use crate::graphql::loader::Loaders;
 use crate::graphql::pagination::{CursorKey, PageArgs, PageRequest};
+use crate::graphql::position::{Position, RequestPosition};
 use crate::graphql::projection::SelectedFields;
 use crate::mail::MailQueue;
 use crate::scalar::Upload;
@@ -86,6 +87,10 @@ pub trait ContextExt {
     /// Returns the key for cursors and positions.
     fn cursor_key(&self) -> Result<&CursorKey, Error>;
 
+    /// Returns the position of the request among the changes, which is read now if the request has none yet. Lists that are read
+    /// afterwards contain every change up to this position.
+    fn position(&self) -> impl Future<Output = Result<Position, Error>> + Send;
+
     /// Returns the page request for a list, validated by [`PageRequest::new`].
     fn page_request(&self, args: PageArgs, list: &str) -> Result<PageRequest, Error>;
 }
@@ -152,6 +157,10 @@ impl ContextExt for Context<'_> {
 
     fn cursor_key(&self) -> Result<&CursorKey, Error> {
         attached(self)
+    }
+
+    async fn position(&self) -> Result<Position, Error> {
+        attached::<RequestPosition>(self)?.read(self.db()?.read(), self.viewer()?).await
     }
 
     fn page_request(&self, args: PageArgs, list: &str) -> Result<PageRequest, Error> {

@@ -10,7 +10,9 @@ use sea_orm::Select;
 use crate::error::Error;
 use crate::graphql::context::ContextExt;
 use crate::graphql::loader::Loaders;
-use crate::graphql::pagination::{self, Connection, DefaultOrder, LazyCount, Order, PageRequest};
+use crate::graphql::pagination::{
+    self, Connection, CountAndPosition, DefaultOrder, LazyCount, Order, Page, PageRequest, PositionedConnection,
+};
 
 /// Reads a page of a list in an order. The total counts all rows of the list if it is selected.
 ///
@@ -26,9 +28,36 @@ where
     E: DefaultOrder,
     E::Model: OutputType,
 {
+    let total = LazyCount::of_list(list.clone());
+    Ok(page(ctx, list, order, page_request).await?.into_connection(total, pagination::plain))
+}
+
+/// Reads a page of a list in an order, and before it the position among the changes if that is selected.
+///
+/// # Errors
+/// As [`pagination::read`].
+pub async fn positioned_connection<E>(
+    ctx: &Context<'_>,
+    list: Select<E>,
+    order: &Order<E>,
+    page_request: &PageRequest,
+) -> Result<PositionedConnection<E::Model>, Error>
+where
+    E: DefaultOrder,
+    E::Model: OutputType,
+{
+    let total = CountAndPosition::read(ctx, LazyCount::of_list(list.clone())).await?;
+    Ok(page(ctx, list, order, page_request).await?.into_connection(total, pagination::plain))
+}
+
+async fn page<E: DefaultOrder>(
+    ctx: &Context<'_>,
+    list: Select<E>,
+    order: &Order<E>,
+    page_request: &PageRequest,
+) -> Result<Page<E::Model>, Error> {
     let columns = ctx.selected_fields()?.columns();
-    let page = pagination::read(ctx.db()?.read(), list.clone(), &columns, order, page_request).await?;
-    Ok(page.into_connection(LazyCount::of_list(list), pagination::plain))
+    pagination::read(ctx.db()?.read(), list, &columns, order, page_request).await
 }
 
 /// Creates a total that is loaded by a key, together with those of other parents.

@@ -1,4 +1,5 @@
-//! The foundation of every resolver: request context, payloads, nodes, projection, filters, pagination, loaders and costs.
+//! The foundation of every resolver: request context, payloads, nodes, projection, filters, pagination, positions among the
+//! changes, loaders and costs.
 
 pub mod batching;
 pub mod context;
@@ -10,4 +11,5 @@ pub mod loader;
 pub mod node;
 pub mod pagination;
 pub mod payload;
+pub mod position;
 pub mod projection;

@@ -11,7 +11,7 @@ use crate::error::{Error, located};
 use crate::graphql::context::{ContextExt, NullableField, authorized};
 use crate::graphql::list::{self, loaded_count};
 use crate::graphql::loader::{InstitutionById, LicenseById, UserCountOfInstitution, UsersOfInstitution};
-use crate::graphql::pagination::{self, Connection, Order, PageArgs};
+use crate::graphql::pagination::{self, Connection, CountAndPosition, Order, PageArgs, PositionedConnection};
 use crate::scalar::Id;
 
 #[derive(Default)]
@@ -92,12 +92,13 @@ impl institution::Model {
         )]
         last: Option<i32>,
         #[graphql(desc = "Returns the elements in the list that come before this cursor.")] before: Option<String>,
-    ) -> Result<Connection<user::Model>> {
+    ) -> Result<PositionedConnection<user::Model>> {
         located(ctx, async {
             let name = format!("people of institution {} {}", self.id.0, ctx.viewer()?.visibility_scope());
             let page_request = ctx.page_request(PageArgs { first, after, last, before }, &name)?;
+            let total = CountAndPosition::read(ctx, loaded_count(UserCountOfInstitution(self.id))).await?;
             let page = ctx.loaders()?.load_one(UsersOfInstitution(self.id, page_request)).await?.unwrap_or_default();
-            Ok(page.into_connection(loaded_count(UserCountOfInstitution(self.id)), pagination::plain))
+            Ok(page.into_connection(total, pagination::plain))
         })
         .await
     }

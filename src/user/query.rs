@@ -24,7 +24,7 @@ use crate::graphql::loader::{
     AttributesOfUser, DevicesOfUser, GroupsOfUser, InstitutionById, InvitationOfUser, LicenseById, SessionsOfUser,
     SiteCount, Sites, UserById,
 };
-use crate::graphql::pagination::{self, Connection, PageArgs};
+use crate::graphql::pagination::{self, Connection, PageArgs, PositionedConnection};
 use crate::scalar::{Date, Url};
 
 #[derive(Default)]
@@ -77,7 +77,7 @@ impl UserQuery {
         )]
         last: Option<i32>,
         #[graphql(desc = "Returns the elements in the list that come before this cursor.")] before: Option<String>,
-    ) -> Result<Connection<user::Model>> {
+    ) -> Result<PositionedConnection<user::Model>> {
         let (db, viewer) = (ctx.db()?, ctx.viewer()?);
         if include_inactive {
             viewer.may(Action::ListInactive)?;
@@ -90,7 +90,7 @@ impl UserQuery {
         let name = format!("users {scope} {include_inactive} {} {}", compiled.name, order_by.to_value());
         let page_request = ctx.page_request(PageArgs { first, after, last, before }, &name)?;
         let select = user::Entity::find().filter(compiled.among(viewer.listed_users(include_inactive)));
-        Ok(list::connection(ctx, select, &order, &page_request).await?)
+        Ok(list::positioned_connection(ctx, select, &order, &page_request).await?)
     }
 }
 

@@ -225,6 +225,7 @@ impl<'a> Walk<'a> {
             ("Query", "changes") => CHANGES,
             ("Query", _) => STATEMENT,
             ("Mutation", _) => MUTATION,
+            ("UserConnection", "position") => STATEMENT,
             (_, "totalCount") => SCAN.saturating_add(times.saturating_mul(PER_PARENT)),
             // A position in a list is looked up among all rows of the list.
             _ if is_connection && (has("after") || has("before")) => {

@@ -1,4 +1,4 @@
-//! A page as a Relay connection, whose total is counted only if it is selected.
+//! A page as a Relay connection, whose total is counted, and whose position is read, only if they are selected.
 
 use async_graphql::connection::{
     Connection as RelayConnection, ConnectionNameType, DefaultConnectionName, DefaultEdgeName, Edge, EdgeNameType,
@@ -14,6 +14,8 @@ use super::{Page, count};
 use crate::budget::ListItem;
 use crate::db::Db;
 use crate::error::{Error, located};
+use crate::graphql::context::ContextExt;
+use crate::graphql::position::Position;
 
 /// Returns a node for an edge without additional fields.
 pub fn plain<N>(node: N) -> (N, EmptyFields) {
@@ -22,8 +24,11 @@ pub fn plain<N>(node: N) -> (N, EmptyFields) {
 
 /// A connection whose nodes are rows, with optional additional fields on its edges, and a total that is counted only if it is
 /// selected.
-pub type Connection<N, F = EmptyFields, C = DefaultConnectionName, E = DefaultEdgeName> =
-    RelayConnection<Cursor, ListItem<N>, LazyCount, F, C, E>;
+pub type Connection<N, F = EmptyFields, C = DefaultConnectionName, E = DefaultEdgeName, T = LazyCount> =
+    RelayConnection<Cursor, ListItem<N>, T, F, C, E>;
+
+/// A connection that also says at which position among the changes it was read.
+pub type PositionedConnection<N> = Connection<N, EmptyFields, DefaultConnectionName, DefaultEdgeName, CountAndPosition>;
 
 /// The number of rows of a list, counted only if it is selected.
 pub struct LazyCount(Box<Count>);
@@ -52,6 +57,10 @@ impl LazyCount {
     {
         Self(Box::new(count))
     }
+
+    async fn count(&self, ctx: &Context<'_>) -> async_graphql::Result<i32> {
+        located(ctx, async { Ok((self.0)(ctx).await?) }).await
+    }
 }
 
 /// The number of all rows of a list.
@@ -59,18 +68,58 @@ impl LazyCount {
 impl LazyCount {
     /// The total number of items on all pages. Counted only if it is selected.
     async fn total_count(&self, ctx: &Context<'_>) -> async_graphql::Result<i32> {
-        located(ctx, async { Ok((self.0)(ctx).await?) }).await
+        self.count(ctx).await
+    }
+}
+
+/// The number of all rows of a list, and the position among the changes at which the list was read.
+pub struct CountAndPosition {
+    pub count: LazyCount,
+    /// `None` unless it is selected.
+    pub position: Option<Position>,
+}
+
+impl CountAndPosition {
+    /// Reads the position if the field that is being resolved selects it. It must be called before the rows are read.
+    ///
+    /// # Errors
+    /// That the database cannot be reached.
+    pub async fn read(ctx: &Context<'_>, count: LazyCount) -> Result<Self, Error> {
+        let is_selected = ctx.look_ahead().field("position").exists();
+        let position = if is_selected { Some(ctx.position().await?) } else { None };
+        Ok(Self { count, position })
+    }
+}
+
+/// The number of all rows of a list, and the position among the changes at which the list was read.
+#[Object]
+impl CountAndPosition {
+    /// The total number of items on all pages. Counted only if it is selected.
+    async fn total_count(&self, ctx: &Context<'_>) -> async_graphql::Result<i32> {
+        self.count.count(ctx).await
+    }
+
+    /// The position among the changes at which the page was read: `changes` after it returns every change that the page does
+    /// not contain yet.
+    async fn position(&self, ctx: &Context<'_>) -> async_graphql::Result<String> {
+        located(ctx, async {
+            let position = self.position.ok_or_else(|| Error::internal("a selected position was not read"))?;
+            Ok(position.encode(ctx.cursor_key()?))
+        })
+        .await
     }
 }
 
 impl<R> Page<R> {
-    /// Converts the page to a connection; `edge` returns the node of a row and the additional fields of its edge.
-    pub fn into_connection<N, F, C, E>(self, total: LazyCount, edge: impl Fn(R) -> (N, F)) -> Connection<N, F, C, E>
+    /// Converts the page to a connection; `total` has the additional fields of the connection, and `edge` returns the node of a
+    /// row and the additional fields of its edge.
+    pub fn into_connection<N, F, C, E, T>(self, total: T, edge: impl Fn(R) -> (N, F)) -> Connection<N, F, C, E, T>
     where
         N: OutputType,
         F: ObjectType,
         C: ConnectionNameType,
         E: EdgeNameType,
+        T: ObjectType,
     {
         let mut connection = RelayConnection::with_additional_fields(self.has_previous, self.has_next, total);
         connection.edges.extend(self.rows.into_iter().map(|(cursor, row)| {

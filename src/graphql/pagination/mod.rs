@@ -13,7 +13,7 @@ use sea_orm::sea_query::{
 };
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryResult, QueryTrait, Select, Value};
 
-pub use self::connection::{Connection, LazyCount, plain};
+pub use self::connection::{Connection, CountAndPosition, LazyCount, PositionedConnection, plain};
 use self::cursor::Cursor;
 pub use self::cursor::CursorKey;
 use self::order::NullPartition;

@@ -1,5 +1,12 @@
 //! Positions in the audit trail, as clients keep them.
 
+use sea_orm::{EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use tokio::sync::OnceCell;
+
+use crate::access::Viewer;
+use crate::db::Reader;
+use crate::entity::audit_event;
+use crate::error::Error;
 use crate::graphql::pagination::CursorKey;
 
 /// The name under which positions are encrypted.
@@ -42,6 +49,34 @@ impl Position {
             [Some(seq), Some(hash)] => Some(Self { seq: seq.parse().ok()?, hash: hash.parse().ok()? }),
             _ => None,
         }
+    }
+}
+
+/// Reads the position after the last event of the licenses that the viewer can see.
+pub async fn current(db: &Reader, viewer: &Viewer) -> Result<Position, Error> {
+    let last = audit_event::Entity::find()
+        .select_only()
+        .columns([audit_event::Column::Seq, audit_event::Column::Hash])
+        .filter(viewer.visible_changes())
+        .order_by_desc(audit_event::Column::Seq)
+        .into_tuple::<(i64, Vec<u8>)>()
+        .one(db)
+        .await?;
+    Ok(last.map_or(Position::START, |(seq, hash)| Position::after(seq, &hash)))
+}
+
+/// The position of a request: read once, when the first list needs it. Every list that is read afterwards contains all changes
+/// up to this position.
+#[derive(Debug, Default)]
+pub struct RequestPosition(OnceCell<Position>);
+
+impl RequestPosition {
+    /// Returns the position, which is read now if the request has none yet.
+    ///
+    /// # Errors
+    /// That the database cannot be reached.
+    pub async fn read(&self, db: &Reader, viewer: &Viewer) -> Result<Position, Error> {
+        self.0.get_or_try_init(|| current(db, viewer)).await.copied()
     }
 }
 
