@@ -1,33 +1,35 @@
 //! The application behind the HTTP server: authenticates the caller and gives resolvers what they need.
 
 mod errors;
+mod execution;
+mod follower;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_graphql::parser::types::{ExecutableDocument, OperationType};
-use async_graphql::{Request, Response};
-use futures_util::future::BoxFuture;
+use async_graphql::Request;
+use async_graphql::parser::types::ExecutableDocument;
+use futures_util::{StreamExt, stream};
 use poem::Route;
 
-use crate::access::{CurrentViewer, Viewer};
+use self::execution::{check_size, is_mutation, who};
+use self::follower::{Follower, Subscription};
+use crate::access::Viewer;
 use crate::auth::password::Hasher;
 use crate::auth::policy::{SelfServicePolicy, SignInPolicy};
 use crate::auth::throttle::LoginInputs;
 use crate::avatar::{ImageProcessor, Store};
 use crate::budget::{Budget, Limit, Size};
-use crate::client::{Client, client_network};
+use crate::change::feed::Feed;
+use crate::change::follow::{Execution, Start};
 use crate::db::Db;
 use crate::error::Error;
-use crate::graphql::batching::{PendingLoads, batch};
-use crate::graphql::context::{Files, PublicUrl};
+use crate::graphql::context::PublicUrl;
 use crate::graphql::cost::{self, Costs};
 use crate::graphql::credential_use::CredentialUses;
-use crate::graphql::loader::Loaders;
 use crate::graphql::pagination::CursorKey;
-use crate::graphql::position::RequestPosition;
 use crate::graphql::projection::SelectedFields;
-use crate::http::{self, Application, AvatarContent, Caller, ExecutionResult, HttpError, introspection};
+use crate::http::{self, Application, AvatarContent, Caller, Event, Events, ExecutionResult, HttpError, introspection};
 use crate::scalar::Id;
 use crate::schema::{self, RosterSchema};
 use crate::share::{Requester, Share, ShareLimits, Shares};
@@ -48,6 +50,8 @@ pub struct App {
     db: Db,
     policy: SignInPolicy,
     schema: RosterSchema,
+    cursor_key: CursorKey,
+    feed: Feed,
     costs: Arc<Costs>,
     expensive_requests: Shares<Requester>,
     long_responses: Shares<Requester>,
@@ -69,7 +73,7 @@ impl App {
         schema::check()?;
         let cursor_key = CursorKey::new(hasher.key());
         let min_password_length = hasher.min_length();
-        let schema = schema::build().data(db.clone()).data(hasher).data(policy).data(cursor_key);
+        let schema = schema::build().data(db.clone()).data(hasher).data(policy).data(cursor_key.clone());
         let schema = schema
             .data(ImageProcessor::default())
             .data(LoginInputs::default())
@@ -77,9 +81,11 @@ impl App {
             .data(PublicUrl(public_url))
             .finish();
         Ok(Self {
+            feed: Feed::new(db.clone()),
             db,
             policy,
             schema,
+            cursor_key,
             costs: Arc::new(Costs::new(&schema::sdl())?),
             expensive_requests: Shares::new(expensive_requests()),
             long_responses: Shares::new(LONG_RESPONSES),
@@ -140,39 +146,6 @@ impl App {
             viewer @ Viewer::SignedIn(_) => Ok(viewer),
         }
     }
-
-    /// Adds the data of one request that its resolvers need. Returns also the loads, which must run together with the request.
-    fn with_context(
-        &self,
-        mut request: Request,
-        caller: Caller,
-        viewer: Viewer,
-        info: &DocumentInfo,
-        db: Db,
-    ) -> (Request, PendingLoads) {
-        let viewer = Arc::new(CurrentViewer::new(viewer));
-        let fields = Arc::clone(&info.selected_fields);
-        let client = Client {
-            ip_address: Some(caller.address),
-            user_agent: caller.user_agent,
-            language: caller.language,
-            request_id: Some(caller.request_id),
-        };
-        let files = Files::new(std::mem::take(&mut request.uploads));
-        let idle = self.policy.lifetime.idle;
-        let (loaders, loads) = batch(Loaders::new(db.clone(), Arc::clone(&viewer), Arc::clone(&fields), idle));
-        let request = request.data(viewer).data(client).data(fields).data(loaders).data(files).data(db);
-        (request.data(RequestPosition::default()), loads)
-    }
-
-    /// Returns the future that executes a request, and measures its response.
-    fn execution(&self, request: Request, loads: PendingLoads, budget: Budget) -> BoxFuture<'static, (Size, Response)> {
-        let (schema, request) = (self.schema.clone(), request.data(budget.clone()));
-        Box::pin(async move {
-            let response = loads.run(budget.in_turns(schema.execute(request))).await;
-            (Size::of(&response.data), response)
-        })
-    }
 }
 
 /// The facts about a document that are collected before execution.
@@ -214,8 +187,8 @@ impl Application for App {
         let is_mutation = is_mutation(&mut request);
         let operation = request.operation_name.clone();
         let db = if permit.is_some() { &self.db.in_background() } else { &self.db };
-        let db = db.within(budget.clone(), who);
-        let (request, loads) = self.with_context(request, caller, viewer, info, db.clone());
+        let (fields, db) = (Arc::clone(&info.selected_fields), db.within(budget.clone(), who));
+        let (request, loads) = self.with_context(request, caller, viewer, fields, db.clone());
         let execution = self.execution(request, loads, budget.clone());
         let (size, mut response) = if permit.is_some() { background::run(execution).await } else { execution.await };
         // A mutation that changed nothing may tell of changes of others that are about to be committed.
@@ -224,6 +197,41 @@ impl Application for App {
         introspection::set_description(&mut response, operation.as_deref(), &info.description_paths);
         let send_permit = self.admit_long_response(who, size.bytes, is_mutation).await?;
         Ok(ExecutionResult { response, send_permit })
+    }
+
+    async fn subscribe(
+        &self,
+        caller: Caller,
+        mut request: Request,
+        info: &DocumentInfo,
+        last_event_id: Option<String>,
+    ) -> Result<Events, HttpError> {
+        let viewer = self.viewer(&caller).await?;
+        let cost = self.cost(&mut request, info, &Budget::default()).and_then(cost::check_event);
+        cost.map_err(errors::http_error)?;
+        let (fields, start) = (Arc::clone(&info.selected_fields), Arc::new(Start::new(last_event_id)));
+        let execution = Execution::Start(Arc::clone(&start));
+        let (first_viewer, first_fields) = (viewer.clone(), Arc::clone(&fields));
+        let failed = self.execute_event(&mut request, caller.clone(), first_viewer, first_fields, execution).await;
+        Ok(match (failed, viewer, start.following().cloned()) {
+            (None, Viewer::SignedIn(viewer), Some(following)) => {
+                let subscription = Subscription { caller, document: request, fields, following };
+                Follower::new(self.clone(), viewer, subscription).events()
+            }
+            (Some(response), ..) => stream::iter([Event::Failed(response)]).boxed(),
+            // The only field is skipped.
+            (None, ..) => stream::empty().boxed(),
+        })
+    }
+
+    async fn requester(&self, caller: &Caller) -> Result<Requester, HttpError> {
+        let Some(token) = &caller.token else { return Ok(who(&Viewer::Anonymous, caller)) };
+        let request_id = Some(caller.request_id.clone());
+        match session::reauthenticate(&self.db, self.policy.lifetime, token, request_id).await {
+            Ok(viewer) => Ok(Requester::User(viewer.user_id)),
+            Err(Error::Unauthenticated) => Err(HttpError::unauthenticated()),
+            Err(error) => Err(errors::log(error, caller, "failed to look up an access token")),
+        }
     }
 
     async fn authorize_upload(&self, caller: &Caller) -> Result<Id, HttpError> {
@@ -276,30 +284,4 @@ impl Application for App {
     fn playground(&self, route: Route) -> Route {
         playground::add_to(route)
     }
-}
-
-fn who(viewer: &Viewer, caller: &Caller) -> Requester {
-    match viewer {
-        Viewer::SignedIn(viewer) => Requester::User(viewer.user_id),
-        Viewer::Anonymous => Requester::Network(client_network(caller.address)),
-    }
-}
-
-fn is_mutation(request: &mut Request) -> bool {
-    let name = request.operation_name.clone();
-    let document = request.parsed_query().ok();
-    document.and_then(|document| http::operation_type(document, name.as_deref())) == Some(OperationType::Mutation)
-}
-
-/// Checks that a request has not exceeded its budget and that its response is not too large. Otherwise a part of the response is
-/// missing, and none of it is sent.
-fn check_size(budget: &Budget, response: Size, is_mutation: bool) -> Result<(), Error> {
-    let charge_rest = |limit, size: usize| budget.charge(limit, size.saturating_sub(budget.used(limit)));
-    let checked = budget.check().and_then(|()| charge_rest(Limit::Fields, response.fields));
-    checked.and_then(|()| charge_rest(Limit::Bytes, response.bytes)).map_err(|error| match error {
-        Error::AnswerTooLarge(message) if is_mutation => {
-            Error::AnswerTooLarge(format!("{message} Changes may still have been saved."))
-        }
-        error => error,
-    })
 }

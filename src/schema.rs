@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use async_graphql::parser::parse_schema;
 use async_graphql::parser::types::{TypeKind, TypeSystemDefinition};
 use async_graphql::{
-    EmptySubscription, Interface, MergedObject, SDLExportOptions, Schema, SchemaBuilder, ValidationMode,
+    Interface, MergedObject, MergedSubscription, SDLExportOptions, Schema, SchemaBuilder, ValidationMode,
 };
 use chrono::{DateTime, Utc};
 
@@ -16,6 +16,7 @@ use crate::attribute::mutation::{AttributeDefinitionPayload, AttributeMutation};
 use crate::attribute::query::AttributeQuery;
 use crate::audit_event::query::AuditQuery;
 use crate::change::query::ChangeQuery;
+use crate::change::subscription::ChangeSubscription;
 use crate::entity::{audit_event, group, institution, user};
 use crate::error::{Error, MutationError};
 use crate::graphql::node::NodeQuery;
@@ -71,6 +72,10 @@ pub struct Mutation(
     ApiKeyMutation,
 );
 
+/// Root subscription type. Subscriptions are sent as server-sent events.
+#[derive(MergedSubscription, Default)]
+pub struct Subscription(ChangeSubscription);
+
 /// The fields that every mutation payload has.
 #[derive(Interface)]
 #[graphql(
@@ -100,12 +105,12 @@ pub enum MutationPayload {
 }
 
 /// The type of the schema that is served.
-pub type RosterSchema = Schema<Query, Mutation, EmptySubscription>;
+pub type RosterSchema = Schema<Query, Mutation, Subscription>;
 
 /// Returns the builder of the schema, to which the data of the resolvers is still to be added.
 #[must_use]
-pub fn build() -> SchemaBuilder<Query, Mutation, EmptySubscription> {
-    Schema::build(Query::default(), Mutation::default(), EmptySubscription)
+pub fn build() -> SchemaBuilder<Query, Mutation, Subscription> {
+    Schema::build(Query::default(), Mutation::default(), Subscription::default())
         .register_output_type::<MutationPayload>()
         .override_output_type_description::<PositionedConnection<user::Model>>("A page of users.")
         .override_output_type_description::<SearchConnection>("A page of user search results.")
@@ -139,7 +144,7 @@ pub fn check() -> Result<(), Error> {
         });
         object.into_iter().flat_map(|object| &object.fields).map(|field| field.node.name.node.to_string()).collect()
     };
-    let root: HashSet<String> = fields_of("Query").into_iter().chain(fields_of("Mutation")).collect();
+    let root: HashSet<String> = ["Query", "Mutation", "Subscription"].into_iter().flat_map(fields_of).collect();
     let with_rule: HashSet<String> = ROOT_FIELDS.iter().map(|(field, _)| (*field).to_owned()).collect();
     let unaccounted = fields_of("User").into_iter().filter(|field| !is_accounted_for::<user::Entity>(field));
     let errors: Vec<String> = root.symmetric_difference(&with_rule).cloned().chain(unaccounted).collect();

@@ -45,7 +45,7 @@ impl Rank {
 }
 
 /// The viewer of a request, read from the database for each request.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Viewer {
     Anonymous,
     SignedIn(SignedIn),
@@ -85,8 +85,8 @@ impl From<&user::Model> for ViewerRow {
     }
 }
 
-/// A viewer with a valid session or API key.
-#[derive(Clone, Debug)]
+/// A viewer with a valid session or API key. Two that are equal have the same rights.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SignedIn {
     pub user_id: Id,
     pub auth_method: AuthMethod,

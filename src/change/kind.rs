@@ -1,6 +1,7 @@
 //! The kinds of changes, and the types of the objects that change.
 
 use async_graphql::Enum;
+use sea_orm::Iterable;
 
 use crate::entity::audit_event::{AuditAction, SubjectType};
 
@@ -48,6 +49,11 @@ impl NodeType {
 }
 
 impl ChangeKind {
+    /// Returns the actions that are changes.
+    pub(super) fn actions() -> impl Iterator<Item = AuditAction> {
+        AuditAction::iter().filter(|action| Self::of_action(*action).is_some())
+    }
+
     /// Returns the kind of change that an action makes; `None` if it changes no data of a user, group, institution or
     /// license.
     pub(super) const fn of_action(action: AuditAction) -> Option<Self> {

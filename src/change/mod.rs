@@ -4,9 +4,13 @@
 //! so a position in the trail is a position among the changes. The rights of the viewer are applied when a page is
 //! read, to each change anew.
 
+mod arguments;
+pub mod feed;
 mod field;
+pub mod follow;
 mod kind;
 pub mod query;
+pub mod subscription;
 mod trail;
 mod visible;
 

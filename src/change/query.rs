@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_graphql::{Context, Object, Result};
 use chrono::{DateTime, Utc};
 
-use super::{Change, ChangeKind, ChangePage, ChangesRequest, NodeType, Outcome, Position};
+use super::{Change, ChangeKind, ChangePage, ChangesRequest, NodeType, Outcome, arguments};
 use crate::access::RequiresAction;
 use crate::budget::ListItem;
 use crate::error::{Error, located};
@@ -14,9 +14,6 @@ use crate::graphql::loader::{GroupById, InstitutionById, LicenseById, UserById};
 use crate::graphql::node::Node;
 use crate::graphql::pagination::{CursorKey, DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE};
 use crate::scalar::Id;
-
-/// Maximum number of types in a request.
-const MAX_TYPES: usize = 100;
 
 #[derive(Default)]
 pub struct ChangeQuery;
@@ -56,13 +53,8 @@ fn validate(
     first: Option<i32>,
 ) -> Result<ChangesRequest, Error> {
     let mut errors = Vec::new();
-    let position = after.and_then(|text| Position::decode(text, key));
-    if after.is_some() && position.is_none() {
-        errors.push("after: must be a position that `changes` returned.".to_owned());
-    }
-    if types.as_ref().is_some_and(|types| types.len() > MAX_TYPES) {
-        errors.push(format!("types: must contain at most {MAX_TYPES} types."));
-    }
+    let position = arguments::position(key, after, &mut errors);
+    arguments::check_types(types.as_deref(), &mut errors);
     let size = first.map_or(Ok(DEFAULT_PAGE_SIZE), u64::try_from).unwrap_or_default();
     if !(1..=MAX_PAGE_SIZE).contains(&size) {
         errors.push(format!("first: must be a number from 1 to {MAX_PAGE_SIZE}."));

@@ -1,9 +1,11 @@
 //! The interface between the HTTP server and the application behind it.
 
 use async_graphql::{Request, Response, parser::types::ExecutableDocument};
+use futures_util::stream::BoxStream;
 use poem::Route;
 
 use super::{avatar::Avatar, caller::Caller, error::HttpError};
+use crate::client::client_network;
 use crate::scalar::Id;
 use crate::share::{Requester, Share};
 
@@ -24,6 +26,21 @@ impl From<Response> for ExecutionResult {
     }
 }
 
+/// What a subscription sends. If it ends otherwise than by `Failed` or `Refused`, it is complete.
+pub enum Event {
+    /// The position at which the events begin. Sent first, at most once.
+    Begin { position: String },
+    /// The result of one event, and the position after it.
+    Next { response: Response, position: Option<String> },
+    /// The errors for which the subscription ends, such as those of its arguments.
+    Failed(Response),
+    /// The reason why the caller may follow no longer, such as the end of their session.
+    Refused(HttpError),
+}
+
+/// The events of a subscription, in order.
+pub type Events = BoxStream<'static, Event>;
+
 /// The interface between the HTTP server and the application behind it.
 pub trait Application: Clone + Send + Sync + 'static {
     /// The facts about a document that the application collects before execution.
@@ -39,6 +56,26 @@ pub trait Application: Clone + Send + Sync + 'static {
         request: Request,
         info: &Self::DocumentInfo,
     ) -> impl Future<Output = Result<ExecutionResult, HttpError>> + Send;
+
+    /// Authenticates the caller and starts a subscription. It resumes after the event with an ID, which the client got as the
+    /// position of the event, or begins as its document says.
+    fn subscribe(
+        &self,
+        caller: Caller,
+        request: Request,
+        info: &Self::DocumentInfo,
+        last_event_id: Option<String>,
+    ) -> impl Future<Output = Result<Events, HttpError>> + Send {
+        let _ = (caller, request, info, last_event_id);
+        async { Err(HttpError::not_found()) }
+    }
+
+    /// Returns the caller for whom open connections are counted. It fails with 401 as soon as the caller's token is no longer
+    /// valid.
+    fn requester(&self, caller: &Caller) -> impl Future<Output = Result<Requester, HttpError>> + Send {
+        let network = client_network(caller.address);
+        async move { Ok(Requester::Network(network)) }
+    }
 
     /// Checks whether the caller may send a file at all, before any of it is kept, and returns the user's ID.
     fn authorize_upload(&self, caller: &Caller) -> impl Future<Output = Result<Id, HttpError>> + Send {

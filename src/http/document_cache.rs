@@ -17,6 +17,7 @@ use super::{
     error::HttpError,
     response::shorten,
     spacing::tidy,
+    subscription_root,
     validation::{self, NonNullUse, Schema},
 };
 use crate::error::TopLevelCode;
@@ -96,6 +97,7 @@ impl<R> DocumentCache<R> {
         let tidy = tidy(text);
         let parsed = parse(&tidy)?;
         let non_null_uses = validation::check(self.schema, &tidy)?;
+        subscription_root::check(&parsed)?;
         let document = Arc::new(Document { info: analyze(&parsed), parsed, non_null_uses });
         if text.len() <= MAX_DOCUMENT_LENGTH && !may_hold_secret(text, &document.parsed) {
             self.documents.insert(text.to_owned(), Arc::clone(&document));

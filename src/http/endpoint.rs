@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use async_graphql::parser::types::OperationType;
 use poem::{Endpoint, Request, Response, http::StatusCode};
 use tokio::sync::{RwLock, Semaphore};
 use tracing::Instrument;
@@ -10,12 +11,15 @@ use super::{
     application::{Application, ExecutionResult},
     caller::Caller,
     client_ip::Proxies,
+    connections::Connection,
     error::HttpError,
-    error_response,
-    media::Media,
+    error_response, event_stream,
+    media::{Accepted, Media},
     middleware::{OperationName, id_of},
     request::{self, Prepared, Reader, UploadPermit},
-    response, upload,
+    response,
+    subscriptions::Subscriptions,
+    upload,
 };
 use crate::background;
 use crate::error::TopLevelCode;
@@ -31,6 +35,7 @@ pub struct GraphQl<A: Application> {
     pub mutations: Arc<RwLock<()>>,
     pub uploads: Arc<Semaphore>,
     pub uploads_per_user: Shares<Id>,
+    pub subscriptions: Subscriptions,
 }
 
 impl<A: Application> Endpoint for GraphQl<A> {
@@ -38,27 +43,27 @@ impl<A: Application> Endpoint for GraphQl<A> {
 
     async fn call(&self, mut request: Request) -> poem::Result<Response> {
         let id = id_of(&request);
-        let Some(media) = Media::accepted(request.headers()) else {
-            let message = "Accept: must allow application/graphql-response+json or application/json";
+        let Some(accepted) = Accepted::of(request.headers()) else {
+            let message = "Accept: must allow application/graphql-response+json, application/json or text/event-stream";
             let error = HttpError::new(StatusCode::NOT_ACCEPTABLE, TopLevelCode::NotAcceptable, message);
             return Ok(error_response(&mut request, error, Media::Json, &id).await);
         };
         let read = match Caller::from_request(&request, &id, &self.proxies) {
-            Ok(caller) => self.read(&mut request, &caller).await.map(|prepared| (caller, prepared)),
+            Ok(caller) => self.read(&mut request, &caller, accepted).await.map(|prepared| (caller, prepared)),
             Err(error) => Err(error),
         };
         let (caller, mut prepared) = match read {
             Ok(read) => read,
-            Err(error) => return Ok(error_response(&mut request, error, media, &id).await),
+            Err(error) if error.of_document && accepted.only_events() => {
+                return Ok(event_stream::of_error(&error, &id));
+            }
+            Err(error) => return Ok(error_response(&mut request, error, accepted.media(), &id).await),
         };
         let operation = prepared.operation.take();
-        let mut response = match self.execute(caller, prepared).await {
-            Ok(ExecutionResult { response, send_permit: Some(permit) }) => {
-                let response = background::run(async move { response::from_graphql(response, media, &id) }).await;
-                response::stream_holding(response, permit).await
-            }
-            Ok(ExecutionResult { response, .. }) => response::from_graphql(response, media, &id),
-            Err(error) => error.into_response(media, &id),
+        let mut response = match self.respond(&request, caller, prepared, accepted).await {
+            Ok(response) => response,
+            Err(error) if error.of_document && accepted.only_events() => event_stream::of_error(&error, &id),
+            Err(error) => error.into_response(accepted.media(), &id),
         };
         if let Some(name) = operation {
             response.set_data(OperationName(name));
@@ -69,9 +74,14 @@ impl<A: Application> Endpoint for GraphQl<A> {
 
 impl<A: Application> GraphQl<A> {
     /// Reads and checks a request, without executing it.
-    async fn read(&self, request: &mut Request, caller: &Caller) -> Result<Prepared<A::DocumentInfo>, HttpError> {
+    async fn read(
+        &self,
+        request: &mut Request,
+        caller: &Caller,
+        accepted: Accepted,
+    ) -> Result<Prepared<A::DocumentInfo>, HttpError> {
         if !upload::is_multipart(request) {
-            return request::read(request, &self.reader, caller.address).await;
+            return request::read(request, &self.reader, caller.address, accepted.events).await;
         }
         upload::check(request.headers())?;
         let user_id = self.app.authorize_upload(caller).await?;
@@ -81,10 +91,54 @@ impl<A: Application> GraphQl<A> {
         Ok(Prepared { upload_permit, ..upload::read(request, &self.reader, caller.address).await? })
     }
 
+    /// Executes a request and returns its response.
+    async fn respond(
+        &self,
+        request: &Request,
+        caller: Caller,
+        prepared: Prepared<A::DocumentInfo>,
+        accepted: Accepted,
+    ) -> Result<Response, HttpError> {
+        if prepared.operation_type == Some(OperationType::Subscription) {
+            return self.subscribe(request, caller, prepared).await;
+        }
+        let id = caller.request_id.clone();
+        let ExecutionResult { response, send_permit } = self.execute(caller, prepared).await?;
+        let respond = move || {
+            if accepted.only_events() {
+                event_stream::of_result(response, &id)
+            } else {
+                response::from_graphql(response, accepted.media(), &id)
+            }
+        };
+        Ok(match send_permit {
+            None => respond(),
+            Some(permit) => response::stream_holding(background::run(async move { respond() }).await, permit).await,
+        })
+    }
+
+    /// Starts a subscription and returns the response that sends its events.
+    async fn subscribe(
+        &self,
+        request: &Request,
+        caller: Caller,
+        prepared: Prepared<A::DocumentInfo>,
+    ) -> Result<Response, HttpError> {
+        let who = self.app.requester(&caller).await?;
+        let share = self.subscriptions.take_stream(who).await.ok_or_else(HttpError::too_many_streams)?;
+        let last_event_id = request.header(event_stream::LAST_EVENT_ID).map(str::to_owned);
+        let Prepared { request: operation, document, .. } = prepared;
+        let events = self.app.subscribe(caller.clone(), operation, &document.info, last_event_id).await?;
+        if let Some(connection) = request.data::<Arc<Connection>>() {
+            connection.stream_started();
+        }
+        Ok(event_stream::of_subscription(self.app.clone(), caller, events, self.subscriptions.clone(), share))
+    }
+
     /// Executes a request. A query ends when its caller disconnects. A mutation runs as a task of its own, because dropping it in
     /// the middle of sqlx's `begin` would leave an open transaction in the pool.
     async fn execute(&self, caller: Caller, prepared: Prepared<A::DocumentInfo>) -> Result<ExecutionResult, HttpError> {
-        if !prepared.is_mutation {
+        if prepared.operation_type != Some(OperationType::Mutation) {
             return self.app.execute(caller, prepared.request, &prepared.document.info).await;
         }
         let app = self.app.clone();

@@ -112,6 +112,14 @@ impl HttpError {
             .with_header(header::RETRY_AFTER, HeaderValue::from_static("1"))
     }
 
+    /// Returns the error for a caller who has as many event streams and sockets open as allowed.
+    #[must_use]
+    pub fn too_many_streams() -> Self {
+        let message = "Too many of your event streams and sockets are open; close some of them first";
+        Self::new(StatusCode::TOO_MANY_REQUESTS, TopLevelCode::RateLimited, message)
+            .with_header(header::RETRY_AFTER, HeaderValue::from_static("1"))
+    }
+
     #[must_use]
     pub fn deadline_exceeded() -> Self {
         let message = "The request took too long; changes may still have been saved";

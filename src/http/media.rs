@@ -2,6 +2,9 @@
 
 use poem::http::{HeaderMap, HeaderValue, header};
 
+/// The media type of an event stream.
+pub const EVENT_STREAM: &str = "text/event-stream";
+
 /// The media type of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Media {
@@ -49,6 +52,45 @@ impl Media {
             Self::Json => "application/json; charset=utf-8",
         })
     }
+}
+
+/// The responses that a caller accepts.
+#[derive(Clone, Copy, Debug)]
+pub struct Accepted {
+    /// The media type of a single response; `None` if only event streams are accepted.
+    single: Option<Media>,
+    /// Whether an event stream is accepted by name.
+    pub events: bool,
+}
+
+impl Accepted {
+    /// Returns what the caller accepts; `None` if it is nothing that Roster writes.
+    pub fn of(headers: &HeaderMap) -> Option<Self> {
+        let accepted = Self { single: Media::accepted(headers), events: accepts_events(headers) };
+        (accepted.single.is_some() || accepted.events).then_some(accepted)
+    }
+
+    /// Returns the media type of a single response or error.
+    pub fn media(self) -> Media {
+        self.single.unwrap_or(Media::Json)
+    }
+
+    /// Returns whether a single result must be sent as an event stream too.
+    pub fn only_events(self) -> bool {
+        self.single.is_none()
+    }
+}
+
+/// Returns whether the caller accepts an event stream by name. `*/*` is not enough: a client that does not ask for a stream would
+/// wait for its end.
+fn accepts_events(headers: &HeaderMap) -> bool {
+    let ranges = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    ranges.flat_map(|value| value.split(',')).any(|range| {
+        let mut parts = range.split(';').map(str::trim);
+        let is_stream = parts.next().is_some_and(|name| name.eq_ignore_ascii_case(EVENT_STREAM));
+        let quality = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
+        is_stream && quality.is_none_or(|quality| quality.parse().unwrap_or(0.0) > 0.0)
+    })
 }
 
 /// The preference for a media type, decided by the most precise range.

@@ -12,6 +12,7 @@ mod document_limits;
 mod endpoint;
 mod error;
 pub mod etag;
+mod event_stream;
 mod host;
 pub mod introspection;
 mod listener;
@@ -24,6 +25,8 @@ pub mod selection;
 mod socket;
 mod spacing;
 mod stream;
+mod subscription_root;
+mod subscriptions;
 mod upload;
 mod validation;
 mod variables;
@@ -38,18 +41,19 @@ use poem::{
 };
 use tokio::{
     net::TcpListener,
-    sync::{RwLock, Semaphore},
+    sync::{RwLock, Semaphore, watch},
     time::timeout,
 };
 
 pub use self::{
-    application::{Application, ExecutionResult, LONG_RESPONSE},
+    application::{Application, Event, Events, ExecutionResult, LONG_RESPONSE},
     avatar::{Avatar, AvatarContent},
     caller::Caller,
     client_ip::network,
     document_limits::{TooLarge, check_text, measure, operation_type, selected_operation},
     error::HttpError,
     socket::{allow_descriptors, bind, listen},
+    subscriptions::{MAX_STREAMS, SubscriptionTimeouts},
 };
 use self::{
     avatar::AvatarEndpoint,
@@ -61,6 +65,7 @@ use self::{
     middleware::{Middleware, id_of},
     request::Reader,
     stream::Timeouts,
+    subscriptions::Subscriptions,
 };
 use crate::share::{ShareLimits, Shares};
 
@@ -84,6 +89,7 @@ pub struct ServerSettings {
     pub request_deadline: Duration,
     /// The time that a shutdown waits for the requests under way.
     pub shutdown_grace: Duration,
+    pub subscriptions: SubscriptionTimeouts,
     pub playground: bool,
 }
 
@@ -102,6 +108,11 @@ pub async fn serve<A: Application>(
     };
     let listener = LimitedListener::new(listener, limits, timeouts)?;
     let mutations = Arc::new(RwLock::new(()));
+    let (stop, stopping) = watch::channel(false);
+    let shutdown = async move {
+        shutdown.await;
+        stop.send_replace(true);
+    };
     let graphql = GraphQl {
         app: app.clone(),
         reader: Reader::new(app.clone())?,
@@ -109,6 +120,7 @@ pub async fn serve<A: Application>(
         mutations: Arc::clone(&mutations),
         uploads: Arc::new(Semaphore::new(MAX_UPLOADS)),
         uploads_per_user: Shares::new(UPLOADS_PER_USER),
+        subscriptions: Subscriptions::new(settings.subscriptions, stopping),
     };
     let routes = routes(&app, graphql, settings.playground);
     let connections = listener.connections();

@@ -17,7 +17,7 @@ use super::{
     document_limits,
     error::HttpError,
     parameters::{Parameters, UPLOAD_MARK, from_json, from_query},
-    variables,
+    subscription_root, variables,
 };
 use crate::background;
 use crate::client::client_network;
@@ -34,11 +34,19 @@ const NETWORK_LIMITS: ShareLimits =
     ShareLimits { at_once: 1, waiting: 256, max_wait: Duration::from_secs(10), rest: 4 };
 pub const ALLOW: &str = "GET, POST";
 
+/// What a request may execute, by the way in which it was sent.
+#[derive(Clone, Copy, Debug)]
+pub struct Allowed {
+    pub mutations: bool,
+    pub subscriptions: bool,
+}
+
 /// A request that is ready for execution.
 pub struct Prepared<R> {
     pub request: async_graphql::Request,
     pub document: Arc<Document<R>>,
-    pub is_mutation: bool,
+    /// The type of the operation; `None` if the document has no such operation, which its execution reports.
+    pub operation_type: Option<OperationType>,
     /// The name of the operation, for the log.
     pub operation: Option<String>,
     /// Held until a request with a file has been executed; `None` without a file.
@@ -71,27 +79,45 @@ impl<A: Application> Clone for Reader<A> {
     }
 }
 
-/// Reads and checks a request from an address, without executing it.
+/// Reads and checks a request from an address, without executing it. A subscription is allowed if its sender accepts an event
+/// stream.
 pub async fn read<A: Application>(
     request: &mut Request,
     reader: &Reader<A>,
     client_address: IpAddr,
+    accepts_events: bool,
 ) -> Result<Prepared<A::DocumentInfo>, HttpError> {
+    let allowed = Allowed { mutations: *request.method() == Method::POST, subscriptions: accepts_events };
     match *request.method() {
         Method::GET => {
             let parameters = from_query(request.uri().query().unwrap_or_default())?;
-            reader.prepare(parameters, true, client_address).await
+            reader.prepare(parameters, allowed, client_address).await
         }
         Method::POST => {
             check_content(request.headers())?;
             let body = body::read(request).await?;
             if body.len() <= LONG_BODY {
-                return reader.prepare(from_json(&body, "The body")?, false, client_address).await;
+                return reader.prepare(from_json(&body, "The body")?, allowed, client_address).await;
             }
-            let read = move |reader: &Reader<A>| reader.prepare_now(from_json(&body, "The body")?, false);
+            let read = move |reader: &Reader<A>| reader.prepare_now(from_json(&body, "The body")?, allowed);
             reader.in_background(client_address, read).await
         }
         _ => Err(HttpError::method_not_allowed(ALLOW)),
+    }
+}
+
+impl Allowed {
+    fn check(self, operation_type: Option<OperationType>) -> Result<(), HttpError> {
+        match operation_type {
+            Some(OperationType::Mutation) if !self.mutations => {
+                let message = "A mutation must be sent by POST";
+                Err(HttpError { message: message.into(), ..HttpError::method_not_allowed("POST") })
+            }
+            Some(OperationType::Subscription) if !self.subscriptions => {
+                Err(HttpError::bad_request("A subscription requires a request with `Accept: text/event-stream`"))
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -137,15 +163,15 @@ impl<A: Application> Reader<A> {
     pub async fn prepare(
         &self,
         parameters: Parameters,
-        is_get: bool,
+        allowed: Allowed,
         client_address: IpAddr,
     ) -> Result<Prepared<A::DocumentInfo>, HttpError> {
         let query = &parameters.query;
         if query.len() <= LONG_DOCUMENT || self.documents.contains(query) {
             self.networks.pass();
-            return self.prepare_now(parameters, is_get);
+            return self.prepare_now(parameters, allowed);
         }
-        self.in_background(client_address, move |reader| reader.prepare_now(parameters, is_get)).await
+        self.in_background(client_address, move |reader| reader.prepare_now(parameters, allowed)).await
     }
 
     async fn in_background(
@@ -159,7 +185,7 @@ impl<A: Application> Reader<A> {
         background::run(async move { work(&reader) }).await
     }
 
-    fn prepare_now(&self, parameters: Parameters, is_get: bool) -> Result<Prepared<A::DocumentInfo>, HttpError> {
+    fn prepare_now(&self, parameters: Parameters, allowed: Allowed) -> Result<Prepared<A::DocumentInfo>, HttpError> {
         let Parameters { query, operation_name, variables } = parameters;
         if query.is_empty() {
             return Err(HttpError::bad_request("The query is missing"));
@@ -170,18 +196,12 @@ impl<A: Application> Reader<A> {
         }
         let document = self.documents.get(&query, |parsed| self.app.analyze(parsed))?;
         let selected = document_limits::selected_operation(&document.parsed, operation_name.as_deref());
-        let kind = selected.map(|(_, operation)| operation.ty);
-        match kind {
-            Some(OperationType::Mutation) if is_get => {
-                let message = "A mutation must be sent by POST";
-                return Err(HttpError { message: message.into(), ..HttpError::method_not_allowed("POST") });
-            }
-            Some(OperationType::Subscription) => {
-                return Err(HttpError::bad_request("A subscription requires a WebSocket, not a single request"));
-            }
-            _ => {}
-        }
+        let operation_type = selected.map(|(_, operation)| operation.ty);
+        allowed.check(operation_type)?;
         let mut parsed = document.parsed.clone();
+        if operation_type == Some(OperationType::Subscription) {
+            subscription_root::unwrap_fragments(&mut parsed, operation_name.as_deref());
+        }
         let mut values = Map::new();
         if let Some((_, operation)) = selected {
             values = variables::coerce(self.documents.schema, operation, &document.non_null_uses, variables)?;
@@ -191,7 +211,6 @@ impl<A: Application> Reader<A> {
         let mut request = async_graphql::Request::new(query).variables(Variables::from_json(Value::Object(values)));
         request.operation_name = operation_name;
         request.set_parsed_query(parsed);
-        let is_mutation = kind == Some(OperationType::Mutation);
-        Ok(Prepared { request, document, is_mutation, operation, upload_permit: None })
+        Ok(Prepared { request, document, operation_type, operation, upload_permit: None })
     }
 }

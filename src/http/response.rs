@@ -23,13 +23,18 @@ impl HttpError {
     #[must_use]
     pub fn into_response(self, media: Media, request_id: &str) -> Response {
         let status = if self.of_document && media == Media::Json { StatusCode::OK } else { self.status };
-        let errors: Vec<ServerError> =
-            std::iter::once(&self).chain(&self.others).map(|error| error.to_server_error(request_id)).collect();
-        let mut response = json(status, media, &Body { errors: &errors, data: None, extensions: None });
+        let errors = self.server_errors(request_id);
+        let mut response = json(status, media, &Body::of_errors(&errors));
         if let Some(header) = self.header {
             response.headers_mut().insert(header.0, header.1);
         }
         response
+    }
+
+    /// Returns the errors as they are sent.
+    #[must_use]
+    pub fn server_errors(&self, request_id: &str) -> Vec<ServerError> {
+        std::iter::once(self).chain(&self.others).map(|error| error.to_server_error(request_id)).collect()
     }
 
     fn to_server_error(&self, request_id: &str) -> ServerError {
@@ -40,30 +45,45 @@ impl HttpError {
     }
 }
 
+/// The result of a request, as it is sent.
 #[derive(Serialize)]
-struct Body<'a> {
+pub struct Body<'a> {
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    errors: &'a [ServerError],
+    pub errors: &'a [ServerError],
     #[serde(skip_serializing_if = "Option::is_none")]
     data: Option<&'a Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     extensions: Option<&'a BTreeMap<String, Value>>,
 }
 
+impl<'a> Body<'a> {
+    /// Creates the body for the result of a request that was passed to the schema, and sets the codes of its errors.
+    pub fn of_response(response: &'a mut async_graphql::Response, request_id: &str) -> Self {
+        // Before execution, errors have no path, and there is no data.
+        let is_rejected = response.data == Value::Null
+            && response.is_err()
+            && response.errors.iter().all(|error| error.path.is_empty());
+        response.errors.truncate(MAX_ERRORS);
+        for error in &mut response.errors {
+            finalize_error(error, is_rejected, request_id);
+        }
+        Self {
+            errors: &response.errors,
+            data: (!is_rejected).then_some(&response.data),
+            extensions: (!response.extensions.is_empty()).then_some(&response.extensions),
+        }
+    }
+
+    /// Creates the body for errors of a request that is not executed.
+    pub fn of_errors(errors: &'a [ServerError]) -> Self {
+        Self { errors, data: None, extensions: None }
+    }
+}
+
 /// Returns the response for the result of a request that was passed to the schema.
 pub fn from_graphql(mut response: async_graphql::Response, media: Media, request_id: &str) -> Response {
-    // Before execution, errors have no path, and there is no data.
-    let is_rejected =
-        response.data == Value::Null && response.is_err() && response.errors.iter().all(|error| error.path.is_empty());
-    response.errors.truncate(MAX_ERRORS);
-    for error in &mut response.errors {
-        finalize_error(error, is_rejected, request_id);
-    }
-    let body = Body {
-        errors: &response.errors,
-        data: (!is_rejected).then_some(&response.data),
-        extensions: (!response.extensions.is_empty()).then_some(&response.extensions),
-    };
+    let body = Body::of_response(&mut response, request_id);
+    let is_rejected = body.data.is_none();
     let status = if is_rejected && media == Media::GraphQl { StatusCode::BAD_REQUEST } else { StatusCode::OK };
     let mut http_response = json(status, media, &body);
     http_response.headers_mut().extend(response.http_headers);

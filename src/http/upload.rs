@@ -5,6 +5,7 @@ use std::convert::Infallible;
 use std::net::IpAddr;
 
 use async_graphql::UploadValue;
+use async_graphql::parser::types::OperationType;
 use futures_util::stream;
 use multer::{Field, Multipart};
 use poem::{
@@ -17,7 +18,7 @@ use super::{
     Application, body,
     error::HttpError,
     parameters::{self, Parameters},
-    request::{self, Prepared, Reader},
+    request::{self, Allowed, Prepared, Reader},
 };
 use crate::scalar::Upload;
 
@@ -62,8 +63,9 @@ pub async fn read<A: Application>(
     let boundary = multer::parse_boundary(content_type).map_err(|_| malformed())?;
     let body = body::read(request).await?;
     let (parameters, file) = parse(body, boundary).await?;
-    let mut prepared = reader.prepare(parameters, false, client_address).await?;
-    if !prepared.is_mutation {
+    let allowed = Allowed { mutations: true, subscriptions: false };
+    let mut prepared = reader.prepare(parameters, allowed, client_address).await?;
+    if prepared.operation_type != Some(OperationType::Mutation) {
         return Err(HttpError::bad_request("A query must be sent as application/json"));
     }
     prepared.request.uploads.extend(file);

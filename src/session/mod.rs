@@ -53,7 +53,7 @@ struct SessionOwner {
 }
 
 /// Returns the user of a session token or API key, read afresh: the session or key has not ended, the user is active, and
-/// the license is valid.
+/// the license is valid. Records the use of the token.
 ///
 /// # Errors
 /// `Unauthenticated` if the token is not, or no longer, valid.
@@ -63,24 +63,58 @@ pub async fn authenticate(
     token: &str,
     request_id: Option<String>,
 ) -> Result<SignedIn, Error> {
+    let owner = find_owner(db, lifetime, token).await?;
+    record_use(db, &owner);
+    Ok(owner.signed_in(request_id))
+}
+
+/// Returns the user of a token as [`authenticate`] does, for a connection that stays open. It is a use of an API key, but not of
+/// a session: a page that is merely open does not keep its session from expiring.
+///
+/// # Errors
+/// As [`authenticate`].
+pub async fn reauthenticate(
+    db: &Db,
+    lifetime: Lifetime,
+    token: &str,
+    request_id: Option<String>,
+) -> Result<SignedIn, Error> {
+    let owner = find_owner(db, lifetime, token).await?;
+    if owner.key_role.is_some() {
+        record_use(db, &owner);
+    }
+    Ok(owner.signed_in(request_id))
+}
+
+async fn find_owner(db: &Db, lifetime: Lifetime, token: &str) -> Result<SessionOwner, Error> {
     let found = match TokenKind::of(token) {
         Some(TokenKind::Session) => find_session(db, lifetime, token).await?,
         Some(TokenKind::ApiKey) => find_api_key(db, token).await?,
         Some(TokenKind::Device | TokenKind::Link) | None => None,
     };
-    let found = found.ok_or(Error::Unauthenticated)?;
-    if found.seen_at.is_none_or(|seen_at| seen_at + MIN_SEEN_INTERVAL < now()) {
-        let (db, id, is_key) = (db.clone(), found.id, found.key_role.is_some());
-        // Not awaited: a read must neither wait for the writer nor fail with it.
-        tokio::spawn(async move {
-            let recorded = if is_key { touch_api_key(&db, id).await } else { touch_session(&db, id).await };
-            if let Err(error) = recorded {
-                tracing::warn!(?error, "failed to record the last use of a token");
-            }
-        });
+    found.ok_or(Error::Unauthenticated)
+}
+
+/// Records the use of a token, unless one was recorded just now.
+fn record_use(db: &Db, owner: &SessionOwner) {
+    if owner.seen_at.is_some_and(|seen_at| seen_at + MIN_SEEN_INTERVAL >= now()) {
+        return;
     }
-    let auth_method = found.key_role.map_or(AuthMethod::Session(found.id), |role| AuthMethod::ApiKey(found.id, role));
-    Ok(SignedIn::new(&found.user, auth_method, request_id))
+    let (db, id, is_key) = (db.clone(), owner.id, owner.key_role.is_some());
+    // Not awaited: a read must neither wait for the writer nor fail with it.
+    tokio::spawn(async move {
+        let recorded = if is_key { touch_api_key(&db, id).await } else { touch_session(&db, id).await };
+        if let Err(error) = recorded {
+            tracing::warn!(?error, "failed to record the last use of a token");
+        }
+    });
+}
+
+impl SessionOwner {
+    fn signed_in(self, request_id: Option<String>) -> SignedIn {
+        let auth_method = self.key_role.map_or(AuthMethod::Session(self.id), |role| AuthMethod::ApiKey(self.id, role));
+        SignedIn::new(&self.user, auth_method, request_id)
+    }
 }
 
 async fn find_session(db: &Db, lifetime: Lifetime, token: &str) -> Result<Option<SessionOwner>, Error> {

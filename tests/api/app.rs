@@ -192,6 +192,7 @@ impl App {
             trusted_proxies: Vec::new(),
             request_deadline: Duration::from_secs(10),
             shutdown_grace: Duration::from_secs(1),
+            subscriptions: http::SubscriptionTimeouts::default(),
             playground: true,
         };
         let stopped = async {

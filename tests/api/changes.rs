@@ -1,5 +1,7 @@
 //! Query `changes`: every committed change once, in the order of the commits, as far as the viewer can see it.
 
+mod instances;
+mod live;
 mod snapshot;
 
 use std::collections::HashSet;

@@ -8,8 +8,8 @@ use async_graphql::parser::types::{
     FieldDefinition, InputValueDefinition, TypeDefinition, TypeKind, TypeSystemDefinition,
 };
 
-/// Types of the contract that are not implemented yet: the subscription and a payload of it.
-const TO_COME: [&str; 2] = ["Subscription", "UserChange"];
+/// Parts of the contract that are not implemented yet: a subscription and its payload.
+const TO_COME: [&str; 2] = ["Subscription.userChanged", "UserChange"];
 
 fn types(sdl: &str) -> HashMap<String, TypeDefinition> {
     let definitions = parse_schema(sdl).unwrap().definitions.into_iter();

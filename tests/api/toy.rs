@@ -1,7 +1,7 @@
 //! An application that is slow, fails and panics on request, behind the real server.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
 use async_graphql::parser::types::ExecutableDocument;
@@ -9,19 +9,27 @@ use async_graphql::{
     Context, Error, ErrorExtensions as _, InputObject, InputValueError, InputValueResult, Object, Request, Scalar,
     ScalarType, Schema, Subscription, Value,
 };
-use roster::http::{Application, Caller, ExecutionResult, HttpError, ServerSettings, serve};
+use futures_util::stream::{self, BoxStream};
+use futures_util::{Stream, StreamExt};
+use roster::http::{
+    Application, Caller, Event, Events, ExecutionResult, HttpError, ServerSettings, SubscriptionTimeouts, serve,
+};
+use roster::scalar::Id;
+use roster::share::Requester;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::wire::RawClient;
 
-/// The number of slow fields by outcome.
+/// The number of slow fields and of subscriptions by outcome.
 #[derive(Default)]
 pub struct Counts {
     pub started: AtomicUsize,
     pub done: AtomicUsize,
     pub dropped: AtomicUsize,
+    /// Whether all tokens have become invalid.
+    pub is_revoked: AtomicBool,
 }
 
 /// A running server with the toy application.
@@ -58,6 +66,7 @@ pub fn settings() -> ServerSettings {
         trusted_proxies: Vec::new(),
         request_deadline: Duration::from_secs(5),
         shutdown_grace: Duration::from_secs(5),
+        subscriptions: SubscriptionTimeouts::default(),
         playground: false,
     }
 }
@@ -75,12 +84,37 @@ impl Application for Toy {
     fn analyze(&self, _: &ExecutableDocument) {}
 
     async fn execute(&self, caller: Caller, query: Request, (): &()) -> Result<ExecutionResult, HttpError> {
-        match caller.token.as_deref() {
-            Some("bad") => return Err(HttpError::unauthenticated()),
-            Some("busy") => return Err(HttpError::overloaded(1)),
-            _ => {}
-        }
+        self.requester(&caller).await?;
         Ok(self.schema.execute(query.data(caller).data(Arc::clone(&self.counts))).await.into())
+    }
+
+    /// The position after each event is its number, counted from the one after which the client resumes.
+    async fn subscribe(
+        &self,
+        caller: Caller,
+        query: Request,
+        (): &(),
+        last_event_id: Option<String>,
+    ) -> Result<Events, HttpError> {
+        self.requester(&caller).await?;
+        let begin: usize = last_event_id.map_or(0, |id| id.parse().unwrap());
+        let results = self.schema.execute_stream(query.data(Arc::clone(&self.counts))).enumerate();
+        let events = results.map(move |(n, response)| {
+            let position = Some((begin + n + 1).to_string());
+            Event::Next { response, position }
+        });
+        Ok(stream::iter([Event::Begin { position: begin.to_string() }]).chain(events).boxed())
+    }
+
+    /// The user of a token has the length of the token as ID.
+    async fn requester(&self, caller: &Caller) -> Result<Requester, HttpError> {
+        match caller.token.as_deref() {
+            Some("bad") => Err(HttpError::unauthenticated()),
+            Some("busy") => Err(HttpError::overloaded(1)),
+            Some(_) if self.counts.is_revoked.load(SeqCst) => Err(HttpError::unauthenticated()),
+            Some(token) => Ok(Requester::User(Id(uuid::Uuid::from_u128(token.len() as u128)))),
+            None => Ok(Requester::Network(caller.address.into())),
+        }
     }
 
     fn sdl(&self) -> String {
@@ -221,9 +255,41 @@ impl Mutation {
 
 struct Ticks;
 
+/// Counts a subscription when it starts and when it is dropped.
+fn counted<T: 'static>(ctx: &Context<'_>, items: impl Stream<Item = T> + Send + 'static) -> BoxStream<'static, T> {
+    let counts = Arc::clone(ctx.data_unchecked::<Arc<Counts>>());
+    counts.started.fetch_add(1, SeqCst);
+    let on_drop = OnDrop(counts);
+    let inspect = move |_: &T| {
+        std::hint::black_box(&on_drop);
+    };
+    items.inspect(inspect).boxed()
+}
+
 #[Subscription]
 impl Ticks {
-    async fn ticks(&self) -> impl futures_util::Stream<Item = i32> {
-        futures_util::stream::empty()
+    /// The numbers up to `count`.
+    async fn ticks(&self, #[graphql(default = 3)] count: i32) -> impl Stream<Item = i32> {
+        stream::iter(1..=count)
+    }
+
+    /// No event, and no end.
+    async fn silence(&self, ctx: &Context<'_>) -> BoxStream<'static, i32> {
+        counted(ctx, stream::pending())
+    }
+
+    /// Texts of `n` characters without end.
+    async fn flood(&self, ctx: &Context<'_>, n: usize) -> BoxStream<'static, String> {
+        counted(ctx, stream::repeat_with(move || "x".repeat(n)))
+    }
+
+    /// An error for each event.
+    async fn foreign(&self) -> impl Stream<Item = Result<i32, Error>> {
+        stream::iter([Err(Error::new("secret text"))])
+    }
+
+    /// A panic in place of the second event.
+    async fn panics(&self) -> impl Stream<Item = i32> {
+        stream::iter(0..2).map(|n| if n == 1 { disco() } else { n })
     }
 }

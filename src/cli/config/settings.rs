@@ -178,6 +178,7 @@ impl Settings {
             trusted_proxies: self.trusted_proxies.clone(),
             request_deadline: Duration::from_secs(self.request_seconds),
             shutdown_grace: Duration::from_secs(4),
+            subscriptions: http::SubscriptionTimeouts::default(),
             playground: self.playground,
         }
     }

@@ -79,7 +79,8 @@ impl Introspection {
             }
         }
         let mut links = HashMap::from([("types", types), ("directives", directives)]);
-        for (field, name) in [("queryType", "Query"), ("mutationType", "Mutation")] {
+        let roots = [("queryType", "Query"), ("mutationType", "Mutation"), ("subscriptionType", "Subscription")];
+        for (field, name) in roots {
             links.insert(field, schema.types.get(name).copied().into_iter().collect());
         }
         schema.root = schema.add_element(Element { links, texts: HashMap::from([("description", 256)]) });

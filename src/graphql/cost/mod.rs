@@ -125,8 +125,9 @@ impl Costs {
     #[must_use]
     pub fn cost(&self, document: &ExecutableDocument, operation: &OperationDefinition, variables: &Variables) -> usize {
         let root = match operation.ty {
+            OperationType::Query => "Query",
             OperationType::Mutation => "Mutation",
-            _ => "Query",
+            OperationType::Subscription => "Subscription",
         };
         let mut walk = Walk { costs: self, document, operation, variables, total: 0 };
         walk.set(&operation.selection_set.node, root, 1, 1);
@@ -157,6 +158,20 @@ pub fn check(cost: usize) -> Result<(), Error> {
         "each field times its maximum number of occurrences in the response, and more for counts, filters and searches";
     Err(Error::DocumentTooLarge(format!(
         "The document is too large: its cost is {cost} ({rule}), and at most {MAX_COST} is allowed; request smaller pages."
+    )))
+}
+
+/// Checks that the cost of a subscription, which is that of one event, is within the limit.
+///
+/// # Errors
+/// `DocumentTooLarge` if not; the message names the cost and the limit.
+pub fn check_event(cost: usize) -> Result<(), Error> {
+    if cost < EXPENSIVE {
+        return Ok(());
+    }
+    Err(Error::DocumentTooLarge(format!(
+        "The subscription is too large: the cost of one event is {cost}, and it must be less than {EXPENSIVE}; select less, and \
+         query the rest."
     )))
 }
 

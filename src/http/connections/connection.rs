@@ -26,6 +26,8 @@ pub struct Connection {
     /// A [`Phase`] in the highest bits, and the microseconds after `started` at which it began.
     phase: AtomicU64,
     has_unread: AtomicBool,
+    /// Whether the connection is an event stream.
+    is_streaming: AtomicBool,
     closing: AtomicWaker,
     disconnected: watch::Sender<bool>,
 }
@@ -70,6 +72,7 @@ impl Connection {
             started,
             phase: AtomicU64::new(Phase::Idle.since(microseconds(started))),
             has_unread: AtomicBool::new(false),
+            is_streaming: AtomicBool::new(false),
             closing: AtomicWaker::new(),
             disconnected: watch::Sender::new(false),
         }
@@ -79,7 +82,10 @@ impl Connection {
     /// if the connection must not be closed.
     pub fn closing_order(&self, now: u64) -> Option<(ClosingOrder, u64)> {
         let word = self.phase.load(Ordering::Acquire);
-        Some((closing_order(word, now)?, word))
+        let (is_recent, is_under_way, since) = closing_order(word, now)?;
+        // Between two events, a stream is under way although both sides wait.
+        let is_under_way = is_under_way || self.is_streaming.load(Ordering::Acquire);
+        Some(((is_recent, is_under_way, since), word))
     }
 
     /// Returns the address by which a request finds its connection, in place of the local address.
@@ -100,6 +106,7 @@ impl Connection {
     /// Records that the head of a request has arrived; returns `false` if the connection is being closed.
     pub fn request_started(&self, has_body: bool) -> bool {
         self.has_unread.store(has_body, Ordering::Release);
+        self.is_streaming.store(false, Ordering::Release);
         self.enter(if has_body { Phase::Receiving } else { Phase::Working }, |_| true)
     }
 
@@ -112,6 +119,11 @@ impl Connection {
     /// Records that the request has a response, which is still to be written.
     pub fn response_ready(&self) {
         self.enter(Phase::Working, |_| true);
+    }
+
+    /// Records that the response is an event stream, or that the connection has changed to a socket.
+    pub fn stream_started(&self) {
+        self.is_streaming.store(true, Ordering::Release);
     }
 
     /// Records that everything has been written.

@@ -1,0 +1,23 @@
+//! The arguments that the query and the subscription have in common. Each function adds an error if its argument is invalid.
+
+use super::{NodeType, Position};
+use crate::graphql::pagination::CursorKey;
+
+/// Maximum number of types in a request.
+const MAX_TYPES: usize = 100;
+
+/// Returns the position of the argument `after`; `None` without one.
+pub(super) fn position(key: &CursorKey, after: Option<&str>, errors: &mut Vec<String>) -> Option<Position> {
+    let position = after.and_then(|text| Position::decode(text, key));
+    if after.is_some() && position.is_none() {
+        errors.push("after: must be a position that `changes` returned.".to_owned());
+    }
+    position
+}
+
+/// Checks the number of types.
+pub(super) fn check_types(types: Option<&[NodeType]>, errors: &mut Vec<String>) {
+    if types.is_some_and(|types| types.len() > MAX_TYPES) {
+        errors.push(format!("types: must contain at most {MAX_TYPES} types."));
+    }
+}

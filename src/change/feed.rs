@@ -1,0 +1,174 @@
+//! The feed of a process: one task looks for new events in the audit trail, and wakes the subscribers whom they concern. So the
+//! number of statements does not depend on the number of subscribers while nothing changes.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QuerySelect, Statement};
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+use super::{ChangeKind, Position};
+use crate::db::{Db, Reader};
+use crate::entity::audit_event;
+use crate::error::Error;
+use crate::scalar::Id;
+
+/// The time between two looks at the head of the trail.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
+/// The same while the database cannot be reached.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+/// Maximum number of new events that are searched for changes; with more, as after an import, every subscriber is woken.
+const MAX_SEARCHED: i64 = 10_000;
+
+/// The head of the trail, as the subscribers of a license know it.
+#[derive(Clone, Copy, Debug)]
+pub struct Head {
+    /// The position after the last event, of whatever license.
+    pub position: Position,
+    /// The number of the last event that may be a change in the license, at most that of `position`.
+    pub last_change: i64,
+}
+
+/// The feed of a process; cheap to clone.
+#[derive(Clone)]
+pub struct Feed {
+    db: Db,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Default)]
+struct State {
+    /// The head of the trail at the last look; `None` before the first.
+    head: Option<Position>,
+    /// The subscribers of each license; `None` for those of all licenses.
+    channels: HashMap<Option<Id>, watch::Sender<Head>>,
+    /// Whether the task runs that looks for new events.
+    is_polling: bool,
+}
+
+impl Feed {
+    /// Creates the feed of a database. It does nothing until somebody subscribes.
+    #[must_use]
+    pub fn new(db: Db) -> Self {
+        Self { db, state: Arc::default() }
+    }
+
+    /// Subscribes to the changes of a license, or of all licenses. The receiver is woken by each change that is committed from
+    /// now on; the head itself may be updated without waking it.
+    #[must_use]
+    pub fn subscribe(&self, license: Option<Id>) -> watch::Receiver<Head> {
+        let mut state = self.lock();
+        let position = state.head.unwrap_or(Position::START);
+        // Any event up to the head may be a change: nobody searched for those of this license.
+        let channel = || watch::Sender::new(Head { position, last_change: position.seq() });
+        let receiver = state.channels.entry(license).or_insert_with(channel).subscribe();
+        if !state.is_polling {
+            state.is_polling = true;
+            tokio::spawn(self.clone().poll());
+        }
+        receiver
+    }
+
+    /// Looks for new events as long as there are subscribers.
+    async fn poll(self) {
+        let mut is_failing = false;
+        while self.has_subscribers() {
+            let looked = self.look().await;
+            if let Err(error) = &looked
+                && !is_failing
+            {
+                tracing::warn!(?error, "failed to read the head of the audit trail; subscribers wait");
+            }
+            is_failing = looked.is_err();
+            self.pause(if is_failing { RETRY_INTERVAL } else { POLL_INTERVAL }).await;
+        }
+    }
+
+    /// Waits until there may be new events.
+    async fn pause(&self, interval: Duration) {
+        // Commits of this process could end the pause at once: this is the place to select on their signal, `Db::committed()`.
+        sleep(interval).await;
+    }
+
+    /// Forgets the channels without subscribers; returns whether there are others. If not, the task ends.
+    fn has_subscribers(&self) -> bool {
+        let mut state = self.lock();
+        state.channels.retain(|_, channel| channel.receiver_count() > 0);
+        state.is_polling = !state.channels.is_empty();
+        if !state.is_polling {
+            state.head = None;
+        }
+        state.is_polling
+    }
+
+    /// Reads the head of the trail, and wakes the subscribers of the licenses with changes since the last look.
+    async fn look(&self) -> Result<(), Error> {
+        let known = self.lock().head;
+        let head = read_head(self.db.read()).await?;
+        if known == Some(head) {
+            return Ok(());
+        }
+        let searched = known.filter(|known| (1..=MAX_SEARCHED).contains(&(head.seq() - known.seq())));
+        let changes = match searched {
+            Some(known) => Some(last_changes(self.db.read(), known, head).await?),
+            None => None,
+        };
+        self.publish(head, changes.as_ref());
+        Ok(())
+    }
+
+    /// Tells the subscribers the head. `changes` has the last new change of each license; `None` if it is not known.
+    fn publish(&self, head: Position, changes: Option<&HashMap<Id, i64>>) {
+        let mut state = self.lock();
+        state.head = Some(head);
+        for (license, channel) in &state.channels {
+            let last_change = match (changes, license) {
+                (None, _) => Some(head.seq()),
+                (Some(changes), Some(license)) => changes.get(license).copied(),
+                (Some(changes), None) => changes.values().max().copied(),
+            };
+            channel.send_if_modified(|known| {
+                known.position = head;
+                known.last_change = last_change.unwrap_or(known.last_change);
+                last_change.is_some()
+            });
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The end of the chain.
+#[derive(FromQueryResult)]
+struct HeadRow {
+    seq: i64,
+    hash: Vec<u8>,
+}
+
+async fn read_head(db: &Reader) -> Result<Position, Error> {
+    let select = Statement::from_string(db.get_database_backend(), "SELECT seq, hash FROM audit_head");
+    let row = HeadRow::find_by_statement(select).one(db).await?;
+    let HeadRow { seq, hash } = row.ok_or_else(|| Error::internal("the audit trail has no head"))?;
+    Ok(if seq == 0 { Position::START } else { Position::after(seq, &hash) })
+}
+
+/// Returns the number of the last change of each license, among the events between two positions.
+async fn last_changes(db: &Reader, after: Position, until: Position) -> Result<HashMap<Id, i64>, Error> {
+    use audit_event::Column;
+    let changes = audit_event::Entity::find()
+        .select_only()
+        .column(Column::LicenseId)
+        .column_as(Column::Seq.max(), "last_change")
+        .filter(Column::Seq.gt(after.seq()))
+        .filter(Column::Seq.lte(until.seq()))
+        .filter(Column::Action.is_in(ChangeKind::actions()))
+        .group_by(Column::LicenseId)
+        .into_tuple::<(Id, i64)>()
+        .all(db)
+        .await?;
+    Ok(changes.into_iter().collect())
+}
