@@ -72,7 +72,7 @@ pub struct Mutation(
     ApiKeyMutation,
 );
 
-/// Root subscription type. Subscriptions are sent as server-sent events.
+/// Root subscription type. Events are sent over a WebSocket or as server-sent events.
 #[derive(MergedSubscription, Default)]
 pub struct Subscription(ChangeSubscription);
 

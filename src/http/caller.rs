@@ -51,16 +51,17 @@ fn token(headers: &HeaderMap) -> Result<Option<String>, HttpError> {
     if is_empty(value) && headers.get_all(header::AUTHORIZATION).iter().count() == 1 {
         return Ok(None);
     }
+    let token = value.to_str().ok().and_then(bearer_token).filter(|_| values.next().is_none());
+    token.map(|token| Some(token.to_owned())).ok_or_else(HttpError::unauthenticated)
+}
+
+/// Returns the token of an `Authorization: Bearer`; `None` if it is not well formed.
+pub fn bearer_token(authorization: &str) -> Option<&str> {
     let is_well_formed =
         |token: &str| (1..=MAX_TOKEN).contains(&token.len()) && token.bytes().all(|byte| byte.is_ascii_graphic());
-    let token = value
-        .to_str()
-        .ok()
-        .and_then(|value| value.split_once(' '))
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-        .map(|(_, token)| token.trim_matches(' '))
-        .filter(|token| is_well_formed(token) && values.next().is_none());
-    token.map(|token| Some(token.to_owned())).ok_or_else(HttpError::unauthenticated)
+    let (scheme, token) = authorization.split_once(' ')?;
+    let token = token.trim_matches(' ');
+    (scheme.eq_ignore_ascii_case("bearer") && is_well_formed(token)).then_some(token)
 }
 
 /// Returns whether the Authorization header is what a front end without a token sends: nothing, or the scheme alone.

@@ -19,7 +19,7 @@ use super::{
     request::{self, Prepared, Reader, UploadPermit},
     response,
     subscriptions::Subscriptions,
-    upload,
+    upload, websocket,
 };
 use crate::background;
 use crate::error::TopLevelCode;
@@ -43,6 +43,10 @@ impl<A: Application> Endpoint for GraphQl<A> {
 
     async fn call(&self, mut request: Request) -> poem::Result<Response> {
         let id = id_of(&request);
+        if websocket::is_requested(&request) {
+            let upgraded = websocket::upgrade(self, &request, &id).await;
+            return Ok(upgraded.unwrap_or_else(|error| error.into_response(Media::Json, &id)));
+        }
         let Some(accepted) = Accepted::of(request.headers()) else {
             let message = "Accept: must allow application/graphql-response+json, application/json or text/event-stream";
             let error = HttpError::new(StatusCode::NOT_ACCEPTABLE, TopLevelCode::NotAcceptable, message);

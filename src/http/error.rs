@@ -112,6 +112,13 @@ impl HttpError {
             .with_header(header::RETRY_AFTER, HeaderValue::from_static("1"))
     }
 
+    /// Returns the error for a socket with as many subscriptions as allowed.
+    #[must_use]
+    pub fn too_many_subscriptions(max: usize) -> Self {
+        let message = format!("A socket can have at most {max} subscriptions; complete some of them first");
+        Self::new(StatusCode::TOO_MANY_REQUESTS, TopLevelCode::RateLimited, message)
+    }
+
     /// Returns the error for a caller who has as many event streams and sockets open as allowed.
     #[must_use]
     pub fn too_many_streams() -> Self {

@@ -18,6 +18,7 @@ pub mod introspection;
 mod listener;
 mod media;
 mod middleware;
+mod origin;
 mod parameters;
 mod request;
 mod response;
@@ -30,6 +31,7 @@ mod subscriptions;
 mod upload;
 mod validation;
 mod variables;
+mod websocket;
 
 use std::{io::Result, sync::Arc, time::Duration};
 
@@ -53,7 +55,8 @@ pub use self::{
     document_limits::{TooLarge, check_text, measure, operation_type, selected_operation},
     error::HttpError,
     socket::{allow_descriptors, bind, listen},
-    subscriptions::{MAX_STREAMS, SubscriptionTimeouts},
+    subscriptions::{MAX_HANDSHAKES, MAX_STREAMS, SubscriptionTimeouts},
+    websocket::{MAX_MESSAGE, MAX_SUBSCRIPTIONS},
 };
 use self::{
     avatar::AvatarEndpoint,
@@ -113,6 +116,7 @@ pub async fn serve<A: Application>(
         shutdown.await;
         stop.send_replace(true);
     };
+    let subscriptions = Subscriptions::new(settings.subscriptions.within(settings.request_deadline), stopping);
     let graphql = GraphQl {
         app: app.clone(),
         reader: Reader::new(app.clone())?,
@@ -120,7 +124,7 @@ pub async fn serve<A: Application>(
         mutations: Arc::clone(&mutations),
         uploads: Arc::new(Semaphore::new(MAX_UPLOADS)),
         uploads_per_user: Shares::new(UPLOADS_PER_USER),
-        subscriptions: Subscriptions::new(settings.subscriptions, stopping),
+        subscriptions: subscriptions.clone(),
     };
     let routes = routes(&app, graphql, settings.playground);
     let connections = listener.connections();
@@ -128,11 +132,20 @@ pub async fn serve<A: Application>(
     Server::new_with_acceptor(listener)
         .run_with_graceful_shutdown(endpoint, shutdown, Some(settings.shutdown_grace))
         .await?;
-    // Mutations whose callers have disconnected still hold the lock.
-    if timeout(settings.shutdown_grace, mutations.write()).await.is_err() {
+    finish(&mutations, &subscriptions, settings.shutdown_grace).await;
+    Ok(())
+}
+
+/// Waits for what does not end with its connection: mutations whose callers have disconnected, and sockets.
+async fn finish(mutations: &RwLock<()>, subscriptions: &Subscriptions, max_wait: Duration) {
+    let (mutations, are_closed) =
+        tokio::join!(timeout(max_wait, mutations.write()), subscriptions.all_closed(max_wait));
+    if mutations.is_err() {
         tracing::warn!("a mutation was still running when the server stopped");
     }
-    Ok(())
+    if !are_closed {
+        tracing::warn!("a socket was still open when the server stopped");
+    }
 }
 
 /// Starts to watch for the signals that stop the process, SIGTERM or Ctrl-C; the returned future resolves on the first one.

@@ -21,7 +21,7 @@ pub struct Parameters {
 pub fn from_json(text: &[u8], what: &str) -> Result<Parameters, HttpError> {
     let text = std::str::from_utf8(text).map_err(|_| HttpError::bad_request(format!("{what}: not valid UTF-8")))?;
     match parse_json(text, what)? {
-        Value::Object(members) => parameters(members),
+        Value::Object(members) => from_object(members),
         Value::Array(_) => Err(HttpError::bad_request("Batches are not supported; send one request at a time")),
         _ => Err(HttpError::bad_request(format!("{what}: must be a JSON object"))),
     }
@@ -44,10 +44,10 @@ pub fn from_query(query: &str) -> Result<Parameters, HttpError> {
             return Err(HttpError::bad_request("A parameter of the query string is given twice"));
         }
     }
-    parameters(members)
+    from_object(members)
 }
 
-fn parameters(mut members: Map<String, Value>) -> Result<Parameters, HttpError> {
+pub fn from_object(mut members: Map<String, Value>) -> Result<Parameters, HttpError> {
     let extensions = object(members.remove("extensions"), "extensions")?; // ignored if there is a query
     let query = string(members.remove("query"), "query")?.unwrap_or_default();
     if query.is_empty() && extensions.get("persistedQuery").is_some_and(Value::is_object) {

@@ -114,7 +114,7 @@ impl Allowed {
                 Err(HttpError { message: message.into(), ..HttpError::method_not_allowed("POST") })
             }
             Some(OperationType::Subscription) if !self.subscriptions => {
-                Err(HttpError::bad_request("A subscription requires a request with `Accept: text/event-stream`"))
+                Err(HttpError::bad_request("A subscription requires `Accept: text/event-stream`, or a WebSocket"))
             }
             _ => Ok(()),
         }

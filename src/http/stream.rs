@@ -20,6 +20,8 @@ use super::connections::{Connection, ConnectionRegistry};
 
 /// The time left to the handler to respond after the deadline of a request.
 const GRACE: Duration = Duration::from_secs(1);
+/// The time left to a socket of another protocol to say why it closes, after its peer has not read for too long.
+const UPGRADED_GRACE: Duration = Duration::from_secs(5);
 /// Maximum number of bytes that are read and discarded after the response to a request that was not read to its end.
 const MAX_DISCARDED: usize = 64 * 1024 * 1024;
 const DISCARD_BUFFER: usize = 16 * 1024;
@@ -193,7 +195,8 @@ impl AsyncWrite for Stream {
             Poll::Pending => {
                 if !this.state.in_write {
                     this.state.in_write = true;
-                    this.write_deadline.as_mut().reset(Instant::now() + this.timeouts.request);
+                    let grace = if this.state.upgraded { UPGRADED_GRACE } else { Duration::ZERO };
+                    this.write_deadline.as_mut().reset(Instant::now() + this.timeouts.request + grace);
                     this.connection.write_blocked();
                 }
                 Err(ready!(Self::poll_closed(&this.connection, &mut this.write_deadline, cx)))

@@ -1,10 +1,14 @@
 //! What all subscriptions have in common, however their events are sent: their limits, and the reasons for which they end.
 
-use std::{panic::AssertUnwindSafe, time::Duration};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::StreamExt;
+use ipnet::IpNet;
 use poem::http::StatusCode;
-use tokio::{sync::watch, time::sleep};
+use tokio::{
+    sync::{OwnedRwLockReadGuard, RwLock, watch},
+    time::{sleep, timeout},
+};
 
 use super::{
     Application,
@@ -16,6 +20,8 @@ use crate::share::{Requester, Share, ShareLimits, Shares};
 
 /// Maximum number of event streams and sockets that one caller has open.
 pub const MAX_STREAMS: usize = 20;
+/// Maximum number of sockets from one network that are not initialised yet.
+pub const MAX_HANDSHAKES: usize = 20;
 
 /// The timeouts of subscriptions.
 #[derive(Clone, Copy, Debug)]
@@ -24,11 +30,32 @@ pub struct SubscriptionTimeouts {
     pub recheck: Duration,
     /// The time between two signs of life of an event stream.
     pub keep_alive: Duration,
+    /// From the opening of a socket to its initialisation.
+    pub init: Duration,
+    /// For a message to be written to a socket.
+    pub write: Duration,
+    /// The time between two pings to a socket; whoever has not answered one by the next is disconnected.
+    pub ping: Duration,
 }
 
 impl Default for SubscriptionTimeouts {
     fn default() -> Self {
-        Self { recheck: Duration::from_secs(5), keep_alive: Duration::from_secs(12) }
+        Self {
+            recheck: Duration::from_secs(5),
+            keep_alive: Duration::from_secs(12),
+            init: Duration::from_secs(10),
+            write: Duration::from_secs(10),
+            ping: Duration::from_secs(30),
+        }
+    }
+}
+
+impl SubscriptionTimeouts {
+    /// Returns the timeouts of a server with this deadline for a request, after which a connection is cut whose client does not
+    /// read. A socket must be able to say before that its client is too slow.
+    #[must_use]
+    pub fn within(self, request_deadline: Duration) -> Self {
+        Self { write: self.write.min(request_deadline), ..self }
     }
 }
 
@@ -36,20 +63,39 @@ impl Default for SubscriptionTimeouts {
 #[derive(Clone)]
 pub struct Subscriptions {
     streams: Shares<Requester>,
+    handshakes: Shares<IpNet>,
     pub timeouts: SubscriptionTimeouts,
     stopping: watch::Receiver<bool>,
+    /// Held as a shared lock by each open socket.
+    sockets: Arc<RwLock<()>>,
 }
 
 impl Subscriptions {
     /// Creates the shared state of a server's subscriptions; they end when `stopping` becomes `true`.
     pub fn new(timeouts: SubscriptionTimeouts, stopping: watch::Receiver<bool>) -> Self {
-        let limits = ShareLimits { at_once: MAX_STREAMS, waiting: 0, max_wait: Duration::ZERO, rest: 0 };
-        Self { streams: Shares::new(limits), timeouts, stopping }
+        let limits = |at_once| ShareLimits { at_once, waiting: 0, max_wait: Duration::ZERO, rest: 0 };
+        let (streams, handshakes) = (Shares::new(limits(MAX_STREAMS)), Shares::new(limits(MAX_HANDSHAKES)));
+        Self { streams, handshakes, timeouts, stopping, sockets: Arc::default() }
     }
 
     /// Takes one of the event streams and sockets of a caller; `None` if all are open.
     pub async fn take_stream(&self, who: Requester) -> Option<Share<Requester>> {
         self.streams.take(who).await
+    }
+
+    /// Takes one of the slots of a network for sockets that are not initialised yet; `None` if all are taken.
+    pub async fn take_handshake(&self, network: IpNet) -> Option<Share<IpNet>> {
+        self.handshakes.take(network).await
+    }
+
+    /// Records that a socket is open until the guard is dropped.
+    pub async fn open_socket(&self) -> OwnedRwLockReadGuard<()> {
+        Arc::clone(&self.sockets).read_owned().await
+    }
+
+    /// Waits until all sockets are closed, for a limited time; returns whether they are.
+    pub async fn all_closed(&self, max_wait: Duration) -> bool {
+        timeout(max_wait, self.sockets.write()).await.is_ok()
     }
 
     /// Returns a future that resolves when the server stops.

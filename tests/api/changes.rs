@@ -2,6 +2,7 @@
 
 mod instances;
 mod live;
+mod over_sockets;
 mod snapshot;
 
 use std::collections::HashSet;

@@ -15,7 +15,8 @@ use crate::wire::request;
 /// Never in a test, unless it is about it.
 const NEVER: Duration = Duration::from_hours(1);
 const SHORT: Duration = Duration::from_millis(20);
-const QUIET: SubscriptionTimeouts = SubscriptionTimeouts { recheck: NEVER, keep_alive: NEVER };
+const QUIET: SubscriptionTimeouts =
+    SubscriptionTimeouts { recheck: NEVER, keep_alive: NEVER, init: NEVER, write: NEVER, ping: NEVER };
 const ACCEPT: &str = "Accept: text/event-stream\r\n";
 
 async fn server(subscriptions: SubscriptionTimeouts) -> ToyServer {

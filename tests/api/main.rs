@@ -66,6 +66,8 @@ mod shared_commits;
 mod sign_in;
 mod sites;
 mod smtp;
+mod socket;
+mod sockets;
 mod specification;
 mod sse;
 mod statements;
