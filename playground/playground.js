@@ -12,6 +12,7 @@
 #   Run           Ctrl-Enter, or the button
 #   Suggestions   Ctrl-Space
 #   All fields    the book on the left
+#   Changes       subscription { changes { kind type id } }
 
 query FirstLook {
   # The user who is signed in.
@@ -48,6 +49,7 @@ query FirstLook {
   const TOO_SLOW = "The server has not answered for a minute, so this page no longer waits for it.";
   const NO_TOKEN = "That is not a token: a token is one word of plain letters, digits and signs.";
   const ENDED_LINK = "The token of this link has ended, or was never valid.";
+  const SIGN_IN = "Sign in first: only users can follow the changes.";
   const ENDED = "This session has ended, or the token was never valid. Please sign in again.";
 
   // Libraries that make a <style> of their own mark it with this, as the content security policy asks.
@@ -146,6 +148,27 @@ query FirstLook {
     } catch {
       return failed(`The answer is not JSON (HTTP status ${response.status}).`);
     }
+  }
+
+  // ---- subscriptions
+
+  // GraphiQL gives the parsed document.
+  const isSubscription = ({ operationName }, options) => (options?.documentAST?.definitions ?? []).some((definition) =>
+    definition.kind === "OperationDefinition" && definition.operation === "subscription"
+      && (!operationName || definition.name?.value === operationName));
+
+  // Each subscription has a socket of its own, which ends with it.
+  async function follow(request, options) {
+    const token = storage.getItem(TOKEN);
+    if (!token && !options?.headers) return { errors: [{ message: SIGN_IN }] };
+    const address = new URL("graphql", location.href);
+    address.protocol = address.protocol.replace("http", "ws");
+    const fetcher = GraphiQL.createFetcher({
+      url: "graphql",
+      subscriptionUrl: address.href,
+      wsConnectionParams: token ? { Authorization: `Bearer ${token}` } : {},
+    });
+    return fetcher(request, options);
   }
 
   const faults = (answer) => (answer.errors ?? []).map((error) => error.message).join(" ");
@@ -267,7 +290,7 @@ query FirstLook {
   function show() {
     if (hasSchema) return;
     root.render(React.createElement(GraphiQL, {
-      fetcher: (request, options) => ask(request, options),
+      fetcher: (request, options) => (isSubscription(request, options) ? follow : ask)(request, options),
       storage,
       defaultQuery: FIRST_QUERY,
       defaultEditorToolsVisibility: false,

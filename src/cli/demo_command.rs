@@ -2,13 +2,18 @@
 
 use anyhow::Context as _;
 use indicatif::ProgressBar;
+use tokio::task::JoinSet;
 
 use super::config::{Demo, Listen, Settings};
+use super::demo::busy::Busy;
 use super::demo::{self, DemoViewer};
 use super::open::{DEMO_DIR, check_key, open_with_key};
 use super::progress::progress_bar;
 use super::serve::{bind, run};
 use crate::private_file;
+
+/// The viewer of the examples.
+const ADMINISTRATOR: &str = "license_admin";
 
 pub async fn serve_demo(settings: &Settings, demo: &Demo) -> anyhow::Result<()> {
     check_key(settings, DEMO_DIR)?;
@@ -31,12 +36,16 @@ pub async fn serve_demo(settings: &Settings, demo: &Demo) -> anyhow::Result<()> 
     }
     println!("They sign in with the password {}", demo::password(&hasher));
     print_examples(settings, &Listen::from(socket.local_addr()?).url(), &viewers);
+    let mut changes = JoinSet::new();
+    if let Some(administrator) = viewers.iter().find(|viewer| demo.busy && viewer.kind == ADMINISTRATOR) {
+        changes.spawn(Busy::new(&db, &hasher, settings.session_lifetime(), administrator).await?.run());
+    }
     run(settings, DEMO_DIR, db, hasher, socket).await
 }
 
 /// Prints the variables that the examples of the documentation use, a first request and a link to the playground.
 fn print_examples(settings: &Settings, url: &str, viewers: &[DemoViewer]) {
-    let Some(administrator) = viewers.iter().find(|viewer| viewer.kind == "license_admin") else { return };
+    let Some(administrator) = viewers.iter().find(|viewer| viewer.kind == ADMINISTRATOR) else { return };
     let user_id = viewers.last().unwrap_or(administrator).user_id.0;
     println!("The license administrator, for the examples of the documentation:");
     println!("    export URL={url}");
@@ -44,6 +53,8 @@ fn print_examples(settings: &Settings, url: &str, viewers: &[DemoViewer]) {
     println!("    export USER_ID={user_id}");
     println!("Send a request:");
     println!("    {}", demo::first_request(url, &administrator.token));
+    println!("Follow the changes, which the demo makes by itself with --busy:");
+    println!("    {}", demo::subscription(url, &administrator.token));
     if settings.playground {
         println!("Or open the playground and sign in as the same user: {url}/#token={}", administrator.token);
     }

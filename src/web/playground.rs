@@ -77,6 +77,7 @@ fn policy(nonce: &str) -> String {
         &format!("style-src 'self' 'nonce-{nonce}'"),
         "img-src 'self' data:",
         "font-src 'self' data:",
+        // The WebSocket of the same host too (Content Security Policy Level 3, 6.7.2.8).
         "connect-src 'self'",
         "base-uri 'none'",
         "form-action 'none'",

@@ -95,6 +95,15 @@ impl Browser {
         panic!("{css} did not show {text:?}; it shows: {shown}\nconsole: {:#?}", self.console().await);
     }
 
+    /// Waits until the body of a function returns `true` in the page.
+    pub async fn see_true(&self, script: &str) {
+        let deadline = Instant::now() + TIMEOUT;
+        while self.run(script).await != true {
+            assert!(Instant::now() < deadline, "{script}; console: {:#?}", self.console().await);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
     /// Console errors in the page since the last call: policy violations, missing files, failed requests, exceptions.
     pub async fn console(&self) -> Vec<String> {
         let entries = self.command("/se/log", json!({ "type": "browser" })).await;

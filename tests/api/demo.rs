@@ -94,6 +94,21 @@ in_every_sandbox! {
         assert_eq!(server.err().matches("ERROR").count(), 0, "{}", server.err());
     }
 
+    async fn the_busy_demo_changes_users_and_groups(sandbox: Sandbox) {
+        let server = demo(&sandbox, &["--busy"]).await;
+        let out = server.out();
+        let command = out.lines().map(str::trim).find(|line| line.starts_with("curl -sSN ")).unwrap_or_else(|| panic!("{out}"));
+        // The changes of groups are among them.
+        let script = format!("{command} | sed -n '/\"type\":\"GROUP\"/{{p;q;}}'");
+        let response = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
+        let event = String::from_utf8(response.stdout).unwrap();
+        let data = event.strip_prefix("data: ").unwrap_or_else(|| panic!("{event:?}"));
+        let change = serde_json::from_str::<Value>(data).unwrap()["data"]["changes"].clone();
+        assert_eq!(change["kind"], "UPDATED", "{change:#}");
+        assert!(change["node"]["name"].is_string(), "{change:#}");
+        assert_eq!(server.err().matches("ERROR").count(), 0, "{}", server.err());
+    }
+
     async fn the_demo_has_data_of_every_kind(sandbox: Sandbox) {
         drop(demo(&sandbox, &["--seed", "7"]).await);
         let users = users(&sandbox).await;

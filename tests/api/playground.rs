@@ -3,7 +3,9 @@
 use async_graphql::MaybeUndefined::{self, Value as Given};
 use roster::entity::user::{Role, UserFields};
 
-use crate::app::{App, PASSWORD};
+use serde_json::json;
+
+use crate::app::{App, Caller, PASSWORD};
 use crate::browser::Browser;
 
 const RESPONSE: &str = ".graphiql-response";
@@ -137,6 +139,34 @@ async fn the_docs_explorer_shows_the_schema() {
     browser.see(".graphiql-doc-explorer", "Query").await;
     browser.click(".graphiql-doc-explorer a.graphiql-doc-explorer-type-name").await;
     browser.see(".graphiql-doc-explorer", "viewer").await;
+    assert_eq!(browser.console().await, [""; 0]);
+}
+
+#[tokio::test]
+async fn changes_are_shown_while_a_subscription_runs() {
+    let Some(browser) = Browser::start().await else { return };
+    let (app, token) = with_ada().await;
+    let ada = Caller { token: Some(token.clone()), ..app.anonymous() };
+    let position = ada.data("{ changes { position } }", json!({})).await["changes"]["position"].clone();
+    let query =
+        format!("subscription Follow {{ changes(after: {position}) {{ kind node {{ ... on Group {{ name }} }} }} }}");
+    let editor = "document.querySelector('.graphiql-query-editor .CodeMirror').CodeMirror";
+    let write = format!("{editor}.setValue({})", json!(query));
+    let is_read = format!("return {editor}.operationName === 'Follow'");
+    browser.open(&app.url()).await;
+    browser.see(".graphiql-container", "FirstLook").await;
+    browser.run(&write).await;
+    browser.see_true(&is_read).await;
+    browser.click(".graphiql-execute-button").await;
+    browser.see(RESPONSE, "Sign in first").await;
+    sign_in_by_link(&browser, &app, &token).await;
+    browser.run(&write).await;
+    browser.see_true(&is_read).await;
+    browser.click(".graphiql-execute-button").await;
+    for name in ["Ward 7", "Ward 8"] {
+        ada.mutate("createGroup", "", json!({ "name": name })).await;
+        browser.see(RESPONSE, name).await;
+    }
     assert_eq!(browser.console().await, [""; 0]);
 }
 

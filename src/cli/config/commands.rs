@@ -44,6 +44,9 @@ pub struct Demo {
     /// Also write the bearer tokens to FILE: a JSON object from the kind of viewer to the token.
     #[arg(long, value_name = "FILE")]
     pub tokens: Option<PathBuf>,
+    /// Change positions and groups of users all the time, so that there is something to follow.
+    #[arg(long)]
+    pub busy: bool,
 }
 
 /// Options of `roster import`.

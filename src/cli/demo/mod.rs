@@ -1,6 +1,7 @@
 //! The demo: a synthetic hospital group, and a signed-in user for each kind of viewer.
 
 mod bulk;
+pub mod busy;
 mod hospital;
 
 use sea_orm::EntityTrait;
@@ -132,6 +133,15 @@ pub fn password(hasher: &Hasher) -> String {
     const LENGTH: usize = 20;
     let token = token::from_seed(hasher.key(), b"password of the viewers of the demo");
     token.chars().rev().take(LENGTH).collect()
+}
+
+/// Returns a subscription to the changes of the server at a URL, as a shell command.
+#[must_use]
+pub fn subscription(url: &str, token: &str) -> String {
+    let query = "subscription { changes { kind type id changedFields node { ... on User { fullName position } ... on Group { name } } } }";
+    format!(
+        "curl -sSN {url}/graphql -H 'Authorization: Bearer {token}' -H 'Accept: text/event-stream' -H 'Content-Type: application/json' -d '{{\"query\":\"{query}\"}}'"
+    )
 }
 
 /// Returns a first request to the server at a URL, as a shell command.
