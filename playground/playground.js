@@ -150,6 +150,8 @@ query FirstLook {
     }
   }
 
+  const faults = (answer) => (answer.errors ?? []).map((error) => error.message).join(" ");
+
   // ---- subscriptions
 
   // GraphiQL gives the parsed document.
@@ -170,8 +172,6 @@ query FirstLook {
     });
     return fetcher(request, options);
   }
-
-  const faults = (answer) => (answer.errors ?? []).map((error) => error.message).join(" ");
 
   // ---- signing in and out
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use crate::process::{Process, Sandbox};
+use crate::sse::EventStream;
 
 /// An executable block of a page.
 enum Block {
@@ -74,6 +75,10 @@ async fn check(page: &Path) {
                     output.status.success() && !printed[0].contains("\"errors\":[{"),
                     "{place}: {script}\n{printed:?}"
                 );
+            }
+            Block::Request(query, variables) if query.starts_with("subscription") => {
+                let body = json!({ "query": query, "variables": variables });
+                EventStream::open(&server.url("/graphql"), token, &body, None).await.begin().await;
             }
             Block::Request(query, variables) => {
                 let data = server.caller(token).data(&query, variables).await;

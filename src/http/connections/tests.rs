@@ -42,6 +42,26 @@ fn the_connection_that_kept_the_server_waiting_longest_is_closed_first() {
 }
 
 #[test]
+fn event_streams_are_closed_after_idle_connections() {
+    let registry = registry(2, 2, &[]);
+    let stream = admit(&registry, "192.0.2.1").unwrap();
+    assert!(stream.request_started(false));
+    stream.response_ready();
+    stream.stream_started();
+    stream.bytes_written();
+    let idle = admit(&registry, "192.0.2.2").unwrap();
+    let third = admit(&registry, "192.0.2.3").unwrap();
+    assert_eq!([&stream, &idle, &third].map(|one| one.phase() == Phase::Closing), [false, true, false]);
+    // The same connection is idle after its stream.
+    assert!(stream.request_started(false));
+    stream.response_ready();
+    stream.bytes_written();
+    let idle = third;
+    let fourth = admit(&registry, "192.0.2.4").unwrap();
+    assert!(!fourth.is_reserved && (stream.phase() == Phase::Closing || idle.phase() == Phase::Closing));
+}
+
+#[test]
 fn an_address_at_its_limit_loses_its_own_connections_and_slots_are_released() {
     let registry = registry(4, 2, &[]);
     let other = admit(&registry, "192.0.2.9").unwrap();

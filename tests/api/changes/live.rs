@@ -3,10 +3,11 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_graphql::MaybeUndefined::{Undefined, Value as Given};
+use chrono::TimeDelta;
 use futures_util::future::join_all;
-use roster::entity::license;
 use roster::entity::user::{Role, UserFields};
-use roster::scalar::Date;
+use roster::entity::{license, session};
+use roster::scalar::{Date, now};
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use serde_json::{Value, json};
@@ -254,6 +255,27 @@ on_every_database! {
             let with_mobile = seen.iter().filter(|change| change["changedFields"] == json!(["mobile"])).count();
             assert!(with_mobile <= before, "{with_mobile} of {before}: {recorded:#?}");
         }
+    }
+
+    async fn an_open_stream_is_no_use_of_its_session(app: App) {
+        let (ann, bob) = (app.user().await, app.user().await);
+        let mut stream = ann.stream(FOLLOW, json!({ "types": ["GROUP"] })).await;
+        let seen_before = async |hours: i64| {
+            let seen = now() - TimeDelta::hours(hours);
+            let update = session::Entity::update_many().col_expr(session::Column::LastSeenAt, Expr::value(seen));
+            update.filter(session::Column::UserId.eq(ann.id)).exec(app.db.write()).await.unwrap();
+            seen
+        };
+        let seen = seen_before(11).await;
+        for _ in 0..3 {
+            let group = create_group(&bob, "Ward").await;
+            assert_eq!(read(&mut stream, 1).await[0]["id"], group);
+        }
+        let session = session::Entity::find().filter(session::Column::UserId.eq(ann.id));
+        assert_eq!(session.one(app.db.read()).await.unwrap().unwrap().last_seen_at, seen);
+        seen_before(13).await;
+        create_group(&bob, "Late").await;
+        assert_eq!(stream.failure().await, "UNAUTHENTICATED", "the session has expired");
     }
 
     async fn rights_that_are_granted_apply_to_the_next_change(app: App) {
